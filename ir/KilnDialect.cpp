@@ -1,0 +1,86 @@
+#include "ir/Kiln.h"
+
+#include "llvm/ADT/TypeSwitch.h"
+#include "mlir/IR/DialectImplementation.h"
+
+#include "ir/KilnDialect.cpp.inc"
+#include "ir/KilnEnums.cpp.inc"
+#define GET_ATTRDEF_CLASSES
+#include "ir/KilnAttrs.cpp.inc"
+#include "ir/KilnInterfaces.cpp.inc"
+
+namespace kiln {
+
+void KilnDialect::initialize() {
+  addAttributes<
+#define GET_ATTRDEF_LIST
+#include "ir/KilnAttrs.cpp.inc"
+      >();
+  addOperations<
+#define GET_OP_LIST
+#include "ir/KilnOps.cpp.inc"
+      >();
+}
+
+mlir::Operation *KilnDialect::materializeConstant(mlir::OpBuilder &builder, mlir::Attribute value, mlir::Type type,
+                                                  mlir::Location loc) {
+  if (auto elements = llvm::dyn_cast<mlir::ElementsAttr>(value))
+    return builder.create<ConstantOp>(loc, type, elements);
+  return nullptr;
+}
+
+mlir::LogicalResult DimsAttr::verify(llvm::function_ref<mlir::InFlightDiagnostic()> emitError,
+                                     llvm::ArrayRef<mlir::StringAttr> exprs) {
+  for (mlir::StringAttr expr : exprs) {
+    std::optional<Dim> dim = Dim::parse(expr.getValue());
+    if (!dim)
+      return emitError() << "malformed dimension expression \"" << expr.getValue() << "\"";
+    if (dim->str() != expr.getValue())
+      return emitError() << "dimension expression \"" << expr.getValue() << "\" is not in normal form; write \""
+                         << dim->str() << "\"";
+  }
+  return mlir::success();
+}
+
+DimsAttr DimsAttr::get(mlir::MLIRContext *context, llvm::ArrayRef<Dim> dims) {
+  llvm::SmallVector<mlir::StringAttr> exprs;
+  for (const Dim &dim : dims)
+    exprs.push_back(mlir::StringAttr::get(context, dim.str()));
+  return get(context, exprs);
+}
+
+llvm::SmallVector<Dim> DimsAttr::dims() const {
+  llvm::SmallVector<Dim> result;
+  for (mlir::StringAttr expr : getExprs())
+    result.push_back(*Dim::parse(expr.getValue()));
+  return result;
+}
+
+mlir::RankedTensorType tensorType(llvm::ArrayRef<Dim> dims, mlir::Type element) {
+  llvm::SmallVector<int64_t> sizes;
+  bool symbolic = false;
+  for (const Dim &dim : dims) {
+    std::optional<int64_t> size = dim.constant();
+    symbolic |= !size;
+    sizes.push_back(size.value_or(mlir::ShapedType::kDynamic));
+  }
+  return mlir::RankedTensorType::get(sizes, element,
+                                     symbolic ? DimsAttr::get(element.getContext(), dims) : DimsAttr());
+}
+
+llvm::SmallVector<Dim> dimsOf(mlir::Type type) {
+  auto tensor = llvm::cast<mlir::RankedTensorType>(type);
+  if (auto encoding = llvm::dyn_cast_or_null<DimsAttr>(tensor.getEncoding()))
+    return encoding.dims();
+  llvm::SmallVector<Dim> result;
+  for (int64_t size : tensor.getShape())
+    result.push_back(Dim(size));
+  return result;
+}
+
+mlir::RankedTensorType withElement(mlir::Type type, mlir::Type element) {
+  auto tensor = llvm::cast<mlir::RankedTensorType>(type);
+  return mlir::RankedTensorType::get(tensor.getShape(), element, tensor.getEncoding());
+}
+
+} // namespace kiln
