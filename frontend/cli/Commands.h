@@ -1,0 +1,32 @@
+// The kiln program's commands. Each prints its errors on stderr and returns the exit code: 0, 1 (failed) or 2 (usage).
+#pragma once
+
+#include "frontend/cli/Options.h"
+
+#include <string>
+#include <vector>
+
+namespace kiln {
+
+struct EmitOptions {
+  std::string kind = "exe";
+  std::string output;
+};
+
+struct CheckOptions {
+  bool gradients = false;
+  uint32_t seed = 0;
+};
+
+struct ExplainOptions {
+  bool memory = false;
+  bool fusion = false;
+};
+
+int commandBuild(const CompileOptions &options, const EmitOptions &emit);
+int commandCheck(const CompileOptions &options, const CheckOptions &check);
+int commandExplain(const CompileOptions &options, const ExplainOptions &explain);
+/// Builds into the cache unless it is there, then becomes the program, run with `command` and `arguments`.
+int commandProgram(const CompileOptions &options, const std::string &command, const std::vector<std::string> &arguments);
+
+} // namespace kiln

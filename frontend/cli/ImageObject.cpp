@@ -1,0 +1,92 @@
+#include "frontend/cli/ImageObject.h"
+
+#include "runtime/program/Image.h"
+
+#include "absl/strings/str_cat.h"
+#include "llvm/IR/Constants.h"
+#include "llvm/IR/DerivedTypes.h"
+#include "llvm/IR/GlobalVariable.h"
+#include "llvm/IR/LLVMContext.h"
+#include "llvm/IR/LegacyPassManager.h"
+#include "llvm/IR/Module.h"
+#include "llvm/MC/TargetRegistry.h"
+#include "llvm/Support/raw_ostream.h"
+#include "llvm/Target/TargetMachine.h"
+
+#include <memory>
+
+namespace kiln {
+
+namespace {
+
+class ImageBuilder {
+public:
+  explicit ImageBuilder(llvm::Module &module) : module_(module), context_(module.getContext()) {}
+
+  void build(const ImageParts &parts) {
+    llvm::Type *i32 = llvm::Type::getInt32Ty(context_), *i64 = llvm::Type::getInt64Ty(context_);
+    auto word = [&](uint64_t value) { return llvm::ConstantInt::get(i64, value); };
+    // Field for field kiln_program_image.
+    llvm::Constant *fields[] = {
+        llvm::ConstantInt::get(i32, sizeof(kiln_program_image)),
+        llvm::ConstantInt::get(i32, KILN_IMAGE_VERSION),
+        bytes(parts.manifest, 16),
+        word(parts.manifest.size()),
+        bytes(parts.constants, 64),
+        word(parts.constants.size()),
+        bytes(parts.weights, 64),
+        word(parts.weights.size()),
+        bytes(std::string(parts.backend) + '\0', 1),
+        external("kiln_" + parts.backend + "_run_api"),
+        external("kiln_" + parts.backend + "_artifact"),
+        word(0),
+    };
+    llvm::Constant *image = llvm::ConstantStruct::getAnon(context_, fields);
+    new llvm::GlobalVariable(module_, image->getType(), true, llvm::GlobalValue::ExternalLinkage, image, "kiln_image");
+  }
+
+private:
+  llvm::Constant *bytes(llvm::StringRef data, uint64_t alignment) {
+    if (data.empty())
+      return llvm::ConstantPointerNull::get(llvm::PointerType::getUnqual(context_));
+    llvm::Constant *value = llvm::ConstantDataArray::getRaw(data, data.size(), llvm::Type::getInt8Ty(context_));
+    auto *global =
+        new llvm::GlobalVariable(module_, value->getType(), true, llvm::GlobalValue::PrivateLinkage, value, "data");
+    global->setAlignment(llvm::Align(alignment));
+    return global;
+  }
+
+  llvm::Constant *external(const std::string &name) {
+    return new llvm::GlobalVariable(module_, llvm::Type::getInt8Ty(context_), true, llvm::GlobalValue::ExternalLinkage,
+                                    nullptr, name);
+  }
+
+  llvm::Module &module_;
+  llvm::LLVMContext &context_;
+};
+
+} // namespace
+
+absl::StatusOr<llvm::SmallVector<char, 0>> imageObject(const ImageParts &parts) {
+  llvm::LLVMContext context;
+  llvm::Module module("kiln_image", context);
+  std::string error;
+  const llvm::Target *target = llvm::TargetRegistry::lookupTarget(parts.triple, error);
+  if (!target)
+    return absl::InvalidArgumentError(absl::StrCat("no code generation for the target ", parts.triple, ": ", error));
+  std::unique_ptr<llvm::TargetMachine> machine(
+      target->createTargetMachine(parts.triple, "", "", llvm::TargetOptions(), llvm::Reloc::PIC_));
+  module.setTargetTriple(parts.triple);
+  module.setDataLayout(machine->createDataLayout());
+  ImageBuilder(module).build(parts);
+
+  llvm::SmallVector<char, 0> object;
+  llvm::raw_svector_ostream stream(object);
+  llvm::legacy::PassManager passes;
+  if (machine->addPassesToEmitFile(passes, stream, nullptr, llvm::CodeGenFileType::ObjectFile))
+    return absl::InternalError(absl::StrCat("the target ", parts.triple, " cannot write object files"));
+  passes.run(module);
+  return object;
+}
+
+} // namespace kiln

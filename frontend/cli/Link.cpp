@@ -1,0 +1,142 @@
+#include "frontend/cli/Link.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "lld/Common/Driver.h"
+#include "llvm/ADT/SmallVector.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/raw_ostream.h"
+
+#include <cerrno>
+#include <cstring>
+#include <optional>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+LLD_HAS_DRIVER(elf)
+
+namespace kiln {
+
+namespace {
+
+/// An anonymous file that lld can open by name; nothing touches the disk.
+class MemoryFile {
+public:
+  explicit MemoryFile(const ObjectBytes &bytes) : fd_(memfd_create("kiln-object", MFD_CLOEXEC)) {
+    size_t written = 0;
+    while (fd_ >= 0 && written < bytes.size) {
+      ssize_t n = write(fd_, bytes.data + written, bytes.size - written);
+      if (n <= 0)
+        break;
+      written += static_cast<size_t>(n);
+    }
+    complete_ = fd_ >= 0 && written == bytes.size;
+  }
+  MemoryFile(MemoryFile &&other) noexcept : fd_(other.fd_), complete_(other.complete_) { other.fd_ = -1; }
+  MemoryFile(const MemoryFile &) = delete;
+  MemoryFile &operator=(const MemoryFile &) = delete;
+  MemoryFile &operator=(MemoryFile &&) = delete;
+  ~MemoryFile() {
+    if (fd_ >= 0)
+      close(fd_);
+  }
+  bool complete() const { return complete_; }
+  std::string path() const { return absl::StrCat("/proc/self/fd/", fd_); }
+
+private:
+  int fd_;
+  bool complete_ = false;
+};
+
+struct Toolchain {
+  std::string triple = "x86_64-linux-gnu";
+  std::string gcc;  ///< folder of crtbeginS.o and libstdc++
+  std::string libc; ///< folder of crt1.o
+};
+
+/// The newest GCC folder that has what a C++ program links with.
+absl::Status findToolchain(Toolchain &toolchain) {
+  std::error_code error;
+  std::string root = absl::StrCat("/usr/lib/gcc/", toolchain.triple);
+  int best = -1;
+  for (llvm::sys::fs::directory_iterator it(root, error), end; !error && it != end; it.increment(error)) {
+    llvm::StringRef name = llvm::sys::path::filename(it->path());
+    int version = 0;
+    if (name.getAsInteger(10, version) || version <= best || !llvm::sys::fs::exists(it->path() + "/libstdc++.so") ||
+        !llvm::sys::fs::exists(it->path() + "/crtbeginS.o"))
+      continue;
+    best = version;
+    toolchain.gcc = it->path();
+  }
+  if (best < 0)
+    return absl::NotFoundError(absl::StrCat("no C++ runtime to link with: looked for libstdc++.so and crtbeginS.o in ",
+                                            root, "/*; install the package libstdc++-12-dev (or g++)"));
+  toolchain.libc = absl::StrCat("/usr/lib/", toolchain.triple);
+  if (!llvm::sys::fs::exists(toolchain.libc + "/crt1.o"))
+    return absl::NotFoundError(absl::StrCat("no C library to link with: looked for ", toolchain.libc,
+                                            "/crt1.o; install the package libc6-dev"));
+  return absl::OkStatus();
+}
+
+std::vector<std::string> linkerArguments(const LinkJob &job, const Toolchain &tools,
+                                         const std::vector<MemoryFile> &files, const std::string &output) {
+  std::vector<std::string> args = {"ld.lld", "--gc-sections", "--strip-all", "--build-id=none", "-z", "relro", "-z", "now",
+                                   "-m", "elf_x86_64", "--hash-style=gnu", "--as-needed", "-o", output};
+  if (job.shared) {
+    args.insert(args.end(), {"-shared", absl::StrCat(tools.libc, "/crti.o"), absl::StrCat(tools.gcc, "/crtbeginS.o")});
+  } else {
+    args.insert(args.end(), {"-pie", "-dynamic-linker", "/lib64/ld-linux-x86-64.so.2", absl::StrCat(tools.libc, "/Scrt1.o"),
+                             absl::StrCat(tools.libc, "/crti.o"), absl::StrCat(tools.gcc, "/crtbeginS.o")});
+  }
+  for (const MemoryFile &file : files)
+    args.push_back(file.path());
+  args.push_back("--start-group");
+  args.insert(args.end(), job.archives.begin(), job.archives.end());
+  args.push_back("--end-group");
+  args.insert(args.end(), {"-L" + tools.gcc, "-L" + tools.libc, "-lstdc++", "-lm", "-l:libz.a", "-lgcc_s", "-lgcc", "-lpthread", "-lc",
+                           absl::StrCat(tools.gcc, "/crtendS.o"), absl::StrCat(tools.libc, "/crtn.o")});
+  return args;
+}
+
+} // namespace
+
+absl::Status link(const LinkJob &job) {
+  Toolchain tools;
+  if (absl::Status status = findToolchain(tools); !status.ok())
+    return status;
+  for (const std::string &archive : job.archives)
+    if (!llvm::sys::fs::exists(archive))
+      return absl::NotFoundError(absl::StrCat("the runtime archive ", archive,
+                                              " is missing; it belongs beside kiln: build or install Kiln again"));
+  std::vector<MemoryFile> files;
+  files.reserve(job.objects.size());
+  for (const ObjectBytes &object : job.objects) {
+    files.emplace_back(object);
+    if (!files.back().complete())
+      return absl::ResourceExhaustedError(absl::StrCat("no memory for an object of ", object.size, " bytes: ",
+                                                       std::strerror(errno)));
+  }
+  // The linker writes beside the output, and the finished file takes its place in one step.
+  std::string temporary = absl::StrCat(job.output, ".", getpid(), ".tmp");
+  std::vector<std::string> args = linkerArguments(job, tools, files, temporary);
+  llvm::SmallVector<const char *> argv;
+  for (const std::string &arg : args)
+    argv.push_back(arg.c_str());
+  std::string words;
+  llvm::raw_string_ostream stream(words);
+  lld::Result result = lld::lldMain(argv, stream, stream, {{lld::Gnu, &lld::elf::link}});
+  if (result.retCode != 0) {
+    unlink(temporary.c_str());
+    return absl::InternalError(absl::StrCat("linking ", job.output, " failed:\n", words));
+  }
+  if (rename(temporary.c_str(), job.output.c_str()) != 0) {
+    int error = errno;
+    unlink(temporary.c_str());
+    return absl::UnavailableError(absl::StrCat("cannot write ", job.output, ": ", std::strerror(error)));
+  }
+  return absl::OkStatus();
+}
+
+} // namespace kiln

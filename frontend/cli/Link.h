@@ -1,0 +1,29 @@
+// Linking of a program from objects in memory, by lld in this process.
+#pragma once
+
+#include "absl/status/status.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace kiln {
+
+/// An object file in memory; the bytes outlive the link.
+struct ObjectBytes {
+  const uint8_t *data;
+  size_t size;
+};
+
+struct LinkJob {
+  std::vector<ObjectBytes> objects;
+  std::vector<std::string> archives; ///< paths, in link order
+  std::string output;                ///< replaced atomically
+  bool shared = false;               ///< a shared library in place of an executable
+};
+
+/// Links against the system's C and C++ runtime. Errors: a toolchain file that is missing (named, with the package that
+/// has it), an output that cannot be written, or the linker's own words.
+absl::Status link(const LinkJob &job);
+
+} // namespace kiln

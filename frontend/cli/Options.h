@@ -1,0 +1,27 @@
+// What the kiln command line says, once parsed.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace kiln {
+
+struct CompileOptions {
+  std::string file;  ///< the model's .kiln text
+  std::string model; ///< --model; empty: the file's only one
+  std::vector<std::pair<std::string, std::string>> set;
+  std::map<std::string, int64_t> bounds;
+  std::vector<std::string> entries; ///< --entry; empty: all
+  std::string backend = "cpu";
+  std::string targetCpu = "native";
+  std::string triple;
+  std::string weights;
+  std::string saveStages;
+  bool timePasses = false;
+  uint32_t jobs = 0; ///< 0: as many as there are cores
+};
+
+} // namespace kiln

@@ -1,0 +1,127 @@
+// The kiln program: its commands and what they take. The work is in Commands.cpp.
+#include "frontend/cli/Commands.h"
+
+#include "CLI/CLI.hpp"
+#include "llvm/Support/InitLLVM.h"
+
+#include <cstdio>
+#include <string>
+#include <vector>
+
+namespace {
+
+constexpr int kWrongUsage = 2;
+
+struct RawOptions {
+  std::vector<std::string> set, bounds;
+};
+
+/// "NAME=VALUE" in two; false when there is no name or no '='.
+bool splitPair(const std::string &text, std::string &name, std::string &value) {
+  size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0)
+    return false;
+  name = text.substr(0, equals);
+  value = text.substr(equals + 1);
+  return true;
+}
+
+/// Options that say how a model is compiled; the same for every command that takes a model.
+void addCompileOptions(CLI::App *app, kiln::CompileOptions &options, RawOptions &raw) {
+  app->add_option("MODEL", options.file, "the model's .kiln file")->required();
+  app->add_option("--model", options.model, "which model, where the file has several");
+  app->add_option("--backend", options.backend, "cpu");
+  app->add_option("--set", raw.set, "[MODEL.]NAME=VALUE: a constant of the model")->allow_extra_args(false);
+  app->add_option("--bound", raw.bounds, "DIM=N: the largest value of a dimension that the recipe leaves open")
+      ->allow_extra_args(false);
+  app->add_option("--entry", options.entries, "entry points to build, separated by commas (default: all)")->delimiter(',');
+  app->add_option("--weights", options.weights, "a safetensors file to put into the program");
+  app->add_option("--target-cpu", options.targetCpu, "native (default), or a processor that LLVM knows");
+  app->add_option("--target", options.triple, "a triple to compile for (default: this machine's)");
+  app->add_option("--jobs", options.jobs, "threads to compile on (default: all cores)");
+  app->add_option("--save-stages", options.saveStages, "a folder for the module after each stage");
+  app->add_flag("--time-passes", options.timePasses, "where the time of the compile goes");
+}
+
+int finishCompileOptions(kiln::CompileOptions &options, const RawOptions &raw) {
+  for (const std::string &text : raw.set) {
+    std::string name, value;
+    if (!splitPair(text, name, value)) {
+      std::fprintf(stderr, "kiln: --set %s: expected NAME=VALUE or MODEL.NAME=VALUE\n", text.c_str());
+      return kWrongUsage;
+    }
+    options.set.emplace_back(name, value);
+  }
+  for (const std::string &text : raw.bounds) {
+    std::string name, value;
+    char *end = nullptr;
+    long long bound = splitPair(text, name, value) ? std::strtoll(value.c_str(), &end, 10) : 0;
+    if (!end || *end || bound < 1) {
+      std::fprintf(stderr, "kiln: --bound %s: expected DIM=N with a positive N\n", text.c_str());
+      return kWrongUsage;
+    }
+    options.bounds[name] = bound;
+  }
+  return 0;
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+  llvm::InitLLVM init(argc, argv);
+  CLI::App app{"kiln: from a model's definition to a native program that runs and trains it"};
+  app.set_version_flag("--version", "kiln " KILN_VERSION);
+  app.require_subcommand(1);
+  app.fallthrough(false);
+
+  kiln::CompileOptions options;
+  RawOptions raw;
+
+  CLI::App *build = app.add_subcommand("build", "compile a model to a program");
+  kiln::EmitOptions emit;
+  addCompileOptions(build, options, raw);
+  build->add_option("-o,--output", emit.output, "the program to write (default: the model file's name without .kiln)");
+  build->add_option("--emit", emit.kind, "exe (default), shared, object, llvm, asm or mlir")
+      ->check(CLI::IsMember({"exe", "shared", "object", "llvm", "asm", "mlir"}));
+
+  // The program's own commands take the program's own options: what follows the model is handed on.
+  std::vector<CLI::App *> programCommands;
+  for (const char *name : {"train", "eval", "grad", "run", "generate", "bench", "info"}) {
+    CLI::App *command = app.add_subcommand(name, std::string("build into the cache, then run the program's ") + name);
+    addCompileOptions(command, options, raw);
+    command->allow_extras();
+    command->footer("Other options go to the program: see `PROGRAM " + std::string(name) + " --help`.");
+    programCommands.push_back(command);
+  }
+
+  CLI::App *check = app.add_subcommand("check", "find all errors of a model");
+  kiln::CheckOptions checking;
+  addCompileOptions(check, options, raw);
+  check->add_flag("--gradients", checking.gradients, "compare gradients with finite differences, in float64");
+  check->add_option("--seed", checking.seed, "of weights and inputs (default 0)");
+
+  CLI::App *explain = app.add_subcommand("explain", "what the compiler did, and why");
+  kiln::ExplainOptions explaining;
+  addCompileOptions(explain, options, raw);
+  explain->add_flag("--memory", explaining.memory, "the arena: its size, its lower bound, the largest tensors");
+  explain->add_flag("--fusion", explaining.fusion, "which ops became one kernel");
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError &error) {
+    int code = app.exit(error);
+    return code == 0 ? 0 : kWrongUsage;
+  }
+  if (int code = finishCompileOptions(options, raw))
+    return code;
+  if (build->parsed())
+    return kiln::commandBuild(options, emit);
+  if (check->parsed())
+    return kiln::commandCheck(options, checking);
+  if (explain->parsed())
+    return kiln::commandExplain(options, explaining);
+  for (CLI::App *command : programCommands)
+    if (command->parsed())
+      return kiln::commandProgram(options, command->get_name(), command->remaining());
+  return kWrongUsage;
+}
