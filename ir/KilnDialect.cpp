@@ -1,7 +1,7 @@
 #include "ir/Kiln.h"
 
-#include "llvm/ADT/TypeSwitch.h"
 #include "mlir/IR/DialectImplementation.h"
+#include "llvm/ADT/TypeSwitch.h"
 
 #include "ir/KilnDialect.cpp.inc"
 #include "ir/KilnEnums.cpp.inc"
@@ -64,8 +64,7 @@ mlir::RankedTensorType tensorType(llvm::ArrayRef<Dim> dims, mlir::Type element) 
     symbolic |= !size;
     sizes.push_back(size.value_or(mlir::ShapedType::kDynamic));
   }
-  return mlir::RankedTensorType::get(sizes, element,
-                                     symbolic ? DimsAttr::get(element.getContext(), dims) : DimsAttr());
+  return mlir::RankedTensorType::get(sizes, element, symbolic ? DimsAttr::get(element.getContext(), dims) : DimsAttr());
 }
 
 llvm::SmallVector<Dim> dimsOf(mlir::Type type) {
