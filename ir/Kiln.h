@@ -1,6 +1,7 @@
 // The kiln dialect: attributes, types' helpers and ops.
 #pragma once
 
+#include "ir/Traits.h"
 #include "runtime/support/Dim.h"
 
 #include "mlir/Bytecode/BytecodeOpInterface.h"
@@ -11,6 +12,7 @@
 #include "mlir/IR/Dialect.h"
 #include "mlir/IR/OpDefinition.h"
 #include "mlir/IR/OpImplementation.h"
+#include "mlir/IR/TensorEncoding.h"
 #include "mlir/Interfaces/ControlFlowInterfaces.h"
 #include "mlir/Interfaces/InferTypeOpInterface.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
@@ -25,13 +27,16 @@
 
 namespace kiln {
 
-/// The tensor type with these dimensions: symbolic ones live in the `#kiln.dims` encoding, and a type whose
-/// dimensions are all constant has none. Every tensor type of the dialect is made here.
+/// The tensor type with these dimensions: symbolic ones live in the
+/// `#kiln.dims` encoding, and a type whose dimensions are all constant has
+/// none. Every tensor type of the dialect is made here.
 mlir::RankedTensorType tensorType(llvm::ArrayRef<Dim> dims, mlir::Type element);
 
 /// The dimensions of a tensor type made by tensorType.
 llvm::SmallVector<Dim> dimsOf(mlir::Type type);
-inline llvm::SmallVector<Dim> dimsOf(mlir::Value value) { return dimsOf(value.getType()); }
+inline llvm::SmallVector<Dim> dimsOf(mlir::Value value) {
+  return dimsOf(value.getType());
+}
 
 /// The same dimensions with another element type.
 mlir::RankedTensorType withElement(mlir::Type type, mlir::Type element);

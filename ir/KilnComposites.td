@@ -14,26 +14,62 @@ def Kiln_DecomposableOpInterface : OpInterface<"DecomposableOpInterface"> {
 class Kiln_Composite<string mnemonic, list<Trait> traits = []>
     : Kiln_PureOp<mnemonic, !listconcat(traits, [DeclareOpInterfaceMethods<Kiln_DecomposableOpInterface>])>;
 
-class Kiln_UnaryComposite<string mnemonic, string formula> : Kiln_Composite<mnemonic, [Elementwise, SameOperandsAndResultType]> {
+class Kiln_UnaryComposite<string mnemonic, string formula, Kiln_Elements elements>
+    : Kiln_Composite<mnemonic, !listconcat([Kiln_OneType], elements.traits, [Elementwise, SameOperandsAndResultType])> {
   let summary = formula;
+  let description = "`result[i] = f(operand[i])` with f: " # formula # [{.
+
+    (C1) The operand and the result have the same type. }] # elements.words # [{
+
+    ```mlir
+    func.func @}] # mnemonic # [{(%x: tensor<4xf32>) -> tensor<4xf32> {
+      %r = kiln.}] # mnemonic # [{ %x : tensor<4xf32>
+      return %r : tensor<4xf32>
+    }
+    ```
+  }];
   let arguments = (ins Kiln_Tensor:$operand);
   let results = (outs Kiln_Tensor:$result);
   let assemblyFormat = "$operand attr-dict `:` type($result)";
 }
 
-def Kiln_ReluOp : Kiln_UnaryComposite<"relu", "max(x, 0); gradient 0 at 0">;
-def Kiln_SiluOp : Kiln_UnaryComposite<"silu", "x * sigmoid(x)">;
-def Kiln_SoftplusOp : Kiln_UnaryComposite<"softplus", "log(1 + e^x), stable: max(x,0) + log1p(exp(-|x|))">;
-def Kiln_GeluOp : Kiln_Composite<"gelu", [Elementwise, SameOperandsAndResultType]> {
+def Kiln_ReluOp : Kiln_UnaryComposite<"relu", "max(x, 0); gradient 0 at 0", Kiln_Numbers>;
+def Kiln_SiluOp : Kiln_UnaryComposite<"silu", "x * sigmoid(x)", Kiln_Floats>;
+def Kiln_SoftplusOp : Kiln_UnaryComposite<"softplus", "log(1 + e^x), stable: max(x,0) + log1p(exp(-|x|))", Kiln_Floats>;
+def Kiln_GeluOp : Kiln_Composite<"gelu", [Kiln_OneType, Kiln_FloatElements, Elementwise, SameOperandsAndResultType]> {
   let summary = "x * Phi(x); with tanh: 0.5x(1 + tanh(sqrt(2/pi)(x + 0.044715x^3)))";
+  let description = [{
+    Phi is the standard normal distribution function, (1 + erf(x / sqrt 2)) / 2.
+
+    (C1) The operand and the result have the same type. (C2) The elements are floats.
+
+    ```mlir
+    func.func @gelu(%x: tensor<4xf32>) -> tensor<4xf32> {
+      %r = kiln.gelu %x {tanh = true} : tensor<4xf32>
+      return %r : tensor<4xf32>
+    }
+    ```
+  }];
   let arguments = (ins Kiln_Tensor:$operand, DefaultValuedAttr<BoolAttr, "false">:$tanh);
   let results = (outs Kiln_Tensor:$result);
   let assemblyFormat = "$operand attr-dict `:` type($result)";
 }
 
-class Kiln_AxisComposite<string mnemonic, string formula> : Kiln_Composite<mnemonic, [SameOperandsAndResultType]> {
+class Kiln_AxisComposite<string mnemonic, string formula> : Kiln_Composite<mnemonic, [Kiln_FloatElements, SameOperandsAndResultType]> {
   let summary = formula;
-  let description = "A row whose elements are all -inf gives NaN, as PyTorch's. (C1) axis is below the rank.";
+  let description = [{
+    A row whose elements are all -inf gives NaN, as PyTorch's.
+
+    (C1) axis is below the rank. (C2) The elements are floats.
+
+    ```mlir
+    func.func @}] # mnemonic # [{(%x: tensor<2x5xf32>) -> tensor<2x5xf32> {
+      %r = kiln.}] # mnemonic # [{ %x, 1 : tensor<2x5xf32>
+      return %r : tensor<2x5xf32>
+    }
+    ```
+  }];
+  let hasVerifier = 1;
   let arguments = (ins Kiln_Tensor:$operand, I64Attr:$axis);
   let results = (outs Kiln_Tensor:$result);
   let assemblyFormat = "$operand `,` $axis attr-dict `:` type($result)";
@@ -41,17 +77,39 @@ class Kiln_AxisComposite<string mnemonic, string formula> : Kiln_Composite<mnemo
 def Kiln_SoftmaxOp : Kiln_AxisComposite<"softmax", "exp(x - max) / sum exp(x - max) along axis">;
 def Kiln_LogSoftmaxOp : Kiln_AxisComposite<"log_softmax", "x - max - log sum exp(x - max) along axis">;
 
-def Kiln_LayerNormOp : Kiln_Composite<"layer_norm", [AttrSizedOperandSegments]> {
+def Kiln_LayerNormOp : Kiln_Composite<"layer_norm", [AttrSizedOperandSegments, Kiln_AllTypesMatch<"(C2)", ["operand", "result"]>]> {
   let summary = "(x - mean) / sqrt(var + epsilon) * scale + bias over the last axis; biased variance";
-  let description = [{scale and bias are present together or absent. (C1) They have the shape [last dimension]. (C2) The result has the operand's type.}];
+  let description = [{
+    scale and bias are present together or absent. (C1) They have the shape [last dimension]. (C2) The result has the operand's type, of floats.
+
+    ```mlir
+    func.func @layer_norm(%x: tensor<2x8xf32>, %s: tensor<8xf32>, %b: tensor<8xf32>) -> tensor<2x8xf32> {
+      %r = kiln.layer_norm %x scale %s bias %b epsilon 1.0e-5 : tensor<2x8xf32>, tensor<8xf32>, tensor<8xf32>
+      return %r : tensor<2x8xf32>
+    }
+    ```
+  }];
   let arguments = (ins Kiln_Tensor:$operand, Optional<Kiln_Tensor>:$scale, Optional<Kiln_Tensor>:$bias, F64Attr:$epsilon);
   let results = (outs Kiln_Tensor:$result);
+  let assemblyFormat = "$operand (`scale` $scale^ `bias` $bias)? `epsilon` $epsilon attr-dict `:` type($operand) (`,` type($scale)^ `,` type($bias))?";
+  let hasVerifier = 1;
 }
-def Kiln_RmsNormOp : Kiln_Composite<"rms_norm"> {
+def Kiln_RmsNormOp : Kiln_Composite<"rms_norm", [Kiln_AllTypesMatch<"(C2)", ["operand", "result"]>]> {
   let summary = "x / sqrt(mean(x^2) + epsilon) * scale over the last axis";
-  let description = [{(C1) scale has the shape [last dimension]. (C2) The result has the operand's type.}];
+  let description = [{
+    (C1) scale has the shape [last dimension]. (C2) The result has the operand's type, of floats.
+
+    ```mlir
+    func.func @rms_norm(%x: tensor<2x8xf32>, %s: tensor<8xf32>) -> tensor<2x8xf32> {
+      %r = kiln.rms_norm %x scale %s epsilon 1.0e-6 : tensor<2x8xf32>, tensor<8xf32>
+      return %r : tensor<2x8xf32>
+    }
+    ```
+  }];
   let arguments = (ins Kiln_Tensor:$operand, Kiln_Tensor:$scale, F64Attr:$epsilon);
   let results = (outs Kiln_Tensor:$result);
+  let assemblyFormat = "$operand `scale` $scale `epsilon` $epsilon attr-dict `:` type($operand) `,` type($scale)";
+  let hasVerifier = 1;
 }
 
 def Kiln_CrossEntropyOp : Kiln_Composite<"cross_entropy"> {
@@ -62,9 +120,18 @@ def Kiln_CrossEntropyOp : Kiln_Composite<"cross_entropy"> {
     A target outside [0, C) other than ignore_index is clamped and recorded in the status record.
 
     (C1) targets has logits' shape without the last axis. (C2) The result has targets' shape and logits' element type.
+
+    ```mlir
+    func.func @cross_entropy(%x: tensor<?x10xf32, #kiln.dims<"B", "10">>, %t: tensor<?xi32, #kiln.dims<"B">>) -> tensor<?xf32, #kiln.dims<"B">> {
+      %r = kiln.cross_entropy %x, %t {smoothing = 0.1} : tensor<?x10xf32, #kiln.dims<"B", "10">>, tensor<?xi32, #kiln.dims<"B">> -> tensor<?xf32, #kiln.dims<"B">>
+      return %r : tensor<?xf32, #kiln.dims<"B">>
+    }
+    ```
   }];
   let arguments = (ins Kiln_Tensor:$logits, Kiln_Tensor:$targets, DefaultValuedAttr<F64Attr, "0.0">:$smoothing, DefaultValuedAttr<I64Attr, "-100">:$ignore_index);
   let results = (outs Kiln_Tensor:$result);
+  let assemblyFormat = "$logits `,` $targets attr-dict `:` type($logits) `,` type($targets) `->` type($result)";
+  let hasVerifier = 1;
 }
 
 def Kiln_AttentionOp : Kiln_Composite<"attention"> {
@@ -74,30 +141,72 @@ def Kiln_AttentionOp : Kiln_Composite<"attention"> {
     t + (S - T). mask, when present, is bool and broadcast to [B, H, T, S]: false hides a key. A query that sees no key gives NaN.
 
     (C1) Dimensions agree as stated. (C2) mask has rank 4.
+
+    ```mlir
+    func.func @attention(%q: tensor<2x4x6x8xf32>, %k: tensor<2x4x9x8xf32>, %v: tensor<2x4x9x16xf32>, %m: tensor<2x1x1x9xi1>) -> tensor<2x4x6x16xf32> {
+      %r = kiln.attention %q, %k, %v mask %m scale 0.35 {causal = true}
+          : tensor<2x4x6x8xf32>, tensor<2x4x9x8xf32>, tensor<2x4x9x16xf32>, tensor<2x1x1x9xi1> -> tensor<2x4x6x16xf32>
+      return %r : tensor<2x4x6x16xf32>
+    }
+    ```
   }];
   let arguments = (ins Kiln_Tensor:$query, Kiln_Tensor:$key, Kiln_Tensor:$value, Optional<Kiln_Tensor>:$mask, F64Attr:$scale, DefaultValuedAttr<BoolAttr, "false">:$causal);
   let results = (outs Kiln_Tensor:$result);
+  let assemblyFormat = "$query `,` $key `,` $value (`mask` $mask^)? `scale` $scale attr-dict `:` type($query) `,` type($key) `,` type($value) (`,` type($mask)^)? `->` type($result)";
+  let hasVerifier = 1;
 }
 
 def Kiln_RandomUniformOp : Kiln_Composite<"random_uniform"> {
   let summary = "uniform in [0, 1): (bits >> 8) * 2^-24";
-  let description = [{Operands and stream as random_bits. (C1) The element type is f32 or f64.}];
+  let description = [{
+    Operands and stream as random_bits. (C1) The element type is f32 or f64. (C2) Seed and counters are as random_bits takes them.
+
+    ```mlir
+    func.func @random_uniform(%seed: tensor<ui32>, %step: tensor<i32>) -> tensor<8xf32> {
+      %r = kiln.random_uniform 3, %seed, %step : tensor<ui32>, tensor<i32> -> tensor<8xf32>
+      return %r : tensor<8xf32>
+    }
+    ```
+  }];
   let arguments = (ins Kiln_Scalar:$seed, Variadic<Kiln_Scalar>:$counters, I64Attr:$stream);
   let results = (outs Kiln_Tensor:$result);
+  let assemblyFormat = "$stream `,` $seed (`,` $counters^)? attr-dict `:` type(operands) `->` type($result)";
+  let hasVerifier = 1;
 }
 def Kiln_RandomNormalOp : Kiln_Composite<"random_normal"> {
   let summary = "standard normal: Box-Muller, sqrt(-2 ln(1 - u1)) cos(2 pi u2)";
   let description = [{
     u1 and u2 are elements 2e and 2e+1 of the uniforms of shape [..., 2] that random_uniform gives. Within 4e-7 absolute of the formula in exact
-    arithmetic, for f32. (C1) The element type is f32 or f64.
+    arithmetic, for f32. (C1) The element type is f32 or f64. (C2) Seed and counters are as random_bits takes them.
+
+    ```mlir
+    func.func @random_normal(%seed: tensor<ui32>, %step: tensor<i32>) -> tensor<8xf32> {
+      %r = kiln.random_normal 3, %seed, %step : tensor<ui32>, tensor<i32> -> tensor<8xf32>
+      return %r : tensor<8xf32>
+    }
+    ```
   }];
   let arguments = (ins Kiln_Scalar:$seed, Variadic<Kiln_Scalar>:$counters, I64Attr:$stream);
   let results = (outs Kiln_Tensor:$result);
+  let assemblyFormat = "$stream `,` $seed (`,` $counters^)? attr-dict `:` type(operands) `->` type($result)";
+  let hasVerifier = 1;
 }
-def Kiln_DropoutOp : Kiln_Composite<"dropout", [AllTypesMatch<["operand", "result"]>]> {
+def Kiln_DropoutOp : Kiln_Composite<"dropout", [Kiln_AllTypesMatch<"(C1)", ["operand", "result"]>]> {
   let summary = "x / (1 - p) where a uniform draw is at least p, else 0";
+  let description = [{
+    Operands and stream as random_bits; the draw for element e is random_uniform's. (C1) The operand and the result have the same type, of floats. (C2) 0 <= p <= 1. (C3) Seed and counters are as random_bits takes them.
+
+    ```mlir
+    func.func @dropout(%x: tensor<2x8xf32>, %seed: tensor<ui32>, %step: tensor<i32>) -> tensor<2x8xf32> {
+      %r = kiln.dropout %x, %seed, %step p 0.1 stream 3 : tensor<2x8xf32>, tensor<ui32>, tensor<i32>
+      return %r : tensor<2x8xf32>
+    }
+    ```
+  }];
   let arguments = (ins Kiln_Tensor:$operand, Kiln_Scalar:$seed, Variadic<Kiln_Scalar>:$counters, F64Attr:$p, I64Attr:$stream);
   let results = (outs Kiln_Tensor:$result);
+  let assemblyFormat = "$operand `,` $seed (`,` $counters^)? `p` $p `stream` $stream attr-dict `:` type($operand) `,` type($seed) (`,` type($counters)^)?";
+  let hasVerifier = 1;
 }
 
 #endif // KILN_COMPOSITES_TD

@@ -22,23 +22,51 @@ void KilnDialect::initialize() {
       >();
 }
 
-mlir::Operation *KilnDialect::materializeConstant(mlir::OpBuilder &builder, mlir::Attribute value, mlir::Type type,
+mlir::Operation *KilnDialect::materializeConstant(mlir::OpBuilder &builder,
+                                                  mlir::Attribute value,
+                                                  mlir::Type type,
                                                   mlir::Location loc) {
   if (auto elements = llvm::dyn_cast<mlir::ElementsAttr>(value))
     return builder.create<ConstantOp>(loc, type, elements);
   return nullptr;
 }
 
-mlir::LogicalResult DimsAttr::verify(llvm::function_ref<mlir::InFlightDiagnostic()> emitError,
-                                     llvm::ArrayRef<mlir::StringAttr> exprs) {
+mlir::LogicalResult
+DimsAttr::verify(llvm::function_ref<mlir::InFlightDiagnostic()> emitError,
+                 llvm::ArrayRef<mlir::StringAttr> exprs) {
   for (mlir::StringAttr expr : exprs) {
     std::optional<Dim> dim = Dim::parse(expr.getValue());
     if (!dim)
-      return emitError() << "malformed dimension expression \"" << expr.getValue() << "\"";
+      return emitError() << "malformed dimension expression \""
+                         << expr.getValue() << "\"";
     if (dim->str() != expr.getValue())
-      return emitError() << "dimension expression \"" << expr.getValue() << "\" is not in normal form; write \""
-                         << dim->str() << "\"";
+      return emitError() << "dimension expression \"" << expr.getValue()
+                         << "\" is not in normal form; write \"" << dim->str()
+                         << "\"";
   }
+  return mlir::success();
+}
+
+mlir::LogicalResult DimsAttr::verifyEncoding(
+    llvm::ArrayRef<int64_t> shape, mlir::Type element,
+    llvm::function_ref<mlir::InFlightDiagnostic()> emitError) const {
+  if (shape.size() != size())
+    return emitError() << "#kiln.dims gives " << size()
+                       << " dimensions to a tensor of rank " << shape.size();
+  bool symbolic = false;
+  for (auto [axis, dim] : llvm::enumerate(dims())) {
+    std::optional<int64_t> constant = dim.constant();
+    symbolic |= !constant;
+    if (constant.value_or(mlir::ShapedType::kDynamic) != shape[axis])
+      return emitError() << "#kiln.dims gives \"" << dim.str()
+                         << "\" for dimension " << axis << ", the shape "
+                         << (mlir::ShapedType::isDynamic(shape[axis])
+                                 ? "?"
+                                 : std::to_string(shape[axis]));
+  }
+  if (!symbolic)
+    return emitError() << "#kiln.dims on a tensor whose dimensions are all "
+                          "constant; leave it out";
   return mlir::success();
 }
 
@@ -56,7 +84,26 @@ llvm::SmallVector<Dim> DimsAttr::dims() const {
   return result;
 }
 
-mlir::RankedTensorType tensorType(llvm::ArrayRef<Dim> dims, mlir::Type element) {
+bool isKilnTensor(mlir::Type type) {
+  auto tensor = llvm::dyn_cast<mlir::RankedTensorType>(type);
+  if (!tensor ||
+      (tensor.getEncoding() ? !llvm::isa<DimsAttr>(tensor.getEncoding())
+                            : !tensor.hasStaticShape()))
+    return false;
+  mlir::Type element = tensor.getElementType();
+  if (element.isF32() || element.isF64() || element.isBF16() || element.isF16())
+    return true;
+  auto integer = llvm::dyn_cast<mlir::IntegerType>(element);
+  if (!integer || integer.isSigned())
+    return false;
+  unsigned width = integer.getWidth();
+  return integer.isUnsigned()
+             ? width == 8 || width == 32
+             : width == 1 || width == 8 || width == 32 || width == 64;
+}
+
+mlir::RankedTensorType tensorType(llvm::ArrayRef<Dim> dims,
+                                  mlir::Type element) {
   llvm::SmallVector<int64_t> sizes;
   bool symbolic = false;
   for (const Dim &dim : dims) {
@@ -64,7 +111,9 @@ mlir::RankedTensorType tensorType(llvm::ArrayRef<Dim> dims, mlir::Type element) 
     symbolic |= !size;
     sizes.push_back(size.value_or(mlir::ShapedType::kDynamic));
   }
-  return mlir::RankedTensorType::get(sizes, element, symbolic ? DimsAttr::get(element.getContext(), dims) : DimsAttr());
+  return mlir::RankedTensorType::get(
+      sizes, element,
+      symbolic ? DimsAttr::get(element.getContext(), dims) : DimsAttr());
 }
 
 llvm::SmallVector<Dim> dimsOf(mlir::Type type) {
@@ -79,7 +128,8 @@ llvm::SmallVector<Dim> dimsOf(mlir::Type type) {
 
 mlir::RankedTensorType withElement(mlir::Type type, mlir::Type element) {
   auto tensor = llvm::cast<mlir::RankedTensorType>(type);
-  return mlir::RankedTensorType::get(tensor.getShape(), element, tensor.getEncoding());
+  return mlir::RankedTensorType::get(tensor.getShape(), element,
+                                     tensor.getEncoding());
 }
 
 } // namespace kiln

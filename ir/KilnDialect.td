@@ -5,6 +5,7 @@
 include "mlir/IR/OpBase.td"
 include "mlir/IR/AttrTypeBase.td"
 include "mlir/IR/EnumAttr.td"
+include "mlir/IR/TensorEncoding.td"
 
 def Kiln_Dialect : Dialect {
   let name = "kiln";
@@ -27,7 +28,7 @@ class Kiln_Attr<string name, string attrMnemonic, list<Trait> traits = []> : Att
   let mnemonic = attrMnemonic;
 }
 
-def Kiln_DimsAttr : Kiln_Attr<"Dims", "dims"> {
+def Kiln_DimsAttr : Kiln_Attr<"Dims", "dims", [DeclareAttrInterfaceMethods<VerifiableTensorEncoding>]> {
   let summary = "a list of dimension expressions";
   let description = [{
     `#kiln.dims<"B", "4*T+1", "384">`: expressions over symbols in the normal form of `kiln::Dim`, as a tensor's

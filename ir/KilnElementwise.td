@@ -1,0 +1,141 @@
+//===- KilnElementwise.td - primitives that map elements to elements --------------------------------------------===//
+#ifndef KILN_ELEMENTWISE_TD
+#define KILN_ELEMENTWISE_TD
+
+include "ir/KilnBase.td"
+
+class Kiln_Unary<string mnemonic, string formula, Kiln_Elements elements>
+    : Kiln_PureOp<mnemonic, !listconcat([Kiln_OneType], elements.traits, [Elementwise, SameOperandsAndResultType])> {
+  let summary = formula;
+  let description = "`result[i] = f(operand[i])` with f: " # formula # [{.
+
+    (C1) The operand and the result have the same type. }] # elements.words # [{
+
+    ```mlir
+    func.func @}] # mnemonic # [{(%x: tensor<4x}] # elements.example # [{>) -> tensor<4x}] # elements.example # [{> {
+      %r = kiln.}] # mnemonic # [{ %x : tensor<4x}] # elements.example # [{>
+      return %r : tensor<4x}] # elements.example # [{>
+    }
+    ```
+  }];
+  let arguments = (ins Kiln_Tensor:$operand);
+  let results = (outs Kiln_Tensor:$result);
+  let assemblyFormat = "$operand attr-dict `:` type($result)";
+}
+
+class Kiln_Binary<string mnemonic, string formula, Kiln_Elements elements, list<Trait> traits = []>
+    : Kiln_PureOp<mnemonic, !listconcat([Kiln_OneType], elements.traits, traits, [Elementwise, SameOperandsAndResultType])> {
+  let summary = formula;
+  let description = "`result[i] = f(lhs[i], rhs[i])` with f: " # formula # [{.
+
+    (C1) Both operands and the result have the same type; nothing is broadcast. }] # elements.words # [{
+
+    ```mlir
+    func.func @}] # mnemonic # [{(%x: tensor<4x}] # elements.example # [{>, %y: tensor<4x}] # elements.example # [{>) -> tensor<4x}] # elements.example # [{> {
+      %r = kiln.}] # mnemonic # [{ %x, %y : tensor<4x}] # elements.example # [{>
+      return %r : tensor<4x}] # elements.example # [{>
+    }
+    ```
+  }];
+  let arguments = (ins Kiln_Tensor:$lhs, Kiln_Tensor:$rhs);
+  let results = (outs Kiln_Tensor:$result);
+  let assemblyFormat = "$lhs `,` $rhs attr-dict `:` type($result)";
+}
+
+def Kiln_NegOp : Kiln_Unary<"neg", "-x", Kiln_Numbers> { let hasFolder = 1; }
+def Kiln_AbsOp : Kiln_Unary<"abs", "|x|", Kiln_Numbers>;
+def Kiln_SignOp : Kiln_Unary<"sign", "-1, 0 or 1; NaN for NaN", Kiln_Numbers>;
+def Kiln_ExpOp : Kiln_Unary<"exp", "e^x", Kiln_Floats>;
+def Kiln_Expm1Op : Kiln_Unary<"expm1", "e^x - 1", Kiln_Floats>;
+def Kiln_LogOp : Kiln_Unary<"log", "ln x; -inf at 0, NaN below", Kiln_Floats>;
+def Kiln_Log1pOp : Kiln_Unary<"log1p", "ln(1 + x)", Kiln_Floats>;
+def Kiln_SqrtOp : Kiln_Unary<"sqrt", "square root; NaN below 0", Kiln_Floats>;
+def Kiln_RsqrtOp : Kiln_Unary<"rsqrt", "1/sqrt(x)", Kiln_Floats>;
+def Kiln_SinOp : Kiln_Unary<"sin", "sin x", Kiln_Floats>;
+def Kiln_CosOp : Kiln_Unary<"cos", "cos x", Kiln_Floats>;
+def Kiln_TanhOp : Kiln_Unary<"tanh", "tanh x", Kiln_Floats>;
+def Kiln_SigmoidOp : Kiln_Unary<"sigmoid", "1/(1+e^-x)", Kiln_Floats>;
+def Kiln_ErfOp : Kiln_Unary<"erf", "error function", Kiln_Floats>;
+def Kiln_FloorOp : Kiln_Unary<"floor", "floor", Kiln_Floats>;
+def Kiln_CeilOp : Kiln_Unary<"ceil", "ceil", Kiln_Floats>;
+def Kiln_RoundOp : Kiln_Unary<"round", "nearest, ties to even (torch.round)", Kiln_Floats>;
+def Kiln_NotOp : Kiln_Unary<"not", "logical not for bool, bitwise for integers", Kiln_Bits> { let hasFolder = 1; }
+
+def Kiln_AddOp : Kiln_Binary<"add", "a + b (or, for bool)", Kiln_Any, [Commutative]> { let hasFolder = 1; }
+def Kiln_SubOp : Kiln_Binary<"sub", "a - b", Kiln_Numbers> { let hasFolder = 1; }
+def Kiln_MulOp : Kiln_Binary<"mul", "a * b (and, for bool)", Kiln_Any, [Commutative]> { let hasFolder = 1; }
+def Kiln_DivOp : Kiln_Binary<"div", "a / b; integers truncate, division by zero is recorded in the status and yields 0", Kiln_Numbers> { let hasFolder = 1; }
+def Kiln_RemOp : Kiln_Binary<"rem", "remainder with the sign of the dividend (C's fmod and %); integer division by zero as in div", Kiln_Numbers>;
+def Kiln_PowOp : Kiln_Binary<"pow", "a^b as C's pow", Kiln_Floats>;
+def Kiln_MaxOp : Kiln_Binary<"max", "larger one; NaN if either is NaN", Kiln_Any, [Commutative]>;
+def Kiln_MinOp : Kiln_Binary<"min", "smaller one; NaN if either is NaN", Kiln_Any, [Commutative]>;
+def Kiln_AndOp : Kiln_Binary<"and", "bitwise and", Kiln_Bits, [Commutative]>;
+def Kiln_OrOp : Kiln_Binary<"or", "bitwise or", Kiln_Bits, [Commutative]>;
+def Kiln_XorOp : Kiln_Binary<"xor", "bitwise exclusive or", Kiln_Bits, [Commutative]>;
+def Kiln_ShlOp : Kiln_Binary<"shl", "shift left; 0 when the count, read as unsigned, is not below the width", Kiln_Integers>;
+def Kiln_ShrOp : Kiln_Binary<"shr", "shift right, arithmetic for signed types; a count (read as unsigned) not below the width gives 0, or -1 for a negative value", Kiln_Integers>;
+
+def Kiln_CompareOp : Kiln_PureOp<"compare", [Kiln_OneOperandType, Elementwise, SameTypeOperands]> {
+  let summary = "lhs predicate rhs, as bool";
+  let description = [{
+    `result[i] = lhs[i] <predicate> rhs[i]`. Comparisons with NaN are false, `ne` true.
+
+    (C1) Both operands have the same type. (C2) The result has their shape and element type i1.
+
+    ```mlir
+    func.func @compare(%x: tensor<4xf32>, %y: tensor<4xf32>) -> tensor<4xi1> {
+      %r = kiln.compare lt %x, %y : tensor<4xf32> -> tensor<4xi1>
+      return %r : tensor<4xi1>
+    }
+    ```
+  }];
+  let arguments = (ins Kiln_PredicateAttr:$predicate, Kiln_Tensor:$lhs, Kiln_Tensor:$rhs);
+  let results = (outs Kiln_Tensor:$result);
+  let assemblyFormat = "$predicate $lhs `,` $rhs attr-dict `:` type($lhs) `->` type($result)";
+  let hasVerifier = 1;
+}
+
+def Kiln_SelectOp : Kiln_PureOp<"select", [Elementwise, Kiln_AllTypesMatch<"(C1)", ["on_true", "on_false", "result"]>]> {
+  let summary = "on_true where the condition holds, else on_false";
+  let description = [{
+    `result[i] = condition[i] ? on_true[i] : on_false[i]`; the element not chosen has no influence (NaN included).
+
+    (C1) on_true, on_false and the result have the same type. (C2) The condition has their shape and type i1.
+
+    ```mlir
+    func.func @select(%c: tensor<4xi1>, %x: tensor<4xf32>, %y: tensor<4xf32>) -> tensor<4xf32> {
+      %r = kiln.select %c, %x, %y : tensor<4xi1>, tensor<4xf32>
+      return %r : tensor<4xf32>
+    }
+    ```
+  }];
+  let arguments = (ins Kiln_Tensor:$condition, Kiln_Tensor:$on_true, Kiln_Tensor:$on_false);
+  let results = (outs Kiln_Tensor:$result);
+  let assemblyFormat = "$condition `,` $on_true `,` $on_false attr-dict `:` type($condition) `,` type($result)";
+  let hasFolder = 1;
+  let hasVerifier = 1;
+}
+
+def Kiln_ConvertOp : Kiln_PureOp<"convert", [Elementwise]> {
+  let summary = "change of element type";
+  let description = [{
+    Float to integer truncates towards zero and saturates (NaN gives 0); integer to a narrower one wraps; float to a
+    narrower one rounds to nearest, ties to even; to bool tests for nonzero; from bool gives 0 or 1.
+
+    (C1) The result has the operand's shape.
+
+    ```mlir
+    func.func @convert(%x: tensor<?xi32, #kiln.dims<"B">>) -> tensor<?xf32, #kiln.dims<"B">> {
+      %r = kiln.convert %x : tensor<?xi32, #kiln.dims<"B">> -> tensor<?xf32, #kiln.dims<"B">>
+      return %r : tensor<?xf32, #kiln.dims<"B">>
+    }
+    ```
+  }];
+  let arguments = (ins Kiln_Tensor:$operand);
+  let results = (outs Kiln_Tensor:$result);
+  let assemblyFormat = "$operand attr-dict `:` type($operand) `->` type($result)";
+  let hasFolder = 1;
+  let hasVerifier = 1;
+}
+
+#endif // KILN_ELEMENTWISE_TD
