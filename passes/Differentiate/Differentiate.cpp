@@ -1,0 +1,201 @@
+#include "passes/Differentiate/Differentiate.h"
+
+#include "passes/Differentiate/Backward.h"
+#include "passes/Differentiate/Prepare.h"
+
+#include "mlir/IR/SymbolTable.h"
+
+namespace kiln {
+
+#define GEN_PASS_DEF_DIFFERENTIATE
+#include "passes/Differentiate/Differentiate.h.inc"
+
+using llvm::ArrayRef;
+using llvm::SmallVector;
+using llvm::StringRef;
+using mlir::failure;
+using mlir::FailureOr;
+using mlir::LogicalResult;
+using mlir::Operation;
+using mlir::Value;
+using mlir::func::FuncOp;
+
+FailureOr<SmallVector<Value>> differentiate(mlir::OpBuilder &builder, ArrayRef<Value> outputs,
+                                            ArrayRef<Value> cotangents, ArrayRef<Value> wrt) {
+  SmallVector<Operation *> forward;
+  for (Operation &op : *builder.getInsertionBlock()) {
+    if (builder.getInsertionPoint() == op.getIterator())
+      break;
+    forward.push_back(&op);
+  }
+  ValueSet active(wrt.begin(), wrt.end());
+  spreadActivity(forward, active);
+  Backward backward(builder, std::move(active));
+  for (auto [output, cotangent] : llvm::zip_equal(outputs, cotangents))
+    backward.give(output, cotangent);
+  if (mlir::failed(backward.run(forward)))
+    return failure();
+  SmallVector<Value> gradients;
+  for (Value value : wrt) {
+    Value gradient = backward.gradient(value);
+    gradients.push_back(gradient ? gradient : Emit(builder, value.getLoc()).splatLike(value, 0));
+  }
+  return gradients;
+}
+
+SmallVector<unsigned> trainableArguments(FuncOp function) {
+  llvm::StringSet<> frozen;
+  if (auto parameters = function->getParentOfType<mlir::ModuleOp>()->getAttrOfType<mlir::ArrayAttr>("kiln.parameters"))
+    for (auto parameter : parameters.getAsRange<mlir::DictionaryAttr>())
+      if (auto trainable = parameter.getAs<mlir::BoolAttr>("trainable"); trainable && !trainable.getValue())
+        frozen.insert(parameter.getAs<mlir::StringAttr>("name").getValue());
+  SmallVector<unsigned> indices;
+  for (unsigned index = 0; index < function.getNumArguments(); ++index) {
+    auto name = function.getArgAttrOfType<mlir::StringAttr>(index, "kiln.parameter");
+    if (name && !frozen.contains(name.getValue()) && isFloatTensor(function.getArgument(index).getType()))
+      indices.push_back(index);
+  }
+  return indices;
+}
+
+namespace {
+
+/// A copy of the function beside it, under another name, ready to be differentiated.
+FailureOr<FuncOp> copyOf(FuncOp function, StringRef name) {
+  auto module = function->getParentOfType<mlir::ModuleOp>();
+  if (module.lookupSymbol(name))
+    return function.emitError("cannot add @") << name << ": there is a function of that name";
+  FuncOp copy = function.clone();
+  copy.setName(name);
+  module.push_back(copy);
+  if (!llvm::hasSingleElement(copy.getBody()))
+    return function.emitError("has to have one block to be differentiated");
+  prepare(copy);
+  return copy;
+}
+
+} // namespace
+
+void setResults(FuncOp function, ArrayRef<Value> results, ArrayRef<mlir::DictionaryAttr> attributes) {
+  Operation *terminator = function.getBody().front().getTerminator();
+  terminator->setOperands(results);
+  SmallVector<mlir::Type> types;
+  for (Value result : results)
+    types.push_back(result.getType());
+  function.setResAttrsAttr(nullptr);
+  function.setType(mlir::FunctionType::get(function.getContext(), function.getArgumentTypes(), types));
+  for (auto [index, dictionary] : llvm::enumerate(attributes))
+    function.setResultAttrs(index, dictionary);
+}
+
+FailureOr<FuncOp> createVjp(FuncOp function, StringRef name, ArrayRef<unsigned> wrt) {
+  FailureOr<FuncOp> made = copyOf(function, name);
+  if (mlir::failed(made))
+    return failure();
+  FuncOp copy = *made;
+  Operation *terminator = copy.getBody().front().getTerminator();
+  SmallVector<Value> results(terminator->getOperands()), outputs, cotangents, inputs;
+  for (Value result : results)
+    if (isFloatTensor(result.getType())) {
+      copy.insertArgument(copy.getNumArguments(), result.getType(), {}, result.getLoc());
+      outputs.push_back(result);
+      cotangents.push_back(copy.getArgument(copy.getNumArguments() - 1));
+    }
+  for (unsigned index : wrt)
+    inputs.push_back(copy.getArgument(index));
+  mlir::OpBuilder builder(terminator);
+  FailureOr<SmallVector<Value>> gradients = differentiate(builder, outputs, cotangents, inputs);
+  if (mlir::failed(gradients))
+    return failure();
+  // A loop of the forward pass may have been replaced.
+  results.assign(terminator->getOperands().begin(), terminator->getOperands().end());
+  llvm::append_range(results, *gradients);
+  setResults(copy, results, {});
+  return copy;
+}
+
+FailureOr<LossGradients> copyWithGradients(FuncOp loss, StringRef name) {
+  std::optional<unsigned> lossIndex;
+  for (unsigned index = 0; index < loss.getNumResults(); ++index)
+    if (loss.getResultAttr(index, "kiln.loss"))
+      lossIndex = index;
+  if (!lossIndex)
+    return loss.emitError("has no result marked kiln.loss");
+  if (auto type = llvm::cast<mlir::RankedTensorType>(loss.getResultTypes()[*lossIndex]);
+      type.getRank() != 0 || !isFloatTensor(type))
+    return loss.emitError("has a loss of type ") << type << "; a loss is one floating-point number";
+  FailureOr<FuncOp> copy = copyOf(loss, name);
+  if (mlir::failed(copy))
+    return failure();
+  Operation *terminator = copy->getBody().front().getTerminator();
+  mlir::OpBuilder builder(terminator);
+  Value output = terminator->getOperand(*lossIndex);
+  LossGradients result{*copy, *lossIndex, trainableArguments(*copy), {}};
+  SmallVector<Value> parameters;
+  for (unsigned index : result.parameters)
+    parameters.push_back(copy->getArgument(index));
+  Value one = Emit(builder, output.getLoc()).splatLike(output, 1);
+  FailureOr<SmallVector<Value>> gradients = differentiate(builder, {output}, {one}, parameters);
+  if (mlir::failed(gradients))
+    return failure();
+  result.gradients = *gradients;
+  return result;
+}
+
+FailureOr<FuncOp> createGrad(FuncOp loss, StringRef name) {
+  FailureOr<LossGradients> made = copyWithGradients(loss, name);
+  if (mlir::failed(made))
+    return failure();
+  FuncOp copy = made->function;
+  mlir::Builder builder(copy.getContext());
+  SmallVector<Value> results = {copy.getBody().front().getTerminator()->getOperand(made->lossResult)};
+  SmallVector<mlir::DictionaryAttr> attributes = {loss.getResultAttrDict(made->lossResult)};
+  for (auto [index, gradient] : llvm::zip_equal(made->parameters, made->gradients)) {
+    results.push_back(gradient);
+    attributes.push_back(
+        builder.getDictionaryAttr(builder.getNamedAttr("kiln.gradient", copy.getArgAttr(index, "kiln.parameter"))));
+  }
+  setResults(copy, results, attributes);
+  return copy;
+}
+
+namespace {
+
+struct Differentiate : impl::DifferentiateBase<Differentiate> {
+  using DifferentiateBase::DifferentiateBase;
+
+  LogicalResult differentiateNamed(mlir::ModuleOp module) {
+    auto target = module.lookupSymbol<FuncOp>(function);
+    if (!target)
+      return module.emitError("has no function @") << function;
+    SmallVector<unsigned> arguments(wrt.begin(), wrt.end());
+    for (unsigned index : arguments)
+      if (index >= target.getNumArguments())
+        return target.emitError("has no argument ") << index;
+    if (arguments.empty())
+      for (auto [index, type] : llvm::enumerate(target.getArgumentTypes()))
+        if (isFloatTensor(type))
+          arguments.push_back(static_cast<unsigned>(index));
+    return createVjp(target, function + ".grad", arguments);
+  }
+
+  LogicalResult differentiateLoss(mlir::ModuleOp module) {
+    auto train = module->getAttrOfType<mlir::DictionaryAttr>("kiln.train");
+    if (!train)
+      return mlir::success();
+    auto name = train.getAs<mlir::StringAttr>("loss");
+    auto loss = name ? module.lookupSymbol<FuncOp>(name.getValue()) : FuncOp();
+    if (!loss)
+      return module.emitError("kiln.train names no loss function that exists");
+    return createGrad(loss, "grad");
+  }
+
+  void runOnOperation() override {
+    mlir::ModuleOp module = getOperation();
+    if (mlir::failed(function.empty() ? differentiateLoss(module) : differentiateNamed(module)))
+      signalPassFailure();
+  }
+};
+
+} // namespace
+} // namespace kiln

@@ -1,0 +1,47 @@
+// Reverse-mode differentiation: functions that passes and `kiln check` call, and the pass.
+#pragma once
+
+#include "ir/Kiln.h"
+
+#include "mlir/Pass/Pass.h"
+
+namespace kiln {
+
+/// Appends the backward pass of a block at the builder's insertion point, behind all ops that are there. `cotangents`
+/// are the gradients of `outputs`; the result has one gradient for each of `wrt`, zeros where nothing depends on it.
+/// May rewrite forward ops (composites without a rule are decomposed; loops save what their backward reads).
+mlir::FailureOr<llvm::SmallVector<mlir::Value>> differentiate(mlir::OpBuilder &builder,
+                                                              llvm::ArrayRef<mlir::Value> outputs,
+                                                              llvm::ArrayRef<mlir::Value> cotangents,
+                                                              llvm::ArrayRef<mlir::Value> wrt);
+
+/// Adds the function `name` beside `function`: its arguments and a cotangent for each float result; its results, then
+/// the gradients of the arguments `wrt` (indices).
+mlir::FailureOr<mlir::func::FuncOp> createVjp(mlir::func::FuncOp function, llvm::StringRef name,
+                                              llvm::ArrayRef<unsigned> wrt);
+
+/// Adds `@grad` for a loss function (one result with `kiln.loss`): same arguments; the loss, then the gradient of each
+/// argument that is a trainable parameter, marked with `kiln.gradient`.
+mlir::FailureOr<mlir::func::FuncOp> createGrad(mlir::func::FuncOp loss, llvm::StringRef name);
+
+/// A copy of a loss function with the gradients of its trainable parameters in the body, not yet among the results.
+struct LossGradients {
+  mlir::func::FuncOp function;
+  unsigned lossResult;                      // index of the result marked `kiln.loss`
+  llvm::SmallVector<unsigned> parameters;   // argument indices
+  llvm::SmallVector<mlir::Value> gradients; // one for each of `parameters`
+};
+mlir::FailureOr<LossGradients> copyWithGradients(mlir::func::FuncOp loss, llvm::StringRef name);
+
+/// Gives a function of one block these results, with these attributes, in place of its own.
+void setResults(mlir::func::FuncOp function, llvm::ArrayRef<mlir::Value> results,
+                llvm::ArrayRef<mlir::DictionaryAttr> attributes);
+
+/// The indices of a function's arguments that are trainable parameters of the module.
+llvm::SmallVector<unsigned> trainableArguments(mlir::func::FuncOp function);
+
+#define GEN_PASS_DECL
+#define GEN_PASS_REGISTRATION
+#include "passes/Differentiate/Differentiate.h.inc"
+
+} // namespace kiln

@@ -1,0 +1,90 @@
+// Gradients of indexed access: a gather's is a scatter and the other way round.
+#include "passes/Differentiate/Backward.h"
+
+namespace kiln {
+
+using llvm::SmallVector;
+using mlir::LogicalResult;
+using mlir::success;
+using mlir::Value;
+
+namespace {
+
+LogicalResult gatherRule(GatherOp op, Backward &b) {
+  Emit e = b.emit(op);
+  b.give(op.getOperand(), e.scatter(ScatterKind::add, e.splatLike(op.getOperand(), 0), op.getIndices(), b.gradient(op),
+                                    op.getAxis(), op.getBatchDims()));
+  return success();
+}
+
+/// Where an update is the one that a `set` leaves in place: each update has a number, and the numbers are set too.
+Value lastWriters(Emit &e, ScatterOp op) {
+  mlir::Type i32 = e.b.getI32Type();
+  SmallVector<Dim> dims = dimsOf(op.getUpdates());
+  Dim count = 1;
+  for (const Dim &dim : dims)
+    count = count * dim;
+  Value number = e.reshapeTo(e.iota({count}, 0, i32), dims);
+  Value nobody = e.splat(withElement(op.getOperand().getType(), i32), -1);
+  Value owner = e.scatter(ScatterKind::set, nobody, op.getIndices(), number, op.getAxis(), op.getBatchDims());
+  return e.compare(Predicate::eq, e.gather(owner, op.getIndices(), op.getAxis(), op.getBatchDims()), number);
+}
+
+LogicalResult scatterRule(ScatterOp op, Backward &b) {
+  Emit e = b.emit(op);
+  Value g = b.gradient(op);
+  auto taken = [&] { return e.gather(g, op.getIndices(), op.getAxis(), op.getBatchDims()); };
+  switch (op.getKind()) {
+  case ScatterKind::add:
+    b.give(op.getOperand(), g);
+    if (b.wants(op.getUpdates()))
+      b.give(op.getUpdates(), taken());
+    return success();
+  case ScatterKind::set:
+    if (b.wants(op.getOperand()))
+      b.give(op.getOperand(), e.scatter(ScatterKind::set, g, op.getIndices(), e.splatLike(op.getUpdates(), 0),
+                                        op.getAxis(), op.getBatchDims()));
+    if (b.wants(op.getUpdates()))
+      b.give(op.getUpdates(), e.select(lastWriters(e, op), taken(), e.splatLike(op.getUpdates(), 0)));
+    return success();
+  default:
+    return op.emitOpError("of kind ") << stringifyScatterKind(op.getKind()) << " has no gradient; add and set have one";
+  }
+}
+
+/// The gradient of values that were taken along the last axis of `operand` by `indices`.
+Value putBack(Emit &e, Value operand, Value indices, Value g) {
+  int64_t axis = rankOf(operand) - 1;
+  return e.scatter(ScatterKind::add, e.splatLike(operand, 0), indices, g, axis, axis);
+}
+
+LogicalResult sortRule(SortOp op, Backward &b) {
+  Emit e = b.emit(op);
+  Value g = b.gradient(op.getValues()), operand = op.getOperand();
+  if (!g)
+    return success();
+  SmallVector<int64_t> order = axesUpTo(rankOf(operand));
+  std::swap(order[op.getAxis()], order.back());
+  // The swap undoes itself.
+  Value zeros = e.transposed(operand, order);
+  b.give(operand, e.transposed(putBack(e, zeros, e.transposed(op.getIndices(), order), e.transposed(g, order)), order));
+  return success();
+}
+
+LogicalResult topKRule(TopKOp op, Backward &b) {
+  Emit e = b.emit(op);
+  if (Value g = b.gradient(op.getValues()))
+    b.give(op.getOperand(), putBack(e, op.getOperand(), op.getIndices(), g));
+  return success();
+}
+
+} // namespace
+
+void addIndexRules(RuleTable &rules) {
+  rules.add<GatherOp>(gatherRule);
+  rules.add<ScatterOp>(scatterRule);
+  rules.add<SortOp>(sortRule);
+  rules.add<TopKOp>(topKRule);
+}
+
+} // namespace kiln

@@ -1,0 +1,20 @@
+#include "passes/Passes.h"
+
+#include "passes/Decompose/Decompose.h"
+#include "passes/Differentiate/Differentiate.h"
+#include "passes/Pipelines.h"
+#include "passes/Simplify/Simplify.h"
+#include "passes/TrainStep/TrainStep.h"
+
+namespace kiln {
+
+void registerPasses() {
+  registerDifferentiate();
+  registerTrainStep();
+  registerDecompose();
+  registerSimplify();
+  mlir::PassPipelineRegistration<>("kiln-compile", "From an imported module to a planned one",
+                                   [](mlir::OpPassManager &passes) { buildCompilePipeline(passes); });
+}
+
+} // namespace kiln

@@ -1,0 +1,75 @@
+#include "passes/Pipelines.h"
+
+#include "passes/Decompose/Decompose.h"
+#include "passes/Differentiate/Differentiate.h"
+#include "passes/Simplify/Simplify.h"
+#include "passes/TrainStep/TrainStep.h"
+
+namespace kiln {
+
+using llvm::StringRef;
+using mlir::OpPassManager;
+
+namespace {
+
+/// @grad beside the loss.
+void differentiate(OpPassManager &passes) { passes.addPass(createDifferentiate()); }
+
+/// @train_step beside it.
+void trainStep(OpPassManager &passes) { passes.addPass(createTrainStep()); }
+
+/// Primitives alone are left.
+void decompose(OpPassManager &passes) { passes.addPass(createDecompose()); }
+
+/// The least that computes the same.
+void simplify(OpPassManager &passes) { passes.addPass(createSimplify()); }
+
+struct Stage {
+  StringRef name;
+  void (*build)(OpPassManager &);
+};
+
+constexpr Stage stages[] = {
+    {"import", [](OpPassManager &) {}}, {"differentiate", differentiate}, {"train-step", trainStep},
+    {"decompose", decompose},           {"simplify", simplify},
+};
+
+/// Shows the module to whoever wants to see it after a stage.
+class Watch : public mlir::PassWrapper<Watch, mlir::OperationPass<mlir::ModuleOp>> {
+public:
+  MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(Watch)
+  Watch(StringRef stage, std::function<void(StringRef, mlir::ModuleOp)> show) : stage(stage), show(std::move(show)) {}
+  StringRef getName() const override { return "kiln-watch"; }
+  void runOnOperation() override {
+    show(stage, getOperation());
+    markAllAnalysesPreserved();
+  }
+
+private:
+  StringRef stage;
+  std::function<void(StringRef, mlir::ModuleOp)> show;
+};
+
+} // namespace
+
+llvm::ArrayRef<StringRef> stageNames() {
+  static const llvm::SmallVector<StringRef> names = [] {
+    llvm::SmallVector<StringRef> result;
+    for (const Stage &stage : stages)
+      result.push_back(stage.name);
+    return result;
+  }();
+  return names;
+}
+
+void buildCompilePipeline(OpPassManager &passes, const CompileOptions &options) {
+  for (const Stage &stage : stages) {
+    stage.build(passes);
+    if (options.afterStage)
+      passes.addPass(std::make_unique<Watch>(stage.name, options.afterStage));
+    if (stage.name == options.until)
+      return;
+  }
+}
+
+} // namespace kiln

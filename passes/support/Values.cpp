@@ -1,0 +1,77 @@
+#include "passes/support/Values.h"
+
+#include <numeric>
+
+namespace kiln {
+
+using llvm::ArrayRef;
+using llvm::SmallVector;
+using mlir::Value;
+
+SmallVector<int64_t> axesUpTo(int64_t count) {
+  SmallVector<int64_t> axes(count);
+  std::iota(axes.begin(), axes.end(), 0);
+  return axes;
+}
+
+SmallVector<int64_t> otherAxes(int64_t rank, ArrayRef<int64_t> axes) {
+  SmallVector<int64_t> result;
+  for (int64_t axis = 0; axis < rank; ++axis)
+    if (!llvm::is_contained(axes, axis))
+      result.push_back(axis);
+  return result;
+}
+
+bool isIdentity(ArrayRef<int64_t> permutation) {
+  for (auto [index, axis] : llvm::enumerate(permutation))
+    if (axis != static_cast<int64_t>(index))
+      return false;
+  return true;
+}
+
+SmallVector<int64_t> inverted(ArrayRef<int64_t> permutation) {
+  SmallVector<int64_t> result(permutation.size());
+  for (auto [index, axis] : llvm::enumerate(permutation))
+    result[axis] = static_cast<int64_t>(index);
+  return result;
+}
+
+std::optional<double> splatValue(Value value) {
+  auto constant = value.getDefiningOp<ConstantOp>();
+  auto dense = constant ? llvm::dyn_cast<mlir::DenseElementsAttr>(constant.getValue()) : mlir::DenseElementsAttr();
+  if (!dense || !dense.isSplat())
+    return std::nullopt;
+  mlir::Type element = dense.getElementType();
+  if (llvm::isa<mlir::FloatType>(element)) {
+    llvm::APFloat number = dense.getSplatValue<llvm::APFloat>();
+    bool inexact = false;
+    number.convert(llvm::APFloat::IEEEdouble(), llvm::APFloat::rmNearestTiesToEven, &inexact);
+    return number.convertToDouble();
+  }
+  auto integer = llvm::dyn_cast<mlir::IntegerType>(element);
+  if (!integer)
+    return std::nullopt;
+  llvm::APInt number = dense.getSplatValue<llvm::APInt>();
+  bool isSigned = !integer.isUnsigned() && integer.getWidth() > 1;
+  return isSigned ? static_cast<double>(number.getSExtValue()) : static_cast<double>(number.getZExtValue());
+}
+
+SmallVector<Value> usedValues(mlir::Operation *op) {
+  SmallVector<Value> used(op->getOperands());
+  if (op->getNumRegions() == 0)
+    return used;
+  llvm::SmallPtrSet<mlir::Region *, 4> inside;
+  op->walk([&](mlir::Operation *nested) {
+    for (mlir::Region &region : nested->getRegions())
+      inside.insert(&region);
+  });
+  llvm::DenseSet<Value> seen;
+  op->walk([&](mlir::Operation *nested) {
+    for (Value operand : nested->getOperands())
+      if (nested != op && !inside.contains(operand.getParentRegion()) && seen.insert(operand).second)
+        used.push_back(operand);
+  });
+  return used;
+}
+
+} // namespace kiln

@@ -1,0 +1,31 @@
+// Small questions about values and axes that rules and rewrites ask.
+#pragma once
+
+#include "ir/Build.h"
+
+namespace kiln {
+
+inline mlir::RankedTensorType tensorOf(mlir::Value value) {
+  return llvm::cast<mlir::RankedTensorType>(value.getType());
+}
+inline mlir::Type elementOf(mlir::Value value) { return tensorOf(value).getElementType(); }
+inline int64_t rankOf(mlir::Value value) { return tensorOf(value).getRank(); }
+inline bool isFloatTensor(mlir::Type type) {
+  auto tensor = llvm::dyn_cast<mlir::RankedTensorType>(type);
+  return tensor && llvm::isa<mlir::FloatType>(tensor.getElementType());
+}
+
+/// 0, 1, …, count-1.
+llvm::SmallVector<int64_t> axesUpTo(int64_t count);
+/// The axes below rank that are not among `axes`, in order.
+llvm::SmallVector<int64_t> otherAxes(int64_t rank, llvm::ArrayRef<int64_t> axes);
+bool isIdentity(llvm::ArrayRef<int64_t> permutation);
+llvm::SmallVector<int64_t> inverted(llvm::ArrayRef<int64_t> permutation);
+
+/// A constant's value where it is the same for all elements; nullopt for anything else.
+std::optional<double> splatValue(mlir::Value value);
+
+/// The values from outside that an op uses: its operands, and what its regions capture.
+llvm::SmallVector<mlir::Value> usedValues(mlir::Operation *op);
+
+} // namespace kiln
