@@ -17,7 +17,8 @@ class Kiln_Composite<string mnemonic, list<Trait> traits = []>
 class Kiln_UnaryComposite<string mnemonic, string formula, Kiln_Elements elements>
     : Kiln_Composite<mnemonic, !listconcat([Kiln_OneType], elements.traits, [Elementwise, SameOperandsAndResultType])> {
   let summary = formula;
-  let description = "`result[i] = f(operand[i])` with f: " # formula # [{.
+  let description = [{
+    `result[i] = f(operand[i])` with f: }] # formula # [{.
 
     (C1) The operand and the result have the same type. }] # elements.words # [{
 

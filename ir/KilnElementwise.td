@@ -7,7 +7,8 @@ include "ir/KilnBase.td"
 class Kiln_Unary<string mnemonic, string formula, Kiln_Elements elements>
     : Kiln_PureOp<mnemonic, !listconcat([Kiln_OneType], elements.traits, [Elementwise, SameOperandsAndResultType])> {
   let summary = formula;
-  let description = "`result[i] = f(operand[i])` with f: " # formula # [{.
+  let description = [{
+    `result[i] = f(operand[i])` with f: }] # formula # [{.
 
     (C1) The operand and the result have the same type. }] # elements.words # [{
 
@@ -26,7 +27,8 @@ class Kiln_Unary<string mnemonic, string formula, Kiln_Elements elements>
 class Kiln_Binary<string mnemonic, string formula, Kiln_Elements elements, list<Trait> traits = []>
     : Kiln_PureOp<mnemonic, !listconcat([Kiln_OneType], elements.traits, traits, [Elementwise, SameOperandsAndResultType])> {
   let summary = formula;
-  let description = "`result[i] = f(lhs[i], rhs[i])` with f: " # formula # [{.
+  let description = [{
+    `result[i] = f(lhs[i], rhs[i])` with f: }] # formula # [{.
 
     (C1) Both operands and the result have the same type; nothing is broadcast. }] # elements.words # [{
 

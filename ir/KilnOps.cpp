@@ -5,6 +5,8 @@
 
 namespace kiln {
 
+void YieldOp::build(mlir::OpBuilder &, mlir::OperationState &) {}
+
 void ScanOp::build(mlir::OpBuilder &builder, mlir::OperationState &state,
                    Dim count, mlir::ValueRange inits,
                    mlir::ValueRange sequences, mlir::TypeRange outputTypes,

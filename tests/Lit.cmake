@@ -1,0 +1,11 @@
+# One ctest entry, `lit`, for all tests/**/*.mlir.
+find_program(KILN_LIT NAMES lit lit.py HINTS /usr/lib/llvm-19/build/utils/lit)
+find_program(KILN_FILECHECK NAMES FileCheck-19 FileCheck HINTS /usr/lib/llvm-19/bin)
+find_program(KILN_NOT NAMES not-19 not HINTS /usr/lib/llvm-19/bin)
+find_package(Python3 COMPONENTS Interpreter)
+if(KILN_LIT AND KILN_FILECHECK AND KILN_NOT AND Python3_FOUND)
+  configure_file(lit.site.cfg.py.in lit/lit.site.cfg.py @ONLY)
+  add_test(NAME lit COMMAND ${Python3_EXECUTABLE} ${KILN_LIT} -sv "${CMAKE_CURRENT_BINARY_DIR}/lit")
+else()
+  message(WARNING "lit, FileCheck and not (package llvm-19-tools) are missing: the lit tests will not run")
+endif()
