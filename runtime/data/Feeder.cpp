@@ -1,0 +1,131 @@
+#include "runtime/data/Feeder.h"
+
+#include "runtime/support/Error.h"
+
+#include <cstdlib>
+
+namespace kiln {
+
+Sources::Sources(const Manifest &manifest, std::map<std::string, std::string> overrides, uint32_t seed)
+    : manifest_(manifest), overrides_(std::move(overrides)), seed_(seed) {
+  for (const auto &[name, path] : overrides_) {
+    if (manifest.findSource(name))
+      continue;
+    NearestName nearest(name);
+    std::string names;
+    for (const SourceSpec &source : manifest.data) {
+      nearest.consider(source.name);
+      names += (names.empty() ? "" : ", ") + source.name;
+    }
+    fail("--data %s: the recipe has no data of that name%s; it has: %s", name.c_str(), nearest.hint().c_str(),
+         names.empty() ? "none" : names.c_str());
+  }
+  // Set by `kiln train MODEL.kiln`: the folder that the model stands in.
+  if (const char *folder = std::getenv("KILN_MODEL_DIR"))
+    folders_ = folder;
+}
+
+Source &Sources::open(const std::string &name) {
+  std::unique_ptr<Source> &source = open_[name];
+  if (!source) {
+    const SourceSpec *spec = manifest_.findSource(name);
+    if (!spec)
+      fail("the recipe has no data '%s'", name.c_str());
+    SourceContext context;
+    context.spec = spec;
+    if (auto found = overrides_.find(name); found != overrides_.end())
+      context.override = found->second;
+    context.seed = seed_;
+    context.folders = folders_;
+    source = openSource(context);
+  }
+  return *source;
+}
+
+std::map<std::string, const Vocabulary *> Sources::vocabularies() const {
+  std::map<std::string, const Vocabulary *> all;
+  for (const auto &[name, source] : open_)
+    if (source)
+      for (const auto &[field, vocabulary] : source->vocabularies())
+        all[name + "." + field] = vocabulary;
+  return all;
+}
+
+Feeder::Feeder(Call &call, Sources &sources) {
+  for (int input : call.inputs()) {
+    const ArgumentSpec &argument = call.entry().arguments[static_cast<size_t>(input)];
+    size_t dot = argument.name.find('.');
+    if (dot == std::string::npos)
+      fail("'%s' takes the input '%s', which no data source gives; use `run` with --input", call.entry().name.c_str(),
+           argument.name.c_str());
+    Source &source = sources.open(argument.name.substr(0, dot));
+    std::string field = argument.name.substr(dot + 1);
+    Fed *fed = nullptr;
+    for (Fed &candidate : fed_)
+      if (candidate.source == &source)
+        fed = &candidate;
+    if (!fed) {
+      fed_.push_back({&source, std::vector<FieldBuffer>(source.spec().fields.size())});
+      fed = &fed_.back();
+    }
+    bool found = false;
+    for (size_t f = 0; f < fed->fields.size(); ++f) {
+      if (source.spec().fields[f].name != field)
+        continue;
+      FieldBuffer &buffer = fed->fields[f];
+      buffer.dtype = argument.type.dtype;
+      buffer.data = call.data(input);
+      buffer.capacity = argument.bytes / static_cast<int64_t>(dtypeSize(argument.type.dtype));
+      buffer.shape = &call.shape(input);
+      found = true;
+    }
+    if (!found)
+      fail("data '%s' has no field '%s'", source.spec().name.c_str(), field.c_str());
+  }
+}
+
+int64_t Feeder::batches(Split split) const {
+  int64_t least = fed_.empty() ? 1 : INT64_MAX;
+  for (const Fed &fed : fed_)
+    least = std::min(least, fed.source->batches(split));
+  return least;
+}
+
+bool Feeder::hasSplits() const {
+  for (const Fed &fed : fed_)
+    if (!fed.source->hasSplits())
+      return false;
+  return true;
+}
+
+void Feeder::load(Split split, int64_t number) {
+  for (Fed &fed : fed_)
+    fed.source->load(split, number, fed.fields);
+}
+
+Evaluation evaluate(Call &call, Feeder &feeder, Split split, uint32_t seed, int64_t most, const volatile bool *stop) {
+  Evaluation result;
+  int64_t batches = feeder.batches(split);
+  if (batches == 0)
+    fail("there is no %s data; give the recipe's reader %s=…", splitName(split), splitName(split));
+  if (most > 0)
+    batches = std::min(batches, most);
+  for (const Call::Metric &metric : call.metrics())
+    result.metrics.emplace_back(metric.name, 0.0);
+  for (int64_t i = 0; i < batches && !(stop && *stop); ++i) {
+    feeder.load(split, i);
+    call.run(seed, i);
+    double weight = static_cast<double>(call.examples());
+    result.loss += weight * call.loss();
+    for (size_t m = 0; m < result.metrics.size(); ++m)
+      result.metrics[m].second += weight * call.number(call.metrics()[m].argument);
+    result.examples += call.examples();
+    ++result.batches;
+  }
+  for (auto &[name, value] : result.metrics)
+    value /= static_cast<double>(std::max<int64_t>(result.examples, 1));
+  result.loss /= static_cast<double>(std::max<int64_t>(result.examples, 1));
+  return result;
+}
+
+} // namespace kiln

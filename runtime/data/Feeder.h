@@ -1,0 +1,57 @@
+// Brings batches into an entry's inputs.
+#pragma once
+
+#include "runtime/data/Source.h"
+#include "runtime/program/Program.h"
+
+namespace kiln {
+
+/// The recipe's sources, each opened on first use.
+class Sources {
+public:
+  /// `overrides`: data name to path. Throws Error for a name that the recipe does not have.
+  Sources(const Manifest &manifest, std::map<std::string, std::string> overrides, uint32_t seed);
+
+  Source &open(const std::string &name);
+  /// All vocabularies of the sources opened so far, by "data.field".
+  std::map<std::string, const Vocabulary *> vocabularies() const;
+
+private:
+  const Manifest &manifest_;
+  std::map<std::string, std::string> overrides_;
+  uint32_t seed_;
+  std::string folders_;
+  std::map<std::string, std::unique_ptr<Source>> open_;
+};
+
+class Feeder {
+public:
+  /// Binds every input of the entry to the field that its name says ("data.ids"). Throws Error where there is none.
+  Feeder(Call &call, Sources &sources);
+
+  /// Batches in one pass: the least of the sources'.
+  int64_t batches(Split split) const;
+  /// Has the data parts for validation and test? (A file of batches has none: all of it is for whatever is asked.)
+  bool hasSplits() const;
+  /// Loads batch `number` into the inputs.
+  void load(Split split, int64_t number);
+
+private:
+  struct Fed {
+    Source *source;
+    std::vector<FieldBuffer> fields;
+  };
+  std::vector<Fed> fed_;
+};
+
+struct Evaluation {
+  double loss = 0;
+  std::vector<std::pair<std::string, double>> metrics;
+  int64_t examples = 0, batches = 0;
+};
+
+/// Mean loss and metrics over a split, weighted by the batches' sizes; at most `most` batches (0: all).
+Evaluation evaluate(Call &call, Feeder &feeder, Split split, uint32_t seed, int64_t most,
+                    const volatile bool *stop = nullptr);
+
+} // namespace kiln

@@ -1,0 +1,126 @@
+// images(path, labels, batch, size=(28, 28), channels=1, mean=0.0, std=1.0): IDX files.
+#include "runtime/data/Rows.h"
+#include "runtime/files/File.h"
+#include "runtime/files/Idx.h"
+#include "runtime/support/Error.h"
+
+#include <optional>
+
+namespace kiln {
+
+namespace {
+
+class ImageSource final : public Source {
+public:
+  ImageSource(const SourceContext &context);
+  int64_t batches(Split split) const override { return rows_->batches(split); }
+  void load(Split split, int64_t number, std::span<FieldBuffer> fields) override;
+
+private:
+  int64_t add(const std::string &images, const std::string &labels, const SourceContext &context);
+
+  int64_t height_ = 0, width_ = 0, channels_ = 1;
+  float table_[256]; // what each byte becomes
+  std::vector<Tensor> images_, labels_;
+  std::vector<std::pair<uint32_t, uint32_t>> places_; // row -> file, index
+  std::optional<Rows> rows_;
+  std::vector<float> block_;
+  std::vector<int32_t> labelBlock_;
+};
+
+int64_t ImageSource::add(const std::string &imagePath, const std::string &labelPath, const SourceContext &context) {
+  std::string imageFile = findData(imagePath, "the images of data '" + spec_.name + "'", context.folders);
+  std::string labelFile = findData(labelPath, "the labels of data '" + spec_.name + "'", context.folders);
+  Tensor images = readIdx(imageFile), labels = readIdx(labelFile);
+  int64_t pixels = images.shape.size() >= 2 ? images.count() / std::max<int64_t>(1, images.shape[0]) : 0;
+  if (pixels != height_ * width_ * channels_)
+    fail("'%s' holds %s; the recipe asks for %lld channels of %lld by %lld", imageFile.c_str(),
+         describeShape(images.shape).c_str(), static_cast<long long>(channels_), static_cast<long long>(height_),
+         static_cast<long long>(width_));
+  if (labels.shape.size() != 1 || labels.shape[0] != images.shape[0])
+    fail("'%s' holds %s labels for the %lld images of '%s'", labelFile.c_str(), describeShape(labels.shape).c_str(),
+         static_cast<long long>(images.shape[0]), imageFile.c_str());
+  for (int64_t i = 0; i < images.shape[0]; ++i)
+    places_.emplace_back(static_cast<uint32_t>(images_.size()), static_cast<uint32_t>(i));
+  int64_t count = images.shape[0];
+  images_.push_back(std::move(images));
+  labels_.push_back(std::move(labels));
+  return count;
+}
+
+ImageSource::ImageSource(const SourceContext &context) : Source(*context.spec) {
+  const Json &options = spec_.options;
+  height_ = width_ = 28;
+  if (const Json *size = options.find("size")) {
+    bool pair = size->isArray() && size->array().size() == 2;
+    if (!pair && !size->isInt())
+      fail("data '%s': size is a number, or a height and a width", spec_.name.c_str());
+    height_ = (pair ? size->array()[0] : *size).integer(1, 1 << 16);
+    width_ = (pair ? size->array()[1] : *size).integer(1, 1 << 16);
+  }
+  channels_ = options.find("channels") ? options.at("channels").integer(1, 64) : 1;
+  double mean = options.numberOr("mean", 0.0), deviation = options.numberOr("std", 1.0);
+  for (int i = 0; i < 256; ++i)
+    table_[i] = (static_cast<float>(i) / 255.0f - static_cast<float>(mean)) / static_cast<float>(deviation);
+  std::string images = spec_.path, labels = options.stringOr("labels", "");
+  if (!context.override.empty()) {
+    size_t comma = context.override.find(',');
+    images = context.override.substr(0, comma);
+    if (comma != std::string::npos)
+      labels = context.override.substr(comma + 1);
+  }
+  int64_t main = add(images, labels, context);
+  Rows::Options rows;
+  rows.batch = options.at("batch").integer(1, INT32_MAX);
+  rows.validation = splitFraction(options, "validation");
+  rows.test = splitFraction(options, "test");
+  rows.shuffle = options.booleanOr("shuffle", true);
+  rows.seed = context.seed;
+  rows.name = spec_.name;
+  for (Split split : {Split::Validation, Split::Test}) {
+    std::vector<std::string> paths = splitPaths(options, splitName(split));
+    if (paths.empty())
+      continue;
+    if (paths.size() != 2)
+      fail("data '%s': %s needs the path of the images and that of the labels", spec_.name.c_str(), splitName(split));
+    (split == Split::Test ? rows.testRows : rows.validationRows) = add(paths[0], paths[1], context);
+  }
+  rows_.emplace(main, rows);
+  block_.resize(static_cast<size_t>(rows.batch * channels_ * height_ * width_));
+  labelBlock_.resize(static_cast<size_t>(rows.batch));
+}
+
+void ImageSource::load(Split split, int64_t number, std::span<FieldBuffer> fields) {
+  std::span<const int32_t> rows = rows_->batch(split, number);
+  size_t pixels = static_cast<size_t>(channels_ * height_ * width_);
+  for (size_t f = 0; f < fields.size(); ++f) {
+    if (!fields[f].data)
+      continue;
+    const std::string &name = spec_.fields[f].name;
+    if (name == "label") {
+      for (size_t i = 0; i < rows.size(); ++i) {
+        auto [file, index] = places_[static_cast<size_t>(rows[i])];
+        labelBlock_[i] = labels_[file].memory.data()[index];
+      }
+      int64_t shape[] = {static_cast<int64_t>(rows.size())};
+      storeField(*this, f, fields, KILN_I32, labelBlock_.data(), shape);
+      continue;
+    }
+    if (name != "image")
+      fail("data '%s': images have the fields image and label, not '%s'", spec_.name.c_str(), name.c_str());
+    for (size_t i = 0; i < rows.size(); ++i) {
+      auto [file, index] = places_[static_cast<size_t>(rows[i])];
+      const uint8_t *bytes = images_[file].memory.data() + index * pixels;
+      for (size_t p = 0; p < pixels; ++p)
+        block_[i * pixels + p] = table_[bytes[p]];
+    }
+    int64_t shape[] = {static_cast<int64_t>(rows.size()), channels_, height_, width_};
+    storeField(*this, f, fields, KILN_F32, block_.data(), shape);
+  }
+}
+
+} // namespace
+
+std::unique_ptr<Source> openImages(const SourceContext &context) { return std::make_unique<ImageSource>(context); }
+
+} // namespace kiln

@@ -1,0 +1,221 @@
+// pairs(source, target, batch, source_words, target_words, max_length, bucket=None): parallel sentences, one a line.
+#include "runtime/data/Rows.h"
+#include "runtime/files/File.h"
+#include "runtime/random/Philox.h"
+#include "runtime/support/Error.h"
+
+#include <algorithm>
+#include <tuple>
+
+namespace kiln {
+
+namespace {
+
+class PairSource final : public Source {
+public:
+  PairSource(const SourceContext &context);
+
+  int64_t batches(Split split) const override {
+    int64_t rows = static_cast<int64_t>(pairs_[static_cast<size_t>(split)].size());
+    return split == Split::Train ? rows / batch_ : (rows + batch_ - 1) / batch_;
+  }
+  void load(Split split, int64_t number, std::span<FieldBuffer> fields) override;
+
+  const Vocabulary *vocabulary(const std::string &field) const override {
+    return field == "source" ? &sourceWords_ : &targetWords_;
+  }
+  std::map<std::string, const Vocabulary *> vocabularies() const override {
+    return {{"source", &sourceWords_}, {"target", &targetWords_}};
+  }
+
+private:
+  struct Pair {
+    std::vector<int32_t> source, target;
+  };
+  using Texts = std::pair<std::string, std::string>;
+  Texts read(const std::string &source, const std::string &target, const SourceContext &context) const;
+  std::vector<Pair> pairUp(const Texts &texts, const std::string &what, bool dropLong) const;
+  const std::vector<int32_t> &order(int64_t epoch);
+
+  int64_t batch_, maxLength_, bucket_;
+  uint32_t seed_;
+  bool shuffle_;
+  Vocabulary sourceWords_, targetWords_;
+  std::vector<Pair> pairs_[3];
+  std::vector<int32_t> order_;
+  int64_t epoch_ = -1;
+  std::vector<int32_t> block_;
+  std::vector<const Pair *> batchRows_;
+};
+
+PairSource::Texts PairSource::read(const std::string &source, const std::string &target,
+                                   const SourceContext &context) const {
+  std::string first = findData(source, "the source text of data '" + spec_.name + "'", context.folders);
+  std::string second = findData(target, "the target text of data '" + spec_.name + "'", context.folders);
+  Texts texts(readFile(first), readFile(second));
+  for (const auto &[path, text] : {std::pair(&first, &texts.first), std::pair(&second, &texts.second)})
+    if (text->empty())
+      fail("'%s' is empty; data '%s' needs one sentence a line", path->c_str(), spec_.name.c_str());
+  auto lines = [](const std::string &text) {
+    return std::count(text.begin(), text.end(), '\n') + (text.back() != '\n');
+  };
+  if (lines(texts.first) != lines(texts.second))
+    fail("'%s' has %td lines, '%s' has %td: they must go in pairs", first.c_str(), lines(texts.first), second.c_str(),
+         lines(texts.second));
+  return texts;
+}
+
+PairSource::PairSource(const SourceContext &context) : Source(*context.spec), seed_(context.seed) {
+  const Json &options = spec_.options;
+  batch_ = options.at("batch").integer(1, INT32_MAX);
+  maxLength_ = options.at("max_length").integer(2, INT32_MAX);
+  shuffle_ = options.booleanOr("shuffle", true);
+  // So many batches are sorted by length together; 1 sorts nothing.
+  bucket_ = options.integerOr("bucket", 50);
+  std::string source = options.stringOr("source", spec_.path), target = options.stringOr("target", "");
+  if (size_t comma = context.override.find(','); comma != std::string::npos) {
+    source = context.override.substr(0, comma);
+    target = context.override.substr(comma + 1);
+  } else if (!context.override.empty()) {
+    fail("--data %s=%s: two paths are needed, SOURCE,TARGET", spec_.name.c_str(), context.override.c_str());
+  }
+  Texts main = read(source, target, context);
+  auto limit = [&](const char *key) { return static_cast<size_t>(options.integerOr(key, 0)); };
+  sourceWords_ = Vocabulary::words(main.first, limit("source_words"), limit("min_count"));
+  targetWords_ = Vocabulary::words(main.second, limit("target_words"), limit("min_count"));
+  std::vector<Pair> all = pairUp(main, "'" + source + "'", true);
+  for (Split split : {Split::Validation, Split::Test}) {
+    std::vector<std::string> paths = splitPaths(options, splitName(split));
+    if (paths.empty())
+      continue;
+    if (paths.size() != 2)
+      fail("data '%s': %s needs two paths, source and target", spec_.name.c_str(), splitName(split));
+    pairs_[static_cast<size_t>(split)] = pairUp(read(paths[0], paths[1], context), "'" + paths[0] + "'", false);
+  }
+  Rows::Options rows;
+  rows.batch = batch_;
+  rows.validation = splitFraction(options, "validation");
+  rows.test = splitFraction(options, "test");
+  rows.name = spec_.name;
+  Rows parts(static_cast<int64_t>(all.size()), rows);
+  for (Split split : {Split::Train, Split::Validation, Split::Test})
+    for (int32_t row : parts.members(split))
+      pairs_[static_cast<size_t>(split)].push_back(std::move(all[static_cast<size_t>(row)]));
+  for (Split split : {Split::Validation, Split::Test}) // like lengths together: less padding
+    std::sort(pairs_[static_cast<size_t>(split)].begin(), pairs_[static_cast<size_t>(split)].end(),
+              [](const Pair &a, const Pair &b) {
+                if (a.source.size() != b.source.size())
+                  return a.source.size() < b.source.size();
+                return a.target.size() != b.target.size() ? a.target.size() < b.target.size() : a.source < b.source;
+              });
+  block_.resize(static_cast<size_t>(batch_ * maxLength_));
+}
+
+/// Sentences longer than max_length are left out of training, and cut short elsewhere.
+std::vector<PairSource::Pair> PairSource::pairUp(const Texts &texts, const std::string &what, bool dropLong) const {
+  std::vector<Pair> pairs;
+  std::string_view source = texts.first, target = texts.second;
+  size_t longest = static_cast<size_t>(maxLength_), left = 0;
+  while (!source.empty() && !target.empty()) {
+    auto line = [](std::string_view &text) {
+      size_t end = text.find('\n');
+      std::string_view result = text.substr(0, end);
+      text = end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
+      return result;
+    };
+    Pair pair{sourceWords_.encode(line(source), what), targetWords_.encode(line(target), what)};
+    // The target stands with one more token: START before it, END behind.
+    bool tooLong = pair.source.size() > longest || pair.target.size() + 1 > longest;
+    if (tooLong && !dropLong) {
+      pair.source.resize(std::min(pair.source.size(), longest));
+      pair.target.resize(std::min(pair.target.size(), longest - 1));
+    }
+    if (pair.source.empty() || (tooLong && dropLong))
+      ++left;
+    else
+      pairs.push_back(std::move(pair));
+  }
+  if (pairs.empty())
+    fail("%s: none of its %zu sentence pairs is usable with max_length=%lld", what.c_str(), left,
+         static_cast<long long>(maxLength_));
+  return pairs;
+}
+
+/// An epoch: all rows shuffled; each stretch of `bucket` batches sorted by length; the batches shuffled.
+const std::vector<int32_t> &PairSource::order(int64_t epoch) {
+  if (epoch == epoch_)
+    return order_;
+  const std::vector<Pair> &pairs = pairs_[0];
+  std::vector<int32_t> rows(pairs.size());
+  for (size_t i = 0; i < rows.size(); ++i)
+    rows[i] = static_cast<int32_t>(i);
+  size_t batch = static_cast<size_t>(batch_), whole = pairs.size() / batch;
+  order_ = rows;
+  if (shuffle_) {
+    std::string stream = "shuffle:" + spec_.name;
+    uint32_t number = namedStream(stream.data(), stream.size());
+    shuffle(rows, seed_, number, static_cast<uint32_t>(epoch));
+    size_t stretch = batch * static_cast<size_t>(std::max<int64_t>(bucket_, 1));
+    for (size_t begin = 0; bucket_ > 1 && begin < rows.size(); begin += stretch)
+      std::sort(
+          rows.begin() + static_cast<ptrdiff_t>(begin),
+          rows.begin() + static_cast<ptrdiff_t>(std::min(begin + stretch, rows.size())), [&](int32_t a, int32_t b) {
+            const Pair &x = pairs[static_cast<size_t>(a)], &y = pairs[static_cast<size_t>(b)];
+            return std::tuple(x.source.size(), x.target.size(), a) < std::tuple(y.source.size(), y.target.size(), b);
+          });
+    std::vector<int32_t> batches(whole);
+    for (size_t i = 0; i < whole; ++i)
+      batches[i] = static_cast<int32_t>(i);
+    shuffle(batches, seed_, number ^ 1, static_cast<uint32_t>(epoch));
+    order_.clear();
+    for (int32_t b : batches)
+      order_.insert(order_.end(), rows.begin() + static_cast<ptrdiff_t>(static_cast<size_t>(b) * batch),
+                    rows.begin() + static_cast<ptrdiff_t>((static_cast<size_t>(b) + 1) * batch));
+  }
+  epoch_ = epoch;
+  return order_;
+}
+
+void PairSource::load(Split split, int64_t number, std::span<FieldBuffer> fields) {
+  const std::vector<Pair> &pairs = pairs_[static_cast<size_t>(split)];
+  int64_t perEpoch = batches(split);
+  if (perEpoch == 0)
+    fail("data '%s' has no %s pairs; give its reader %s=(SOURCE, TARGET) or a fraction", spec_.name.c_str(),
+         splitName(split), splitName(split));
+  std::vector<const Pair *> &rows = batchRows_;
+  rows.clear();
+  int64_t begin = number % perEpoch * batch_, end = std::min(begin + batch_, static_cast<int64_t>(pairs.size()));
+  const std::vector<int32_t> *training = split == Split::Train ? &order(number / perEpoch) : nullptr;
+  for (int64_t i = begin; i < end; ++i)
+    rows.push_back(
+        &pairs[training ? static_cast<size_t>((*training)[static_cast<size_t>(i)]) : static_cast<size_t>(i)]);
+  for (size_t f = 0; f < fields.size(); ++f) {
+    if (!fields[f].data)
+      continue;
+    const std::string &name = spec_.fields[f].name;
+    bool source = name == "source", next = name == "next";
+    if (!source && !next && name != "target")
+      fail("data '%s': pairs have the fields source, target and next, not '%s'", spec_.name.c_str(), name.c_str());
+    size_t length = 1;
+    for (const Pair *pair : rows)
+      length = std::max(length, source ? pair->source.size() : pair->target.size() + 1);
+    std::fill(block_.begin(), block_.end(), PadToken);
+    for (size_t i = 0; i < rows.size(); ++i) {
+      int32_t *row = block_.data() + i * length;
+      const std::vector<int32_t> &words = source ? rows[i]->source : rows[i]->target;
+      if (!source && !next)
+        *row++ = StartToken;
+      row = std::copy(words.begin(), words.end(), row);
+      if (next)
+        *row = EndToken;
+    }
+    int64_t shape[] = {static_cast<int64_t>(rows.size()), static_cast<int64_t>(length)};
+    storeField(*this, f, fields, KILN_I32, block_.data(), shape);
+  }
+}
+
+} // namespace
+
+std::unique_ptr<Source> openPairs(const SourceContext &context) { return std::make_unique<PairSource>(context); }
+
+} // namespace kiln

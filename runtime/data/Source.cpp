@@ -1,0 +1,49 @@
+#include "runtime/data/Source.h"
+
+#include "runtime/files/File.h"
+#include "runtime/support/Error.h"
+
+namespace kiln {
+
+const char *splitName(Split split) {
+  return split == Split::Train ? "train" : split == Split::Validation ? "validation" : "test";
+}
+
+Split splitFromName(const std::string &name) {
+  for (Split split : {Split::Train, Split::Validation, Split::Test})
+    if (name == splitName(split))
+      return split;
+  fail("unknown split '%s': train, validation or test", name.c_str());
+}
+
+void storeField(const Source &source, size_t field, std::span<FieldBuffer> fields, kiln_dtype dtype, const void *data,
+                std::span<const int64_t> shape) {
+  FieldBuffer &buffer = fields[field];
+  std::string name = source.spec().name + "." + source.spec().fields[field].name;
+  int64_t count = *countElements(shape);
+  if (count > buffer.capacity)
+    fail("data '%s': %s does not fit the program's %s", name.c_str(), describeShape(shape).c_str(),
+         source.spec().fields[field].type.str().c_str());
+  std::string why;
+  if (!convertElements(dtype, data, buffer.dtype, buffer.data, count, why))
+    fail("data '%s': %s", name.c_str(), why.c_str());
+  buffer.shape->assign(shape.begin(), shape.end());
+}
+
+std::unique_ptr<Source> openSource(const SourceContext &context) {
+  const SourceSpec &spec = *context.spec;
+  const std::string &path = context.override.empty() ? spec.path : context.override;
+  if (path.ends_with(".safetensors") || spec.reader == "safetensors")
+    return openBatches(context, findData(path, "data '" + spec.name + "'", context.folders));
+  if (spec.reader == "text")
+    return openText(context);
+  if (spec.reader == "csv")
+    return openCsv(context);
+  if (spec.reader == "images")
+    return openImages(context);
+  if (spec.reader == "pairs")
+    return openPairs(context);
+  fail("data '%s': unknown reader '%s'", spec.name.c_str(), spec.reader.c_str());
+}
+
+} // namespace kiln

@@ -1,0 +1,75 @@
+// Where batches come from.
+#pragma once
+
+#include "runtime/data/Vocabulary.h"
+#include "runtime/program/Manifest.h"
+
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace kiln {
+
+enum class Split : uint8_t { Train, Validation, Test };
+const char *splitName(Split split);
+/// "train", "validation" or "test"; throws Error.
+Split splitFromName(const std::string &name);
+
+/// Where one field of a batch goes; a field that nobody reads has no data.
+struct FieldBuffer {
+  kiln_dtype dtype = KILN_F32;
+  void *data = nullptr;
+  int64_t capacity = 0;                  // elements
+  std::vector<int64_t> *shape = nullptr; // written by load()
+};
+
+/// What every reader is made from.
+struct SourceContext {
+  const SourceSpec *spec = nullptr;
+  /// Instead of the recipe's path: --data NAME=PATH[,PATH]; empty for none.
+  std::string override;
+  /// Seed of the shuffles. (The split into train, validation and test does not depend on it: a run with another seed,
+  /// or an evaluation without one, must never test on what was trained on.)
+  uint32_t seed = 0;
+  /// Folders to look in beside the current one, separated by ':'.
+  std::string folders;
+};
+
+/// A stream of batches, each a pure function of (seed, split, number): a resumed run needs nothing but the number.
+class Source {
+public:
+  explicit Source(const SourceSpec &spec) : spec_(spec) {}
+  virtual ~Source() = default;
+
+  const SourceSpec &spec() const { return spec_; }
+  /// Batches in one pass. The last one of validation and test may be smaller; training has whole batches only.
+  virtual int64_t batches(Split split) const = 0;
+  virtual bool hasSplits() const { return true; }
+  /// Fills fields[i] with spec().fields[i] of batch `number` (training: counted on over the epochs).
+  virtual void load(Split split, int64_t number, std::span<FieldBuffer> fields) = 0;
+
+  /// By the names of fields ("ids", "source"); for a field with none: null.
+  virtual const Vocabulary *vocabulary(const std::string &field) const { return nullptr; }
+  virtual std::map<std::string, const Vocabulary *> vocabularies() const { return {}; }
+
+protected:
+  const SourceSpec &spec_;
+};
+
+/// Opens the recipe's source, or what --data puts in its place.
+std::unique_ptr<Source> openSource(const SourceContext &context);
+
+std::unique_ptr<Source> openText(const SourceContext &context);
+std::unique_ptr<Source> openCsv(const SourceContext &context);
+std::unique_ptr<Source> openImages(const SourceContext &context);
+std::unique_ptr<Source> openPairs(const SourceContext &context);
+std::unique_ptr<Source> openBatches(const SourceContext &context, const std::string &path);
+
+/// Copies `count` elements of a row-major block into a field, converting; throws Error naming the field where a value
+/// does not fit or there is no room.
+void storeField(const Source &source, size_t field, std::span<FieldBuffer> fields, kiln_dtype dtype, const void *data,
+                std::span<const int64_t> shape);
+
+} // namespace kiln

@@ -1,0 +1,211 @@
+#include "runtime/files/File.h"
+
+#include "runtime/support/Error.h"
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <utility>
+#include <vector>
+#include <zlib.h>
+
+namespace kiln {
+
+std::string describeErrno(int code) {
+  switch (code) {
+  case ENOSPC:
+  case EDQUOT:
+    return "no space is left on the device; free some, or write elsewhere";
+  case EACCES:
+  case EPERM:
+  case EROFS:
+    return "permission denied; choose a place that you may write to or read from";
+  case ENOENT:
+    return "no such file or folder";
+  case EISDIR:
+    return "it is a folder, not a file";
+  case ENOTDIR:
+    return "a part of the path is not a folder";
+  default:
+    return std::strerror(code);
+  }
+}
+
+MappedFile::MappedFile(const std::string &path) : path_(path) {
+  int handle = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (handle < 0)
+    fail("cannot read '%s': %s", path.c_str(), describeErrno(errno).c_str());
+  struct stat status;
+  int code = fstat(handle, &status) != 0 ? errno : S_ISDIR(status.st_mode) ? EISDIR : 0;
+  if (code == 0 && status.st_size > 0) {
+    size_ = static_cast<size_t>(status.st_size);
+    void *address = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, handle, 0);
+    if (address == MAP_FAILED)
+      code = errno;
+    else
+      data_ = static_cast<uint8_t *>(address);
+  }
+  close(handle);
+  if (code != 0)
+    fail("cannot read '%s': %s", path.c_str(), describeErrno(code).c_str());
+}
+
+MappedFile::MappedFile(MappedFile &&other) noexcept
+    : path_(std::move(other.path_)), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+MappedFile::~MappedFile() {
+  if (data_)
+    munmap(data_, size_);
+}
+
+static std::string unpack(const MappedFile &file, size_t limit) {
+  z_stream stream = {};
+  if (inflateInit2(&stream, 15 + 16) != Z_OK)
+    throw Error("out of memory while unpacking '" + file.path() + "'");
+  std::string text;
+  size_t taken = 0;
+  int code = Z_OK;
+  while (true) {
+    if (stream.avail_in == 0 && taken < file.size()) {
+      size_t part = std::min<size_t>(file.size() - taken, 1u << 30);
+      stream.next_in = const_cast<Bytef *>(file.data() + taken);
+      stream.avail_in = static_cast<uInt>(part);
+      taken += part;
+    }
+    size_t before = text.size();
+    if (before >= limit)
+      break;
+    size_t room = std::min(limit - before, std::max<size_t>(before / 2, 1 << 16));
+    text.resize(before + room);
+    stream.next_out = reinterpret_cast<Bytef *>(text.data() + before);
+    stream.avail_out = static_cast<uInt>(std::min<size_t>(room, 1u << 30));
+    uInt offered = stream.avail_out;
+    code = inflate(&stream, Z_NO_FLUSH);
+    text.resize(before + offered - stream.avail_out);
+    if (code == Z_STREAM_END && (stream.avail_in > 0 || taken < file.size()))
+      code = inflateReset(&stream); // several members one after another
+    if (code != Z_OK)
+      break;
+  }
+  std::string reason = stream.msg ? stream.msg : "it is truncated";
+  inflateEnd(&stream);
+  if (code == Z_OK)
+    fail("'%s' unpacks to more than %zu bytes", file.path().c_str(), limit);
+  if (code != Z_STREAM_END)
+    fail("cannot unpack '%s': %s", file.path().c_str(), reason.c_str());
+  return text;
+}
+
+std::string readFile(const std::string &path, size_t limit) {
+  MappedFile file(path);
+  if (file.size() >= 2 && file.data()[0] == 0x1f && file.data()[1] == 0x8b)
+    return unpack(file, limit);
+  return std::string(file.text());
+}
+
+bool fileExists(const std::string &path) {
+  struct stat status;
+  return stat(path.c_str(), &status) == 0;
+}
+
+bool isFolder(const std::string &path) {
+  struct stat status;
+  return stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+void makeFolder(const std::string &path) {
+  for (size_t at = 1; at <= path.size(); ++at) {
+    if (at != path.size() && path[at] != '/')
+      continue;
+    std::string part = path.substr(0, at);
+    if (mkdir(part.c_str(), 0777) != 0 && errno != EEXIST)
+      fail("cannot make the folder '%s': %s", part.c_str(), describeErrno(errno).c_str());
+  }
+  if (!isFolder(path))
+    fail("cannot make the folder '%s': a file of that name is there", path.c_str());
+}
+
+std::string folderOf(const std::string &path) {
+  size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+}
+
+std::string findData(const std::string &path, const std::string &what, std::string_view folders) {
+  std::vector<std::string> places = {path};
+  if (!path.empty() && path[0] != '/') {
+    while (!folders.empty()) {
+      size_t end = folders.find(':');
+      places.push_back(std::string(folders.substr(0, end)) + "/" + path);
+      folders = end == std::string_view::npos ? "" : folders.substr(end + 1);
+    }
+    if (const char *root = std::getenv("KILN_DATA"); root && *root)
+      places.push_back(std::string(root) + "/" + path);
+  }
+  std::string tried;
+  for (const std::string &place : places) {
+    if (fileExists(place))
+      return place;
+    tried += (tried.empty() ? "'" : ", '") + place + "'";
+  }
+  fail("%s is not there: looked for %s; give it with --data, or set KILN_DATA to the folder that holds it",
+       what.c_str(), tried.c_str());
+}
+
+AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
+  temporary_ = path_ + format(".%ld.partial", static_cast<long>(getpid()));
+  if (isFolder(path_)) {
+    errno = EISDIR;
+    failed("write");
+  }
+  file_ = std::fopen(temporary_.c_str(), "wbe");
+  if (!file_)
+    failed("write");
+  std::setvbuf(file_, nullptr, _IOFBF, 1 << 18);
+}
+
+AtomicFile::~AtomicFile() {
+  if (file_) {
+    std::fclose(file_);
+    unlink(temporary_.c_str());
+  }
+}
+
+void AtomicFile::failed(const char *action) {
+  int code = errno;
+  if (file_) {
+    std::fclose(file_);
+    unlink(temporary_.c_str());
+    file_ = nullptr;
+  }
+  fail("cannot %s '%s': %s", action, path_.c_str(), describeErrno(code).c_str());
+}
+
+void AtomicFile::write(const void *data, size_t size) {
+  if (size > 0 && std::fwrite(data, 1, size, file_) != size)
+    failed("write");
+}
+
+void AtomicFile::commit() {
+  if (std::fflush(file_) != 0 || fsync(fileno(file_)) != 0)
+    failed("write");
+  int code = std::fclose(file_) != 0 ? errno : 0;
+  file_ = nullptr;
+  if (code == 0 && rename(temporary_.c_str(), path_.c_str()) != 0)
+    code = errno;
+  if (code != 0) {
+    unlink(temporary_.c_str());
+    errno = code;
+    failed("write");
+  }
+  int folder = open(folderOf(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder >= 0) {
+    fsync(folder); // so that the new name survives a power cut; not every file system can
+    close(folder);
+  }
+}
+
+} // namespace kiln

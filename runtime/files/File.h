@@ -1,0 +1,66 @@
+// Files: whole reads with clear errors, and writes that are there completely or not at all.
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+namespace kiln {
+
+/// A file mapped for reading. Throws Error: missing, a folder, unreadable.
+class MappedFile {
+public:
+  explicit MappedFile(const std::string &path);
+  MappedFile(MappedFile &&other) noexcept;
+  MappedFile &operator=(MappedFile &&) = delete;
+  ~MappedFile();
+
+  const uint8_t *data() const { return data_; }
+  size_t size() const { return size_; }
+  std::string_view text() const { return {reinterpret_cast<const char *>(data_), size_}; }
+  const std::string &path() const { return path_; }
+
+private:
+  std::string path_;
+  uint8_t *data_ = nullptr;
+  size_t size_ = 0;
+};
+
+/// The whole file, unpacked where it is gzip (by its first two bytes). Throws Error for truncated
+/// or damaged gzip, or more than `limit` bytes unpacked.
+std::string readFile(const std::string &path, size_t limit = size_t(1) << 36);
+
+bool fileExists(const std::string &path);
+bool isFolder(const std::string &path);
+/// Makes a folder and those above it. Throws Error.
+void makeFolder(const std::string &path);
+std::string folderOf(const std::string &path);
+
+/// Where a relative path is looked for: as it stands, beside each of `folders`, then under $KILN_DATA. Returns the
+/// first that exists; throws Error with every place that was tried.
+std::string findData(const std::string &path, const std::string &what, std::string_view folders);
+
+/// Writes a file beside its final name and renames it at commit(), after fsync of the file; then the folder is synced.
+/// Without commit nothing is left. Every failure throws Error with the path, the system's reason, and what to do.
+class AtomicFile {
+public:
+  explicit AtomicFile(std::string path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile &) = delete;
+  AtomicFile &operator=(const AtomicFile &) = delete;
+
+  void write(const void *data, size_t size);
+  void write(std::string_view text) { write(text.data(), text.size()); }
+  void commit();
+
+private:
+  [[noreturn]] void failed(const char *action);
+  std::string path_, temporary_;
+  std::FILE *file_ = nullptr;
+};
+
+/// "no space is left on the device: free some, or write elsewhere" and the like for an errno.
+std::string describeErrno(int code);
+
+} // namespace kiln

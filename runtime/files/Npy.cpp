@@ -1,0 +1,122 @@
+#include "runtime/files/Npy.h"
+
+#include "runtime/files/File.h"
+#include "runtime/support/Error.h"
+
+#include <charconv>
+#include <cstring>
+
+namespace kiln {
+
+namespace {
+struct Descr {
+  const char *text;
+  kiln_dtype dtype;
+};
+constexpr Descr descrs[] = {{"<f4", KILN_F32}, {"<f8", KILN_F64}, {"<f2", KILN_F16}, {"|i1", KILN_I8},
+                            {"|u1", KILN_U8},  {"<i2", KILN_I16}, {"<u2", KILN_U16}, {"<i4", KILN_I32},
+                            {"<u4", KILN_U32}, {"<i8", KILN_I64}, {"<u8", KILN_U64}, {"|b1", KILN_BOOL}};
+
+/// What follows `'key':` in the header's Python dictionary.
+std::string_view valueAfter(std::string_view header, const char *key, const std::string &what) {
+  size_t at = header.find(key);
+  if (at == std::string_view::npos || (at = header.find(':', at)) == std::string_view::npos)
+    fail("%s: the .npy header has no %s", what.c_str(), key);
+  header.remove_prefix(at + 1);
+  while (!header.empty() && header[0] == ' ')
+    header.remove_prefix(1);
+  return header;
+}
+
+std::vector<int64_t> parseShape(std::string_view text, const std::string &what) {
+  std::vector<int64_t> shape;
+  size_t close = text.find(')');
+  if (text.empty() || text[0] != '(' || close == std::string_view::npos)
+    fail("%s: the .npy header's shape is damaged", what.c_str());
+  text = text.substr(1, close - 1);
+  while (!text.empty()) {
+    if (text[0] == ' ' || text[0] == ',') {
+      text.remove_prefix(1);
+      continue;
+    }
+    int64_t dim = 0;
+    auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), dim);
+    if (code != std::errc() || dim < 0 || shape.size() >= 32)
+      fail("%s: the .npy header's shape is damaged", what.c_str());
+    shape.push_back(dim);
+    text.remove_prefix(static_cast<size_t>(end - text.data()));
+  }
+  return shape;
+}
+} // namespace
+
+Tensor parseNpy(std::string_view bytes, const std::string &what) {
+  if (bytes.size() < 10 || std::memcmp(bytes.data(), "\x93NUMPY", 6) != 0)
+    fail("%s is not a .npy file", what.c_str());
+  uint8_t version = static_cast<uint8_t>(bytes[6]);
+  size_t lengthBytes = version == 1 ? 2 : 4, start = 8 + lengthBytes;
+  uint32_t length = 0;
+  if (version < 1 || version > 3 || bytes.size() < start)
+    fail("%s: .npy format %u is not known", what.c_str(), version);
+  std::memcpy(&length, bytes.data() + 8, lengthBytes);
+  if (length > bytes.size() - start)
+    fail("%s is truncated: its header is not complete", what.c_str());
+  std::string_view header = bytes.substr(start, length);
+  std::string_view descr = valueAfter(header, "'descr'", what);
+  const Descr *found = nullptr;
+  for (const Descr &candidate : descrs)
+    if (descr.size() > 5 && descr.substr(1, 3) == candidate.text)
+      found = &candidate;
+  if (!found)
+    fail("%s: the NumPy dtype %.*s is not supported", what.c_str(), static_cast<int>(std::min<size_t>(descr.size(), 8)),
+         descr.data());
+  if (!valueAfter(header, "'fortran_order'", what).starts_with("False"))
+    fail("%s is in Fortran order; save numpy.ascontiguousarray(x)", what.c_str());
+  std::vector<int64_t> shape = parseShape(valueAfter(header, "'shape'", what), what);
+  std::string_view data = bytes.substr(start + length);
+  std::optional<int64_t> count = countElements(shape);
+  int64_t expected = 0;
+  if (!count || __builtin_mul_overflow(*count, static_cast<int64_t>(dtypeSize(found->dtype)), &expected) ||
+      expected != static_cast<int64_t>(data.size()))
+    fail("%s is truncated or damaged: %s does not take its %zu bytes of data", what.c_str(),
+         describeType(found->dtype, shape).c_str(), data.size());
+  Tensor tensor("", found->dtype, shape);
+  if (!data.empty())
+    std::memcpy(tensor.memory.data(), data.data(), data.size());
+  return tensor;
+}
+
+Tensor readNpy(const std::string &path) {
+  MappedFile file(path);
+  return parseNpy(file.text(), "'" + path + "'");
+}
+
+void writeNpy(const std::string &path, const TensorView &tensor) {
+  Tensor widened;
+  TensorView view = tensor;
+  if (tensor.dtype == KILN_BF16) {
+    std::string why;
+    widened = Tensor(tensor.name, KILN_F32, tensor.shape);
+    convertElements(KILN_BF16, tensor.data, KILN_F32, widened.memory.data(), widened.count(), why);
+    view = widened.view();
+  }
+  const char *descr = nullptr;
+  for (const Descr &candidate : descrs)
+    if (candidate.dtype == view.dtype)
+      descr = candidate.text;
+  std::string header = format("{'descr': '%s', 'fortran_order': False, 'shape': (", descr);
+  for (int64_t dim : view.shape)
+    header += std::to_string(dim) + ",";
+  header += "), }";
+  header.resize((10 + header.size() + 1 + 63) / 64 * 64 - 10 - 1, ' ');
+  header += '\n';
+  uint16_t length = static_cast<uint16_t>(header.size());
+  AtomicFile file(path);
+  file.write(std::string_view("\x93NUMPY\x01\x00", 8));
+  file.write(&length, 2);
+  file.write(header);
+  file.write(view.data, view.bytes);
+  file.commit();
+}
+
+} // namespace kiln

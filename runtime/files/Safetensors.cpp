@@ -1,0 +1,209 @@
+#include "runtime/files/Safetensors.h"
+
+#include "runtime/support/Error.h"
+#include "runtime/support/Json.h"
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+
+namespace kiln {
+
+namespace {
+
+constexpr uint64_t maxHeader = 100'000'000;
+
+struct DtypePair {
+  const char *theirs;
+  kiln_dtype ours;
+};
+constexpr DtypePair dtypePairs[] = {
+    {"F32", KILN_F32}, {"F64", KILN_F64}, {"BF16", KILN_BF16}, {"F16", KILN_F16}, {"I8", KILN_I8},
+    {"U8", KILN_U8},   {"I16", KILN_I16}, {"U16", KILN_U16},   {"I32", KILN_I32}, {"U32", KILN_U32},
+    {"I64", KILN_I64}, {"U64", KILN_U64}, {"BOOL", KILN_BOOL},
+};
+
+const char *theirName(kiln_dtype dtype) {
+  for (const DtypePair &pair : dtypePairs)
+    if (pair.ours == dtype)
+      return pair.theirs;
+  fail("safetensors has no dtype for %s", dtypeName(dtype));
+}
+
+TensorView parseTensor(const Json &entry, std::string_view data, const std::string &what) {
+  TensorView tensor;
+  tensor.name = entry.key();
+  auto bad = [&](const std::string &why) { throw Error(what + ": tensor '" + tensor.name + "': " + why); };
+  const std::string &dtype = entry.at("dtype").string();
+  auto pair = std::find_if(std::begin(dtypePairs), std::end(dtypePairs),
+                           [&](const DtypePair &pair) { return dtype == pair.theirs; });
+  if (pair == std::end(dtypePairs))
+    bad("the dtype '" + dtype + "' is not supported");
+  tensor.dtype = pair->ours;
+  const std::vector<Json> &shape = entry.at("shape").array();
+  if (shape.size() > 16)
+    bad("more than 16 dimensions");
+  for (const Json &dim : shape)
+    tensor.shape.push_back(dim.integer(0, INT64_MAX));
+  const std::vector<Json> &offsets = entry.at("data_offsets").array();
+  if (offsets.size() != 2)
+    bad("data_offsets has not two numbers");
+  int64_t size = static_cast<int64_t>(data.size());
+  int64_t begin = offsets[0].integer(0, INT64_MAX), end = offsets[1].integer(0, INT64_MAX);
+  if (begin > end || end > size)
+    bad(format("bytes %lld to %lld lie outside the file's %lld bytes of data; the file is damaged or truncated",
+               static_cast<long long>(begin), static_cast<long long>(end), static_cast<long long>(size)));
+  std::optional<int64_t> count = countElements(tensor.shape);
+  int64_t bytes = 0;
+  if (!count || __builtin_mul_overflow(*count, static_cast<int64_t>(dtypeSize(tensor.dtype)), &bytes) ||
+      bytes != end - begin)
+    bad(format("%s does not take the %lld bytes that data_offsets gives it",
+               describeType(tensor.dtype, tensor.shape).c_str(), static_cast<long long>(end - begin)));
+  tensor.data = reinterpret_cast<const uint8_t *>(data.data()) + begin;
+  tensor.bytes = static_cast<size_t>(bytes);
+  return tensor;
+}
+
+} // namespace
+
+Safetensors Safetensors::open(const std::string &path) {
+  MappedFile file(path);
+  Safetensors result = parse(file.text(), "'" + path + "'");
+  result.file_.push_back(std::move(file));
+  return result;
+}
+
+Safetensors Safetensors::parse(std::string_view bytes, const std::string &what) {
+  Safetensors result;
+  result.what_ = what;
+  if (bytes.size() < 8)
+    throw Error(what + (bytes.empty() ? " is empty" : " is too short") + "; a safetensors file was expected");
+  uint64_t header = 0;
+  std::memcpy(&header, bytes.data(), 8);
+  if (header > maxHeader)
+    throw Error(what + " is not a safetensors file, or damaged: its header would be longer than 100 MB");
+  if (header < 2 || header > bytes.size() - 8 || bytes[8] != '{')
+    throw Error(what + (header >= 2 && bytes.size() > 8 && bytes[8] == '{'
+                            ? " is truncated: its header is not complete"
+                            : " is not a safetensors file: its header does not start with '{'"));
+  Json root = Json::parse(bytes.substr(8, header), what, 8);
+  std::string_view data = bytes.substr(8 + header);
+  for (const Json &entry : root.object()) {
+    if (entry.key() == "__metadata__") {
+      for (const Json &pair : entry.object())
+        result.metadata_[pair.key()] = pair.string();
+      continue;
+    }
+    try {
+      result.tensors_.push_back(parseTensor(entry, data, what));
+    } catch (const Error &error) {
+      std::string text = error.what();
+      throw Error(text.starts_with(what) ? text : what + ": tensor '" + entry.key() + "': " + text);
+    }
+  }
+  std::sort(result.tensors_.begin(), result.tensors_.end(), [](const TensorView &a, const TensorView &b) {
+    return a.data != b.data ? a.data < b.data : a.bytes < b.bytes;
+  });
+  const uint8_t *at = reinterpret_cast<const uint8_t *>(data.data());
+  for (const TensorView &tensor : result.tensors_) {
+    if (tensor.data != at)
+      throw Error(what + ": tensor '" + tensor.name +
+                  (tensor.data < at ? "' overlaps another; the file is damaged"
+                                    : "' leaves a hole before it; the file is damaged"));
+    at += tensor.bytes;
+  }
+  if (at != reinterpret_cast<const uint8_t *>(data.data()) + data.size())
+    throw Error(what + ": bytes after the last tensor belong to none; the file is damaged");
+  for (size_t i = 0; i < result.tensors_.size(); ++i)
+    result.byName_[result.tensors_[i].name] = i;
+  return result;
+}
+
+const TensorView *Safetensors::find(const std::string &name) const {
+  auto found = byName_.find(name);
+  return found == byName_.end() ? nullptr : &tensors_[found->second];
+}
+
+void writeSafetensors(const std::string &path, const std::vector<TensorView> &tensors,
+                      const std::map<std::string, std::string> &metadata) {
+  std::string header = "{";
+  if (!metadata.empty()) {
+    header += "\"__metadata__\":{";
+    for (const auto &[key, value] : metadata)
+      header += (header.back() == '{' ? "" : ",") + jsonQuote(key) + ":" + jsonQuote(value);
+    header += "}";
+  }
+  size_t offset = 0;
+  for (const TensorView &tensor : tensors) {
+    if (header.size() > 1)
+      header += ",";
+    header += jsonQuote(tensor.name) + ":{\"dtype\":\"" + theirName(tensor.dtype) +
+              "\",\"shape\":" + describeShape(tensor.shape) +
+              format(",\"data_offsets\":[%zu,%zu]}", offset, offset + tensor.bytes);
+    offset += tensor.bytes;
+  }
+  header += "}";
+  header.resize((header.size() + 7) / 8 * 8, ' ');
+  uint64_t size = header.size();
+  AtomicFile file(path);
+  file.write(&size, 8);
+  file.write(header);
+  for (const TensorView &tensor : tensors)
+    file.write(tensor.data, tensor.bytes);
+  file.commit();
+}
+
+void loadTensors(const Safetensors &file, const std::vector<TensorRequest> &requests, bool exact) {
+  std::vector<std::string> problems;
+  std::set<std::string> wanted;
+  std::vector<Tensor> converted(requests.size());
+  for (size_t i = 0; i < requests.size(); ++i) {
+    const TensorRequest &request = requests[i];
+    wanted.insert(request.name);
+    std::string type = describeType(request.dtype, request.shape), why;
+    const TensorView *tensor = file.find(request.name);
+    if (!tensor) {
+      NearestName nearest(request.name);
+      for (const TensorView &other : file.tensors())
+        nearest.consider(other.name);
+      problems.push_back("'" + request.name + "' (" + type + ") is missing" + nearest.hint());
+      continue;
+    }
+    if (tensor->shape != request.shape) {
+      problems.push_back("'" + request.name + "': expected " + type + ", found " +
+                         describeType(tensor->dtype, tensor->shape));
+      continue;
+    }
+    if (tensor->dtype == request.dtype)
+      continue;
+    if (isFloat(tensor->dtype) != isFloat(request.dtype)) {
+      problems.push_back("'" + request.name + "': expected " + type + ", found " +
+                         describeType(tensor->dtype, tensor->shape));
+      continue;
+    }
+    converted[i] = Tensor(request.name, request.dtype, request.shape);
+    if (!convertElements(tensor->dtype, tensor->data, request.dtype, converted[i].memory.data(), converted[i].count(),
+                         why))
+      problems.push_back("'" + request.name + "': expected " + type + ", found " +
+                         describeType(tensor->dtype, tensor->shape) + ": " + why);
+  }
+  if (exact)
+    for (const TensorView &tensor : file.tensors())
+      if (!wanted.count(tensor.name))
+        problems.push_back("'" + tensor.name + "' (" + describeType(tensor.dtype, tensor.shape) +
+                           ") is not in the model");
+  if (!problems.empty()) {
+    std::string text = file.what() + " does not fit the model:";
+    for (const std::string &problem : problems)
+      text += "\n  " + problem;
+    throw Error(text);
+  }
+  for (size_t i = 0; i < requests.size(); ++i) {
+    const TensorView *tensor = file.find(requests[i].name);
+    if (tensor->bytes > 0)
+      std::memcpy(requests[i].data, tensor->dtype == requests[i].dtype ? tensor->data : converted[i].memory.data(),
+                  static_cast<size_t>(*countElements(requests[i].shape)) * dtypeSize(requests[i].dtype));
+  }
+}
+
+} // namespace kiln

@@ -1,0 +1,52 @@
+// safetensors: named tensors in one file. https://github.com/huggingface/safetensors
+#pragma once
+
+#include "runtime/files/File.h"
+#include "runtime/support/Tensor.h"
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace kiln {
+
+/// The tensors of a safetensors file. All of the header is checked (its size, every offset, dtype and shape; no holes,
+/// no overlaps) before a tensor is touched. Tensors are views into the mapped file, or into `bytes`.
+class Safetensors {
+public:
+  static Safetensors open(const std::string &path);
+  /// `bytes` must outlive the result.
+  static Safetensors parse(std::string_view bytes, const std::string &what);
+
+  const TensorView *find(const std::string &name) const;
+  /// In the order of their place in the file.
+  const std::vector<TensorView> &tensors() const { return tensors_; }
+  const std::map<std::string, std::string> &metadata() const { return metadata_; }
+  const std::string &what() const { return what_; }
+
+private:
+  std::vector<MappedFile> file_; // none or one
+  std::string what_;
+  std::vector<TensorView> tensors_;
+  std::map<std::string, size_t> byName_;
+  std::map<std::string, std::string> metadata_;
+};
+
+/// Writes atomically. Tensors are written in the order given, which must not repeat a name.
+void writeSafetensors(const std::string &path, const std::vector<TensorView> &tensors,
+                      const std::map<std::string, std::string> &metadata = {});
+
+/// One tensor that somebody wants out of a file.
+struct TensorRequest {
+  std::string name;
+  kiln_dtype dtype = KILN_F32;
+  std::vector<int64_t> shape;
+  void *data = nullptr;
+};
+
+/// Fills every request from the file, converting widths where every value fits. All that does not match (missing names,
+/// shapes, dtypes, and, with `exact`, names that nobody asked for) is listed in one Error, and then nothing was filled.
+void loadTensors(const Safetensors &file, const std::vector<TensorRequest> &requests, bool exact);
+
+} // namespace kiln

@@ -1,0 +1,242 @@
+#include "runtime/program/Manifest.h"
+
+#include "runtime/support/Error.h"
+
+#include <charconv>
+#include <set>
+
+namespace kiln {
+
+namespace {
+
+constexpr std::pair<const char *, Role> roles[] = {
+    {"input", Role::Input},   {"parameter", Role::Parameter}, {"state", Role::State},
+    {"seed", Role::Seed},     {"step", Role::Step},           {"loss", Role::Loss},
+    {"metric", Role::Metric}, {"output", Role::Output},       {"gradient", Role::Gradient}};
+
+Dim parseDim(const Json &json) {
+  if (json.isInt())
+    return Dim(json.integer(0, INT64_MAX));
+  std::optional<Dim> dim = Dim::parse(json.string());
+  if (!dim)
+    fail("'%s': '%s' is not a dimension", json.key().c_str(), json.string().c_str());
+  return *dim;
+}
+
+TypeSpec parseType(const Json &json) {
+  TypeSpec type;
+  const std::string &dtype = json.at("dtype").string();
+  std::optional<kiln_dtype> known = dtypeFromName(dtype);
+  if (!known)
+    fail("'dtype': unknown dtype '%s'", dtype.c_str());
+  type.dtype = *known;
+  if (const Json *shape = json.find("shape")) {
+    if (shape->array().size() > 16)
+      fail("'shape': more than 16 dimensions");
+    for (const Json &dim : shape->array())
+      type.shape.push_back(parseDim(dim));
+  }
+  return type;
+}
+
+Json copyOf(const Json &json, std::string_view key) {
+  const Json *found = json.find(key);
+  return found ? *found : Json();
+}
+
+ArgumentSpec parseArgument(const Json &json, const EntrySpec &entry) {
+  ArgumentSpec argument;
+  const std::string &role = json.at("role").string();
+  const std::pair<const char *, Role> *known = nullptr;
+  for (const auto &candidate : roles)
+    if (role == candidate.first)
+      known = &candidate;
+  if (!known)
+    fail("'role': unknown role '%s'", role.c_str());
+  argument.role = known->second;
+  argument.name = json.stringOr("name", "");
+  argument.type = parseType(json);
+  argument.bytes = json.at("bytes").integer(0, INT64_MAX);
+  argument.donated = json.booleanOr("donated", false);
+  argument.result = json.booleanOr("result", argument.role >= Role::Loss ||
+                                                 entry.find(argument.role, argument.name, false) != nullptr);
+  return argument;
+}
+
+EntrySpec parseEntry(const Json &json) {
+  EntrySpec entry;
+  entry.name = json.at("name").string();
+  for (const Json &symbol : json.at("symbols").array()) {
+    SymbolSpec spec;
+    spec.name = symbol.at("name").string();
+    spec.least = symbol.integerOr("min", 1);
+    spec.bound = symbol.at("bound").integer(spec.least, INT64_MAX);
+    entry.symbols.push_back(std::move(spec));
+  }
+  for (const Json &argument : json.at("arguments").array())
+    entry.arguments.push_back(parseArgument(argument, entry));
+  for (const Json &extent : json.at("extents").array()) {
+    if (extent.isString() && extent.string().starts_with("@")) {
+      ++entry.loopSlots;
+      continue;
+    }
+    if (entry.loopSlots > 0)
+      fail("'extents': an expression after a loop's slot");
+    entry.extents.push_back(parseDim(extent));
+  }
+  if (entry.extents.size() < entry.symbols.size())
+    fail("'extents': fewer than there are symbols");
+  for (size_t i = 0; i < entry.symbols.size(); ++i)
+    if (entry.extents[i] != Dim::symbol(entry.symbols[i].name))
+      fail("'extents': entry %zu is not the symbol '%s'", i, entry.symbols[i].name.c_str());
+  std::set<std::string> symbols;
+  for (const SymbolSpec &symbol : entry.symbols)
+    symbols.insert(symbol.name);
+  auto check = [&](const Dim &dim) {
+    for (const std::string &name : dim.symbols())
+      if (!symbols.count(name))
+        fail("entry '%s' uses the unknown symbol '%s'", entry.name.c_str(), name.c_str());
+  };
+  for (const Dim &extent : entry.extents)
+    check(extent);
+  for (const ArgumentSpec &argument : entry.arguments)
+    for (const Dim &dim : argument.type.shape)
+      check(dim);
+  entry.arenaBytes = json.at("arena").integer(0, INT64_MAX);
+  entry.lowerBound = json.integerOr("lower_bound", 0);
+  entry.plan = json.at("plan");
+  return entry;
+}
+
+void parseTensors(const Json &root, Manifest &manifest) {
+  for (const Json &json : root.at("parameters").array()) {
+    ParameterSpec parameter;
+    parameter.name = json.at("name").string();
+    parameter.type = parseType(json);
+    for (const Dim &dim : parameter.type.shape)
+      if (!dim.isConstant())
+        fail("parameter '%s' has a dimension that is not constant", parameter.name.c_str());
+    parameter.trainable = json.booleanOr("trainable", true);
+    parameter.init = copyOf(json, "init");
+    manifest.parameters.push_back(std::move(parameter));
+  }
+  for (const Json &json : root.at("states").array()) {
+    StateSpec state;
+    state.name = json.at("name").string();
+    state.type = parseType(json);
+    state.kind = json.at("kind").string();
+    if (state.kind != "persistent" && state.kind != "session" && state.kind != "optimizer")
+      fail("state '%s' has the unknown kind '%s'", state.name.c_str(), state.kind.c_str());
+    state.batchAxis = static_cast<int>(json.integerOr("batch_axis", -1));
+    if (state.batchAxis < -1 || state.batchAxis >= static_cast<int>(state.type.shape.size()))
+      fail("state '%s' has a batch axis beyond its shape", state.name.c_str());
+    state.init = copyOf(json, "init");
+    manifest.states.push_back(std::move(state));
+  }
+}
+
+void parseData(const Json &root, Manifest &manifest) {
+  const Json *data = root.find("data");
+  if (!data)
+    return;
+  for (const Json &json : data->array()) {
+    SourceSpec source;
+    source.name = json.at("name").string();
+    source.reader = json.at("reader").string();
+    source.path = json.stringOr("path", "");
+    source.options = copyOf(json, "options");
+    for (const Json &field : json.at("fields").array())
+      source.fields.push_back({field.at("name").string(), parseType(field)});
+    manifest.data.push_back(std::move(source));
+  }
+}
+
+void parseKernels(const Json &root, Manifest &manifest) {
+  for (const Json &json : root.at("kernels").array()) {
+    KernelSpec kernel;
+    kernel.name = json.at("name").string();
+    if (const Json *ops = json.find("ops"))
+      for (const Json &op : ops->array())
+        kernel.ops.push_back({op.stringOr("name", ""), op.stringOr("location", "")});
+    manifest.kernels.push_back(std::move(kernel));
+  }
+}
+
+Manifest parseAll(std::string_view text) {
+  Json root = Json::parse(text, "the program's manifest");
+  if (int64_t version = root.at("format").integer(); version != 0)
+    fail("format %lld; this runtime reads format 0", static_cast<long long>(version));
+  Manifest manifest;
+  manifest.model = root.at("model").string();
+  if (const Json *target = root.find("target")) {
+    manifest.triple = target->stringOr("triple", "");
+    manifest.cpu = target->stringOr("cpu", "");
+    if (const Json *features = target->find("features"))
+      for (const Json &feature : features->array())
+        manifest.features.push_back(feature.string());
+  }
+  parseTensors(root, manifest);
+  parseData(root, manifest);
+  manifest.train = copyOf(root, "train");
+  manifest.generate = copyOf(root, "generate");
+  parseKernels(root, manifest);
+  manifest.constantBytes = root.integerOr("constants", 0);
+  for (const Json &entry : root.at("entries").array())
+    manifest.entries.push_back(parseEntry(entry));
+  return manifest;
+}
+
+} // namespace
+
+const char *roleName(Role role) {
+  for (const auto &[name, known] : roles)
+    if (known == role)
+      return name;
+  return "?";
+}
+
+std::string TypeSpec::str() const {
+  std::string text = std::string(dtypeName(dtype)) + "[";
+  for (size_t i = 0; i < shape.size(); ++i)
+    text += (i ? ", " : "") + shape[i].str();
+  return text + "]";
+}
+
+const ArgumentSpec *EntrySpec::find(Role role, std::string_view name, bool result) const {
+  for (const ArgumentSpec &argument : arguments)
+    if (argument.role == role && argument.name == name && argument.result == result)
+      return &argument;
+  return nullptr;
+}
+
+Manifest Manifest::parse(std::string_view text) {
+  try {
+    return parseAll(text);
+  } catch (const Error &error) {
+    std::string reason = error.what();
+    throw Error(reason.starts_with("the program's manifest") ? reason : "the program's manifest is damaged: " + reason);
+  }
+}
+
+const EntrySpec *Manifest::findEntry(std::string_view name) const {
+  for (const EntrySpec &entry : entries)
+    if (entry.name == name)
+      return &entry;
+  return nullptr;
+}
+
+const SourceSpec *Manifest::findSource(std::string_view name) const {
+  for (const SourceSpec &source : data)
+    if (source.name == name)
+      return &source;
+  return nullptr;
+}
+
+std::string Manifest::entryNames() const {
+  std::string names;
+  for (const EntrySpec &entry : entries)
+    names += (names.empty() ? "" : ", ") + entry.name;
+  return names;
+}
+
+} // namespace kiln

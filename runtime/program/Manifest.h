@@ -1,0 +1,109 @@
+// The manifest that a program carries (docs/architecture.md), read back into structs.
+#pragma once
+
+#include "runtime/support/Dim.h"
+#include "runtime/support/Json.h"
+#include "runtime/support/Tensor.h"
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace kiln {
+
+enum class Role : uint8_t { Input, Parameter, State, Seed, Step, Loss, Metric, Output, Gradient };
+const char *roleName(Role role);
+
+/// dtype and symbolic shape.
+struct TypeSpec {
+  kiln_dtype dtype = KILN_F32;
+  std::vector<Dim> shape;
+  std::string str() const;
+};
+
+struct ParameterSpec {
+  std::string name;
+  TypeSpec type;
+  bool trainable = true;
+  Json init;
+};
+
+struct StateSpec {
+  std::string name;
+  TypeSpec type;
+  std::string kind; // "persistent", "session", "optimizer"
+  int batchAxis = -1;
+  Json init;
+  bool isSession() const { return kind == "session"; }
+};
+
+struct FieldSpec {
+  std::string name;
+  TypeSpec type;
+};
+
+/// One data source of the recipe.
+struct SourceSpec {
+  std::string name, reader, path;
+  Json options;
+  std::vector<FieldSpec> fields;
+};
+
+struct ArgumentSpec {
+  Role role = Role::Input;
+  std::string name;
+  TypeSpec type;
+  int64_t bytes = 0;
+  bool donated = false;
+  bool result = false;
+};
+
+struct SymbolSpec {
+  std::string name;
+  int64_t least = 1, bound = 0;
+};
+
+struct EntrySpec {
+  std::string name;
+  std::vector<ArgumentSpec> arguments;
+  std::vector<SymbolSpec> symbols;
+  /// After the symbols; loop slots ("@0") hold nothing here.
+  std::vector<Dim> extents;
+  size_t loopSlots = 0;
+  int64_t arenaBytes = 0, lowerBound = 0;
+  Json plan;
+
+  size_t extentCount() const { return extents.size() + loopSlots; }
+  const ArgumentSpec *find(Role role, std::string_view name, bool result) const;
+};
+
+struct KernelSpec {
+  std::string name;
+  struct Op {
+    std::string name, location;
+  };
+  std::vector<Op> ops;
+};
+
+struct Manifest {
+  std::string model, triple, cpu;
+  std::vector<std::string> features;
+  std::vector<ParameterSpec> parameters;
+  std::vector<StateSpec> states;
+  std::vector<SourceSpec> data;
+  Json train, generate;
+  std::vector<KernelSpec> kernels;
+  int64_t constantBytes = 0;
+  std::vector<EntrySpec> entries;
+
+  static Manifest parse(std::string_view text);
+
+  const EntrySpec *findEntry(std::string_view name) const;
+  const SourceSpec *findSource(std::string_view name) const;
+  /// For error texts: "forward, loss, ..."
+  std::string entryNames() const;
+};
+
+} // namespace kiln

@@ -1,0 +1,176 @@
+#include "runtime/program/Plan.h"
+
+#include "runtime/support/Error.h"
+
+namespace kiln {
+
+static kiln_string toString(const std::string &text) { return {text.data(), text.size()}; }
+
+/// Reads the plan of one entry.
+class PlanReader {
+public:
+  PlanReader(Plan &plan, const EntrySpec &entry, size_t kernelCount, uint64_t constantBytes)
+      : plan_(plan), entry_(entry), kernelCount_(kernelCount), constantBytes_(constantBytes) {}
+
+  kiln_node node(const Json &json, int depth, int loops) {
+    if (depth > 100)
+      fail("the plan is nested more than 100 levels deep");
+    const std::string &kind = json.at("node").string();
+    kiln_node node = {};
+    node.index_slot = -1;
+    node.scratch.space = KILN_SPACE_ARENA;
+    node.scratch.offset = -1;
+    noStrides(node.scratch);
+    noStrides(node.condition);
+    if (kind == "sequence") {
+      node.kind = KILN_NODE_SEQUENCE;
+      children(json, node, depth, loops);
+    } else if (kind == "launch") {
+      launch(json, node, loops);
+    } else if (kind == "copy") {
+      node.kind = KILN_NODE_COPY;
+      places(json.at("places"), node, loops);
+      if (node.place_count != 2)
+        fail("a copy needs two places");
+      node.count = extent(json.at("bytes"));
+    } else if (kind == "repeat") {
+      if (loops >= KILN_MAX_LOOPS)
+        fail("more than %d loops are nested", KILN_MAX_LOOPS);
+      node.kind = KILN_NODE_REPEAT;
+      node.count = extent(json.at("count"));
+      node.reverse = json.booleanOr("reverse", false);
+      node.index_slot =
+          static_cast<int32_t>(json.at("index").integer(-1, static_cast<int64_t>(entry_.extentCount()) - 1));
+      if (node.index_slot >= 0 && node.index_slot < static_cast<int64_t>(entry_.extents.size()))
+        fail("a loop's index is written to a slot that is not a loop's");
+      children(json, node, depth, loops + 1);
+    } else if (kind == "while" || kind == "if") {
+      node.kind = kind == "if" ? KILN_NODE_IF : KILN_NODE_WHILE;
+      node.condition = place(json.at("condition"), loops);
+      children(json, node, depth, loops);
+      if (node.child_count != 2)
+        fail("'%s' needs two children", kind.c_str());
+    } else {
+      fail("unknown node '%s'", kind.c_str());
+    }
+    return node;
+  }
+
+private:
+  static void noStrides(kiln_place &place) {
+    for (kiln_extent &stride : place.stride)
+      stride = {0, -1};
+  }
+
+  kiln_extent extent(const Json &json) {
+    const std::vector<Json> &pair = json.array();
+    if (pair.size() != 2)
+      fail("'%s': an extent is [value, slot]", json.key().c_str());
+    kiln_extent extent;
+    extent.value = pair[0].integer();
+    extent.slot = static_cast<int32_t>(pair[1].integer(-1, static_cast<int64_t>(entry_.extentCount()) - 1));
+    return extent;
+  }
+
+  kiln_place place(const Json &json, int loops) {
+    const std::vector<Json> &parts = json.array();
+    if (parts.size() < 3 || parts.size() > 4)
+      fail("'%s': a place is [space, argument, offset, strides]", json.key().c_str());
+    kiln_place place = {};
+    noStrides(place);
+    const std::string &space = parts[0].string();
+    int64_t limit = 0;
+    if (space == "arg") {
+      place.space = KILN_SPACE_ARGUMENT;
+      place.argument = static_cast<uint32_t>(parts[1].integer(0, static_cast<int64_t>(entry_.arguments.size()) - 1));
+      limit = entry_.arguments[place.argument].bytes;
+    } else if (space == "arena") {
+      place.space = KILN_SPACE_ARENA;
+      limit = entry_.arenaBytes;
+    } else if (space == "const") {
+      place.space = KILN_SPACE_CONSTANT;
+      limit = static_cast<int64_t>(constantBytes_);
+    } else {
+      fail("unknown space '%s'", space.c_str());
+    }
+    place.offset = parts[2].integer(0, limit);
+    if (parts.size() == 4) {
+      const std::vector<Json> &strides = parts[3].array();
+      if (static_cast<int>(strides.size()) > loops)
+        fail("a place has strides for more loops than surround it");
+      for (size_t i = 0; i < strides.size(); ++i)
+        place.stride[i] = extent(strides[i]);
+    }
+    return place;
+  }
+
+  void places(const Json &json, kiln_node &node, int loops) {
+    std::vector<kiln_place> &list = plan_.places_.emplace_back();
+    for (const Json &item : json.array())
+      list.push_back(place(item, loops));
+    node.place_count = list.size();
+    node.places = list.data();
+  }
+
+  void launch(const Json &json, kiln_node &node, int loops) {
+    node.kind = KILN_NODE_LAUNCH;
+    node.kernel = static_cast<uint32_t>(json.at("kernel").integer(0, static_cast<int64_t>(kernelCount_) - 1));
+    places(json.at("places"), node, loops);
+    std::vector<kiln_extent> &list = plan_.extents_.emplace_back();
+    if (const Json *extents = json.find("extents"))
+      for (const Json &item : extents->array())
+        list.push_back(extent(item));
+    node.extents = list.data();
+    if (const Json *scratch = json.find("scratch"))
+      node.scratch.offset = scratch->integer(-1, entry_.arenaBytes);
+  }
+
+  void children(const Json &json, kiln_node &node, int depth, int loops) {
+    std::vector<kiln_node> list;
+    for (const Json &child : json.at("children").array())
+      list.push_back(this->node(child, depth + 1, loops));
+    node.child_count = list.size();
+    node.children = plan_.nodes_.emplace_back(std::move(list)).data();
+  }
+
+  Plan &plan_;
+  const EntrySpec &entry_;
+  size_t kernelCount_;
+  uint64_t constantBytes_;
+};
+
+Plan::Plan(const Manifest &manifest, const uint8_t *constants, uint64_t constantBytes) {
+  if (static_cast<uint64_t>(manifest.constantBytes) != constantBytes)
+    fail("the program is damaged: its manifest says %lld bytes of constants, it carries %llu",
+         static_cast<long long>(manifest.constantBytes), static_cast<unsigned long long>(constantBytes));
+  for (const KernelSpec &spec : manifest.kernels) {
+    kiln_kernel kernel = {};
+    kernel.name = toString(spec.name);
+    kernels_.push_back(kernel);
+  }
+  for (const EntrySpec &spec : manifest.entries) {
+    kiln_entry entry = {};
+    entry.name = toString(spec.name);
+    entry.argument_count = spec.arguments.size();
+    std::vector<int64_t> &bytes = bytes_.emplace_back();
+    for (const ArgumentSpec &argument : spec.arguments)
+      bytes.push_back(argument.bytes);
+    entry.argument_bytes = bytes.data();
+    entry.extent_count = spec.extentCount();
+    entry.arena_bytes = spec.arenaBytes;
+    try {
+      entry.root = PlanReader(*this, spec, kernels_.size(), constantBytes).node(spec.plan, 0, 0);
+    } catch (const Error &error) {
+      fail("the program's manifest is damaged: entry '%s': %s", spec.name.c_str(), error.what());
+    }
+    entries_.push_back(entry);
+  }
+  program_.kernel_count = kernels_.size();
+  program_.kernels = kernels_.data();
+  program_.entry_count = entries_.size();
+  program_.entries = entries_.data();
+  program_.constants = constants;
+  program_.constant_bytes = constantBytes;
+}
+
+} // namespace kiln

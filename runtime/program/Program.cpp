@@ -1,0 +1,156 @@
+#include "runtime/program/Program.h"
+
+#include "runtime/files/Safetensors.h"
+#include "runtime/program/Processor.h"
+#include "runtime/random/Initialise.h"
+#include "runtime/support/Error.h"
+
+#include <cstring>
+
+namespace kiln {
+
+static std::string_view manifestOf(const kiln_program_image &image) {
+  if (image.size < sizeof(kiln_program_image) || image.version != KILN_IMAGE_VERSION || !image.manifest)
+    fail("the program's image has version %u; this runtime reads version %d", image.version, KILN_IMAGE_VERSION);
+  return {image.manifest, image.manifest_size};
+}
+
+Program::Program(const kiln_program_image &image, unsigned threads)
+    : image_(image), manifest_(Manifest::parse(manifestOf(image))),
+      plan_(manifest_, image.constants, image.constant_bytes), pool_(threads) {
+  checkProcessor(manifest_.triple, manifest_.cpu, manifest_.features);
+  host_.size = sizeof(host_);
+  host_.self = this;
+  host_.parallel_for = parallelFor;
+  host_.worker_count = pool_.size();
+  host_.log = log;
+  for (const ParameterSpec &spec : manifest_.parameters) {
+    std::vector<int64_t> shape;
+    for (const Dim &dim : spec.type.shape)
+      shape.push_back(*dim.constant());
+    parameterIndex_[spec.name] = parameters_.size();
+    parameters_.emplace_back(spec.name, spec.type.dtype, std::move(shape));
+  }
+  makeStates();
+  api_ = image.run_api ? image.run_api() : nullptr;
+  if (!api_ || !api_->load || !api_->execute)
+    fail("the program holds no run side of the backend '%s'", image.backend ? image.backend : "");
+  kiln_error error = {};
+  if (api_->load(&plan_.program(), image.artifact, image.artifact_size, &host_, &executable_, &error) != 0)
+    fail("backend %s cannot load the program: %s", image.backend, error.message);
+}
+
+Program::~Program() {
+  if (executable_ && api_->unload)
+    api_->unload(executable_);
+}
+
+void Program::parallelFor(void *self, int64_t count, kiln_task task, void *context) {
+  static_cast<Program *>(self)->pool_.parallelFor(count, task, context);
+}
+
+void Program::log(void *, int, kiln_string message) {
+  std::fprintf(stderr, "%.*s\n", static_cast<int>(message.size), message.data);
+}
+
+/// A state with a dimension that varies gets memory for its bound: the largest symbol bounds among the entries.
+void Program::makeStates() {
+  std::map<std::string, int64_t> bounds;
+  for (const EntrySpec &entry : manifest_.entries)
+    for (const SymbolSpec &symbol : entry.symbols)
+      bounds[symbol.name] = std::max(bounds[symbol.name], symbol.bound);
+  for (const StateSpec &spec : manifest_.states) {
+    std::vector<int64_t> shape;
+    for (const Dim &dim : spec.type.shape) {
+      std::optional<int64_t> extent = dim.evaluate(bounds);
+      // A state that no entry uses has no bound; one element stands for it.
+      shape.push_back(extent.value_or(1));
+    }
+    stateIndex_[spec.name] = states_.size();
+    states_.emplace_back(spec.name, spec.type.dtype, std::move(shape));
+  }
+}
+
+void Program::initialise(uint32_t seed) {
+  if (image_.weights) {
+    std::string_view bytes(reinterpret_cast<const char *>(image_.weights), image_.weight_bytes);
+    initialiseStates(seed, false);
+    loadTensors(Safetensors::parse(bytes, "the program's own weights"), weightRequests(), false);
+    return;
+  }
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    Tensor &tensor = parameters_[i];
+    kiln::initialise(tensor.name, &manifest_.parameters[i].init, seed, tensor.dtype, tensor.shape, tensor.memory.data(),
+                     pool_);
+  }
+  initialiseStates(seed, false);
+}
+
+void Program::initialiseStates(uint32_t seed, bool sessionOnly) {
+  for (size_t i = 0; i < states_.size(); ++i) {
+    const StateSpec &spec = manifest_.states[i];
+    if (sessionOnly && !spec.isSession())
+      continue;
+    Tensor &tensor = states_[i];
+    kiln::initialise(spec.name, &spec.init, seed, tensor.dtype, tensor.shape, tensor.memory.data(), pool_);
+  }
+}
+
+Tensor *Program::parameter(const std::string &name) {
+  auto found = parameterIndex_.find(name);
+  return found == parameterIndex_.end() ? nullptr : &parameters_[found->second];
+}
+
+Tensor *Program::state(const std::string &name) {
+  auto found = stateIndex_.find(name);
+  return found == stateIndex_.end() ? nullptr : &states_[found->second];
+}
+
+std::vector<TensorView> Program::weights() {
+  std::vector<TensorView> views;
+  for (const Tensor &tensor : parameters_)
+    views.push_back(tensor.view());
+  for (size_t i = 0; i < states_.size(); ++i)
+    if (manifest_.states[i].kind == "persistent")
+      views.push_back(states_[i].view());
+  return views;
+}
+
+std::vector<TensorRequest> Program::weightRequests() {
+  std::vector<TensorRequest> requests;
+  for (const TensorView &view : weights())
+    requests.push_back({view.name, view.dtype, view.shape, const_cast<uint8_t *>(view.data)});
+  return requests;
+}
+
+void Program::loadWeights(const std::string &path) {
+  Safetensors file = Safetensors::open(path);
+  // A checkpoint holds the optimizer's states beside the weights; only those are passed over.
+  std::vector<TensorRequest> requests = weightRequests();
+  loadTensors(file, requests, false);
+  for (const TensorView &tensor : file.tensors())
+    if (!parameter(tensor.name) && !state(tensor.name) && !tensor.name.starts_with("optimizer."))
+      fail("%s does not fit the model:\n  '%s' (%s) is not in the model", file.what().c_str(), tensor.name.c_str(),
+           describeType(tensor.dtype, tensor.shape).c_str());
+}
+
+void Program::saveWeights(const std::string &path) { writeSafetensors(path, weights(), {{"model", manifest_.model}}); }
+
+Call &Program::call(const std::string &name) {
+  std::unique_ptr<Call> &call = calls_[name];
+  if (call)
+    return *call;
+  for (size_t i = 0; i < manifest_.entries.size(); ++i)
+    if (manifest_.entries[i].name == name) {
+      call = std::make_unique<Call>(*this, i);
+      return *call;
+    }
+  calls_.erase(name);
+  NearestName nearest(name);
+  for (const EntrySpec &entry : manifest_.entries)
+    nearest.consider(entry.name);
+  fail("this program has no function '%s'%s; it has: %s", name.c_str(), nearest.hint().c_str(),
+       manifest_.entryNames().c_str());
+}
+
+} // namespace kiln

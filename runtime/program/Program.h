@@ -1,0 +1,124 @@
+// A loaded program: its memory, its threads, and its entries, ready to run.
+#pragma once
+
+#include "runtime/program/Arena.h"
+#include "runtime/program/Extents.h"
+#include "runtime/program/Image.h"
+#include "runtime/program/Manifest.h"
+#include "runtime/program/Plan.h"
+#include "runtime/threads/ThreadPool.h"
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace kiln {
+
+class Safetensors;
+struct TensorRequest;
+class Call;
+
+class Program {
+public:
+  /// Reads and checks the image's manifest and loads the backend; parameters and states are there, as zeros.
+  Program(const kiln_program_image &image, unsigned threads);
+  ~Program();
+  Program(const Program &) = delete;
+
+  const Manifest &manifest() const { return manifest_; }
+  ThreadPool &pool() { return pool_; }
+  const kiln_program_image &image() const { return image_; }
+
+  /// By the recipe's initialisers, or, where the program carries weights, from those.
+  void initialise(uint32_t seed);
+  void initialiseStates(uint32_t seed, bool sessionOnly);
+
+  std::vector<Tensor> &parameters() { return parameters_; }
+  /// Null when unknown.
+  Tensor *parameter(const std::string &name);
+  /// States at their bounds.
+  std::vector<Tensor> &states() { return states_; }
+  Tensor *state(const std::string &name);
+
+  /// Weights: the parameters, and the persistent states.
+  std::vector<TensorView> weights();
+  std::vector<TensorRequest> weightRequests();
+  void loadWeights(const std::string &path);
+  void saveWeights(const std::string &path);
+
+  /// The entry, made ready on first use. Throws Error with the names that there are.
+  Call &call(const std::string &entry);
+
+private:
+  friend class Call;
+  void makeStates();
+  static void parallelFor(void *self, int64_t count, kiln_task task, void *context);
+  static void log(void *self, int level, kiln_string message);
+
+  const kiln_program_image &image_;
+  Manifest manifest_;
+  Plan plan_;
+  ThreadPool pool_;
+  kiln_host host_ = {};
+  const kiln_run_api *api_ = nullptr;
+  kiln_executable *executable_ = nullptr;
+  std::vector<Tensor> parameters_, states_;
+  std::map<std::string, size_t> parameterIndex_, stateIndex_;
+  std::map<std::string, std::unique_ptr<Call>> calls_;
+  Arena arena_;
+};
+
+/// One entry with its buffers. A step: set the inputs' shapes and contents, then run().
+class Call {
+public:
+  Call(Program &program, size_t entry);
+
+  const EntrySpec &entry() const { return spec_; }
+
+  /// Index among the entry's arguments, or -1.
+  int input(const std::string &name) const;
+  std::vector<int> inputs() const;
+  void *data(int argument) { return buffers_[static_cast<size_t>(argument)]; }
+  /// The shape that an input has in the next run. To be written in place: no allocation.
+  std::vector<int64_t> &shape(int argument) { return shapes_[static_cast<size_t>(argument)]; }
+  /// Copies a tensor into an input, converting where every value fits.
+  void setInput(int argument, const TensorView &tensor, const std::string &what);
+
+  /// Throws Error for shapes that do not fit, and for what the backend reports (with op and source line).
+  void run(uint32_t seed, int64_t step);
+
+  bool hasLoss() const { return loss_ >= 0; }
+  double loss() const;
+  struct Metric {
+    std::string name;
+    int argument;
+  };
+  const std::vector<Metric> &metrics() const { return metrics_; }
+  double number(int argument) const;
+  /// The results that a user sees, under their actual shapes: outputs or gradients.
+  std::vector<TensorView> results(Role role);
+  /// Leading extent of the first input in the last run: the number of examples.
+  int64_t examples() const;
+
+private:
+  std::string describe(const kiln_status &status) const;
+  void bindBuffer(size_t argument);
+
+  Program &program_;
+  size_t index_;
+  const EntrySpec &spec_;
+  Extents extents_;
+  std::vector<void *> buffers_;
+  std::vector<Memory> owned_;
+  std::vector<std::vector<int64_t>> shapes_;
+  struct CopyBack {
+    size_t from;
+    void *to;
+  };
+  std::vector<CopyBack> copies_;
+  std::vector<Metric> metrics_;
+  int loss_ = -1, seed_ = -1, step_ = -1;
+};
+
+} // namespace kiln

@@ -1,0 +1,59 @@
+// Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC11): the same bits as the op
+// random_bits gives on every backend.
+#pragma once
+
+#include <array>
+#include <cmath>
+#include <cstdint>
+
+namespace kiln {
+
+inline std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key) {
+  for (int round = 0; round < 10; ++round) {
+    uint64_t left = 0xD2511F53ull * counter[0], right = 0xCD9E8D57ull * counter[2];
+    counter = {static_cast<uint32_t>(right >> 32) ^ counter[1] ^ key[0], static_cast<uint32_t>(right),
+               static_cast<uint32_t>(left >> 32) ^ counter[3] ^ key[1], static_cast<uint32_t>(left)};
+    key[0] += 0x9E3779B9u;
+    key[1] += 0xBB67AE85u;
+  }
+  return counter;
+}
+
+/// A stream of draws, each a pure function of (seed, stream, counters, element).
+class RandomStream {
+public:
+  RandomStream(uint32_t seed, uint32_t stream, uint32_t counter1 = 0, uint32_t counter2 = 0, uint32_t counter3 = 0)
+      : key_{seed, stream}, high_{counter1, counter2, counter3} {}
+
+  uint32_t bits(uint64_t element) const {
+    return philox(
+        {static_cast<uint32_t>(element / 4), high_[0], high_[1], high_[2] ^ static_cast<uint32_t>(element >> 34)},
+        key_)[element % 4];
+  }
+  /// In [0, 1), as the op random_uniform.
+  float uniform(uint64_t element) const { return static_cast<float>(bits(element) >> 8) * 0x1p-24f; }
+  /// Standard normal, as the op random_normal: Box-Muller over elements 2e and 2e+1.
+  double normal(uint64_t element) const {
+    double u1 = uniform(2 * element), u2 = uniform(2 * element + 1);
+    return std::sqrt(-2.0 * std::log(1.0 - u1)) * std::cos(6.283185307179586476925 * u2);
+  }
+  /// In [0, bound), bound >= 1, from 64 bits (two elements): the bias is below 2^-32 for any bound that memory holds.
+  uint64_t below(uint64_t element, uint64_t bound) const {
+    uint64_t wide = static_cast<uint64_t>(bits(2 * element)) << 32 | bits(2 * element + 1);
+    return static_cast<uint64_t>(static_cast<unsigned __int128>(wide) * bound >> 64);
+  }
+
+private:
+  std::array<uint32_t, 2> key_;
+  std::array<uint32_t, 3> high_;
+};
+
+/// Streams that the runtime draws from carry the top bit; those that the frontend assigns count up from 0.
+inline uint32_t namedStream(const char *name, size_t size) {
+  uint32_t hash = 2166136261u;
+  for (size_t i = 0; i < size; ++i)
+    hash = (hash ^ static_cast<unsigned char>(name[i])) * 16777619u;
+  return hash | 0x80000000u;
+}
+
+} // namespace kiln
