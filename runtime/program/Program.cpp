@@ -5,6 +5,7 @@
 #include "runtime/random/Initialise.h"
 #include "runtime/support/Error.h"
 
+#include <cstddef>
 #include <cstring>
 
 namespace kiln {
@@ -134,7 +135,16 @@ void Program::loadWeights(const std::string &path) {
            describeType(tensor.dtype, tensor.shape).c_str());
 }
 
-void Program::saveWeights(const std::string &path) { writeSafetensors(path, weights(), {{"model", manifest_.model}}); }
+std::vector<kiln_profile_event> Program::profileRun(Call &call, uint32_t seed) {
+  if (api_->size < offsetof(kiln_run_api, profile) + sizeof(api_->profile) || !api_->profile)
+    fail("the backend '%s' has no profile", image_.backend);
+  const kiln_profile_event *events = nullptr;
+  size_t count = 0;
+  api_->profile(executable_, 1, &events, &count);
+  call.run(seed, 0);
+  api_->profile(executable_, 0, &events, &count);
+  return {events, events + count};
+}
 
 Call &Program::call(const std::string &name) {
   std::unique_ptr<Call> &call = calls_[name];

@@ -45,10 +45,11 @@ public:
   std::vector<TensorView> weights();
   std::vector<TensorRequest> weightRequests();
   void loadWeights(const std::string &path);
-  void saveWeights(const std::string &path);
 
   /// The entry, made ready on first use. Throws Error with the names that there are.
   Call &call(const std::string &entry);
+  /// Runs it once more under the backend's profile: an event for each launch. Throws Error where the backend has none.
+  std::vector<kiln_profile_event> profileRun(Call &call, uint32_t seed);
 
 private:
   friend class Call;

@@ -1,0 +1,75 @@
+#include "runtime/cli/Checkpoint.h"
+
+#include "runtime/files/Safetensors.h"
+#include "runtime/support/Error.h"
+#include "runtime/support/Json.h"
+
+namespace kiln {
+
+static constexpr const char *vocabularyPrefix = "kiln.vocabulary.";
+
+static std::map<std::string, std::string> metadataOf(Program &program, const Vocabularies &vocabularies) {
+  std::map<std::string, std::string> metadata = {{"kiln.model", program.manifest().model}};
+  for (const auto &[name, vocabulary] : vocabularies)
+    metadata[vocabularyPrefix + name] = vocabulary->serialise();
+  return metadata;
+}
+
+static std::vector<TensorView> everything(Program &program) {
+  std::vector<TensorView> views;
+  for (const Tensor &tensor : program.parameters())
+    views.push_back(tensor.view());
+  for (size_t i = 0; i < program.states().size(); ++i)
+    if (!program.manifest().states[i].isSession())
+      views.push_back(program.states()[i].view());
+  return views;
+}
+
+void saveCheckpoint(const std::string &path, Program &program, const Position &position,
+                    const Vocabularies &vocabularies) {
+  std::map<std::string, std::string> metadata = metadataOf(program, vocabularies);
+  metadata["kiln.checkpoint"] =
+      format("{\"format\":0,\"step\":%lld,\"seed\":%u,\"best\":%s,\"best_step\":%lld,\"stale\":%lld}",
+             static_cast<long long>(position.step), position.seed, jsonNumber(position.best).c_str(),
+             static_cast<long long>(position.bestStep), static_cast<long long>(position.stale));
+  writeSafetensors(path, everything(program), metadata);
+}
+
+Position loadCheckpoint(const std::string &path, Program &program) {
+  Safetensors file = Safetensors::open(path);
+  auto found = file.metadata().find("kiln.checkpoint");
+  if (found == file.metadata().end())
+    fail("%s is no checkpoint: it does not say where the run stands; --load takes weights alone", file.what().c_str());
+  Position position;
+  try {
+    Json json = Json::parse(found->second, "kiln.checkpoint", 4);
+    json.at("format").integer(0, 0);
+    position.step = json.at("step").integer(0, INT64_MAX);
+    position.seed = static_cast<uint32_t>(json.at("seed").integer(0, UINT32_MAX));
+    position.best = json.numberOr("best", 0);
+    position.bestStep = json.at("best_step").integer(-1, INT64_MAX);
+    position.stale = json.at("stale").integer(0, INT64_MAX);
+  } catch (const Error &error) {
+    fail("%s is damaged: %s", file.what().c_str(), error.what());
+  }
+  std::vector<TensorRequest> requests;
+  for (const TensorView &view : everything(program))
+    requests.push_back({view.name, view.dtype, view.shape, const_cast<uint8_t *>(view.data)});
+  loadTensors(file, requests, true);
+  return position;
+}
+
+void saveWeights(const std::string &path, Program &program, const Vocabularies &vocabularies) {
+  writeSafetensors(path, program.weights(), metadataOf(program, vocabularies));
+}
+
+std::map<std::string, Vocabulary> loadVocabularies(const std::map<std::string, std::string> &metadata,
+                                                   const std::string &what) {
+  std::map<std::string, Vocabulary> all;
+  for (const auto &[key, value] : metadata)
+    if (key.starts_with(vocabularyPrefix))
+      all[key.substr(std::string(vocabularyPrefix).size())] = Vocabulary::deserialise(value, what);
+  return all;
+}
+
+} // namespace kiln

@@ -1,0 +1,36 @@
+// Checkpoints: a safetensors file of parameters, states and the optimizer's states, with where the run stands.
+#pragma once
+
+#include "runtime/data/Vocabulary.h"
+#include "runtime/program/Program.h"
+
+#include <map>
+#include <string>
+
+namespace kiln {
+
+/// What a run needs beside its tensors to go on bit for bit.
+struct Position {
+  int64_t step = 0; // steps done
+  uint32_t seed = 0;
+  double best = 0; // of the early stopping's metric
+  int64_t bestStep = -1;
+  int64_t stale = 0; // validations without improvement
+};
+
+using Vocabularies = std::map<std::string, const Vocabulary *>;
+
+/// Atomically: whenever the program is killed, the file is the old one or the new one, complete.
+void saveCheckpoint(const std::string &path, Program &program, const Position &position,
+                    const Vocabularies &vocabularies);
+/// Parameters and all states but session ones; throws Error listing all that does not fit.
+Position loadCheckpoint(const std::string &path, Program &program);
+
+/// Weights for use elsewhere: parameters, persistent states, vocabularies.
+void saveWeights(const std::string &path, Program &program, const Vocabularies &vocabularies);
+
+/// The vocabularies that a weights file or checkpoint carries, by "data.field".
+std::map<std::string, Vocabulary> loadVocabularies(const std::map<std::string, std::string> &metadata,
+                                                   const std::string &what);
+
+} // namespace kiln

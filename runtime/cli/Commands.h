@@ -1,0 +1,43 @@
+// The commands of a program.
+#pragma once
+
+#include "runtime/cli/Options.h"
+#include "runtime/data/Feeder.h"
+#include "runtime/program/Program.h"
+
+namespace kiln {
+
+class JsonOutput;
+
+/// Options that every command has: --seed, --threads, --device, --json.
+struct Common {
+  Common(const Options &options, const kiln_program_image &image);
+  const kiln_program_image &image;
+  unsigned threads;
+  bool seedGiven;
+  uint32_t seed;
+  bool json;
+  std::string jsonPath;
+};
+
+/// A program with its weights: the recipe's start, or --load.
+std::unique_ptr<Program> startProgram(const Options &options, Common &common);
+std::map<std::string, std::string> dataOverrides(const Options &options);
+/// The --input options into the entry's inputs: NAME=FILE.npy, NAME=FILE.safetensors, or a .safetensors file alone.
+void setInputs(Call &call, const Options &options);
+
+int trainCommand(const Options &options, Common &common);
+int evalCommand(const Options &options, Common &common);
+int gradCommand(const Options &options, Common &common);
+int runCommand(const Options &options, Common &common);
+int generateCommand(const Options &options, Common &common);
+int benchCommand(const Options &options, Common &common);
+int infoCommand(const Options &options, Common &common);
+
+/// The whole program but main(): chooses the command, turns errors into a sentence on stderr and an exit code.
+int runProgram(const kiln_program_image &image, const std::vector<std::string> &arguments);
+
+/// Set by SIGINT and SIGTERM while a command catches them.
+extern volatile bool interrupted;
+
+} // namespace kiln

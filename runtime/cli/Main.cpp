@@ -1,0 +1,164 @@
+// main(): which command, which options, and how an error ends.
+#include "runtime/cli/Commands.h"
+#include "runtime/support/Error.h"
+
+#include <cstdio>
+#include <new>
+
+namespace kiln {
+
+namespace {
+
+using Command = int (*)(const Options &, Common &);
+
+struct CommandEntry {
+  CommandSpec spec;
+  Command run;
+};
+
+const OptionSpec dataOption = {"data", "NAME=PATH", "read data NAME from PATH (a .safetensors file holds batches)",
+                               true};
+const OptionSpec loadOption = {"load", "W.safetensors", "start from these weights"};
+const OptionSpec inputOption = {"input", "NAME=FILE", "an input from a .npy or .safetensors file", true};
+
+const std::vector<CommandEntry> &commands() {
+  static const std::vector<CommandEntry> list = {
+      {{"train",
+        "",
+        "Trains the model by its recipe.",
+        {dataOption,
+         {"steps", "N", "how many steps in all (default: the recipe's)"},
+         {"out", "DIR", "keep checkpoints in DIR: last.safetensors, best.safetensors"},
+         {"resume", nullptr, "go on from DIR's last checkpoint, bit for bit"},
+         loadOption,
+         {"save", "W.safetensors", "write the weights at the end"},
+         {"log-dir", "DIR", "write TensorBoard event files"}},
+        "Ctrl-C finishes the step, saves, and exits with code 130."},
+       trainCommand},
+      {{"eval",
+        "",
+        "Loss and metrics over a split of the recipe's data.",
+        {dataOption, loadOption, {"split", "NAME", "train, validation or test (default: the recipe's)"}}},
+       evalCommand},
+      {{"grad",
+        "",
+        "The loss, and the gradient of every parameter, for given inputs.",
+        {inputOption, loadOption, {"output", "G.safetensors", "where the gradients go"}}},
+       gradCommand},
+      {{"run",
+        "[FUNCTION]",
+        "Runs a function of the model (default: forward).",
+        {inputOption,
+         loadOption,
+         {"output", "FILE", "where the results go: .npy (one result) or .safetensors"},
+         {"training", nullptr, "in training mode (dropout, batch statistics)"}}},
+       runCommand},
+      {{"generate",
+        "",
+        "Draws a sequence.",
+        {{"prompt", "TEXT", "what comes before"},
+         {"tokens", "N", "how many tokens at most"},
+         loadOption,
+         dataOption,
+         {"greedy", nullptr, "always the likeliest token"},
+         {"temperature", "X", "below 1: more cautious; above: bolder"},
+         {"top-k", "N", "draw among the N likeliest"},
+         {"top-p", "X", "draw among the likeliest that hold the share X"},
+         {"beam", "N", "search with N beams"},
+         {"length-penalty", "X", "beams: divide by length to this power"}}},
+       generateCommand},
+      {{"bench",
+        "[FUNCTION]",
+        "Measures a function's time (default: the training step).",
+        {dataOption,
+         loadOption,
+         {"min-time", "SECONDS", "measure for so long (default: 1)"},
+         {"profile", "FILE", "write the kernels' times as a Chrome trace"}}},
+       benchCommand},
+      {{"info", "", "The model's parameters, functions and memory.", {}}, infoCommand},
+  };
+  return list;
+}
+
+CommandSpec withCommon(CommandSpec spec) {
+  spec.options.push_back({"seed", "N", "seed of everything random (default: the recipe's, else 0)"});
+  spec.options.push_back({"threads", "N", "threads to compute on (default: one for each processor)"});
+  spec.options.push_back({"device", "N", "which device (the CPU is 0)"});
+  spec.options.push_back({"json", "[FILE]", "JSON to standard output or a file"});
+  return spec;
+}
+
+std::string overview(const std::string &program) {
+  std::string text = "Usage: " + program + " COMMAND [OPTION]...\n\nCommands:\n";
+  for (const CommandEntry &entry : commands()) {
+    std::string name = std::string("  ") + entry.spec.name;
+    name.resize(14, ' ');
+    text += name + entry.spec.summary + "\n";
+  }
+  return text + "\n'" + program + " COMMAND --help' lists a command's options.\n";
+}
+
+std::string baseName(const std::string &path) {
+  size_t slash = path.rfind('/');
+  return slash == std::string::npos ? path : path.substr(slash + 1);
+}
+
+int dispatch(const kiln_program_image &image, const std::vector<std::string> &arguments) {
+  std::string program = arguments.empty() ? "program" : baseName(arguments[0]);
+  if (arguments.size() < 2)
+    throw UsageError("which command? See '" + program + " --help'");
+  if (arguments[1] == "--help" || arguments[1] == "-h" || arguments[1] == "help") {
+    std::fputs(overview(program).c_str(), stdout);
+    return 0;
+  }
+  NearestName nearest(arguments[1]);
+  for (const CommandEntry &entry : commands()) {
+    nearest.consider(entry.spec.name);
+    if (arguments[1] != entry.spec.name)
+      continue;
+    CommandSpec spec = withCommon(entry.spec);
+    Options options(spec, {arguments.begin() + 2, arguments.end()});
+    if (options.has("help")) {
+      std::fputs(usage(program, spec).c_str(), stdout);
+      return 0;
+    }
+    if (options.positional().size() > (spec.arguments[0] ? 1u : 0u))
+      throw UsageError("unexpected argument '" + options.positional().back() + "'");
+    Common common(options, image);
+    int code = entry.run(options, common);
+    if (std::fflush(stdout) != 0)
+      throw Error("cannot write to standard output");
+    return code;
+  }
+  throw UsageError("unknown command '" + arguments[1] + "'" + nearest.hint() + "; see '" + program + " --help'");
+}
+
+} // namespace
+
+Common::Common(const Options &options, const kiln_program_image &image)
+    : image(image), seedGiven(options.has("seed")),
+      seed(static_cast<uint32_t>(options.integer("seed", 0, 0, UINT32_MAX))), json(options.has("json")),
+      jsonPath(options.text("json")) {
+  int64_t asked = options.integer("threads", availableProcessors(), INT64_MIN, INT64_MAX);
+  threads = checkThreadCount(asked);
+  if (options.integer("device", 0, 0, INT32_MAX) != 0)
+    fail("--device %s: backend '%s' has one device, 0", options.text("device").c_str(), image.backend);
+}
+
+int runProgram(const kiln_program_image &image, const std::vector<std::string> &arguments) {
+  try {
+    return dispatch(image, arguments);
+  } catch (const UsageError &error) {
+    std::fflush(stdout);
+    std::fprintf(stderr, "error: %s\n", error.what());
+    return 2;
+  } catch (const std::bad_alloc &) {
+    std::fprintf(stderr, "error: out of memory\n");
+  } catch (const std::exception &error) {
+    std::fflush(stdout);
+    std::fprintf(stderr, "error: %s\n", error.what());
+  }
+  return 1;
+}
+
+} // namespace kiln

@@ -1,0 +1,91 @@
+#include "runtime/cli/Output.h"
+
+#include "runtime/files/File.h"
+#include "runtime/support/Error.h"
+#include "runtime/support/Json.h"
+
+#include <cerrno>
+#include <chrono>
+#include <unistd.h>
+
+namespace kiln {
+
+JsonOutput::JsonOutput(bool asked, const std::string &path) : path_(path) {
+  if (!asked)
+    return;
+  file_ = path.empty() ? stdout : std::fopen(path.c_str(), "we");
+  if (!file_)
+    fail("cannot write '%s': %s", path.c_str(), describeErrno(errno).c_str());
+}
+
+JsonOutput::~JsonOutput() {
+  if (file_ && file_ != stdout)
+    std::fclose(file_);
+}
+
+void JsonOutput::line(std::string_view text) {
+  if (!file_)
+    return;
+  bool written = std::fwrite(text.data(), 1, text.size(), file_) == text.size() && std::fputc('\n', file_) != EOF &&
+                 std::fflush(file_) == 0;
+  if (!written)
+    fail("cannot write '%s': %s", path_.empty() ? "standard output" : path_.c_str(), describeErrno(errno).c_str());
+}
+
+JsonLine &JsonLine::addRaw(std::string_view key, std::string_view text) {
+  if (text_.size() > 1)
+    text_ += ",";
+  text_ += jsonQuote(key) + ":";
+  text_ += text;
+  return *this;
+}
+
+JsonLine &JsonLine::add(std::string_view key, double value) { return addRaw(key, jsonNumber(value)); }
+JsonLine &JsonLine::add(std::string_view key, int64_t value) { return addRaw(key, std::to_string(value)); }
+JsonLine &JsonLine::add(std::string_view key, std::string_view value) { return addRaw(key, jsonQuote(value)); }
+
+std::FILE *textOutput(const JsonOutput &json) { return json.ownsStandardOutput() ? stderr : stdout; }
+
+std::string clockText(double seconds) {
+  long long whole = static_cast<long long>(seconds + 0.5);
+  if (whole >= 3600)
+    return format("%lld:%02lld:%02lld", whole / 3600, whole / 60 % 60, whole % 60);
+  return format("%lld:%02lld", whole / 60, whole % 60);
+}
+
+static double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+Progress::Progress(std::FILE *file, int64_t first, int64_t total, int64_t every)
+    : file_(file), first_(first), total_(total), every_(every), terminal_(isatty(fileno(file))), begin_(now()) {}
+
+double Progress::seconds() const { return now() - begin_; }
+
+bool Progress::due(int64_t done) const {
+  if (terminal_)
+    return printed_ < 0 || seconds() - printed_ >= 0.1 || done == total_;
+  return done == first_ + 1 || done % every_ == 0 || done == total_;
+}
+
+void Progress::step(int64_t done, const std::string &detail, bool force) {
+  if (!force && !due(done))
+    return;
+  double passed = seconds();
+  printed_ = passed;
+  double rate = passed > 0 ? static_cast<double>(done - first_) / passed : 0;
+  double left = rate > 0 ? static_cast<double>(total_ - done) / rate : 0;
+  std::fprintf(file_, "%sstep %lld/%lld  %s  %.*f steps/s  %s left%s", terminal_ ? "\r" : "",
+               static_cast<long long>(done), static_cast<long long>(total_), detail.c_str(), rate < 10 ? 2 : 0, rate,
+               clockText(left).c_str(), terminal_ ? "\x1b[K" : "\n");
+  std::fflush(file_);
+  open_ = terminal_;
+}
+
+void Progress::finish() {
+  if (open_)
+    std::fputc('\n', file_);
+  open_ = false;
+}
+
+} // namespace kiln

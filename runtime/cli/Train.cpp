@@ -1,0 +1,264 @@
+// PROGRAM train
+#include "runtime/cli/Checkpoint.h"
+#include "runtime/cli/Commands.h"
+#include "runtime/cli/Diagnose.h"
+#include "runtime/cli/Output.h"
+#include "runtime/files/EventLog.h"
+#include "runtime/files/File.h"
+#include "runtime/support/Error.h"
+
+#include <cmath>
+#include <csignal>
+#include <optional>
+
+namespace kiln {
+
+volatile bool interrupted = false;
+
+namespace {
+
+extern "C" void onInterrupt(int) {
+  // A second one is for the impatient: the default action ends the program at once.
+  if (interrupted) {
+    std::signal(SIGINT, SIG_DFL);
+    std::raise(SIGINT);
+  }
+  interrupted = true;
+}
+
+/// What the recipe and the command line say about how to train.
+struct Recipe {
+  int64_t steps = 0;
+  int64_t validateEvery = 0, validateBatches = 0;
+  int64_t patience = 0;
+  std::string metric = "loss";
+  bool highest = false;
+  double minimum = 0;
+  int64_t checkpointEvery = 0;
+  int64_t logEvery = 0;
+};
+
+class Training {
+public:
+  Training(const Options &options, Common &common);
+  int run();
+
+private:
+  void readRecipe(const Options &options);
+  void start(const Options &options);
+  void oneStep(int64_t step);
+  void validate(int64_t step, JsonLine &line);
+  void judge(const Evaluation &result, int64_t step);
+  void checkpoint(const char *name);
+  std::string detail(double loss) const;
+
+  const Options &options_;
+  Common &common_;
+  std::unique_ptr<Program> program_;
+  JsonOutput json_;
+  std::string out_;
+  Recipe recipe_;
+  std::optional<Sources> sources_;
+  Call *step_ = nullptr, *eval_ = nullptr;
+  std::optional<Feeder> trainFeed_, evalFeed_;
+  Position position_;
+  std::optional<EventLog> log_;
+  std::optional<Progress> progress_;
+  double lastValidation_ = NAN, lastLoss_ = NAN;
+  bool stopEarly_ = false, improved_ = false;
+};
+
+Training::Training(const Options &options, Common &common)
+    : options_(options), common_(common), json_(common.json, common.jsonPath), out_(options.text("out")) {
+  if (options.has("resume") && out_.empty())
+    throw UsageError("--resume needs --out DIR: the folder of the run to go on with");
+  program_ = std::make_unique<Program>(common.image, common.threads);
+  const Manifest &manifest = program_->manifest();
+  if (!manifest.findEntry("train_step"))
+    fail("this program has no training step: the model has no `train` recipe, or it was built without --entry train");
+  if (!common.seedGiven && manifest.train.isObject())
+    common.seed = static_cast<uint32_t>(manifest.train.integerOr("seed", 0));
+  start(options);
+  sources_.emplace(manifest, dataOverrides(options), position_.seed);
+  step_ = &program_->call("train_step");
+  trainFeed_.emplace(*step_, *sources_);
+  readRecipe(options);
+  if (manifest.findEntry("eval") && recipe_.validateEvery > 0) {
+    eval_ = &program_->call("eval");
+    evalFeed_.emplace(*eval_, *sources_);
+    if (!evalFeed_->hasSplits() || evalFeed_->batches(Split::Validation) == 0)
+      eval_ = nullptr;
+  }
+  if (options.has("log-dir"))
+    log_.emplace(options.text("log-dir"));
+}
+
+/// Where the run begins: the recipe's initial values, --load's weights, or --resume's checkpoint.
+void Training::start(const Options &options) {
+  position_.seed = common_.seed;
+  std::string last = out_ + "/last.safetensors";
+  if (!out_.empty())
+    makeFolder(out_);
+  if (options.has("resume") && fileExists(last)) {
+    position_ = loadCheckpoint(last, *program_);
+    if (common_.seedGiven && common_.seed != position_.seed)
+      fail("'%s' was made with --seed %u; a resumed run keeps it", last.c_str(), position_.seed);
+    return;
+  }
+  program_->initialise(position_.seed);
+  if (options.has("load"))
+    program_->loadWeights(options.text("load"));
+}
+
+void Training::readRecipe(const Options &options) {
+  const Json &train = program_->manifest().train;
+  const Json none;
+  auto part = [&](const char *key) -> const Json & {
+    const Json *found = train.find(key);
+    return found && found->isObject() ? *found : none;
+  };
+  int64_t epoch = std::max<int64_t>(1, trainFeed_->batches(Split::Train));
+  if (train.find("steps"))
+    recipe_.steps = train.at("steps").integer(1, INT64_MAX / 2);
+  else if (train.find("epochs"))
+    recipe_.steps = static_cast<int64_t>(std::ceil(train.at("epochs").number() * static_cast<double>(epoch)));
+  else if (const Json *optimizer = train.find("optimizer"); optimizer && optimizer->find("lr"))
+    recipe_.steps = optimizer->at("lr").isObject() ? optimizer->at("lr").integerOr("steps", 0) : 0;
+  recipe_.steps = options.integer("steps", recipe_.steps, 0, INT32_MAX);
+  if (recipe_.steps <= 0 && !options.has("steps"))
+    fail("the recipe does not say how long to train; give --steps N");
+  recipe_.validateEvery = part("validate").integerOr("every", std::max<int64_t>(1, recipe_.steps / 10));
+  recipe_.validateBatches = part("validate").integerOr("batches", 0);
+  recipe_.checkpointEvery = part("checkpoint").integerOr("every", recipe_.validateEvery);
+  recipe_.patience = part("early_stopping").integerOr("patience", 0);
+  recipe_.metric = part("early_stopping").stringOr("metric", "loss");
+  recipe_.highest = part("early_stopping").stringOr("best", "min") == "max";
+  recipe_.minimum = part("early_stopping").numberOr("minimum", 0);
+  recipe_.logEvery = train.integerOr("log", std::max<int64_t>(1, recipe_.steps / 20));
+}
+
+std::string Training::detail(double loss) const {
+  std::string text = format("loss %.4f", loss);
+  if (!std::isnan(lastValidation_))
+    text += format("  val %.4f", lastValidation_);
+  return text;
+}
+
+int Training::run() {
+  std::signal(SIGINT, onInterrupt);
+  std::signal(SIGTERM, onInterrupt);
+  std::FILE *text = textOutput(json_);
+  if (position_.step > 0)
+    std::fprintf(text, "resumed at step %lld\n", static_cast<long long>(position_.step));
+  else if (out_.empty() && !options_.has("save"))
+    std::fprintf(text, "note: the weights are kept only with --out DIR or --save FILE\n");
+  progress_.emplace(text, position_.step, recipe_.steps, std::max<int64_t>(recipe_.logEvery, 1));
+  while (position_.step < recipe_.steps && !interrupted && !stopEarly_)
+    oneStep(position_.step);
+  progress_->finish();
+  if (!out_.empty())
+    checkpoint("last");
+  if (options_.has("save"))
+    saveWeights(options_.text("save"), *program_, sources_->vocabularies());
+  if (log_)
+    log_->flush();
+  std::string best = position_.bestStep < 0
+                         ? ""
+                         : format("; best validation %s %.4f after step %lld", recipe_.metric.c_str(), position_.best,
+                                  static_cast<long long>(position_.bestStep));
+  std::fprintf(text, "%s after %lld steps; loss %.4f%s\n",
+               interrupted  ? "interrupted"
+               : stopEarly_ ? "stopped early"
+                            : "done",
+               static_cast<long long>(position_.step), lastLoss_, best.c_str());
+  return interrupted ? 130 : 0;
+}
+
+void Training::oneStep(int64_t step) {
+  trainFeed_->load(Split::Train, step);
+  step_->run(position_.seed, step);
+  lastLoss_ = step_->loss();
+  if (!std::isfinite(lastLoss_)) {
+    progress_->finish();
+    fail("%s", describeNotFinite(*program_, *step_, step, lastLoss_).c_str());
+  }
+  position_.step = step + 1;
+  bool last = position_.step == recipe_.steps;
+  bool validateNow = eval_ && (position_.step % recipe_.validateEvery == 0 || last);
+  if (json_ || log_ || validateNow) {
+    JsonLine line;
+    line.add("step", step).add("loss", lastLoss_);
+    for (const Call::Metric &metric : step_->metrics())
+      line.add(metric.name, step_->number(metric.argument));
+    if (validateNow)
+      validate(step, line);
+    json_.line(line.str());
+    if (log_) {
+      log_->scalar("train/loss", step, lastLoss_);
+      for (const Call::Metric &metric : step_->metrics())
+        log_->scalar("train/" + metric.name, step, step_->number(metric.argument));
+    }
+  }
+  if (!out_.empty() && (position_.step % recipe_.checkpointEvery == 0 || improved_)) {
+    if (improved_)
+      checkpoint("best");
+    checkpoint("last");
+  }
+  improved_ = false;
+  if (validateNow || progress_->due(position_.step))
+    progress_->step(position_.step, detail(lastLoss_), validateNow);
+}
+
+void Training::validate(int64_t step, JsonLine &line) {
+  // A state of a session belongs to one sequence; validation starts afresh and leaves none of its own behind.
+  Evaluation result =
+      evaluate(*eval_, *evalFeed_, Split::Validation, position_.seed, recipe_.validateBatches, &interrupted);
+  if (interrupted)
+    return; // incomplete: it counts for nothing
+  lastValidation_ = result.loss;
+  line.add("val_loss", result.loss);
+  if (log_)
+    log_->scalar("validation/loss", step, result.loss);
+  for (const auto &[name, value] : result.metrics) {
+    line.add("val_" + name, value);
+    if (log_)
+      log_->scalar("validation/" + name, step, value);
+  }
+  if (log_)
+    log_->flush();
+  judge(result, position_.step);
+}
+
+/// Is this the best so far, and has there been none better for too long?
+void Training::judge(const Evaluation &result, int64_t step) {
+  double value = result.loss;
+  if (recipe_.metric != "loss") {
+    bool found = false;
+    for (const auto &[name, metric] : result.metrics)
+      if (name == recipe_.metric) {
+        value = metric;
+        found = true;
+      }
+    if (!found)
+      fail("early_stopping: the recipe has no metric '%s'", recipe_.metric.c_str());
+  }
+  double gain = recipe_.highest ? value - position_.best : position_.best - value;
+  improved_ = position_.bestStep < 0 || gain > recipe_.minimum;
+  if (improved_) {
+    position_.best = value;
+    position_.bestStep = step;
+    position_.stale = 0;
+  } else if (++position_.stale >= recipe_.patience && recipe_.patience > 0) {
+    stopEarly_ = true;
+  }
+}
+
+void Training::checkpoint(const char *name) {
+  saveCheckpoint(out_ + "/" + name + ".safetensors", *program_, position_, sources_->vocabularies());
+}
+
+} // namespace
+
+int trainCommand(const Options &options, Common &common) { return Training(options, common).run(); }
+
+} // namespace kiln
