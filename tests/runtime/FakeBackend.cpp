@@ -1,0 +1,188 @@
+#include "tests/runtime/FakeBackend.h"
+
+#include <cmath>
+#include <cstring>
+#include <string_view>
+
+namespace kiln::testing {
+
+namespace {
+
+struct Launch {
+  std::string_view kernel;
+  float *f[8];
+  int32_t *i[8];
+  int64_t extents[4];
+  kiln_status *status;
+  uint32_t number;
+};
+
+/// x[N,2], y[N,1], w[1,2], b[1] -> the residuals x w + b - y, and their mean square.
+float residuals(const float *x, const float *y, const float *w, const float *b, int64_t rows, float *out) {
+  float sum = 0;
+  for (int64_t r = 0; r < rows; ++r) {
+    out[r] = x[2 * r] * w[0] + x[2 * r + 1] * w[1] + b[0] - y[r];
+    sum += out[r] * out[r];
+  }
+  return sum / static_cast<float>(rows);
+}
+
+void gradients(const float *x, const float *residual, int64_t rows, float *gw, float *gb) {
+  gw[0] = gw[1] = gb[0] = 0;
+  for (int64_t r = 0; r < rows; ++r) {
+    float scale = 2 * residual[r] / static_cast<float>(rows);
+    gw[0] += scale * x[2 * r];
+    gw[1] += scale * x[2 * r + 1];
+    gb[0] += scale;
+  }
+}
+
+void run(const Launch &l) {
+  int64_t rows = l.extents[0];
+  if (l.kernel == "loss") { // x y w b -> loss, residuals
+    *l.f[4] = residuals(l.f[0], l.f[1], l.f[2], l.f[3], rows, l.f[5]);
+  } else if (l.kernel == "gradient") { // x residuals -> gw gb
+    gradients(l.f[0], l.f[1], rows, l.f[2], l.f[3]);
+  } else if (l.kernel == "update") { // p g m -> p m (momentum 0.9, rate 0.05)
+    for (int64_t i = 0; i < l.extents[0]; ++i) {
+      l.f[2][i] = 0.9f * l.f[2][i] + l.f[1][i];
+      l.f[0][i] -= 0.05f * l.f[2][i];
+    }
+  } else if (l.kernel == "forward") { // x w b -> y
+    for (int64_t r = 0; r < rows; ++r)
+      l.f[3][r] = l.f[0][2 * r] * l.f[1][0] + l.f[0][2 * r + 1] * l.f[1][1] + l.f[2][0];
+  } else if (l.kernel == "check") { // i32 ids: an index error where one is above 9
+    for (int64_t r = 0; r < rows; ++r)
+      if (l.i[0][r] < 0 || l.i[0][r] > 9) {
+        l.status->kernel = l.number;
+        l.status->op = 0;
+        l.status->value = l.i[0][r];
+        l.status->limit = 10;
+        l.status->kind = KILN_INDEX_OUT_OF_RANGE;
+        return;
+      }
+  }
+}
+
+const kiln_program *loaded = nullptr;
+
+int64_t valueOf(const kiln_extent &extent, const int64_t *table) {
+  return extent.slot < 0 ? extent.value : table[extent.slot];
+}
+
+void walk(const kiln_node &node, void *const *buffers, uint8_t *arena, int64_t *extents, kiln_status *status) {
+  if (node.kind == KILN_NODE_SEQUENCE)
+    for (size_t i = 0; i < node.child_count; ++i)
+      walk(node.children[i], buffers, arena, extents, status);
+  if (node.kind != KILN_NODE_LAUNCH)
+    return;
+  Launch launch = {};
+  kiln_string name = loaded->kernels[node.kernel].name;
+  launch.kernel = {name.data, name.size};
+  launch.status = status;
+  launch.number = node.kernel;
+  for (size_t i = 0; i < node.place_count; ++i) {
+    const kiln_place &place = node.places[i];
+    const uint8_t *base = place.space == KILN_SPACE_ARENA      ? arena
+                          : place.space == KILN_SPACE_ARGUMENT ? static_cast<const uint8_t *>(buffers[place.argument])
+                                                               : loaded->constants;
+    launch.f[i] = reinterpret_cast<float *>(const_cast<uint8_t *>(base + place.offset));
+    launch.i[i] = reinterpret_cast<int32_t *>(launch.f[i]);
+  }
+  launch.extents[0] = valueOf(node.extents[0], extents);
+  run(launch);
+}
+
+int load(const kiln_program *program, const void *, size_t, const kiln_host *, kiln_executable **executable,
+         kiln_error *) {
+  loaded = program;
+  *executable = reinterpret_cast<kiln_executable *>(&loaded);
+  return 0;
+}
+
+int execute(kiln_executable *, uint32_t entry, void *const *buffers, void *arena, int64_t *extents, kiln_status *status,
+            kiln_error *) {
+  walk(loaded->entries[entry].root, buffers, static_cast<uint8_t *>(arena), extents, status);
+  return 0;
+}
+
+void unload(kiln_executable *) {}
+
+const kiln_run_api *api() {
+  static const kiln_run_api table = {sizeof(kiln_run_api), KILN_BACKEND_API_VERSION, load, execute, unload, nullptr};
+  return &table;
+}
+
+constexpr const char *manifestHead =
+    R"({"format": 0, "model": "Line", "target": {"triple": "", "cpu": "", "features": []},
+ "parameters": [{"name": "w", "dtype": "f32", "shape": [1, 2], "trainable": true, "init": {"kind": "normal", "mean": 0.0, "std": 0.1}},
+                {"name": "b", "dtype": "f32", "shape": [1], "trainable": true}],
+ "states": [{"name": "optimizer.momentum_buffer.w", "dtype": "f32", "shape": [1, 2], "kind": "optimizer"},
+            {"name": "optimizer.momentum_buffer.b", "dtype": "f32", "shape": [1], "kind": "optimizer"}],
+ "data": [{"name": "data", "reader": "csv", "path": ")";
+
+constexpr const char *manifestTail = R"(",
+   "options": {"features": 2, "target": [2], "batch": 4, "validation": 0.25},
+   "fields": [{"name": "features", "dtype": "f32", "shape": [4, 2]}, {"name": "target", "dtype": "f32", "shape": [4, 1]}]}],
+ "train": {"steps": 40, "validate": {"every": 10}, "checkpoint": {"every": 5}},
+ "kernels": [{"name": "loss", "ops": [{"name": "sub", "location": "line.kiln:3:9"}]}, {"name": "gradient"},
+             {"name": "update"}, {"name": "forward"}, {"name": "check", "ops": [{"name": "gather", "location": "line.kiln:7:13"}]}],
+ "constants": 0,
+ "entries": [
+  {"name": "train_step", "symbols": [], "extents": [], "arena": 256, "lower_bound": 28,
+   "arguments": [{"role": "input", "name": "data.features", "dtype": "f32", "shape": [4, 2], "bytes": 32},
+                 {"role": "input", "name": "data.target", "dtype": "f32", "shape": [4, 1], "bytes": 16},
+                 {"role": "parameter", "name": "w", "dtype": "f32", "shape": [1, 2], "bytes": 8, "donated": true},
+                 {"role": "parameter", "name": "b", "dtype": "f32", "shape": [1], "bytes": 4, "donated": true},
+                 {"role": "state", "name": "optimizer.momentum_buffer.w", "dtype": "f32", "shape": [1, 2], "bytes": 8, "donated": true},
+                 {"role": "state", "name": "optimizer.momentum_buffer.b", "dtype": "f32", "shape": [1], "bytes": 4, "donated": true},
+                 {"role": "loss", "dtype": "f32", "shape": [], "bytes": 4, "result": true}],
+   "plan": {"node": "sequence", "children": [
+     {"node": "launch", "kernel": 0, "places": [["arg",0,0],["arg",1,0],["arg",2,0],["arg",3,0],["arg",6,0],["arena",0,0]], "extents": [[4,-1]], "scratch": -1},
+     {"node": "launch", "kernel": 1, "places": [["arg",0,0],["arena",0,0],["arena",0,64],["arena",0,128]], "extents": [[4,-1]], "scratch": -1},
+     {"node": "launch", "kernel": 2, "places": [["arg",2,0],["arena",0,64],["arg",4,0]], "extents": [[2,-1]], "scratch": -1},
+     {"node": "launch", "kernel": 2, "places": [["arg",3,0],["arena",0,128],["arg",5,0]], "extents": [[1,-1]], "scratch": -1}]}},
+  {"name": "eval", "symbols": [{"name": "N", "bound": 4}], "extents": ["N"], "arena": 64,
+   "arguments": [{"role": "input", "name": "data.features", "dtype": "f32", "shape": ["N", 2], "bytes": 32},
+                 {"role": "input", "name": "data.target", "dtype": "f32", "shape": ["N", 1], "bytes": 16},
+                 {"role": "parameter", "name": "w", "dtype": "f32", "shape": [1, 2], "bytes": 8},
+                 {"role": "parameter", "name": "b", "dtype": "f32", "shape": [1], "bytes": 4},
+                 {"role": "loss", "dtype": "f32", "shape": [], "bytes": 4, "result": true}],
+   "plan": {"node": "launch", "kernel": 0, "places": [["arg",0,0],["arg",1,0],["arg",2,0],["arg",3,0],["arg",4,0],["arena",0,0]], "extents": [[4,0]], "scratch": -1}},
+  {"name": "grad", "symbols": [], "extents": [], "arena": 64,
+   "arguments": [{"role": "input", "name": "data.features", "dtype": "f32", "shape": [4, 2], "bytes": 32},
+                 {"role": "input", "name": "data.target", "dtype": "f32", "shape": [4, 1], "bytes": 16},
+                 {"role": "parameter", "name": "w", "dtype": "f32", "shape": [1, 2], "bytes": 8},
+                 {"role": "parameter", "name": "b", "dtype": "f32", "shape": [1], "bytes": 4},
+                 {"role": "loss", "dtype": "f32", "shape": [], "bytes": 4, "result": true},
+                 {"role": "gradient", "name": "w", "dtype": "f32", "shape": [1, 2], "bytes": 8, "result": true},
+                 {"role": "gradient", "name": "b", "dtype": "f32", "shape": [1], "bytes": 4, "result": true}],
+   "plan": {"node": "sequence", "children": [
+     {"node": "launch", "kernel": 0, "places": [["arg",0,0],["arg",1,0],["arg",2,0],["arg",3,0],["arg",4,0],["arena",0,0]], "extents": [[4,-1]], "scratch": -1},
+     {"node": "launch", "kernel": 1, "places": [["arg",0,0],["arena",0,0],["arg",5,0],["arg",6,0]], "extents": [[4,-1]], "scratch": -1}]}},
+  {"name": "forward", "symbols": [{"name": "B", "bound": 16}], "extents": ["B"], "arena": 0,
+   "arguments": [{"role": "input", "name": "x", "dtype": "f32", "shape": ["B", 2], "bytes": 128},
+                 {"role": "parameter", "name": "w", "dtype": "f32", "shape": [1, 2], "bytes": 8},
+                 {"role": "parameter", "name": "b", "dtype": "f32", "shape": [1], "bytes": 4},
+                 {"role": "output", "name": "0", "dtype": "f32", "shape": ["B", 1], "bytes": 64, "result": true}],
+   "plan": {"node": "launch", "kernel": 3, "places": [["arg",0,0],["arg",1,0],["arg",2,0],["arg",3,0]], "extents": [[16,0]], "scratch": -1}},
+  {"name": "check", "symbols": [{"name": "B", "bound": 4}], "extents": ["B"], "arena": 0,
+   "arguments": [{"role": "input", "name": "ids", "dtype": "i32", "shape": ["B"], "bytes": 16},
+                 {"role": "output", "name": "0", "dtype": "i32", "shape": ["B"], "bytes": 16, "result": true}],
+   "plan": {"node": "launch", "kernel": 4, "places": [["arg",0,0],["arg",1,0]], "extents": [[4,0]], "scratch": -1}}]})";
+
+} // namespace
+
+std::string lineManifest(const std::string &dataPath) { return manifestHead + dataPath + manifestTail; }
+
+kiln_program_image fakeImage(const std::string &manifest) {
+  kiln_program_image image = {};
+  image.size = sizeof(image);
+  image.manifest = manifest.data();
+  image.manifest_size = manifest.size();
+  image.backend = "fake";
+  image.run_api = api;
+  return image;
+}
+
+} // namespace kiln::testing

@@ -1,0 +1,18 @@
+// A backend for tests, in C++: kernels by name, run one launch after another.
+#pragma once
+
+#include "backends/api/kiln_backend.h"
+#include "runtime/program/Image.h"
+
+#include <string>
+
+namespace kiln::testing {
+
+/// Linear regression: y = x w + b by stochastic gradient descent, with dynamic rows in eval and forward.
+/// Its data source "data" is csv unless `reader` says otherwise.
+std::string lineManifest(const std::string &dataPath);
+
+/// An image whose manifest is `manifest` (which must outlive it) and whose backend is the fake.
+kiln_program_image fakeImage(const std::string &manifest);
+
+} // namespace kiln::testing
