@@ -1,0 +1,69 @@
+#include "tests/e2e/Command.h"
+
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <fcntl.h>
+#include <filesystem>
+#include <fstream>
+#include <spawn.h>
+#include <sstream>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace kiln::test {
+
+static std::string contents(const std::string &path) {
+  std::ifstream file(path, std::ios::binary);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+Outcome run(const std::vector<std::string> &argv) {
+  // Files rather than pipes: nothing to drain, however much a program writes.
+  std::array<std::string, 2> paths;
+  for (std::string &path : paths) {
+    path = (std::filesystem::temp_directory_path() / "kiln-test-XXXXXX").string();
+    close(mkstemp(path.data()));
+  }
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  for (int i = 0; i < 2; ++i)
+    posix_spawn_file_actions_addopen(&actions, 1 + i, paths[i].c_str(), O_WRONLY | O_TRUNC, 0600);
+  std::vector<char *> arguments;
+  for (const std::string &argument : argv)
+    arguments.push_back(const_cast<char *>(argument.c_str()));
+  arguments.push_back(nullptr);
+
+  Outcome outcome;
+  pid_t child = 0;
+  int error = posix_spawn(&child, arguments[0], &actions, nullptr, arguments.data(), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  if (error == 0) {
+    int status = 0;
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+      ;
+    outcome.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    outcome.out = contents(paths[0]);
+    outcome.err = contents(paths[1]);
+  } else {
+    outcome.err = "cannot start " + argv[0];
+  }
+  for (const std::string &path : paths)
+    unlink(path.c_str());
+  return outcome;
+}
+
+std::string sourceFolder() { return KILN_SOURCE_FOLDER; }
+std::string kilnProgram() { return KILN_BINARY_FOLDER "/bin/kiln"; }
+
+std::string freshFolder(const std::string &name) {
+  std::filesystem::path folder = std::filesystem::path(KILN_BINARY_FOLDER) / "tests/e2e/work" / name;
+  std::filesystem::remove_all(folder);
+  std::filesystem::create_directories(folder);
+  return folder.string();
+}
+
+} // namespace kiln::test

@@ -1,0 +1,23 @@
+// Runs a program and catches what it says.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace kiln::test {
+
+struct Outcome {
+  int code = -1; ///< exit code; 128 + signal where a signal ended it
+  std::string out;
+  std::string err;
+};
+
+/// Waits for the command; argv[0] is a path.
+Outcome run(const std::vector<std::string> &argv);
+
+/// The folder of the sources, the built `kiln`, and an empty folder for a test's files.
+std::string sourceFolder();
+std::string kilnProgram();
+std::string freshFolder(const std::string &name);
+
+} // namespace kiln::test

@@ -1,0 +1,126 @@
+#include "tests/e2e/Fixture.h"
+
+#include "runtime/files/Safetensors.h"
+#include "tests/e2e/Command.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <limits>
+#include <sstream>
+
+namespace kiln::test {
+
+std::map<std::string, Values> readTensors(const std::string &path) {
+  std::map<std::string, Values> result;
+  Safetensors file = Safetensors::open(path);
+  for (const TensorView &tensor : file.tensors()) {
+    Values &values = result[std::string(tensor.name)];
+    values.shape.assign(tensor.shape.begin(), tensor.shape.end());
+    int64_t count = 1;
+    for (int64_t extent : values.shape)
+      count *= extent;
+    values.data.resize(count);
+    for (int64_t i = 0; i < count; ++i)
+      values.data[i] = loadNumber(tensor.dtype, tensor.data, i);
+  }
+  return result;
+}
+
+Fixture Fixture::open(const std::string &name) {
+  Fixture fixture;
+  fixture.name = name;
+  fixture.folder = sourceFolder() + "/tests/fixtures/" + name;
+  std::ifstream file(fixture.folder + "/case.json");
+  nlohmann::json text = nlohmann::json::parse(file);
+  fixture.source = sourceFolder() + "/" + text["source"].get<std::string>();
+  fixture.model = text["model"];
+  for (const auto &[key, value] : text["set"].items())
+    fixture.settings.emplace_back(key, value.dump());
+  fixture.leftOut = text["left_out"];
+  fixture.expected = readTensors(fixture.folder + "/expected.safetensors");
+  return fixture;
+}
+
+std::vector<double> Fixture::lossTolerances() const {
+  const std::vector<double> &single = expected.at("loss.f32").data, &wide = expected.at("loss.f64").data;
+  std::vector<double> result;
+  double gap = 0;
+  for (size_t i = 0; i < single.size(); ++i) {
+    gap = std::max(gap, std::abs(single[i] / wide[i] - 1));
+    result.push_back(std::max(3e-6, 10 * gap));
+  }
+  return result;
+}
+
+double norm(const Values &values) {
+  double sum = 0;
+  for (double value : values.data)
+    sum += value * value;
+  return std::sqrt(sum);
+}
+
+double distance(const Values &a, const Values &b) {
+  if (a.shape != b.shape)
+    return std::numeric_limits<double>::infinity();
+  double sum = 0;
+  for (size_t i = 0; i < a.data.size(); ++i)
+    sum += (a.data[i] - b.data[i]) * (a.data[i] - b.data[i]);
+  return std::sqrt(sum);
+}
+
+std::string compareValues(const std::string &what, const Values &expected, const Values &found, double tolerance) {
+  double away = distance(expected, found), allowed = tolerance * norm(expected);
+  if (away <= allowed)
+    return "";
+  std::ostringstream line;
+  if (expected.shape != found.shape)
+    line << what << ": shapes differ\n";
+  else
+    line << what << ": " << away << " away, allowed " << allowed << "\n";
+  return line.str();
+}
+
+std::string compareGradients(const Fixture &fixture, const std::map<std::string, Values> &gradients) {
+  double all = 0;
+  for (const auto &[name, values] : fixture.expected)
+    if (name.rfind("gradient.", 0) == 0)
+      all += norm(values) * norm(values);
+  all = std::sqrt(all);
+  std::ostringstream wrong;
+  for (const auto &[key, values] : fixture.expected) {
+    if (key.rfind("gradient.", 0) != 0)
+      continue;
+    std::string name = key.substr(9);
+    auto found = gradients.find(name);
+    if (found == gradients.end()) {
+      wrong << name << ": no gradient\n";
+      continue;
+    }
+    double away = distance(values, found->second), allowed = 1e-5 * std::max(norm(values), 1e-4 * all);
+    if (!(away <= allowed))
+      wrong << name << ": " << away << " away, allowed " << allowed << ", norm " << norm(values) << "\n";
+  }
+  for (const auto &[name, values] : gradients)
+    if (!fixture.expected.count("gradient." + name) && !fixture.leftOut.count(name))
+      wrong << name << ": a gradient that PyTorch does not have\n";
+  return wrong.str();
+}
+
+std::string compareLosses(const Fixture &fixture, const std::vector<double> &losses) {
+  const std::vector<double> &wide = fixture.expected.at("loss.f64").data;
+  std::vector<double> tolerances = fixture.lossTolerances();
+  std::ostringstream wrong;
+  if (losses.size() > wide.size())
+    wrong << losses.size() << " losses, expected " << wide.size() << "\n";
+  wrong.precision(9);
+  for (size_t i = 0; i < std::min(losses.size(), wide.size()); ++i)
+    if (!(std::abs(losses[i] / wide[i] - 1) <= tolerances[i]))
+      wrong << "step " << i << ": loss " << losses[i] << ", PyTorch " << wide[i] << ", relative "
+            << std::abs(losses[i] / wide[i] - 1) << " above " << tolerances[i] << "\n";
+  return wrong.str();
+}
+
+} // namespace kiln::test

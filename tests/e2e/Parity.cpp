@@ -1,0 +1,135 @@
+// The programs of the five models beside PyTorch: its weights in, the same batches in.
+#include "tests/e2e/Command.h"
+#include "tests/e2e/Fixture.h"
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <sstream>
+
+namespace kiln::test {
+namespace {
+
+/// A model built once for all of its tests.
+struct Built {
+  Fixture fixture;
+  std::string folder, program, error;
+  std::vector<std::string> inputs; ///< names of the recipe's fields
+};
+
+const Built &built(const std::string &name) {
+  static std::map<std::string, Built> all;
+  auto [place, fresh] = all.try_emplace(name);
+  Built &model = place->second;
+  if (!fresh)
+    return model;
+  model.fixture = Fixture::open(name);
+  model.folder = freshFolder(name);
+  model.program = model.folder + "/program";
+  std::vector<std::string> command = {kilnProgram(),       "build", model.fixture.source, "--model",
+                                      model.fixture.model, "-o",    model.program};
+  for (const auto &[key, value] : model.fixture.settings) {
+    command.push_back("--set");
+    command.push_back(key + "=" + value);
+  }
+  Outcome outcome = run(command);
+  if (outcome.code != 0)
+    model.error = outcome.out + outcome.err;
+  for (const auto &[field, values] : readTensors(model.fixture.folder + "/inputs.safetensors"))
+    model.inputs.push_back(field);
+  return model;
+}
+
+class Parity : public testing::TestWithParam<const char *> {
+protected:
+  void SetUp() override {
+    model = &built(GetParam());
+    ASSERT_EQ(model->error, "") << "kiln build failed";
+  }
+
+  std::string file(const std::string &name) const { return model->fixture.folder + "/" + name; }
+
+  Outcome call(std::vector<std::string> arguments) const {
+    arguments.insert(arguments.begin(), model->program);
+    arguments.insert(arguments.end(), {"--load", file("init.safetensors"), "--threads", "2"});
+    return run(arguments);
+  }
+
+  Outcome train(const std::string &steps, const std::string &out, const std::string &save) const {
+    return call({"train", "--data", "data=" + file("batches.safetensors"), "--steps", steps, "--json", "--out",
+                 model->folder + "/" + out, "--save", save});
+  }
+
+  /// `forward` of batch 0; labels are no inputs of it.
+  Values output(const std::string &mode) const {
+    std::string path = model->folder + "/output." + mode + ".safetensors";
+    std::vector<std::string> command = {"run", "forward", "--output", path};
+    for (const std::string &field : model->inputs)
+      if (field != "label" && field != "next")
+        command.insert(command.end(), {"--input", field + "=" + file("inputs.safetensors")});
+    if (mode == "train")
+      command.push_back("--training");
+    Outcome outcome = call(command);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    if (outcome.code != 0)
+      return {};
+    auto tensors = readTensors(path);
+    EXPECT_EQ(tensors.size(), 1u);
+    return tensors.begin()->second;
+  }
+
+  const Built *model = nullptr;
+};
+
+TEST_P(Parity, Losses) {
+  Outcome outcome = train("25", "run", model->folder + "/last.safetensors");
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  std::vector<double> losses;
+  std::istringstream lines(outcome.out);
+  for (std::string line; std::getline(lines, line);) {
+    nlohmann::json entry = nlohmann::json::parse(line, nullptr, false);
+    if (entry.is_object() && entry.contains("step") && entry.contains("loss"))
+      losses.push_back(entry["loss"]);
+  }
+  ASSERT_EQ(losses.size(), 25u) << outcome.out;
+  EXPECT_EQ(compareLosses(model->fixture, losses), "");
+}
+
+TEST_P(Parity, Gradients) {
+  std::string path = model->folder + "/gradients.safetensors";
+  std::vector<std::string> command = {"grad", "--output", path};
+  for (const std::string &field : model->inputs)
+    command.insert(command.end(), {"--input", field + "=" + file("inputs.safetensors")});
+  Outcome outcome = call(command);
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  auto gradients = readTensors(path);
+  gradients.erase("loss");
+  EXPECT_EQ(compareGradients(model->fixture, gradients), "");
+}
+
+TEST_P(Parity, OutputInInferenceMode) {
+  EXPECT_EQ(compareValues("output", model->fixture.expected.at("output.eval"), output("eval"), 1e-5), "");
+}
+
+TEST_P(Parity, OutputInTrainingMode) {
+  EXPECT_EQ(compareValues("output", model->fixture.expected.at("output.train"), output("train"), 1e-5), "");
+}
+
+TEST_P(Parity, StatesAfterOneStep) {
+  std::string path = model->folder + "/one.safetensors";
+  Outcome outcome = train("1", "one", path);
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  auto saved = readTensors(path);
+  for (const auto &[key, values] : model->fixture.expected) {
+    if (key.rfind("state.", 0) != 0)
+      continue;
+    ASSERT_TRUE(saved.count(key.substr(6))) << key;
+    EXPECT_EQ(compareValues(key, values, saved.at(key.substr(6)), 3e-6), "");
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, Parity, testing::Values("softmax", "iris", "mnist", "resnet", "gpt", "translate"),
+                         [](const auto &info) { return std::string(info.param); });
+
+} // namespace
+} // namespace kiln::test
