@@ -2,7 +2,9 @@
 
 #include "passes/Decompose/Decompose.h"
 #include "passes/Differentiate/Differentiate.h"
+#include "passes/Fuse/Fuse.h"
 #include "passes/Pipelines.h"
+#include "passes/PlanMemory/PlanMemory.h"
 #include "passes/Simplify/Simplify.h"
 #include "passes/TrainStep/TrainStep.h"
 
@@ -13,6 +15,8 @@ void registerPasses() {
   registerTrainStep();
   registerDecompose();
   registerSimplify();
+  registerFuse();
+  registerPlanMemory();
   mlir::PassPipelineRegistration<>("kiln-compile", "From an imported module to a planned one",
                                    [](mlir::OpPassManager &passes) { buildCompilePipeline(passes); });
 }

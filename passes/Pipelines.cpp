@@ -2,6 +2,7 @@
 
 #include "passes/Decompose/Decompose.h"
 #include "passes/Differentiate/Differentiate.h"
+#include "passes/Fuse/Fuse.h"
 #include "passes/Simplify/Simplify.h"
 #include "passes/TrainStep/TrainStep.h"
 
@@ -24,6 +25,9 @@ void decompose(OpPassManager &passes) { passes.addPass(createDecompose()); }
 /// The least that computes the same.
 void simplify(OpPassManager &passes) { passes.addPass(createSimplify()); }
 
+/// One kernel each. (The plan follows in backends/host, when the backend has claimed the kernels.)
+void fuse(OpPassManager &passes) { passes.addPass(createFuse()); }
+
 struct Stage {
   StringRef name;
   void (*build)(OpPassManager &);
@@ -31,7 +35,7 @@ struct Stage {
 
 constexpr Stage stages[] = {
     {"import", [](OpPassManager &) {}}, {"differentiate", differentiate}, {"train-step", trainStep},
-    {"decompose", decompose},           {"simplify", simplify},
+    {"decompose", decompose},           {"simplify", simplify}, {"fuse", fuse},
 };
 
 /// Shows the module to whoever wants to see it after a stage.

@@ -1,0 +1,350 @@
+#include "backends/host/Kernel.h"
+
+#include "passes/Fuse/Alias.h"
+#include "passes/Fuse/Cluster.h"
+
+#include "llvm/ADT/DenseMap.h"
+
+#include <cstring>
+
+namespace kiln::host {
+
+kiln_string Pool::string(llvm::StringRef text) {
+  char *memory = allocator.Allocate<char>(text.size() + 1);
+  std::memcpy(memory, text.data(), text.size());
+  memory[text.size()] = 0;
+  return {memory, text.size()};
+}
+
+kiln_dtype dtypeOf(mlir::Type type) {
+  if (type.isF32())
+    return KILN_F32;
+  if (type.isF64())
+    return KILN_F64;
+  if (type.isBF16())
+    return KILN_BF16;
+  if (type.isF16())
+    return KILN_F16;
+  if (type.isInteger(1))
+    return KILN_BOOL;
+  bool isUnsigned = type.isUnsignedInteger();
+  switch (type.getIntOrFloatBitWidth()) {
+  case 8:
+    return isUnsigned ? KILN_U8 : KILN_I8;
+  case 32:
+    return isUnsigned ? KILN_U32 : KILN_I32;
+  default:
+    return KILN_I64;
+  }
+}
+
+llvm::StringRef dtypeName(kiln_dtype dtype) {
+  static const char *names[] = {"f32", "f64", "bf16", "f16", "i8", "u8", "i32", "u32", "i64", "bool"};
+  return names[dtype];
+}
+
+static mlir::FileLineColLoc fileLocation(mlir::Location location) {
+  if (auto file = llvm::dyn_cast<mlir::FileLineColLoc>(location))
+    return file;
+  if (auto name = llvm::dyn_cast<mlir::NameLoc>(location))
+    return fileLocation(name.getChildLoc());
+  if (auto call = llvm::dyn_cast<mlir::CallSiteLoc>(location))
+    return fileLocation(call.getCallee());
+  if (auto fused = llvm::dyn_cast<mlir::FusedLoc>(location))
+    for (mlir::Location part : llvm::reverse(fused.getLocations()))
+      if (mlir::FileLineColLoc file = fileLocation(part))
+        return file;
+  return {};
+}
+
+kiln_location locationOf(mlir::Location location, Pool &pool) {
+  mlir::FileLineColLoc file = fileLocation(location);
+  if (!file)
+    return {pool.string(""), 0, 0};
+  return {pool.string(file.getFilename().getValue()), file.getLine(), file.getColumn()};
+}
+
+std::string locationText(mlir::Location location) {
+  mlir::FileLineColLoc file = fileLocation(location);
+  if (!file)
+    return "";
+  return file.getFilename().str() + ":" + std::to_string(file.getLine()) + ":" + std::to_string(file.getColumn());
+}
+
+mlir::FailureOr<std::string> elementData(mlir::ElementsAttr elements) {
+  auto dense = llvm::dyn_cast<mlir::DenseElementsAttr>(elements);
+  if (!dense)
+    return mlir::failure();
+  if (dense.getElementType().isInteger(1)) {
+    std::string result;
+    if (dense.isSplat())
+      result.push_back(dense.getSplatValue<bool>() ? 1 : 0);
+    else
+      for (bool bit : dense.getValues<bool>())
+        result.push_back(bit ? 1 : 0);
+    return result;
+  }
+  llvm::ArrayRef<char> raw = dense.getRawData();
+  return std::string(raw.data(), raw.size());
+}
+
+namespace {
+class FormBuilder {
+public:
+  FormBuilder(GroupOp group, const plan::Bounds &bounds, Pool &pool) : group(group), bounds(bounds), pool(pool) {}
+
+  mlir::FailureOr<KernelForm> build();
+
+private:
+  kiln_extent extent(const Dim &dim) {
+    if (std::optional<int64_t> constant = dim.constant())
+      return {*constant, -1};
+    return {plan::upperBound(dim, bounds).value_or(0), slot(dim)};
+  }
+  int32_t slot(const Dim &dim) {
+    auto found = llvm::find(form.extents, dim);
+    if (found == form.extents.end()) {
+      form.extents.push_back(dim);
+      extentBounds.push_back(plan::upperBound(dim, bounds).value_or(0));
+      return static_cast<int32_t>(form.extents.size()) - 1;
+    }
+    return static_cast<int32_t>(found - form.extents.begin());
+  }
+  uint32_t define(mlir::Value value);
+  void loopIndex(mlir::BlockArgument argument, mlir::Value outer);
+  mlir::LogicalResult addOp(mlir::Operation *op);
+  mlir::LogicalResult addAttribute(mlir::Operation *op, llvm::StringRef name, mlir::Attribute value,
+                                   std::vector<kiln_attr> &attrs);
+
+  // The key: everything but names and locations, each piece with its length told by what stands before it.
+  template <typename T> void note(T number) { form.key += std::to_string(static_cast<int64_t>(number)) + ","; }
+  void noteText(llvm::StringRef text) {
+    note(text.size());
+    form.key += text;
+  }
+  void note(const kiln_extent &extent) {
+    note(extent.value);
+    note(extent.slot);
+  }
+
+  GroupOp group;
+  const plan::Bounds &bounds;
+  Pool &pool;
+  KernelForm form;
+  llvm::DenseMap<mlir::Value, uint32_t> numbers;
+  std::vector<kiln_type> values;
+  std::vector<kiln_op> ops;
+  std::vector<int64_t> extentBounds;
+};
+} // namespace
+
+uint32_t FormBuilder::define(mlir::Value value) {
+  uint32_t number = values.size();
+  numbers[value] = number;
+  std::vector<kiln_extent> dims;
+  kiln_type type = {dtypeOf(llvm::cast<mlir::RankedTensorType>(value.getType()).getElementType()), 0, nullptr};
+  for (const Dim &dim : dimsOf(value))
+    dims.push_back(extent(dim));
+  note(type.dtype);
+  note(dims.size());
+  for (const kiln_extent &dim : dims)
+    note(dim);
+  type.rank = dims.size();
+  type.dims = pool.array<kiln_extent>(dims);
+  values.push_back(type);
+  return number;
+}
+
+static mlir::FailureOr<std::string> enumName(mlir::Attribute value) {
+  if (auto kind = llvm::dyn_cast<ReduceKindAttr>(value))
+    return stringifyReduceKind(kind.getValue()).str();
+  if (auto kind = llvm::dyn_cast<ArgKindAttr>(value))
+    return stringifyArgKind(kind.getValue()).str();
+  if (auto kind = llvm::dyn_cast<PredicateAttr>(value))
+    return stringifyPredicate(kind.getValue()).str();
+  if (auto kind = llvm::dyn_cast<ScatterKindAttr>(value))
+    return stringifyScatterKind(kind.getValue()).str();
+  if (auto text = llvm::dyn_cast<mlir::StringAttr>(value))
+    return text.getValue().str();
+  return mlir::failure();
+}
+
+mlir::LogicalResult FormBuilder::addAttribute(mlir::Operation *op, llvm::StringRef name, mlir::Attribute value,
+                                              std::vector<kiln_attr> &attrs) {
+  if (name == "operandSegmentSizes" || name.starts_with("kiln."))
+    return mlir::success();
+  kiln_attr attr = {};
+  attr.name = pool.string(name);
+  noteText(name);
+  if (auto integer = llvm::dyn_cast<mlir::IntegerAttr>(value)) { // bools too
+    attr.kind = KILN_ATTR_INT;
+    attr.i = integer.getType().isInteger(1) ? integer.getValue().getZExtValue() : integer.getValue().getSExtValue();
+    note(attr.i);
+  } else if (llvm::isa<mlir::UnitAttr>(value)) {
+    attr.kind = KILN_ATTR_INT;
+    attr.i = 1;
+  } else if (auto number = llvm::dyn_cast<mlir::FloatAttr>(value)) {
+    attr.kind = KILN_ATTR_FLOAT;
+    attr.f = number.getValueAsDouble();
+    int64_t bits;
+    std::memcpy(&bits, &attr.f, sizeof bits);
+    note(bits);
+  } else if (auto integers = llvm::dyn_cast<mlir::DenseI64ArrayAttr>(value)) {
+    attr.kind = KILN_ATTR_INTS;
+    attr.count = integers.size();
+    attr.ints = pool.array<int64_t>(integers.asArrayRef());
+    note(attr.count);
+    for (int64_t i : integers.asArrayRef())
+      note(i);
+  } else if (auto dims = llvm::dyn_cast<DimsAttr>(value)) {
+    std::vector<kiln_extent> extents;
+    for (const Dim &dim : dims.dims())
+      extents.push_back(extent(dim));
+    attr.kind = KILN_ATTR_EXTENTS;
+    attr.count = extents.size();
+    attr.extents = pool.array<kiln_extent>(extents);
+    note(attr.count);
+    for (const kiln_extent &e : extents)
+      note(e);
+  } else if (auto elements = llvm::dyn_cast<mlir::ElementsAttr>(value)) {
+    mlir::FailureOr<std::string> data = elementData(elements);
+    if (mlir::failed(data))
+      return op->emitError() << "a constant that is not dense";
+    attr.kind = KILN_ATTR_BYTES;
+    attr.s = pool.string(*data);
+    noteText(*data);
+  } else if (mlir::FailureOr<std::string> text = enumName(value); mlir::succeeded(text)) {
+    attr.kind = KILN_ATTR_STRING;
+    attr.s = pool.string(*text);
+    noteText(*text);
+  } else {
+    return op->emitError() << "attribute '" << name << "' has a form that kernels cannot carry: " << value;
+  }
+  attrs.push_back(attr);
+  return mlir::success();
+}
+
+// The counter of a loop around the launch is an extent.
+void FormBuilder::loopIndex(mlir::BlockArgument argument, mlir::Value outer) {
+  unsigned level = 0;
+  mlir::Operation *scan = llvm::cast<mlir::BlockArgument>(outer).getOwner()->getParentOp();
+  int64_t bound = plan::upperBound(llvm::cast<ScanOp>(scan).getCount().dims().front(), bounds).value_or(0);
+  while ((scan = scan->getParentOp()))
+    level += llvm::isa<ScanOp>(scan);
+  Dim symbol = Dim::symbol("@" + std::to_string(level));
+  int32_t index = slot(symbol);
+  extentBounds[index] = bound;
+  kiln_attr attr = {};
+  attr.name = pool.string("expr");
+  attr.kind = KILN_ATTR_EXTENTS;
+  attr.count = 1;
+  attr.extents = pool.array<kiln_extent>({kiln_extent{bound, index}});
+  kiln_op op = {};
+  op.name = pool.string("extent");
+  noteText("extent");
+  note(index);
+  op.result_count = 1;
+  op.results = pool.array<uint32_t>({define(argument)});
+  op.attr_count = 1;
+  op.attrs = pool.array<kiln_attr>({attr});
+  op.location = locationOf(group.getLoc(), pool);
+  ops.push_back(op);
+}
+
+mlir::LogicalResult FormBuilder::addOp(mlir::Operation *op) {
+  kiln_op result = {};
+  llvm::StringRef name = op->getName().stripDialect();
+  result.name = pool.string(name);
+  noteText(name);
+  std::vector<uint32_t> operands, results;
+  for (mlir::Value operand : op->getOperands()) {
+    operands.push_back(numbers.lookup(operand));
+    note(operands.back());
+  }
+  for (mlir::Value value : op->getResults())
+    results.push_back(define(value));
+  std::vector<kiln_attr> attrs;
+  for (mlir::NamedAttribute attribute : op->getAttrDictionary())
+    if (mlir::failed(addAttribute(op, attribute.getName(), attribute.getValue(), attrs)))
+      return mlir::failure();
+  result.operand_count = operands.size();
+  result.operands = pool.array<uint32_t>(operands);
+  result.result_count = results.size();
+  result.results = pool.array<uint32_t>(results);
+  result.attr_count = attrs.size();
+  result.attrs = pool.array<kiln_attr>(attrs);
+  result.location = locationOf(op->getLoc(), pool);
+  ops.push_back(result);
+  return mlir::success();
+}
+
+// What stands out in a body: products and reductions, else the last few ops.
+static std::string titleOf(mlir::Block &body) {
+  llvm::SmallVector<llvm::StringRef> heavy, all;
+  for (mlir::Operation &op : body.without_terminator()) {
+    fuse::OpClass opClass = fuse::classOf(&op);
+    if (opClass == fuse::OpClass::cheap)
+      continue;
+    all.push_back(op.getName().stripDialect());
+    if (opClass != fuse::OpClass::index)
+      heavy.push_back(all.back());
+  }
+  std::string title;
+  for (llvm::StringRef name : llvm::ArrayRef(heavy).take_front(2))
+    title += "_" + name.str();
+  for (llvm::StringRef name : llvm::ArrayRef(all).take_back(heavy.empty() ? 3 : 0))
+    title += "_" + name.str();
+  return title;
+}
+
+mlir::FailureOr<KernelForm> FormBuilder::build() {
+  mlir::Block &body = group.getBody().front();
+  noteText(group.getKind());
+  std::vector<uint32_t> inputs, outputs;
+  std::vector<int32_t> inputNumber; // of the group's operands, in the kernel
+  for (auto [argument, input] : llvm::zip(body.getArguments(), group.getInputs())) {
+    inputNumber.push_back(plan::isLoopIndex(input) ? -1 : static_cast<int32_t>(inputs.size()));
+    if (!plan::isLoopIndex(input))
+      inputs.push_back(define(argument));
+  }
+  note(inputs.size());
+  for (auto [argument, input] : llvm::zip(body.getArguments(), group.getInputs()))
+    if (plan::isLoopIndex(input))
+      loopIndex(argument, input);
+  for (mlir::Operation &op : body.without_terminator())
+    if (mlir::failed(addOp(&op)))
+      return mlir::failure();
+  noteText("outputs");
+  for (mlir::Value value : body.getTerminator()->getOperands()) {
+    outputs.push_back(numbers.lookup(value));
+    note(outputs.back());
+  }
+  std::vector<int32_t> alias;
+  for (int32_t operand : aliasesOf(group)) {
+    alias.push_back(operand < 0 ? -1 : inputNumber[operand]);
+    note(alias.back());
+  }
+  for (int64_t bound : extentBounds)
+    note(bound);
+  kiln_kernel &kernel = form.kernel;
+  kernel.kind = pool.string(group.getKind());
+  kernel.value_count = values.size();
+  kernel.values = pool.array<kiln_type>(values);
+  kernel.input_count = inputs.size();
+  kernel.inputs = pool.array<uint32_t>(inputs);
+  kernel.output_count = outputs.size();
+  kernel.outputs = pool.array<uint32_t>(outputs);
+  kernel.op_count = ops.size();
+  kernel.ops = pool.array<kiln_op>(ops);
+  kernel.extent_count = extentBounds.size();
+  kernel.extent_bounds = pool.array<int64_t>(extentBounds);
+  kernel.alias = pool.array<int32_t>(alias);
+  form.title = titleOf(body);
+  return std::move(form);
+}
+
+mlir::FailureOr<KernelForm> formKernel(GroupOp group, const plan::Bounds &bounds, Pool &pool) {
+  return FormBuilder(group, bounds, pool).build();
+}
+
+} // namespace kiln::host

@@ -1,0 +1,103 @@
+#include "backends/host/Program.h"
+
+#include "backends/host/Storage.h"
+#include "passes/Fuse/Fuse.h"
+
+#include "absl/status/status.h"
+#include "mlir/IR/Diagnostics.h"
+
+namespace kiln::host {
+
+OwnedProgram::OwnedProgram() : storage_(std::make_unique<Storage>()) {}
+OwnedProgram::~OwnedProgram() = default;
+const kiln_program &OwnedProgram::program() const { return storage_->program; }
+const std::string &OwnedProgram::manifest() const { return storage_->manifestText; }
+
+std::string OwnedProgram::explainMemory(llvm::StringRef entry) const {
+  for (const auto &[name, text] : storage_->memoryTexts)
+    if (entry.empty() || entry == name)
+      return text;
+  return "no entry named " + entry.str() + "\n";
+}
+
+std::string OwnedProgram::explainFusion() const {
+  std::string result;
+  for (const kiln_kernel &kernel : storage_->kernels) {
+    result +=
+        std::string(kernel.name.data, kernel.name.size) + " (" + std::string(kernel.kind.data, kernel.kind.size) + "):";
+    for (size_t i = 0; i < kernel.op_count; ++i)
+      result += " " + std::string(kernel.ops[i].name.data, kernel.ops[i].name.size);
+    if (kernel.op_count && kernel.ops[kernel.op_count - 1].location.line) {
+      const kiln_location &at = kernel.ops[kernel.op_count - 1].location;
+      result += "  [" + std::string(at.file.data, at.file.size) + ":" + std::to_string(at.line) + "]";
+    }
+    result += "\n";
+  }
+  for (const std::string &refusal : storage_->refusals)
+    result += "refused: " + refusal + "\n";
+  return result;
+}
+
+// A function's name in the program; empty for those that are no entries.
+static std::string entryName(mlir::func::FuncOp function) {
+  llvm::StringRef name = function.getName();
+  if (function.isPrivate() || function.isExternal() || name == "loss.train")
+    return "";
+  return name == "loss.eval" ? "eval" : name.str();
+}
+
+static bool isFused(mlir::func::FuncOp function) {
+  return llvm::all_of(function.getBody().getOps(), [](mlir::Operation &op) {
+    return llvm::isa<GroupOp, ReshapeOp, ConstantOp, ScanOp, IfOp, WhileOp>(op) ||
+           op.hasTrait<mlir::OpTrait::IsTerminator>();
+  });
+}
+
+static mlir::LogicalResult build(mlir::ModuleOp module, const kiln_compile_api &backend, const kiln_target &target,
+                                 const BuildOptions &options, OwnedProgram::Storage &storage) {
+  for (auto function : module.getOps<mlir::func::FuncOp>()) {
+    std::string name = entryName(function);
+    if (name.empty() || (!options.entries.empty() && !llvm::is_contained(options.entries, name)))
+      continue;
+    if (!isFused(function) && mlir::failed(fuseFunction(function, FuseLevel::full)))
+      return mlir::failure();
+    if (mlir::failed(claimGroups(function, backend, target, storage)))
+      return mlir::failure();
+    plan::Options planOptions;
+    planOptions.scratchBytes = [&](GroupOp group) { return claimedScratch(group, storage); };
+    mlir::FailureOr<plan::FunctionPlan> plan = plan::planFunction(function, planOptions);
+    if (mlir::failed(plan) || mlir::failed(addEntry(*plan, name, storage)))
+      return mlir::failure();
+    storage.memoryTexts.push_back({name, plan::explain(*plan)});
+  }
+  return mlir::success();
+}
+
+absl::StatusOr<std::unique_ptr<OwnedProgram>> buildProgram(mlir::ModuleOp module, const kiln_compile_api &backend,
+                                                           const kiln_target &target, const BuildOptions &options) {
+  auto owned = std::make_unique<OwnedProgram>();
+  OwnedProgram::Storage &storage = owned->storage();
+  std::string errors;
+  mlir::ScopedDiagnosticHandler handler(module.getContext(), [&](mlir::Diagnostic &diagnostic) {
+    if (diagnostic.getSeverity() != mlir::DiagnosticSeverity::Error)
+      return mlir::failure();
+    std::string at = locationText(diagnostic.getLocation());
+    errors += (errors.empty() ? "" : "\n") + (at.empty() ? at : at + ": ") + "error: " + diagnostic.str();
+    return mlir::success();
+  });
+  if (mlir::failed(build(module, backend, target, options, storage)))
+    return absl::InvalidArgumentError(errors);
+  for (const std::string &wanted : options.entries)
+    if (llvm::none_of(storage.memoryTexts, [&](const auto &entry) { return entry.first == wanted; }))
+      return absl::NotFoundError("the model has no function for the entry '" + wanted + "'");
+  storage.program.kernel_count = storage.kernels.size();
+  storage.program.kernels = storage.kernels.data();
+  storage.program.entry_count = storage.entries.size();
+  storage.program.entries = storage.entries.data();
+  storage.program.constants = reinterpret_cast<const uint8_t *>(storage.constants.data());
+  storage.program.constant_bytes = storage.constants.size();
+  storage.manifestText = writeManifest(module, target, storage);
+  return owned;
+}
+
+} // namespace kiln::host

@@ -1,0 +1,49 @@
+// From a simplified or fused module to what a backend compiles and a program carries.
+#pragma once
+
+#include "backends/api/kiln_backend.h"
+
+#include "absl/status/statusor.h"
+#include "mlir/IR/BuiltinOps.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace kiln::host {
+
+struct BuildOptions {
+  /// Entries to build, by their names in the program ("train_step", "eval", ...); empty: all of them.
+  std::vector<std::string> entries;
+};
+
+/// A kiln_program and everything that it points to, with the manifest that says the same in JSON.
+class OwnedProgram {
+public:
+  OwnedProgram();
+  ~OwnedProgram();
+  OwnedProgram(const OwnedProgram &) = delete;
+  OwnedProgram &operator=(const OwnedProgram &) = delete;
+
+  const kiln_program &program() const;
+  /// The JSON of docs/architecture.md, "Programs and manifests".
+  const std::string &manifest() const;
+  /// For `kiln explain --memory`: one entry's arena, its lower bound, and what is live at the peak.
+  std::string explainMemory(llvm::StringRef entry) const;
+  /// For `kiln explain --fusion`: each kernel with its ops, and what a backend refused and why.
+  std::string explainFusion() const;
+  /// Pieces of the constants that the program's places refer to.
+  struct Storage;
+  Storage &storage() { return *storage_; }
+
+private:
+  std::unique_ptr<Storage> storage_;
+};
+
+/// Offers every group to the backend (splitting those that it refuses), plans memory, verifies the plan, and writes the
+/// program. `module` is fused where it is not yet, and keeps the groups that were claimed in the end. An error names
+/// the op and the source line.
+absl::StatusOr<std::unique_ptr<OwnedProgram>> buildProgram(mlir::ModuleOp module, const kiln_compile_api &backend,
+                                                           const kiln_target &target, const BuildOptions &options = {});
+
+} // namespace kiln::host

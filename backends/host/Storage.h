@@ -1,0 +1,58 @@
+// What an OwnedProgram owns, for the files that fill it.
+#pragma once
+
+#include "backends/host/Kernel.h"
+#include "backends/host/Program.h"
+
+#include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/StringMap.h"
+// MLIR is built without exceptions.
+#define JSON_NOEXCEPTION
+#include "nlohmann/json.hpp"
+
+namespace kiln::host {
+
+/// What the backend said about a kernel.
+struct Claim {
+  bool accepted = false;
+  std::string reason;
+  int64_t scratchBytes = 0;
+};
+
+struct OwnedProgram::Storage {
+  Pool pool;
+  kiln_program program = {};
+  std::string manifestText;
+  std::vector<kiln_kernel> kernels;
+  std::vector<kiln_entry> entries;
+  std::string constants;
+
+  llvm::StringMap<uint32_t> kernelByKey;
+  llvm::StringMap<Claim> claims; ///< by key without aliases: scratch does not depend on them
+  llvm::DenseMap<mlir::Attribute, int64_t> constantOffsets;
+  nlohmann::ordered_json kernelsJson = nlohmann::ordered_json::array();
+  nlohmann::ordered_json entriesJson = nlohmann::ordered_json::array();
+  std::vector<std::pair<std::string, std::string>> memoryTexts; ///< by entry
+  std::vector<std::string> refusals;
+  std::vector<std::string> kernelTexts;
+};
+
+/// Offers each group of the function to the backend, splits those refused, and leaves only claimed ones. The claims are
+/// kept in the storage. An error names a single op that was refused.
+mlir::LogicalResult claimGroups(mlir::func::FuncOp function, const kiln_compile_api &backend, const kiln_target &target,
+                                OwnedProgram::Storage &storage);
+
+/// Scratch of a group that was claimed.
+int64_t claimedScratch(GroupOp group, OwnedProgram::Storage &storage);
+
+/// Adds the planned function to the program: its kernels where they are new, its tree and its part of the manifest.
+mlir::LogicalResult addEntry(const plan::FunctionPlan &plan, llvm::StringRef name, OwnedProgram::Storage &storage);
+
+/// The whole manifest.
+std::string writeManifest(mlir::ModuleOp module, const kiln_target &target, OwnedProgram::Storage &storage);
+
+/// An argument's or result's role, name, dtype and shape.
+nlohmann::ordered_json argumentJson(const plan::Argument &argument, unsigned number);
+nlohmann::ordered_json toJson(mlir::Attribute attribute);
+
+} // namespace kiln::host

@@ -1,0 +1,82 @@
+#include "passes/Fuse/Alias.h"
+
+#include "passes/Fuse/Cluster.h"
+
+#include "llvm/ADT/DenseSet.h"
+
+namespace kiln {
+
+using namespace fuse;
+
+// True where everything computed from `value` at the same index stays there: no op moves elements. Reductions end the
+// walk when `rows` allows them: their results are read only after all elements have been.
+static bool staysInPlace(mlir::Value value, bool rows, llvm::DenseSet<mlir::Value> &seen) {
+  if (!seen.insert(value).second)
+    return true;
+  return llvm::all_of(value.getUsers(), [&](mlir::Operation *user) {
+    if (llvm::isa<YieldOp>(user))
+      return true;
+    if (rows && classOf(user) == OpClass::reduce)
+      return true;
+    return isElementwise(user) && staysInPlace(user->getResult(0), rows, seen);
+  });
+}
+
+static bool dependsOn(mlir::Operation *op, mlir::Value value) {
+  return llvm::any_of(op->getOperands(), [&](mlir::Value operand) {
+    return operand == value || (operand.getDefiningOp() && dependsOn(operand.getDefiningOp(), value));
+  });
+}
+
+static GroupShape shapeOfBody(mlir::Block &body) {
+  OpSet ops;
+  for (mlir::Operation &op : body.without_terminator())
+    if (classOf(&op) != OpClass::cheap)
+      ops.insert(&op);
+  return ops.empty() ? GroupShape::elementwise : shapeOf(ops);
+}
+
+bool mayAlias(GroupOp group, unsigned output, unsigned input) {
+  mlir::Block &body = group.getBody().front();
+  mlir::BlockArgument argument = body.getArgument(input);
+  mlir::Value yielded = body.getTerminator()->getOperand(output);
+  auto in = llvm::cast<mlir::RankedTensorType>(argument.getType());
+  auto out = llvm::cast<mlir::RankedTensorType>(yielded.getType());
+  if (in != out || yielded == argument)
+    return false;
+  // The yield of the argument itself would read it after the write.
+  if (llvm::is_contained(body.getTerminator()->getOperands(), argument))
+    return false;
+  llvm::DenseSet<mlir::Value> seen;
+  switch (shapeOfBody(body)) {
+  case GroupShape::elementwise:
+    return staysInPlace(argument, false, seen);
+  case GroupShape::rows:
+    return llvm::none_of(body, [](mlir::Operation &op) { return llvm::isa<GatherOp, ArgReduceOp>(op); }) &&
+           staysInPlace(argument, true, seen);
+  case GroupShape::contract: {
+    for (mlir::Operation &op : body)
+      if (classOf(&op) == OpClass::contract && dependsOn(&op, argument))
+        return false;
+    return staysInPlace(argument, false, seen);
+  }
+  case GroupShape::single: {
+    mlir::Operation *op = yielded.getDefiningOp();
+    return llvm::isa<DynamicUpdateSliceOp, ScatterOp>(op) && argument.hasOneUse() && op->getOperand(0) == argument;
+  }
+  default:
+    return false;
+  }
+}
+
+llvm::SmallVector<int32_t> aliasesOf(GroupOp group) {
+  if (auto attribute = group->getAttrOfType<mlir::DenseI32ArrayAttr>("kiln.alias"))
+    return llvm::SmallVector<int32_t>(attribute.asArrayRef());
+  return llvm::SmallVector<int32_t>(group->getNumResults(), -1);
+}
+
+void setAliases(GroupOp group, llvm::ArrayRef<int32_t> aliases) {
+  group->setAttr("kiln.alias", mlir::DenseI32ArrayAttr::get(group.getContext(), aliases));
+}
+
+} // namespace kiln

@@ -1,0 +1,339 @@
+#include "passes/Fuse/Cluster.h"
+
+#include "llvm/ADT/TypeSwitch.h"
+
+namespace kiln::fuse {
+
+bool isElementwise(mlir::Operation *op) {
+  return op->hasTrait<mlir::OpTrait::Elementwise>() || llvm::isa<CompareOp, SelectOp, ConvertOp>(op);
+}
+
+bool isExpensive(mlir::Operation *op) {
+  return llvm::isa<ExpOp, Expm1Op, LogOp, Log1pOp, SinOp, CosOp, TanhOp, SigmoidOp, ErfOp, PowOp, DivOp, RemOp, SqrtOp,
+                   RsqrtOp, RandomBitsOp>(op);
+}
+
+bool isLayout(mlir::Operation *op) {
+  return llvm::isa<ReshapeOp, TransposeOp, BroadcastOp, SliceOp, PadOp, ConcatOp, ReverseOp, DynamicSliceOp, GatherOp>(
+      op);
+}
+
+// How many elementwise ops a cheap expression may hold: above this, storing it is no dearer than computing it again.
+static constexpr int cheapLimit = 8;
+
+// The number of ops in a cheap expression, or more than `budget` where it is not cheap.
+static int cheapCost(mlir::Operation *op, int budget) {
+  if (!op || budget < 0)
+    return budget + 1;
+  if (auto constant = llvm::dyn_cast<ConstantOp>(op))
+    return llvm::cast<mlir::DenseElementsAttr>(constant.getValue()).isSplat() ? 0 : budget + 1;
+  if (llvm::isa<IotaOp, ExtentOp, BroadcastOp>(op))
+    return 0;
+  bool cheapKind = (isElementwise(op) && !isExpensive(op)) || llvm::isa<ReshapeOp, TransposeOp, SliceOp, ReverseOp>(op);
+  if (!cheapKind)
+    return budget + 1;
+  int cost = 1;
+  for (mlir::Value operand : op->getOperands()) {
+    cost += cheapCost(operand.getDefiningOp(), budget - cost);
+    if (cost > budget)
+      break;
+  }
+  return cost;
+}
+
+static bool isTrailing(mlir::Operation *op) {
+  auto rankOf = [](mlir::Value value) { return llvm::cast<mlir::RankedTensorType>(value.getType()).getRank(); };
+  if (auto arg = llvm::dyn_cast<ArgReduceOp>(op))
+    return static_cast<int64_t>(arg.getAxis()) == rankOf(arg.getOperand()) - 1;
+  auto reduce = llvm::cast<ReduceOp>(op);
+  int64_t first = rankOf(reduce.getOperand()) - static_cast<int64_t>(reduce.getAxes().size());
+  for (auto [index, axis] : llvm::enumerate(reduce.getAxes()))
+    if (axis != first + static_cast<int64_t>(index))
+      return false;
+  return first > 0;
+}
+
+OpClass classOf(mlir::Operation *op) {
+  if (llvm::isa<ScanOp, IfOp, WhileOp>(op))
+    return OpClass::control;
+  if (op->hasTrait<mlir::OpTrait::IsTerminator>() || !llvm::isa<KilnDialect>(op->getDialect()))
+    return OpClass::other;
+  if (cheapCost(op, cheapLimit) <= cheapLimit)
+    return OpClass::cheap;
+  if (llvm::isa<ReshapeOp, ConstantOp, GroupOp>(op))
+    return OpClass::free;
+  if (llvm::isa<DotGeneralOp, ConvolutionOp>(op))
+    return OpClass::contract;
+  if (auto reduce = llvm::dyn_cast<ReduceOp>(op))
+    return reduce.getAxes().empty() ? OpClass::single : OpClass::reduce;
+  if (llvm::isa<ArgReduceOp>(op)) // along an axis other than the last one it shares its loop with nobody
+    return isTrailing(op) && op->getOperand(0).getType() != op->getResult(0).getType() ? OpClass::reduce
+                                                                                       : OpClass::single;
+  if (llvm::isa<DecomposableOpInterface>(op))
+    return OpClass::other;
+  if (isElementwise(op) || isLayout(op) || llvm::isa<RandomBitsOp>(op))
+    return OpClass::index;
+  if (llvm::isa<ScatterOp, SortOp, TopKOp, CumSumOp, ReduceWindowOp, ReduceWindowGradOp, DynamicUpdateSliceOp>(op))
+    return OpClass::single;
+  return OpClass::other;
+}
+
+void forEachSource(mlir::Operation *op, llvm::function_ref<void(mlir::Value)> visit) {
+  for (mlir::Value operand : op->getOperands()) {
+    mlir::Operation *definition = operand.getDefiningOp();
+    if (definition && classOf(definition) == OpClass::cheap)
+      forEachSource(definition, visit);
+    else
+      visit(operand);
+  }
+}
+
+bool usedOutside(mlir::Value value, const OpSet &ops) {
+  for (mlir::Operation *user : value.getUsers()) {
+    if (ops.contains(user))
+      continue;
+    if (classOf(user) != OpClass::cheap || usedOutside(user->getResult(0), ops))
+      return true;
+  }
+  return false;
+}
+
+//===-- The predicate ------------------------------------------------------------------------------------------===//
+
+using Dims = std::pair<llvm::ArrayRef<int64_t>, mlir::Attribute>;
+static Dims dimsKey(mlir::Value value) {
+  auto type = llvm::cast<mlir::RankedTensorType>(value.getType());
+  return {type.getShape(), type.getEncoding()};
+}
+static bool sameDims(mlir::Value a, mlir::Value b) { return dimsKey(a) == dimsKey(b); }
+
+namespace {
+/// The members of a candidate, and how one of them may read another.
+class Candidate {
+public:
+  explicit Candidate(const OpSet &ops) : ops(ops) {}
+
+  bool isMember(mlir::Value value) const {
+    mlir::Operation *op = value.getDefiningOp();
+    return op && ops.contains(op);
+  }
+
+  /// True where a member's result lies below the value, cheap ops looked through.
+  bool reachesMember(mlir::Value value) const {
+    if (isMember(value))
+      return true;
+    mlir::Operation *op = value.getDefiningOp();
+    return op && classOf(op) == OpClass::cheap &&
+           llvm::any_of(op->getOperands(), [&](mlir::Value operand) { return reachesMember(operand); });
+  }
+
+  /// Members are reached through elementwise cheap ops, and through broadcasts of `rows` leading axes (none for 0).
+  bool readsInPlace(mlir::Value value, size_t rows) const {
+    if (isMember(value) || !reachesMember(value))
+      return true;
+    mlir::Operation *op = value.getDefiningOp();
+    if (auto broadcast = llvm::dyn_cast<BroadcastOp>(op)) {
+      if (broadcast.getAxes().size() != rows || rows == 0)
+        return false;
+      for (auto [index, axis] : llvm::enumerate(broadcast.getAxes()))
+        if (axis != static_cast<int64_t>(index) ||
+            dimsOf(broadcast.getOperand())[index] != dimsOf(broadcast.getResult())[index])
+          return false;
+    } else if (!isElementwise(op)) {
+      return false;
+    }
+    return llvm::all_of(op->getOperands(), [&](mlir::Value operand) { return readsInPlace(operand, rows); });
+  }
+
+  /// Nothing computed lies below a layout op: it reads inputs, other layout ops or what is cheap.
+  bool layoutReadsInputs(mlir::Operation *op) const {
+    for (mlir::Value operand : op->getOperands()) {
+      if (mlir::Operation *definition = operand.getDefiningOp();
+          definition && ops.contains(definition) && isLayout(definition))
+        continue;
+      if (reachesMember(operand))
+        return false;
+    }
+    return true;
+  }
+
+  /// A layout op that only layout ops of this group read may have dimensions of its own.
+  bool feedsLayoutOnly(mlir::Operation *op) const {
+    return isLayout(op) && !usedOutside(op->getResult(0), ops) &&
+           llvm::all_of(op->getUsers(), [&](mlir::Operation *user) { return ops.contains(user) && isLayout(user); });
+  }
+
+  bool elementwiseLegal() const;
+  bool rowsLegal() const;
+  bool columnsLegal() const;
+  bool contractLegal(mlir::Operation *anchor) const;
+
+private:
+  bool readsInPlace(mlir::Operation *op, size_t rows) const {
+    return llvm::all_of(op->getOperands(), [&](mlir::Value operand) { return readsInPlace(operand, rows); });
+  }
+  bool pickLegal(mlir::Operation *op, mlir::Value full, size_t rows) const;
+  /// One member that is neither a reduction nor, for a layout op, more than a read of inputs.
+  bool indexOpLegal(mlir::Operation *op, size_t rows) const {
+    return isLayout(op) ? layoutReadsInputs(op) : readsInPlace(op, rows);
+  }
+
+  const OpSet &ops;
+};
+} // namespace
+
+bool Candidate::elementwiseLegal() const {
+  mlir::Value first;
+  for (mlir::Operation *op : ops) {
+    if (!indexOpLegal(op, 0))
+      return false;
+    if (feedsLayoutOnly(op))
+      continue;
+    if (first && !sameDims(first, op->getResult(0)))
+      return false;
+    first = op->getResult(0);
+  }
+  return true;
+}
+
+// gather(full value of the group, row's index): one element of each row.
+bool Candidate::pickLegal(mlir::Operation *op, mlir::Value full, size_t rows) const {
+  auto gather = llvm::dyn_cast<GatherOp>(op);
+  return gather && gather.getBatchDims() == rows && gather.getAxis() == rows && sameDims(gather.getOperand(), full) &&
+         dimsOf(full).size() == rows + 1 && dimsOf(gather.getResult()).size() == rows &&
+         readsInPlace(gather.getOperand(), rows) && readsInPlace(gather.getIndices(), rows);
+}
+
+bool Candidate::rowsLegal() const {
+  mlir::Value full, row;
+  for (mlir::Operation *op : ops) {
+    if (classOf(op) != OpClass::reduce)
+      continue;
+    if (!isTrailing(op))
+      return false;
+    if (full && (!sameDims(full, op->getOperand(0)) || !sameDims(row, op->getResult(0))))
+      return false;
+    full = op->getOperand(0);
+    row = op->getResult(0);
+  }
+  size_t rows = dimsOf(row).size();
+  for (mlir::Operation *op : ops) {
+    if (classOf(op) == OpClass::reduce) {
+      if (!readsInPlace(op, rows))
+        return false;
+      continue;
+    }
+    if (!indexOpLegal(op, rows) && !pickLegal(op, full, rows))
+      return false;
+    if (!sameDims(op->getResult(0), full) && !sameDims(op->getResult(0), row) && !feedsLayoutOnly(op))
+      return false;
+  }
+  return true;
+}
+
+bool Candidate::columnsLegal() const {
+  mlir::Value full, left;
+  llvm::ArrayRef<int64_t> axes;
+  for (mlir::Operation *op : ops) {
+    if (classOf(op) != OpClass::reduce)
+      continue;
+    auto reduce = llvm::dyn_cast<ReduceOp>(op);
+    if (!reduce)
+      return false;
+    if (full && (!sameDims(full, reduce.getOperand()) || reduce.getAxes() != axes))
+      return false;
+    full = reduce.getOperand();
+    left = reduce.getResult();
+    axes = reduce.getAxes();
+  }
+  size_t rank = dimsOf(full).size();
+  for (mlir::Operation *op : ops) {
+    if (classOf(op) == OpClass::reduce) {
+      // A reduction of a value that another reduction decides would need a second pass.
+      if (!readsInPlace(op, 0))
+        return false;
+      continue;
+    }
+    if (!indexOpLegal(op, 0))
+      return false;
+    if (feedsLayoutOnly(op))
+      continue;
+    bool before = sameDims(op->getResult(0), full);
+    if (!before && !sameDims(op->getResult(0), left))
+      return false;
+    // Layout ops of the smaller shape are fine too; full values never leave the group.
+    if (before && dimsOf(op->getResult(0)).size() == rank && usedOutside(op->getResult(0), ops))
+      return false;
+  }
+  return true;
+}
+
+bool Candidate::contractLegal(mlir::Operation *anchor) const {
+  // Members above the anchor are its prologue.
+  OpSet prologue;
+  auto collect = [&](auto &&self, mlir::Operation *op) -> void {
+    forEachSource(op, [&](mlir::Value source) {
+      if (isMember(source) && prologue.insert(source.getDefiningOp()))
+        self(self, source.getDefiningOp());
+    });
+  };
+  collect(collect, anchor);
+  if (prologue.contains(anchor))
+    return false;
+  for (mlir::Operation *op : ops) {
+    if (op == anchor)
+      continue;
+    if (prologue.contains(op)) {
+      if (isExpensive(op) || llvm::isa<GatherOp, ConcatOp, DynamicSliceOp>(op) || usedOutside(op->getResult(0), ops) ||
+          llvm::any_of(op->getUsers(), [&](mlir::Operation *user) {
+            return ops.contains(user) && user != anchor && !prologue.contains(user);
+          }))
+        return false;
+      continue;
+    }
+    if (!isElementwise(op) || !sameDims(op->getResult(0), anchor->getResult(0)) || !readsInPlace(op, 0))
+      return false;
+  }
+  return true;
+}
+
+GroupShape shapeOf(const OpSet &ops) {
+  mlir::Operation *anchor = nullptr;
+  bool reductions = false, trailing = true;
+  for (mlir::Operation *op : ops) {
+    OpClass opClass = classOf(op);
+    if (opClass == OpClass::single)
+      return ops.size() == 1 ? GroupShape::single : GroupShape::illegal;
+    if (opClass == OpClass::contract) {
+      if (anchor)
+        return GroupShape::illegal;
+      anchor = op;
+    } else if (opClass == OpClass::reduce) {
+      reductions = true;
+      trailing &= isTrailing(op);
+    } else if (opClass != OpClass::index && opClass != OpClass::cheap) {
+      return GroupShape::illegal;
+    }
+  }
+  Candidate candidate(ops);
+  if (anchor)
+    return !reductions && candidate.contractLegal(anchor) ? GroupShape::contract : GroupShape::illegal;
+  if (!reductions)
+    return candidate.elementwiseLegal() ? GroupShape::elementwise : GroupShape::illegal;
+  if (trailing)
+    return candidate.rowsLegal() ? GroupShape::rows : GroupShape::illegal;
+  return candidate.columnsLegal() ? GroupShape::columns : GroupShape::illegal;
+}
+
+llvm::StringRef kindOf(GroupShape shape) {
+  switch (shape) {
+  case GroupShape::contract:
+    return "contract";
+  case GroupShape::single:
+    return "single";
+  default:
+    return "loops";
+  }
+}
+
+} // namespace kiln::fuse

@@ -1,0 +1,45 @@
+// What a group may hold: the classes of ops, and the one predicate that decides whether a set of ops is a kernel.
+#pragma once
+
+#include "passes/Fuse/Fuse.h"
+
+#include "llvm/ADT/SetVector.h"
+
+namespace kiln::fuse {
+
+enum class OpClass {
+  free,     ///< reshape, and constants that live in the program's constant pool: no code runs
+  cheap,    ///< cloned into each group that reads it: splat constants, iota, extent, broadcast, and masks made of them
+  index,    ///< element = f(index): elementwise and layout ops, gather, dynamic_slice, random_bits
+  reduce,   ///< reduce, arg_reduce
+  contract, ///< dot_general, convolution
+  single,   ///< alone in its kernel
+  control,  ///< scan, if, while
+  other,    ///< terminators, and what is not a primitive
+};
+
+OpClass classOf(mlir::Operation *op);
+bool isElementwise(mlir::Operation *op);
+/// Dear enough that doing it twice costs more than storing it: exp, tanh, div, pow, ...
+bool isExpensive(mlir::Operation *op);
+/// Moves elements without computing: transpose, slice, pad, concat, reverse, gather, dynamic_slice, reshape, broadcast.
+bool isLayout(mlir::Operation *op);
+
+using OpSet = llvm::SmallSetVector<mlir::Operation *, 8>;
+
+enum class GroupShape { illegal, elementwise, rows, columns, contract, single };
+
+/// The predicate of docs/fusion.md. `ops` are members other than cheap ones, which are looked through.
+GroupShape shapeOf(const OpSet &ops);
+
+/// The name that a group carries as its kind: "loops", "contract" or "single".
+llvm::StringRef kindOf(GroupShape shape);
+
+/// Calls `visit` for each value that `op` reads once cheap ops are looked through: results of ops that are not cheap,
+/// block arguments, and values from outside of the block.
+void forEachSource(mlir::Operation *op, llvm::function_ref<void(mlir::Value)> visit);
+
+/// True where a user of the value is neither in `ops` nor a cheap op that only `ops` read.
+bool usedOutside(mlir::Value value, const OpSet &ops);
+
+} // namespace kiln::fuse

@@ -1,0 +1,160 @@
+#include "passes/PlanMemory/PlanMemory.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace kiln::plan {
+
+std::optional<int64_t> upperBound(const Dim &dim, const Bounds &bounds) {
+  if (std::optional<int64_t> constant = dim.constant())
+    return constant;
+  std::vector<std::string> symbols = dim.symbols();
+  if (symbols.size() > 10)
+    return std::nullopt;
+  for (const std::string &symbol : symbols)
+    if (!bounds.count(symbol))
+      return std::nullopt;
+  // Dimensions are linear in each symbol for itself (or grow with it), so that the largest value is at a corner.
+  std::optional<int64_t> result;
+  for (unsigned corner = 0; corner < (1u << symbols.size()); ++corner) {
+    std::map<std::string, int64_t> values;
+    for (size_t i = 0; i < symbols.size(); ++i)
+      values[symbols[i]] = corner >> i & 1 ? 1 : bounds.at(symbols[i]);
+    std::optional<int64_t> value = dim.evaluate(values);
+    if (!value)
+      return std::nullopt;
+    result = std::max(result.value_or(*value), *value);
+  }
+  return result;
+}
+
+int64_t elementBytes(mlir::Type type) {
+  if (auto tensor = llvm::dyn_cast<mlir::RankedTensorType>(type))
+    type = tensor.getElementType();
+  return (type.getIntOrFloatBitWidth() + 7) / 8;
+}
+
+Dim bytesOf(mlir::Type type) {
+  Dim result = elementBytes(type);
+  for (const Dim &dim : dimsOf(type))
+    result = result * dim;
+  return result;
+}
+
+static constexpr int64_t alignment = 64;
+static int64_t aligned(int64_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
+
+//===-- When a buffer is live ----------------------------------------------------------------------------------===//
+
+static void number(Step &step, int64_t &time) {
+  step.begin = time;
+  if (step.children.empty())
+    ++time;
+  for (Step &child : step.children)
+    number(child, time);
+  step.end = std::max(step.begin, time - 1);
+}
+
+static void touch(FunctionPlan &plan, const Place &place, const Step &step, llvm::ArrayRef<const Step *> loops) {
+  if (place.space != Place::Space::arena)
+    return;
+  Buffer &buffer = plan.buffers[place.index];
+  // A buffer from outside of a loop stays for the whole of it: the next iteration wants it too.
+  const Step &life = loops.size() > buffer.home ? *loops[buffer.home] : step;
+  buffer.begin = buffer.begin < 0 ? life.begin : std::min(buffer.begin, life.begin);
+  buffer.end = std::max(buffer.end, life.end);
+}
+
+static void touchAll(FunctionPlan &plan, const Step &step, llvm::SmallVector<const Step *> &loops) {
+  bool isLoop = step.kind == Step::Kind::repeat || step.kind == Step::Kind::loop;
+  for (const Place &place : step.places)
+    touch(plan, place, step, loops);
+  if (step.scratch)
+    touch(plan, *step.scratch, step, loops);
+  if (isLoop)
+    loops.push_back(&step);
+  if (step.kind == Step::Kind::loop || step.kind == Step::Kind::branch)
+    touch(plan, step.condition, step, loops);
+  for (const Step &child : step.children)
+    touchAll(plan, child, loops);
+  if (isLoop)
+    loops.pop_back();
+}
+
+void computeLifetimes(FunctionPlan &plan) {
+  int64_t time = 0;
+  number(plan.root, time);
+  llvm::SmallVector<const Step *> loops;
+  touchAll(plan, plan.root, loops);
+  // Memory that no schedule of these steps can do without: the most that is live at once.
+  std::vector<int64_t> change(time + 2);
+  for (const Buffer &buffer : plan.buffers)
+    if (buffer.begin >= 0) {
+      change[buffer.begin] += aligned(buffer.bytes);
+      change[buffer.end + 1] -= aligned(buffer.bytes);
+    }
+  int64_t live = 0;
+  plan.lowerBound = 0;
+  for (int64_t delta : change)
+    plan.lowerBound = std::max(plan.lowerBound, live += delta);
+}
+
+//===-- Where it lies ------------------------------------------------------------------------------------------===//
+
+// First fit at the lowest offset, in the order given. Returns the arena's size.
+static int64_t place(std::vector<Buffer> &buffers, llvm::ArrayRef<unsigned> order) {
+  std::vector<unsigned> byOffset; // placed so far
+  int64_t arena = 0;
+  for (unsigned index : order) {
+    Buffer &buffer = buffers[index];
+    int64_t offset = 0, size = aligned(buffer.bytes);
+    for (unsigned other : byOffset) {
+      const Buffer &placed = buffers[other];
+      if (placed.end < buffer.begin || placed.begin > buffer.end)
+        continue;
+      if (offset + size <= placed.offset)
+        break;
+      offset = std::max(offset, placed.offset + aligned(placed.bytes));
+    }
+    buffer.offset = offset;
+    arena = std::max(arena, offset + size);
+    byOffset.insert(std::upper_bound(byOffset.begin(), byOffset.end(), index,
+                                     [&](unsigned a, unsigned b) { return buffers[a].offset < buffers[b].offset; }),
+                    index);
+  }
+  return arena;
+}
+
+void assignOffsets(FunctionPlan &plan) {
+  std::vector<unsigned> order;
+  for (unsigned i = 0; i < plan.buffers.size(); ++i)
+    if (plan.buffers[i].begin >= 0 && plan.buffers[i].bytes > 0)
+      order.push_back(i);
+  auto size = [&](unsigned i) { return plan.buffers[i].bytes; };
+  auto life = [&](unsigned i) { return plan.buffers[i].end - plan.buffers[i].begin; };
+  auto begin = [&](unsigned i) { return plan.buffers[i].begin; };
+  using Key = std::array<int64_t, 3>;
+  std::function<Key(unsigned)> keys[] = {
+      [&](unsigned i) { return Key{-size(i), -life(i), begin(i)}; },
+      [&](unsigned i) { return Key{-size(i), begin(i), 0}; },
+      [&](unsigned i) { return Key{begin(i), -size(i), 0}; },
+      [&](unsigned i) { return Key{-life(i), -size(i), begin(i)}; },
+      [&](unsigned i) { return Key{-(size(i) / 4096 + 1) * (life(i) + 1), -size(i), begin(i)}; },
+      [&](unsigned i) { return Key{-plan.buffers[i].end, -size(i), 0}; },
+  };
+  std::vector<Buffer> best;
+  for (auto &key : keys) {
+    llvm::sort(order, [&](unsigned a, unsigned b) { return std::make_pair(key(a), a) < std::make_pair(key(b), b); });
+    std::vector<Buffer> attempt = plan.buffers;
+    int64_t arena = place(attempt, order);
+    if (best.empty() || arena < plan.arenaBytes) {
+      best = std::move(attempt);
+      plan.arenaBytes = arena;
+    }
+    if (plan.arenaBytes == plan.lowerBound)
+      break;
+  }
+  plan.buffers = std::move(best);
+}
+
+} // namespace kiln::plan

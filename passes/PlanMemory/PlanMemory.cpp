@@ -1,0 +1,165 @@
+#include "passes/PlanMemory/PlanMemory.h"
+
+#include "passes/PlanMemory/Verify.h"
+
+#include "llvm/Support/Format.h"
+
+namespace kiln::plan {
+
+static void readSignature(FunctionPlan &plan) {
+  mlir::func::FuncOp function = plan.function;
+  if (auto bounds = function->getAttrOfType<mlir::DictionaryAttr>("kiln.bounds"))
+    for (mlir::NamedAttribute bound : bounds)
+      plan.bounds[bound.getName().str()] = llvm::cast<mlir::IntegerAttr>(bound.getValue()).getInt();
+  auto see = [&](mlir::Type type) {
+    for (const Dim &dim : dimsOf(type))
+      for (const std::string &symbol : dim.symbols())
+        if (!llvm::is_contained(plan.symbols, symbol))
+          plan.symbols.push_back(symbol);
+  };
+  llvm::for_each(function.getArgumentTypes(), see);
+  llvm::for_each(function.getResultTypes(), see);
+}
+
+mlir::FailureOr<FunctionPlan> planFunction(mlir::func::FuncOp function, const Options &options) {
+  FunctionPlan plan;
+  plan.function = function;
+  if (!function.getBody().hasOneBlock())
+    return function.emitError() << "a function of several blocks has no memory plan";
+  readSignature(plan);
+  scheduleBlock(function.getBody().front(), plan.bounds);
+  if (mlir::failed(assignPlaces(plan, options)))
+    return mlir::failure();
+  computeLifetimes(plan);
+  assignOffsets(plan);
+  if (mlir::failed(verifyPlan(plan, plan.bounds)))
+    return mlir::failure();
+  if (!plan.symbols.empty()) { // smaller extents prove that strides follow the actual shapes
+    Bounds small = plan.bounds;
+    for (auto &[name, bound] : small)
+      bound = std::min<int64_t>(bound, 2);
+    if (mlir::failed(verifyPlan(plan, small)))
+      return mlir::failure();
+  }
+  return plan;
+}
+
+static std::string describe(const FunctionPlan &plan, const Buffer &buffer) {
+  std::string text;
+  llvm::raw_string_ostream out(text);
+  mlir::Operation *op = buffer.op;
+  if (!buffer.origin) {
+    out << "scratch";
+  } else if (auto group = llvm::dyn_cast<GroupOp>(op)) {
+    auto result = llvm::cast<mlir::OpResult>(buffer.origin);
+    mlir::Operation *inner =
+        group.getBody().front().getTerminator()->getOperand(result.getResultNumber()).getDefiningOp();
+    out << (inner ? inner->getName().stripDialect() : llvm::StringRef("copy"));
+    if (inner)
+      op = inner;
+  } else {
+    out << op->getName().stripDialect();
+  }
+  mlir::Location location = op->getLoc();
+  if (auto fused = llvm::dyn_cast<mlir::FusedLoc>(location); fused && !fused.getLocations().empty())
+    location = fused.getLocations().back();
+  if (auto file = llvm::dyn_cast<mlir::FileLineColLoc>(location))
+    out << "  " << file.getFilename().getValue() << ":" << file.getLine() << ":" << file.getColumn();
+  return text;
+}
+
+std::string explain(const FunctionPlan &plan) {
+  std::string text;
+  llvm::raw_string_ostream out(text);
+  mlir::func::FuncOp function = plan.function;
+  out << function.getName() << ": arena " << plan.arenaBytes << " bytes, lower bound " << plan.lowerBound;
+  if (plan.lowerBound > 0)
+    out << llvm::format(" (%.3f)", static_cast<double>(plan.arenaBytes) / plan.lowerBound);
+  out << ", " << plan.buffers.size() << " buffers\n";
+  // The step at which most is live.
+  int64_t peak = 0, most = -1;
+  for (const Buffer &at : plan.buffers) {
+    int64_t live = 0;
+    for (const Buffer &buffer : plan.buffers)
+      if (buffer.begin >= 0 && buffer.begin <= at.begin && at.begin <= buffer.end)
+        live += buffer.bytes;
+    if (at.begin >= 0 && live > most) {
+      most = live;
+      peak = at.begin;
+    }
+  }
+  std::vector<const Buffer *> live;
+  for (const Buffer &buffer : plan.buffers)
+    if (buffer.begin >= 0 && buffer.begin <= peak && peak <= buffer.end)
+      live.push_back(&buffer);
+  llvm::sort(live, [](const Buffer *a, const Buffer *b) {
+    return std::make_pair(-a->bytes, a->offset) < std::make_pair(-b->bytes, b->offset);
+  });
+  out << "live at the peak, step " << peak << " of " << plan.root.end + 1 << ":\n";
+  out << "      bytes     offset  steps          value\n";
+  for (const Buffer *buffer : llvm::ArrayRef(live).take_front(20)) {
+    out << llvm::format("%11lld %10lld  %-13s  ", static_cast<long long>(buffer->bytes),
+                        static_cast<long long>(buffer->offset),
+                        (std::to_string(buffer->begin) + "-" + std::to_string(buffer->end)).c_str());
+    out << describe(plan, *buffer) << "\n";
+  }
+  if (live.size() > 20)
+    out << "  ... and " << live.size() - 20 << " smaller ones\n";
+  return text;
+}
+
+} // namespace kiln::plan
+
+namespace kiln {
+
+#define GEN_PASS_DEF_PLANMEMORY
+#include "passes/PlanMemory/PlanMemory.h.inc"
+
+namespace {
+struct PlanMemoryPass : impl::PlanMemoryBase<PlanMemoryPass> {
+  static std::string text(const plan::FunctionPlan &plan, const plan::Place &place) {
+    std::string result;
+    switch (place.space) {
+    case plan::Place::Space::arena:
+      result = "arena+" + std::to_string(plan.buffers[place.index].offset + place.offset);
+      break;
+    case plan::Place::Space::argument:
+      result = "arg" + std::to_string(place.index);
+      break;
+    case plan::Place::Space::constant:
+      result = "const" + std::to_string(place.index);
+      break;
+    }
+    for (auto [level, stride] : llvm::enumerate(place.strides))
+      if (stride != Dim())
+        result += "+" + stride.str() + "*i" + std::to_string(level);
+    return result;
+  }
+
+  static void annotate(const plan::FunctionPlan &plan, const plan::Step &step) {
+    if (step.kind == plan::Step::Kind::launch) {
+      mlir::Builder builder(step.op->getContext());
+      llvm::SmallVector<mlir::Attribute> places;
+      for (const plan::Place &place : step.places)
+        places.push_back(builder.getStringAttr(text(plan, place)));
+      step.op->setAttr("kiln.places", builder.getArrayAttr(places));
+    }
+    for (const plan::Step &child : step.children)
+      annotate(plan, child);
+  }
+
+  void runOnOperation() override {
+    mlir::Builder builder(&getContext());
+    for (auto function : getOperation().getOps<mlir::func::FuncOp>()) {
+      mlir::FailureOr<plan::FunctionPlan> plan = plan::planFunction(function, {});
+      if (mlir::failed(plan))
+        return signalPassFailure();
+      function->setAttr("kiln.arena", builder.getI64IntegerAttr(plan->arenaBytes));
+      function->setAttr("kiln.lower_bound", builder.getI64IntegerAttr(plan->lowerBound));
+      annotate(*plan, plan->root);
+    }
+  }
+};
+} // namespace
+
+} // namespace kiln

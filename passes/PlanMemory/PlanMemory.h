@@ -1,0 +1,112 @@
+// Where every value of a fused function lives, and in what order its kernels run. Told in docs/memory.md.
+#pragma once
+
+#include "ir/Kiln.h"
+
+#include "mlir/Pass/Pass.h"
+
+#include <map>
+
+namespace kiln::plan {
+
+using Bounds = std::map<std::string, int64_t>;
+
+/// The largest value that an expression takes where every symbol runs from 1 to its bound; nullopt when a symbol has no
+/// bound or the result does not fit.
+std::optional<int64_t> upperBound(const Dim &dim, const Bounds &bounds);
+/// Bytes of one element in memory: a bool takes one.
+int64_t elementBytes(mlir::Type type);
+/// Bytes of a tensor, as an expression.
+Dim bytesOf(mlir::Type type);
+
+struct Place {
+  enum class Space { arena, argument, constant };
+  Space space = Space::arena;
+  unsigned index = 0; ///< of the buffer, the argument, or the constant in the plan's list
+  int64_t offset = 0; ///< bytes within it
+  /// Bytes added for each iteration of the enclosing loops, outermost first; may be shorter than there are loops.
+  llvm::SmallVector<Dim, 2> strides;
+};
+
+/// A piece of the arena.
+struct Buffer {
+  int64_t bytes = 0;
+  mlir::Value origin;            ///< the value that it was made for; null for scratch
+  mlir::Operation *op = nullptr; ///< who writes it
+  unsigned home = 0; ///< how many loops are around the place where it was made: it lives within one of their iterations
+  int64_t begin = -1, end = -1; ///< the steps at which it is live, both included
+  int64_t offset = 0;
+};
+
+struct Step {
+  enum class Kind { sequence, launch, copy, repeat, loop, branch };
+  Kind kind = Kind::sequence;
+  mlir::Operation *op = nullptr;   ///< group, scan, while or if
+  llvm::SmallVector<Place> places; ///< launch: inputs without loop indices, then outputs; copy: from, to
+  Dim count;                       ///< repeat: iterations; copy: bytes
+  unsigned level = 0;              ///< repeat, loop: the number of loops around it
+  std::optional<Place> scratch;    ///< launch
+  Place condition;                 ///< loop, branch
+  std::vector<Step> children;      ///< loop: condition, body; branch: then, else
+  int64_t begin = 0, end = 0;      ///< linear time
+};
+
+struct Argument {
+  mlir::DictionaryAttr attributes;
+  mlir::Type type;
+  bool result = false;  ///< memory for a result; else an argument of the function
+  bool donated = false; ///< an argument whose memory takes a result's value
+};
+
+struct FunctionPlan {
+  mlir::func::FuncOp function;
+  Bounds bounds;
+  std::vector<std::string> symbols; ///< in the order of their first appearance in the signature
+  std::vector<Argument> arguments;
+  std::vector<unsigned> resultArguments; ///< for each result, the argument whose memory it ends in
+  std::vector<Buffer> buffers;
+  std::vector<ConstantOp> constants;
+  Step root;
+  int64_t arenaBytes = 0, lowerBound = 0;
+};
+
+struct Options {
+  /// Bytes of scratch that a group's kernel needs at the bounds.
+  std::function<int64_t(GroupOp)> scratchBytes;
+};
+
+/// Orders the function's ops (in the IR), gives every value a place, and checks the result with `verifyPlan`.
+mlir::FailureOr<FunctionPlan> planFunction(mlir::func::FuncOp function, const Options &options);
+
+/// Shown by `kiln explain --memory`.
+std::string explain(const FunctionPlan &plan);
+
+/// True for the loop counter of a scan: it needs no memory, kernels read it from the extents.
+bool isLoopIndex(mlir::Value value);
+/// The value whose memory this one is: reshapes looked through.
+mlir::Value rootOf(mlir::Value value);
+/// The op of `block` that is `op` or has it inside; null when there is none.
+mlir::Operation *ancestorIn(mlir::Block *block, mlir::Operation *op);
+
+//===-- The parts of planFunction, in the order in which they run ----------------------------------------------===//
+
+/// Reorders the ops of a block and of those inside: readers of what is overwritten come before the writer, and what
+/// frees memory comes as early as it can.
+void scheduleBlock(mlir::Block &block, const Bounds &bounds);
+/// The values that overwrite a block argument's memory: a scan body's carries, a function's donated arguments.
+llvm::SmallVector<std::pair<mlir::BlockArgument, mlir::Value>> overwrites(mlir::Block &block);
+/// For each result of a function, the argument whose memory it takes over, or -1.
+llvm::SmallVector<int> donations(mlir::func::FuncOp function);
+
+mlir::LogicalResult assignPlaces(FunctionPlan &plan, const Options &options);
+void computeLifetimes(FunctionPlan &plan);
+void assignOffsets(FunctionPlan &plan);
+
+} // namespace kiln::plan
+
+namespace kiln {
+#define GEN_PASS_DECL
+#include "passes/PlanMemory/PlanMemory.h.inc"
+#define GEN_PASS_REGISTRATION
+#include "passes/PlanMemory/PlanMemory.h.inc"
+} // namespace kiln

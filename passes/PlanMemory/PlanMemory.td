@@ -1,0 +1,16 @@
+//===- PlanMemory.td - order of kernels, offsets of buffers -------------------------------------------------------===//
+#ifndef KILN_PASSES_PLANMEMORY_TD
+#define KILN_PASSES_PLANMEMORY_TD
+
+include "mlir/Pass/PassBase.td"
+
+def PlanMemory : Pass<"kiln-plan-memory", "mlir::ModuleOp"> {
+  let summary = "Orders groups and writes on each function the size of its arena; see docs/memory.md";
+  let description = [{
+    Functions get `kiln.arena` and `kiln.lower_bound`, groups `kiln.places`: for each operand and result a space and an offset.
+    The plan that a program is made from is built once more when the backend has said how much scratch its kernels need.
+  }];
+  let dependentDialects = ["::kiln::KilnDialect"];
+}
+
+#endif

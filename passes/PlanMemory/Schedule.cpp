@@ -1,0 +1,226 @@
+#include "passes/PlanMemory/PlanMemory.h"
+
+#include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/SetVector.h"
+
+#include <set>
+
+namespace kiln::plan {
+
+bool isLoopIndex(mlir::Value value) {
+  auto argument = llvm::dyn_cast<mlir::BlockArgument>(value);
+  return argument && argument.getArgNumber() == 0 && llvm::isa<ScanOp>(argument.getOwner()->getParentOp());
+}
+
+mlir::Value rootOf(mlir::Value value) {
+  while (auto reshape = value.getDefiningOp<ReshapeOp>())
+    value = reshape.getOperand();
+  return value;
+}
+
+mlir::Operation *ancestorIn(mlir::Block *block, mlir::Operation *op) { return block->findAncestorOpInBlock(*op); }
+
+llvm::SmallVector<int> donations(mlir::func::FuncOp function) {
+  llvm::SmallVector<int> result(function.getNumResults(), -1);
+  for (unsigned r = 0; r < function.getNumResults(); ++r)
+    for (llvm::StringRef role : {"kiln.parameter", "kiln.state"}) {
+      mlir::Attribute name = function.getResultAttr(r, role);
+      for (unsigned a = 0; name && a < function.getNumArguments(); ++a)
+        if (function.getArgAttr(a, role) == name && function.getArgumentTypes()[a] == function.getResultTypes()[r] &&
+            !llvm::is_contained(result, static_cast<int>(a)))
+          result[r] = static_cast<int>(a);
+    }
+  return result;
+}
+
+llvm::SmallVector<std::pair<mlir::BlockArgument, mlir::Value>> overwrites(mlir::Block &block) {
+  llvm::SmallVector<std::pair<mlir::BlockArgument, mlir::Value>> result;
+  mlir::Operation *parent = block.getParentOp();
+  mlir::Operation *terminator = block.getTerminator();
+  if (auto function = llvm::dyn_cast<mlir::func::FuncOp>(parent)) {
+    for (auto [index, argument] : llvm::enumerate(donations(function)))
+      if (argument >= 0)
+        result.push_back({block.getArgument(argument), terminator->getOperand(index)});
+  } else if (auto scan = llvm::dyn_cast<ScanOp>(parent)) {
+    for (unsigned i = 0; i < scan.numCarries(); ++i)
+      result.push_back({scan.carryArgs()[i], terminator->getOperand(i)});
+  } else if (auto loop = llvm::dyn_cast<WhileOp>(parent); loop && block.getParent() == &loop.getBody()) {
+    for (unsigned i = 0; i < loop.getInits().size(); ++i)
+      result.push_back({block.getArgument(i), terminator->getOperand(i)});
+  }
+  return result;
+}
+
+namespace {
+class Scheduler {
+public:
+  Scheduler(mlir::Block &block, const Bounds &bounds) : block(block), bounds(bounds) {}
+
+  void run() {
+    collect();
+    keepReadersBeforeWriters();
+    order();
+    sink();
+  }
+
+private:
+  struct Unit {
+    mlir::Operation *op;
+    llvm::SmallSetVector<unsigned, 4> before, after; // units that must come first, and those that wait
+    llvm::SmallVector<mlir::Value> reads;            // roots
+    int64_t allocates = 0;
+  };
+
+  int64_t bytes(mlir::Value value) const { return upperBound(bytesOf(value.getType()), bounds).value_or(0); }
+
+  void collect() {
+    for (mlir::Operation &op : block.without_terminator()) {
+      indexOf[&op] = units.size();
+      units.push_back({&op, {}, {}, {}, 0});
+    }
+    llvm::DenseSet<mlir::Value> leaving; // memory that belongs to someone else
+    for (mlir::Value value : block.getTerminator()->getOperands())
+      leaving.insert(rootOf(value));
+    for (auto [index, unit] : llvm::enumerate(units)) {
+      llvm::SmallSetVector<mlir::Value, 8> roots;
+      unit.op->walk([&](mlir::Operation *nested) {
+        for (mlir::Value operand : nested->getOperands()) {
+          mlir::Operation *definition = operand.getDefiningOp();
+          if (auto found = indexOf.find(definition); definition && found != indexOf.end() && found->second != index) {
+            unit.before.insert(found->second);
+            units[found->second].after.insert(index);
+          }
+          if (mlir::Value root = rootOf(operand); root.getParentBlock() == &block && root.getDefiningOp())
+            roots.insert(root);
+        }
+      });
+      unit.reads = roots.takeVector();
+      if (!llvm::isa<ReshapeOp>(unit.op))
+        for (mlir::Value root : unit.reads)
+          ++readersLeft[root];
+      if (llvm::isa<ReshapeOp, ConstantOp>(unit.op))
+        continue;
+      for (mlir::Value result : unit.op->getResults())
+        if (!leaving.contains(result))
+          unit.allocates += bytes(result);
+    }
+    for (mlir::Value value : leaving)
+      ++readersLeft[value]; // never freed here
+  }
+
+  bool reaches(unsigned from, unsigned to) {
+    llvm::SmallVector<unsigned> stack = {from};
+    std::vector<bool> seen(units.size());
+    while (!stack.empty()) {
+      unsigned current = stack.pop_back_val();
+      if (current == to)
+        return true;
+      if (seen[current])
+        continue;
+      seen[current] = true;
+      stack.append(units[current].after.begin(), units[current].after.end());
+    }
+    return false;
+  }
+
+  void readersOf(mlir::Value value, llvm::SmallSetVector<unsigned, 8> &readers) {
+    for (mlir::Operation *user : value.getUsers()) {
+      if (auto reshape = llvm::dyn_cast<ReshapeOp>(user))
+        readersOf(reshape.getResult(), readers);
+      else if (mlir::Operation *ancestor = ancestorIn(&block, user); ancestor != block.getTerminator())
+        readers.insert(indexOf.lookup(ancestor));
+    }
+  }
+
+  // Where the old value would still be read after the new one is written, the new one needs memory of its own and a
+  // copy.
+  void keepReadersBeforeWriters() {
+    for (auto [argument, value] : overwrites(block)) {
+      mlir::Operation *writer = rootOf(value).getDefiningOp();
+      if (!writer || writer->getBlock() != &block)
+        continue;
+      unsigned last = indexOf.lookup(writer);
+      llvm::SmallSetVector<unsigned, 8> readers;
+      readersOf(argument, readers);
+      for (unsigned reader : readers)
+        if (reader != last && !reaches(last, reader)) {
+          units[reader].after.insert(last);
+          units[last].before.insert(reader);
+        }
+    }
+  }
+
+  int64_t growth(const Unit &unit) {
+    int64_t freed = 0;
+    for (mlir::Value root : unit.reads)
+      if (readersLeft.lookup(root) == 1)
+        freed += bytes(root);
+    return unit.allocates - freed;
+  }
+
+  // The order given, except that an op which does not let memory grow runs as soon as it can.
+  void order() {
+    std::vector<unsigned> waits(units.size());
+    std::set<unsigned> ready;
+    for (auto [index, unit] : llvm::enumerate(units))
+      if ((waits[index] = unit.before.size()) == 0)
+        ready.insert(index);
+    while (!ready.empty()) {
+      auto chosen = ready.begin();
+      for (auto it = ready.begin(); it != ready.end(); ++it)
+        if (growth(units[*it]) <= 0) {
+          chosen = it;
+          break;
+        }
+      Unit &unit = units[*chosen];
+      ready.erase(chosen);
+      unit.op->moveBefore(block.getTerminator());
+      sequence.push_back(indexOf.lookup(unit.op));
+      if (!llvm::isa<ReshapeOp>(unit.op))
+        for (mlir::Value root : unit.reads)
+          --readersLeft[root];
+      for (unsigned next : unit.after)
+        if (--waits[next] == 0)
+          ready.insert(next);
+    }
+  }
+
+  // What only allocates waits until just before its first reader (a mask, zeros to start a loop from).
+  void sink() {
+    for (unsigned index : llvm::reverse(sequence)) {
+      Unit &unit = units[index];
+      if (unit.allocates == 0 || unit.after.empty())
+        continue;
+      int64_t held = 0;
+      for (mlir::Value root : unit.reads)
+        held += bytes(root);
+      if (held >= unit.allocates)
+        continue;
+      mlir::Operation *first = nullptr;
+      for (unsigned next : unit.after)
+        if (!first || units[next].op->isBeforeInBlock(first))
+          first = units[next].op;
+      if (unit.op->getNextNode() != first)
+        unit.op->moveBefore(first);
+    }
+  }
+
+  mlir::Block &block;
+  const Bounds &bounds;
+  llvm::SmallVector<Unit> units;
+  llvm::SmallVector<unsigned> sequence;
+  llvm::DenseMap<mlir::Operation *, unsigned> indexOf;
+  llvm::DenseMap<mlir::Value, unsigned> readersLeft;
+};
+} // namespace
+
+void scheduleBlock(mlir::Block &block, const Bounds &bounds) {
+  for (mlir::Operation &op : block)
+    if (llvm::isa<ScanOp, IfOp, WhileOp>(op))
+      for (mlir::Region &region : op.getRegions())
+        for (mlir::Block &inner : region)
+          scheduleBlock(inner, bounds);
+  Scheduler(block, bounds).run();
+}
+
+} // namespace kiln::plan
