@@ -1,0 +1,229 @@
+// Elementwise primitives: operands and result have one shape, so that each is a plain loop.
+#include "ir/interpreter/Kernels.h"
+
+#include <cmath>
+
+namespace kiln::interpreter {
+
+namespace {
+
+using absl::OkStatus;
+using absl::Status;
+
+template <typename T, typename F> void map(Call &call, F f) {
+  const std::vector<T> &x = call.in[0]->data<T>();
+  std::vector<T> &out = call.out[0].data<T>();
+  for (size_t i = 0; i < out.size(); ++i)
+    out[i] = f(x[i]);
+}
+
+template <typename T, typename F> void zip(Call &call, F f) {
+  const std::vector<T> &x = call.in[0]->data<T>(), &y = call.in[1]->data<T>();
+  std::vector<T> &out = call.out[0].data<T>();
+  for (size_t i = 0; i < out.size(); ++i)
+    out[i] = f(x[i], y[i]);
+}
+
+void wrapResult(Call &call) {
+  mlir::Type element = call.out[0].element;
+  for (int64_t &value : call.out[0].integers)
+    value = wrapTo(element, value);
+}
+
+template <auto f> Status unaryFloat(Call &call) {
+  map<double>(call, [](double x) { return f(x); });
+  return OkStatus();
+}
+
+/// One function for doubles, one for integers (in unsigned arithmetic, which wraps).
+template <auto real, auto integer> Status unary(Call &call) {
+  if (call.in[0]->isFloat()) {
+    map<double>(call, [](double x) { return real(x); });
+  } else {
+    map<int64_t>(call, [](int64_t x) { return static_cast<int64_t>(integer(static_cast<uint64_t>(x))); });
+    wrapResult(call);
+  }
+  return OkStatus();
+}
+
+template <auto real, auto integer> Status binary(Call &call) {
+  if (call.in[0]->isFloat()) {
+    zip<double>(call, [](double x, double y) { return real(x, y); });
+  } else {
+    zip<int64_t>(call, [](int64_t x, int64_t y) {
+      return static_cast<int64_t>(integer(static_cast<uint64_t>(x), static_cast<uint64_t>(y)));
+    });
+    wrapResult(call);
+  }
+  return OkStatus();
+}
+
+double largest(double x, double y) { return std::isnan(x) ? x : std::isnan(y) ? y : x < y ? y : x; }
+double smallest(double x, double y) { return std::isnan(x) ? x : std::isnan(y) ? y : y < x ? y : x; }
+
+template <bool quotient> Status divide(Call &call) {
+  if (call.in[0]->isFloat()) {
+    zip<double>(call, [](double x, double y) { return quotient ? x / y : std::fmod(x, y); });
+    return OkStatus();
+  }
+  zip<int64_t>(call, [&](int64_t x, int64_t y) -> int64_t {
+    if (y == 0) {
+      call.record(DataError::divisionByZero, x);
+      return 0;
+    }
+    if (y == -1) // the lowest integer has no negation
+      return quotient ? static_cast<int64_t>(-static_cast<uint64_t>(x)) : 0;
+    return quotient ? x / y : x % y;
+  });
+  wrapResult(call);
+  return OkStatus();
+}
+
+template <bool left> Status shift(Call &call) {
+  uint64_t width = call.out[0].element.getIntOrFloatBitWidth();
+  mlir::Type element = call.out[0].element;
+  zip<int64_t>(call, [&](int64_t x, int64_t count) -> int64_t {
+    if (static_cast<uint64_t>(count) >= width)
+      return left || x >= 0 ? 0 : -1;
+    return left ? static_cast<int64_t>(static_cast<uint64_t>(x) << count) : x >> count;
+  });
+  for (int64_t &value : call.out[0].integers)
+    value = wrapTo(element, value);
+  return OkStatus();
+}
+
+template <typename T> void compareAs(Call &call, Predicate predicate) {
+  const std::vector<T> &x = call.in[0]->data<T>(), &y = call.in[1]->data<T>();
+  std::vector<int64_t> &out = call.out[0].integers;
+  auto loop = [&](auto test) {
+    for (size_t i = 0; i < out.size(); ++i)
+      out[i] = test(x[i], y[i]);
+  };
+  switch (predicate) {
+  case Predicate::eq:
+    return loop(std::equal_to<T>());
+  case Predicate::ne:
+    return loop(std::not_equal_to<T>());
+  case Predicate::lt:
+    return loop(std::less<T>());
+  case Predicate::le:
+    return loop(std::less_equal<T>());
+  case Predicate::gt:
+    return loop(std::greater<T>());
+  case Predicate::ge:
+    return loop(std::greater_equal<T>());
+  }
+}
+
+Status compare(Call &call) {
+  Predicate predicate = llvm::cast<CompareOp>(call.op).getPredicate();
+  if (call.in[0]->isFloat())
+    compareAs<double>(call, predicate);
+  else
+    compareAs<int64_t>(call, predicate);
+  return OkStatus();
+}
+
+Status select(Call &call) {
+  onStorage(call.out[0], [&](auto kind) {
+    using T = decltype(kind);
+    const std::vector<int64_t> &condition = call.in[0]->integers;
+    const std::vector<T> &yes = call.in[1]->data<T>(), &no = call.in[2]->data<T>();
+    std::vector<T> &out = call.out[0].data<T>();
+    for (size_t i = 0; i < out.size(); ++i)
+      out[i] = condition[i] ? yes[i] : no[i];
+  });
+  return OkStatus();
+}
+
+Status convert(Call &call) {
+  const HostTensor &in = *call.in[0];
+  HostTensor &out = call.out[0];
+  if (in.isFloat() && out.isFloat())
+    out.floats = in.floats;
+  else if (in.isFloat())
+    llvm::transform(in.floats, out.integers.begin(), [&](double x) { return saturateTo(out.element, x); });
+  else if (out.isFloat())
+    llvm::transform(in.integers, out.floats.begin(), [](int64_t x) { return static_cast<double>(x); });
+  else
+    llvm::transform(in.integers, out.integers.begin(), [&](int64_t x) { return wrapTo(out.element, x); });
+  return OkStatus();
+}
+
+Status identity(Call &call) {
+  call.out[0] = *call.in[0];
+  return OkStatus();
+}
+
+} // namespace
+
+template <typename Op> static void add(KernelTable &table, Kernel kernel) { table[mlir::TypeID::get<Op>()] = kernel; }
+
+void addElementwiseKernels(KernelTable &table) {
+  using U = uint64_t;
+  add<NegOp>(table, unary<[](double x) { return -x; }, [](U x) { return -x; }>);
+  add<AbsOp>(table,
+             unary<[](double x) { return std::fabs(x); }, [](U x) { return static_cast<int64_t>(x) < 0 ? -x : x; }>);
+  add<SignOp>(table, unary<[](double x) { return std::isnan(x) ? x : double((x > 0) - (x < 0)); },
+                           [](U x) { return static_cast<int64_t>(x) < 0 ? ~U{0} : U{x != 0}; }>);
+  add<ExpOp>(table, unaryFloat<[](double x) { return std::exp(x); }>);
+  add<Expm1Op>(table, unaryFloat<[](double x) { return std::expm1(x); }>);
+  add<LogOp>(table, unaryFloat<[](double x) { return std::log(x); }>);
+  add<Log1pOp>(table, unaryFloat<[](double x) { return std::log1p(x); }>);
+  add<SqrtOp>(table, unaryFloat<[](double x) { return std::sqrt(x); }>);
+  add<RsqrtOp>(table, unaryFloat<[](double x) { return 1.0 / std::sqrt(x); }>);
+  add<SinOp>(table, unaryFloat<[](double x) { return std::sin(x); }>);
+  add<CosOp>(table, unaryFloat<[](double x) { return std::cos(x); }>);
+  add<TanhOp>(table, unaryFloat<[](double x) { return std::tanh(x); }>);
+  add<SigmoidOp>(table, unaryFloat<[](double x) { return 1.0 / (1.0 + std::exp(-x)); }>);
+  add<ErfOp>(table, unaryFloat<[](double x) { return std::erf(x); }>);
+  add<FloorOp>(table, unaryFloat<[](double x) { return std::floor(x); }>);
+  add<CeilOp>(table, unaryFloat<[](double x) { return std::ceil(x); }>);
+  add<RoundOp>(table, unaryFloat<[](double x) { return std::nearbyint(x); }>);
+  // A bool's complement is that of its last bit.
+  add<NotOp>(
+      table, +[](Call &call) {
+        bool boolean = call.out[0].element.isInteger(1);
+        map<int64_t>(call, [&](int64_t x) -> int64_t { return boolean ? !x : ~x; });
+        wrapResult(call);
+        return OkStatus();
+      });
+
+  // Sums and products of bools are or and and: nonzero where either, or both, are.
+  add<AddOp>(table, binary<[](double x, double y) { return x + y; }, [](U x, U y) { return x + y; }>);
+  add<SubOp>(table, binary<[](double x, double y) { return x - y; }, [](U x, U y) { return x - y; }>);
+  add<MulOp>(table, binary<[](double x, double y) { return x * y; }, [](U x, U y) { return x * y; }>);
+  add<DivOp>(table, divide<true>);
+  add<RemOp>(table, divide<false>);
+  add<PowOp>(
+      table, +[](Call &call) {
+        zip<double>(call, [](double x, double y) { return std::pow(x, y); });
+        return OkStatus();
+      });
+  add<MaxOp>(table, binary<largest, [](U x, U y) { return std::max<int64_t>(x, y); }>);
+  add<MinOp>(table, binary<smallest, [](U x, U y) { return std::min<int64_t>(x, y); }>);
+  add<ShlOp>(table, shift<true>);
+  add<ShrOp>(table, shift<false>);
+
+  add<AndOp>(
+      table, +[](Call &call) {
+        zip<int64_t>(call, [](int64_t x, int64_t y) { return x & y; });
+        return OkStatus();
+      });
+  add<OrOp>(
+      table, +[](Call &call) {
+        zip<int64_t>(call, [](int64_t x, int64_t y) { return x | y; });
+        return OkStatus();
+      });
+  add<XorOp>(
+      table, +[](Call &call) {
+        zip<int64_t>(call, [](int64_t x, int64_t y) { return x ^ y; });
+        return OkStatus();
+      });
+  add<CompareOp>(table, compare);
+  add<SelectOp>(table, select);
+  add<ConvertOp>(table, convert);
+  add<StopGradientOp>(table, identity);
+}
+
+} // namespace kiln::interpreter
