@@ -57,6 +57,8 @@ const std::vector<CommandEntry> &commands() {
         "",
         "Draws a sequence.",
         {{"prompt", "TEXT", "what comes before"},
+         {"prompts", "FILE", "many prompts, one a line"},
+         {"reference", "FILE", "with --prompts: the right answers, one a line; prints BLEU"},
          {"tokens", "N", "how many tokens at most"},
          loadOption,
          dataOption,

@@ -1,8 +1,10 @@
 #include "runtime/data/Feeder.h"
 
+#include "runtime/files/File.h"
 #include "runtime/support/Error.h"
 
 #include <cstdlib>
+#include <unistd.h>
 
 namespace kiln {
 
@@ -25,6 +27,24 @@ Sources::Sources(const Manifest &manifest, std::map<std::string, std::string> ov
     folders_ = folder;
 }
 
+/// What the user names on the command line is meant from the current folder, even where the model's folder has the same
+/// name: each of the paths (separated by commas) that exists becomes absolute.
+static std::string fromHere(std::string paths) {
+  std::string result;
+  char folder[4096];
+  if (!getcwd(folder, sizeof(folder)))
+    return paths;
+  while (true) {
+    size_t comma = paths.find(',');
+    std::string part = paths.substr(0, comma);
+    result += !part.empty() && part[0] != '/' && fileExists(part) ? std::string(folder) + "/" + part : part;
+    if (comma == std::string::npos)
+      return result;
+    result += ",";
+    paths = paths.substr(comma + 1);
+  }
+}
+
 Source &Sources::open(const std::string &name) {
   std::unique_ptr<Source> &source = open_[name];
   if (!source) {
@@ -34,7 +54,7 @@ Source &Sources::open(const std::string &name) {
     SourceContext context;
     context.spec = spec;
     if (auto found = overrides_.find(name); found != overrides_.end())
-      context.override = found->second;
+      context.override = fromHere(found->second);
     context.seed = seed_;
     context.folders = folders_;
     source = openSource(context);

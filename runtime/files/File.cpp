@@ -135,13 +135,15 @@ std::string folderOf(const std::string &path) {
 }
 
 std::string findData(const std::string &path, const std::string &what, std::string_view folders) {
-  std::vector<std::string> places = {path};
-  if (!path.empty() && path[0] != '/') {
-    while (!folders.empty()) {
-      size_t end = folders.find(':');
-      places.push_back(std::string(folders.substr(0, end)) + "/" + path);
-      folders = end == std::string_view::npos ? "" : folders.substr(end + 1);
-    }
+  std::vector<std::string> places;
+  bool relative = !path.empty() && path[0] != '/';
+  while (relative && !folders.empty()) {
+    size_t end = folders.find(':');
+    places.push_back(std::string(folders.substr(0, end)) + "/" + path);
+    folders = end == std::string_view::npos ? "" : folders.substr(end + 1);
+  }
+  places.push_back(path);
+  if (relative) {
     if (const char *root = std::getenv("KILN_DATA"); root && *root)
       places.push_back(std::string(root) + "/" + path);
   }

@@ -17,8 +17,9 @@ Call::Call(Program &program, size_t entry)
 void Call::bindBuffer(size_t i) {
   const ArgumentSpec &argument = spec_.arguments[i];
   int number = static_cast<int>(i);
-  for (const Dim &dim : argument.type.shape)
-    shapes_[i].push_back(dim.constant().value_or(0));
+  if (argument.role == Role::Input)
+    for (const Dim &dim : argument.type.shape)
+      shapes_[i].push_back(dim.constant().value_or(0));
   if (argument.role == Role::Parameter || argument.role == Role::State) {
     bool parameter = argument.role == Role::Parameter;
     Tensor *tensor = parameter ? program_.parameter(argument.name) : program_.state(argument.name);
@@ -28,6 +29,11 @@ void Call::bindBuffer(size_t i) {
     if (tensor->dtype != argument.type.dtype || tensor->memory.size() < static_cast<size_t>(argument.bytes))
       fail("the program's manifest is damaged: entry '%s' takes %lld bytes of '%s', which has %zu", spec_.name.c_str(),
            static_cast<long long>(argument.bytes), argument.name.c_str(), tensor->memory.size());
+    if (!parameter) {
+      size_t state = static_cast<size_t>(tensor - program_.states_.data());
+      if (program_.manifest_.states[state].isSession())
+        sessions_.push_back({i, state, argument.result});
+    }
     if (!argument.result) {
       buffers_[i] = tensor->memory.data();
       return;
@@ -79,6 +85,10 @@ void Call::setInput(int argument, const TensorView &tensor, const std::string &w
 }
 
 void Call::run(uint32_t seed, int64_t step) {
+  // What an earlier call left in a session's states says dimensions that this one's inputs do not.
+  for (const Session &session : sessions_)
+    if (!session.result)
+      shapes_[session.argument] = program_.sessionShapes_[session.state];
   extents_.bind(shapes_);
   if (seed_ >= 0)
     std::memcpy(data(seed_), &seed, 4);
@@ -101,6 +111,8 @@ void Call::run(uint32_t seed, int64_t step) {
     throw Error(describe(status));
   for (const CopyBack &copy : copies_)
     std::memcpy(copy.to, buffers_[copy.from], static_cast<size_t>(spec_.arguments[copy.from].bytes));
+  for (const Session &session : sessions_)
+    program_.sessionShapes_[session.state] = extents_.shape(session.argument);
 }
 
 std::string Call::describe(const kiln_status &status) const {

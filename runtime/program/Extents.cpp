@@ -28,11 +28,16 @@ static std::string argumentName(const ArgumentSpec &argument) {
   return std::string(roleName(argument.role)) + " '" + argument.name + "'";
 }
 
+bool Extents::speaks(size_t argument, std::span<const std::vector<int64_t>> shapes) const {
+  const ArgumentSpec &spec = entry_.arguments[argument];
+  return spec.role == Role::Input || (spec.role == Role::State && !spec.result && !shapes[argument].empty());
+}
+
 void Extents::takeSymbols(std::span<const std::vector<int64_t>> shapes) {
   std::fill(symbols_.begin(), symbols_.end(), -1);
   for (size_t i = 0; i < entry_.arguments.size(); ++i) {
     const ArgumentSpec &argument = entry_.arguments[i];
-    if (argument.role != Role::Input)
+    if (!speaks(i, shapes))
       continue;
     const std::vector<int64_t> &shape = shapes[i];
     bool agrees = shape.size() == dimensions_[i].size();
@@ -76,7 +81,7 @@ void Extents::solve(std::span<const std::vector<int64_t>> shapes) {
   for (size_t s = 0; s < symbols_.size(); ++s) {
     const std::string &name = entry_.symbols[s].name;
     for (size_t i = 0; i < entry_.arguments.size() && symbols_[s] < 0; ++i) {
-      if (entry_.arguments[i].role != Role::Input)
+      if (!speaks(i, shapes))
         continue;
       for (size_t d = 0; d < shapes[i].size() && symbols_[s] < 0; ++d) {
         const Dim &dim = entry_.arguments[i].type.shape[d];
@@ -140,7 +145,7 @@ void Extents::bind(std::span<const std::vector<int64_t>> shapes) {
     current_ = found != cache_.end() ? &*found : &evaluate();
   }
   for (size_t i = 0; i < entry_.arguments.size(); ++i)
-    if (entry_.arguments[i].role == Role::Input && shapes[i] != current_->shapes[i])
+    if (speaks(i, shapes) && shapes[i] != current_->shapes[i])
       fail("%s has the shape %s, expected %s = %s", argumentName(entry_.arguments[i]).c_str(),
            describeShape(shapes[i]).c_str(), entry_.arguments[i].type.str().c_str(),
            describeShape(current_->shapes[i]).c_str());

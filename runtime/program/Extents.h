@@ -13,8 +13,8 @@ class Extents {
 public:
   explicit Extents(const EntrySpec &entry);
 
-  /// shapes[i] is the actual shape of argument i, for the arguments that are inputs (others are ignored). Throws Error
-  /// where a dimension does not agree, or is outside its bounds.
+  /// shapes[i] is the actual shape of argument i, for inputs and for states (of which empty ones say nothing; others
+  /// are ignored). Throws Error where a dimension does not agree, or is outside its bounds.
   void bind(std::span<const std::vector<int64_t>> shapes);
 
   int64_t *table() { return current_->table.data(); }
@@ -32,6 +32,7 @@ private:
     int64_t constant = -1; // a constant
   };
 
+  bool speaks(size_t argument, std::span<const std::vector<int64_t>> shapes) const;
   void takeSymbols(std::span<const std::vector<int64_t>> shapes);
   void solve(std::span<const std::vector<int64_t>> shapes);
   void checkBounds(size_t argument);

@@ -69,6 +69,7 @@ void Program::makeStates() {
     }
     stateIndex_[spec.name] = states_.size();
     states_.emplace_back(spec.name, spec.type.dtype, std::move(shape));
+    sessionShapes_.emplace_back();
   }
 }
 
@@ -93,6 +94,7 @@ void Program::initialiseStates(uint32_t seed, bool sessionOnly) {
     if (sessionOnly && !spec.isSession())
       continue;
     Tensor &tensor = states_[i];
+    sessionShapes_[i].clear();
     kiln::initialise(spec.name, &spec.init, seed, tensor.dtype, tensor.shape, tensor.memory.data(), pool_);
   }
 }

@@ -40,6 +40,8 @@ public:
   /// States at their bounds.
   std::vector<Tensor> &states() { return states_; }
   Tensor *state(const std::string &name);
+  /// The shape that a session state has now: given by the run that wrote it last; empty after a reset.
+  std::vector<int64_t> &sessionShape(size_t state) { return sessionShapes_[state]; }
 
   /// Weights: the parameters, and the persistent states.
   std::vector<TensorView> weights();
@@ -66,6 +68,7 @@ private:
   kiln_executable *executable_ = nullptr;
   std::vector<Tensor> parameters_, states_;
   std::map<std::string, size_t> parameterIndex_, stateIndex_;
+  std::vector<std::vector<int64_t>> sessionShapes_;
   std::map<std::string, std::unique_ptr<Call>> calls_;
   Arena arena_;
 };
@@ -118,6 +121,11 @@ private:
     void *to;
   };
   std::vector<CopyBack> copies_;
+  struct Session {
+    size_t argument, state;
+    bool result;
+  };
+  std::vector<Session> sessions_;
   std::vector<Metric> metrics_;
   int loss_ = -1, seed_ = -1, step_ = -1;
 };

@@ -1,0 +1,183 @@
+#include "runtime/generate/Draw.h"
+
+#include "runtime/support/Error.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace kiln {
+
+DrawSpec DrawSpec::parse(const Json *json) {
+  DrawSpec spec;
+  if (!json)
+    return spec;
+  std::string kind = json->stringOr("kind", "sample");
+  if (kind == "greedy")
+    spec.kind = Kind::Greedy;
+  else if (kind == "beam")
+    spec.kind = Kind::Beam;
+  else if (kind != "sample")
+    fail("generate: unknown way to draw '%s'", kind.c_str());
+  spec.temperature = json->numberOr("temperature", 1.0);
+  spec.topK = json->integerOr("top_k", 0);
+  spec.topP = json->numberOr("top_p", 1.0);
+  spec.beams = json->integerOr("width", 1);
+  spec.lengthPenalty = json->numberOr("length_penalty", 0.0);
+  spec.from = static_cast<int32_t>(json->integerOr("from", -1));
+  spec.until = static_cast<int32_t>(json->integerOr("until", -1));
+  spec.tokens = json->integerOr("tokens", 0);
+  return spec;
+}
+
+void DrawSpec::check() const {
+  if (!(temperature >= 0) || std::isinf(temperature))
+    fail("the temperature %s is not a number from 0 up", shortest(temperature).c_str());
+  if (topK < 0)
+    fail("top-k %lld is below 0", static_cast<long long>(topK));
+  if (!(topP > 0 && topP <= 1))
+    fail("top-p %s is not a share above 0, up to 1", shortest(topP).c_str());
+  if (beams < 1 || beams > 1024)
+    fail("%lld beams: expected 1 to 1024", static_cast<long long>(beams));
+}
+
+int32_t argmax(std::span<const float> logits) {
+  int32_t best = -1;
+  for (size_t i = 0; i < logits.size(); ++i)
+    if (!std::isnan(logits[i]) && (best < 0 || logits[i] > logits[static_cast<size_t>(best)]))
+      best = static_cast<int32_t>(i);
+  if (best < 0)
+    fail("the model's logits are not numbers; were its weights trained, and loaded with --load?");
+  return best;
+}
+
+int32_t Sampler::draw(std::span<const float> logits, float uniform) {
+  int32_t top = argmax(logits);
+  if (spec_.temperature == 0)
+    return top;
+  double highest = logits[static_cast<size_t>(top)];
+  order_.resize(logits.size());
+  std::iota(order_.begin(), order_.end(), 0);
+  // Equal logits keep their order, so that the draw does not depend on the sort.
+  auto likelier = [&](int32_t a, int32_t b) {
+    float x = logits[static_cast<size_t>(a)], y = logits[static_cast<size_t>(b)];
+    return x != y ? x > y || std::isnan(y) : a < b;
+  };
+  size_t kept = logits.size();
+  if (spec_.topK > 0)
+    kept = std::min(kept, static_cast<size_t>(spec_.topK));
+  if (kept < logits.size() || spec_.topP < 1)
+    std::partial_sort(order_.begin(), order_.begin() + static_cast<ptrdiff_t>(kept), order_.end(), likelier);
+  weights_.resize(kept);
+  double sum = 0;
+  for (size_t i = 0; i < kept; ++i) {
+    double logit = logits[static_cast<size_t>(order_[i])];
+    weights_[i] = std::isnan(logit) ? 0 : std::exp((logit - highest) / spec_.temperature);
+    sum += weights_[i];
+  }
+  if (spec_.topP < 1) {
+    double share = 0;
+    size_t nucleus = 0;
+    while (nucleus < kept && share < spec_.topP * sum)
+      share += weights_[nucleus++];
+    kept = std::max<size_t>(nucleus, 1);
+    sum = share;
+  }
+  double at = static_cast<double>(uniform) * sum;
+  for (size_t i = 0; i < kept; ++i) {
+    at -= weights_[i];
+    if (at < 0)
+      return order_[i];
+  }
+  return order_[0];
+}
+
+void logSoftmax(std::span<const float> logits, std::vector<double> &out) {
+  double highest = logits[static_cast<size_t>(argmax(logits))], sum = 0;
+  for (float logit : logits)
+    sum += std::isnan(logit) ? 0 : std::exp(logit - highest);
+  double shift = highest + std::log(sum);
+  out.resize(logits.size());
+  for (size_t i = 0; i < logits.size(); ++i)
+    out[i] = std::isnan(logits[i]) ? -HUGE_VAL : logits[i] - shift;
+}
+
+Beams::Beams(const DrawSpec &spec) : spec_(spec) {
+  // All rows begin alike: only the first counts, else every beam would be the same.
+  live_.push_back({{}, 0.0});
+}
+
+double Beams::normalised(double score, size_t length) const {
+  return spec_.lengthPenalty == 0 ? score : score / std::pow(static_cast<double>(length), spec_.lengthPenalty);
+}
+
+void Beams::advance(std::span<const float> logits, size_t vocabulary) {
+  struct Candidate {
+    double score;
+    size_t row;
+    int32_t token;
+  };
+  std::vector<Candidate> candidates;
+  std::vector<double> scores;
+  size_t wanted = 2 * width();
+  auto better = [](const Candidate &a, const Candidate &b) {
+    return a.score != b.score ? a.score > b.score : a.row != b.row ? a.row < b.row : a.token < b.token;
+  };
+  for (size_t row = 0; row < live_.size(); ++row) {
+    logSoftmax(logits.subspan(row * vocabulary, vocabulary), scores);
+    for (size_t token = 0; token < vocabulary; ++token)
+      candidates.push_back({live_[row].score + scores[token], row, static_cast<int32_t>(token)});
+  }
+  wanted = std::min(wanted, candidates.size());
+  std::partial_sort(candidates.begin(), candidates.begin() + static_cast<ptrdiff_t>(wanted), candidates.end(), better);
+  std::vector<Beam> next;
+  parents_.clear();
+  next_.clear();
+  for (size_t i = 0; i < wanted && next.size() < width(); ++i) {
+    const Candidate &candidate = candidates[i];
+    Beam beam = live_[candidate.row];
+    beam.score = candidate.score;
+    if (candidate.token == spec_.until) {
+      beam.score = normalised(candidate.score, beam.tokens.size() + 1);
+      finished_.push_back(std::move(beam));
+      continue;
+    }
+    beam.tokens.push_back(candidate.token);
+    next.push_back(std::move(beam));
+    parents_.push_back(static_cast<int32_t>(candidate.row));
+    next_.push_back(candidate.token);
+  }
+  live_ = std::move(next);
+  // The rows stay as many as they are: what is left over repeats the first.
+  while (parents_.size() < width()) {
+    parents_.push_back(parents_.empty() ? 0 : parents_[0]);
+    next_.push_back(next_.empty() ? 0 : next_[0]);
+  }
+}
+
+bool Beams::done() const {
+  if (live_.empty())
+    return true;
+  if (finished_.size() < width())
+    return false;
+  // Scores only fall: once the best finished one beats what the best live one can still reach, it stays the best.
+  double best = -HUGE_VAL;
+  for (const Beam &beam : finished_)
+    best = std::max(best, beam.score);
+  return best >= normalised(live_[0].score, live_[0].tokens.size() + 1);
+}
+
+std::vector<int32_t> Beams::best() const {
+  const Beam *best = nullptr;
+  double score = 0;
+  for (const Beam &beam : finished_)
+    if (!best || beam.score > score) {
+      best = &beam;
+      score = beam.score;
+    }
+  if (!best && !live_.empty())
+    best = &live_[0];
+  return best ? best->tokens : std::vector<int32_t>();
+}
+
+} // namespace kiln

@@ -1,0 +1,75 @@
+// How the next token is chosen.
+#pragma once
+
+#include "runtime/support/Json.h"
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace kiln {
+
+struct DrawSpec {
+  enum class Kind : uint8_t { Greedy, Sample, Beam };
+  Kind kind = Kind::Sample;
+  double temperature = 1.0;
+  int64_t topK = 0; // 0: all
+  double topP = 1.0;
+  int64_t beams = 1;
+  double lengthPenalty = 0.0;
+  int32_t from = -1, until = -1;
+  int64_t tokens = 0; // 0: not said
+
+  /// From a `generate` recipe's "draw". Throws Error.
+  static DrawSpec parse(const Json *json);
+  /// Throws Error for a temperature below 0, a share outside (0, 1], ...
+  void check() const;
+};
+
+/// Index of the largest; the first of equals. Throws Error where all are NaN.
+int32_t argmax(std::span<const float> logits);
+
+/// Draws from softmax(logits / temperature), cut to the topK likeliest, then to the likeliest that hold topP together.
+/// A pure function of the uniform number in [0, 1).
+class Sampler {
+public:
+  explicit Sampler(const DrawSpec &spec) : spec_(spec) {}
+  int32_t draw(std::span<const float> logits, float uniform);
+
+private:
+  const DrawSpec &spec_;
+  std::vector<int32_t> order_;
+  std::vector<double> weights_;
+};
+
+/// log softmax, in place of a copy; widened to double.
+void logSoftmax(std::span<const float> logits, std::vector<double> &out);
+
+/// Beam search over scores; knows nothing of how logits come about.
+class Beams {
+public:
+  explicit Beams(const DrawSpec &spec);
+
+  /// logits: width() rows. Afterwards parents() and tokens() say from which row each live beam goes on, and with what.
+  void advance(std::span<const float> logits, size_t vocabulary);
+  const std::vector<int32_t> &parents() const { return parents_; }
+  const std::vector<int32_t> &tokens() const { return next_; }
+  size_t width() const { return static_cast<size_t>(spec_.beams); }
+  bool done() const;
+  /// The best sequence so far, without the end token.
+  std::vector<int32_t> best() const;
+
+private:
+  struct Beam {
+    std::vector<int32_t> tokens;
+    double score;
+  };
+  double normalised(double score, size_t length) const;
+
+  const DrawSpec &spec_;
+  std::vector<Beam> live_, finished_;
+  std::vector<int32_t> parents_, next_;
+};
+
+} // namespace kiln
