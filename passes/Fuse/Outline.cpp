@@ -37,9 +37,10 @@ public:
         if (isOutput(result))
           outputs.push_back(result);
     }
-    mlir::OperationState state(mlir::FusedLoc::get(builder.getContext(), locations), GroupOp::getOperationName());
+    mlir::OperationState state(builder.getFusedLoc(locations), GroupOp::getOperationName());
     mlir::Block *body = &state.addRegion()->emplaceBlock();
-    mlir::OpBuilder inner = mlir::OpBuilder::atBlockBegin(body);
+    mlir::OpBuilder inner(builder.getContext());
+    inner.setInsertionPointToEnd(body);
     // Members in the order of the block, whatever order fusion found them in.
     llvm::SmallVector<mlir::Operation *> ordered(members.begin(), members.end());
     llvm::sort(ordered, [](mlir::Operation *a, mlir::Operation *b) { return a->isBeforeInBlock(b); });
