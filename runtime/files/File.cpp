@@ -157,8 +157,10 @@ std::string findData(const std::string &path, const std::string &what, std::stri
        what.c_str(), tried.c_str());
 }
 
-AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
-  temporary_ = path_ + format(".%ld.partial", static_cast<long>(getpid()));
+AtomicFile::AtomicFile(std::string path, std::string temporary)
+    : path_(std::move(path)), temporary_(std::move(temporary)) {
+  if (temporary_.empty())
+    temporary_ = path_ + format(".%ld.partial", static_cast<long>(getpid()));
   if (isFolder(path_)) {
     errno = EISDIR;
     failed("write");

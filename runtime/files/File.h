@@ -45,7 +45,8 @@ std::string findData(const std::string &path, const std::string &what, std::stri
 /// Without commit nothing is left. Every failure throws Error with the path, the system's reason, and what to do.
 class AtomicFile {
 public:
-  explicit AtomicFile(std::string path);
+  /// `temporary`: where to write first, for tests; by default beside the file.
+  explicit AtomicFile(std::string path, std::string temporary = "");
   ~AtomicFile();
   AtomicFile(const AtomicFile &) = delete;
   AtomicFile &operator=(const AtomicFile &) = delete;

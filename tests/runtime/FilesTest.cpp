@@ -1,0 +1,274 @@
+#include "runtime/files/Csv.h"
+#include "runtime/files/EventLog.h"
+#include "runtime/files/File.h"
+#include "runtime/files/Idx.h"
+#include "runtime/files/Npy.h"
+#include "runtime/files/Safetensors.h"
+#include "runtime/support/Error.h"
+#include "tests/runtime/Temporary.h"
+
+#include <gmock/gmock.h>
+
+#include <cstring>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+namespace kiln {
+namespace {
+
+using ::testing::ElementsAre;
+using testing::errorOf;
+using ::testing::HasSubstr;
+using testing::TemporaryFolder;
+
+/// A safetensors file from its header and data.
+std::string packed(const std::string &header, size_t dataBytes) {
+  uint64_t size = header.size();
+  std::string bytes(reinterpret_cast<const char *>(&size), 8);
+  return bytes + header + std::string(dataBytes, '\0');
+}
+
+std::string parseError(const std::string &bytes) {
+  return errorOf([&] { Safetensors::parse(bytes, "'w'"); });
+}
+
+TEST(Safetensors, RoundTrip) {
+  TemporaryFolder folder;
+  std::string path = folder.path() + "/w.safetensors";
+  float values[6] = {1, 2, 3, 4, 5, 6};
+  int64_t one = -5;
+  std::vector<TensorView> views = {{"b", KILN_F32, {2, 3}, reinterpret_cast<uint8_t *>(values), 24},
+                                   {"a \"quoted\"", KILN_I64, {}, reinterpret_cast<uint8_t *>(&one), 8},
+                                   {"none", KILN_F16, {0, 4}, nullptr, 0}};
+  writeSafetensors(path, views, {{"key", "line\nbreak"}});
+  Safetensors file = Safetensors::open(path);
+  ASSERT_EQ(file.tensors().size(), 3u);
+  const TensorView *b = file.find("b");
+  ASSERT_TRUE(b);
+  EXPECT_THAT(b->shape, ElementsAre(2, 3));
+  EXPECT_EQ(std::memcmp(b->data, values, 24), 0);
+  EXPECT_EQ(loadInteger(KILN_I64, file.find("a \"quoted\"")->data, 0), -5);
+  EXPECT_EQ(file.metadata().at("key"), "line\nbreak");
+}
+
+TEST(Safetensors, LyingFiles) {
+  std::string good = R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})";
+  EXPECT_EQ(parseError(packed(good, 8)), "");
+  EXPECT_THAT(parseError(""), HasSubstr("'w' is empty"));
+  EXPECT_THAT(parseError("abc"), HasSubstr("too short"));
+  EXPECT_THAT(parseError(packed(good, 8).substr(0, 20)), HasSubstr("truncated: its header is not complete"));
+  EXPECT_THAT(parseError(packed(good, 7)), HasSubstr("outside the file's 7 bytes"));
+  EXPECT_THAT(parseError(packed(good, 9)), HasSubstr("after the last tensor"));
+  EXPECT_THAT(parseError(std::string("\xff\xff\xff\xff\xff\xff\xff\x7f{}", 10)), HasSubstr("longer than 100 MB"));
+  EXPECT_THAT(parseError(packed("[1]", 0)), HasSubstr("does not start with '{'"));
+  EXPECT_THAT(parseError(packed("{\"a\"", 0)), HasSubstr("not valid JSON"));
+  EXPECT_THAT(parseError(packed(R"({"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}})", 8)),
+              HasSubstr("tensor 'a': f32[3] does not take the 8 bytes"));
+  EXPECT_THAT(parseError(packed(R"({"a":{"dtype":"F99","shape":[2],"data_offsets":[0,8]}})", 8)),
+              HasSubstr("the dtype 'F99' is not supported"));
+  // 2^62 elements of 4 bytes: the product overflows.
+  EXPECT_THAT(parseError(packed(R"({"a":{"dtype":"F32","shape":[4611686018427387904],"data_offsets":[0,8]}})", 8)),
+              HasSubstr("does not take"));
+  EXPECT_THAT(parseError(packed(R"({"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}})", 0)),
+              HasSubstr("does not take"));
+  EXPECT_THAT(parseError(packed(R"({"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}})", 8)),
+              HasSubstr("outside"));
+  EXPECT_THAT(parseError(packed(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}})", 8)), HasSubstr("outside"));
+  EXPECT_THAT(parseError(packed(R"({"a":{"dtype":"F32","shape":[2]}})", 8)), HasSubstr("'data_offsets' is missing"));
+  EXPECT_THAT(parseError(packed(R"({"a":3})", 0)), HasSubstr("expected an object"));
+}
+
+TEST(Safetensors, OverlapsHolesAndRepeats) {
+  EXPECT_THAT(parseError(packed(R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},)"
+                                R"("b":{"dtype":"U8","shape":[4],"data_offsets":[2,6]}})",
+                                6)),
+              HasSubstr("'b' overlaps another"));
+  EXPECT_THAT(parseError(packed(R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},)"
+                                R"("b":{"dtype":"U8","shape":[2],"data_offsets":[4,6]}})",
+                                6)),
+              HasSubstr("hole"));
+  EXPECT_THAT(parseError(packed(R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},)"
+                                R"("a":{"dtype":"U8","shape":[2],"data_offsets":[2,4]}})",
+                                4)),
+              HasSubstr("the key 'a' stands twice"));
+}
+
+TEST(Safetensors, DeepNesting) {
+  EXPECT_THAT(parseError(packed("{\"a\":" + std::string(100000, '[') + std::string(100000, ']') + "}", 0)),
+              HasSubstr("levels deep"));
+}
+
+TEST(Safetensors, AllMismatchesAtOnce) {
+  std::string bytes = packed(R"({"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
+                             R"("v":{"dtype":"I32","shape":[1],"data_offsets":[8,12]},)"
+                             R"("extra":{"dtype":"U8","shape":[],"data_offsets":[12,13]}})",
+                             13);
+  Safetensors file = Safetensors::parse(bytes, "'w'");
+  float w[3] = {7, 7, 7}, v[1] = {7}, x[1] = {7};
+  std::string text = errorOf(
+      [&] { loadTensors(file, {{"w", KILN_F32, {3}, w}, {"v", KILN_F32, {1}, v}, {"extr", KILN_F32, {1}, x}}, true); });
+  EXPECT_THAT(text, HasSubstr("'w': expected f32[3], found f32[2]"));
+  EXPECT_THAT(text, HasSubstr("'v': expected f32[1], found i32[1]"));
+  EXPECT_THAT(text, HasSubstr("'extr' (f32[1]) is missing (did you mean 'extra'?)"));
+  EXPECT_THAT(text, HasSubstr("'extra' (u8[]) is not in the model"));
+  EXPECT_EQ(w[0], 7); // nothing was filled
+}
+
+TEST(Safetensors, WidthsConvertWhereValuesFit) {
+  std::string bytes = packed(R"({"i":{"dtype":"I64","shape":[2],"data_offsets":[0,16]}})", 16);
+  Safetensors file = Safetensors::parse(bytes, "'w'");
+  int64_t *values = reinterpret_cast<int64_t *>(const_cast<uint8_t *>(file.find("i")->data));
+  int32_t narrow[2] = {};
+  int64_t small[2] = {-3, 2147483647}, large[2] = {0, 2147483648};
+  std::memcpy(values, small, 16);
+  loadTensors(file, {{"i", KILN_I32, {2}, narrow}}, true);
+  EXPECT_THAT(narrow, ElementsAre(-3, 2147483647));
+  std::memcpy(values, large, 16);
+  EXPECT_THAT(errorOf([&] { loadTensors(file, {{"i", KILN_I32, {2}, narrow}}, true); }),
+              HasSubstr("element 1 is 2147483648, which i32 cannot hold"));
+}
+
+TEST(Dtypes, HalfAndBfloat) {
+  EXPECT_EQ(halfToFloat(0x3c00), 1.0f);
+  EXPECT_EQ(halfToFloat(0x0001), 0x1p-24f);
+  EXPECT_EQ(floatToHalf(65519.0f), 0x7bff);
+  EXPECT_EQ(floatToHalf(65520.0f), 0x7c00);
+  EXPECT_EQ(floatToHalf(0x1p-25f), 0); // ties to even
+  EXPECT_EQ(floatToBfloat(1.00390625f), 0x3f80);
+  for (uint32_t bits = 0; bits < 0x10000; ++bits) {
+    float wide = halfToFloat(static_cast<uint16_t>(bits));
+    if (!std::isnan(wide))
+      ASSERT_EQ(floatToHalf(wide), bits);
+    wide = bfloatToFloat(static_cast<uint16_t>(bits));
+    if (!std::isnan(wide))
+      ASSERT_EQ(floatToBfloat(wide), bits);
+  }
+}
+
+TEST(Npy, RoundTripAndDamage) {
+  TemporaryFolder folder;
+  std::string path = folder.path() + "/x.npy";
+  Tensor tensor("x", KILN_I32, {2, 2});
+  for (int i = 0; i < 4; ++i)
+    tensor.as<int32_t>()[i] = i - 1;
+  writeNpy(path, tensor.view());
+  Tensor back = readNpy(path);
+  EXPECT_THAT(back.shape, ElementsAre(2, 2));
+  EXPECT_EQ(back.as<int32_t>()[0], -1);
+  std::string bytes = readFile(path);
+  EXPECT_EQ(bytes.size() % 64, 16u); // the data begins at a multiple of 64
+  EXPECT_THAT(errorOf([&] { parseNpy(bytes.substr(0, bytes.size() - 1), "'x'"); }), HasSubstr("truncated"));
+  EXPECT_THAT(errorOf([&] { parseNpy("hello, I am text", "'x'"); }), HasSubstr("not a .npy file"));
+  std::string fortran = bytes;
+  fortran.replace(fortran.find("False"), 5, "True ");
+  EXPECT_THAT(errorOf([&] { parseNpy(fortran, "'x'"); }), HasSubstr("Fortran order"));
+}
+
+TEST(Gzip, UnpacksAndNoticesDamage) {
+  TemporaryFolder folder;
+  std::string path = folder.path() + "/t.gz", text;
+  for (int i = 0; i < 30000; ++i)
+    text += std::to_string(i * 7919);
+  gzFile gz = gzopen(path.c_str(), "wb");
+  gzwrite(gz, text.data(), static_cast<unsigned>(text.size()));
+  gzclose(gz);
+  EXPECT_EQ(readFile(path), text);
+  EXPECT_THAT(errorOf([&] { readFile(path, 1000); }), HasSubstr("more than 1000 bytes"));
+  std::string bytes(MappedFile(path).text());
+  folder.write("cut.gz", bytes.substr(0, bytes.size() / 2));
+  EXPECT_THAT(errorOf([&] { readFile(folder.path() + "/cut.gz"); }), HasSubstr("it is truncated"));
+  bytes[bytes.size() / 2] ^= 0x55;
+  folder.write("bad.gz", bytes);
+  EXPECT_THAT(errorOf([&] { readFile(folder.path() + "/bad.gz"); }), HasSubstr("cannot unpack"));
+}
+
+TEST(Idx, Damage) {
+  std::string good("\0\0\x08\x02\0\0\0\x02\0\0\0\x03"
+                   "abcdef",
+                   18);
+  EXPECT_THAT(parseIdx(good, "'i'").shape, ElementsAre(2, 3));
+  EXPECT_THAT(errorOf([&] { parseIdx(good.substr(0, 17), "'i'"); }), HasSubstr("truncated"));
+  EXPECT_THAT(errorOf([&] {
+                parseIdx(
+                    std::string("\0\0\x08\x04\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 20),
+                    "'i'");
+              }),
+              HasSubstr("truncated or damaged"));
+  EXPECT_THAT(errorOf([&] { parseIdx(std::string("\0\0\x0d\x01\0\0\0\x01", 8), "'i'"); }), HasSubstr("type 0x0d"));
+  EXPECT_THAT(errorOf([&] { parseIdx("", "'i'"); }), HasSubstr("is empty"));
+}
+
+TEST(Csv, QuotesAndErrors) {
+  CsvTable table = parseCsv("a,b\r\n1,\"x, \"\"y\"\"\nz\"\n\n2,w", "'t'", ',', 0, true);
+  EXPECT_THAT(table.header, ElementsAre("a", "b"));
+  ASSERT_EQ(table.rows.size(), 2u);
+  EXPECT_EQ(table.rows[0][1], "x, \"y\"\nz");
+  EXPECT_EQ(table.lines[1], 5u);
+  EXPECT_THAT(errorOf([&] { parseCsv("1,2\n3,4\n5\n", "'t'", ',', 0, false); }),
+              HasSubstr("'t', line 3: 1 columns, expected 2"));
+  EXPECT_THAT(errorOf([&] { parseCsv("1,\"2\n3,4\n", "'t'", ',', 0, false); }), HasSubstr("line 1: a quote is opened"));
+  EXPECT_THAT(errorOf([&] { parseCsv("header\n", "'t'", ',', 1, false); }), HasSubstr("has no rows"));
+}
+
+TEST(EventLog, ChecksumAndRecords) {
+  EXPECT_EQ(crc32c("123456789"), 0xe3069283u);
+  TemporaryFolder folder;
+  {
+    EventLog log(folder.path() + "/logs");
+    log.scalar("loss", 7, 0.5);
+  }
+  std::string bytes = readFile(folder.onlyFileIn("logs"));
+  uint64_t length = 0;
+  std::memcpy(&length, bytes.data(), 8);
+  EXPECT_THAT(bytes.substr(12, length), HasSubstr("brain.Event:2"));
+  std::string second = bytes.substr(12 + length + 4);
+  std::memcpy(&length, second.data(), 8);
+  ASSERT_EQ(second.size(), 12 + length + 4);
+  uint32_t crc = 0;
+  std::memcpy(&crc, second.data() + 12 + length, 4);
+  uint32_t expected = crc32c(second.substr(12, length));
+  EXPECT_EQ(crc, (expected >> 15 | expected << 17) + 0xa282ead8u);
+  EXPECT_THAT(second, HasSubstr(std::string("\x0a\x04loss\x15\x00\x00\x00\x3f", 11)));
+}
+
+TEST(AtomicFile, NothingIsLeftWithoutCommit) {
+  TemporaryFolder folder;
+  std::string path = folder.path() + "/x";
+  folder.write("x", "old");
+  {
+    AtomicFile file(path);
+    file.write("half of the n");
+  }
+  EXPECT_EQ(readFile(path), "old");
+  EXPECT_EQ(folder.files(), 1u);
+  AtomicFile file(path);
+  file.write("new");
+  file.commit();
+  EXPECT_EQ(readFile(path), "new");
+  EXPECT_EQ(folder.files(), 1u);
+}
+
+TEST(AtomicFile, Refusals) {
+  TemporaryFolder folder;
+  EXPECT_THAT(errorOf([&] { AtomicFile file(folder.path() + "/none/x"); }), HasSubstr("no such file or folder"));
+  EXPECT_THAT(errorOf([&] { AtomicFile file(folder.path()); }), HasSubstr("it is a folder"));
+  // A full device, as the system offers one to try; behind a link, since what is half-written is removed.
+  std::string link = folder.path() + "/partial";
+  ASSERT_EQ(symlink("/dev/full", link.c_str()), 0);
+  EXPECT_THAT(errorOf([&] {
+                AtomicFile file(folder.path() + "/full", link);
+                file.write(std::string(1 << 20, 'x'));
+                file.commit();
+              }),
+              HasSubstr("no space is left on the device"));
+  EXPECT_EQ(folder.files(), 0u);
+}
+
+TEST(FindData, SaysWhereItLooked) {
+  std::string text = errorOf([] { findData("nowhere.txt", "the text", "/some/folder"); });
+  EXPECT_THAT(text, HasSubstr("the text is not there: looked for '/some/folder/nowhere.txt', 'nowhere.txt'"));
+}
+
+} // namespace
+} // namespace kiln

@@ -1,0 +1,74 @@
+#include "runtime/support/Error.h"
+#include "runtime/threads/ThreadPool.h"
+
+#include <gmock/gmock.h>
+
+#include <atomic>
+#include <chrono>
+#include <numeric>
+
+namespace kiln {
+namespace {
+
+class Pool : public ::testing::TestWithParam<unsigned> {};
+
+TEST_P(Pool, EveryIndexOnce) {
+  ThreadPool pool(GetParam());
+  for (int64_t count : {0, 1, 2, 3, 7, 64, 1000, 12345}) {
+    std::vector<std::atomic<int>> seen(static_cast<size_t>(count));
+    pool.forRange(count, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        ++seen[static_cast<size_t>(i)];
+    });
+    for (const std::atomic<int> &times : seen)
+      ASSERT_EQ(times, 1);
+  }
+}
+
+TEST_P(Pool, ManyShortJobs) {
+  ThreadPool pool(GetParam());
+  std::vector<int64_t> sums(16);
+  for (int job = 0; job < 3000; ++job)
+    pool.forRange(16, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        sums[static_cast<size_t>(i)] += i;
+    });
+  EXPECT_EQ(std::accumulate(sums.begin(), sums.end(), int64_t(0)), 3000 * 120);
+}
+
+TEST_P(Pool, WakesSleepers) {
+  ThreadPool pool(GetParam());
+  for (int round = 0; round < 5; ++round) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5)); // longer than the workers spin
+    std::atomic<int64_t> sum{0};
+    pool.forRange(100, [&](int64_t begin, int64_t end) { sum += end - begin; });
+    EXPECT_EQ(sum, 100);
+  }
+}
+
+TEST_P(Pool, WorkerNumbersStayBelowSize) {
+  ThreadPool pool(GetParam());
+  std::atomic<uint32_t> most{0};
+  pool.parallelFor(
+      1000,
+      [](void *context, int64_t, int64_t, uint32_t worker) {
+        auto *most = static_cast<std::atomic<uint32_t> *>(context);
+        uint32_t seen = *most;
+        while (worker > seen && !most->compare_exchange_weak(seen, worker)) {
+        }
+      },
+      &most);
+  EXPECT_LT(most, pool.size());
+}
+
+INSTANTIATE_TEST_SUITE_P(Sizes, Pool, ::testing::Values(1u, 2u, 3u, 8u));
+
+TEST(Threads, CountIsChecked) {
+  EXPECT_EQ(checkThreadCount(3), 3u);
+  for (int64_t wrong : {int64_t(0), int64_t(-1), int64_t(10000), INT64_MAX})
+    EXPECT_THROW(checkThreadCount(wrong), Error) << wrong;
+  EXPECT_GE(availableProcessors(), 1u);
+}
+
+} // namespace
+} // namespace kiln
