@@ -46,7 +46,7 @@ class Kiln_Binary<string mnemonic, string formula, Kiln_Elements elements, list<
 
 def Kiln_NegOp : Kiln_Unary<"neg", "-x", Kiln_Numbers> { let hasFolder = 1; }
 def Kiln_AbsOp : Kiln_Unary<"abs", "|x|", Kiln_Numbers>;
-def Kiln_SignOp : Kiln_Unary<"sign", "-1, 0 or 1; NaN for NaN", Kiln_Numbers>;
+def Kiln_SignOp : Kiln_Unary<"sign", "-1, 0 or 1; 0 for NaN (torch.sign)", Kiln_Numbers>;
 def Kiln_ExpOp : Kiln_Unary<"exp", "e^x", Kiln_Floats>;
 def Kiln_Expm1Op : Kiln_Unary<"expm1", "e^x - 1", Kiln_Floats>;
 def Kiln_LogOp : Kiln_Unary<"log", "ln x; -inf at 0, NaN below", Kiln_Floats>;

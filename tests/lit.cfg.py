@@ -7,7 +7,7 @@ import lit.formats
 config.name = "kiln"
 config.test_format = lit.formats.ShTest(execute_external=True)
 config.suffixes = [".mlir", ".test"]
-config.excludes = ["fixtures", "Inputs"]
+config.excludes = ["fixtures", "Inputs", "cases"]
 config.test_source_root = os.path.dirname(__file__)
 config.test_exec_root = os.path.join(config.kiln_binary_dir, "tests", "lit")
 config.environment["PATH"] = os.path.join(config.test_exec_root, "bin") + os.pathsep + os.environ.get("PATH", "")
