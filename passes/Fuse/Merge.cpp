@@ -1,24 +1,322 @@
 #include "passes/Fuse/Merge.h"
 
+#include "passes/Fuse/Donation.h"
 #include "passes/Fuse/Outline.h"
+
+#include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/EquivalenceClasses.h"
+#include "llvm/ADT/MapVector.h"
 
 namespace kiln::fuse {
 
-llvm::SmallVector<OpSet> clustersOf(mlir::Block &block, FuseLevel level) {
-  llvm::SmallVector<OpSet> clusters;
-  auto add = [&](mlir::Operation *op) {
-    clusters.emplace_back();
-    clusters.back().insert(op);
-  };
-  for (mlir::Operation *op : cheapOpsToKeep(block))
-    add(op);
-  for (mlir::Operation &op : block) {
-    OpClass opClass = classOf(&op);
-    if (opClass == OpClass::index || opClass == OpClass::reduce || opClass == OpClass::contract ||
-        opClass == OpClass::single)
-      add(&op);
+// Above these a kernel runs out of registers, or takes long to compile, for little gain.
+static constexpr size_t maxOps = 48, maxInputs = 24, maxOutputs = 8;
+// An epilogue runs on a tile's accumulators: a few ops cost nothing there, a long chain spills them.
+static constexpr size_t maxEpilogue = 16;
+// A prologue may be computed more than once for an element, when a block is packed again.
+static constexpr size_t maxPrologue = 3;
+// A parameter's update joins the product that makes its gradient only where it is short (plain SGD).
+static constexpr size_t maxFusedUpdate = 4;
+
+namespace {
+class Merger {
+public:
+  Merger(mlir::Block &block, FuseLevel level) : block(block), level(level) {
+    collect();
+    findUpdates();
   }
-  return clusters;
+
+  llvm::SmallVector<OpSet> run() {
+    if (level == FuseLevel::full)
+      growContracts();
+    if (level != FuseLevel::single) {
+      growReductions(GroupShape::rows);
+      mergeColumns();
+      growReductions(GroupShape::columns);
+      mergeElementwise();
+      mergeSiblings();
+    }
+    if (level == FuseLevel::full)
+      addPrologues();
+    llvm::SmallVector<OpSet> result;
+    for (unsigned i = 0; i < clusters.size(); ++i)
+      if (shapes[i] != GroupShape::illegal && !clusters[i].empty())
+        result.push_back(clusters[i]);
+    return result;
+  }
+
+private:
+  void collect();
+  void findUpdates();
+  unsigned clusterOf(mlir::Value value) const {
+    mlir::Operation *op = value.getDefiningOp();
+    auto found = op ? owner.find(op) : owner.end();
+    return found == owner.end() ? ~0u : found->second;
+  }
+  llvm::SmallSetVector<unsigned, 8> neighbours(unsigned cluster, bool before) const {
+    llvm::SmallSetVector<unsigned, 8> result;
+    for (mlir::Operation *op : clusters[cluster])
+      for (mlir::Operation *next : before ? sources.lookup(op) : readers.lookup(op))
+        if (unsigned other = owner.lookup(next); other != cluster)
+          result.insert(other);
+    return result;
+  }
+  bool reaches(unsigned from, unsigned to);
+  bool tooBig(const OpSet &ops) const;
+  bool tryMerge(unsigned into, unsigned other);
+  bool isUpdate(unsigned cluster) const {
+    return llvm::any_of(clusters[cluster], [&](mlir::Operation *op) { return updates.contains(op); });
+  }
+  bool longUpdate(unsigned cluster) const {
+    return llvm::any_of(clusters[cluster], [&](mlir::Operation *op) { return longUpdates.contains(op); });
+  }
+
+  void growContracts();
+  void growReductions(GroupShape shape);
+  void mergeColumns();
+  void mergeElementwise();
+  void mergeSiblings();
+  void addPrologues();
+
+  mlir::Block &block;
+  FuseLevel level;
+  std::vector<OpSet> clusters;    // empty once merged into another
+  std::vector<GroupShape> shapes; // illegal: an op that no group holds (control, reshape, constant)
+  llvm::DenseMap<mlir::Operation *, unsigned> owner;
+  llvm::DenseMap<mlir::Operation *, llvm::SmallVector<mlir::Operation *, 4>> sources, readers;
+  llvm::DenseSet<mlir::Operation *> updates, longUpdates;
+  std::vector<unsigned> visited; // the search in which a cluster was last seen
+  unsigned search = 0;
+};
+} // namespace
+
+void Merger::collect() {
+  llvm::SmallVector<mlir::Operation *> kept = cheapOpsToKeep(block);
+  llvm::DenseSet<mlir::Operation *> keep(kept.begin(), kept.end());
+  for (mlir::Operation &op : block.without_terminator()) {
+    if (classOf(&op) == OpClass::cheap && !keep.contains(&op))
+      continue;
+    owner[&op] = clusters.size();
+    clusters.emplace_back();
+    clusters.back().insert(&op);
+    OpClass opClass = classOf(&op);
+    bool groupable = opClass != OpClass::free && opClass != OpClass::control && opClass != OpClass::other;
+    shapes.push_back(groupable ? shapeOf(clusters.back()) : GroupShape::illegal);
+  }
+  for (mlir::Operation &op : block.without_terminator()) {
+    if (!owner.count(&op))
+      continue;
+    llvm::SmallSetVector<mlir::Operation *, 4> from;
+    op.walk([&](mlir::Operation *nested) {
+      forEachSource(nested, [&](mlir::Value source) {
+        if (mlir::Operation *definition = source.getDefiningOp(); definition && owner.count(definition))
+          from.insert(definition);
+      });
+      // A cheap op with a kernel of its own is read as a value where no group reads it.
+      for (mlir::Value operand : nested->getOperands())
+        if (mlir::Operation *definition = operand.getDefiningOp();
+            definition && keep.contains(definition) && shapes[owner.lookup(&op)] == GroupShape::illegal)
+          from.insert(definition);
+    });
+    from.remove(&op);
+    sources[&op] = llvm::SmallVector<mlir::Operation *, 4>(from.begin(), from.end());
+    for (mlir::Operation *definition : from)
+      readers[definition].push_back(&op);
+  }
+  visited.assign(clusters.size(), 0);
 }
+
+// Ops that serve nothing but the new value of a donated argument: an optimizer's sweep over one parameter.
+void Merger::findUpdates() {
+  llvm::DenseSet<mlir::Value> donated;
+  for (auto [argument, value] : overwrites(block))
+    donated.insert(value);
+  if (!llvm::isa<mlir::func::FuncOp>(block.getParentOp()))
+    return;
+  llvm::EquivalenceClasses<mlir::Operation *> sweeps;
+  for (mlir::Operation &op : llvm::reverse(block)) {
+    if (!owner.count(&op) || classOf(&op) != OpClass::index || !isElementwise(&op))
+      continue;
+    mlir::Value result = op.getResult(0);
+    bool returned = llvm::is_contained(block.getTerminator()->getOperands(), result);
+    if (returned ? !donated.contains(result) : dimsOf(result).empty())
+      continue;
+    llvm::ArrayRef<mlir::Operation *> users = readers[&op];
+    if ((users.empty() && !returned) ||
+        !llvm::all_of(users, [&](mlir::Operation *user) { return updates.contains(user); }))
+      continue;
+    updates.insert(&op);
+    sweeps.insert(&op);
+    for (mlir::Operation *user : users)
+      if (user->getResult(0).getType() == result.getType())
+        sweeps.unionSets(&op, user);
+  }
+  for (auto it = sweeps.begin(); it != sweeps.end(); ++it)
+    if (it->isLeader()) {
+      auto members = llvm::make_range(sweeps.member_begin(it), sweeps.member_end());
+      if (std::distance(members.begin(), members.end()) > static_cast<ptrdiff_t>(maxFusedUpdate))
+        longUpdates.insert(members.begin(), members.end());
+    }
+}
+
+// A way from one cluster to another that leads through a third.
+bool Merger::reaches(unsigned from, unsigned to) {
+  ++search;
+  llvm::SmallVector<unsigned> stack;
+  visited[from] = search;
+  for (unsigned next : neighbours(from, false))
+    if (next != to) {
+      visited[next] = search;
+      stack.push_back(next);
+    }
+  while (!stack.empty()) {
+    unsigned current = stack.pop_back_val();
+    for (mlir::Operation *op : clusters[current])
+      for (mlir::Operation *reader : readers.lookup(op)) {
+        unsigned next = owner.lookup(reader);
+        if (next == to)
+          return true;
+        if (visited[next] != search) {
+          visited[next] = search;
+          stack.push_back(next);
+        }
+      }
+  }
+  return false;
+}
+
+bool Merger::tooBig(const OpSet &ops) const {
+  if (ops.size() > maxOps)
+    return true;
+  llvm::SmallDenseSet<mlir::Value> inputs;
+  size_t outputs = 0;
+  for (mlir::Operation *op : ops) {
+    forEachSource(op, [&](mlir::Value source) {
+      if (!source.getDefiningOp() || !ops.contains(source.getDefiningOp()))
+        inputs.insert(source);
+    });
+    outputs += usedOutside(op->getResult(0), ops);
+  }
+  return inputs.size() > maxInputs || outputs > maxOutputs;
+}
+
+bool Merger::tryMerge(unsigned into, unsigned other) {
+  if (into == other || shapes[into] == GroupShape::illegal || shapes[other] == GroupShape::illegal ||
+      shapes[into] == GroupShape::single || shapes[other] == GroupShape::single)
+    return false;
+  OpSet both = clusters[into];
+  both.insert(clusters[other].begin(), clusters[other].end());
+  if (tooBig(both))
+    return false;
+  GroupShape shape = shapeOf(both);
+  if (shape == GroupShape::illegal || reaches(into, other) || reaches(other, into))
+    return false;
+  for (mlir::Operation *op : clusters[other])
+    owner[op] = into;
+  clusters[into] = std::move(both);
+  clusters[other].clear();
+  shapes[into] = shape;
+  shapes[other] = GroupShape::illegal;
+  return true;
+}
+
+// What follows a product elementwise runs on its tiles.
+void Merger::growContracts() {
+  for (unsigned c = 0; c < clusters.size(); ++c) {
+    if (shapes[c] != GroupShape::contract)
+      continue;
+    for (bool again = true; again && clusters[c].size() < maxEpilogue;) {
+      again = false;
+      for (unsigned next : neighbours(c, false))
+        if (shapes[next] == GroupShape::elementwise && !longUpdate(next))
+          again |= tryMerge(c, next);
+    }
+  }
+}
+
+void Merger::growReductions(GroupShape shape) {
+  for (unsigned c = 0; c < clusters.size(); ++c) {
+    if (shapes[c] != shape)
+      continue;
+    for (bool again = true; again;) {
+      again = false;
+      for (bool before : {true, false})
+        for (unsigned next : neighbours(c, before)) {
+          if (shapes[next] != GroupShape::elementwise && shapes[next] != GroupShape::rows)
+            continue;
+          if (!isUpdate(next))
+            again |= tryMerge(c, next);
+        }
+    }
+  }
+}
+
+// Column reductions of one shape along the same axes that share what they read.
+void Merger::mergeColumns() {
+  for (unsigned c = 0; c < clusters.size(); ++c) {
+    if (shapes[c] != GroupShape::columns)
+      continue;
+    llvm::SmallSetVector<unsigned, 8> siblings;
+    auto addReaders = [&](mlir::Value value) {
+      for (mlir::Operation *user : value.getUsers())
+        if (auto found = owner.find(user); found != owner.end() && shapes[found->second] == GroupShape::columns)
+          siblings.insert(found->second);
+    };
+    for (mlir::Operation *op : llvm::SmallVector<mlir::Operation *>(clusters[c].begin(), clusters[c].end()))
+      forEachSource(op, [&](mlir::Value source) {
+        addReaders(source);
+        // Or what is one op away from it: sum(dy) and sum(dy * x).
+        for (mlir::Operation *user : source.getUsers())
+          if (classOf(user) == OpClass::index)
+            addReaders(user->getResult(0));
+      });
+    for (unsigned sibling : siblings)
+      if (sibling > c)
+        tryMerge(c, sibling);
+  }
+}
+
+void Merger::mergeElementwise() {
+  for (unsigned c = 0; c < clusters.size(); ++c) {
+    if (shapes[c] != GroupShape::elementwise)
+      continue;
+    for (bool again = true; again;) {
+      again = false;
+      for (bool before : {false, true})
+        for (unsigned next : neighbours(c, before))
+          if (shapes[next] == GroupShape::elementwise)
+            again |= tryMerge(c, next);
+    }
+  }
+}
+
+// Elementwise groups that read the same memory read it once.
+void Merger::mergeSiblings() {
+  llvm::MapVector<mlir::Value, llvm::SmallSetVector<unsigned, 4>> readersOf;
+  for (mlir::Operation &op : block.without_terminator())
+    if (auto found = owner.find(&op); found != owner.end())
+      for (mlir::Value operand : op.getOperands())
+        if (!dimsOf(operand).empty() && shapes[found->second] == GroupShape::elementwise)
+          readersOf[operand].insert(found->second);
+  for (auto &[value, users] : readersOf)
+    for (unsigned i = 0; i + 1 < users.size(); ++i)
+      for (unsigned j = i + 1; j < users.size(); ++j)
+        if (shapes[users[i]] == GroupShape::elementwise && shapes[users[j]] == GroupShape::elementwise &&
+            isUpdate(users[i]) == isUpdate(users[j]))
+          tryMerge(users[i], users[j]);
+}
+
+// Layout ops and a few cheap ones that only a product reads happen while it packs its operands.
+void Merger::addPrologues() {
+  for (unsigned c = 0; c < clusters.size(); ++c) {
+    if (shapes[c] != GroupShape::contract)
+      continue;
+    for (unsigned next : neighbours(c, true))
+      if (shapes[next] == GroupShape::elementwise && clusters[next].size() <= maxPrologue)
+        tryMerge(c, next);
+  }
+}
+
+llvm::SmallVector<OpSet> clustersOf(mlir::Block &block, FuseLevel level) { return Merger(block, level).run(); }
 
 } // namespace kiln::fuse

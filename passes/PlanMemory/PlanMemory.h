@@ -1,7 +1,7 @@
 // Where every value of a fused function lives, and in what order its kernels run. Told in docs/memory.md.
 #pragma once
 
-#include "ir/Kiln.h"
+#include "passes/Fuse/Donation.h"
 
 #include "mlir/Pass/Pass.h"
 
@@ -93,10 +93,6 @@ mlir::Operation *ancestorIn(mlir::Block *block, mlir::Operation *op);
 /// Reorders the ops of a block and of those inside: readers of what is overwritten come before the writer, and what
 /// frees memory comes as early as it can.
 void scheduleBlock(mlir::Block &block, const Bounds &bounds);
-/// The values that overwrite a block argument's memory: a scan body's carries, a function's donated arguments.
-llvm::SmallVector<std::pair<mlir::BlockArgument, mlir::Value>> overwrites(mlir::Block &block);
-/// For each result of a function, the argument whose memory it takes over, or -1.
-llvm::SmallVector<int> donations(mlir::func::FuncOp function);
 
 mlir::LogicalResult assignPlaces(FunctionPlan &plan, const Options &options);
 void computeLifetimes(FunctionPlan &plan);
