@@ -1,0 +1,91 @@
+#include "backends/cpu/compile/Contract.h"
+#include "backends/cpu/compile/ContractLowering.h"
+
+using namespace mlir;
+using llvm::ArrayRef;
+using llvm::SmallVector;
+
+namespace kiln::cpu {
+
+/// Whether `v` is computed from `result`, and if so by elementwise ops alone.
+static bool dependsOn(const Graph &graph, uint32_t v, uint32_t result, bool &elementwise) {
+  if (v == result)
+    return true;
+  const Op *op = graph.definingOp(v);
+  if (!op)
+    return false;
+  bool depends = false;
+  for (uint32_t operand : op->operands)
+    if (dependsOn(graph, operand, result, elementwise)) {
+      depends = true;
+      elementwise &= isElementwise(op->code);
+    }
+  return depends;
+}
+
+static bool checkOutputs(const Graph &graph, const Op &product, std::string &error) {
+  uint32_t result = product.results[0];
+  for (size_t i = 0; i < graph.outputs.size(); ++i) {
+    uint32_t v = graph.outputs[i];
+    bool elementwise = true;
+    dependsOn(graph, v, result, elementwise);
+    if (!elementwise || graph.type(v).dims != graph.type(result).dims) {
+      error = ("output " + llvm::Twine(i) + " is not elementwise in the result of " + opName(product.code)).str();
+      return false;
+    }
+  }
+  return true;
+}
+
+bool buildContract(KernelBuilder &builder) {
+  const Graph &graph = builder.graph;
+  const Op *product = nullptr;
+  for (const Op &op : graph.ops) {
+    if (!isWhole(op.code))
+      continue;
+    bool isProduct = op.code == OpCode::DotGeneral || op.code == OpCode::Convolution;
+    if (product || !isProduct) {
+      builder.error = (opName(op.code) + " cannot stand in one kernel with another product").str();
+      return false;
+    }
+    product = &op;
+  }
+  if (!product) {
+    builder.error = "no product in the kernel";
+    return false;
+  }
+  Contraction contraction;
+  uint32_t number = uint32_t(product - graph.ops.data());
+  bool shaped = product->code == OpCode::DotGeneral ? shapeOfDot(graph, number, contraction, builder.error)
+                                                    : shapeOfConvolution(graph, number, contraction, builder.error);
+  if (!shaped || !checkOutputs(graph, *product, builder.error))
+    return false;
+
+  // All outputs are computed before the first is written: one may share the memory of an operand.
+  auto sink = [&graph](Emitter &e, ArrayRef<Index> at, const Mask &mask) {
+    SmallVector<Value> elements;
+    for (uint32_t v : graph.outputs)
+      elements.push_back(e.value(v, at, mask));
+    for (auto [i, element] : llvm::enumerate(elements))
+      e.storeOutput(i, at, element, mask);
+  };
+  ContractLowering lowering(graph, builder.machine, contraction, sink);
+  lowering.scratchBase = builder.reserveScratch(lowering.scratchBytes());
+  lowering.workerBase = builder.reserveWorkerScratch(lowering.workerBytes());
+  // An emitter of the product's own width, where the kernel's is another; the builder still knows it when it ends the
+  // function.
+  SmallVector<std::unique_ptr<Emitter>> emitters;
+  for (auto &phase : lowering.phases())
+    builder.addPhase(
+        [&](Emitter &e) { return phase.tasks(e); },
+        [&](Emitter &given) {
+          Emitter *e = &given;
+          if (given.width != lowering.t.lanes)
+            e = emitters.emplace_back(std::make_unique<Emitter>(given.code, graph, given.arguments, lowering.t.lanes))
+                    .get();
+          builder.code.loop(e->arguments.begin, e->arguments.end, 1, [&](Value task) { phase.body(*e, task); });
+        });
+  return true;
+}
+
+} // namespace kiln::cpu

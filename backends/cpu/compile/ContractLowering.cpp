@@ -1,0 +1,413 @@
+#include "backends/cpu/compile/ContractLowering.h"
+
+using namespace mlir;
+using llvm::ArrayRef;
+using llvm::SmallVector;
+
+namespace kiln::cpu {
+
+/// Rows of 48 bytes more than a power of two apart would fall into the same few cache sets: an odd number of lines.
+static int64_t spreadStride(int64_t elements, int64_t bytes) {
+  int64_t line = 64 / bytes, lines = ceilDivide(elements, line);
+  return (lines | 1) * line;
+}
+
+static int64_t aligned(int64_t size) { return roundUp(size, 64); }
+
+ContractLowering::ContractLowering(const Graph &graph, const Machine &machine, const Contraction &contraction,
+                                   ContractSink sink)
+    : c(contraction), graph(graph), machine(machine), sink(std::move(sink)), bytes(byteSize(contraction.accumulator)) {
+  ContractExtents bounds{graph.bound(c.batch), graph.bound(c.m), graph.bound(c.n), graph.bound(c.k)};
+  t = chooseBlocking(machine, bounds, c.traits());
+  oneBlock = t.chunks == 1 && bounds.k <= t.kc;
+  int64_t slack = t.lanes * (t.tileRows + 2);
+  if (t.method == Method::Dot) {
+    rightStride = roundUp(t.nc, t.lanes);
+    tileBytes = aligned(bounds.m * rightStride * bytes);
+    return;
+  }
+  int64_t columns = t.tileColumns();
+  leftBytes = aligned((t.mc * t.kc + slack) * bytes);
+  if (t.right == RightMode::Shared) {
+    rightStride = columns;
+    sharedBytes = aligned(bounds.batch * ceilDivide(bounds.n, columns) * roundUp(bounds.k, t.lanes) * columns * bytes);
+  } else {
+    rightStride = t.right == RightMode::Direct ? columns : spreadStride(t.nc, bytes);
+    rightBytes = aligned(((t.kc + t.lanes) * rightStride + slack) * bytes);
+  }
+  int64_t tiles = oneBlock ? 1 : (t.mc / t.tileRows) * (t.nc / columns);
+  tileBytes = aligned(tiles * t.tileRows * columns * bytes);
+  if (t.chunks > 1)
+    partialBytes = aligned(t.chunks * bounds.batch * bounds.m * roundUp(bounds.n, t.lanes) * bytes);
+}
+
+SmallVector<ContractLowering::Phase, 3> ContractLowering::phases() {
+  SmallVector<Phase, 3> result;
+  if (t.method == Method::Dot) {
+    result.push_back({"dot",
+                      [this](Emitter &e) {
+                        Sizes s = sizes(e);
+                        return e.code.mul(s.batch, e.code.mul(s.mBlocks, s.nBlocks));
+                      },
+                      [this](Emitter &e, Value task) { dotTask(e, task); }});
+    return result;
+  }
+  if (t.right == RightMode::Shared)
+    result.push_back({"pack",
+                      [this](Emitter &e) {
+                        Sizes s = sizes(e);
+                        return e.code.mul(s.batch, e.code.mul(s.panels, e.code.ceilDiv(s.k, e.code.integer(t.kc))));
+                      },
+                      [this](Emitter &e, Value task) { shareTask(e, task); }});
+  result.push_back({"tile",
+                    [this](Emitter &e) {
+                      Sizes s = sizes(e);
+                      Value blocks = e.code.mul(s.mBlocks, s.nBlocks);
+                      return e.code.mul(e.code.mul(s.batch, e.code.integer(t.chunks)), blocks);
+                    },
+                    [this](Emitter &e, Value task) { tileTask(e, task); }});
+  if (t.chunks > 1)
+    result.push_back({"add",
+                      [this](Emitter &e) {
+                        Sizes s = sizes(e);
+                        return e.code.mul(s.batch, s.m);
+                      },
+                      [this](Emitter &e, Value task) { addTask(e, task); }});
+  return result;
+}
+
+ContractLowering::Sizes ContractLowering::sizes(Emitter &e) const {
+  Code &code = e.code;
+  Sizes s;
+  s.batch = e.elements(c.batch);
+  s.m = e.elements(c.m);
+  s.n = e.elements(c.n);
+  s.k = e.elements(c.k);
+  s.kPadded = code.mul(code.ceilDiv(s.k, code.integer(t.lanes)), code.integer(t.lanes));
+  s.panels = code.ceilDiv(s.n, code.integer(t.tileColumns()));
+  s.mBlocks = code.ceilDiv(s.m, code.integer(t.mc));
+  s.nBlocks = code.ceilDiv(s.n, code.integer(t.nc));
+  s.chunkLength = s.k;
+  if (t.chunks > 1) {
+    Value part = code.ceilDiv(s.k, code.integer(t.chunks));
+    s.chunkLength = code.mul(code.ceilDiv(part, code.integer(t.lanes)), code.integer(t.lanes));
+  }
+  return s;
+}
+
+/// Tasks count through column blocks first, then row blocks, batches, parts of K. There is a task only where no extent
+/// but K is 0, so divisors are positive; max() keeps what is hoisted before that is known from trapping.
+ContractLowering::Block ContractLowering::blockOf(Emitter &e, const Sizes &s, Value task) const {
+  Code &code = e.code;
+  Value one = code.integer(1), nBlocks = code.max(s.nBlocks, one), mBlocks = code.max(s.mBlocks, one);
+  Block block;
+  Value rest = code.div(task, nBlocks);
+  block.n0 = code.mul(code.rem(task, nBlocks), code.integer(t.nc));
+  block.n1 = code.min(code.add(block.n0, code.integer(t.nc)), s.n);
+  block.m0 = code.mul(code.rem(rest, mBlocks), code.integer(t.mc));
+  block.m1 = code.min(code.add(block.m0, code.integer(t.mc)), s.m);
+  rest = code.div(rest, mBlocks);
+  Value batch = code.max(s.batch, one);
+  block.chunk = t.chunks > 1 ? code.div(rest, batch) : code.integer(0);
+  block.batchNumber = t.chunks > 1 ? code.rem(rest, batch) : rest;
+  block.batch = e.placeOfRow(c.batch, block.batchNumber);
+  block.k0 = t.chunks > 1 ? code.min(code.mul(block.chunk, s.chunkLength), s.k) : code.integer(0);
+  block.k1 = t.chunks > 1 ? code.min(code.add(block.k0, s.chunkLength), s.k) : s.k;
+  return block;
+}
+
+/// One panel, one K block.
+void ContractLowering::shareTask(Emitter &e, Value task) const {
+  Code &code = e.code;
+  Sizes s = sizes(e);
+  Value one = code.integer(1), panels = code.max(s.panels, one);
+  Value kBlocks = code.max(code.ceilDiv(s.k, code.integer(t.kc)), one);
+  // Neighbouring panels in a row: rows of memory are read on.
+  Value panel = code.rem(task, panels), rest = code.div(task, panels);
+  Value k0 = code.mul(code.rem(rest, kBlocks), code.integer(t.kc)),
+        k1 = code.min(code.add(k0, code.integer(t.kc)), s.k);
+  Value batch = code.div(rest, kBlocks);
+  Value n0 = code.mul(panel, code.integer(t.tileColumns()));
+  Value n1 = code.min(code.add(n0, code.integer(t.tileColumns())), s.n);
+  Value row = code.add(code.mul(code.add(code.mul(batch, s.panels), panel), s.kPadded), k0);
+  Value to = code.address(e.scratch(scratchBase), code.mul(row, code.integer(t.tileColumns())), bytes);
+  packRight(e, e.placeOfRow(c.batch, batch), n0, n1, k0, k1, to, rightStride);
+}
+
+void ContractLowering::tileTask(Emitter &e, Value task) const {
+  Code &code = e.code;
+  Sizes s = sizes(e);
+  Block block = blockOf(e, s, task);
+  if (oneBlock) {
+    multiplyBlock(e, s, block, block.k0, block.k1);
+    return;
+  }
+  // At least once: an empty sum is zero.
+  Value end = code.max(block.k1, code.add(block.k0, code.integer(1)));
+  code.loop(block.k0, end, t.kc,
+            [&](Value k0) { multiplyBlock(e, s, block, k0, code.min(code.add(k0, code.integer(t.kc)), block.k1)); });
+}
+
+Value ContractLowering::plainPointer(Emitter &e, const Contraction::Operand &operand, ArrayRef<Index> batch, Value free,
+                                     Value k) const {
+  Code &code = e.code;
+  Value offset = code.add(code.mul(free, e.extent(operand.freeStride)), code.mul(k, e.extent(operand.kStride)));
+  for (size_t d = 0; d < batch.size(); ++d)
+    offset = code.add(offset, code.mul(batch[d].base, e.extent(operand.batchStrides[d])));
+  return code.address(e.input(operand.plainInput), offset, bytes);
+}
+
+void ContractLowering::multiplyBlock(Emitter &e, const Sizes &s, const Block &block, Value k0, Value k1) const {
+  Code &code = e.code;
+  Value left = e.workerScratch(workerBase), right = e.workerScratch(workerBase + leftBytes);
+  packLeft(e, block, k0, k1, left);
+  if (t.right == RightMode::Task)
+    packRight(e, block.batch, block.n0, block.n1, k0, k1, right, rightStride);
+  int64_t columns = t.tileColumns();
+  code.loop(block.n0, block.n1, columns, [&](Value n) {
+    Value from, apart = code.integer(rightStride * bytes);
+    if (t.right == RightMode::Shared) {
+      Value panel = code.add(code.mul(block.batchNumber, s.panels), code.div(n, code.integer(columns)));
+      Value row = code.add(code.mul(panel, s.kPadded), k0);
+      from = code.address(e.scratch(scratchBase), code.mul(row, code.integer(columns)), bytes);
+    } else if (t.right == RightMode::Task) {
+      from = code.address(right, code.sub(n, block.n0), bytes);
+    } else {
+      // The last columns are packed: a whole vector read past the end of the operand might not be ours.
+      Value whole = code.compare(arith::CmpIPredicate::sle, code.add(n, code.integer(columns)), s.n);
+      Value there = plainPointer(e, c.right, block.batch, n, k0);
+      Value thereApart = code.mul(e.extent(c.right.kStride), code.integer(bytes));
+      auto chosen = code.ifElse(
+          whole, {code.ptr, code.i64}, [&] { return SmallVector<Value>{there, thereApart}; },
+          [&] {
+            packRight(e, block.batch, n, block.n1, k0, k1, right, rightStride);
+            return SmallVector<Value>{right, apart};
+          });
+      from = chosen[0];
+      apart = chosen[1];
+    }
+    code.loop(block.m0, block.m1, t.tileRows, [&](Value m) {
+      Value sliver = code.address(left, code.mul(code.sub(m, block.m0), code.sub(k1, k0)), bytes);
+      tile(e, block, m, n, sliver, from, apart, k0, k1);
+    });
+  });
+}
+
+void ContractLowering::tile(Emitter &e, const Block &block, Value m, Value n, Value left, Value right, Value apart,
+                            Value k0, Value k1) const {
+  Code &code = e.code;
+  int64_t columns = t.tileColumns();
+  Value sums = e.workerScratch(workerBase + leftBytes + rightBytes);
+  Value accumulate = code.constantInt(code.i1, 0);
+  if (!oneBlock) {
+    Value number =
+        code.add(code.mul(code.div(code.sub(n, block.n0), code.integer(columns)), code.integer(t.mc / t.tileRows)),
+                 code.div(code.sub(m, block.m0), code.integer(t.tileRows)));
+    sums = code.address(sums, code.mul(number, code.integer(t.tileRows * columns)), bytes);
+    accumulate = code.compare(arith::CmpIPredicate::sgt, k0, block.k0);
+  }
+  Value rows = code.sub(block.m1, m), width = code.sub(block.n1, n);
+  callTile(e, heightOf(e, rows), width, left, right, apart, sums, code.sub(k1, k0), accumulate);
+
+  Value last = oneBlock ? code.constantInt(code.i1, 1) : code.compare(arith::CmpIPredicate::sge, k1, block.k1);
+  code.ifThen(last, [&] {
+    rows = code.min(rows, code.integer(t.tileRows));
+    width = code.min(width, code.integer(columns));
+    if (t.chunks == 1) {
+      finishRows(e, block.batch, m, rows, n, width, columns, sums, columns);
+      return;
+    }
+    // A part of K: put down as it is.
+    Sizes s = sizes(e);
+    int64_t lanes = t.lanes;
+    Value stride = code.mul(code.ceilDiv(s.n, code.integer(lanes)), code.integer(lanes));
+    Value first = code.mul(code.add(code.mul(block.chunk, s.batch), block.batchNumber), s.m);
+    code.loop(code.integer(0), rows, 1, [&](Value r) {
+      Value row = code.add(code.mul(code.add(first, code.add(m, r)), stride), n);
+      Value to = code.address(e.scratch(scratchBase + sharedBytes), row, bytes);
+      Value from = code.address(sums, code.mul(r, code.integer(columns)), bytes);
+      code.loop(code.integer(0), width, lanes, [&](Value v) {
+        code.store(code.loadHere(vectorType(e), code.address(from, v, bytes), bytes), code.address(to, v, bytes),
+                   bytes);
+      });
+    });
+  });
+}
+
+SmallVector<int64_t, 4> ContractLowering::heights() const {
+  SmallVector<int64_t, 4> all;
+  bool constant = llvm::all_of(c.m, [](const Extent &extent) { return extent.isConstant(); });
+  int64_t m = graph.bound(c.m), rest = m % t.tileRows;
+  for (int64_t h = t.tileRows; h > 0; h -= t.rowUnit)
+    if (!constant || (h == t.tileRows && m >= h) || (rest && h == roundUp(rest, t.rowUnit)))
+      all.push_back(h);
+  if (all.empty())
+    all.push_back(t.tileRows);
+  return all;
+}
+
+/// The height of the sliver that holds the first of `rows` rows: whole, or the rest rounded up to the unit.
+Value ContractLowering::heightOf(Emitter &e, Value rows) const {
+  Code &code = e.code;
+  SmallVector<int64_t, 4> all = heights();
+  if (all.size() == 1)
+    return code.integer(all[0]);
+  Value unit = code.integer(t.rowUnit);
+  return code.min(code.integer(t.tileRows), code.mul(code.ceilDiv(rows, unit), unit));
+}
+
+void ContractLowering::callTile(Emitter &e, Value height, Value width, Value left, Value right, Value ldb, Value to,
+                                Value k, Value accumulate) const {
+  Code &code = e.code;
+  Value ldc = code.integer(t.tileColumns() * bytes);
+  bool constant = llvm::all_of(c.n, [](const Extent &extent) { return extent.isConstant(); });
+  int64_t restColumns = graph.bound(c.n) % t.tileColumns();
+  auto callHeight = [&](int64_t h) {
+    bool narrow = t.tileVectors == 2 && (!constant || (restColumns && restColumns <= t.lanes));
+    auto call = [&](int64_t vectors) {
+      callMicroKernel(code, {c.accumulator, h, vectors, t.lanes}, left, right, ldb, to, ldc, k, accumulate);
+    };
+    if (!narrow)
+      return call(t.tileVectors);
+    Value wide = code.compare(arith::CmpIPredicate::sgt, width, code.integer(t.lanes));
+    code.ifElse(
+        wide, {},
+        [&] {
+          call(2);
+          return SmallVector<Value>{};
+        },
+        [&] {
+          call(1);
+          return SmallVector<Value>{};
+        });
+  };
+  SmallVector<int64_t, 4> all = heights();
+  std::function<void(size_t)> choose = [&](size_t i) {
+    if (i + 1 == all.size())
+      return callHeight(all[i]);
+    Value is = code.compare(arith::CmpIPredicate::eq, height, code.integer(all[i]));
+    code.ifElse(
+        is, {},
+        [&] {
+          callHeight(all[i]);
+          return SmallVector<Value>{};
+        },
+        [&] {
+          choose(i + 1);
+          return SmallVector<Value>{};
+        });
+  };
+  choose(0);
+}
+
+/// Rows of sums at `from`, `stride` elements apart, become elements of the result. `most`: what columns never exceeds.
+void ContractLowering::finishRows(Emitter &e, ArrayRef<Index> batch, Value m, Value rows, Value n, Value columns,
+                                  int64_t most, Value from, int64_t stride) const {
+  Code &code = e.code;
+  Value limit = code.add(n, columns);
+  code.loop(code.integer(0), rows, 1, [&](Value r) {
+    Value row = code.address(from, code.mul(r, code.integer(stride)), bytes);
+    forEachRun(e, c.n, c.resultInRows, n, limit, [&](Value first, const Place &place, Value end) {
+      Value sums = code.loadHere(vectorType(e), code.address(row, code.sub(first, n), bytes), bytes);
+      finish(e, batch, code.add(m, r), place, end, sums);
+    });
+  });
+}
+
+/// A vector of finished sums, for columns from n on, below the limit.
+void ContractLowering::finish(Emitter &e, ArrayRef<Index> batch, Value m, const Place &n, Value limit,
+                              Value sums) const {
+  Code &code = e.code;
+  bool whole = llvm::all_of(c.n, [](const Extent &extent) { return extent.isConstant(); }) &&
+               graph.bound(c.n) % t.lanes == 0 && t.method == Method::Tile && !c.resultInRows;
+  Mask mask;
+  if (!whole)
+    mask.lanes = code.firstLanes(code.sub(limit, n.linear.base), t.lanes);
+  Indices columns = whole ? e.place(c.n, e.at(n.linear.base, 1, t.lanes)) : n.dims(e);
+  Indices at = c.place(e, batch, e.placeOfRow(c.m, m), columns);
+  kiln_dtype dtype = graph.type(c.result).dtype;
+  bool same = dtype == c.accumulator || (dtype == KILN_U32 && c.accumulator == KILN_I32);
+  // A single column has no lanes to speak of: its place is the same for all.
+  if (llvm::all_of(c.n, [](const Extent &extent) { return extent.isOne(); })) {
+    sums = code.here<vector::ExtractOp>(sums, ArrayRef<int64_t>{0});
+    mask = {};
+  }
+  Value element = same ? sums : e.convert(sums, c.accumulator, dtype);
+  e.bind(c.result, [element](ArrayRef<Index>, const Mask &) { return element; });
+  sink(e, at, mask);
+  e.unbind(c.result);
+}
+
+/// One row of the result: its parts in ascending order.
+void ContractLowering::addTask(Emitter &e, Value task) const {
+  Code &code = e.code;
+  Sizes s = sizes(e);
+  Value stride = code.mul(code.ceilDiv(s.n, code.integer(t.lanes)), code.integer(t.lanes));
+  Value partBytes = code.mul(code.mul(s.batch, s.m), stride);
+  Value m = code.max(s.m, code.integer(1));
+  Value first = code.address(e.scratch(scratchBase + sharedBytes), code.mul(task, stride), bytes);
+  Indices batch = e.placeOfRow(c.batch, code.div(task, m));
+  Value row = code.rem(task, m);
+  forEachRun(e, c.n, c.resultInRows, code.integer(0), s.n, [&](Value n, const Place &place, Value limit) {
+    Value sums;
+    for (int64_t part = 0; part < t.chunks; ++part) {
+      Value from = code.address(first, code.add(code.mul(partBytes, code.integer(part)), n), bytes);
+      Value next = code.loadHere(vectorType(e), from, bytes);
+      if (!sums)
+        sums = next;
+      else if (isFloat(c.accumulator))
+        sums = code.here<arith::AddFOp>(sums, next);
+      else
+        sums = code.here<arith::AddIOp>(sums, next);
+    }
+    finish(e, batch, row, place, limit, sums);
+  });
+}
+
+//===-- Rows against rows ---------------------------------------------------------------------------------------===//
+
+void ContractLowering::dotTask(Emitter &e, Value task) const {
+  Code &code = e.code;
+  Sizes s = sizes(e);
+  Block block = blockOf(e, s, task);
+  Value sums = e.workerScratch(workerBase + leftBytes + rightBytes);
+  Value lda = code.mul(e.extent(c.left.freeStride), code.integer(bytes));
+  Value ldb = code.mul(e.extent(c.right.freeStride), code.integer(bytes));
+  Value ldc = code.integer(rightStride * bytes);
+  auto call = [&](int64_t rows, int64_t columns, Value m, Value n) {
+    Value to = code.address(
+        sums, code.add(code.mul(code.sub(m, block.m0), code.integer(rightStride)), code.sub(n, block.n0)), bytes);
+    callDotKernel(code, {c.accumulator, rows, columns, t.lanes},
+                  plainPointer(e, c.left, block.batch, m, code.integer(0)), lda,
+                  plainPointer(e, c.right, block.batch, n, code.integer(0)), ldb, to, ldc, s.k);
+  };
+  // Whole groups, the last of them moved back to end with the block (what it computes again comes out the same); where
+  // there is not even one, one by one.
+  auto groups = [&](Value begin, Value end, int64_t size, int64_t bound,
+                    llvm::function_ref<void(Value, int64_t)> body) {
+    if (size == 1)
+      return code.loop(begin, end, 1, [&](Value i) { body(i, 1); });
+    Value enough = code.compare(arith::CmpIPredicate::sge, code.sub(end, begin), code.integer(size));
+    auto large = [&] {
+      code.loop(begin, end, size, [&](Value i) { body(code.min(i, code.sub(end, code.integer(size))), size); });
+      return SmallVector<Value>{};
+    };
+    auto small = [&] {
+      code.loop(begin, end, 1, [&](Value i) { body(i, 1); });
+      return SmallVector<Value>{};
+    };
+    if (bound < size)
+      small();
+    else
+      code.ifElse(enough, {}, large, small);
+  };
+  int64_t rowGroup = graph.bound(c.m) >= 4 ? 4 : 1;
+  int64_t columnGroup = t.lanes >= 6 ? 6 : std::min<int64_t>(t.lanes, 4);
+  groups(block.n0, block.n1, columnGroup, graph.bound(c.n), [&](Value n, int64_t columns) {
+    groups(block.m0, block.m1, rowGroup, graph.bound(c.m), [&](Value m, int64_t rows) { call(rows, columns, m, n); });
+  });
+  finishRows(e, block.batch, block.m0, code.sub(block.m1, block.m0), block.n0, code.sub(block.n1, block.n0), t.nc, sums,
+             rightStride);
+}
+
+} // namespace kiln::cpu

@@ -1,0 +1,93 @@
+//===- ContractLowering.h - the phases of one product ------------------------------------------------------------===//
+//
+// Tile method:   [pack the right operand]   tiles   [add the parts of K in order]
+// Dot method:    rows against rows
+//
+// Padding. Slivers and panels are as wide as the micro-kernel, whatever the extents: what lies beyond an edge is never
+// defined and only ever reaches elements of a tile that nobody reads.
+//
+//===------------------------------------------------------------------------------------------------------------===//
+#ifndef KILN_BACKENDS_CPU_COMPILE_CONTRACTLOWERING_H
+#define KILN_BACKENDS_CPU_COMPILE_CONTRACTLOWERING_H
+
+#include "backends/cpu/compile/ContractShape.h"
+#include "backends/cpu/compile/MicroKernel.h"
+
+namespace kiln::cpu {
+
+/// What happens to elements of the result, once known: called with the result bound, at a place and under a mask.
+using ContractSink = std::function<void(Emitter &e, llvm::ArrayRef<Index> at, const Mask &mask)>;
+
+class ContractLowering {
+public:
+  ContractLowering(const Graph &graph, const Machine &machine, const Contraction &contraction, ContractSink sink);
+
+  const Contraction c;
+  Blocking t;
+
+  int64_t scratchBytes() const { return sharedBytes + partialBytes; }
+  int64_t workerBytes() const { return leftBytes + rightBytes + tileBytes; }
+  /// Byte offsets of this product's parts within the launch's and the worker's scratch.
+  int64_t scratchBase = 0, workerBase = 0;
+
+  struct Phase {
+    const char *name;
+    std::function<Value(Emitter &e)> tasks;           // in a function of the extents alone
+    std::function<void(Emitter &e, Value task)> body; // inside the loop over tasks
+  };
+  /// The emitter that a phase is called with has width `t.lanes`.
+  llvm::SmallVector<Phase, 3> phases();
+
+private:
+  const Graph &graph;
+  const Machine &machine;
+  ContractSink sink;
+  int64_t bytes;           // of an element in packed form
+  int64_t rightStride = 0; // elements between a task's packed rows of the right operand
+  int64_t sharedBytes = 0, partialBytes = 0, leftBytes = 0, rightBytes = 0, tileBytes = 0;
+  bool oneBlock = false; // K is never more than one block
+
+  struct Sizes {
+    Value batch, m, n, k, kPadded, panels, mBlocks, nBlocks, chunkLength;
+  };
+  Sizes sizes(Emitter &e) const;
+  struct Block { // what a task computes
+    Indices batch;
+    Value batchNumber, chunk, m0, m1, n0, n1, k0, k1;
+  };
+  Block blockOf(Emitter &e, const Sizes &s, Value task) const;
+
+  // ContractPack.cpp
+  mlir::VectorType vectorType(Emitter &e) const;
+  void packRight(Emitter &e, llvm::ArrayRef<Index> batch, Value n0, Value n1, Value k0, Value k1, Value to,
+                 int64_t stride) const;
+  void packRightAlongN(Emitter &e, llvm::ArrayRef<Index> batch, Value n0, Value n1, Value k0, Value k1, Value to,
+                       int64_t stride) const;
+  void packRightAlongK(Emitter &e, llvm::ArrayRef<Index> batch, Value n0, Value n1, Value k0, Value k1, Value to,
+                       int64_t stride) const;
+  void packLeft(Emitter &e, const Block &block, Value k0, Value k1, Value to) const;
+  void packLeftAlongM(Emitter &e, const Block &block, Value m, Value height, Value k0, Value k1, Value to) const;
+  void packLeftAlongK(Emitter &e, const Block &block, Value m, Value height, Value k0, Value k1, Value to) const;
+
+  // ContractLowering.cpp
+  void shareTask(Emitter &e, Value task) const;
+  void tileTask(Emitter &e, Value task) const;
+  void multiplyBlock(Emitter &e, const Sizes &s, const Block &block, Value k0, Value k1) const;
+  void tile(Emitter &e, const Block &block, Value m, Value n, Value left, Value right, Value rightBytesApart, Value k0,
+            Value k1) const;
+  void callTile(Emitter &e, Value height, Value columns, Value left, Value right, Value ldb, Value c, Value k,
+                Value accumulate) const;
+  void addTask(Emitter &e, Value task) const;
+  void dotTask(Emitter &e, Value task) const;
+  void finishRows(Emitter &e, llvm::ArrayRef<Index> batch, Value m, Value rows, Value n, Value columns, int64_t most,
+                  Value from, int64_t stride) const;
+  void finish(Emitter &e, llvm::ArrayRef<Index> batch, Value m, const Place &n, Value limit, Value sums) const;
+  Value plainPointer(Emitter &e, const Contraction::Operand &operand, llvm::ArrayRef<Index> batch, Value free,
+                     Value k) const;
+  Value heightOf(Emitter &e, Value rows) const;
+  llvm::SmallVector<int64_t, 4> heights() const;
+};
+
+} // namespace kiln::cpu
+
+#endif // KILN_BACKENDS_CPU_COMPILE_CONTRACTLOWERING_H

@@ -1,0 +1,150 @@
+#include "backends/cpu/compile/ContractModel.h"
+#include <algorithm>
+#include <cmath>
+
+namespace kiln::cpu {
+
+CacheSizes cachesOf(const Machine &machine) {
+  // LLVM names processors, not caches; these are the makers' figures for a core. Unknown ones get the smallest in use.
+  struct Row {
+    const char *prefix;
+    CacheSizes sizes;
+  };
+  static const Row rows[] = {{"znver5", {48 << 10, 1 << 20}},        {"znver4", {32 << 10, 1 << 20}},
+                             {"znver", {32 << 10, 512 << 10}},       {"sapphirerapids", {48 << 10, 2 << 20}},
+                             {"emeraldrapids", {48 << 10, 2 << 20}}, {"graniterapids", {48 << 10, 2 << 20}},
+                             {"icelake", {48 << 10, 1 << 20}},       {"skylake-avx512", {32 << 10, 1 << 20}},
+                             {"cascadelake", {32 << 10, 1 << 20}},   {"skylake", {32 << 10, 256 << 10}},
+                             {"haswell", {32 << 10, 256 << 10}},     {"broadwell", {32 << 10, 256 << 10}}};
+  for (const Row &row : rows)
+    if (llvm::StringRef(machine.cpu).starts_with(row.prefix))
+      return row.sizes;
+  return machine.vectorBytes >= 64 ? CacheSizes{32 << 10, 1 << 20} : CacheSizes{};
+}
+
+namespace {
+/// Cycles, for comparing cuts with each other. One multiply-add instruction is half a cycle, what is packed about a
+/// third of a cycle an element of a 64-byte vector's sixteenth.
+struct Cost {
+  const ContractExtents &e;
+  const Blocking &t;
+  double packElement, epilogueElement = 0.15;
+
+  double rowsCost(int64_t rows) const {
+    int64_t whole = rows / t.tileRows, rest = rows % t.tileRows;
+    double cost = double(whole) * t.tileRows;
+    if (rest) // short tiles do not hide the latency of their sums
+      cost += std::max<double>(roundUp(rest, t.rowUnit), t.tileRows * 0.5);
+    return cost;
+  }
+  double task(int64_t rows, int64_t columns, int64_t k, bool packRight) const {
+    int64_t slivers = ceilDivide(columns, t.lanes);
+    double arithmetic = rowsCost(rows) * double(slivers) * k * 0.5;
+    double packing = double(rows) * k * packElement + (packRight ? double(columns) * k * packElement : 0.0);
+    return arithmetic + packing + double(rows) * columns * epilogueElement + 400;
+  }
+};
+} // namespace
+
+/// The wall time of `tasks` pieces of two sizes on several numbers of threads, as a mean of cycles a thread.
+static double spread(double total, double largest, int64_t tasks) {
+  double sum = 0;
+  for (int64_t threads : {2, 4, 8}) {
+    double ideal = total / threads;
+    double rounds = double(ceilDivide(tasks, threads)) * largest;
+    sum += std::max(ideal, std::min(rounds, ideal + largest)) * threads;
+  }
+  return sum / 3;
+}
+
+static void chooseCut(Blocking &t, const ContractExtents &e, const ContractTraits &traits, const CacheSizes &caches) {
+  double packElement = (traits.slowElements ? 1.0 : 0.35) * 16.0 / t.lanes;
+  Cost cost{e, t, packElement};
+  int64_t columnsUnit = t.tileColumns();
+  int64_t maxRows = std::max(t.tileRows, caches.level2 / 3 / (t.kc * traits.bytes) / t.tileRows * t.tileRows);
+  int64_t maxColumns = std::max(columnsUnit, 768 / columnsUnit * columnsUnit);
+  bool packRight = t.right == RightMode::Task;
+  if (packRight) // the block of the right operand lives in the second level too
+    maxColumns = std::max(columnsUnit,
+                          std::min(maxColumns, caches.level2 / 2 / (t.kc * traits.bytes) / columnsUnit * columnsUnit));
+  double best = INFINITY;
+  int64_t k = std::max<int64_t>(1, ceilDivide(e.k, t.chunks));
+  for (int64_t mb = 1; mb <= 4096; ++mb) {
+    int64_t mc = roundUp(ceilDivide(e.m, mb), t.tileRows);
+    for (int64_t nb = 1; mc <= maxRows && nb <= 4096; ++nb) {
+      int64_t nc = roundUp(ceilDivide(e.n, nb), columnsUnit);
+      if (nc <= maxColumns) {
+        int64_t tasks = e.batch * ceilDivide(e.m, mc) * ceilDivide(e.n, nc) * t.chunks;
+        double largest = cost.task(std::min(mc, e.m), std::min(nc, e.n), k, packRight);
+        double total = cost.task(e.m, e.n, k, false) * e.batch * t.chunks;
+        total += (ceilDivide(e.n, nc) - 1) * double(e.m) * e.k * packElement * e.batch; // the left operand, again
+        if (packRight)
+          total += ceilDivide(e.m, mc) * double(e.n) * e.k * packElement * e.batch;
+        total += 400.0 * tasks;
+        double time = spread(total, largest, tasks);
+        if (time < best * 0.999) {
+          best = time;
+          t.mc = mc;
+          t.nc = nc;
+        }
+      }
+      if (nc == columnsUnit)
+        break;
+    }
+    if (mc == t.tileRows)
+      break;
+  }
+}
+
+Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, const ContractTraits &traits) {
+  ContractExtents e = given;
+  for (int64_t *extent : {&e.batch, &e.m, &e.n, &e.k})
+    *extent = std::max<int64_t>(*extent, 1);
+  CacheSizes caches = cachesOf(machine);
+  Blocking t;
+  t.lanes = std::max<int64_t>(1, machine.vectorBytes / traits.bytes);
+  t.tileVectors = 2;
+  t.rowUnit = machine.vectorRegisters >= 32 ? 4 : 2;
+  t.tileRows = (machine.vectorRegisters - 3) / 2 / t.rowUnit * t.rowUnit;
+  if (e.n <= t.lanes)
+    t.tileVectors = 1;
+
+  int64_t kBlock = caches.level1 * 2 / 3 / (t.tileColumns() * traits.bytes) / t.lanes * t.lanes;
+  kBlock = std::max(kBlock, t.lanes);
+  // A single block up to half again as long saves the second pass over the accumulators.
+  int64_t blocks = e.k <= kBlock * 3 / 2 ? 1 : ceilDivide(e.k, kBlock);
+  t.kc = roundUp(ceilDivide(e.k, blocks), t.lanes);
+
+  // Packing the right operand costs about eleven multiply-adds an element; the dot kernel a quarter of the arithmetic.
+  bool fewRows = e.m <= 4 * t.tileRows;
+  if (traits.bothAlongK && fewRows) {
+    t.method = Method::Dot;
+    t.right = RightMode::Direct;
+    t.mc = e.m;
+    int64_t columns = 6 * std::max<int64_t>(1, 96 / 6);
+    while (columns > 12 && e.batch * ceilDivide(e.n, columns) < 16)
+      columns -= 6;
+    t.nc = columns;
+    return t;
+  }
+  if (traits.rightPlainAlongN && e.m <= 2 * t.tileRows)
+    t.right = RightMode::Direct;
+  else if (traits.rightShareable && e.m > caches.level2 / 3 / (t.kc * traits.bytes))
+    t.right = RightMode::Shared;
+  else if (traits.rightShareable && e.batch == 1)
+    t.right = RightMode::Shared;
+  else
+    t.right = RightMode::Task;
+
+  // Too few tiles for the threads and much to sum: split K.
+  int64_t tiles = e.batch * ceilDivide(e.m, t.tileRows) * ceilDivide(e.n, t.tileColumns());
+  if (tiles < 128 && e.k >= 4096) {
+    t.chunks = std::min<int64_t>(16, e.k / 1024);
+    t.kc = roundUp(std::min(kBlock, ceilDivide(e.k, t.chunks)), t.lanes);
+    t.right = RightMode::Task;
+  }
+  chooseCut(t, e, traits, caches);
+  return t;
+}
+
+} // namespace kiln::cpu

@@ -1,0 +1,69 @@
+//===- ContractModel.h - how a product is cut up, from the machine and the extents ------------------------------===//
+//
+// One table with a stated model; no other file of the contraction holds a size.
+//
+// Registers. A tile of R rows by V vectors takes R*V accumulators, V vectors of the right operand and one broadcast.
+// The largest tile with V = 2 that fits has R = (registers - 3) / 2, rounded down to a multiple of the row unit: 12 of
+// 32 registers, 6 of 16. Remainders of rows use shorter tiles, in steps of the unit. First level. A K block of the
+// right operand's sliver (V vectors wide) stays there while every sliver of the left one streams past it: kc <= 2/3 of
+// the level / (V * vector bytes). Second level. The packed block of the left operand takes at most a third of it: mc <=
+// level / 3 / (kc * bytes). Tasks. Of all cuts (multiples of the tile) that fit, the cheapest in cycles: arithmetic,
+// plus packing, weighed by how evenly the tasks fall on 2, 4 and 8 threads. Only extents (at their bounds) enter, never
+// the number of threads.
+//
+//===------------------------------------------------------------------------------------------------------------===//
+#ifndef KILN_BACKENDS_CPU_COMPILE_CONTRACTMODEL_H
+#define KILN_BACKENDS_CPU_COMPILE_CONTRACTMODEL_H
+
+#include "backends/cpu/compile/Code.h"
+
+namespace kiln::cpu {
+
+struct CacheSizes {
+  int64_t level1 = 32 << 10, level2 = 512 << 10;
+};
+CacheSizes cachesOf(const Machine &machine);
+
+/// Where the right operand's block comes from.
+enum class RightMode {
+  Shared, // packed by a phase of its own into the launch's scratch, in panels of a tile's width
+  Task,   // packed by each task into the worker's scratch
+  Direct  // read where it lies
+};
+
+enum class Method {
+  Tile, // packed slivers and the tile micro-kernel
+  Dot   // both operands contiguous along K: no packing
+};
+
+struct Blocking {
+  Method method = Method::Tile;
+  RightMode right = RightMode::Task;
+  int64_t lanes = 1; // W
+  int64_t tileRows = 1, rowUnit = 1, tileVectors = 1;
+  int64_t mc = 1, nc = 1, kc = 1; // a task's rows and columns, a K block
+  int64_t chunks = 1;             // parts of K that are summed apart, then in order
+  int64_t tileColumns() const { return lanes * tileVectors; }
+};
+
+struct ContractExtents {
+  int64_t batch = 1, m = 1, n = 1, k = 1; // at their bounds
+  bool dynamicM = false;                  // m may be far below its bound
+};
+
+struct ContractTraits {
+  int64_t bytes = 4;             // of an element in registers
+  bool bothAlongK = false;       // plain operands, contiguous along K
+  bool rightPlainAlongN = false; // plain right operand, contiguous along N
+  bool rightShareable = true;    // N is one dimension: panels can be cut
+  bool slowElements = false;     // the right operand's elements cost more than a load each
+};
+
+Blocking chooseBlocking(const Machine &machine, const ContractExtents &extents, const ContractTraits &traits);
+
+inline int64_t roundUp(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+inline int64_t ceilDivide(int64_t value, int64_t divisor) { return (value + divisor - 1) / divisor; }
+
+} // namespace kiln::cpu
+
+#endif // KILN_BACKENDS_CPU_COMPILE_CONTRACTMODEL_H

@@ -1,0 +1,80 @@
+//===- ContractShape.h - a dot_general or convolution as a batched matrix product --------------------------------===//
+//
+//   result[b, m, n] = sum over k of left[b, m, k] * right[b, k, n]
+//
+// where b, m, n and k each stand for a list of dimensions. Whatever is particular to the op (which axes, windows,
+// padding, dilation, groups) is in the functions that give an operand's elements and a result's place.
+//
+//===------------------------------------------------------------------------------------------------------------===//
+#ifndef KILN_BACKENDS_CPU_COMPILE_CONTRACTSHAPE_H
+#define KILN_BACKENDS_CPU_COMPILE_CONTRACTSHAPE_H
+
+#include "backends/cpu/compile/ContractModel.h"
+#include "backends/cpu/compile/Emitter.h"
+
+namespace kiln::cpu {
+
+/// A place within a list of dimensions: its row-major number and, once asked for, an index for each dimension.
+class Place {
+public:
+  Place(const Shape &shape, Index linear) : shape(&shape), linear(std::move(linear)) {}
+  Place(const Shape &shape, Index linear, Indices known)
+      : shape(&shape), linear(std::move(linear)), known(std::move(known)) {}
+  Indices dims(Emitter &e) const { return known ? *known : e.place(*shape, linear); }
+  const Shape *shape;
+  Index linear;
+
+private:
+  std::optional<Indices> known;
+};
+
+struct Contraction {
+  using Element = std::function<Value(Emitter &e, llvm::ArrayRef<Index> batch, const Place &free, const Place &k,
+                                      const Mask &mask)>;
+  struct Operand {
+    uint32_t value = 0;
+    Element element;
+    bool alongK = false; // neighbours in memory are neighbours in k's last dimension, else in the free ones' last
+    bool freeInRows = false,
+         kInRows = false; // vectors that cross from one row of these dimensions to the next are slow
+    /// A kernel input read as it lies: element (b, f, k) at offset f * freeStride + k * kStride from its batch's start.
+    int plainInput = -1;
+    llvm::SmallVector<Extent, 2> batchStrides;
+    Extent freeStride, kStride;
+  };
+  uint32_t op = 0; // index into the graph's ops
+  uint32_t result = 0;
+  Shape batch, m, n, k;
+  Operand left, right;
+  kiln_dtype accumulator = KILN_F32;
+  bool resultInRows = false; // as freeInRows, of n in the result
+  std::function<Indices(Emitter &e, llvm::ArrayRef<Index> batch, llvm::ArrayRef<Index> m, llvm::ArrayRef<Index> n)>
+      place;
+
+  kiln_dtype operandType = KILN_F32;
+  ContractTraits traits() const;
+};
+
+/// False, with a sentence in `error`, for element types that no micro-kernel takes.
+bool shapeOfDot(const Graph &graph, uint32_t op, Contraction &result, std::string &error);
+bool shapeOfConvolution(const Graph &graph, uint32_t op, Contraction &result, std::string &error);
+
+/// The type that products of this operand type are summed in.
+bool accumulatorOf(kiln_dtype operand, kiln_dtype &accumulator);
+
+/// An operand that is a kernel input: vectors straight from memory where it is evenly spaced along the lanes.
+Value plainElement(Emitter &e, const Graph &graph, const Contraction::Operand &operand, llvm::ArrayRef<Index> batch,
+                   const Index &free, const Index &k, const Mask &mask);
+
+/// Code for vectors of neighbours from `begin` to `end` (numbers within the shape), `body` once for each: with the
+/// number of its first lane, its place, and where its lanes end. With `inRows`, no vector crosses from a row (the last
+/// dimension) to the next.
+void forEachRun(Emitter &e, const Shape &shape, bool inRows, Value begin, Value end,
+                llvm::function_ref<void(Value first, const Place &place, Value limit)> body);
+
+/// The axis along which neighbours of value `v` are neighbours in memory, -1 where there is none.
+int contiguousAxis(const Graph &graph, uint32_t v);
+
+} // namespace kiln::cpu
+
+#endif // KILN_BACKENDS_CPU_COMPILE_CONTRACTSHAPE_H

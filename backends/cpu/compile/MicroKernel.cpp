@@ -1,0 +1,240 @@
+#include "backends/cpu/compile/MicroKernel.h"
+#include <cstdio>
+
+using namespace mlir;
+
+namespace kiln::cpu {
+
+static std::string nameOf(const MicroShape &s) {
+  return ("kiln_tile_" + dtypeName(s.dtype) + "_" + llvm::Twine(s.rows) + "x" + llvm::Twine(s.vectors) + "x" +
+          llvm::Twine(s.lanes))
+      .str();
+}
+
+static std::string nameOf(const DotShape &s) {
+  return ("kiln_dot_" + dtypeName(s.dtype) + "_" + llvm::Twine(s.rows) + "x" + llvm::Twine(s.columns) + "x" +
+          llvm::Twine(s.lanes))
+      .str();
+}
+
+static Type elementType(Code &code, kiln_dtype dtype) {
+  switch (dtype) {
+  case KILN_F64:
+    return code.f64;
+  case KILN_I32:
+    return code.i32;
+  case KILN_I64:
+    return code.i64;
+  default:
+    return code.f32;
+  }
+}
+
+static void call(Code &code, StringRef name, ValueRange arguments) {
+  auto function = code.module.lookupSymbol<func::FuncOp>(name);
+  if (!function) {
+    OpBuilder::InsertionGuard guard(code.b);
+    code.b.setInsertionPointToStart(code.module.getBody());
+    function = code.b.create<func::FuncOp>(code.loc, name, code.b.getFunctionType(arguments.getTypes(), {}));
+    function.setPrivate();
+  }
+  code.here<func::CallOp>(function, arguments);
+}
+
+void callMicroKernel(Code &code, const MicroShape &shape, Value a, Value b, Value ldb, Value c, Value ldc, Value k,
+                     Value accumulate) {
+  call(code, nameOf(shape), {a, b, ldb, c, ldc, k, accumulate});
+}
+
+void callDotKernel(Code &code, const DotShape &shape, Value a, Value lda, Value b, Value ldb, Value c, Value ldc,
+                   Value k) {
+  call(code, nameOf(shape), {a, lda, b, ldb, c, ldc, k});
+}
+
+void collectMicroKernels(ModuleOp module, std::set<std::string> &names) {
+  for (auto function : module.getOps<func::FuncOp>())
+    if (function.isDeclaration() &&
+        (function.getName().starts_with("kiln_tile_") || function.getName().starts_with("kiln_dot_")))
+      names.insert(function.getName().str());
+}
+
+/// acc + a * b
+static Value multiplyAdd(Code &code, Value a, Value b, Value acc) {
+  if (isa<FloatType>(getElementTypeOrSelf(acc))) {
+    if (code.machine.fma) // where there is none it would be a call for each element
+      return code.here<vector::FMAOp>(a, b, acc);
+    return code.here<arith::AddFOp>(acc, code.here<arith::MulFOp>(a, b));
+  }
+  return code.here<arith::AddIOp>(acc, code.here<arith::MulIOp>(a, b));
+}
+
+static Value sum(Code &code, Value a, Value b) {
+  if (isa<FloatType>(getElementTypeOrSelf(a)))
+    return code.here<arith::AddFOp>(a, b);
+  return code.here<arith::AddIOp>(a, b);
+}
+
+static Value zeroOf(Code &code, VectorType type) {
+  return isa<FloatType>(type.getElementType()) ? code.constant(type, 0.0) : code.constantInt(type, 0);
+}
+
+static Value advance(Code &code, Value pointer, Value bytes) {
+  return code.here<LLVM::GEPOp>(code.ptr, code.i8, pointer, ValueRange{bytes});
+}
+
+static void defineTile(Code &code, const MicroShape &s, StringRef name) {
+  Type element = elementType(code, s.dtype);
+  VectorType vector = code.vectorOf(element, s.lanes);
+  int64_t bytes = byteSize(s.dtype);
+  auto arguments = code.beginFunction(name, {code.ptr, code.ptr, code.i64, code.ptr, code.i64, code.i64, code.i1}, {});
+  Value a = arguments[0], b = arguments[1], ldb = arguments[2], c = arguments[3], ldc = arguments[4], k = arguments[5],
+        accumulate = arguments[6];
+
+  SmallVector<Value> state(s.rows * s.vectors, zeroOf(code, vector));
+  state.push_back(a);
+  state.push_back(b);
+  Value sliverBytes = code.integer(s.rows * bytes);
+  auto out = code.loop(code.integer(0), k, 1, state, [&](Value, ValueRange carried) {
+    SmallVector<Value> next(carried.begin(), carried.end());
+    Value pa = next[state.size() - 2], pb = next[state.size() - 1];
+    SmallVector<Value> right;
+    for (int64_t j = 0; j < s.vectors; ++j)
+      right.push_back(code.loadHere(vector, code.address(pb, code.integer(j * s.lanes), bytes), bytes));
+    for (int64_t r = 0; r < s.rows; ++r) {
+      Value scalar = code.loadHere(element, code.address(pa, code.integer(r), bytes), bytes);
+      Value left = code.here<vector::SplatOp>(scalar, vector);
+      for (int64_t j = 0; j < s.vectors; ++j)
+        next[r * s.vectors + j] = multiplyAdd(code, left, right[j], next[r * s.vectors + j]);
+    }
+    next[state.size() - 2] = advance(code, pa, sliverBytes);
+    next[state.size() - 1] = advance(code, pb, ldb);
+    return next;
+  });
+
+  SmallVector<Value> tile(out.begin(), out.begin() + s.rows * s.vectors);
+  SmallVector<Value> places;
+  for (int64_t r = 0; r < s.rows; ++r)
+    for (int64_t j = 0; j < s.vectors; ++j)
+      places.push_back(
+          code.address(advance(code, c, code.mul(ldc, code.integer(r))), code.integer(j * s.lanes), bytes));
+  code.ifThen(accumulate, [&] {
+    for (size_t i = 0; i < tile.size(); ++i)
+      code.store(sum(code, code.loadHere(vector, places[i], bytes), tile[i]), places[i], bytes);
+  });
+  Value no = code.here<arith::XOrIOp>(accumulate, code.constantInt(code.i1, 1));
+  code.ifThen(no, [&] {
+    for (size_t i = 0; i < tile.size(); ++i)
+      code.store(tile[i], places[i], bytes);
+  });
+  code.endFunction();
+}
+
+/// One vector whose lane i is the sum of vectors[i]'s lanes: halves are added pairwise while the vectors interleave.
+static Value sumsOf(Code &code, SmallVector<Value> vectors) {
+  auto type = cast<VectorType>(vectors[0].getType());
+  int64_t lanes = type.getNumElements();
+  Value zero = zeroOf(code, type);
+  vectors.resize(lanes, zero);
+  // Step with distance d: lanes where bit d is clear hold x's pair sums, the others y's.
+  for (int64_t d = 1; d < lanes; d *= 2) {
+    SmallVector<Value> next;
+    for (size_t i = 0; i < vectors.size(); i += 2) {
+      Value x = vectors[i], y = vectors[i + 1];
+      if (x == zero && y == zero) {
+        next.push_back(zero);
+        continue;
+      }
+      SmallVector<int64_t> low, high;
+      for (int64_t l = 0; l < lanes; ++l) {
+        low.push_back(l & d ? lanes + l - d : l);
+        high.push_back(l & d ? lanes + l : l + d);
+      }
+      next.push_back(sum(code, code.here<vector::ShuffleOp>(x, y, low), code.here<vector::ShuffleOp>(x, y, high)));
+    }
+    vectors = next;
+  }
+  return vectors[0];
+}
+
+static void defineDot(Code &code, const DotShape &s, StringRef name) {
+  Type element = elementType(code, s.dtype);
+  VectorType vector = code.vectorOf(element, s.lanes);
+  int64_t bytes = byteSize(s.dtype);
+  auto arguments = code.beginFunction(name, {code.ptr, code.i64, code.ptr, code.i64, code.ptr, code.i64, code.i64}, {});
+  Value a = arguments[0], lda = arguments[1], b = arguments[2], ldb = arguments[3], c = arguments[4],
+        ldc = arguments[5], k = arguments[6];
+  SmallVector<Value> rowsOfA, rowsOfB;
+  for (int64_t r = 0; r < s.rows; ++r)
+    rowsOfA.push_back(advance(code, a, code.mul(lda, code.integer(r))));
+  for (int64_t j = 0; j < s.columns; ++j)
+    rowsOfB.push_back(advance(code, b, code.mul(ldb, code.integer(j))));
+
+  auto step = [&](ValueRange carried, Value p, Value mask) {
+    auto get = [&](Value row) {
+      Value place = code.address(row, p, bytes);
+      return mask ? code.maskedLoad(vector, place, mask, bytes, /*pinned=*/true) : code.loadHere(vector, place, bytes);
+    };
+    SmallVector<Value> right, next;
+    for (Value row : rowsOfB)
+      right.push_back(get(row));
+    for (int64_t r = 0; r < s.rows; ++r) {
+      Value left = get(rowsOfA[r]);
+      for (int64_t j = 0; j < s.columns; ++j)
+        next.push_back(multiplyAdd(code, left, right[j], carried[r * s.columns + j]));
+    }
+    return next;
+  };
+  SmallVector<Value> zeros(s.rows * s.columns, zeroOf(code, vector));
+  Value whole = code.mul(code.div(k, code.integer(s.lanes)), code.integer(s.lanes));
+  auto sums = code.loop(code.integer(0), whole, s.lanes, zeros,
+                        [&](Value p, ValueRange carried) { return step(carried, p, {}); });
+  sums = code.loop(whole, k, s.lanes, sums, [&](Value p, ValueRange carried) {
+    return step(carried, p, code.firstLanes(code.sub(k, p), s.lanes));
+  });
+  Value count = code.firstLanes(code.integer(s.columns), s.lanes);
+  for (int64_t r = 0; r < s.rows; ++r) {
+    SmallVector<Value> row(sums.begin() + r * s.columns, sums.begin() + (r + 1) * s.columns);
+    code.maskedStore(sumsOf(code, row), advance(code, c, code.mul(ldc, code.integer(r))), count, bytes);
+  }
+  code.endFunction();
+}
+
+bool defineMicroKernel(Code &code, StringRef name) {
+  char dtype[8] = {};
+  long rows = 0, columns = 0, lanes = 0;
+  bool tile = name.starts_with("kiln_tile_");
+  if (!tile && !name.starts_with("kiln_dot_"))
+    return false;
+  std::string text = name.drop_front(tile ? strlen("kiln_tile_") : strlen("kiln_dot_")).str();
+  if (std::sscanf(text.c_str(), "%7[a-z0-9]_%ldx%ldx%ld", dtype, &rows, &columns, &lanes) != 4)
+    return false;
+  for (kiln_dtype candidate : {KILN_F32, KILN_F64, KILN_I32, KILN_I64})
+    if (dtypeName(candidate) == dtype) {
+      if (tile)
+        defineTile(code, {candidate, rows, columns, lanes}, name);
+      else
+        defineDot(code, {candidate, rows, columns, lanes}, name);
+      return true;
+    }
+  return false;
+}
+
+void transposeSquare(Code &code, MutableArrayRef<Value> vectors) {
+  int64_t lanes = cast<VectorType>(vectors[0].getType()).getNumElements();
+  // A step with distance d exchanges bit d of the vector's number with bit d of the lane's.
+  for (int64_t d = 1; d < lanes; d *= 2)
+    for (int64_t i = 0; i < lanes; ++i) {
+      if (i & d)
+        continue;
+      SmallVector<int64_t> low, high;
+      for (int64_t l = 0; l < lanes; ++l) {
+        low.push_back(l & d ? lanes + l - d : l);
+        high.push_back(l & d ? lanes + l : l + d);
+      }
+      Value x = vectors[i], y = vectors[i + d];
+      vectors[i] = code.here<vector::ShuffleOp>(x, y, low);
+      vectors[i + d] = code.here<vector::ShuffleOp>(x, y, high);
+    }
+}
+
+} // namespace kiln::cpu

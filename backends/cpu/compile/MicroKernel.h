@@ -1,0 +1,53 @@
+//===- MicroKernel.h - register-tiled products, shared by all kernels of a program ------------------------------===//
+//
+// A micro-kernel multiplies a packed sliver of the left operand with rows of the right one into a small tile:
+//
+//   void f(a, b, ldb, c, ldc, k, accumulate):   c[r][j] (+)= sum over p < k of a[p][r] * b[p][j],   r < rows, j <
+//   vectors * lanes
+//
+// a: [k][rows], contiguous. b: k rows, ldb bytes apart. c: rows, ldc bytes apart. The accumulators live in registers.
+// A kernel declares those that it calls; one more module, made once a program, holds their bodies.
+//
+//===------------------------------------------------------------------------------------------------------------===//
+#ifndef KILN_BACKENDS_CPU_COMPILE_MICROKERNEL_H
+#define KILN_BACKENDS_CPU_COMPILE_MICROKERNEL_H
+
+#include "backends/cpu/compile/Code.h"
+#include <set>
+
+namespace kiln::cpu {
+
+struct MicroShape {
+  kiln_dtype dtype = KILN_F32; // of operands and accumulators: f32, f64, i32 or i64
+  int64_t rows = 0, vectors = 0, lanes = 0;
+  int64_t columns() const { return vectors * lanes; }
+};
+
+/// A product along the contiguous axis of both operands, without packing:
+///
+///   void f(a, lda, b, ldb, c, ldc, k):   c[r][j] = sum over p < k of a[r][p] * b[j][p],   r < rows, j < columns
+///
+/// Strides are in bytes. Sums are formed lane by lane, then across lanes in a fixed tree.
+struct DotShape {
+  kiln_dtype dtype = KILN_F32;
+  int64_t rows = 0, columns = 0, lanes = 0;
+};
+
+/// Calls at the current point; declares the function where the module lacks it.
+void callMicroKernel(Code &code, const MicroShape &shape, mlir::Value a, mlir::Value b, mlir::Value ldb, mlir::Value c,
+                     mlir::Value ldc, mlir::Value k, mlir::Value accumulate);
+void callDotKernel(Code &code, const DotShape &shape, mlir::Value a, mlir::Value lda, mlir::Value b, mlir::Value ldb,
+                   mlir::Value c, mlir::Value ldc, mlir::Value k);
+
+/// Names of the micro-kernels that a module declares and does not define.
+void collectMicroKernels(mlir::ModuleOp module, std::set<std::string> &names);
+
+/// Defines them, with external linkage, in code's module. False for a name that is none.
+bool defineMicroKernel(Code &code, llvm::StringRef name);
+
+/// In registers: vectors[i][j] becomes vectors[j][i]. As many vectors as lanes, a power of two.
+void transposeSquare(Code &code, llvm::MutableArrayRef<mlir::Value> vectors);
+
+} // namespace kiln::cpu
+
+#endif // KILN_BACKENDS_CPU_COMPILE_MICROKERNEL_H

@@ -1,0 +1,222 @@
+#include "tests/backends/cpu/contract/Runner.h"
+#include "backends/cpu/compile/Compile.h"
+#include "llvm/ExecutionEngine/Orc/LLJIT.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/TargetSelect.h"
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <thread>
+
+namespace contract {
+
+kiln_string KernelSpec::text(const std::string &s) {
+  strings.push_back(s);
+  return {strings.back().data(), strings.back().size()};
+}
+
+void KernelSpec::extentSlots(const std::vector<Dim> &dims) {
+  for (const Dim &dim : dims)
+    if (dim.slot >= 0) {
+      if (bounds.size() <= size_t(dim.slot))
+        bounds.resize(dim.slot + 1, 1);
+      bounds[dim.slot] = dim.value;
+    }
+}
+
+uint32_t KernelSpec::value(kiln_dtype dtype, const std::vector<Dim> &dims) {
+  extentSlots(dims);
+  std::vector<kiln_extent> &list = extents.emplace_back();
+  for (const Dim &dim : dims)
+    list.push_back({dim.value, dim.slot});
+  types.push_back({dtype, uint32_t(dims.size()), list.data()});
+  shapes.push_back(dims);
+  return uint32_t(types.size() - 1);
+}
+
+uint32_t KernelSpec::input(kiln_dtype dtype, const std::vector<Dim> &dims) {
+  inputs.push_back(value(dtype, dims));
+  return inputs.back();
+}
+
+uint32_t KernelSpec::op(const std::string &name, const std::vector<uint32_t> &operands, uint32_t result,
+                        const Ints &intLists, const Numbers &ints) {
+  const auto &in = numbers.emplace_back(operands);
+  const auto &out = numbers.emplace_back(std::vector<uint32_t>{result});
+  auto &attrs = attributes.emplace_back();
+  for (const auto &[key, list] : intLists) {
+    kiln_attr attr{};
+    attr.name = text(key);
+    attr.kind = KILN_ATTR_INTS;
+    const auto &kept = lists.emplace_back(list);
+    attr.count = kept.size();
+    attr.ints = kept.data();
+    attrs.push_back(attr);
+  }
+  for (const auto &[key, number] : ints) {
+    kiln_attr attr{};
+    attr.name = text(key);
+    attr.kind = KILN_ATTR_INT;
+    attr.i = number;
+    attrs.push_back(attr);
+  }
+  kiln_op made{};
+  made.name = text(name);
+  made.operand_count = in.size();
+  made.operands = in.data();
+  made.result_count = 1;
+  made.results = out.data();
+  made.attr_count = attrs.size();
+  made.attrs = attrs.data();
+  ops.push_back(made);
+  return result;
+}
+
+kiln_kernel KernelSpec::finish(const std::string &name) {
+  kiln_kernel kernel{};
+  kernel.name = text(name);
+  kernel.kind = text("contract");
+  kernel.value_count = types.size();
+  kernel.values = types.data();
+  kernel.input_count = inputs.size();
+  kernel.inputs = inputs.data();
+  kernel.output_count = outputs.size();
+  kernel.outputs = outputs.data();
+  kernel.op_count = ops.size();
+  kernel.ops = ops.data();
+  kernel.extent_count = bounds.size();
+  kernel.extent_bounds = bounds.data();
+  alias.assign(outputs.size(), -1);
+  kernel.alias = alias.data();
+  return kernel;
+}
+
+struct Compiled::Impl {
+  std::unique_ptr<llvm::orc::LLJIT> jit;
+};
+
+Compiled::Compiled() : impl(std::make_unique<Impl>()) {}
+Compiled::~Compiled() = default;
+
+static std::string message(llvm::Error error) {
+  std::string result;
+  llvm::raw_string_ostream(result) << error;
+  llvm::consumeError(std::move(error));
+  return result;
+}
+
+std::unique_ptr<Compiled> Compiled::compile(std::vector<kiln_kernel> kernels, std::string &error,
+                                            const std::string &cpu) {
+  llvm::InitializeNativeTarget();
+  llvm::InitializeNativeTargetAsmPrinter();
+  std::unique_ptr<Compiled> result(new Compiled);
+  kiln_target target{};
+  target.size = sizeof target;
+  target.cpu = {cpu.data(), cpu.size()};
+  target.jobs = 1;
+  kiln_program program{};
+  program.kernel_count = kernels.size();
+  program.kernels = kernels.data();
+  const kiln_compile_api *api = kiln_cpu_compile_api();
+  kiln_error failure{};
+  for (const kiln_kernel &kernel : kernels) {
+    kiln_claim claim{};
+    if (api->claim(&kernel, &target, &claim, &failure)) {
+      error = failure.message;
+      return nullptr;
+    }
+    if (!claim.accepted) {
+      error = claim.reason;
+      return nullptr;
+    }
+    result->scratch.push_back(claim.scratch_bytes);
+  }
+  kiln_blob blobs[16];
+  size_t count = 0;
+  auto begin = std::chrono::steady_clock::now();
+  if (api->compile(&program, &target, blobs, 16, &count, &failure)) {
+    error = failure.message;
+    return nullptr;
+  }
+  result->compileSeconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  auto jit = llvm::orc::LLJITBuilder().create();
+  if (!jit) {
+    error = message(jit.takeError());
+    return nullptr;
+  }
+  result->impl->jit = std::move(*jit);
+  for (size_t i = 0; i < count; ++i) {
+    llvm::StringRef bytes(reinterpret_cast<const char *>(blobs[i].data), blobs[i].size);
+    if (auto failed = result->impl->jit->addObjectFile(llvm::MemoryBuffer::getMemBufferCopy(bytes)))
+      error = message(std::move(failed));
+    blobs[i].release(blobs[i].owner);
+  }
+  auto symbol = result->impl->jit->lookup("kiln_cpu_artifact");
+  if (!symbol) {
+    error = message(symbol.takeError());
+    return nullptr;
+  }
+  result->table = symbol->toPtr<const kiln_cpu_artifact *>();
+  return result;
+}
+
+namespace {
+/// Memory full of what is not a number in any float type, with a margin that nobody may write to.
+struct Aligned {
+  static constexpr size_t margin = 8192;
+  explicit Aligned(size_t bytes)
+      : data(static_cast<char *>(std::aligned_alloc(64, (bytes + margin + 63) / 64 * 64))), size(bytes) {
+    std::memset(data, 0xff, bytes + margin);
+  }
+  ~Aligned() { std::free(data); }
+  bool overrun() const {
+    for (size_t i = size; i < size + margin; ++i)
+      if (data[i] != char(0xff))
+        return true;
+    return false;
+  }
+  char *data;
+  size_t size;
+};
+} // namespace
+
+kiln_status Compiled::run(size_t number, const std::vector<void *> &args, const std::vector<int64_t> &extents,
+                          unsigned threads) {
+  const kiln_cpu_kernel &kernel = table->kernels[number];
+  Aligned shared(scratch[number]);
+  std::vector<std::unique_ptr<Aligned>> workers;
+  for (unsigned i = 0; i < threads; ++i)
+    workers.push_back(std::make_unique<Aligned>(kernel.worker_scratch_bytes));
+  std::vector<kiln_status> statuses(threads);
+  for (int64_t p = 0; p < kernel.phase_count; ++p) {
+    int64_t tasks = kernel.phases[p].tasks(extents.data());
+    std::atomic<int64_t> next = 0;
+    auto work = [&](unsigned worker) {
+      for (int64_t task = next++; task < tasks; task = next++)
+        kernel.phases[p].run(args.data(), extents.data(), shared.data, workers[worker]->data, &statuses[worker], task,
+                             task + 1);
+    };
+    std::vector<std::thread> others;
+    for (unsigned i = 1; i < threads; ++i)
+      others.emplace_back(work, i);
+    work(0);
+    for (std::thread &thread : others)
+      thread.join();
+  }
+  bool overrun = shared.overrun();
+  for (auto &worker : workers)
+    overrun |= worker->overrun();
+  if (overrun) {
+    kiln_status status{};
+    status.kind = KILN_BACKEND_FAILED;
+    std::strcpy(status.message, "a kernel wrote beyond its scratch");
+    return status;
+  }
+  for (const kiln_status &status : statuses)
+    if (status.kind)
+      return status;
+  return {};
+}
+
+} // namespace contract
