@@ -1,0 +1,257 @@
+#include "runtime/data/Source.h"
+#include "runtime/files/Safetensors.h"
+#include "runtime/support/Error.h"
+#include "tests/runtime/Temporary.h"
+
+#include <gmock/gmock.h>
+
+#include <cstdlib>
+#include <set>
+
+namespace kiln {
+namespace {
+
+using ::testing::ElementsAre;
+using testing::errorOf;
+using ::testing::HasSubstr;
+using testing::TemporaryFolder;
+
+/// A source and one batch of it.
+class Opened {
+public:
+  Opened(const std::string &reader, const std::string &path, const std::string &options,
+         std::vector<std::pair<std::string, kiln_dtype>> fields, uint32_t seed = 0, std::string override = "",
+         std::vector<Dim> dims = {}) {
+    spec_.name = "data";
+    spec_.reader = reader;
+    spec_.path = path;
+    spec_.options = Json::parse(options, "options");
+    for (auto &[name, dtype] : fields)
+      spec_.fields.push_back({name, {dtype, dims}});
+    SourceContext context;
+    context.spec = &spec_;
+    context.override = override;
+    context.seed = seed;
+    source_ = openSource(context);
+    memory_.resize(fields.size());
+    shapes_.resize(fields.size());
+    for (size_t i = 0; i < fields.size(); ++i) {
+      memory_[i] = Memory(1 << 16);
+      buffers_.push_back({fields[i].second, memory_[i].data(), (1 << 16) / 8, &shapes_[i]});
+    }
+  }
+  Source &source() { return *source_; }
+  Source *operator->() { return source_.get(); }
+  void load(Split split, int64_t number) { source_->load(split, number, buffers_); }
+  template <typename T> std::vector<T> values(size_t field) {
+    const T *data = reinterpret_cast<const T *>(memory_[field].data());
+    return {data, data + countElements(shapes_[field]).value()};
+  }
+  const std::vector<int64_t> &shape(size_t field) { return shapes_[field]; }
+
+private:
+  SourceSpec spec_;
+  std::unique_ptr<Source> source_;
+  std::vector<Memory> memory_;
+  std::vector<std::vector<int64_t>> shapes_;
+  std::vector<FieldBuffer> buffers_;
+};
+
+const std::vector<std::pair<std::string, kiln_dtype>> textFields = {{"ids", KILN_I32}, {"next", KILN_I32}};
+
+TEST(Text, WindowsAndTheirNextTokens) {
+  TemporaryFolder folder;
+  std::string text;
+  for (int i = 0; i < 200; ++i)
+    text += static_cast<char>('a' + i * 7 % 26);
+  std::string path = folder.write("t.txt", text);
+  Opened data("text", path, R"({"context":8,"batch":4,"validation":0.25})", textFields, 5);
+  EXPECT_EQ(data->vocabulary("ids")->size(), 26u);
+  data.load(Split::Train, 3);
+  EXPECT_THAT(data.shape(0), ElementsAre(4, 8));
+  std::vector<int32_t> ids = data.values<int32_t>(0), next = data.values<int32_t>(1);
+  for (size_t i = 0; i < ids.size(); ++i)
+    EXPECT_EQ(next[i], (ids[i] + 7) % 26);
+  data.load(Split::Train, 4);
+  EXPECT_NE(data.values<int32_t>(0), ids);
+  data.load(Split::Train, 3);
+  EXPECT_EQ(data.values<int32_t>(0), ids); // a batch is a function of its number
+  // The last quarter is for validation: 50 tokens, 6 windows, the last batch of two.
+  EXPECT_EQ(data->batches(Split::Validation), 2);
+  data.load(Split::Validation, 1);
+  EXPECT_THAT(data.shape(0), ElementsAre(2, 8));
+  EXPECT_EQ(data.values<int32_t>(0)[0], (150 + 32) * 7 % 26);
+}
+
+TEST(Text, Refusals) {
+  TemporaryFolder folder;
+  auto open = [&](const std::string &text, const std::string &options) {
+    std::string path = folder.write("t.txt", text);
+    return errorOf([&] { Opened("text", path, options, textFields); });
+  };
+  EXPECT_THAT(open("", R"({"context":8,"batch":4})"), HasSubstr("is empty"));
+  EXPECT_THAT(open("abcdefgh", R"({"context":8,"batch":4})"),
+              HasSubstr("has 8 tokens to train on, too few for a context of 8: at least 9 are needed"));
+  EXPECT_THAT(open("ab\nc\xff", R"({"context":2,"batch":1})"), HasSubstr("is not UTF-8 text: byte 4, line 2"));
+  EXPECT_THAT(open("abcabc", R"({"context":2,"batch":1,"vocabulary":4})"),
+              HasSubstr("3 different characters, the recipe's vocabulary has 4"));
+  EXPECT_THAT(errorOf([&] { Opened("text", "none.txt", R"({"context":2,"batch":1})", textFields); }),
+              HasSubstr("the text of data 'data' is not there: looked for 'none.txt'"));
+  EXPECT_THAT(errorOf([&] { Opened("nonsense", "none.txt", "{}", textFields); }), HasSubstr("unknown reader"));
+}
+
+TEST(Vocabulary, CharactersAndWords) {
+  Vocabulary characters = Vocabulary::characters("zß\na€z", "t");
+  EXPECT_EQ(characters.size(), 5u);
+  EXPECT_EQ(characters.find("\n"), 0);
+  EXPECT_EQ(characters.find("€"), 4);
+  std::vector<int32_t> ids = characters.encode("a€", "t");
+  EXPECT_EQ(characters.decode(ids), "a€");
+  EXPECT_THAT(errorOf([&] { characters.encode("a\nx", "the prompt"); }),
+              HasSubstr(R"(the prompt: the character "x" (byte 2, line 2) is not in the vocabulary of 5 characters)"));
+  Vocabulary words = Vocabulary::words("b a b c c b", 6);
+  EXPECT_EQ(words.size(), 6u); // four special tokens, b, c
+  EXPECT_THAT(words.encode("b c a", "t"), ElementsAre(4, 5, UnknownToken));
+  EXPECT_EQ(words.decode({StartToken, 4, 1, 5, EndToken, PadToken}), "b <unk> c");
+  Vocabulary back = Vocabulary::deserialise(words.serialise(), "v");
+  EXPECT_EQ(back.decode({5, 4}), "c b");
+  EXPECT_EQ(Vocabulary::deserialise(characters.serialise(), "v").find("€"), 4);
+  EXPECT_THAT(errorOf([] { Vocabulary::deserialise(R"({"kind":"words","tokens":["a","a"]})", "v"); }),
+              HasSubstr("stands twice"));
+}
+
+const std::vector<std::pair<std::string, kiln_dtype>> csvFields = {{"features", KILN_F32}, {"label", KILN_I32}};
+
+TEST(Csv, SplitsCoverEveryRowOnce) {
+  TemporaryFolder folder;
+  std::string text = "x,label\n";
+  for (int i = 0; i < 100; ++i)
+    text += std::to_string(i) + "," + std::to_string(i % 3) + "\n";
+  std::string path = folder.write("d.csv", text);
+  std::string options = R"({"features":["x"],"label":"label","header":true,"batch":8,"validation":0.2,"test":0.1})";
+  Opened data("csv", path, options, csvFields, 1);
+  std::multiset<float> seen;
+  std::vector<float> firstEpoch;
+  EXPECT_EQ(data->batches(Split::Train), 8); // 70 rows: the last six wait for another epoch
+  for (int64_t i = 0; i < 8; ++i) {
+    data.load(Split::Train, i);
+    for (float x : data.values<float>(0))
+      firstEpoch.push_back(x);
+  }
+  seen.insert(firstEpoch.begin(), firstEpoch.end());
+  EXPECT_EQ(std::set<float>(seen.begin(), seen.end()).size(), 64u);
+  data.load(Split::Train, 8);
+  EXPECT_NE(data.values<float>(0)[0], firstEpoch[0]);
+  EXPECT_EQ(data->batches(Split::Validation), 3);
+  std::set<float> held;
+  for (int64_t i = 0; i < 3; ++i) {
+    data.load(Split::Validation, i);
+    for (float x : data.values<float>(0))
+      EXPECT_TRUE(held.insert(x).second && !seen.count(x)) << x;
+  }
+  EXPECT_EQ(held.size(), 20u);
+  EXPECT_THAT(data.shape(0), ElementsAre(4, 1));
+  // Another seed shuffles otherwise and holds out the same.
+  Opened other("csv", path, options, csvFields, 2);
+  other.load(Split::Validation, 0);
+  data.load(Split::Validation, 0);
+  EXPECT_EQ(other.values<float>(0), data.values<float>(0));
+}
+
+TEST(Csv, LabelsMayBeWords) {
+  TemporaryFolder folder;
+  std::string path = folder.write("d.csv", "1,dog\n2,cat\n3,dog\n4,ant\n");
+  Opened data("csv", path, R"({"features":1,"label":1,"batch":4,"shuffle":false})", csvFields);
+  data.load(Split::Train, 0);
+  EXPECT_THAT(data.values<int32_t>(1), ElementsAre(2, 1, 2, 0));
+}
+
+TEST(Csv, Refusals) {
+  TemporaryFolder folder;
+  auto open = [&](const std::string &text, const std::string &options) {
+    std::string path = folder.write("d.csv", text);
+    return errorOf([&] { Opened("csv", path, options, csvFields); });
+  };
+  EXPECT_THAT(open("1,0\n2,x\n3\n", R"({"features":1,"batch":1})"), HasSubstr("line 3: 1 columns, expected 2"));
+  EXPECT_THAT(open("1,0\nabc,1\n", R"({"features":1,"batch":1})"),
+              HasSubstr("line 2, column 1: 'abc' is not a number"));
+  EXPECT_THAT(open("1,0\n", R"({"features":3,"batch":1})"), HasSubstr("has 2 columns; the recipe asks for column 2"));
+  EXPECT_THAT(open("length,y\n1,0\n", R"({"features":["lenght"],"header":true,"batch":1})"),
+              HasSubstr("no column 'lenght' (did you mean 'length'?)"));
+  EXPECT_THAT(open("1,0\n", R"({"features":1,"batch":4})"),
+              HasSubstr("has 1 rows to train on, fewer than a batch of 4"));
+  EXPECT_THAT(open("1,0\n", R"({"features":1,"batch":1,"validation":1.5})"), HasSubstr("1.5 is not a fraction"));
+}
+
+const std::vector<std::pair<std::string, kiln_dtype>> pairFields = {
+    {"source", KILN_I32}, {"target", KILN_I32}, {"next", KILN_I32}};
+
+TEST(Pairs, PaddingAndSpecialTokens) {
+  TemporaryFolder folder;
+  std::string source = folder.write("a", "x\ny y y\n"), target = folder.write("b", "1 2\n1\n");
+  Opened data("pairs", "",
+              R"({"source":")" + source + R"(","target":")" + target +
+                  R"(","batch":2,"max_length":5,"source_words":10,"target_words":10,"shuffle":false})",
+              pairFields);
+  data.load(Split::Train, 0);
+  EXPECT_THAT(data.shape(0), ElementsAre(2, 3));
+  int32_t x = data->vocabulary("source")->find("x"), y = data->vocabulary("source")->find("y");
+  EXPECT_THAT(data.values<int32_t>(0), ElementsAre(x, PadToken, PadToken, y, y, y));
+  int32_t one = data->vocabulary("target")->find("1"), two = data->vocabulary("target")->find("2");
+  EXPECT_THAT(data.values<int32_t>(1), ElementsAre(StartToken, one, two, StartToken, one, PadToken));
+  EXPECT_THAT(data.values<int32_t>(2), ElementsAre(one, two, EndToken, one, EndToken, PadToken));
+  EXPECT_THAT(errorOf([&] {
+                folder.write("b", "1 2\n");
+                Opened("pairs", source, R"({"target":")" + target + R"(","batch":1,"max_length":5})", pairFields);
+              }),
+              HasSubstr("they must go in pairs"));
+}
+
+TEST(Batches, RowsAreSteps) {
+  TemporaryFolder folder;
+  std::string path = folder.path() + "/b.safetensors";
+  int64_t ids[6] = {1, 2, 3, 4, 5, 6};
+  uint8_t pixels[3] = {0, 1, 255};
+  writeSafetensors(
+      path, {{"ids", KILN_I64, {3, 2}, reinterpret_cast<uint8_t *>(ids), 48}, {"image", KILN_U8, {3, 1}, pixels, 3}});
+  // One type stands for both fields here: rows of one number.
+  Opened data("text", "ignored", "{}", {{"image", KILN_F32}}, 0, path, {Dim(1)});
+  EXPECT_EQ(data->batches(Split::Train), 3);
+  data.load(Split::Train, 2);
+  EXPECT_THAT(data.values<float>(0), ElementsAre(255)); // as it stands, not scaled
+  data.load(Split::Train, 4);
+  EXPECT_THAT(data.values<float>(0), ElementsAre(1)); // after the last row comes the first
+  Opened ints("text", "ignored", "{}", {{"ids", KILN_I32}}, 0, path, {Dim::symbol("N")});
+  ints.load(Split::Train, 1);
+  EXPECT_THAT(ints.values<int32_t>(0), ElementsAre(3, 4));
+}
+
+TEST(Batches, EveryMismatch) {
+  TemporaryFolder folder;
+  std::string path = folder.path() + "/b.safetensors";
+  float values[6] = {};
+  writeSafetensors(path, {{"idz", KILN_F32, {3, 2}, reinterpret_cast<uint8_t *>(values), 24}});
+  EXPECT_THAT(errorOf([&] { Opened("text", "", "{}", textFields, 0, path); }),
+              HasSubstr("none of its tensors has the name of a field; fields: 'ids', 'next'"));
+}
+
+TEST(RealData, DigitsAndIris) {
+  const char *root = std::getenv("KILN_DATA");
+  if (!root)
+    GTEST_SKIP() << "KILN_DATA is not set: the readers are not tried on real data";
+  Opened digits("images", "mnist10k/t10k-images-idx3-ubyte.gz",
+                R"({"labels":"mnist10k/t10k-labels-idx1-ubyte.gz","batch":2,"test":0.1,"shuffle":false})",
+                {{"image", KILN_F32}, {"label", KILN_I32}});
+  digits.load(Split::Train, 0);
+  EXPECT_THAT(digits.shape(0), ElementsAre(2, 1, 28, 28));
+  std::vector<float> pixels = digits.values<float>(0);
+  EXPECT_EQ(*std::max_element(pixels.begin(), pixels.end()), 1.0f);
+  EXPECT_EQ(digits->batches(Split::Test), 500);
+  Opened iris("csv", "iris/iris.csv", R"({"features":4,"label":4,"skip":1,"batch":10,"shuffle":false})", csvFields);
+  iris.load(Split::Train, 0);
+  EXPECT_FLOAT_EQ(iris.values<float>(0)[0], 5.1f);
+  EXPECT_EQ(iris->batches(Split::Train), 15);
+}
+
+} // namespace
+} // namespace kiln

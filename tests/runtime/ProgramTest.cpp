@@ -1,0 +1,157 @@
+#include "runtime/program/Program.h"
+#include "runtime/program/Processor.h"
+#include "runtime/support/Error.h"
+#include "tests/runtime/FakeBackend.h"
+#include "tests/runtime/Temporary.h"
+
+#include <gmock/gmock.h>
+
+namespace kiln {
+namespace {
+
+using ::testing::ElementsAre;
+using testing::errorOf;
+using testing::fakeImage;
+using ::testing::HasSubstr;
+using testing::lineManifest;
+
+std::string replaced(std::string text, const std::string &from, const std::string &to) {
+  size_t at = text.find(from);
+  EXPECT_NE(at, std::string::npos) << from;
+  return text.replace(at, from.size(), to);
+}
+
+std::string loadError(const std::string &manifest) {
+  kiln_program_image image = fakeImage(manifest);
+  return errorOf([&] { Program program(image, 1); });
+}
+
+TEST(Manifest, Damage) {
+  std::string good = lineManifest("x.csv");
+  EXPECT_EQ(loadError(good), "");
+  auto damaged = [&](const std::string &from, const std::string &to) { return loadError(replaced(good, from, to)); };
+  EXPECT_THAT(loadError(good.substr(0, good.size() / 2)), HasSubstr("the program's manifest: byte"));
+  EXPECT_THAT(damaged("\"format\": 0", "\"format\": 1"), HasSubstr("format 1; this runtime reads format 0"));
+  EXPECT_THAT(damaged("\"dtype\": \"f32\"", "\"dtype\": \"f31\""), HasSubstr("unknown dtype 'f31'"));
+  EXPECT_THAT(damaged("\"role\": \"input\"", "\"role\": \"guest\""), HasSubstr("unknown role 'guest'"));
+  EXPECT_THAT(damaged("\"kernel\": 0", "\"kernel\": 5"), HasSubstr("'kernel': 5 is outside 0 to 4"));
+  EXPECT_THAT(damaged("[\"arg\",0,0]", "[\"arg\",7,0]"), HasSubstr("7 is outside 0 to 6"));
+  EXPECT_THAT(damaged("[\"arg\",0,0]", "[\"arg\",0,33]"), HasSubstr("33 is outside 0 to 32"));
+  EXPECT_THAT(damaged("[\"arena\",0,128]", "[\"arena\",0,-4]"), HasSubstr("-4 is outside 0 to 256"));
+  EXPECT_THAT(damaged("[\"arena\",0,128]", "[\"const\",0,1]"), HasSubstr("1 is outside 0 to 0"));
+  EXPECT_THAT(damaged("[\"arena\",0,128]", "[\"heap\",0,0]"), HasSubstr("unknown space 'heap'"));
+  EXPECT_THAT(damaged("\"extents\": [[4,0]]", "\"extents\": [[4,1]]"), HasSubstr("1 is outside -1 to 0"));
+  EXPECT_THAT(damaged("\"node\": \"sequence\"", "\"node\": \"dance\""), HasSubstr("unknown node 'dance'"));
+  EXPECT_THAT(damaged("\"extents\": [\"N\"]", "\"extents\": [\"M\"]"), HasSubstr("is not the symbol 'N'"));
+  EXPECT_THAT(damaged("\"shape\": [\"N\", 2]", "\"shape\": [\"N+Q\", 2]"), HasSubstr("unknown symbol 'Q'"));
+  EXPECT_THAT(damaged("\"constants\": 0", "\"constants\": 8"), HasSubstr("says 8 bytes of constants, it carries 0"));
+}
+
+// Any one byte changed: an error or a manifest that still makes sense, never a crash.
+TEST(Manifest, EveryByteChanged) {
+  std::string good = lineManifest("x.csv");
+  for (size_t i = 0; i < good.size(); i += 3) {
+    std::string text = good;
+    text[i] = static_cast<char>('0' + i % 10);
+    kiln_program_image image = fakeImage(text);
+    try {
+      Manifest manifest = Manifest::parse(text);
+      Plan plan(manifest, image.constants, image.constant_bytes);
+    } catch (const Error &) {
+    }
+  }
+}
+
+TEST(Program, ShapesAreChecked) {
+  std::string manifest = lineManifest("x.csv");
+  kiln_program_image image = fakeImage(manifest);
+  Program program(image, 1);
+  Call &forward = program.call("forward");
+  int x = forward.input("x");
+  ASSERT_GE(x, 0);
+  forward.shape(x) = {17, 2};
+  EXPECT_THAT(errorOf([&] { forward.run(0, 0); }),
+              HasSubstr("the dimension B is 17, above its bound of 16 in 'forward'; build with --bound B=17"));
+  forward.shape(x) = {0, 2};
+  EXPECT_THAT(errorOf([&] { forward.run(0, 0); }), HasSubstr("needs at least 1"));
+  forward.shape(x) = {3, 3};
+  EXPECT_THAT(errorOf([&] { forward.run(0, 0); }), HasSubstr("input 'x' has the shape [3, 3], expected f32[B, 2]"));
+  forward.shape(x) = {3, 2};
+  program.parameter("w")->as<float>()[0] = 2;
+  float *data = static_cast<float *>(forward.data(x));
+  data[2] = 5;
+  forward.run(0, 0);
+  std::vector<TensorView> results = forward.results(Role::Output);
+  ASSERT_EQ(results.size(), 1u);
+  EXPECT_THAT(results[0].shape, ElementsAre(3, 1));
+  EXPECT_EQ(reinterpret_cast<const float *>(results[0].data)[1], 10);
+  EXPECT_THAT(errorOf([&] { program.call("forwrad"); }), HasSubstr("no function 'forwrad' (did you mean 'forward'?)"));
+}
+
+TEST(Program, ArgumentsMustFitTheirParameters) {
+  std::string manifest = replaced(lineManifest("x.csv"), R"("x", "dtype": "f32", "shape": ["B", 2], "bytes": 128},
+                 {"role": "parameter", "name": "w", "dtype": "f32", "shape": [1, 2], "bytes": 8})",
+                                  R"("x", "dtype": "f32", "shape": ["B", 2], "bytes": 128},
+                 {"role": "parameter", "name": "w", "dtype": "f32", "shape": [1, 2], "bytes": 80})");
+  kiln_program_image image = fakeImage(manifest);
+  Program program(image, 1);
+  EXPECT_THAT(errorOf([&] { program.call("forward"); }), HasSubstr("takes 80 bytes of 'w', which has 8"));
+}
+
+TEST(Program, StatusBecomesASentence) {
+  std::string manifest = lineManifest("x.csv");
+  kiln_program_image image = fakeImage(manifest);
+  Program program(image, 1);
+  Call &check = program.call("check");
+  check.shape(0) = {2};
+  static_cast<int32_t *>(check.data(0))[1] = 70;
+  EXPECT_EQ(errorOf([&] { check.run(0, 0); }),
+            "index out of range: 70 is not in 0 to 9 (gather at line.kiln:7:13, in 'check')");
+}
+
+EntrySpec entryWith(const std::string &dims, std::vector<SymbolSpec> symbols) {
+  EntrySpec entry;
+  entry.name = "f";
+  entry.symbols = std::move(symbols);
+  for (const SymbolSpec &symbol : entry.symbols)
+    entry.extents.push_back(Dim::symbol(symbol.name));
+  entry.extents.push_back(*Dim::parse("T*128+1"));
+  entry.loopSlots = 1;
+  ArgumentSpec argument;
+  argument.name = "x";
+  argument.bytes = 1 << 20;
+  argument.type.shape = {*Dim::parse(dims)};
+  entry.arguments.push_back(argument);
+  return entry;
+}
+
+TEST(Extents, SymbolsFromExpressions) {
+  EntrySpec entry = entryWith("2*T+1", {{"T", 1, 50}});
+  Extents extents(entry);
+  std::vector<std::vector<int64_t>> shapes = {{9}};
+  extents.bind(shapes);
+  EXPECT_EQ(extents.symbol(0), 4);
+  EXPECT_EQ(extents.table()[0], 4);
+  EXPECT_EQ(extents.table()[1], 513);
+  shapes[0] = {10}; // no T gives it
+  EXPECT_NE(errorOf([&] { extents.bind(shapes); }), "");
+  shapes[0] = {103};
+  EXPECT_THAT(errorOf([&] { extents.bind(shapes); }), HasSubstr("T is 51, above its bound of 50"));
+  shapes[0] = {9};
+  int64_t *before = extents.table();
+  extents.bind(shapes);
+  EXPECT_EQ(extents.table()[1], 513);
+  (void)before;
+}
+
+TEST(Processor, MissingFeatures) {
+  std::string flags = " fpu sse4_2 avx avx2 fma bmi1 bmi2 avx512f avx512_bf16 popcnt\n";
+  EXPECT_THAT(missingFeatures({"avx2", "+avx512bf16", "sse4.2", "bmi", "cx16", "-avx512fp16"}, flags), ElementsAre());
+  EXPECT_THAT(missingFeatures({"avx512vnni", "+amx-tile", "avx2"}, flags), ElementsAre("avx512vnni", "amx-tile"));
+  EXPECT_THAT(errorOf([] { checkProcessor("aarch64-linux-gnu", "", {}); }), HasSubstr("built for aarch64-linux-gnu"));
+  EXPECT_THAT(errorOf([] { checkProcessor("x86_64-linux-gnu", "znver9", {"avx9000"}); }),
+              HasSubstr("built for znver9 and needs instructions that this processor lacks: avx9000"));
+}
+
+} // namespace
+} // namespace kiln
