@@ -66,7 +66,7 @@ llvm::ArrayRef<StringRef> stageNames() {
   return names;
 }
 
-void buildCompilePipeline(OpPassManager &passes, const CompileOptions &options) {
+void buildCompilePipeline(OpPassManager &passes, const PipelineOptions &options) {
   for (const Stage &stage : stages) {
     stage.build(passes);
     if (options.afterStage)

@@ -11,7 +11,7 @@ namespace kiln {
 /// The names of the stages, in order: what `--save-stages` writes.
 llvm::ArrayRef<llvm::StringRef> stageNames();
 
-struct CompileOptions {
+struct PipelineOptions {
   /// Called with the module as imported ("import") and after each further stage.
   std::function<void(llvm::StringRef stage, mlir::ModuleOp module)> afterStage;
   /// The last stage to run; all where empty.
@@ -19,6 +19,6 @@ struct CompileOptions {
 };
 
 /// Adds the passes from an imported module to a planned one. Works on a pass manager anchored on `builtin.module`.
-void buildCompilePipeline(mlir::OpPassManager &passes, const CompileOptions &options = {});
+void buildCompilePipeline(mlir::OpPassManager &passes, const PipelineOptions &options = {});
 
 } // namespace kiln

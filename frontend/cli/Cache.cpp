@@ -46,7 +46,7 @@ absl::StatusOr<std::string> cacheFolder() {
 
 } // namespace
 
-absl::StatusOr<std::string> cachePath(const CompileOptions &options) {
+absl::StatusOr<std::string> cachePath(const ModelOptions &options) {
   llvm::SHA256 hash;
   // The compiler itself: its file's size and time change with every build.
   std::string self = llvm::sys::fs::getMainExecutable(nullptr, nullptr);

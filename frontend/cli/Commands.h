@@ -23,10 +23,10 @@ struct ExplainOptions {
   bool fusion = false;
 };
 
-int commandBuild(const CompileOptions &options, const EmitOptions &emit);
-int commandCheck(const CompileOptions &options, const CheckOptions &check);
-int commandExplain(const CompileOptions &options, const ExplainOptions &explain);
+int commandBuild(const ModelOptions &options, const EmitOptions &emit);
+int commandCheck(const ModelOptions &options, const CheckOptions &check);
+int commandExplain(const ModelOptions &options, const ExplainOptions &explain);
 /// Builds into the cache unless it is there, then becomes the program, run with `command` and `arguments`.
-int commandProgram(const CompileOptions &options, const std::string &command, const std::vector<std::string> &arguments);
+int commandProgram(const ModelOptions &options, const std::string &command, const std::vector<std::string> &arguments);
 
 } // namespace kiln

@@ -9,7 +9,7 @@
 
 namespace kiln {
 
-struct CompileOptions {
+struct ModelOptions {
   std::string file;  ///< the model's .kiln text
   std::string model; ///< --model; empty: the file's only one
   std::vector<std::pair<std::string, std::string>> set;

@@ -27,7 +27,7 @@ bool splitPair(const std::string &text, std::string &name, std::string &value) {
 }
 
 /// Options that say how a model is compiled; the same for every command that takes a model.
-void addCompileOptions(CLI::App *app, kiln::CompileOptions &options, RawOptions &raw) {
+void addCompileOptions(CLI::App *app, kiln::ModelOptions &options, RawOptions &raw) {
   app->add_option("MODEL", options.file, "the model's .kiln file")->required();
   app->add_option("--model", options.model, "which model, where the file has several");
   app->add_option("--backend", options.backend, "cpu");
@@ -43,7 +43,7 @@ void addCompileOptions(CLI::App *app, kiln::CompileOptions &options, RawOptions 
   app->add_flag("--time-passes", options.timePasses, "where the time of the compile goes");
 }
 
-int finishCompileOptions(kiln::CompileOptions &options, const RawOptions &raw) {
+int finishCompileOptions(kiln::ModelOptions &options, const RawOptions &raw) {
   for (const std::string &text : raw.set) {
     std::string name, value;
     if (!splitPair(text, name, value)) {
@@ -74,7 +74,7 @@ int main(int argc, char **argv) {
   app.require_subcommand(1);
   app.fallthrough(false);
 
-  kiln::CompileOptions options;
+  kiln::ModelOptions options;
   RawOptions raw;
 
   CLI::App *build = app.add_subcommand("build", "compile a model to a program");

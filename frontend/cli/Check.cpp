@@ -1,0 +1,258 @@
+// kiln check: all errors of a model; with --gradients, its own gradients against finite differences.
+//
+// The loss runs in the reference interpreter, in float64. For each trainable parameter p the derivative along a random
+// direction d, (L(p + h d) - L(p - h d)) / 2h, is compared with <gradient, d>. One number a tensor tells whether its
+// gradient is right; where it is not, single elements are tried until the worst one is known.
+#include "frontend/cli/Commands.h"
+#include "frontend/cli/Compile.h"
+
+#include "ir/Kiln.h"
+#include "ir/interpreter/Interpreter.h"
+#include "passes/Differentiate/Differentiate.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <map>
+#include <random>
+
+namespace kiln {
+
+namespace {
+
+constexpr double kStep = 1e-5;      // of a direction whose elements are of the order of 1
+constexpr double kTolerance = 1e-5; // relative to the larger derivative; central differences leave about kStep^2
+constexpr int kElementsTried = 12;
+
+class GradientCheck {
+public:
+  GradientCheck(mlir::ModuleOp module, uint32_t seed) : module_(module), random_(seed), seed_(seed) {}
+
+  absl::Status prepare();
+  /// Prints a line for each parameter; the number of parameters whose gradient is wrong.
+  absl::StatusOr<int> run();
+
+private:
+  absl::StatusOr<std::vector<HostTensor>> arguments();
+  HostTensor sample(mlir::Type element, std::vector<int64_t> shape, mlir::DictionaryAttr init);
+  absl::StatusOr<double> lossAt(unsigned argument, const std::vector<double> &values);
+  absl::StatusOr<bool> checkOne(unsigned argument, const HostTensor &gradient);
+  absl::Status explain(unsigned argument, const HostTensor &gradient);
+  std::string sourceOf(unsigned argument);
+
+  mlir::ModuleOp module_;
+  std::mt19937_64 random_;
+  uint32_t seed_;
+  mlir::func::FuncOp loss_, grad_;
+  unsigned lossResult_ = 0;
+  std::vector<HostTensor> arguments_;
+};
+
+absl::Status GradientCheck::prepare() {
+  auto train = module_->getAttrOfType<mlir::DictionaryAttr>("kiln.train");
+  if (!train)
+    return absl::InvalidArgumentError("the model has no train block, so it has no loss to check gradients of; add one");
+  loss_ = module_.lookupSymbol<mlir::func::FuncOp>(train.getAs<mlir::StringAttr>("loss").getValue());
+  for (unsigned i = 0; i < loss_.getNumResults(); ++i)
+    if (loss_.getResultAttr(i, "kiln.loss"))
+      lossResult_ = i;
+  mlir::FailureOr<mlir::func::FuncOp> grad = createGrad(loss_, "kiln.check.grad");
+  if (mlir::failed(grad))
+    return absl::InternalError("");
+  grad_ = *grad;
+  absl::StatusOr<std::vector<HostTensor>> made = arguments();
+  if (!made.ok())
+    return made.status();
+  arguments_ = std::move(*made);
+  return absl::OkStatus();
+}
+
+HostTensor GradientCheck::sample(mlir::Type element, std::vector<int64_t> shape, mlir::DictionaryAttr init) {
+  HostTensor tensor = HostTensor::zeros(element, std::move(shape));
+  // Around the initialiser's centre, but never constant: a parameter of zeros would hide a wrong factor.
+  double centre = 0, spread = 1;
+  if (init) {
+    auto number = [&](llvm::StringRef name, double otherwise) {
+      auto value = init.getAs<mlir::FloatAttr>(name);
+      return value ? value.getValueAsDouble() : otherwise;
+    };
+    llvm::StringRef kind = init.getAs<mlir::StringAttr>("kind").getValue();
+    centre = kind == "ones" ? 1 : number("value", number("mean", 0));
+    spread = kind == "normal" ? number("std", 1) : kind == "uniform" ? number("high", 0.1) : 0.1;
+  }
+  std::normal_distribution<double> normal(centre, spread);
+  for (double &value : tensor.floats)
+    value = normal(random_);
+  // Class numbers, token numbers and flags: 0 and 1 are in range wherever two values are.
+  for (int64_t &value : tensor.integers)
+    value = static_cast<int64_t>(random_() % 2);
+  return tensor;
+}
+
+absl::StatusOr<std::vector<HostTensor>> GradientCheck::arguments() {
+  std::map<std::string, mlir::DictionaryAttr> inits;
+  for (const char *list : {"kiln.parameters", "kiln.states"})
+    if (auto entries = module_->getAttrOfType<mlir::ArrayAttr>(list))
+      for (auto entry : entries.getAsRange<mlir::DictionaryAttr>())
+        inits[entry.getAs<mlir::StringAttr>("name").str()] = entry.getAs<mlir::DictionaryAttr>("init");
+  std::map<std::string, int64_t> symbols;
+  std::vector<HostTensor> result;
+  for (unsigned i = 0; i < loss_.getNumArguments(); ++i) {
+    auto type = llvm::cast<mlir::RankedTensorType>(loss_.getArgument(i).getType());
+    std::vector<int64_t> shape;
+    for (const Dim &dim : dimsOf(type)) {
+      for (const std::string &symbol : dim.symbols())
+        symbols.try_emplace(symbol, 3);
+      shape.push_back(*dim.evaluate(symbols));
+    }
+    auto attribute = [&](llvm::StringRef name) { return loss_.getArgAttrOfType<mlir::StringAttr>(i, name); };
+    if (loss_.getArgAttr(i, "kiln.seed") || loss_.getArgAttr(i, "kiln.step")) {
+      bool isSeed = static_cast<bool>(loss_.getArgAttr(i, "kiln.seed"));
+      result.push_back(HostTensor::ofIntegers(type.getElementType(), {}, {isSeed ? static_cast<int64_t>(seed_) : 0}));
+      continue;
+    }
+    mlir::StringAttr named = attribute("kiln.parameter") ? attribute("kiln.parameter") : attribute("kiln.state");
+    result.push_back(sample(type.getElementType(), shape, named ? inits[named.str()] : mlir::DictionaryAttr()));
+    if (attribute("kiln.state")) // running variances and the like are not negative
+      for (double &value : result.back().floats)
+        value = std::abs(value);
+  }
+  return result;
+}
+
+absl::StatusOr<double> GradientCheck::lossAt(unsigned argument, const std::vector<double> &values) {
+  std::vector<double> kept = arguments_[argument].floats;
+  arguments_[argument].floats = values;
+  absl::StatusOr<Interpreted> ran = interpret(loss_, arguments_);
+  arguments_[argument].floats = std::move(kept);
+  if (!ran.ok())
+    return ran.status();
+  return ran->results[lossResult_].floats[0];
+}
+
+std::string GradientCheck::sourceOf(unsigned argument) {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  for (mlir::Operation *user : loss_.getArgument(argument).getUsers()) {
+    mlir::Location location = user->getLoc();
+    if (auto fused = llvm::dyn_cast<mlir::FusedLoc>(location); fused && !fused.getLocations().empty())
+      location = fused.getLocations().front();
+    if (auto file = llvm::dyn_cast<mlir::FileLineColLoc>(location)) {
+      stream << file.getFilename().getValue() << ":" << file.getLine() << ":" << file.getColumn();
+      break;
+    }
+  }
+  return text;
+}
+
+absl::Status GradientCheck::explain(unsigned argument, const HostTensor &gradient) {
+  const std::vector<double> base = arguments_[argument].floats;
+  size_t worst = 0;
+  double worstGap = -1, worstDifference = 0;
+  for (int i = 0; i < kElementsTried && !base.empty(); ++i) {
+    size_t element = i == 0 ? 0 : random_() % base.size();
+    std::vector<double> up = base, down = base;
+    up[element] += kStep;
+    down[element] -= kStep;
+    absl::StatusOr<double> high = lossAt(argument, up), low = lossAt(argument, down);
+    if (!high.ok() || !low.ok())
+      return high.ok() ? low.status() : high.status();
+    double difference = (*high - *low) / (2 * kStep);
+    if (double gap = std::abs(difference - gradient.floats[element]); gap > worstGap) {
+      worst = element;
+      worstGap = gap;
+      worstDifference = difference;
+    }
+  }
+  std::vector<int64_t> index(gradient.shape.size());
+  size_t rest = worst;
+  for (size_t axis = index.size(); axis-- > 0; rest /= static_cast<size_t>(gradient.shape[axis]))
+    index[axis] = static_cast<int64_t>(rest % static_cast<size_t>(gradient.shape[axis]));
+  std::printf("    worst element tried: [%s]: gradient %.9g, finite difference %.9g; first used at %s\n",
+              absl::StrJoin(index, ", ").c_str(), gradient.floats[worst], worstDifference, sourceOf(argument).c_str());
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> GradientCheck::checkOne(unsigned argument, const HostTensor &gradient) {
+  const std::vector<double> base = arguments_[argument].floats;
+  std::vector<double> up = base, down = base;
+  double expected = 0, scale = 0;
+  for (size_t i = 0; i < base.size(); ++i) {
+    double direction = random_() & 1 ? 1 : -1;
+    up[i] += kStep * direction;
+    down[i] -= kStep * direction;
+    expected += gradient.floats[i] * direction;
+    scale += gradient.floats[i] * gradient.floats[i];
+  }
+  absl::StatusOr<double> high = lossAt(argument, up), low = lossAt(argument, down);
+  if (!high.ok() || !low.ok())
+    return high.ok() ? low.status() : high.status();
+  double difference = (*high - *low) / (2 * kStep);
+  // The rounding of the two losses bounds what a difference can tell.
+  double floor = 4e-16 * std::max(std::abs(*high), 1.0) / kStep;
+  double gap = std::abs(difference - expected);
+  double limit = kTolerance * std::max({std::abs(expected), std::abs(difference), std::sqrt(scale)}) + 10 * floor;
+  bool right = gap <= limit; // false for NaN
+  std::printf("  %s %-44s gradient %+.9e  difference %+.9e\n", right ? "ok   " : "WRONG",
+              loss_.getArgAttrOfType<mlir::StringAttr>(argument, "kiln.parameter").str().c_str(), expected, difference);
+  if (!right)
+    if (absl::Status told = explain(argument, gradient); !told.ok())
+      return told;
+  return right;
+}
+
+absl::StatusOr<int> GradientCheck::run() {
+  absl::StatusOr<Interpreted> ran = interpret(grad_, arguments_);
+  if (!ran.ok())
+    return ran.status();
+  int wrong = 0;
+  for (unsigned result = 0; result < grad_.getNumResults(); ++result) {
+    auto name = grad_.getResultAttrOfType<mlir::StringAttr>(result, "kiln.gradient");
+    if (!name)
+      continue;
+    for (unsigned argument = 0; argument < loss_.getNumArguments(); ++argument) {
+      if (loss_.getArgAttrOfType<mlir::StringAttr>(argument, "kiln.parameter") != name)
+        continue;
+      absl::StatusOr<bool> right = checkOne(argument, ran->results[result]);
+      if (!right.ok())
+        return right.status();
+      wrong += !*right;
+    }
+  }
+  return wrong;
+}
+
+} // namespace
+
+int commandCheck(const ModelOptions &options, const CheckOptions &check) {
+  auto fail = [](const absl::Status &status) {
+    if (!status.message().empty())
+      std::fprintf(stderr, "kiln: error: %s\n", std::string(status.message()).c_str());
+    return 1;
+  };
+  Compilation compilation(options);
+  if (absl::Status status = compilation.load(); !status.ok())
+    return fail(status);
+  if (!check.gradients) {
+    std::printf("%s: no errors\n", options.file.c_str());
+    return 0;
+  }
+  GradientCheck gradients(compilation.module(), check.seed);
+  if (absl::Status status = gradients.prepare(); !status.ok())
+    return fail(status);
+  std::printf("%s: gradients along random directions against central differences, float64\n", options.file.c_str());
+  absl::StatusOr<int> wrong = gradients.run();
+  if (!wrong.ok())
+    return fail(wrong.status());
+  if (*wrong)
+    return fail(absl::InternalError(absl::StrCat(*wrong, " gradients are wrong: this is a mistake in a `grad` of the model's own, or "
+                                                         "in Kiln; the lines above name the parameters")));
+  std::printf("all gradients agree\n");
+  return 0;
+}
+
+} // namespace kiln

@@ -1,0 +1,126 @@
+#include "frontend/cli/Commands.h"
+
+#include "frontend/cli/Cache.h"
+#include "frontend/cli/Compile.h"
+
+#include "absl/strings/str_cat.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/raw_ostream.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <unistd.h>
+
+namespace kiln {
+
+namespace {
+
+/// Prints an error where the status has one to tell; the exit code.
+int report(const absl::Status &status) {
+  if (status.ok())
+    return 0;
+  if (!status.message().empty())
+    std::fprintf(stderr, "kiln: error: %s\n", std::string(status.message()).c_str());
+  return 1;
+}
+
+absl::Status compileAll(Compilation &compilation, const std::string &emit) {
+  absl::Status status = compilation.load();
+  if (status.ok())
+    status = compilation.runPasses();
+  if (status.ok())
+    status = compilation.plan();
+  if (status.ok())
+    status = compilation.generate(emit);
+  return status;
+}
+
+/// Writes what the backend left at a stage: to a file where one is named, else to standard output.
+absl::Status writeBlobs(const Compilation &compilation, const std::string &output) {
+  std::string temporary = output.empty() ? "-" : absl::StrCat(output, ".", getpid(), ".tmp");
+  std::error_code error;
+  llvm::raw_fd_ostream stream(temporary, error);
+  if (!error) {
+    for (const kiln_blob &blob : compilation.blobs())
+      stream.write(reinterpret_cast<const char *>(blob.data), blob.size);
+    stream.flush();
+    error = stream.error();
+    stream.clear_error();
+  }
+  if (!error && !output.empty())
+    error = llvm::sys::fs::rename(temporary, output);
+  if (error) {
+    llvm::sys::fs::remove(temporary);
+    return absl::UnavailableError(absl::StrCat("cannot write ", output, ": ", error.message()));
+  }
+  return absl::OkStatus();
+}
+
+} // namespace
+
+int commandBuild(const ModelOptions &options, const EmitOptions &emit) {
+  std::string output = emit.output;
+  bool program = emit.kind == "exe" || emit.kind == "shared";
+  if (output.empty() && program)
+    output = llvm::sys::path::stem(options.file).str() + (emit.kind == "shared" ? ".so" : "");
+  Compilation compilation(options);
+  absl::Status status = compileAll(compilation, program ? "" : emit.kind);
+  if (status.ok())
+    status = program ? compilation.linkProgram(output, emit.kind == "shared") : writeBlobs(compilation, output);
+  if (options.timePasses)
+    std::fputs(compilation.timings().c_str(), stderr);
+  return report(status);
+}
+
+int commandProgram(const ModelOptions &options, const std::string &command, const std::vector<std::string> &arguments) {
+  absl::StatusOr<std::string> path = cachePath(options);
+  if (!path.ok())
+    return report(path.status());
+  if (!llvm::sys::fs::can_execute(*path)) {
+    Compilation compilation(options);
+    absl::Status status = compileAll(compilation, "");
+    if (status.ok())
+      status = compilation.linkProgram(*path, false);
+    if (options.timePasses)
+      std::fputs(compilation.timings().c_str(), stderr);
+    if (!status.ok())
+      return report(status);
+  }
+  std::vector<char *> argv = {const_cast<char *>(path->c_str()), const_cast<char *>(command.c_str())};
+  for (const std::string &argument : arguments)
+    argv.push_back(const_cast<char *>(argument.c_str()));
+  argv.push_back(nullptr);
+  // The recipe's data is looked for beside the model, wherever the program itself lies.
+  llvm::SmallString<256> folder(options.file);
+  llvm::sys::fs::make_absolute(folder);
+  llvm::sys::path::remove_filename(folder);
+  setenv("KILN_MODEL_DIR", folder.c_str(), 1);
+  execv(path->c_str(), argv.data());
+  return report(absl::UnavailableError(absl::StrCat("cannot start ", *path, ": ", std::strerror(errno))));
+}
+
+int commandExplain(const ModelOptions &options, const ExplainOptions &explain) {
+  Compilation compilation(options);
+  absl::Status status = compilation.load();
+  if (status.ok())
+    status = compilation.runPasses();
+  if (status.ok())
+    status = compilation.plan();
+  if (!status.ok())
+    return report(status);
+  const kiln_program &program = compilation.program().program();
+  bool all = !explain.memory && !explain.fusion;
+  if (explain.fusion || all)
+    std::fputs(compilation.program().explainFusion().c_str(), stdout);
+  if (explain.memory || all)
+    for (size_t i = 0; i < program.entry_count; ++i)
+      std::fputs(compilation.program()
+                     .explainMemory(llvm::StringRef(program.entries[i].name.data, program.entries[i].name.size))
+                     .c_str(),
+                 stdout);
+  return 0;
+}
+
+} // namespace kiln

@@ -1,0 +1,208 @@
+#include "frontend/cli/Compile.h"
+
+#include "backends/cpu/compile/Compile.h"
+#include "frontend/cli/ImageObject.h"
+#include "frontend/cli/Link.h"
+#if __has_include("frontend/language/Load.h")
+#include "frontend/language/Load.h"
+#define HAS_LANG 1
+#endif
+#include "ir/Kiln.h"
+#include "passes/Pipelines.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/TargetSelect.h"
+#include "llvm/Support/raw_ostream.h"
+#include "llvm/TargetParser/Host.h"
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassManager.h"
+
+#include <cstdio>
+#include <thread>
+
+namespace kiln {
+
+namespace {
+
+constexpr size_t kMaxBlobs = 4096;
+
+kiln_string view(const std::string &text) { return {text.data(), text.size()}; }
+
+/// Where the archives that programs link with lie: beside an installed or a built kiln, ../lib.
+std::string archiveFolder() {
+  llvm::SmallString<256> path(llvm::sys::fs::getMainExecutable(nullptr, nullptr));
+  llvm::sys::path::remove_filename(path);
+  llvm::sys::path::append(path, "..", "lib");
+  llvm::sys::path::remove_dots(path, /*remove_dot_dot=*/true);
+  return path.str().str();
+}
+
+} // namespace
+
+Compilation::Compilation(ModelOptions options) : options_(std::move(options)) {
+  if (options_.triple.empty())
+    options_.triple = llvm::sys::getDefaultTargetTriple();
+  if (options_.jobs == 0)
+    options_.jobs = std::max(1u, std::thread::hardware_concurrency());
+  target_.size = sizeof(target_);
+  target_.triple = view(options_.triple);
+  target_.cpu = view(options_.targetCpu);
+  target_.jobs = options_.jobs;
+}
+
+Compilation::~Compilation() {
+  for (kiln_blob &blob : blobs_)
+    if (blob.release)
+      blob.release(blob.owner);
+}
+
+absl::Status Compilation::timed(const char *step, const std::function<absl::Status()> &work) {
+  auto start = std::chrono::steady_clock::now();
+  absl::Status status = work();
+  seconds_.emplace_back(step, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  return status;
+}
+
+absl::Status Compilation::writeStage(llvm::StringRef stage, mlir::ModuleOp module) {
+  if (options_.saveStages.empty())
+    return absl::OkStatus();
+  if (std::error_code error = llvm::sys::fs::create_directories(options_.saveStages))
+    return absl::UnavailableError(absl::StrCat("cannot create ", options_.saveStages, ": ", error.message()));
+  std::string path = absl::StrFormat("%s/%02d-%s.mlir", options_.saveStages, stageCount_++, stage.str());
+  std::error_code error;
+  llvm::raw_fd_ostream stream(path, error);
+  if (!error) {
+    module->print(stream, mlir::OpPrintingFlags().elideLargeElementsAttrs(64));
+    stream.close();
+    error = stream.error();
+    stream.clear_error();
+  }
+  if (error)
+    return absl::UnavailableError(absl::StrCat("cannot write ", path, ": ", error.message()));
+  return absl::OkStatus();
+}
+
+absl::Status Compilation::load() {
+  if (options_.backend != "cpu")
+    return absl::InvalidArgumentError(absl::StrCat("unknown backend \"", options_.backend, "\"; there is: cpu"));
+  return timed("load", [&]() -> absl::Status {
+    context_ = std::make_unique<mlir::MLIRContext>(mlir::MLIRContext::Threading::DISABLED);
+    context_->loadDialect<KilnDialect, mlir::func::FuncDialect>();
+    context_->getDiagEngine().registerHandler([this](mlir::Diagnostic &diagnostic) {
+      if (diagnostic.getSeverity() != mlir::DiagnosticSeverity::Error)
+        return;
+      llvm::raw_string_ostream stream(diagnostics_);
+      stream << diagnostic.getLocation() << ": " << diagnostic.str() << "\n";
+    });
+    if (llvm::StringRef(options_.file).ends_with(".mlir")) {
+      module_ = mlir::parseSourceFile<mlir::ModuleOp>(options_.file, context_.get());
+      return module_ ? absl::OkStatus() : absl::InvalidArgumentError(diagnostics_);
+    }
+#ifdef HAS_LANG
+    LoadOptions load;
+    load.model = options_.model;
+    load.set = options_.set;
+    load.bounds = options_.bounds;
+    Diagnostics diagnostics;
+    module_ = loadModel(*context_, options_.file, load, diagnostics);
+    std::string text = diagnostics.render();
+    std::fwrite(text.data(), 1, text.size(), stderr);
+    if (!module_)
+      return absl::InvalidArgumentError("");
+#endif
+    return absl::OkStatus();
+  });
+}
+
+absl::Status Compilation::runPasses(const std::string &until) {
+  return timed("passes", [&]() -> absl::Status {
+    absl::Status written;
+    PipelineOptions pipeline;
+    pipeline.until = until;
+    pipeline.afterStage = [&](llvm::StringRef stage, mlir::ModuleOp module) { written.Update(writeStage(stage, module)); };
+    mlir::PassManager passes(context_.get());
+    buildCompilePipeline(passes, pipeline);
+    if (mlir::failed(passes.run(*module_)))
+      return absl::InvalidArgumentError(diagnostics_);
+    return written;
+  });
+}
+
+absl::Status Compilation::plan() {
+  return timed("plan", [&]() -> absl::Status {
+    host::BuildOptions build;
+    build.entries = options_.entries;
+    absl::StatusOr<std::unique_ptr<host::OwnedProgram>> program =
+        host::buildProgram(*module_, *kiln_cpu_compile_api(), target_, build);
+    if (!program.ok())
+      return program.status();
+    program_ = std::move(*program);
+    return writeStage("plan", *module_);
+  });
+}
+
+absl::Status Compilation::generate(const std::string &emit) {
+  return timed("code", [&]() -> absl::Status {
+    target_.emit = view(emit);
+    blobs_.resize(kMaxBlobs);
+    size_t count = 0;
+    kiln_error error{};
+    int code = kiln_cpu_compile_api()->compile(&program_->program(), &target_, blobs_.data(), blobs_.size(), &count, &error);
+    blobs_.resize(code == 0 ? count : 0);
+    target_.emit = {};
+    return code == 0 ? absl::OkStatus() : absl::InternalError(error.message);
+  });
+}
+
+absl::Status Compilation::linkProgram(const std::string &output, bool shared) {
+  return timed("link", [&]() -> absl::Status {
+    llvm::InitializeAllTargetInfos();
+    llvm::InitializeAllTargets();
+    llvm::InitializeAllTargetMCs();
+    llvm::InitializeAllAsmPrinters();
+    std::unique_ptr<llvm::MemoryBuffer> weights;
+    if (!options_.weights.empty()) {
+      llvm::ErrorOr<std::unique_ptr<llvm::MemoryBuffer>> file = llvm::MemoryBuffer::getFile(options_.weights);
+      if (!file)
+        return absl::NotFoundError(absl::StrCat("cannot read ", options_.weights, ": ", file.getError().message()));
+      weights = std::move(*file);
+    }
+    const kiln_program &program = program_->program();
+    ImageParts parts;
+    parts.manifest = program_->manifest();
+    parts.constants = llvm::StringRef(reinterpret_cast<const char *>(program.constants), program.constant_bytes);
+    parts.weights = weights ? weights->getBuffer() : llvm::StringRef();
+    parts.backend = options_.backend;
+    parts.triple = options_.triple;
+    absl::StatusOr<llvm::SmallVector<char, 0>> image = imageObject(parts);
+    if (!image.ok())
+      return image.status();
+    LinkJob job;
+    job.objects.push_back({reinterpret_cast<const uint8_t *>(image->data()), image->size()});
+    for (const kiln_blob &blob : blobs_)
+      job.objects.push_back({blob.data, blob.size});
+    for (const char *name : {"libkiln_program.a", "libkiln_cpu_run.a"})
+      job.archives.push_back(absl::StrCat(archiveFolder(), "/", name));
+    job.output = output;
+    job.shared = shared;
+    return link(job);
+  });
+}
+
+std::string Compilation::timings() const {
+  std::string text;
+  double total = 0;
+  for (const auto &[step, seconds] : seconds_) {
+    absl::StrAppendFormat(&text, "%8.1f ms  %s\n", seconds * 1e3, step);
+    total += seconds;
+  }
+  absl::StrAppendFormat(&text, "%8.1f ms  in all\n", total * 1e3);
+  return text;
+}
+
+} // namespace kiln

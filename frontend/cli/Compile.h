@@ -1,0 +1,60 @@
+// The way of a model from text to objects, for every command that needs some part of it.
+#pragma once
+
+#include "frontend/cli/Options.h"
+
+#include "absl/status/statusor.h"
+#include "backends/host/Program.h"
+#include "llvm/ADT/SmallVector.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/MLIRContext.h"
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace kiln {
+
+/// One model on its way. The steps are taken in order; each may be the last. Errors of the model's text are printed on
+/// stderr as they are found; the status then only says that there were some.
+class Compilation {
+public:
+  explicit Compilation(ModelOptions options);
+  ~Compilation();
+
+  /// Text to a verified module in the form that docs/architecture.md calls "import".
+  absl::Status load();
+  /// The passes up to and including a stage ("simplify"); all where empty. Writes the stages where asked to.
+  absl::Status runPasses(const std::string &until = "");
+  /// Claims, memory plan, program and manifest.
+  absl::Status plan();
+  /// The backend's objects, or what it leaves at a stage ("object", "llvm", "asm", "mlir").
+  absl::Status generate(const std::string &emit = "");
+  /// The finished program, replaced atomically.
+  absl::Status linkProgram(const std::string &output, bool shared);
+
+  mlir::ModuleOp module() { return module_.get(); }
+  mlir::MLIRContext &context() { return *context_; }
+  const host::OwnedProgram &program() const { return *program_; }
+  const std::vector<kiln_blob> &blobs() const { return blobs_; }
+  /// What --time-passes prints.
+  std::string timings() const;
+
+private:
+  absl::Status timed(const char *step, const std::function<absl::Status()> &work);
+  absl::Status writeStage(llvm::StringRef stage, mlir::ModuleOp module);
+
+  ModelOptions options_;
+  std::unique_ptr<mlir::MLIRContext> context_;
+  mlir::OwningOpRef<mlir::ModuleOp> module_;
+  std::unique_ptr<host::OwnedProgram> program_;
+  std::vector<kiln_blob> blobs_;
+  std::vector<std::pair<std::string, double>> seconds_;
+  kiln_target target_{};
+  std::string diagnostics_; ///< of MLIR's passes and verifiers
+  int stageCount_ = 0;
+};
+
+} // namespace kiln
