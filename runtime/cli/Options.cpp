@@ -31,9 +31,9 @@ Options::Options(const CommandSpec &spec, const std::vector<std::string> &argume
     std::string name = argument.substr(2, equals == std::string::npos ? equals : equals - 2);
     const OptionSpec *option = find(spec, name);
     if (!option) {
-      NearestName nearest(name);
+      NearestName nearest("--" + name);
       for (const OptionSpec &candidate : spec.options)
-        nearest.consider(candidate.name);
+        nearest.consider(std::string("--") + candidate.name);
       throw UsageError("unknown option '--" + name + "'" + nearest.hint() + "; see '" + spec.name + " --help'");
     }
     if (has(name) && !option->repeats)

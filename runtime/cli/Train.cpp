@@ -124,10 +124,12 @@ void Training::readRecipe(const Options &options) {
     recipe_.steps = static_cast<int64_t>(std::ceil(train.at("epochs").number() * static_cast<double>(epoch)));
   else if (const Json *optimizer = train.find("optimizer"); optimizer && optimizer->find("lr"))
     recipe_.steps = optimizer->at("lr").isObject() ? optimizer->at("lr").integerOr("steps", 0) : 0;
+  // How often to validate follows from the recipe alone: a run in parts (--steps, --resume) is to be as one of a piece.
+  int64_t planned = recipe_.steps > 0 ? recipe_.steps : 1000;
   recipe_.steps = options.integer("steps", recipe_.steps, 0, INT32_MAX);
   if (recipe_.steps <= 0 && !options.has("steps"))
     fail("the recipe does not say how long to train; give --steps N");
-  recipe_.validateEvery = part("validate").integerOr("every", std::max<int64_t>(1, recipe_.steps / 10));
+  recipe_.validateEvery = part("validate").integerOr("every", std::max<int64_t>(1, planned / 10));
   recipe_.validateBatches = part("validate").integerOr("batches", 0);
   recipe_.checkpointEvery = part("checkpoint").integerOr("every", recipe_.validateEvery);
   recipe_.patience = part("early_stopping").integerOr("patience", 0);
@@ -226,7 +228,9 @@ void Training::validate(int64_t step, JsonLine &line) {
   }
   if (log_)
     log_->flush();
-  judge(result, position_.step);
+  // One at the end of a run that falls between two of the schedule is for information.
+  if (position_.step % recipe_.validateEvery == 0)
+    judge(result, position_.step);
 }
 
 /// Is this the best so far, and has there been none better for too long?

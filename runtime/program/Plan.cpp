@@ -2,6 +2,8 @@
 
 #include "runtime/support/Error.h"
 
+#include <set>
+
 namespace kiln {
 
 static kiln_string toString(const std::string &text) { return {text.data(), text.size()}; }
@@ -9,8 +11,9 @@ static kiln_string toString(const std::string &text) { return {text.data(), text
 /// Reads the plan of one entry.
 class PlanReader {
 public:
-  PlanReader(Plan &plan, const EntrySpec &entry, size_t kernelCount, uint64_t constantBytes)
-      : plan_(plan), entry_(entry), kernelCount_(kernelCount), constantBytes_(constantBytes) {}
+  PlanReader(Plan &plan, const EntrySpec &entry, uint64_t constantBytes, std::set<uint32_t> &launched)
+      : plan_(plan), entry_(entry), kernelCount_(plan.kernels_.size()), constantBytes_(constantBytes),
+        launched_(launched) {}
 
   kiln_node node(const Json &json, int depth, int loops) {
     if (depth > 100)
@@ -121,6 +124,10 @@ private:
       for (const Json &item : extents->array())
         list.push_back(extent(item));
     node.extents = list.data();
+    size_t &count = plan_.kernels_[node.kernel].extent_count;
+    if (!launched_.insert(node.kernel).second && count != list.size())
+      fail("kernel %u is launched with %zu extents, elsewhere with %zu", node.kernel, list.size(), count);
+    count = list.size();
     if (const Json *scratch = json.find("scratch"))
       node.scratch.offset = scratch->integer(-1, entry_.arenaBytes);
   }
@@ -137,6 +144,7 @@ private:
   const EntrySpec &entry_;
   size_t kernelCount_;
   uint64_t constantBytes_;
+  std::set<uint32_t> &launched_; // kernels whose number of extents is known
 };
 
 Plan::Plan(const Manifest &manifest, const uint8_t *constants, uint64_t constantBytes) {
@@ -148,6 +156,7 @@ Plan::Plan(const Manifest &manifest, const uint8_t *constants, uint64_t constant
     kernel.name = toString(spec.name);
     kernels_.push_back(kernel);
   }
+  std::set<uint32_t> launched;
   for (const EntrySpec &spec : manifest.entries) {
     kiln_entry entry = {};
     entry.name = toString(spec.name);
@@ -159,7 +168,7 @@ Plan::Plan(const Manifest &manifest, const uint8_t *constants, uint64_t constant
     entry.extent_count = spec.extentCount();
     entry.arena_bytes = spec.arenaBytes;
     try {
-      entry.root = PlanReader(*this, spec, kernels_.size(), constantBytes).node(spec.plan, 0, 0);
+      entry.root = PlanReader(*this, spec, constantBytes, launched).node(spec.plan, 0, 0);
     } catch (const Error &error) {
       fail("the program's manifest is damaged: entry '%s': %s", spec.name.c_str(), error.what());
     }

@@ -1,0 +1,256 @@
+// The commands as a user starts them: a process, its output, its exit code.
+#include "runtime/files/File.h"
+#include "runtime/files/Npy.h"
+#include "runtime/files/Safetensors.h"
+#include "runtime/support/Json.h"
+#include "tests/runtime/Temporary.h"
+
+#include <gmock/gmock.h>
+
+#include <csignal>
+#include <cstring>
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace kiln {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+using testing::TemporaryFolder;
+
+struct Outcome {
+  int code = -1; // exit code, or minus the signal
+  std::string out, err;
+};
+
+class Commands : public ::testing::Test {
+protected:
+  Commands() {
+    std::string text;
+    for (int i = 0; i < 60; ++i) {
+      double a = (i * 37 % 41) / 20.0 - 1, b = (i * 17 % 29) / 14.0 - 1;
+      text += std::to_string(a) + "," + std::to_string(b) + "," + std::to_string(2 * a - 3 * b + 0.5) + "\n";
+    }
+    folder_.write("line.csv", text);
+  }
+
+  /// Starts the program in the test's folder.
+  pid_t start(const std::vector<std::string> &arguments) {
+    pid_t child = fork();
+    if (child != 0)
+      return child;
+    if (chdir(folder_.path().c_str()) != 0)
+      _exit(99);
+    dup2(open("out.txt", O_WRONLY | O_CREAT | O_TRUNC, 0666), 1);
+    dup2(open("err.txt", O_WRONLY | O_CREAT | O_TRUNC, 0666), 2);
+    std::vector<char *> list = {const_cast<char *>("prog")};
+    for (const std::string &argument : arguments)
+      list.push_back(const_cast<char *>(argument.c_str()));
+    list.push_back(nullptr);
+    execv(KILN_FAKE_PROGRAM, list.data());
+    _exit(98);
+  }
+
+  Outcome finish(pid_t child) {
+    int status = 0;
+    waitpid(child, &status, 0);
+    Outcome outcome;
+    outcome.code = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+    outcome.out = readFile(at("out.txt"));
+    outcome.err = readFile(at("err.txt"));
+    return outcome;
+  }
+
+  Outcome run(const std::vector<std::string> &arguments) { return finish(start(arguments)); }
+  std::string at(const std::string &name) const { return folder_.path() + "/" + name; }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(Commands, TrainWritesALineEachStep) {
+  Outcome outcome = run({"train", "--steps", "20", "--json"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  std::vector<Json> lines;
+  for (size_t begin = 0; begin < outcome.out.size();) {
+    size_t end = outcome.out.find('\n', begin);
+    lines.push_back(Json::parse(outcome.out.substr(begin, end - begin), "line"));
+    begin = end + 1;
+  }
+  ASSERT_EQ(lines.size(), 20u);
+  for (int64_t i = 0; i < 20; ++i) {
+    EXPECT_EQ(lines[static_cast<size_t>(i)].at("step").integer(), i);
+    EXPECT_EQ(lines[static_cast<size_t>(i)].find("val_loss") != nullptr, i % 10 == 9) << i;
+  }
+  EXPECT_LT(lines[19].at("loss").number(), lines[0].at("loss").number());
+  EXPECT_THAT(outcome.err, HasSubstr("step 20/20")); // for people, beside the JSON
+}
+
+TEST_F(Commands, SameSeedSameBytesAtAnyThreads) {
+  for (const char *threads : {"1", "2", "5"})
+    EXPECT_EQ(run({"train", "--save", std::string("w") + threads, "--seed", "3", "--threads", threads}).code, 0);
+  EXPECT_EQ(readFile(at("w1")), readFile(at("w2")));
+  EXPECT_EQ(readFile(at("w1")), readFile(at("w5")));
+  EXPECT_EQ(run({"train", "--save", "other", "--seed", "4"}).code, 0);
+  EXPECT_NE(readFile(at("w1")), readFile(at("other")));
+}
+
+TEST_F(Commands, ResumeGivesTheSameBits) {
+  ASSERT_EQ(run({"train", "--out", "whole", "--seed", "9"}).code, 0);
+  ASSERT_EQ(run({"train", "--out", "parts", "--seed", "9", "--steps", "17"}).code, 0);
+  Outcome rest = run({"train", "--out", "parts", "--resume"});
+  ASSERT_EQ(rest.code, 0) << rest.err;
+  EXPECT_THAT(rest.out, HasSubstr("resumed at step 17"));
+  EXPECT_EQ(readFile(at("whole/last.safetensors")), readFile(at("parts/last.safetensors")));
+  Outcome otherSeed = run({"train", "--out", "parts", "--resume", "--seed", "1"});
+  EXPECT_EQ(otherSeed.code, 1);
+  EXPECT_THAT(otherSeed.err, HasSubstr("was made with --seed 9"));
+}
+
+TEST_F(Commands, KilledAtAnyMomentAndResumed) {
+  ASSERT_EQ(run({"train", "--out", "whole", "--steps", "1000"}).code, 0);
+  int killed = 0;
+  for (int round = 0; round < 40; ++round) {
+    pid_t child = start({"train", "--out", "parts", "--resume", "--steps", "1000"});
+    usleep(static_cast<useconds_t>(3000 + round * 7777 % 60000));
+    kill(child, SIGKILL);
+    Outcome outcome = finish(child);
+    killed += outcome.code == -SIGKILL;
+    ASSERT_TRUE(outcome.code == 0 || outcome.code == -SIGKILL) << outcome.err;
+    if (outcome.code == 0)
+      break;
+    std::string last = at("parts/last.safetensors");
+    if (fileExists(last))
+      EXPECT_NO_THROW(Safetensors::open(last)); // complete, whenever the kill came
+  }
+  EXPECT_GT(killed, 0);
+  Outcome rest = run({"train", "--out", "parts", "--resume", "--steps", "1000"});
+  ASSERT_EQ(rest.code, 0) << rest.err;
+  EXPECT_EQ(readFile(at("whole/last.safetensors")), readFile(at("parts/last.safetensors")));
+  EXPECT_EQ(readFile(at("whole/best.safetensors")), readFile(at("parts/best.safetensors")));
+}
+
+TEST_F(Commands, InterruptSavesAndSaysSo) {
+  pid_t child = start({"train", "--out", "run", "--steps", "100000000"});
+  usleep(100000);
+  kill(child, SIGINT);
+  Outcome outcome = finish(child);
+  EXPECT_EQ(outcome.code, 130) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("interrupted after"));
+  EXPECT_TRUE(fileExists(at("run/last.safetensors")));
+}
+
+TEST_F(Commands, GradRunAndEval) {
+  ASSERT_EQ(run({"train", "--save", "w.safetensors"}).code, 0);
+  float x[8] = {1, 0, 0, 1, 1, 1, 0, 0}, y[4] = {0, 0, 0, 0};
+  writeSafetensors(at("in.safetensors"), {{"features", KILN_F32, {4, 2}, reinterpret_cast<uint8_t *>(x), 32},
+                                          {"target", KILN_F32, {4, 1}, reinterpret_cast<uint8_t *>(y), 16}});
+  Outcome grad = run({"grad", "--input", "features=in.safetensors", "--input", "target=in.safetensors", "--load",
+                      "w.safetensors", "--output", "g.safetensors"});
+  ASSERT_EQ(grad.code, 0) << grad.err;
+  Safetensors gradients = Safetensors::open(at("g.safetensors")), weights = Safetensors::open(at("w.safetensors"));
+  ASSERT_TRUE(gradients.find("w") && gradients.find("b") && gradients.find("loss"));
+  const float *w = reinterpret_cast<const float *>(weights.find("w")->data);
+  float b = *reinterpret_cast<const float *>(weights.find("b")->data);
+  // d/db mean (x w + b)^2 = 2 mean (x w + b)
+  float expected = 2 * (2 * w[0] + 2 * w[1] + 4 * b) / 4;
+  EXPECT_NEAR(*reinterpret_cast<const float *>(gradients.find("b")->data), expected, 1e-5);
+  writeNpy(at("x.npy"), {"", KILN_F32, {4, 2}, reinterpret_cast<uint8_t *>(x), 32});
+  Outcome forward = run({"run", "--input", "x=x.npy", "--load", "w.safetensors", "--output", "y.npy"});
+  ASSERT_EQ(forward.code, 0) << forward.err;
+  EXPECT_NEAR(readNpy(at("y.npy")).as<float>()[2], w[0] + w[1] + b, 1e-5);
+  Outcome eval = run({"eval", "--load", "w.safetensors", "--json"});
+  ASSERT_EQ(eval.code, 0) << eval.err;
+  EXPECT_EQ(Json::parse(eval.out, "eval").at("examples").integer(), 15);
+}
+
+TEST_F(Commands, BenchAndInfo) {
+  Outcome bench = run({"bench", "forward", "--json", "--min-time", "0.01"});
+  ASSERT_EQ(bench.code, 0) << bench.err;
+  Json json = Json::parse(bench.out, "bench");
+  EXPECT_EQ(json.at("benchmarks").array()[0].at("name").string(), "forward");
+  EXPECT_GT(json.at("benchmarks").array()[0].at("real_time").number(), 0);
+  Outcome info = run({"info"});
+  EXPECT_EQ(info.code, 0);
+  EXPECT_THAT(info.out, HasSubstr("parameters: 3 (12 B), trained: 3"));
+  EXPECT_THAT(info.out, HasSubstr("eval(data.features: f32[N, 2], data.target: f32[N, 1])"));
+}
+
+TEST_F(Commands, WrongUse) {
+  auto usage = [&](std::vector<std::string> arguments, const char *text) {
+    Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.code, 2) << text;
+    EXPECT_THAT(outcome.err, StartsWith("error: "));
+    EXPECT_THAT(outcome.err, HasSubstr(text));
+    EXPECT_EQ(outcome.out, "");
+  };
+  usage({}, "which command?");
+  usage({"tarin"}, "unknown command 'tarin' (did you mean 'train'?)");
+  usage({"train", "--stps", "3"}, "unknown option '--stps' (did you mean '--steps'?)");
+  usage({"train", "--steps"}, "'--steps' needs a value");
+  usage({"train", "--steps", "many"}, "'--steps many': expected a whole number");
+  usage({"train", "--steps", "3", "--steps", "4"}, "'--steps' stands twice");
+  usage({"train", "--resume"}, "--resume needs --out DIR");
+  usage({"train", "extra"}, "unexpected argument 'extra'");
+  usage({"grad"}, "grad needs --output");
+  for (const char *command : {"train", "eval", "grad", "run", "generate", "bench", "info"}) {
+    Outcome help = run({command, "--help"});
+    EXPECT_EQ(help.code, 0);
+    EXPECT_THAT(help.out, HasSubstr(std::string("Usage: prog ") + command));
+    EXPECT_THAT(help.out, HasSubstr("--threads N"));
+  }
+}
+
+TEST_F(Commands, Failures) {
+  auto failure = [&](std::vector<std::string> arguments, const char *text) {
+    Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.code, 1) << text;
+    EXPECT_THAT(outcome.err, HasSubstr(text));
+    EXPECT_THAT(outcome.err, StartsWith("error: "));
+  };
+  failure({"train", "--threads", "0"}, "--threads 0: expected 1 to 1024");
+  failure({"train", "--threads", "10000"}, "--threads 10000: expected 1 to 1024");
+  failure({"train", "--device", "1"}, "has one device");
+  failure({"train", "--data", "data=none.csv"}, "data 'data' is not there: looked for 'none.csv'");
+  failure({"train", "--data", "date=line.csv"}, "the recipe has no data of that name (did you mean 'data'?)");
+  failure({"train", "--load", "none.safetensors"}, "cannot read 'none.safetensors': no such file or folder");
+  failure({"train", "--load", "line.csv"}, "is not a safetensors file");
+  failure({"train", "--out", "/proc/none"}, "cannot make the folder '/proc/none'");
+  failure({"train", "--save", "none/w.safetensors"}, "cannot write 'none/w.safetensors': no such file or folder");
+  failure({"run", "backward", "--output", "y.npy"}, "no function 'backward'");
+  failure({"run", "--output", "y.npy"}, "needs more inputs: x f32[B, 2]");
+  failure({"run", "--input", "y=line.csv", "--output", "y.npy"}, "'forward' has no input of that name");
+  failure({"generate"}, "the model has no `generate` recipe");
+  EXPECT_FALSE(fileExists(at("y.npy")));
+}
+
+TEST_F(Commands, LossThatIsNotFinite) {
+  folder_.write("bad.csv", "1e38,2,3\n1e38,2,3\n1e38,2,3\n1e38,2,3\n1e38,2,3\n1e38,2,3\n");
+  Outcome outcome = run({"train", "--data", "data=bad.csv", "--steps", "30", "--out", "run"});
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("the loss of step"));
+  EXPECT_FALSE(fileExists(at("run/last.safetensors")));
+}
+
+TEST_F(Commands, BatchesFromSafetensors) {
+  float x[3][4][2], y[3][4][1];
+  for (int i = 0; i < 12; ++i) {
+    x[i / 4][i % 4][0] = static_cast<float>(i % 5) - 2;
+    x[i / 4][i % 4][1] = static_cast<float>(i % 3) - 1;
+    y[i / 4][i % 4][0] = 1;
+  }
+  writeSafetensors(at("b.safetensors"), {{"features", KILN_F32, {3, 4, 2}, reinterpret_cast<uint8_t *>(x), sizeof(x)},
+                                         {"target", KILN_F32, {3, 4, 1}, reinterpret_cast<uint8_t *>(y), sizeof(y)}});
+  Outcome outcome = run({"train", "--data", "data=b.safetensors", "--steps", "5", "--json"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, Not(HasSubstr("val_loss"))); // a file of batches holds nothing out
+  writeSafetensors(at("b.safetensors"), {{"features", KILN_F32, {3, 8}, reinterpret_cast<uint8_t *>(x), sizeof(x)}});
+  outcome = run({"train", "--data", "data=b.safetensors", "--steps", "5"});
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("'features': expected a leading axis of steps, then f32[4, 2]; found f32[3, 8]"));
+}
+
+} // namespace
+} // namespace kiln
