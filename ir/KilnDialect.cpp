@@ -1,4 +1,5 @@
 #include "ir/Kiln.h"
+#include "ir/interpreter/Fold.h"
 
 #include "mlir/IR/DialectImplementation.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -20,49 +21,40 @@ void KilnDialect::initialize() {
 #define GET_OP_LIST
 #include "ir/KilnOps.cpp.inc"
       >();
+  addConstantFolding(*this);
 }
 
-mlir::Operation *KilnDialect::materializeConstant(mlir::OpBuilder &builder,
-                                                  mlir::Attribute value,
-                                                  mlir::Type type,
+mlir::Operation *KilnDialect::materializeConstant(mlir::OpBuilder &builder, mlir::Attribute value, mlir::Type type,
                                                   mlir::Location loc) {
   if (auto elements = llvm::dyn_cast<mlir::ElementsAttr>(value))
     return builder.create<ConstantOp>(loc, type, elements);
   return nullptr;
 }
 
-mlir::LogicalResult
-DimsAttr::verify(llvm::function_ref<mlir::InFlightDiagnostic()> emitError,
-                 llvm::ArrayRef<mlir::StringAttr> exprs) {
+mlir::LogicalResult DimsAttr::verify(llvm::function_ref<mlir::InFlightDiagnostic()> emitError,
+                                     llvm::ArrayRef<mlir::StringAttr> exprs) {
   for (mlir::StringAttr expr : exprs) {
     std::optional<Dim> dim = Dim::parse(expr.getValue());
     if (!dim)
-      return emitError() << "malformed dimension expression \""
-                         << expr.getValue() << "\"";
+      return emitError() << "malformed dimension expression \"" << expr.getValue() << "\"";
     if (dim->str() != expr.getValue())
-      return emitError() << "dimension expression \"" << expr.getValue()
-                         << "\" is not in normal form; write \"" << dim->str()
-                         << "\"";
+      return emitError() << "dimension expression \"" << expr.getValue() << "\" is not in normal form; write \""
+                         << dim->str() << "\"";
   }
   return mlir::success();
 }
 
-mlir::LogicalResult DimsAttr::verifyEncoding(
-    llvm::ArrayRef<int64_t> shape, mlir::Type element,
-    llvm::function_ref<mlir::InFlightDiagnostic()> emitError) const {
+mlir::LogicalResult DimsAttr::verifyEncoding(llvm::ArrayRef<int64_t> shape, mlir::Type element,
+                                             llvm::function_ref<mlir::InFlightDiagnostic()> emitError) const {
   if (shape.size() != size())
-    return emitError() << "#kiln.dims gives " << size()
-                       << " dimensions to a tensor of rank " << shape.size();
+    return emitError() << "#kiln.dims gives " << size() << " dimensions to a tensor of rank " << shape.size();
   bool symbolic = false;
   for (auto [axis, dim] : llvm::enumerate(dims())) {
     std::optional<int64_t> constant = dim.constant();
     symbolic |= !constant;
     if (constant.value_or(mlir::ShapedType::kDynamic) != shape[axis])
-      return emitError() << "#kiln.dims gives \"" << dim.str()
-                         << "\" for dimension " << axis << ", the shape "
-                         << (mlir::ShapedType::isDynamic(shape[axis])
-                                 ? "?"
-                                 : std::to_string(shape[axis]));
+      return emitError() << "#kiln.dims gives \"" << dim.str() << "\" for dimension " << axis << ", the shape "
+                         << (mlir::ShapedType::isDynamic(shape[axis]) ? "?" : std::to_string(shape[axis]));
   }
   if (!symbolic)
     return emitError() << "#kiln.dims on a tensor whose dimensions are all "
@@ -86,9 +78,7 @@ llvm::SmallVector<Dim> DimsAttr::dims() const {
 
 bool isKilnTensor(mlir::Type type) {
   auto tensor = llvm::dyn_cast<mlir::RankedTensorType>(type);
-  if (!tensor ||
-      (tensor.getEncoding() ? !llvm::isa<DimsAttr>(tensor.getEncoding())
-                            : !tensor.hasStaticShape()))
+  if (!tensor || (tensor.getEncoding() ? !llvm::isa<DimsAttr>(tensor.getEncoding()) : !tensor.hasStaticShape()))
     return false;
   mlir::Type element = tensor.getElementType();
   if (element.isF32() || element.isF64() || element.isBF16() || element.isF16())
@@ -97,13 +87,10 @@ bool isKilnTensor(mlir::Type type) {
   if (!integer || integer.isSigned())
     return false;
   unsigned width = integer.getWidth();
-  return integer.isUnsigned()
-             ? width == 8 || width == 32
-             : width == 1 || width == 8 || width == 32 || width == 64;
+  return integer.isUnsigned() ? width == 8 || width == 32 : width == 1 || width == 8 || width == 32 || width == 64;
 }
 
-mlir::RankedTensorType tensorType(llvm::ArrayRef<Dim> dims,
-                                  mlir::Type element) {
+mlir::RankedTensorType tensorType(llvm::ArrayRef<Dim> dims, mlir::Type element) {
   llvm::SmallVector<int64_t> sizes;
   bool symbolic = false;
   for (const Dim &dim : dims) {
@@ -111,9 +98,7 @@ mlir::RankedTensorType tensorType(llvm::ArrayRef<Dim> dims,
     symbolic |= !size;
     sizes.push_back(size.value_or(mlir::ShapedType::kDynamic));
   }
-  return mlir::RankedTensorType::get(
-      sizes, element,
-      symbolic ? DimsAttr::get(element.getContext(), dims) : DimsAttr());
+  return mlir::RankedTensorType::get(sizes, element, symbolic ? DimsAttr::get(element.getContext(), dims) : DimsAttr());
 }
 
 llvm::SmallVector<Dim> dimsOf(mlir::Type type) {
@@ -128,8 +113,7 @@ llvm::SmallVector<Dim> dimsOf(mlir::Type type) {
 
 mlir::RankedTensorType withElement(mlir::Type type, mlir::Type element) {
   auto tensor = llvm::cast<mlir::RankedTensorType>(type);
-  return mlir::RankedTensorType::get(tensor.getShape(), element,
-                                     tensor.getEncoding());
+  return mlir::RankedTensorType::get(tensor.getShape(), element, tensor.getEncoding());
 }
 
 } // namespace kiln

@@ -80,6 +80,8 @@ public:
 
   StatusOr<Tensors> runBlock(mlir::Block &block, const Tensors &arguments);
   StatusOr<Tensors> runOp(Operation *op, const Tensors &operands);
+  /// Shapes of results of this type need not be computed.
+  void assume(mlir::Type type, std::vector<int64_t> shape) { shapes[type] = std::move(shape); }
   std::optional<DataError> error;
 
 private:
@@ -438,10 +440,14 @@ absl::StatusOr<Interpreted> interpret(mlir::func::FuncOp function, llvm::ArrayRe
   return collect(*results, machine.error);
 }
 
-absl::StatusOr<Interpreted> evaluate(mlir::Operation *op, llvm::ArrayRef<const HostTensor *> operands,
-                                     const InterpreterOptions &options) {
-  using namespace interpreter;
+bool interpreter::hasKernel(mlir::Operation *op) { return kernels().count(op->getName().getTypeID()) != 0; }
+
+absl::StatusOr<Interpreted> interpreter::evaluateIn(mlir::Operation *op, llvm::ArrayRef<const HostTensor *> operands,
+                                                    const InterpreterOptions &options, bool scalars) {
   Machine machine(options, options.symbols);
+  if (scalars)
+    for (mlir::Type type : op->getResultTypes())
+      machine.assume(type, {});
   Tensors inputs;
   for (const HostTensor *operand : operands)
     inputs.push_back(borrowed(*operand));
@@ -449,6 +455,11 @@ absl::StatusOr<Interpreted> evaluate(mlir::Operation *op, llvm::ArrayRef<const H
   if (!results.ok())
     return results.status();
   return collect(*results, machine.error);
+}
+
+absl::StatusOr<Interpreted> evaluate(mlir::Operation *op, llvm::ArrayRef<const HostTensor *> operands,
+                                     const InterpreterOptions &options) {
+  return interpreter::evaluateIn(op, operands, options, /*scalars=*/false);
 }
 
 } // namespace kiln

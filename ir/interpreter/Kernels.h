@@ -31,7 +31,12 @@ void addWindowKernels(KernelTable &table);
 void addProductKernels(KernelTable &table);
 void addIndexKernels(KernelTable &table);
 
-/// "error: kiln.slice at gpt.kiln:3:4: ..."
+bool hasKernel(mlir::Operation *op);
+/// Runs one op; with `scalars`, an elementwise one, on operands and results of rank 0 whatever its types say.
+absl::StatusOr<Interpreted> evaluateIn(mlir::Operation *op, llvm::ArrayRef<const HostTensor *> operands,
+                                       const InterpreterOptions &options, bool scalars);
+
+/// "kiln.slice at gpt.kiln:3:4: ..."
 absl::Status failure(mlir::Operation *op, const std::string &message);
 
 /// Calls f<T>(...) with the storage type of the tensor's elements.
