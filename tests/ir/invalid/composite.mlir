@@ -1,0 +1,215 @@
+// RUN: %kiln-opt %s -split-input-file -verify-diagnostics
+
+// relu (C2)
+func.func @f(%x: tensor<4xi1>) {
+  // expected-error@+1 {{'kiln.relu' op (C2) expected floats or integers, found i1[4]}}
+  %r = kiln.relu %x : tensor<4xi1>
+  return
+}
+
+// -----
+
+// silu (C1)
+func.func @f(%x: tensor<4xf32>) {
+  // expected-error@+1 {{'kiln.silu' op (C1) expected one type, found f32[4] and f64[4]}}
+  %r = "kiln.silu"(%x) : (tensor<4xf32>) -> tensor<4xf64>
+  return
+}
+
+// -----
+
+// gelu (C2)
+func.func @f(%x: tensor<4xi32>) {
+  // expected-error@+1 {{'kiln.gelu' op (C2) expected floats, found i32[4]}}
+  %r = kiln.gelu %x : tensor<4xi32>
+  return
+}
+
+// -----
+
+// softmax (C1)
+func.func @f(%x: tensor<4xf32>) {
+  // expected-error@+1 {{'kiln.softmax' op (C1) axis 1 is outside [0, 1)}}
+  %r = kiln.softmax %x, 1 : tensor<4xf32>
+  return
+}
+
+// -----
+
+// log_softmax (C2)
+func.func @f(%x: tensor<4xi32>) {
+  // expected-error@+1 {{'kiln.log_softmax' op (C2) expected floats, found i32[4]}}
+  %r = kiln.log_softmax %x, 0 : tensor<4xi32>
+  return
+}
+
+// -----
+
+// layer_norm (C1)
+func.func @f(%x: tensor<2x8xf32>, %s: tensor<4xf32>) {
+  // expected-error@+1 {{'kiln.layer_norm' op (C1) expected scale f32[8], found f32[4]}}
+  %r = kiln.layer_norm %x scale %s bias %s epsilon 1.0e-5 : tensor<2x8xf32>, tensor<4xf32>, tensor<4xf32>
+  return
+}
+
+// -----
+
+// layer_norm (C1): together
+func.func @f(%x: tensor<2x8xf32>, %s: tensor<8xf32>) {
+  // expected-error@+1 {{'kiln.layer_norm' op (C1) scale and bias must be present together or absent}}
+  %r = "kiln.layer_norm"(%x, %s) <{epsilon = 1.0e-5 : f64, operandSegmentSizes = array<i32: 1, 1, 0>}> : (tensor<2x8xf32>, tensor<8xf32>) -> tensor<2x8xf32>
+  return
+}
+
+// -----
+
+// layer_norm (C2)
+func.func @f(%x: tensor<f32>) {
+  // expected-error@+1 {{'kiln.layer_norm' op (C2) expected floats with at least one axis, found f32[]}}
+  %r = kiln.layer_norm %x epsilon 1.0e-5 : tensor<f32>
+  return
+}
+
+// -----
+
+// rms_norm (C1)
+func.func @f(%x: tensor<2x8xf32>, %s: tensor<4xf32>) {
+  // expected-error@+1 {{'kiln.rms_norm' op (C1) expected scale f32[8], found f32[4]}}
+  %r = kiln.rms_norm %x scale %s epsilon 1.0e-5 : tensor<2x8xf32>, tensor<4xf32>
+  return
+}
+
+// -----
+
+// rms_norm (C2)
+func.func @f(%x: tensor<2x8xi32>, %s: tensor<8xf32>) {
+  // expected-error@+1 {{'kiln.rms_norm' op (C2) expected floats with at least one axis, found i32[2, 8]}}
+  %r = kiln.rms_norm %x scale %s epsilon 1.0e-5 : tensor<2x8xi32>, tensor<8xf32>
+  return
+}
+
+// -----
+
+// cross_entropy (C1): shape
+func.func @f(%x: tensor<2x8xf32>, %t: tensor<3xi32>) {
+  // expected-error@+1 {{'kiln.cross_entropy' op (C1) targets must have logits' shape without the last axis, found f32[2, 8] and i32[3]}}
+  %r = kiln.cross_entropy %x, %t : tensor<2x8xf32>, tensor<3xi32> -> tensor<2xf32>
+  return
+}
+
+// -----
+
+// cross_entropy (C1): type
+func.func @f(%x: tensor<2x8xf32>, %t: tensor<2xf32>) {
+  // expected-error@+1 {{'kiln.cross_entropy' op (C1) targets must be of an integer type, found f32[2]}}
+  %r = kiln.cross_entropy %x, %t : tensor<2x8xf32>, tensor<2xf32> -> tensor<2xf32>
+  return
+}
+
+// -----
+
+// cross_entropy (C2)
+func.func @f(%x: tensor<2x8xf32>, %t: tensor<2xi32>) {
+  // expected-error@+1 {{'kiln.cross_entropy' op (C2) expected the result f32[2], found f64[2]}}
+  %r = kiln.cross_entropy %x, %t : tensor<2x8xf32>, tensor<2xi32> -> tensor<2xf64>
+  return
+}
+
+// -----
+
+// attention (C1)
+func.func @f(%q: tensor<2x4x6x8xf32>, %k: tensor<2x4x9x7xf32>) {
+  // expected-error@+1 {{'kiln.attention' op (C1) expected query [B, H, T, D], key [B, H, S, D] and value [B, H, S, E], found f32[2, 4, 6, 8], f32[2, 4, 9, 7] and f32[2, 4, 9, 7]}}
+  %r = kiln.attention %q, %k, %k scale 1.0 : tensor<2x4x6x8xf32>, tensor<2x4x9x7xf32>, tensor<2x4x9x7xf32> -> tensor<2x4x6x7xf32>
+  return
+}
+
+// -----
+
+// attention (C1): result
+func.func @f(%q: tensor<2x4x6x8xf32>) {
+  // expected-error@+1 {{'kiln.attention' op (C1) expected the result f32[2, 4, 6, 8], found f32[2, 4, 6, 9]}}
+  %r = kiln.attention %q, %q, %q scale 1.0 : tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32> -> tensor<2x4x6x9xf32>
+  return
+}
+
+// -----
+
+// attention (C2): rank
+func.func @f(%q: tensor<2x4x6x8xf32>, %m: tensor<6x6xi1>) {
+  // expected-error@+1 {{'kiln.attention' op (C2) mask must be i1 of rank 4, found i1[6, 6]}}
+  %r = kiln.attention %q, %q, %q mask %m scale 1.0 : tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<6x6xi1> -> tensor<2x4x6x8xf32>
+  return
+}
+
+// -----
+
+// attention (C2): shape
+func.func @f(%q: tensor<2x4x6x8xf32>, %m: tensor<1x1x6x5xi1>) {
+  // expected-error@+1 {{'kiln.attention' op (C2) mask must broadcast to i1[2, 4, 6, 6], found i1[1, 1, 6, 5]}}
+  %r = kiln.attention %q, %q, %q mask %m scale 1.0 : tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<1x1x6x5xi1> -> tensor<2x4x6x8xf32>
+  return
+}
+
+// -----
+
+// random_uniform (C1)
+func.func @f(%s: tensor<ui32>) {
+  // expected-error@+1 {{'kiln.random_uniform' op (C1) the element type must be f32 or f64, found bf16[4]}}
+  %r = kiln.random_uniform 0, %s : tensor<ui32> -> tensor<4xbf16>
+  return
+}
+
+// -----
+
+// random_uniform (C2)
+func.func @f(%s: tensor<i32>) {
+  // expected-error@+1 {{'kiln.random_uniform' op (C2) seed must be ui32[], found i32[]}}
+  %r = kiln.random_uniform 0, %s : tensor<i32> -> tensor<4xf32>
+  return
+}
+
+// -----
+
+// random_normal (C1)
+func.func @f(%s: tensor<ui32>) {
+  // expected-error@+1 {{'kiln.random_normal' op (C1) the element type must be f32 or f64, found i32[4]}}
+  %r = kiln.random_normal 0, %s : tensor<ui32> -> tensor<4xi32>
+  return
+}
+
+// -----
+
+// random_normal (C2)
+func.func @f(%s: tensor<ui32>, %c: tensor<f32>) {
+  // expected-error@+1 {{'kiln.random_normal' op (C2) a counter must be i32[], found f32[]}}
+  %r = kiln.random_normal 0, %s, %c : tensor<ui32>, tensor<f32> -> tensor<4xf32>
+  return
+}
+
+// -----
+
+// dropout (C1)
+func.func @f(%x: tensor<4xi32>, %s: tensor<ui32>) {
+  // expected-error@+1 {{'kiln.dropout' op (C1) expected floats, found i32[4]}}
+  %r = kiln.dropout %x, %s p 0.5 stream 0 : tensor<4xi32>, tensor<ui32>
+  return
+}
+
+// -----
+
+// dropout (C2)
+func.func @f(%x: tensor<4xf32>, %s: tensor<ui32>) {
+  // expected-error@+1 {{'kiln.dropout' op (C2) p must be from 0 to 1, found 1.5}}
+  %r = kiln.dropout %x, %s p 1.5 stream 0 : tensor<4xf32>, tensor<ui32>
+  return
+}
+
+// -----
+
+// dropout (C3)
+func.func @f(%x: tensor<4xf32>, %s: tensor<i32>) {
+  // expected-error@+1 {{'kiln.dropout' op (C3) seed must be ui32[], found i32[]}}
+  %r = kiln.dropout %x, %s p 0.5 stream 0 : tensor<4xf32>, tensor<i32>
+  return
+}
