@@ -46,11 +46,17 @@ static std::string entryName(mlir::func::FuncOp function) {
   return name == "loss.eval" ? "eval" : name.str();
 }
 
+// Every op that computes is in a group, in loops too.
 static bool isFused(mlir::func::FuncOp function) {
-  return llvm::all_of(function.getBody().getOps(), [](mlir::Operation &op) {
-    return llvm::isa<GroupOp, ReshapeOp, ConstantOp, ScanOp, IfOp, WhileOp>(op) ||
-           op.hasTrait<mlir::OpTrait::IsTerminator>();
-  });
+  return !function.getBody()
+              .walk<mlir::WalkOrder::PreOrder>([](mlir::Operation *op) {
+                if (llvm::isa<GroupOp>(op))
+                  return mlir::WalkResult::skip();
+                bool stays = llvm::isa<ReshapeOp, ConstantOp, ScanOp, IfOp, WhileOp>(op) ||
+                             op->hasTrait<mlir::OpTrait::IsTerminator>();
+                return stays ? mlir::WalkResult::advance() : mlir::WalkResult::interrupt();
+              })
+              .wasInterrupted();
 }
 
 static mlir::LogicalResult build(mlir::ModuleOp module, const kiln_compile_api &backend, const kiln_target &target,

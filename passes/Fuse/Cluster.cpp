@@ -13,6 +13,10 @@ bool isExpensive(mlir::Operation *op) {
                    RsqrtOp, RandomBitsOp>(op);
 }
 
+bool isSource(mlir::Operation *op) {
+  return llvm::isa<ConstantOp, IotaOp, ExtentOp>(op) && classOf(op) == OpClass::cheap;
+}
+
 bool isLayout(mlir::Operation *op) {
   return llvm::isa<ReshapeOp, TransposeOp, BroadcastOp, SliceOp, PadOp, ConcatOp, ReverseOp, DynamicSliceOp, GatherOp>(
       op);
@@ -25,8 +29,10 @@ static constexpr int cheapLimit = 8;
 static int cheapCost(mlir::Operation *op, int budget) {
   if (!op || budget < 0)
     return budget + 1;
-  if (auto constant = llvm::dyn_cast<ConstantOp>(op))
-    return llvm::cast<mlir::DenseElementsAttr>(constant.getValue()).isSplat() ? 0 : budget + 1;
+  if (auto constant = llvm::dyn_cast<ConstantOp>(op)) {
+    auto dense = llvm::dyn_cast<mlir::DenseElementsAttr>(constant.getValue());
+    return dense && dense.isSplat() ? 0 : budget + 1;
+  }
   if (llvm::isa<IotaOp, ExtentOp, BroadcastOp>(op))
     return 0;
   bool cheapKind = (isElementwise(op) && !isExpensive(op)) || llvm::isa<ReshapeOp, TransposeOp, SliceOp, ReverseOp>(op);

@@ -22,6 +22,8 @@ OpClass classOf(mlir::Operation *op);
 bool isElementwise(mlir::Operation *op);
 /// Dear enough that doing it twice costs more than storing it: exp, tanh, div, pow, ...
 bool isExpensive(mlir::Operation *op);
+/// Computes nothing and reads nothing: a splat constant, iota, extent. Part of even the smallest group.
+bool isSource(mlir::Operation *op);
 /// Moves elements without computing: transpose, slice, pad, concat, reverse, gather, dynamic_slice, reshape, broadcast.
 bool isLayout(mlir::Operation *op);
 

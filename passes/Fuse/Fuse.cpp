@@ -37,7 +37,7 @@ static void fuseBlock(mlir::Block &block, FuseLevel level) {
       for (mlir::Region &region : op.getRegions())
         for (mlir::Block &inner : region)
           fuseBlock(inner, level);
-  outlineBlock(block, clustersOf(block, level));
+  outlineBlock(block, clustersOf(block, level), level != FuseLevel::single);
 }
 
 mlir::LogicalResult fuseFunction(mlir::func::FuncOp function, FuseLevel level) {
@@ -69,14 +69,14 @@ static llvm::SmallVector<mlir::Operation *> inlineGroup(GroupOp group) {
 bool splitGroup(GroupOp group) {
   unsigned computing = 0;
   for (mlir::Operation &op : group.getBody().front().without_terminator())
-    computing += classOf(&op) != OpClass::cheap;
+    computing += !isSource(&op);
   if (computing <= 1)
     return false;
   mlir::Block *block = group->getBlock();
   FuseLevel level = group.getKind() == "contract" ? FuseLevel::loops : FuseLevel::single;
   inlineGroup(group);
   // Groups already there are left as they are; only the loose ops are put into new ones.
-  outlineBlock(*block, clustersOf(*block, level));
+  outlineBlock(*block, clustersOf(*block, level), level != FuseLevel::single);
   return true;
 }
 

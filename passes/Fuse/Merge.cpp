@@ -93,6 +93,10 @@ private:
 void Merger::collect() {
   llvm::SmallVector<mlir::Operation *> kept = cheapOpsToKeep(block);
   llvm::DenseSet<mlir::Operation *> keep(kept.begin(), kept.end());
+  if (level == FuseLevel::single)
+    for (mlir::Operation &op : block.without_terminator())
+      if (classOf(&op) == OpClass::cheap && !isSource(&op) && !op.use_empty())
+        keep.insert(&op);
   for (mlir::Operation &op : block.without_terminator()) {
     if (classOf(&op) == OpClass::cheap && !keep.contains(&op))
       continue;

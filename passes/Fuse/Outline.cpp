@@ -26,7 +26,9 @@ namespace {
 /// One cluster's way into a group op.
 class GroupMaker {
 public:
-  GroupMaker(mlir::OpBuilder &builder, const OpSet &members) : builder(builder), members(members) {}
+  /// `kept`: cheap ops that are read as values, not cloned.
+  GroupMaker(mlir::OpBuilder &builder, const OpSet &members, const llvm::DenseSet<mlir::Operation *> &kept)
+      : builder(builder), members(members), kept(kept) {}
 
   GroupOp make() {
     llvm::SmallVector<mlir::Value> outputs;
@@ -69,7 +71,7 @@ private:
     if (mlir::Value mapped = mapping.lookupOrNull(value))
       return mapped;
     mlir::Operation *op = value.getDefiningOp();
-    if (op && (members.contains(op) || classOf(op) == OpClass::cheap)) {
+    if (op && (members.contains(op) || (classOf(op) == OpClass::cheap && !kept.contains(op)))) {
       clone(op, body, inner);
       return mapping.lookup(value);
     }
@@ -89,6 +91,7 @@ private:
 
   mlir::OpBuilder &builder;
   const OpSet &members;
+  const llvm::DenseSet<mlir::Operation *> &kept;
   mlir::IRMapping mapping;
   llvm::SmallVector<mlir::Value> inputs;
 };
@@ -110,7 +113,8 @@ static void forEachDeepSource(mlir::Operation *op, llvm::function_ref<void(mlir:
     region.walk([&](mlir::Operation *nested) { forEachSource(nested, visit); });
 }
 
-static llvm::SmallVector<Unit> unitsOf(mlir::Block &block, llvm::ArrayRef<OpSet> clusters) {
+static llvm::SmallVector<Unit> unitsOf(mlir::Block &block, llvm::ArrayRef<OpSet> clusters,
+                                       const llvm::DenseSet<mlir::Operation *> &kept) {
   llvm::DenseMap<mlir::Operation *, unsigned> unitOf;
   llvm::SmallVector<Unit> units(clusters.size());
   for (auto [index, cluster] : llvm::enumerate(clusters)) {
@@ -132,13 +136,20 @@ static llvm::SmallVector<Unit> unitsOf(mlir::Block &block, llvm::ArrayRef<OpSet>
   }
   for (auto [index, unit] : llvm::enumerate(units)) {
     llvm::SmallSetVector<unsigned, 8> sources;
-    for (mlir::Operation *op : unit.ops)
-      forEachDeepSource(op, [&](mlir::Value source) {
-        mlir::Operation *definition = source.getDefiningOp();
-        auto found = definition ? unitOf.find(definition) : unitOf.end();
-        if (found != unitOf.end() && found->second != index)
-          sources.insert(found->second);
+    auto waitFor = [&](mlir::Value source) {
+      mlir::Operation *definition = source.getDefiningOp();
+      auto found = definition ? unitOf.find(definition) : unitOf.end();
+      if (found != unitOf.end() && found->second != index)
+        sources.insert(found->second);
+    };
+    for (mlir::Operation *op : unit.ops) {
+      forEachDeepSource(op, waitFor);
+      op->walk([&](mlir::Operation *nested) {
+        for (mlir::Value operand : nested->getOperands())
+          if (!unit.cluster || kept.contains(operand.getDefiningOp()))
+            waitFor(operand);
       });
+    }
     unit.waitsFor = sources.size();
     for (unsigned source : sources)
       units[source].users.push_back(index);
@@ -146,8 +157,12 @@ static llvm::SmallVector<Unit> unitsOf(mlir::Block &block, llvm::ArrayRef<OpSet>
   return units;
 }
 
-void outlineBlock(mlir::Block &block, llvm::ArrayRef<OpSet> clusters) {
-  llvm::SmallVector<Unit> units = unitsOf(block, clusters);
+void outlineBlock(mlir::Block &block, llvm::ArrayRef<OpSet> clusters, bool cloneKept) {
+  llvm::DenseSet<mlir::Operation *> kept;
+  for (const OpSet &cluster : clusters)
+    if (!cloneKept && classOf(cluster.front()) == OpClass::cheap)
+      kept.insert(cluster.front());
+  llvm::SmallVector<Unit> units = unitsOf(block, clusters, kept);
   using Entry = std::pair<unsigned, unsigned>;
   std::priority_queue<Entry, std::vector<Entry>, std::greater<Entry>> ready;
   for (auto [index, unit] : llvm::enumerate(units))
@@ -162,7 +177,7 @@ void outlineBlock(mlir::Block &block, llvm::ArrayRef<OpSet> clusters) {
     Unit &unit = units[ready.top().second];
     ready.pop();
     if (unit.cluster) {
-      GroupMaker(builder, *unit.cluster).make();
+      GroupMaker(builder, *unit.cluster, kept).make();
     } else {
       for (mlir::Operation *op : unit.ops) {
         op->moveBefore(block.getTerminator());
