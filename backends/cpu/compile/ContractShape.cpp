@@ -140,13 +140,17 @@ Value plainElement(Emitter &e, const Graph &graph, const Contraction::Operand &o
 void forEachRun(Emitter &e, const Shape &shape, bool inRows, Value begin, Value end,
                 llvm::function_ref<void(Value first, const Place &place, Value limit)> body) {
   Code &code = e.code;
-  if (!inRows || shape.size() < 2) {
+  size_t wide = llvm::count_if(shape, [](const Extent &extent) { return !extent.isOne(); });
+  if (!inRows || wide < 2) {
     code.loop(begin, end, e.width, [&](Value first) { body(first, Place(shape, e.at(first, 1)), end); });
     return;
   }
-  Value length = e.extent(shape.back());
+  size_t last = shape.size() - 1; // a row's dimension: the last that is wider than one
+  while (shape[last].isOne())
+    --last;
+  Value length = e.extent(shape[last]);
   Value divisor = code.max(length, code.integer(1));
-  Shape outer(shape.begin(), shape.end() - 1);
+  Shape outer(shape.begin(), shape.begin() + last);
   code.loop(code.div(begin, divisor), code.ceilDiv(end, divisor), 1, [&](Value row) {
     Value rowBegin = code.mul(row, length);
     Value limit = code.min(code.add(rowBegin, length), end);
@@ -154,6 +158,7 @@ void forEachRun(Emitter &e, const Shape &shape, bool inRows, Value begin, Value 
     code.loop(code.max(begin, rowBegin), limit, e.width, [&](Value first) {
       Indices dims = rowPlace;
       dims.push_back(e.at(code.sub(first, rowBegin), 1));
+      dims.resize(shape.size(), e.zero());
       body(first, Place(shape, e.at(first, 1), dims), limit);
     });
   });

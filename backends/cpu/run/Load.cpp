@@ -76,7 +76,8 @@ private:
     largestLaunch = std::max(largestLaunch, source.place_count);
     to.taskBegin = uint32_t(entry.taskCounts.size());
     for (int64_t i = 0; i < code.phase_count; ++i)
-      entry.taskCounts.push_back(to.constantExtents ? code.phases[i].tasks(entry.constantExtents.data() + to.extentBegin) : 0);
+      entry.taskCounts.push_back(
+          to.constantExtents ? code.phases[i].tasks(entry.constantExtents.data() + to.extentBegin) : 0);
     to.hasScratch = !(source.scratch.space == KILN_SPACE_ARENA && source.scratch.offset < 0);
     return !to.hasScratch || place(source.scratch, to.scratch);
   }
@@ -90,9 +91,10 @@ private:
     if (source.kind > KILN_NODE_IF)
       return fail("the cpu backend does not execute this kind of node");
     bool counted = source.kind == KILN_NODE_COPY || source.kind == KILN_NODE_REPEAT;
-    if ((counted && !extent(source.count)) || (source.kind == KILN_NODE_REPEAT && source.index_slot >= int64_t(extentCount)))
+    if ((counted && !extent(source.count)) ||
+        (source.kind == KILN_NODE_REPEAT && source.index_slot >= int64_t(extentCount)))
       return fail("the program names an extent that its entry does not have");
-    if (repeats && ++depth > KILN_MAX_LOOPS)
+    if (source.kind == KILN_NODE_REPEAT && ++depth > KILN_MAX_LOOPS)
       return fail("the program has loops deeper than " + std::to_string(KILN_MAX_LOOPS));
     if ((source.kind == KILN_NODE_WHILE || source.kind == KILN_NODE_IF) &&
         (!place(source.condition, result.condition) || source.child_count != 2))
@@ -135,15 +137,16 @@ static bool agree(const kiln_program &program, const kiln_cpu_artifact &artifact
   bool same = program.kernel_count == artifact.kernel_count;
   for (size_t i = 0; same && i < program.kernel_count; ++i) {
     const kiln_string &name = program.kernels[i].name;
-    same = std::strlen(artifact.kernels[i].name) == name.size && std::memcmp(artifact.kernels[i].name, name.data, name.size) == 0;
+    same = std::strlen(artifact.kernels[i].name) == name.size &&
+           std::memcmp(artifact.kernels[i].name, name.data, name.size) == 0;
   }
   if (!same)
     error = "the code and the program do not belong together: their kernels differ";
   return same;
 }
 
-bool load(const kiln_program &program, const kiln_cpu_artifact &artifact, const kiln_host &host, kiln_executable &executable,
-          std::string &error) {
+bool load(const kiln_program &program, const kiln_cpu_artifact &artifact, const kiln_host &host,
+          kiln_executable &executable, std::string &error) {
   if (!agree(program, artifact, error))
     return false;
   executable.artifact = &artifact;

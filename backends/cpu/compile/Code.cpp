@@ -1,0 +1,376 @@
+#include "backends/cpu/compile/Code.h"
+#include "mlir/IR/Matchers.h"
+#include "llvm/Support/MathExtras.h"
+
+using namespace mlir;
+
+namespace kiln::cpu {
+
+bool Machine::has(llvm::StringRef feature) const {
+  llvm::SmallVector<llvm::StringRef> parts;
+  llvm::StringRef(features).split(parts, ',');
+  return llvm::is_contained(parts, feature);
+}
+
+Code::Code(ModuleOp module, const Machine &machine)
+    : b(module.getContext()), loc(b.getUnknownLoc()), module(module), machine(machine) {
+  i1 = b.getI1Type();
+  i8 = b.getI8Type();
+  i16 = b.getI16Type();
+  i32 = b.getI32Type();
+  i64 = b.getI64Type();
+  f16 = b.getF16Type();
+  f32 = b.getF32Type();
+  f64 = b.getF64Type();
+  ptr = LLVM::LLVMPointerType::get(b.getContext());
+}
+
+//===-- Functions and scopes
+//----------------------------------------------------------------------------------------===//
+
+ValueRange Code::beginFunction(llvm::StringRef name, llvm::ArrayRef<Type> arguments, llvm::ArrayRef<Type> results,
+                               bool isPrivate) {
+  b.setInsertionPointToEnd(module.getBody());
+  auto function = b.create<func::FuncOp>(loc, name, b.getFunctionType(arguments, results));
+  if (isPrivate)
+    function.setPrivate();
+  Block *body = function.addEntryBlock();
+  b.setInsertionPointToEnd(body);
+  constants.clear();
+  scopes.clear();
+  scopes.emplace_back(body);
+  return body->getArguments();
+}
+
+void Code::endFunction(ValueRange results) {
+  assert(scopes.size() == 1);
+  b.create<func::ReturnOp>(loc, results);
+  for (auto &ended : onScopeEnd)
+    ended(0);
+  scopes.clear();
+}
+
+void Code::enter(Block *block, Operation *op) {
+  scopes.back().next = op;
+  scopes.emplace_back(block);
+  b.setInsertionPointToEnd(block);
+}
+
+void Code::leave() {
+  for (auto &ended : onScopeEnd)
+    ended(scopes.size() - 1);
+  scopes.pop_back();
+  Operation *op = scopes.back().next;
+  scopes.back().next = nullptr;
+  b.setInsertionPointAfter(op);
+}
+
+size_t Code::level(Value v) const {
+  Block *block = v.getParentBlock();
+  for (size_t i = scopes.size(); i-- > 0;)
+    if (scopes[i].block == block)
+      return i;
+  assert(false && "a value of a loop that has ended");
+  return scopes.size() - 1;
+}
+
+Code::Placed::Placed(Code &code, llvm::ArrayRef<Value> values) : guard(code.b) {
+  size_t level = 0;
+  for (Value v : values)
+    if (v)
+      level = std::max(level, code.level(v));
+  if (Operation *next = code.scopes[level].next)
+    code.b.setInsertionPoint(next);
+}
+
+//===-- Integers
+//----------------------------------------------------------------------------------------------------===//
+
+Value Code::constantInt(Type type, int64_t value) {
+  Type element = getElementTypeOrSelf(type);
+  Attribute attribute = b.getIntegerAttr(element, value);
+  if (auto shaped = dyn_cast<ShapedType>(type))
+    attribute = DenseElementsAttr::get(shaped, attribute);
+  Value &slot = constants[{attribute, type}];
+  if (!slot) {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(scopes.front().block);
+    slot = b.create<arith::ConstantOp>(loc, type, cast<TypedAttr>(attribute));
+  }
+  return slot;
+}
+
+Value Code::constant(Type type, double value) {
+  Type element = getElementTypeOrSelf(type);
+  Attribute attribute = b.getFloatAttr(element, value);
+  if (auto shaped = dyn_cast<ShapedType>(type))
+    attribute = DenseElementsAttr::get(shaped, attribute);
+  Value &slot = constants[{attribute, type}];
+  if (!slot) {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(scopes.front().block);
+    slot = b.create<arith::ConstantOp>(loc, type, cast<TypedAttr>(attribute));
+  }
+  return slot;
+}
+
+Value Code::integer(int64_t value) { return constantInt(i64, value); }
+
+std::optional<int64_t> Code::known(Value v) {
+  APInt value;
+  if (v && matchPattern(v, m_ConstantInt(&value)) && !isa<ShapedType>(v.getType()))
+    return value.getSExtValue();
+  return std::nullopt;
+}
+
+Value Code::shared(int opcode, Value x, Value y, llvm::function_ref<Value()> make) {
+  size_t where = std::max(level(x), y ? level(y) : 0);
+  auto key = std::make_tuple(opcode, x, y);
+  auto found = scopes[where].integers.find(key);
+  if (found != scopes[where].integers.end())
+    return found->second;
+  Placed placed(*this, {x, y});
+  Value made = make();
+  scopes[where].integers[key] = made;
+  return made;
+}
+
+Value Code::add(Value x, Value y) {
+  auto kx = known(x), ky = known(y);
+  if (kx && ky)
+    return integer(*kx + *ky);
+  if (kx && *kx == 0)
+    return y;
+  if (ky && *ky == 0)
+    return x;
+  return shared(0, x, y, [&] { return b.create<arith::AddIOp>(loc, x, y); });
+}
+
+Value Code::sub(Value x, Value y) {
+  auto kx = known(x), ky = known(y);
+  if (kx && ky)
+    return integer(*kx - *ky);
+  if (ky && *ky == 0)
+    return x;
+  if (x == y)
+    return integer(0);
+  return shared(1, x, y, [&] { return b.create<arith::SubIOp>(loc, x, y); });
+}
+
+Value Code::mul(Value x, Value y) {
+  auto kx = known(x), ky = known(y);
+  if (kx && ky)
+    return integer(*kx * *ky);
+  if ((kx && *kx == 0) || (ky && *ky == 0))
+    return integer(0);
+  if (kx && *kx == 1)
+    return y;
+  if (ky && *ky == 1)
+    return x;
+  return shared(2, x, y, [&] { return b.create<arith::MulIOp>(loc, x, y); });
+}
+
+Value Code::div(Value x, Value y) {
+  auto kx = known(x), ky = known(y);
+  if (ky && *ky == 0)
+    return integer(0);
+  if (kx && ky)
+    return integer(*kx / *ky);
+  if (ky && *ky == 1)
+    return x;
+  if (kx && *kx == 0)
+    return x;
+  // A division may be placed before a loop that runs no time because its extent is 0: it must not trap there.
+  if (!ky)
+    y = max(y, integer(1));
+  return shared(3, x, y, [&] { return b.create<arith::DivUIOp>(loc, x, y); });
+}
+
+Value Code::rem(Value x, Value y) {
+  auto kx = known(x), ky = known(y);
+  if (kx && ky && *ky != 0)
+    return integer(*kx % *ky);
+  if (ky && *ky == 1)
+    return integer(0);
+  if (kx && *kx == 0)
+    return x;
+  // By way of the quotient, which is shared.
+  return sub(x, mul(div(x, y), y));
+}
+
+Value Code::min(Value x, Value y) {
+  auto kx = known(x), ky = known(y);
+  if (kx && ky)
+    return integer(std::min(*kx, *ky));
+  return x == y ? x : shared(4, x, y, [&] { return b.create<arith::MinSIOp>(loc, x, y); });
+}
+
+Value Code::max(Value x, Value y) {
+  auto kx = known(x), ky = known(y);
+  if (kx && ky)
+    return integer(std::max(*kx, *ky));
+  return x == y ? x : shared(5, x, y, [&] { return b.create<arith::MaxSIOp>(loc, x, y); });
+}
+
+Value Code::ceilDiv(Value x, Value y) { return div(add(x, sub(y, integer(1))), y); }
+
+Value Code::compare(arith::CmpIPredicate predicate, Value x, Value y) {
+  auto kx = known(x), ky = known(y);
+  if (kx && ky)
+    return constantInt(i1, arith::applyCmpPredicate(predicate, llvm::APInt(64, *kx, true), llvm::APInt(64, *ky, true)));
+  return shared(16 + int(predicate), x, y, [&] { return b.create<arith::CmpIOp>(loc, predicate, x, y); });
+}
+
+Value Code::both(Value x, Value y) {
+  if (!x || !y)
+    return x ? x : y;
+  if (x == y)
+    return x;
+  for (auto [known1, other] : {std::pair{known(x), y}, std::pair{known(y), x}})
+    if (known1)
+      return *known1 ? other : constantInt(i1, 0);
+  return shared(6, x, y, [&] { return b.create<arith::AndIOp>(loc, x, y); });
+}
+
+//===-- Control
+//-----------------------------------------------------------------------------------------------------===//
+
+void Code::loop(Value begin, Value end, int64_t step, llvm::function_ref<void(Value)> body) {
+  auto op = b.create<scf::ForOp>(loc, begin, end, integer(step));
+  op.getBody()->getTerminator()->erase();
+  enter(op.getBody(), op);
+  body(op.getInductionVar());
+  b.create<scf::YieldOp>(loc);
+  leave();
+}
+
+llvm::SmallVector<Value> Code::loop(Value begin, Value end, int64_t step, ValueRange inits,
+                                    llvm::function_ref<llvm::SmallVector<Value>(Value, ValueRange)> body) {
+  if (inits.empty()) {
+    loop(begin, end, step, [&](Value iv) { body(iv, {}); });
+    return {};
+  }
+  auto op = b.create<scf::ForOp>(loc, begin, end, integer(step), inits);
+  enter(op.getBody(), op);
+  llvm::SmallVector<Value> yielded = body(op.getInductionVar(), op.getRegionIterArgs());
+  b.create<scf::YieldOp>(loc, yielded);
+  leave();
+  return llvm::SmallVector<Value>(op.getResults());
+}
+
+void Code::ifThen(Value condition, llvm::function_ref<void()> body) {
+  if (auto k = known(condition)) {
+    if (*k)
+      body();
+    return;
+  }
+  auto op = b.create<scf::IfOp>(loc, condition, /*withElseRegion=*/false);
+  op.thenBlock()->getTerminator()->erase();
+  enter(op.thenBlock(), op);
+  body();
+  b.create<scf::YieldOp>(loc);
+  leave();
+}
+
+llvm::SmallVector<Value> Code::ifElse(Value condition, TypeRange results,
+                                      llvm::function_ref<llvm::SmallVector<Value>()> onTrue,
+                                      llvm::function_ref<llvm::SmallVector<Value>()> onFalse) {
+  auto op = b.create<scf::IfOp>(loc, results, condition, /*withElseRegion=*/true);
+  auto fill = [&](Block *block, llvm::function_ref<llvm::SmallVector<Value>()> body) {
+    block->clear();
+    enter(block, op);
+    llvm::SmallVector<Value> values = body();
+    b.create<scf::YieldOp>(loc, values);
+    leave();
+  };
+  if (op.getThenRegion().empty())
+    op.getThenRegion().emplaceBlock();
+  if (op.getElseRegion().empty())
+    op.getElseRegion().emplaceBlock();
+  fill(op.thenBlock(), onTrue);
+  fill(op.elseBlock(), onFalse);
+  return llvm::SmallVector<Value>(op.getResults());
+}
+
+//===-- Memory
+//------------------------------------------------------------------------------------------------------===//
+
+Value Code::address(Value pointer, Value index, int64_t elementBytes) {
+  if (known(index) == 0)
+    return pointer;
+  return shared(8 + int(llvm::Log2_64(elementBytes)), pointer, index, [&]() -> Value {
+    return b.create<LLVM::GEPOp>(loc, ptr, b.getIntegerType(unsigned(elementBytes) * 8), pointer,
+                                 ArrayRef<LLVM::GEPArg>{index});
+  });
+}
+
+Value Code::load(Type type, Value pointer, int64_t alignment) {
+  Placed placed(*this, {pointer});
+  return b.create<LLVM::LoadOp>(loc, type, pointer, unsigned(alignment));
+}
+
+Value Code::loadHere(Type type, Value pointer, int64_t alignment) {
+  return b.create<LLVM::LoadOp>(loc, type, pointer, unsigned(alignment));
+}
+
+void Code::store(Value value, Value pointer, int64_t alignment) {
+  b.create<LLVM::StoreOp>(loc, value, pointer, unsigned(alignment));
+}
+
+Value Code::maskedLoad(VectorType type, Value pointer, Value mask, int64_t alignment, bool pinned) {
+  Value zero = isa<FloatType>(type.getElementType()) ? constant(type, 0.0) : constantInt(type, 0);
+  OpBuilder::InsertionGuard guard(b);
+  if (!pinned) {
+    Placed placed(*this, {pointer, mask});
+    return b.create<LLVM::MaskedLoadOp>(loc, type, pointer, mask, ValueRange{zero}, unsigned(alignment));
+  }
+  return b.create<LLVM::MaskedLoadOp>(loc, type, pointer, mask, ValueRange{zero}, unsigned(alignment));
+}
+
+void Code::maskedStore(Value value, Value pointer, Value mask, int64_t alignment) {
+  b.create<LLVM::MaskedStoreOp>(loc, value, pointer, mask, unsigned(alignment));
+}
+
+//===-- Vectors
+//-----------------------------------------------------------------------------------------------------===//
+
+Value Code::splat(Value scalar, int64_t lanes) {
+  VectorType type = vectorOf(scalar.getType(), lanes);
+  Attribute attribute;
+  if (matchPattern(scalar, m_Constant(&attribute))) {
+    if (auto number = dyn_cast<FloatAttr>(attribute))
+      return constant(type, number.getValueAsDouble());
+    if (auto number = dyn_cast<IntegerAttr>(attribute))
+      return constantInt(type, number.getValue().getSExtValue());
+  }
+  return shared(7, scalar, {}, [&] { return b.create<vector::SplatOp>(loc, type, scalar); });
+}
+
+Value Code::lane(Value vector, int64_t index) { return op<vector::ExtractOp>(vector, llvm::ArrayRef<int64_t>{index}); }
+
+Value Code::steps(VectorType type) {
+  llvm::SmallVector<Attribute> values;
+  for (int64_t i = 0; i < type.getNumElements(); ++i)
+    values.push_back(b.getIntegerAttr(type.getElementType(), i));
+  auto attribute = DenseElementsAttr::get(type, values);
+  Value &slot = constants[{attribute, type}];
+  if (!slot) {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(scopes.front().block);
+    slot = b.create<arith::ConstantOp>(loc, type, attribute);
+  }
+  return slot;
+}
+
+Value Code::firstLanes(Value count, int64_t lanes) {
+  // Compared as i32, at half the width: counts are clamped first.
+  Value clamped = min(count, integer(lanes));
+  return shared(15, clamped, {}, [&] {
+    VectorType type = vectorOf(i32, lanes);
+    Value narrow = b.create<arith::TruncIOp>(loc, i32, clamped);
+    Value wide = b.create<vector::SplatOp>(loc, type, narrow);
+    return b.create<arith::CmpIOp>(loc, arith::CmpIPredicate::slt, steps(type), wide);
+  });
+}
+
+} // namespace kiln::cpu

@@ -1,0 +1,328 @@
+#include "backends/cpu/compile/Graph.h"
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringSwitch.h"
+#include <algorithm>
+#include <functional>
+
+using namespace llvm;
+
+namespace kiln::cpu {
+
+Extent::Extent(const kiln_extent &extent) {
+  if (extent.slot < 0)
+    factor = extent.value;
+  else
+    slots.push_back(extent.slot);
+}
+
+Extent operator*(const Extent &a, const Extent &b) {
+  Extent product;
+  product.factor = a.factor * b.factor;
+  if (product.factor == 0)
+    return product;
+  product.slots = a.slots;
+  product.slots.append(b.slots.begin(), b.slots.end());
+  llvm::sort(product.slots);
+  return product;
+}
+
+//===-- Names -----------------------------------------------------------------------------------------------------===//
+
+namespace {
+struct OpInfo {
+  const char *name;
+  int operands; // -1: any number
+  int results;
+};
+} // namespace
+
+/// In the order of OpCode.
+static constexpr OpInfo infos[] = {{"neg", 1, 1},
+                                   {"abs", 1, 1},
+                                   {"sign", 1, 1},
+                                   {"exp", 1, 1},
+                                   {"expm1", 1, 1},
+                                   {"log", 1, 1},
+                                   {"log1p", 1, 1},
+                                   {"sqrt", 1, 1},
+                                   {"rsqrt", 1, 1},
+                                   {"sin", 1, 1},
+                                   {"cos", 1, 1},
+                                   {"tanh", 1, 1},
+                                   {"sigmoid", 1, 1},
+                                   {"erf", 1, 1},
+                                   {"floor", 1, 1},
+                                   {"ceil", 1, 1},
+                                   {"round", 1, 1},
+                                   {"not", 1, 1},
+                                   {"add", 2, 1},
+                                   {"sub", 2, 1},
+                                   {"mul", 2, 1},
+                                   {"div", 2, 1},
+                                   {"rem", 2, 1},
+                                   {"pow", 2, 1},
+                                   {"max", 2, 1},
+                                   {"min", 2, 1},
+                                   {"and", 2, 1},
+                                   {"or", 2, 1},
+                                   {"xor", 2, 1},
+                                   {"shl", 2, 1},
+                                   {"shr", 2, 1},
+                                   {"compare", 2, 1},
+                                   {"select", 3, 1},
+                                   {"convert", 1, 1},
+                                   {"stop_gradient", 1, 1},
+                                   {"constant", 0, 1},
+                                   {"iota", 0, 1},
+                                   {"extent", 0, 1},
+                                   {"random_bits", -1, 1},
+                                   {"reshape", 1, 1},
+                                   {"transpose", 1, 1},
+                                   {"broadcast", 1, 1},
+                                   {"slice", 1, 1},
+                                   {"pad", 2, 1},
+                                   {"concat", -1, 1},
+                                   {"reverse", 1, 1},
+                                   {"dynamic_slice", -1, 1},
+                                   {"dynamic_update_slice", -1, 1},
+                                   {"gather", 2, 1},
+                                   {"reduce", 1, 1},
+                                   {"arg_reduce", 1, 1},
+                                   {"cumsum", 1, 1},
+                                   {"reduce_window", 1, 1},
+                                   {"reduce_window_grad", 2, 1},
+                                   {"scatter", 3, 1},
+                                   {"sort", 1, 2},
+                                   {"top_k", 1, 2},
+                                   {"dot_general", 2, 1},
+                                   {"convolution", 2, 1}};
+static_assert(std::size(infos) == size_t(OpCode::Convolution) + 1);
+
+StringRef opName(OpCode code) { return infos[size_t(code)].name; }
+bool isElementwise(OpCode code) { return code <= OpCode::StopGradient; }
+bool isWhole(OpCode code) { return code >= OpCode::Reduce; }
+
+int64_t byteSize(kiln_dtype dtype) {
+  switch (dtype) {
+  case KILN_F64:
+  case KILN_I64:
+  case KILN_U64:
+    return 8;
+  case KILN_F32:
+  case KILN_I32:
+  case KILN_U32:
+    return 4;
+  case KILN_BF16:
+  case KILN_F16:
+  case KILN_I16:
+  case KILN_U16:
+    return 2;
+  default:
+    return 1;
+  }
+}
+
+bool isFloat(kiln_dtype dtype) {
+  return dtype == KILN_F32 || dtype == KILN_F64 || dtype == KILN_BF16 || dtype == KILN_F16;
+}
+bool isSigned(kiln_dtype dtype) {
+  return dtype == KILN_I8 || dtype == KILN_I16 || dtype == KILN_I32 || dtype == KILN_I64;
+}
+
+StringRef dtypeName(kiln_dtype dtype) {
+  static constexpr const char *names[] = {"f32",  "f64", "bf16", "f16", "i8", "u8", "i32",    "u32",    "i64",
+                                          "bool", "i16", "u16",  "u64", "i4", "u4", "f8e4m3", "f8e5m2", "quantized"};
+  return size_t(dtype) < std::size(names) ? names[dtype] : "unknown";
+}
+
+static bool isSupported(kiln_dtype dtype) { return dtype <= KILN_BOOL; }
+
+//===-- Reading ---------------------------------------------------------------------------------------------------===//
+
+static StringRef ref(const kiln_string &s) { return StringRef(s.data, s.size); }
+
+static bool readCombine(StringRef name, Combine &combine) {
+  int found = StringSwitch<int>(name)
+                  .Case("sum", int(Combine::Sum))
+                  .Case("add", int(Combine::Sum))
+                  .Case("prod", int(Combine::Prod))
+                  .Case("mul", int(Combine::Prod))
+                  .Case("max", int(Combine::Max))
+                  .Case("min", int(Combine::Min))
+                  .Case("any", int(Combine::Any))
+                  .Case("all", int(Combine::All))
+                  .Case("set", int(Combine::Set))
+                  .Default(-1);
+  combine = Combine(std::max(found, 0));
+  return found >= 0;
+}
+
+static bool readPredicate(StringRef name, Predicate &predicate) {
+  int found = StringSwitch<int>(name)
+                  .Case("eq", 0)
+                  .Case("ne", 1)
+                  .Case("lt", 2)
+                  .Case("le", 3)
+                  .Case("gt", 4)
+                  .Case("ge", 5)
+                  .Default(-1);
+  predicate = Predicate(std::max(found, 0));
+  return found >= 0;
+}
+
+template <class List> static void assign(List &list, const kiln_attr &attr) {
+  list.assign(attr.ints, attr.ints + attr.count);
+}
+static void assignExtents(SmallVectorImpl<Extent> &list, const kiln_attr &attr) {
+  list.clear();
+  if (attr.kind == KILN_ATTR_INTS)
+    for (int64_t value : ArrayRef(attr.ints, attr.count))
+      list.emplace_back(value);
+  else
+    for (const kiln_extent &extent : ArrayRef(attr.extents, attr.count))
+      list.emplace_back(extent);
+}
+
+static bool readAttribute(const kiln_attr &attr, Op &op) {
+  StringRef name = ref(attr.name);
+  bool pads = op.code == OpCode::Pad;
+  if (name == "kind" || name == "predicate")
+    return name == "kind" ? readCombine(ref(attr.s), op.combine) : readPredicate(ref(attr.s), op.predicate);
+  if (name == "value") {
+    op.bytes = ref(attr.s);
+    return attr.kind == KILN_ATTR_BYTES;
+  }
+  SmallVector<int64_t, 4> *ints = StringSwitch<SmallVector<int64_t, 4> *>(name)
+                                      .Cases("axes", "permutation", &op.axes)
+                                      .Case("strides", &op.strides)
+                                      .Case("interior", &op.interior)
+                                      .Case("window", &op.window)
+                                      .Case("input_dilation", &op.inputDilation)
+                                      .Case("filter_dilation", &op.filterDilation)
+                                      .Case("low", pads ? nullptr : &op.low)
+                                      .Case("high", pads ? nullptr : &op.high)
+                                      .Default(nullptr);
+  if (ints)
+    return assign(*ints, attr), attr.kind == KILN_ATTR_INTS;
+  SmallVector<int64_t, 2> *pairs = StringSwitch<SmallVector<int64_t, 2> *>(name)
+                                       .Case("lhs_batch", &op.lhsBatch)
+                                       .Case("rhs_batch", &op.rhsBatch)
+                                       .Case("lhs_contract", &op.lhsContract)
+                                       .Case("rhs_contract", &op.rhsContract)
+                                       .Default(nullptr);
+  if (pairs)
+    return assign(*pairs, attr), attr.kind == KILN_ATTR_INTS;
+  if (name == "starts" || name == "low" || name == "high")
+    return assignExtents(name == "starts" ? op.starts : name == "low" ? op.lowExtents : op.highExtents, attr), true;
+  if (name == "expr" && attr.kind == KILN_ATTR_EXTENTS && attr.count == 1)
+    return op.extent = Extent(attr.extents[0]), true;
+  int64_t *integer = StringSwitch<int64_t *>(name)
+                         .Case("axis", &op.axis)
+                         .Case("batch_dims", &op.batchDims)
+                         .Case("stream", &op.stream)
+                         .Case("k", &op.k)
+                         .Case("groups", &op.groups)
+                         .Default(nullptr);
+  if (integer)
+    return *integer = attr.i, attr.kind == KILN_ATTR_INT;
+  bool *flag = StringSwitch<bool *>(name)
+                   .Case("reverse", &op.reverse)
+                   .Case("exclusive", &op.exclusive)
+                   .Case("descending", &op.descending)
+                   .Default(nullptr);
+  if (flag)
+    return *flag = attr.i != 0, attr.kind == KILN_ATTR_INT;
+  return false;
+}
+
+static std::string text(const Twine &t) { return t.str(); }
+
+static bool readOp(const kiln_op &source, uint32_t number, Graph &graph, std::vector<bool> &defined,
+                   std::string &error) {
+  StringRef name = ref(source.name);
+  const auto *info = llvm::find_if(infos, [&](const OpInfo &i) { return name == i.name; });
+  if (info == std::end(infos))
+    return error = text("the cpu backend has no op '" + name + "'"), false;
+  Op op;
+  op.code = OpCode(info - infos);
+  op.number = number;
+  op.location = source.location;
+  if ((info->operands >= 0 && source.operand_count != size_t(info->operands)) ||
+      source.result_count != size_t(info->results))
+    return error = text("op '" + name + "' has the wrong number of operands or results"), false;
+  op.operands.assign(source.operands, source.operands + source.operand_count);
+  op.results.assign(source.results, source.results + source.result_count);
+  for (uint32_t v : op.operands)
+    if (v >= graph.values.size() || !defined[v])
+      return error = text("op '" + name + "' reads value " + Twine(v) + " before it is defined"), false;
+  for (uint32_t v : op.results) {
+    if (v >= graph.values.size() || defined[v])
+      return error = text("op '" + name + "' redefines value " + Twine(v)), false;
+    defined[v] = true;
+    graph.producer[v] = int32_t(graph.ops.size());
+  }
+  for (const kiln_attr &attr : ArrayRef(source.attrs, source.attr_count))
+    if (!readAttribute(attr, op))
+      return error =
+                 text("op '" + name + "' has an attribute '" + ref(attr.name) + "' that the cpu backend does not read"),
+             false;
+  graph.ops.push_back(std::move(op));
+  return true;
+}
+
+bool Graph::read(const kiln_kernel &kernel, Graph &graph, std::string &error) {
+  graph = Graph();
+  graph.name = ref(kernel.name).str();
+  graph.extentBounds.assign(kernel.extent_bounds, kernel.extent_bounds + kernel.extent_count);
+  for (const kiln_type &type : ArrayRef(kernel.values, kernel.value_count)) {
+    TensorType t{type.dtype, {}};
+    if (!isSupported(type.dtype))
+      return error = text("the cpu backend has no " + dtypeName(type.dtype)), false;
+    for (const kiln_extent &dim : ArrayRef(type.dims, type.rank)) {
+      if (dim.slot >= int64_t(kernel.extent_count))
+        return error = "a dimension names an extent that the kernel does not have", false;
+      t.dims.emplace_back(dim);
+    }
+    graph.values.push_back(std::move(t));
+  }
+  graph.producer.assign(kernel.value_count, -1);
+  graph.inputs.assign(kernel.inputs, kernel.inputs + kernel.input_count);
+  graph.outputs.assign(kernel.outputs, kernel.outputs + kernel.output_count);
+  graph.alias.assign(kernel.output_count, -1);
+  if (kernel.alias)
+    graph.alias.assign(kernel.alias, kernel.alias + kernel.output_count);
+  std::vector<bool> defined(kernel.value_count, false);
+  for (uint32_t v : graph.inputs) {
+    if (v >= kernel.value_count)
+      return error = "an input is not among the values", false;
+    defined[v] = true;
+  }
+  for (size_t i = 0; i < kernel.op_count; ++i)
+    if (!readOp(kernel.ops[i], uint32_t(i), graph, defined, error))
+      return false;
+  for (uint32_t v : graph.outputs)
+    if (v >= kernel.value_count || !defined[v])
+      return error = "an output is not defined", false;
+  return true;
+}
+
+int Graph::inputNumber(uint32_t value) const {
+  const auto *found = llvm::find(inputs, value);
+  return found == inputs.end() ? -1 : int(found - inputs.begin());
+}
+
+int64_t Graph::bound(const Extent &extent) const {
+  int64_t product = extent.factor;
+  for (int32_t slot : extent.slots)
+    product *= extentBounds[slot];
+  return product;
+}
+
+int64_t Graph::bound(ArrayRef<Extent> shape) const {
+  int64_t product = 1;
+  for (const Extent &extent : shape)
+    product *= bound(extent);
+  return product;
+}
+
+} // namespace kiln::cpu

@@ -1,0 +1,161 @@
+//===- Graph.h - a kiln_kernel as C++ values --------------------------------------------------------------------===//
+//
+// The C structs of the ABI, with names turned into enumerations and attributes into fields, so that passes over a
+// kernel (collapsing of dimensions, planning of phases) can rewrite them. Knows nothing of MLIR.
+//
+//===------------------------------------------------------------------------------------------------------------===//
+#ifndef KILN_BACKENDS_CPU_COMPILE_GRAPH_H
+#define KILN_BACKENDS_CPU_COMPILE_GRAPH_H
+
+#include "backends/api/kiln_backend.h"
+#include "llvm/ADT/ArrayRef.h"
+#include "llvm/ADT/SmallVector.h"
+#include "llvm/ADT/StringRef.h"
+#include <string>
+#include <vector>
+
+namespace kiln::cpu {
+
+/// A product: a constant times entries of the kernel's extents argument.
+struct Extent {
+  int64_t factor = 1;
+  llvm::SmallVector<int32_t, 2> slots; // ascending, repeated for powers
+
+  Extent() = default;
+  Extent(int64_t constant) : factor(constant) {}
+  explicit Extent(const kiln_extent &extent);
+  bool isConstant() const { return slots.empty(); }
+  bool isOne() const { return slots.empty() && factor == 1; }
+  friend bool operator==(const Extent &a, const Extent &b) { return a.factor == b.factor && a.slots == b.slots; }
+  friend Extent operator*(const Extent &a, const Extent &b);
+};
+
+using Shape = llvm::SmallVector<Extent, 4>;
+
+struct TensorType {
+  kiln_dtype dtype = KILN_F32;
+  Shape dims;
+  size_t rank() const { return dims.size(); }
+};
+
+enum class OpCode {
+  // Elementwise, one operand
+  Neg,
+  Abs,
+  Sign,
+  Exp,
+  Expm1,
+  Log,
+  Log1p,
+  Sqrt,
+  Rsqrt,
+  Sin,
+  Cos,
+  Tanh,
+  Sigmoid,
+  Erf,
+  Floor,
+  Ceil,
+  Round,
+  Not,
+  // Elementwise, two operands
+  Add,
+  Sub,
+  Mul,
+  Div,
+  Rem,
+  Pow,
+  Max,
+  Min,
+  And,
+  Or,
+  Xor,
+  Shl,
+  Shr,
+  Compare,
+  Select,
+  Convert,
+  StopGradient,
+  // Sources
+  Constant,
+  Iota,
+  Extent,
+  RandomBits,
+  // Layout
+  Reshape,
+  Transpose,
+  Broadcast,
+  Slice,
+  Pad,
+  Concat,
+  Reverse,
+  DynamicSlice,
+  DynamicUpdateSlice,
+  Gather,
+  // Ops whose result is computed as a whole before it is read
+  Reduce,
+  ArgReduce,
+  CumSum,
+  ReduceWindow,
+  ReduceWindowGrad,
+  Scatter,
+  Sort,
+  TopK,
+  DotGeneral,
+  Convolution
+};
+
+enum class Predicate { Eq, Ne, Lt, Le, Gt, Ge };
+enum class Combine { Sum, Prod, Max, Min, Any, All, Set }; // of reductions, windows and scatters
+
+bool isElementwise(OpCode code);
+bool isWhole(OpCode code); // from Reduce on
+llvm::StringRef opName(OpCode code);
+
+struct Op {
+  OpCode code;
+  uint32_t number = 0; // in the kernel, for the status record
+  kiln_location location{};
+  llvm::SmallVector<uint32_t, 3> operands;
+  llvm::SmallVector<uint32_t, 2> results;
+
+  // Attributes, under the names that the dialect gives them. Empty or zero where an op has none.
+  llvm::SmallVector<int64_t, 4> axes; // broadcast, reduce, reverse; transpose's permutation
+  int64_t axis = 0, batchDims = 0, stream = 0, k = 0, groups = 1;
+  bool reverse = false, exclusive = false, descending = false;
+  Predicate predicate = Predicate::Eq;
+  Combine combine = Combine::Sum;
+  llvm::SmallVector<Extent, 4> starts, lowExtents, highExtents; // slice; pad
+  Extent extent;                                                // extent
+  llvm::SmallVector<int64_t, 4> strides, interior, window, low, high, inputDilation, filterDilation;
+  llvm::SmallVector<int64_t, 2> lhsBatch, rhsBatch, lhsContract, rhsContract;
+  llvm::StringRef bytes; // constant
+};
+
+struct Graph {
+  std::string name;
+  std::vector<TensorType> values;
+  llvm::SmallVector<uint32_t> inputs, outputs; // value numbers
+  llvm::SmallVector<int32_t> alias;            // one for each output
+  std::vector<Op> ops;
+  llvm::SmallVector<int64_t> extentBounds;
+  std::vector<int32_t> producer; // of each value: index into ops, -1 for an input
+
+  /// Reads and checks a kernel; false, with a sentence in `error`, where it is not well formed or has an unknown op.
+  static bool read(const kiln_kernel &kernel, Graph &graph, std::string &error);
+
+  const TensorType &type(uint32_t value) const { return values[value]; }
+  const Op *definingOp(uint32_t value) const { return producer[value] < 0 ? nullptr : &ops[producer[value]]; }
+  int inputNumber(uint32_t value) const; // -1 where it is none
+  int64_t bound(const Extent &extent) const;
+  int64_t bound(llvm::ArrayRef<Extent> shape) const; // of the number of elements
+};
+
+int64_t byteSize(kiln_dtype dtype);
+bool isFloat(kiln_dtype dtype);
+bool isSigned(kiln_dtype dtype); // of integers
+llvm::StringRef dtypeName(kiln_dtype dtype);
+
+} // namespace kiln::cpu
+
+#endif // KILN_BACKENDS_CPU_COMPILE_GRAPH_H

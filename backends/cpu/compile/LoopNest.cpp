@@ -1,0 +1,237 @@
+#include "backends/cpu/compile/LoopNest.h"
+
+using namespace mlir;
+using llvm::ArrayRef;
+using llvm::MutableArrayRef;
+using llvm::SmallVector;
+
+namespace kiln::cpu {
+
+bool isExpensive(OpCode code) {
+  switch (code) {
+  case OpCode::Exp:
+  case OpCode::Expm1:
+  case OpCode::Log:
+  case OpCode::Log1p:
+  case OpCode::Sin:
+  case OpCode::Cos:
+  case OpCode::Tanh:
+  case OpCode::Sigmoid:
+  case OpCode::Erf:
+  case OpCode::Pow:
+  case OpCode::Rem:
+  case OpCode::RandomBits:
+    return true;
+  default:
+    return false;
+  }
+}
+
+static int64_t opCost(OpCode code) {
+  if (code == OpCode::RandomBits)
+    return 40;
+  if (isExpensive(code))
+    return 12;
+  switch (code) {
+  case OpCode::Div:
+  case OpCode::Sqrt:
+  case OpCode::Rsqrt:
+  case OpCode::Gather:
+    return 4;
+  case OpCode::Constant:
+  case OpCode::Broadcast:
+  case OpCode::Reshape:
+  case OpCode::StopGradient:
+    return 0;
+  default:
+    return 1;
+  }
+}
+
+int64_t costOf(const Graph &graph, ArrayRef<uint32_t> values, llvm::function_ref<bool(uint32_t)> stop) {
+  SmallVector<uint32_t> stack(values.begin(), values.end());
+  llvm::DenseSet<uint32_t> seen;
+  int64_t cost = 1;
+  while (!stack.empty()) {
+    uint32_t v = stack.pop_back_val();
+    if (!seen.insert(v).second || stop(v))
+      continue;
+    if (const Op *op = graph.definingOp(v)) {
+      cost += opCost(op->code);
+      stack.append(op->operands.begin(), op->operands.end());
+    } else {
+      ++cost;
+    }
+  }
+  return cost;
+}
+
+//===-- Accumulators
+//------------------------------------------------------------------------------------------------===//
+
+Accumulator Accumulator::of(const Graph &graph, const Op &op) {
+  Accumulator result{&op, graph.type(op.operands[0]).dtype};
+  if (op.code == OpCode::ArgReduce)
+    result.position = op.axis;
+  return result;
+}
+
+void Accumulator::start(Emitter &e, bool vectors, SmallVectorImpl<Value> &state) const {
+  Value neutral = e.neutral(op->combine, dtype);
+  state.push_back(vectors ? e.code.splat(neutral, e.width) : neutral);
+  if (op->code != OpCode::ArgReduce)
+    return;
+  // Beyond any index: an element that equals the neutral value still takes its place.
+  Value none = e.code.constantInt(e.code.i64, std::numeric_limits<int64_t>::max());
+  state.push_back(vectors ? e.code.splat(none, e.width) : none);
+}
+
+/// Whether (value, index) a comes before b: better, NaN best of all, the lower index among equals.
+static Value precedes(Emitter &e, const Op &op, kiln_dtype dtype, Value a, Value ai, Value b, Value bi) {
+  Code &code = e.code;
+  Predicate better = op.combine == Combine::Max ? Predicate::Gt : Predicate::Lt;
+  Value wins = e.compare(better, a, b, dtype), equal = e.compare(Predicate::Eq, a, b, dtype);
+  if (isFloat(dtype)) {
+    Value aNaN = e.compare(Predicate::Ne, a, a, dtype), bNaN = e.compare(Predicate::Ne, b, b, dtype);
+    Value bNumber = e.compare(Predicate::Eq, b, b, dtype);
+    wins = code.op<arith::OrIOp>(wins, code.op<arith::AndIOp>(aNaN, bNumber));
+    equal = code.op<arith::OrIOp>(equal, code.op<arith::AndIOp>(aNaN, bNaN));
+  }
+  Value earlier = code.op<arith::CmpIOp>(arith::CmpIPredicate::slt, ai, bi);
+  return code.op<arith::OrIOp>(wins, code.op<arith::AndIOp>(equal, earlier));
+}
+
+void Accumulator::step(Emitter &e, MutableArrayRef<Value> state, Value element, ArrayRef<Index> at,
+                       const Mask &mask) const {
+  Code &code = e.code;
+  bool vectors = isa<VectorType>(state[0].getType());
+  if (vectors)
+    element = e.vector(element);
+  Value lanes = vectors ? e.laneMask(mask) : mask.uniform;
+  if (op->code != OpCode::ArgReduce) {
+    // The neutral element in place of lanes that are off: then the combination needs no second select.
+    if (lanes) {
+      Value neutral = e.neutral(op->combine, dtype);
+      element = code.op<arith::SelectOp>(lanes, element, vectors ? code.splat(neutral, e.width) : neutral);
+    }
+    state[0] = e.combine(op->combine, state[0], element, dtype);
+    return;
+  }
+  Value index = e.positions(at[position]);
+  if (vectors)
+    index = e.vector(index);
+  Value first = precedes(e, *op, dtype, element, index, state[0], state[1]);
+  if (lanes)
+    first = code.op<arith::AndIOp>(first, lanes);
+  state[0] = code.op<arith::SelectOp>(first, element, state[0]);
+  state[1] = code.op<arith::SelectOp>(first, index, state[1]);
+}
+
+void Accumulator::merge(Emitter &e, MutableArrayRef<Value> into, ArrayRef<Value> from) const {
+  if (op->code != OpCode::ArgReduce) {
+    into[0] = e.combine(op->combine, into[0], from[0], dtype);
+    return;
+  }
+  Value first = precedes(e, *op, dtype, from[0], from[1], into[0], into[1]);
+  into[0] = e.code.op<arith::SelectOp>(first, from[0], into[0]);
+  into[1] = e.code.op<arith::SelectOp>(first, from[1], into[1]);
+}
+
+void Accumulator::horizontal(Emitter &e, MutableArrayRef<Value> state) const {
+  auto type = dyn_cast<VectorType>(state[0].getType());
+  if (!type)
+    return;
+  for (int64_t lanes = type.getNumElements(); lanes > 1; lanes /= 2) {
+    SmallVector<int64_t> low, high;
+    for (int64_t i = 0; i < lanes / 2; ++i)
+      low.push_back(i), high.push_back(i + lanes / 2);
+    SmallVector<Value, 2> upper;
+    for (Value &v : state) {
+      upper.push_back(e.code.op<vector::ShuffleOp>(v, v, high));
+      v = e.code.op<vector::ShuffleOp>(v, v, low);
+    }
+    merge(e, state, upper);
+  }
+  for (Value &v : state)
+    v = e.code.lane(v, 0);
+}
+
+Value Accumulator::result(Emitter &e, ArrayRef<Value> state) const {
+  if (op->code != OpCode::ArgReduce)
+    return state[0];
+  return e.convert(state[1], KILN_I64, e.graph.type(op->results[0]).dtype);
+}
+
+//===-- Loops
+//-------------------------------------------------------------------------------------------------------===//
+
+States vectorLoop(Emitter &e, Value begin, Value end, int64_t unroll, States states,
+                  llvm::function_ref<void(const Index &, const Mask &, MutableArrayRef<Value>)> body) {
+  Code &code = e.code;
+  int64_t width = e.width, carried = int64_t(states.size()) / unroll, block = unroll * width;
+  auto copy = [&](MutableArrayRef<Value> all, int64_t i) { return all.slice(size_t(i * carried), size_t(carried)); };
+  auto place = [&](Value base) { return e.at(base, 1, width); };
+  Value count = code.sub(end, begin);
+  auto known = Code::known(count);
+  Value mainEnd = code.add(begin, code.sub(count, code.rem(count, code.integer(block))));
+  if (!known || *known >= block) {
+    auto step = [&](Value iv, MutableArrayRef<Value> state) {
+      for (int64_t i = 0; i < unroll; ++i)
+        body(place(code.add(iv, code.integer(i * width))), {}, copy(state, i));
+    };
+    if (known && *known < 2 * block) {
+      step(begin, states);
+    } else {
+      states = code.loop(begin, mainEnd, block, states, [&](Value iv, ValueRange in) {
+        States state(in.begin(), in.end());
+        step(iv, state);
+        return state;
+      });
+    }
+  }
+  if (known && *known % block == 0)
+    return states;
+  // What is left: fewer vectors than a block, the last one partial. All go through the mask, into the first copy.
+  auto last = [&](Value iv, MutableArrayRef<Value> state) {
+    Mask mask;
+    if (!known || *known % width != 0)
+      mask.lanes = code.firstLanes(code.sub(end, iv), width);
+    body(place(iv), mask, state);
+  };
+  if (known && *known % block <= width) {
+    last(mainEnd, copy(states, 0));
+    return states;
+  }
+  States first(states.begin(), states.begin() + carried);
+  first = code.loop(mainEnd, end, width, first, [&](Value iv, ValueRange in) {
+    States state(in.begin(), in.end());
+    last(iv, state);
+    return state;
+  });
+  std::copy(first.begin(), first.end(), states.begin());
+  return states;
+}
+
+States nest(Emitter &e, ArrayRef<Extent> shape, Indices prefix, int64_t unroll, States states,
+            llvm::function_ref<void(ArrayRef<Index>, const Mask &, MutableArrayRef<Value>)> body) {
+  Code &code = e.code;
+  if (shape.empty()) {
+    body(prefix, {}, states);
+    return states;
+  }
+  if (shape.size() == 1) {
+    return vectorLoop(e, code.integer(0), e.extent(shape[0]), unroll, states,
+                      [&](const Index &at, const Mask &mask, MutableArrayRef<Value> state) {
+                        Indices place = prefix;
+                        place.push_back(at);
+                        body(place, mask, state);
+                      });
+  }
+  return code.loop(code.integer(0), e.extent(shape[0]), 1, states, [&](Value iv, ValueRange in) {
+    Indices place = prefix;
+    place.push_back(e.at(iv));
+    return nest(e, shape.drop_front(), place, unroll, States(in.begin(), in.end()), body);
+  });
+}
+
+} // namespace kiln::cpu

@@ -1,0 +1,53 @@
+//===- LoopNest.h - loops over tasks, rows and vectors ------------------------------------------------------------===//
+#ifndef KILN_BACKENDS_CPU_COMPILE_LOOPNEST_H
+#define KILN_BACKENDS_CPU_COMPILE_LOOPNEST_H
+
+#include "backends/cpu/compile/Phases.h"
+
+namespace kiln::cpu {
+
+/// What a task should cost, in elements that one simple op touches: some microseconds.
+constexpr int64_t taskGrain = 16384;
+
+/// Roughly what one element of `v` costs to compute, in simple ops; values for which `stop` holds are free.
+int64_t costOf(const Graph &graph, llvm::ArrayRef<uint32_t> values, llvm::function_ref<bool(uint32_t)> stop);
+/// Whether an element is worth keeping rather than computing twice.
+bool isExpensive(OpCode code);
+
+/// A running combination: one reduction's, over elements that come in vectors or singly.
+struct Accumulator {
+  const Op *op;
+  kiln_dtype dtype;      // of the elements
+  int64_t position = -1; // arg_reduce: which of the domain's dimensions its index counts
+
+  static Accumulator of(const Graph &graph, const Op &op);
+  size_t size() const { return op->code == OpCode::ArgReduce ? 2 : 1; } // values carried
+  /// Neutral values, vectors of the emitter's width where `vectors`.
+  void start(Emitter &e, bool vectors, llvm::SmallVectorImpl<Value> &state) const;
+  /// One more element, at `at` in the domain; lanes that are off leave the state alone.
+  void step(Emitter &e, llvm::MutableArrayRef<Value> state, Value element, llvm::ArrayRef<Index> at,
+            const Mask &mask) const;
+  /// Two states into the first; on equal keys arg_reduce keeps the lower index.
+  void merge(Emitter &e, llvm::MutableArrayRef<Value> into, llvm::ArrayRef<Value> from) const;
+  /// A vector state's lanes into a scalar state, in a fixed tree.
+  void horizontal(Emitter &e, llvm::MutableArrayRef<Value> state) const;
+  /// The reduction's result from a state.
+  Value result(Emitter &e, llvm::ArrayRef<Value> state) const;
+};
+
+using States = llvm::SmallVector<Value>;
+
+/// Runs over [begin, end) of a dimension in vectors, `unroll` at a time, the last one masked. `begin` is a multiple of
+/// the width. `states` holds `unroll` copies of what is carried; each vector is given its own copy. Returns them.
+States vectorLoop(Emitter &e, Value begin, Value end, int64_t unroll, States states,
+                  llvm::function_ref<void(const Index &at, const Mask &mask, llvm::MutableArrayRef<Value> state)> body);
+
+/// The loops around it: all places of `shape`, the last dimension in vectors. With rank 0 the body runs once, on a
+/// scalar.
+States
+nest(Emitter &e, llvm::ArrayRef<Extent> shape, Indices prefix, int64_t unroll, States states,
+     llvm::function_ref<void(llvm::ArrayRef<Index> at, const Mask &mask, llvm::MutableArrayRef<Value> state)> body);
+
+} // namespace kiln::cpu
+
+#endif // KILN_BACKENDS_CPU_COMPILE_LOOPNEST_H

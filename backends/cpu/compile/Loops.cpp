@@ -1,0 +1,189 @@
+#include "backends/cpu/compile/Loops.h"
+#include "backends/cpu/compile/Contract.h"
+
+using namespace mlir;
+using llvm::ArrayRef;
+using llvm::MutableArrayRef;
+using llvm::SmallVector;
+
+namespace kiln::cpu {
+
+SmallVector<int64_t, 4> reducedAxes(const Op &op) {
+  if (op.code == OpCode::ArgReduce)
+    return {op.axis};
+  return op.axes;
+}
+
+std::pair<Value, Value> taskRange(Emitter &e, Value count, Value grain) {
+  return {e.code.mul(e.arguments.begin, grain), e.code.min(e.code.mul(e.arguments.end, grain), count)};
+}
+
+//===-- Elementwise
+//-------------------------------------------------------------------------------------------------===//
+
+namespace {
+/// How an iteration space of rows and columns is cut into tasks: whole rows, several a task, or where rows are long,
+/// pieces of one.
+struct Cut {
+  bool columns;  // cut within rows
+  int64_t grain; // elements a task, a multiple of any width
+};
+} // namespace
+
+static Cut cutOf(const Graph &graph, ArrayRef<Extent> dims, int64_t cost) {
+  int64_t grain = taskGrain;
+  for (int64_t weight = cost; weight > 16 && grain > 1024; weight /= 2)
+    grain /= 2;
+  int64_t inner = dims.empty() ? 1 : graph.bound(dims.back());
+  return {inner >= 2 * grain, grain};
+}
+
+void buildElementwise(KernelBuilder &builder, ArrayRef<size_t> outputs) {
+  const Graph &graph = builder.graph;
+  Shape dims = graph.type(graph.outputs[outputs.front()]).dims;
+  SmallVector<uint32_t> values;
+  for (size_t i : outputs)
+    values.push_back(graph.outputs[i]);
+  Cut cut = cutOf(graph, dims, costOf(graph, values, [&](uint32_t v) { return builder.isComputed(v); }));
+  ArrayRef<Extent> outer = ArrayRef<Extent>(dims).drop_back(dims.empty() ? 0 : 1);
+  Extent inner = dims.empty() ? Extent(1) : dims.back();
+  auto rowsPerTask = [&](Emitter &e) {
+    return e.code.max(e.code.div(e.code.integer(cut.grain), e.extent(inner)), e.code.integer(1));
+  };
+  auto tasks = [&](Emitter &e) -> Value {
+    Value rows = e.elements(outer);
+    if (cut.columns)
+      return e.code.mul(rows, e.code.ceilDiv(e.extent(inner), e.code.integer(cut.grain)));
+    return e.code.ceilDiv(rows, rowsPerTask(e));
+  };
+  auto body = [&](Emitter &e) {
+    Code &code = e.code;
+    auto write = [&](ArrayRef<Index> at, const Mask &mask) {
+      // All are computed before any is written: an output may lie where an input is.
+      SmallVector<Value> elements;
+      for (uint32_t v : values)
+        elements.push_back(e.value(v, at, mask));
+      for (auto [i, element] : llvm::zip(outputs, elements))
+        e.storeOutput(i, at, element, mask);
+    };
+    auto row = [&](Value number, Value begin, Value end) {
+      Indices prefix = e.placeOfRow(outer, number);
+      if (inner.isOne()) {
+        if (!dims.empty())
+          prefix.push_back(e.zero());
+        return write(prefix, {});
+      }
+      vectorLoop(e, begin, end, 1, {}, [&](const Index &index, const Mask &mask, MutableArrayRef<Value>) {
+        Indices at = prefix;
+        at.push_back(index);
+        write(at, mask);
+      });
+    };
+    Value zero = code.integer(0), size = e.extent(inner);
+    if (!cut.columns) {
+      Value rows = e.elements(outer);
+      if (Code::known(rows) == 1)
+        return row(zero, zero, size);
+      auto [first, last] = taskRange(e, rows, rowsPerTask(e));
+      code.loop(first, last, 1, [&](Value iv) { row(iv, zero, size); });
+      return;
+    }
+    Value grain = code.integer(cut.grain);
+    if (outer.empty() || Code::known(e.elements(outer)) == 1) {
+      auto [first, last] = taskRange(e, size, grain);
+      return row(zero, first, last);
+    }
+    Value pieces = code.ceilDiv(size, grain);
+    code.loop(e.arguments.begin, e.arguments.end, 1, [&](Value task) {
+      Value begin = code.mul(code.rem(task, pieces), grain);
+      row(code.div(task, pieces), begin, code.min(code.add(begin, grain), size));
+    });
+  };
+  builder.addPhase(tasks, body);
+}
+
+//===-- All of it
+//---------------------------------------------------------------------------------------------------===//
+
+/// Outputs that no phase has written yet, in groups of one shape each.
+static void buildOutputs(KernelBuilder &builder) {
+  const Graph &graph = builder.graph;
+  SmallVector<SmallVector<size_t>> groups;
+  for (size_t i = 0; i < graph.outputs.size(); ++i) {
+    uint32_t v = graph.outputs[i];
+    bool isHome = llvm::find(graph.outputs, v) == graph.outputs.begin() + i;
+    if (isHome && builder.isComputed(v))
+      continue;
+    auto *group = llvm::find_if(
+        groups, [&](ArrayRef<size_t> g) { return graph.type(graph.outputs[g.front()]).dims == graph.type(v).dims; });
+    if (group == groups.end())
+      groups.emplace_back(1, i);
+    else
+      group->push_back(i);
+  }
+  for (ArrayRef<size_t> group : groups)
+    buildElementwise(builder, group);
+}
+
+/// Whether the element of `v` depends on the result of an op that is not computed yet.
+static bool dependsOn(const Graph &graph, uint32_t v, ArrayRef<const Op *> ops) {
+  SmallVector<uint32_t> stack{v};
+  llvm::DenseSet<uint32_t> seen;
+  while (!stack.empty()) {
+    const Op *op = graph.definingOp(stack.pop_back_val());
+    if (!op)
+      continue;
+    if (llvm::is_contained(ops, op))
+      return true;
+    for (uint32_t operand : op->operands)
+      if (seen.insert(operand).second)
+        stack.push_back(operand);
+  }
+  return false;
+}
+
+static bool isReduction(const Op &op) { return op.code == OpCode::Reduce || op.code == OpCode::ArgReduce; }
+
+bool buildLoops(KernelBuilder &builder) {
+  const Graph &graph = builder.graph;
+  if (isRowKernel(graph)) {
+    buildRows(builder);
+    return true;
+  }
+  llvm::DenseSet<const Op *> done;
+  for (size_t i = 0; i < graph.ops.size(); ++i) {
+    const Op &op = graph.ops[i];
+    if (!isWhole(op.code) || done.contains(&op))
+      continue;
+    SmallVector<const Op *> group{&op};
+    if (isReduction(op)) {
+      // Others that walk over the same elements come along.
+      for (const Op &other : ArrayRef(graph.ops).drop_front(i + 1))
+        if (isReduction(other) && graph.type(other.operands[0]).dims == graph.type(op.operands[0]).dims &&
+            reducedAxes(other) == reducedAxes(op) && !dependsOn(graph, other.operands[0], group) &&
+            llvm::none_of(graph.ops, [&](const Op &whole) {
+              return isWhole(whole.code) && !builder.isComputed(whole.results[0]) && &whole != &other &&
+                     dependsOn(graph, other.operands[0], {&whole});
+            }))
+          group.push_back(&other);
+      buildReduce(builder, group);
+    } else if (!buildSingle(builder, op)) {
+      return false;
+    }
+    for (const Op *each : group) {
+      done.insert(each);
+      for (uint32_t v : each->results)
+        builder.computed(v);
+    }
+  }
+  buildOutputs(builder);
+  return true;
+}
+
+bool buildKernel(KernelBuilder &builder) {
+  bool products = llvm::any_of(
+      builder.graph.ops, [](const Op &op) { return op.code == OpCode::DotGeneral || op.code == OpCode::Convolution; });
+  return products ? buildContract(builder) : buildLoops(builder);
+}
+
+} // namespace kiln::cpu

@@ -1,0 +1,28 @@
+//===- Loops.h - the shapes of loop kernels -----------------------------------------------------------------------===//
+#ifndef KILN_BACKENDS_CPU_COMPILE_LOOPS_H
+#define KILN_BACKENDS_CPU_COMPILE_LOOPS_H
+
+#include "backends/cpu/compile/LoopNest.h"
+
+namespace kiln::cpu {
+
+/// Outputs of one shape, each element computed by itself. `outputs` are positions in graph.outputs.
+void buildElementwise(KernelBuilder &builder, llvm::ArrayRef<size_t> outputs);
+
+/// A kernel whose reductions all run over the same trailing axes: softmax, layer norm, a row's loss. One phase; each
+/// row goes through its stages while it is in cache.
+bool isRowKernel(const Graph &graph);
+void buildRows(KernelBuilder &builder);
+
+/// Reductions over the same axes of values of one shape, none of which depends on another, into their homes.
+void buildReduce(KernelBuilder &builder, llvm::ArrayRef<const Op *> ops);
+
+/// The part of [0, count) that falls to the current call: tasks of `grain` each.
+std::pair<Value, Value> taskRange(Emitter &e, Value count, Value grain);
+
+/// Axes of a reduce, or the axis of an arg_reduce.
+llvm::SmallVector<int64_t, 4> reducedAxes(const Op &op);
+
+} // namespace kiln::cpu
+
+#endif // KILN_BACKENDS_CPU_COMPILE_LOOPS_H

@@ -1,0 +1,309 @@
+//===- LoopsReduce.cpp - reductions over any axes, on all threads -------------------------------------------------===//
+//
+// The domain's dimensions are kept or reduced. Where the last one is reduced, a result's elements come in vectors that
+// are added up at the end; where it is kept, a vector holds neighbouring results. If the results are too few to share
+// out, the outermost reduced dimension is cut into a number of chunks that depends on the extents' bounds alone: a
+// first phase leaves one partial result for each, a second one combines them in order.
+//
+//===------------------------------------------------------------------------------------------------------------===//
+#include "backends/cpu/compile/Loops.h"
+
+using namespace mlir;
+using llvm::ArrayRef;
+using llvm::MutableArrayRef;
+using llvm::SmallVector;
+
+namespace kiln::cpu {
+namespace {
+
+struct ReducePlan {
+  Shape domain;
+  SmallVector<size_t> kept, reduced; // dimensions, ascending
+  bool keepsLast = false;            // the last dimension is kept
+  int64_t columnVectors = 1;         // then: vectors of it that a task takes
+  int64_t chunks = 1;
+  SmallVector<const Op *> ops;
+  SmallVector<int64_t> partials; // scratch offsets, one for each reduction, where chunks > 1
+  int64_t grain = 1;             // units a task
+
+  Shape of(ArrayRef<size_t> dims) const {
+    Shape shape;
+    for (size_t d : dims)
+      shape.push_back(domain[d]);
+    return shape;
+  }
+  /// Units of work: outer kept places, blocks of columns, chunks.
+  ArrayRef<size_t> outer() const { return keepsLast ? ArrayRef<size_t>(kept).drop_back() : ArrayRef<size_t>(kept); }
+};
+
+ReducePlan makePlan(KernelBuilder &builder, ArrayRef<const Op *> ops) {
+  const Graph &graph = builder.graph;
+  ReducePlan plan;
+  plan.ops.assign(ops.begin(), ops.end());
+  plan.domain = graph.type(ops.front()->operands[0]).dims;
+  SmallVector<int64_t, 4> axes = reducedAxes(*ops.front());
+  for (size_t d = 0; d < plan.domain.size(); ++d)
+    (llvm::is_contained(axes, int64_t(d)) ? plan.reduced : plan.kept).push_back(d);
+  plan.keepsLast = !plan.kept.empty() && plan.kept.back() + 1 == plan.domain.size();
+  int64_t total = graph.bound(plan.domain), units = 1;
+  for (size_t d : plan.outer())
+    units *= graph.bound(plan.domain[d]);
+  if (plan.keepsLast) {
+    int64_t columns = graph.bound(plan.domain.back());
+    plan.columnVectors =
+        std::clamp<int64_t>(8 / int64_t(ops.size()), 1, std::max<int64_t>(columns / builder.width(), 1));
+    units *= (columns + plan.columnVectors * builder.width() - 1) / (plan.columnVectors * builder.width());
+  }
+  bool chunkable = llvm::all_of(ops, [](const Op *op) { return op->code == OpCode::Reduce; });
+  constexpr int64_t enough = 16;
+  if (chunkable && units < enough && total >= 2 * taskGrain && !plan.reduced.empty()) {
+    int64_t along = graph.bound(plan.domain[plan.reduced.front()]);
+    // Cut within the last dimension, a chunk is some vectors at least.
+    if (plan.reduced.front() + 1 == plan.domain.size())
+      along /= 16 * builder.width();
+    plan.chunks =
+        std::clamp<int64_t>(std::min((enough + units - 1) / units, total / taskGrain), 1, std::max<int64_t>(along, 1));
+  }
+  int64_t unitWork = std::max<int64_t>(total / (units * plan.chunks), 1);
+  plan.grain = std::max<int64_t>(taskGrain / unitWork, 1);
+  if (plan.chunks > 1) {
+    int64_t results = graph.bound(plan.of(plan.kept));
+    for (const Op *op : ops)
+      plan.partials.push_back(
+          builder.reserveScratch(plan.chunks * results * byteSize(graph.type(op->operands[0]).dtype)));
+  }
+  return plan;
+}
+
+/// Emits the first phase.
+class ReduceCode {
+public:
+  ReduceCode(KernelBuilder &builder, Emitter &e, const ReducePlan &plan)
+      : builder(builder), e(e), code(e.code), plan(plan) {
+    for (const Op *op : plan.ops)
+      accumulators.push_back(Accumulator::of(e.graph, *op));
+  }
+
+  Value blockColumns() { return code.integer(plan.columnVectors * e.width); }
+  Value columnBlocks() {
+    return plan.keepsLast ? code.ceilDiv(e.extent(plan.domain.back()), blockColumns()) : code.integer(1);
+  }
+  Value units() {
+    return code.mul(code.mul(e.elements(plan.of(plan.outer())), columnBlocks()), code.integer(plan.chunks));
+  }
+  Value tasks() { return code.ceilDiv(units(), code.integer(plan.grain)); }
+
+  void body() {
+    auto [first, last] = taskRange(e, units(), code.integer(plan.grain));
+    code.loop(first, last, 1, [&](Value unit) {
+      Value chunk = code.rem(unit, code.integer(plan.chunks)), rest = code.div(unit, code.integer(plan.chunks));
+      Value block = code.rem(rest, columnBlocks());
+      Indices outer = e.placeOfRow(plan.of(plan.outer()), code.div(rest, columnBlocks()));
+      plan.keepsLast ? columns(outer, block, chunk) : row(outer, chunk);
+    });
+  }
+
+private:
+  KernelBuilder &builder;
+  Emitter &e;
+  Code &code;
+  const ReducePlan &plan;
+  SmallVector<Accumulator> accumulators;
+
+  /// The chunk's part of the outermost reduced dimension.
+  std::pair<Value, Value> chunkRange(Value chunk, int64_t multiple) {
+    Value size = e.extent(plan.domain[plan.reduced.front()]);
+    if (plan.chunks == 1)
+      return {code.integer(0), size};
+    Value part = code.ceilDiv(size, code.integer(plan.chunks * multiple));
+    part = code.mul(part, code.integer(multiple));
+    Value begin = code.min(code.mul(chunk, part), size);
+    return {begin, code.min(code.add(begin, part), size)};
+  }
+
+  void step(MutableArrayRef<Value> state, ArrayRef<Index> at, const Mask &mask) {
+    size_t first = 0;
+    for (const Accumulator &accumulator : accumulators) {
+      Value element = e.value(accumulator.op->operands[0], at, mask);
+      accumulator.step(e, state.slice(first, accumulator.size()), element, at, mask);
+      first += accumulator.size();
+    }
+  }
+
+  /// Puts results at their place, or partials at the chunk's.
+  void write(ArrayRef<Index> keptPlace, Value chunk, ArrayRef<Value> state, const Mask &mask) {
+    size_t first = 0;
+    for (auto [i, accumulator] : llvm::enumerate(accumulators)) {
+      uint32_t result = accumulator.op->results[0];
+      Value element = accumulator.result(e, state.slice(first, accumulator.size()));
+      first += accumulator.size();
+      if (plan.chunks == 1) {
+        e.store(result, builder.home(e, result), keptPlace, element, mask);
+        continue;
+      }
+      Shape kept = plan.of(plan.kept);
+      Index offset = e.add(e.linear(kept, keptPlace), code.mul(chunk, e.elements(kept)));
+      e.storeOffset(accumulator.dtype, e.scratch(plan.partials[i]), offset, element, mask);
+    }
+  }
+
+  /// A place in the domain from its parts.
+  Indices join(ArrayRef<Index> keptPlace, ArrayRef<Index> reducedPlace) {
+    Indices at(plan.domain.size());
+    for (auto [d, index] : llvm::zip(plan.kept, keptPlace))
+      at[d] = index;
+    for (auto [d, index] : llvm::zip(plan.reduced, reducedPlace))
+      at[d] = index;
+    return at;
+  }
+
+  /// Loops over the reduced dimensions from the given one on, the outermost within its chunk, all of them singly.
+  States overReduced(size_t dim, Indices place, Value chunk, States states,
+                     llvm::function_ref<void(ArrayRef<Index>, MutableArrayRef<Value>)> body) {
+    if (dim == plan.reduced.size()) {
+      body(place, states);
+      return states;
+    }
+    auto [begin, end] =
+        dim == 0 ? chunkRange(chunk, 1) : std::pair{code.integer(0), e.extent(plan.domain[plan.reduced[dim]])};
+    return code.loop(begin, end, 1, states, [&](Value iv, ValueRange in) {
+      Indices next = place;
+      next.push_back(e.at(iv));
+      return overReduced(dim + 1, next, chunk, States(in.begin(), in.end()), body);
+    });
+  }
+
+  /// The last dimension is kept: a block of columns in vectors that stay in registers.
+  void columns(ArrayRef<Index> outer, Value block, Value chunk) {
+    Value size = e.extent(plan.domain.back());
+    Value begin = code.mul(block, blockColumns());
+    auto vectors = [&](Value first, int64_t count, const Mask &mask) {
+      States states;
+      for (int64_t i = 0; i < count; ++i)
+        for (const Accumulator &accumulator : accumulators)
+          accumulator.start(e, /*vectors=*/true, states);
+      size_t carried = states.size() / size_t(count);
+      auto place = [&](int64_t i) {
+        Indices keptPlace(outer.begin(), outer.end());
+        keptPlace.push_back(e.at(code.add(first, code.integer(i * e.width)), 1, e.width));
+        return keptPlace;
+      };
+      states = overReduced(0, {}, chunk, states, [&](ArrayRef<Index> reducedPlace, MutableArrayRef<Value> state) {
+        for (int64_t i = 0; i < count; ++i)
+          step(state.slice(size_t(i) * carried, carried), join(place(i), reducedPlace), mask);
+      });
+      for (int64_t i = 0; i < count; ++i)
+        write(place(i), chunk, ArrayRef<Value>(states).slice(size_t(i) * carried, carried), mask);
+    };
+    auto known = Code::known(size);
+    bool whole = known && *known % (plan.columnVectors * e.width) == 0;
+    if (whole)
+      return vectors(begin, plan.columnVectors, {});
+    Value end = code.min(code.add(begin, blockColumns()), size);
+    auto partial = [&] {
+      code.loop(begin, end, e.width, [&](Value iv) {
+        Mask mask;
+        mask.lanes = code.firstLanes(code.sub(end, iv), e.width);
+        vectors(iv, 1, mask);
+      });
+    };
+    if (known && *known < plan.columnVectors * e.width)
+      return partial();
+    Value full = code.compare(arith::CmpIPredicate::eq, code.sub(end, begin), blockColumns());
+    code.ifThen(full, [&] { vectors(begin, plan.columnVectors, {}); });
+    Value notFull = code.compare(arith::CmpIPredicate::ne, code.sub(end, begin), blockColumns());
+    code.ifThen(notFull, partial);
+  }
+
+  /// The last dimension is reduced: vectors run along it.
+  void row(ArrayRef<Index> keptPlace, Value chunk) {
+    SmallVector<uint32_t> operands;
+    for (const Op *op : plan.ops)
+      operands.push_back(op->operands[0]);
+    int64_t cost = costOf(e.graph, operands, [&](uint32_t v) { return builder.isComputed(v); });
+    int64_t unroll = cost <= 12 ? 4 : cost <= 24 ? 2 : 1;
+    if (plan.domain.empty() || e.graph.bound(plan.domain.back()) <= 2 * e.width)
+      unroll = 1;
+    States states;
+    for (int64_t i = 0; i < unroll; ++i)
+      for (const Accumulator &accumulator : accumulators)
+        accumulator.start(e, /*vectors=*/!plan.reduced.empty(), states);
+    states = rowFrom(0, keptPlace, {}, chunk, unroll, states);
+    size_t carried = states.size() / size_t(unroll), first = 0;
+    MutableArrayRef<Value> all = states;
+    for (const Accumulator &accumulator : accumulators) {
+      auto copy = [&](int64_t i) { return all.slice(size_t(i) * carried + first, accumulator.size()); };
+      for (int64_t distance = unroll / 2; distance > 0; distance /= 2)
+        for (int64_t i = 0; i < distance; ++i)
+          accumulator.merge(e, copy(i), copy(i + distance));
+      accumulator.horizontal(e, copy(0));
+      first += accumulator.size();
+    }
+    write(keptPlace, chunk, all.take_front(carried), {});
+  }
+
+  States rowFrom(size_t dim, ArrayRef<Index> keptPlace, Indices place, Value chunk, int64_t unroll, States states) {
+    if (plan.reduced.empty()) {
+      step(states, join(keptPlace, {}), {});
+      return states;
+    }
+    bool last = dim + 1 == plan.reduced.size();
+    auto [begin, end] = dim == 0 ? chunkRange(chunk, last ? e.width * 4 : 1)
+                                 : std::pair{code.integer(0), e.extent(plan.domain[plan.reduced[dim]])};
+    if (last)
+      return vectorLoop(e, begin, end, unroll, states,
+                        [&](const Index &index, const Mask &mask, MutableArrayRef<Value> state) {
+                          Indices all = place;
+                          all.push_back(index);
+                          step(state, join(keptPlace, all), mask);
+                        });
+    return code.loop(begin, end, 1, states, [&](Value iv, ValueRange in) {
+      Indices next = place;
+      next.push_back(e.at(iv));
+      return rowFrom(dim + 1, keptPlace, next, chunk, unroll, States(in.begin(), in.end()));
+    });
+  }
+};
+
+/// The second phase: partials of all chunks, in order.
+void buildCombine(KernelBuilder &builder, const ReducePlan &plan) {
+  Shape kept = plan.of(plan.kept);
+  constexpr int64_t grain = 4096;
+  builder.addPhase([&](Emitter &e) { return e.code.ceilDiv(e.elements(kept), e.code.integer(grain)); },
+                   [&](Emitter &e) {
+                     Code &code = e.code;
+                     Value count = e.elements(kept);
+                     auto [first, last] = taskRange(e, count, code.integer(grain));
+                     auto combine = [&](const Index &at, const Mask &mask) {
+                       for (auto [op, partial] : llvm::zip(plan.ops, plan.partials)) {
+                         kiln_dtype dtype = e.graph.type(op->operands[0]).dtype;
+                         auto load = [&](Value chunk) {
+                           Index offset = e.add(at, code.mul(chunk, count));
+                           return e.loadOffset(dtype, e.scratch(partial), offset, mask);
+                         };
+                         Value sum = load(code.integer(0));
+                         sum = code.loop(code.integer(1), code.integer(plan.chunks), 1, sum,
+                                         [&](Value chunk, ValueRange in) {
+                                           return SmallVector<Value>{e.combine(op->combine, in[0], load(chunk), dtype)};
+                                         })[0];
+                         e.storeOffset(dtype, builder.home(e, op->results[0]), at, sum, mask);
+                       }
+                     };
+                     if (builder.graph.bound(kept) == 1)
+                       return combine(e.at(code.integer(0)), {});
+                     vectorLoop(e, first, last, 1, {},
+                                [&](const Index &at, const Mask &mask, MutableArrayRef<Value>) { combine(at, mask); });
+                   });
+}
+
+} // namespace
+
+void buildReduce(KernelBuilder &builder, ArrayRef<const Op *> ops) {
+  ReducePlan plan = makePlan(builder, ops);
+  builder.addPhase([&](Emitter &e) { return ReduceCode(builder, e, plan).tasks(); },
+                   [&](Emitter &e) { ReduceCode(builder, e, plan).body(); });
+  if (plan.chunks > 1)
+    buildCombine(builder, plan);
+}
+
+} // namespace kiln::cpu

@@ -1,0 +1,324 @@
+//===- LoopsRows.cpp - kernels whose reductions run over trailing axes
+//----------------------------------------------===//
+#include "backends/cpu/compile/Loops.h"
+#include <set>
+
+using namespace mlir;
+using llvm::ArrayRef;
+using llvm::MutableArrayRef;
+using llvm::SmallVector;
+
+namespace kiln::cpu {
+
+namespace {
+
+bool isReduction(const Op &op) { return op.code == OpCode::Reduce || op.code == OpCode::ArgReduce; }
+
+/// Rows R, elements of a row I, and the order of work within a row.
+struct RowPlan {
+  Shape rows, inner;
+  struct Stage {
+    SmallVector<const Op *> reductions;
+    SmallVector<uint32_t> kept; // values that later stages read back in place of computing them again
+  };
+  SmallVector<Stage> stages;
+  SmallVector<size_t> rowOutputs, elementOutputs; // of dims R, of dims R x I
+
+  Shape domain() const {
+    Shape all = rows;
+    all.append(inner.begin(), inner.end());
+    return all;
+  }
+};
+
+/// Whether `v`, asked for at the place (rows, inner) of the domain, meets every reduction's result exactly at the row.
+/// Follows each value's dimensions back through the ops; `at` says which domain dimension each is, -1 for none or
+/// another.
+class RowCheck {
+public:
+  RowCheck(const Graph &graph, const RowPlan &plan) : graph(graph), plan(plan) {}
+
+  bool fits(uint32_t v, SmallVector<int, 4> at) {
+    if (!seen.insert({v, std::vector<int>(at.begin(), at.end())}).second)
+      return true;
+    const Op *op = graph.definingOp(v);
+    if (!op)
+      return true;
+    if (isReduction(*op)) {
+      for (size_t d = 0; d < at.size(); ++d)
+        if (at[d] != int(d))
+          return false;
+      return fits(op->operands[0], identity(plan.rows.size() + plan.inner.size()));
+    }
+    return llvm::all_of(llvm::enumerate(op->operands),
+                        [&](auto operand) { return fits(operand.value(), through(*op, operand.index(), v, at)); });
+  }
+  static SmallVector<int, 4> identity(size_t rank) {
+    SmallVector<int, 4> all;
+    for (size_t d = 0; d < rank; ++d)
+      all.push_back(int(d));
+    return all;
+  }
+
+private:
+  const Graph &graph;
+  const RowPlan &plan;
+  std::set<std::pair<uint32_t, std::vector<int>>> seen;
+
+  SmallVector<int, 4> through(const Op &op, size_t operand, uint32_t v, ArrayRef<int> at) {
+    ArrayRef<Extent> from = graph.type(op.operands[operand]).dims, to = graph.type(v).dims;
+    SmallVector<int, 4> result(from.size(), -1);
+    if (isElementwise(op.code))
+      result.assign(at.begin(), at.end());
+    else if (op.code == OpCode::Broadcast)
+      for (size_t d = 0; d < from.size(); ++d)
+        result[d] = from[d].isOne() && !to[op.axes[d]].isOne() ? -1 : at[op.axes[d]];
+    else if (op.code == OpCode::Transpose)
+      for (size_t d = 0; d < from.size(); ++d)
+        result[op.axes[d]] = at[d];
+    else if (op.code == OpCode::Gather && operand == 0)
+      // Dimensions before the axis are the result's, so a row stays a row; the chosen one is any.
+      for (size_t d = 0; d < size_t(op.axis); ++d)
+        result[d] = at[d];
+    else if (op.code == OpCode::Gather)
+      for (size_t d = 0; d < size_t(op.batchDims); ++d)
+        result[d] = at[d];
+    else if (op.code == OpCode::Reshape)
+      reshaped(from, to, at, result);
+    return result;
+  }
+  /// Unit dimensions come and go; the others keep their order.
+  static void reshaped(ArrayRef<Extent> from, ArrayRef<Extent> to, ArrayRef<int> at, SmallVectorImpl<int> &result) {
+    size_t t = 0;
+    for (size_t d = 0; d < from.size(); ++d) {
+      if (from[d].isOne())
+        continue;
+      while (t < to.size() && to[t].isOne())
+        ++t;
+      if (t == to.size() || !(to[t] == from[d])) {
+        result.assign(result.size(), -1);
+        return;
+      }
+      result[d] = at[t++];
+    }
+  }
+};
+
+bool makePlan(const Graph &graph, RowPlan &plan) {
+  const Op *first = nullptr;
+  for (const Op &op : graph.ops) {
+    if (!isWhole(op.code))
+      continue;
+    if (!isReduction(op))
+      return false;
+    const Shape &dims = graph.type(op.operands[0]).dims;
+    SmallVector<int64_t, 4> axes = reducedAxes(op);
+    if (!first) {
+      first = &op;
+      size_t rows = dims.size() - axes.size();
+      plan.rows.assign(dims.begin(), dims.begin() + rows);
+      plan.inner.assign(dims.begin() + rows, dims.end());
+    }
+    if (!(dims == plan.domain()) || axes.size() != plan.inner.size() || axes.empty() ||
+        axes.front() != int64_t(plan.rows.size()) || axes.back() != int64_t(dims.size()) - 1)
+      return false;
+    if (op.code == OpCode::ArgReduce && axes.size() != 1)
+      return false;
+  }
+  if (!first)
+    return false;
+  RowCheck check(graph, plan);
+  for (size_t i = 0; i < graph.outputs.size(); ++i) {
+    const Shape &dims = graph.type(graph.outputs[i]).dims;
+    if (dims == plan.domain())
+      plan.elementOutputs.push_back(i);
+    else if (dims == plan.rows)
+      plan.rowOutputs.push_back(i);
+    else
+      return false;
+    if (!check.fits(graph.outputs[i], RowCheck::identity(dims.size())))
+      return false;
+  }
+  // Few long rows are better cut up than given whole to few threads.
+  return graph.bound(plan.rows) >= 8 || graph.bound(plan.inner) <= 16384;
+}
+
+/// Reductions in the order of their dependence: those of a stage need those of the stages before.
+void makeStages(const Graph &graph, RowPlan &plan) {
+  llvm::DenseMap<uint32_t, size_t> depth; // of values: stages that must have run
+  for (const Op &op : graph.ops) {
+    size_t deepest = 0;
+    for (uint32_t operand : op.operands)
+      deepest = std::max(deepest, depth.lookup(operand));
+    if (isReduction(op)) {
+      if (plan.stages.size() <= deepest)
+        plan.stages.resize(deepest + 1);
+      plan.stages[deepest].reductions.push_back(&op);
+      ++deepest;
+    }
+    for (uint32_t result : op.results)
+      depth[result] = deepest;
+  }
+}
+
+/// What is expensive and wanted again in a later stage is kept for a row, where rows are short enough for the cache.
+void chooseKept(const Graph &graph, RowPlan &plan) {
+  if (graph.bound(plan.inner) > 65536)
+    return;
+  llvm::DenseMap<uint32_t, size_t> computedIn;
+  Shape domain = plan.domain();
+  auto visit = [&](ArrayRef<uint32_t> wanted, size_t stage) {
+    SmallVector<uint32_t> stack(wanted.begin(), wanted.end());
+    llvm::DenseSet<uint32_t> seen;
+    while (!stack.empty()) {
+      uint32_t v = stack.pop_back_val();
+      if (!seen.insert(v).second)
+        continue;
+      const Op *op = graph.definingOp(v);
+      if (!op || isReduction(*op))
+        continue;
+      if (isExpensive(op->code) && graph.type(v).dims == domain) {
+        auto [found, isNew] = computedIn.try_emplace(v, stage);
+        if (!isNew && found->second < stage) {
+          SmallVector<uint32_t> &kept = plan.stages[found->second].kept;
+          if (!llvm::is_contained(kept, v))
+            kept.push_back(v);
+          continue;
+        }
+      }
+      stack.append(op->operands.begin(), op->operands.end());
+    }
+  };
+  for (auto [number, stage] : llvm::enumerate(plan.stages)) {
+    SmallVector<uint32_t> wanted;
+    for (const Op *op : stage.reductions)
+      wanted.push_back(op->operands[0]);
+    visit(wanted, number);
+  }
+  SmallVector<uint32_t> wanted;
+  for (size_t i : plan.elementOutputs)
+    wanted.push_back(graph.outputs[i]);
+  visit(wanted, plan.stages.size());
+}
+
+/// Emits the code of one row.
+class RowCode {
+public:
+  RowCode(KernelBuilder &builder, Emitter &e, const RowPlan &plan, const llvm::DenseMap<uint32_t, int64_t> &keptAt)
+      : graph(builder.graph), e(e), plan(plan), keptAt(keptAt) {}
+
+  void row(Value number) {
+    Indices place = e.placeOfRow(plan.rows, number);
+    for (const RowPlan::Stage &stage : plan.stages)
+      reduce(stage, place);
+    if (!plan.elementOutputs.empty())
+      nest(e, plan.inner, place, 1, {},
+           [&](ArrayRef<Index> at, const Mask &mask, MutableArrayRef<Value>) { write(plan.elementOutputs, at, mask); });
+    write(plan.rowOutputs, place, {});
+    for (const RowPlan::Stage &stage : plan.stages) {
+      for (const Op *op : stage.reductions)
+        e.unbind(op->results[0]);
+      for (uint32_t v : stage.kept)
+        e.unbind(v);
+    }
+  }
+
+private:
+  const Graph &graph;
+  Emitter &e;
+  const RowPlan &plan;
+  const llvm::DenseMap<uint32_t, int64_t> &keptAt;
+
+  void write(ArrayRef<size_t> outputs, ArrayRef<Index> at, const Mask &mask) {
+    SmallVector<Value> elements;
+    for (size_t i : outputs)
+      elements.push_back(e.value(graph.outputs[i], at, mask));
+    for (auto [i, element] : llvm::zip(outputs, elements))
+      e.storeOutput(i, at, element, mask);
+  }
+
+  Index keptOffset(ArrayRef<Index> at) { return e.linear(plan.inner, at.drop_front(plan.rows.size())); }
+
+  void reduce(const RowPlan::Stage &stage, ArrayRef<Index> place) {
+    SmallVector<Accumulator> accumulators;
+    SmallVector<uint32_t> operands;
+    for (const Op *op : stage.reductions) {
+      accumulators.push_back(Accumulator::of(graph, *op));
+      operands.push_back(op->operands[0]);
+    }
+    // Several copies of each accumulator hide the latency of adding; long expressions do that by themselves.
+    int64_t cost =
+        costOf(graph, operands, [&](uint32_t v) { return keptAt.contains(v) && !llvm::is_contained(stage.kept, v); });
+    int64_t unroll = cost * int64_t(operands.size()) <= 12 ? 4 : cost <= 24 ? 2 : 1;
+    if (graph.bound(plan.inner.back()) <= 2 * e.width)
+      unroll = 1;
+    States states;
+    for (int64_t i = 0; i < unroll; ++i)
+      for (const Accumulator &accumulator : accumulators)
+        accumulator.start(e, /*vectors=*/true, states);
+    states = nest(e, plan.inner, Indices(place.begin(), place.end()), unroll, states,
+                  [&](ArrayRef<Index> at, const Mask &mask, MutableArrayRef<Value> state) {
+                    for (uint32_t v : stage.kept)
+                      e.storeOffset(graph.type(v).dtype, e.workerScratch(keptAt.lookup(v)), keptOffset(at),
+                                    e.vector(e.value(v, at, mask)), mask);
+                    size_t first = 0;
+                    for (auto [accumulator, v] : llvm::zip(accumulators, operands)) {
+                      accumulator.step(e, state.slice(first, accumulator.size()), e.value(v, at, mask), at, mask);
+                      first += accumulator.size();
+                    }
+                  });
+    size_t carried = states.size() / size_t(unroll), first = 0;
+    for (const Accumulator &accumulator : accumulators) {
+      size_t size = accumulator.size();
+      MutableArrayRef<Value> all = states;
+      auto copy = [&](int64_t i) { return all.slice(size_t(i) * carried + first, size); };
+      for (int64_t distance = unroll / 2; distance > 0; distance /= 2)
+        for (int64_t i = 0; i < distance; ++i)
+          accumulator.merge(e, copy(i), copy(i + distance));
+      accumulator.horizontal(e, copy(0));
+      Value result = accumulator.result(e, copy(0));
+      e.bind(accumulator.op->results[0], [result](ArrayRef<Index>, const Mask &) { return result; });
+      first += size;
+    }
+    for (uint32_t v : stage.kept)
+      e.bind(v, [this, v](ArrayRef<Index> at, const Mask &mask) {
+        return e.loadOffset(graph.type(v).dtype, e.workerScratch(keptAt.lookup(v)), keptOffset(at), mask,
+                            /*pinned=*/true);
+      });
+  }
+};
+
+} // namespace
+
+bool isRowKernel(const Graph &graph) {
+  RowPlan plan;
+  return makePlan(graph, plan);
+}
+
+void buildRows(KernelBuilder &builder) {
+  const Graph &graph = builder.graph;
+  RowPlan plan;
+  makePlan(graph, plan);
+  makeStages(graph, plan);
+  chooseKept(graph, plan);
+  llvm::DenseMap<uint32_t, int64_t> keptAt;
+  for (const RowPlan::Stage &stage : plan.stages)
+    for (uint32_t v : stage.kept)
+      keptAt[v] = builder.reserveWorkerScratch(graph.bound(plan.inner) * byteSize(graph.type(v).dtype));
+  SmallVector<uint32_t> outputs(graph.outputs.begin(), graph.outputs.end());
+  int64_t grain = taskGrain;
+  for (int64_t weight = costOf(graph, outputs, [](uint32_t) { return false; }); weight > 16 && grain > 1024;
+       weight /= 2)
+    grain /= 2;
+  auto rowsPerTask = [&](Emitter &e) {
+    return e.code.max(e.code.div(e.code.integer(grain), e.elements(plan.inner)), e.code.integer(1));
+  };
+  builder.addPhase([&](Emitter &e) { return e.code.ceilDiv(e.elements(plan.rows), rowsPerTask(e)); },
+                   [&](Emitter &e) {
+                     auto [first, last] = taskRange(e, e.elements(plan.rows), rowsPerTask(e));
+                     RowCode code(builder, e, plan, keptAt);
+                     e.code.loop(first, last, 1, [&](Value row) { code.row(row); });
+                   });
+}
+
+} // namespace kiln::cpu

@@ -1,0 +1,68 @@
+#include "backends/cpu/compile/Phases.h"
+
+using namespace mlir;
+
+namespace kiln::cpu {
+
+/// One width for a kernel: the native vector of its four-byte values; of eight-byte ones where there are no others.
+static int64_t lanesFor(const Graph &graph, const Machine &machine) {
+  for (const TensorType &type : graph.values)
+    if (byteSize(type.dtype) <= 4 && type.dtype != KILN_BOOL)
+      return machine.vectorBytes / 4;
+  return machine.vectorBytes / 8;
+}
+
+KernelBuilder::KernelBuilder(ModuleOp module, const Graph &graph, const Machine &machine)
+    : code(module, machine), graph(graph), machine(machine), lanes(lanesFor(graph, machine)) {}
+
+std::string KernelBuilder::phaseName(llvm::StringRef kernel, int64_t phase) {
+  return (kernel + "_p" + llvm::Twine(phase)).str();
+}
+std::string KernelBuilder::tasksName(llvm::StringRef kernel, int64_t phase) {
+  return (kernel + "_t" + llvm::Twine(phase)).str();
+}
+
+void KernelBuilder::addPhase(llvm::function_ref<Value(Emitter &)> tasks, llvm::function_ref<void(Emitter &)> body) {
+  {
+    ValueRange arguments = code.beginFunction(tasksName(graph.name, phaseCount), {code.ptr}, {code.i64});
+    PhaseArguments given;
+    given.extents = arguments[0];
+    Emitter emitter(code, graph, given, lanes);
+    Value count = tasks(emitter);
+    code.endFunction({count});
+  }
+  Type p = code.ptr;
+  ValueRange arguments = code.beginFunction(phaseName(graph.name, phaseCount), {p, p, p, p, p, code.i64, code.i64}, {});
+  PhaseArguments given{arguments[0], arguments[1], arguments[2], arguments[3],
+                       arguments[4], arguments[5], arguments[6]};
+  Emitter emitter(code, graph, given, lanes);
+  for (uint32_t v : inMemory)
+    emitter.bindMemory(v, home(emitter, v));
+  body(emitter);
+  code.endFunction();
+  code.onScopeEnd.clear();
+  ++phaseCount;
+}
+
+static int64_t reserve(int64_t &total, int64_t bytes) {
+  int64_t offset = total;
+  total += (bytes + 63) / 64 * 64;
+  return offset;
+}
+
+int64_t KernelBuilder::reserveScratch(int64_t bytes) { return reserve(scratchBytes, bytes); }
+int64_t KernelBuilder::reserveWorkerScratch(int64_t bytes) { return reserve(workerScratchBytes, bytes); }
+
+Value KernelBuilder::home(Emitter &emitter, uint32_t v) {
+  for (size_t i = 0; i < graph.outputs.size(); ++i)
+    if (graph.outputs[i] == v)
+      return emitter.output(i);
+  auto [place, isNew] = scratchHomes.try_emplace(v, 0);
+  if (isNew)
+    place->second = reserveScratch(graph.bound(graph.type(v).dims) * byteSize(graph.type(v).dtype));
+  return emitter.scratch(place->second);
+}
+
+void KernelBuilder::computed(uint32_t v) { inMemory.insert(v); }
+
+} // namespace kiln::cpu

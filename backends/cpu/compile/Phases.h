@@ -1,0 +1,65 @@
+//===- Phases.h - the functions of one kernel ---------------------------------------------------------------------===//
+//
+// A kernel is a list of phases with a barrier between them (artifact.h). KernelBuilder makes their functions, keeps
+// count of scratch, and knows which values earlier phases have put into memory: in a new phase's Emitter those are
+// bound to where they are.
+//
+//===------------------------------------------------------------------------------------------------------------===//
+#ifndef KILN_BACKENDS_CPU_COMPILE_PHASES_H
+#define KILN_BACKENDS_CPU_COMPILE_PHASES_H
+
+#include "backends/cpu/compile/Emitter.h"
+
+namespace kiln::cpu {
+
+class KernelBuilder {
+public:
+  KernelBuilder(mlir::ModuleOp module, const Graph &graph, const Machine &machine);
+
+  Code code;
+  const Graph &graph;
+  const Machine &machine;
+  std::string error; // why the kernel cannot be compiled: a sentence; empty: none
+
+  /// Lanes for a kernel of this graph's types.
+  int64_t width() const { return lanes; }
+
+  /// Appends a phase. `tasks` gives their number from the extents alone; `body` emits code for tasks [begin, end),
+  /// which it is handed as i64 values in `emitter.arguments`. Both are called at once, each in a function of its own.
+  void addPhase(llvm::function_ref<Value(Emitter &)> tasks, llvm::function_ref<void(Emitter &)> body);
+
+  /// Reserves memory of a launch (or of a worker), aligned to 64: the offset. Sizes are at the bounds.
+  int64_t reserveScratch(int64_t bytes);
+  int64_t reserveWorkerScratch(int64_t bytes);
+
+  /// Where `v` shall be put as a whole: its first output, or scratch, reserved at the first call. Within a phase.
+  Value home(Emitter &emitter, uint32_t v);
+  /// From the next phase on, `v` is read from its home.
+  void computed(uint32_t v);
+  bool isComputed(uint32_t v) const { return inMemory.contains(v); }
+
+  int64_t phaseCount = 0, scratchBytes = 0, workerScratchBytes = 0;
+  /// Phase i's functions: NAME_pI and NAME_tI.
+  static std::string phaseName(llvm::StringRef kernel, int64_t phase);
+  static std::string tasksName(llvm::StringRef kernel, int64_t phase);
+
+private:
+  int64_t lanes;
+  llvm::DenseMap<uint32_t, int64_t> scratchHomes;
+  llvm::DenseSet<uint32_t> inMemory;
+};
+
+/// Emits all phases of the kernel; false, with builder.error set, where it has something that cannot be compiled.
+bool buildKernel(KernelBuilder &builder);
+
+/// Elementwise, layout and reductions; and the whole ops that are neither products nor reductions (Single*.cpp).
+bool buildLoops(KernelBuilder &builder);
+/// Phases that compute the results of one whole op into their homes.
+bool buildSingle(KernelBuilder &builder, const Op &op);
+
+/// Joins dimensions that nothing in the kernel tells apart.
+void collapseDimensions(Graph &graph);
+
+} // namespace kiln::cpu
+
+#endif // KILN_BACKENDS_CPU_COMPILE_PHASES_H

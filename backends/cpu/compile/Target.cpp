@@ -1,0 +1,99 @@
+#include "backends/cpu/compile/Target.h"
+#include "llvm/MC/MCSubtargetInfo.h"
+#include "llvm/MC/TargetRegistry.h"
+#include "llvm/Support/TargetSelect.h"
+#include "llvm/Target/TargetMachine.h"
+#include "llvm/TargetParser/Host.h"
+#include "llvm/TargetParser/Triple.h"
+#include <mutex>
+
+using namespace llvm;
+
+namespace kiln::cpu {
+
+/// Features that a started program can look for on its processor (run/Processor.cpp knows where each one stands).
+static constexpr const char *checkedFeatures[] = {
+    "sse3",       "ssse3",      "sse4.1",      "sse4.2",     "popcnt",       "avx",
+    "avx2",       "fma",        "f16c",        "bmi",        "bmi2",         "lzcnt",
+    "movbe",      "avx512f",    "avx512dq",    "avx512cd",   "avx512bw",     "avx512vl",
+    "avx512ifma", "avx512vbmi", "avx512vbmi2", "avx512vnni", "avx512bitalg", "avx512vpopcntdq",
+    "avx512bf16", "avx512fp16", "avxvnni",     "gfni",       "vaes",         "vpclmulqdq",
+    "amx-tile",   "amx-int8",   "amx-bf16"};
+
+static void initialize() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    InitializeNativeTarget();
+    InitializeNativeTargetAsmPrinter();
+    InitializeAllTargetInfos();
+    InitializeAllTargets();
+    InitializeAllTargetMCs();
+    InitializeAllAsmPrinters();
+  });
+}
+
+std::unique_ptr<TargetMachine> createTargetMachine(const Machine &machine, std::string &error) {
+  initialize();
+  const llvm::Target *target = TargetRegistry::lookupTarget(machine.triple, error);
+  if (!target)
+    return nullptr;
+  TargetOptions options;
+  options.FunctionSections = true;
+  options.DataSections = true;
+  return std::unique_ptr<TargetMachine>(target->createTargetMachine(machine.triple, machine.cpu, machine.targetFeatures,
+                                                                    options, Reloc::PIC_, std::nullopt,
+                                                                    CodeGenOptLevel::Default));
+}
+
+bool readTarget(const kiln_target &target, Machine &machine, std::string &error) {
+  initialize();
+  machine = {};
+  machine.triple = std::string(target.triple.data, target.triple.size);
+  machine.cpu = std::string(target.cpu.data, target.cpu.size);
+  bool native = machine.cpu.empty() || machine.cpu == "native";
+  if (machine.triple.empty())
+    machine.triple = sys::getProcessTriple();
+  Triple triple(machine.triple);
+  if (native) {
+    if (triple.getArch() != Triple(sys::getProcessTriple()).getArch()) {
+      error = "--target-cpu native asks for this machine's processor, but the target is " + machine.triple +
+              ": name a processor";
+      return false;
+    }
+    // The name alone promises what a virtual machine may hide: every feature is given with its sign.
+    machine.cpu = sys::getHostCPUName();
+    std::vector<std::string> features;
+    for (const auto &feature : sys::getHostCPUFeatures())
+      features.push_back((feature.second ? "+" : "-") + feature.first().str());
+    llvm::sort(features);
+    machine.targetFeatures = llvm::join(features, ",");
+  }
+  std::unique_ptr<TargetMachine> generator = createTargetMachine(machine, error);
+  if (!generator) {
+    error = "LLVM has no target for the triple '" + machine.triple + "': " + error;
+    return false;
+  }
+  const MCSubtargetInfo &subtarget = *generator->getMCSubtargetInfo();
+  if (!subtarget.isCPUStringValid(machine.cpu)) {
+    error = "LLVM knows no processor '" + machine.cpu + "' for " + machine.triple;
+    return false;
+  }
+  machine.vectorBytes = 16;
+  machine.vectorRegisters = 32;
+  machine.fma = true;
+  machine.features.clear();
+  if (!triple.isX86())
+    return true;
+  std::vector<std::string> present;
+  for (const char *feature : checkedFeatures)
+    if (subtarget.checkFeatures((Twine("+") + feature).str()))
+      present.push_back(feature);
+  machine.features = llvm::join(present, ",");
+  machine.fma = machine.has("fma");
+  bool wide = machine.has("avx512f") && machine.has("avx512bw") && machine.has("avx512dq") && machine.has("avx512vl");
+  machine.vectorBytes = wide ? 64 : machine.has("avx2") ? 32 : 16;
+  machine.vectorRegisters = wide ? 32 : 16;
+  return true;
+}
+
+} // namespace kiln::cpu

@@ -1,0 +1,81 @@
+//===- Executable.h - a loaded program
+//------------------------------------------------------------------------------===//
+//
+// The tree of a program is decoded once, at load, into arrays that execution walks without looking anything up.
+//
+//===------------------------------------------------------------------------------------------------------------===//
+#ifndef KILN_BACKENDS_CPU_RUN_EXECUTABLE_H
+#define KILN_BACKENDS_CPU_RUN_EXECUTABLE_H
+
+#include "backends/cpu/artifact.h"
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace kiln::cpu {
+
+/// base pointer (by slot) + offset + sum of stride[level] * iteration[level].
+struct Place {
+  uint32_t base = 0; // 0: arena, 1: constants, 2 + i: argument i
+  uint32_t strideCount = 0;
+  int64_t offset = 0;
+  kiln_extent strides[KILN_MAX_LOOPS] = {};
+};
+
+struct Node {
+  kiln_node_kind kind = KILN_NODE_SEQUENCE;
+  uint32_t childBegin = 0, childCount = 0; // in Entry::nodes: children stand side by side
+  uint32_t kernel = 0;
+  uint32_t placeBegin = 0, placeCount = 0;
+  uint32_t extentBegin = 0, extentCount = 0;
+  bool constantExtents = false, hasScratch = false;
+  Place scratch, condition;
+  kiln_extent count{0, -1};
+  int32_t indexSlot = -1;
+  bool reverse = false;
+  uint32_t taskBegin = 0; // constant extents: each phase's number of tasks, in Entry::taskCounts
+};
+
+struct Entry {
+  std::vector<Node> nodes; // 0: the root
+  std::vector<Place> places;
+  std::vector<kiln_extent> extents;
+  std::vector<int64_t> constantExtents; // the values, where all of a launch are constant; parallel to `extents`
+  std::vector<int64_t> taskCounts;
+  size_t argumentCount = 0;
+};
+
+struct alignas(64) WorkerStatus {
+  kiln_status status;
+};
+
+} // namespace kiln::cpu
+
+struct kiln_executable {
+  const kiln_cpu_artifact *artifact = nullptr;
+  const kiln_host *host = nullptr;
+  const uint8_t *constants = nullptr;
+  std::vector<kiln::cpu::Entry> entries;
+  // Memory that execution works in; sized at load.
+  std::vector<void *> bases, args;
+  std::vector<int64_t> launchExtents;
+  std::vector<kiln::cpu::WorkerStatus> workerStatus;
+  std::unique_ptr<uint8_t[]> workerMemory;
+  uint8_t *workerScratch = nullptr;
+  size_t workerStride = 0;
+  bool profiling = false;
+  std::vector<kiln_profile_event> events;
+};
+
+namespace kiln::cpu {
+
+/// Decodes; false with a sentence where the artifact and the program do not belong together or the processor is not up
+/// to it.
+bool load(const kiln_program &program, const kiln_cpu_artifact &artifact, const kiln_host &host,
+          kiln_executable &executable, std::string &error);
+
+} // namespace kiln::cpu
+
+#endif // KILN_BACKENDS_CPU_RUN_EXECUTABLE_H
