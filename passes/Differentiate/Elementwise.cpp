@@ -87,8 +87,7 @@ LogicalResult powRule(PowOp op, Backward &b) {
     b.give(base, e.mul(g, slope));
   }
   if (b.wants(exponent)) {
-    Value flat =
-        e.op<MulOp>(e.compare(Predicate::eq, base, zero), e.compare(Predicate::ge, exponent, zero)); // bool and
+    Value flat = e.op<AndOp>(e.compare(Predicate::eq, base, zero), e.compare(Predicate::ge, exponent, zero));
     Value slope = e.select(flat, zero, e.mul(op.getResult(), e.log(base)));
     b.give(exponent, e.mul(g, slope));
   }

@@ -10,8 +10,21 @@ using mlir::Value;
 
 namespace {
 
+/// One element is picked for each row: its place compared with each place there is, which fuses as a scatter does not.
+Value pickGradient(Emit &e, GatherOp op, Value g) {
+  SmallVector<Dim> dims = dimsOf(op.getOperand());
+  int64_t axis = op.getAxis();
+  Value place = e.iota(dims, axis, elementOf(op.getIndices()));
+  Value hit = e.compare(Predicate::eq, place, e.broadcastTo(op.getIndices(), axesUpTo(axis), dims));
+  return e.select(hit, e.broadcastBack(g, {axis}, dims), e.splatLike(op.getOperand(), 0));
+}
+
 LogicalResult gatherRule(GatherOp op, Backward &b) {
   Emit e = b.emit(op);
+  if (op.getBatchDims() == op.getAxis() && rankOf(op.getIndices()) == static_cast<int64_t>(op.getAxis())) {
+    b.give(op.getOperand(), pickGradient(e, op, b.gradient(op)));
+    return success();
+  }
   b.give(op.getOperand(), e.scatter(ScatterKind::add, e.splatLike(op.getOperand(), 0), op.getIndices(), b.gradient(op),
                                     op.getAxis(), op.getBatchDims()));
   return success();

@@ -1,6 +1,7 @@
 #include "passes/Differentiate/Prepare.h"
 
 #include "passes/Differentiate/Backward.h"
+#include "passes/support/Loops.h"
 
 namespace kiln {
 
@@ -32,27 +33,6 @@ void decomposeUnruled(mlir::func::FuncOp function) {
       op->erase();
     }
     changed = !composites.empty();
-  }
-}
-
-/// Cheap to repeat, dear to keep: these stay where they are used.
-bool staysInLoop(Operation *op) { return llvm::isa<BroadcastOp, IotaOp, ConstantOp>(op); }
-
-void hoistInvariants(ScanOp scan) {
-  mlir::Block &body = scan.getBody().front();
-  for (Operation &op : llvm::make_early_inc_range(body.without_terminator())) {
-    bool invariant =
-        mlir::isPure(&op) && !staysInLoop(&op) && llvm::all_of(usedValues(&op), [&](Value value) {
-          Operation *source = value.getDefiningOp();
-          // A constant in the loop does not hold its users there: it moves with them.
-          return !scan.getBody().isAncestor(value.getParentRegion()) || llvm::isa_and_nonnull<ConstantOp>(source);
-        });
-    if (!invariant)
-      continue;
-    for (Value operand : op.getOperands())
-      if (Operation *source = operand.getDefiningOp(); source && scan->isProperAncestor(source))
-        source->moveBefore(scan);
-    op.moveBefore(scan);
   }
 }
 

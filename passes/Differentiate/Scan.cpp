@@ -393,9 +393,12 @@ void ScanGradient::buildBackward() {
     stacks.try_emplace(value, backward.getResult(inits.size() + index));
   }
   builder.create<YieldOp>(op.getLoc(), yields);
-  for (Operation &nested : llvm::make_early_inc_range(llvm::reverse(body.without_terminator())))
-    if (mlir::isOpTriviallyDead(&nested))
-      nested.erase();
+  SmallVector<Operation *> written;
+  for (Operation &nested : body.without_terminator())
+    written.push_back(&nested);
+  for (Operation *nested : llvm::reverse(written))
+    if (mlir::isOpTriviallyDead(nested))
+      nested->erase();
   carried.clear();
   for (auto [index, entry] : llvm::enumerate(totals))
     carried.push_back({entry.first, backward.getResult(gradientCarries.size() + index)});

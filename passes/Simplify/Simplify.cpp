@@ -1,6 +1,9 @@
 #include "passes/Simplify/Simplify.h"
 
+#include "passes/Simplify/Patterns.h"
+
 #include "mlir/Pass/PassManager.h"
+#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 #include "mlir/Transforms/Passes.h"
 
 namespace kiln {
@@ -13,13 +16,32 @@ namespace {
 struct Simplify : impl::SimplifyBase<Simplify> {
   using SimplifyBase::SimplifyBase;
 
-  void runOnOperation() override {
-    mlir::OpPassManager passes("builtin.module");
-    passes.addPass(mlir::createCanonicalizerPass());
-    passes.addPass(mlir::createCSEPass());
-    if (mlir::failed(runPipeline(passes, getOperation())))
-      signalPassFailure();
+  mlir::LogicalResult initialize(mlir::MLIRContext *context) override {
+    mlir::RewritePatternSet set(context);
+    addAlgebraPatterns(set);
+    addLayoutPatterns(set);
+    addBroadcastPatterns(set);
+    addProductPatterns(set);
+    addLoopPatterns(set);
+    patterns = mlir::FrozenRewritePatternSet(std::move(set));
+    return mlir::success();
   }
+
+  void runOnOperation() override {
+    mlir::OpPassManager merge("builtin.module");
+    merge.addPass(mlir::createCSEPass());
+    // Equal values found by one round make patterns match in the next; two rounds find all but the rarest.
+    for (int round = 0; round < 2; ++round) {
+      mlir::GreedyRewriteConfig config;
+      config.maxIterations = 20;
+      // Not to have converged leaves a right program.
+      (void)mlir::applyPatternsAndFoldGreedily(getOperation(), patterns, config);
+      if (mlir::failed(runPipeline(merge, getOperation())))
+        return signalPassFailure();
+    }
+  }
+
+  mlir::FrozenRewritePatternSet patterns;
 };
 
 } // namespace

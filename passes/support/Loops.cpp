@@ -1,0 +1,52 @@
+#include "passes/support/Loops.h"
+
+#include "mlir/IR/IRMapping.h"
+
+namespace kiln {
+
+using mlir::Operation;
+using mlir::Value;
+
+namespace {
+bool staysInLoop(Operation *op) { return llvm::isa<BroadcastOp, IotaOp, ConstantOp, ExtentOp>(op); }
+} // namespace
+
+bool isInvariant(ScanOp scan, Value value) {
+  if (!scan.getBody().isAncestor(value.getParentRegion()))
+    return true;
+  Operation *op = value.getDefiningOp();
+  return op && staysInLoop(op) &&
+         llvm::all_of(op->getOperands(), [&](Value operand) { return isInvariant(scan, operand); });
+}
+
+Value outsideOf(Emit &e, ScanOp scan, Value invariant) {
+  if (!scan.getBody().isAncestor(invariant.getParentRegion()))
+    return invariant;
+  Operation *op = invariant.getDefiningOp();
+  mlir::IRMapping map;
+  for (Value operand : op->getOperands())
+    map.map(operand, outsideOf(e, scan, operand));
+  return e.b.clone(*op, map)->getResult(0);
+}
+
+bool hoistInvariants(ScanOp scan) {
+  bool changed = false;
+  for (Operation &op : llvm::make_early_inc_range(scan.getBody().front().without_terminator())) {
+    if (!mlir::isPure(&op) || staysInLoop(&op) ||
+        !llvm::all_of(usedValues(&op), [&](Value value) { return isInvariant(scan, value); }))
+      continue;
+    mlir::OpBuilder builder(scan);
+    Emit e(builder, op.getLoc());
+    // What a nested region reads has to move along too.
+    op.walk([&](Operation *nested) {
+      for (mlir::OpOperand &operand : nested->getOpOperands())
+        if (operand.get().getParentRegion() == &scan.getBody())
+          operand.set(outsideOf(e, scan, operand.get()));
+    });
+    op.moveBefore(scan);
+    changed = true;
+  }
+  return changed;
+}
+
+} // namespace kiln
