@@ -1,0 +1,102 @@
+// The syntax tree of a .kiln file. One node type for expressions and one for statements: the kind says which fields
+// are in use.
+#pragma once
+
+#include "frontend/language/Source.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace kiln::language {
+
+struct Expr;
+struct Stmt;
+using ExprPtr = std::unique_ptr<Expr>;
+using StmtPtr = std::unique_ptr<Stmt>;
+
+enum class ExprKind {
+  Name,    // text
+  Integer, // integer
+  Float,   // number
+  String,  // text
+  True,
+  False,
+  None,
+  Ellipsis,
+  Tuple,         // children
+  List,          // children
+  Comprehension, // children: element, target, iterable, [condition]
+  Unary,         // text: "-" "+" "~" "not"; children: operand
+  Binary,        // text: the operator, "and" and "or" included; children: left, right
+  Compare,       // text: the operator; children: left, right
+  Conditional,   // children: condition, if true, if false
+  Call,          // children: callee; arguments
+  Index,         // children: base, then the indices
+  Slice,         // children: begin, end, step; each may be null
+  Attribute,     // text; children: base
+};
+
+struct Argument {
+  std::string name; // empty when positional
+  Range nameRange;
+  bool star = false; // *list
+  ExprPtr value;
+};
+
+struct Expr {
+  ExprKind kind = ExprKind::None;
+  Range range;
+  Range nameRange; // of an attribute's name, an operator
+  std::string text;
+  int64_t integer = 0;
+  double number = 0;
+  std::vector<ExprPtr> children;
+  std::vector<Argument> arguments;
+
+  const Expr &child(size_t index) const { return *children[index]; }
+};
+
+struct Parameter {
+  std::string name;
+  Range range;
+  bool rest = false; // *name
+  ExprPtr type;      // null when absent
+  ExprPtr initial;   // null when absent
+};
+
+enum class StmtKind {
+  Assign, // target, value; text: "" or the operator of an augmented assignment
+  Return, // value, null when absent
+  If,     // value, body, otherwise
+  For,    // target, value, body
+  Scan,   // name: the step's; value: the count; target: a tuple of the carried names, or null; body; reversed; axis
+  Yield,  // value
+  Assert, // value, target: the message or null
+  Pass,
+  Expression, // value
+  Def,        // name, parameters, result, body
+  Module,     // name, parameters, body; isModel
+  Train,      // name, arguments in value (a Call, or null), body
+  Generate,   // the same
+  Section,    // name ("prefill", "step"), body: inside Generate
+};
+
+struct Stmt {
+  StmtKind kind = StmtKind::Pass;
+  Range range;     // of the whole statement, or of its header
+  Range nameRange; // of its name
+  std::string name;
+  ExprPtr target, value, axis, result;
+  std::vector<Parameter> parameters;
+  std::vector<StmtPtr> body, otherwise;
+  bool isModel = false, reversed = false;
+};
+
+/// A parsed file. Owns its text.
+struct File {
+  std::unique_ptr<SourceFile> source;
+  std::vector<StmtPtr> statements;
+};
+
+} // namespace kiln::language

@@ -1,0 +1,128 @@
+// Functions on compile-time values: lists, strings.
+#include "frontend/language/Elaborate.h"
+
+namespace kiln::language {
+
+static Value range(BoundCall &call) {
+  std::vector<int64_t> numbers;
+  for (size_t i = 0; i < call.rest.size(); ++i) {
+    std::optional<int64_t> number = call.rest[i].asInteger();
+    if (!number) {
+      Diagnostic &diagnostic = call.e.error(call.restRanges[i], "range counts numbers known at compile time; this is " +
+                                                                    describe(call.rest[i]));
+      if (call.rest[i].isInteger())
+        diagnostic.withHelp("for a loop over time, write scan t in " + call.rest[i].integer.str());
+      return Value::error();
+    }
+    numbers.push_back(*number);
+  }
+  if (numbers.empty() || numbers.size() > 3 || (numbers.size() == 3 && numbers[2] == 0)) {
+    call.e.error(call.range, "range takes an end; a begin and an end; or a begin, an end and a step that is not 0");
+    return Value::error();
+  }
+  int64_t begin = numbers.size() > 1 ? numbers[0] : 0, end = numbers.size() > 1 ? numbers[1] : numbers[0];
+  int64_t step = numbers.size() > 2 ? numbers[2] : 1;
+  std::vector<Value> items;
+  for (int64_t i = begin; step > 0 ? i < end : i > end;) {
+    if (items.size() >= 100'000) {
+      call.e.error(call.range, "range gives more than 100000 numbers").withHelp("for a loop over time, use scan");
+      return Value::error();
+    }
+    items.push_back(Value::integerOf(i, call.range));
+    if (__builtin_add_overflow(i, step, &i))
+      break;
+  }
+  return Value::listOf(std::move(items));
+}
+
+static Value len(BoundCall &call) {
+  const Value &x = call.values[0];
+  if (x.isTensor() && x.rank() > 0)
+    return Value::integerOf(dimsOf(x.tensor)[0], call.range);
+  if (x.kind == Value::Kind::String)
+    return Value::integerOf(static_cast<int64_t>(x.text.size()), call.range);
+  std::optional<std::vector<Value>> items = call.e.iterate(x, call.ranges[0]);
+  return items ? Value::integerOf(static_cast<int64_t>(items->size()), call.range) : Value::error();
+}
+
+static Value zip(BoundCall &call) {
+  std::vector<std::vector<Value>> lists;
+  for (size_t i = 0; i < call.rest.size(); ++i) {
+    std::optional<std::vector<Value>> items = call.e.iterate(call.rest[i], call.restRanges[i]);
+    if (!items)
+      return Value::error();
+    if (!lists.empty() && items->size() != lists[0].size()) {
+      call.e.error(call.restRanges[i], "zip wants lists of one length; this has " + std::to_string(items->size()) +
+                                           " items, the first one " + std::to_string(lists[0].size()));
+      return Value::error();
+    }
+    lists.push_back(std::move(*items));
+  }
+  std::vector<Value> rows;
+  for (size_t i = 0; !lists.empty() && i < lists[0].size(); ++i) {
+    std::vector<Value> row;
+    for (const auto &list : lists)
+      row.push_back(list[i]);
+    rows.push_back(Value::listOf(std::move(row)));
+  }
+  return Value::listOf(std::move(rows));
+}
+
+static Value enumerate(BoundCall &call) {
+  std::optional<std::vector<Value>> items = call.e.iterate(call.values[0], call.ranges[0]);
+  if (!items)
+    return Value::error();
+  std::vector<Value> rows;
+  for (size_t i = 0; i < items->size(); ++i)
+    rows.push_back(Value::listOf({Value::integerOf(static_cast<int64_t>(i), call.range), (*items)[i]}));
+  return Value::listOf(std::move(rows));
+}
+
+static Value reversed(BoundCall &call) {
+  std::optional<std::vector<Value>> items = call.e.iterate(call.values[0], call.ranges[0]);
+  if (!items)
+    return Value::error();
+  return Value::listOf(std::vector<Value>(items->rbegin(), items->rend()));
+}
+
+static Value list(BoundCall &call) {
+  std::optional<std::vector<Value>> items = call.e.iterate(call.values[0], call.ranges[0]);
+  return items ? Value::listOf(std::move(*items)) : Value::error();
+}
+
+static Value dict(BoundCall &call) {
+  std::vector<Value> items;
+  auto names = std::make_shared<std::vector<std::string>>();
+  for (auto &[name, value] : call.named) {
+    if (value.isError())
+      return value;
+    names->push_back(name);
+    items.push_back(std::move(value));
+  }
+  Value value = Value::listOf(std::move(items));
+  value.names = std::move(names);
+  return value;
+}
+
+static Value str(BoundCall &call) {
+  const Value &x = call.values[0];
+  if (x.kind == Value::Kind::String)
+    return x;
+  if (x.isInteger())
+    return Value::stringOf(x.integer.str());
+  if (x.kind == Value::Kind::Boolean)
+    return Value::stringOf(x.boolean ? "True" : "False");
+  std::string text = describe(x);
+  return Value::stringOf(x.kind == Value::Kind::Float ? text.substr(std::string_view("the number ").size()) : text);
+}
+
+llvm::ArrayRef<Builtin> compileTimeBuiltins() {
+  static const Builtin builtins[] = {
+      {"range", "*numbers", range},  {"len", "x", len},           {"zip", "*lists", zip},
+      {"enumerate", "x", enumerate}, {"reversed", "x", reversed}, {"list", "x", list},
+      {"tuple", "x", list},          {"dict", "**named", dict},   {"str", "x", str},
+  };
+  return builtins;
+}
+
+} // namespace kiln::language

@@ -1,0 +1,262 @@
+// What a module's body declares: parameters, states, initialisers, Sequential, frozen parts; and norms of parameters.
+#include "frontend/language/Elaborate.h"
+
+#include <cmath>
+
+namespace kiln::language {
+
+//===-- Initialisers
+//------------------------------------------------------------------------------------------------===//
+
+/// Inputs and outputs of a unit, by PyTorch's rule.
+static bool fans(BoundCall &call, const TypeInfo &type, double &in, double &out) {
+  if (type.dims.size() < 2) {
+    call.e.error(call.range,
+                 "this initialiser needs a parameter of at least two axes; this is " + typeText(type.dtype, type.dims));
+    return false;
+  }
+  double rest = 1;
+  for (size_t i = 2; i < type.dims.size(); ++i)
+    rest *= static_cast<double>(*type.dims[i].constant());
+  in = static_cast<double>(*type.dims[1].constant()) * rest;
+  out = static_cast<double>(*type.dims[0].constant()) * rest;
+  return true;
+}
+
+static bool setInit(BoundCall &call, size_t index, Variable &variable) {
+  Value init = call.values[index];
+  if (init.isNone())
+    return true;
+  if (init.kind == Value::Kind::Builtin) {
+    if (init.builtin->space == Space::Init) {
+      init = call.e.callBuiltin(*init.builtin, {}, call.ranges[index]);
+      if (init.isError())
+        return false;
+    } else if (init.builtin->name == "zeros" || init.builtin->name == "ones" || init.builtin->name == "eye") {
+      variable.initKind = std::string(init.builtin->name);
+      return true;
+    }
+  }
+  if (init.isNumber() && init.asDouble()) {
+    variable.initKind = "constant";
+    variable.initFields = {{"value", *init.asDouble()}};
+    return true;
+  }
+  if (init.kind != Value::Kind::Record || !init.record) {
+    call.e.error(call.ranges[index], "this is no initialiser: " + describe(init))
+        .withHelp("the initialisers are zeros, ones, constant, uniform, normal, truncated_normal, xavier_uniform, "
+                  "xavier_normal, kaiming_uniform, kaiming_normal, orthogonal and eye");
+    return false;
+  }
+  const Record &record = *init.record;
+  auto field = [&](size_t i) { return record.fields[i].second.asDouble().value_or(0); };
+  double in = 0, out = 0;
+  const std::string &kind = record.kind;
+  if (kind == "xavier_uniform" || kind == "xavier_normal" || kind == "kaiming_uniform" || kind == "kaiming_normal") {
+    if (!fans(call, variable.type, in, out))
+      return false;
+    bool xavier = kind[0] == 'x', uniform = kind.find("uniform") != std::string::npos;
+    double std = xavier ? field(0) * std::sqrt(2.0 / (in + out)) : std::sqrt(2.0 / ((1 + field(0) * field(0)) * in));
+    double bound = std::sqrt(3.0) * std;
+    variable.initKind = uniform ? "uniform" : "normal";
+    variable.initFields = uniform ? std::vector<std::pair<std::string, double>>{{"low", -bound}, {"high", bound}}
+                                  : std::vector<std::pair<std::string, double>>{{"mean", 0.0}, {"std", std}};
+    return true;
+  }
+  variable.initKind = kind;
+  for (const auto &[name, value] : record.fields)
+    variable.initFields.emplace_back(name, value.asDouble().value_or(0));
+  if (kind == "truncated_normal") {
+    variable.initFields.emplace_back("low", field(0) - 2 * field(1));
+    variable.initFields.emplace_back("high", field(0) + 2 * field(1));
+  }
+  return true;
+}
+
+static Value initialiser(BoundCall &call) {
+  for (size_t i = 0; i < call.values.size(); ++i)
+    if (!call.number(i))
+      return Value::error();
+  return makeRecord(call);
+}
+
+//===-- Parameters and states
+//--------------------------------------------------------------------------------------===//
+
+static std::shared_ptr<Variable> declare(BoundCall &call, bool symbolic) {
+  if (call.e.entry()) {
+    call.e.error(call.range, std::string(call.builtin.name) + "(…) stands in a module's body, not in a function");
+    return nullptr;
+  }
+  const Value &type = call.values[0];
+  auto variable = std::make_shared<Variable>();
+  if (type.kind == Value::Kind::Dtype) {
+    variable->type.dtype = type.dtype;
+    variable->type.range = call.ranges[0];
+  } else if (type.kind == Value::Kind::Type) {
+    variable->type = *type.type;
+  } else {
+    call.e.error(call.ranges[0], std::string(call.builtin.name) + " begins with a type, as in f32[out, inp]; this is " +
+                                     describe(type));
+    return nullptr;
+  }
+  if (isClass(variable->type.dtype)) {
+    call.e.error(call.ranges[0],
+                 std::string(dtypeName(variable->type.dtype)) + " is a class of dtypes; choose one, such as f32");
+    return nullptr;
+  }
+  for (const Dim &dim : variable->type.dims)
+    if (!symbolic && !dim.isConstant()) {
+      call.e.error(call.ranges[0],
+                   "the dimension " + dim.str() + " of a " + std::string(call.builtin.name) + " has to be a number");
+      return nullptr;
+    }
+  variable->range = call.range;
+  return variable;
+}
+
+static Value variableValue(std::shared_ptr<Variable> variable) {
+  Value value = Value::of(Value::Kind::Variable);
+  value.variable = std::move(variable);
+  return value;
+}
+
+static Value parameter(BoundCall &call) {
+  std::shared_ptr<Variable> variable = declare(call, false);
+  std::optional<bool> trainable = call.boolean(2);
+  if (!variable || !trainable || !setInit(call, 1, *variable))
+    return Value::error();
+  if (!isFloat(elementType(variable->type.dtype, call.e.context()))) {
+    call.e
+        .error(call.ranges[0],
+               "a parameter is of a float dtype; this is " + typeText(variable->type.dtype, variable->type.dims))
+        .withHelp("what is not trained is a state: state(i32[n], persistent)");
+    return Value::error();
+  }
+  variable->trainable = *trainable;
+  if (call.given(3)) {
+    std::optional<std::string> name = call.string(3);
+    if (!name)
+      return Value::error();
+    variable->lastName = *name;
+  }
+  return variableValue(std::move(variable));
+}
+
+static Value state(BoundCall &call) {
+  std::optional<std::string> kind = call.string(1);
+  if (!kind)
+    return Value::error();
+  if (*kind != "persistent" && *kind != "session") {
+    call.e.error(call.ranges[1], "a state is persistent or session; this is \"" + *kind + "\"");
+    return Value::error();
+  }
+  std::shared_ptr<Variable> variable = declare(call, *kind == "session");
+  std::optional<int64_t> batch = call.integer(3);
+  if (!variable || !batch || !setInit(call, 2, *variable))
+    return Value::error();
+  variable->kind = *kind == "session" ? Variable::Kind::Session : Variable::Kind::Persistent;
+  variable->batchAxis = *batch;
+  variable->trainable = false;
+  int64_t rank = static_cast<int64_t>(variable->type.dims.size());
+  if (*kind == "session" && (*batch < 0 || *batch >= std::max<int64_t>(rank, 1))) {
+    call.e.error(call.ranges[3], "the batch axis " + std::to_string(*batch) + " is outside of " +
+                                     typeText(variable->type.dtype, variable->type.dims));
+    return Value::error();
+  }
+  if (call.given(4)) {
+    std::optional<std::string> name = call.string(4);
+    if (!name)
+      return Value::error();
+    variable->lastName = *name;
+  }
+  return variableValue(std::move(variable));
+}
+
+static Value frozen(BoundCall &call) {
+  std::vector<std::shared_ptr<Variable>> variables;
+  call.e.collect(call.values[0], variables);
+  if (variables.empty()) {
+    call.e.error(call.ranges[0], "there is nothing to freeze in " + describe(call.values[0]));
+    return Value::error();
+  }
+  for (const std::shared_ptr<Variable> &variable : variables)
+    variable->trainable = false;
+  return call.values[0];
+}
+
+static Value sequential(BoundCall &call) {
+  std::vector<Value> items = call.rest.size() == 1 && call.rest[0].isList() ? *call.rest[0].items : call.rest;
+  for (size_t i = 0; i < items.size(); ++i)
+    if (items[i].kind != Value::Kind::Instance && items[i].kind != Value::Kind::Function &&
+        items[i].kind != Value::Kind::Builtin) {
+      Diagnostic &diagnostic = call.e.error(items.size() == call.restRanges.size() ? call.restRanges[i] : call.range,
+                                            "Sequential holds modules and functions; this is " + describe(items[i]));
+      if (items[i].kind == Value::Kind::Module)
+        diagnostic.withHelp("write " + items[i].declaration->name + "()");
+      return Value::error();
+    }
+  Value value = Value::of(Value::Kind::Instance);
+  value.instance = std::make_shared<Instance>();
+  value.instance->sequential = true;
+  value.instance->underConstruction = false;
+  value.instance->items = std::move(items);
+  value.instance->range = call.range;
+  return value;
+}
+
+/// Sum of |w| or w² over the trainable parameters of a part of the model, or over a tensor.
+template <bool squares> static Value norm(BoundCall &call) {
+  if (!call.e.inFunction(call.range, "a norm"))
+    return Value::error();
+  std::vector<Value> tensors;
+  if (call.values[0].isTensor()) {
+    tensors.push_back(call.values[0]);
+  } else {
+    std::vector<std::shared_ptr<Variable>> variables;
+    call.e.collect(call.values[0], variables);
+    for (const std::shared_ptr<Variable> &variable : variables)
+      if (variable->trainable)
+        tensors.push_back(call.e.read(variable, nullptr, call.range));
+  }
+  if (tensors.empty()) {
+    call.e.error(call.ranges[0], "there are no trainable parameters in " + describe(call.values[0]));
+    return Value::error();
+  }
+  Emit emit = call.e.emit(call.range);
+  mlir::Value total;
+  for (const Value &tensor : tensors) {
+    if (tensor.isError())
+      return tensor;
+    std::vector<int64_t> axes;
+    for (int64_t i = 0; i < tensor.rank(); ++i)
+      axes.push_back(i);
+    mlir::Value x = tensor.tensor;
+    mlir::Value part = emit.reduceSum(squares ? emit.mul(x, x) : emit.op<AbsOp>(x), axes);
+    total = total ? emit.add(total, part) : part;
+  }
+  return Value::tensorOf(total);
+}
+
+llvm::ArrayRef<Builtin> declarationBuiltins() {
+  static const Builtin builtins[] = {
+      {"parameter", "type, init=None, trainable=True, name=None", parameter},
+      {"state", "type, kind, init=None, batch=0, name=None", state},
+      {"frozen", "x", frozen},
+      {"Sequential", "*layers", sequential},
+      {"l1", "x", norm<false>},
+      {"l2", "x", norm<true>},
+      {"constant", "value", initialiser, Space::Init},
+      {"uniform", "low=0.0, high=1.0", initialiser, Space::Init},
+      {"normal", "mean=0.0, std=1.0", initialiser, Space::Init},
+      {"truncated_normal", "mean=0.0, std=1.0", initialiser, Space::Init},
+      {"xavier_uniform", "gain=1.0", initialiser, Space::Init},
+      {"xavier_normal", "gain=1.0", initialiser, Space::Init},
+      {"kaiming_uniform", "a=2.23606797749979", initialiser, Space::Init},
+      {"kaiming_normal", "a=0.0", initialiser, Space::Init},
+      {"orthogonal", "gain=1.0", initialiser, Space::Init},
+  };
+  return builtins;
+}
+
+} // namespace kiln::language

@@ -1,0 +1,176 @@
+// Elementwise functions. On compile-time numbers they compute; on tensors they leave ops.
+#include "frontend/language/Elaborate.h"
+
+#include <cmath>
+
+namespace kiln::language {
+
+/// The operand as a float tensor; integers become f32, as PyTorch's.
+static std::optional<Value> floatTensor(BoundCall &call, size_t index) {
+  std::optional<Value> x = call.tensor(index);
+  if (x && !isFloat(x->tensorType().getElementType()))
+    x = call.e.convert(*x, call.e.builder().getF32Type(), call.range);
+  return x;
+}
+
+template <typename Op, double (*compute)(double), bool needsFloat = true> static Value unary(BoundCall &call) {
+  if (call.values[0].isNumber() && call.values[0].asDouble()) {
+    double result = compute(*call.values[0].asDouble());
+    // floor, ceil, round and abs of whole numbers stay whole.
+    if (!needsFloat && call.values[0].kind != Value::Kind::Float)
+      return Value::integerOf(static_cast<int64_t>(result), call.range);
+    return Value::floatOf(result);
+  }
+  if (call.values[0].isInteger()) { // a symbolic dimension
+    std::optional<Value> scalar = call.e.toTensor(call.values[0], call.ranges[0], call.e.builder().getF32Type());
+    if (!scalar)
+      return Value::error();
+    call.values[0] = *scalar;
+  }
+  std::optional<Value> x = needsFloat ? floatTensor(call, 0) : call.tensor(0);
+  if (!x)
+    return Value::error();
+  if (x->tensorType().getElementType().isInteger(1)) {
+    call.e.error(call.ranges[0], std::string(call.builtin.name) + " does not apply to " + describe(*x));
+    return Value::error();
+  }
+  return Value::tensorOf(call.e.emit(call.range).template op<Op>(x->tensor), x->origins);
+}
+
+static double signOf(double x) { return x > 0 ? 1 : x < 0 ? -1 : x; }
+static double rsqrtOf(double x) { return 1 / std::sqrt(x); }
+static double sigmoidOf(double x) { return 1 / (1 + std::exp(-x)); }
+static double reluOf(double x) { return x > 0 ? x : 0; }
+static double siluOf(double x) { return x * sigmoidOf(x); }
+static double softplusOf(double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); }
+static double negOf(double x) { return -x; }
+static double roundOf(double x) { return std::nearbyint(x); }
+static double absOf(double x) { return std::abs(x); }
+#define KILN_C_FUNCTION(name)                                                                                          \
+  static double name##Of(double x) { return std::name(x); }
+KILN_C_FUNCTION(exp)
+KILN_C_FUNCTION(expm1)
+KILN_C_FUNCTION(log)
+KILN_C_FUNCTION(log1p)
+KILN_C_FUNCTION(sqrt)
+KILN_C_FUNCTION(sin)
+KILN_C_FUNCTION(cos)
+KILN_C_FUNCTION(tanh)
+KILN_C_FUNCTION(erf)
+KILN_C_FUNCTION(floor)
+KILN_C_FUNCTION(ceil)
+#undef KILN_C_FUNCTION
+
+static Value gelu(BoundCall &call) {
+  std::optional<Value> x = floatTensor(call, 0);
+  std::optional<bool> tanh = call.boolean(1);
+  if (!x || !tanh)
+    return Value::error();
+  return Value::tensorOf(call.e.emit(call.range).create<GeluOp>(x->tensor.getType(), x->tensor, *tanh), x->origins);
+}
+
+static Value square(BoundCall &call) {
+  return call.e.binary("*", call.values[0], call.values[0], call.range, call.ranges[0], call.ranges[0]);
+}
+static Value reciprocal(BoundCall &call) {
+  return call.e.binary("/", Value::floatOf(1), call.values[0], call.range, call.ranges[0], call.ranges[0]);
+}
+static Value powFunction(BoundCall &call) {
+  return call.e.binary("**", call.values[0], call.values[1], call.range, call.ranges[0], call.ranges[1]);
+}
+
+template <typename Op> static Value extremum(BoundCall &call, Value a, Value b, Range ra, Range rb) {
+  if (!call.e.unify(a, b, call.range, ra, rb))
+    return Value::error();
+  return Value::tensorOf(call.e.emit(call.range).template op<Op>(a.tensor, b.tensor), a.origins);
+}
+static Value maximum(BoundCall &call) {
+  return extremum<MaxOp>(call, call.values[0], call.values[1], call.ranges[0], call.ranges[1]);
+}
+static Value minimum(BoundCall &call) {
+  return extremum<MinOp>(call, call.values[0], call.values[1], call.ranges[0], call.ranges[1]);
+}
+
+static Value clip(BoundCall &call) {
+  std::optional<Value> x = call.tensor(0);
+  if (!x)
+    return Value::error();
+  Value value = *x;
+  if (call.given(1))
+    value = extremum<MaxOp>(call, value, call.values[1], call.ranges[0], call.ranges[1]);
+  if (!value.isError() && call.given(2))
+    value = extremum<MinOp>(call, value, call.values[2], call.ranges[0], call.ranges[2]);
+  return value;
+}
+
+static Value where(BoundCall &call) {
+  std::optional<Value> condition = call.tensor(0);
+  if (!condition)
+    return Value::error();
+  if (!condition->tensorType().getElementType().isInteger(1)) {
+    call.e.error(call.ranges[0], "where's condition is bool; this is " + describe(*condition))
+        .withHelp("compare it: x != 0");
+    return Value::error();
+  }
+  Value a = call.values[1], b = call.values[2];
+  if (!call.e.unify(a, b, call.range, call.ranges[1], call.ranges[2]))
+    return Value::error();
+  std::vector<Value> all = {*condition, a, b};
+  if (!call.e.broadcastAll(all, {call.ranges[0], call.ranges[1], call.ranges[2]}, call.range))
+    return Value::error();
+  return Value::tensorOf(call.e.emit(call.range).select(all[0].tensor, all[1].tensor, all[2].tensor), all[1].origins);
+}
+
+static Value isnan(BoundCall &call) {
+  return call.e.compare("!=", call.values[0], call.values[0], call.range, call.ranges[0], call.ranges[0]);
+}
+
+static Value stopGradient(BoundCall &call) {
+  std::optional<Value> x = call.tensor(0);
+  return x ? Value::tensorOf(call.e.emit(call.range).stopGradient(x->tensor), x->origins) : Value::error();
+}
+
+static Value convertFunction(BoundCall &call) {
+  std::optional<Value> x = call.tensor(0);
+  std::optional<mlir::Type> type = call.dtype(1);
+  return x && type ? call.e.convert(*x, *type, call.range) : Value::error();
+}
+
+llvm::ArrayRef<Builtin> elementwiseBuiltins() {
+  static const Builtin builtins[] = {
+      {"abs", "x", unary<AbsOp, absOf, false>},
+      {"sign", "x", unary<SignOp, signOf, false>},
+      {"neg", "x", unary<NegOp, negOf, false>},
+      {"exp", "x", unary<ExpOp, expOf>},
+      {"expm1", "x", unary<Expm1Op, expm1Of>},
+      {"log", "x", unary<LogOp, logOf>},
+      {"log1p", "x", unary<Log1pOp, log1pOf>},
+      {"sqrt", "x", unary<SqrtOp, sqrtOf>},
+      {"rsqrt", "x", unary<RsqrtOp, rsqrtOf>},
+      {"sin", "x", unary<SinOp, sinOf>},
+      {"cos", "x", unary<CosOp, cosOf>},
+      {"tanh", "x", unary<TanhOp, tanhOf>},
+      {"sigmoid", "x", unary<SigmoidOp, sigmoidOf>},
+      {"erf", "x", unary<ErfOp, erfOf>},
+      {"floor", "x", unary<FloorOp, floorOf>},
+      {"ceil", "x", unary<CeilOp, ceilOf>},
+      {"round", "x", unary<RoundOp, roundOf>},
+      {"relu", "x", unary<ReluOp, reluOf>},
+      {"silu", "x", unary<SiluOp, siluOf>},
+      {"softplus", "x", unary<SoftplusOp, softplusOf>},
+      {"gelu", "x, tanh=False", gelu},
+      {"square", "x", square},
+      {"reciprocal", "x", reciprocal},
+      {"pow", "a, b", powFunction},
+      {"maximum", "a, b", maximum},
+      {"minimum", "a, b", minimum},
+      {"clip", "x, low=None, high=None", clip},
+      {"where", "condition, a, b", where},
+      {"isnan", "x", isnan},
+      {"stop_gradient", "x", stopGradient},
+      {"convert", "x, dtype", convertFunction},
+  };
+  return builtins;
+}
+
+} // namespace kiln::language

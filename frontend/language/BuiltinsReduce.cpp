@@ -1,0 +1,246 @@
+// Reductions, sorting, cumulative sums.
+#include "frontend/language/Elaborate.h"
+#include "ir/Infer.h"
+
+#include <set>
+
+namespace kiln::language {
+
+/// Origins and dims after the axes vanish, or with extent 1 in their place.
+static Value finish(BoundCall &call, const Value &x, mlir::Value reduced, llvm::ArrayRef<int64_t> axes, bool keep) {
+  std::set<int64_t> gone(axes.begin(), axes.end());
+  Origins origins;
+  std::vector<Dim> dims;
+  for (const auto &[i, dim] : llvm::enumerate(dimsOf(x.tensor))) {
+    bool isGone = gone.count(static_cast<int64_t>(i));
+    if (isGone && !keep)
+      continue;
+    dims.push_back(isGone ? Dim(1) : dim);
+    origins.push_back({isGone ? Range() : x.originOf(i)});
+  }
+  return Value::tensorOf(keep ? call.e.emit(call.range).reshapeTo(reduced, dims) : reduced,
+                         std::make_shared<Origins>(std::move(origins)));
+}
+
+namespace {
+struct Reduction {
+  Value x;
+  std::vector<int64_t> axes;
+  bool keep = false;
+};
+} // namespace
+
+/// Arguments x, axis, keepdims. `floats`: integers become f32, bool for means and sums of counts too.
+static std::optional<Reduction> reduction(BoundCall &call, bool floats) {
+  std::optional<Value> x = call.tensor(0);
+  if (!x)
+    return std::nullopt;
+  std::optional<std::vector<int64_t>> axes = call.axes(1, x->rank());
+  std::optional<bool> keep = call.boolean(2);
+  if (!axes || !keep)
+    return std::nullopt;
+  mlir::Type element = x->tensorType().getElementType();
+  if (floats && !isFloat(element))
+    *x = call.e.convert(*x, call.e.builder().getF32Type(), call.range);
+  return Reduction{*x, *axes, *keep};
+}
+
+template <ReduceKind kind> static Value reduceWith(BoundCall &call) {
+  std::optional<Reduction> r = reduction(call, false);
+  if (!r)
+    return Value::error();
+  bool isBool = r->x.tensorType().getElementType().isInteger(1);
+  if (kind == ReduceKind::any || kind == ReduceKind::all) {
+    if (!isBool) {
+      call.e.error(call.ranges[0], std::string(call.builtin.name) + " takes a bool tensor; this is " + describe(r->x));
+      return Value::error();
+    }
+  } else if (isBool) {
+    r->x = call.e.convert(r->x, call.e.builder().getI32Type(), call.range); // counts
+  }
+  return finish(call, r->x, call.e.emit(call.range).reduce(kind, r->x.tensor, r->axes), r->axes, r->keep);
+}
+
+/// max(x, axis) reduces; max(a, b, …) of several compares them, numbers at compile time.
+template <ReduceKind kind> static Value extremum(BoundCall &call) {
+  bool isMax = kind == ReduceKind::max;
+  std::vector<Value> items = {call.values[0]};
+  std::vector<Range> ranges = {call.ranges[0]};
+  items.insert(items.end(), call.rest.begin(), call.rest.end());
+  ranges.insert(ranges.end(), call.restRanges.begin(), call.restRanges.end());
+  if (items.size() == 1 && items[0].isList()) {
+    items = std::vector<Value>(*items[0].items);
+    ranges.assign(items.size(), call.ranges[0]);
+  }
+  if (items.empty()) {
+    call.e.error(call.range, std::string(call.builtin.name) + " of an empty list");
+    return Value::error();
+  }
+  if (items.size() == 1 && items[0].isTensor())
+    return reduceWith<kind>(call);
+  Value best = items[0];
+  for (size_t i = 1; i < items.size(); ++i) {
+    const Value &next = items[i];
+    if (best.isInteger() && next.isInteger()) {
+      Dim larger = max(best.integer, next.integer);
+      best = Value::integerOf(isMax ? larger : best.integer + next.integer - larger, call.range);
+    } else if (best.asDouble() && next.asDouble()) {
+      if (isMax ? *next.asDouble() > *best.asDouble() : *next.asDouble() < *best.asDouble())
+        best = next;
+    } else {
+      Value a = best, b = next;
+      if (!call.e.unify(a, b, call.range, ranges[0], ranges[i]))
+        return Value::error();
+      Emit emit = call.e.emit(call.range);
+      best = Value::tensorOf(isMax ? emit.max(a.tensor, b.tensor) : emit.min(a.tensor, b.tensor), a.origins);
+    }
+  }
+  return best;
+}
+
+/// sum of a list of numbers or tensors adds them up.
+static Value sum(BoundCall &call) {
+  if (!call.values[0].isList())
+    return reduceWith<ReduceKind::sum>(call);
+  Value total = Value::integerOf(0, call.range);
+  for (const Value &item : *call.values[0].items)
+    total = call.e.binary("+", total, item, call.range, call.ranges[0], call.ranges[0]);
+  return total;
+}
+
+static Value mean(BoundCall &call) {
+  std::optional<Reduction> r = reduction(call, true);
+  if (!r)
+    return Value::error();
+  return finish(call, r->x, call.e.emit(call.range).meanOver(r->x.tensor, r->axes), r->axes, r->keep);
+}
+
+/// The mean of squared deviations, over n - correction.
+static std::optional<Value> variance(BoundCall &call, Reduction &out) {
+  std::optional<Reduction> r = reduction(call, true);
+  std::optional<double> correction = call.number(3);
+  if (!r || !correction)
+    return std::nullopt;
+  Emit emit = call.e.emit(call.range);
+  mlir::Value x = r->x.tensor;
+  mlir::Value mean = emit.broadcastBack(emit.meanOver(x, r->axes), r->axes, dimsOf(x));
+  mlir::Value deviation = emit.sub(x, mean);
+  mlir::Value squares = emit.mul(deviation, deviation), result;
+  if (*correction == 0) {
+    result = emit.meanOver(squares, r->axes);
+  } else {
+    Dim count(1);
+    for (int64_t axis : r->axes)
+      count = count * dimsOf(x)[axis];
+    mlir::Type element = r->x.tensorType().getElementType();
+    mlir::Value total = emit.reduceSum(squares, r->axes);
+    mlir::Value over = emit.sub(emit.extent(count, element), *correction);
+    result = emit.div(total, emit.broadcastScalar(over, dimsOf(total)));
+  }
+  out = *r;
+  return Value::tensorOf(result);
+}
+
+static Value var(BoundCall &call) {
+  Reduction r;
+  std::optional<Value> value = variance(call, r);
+  return value ? finish(call, r.x, value->tensor, r.axes, r.keep) : Value::error();
+}
+
+static Value standardDeviation(BoundCall &call) {
+  Reduction r;
+  std::optional<Value> value = variance(call, r);
+  return value ? finish(call, r.x, call.e.emit(call.range).sqrt(value->tensor), r.axes, r.keep) : Value::error();
+}
+
+static Value logsumexp(BoundCall &call) {
+  std::optional<Reduction> r = reduction(call, true);
+  if (!r)
+    return Value::error();
+  Emit emit = call.e.emit(call.range);
+  mlir::Value x = r->x.tensor;
+  mlir::Value top = emit.stopGradient(emit.reduceMax(x, r->axes));
+  mlir::Value shifted = emit.sub(x, emit.broadcastBack(top, r->axes, dimsOf(x)));
+  mlir::Value result = emit.add(emit.log(emit.reduceSum(emit.exp(shifted), r->axes)), top);
+  return finish(call, r->x, result, r->axes, r->keep);
+}
+
+template <ArgKind kind> static Value argReduce(BoundCall &call) {
+  std::optional<Value> x = call.tensor(0);
+  if (!x)
+    return Value::error();
+  std::optional<int64_t> axis = call.axis(1, x->rank());
+  if (!axis)
+    return Value::error();
+  mlir::Value result = call.e.emit(call.range).argReduce(kind, x->tensor, *axis, call.e.builder().getI32Type());
+  return finish(call, *x, result, {*axis}, false);
+}
+
+static Value cumsum(BoundCall &call) {
+  std::optional<Value> x = call.tensor(0);
+  if (!x)
+    return Value::error();
+  if (x->tensorType().getElementType().isInteger(1))
+    *x = call.e.convert(*x, call.e.builder().getI32Type(), call.range);
+  std::optional<int64_t> axis = call.axis(1, x->rank());
+  std::optional<bool> reverse = call.boolean(2), exclusive = call.boolean(3);
+  if (!axis || !reverse || !exclusive)
+    return Value::error();
+  return Value::tensorOf(
+      call.e.emit(call.range).create<CumSumOp>(x->tensor.getType(), x->tensor, *axis, *reverse, *exclusive),
+      x->origins);
+}
+
+static Value sort(BoundCall &call) {
+  std::optional<Value> x = call.tensor(0);
+  if (!x)
+    return Value::error();
+  std::optional<int64_t> axis = call.axis(1, x->rank());
+  std::optional<bool> descending = call.boolean(2);
+  if (!axis || !descending)
+    return Value::error();
+  mlir::Type indices = withElement(x->tensor.getType(), call.e.builder().getI32Type());
+  auto op = call.e.emit(call.range).create<SortOp>(x->tensor.getType(), indices, x->tensor, *axis, *descending);
+  return Value::listOf({Value::tensorOf(op.getValues(), x->origins), Value::tensorOf(op.getIndices(), x->origins)});
+}
+
+static Value topK(BoundCall &call) {
+  std::optional<Value> x = call.tensor(0);
+  std::optional<int64_t> k = call.integer(1);
+  if (!x || !k)
+    return Value::error();
+  llvm::SmallVector<Dim> dims = x->rank() > 0 ? dimsOf(x->tensor) : llvm::SmallVector<Dim>();
+  if (dims.empty() || *k < 1 || !call.e.provablyNonNegative(dims.back() - Dim(*k))) {
+    call.e.error(call.ranges[1], "top_k of " + std::to_string(*k) + " from " + describe(*x) +
+                                     ": k is at least 1 and at most the last axis' extent");
+    return Value::error();
+  }
+  dims.back() = Dim(*k);
+  mlir::Type values = tensorType(dims, x->tensorType().getElementType());
+  auto op =
+      call.e.emit(call.range).create<TopKOp>(values, withElement(values, call.e.builder().getI32Type()), x->tensor, *k);
+  return Value::listOf({Value::tensorOf(op.getValues()), Value::tensorOf(op.getIndices())});
+}
+
+llvm::ArrayRef<Builtin> reductionBuiltins() {
+  static const Builtin builtins[] = {
+      {"sum", "x, axis=None, keepdims=False", sum},
+      {"prod", "x, axis=None, keepdims=False", reduceWith<ReduceKind::prod>},
+      {"max", "x, *others, axis=None, keepdims=False", extremum<ReduceKind::max>},
+      {"min", "x, *others, axis=None, keepdims=False", extremum<ReduceKind::min>},
+      {"any", "x, axis=None, keepdims=False", reduceWith<ReduceKind::any>},
+      {"all", "x, axis=None, keepdims=False", reduceWith<ReduceKind::all>},
+      {"mean", "x, axis=None, keepdims=False", mean},
+      {"var", "x, axis=None, keepdims=False, correction=0", var},
+      {"std", "x, axis=None, keepdims=False, correction=0", standardDeviation},
+      {"logsumexp", "x, axis=None, keepdims=False", logsumexp},
+      {"argmax", "x, axis=-1", argReduce<ArgKind::max>},
+      {"argmin", "x, axis=-1", argReduce<ArgKind::min>},
+      {"cumsum", "x, axis, reverse=False, exclusive=False", cumsum},
+      {"sort", "x, axis=-1, descending=False", sort},
+      {"top_k", "x, k", topK},
+  };
+  return builtins;
+}
+
+} // namespace kiln::language

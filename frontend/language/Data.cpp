@@ -1,0 +1,239 @@
+// Data sources of a recipe: what fields each reader gives, and compile-time values as attributes.
+#include "frontend/language/Recipe.h"
+
+namespace kiln::language {
+
+bool isReader(std::string_view name) {
+  const Builtin *builtin = findBuiltin(name, Space::Reader);
+  return builtin && builtin->space == Space::Reader;
+}
+
+static std::string lower(std::string text) {
+  for (char &c : text)
+    c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text;
+}
+
+mlir::Attribute toAttribute(Elaborator &e, const Value &value, Range range) {
+  mlir::Builder &b = e.builder();
+  switch (value.kind) {
+  case Value::Kind::None:
+  case Value::Kind::Error:
+    return {};
+  case Value::Kind::Integer:
+    if (std::optional<int64_t> constant = value.integer.constant())
+      return b.getI64IntegerAttr(*constant);
+    break;
+  case Value::Kind::Float:
+    return b.getF64FloatAttr(value.number);
+  case Value::Kind::Boolean:
+    return b.getBoolAttr(value.boolean);
+  case Value::Kind::String:
+    return b.getStringAttr(value.text);
+  case Value::Kind::List: {
+    if (value.names)
+      break;
+    std::vector<mlir::Attribute> items;
+    for (const Value &item : *value.items)
+      if (mlir::Attribute attribute = toAttribute(e, item, range))
+        items.push_back(attribute);
+    return b.getArrayAttr(items);
+  }
+  case Value::Kind::Record: {
+    std::vector<mlir::NamedAttribute> fields = {b.getNamedAttr("kind", b.getStringAttr(lower(value.record->kind)))};
+    for (const auto &[name, field] : value.record->fields)
+      if (mlir::Attribute attribute = toAttribute(e, field, range))
+        fields.push_back(b.getNamedAttr(name, attribute));
+    return b.getDictionaryAttr(fields);
+  }
+  default:
+    break;
+  }
+  e.error(range, "a recipe's setting is a number, a string, a list of those or a call; this is " + describe(value));
+  return {};
+}
+
+namespace {
+/// Checked access to a reader's settings.
+struct Settings {
+  Elaborator &e;
+  const Record &record;
+  bool ok = true;
+
+  const Value &operator[](std::string_view name) const {
+    for (const auto &[key, value] : record.fields)
+      if (key == name)
+        return value;
+    static const Value none = Value::none();
+    return none;
+  }
+  Range range(std::string_view name) const {
+    for (size_t i = 0; i < record.fields.size(); ++i)
+      if (record.fields[i].first == name)
+        return record.ranges[i];
+    return record.range;
+  }
+  void wrong(std::string_view name, const std::string &wanted) {
+    ok = false;
+    e.error(range(name), record.kind + "'s '" + std::string(name) + "' is " + describe((*this)[name]) + "; " + wanted +
+                             " is expected");
+  }
+  int64_t count(std::string_view name) {
+    std::optional<int64_t> value = (*this)[name].asInteger();
+    if (value && *value >= 1 && *value < (1ll << 31))
+      return *value;
+    wrong(name, "a number of at least 1");
+    return 1;
+  }
+  void string(std::string_view name) {
+    if ((*this)[name].kind != Value::Kind::String)
+      wrong(name, "a string");
+  }
+  /// A number of columns, or the columns by index or name: how many they are.
+  int64_t columns(std::string_view name) {
+    const Value &value = (*this)[name];
+    if (value.isList() && !value.items->empty()) {
+      for (const Value &item : *value.items)
+        if (!item.asInteger() && item.kind != Value::Kind::String)
+          wrong(name, "a list of columns' numbers or names");
+      return static_cast<int64_t>(value.items->size());
+    }
+    return count(name);
+  }
+};
+} // namespace
+
+static TypeInfo fieldType(Dtype dtype, std::vector<Dim> dims, Range range) {
+  TypeInfo type;
+  type.dtype = dtype;
+  for (size_t i = 0; i < dims.size(); ++i)
+    type.origins.push_back({range});
+  type.dims = std::move(dims);
+  type.range = range;
+  return type;
+}
+
+static void splitSettings(Settings &settings) {
+  for (const char *name : {"validation", "test"}) {
+    const Value &value = settings[name];
+    bool fraction = value.asDouble() && *value.asDouble() >= 0 && *value.asDouble() < 1;
+    bool paths = value.kind == Value::Kind::String || value.isList();
+    if (!value.isNone() && !fraction && !paths)
+      settings.wrong(name, "a fraction below 1, or a path,");
+  }
+  if (settings["shuffle"].kind != Value::Kind::Boolean)
+    settings.wrong("shuffle", "True or False");
+}
+
+static void imageFields(Settings &settings, DataSource &source, const Dim &batch) {
+  int64_t height = 28, width = 28, channels = settings.count("channels");
+  const Value &size = settings["size"];
+  if (std::optional<int64_t> side = size.asInteger(); side && *side > 0) {
+    height = width = *side;
+  } else if (size.isList() && size.items->size() == 2 && (*size.items)[0].asInteger() && (*size.items)[1].asInteger()) {
+    height = *(*size.items)[0].asInteger();
+    width = *(*size.items)[1].asInteger();
+  } else if (!size.isNone()) {
+    settings.wrong("size", "a number, or (height, width),");
+  }
+  source.fields.emplace_back("image", fieldType(Dtype::f32, {batch, channels, height, width}, source.range));
+  source.fields.emplace_back("label", fieldType(Dtype::i32, {batch}, source.range));
+}
+
+std::optional<DataSource> dataSource(Elaborator &e, const std::string &name, const Value &value, Range range,
+                                     const std::string &prefix) {
+  DataSource source;
+  source.name = name;
+  source.record = value.record;
+  source.range = range;
+  Settings settings{e, *value.record};
+  const std::string &kind = value.record->kind;
+  if (kind == "safetensors") {
+    settings.string("path");
+    for (size_t i = 1; i < value.record->fields.size(); ++i) {
+      const auto &[field, type] = value.record->fields[i];
+      if (type.kind != Value::Kind::Type && type.kind != Value::Kind::Dtype) {
+        settings.wrong(field, "a type such as f32[12, 64]");
+        continue;
+      }
+      TypeInfo info = type.kind == Value::Kind::Type ? *type.type : TypeInfo{type.dtype, {}, {}, range};
+      if (isClass(info.dtype))
+        settings.wrong(field, "a type such as f32[12, 64]");
+      source.fields.emplace_back(field, info);
+    }
+    if (source.fields.empty())
+      e.error(range, "safetensors wants the tensors that it holds: safetensors(\"x.safetensors\", ids=i32[12, 64])");
+    return settings.ok && !source.fields.empty() ? std::optional(std::move(source)) : std::nullopt;
+  }
+  Dim batch = settings.count("batch");
+  source.fixedBatch = true;
+  splitSettings(settings);
+  if (kind == "text") {
+    settings.string("path");
+    Dim context = settings.count("context");
+    for (const char *field : {"ids", "next"})
+      source.fields.emplace_back(field, fieldType(Dtype::i32, {batch, context}, range));
+    const Value &tokens = settings["tokens"];
+    if (tokens.kind != Value::Kind::String || (tokens.text != "characters" && tokens.text != "words"))
+      settings.wrong("tokens", "\"characters\" or \"words\"");
+    if (!settings["vocabulary"].isNone())
+      settings.count("vocabulary");
+  } else if (kind == "csv") {
+    settings.string("path");
+    source.fields.emplace_back("features", fieldType(Dtype::f32, {batch, settings.columns("features")}, range));
+    if (!settings["label"].isNone())
+      source.fields.emplace_back("label", fieldType(Dtype::i32, {batch}, range));
+    if (!settings["target"].isNone()) {
+      // One column by number or name, or several in a list.
+      const Value &target = settings["target"];
+      int64_t count = target.isList() ? settings.columns("target") : 1;
+      if (!target.isList() && !target.asInteger() && target.kind != Value::Kind::String)
+        settings.wrong("target", "a column, or a list of columns,");
+      source.fields.emplace_back("target", fieldType(Dtype::f32, {batch, count}, range));
+    }
+  } else if (kind == "images") {
+    settings.string("path");
+    settings.string("labels");
+    imageFields(settings, source, batch);
+  } else { // pairs
+    settings.string("source");
+    settings.string("target");
+    settings.count("source_words");
+    settings.count("target_words");
+    int64_t longest = settings.count("max_length");
+    Dim s = Dim::symbol(prefix + "S"), t = Dim::symbol(prefix + "T");
+    source.bounds = {{prefix + "S", longest}, {prefix + "T", longest}};
+    source.fields.emplace_back("source", fieldType(Dtype::i32, {batch, s}, range));
+    source.fields.emplace_back("target", fieldType(Dtype::i32, {batch, t}, range));
+    source.fields.emplace_back("next", fieldType(Dtype::i32, {batch, t}, range));
+  }
+  return settings.ok ? std::optional(std::move(source)) : std::nullopt;
+}
+
+mlir::Attribute dataAttribute(Elaborator &e, const DataSource &source) {
+  mlir::Builder &b = e.builder();
+  std::vector<mlir::NamedAttribute> out, options;
+  for (size_t i = 0; i < source.record->fields.size(); ++i) {
+    const auto &[name, value] = source.record->fields[i];
+    if (value.kind == Value::Kind::Type || value.kind == Value::Kind::Dtype)
+      continue;
+    mlir::Attribute attribute = toAttribute(e, value, source.record->ranges[i]);
+    if (!attribute)
+      continue;
+    if (name == "path")
+      out.push_back(b.getNamedAttr("path", attribute));
+    else
+      options.push_back(b.getNamedAttr(name, attribute));
+  }
+  std::vector<mlir::Attribute> fields;
+  for (const auto &[name, type] : source.fields)
+    fields.push_back(b.getDictionaryAttr(
+        {b.getNamedAttr("name", b.getStringAttr(name)), b.getNamedAttr("type", mlir::TypeAttr::get(typeOf(e, type)))}));
+  out.push_back(b.getNamedAttr("name", b.getStringAttr(source.name)));
+  out.push_back(b.getNamedAttr("reader", b.getStringAttr(source.record->kind)));
+  out.push_back(b.getNamedAttr("options", b.getDictionaryAttr(options)));
+  out.push_back(b.getNamedAttr("fields", b.getArrayAttr(fields)));
+  return b.getDictionaryAttr(out);
+}
+
+} // namespace kiln::language

@@ -1,0 +1,294 @@
+// The way through a file: declarations, the chosen model, its functions and recipes, the module.
+#include "frontend/language/Elaborate.h"
+#include "frontend/language/Recipe.h"
+
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/IR/Verifier.h"
+
+namespace kiln::language {
+
+Elaborator::Elaborator(mlir::MLIRContext &context, Diagnostics &diagnostics, const LoadOptions &options)
+    : context_(context), diagnostics_(diagnostics), options_(options), builder_(&context) {}
+
+void Elaborator::declare(const File &file) {
+  bool library = file.source->isLibrary();
+  auto &table = declarations_[library ? 1 : 0];
+  for (const StmtPtr &statement : file.statements) {
+    std::string name = statement->name;
+    Range range = statement->nameRange;
+    switch (statement->kind) {
+    case StmtKind::Train:
+    case StmtKind::Generate:
+      recipes_.push_back(statement.get());
+      continue;
+    case StmtKind::Assign:
+      if (statement->target->kind != ExprKind::Name || !statement->name.empty()) {
+        error(statement->range, "at the top level, a constant is one name: NAME = value");
+        continue;
+      }
+      name = statement->target->text;
+      range = statement->target->range;
+      break;
+    case StmtKind::Def:
+    case StmtKind::Module:
+      break;
+    default:
+      error(statement->range, "this does not stand at the top level")
+          .withHelp("at the top level stand module, model, def, train, generate and NAME = value");
+      continue;
+    }
+    auto [place, isNew] = table.try_emplace(name, statement.get());
+    if (!isNew)
+      error(range, "'" + name + "' is declared twice")
+          .note(place->second->nameRange ? place->second->nameRange : place->second->range, "the first one is here");
+  }
+}
+
+std::vector<const Stmt *> Elaborator::recipesOf(const Stmt &model, StmtKind kind) {
+  std::vector<const Stmt *> out;
+  for (const Stmt *recipe : recipes_)
+    if (recipe->kind == kind && recipe->name == model.name)
+      out.push_back(recipe);
+  if (out.size() > 1)
+    error(out[1]->nameRange,
+          "the model " + model.name + " has two " + (kind == StmtKind::Train ? "train" : "generate") + " blocks")
+        .note(out[0]->nameRange, "the first one is here");
+  return out;
+}
+
+const Stmt *Elaborator::chooseModel() {
+  std::vector<const Stmt *> models;
+  std::vector<std::string> names;
+  for (const auto &[name, statement] : declarations_[0])
+    if (statement->kind == StmtKind::Module && statement->isModel) {
+      models.push_back(statement);
+      names.push_back(name);
+    }
+  for (const Stmt *recipe : recipes_)
+    if (std::find(names.begin(), names.end(), recipe->name) == names.end()) {
+      Diagnostic &diagnostic = error(recipe->nameRange, "there is no model '" + recipe->name + "' in this file");
+      std::string near = nearest(recipe->name, names);
+      if (!near.empty())
+        diagnostic.withHelp("did you mean '" + near + "'?");
+    }
+  if (!options_.model.empty()) {
+    for (const Stmt *model : models)
+      if (model->name == options_.model)
+        return model;
+    std::string near = nearest(options_.model, names);
+    error({}, "there is no model '" + options_.model + "' in this file")
+        .withHelp(near.empty() ? "" : "did you mean --model " + near + "?");
+    return nullptr;
+  }
+  if (models.size() == 1)
+    return models[0];
+  if (diagnostics_.hasErrors())
+    return nullptr;
+  if (models.empty()) {
+    error({}, "the file declares no model").withHelp("write `model NAME(…):` with a forward");
+    return nullptr;
+  }
+  std::string list;
+  for (const std::string &name : names)
+    list += (list.empty() ? "" : ", ") + name;
+  error({}, "the file has several models: " + list).withHelp("choose one with --model " + names[0]);
+  return nullptr;
+}
+
+/// A setting's text as a value: a number, True, False, None, or else a string.
+std::optional<Value> Elaborator::parseSetting(const std::string &text, const std::string &name) {
+  if (text == "True" || text == "true" || text == "False" || text == "false")
+    return Value::booleanOf(text[0] == 'T' || text[0] == 't');
+  if (text == "None")
+    return Value::none();
+  char *end = nullptr;
+  errno = 0;
+  long long whole = std::strtoll(text.c_str(), &end, 10);
+  if (!text.empty() && *end == '\0' && errno == 0)
+    return Value::integerOf(whole);
+  double number = std::strtod(text.c_str(), &end);
+  if (!text.empty() && *end == '\0')
+    return Value::floatOf(number);
+  return Value::stringOf(text);
+}
+
+std::shared_ptr<Instance> Elaborator::instantiateModel(const Stmt &model, const Expr *header) {
+  Arguments arguments;
+  if (header) {
+    Frame frame;
+    arguments = evalArguments(*header, frame);
+    if (arguments.failed)
+      return nullptr;
+  }
+  for (const auto &[key, text] : options_.set) {
+    size_t dot = key.find('.');
+    std::string name = dot == std::string::npos ? key : key.substr(dot + 1);
+    if (dot != std::string::npos && key.substr(0, dot) != model.name) {
+      if (auto found = declarations_[0].find(key.substr(0, dot)); found == declarations_[0].end())
+        error({}, "--set " + key + ": there is no model '" + key.substr(0, dot) + "' in this file");
+      continue;
+    }
+    size_t position = 0;
+    std::vector<std::string> names;
+    for (const Parameter &parameter : model.parameters)
+      names.push_back(parameter.name);
+    while (position < names.size() && names[position] != name)
+      ++position;
+    if (position == names.size()) {
+      std::string near = nearest(name, names);
+      error({}, "--set " + key + ": the model " + model.name + " has no argument '" + name + "'")
+          .withHelp(near.empty() ? "" : "did you mean '" + near + "'?");
+      continue;
+    }
+    Value value = *parseSetting(text, name);
+    Range range = model.parameters[position].range;
+    value.origin = range;
+    if (position < arguments.positional.size()) {
+      arguments.positional[position] = value;
+      continue;
+    }
+    bool replaced = false;
+    for (auto &[other, old] : arguments.named)
+      if (other == name) {
+        old = value;
+        replaced = true;
+      }
+    if (replaced)
+      continue;
+    arguments.named.emplace_back(name, value);
+    arguments.namedRanges.push_back(range);
+    arguments.nameRanges.push_back(range);
+  }
+  for (size_t i = arguments.positional.size(); i < model.parameters.size(); ++i) {
+    const Parameter &parameter = model.parameters[i];
+    bool given = parameter.initial || parameter.rest;
+    for (const auto &[name, value] : arguments.named)
+      given |= name == parameter.name;
+    if (!given) {
+      error(parameter.range, "the model's argument '" + parameter.name + "' has no value")
+          .withHelp("give it a default here, or in the recipe (`train " + model.name + "(" + parameter.name +
+                    "=…):`), or on the command line: --set " + parameter.name + "=…");
+      return nullptr;
+    }
+  }
+  Value value = instantiate(model, arguments, header ? header->range : model.nameRange);
+  return value.kind == Value::Kind::Instance ? value.instance : nullptr;
+}
+
+static void collectInto(const Value &value, std::vector<std::shared_ptr<Variable>> &out, bool parametersOnly,
+                        std::vector<const Instance *> &seen) {
+  switch (value.kind) {
+  case Value::Kind::Variable:
+    if ((!parametersOnly || value.variable->kind == Variable::Kind::Parameter) &&
+        std::find(out.begin(), out.end(), value.variable) == out.end())
+      out.push_back(value.variable);
+    return;
+  case Value::Kind::List:
+    for (const Value &item : *value.items)
+      collectInto(item, out, parametersOnly, seen);
+    return;
+  case Value::Kind::Instance:
+    if (std::find(seen.begin(), seen.end(), value.instance.get()) != seen.end())
+      return;
+    seen.push_back(value.instance.get());
+    for (const Value &item : value.instance->items)
+      collectInto(item, out, parametersOnly, seen);
+    for (const auto *list : {&value.instance->attributes, &value.instance->arguments})
+      for (const auto &[name, attribute] : *list)
+        collectInto(attribute, out, parametersOnly, seen);
+    return;
+  default:
+    return;
+  }
+}
+
+void Elaborator::collect(const Value &value, std::vector<std::shared_ptr<Variable>> &out, bool parametersOnly) {
+  std::vector<const Instance *> seen;
+  collectInto(value, out, parametersOnly, seen);
+}
+
+/// Gives parameters and states their names: the paths of attributes, as in a state_dict. The first path wins, so a tied
+/// parameter is named by where it was declared first.
+void Elaborator::namePaths(const Value &value, const std::string &path, const std::string &modulePath,
+                           std::vector<const Instance *> &seen) {
+  auto join = [](const std::string &a, const std::string &b) { return a.empty() ? b : a + "." + b; };
+  switch (value.kind) {
+  case Value::Kind::Variable: {
+    Variable &variable = *value.variable;
+    if (variable.index >= 0)
+      return;
+    variable.name = variable.lastName.empty() ? path : join(modulePath, variable.lastName);
+    auto &list = variable.kind == Variable::Kind::Parameter ? parameters_ : states_;
+    for (const auto *others : {&parameters_, &states_})
+      for (const std::shared_ptr<Variable> &other : *others)
+        if (other->name == variable.name)
+          error(variable.range, "two parameters or states are called '" + variable.name + "'")
+              .note(other->range, "the other one is declared here");
+    variable.index = static_cast<int>(list.size());
+    list.push_back(value.variable);
+    return;
+  }
+  case Value::Kind::List:
+    for (size_t i = 0; i < value.items->size(); ++i)
+      namePaths((*value.items)[i], join(path, value.names ? (*value.names)[i] : std::to_string(i)), modulePath, seen);
+    return;
+  case Value::Kind::Instance: {
+    Instance &instance = *value.instance;
+    if (std::find(seen.begin(), seen.end(), &instance) != seen.end())
+      return;
+    seen.push_back(&instance);
+    for (size_t i = 0; i < instance.items.size(); ++i)
+      namePaths(instance.items[i], join(path, std::to_string(i)), path, seen);
+    for (const auto *list : {&instance.attributes, &instance.arguments})
+      for (const auto &[name, attribute] : *list)
+        namePaths(attribute, join(path, name), path, seen);
+    return;
+  }
+  default:
+    return;
+  }
+}
+
+mlir::OwningOpRef<mlir::ModuleOp> Elaborator::run(const File &file) {
+  modelDeclaration_ = chooseModel();
+  if (!modelDeclaration_)
+    return nullptr;
+  module_ = mlir::ModuleOp::create(location(modelDeclaration_->nameRange), modelDeclaration_->name);
+  std::vector<const Stmt *> train = recipesOf(*modelDeclaration_, StmtKind::Train);
+  std::vector<const Stmt *> generate = recipesOf(*modelDeclaration_, StmtKind::Generate);
+  model_ = instantiateModel(*modelDeclaration_, train.empty() ? nullptr : train[0]->value.get());
+  if (!model_)
+    return nullptr;
+  Value root = Value::of(Value::Kind::Instance);
+  root.instance = model_;
+  std::vector<const Instance *> seen;
+  namePaths(root, "", "", seen);
+  for (const StmtPtr &statement : modelDeclaration_->body)
+    if (statement->kind == StmtKind::Def && isEntry(*statement))
+      functionEntry(*statement);
+  if (!train.empty())
+    buildTraining(*this, *train[0]);
+  if (!generate.empty())
+    buildGeneration(*this, *generate[0]);
+  if (entries_.empty() && !diagnostics_.hasErrors())
+    error(modelDeclaration_->nameRange, "the model " + modelDeclaration_->name + " has no function that can be run")
+        .withHelp("an entry point is a def whose arguments all have types, as in def forward(x: f32[B, 4])");
+  if (!diagnostics_.hasErrors())
+    settleBounds();
+  if (diagnostics_.hasErrors())
+    return nullptr;
+  writeVariables();
+  // What the elaborator builds is right by construction; should it not be, say so rather than go on.
+  std::string messages;
+  mlir::ScopedDiagnosticHandler handler(&context_, [&](mlir::Diagnostic &diagnostic) {
+    messages += diagnostic.str() + "\n";
+    return mlir::success();
+  });
+  if (failed(mlir::verify(*module_))) {
+    error({}, "internal error: the module does not verify: " + messages);
+    return nullptr;
+  }
+  return std::move(module_);
+}
+
+} // namespace kiln::language

@@ -1,0 +1,225 @@
+// Elaboration: modules are instantiated with compile-time values, and functions are evaluated by abstract execution,
+// which leaves ops behind.
+#pragma once
+
+#include "frontend/language/Builtins.h"
+#include "frontend/language/Load.h"
+#include "frontend/language/Value.h"
+#include "ir/Build.h"
+
+#include <functional>
+#include <set>
+
+namespace kiln::language {
+
+/// A name's value inside a function, and where it was given.
+struct Binding {
+  Value value;
+  Range range;
+};
+
+/// One activation of a function, of a module's body or of a recipe.
+struct Frame {
+  enum class Mode { Constants, Module, Function, Recipe } mode = Mode::Constants;
+  std::shared_ptr<Instance> self;
+  bool library = false;
+  std::map<std::string, Binding, std::less<>> locals;
+  std::map<std::string, Binding, std::less<>> dims; // names that the signature's dimensions introduced
+  std::optional<std::vector<Dim>> ellipsis;
+  Origins ellipsisOrigins;
+  Frame *caller = nullptr;
+  const Stmt *function = nullptr;
+  Value result;
+  bool returned = false;
+  const Expr *returnExpr = nullptr;
+  bool freeDims = false; // in a state's type: unknown names are symbols
+  Space space = Space::General;
+  int scanDepth = 0;
+  std::map<std::string, Range> lost;                     // names that a scan's body set and did not hand on
+  std::function<bool(std::string_view, Value &)> lookup; // names of a recipe, found lazily
+};
+
+/// The upper bound of a symbol in a function, and why.
+struct Bound {
+  int64_t value = 0;
+  Range range;
+  bool stated = false; // by the signature or --bound; else inferred
+};
+
+/// A function of the output module while it is being built.
+struct Entry {
+  std::string name;
+  mlir::func::FuncOp func;
+  mlir::Block *block = nullptr;
+  size_t inputs = 0;
+  std::map<int, std::pair<std::shared_ptr<Variable>, mlir::BlockArgument>> parameters, states; // by index
+  std::map<Variable *, Value> values; // of states, as they stand
+  std::vector<Variable *> changed;    // states with a new value
+  mlir::BlockArgument seed, step;
+  std::vector<mlir::Value> loops; // indices of the scans around the insertion point
+  int64_t nextStream = 1 << 20;
+  const Stmt *function = nullptr; // of the model, where the entry is one of its functions
+  std::map<std::string, Bound> bounds;
+  std::map<std::string, Range> symbols; // every symbol, and where it was introduced
+  std::vector<std::string> inputNames;
+  bool training = false, failed = false;
+  bool session = false; // uses session state without being part of generate: left out in the end
+};
+
+/// What a call of a model's function showed about the extents of its dimensions: the bound of each name.
+using DimUses = std::map<std::string, int64_t>;
+
+class Elaborator {
+public:
+  Elaborator(mlir::MLIRContext &context, Diagnostics &diagnostics, const LoadOptions &options);
+
+  /// Makes the file's declarations known.
+  void declare(const File &file);
+  /// Elaborates the chosen model; null after errors.
+  mlir::OwningOpRef<mlir::ModuleOp> run(const File &file);
+
+  // Errors. One inside a standard module is reported at the user's call, with a note.
+  Diagnostic &error(Range at, std::string message);
+  Diagnostics &diagnostics() { return diagnostics_; }
+
+  // Expressions and statements.
+  Value eval(const Expr &expr, Frame &frame);
+  void execute(const std::vector<StmtPtr> &body, Frame &frame);
+  bool condition(const Value &value, Range range, bool &out);
+  std::optional<std::vector<Value>> iterate(const Value &value, Range range);
+  void assign(const Expr &target, const Value &value, Frame &frame, Range valueRange);
+
+  // Calls.
+  struct Arguments {
+    std::vector<Value> positional;
+    std::vector<Range> ranges;
+    std::vector<std::pair<std::string, Value>> named;
+    std::vector<Range> namedRanges, nameRanges;
+    bool failed = false;
+  };
+  Arguments evalArguments(const Expr &call, Frame &frame);
+  Value call(const Value &callee, const Arguments &arguments, Range range, Frame &frame);
+  Value callFunction(const Stmt &function, std::shared_ptr<Instance> self, const Arguments &arguments, Range range,
+                     Frame *caller, Frame *keep = nullptr);
+  Value callBuiltin(const Builtin &builtin, const Arguments &arguments, Range range);
+  Value instantiate(const Stmt &module, const Arguments &arguments, Range range);
+  bool bindParameters(const Stmt &callee, const Arguments &arguments, Range range, std::vector<Binding> &out,
+                      std::vector<bool> &given, const std::string &what);
+
+  // Types.
+  std::optional<TypeInfo> evalType(const Expr &expr, Frame &frame);
+  bool bindSignature(const Stmt &function, std::vector<Binding> &arguments, Frame &frame, const std::string &what);
+  bool bindType(const Expr &type, Binding &argument, Frame &frame, const std::string &what, bool final);
+  bool bindDims(const Expr &type, const Value &tensor, Range range, Frame &frame, const std::string &what, bool final);
+  bool constrain(const Dim &dim, int64_t bound, Range range, Range boundRange, const std::string &what, bool stated);
+
+  // Tensors.
+  mlir::Location location(Range range) const;
+  Emit emit(Range range) { return Emit(builder_, location(range)); }
+  mlir::OpBuilder &builder() { return builder_; }
+  mlir::MLIRContext *context() { return &context_; }
+  bool inFunction(Range range, const char *what);
+  Value read(const std::shared_ptr<Variable> &variable, Frame *frame, Range range);
+  void write(const std::shared_ptr<Variable> &variable, const Value &value, Range range);
+  /// A tensor of the value; numbers become scalars of `element` (or of their own natural type when null).
+  std::optional<Value> toTensor(const Value &value, Range range, mlir::Type element = {});
+  Value binary(std::string_view op, const Value &left, const Value &right, Range range, Range leftRange,
+               Range rightRange);
+  Value compare(std::string_view op, const Value &left, const Value &right, Range range, Range leftRange,
+                Range rightRange);
+  Value matmul(const Value &left, const Value &right, Range range, Range leftRange, Range rightRange);
+  /// Both operands with one dtype and one shape; false after an error.
+  bool unify(Value &left, Value &right, Range range, Range leftRange, Range rightRange, bool promote = true);
+  /// Broadcasts all to one shape by numpy's rules.
+  bool broadcastAll(std::vector<Value> &values, const std::vector<Range> &ranges, Range range);
+  Value convert(const Value &tensor, mlir::Type element, Range range);
+  void noteDim(Diagnostic &diagnostic, const Dim &dim, Range origin);
+  Value index(const Expr &expr, const Value &base, Frame &frame);
+  bool provablyNonNegative(const Dim &dim) const;
+  mlir::Value seed(Range range);
+  mlir::Value stepCounter(Range range);
+  std::vector<mlir::Value> counters(Range range);
+  Entry *entry() { return entry_; }
+  bool training() const { return entry_ && entry_->training; }
+
+  // Names.
+  Value lookup(const Expr &name, Frame &frame);
+  Value attribute(const Expr &expr, Frame &frame);
+  std::optional<Value> global(std::string_view name, bool library);
+  std::vector<std::string> visibleNames(const Frame &frame) const;
+
+  // Modules of the output (Entries.cpp, Train.cpp, Generate.cpp).
+  std::shared_ptr<Entry> beginEntry(const std::string &name,
+                                    const std::vector<std::pair<std::string, TypeInfo>> &inputs, bool training,
+                                    Range range);
+  /// The values of the entry's inputs, in order.
+  std::vector<Value> inputValues(const Entry &entry, const std::vector<std::pair<std::string, TypeInfo>> &inputs);
+  /// Closes the function; `results` come with their attribute's name and value.
+  struct Result {
+    Value value;
+    std::string role, name;
+  };
+  void endEntry(Entry &entry, const std::vector<Result> &results, Range range);
+  std::shared_ptr<Instance> model() { return model_; }
+  struct ScanBody;
+  void collect(const Value &value, std::vector<std::shared_ptr<Variable>> &out, bool parametersOnly = true);
+
+private:
+  friend class TrainBuilder;
+  friend class GenerateBuilder;
+
+  // ElaborateStmt.cpp
+  void executeOne(const Stmt &statement, Frame &frame);
+
+  // ElaborateScan.cpp
+  void executeScan(const Stmt &statement, Frame &frame);
+  static void markScanNames(const Expr &expr, const std::function<void(const std::string &, Range)> &mark);
+  bool checkLostNames(const Stmt &statement, Frame &frame, const std::map<std::string, Binding, std::less<>> &inner,
+                      const ScanBody &body);
+  bool runScanBody(const Stmt &statement, Frame &frame, ScanBody &body);
+  void finishScan(const Stmt &statement, Frame &frame, ScanBody &body);
+  std::optional<Value> scanSlice(const Value &base, size_t axis, const Value &index, Range range);
+
+  // Entries.cpp
+  std::shared_ptr<Instance> instantiateModel(const Stmt &model, const Expr *header);
+  std::optional<Value> parseSetting(const std::string &text, const std::string &name);
+  void namePaths(const Value &value, const std::string &path, const std::string &modulePath,
+                 std::vector<const Instance *> &seen);
+  Value evalSymbol(const Expr &expr, Frame &frame);
+  bool isEntry(const Stmt &function);
+  void functionEntry(const Stmt &function);
+  void noteUse(const Stmt &function, const Frame &frame);
+  void settleBounds();
+  void writeVariables();
+  const Stmt *chooseModel();
+  std::vector<const Stmt *> recipesOf(const Stmt &model, StmtKind kind);
+  std::shared_ptr<Variable> sessionValue(const std::string &name, const Value &tensor, Range range);
+
+  Value callCustomGrad(const Stmt &forward, const Stmt &grad, std::shared_ptr<Instance> self,
+                       const Arguments &arguments, Range range, Frame *caller);
+  Value gatherIndex(const Value &base, size_t axis, const Value &index, Range range);
+
+  mlir::MLIRContext &context_;
+  Diagnostics &diagnostics_;
+  const LoadOptions &options_;
+  mlir::OpBuilder builder_;
+  mlir::OwningOpRef<mlir::ModuleOp> module_;
+  std::map<std::string, const Stmt *, std::less<>> declarations_[2]; // the user's, the library's
+  std::map<const Stmt *, Value> constants_;
+  std::vector<const Stmt *> recipes_;
+  std::vector<Range> callSites_;
+  std::vector<std::shared_ptr<Entry>> entries_;
+  Entry *entry_ = nullptr;
+  const Stmt *modelDeclaration_ = nullptr;
+  std::shared_ptr<Instance> model_;
+  std::vector<std::shared_ptr<Variable>> parameters_, states_;
+  std::map<const Stmt *, DimUses> uses_; // of the model's functions
+  std::vector<ScanBody *> scanBodies_;
+  /// Blocks of loops that failed, or were built again. They stay until the module is gone: values of theirs may be
+  /// named in frames.
+  std::vector<std::unique_ptr<mlir::Block>> graveyard_;
+  int depth_ = 0;
+  int64_t work_ = 0;
+};
+
+} // namespace kiln::language

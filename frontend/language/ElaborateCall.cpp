@@ -1,0 +1,388 @@
+// Calls: binding arguments to parameters, functions, modules and built-in functions.
+#include "frontend/language/Elaborate.h"
+
+namespace kiln::language {
+
+/// Which built-in functions a keyword argument's names belong to.
+static Space spaceOf(std::string_view keyword, Space outer) {
+  if (keyword == "init")
+    return Space::Init;
+  if (keyword == "lr")
+    return Space::Recipe;
+  return outer;
+}
+
+Elaborator::Arguments Elaborator::evalArguments(const Expr &call, Frame &frame) {
+  Arguments arguments;
+  // state(f32[B, n], session): the names of its type may be new dimensions.
+  const Expr *callee = call.children.empty() ? nullptr : call.children[0].get();
+  bool isState = callee && callee->kind == ExprKind::Name && callee->text == "state";
+  Space outer = frame.space;
+  for (const Argument &argument : call.arguments) {
+    bool savedFree = frame.freeDims;
+    frame.freeDims = isState && argument.name.empty() && arguments.positional.empty();
+    frame.space = spaceOf(argument.name, outer == Space::Reader || outer == Space::Draw ? Space::General : outer);
+    Value value = eval(*argument.value, frame);
+    frame.freeDims = savedFree;
+    frame.space = outer;
+    arguments.failed |= value.isError();
+    // A number bound to a name is where its dimension comes from.
+    if (value.isInteger())
+      value.origin = argument.value->range;
+    if (argument.star) {
+      std::optional<std::vector<Value>> items = iterate(value, argument.value->range);
+      arguments.failed |= !items;
+      for (Value &item : items ? *items : std::vector<Value>()) {
+        arguments.positional.push_back(std::move(item));
+        arguments.ranges.push_back(argument.value->range);
+      }
+    } else if (argument.name.empty()) {
+      arguments.positional.push_back(std::move(value));
+      arguments.ranges.push_back(argument.value->range);
+    } else {
+      arguments.named.emplace_back(argument.name, std::move(value));
+      arguments.namedRanges.push_back(argument.value->range);
+      arguments.nameRanges.push_back(argument.nameRange);
+    }
+  }
+  return arguments;
+}
+
+bool Elaborator::bindParameters(const Stmt &callee, const Arguments &arguments, Range range, std::vector<Binding> &out,
+                                std::vector<bool> &given, const std::string &what) {
+  size_t count = callee.parameters.size();
+  out.assign(count, {});
+  given.assign(count, false);
+  bool ok = true, hasRest = count > 0 && callee.parameters.back().rest;
+  size_t positional = hasRest ? count - 1 : count;
+  for (size_t i = 0; i < arguments.positional.size() && i < positional; ++i) {
+    out[i] = {arguments.positional[i], arguments.ranges[i]};
+    given[i] = true;
+  }
+  if (hasRest) {
+    std::vector<Value> rest;
+    for (size_t i = positional; i < arguments.positional.size(); ++i)
+      rest.push_back(arguments.positional[i]);
+    out[positional] = {Value::listOf(std::move(rest)), range};
+    given[positional] = true;
+  } else if (arguments.positional.size() > positional) {
+    error(arguments.ranges[positional], what + " takes " + std::to_string(positional) + " argument" +
+                                            (positional == 1 ? "" : "s") + ", found " +
+                                            std::to_string(arguments.positional.size()))
+        .note(callee.nameRange, "it is declared here");
+    ok = false;
+  }
+  for (size_t n = 0; n < arguments.named.size(); ++n) {
+    const auto &[name, value] = arguments.named[n];
+    size_t i = 0;
+    while (i < positional && callee.parameters[i].name != name)
+      ++i;
+    if (i == positional) {
+      std::vector<std::string> names;
+      for (const Parameter &parameter : callee.parameters)
+        names.push_back(parameter.name);
+      std::string near = nearest(name, names);
+      Diagnostic &diagnostic = error(arguments.nameRanges[n], what + " has no argument '" + name + "'");
+      diagnostic.note(callee.nameRange, "it is declared here");
+      if (!near.empty())
+        diagnostic.withHelp("did you mean '" + near + "'?");
+      ok = false;
+    } else if (given[i]) {
+      error(arguments.nameRanges[n], what + "'s argument '" + name + "' is given twice");
+      ok = false;
+    } else {
+      out[i] = {value, arguments.namedRanges[n]};
+      given[i] = true;
+    }
+  }
+  for (size_t i = 0; i < count; ++i)
+    if (!given[i] && !callee.parameters[i].initial && ok) {
+      error(range, what + " wants an argument '" + callee.parameters[i].name + "'")
+          .note(callee.parameters[i].range, "it is declared here");
+      ok = false;
+    }
+  return ok;
+}
+
+Value Elaborator::call(const Value &callee, const Arguments &arguments, Range range, Frame &frame) {
+  // x.f(...): the tensor comes first.
+  Arguments bound;
+  const Arguments *all = &arguments;
+  if (callee.items && (callee.kind == Value::Kind::Builtin || callee.kind == Value::Kind::Function)) {
+    bound = arguments;
+    bound.positional.insert(bound.positional.begin(), callee.items->front());
+    bound.ranges.insert(bound.ranges.begin(), callee.origin);
+    all = &bound;
+  }
+  switch (callee.kind) {
+  case Value::Kind::Builtin:
+    return callBuiltin(*callee.builtin, *all, range);
+  case Value::Kind::Module:
+    return instantiate(*callee.declaration, *all, range);
+  case Value::Kind::Function:
+    return callFunction(*callee.declaration, callee.instance, *all, range, &frame);
+  case Value::Kind::Dtype: {
+    // int(x) and float(x) are for compile-time numbers, f32(x) and the like for tensors.
+    if (isClass(callee.dtype) && all->positional.size() == 1 && all->positional[0].asDouble()) {
+      double number = *all->positional[0].asDouble();
+      if (callee.dtype == Dtype::anyFloat)
+        return Value::floatOf(number);
+      if (callee.dtype == Dtype::anyInt && std::abs(number) < 9e18)
+        return Value::integerOf(static_cast<int64_t>(number), range);
+    }
+    if (all->positional.size() != 1 || !all->named.empty() || isClass(callee.dtype)) {
+      error(range, std::string(dtypeName(callee.dtype)) + "(x) converts one tensor or number");
+      return Value::error();
+    }
+    std::optional<Value> tensor = toTensor(all->positional[0], all->ranges[0]);
+    return tensor ? convert(*tensor, elementType(callee.dtype, &context_), range) : Value::error();
+  }
+  case Value::Kind::Instance: {
+    const std::shared_ptr<Instance> &instance = callee.instance;
+    if (instance->sequential) {
+      if (all->positional.size() != 1 || !all->named.empty()) {
+        error(range, "a Sequential is called with one value");
+        return Value::error();
+      }
+      Arguments one = *all;
+      for (const Value &item : instance->items) {
+        Value result = call(item, one, range, frame);
+        if (result.isError())
+          return result;
+        one.positional[0] = std::move(result);
+        one.ranges[0] = range;
+      }
+      return one.positional[0];
+    }
+    for (const StmtPtr &statement : instance->module->body)
+      if (statement->kind == StmtKind::Def && statement->name == "forward")
+        return callFunction(*statement, instance, *all, range, &frame);
+    error(range, "the module " + instance->module->name + " has no forward, so it cannot be called")
+        .note(instance->module->nameRange, "it is declared here");
+    return Value::error();
+  }
+  default:
+    error(range, describe(callee) + " cannot be called");
+    return Value::error();
+  }
+}
+
+/// What a call of a model's function shows about the extents of its dimensions.
+void Elaborator::noteUse(const Stmt &function, const Frame &frame) {
+  for (const auto &[name, dim] : frame.dims) {
+    std::optional<int64_t> extent = dim.value.integer.constant();
+    if (auto bound = entry_->bounds.find(dim.value.integer.str()); !extent && bound != entry_->bounds.end())
+      extent = bound->second.value;
+    if (!extent)
+      continue;
+    int64_t &known = uses_[&function][name];
+    known = std::max(known, *extent);
+  }
+}
+
+static std::string calleeName(const Stmt &function, const Instance *self) {
+  if (self && self->module)
+    return self->module->name + "." + function.name;
+  return function.name;
+}
+
+Value Elaborator::callFunction(const Stmt &function, std::shared_ptr<Instance> self, const Arguments &arguments,
+                               Range range, Frame *caller, Frame *keep) {
+  std::string what = calleeName(function, self.get());
+  if (self && self->underConstruction) {
+    error(range, "'" + function.name + "' is called while its module is being built")
+        .withHelp("a module's body declares; tensors are computed in functions");
+    return Value::error();
+  }
+  if (callSites_.size() > 100) {
+    error(range, "calls are nested more than 100 deep here").withHelp("does a function call itself without an end?");
+    return Value::error();
+  }
+  std::vector<Binding> values;
+  std::vector<bool> given;
+  if (!bindParameters(function, arguments, range, values, given, what))
+    return Value::error();
+  Frame frame;
+  frame.mode = Frame::Mode::Function;
+  frame.self = self;
+  frame.library = function.range.file && function.range.file->isLibrary();
+  frame.caller = caller;
+  frame.function = &function;
+  callSites_.push_back(range);
+  for (size_t i = 0; i < values.size(); ++i)
+    if (!given[i])
+      values[i] = {eval(*function.parameters[i].initial, frame), range};
+  callSites_.pop_back();
+  for (const Binding &binding : values)
+    if (binding.value.isError())
+      return Value::error();
+  if (!bindSignature(function, values, frame, what))
+    return Value::error();
+  if (self && self == model_ && entry_)
+    noteUse(function, frame);
+  if (self && self->module && function.name == "forward" && !keep)
+    for (const StmtPtr &statement : self->module->body)
+      if (statement->kind == StmtKind::Def && statement->name == "grad")
+        return callCustomGrad(function, *statement, self, arguments, range, caller);
+  callSites_.push_back(range);
+  execute(function.body, frame);
+  if (!frame.returned) {
+    bool failed = false;
+    for (const auto &[name, binding] : frame.locals)
+      failed |= binding.value.isError();
+    frame.result = failed ? Value::error() : Value::none();
+  }
+  if (function.result && !frame.result.isError()) {
+    Binding result{frame.result, frame.returnExpr ? frame.returnExpr->range : function.nameRange};
+    if (!bindType(*function.result, result, frame, "the result of " + what, true))
+      result.value = Value::error();
+    frame.result = result.value;
+  }
+  callSites_.pop_back();
+  Value result = frame.result;
+  if (keep)
+    *keep = std::move(frame);
+  return result;
+}
+
+Value Elaborator::instantiate(const Stmt &module, const Arguments &arguments, Range range) {
+  if (callSites_.size() > 100) {
+    error(range, "modules are nested more than 100 deep here").withHelp("does a module hold itself?");
+    return Value::error();
+  }
+  std::vector<Binding> values;
+  std::vector<bool> given;
+  if (!bindParameters(module, arguments, range, values, given, module.name))
+    return Value::error();
+  auto instance = std::make_shared<Instance>();
+  instance->module = &module;
+  instance->range = range;
+  Frame frame;
+  frame.mode = Frame::Mode::Module;
+  frame.self = instance;
+  frame.library = module.range.file && module.range.file->isLibrary();
+  callSites_.push_back(range);
+  size_t errorsBefore = diagnostics_.size();
+  bool failed = false;
+  for (size_t i = 0; i < values.size(); ++i) {
+    Value value = values[i].value;
+    if (!given[i]) {
+      frame.space = module.parameters[i].name == "init" ? Space::Init : Space::General;
+      value = eval(*module.parameters[i].initial, frame);
+      frame.space = Space::General;
+    }
+    if (value.isTensor()) {
+      error(values[i].range, module.name + "'s argument '" + module.parameters[i].name +
+                                 "' is known at compile time; this is " + describe(value));
+      value = Value::error();
+    }
+    if (value.isInteger() && !value.origin)
+      value.origin = given[i] ? values[i].range : module.parameters[i].initial->range;
+    failed |= value.isError();
+    instance->arguments.emplace_back(module.parameters[i].name, std::move(value));
+  }
+  // Attributes go into the instance as they are assigned, so that later lines see them.
+  Entry *outer = entry_;
+  entry_ = nullptr;
+  if (!failed)
+    execute(module.body, frame);
+  entry_ = outer;
+  callSites_.pop_back();
+  instance->underConstruction = false;
+  if (failed || (diagnostics_.size() != errorsBefore && instance->attributes.empty()))
+    return Value::error();
+  Value value = Value::of(Value::Kind::Instance);
+  value.instance = std::move(instance);
+  return value;
+}
+
+/// forward and grad become the regions of one op; both see nothing but their arguments.
+Value Elaborator::callCustomGrad(const Stmt &forward, const Stmt &grad, std::shared_ptr<Instance> self,
+                                 const Arguments &arguments, Range range, Frame *caller) {
+  std::string what = calleeName(forward, self.get());
+  if (!inFunction(range, "a call"))
+    return Value::error();
+  std::vector<Binding> values;
+  std::vector<bool> given;
+  if (!bindParameters(forward, arguments, range, values, given, what))
+    return Value::error();
+  std::vector<mlir::Value> inputs;
+  for (Binding &binding : values) {
+    std::optional<Value> tensor = toTensor(binding.value, binding.range);
+    if (!tensor)
+      return Value::error();
+    binding.value = *tensor;
+    inputs.push_back(tensor->tensor);
+  }
+  mlir::Location loc = location(range);
+  size_t statesBefore = entry_->parameters.size() + entry_->states.size();
+  // Each region is built in a block of its own; the op is made last, when the results are known.
+  auto region = [&](const Stmt &function, std::vector<mlir::Type> types, std::vector<Value> &results) {
+    auto block = std::make_unique<mlir::Block>();
+    Arguments inner;
+    for (mlir::Type type : types) {
+      inner.positional.push_back(Value::tensorOf(block->addArgument(type, loc)));
+      inner.ranges.push_back(range);
+    }
+    mlir::OpBuilder::InsertionGuard guard(builder_);
+    builder_.setInsertionPointToEnd(block.get());
+    Frame scratch;
+    Value result = callFunction(function, self, inner, range, caller, &scratch);
+    if (result.isError())
+      return std::unique_ptr<mlir::Block>();
+    results = result.isList() ? *result.items : std::vector<Value>{result};
+    std::vector<mlir::Value> yielded;
+    for (Value &item : results) {
+      std::optional<Value> tensor = toTensor(item, range);
+      if (!tensor)
+        return std::unique_ptr<mlir::Block>();
+      item = *tensor;
+      yielded.push_back(tensor->tensor);
+    }
+    builder_.create<YieldOp>(loc, yielded);
+    return block;
+  };
+  std::vector<mlir::Type> types, resultTypes;
+  for (mlir::Value input : inputs)
+    types.push_back(input.getType());
+  std::vector<Value> results, gradients;
+  std::unique_ptr<mlir::Block> forwardBlock = region(forward, types, results);
+  if (!forwardBlock)
+    return Value::error();
+  for (const Value &result : results) {
+    resultTypes.push_back(result.tensor.getType());
+    types.push_back(result.tensor.getType());
+  }
+  std::unique_ptr<mlir::Block> gradBlock = region(grad, types, gradients);
+  if (!gradBlock)
+    return Value::error();
+  if (entry_->parameters.size() + entry_->states.size() != statesBefore) {
+    error(range, what + " has a grad of its own and uses a parameter or state")
+        .note(grad.nameRange, "the grad is declared here")
+        .withHelp("pass the parameter as an argument, so that grad can return its gradient");
+    return Value::error();
+  }
+  size_t wanted = 0;
+  for (mlir::Value input : inputs) {
+    if (!isFloat(llvm::cast<mlir::RankedTensorType>(input.getType()).getElementType()))
+      continue;
+    if (wanted < gradients.size() && gradients[wanted].tensor.getType() != input.getType())
+      error(grad.nameRange, "grad's result " + std::to_string(wanted + 1) + " is " + describe(gradients[wanted]) +
+                                "; the argument that it belongs to is " + describe(Value::tensorOf(input)));
+    ++wanted;
+  }
+  if (wanted != gradients.size()) {
+    error(grad.nameRange, "grad returns " + std::to_string(gradients.size()) + " gradients; forward has " +
+                              std::to_string(wanted) + " float arguments");
+    return Value::error();
+  }
+  auto op = builder_.create<CustomGradOp>(loc, resultTypes, inputs);
+  op.getForward().push_back(forwardBlock.release());
+  op.getBackward().push_back(gradBlock.release());
+  std::vector<Value> out;
+  for (mlir::Value result : op.getResults())
+    out.push_back(Value::tensorOf(result));
+  return out.size() == 1 ? out[0] : Value::listOf(std::move(out));
+}
+
+} // namespace kiln::language

@@ -1,0 +1,487 @@
+// Evaluation of expressions.
+#include "frontend/language/Elaborate.h"
+
+#include <cmath>
+
+namespace kiln::language {
+
+namespace {
+/// Counts nested evaluations: the expressions of functions that call each other can nest deeper than any one text.
+struct Depth {
+  explicit Depth(int &depth) : depth(depth) { ++depth; }
+  ~Depth() { --depth; }
+  int &depth;
+};
+} // namespace
+
+static Value evalList(Elaborator &e, const Expr &expr, Frame &frame) {
+  std::vector<Value> items;
+  for (const ExprPtr &child : expr.children) {
+    Value item = e.eval(*child, frame);
+    if (item.isError())
+      return item;
+    items.push_back(std::move(item));
+  }
+  return Value::listOf(std::move(items));
+}
+
+static Value evalComprehension(Elaborator &e, const Expr &expr, Frame &frame) {
+  std::optional<std::vector<Value>> items = e.iterate(e.eval(expr.child(2), frame), expr.child(2).range);
+  if (!items)
+    return Value::error();
+  // The names of a comprehension are its own.
+  auto saved = frame.locals;
+  std::vector<Value> out;
+  bool failed = false;
+  for (const Value &item : *items) {
+    e.assign(expr.child(1), item, frame, expr.child(2).range);
+    bool keep = true;
+    if (expr.children.size() > 3 && !e.condition(e.eval(expr.child(3), frame), expr.child(3).range, keep)) {
+      failed = true;
+      break;
+    }
+    if (!keep)
+      continue;
+    Value value = e.eval(expr.child(0), frame);
+    failed |= value.isError();
+    out.push_back(std::move(value));
+  }
+  frame.locals = std::move(saved);
+  return failed ? Value::error() : Value::listOf(std::move(out));
+}
+
+static Value negate(Elaborator &e, const Expr &expr, const Value &operand) {
+  switch (operand.kind) {
+  case Value::Kind::Integer:
+    return Value::integerOf(Dim(0) - operand.integer, expr.range);
+  case Value::Kind::Float:
+    return Value::floatOf(-operand.number);
+  case Value::Kind::Boolean:
+    return Value::integerOf(operand.boolean ? -1 : 0, expr.range);
+  case Value::Kind::Tensor:
+    if (!operand.tensorType().getElementType().isInteger(1))
+      return Value::tensorOf(e.emit(expr.range).neg(operand.tensor), operand.origins);
+    [[fallthrough]];
+  default:
+    e.error(expr.range, "'-' wants a number or a tensor of numbers, found " + describe(operand));
+    return Value::error();
+  }
+}
+
+static Value evalUnary(Elaborator &e, const Expr &expr, Frame &frame) {
+  Value operand = e.eval(expr.child(0), frame);
+  if (operand.isError())
+    return operand;
+  if (expr.text == "-")
+    return negate(e, expr, operand);
+  if (expr.text == "+" && (operand.isNumber() || operand.isTensor()))
+    return operand;
+  if (expr.text == "not") {
+    bool value = false;
+    if (!e.condition(operand, expr.child(0).range, value))
+      return Value::error();
+    return Value::booleanOf(!value);
+  }
+  if (expr.text == "~" && operand.isTensor() && !isFloat(operand.tensorType().getElementType()))
+    return Value::tensorOf(e.emit(expr.range).op<NotOp>(operand.tensor), operand.origins);
+  if (expr.text == "~" && operand.kind == Value::Kind::Boolean)
+    return Value::booleanOf(!operand.boolean);
+  e.error(expr.range, "'" + expr.text + "' does not apply to " + describe(operand));
+  return Value::error();
+}
+
+static Value evalBoolean(Elaborator &e, const Expr &expr, Frame &frame) {
+  // As in Python, the result is one of the operands.
+  Value left = e.eval(expr.child(0), frame);
+  bool truth = false;
+  if (!e.condition(left, expr.child(0).range, truth))
+    return Value::error();
+  if (truth == (expr.text == "or"))
+    return left;
+  return e.eval(expr.child(1), frame);
+}
+
+Value Elaborator::eval(const Expr &expr, Frame &frame) {
+  Depth depth(depth_);
+  // The bound keeps the stack well inside 8 MiB; the amount of work keeps a loop of loops from running for hours.
+  if (depth_ > 2000) {
+    error(expr.range, "calls and expressions are nested more than 2000 deep here")
+        .withHelp("does a function call itself without an end?");
+    return Value::error();
+  }
+  if (++work_ > 20'000'000) {
+    if (work_ == 20'000'001)
+      error(expr.range, "elaborating the model takes more than 20 million steps; given up here")
+          .withHelp("use scan for loops over time: it stays one loop");
+    return Value::error();
+  }
+  switch (expr.kind) {
+  case ExprKind::Name:
+    return lookup(expr, frame);
+  case ExprKind::Integer:
+    return Value::integerOf(expr.integer, expr.range);
+  case ExprKind::Float:
+    return Value::floatOf(expr.number);
+  case ExprKind::String:
+    return Value::stringOf(expr.text);
+  case ExprKind::True:
+    return Value::booleanOf(true);
+  case ExprKind::False:
+    return Value::booleanOf(false);
+  case ExprKind::None:
+    return Value::none();
+  case ExprKind::Ellipsis:
+    return Value::of(Value::Kind::Ellipsis);
+  case ExprKind::Tuple:
+  case ExprKind::List:
+    return evalList(*this, expr, frame);
+  case ExprKind::Comprehension:
+    return evalComprehension(*this, expr, frame);
+  case ExprKind::Unary:
+    return evalUnary(*this, expr, frame);
+  case ExprKind::Binary: {
+    if (expr.text == "and" || expr.text == "or")
+      return evalBoolean(*this, expr, frame);
+    Value left = eval(expr.child(0), frame), right = eval(expr.child(1), frame);
+    return binary(expr.text, left, right, expr.range, expr.child(0).range, expr.child(1).range);
+  }
+  case ExprKind::Compare: {
+    Value left = eval(expr.child(0), frame), right = eval(expr.child(1), frame);
+    return compare(expr.text, left, right, expr.range, expr.child(0).range, expr.child(1).range);
+  }
+  case ExprKind::Conditional: {
+    bool truth = false;
+    if (!condition(eval(expr.child(0), frame), expr.child(0).range, truth))
+      return Value::error();
+    return eval(expr.child(truth ? 1 : 2), frame);
+  }
+  case ExprKind::Call: {
+    Value callee = eval(expr.child(0), frame);
+    Arguments arguments = evalArguments(expr, frame);
+    if (callee.isError() || arguments.failed)
+      return Value::error();
+    return call(callee, arguments, expr.range, frame);
+  }
+  case ExprKind::Index: {
+    Value base = eval(expr.child(0), frame);
+    if (base.isError())
+      return base;
+    if (base.kind == Value::Kind::Dtype) {
+      std::optional<TypeInfo> type = evalType(expr, frame);
+      if (!type)
+        return Value::error();
+      Value value = Value::of(Value::Kind::Type);
+      value.type = std::make_shared<TypeInfo>(std::move(*type));
+      return value;
+    }
+    return index(expr, base, frame);
+  }
+  case ExprKind::Attribute:
+    return attribute(expr, frame);
+  case ExprKind::Slice:
+    break;
+  }
+  error(expr.range, "a range stands only in a subscript");
+  return Value::error();
+}
+
+bool Elaborator::condition(const Value &value, Range range, bool &out) {
+  switch (value.kind) {
+  case Value::Kind::Error:
+    return false;
+  case Value::Kind::Boolean:
+    out = value.boolean;
+    return true;
+  case Value::Kind::None:
+    out = false;
+    return true;
+  case Value::Kind::Integer:
+    if (std::optional<int64_t> constant = value.integer.constant()) {
+      out = *constant != 0;
+      return true;
+    }
+    error(range, "whether " + value.integer.str() + " is zero is not known at compile time");
+    return false;
+  case Value::Kind::Float:
+    out = value.number != 0;
+    return true;
+  case Value::Kind::String:
+    out = !value.text.empty();
+    return true;
+  case Value::Kind::List:
+    out = !value.items->empty();
+    return true;
+  case Value::Kind::Tensor:
+    error(range, "a condition has to be known at compile time; this is " + describe(value))
+        .withHelp("to choose between elements, write where(condition, a, b)");
+    return false;
+  default:
+    out = true;
+    return true;
+  }
+}
+
+std::optional<std::vector<Value>> Elaborator::iterate(const Value &value, Range range) {
+  if (value.isError())
+    return std::nullopt;
+  if (value.isList())
+    return *value.items;
+  if (value.kind == Value::Kind::Instance && value.instance->sequential)
+    return value.instance->items;
+  Diagnostic &diagnostic = error(range, "a loop runs over a list known at compile time; this is " + describe(value));
+  if (value.isInteger())
+    diagnostic.withHelp(value.integer.isConstant() ? "write range(" + value.integer.str() + ")"
+                                                   : "for a loop over time, write scan t in " + value.integer.str());
+  else if (value.isTensor())
+    diagnostic.withHelp("for a loop over time, write scan t in T, and take x[:, t]");
+  return std::nullopt;
+}
+
+//===-- Names ---------------------------------------------------------------------------------------------------===//
+
+std::vector<std::string> Elaborator::visibleNames(const Frame &frame) const {
+  std::vector<std::string> names = {"training", "inf", "nan", "pi"};
+  for (const auto &[name, binding] : frame.locals)
+    names.push_back(name);
+  for (const auto &[name, binding] : frame.dims)
+    names.push_back(name);
+  if (frame.self)
+    for (const auto *list : {&frame.self->attributes, &frame.self->arguments})
+      for (const auto &[name, value] : *list)
+        names.push_back(name);
+  if (frame.self && frame.self->module)
+    for (const StmtPtr &statement : frame.self->module->body)
+      if (statement->kind == StmtKind::Def)
+        names.push_back(statement->name);
+  for (const auto &table : declarations_)
+    for (const auto &[name, statement] : table)
+      names.push_back(name);
+  builtinNames(names);
+  return names;
+}
+
+static const Stmt *findFunction(const Instance &instance, std::string_view name) {
+  if (instance.module)
+    for (const StmtPtr &statement : instance.module->body)
+      if (statement->kind == StmtKind::Def && statement->name == name)
+        return statement.get();
+  return nullptr;
+}
+
+static Value functionValue(const Stmt &function, std::shared_ptr<Instance> self) {
+  Value value = Value::of(Value::Kind::Function);
+  value.declaration = &function;
+  value.instance = std::move(self);
+  return value;
+}
+
+static std::optional<Value> wellKnown(Elaborator &e, std::string_view name) {
+  if (name == "training")
+    return Value::booleanOf(e.training());
+  if (name == "inf")
+    return Value::floatOf(std::numeric_limits<double>::infinity());
+  if (name == "nan")
+    return Value::floatOf(std::numeric_limits<double>::quiet_NaN());
+  if (name == "pi")
+    return Value::floatOf(M_PI);
+  if (name == "persistent" || name == "session")
+    return Value::stringOf(std::string(name));
+  static constexpr std::string_view tokens[] = {"PAD", "UNK", "START", "END"};
+  for (int i = 0; i < 4; ++i)
+    if (name == tokens[i])
+      return Value::integerOf(i);
+  return std::nullopt;
+}
+
+static Value builtinValue(const Builtin &builtin) {
+  Value value = Value::of(Value::Kind::Builtin);
+  value.builtin = &builtin;
+  return value;
+}
+
+Value Elaborator::lookup(const Expr &name, Frame &frame) {
+  const std::string &text = name.text;
+  if (frame.space != Space::General)
+    if (const Builtin *builtin = findBuiltin(text, frame.space); builtin && builtin->space == frame.space)
+      return builtinValue(*builtin);
+  if (auto found = frame.locals.find(text); found != frame.locals.end())
+    return found->second.value;
+  if (auto found = frame.dims.find(text); found != frame.dims.end())
+    return found->second.value;
+  if (auto found = frame.lost.find(text); found != frame.lost.end()) {
+    error(name.range, "'" + text + "' is set inside of a scan, and not known after it")
+        .note(found->second, "it is set here")
+        .withHelp("carry it (`carrying " + text + "`) or yield it");
+    return Value::error();
+  }
+  if (frame.lookup) {
+    Value value;
+    if (frame.lookup(text, value))
+      return value;
+  }
+  if (frame.self) {
+    if (const Value *found = frame.self->find(text))
+      return found->kind == Value::Kind::Variable && frame.mode != Frame::Mode::Module
+                 ? read(found->variable, &frame, name.range)
+                 : *found;
+    if (const Stmt *function = findFunction(*frame.self, text))
+      return functionValue(*function, frame.self);
+  }
+  if (std::optional<Value> found = global(text, frame.library))
+    return *found;
+  if (std::optional<Dtype> dtype = dtypeByName(text)) {
+    Value value = Value::of(Value::Kind::Dtype);
+    value.dtype = *dtype;
+    return value;
+  }
+  if (std::optional<Value> found = wellKnown(*this, text))
+    return *found;
+  if (const Builtin *builtin = findBuiltin(text, frame.space))
+    return builtinValue(*builtin);
+  if (frame.freeDims)
+    return Value::integerOf(Dim::symbol(text), name.range);
+  Diagnostic &diagnostic = error(name.range, "unknown name '" + text + "'");
+  std::string near = nearest(text, visibleNames(frame));
+  if (!near.empty())
+    diagnostic.withHelp("did you mean '" + near + "'?");
+  else if (text == "self")
+    diagnostic.withHelp("a module's attributes are used by their names: write x, not self.x");
+  // Once is enough: later uses in this function stay silent.
+  frame.locals[text] = {Value::error(), name.range};
+  return Value::error();
+}
+
+std::optional<Value> Elaborator::global(std::string_view name, bool library) {
+  for (int table = library ? 1 : 0; table < 2; ++table) {
+    auto found = declarations_[table].find(name);
+    if (found == declarations_[table].end())
+      continue;
+    const Stmt &statement = *found->second;
+    if (statement.kind == StmtKind::Def)
+      return functionValue(statement, nullptr);
+    if (statement.kind == StmtKind::Module) {
+      Value value = Value::of(Value::Kind::Module);
+      value.declaration = &statement;
+      return value;
+    }
+    if (auto known = constants_.find(&statement); known != constants_.end())
+      return known->second;
+    constants_[&statement] = Value::error(); // a constant that needs itself stays an error
+    Frame frame;
+    frame.library = table == 1;
+    Value value = eval(*statement.value, frame);
+    if (value.isInteger())
+      value.origin = statement.value->range;
+    if (value.isError() && !diagnostics_.hasErrors())
+      error(statement.range, "the constant '" + statement.target->text + "' is defined by itself");
+    constants_[&statement] = value;
+    return value;
+  }
+  return std::nullopt;
+}
+
+static std::optional<Value> tensorAttribute(Elaborator &e, const Expr &expr, const Value &base) {
+  if (expr.text == "shape") {
+    std::vector<Value> dims;
+    for (const auto &[axis, dim] : llvm::enumerate(dimsOf(base.tensor)))
+      dims.push_back(Value::integerOf(dim, base.originOf(axis)));
+    return Value::listOf(std::move(dims));
+  }
+  if (expr.text == "rank" || expr.text == "ndim")
+    return Value::integerOf(base.rank(), expr.range);
+  if (expr.text == "dtype") {
+    Value value = Value::of(Value::Kind::Dtype);
+    value.dtype = dtypeOf(base.tensorType().getElementType());
+    return value;
+  }
+  if (expr.text != "T")
+    return std::nullopt;
+  int64_t rank = base.rank();
+  if (rank < 2) {
+    e.error(expr.range, ".T swaps the last two axes; this is " + describe(base));
+    return Value::error();
+  }
+  std::vector<int64_t> permutation(rank);
+  for (int64_t i = 0; i < rank; ++i)
+    permutation[i] = i;
+  std::swap(permutation[rank - 1], permutation[rank - 2]);
+  auto origins = base.origins ? std::make_shared<Origins>(*base.origins) : nullptr;
+  if (origins)
+    std::swap((*origins)[rank - 1], (*origins)[rank - 2]);
+  return Value::tensorOf(e.emit(expr.range).transposed(base.tensor, permutation), origins);
+}
+
+Value Elaborator::attribute(const Expr &expr, Frame &frame) {
+  Value base = eval(expr.child(0), frame);
+  const std::string &name = expr.text;
+  switch (base.kind) {
+  case Value::Kind::Error:
+    return base;
+  case Value::Kind::Tensor:
+    if (std::optional<Value> value = tensorAttribute(*this, expr, base))
+      return *value;
+    break;
+  case Value::Kind::Instance: {
+    if (const Value *found = base.instance->find(name))
+      return found->kind == Value::Kind::Variable && frame.mode != Frame::Mode::Module && entry_
+                 ? read(found->variable, &frame, expr.range)
+                 : *found;
+    if (const Stmt *function = findFunction(*base.instance, name))
+      return functionValue(*function, base.instance);
+    std::vector<std::string> names;
+    for (const auto *list : {&base.instance->attributes, &base.instance->arguments})
+      for (const auto &[key, value] : *list)
+        names.push_back(key);
+    if (base.instance->module)
+      for (const StmtPtr &statement : base.instance->module->body)
+        if (statement->kind == StmtKind::Def)
+          names.push_back(statement->name);
+    Diagnostic &diagnostic = error(expr.nameRange, describe(base) + " has no attribute '" + name + "'");
+    std::string near = nearest(name, names);
+    if (!near.empty())
+      diagnostic.withHelp("did you mean '" + near + "'?");
+    if (base.instance->module)
+      diagnostic.note(base.instance->module->nameRange, "the module is declared here");
+    return Value::error();
+  }
+  case Value::Kind::List:
+    if (base.names)
+      for (size_t i = 0; i < base.names->size(); ++i)
+        if ((*base.names)[i] == name)
+          return (*base.items)[i];
+    break;
+  case Value::Kind::Variable:
+    if (name == "shape" || name == "T" || name == "dtype")
+      break;
+    break;
+  default:
+    break;
+  }
+  // x.f(...) is f(x, ...): the call sees this and puts x in front.
+  std::optional<Value> function;
+  if (base.isTensor()) {
+    if (const Builtin *builtin = findBuiltin(name == "to" ? "convert" : name, Space::General))
+      function = builtinValue(*builtin);
+    else if (std::optional<Value> found = global(name, frame.library); found && found->kind == Value::Kind::Function)
+      function = *found;
+  }
+  if (function) {
+    function->items = std::make_shared<std::vector<Value>>(1, base);
+    function->origin = expr.child(0).range;
+    return *function;
+  }
+  Diagnostic &diagnostic = error(expr.nameRange, describe(base) + " has no attribute '" + name + "'");
+  std::vector<std::string> names;
+  if (base.isTensor()) {
+    names = {"shape", "rank", "dtype", "T", "to"};
+    builtinNames(names);
+  } else if (base.names) {
+    names = *base.names;
+  }
+  std::string near = nearest(name, names);
+  if (!near.empty())
+    diagnostic.withHelp("did you mean '" + near + "'?");
+  return Value::error();
+}
+
+} // namespace kiln::language

@@ -1,0 +1,275 @@
+// Subscripts: x[i], x[a:b], x[None], x[..., idx].
+#include "frontend/language/Elaborate.h"
+#include "ir/Infer.h"
+
+namespace kiln::language {
+
+static Value listIndex(Elaborator &e, const Expr &expr, const Value &base, Frame &frame) {
+  const std::vector<Value> &items = base.isList() ? *base.items : base.instance->items;
+  int64_t size = static_cast<int64_t>(items.size());
+  if (expr.children.size() != 2) {
+    e.error(expr.range, "a list has one axis");
+    return Value::error();
+  }
+  const Expr &subscript = expr.child(1);
+  auto constant = [&](const Expr *part, int64_t fallback) -> std::optional<int64_t> {
+    if (!part)
+      return fallback;
+    Value value = e.eval(*part, frame);
+    std::optional<int64_t> number = value.asInteger();
+    if (!number && !value.isError())
+      e.error(part->range, "a list's index is a number known at compile time; this is " + describe(value));
+    return number;
+  };
+  if (subscript.kind == ExprKind::Slice) {
+    std::optional<int64_t> begin = constant(subscript.children[0].get(), 0),
+                           end = constant(subscript.children[1].get(), size),
+                           step = constant(subscript.children[2].get(), 1);
+    if (!begin || !end || !step)
+      return Value::error();
+    if (*step <= 0) {
+      e.error(subscript.range, "the step of a range is positive; for the other order write reversed(list)");
+      return Value::error();
+    }
+    auto clamp = [&](int64_t i) { return std::clamp<int64_t>(i < 0 ? i + size : i, 0, size); };
+    std::vector<Value> out;
+    for (int64_t i = clamp(*begin); i < clamp(*end); i += *step)
+      out.push_back(items[i]);
+    return Value::listOf(std::move(out));
+  }
+  std::optional<int64_t> index = constant(&subscript, 0);
+  if (!index)
+    return Value::error();
+  int64_t at = *index < 0 ? *index + size : *index;
+  if (at < 0 || at >= size) {
+    e.error(subscript.range, "the index " + std::to_string(*index) + " is outside of the list, which has " +
+                                 std::to_string(size) + " items");
+    return Value::error();
+  }
+  return items[at];
+}
+
+namespace {
+/// A range of one axis, resolved against its extent.
+struct Span {
+  Dim start, size;
+  int64_t stride = 1;
+};
+} // namespace
+
+static std::optional<Dim> dimOf(Elaborator &e, const Expr &part, Frame &frame) {
+  Value value = e.eval(part, frame);
+  if (value.isInteger())
+    return value.integer;
+  if (!value.isError())
+    e.error(part.range, "the end of a range is a number or a dimension; this is " + describe(value))
+        .withHelp(value.isTensor() ? "for a computed start write slice(x, start, size, axis)" : "");
+  return std::nullopt;
+}
+
+/// Negative ends count from the end, as they do in Python; which ends are negative has to be provable.
+static Dim fromEnd(Elaborator &e, const Dim &value, const Dim &extent) {
+  return e.provablyNonNegative(Dim(-1) - value) ? extent + value : value;
+}
+
+static std::optional<Span> span(Elaborator &e, const Expr &slice, const Dim &extent, Range origin, Frame &frame) {
+  Span out;
+  Dim end = extent;
+  for (int part = 0; part < 3; ++part) {
+    if (!slice.children[part])
+      continue;
+    std::optional<Dim> value = dimOf(e, slice.child(part), frame);
+    if (!value)
+      return std::nullopt;
+    if (part == 2) {
+      std::optional<int64_t> step = value->constant();
+      if (!step || *step <= 0) {
+        e.error(slice.child(part).range, "the step of a range is a positive number")
+            .withHelp("for the other order write reverse(x, axis)");
+        return std::nullopt;
+      }
+      out.stride = *step;
+    } else {
+      (part == 0 ? out.start : end) = fromEnd(e, *value, extent);
+    }
+  }
+  auto inside = [&](const Dim &from, const Dim &to, const std::string &what) {
+    if (e.provablyNonNegative(to - from))
+      return true;
+    std::optional<int64_t> difference = (to - from).constant();
+    Diagnostic &diagnostic =
+        e.error(slice.range, (difference ? "" : "cannot show that ") + what + (difference ? " does not hold" : "") +
+                                 " in this range of an axis of extent " + extent.str());
+    e.noteDim(diagnostic, extent, origin);
+    if (!difference)
+      diagnostic.withHelp("state bounds for the dimensions in it, as in T <= 64");
+    return false;
+  };
+  if (!inside(Dim(0), out.start, "0 <= " + out.start.str()) ||
+      !inside(out.start, end, out.start.str() + " <= " + end.str()) ||
+      !inside(end, extent, end.str() + " <= " + extent.str()))
+    return std::nullopt;
+  out.size = out.stride == 1 ? end - out.start : (end - out.start + Dim(out.stride - 1)).floordiv(out.stride);
+  return out;
+}
+
+Value Elaborator::gatherIndex(const Value &base, size_t axis, const Value &index, Range range) {
+  mlir::Type element = index.tensorType().getElementType();
+  if (isFloat(element) || element.isInteger(1)) {
+    Diagnostic &diagnostic = error(range, "an index is an integer tensor; this is " + describe(index));
+    if (element.isInteger(1))
+      diagnostic.withHelp("to blank elements out write where(mask, x, 0)");
+    return Value::error();
+  }
+  if (std::optional<Value> slice = index.rank() == 0 ? scanSlice(base, axis, index, range) : std::nullopt)
+    return *slice;
+  Origins origins;
+  for (size_t i = 0; i < axis; ++i)
+    origins.push_back({base.originOf(i)});
+  for (int64_t i = 0; i < index.rank(); ++i)
+    origins.push_back({index.originOf(i)});
+  for (int64_t i = axis + 1; i < base.rank(); ++i)
+    origins.push_back({base.originOf(i)});
+  return Value::tensorOf(emit(range).gather(base.tensor, index.tensor, static_cast<int64_t>(axis)),
+                         std::make_shared<Origins>(std::move(origins)));
+}
+
+Value Elaborator::index(const Expr &expr, const Value &base, Frame &frame) {
+  if (base.isList() || (base.kind == Value::Kind::Instance && base.instance->sequential)) {
+    Value item = listIndex(*this, expr, base, frame);
+    return item.kind == Value::Kind::Variable && frame.mode != Frame::Mode::Module && entry_
+               ? read(item.variable, &frame, expr.range)
+               : item;
+  }
+  if (!base.isTensor()) {
+    error(expr.range, describe(base) + " has no subscripts");
+    return Value::error();
+  }
+  // One plan for the base's axes: ranges are sliced first, in one op; then indices are applied from the last axis to
+  // the first; then the new axes are put in.
+  size_t taken = 0;
+  bool ellipsis = false;
+  for (size_t i = 1; i < expr.children.size(); ++i) {
+    bool isEllipsis = expr.child(i).kind == ExprKind::Ellipsis;
+    taken += !isEllipsis && expr.child(i).kind != ExprKind::None;
+    if (isEllipsis && ellipsis) {
+      error(expr.child(i).range, "a subscript holds '...' once");
+      return Value::error();
+    }
+    ellipsis |= isEllipsis;
+  }
+  llvm::SmallVector<Dim> dims = dimsOf(base.tensor);
+  if (taken > dims.size()) {
+    error(expr.range, std::to_string(taken) + " subscripts for " + describe(base) + ", which has " +
+                          std::to_string(dims.size()) + (dims.size() == 1 ? " axis" : " axes"));
+    return Value::error();
+  }
+  struct Pick {
+    size_t axis;
+    Value index;
+    Range range;
+  };
+  std::vector<Dim> starts(dims.size(), Dim(0)), sizes(dims.begin(), dims.end());
+  std::vector<int64_t> strides(dims.size(), 1);
+  std::vector<Pick> picks;
+  std::vector<int64_t> newAxes; // positions in the base's axes before which a new one comes
+  Origins origins;
+  for (size_t i = 0; i < dims.size(); ++i)
+    origins.push_back({base.originOf(i)});
+  size_t axis = 0;
+  std::vector<bool> dropped(dims.size(), false);
+  for (size_t i = 1; i < expr.children.size(); ++i) {
+    const Expr &subscript = expr.child(i);
+    if (subscript.kind == ExprKind::None) {
+      newAxes.push_back(static_cast<int64_t>(axis));
+      continue;
+    }
+    if (subscript.kind == ExprKind::Ellipsis) {
+      axis += dims.size() - taken;
+      continue;
+    }
+    if (subscript.kind == ExprKind::Slice) {
+      std::optional<Span> range = span(*this, subscript, dims[axis], base.originOf(axis), frame);
+      if (!range)
+        return Value::error();
+      if (range->size != dims[axis])
+        origins[axis] = {subscript.range};
+      starts[axis] = range->start;
+      sizes[axis] = range->size;
+      strides[axis] = range->stride;
+      ++axis;
+      continue;
+    }
+    Value value = eval(subscript, frame);
+    if (value.isError())
+      return value;
+    if (value.isNone()) {
+      newAxes.push_back(static_cast<int64_t>(axis));
+      continue;
+    }
+    if (value.isInteger()) {
+      Dim start = fromEnd(*this, value.integer, dims[axis]);
+      if (!provablyNonNegative(start) || !provablyNonNegative(dims[axis] - Dim(1) - start)) {
+        Diagnostic &diagnostic =
+            error(subscript.range, "the index " + value.integer.str() +
+                                       " is not shown to be inside of an axis of extent " + dims[axis].str());
+        noteDim(diagnostic, dims[axis], base.originOf(axis));
+        return Value::error();
+      }
+      starts[axis] = start;
+      sizes[axis] = Dim(1);
+      dropped[axis] = true;
+    } else if (value.isTensor()) {
+      picks.push_back({axis, value, subscript.range});
+    } else {
+      error(subscript.range, "an index is a number, a range, None or an integer tensor; this is " + describe(value));
+      return Value::error();
+    }
+    ++axis;
+  }
+  int tensors = 0;
+  for (const Pick &pick : picks)
+    tensors += pick.index.rank() > 0;
+  if (tensors > 1 || (tensors == 1 && !newAxes.empty() && picks[0].index.rank() > 0 &&
+                      newAxes.back() > static_cast<int64_t>(picks[0].axis))) {
+    error(expr.range, tensors > 1 ? "only one of the subscripts may be a tensor with axes"
+                                  : "new axes behind a tensor's index are not supported")
+        .withHelp("take it apart in two statements; to pick one element for each row write pick(x, indices)");
+    return Value::error();
+  }
+  Emit e = emit(expr.range);
+  bool sliced = false;
+  for (size_t i = 0; i < dims.size(); ++i)
+    sliced |= sizes[i] != dims[i] || strides[i] != 1;
+  Value value = Value::tensorOf(sliced ? e.slice(base.tensor, starts, sizes, strides) : base.tensor,
+                                std::make_shared<Origins>(origins));
+  for (size_t p = picks.size(); p-- > 0;) {
+    value = gatherIndex(value, picks[p].axis, picks[p].index, picks[p].range);
+    if (value.isError())
+      return value;
+  }
+  // The shape that is left: base axes without dropped and picked ones, a picking tensor's own axes, new ones.
+  std::vector<Dim> shape;
+  Origins shapeOrigins;
+  llvm::SmallVector<Dim> now = dimsOf(value.tensor);
+  size_t at = 0;
+  for (size_t i = 0; i <= dims.size(); ++i) {
+    for (int64_t position : newAxes)
+      if (position == static_cast<int64_t>(i)) {
+        shape.push_back(Dim(1));
+        shapeOrigins.push_back({});
+      }
+    if (i == dims.size())
+      break;
+    auto pick = std::find_if(picks.begin(), picks.end(), [&](const Pick &p) { return p.axis == i; });
+    size_t width = pick == picks.end() ? 1 : static_cast<size_t>(pick->index.rank());
+    for (size_t k = 0; k < width; ++k, ++at)
+      if (!dropped[i] || pick != picks.end()) {
+        shape.push_back(now[at]);
+        shapeOrigins.push_back({value.originOf(at)});
+      }
+  }
+  return Value::tensorOf(e.reshapeTo(value.tensor, shape), std::make_shared<Origins>(std::move(shapeOrigins)));
+}
+
+} // namespace kiln::language

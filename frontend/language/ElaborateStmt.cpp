@@ -1,0 +1,237 @@
+// Execution of statements.
+#include "frontend/language/Elaborate.h"
+
+namespace kiln::language {
+
+Diagnostic &Elaborator::error(Range at, std::string message) {
+  if (!at.file || !at.file->isLibrary())
+    return diagnostics_.error(at, std::move(message));
+  for (auto site = callSites_.rbegin(); site != callSites_.rend(); ++site)
+    if (site->file && !site->file->isLibrary())
+      return diagnostics_.error(*site, std::move(message)).note(at, "in the standard module, here");
+  return diagnostics_.error(at, std::move(message));
+}
+
+void Elaborator::execute(const std::vector<StmtPtr> &body, Frame &frame) {
+  for (const StmtPtr &statement : body) {
+    if (frame.returned)
+      return;
+    executeOne(*statement, frame);
+  }
+}
+
+static void markError(const Expr &target, Frame &frame) {
+  if (target.kind == ExprKind::Name)
+    frame.locals[target.text] = {Value::error(), target.range};
+  for (const ExprPtr &child : target.children)
+    if (child && target.kind != ExprKind::Attribute)
+      markError(*child, frame);
+}
+
+/// Where a condition could not be decided, everything that its branches set is unknown from here on.
+static void markAssigned(const std::vector<StmtPtr> &body, Frame &frame) {
+  for (const StmtPtr &statement : body) {
+    if (statement->kind == StmtKind::Assign)
+      markError(*statement->target, frame);
+    if (statement->kind == StmtKind::Return) {
+      frame.result = Value::error();
+      frame.returned = true;
+    }
+    markAssigned(statement->body, frame);
+    markAssigned(statement->otherwise, frame);
+  }
+}
+
+static void setAttribute(Instance &instance, const std::string &name, Value value) {
+  for (auto &[key, old] : instance.attributes)
+    if (key == name) {
+      old = std::move(value);
+      return;
+    }
+  instance.attributes.emplace_back(name, std::move(value));
+}
+
+/// base.name = value: ties a parameter, or replaces a part of a module.
+static void assignAttribute(Elaborator &e, const Expr &target, const Value &value, Frame &frame, Range valueRange) {
+  Value base = e.eval(target.child(0), frame);
+  if (base.isError())
+    return;
+  if (frame.mode != Frame::Mode::Module) {
+    e.error(target.range, "attributes are assigned in a module's body only")
+        .withHelp("a function updates a state of its own module by the state's name");
+    return;
+  }
+  if (base.kind != Value::Kind::Instance || base.instance->sequential) {
+    e.error(target.range, describe(base) + " has no attributes to assign");
+    return;
+  }
+  Value *old = nullptr;
+  for (auto &[key, attribute] : base.instance->attributes)
+    if (key == target.text)
+      old = &attribute;
+  if (!old) {
+    e.error(target.nameRange, describe(base) + " has no attribute '" + target.text + "'");
+    return;
+  }
+  if (old->kind == Value::Kind::Variable && value.kind == Value::Kind::Variable) {
+    const TypeInfo &from = value.variable->type, &to = old->variable->type;
+    if (from.dims != to.dims || from.dtype != to.dtype) {
+      e.error(valueRange, "this parameter is " + typeText(from.dtype, from.dims) + "; to tie it, " +
+                              typeText(to.dtype, to.dims) + " is needed")
+          .note(value.variable->range, "it is declared here")
+          .note(old->variable->range, "the other one is declared here");
+      return;
+    }
+  } else if (old->kind == Value::Kind::Variable && !value.isNone()) {
+    e.error(valueRange, "a parameter can be tied to a parameter only; this is " + describe(value));
+    return;
+  }
+  *old = value;
+}
+
+void Elaborator::assign(const Expr &target, const Value &value, Frame &frame, Range valueRange) {
+  switch (target.kind) {
+  case ExprKind::Name: {
+    if (frame.mode == Frame::Mode::Module) {
+      // A comprehension's or loop's names live in the frame; statements' names are attributes.
+      frame.locals[target.text] = {value, target.range};
+      return;
+    }
+    if (frame.self && frame.mode == Frame::Mode::Function)
+      if (const Value *found = frame.self->find(target.text);
+          found && found->kind == Value::Kind::Variable && !frame.locals.count(target.text)) {
+        if (found->variable->kind == Variable::Kind::Parameter) {
+          error(target.range, "'" + target.text + "' is a parameter; only training changes it")
+              .note(found->variable->range, "it is declared here")
+              .withHelp("declare it as a state, or give the new value another name");
+          return;
+        }
+        if (!value.isError())
+          write(found->variable, value, valueRange);
+        return;
+      }
+    frame.lost.erase(target.text);
+    frame.locals[target.text] = {value, target.range};
+    return;
+  }
+  case ExprKind::Attribute:
+    if (!value.isError())
+      assignAttribute(*this, target, value, frame, valueRange);
+    return;
+  default:
+    break;
+  }
+  if (value.isError()) {
+    markError(target, frame);
+    return;
+  }
+  std::optional<std::vector<Value>> items = iterate(value, valueRange);
+  if (items && items->size() != target.children.size()) {
+    error(target.range, std::to_string(target.children.size()) + " names are assigned, but there are " +
+                            std::to_string(items->size()) + " values")
+        .note(valueRange, "the values come from here");
+    items.reset();
+  }
+  for (size_t i = 0; i < target.children.size(); ++i)
+    assign(target.child(i), items ? (*items)[i] : Value::error(), frame, valueRange);
+}
+
+static void executeAssign(Elaborator &e, const Stmt &statement, Frame &frame) {
+  Value value;
+  if (statement.name.empty()) {
+    value = e.eval(*statement.value, frame);
+  } else {
+    Value left = e.eval(*statement.target, frame), right = e.eval(*statement.value, frame);
+    value = e.binary(statement.name, left, right, statement.range, statement.target->range, statement.value->range);
+  }
+  if (frame.mode == Frame::Mode::Module && statement.target->kind == ExprKind::Name) {
+    if (value.isTensor()) {
+      e.error(statement.value->range, "a module's body declares parameters and parts; this is " + describe(value));
+      value = Value::error();
+    }
+    setAttribute(*frame.self, statement.target->text, value);
+    frame.locals.erase(statement.target->text);
+    return;
+  }
+  if (frame.mode == Frame::Mode::Module && statement.target->kind == ExprKind::Tuple) {
+    e.assign(*statement.target, value, frame, statement.value->range);
+    for (const ExprPtr &child : statement.target->children)
+      if (child->kind == ExprKind::Name)
+        setAttribute(*frame.self, child->text, frame.locals[child->text].value);
+    return;
+  }
+  e.assign(*statement.target, value, frame, statement.value->range);
+}
+
+void Elaborator::executeOne(const Stmt &statement, Frame &frame) {
+  switch (statement.kind) {
+  case StmtKind::Assign:
+    return executeAssign(*this, statement, frame);
+  case StmtKind::Return:
+    frame.result = statement.value ? eval(*statement.value, frame) : Value::none();
+    frame.returnExpr = statement.value.get();
+    frame.returned = true;
+    if (frame.scanDepth > 0)
+      error(statement.range, "'return' stands inside of a scan")
+          .withHelp("carry the value, and return it after the loop");
+    return;
+  case StmtKind::If: {
+    bool truth = false;
+    if (!condition(eval(*statement.value, frame), statement.value->range, truth)) {
+      markAssigned(statement.body, frame);
+      markAssigned(statement.otherwise, frame);
+      return;
+    }
+    return execute(truth ? statement.body : statement.otherwise, frame);
+  }
+  case StmtKind::For: {
+    std::optional<std::vector<Value>> items = iterate(eval(*statement.value, frame), statement.value->range);
+    if (!items)
+      return markAssigned(statement.body, frame);
+    for (const Value &item : *items) {
+      assign(*statement.target, item, frame, statement.value->range);
+      execute(statement.body, frame);
+      if (frame.returned)
+        return;
+    }
+    return;
+  }
+  case StmtKind::Scan:
+    return executeScan(statement, frame);
+  case StmtKind::Yield:
+    error(statement.range, "'yield' stands last in the body of a scan, and nowhere else");
+    return;
+  case StmtKind::Assert: {
+    bool truth = true;
+    if (!condition(eval(*statement.value, frame), statement.value->range, truth) || truth)
+      return;
+    std::string message = "the assertion does not hold: " + std::string(statement.value->range.text());
+    if (statement.target) {
+      Value text = eval(*statement.target, frame);
+      if (text.kind == Value::Kind::String)
+        message = text.text;
+    }
+    error(statement.value->range, message);
+    return;
+  }
+  case StmtKind::Pass:
+    return;
+  case StmtKind::Expression:
+    if (Value value = eval(*statement.value, frame);
+        !value.isError() && statement.value->kind != ExprKind::String && statement.value->kind != ExprKind::Call)
+      error(statement.range, "this value is not used").withHelp("assign it, or return it");
+    return;
+  case StmtKind::Def:
+    if (frame.mode != Frame::Mode::Module)
+      error(statement.range, "a function is declared in a module or at the top level, not inside of another one");
+    return;
+  case StmtKind::Section:
+  case StmtKind::Module:
+  case StmtKind::Train:
+  case StmtKind::Generate:
+    error(statement.range, "this does not stand here");
+    return;
+  }
+}
+
+} // namespace kiln::language

@@ -1,0 +1,377 @@
+// Types in signatures: evaluation, and the unification of symbolic dimensions with what a call hands over.
+#include "frontend/language/Elaborate.h"
+#include "ir/Infer.h"
+
+#include <set>
+
+namespace kiln::language {
+
+/// Unknown names of a dimension expression carry this prefix, which no name of the language can have.
+static constexpr std::string_view unknownPrefix = "new.";
+
+static void collectNames(const Expr &expr, std::vector<const Expr *> &out) {
+  if (expr.kind == ExprKind::Name)
+    out.push_back(&expr);
+  for (const ExprPtr &child : expr.children)
+    if (child)
+      collectNames(*child, out);
+  for (const Argument &argument : expr.arguments)
+    collectNames(*argument.value, out);
+}
+
+/// True when the name stands for a number here, so that a dimension called by it is that number.
+static bool isKnownNumber(Elaborator &e, const Expr &name, const Frame &frame) {
+  auto integer = [](const Value *value) { return value && (value->isInteger() || value->isError()); };
+  if (auto found = frame.dims.find(name.text); found != frame.dims.end())
+    return true;
+  if (auto found = frame.locals.find(name.text); found != frame.locals.end() && integer(&found->second.value))
+    return true;
+  if (frame.self)
+    if (const Value *found = frame.self->find(name.text))
+      return integer(found);
+  if (std::optional<Value> found = e.global(name.text, frame.library))
+    return integer(&*found);
+  return false;
+}
+
+/// A dimension as written: its value, in which names that are new stand with the prefix.
+struct WrittenDim {
+  Dim value;
+  std::vector<const Expr *> unknown;
+  const Expr *expr = nullptr, *bound = nullptr; // `expr <= bound`
+  Range origin;
+  bool failed = false;
+};
+
+static WrittenDim evalDim(Elaborator &e, const Expr &expr, Frame &frame) {
+  WrittenDim dim;
+  dim.expr = &expr;
+  if (expr.kind == ExprKind::Compare && expr.text == "<=") {
+    dim.expr = &expr.child(0);
+    dim.bound = &expr.child(1);
+  }
+  std::vector<const Expr *> names;
+  collectNames(*dim.expr, names);
+  for (const Expr *name : names) {
+    if (isKnownNumber(e, *name, frame) || findBuiltin(name->text, Space::General))
+      continue;
+    if (std::find_if(dim.unknown.begin(), dim.unknown.end(),
+                     [&](const Expr *other) { return other->text == name->text; }) == dim.unknown.end())
+      dim.unknown.push_back(name);
+  }
+  for (const Expr *name : dim.unknown)
+    frame.dims[name->text] = {Value::integerOf(Dim::symbol(std::string(unknownPrefix) + name->text)), name->range};
+  Value value = e.eval(*dim.expr, frame);
+  for (const Expr *name : dim.unknown)
+    frame.dims.erase(name->text);
+  if (!value.isInteger()) {
+    if (!value.isError())
+      e.error(dim.expr->range, "a dimension is a whole number; this is " + describe(value));
+    dim.failed = true;
+    return dim;
+  }
+  dim.value = value.integer;
+  dim.origin = value.origin ? value.origin : dim.expr->range;
+  return dim;
+}
+
+/// Solves written == actual for the one unknown name in it; nullopt when that needs more than one division.
+static std::optional<std::pair<const Expr *, Dim>> solve(const WrittenDim &written, const Dim &actual) {
+  if (written.unknown.size() != 1)
+    return std::nullopt;
+  std::string symbol = std::string(unknownPrefix) + written.unknown[0]->text;
+  Dim rest = written.value.substitute({{symbol, Dim(0)}});
+  Dim factor = written.value.substitute({{symbol, Dim(1)}}) - rest;
+  if (written.value != factor * Dim::symbol(symbol) + rest)
+    return std::nullopt;
+  std::optional<Dim> quotient = (actual - rest).exactDiv(factor);
+  if (!quotient)
+    return std::nullopt;
+  return std::pair(written.unknown[0], *quotient);
+}
+
+std::optional<TypeInfo> Elaborator::evalType(const Expr &expr, Frame &frame) {
+  TypeInfo type;
+  type.range = expr.range;
+  const Expr &base = expr.kind == ExprKind::Index ? expr.child(0) : expr;
+  Value dtype = eval(base, frame);
+  if (dtype.isError())
+    return std::nullopt;
+  if (dtype.kind == Value::Kind::Type && expr.kind != ExprKind::Index)
+    return *dtype.type;
+  if (dtype.kind != Value::Kind::Dtype) {
+    error(base.range, "a type begins with a dtype; this is " + describe(dtype))
+        .withHelp("write f32[B, T], for example");
+    return std::nullopt;
+  }
+  type.dtype = dtype.dtype;
+  bool ok = true;
+  for (size_t i = 1; expr.kind == ExprKind::Index && i < expr.children.size(); ++i) {
+    const Expr &child = expr.child(i);
+    Value value = eval(child, frame);
+    if (!value.isInteger()) {
+      if (!value.isError())
+        error(child.range, "a dimension is a whole number; this is " + describe(value));
+      ok = false;
+      continue;
+    }
+    if (std::optional<int64_t> constant = value.integer.constant();
+        constant && (*constant < 0 || *constant > (1ll << 40))) {
+      error(child.range, "a dimension of " + std::to_string(*constant) + " is not possible")
+          .note(value.origin, "it comes from here");
+      ok = false;
+    }
+    type.dims.push_back(value.integer);
+    type.origins.push_back({value.origin ? value.origin : child.range});
+  }
+  return ok ? std::optional(std::move(type)) : std::nullopt;
+}
+
+void Elaborator::noteDim(Diagnostic &diagnostic, const Dim &dim, Range origin) {
+  if (origin)
+    diagnostic.note(origin, dim.str() + " comes from here");
+}
+
+bool Elaborator::provablyNonNegative(const Dim &dim) const {
+  if (std::optional<int64_t> constant = dim.constant())
+    return *constant >= 0;
+  if (isNonNegative(dim))
+    return true;
+  // With upper bounds: s = bound - s' with s' in [0, bound - 1], and every symbol at least 1.
+  if (!entry_)
+    return false;
+  Dim shifted = dim;
+  for (const std::string &symbol : dim.symbols())
+    if (auto bound = entry_->bounds.find(symbol); bound != entry_->bounds.end()) {
+      Dim replaced = shifted.substitute({{symbol, Dim(bound->second.value + 1) - Dim::symbol(symbol)}});
+      if (isNonNegative(replaced))
+        return true;
+    }
+  return false;
+}
+
+bool Elaborator::constrain(const Dim &dim, int64_t bound, Range range, Range boundRange, const std::string &what,
+                           bool stated) {
+  if (std::optional<int64_t> constant = dim.constant()) {
+    if (*constant <= bound)
+      return true;
+    error(range, what + " is " + std::to_string(*constant) + "; at most " + std::to_string(bound) + " is allowed")
+        .note(boundRange, "the bound is stated here");
+    return false;
+  }
+  if (!entry_ || entry_->failed)
+    return true;
+  std::vector<std::string> symbols = dim.symbols();
+  if (symbols.size() == 1) {
+    // c*s + r <= bound bounds s itself.
+    Dim rest = dim.substitute({{symbols[0], Dim(0)}});
+    Dim factor = dim.substitute({{symbols[0], Dim(1)}}) - rest;
+    std::optional<int64_t> c = factor.constant(), r = rest.constant();
+    if (c && r && *c > 0 && dim == factor * Dim::symbol(symbols[0]) + rest) {
+      int64_t limit = (bound - *r) / *c;
+      auto known = entry_->bounds.find(symbols[0]);
+      if (known == entry_->bounds.end() || (!known->second.stated && known->second.value > limit)) {
+        entry_->bounds[symbols[0]] = {limit, boundRange, stated};
+        return true;
+      }
+      if (known->second.value <= limit)
+        return true;
+      error(range, what + " is " + dim.str() + ", which may be " + std::to_string(*c * known->second.value + *r) +
+                       "; at most " + std::to_string(bound) + " is allowed")
+          .note(known->second.range,
+                "the bound " + symbols[0] + " <= " + std::to_string(known->second.value) + " comes from here")
+          .note(boundRange, "the smaller bound is stated here");
+      return false;
+    }
+  }
+  if (provablyNonNegative(Dim(bound) - dim))
+    return true;
+  error(range, "cannot show that " + what + ", " + dim.str() + ", is at most " + std::to_string(bound))
+      .note(boundRange, "the bound is stated here")
+      .withHelp("state bounds for the dimensions in it, as in T <= 64");
+  return false;
+}
+
+static std::string expectedText(Elaborator &e, Dtype dtype, const std::vector<WrittenDim> &dims, bool ellipsis,
+                                const Frame &frame) {
+  std::string text = dtypeName(dtype);
+  if (dims.empty() && !ellipsis)
+    return "a scalar " + text;
+  text += "[";
+  bool first = true;
+  auto add = [&](const std::string &part) {
+    text += (first ? "" : ", ") + part;
+    first = false;
+  };
+  if (ellipsis && frame.ellipsis)
+    for (const Dim &dim : *frame.ellipsis)
+      add(dim.str());
+  else if (ellipsis)
+    add("...");
+  for (const WrittenDim &dim : dims)
+    add(dim.unknown.empty() ? dim.value.str() : std::string(dim.expr->range.text()));
+  return text + "]";
+}
+
+bool Elaborator::bindDims(const Expr &type, const Value &tensor, Range range, Frame &frame, const std::string &what,
+                          bool final) {
+  const Expr &base = type.kind == ExprKind::Index ? type.child(0) : type;
+  Value dtypeValue = eval(base, frame);
+  if (dtypeValue.isError())
+    return false;
+  if (dtypeValue.kind != Value::Kind::Dtype) {
+    error(base.range, "a type begins with a dtype; this is " + describe(dtypeValue))
+        .withHelp("write f32[B, T], for example");
+    return false;
+  }
+  llvm::SmallVector<Dim> actual = dimsOf(tensor.tensor);
+  std::vector<WrittenDim> written;
+  bool ellipsis = false;
+  for (size_t i = 1; type.kind == ExprKind::Index && i < type.children.size(); ++i) {
+    if (type.child(i).kind == ExprKind::Ellipsis) {
+      if (i > 1) {
+        error(type.child(i).range, "'...' stands first in a type");
+        return false;
+      }
+      ellipsis = true;
+      continue;
+    }
+    written.push_back(evalDim(*this, type.child(i), frame));
+    if (written.back().failed)
+      return false;
+  }
+  auto mismatch = [&](const std::string &reason) -> Diagnostic & {
+    return error(range, what + " is " + kiln::describe(tensor.tensor.getType()) + "; " +
+                            expectedText(*this, dtypeValue.dtype, written, ellipsis, frame) + " is expected" +
+                            (reason.empty() ? "" : ": " + reason));
+  };
+  if (!matches(dtypeValue.dtype, tensor.tensorType().getElementType())) {
+    mismatch("")
+        .note(type.range, "the type is declared here")
+        .withHelp(isClass(dtypeValue.dtype) ? "convert it: x.to(f32)"
+                                            : std::string("convert it: x.to(") + dtypeName(dtypeValue.dtype) + ")");
+    return false;
+  }
+  size_t lead = ellipsis && actual.size() >= written.size() ? actual.size() - written.size() : 0;
+  if (actual.size() != lead + written.size()) {
+    mismatch("it has " + std::to_string(actual.size()) + (actual.size() == 1 ? " axis" : " axes"))
+        .note(type.range, "the type is declared here");
+    return false;
+  }
+  if (ellipsis) {
+    std::vector<Dim> dims(actual.begin(), actual.begin() + lead);
+    if (!frame.ellipsis) {
+      frame.ellipsis = dims;
+      for (size_t i = 0; i < lead; ++i)
+        frame.ellipsisOrigins.push_back({tensor.originOf(i)});
+    } else if (*frame.ellipsis != dims) {
+      mismatch("the leading dimensions differ").note(type.range, "the type is declared here");
+      return false;
+    }
+  }
+  for (size_t i = 0; i < written.size(); ++i) {
+    WrittenDim dim = evalDim(*this, *written[i].expr, frame); // names bound by the axes before are known now
+    const Dim &found = actual[lead + i];
+    Range origin = tensor.originOf(lead + i);
+    if (!dim.unknown.empty()) {
+      if (auto solution = solve(dim, found)) {
+        frame.dims[solution->first->text] = {Value::integerOf(solution->second, origin ? origin : range),
+                                             solution->first->range};
+      } else if (!final) {
+        continue;
+      } else {
+        mismatch("no " + dim.unknown[0]->text + " makes " + std::string(dim.expr->range.text()) + " equal to " +
+                 found.str())
+            .note(type.range, "the type is declared here");
+        return false;
+      }
+    } else if (dim.value != found) {
+      Diagnostic &diagnostic = mismatch(found.str() + " is not " + dim.value.str());
+      noteDim(diagnostic, found, origin);
+      noteDim(diagnostic, dim.value, dim.origin);
+      if (!dim.origin || dim.origin.file != type.range.file || dim.origin.begin < type.range.begin ||
+          dim.origin.end > type.range.end)
+        diagnostic.note(type.range, "the type is declared here");
+      return false;
+    }
+    if (const Expr *boundExpr = written[i].bound) {
+      Value bound = eval(*boundExpr, frame);
+      std::optional<int64_t> limit = bound.asInteger();
+      if (bound.isError() || !limit) {
+        if (!bound.isError())
+          error(boundExpr->range, "a bound is a number; this is " + describe(bound));
+        return false;
+      }
+      if (!constrain(found, *limit, range, written[i].bound->range,
+                     "the dimension " + std::string(dim.expr->range.text()) + " of " + what, false))
+        return false;
+    }
+  }
+  return true;
+}
+
+bool Elaborator::bindType(const Expr &type, Binding &argument, Frame &frame, const std::string &what, bool final) {
+  if (argument.value.isError())
+    return false;
+  if (type.kind == ExprKind::Tuple || type.kind == ExprKind::List) {
+    if (!argument.value.isList() || argument.value.items->size() != type.children.size()) {
+      error(argument.range, what + " is " + describe(argument.value) + "; a tuple of " +
+                                std::to_string(type.children.size()) + " is expected")
+          .note(type.range, "the type is declared here");
+      return false;
+    }
+    std::vector<Value> items = *argument.value.items;
+    for (size_t i = 0; i < items.size(); ++i) {
+      Binding item{items[i], argument.range};
+      if (!bindType(type.child(i), item, frame, what + "'s part " + std::to_string(i + 1), final))
+        return false;
+      items[i] = item.value;
+    }
+    auto names = argument.value.names;
+    argument.value = Value::listOf(std::move(items));
+    argument.value.names = names;
+    return true;
+  }
+  if (argument.value.isNumber() && entry_ && type.kind == ExprKind::Name) {
+    Value dtype = eval(type, frame);
+    if (dtype.kind == Value::Kind::Dtype) {
+      std::optional<Value> tensor = toTensor(argument.value, argument.range, elementType(dtype.dtype, &context_));
+      if (!tensor)
+        return false;
+      argument.value = *tensor;
+    }
+  }
+  if (!argument.value.isTensor()) {
+    error(argument.range,
+          what + " is " + describe(argument.value) + "; a tensor " + std::string(type.range.text()) + " is expected")
+        .note(type.range, "the type is declared here");
+    return false;
+  }
+  return bindDims(type, argument.value, argument.range, frame, what, final);
+}
+
+bool Elaborator::bindSignature(const Stmt &function, std::vector<Binding> &arguments, Frame &frame,
+                               const std::string &what) {
+  auto typed = [&](size_t i) {
+    const Parameter &parameter = function.parameters[i];
+    return parameter.type && !(arguments[i].value.isNone() && parameter.initial);
+  };
+  for (size_t i = 0; i < arguments.size(); ++i)
+    if (!typed(i))
+      frame.locals[function.parameters[i].name] = arguments[i];
+  // Twice: an argument may decide a name that one before it needs.
+  for (bool final : {false, true}) {
+    bool ok = true;
+    for (size_t i = 0; i < arguments.size(); ++i)
+      if (typed(i))
+        ok &= bindType(*function.parameters[i].type, arguments[i], frame,
+                       what + "'s argument '" + function.parameters[i].name + "'", final);
+    if (!ok)
+      return false;
+  }
+  for (size_t i = 0; i < arguments.size(); ++i)
+    frame.locals[function.parameters[i].name] = {arguments[i].value, function.parameters[i].range};
+  return true;
+}
+
+} // namespace kiln::language

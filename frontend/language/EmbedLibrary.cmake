@@ -1,0 +1,18 @@
+# Writes OUTPUT: a table of the .kiln files' names and texts. Each text is a list of characters' codes, since a string literal
+# may not be as long as a file.
+set(text "#include <cstddef>\n\nnamespace kiln::language {\n")
+set(table "")
+set(count 0)
+foreach(file IN LISTS FILES)
+  file(READ "${file}" hex HEX)
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "'\\\\x\\1'," bytes "${hex}")
+  get_filename_component(name "${file}" NAME)
+  string(APPEND text "static const char file${count}[] = {${bytes}'\\0'};\n")
+  string(APPEND table "    {\"${name}\", file${count}, sizeof file${count} - 1},\n")
+  math(EXPR count "${count} + 1")
+endforeach()
+string(APPEND text "struct LibraryFile {\n  const char *name, *text;\n  size_t size;\n};\n")
+string(APPEND text "extern const LibraryFile libraryFiles[];\nextern const size_t libraryFileCount;\n")
+string(APPEND text "const LibraryFile libraryFiles[] = {\n${table}    {nullptr, nullptr, 0}};\nconst size_t libraryFileCount = ${count};\n")
+string(APPEND text "} // namespace kiln::language\n")
+file(WRITE "${OUTPUT}" "${text}")

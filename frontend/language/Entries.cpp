@@ -1,0 +1,292 @@
+// Functions of the output module: their arguments, results, attributes and bounds.
+#include "frontend/language/Elaborate.h"
+#include "frontend/language/Recipe.h"
+
+namespace kiln::language {
+
+mlir::Type typeOf(Elaborator &e, const TypeInfo &type) {
+  return tensorType(type.dims, elementType(type.dtype, e.context()));
+}
+
+std::shared_ptr<Entry> Elaborator::beginEntry(const std::string &name,
+                                              const std::vector<std::pair<std::string, TypeInfo>> &inputs,
+                                              bool training, Range range) {
+  auto entry = std::make_shared<Entry>();
+  entry->name = name;
+  entry->training = training;
+  entry->inputs = inputs.size();
+  builder_.setInsertionPointToEnd(module_->getBody());
+  entry->func = builder_.create<mlir::func::FuncOp>(location(range), name, builder_.getFunctionType({}, {}));
+  entry->block = new mlir::Block();
+  entry->func.getBody().push_back(entry->block);
+  for (const auto &[input, type] : inputs) {
+    entry->block->addArgument(typeOf(*this, type), location(type.range));
+    for (size_t i = 0; i < type.dims.size(); ++i)
+      for (const std::string &symbol : type.dims[i].symbols())
+        entry->symbols.try_emplace(symbol, i < type.origins.size() ? type.origins[i].range : type.range);
+  }
+  for (const auto &[input, type] : inputs)
+    entry->inputNames.push_back(input);
+  builder_.setInsertionPointToEnd(entry->block);
+  entry_ = entry.get();
+  return entry;
+}
+
+std::vector<Value> Elaborator::inputValues(const Entry &entry,
+                                           const std::vector<std::pair<std::string, TypeInfo>> &inputs) {
+  std::vector<Value> values;
+  for (size_t i = 0; i < inputs.size(); ++i)
+    values.push_back(Value::tensorOf(entry.block->getArgument(static_cast<unsigned>(i)),
+                                     std::make_shared<Origins>(inputs[i].second.origins)));
+  return values;
+}
+
+void Elaborator::endEntry(Entry &entry, const std::vector<Result> &results, Range range) {
+  entry_ = &entry;
+  builder_.setInsertionPointToEnd(entry.block);
+  mlir::StringAttr (*text)(mlir::Builder &, const std::string &) = [](mlir::Builder &b, const std::string &s) {
+    return b.getStringAttr(s);
+  };
+  std::vector<mlir::Value> values;
+  std::vector<std::pair<std::string, mlir::Attribute>> roles;
+  for (const Result &result : results) {
+    std::optional<Value> tensor = toTensor(result.value, range);
+    if (!tensor) {
+      entry.failed = true;
+      continue;
+    }
+    values.push_back(tensor->tensor);
+    roles.emplace_back("kiln." + result.role,
+                       result.role == "loss" ? mlir::Attribute(builder_.getUnitAttr()) : text(builder_, result.name));
+  }
+  for (Variable *state : entry.changed) {
+    values.push_back(entry.values[state].tensor);
+    roles.emplace_back("kiln.state", text(builder_, state->name));
+  }
+  entry_ = nullptr;
+  if (entry.failed || diagnostics_.hasErrors())
+    return;
+  builder_.create<mlir::func::ReturnOp>(location(range), values);
+  std::vector<mlir::Type> types;
+  for (mlir::Value value : values)
+    types.push_back(value.getType());
+  entry.func.setFunctionType(builder_.getFunctionType(entry.block->getArgumentTypes(), types));
+  unsigned at = 0;
+  for (const std::string &name : entry.inputNames)
+    entry.func.setArgAttr(at++, "kiln.input", text(builder_, name));
+  for (const auto &[index, pair] : entry.parameters)
+    entry.func.setArgAttr(at++, "kiln.parameter", text(builder_, pair.first->name));
+  for (const auto &[index, pair] : entry.states)
+    entry.func.setArgAttr(at++, "kiln.state", text(builder_, pair.first->name));
+  if (entry.seed)
+    entry.func.setArgAttr(at++, "kiln.seed", builder_.getUnitAttr());
+  if (entry.step)
+    entry.func.setArgAttr(at++, "kiln.step", builder_.getUnitAttr());
+  for (unsigned i = 0; i < roles.size(); ++i)
+    entry.func.setResultAttr(i, roles[i].first, roles[i].second);
+}
+
+//===-- The model's own functions
+//-----------------------------------------------------------------------------------===//
+
+static bool isTensorType(const Expr &type) {
+  const Expr &base = type.kind == ExprKind::Index ? type.child(0) : type;
+  if (base.kind != ExprKind::Name)
+    return false;
+  for (size_t i = 1; i < type.children.size(); ++i)
+    if (type.kind == ExprKind::Index && type.child(i).kind == ExprKind::Ellipsis)
+      return false;
+  return true;
+}
+
+bool Elaborator::isEntry(const Stmt &function) {
+  if (function.name == "grad" || function.name[0] == '_')
+    return false;
+  for (const Parameter &parameter : function.parameters)
+    if (!parameter.type || parameter.rest || !isTensorType(*parameter.type))
+      return false;
+  return true;
+}
+
+void Elaborator::functionEntry(const Stmt &function) {
+  // Each new name in a dimension becomes a symbol; `T <= n` bounds it.
+  Frame frame;
+  frame.self = model_;
+  frame.mode = Frame::Mode::Function;
+  frame.freeDims = true;
+  std::vector<std::pair<std::string, TypeInfo>> inputs;
+  std::map<std::string, Bound> bounds;
+  for (const Parameter &parameter : function.parameters) {
+    TypeInfo type;
+    type.range = parameter.type->range;
+    Value dtype = eval(parameter.type->kind == ExprKind::Index ? parameter.type->child(0) : *parameter.type, frame);
+    if (dtype.kind != Value::Kind::Dtype) {
+      if (!dtype.isError())
+        error(parameter.type->range, "a type begins with a dtype; this is " + describe(dtype))
+            .withHelp("write f32[B, T], for example");
+      return;
+    }
+    type.dtype = dtypeOf(elementType(dtype.dtype, &context_));
+    for (size_t i = 1; parameter.type->kind == ExprKind::Index && i < parameter.type->children.size(); ++i) {
+      const Expr &child = parameter.type->child(i);
+      bool isBound = child.kind == ExprKind::Compare && child.text == "<=";
+      const Expr &expr = isBound ? child.child(0) : child;
+      Value dim = evalSymbol(expr, frame);
+      Value bound = isBound ? eval(child.child(1), frame) : Value::none();
+      if (dim.isError() || bound.isError())
+        return;
+      if (!dim.isInteger() || (isBound && !bound.asInteger())) {
+        error(child.range, "a dimension is a whole number, and its bound too; found " + describe(dim) +
+                               (isBound ? " and " + describe(bound) : ""));
+        return;
+      }
+      if (isBound && expr.kind == ExprKind::Name && !dim.integer.isConstant())
+        bounds[expr.text] = {*bound.asInteger(), child.child(1).range, true};
+      type.dims.push_back(dim.integer);
+      type.origins.push_back({expr.range});
+    }
+    inputs.emplace_back(parameter.name, std::move(type));
+  }
+  std::shared_ptr<Entry> entry = beginEntry(function.name, inputs, false, function.nameRange);
+  entry->function = &function;
+  entry->bounds = bounds;
+  for (const auto &[symbol, range] : entry->symbols)
+    if (auto given = options_.bounds.find(symbol); given != options_.bounds.end()) {
+      auto stated = bounds.find(symbol);
+      if (stated != bounds.end() && stated->second.value < given->second)
+        error(stated->second.range, "--bound " + symbol + "=" + std::to_string(given->second) + " is above the bound " +
+                                        std::to_string(stated->second.value) + " that is stated here");
+      entry->bounds[symbol] = {given->second, range, true};
+    }
+  Arguments arguments;
+  arguments.positional = inputValues(*entry, inputs);
+  for (const Parameter &parameter : function.parameters)
+    arguments.ranges.push_back(parameter.range);
+  Value value = callFunction(function, model_, arguments, function.nameRange, nullptr);
+  std::vector<Result> results;
+  int number = 0;
+  std::function<void(const Value &)> flatten = [&](const Value &item) {
+    if (item.isList()) {
+      for (size_t i = 0; i < item.items->size(); ++i) {
+        if (item.names)
+          results.push_back({(*item.items)[i], "output", (*item.names)[i]});
+        else
+          flatten((*item.items)[i]);
+      }
+    } else if (!item.isNone()) {
+      results.push_back({item, "output", std::to_string(number++)});
+    }
+  };
+  flatten(value);
+  entry->failed |= value.isError();
+  endEntry(*entry, results, function.nameRange);
+  // A function over session state runs within generate, which keeps the state; alone it would have none.
+  bool session = false;
+  for (const auto &[index, pair] : entry->states)
+    session |= pair.first->kind == Variable::Kind::Session;
+  entry->session = session || entry->failed;
+  entries_.push_back(std::move(entry));
+}
+
+Value Elaborator::evalSymbol(const Expr &expr, Frame &frame) {
+  Value value = eval(expr, frame);
+  // A name that stands for something other than a number is a dimension of its own, as it is in a call.
+  if (!value.isInteger() && !value.isError() && expr.kind == ExprKind::Name)
+    return Value::integerOf(Dim::symbol(expr.text), expr.range);
+  return value;
+}
+
+void Elaborator::settleBounds() {
+  // What is known of a name anywhere in the model.
+  std::map<std::string, int64_t> byName;
+  auto note = [&](const std::string &name, int64_t value) {
+    auto [place, isNew] = byName.try_emplace(name, value);
+    place->second = std::max(place->second, value);
+  };
+  for (const auto &entry : entries_)
+    for (const auto &[symbol, bound] : entry->bounds)
+      note(symbol, bound.value);
+  for (const auto &[function, uses] : uses_)
+    for (const auto &[name, value] : uses)
+      note(name, value);
+  std::set<std::string> used;
+  for (const auto &entry : entries_) {
+    std::vector<mlir::NamedAttribute> attributes;
+    for (const auto &[symbol, range] : entry->symbols) {
+      used.insert(symbol);
+      int64_t value = 0;
+      auto given = options_.bounds.find(symbol);
+      auto own = entry->bounds.find(symbol);
+      auto uses = uses_.find(entry->function);
+      if (given != options_.bounds.end() && own == entry->bounds.end())
+        value = given->second;
+      else if (own != entry->bounds.end())
+        value = own->second.value;
+      else if (uses != uses_.end() && uses->second.count(symbol))
+        value = uses->second[symbol];
+      else if (byName.count(symbol))
+        value = byName[symbol];
+      else if (!entry->session)
+        error(range, "the dimension " + symbol + " of " + entry->name + " has no upper bound")
+            .withHelp("state one (`" + symbol + " <= 256`), or give one on the command line: --bound " + symbol +
+                      "=256");
+      if (value < 1 && !entry->session && !diagnostics_.hasErrors())
+        error(range, "the bound of the dimension " + symbol + " is " + std::to_string(value) + "; it is at least 1");
+      attributes.emplace_back(builder_.getStringAttr(symbol), builder_.getI64IntegerAttr(value));
+    }
+    if (!attributes.empty())
+      entry->func->setAttr("kiln.bounds", builder_.getDictionaryAttr(attributes));
+  }
+  for (const auto &[name, value] : options_.bounds)
+    if (!used.count(name)) {
+      std::vector<std::string> names(used.begin(), used.end());
+      std::string near = nearest(name, names);
+      error({}, "--bound " + name + "=" + std::to_string(value) + ": the model has no dynamic dimension '" + name + "'")
+          .withHelp(near.empty() ? "" : "did you mean '" + near + "'?");
+    }
+  for (const auto &entry : entries_)
+    if (entry->session)
+      entry->func.erase();
+}
+
+//===-- Parameters and states
+//---------------------------------------------------------------------------------------===//
+
+void Elaborator::writeVariables() {
+  mlir::Builder &b = builder_;
+  auto init = [&](const Variable &variable) {
+    std::vector<mlir::NamedAttribute> fields = {b.getNamedAttr("kind", b.getStringAttr(variable.initKind))};
+    for (const auto &[name, value] : variable.initFields)
+      fields.push_back(b.getNamedAttr(name, b.getF64FloatAttr(value)));
+    return b.getDictionaryAttr(fields);
+  };
+  std::vector<mlir::Attribute> parameters, states;
+  for (const std::shared_ptr<Variable> &variable : parameters_)
+    parameters.push_back(b.getDictionaryAttr(
+        {b.getNamedAttr("name", b.getStringAttr(variable->name)),
+         b.getNamedAttr("type", mlir::TypeAttr::get(typeOf(*this, variable->type))),
+         b.getNamedAttr("trainable", b.getBoolAttr(variable->trainable)), b.getNamedAttr("init", init(*variable))}));
+  // Session states that no function of the module uses would only take room.
+  std::set<const Variable *> inUse;
+  for (const auto &entry : entries_)
+    if (!entry->session)
+      for (const auto &[index, pair] : entry->states)
+        inUse.insert(pair.first.get());
+  for (const std::shared_ptr<Variable> &variable : states_) {
+    bool session = variable->kind == Variable::Kind::Session;
+    if (session && !inUse.count(variable.get()))
+      continue;
+    std::vector<mlir::NamedAttribute> fields = {
+        b.getNamedAttr("name", b.getStringAttr(variable->name)),
+        b.getNamedAttr("type", mlir::TypeAttr::get(typeOf(*this, variable->type))),
+        b.getNamedAttr("kind", b.getStringAttr(session ? "session" : "persistent")),
+        b.getNamedAttr("init", init(*variable))};
+    if (session)
+      fields.push_back(b.getNamedAttr("batch_axis", b.getI64IntegerAttr(variable->batchAxis)));
+    states.push_back(b.getDictionaryAttr(fields));
+  }
+  (*module_)->setAttr("kiln.parameters", b.getArrayAttr(parameters));
+  (*module_)->setAttr("kiln.states", b.getArrayAttr(states));
+}
+
+} // namespace kiln::language

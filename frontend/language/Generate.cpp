@@ -1,0 +1,331 @@
+// The generate block: the functions generate.prefill and generate.step over session state, and how tokens are drawn.
+#include "frontend/language/Recipe.h"
+
+namespace kiln::language {
+
+class GenerateBuilder {
+public:
+  GenerateBuilder(Elaborator &e, const Stmt &recipe) : e(e), b(e.builder()), recipe(recipe) {}
+  void run();
+
+private:
+  void read();
+  std::shared_ptr<Entry> begin(bool isPrefill, const Stmt *section);
+  void body(bool isPrefill, Frame &frame);
+  void callByNames(const Stmt &function, bool isPrefill, Frame &frame, Range range);
+  const Stmt *functionFor(const char *key, Range &range);
+  bool sessionValue(std::string_view name, Value &out);
+  bool checkLogits(Frame &frame, Range range, bool required, Value &logits);
+  void finish(Value prefillLogits);
+
+  Elaborator &e;
+  mlir::OpBuilder &b;
+  const Stmt &recipe;
+  const Stmt *prefillSection = nullptr, *stepSection = nullptr;
+  std::map<std::string, const Stmt *, std::less<>> keys;
+  std::shared_ptr<Entry> prefill, step;
+  Frame prefillFrame;
+  std::map<std::string, std::shared_ptr<Variable>, std::less<>> sessions; // values that flow from prefill to step
+};
+
+static const Stmt *modelFunction(const Instance &model, std::string_view name) {
+  for (const StmtPtr &statement : model.module->body)
+    if (statement->kind == StmtKind::Def && statement->name == name)
+      return statement.get();
+  return nullptr;
+}
+
+void GenerateBuilder::read() {
+  static const std::vector<std::string> known = {"prefill", "step", "draw", "search", "data"};
+  for (const StmtPtr &statement : recipe.body) {
+    std::string name = statement->name;
+    if (statement->kind == StmtKind::Assign && statement->target->kind == ExprKind::Name && name.empty())
+      name = statement->target->text;
+    Range range = statement->kind == StmtKind::Assign ? statement->target->range : statement->range;
+    bool isSection = statement->kind == StmtKind::Section;
+    if (statement->kind == StmtKind::Pass)
+      continue;
+    if (std::find(known.begin(), known.end(), name) == known.end() ||
+        (isSection && name != "prefill" && name != "step")) {
+      std::string near = nearest(name, known);
+      e.error(range, "a generate block has prefill, step, draw (or search) and data" +
+                         (name.empty() ? "" : ", no '" + name + "'"))
+          .withHelp(near.empty() ? "" : "did you mean '" + near + "'?");
+      continue;
+    }
+    if (isSection)
+      (name == "prefill" ? prefillSection : stepSection) = statement.get();
+    else if (!keys.try_emplace(name, statement.get()).second)
+      e.error(range, "'" + name + "' is set twice in this block");
+  }
+}
+
+/// The function that a key names; without the key, the model's function of that name.
+const Stmt *GenerateBuilder::functionFor(const char *key, Range &range) {
+  std::string name = key;
+  range = recipe.nameRange;
+  if (auto found = keys.find(key); found != keys.end()) {
+    const Expr &expr = *found->second->value;
+    range = expr.range;
+    if (expr.kind != ExprKind::Name) {
+      e.error(range, std::string("'") + key + "' names a function of the model")
+          .withHelp(std::string("for more than a name write `") + key + ":` and a block");
+      return nullptr;
+    }
+    name = expr.text;
+  }
+  if (const Stmt *function = modelFunction(*e.model(), name))
+    return function;
+  std::vector<std::string> names;
+  for (const StmtPtr &statement : e.model()->module->body)
+    if (statement->kind == StmtKind::Def)
+      names.push_back(statement->name);
+  std::string near = nearest(name, names);
+  e.error(range, "the model " + recipe.name + " has no function '" + name + "'")
+      .withHelp(!near.empty() ? "did you mean '" + near + "'?" : std::string("name one: `") + key + " = …`");
+  return nullptr;
+}
+
+std::shared_ptr<Entry> GenerateBuilder::begin(bool isPrefill, const Stmt *section) {
+  Range range = section ? section->range : recipe.nameRange;
+  TypeInfo tokens;
+  tokens.dtype = Dtype::i32;
+  tokens.range = range;
+  tokens.dims = {Dim::symbol("B")};
+  if (isPrefill)
+    tokens.dims.push_back(Dim::symbol("T"));
+  tokens.origins.assign(tokens.dims.size(), {range});
+  TypeInfo position;
+  position.dtype = Dtype::i32;
+  position.range = range;
+  std::vector<std::pair<std::string, TypeInfo>> inputs = {{isPrefill ? "prompt" : "token", tokens}};
+  if (!isPrefill)
+    inputs.emplace_back("position", position);
+  std::shared_ptr<Entry> entry = e.beginEntry(isPrefill ? "generate.prefill" : "generate.step", inputs, false, range);
+  for (const auto &[symbol, value] : e.options_.bounds)
+    if (entry->symbols.count(symbol))
+      entry->bounds[symbol] = {value, range, true};
+  return entry;
+}
+
+/// A value of the prefill, asked for by name in the step: it becomes session state.
+bool GenerateBuilder::sessionValue(std::string_view name, Value &out) {
+  auto found = prefillFrame.locals.find(name);
+  if (found == prefillFrame.locals.end() || name == "prompt" || name == "position")
+    return false;
+  const Value &value = found->second.value;
+  if (!value.isTensor()) {
+    out = value;
+    return true;
+  }
+  auto [place, isNew] = sessions.try_emplace(std::string(name));
+  if (isNew) {
+    auto variable = std::make_shared<Variable>();
+    variable->kind = Variable::Kind::Session;
+    variable->name = "generate." + std::string(name);
+    variable->range = found->second.range;
+    variable->trainable = false;
+    variable->type.dtype = dtypeOf(value.tensorType().getElementType());
+    variable->type.range = found->second.range;
+    variable->batchAxis = -1;
+    for (const auto &[axis, dim] : llvm::enumerate(dimsOf(value.tensor))) {
+      variable->type.dims.push_back(dim);
+      variable->type.origins.push_back({found->second.range});
+      if (dim == Dim::symbol("B") && variable->batchAxis < 0)
+        variable->batchAxis = static_cast<int64_t>(axis);
+    }
+    variable->index = static_cast<int>(e.states_.size());
+    e.states_.push_back(variable);
+    place->second = variable;
+  }
+  out = e.read(place->second, nullptr, found->second.range);
+  for (const Dim &dim : place->second->type.dims)
+    for (const std::string &symbol : dim.symbols())
+      if (auto bound = prefill->bounds.find(symbol); bound != prefill->bounds.end())
+        step->bounds.try_emplace(symbol, bound->second);
+  return true;
+}
+
+/// A function's name as prefill or step: the first argument is the prompt or token, the others are found by name.
+void GenerateBuilder::callByNames(const Stmt &function, bool isPrefill, Frame &frame, Range range) {
+  Elaborator::Arguments arguments;
+  for (size_t i = 0; i < function.parameters.size(); ++i) {
+    const Parameter &parameter = function.parameters[i];
+    Value value;
+    if (i == 0) {
+      value = frame.locals[isPrefill ? "prompt" : "token"].value;
+      // A function over [B, T] reads one token as [B, 1].
+      if (!isPrefill && parameter.type && parameter.type->kind == ExprKind::Index &&
+          parameter.type->children.size() == 3)
+        value = Value::tensorOf(e.emit(range).reshapeTo(value.tensor, {dimsOf(value.tensor)[0], Dim(1)}));
+    } else if (auto found = frame.locals.find(parameter.name); found != frame.locals.end()) {
+      value = found->second.value;
+    } else if (!(frame.lookup && frame.lookup(parameter.name, value))) {
+      if (parameter.initial)
+        continue;
+      e.error(range, std::string(isPrefill ? "the prefill" : "the step") + " " + function.name + " wants '" +
+                         parameter.name + "', which is neither position nor a value that the prefill sets")
+          .note(parameter.range, "it is declared here");
+      return;
+    }
+    arguments.named.emplace_back(parameter.name, value);
+    arguments.namedRanges.push_back(range);
+    arguments.nameRanges.push_back(range);
+  }
+  Frame inner;
+  Value result = e.callFunction(function, e.model(), arguments, range, &frame, &inner);
+  if (result.isError())
+    return;
+  std::vector<Value> values = result.isList() ? *result.items : std::vector<Value>{result};
+  for (size_t i = 0; i < values.size(); ++i) {
+    std::string name;
+    if (result.names)
+      name = (*result.names)[i];
+    else if (inner.returnExpr && inner.returnExpr->kind == ExprKind::Tuple &&
+             inner.returnExpr->child(i).kind == ExprKind::Name)
+      name = inner.returnExpr->child(i).text;
+    else if (!result.isList() && inner.returnExpr && inner.returnExpr->kind == ExprKind::Name)
+      name = inner.returnExpr->text;
+    bool isLogits = i == 0 && values[0].isTensor() && values[0].rank() == 2 &&
+                    isFloat(values[0].tensorType().getElementType()) &&
+                    (!isPrefill || !result.isList() || name.empty() || name == "logits");
+    if (isLogits)
+      frame.locals["logits"] = {values[0], range};
+    if (!name.empty())
+      frame.locals[name] = {values[i], range};
+  }
+}
+
+void GenerateBuilder::body(bool isPrefill, Frame &frame) {
+  const Stmt *section = isPrefill ? prefillSection : stepSection;
+  if (section) {
+    e.execute(section->body, frame);
+    return;
+  }
+  Range range;
+  if (const Stmt *function = functionFor(isPrefill ? "prefill" : "step", range))
+    callByNames(*function, isPrefill, frame, range);
+}
+
+bool GenerateBuilder::checkLogits(Frame &frame, Range range, bool required, Value &logits) {
+  auto found = frame.locals.find("logits");
+  if (found == frame.locals.end()) {
+    if (required)
+      e.error(range, "the step sets no logits").withHelp("set `logits`, f32[B, V]: a score for each next token");
+    return !required;
+  }
+  logits = found->second.value;
+  if (logits.isError())
+    return false;
+  if (logits.isTensor() && logits.rank() == 2 && isFloat(logits.tensorType().getElementType()) &&
+      dimsOf(logits.tensor)[0] == Dim::symbol("B") && dimsOf(logits.tensor)[1].isConstant())
+    return true;
+  Diagnostic &diagnostic = e.error(
+      found->second.range, "logits are f32[B, V], one row for each sequence, V a number; this is " + describe(logits));
+  if (logits.isTensor() && logits.rank() == 3)
+    diagnostic.withHelp("take the last position: logits[:, -1]");
+  return false;
+}
+
+void GenerateBuilder::run() {
+  read();
+  size_t errorsBefore = e.diagnostics().size();
+  prefill = begin(true, prefillSection);
+  prefillFrame.mode = Frame::Mode::Function;
+  prefillFrame.self = e.model();
+  Range range = prefillSection ? prefillSection->range : recipe.nameRange;
+  prefillFrame.locals["prompt"] = {Value::tensorOf(prefill->block->getArgument(0)), range};
+  std::optional<Value> zero = e.toTensor(Value::integerOf(0), range);
+  prefillFrame.locals["position"] = {*zero, range};
+  body(true, prefillFrame);
+  Value prefillLogits;
+  if (e.diagnostics().size() != errorsBefore || !checkLogits(prefillFrame, range, false, prefillLogits)) {
+    e.entry_ = nullptr;
+    return;
+  }
+  range = stepSection ? stepSection->range : recipe.nameRange;
+  step = begin(false, stepSection);
+  Frame frame;
+  frame.mode = Frame::Mode::Function;
+  frame.self = e.model();
+  frame.locals["token"] = {Value::tensorOf(step->block->getArgument(0)), range};
+  frame.locals["position"] = {Value::tensorOf(step->block->getArgument(1)), range};
+  frame.lookup = [&](std::string_view name, Value &out) { return sessionValue(name, out); };
+  body(false, frame);
+  Value logits;
+  if (e.diagnostics().size() != errorsBefore || !checkLogits(frame, range, true, logits)) {
+    e.entry_ = nullptr;
+    return;
+  }
+  // What the step sets again is carried to the next one.
+  for (const auto &[name, variable] : sessions)
+    if (auto found = frame.locals.find(name); found != frame.locals.end())
+      e.write(variable, found->second.value, found->second.range);
+  e.endEntry(*step, {{logits, "output", "logits"}}, range);
+  finish(prefillLogits);
+}
+
+void GenerateBuilder::finish(Value prefillLogits) {
+  std::vector<Elaborator::Result> results;
+  if (!prefillLogits.isError())
+    results.push_back({prefillLogits, "output", "logits"});
+  for (const auto &[name, variable] : sessions)
+    results.push_back({prefillFrame.locals[name].value, "state", variable->name});
+  e.endEntry(*prefill, results, recipe.nameRange);
+
+  std::vector<mlir::NamedAttribute> attributes = {b.getNamedAttr("prefill", b.getStringAttr("generate.prefill")),
+                                                  b.getNamedAttr("step", b.getStringAttr("generate.step"))};
+  int64_t beams = 1;
+  auto draw = keys.find("draw");
+  if (draw == keys.end())
+    draw = keys.find("search");
+  mlir::Attribute drawAttribute = b.getDictionaryAttr({b.getNamedAttr("kind", b.getStringAttr("greedy"))});
+  if (draw != keys.end()) {
+    Frame frame;
+    frame.mode = Frame::Mode::Module;
+    frame.self = e.model();
+    frame.space = Space::Draw;
+    const Expr &expr = *draw->second->value;
+    Value value = e.eval(expr, frame);
+    bool isDraw = value.kind == Value::Kind::Record &&
+                  (value.record->kind == "greedy" || value.record->kind == "sample" || value.record->kind == "beam");
+    if (!isDraw && !value.isError())
+      e.error(expr.range, "a way to draw is greedy(…), sample(…) or beam(…); this is " + describe(value));
+    if (isDraw) {
+      drawAttribute = toAttribute(e, value, expr.range);
+      for (const auto &[name, field] : value.record->fields)
+        if (name == "width")
+          beams = field.asInteger().value_or(0);
+      if (beams < 1)
+        e.error(expr.range, "a beam's width is a number of at least 1");
+    }
+  }
+  attributes.push_back(b.getNamedAttr("draw", drawAttribute));
+  if (prefillLogits.isError() && !llvm::cast<mlir::DictionaryAttr>(drawAttribute).get("from"))
+    e.error(draw != keys.end() ? draw->second->range : recipe.nameRange,
+            "the prefill gives no logits, so the first token has to be named")
+        .withHelp("write draw = greedy(from=START), for example");
+  if (auto bound = prefill->bounds.find("T"); bound != prefill->bounds.end())
+    attributes.push_back(b.getNamedAttr("capacity", b.getI64IntegerAttr(bound->second.value)));
+  if (keys.count("data")) {
+    const Expr &expr = *keys["data"]->value;
+    if (expr.kind == ExprKind::Name)
+      attributes.push_back(b.getNamedAttr("data", b.getStringAttr(expr.text)));
+    else
+      e.error(expr.range, "'data' names a data source of the recipe");
+  } else if (auto data = llvm::dyn_cast_or_null<mlir::ArrayAttr>((*e.module_)->getAttr("kiln.data"));
+             data && !data.empty()) {
+    attributes.push_back(b.getNamedAttr("data", llvm::cast<mlir::DictionaryAttr>(data[0]).get("name")));
+  }
+  (*e.module_)->setAttr("kiln.generate", b.getDictionaryAttr(attributes));
+  // One sequence is drawn at a time, or the beams of one.
+  for (const std::shared_ptr<Entry> &entry : {prefill, step}) {
+    if (!e.options_.bounds.count("B"))
+      entry->bounds["B"] = {beams, recipe.nameRange, false};
+    e.entries_.push_back(entry);
+  }
+}
+
+void buildGeneration(Elaborator &e, const Stmt &recipe) { GenerateBuilder(e, recipe).run(); }
+
+} // namespace kiln::language

@@ -1,0 +1,54 @@
+#include "frontend/language/Load.h"
+
+#include "frontend/language/Elaborate.h"
+#include "frontend/language/Parser.h"
+
+#include <fstream>
+#include <sstream>
+
+namespace kiln {
+
+namespace language {
+struct LibraryFile {
+  const char *name, *text;
+  size_t size;
+};
+extern const LibraryFile libraryFiles[];
+extern const size_t libraryFileCount;
+} // namespace language
+
+using namespace language;
+
+mlir::OwningOpRef<mlir::ModuleOp> loadModelText(mlir::MLIRContext &context, const std::string &text,
+                                                const std::string &name, const LoadOptions &options,
+                                                Diagnostics &diagnostics) {
+  context.loadDialect<KilnDialect, mlir::func::FuncDialect>();
+  // The syntax trees outlive the diagnostics' rendering: ranges point into their texts.
+  auto keep = [&](std::unique_ptr<File> file) -> const File & {
+    diagnostics.keep(std::shared_ptr<const void>(std::move(file)));
+    return *static_cast<const File *>(diagnostics.kept());
+  };
+  Elaborator elaborator(context, diagnostics, options);
+  for (size_t i = 0; i < libraryFileCount; ++i) {
+    const LibraryFile &file = libraryFiles[i];
+    elaborator.declare(keep(parse(std::make_unique<SourceFile>(std::string("nn/") + file.name,
+                                                               std::string(file.text, file.size), /*isLibrary=*/true),
+                                  diagnostics)));
+  }
+  const File &file = keep(parse(std::make_unique<SourceFile>(name, text), diagnostics));
+  elaborator.declare(file);
+  return elaborator.run(file);
+}
+
+mlir::OwningOpRef<mlir::ModuleOp> loadModel(mlir::MLIRContext &context, const std::string &path,
+                                            const LoadOptions &options, Diagnostics &diagnostics) {
+  std::ifstream stream(path, std::ios::binary);
+  std::stringstream text;
+  if (!stream || !(text << stream.rdbuf() || stream.eof())) {
+    diagnostics.error({}, "cannot read the model '" + path + "'").withHelp("is the path right, and the file readable?");
+    return nullptr;
+  }
+  return loadModelText(context, text.str(), path, options, diagnostics);
+}
+
+} // namespace kiln

@@ -1,0 +1,491 @@
+#include "frontend/language/Parser.h"
+
+#include "frontend/language/ParserImpl.h"
+
+namespace kiln::language {
+
+Parser::Parser(const SourceFile &source, Diagnostics &diagnostics)
+    : source_(source), diagnostics_(diagnostics), tokens_(lex(source, diagnostics)) {}
+
+const Token &Parser::next() {
+  const Token &token = peek();
+  if (at_ < tokens_.size() - 1)
+    ++at_;
+  return token;
+}
+
+bool Parser::takeSymbol(std::string_view text) {
+  if (!peek().symbol(text))
+    return false;
+  next();
+  return true;
+}
+
+bool Parser::takeKeyword(std::string_view text) {
+  if (!peek().keyword(text))
+    return false;
+  next();
+  return true;
+}
+
+std::string Parser::found(const Token &token) const {
+  switch (token.kind) {
+  case TokenKind::Newline:
+    return "the end of the line";
+  case TokenKind::Indent:
+    return "an indented block";
+  case TokenKind::Dedent:
+    return "the end of the block";
+  case TokenKind::End:
+    return "the end of the file";
+  case TokenKind::String:
+    return "a string";
+  default:
+    return "'" + token.text + "'";
+  }
+}
+
+Diagnostic &Parser::error(const Token &token, std::string message) {
+  return diagnostics_.error(token.range, std::move(message));
+}
+
+bool Parser::expectSymbol(std::string_view text, std::string_view where) {
+  if (takeSymbol(text))
+    return true;
+  error(peek(), "expected '" + std::string(text) + "' " + std::string(where) + ", found " + found(peek()));
+  return false;
+}
+
+/// To the start of the next line, past a block that hangs below this one.
+void Parser::skipLine() {
+  while (peek().kind != TokenKind::Newline && peek().kind != TokenKind::End && peek().kind != TokenKind::Dedent &&
+         peek().kind != TokenKind::Indent)
+    next();
+  if (peek().kind == TokenKind::Newline)
+    next();
+  if (peek().kind == TokenKind::Indent)
+    skipBlock();
+}
+
+void Parser::skipBlock() {
+  int depth = 0;
+  do {
+    TokenKind kind = next().kind;
+    depth += kind == TokenKind::Indent ? 1 : kind == TokenKind::Dedent ? -1 : 0;
+  } while (depth > 0 && peek().kind != TokenKind::End);
+}
+
+std::vector<StmtPtr> Parser::file() {
+  std::vector<StmtPtr> statements;
+  while (peek().kind != TokenKind::End) {
+    size_t before = at_;
+    if (!topLevel(statements))
+      skipLine();
+    if (at_ == before)
+      next();
+  }
+  return statements;
+}
+
+bool Parser::topLevel(std::vector<StmtPtr> &out) {
+  const Token &token = peek();
+  if (token.kind == TokenKind::Newline || token.kind == TokenKind::Dedent) {
+    next();
+    return true;
+  }
+  if (token.kind == TokenKind::Indent) {
+    error(peek(1), "this line is indented, but belongs to no block").withHelp("move it to the left margin");
+    skipBlock();
+    return true;
+  }
+  StmtPtr statement;
+  bool isHeader = token.kind == TokenKind::Name && peek(1).kind == TokenKind::Name;
+  if (token.keyword("module") || token.keyword("model")) {
+    statement = moduleDeclaration();
+  } else if (token.keyword("def")) {
+    statement = definition();
+  } else if (isHeader && token.text == "train") {
+    statement = recipe(StmtKind::Train);
+  } else if (isHeader && token.text == "generate") {
+    statement = recipe(StmtKind::Generate);
+  } else if (token.kind == TokenKind::Name && !isHeader) {
+    return statementLine(out, Context::File);
+  } else {
+    Diagnostic &diagnostic = error(token, "expected a declaration, found " + found(token));
+    std::string near = nearest(token.text, {"module", "model", "def", "train", "generate"});
+    diagnostic.withHelp(!near.empty() ? "did you mean '" + near + "'?"
+                                      : "at the top level stand module, model, def, train, generate and NAME = value");
+    return false;
+  }
+  if (!statement)
+    return false;
+  out.push_back(std::move(statement));
+  return true;
+}
+
+/// ":" and an indented block, or simple statements on the same line.
+bool Parser::suite(std::vector<StmtPtr> &out, Context context) {
+  if (!takeSymbol(":")) {
+    error(peek(), "expected ':', found " + found(peek()));
+    return false;
+  }
+  if (peek().kind != TokenKind::Newline)
+    return statementLine(out, context);
+  next();
+  if (peek().kind != TokenKind::Indent) {
+    error(peek(), "expected an indented block, found " + found(peek())).withHelp("an empty block holds 'pass'");
+    return true; // what follows is a statement of the block outside
+  }
+  next();
+  while (peek().kind != TokenKind::Dedent && peek().kind != TokenKind::End) {
+    size_t before = at_;
+    if (!statementLine(out, context))
+      skipLine();
+    if (at_ == before)
+      next();
+  }
+  if (peek().kind == TokenKind::Dedent)
+    next();
+  return true;
+}
+
+bool Parser::statementLine(std::vector<StmtPtr> &out, Context context) {
+  Nesting nesting(*this);
+  if (tooDeep(nesting))
+    return false;
+  if (peek().kind == TokenKind::Newline) {
+    next();
+    return true;
+  }
+  if (peek().kind == TokenKind::Indent) {
+    error(peek(1), "this line is indented more than the block that it stands in");
+    skipBlock();
+    return true;
+  }
+  if (StmtPtr statement = compound(context)) {
+    out.push_back(std::move(statement));
+    return true;
+  }
+  const Token &first = peek();
+  if (first.keyword("if") || first.keyword("for") || first.keyword("def") || first.keyword("module") ||
+      first.keyword("model") || isScan())
+    return false;
+  do {
+    if (peek().kind == TokenKind::Newline)
+      break;
+    StmtPtr statement = simple(context);
+    if (!statement)
+      return false;
+    out.push_back(std::move(statement));
+  } while (takeSymbol(";"));
+  if (peek().kind == TokenKind::Newline) {
+    next();
+    return true;
+  }
+  Diagnostic &diagnostic = error(peek(), "expected the end of the line, found " + found(peek()));
+  if (peek().symbol("="))
+    diagnostic.withHelp("one '=' a statement; to compare, write ==");
+  return false;
+}
+
+bool Parser::isScan() const {
+  return peek().is(TokenKind::Name, "scan") && peek(1).kind == TokenKind::Name && peek(2).keyword("in");
+}
+
+/// A statement with a block of its own; null where none begins here, or where it failed (at_ tells).
+StmtPtr Parser::compound(Context context) {
+  const Token &token = peek();
+  size_t before = at_;
+  StmtPtr statement;
+  if (token.keyword("if"))
+    statement = ifStatement(context);
+  else if (token.keyword("for"))
+    statement = forStatement(context);
+  else if (isScan())
+    statement = scanStatement();
+  else if (token.keyword("def"))
+    statement = definition();
+  else if (token.keyword("module") || token.keyword("model")) {
+    error(token, "a " + token.text + " stands at the top level of the file").withHelp("move it to the left margin");
+    return nullptr;
+  } else if (context == Context::Generate && token.kind == TokenKind::Name && peek(1).symbol(":")) {
+    statement = std::make_unique<Stmt>();
+    statement->kind = StmtKind::Section;
+    statement->range = statement->nameRange = token.range;
+    statement->name = next().text;
+    if (!suite(statement->body, Context::Function))
+      return nullptr;
+  } else
+    return nullptr;
+  if (!statement && at_ > before)
+    at_ = before; // the caller skips the line and its block
+  return statement;
+}
+
+StmtPtr Parser::simple(Context context) {
+  const Token &first = peek();
+  auto statement = std::make_unique<Stmt>();
+  if (takeKeyword("pass")) {
+    statement->kind = StmtKind::Pass;
+  } else if (takeKeyword("return")) {
+    statement->kind = StmtKind::Return;
+    if (peek().kind != TokenKind::Newline && !peek().symbol(";")) {
+      statement->value = expressionList();
+      if (!statement->value)
+        return nullptr;
+    }
+    if (context != Context::Function) {
+      error(first, "'return' stands outside of a function");
+      return nullptr;
+    }
+  } else if (takeKeyword("yield")) {
+    statement->kind = StmtKind::Yield;
+    if (context != Context::Function) {
+      error(first, "'yield' stands outside of a scan");
+      return nullptr;
+    }
+    // yield NAME = expression, ... | yield expression, ...
+    auto tuple = make(ExprKind::Tuple, first.range);
+    auto names = make(ExprKind::Tuple, first.range);
+    do {
+      ExprPtr name;
+      if (peek().kind == TokenKind::Name && peek(1).symbol("=")) {
+        name = atom();
+        next();
+      }
+      ExprPtr value = expression();
+      if (!value)
+        return nullptr;
+      names->children.push_back(std::move(name));
+      tuple->children.push_back(std::move(value));
+    } while (takeSymbol(","));
+    statement->target = std::move(names);
+    statement->value = std::move(tuple);
+  } else if (takeKeyword("assert")) {
+    statement->kind = StmtKind::Assert;
+    statement->value = expression();
+    if (!statement->value)
+      return nullptr;
+    if (takeSymbol(",")) {
+      statement->target = expression();
+      if (!statement->target)
+        return nullptr;
+    }
+  } else {
+    return assignment(context);
+  }
+  statement->range = since(first);
+  return statement;
+}
+
+StmtPtr Parser::assignment(Context context) {
+  const Token &first = peek();
+  auto statement = std::make_unique<Stmt>();
+  ExprPtr value = expressionList();
+  if (!value)
+    return nullptr;
+  statement->kind = StmtKind::Expression;
+  static constexpr std::string_view augmented[] = {"+=", "-=", "*=", "/=", "//=", "%=", "**=", "@="};
+  for (std::string_view op : augmented)
+    if (peek().symbol(op))
+      statement->name = std::string(op.substr(0, op.size() - 1));
+  if (peek().symbol("=") || !statement->name.empty()) {
+    if (!checkTarget(*value))
+      return nullptr;
+    statement->nameRange = next().range;
+    statement->kind = StmtKind::Assign;
+    statement->target = std::move(value);
+    value = expressionList();
+    if (!value)
+      return nullptr;
+  }
+  statement->value = std::move(value);
+  statement->range = since(first);
+  return statement;
+}
+
+bool Parser::parameterList(std::vector<Parameter> &out, bool typed) {
+  if (!expectSymbol("(", "before the arguments"))
+    return false;
+  while (!peek().symbol(")")) {
+    Parameter parameter;
+    parameter.rest = takeSymbol("*");
+    if (peek().kind != TokenKind::Name) {
+      error(peek(), "expected an argument's name, found " + found(peek()));
+      return false;
+    }
+    parameter.range = peek().range;
+    parameter.name = next().text;
+    for (const Parameter &other : out)
+      if (other.name == parameter.name) {
+        diagnostics_.error(parameter.range, "two arguments are called '" + parameter.name + "'")
+            .note(other.range, "the first one");
+        return false;
+      }
+    if (takeSymbol(":")) {
+      parameter.type = expression();
+      if (!parameter.type)
+        return false;
+      if (!typed) {
+        diagnostics_.error(parameter.type->range, "a module's arguments have no types; they are compile-time values");
+        return false;
+      }
+    }
+    if (takeSymbol("=")) {
+      parameter.initial = expression();
+      if (!parameter.initial)
+        return false;
+    } else if (!out.empty() && out.back().initial && !parameter.rest) {
+      diagnostics_.error(parameter.range, "'" + parameter.name + "' has no default, but stands behind one that has")
+          .withHelp("give it a default, or move it to the front");
+      return false;
+    }
+    if (!out.empty() && out.back().rest) {
+      diagnostics_.error(parameter.range, "'*" + out.back().name + "' has to be the last argument");
+      return false;
+    }
+    out.push_back(std::move(parameter));
+    if (!takeSymbol(","))
+      break;
+  }
+  return expectSymbol(")", "after the arguments");
+}
+
+StmtPtr Parser::moduleDeclaration() {
+  const Token &first = next();
+  auto statement = std::make_unique<Stmt>();
+  statement->kind = StmtKind::Module;
+  statement->isModel = first.text == "model";
+  if (peek().kind != TokenKind::Name) {
+    error(peek(), "expected the " + first.text + "'s name, found " + found(peek()));
+    return nullptr;
+  }
+  statement->nameRange = peek().range;
+  statement->name = next().text;
+  if (peek().symbol("(") && !parameterList(statement->parameters, /*typed=*/false))
+    return nullptr;
+  statement->range = since(first);
+  return suite(statement->body, Context::Module) ? std::move(statement) : nullptr;
+}
+
+StmtPtr Parser::definition() {
+  const Token &first = next();
+  auto statement = std::make_unique<Stmt>();
+  statement->kind = StmtKind::Def;
+  if (peek().kind != TokenKind::Name) {
+    error(peek(), "expected the function's name, found " + found(peek()));
+    return nullptr;
+  }
+  statement->nameRange = peek().range;
+  statement->name = next().text;
+  if (!parameterList(statement->parameters, /*typed=*/true))
+    return nullptr;
+  if (takeSymbol("->")) {
+    statement->result = expression();
+    if (!statement->result)
+      return nullptr;
+  }
+  statement->range = since(first);
+  return suite(statement->body, Context::Function) ? std::move(statement) : nullptr;
+}
+
+/// train NAME(arguments): …, generate NAME: …
+StmtPtr Parser::recipe(StmtKind kind) {
+  const Token &first = next();
+  auto statement = std::make_unique<Stmt>();
+  statement->kind = kind;
+  statement->nameRange = peek().range;
+  statement->name = next().text;
+  if (peek().symbol("(")) {
+    ExprPtr call = make(ExprKind::Call, since(first));
+    if (!callArguments(call->arguments))
+      return nullptr;
+    call->range = since(first);
+    statement->value = std::move(call);
+  }
+  statement->range = since(first);
+  return suite(statement->body, kind == StmtKind::Train ? Context::Train : Context::Generate) ? std::move(statement)
+                                                                                              : nullptr;
+}
+
+StmtPtr Parser::ifStatement(Context context) {
+  Nesting nesting(*this);
+  if (tooDeep(nesting))
+    return nullptr;
+  const Token &first = next();
+  auto statement = std::make_unique<Stmt>();
+  statement->kind = StmtKind::If;
+  statement->value = expression();
+  statement->range = since(first);
+  if (!statement->value || !suite(statement->body, context))
+    return nullptr;
+  if (peek().keyword("elif")) {
+    StmtPtr otherwise = ifStatement(context);
+    if (!otherwise)
+      return nullptr;
+    statement->otherwise.push_back(std::move(otherwise));
+  } else if (takeKeyword("else")) {
+    if (!suite(statement->otherwise, context))
+      return nullptr;
+  }
+  return statement;
+}
+
+StmtPtr Parser::forStatement(Context context) {
+  const Token &first = next();
+  auto statement = std::make_unique<Stmt>();
+  statement->kind = StmtKind::For;
+  statement->target = target();
+  if (!statement->target)
+    return nullptr;
+  if (!takeKeyword("in")) {
+    error(peek(), "expected 'in', found " + found(peek()));
+    return nullptr;
+  }
+  statement->value = expressionList();
+  statement->range = since(first);
+  return statement->value && suite(statement->body, context) ? std::move(statement) : nullptr;
+}
+
+StmtPtr Parser::scanStatement() {
+  const Token &first = next();
+  auto statement = std::make_unique<Stmt>();
+  statement->kind = StmtKind::Scan;
+  statement->nameRange = peek().range;
+  statement->name = next().text;
+  next(); // in
+  statement->value = expression();
+  if (!statement->value)
+    return nullptr;
+  if (peek().is(TokenKind::Name, "reversed")) {
+    next();
+    statement->reversed = true;
+  }
+  if (peek().is(TokenKind::Name, "carrying")) {
+    next();
+    statement->target = target();
+    if (!statement->target)
+      return nullptr;
+  }
+  if (peek().is(TokenKind::Name, "along")) {
+    next();
+    statement->axis = expression();
+    if (!statement->axis)
+      return nullptr;
+  }
+  statement->range = since(first);
+  if (!peek().symbol(":") && peek().kind == TokenKind::Name) {
+    error(peek(), "expected 'reversed', 'carrying', 'along' or ':', found " + found(peek()));
+    return nullptr;
+  }
+  return suite(statement->body, Context::Function) ? std::move(statement) : nullptr;
+}
+
+std::unique_ptr<File> parse(std::unique_ptr<SourceFile> source, Diagnostics &diagnostics) {
+  auto file = std::make_unique<File>();
+  file->source = std::move(source);
+  file->statements = Parser(*file->source, diagnostics).file();
+  return file;
+}
+
+} // namespace kiln::language

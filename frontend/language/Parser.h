@@ -1,0 +1,12 @@
+// Tokens to the syntax tree.
+#pragma once
+
+#include "frontend/language/Ast.h"
+
+namespace kiln::language {
+
+/// Parses a file. After an error it goes on with the next statement, so that all of a file's errors are found; what
+/// could not be parsed is left out.
+std::unique_ptr<File> parse(std::unique_ptr<SourceFile> source, Diagnostics &diagnostics);
+
+} // namespace kiln::language

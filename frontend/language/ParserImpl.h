@@ -1,0 +1,83 @@
+// The parser's class, shared by Parser.cpp (statements) and ParserExpr.cpp (expressions).
+#pragma once
+
+#include "frontend/language/Ast.h"
+#include "frontend/language/Lexer.h"
+
+namespace kiln::language {
+
+/// Recursive descent. A function that fails has reported an error and returns null (or false); the statement it is part
+/// of is given up and parsing resumes on the next line.
+class Parser {
+public:
+  Parser(const SourceFile &source, Diagnostics &diagnostics);
+  std::vector<StmtPtr> file();
+
+private:
+  enum class Context { File, Module, Function, Train, Generate };
+
+  // Tokens.
+  const Token &peek(size_t ahead = 0) const { return tokens_[std::min(at_ + ahead, tokens_.size() - 1)]; }
+  const Token &next();
+  bool takeSymbol(std::string_view text);
+  bool takeKeyword(std::string_view text);
+  bool expectSymbol(std::string_view text, std::string_view where);
+  Diagnostic &error(const Token &token, std::string message);
+  std::string found(const Token &token) const;
+  void skipLine();
+  void skipBlock();
+  Range since(const Token &first) const { return first.range.to(tokens_[at_ > 0 ? at_ - 1 : 0].range); }
+
+  // Statements (Parser.cpp).
+  bool topLevel(std::vector<StmtPtr> &out);
+  bool suite(std::vector<StmtPtr> &out, Context context);
+  bool statementLine(std::vector<StmtPtr> &out, Context context);
+  StmtPtr compound(Context context);
+  StmtPtr simple(Context context);
+  StmtPtr assignment(Context context);
+  StmtPtr moduleDeclaration();
+  StmtPtr definition();
+  StmtPtr recipe(StmtKind kind);
+  StmtPtr ifStatement(Context context);
+  StmtPtr forStatement(Context context);
+  StmtPtr scanStatement();
+  bool parameterList(std::vector<Parameter> &out, bool typed);
+  bool isScan() const;
+
+  // Expressions (ParserExpr.cpp).
+  ExprPtr make(ExprKind kind, Range range) const;
+  ExprPtr expression();     // no bare tuple
+  ExprPtr expressionList(); // "a, b" is a tuple
+  ExprPtr target();
+  ExprPtr orExpr();
+  ExprPtr andExpr();
+  ExprPtr notExpr();
+  ExprPtr comparison();
+  ExprPtr binary(int level);
+  ExprPtr unary();
+  ExprPtr power();
+  ExprPtr postfix();
+  ExprPtr atom();
+  ExprPtr bracketed();
+  ExprPtr listDisplay();
+  ExprPtr subscript();
+  bool callArguments(std::vector<Argument> &out);
+  bool checkTarget(const Expr &expr);
+
+  /// Counts nested expressions and statements, so that hostile input cannot overflow the stack.
+  struct Nesting {
+    explicit Nesting(Parser &parser) : parser(parser) { ++parser.depth_; }
+    ~Nesting() { --parser.depth_; }
+    bool tooDeep() const { return parser.depth_ > 150; }
+    Parser &parser;
+  };
+  bool tooDeep(const Nesting &nesting);
+
+  const SourceFile &source_;
+  Diagnostics &diagnostics_;
+  std::vector<Token> tokens_;
+  size_t at_ = 0;
+  int depth_ = 0;
+};
+
+} // namespace kiln::language

@@ -1,0 +1,31 @@
+// Recipes: train and generate blocks.
+#pragma once
+
+#include "frontend/language/Elaborate.h"
+
+namespace kiln::language {
+
+/// A data source of a recipe and the tensors that it gives.
+struct DataSource {
+  std::string name;
+  std::shared_ptr<Record> record;
+  std::vector<std::pair<std::string, TypeInfo>> fields;
+  std::map<std::string, int64_t> bounds; // of the symbols in the fields' types
+  bool fixedBatch = false;               // the leading dimension of every field is the batch
+  Range range;
+};
+
+/// The fields that a reader gives under these settings; nullopt after an error.
+std::optional<DataSource> dataSource(Elaborator &e, const std::string &name, const Value &record, Range range,
+                                     const std::string &prefix);
+bool isReader(std::string_view name);
+mlir::Attribute dataAttribute(Elaborator &e, const DataSource &source);
+
+/// Compile-time values as attributes; null for None.
+mlir::Attribute toAttribute(Elaborator &e, const Value &value, Range range);
+mlir::Type typeOf(Elaborator &e, const TypeInfo &type);
+
+void buildTraining(Elaborator &e, const Stmt &recipe);
+void buildGeneration(Elaborator &e, const Stmt &recipe);
+
+} // namespace kiln::language

@@ -1,0 +1,135 @@
+#include "frontend/language/Source.h"
+
+#include <algorithm>
+#include <numeric>
+#include <tuple>
+
+namespace kiln::language {
+
+SourceFile::SourceFile(std::string name, std::string text, bool isLibrary)
+    : name_(std::move(name)), text_(std::move(text)), isLibrary_(isLibrary) {
+  lines_.push_back(0);
+  for (uint32_t i = 0; i < text_.size(); ++i)
+    if (text_[i] == '\n')
+      lines_.push_back(i + 1);
+}
+
+uint32_t SourceFile::line(uint32_t offset) const {
+  return static_cast<uint32_t>(std::upper_bound(lines_.begin(), lines_.end(), offset) - lines_.begin());
+}
+
+static uint32_t countCharacters(std::string_view text) {
+  // Continuation bytes of UTF-8 do not begin a character.
+  return static_cast<uint32_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
+uint32_t SourceFile::column(uint32_t offset) const {
+  uint32_t begin = lineBegin(line(offset));
+  return countCharacters(std::string_view(text_).substr(begin, offset - begin)) + 1;
+}
+
+std::string_view SourceFile::lineText(uint32_t line) const {
+  uint32_t begin = lines_[line - 1];
+  uint32_t end = line < lines_.size() ? lines_[line] - 1 : static_cast<uint32_t>(text_.size());
+  while (end > begin && (text_[end - 1] == '\r' || text_[end - 1] == '\n'))
+    --end;
+  return std::string_view(text_).substr(begin, end - begin);
+}
+
+Diagnostic &Diagnostic::note(Range range, std::string text) {
+  if (range)
+    notes.push_back({range, std::move(text)});
+  return *this;
+}
+
+Diagnostic &Diagnostic::withHelp(std::string text) {
+  help = std::move(text);
+  return *this;
+}
+
+Diagnostic &Diagnostics::error(Range at, std::string message) {
+  if (at && !places_.insert(at).second) {
+    scratch_ = {at, std::move(message), {}, {}};
+    return scratch_;
+  }
+  if (errors_.size() >= limit) {
+    ++dropped_;
+    scratch_ = {};
+    return scratch_;
+  }
+  return errors_.emplace_back(Diagnostic{at, std::move(message), {}, {}});
+}
+
+static void renderPlace(std::string &out, const Range &at, const char *severity, const std::string &message) {
+  if (!at) {
+    out += std::string(severity) + ": " + message + "\n";
+    return;
+  }
+  uint32_t line = at.file->line(at.begin), column = at.file->column(at.begin);
+  out += at.file->name() + ":" + std::to_string(line) + ":" + std::to_string(column) + ": " + severity + ": " +
+         message + "\n";
+  std::string_view text = at.file->lineText(line);
+  // Tabs and control characters would move the caret away from what it points at.
+  std::string shown(text.substr(0, 200));
+  for (char &c : shown)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F)
+      c = ' ';
+  if (column > 200)
+    return;
+  uint32_t begin = at.begin - at.file->lineBegin(line);
+  uint32_t end = std::min<uint32_t>(at.end - at.file->lineBegin(line), static_cast<uint32_t>(text.size()));
+  uint32_t width = end > begin ? countCharacters(text.substr(begin, end - begin)) : 1;
+  out += "  " + shown + "\n  " + std::string(column - 1, ' ') + "^" +
+         std::string(std::min<uint32_t>(width > 1 ? width - 1 : 0, 200), '~') + "\n";
+}
+
+std::string Diagnostics::render() const {
+  std::vector<const Diagnostic *> order;
+  for (const Diagnostic &diagnostic : errors_)
+    order.push_back(&diagnostic);
+  // The user's own file first, then by place.
+  auto key = [](const Diagnostic *diagnostic) {
+    const Range &at = diagnostic->at;
+    return std::tuple(at.file && at.file->isLibrary(), at.file ? at.file->name() : std::string(), at.begin, at.end,
+                      diagnostic->message);
+  };
+  std::sort(order.begin(), order.end(), [&](const Diagnostic *a, const Diagnostic *b) { return key(a) < key(b); });
+  std::string out;
+  for (const Diagnostic *diagnostic : order) {
+    renderPlace(out, diagnostic->at, "error", diagnostic->message);
+    for (const Note &note : diagnostic->notes)
+      renderPlace(out, note.at, "note", note.message);
+    if (!diagnostic->help.empty())
+      out += "  help: " + diagnostic->help + "\n";
+  }
+  if (dropped_ > 0)
+    out += "error: " + std::to_string(dropped_) + " more errors are not shown\n";
+  return out;
+}
+
+std::string nearest(std::string_view name, const std::vector<std::string> &candidates) {
+  std::string best;
+  size_t bestDistance = std::max<size_t>(1, name.size() / 3) + 1;
+  for (const std::string &candidate : candidates) {
+    std::vector<size_t> row(candidate.size() + 1);
+    std::iota(row.begin(), row.end(), 0);
+    for (size_t i = 0; i < name.size(); ++i) {
+      size_t diagonal = row[0];
+      row[0] = i + 1;
+      for (size_t j = 0; j < candidate.size(); ++j) {
+        size_t above = row[j + 1];
+        bool same =
+            std::tolower(static_cast<unsigned char>(name[i])) == std::tolower(static_cast<unsigned char>(candidate[j]));
+        row[j + 1] = std::min({diagonal + (same ? 0 : 1), above + 1, row[j] + 1});
+        diagonal = above;
+      }
+    }
+    if (row.back() < bestDistance && candidate != name) {
+      best = candidate;
+      bestDistance = row.back();
+    }
+  }
+  return best;
+}
+
+} // namespace kiln::language
