@@ -5,7 +5,11 @@
 
 namespace kiln {
 
-/// A sentence with the step and the first tensor that is not finite, as far as can be seen after the step.
-std::string describeNotFinite(Program &program, Call &call, int64_t step, double loss);
+/// "parameter 'w' (element 3)" for the first tensor of the model that is not finite; empty where all are.
+std::string notFiniteTensor(Program &program);
+
+/// A sentence with the step and the first tensor that was not finite. To be called with everything (parameters, states,
+/// the batch) as it was before the step; runs the step once more.
+std::string describeNotFinite(Program &program, Call &call, uint32_t seed, int64_t step, double loss);
 
 } // namespace kiln

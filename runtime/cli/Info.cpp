@@ -73,11 +73,13 @@ int infoCommand(const Options &, Common &common) {
   for (const ParameterSpec &parameter : manifest.parameters)
     std::printf("  %-40s %s%s\n", parameter.name.c_str(), parameter.type.str().c_str(),
                 parameter.trainable ? "" : "  (frozen)");
-  if (!manifest.states.empty())
-    std::printf("\nstates:\n");
+  const char *heading = "\nstates:\n";
   for (const StateSpec &state : manifest.states)
-    if (state.kind != "optimizer")
+    if (state.kind != "optimizer") {
+      std::fputs(heading, stdout);
+      heading = "";
       std::printf("  %-40s %s  (%s)\n", state.name.c_str(), state.type.str().c_str(), state.kind.c_str());
+    }
   std::printf("\nfunctions (%zu kernels, %s of constants):\n", manifest.kernels.size(),
               bytesText(manifest.constantBytes).c_str());
   for (const EntrySpec &entry : manifest.entries) {

@@ -45,8 +45,9 @@ public:
 
 private:
   void readRecipe(const Options &options);
-  void start(const Options &options);
+  void start(const Options &options, bool again = false);
   void oneStep(int64_t step);
+  [[noreturn]] void failNotFinite(int64_t step);
   void validate(int64_t step, JsonLine &line);
   void judge(const Evaluation &result, int64_t step);
   void checkpoint(const char *name);
@@ -65,7 +66,7 @@ private:
   std::optional<EventLog> log_;
   std::optional<Progress> progress_;
   double lastValidation_ = NAN, lastLoss_ = NAN;
-  bool stopEarly_ = false, improved_ = false;
+  bool stopEarly_ = false, improved_ = false, checkpointed_ = false;
 };
 
 Training::Training(const Options &options, Common &common)
@@ -94,17 +95,20 @@ Training::Training(const Options &options, Common &common)
 }
 
 /// Where the run begins: the recipe's initial values, --load's weights, or --resume's checkpoint.
-void Training::start(const Options &options) {
-  position_.seed = common_.seed;
+void Training::start(const Options &options, bool again) {
+  if (!again)
+    position_.seed = common_.seed;
   std::string last = out_ + "/last.safetensors";
   if (!out_.empty())
     makeFolder(out_);
-  if (options.has("resume") && fileExists(last)) {
+  // This run's own checkpoint too, once it has written one.
+  if ((options.has("resume") || (again && checkpointed_)) && fileExists(last)) {
     position_ = loadCheckpoint(last, *program_);
     if (common_.seedGiven && common_.seed != position_.seed)
       fail("'%s' was made with --seed %u; a resumed run keeps it", last.c_str(), position_.seed);
     return;
   }
+  position_.step = 0;
   program_->initialise(position_.seed);
   if (options.has("load"))
     program_->loadWeights(options.text("load"));
@@ -182,7 +186,7 @@ void Training::oneStep(int64_t step) {
   lastLoss_ = step_->loss();
   if (!std::isfinite(lastLoss_)) {
     progress_->finish();
-    fail("%s", describeNotFinite(*program_, *step_, step, lastLoss_).c_str());
+    failNotFinite(step);
   }
   position_.step = step + 1;
   bool last = position_.step == recipe_.steps;
@@ -209,6 +213,21 @@ void Training::oneStep(int64_t step) {
   improved_ = false;
   if (validateNow || progress_->due(position_.step))
     progress_->step(position_.step, detail(lastLoss_), validateNow);
+}
+
+/// The step has overwritten what it began with. Every run repeats bit for bit, so go back to the last checkpoint, or to
+/// the start, and come again to the step before.
+void Training::failNotFinite(int64_t step) {
+  double loss = lastLoss_;
+  std::fprintf(stderr, "the loss is not finite: repeating the run up to step %lld to find out where from\n",
+               static_cast<long long>(step));
+  start(options_, true);
+  for (int64_t i = position_.step; i < step && !interrupted; ++i) {
+    trainFeed_->load(Split::Train, i);
+    step_->run(position_.seed, i);
+  }
+  trainFeed_->load(Split::Train, step);
+  fail("%s", describeNotFinite(*program_, *step_, position_.seed, step, loss).c_str());
 }
 
 void Training::validate(int64_t step, JsonLine &line) {
@@ -258,7 +277,15 @@ void Training::judge(const Evaluation &result, int64_t step) {
 }
 
 void Training::checkpoint(const char *name) {
+  // A finite loss may still have a step behind it that overflows: the last good checkpoint is to stay.
+  if (std::string tensor = notFiniteTensor(*program_); !tensor.empty()) {
+    progress_->finish();
+    fail("after step %lld the %s is not finite; no checkpoint was written. A smaller learning rate or `clip` in the "
+         "recipe helps",
+         static_cast<long long>(position_.step - 1), tensor.c_str());
+  }
   saveCheckpoint(out_ + "/" + name + ".safetensors", *program_, position_, sources_->vocabularies());
+  checkpointed_ = true;
 }
 
 } // namespace

@@ -84,7 +84,7 @@ void Call::setInput(int argument, const TensorView &tensor, const std::string &w
   shape(argument) = tensor.shape;
 }
 
-void Call::run(uint32_t seed, int64_t step) {
+void Call::bind(uint32_t seed, int64_t step) {
   // What an earlier call left in a session's states says dimensions that this one's inputs do not.
   for (const Session &session : sessions_)
     if (!session.result)
@@ -96,6 +96,10 @@ void Call::run(uint32_t seed, int64_t step) {
     int32_t narrow = static_cast<int32_t>(step);
     std::memcpy(data(step_), &narrow, 4);
   }
+}
+
+void Call::run(uint32_t seed, int64_t step) {
+  bind(seed, step);
   kiln_status status;
   status.kind = KILN_OK;
   status.order = 0;

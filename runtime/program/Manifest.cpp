@@ -151,6 +151,22 @@ void parseData(const Json &root, Manifest &manifest) {
   }
 }
 
+KernelSpec::Output parseKernelOutput(const Json &json, size_t ops) {
+  KernelSpec::Output output;
+  std::optional<kiln_dtype> dtype = dtypeFromName(json.at("dtype").string());
+  if (!dtype)
+    fail("'outputs': unknown dtype '%s'", json.at("dtype").string().c_str());
+  output.dtype = *dtype;
+  for (const Json &dim : json.at("dims").array()) {
+    if (dim.array().size() != 2)
+      fail("'dims': an extent is [value, slot]");
+    output.dims.push_back({dim.array()[0].integer(), static_cast<int32_t>(dim.array()[1].integer(-1, INT32_MAX))});
+  }
+  if (const Json *op = json.find("op"))
+    output.op = op->integer(0, static_cast<int64_t>(ops) - 1);
+  return output;
+}
+
 void parseKernels(const Json &root, Manifest &manifest) {
   for (const Json &json : root.at("kernels").array()) {
     KernelSpec kernel;
@@ -158,6 +174,10 @@ void parseKernels(const Json &root, Manifest &manifest) {
     if (const Json *ops = json.find("ops"))
       for (const Json &op : ops->array())
         kernel.ops.push_back({op.stringOr("name", ""), op.stringOr("location", "")});
+    kernel.inputs = static_cast<size_t>(json.integerOr("inputs", 0));
+    if (const Json *outputs = json.find("outputs"))
+      for (const Json &output : outputs->array())
+        kernel.outputs.push_back(parseKernelOutput(output, kernel.ops.size()));
     manifest.kernels.push_back(std::move(kernel));
   }
 }

@@ -85,6 +85,14 @@ struct KernelSpec {
     std::string name, location;
   };
   std::vector<Op> ops;
+  /// What a launch writes; empty where the manifest does not say. Slots index the launch's extents.
+  struct Output {
+    kiln_dtype dtype = KILN_F32;
+    std::vector<kiln_extent> dims;
+    int64_t op = -1;
+  };
+  size_t inputs = 0;
+  std::vector<Output> outputs;
 };
 
 struct Manifest {

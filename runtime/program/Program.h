@@ -92,6 +92,10 @@ public:
   /// Throws Error for shapes that do not fit, and for what the backend reports (with op and source line).
   void run(uint32_t seed, int64_t step);
 
+  /// Runs it launch by launch and says which result is the first that is not finite; empty where none is. States and
+  /// parameters change as in a run.
+  std::string findNotFinite(uint32_t seed, int64_t step);
+
   bool hasLoss() const { return loss_ >= 0; }
   double loss() const;
   struct Metric {
@@ -108,6 +112,8 @@ public:
 private:
   std::string describe(const kiln_status &status) const;
   void bindBuffer(size_t argument);
+  /// Extents, seed and step of the next execution.
+  void bind(uint32_t seed, int64_t step);
 
   Program &program_;
   size_t index_;

@@ -7,6 +7,7 @@
 
 #include <gmock/gmock.h>
 
+#include <cmath>
 #include <csignal>
 #include <cstring>
 #include <fcntl.h>
@@ -227,11 +228,30 @@ TEST_F(Commands, Failures) {
 }
 
 TEST_F(Commands, LossThatIsNotFinite) {
+  // Gradients of 1e38 overflow: after a step the parameters are not finite, and the loss of the next is not either.
   folder_.write("bad.csv", "1e38,2,3\n1e38,2,3\n1e38,2,3\n1e38,2,3\n1e38,2,3\n1e38,2,3\n");
   Outcome outcome = run({"train", "--data", "data=bad.csv", "--steps", "30", "--out", "run"});
   EXPECT_EQ(outcome.code, 1);
-  EXPECT_THAT(outcome.err, HasSubstr("the loss of step"));
+  EXPECT_THAT(outcome.err, HasSubstr("the loss of step 0 is inf; the first tensor that is not finite is a result of "
+                                     "kernel loss (inf, element 0 of 1)"));
   EXPECT_FALSE(fileExists(at("run/last.safetensors")));
+}
+
+TEST_F(Commands, NotFiniteAfterManySteps) {
+  // A rate that is too large for such features: the weights grow until they overflow.
+  std::string text;
+  for (int i = 0; i < 20; ++i)
+    text += std::to_string(i % 7 + 5) + "," + std::to_string(i % 5) + ",1\n";
+  folder_.write("steep.csv", text);
+  Outcome outcome = run({"train", "--data", "data=steep.csv", "--steps", "300", "--out", "run"});
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("repeating the run up to step"));
+  EXPECT_THAT(outcome.err, HasSubstr("the first tensor that is not finite is "));
+  Safetensors last = Safetensors::open(at("run/last.safetensors")); // the last good one
+  EXPECT_TRUE(std::isfinite(*reinterpret_cast<const float *>(last.find("b")->data)));
+  folder_.write("nan.csv", "nan,2,3\nnan,2,3\nnan,2,3\nnan,2,3\nnan,2,3\nnan,2,3\n");
+  EXPECT_THAT(run({"train", "--data", "data=nan.csv"}).err,
+              HasSubstr("is the input 'data.features' (element 0): look at the data"));
 }
 
 TEST_F(Commands, BatchesFromSafetensors) {

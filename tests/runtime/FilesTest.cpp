@@ -118,7 +118,7 @@ TEST(Safetensors, AllMismatchesAtOnce) {
 TEST(Safetensors, WidthsConvertWhereValuesFit) {
   std::string bytes = packed(R"({"i":{"dtype":"I64","shape":[2],"data_offsets":[0,16]}})", 16);
   Safetensors file = Safetensors::parse(bytes, "'w'");
-  int64_t *values = reinterpret_cast<int64_t *>(const_cast<uint8_t *>(file.find("i")->data));
+  uint8_t *values = const_cast<uint8_t *>(file.find("i")->data);
   int32_t narrow[2] = {};
   int64_t small[2] = {-3, 2147483647}, large[2] = {0, 2147483648};
   std::memcpy(values, small, 16);

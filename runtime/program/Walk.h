@@ -1,0 +1,37 @@
+// Runs an entry one launch after another, to look between them: for finding out what went wrong.
+#pragma once
+
+#include "runtime/program/Program.h"
+
+#include <deque>
+
+namespace kiln {
+
+/// An entry's plan as a flat list of launches and copies, its loops unrolled, under the extents of one run.
+class Walk {
+public:
+  /// `table` is the entry's extents, with its loop slots; it is written while walking.
+  Walk(const kiln_program &program, const kiln_entry &entry, int64_t *table);
+
+  struct Leaf {
+    kiln_node node;
+    std::vector<std::pair<int32_t, int64_t>> loops; // slot and index
+  };
+  const std::vector<Leaf> &leaves() const { return leaves_; }
+  /// The program whose entry i is leaf i.
+  const kiln_program &program() const { return program_; }
+  /// Writes a leaf's loop indices into the table.
+  void prepare(const Leaf &leaf);
+  int64_t value(const kiln_extent &extent) const { return extent.slot < 0 ? extent.value : table_[extent.slot]; }
+
+private:
+  void flatten(const kiln_node &node, std::vector<std::pair<int32_t, int64_t>> &loops, std::vector<int64_t> &indices);
+
+  int64_t *table_;
+  std::vector<Leaf> leaves_;
+  std::deque<std::vector<kiln_place>> places_;
+  std::vector<kiln_entry> entries_;
+  kiln_program program_;
+};
+
+} // namespace kiln
