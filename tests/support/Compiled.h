@@ -1,0 +1,38 @@
+// A module compiled for the CPU and run in this process, to stand beside the reference interpreter.
+#pragma once
+
+#include "ir/interpreter/HostTensor.h"
+
+#include "absl/status/statusor.h"
+#include "mlir/IR/BuiltinOps.h"
+
+#include <map>
+#include <memory>
+#include <string>
+
+namespace kiln::test {
+
+class Loaded;
+
+class Compiled {
+public:
+  /// Runs the whole pipeline on a copy of the module: passes, fusion, plan, code, link.
+  static absl::StatusOr<std::unique_ptr<Compiled>> create(mlir::ModuleOp module, unsigned threads = 2,
+                                                          std::string targetCpu = "native");
+  ~Compiled();
+
+  /// Arguments and results by name ("loss", outputs, gradients by their parameter's name).
+  absl::StatusOr<std::map<std::string, HostTensor>> run(const std::string &entry,
+                                                        const std::map<std::string, HostTensor> &arguments,
+                                                        uint32_t seed = 0, int64_t step = 0);
+  /// For the message of a failed comparison.
+  const std::string &fusion() const { return fusion_; }
+
+private:
+  Compiled() = default;
+  std::unique_ptr<Loaded> loaded_;
+  std::string fusion_;
+  mlir::MLIRContext *context_ = nullptr;
+};
+
+} // namespace kiln::test
