@@ -1,0 +1,279 @@
+// Matrix products and convolutions as the CPU backend compiles them, in GFLOP/s and as a share of the machine's
+// multiply-add peak measured in between. Usage: gemm_bench [threads] [name-filter]
+#include "tests/backends/cpu/contract/Runner.h"
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <thread>
+
+using namespace contract;
+
+namespace {
+
+/// On one thread its processor time, which other programs disturb less; on several the wall's.
+bool onWall = true;
+double now() {
+  timespec t;
+  clock_gettime(onWall ? CLOCK_MONOTONIC : CLOCK_THREAD_CPUTIME_ID, &t);
+  return double(t.tv_sec) + 1e-9 * double(t.tv_nsec);
+}
+
+/// Threads that spin between jobs, so that what is measured is the kernel.
+class Team {
+public:
+  explicit Team(unsigned size) : size(size) {
+    for (unsigned i = 1; i < size; ++i)
+      threads.emplace_back([this, i] {
+        for (unsigned seen = 0;;) {
+          while (round.load(std::memory_order_acquire) == seen)
+            __builtin_ia32_pause();
+          ++seen;
+          if (stop)
+            return;
+          job(i);
+          pending.fetch_sub(1, std::memory_order_release);
+        }
+      });
+  }
+  ~Team() {
+    stop = true;
+    round.fetch_add(1);
+    for (std::thread &thread : threads)
+      thread.join();
+  }
+  template <class Job> void run(Job body) {
+    job = body;
+    pending = size - 1;
+    round.fetch_add(1, std::memory_order_release);
+    job(0);
+    while (pending.load(std::memory_order_acquire))
+      __builtin_ia32_pause();
+  }
+  const unsigned size;
+
+private:
+  std::vector<std::thread> threads;
+  std::function<void(unsigned)> job;
+  std::atomic<unsigned> round = 0, pending = 0;
+  std::atomic<bool> stop = false;
+};
+
+// One block of assembly: a compiler may spill accumulators.
+#define FMA(r, i) "vfmadd231ps %%" r "30, %%" r "31, %%" r #i "\n"
+#define FMAS(r)                                                                                                        \
+  FMA(r, 0)                                                                                                            \
+  FMA(r, 1) FMA(r, 2) FMA(r, 3) FMA(r, 4) FMA(r, 5) FMA(r, 6) FMA(r, 7) FMA(r, 8) FMA(r, 9) FMA(r, 10) FMA(r, 11)
+void peakLoop512(long n) {
+  asm volatile("1:\n" FMAS("zmm") FMAS("zmm") "dec %0\n jnz 1b"
+               : "+r"(n)::"cc", "zmm0", "zmm1", "zmm2", "zmm3", "zmm4", "zmm5", "zmm6", "zmm7", "zmm8", "zmm9", "zmm10",
+                 "zmm11", "zmm30", "zmm31");
+}
+#define FMA2(i) "vfmadd231ps %%ymm14, %%ymm15, %%ymm" #i "\n"
+void peakLoop256(long n) {
+  asm volatile("1:\n" FMA2(0) FMA2(1) FMA2(2) FMA2(3) FMA2(4) FMA2(5) FMA2(6) FMA2(7) FMA2(8) FMA2(9) FMA2(10)
+                   FMA2(11) "dec %0\n jnz 1b"
+               : "+r"(n)::"cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
+                 "xmm11", "xmm14", "xmm15");
+}
+
+double peak(Team &team) {
+  bool wide = __builtin_cpu_supports("avx512f");
+  long n = 200000;
+  double begin = now();
+  team.run([&](unsigned) { wide ? peakLoop512(n) : peakLoop256(n); });
+  return double(n) * (wide ? 24 * 32 : 12 * 16) * team.size / (now() - begin) / 1e9;
+}
+
+struct Benchmark {
+  std::string name;
+  double flops;
+  KernelSpec spec;
+};
+
+std::vector<Dim> fixed(const std::vector<int64_t> &dims) { return {dims.begin(), dims.end()}; }
+
+void addDot(std::vector<std::unique_ptr<Benchmark>> &all, int64_t m, int64_t n, int64_t k, const char *layout,
+            bool epilogue = false) {
+  auto b = std::make_unique<Benchmark>();
+  b->name = std::string(layout) + (epilogue ? "+bias+relu " : " ") + std::to_string(m) + "x" + std::to_string(n) + "x" +
+            std::to_string(k);
+  b->flops = 2.0 * double(m) * double(n) * double(k);
+  bool ta = layout[0] == 't', tb = layout[1] == 't';
+  uint32_t l = b->spec.input(KILN_F32, fixed(ta ? std::vector{k, m} : std::vector{m, k}));
+  uint32_t r = b->spec.input(KILN_F32, fixed(tb ? std::vector{n, k} : std::vector{k, n}));
+  uint32_t c = b->spec.op(
+      "dot_general", {l, r}, b->spec.value(KILN_F32, fixed({m, n})),
+      {{"lhs_batch", {}}, {"rhs_batch", {}}, {"lhs_contract", {ta ? 0 : 1}}, {"rhs_contract", {tb ? 1 : 0}}});
+  if (epilogue) {
+    uint32_t bias = b->spec.input(KILN_F32, {Dim(n)}), zero = b->spec.input(KILN_F32, {Dim(n)});
+    auto wide = [&](uint32_t v) {
+      return b->spec.op("broadcast", {v}, b->spec.value(KILN_F32, fixed({m, n})), {{"axes", {1}}});
+    };
+    c = b->spec.op("add", {c, wide(bias)}, b->spec.value(KILN_F32, fixed({m, n})));
+    c = b->spec.op("max", {c, wide(zero)}, b->spec.value(KILN_F32, fixed({m, n})));
+  }
+  b->spec.output(c);
+  all.push_back(std::move(b));
+}
+
+/// Attention's products: batch and heads outside, sequence and head width inside.
+void addBatched(std::vector<std::unique_ptr<Benchmark>> &all, int64_t batch, int64_t t, int64_t d, bool values) {
+  auto b = std::make_unique<Benchmark>();
+  b->name =
+      std::string(values ? "p.v " : "q.k ") + std::to_string(batch) + "x" + std::to_string(t) + "x" + std::to_string(d);
+  b->flops = 2.0 * double(batch) * double(t) * double(t) * double(d);
+  uint32_t l = b->spec.input(KILN_F32, fixed({batch, t, values ? t : d})),
+           r = b->spec.input(KILN_F32, fixed({batch, t, d}));
+  b->spec.output(
+      b->spec.op("dot_general", {l, r}, b->spec.value(KILN_F32, fixed({batch, t, values ? d : t})),
+                 {{"lhs_batch", {0}}, {"rhs_batch", {0}}, {"lhs_contract", {2}}, {"rhs_contract", {values ? 1 : 2}}}));
+  all.push_back(std::move(b));
+}
+
+enum class Pass { Forward, Input, Filter };
+
+void addConvolution(std::vector<std::unique_ptr<Benchmark>> &all, int64_t n, int64_t c, int64_t o, int64_t size,
+                    int64_t k, int64_t pad, Pass pass) {
+  auto b = std::make_unique<Benchmark>();
+  int64_t out = size + 2 * pad - k + 1;
+  const char *names[] = {"conv ", "conv dx ", "conv dw "};
+  b->name = names[int(pass)] + std::to_string(n) + "x" + std::to_string(c) + "->" + std::to_string(o) + " " +
+            std::to_string(size) + "^2";
+  b->flops = 2.0 * double(n * c * o * out * out * k * k);
+  KernelSpec &s = b->spec;
+  uint32_t result;
+  auto make = [&](uint32_t x, uint32_t f, std::vector<int64_t> dims, int64_t p) {
+    return s.op("convolution", {x, f}, s.value(KILN_F32, fixed(dims)),
+                {{"strides", {1, 1}},
+                 {"low", {p, p}},
+                 {"high", {p, p}},
+                 {"input_dilation", {1, 1}},
+                 {"filter_dilation", {1, 1}}},
+                {{"groups", 1}});
+  };
+  if (pass == Pass::Forward) {
+    uint32_t x = s.input(KILN_F32, fixed({n, c, size, size})), f = s.input(KILN_F32, fixed({o, c, k, k}));
+    result = make(x, f, {n, o, out, out}, pad);
+  } else if (pass == Pass::Input) {
+    uint32_t g = s.input(KILN_F32, fixed({n, o, out, out})), f = s.input(KILN_F32, fixed({o, c, k, k}));
+    f = s.op("transpose", {f}, s.value(KILN_F32, fixed({c, o, k, k})), {{"permutation", {1, 0, 2, 3}}});
+    f = s.op("reverse", {f}, s.value(KILN_F32, fixed({c, o, k, k})), {{"axes", {2, 3}}});
+    result = make(g, f, {n, c, size, size}, k - 1 - pad);
+  } else {
+    uint32_t x = s.input(KILN_F32, fixed({n, c, size, size})), g = s.input(KILN_F32, fixed({n, o, out, out}));
+    x = s.op("transpose", {x}, s.value(KILN_F32, fixed({c, n, size, size})), {{"permutation", {1, 0, 2, 3}}});
+    g = s.op("transpose", {g}, s.value(KILN_F32, fixed({o, n, out, out})), {{"permutation", {1, 0, 2, 3}}});
+    result = make(x, g, {c, o, k, k}, pad);
+  }
+  s.output(result);
+  all.push_back(std::move(b));
+}
+
+int64_t bytesOf(const KernelSpec &spec, uint32_t v) {
+  int64_t n = 4;
+  for (const Dim &dim : spec.dims(v))
+    n *= dim.value;
+  return n;
+}
+
+char *allocate(int64_t bytes) {
+  char *memory = static_cast<char *>(std::aligned_alloc(64, size_t(bytes + 127) / 64 * 64));
+  std::memset(memory, 0, size_t(bytes));
+  return memory;
+}
+
+void measure(Benchmark &b, Team &team) {
+  std::string error;
+  auto compiled = Compiled::compile({b.spec.finish("k0")}, error);
+  if (!compiled) {
+    std::printf("%-34s %s\n", b.name.c_str(), error.c_str());
+    return;
+  }
+  const kiln_cpu_kernel &kernel = compiled->artifact()->kernels[0];
+  std::vector<void *> args;
+  for (uint32_t v : b.spec.inputs)
+    args.push_back(allocate(bytesOf(b.spec, v)));
+  for (uint32_t v : b.spec.outputs)
+    args.push_back(allocate(bytesOf(b.spec, v)));
+  char *scratch = allocate(compiled->scratchBytes(0));
+  std::vector<char *> workers;
+  for (unsigned i = 0; i < team.size; ++i)
+    workers.push_back(allocate(kernel.worker_scratch_bytes));
+  std::vector<kiln_status> status(team.size);
+  auto once = [&] {
+    for (int64_t p = 0; p < kernel.phase_count; ++p) {
+      int64_t tasks = kernel.phases[p].tasks(nullptr);
+      std::atomic<int64_t> next = 0;
+      team.run([&](unsigned worker) {
+        for (int64_t task = next++; task < tasks; task = next++)
+          kernel.phases[p].run(args.data(), nullptr, scratch, workers[worker], &status[worker], task, task + 1);
+      });
+    }
+  };
+  once();
+  std::vector<double> shares, rates, times;
+  for (int repeat = 0; repeat < 5; ++repeat) {
+    double limit = peak(team);
+    int64_t count = std::max<int64_t>(1, int64_t(5e9 / b.flops));
+    double begin = now();
+    for (int64_t i = 0; i < count; ++i)
+      once();
+    double seconds = (now() - begin) / double(count);
+    limit = std::max(limit, peak(team));
+    times.push_back(seconds);
+    rates.push_back(b.flops / seconds / 1e9);
+    shares.push_back(rates.back() / limit);
+  }
+  auto median = [](std::vector<double> v) {
+    std::sort(v.begin(), v.end());
+    return v[v.size() / 2];
+  };
+  std::printf("%-34s %9.1f us %8.1f GFLOP/s %6.2f of peak %7.1f ms compile %6.1f MB scratch\n", b.name.c_str(),
+              median(times) * 1e6, median(rates), median(shares), compiled->compileSeconds * 1e3,
+              double(compiled->scratchBytes(0)) / 1e6);
+  std::fflush(stdout);
+  for (void *arg : args)
+    std::free(arg);
+  std::free(scratch);
+  for (char *worker : workers)
+    std::free(worker);
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+  unsigned threads = argc > 1 ? unsigned(std::atoi(argv[1])) : 2;
+  onWall = threads > 1;
+  Team team(std::max(1u, threads));
+  peak(team); // out of the clock's low states
+  std::printf("peak on %u threads: %.1f GFLOP/s\n", team.size, peak(team));
+  std::vector<std::unique_ptr<Benchmark>> all;
+  for (const char *layout : {"nn", "nt", "tn", "tt"}) {
+    addDot(all, 256, 3072, 768, layout);
+    addDot(all, 3072, 1536, 384, layout);
+    addDot(all, 3072, 384, 1536, layout);
+  }
+  addDot(all, 384, 1536, 3072, "tn"); // a weight's gradient
+  addDot(all, 2048, 2048, 2048, "nn");
+  addDot(all, 3072, 1536, 384, "nt", true);
+  addDot(all, 3072, 65, 384, "nt");
+  addDot(all, 32, 128, 784, "nt", true);
+  addDot(all, 128, 784, 32, "tn");
+  addDot(all, 32, 10, 128, "nt");
+  addDot(all, 1, 3072, 768, "nt");
+  addDot(all, 1, 3072, 768, "nn");
+  addDot(all, 32, 1024, 256, "nt");
+  addBatched(all, 72, 256, 64, false);
+  addBatched(all, 72, 256, 64, true);
+  for (Pass pass : {Pass::Forward, Pass::Input, Pass::Filter}) {
+    addConvolution(all, 64, 1, 32, 28, 3, 0, pass);
+    addConvolution(all, 64, 32, 64, 26, 3, 0, pass);
+    addConvolution(all, 64, 32, 32, 14, 3, 1, pass);
+  }
+  for (auto &b : all)
+    if (argc < 3 || b->name.find(argv[2]) != std::string::npos)
+      measure(*b, team);
+}
