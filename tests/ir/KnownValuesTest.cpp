@@ -1,41 +1,19 @@
 // Every op against what PyTorch computes in float64 (KnownValues.inc).
-#include "tests/ir/Run.h"
+#include "tests/ir/KnownCases.h"
 
 #include <cmath>
 
 namespace kiln {
 namespace {
 
-struct KnownTensor {
-  const char *element;
-  std::vector<int64_t> shape;
-  std::vector<double> values;
-};
-
-struct KnownCase {
-  const char *name;
-  const char *text;
-  std::vector<KnownTensor> inputs, outputs;
-};
-
-const std::vector<KnownCase> &cases() {
-  static const std::vector<KnownCase> all = {
-#include "tests/ir/KnownValues.inc"
-  };
-  return all;
-}
-
-HostTensor asTensor(const KnownTensor &known) {
-  mlir::Type element = testing::elementNamed(known.element);
-  if (llvm::isa<mlir::FloatType>(element))
-    return HostTensor::ofFloats(element, known.shape, known.values);
-  return HostTensor::ofIntegers(element, known.shape, {known.values.begin(), known.values.end()});
-}
+using testing::asTensor;
+using testing::KnownCase;
+using testing::KnownTensor;
 
 class KnownValues : public ::testing::TestWithParam<size_t> {};
 
 TEST_P(KnownValues, AgreeWithPyTorch) {
-  const KnownCase &known = cases()[GetParam()];
+  const KnownCase &known = testing::knownCases()[GetParam()];
   std::vector<HostTensor> inputs;
   for (const KnownTensor &input : known.inputs)
     inputs.push_back(asTensor(input));
@@ -57,8 +35,8 @@ TEST_P(KnownValues, AgreeWithPyTorch) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(PyTorch, KnownValues, ::testing::Range<size_t>(0, cases().size()),
-                         [](const auto &info) { return std::string(cases()[info.param].name); });
+INSTANTIATE_TEST_SUITE_P(PyTorch, KnownValues, ::testing::Range<size_t>(0, testing::knownCases().size()),
+                         [](const auto &info) { return std::string(testing::knownCases()[info.param].name); });
 
 } // namespace
 } // namespace kiln
