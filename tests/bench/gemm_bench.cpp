@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <numeric>
 #include <thread>
 
 using namespace contract;
@@ -203,14 +204,17 @@ void measure(Benchmark &b, Team &team) {
   for (unsigned i = 0; i < team.size; ++i)
     workers.push_back(allocate(kernel.worker_scratch_bytes));
   std::vector<kiln_status> status(team.size);
+  std::vector<double> phases(size_t(kernel.phase_count), 0.0);
   auto once = [&] {
     for (int64_t p = 0; p < kernel.phase_count; ++p) {
+      double begin = now();
       int64_t tasks = kernel.phases[p].tasks(nullptr);
       std::atomic<int64_t> next = 0;
       team.run([&](unsigned worker) {
         for (int64_t task = next++; task < tasks; task = next++)
           kernel.phases[p].run(args.data(), nullptr, scratch, workers[worker], &status[worker], task, task + 1);
       });
+      phases[size_t(p)] += now() - begin;
     }
   };
   once();
@@ -231,9 +235,12 @@ void measure(Benchmark &b, Team &team) {
     std::sort(v.begin(), v.end());
     return v[v.size() / 2];
   };
-  std::printf("%-34s %9.1f us %8.1f GFLOP/s %6.2f of peak %7.1f ms compile %6.1f MB scratch\n", b.name.c_str(),
+  std::string parts;
+  for (double seconds : phases)
+    parts += (parts.empty() ? "" : " + ") + std::to_string(int(seconds / std::accumulate(phases.begin(), phases.end(), 0.0) * 100 + 0.5));
+  std::printf("%-34s %9.1f us %8.1f GFLOP/s %6.2f of peak %7.1f ms compile %6.1f MB scratch, phases %s %%\n", b.name.c_str(),
               median(times) * 1e6, median(rates), median(shares), compiled->compileSeconds * 1e3,
-              double(compiled->scratchBytes(0)) / 1e6);
+              double(compiled->scratchBytes(0)) / 1e6, parts.c_str());
   std::fflush(stdout);
   for (void *arg : args)
     std::free(arg);

@@ -1,0 +1,68 @@
+// What the recipes reach on real data (in the folder KILN_DATA), on examples never trained on.
+#include "tests/e2e/Command.h"
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cstdlib>
+
+namespace kiln::test {
+namespace {
+
+struct Goal {
+  const char *name, *source, *model;
+  int seeds;
+  const char *split;
+  const char *figure;
+  double bound;
+  bool atLeast;
+};
+
+class Learning : public testing::TestWithParam<Goal> {};
+
+/// Trains with a seed; the figure that `eval` gives on the split.
+double measure(const Goal &goal, const std::string &program, const std::string &folder, int seed) {
+  std::string out = folder + "/seed" + std::to_string(seed);
+  Outcome trained = run({program, "train", "--out", out, "--seed", std::to_string(seed), "--threads", "2"});
+  EXPECT_EQ(trained.code, 0) << trained.err;
+  Outcome evaluated = run({program, "eval", "--load", out + "/best.safetensors", "--split", goal.split, "--seed",
+                           std::to_string(seed), "--threads", "2", "--json"});
+  EXPECT_EQ(evaluated.code, 0) << evaluated.err;
+  nlohmann::json line = nlohmann::json::parse(evaluated.out, nullptr, false);
+  EXPECT_TRUE(line.is_object() && line.contains(goal.figure)) << evaluated.out;
+  return line.is_object() && line.contains(goal.figure) ? line[goal.figure].get<double>() : 0.0;
+}
+
+TEST_P(Learning, ReachesItsGoal) {
+  if (!std::getenv("KILN_DATA"))
+    GTEST_SKIP() << "KILN_DATA is not set: nothing to learn from";
+  const Goal &goal = GetParam();
+  std::string folder = freshFolder(std::string("learning-") + goal.name), program = folder + "/program";
+  Outcome build =
+      run({kilnProgram(), "build", sourceFolder() + "/" + goal.source, "--model", goal.model, "-o", program});
+  ASSERT_EQ(build.code, 0) << build.err;
+  std::vector<double> figures;
+  for (int seed = 0; seed < goal.seeds; ++seed)
+    figures.push_back(measure(goal, program, folder, seed));
+  std::nth_element(figures.begin(), figures.begin() + figures.size() / 2, figures.end());
+  double median = figures[figures.size() / 2];
+  RecordProperty(goal.figure, std::to_string(median));
+  if (goal.atLeast)
+    EXPECT_GE(median, goal.bound);
+  else
+    EXPECT_LE(median, goal.bound);
+}
+
+// One seed where a run takes long: the cards have the medians of three.
+INSTANTIATE_TEST_SUITE_P(
+    Models, Learning,
+    testing::Values(Goal{"softmax", "models/iris/iris.kiln", "Softmax", 3, "test", "accuracy", 0.93, true},
+                    Goal{"iris", "models/iris/iris.kiln", "MLP", 3, "test", "accuracy", 0.93, true},
+                    Goal{"mnist", "models/mnist/mnist.kiln", "MNIST", 3, "test", "accuracy", 0.94, true},
+                    Goal{"resnet", "models/resnet/resnet.kiln", "ResNet", 1, "test", "accuracy", 0.98, true},
+                    Goal{"gpt", "models/gpt/gpt.kiln", "GPT", 1, "validation", "loss", 1.90, false}),
+    [](const auto &info) { return std::string(info.param.name); });
+
+} // namespace
+} // namespace kiln::test
