@@ -62,17 +62,19 @@ MappedFile::~MappedFile() {
     munmap(data_, size_);
 }
 
-static std::string unpack(const MappedFile &file, size_t limit) {
+bool isGzip(std::string_view bytes) { return bytes.starts_with("\x1f\x8b"); }
+
+std::string gunzip(std::string_view bytes, const std::string &what, size_t limit) {
   z_stream stream = {};
   if (inflateInit2(&stream, 15 + 16) != Z_OK)
-    throw Error("out of memory while unpacking '" + file.path() + "'");
+    throw Error("out of memory while unpacking " + what);
   std::string text;
   size_t taken = 0;
   int code = Z_OK;
   while (true) {
-    if (stream.avail_in == 0 && taken < file.size()) {
-      size_t part = std::min<size_t>(file.size() - taken, 1u << 30);
-      stream.next_in = const_cast<Bytef *>(file.data() + taken);
+    if (stream.avail_in == 0 && taken < bytes.size()) {
+      size_t part = std::min<size_t>(bytes.size() - taken, 1u << 30);
+      stream.next_in = reinterpret_cast<Bytef *>(const_cast<char *>(bytes.data() + taken));
       stream.avail_in = static_cast<uInt>(part);
       taken += part;
     }
@@ -86,7 +88,7 @@ static std::string unpack(const MappedFile &file, size_t limit) {
     uInt offered = stream.avail_out;
     code = inflate(&stream, Z_NO_FLUSH);
     text.resize(before + offered - stream.avail_out);
-    if (code == Z_STREAM_END && (stream.avail_in > 0 || taken < file.size()))
+    if (code == Z_STREAM_END && (stream.avail_in > 0 || taken < bytes.size()))
       code = inflateReset(&stream); // several members one after another
     if (code != Z_OK)
       break;
@@ -94,16 +96,16 @@ static std::string unpack(const MappedFile &file, size_t limit) {
   std::string reason = stream.msg ? stream.msg : "it is truncated";
   inflateEnd(&stream);
   if (code == Z_OK)
-    fail("'%s' unpacks to more than %zu bytes", file.path().c_str(), limit);
+    fail("%s unpacks to more than %zu bytes", what.c_str(), limit);
   if (code != Z_STREAM_END)
-    fail("cannot unpack '%s': %s", file.path().c_str(), reason.c_str());
+    fail("cannot unpack %s: %s", what.c_str(), reason.c_str());
   return text;
 }
 
 std::string readFile(const std::string &path, size_t limit) {
   MappedFile file(path);
-  if (file.size() >= 2 && file.data()[0] == 0x1f && file.data()[1] == 0x8b)
-    return unpack(file, limit);
+  if (isGzip(file.text()))
+    return gunzip(file.text(), "'" + path + "'", limit);
   return std::string(file.text());
 }
 

@@ -31,6 +31,9 @@ private:
 /// or damaged gzip, or more than `limit` bytes unpacked.
 std::string readFile(const std::string &path, size_t limit = size_t(1) << 36);
 
+bool isGzip(std::string_view bytes);
+std::string gunzip(std::string_view bytes, const std::string &what, size_t limit);
+
 bool fileExists(const std::string &path);
 bool isFolder(const std::string &path);
 /// Makes a folder and those above it. Throws Error.

@@ -17,7 +17,7 @@ extern "C" {
 typedef struct kiln_program_image {
   uint32_t size; /* sizeof(kiln_program_image) */
   uint32_t version;
-  const char *manifest; /* the JSON of docs/architecture.md */
+  const char *manifest; /* the JSON of docs/architecture.md, plain or gzip */
   uint64_t manifest_size;
   const uint8_t *constants; /* aligned to 64 */
   uint64_t constant_bytes;

@@ -1,5 +1,6 @@
 #include "runtime/program/Manifest.h"
 
+#include "runtime/files/File.h"
 #include "runtime/support/Error.h"
 
 #include <charconv>
@@ -231,6 +232,8 @@ const ArgumentSpec *EntrySpec::find(Role role, std::string_view name, bool resul
 
 Manifest Manifest::parse(std::string_view text) {
   try {
+    if (isGzip(text))
+      return parseAll(gunzip(text, "the program's manifest", size_t(1) << 30));
     return parseAll(text);
   } catch (const Error &error) {
     std::string reason = error.what();

@@ -106,6 +106,7 @@ struct Manifest {
   int64_t constantBytes = 0;
   std::vector<EntrySpec> entries;
 
+  /// The JSON, plain or as gzip has packed it. Throws Error.
   static Manifest parse(std::string_view text);
 
   const EntrySpec *findEntry(std::string_view name) const;

@@ -5,6 +5,7 @@
 #include "tests/runtime/Temporary.h"
 
 #include <gmock/gmock.h>
+#include <zlib.h>
 
 namespace kiln {
 namespace {
@@ -45,6 +46,21 @@ TEST(Manifest, Damage) {
   EXPECT_THAT(damaged("\"extents\": [\"N\"]", "\"extents\": [\"M\"]"), HasSubstr("is not the symbol 'N'"));
   EXPECT_THAT(damaged("\"shape\": [\"N\", 2]", "\"shape\": [\"N+Q\", 2]"), HasSubstr("unknown symbol 'Q'"));
   EXPECT_THAT(damaged("\"constants\": 0", "\"constants\": 8"), HasSubstr("says 8 bytes of constants, it carries 0"));
+}
+
+TEST(Manifest, MayBePacked) {
+  std::string good = lineManifest("x.csv"), packed(good.size() + 100, '\0');
+  z_stream stream = {};
+  ASSERT_EQ(deflateInit2(&stream, 9, Z_DEFLATED, 15 + 16, 9, Z_DEFAULT_STRATEGY), Z_OK);
+  stream.next_in = reinterpret_cast<Bytef *>(good.data());
+  stream.avail_in = static_cast<uInt>(good.size());
+  stream.next_out = reinterpret_cast<Bytef *>(packed.data());
+  stream.avail_out = static_cast<uInt>(packed.size());
+  ASSERT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
+  packed.resize(stream.total_out);
+  deflateEnd(&stream);
+  EXPECT_EQ(Manifest::parse(packed).entries.size(), 5u);
+  EXPECT_THAT(loadError(packed.substr(0, packed.size() / 2)), HasSubstr("cannot unpack the program's manifest"));
 }
 
 // Any one byte changed: an error or a manifest that still makes sense, never a crash.
