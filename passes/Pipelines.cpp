@@ -13,8 +13,11 @@ using mlir::OpPassManager;
 
 namespace {
 
-/// @grad beside the loss.
-void differentiate(OpPassManager &passes) { passes.addPass(createDifferentiate()); }
+/// @grad beside the loss. What is simple now stays simple: products that need not be in a loop have left it before.
+void differentiate(OpPassManager &passes) {
+  passes.addPass(createSimplify());
+  passes.addPass(createDifferentiate());
+}
 
 /// @train_step beside it.
 void trainStep(OpPassManager &passes) { passes.addPass(createTrainStep()); }
