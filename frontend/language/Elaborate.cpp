@@ -264,8 +264,8 @@ mlir::OwningOpRef<mlir::ModuleOp> Elaborator::run(const File &file) {
   std::vector<const Instance *> seen;
   namePaths(root, "", "", seen);
   for (const StmtPtr &statement : modelDeclaration_->body)
-    if (statement->kind == StmtKind::Def && isEntry(*statement))
-      functionEntry(*statement);
+    if (statement->kind == StmtKind::Def && isEntry(*statement) && functionEntry(*statement, false))
+      functionEntry(*statement, true);
   if (!train.empty())
     buildTraining(*this, *train[0]);
   if (!generate.empty())

@@ -62,7 +62,7 @@ struct Entry {
   std::map<std::string, Bound> bounds;
   std::map<std::string, Range> symbols; // every symbol, and where it was introduced
   std::vector<std::string> inputNames;
-  bool training = false, failed = false;
+  bool training = false, asksTraining = false, failed = false;
   bool session = false; // uses session state without being part of generate: left out in the end
 };
 
@@ -140,10 +140,16 @@ public:
   mlir::Value stepCounter(Range range);
   std::vector<mlir::Value> counters(Range range);
   Entry *entry() { return entry_; }
-  bool training() const { return entry_ && entry_->training; }
+  /// Whether the function being built is in training mode. Asking is noted: such a function has two variants.
+  bool training() {
+    if (entry_)
+      entry_->asksTraining = true;
+    return entry_ && entry_->training;
+  }
 
   // Names.
   Value lookup(const Expr &name, Frame &frame);
+  Value current(const Value &value, Frame &frame, Range range);
   Value attribute(const Expr &expr, Frame &frame);
   std::optional<Value> global(std::string_view name, bool library);
   std::vector<std::string> visibleNames(const Frame &frame) const;
@@ -187,7 +193,7 @@ private:
                  std::vector<const Instance *> &seen);
   Value evalSymbol(const Expr &expr, Frame &frame);
   bool isEntry(const Stmt &function);
-  void functionEntry(const Stmt &function);
+  bool functionEntry(const Stmt &function, bool training);
   void noteUse(const Stmt &function, const Frame &frame);
   void settleBounds();
   void writeVariables();

@@ -299,6 +299,26 @@ static Value builtinValue(const Builtin &builtin) {
   return value;
 }
 
+/// In a function, a parameter or state stands for its present value, in lists too.
+Value Elaborator::current(const Value &value, Frame &frame, Range range) {
+  if (value.kind == Value::Kind::Variable)
+    return read(value.variable, &frame, range);
+  if (!value.isList())
+    return value;
+  bool holdsVariables = false;
+  std::vector<Value> items = *value.items;
+  for (Value &item : items)
+    if (item.kind == Value::Kind::Variable || item.isList()) {
+      item = current(item, frame, range);
+      holdsVariables = true;
+    }
+  if (!holdsVariables)
+    return value;
+  Value list = Value::listOf(std::move(items));
+  list.names = value.names;
+  return list;
+}
+
 Value Elaborator::lookup(const Expr &name, Frame &frame) {
   const std::string &text = name.text;
   if (frame.space != Space::General)
@@ -321,9 +341,7 @@ Value Elaborator::lookup(const Expr &name, Frame &frame) {
   }
   if (frame.self) {
     if (const Value *found = frame.self->find(text))
-      return found->kind == Value::Kind::Variable && frame.mode != Frame::Mode::Module
-                 ? read(found->variable, &frame, name.range)
-                 : *found;
+      return frame.mode == Frame::Mode::Module ? *found : current(*found, frame, name.range);
     if (const Stmt *function = findFunction(*frame.self, text))
       return functionValue(*function, frame.self);
   }
@@ -423,9 +441,7 @@ Value Elaborator::attribute(const Expr &expr, Frame &frame) {
     break;
   case Value::Kind::Instance: {
     if (const Value *found = base.instance->find(name))
-      return found->kind == Value::Kind::Variable && frame.mode != Frame::Mode::Module && entry_
-                 ? read(found->variable, &frame, expr.range)
-                 : *found;
+      return frame.mode == Frame::Mode::Module || !entry_ ? *found : current(*found, frame, expr.range);
     if (const Stmt *function = findFunction(*base.instance, name))
       return functionValue(*function, base.instance);
     std::vector<std::string> names;

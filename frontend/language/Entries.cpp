@@ -108,7 +108,8 @@ bool Elaborator::isEntry(const Stmt &function) {
   return true;
 }
 
-void Elaborator::functionEntry(const Stmt &function) {
+/// Builds the entry of a function; true when it depends on the mode, so that a training variant has to be built too.
+bool Elaborator::functionEntry(const Stmt &function, bool training) {
   // Each new name in a dimension becomes a symbol; `T <= n` bounds it.
   Frame frame;
   frame.self = model_;
@@ -124,7 +125,7 @@ void Elaborator::functionEntry(const Stmt &function) {
       if (!dtype.isError())
         error(parameter.type->range, "a type begins with a dtype; this is " + describe(dtype))
             .withHelp("write f32[B, T], for example");
-      return;
+      return false;
     }
     type.dtype = dtypeOf(elementType(dtype.dtype, &context_));
     for (size_t i = 1; parameter.type->kind == ExprKind::Index && i < parameter.type->children.size(); ++i) {
@@ -134,11 +135,11 @@ void Elaborator::functionEntry(const Stmt &function) {
       Value dim = evalSymbol(expr, frame);
       Value bound = isBound ? eval(child.child(1), frame) : Value::none();
       if (dim.isError() || bound.isError())
-        return;
+        return false;
       if (!dim.isInteger() || (isBound && !bound.asInteger())) {
         error(child.range, "a dimension is a whole number, and its bound too; found " + describe(dim) +
                                (isBound ? " and " + describe(bound) : ""));
-        return;
+        return false;
       }
       if (isBound && expr.kind == ExprKind::Name && !dim.integer.isConstant())
         bounds[expr.text] = {*bound.asInteger(), child.child(1).range, true};
@@ -147,7 +148,8 @@ void Elaborator::functionEntry(const Stmt &function) {
     }
     inputs.emplace_back(parameter.name, std::move(type));
   }
-  std::shared_ptr<Entry> entry = beginEntry(function.name, inputs, false, function.nameRange);
+  std::shared_ptr<Entry> entry =
+      beginEntry(function.name + (training ? ".training" : ""), inputs, training, function.nameRange);
   entry->function = &function;
   entry->bounds = bounds;
   for (const auto &[symbol, range] : entry->symbols)
@@ -185,7 +187,8 @@ void Elaborator::functionEntry(const Stmt &function) {
   for (const auto &[index, pair] : entry->states)
     session |= pair.first->kind == Variable::Kind::Session;
   entry->session = session || entry->failed;
-  entries_.push_back(std::move(entry));
+  entries_.push_back(entry);
+  return entry->asksTraining && !entry->session;
 }
 
 Value Elaborator::evalSymbol(const Expr &expr, Frame &frame) {
