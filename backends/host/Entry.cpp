@@ -65,8 +65,25 @@ uint32_t EntryBuilder::addKernel(KernelForm &form) {
                  ":" + std::to_string(op.location.column);
     ops.push_back({{"name", std::string(op.name.data, op.name.size)}, {"location", location}});
   }
-  storage.kernelsJson.push_back(
-      {{"name", name}, {"kind", std::string(form.kernel.kind.data, form.kernel.kind.size)}, {"ops", ops}});
+  // What each output is, so that the run side can look into it when a loss is not finite.
+  json outputs = json::array();
+  for (size_t i = 0; i < form.kernel.output_count; ++i) {
+    const kiln_type &type = form.kernel.values[form.kernel.outputs[i]];
+    json dims = json::array();
+    for (uint32_t d = 0; d < type.rank; ++d)
+      dims.push_back({type.dims[d].value, type.dims[d].slot});
+    json output = {{"dtype", dtypeName(type.dtype).str()}, {"dims", dims}};
+    for (size_t o = 0; o < form.kernel.op_count; ++o)
+      for (size_t r = 0; r < form.kernel.ops[o].result_count; ++r)
+        if (form.kernel.ops[o].results[r] == form.kernel.outputs[i])
+          output["op"] = o;
+    outputs.push_back(output);
+  }
+  storage.kernelsJson.push_back({{"name", name},
+                                 {"kind", std::string(form.kernel.kind.data, form.kernel.kind.size)},
+                                 {"inputs", form.kernel.input_count},
+                                 {"outputs", outputs},
+                                 {"ops", ops}});
   return found->second;
 }
 
@@ -185,6 +202,7 @@ kiln_node EntryBuilder::node(const plan::Step &step, json &out) {
   result.kind = kinds[static_cast<int>(step.kind)].first;
   result.index_slot = -1;
   result.count = {0, -1};
+  result.scratch.offset = -1; // none
   for (kiln_extent &stride : result.scratch.stride)
     stride = {0, -1};
   for (kiln_extent &stride : result.condition.stride)

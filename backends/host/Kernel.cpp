@@ -111,6 +111,7 @@ private:
     return static_cast<int32_t>(found - form.extents.begin());
   }
   uint32_t define(mlir::Value value);
+  void findFlat();
   void loopIndex(mlir::BlockArgument argument, mlir::Value outer);
   mlir::LogicalResult addOp(mlir::Operation *op);
   mlir::LogicalResult addAttribute(mlir::Operation *op, llvm::StringRef name, mlir::Attribute value,
@@ -135,16 +136,50 @@ private:
   std::vector<kiln_type> values;
   std::vector<kiln_op> ops;
   std::vector<int64_t> extentBounds;
+  std::optional<int64_t> flat; // elements of a sweep
 };
 } // namespace
+
+// Large enough for any tensor, small enough to multiply.
+static constexpr int64_t sweepBound = int64_t(1) << 40;
+
+// Elementwise ops over tensors of one constant shape, and scalars: the shape does not matter, only the number of
+// elements, and that may as well be told at the launch. So one kernel updates every parameter of an optimizer.
+void FormBuilder::findFlat() {
+  mlir::RankedTensorType shape;
+  auto fits = [&](mlir::Value value) {
+    auto type = llvm::cast<mlir::RankedTensorType>(value.getType());
+    if (type.getRank() == 0)
+      return true;
+    shape = shape ? shape : type;
+    return type.getShape() == shape.getShape() && type.hasStaticShape();
+  };
+  mlir::Block &body = group.getBody().front();
+  if (group.getKind() != "loops" || !llvm::all_of(body.getArguments(), fits))
+    return;
+  for (mlir::Operation &op : body.without_terminator()) {
+    bool elementwise = fuse::isElementwise(&op) || llvm::isa<ConstantOp>(op) ||
+                       (llvm::isa<BroadcastOp>(op) && dimsOf(op.getOperand(0)).empty());
+    if (!elementwise || !llvm::all_of(op.getResults(), fits))
+      return;
+  }
+  if (!shape)
+    return;
+  flat = shape.getNumElements();
+  form.extents.push_back(Dim(*flat));
+  extentBounds.push_back(sweepBound);
+}
 
 uint32_t FormBuilder::define(mlir::Value value) {
   uint32_t number = values.size();
   numbers[value] = number;
   std::vector<kiln_extent> dims;
   kiln_type type = {dtypeOf(llvm::cast<mlir::RankedTensorType>(value.getType()).getElementType()), 0, nullptr};
-  for (const Dim &dim : dimsOf(value))
-    dims.push_back(extent(dim));
+  if (flat && !dimsOf(value).empty())
+    dims.push_back({sweepBound, 0});
+  else
+    for (const Dim &dim : dimsOf(value))
+      dims.push_back(extent(dim));
   note(type.dtype);
   note(dims.size());
   for (const kiln_extent &dim : dims)
@@ -300,6 +335,7 @@ static std::string titleOf(mlir::Block &body) {
 mlir::FailureOr<KernelForm> FormBuilder::build() {
   mlir::Block &body = group.getBody().front();
   noteText(group.getKind());
+  findFlat();
   std::vector<uint32_t> inputs, outputs;
   std::vector<int32_t> inputNumber; // of the group's operands, in the kernel
   for (auto [argument, input] : llvm::zip(body.getArguments(), group.getInputs())) {

@@ -3,6 +3,10 @@
 #include "passes/Fuse/Merge.h"
 #include "passes/Fuse/Outline.h"
 
+#include "mlir/IR/Dominance.h"
+#include "mlir/IR/PatternMatch.h"
+#include "mlir/Transforms/CSE.h"
+
 namespace kiln {
 
 using namespace fuse;
@@ -30,6 +34,45 @@ static void dropStopGradients(mlir::func::FuncOp function) {
   });
 }
 
+// How many cheap ops in a row are done again rather than stored.
+static constexpr unsigned maxRecomputed = 3;
+
+// The values of an op's own size that it reads: broadcasts, constants and masks made of them do not count.
+static unsigned fullSources(mlir::Operation *op) {
+  unsigned count = 0;
+  for (mlir::Value operand : op->getOperands())
+    count += !operand.getDefiningOp() || classOf(operand.getDefiningOp()) != OpClass::cheap;
+  return count;
+}
+
+// x - mean, read by the variance and by the normalisation: both read x as well as they would read the difference, so
+// each gets its own copy of the op. Only where nobody needs the value in memory.
+static void duplicateCheap(mlir::Block &block) {
+  llvm::DenseMap<mlir::Operation *, unsigned> depth;
+  for (mlir::Operation &op : llvm::make_early_inc_range(llvm::reverse(block))) {
+    if (classOf(&op) != OpClass::index || !isElementwise(&op) || isExpensive(&op) || fullSources(&op) != 1 ||
+        dimsOf(op.getResult(0)).empty())
+      continue;
+    llvm::SmallSetVector<mlir::Operation *, 4> users(op.getUsers().begin(), op.getUsers().end());
+    unsigned deepest = 0;
+    bool fusable = llvm::all_of(users, [&](mlir::Operation *user) {
+      OpClass opClass = classOf(user);
+      deepest = std::max(deepest, depth.lookup(user));
+      return user->getBlock() == &block &&
+             ((opClass == OpClass::index && isElementwise(user)) || opClass == OpClass::reduce);
+    });
+    if (!fusable || users.size() < 2 || deepest >= maxRecomputed)
+      continue;
+    for (mlir::Operation *user : llvm::drop_begin(users)) {
+      mlir::OpBuilder builder(user);
+      mlir::Operation *copy = builder.clone(op);
+      user->replaceUsesOfWith(op.getResult(0), copy->getResult(0));
+      depth[copy] = deepest + 1;
+    }
+    depth[&op] = deepest + 1;
+  }
+}
+
 static void fuseBlock(mlir::Block &block, FuseLevel level) {
   // Inside out: what an inner block still reads of an outer cheap op is then known.
   for (mlir::Operation &op : block)
@@ -37,7 +80,14 @@ static void fuseBlock(mlir::Block &block, FuseLevel level) {
       for (mlir::Region &region : op.getRegions())
         for (mlir::Block &inner : region)
           fuseBlock(inner, level);
+  if (level != FuseLevel::single)
+    duplicateCheap(block);
   outlineBlock(block, clustersOf(block, level), level != FuseLevel::single);
+  mlir::IRRewriter rewriter(block.getParentOp()->getContext());
+  for (GroupOp group : block.getOps<GroupOp>()) { // copies that met again
+    mlir::DominanceInfo dominance(group);
+    mlir::eliminateCommonSubExpressions(rewriter, dominance, group);
+  }
 }
 
 mlir::LogicalResult fuseFunction(mlir::func::FuncOp function, FuseLevel level) {

@@ -27,10 +27,13 @@ public:
   }
 
   llvm::SmallVector<OpSet> run() {
-    if (level == FuseLevel::full)
+    if (level == FuseLevel::full) {
       growContracts();
+      peel(GroupShape::contract);
+    }
     if (level != FuseLevel::single) {
       growReductions(GroupShape::rows);
+      peel(GroupShape::rows);
       mergeColumns();
       growReductions(GroupShape::columns);
       mergeElementwise();
@@ -72,6 +75,8 @@ private:
   }
 
   void growContracts();
+  void peel(GroupShape shape);
+  bool betterOutside(mlir::Operation *op, const OpSet &ops) const;
   void growReductions(GroupShape shape);
   void mergeColumns();
   void mergeElementwise();
@@ -238,6 +243,56 @@ void Merger::growContracts() {
   }
 }
 
+// True for what a group computes only to store it for a reduction that could as well compute it for itself, from values
+// that are in memory anyway: the product dy * x below sum(dy * x).
+bool Merger::betterOutside(mlir::Operation *op, const OpSet &ops) const {
+  if (classOf(op) != OpClass::index || isExpensive(op) || dimsOf(op->getResult(0)).empty() || op->use_empty())
+    return false;
+  for (mlir::Operation *user : op->getUsers())
+    if (ops.contains(user) || user->getBlock() != &block || classOf(user) != OpClass::reduce)
+      return false;
+  bool stored = true;
+  forEachSource(op, [&](mlir::Value source) {
+    mlir::Operation *definition = source.getDefiningOp();
+    if (!definition || !ops.contains(definition))
+      return;
+    bool elsewhere = false;
+    for (mlir::Operation *user : source.getUsers())
+      elsewhere |= user != op && !ops.contains(user) && classOf(user) != OpClass::cheap;
+    stored &= elsewhere;
+  });
+  return stored;
+}
+
+void Merger::peel(GroupShape shape) {
+  for (unsigned c = 0, end = clusters.size(); c < end; ++c) {
+    if (shapes[c] != shape)
+      continue;
+    for (bool again = true; again;) {
+      again = false;
+      for (mlir::Operation *op : clusters[c]) {
+        if (clusters[c].size() == 1 || !betterOutside(op, clusters[c]))
+          continue;
+        OpSet alone;
+        alone.insert(op);
+        OpSet rest;
+        for (mlir::Operation *member : clusters[c])
+          if (member != op)
+            rest.insert(member);
+        if (shapeOf(rest) != shape)
+          continue;
+        owner[op] = clusters.size();
+        shapes.push_back(shapeOf(alone));
+        visited.push_back(0);
+        clusters.push_back(std::move(alone));
+        clusters[c] = std::move(rest);
+        again = true;
+        break;
+      }
+    }
+  }
+}
+
 void Merger::growReductions(GroupShape shape) {
   for (unsigned c = 0; c < clusters.size(); ++c) {
     if (shapes[c] != shape)
@@ -299,14 +354,18 @@ void Merger::mergeSiblings() {
   llvm::MapVector<mlir::Value, llvm::SmallSetVector<unsigned, 4>> readersOf;
   for (mlir::Operation &op : block.without_terminator())
     if (auto found = owner.find(&op); found != owner.end())
-      for (mlir::Value operand : op.getOperands())
-        if (!dimsOf(operand).empty() && shapes[found->second] == GroupShape::elementwise)
+      for (mlir::Value operand : op.getOperands()) {
+        mlir::Operation *definition = operand.getDefiningOp();
+        bool cheap = definition && classOf(definition) == OpClass::cheap;
+        // A parameter's update stays one kernel, which all parameters share.
+        if (!dimsOf(operand).empty() && !cheap && shapes[found->second] == GroupShape::elementwise &&
+            !isUpdate(found->second))
           readersOf[operand].insert(found->second);
+      }
   for (auto &[value, users] : readersOf)
     for (unsigned i = 0; i + 1 < users.size(); ++i)
       for (unsigned j = i + 1; j < users.size(); ++j)
-        if (shapes[users[i]] == GroupShape::elementwise && shapes[users[j]] == GroupShape::elementwise &&
-            isUpdate(users[i]) == isUpdate(users[j]))
+        if (shapes[users[i]] == GroupShape::elementwise && shapes[users[j]] == GroupShape::elementwise)
           tryMerge(users[i], users[j]);
 }
 

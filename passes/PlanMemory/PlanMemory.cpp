@@ -68,6 +68,30 @@ static std::string describe(const FunctionPlan &plan, const Buffer &buffer) {
   return text;
 }
 
+// Bytes that all launches together read and write, a loop's as often as it runs at its bound.
+static int64_t traffic(const FunctionPlan &plan, const Step &step) {
+  auto bytes = [&](mlir::Type type) { return upperBound(bytesOf(type), plan.bounds).value_or(0); };
+  int64_t result = 0;
+  if (step.kind == Step::Kind::launch) {
+    for (mlir::Type type : step.op->getOperandTypes())
+      result += bytes(type);
+    for (mlir::Type type : step.op->getResultTypes())
+      result += bytes(type);
+  } else if (step.kind == Step::Kind::copy) {
+    result = 2 * upperBound(step.count, plan.bounds).value_or(0);
+  }
+  for (const Step &child : step.children)
+    result += traffic(plan, child);
+  return step.kind == Step::Kind::repeat ? result * upperBound(step.count, plan.bounds).value_or(1) : result;
+}
+
+static int64_t launches(const FunctionPlan &plan, const Step &step) {
+  int64_t result = step.kind == Step::Kind::launch;
+  for (const Step &child : step.children)
+    result += launches(plan, child);
+  return step.kind == Step::Kind::repeat ? result * upperBound(step.count, plan.bounds).value_or(1) : result;
+}
+
 std::string explain(const FunctionPlan &plan) {
   std::string text;
   llvm::raw_string_ostream out(text);
@@ -75,7 +99,8 @@ std::string explain(const FunctionPlan &plan) {
   out << function.getName() << ": arena " << plan.arenaBytes << " bytes, lower bound " << plan.lowerBound;
   if (plan.lowerBound > 0)
     out << llvm::format(" (%.3f)", static_cast<double>(plan.arenaBytes) / plan.lowerBound);
-  out << ", " << plan.buffers.size() << " buffers\n";
+  out << ", " << plan.buffers.size() << " buffers; " << launches(plan, plan.root) << " launches read and write "
+      << traffic(plan, plan.root) << " bytes\n";
   // The step at which most is live.
   int64_t peak = 0, most = -1;
   for (const Buffer &at : plan.buffers) {
@@ -117,6 +142,7 @@ namespace kiln {
 
 namespace {
 struct PlanMemoryPass : impl::PlanMemoryBase<PlanMemoryPass> {
+  using PlanMemoryBase::PlanMemoryBase;
   static std::string text(const plan::FunctionPlan &plan, const plan::Place &place) {
     std::string result;
     switch (place.space) {
@@ -157,6 +183,8 @@ struct PlanMemoryPass : impl::PlanMemoryBase<PlanMemoryPass> {
       function->setAttr("kiln.arena", builder.getI64IntegerAttr(plan->arenaBytes));
       function->setAttr("kiln.lower_bound", builder.getI64IntegerAttr(plan->lowerBound));
       annotate(*plan, plan->root);
+      if (explain)
+        llvm::errs() << plan::explain(*plan);
     }
   }
 };

@@ -10,6 +10,7 @@ def PlanMemory : Pass<"kiln-plan-memory", "mlir::ModuleOp"> {
     Functions get `kiln.arena` and `kiln.lower_bound`, groups `kiln.places`: for each operand and result a space and an offset.
     The plan that a program is made from is built once more when the backend has said how much scratch its kernels need.
   }];
+  let options = [Option<"explain", "explain", "bool", "false", "print each function's arena and what is live at its peak to stderr">];
   let dependentDialects = ["::kiln::KilnDialect"];
 }
 
