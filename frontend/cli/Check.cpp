@@ -234,7 +234,9 @@ int commandCheck(const ModelOptions &options, const CheckOptions &check) {
       std::fprintf(stderr, "kiln: error: %s\n", std::string(status.message()).c_str());
     return 1;
   };
-  Compilation compilation(options);
+  ModelOptions small = options;
+  small.symbolicBatch = check.gradients;
+  Compilation compilation(small);
   if (absl::Status status = compilation.load(); !status.ok())
     return fail(status);
   if (!check.gradients) {

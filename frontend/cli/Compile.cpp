@@ -3,10 +3,7 @@
 #include "backends/cpu/compile/Compile.h"
 #include "frontend/cli/ImageObject.h"
 #include "frontend/cli/Link.h"
-#if __has_include("frontend/language/Load.h")
 #include "frontend/language/Load.h"
-#define HAS_LANG 1
-#endif
 #include "ir/Kiln.h"
 #include "passes/Pipelines.h"
 
@@ -103,8 +100,8 @@ absl::Status Compilation::load() {
       module_ = mlir::parseSourceFile<mlir::ModuleOp>(options_.file, context_.get());
       return module_ ? absl::OkStatus() : absl::InvalidArgumentError(diagnostics_);
     }
-#ifdef HAS_LANG
     LoadOptions load;
+    load.symbolicBatch = options_.symbolicBatch;
     load.model = options_.model;
     load.set = options_.set;
     load.bounds = options_.bounds;
@@ -114,7 +111,6 @@ absl::Status Compilation::load() {
     std::fwrite(text.data(), 1, text.size(), stderr);
     if (!module_)
       return absl::InvalidArgumentError("");
-#endif
     return absl::OkStatus();
   });
 }
