@@ -258,6 +258,12 @@ llvm::SmallVector<Value> Code::loop(Value begin, Value end, int64_t step, ValueR
   return llvm::SmallVector<Value>(op.getResults());
 }
 
+void Code::within(Block *block, Operation *op, llvm::function_ref<void()> body) {
+  enter(block, op);
+  body();
+  leave();
+}
+
 void Code::ifThen(Value condition, llvm::function_ref<void()> body) {
   if (auto k = known(condition)) {
     if (*k)

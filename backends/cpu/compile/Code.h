@@ -106,6 +106,9 @@ public:
                                   llvm::function_ref<llvm::SmallVector<Value>()> onTrue,
                                   llvm::function_ref<llvm::SmallVector<Value>()> onFalse);
 
+  /// Builds the body of a region op that was made by hand (scf.while): `block` is a scope while `body` runs.
+  void within(mlir::Block *block, mlir::Operation *op, llvm::function_ref<void()> body);
+
   //===-- Memory ------------------------------------------------------------------------------------------------===//
 
   mlir::Type i1, i8, i16, i32, i64, f32, f64, f16, ptr;

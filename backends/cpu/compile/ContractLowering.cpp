@@ -32,7 +32,7 @@ ContractLowering::ContractLowering(const Graph &graph, const Machine &machine, c
     rightStride = columns;
     sharedBytes = aligned(bounds.batch * ceilDivide(bounds.n, columns) * roundUp(bounds.k, t.lanes) * columns * bytes);
   } else {
-    rightStride = t.right == RightMode::Direct ? columns : spreadStride(t.nc, bytes);
+    rightStride = t.right == RightMode::Task ? spreadStride(t.nc, bytes) : columns;
     rightBytes = aligned(((t.kc + t.lanes) * rightStride + slack) * bytes);
   }
   int64_t tiles = oneBlock ? 1 : (t.mc / t.tileRows) * (t.nc / columns);
@@ -172,6 +172,9 @@ void ContractLowering::multiplyBlock(Emitter &e, const Sizes &s, const Block &bl
       from = code.address(e.scratch(scratchBase), code.mul(row, code.integer(columns)), bytes);
     } else if (t.right == RightMode::Task) {
       from = code.address(right, code.sub(n, block.n0), bytes);
+    } else if (t.right == RightMode::Sliver) {
+      packRight(e, block.batch, n, code.min(code.add(n, code.integer(columns)), block.n1), k0, k1, right, rightStride);
+      from = right;
     } else {
       // The last columns are packed: a whole vector read past the end of the operand might not be ours.
       Value whole = code.compare(arith::CmpIPredicate::sle, code.add(n, code.integer(columns)), s.n);

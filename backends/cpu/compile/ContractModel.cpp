@@ -28,6 +28,7 @@ namespace {
 struct Cost {
   const ContractExtents &e;
   const Blocking &t;
+  int64_t bytes;
   double packElement, epilogueElement = 0.15;
 
   double rowsCost(int64_t rows) const {
@@ -41,7 +42,9 @@ struct Cost {
     int64_t slivers = ceilDivide(columns, t.lanes);
     double arithmetic = rowsCost(rows) * double(slivers) * k * 0.5;
     double packing = double(rows) * k * packElement + (packRight ? double(columns) * k * packElement : 0.0);
-    return arithmetic + packing + double(rows) * columns * epilogueElement + 400;
+    // What packing does not bring near is fetched: slivers of the right operand once a task, sums once a K block.
+    double fetching = double(columns) * k * 0.075 * bytes + double(rows) * columns * 0.05 * bytes * double(ceilDivide(k, t.kc) - 1);
+    return arithmetic + packing + fetching + double(rows) * columns * epilogueElement + 400;
   }
 };
 } // namespace
@@ -59,9 +62,9 @@ static double spread(double total, double largest, int64_t tasks) {
 
 static void chooseCut(Blocking &t, const ContractExtents &e, const ContractTraits &traits, const CacheSizes &caches) {
   double packElement = (traits.slowElements ? 1.0 : 0.35) * 16.0 / t.lanes;
-  Cost cost{e, t, packElement};
+  Cost cost{e, t, traits.bytes, packElement};
   int64_t columnsUnit = t.tileColumns();
-  int64_t maxRows = std::max(t.tileRows, caches.level2 / 3 / (t.kc * traits.bytes) / t.tileRows * t.tileRows);
+  int64_t maxRows = std::max(t.tileRows, caches.level2 / 2 / (t.kc * traits.bytes) / t.tileRows * t.tileRows);
   int64_t maxColumns = std::max(columnsUnit, 768 / columnsUnit * columnsUnit);
   bool packRight = t.right == RightMode::Task;
   if (packRight) // the block of the right operand lives in the second level too
@@ -80,6 +83,7 @@ static void chooseCut(Blocking &t, const ContractExtents &e, const ContractTrait
         total += (ceilDivide(e.n, nc) - 1) * double(e.m) * e.k * packElement * e.batch; // the left operand, again
         if (packRight)
           total += ceilDivide(e.m, mc) * double(e.n) * e.k * packElement * e.batch;
+        total += (ceilDivide(e.m, mc) - 1) * double(e.n) * e.k * 0.075 * traits.bytes * e.batch; // slivers, again
         total += 400.0 * tasks;
         double time = spread(total, largest, tasks);
         if (time < best * 0.999) {
@@ -109,7 +113,7 @@ Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, co
   if (e.n <= t.lanes)
     t.tileVectors = 1;
 
-  int64_t kBlock = caches.level1 * 2 / 3 / (t.tileColumns() * traits.bytes) / t.lanes * t.lanes;
+  int64_t kBlock = caches.level2 / 10 / (t.tileColumns() * traits.bytes) / t.lanes * t.lanes;
   kBlock = std::max(kBlock, t.lanes);
   // A single block up to half again as long saves the second pass over the accumulators.
   int64_t blocks = e.k <= kBlock * 3 / 2 ? 1 : ceilDivide(e.k, kBlock);
@@ -143,7 +147,15 @@ Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, co
     t.kc = roundUp(std::min(kBlock, ceilDivide(e.k, t.chunks)), t.lanes);
     t.right = RightMode::Task;
   }
+  if (auto *x = getenv("KILN_MODE"))
+    t.right = RightMode(atol(x));
+  if (auto *x = getenv("KILN_KC"))
+    t.kc = roundUp(ceilDivide(e.k, ceilDivide(e.k, atol(x))), t.lanes);
   chooseCut(t, e, traits, caches);
+  if (auto *x = getenv("KILN_MC"))
+    t.mc = atol(x);
+  if (auto *x = getenv("KILN_NC"))
+    t.nc = atol(x);
   return t;
 }
 

@@ -27,7 +27,8 @@ CacheSizes cachesOf(const Machine &machine);
 /// Where the right operand's block comes from.
 enum class RightMode {
   Shared, // packed by a phase of its own into the launch's scratch, in panels of a tile's width
-  Task,   // packed by each task into the worker's scratch
+  Task,   // packed by each task into the worker's scratch, a K block of all its columns at a time
+  Sliver, // the same, a tile's width at a time
   Direct  // read where it lies
 };
 

@@ -139,6 +139,9 @@ public:
   Mask narrow(const Mask &mask, Value condition);
   Value laneMask(const Mask &mask); // the two parts of a mask as one vector, null: all
 
+  /// A dynamic start, clamped into [0, dimension - size].
+  Value start(const Op &op, uint32_t operand, const Extent &dimension, const Extent &size);
+
 private:
   struct Key {
     uint32_t value;
@@ -166,7 +169,6 @@ private:
   Value emitGather(const Op &op, uint32_t v, llvm::ArrayRef<Index> at, const Mask &mask);
   Value emitConstant(const Op &op, uint32_t v, llvm::ArrayRef<Index> at, const Mask &mask);
   Value emitRandomBits(const Op &op, uint32_t v, llvm::ArrayRef<Index> at, const Mask &mask);
-  Value start(const Op &op, uint32_t operand, const Extent &dimension, const Extent &size);
 
   void report(kiln_status_kind kind, const Op &op, Value bad, Value index, Value limit);
   Value gatherLoad(mlir::Type type, Value pointer, const Index &offset, const Mask &mask, int64_t bytes, bool pinned);

@@ -144,6 +144,11 @@ static bool dependsOn(const Graph &graph, uint32_t v, ArrayRef<const Op *> ops) 
 
 static bool isReduction(const Op &op) { return op.code == OpCode::Reduce || op.code == OpCode::ArgReduce; }
 
+/// A dynamic_update_slice of an input that is an output: where both are one memory, only the block is written.
+static bool updatesInPlace(const Graph &graph, const Op &op) {
+  return op.code == OpCode::DynamicUpdateSlice && llvm::is_contained(graph.outputs, op.results[0]) && graph.inputNumber(op.operands[0]) >= 0;
+}
+
 bool buildLoops(KernelBuilder &builder) {
   const Graph &graph = builder.graph;
   if (isRowKernel(graph)) {
@@ -153,7 +158,7 @@ bool buildLoops(KernelBuilder &builder) {
   llvm::DenseSet<const Op *> done;
   for (size_t i = 0; i < graph.ops.size(); ++i) {
     const Op &op = graph.ops[i];
-    if (!isWhole(op.code) || done.contains(&op))
+    if (!(isWhole(op.code) || updatesInPlace(graph, op)) || done.contains(&op))
       continue;
     SmallVector<const Op *> group{&op};
     if (isReduction(op)) {

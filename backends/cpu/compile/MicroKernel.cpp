@@ -90,6 +90,11 @@ static void defineTile(Code &code, const MicroShape &s, StringRef name) {
   Value a = arguments[0], b = arguments[1], ldb = arguments[2], c = arguments[3], ldc = arguments[4], k = arguments[5],
         accumulate = arguments[6];
 
+  // The sums of earlier K blocks come from further off: they are fetched while this one is summed.
+  for (int64_t r = 0; r < s.rows; ++r)
+    for (int64_t line = 0; line < s.columns() * bytes; line += 64)
+      code.here<LLVM::Prefetch>(advance(code, c, code.add(code.mul(ldc, code.integer(r)), code.integer(line))), 1u, 3u, 1u);
+
   SmallVector<Value> state(s.rows * s.vectors, zeroOf(code, vector));
   state.push_back(a);
   state.push_back(b);

@@ -97,7 +97,7 @@ Value emitExp(Code &code, Value x) {
 
 Value emitExpm1(Code &code, Value x) {
   Real f(code, x);
-  Value limited = f.wide ? f.clamp(x, -60, 711) : f.clamp(x, -40, 90);
+  Value limited = f.wide ? f.clamp(x, -60, 710) : f.clamp(x, -40, 89);
   Reduced reduced = reduceExp(f, limited);
   // 2 (p 2^(k-1) + 2^(k-1) - 1/2): 2^(k-1) is finite up to the largest result. Below one ulp of 1 the sum is -1.
   Value scale = f.power2(code.op<arith::SubIOp>(reduced.k, f.n(1)));

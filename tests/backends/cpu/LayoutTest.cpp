@@ -1,0 +1,95 @@
+//===- LayoutTest.cpp - ops that read their operands at another place
+//--------------------------------------------------===//
+#include "tests/backends/cpu/TestKernel.h"
+#include <gtest/gtest.h>
+
+using namespace kiln::test;
+
+TEST(Layout, TransposeEveryWay) {
+  std::vector<std::vector<int64_t>> permutations{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+  std::vector<int64_t> shape{5, 18, 33};
+  for (const auto &p : permutations) {
+    TestKernel k;
+    uint32_t x = k.input(KILN_F32, {5, 18, 33});
+    k.output(k.op("transpose", {x}, KILN_F32, {shape[p[0]], shape[p[1]], shape[p[2]]}, {ints("permutation", p)}));
+    check(k, {randomTensor(KILN_F32, shape, -1, 1)}, 0);
+  }
+}
+
+TEST(Layout, ReshapeSplitsAndJoins) {
+  TestKernel k;
+  uint32_t x = k.input(KILN_F32, {6, 20, 9});
+  uint32_t a = k.op("reshape", {x}, KILN_F32, {120, 9});
+  uint32_t b = k.op("reshape", {a}, KILN_F32, {6, 5, 4, 9});
+  uint32_t c = k.op("transpose", {b}, KILN_F32, {6, 4, 5, 9}, {ints("permutation", {0, 2, 1, 3})});
+  uint32_t d = k.op("reshape", {c}, KILN_F32, {6, 4, 45});
+  k.output(k.op("reshape", {d}, KILN_F32, {1080}));
+  check(k, {randomTensor(KILN_F32, {6, 20, 9}, -1, 1)}, 0);
+}
+
+TEST(Layout, HeadsSplitWithDynamicLength) {
+  // [B, T, H*D] to [B, H, T, D] and back.
+  TestKernel k;
+  Dim t(64, 0);
+  uint32_t x = k.input(KILN_F32, {2, t, 4 * 32});
+  uint32_t split = k.op("reshape", {x}, KILN_F32, {2, t, 4, 32});
+  uint32_t heads = k.op("transpose", {split}, KILN_F32, {2, 4, t, 32}, {ints("permutation", {0, 2, 1, 3})});
+  uint32_t back =
+      k.op("transpose", {k.op("neg", {heads})}, KILN_F32, {2, t, 4, 32}, {ints("permutation", {0, 2, 1, 3})});
+  k.output(heads);
+  k.output(k.op("reshape", {back}, KILN_F32, {2, t, 128}));
+  for (int64_t length : {1, 13, 64}) {
+    k.bindExtents({length});
+    check(k, {randomTensor(KILN_F32, {2, length, 128}, -1, 1)}, 0);
+  }
+}
+
+TEST(Layout, SlicePadReverseConcat) {
+  TestKernel k;
+  uint32_t x = k.input(KILN_F32, {9, 40}), y = k.input(KILN_F32, {9, 7});
+  uint32_t slice = k.op("slice", {x}, KILN_F32, {4, 13}, {extents("starts", {1, 2}), ints("strides", {2, 3})});
+  uint32_t padded = k.op("pad", {slice, k.constant(KILN_F32, 7)}, KILN_F32, {9, 30},
+                         {extents("low", {2, 3}), extents("high", {0, 2}), ints("interior", {1, 1})});
+  uint32_t reversed = k.op("reverse", {padded}, KILN_F32, {9, 30}, {ints("axes", {1})});
+  k.output(k.op("concat", {y, reversed, x}, KILN_F32, {9, 77}, {integer("axis", 1)}));
+  check(k, {randomTensor(KILN_F32, {9, 40}, -1, 1), randomTensor(KILN_F32, {9, 7}, -1, 1, 2)}, 0);
+}
+
+TEST(Layout, ConcatOfRowsAndDynamicSlice) {
+  TestKernel k;
+  uint32_t x = k.input(KILN_F32, {3, 20}), y = k.input(KILN_F32, {5, 20}), at = k.input(KILN_I64, {});
+  uint32_t all = k.op("concat", {x, y}, KILN_F32, {8, 20}, {integer("axis", 0)});
+  uint32_t one = k.constant(KILN_I32, 1);
+  k.output(k.op("dynamic_slice", {all, at, one}, KILN_F32, {4, 17}));
+  for (int64_t start : {-1, 2, 9}) {
+    Tensor where = Tensor::make(KILN_I64, {});
+    where.set(0, {0, start});
+    check(k, {randomTensor(KILN_F32, {3, 20}, -1, 1), randomTensor(KILN_F32, {5, 20}, -1, 1, 2), where}, 0);
+  }
+}
+
+TEST(Layout, ConvolutionLikePadding) {
+  // Interior padding by runtime places: a dilated row of odd length.
+  for (int64_t n : {1, 2, 15, 40}) {
+    TestKernel k;
+    uint32_t x = k.input(KILN_F32, {n});
+    k.output(k.op("pad", {x, k.constant(KILN_F32, -1)}, KILN_F32, {5 + n + (n - 1) * 2 + 4},
+                  {extents("low", {5}), extents("high", {4}), ints("interior", {2})}));
+    check(k, {randomTensor(KILN_F32, {n}, 1, 2)}, 0);
+  }
+}
+
+TEST(Sources, IotaExtentConstantRandom) {
+  TestKernel k;
+  Dim n(100, 0);
+  uint32_t seed = k.input(KILN_U32, {}), step = k.input(KILN_I32, {});
+  k.output(k.op("iota", {}, KILN_I32, {3, n}, {integer("axis", 1)}));
+  k.output(k.op("iota", {}, KILN_F32, {3, n}, {integer("axis", 0)}));
+  k.output(k.op("random_bits", {seed, step}, KILN_U32, {3, n}, {integer("stream", 77)}));
+  k.output(k.op("extent", {}, KILN_F32, {}, {extents("expr", {n})}));
+  k.output(k.constant(randomTensor(KILN_F32, {3, 5}, -1, 1)));
+  for (int64_t length : {1, 33, 100}) {
+    k.bindExtents({length});
+    check(k, {randomTensor(KILN_U32, {}, 1000, 2000), randomTensor(KILN_I32, {}, 5, 6)}, 0);
+  }
+}
