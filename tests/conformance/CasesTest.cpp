@@ -1,0 +1,146 @@
+// Each function of cases/*.mlir through the whole compiler, on the CPU, beside the reference interpreter; those with
+// symbols at several extents. `kiln.test_below = N` on an integer argument gives the range of its values.
+#include "tests/ir/Run.h"
+#include "tests/support/Compiled.h"
+
+#include "llvm/Support/MemoryBuffer.h"
+
+#include <cmath>
+#include <random>
+
+namespace kiln {
+namespace {
+
+using Symbols = std::map<std::string, int64_t>;
+
+struct Case {
+  std::string file, name;
+  friend void PrintTo(const Case &self, std::ostream *stream) { *stream << self.file << ".mlir @" << self.name; }
+};
+
+/// Narrow floats are rounded after each op by both sides; else the interpreter's doubles are the better judge.
+bool hasNarrowFloats(mlir::func::FuncOp function) {
+  bool found = false;
+  function.walk([&](mlir::Operation *op) {
+    for (mlir::Type type : op->getResultTypes())
+      if (auto tensor = llvm::dyn_cast<mlir::RankedTensorType>(type))
+        found |= tensor.getElementType().isBF16() || tensor.getElementType().isF16();
+  });
+  return found;
+}
+
+mlir::ModuleOp moduleOf(const std::string &file) {
+  // Never destroyed: the context, a static too, may be gone before.
+  static auto &modules = *new std::map<std::string, mlir::OwningOpRef<mlir::ModuleOp>>;
+  auto &module = modules[file];
+  if (!module) {
+    auto buffer = llvm::MemoryBuffer::getFile(std::string(KILN_CASES) + "/" + file + ".mlir");
+    module = testing::parse(buffer ? (*buffer)->getBuffer().str() : "file not found: " + file);
+  }
+  return *module;
+}
+
+std::vector<Case> allCases() {
+  std::vector<Case> cases;
+  for (const char *file : {"symbolic", "control", "types"})
+    for (mlir::func::FuncOp function : moduleOf(file).getOps<mlir::func::FuncOp>())
+      cases.push_back({file, function.getName().str()});
+  return cases;
+}
+
+HostTensor randomTensor(mlir::func::FuncOp function, unsigned index, const Symbols &symbols, std::mt19937 &engine) {
+  auto type = llvm::cast<mlir::RankedTensorType>(function.getArgument(index).getType());
+  std::vector<int64_t> shape;
+  for (const Dim &dim : dimsOf(type))
+    shape.push_back(*dim.evaluate(symbols));
+  HostTensor tensor = HostTensor::zeros(type.getElementType(), shape);
+  for (double &value : tensor.floats)
+    value = std::uniform_real_distribution<double>(-2, 2)(engine);
+  auto below = function.getArgAttrOfType<mlir::IntegerAttr>(index, "kiln.test_below");
+  for (int64_t &value : tensor.integers)
+    value = std::uniform_int_distribution<int64_t>(0, (below ? below.getInt() : 2) - 1)(engine);
+  tensor.roundToElement();
+  return tensor;
+}
+
+/// How far a compiled value may lie from the interpreter's, relative to 1 + its size.
+double toleranceOf(mlir::Type element) {
+  return element.isF64() ? 1e-11 : element.isF32() ? 1e-5 : element.isF16() ? 2e-3 : 2e-2;
+}
+
+void expectClose(const HostTensor &want, const HostTensor &have, size_t result) {
+  ASSERT_EQ(want.shape, have.shape) << "result " << result;
+  ASSERT_EQ(want.element, have.element) << "result " << result;
+  EXPECT_EQ(want.integers, have.integers) << "result " << result;
+  int reported = 0;
+  for (size_t i = 0; i < want.floats.size() && reported < 5; ++i)
+    if (!(std::fabs(want.floats[i] - have.floats[i]) <= toleranceOf(want.element) * (1 + std::fabs(want.floats[i]))) &&
+        ++reported)
+      ADD_FAILURE() << "result " << result << " element " << i << ": interpreter " << want.floats[i] << ", compiled "
+                    << have.floats[i];
+}
+
+void compareAt(mlir::func::FuncOp function, test::Compiled &compiled, const Symbols &symbols, unsigned seed) {
+  std::mt19937 engine(seed);
+  std::vector<HostTensor> inputs;
+  std::map<std::string, HostTensor> named;
+  int64_t step = 3 + seed;
+  for (unsigned i = 0; i < function.getNumArguments(); ++i) {
+    auto scalar = [&](const char *element, int64_t value) {
+      inputs.push_back(HostTensor::ofIntegers(testing::elementNamed(element), {}, {value}));
+    };
+    if (function.getArgAttr(i, "kiln.seed"))
+      scalar("ui32", seed);
+    else if (function.getArgAttr(i, "kiln.step"))
+      scalar("i32", step);
+    else
+      named["arg" + std::to_string(i)] = inputs.emplace_back(randomTensor(function, i, symbols, engine));
+  }
+  InterpreterOptions options;
+  options.roundToDtype = hasNarrowFloats(function);
+  absl::StatusOr<Interpreted> expected = interpret(function, inputs, options);
+  ASSERT_TRUE(expected.ok()) << expected.status().message();
+  auto found = compiled.run(function.getName().str(), named, seed, step);
+  ASSERT_TRUE(found.ok()) << found.status().message();
+  ASSERT_EQ(found->size(), expected->results.size());
+  size_t index = 0;
+  for (const auto &[name, tensor] : *found) { // arg0 … are inputs; results sort by their number
+    expectClose(expected->results[index], tensor, index);
+    ++index;
+  }
+}
+
+class Cases : public ::testing::TestWithParam<Case> {};
+
+TEST_P(Cases, CompiledAgreesWithTheInterpreter) {
+  mlir::func::FuncOp function = moduleOf(GetParam().file).lookupSymbol<mlir::func::FuncOp>(GetParam().name);
+  mlir::OpBuilder builder(&testing::context());
+  mlir::OwningOpRef<mlir::ModuleOp> module = mlir::ModuleOp::create(builder.getUnknownLoc());
+  module->push_back(function.clone());
+  auto compiled = test::Compiled::create(*module);
+  ASSERT_TRUE(compiled.ok()) << compiled.status().message();
+  auto bounds = function->getAttrOfType<mlir::DictionaryAttr>("kiln.bounds");
+  // At the bounds, at the smallest, and between: there each symbol is elsewhere in its range.
+  for (unsigned round = 0; round < (bounds ? 4u : 2u); ++round) {
+    Symbols symbols;
+    unsigned place = 0;
+    if (bounds)
+      for (mlir::NamedAttribute bound : bounds) {
+        int64_t limit = llvm::cast<mlir::IntegerAttr>(bound.getValue()).getInt();
+        symbols[bound.getName().str()] = round == 0   ? limit
+                                         : round == 1 ? 1
+                                                      : 1 + (limit * (round + 2 * place++)) % (limit - 1);
+      }
+    std::string at;
+    for (const auto &[name, value] : symbols)
+      at += " " + name + " = " + std::to_string(value);
+    SCOPED_TRACE("round " + std::to_string(round) + at);
+    compareAt(function, **compiled, symbols, round);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Functions, Cases, ::testing::ValuesIn(allCases()),
+                         [](const auto &info) { return info.param.file + "_" + info.param.name; });
+
+} // namespace
+} // namespace kiln
