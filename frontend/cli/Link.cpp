@@ -82,7 +82,7 @@ absl::Status findToolchain(Toolchain &toolchain) {
 
 std::vector<std::string> linkerArguments(const LinkJob &job, const Toolchain &tools,
                                          const std::vector<MemoryFile> &files, const std::string &output) {
-  std::vector<std::string> args = {"ld.lld", "--eh-frame-hdr", "--gc-sections", "--strip-all", "--build-id=none", "-z", "relro", "-z", "now",
+  std::vector<std::string> args = {"ld.lld", "--eh-frame-hdr", "--gc-sections", "--icf=all", "--strip-all", "--build-id=none", "-z", "relro", "-z", "now",
                                    "-m", "elf_x86_64", "--hash-style=gnu", "--as-needed", "-o", output};
   if (job.shared) {
     args.insert(args.end(), {"-shared", absl::StrCat(tools.libc, "/crti.o"), absl::StrCat(tools.gcc, "/crtbeginS.o")});
