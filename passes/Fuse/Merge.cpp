@@ -17,6 +17,8 @@ static constexpr size_t maxEpilogue = 16;
 static constexpr size_t maxPrologue = 3;
 // A parameter's update joins the product that makes its gradient only where it is short (plain SGD).
 static constexpr size_t maxFusedUpdate = 4;
+// Groups that share an input but not a result are put together only when they are this many ops apart.
+static constexpr unsigned maxDistance = 16;
 
 namespace {
 class Merger {
@@ -36,6 +38,7 @@ public:
       peel(GroupShape::rows);
       mergeColumns();
       growReductions(GroupShape::columns);
+      mergeColumns();
       mergeElementwise();
       mergeSiblings();
     }
@@ -76,6 +79,26 @@ private:
 
   void growContracts();
   void peel(GroupShape shape);
+  /// Not one in the forward half and the other in the backward half: what the later one makes would wait all that time.
+  bool near(unsigned a, unsigned b) const {
+    auto span = [&](unsigned cluster) {
+      unsigned low = ~0u, high = 0;
+      for (mlir::Operation *op : clusters[cluster]) {
+        low = std::min(low, position.lookup(op));
+        high = std::max(high, position.lookup(op));
+      }
+      return std::make_pair(low, high);
+    };
+    auto [lowA, highA] = span(a);
+    auto [lowB, highB] = span(b);
+    return lowB <= highA + maxDistance && lowA <= highB + maxDistance;
+  }
+  bool feedsAnchor(unsigned cluster) const {
+    return llvm::any_of(clusters[cluster], [&](mlir::Operation *op) {
+      return llvm::any_of(readers.lookup(op),
+                          [](mlir::Operation *reader) { return classOf(reader) == OpClass::contract; });
+    });
+  }
   bool betterOutside(mlir::Operation *op, const OpSet &ops) const;
   void growReductions(GroupShape shape);
   void mergeColumns();
@@ -87,7 +110,7 @@ private:
   FuseLevel level;
   std::vector<OpSet> clusters;    // empty once merged into another
   std::vector<GroupShape> shapes; // illegal: an op that no group holds (control, reshape, constant)
-  llvm::DenseMap<mlir::Operation *, unsigned> owner;
+  llvm::DenseMap<mlir::Operation *, unsigned> owner, position;
   llvm::DenseMap<mlir::Operation *, llvm::SmallVector<mlir::Operation *, 4>> sources, readers;
   llvm::DenseSet<mlir::Operation *> updates, longUpdates;
   std::vector<unsigned> visited; // the search in which a cluster was last seen
@@ -105,6 +128,7 @@ void Merger::collect() {
   for (mlir::Operation &op : block.without_terminator()) {
     if (classOf(&op) == OpClass::cheap && !keep.contains(&op))
       continue;
+    position[&op] = position.size();
     owner[&op] = clusters.size();
     clusters.emplace_back();
     clusters.back().insert(&op);
@@ -239,6 +263,11 @@ void Merger::growContracts() {
       for (unsigned next : neighbours(c, false))
         if (shapes[next] == GroupShape::elementwise && !longUpdate(next))
           again |= tryMerge(c, next);
+      // What only the epilogue reads: a saved value that is cheap to make again.
+      for (unsigned next : neighbours(c, true))
+        if (shapes[next] == GroupShape::elementwise && !longUpdate(next) && neighbours(next, false).size() == 1 &&
+            !feedsAnchor(next))
+          again |= tryMerge(c, next);
     }
   }
 }
@@ -310,29 +339,28 @@ void Merger::growReductions(GroupShape shape) {
   }
 }
 
-// Column reductions of one shape along the same axes that share what they read.
+// Column reductions of one shape along the same axes that read the same memory read it once.
 void Merger::mergeColumns() {
-  for (unsigned c = 0; c < clusters.size(); ++c) {
-    if (shapes[c] != GroupShape::columns)
-      continue;
-    llvm::SmallSetVector<unsigned, 8> siblings;
-    auto addReaders = [&](mlir::Value value) {
-      for (mlir::Operation *user : value.getUsers())
-        if (auto found = owner.find(user); found != owner.end() && shapes[found->second] == GroupShape::columns)
-          siblings.insert(found->second);
-    };
-    for (mlir::Operation *op : llvm::SmallVector<mlir::Operation *>(clusters[c].begin(), clusters[c].end()))
-      forEachSource(op, [&](mlir::Value source) {
-        addReaders(source);
-        // Or what is one op away from it: sum(dy) and sum(dy * x).
-        for (mlir::Operation *user : source.getUsers())
-          if (classOf(user) == OpClass::index)
-            addReaders(user->getResult(0));
-      });
-    for (unsigned sibling : siblings)
-      if (sibling > c)
-        tryMerge(c, sibling);
-  }
+  llvm::MapVector<mlir::Value, llvm::SmallSetVector<unsigned, 4>> readersOf;
+  for (unsigned c = 0; c < clusters.size(); ++c)
+    if (shapes[c] == GroupShape::columns)
+      for (mlir::Operation *op : clusters[c])
+        forEachSource(op, [&](mlir::Value source) {
+          if (!dimsOf(source).empty() && (!source.getDefiningOp() || !clusters[c].contains(source.getDefiningOp())))
+            readersOf[source].insert(c);
+          // Or what is one op away from it: sum(dy) and sum(dy * x).
+          if (mlir::Operation *definition = source.getDefiningOp(); definition && classOf(definition) == OpClass::index)
+            forEachSource(definition, [&](mlir::Value above) {
+              if (!dimsOf(above).empty())
+                readersOf[above].insert(c);
+            });
+        });
+  for (auto &[value, users] : readersOf)
+    for (unsigned i = 0; i + 1 < users.size(); ++i)
+      for (unsigned j = i + 1; j < users.size(); ++j)
+        if (shapes[users[i]] == GroupShape::columns && shapes[users[j]] == GroupShape::columns &&
+            near(users[i], users[j]))
+          tryMerge(users[i], users[j]);
 }
 
 void Merger::mergeElementwise() {
@@ -365,7 +393,8 @@ void Merger::mergeSiblings() {
   for (auto &[value, users] : readersOf)
     for (unsigned i = 0; i + 1 < users.size(); ++i)
       for (unsigned j = i + 1; j < users.size(); ++j)
-        if (shapes[users[i]] == GroupShape::elementwise && shapes[users[j]] == GroupShape::elementwise)
+        if (shapes[users[i]] == GroupShape::elementwise && shapes[users[j]] == GroupShape::elementwise &&
+            near(users[i], users[j]))
           tryMerge(users[i], users[j]);
 }
 

@@ -160,15 +160,21 @@ private:
       Unit &unit = units[index];
       if (unit.allocates == 0 || unit.after.empty())
         continue;
-      int64_t held = 0;
-      for (mlir::Value root : unit.reads)
-        held += bytes(root);
-      if (held >= unit.allocates)
-        continue;
       mlir::Operation *first = nullptr;
       for (unsigned next : unit.after)
         if (!first || units[next].op->isBeforeInBlock(first))
           first = units[next].op;
+      // What nobody else holds until then would be held for it.
+      int64_t held = 0;
+      for (mlir::Value root : unit.reads) {
+        llvm::SmallSetVector<unsigned, 8> readers;
+        readersOf(root, readers);
+        bool needed = llvm::any_of(
+            readers, [&](unsigned reader) { return reader != index && !units[reader].op->isBeforeInBlock(first); });
+        held += needed ? 0 : bytes(root);
+      }
+      if (held >= unit.allocates)
+        continue;
       if (unit.op->getNextNode() != first)
         unit.op->moveBefore(first);
     }
