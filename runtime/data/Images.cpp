@@ -108,14 +108,20 @@ void ImageSource::load(Split split, int64_t number, std::span<FieldBuffer> field
     }
     if (name != "image")
       fail("data '%s': images have the fields image and label, not '%s'", spec_.name.c_str(), name.c_str());
+    // Straight into the program's input where that is f32: for small models this loop is a good part of a step.
+    bool direct = fields[f].dtype == KILN_F32 && fields[f].capacity >= static_cast<int64_t>(rows.size() * pixels);
+    float *out = direct ? static_cast<float *>(fields[f].data) : block_.data();
     for (size_t i = 0; i < rows.size(); ++i) {
       auto [file, index] = places_[static_cast<size_t>(rows[i])];
       const uint8_t *bytes = images_[file].memory.data() + index * pixels;
       for (size_t p = 0; p < pixels; ++p)
-        block_[i * pixels + p] = table_[bytes[p]];
+        out[i * pixels + p] = table_[bytes[p]];
     }
     int64_t shape[] = {static_cast<int64_t>(rows.size()), channels_, height_, width_};
-    storeField(*this, f, fields, KILN_F32, block_.data(), shape);
+    if (direct)
+      fields[f].shape->assign(std::begin(shape), std::end(shape));
+    else
+      storeField(*this, f, fields, KILN_F32, block_.data(), shape);
   }
 }
 
