@@ -25,7 +25,8 @@ struct Fixture {
 
   static Fixture open(const std::string &name);
 
-  /// At each step 3e-6, or ten times the largest distance so far of PyTorch's float32 losses from its float64 ones.
+  /// At each step 3e-6, or ten times the largest distance so far of PyTorch's float32 losses (of all its runs) from its
+  /// float64 ones.
   std::vector<double> lossTolerances() const;
 };
 
