@@ -132,6 +132,20 @@ LogicalResult simplifyConcat(ConcatOp op, PatternRewriter &rewriter) {
   return rewriter.replaceOp(op, op.getInputs().front()), success();
 }
 
+// The first n elements in order are a slice; all of them are the operand.
+LogicalResult gatherInOrder(GatherOp op, PatternRewriter &rewriter) {
+  auto order = op.getIndices().getDefiningOp<IotaOp>();
+  if (!order || op.getBatchDims() != 0 || rankOf(order.getResult()) != 1)
+    return failure();
+  SmallVector<Dim> sizes = dimsOf(op.getResult());
+  int64_t axis = op.getAxis();
+  std::optional<int64_t> left = (dimsOf(op.getOperand())[axis] - sizes[axis]).constant();
+  if (!left || *left < 0)
+    return failure();
+  Emit e(rewriter, op.getLoc());
+  return rewriter.replaceOp(op, e.slice(op.getOperand(), SmallVector<Dim>(sizes.size(), Dim(0)), sizes)), success();
+}
+
 /// A stretch of an axis: a value, or zeros where that is null.
 struct Stretch {
   Value value;
@@ -223,6 +237,7 @@ void addLayoutPatterns(mlir::RewritePatternSet &patterns) {
   addPattern<PadOp>(patterns, simplifyPad);
   addPattern<ConcatOp>(patterns, simplifyConcat);
   addPattern<AddOp>(patterns, joinPads);
+  addPattern<GatherOp>(patterns, gatherInOrder);
 }
 
 } // namespace kiln
