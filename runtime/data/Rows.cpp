@@ -37,7 +37,8 @@ std::vector<std::string> splitPaths(const Json &options, const char *key) {
 
 static uint32_t streamOf(const std::string &name) { return namedStream(name.data(), name.size()); }
 
-Rows::Rows(int64_t mainRows, Options options) : options_(std::move(options)) {
+Rows::Rows(int64_t mainRows, Options options)
+    : options_(std::move(options)), stream_(streamOf("shuffle:" + options_.name)) {
   if (mainRows + options_.validationRows + options_.testRows > INT32_MAX)
     fail("data '%s' has more than 2,147,483,647 rows", options_.name.c_str());
   std::vector<int32_t> rows(static_cast<size_t>(mainRows));
@@ -77,7 +78,7 @@ std::span<const int32_t> Rows::batch(Split split, int64_t number) {
   if (split == Split::Train && options_.shuffle) {
     if (epoch_ != epoch) {
       order_ = members_[0];
-      shuffle(order_, options_.seed, streamOf("shuffle:" + options_.name), static_cast<uint32_t>(epoch));
+      shuffle(order_, options_.seed, stream_, static_cast<uint32_t>(epoch));
       epoch_ = epoch;
     }
     order = &order_;

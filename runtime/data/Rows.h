@@ -31,6 +31,7 @@ public:
 private:
   Options options_;
   std::vector<int32_t> members_[3];
+  uint32_t stream_;
   std::vector<int32_t> order_; // of the epoch that `epoch_` says
   int64_t epoch_ = -1;
 };

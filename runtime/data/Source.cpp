@@ -19,14 +19,15 @@ Split splitFromName(const std::string &name) {
 void storeField(const Source &source, size_t field, std::span<FieldBuffer> fields, kiln_dtype dtype, const void *data,
                 std::span<const int64_t> shape) {
   FieldBuffer &buffer = fields[field];
-  std::string name = source.spec().name + "." + source.spec().fields[field].name;
+  // The name is put together for an error alone: this runs within every step, which allocates nothing.
+  auto name = [&] { return source.spec().name + "." + source.spec().fields[field].name; };
   int64_t count = *countElements(shape);
   if (count > buffer.capacity)
-    fail("data '%s': %s does not fit the program's %s", name.c_str(), describeShape(shape).c_str(),
+    fail("data '%s': %s does not fit the program's %s", name().c_str(), describeShape(shape).c_str(),
          source.spec().fields[field].type.str().c_str());
   std::string why;
   if (!convertElements(dtype, data, buffer.dtype, buffer.data, count, why))
-    fail("data '%s': %s", name.c_str(), why.c_str());
+    fail("data '%s': %s", name().c_str(), why.c_str());
   buffer.shape->assign(shape.begin(), shape.end());
 }
 
