@@ -1,5 +1,6 @@
 // Each function of cases/*.mlir through the whole compiler, on the CPU, beside the reference interpreter; those with
-// symbols at several extents. `kiln.test_below = N` on an integer argument gives the range of its values.
+// symbols at several extents; on one thread and on three, which must give the same bits. `kiln.test_below = N` on an
+// integer argument gives the range of its values.
 #include "tests/ir/Run.h"
 #include "tests/support/Compiled.h"
 
@@ -42,7 +43,7 @@ mlir::ModuleOp moduleOf(const std::string &file) {
 
 std::vector<Case> allCases() {
   std::vector<Case> cases;
-  for (const char *file : {"symbolic", "control", "types"})
+  for (const char *file : {"symbolic", "control", "types", "large"})
     for (mlir::func::FuncOp function : moduleOf(file).getOps<mlir::func::FuncOp>())
       cases.push_back({file, function.getName().str()});
   return cases;
@@ -63,24 +64,31 @@ HostTensor randomTensor(mlir::func::FuncOp function, unsigned index, const Symbo
   return tensor;
 }
 
-/// How far a compiled value may lie from the interpreter's, relative to 1 + its size.
+/// How far a compiled value may lie from the interpreter's, relative to its size and the tensor's largest: the terms of
+/// a sum that cancels are of that order.
 double toleranceOf(mlir::Type element) {
-  return element.isF64() ? 1e-11 : element.isF32() ? 1e-5 : element.isF16() ? 2e-3 : 2e-2;
+  return element.isF64() ? 1e-12 : element.isF32() ? 3e-6 : element.isF16() ? 2e-3 : 2e-2;
 }
 
 void expectClose(const HostTensor &want, const HostTensor &have, size_t result) {
   ASSERT_EQ(want.shape, have.shape) << "result " << result;
   ASSERT_EQ(want.element, have.element) << "result " << result;
   EXPECT_EQ(want.integers, have.integers) << "result " << result;
+  double largest = 0;
+  for (double value : want.floats)
+    largest = std::max(largest, std::fabs(value));
   int reported = 0;
-  for (size_t i = 0; i < want.floats.size() && reported < 5; ++i)
-    if (!(std::fabs(want.floats[i] - have.floats[i]) <= toleranceOf(want.element) * (1 + std::fabs(want.floats[i]))) &&
+  for (size_t i = 0; i < want.floats.size() && reported < 5; ++i) {
+    double expected = want.floats[i], found = have.floats[i];
+    if (!(std::fabs(expected - found) <= toleranceOf(want.element) * (largest + std::fabs(expected)) + 1e-37) &&
         ++reported)
-      ADD_FAILURE() << "result " << result << " element " << i << ": interpreter " << want.floats[i] << ", compiled "
-                    << have.floats[i];
+      ADD_FAILURE() << "result " << result << " element " << i << ": interpreter " << expected << ", compiled "
+                    << found;
+  }
 }
 
-void compareAt(mlir::func::FuncOp function, test::Compiled &compiled, const Symbols &symbols, unsigned seed) {
+void compareAt(mlir::func::FuncOp function, test::Compiled &compiled, test::Compiled &oneThread, const Symbols &symbols,
+               unsigned seed) {
   std::mt19937 engine(seed);
   std::vector<HostTensor> inputs;
   std::map<std::string, HostTensor> named;
@@ -103,6 +111,14 @@ void compareAt(mlir::func::FuncOp function, test::Compiled &compiled, const Symb
   auto found = compiled.run(function.getName().str(), named, seed, step);
   ASSERT_TRUE(found.ok()) << found.status().message();
   ASSERT_EQ(found->size(), expected->results.size());
+  auto again = oneThread.run(function.getName().str(), named, seed, step);
+  ASSERT_TRUE(again.ok()) << again.status().message();
+  for (const auto &[name, tensor] : *found)
+    for (size_t i = 0; i < tensor.floats.size(); ++i)
+      if (!(tensor.floats[i] == (*again)[name].floats[i])) {
+        ADD_FAILURE() << name << "[" << i << "] differs between three threads and one";
+        break;
+      }
   size_t index = 0;
   for (const auto &[name, tensor] : *found) { // arg0 … are inputs; results sort by their number
     expectClose(expected->results[index], tensor, index);
@@ -117,8 +133,9 @@ TEST_P(Cases, CompiledAgreesWithTheInterpreter) {
   mlir::OpBuilder builder(&testing::context());
   mlir::OwningOpRef<mlir::ModuleOp> module = mlir::ModuleOp::create(builder.getUnknownLoc());
   module->push_back(function.clone());
-  auto compiled = test::Compiled::create(*module);
+  auto compiled = test::Compiled::create(*module, /*threads=*/3), oneThread = test::Compiled::create(*module, 1);
   ASSERT_TRUE(compiled.ok()) << compiled.status().message();
+  ASSERT_TRUE(oneThread.ok()) << oneThread.status().message();
   auto bounds = function->getAttrOfType<mlir::DictionaryAttr>("kiln.bounds");
   // At the bounds, at the smallest, and between: there each symbol is elsewhere in its range.
   for (unsigned round = 0; round < (bounds ? 4u : 2u); ++round) {
@@ -135,7 +152,7 @@ TEST_P(Cases, CompiledAgreesWithTheInterpreter) {
     for (const auto &[name, value] : symbols)
       at += " " + name + " = " + std::to_string(value);
     SCOPED_TRACE("round " + std::to_string(round) + at);
-    compareAt(function, **compiled, symbols, round);
+    compareAt(function, **compiled, **oneThread, symbols, round);
   }
 }
 
