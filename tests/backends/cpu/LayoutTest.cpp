@@ -93,3 +93,40 @@ TEST(Sources, IotaExtentConstantRandom) {
     check(k, {randomTensor(KILN_U32, {}, 1000, 2000), randomTensor(KILN_I32, {}, 5, 6)}, 0);
   }
 }
+
+TEST(Collapse, KeepsWhatOpsTellApart) {
+  // Rows [2, 3] stay apart for the slice and the bias, columns [4, 5] fall together.
+  TestKernel k;
+  uint32_t x = k.input(KILN_F32, {2, 3, 4, 5}), bias = k.input(KILN_F32, {3});
+  uint32_t wide = k.op("broadcast", {bias}, KILN_F32, {2, 3, 4, 5}, {ints("axes", {1})});
+  uint32_t sum = k.op("add", {x, wide});
+  uint32_t part =
+      k.op("slice", {sum}, KILN_F32, {2, 2, 4, 5}, {extents("starts", {0, 1, 0, 0}), ints("strides", {1, 1, 1, 1})});
+  k.output(part);
+  k.output(k.op("transpose", {sum}, KILN_F32, {4, 5, 2, 3}, {ints("permutation", {2, 3, 0, 1})}));
+  check(k, {randomTensor(KILN_F32, {2, 3, 4, 5}, -1, 1), randomTensor(KILN_F32, {3}, -1, 1, 2)}, 0);
+}
+
+TEST(Collapse, GatherWithBatchDimensions) {
+  TestKernel k;
+  uint32_t x = k.input(KILN_F32, {3, 4, 6, 5, 2}), ids = k.input(KILN_I32, {3, 4, 7, 2});
+  k.output(k.op("gather", {x, ids}, KILN_F32, {3, 4, 7, 2, 5, 2}, {integer("axis", 2), integer("batch_dims", 2)}));
+  check(k, {randomTensor(KILN_F32, {3, 4, 6, 5, 2}, -1, 1), randomTensor(KILN_I32, {3, 4, 7, 2}, 0, 6)}, 0);
+}
+
+TEST(Collapse, BatchNormStatistics) {
+  TestKernel k;
+  uint32_t x = k.input(KILN_F32, {6, 8, 5, 7});
+  k.output(k.op("reduce", {x}, KILN_F32, {8}, {string("kind", "sum"), ints("axes", {0, 2, 3})}));
+  k.output(k.op("reduce", {k.op("mul", {x, x})}, KILN_F32, {8}, {string("kind", "sum"), ints("axes", {0, 2, 3})}));
+  check(k, {randomTensor(KILN_F32, {6, 8, 5, 7}, -1, 1)}, 1e-5);
+}
+
+TEST(Collapse, BroadcastOfStretchedDimensions) {
+  TestKernel k;
+  uint32_t x = k.input(KILN_F32, {4, 1, 6}), y = k.input(KILN_F32, {1, 1, 1});
+  uint32_t a = k.op("broadcast", {x}, KILN_F32, {4, 9, 6}, {ints("axes", {0, 1, 2})});
+  uint32_t b = k.op("broadcast", {y}, KILN_F32, {4, 9, 6}, {ints("axes", {0, 1, 2})});
+  k.output(k.op("add", {a, b}));
+  check(k, {randomTensor(KILN_F32, {4, 1, 6}, -1, 1), randomTensor(KILN_F32, {1, 1, 1}, -1, 1, 2)}, 0);
+}
