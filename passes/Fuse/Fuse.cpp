@@ -35,7 +35,7 @@ static void dropStopGradients(mlir::func::FuncOp function) {
 }
 
 // How many cheap ops in a row are done again rather than stored.
-static constexpr unsigned maxRecomputed = 3;
+static constexpr unsigned maxRecomputed = 6;
 
 // The values of an op's own size that it reads: broadcasts, constants and masks made of them do not count.
 static unsigned fullSources(mlir::Operation *op) {
