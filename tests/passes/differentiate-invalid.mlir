@@ -1,0 +1,46 @@
+// RUN: %kiln-opt --kiln-differentiate=function=f -split-input-file -verify-diagnostics %s
+
+func.func @f(%x: tensor<f32>) -> tensor<f32> {
+  // expected-error @below {{has no gradient: its number of steps is computed. Use scan, or put stop_gradient on what it reads}}
+  %0 = kiln.while %x : (tensor<f32>) -> tensor<f32> {
+  ^cond(%a: tensor<f32>):
+    %one = kiln.constant dense<1.0> : tensor<f32> : tensor<f32>
+    %p = kiln.compare lt %a, %one : tensor<f32> -> tensor<i1>
+    kiln.yield %p : tensor<i1>
+  } do {
+  ^body(%a: tensor<f32>):
+    %b = kiln.add %a, %a : tensor<f32>
+    kiln.yield %b : tensor<f32>
+  }
+  return %0 : tensor<f32>
+}
+
+// -----
+
+func.func @f(%x: tensor<5xf32>, %i: tensor<2xi32>, %u: tensor<2xf32>) -> tensor<5xf32> {
+  // expected-error @below {{of kind mul has no gradient; add and set have one}}
+  %0 = kiln.scatter mul %x, %i, %u, 0 : tensor<5xf32>, tensor<2xi32>, tensor<2xf32>
+  return %0 : tensor<5xf32>
+}
+
+// -----
+
+func.func @f(%x: tensor<6xf32>, %g: tensor<3xf32>) -> tensor<6xf32> {
+  // expected-error @below {{a second derivative through max or min pooling is not supported}}
+  %0 = kiln.reduce_window_grad max %x, %g {window = array<i64: 2>, strides = array<i64: 2>, low = array<i64: 0>, high = array<i64: 0>} : tensor<6xf32>, tensor<3xf32> -> tensor<6xf32>
+  return %0 : tensor<6xf32>
+}
+
+// -----
+
+func.func @f(%x: tensor<1x1x?xf32, #kiln.dims<"1", "1", "T">>, %w: tensor<1x1x3xf32>) -> tensor<1x1x?xf32, #kiln.dims<"1", "1", "floordiv(T+1, 2)-1">> {
+  // expected-error @below {{which is not constant: a stride above 1 over a symbolic extent}}
+  %0 = kiln.convolution %x, %w {strides = array<i64: 2>, low = array<i64: 0>, high = array<i64: 0>, input_dilation = array<i64: 1>, filter_dilation = array<i64: 1>, groups = 1 : i64} : tensor<1x1x?xf32, #kiln.dims<"1", "1", "T">>, tensor<1x1x3xf32> -> tensor<1x1x?xf32, #kiln.dims<"1", "1", "floordiv(T+1, 2)-1">>
+  return %0 : tensor<1x1x?xf32, #kiln.dims<"1", "1", "floordiv(T+1, 2)-1">>
+}
+
+// -----
+
+// expected-error @below {{has no function @f}}
+module {
+}

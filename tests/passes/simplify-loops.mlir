@@ -1,0 +1,45 @@
+// RUN: %kiln-opt --kiln-simplify -split-input-file %s | FileCheck %s
+
+// The product of each step's input comes before the loop, that of each step's output behind it; the product with the
+// weights alone leaves too, and the state's product stays.
+// CHECK-LABEL: @products
+// CHECK: kiln.dot_general %arg2, %arg2
+// CHECK: kiln.dot_general %arg0, %{{.*}} : tensor<7x2x3xf32>, tensor<3x3xf32> -> tensor<7x2x3xf32>
+// CHECK: kiln.scan "7"
+// CHECK: kiln.dot_general
+// CHECK-NOT: kiln.dot_general
+// CHECK: kiln.yield
+// CHECK: }
+// CHECK: kiln.dot_general %{{.*}}, %arg3 {{.*}} : tensor<7x2x3xf32>, tensor<5x3xf32> -> tensor<7x2x5xf32>
+func.func @products(%x: tensor<7x2x3xf32>, %h0: tensor<2x3xf32>, %w: tensor<3x3xf32>, %o: tensor<5x3xf32>) -> tensor<7x2x5xf32> {
+  %h, %ys = kiln.scan "7" step(%t) carry(%c = %h0 : tensor<2x3xf32>) over(%xt = %x : tensor<7x2x3xf32>) -> (tensor<7x2x5xf32>) {
+    %0 = kiln.dot_general %w, %w batch [] x [] contract [1] x [1] : tensor<3x3xf32>, tensor<3x3xf32> -> tensor<3x3xf32>
+    %1 = kiln.dot_general %xt, %0 batch [] x [] contract [1] x [1] : tensor<2x3xf32>, tensor<3x3xf32> -> tensor<2x3xf32>
+    %2 = kiln.dot_general %c, %w batch [] x [] contract [1] x [1] : tensor<2x3xf32>, tensor<3x3xf32> -> tensor<2x3xf32>
+    %3 = kiln.add %1, %2 : tensor<2x3xf32>
+    %4 = kiln.dot_general %3, %o batch [] x [] contract [1] x [1] : tensor<2x3xf32>, tensor<5x3xf32> -> tensor<2x5xf32>
+    kiln.yield %3, %4 : tensor<2x3xf32>, tensor<2x5xf32>
+  }
+  return %ys : tensor<7x2x5xf32>
+}
+
+// -----
+
+// Carries that lead nowhere or never change, outputs that are inputs or the same twice, sequences not read: all go.
+// CHECK-LABEL: @unused
+// CHECK: %[[R:.*]]:2 = kiln.scan "4" step(%{{.*}}) carry(%[[A:.*]] = %arg1 : tensor<3xf32>) over(%[[X:.*]] = %arg0 : tensor<4x3xf32>) -> (tensor<4x3xf32>) {
+// CHECK-NEXT: %[[P:.*]] = kiln.mul %[[A]], %[[X]]
+// CHECK-NEXT: %[[Q:.*]] = kiln.add %[[P]], %arg2
+// CHECK-NEXT: kiln.yield %[[Q]], %[[Q]]
+// CHECK: return %[[R]]#0, %[[R]]#1, %[[R]]#1, %arg0, %arg2
+func.func @unused(%x: tensor<4x3xf32>, %a0: tensor<3xf32>, %b0: tensor<3xf32>, %n: tensor<4x2xf32>)
+    -> (tensor<3xf32>, tensor<4x3xf32>, tensor<4x3xf32>, tensor<4x3xf32>, tensor<3xf32>) {
+  %a, %b, %d, %y1, %y2, %y3 = kiln.scan "4" step(%t) carry(%ac = %a0 : tensor<3xf32>, %bc = %b0 : tensor<3xf32>, %dc = %a0 : tensor<3xf32>)
+      over(%xt = %x : tensor<4x3xf32>, %nt = %n : tensor<4x2xf32>, %xs = %x : tensor<4x3xf32>) -> (tensor<4x3xf32>, tensor<4x3xf32>, tensor<4x3xf32>) {
+    %0 = kiln.mul %ac, %xs : tensor<3xf32>
+    %1 = kiln.add %0, %bc : tensor<3xf32>
+    %2 = kiln.add %dc, %xt : tensor<3xf32>
+    kiln.yield %1, %bc, %2, %1, %1, %xt : tensor<3xf32>, tensor<3xf32>, tensor<3xf32>, tensor<3xf32>, tensor<3xf32>, tensor<3xf32>
+  }
+  return %a, %y1, %y2, %y3, %b : tensor<3xf32>, tensor<4x3xf32>, tensor<4x3xf32>, tensor<4x3xf32>, tensor<3xf32>
+}

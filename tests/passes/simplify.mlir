@@ -1,0 +1,92 @@
+// RUN: %kiln-opt --kiln-simplify -split-input-file %s | FileCheck %s
+
+// A transpose is taken into the product by numbering its axes; the result's by exchanging the operands.
+// CHECK-LABEL: @products
+// CHECK-NEXT: %[[R:.*]] = kiln.dot_general %arg1, %arg0 batch [] x [] contract [1] x [0] : tensor<2x5xf32>, tensor<5x3xf32> -> tensor<2x3xf32>
+// CHECK-NEXT: return %[[R]]
+func.func @products(%x: tensor<5x3xf32>, %y: tensor<2x5xf32>) -> tensor<2x3xf32> {
+  %0 = kiln.transpose %x, [1, 0] : tensor<5x3xf32> -> tensor<3x5xf32>
+  %1 = kiln.transpose %y, [1, 0] : tensor<2x5xf32> -> tensor<5x2xf32>
+  %2 = kiln.dot_general %0, %1 batch [] x [] contract [1] x [0] : tensor<3x5xf32>, tensor<5x2xf32> -> tensor<3x2xf32>
+  %3 = kiln.transpose %2, [1, 0] : tensor<3x2xf32> -> tensor<2x3xf32>
+  return %3 : tensor<2x3xf32>
+}
+
+// -----
+
+// Elementwise ops of broadcasts are computed in the small shape.
+// CHECK-LABEL: @late_broadcast
+// CHECK-NEXT: %[[C:.*]] = kiln.constant dense<2.000000e+00> : tensor<4xf32>
+// CHECK-NEXT: %[[S:.*]] = kiln.broadcast %arg1, [] : tensor<f32> -> tensor<4xf32>
+// CHECK-NEXT: %[[A:.*]] = kiln.add %arg0, %[[S]] : tensor<4xf32>
+// CHECK-NEXT: %[[E:.*]] = kiln.exp %[[A]] : tensor<4xf32>
+// CHECK-NEXT: %[[M:.*]] = kiln.mul %[[E]], %[[C]] : tensor<4xf32>
+// CHECK-NEXT: kiln.broadcast %[[M]], [1] : tensor<4xf32> -> tensor<3x4xf32>
+func.func @late_broadcast(%x: tensor<4xf32>, %s: tensor<f32>) -> tensor<3x4xf32> {
+  %0 = kiln.broadcast %x, [1] : tensor<4xf32> -> tensor<3x4xf32>
+  %1 = kiln.broadcast %s, [] : tensor<f32> -> tensor<3x4xf32>
+  %2 = kiln.add %0, %1 : tensor<3x4xf32>
+  %3 = kiln.exp %2 : tensor<3x4xf32>
+  %c = kiln.constant dense<2.0> : tensor<3x4xf32> : tensor<3x4xf32>
+  %4 = kiln.mul %3, %c : tensor<3x4xf32>
+  return %4 : tensor<3x4xf32>
+}
+
+// -----
+
+// A sum over repeated elements is a multiple.
+// CHECK-LABEL: @sum_of_broadcast
+// CHECK: %[[C:.*]] = kiln.constant dense<1.500000e+01> : tensor<4xf32>
+// CHECK-NEXT: kiln.mul %arg0, %[[C]] : tensor<4xf32>
+// CHECK-NOT: kiln.reduce
+func.func @sum_of_broadcast(%x: tensor<4xf32>) -> tensor<4xf32> {
+  %0 = kiln.broadcast %x, [1] : tensor<4xf32> -> tensor<3x4x5xf32>
+  %1 = kiln.reduce sum %0, [0, 2] : tensor<3x4x5xf32> -> tensor<4xf32>
+  return %1 : tensor<4xf32>
+}
+
+// -----
+
+// Padded gradients of slices that do not overlap are joined; an embedding's scatter takes the other gradient in.
+// CHECK-LABEL: @joined
+// CHECK-NEXT: %[[R:.*]] = kiln.concat 0, %arg0, %arg1, %arg2
+// CHECK-NEXT: return %[[R]]
+func.func @joined(%a: tensor<2xf32>, %b: tensor<3xf32>, %c: tensor<1xf32>) -> tensor<6xf32> {
+  %z = kiln.constant dense<0.0> : tensor<f32> : tensor<f32>
+  %0 = kiln.pad %a, %z, <"0">, <"4">, [0] : tensor<2xf32>, tensor<f32> -> tensor<6xf32>
+  %1 = kiln.pad %c, %z, <"5">, <"0">, [0] : tensor<1xf32>, tensor<f32> -> tensor<6xf32>
+  %2 = kiln.pad %b, %z, <"2">, <"1">, [0] : tensor<3xf32>, tensor<f32> -> tensor<6xf32>
+  %3 = kiln.add %0, %1 : tensor<6xf32>
+  %4 = kiln.add %3, %2 : tensor<6xf32>
+  return %4 : tensor<6xf32>
+}
+
+// CHECK-LABEL: @scattered
+// CHECK-NEXT: kiln.scatter add %arg0, %arg1, %arg2, 0
+// CHECK-NEXT: return
+func.func @scattered(%x: tensor<5x3xf32>, %i: tensor<2xi32>, %u: tensor<2x3xf32>) -> tensor<5x3xf32> {
+  %z = kiln.constant dense<0.0> : tensor<5x3xf32> : tensor<5x3xf32>
+  %0 = kiln.scatter add %z, %i, %u, 0 : tensor<5x3xf32>, tensor<2xi32>, tensor<2x3xf32>
+  %1 = kiln.add %x, %0 : tensor<5x3xf32>
+  return %1 : tensor<5x3xf32>
+}
+
+// -----
+
+// What must stay: x * 0 (x may be infinite), a conversion that rounds, overlapping pads.
+// CHECK-LABEL: @kept
+// CHECK: kiln.mul %arg0
+// CHECK: kiln.convert %{{.*}} : tensor<6xf32> -> tensor<6xbf16>
+// CHECK: kiln.convert %{{.*}} : tensor<6xbf16> -> tensor<6xf32>
+// CHECK-COUNT-2: kiln.pad
+func.func @kept(%x: tensor<6xf32>, %a: tensor<4xf32>) -> (tensor<6xf32>, tensor<6xf32>) {
+  %z = kiln.constant dense<0.0> : tensor<f32> : tensor<f32>
+  %c = kiln.constant dense<0.0> : tensor<6xf32> : tensor<6xf32>
+  %0 = kiln.mul %x, %c : tensor<6xf32>
+  %1 = kiln.convert %0 : tensor<6xf32> -> tensor<6xbf16>
+  %2 = kiln.convert %1 : tensor<6xbf16> -> tensor<6xf32>
+  %3 = kiln.pad %a, %z, <"0">, <"2">, [0] : tensor<4xf32>, tensor<f32> -> tensor<6xf32>
+  %4 = kiln.pad %a, %z, <"1">, <"1">, [0] : tensor<4xf32>, tensor<f32> -> tensor<6xf32>
+  %5 = kiln.add %3, %4 : tensor<6xf32>
+  return %2, %5 : tensor<6xf32>, tensor<6xf32>
+}
