@@ -91,6 +91,7 @@ struct Stmt {
   std::vector<Parameter> parameters;
   std::vector<StmtPtr> body, otherwise;
   bool isModel = false, reversed = false;
+  bool broken = false; // part of it could not be parsed: it is not elaborated
 };
 
 /// A parsed file. Owns its text.

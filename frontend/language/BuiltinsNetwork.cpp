@@ -234,7 +234,7 @@ template <ScatterKind kind> static Value scatter(BoundCall &call) {
     return refused(call, inferred);
   if (inferred.type != updates->tensorType()) {
     call.e.error(call.ranges[2],
-                 "the updates are " + describe(*updates) + "; " + kiln::describe(inferred.type) + " is expected");
+                 "the updates are " + describe(*updates) + "; " + typeName(inferred.type) + " is expected");
     return Value::error();
   }
   return Value::tensorOf(call.e.emit(call.range).scatter(kind, x->tensor, at->tensor, updates->tensor, *axis),

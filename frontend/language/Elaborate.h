@@ -201,6 +201,8 @@ private:
   std::vector<const Stmt *> recipesOf(const Stmt &model, StmtKind kind);
   std::shared_ptr<Variable> sessionValue(const std::string &name, const Value &tensor, Range range);
 
+  Value placeholder(const Expr &type, Frame &frame);
+  Value knownDim(const Expr &expr, Frame &frame);
   Value callCustomGrad(const Stmt &forward, const Stmt &grad, std::shared_ptr<Instance> self,
                        const Arguments &arguments, Range range, Frame *caller);
   Value gatherIndex(const Value &base, size_t axis, const Value &index, Range range);

@@ -225,9 +225,11 @@ Value Elaborator::callFunction(const Stmt &function, std::shared_ptr<Instance> s
       if (statement->kind == StmtKind::Def && statement->name == "grad")
         return callCustomGrad(function, *statement, self, arguments, range, caller);
   callSites_.push_back(range);
-  execute(function.body, frame);
+  // What could not be parsed is not looked at; neither is what lacks a part of it.
+  if (!function.broken)
+    execute(function.body, frame);
   if (!frame.returned) {
-    bool failed = false;
+    bool failed = function.broken;
     for (const auto &[name, binding] : frame.locals)
       failed |= binding.value.isError();
     frame.result = failed ? Value::error() : Value::none();
@@ -238,6 +240,11 @@ Value Elaborator::callFunction(const Stmt &function, std::shared_ptr<Instance> s
       result.value = Value::error();
     frame.result = result.value;
   }
+  if (frame.result.isError() && function.result && entry_) {
+    // The caller goes on with what the signature promises, so that its own errors show too.
+    entry_->failed = true;
+    frame.result = placeholder(*function.result, frame);
+  }
   callSites_.pop_back();
   Value result = frame.result;
   if (keep)
@@ -245,11 +252,48 @@ Value Elaborator::callFunction(const Stmt &function, std::shared_ptr<Instance> s
   return result;
 }
 
+/// A value of the declared type, in place of one that could not be computed.
+Value Elaborator::placeholder(const Expr &type, Frame &frame) {
+  if (type.kind == ExprKind::Tuple || type.kind == ExprKind::List) {
+    std::vector<Value> items;
+    for (const ExprPtr &child : type.children) {
+      items.push_back(placeholder(*child, frame));
+      if (items.back().isError())
+        return Value::error();
+    }
+    return Value::listOf(std::move(items));
+  }
+  const Expr &base = type.kind == ExprKind::Index ? type.child(0) : type;
+  std::optional<Dtype> dtype = base.kind == ExprKind::Name ? dtypeByName(base.text) : std::nullopt;
+  if (!dtype || isClass(*dtype))
+    return Value::error();
+  std::vector<Dim> dims;
+  Origins origins;
+  for (size_t i = 1; type.kind == ExprKind::Index && i < type.children.size(); ++i) {
+    if (type.child(i).kind == ExprKind::Ellipsis) {
+      if (!frame.ellipsis)
+        return Value::error();
+      dims = *frame.ellipsis;
+      origins = frame.ellipsisOrigins;
+      continue;
+    }
+    Value dim = knownDim(type.child(i), frame);
+    if (!dim.isInteger())
+      return Value::error();
+    dims.push_back(dim.integer);
+    origins.push_back({dim.origin ? dim.origin : type.child(i).range});
+  }
+  mlir::Type tensor = tensorType(dims, elementType(*dtype, &context_));
+  return Value::tensorOf(emit(type.range).splat(tensor, 0), std::make_shared<Origins>(std::move(origins)));
+}
+
 Value Elaborator::instantiate(const Stmt &module, const Arguments &arguments, Range range) {
   if (callSites_.size() > 100) {
     error(range, "modules are nested more than 100 deep here").withHelp("does a module hold itself?");
     return Value::error();
   }
+  if (module.broken)
+    return Value::error();
   std::vector<Binding> values;
   std::vector<bool> given;
   if (!bindParameters(module, arguments, range, values, given, module.name))

@@ -360,7 +360,7 @@ Value Elaborator::lookup(const Expr &name, Frame &frame) {
     return Value::integerOf(Dim::symbol(text), name.range);
   Diagnostic &diagnostic = error(name.range, "unknown name '" + text + "'");
   std::string near = nearest(text, visibleNames(frame));
-  if (!near.empty())
+  if (!near.empty() && text != "self")
     diagnostic.withHelp("did you mean '" + near + "'?");
   else if (text == "self")
     diagnostic.withHelp("a module's attributes are used by their names: write x, not self.x");
@@ -486,7 +486,13 @@ Value Elaborator::attribute(const Expr &expr, Frame &frame) {
     function->origin = expr.child(0).range;
     return *function;
   }
-  Diagnostic &diagnostic = error(expr.nameRange, describe(base) + " has no attribute '" + name + "'");
+  std::string message = describe(base) + " has no attribute '" + name + "'";
+  if (base.names) {
+    message = "there is no '" + name + "' here; there are";
+    for (size_t i = 0; i < base.names->size(); ++i)
+      message += (i ? ", " : " ") + (*base.names)[i];
+  }
+  Diagnostic &diagnostic = error(expr.nameRange, message);
   std::vector<std::string> names;
   if (base.isTensor()) {
     names = {"shape", "rank", "dtype", "T", "to"};

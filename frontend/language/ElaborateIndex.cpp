@@ -102,7 +102,7 @@ static std::optional<Span> span(Elaborator &e, const Expr &slice, const Dim &ext
                                  " in this range of an axis of extent " + extent.str());
     e.noteDim(diagnostic, extent, origin);
     if (!difference)
-      diagnostic.withHelp("state bounds for the dimensions in it, as in T <= 64");
+      diagnostic.withHelp("state bounds for the dimensions in it, as in T <= 64; each is at least 1");
     return false;
   };
   if (!inside(Dim(0), out.start, "0 <= " + out.start.str()) ||

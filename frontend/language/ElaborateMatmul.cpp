@@ -21,12 +21,11 @@ Value Elaborator::matmul(const Value &left, const Value &right, Range range, Ran
   int64_t ra = da.size(), rb = db.size();
   int64_t contractA = ra - 1, contractB = rb > 1 ? rb - 2 : 0;
   if (da[contractA] != db[contractB]) {
-    Diagnostic &diagnostic =
-        error(range, "'@' wants " + kiln::describe(a.tensor.getType()) + "'s last axis to agree with " +
-                         kiln::describe(b.tensor.getType()) + (rb > 1 ? "'s last but one: " : "'s: ") +
-                         da[contractA].str() + " is not " + db[contractB].str());
-    diagnostic.note(leftRange, "this is " + kiln::describe(a.tensor.getType()));
-    diagnostic.note(rightRange, "this is " + kiln::describe(b.tensor.getType()));
+    Diagnostic &diagnostic = error(range, "'@' wants " + typeName(a.tensor.getType()) + "'s last axis to agree with " +
+                                              typeName(b.tensor.getType()) + (rb > 1 ? "'s last but one: " : "'s: ") +
+                                              da[contractA].str() + " is not " + db[contractB].str());
+    diagnostic.note(leftRange, "this is " + typeName(a.tensor.getType()));
+    diagnostic.note(rightRange, "this is " + typeName(b.tensor.getType()));
     noteDim(diagnostic, da[contractA], a.originOf(contractA));
     noteDim(diagnostic, db[contractB], b.originOf(contractB));
     if (rb > 1 && da[contractA] == db[rb - 1])
@@ -51,11 +50,11 @@ Value Elaborator::matmul(const Value &left, const Value &right, Range range, Ran
     for (int64_t i = 0; i < batch; ++i) {
       result[i] = la[i] == Dim(1) ? lb[i] : la[i];
       if (lb[i] != Dim(1) && lb[i] != result[i]) {
-        Diagnostic &diagnostic = error(range, "the leading axes of " + kiln::describe(a.tensor.getType()) + " and " +
-                                                  kiln::describe(b.tensor.getType()) + " do not agree: " + la[i].str() +
-                                                  " is not " + lb[i].str());
-        diagnostic.note(leftRange, "this is " + kiln::describe(a.tensor.getType()));
-        diagnostic.note(rightRange, "this is " + kiln::describe(b.tensor.getType()));
+        Diagnostic &diagnostic =
+            error(range, "the leading axes of " + typeName(a.tensor.getType()) + " and " +
+                             typeName(b.tensor.getType()) + " do not agree: " + la[i].str() + " is not " + lb[i].str());
+        diagnostic.note(leftRange, "this is " + typeName(a.tensor.getType()));
+        diagnostic.note(rightRange, "this is " + typeName(b.tensor.getType()));
         return Value::error();
       }
     }

@@ -267,9 +267,8 @@ bool Elaborator::checkLostNames(const Stmt &statement, Frame &frame,
   bool ok = true;
   for (const auto &[name, binding] : inner) {
     bool handedOn = name == statement.name;
-    for (const auto *list : {&body.names, &body.outputs})
-      for (const auto &carry : *list)
-        handedOn |= carry.name == name;
+    for (const auto &carry : body.names)
+      handedOn |= carry.name == name;
     if (handedOn)
       continue;
     auto before = frame.locals.find(name);

@@ -80,8 +80,8 @@ void Elaborator::write(const std::shared_ptr<Variable> &variable, const Value &v
   if (!tensor)
     return;
   if (tensor->tensor.getType() != wanted) {
-    Diagnostic &diagnostic = error(range, "the state is " + kiln::describe(wanted) + ", and its new value " +
-                                              kiln::describe(tensor->tensor.getType()));
+    Diagnostic &diagnostic =
+        error(range, "the state is " + typeName(wanted) + ", and its new value " + typeName(tensor->tensor.getType()));
     diagnostic.note(variable->range, "the state is declared here");
     return;
   }
@@ -211,11 +211,11 @@ bool Elaborator::broadcastAll(std::vector<Value> &values, const std::vector<Rang
         owner[axis] = v;
       } else if (dim != Dim(1) && dim != result[axis]) {
         size_t o = owner[axis];
-        Diagnostic &diagnostic = error(range, "the shapes " + kiln::describe(values[o].tensor.getType()) + " and " +
-                                                  kiln::describe(values[v].tensor.getType()) +
+        Diagnostic &diagnostic = error(range, "the shapes " + typeName(values[o].tensor.getType()) + " and " +
+                                                  typeName(values[v].tensor.getType()) +
                                                   " do not agree: " + result[axis].str() + " is not " + dim.str());
-        diagnostic.note(ranges[o], "this is " + kiln::describe(values[o].tensor.getType()));
-        diagnostic.note(ranges[v], "this is " + kiln::describe(values[v].tensor.getType()));
+        diagnostic.note(ranges[o], "this is " + typeName(values[o].tensor.getType()));
+        diagnostic.note(ranges[v], "this is " + typeName(values[v].tensor.getType()));
         noteDim(diagnostic, result[axis], origins[axis].range);
         noteDim(diagnostic, dim, origin);
         return false;

@@ -21,7 +21,10 @@ static void collectNames(const Expr &expr, std::vector<const Expr *> &out) {
 
 /// True when the name stands for a number here, so that a dimension called by it is that number.
 static bool isKnownNumber(Elaborator &e, const Expr &name, const Frame &frame) {
-  auto integer = [](const Value *value) { return value && (value->isInteger() || value->isError()); };
+  // A fraction or a string is no dimension, and evaluating it says so; other things may share a name with one.
+  auto integer = [](const Value *value) {
+    return value && (value->isNumber() || value->kind == Value::Kind::String || value->isError());
+  };
   if (auto found = frame.dims.find(name.text); found != frame.dims.end())
     return true;
   if (auto found = frame.locals.find(name.text); found != frame.locals.end() && integer(&found->second.value))
@@ -88,6 +91,16 @@ static std::optional<std::pair<const Expr *, Dim>> solve(const WrittenDim &writt
   if (!quotient)
     return std::nullopt;
   return std::pair(written.unknown[0], *quotient);
+}
+
+/// The dimension where every name in it is known; an error value, without a report, where one is not.
+Value Elaborator::knownDim(const Expr &expr, Frame &frame) {
+  std::vector<const Expr *> names;
+  collectNames(expr, names);
+  for (const Expr *name : names)
+    if (!isKnownNumber(*this, *name, frame) && !findBuiltin(name->text, Space::General))
+      return Value::error();
+  return eval(expr, frame);
 }
 
 std::optional<TypeInfo> Elaborator::evalType(const Expr &expr, Frame &frame) {
@@ -241,7 +254,7 @@ bool Elaborator::bindDims(const Expr &type, const Value &tensor, Range range, Fr
       return false;
   }
   auto mismatch = [&](const std::string &reason) -> Diagnostic & {
-    return error(range, what + " is " + kiln::describe(tensor.tensor.getType()) + "; " +
+    return error(range, what + " is " + typeName(tensor.tensor.getType()) + "; " +
                             expectedText(*this, dtypeValue.dtype, written, ellipsis, frame) + " is expected" +
                             (reason.empty() ? "" : ": " + reason));
   };

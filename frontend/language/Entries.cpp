@@ -155,9 +155,13 @@ bool Elaborator::functionEntry(const Stmt &function, bool training) {
   for (const auto &[symbol, range] : entry->symbols)
     if (auto given = options_.bounds.find(symbol); given != options_.bounds.end()) {
       auto stated = bounds.find(symbol);
-      if (stated != bounds.end() && stated->second.value < given->second)
+      if (stated != bounds.end() && stated->second.value < given->second) {
         error(stated->second.range, "--bound " + symbol + "=" + std::to_string(given->second) + " is above the bound " +
                                         std::to_string(stated->second.value) + " that is stated here");
+        builder_.setInsertionPointToEnd(module_->getBody());
+        entry_ = nullptr;
+        return false;
+      }
       entry->bounds[symbol] = {given->second, range, true};
     }
   Arguments arguments;
@@ -194,7 +198,7 @@ bool Elaborator::functionEntry(const Stmt &function, bool training) {
 Value Elaborator::evalSymbol(const Expr &expr, Frame &frame) {
   Value value = eval(expr, frame);
   // A name that stands for something other than a number is a dimension of its own, as it is in a call.
-  if (!value.isInteger() && !value.isError() && expr.kind == ExprKind::Name)
+  if (!value.isNumber() && !value.isError() && value.kind != Value::Kind::String && expr.kind == ExprKind::Name)
     return Value::integerOf(Dim::symbol(expr.text), expr.range);
   return value;
 }

@@ -41,6 +41,8 @@ public:
     if (!brackets_.empty())
       diagnostics_.error(range(brackets_.back(), brackets_.back() + 1),
                          std::string("'") + text_[brackets_.back()] + "' is never closed");
+    if (!brackets_.empty())
+      push(TokenKind::Error, at_, at_);
     if (!tokens_.empty() && tokens_.back().kind != TokenKind::Newline)
       push(TokenKind::Newline, at_, at_);
     for (; indents_.size() > 1; indents_.pop_back())
@@ -111,8 +113,10 @@ private:
     if (width > indents_.back()) {
       diagnostics_.error(range(begin, at_), "this line's indentation matches no block around it")
           .withHelp("align it with the line that begins the block");
+      // It goes on with the block that it came out of.
+      if (!tokens_.empty() && tokens_.back().kind == TokenKind::Dedent)
+        tokens_.pop_back();
       indents_.push_back(width);
-      push(TokenKind::Indent, at_, at_);
     }
   }
 
@@ -156,6 +160,7 @@ private:
     diagnostics_.error(range(brackets_.back(), brackets_.back() + 1),
                        std::string("'") + text_[brackets_.back()] + "' is never closed");
     brackets_.clear();
+    push(TokenKind::Error, line - 1, line - 1);
     push(TokenKind::Newline, line - 1, line - 1);
     at_ = line;
     lineStart_ = true;
@@ -225,11 +230,15 @@ private:
       }
       value += c;
     }
-    if (peek() != quote)
+    if (peek() != quote) {
       diagnostics_.error(range(begin, at_), "the string does not end on its line")
           .withHelp(std::string("close it with ") + quote);
-    else
-      ++at_;
+      // Whatever closed the brackets around it is inside of the string now.
+      brackets_.clear();
+      push(TokenKind::Error, begin, at_);
+      return;
+    }
+    ++at_;
     push(TokenKind::String, begin, at_).text = std::move(value);
   }
 
@@ -255,14 +264,20 @@ private:
     if (c >= 0x80)
       diagnostic.withHelp(
           "names are written in ASCII letters, digits and _; text in strings and comments may hold anything");
+    push(TokenKind::Error, begin, at_);
   }
 
   void bracket(const Token &token) {
     char c = token.text.size() == 1 ? token.text[0] : '\0';
     if (c == '(' || c == '[' || c == '{')
       brackets_.push_back(token.range.begin);
-    if ((c == ')' || c == ']' || c == '}') && !brackets_.empty())
-      brackets_.pop_back();
+    if (c != ')' && c != ']' && c != '}')
+      return;
+    // A closing one of another kind is the parser's to report; it closes what it can.
+    char open = c == ')' ? '(' : c == ']' ? '[' : '{';
+    auto match = std::find_if(brackets_.rbegin(), brackets_.rend(), [&](uint32_t at) { return text_[at] == open; });
+    if (match != brackets_.rend())
+      brackets_.erase(match.base() - 1, brackets_.end());
   }
 
   const SourceFile &file_;

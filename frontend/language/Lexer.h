@@ -8,7 +8,8 @@
 
 namespace kiln::language {
 
-enum class TokenKind { Name, Keyword, Integer, Float, String, Symbol, Newline, Indent, Dedent, End };
+/// Error stands where something was reported already: the parser gives up there in silence.
+enum class TokenKind { Name, Keyword, Integer, Float, String, Symbol, Newline, Indent, Dedent, Error, End };
 
 struct Token {
   TokenKind kind = TokenKind::End;

@@ -31,6 +31,7 @@ bool Parser::takeKeyword(std::string_view text) {
 std::string Parser::found(const Token &token) const {
   switch (token.kind) {
   case TokenKind::Newline:
+  case TokenKind::Error:
     return "the end of the line";
   case TokenKind::Indent:
     return "an indented block";
@@ -46,7 +47,7 @@ std::string Parser::found(const Token &token) const {
 }
 
 Diagnostic &Parser::error(const Token &token, std::string message) {
-  return diagnostics_.error(token.range, std::move(message));
+  return token.kind == TokenKind::Error ? diagnostics_.silent() : diagnostics_.error(token.range, std::move(message));
 }
 
 bool Parser::expectSymbol(std::string_view text, std::string_view where) {
@@ -133,19 +134,26 @@ bool Parser::suite(std::vector<StmtPtr> &out, Context context) {
     return statementLine(out, context);
   next();
   if (peek().kind != TokenKind::Indent) {
-    error(peek(), "expected an indented block, found " + found(peek())).withHelp("an empty block holds 'pass'");
+    error(peek(), "expected an indented block").withHelp("an empty block holds 'pass'");
+    ++failures_;
+    suiteFailed_ = true;
     return true; // what follows is a statement of the block outside
   }
   next();
+  bool failed = false;
   while (peek().kind != TokenKind::Dedent && peek().kind != TokenKind::End) {
     size_t before = at_;
-    if (!statementLine(out, context))
+    if (!statementLine(out, context)) {
+      ++failures_;
+      failed = true;
       skipLine();
+    }
     if (at_ == before)
       next();
   }
   if (peek().kind == TokenKind::Dedent)
     next();
+  suiteFailed_ = failed;
   return true;
 }
 
@@ -160,6 +168,7 @@ bool Parser::statementLine(std::vector<StmtPtr> &out, Context context) {
   if (peek().kind == TokenKind::Indent) {
     error(peek(1), "this line is indented more than the block that it stands in");
     skipBlock();
+    ++failures_;
     return true;
   }
   if (StmtPtr statement = compound(context)) {
@@ -365,7 +374,10 @@ StmtPtr Parser::moduleDeclaration() {
   if (peek().symbol("(") && !parameterList(statement->parameters, /*typed=*/false))
     return nullptr;
   statement->range = since(first);
-  return suite(statement->body, Context::Module) ? std::move(statement) : nullptr;
+  if (!suite(statement->body, Context::Module))
+    return nullptr;
+  statement->broken = suiteFailed_;
+  return statement;
 }
 
 StmtPtr Parser::definition() {
@@ -386,7 +398,11 @@ StmtPtr Parser::definition() {
       return nullptr;
   }
   statement->range = since(first);
-  return suite(statement->body, Context::Function) ? std::move(statement) : nullptr;
+  int failuresBefore = failures_;
+  if (!suite(statement->body, Context::Function))
+    return nullptr;
+  statement->broken = failures_ != failuresBefore;
+  return statement;
 }
 
 /// train NAME(arguments): …, generate NAME: …

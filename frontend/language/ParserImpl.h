@@ -78,6 +78,8 @@ private:
   std::vector<Token> tokens_;
   size_t at_ = 0;
   int depth_ = 0;
+  int failures_ = 0;         // statements given up so far
+  bool suiteFailed_ = false; // whether a statement of the last block itself was given up
 };
 
 } // namespace kiln::language

@@ -37,7 +37,7 @@ std::string_view SourceFile::lineText(uint32_t line) const {
 }
 
 Diagnostic &Diagnostic::note(Range range, std::string text) {
-  if (range)
+  if (range && range != at)
     notes.push_back({range, std::move(text)});
   return *this;
 }
@@ -107,26 +107,39 @@ std::string Diagnostics::render() const {
   return out;
 }
 
+static char fold(char c) { return static_cast<char>(std::tolower(static_cast<unsigned char>(c))); }
+
+/// Insertions, deletions, changes and swaps of neighbours that lead from one to the other, case left aside.
+static size_t edits(std::string_view a, std::string_view b) {
+  std::vector<std::vector<size_t>> table(a.size() + 1, std::vector<size_t>(b.size() + 1));
+  for (size_t i = 0; i <= a.size(); ++i)
+    for (size_t j = 0; j <= b.size(); ++j) {
+      if (i == 0 || j == 0) {
+        table[i][j] = i + j;
+        continue;
+      }
+      bool same = fold(a[i - 1]) == fold(b[j - 1]);
+      table[i][j] = std::min({table[i - 1][j] + 1, table[i][j - 1] + 1, table[i - 1][j - 1] + (same ? 0 : 1)});
+      if (i > 1 && j > 1 && fold(a[i - 1]) == fold(b[j - 2]) && fold(a[i - 2]) == fold(b[j - 1]))
+        table[i][j] = std::min(table[i][j], table[i - 2][j - 2] + 1);
+    }
+  return table[a.size()][b.size()];
+}
+
 std::string nearest(std::string_view name, const std::vector<std::string> &candidates) {
   std::string best;
-  size_t bestDistance = std::max<size_t>(1, name.size() / 3) + 1;
+  // Edits count double, so that a difference in case alone weighs less than one.
+  size_t bestDistance = 2 * (std::max<size_t>(1, name.size() / 3) + 1);
   for (const std::string &candidate : candidates) {
-    std::vector<size_t> row(candidate.size() + 1);
-    std::iota(row.begin(), row.end(), 0);
-    for (size_t i = 0; i < name.size(); ++i) {
-      size_t diagonal = row[0];
-      row[0] = i + 1;
-      for (size_t j = 0; j < candidate.size(); ++j) {
-        size_t above = row[j + 1];
-        bool same =
-            std::tolower(static_cast<unsigned char>(name[i])) == std::tolower(static_cast<unsigned char>(candidate[j]));
-        row[j + 1] = std::min({diagonal + (same ? 0 : 1), above + 1, row[j] + 1});
-        diagonal = above;
+    size_t distance = 2 * edits(name, candidate);
+    for (size_t i = 0; i < std::min(name.size(), candidate.size()); ++i)
+      if (name[i] != candidate[i] && fold(name[i]) == fold(candidate[i])) {
+        ++distance;
+        break;
       }
-    }
-    if (row.back() < bestDistance && candidate != name) {
+    if (distance < bestDistance && candidate != name) {
       best = candidate;
-      bestDistance = row.back();
+      bestDistance = distance;
     }
   }
   return best;

@@ -67,6 +67,8 @@ public:
   /// Adds an error; the reference stays valid. An error at a range that already has one is dropped (the reference
   /// returned is then to a scratch diagnostic).
   Diagnostic &error(Range at, std::string message);
+  /// For what has been reported in other words.
+  Diagnostic &silent() { return scratch_ = {}; }
   bool hasErrors() const { return !errors_.empty(); }
   size_t size() const { return errors_.size(); }
   /// All errors in the order of the text, each with its source line, a caret, its notes and its help.

@@ -336,8 +336,9 @@ mlir::Attribute TrainBuilder::learningRate(const Value &value, Range range, int6
     bool ok = whole ? setting.asInteger() && *setting.asInteger() >= (name == "warmup" ? 0 : 1)
                     : setting.asDouble() && *setting.asDouble() >= 0;
     if (!ok) {
-      e.error(value.record->ranges[i], value.record->kind + "'s '" + name + "' is " + describe(setting) + "; a " +
-                                           (whole ? "whole " : "") + "number that is not negative is expected");
+      e.error(value.record->ranges[i],
+              value.record->kind + "'s '" + name + "' is " + describe(setting) + "; a " + (whole ? "whole " : "") +
+                  "number " + (whole && name != "warmup" ? "of at least 1" : "that is not negative") + " is expected");
       return {};
     }
     if (name == "steps")

@@ -87,7 +87,7 @@ std::string describe(const Value &value) {
   case Value::Kind::String:
     return "the string \"" + value.text + "\"";
   case Value::Kind::Tensor:
-    return "a tensor " + kiln::describe(value.tensor.getType());
+    return (value.rank() == 0 ? "a scalar " : "a tensor ") + typeName(value.tensor.getType());
   case Value::Kind::List:
     return value.names ? "a dict" : "a list of " + std::to_string(value.items->size());
   case Value::Kind::Instance:
@@ -177,6 +177,12 @@ bool matches(Dtype pattern, mlir::Type element) {
   default:
     return elementType(pattern, element.getContext()) == element;
   }
+}
+
+std::string typeName(mlir::Type tensor) {
+  llvm::SmallVector<Dim> dims = dimsOf(tensor);
+  return typeText(dtypeOf(llvm::cast<mlir::RankedTensorType>(tensor).getElementType()),
+                  std::vector<Dim>(dims.begin(), dims.end()));
 }
 
 std::string typeText(Dtype dtype, const std::vector<Dim> &dims) {

@@ -143,6 +143,7 @@ mlir::Type elementType(Dtype dtype, mlir::MLIRContext *context);
 Dtype dtypeOf(mlir::Type element);
 bool matches(Dtype pattern, mlir::Type element);
 bool isFloat(mlir::Type element);
+std::string typeName(mlir::Type tensor);
 /// "f32[B, T]"
 std::string typeText(Dtype dtype, const std::vector<Dim> &dims);
 
