@@ -143,6 +143,37 @@ TEST_F(Commands, InterruptSavesAndSaysSo) {
   EXPECT_TRUE(fileExists(at("run/last.safetensors")));
 }
 
+TEST_F(Commands, StopsEarly) {
+  // Nothing to learn: the target is noise. Two validations without gain end it.
+  std::string text;
+  for (int i = 0; i < 40; ++i)
+    text += std::to_string(i * 7 % 11) + "," + std::to_string(i * 5 % 13) + "," + std::to_string(i * 7919 % 17) + "\n";
+  folder_.write("noise.csv", text);
+  setenv("KILN_FAKE_TRAIN",
+         R"({"steps": 400, "validate": {"every": 2}, "early_stopping": {"patience": 2, "minimum": 1000}})", 1);
+  Outcome outcome = run({"train", "--data", "data=noise.csv", "--json", "log.jsonl", "--out", "run"});
+  unsetenv("KILN_FAKE_TRAIN");
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("stopped early after 6 steps"));
+  EXPECT_THAT(outcome.out, HasSubstr("after step 2"));
+  EXPECT_TRUE(fileExists(at("run/best.safetensors")));
+}
+
+TEST_F(Commands, GenerateByNumbers) {
+  setenv("KILN_FAKE_CHAIN", "1", 1);
+  Outcome first = run({"generate", "--prompt", "1 2", "--tokens", "5", "--temperature", "1", "--seed", "4"});
+  EXPECT_EQ(first.code, 0) << first.err;
+  EXPECT_THAT(first.out, StartsWith("1 2"));
+  EXPECT_EQ(run({"generate", "--prompt", "1 2", "--tokens", "5", "--temperature", "1", "--seed", "4"}).out, first.out);
+  Outcome json = run({"generate", "--prompt", "1 2", "--beam", "4", "--json"});
+  EXPECT_EQ(json.code, 0) << json.err;
+  EXPECT_EQ(Json::parse(json.out, "json").at("prompt").string(), "1 2");
+  EXPECT_THAT(run({"generate", "--prompt", "one"}).err, HasSubstr("token numbers are expected; found 'one'"));
+  EXPECT_EQ(run({"generate", "--greedy", "--beam", "2"}).code, 2);
+  EXPECT_THAT(run({"generate", "--prompt", "1", "--top-p", "2"}).err, HasSubstr("top-p 2 is not a share"));
+  unsetenv("KILN_FAKE_CHAIN");
+}
+
 TEST_F(Commands, GradRunAndEval) {
   ASSERT_EQ(run({"train", "--save", "w.safetensors"}).code, 0);
   float x[8] = {1, 0, 0, 1, 1, 1, 0, 0}, y[4] = {0, 0, 0, 0};

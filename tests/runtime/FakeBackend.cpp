@@ -64,6 +64,35 @@ void run(const Launch &l) {
   }
 }
 
+/// A chain with memory: from the state h, token v has the logit table(h, v); then h becomes (3 h + v + 1) mod 7.
+void chainLogits(const int32_t *h, int64_t rows, float *logits) {
+  for (int64_t r = 0; r < rows; ++r)
+    for (int32_t v = 0; v < 5; ++v)
+      logits[r * 5 + v] = chainTable(h[r], v);
+}
+
+void runChain(const Launch &l) {
+  int64_t rows = l.extents[0];
+  if (l.kernel == "prefill") { // prompt[B, T] -> h[B], logits[B, 5]
+    for (int64_t r = 0; r < rows; ++r) {
+      l.i[1][r] = 0;
+      for (int64_t t = 0; t < l.extents[1]; ++t)
+        l.i[1][r] = (3 * l.i[1][r] + l.i[0][r * l.extents[1] + t] + 1) % 7;
+    }
+    chainLogits(l.i[1], rows, l.f[2]);
+  } else if (l.kernel == "step") {     // token[B], position, h[B] -> h[B] (in place), logits[B, 5]
+    if (*l.i[1] < 0 || *l.i[1] >= 6) { // the cache's end
+      l.status->kernel = l.number;
+      l.status->value = *l.i[1];
+      l.status->limit = 6;
+      l.status->kind = KILN_INDEX_OUT_OF_RANGE;
+    }
+    for (int64_t r = 0; r < rows; ++r)
+      l.i[2][r] = (3 * l.i[2][r] + l.i[0][r] + 1) % 7;
+    chainLogits(l.i[2], rows, l.f[3]);
+  }
+}
+
 const kiln_program *loaded = nullptr;
 
 int64_t valueOf(const kiln_extent &extent, const int64_t *table) {
@@ -89,8 +118,10 @@ void walk(const kiln_node &node, void *const *buffers, uint8_t *arena, int64_t *
     launch.f[i] = reinterpret_cast<float *>(const_cast<uint8_t *>(base + place.offset));
     launch.i[i] = reinterpret_cast<int32_t *>(launch.f[i]);
   }
-  launch.extents[0] = valueOf(node.extents[0], extents);
+  for (size_t i = 0; i < loaded->kernels[node.kernel].extent_count; ++i)
+    launch.extents[i] = valueOf(node.extents[i], extents);
   run(launch);
+  runChain(launch);
 }
 
 int load(const kiln_program *program, const void *, size_t, const kiln_host *, kiln_executable **executable,
@@ -172,7 +203,28 @@ constexpr const char *manifestTail = R"(",
                  {"role": "output", "name": "0", "dtype": "i32", "shape": ["B"], "bytes": 16, "result": true}],
    "plan": {"node": "launch", "kernel": 4, "places": [["arg",0,0],["arg",1,0]], "extents": [[4,0]], "scratch": -1}}]})";
 
+constexpr const char *chain = R"({"format": 0, "model": "Chain", "parameters": [],
+ "states": [{"name": "h", "dtype": "i32", "shape": ["B"], "kind": "session", "batch_axis": 0}],
+ "generate": {"prefill": "generate.prefill", "step": "generate.step", "capacity": 6, "draw": {"kind": "greedy", "until": 0}},
+ "kernels": [{"name": "prefill"}, {"name": "step"}], "constants": 0,
+ "entries": [
+  {"name": "generate.prefill", "symbols": [{"name": "B", "bound": 64}, {"name": "T", "bound": 6}], "extents": ["B", "T"], "arena": 0,
+   "arguments": [{"role": "input", "name": "prompt", "dtype": "i32", "shape": ["B", "T"], "bytes": 1536},
+                 {"role": "state", "name": "h", "dtype": "i32", "shape": ["B"], "bytes": 256, "result": true},
+                 {"role": "output", "name": "logits", "dtype": "f32", "shape": ["B", 5], "bytes": 1280, "result": true}],
+   "plan": {"node": "launch", "kernel": 0, "places": [["arg",0,0],["arg",1,0],["arg",2,0]], "extents": [[64,0],[6,1]], "scratch": -1}},
+  {"name": "generate.step", "symbols": [{"name": "B", "bound": 64}], "extents": ["B"], "arena": 0,
+   "arguments": [{"role": "input", "name": "token", "dtype": "i32", "shape": ["B"], "bytes": 256},
+                 {"role": "input", "name": "position", "dtype": "i32", "shape": [], "bytes": 4},
+                 {"role": "state", "name": "h", "dtype": "i32", "shape": ["B"], "bytes": 256, "donated": true},
+                 {"role": "output", "name": "logits", "dtype": "f32", "shape": ["B", 5], "bytes": 1280, "result": true}],
+   "plan": {"node": "launch", "kernel": 1, "places": [["arg",0,0],["arg",1,0],["arg",2,0],["arg",3,0]], "extents": [[64,0]], "scratch": -1}}]})";
+
 } // namespace
+
+float chainTable(int32_t h, int32_t v) { return static_cast<float>((h * 31 + v * 17 + h * v * 7) % 13) * 0.4f; }
+
+std::string chainManifest() { return chain; }
 
 std::string lineManifest(const std::string &dataPath) { return manifestHead + dataPath + manifestTail; }
 

@@ -7,6 +7,13 @@
 int main(int count, char **arguments) {
   const char *path = std::getenv("KILN_FAKE_DATA");
   std::string manifest = kiln::testing::lineManifest(path ? path : "line.csv");
+  // Another recipe than the usual one, for a test that wants it.
+  if (const char *train = std::getenv("KILN_FAKE_TRAIN")) {
+    size_t begin = manifest.find("\"train\": "), end = manifest.find("\"kernels\"");
+    manifest.replace(begin, end - begin, std::string("\"train\": ") + train + ",");
+  }
+  if (std::getenv("KILN_FAKE_CHAIN"))
+    manifest = kiln::testing::chainManifest();
   kiln_program_image image = kiln::testing::fakeImage(manifest);
   return kiln::runProgram(image, std::vector<std::string>(arguments, arguments + count));
 }
