@@ -235,6 +235,8 @@ void GenerateBuilder::run() {
   prefillFrame.self = e.model();
   Range range = prefillSection ? prefillSection->range : recipe.nameRange;
   prefillFrame.locals["prompt"] = {Value::tensorOf(prefill->block->getArgument(0)), range};
+  for (const char *name : {"B", "T"})
+    prefillFrame.dims[name] = {Value::integerOf(Dim::symbol(name), range), range};
   std::optional<Value> zero = e.toTensor(Value::integerOf(0), range);
   prefillFrame.locals["position"] = {*zero, range};
   body(true, prefillFrame);
@@ -250,6 +252,7 @@ void GenerateBuilder::run() {
   frame.self = e.model();
   frame.locals["token"] = {Value::tensorOf(step->block->getArgument(0)), range};
   frame.locals["position"] = {Value::tensorOf(step->block->getArgument(1)), range};
+  frame.dims["B"] = {Value::integerOf(Dim::symbol("B"), range), range};
   frame.lookup = [&](std::string_view name, Value &out) { return sessionValue(name, out); };
   body(false, frame);
   Value logits;

@@ -1,0 +1,73 @@
+// Every block of a document that is marked ```kiln is a whole file, and loads, each of its models.
+#include "frontend/language/Load.h"
+
+#include "mlir/IR/MLIRContext.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <regex>
+#include <sstream>
+
+namespace {
+
+struct Block {
+  std::string text, model, place;
+};
+
+std::vector<Block> blocksOf(const std::string &path) {
+  std::ifstream stream(path);
+  std::vector<Block> blocks;
+  std::string line, text;
+  bool inside = false;
+  int number = 0, begin = 0;
+  while (std::getline(stream, line)) {
+    ++number;
+    if (!inside && line == "```kiln") {
+      inside = true;
+      text.clear();
+      begin = number;
+    } else if (inside && line == "```") {
+      inside = false;
+      std::regex header("(^|\n)model +([A-Za-z0-9_]+)");
+      for (std::sregex_iterator it(text.begin(), text.end(), header), end; it != end; ++it)
+        blocks.push_back({text, (*it)[2], path + ":" + std::to_string(begin)});
+    } else if (inside) {
+      text += line + "\n";
+    }
+  }
+  return blocks;
+}
+
+void loadAll(const std::string &path, size_t least) {
+  std::vector<Block> blocks = blocksOf(path);
+  EXPECT_GE(blocks.size(), least) << path;
+  for (const Block &block : blocks) {
+    mlir::MLIRContext context;
+    kiln::Diagnostics diagnostics;
+    kiln::LoadOptions options;
+    options.model = block.model;
+    EXPECT_TRUE(kiln::loadModelText(context, block.text, block.place, options, diagnostics))
+        << block.place << " model " << block.model << "\n"
+        << diagnostics.render();
+  }
+}
+
+TEST(Documents, TheLanguage) { loadAll(KILN_SOURCE "/docs/language.md", 7); }
+TEST(Documents, TheSketches) { loadAll(KILN_SOURCE "/docs/language-sketches.md", 30); }
+/// The samples that the language was designed from, as they were first written.
+TEST(Samples, Load) {
+  for (const char *name : {"gpt", "translate"}) {
+    mlir::MLIRContext context;
+    kiln::Diagnostics diagnostics;
+    std::string path = std::string(KILN_SOURCE "/tests/frontend/language/samples/") + name + ".kiln";
+    EXPECT_TRUE(kiln::loadModel(context, path, {}, diagnostics)) << diagnostics.render();
+  }
+}
+
+TEST(Documents, TheTutorial) {
+  if (std::ifstream(KILN_SOURCE "/docs/tutorial.md"))
+    loadAll(KILN_SOURCE "/docs/tutorial.md", 0);
+}
+
+} // namespace
