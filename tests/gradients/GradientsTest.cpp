@@ -117,8 +117,7 @@ TEST_P(Gradients, AgreeWithDifferences) {
   std::mt19937 generator(7);
   std::vector<HostTensor> arguments;
   for (auto [index, type] : llvm::enumerate(function.getArgumentTypes()))
-    arguments.push_back(
-        randomTensor(type, function.getArgAttrOfType<mlir::ArrayAttr>(index, "test.range"), generator));
+    arguments.push_back(randomTensor(type, function.getArgAttrOfType<mlir::ArrayAttr>(index, "test.range"), generator));
   std::vector<HostTensor> plain = run(function, arguments), all = arguments;
   ASSERT_EQ(plain.size(), function.getNumResults());
   std::vector<HostTensor> cotangents;
