@@ -192,9 +192,6 @@ Manifest parseAll(std::string_view text) {
   if (const Json *target = root.find("target")) {
     manifest.triple = target->stringOr("triple", "");
     manifest.cpu = target->stringOr("cpu", "");
-    if (const Json *features = target->find("features"))
-      for (const Json &feature : features->array())
-        manifest.features.push_back(feature.string());
   }
   parseTensors(root, manifest);
   parseData(root, manifest);

@@ -97,7 +97,6 @@ struct KernelSpec {
 
 struct Manifest {
   std::string model, triple, cpu;
-  std::vector<std::string> features;
   std::vector<ParameterSpec> parameters;
   std::vector<StateSpec> states;
   std::vector<SourceSpec> data;

@@ -1,7 +1,6 @@
 #include "runtime/program/Program.h"
 
 #include "runtime/files/Safetensors.h"
-#include "runtime/program/Processor.h"
 #include "runtime/random/Initialise.h"
 #include "runtime/support/Error.h"
 
@@ -19,7 +18,6 @@ static std::string_view manifestOf(const kiln_program_image &image) {
 Program::Program(const kiln_program_image &image, unsigned threads)
     : image_(image), manifest_(Manifest::parse(manifestOf(image))),
       plan_(manifest_, image.constants, image.constant_bytes), pool_(threads) {
-  checkProcessor(manifest_.triple, manifest_.cpu, manifest_.features);
   host_.size = sizeof(host_);
   host_.self = this;
   host_.parallel_for = parallelFor;

@@ -1,5 +1,4 @@
 #include "runtime/program/Program.h"
-#include "runtime/program/Processor.h"
 #include "runtime/support/Error.h"
 #include "tests/runtime/FakeBackend.h"
 #include "tests/runtime/Temporary.h"
@@ -158,15 +157,6 @@ TEST(Extents, SymbolsFromExpressions) {
   extents.bind(shapes);
   EXPECT_EQ(extents.table()[1], 513);
   (void)before;
-}
-
-TEST(Processor, MissingFeatures) {
-  std::string flags = " fpu sse4_2 avx avx2 fma bmi1 bmi2 avx512f avx512_bf16 popcnt\n";
-  EXPECT_THAT(missingFeatures({"avx2", "+avx512bf16", "sse4.2", "bmi", "cx16", "-avx512fp16"}, flags), ElementsAre());
-  EXPECT_THAT(missingFeatures({"avx512vnni", "+amx-tile", "avx2"}, flags), ElementsAre("avx512vnni", "amx-tile"));
-  EXPECT_THAT(errorOf([] { checkProcessor("aarch64-linux-gnu", "", {}); }), HasSubstr("built for aarch64-linux-gnu"));
-  EXPECT_THAT(errorOf([] { checkProcessor("x86_64-linux-gnu", "znver9", {"avx9000"}); }),
-              HasSubstr("built for znver9 and needs instructions that this processor lacks: avx9000"));
 }
 
 } // namespace
