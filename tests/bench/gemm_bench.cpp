@@ -1,5 +1,5 @@
 // Matrix products and convolutions as the CPU backend compiles them, in GFLOP/s and as a share of the machine's
-// multiply-add peak measured in between. Usage: gemm_bench [threads] [name-filter]
+// multiply-add peak measured in between. Usage: gemm_bench [threads] [name-filter], or gemm_bench threads nn|nt|tn|tt m n k
 #include "tests/backends/cpu/contract/Runner.h"
 #include <algorithm>
 #include <atomic>
@@ -8,6 +8,7 @@
 #include <cstring>
 #include <ctime>
 #include <numeric>
+#include <sys/mman.h>
 #include <thread>
 
 using namespace contract;
@@ -181,7 +182,10 @@ int64_t bytesOf(const KernelSpec &spec, uint32_t v) {
 }
 
 char *allocate(int64_t bytes) {
-  char *memory = static_cast<char *>(std::aligned_alloc(64, size_t(bytes + 127) / 64 * 64));
+  constexpr int64_t page = 2 << 20;
+  char *memory = static_cast<char *>(std::aligned_alloc(bytes < page ? 64 : page, size_t((bytes + page) / page * page)));
+  if (bytes >= page) // as the runtime's arena
+    madvise(memory, size_t(bytes), MADV_HUGEPAGE);
   std::memset(memory, 0, size_t(bytes));
   return memory;
 }
@@ -279,6 +283,11 @@ int main(int argc, char **argv) {
     addConvolution(all, 64, 1, 32, 28, 3, 0, pass);
     addConvolution(all, 64, 32, 64, 26, 3, 0, pass);
     addConvolution(all, 64, 32, 32, 14, 3, 1, pass);
+  }
+  if (argc > 5) { // one product: threads, layout, m, n, k
+    all.clear();
+    addDot(all, std::atol(argv[3]), std::atol(argv[4]), std::atol(argv[5]), argv[2]);
+    argc = 2;
   }
   for (auto &b : all)
     if (argc < 3 || b->name.find(argv[2]) != std::string::npos)

@@ -56,7 +56,8 @@ SmallVector<ContractLowering::Phase, 3> ContractLowering::phases() {
     result.push_back({"pack",
                       [this](Emitter &e) {
                         Sizes s = sizes(e);
-                        return e.code.mul(s.batch, e.code.mul(s.panels, e.code.ceilDiv(s.k, e.code.integer(t.kc))));
+                        return e.code.mul(s.batch,
+                                          e.code.mul(s.panelGroups, e.code.ceilDiv(s.k, e.code.integer(t.kc))));
                       },
                       [this](Emitter &e, Value task) { shareTask(e, task); }});
   result.push_back({"tile",
@@ -85,6 +86,7 @@ ContractLowering::Sizes ContractLowering::sizes(Emitter &e) const {
   s.k = e.elements(c.k);
   s.kPadded = code.mul(code.ceilDiv(s.k, code.integer(t.lanes)), code.integer(t.lanes));
   s.panels = code.ceilDiv(s.n, code.integer(t.tileColumns()));
+  s.panelGroups = code.ceilDiv(s.panels, code.integer(t.sharedPanels));
   s.mBlocks = code.ceilDiv(s.m, code.integer(t.mc));
   s.nBlocks = code.ceilDiv(s.n, code.integer(t.nc));
   s.chunkLength = s.k;
@@ -116,22 +118,34 @@ ContractLowering::Block ContractLowering::blockOf(Emitter &e, const Sizes &s, Va
   return block;
 }
 
-/// One panel, one K block.
+/// Some neighbouring panels, one K block.
 void ContractLowering::shareTask(Emitter &e, Value task) const {
   Code &code = e.code;
   Sizes s = sizes(e);
-  Value one = code.integer(1), panels = code.max(s.panels, one);
+  int64_t columns = t.tileColumns();
+  Value one = code.integer(1), groups = code.max(s.panelGroups, one);
   Value kBlocks = code.max(code.ceilDiv(s.k, code.integer(t.kc)), one);
-  // Neighbouring panels in a row: rows of memory are read on.
-  Value panel = code.rem(task, panels), rest = code.div(task, panels);
+  Value group = code.rem(task, groups), rest = code.div(task, groups);
   Value k0 = code.mul(code.rem(rest, kBlocks), code.integer(t.kc)),
         k1 = code.min(code.add(k0, code.integer(t.kc)), s.k);
   Value batch = code.div(rest, kBlocks);
-  Value n0 = code.mul(panel, code.integer(t.tileColumns()));
-  Value n1 = code.min(code.add(n0, code.integer(t.tileColumns())), s.n);
-  Value row = code.add(code.mul(code.add(code.mul(batch, s.panels), panel), s.kPadded), k0);
-  Value to = code.address(e.scratch(scratchBase), code.mul(row, code.integer(t.tileColumns())), bytes);
-  packRight(e, e.placeOfRow(c.batch, batch), n0, n1, k0, k1, to, rightStride);
+  Value n0 = code.mul(group, code.integer(t.sharedPanels * columns));
+  Value n1 = code.min(code.add(n0, code.integer(t.sharedPanels * columns)), s.n);
+  Indices place = e.placeOfRow(c.batch, batch);
+  auto panelAt = [&](Value n) {
+    Value panel = code.add(code.mul(batch, s.panels), code.div(n, code.integer(columns)));
+    Value row = code.add(code.mul(panel, s.kPadded), k0);
+    return code.address(e.scratch(scratchBase), code.mul(row, code.integer(columns)), bytes);
+  };
+  if (packedByCall(c.right) && !c.right.alongK) {
+    callSplit(code, {c.accumulator, columns, t.lanes}, plainPointer(e, c.right, place, n0, k0),
+              code.mul(e.extent(c.right.kStride), code.integer(bytes)), code.sub(n1, n0), code.sub(k1, k0), panelAt(n0),
+              code.mul(s.kPadded, code.integer(columns * bytes)));
+    return;
+  }
+  code.loop(n0, n1, columns, [&](Value n) {
+    packRight(e, place, n, code.min(code.add(n, code.integer(columns)), n1), k0, k1, panelAt(n), rightStride);
+  });
 }
 
 void ContractLowering::tileTask(Emitter &e, Value task) const {

@@ -48,7 +48,7 @@ private:
   bool oneBlock = false; // K is never more than one block
 
   struct Sizes {
-    Value batch, m, n, k, kPadded, panels, mBlocks, nBlocks, chunkLength;
+    Value batch, m, n, k, kPadded, panels, panelGroups, mBlocks, nBlocks, chunkLength;
   };
   Sizes sizes(Emitter &e) const;
   struct Block { // what a task computes
@@ -58,6 +58,7 @@ private:
   Block blockOf(Emitter &e, const Sizes &s, Value task) const;
 
   // ContractPack.cpp
+  bool packedByCall(const Contraction::Operand &operand) const;
   mlir::VectorType vectorType(Emitter &e) const;
   void packRight(Emitter &e, llvm::ArrayRef<Index> batch, Value n0, Value n1, Value k0, Value k1, Value to,
                  int64_t stride) const;
@@ -66,6 +67,7 @@ private:
   void packRightAlongK(Emitter &e, llvm::ArrayRef<Index> batch, Value n0, Value n1, Value k0, Value k1, Value to,
                        int64_t stride) const;
   void packLeft(Emitter &e, const Block &block, Value k0, Value k1, Value to) const;
+  void packLeftByCall(Emitter &e, const Block &block, Value m, Value height, Value k0, Value k1, Value to) const;
   void packLeftAlongM(Emitter &e, const Block &block, Value m, Value height, Value k0, Value k1, Value to) const;
   void packLeftAlongK(Emitter &e, const Block &block, Value m, Value height, Value k0, Value k1, Value to) const;
 

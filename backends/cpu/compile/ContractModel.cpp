@@ -43,7 +43,8 @@ struct Cost {
     double arithmetic = rowsCost(rows) * double(slivers) * k * 0.5;
     double packing = double(rows) * k * packElement + (packRight ? double(columns) * k * packElement : 0.0);
     // What packing does not bring near is fetched: slivers of the right operand once a task, sums once a K block.
-    double fetching = double(columns) * k * 0.075 * bytes + double(rows) * columns * 0.05 * bytes * double(ceilDivide(k, t.kc) - 1);
+    double fetching =
+        double(columns) * k * 0.075 * bytes + double(rows) * columns * 0.05 * bytes * double(ceilDivide(k, t.kc) - 1);
     return arithmetic + packing + fetching + double(rows) * columns * epilogueElement + 400;
   }
 };
@@ -60,14 +61,21 @@ static double spread(double total, double largest, int64_t tasks) {
   return sum / 3;
 }
 
+/// Rows of the left operand's block: half of the second level, or four fifths where that is all of them.
+static int64_t mostRows(const Blocking &t, const ContractTraits &traits, const CacheSizes &caches, int64_t m) {
+  int64_t rows = caches.level2 / (t.kc * traits.bytes);
+  int64_t most = roundUp(m, t.tileRows) <= rows * 4 / 5 ? rows * 4 / 5 : rows / 2;
+  return std::max(t.tileRows, most / t.tileRows * t.tileRows);
+}
+
 static void chooseCut(Blocking &t, const ContractExtents &e, const ContractTraits &traits, const CacheSizes &caches) {
   double packElement = (traits.slowElements ? 1.0 : 0.35) * 16.0 / t.lanes;
   Cost cost{e, t, traits.bytes, packElement};
   int64_t columnsUnit = t.tileColumns();
-  int64_t maxRows = std::max(t.tileRows, caches.level2 / 2 / (t.kc * traits.bytes) / t.tileRows * t.tileRows);
+  int64_t maxRows = mostRows(t, traits, caches, e.m);
   int64_t maxColumns = std::max(columnsUnit, 768 / columnsUnit * columnsUnit);
-  bool packRight = t.right == RightMode::Task;
-  if (packRight) // the block of the right operand lives in the second level too
+  bool packRight = t.right == RightMode::Task || t.right == RightMode::Sliver;
+  if (t.right == RightMode::Task) // the block of the right operand lives in the second level too
     maxColumns = std::max(columnsUnit,
                           std::min(maxColumns, caches.level2 / 2 / (t.kc * traits.bytes) / columnsUnit * columnsUnit));
   double best = INFINITY;
@@ -133,12 +141,14 @@ Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, co
   }
   if (traits.rightPlainAlongN && e.m <= 2 * t.tileRows)
     t.right = RightMode::Direct;
-  else if (traits.rightShareable && e.m > caches.level2 / 3 / (t.kc * traits.bytes))
-    t.right = RightMode::Shared;
-  else if (traits.rightShareable && e.batch == 1)
-    t.right = RightMode::Shared;
-  else
+  else if (!traits.rightShareable)
     t.right = RightMode::Task;
+  else // where one block holds all rows, no column is packed twice
+    t.right = e.m <= mostRows(t, traits, caches, e.m) ? RightMode::Sliver : RightMode::Shared;
+
+  // A kilobyte of each row of memory, as long as that leaves some tasks to share out.
+  t.sharedPanels = std::max<int64_t>(
+      1, std::min<int64_t>(1024 / (t.tileColumns() * traits.bytes), ceilDivide(e.n, t.tileColumns()) / 8));
 
   // Too few tiles for the threads and much to sum: split K.
   int64_t tiles = e.batch * ceilDivide(e.m, t.tileRows) * ceilDivide(e.n, t.tileColumns());
@@ -147,15 +157,7 @@ Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, co
     t.kc = roundUp(std::min(kBlock, ceilDivide(e.k, t.chunks)), t.lanes);
     t.right = RightMode::Task;
   }
-  if (auto *x = getenv("KILN_MODE"))
-    t.right = RightMode(atol(x));
-  if (auto *x = getenv("KILN_KC"))
-    t.kc = roundUp(ceilDivide(e.k, ceilDivide(e.k, atol(x))), t.lanes);
   chooseCut(t, e, traits, caches);
-  if (auto *x = getenv("KILN_MC"))
-    t.mc = atol(x);
-  if (auto *x = getenv("KILN_NC"))
-    t.nc = atol(x);
   return t;
 }
 

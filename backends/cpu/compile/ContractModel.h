@@ -4,12 +4,16 @@
 //
 // Registers. A tile of R rows by V vectors takes R*V accumulators, V vectors of the right operand and one broadcast.
 // The largest tile with V = 2 that fits has R = (registers - 3) / 2, rounded down to a multiple of the row unit: 12 of
-// 32 registers, 6 of 16. Remainders of rows use shorter tiles, in steps of the unit. First level. A K block of the
-// right operand's sliver (V vectors wide) stays there while every sliver of the left one streams past it: kc <= 2/3 of
-// the level / (V * vector bytes). Second level. The packed block of the left operand takes at most a third of it: mc <=
-// level / 3 / (kc * bytes). Tasks. Of all cuts (multiples of the tile) that fit, the cheapest in cycles: arithmetic,
-// plus packing, weighed by how evenly the tasks fall on 2, 4 and 8 threads. Only extents (at their bounds) enter, never
-// the number of threads.
+// 32 registers, 6 of 16. Remainders of rows use shorter tiles, in steps of the unit.
+//
+// Second level. A K block of the right operand's sliver (V vectors wide) takes at most a tenth of it and is read by
+// every sliver of the left one: kc <= level / 10 / (V * vector bytes). The packed block of the left operand takes half
+// of it, or four fifths where that holds all rows: mc <= level / 2 / (kc * bytes). A longer kc saves passes over the
+// sums, and slivers stream from the second level fast enough: with 12 by 32 floats, 15 bytes a cycle.
+//
+// Tasks. Of all cuts (multiples of the tile) that fit, the cheapest in cycles: arithmetic, packing and fetching,
+// weighed by how evenly the tasks fall on 2, 4 and 8 threads. Only extents (at their bounds) enter, never the number of
+// threads.
 //
 //===------------------------------------------------------------------------------------------------------------===//
 #ifndef KILN_BACKENDS_CPU_COMPILE_CONTRACTMODEL_H
@@ -43,6 +47,7 @@ struct Blocking {
   int64_t lanes = 1; // W
   int64_t tileRows = 1, rowUnit = 1, tileVectors = 1;
   int64_t mc = 1, nc = 1, kc = 1; // a task's rows and columns, a K block
+  int64_t sharedPanels = 1;       // that one task packs
   int64_t chunks = 1;             // parts of K that are summed apart, then in order
   int64_t tileColumns() const { return lanes * tileVectors; }
 };

@@ -20,8 +20,31 @@ VectorType ContractLowering::vectorType(Emitter &e) const {
   return e.code.vectorOf(e.registerType(c.accumulator), t.lanes);
 }
 
+/// Whether vectors of the operand are in memory as the micro-kernel wants them: the program's shared functions pack it.
+bool ContractLowering::packedByCall(const Contraction::Operand &operand) const {
+  return operand.plainInput >= 0 && (operand.alongK ? operand.kStride : operand.freeStride).isOne() &&
+         (c.operandType == c.accumulator || (c.operandType == KILN_U32 && c.accumulator == KILN_I32));
+}
+
 void ContractLowering::packRight(Emitter &e, ArrayRef<Index> batch, Value n0, Value n1, Value k0, Value k1, Value to,
                                  int64_t stride) const {
+  Code &code = e.code;
+  Value step = code.integer(stride * bytes);
+  PackShape shape{c.accumulator, t.lanes, c.right.alongK};
+  if (packedByCall(c.right) && c.right.alongK) {
+    Value apart = code.mul(e.extent(c.right.freeStride), code.integer(bytes));
+    code.loop(n0, n1, t.lanes, [&](Value n) {
+      Value columns = code.min(code.sub(n1, n), code.integer(t.lanes));
+      callPack(code, shape, plainPointer(e, c.right, batch, n, k0), apart, columns, code.sub(k1, k0),
+               code.address(to, code.sub(n, n0), bytes), step);
+    });
+    return;
+  }
+  if (packedByCall(c.right)) {
+    Value apart = code.mul(e.extent(c.right.kStride), code.integer(bytes));
+    callPack(code, shape, plainPointer(e, c.right, batch, n0, k0), apart, code.sub(n1, n0), code.sub(k1, k0), to, step);
+    return;
+  }
   if (c.right.alongK)
     packRightAlongK(e, batch, n0, n1, k0, k1, to, stride);
   else
@@ -67,14 +90,47 @@ void ContractLowering::packRightAlongK(Emitter &e, ArrayRef<Index> batch, Value 
 /// Slivers of tileRows rows (the last one lower, see heightOf), each [k][rows], one after the other.
 void ContractLowering::packLeft(Emitter &e, const Block &block, Value k0, Value k1, Value to) const {
   Code &code = e.code;
-  code.loop(block.m0, block.m1, t.tileRows, [&](Value m) {
+  Value first = block.m0;
+  if (packedByCall(c.left) && !c.left.alongK) {
+    // All whole slivers at once, row by row of memory.
+    Value rows = code.mul(code.div(code.sub(block.m1, block.m0), code.integer(t.tileRows)), code.integer(t.tileRows));
+    Value panel = code.mul(code.sub(k1, k0), code.integer(t.tileRows * bytes));
+    callSplit(code, {c.accumulator, t.tileRows, t.lanes}, plainPointer(e, c.left, block.batch, block.m0, k0),
+              code.mul(e.extent(c.left.kStride), code.integer(bytes)), rows, code.sub(k1, k0), to, panel);
+    first = code.add(block.m0, rows);
+  }
+  code.loop(first, block.m1, t.tileRows, [&](Value m) {
     Value height = heightOf(e, code.sub(block.m1, m));
     Value sliver = code.address(to, code.mul(code.sub(m, block.m0), code.sub(k1, k0)), bytes);
-    if (c.left.alongK)
+    if (packedByCall(c.left))
+      packLeftByCall(e, block, m, height, k0, k1, sliver);
+    else if (c.left.alongK)
       packLeftAlongK(e, block, m, height, k0, k1, sliver);
     else
       packLeftAlongM(e, block, m, height, k0, k1, sliver);
   });
+}
+
+void ContractLowering::packLeftByCall(Emitter &e, const Block &block, Value m, Value height, Value k0, Value k1,
+                                      Value to) const {
+  Code &code = e.code;
+  PackShape shape{c.accumulator, t.lanes, c.left.alongK};
+  Value rows = code.min(code.sub(block.m1, m), code.integer(t.tileRows));
+  Value apart = code.mul(e.extent(c.left.alongK ? c.left.freeStride : c.left.kStride), code.integer(bytes));
+  Value stride = code.mul(height, code.integer(bytes)), k = code.sub(k1, k0);
+  // Where a sliver is wider than a vector, the right part first: what it writes beyond its rows is then overwritten.
+  for (int64_t r = c.left.alongK ? (t.tileRows - 1) / t.lanes * t.lanes : 0; r >= 0; r -= t.lanes) {
+    Value rest = code.sub(rows, code.integer(r));
+    auto pack = [&] {
+      Value count = c.left.alongK ? code.min(rest, code.integer(t.lanes)) : rest;
+      Value from = plainPointer(e, c.left, block.batch, code.add(m, code.integer(r)), k0);
+      callPack(code, shape, from, apart, count, k, code.address(to, code.integer(r), bytes), stride);
+    };
+    if (r == 0)
+      pack();
+    else
+      code.ifThen(code.compare(arith::CmpIPredicate::sgt, rest, code.integer(0)), pack);
+  }
 }
 
 void ContractLowering::packLeftAlongM(Emitter &e, const Block &block, Value m, Value height, Value k0, Value k1,

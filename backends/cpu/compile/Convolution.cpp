@@ -157,6 +157,13 @@ bool shapeOfConvolution(const Graph &graph, uint32_t number, Contraction &c, std
   for (const Extent &extent : window)
     plain.freeStride = plain.freeStride * extent;
   c.left.kInRows = plain.plainInput < 0;
+  if (plain.plainInput >= 0) {
+    c.left.plainInput = plain.plainInput;
+    c.left.freeStride = plain.freeStride;
+    c.left.batchStrides.assign(c.batch.size(), Extent(0));
+    if (g.grouped)
+      c.left.batchStrides.back() = g.outputs * plain.freeStride;
+  }
   c.left.element = filterElement(graph, op.operands[1], g, plain);
   c.right.value = op.operands[0];
   c.right.alongK = g.windows;

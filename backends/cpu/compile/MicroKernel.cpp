@@ -17,6 +17,14 @@ static std::string nameOf(const DotShape &s) {
       .str();
 }
 
+static std::string nameOf(const PackShape &s) {
+  return ((s.turn ? "kiln_turn_" : "kiln_copy_") + dtypeName(s.dtype) + "_" + llvm::Twine(s.lanes)).str();
+}
+
+static std::string nameOf(const SplitShape &s) {
+  return ("kiln_split_" + dtypeName(s.dtype) + "_" + llvm::Twine(s.width) + "x" + llvm::Twine(s.lanes)).str();
+}
+
 static Type elementType(Code &code, kiln_dtype dtype) {
   switch (dtype) {
   case KILN_F64:
@@ -51,10 +59,25 @@ void callDotKernel(Code &code, const DotShape &shape, Value a, Value lda, Value 
   call(code, nameOf(shape), {a, lda, b, ldb, c, ldc, k});
 }
 
+void callPack(Code &code, const PackShape &shape, Value from, Value apart, Value count, Value k, Value to,
+              Value stride) {
+  call(code, nameOf(shape), {from, apart, count, k, to, stride});
+}
+
+void callSplit(Code &code, const SplitShape &shape, Value from, Value apart, Value columns, Value k, Value to,
+               Value panelBytes) {
+  call(code, nameOf(shape), {from, apart, columns, k, to, panelBytes});
+}
+
+static bool isMicroKernel(StringRef name) {
+  return llvm::any_of(
+      std::initializer_list<const char *>{"kiln_tile_", "kiln_dot_", "kiln_turn_", "kiln_copy_", "kiln_split_"},
+      [&](const char *prefix) { return name.starts_with(prefix); });
+}
+
 void collectMicroKernels(ModuleOp module, std::set<std::string> &names) {
   for (auto function : module.getOps<func::FuncOp>())
-    if (function.isDeclaration() &&
-        (function.getName().starts_with("kiln_tile_") || function.getName().starts_with("kiln_dot_")))
+    if (function.isDeclaration() && isMicroKernel(function.getName()))
       names.insert(function.getName().str());
 }
 
@@ -93,7 +116,8 @@ static void defineTile(Code &code, const MicroShape &s, StringRef name) {
   // The sums of earlier K blocks come from further off: they are fetched while this one is summed.
   for (int64_t r = 0; r < s.rows; ++r)
     for (int64_t line = 0; line < s.columns() * bytes; line += 64)
-      code.here<LLVM::Prefetch>(advance(code, c, code.add(code.mul(ldc, code.integer(r)), code.integer(line))), 1u, 3u, 1u);
+      code.here<LLVM::Prefetch>(advance(code, c, code.add(code.mul(ldc, code.integer(r)), code.integer(line))), 1u, 3u,
+                                1u);
 
   SmallVector<Value> state(s.rows * s.vectors, zeroOf(code, vector));
   state.push_back(a);
@@ -204,21 +228,88 @@ static void defineDot(Code &code, const DotShape &s, StringRef name) {
   code.endFunction();
 }
 
+static void definePack(Code &code, const PackShape &s, StringRef name) {
+  VectorType vector = code.vectorOf(elementType(code, s.dtype), s.lanes);
+  int64_t bytes = byteSize(s.dtype);
+  auto arguments = code.beginFunction(name, {code.ptr, code.i64, code.i64, code.i64, code.ptr, code.i64}, {});
+  Value from = arguments[0], apart = arguments[1], count = arguments[2], k = arguments[3], to = arguments[4],
+        stride = arguments[5];
+  auto row = [&](Value base, Value number, Value distance) { return advance(code, base, code.mul(number, distance)); };
+  if (!s.turn) {
+    code.loop(code.integer(0), k, 1, [&](Value p) {
+      Value source = row(from, p, apart), target = row(to, p, stride);
+      code.loop(code.integer(0), count, s.lanes, [&](Value j) {
+        Value mask = code.firstLanes(code.sub(count, j), s.lanes);
+        Value element = code.maskedLoad(vector, code.address(source, j, bytes), mask, bytes, /*pinned=*/true);
+        code.store(element, code.address(target, j, bytes), bytes);
+      });
+    });
+    code.endFunction();
+    return;
+  }
+  SmallVector<Value> rows; // beyond the last one it stands in
+  for (int64_t r = 0; r < s.lanes; ++r)
+    rows.push_back(row(from, code.min(code.integer(r), code.sub(count, code.integer(1))), apart));
+  code.loop(code.integer(0), k, s.lanes, [&](Value p) {
+    Value mask = code.firstLanes(code.sub(k, p), s.lanes);
+    SmallVector<Value> square;
+    for (Value source : rows)
+      square.push_back(code.maskedLoad(vector, code.address(source, p, bytes), mask, bytes, /*pinned=*/true));
+    transposeSquare(code, square);
+    for (int64_t i = 0; i < s.lanes; ++i)
+      code.store(square[i], row(to, code.add(p, code.integer(i)), stride), bytes);
+  });
+  code.endFunction();
+}
+
+static void defineSplit(Code &code, const SplitShape &s, StringRef name) {
+  VectorType vector = code.vectorOf(elementType(code, s.dtype), s.lanes);
+  int64_t bytes = byteSize(s.dtype);
+  auto arguments = code.beginFunction(name, {code.ptr, code.i64, code.i64, code.i64, code.ptr, code.i64}, {});
+  Value from = arguments[0], apart = arguments[1], columns = arguments[2], k = arguments[3], to = arguments[4],
+        panelBytes = arguments[5];
+  Value zero = code.integer(0), panels = code.ceilDiv(columns, code.integer(s.width));
+  code.loop(zero, k, 1, [&](Value p) {
+    Value source = advance(code, from, code.mul(p, apart)),
+          target = code.address(to, code.mul(p, code.integer(s.width)), bytes);
+    code.loop(zero, panels, 1, [&](Value panel) {
+      Value first = code.mul(panel, code.integer(s.width)), place = advance(code, target, code.mul(panel, panelBytes));
+      for (int64_t j = 0; j < s.width; j += s.lanes) {
+        Value column = code.add(first, code.integer(j));
+        Value mask = code.firstLanes(code.min(code.sub(columns, column), code.integer(s.width - j)), s.lanes);
+        Value element = code.maskedLoad(vector, code.address(source, column, bytes), mask, bytes, /*pinned=*/true);
+        Value there = code.address(place, code.integer(j), bytes);
+        if (j + s.lanes <= s.width)
+          code.store(element, there, bytes);
+        else // the next panel is written already
+          code.maskedStore(element, there, code.firstLanes(code.integer(s.width - j), s.lanes), bytes);
+      }
+    });
+  });
+  code.endFunction();
+}
+
 bool defineMicroKernel(Code &code, StringRef name) {
-  char dtype[8] = {};
-  long rows = 0, columns = 0, lanes = 0;
-  bool tile = name.starts_with("kiln_tile_");
-  if (!tile && !name.starts_with("kiln_dot_"))
+  if (!isMicroKernel(name))
     return false;
-  std::string text = name.drop_front(tile ? strlen("kiln_tile_") : strlen("kiln_dot_")).str();
-  if (std::sscanf(text.c_str(), "%7[a-z0-9]_%ldx%ldx%ld", dtype, &rows, &columns, &lanes) != 4)
+  char kind[8] = {}, dtype[8] = {};
+  long sizes[3] = {};
+  int read = std::sscanf(name.str().c_str(), "kiln_%7[a-z]_%7[a-z0-9]_%ldx%ldx%ld", kind, dtype, &sizes[0], &sizes[1],
+                         &sizes[2]);
+  StringRef is(kind);
+  bool pack = is == "turn" || is == "copy";
+  if (read != (pack ? 3 : is == "split" ? 4 : 5))
     return false;
   for (kiln_dtype candidate : {KILN_F32, KILN_F64, KILN_I32, KILN_I64})
     if (dtypeName(candidate) == dtype) {
-      if (tile)
-        defineTile(code, {candidate, rows, columns, lanes}, name);
+      if (pack)
+        definePack(code, {candidate, sizes[0], is == "turn"}, name);
+      else if (is == "split")
+        defineSplit(code, {candidate, sizes[0], sizes[1]}, name);
+      else if (is == "tile")
+        defineTile(code, {candidate, sizes[0], sizes[1], sizes[2]}, name);
       else
-        defineDot(code, {candidate, rows, columns, lanes}, name);
+        defineDot(code, {candidate, sizes[0], sizes[1], sizes[2]}, name);
       return true;
     }
   return false;

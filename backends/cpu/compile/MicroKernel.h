@@ -33,11 +33,38 @@ struct DotShape {
   int64_t rows = 0, columns = 0, lanes = 0;
 };
 
+/// Packing of operands that lie in memory as they are:
+///
+///   turn:   void f(from, apart, rows, k, to, stride):      to[p][r] = from[r][p],   r < rows <= lanes
+///   copy:   void f(from, apart, columns, k, to, stride):   to[p][j] = from[p][j],   j < columns
+///
+/// p < k. Rows of `from` are `apart` bytes from each other, rows of `to` `stride` bytes. Whole vectors are stored, in
+/// ascending order of p; turn stores up to a multiple of the lanes of p.
+struct PackShape {
+  kiln_dtype dtype = KILN_F32;
+  int64_t lanes = 0;
+  bool turn = false;
+};
+
+/// Rows cut into panels of `width` columns, each [k][width], `panelBytes` apart; rows are read from end to end:
+///
+///   void f(from, apart, columns, k, to, panelBytes):   to[j / width][p][j % width] = from[p][j],   j < columns
+struct SplitShape {
+  kiln_dtype dtype = KILN_F32;
+  int64_t width = 0, lanes = 0;
+};
+
 /// Calls at the current point; declares the function where the module lacks it.
 void callMicroKernel(Code &code, const MicroShape &shape, mlir::Value a, mlir::Value b, mlir::Value ldb, mlir::Value c,
                      mlir::Value ldc, mlir::Value k, mlir::Value accumulate);
 void callDotKernel(Code &code, const DotShape &shape, mlir::Value a, mlir::Value lda, mlir::Value b, mlir::Value ldb,
                    mlir::Value c, mlir::Value ldc, mlir::Value k);
+
+void callPack(Code &code, const PackShape &shape, mlir::Value from, mlir::Value apart, mlir::Value count, mlir::Value k,
+              mlir::Value to, mlir::Value stride);
+
+void callSplit(Code &code, const SplitShape &shape, mlir::Value from, mlir::Value apart, mlir::Value columns,
+               mlir::Value k, mlir::Value to, mlir::Value panelBytes);
 
 /// Names of the micro-kernels that a module declares and does not define.
 void collectMicroKernels(mlir::ModuleOp module, std::set<std::string> &names);
