@@ -58,10 +58,10 @@ Value Emitter::unary(OpCode op, Value a, kiln_dtype dtype) {
   case OpCode::Abs:
     return code.op<math::AbsFOp>(a);
   case OpCode::Sign: {
-    // NaN compares unequal to itself and stays.
+    // NaN is not ordered, so that its sign is 0, as torch.sign's.
     Value zero = code.constant(type, 0);
     Value differs = code.op<arith::CmpFOp>(arith::CmpFPredicate::ONE, a, zero);
-    return code.op<arith::SelectOp>(differs, code.op<math::CopySignOp>(code.constant(type, 1), a), a);
+    return code.op<arith::SelectOp>(differs, code.op<math::CopySignOp>(code.constant(type, 1), a), zero);
   }
   case OpCode::Exp:
     return emitExp(code, a);
