@@ -14,16 +14,34 @@ func.func @rnn(%h0: tensor<?x8xf32, #kiln.dims<"B", "8">>, %xs: tensor<?x?x8xf32
 }
 
 func.func @reverse_two_carries(%a0: tensor<4xf32>, %b0: tensor<4xf32>, %xs: tensor<?x4xf32, #kiln.dims<"T", "4">>)
-    -> (tensor<4xf32>, tensor<4xf32>, tensor<?x4xf32, #kiln.dims<"T", "4">>, tensor<?xi32, #kiln.dims<"T">>)
+    -> (tensor<4xf32>, tensor<4xf32>, tensor<?x4xf32, #kiln.dims<"T", "4">>)
     attributes {kiln.bounds = {T = 9 : i64}} {
-  %r:4 = kiln.scan "T" reverse step(%t) carry(%a = %a0 : tensor<4xf32>, %b = %b0 : tensor<4xf32>)
-      over(%x = %xs : tensor<?x4xf32, #kiln.dims<"T", "4">>) -> (tensor<?x4xf32, #kiln.dims<"T", "4">>, tensor<?xi32, #kiln.dims<"T">>) {
+  %r:3 = kiln.scan "T" reverse step(%t) carry(%a = %a0 : tensor<4xf32>, %b = %b0 : tensor<4xf32>)
+      over(%x = %xs : tensor<?x4xf32, #kiln.dims<"T", "4">>) -> (tensor<?x4xf32, #kiln.dims<"T", "4">>) {
     %s = kiln.add %a, %x : tensor<4xf32>
     %u = kiln.sigmoid %s : tensor<4xf32>
     // The carries change places.
-    kiln.yield %b, %u, %s, %t : tensor<4xf32>, tensor<4xf32>, tensor<4xf32>, tensor<i32>
+    kiln.yield %b, %u, %s : tensor<4xf32>, tensor<4xf32>, tensor<4xf32>
   }
-  return %r#0, %r#1, %r#2, %r#3 : tensor<4xf32>, tensor<4xf32>, tensor<?x4xf32, #kiln.dims<"T", "4">>, tensor<?xi32, #kiln.dims<"T">>
+  return %r#0, %r#1, %r#2 : tensor<4xf32>, tensor<4xf32>, tensor<?x4xf32, #kiln.dims<"T", "4">>
+}
+
+func.func @yielded_as_they_are(%h0: tensor<i32> {kiln.test_below = 9 : i64}, %xs: tensor<?xi32, #kiln.dims<"T">> {kiln.test_below = 9 : i64}, %k: tensor<2xf32>)
+    -> (tensor<i32>, tensor<?xi32, #kiln.dims<"T">>, tensor<?xi32, #kiln.dims<"T">>, tensor<?x2xf32, #kiln.dims<"T", "2">>, tensor<?xi32, #kiln.dims<"T">>)
+    attributes {kiln.bounds = {T = 9 : i64}} {
+  // The step, a slice, the carry before the step, and a value from outside, yielded untouched.
+  %r:5 = kiln.scan "T" step(%t) carry(%h = %h0 : tensor<i32>) over(%x = %xs : tensor<?xi32, #kiln.dims<"T">>)
+      -> (tensor<?xi32, #kiln.dims<"T">>, tensor<?xi32, #kiln.dims<"T">>, tensor<?x2xf32, #kiln.dims<"T", "2">>, tensor<?xi32, #kiln.dims<"T">>) {
+    kiln.yield %x, %t, %x, %k, %h : tensor<i32>, tensor<i32>, tensor<i32>, tensor<2xf32>, tensor<i32>
+  }
+  return %r#0, %r#1, %r#2, %r#3, %r#4 : tensor<i32>, tensor<?xi32, #kiln.dims<"T">>, tensor<?xi32, #kiln.dims<"T">>, tensor<?x2xf32, #kiln.dims<"T", "2">>, tensor<?xi32, #kiln.dims<"T">>
+}
+
+func.func @carries_change_places_each_step(%a0: tensor<3xf32>, %b0: tensor<3xf32>, %c0: tensor<3xf32>) -> (tensor<3xf32>, tensor<3xf32>, tensor<3xf32>) {
+  %r:3 = kiln.scan "4" step(%t) carry(%a = %a0 : tensor<3xf32>, %b = %b0 : tensor<3xf32>, %c = %c0 : tensor<3xf32>) -> () {
+    kiln.yield %b, %c, %a : tensor<3xf32>, tensor<3xf32>, tensor<3xf32>
+  }
+  return %r#0, %r#1, %r#2 : tensor<3xf32>, tensor<3xf32>, tensor<3xf32>
 }
 
 func.func @step_indexes(%x: tensor<6x3xf32>) -> tensor<6x3xf32> {
