@@ -5,6 +5,7 @@
 #include "passes/Fuse/Fuse.h"
 #include "passes/Pipelines.h"
 #include "passes/PlanMemory/PlanMemory.h"
+#include "passes/Rematerialize/Rematerialize.h"
 #include "passes/Simplify/Simplify.h"
 #include "passes/TrainStep/TrainStep.h"
 
@@ -15,6 +16,7 @@ void registerPasses() {
   registerTrainStep();
   registerDecompose();
   registerSimplify();
+  registerRematerialize();
   registerFuse();
   registerPlanMemory();
   mlir::PassPipelineRegistration<>("kiln-compile", "From an imported module to a planned one",

@@ -3,6 +3,7 @@
 #include "passes/Decompose/Decompose.h"
 #include "passes/Differentiate/Differentiate.h"
 #include "passes/Fuse/Fuse.h"
+#include "passes/Rematerialize/Rematerialize.h"
 #include "passes/Simplify/Simplify.h"
 #include "passes/TrainStep/TrainStep.h"
 
@@ -28,6 +29,9 @@ void decompose(OpPassManager &passes) { passes.addPass(createDecompose()); }
 /// The least that computes the same.
 void simplify(OpPassManager &passes) { passes.addPass(createSimplify()); }
 
+/// What is cheap is computed again by the backward half. Nothing behind this merges equal values of a function.
+void rematerialize(OpPassManager &passes) { passes.addPass(createRematerialize()); }
+
 /// One kernel each. (The plan follows in backends/host, when the backend has claimed the kernels.)
 void fuse(OpPassManager &passes) { passes.addPass(createFuse()); }
 
@@ -37,8 +41,13 @@ struct Stage {
 };
 
 constexpr Stage stages[] = {
-    {"import", [](OpPassManager &) {}}, {"differentiate", differentiate}, {"train-step", trainStep},
-    {"decompose", decompose},           {"simplify", simplify}, {"fuse", fuse},
+    {"import", [](OpPassManager &) {}},
+    {"differentiate", differentiate},
+    {"train-step", trainStep},
+    {"decompose", decompose},
+    {"simplify", simplify},
+    {"rematerialize", rematerialize},
+    {"fuse", fuse},
 };
 
 /// Shows the module to whoever wants to see it after a stage.

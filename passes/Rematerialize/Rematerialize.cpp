@@ -1,0 +1,175 @@
+#include "passes/Rematerialize/Rematerialize.h"
+
+#include "passes/support/Values.h"
+
+#include "mlir/IR/IRMapping.h"
+#include "llvm/ADT/SetVector.h"
+
+namespace kiln {
+
+#define GEN_PASS_DEF_REMATERIALIZE
+#include "passes/Rematerialize/Rematerialize.h.inc"
+
+using llvm::SmallVector;
+using mlir::Block;
+using mlir::Operation;
+using mlir::OpOperand;
+using mlir::Value;
+
+namespace {
+
+/// What an op costs for each element; nullopt for one that is never repeated.
+std::optional<int64_t> costOf(Operation *op) {
+  if (llvm::isa<ConstantOp, IotaOp, ExtentOp, BroadcastOp, ReshapeOp>(op))
+    return 0;
+  if (llvm::isa<RandomBitsOp>(op))
+    return 20;
+  if (!llvm::isa<KilnDialect>(op->getDialect()) || !op->hasTrait<mlir::OpTrait::Elementwise>())
+    return std::nullopt;
+  if (llvm::isa<PowOp>(op))
+    return 12;
+  if (llvm::isa<TanhOp, SigmoidOp, ErfOp, SinOp, CosOp, Expm1Op, Log1pOp>(op))
+    return 8;
+  if (llvm::isa<ExpOp, LogOp>(op))
+    return 6;
+  if (llvm::isa<DivOp, SqrtOp, RsqrtOp, RemOp>(op))
+    return 3;
+  return 1;
+}
+
+bool isHeavy(Operation *op) { return llvm::isa<DotGeneralOp, ConvolutionOp, ScanOp>(op); }
+
+class BlockRematerializer {
+public:
+  BlockRematerializer(Block &block, int64_t gap, int64_t budget, int64_t smallest)
+      : block(block), gap(gap), budget(budget), smallest(smallest) {
+    int64_t heavy = 0;
+    for (Operation &op : block) {
+      order.push_back(&op);
+      place[&op] = heavy;
+      heavy += isHeavy(&op);
+    }
+  }
+
+  void run() {
+    // Readers before what they read: a copy may then ask for a copy of its operand in turn.
+    for (Operation *op : llvm::reverse(order))
+      if (op->getNumResults() == 1 && !llvm::isa<ConstantOp, IotaOp, ExtentOp, BroadcastOp, ReshapeOp>(op) &&
+          costOf(op) && bytes(op->getResult(0)) >= smallest)
+        consider(op);
+  }
+
+private:
+  struct Plan {
+    llvm::SetVector<Operation *> ops; // to be repeated, in no order
+    int64_t cost = 0, kept = 0;       // an element's cost, and the bytes that live longer
+  };
+
+  int64_t bytes(Value value) {
+    auto tensor = tensorOf(value);
+    int64_t result = std::max<int64_t>(1, tensor.getElementTypeBitWidth() / 8);
+    for (const Dim &dim : dimsOf(tensor)) {
+      std::map<std::string, int64_t> sizes;
+      for (const std::string &symbol : dim.symbols())
+        sizes[symbol] = 64;
+      result *= std::max<int64_t>(1, dim.evaluate(sizes).value_or(64));
+    }
+    return result;
+  }
+
+  Operation *inBlock(Operation *user) { return block.findAncestorOpInBlock(*user); }
+
+  /// Whether a value is read at `point` or behind it, whatever is decided here.
+  bool livesAt(Value value, Operation *point) {
+    return llvm::any_of(value.getUsers(), [&](Operation *user) {
+      Operation *at = inBlock(user);
+      return at == point || point->isBeforeInBlock(at);
+    });
+  }
+
+  void plan(Value value, Operation *point, Plan &result) {
+    Operation *source = value.getDefiningOp();
+    if (!source || source->getBlock() != &block || result.ops.contains(source))
+      return; // an argument of the function is there at all times
+    std::optional<int64_t> cost = costOf(source);
+    bool free = cost == 0;
+    if (!free && livesAt(value, point))
+      return;
+    if (!cost) {
+      result.kept += bytes(value);
+      return;
+    }
+    result.ops.insert(source);
+    result.cost += *cost;
+    if (result.cost <= budget)
+      for (Value operand : source->getOperands())
+        plan(operand, point, result);
+  }
+
+  void consider(Operation *op) {
+    Value value = op->getResult(0);
+    SmallVector<OpOperand *> uses;
+    for (OpOperand &use : value.getUses())
+      uses.push_back(&use);
+    llvm::sort(uses, [&](OpOperand *a, OpOperand *b) {
+      Operation *left = inBlock(a->getOwner()), *right = inBlock(b->getOwner());
+      return left != right && left->isBeforeInBlock(right);
+    });
+    // The first long pause.
+    int64_t last = place.lookup(op);
+    size_t late = 0;
+    for (; late < uses.size(); ++late) {
+      int64_t next = place.lookup(inBlock(uses[late]->getOwner()));
+      if (next - last >= gap)
+        break;
+      last = next;
+    }
+    // A value that is only read late is not made earlier than it is needed: that is the scheduler's business.
+    if (late == uses.size() || late == 0)
+      return;
+    Operation *point = inBlock(uses[late]->getOwner());
+    if (llvm::isa<YieldOp, mlir::func::ReturnOp>(point))
+      return;
+    Plan found;
+    found.ops.insert(op);
+    found.cost = *costOf(op);
+    for (Value operand : op->getOperands())
+      plan(operand, point, found);
+    bool mask = tensorOf(value).getElementTypeBitWidth() < 32;
+    if (found.cost > (mask ? budget / 4 : budget) || found.kept > bytes(value) / 4)
+      return;
+    Value copy = repeat(found, op, point);
+    for (OpOperand *use : llvm::ArrayRef<OpOperand *>(uses).drop_front(late))
+      use->set(copy);
+  }
+
+  Value repeat(Plan &found, Operation *op, Operation *point) {
+    SmallVector<Operation *> ops(found.ops.begin(), found.ops.end());
+    llvm::sort(ops, [](Operation *a, Operation *b) { return a != b && a->isBeforeInBlock(b); });
+    mlir::OpBuilder builder(point);
+    mlir::IRMapping map;
+    for (Operation *source : ops) {
+      Operation *copy = builder.clone(*source, map);
+      place[copy] = place.lookup(point);
+    }
+    return map.lookup(op->getResult(0));
+  }
+
+  Block &block;
+  int64_t gap, budget, smallest;
+  SmallVector<Operation *> order;
+  llvm::DenseMap<Operation *, int64_t> place; // how many heavy ops come before
+};
+
+struct Rematerialize : impl::RematerializeBase<Rematerialize> {
+  using RematerializeBase::RematerializeBase;
+
+  void runOnOperation() override {
+    for (auto function : getOperation().getOps<mlir::func::FuncOp>())
+      if (!function.isExternal())
+        BlockRematerializer(function.getBody().front(), gap, budget, bytes).run();
+  }
+};
+
+} // namespace
+} // namespace kiln
