@@ -21,6 +21,7 @@ llvm::ArrayRef<Builtin> recipeBuiltins() {
       {"clip_norm", "value", makeRecord, Space::Recipe},
       {"clip_value", "value", makeRecord, Space::Recipe},
       {"group", "parameters, weight_decay=None, lr_scale=1.0", makeRecord, Space::Recipe},
+      {"over", "parameters, optimizer", makeRecord, Space::Recipe},
       {"every", "n, batches=None, keep=2", makeRecord, Space::Recipe},
       {"patience", "n, metric=\"loss\", best=\"min\", minimum=0.0", makeRecord, Space::Recipe},
       {"text", "path, context, batch, tokens=\"characters\", vocabulary=None, validation=None, test=None, shuffle=True",
