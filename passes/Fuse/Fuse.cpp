@@ -34,7 +34,7 @@ static void dropStopGradients(mlir::func::FuncOp function) {
   });
 }
 
-// How many cheap ops in a row are done again rather than stored.
+// How many ops in a row are done again rather than stored.
 static constexpr unsigned maxRecomputed = 6;
 
 // The values of an op's own size that it reads: broadcasts, constants and masks made of them do not count.
@@ -45,15 +45,24 @@ static unsigned fullSources(mlir::Operation *op) {
   return count;
 }
 
+static unsigned elementWidth(mlir::Value value) {
+  return llvm::cast<mlir::RankedTensorType>(value.getType()).getElementTypeBitWidth();
+}
+
 // x - mean, read by the variance and by the normalisation: both read x as well as they would read the difference, so
-// each gets its own copy of the op. Only where nobody needs the value in memory.
+// each gets its own copy of the op. Only where nobody needs the value in memory. An exponential too: it takes less time
+// than eight bytes of traffic, and what the backward half computes again need not wait for it.
 static void duplicateCheap(mlir::Block &block) {
   llvm::DenseMap<mlir::Operation *, unsigned> depth;
   for (mlir::Operation &op : llvm::make_early_inc_range(llvm::reverse(block))) {
-    if (classOf(&op) != OpClass::index || !isElementwise(&op) || isExpensive(&op) || fullSources(&op) != 1 ||
+    if (classOf(&op) != OpClass::index || !isElementwise(&op) || llvm::isa<PowOp, RemOp>(op) || fullSources(&op) != 1 ||
         dimsOf(op.getResult(0)).empty())
       continue;
-    llvm::SmallSetVector<mlir::Operation *, 4> users(op.getUsers().begin(), op.getUsers().end());
+    // A mask is a quarter of what it is made of: better kept.
+    if (llvm::isa<CompareOp, ConvertOp>(op) && elementWidth(op.getOperand(0)) > elementWidth(op.getResult(0)))
+      continue;
+    llvm::SmallSetVector<mlir::Operation *, 4> found(op.getUsers().begin(), op.getUsers().end());
+    llvm::SmallVector<mlir::Operation *> users = found.takeVector();
     unsigned deepest = 0;
     bool fusable = llvm::all_of(users, [&](mlir::Operation *user) {
       OpClass opClass = classOf(user);
@@ -63,6 +72,8 @@ static void duplicateCheap(mlir::Block &block) {
     });
     if (!fusable || users.size() < 2 || deepest >= maxRecomputed)
       continue;
+    // The first reader keeps the op, later ones get theirs where they stand.
+    llvm::sort(users, [](mlir::Operation *a, mlir::Operation *b) { return a->isBeforeInBlock(b); });
     for (mlir::Operation *user : llvm::drop_begin(users)) {
       mlir::OpBuilder builder(user);
       mlir::Operation *copy = builder.clone(op);
@@ -73,6 +84,58 @@ static void duplicateCheap(mlir::Block &block) {
   }
 }
 
+static bool isSplatZero(mlir::Value value) {
+  auto constant = value.getDefiningOp<ConstantOp>();
+  auto dense = constant ? llvm::dyn_cast<mlir::DenseElementsAttr>(constant.getValue()) : nullptr;
+  return dense && dense.isSplat() && llvm::isa<mlir::FloatType>(dense.getElementType()) &&
+         dense.getSplatValue<llvm::APFloat>().isZero();
+}
+
+// The backward half of a relu asks where the operand was not above zero. The result knows as well (for NaN too), and it
+// is what the next product keeps anyway: so neither the operand nor a mask need be.
+static void maskFromRelu(mlir::Block &block) {
+  for (auto select : block.getOps<SelectOp>()) {
+    auto compare = select.getCondition().getDefiningOp<CompareOp>();
+    if (!compare || compare->getBlock() != &block || compare.getPredicate() != Predicate::le ||
+        !isSplatZero(compare.getRhs()) || !isSplatZero(select.getOnTrue()) || select.getOnFalse() != compare.getLhs())
+      continue;
+    for (mlir::OpOperand &use : llvm::make_early_inc_range(compare.getResult().getUses())) {
+      mlir::Operation *user = use.getOwner();
+      if (user == select || user->getBlock() != &block || !select->isBeforeInBlock(user))
+        continue;
+      mlir::OpBuilder builder(user);
+      auto copy = llvm::cast<CompareOp>(builder.clone(*compare));
+      copy.getLhsMutable().assign(select.getResult());
+      // A splat does not depend on where it stands, and the zero stands above both.
+      use.set(copy.getResult());
+    }
+  }
+}
+
+// Copies that met again in one group leave it as one value.
+static void dropRepeatedOutputs(GroupOp group) {
+  mlir::Operation *yield = group.getBody().front().getTerminator();
+  llvm::SmallVector<mlir::Value> outputs;
+  llvm::SmallVector<unsigned> keptAs;
+  for (mlir::Value value : yield->getOperands()) {
+    auto found = llvm::find(outputs, value);
+    keptAs.push_back(found - outputs.begin());
+    if (found == outputs.end())
+      outputs.push_back(value);
+  }
+  if (outputs.size() == keptAs.size())
+    return;
+  yield->setOperands(outputs);
+  mlir::OpBuilder builder(group);
+  mlir::OperationState state(group.getLoc(), GroupOp::getOperationName(), group.getInputs(),
+                             mlir::ValueRange(outputs).getTypes(), group->getAttrs());
+  state.addRegion()->takeBody(group.getBody());
+  mlir::Operation *smaller = builder.create(state);
+  for (auto [index, kept] : llvm::enumerate(keptAs))
+    group->getResult(index).replaceAllUsesWith(smaller->getResult(kept));
+  group->erase();
+}
+
 static void fuseBlock(mlir::Block &block, FuseLevel level) {
   // Inside out: what an inner block still reads of an outer cheap op is then known.
   for (mlir::Operation &op : block)
@@ -80,13 +143,16 @@ static void fuseBlock(mlir::Block &block, FuseLevel level) {
       for (mlir::Region &region : op.getRegions())
         for (mlir::Block &inner : region)
           fuseBlock(inner, level);
-  if (level != FuseLevel::single)
+  if (level != FuseLevel::single) {
+    maskFromRelu(block);
     duplicateCheap(block);
+  }
   outlineBlock(block, clustersOf(block, level), level != FuseLevel::single);
   mlir::IRRewriter rewriter(block.getParentOp()->getContext());
-  for (GroupOp group : block.getOps<GroupOp>()) { // copies that met again
+  for (GroupOp group : llvm::make_early_inc_range(block.getOps<GroupOp>())) {
     mlir::DominanceInfo dominance(group);
     mlir::eliminateCommonSubExpressions(rewriter, dominance, group);
+    dropRepeatedOutputs(group);
   }
 }
 

@@ -17,8 +17,9 @@ static constexpr size_t maxEpilogue = 16;
 static constexpr size_t maxPrologue = 3;
 // A parameter's update joins the product that makes its gradient only where it is short (plain SGD).
 static constexpr size_t maxFusedUpdate = 4;
-// Groups that share an input but not a result are put together only when they are this many ops apart.
-static constexpr unsigned maxDistance = 16;
+// Ops further apart than this, in the order of the program, do not go together: one would run long before its time (an
+// op of the backward half in the forward half), and what it makes would wait in memory.
+static constexpr unsigned maxDistance = 24;
 
 namespace {
 class Merger {
@@ -79,8 +80,9 @@ private:
 
   void growContracts();
   void peel(GroupShape shape);
-  /// Not one in the forward half and the other in the backward half: what the later one makes would wait all that time.
   bool near(unsigned a, unsigned b) const {
+    if (isUpdate(a) && isUpdate(b))
+      return true;
     auto span = [&](unsigned cluster) {
       unsigned low = ~0u, high = 0;
       for (mlir::Operation *op : clusters[cluster]) {
@@ -235,7 +237,7 @@ bool Merger::tooBig(const OpSet &ops) const {
 
 bool Merger::tryMerge(unsigned into, unsigned other) {
   if (into == other || shapes[into] == GroupShape::illegal || shapes[other] == GroupShape::illegal ||
-      shapes[into] == GroupShape::single || shapes[other] == GroupShape::single)
+      shapes[into] == GroupShape::single || shapes[other] == GroupShape::single || !near(into, other))
     return false;
   OpSet both = clusters[into];
   both.insert(clusters[other].begin(), clusters[other].end());
@@ -358,8 +360,7 @@ void Merger::mergeColumns() {
   for (auto &[value, users] : readersOf)
     for (unsigned i = 0; i + 1 < users.size(); ++i)
       for (unsigned j = i + 1; j < users.size(); ++j)
-        if (shapes[users[i]] == GroupShape::columns && shapes[users[j]] == GroupShape::columns &&
-            near(users[i], users[j]))
+        if (shapes[users[i]] == GroupShape::columns && shapes[users[j]] == GroupShape::columns)
           tryMerge(users[i], users[j]);
 }
 
@@ -393,8 +394,7 @@ void Merger::mergeSiblings() {
   for (auto &[value, users] : readersOf)
     for (unsigned i = 0; i + 1 < users.size(); ++i)
       for (unsigned j = i + 1; j < users.size(); ++j)
-        if (shapes[users[i]] == GroupShape::elementwise && shapes[users[j]] == GroupShape::elementwise &&
-            near(users[i], users[j]))
+        if (shapes[users[i]] == GroupShape::elementwise && shapes[users[j]] == GroupShape::elementwise)
           tryMerge(users[i], users[j]);
 }
 
