@@ -1,6 +1,7 @@
 // PROGRAM eval, grad and run
 #include "runtime/cli/Commands.h"
 #include "runtime/cli/Output.h"
+#include "runtime/files/File.h"
 #include "runtime/files/Npy.h"
 #include "runtime/files/Safetensors.h"
 #include "runtime/support/Error.h"
@@ -37,6 +38,7 @@ int evalCommand(const Options &options, Common &common) {
 int gradCommand(const Options &options, Common &common) {
   if (!options.has("output"))
     throw UsageError("grad needs --output G.safetensors");
+  checkWritable(options.text("output"));
   std::unique_ptr<Program> program = startProgram(options, common);
   if (!program->manifest().findEntry("grad"))
     fail("this program has no gradients: the model has no `train` recipe, or it was built without --entry grad");
@@ -75,6 +77,7 @@ static std::string defaultFunction(const Manifest &manifest) {
 int runCommand(const Options &options, Common &common) {
   if (!options.has("output"))
     throw UsageError("run needs --output FILE (.npy or .safetensors)");
+  checkWritable(options.text("output"));
   std::unique_ptr<Program> program = startProgram(options, common);
   const Manifest &manifest = program->manifest();
   std::string name = options.positional().empty() ? defaultFunction(manifest) : options.positional()[0];

@@ -73,6 +73,8 @@ Training::Training(const Options &options, Common &common)
     : options_(options), common_(common), json_(common.json, common.jsonPath), out_(options.text("out")) {
   if (options.has("resume") && out_.empty())
     throw UsageError("--resume needs --out DIR: the folder of the run to go on with");
+  if (options.has("save"))
+    checkWritable(options.text("save"));
   program_ = std::make_unique<Program>(common.image, common.threads);
   const Manifest &manifest = program_->manifest();
   if (!manifest.findEntry("train_step"))
@@ -156,6 +158,8 @@ int Training::run() {
   std::FILE *text = textOutput(json_);
   if (position_.step > 0)
     std::fprintf(text, "resumed at step %lld\n", static_cast<long long>(position_.step));
+  else if (options_.has("resume"))
+    std::fprintf(text, "nothing to resume in '%s' yet: starting at step 0\n", out_.c_str());
   else if (out_.empty() && !options_.has("save"))
     std::fprintf(text, "note: the weights are kept only with --out DIR or --save FILE\n");
   progress_.emplace(text, position_.step, recipe_.steps, std::max<int64_t>(recipe_.logEvery, 1));

@@ -180,6 +180,8 @@ AtomicFile::~AtomicFile() {
   }
 }
 
+void checkWritable(const std::string &path) { AtomicFile trial(path); }
+
 void AtomicFile::failed(const char *action) {
   int code = errno;
   if (file_) {

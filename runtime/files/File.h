@@ -64,6 +64,9 @@ private:
   std::FILE *file_ = nullptr;
 };
 
+/// Throws Error where a file cannot be written there: to be asked before the work whose result it is to hold.
+void checkWritable(const std::string &path);
+
 /// "no space is left on the device: free some, or write elsewhere" and the like for an errno.
 std::string describeErrno(int code);
 

@@ -251,6 +251,7 @@ TEST_F(Commands, Failures) {
   failure({"train", "--load", "line.csv"}, "is not a safetensors file");
   failure({"train", "--out", "/proc/none"}, "cannot make the folder '/proc/none'");
   failure({"train", "--save", "none/w.safetensors"}, "cannot write 'none/w.safetensors': no such file or folder");
+  EXPECT_EQ(run({"train", "--steps", "100000000", "--save", "none/w.safetensors"}).code, 1); // before, not after
   failure({"run", "backward", "--output", "y.npy"}, "no function 'backward'");
   failure({"run", "--output", "y.npy"}, "needs more inputs: x f32[B, 2]");
   failure({"run", "--input", "y=line.csv", "--output", "y.npy"}, "'forward' has no input of that name");
