@@ -52,6 +52,7 @@ static bool build(const kiln_kernel &kernel, ModuleOp module, const Machine &mac
     error = where(graph, error);
     return false;
   }
+  mergeEqualOps(graph);
   collapseDimensions(graph);
   KernelBuilder builder(module, graph, machine);
   if (!buildKernel(builder)) {

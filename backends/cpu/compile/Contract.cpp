@@ -83,6 +83,8 @@ bool buildContract(KernelBuilder &builder) {
           if (given.width != lowering.t.lanes)
             e = emitters.emplace_back(std::make_unique<Emitter>(given.code, graph, given.arguments, lowering.t.lanes))
                     .get();
+          if (phase.begin)
+            phase.begin(*e);
           builder.code.loop(e->arguments.begin, e->arguments.end, 1, [&](Value task) { phase.body(*e, task); });
         });
   return true;

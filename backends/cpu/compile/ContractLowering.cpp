@@ -31,6 +31,10 @@ ContractLowering::ContractLowering(const Graph &graph, const Machine &machine, c
   if (t.right == RightMode::Shared) {
     rightStride = columns;
     sharedBytes = aligned(bounds.batch * ceilDivide(bounds.n, columns) * roundUp(bounds.k, t.lanes) * columns * bytes);
+  } else if (t.right == RightMode::Window) {
+    rightStride = spreadStride(t.nc + c.window->reach, bytes);
+    rightBytes = aligned((graph.bound(c.window->channels) * rightStride + columns + t.lanes) * bytes);
+    offsetBytes = aligned(bounds.k * 8);
   } else {
     rightStride = t.right == RightMode::Task ? spreadStride(t.nc, bytes) : columns;
     rightBytes = aligned(((t.kc + t.lanes) * rightStride + slack) * bytes);
@@ -44,7 +48,7 @@ ContractLowering::ContractLowering(const Graph &graph, const Machine &machine, c
 SmallVector<ContractLowering::Phase, 3> ContractLowering::phases() {
   SmallVector<Phase, 3> result;
   if (t.method == Method::Dot) {
-    result.push_back({"dot",
+    result.push_back({"dot", nullptr,
                       [this](Emitter &e) {
                         Sizes s = sizes(e);
                         return e.code.mul(s.batch, e.code.mul(s.mBlocks, s.nBlocks));
@@ -53,14 +57,17 @@ SmallVector<ContractLowering::Phase, 3> ContractLowering::phases() {
     return result;
   }
   if (t.right == RightMode::Shared)
-    result.push_back({"pack",
+    result.push_back({"pack", nullptr,
                       [this](Emitter &e) {
                         Sizes s = sizes(e);
                         return e.code.mul(s.batch,
                                           e.code.mul(s.panelGroups, e.code.ceilDiv(s.k, e.code.integer(t.kc))));
                       },
                       [this](Emitter &e, Value task) { shareTask(e, task); }});
-  result.push_back({"tile",
+  std::function<void(Emitter &)> begin;
+  if (t.right == RightMode::Window)
+    begin = [this](Emitter &e) { fillOffsets(e); };
+  result.push_back({"tile", begin,
                     [this](Emitter &e) {
                       Sizes s = sizes(e);
                       Value blocks = e.code.mul(s.mBlocks, s.nBlocks);
@@ -68,7 +75,7 @@ SmallVector<ContractLowering::Phase, 3> ContractLowering::phases() {
                     },
                     [this](Emitter &e, Value task) { tileTask(e, task); }});
   if (t.chunks > 1)
-    result.push_back({"add",
+    result.push_back({"add", nullptr,
                       [this](Emitter &e) {
                         Sizes s = sizes(e);
                         return e.code.mul(s.batch, s.m);
@@ -152,6 +159,8 @@ void ContractLowering::tileTask(Emitter &e, Value task) const {
   Code &code = e.code;
   Sizes s = sizes(e);
   Block block = blockOf(e, s, task);
+  if (t.right == RightMode::Window)
+    packWindow(e, block);
   if (oneBlock) {
     multiplyBlock(e, s, block, block.k0, block.k1);
     return;
@@ -186,6 +195,9 @@ void ContractLowering::multiplyBlock(Emitter &e, const Sizes &s, const Block &bl
       from = code.address(e.scratch(scratchBase), code.mul(row, code.integer(columns)), bytes);
     } else if (t.right == RightMode::Task) {
       from = code.address(right, code.sub(n, block.n0), bytes);
+    } else if (t.right == RightMode::Window) {
+      from = code.address(right, code.sub(n, block.n0), bytes);
+      apart = code.address(e.workerScratch(workerBase + leftBytes + rightBytes + tileBytes), k0, 8);
     } else if (t.right == RightMode::Sliver) {
       packRight(e, block.batch, n, code.min(code.add(n, code.integer(columns)), block.n1), k0, k1, right, rightStride);
       from = right;
@@ -230,6 +242,10 @@ void ContractLowering::tile(Emitter &e, const Block &block, Value m, Value n, Va
   code.ifThen(last, [&] {
     rows = code.min(rows, code.integer(t.tileRows));
     width = code.min(width, code.integer(columns));
+    if (t.right == RightMode::Window) {
+      finishWindow(e, block.batch, m, rows, n, width, sums, columns);
+      return;
+    }
     if (t.chunks == 1) {
       finishRows(e, block.batch, m, rows, n, width, columns, sums, columns);
       return;
@@ -282,7 +298,11 @@ void ContractLowering::callTile(Emitter &e, Value height, Value width, Value lef
   auto callHeight = [&](int64_t h) {
     bool narrow = t.tileVectors == 2 && (!constant || (restColumns && restColumns <= t.lanes));
     auto call = [&](int64_t vectors) {
-      callMicroKernel(code, {c.accumulator, h, vectors, t.lanes}, left, right, ldb, to, ldc, k, accumulate);
+      MicroShape shape{c.accumulator, h, vectors, t.lanes};
+      if (t.right == RightMode::Window)
+        callTapsKernel(code, shape, left, ldb, right, to, ldc, k, accumulate);
+      else
+        callMicroKernel(code, shape, left, right, ldb, to, ldc, k, accumulate);
     };
     if (!narrow)
       return call(t.tileVectors);
@@ -336,7 +356,7 @@ void ContractLowering::finish(Emitter &e, ArrayRef<Index> batch, Value m, const 
                               Value sums) const {
   Code &code = e.code;
   bool whole = llvm::all_of(c.n, [](const Extent &extent) { return extent.isConstant(); }) &&
-               graph.bound(c.n) % t.lanes == 0 && t.method == Method::Tile && !c.resultInRows;
+               graph.bound(c.n) % t.lanes == 0 && t.method == Method::Tile && !c.resultInRows && !c.window;
   Mask mask;
   if (!whole)
     mask.lanes = code.firstLanes(code.sub(limit, n.linear.base), t.lanes);
@@ -345,7 +365,8 @@ void ContractLowering::finish(Emitter &e, ArrayRef<Index> batch, Value m, const 
   kiln_dtype dtype = graph.type(c.result).dtype;
   bool same = dtype == c.accumulator || (dtype == KILN_U32 && c.accumulator == KILN_I32);
   // A single column has no lanes to speak of: its place is the same for all.
-  if (llvm::all_of(c.n, [](const Extent &extent) { return extent.isOne(); })) {
+  if (llvm::all_of(c.n, [](const Extent &extent) { return extent.isOne(); }) ||
+      (c.window && c.window->pixels.back() == 1)) {
     sums = code.here<vector::ExtractOp>(sums, ArrayRef<int64_t>{0});
     mask = {};
   }

@@ -26,12 +26,13 @@ public:
   Blocking t;
 
   int64_t scratchBytes() const { return sharedBytes + partialBytes; }
-  int64_t workerBytes() const { return leftBytes + rightBytes + tileBytes; }
+  int64_t workerBytes() const { return leftBytes + rightBytes + tileBytes + offsetBytes; }
   /// Byte offsets of this product's parts within the launch's and the worker's scratch.
   int64_t scratchBase = 0, workerBase = 0;
 
   struct Phase {
     const char *name;
+    std::function<void(Emitter &e)> begin;            // before the loop over tasks, may be null
     std::function<Value(Emitter &e)> tasks;           // in a function of the extents alone
     std::function<void(Emitter &e, Value task)> body; // inside the loop over tasks
   };
@@ -44,7 +45,7 @@ private:
   ContractSink sink;
   int64_t bytes;           // of an element in packed form
   int64_t rightStride = 0; // elements between a task's packed rows of the right operand
-  int64_t sharedBytes = 0, partialBytes = 0, leftBytes = 0, rightBytes = 0, tileBytes = 0;
+  int64_t sharedBytes = 0, partialBytes = 0, leftBytes = 0, rightBytes = 0, tileBytes = 0, offsetBytes = 0;
   bool oneBlock = false; // K is never more than one block
 
   struct Sizes {
@@ -70,6 +71,12 @@ private:
   void packLeftByCall(Emitter &e, const Block &block, Value m, Value height, Value k0, Value k1, Value to) const;
   void packLeftAlongM(Emitter &e, const Block &block, Value m, Value height, Value k0, Value k1, Value to) const;
   void packLeftAlongK(Emitter &e, const Block &block, Value m, Value height, Value k0, Value k1, Value to) const;
+
+  // ContractWindow.cpp
+  void fillOffsets(Emitter &e) const;
+  void packWindow(Emitter &e, const Block &block) const;
+  void finishWindow(Emitter &e, llvm::ArrayRef<Index> batch, Value m, Value rows, Value n, Value columns, Value from,
+                    int64_t stride) const;
 
   // ContractLowering.cpp
   void shareTask(Emitter &e, Value task) const;

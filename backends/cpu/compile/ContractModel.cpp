@@ -141,6 +141,8 @@ Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, co
   }
   if (traits.rightPlainAlongN && e.m <= 2 * t.tileRows)
     t.right = RightMode::Direct;
+  else if (traits.window)
+    t.right = RightMode::Window;
   else if (!traits.rightShareable)
     t.right = RightMode::Task;
   else // where one block holds all rows, no column is packed twice
@@ -152,7 +154,7 @@ Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, co
 
   // Too few tiles for the threads and much to sum: split K.
   int64_t tiles = e.batch * ceilDivide(e.m, t.tileRows) * ceilDivide(e.n, t.tileColumns());
-  if (tiles < 128 && e.k >= 4096) {
+  if (tiles < 128 && e.k >= 4096 && !traits.window) {
     t.chunks = std::min<int64_t>(16, e.k / 1024);
     t.kc = roundUp(std::min(kBlock, ceilDivide(e.k, t.chunks)), t.lanes);
     t.right = RightMode::Task;

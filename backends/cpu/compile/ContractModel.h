@@ -33,6 +33,7 @@ enum class RightMode {
   Shared, // packed by a phase of its own into the launch's scratch, in panels of a tile's width
   Task,   // packed by each task into the worker's scratch, a K block of all its columns at a time
   Sliver, // the same, a tile's width at a time
+  Window, // the part of a padded image under the task's windows, which every window reads
   Direct  // read where it lies
 };
 
@@ -62,6 +63,7 @@ struct ContractTraits {
   bool bothAlongK = false;       // plain operands, contiguous along K
   bool rightPlainAlongN = false; // plain right operand, contiguous along N
   bool rightShareable = true;    // N is one dimension: panels can be cut
+  bool window = false;           // a convolution's padded image can stand for its columns
   bool slowElements = false;     // the right operand's elements cost more than a load each
 };
 

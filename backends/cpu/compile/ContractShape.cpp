@@ -34,6 +34,7 @@ ContractTraits Contraction::traits() const {
   bool sameType = operandType == accumulator || (operandType == KILN_U32 && accumulator == KILN_I32);
   bool left1 = sameType && left.plainInput >= 0, right1 = sameType && right.plainInput >= 0;
   t.bothAlongK = left1 && right1 && left.kStride.isOne() && right.kStride.isOne();
+  t.window = window.has_value();
   t.rightPlainAlongN = right1 && right.freeStride.isOne();
   // A row of K ends in the middle of a vector; what is stored beyond it must stay in the task's own memory.
   t.rightShareable = n.size() <= 1 && !(right.alongK && right.kInRows);

@@ -51,6 +51,17 @@ struct Contraction {
   std::function<Indices(Emitter &e, llvm::ArrayRef<Index> batch, llvm::ArrayRef<Index> m, llvm::ArrayRef<Index> n)>
       place;
 
+  /// A convolution with strides of one: column n is a position in the padded image, whose rows are longer than the
+  /// result's; element (n, k) is the image's at n plus an offset that depends on k alone.
+  struct Window {
+    Shape padded;                       // one channel's, padded and dilated: constant
+    llvm::SmallVector<int64_t> pixels;  // the result's spatial dimensions
+    llvm::SmallVector<int64_t> pitches; // from one position of k's dimensions to the next, channels left out
+    Extent channels;
+    int64_t reach = 0, taps = 1; // largest offset within a channel; positions of a window
+  };
+  std::optional<Window> window;
+
   kiln_dtype operandType = KILN_F32;
   ContractTraits traits() const;
 };

@@ -105,6 +105,33 @@ static bool mayMissEdge(const Op &op, const TensorType &input, const TensorType 
   return last >= n.factor;
 }
 
+/// Where windows move by one and sizes are constant, columns become positions in the padded image.
+static void useWindow(const Graph &graph, const Op &op, Contraction &c) {
+  const Shape &filter = graph.type(op.operands[1]).dims, &result = graph.type(op.results[0]).dims;
+  size_t spatial = op.strides.size();
+  Contraction::Window window;
+  for (size_t d = 0; d < spatial; ++d) {
+    if (op.strides[d] != 1 || !filter[2 + d].isConstant() || !result[2 + d].isConstant())
+      return;
+    if (filter[2 + d].factor < 1 || result[2 + d].factor < 1)
+      return;
+    window.pixels.push_back(result[2 + d].factor);
+    window.padded.push_back(Extent(result[2 + d].factor + (filter[2 + d].factor - 1) * op.filterDilation[d]));
+    window.taps *= filter[2 + d].factor;
+  }
+  window.pitches.resize(spatial);
+  int64_t pitch = 1, columns = 1;
+  for (size_t d = spatial; d-- > 0;) {
+    window.pitches[d] = pitch * op.filterDilation[d];
+    window.reach += (filter[2 + d].factor - 1) * window.pitches[d];
+    columns += (window.pixels[d] - 1) * pitch;
+    pitch *= window.padded[d].factor;
+  }
+  window.channels = filter[1];
+  c.n = {Extent(columns)};
+  c.window = window;
+}
+
 bool shapeOfConvolution(const Graph &graph, uint32_t number, Contraction &c, std::string &error) {
   const Op &op = graph.ops[number];
   const TensorType &input = graph.type(op.operands[0]), &filter = graph.type(op.operands[1]),
@@ -149,6 +176,9 @@ bool shapeOfConvolution(const Graph &graph, uint32_t number, Contraction &c, std
   c.k.push_back(filter.dims[1]);
   c.k.append(window.begin(), window.end());
 
+  if (!g.windows)
+    useWindow(graph, op, c);
+
   c.left.value = op.operands[1];
   c.left.alongK = true;
   Contraction::Operand plain;
@@ -171,7 +201,7 @@ bool shapeOfConvolution(const Graph &graph, uint32_t number, Contraction &c, std
   c.right.element = [g](Emitter &e, ArrayRef<Index> batch, const Place &n, const Place &k, const Mask &mask) {
     return inputElement(e, g, batch, n.dims(e), k.dims(e), mask);
   };
-  c.resultInRows = true;
+  c.resultInRows = !c.window;
   bool grouped = g.grouped, windows = g.windows;
   Extent outputsOfGroup = g.outputs;
   c.place = [grouped, windows, outputsOfGroup](Emitter &e, ArrayRef<Index> batch, ArrayRef<Index> m,

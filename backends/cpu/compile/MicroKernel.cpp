@@ -5,9 +5,9 @@ using namespace mlir;
 
 namespace kiln::cpu {
 
-static std::string nameOf(const MicroShape &s) {
-  return ("kiln_tile_" + dtypeName(s.dtype) + "_" + llvm::Twine(s.rows) + "x" + llvm::Twine(s.vectors) + "x" +
-          llvm::Twine(s.lanes))
+static std::string nameOf(const MicroShape &s, bool taps = false) {
+  return ((taps ? "kiln_taps_" : "kiln_tile_") + dtypeName(s.dtype) + "_" + llvm::Twine(s.rows) + "x" +
+          llvm::Twine(s.vectors) + "x" + llvm::Twine(s.lanes))
       .str();
 }
 
@@ -54,6 +54,11 @@ void callMicroKernel(Code &code, const MicroShape &shape, Value a, Value b, Valu
   call(code, nameOf(shape), {a, b, ldb, c, ldc, k, accumulate});
 }
 
+void callTapsKernel(Code &code, const MicroShape &shape, Value a, Value offsets, Value b, Value c, Value ldc, Value k,
+                    Value accumulate) {
+  call(code, nameOf(shape, true), {a, offsets, b, c, ldc, k, accumulate});
+}
+
 void callDotKernel(Code &code, const DotShape &shape, Value a, Value lda, Value b, Value ldb, Value c, Value ldc,
                    Value k) {
   call(code, nameOf(shape), {a, lda, b, ldb, c, ldc, k});
@@ -70,9 +75,9 @@ void callSplit(Code &code, const SplitShape &shape, Value from, Value apart, Val
 }
 
 static bool isMicroKernel(StringRef name) {
-  return llvm::any_of(
-      std::initializer_list<const char *>{"kiln_tile_", "kiln_dot_", "kiln_turn_", "kiln_copy_", "kiln_split_"},
-      [&](const char *prefix) { return name.starts_with(prefix); });
+  return llvm::any_of(std::initializer_list<const char *>{"kiln_tile_", "kiln_taps_", "kiln_dot_", "kiln_turn_",
+                                                          "kiln_copy_", "kiln_split_"},
+                      [&](const char *prefix) { return name.starts_with(prefix); });
 }
 
 void collectMicroKernels(ModuleOp module, std::set<std::string> &names) {
@@ -105,13 +110,16 @@ static Value advance(Code &code, Value pointer, Value bytes) {
   return code.here<LLVM::GEPOp>(code.ptr, code.i8, pointer, ValueRange{bytes});
 }
 
-static void defineTile(Code &code, const MicroShape &s, StringRef name) {
+static void defineTile(Code &code, const MicroShape &s, bool taps, StringRef name) {
   Type element = elementType(code, s.dtype);
   VectorType vector = code.vectorOf(element, s.lanes);
   int64_t bytes = byteSize(s.dtype);
-  auto arguments = code.beginFunction(name, {code.ptr, code.ptr, code.i64, code.ptr, code.i64, code.i64, code.i1}, {});
-  Value a = arguments[0], b = arguments[1], ldb = arguments[2], c = arguments[3], ldc = arguments[4], k = arguments[5],
-        accumulate = arguments[6];
+  auto arguments =
+      taps ? code.beginFunction(name, {code.ptr, code.ptr, code.ptr, code.ptr, code.i64, code.i64, code.i1}, {})
+           : code.beginFunction(name, {code.ptr, code.ptr, code.i64, code.ptr, code.i64, code.i64, code.i1}, {});
+  Value a = arguments[0], b = arguments[taps ? 2 : 1], ldb = arguments[taps ? 1 : 2], c = arguments[3],
+        ldc = arguments[4];
+  Value k = arguments[5], accumulate = arguments[6];
 
   // The sums of earlier K blocks come from further off: they are fetched while this one is summed.
   for (int64_t r = 0; r < s.rows; ++r)
@@ -123,9 +131,11 @@ static void defineTile(Code &code, const MicroShape &s, StringRef name) {
   state.push_back(a);
   state.push_back(b);
   Value sliverBytes = code.integer(s.rows * bytes);
-  auto out = code.loop(code.integer(0), k, 1, state, [&](Value, ValueRange carried) {
+  auto out = code.loop(code.integer(0), k, 1, state, [&](Value p, ValueRange carried) {
     SmallVector<Value> next(carried.begin(), carried.end());
     Value pa = next[state.size() - 2], pb = next[state.size() - 1];
+    if (taps)
+      pb = advance(code, pb, code.loadHere(code.i64, code.address(ldb, p, 8), 8));
     SmallVector<Value> right;
     for (int64_t j = 0; j < s.vectors; ++j)
       right.push_back(code.loadHere(vector, code.address(pb, code.integer(j * s.lanes), bytes), bytes));
@@ -136,7 +146,8 @@ static void defineTile(Code &code, const MicroShape &s, StringRef name) {
         next[r * s.vectors + j] = multiplyAdd(code, left, right[j], next[r * s.vectors + j]);
     }
     next[state.size() - 2] = advance(code, pa, sliverBytes);
-    next[state.size() - 1] = advance(code, pb, ldb);
+    if (!taps)
+      next[state.size() - 1] = advance(code, pb, ldb);
     return next;
   });
 
@@ -306,8 +317,8 @@ bool defineMicroKernel(Code &code, StringRef name) {
         definePack(code, {candidate, sizes[0], is == "turn"}, name);
       else if (is == "split")
         defineSplit(code, {candidate, sizes[0], sizes[1]}, name);
-      else if (is == "tile")
-        defineTile(code, {candidate, sizes[0], sizes[1], sizes[2]}, name);
+      else if (is == "tile" || is == "taps")
+        defineTile(code, {candidate, sizes[0], sizes[1], sizes[2]}, is == "taps", name);
       else
         defineDot(code, {candidate, sizes[0], sizes[1], sizes[2]}, name);
       return true;

@@ -17,6 +17,9 @@
 
 namespace kiln::cpu {
 
+/// With rows of b that lie wherever `offsets` say (bytes, one for each p), as the windows of a convolution do:
+///
+///   void f(a, offsets, b, c, ldc, k, accumulate)
 struct MicroShape {
   kiln_dtype dtype = KILN_F32; // of operands and accumulators: f32, f64, i32 or i64
   int64_t rows = 0, vectors = 0, lanes = 0;
@@ -57,6 +60,8 @@ struct SplitShape {
 /// Calls at the current point; declares the function where the module lacks it.
 void callMicroKernel(Code &code, const MicroShape &shape, mlir::Value a, mlir::Value b, mlir::Value ldb, mlir::Value c,
                      mlir::Value ldc, mlir::Value k, mlir::Value accumulate);
+void callTapsKernel(Code &code, const MicroShape &shape, mlir::Value a, mlir::Value offsets, mlir::Value b,
+                    mlir::Value c, mlir::Value ldc, mlir::Value k, mlir::Value accumulate);
 void callDotKernel(Code &code, const DotShape &shape, mlir::Value a, mlir::Value lda, mlir::Value b, mlir::Value ldb,
                    mlir::Value c, mlir::Value ldc, mlir::Value k);
 

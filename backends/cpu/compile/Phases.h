@@ -57,6 +57,8 @@ bool buildLoops(KernelBuilder &builder);
 /// Phases that compute the results of one whole op into their homes.
 bool buildSingle(KernelBuilder &builder, const Op &op);
 
+/// Ops that compute the same become one.
+void mergeEqualOps(Graph &graph);
 /// Joins dimensions that nothing in the kernel tells apart.
 void collapseDimensions(Graph &graph);
 

@@ -78,56 +78,107 @@ void buildReduceWindow(KernelBuilder &builder, const Op &op) {
       });
 }
 
-void buildReduceWindowGrad(KernelBuilder &builder, const Op &op) {
-  const Graph &graph = builder.graph;
-  uint32_t operand = op.operands[0], gradient = op.operands[1], result = op.results[0];
-  kiln_dtype dtype = graph.type(operand).dtype;
-  const Shape &dims = graph.type(operand).dims, &windows = graph.type(gradient).dims;
-  // Leading dimensions that windows do not span are independent of each other.
+namespace {
+/// The gradient of max and min pooling, many windows of the last dimension at a time. First each window's extreme
+/// element is found, then for each point of the window the lanes whose extreme it is add their gradient there: for one
+/// point no two lanes meet.
+class WindowGrad {
+public:
+  WindowGrad(KernelBuilder &builder, const Op &op)
+      : builder(builder), graph(builder.graph), op(op), dims(graph.type(op.operands[0]).dims),
+        windows(graph.type(op.operands[1]).dims), dtype(graph.type(op.operands[0]).dtype) {
+    eachPoint(op.window, {}, [&](ArrayRef<int64_t> offsets) { points.emplace_back(offsets.begin(), offsets.end()); });
+    // Leading dimensions that windows do not span are independent of each other.
+    while (shared < dims.size() && op.window[shared] == 1 && op.strides[shared] == 1 && !padded(shared))
+      ++shared;
+    for (size_t d = 0; d < dims.size(); ++d) {
+      apart &= op.strides[d] >= op.window[d];
+      covered &=
+          op.strides[d] == op.window[d] && !padded(d) && dims[d].isConstant() && dims[d].factor % op.window[d] == 0;
+    }
+  }
+
+  Shape outer() const { return Shape(dims.begin(), dims.begin() + shared); }
+  int64_t work() const { return graph.bound(inner()) * 4; }
+
+  void unit(Emitter &e, Value number) {
+    Indices prefix = e.placeOfRow(outer(), number);
+    Value memory = builder.home(e, op.results[0]), zero = e.neutral(Combine::Sum, dtype);
+    if (!covered)
+      nest(e, inner(), prefix, 1, {}, [&](ArrayRef<Index> at, const Mask &mask, MutableArrayRef<Value>) {
+        e.store(op.results[0], memory, at, zero, mask);
+      });
+    Shape spanned(windows.begin() + shared, windows.end());
+    nest(e, spanned, prefix, 1, {},
+         [&](ArrayRef<Index> at, const Mask &mask, MutableArrayRef<Value>) { window(e, at, mask); });
+  }
+
+private:
+  KernelBuilder &builder;
+  const Graph &graph;
+  const Op &op;
+  const Shape &dims, &windows;
+  kiln_dtype dtype;
+  SmallVector<SmallVector<int64_t>> points;
   size_t shared = 0;
-  while (shared < dims.size() && op.window[shared] == 1 && op.strides[shared] == 1 && op.low[shared] == 0 &&
-         op.high[shared] == 0)
-    ++shared;
-  Shape outer(dims.begin(), dims.begin() + shared), inner(dims.begin() + shared, dims.end()),
-      spanned(windows.begin() + shared, windows.end());
-  auto window = [&](Emitter &e, ArrayRef<Index> at) {
+  bool apart = true;   // no element lies in two windows
+  bool covered = true; // and each lies in one
+
+  bool padded(size_t d) const { return op.low[d] != 0 || op.high[d] != 0; }
+  Shape inner() const { return Shape(dims.begin() + shared, dims.end()); }
+
+  void window(Emitter &e, ArrayRef<Index> at, const Mask &mask) {
     Code &code = e.code;
-    // The first extreme so far: its value and its offset in the result.
-    Value best = e.neutral(op.combine, dtype), offset = code.integer(-1);
-    eachPoint(op.window, {}, [&](ArrayRef<int64_t> offsets) {
+    bool lanes = !at.empty() && !at.back().uniform();
+    Type type = lanes ? Type(code.vectorOf(code.i32, e.width)) : code.i32;
+    Value best = e.neutral(op.combine, dtype), chosen = code.constantInt(type, -1);
+    if (lanes)
+      best = e.vector(best);
+    for (auto [number, offsets] : llvm::enumerate(points)) {
       auto [place, inside] = pointPlace(e, op, dims, at, offsets);
-      Value v = e.value(operand, place, inside ? e.narrow({}, inside) : Mask());
-      Value here = e.linear(dims, place).base;
+      Value v = e.value(op.operands[0], place, inside ? e.narrow(mask, inside) : mask);
+      if (lanes)
+        v = e.vector(v);
       Value wins = e.compare(op.combine == Combine::Max ? Predicate::Gt : Predicate::Lt, v, best, dtype);
       if (isFloat(dtype)) {
         Value isNaN = e.compare(Predicate::Ne, v, v, dtype), number = e.compare(Predicate::Eq, best, best, dtype);
         wins = code.op<arith::OrIOp>(wins, code.op<arith::AndIOp>(isNaN, number));
       }
       // An element equal to the neutral value is still the first one.
-      wins = code.op<arith::OrIOp>(wins, code.compare(arith::CmpIPredicate::slt, offset, code.integer(0)));
+      wins = code.op<arith::OrIOp>(
+          wins, code.op<arith::CmpIOp>(arith::CmpIPredicate::slt, chosen, code.constantInt(type, 0)));
       if (inside)
-        wins = code.both(wins, inside);
+        wins = code.op<arith::AndIOp>(wins, lanes && !isa<VectorType>(inside.getType()) ? code.splat(inside, e.width)
+                                                                                        : inside);
       best = code.op<arith::SelectOp>(wins, v, best);
-      offset = code.op<arith::SelectOp>(wins, here, offset);
-    });
-    Value found = code.compare(arith::CmpIPredicate::sge, offset, code.integer(0));
-    code.ifThen(found, [&] {
-      Value memory = builder.home(e, result);
-      Index where = e.at(offset);
-      Value old = e.loadOffset(dtype, memory, where, {}, /*pinned=*/true);
-      e.storeOffset(dtype, memory, where, e.combine(Combine::Sum, old, e.value(gradient, at), dtype));
-    });
-  };
+      chosen = code.op<arith::SelectOp>(wins, code.constantInt(type, int64_t(number)), chosen);
+    }
+    Value gradient = e.value(op.operands[1], at, mask), memory = builder.home(e, op.results[0]);
+    for (auto [number, offsets] : llvm::enumerate(points)) {
+      auto [place, inside] = pointPlace(e, op, dims, at, offsets);
+      Index where = e.linear(dims, place);
+      Value mine = code.op<arith::CmpIOp>(arith::CmpIPredicate::eq, chosen, code.constantInt(type, int64_t(number)));
+      if (apart && covered) {
+        Value zero = e.neutral(Combine::Sum, dtype), v = gradient;
+        if (lanes)
+          zero = e.vector(zero), v = e.vector(v);
+        e.storeOffset(dtype, memory, where, code.op<arith::SelectOp>(mine, v, zero), mask);
+        continue;
+      }
+      // Only lanes that chose this point touch memory: those lie inside.
+      Mask only = e.narrow(mask, mine);
+      Value old = e.loadOffset(dtype, memory, where, only, /*pinned=*/true);
+      e.storeOffset(dtype, memory, where, e.combine(Combine::Sum, old, gradient, dtype), only);
+    }
+  }
+};
+} // namespace
+
+void buildReduceWindowGrad(KernelBuilder &builder, const Op &op) {
+  WindowGrad code(builder, op);
   addUnitPhase(
-      builder, unitsPerTask(graph.bound(inner) * 4), [&](Emitter &e) { return e.elements(outer); },
-      [&](Emitter &e, Value unit) {
-        Indices prefix = e.placeOfRow(outer, unit);
-        Value memory = builder.home(e, result), zero = e.neutral(Combine::Sum, dtype);
-        nest(e, inner, prefix, 1, {}, [&](ArrayRef<Index> at, const Mask &mask, MutableArrayRef<Value>) {
-          e.store(result, memory, at, zero, mask);
-        });
-        eachPlace(e, spanned, prefix, [&](ArrayRef<Index> at) { window(e, at); });
-      });
+      builder, unitsPerTask(code.work()), [&](Emitter &e) { return e.elements(code.outer()); },
+      [&](Emitter &e, Value unit) { code.unit(e, unit); });
 }
 
 } // namespace kiln::cpu

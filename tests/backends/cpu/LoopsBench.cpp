@@ -111,9 +111,29 @@ void transposed(std::vector<int64_t> shape, std::vector<int64_t> permutation) {
   k.output(k.op("transpose", {k.input(KILN_F32, from)}, KILN_F32, to, {ints("permutation", permutation)}));
   report(name.c_str(), k, {randomTensor(KILN_F32, shape, -1, 1)}, count, 8 * count);
 }
+
+void pool(const char *op, int64_t n, int64_t c, int64_t h, int64_t w) {
+  TestKernel k("k0", "single");
+  std::vector<Attr> attrs{string("kind", "max"), ints("window", {1, 1, 2, 2}), ints("strides", {1, 1, 2, 2}),
+                          ints("low", {0, 0, 0, 0}), ints("high", {0, 0, 0, 0})};
+  uint32_t x = k.input(KILN_F32, {n, c, h, w});
+  std::vector<Tensor> inputs{randomTensor(KILN_F32, {n, c, h, w}, -1, 1)};
+  if (std::string(op) == "reduce_window") {
+    k.output(k.op(op, {x}, KILN_F32, {n, c, h / 2, w / 2}, attrs));
+  } else {
+    uint32_t g = k.input(KILN_F32, {n, c, h / 2, w / 2});
+    k.output(k.op(op, {x, g}, KILN_F32, {n, c, h, w}, attrs));
+    inputs.push_back(randomTensor(KILN_F32, {n, c, h / 2, w / 2}, -1, 1));
+  }
+  report(op, k, inputs, double(n * c * h * w), 4.0 * double(n * c * h * w));
+}
 } // namespace
 
 int main() {
+  pool("reduce_window", 64, 32, 28, 28);
+  pool("reduce_window_grad", 64, 32, 28, 28);
+  pool("reduce_window", 64, 64, 12, 12);
+  pool("reduce_window_grad", 64, 64, 12, 12);
   for (const char *op : {"neg", "exp", "log", "tanh", "erf", "sigmoid", "sin", "rsqrt"})
     unary(op, 16384);
   softmax(3072, 64);

@@ -63,3 +63,88 @@ TEST(Reduce, EveryShape) {
     }
   }
 }
+
+TEST(Rows, SoftmaxWrittenTwiceOver) {
+  // The same exponential under two names, as differentiation leaves it, and an output that is an input.
+  TestKernel k;
+  uint32_t x = k.input(KILN_F32, {40, 70});
+  auto rows = [&](const char *kind, uint32_t v) {
+    return k.op("reduce", {v}, KILN_F32, {40}, {string("kind", kind), ints("axes", {1})});
+  };
+  auto wide = [&](uint32_t v) { return k.op("broadcast", {v}, KILN_F32, {40, 70}, {ints("axes", {0})}); };
+  uint32_t max = wide(rows("max", x)), stopped = k.op("stop_gradient", {max});
+  uint32_t first = k.op("exp", {k.op("sub", {x, max})}), second = k.op("exp", {k.op("sub", {x, stopped})});
+  k.output(k.op("div", {second, wide(rows("sum", first))}));
+  k.output(x);
+  k.output(first);
+  k.output(second);
+  check(k, {randomTensor(KILN_F32, {40, 70}, -5, 5)}, 1e-6);
+}
+
+TEST(Rows, LossWithPickedClassAndGradient) {
+  // Cross entropy over rows: a picked log-probability, an accuracy by arg_reduce, the gradient.
+  TestKernel k;
+  Dim n(50, 0);
+  uint32_t x = k.input(KILN_F32, {n, 10}), labels = k.input(KILN_I32, {n});
+  auto rows = [&](const char *kind, uint32_t v) {
+    return k.op("reduce", {v}, KILN_F32, {n}, {string("kind", kind), ints("axes", {1})});
+  };
+  auto wide = [&](uint32_t v, kiln_dtype dtype) { return k.op("broadcast", {v}, dtype, {n, 10}, {ints("axes", {0})}); };
+  uint32_t centred = k.op("sub", {x, wide(rows("max", x), KILN_F32)}), e = k.op("exp", {centred});
+  uint32_t sum = rows("sum", e);
+  uint32_t logs = k.op("sub", {centred, wide(k.op("log", {sum}), KILN_F32)});
+  uint32_t picked = k.op("gather", {logs, labels}, KILN_F32, {n}, {integer("axis", 1), integer("batch_dims", 1)});
+  k.output(k.op("neg", {picked}));
+  uint32_t best = k.op("arg_reduce", {x}, KILN_I32, {n}, {string("kind", "max"), integer("axis", 1)});
+  k.output(k.op("compare", {best, labels}, KILN_BOOL, {n}, {string("predicate", "eq")}));
+  uint32_t hot = k.op("compare", {k.op("iota", {}, KILN_I32, {n, 10}, {integer("axis", 1)}), wide(labels, KILN_I32)},
+                      KILN_BOOL, {n, 10}, {string("predicate", "eq")});
+  uint32_t p = k.op("div", {e, wide(sum, KILN_F32)});
+  k.output(k.op("sub", {p, k.op("convert", {hot}, KILN_F32, {n, 10})}), 0);
+  for (int64_t count : {1, 50}) {
+    k.bindExtents({count});
+    check(k, {randomTensor(KILN_F32, {count, 10}, -3, 3), randomTensor(KILN_I32, {count}, 0, 10)}, 1e-6);
+  }
+}
+
+TEST(Rows, LayerNormAndItsGradient) {
+  TestKernel k;
+  uint32_t x = k.input(KILN_F32, {30, 70}), dy = k.input(KILN_F32, {30, 70}), scale = k.input(KILN_F32, {70});
+  auto rows = [&](uint32_t v) {
+    return k.op("reduce", {v}, KILN_F32, {30}, {string("kind", "sum"), ints("axes", {1})});
+  };
+  auto wide = [&](uint32_t v) { return k.op("broadcast", {v}, KILN_F32, {30, 70}, {ints("axes", {0})}); };
+  auto c = [&](double v) { return k.constant(KILN_F32, v, {30}); };
+  uint32_t centred = k.op("sub", {x, wide(k.op("mul", {rows(x), c(1.0 / 70)}))});
+  uint32_t r =
+      k.op("rsqrt", {k.op("add", {k.op("mul", {rows(k.op("mul", {centred, centred})), c(1.0 / 70)}), c(1e-5)})});
+  uint32_t normal = k.op("mul", {centred, wide(r)});
+  uint32_t g = k.op("mul", {dy, k.op("broadcast", {scale}, KILN_F32, {30, 70}, {ints("axes", {1})})});
+  uint32_t mean = k.op("mul", {rows(g), c(1.0 / 70)}),
+           along = k.op("mul", {rows(k.op("mul", {g, normal})), c(1.0 / 70)});
+  uint32_t rest = k.op("sub", {k.op("sub", {g, wide(mean)}), k.op("mul", {normal, wide(along)})});
+  k.output(k.op("mul", {rest, wide(r)}));
+  // Columns of the same: another phase, which reads what the rows left.
+  k.output(k.op("reduce", {k.op("mul", {dy, normal})}, KILN_F32, {70}, {string("kind", "sum"), ints("axes", {0})}));
+  check(k,
+        {randomTensor(KILN_F32, {30, 70}, -1, 1), randomTensor(KILN_F32, {30, 70}, -1, 1, 2),
+         randomTensor(KILN_F32, {70}, -1, 1, 3)},
+        1e-5);
+}
+
+TEST(Reduce, EveryKindAndDtype) {
+  for (kiln_dtype dtype : {KILN_F32, KILN_F64, KILN_I32, KILN_I64, KILN_U8, KILN_I8, KILN_U32})
+    for (const char *kind : {"sum", "prod", "max", "min"}) {
+      TestKernel k;
+      uint32_t x = k.input(dtype, {13, 45});
+      k.output(k.op("reduce", {x}, dtype, {45}, {string("kind", kind), ints("axes", {0})}));
+      k.output(k.op("reduce", {x}, dtype, {13}, {string("kind", kind), ints("axes", {1})}));
+      check(k, {randomTensor(dtype, {13, 45}, 0.5, 2)}, 1e-5);
+    }
+  TestKernel k;
+  uint32_t x = k.input(KILN_BOOL, {13, 45});
+  for (const char *kind : {"any", "all"})
+    for (int64_t axis : {0, 1})
+      k.output(k.op("reduce", {x}, KILN_BOOL, {axis ? 13 : 45}, {string("kind", kind), ints("axes", {axis})}));
+  check(k, {randomTensor(KILN_BOOL, {13, 45}, 0, 1.2)}, 0);
+}

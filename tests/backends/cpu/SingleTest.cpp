@@ -172,13 +172,21 @@ TEST(ReduceWindow, PoolsWithPadding) {
 }
 
 TEST(ReduceWindowGrad, GoesToTheFirstExtreme) {
-  TestKernel k("k0", "single");
-  uint32_t x = k.input(KILN_F32, {2, 3, 14, 19}), g = k.input(KILN_F32, {2, 3, 7, 10});
-  k.output(k.op("reduce_window_grad", {x, g}, KILN_F32, {2, 3, 14, 19},
-                {string("kind", "max"), ints("window", {1, 1, 3, 3}), ints("strides", {1, 1, 2, 2}),
-                 ints("low", {0, 0, 1, 1}), ints("high", {0, 0, 1, 1})}));
-  Tensor data = randomTensor(KILN_F32, {2, 3, 14, 19}, -3, 3);
-  for (int64_t i = 0; i < data.count(); ++i)
-    data.set(i, {std::floor(data.get(i).real), 0});
-  check(k, {data, randomTensor(KILN_F32, {2, 3, 7, 10}, -1, 1)}, 1e-6);
+  // Overlapping with padding; side by side and covering all; apart with elements left over.
+  struct Case {
+    int64_t h, w, window, stride, low;
+  };
+  for (const Case &c : {Case{14, 19, 3, 2, 1}, Case{12, 40, 2, 2, 0}, Case{11, 23, 2, 3, 0}, Case{6, 6, 3, 1, 1}}) {
+    TestKernel k("k0", "single");
+    int64_t oh = (c.h + 2 * c.low - c.window) / c.stride + 1, ow = (c.w + 2 * c.low - c.window) / c.stride + 1;
+    uint32_t x = k.input(KILN_F32, {2, 3, c.h, c.w}), g = k.input(KILN_F32, {2, 3, oh, ow});
+    k.output(k.op("reduce_window_grad", {x, g}, KILN_F32, {2, 3, c.h, c.w},
+                  {string("kind", "max"), ints("window", {1, 1, c.window, c.window}),
+                   ints("strides", {1, 1, c.stride, c.stride}), ints("low", {0, 0, c.low, c.low}),
+                   ints("high", {0, 0, c.low, c.low})}));
+    Tensor data = randomTensor(KILN_F32, {2, 3, c.h, c.w}, -3, 3);
+    for (int64_t i = 0; i < data.count(); ++i)
+      data.set(i, {i % 97 == 5 ? NAN : i % 31 == 0 ? -INFINITY : std::floor(data.get(i).real), 0});
+    check(k, {data, randomTensor(KILN_F32, {2, 3, oh, ow}, -1, 1)}, 1e-6);
+  }
 }
