@@ -23,7 +23,7 @@ static void collectNames(const Expr &expr, std::vector<const Expr *> &out) {
 static bool isKnownNumber(Elaborator &e, const Expr &name, const Frame &frame) {
   // A fraction or a string is no dimension, and evaluating it says so; other things may share a name with one.
   auto integer = [](const Value *value) {
-    return value && (value->isNumber() || value->kind == Value::Kind::String || value->isError());
+    return value && (value->isNumber() || value->kind == Value::Kind::String || value->isList() || value->isError());
   };
   if (auto found = frame.dims.find(name.text); found != frame.dims.end())
     return true;

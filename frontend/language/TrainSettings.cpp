@@ -137,10 +137,18 @@ std::vector<std::string> TrainBuilder::parameterNames(const Value &value, Range 
       if (pattern->match(variable->name))
         names.push_back(variable->name);
   } else if (value.isList()) {
-    for (const Value &item : *value.items)
-      for (std::string &name : parameterNames(item, range))
-        names.push_back(std::move(name));
-    return names;
+    for (const Value &item : *value.items) {
+      // A pattern or a part may add none, as an activation does; all of them together have to.
+      if (item.kind == Value::Kind::String) {
+        for (std::string &name : parameterNames(item, range))
+          names.push_back(std::move(name));
+        continue;
+      }
+      std::vector<std::shared_ptr<Variable>> variables;
+      e.collect(item, variables);
+      for (const std::shared_ptr<Variable> &variable : variables)
+        names.push_back(variable->name);
+    }
   } else {
     std::vector<std::shared_ptr<Variable>> variables;
     e.collect(value, variables);
