@@ -177,7 +177,7 @@ def Kiln_RandomUniformOp : Kiln_Composite<"random_uniform"> {
 def Kiln_RandomNormalOp : Kiln_Composite<"random_normal"> {
   let summary = "standard normal: Box-Muller, sqrt(-2 ln(1 - u1)) cos(2 pi u2)";
   let description = [{
-    u1 and u2 are elements 2e and 2e+1 of the uniforms of shape [..., 2] that random_uniform gives. Within 4e-7 absolute of the formula in exact
+    u1 and u2 are elements 2e and 2e+1 of the uniforms of shape [..., 2] that random_uniform gives. Within 1.5e-6 absolute of the formula in exact
     arithmetic, for f32. (C1) The element type is f32 or f64. (C2) Seed and counters are as random_bits takes them.
 
     ```mlir

@@ -156,6 +156,29 @@ TEST_P(Cases, CompiledAgreesWithTheInterpreter) {
   }
 }
 
+/// random_normal's stated error, over enough draws to meet the tails.
+TEST(Normals, AreWithinTheStatedError) {
+  mlir::OwningOpRef<mlir::ModuleOp> module = testing::parse(R"(
+    func.func @f(%s: tensor<ui32> {kiln.seed}) -> tensor<200000xf32> {
+      %r = kiln.random_normal 3, %s : tensor<ui32> -> tensor<200000xf32>
+      return %r : tensor<200000xf32>
+    })");
+  auto compiled = test::Compiled::create(*module);
+  ASSERT_TRUE(compiled.ok()) << compiled.status().message();
+  auto found = (*compiled)->run("f", {}, /*seed=*/12345);
+  auto expected =
+      interpret(testing::functionIn(*module), {HostTensor::ofIntegers(testing::elementNamed("ui32"), {}, {12345})});
+  ASSERT_TRUE(found.ok() && expected.ok());
+  double worst = 0, largest = 0;
+  const std::vector<double> &want = expected->results[0].floats, &have = found->begin()->second.floats;
+  for (size_t i = 0; i < want.size(); ++i) {
+    worst = std::max(worst, std::fabs(want[i] - have[i]));
+    largest = std::max(largest, std::fabs(want[i]));
+  }
+  EXPECT_GT(largest, 4.0);
+  EXPECT_LE(worst, 1.5e-6);
+}
+
 INSTANTIATE_TEST_SUITE_P(Functions, Cases, ::testing::ValuesIn(allCases()),
                          [](const auto &info) { return info.param.file + "_" + info.param.name; });
 
