@@ -1,7 +1,7 @@
 #include "passes/PlanMemory/PlanMemory.h"
 
 #include <algorithm>
-#include <numeric>
+#include <random>
 
 namespace kiln::plan {
 
@@ -125,6 +125,32 @@ static int64_t place(std::vector<Buffer> &buffers, llvm::ArrayRef<unsigned> orde
   return arena;
 }
 
+// Where no simple order reaches the bound, small random changes of one often do. The same every time.
+static void improve(FunctionPlan &plan, std::vector<unsigned> order) {
+  if (order.empty() || plan.arenaBytes == plan.lowerBound)
+    return;
+  llvm::sort(order, [&](unsigned a, unsigned b) {
+    const Buffer &x = plan.buffers[a], &y = plan.buffers[b];
+    return std::make_pair(x.offset, a) < std::make_pair(y.offset, b);
+  });
+  std::minstd_rand random(1);
+  size_t attempts = std::min<size_t>(4000, 20000000 / (order.size() * order.size() + 1));
+  for (size_t i = 0; i < attempts && plan.arenaBytes > plan.lowerBound; ++i) {
+    std::vector<unsigned> changed = order;
+    unsigned from = random() % changed.size(), to = random() % changed.size();
+    unsigned moved = changed[from];
+    changed.erase(changed.begin() + from);
+    changed.insert(changed.begin() + to, moved);
+    std::vector<Buffer> attempt = plan.buffers;
+    int64_t arena = place(attempt, changed);
+    if (arena > plan.arenaBytes)
+      continue;
+    plan.arenaBytes = arena;
+    plan.buffers = std::move(attempt);
+    order = std::move(changed);
+  }
+}
+
 void assignOffsets(FunctionPlan &plan) {
   std::vector<unsigned> order;
   for (unsigned i = 0; i < plan.buffers.size(); ++i)
@@ -155,6 +181,7 @@ void assignOffsets(FunctionPlan &plan) {
       break;
   }
   plan.buffers = std::move(best);
+  improve(plan, order);
 }
 
 } // namespace kiln::plan
