@@ -7,9 +7,11 @@
 #include "runtime/files/File.h"
 #include "runtime/support/Error.h"
 
+#include <cerrno>
 #include <cmath>
 #include <csignal>
 #include <optional>
+#include <unistd.h>
 
 namespace kiln {
 
@@ -34,7 +36,7 @@ struct Recipe {
   std::string metric = "loss";
   bool highest = false;
   double minimum = 0;
-  int64_t checkpointEvery = 0;
+  int64_t checkpointEvery = 0, keep = 1;
   int64_t logEvery = 0;
 };
 
@@ -51,6 +53,7 @@ private:
   void validate(int64_t step, JsonLine &line);
   void judge(const Evaluation &result, int64_t step);
   void checkpoint(const char *name);
+  void keepEarlier();
   std::string detail(double loss) const;
 
   const Options &options_;
@@ -66,7 +69,8 @@ private:
   std::optional<EventLog> log_;
   std::optional<Progress> progress_;
   double lastValidation_ = NAN, lastLoss_ = NAN;
-  bool stopEarly_ = false, improved_ = false, checkpointed_ = false;
+  bool stopEarly_ = false, improved_ = false;
+  int64_t savedStep_ = -1; // of this run's last checkpoint
 };
 
 Training::Training(const Options &options, Common &common)
@@ -104,8 +108,9 @@ void Training::start(const Options &options, bool again) {
   if (!out_.empty())
     makeFolder(out_);
   // This run's own checkpoint too, once it has written one.
-  if ((options.has("resume") || (again && checkpointed_)) && fileExists(last)) {
+  if ((options.has("resume") || (again && savedStep_ >= 0)) && fileExists(last)) {
     position_ = loadCheckpoint(last, *program_);
+    savedStep_ = position_.step;
     if (common_.seedGiven && common_.seed != position_.seed)
       fail("'%s' was made with --seed %u; a resumed run keeps it", last.c_str(), position_.seed);
     return;
@@ -138,6 +143,7 @@ void Training::readRecipe(const Options &options) {
   recipe_.validateEvery = part("validate").integerOr("every", std::max<int64_t>(1, planned / 10));
   recipe_.validateBatches = part("validate").integerOr("batches", 0);
   recipe_.checkpointEvery = part("checkpoint").integerOr("every", recipe_.validateEvery);
+  recipe_.keep = part("checkpoint").integerOr("keep", 1);
   recipe_.patience = part("early_stopping").integerOr("patience", 0);
   recipe_.metric = part("early_stopping").stringOr("metric", "loss");
   recipe_.highest = part("early_stopping").stringOr("best", "min") == "max";
@@ -166,7 +172,7 @@ int Training::run() {
   while (position_.step < recipe_.steps && !interrupted && !stopEarly_)
     oneStep(position_.step);
   progress_->finish();
-  if (!out_.empty())
+  if (!out_.empty() && savedStep_ != position_.step)
     checkpoint("last");
   if (options_.has("save"))
     saveWeights(options_.text("save"), *program_, sources_->vocabularies());
@@ -280,6 +286,22 @@ void Training::judge(const Evaluation &result, int64_t step) {
   }
 }
 
+/// With `keep=3` the two checkpoints before the last stay as previous-1 and previous-2. Only names move: a kill between
+/// two of the moves leaves last.safetensors as it was.
+void Training::keepEarlier() {
+  auto path = [&](int64_t age) {
+    return out_ + (age == 0 ? "/last" : "/previous-" + std::to_string(age)) + ".safetensors";
+  };
+  for (int64_t age = recipe_.keep - 1; age > 1; --age)
+    std::rename(path(age - 1).c_str(), path(age).c_str());
+  if (recipe_.keep > 1) {
+    unlink(path(1).c_str());
+    // Where the file system has no links, there is simply no earlier one.
+    if (link(path(0).c_str(), path(1).c_str()) != 0 && errno == ENOSPC)
+      fail("cannot write '%s': %s", path(1).c_str(), describeErrno(errno).c_str());
+  }
+}
+
 void Training::checkpoint(const char *name) {
   // A finite loss may still have a step behind it that overflows: the last good checkpoint is to stay.
   if (std::string tensor = notFiniteTensor(*program_); !tensor.empty()) {
@@ -288,8 +310,11 @@ void Training::checkpoint(const char *name) {
          "recipe helps",
          static_cast<long long>(position_.step - 1), tensor.c_str());
   }
+  if (name == std::string_view("last"))
+    keepEarlier();
   saveCheckpoint(out_ + "/" + name + ".safetensors", *program_, position_, sources_->vocabularies());
-  checkpointed_ = true;
+  if (name == std::string_view("last"))
+    savedStep_ = position_.step;
 }
 
 } // namespace

@@ -31,8 +31,9 @@ void Generator::takeLogits(Call &call) {
            describeShape(view.shape).c_str(), rows_);
     vocabulary_ = static_cast<size_t>(view.shape[1]);
     logits_.resize(rows_ * vocabulary_);
-    for (size_t i = 0; i < logits_.size(); ++i)
-      logits_[i] = static_cast<float>(loadNumber(view.dtype, view.data, static_cast<int64_t>(i)));
+    std::string why;
+    if (!convertElements(view.dtype, view.data, KILN_F32, logits_.data(), static_cast<int64_t>(logits_.size()), why))
+      fail("'%s' gives logits that are no numbers to draw by: %s", call.entry().name.c_str(), why.c_str());
   }
 }
 

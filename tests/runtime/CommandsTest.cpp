@@ -159,6 +159,29 @@ TEST_F(Commands, StopsEarly) {
   EXPECT_TRUE(fileExists(at("run/best.safetensors")));
 }
 
+TEST_F(Commands, KeepsEarlierCheckpoints) {
+  setenv("KILN_FAKE_TRAIN", R"({"steps": 40, "validate": {"every": 1000}, "checkpoint": {"every": 10, "keep": 3}})", 1);
+  ASSERT_EQ(run({"train", "--out", "run", "--steps", "35"}).code, 0);
+  auto stepOf = [&](const char *name) {
+    Safetensors file = Safetensors::open(at(std::string("run/") + name + ".safetensors"));
+    return Json::parse(file.metadata().at("kiln.checkpoint"), "checkpoint").at("step").integer();
+  };
+  EXPECT_EQ(stepOf("last"), 35);
+  EXPECT_EQ(stepOf("previous-1"), 30);
+  EXPECT_EQ(stepOf("previous-2"), 20);
+  EXPECT_FALSE(fileExists(at("run/previous-3.safetensors")));
+  ASSERT_EQ(run({"train", "--out", "run", "--resume"}).code, 0);
+  unsetenv("KILN_FAKE_TRAIN");
+  EXPECT_EQ(stepOf("last"), 40);
+  EXPECT_EQ(stepOf("previous-1"), 35);
+}
+
+TEST_F(Commands, FullDisk) {
+  Outcome json = run({"train", "--json", "/dev/full"});
+  EXPECT_EQ(json.code, 1);
+  EXPECT_THAT(json.err, HasSubstr("cannot write '/dev/full': no space is left on the device"));
+}
+
 TEST_F(Commands, GenerateByNumbers) {
   setenv("KILN_FAKE_CHAIN", "1", 1);
   Outcome first = run({"generate", "--prompt", "1 2", "--tokens", "5", "--temperature", "1", "--seed", "4"});
