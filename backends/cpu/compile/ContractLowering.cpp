@@ -20,6 +20,7 @@ ContractLowering::ContractLowering(const Graph &graph, const Machine &machine, c
   ContractExtents bounds{graph.bound(c.batch), graph.bound(c.m), graph.bound(c.n), graph.bound(c.k)};
   t = chooseBlocking(machine, bounds, c.traits());
   oneBlock = t.chunks == 1 && bounds.k <= t.kc;
+  leftOnce = oneBlock && t.method == Method::Tile && bounds.m <= t.mc && (c.batch.empty() || c.leftForAllBatches);
   int64_t slack = t.lanes * (t.tileRows + 2);
   if (t.method == Method::Dot) {
     rightStride = roundUp(t.nc, t.lanes);
@@ -64,10 +65,7 @@ SmallVector<ContractLowering::Phase, 3> ContractLowering::phases() {
                                           e.code.mul(s.panelGroups, e.code.ceilDiv(s.k, e.code.integer(t.kc))));
                       },
                       [this](Emitter &e, Value task) { shareTask(e, task); }});
-  std::function<void(Emitter &)> begin;
-  if (t.right == RightMode::Window)
-    begin = [this](Emitter &e) { fillOffsets(e); };
-  result.push_back({"tile", begin,
+  result.push_back({"tile", [this](Emitter &e) { beginTiles(e); },
                     [this](Emitter &e) {
                       Sizes s = sizes(e);
                       Value blocks = e.code.mul(s.mBlocks, s.nBlocks);
@@ -155,6 +153,20 @@ void ContractLowering::shareTask(Emitter &e, Value task) const {
   });
 }
 
+/// Once for a range of tasks: what they share.
+void ContractLowering::beginTiles(Emitter &e) const {
+  if (t.right == RightMode::Window)
+    fillOffsets(e);
+  if (!leftOnce)
+    return;
+  Sizes s = sizes(e);
+  Block all;
+  all.batch.assign(c.batch.size(), e.zero());
+  all.m0 = e.code.integer(0);
+  all.m1 = s.m;
+  packLeft(e, all, e.code.integer(0), s.k, e.workerScratch(workerBase));
+}
+
 void ContractLowering::tileTask(Emitter &e, Value task) const {
   Code &code = e.code;
   Sizes s = sizes(e);
@@ -183,7 +195,8 @@ Value ContractLowering::plainPointer(Emitter &e, const Contraction::Operand &ope
 void ContractLowering::multiplyBlock(Emitter &e, const Sizes &s, const Block &block, Value k0, Value k1) const {
   Code &code = e.code;
   Value left = e.workerScratch(workerBase), right = e.workerScratch(workerBase + leftBytes);
-  packLeft(e, block, k0, k1, left);
+  if (!leftOnce)
+    packLeft(e, block, k0, k1, left);
   if (t.right == RightMode::Task)
     packRight(e, block.batch, block.n0, block.n1, k0, k1, right, rightStride);
   int64_t columns = t.tileColumns();

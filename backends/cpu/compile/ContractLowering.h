@@ -47,6 +47,7 @@ private:
   int64_t rightStride = 0; // elements between a task's packed rows of the right operand
   int64_t sharedBytes = 0, partialBytes = 0, leftBytes = 0, rightBytes = 0, tileBytes = 0, offsetBytes = 0;
   bool oneBlock = false; // K is never more than one block
+  bool leftOnce = false; // all tasks multiply by the same packed rows
 
   struct Sizes {
     Value batch, m, n, k, kPadded, panels, panelGroups, mBlocks, nBlocks, chunkLength;
@@ -80,6 +81,7 @@ private:
 
   // ContractLowering.cpp
   void shareTask(Emitter &e, Value task) const;
+  void beginTiles(Emitter &e) const;
   void tileTask(Emitter &e, Value task) const;
   void multiplyBlock(Emitter &e, const Sizes &s, const Block &block, Value k0, Value k1) const;
   void tile(Emitter &e, const Block &block, Value m, Value n, Value left, Value right, Value rightBytesApart, Value k0,

@@ -61,6 +61,7 @@ struct Contraction {
     int64_t reach = 0, taps = 1; // largest offset within a channel; positions of a window
   };
   std::optional<Window> window;
+  bool leftForAllBatches = false; // the left operand does not depend on the batch
 
   kiln_dtype operandType = KILN_F32;
   ContractTraits traits() const;

@@ -202,6 +202,7 @@ bool shapeOfConvolution(const Graph &graph, uint32_t number, Contraction &c, std
     return inputElement(e, g, batch, n.dims(e), k.dims(e), mask);
   };
   c.resultInRows = !c.window;
+  c.leftForAllBatches = !g.grouped;
   bool grouped = g.grouped, windows = g.windows;
   Extent outputsOfGroup = g.outputs;
   c.place = [grouped, windows, outputsOfGroup](Emitter &e, ArrayRef<Index> batch, ArrayRef<Index> m,

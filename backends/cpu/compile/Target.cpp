@@ -68,16 +68,20 @@ bool readTarget(const kiln_target &target, Machine &machine, std::string &error)
     llvm::sort(features);
     machine.targetFeatures = llvm::join(features, ",");
   }
-  std::unique_ptr<TargetMachine> generator = createTargetMachine(machine, error);
+  // Asked without a processor first: given an unknown one, LLVM prints a warning and goes on.
+  Machine anyone = machine;
+  anyone.cpu.clear();
+  std::unique_ptr<TargetMachine> generator = createTargetMachine(anyone, error);
   if (!generator) {
     error = "LLVM has no target for the triple '" + machine.triple + "': " + error;
     return false;
   }
-  const MCSubtargetInfo &subtarget = *generator->getMCSubtargetInfo();
-  if (!subtarget.isCPUStringValid(machine.cpu)) {
+  if (!generator->getMCSubtargetInfo()->isCPUStringValid(machine.cpu)) {
     error = "LLVM knows no processor '" + machine.cpu + "' for " + machine.triple;
     return false;
   }
+  generator = createTargetMachine(machine, error);
+  const MCSubtargetInfo &subtarget = *generator->getMCSubtargetInfo();
   machine.vectorBytes = 16;
   machine.vectorRegisters = 32;
   machine.fma = true;
