@@ -12,14 +12,11 @@ namespace kiln {
 
 namespace {
 
-RankedTensorType typeOf(Value value) {
-  return llvm::cast<RankedTensorType>(value.getType());
-}
+RankedTensorType typeOf(Value value) { return llvm::cast<RankedTensorType>(value.getType()); }
 
 RankedTensorType require(const Inferred &result, const char *what) {
   if (!result)
-    llvm::report_fatal_error(llvm::Twine("building kiln.") + what + ": " +
-                             result.error);
+    llvm::report_fatal_error(llvm::Twine("building kiln.") + what + ": " + result.error);
   return result.type;
 }
 
@@ -38,8 +35,7 @@ Value Emit::splat(mlir::Type type, double value) {
   mlir::Type element = llvm::cast<RankedTensorType>(type).getElementType();
   if (!llvm::isa<mlir::FloatType>(element))
     return splatInt(type, static_cast<int64_t>(value));
-  return create<ConstantOp>(
-      type, splatElements(type, mlir::FloatAttr::get(element, value)));
+  return create<ConstantOp>(type, splatElements(type, mlir::FloatAttr::get(element, value)));
 }
 
 Value Emit::splatInt(mlir::Type type, int64_t value) {
@@ -48,10 +44,7 @@ Value Emit::splatInt(mlir::Type type, int64_t value) {
     return splat(type, static_cast<double>(value));
   llvm::APInt bits(64, static_cast<uint64_t>(value), /*isSigned=*/true);
   return create<ConstantOp>(
-      type,
-      splatElements(type,
-                    mlir::IntegerAttr::get(
-                        element, bits.trunc(element.getIntOrFloatBitWidth()))));
+      type, splatElements(type, mlir::IntegerAttr::get(element, bits.trunc(element.getIntOrFloatBitWidth()))));
 }
 
 Value Emit::iota(ArrayRef<Dim> dims, int64_t axis, mlir::Type element) {
@@ -66,8 +59,7 @@ Value Emit::extent(const Dim &dim, mlir::Type element) {
 }
 
 Value Emit::compare(Predicate predicate, Value x, Value y) {
-  return create<CompareOp>(
-      require(inferCompare(typeOf(x), typeOf(y)), "compare"), predicate, x, y);
+  return create<CompareOp>(require(inferCompare(typeOf(x), typeOf(y)), "compare"), predicate, x, y);
 }
 
 Value Emit::convertTo(Value x, mlir::Type element) {
@@ -81,16 +73,12 @@ Value Emit::reshapeTo(Value x, ArrayRef<Dim> dims) {
 }
 
 Value Emit::transposed(Value x, ArrayRef<int64_t> permutation) {
-  RankedTensorType type =
-      require(inferTranspose(typeOf(x), permutation), "transpose");
-  return llvm::is_sorted(permutation)
-             ? x
-             : Value(create<TransposeOp>(type, x, permutation));
+  RankedTensorType type = require(inferTranspose(typeOf(x), permutation), "transpose");
+  return llvm::is_sorted(permutation) ? x : Value(create<TransposeOp>(type, x, permutation));
 }
 
 Value Emit::broadcastTo(Value x, ArrayRef<int64_t> axes, ArrayRef<Dim> dims) {
-  RankedTensorType type =
-      require(inferBroadcast(typeOf(x), axes, dims), "broadcast");
+  RankedTensorType type = require(inferBroadcast(typeOf(x), axes, dims), "broadcast");
   return type == x.getType() ? x : Value(create<BroadcastOp>(type, x, axes));
 }
 
@@ -110,36 +98,28 @@ Value Emit::broadcastBack(Value x, ArrayRef<int64_t> axes, ArrayRef<Dim> dims) {
   return broadcastTo(x, kept, dims);
 }
 
-Value Emit::slice(Value x, ArrayRef<Dim> starts, ArrayRef<Dim> sizes,
-                  ArrayRef<int64_t> strides) {
+Value Emit::slice(Value x, ArrayRef<Dim> starts, ArrayRef<Dim> sizes, ArrayRef<int64_t> strides) {
   SmallVector<int64_t> steps(strides);
   steps.resize(starts.size(), 1);
-  RankedTensorType type =
-      require(inferSlice(typeOf(x), starts, sizes, steps), "slice");
-  return type == x.getType()
-             ? x
-             : Value(create<SliceOp>(
-                   type, x, DimsAttr::get(b.getContext(), starts), steps));
+  RankedTensorType type = require(inferSlice(typeOf(x), starts, sizes, steps), "slice");
+  return type == x.getType() ? x : Value(create<SliceOp>(type, x, DimsAttr::get(b.getContext(), starts), steps));
 }
 
-Value Emit::sliceAxis(Value x, int64_t axis, const Dim &start,
-                      const Dim &size) {
+Value Emit::sliceAxis(Value x, int64_t axis, const Dim &start, const Dim &size) {
   SmallVector<Dim> sizes = dimsOf(x), starts(sizes.size(), Dim(0));
   starts[axis] = start;
   sizes[axis] = size;
   return slice(x, starts, sizes);
 }
 
-Value Emit::pad(Value x, Value value, ArrayRef<Dim> low, ArrayRef<Dim> high,
-                ArrayRef<int64_t> interior) {
+Value Emit::pad(Value x, Value value, ArrayRef<Dim> low, ArrayRef<Dim> high, ArrayRef<int64_t> interior) {
   SmallVector<int64_t> gaps(interior);
   gaps.resize(low.size(), 0);
   RankedTensorType type = require(inferPad(typeOf(x), low, high, gaps), "pad");
   mlir::MLIRContext *context = b.getContext();
   if (type == x.getType())
     return x;
-  return create<PadOp>(type, x, value, DimsAttr::get(context, low),
-                       DimsAttr::get(context, high), gaps);
+  return create<PadOp>(type, x, value, DimsAttr::get(context, low), DimsAttr::get(context, high), gaps);
 }
 
 Value Emit::concat(mlir::ValueRange inputs, int64_t axis) {
@@ -147,8 +127,7 @@ Value Emit::concat(mlir::ValueRange inputs, int64_t axis) {
   for (Value input : inputs)
     types.push_back(typeOf(input));
   RankedTensorType type = require(inferConcat(types, axis), "concat");
-  return inputs.size() == 1 ? inputs.front()
-                            : Value(create<ConcatOp>(type, inputs, axis));
+  return inputs.size() == 1 ? inputs.front() : Value(create<ConcatOp>(type, inputs, axis));
 }
 
 Value Emit::reduce(ReduceKind kind, Value x, ArrayRef<int64_t> axes) {
@@ -170,28 +149,20 @@ Value Emit::meanOver(Value x, ArrayRef<int64_t> axes) {
 }
 
 Value Emit::argReduce(ArgKind kind, Value x, int64_t axis, mlir::Type element) {
-  return create<ArgReduceOp>(
-      require(
-          inferArgReduce(typeOf(x), axis, element ? element : b.getI32Type()),
-          "arg_reduce"),
-      kind, x, axis);
+  return create<ArgReduceOp>(require(inferArgReduce(typeOf(x), axis, element ? element : b.getI32Type()), "arg_reduce"),
+                             kind, x, axis);
 }
 
 Value Emit::dot(Value lhs, Value rhs, const DotAxes &axes, mlir::Type element) {
-  RankedTensorType type = require(
-      inferDotGeneral(typeOf(lhs), typeOf(rhs), axes.lhsBatch, axes.rhsBatch,
-                      axes.lhsContract, axes.rhsContract, element),
-      "dot_general");
-  return create<DotGeneralOp>(type, lhs, rhs, axes.lhsBatch, axes.rhsBatch,
-                              axes.lhsContract, axes.rhsContract);
+  RankedTensorType type = require(inferDotGeneral(typeOf(lhs), typeOf(rhs), axes.lhsBatch, axes.rhsBatch,
+                                                  axes.lhsContract, axes.rhsContract, element),
+                                  "dot_general");
+  return create<DotGeneralOp>(type, lhs, rhs, axes.lhsBatch, axes.rhsBatch, axes.lhsContract, axes.rhsContract);
 }
 
-Value Emit::gather(Value operand, Value indices, int64_t axis,
-                   int64_t batchDims) {
-  return create<GatherOp>(
-      require(inferGather(typeOf(operand), typeOf(indices), axis, batchDims),
-              "gather"),
-      operand, indices, axis, batchDims);
+Value Emit::gather(Value operand, Value indices, int64_t axis, int64_t batchDims) {
+  return create<GatherOp>(require(inferGather(typeOf(operand), typeOf(indices), axis, batchDims), "gather"), operand,
+                          indices, axis, batchDims);
 }
 
 } // namespace kiln

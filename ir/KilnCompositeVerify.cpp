@@ -9,73 +9,53 @@ using mlir::Value;
 namespace kiln {
 
 // In KilnVerify.cpp.
-LogicalResult verifyRandomOperands(Operation *op, Value seed,
-                                   mlir::ValueRange counters,
-                                   llvm::StringRef seedNumber,
+LogicalResult verifyRandomOperands(Operation *op, Value seed, mlir::ValueRange counters, llvm::StringRef seedNumber,
                                    llvm::StringRef countersNumber);
 
 namespace {
 
-RankedTensorType typeOf(Value value) {
-  return llvm::cast<RankedTensorType>(value.getType());
-}
-bool isFloat(Value value) {
-  return llvm::isa<mlir::FloatType>(typeOf(value).getElementType());
-}
+RankedTensorType typeOf(Value value) { return llvm::cast<RankedTensorType>(value.getType()); }
+bool isFloat(Value value) { return llvm::isa<mlir::FloatType>(typeOf(value).getElementType()); }
 
 LogicalResult verifyAxis(Operation *op, int64_t axis, Value value) {
   if (axis < 0 || axis >= typeOf(value).getRank())
-    return op->emitOpError() << "(C1) axis " << axis << " is outside [0, "
-                             << typeOf(value).getRank() << ")";
+    return op->emitOpError() << "(C1) axis " << axis << " is outside [0, " << typeOf(value).getRank() << ")";
   return mlir::success();
 }
 
 /// scale and bias of a norm: the shape of the last axis.
-LogicalResult verifyLastAxis(Operation *op, Value operand, Value vector,
-                             llvm::StringRef name) {
+LogicalResult verifyLastAxis(Operation *op, Value operand, Value vector, llvm::StringRef name) {
   llvm::SmallVector<Dim> dims = dimsOf(operand);
-  RankedTensorType expected =
-      tensorType({dims.back()}, typeOf(operand).getElementType());
+  RankedTensorType expected = tensorType({dims.back()}, typeOf(operand).getElementType());
   if (dimsOf(vector) != dimsOf(expected) || !isFloat(vector))
-    return op->emitOpError()
-           << "(C1) expected " << name << " " << describe(expected)
-           << ", found " << describe(vector.getType());
+    return op->emitOpError() << "(C1) expected " << name << " " << describe(expected) << ", found "
+                             << describe(vector.getType());
   return mlir::success();
 }
 
 LogicalResult verifyNormed(Operation *op, Value operand) {
   if (typeOf(operand).getRank() < 1 || !isFloat(operand))
-    return op->emitOpError()
-           << "(C2) expected floats with at least one axis, found "
-           << describe(operand.getType());
+    return op->emitOpError() << "(C2) expected floats with at least one axis, found " << describe(operand.getType());
   return mlir::success();
 }
 
-LogicalResult verifyDraw(Operation *op, Value seed, mlir::ValueRange counters,
-                         Value result) {
+LogicalResult verifyDraw(Operation *op, Value seed, mlir::ValueRange counters, Value result) {
   mlir::Type element = typeOf(result).getElementType();
   if (!element.isF32() && !element.isF64())
-    return op->emitOpError()
-           << "(C1) the element type must be f32 or f64, found "
-           << describe(result.getType());
+    return op->emitOpError() << "(C1) the element type must be f32 or f64, found " << describe(result.getType());
   return verifyRandomOperands(op, seed, counters, "(C2)", "(C2)");
 }
 
 } // namespace
 
-LogicalResult SoftmaxOp::verify() {
-  return verifyAxis(*this, getAxis(), getOperand());
-}
-LogicalResult LogSoftmaxOp::verify() {
-  return verifyAxis(*this, getAxis(), getOperand());
-}
+LogicalResult SoftmaxOp::verify() { return verifyAxis(*this, getAxis(), getOperand()); }
+LogicalResult LogSoftmaxOp::verify() { return verifyAxis(*this, getAxis(), getOperand()); }
 
 LogicalResult LayerNormOp::verify() {
   if (mlir::failed(verifyNormed(*this, getOperand())))
     return mlir::failure();
   if (!getScale() != !getBias())
-    return emitOpError()
-           << "(C1) scale and bias must be present together or absent";
+    return emitOpError() << "(C1) scale and bias must be present together or absent";
   if (!getScale())
     return mlir::success();
   if (mlir::failed(verifyLastAxis(*this, getOperand(), getScale(), "scale")))
@@ -90,41 +70,30 @@ LogicalResult RmsNormOp::verify() {
 }
 
 LogicalResult CrossEntropyOp::verify() {
-  Inferred expected =
-      inferCrossEntropy(typeOf(getLogits()), typeOf(getTargets()));
+  Inferred expected = inferCrossEntropy(typeOf(getLogits()), typeOf(getTargets()));
   if (!expected)
     return emitOpError(expected.error);
   if (expected.type != getType())
-    return emitOpError() << "(C2) expected the result "
-                         << describe(expected.type) << ", found "
-                         << describe(getType());
+    return emitOpError() << "(C2) expected the result " << describe(expected.type) << ", found " << describe(getType());
   return mlir::success();
 }
 
 LogicalResult AttentionOp::verify() {
-  Inferred expected =
-      inferAttention(typeOf(getQuery()), typeOf(getKey()), typeOf(getValue()),
-                     getMask() ? typeOf(getMask()) : RankedTensorType());
+  Inferred expected = inferAttention(typeOf(getQuery()), typeOf(getKey()), typeOf(getValue()),
+                                     getMask() ? typeOf(getMask()) : RankedTensorType());
   if (!expected)
     return emitOpError(expected.error);
   if (expected.type != getType())
-    return emitOpError() << "(C1) expected the result "
-                         << describe(expected.type) << ", found "
-                         << describe(getType());
+    return emitOpError() << "(C1) expected the result " << describe(expected.type) << ", found " << describe(getType());
   return mlir::success();
 }
 
-LogicalResult RandomUniformOp::verify() {
-  return verifyDraw(*this, getSeed(), getCounters(), getResult());
-}
-LogicalResult RandomNormalOp::verify() {
-  return verifyDraw(*this, getSeed(), getCounters(), getResult());
-}
+LogicalResult RandomUniformOp::verify() { return verifyDraw(*this, getSeed(), getCounters(), getResult()); }
+LogicalResult RandomNormalOp::verify() { return verifyDraw(*this, getSeed(), getCounters(), getResult()); }
 
 LogicalResult DropoutOp::verify() {
   if (!isFloat(getOperand()))
-    return emitOpError() << "(C1) expected floats, found "
-                         << describe(getOperand().getType());
+    return emitOpError() << "(C1) expected floats, found " << describe(getOperand().getType());
   double p = getP().convertToDouble();
   if (!(p >= 0.0 && p <= 1.0))
     return emitOpError() << "(C2) p must be from 0 to 1, found " << p;

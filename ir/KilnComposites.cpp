@@ -14,14 +14,11 @@ namespace kiln {
 
 namespace {
 
-mlir::Type elementOf(Value value) {
-  return llvm::cast<mlir::RankedTensorType>(value.getType()).getElementType();
-}
+mlir::Type elementOf(Value value) { return llvm::cast<mlir::RankedTensorType>(value.getType()).getElementType(); }
 
 Value widened(Emit &e, Value x) {
   mlir::Type element = elementOf(x);
-  return element.isBF16() || element.isF16() ? e.convertTo(x, e.b.getF32Type())
-                                             : x;
+  return element.isBF16() || element.isF16() ? e.convertTo(x, e.b.getF32Type()) : x;
 }
 
 /// x minus its largest element along the axis. The maximum takes no part in the
@@ -33,13 +30,10 @@ Value shifted(Emit &e, Value x, int64_t axis) {
 
 Value softmaxOver(Emit &e, Value x, int64_t axis) {
   Value powers = e.exp(shifted(e, x, axis));
-  return e.div(powers,
-               e.broadcastBack(e.reduceSum(powers, {axis}), {axis}, dimsOf(x)));
+  return e.div(powers, e.broadcastBack(e.reduceSum(powers, {axis}), {axis}, dimsOf(x)));
 }
 
-int64_t lastAxis(Value x) {
-  return llvm::cast<mlir::RankedTensorType>(x.getType()).getRank() - 1;
-}
+int64_t lastAxis(Value x) { return llvm::cast<mlir::RankedTensorType>(x.getType()).getRank() - 1; }
 
 } // namespace
 
@@ -50,8 +44,7 @@ SmallVector<Value> ReluOp::decompose(OpBuilder &builder) {
   Emit e(builder, getLoc());
   // Not max: NaN passes, and the gradient at 0 is 0.
   Value zero = e.splatLike(getOperand(), 0.0);
-  return {e.select(e.compare(Predicate::le, getOperand(), zero), zero,
-                   getOperand())};
+  return {e.select(e.compare(Predicate::le, getOperand(), zero), zero, getOperand())};
 }
 
 SmallVector<Value> SiluOp::decompose(OpBuilder &builder) {
@@ -64,8 +57,7 @@ SmallVector<Value> SoftplusOp::decompose(OpBuilder &builder) {
   Emit e(builder, getLoc());
   Value x = widened(e, getOperand());
   Value tail = e.op<Log1pOp>(e.exp(e.neg(e.op<AbsOp>(x))));
-  return {e.convertTo(e.add(e.max(x, e.splatLike(x, 0.0)), tail),
-                      elementOf(getResult()))};
+  return {e.convertTo(e.add(e.max(x, e.splatLike(x, 0.0)), tail), elementOf(getResult()))};
 }
 
 SmallVector<Value> GeluOp::decompose(OpBuilder &builder) {
@@ -73,18 +65,15 @@ SmallVector<Value> GeluOp::decompose(OpBuilder &builder) {
   Value x = widened(e, getOperand());
   Value inner;
   if (getTanh())
-    inner = e.tanh(e.mul(e.add(x, e.mul(e.mul(e.mul(x, x), x), 0.044715)),
-                         std::sqrt(2.0 / M_PI)));
+    inner = e.tanh(e.mul(e.add(x, e.mul(e.mul(e.mul(x, x), x), 0.044715)), std::sqrt(2.0 / M_PI)));
   else
     inner = e.op<ErfOp>(e.mul(x, std::sqrt(0.5)));
-  return {e.convertTo(e.mul(e.mul(x, 0.5), e.add(inner, 1.0)),
-                      elementOf(getResult()))};
+  return {e.convertTo(e.mul(e.mul(x, 0.5), e.add(inner, 1.0)), elementOf(getResult()))};
 }
 
 SmallVector<Value> SoftmaxOp::decompose(OpBuilder &builder) {
   Emit e(builder, getLoc());
-  return {e.convertTo(softmaxOver(e, widened(e, getOperand()), getAxis()),
-                      elementOf(getResult()))};
+  return {e.convertTo(softmaxOver(e, widened(e, getOperand()), getAxis()), elementOf(getResult()))};
 }
 
 SmallVector<Value> LogSoftmaxOp::decompose(OpBuilder &builder) {
@@ -92,8 +81,7 @@ SmallVector<Value> LogSoftmaxOp::decompose(OpBuilder &builder) {
   int64_t axis = getAxis();
   Value x = shifted(e, widened(e, getOperand()), axis);
   Value logSum = e.log(e.reduceSum(e.exp(x), {axis}));
-  return {e.convertTo(e.sub(x, e.broadcastBack(logSum, {axis}, dimsOf(x))),
-                      elementOf(getResult()))};
+  return {e.convertTo(e.sub(x, e.broadcastBack(logSum, {axis}, dimsOf(x))), elementOf(getResult()))};
 }
 
 //===-- Norms
@@ -104,18 +92,12 @@ SmallVector<Value> LayerNormOp::decompose(OpBuilder &builder) {
   Value x = widened(e, getOperand());
   SmallVector<Dim> dims = dimsOf(x);
   int64_t axis = lastAxis(x);
-  Value centred =
-      e.sub(x, e.broadcastBack(e.meanOver(x, {axis}), {axis}, dims));
+  Value centred = e.sub(x, e.broadcastBack(e.meanOver(x, {axis}), {axis}, dims));
   Value variance = e.meanOver(e.mul(centred, centred), {axis});
-  Value y = e.mul(
-      centred,
-      e.broadcastBack(e.rsqrt(e.add(variance, getEpsilon().convertToDouble())),
-                      {axis}, dims));
+  Value y = e.mul(centred, e.broadcastBack(e.rsqrt(e.add(variance, getEpsilon().convertToDouble())), {axis}, dims));
   if (getScale()) {
-    y = e.mul(y,
-              e.broadcastTrailing(e.convertTo(getScale(), elementOf(y)), dims));
-    y = e.add(y,
-              e.broadcastTrailing(e.convertTo(getBias(), elementOf(y)), dims));
+    y = e.mul(y, e.broadcastTrailing(e.convertTo(getScale(), elementOf(y)), dims));
+    y = e.add(y, e.broadcastTrailing(e.convertTo(getBias(), elementOf(y)), dims));
   }
   return {e.convertTo(y, elementOf(getResult()))};
 }
@@ -126,11 +108,8 @@ SmallVector<Value> RmsNormOp::decompose(OpBuilder &builder) {
   SmallVector<Dim> dims = dimsOf(x);
   int64_t axis = lastAxis(x);
   Value square = e.meanOver(e.mul(x, x), {axis});
-  Value y = e.mul(
-      x, e.broadcastBack(e.rsqrt(e.add(square, getEpsilon().convertToDouble())),
-                         {axis}, dims));
-  y = e.mul(y,
-            e.broadcastTrailing(e.convertTo(getScale(), elementOf(y)), dims));
+  Value y = e.mul(x, e.broadcastBack(e.rsqrt(e.add(square, getEpsilon().convertToDouble())), {axis}, dims));
+  y = e.mul(y, e.broadcastTrailing(e.convertTo(getScale(), elementOf(y)), dims));
   return {e.convertTo(y, elementOf(getResult()))};
 }
 
@@ -143,14 +122,11 @@ SmallVector<Value> CrossEntropyOp::decompose(OpBuilder &builder) {
   auto integer = llvm::cast<mlir::IntegerType>(elementOf(targets));
   // A sentinel that the targets' type cannot hold matches nothing.
   int64_t sentinel = getIgnoreIndex();
-  bool canIgnore =
-      integer.isUnsigned()
-          ? sentinel >= 0 && llvm::isUIntN(integer.getWidth(), sentinel)
-          : llvm::isIntN(integer.getWidth(), sentinel);
+  bool canIgnore = integer.isUnsigned() ? sentinel >= 0 && llvm::isUIntN(integer.getWidth(), sentinel)
+                                        : llvm::isIntN(integer.getWidth(), sentinel);
   Value counted;
   if (canIgnore) {
-    counted = e.compare(Predicate::ne, targets,
-                        e.splatInt(targets.getType(), sentinel));
+    counted = e.compare(Predicate::ne, targets, e.splatInt(targets.getType(), sentinel));
     targets = e.select(counted, targets, e.splatInt(targets.getType(), 0));
   }
   Value logits = widened(e, getLogits());
@@ -171,10 +147,8 @@ SmallVector<Value> AttentionOp::decompose(OpBuilder &builder) {
   Emit e(builder, getLoc());
   Value query = getQuery(), key = getKey(), value = getValue();
   mlir::Type element = elementOf(query);
-  mlir::Type wide =
-      element.isBF16() || element.isF16() ? e.b.getF32Type() : element;
-  Value scores = e.mul(e.dot(query, key, {{0, 1}, {0, 1}, {3}, {3}}, wide),
-                       getScale().convertToDouble());
+  mlir::Type wide = element.isBF16() || element.isF16() ? e.b.getF32Type() : element;
+  Value scores = e.mul(e.dot(query, key, {{0, 1}, {0, 1}, {3}, {3}}, wide), getScale().convertToDouble());
   SmallVector<Dim> dims = dimsOf(scores);
   Value hidden = e.splatLike(scores, -std::numeric_limits<double>::infinity());
   if (getCausal()) {
@@ -187,8 +161,7 @@ SmallVector<Value> AttentionOp::decompose(OpBuilder &builder) {
     scores = e.select(e.broadcastTo(seen, {2, 3}, dims), scores, hidden);
   }
   if (getMask())
-    scores =
-        e.select(e.broadcastTo(getMask(), {0, 1, 2, 3}, dims), scores, hidden);
+    scores = e.select(e.broadcastTo(getMask(), {0, 1, 2, 3}, dims), scores, hidden);
   Value weights = e.convertTo(softmaxOver(e, scores, 3), element);
   Value result = e.dot(weights, value, {{0, 1}, {0, 1}, {3}, {2}}, wide);
   return {e.convertTo(result, elementOf(getResult()))};
@@ -199,15 +172,13 @@ SmallVector<Value> AttentionOp::decompose(OpBuilder &builder) {
 
 namespace {
 
-Value bitsOf(Emit &e, llvm::ArrayRef<Dim> dims, Value seed,
-             mlir::ValueRange counters, int64_t stream) {
-  mlir::Type ui32 =
-      mlir::IntegerType::get(e.b.getContext(), 32, mlir::IntegerType::Unsigned);
+Value bitsOf(Emit &e, llvm::ArrayRef<Dim> dims, Value seed, mlir::ValueRange counters, int64_t stream) {
+  mlir::Type ui32 = mlir::IntegerType::get(e.b.getContext(), 32, mlir::IntegerType::Unsigned);
   return e.create<RandomBitsOp>(tensorType(dims, ui32), seed, counters, stream);
 }
 
-Value uniformOf(Emit &e, llvm::ArrayRef<Dim> dims, mlir::Type element,
-                Value seed, mlir::ValueRange counters, int64_t stream) {
+Value uniformOf(Emit &e, llvm::ArrayRef<Dim> dims, mlir::Type element, Value seed, mlir::ValueRange counters,
+                int64_t stream) {
   Value bits = bitsOf(e, dims, seed, counters, stream);
   Value high = e.op<ShrOp>(bits, e.splatInt(bits.getType(), 8));
   return e.mul(e.convertTo(high, element), 0x1p-24);
@@ -217,22 +188,19 @@ Value uniformOf(Emit &e, llvm::ArrayRef<Dim> dims, mlir::Type element,
 
 SmallVector<Value> RandomUniformOp::decompose(OpBuilder &builder) {
   Emit e(builder, getLoc());
-  return {uniformOf(e, dimsOf(getResult()), elementOf(getResult()), getSeed(),
-                    getCounters(), getStream())};
+  return {uniformOf(e, dimsOf(getResult()), elementOf(getResult()), getSeed(), getCounters(), getStream())};
 }
 
 SmallVector<Value> RandomNormalOp::decompose(OpBuilder &builder) {
   Emit e(builder, getLoc());
   SmallVector<Dim> dims = dimsOf(getResult()), pairs = dims;
   pairs.push_back(Dim(2));
-  Value uniforms = uniformOf(e, pairs, elementOf(getResult()), getSeed(),
-                             getCounters(), getStream());
+  Value uniforms = uniformOf(e, pairs, elementOf(getResult()), getSeed(), getCounters(), getStream());
   int64_t axis = static_cast<int64_t>(dims.size());
   Value first = e.reshapeTo(e.sliceAxis(uniforms, axis, Dim(0), Dim(1)), dims);
   Value second = e.reshapeTo(e.sliceAxis(uniforms, axis, Dim(1), Dim(1)), dims);
   // 1 - u is exact and never 0.
-  Value radius =
-      e.sqrt(e.mul(e.log(e.sub(e.splatLike(first, 1.0), first)), -2.0));
+  Value radius = e.sqrt(e.mul(e.log(e.sub(e.splatLike(first, 1.0), first)), -2.0));
   return {e.mul(radius, e.op<CosOp>(e.mul(second, 2.0 * M_PI)))};
 }
 
@@ -251,8 +219,7 @@ SmallVector<Value> DropoutOp::decompose(OpBuilder &builder) {
   int64_t threshold = static_cast<int64_t>(std::ceil(p * 0x1p24)) << 8;
   if (threshold >= int64_t{1} << 32)
     return {zero};
-  Value keep =
-      e.compare(Predicate::ge, bits, e.splatInt(bits.getType(), threshold));
+  Value keep = e.compare(Predicate::ge, bits, e.splatInt(bits.getType(), threshold));
   return {e.select(keep, e.mul(x, 1.0 / (1.0 - p)), zero)};
 }
 

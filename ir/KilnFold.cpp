@@ -17,28 +17,21 @@ bool isSplat(mlir::Attribute value, int64_t number) {
   if (!elements || !elements.isSplat())
     return false;
   if (llvm::isa<mlir::FloatType>(elements.getElementType()))
-    return elements.getSplatValue<llvm::APFloat>().isExactlyValue(
-        static_cast<double>(number));
+    return elements.getSplatValue<llvm::APFloat>().isExactlyValue(static_cast<double>(number));
   llvm::APInt bits = elements.getSplatValue<llvm::APInt>();
-  return bits.getBitWidth() == 1 ? bits.getBoolValue() == (number != 0)
-                                 : bits == static_cast<uint64_t>(number);
+  return bits.getBitWidth() == 1 ? bits.getBoolValue() == (number != 0) : bits == static_cast<uint64_t>(number);
 }
 
 /// Zero of either sign: x + 0 may then turn -0 into 0 or not; nothing but 1/x
 /// can tell.
 bool isZero(mlir::Attribute value) {
   auto elements = llvm::dyn_cast_or_null<mlir::DenseElementsAttr>(value);
-  if (elements && elements.isSplat() &&
-      llvm::isa<mlir::FloatType>(elements.getElementType()))
+  if (elements && elements.isSplat() && llvm::isa<mlir::FloatType>(elements.getElementType()))
     return elements.getSplatValue<llvm::APFloat>().isZero();
   return isSplat(value, 0);
 }
 
-bool isBool(Value value) {
-  return llvm::cast<mlir::RankedTensorType>(value.getType())
-      .getElementType()
-      .isInteger(1);
-}
+bool isBool(Value value) { return llvm::cast<mlir::RankedTensorType>(value.getType()).getElementType().isInteger(1); }
 
 } // namespace
 
@@ -60,9 +53,7 @@ OpFoldResult AddOp::fold(FoldAdaptor adaptor) {
   return isZero(adaptor.getLhs()) ? getRhs() : Value();
 }
 
-OpFoldResult SubOp::fold(FoldAdaptor adaptor) {
-  return isZero(adaptor.getRhs()) ? getLhs() : Value();
-}
+OpFoldResult SubOp::fold(FoldAdaptor adaptor) { return isZero(adaptor.getRhs()) ? getLhs() : Value(); }
 
 OpFoldResult MulOp::fold(FoldAdaptor adaptor) {
   if (isSplat(adaptor.getRhs(), 1))
@@ -77,16 +68,13 @@ OpFoldResult DivOp::fold(FoldAdaptor adaptor) {
 OpFoldResult SelectOp::fold(FoldAdaptor adaptor) {
   if (getOnTrue() == getOnFalse())
     return getOnTrue();
-  auto condition =
-      llvm::dyn_cast_or_null<mlir::DenseElementsAttr>(adaptor.getCondition());
+  auto condition = llvm::dyn_cast_or_null<mlir::DenseElementsAttr>(adaptor.getCondition());
   if (!condition || !condition.isSplat())
     return {};
   return condition.getSplatValue<bool>() ? getOnTrue() : getOnFalse();
 }
 
-OpFoldResult ConvertOp::fold(FoldAdaptor) {
-  return getOperand().getType() == getType() ? getOperand() : Value();
-}
+OpFoldResult ConvertOp::fold(FoldAdaptor) { return getOperand().getType() == getType() ? getOperand() : Value(); }
 
 OpFoldResult ReshapeOp::fold(FoldAdaptor) {
   if (getOperand().getType() == getType())
@@ -98,13 +86,9 @@ OpFoldResult ReshapeOp::fold(FoldAdaptor) {
   return {};
 }
 
-OpFoldResult BroadcastOp::fold(FoldAdaptor) {
-  return getOperand().getType() == getType() ? getOperand() : Value();
-}
+OpFoldResult BroadcastOp::fold(FoldAdaptor) { return getOperand().getType() == getType() ? getOperand() : Value(); }
 
-OpFoldResult SliceOp::fold(FoldAdaptor) {
-  return getOperand().getType() == getType() ? getOperand() : Value();
-}
+OpFoldResult SliceOp::fold(FoldAdaptor) { return getOperand().getType() == getType() ? getOperand() : Value(); }
 
 OpFoldResult TransposeOp::fold(FoldAdaptor) {
   if (llvm::is_sorted(getPermutation()))
