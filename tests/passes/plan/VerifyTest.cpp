@@ -1,0 +1,133 @@
+// Mistakes planted in good plans: the verifier has to find each of them.
+#include "passes/PlanMemory/Verify.h"
+
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/Parser/Parser.h"
+#include "passes/Fuse/Fuse.h"
+#include "gtest/gtest.h"
+
+#include <set>
+
+namespace kiln::plan {
+namespace {
+
+const char *const text = R"(
+func.func @f(%xs: tensor<5x16xf32>, %h0: tensor<16xf32>, %w: tensor<16xf32>) -> (tensor<16xf32>, tensor<5x16xf32>, tensor<16xf32>) {
+  %k = kiln.exp %w : tensor<16xf32>
+  %j = kiln.tanh %w : tensor<16xf32>
+  %h, %c, %ys = kiln.scan "5" step(%t) carry(%a = %h0 : tensor<16xf32>, %b = %k : tensor<16xf32>) over(%x = %xs : tensor<5x16xf32>) -> (tensor<5x16xf32>) {
+    %0 = kiln.add %x, %a : tensor<16xf32>
+    %1 = kiln.reverse %0, [0] : tensor<16xf32>
+    %2 = kiln.mul %1, %j : tensor<16xf32>
+    kiln.yield %b, %2, %0 : tensor<16xf32>, tensor<16xf32>, tensor<16xf32>
+  }
+  %m = kiln.mul %c, %j : tensor<16xf32>
+  return %h, %ys, %m : tensor<16xf32>, tensor<5x16xf32>, tensor<16xf32>
+})";
+
+class VerifyTest : public ::testing::Test {
+protected:
+  void SetUp() override {
+    context.loadDialect<KilnDialect, mlir::func::FuncDialect>();
+    module = mlir::parseSourceString<mlir::ModuleOp>(text, &context);
+    ASSERT_TRUE(module);
+    auto function = *module->getOps<mlir::func::FuncOp>().begin();
+    ASSERT_TRUE(mlir::succeeded(fuseFunction(function, FuseLevel::single)));
+    mlir::FailureOr<FunctionPlan> made = planFunction(function, {[](GroupOp) { return 64; }});
+    ASSERT_TRUE(mlir::succeeded(made));
+    plan = *made;
+  }
+
+  /// The verifier's verdict, and what it said.
+  bool holds() {
+    said.clear();
+    mlir::ScopedDiagnosticHandler handler(&context, [&](mlir::Diagnostic &diagnostic) {
+      said += diagnostic.str();
+      return mlir::success();
+    });
+    return mlir::succeeded(verifyPlan(plan, {}));
+  }
+
+  static void each(Step &step, llvm::function_ref<void(Step &)> visit) {
+    visit(step);
+    for (Step &child : step.children)
+      each(child, visit);
+  }
+
+  mlir::MLIRContext context;
+  mlir::OwningOpRef<mlir::ModuleOp> module;
+  FunctionPlan plan;
+  std::string said;
+};
+
+TEST_F(VerifyTest, TheGoodPlanHolds) { EXPECT_TRUE(holds()) << said; }
+
+TEST_F(VerifyTest, BuffersThatAreLiveTogetherMayNotOverlap) {
+  // A copy between two buffers is idle, not wrong, where they are one.
+  std::set<std::pair<unsigned, unsigned>> copied;
+  each(plan.root, [&](Step &step) {
+    if (step.kind == Step::Kind::copy)
+      copied.insert(std::minmax(step.places[0].index, step.places[1].index));
+  });
+  // Every other pair of buffers with common steps, put to the same place in turn.
+  int planted = 0, found = 0;
+  for (size_t a = 0; a < plan.buffers.size(); ++a)
+    for (size_t b = 0; b < a; ++b) {
+      const Buffer &x = plan.buffers[a], &y = plan.buffers[b];
+      if (x.begin > y.end || y.begin > x.end || copied.count({b, a}))
+        continue;
+      int64_t kept = plan.buffers[a].offset;
+      plan.buffers[a].offset = plan.buffers[b].offset;
+      ++planted;
+      found += !holds();
+      plan.buffers[a].offset = kept;
+    }
+  EXPECT_GE(planted, 8);
+  EXPECT_EQ(found, planted);
+}
+
+TEST_F(VerifyTest, NothingLiesBeyondTheArena) {
+  plan.arenaBytes -= 1;
+  EXPECT_FALSE(holds());
+  EXPECT_NE(said.find("of a memory of"), std::string::npos) << said;
+}
+
+TEST_F(VerifyTest, EveryStepCounts) {
+  // Each launch and each copy left out once.
+  std::vector<Step *> parents;
+  each(plan.root, [&](Step &step) { parents.push_back(&step); });
+  int planted = 0, found = 0;
+  for (Step *parent : parents)
+    for (size_t i = 0; i < parent->children.size(); ++i) {
+      std::vector<Step> kept = parent->children;
+      if (kept[i].kind != Step::Kind::launch && kept[i].kind != Step::Kind::copy)
+        continue;
+      parent->children.erase(parent->children.begin() + i);
+      ++planted;
+      found += !holds();
+      parent->children = kept;
+    }
+  EXPECT_GE(planted, 6);
+  EXPECT_EQ(found, planted);
+}
+
+TEST_F(VerifyTest, StridesFollowTheIterations) {
+  int planted = 0, found = 0;
+  each(plan.root, [&](Step &step) {
+    for (Place &place : step.places)
+      for (Dim &stride : place.strides) {
+        if (stride == Dim())
+          continue;
+        Dim kept = stride;
+        stride = Dim();
+        ++planted;
+        found += !holds();
+        stride = kept;
+      }
+  });
+  EXPECT_GE(planted, 2);
+  EXPECT_EQ(found, planted);
+}
+
+} // namespace
+} // namespace kiln::plan
