@@ -122,6 +122,9 @@ Value Elaborator::call(const Value &callee, const Arguments &arguments, Range ra
   case Value::Kind::Function:
     return callFunction(*callee.declaration, callee.instance, *all, range, &frame);
   case Value::Kind::Dtype: {
+    // The class of all dtypes shares its name with a reduction.
+    if (callee.dtype == Dtype::any)
+      return callBuiltin(*findBuiltin("any", Space::General), *all, range);
     // int(x) and float(x) are for compile-time numbers, f32(x) and the like for tensors.
     if (isClass(callee.dtype) && all->positional.size() == 1 && all->positional[0].asDouble()) {
       double number = *all->positional[0].asDouble();

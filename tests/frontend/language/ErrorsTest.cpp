@@ -1,5 +1,5 @@
-// Each errors/NAME.kiln fails to load, with exactly the text of errors/NAME.txt. KILN_UPDATE=1 in the environment writes the texts anew.
-// A first line `# set: a=1`, `# bound: T=3` or `# model: NAME` gives options.
+// Each errors/NAME.kiln fails to load, with exactly the text of errors/NAME.txt. KILN_UPDATE=1 in the environment
+// writes the texts anew. A first line `# set: a=1`, `# bound: T=3` or `# model: NAME` gives options.
 #include "frontend/language/Load.h"
 
 #include "mlir/IR/MLIRContext.h"

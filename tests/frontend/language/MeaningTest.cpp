@@ -1,0 +1,219 @@
+// What expressions and statements mean: small models run through the reference interpreter. Expected numbers are
+// PyTorch's.
+#include "frontend/language/Load.h"
+#include "ir/interpreter/Interpreter.h"
+
+#include "mlir/IR/MLIRContext.h"
+
+#include <gtest/gtest.h>
+
+namespace {
+
+using kiln::HostTensor;
+
+struct Case {
+  const char *name, *expression;
+  bool constantOnly;
+  std::vector<int64_t> shape;
+  std::vector<double> values;
+};
+
+const Case cases[] = {
+#include "tests/frontend/language/Expressions.inc"
+};
+
+/// Runs a function of a model on tensors given by the order of its inputs.
+std::vector<HostTensor> run(const std::string &text, const std::vector<HostTensor> &arguments,
+                            const std::string &function = "forward") {
+  mlir::MLIRContext context;
+  kiln::Diagnostics diagnostics;
+  mlir::OwningOpRef<mlir::ModuleOp> module = kiln::loadModelText(context, text, "test.kiln", {}, diagnostics);
+  EXPECT_TRUE(module) << text << diagnostics.render();
+  if (!module)
+    return {};
+  auto func = module->lookupSymbol<mlir::func::FuncOp>(function);
+  EXPECT_TRUE(func) << text;
+  // The tensors' types belong to this context.
+  std::vector<HostTensor> own;
+  for (auto [tensor, type] : llvm::zip(arguments, func.getArgumentTypes())) {
+    mlir::Type element = llvm::cast<mlir::RankedTensorType>(type).getElementType();
+    own.push_back(tensor.floats.empty() ? HostTensor::ofIntegers(element, tensor.shape, tensor.integers)
+                                        : HostTensor::ofFloats(element, tensor.shape, tensor.floats));
+  }
+  auto outcome = kiln::interpret(func, own);
+  EXPECT_TRUE(outcome.ok()) << outcome.status().message();
+  return outcome.ok() ? outcome->results : std::vector<HostTensor>();
+}
+
+HostTensor floats(std::vector<int64_t> shape, std::vector<double> values) {
+  HostTensor tensor;
+  tensor.shape = std::move(shape);
+  tensor.floats = std::move(values);
+  return tensor;
+}
+
+HostTensor integers(std::vector<int64_t> shape, std::vector<int64_t> values) {
+  HostTensor tensor;
+  tensor.shape = std::move(shape);
+  tensor.integers.assign(values.begin(), values.end());
+  return tensor;
+}
+
+void expectNear(const HostTensor &found, const std::vector<int64_t> &shape, const std::vector<double> &values) {
+  EXPECT_EQ(std::vector<int64_t>(found.shape.begin(), found.shape.end()), shape);
+  std::vector<double> numbers(found.floats.begin(), found.floats.end());
+  if (numbers.empty())
+    numbers.assign(found.integers.begin(), found.integers.end());
+  ASSERT_EQ(numbers.size(), values.size());
+  for (size_t i = 0; i < values.size(); ++i)
+    EXPECT_NEAR(numbers[i], values[i], 2e-6 * std::max(1.0, std::abs(values[i]))) << "element " << i;
+}
+
+class Expressions : public testing::TestWithParam<Case> {};
+
+void check(const Case &one, const std::string &header, const std::string &signature) {
+  std::vector<HostTensor> results =
+      run("model " + header + ":\n    def forward(" + signature + "):\n        return " + one.expression + "\n",
+          {floats({2, 3}, {1, -2, 3, 0.5, 4, -1}), floats({3}, {1, 2, 3}), integers({2, 3}, {7, -7, 2, 0, 3, 5}),
+           integers({2}, {2, 0})});
+  ASSERT_EQ(results.size(), 1u);
+  expectNear(results[0], one.shape, one.values);
+}
+
+TEST_P(Expressions, ConstantDimensions) {
+  check(GetParam(), "M(T=3)", "x: f32[2, T], v: f32[T], n: i32[2, T], k: i32[2]");
+}
+
+INSTANTIATE_TEST_SUITE_P(Language, Expressions, testing::ValuesIn(cases),
+                         [](const testing::TestParamInfo<Case> &info) { return std::string(info.param.name); });
+
+/// The same where the extents are known when the program runs only.
+class DynamicExpressions : public testing::TestWithParam<Case> {};
+
+TEST_P(DynamicExpressions, GiveTheSame) {
+  check(GetParam(), "M()", "x: f32[B <= 4, T <= 8], v: f32[T], n: i32[B, T], k: i32[B]");
+}
+
+std::vector<Case> dynamicCases() {
+  std::vector<Case> out;
+  for (const Case &one : cases)
+    if (!one.constantOnly)
+      out.push_back(one);
+  return out;
+}
+
+INSTANTIATE_TEST_SUITE_P(Language, DynamicExpressions, testing::ValuesIn(dynamicCases()),
+                         [](const testing::TestParamInfo<Case> &info) { return std::string(info.param.name); });
+
+TEST(Statements, ScanStacksAlongTheAxisAfterTheBatch) {
+  std::vector<HostTensor> results = run(R"(
+model M():
+    def forward(x: f32[B <= 4, T <= 8]) -> (f32[B, T], f32[B], f32[T, B]):
+        total = zeros(B)
+        scan t in T carrying total:
+            total = total + x[:, t]
+            yield running = total
+        last = total
+        again = zeros(B)
+        scan t in T carrying again along 0:
+            again = again + x[:, t]
+            yield lead = again
+        return running, last, lead
+)",
+                                        {floats({2, 3}, {1, 2, 3, 10, 20, 30})});
+  ASSERT_EQ(results.size(), 3u);
+  expectNear(results[0], {2, 3}, {1, 3, 6, 10, 30, 60});
+  expectNear(results[1], {2}, {6, 60});
+  expectNear(results[2], {3, 2}, {1, 10, 3, 30, 6, 60});
+}
+
+TEST(Statements, ScanReversedCountsDownWithOutputsInPlace) {
+  std::vector<HostTensor> results = run(R"(
+model M():
+    def forward(x: f32[B <= 4, T <= 8]) -> f32[B, T]:
+        total = zeros(B)
+        scan t in T reversed carrying total:
+            total = total + x[:, t]
+            yield total
+        return total
+)",
+                                        {floats({1, 3}, {1, 2, 4})});
+  expectNear(results[0], {1, 3}, {7, 6, 4});
+}
+
+TEST(Statements, ScanCarriesTuplesAndStates) {
+  std::vector<HostTensor> results = run(R"(
+model M():
+    seen = state(f32[1], persistent)
+
+    def forward(x: f32[B <= 4, T <= 8]) -> f32[B]:
+        pair = (zeros(B), ones(B))
+        scan t in T carrying pair:
+            a, b = pair
+            pair = (a + x[:, t], b * 2.0)
+            seen = seen + 1.0
+        return pair[0] * pair[1]
+)",
+                                        {floats({1, 3}, {1, 2, 4}), floats({1}, {5})});
+  ASSERT_EQ(results.size(), 2u);
+  expectNear(results[0], {1}, {56});
+  expectNear(results[1], {1}, {8});
+}
+
+TEST(Statements, NestedScansIndexWithBothSteps) {
+  std::vector<HostTensor> results = run(R"(
+model M():
+    def forward(x: f32[2, 3]) -> f32:
+        total = 0.0
+        scan i in 2 carrying total:
+            row = x[i]
+            scan j in 3 carrying total:
+                total = total + row[j] * (i + 1)
+        return total
+)",
+                                        {floats({2, 3}, {1, 2, 3, 10, 20, 30})});
+  expectNear(results[0], {}, {126});
+}
+
+TEST(Statements, StatesAreReadUpdatedAndReturned) {
+  const char *text = R"(
+module Counter(step):
+    count = state(f32[2], persistent, init=ones)
+
+    def forward(x: f32[B, 2]) -> f32[B, 2]:
+        if training:
+            count = count + step
+            count += sum(x, axis=0)
+        return x * count
+
+model M():
+    counter = Counter(10.0)
+
+    def forward(x: f32[B <= 4, 2]) -> f32[B, 2]:
+        return counter(x)
+)";
+  std::vector<HostTensor> arguments = {floats({1, 2}, {1, 2}), floats({2}, {3, 4})};
+  std::vector<HostTensor> plain = run(text, arguments);
+  ASSERT_EQ(plain.size(), 1u);
+  expectNear(plain[0], {1, 2}, {3, 8});
+  std::vector<HostTensor> training = run(text, arguments, "forward.training");
+  ASSERT_EQ(training.size(), 2u);
+  expectNear(training[0], {1, 2}, {14, 32});
+  expectNear(training[1], {2}, {14, 16});
+}
+
+TEST(Statements, TiedParametersAreOne) {
+  std::vector<HostTensor> results = run(R"(
+model M():
+    a = Linear(2, 2, bias=False)
+    b = Linear(2, 2, bias=False)
+    b.weight = a.weight
+
+    def forward(x: f32[B <= 4, 2]) -> f32[B, 2]:
+        return b(a(x))
+)",
+                                        {floats({1, 2}, {1, 1}), floats({2, 2}, {1, 2, 3, 4})});
+  expectNear(results[0], {1, 2}, {17, 37});
+}
+
+} // namespace
