@@ -15,6 +15,8 @@ void addLayoutPatterns(mlir::RewritePatternSet &patterns);
 void addBroadcastPatterns(mlir::RewritePatternSet &patterns);
 /// Products and reductions that take their operands' layout ops in.
 void addProductPatterns(mlir::RewritePatternSet &patterns);
+/// Transposes moved from large results to smaller operands.
+void addTransposePatterns(mlir::RewritePatternSet &patterns);
 /// Loops over time: what need not be in them.
 void addLoopPatterns(mlir::RewritePatternSet &patterns);
 

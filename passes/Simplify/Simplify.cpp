@@ -22,6 +22,7 @@ struct Simplify : impl::SimplifyBase<Simplify> {
     addLayoutPatterns(set);
     addBroadcastPatterns(set);
     addProductPatterns(set);
+    addTransposePatterns(set);
     addLoopPatterns(set);
     patterns = mlir::FrozenRewritePatternSet(std::move(set));
     return mlir::success();

@@ -90,3 +90,22 @@ func.func @kept(%x: tensor<6xf32>, %a: tensor<4xf32>) -> (tensor<6xf32>, tensor<
   %5 = kiln.add %3, %4 : tensor<6xf32>
   return %2, %5 : tensor<6xf32>, tensor<6xf32>
 }
+
+// -----
+
+// The transpose of a large result becomes that of the indices it was made from.
+// CHECK-LABEL: @time_first
+// CHECK-NEXT: %[[I:.*]] = kiln.transpose %arg1, [1, 0] : tensor<2x7xi32> -> tensor<7x2xi32>
+// CHECK-NEXT: %[[G:.*]] = kiln.gather %arg0, %[[I]], 0
+// CHECK-NEXT: %[[D:.*]] = kiln.dot_general %[[G]], %arg2 {{.*}} -> tensor<7x2x16xf32>
+// CHECK-NEXT: %[[B:.*]] = kiln.broadcast %arg3, [2] : tensor<16xf32> -> tensor<7x2x16xf32>
+// CHECK-NEXT: %[[R:.*]] = kiln.add %[[D]], %[[B]]
+// CHECK-NEXT: return %[[R]]
+func.func @time_first(%e: tensor<9x4xf32>, %i: tensor<2x7xi32>, %w: tensor<16x4xf32>, %b: tensor<16xf32>) -> tensor<7x2x16xf32> {
+  %0 = kiln.gather %e, %i, 0 : tensor<9x4xf32>, tensor<2x7xi32> -> tensor<2x7x4xf32>
+  %1 = kiln.dot_general %0, %w batch [] x [] contract [2] x [1] : tensor<2x7x4xf32>, tensor<16x4xf32> -> tensor<2x7x16xf32>
+  %2 = kiln.broadcast %b, [2] : tensor<16xf32> -> tensor<2x7x16xf32>
+  %3 = kiln.add %1, %2 : tensor<2x7x16xf32>
+  %4 = kiln.transpose %3, [1, 0, 2] : tensor<2x7x16xf32> -> tensor<7x2x16xf32>
+  return %4 : tensor<7x2x16xf32>
+}

@@ -68,3 +68,11 @@ func.func @transposed_broadcast(%x: tensor<2x3xf32>) -> tensor<4x3x2xf32> {
   %2 = kiln.exp %1 : tensor<4x3x2xf32>
   return %2 : tensor<4x3x2xf32>
 }
+func.func @time_first(%e: tensor<9x4xf32>, %i: tensor<2x3xi32> {test.range = [0, 8]}, %w: tensor<16x4xf32>, %b: tensor<16xf32>) -> tensor<3x2x16xf32> {
+  %0 = kiln.gather %e, %i, 0 : tensor<9x4xf32>, tensor<2x3xi32> -> tensor<2x3x4xf32>
+  %1 = kiln.dot_general %0, %w batch [] x [] contract [2] x [1] : tensor<2x3x4xf32>, tensor<16x4xf32> -> tensor<2x3x16xf32>
+  %2 = kiln.broadcast %b, [2] : tensor<16xf32> -> tensor<2x3x16xf32>
+  %3 = kiln.add %1, %2 : tensor<2x3x16xf32>
+  %4 = kiln.transpose %3, [1, 0, 2] : tensor<2x3x16xf32> -> tensor<3x2x16xf32>
+  return %4 : tensor<3x2x16xf32>
+}
