@@ -112,6 +112,20 @@ static void maskFromRelu(mlir::Block &block) {
   }
 }
 
+// What was one value for two readers is one input once they are one group.
+static void joinRepeatedInputs(GroupOp group) {
+  mlir::Block &body = group.getBody().front();
+  for (unsigned i = group->getNumOperands(); i-- > 1;) {
+    auto earlier = group->getOperands().take_front(i);
+    auto found = llvm::find(earlier, group->getOperand(i));
+    if (found == earlier.end())
+      continue;
+    body.getArgument(i).replaceAllUsesWith(body.getArgument(found - earlier.begin()));
+    body.eraseArgument(i);
+    group->eraseOperand(i);
+  }
+}
+
 // Copies that met again in one group leave it as one value.
 static void dropRepeatedOutputs(GroupOp group) {
   mlir::Operation *yield = group.getBody().front().getTerminator();
@@ -150,10 +164,27 @@ static void fuseBlock(mlir::Block &block, FuseLevel level) {
   outlineBlock(block, clustersOf(block, level), level != FuseLevel::single);
   mlir::IRRewriter rewriter(block.getParentOp()->getContext());
   for (GroupOp group : llvm::make_early_inc_range(block.getOps<GroupOp>())) {
+    joinRepeatedInputs(group);
     mlir::DominanceInfo dominance(group);
     mlir::eliminateCommonSubExpressions(rewriter, dominance, group);
     dropRepeatedOutputs(group);
   }
+}
+
+// A loop's index lives in no memory: where it leaves the body, or enters a loop inside, as it is, a kernel writes it.
+static void storeLoopIndices(mlir::func::FuncOp function) {
+  function.walk([](ScanOp scan) {
+    auto leaves = [](mlir::OpOperand &use) { return !llvm::isa<GroupOp>(use.getOwner()); };
+    mlir::BlockArgument index = scan.step();
+    if (llvm::none_of(index.getUses(), leaves))
+      return;
+    mlir::OpBuilder builder = mlir::OpBuilder::atBlockBegin(&scan.getBody().front());
+    auto group = builder.create<GroupOp>(scan.getLoc(), index.getType(), index, "loops");
+    mlir::Block &body = group.getBody().emplaceBlock();
+    builder.setInsertionPointToStart(&body);
+    builder.create<YieldOp>(scan.getLoc(), mlir::ValueRange{body.addArgument(index.getType(), scan.getLoc())});
+    index.replaceUsesWithIf(group->getResult(0), leaves);
+  });
 }
 
 mlir::LogicalResult fuseFunction(mlir::func::FuncOp function, FuseLevel level) {
@@ -164,6 +195,7 @@ mlir::LogicalResult fuseFunction(mlir::func::FuncOp function, FuseLevel level) {
     return mlir::failure();
   for (mlir::Block &block : function.getBody())
     fuseBlock(block, level);
+  storeLoopIndices(function);
   return mlir::success();
 }
 
