@@ -1,5 +1,6 @@
 // Matrix products and convolutions as the CPU backend compiles them, in GFLOP/s and as a share of the machine's
-// multiply-add peak measured in between. Usage: gemm_bench [threads] [name-filter], or gemm_bench threads nn|nt|tn|tt m n k
+// multiply-add peak measured in between. Usage: gemm_bench [threads] [name-filter], or gemm_bench threads nn|nt|tn|tt m
+// n k
 #include "tests/backends/cpu/contract/Runner.h"
 #include <algorithm>
 #include <atomic>
@@ -183,7 +184,8 @@ int64_t bytesOf(const KernelSpec &spec, uint32_t v) {
 
 char *allocate(int64_t bytes) {
   constexpr int64_t page = 2 << 20;
-  char *memory = static_cast<char *>(std::aligned_alloc(bytes < page ? 64 : page, size_t((bytes + page) / page * page)));
+  char *memory =
+      static_cast<char *>(std::aligned_alloc(bytes < page ? 64 : page, size_t((bytes + page) / page * page)));
   if (bytes >= page) // as the runtime's arena
     madvise(memory, size_t(bytes), MADV_HUGEPAGE);
   std::memset(memory, 0, size_t(bytes));
@@ -215,8 +217,10 @@ void measure(Benchmark &b, Team &team) {
       int64_t tasks = kernel.phases[p].tasks(nullptr);
       std::atomic<int64_t> next = 0;
       team.run([&](unsigned worker) {
-        for (int64_t task = next++; task < tasks; task = next++)
-          kernel.phases[p].run(args.data(), nullptr, scratch, workers[worker], &status[worker], task, task + 1);
+        int64_t piece = std::max<int64_t>(1, tasks / (4 * team.size)); // as the runtime's threads take them
+        for (int64_t task = next.fetch_add(piece); task < tasks; task = next.fetch_add(piece))
+          kernel.phases[p].run(args.data(), nullptr, scratch, workers[worker], &status[worker], task,
+                               std::min(task + piece, tasks));
       });
       phases[size_t(p)] += now() - begin;
     }
@@ -241,9 +245,10 @@ void measure(Benchmark &b, Team &team) {
   };
   std::string parts;
   for (double seconds : phases)
-    parts += (parts.empty() ? "" : " + ") + std::to_string(int(seconds / std::accumulate(phases.begin(), phases.end(), 0.0) * 100 + 0.5));
-  std::printf("%-34s %9.1f us %8.1f GFLOP/s %6.2f of peak %7.1f ms compile %6.1f MB scratch, phases %s %%\n", b.name.c_str(),
-              median(times) * 1e6, median(rates), median(shares), compiled->compileSeconds * 1e3,
+    parts += (parts.empty() ? "" : " + ") +
+             std::to_string(int(seconds / std::accumulate(phases.begin(), phases.end(), 0.0) * 100 + 0.5));
+  std::printf("%-34s %9.1f us %8.1f GFLOP/s %6.2f of peak %7.1f ms compile %6.1f MB scratch, phases %s %%\n",
+              b.name.c_str(), median(times) * 1e6, median(rates), median(shares), compiled->compileSeconds * 1e3,
               double(compiled->scratchBytes(0)) / 1e6, parts.c_str());
   std::fflush(stdout);
   for (void *arg : args)

@@ -40,6 +40,9 @@ ContractLowering::ContractLowering(const Graph &graph, const Machine &machine, c
     rightStride = t.right == RightMode::Task ? spreadStride(t.nc, bytes) : columns;
     rightBytes = aligned(((t.kc + t.lanes) * rightStride + slack) * bytes);
   }
+  turnStride = spreadStride(t.kc + t.lanes, bytes); // room for the last vector's end
+  if ((c.left.alongK && !packedByCall(c.left)) || (c.right.alongK && !packedByCall(c.right)))
+    turnBytes = aligned((turnStride + 1) * t.lanes * bytes);
   int64_t tiles = oneBlock ? 1 : (t.mc / t.tileRows) * (t.nc / columns);
   tileBytes = aligned(tiles * t.tileRows * columns * bytes);
   if (t.chunks > 1)

@@ -26,7 +26,7 @@ public:
   Blocking t;
 
   int64_t scratchBytes() const { return sharedBytes + partialBytes; }
-  int64_t workerBytes() const { return leftBytes + rightBytes + tileBytes + offsetBytes; }
+  int64_t workerBytes() const { return leftBytes + rightBytes + tileBytes + offsetBytes + turnBytes; }
   /// Byte offsets of this product's parts within the launch's and the worker's scratch.
   int64_t scratchBase = 0, workerBase = 0;
 
@@ -44,8 +44,10 @@ private:
   const Machine &machine;
   ContractSink sink;
   int64_t bytes;           // of an element in packed form
+  int64_t turnStride = 0;  // and between rows that are about to be turned
   int64_t rightStride = 0; // elements between a task's packed rows of the right operand
-  int64_t sharedBytes = 0, partialBytes = 0, leftBytes = 0, rightBytes = 0, tileBytes = 0, offsetBytes = 0;
+  int64_t sharedBytes = 0, partialBytes = 0, leftBytes = 0, rightBytes = 0, tileBytes = 0, offsetBytes = 0,
+          turnBytes = 0;
   bool oneBlock = false; // K is never more than one block
   bool leftOnce = false; // all tasks multiply by the same packed rows
 
@@ -64,6 +66,8 @@ private:
   mlir::VectorType vectorType(Emitter &e) const;
   void packRight(Emitter &e, llvm::ArrayRef<Index> batch, Value n0, Value n1, Value k0, Value k1, Value to,
                  int64_t stride) const;
+  void turnRows(Emitter &e, const Contraction::Operand &operand, const Shape &shape, llvm::ArrayRef<Index> batch,
+                Value first, Value count, Value k0, Value k1, Value to, Value stride) const;
   void packRightAlongN(Emitter &e, llvm::ArrayRef<Index> batch, Value n0, Value n1, Value k0, Value k1, Value to,
                        int64_t stride) const;
   void packRightAlongK(Emitter &e, llvm::ArrayRef<Index> batch, Value n0, Value n1, Value k0, Value k1, Value to,

@@ -65,25 +65,33 @@ void ContractLowering::packRightAlongN(Emitter &e, ArrayRef<Index> batch, Value 
   });
 }
 
+/// Rows of an operand, at most as many as lanes, evaluated along K into the worker's scratch and turned from there: the
+/// program's shared function transposes, so that this kernel holds the code of one row.
+void ContractLowering::turnRows(Emitter &e, const Contraction::Operand &operand, const Shape &shape,
+                                ArrayRef<Index> batch, Value first, Value count, Value k0, Value k1, Value to,
+                                Value stride) const {
+  Code &code = e.code;
+  Value rows = e.workerScratch(workerBase + leftBytes + rightBytes + tileBytes + offsetBytes);
+  // Rows inside: what depends on the place along K alone is computed once for all of them.
+  forEachRun(e, c.k, operand.kInRows, k0, k1, [&](Value k, const Place &place, Value limit) {
+    Mask mask{code.firstLanes(code.sub(limit, k), t.lanes), {}};
+    Value column = code.address(rows, code.sub(k, k0), bytes);
+    code.loop(code.integer(0), count, 1, [&](Value i) {
+      Value element = e.vector(operand.element(e, batch, Place(shape, e.at(code.add(first, i))), place, mask));
+      code.store(element, code.address(column, code.mul(i, code.integer(turnStride)), bytes), bytes);
+    });
+  });
+  callPack(code, {c.accumulator, t.lanes, true}, rows, code.integer(turnStride * bytes), count, code.sub(k1, k0), to,
+           stride);
+}
+
 void ContractLowering::packRightAlongK(Emitter &e, ArrayRef<Index> batch, Value n0, Value n1, Value k0, Value k1,
                                        Value to, int64_t stride) const {
   Code &code = e.code;
-  Value last = code.sub(n1, code.integer(1));
   code.loop(n0, n1, t.lanes, [&](Value n) {
-    SmallVector<Value> columns;
-    for (int64_t i = 0; i < t.lanes; ++i) // beyond the edge the last column stands in
-      columns.push_back(code.min(code.add(n, code.integer(i)), last));
-    Value column = code.address(to, code.sub(n, n0), bytes);
-    forEachRun(e, c.k, c.right.kInRows, k0, k1, [&](Value k, const Place &place, Value limit) {
-      Mask mask{code.firstLanes(code.sub(limit, k), t.lanes), {}};
-      SmallVector<Value> square;
-      for (Value column : columns)
-        square.push_back(e.vector(c.right.element(e, batch, Place(c.n, e.at(column)), place, mask)));
-      transposeSquare(code, square);
-      Value row = code.address(column, code.mul(code.sub(k, k0), code.integer(stride)), bytes);
-      for (int64_t i = 0; i < t.lanes; ++i)
-        code.store(square[i], code.address(row, code.integer(i * stride), bytes), bytes);
-    });
+    Value columns = code.min(code.sub(n1, n), code.integer(t.lanes));
+    turnRows(e, c.right, c.n, batch, n, columns, k0, k1, code.address(to, code.sub(n, n0), bytes),
+             code.integer(stride * bytes));
   });
 }
 
@@ -150,25 +158,15 @@ void ContractLowering::packLeftAlongM(Emitter &e, const Block &block, Value m, V
 void ContractLowering::packLeftAlongK(Emitter &e, const Block &block, Value m, Value height, Value k0, Value k1,
                                       Value to) const {
   Code &code = e.code;
-  Value last = code.sub(block.m1, code.integer(1));
-  SmallVector<Value> rows;
-  for (int64_t r = 0; r < t.tileRows; ++r)
-    rows.push_back(code.min(code.add(m, code.integer(r)), last));
-  forEachRun(e, c.k, c.left.kInRows, k0, k1, [&](Value k, const Place &place, Value limit) {
-    Mask mask{code.firstLanes(code.sub(limit, k), t.lanes), {}};
-    SmallVector<Value> vectors;
-    for (Value r : rows)
-      vectors.push_back(e.vector(c.left.element(e, block.batch, Place(c.m, e.at(r)), place, mask)));
-    while (vectors.size() % t.lanes)
-      vectors.push_back(vectors.back());
-    for (size_t group = 0; group < vectors.size(); group += t.lanes)
-      transposeSquare(code, MutableArrayRef<Value>(vectors).slice(group, t.lanes));
-    Value row = code.address(to, code.mul(code.sub(k, k0), height), bytes);
-    for (int64_t i = 0; i < t.lanes; ++i) {
-      Value at = code.address(row, code.mul(height, code.integer(i)), bytes);
-      for (size_t group = 0; group < vectors.size(); group += t.lanes)
-        code.store(vectors[group + i], code.address(at, code.integer(int64_t(group)), bytes), bytes);
-    }
+  Value rows = code.min(code.sub(block.m1, m), code.integer(t.tileRows)),
+        stride = code.mul(height, code.integer(bytes));
+  // Where a sliver is wider than a vector, the right part first: what it writes beyond its rows is then overwritten.
+  code.loop(code.integer(0), code.integer(ceilDivide(t.tileRows, t.lanes)), 1, [&](Value part) {
+    Value r = code.mul(code.sub(code.integer((t.tileRows - 1) / t.lanes), part), code.integer(t.lanes));
+    Value count = code.min(code.sub(rows, r), code.integer(t.lanes));
+    code.ifThen(code.compare(arith::CmpIPredicate::sgt, count, code.integer(0)), [&] {
+      turnRows(e, c.left, c.m, block.batch, code.add(m, r), count, k0, k1, code.address(to, r, bytes), stride);
+    });
   });
 }
 

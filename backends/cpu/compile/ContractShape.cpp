@@ -36,8 +36,7 @@ ContractTraits Contraction::traits() const {
   t.bothAlongK = left1 && right1 && left.kStride.isOne() && right.kStride.isOne();
   t.window = window.has_value();
   t.rightPlainAlongN = right1 && right.freeStride.isOne();
-  // A row of K ends in the middle of a vector; what is stored beyond it must stay in the task's own memory.
-  t.rightShareable = n.size() <= 1 && !(right.alongK && right.kInRows);
+  t.rightShareable = n.size() <= 1;
   return t;
 }
 
