@@ -155,8 +155,8 @@ int generateCommand(const Options &options, Common &common) {
   if (!manifest.generate.isObject())
     fail("this program draws no sequences: the model has no `generate` recipe");
   DrawSpec draw = drawSpec(options, manifest.generate);
-  Generator generator(*program, draw, common.seed);
   Words words(options, common, manifest);
+  Generator generator(*program, draw, common.seed, words.answer() ? words.answer()->size() : 0);
   int64_t limit = options.integer("tokens", draw.tokens > 0 ? draw.tokens : 200, 1, INT32_MAX);
   JsonOutput json(common.json, common.jsonPath);
   if (options.has("prompts"))

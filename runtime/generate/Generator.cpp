@@ -3,12 +3,13 @@
 #include "runtime/random/Philox.h"
 #include "runtime/support/Error.h"
 
+#include <cmath>
 #include <cstring>
 
 namespace kiln {
 
-Generator::Generator(Program &program, const DrawSpec &draw, uint32_t seed)
-    : program_(program), draw_(draw), seed_(seed),
+Generator::Generator(Program &program, const DrawSpec &draw, uint32_t seed, size_t known)
+    : program_(program), draw_(draw), seed_(seed), known_(known),
       rows_(draw.kind == DrawSpec::Kind::Beam ? static_cast<size_t>(draw.beams) : 1) {
   const Json &recipe = program.manifest().generate;
   if (!recipe.isObject() || !recipe.find("prefill") || !recipe.find("step"))
@@ -34,6 +35,9 @@ void Generator::takeLogits(Call &call) {
     std::string why;
     if (!convertElements(view.dtype, view.data, KILN_F32, logits_.data(), static_cast<int64_t>(logits_.size()), why))
       fail("'%s' gives logits that are no numbers to draw by: %s", call.entry().name.c_str(), why.c_str());
+    for (size_t row = 0; known_ > 0 && row < rows_; ++row)
+      for (size_t token = known_; token < vocabulary_; ++token)
+        logits_[row * vocabulary_ + token] = -HUGE_VALF;
   }
 }
 

@@ -10,8 +10,9 @@ namespace kiln {
 
 class Generator {
 public:
-  /// `draw` must outlive it. Throws Error where the program has no `generate` recipe.
-  Generator(Program &program, const DrawSpec &draw, uint32_t seed);
+  /// `draw` must outlive it. `known`: how many tokens have a text; where the model has room for more, those are never
+  /// drawn (0: all have). Throws Error where the program has no `generate` recipe.
+  Generator(Program &program, const DrawSpec &draw, uint32_t seed, size_t known = 0);
 
   /// The tokens after the prompt, at most `limit`, without the end token. `each` sees every token as it is drawn (beam
   /// search: all of them at the end). `sequence` numbers the sequences of a run, so that each draws anew.
@@ -29,6 +30,7 @@ private:
   Program &program_;
   const DrawSpec &draw_;
   uint32_t seed_;
+  size_t known_;
   Call *prefill_, *step_;
   int64_t capacity_ = 0; // 0: none
   size_t rows_;

@@ -111,6 +111,15 @@ TEST_F(Chain, AWideBeamIsExact) {
     }
 }
 
+TEST_F(Chain, TokensWithoutTextAreNotDrawn) {
+  DrawSpec spec;
+  Generator generator(program_, spec, 3, 4);
+  std::vector<int32_t> tokens = generator.generate({1}, 200, 0, [](int32_t) {});
+  EXPECT_EQ(tokens.size(), 200u);
+  EXPECT_EQ(std::count(tokens.begin(), tokens.end(), 4), 0);
+  EXPECT_GT(std::count(tokens.begin(), tokens.end(), 3), 0);
+}
+
 TEST_F(Chain, TooManyBeams) {
   DrawSpec spec;
   spec.kind = DrawSpec::Kind::Beam;
