@@ -61,6 +61,7 @@ private:
   const Options &options;
   llvm::DenseMap<mlir::Value, Place> places;
   llvm::DenseMap<mlir::Value, Place> targets;         // where a value is to be born
+  llvm::DenseSet<mlir::OpOperand *> copiedFirst;      // operands of terminators whose copy opens the block
   llvm::DenseMap<mlir::Value, int32_t> forcedAliases; // a result that overwrites this operand of its group
   llvm::DenseMap<unsigned, llvm::SmallVector<mlir::Value>> occupants; // of a buffer
   unsigned level = 0;                                                 // repeats around: the length of strides
@@ -99,6 +100,8 @@ bool Assigner::mayOverwrite(mlir::Block &block, mlir::Value old, mlir::OpResult 
   mlir::Operation *op = writer.getOwner();
   for (mlir::OpOperand &use : old.getUses()) {
     mlir::Operation *user = ancestorIn(&block, use.getOwner());
+    if (user == block.getTerminator() && copiedFirst.contains(&use))
+      continue;
     if (!user || user == block.getTerminator())
       return false;
     if (auto reshape = llvm::dyn_cast<ReshapeOp>(user)) {
@@ -158,9 +161,20 @@ void Assigner::copyRest(mlir::Block &block, llvm::ArrayRef<Destination> rest, St
 }
 
 mlir::LogicalResult Assigner::walkBlock(mlir::Block &block, llvm::ArrayRef<Destination> destinations, Step &into) {
+  // What a loop's iteration was given and must keep (the saved carry) is copied before anything overwrites it.
   llvm::SmallVector<Destination> rest;
-  for (const Destination &destination : destinations)
-    if ((!destination.old || rootOf(destination.value) != destination.old) && !target(block, destination))
+  llvm::SmallVector<bool> done(destinations.size());
+  for (auto [index, destination] : llvm::enumerate(destinations)) {
+    mlir::Value root = rootOf(destination.value);
+    if (destination.old || root.getParentBlock() != &block || root.getDefiningOp() || isLoopIndex(root))
+      continue;
+    into.children.push_back(copy(places.lookup(root), destination.place, destination.value.getType()));
+    copiedFirst.insert(&block.getTerminator()->getOpOperand(index));
+    done[index] = true;
+  }
+  for (auto [index, destination] : llvm::enumerate(destinations))
+    if (!done[index] && (!destination.old || rootOf(destination.value) != destination.old) &&
+        !target(block, destination))
       rest.push_back(destination);
   for (mlir::Operation &op : block.without_terminator()) {
     mlir::LogicalResult result = mlir::success();
