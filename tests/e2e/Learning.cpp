@@ -17,6 +17,7 @@ struct Goal {
   const char *figure;
   double bound;
   bool atLeast;
+  bool takesLong; ///< minutes: only where KILN_LONG is set
 };
 
 class Learning : public testing::TestWithParam<Goal> {};
@@ -38,6 +39,8 @@ TEST_P(Learning, ReachesItsGoal) {
   if (!std::getenv("KILN_DATA"))
     GTEST_SKIP() << "KILN_DATA is not set: nothing to learn from";
   const Goal &goal = GetParam();
+  if (goal.takesLong && !std::getenv("KILN_LONG"))
+    GTEST_SKIP() << "takes minutes: set KILN_LONG to have it run";
   std::string folder = freshFolder(std::string("learning-") + goal.name), program = folder + "/program";
   Outcome build =
       run({kilnProgram(), "build", sourceFolder() + "/" + goal.source, "--model", goal.model, "-o", program});
@@ -57,11 +60,11 @@ TEST_P(Learning, ReachesItsGoal) {
 // One seed where a run takes long: the cards have the medians of three.
 INSTANTIATE_TEST_SUITE_P(
     Models, Learning,
-    testing::Values(Goal{"softmax", "models/iris/iris.kiln", "Softmax", 3, "test", "accuracy", 0.93, true},
-                    Goal{"iris", "models/iris/iris.kiln", "MLP", 3, "test", "accuracy", 0.93, true},
-                    Goal{"mnist", "models/mnist/mnist.kiln", "MNIST", 3, "test", "accuracy", 0.94, true},
-                    Goal{"resnet", "models/resnet/resnet.kiln", "ResNet", 1, "test", "accuracy", 0.98, true},
-                    Goal{"gpt", "models/gpt/gpt.kiln", "GPT", 1, "validation", "loss", 1.90, false}),
+    testing::Values(Goal{"softmax", "models/iris/iris.kiln", "Softmax", 3, "test", "accuracy", 0.93, true, false},
+                    Goal{"iris", "models/iris/iris.kiln", "MLP", 3, "test", "accuracy", 0.93, true, false},
+                    Goal{"mnist", "models/mnist/mnist.kiln", "MNIST", 3, "test", "accuracy", 0.94, true, false},
+                    Goal{"resnet", "models/resnet/resnet.kiln", "ResNet", 1, "test", "accuracy", 0.98, true, true},
+                    Goal{"gpt", "models/gpt/gpt.kiln", "GPT", 1, "validation", "loss", 1.90, false, true}),
     [](const auto &info) { return std::string(info.param.name); });
 
 } // namespace

@@ -128,6 +128,64 @@ TEST_P(Parity, StatesAfterOneStep) {
   }
 }
 
+struct Group {
+  const char *function;
+  std::vector<const char *> inputs;
+};
+
+/// Every standard module and loss as compiled code: zoo.kiln.
+class Zoo : public testing::TestWithParam<Group> {};
+
+std::string zooFile(const std::string &name) { return built("zoo").fixture.folder + "/" + name; }
+
+Outcome callZoo(std::vector<std::string> command, const std::vector<const char *> &inputs, const std::string &output) {
+  command.insert(command.begin(), built("zoo").program);
+  for (const char *input : inputs)
+    command.insert(command.end(), {"--input", input + ("=" + zooFile("inputs.safetensors"))});
+  command.insert(command.end(), {"--load", zooFile("init.safetensors"), "--output", output, "--threads", "2"});
+  return run(command);
+}
+
+TEST_P(Zoo, Outputs) {
+  const Built &zoo = built("zoo");
+  ASSERT_EQ(zoo.error, "");
+  std::string function = GetParam().function, path = zoo.folder + "/" + function + ".safetensors";
+  Outcome outcome = callZoo({"run", function}, GetParam().inputs, path);
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  auto results = readTensors(path);
+  size_t count = 0;
+  for (const auto &[key, values] : zoo.fixture.expected) {
+    if (key.rfind(function + ".", 0) != 0)
+      continue;
+    std::string name = key.substr(function.size() + 1);
+    ASSERT_TRUE(results.count(name)) << key;
+    EXPECT_EQ(compareValues(key, values, results.at(name), 3e-6), "");
+    ++count;
+  }
+  EXPECT_EQ(results.size(), count);
+}
+
+INSTANTIATE_TEST_SUITE_P(Groups, Zoo,
+                         testing::Values(Group{"dense", {"x", "y", "ids"}}, Group{"activations", {"x"}},
+                                         Group{"norms", {"x", "image", "sequence"}},
+                                         Group{"convolutions", {"image", "sequence"}},
+                                         Group{"recurrent", {"x", "sequence", "mask"}},
+                                         Group{"attending", {"sequence", "memory", "mask"}},
+                                         Group{"positions", {"sequence"}}, Group{"losses", {"x", "y", "label"}}),
+                         [](const auto &info) { return std::string(info.param.function); });
+
+TEST(ZooTraining, Gradients) {
+  const Built &zoo = built("zoo");
+  ASSERT_EQ(zoo.error, "");
+  std::string path = zoo.folder + "/gradients.safetensors";
+  Outcome outcome = callZoo({"grad"}, {"x", "y", "image", "sequence", "memory", "mask", "ids", "label"}, path);
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  auto gradients = readTensors(path);
+  EXPECT_EQ(compareLosses(zoo.fixture, gradients.at("loss").data), "");
+  gradients.erase("loss");
+  EXPECT_EQ(compareGradients(zoo.fixture, gradients), "");
+}
+
 INSTANTIATE_TEST_SUITE_P(Models, Parity, testing::Values("softmax", "iris", "mnist", "resnet", "gpt", "translate"),
                          [](const auto &info) { return std::string(info.param); });
 
