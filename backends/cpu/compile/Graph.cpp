@@ -3,6 +3,7 @@
 #include "llvm/ADT/StringSwitch.h"
 #include <algorithm>
 #include <functional>
+#include <optional>
 
 using namespace llvm;
 
@@ -237,6 +238,39 @@ static bool readAttribute(const kiln_attr &attr, Op &op) {
 
 static std::string text(const Twine &t) { return t.str(); }
 
+/// What an elementwise op takes where its first operand is something else: no code exists for that.
+static std::optional<StringRef> wrongDtype(const Graph &graph, const Op &op) {
+  if (op.operands.empty() || !isElementwise(op.code))
+    return std::nullopt;
+  kiln_dtype dtype = graph.type(op.operands[0]).dtype;
+  switch (op.code) {
+  case OpCode::Exp:
+  case OpCode::Expm1:
+  case OpCode::Log:
+  case OpCode::Log1p:
+  case OpCode::Sqrt:
+  case OpCode::Rsqrt:
+  case OpCode::Sin:
+  case OpCode::Cos:
+  case OpCode::Tanh:
+  case OpCode::Sigmoid:
+  case OpCode::Erf:
+  case OpCode::Floor:
+  case OpCode::Ceil:
+  case OpCode::Round:
+    return isFloat(dtype) ? std::nullopt : std::optional<StringRef>("floats");
+  case OpCode::And:
+  case OpCode::Or:
+  case OpCode::Xor:
+  case OpCode::Not:
+  case OpCode::Shl:
+  case OpCode::Shr:
+    return isFloat(dtype) ? std::optional<StringRef>("integers") : std::nullopt;
+  default:
+    return std::nullopt;
+  }
+}
+
 static bool readOp(const kiln_op &source, uint32_t number, Graph &graph, std::vector<bool> &defined,
                    std::string &error) {
   StringRef name = ref(source.name);
@@ -261,6 +295,9 @@ static bool readOp(const kiln_op &source, uint32_t number, Graph &graph, std::ve
     defined[v] = true;
     graph.producer[v] = int32_t(graph.ops.size());
   }
+  if (std::optional<StringRef> wanted = wrongDtype(graph, op))
+    return error = text("op '" + name + "' takes " + *wanted + ", not " + dtypeName(graph.type(op.operands[0]).dtype)),
+           false;
   for (const kiln_attr &attr : ArrayRef(source.attrs, source.attr_count))
     if (!readAttribute(attr, op))
       return error =

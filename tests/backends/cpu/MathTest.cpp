@@ -221,3 +221,13 @@ TEST(Refusal, UnknownOpByName) {
   k.output(k.op("frobnicate", {a}));
   EXPECT_NE(run(k, {randomTensor(KILN_F32, {4}, 0, 1)}).error.find("frobnicate"), std::string::npos);
 }
+
+TEST(Refusal, DtypesThatAnOpDoesNotTake) {
+  TestKernel k;
+  k.output(k.op("exp", {k.input(KILN_I32, {4})}));
+  EXPECT_NE(run(k, {randomTensor(KILN_I32, {4}, 0, 9)}).error.find("'exp' takes floats, not i32"), std::string::npos);
+  TestKernel bits;
+  uint32_t a = bits.input(KILN_F32, {4});
+  bits.output(bits.op("xor", {a, a}));
+  EXPECT_NE(run(bits, {randomTensor(KILN_F32, {4}, 0, 9)}).error.find("'xor' takes integers, not f32"), std::string::npos);
+}
