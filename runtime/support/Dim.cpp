@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 #include <set>
+#include <utility>
 
 namespace kiln {
 
@@ -38,15 +39,35 @@ std::optional<Call> splitCall(std::string_view atom) {
   return std::nullopt;
 }
 
+/// Set by an operation whose coefficient does not fit 64 bits, which then saturates; the parser refuses such text.
+thread_local bool overflowed = false;
+
+int64_t saturated(bool negative) {
+  overflowed = true;
+  return negative ? std::numeric_limits<int64_t>::min() : std::numeric_limits<int64_t>::max();
+}
+
+int64_t add(int64_t a, int64_t b) {
+  int64_t sum;
+  return __builtin_add_overflow(a, b, &sum) ? saturated(a < 0) : sum;
+}
+
+int64_t multiply(int64_t a, int64_t b) {
+  int64_t product;
+  return __builtin_mul_overflow(a, b, &product) ? saturated((a < 0) != (b < 0)) : product;
+}
+
 class Parser {
 public:
   explicit Parser(std::string_view text) : text_(text) {}
 
   std::optional<Dim> run() {
+    bool before = std::exchange(overflowed, false);
     std::optional<Dim> result = sum();
     skipSpace();
-    if (at_ != text_.size())
-      return std::nullopt;
+    if (at_ != text_.size() || overflowed)
+      result = std::nullopt;
+    overflowed = before;
     return result;
   }
 
@@ -155,7 +176,7 @@ Dim operator+(const Dim &a, const Dim &b) {
   Dim result = a;
   for (const auto &[monomial, coefficient] : b.terms_) {
     int64_t &slot = result.terms_[monomial];
-    slot += coefficient;
+    slot = add(slot, coefficient);
     if (slot == 0)
       result.terms_.erase(monomial);
   }
@@ -171,7 +192,7 @@ Dim operator*(const Dim &a, const Dim &b) {
       Monomial product;
       std::merge(left.begin(), left.end(), right.begin(), right.end(), std::back_inserter(product));
       int64_t &slot = result.terms_[product];
-      slot += leftCoefficient * rightCoefficient;
+      slot = add(slot, multiply(leftCoefficient, rightCoefficient));
       if (slot == 0)
         result.terms_.erase(product);
     }

@@ -29,6 +29,14 @@ TEST(Dim, MalformedTextIsRefused) {
     EXPECT_FALSE(Dim::parse(text).has_value()) << text;
 }
 
+TEST(Dim, CoefficientsThatDoNotFitAreRefused) {
+  EXPECT_TRUE(Dim::parse("9223372036854775807").has_value());
+  EXPECT_FALSE(Dim::parse("9223372036854775807 + 1").has_value());
+  EXPECT_FALSE(Dim::parse("9223372036854775807*T + T").has_value());
+  EXPECT_FALSE(Dim::parse("4294967296*4294967296*T").has_value());
+  EXPECT_TRUE(Dim::parse("4*T").has_value()); // the mistake before leaves no trace
+}
+
 TEST(Dim, FloordivTakesMultiplesOut) {
   Dim t = Dim::symbol("T");
   EXPECT_EQ((Dim(4) * t + Dim(3)).floordiv(4), t);
