@@ -55,6 +55,25 @@ LogicalResult absorbTranspose(DotGeneralOp op, PatternRewriter &rewriter) {
   return success();
 }
 
+// Rows of a table chosen by index, then multiplied: where the table has fewer rows than are chosen, its product is
+// taken once and the rows are chosen from that. The gradients of both gain the same.
+LogicalResult multiplyTable(DotGeneralOp op, PatternRewriter &rewriter) {
+  auto gather = op.getLhs().getDefiningOp<GatherOp>();
+  if (!gather || !gather->hasOneUse() || gather.getAxis() != 0 || gather.getBatchDims() != 0 ||
+      rankOf(gather.getOperand()) != 2 || !op.getLhsBatch().empty() ||
+      op.getLhsContract() != ArrayRef<int64_t>{rankOf(gather.getResult()) - 1})
+    return failure();
+  Dim chosen = 1;
+  for (const Dim &dim : dimsOf(gather.getIndices()))
+    chosen = chosen * dim;
+  std::optional<int64_t> rows = dimsOf(gather.getOperand())[0].constant(), count = chosen.constant();
+  if (!rows || !count || 2 * *rows > *count)
+    return failure();
+  Emit e(rewriter, op.getLoc());
+  Value table = e.dot(gather.getOperand(), op.getRhs(), {{}, {}, {1}, Axes(op.getRhsContract())}, elementOf(op));
+  return rewriter.replaceOp(op, e.gather(table, gather.getIndices(), 0)), success();
+}
+
 // A transpose that exchanges the free axes of the two sides: the operands exchange their places.
 LogicalResult swapOperands(TransposeOp op, PatternRewriter &rewriter) {
   auto dot = op.getOperand().getDefiningOp<DotGeneralOp>();
@@ -157,6 +176,7 @@ LogicalResult reduceOfReduce(ReduceOp op, PatternRewriter &rewriter) {
 
 void addProductPatterns(mlir::RewritePatternSet &patterns) {
   addPattern<DotGeneralOp>(patterns, absorbTranspose);
+  addPattern<DotGeneralOp>(patterns, multiplyTable);
   addPattern<TransposeOp>(patterns, swapOperands);
   addPattern<ReduceOp>(patterns, reduceOfBroadcast);
   addPattern<ReduceOp>(patterns, reduceOfTranspose);

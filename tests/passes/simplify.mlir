@@ -109,3 +109,24 @@ func.func @time_first(%e: tensor<9x4xf32>, %i: tensor<2x7xi32>, %w: tensor<16x4x
   %4 = kiln.transpose %3, [1, 0, 2] : tensor<2x7x16xf32> -> tensor<7x2x16xf32>
   return %4 : tensor<7x2x16xf32>
 }
+
+// -----
+
+// Twelve rows are chosen from a table of three: the table is multiplied, not the rows. From a table of nine the rows are.
+// CHECK-LABEL: @table
+// CHECK-NEXT: %[[T:.*]] = kiln.dot_general %arg0, %arg2 batch [] x [] contract [1] x [1] : tensor<3x4xf32>, tensor<5x4xf32> -> tensor<3x5xf32>
+// CHECK-NEXT: kiln.gather %[[T]], %arg1, 0 : tensor<3x5xf32>, tensor<2x6xi32> -> tensor<2x6x5xf32>
+func.func @table(%e: tensor<3x4xf32>, %i: tensor<2x6xi32>, %w: tensor<5x4xf32>) -> tensor<2x6x5xf32> {
+  %0 = kiln.gather %e, %i, 0 : tensor<3x4xf32>, tensor<2x6xi32> -> tensor<2x6x4xf32>
+  %1 = kiln.dot_general %0, %w batch [] x [] contract [2] x [1] : tensor<2x6x4xf32>, tensor<5x4xf32> -> tensor<2x6x5xf32>
+  return %1 : tensor<2x6x5xf32>
+}
+
+// CHECK-LABEL: @large_table
+// CHECK-NEXT: kiln.gather %arg0, %arg1, 0
+// CHECK-NEXT: kiln.dot_general
+func.func @large_table(%e: tensor<9x4xf32>, %i: tensor<2x6xi32>, %w: tensor<5x4xf32>) -> tensor<2x6x5xf32> {
+  %0 = kiln.gather %e, %i, 0 : tensor<9x4xf32>, tensor<2x6xi32> -> tensor<2x6x4xf32>
+  %1 = kiln.dot_general %0, %w batch [] x [] contract [2] x [1] : tensor<2x6x4xf32>, tensor<5x4xf32> -> tensor<2x6x5xf32>
+  return %1 : tensor<2x6x5xf32>
+}

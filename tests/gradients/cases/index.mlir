@@ -45,3 +45,8 @@ func.func @tied(%e: tensor<5x3xf32>, %i: tensor<4xi32> {test.range = [0, 4]}) ->
   %1 = kiln.dot_general %0, %e batch [] x [] contract [1] x [1] : tensor<4x3xf32>, tensor<5x3xf32> -> tensor<4x5xf32>
   return %1 : tensor<4x5xf32>
 }
+func.func @table_product(%e: tensor<3x4xf32>, %i: tensor<2x6xi32> {test.range = [0, 2]}, %w: tensor<5x4xf32>) -> tensor<2x6x5xf32> {
+  %0 = kiln.gather %e, %i, 0 : tensor<3x4xf32>, tensor<2x6xi32> -> tensor<2x6x4xf32>
+  %1 = kiln.dot_general %0, %w batch [] x [] contract [2] x [1] : tensor<2x6x4xf32>, tensor<5x4xf32> -> tensor<2x6x5xf32>
+  return %1 : tensor<2x6x5xf32>
+}
