@@ -194,6 +194,8 @@ private:
   Value evalSymbol(const Expr &expr, Frame &frame);
   bool isEntry(const Stmt &function);
   bool functionEntry(const Stmt &function, bool training);
+  std::optional<TypeInfo> entryType(const Expr &written, Frame &frame, std::map<std::string, Bound> &bounds);
+  bool withinLimits(Range range);
   void noteUse(const Stmt &function, const Frame &frame);
   void settleBounds();
   void writeVariables();

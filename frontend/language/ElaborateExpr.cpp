@@ -101,20 +101,25 @@ static Value evalBoolean(Elaborator &e, const Expr &expr, Frame &frame) {
   return e.eval(expr.child(1), frame);
 }
 
+/// A bound on depth keeps the stack well inside 8 MiB; one on work keeps a loop of loops from running for hours.
+bool Elaborator::withinLimits(Range range) {
+  if (depth_ > 2000) {
+    error(range, "calls and expressions are nested more than 2000 deep here")
+        .withHelp("does a function call itself without an end?");
+    return false;
+  }
+  if (++work_ <= 20'000'000)
+    return true;
+  if (work_ == 20'000'001)
+    error(range, "elaborating the model takes more than 20 million steps; given up here")
+        .withHelp("use scan for loops over time: it stays one loop");
+  return false;
+}
+
 Value Elaborator::eval(const Expr &expr, Frame &frame) {
   Depth depth(depth_);
-  // The bound keeps the stack well inside 8 MiB; the amount of work keeps a loop of loops from running for hours.
-  if (depth_ > 2000) {
-    error(expr.range, "calls and expressions are nested more than 2000 deep here")
-        .withHelp("does a function call itself without an end?");
+  if (!withinLimits(expr.range))
     return Value::error();
-  }
-  if (++work_ > 20'000'000) {
-    if (work_ == 20'000'001)
-      error(expr.range, "elaborating the model takes more than 20 million steps; given up here")
-          .withHelp("use scan for loops over time: it stays one loop");
-    return Value::error();
-  }
   switch (expr.kind) {
   case ExprKind::Name:
     return lookup(expr, frame);

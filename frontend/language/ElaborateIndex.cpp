@@ -134,142 +134,174 @@ Value Elaborator::gatherIndex(const Value &base, size_t axis, const Value &index
                          std::make_shared<Origins>(std::move(origins)));
 }
 
-Value Elaborator::index(const Expr &expr, const Value &base, Frame &frame) {
-  if (base.isList() || (base.kind == Value::Kind::Instance && base.instance->sequential)) {
-    Value item = listIndex(*this, expr, base, frame);
-    return item.kind == Value::Kind::Variable && frame.mode != Frame::Mode::Module && entry_
-               ? read(item.variable, &frame, expr.range)
-               : item;
+namespace {
+/// What a subscript asks for, axis by axis of the base.
+struct IndexPlan {
+  struct Pick {
+    size_t axis;
+    Value index;
+    Range range;
+  };
+  std::vector<Dim> starts, sizes;
+  std::vector<int64_t> strides;
+  std::vector<bool> dropped;    // axes that a number takes away
+  std::vector<Pick> picks;      // axes that a tensor picks along
+  std::vector<int64_t> newAxes; // positions among the base's axes before which a new one comes
+  Origins origins;
+
+  IndexPlan(const Value &base, llvm::ArrayRef<Dim> dims)
+      : starts(dims.size(), Dim(0)), sizes(dims.begin(), dims.end()), strides(dims.size(), 1),
+        dropped(dims.size(), false) {
+    for (size_t i = 0; i < dims.size(); ++i)
+      origins.push_back({base.originOf(i)});
   }
-  if (!base.isTensor()) {
-    error(expr.range, describe(base) + " has no subscripts");
-    return Value::error();
-  }
-  // One plan for the base's axes: ranges are sliced first, in one op; then indices are applied from the last axis to
-  // the first; then the new axes are put in.
+};
+} // namespace
+
+/// How many axes the subscripts speak of; nullopt after an error.
+static std::optional<size_t> countSubscripts(Elaborator &e, const Expr &expr, const Value &base, size_t rank) {
   size_t taken = 0;
   bool ellipsis = false;
   for (size_t i = 1; i < expr.children.size(); ++i) {
     bool isEllipsis = expr.child(i).kind == ExprKind::Ellipsis;
     taken += !isEllipsis && expr.child(i).kind != ExprKind::None;
     if (isEllipsis && ellipsis) {
-      error(expr.child(i).range, "a subscript holds '...' once");
-      return Value::error();
+      e.error(expr.child(i).range, "a subscript holds '...' once");
+      return std::nullopt;
     }
     ellipsis |= isEllipsis;
   }
-  llvm::SmallVector<Dim> dims = dimsOf(base.tensor);
-  if (taken > dims.size()) {
-    error(expr.range, std::to_string(taken) + " subscripts for " + describe(base) + ", which has " +
-                          std::to_string(dims.size()) + (dims.size() == 1 ? " axis" : " axes"));
-    return Value::error();
+  if (taken <= rank)
+    return taken;
+  e.error(expr.range, std::to_string(taken) + " subscripts for " + describe(base) + ", which has " +
+                          std::to_string(rank) + (rank == 1 ? " axis" : " axes"));
+  return std::nullopt;
+}
+
+/// One subscript that takes an axis: a number or a tensor.
+static bool planIndex(Elaborator &e, const Value &base, const Value &value, Range range, const Dim &extent, size_t axis,
+                      IndexPlan &plan) {
+  if (value.isTensor()) {
+    plan.picks.push_back({axis, value, range});
+    return true;
   }
-  struct Pick {
-    size_t axis;
-    Value index;
-    Range range;
-  };
-  std::vector<Dim> starts(dims.size(), Dim(0)), sizes(dims.begin(), dims.end());
-  std::vector<int64_t> strides(dims.size(), 1);
-  std::vector<Pick> picks;
-  std::vector<int64_t> newAxes; // positions in the base's axes before which a new one comes
-  Origins origins;
-  for (size_t i = 0; i < dims.size(); ++i)
-    origins.push_back({base.originOf(i)});
+  if (!value.isInteger()) {
+    e.error(range, "an index is a number, a range, None or an integer tensor; this is " + describe(value));
+    return false;
+  }
+  Dim start = fromEnd(e, value.integer, extent);
+  if (!e.provablyNonNegative(start) || !e.provablyNonNegative(extent - Dim(1) - start)) {
+    Diagnostic &diagnostic = e.error(range, "the index " + value.integer.str() +
+                                                " is not shown to be inside of an axis of extent " + extent.str());
+    e.noteDim(diagnostic, extent, base.originOf(axis));
+    return false;
+  }
+  plan.starts[axis] = start;
+  plan.sizes[axis] = Dim(1);
+  plan.dropped[axis] = true;
+  return true;
+}
+
+static bool planSubscripts(Elaborator &e, const Expr &expr, const Value &base, llvm::ArrayRef<Dim> dims, Frame &frame,
+                           IndexPlan &plan) {
+  std::optional<size_t> taken = countSubscripts(e, expr, base, dims.size());
+  if (!taken)
+    return false;
   size_t axis = 0;
-  std::vector<bool> dropped(dims.size(), false);
   for (size_t i = 1; i < expr.children.size(); ++i) {
     const Expr &subscript = expr.child(i);
-    if (subscript.kind == ExprKind::None) {
-      newAxes.push_back(static_cast<int64_t>(axis));
-      continue;
-    }
     if (subscript.kind == ExprKind::Ellipsis) {
-      axis += dims.size() - taken;
+      axis += dims.size() - *taken;
       continue;
     }
     if (subscript.kind == ExprKind::Slice) {
-      std::optional<Span> range = span(*this, subscript, dims[axis], base.originOf(axis), frame);
+      std::optional<Span> range = span(e, subscript, dims[axis], base.originOf(axis), frame);
       if (!range)
-        return Value::error();
+        return false;
       if (range->size != dims[axis])
-        origins[axis] = {subscript.range};
-      starts[axis] = range->start;
-      sizes[axis] = range->size;
-      strides[axis] = range->stride;
+        plan.origins[axis] = {subscript.range};
+      plan.starts[axis] = range->start;
+      plan.sizes[axis] = range->size;
+      plan.strides[axis] = range->stride;
       ++axis;
       continue;
     }
-    Value value = eval(subscript, frame);
+    Value value = e.eval(subscript, frame);
     if (value.isError())
-      return value;
+      return false;
     if (value.isNone()) {
-      newAxes.push_back(static_cast<int64_t>(axis));
+      plan.newAxes.push_back(static_cast<int64_t>(axis));
       continue;
     }
-    if (value.isInteger()) {
-      Dim start = fromEnd(*this, value.integer, dims[axis]);
-      if (!provablyNonNegative(start) || !provablyNonNegative(dims[axis] - Dim(1) - start)) {
-        Diagnostic &diagnostic =
-            error(subscript.range, "the index " + value.integer.str() +
-                                       " is not shown to be inside of an axis of extent " + dims[axis].str());
-        noteDim(diagnostic, dims[axis], base.originOf(axis));
-        return Value::error();
-      }
-      starts[axis] = start;
-      sizes[axis] = Dim(1);
-      dropped[axis] = true;
-    } else if (value.isTensor()) {
-      picks.push_back({axis, value, subscript.range});
-    } else {
-      error(subscript.range, "an index is a number, a range, None or an integer tensor; this is " + describe(value));
-      return Value::error();
-    }
+    // A name that is None was counted as taking an axis; then there may be none left.
+    if (axis >= dims.size() || !planIndex(e, base, value, subscript.range, dims[axis], axis, plan))
+      return false;
     ++axis;
   }
   int tensors = 0;
-  for (const Pick &pick : picks)
+  for (const IndexPlan::Pick &pick : plan.picks)
     tensors += pick.index.rank() > 0;
-  if (tensors > 1 || (tensors == 1 && !newAxes.empty() && picks[0].index.rank() > 0 &&
-                      newAxes.back() > static_cast<int64_t>(picks[0].axis))) {
-    error(expr.range, tensors > 1 ? "only one of the subscripts may be a tensor with axes"
+  bool behind = tensors == 1 && !plan.newAxes.empty() && plan.picks[0].index.rank() > 0 &&
+                plan.newAxes.back() > static_cast<int64_t>(plan.picks[0].axis);
+  if (tensors <= 1 && !behind)
+    return true;
+  e.error(expr.range, tensors > 1 ? "only one of the subscripts may be a tensor with axes"
                                   : "new axes behind a tensor's index are not supported")
-        .withHelp("take it apart in two statements; to pick one element for each row write pick(x, indices)");
+      .withHelp("take it apart in two statements; to pick one element for each row write pick(x, indices)");
+  return false;
+}
+
+/// The shape that is left: the base's axes without dropped and picked ones, a picking tensor's own, new ones.
+static Value finishIndex(Elaborator &e, const Expr &expr, const Value &value, const IndexPlan &plan) {
+  std::vector<Dim> shape;
+  Origins origins;
+  llvm::SmallVector<Dim> now = dimsOf(value.tensor);
+  size_t rank = plan.starts.size(), at = 0;
+  for (size_t i = 0; i <= rank; ++i) {
+    for (int64_t position : plan.newAxes)
+      if (position == static_cast<int64_t>(i)) {
+        shape.push_back(Dim(1));
+        origins.push_back({});
+      }
+    if (i == rank)
+      break;
+    auto pick = std::find_if(plan.picks.begin(), plan.picks.end(), [&](const auto &p) { return p.axis == i; });
+    size_t width = pick == plan.picks.end() ? 1 : static_cast<size_t>(pick->index.rank());
+    for (size_t k = 0; k < width; ++k, ++at)
+      if (!plan.dropped[i] || pick != plan.picks.end()) {
+        shape.push_back(now[at]);
+        origins.push_back({value.originOf(at)});
+      }
+  }
+  return Value::tensorOf(e.emit(expr.range).reshapeTo(value.tensor, shape),
+                         std::make_shared<Origins>(std::move(origins)));
+}
+
+Value Elaborator::index(const Expr &expr, const Value &base, Frame &frame) {
+  if (base.isList() || (base.kind == Value::Kind::Instance && base.instance->sequential))
+    return listIndex(*this, expr, base, frame);
+  if (!base.isTensor()) {
+    error(expr.range, describe(base) + " has no subscripts");
     return Value::error();
   }
-  Emit e = emit(expr.range);
+  // Ranges are sliced first, in one op; then indices are applied from the last axis to the first; then axes are dropped
+  // and put in.
+  llvm::SmallVector<Dim> dims = dimsOf(base.tensor);
+  IndexPlan plan(base, dims);
+  if (!planSubscripts(*this, expr, base, dims, frame, plan))
+    return Value::error();
   bool sliced = false;
   for (size_t i = 0; i < dims.size(); ++i)
-    sliced |= sizes[i] != dims[i] || strides[i] != 1;
-  Value value = Value::tensorOf(sliced ? e.slice(base.tensor, starts, sizes, strides) : base.tensor,
-                                std::make_shared<Origins>(origins));
-  for (size_t p = picks.size(); p-- > 0;) {
-    value = gatherIndex(value, picks[p].axis, picks[p].index, picks[p].range);
+    sliced |= plan.sizes[i] != dims[i] || plan.strides[i] != 1;
+  mlir::Value tensor =
+      sliced ? emit(expr.range).slice(base.tensor, plan.starts, plan.sizes, plan.strides) : base.tensor;
+  Value value = Value::tensorOf(tensor, std::make_shared<Origins>(plan.origins));
+  for (size_t p = plan.picks.size(); p-- > 0;) {
+    value = gatherIndex(value, plan.picks[p].axis, plan.picks[p].index, plan.picks[p].range);
     if (value.isError())
       return value;
   }
-  // The shape that is left: base axes without dropped and picked ones, a picking tensor's own axes, new ones.
-  std::vector<Dim> shape;
-  Origins shapeOrigins;
-  llvm::SmallVector<Dim> now = dimsOf(value.tensor);
-  size_t at = 0;
-  for (size_t i = 0; i <= dims.size(); ++i) {
-    for (int64_t position : newAxes)
-      if (position == static_cast<int64_t>(i)) {
-        shape.push_back(Dim(1));
-        shapeOrigins.push_back({});
-      }
-    if (i == dims.size())
-      break;
-    auto pick = std::find_if(picks.begin(), picks.end(), [&](const Pick &p) { return p.axis == i; });
-    size_t width = pick == picks.end() ? 1 : static_cast<size_t>(pick->index.rank());
-    for (size_t k = 0; k < width; ++k, ++at)
-      if (!dropped[i] || pick != picks.end()) {
-        shape.push_back(now[at]);
-        shapeOrigins.push_back({value.originOf(at)});
-      }
-  }
-  return Value::tensorOf(e.reshapeTo(value.tensor, shape), std::make_shared<Origins>(std::move(shapeOrigins)));
+  return finishIndex(*this, expr, value, plan);
 }
 
 } // namespace kiln::language

@@ -4,6 +4,38 @@
 
 namespace kiln::language {
 
+/// Repeats both along leading axes until these are the same; `origins` gets theirs.
+static bool broadcastLeading(Elaborator &e, Value &a, Value &b, int64_t batch, Range range, Range leftRange,
+                             Range rightRange, Origins &origins) {
+  auto leading = [&](const Value &value) {
+    llvm::SmallVector<Dim> dims = dimsOf(value.tensor);
+    std::vector<Dim> lead(static_cast<size_t>(batch) + 2 - dims.size(), Dim(1));
+    lead.insert(lead.end(), dims.begin(), dims.end() - 2);
+    return lead;
+  };
+  std::vector<Dim> la = leading(a), lb = leading(b), result;
+  for (int64_t i = 0; i < batch; ++i) {
+    result.push_back(la[i] == Dim(1) ? lb[i] : la[i]);
+    if (lb[i] != Dim(1) && lb[i] != result[i]) {
+      Diagnostic &diagnostic =
+          e.error(range, "the leading axes of " + typeName(a.tensor.getType()) + " and " +
+                             typeName(b.tensor.getType()) + " do not agree: " + la[i].str() + " is not " + lb[i].str());
+      diagnostic.note(leftRange, "this is " + typeName(a.tensor.getType()));
+      diagnostic.note(rightRange, "this is " + typeName(b.tensor.getType()));
+      return false;
+    }
+    int64_t ia = i - (batch - (a.rank() - 2)), ib = i - (batch - (b.rank() - 2));
+    origins.push_back({ia >= 0 && a.originOf(ia) ? a.originOf(ia) : ib >= 0 ? b.originOf(ib) : Range()});
+  }
+  for (Value *value : {&a, &b}) {
+    llvm::SmallVector<Dim> dims = dimsOf(value->tensor);
+    std::vector<Dim> wanted = result;
+    wanted.insert(wanted.end(), dims.end() - 2, dims.end());
+    value->tensor = e.emit(range).broadcastTrailing(value->tensor, wanted);
+  }
+  return true;
+}
+
 Value Elaborator::matmul(const Value &left, const Value &right, Range range, Range leftRange, Range rightRange) {
   if (!left.isTensor() || !right.isTensor() || left.rank() == 0 || right.rank() == 0) {
     error(range,
@@ -38,41 +70,12 @@ Value Elaborator::matmul(const Value &left, const Value &right, Range range, Ran
   Emit e = emit(range);
   Origins origins;
   if (batch > 0) {
-    std::vector<Value> lead;
-    auto leading = [&](const Value &value, llvm::SmallVector<Dim> dims) {
-      // Broadcast shapes are computed on the leading axes alone.
-      std::vector<Dim> result(dims.begin(), dims.end() - 2);
-      return result;
-    };
-    std::vector<Dim> la = leading(a, da), lb = leading(b, db), result(batch, Dim(1));
-    for (auto *side : {&la, &lb})
-      side->insert(side->begin(), batch - side->size(), Dim(1));
-    for (int64_t i = 0; i < batch; ++i) {
-      result[i] = la[i] == Dim(1) ? lb[i] : la[i];
-      if (lb[i] != Dim(1) && lb[i] != result[i]) {
-        Diagnostic &diagnostic =
-            error(range, "the leading axes of " + typeName(a.tensor.getType()) + " and " +
-                             typeName(b.tensor.getType()) + " do not agree: " + la[i].str() + " is not " + lb[i].str());
-        diagnostic.note(leftRange, "this is " + typeName(a.tensor.getType()));
-        diagnostic.note(rightRange, "this is " + typeName(b.tensor.getType()));
-        return Value::error();
-      }
-    }
-    auto widen = [&](Value &value, llvm::SmallVector<Dim> &dims) {
-      std::vector<Dim> wanted = result;
-      wanted.push_back(dims[dims.size() - 2]);
-      wanted.push_back(dims[dims.size() - 1]);
-      value.tensor = e.broadcastTrailing(value.tensor, wanted);
-      dims.assign(wanted.begin(), wanted.end());
-    };
-    for (int64_t i = 0; i < batch; ++i) {
-      int64_t ia = i - (batch - (ra - 2)), ib = i - (batch - (rb - 2));
-      origins.push_back({ia >= 0 && a.originOf(ia) ? a.originOf(ia) : ib >= 0 ? b.originOf(ib) : Range()});
-    }
-    widen(a, da);
-    widen(b, db);
-    ra = da.size();
-    rb = db.size();
+    if (!broadcastLeading(*this, a, b, batch, range, leftRange, rightRange, origins))
+      return Value::error();
+    da = dimsOf(a.tensor);
+    db = dimsOf(b.tensor);
+    ra = static_cast<int64_t>(da.size());
+    rb = static_cast<int64_t>(db.size());
     contractA = ra - 1;
     contractB = rb - 2;
   }

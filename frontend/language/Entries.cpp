@@ -108,9 +108,47 @@ bool Elaborator::isEntry(const Stmt &function) {
   return true;
 }
 
+/// An argument's type in an entry: each new name in a dimension becomes a symbol; `T <= n` bounds it.
+std::optional<TypeInfo> Elaborator::entryType(const Expr &written, Frame &frame, std::map<std::string, Bound> &bounds) {
+  TypeInfo type;
+  type.range = written.range;
+  bool hasDims = written.kind == ExprKind::Index;
+  Value dtype = eval(hasDims ? written.child(0) : written, frame);
+  if (dtype.kind != Value::Kind::Dtype) {
+    if (!dtype.isError())
+      error(written.range, "a type begins with a dtype; this is " + describe(dtype))
+          .withHelp("write f32[B, T], for example");
+    return std::nullopt;
+  }
+  type.dtype = dtypeOf(elementType(dtype.dtype, &context_));
+  for (size_t i = 1; hasDims && i < written.children.size(); ++i) {
+    const Expr &child = written.child(i);
+    bool isBound = child.kind == ExprKind::Compare && child.text == "<=";
+    const Expr &expr = isBound ? child.child(0) : child;
+    Value dim = evalSymbol(expr, frame);
+    Value bound = isBound ? eval(child.child(1), frame) : Value::none();
+    if (dim.isError() || bound.isError())
+      return std::nullopt;
+    if (!dim.isInteger() || (isBound && !bound.asInteger())) {
+      error(child.range, "a dimension is a whole number, and its bound too; found " + describe(dim) +
+                             (isBound ? " and " + describe(bound) : ""));
+      return std::nullopt;
+    }
+    if (std::optional<int64_t> constant = dim.integer.constant();
+        constant && (*constant < 0 || *constant > (1ll << 40))) {
+      error(child.range, "a dimension of " + std::to_string(*constant) + " is not possible");
+      return std::nullopt;
+    }
+    if (isBound && expr.kind == ExprKind::Name && !dim.integer.isConstant())
+      bounds[expr.text] = {*bound.asInteger(), child.child(1).range, true};
+    type.dims.push_back(dim.integer);
+    type.origins.push_back({expr.range});
+  }
+  return type;
+}
+
 /// Builds the entry of a function; true when it depends on the mode, so that a training variant has to be built too.
 bool Elaborator::functionEntry(const Stmt &function, bool training) {
-  // Each new name in a dimension becomes a symbol; `T <= n` bounds it.
   Frame frame;
   frame.self = model_;
   frame.mode = Frame::Mode::Function;
@@ -118,35 +156,10 @@ bool Elaborator::functionEntry(const Stmt &function, bool training) {
   std::vector<std::pair<std::string, TypeInfo>> inputs;
   std::map<std::string, Bound> bounds;
   for (const Parameter &parameter : function.parameters) {
-    TypeInfo type;
-    type.range = parameter.type->range;
-    Value dtype = eval(parameter.type->kind == ExprKind::Index ? parameter.type->child(0) : *parameter.type, frame);
-    if (dtype.kind != Value::Kind::Dtype) {
-      if (!dtype.isError())
-        error(parameter.type->range, "a type begins with a dtype; this is " + describe(dtype))
-            .withHelp("write f32[B, T], for example");
+    std::optional<TypeInfo> type = entryType(*parameter.type, frame, bounds);
+    if (!type)
       return false;
-    }
-    type.dtype = dtypeOf(elementType(dtype.dtype, &context_));
-    for (size_t i = 1; parameter.type->kind == ExprKind::Index && i < parameter.type->children.size(); ++i) {
-      const Expr &child = parameter.type->child(i);
-      bool isBound = child.kind == ExprKind::Compare && child.text == "<=";
-      const Expr &expr = isBound ? child.child(0) : child;
-      Value dim = evalSymbol(expr, frame);
-      Value bound = isBound ? eval(child.child(1), frame) : Value::none();
-      if (dim.isError() || bound.isError())
-        return false;
-      if (!dim.isInteger() || (isBound && !bound.asInteger())) {
-        error(child.range, "a dimension is a whole number, and its bound too; found " + describe(dim) +
-                               (isBound ? " and " + describe(bound) : ""));
-        return false;
-      }
-      if (isBound && expr.kind == ExprKind::Name && !dim.integer.isConstant())
-        bounds[expr.text] = {*bound.asInteger(), child.child(1).range, true};
-      type.dims.push_back(dim.integer);
-      type.origins.push_back({expr.range});
-    }
-    inputs.emplace_back(parameter.name, std::move(type));
+    inputs.emplace_back(parameter.name, std::move(*type));
   }
   std::shared_ptr<Entry> entry =
       beginEntry(function.name + (training ? ".training" : ""), inputs, training, function.nameRange);

@@ -96,7 +96,7 @@ std::string mutate(std::string text, const std::vector<std::string> &files, std:
 
 int main(int argc, char **argv) {
   unsigned seed = argc > 1 ? static_cast<unsigned>(std::atoi(argv[1])) : 1;
-  int count = argc > 2 ? std::atoi(argv[2]) : 3000;
+  int count = argc > 2 ? std::atoi(argv[2]) : 1500;
   std::vector<std::string> files = corpus();
   for (int i = 0; i < count; ++i) {
     std::mt19937 random(seed * 1000003u + static_cast<unsigned>(i));
