@@ -1,5 +1,5 @@
 // Every op through the whole compiler, on the CPU, beside the reference interpreter: as written (f64 and integers),
-// and with f32 in the place of f64.
+// and with f32 and bf16 in the place of f64.
 #include "tests/ir/KnownCases.h"
 #include "tests/support/Compiled.h"
 
@@ -10,9 +10,9 @@ namespace {
 
 using testing::KnownCase;
 
-std::string inF32(std::string text) {
-  for (size_t at = text.find("f64"); at != std::string::npos; at = text.find("f64", at))
-    text.replace(at, 3, "f32");
+std::string inType(std::string text, const std::string &element) {
+  for (size_t at = text.find("f64"); at != std::string::npos; at = text.find("f64", at + element.size()))
+    text.replace(at, 3, element);
   return text;
 }
 
@@ -30,22 +30,24 @@ void expectClose(const HostTensor &want, const HostTensor &have, double toleranc
   }
 }
 
-void check(const KnownCase &known, bool narrow) {
-  std::string text = narrow ? inF32(known.text) : known.text;
+void check(const KnownCase &known, const std::string &element, double tolerance) {
+  std::string text = inType(known.text, element);
   mlir::OwningOpRef<mlir::ModuleOp> module = testing::parse(text);
   ASSERT_TRUE(module);
   std::vector<HostTensor> inputs;
   std::map<std::string, HostTensor> named;
   for (const testing::KnownTensor &input : known.inputs) {
     HostTensor tensor = testing::asTensor(input);
-    if (narrow && tensor.element.isF64()) {
-      tensor.element = testing::elementNamed("f32");
+    if (tensor.isFloat()) {
+      tensor.element = testing::elementNamed(element);
       tensor.roundToElement();
     }
     named["arg" + std::to_string(inputs.size())] = tensor;
     inputs.push_back(tensor);
   }
-  absl::StatusOr<Interpreted> expected = interpret(testing::functionIn(*module), inputs);
+  InterpreterOptions options;
+  options.roundToDtype = element == "bf16";
+  absl::StatusOr<Interpreted> expected = interpret(testing::functionIn(*module), inputs, options);
   ASSERT_TRUE(expected.ok()) << expected.status().message();
   auto compiled = test::Compiled::create(*module);
   ASSERT_TRUE(compiled.ok()) << compiled.status().message() << "\n" << text;
@@ -54,19 +56,21 @@ void check(const KnownCase &known, bool narrow) {
   ASSERT_EQ(found->size(), expected->results.size());
   size_t index = 0;
   for (const auto &[name, tensor] : *found) // arg0 … are inputs; results sort by their number
-    expectClose(expected->results[index++], tensor, narrow ? 1e-5 : 1e-11);
+    expectClose(expected->results[index++], tensor, tolerance);
 }
 
 class Conformance : public ::testing::TestWithParam<size_t> {};
 
-TEST_P(Conformance, AsWritten) { check(testing::knownCases()[GetParam()], false); }
+TEST_P(Conformance, AsWritten) { check(testing::knownCases()[GetParam()], "f64", 1e-11); }
 
-TEST_P(Conformance, InF32) {
-  const KnownCase &known = testing::knownCases()[GetParam()];
+void checkIn(const std::string &element, double tolerance, const KnownCase &known) {
   if (std::string(known.text).find("f64") == std::string::npos)
     GTEST_SKIP() << "no floats in it";
-  check(known, true);
+  check(known, element, tolerance);
 }
+
+TEST_P(Conformance, InF32) { checkIn("f32", 1e-5, testing::knownCases()[GetParam()]); }
+TEST_P(Conformance, InBf16) { checkIn("bf16", 2e-2, testing::knownCases()[GetParam()]); }
 
 INSTANTIATE_TEST_SUITE_P(Ops, Conformance, ::testing::Range<size_t>(0, testing::knownCases().size()),
                          [](const auto &info) { return std::string(testing::knownCases()[info.param].name); });
