@@ -162,8 +162,9 @@ Value attentionWeights(Emit &e, AttentionOp op) {
   return e.create<SoftmaxOp>(scores.getType(), scores, 3);
 }
 
-// With P the weights and O the result: dV = P^T g, dS = P (g V^T - rowsum(g O)), dQ = scale dS K, dK = scale dS^T Q. The
-// row sums of P dP are those of g O, which are over the narrower axis. Where the mask hides a key, P is 0 and so is dS.
+// With P the weights and O the result: dV = P^T g, dS = P (g V^T - rowsum(g O)), dQ = scale dS K, dK = scale dS^T Q.
+// The row sums of P dP are those of g O, which are over the narrower axis. Where the mask hides a key, P is 0 and so is
+// dS.
 LogicalResult attentionRule(AttentionOp op, Backward &b) {
   Emit e = b.emit(op);
   Value g = b.gradient(op), weights = attentionWeights(e, op);

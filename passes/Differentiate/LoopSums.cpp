@@ -10,18 +10,6 @@ using llvm::SmallVectorImpl;
 using mlir::Operation;
 using mlir::Value;
 
-int64_t estimatedBytes(mlir::Type type) {
-  auto tensor = llvm::cast<mlir::RankedTensorType>(type);
-  int64_t bytes = std::max<int64_t>(1, tensor.getElementTypeBitWidth() / 8);
-  for (const Dim &dim : dimsOf(type)) {
-    std::map<std::string, int64_t> sizes;
-    for (const std::string &symbol : dim.symbols())
-      sizes[symbol] = 64;
-    bytes *= std::max<int64_t>(1, dim.evaluate(sizes).value_or(64));
-  }
-  return bytes;
-}
-
 bool LoopSums::isInvariant(Value value) {
   if (!body.isAncestor(value.getParentRegion()))
     return true;

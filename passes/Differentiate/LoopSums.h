@@ -7,9 +7,6 @@
 
 namespace kiln {
 
-/// About how many bytes a tensor has, a symbol counting as 64.
-int64_t estimatedBytes(mlir::Type type);
-
 /// Decides which contributions to the gradient of a value from outside a loop are summed outside, and builds the sums.
 /// `isStacked` tells which values of the body have a stack without being asked for (sequences).
 class LoopSums {

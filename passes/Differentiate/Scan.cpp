@@ -39,6 +39,8 @@ private:
   void gatherLeaves(Value value, llvm::SetVector<Value> &leaves);
   void rebuildForward();
   void buildBackward();
+  void writeBackward(ArrayRef<Value> carriedValues, ArrayRef<Value> sequenceValues, ArrayRef<Value> outputs,
+                     ArrayRef<Value> totals);
   void distribute();
 
   bool isForward(Value value) const {
@@ -357,7 +359,20 @@ void ScanGradient::buildBackward() {
 
   backward = builder.create<ScanOp>(op.getLoc(), op.getCount().dims()[0], inits, sequenceOperands, outputTypes,
                                     !op.getReverse());
+  SmallVector<Value> sumsOfStep;
+  for (auto &[value, total] : totals)
+    sumsOfStep.push_back(total);
+  writeBackward(carriedValues, sequenceValues, outputs, sumsOfStep);
+  carried.clear();
+  for (auto [index, entry] : llvm::enumerate(totals))
+    carried.push_back({entry.first, backward.getResult(gradientCarries.size() + index)});
+}
+
+// The body of the backward loop: what is computed again, then the backward ops.
+void ScanGradient::writeBackward(ArrayRef<Value> carriedValues, ArrayRef<Value> sequenceValues, ArrayRef<Value> outputs,
+                                 ArrayRef<Value> totals) {
   Block &body = backward.getBody().front();
+  mlir::OpBuilder &builder = outer.builder;
   mlir::OpBuilder::InsertionGuard guard(builder);
   builder.setInsertionPointToEnd(&body);
   mlir::IRMapping map;
@@ -385,12 +400,11 @@ void ScanGradient::buildBackward() {
   for (Value value : nextCarryGradients)
     yields.push_back(map.lookupOrDefault(value));
   Emit inside(builder, op.getLoc());
-  for (auto [index, entry] : llvm::enumerate(totals))
-    yields.push_back(
-        inside.add(backward.carryArgs()[gradientCarries.size() + index], map.lookupOrDefault(entry.second)));
+  for (auto [index, total] : llvm::enumerate(totals))
+    yields.push_back(inside.add(backward.carryArgs()[gradientCarries.size() + index], map.lookupOrDefault(total)));
   for (auto [index, value] : llvm::enumerate(outputs)) {
     yields.push_back(map.lookupOrDefault(value));
-    stacks.try_emplace(value, backward.getResult(inits.size() + index));
+    stacks.try_emplace(value, backward.getResult(backward.numCarries() + index));
   }
   builder.create<YieldOp>(op.getLoc(), yields);
   SmallVector<Operation *> written;
@@ -399,9 +413,6 @@ void ScanGradient::buildBackward() {
   for (Operation *nested : llvm::reverse(written))
     if (mlir::isOpTriviallyDead(nested))
       nested->erase();
-  carried.clear();
-  for (auto [index, entry] : llvm::enumerate(totals))
-    carried.push_back({entry.first, backward.getResult(gradientCarries.size() + index)});
 }
 
 void ScanGradient::distribute() {

@@ -65,17 +65,7 @@ private:
     int64_t cost = 0, kept = 0;       // an element's cost, and the bytes that live longer
   };
 
-  int64_t bytes(Value value) {
-    auto tensor = tensorOf(value);
-    int64_t result = std::max<int64_t>(1, tensor.getElementTypeBitWidth() / 8);
-    for (const Dim &dim : dimsOf(tensor)) {
-      std::map<std::string, int64_t> sizes;
-      for (const std::string &symbol : dim.symbols())
-        sizes[symbol] = 64;
-      result *= std::max<int64_t>(1, dim.evaluate(sizes).value_or(64));
-    }
-    return result;
-  }
+  int64_t bytes(Value value) { return estimatedBytes(value.getType()); }
 
   Operation *inBlock(Operation *user) { return block.findAncestorOpInBlock(*user); }
 

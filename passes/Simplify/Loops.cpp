@@ -21,18 +21,6 @@ using mlir::ValueRange;
 
 namespace {
 
-int64_t bytesOf(mlir::Type type) {
-  auto tensor = llvm::cast<mlir::RankedTensorType>(type);
-  int64_t bytes = std::max<int64_t>(1, tensor.getElementTypeBitWidth() / 8);
-  for (const Dim &dim : dimsOf(type)) {
-    std::map<std::string, int64_t> sizes;
-    for (const std::string &symbol : dim.symbols())
-      sizes[symbol] = 64;
-    bytes *= std::max<int64_t>(1, dim.evaluate(sizes).value_or(64));
-  }
-  return bytes;
-}
-
 /// A loop taken apart, to be put together anew with other carries, sequences and outputs.
 struct LoopParts {
   explicit LoopParts(ScanOp op)
@@ -315,8 +303,8 @@ LogicalResult sinkProducts(ScanOp op, PatternRewriter &rewriter) {
     int64_t cost = 0;
     for (Value stack : needed)
       if (!llvm::is_contained(parts.yields, stack) && !llvm::is_contained(op.sequenceArgs(), stack))
-        cost += bytesOf(stack.getType());
-    if (cost > 4 * bytesOf(value.getType()))
+        cost += estimatedBytes(stack.getType());
+    if (cost > 4 * estimatedBytes(value.getType()))
       continue;
     // The old output stays, unread; dropUnused takes it away.
     size_t first = parts.yields.size();

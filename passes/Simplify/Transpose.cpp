@@ -14,16 +14,7 @@ using mlir::Value;
 
 namespace {
 
-int64_t bytesOf(Value value) {
-  int64_t bytes = std::max<int64_t>(1, tensorOf(value).getElementTypeBitWidth() / 8);
-  for (const Dim &dim : dimsOf(value)) {
-    std::map<std::string, int64_t> sizes;
-    for (const std::string &symbol : dim.symbols())
-      sizes[symbol] = 64;
-    bytes *= std::max<int64_t>(1, dim.evaluate(sizes).value_or(64));
-  }
-  return bytes;
-}
+int64_t bytesOf(Value value) { return estimatedBytes(value.getType()); }
 
 bool isElementwise(Operation *op) {
   return op->getNumResults() == 1 && llvm::isa<KilnDialect>(op->getDialect()) &&

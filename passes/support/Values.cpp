@@ -56,6 +56,18 @@ std::optional<double> splatValue(Value value) {
   return isSigned ? static_cast<double>(number.getSExtValue()) : static_cast<double>(number.getZExtValue());
 }
 
+int64_t estimatedBytes(mlir::Type type) {
+  auto tensor = llvm::cast<mlir::RankedTensorType>(type);
+  int64_t bytes = std::max<int64_t>(1, tensor.getElementTypeBitWidth() / 8);
+  for (const Dim &dim : dimsOf(type)) {
+    std::map<std::string, int64_t> sizes;
+    for (const std::string &symbol : dim.symbols())
+      sizes[symbol] = 64;
+    bytes *= std::max<int64_t>(1, dim.evaluate(sizes).value_or(64));
+  }
+  return bytes;
+}
+
 SmallVector<Value> usedValues(mlir::Operation *op) {
   SmallVector<Value> used(op->getOperands());
   if (op->getNumRegions() == 0)

@@ -25,6 +25,9 @@ llvm::SmallVector<int64_t> inverted(llvm::ArrayRef<int64_t> permutation);
 /// A constant's value where it is the same for all elements; nullopt for anything else.
 std::optional<double> splatValue(mlir::Value value);
 
+/// About how many bytes a tensor has, a symbol counting as 64: for decisions, not for sizes.
+int64_t estimatedBytes(mlir::Type type);
+
 /// The values from outside that an op uses: its operands, and what its regions capture.
 llvm::SmallVector<mlir::Value> usedValues(mlir::Operation *op);
 
