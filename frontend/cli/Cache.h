@@ -9,8 +9,8 @@
 
 namespace kiln {
 
-/// The path that the program of these options has in the cache ($XDG_CACHE_HOME/kiln, else ~/.cache/kiln): its name is a
-/// hash of the options, the model's text and kiln itself, so a stale one is never found. Creates the folder.
+/// The path that the program of these options has in the cache ($XDG_CACHE_HOME/kiln, else ~/.cache/kiln): its name is
+/// a hash of the options, the model's text and kiln itself, so a stale one is never found. Creates the folder.
 absl::StatusOr<std::string> cachePath(const ModelOptions &options);
 
 } // namespace kiln

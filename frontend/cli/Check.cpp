@@ -91,7 +91,8 @@ HostTensor GradientCheck::sample(mlir::Type element, std::vector<int64_t> shape,
   // the padding of sequences, and one that is all padding has no loss.
   int64_t row = tensor.shape.empty() ? 1 : std::max<int64_t>(tensor.shape.back(), 1);
   for (size_t i = 0; i < tensor.integers.size(); ++i)
-    tensor.integers[i] = static_cast<int64_t>(i) % row == 0 && tensor.shape.size() > 1 ? 1 : static_cast<int64_t>(random_() % 2);
+    tensor.integers[i] =
+        static_cast<int64_t>(i) % row == 0 && tensor.shape.size() > 1 ? 1 : static_cast<int64_t>(random_() % 2);
   return tensor;
 }
 
@@ -254,8 +255,9 @@ int commandCheck(const ModelOptions &options, const CheckOptions &check) {
   if (!wrong.ok())
     return fail(wrong.status());
   if (*wrong)
-    return fail(absl::InternalError(absl::StrCat(*wrong, " gradients are wrong: this is a mistake in a `grad` of the model's own, or "
-                                                         "in Kiln; the lines above name the parameters")));
+    return fail(absl::InternalError(
+        absl::StrCat(*wrong, " gradients are wrong: this is a mistake in a `grad` of the model's own, or "
+                             "in Kiln; the lines above name the parameters")));
   std::printf("all gradients agree\n");
   return 0;
 }

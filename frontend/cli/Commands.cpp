@@ -37,6 +37,18 @@ absl::Status compileAll(Compilation &compilation, const std::string &emit) {
   return status;
 }
 
+/// A folder that is not there is told before the compile, not after it.
+absl::Status outputWritable(const std::string &output) {
+  llvm::SmallString<256> folder(output);
+  llvm::sys::fs::make_absolute(folder);
+  llvm::sys::path::remove_filename(folder);
+  if (output.empty() || !llvm::sys::fs::access(folder, llvm::sys::fs::AccessMode::Write))
+    return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat("cannot write ", output, ": the folder ", folder.str().str(),
+                                             llvm::sys::fs::exists(folder) ? " is not writable" : " does not exist",
+                                             "; choose another with -o"));
+}
+
 /// Writes what the backend left at a stage: to a file where one is named, else to standard output.
 absl::Status writeBlobs(const Compilation &compilation, const std::string &output) {
   std::string temporary = output.empty() ? "-" : absl::StrCat(output, ".", getpid(), ".tmp");
@@ -61,14 +73,20 @@ absl::Status writeBlobs(const Compilation &compilation, const std::string &outpu
 } // namespace
 
 int commandBuild(const ModelOptions &options, const EmitOptions &emit) {
+  if (emit.kind == "shared")
+    return report(
+        absl::UnimplementedError("--emit shared is not there yet (docs/roadmap.md); build a program (--emit exe), "
+                                 "or link the objects of --emit object yourself"));
   std::string output = emit.output;
-  bool program = emit.kind == "exe" || emit.kind == "shared";
+  bool program = emit.kind == "exe";
   if (output.empty() && program)
-    output = llvm::sys::path::stem(options.file).str() + (emit.kind == "shared" ? ".so" : "");
+    output = llvm::sys::path::stem(options.file).str();
+  if (absl::Status writable = outputWritable(output); !writable.ok())
+    return report(writable);
   Compilation compilation(options);
   absl::Status status = compileAll(compilation, program ? "" : emit.kind);
   if (status.ok())
-    status = program ? compilation.linkProgram(output, emit.kind == "shared") : writeBlobs(compilation, output);
+    status = program ? compilation.linkProgram(output) : writeBlobs(compilation, output);
   if (options.timePasses)
     std::fputs(compilation.timings().c_str(), stderr);
   return report(status);
@@ -82,7 +100,7 @@ int commandProgram(const ModelOptions &options, const std::string &command, cons
     Compilation compilation(options);
     absl::Status status = compileAll(compilation, "");
     if (status.ok())
-      status = compilation.linkProgram(*path, false);
+      status = compilation.linkProgram(*path);
     if (options.timePasses)
       std::fputs(compilation.timings().c_str(), stderr);
     if (!status.ok())

@@ -9,15 +9,15 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassManager.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Support/raw_ostream.h"
 #include "llvm/TargetParser/Host.h"
-#include "mlir/IR/Diagnostics.h"
-#include "mlir/Parser/Parser.h"
-#include "mlir/Pass/PassManager.h"
 
 #include <cstdio>
 #include <thread>
@@ -120,7 +120,9 @@ absl::Status Compilation::runPasses(const std::string &until) {
     absl::Status written;
     PipelineOptions pipeline;
     pipeline.until = until;
-    pipeline.afterStage = [&](llvm::StringRef stage, mlir::ModuleOp module) { written.Update(writeStage(stage, module)); };
+    pipeline.afterStage = [&](llvm::StringRef stage, mlir::ModuleOp module) {
+      written.Update(writeStage(stage, module));
+    };
     mlir::PassManager passes(context_.get());
     buildCompilePipeline(passes, pipeline);
     if (mlir::failed(passes.run(*module_)))
@@ -148,14 +150,15 @@ absl::Status Compilation::generate(const std::string &emit) {
     blobs_.resize(kMaxBlobs);
     size_t count = 0;
     kiln_error error{};
-    int code = kiln_cpu_compile_api()->compile(&program_->program(), &target_, blobs_.data(), blobs_.size(), &count, &error);
+    int code =
+        kiln_cpu_compile_api()->compile(&program_->program(), &target_, blobs_.data(), blobs_.size(), &count, &error);
     blobs_.resize(code == 0 ? count : 0);
     target_.emit = {};
     return code == 0 ? absl::OkStatus() : absl::InternalError(error.message);
   });
 }
 
-absl::Status Compilation::linkProgram(const std::string &output, bool shared) {
+absl::Status Compilation::linkProgram(const std::string &output) {
   return timed("link", [&]() -> absl::Status {
     llvm::InitializeAllTargetInfos();
     llvm::InitializeAllTargets();
@@ -185,7 +188,6 @@ absl::Status Compilation::linkProgram(const std::string &output, bool shared) {
     for (const char *name : {"libkiln_program.a", "libkiln_cpu_run.a"})
       job.archives.push_back(absl::StrCat(archiveFolder(), "/", name));
     job.output = output;
-    job.shared = shared;
     return link(job);
   });
 }

@@ -5,9 +5,9 @@
 
 #include "absl/status/statusor.h"
 #include "backends/host/Program.h"
-#include "llvm/ADT/SmallVector.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/MLIRContext.h"
+#include "llvm/ADT/SmallVector.h"
 
 #include <chrono>
 #include <functional>
@@ -33,7 +33,7 @@ public:
   /// The backend's objects, or what it leaves at a stage ("object", "llvm", "asm", "mlir").
   absl::Status generate(const std::string &emit = "");
   /// The finished program, replaced atomically.
-  absl::Status linkProgram(const std::string &output, bool shared);
+  absl::Status linkProgram(const std::string &output);
 
   mlir::ModuleOp module() { return module_.get(); }
   mlir::MLIRContext &context() { return *context_; }

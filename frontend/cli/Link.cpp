@@ -82,21 +82,37 @@ absl::Status findToolchain(Toolchain &toolchain) {
 
 std::vector<std::string> linkerArguments(const LinkJob &job, const Toolchain &tools,
                                          const std::vector<MemoryFile> &files, const std::string &output) {
-  std::vector<std::string> args = {"ld.lld", "--eh-frame-hdr", "--gc-sections", "--icf=all", "--strip-all", "--build-id=none", "-z", "relro", "-z", "now",
-                                   "-m", "elf_x86_64", "--hash-style=gnu", "--as-needed", "-o", output};
+  std::vector<std::string> args = {"ld.lld",
+                                   "--eh-frame-hdr",
+                                   "--gc-sections",
+                                   "--icf=all",
+                                   "--strip-all",
+                                   "--build-id=none",
+                                   "-z",
+                                   "relro",
+                                   "-z",
+                                   "now",
+                                   "-m",
+                                   "elf_x86_64",
+                                   "--hash-style=gnu",
+                                   "--as-needed",
+                                   "-o",
+                                   output};
   if (job.shared) {
     args.insert(args.end(), {"-shared", absl::StrCat(tools.libc, "/crti.o"), absl::StrCat(tools.gcc, "/crtbeginS.o")});
   } else {
-    args.insert(args.end(), {"-pie", "-dynamic-linker", "/lib64/ld-linux-x86-64.so.2", absl::StrCat(tools.libc, "/Scrt1.o"),
-                             absl::StrCat(tools.libc, "/crti.o"), absl::StrCat(tools.gcc, "/crtbeginS.o")});
+    args.insert(args.end(),
+                {"-pie", "-dynamic-linker", "/lib64/ld-linux-x86-64.so.2", absl::StrCat(tools.libc, "/Scrt1.o"),
+                 absl::StrCat(tools.libc, "/crti.o"), absl::StrCat(tools.gcc, "/crtbeginS.o")});
   }
   for (const MemoryFile &file : files)
     args.push_back(file.path());
   args.push_back("--start-group");
   args.insert(args.end(), job.archives.begin(), job.archives.end());
   args.push_back("--end-group");
-  args.insert(args.end(), {"-L" + tools.gcc, "-L" + tools.libc, "-lstdc++", "-lm", "-l:libz.a", "-lgcc_s", "-lgcc", "-lpthread", "-lc",
-                           absl::StrCat(tools.gcc, "/crtendS.o"), absl::StrCat(tools.libc, "/crtn.o")});
+  args.insert(args.end(),
+              {"-L" + tools.gcc, "-L" + tools.libc, "-lstdc++", "-lm", "-l:libz.a", "-lgcc_s", "-lgcc", "-lpthread",
+               "-lc", absl::StrCat(tools.gcc, "/crtendS.o"), absl::StrCat(tools.libc, "/crtn.o")});
   return args;
 }
 
@@ -115,8 +131,8 @@ absl::Status link(const LinkJob &job) {
   for (const ObjectBytes &object : job.objects) {
     files.emplace_back(object);
     if (!files.back().complete())
-      return absl::ResourceExhaustedError(absl::StrCat("no memory for an object of ", object.size, " bytes: ",
-                                                       std::strerror(errno)));
+      return absl::ResourceExhaustedError(
+          absl::StrCat("no memory for an object of ", object.size, " bytes: ", std::strerror(errno)));
   }
   // The linker writes beside the output, and the finished file takes its place in one step.
   std::string temporary = absl::StrCat(job.output, ".", getpid(), ".tmp");

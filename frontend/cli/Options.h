@@ -22,7 +22,7 @@ struct ModelOptions {
   std::string saveStages;
   bool timePasses = false;
   bool symbolicBatch = false; ///< keep the batch of the loss open (kiln check runs it with a small one)
-  uint32_t jobs = 0; ///< 0: as many as there are cores
+  uint32_t jobs = 0;          ///< 0: as many as there are cores
 };
 
 } // namespace kiln

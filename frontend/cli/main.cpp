@@ -34,7 +34,8 @@ void addCompileOptions(CLI::App *app, kiln::ModelOptions &options, RawOptions &r
   app->add_option("--set", raw.set, "[MODEL.]NAME=VALUE: a constant of the model")->allow_extra_args(false);
   app->add_option("--bound", raw.bounds, "DIM=N: the largest value of a dimension that the recipe leaves open")
       ->allow_extra_args(false);
-  app->add_option("--entry", options.entries, "entry points to build, separated by commas (default: all)")->delimiter(',');
+  app->add_option("--entry", options.entries, "entry points to build, separated by commas (default: all)")
+      ->delimiter(',');
   app->add_option("--weights", options.weights, "a safetensors file to put into the program");
   app->add_option("--target-cpu", options.targetCpu, "native (default), or a processor that LLVM knows");
   app->add_option("--target", options.triple, "a triple to compile for (default: this machine's)");

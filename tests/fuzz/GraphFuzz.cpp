@@ -1,4 +1,5 @@
-// Random models through the whole compiler, beside the reference interpreter. `graph_fuzz SEED [COUNT]` runs single ones.
+// Random models through the whole compiler, beside the reference interpreter. `graph_fuzz SEED [COUNT]` runs single
+// ones.
 #include "ir/interpreter/Interpreter.h"
 #include "passes/Differentiate/Differentiate.h"
 #include "tests/fuzz/RandomGraph.h"
@@ -33,13 +34,15 @@ std::string compare(const std::string &name, const HostTensor &expected, const H
     if (std::isnan(want) && std::isnan(got))
       continue;
     if (!(std::abs(want - got) <= 2e-4 * (std::abs(want) + norm) + 1e-6))
-      return name + "[" + std::to_string(i) + "]: interpreter " + std::to_string(want) + ", compiled " + std::to_string(got);
+      return name + "[" + std::to_string(i) + "]: interpreter " + std::to_string(want) + ", compiled " +
+             std::to_string(got);
   }
   return expected.integers == found.integers ? "" : name + ": integers differ";
 }
 
 mlir::func::FuncOp gradOf(mlir::ModuleOp module) {
-  mlir::FailureOr<mlir::func::FuncOp> grad = createGrad(module.lookupSymbol<mlir::func::FuncOp>("loss.train"), "expected");
+  mlir::FailureOr<mlir::func::FuncOp> grad =
+      createGrad(module.lookupSymbol<mlir::func::FuncOp>("loss.train"), "expected");
   return mlir::succeeded(grad) ? *grad : mlir::func::FuncOp();
 }
 
@@ -100,6 +103,7 @@ int main(int argc, char **argv) {
     std::printf("seed %llu: %s\n", static_cast<unsigned long long>(seed), why.c_str());
     std::fflush(stdout);
   }
-  std::printf("%llu passed, %llu failed\n", static_cast<unsigned long long>(count - failed), static_cast<unsigned long long>(failed));
+  std::printf("%llu passed, %llu failed\n", static_cast<unsigned long long>(count - failed),
+              static_cast<unsigned long long>(failed));
   return failed ? 1 : 0;
 }

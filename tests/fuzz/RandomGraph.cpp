@@ -92,32 +92,52 @@ void Generator::addArguments(mlir::func::FuncOp function, RandomGraph &graph) {
 
 void Generator::unary(mlir::Value x) {
   switch (below(options_.gradients ? 9 : 14)) {
-  case 0: return keep(emit_.tanh(x));
-  case 1: return keep(emit_.sigmoid(x));
-  case 2: return keep(emit_.exp(emit_.tanh(x)));
-  case 3: return keep(emit_.log(emit_.add(emit_.mul(x, x), 1.0)));
-  case 4: return keep(emit_.sqrt(emit_.add(emit_.mul(x, x), 0.5)));
-  case 5: return keep(emit_.create<GeluOp>(x.getType(), x, builder_.getBoolAttr(below(2))));
-  case 6: return keep(emit_.op<SiluOp>(x));
-  case 7: return keep(emit_.op<ErfOp>(x));
-  case 8: return keep(emit_.op<SinOp>(x));
-  case 9: return keep(emit_.op<AbsOp>(x));
-  case 10: return keep(emit_.op<ReluOp>(x));
-  case 11: return keep(emit_.select(emit_.compare(Predicate::gt, x, 0.25), emit_.neg(x), emit_.mul(x, 0.5)));
-  case 12: return keep(emit_.op<SoftplusOp>(x));
-  default: return keep(emit_.op<Log1pOp>(emit_.op<AbsOp>(x)));
+  case 0:
+    return keep(emit_.tanh(x));
+  case 1:
+    return keep(emit_.sigmoid(x));
+  case 2:
+    return keep(emit_.exp(emit_.tanh(x)));
+  case 3:
+    return keep(emit_.log(emit_.add(emit_.mul(x, x), 1.0)));
+  case 4:
+    return keep(emit_.sqrt(emit_.add(emit_.mul(x, x), 0.5)));
+  case 5:
+    return keep(emit_.create<GeluOp>(x.getType(), x, builder_.getBoolAttr(below(2))));
+  case 6:
+    return keep(emit_.op<SiluOp>(x));
+  case 7:
+    return keep(emit_.op<ErfOp>(x));
+  case 8:
+    return keep(emit_.op<SinOp>(x));
+  case 9:
+    return keep(emit_.op<AbsOp>(x));
+  case 10:
+    return keep(emit_.op<ReluOp>(x));
+  case 11:
+    return keep(emit_.select(emit_.compare(Predicate::gt, x, 0.25), emit_.neg(x), emit_.mul(x, 0.5)));
+  case 12:
+    return keep(emit_.op<SoftplusOp>(x));
+  default:
+    return keep(emit_.op<Log1pOp>(emit_.op<AbsOp>(x)));
   }
 }
 
 void Generator::binary(mlir::Value x) {
   mlir::Value y = ofType(x.getType());
   switch (below(options_.gradients ? 4 : 6)) {
-  case 0: return keep(emit_.add(x, y));
-  case 1: return keep(emit_.sub(x, y));
-  case 2: return keep(emit_.tanh(emit_.mul(x, y)));
-  case 3: return keep(emit_.div(x, emit_.add(emit_.mul(y, y), 1.0)));
-  case 4: return keep(emit_.max(x, y));
-  default: return keep(emit_.min(x, y));
+  case 0:
+    return keep(emit_.add(x, y));
+  case 1:
+    return keep(emit_.sub(x, y));
+  case 2:
+    return keep(emit_.tanh(emit_.mul(x, y)));
+  case 3:
+    return keep(emit_.div(x, emit_.add(emit_.mul(y, y), 1.0)));
+  case 4:
+    return keep(emit_.max(x, y));
+  default:
+    return keep(emit_.min(x, y));
   }
 }
 
@@ -176,8 +196,10 @@ void Generator::layout(mlir::Value x) {
     high[static_cast<size_t>(axis)] = Dim(below(3));
     return keep(emit_.pad(x, emit_.scalar(builder_.getF32Type(), 0.5), low, high));
   }
-  case 5: return keep(emit_.concat({x, ofType(x.getType()), x}, axis));
-  default: return keep(emit_.create<ReverseOp>(x.getType(), x, llvm::ArrayRef<int64_t>{axis}));
+  case 5:
+    return keep(emit_.concat({x, ofType(x.getType()), x}, axis));
+  default:
+    return keep(emit_.create<ReverseOp>(x.getType(), x, llvm::ArrayRef<int64_t>{axis}));
   }
 }
 
@@ -208,10 +230,13 @@ void Generator::row(mlir::Value x) {
     return;
   auto last = builder_.getI64IntegerAttr(rank(x) - 1);
   switch (below(3)) {
-  case 0: return keep(emit_.create<SoftmaxOp>(x.getType(), x, last));
-  case 1: return keep(emit_.create<LogSoftmaxOp>(x.getType(), x, last));
+  case 0:
+    return keep(emit_.create<SoftmaxOp>(x.getType(), x, last));
+  case 1:
+    return keep(emit_.create<LogSoftmaxOp>(x.getType(), x, last));
   default:
-    return keep(emit_.create<LayerNormOp>(x.getType(), x, mlir::Value(), mlir::Value(), builder_.getF64FloatAttr(1e-2)));
+    return keep(
+        emit_.create<LayerNormOp>(x.getType(), x, mlir::Value(), mlir::Value(), builder_.getF64FloatAttr(1e-2)));
   }
 }
 
@@ -229,13 +254,23 @@ void Generator::index(mlir::Value x) {
 void Generator::step() {
   mlir::Value x = pick();
   switch (below(10)) {
-  case 0: case 1: return unary(x);
-  case 2: case 3: return binary(x);
-  case 4: return reduce(x);
-  case 5: case 6: return layout(x);
-  case 7: return product(x);
-  case 8: return row(x);
-  default: return index(x);
+  case 0:
+  case 1:
+    return unary(x);
+  case 2:
+  case 3:
+    return binary(x);
+  case 4:
+    return reduce(x);
+  case 5:
+  case 6:
+    return layout(x);
+  case 7:
+    return product(x);
+  case 8:
+    return row(x);
+  default:
+    return index(x);
   }
 }
 
@@ -246,8 +281,9 @@ RandomGraph Generator::run() {
   if (options_.symbolic)
     symbols_["N"] = extent();
   Dim first = options_.symbolic ? Dim::symbol("N") : Dim(extent());
-  llvm::SmallVector<mlir::Type> inputs = {tensorType({first, Dim(extent())}, f32), tensorType({Dim(extent() + 2), first}, f32),
-                                          tensorType({Dim(extent())}, f32), tensorType({Dim(5)}, builder_.getI32Type())};
+  llvm::SmallVector<mlir::Type> inputs = {tensorType({first, Dim(extent())}, f32),
+                                          tensorType({Dim(extent() + 2), first}, f32), tensorType({Dim(extent())}, f32),
+                                          tensorType({Dim(5)}, builder_.getI32Type())};
   builder_.setInsertionPointToEnd(graph.module->getBody());
   auto function = builder_.create<mlir::func::FuncOp>(builder_.getUnknownLoc(), options_.gradients ? "loss.train" : "f",
                                                       builder_.getFunctionType(inputs, {}));
@@ -279,7 +315,8 @@ RandomGraph Generator::run() {
                            options_.gradients ? mlir::Attribute(builder_.getUnitAttr())
                                               : builder_.getStringAttr(std::to_string(i)));
   if (options_.symbolic)
-    function->setAttr("kiln.bounds", builder_.getDictionaryAttr(builder_.getNamedAttr("N", builder_.getI64IntegerAttr(40))));
+    function->setAttr("kiln.bounds",
+                      builder_.getDictionaryAttr(builder_.getNamedAttr("N", builder_.getI64IntegerAttr(40))));
 
   llvm::SmallVector<mlir::Attribute> parameters;
   if (options_.gradients) {
@@ -288,9 +325,11 @@ RandomGraph Generator::run() {
           {builder_.getNamedAttr("name", builder_.getStringAttr("p" + std::to_string(i))),
            builder_.getNamedAttr("type", mlir::TypeAttr::get(inputs[i])),
            builder_.getNamedAttr("trainable", builder_.getBoolAttr(true)),
-           builder_.getNamedAttr("init", builder_.getDictionaryAttr(builder_.getNamedAttr("kind", builder_.getStringAttr("zeros"))))}));
-    mlir::Attribute rate = builder_.getDictionaryAttr({builder_.getNamedAttr("kind", builder_.getStringAttr("constant")),
-                                                       builder_.getNamedAttr("base", builder_.getF64FloatAttr(0.1))});
+           builder_.getNamedAttr(
+               "init", builder_.getDictionaryAttr(builder_.getNamedAttr("kind", builder_.getStringAttr("zeros"))))}));
+    mlir::Attribute rate =
+        builder_.getDictionaryAttr({builder_.getNamedAttr("kind", builder_.getStringAttr("constant")),
+                                    builder_.getNamedAttr("base", builder_.getF64FloatAttr(0.1))});
     mlir::Attribute sgd = builder_.getDictionaryAttr(
         {builder_.getNamedAttr("kind", builder_.getStringAttr("sgd")), builder_.getNamedAttr("lr", rate)});
     graph.module->getOperation()->setAttr(

@@ -19,30 +19,48 @@ namespace {
 mlir::Type elementOf(mlir::MLIRContext *context, kiln_dtype dtype) {
   mlir::Builder builder(context);
   switch (dtype) {
-  case KILN_F64: return builder.getF64Type();
-  case KILN_BF16: return builder.getBF16Type();
-  case KILN_F16: return builder.getF16Type();
-  case KILN_I8: return builder.getIntegerType(8);
-  case KILN_U8: return builder.getIntegerType(8, false);
-  case KILN_I32: return builder.getI32Type();
-  case KILN_U32: return builder.getIntegerType(32, false);
-  case KILN_I64: return builder.getI64Type();
-  case KILN_BOOL: return builder.getI1Type();
-  default: return builder.getF32Type();
+  case KILN_F64:
+    return builder.getF64Type();
+  case KILN_BF16:
+    return builder.getBF16Type();
+  case KILN_F16:
+    return builder.getF16Type();
+  case KILN_I8:
+    return builder.getIntegerType(8);
+  case KILN_U8:
+    return builder.getIntegerType(8, false);
+  case KILN_I32:
+    return builder.getI32Type();
+  case KILN_U32:
+    return builder.getIntegerType(32, false);
+  case KILN_I64:
+    return builder.getI64Type();
+  case KILN_BOOL:
+    return builder.getI1Type();
+  default:
+    return builder.getF32Type();
   }
 }
 
 kiln_dtype dtypeOf(mlir::Type type) {
-  if (type.isF32()) return KILN_F32;
-  if (type.isF64()) return KILN_F64;
-  if (type.isBF16()) return KILN_BF16;
-  if (type.isF16()) return KILN_F16;
+  if (type.isF32())
+    return KILN_F32;
+  if (type.isF64())
+    return KILN_F64;
+  if (type.isBF16())
+    return KILN_BF16;
+  if (type.isF16())
+    return KILN_F16;
   auto integer = llvm::cast<mlir::IntegerType>(type);
   switch (integer.getWidth()) {
-  case 1: return KILN_BOOL;
-  case 8: return integer.isUnsigned() ? KILN_U8 : KILN_I8;
-  case 32: return integer.isUnsigned() ? KILN_U32 : KILN_I32;
-  default: return KILN_I64;
+  case 1:
+    return KILN_BOOL;
+  case 8:
+    return integer.isUnsigned() ? KILN_U8 : KILN_I8;
+  case 32:
+    return integer.isUnsigned() ? KILN_U32 : KILN_I32;
+  default:
+    return KILN_I64;
   }
 }
 
@@ -88,8 +106,9 @@ absl::StatusOr<std::unique_ptr<Compiled>> Compiled::create(mlir::ModuleOp module
   if (!linked.ok())
     return linked;
   std::string why;
-  result->loaded_ = Loaded::open(job.output, (*program)->manifest(),
-                                 std::vector<uint8_t>(plan.constants, plan.constants + plan.constant_bytes), threads, why);
+  result->loaded_ =
+      Loaded::open(job.output, (*program)->manifest(),
+                   std::vector<uint8_t>(plan.constants, plan.constants + plan.constant_bytes), threads, why);
   unlink(job.output.c_str());
   if (!result->loaded_)
     return absl::InternalError(why);
