@@ -23,8 +23,7 @@ public:
     return b.create<Op>(loc, std::forward<Args>(args)...);
   }
   /// An elementwise op whose result has its first operand's type.
-  template <typename Op, typename... Values>
-  mlir::Value op(mlir::Value first, Values... rest) {
+  template <typename Op, typename... Values> mlir::Value op(mlir::Value first, Values... rest) {
     return b.create<Op>(loc, first.getType(), first, rest...);
   }
 
@@ -32,12 +31,8 @@ public:
   // representable in an integer type.
   mlir::Value splat(mlir::Type type, double value);
   mlir::Value splatInt(mlir::Type type, int64_t value);
-  mlir::Value splatLike(mlir::Value value, double number) {
-    return splat(value.getType(), number);
-  }
-  mlir::Value scalar(mlir::Type element, double value) {
-    return splat(tensorType({}, element), value);
-  }
+  mlir::Value splatLike(mlir::Value value, double number) { return splat(value.getType(), number); }
+  mlir::Value scalar(mlir::Type element, double value) { return splat(tensorType({}, element), value); }
   mlir::Value iota(llvm::ArrayRef<Dim> dims, int64_t axis, mlir::Type element);
   /// The expression's value as a scalar: a constant where it is one.
   mlir::Value extent(const Dim &dim, mlir::Type element);
@@ -61,11 +56,8 @@ public:
   mlir::Value mul(mlir::Value x, double y) { return mul(x, splatLike(x, y)); }
   mlir::Value div(mlir::Value x, double y) { return div(x, splatLike(x, y)); }
   mlir::Value compare(Predicate predicate, mlir::Value x, mlir::Value y);
-  mlir::Value compare(Predicate predicate, mlir::Value x, double y) {
-    return compare(predicate, x, splatLike(x, y));
-  }
-  mlir::Value select(mlir::Value condition, mlir::Value onTrue,
-                     mlir::Value onFalse) {
+  mlir::Value compare(Predicate predicate, mlir::Value x, double y) { return compare(predicate, x, splatLike(x, y)); }
+  mlir::Value select(mlir::Value condition, mlir::Value onTrue, mlir::Value onFalse) {
     return create<SelectOp>(onTrue.getType(), condition, onTrue, onFalse);
   }
   mlir::Value stopGradient(mlir::Value x) { return op<StopGradientOp>(x); }
@@ -77,53 +69,36 @@ public:
   mlir::Value transposed(mlir::Value x, llvm::ArrayRef<int64_t> permutation);
   /// Axis d of x becomes axis axes[d] of the result, which has these dimensions
   /// and x's element type.
-  mlir::Value broadcastTo(mlir::Value x, llvm::ArrayRef<int64_t> axes,
-                          llvm::ArrayRef<Dim> dims);
+  mlir::Value broadcastTo(mlir::Value x, llvm::ArrayRef<int64_t> axes, llvm::ArrayRef<Dim> dims);
   /// A scalar everywhere.
-  mlir::Value broadcastScalar(mlir::Value x, llvm::ArrayRef<Dim> dims) {
-    return broadcastTo(x, {}, dims);
-  }
+  mlir::Value broadcastScalar(mlir::Value x, llvm::ArrayRef<Dim> dims) { return broadcastTo(x, {}, dims); }
   /// As numpy: trailing axes line up.
   mlir::Value broadcastTrailing(mlir::Value x, llvm::ArrayRef<Dim> dims);
   /// Undoes a reduction over `axes`: x repeated along them to these dimensions.
-  mlir::Value broadcastBack(mlir::Value x, llvm::ArrayRef<int64_t> axes,
-                            llvm::ArrayRef<Dim> dims);
-  mlir::Value slice(mlir::Value x, llvm::ArrayRef<Dim> starts,
-                    llvm::ArrayRef<Dim> sizes,
+  mlir::Value broadcastBack(mlir::Value x, llvm::ArrayRef<int64_t> axes, llvm::ArrayRef<Dim> dims);
+  mlir::Value slice(mlir::Value x, llvm::ArrayRef<Dim> starts, llvm::ArrayRef<Dim> sizes,
                     llvm::ArrayRef<int64_t> strides = {});
   /// The whole of x except along one axis, where it is [start, start + size).
-  mlir::Value sliceAxis(mlir::Value x, int64_t axis, const Dim &start,
-                        const Dim &size);
-  mlir::Value pad(mlir::Value x, mlir::Value value, llvm::ArrayRef<Dim> low,
-                  llvm::ArrayRef<Dim> high,
+  mlir::Value sliceAxis(mlir::Value x, int64_t axis, const Dim &start, const Dim &size);
+  mlir::Value pad(mlir::Value x, mlir::Value value, llvm::ArrayRef<Dim> low, llvm::ArrayRef<Dim> high,
                   llvm::ArrayRef<int64_t> interior = {});
   mlir::Value concat(mlir::ValueRange inputs, int64_t axis);
 
   // Reductions over axes that vanish.
-  mlir::Value reduce(ReduceKind kind, mlir::Value x,
-                     llvm::ArrayRef<int64_t> axes);
-  mlir::Value reduceSum(mlir::Value x, llvm::ArrayRef<int64_t> axes) {
-    return reduce(ReduceKind::sum, x, axes);
-  }
-  mlir::Value reduceMax(mlir::Value x, llvm::ArrayRef<int64_t> axes) {
-    return reduce(ReduceKind::max, x, axes);
-  }
+  mlir::Value reduce(ReduceKind kind, mlir::Value x, llvm::ArrayRef<int64_t> axes);
+  mlir::Value reduceSum(mlir::Value x, llvm::ArrayRef<int64_t> axes) { return reduce(ReduceKind::sum, x, axes); }
+  mlir::Value reduceMax(mlir::Value x, llvm::ArrayRef<int64_t> axes) { return reduce(ReduceKind::max, x, axes); }
   /// Sum times the reciprocal of the number of elements (kiln.extent where it
   /// is symbolic).
   mlir::Value meanOver(mlir::Value x, llvm::ArrayRef<int64_t> axes);
-  mlir::Value argReduce(ArgKind kind, mlir::Value x, int64_t axis,
-                        mlir::Type element = {});
+  mlir::Value argReduce(ArgKind kind, mlir::Value x, int64_t axis, mlir::Type element = {});
 
   // Products and indexed access. `element`: the result's, where it is wider.
-  mlir::Value dot(mlir::Value lhs, mlir::Value rhs, const DotAxes &axes,
-                  mlir::Type element = {});
-  mlir::Value gather(mlir::Value operand, mlir::Value indices, int64_t axis,
-                     int64_t batchDims = 0);
-  mlir::Value scatter(ScatterKind kind, mlir::Value operand,
-                      mlir::Value indices, mlir::Value updates, int64_t axis,
+  mlir::Value dot(mlir::Value lhs, mlir::Value rhs, const DotAxes &axes, mlir::Type element = {});
+  mlir::Value gather(mlir::Value operand, mlir::Value indices, int64_t axis, int64_t batchDims = 0);
+  mlir::Value scatter(ScatterKind kind, mlir::Value operand, mlir::Value indices, mlir::Value updates, int64_t axis,
                       int64_t batchDims = 0) {
-    return create<ScatterOp>(operand.getType(), kind, operand, indices, updates,
-                             axis, batchDims);
+    return create<ScatterOp>(operand.getType(), kind, operand, indices, updates, axis, batchDims);
   }
 };
 

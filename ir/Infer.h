@@ -23,53 +23,33 @@ bool isNonNegative(const Dim &dim);
 /// "f32[B, 4*T]", for messages.
 std::string describe(mlir::Type type);
 
-Inferred inferReduce(ReduceKind kind, mlir::RankedTensorType operand,
-                     llvm::ArrayRef<int64_t> axes);
-Inferred inferArgReduce(mlir::RankedTensorType operand, int64_t axis,
-                        mlir::Type element);
+Inferred inferReduce(ReduceKind kind, mlir::RankedTensorType operand, llvm::ArrayRef<int64_t> axes);
+Inferred inferArgReduce(mlir::RankedTensorType operand, int64_t axis, mlir::Type element);
 Inferred inferCompare(mlir::RankedTensorType lhs, mlir::RankedTensorType rhs);
 Inferred inferReshape(mlir::RankedTensorType operand, llvm::ArrayRef<Dim> dims);
-Inferred inferTranspose(mlir::RankedTensorType operand,
-                        llvm::ArrayRef<int64_t> permutation);
-Inferred inferBroadcast(mlir::RankedTensorType operand,
-                        llvm::ArrayRef<int64_t> axes, llvm::ArrayRef<Dim> dims);
-Inferred inferSlice(mlir::RankedTensorType operand, llvm::ArrayRef<Dim> starts,
-                    llvm::ArrayRef<Dim> sizes, llvm::ArrayRef<int64_t> strides);
-Inferred inferPad(mlir::RankedTensorType operand, llvm::ArrayRef<Dim> low,
-                  llvm::ArrayRef<Dim> high, llvm::ArrayRef<int64_t> interior);
-Inferred inferConcat(llvm::ArrayRef<mlir::RankedTensorType> inputs,
-                     int64_t axis);
-Inferred inferReduceWindow(ReduceKind kind, mlir::RankedTensorType operand,
-                           llvm::ArrayRef<int64_t> window,
-                           llvm::ArrayRef<int64_t> strides,
-                           llvm::ArrayRef<int64_t> low,
-                           llvm::ArrayRef<int64_t> high);
+Inferred inferTranspose(mlir::RankedTensorType operand, llvm::ArrayRef<int64_t> permutation);
+Inferred inferBroadcast(mlir::RankedTensorType operand, llvm::ArrayRef<int64_t> axes, llvm::ArrayRef<Dim> dims);
+Inferred inferSlice(mlir::RankedTensorType operand, llvm::ArrayRef<Dim> starts, llvm::ArrayRef<Dim> sizes,
+                    llvm::ArrayRef<int64_t> strides);
+Inferred inferPad(mlir::RankedTensorType operand, llvm::ArrayRef<Dim> low, llvm::ArrayRef<Dim> high,
+                  llvm::ArrayRef<int64_t> interior);
+Inferred inferConcat(llvm::ArrayRef<mlir::RankedTensorType> inputs, int64_t axis);
+Inferred inferReduceWindow(ReduceKind kind, mlir::RankedTensorType operand, llvm::ArrayRef<int64_t> window,
+                           llvm::ArrayRef<int64_t> strides, llvm::ArrayRef<int64_t> low, llvm::ArrayRef<int64_t> high);
 /// `element` null: the operands' own element type.
-Inferred inferDotGeneral(mlir::RankedTensorType lhs, mlir::RankedTensorType rhs,
-                         llvm::ArrayRef<int64_t> lhsBatch,
-                         llvm::ArrayRef<int64_t> rhsBatch,
-                         llvm::ArrayRef<int64_t> lhsContract,
-                         llvm::ArrayRef<int64_t> rhsContract,
-                         mlir::Type element = {});
-Inferred inferConvolution(mlir::RankedTensorType input,
-                          mlir::RankedTensorType filter,
-                          llvm::ArrayRef<int64_t> strides,
-                          llvm::ArrayRef<int64_t> low,
-                          llvm::ArrayRef<int64_t> high,
-                          llvm::ArrayRef<int64_t> inputDilation,
-                          llvm::ArrayRef<int64_t> filterDilation,
-                          int64_t groups, mlir::Type element = {});
-Inferred inferGather(mlir::RankedTensorType operand,
-                     mlir::RankedTensorType indices, int64_t axis,
-                     int64_t batchDims);
+Inferred inferDotGeneral(mlir::RankedTensorType lhs, mlir::RankedTensorType rhs, llvm::ArrayRef<int64_t> lhsBatch,
+                         llvm::ArrayRef<int64_t> rhsBatch, llvm::ArrayRef<int64_t> lhsContract,
+                         llvm::ArrayRef<int64_t> rhsContract, mlir::Type element = {});
+Inferred inferConvolution(mlir::RankedTensorType input, mlir::RankedTensorType filter, llvm::ArrayRef<int64_t> strides,
+                          llvm::ArrayRef<int64_t> low, llvm::ArrayRef<int64_t> high,
+                          llvm::ArrayRef<int64_t> inputDilation, llvm::ArrayRef<int64_t> filterDilation, int64_t groups,
+                          mlir::Type element = {});
+Inferred inferGather(mlir::RankedTensorType operand, mlir::RankedTensorType indices, int64_t axis, int64_t batchDims);
 /// The type of `values`; that of `indices` is withElement(type, i32 or i64).
 Inferred inferTopK(mlir::RankedTensorType operand, int64_t k);
-Inferred inferCrossEntropy(mlir::RankedTensorType logits,
-                           mlir::RankedTensorType targets);
+Inferred inferCrossEntropy(mlir::RankedTensorType logits, mlir::RankedTensorType targets);
 /// `mask` may be null.
-Inferred inferAttention(mlir::RankedTensorType query,
-                        mlir::RankedTensorType key,
-                        mlir::RankedTensorType value,
+Inferred inferAttention(mlir::RankedTensorType query, mlir::RankedTensorType key, mlir::RankedTensorType value,
                         mlir::RankedTensorType mask);
 
 } // namespace kiln

@@ -34,9 +34,7 @@ mlir::RankedTensorType tensorType(llvm::ArrayRef<Dim> dims, mlir::Type element);
 
 /// The dimensions of a tensor type made by tensorType.
 llvm::SmallVector<Dim> dimsOf(mlir::Type type);
-inline llvm::SmallVector<Dim> dimsOf(mlir::Value value) {
-  return dimsOf(value.getType());
-}
+inline llvm::SmallVector<Dim> dimsOf(mlir::Value value) { return dimsOf(value.getType()); }
 
 /// The same dimensions with another element type.
 mlir::RankedTensorType withElement(mlir::Type type, mlir::Type element);

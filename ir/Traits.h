@@ -16,36 +16,27 @@ mlir::LogicalResult verifyElements(mlir::Operation *op, Elements elements);
 } // namespace detail
 
 template <typename Op> struct OneType : mlir::OpTrait::TraitBase<Op, OneType> {
-  static mlir::LogicalResult verifyTrait(mlir::Operation *op) {
-    return detail::verifyOneType(op, true);
-  }
+  static mlir::LogicalResult verifyTrait(mlir::Operation *op) { return detail::verifyOneType(op, true); }
 };
-template <typename Op>
-struct OneOperandType : mlir::OpTrait::TraitBase<Op, OneOperandType> {
-  static mlir::LogicalResult verifyTrait(mlir::Operation *op) {
-    return detail::verifyOneType(op, false);
-  }
+template <typename Op> struct OneOperandType : mlir::OpTrait::TraitBase<Op, OneOperandType> {
+  static mlir::LogicalResult verifyTrait(mlir::Operation *op) { return detail::verifyOneType(op, false); }
 };
-template <typename Op>
-struct FloatElements : mlir::OpTrait::TraitBase<Op, FloatElements> {
+template <typename Op> struct FloatElements : mlir::OpTrait::TraitBase<Op, FloatElements> {
   static mlir::LogicalResult verifyTrait(mlir::Operation *op) {
     return detail::verifyElements(op, detail::Elements::floats);
   }
 };
-template <typename Op>
-struct NumberElements : mlir::OpTrait::TraitBase<Op, NumberElements> {
+template <typename Op> struct NumberElements : mlir::OpTrait::TraitBase<Op, NumberElements> {
   static mlir::LogicalResult verifyTrait(mlir::Operation *op) {
     return detail::verifyElements(op, detail::Elements::numbers);
   }
 };
-template <typename Op>
-struct IntegerElements : mlir::OpTrait::TraitBase<Op, IntegerElements> {
+template <typename Op> struct IntegerElements : mlir::OpTrait::TraitBase<Op, IntegerElements> {
   static mlir::LogicalResult verifyTrait(mlir::Operation *op) {
     return detail::verifyElements(op, detail::Elements::integers);
   }
 };
-template <typename Op>
-struct BitElements : mlir::OpTrait::TraitBase<Op, BitElements> {
+template <typename Op> struct BitElements : mlir::OpTrait::TraitBase<Op, BitElements> {
   static mlir::LogicalResult verifyTrait(mlir::Operation *op) {
     return detail::verifyElements(op, detail::Elements::bits);
   }
