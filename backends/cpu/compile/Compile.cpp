@@ -98,7 +98,7 @@ static void compileBatch(Job &job, Batch &batch, MLIRContext &context, llvm::Tar
 
 /// Runs `work` on the given number of threads, each with a context and a code generator of its own.
 static void onThreads(unsigned threads, const Machine &machine,
-                      llvm::function_ref<void(MLIRContext &, llvm::TargetMachine &)> work, std::string &error) {
+                      llvm::function_ref<void(MLIRContext &, llvm::TargetMachine &)> work) {
   auto run = [&] {
     std::string local;
     std::unique_ptr<llvm::TargetMachine> generator = createTargetMachine(machine, local);
@@ -233,13 +233,11 @@ static int compile(const kiln_program *program, const kiln_target *target, kiln_
   for (size_t i = 0; i < program->kernel_count; ++i)
     batches[i % batchCount].kernels.push_back(i);
   std::atomic<size_t> next = 0;
-  onThreads(
-      std::min<unsigned>(threads, batchCount), machine,
-      [&](MLIRContext &context, llvm::TargetMachine &generator) {
-        for (size_t i = next++; i < batchCount; i = next++)
-          compileBatch(job, batches[i], context, generator);
-      },
-      message);
+  onThreads(std::min<unsigned>(threads, batchCount), machine,
+            [&](MLIRContext &context, llvm::TargetMachine &generator) {
+              for (size_t i = next++; i < batchCount; i = next++)
+                compileBatch(job, batches[i], context, generator);
+            });
   std::set<std::string> microKernels;
   for (Batch &batch : batches) {
     if (!batch.error.empty())
@@ -247,17 +245,14 @@ static int compile(const kiln_program *program, const kiln_target *target, kiln_
     microKernels.insert(batch.microKernels.begin(), batch.microKernels.end());
   }
   llvm::SmallVector<char, 0> last, table;
-  onThreads(
-      1, machine,
-      [&](MLIRContext &context, llvm::TargetMachine &generator) {
-        OwningOpRef<ModuleOp> module = ModuleOp::create(UnknownLoc::get(&context));
-        Code code(*module, machine);
-        for (const std::string &name : microKernels)
-          defineMicroKernel(code, name);
-        if (finish(*module, machine, generator, stage, last, message) && !text)
-          buildTable(job, generator, table, message);
-      },
-      message);
+  onThreads(1, machine, [&](MLIRContext &context, llvm::TargetMachine &generator) {
+    OwningOpRef<ModuleOp> module = ModuleOp::create(UnknownLoc::get(&context));
+    Code code(*module, machine);
+    for (const std::string &name : microKernels)
+      defineMicroKernel(code, name);
+    if (finish(*module, machine, generator, stage, last, message) && !text)
+      buildTable(job, generator, table, message);
+  });
   if (!message.empty())
     return fail(error, message);
   *blobCount = 0;
