@@ -72,13 +72,19 @@ void ContractLowering::turnRows(Emitter &e, const Contraction::Operand &operand,
                                 Value stride) const {
   Code &code = e.code;
   Value rows = e.workerScratch(workerBase + leftBytes + rightBytes + tileBytes + offsetBytes);
-  // Rows inside: what depends on the place along K alone is computed once for all of them.
-  forEachRun(e, c.k, operand.kInRows, k0, k1, [&](Value k, const Place &place, Value limit) {
-    Mask mask{code.firstLanes(code.sub(limit, k), t.lanes), {}};
-    Value column = code.address(rows, code.sub(k, k0), bytes);
-    code.loop(code.integer(0), count, 1, [&](Value i) {
-      Value element = e.vector(operand.element(e, batch, Place(shape, e.at(code.add(first, i))), place, mask));
-      code.store(element, code.address(column, code.mul(i, code.integer(turnStride)), bytes), bytes);
+  // A few rows side by side share what depends on the place along K, and K's loop what depends on the row.
+  int64_t together = std::min<int64_t>(t.lanes, 4);
+  Value last = code.sub(count, code.integer(1));
+  code.loop(code.integer(0), count, together, [&](Value group) {
+    Value groupRows = code.address(rows, code.mul(group, code.integer(turnStride)), bytes);
+    forEachRun(e, c.k, operand.kInRows, k0, k1, [&](Value k, const Place &place, Value limit) {
+      Mask mask{code.firstLanes(code.sub(limit, k), t.lanes), {}};
+      Value column = code.address(groupRows, code.sub(k, k0), bytes);
+      for (int64_t i = 0; i < together; ++i) { // beyond the edge the last row stands in
+        Value row = code.add(first, code.min(code.add(group, code.integer(i)), last));
+        Value element = e.vector(operand.element(e, batch, Place(shape, e.at(row)), place, mask));
+        code.store(element, code.address(column, code.integer(i * turnStride), bytes), bytes);
+      }
     });
   });
   callPack(code, {c.accumulator, t.lanes, true}, rows, code.integer(turnStride * bytes), count, code.sub(k1, k0), to,
