@@ -129,6 +129,26 @@ TEST(Dot, DynamicExtents) {
     }
 }
 
+TEST(Dot, DynamicRowsColumnsAndBatch) {
+  for (const DotAxes &axes : {DotAxes{{0}, {0}, {2}, {2}}, DotAxes{{0}, {0}, {2}, {1}}})
+    for (int64_t bound : {30, 70}) {
+      for (Ints e : {Ints{1, 1, 1}, Ints{3, 2, 17}, Ints{2, 30, 5}, Ints{0, 3, 4}, Ints{3, 29, 40}}) {
+        KernelSpec spec;
+        Dim batch(3, 0), m(bound, 1), n(45, 2);
+        bool alongK = axes.rhsContract[0] == 2;
+        uint32_t l = spec.input(KILN_F32, {batch, m, Dim(33)});
+        uint32_t r =
+            spec.input(KILN_F32, alongK ? std::vector<Dim>{batch, n, Dim(33)} : std::vector<Dim>{batch, Dim(33), n});
+        spec.output(addDot(spec, l, r, KILN_F32, {batch, m, n}, axes));
+        Tensor a = filled({e[0], e[1], 33}, 3), b = filled(alongK ? Ints{e[0], e[2], 33} : Ints{e[0], 33, e[2]}, 4),
+               c = expected(a, b, axes);
+        std::vector<Tensor> out = runKernel(spec, {a, b}, {c.dims}, {e[0], e[1], e[2]});
+        ASSERT_FALSE(out.empty());
+        expectEqual(out[0], c);
+      }
+    }
+}
+
 TEST(Dot, EpilogueOfBiasResidualAndActivation) {
   for (Ints e : {Ints{32, 10, 128}, Ints{100, 70, 40}, Ints{100, 64, 600}, Ints{20, 30, 9000}}) {
     int64_t m = e[0], n = e[1], k = e[2];
