@@ -26,11 +26,24 @@ typedef struct kiln_string {
 } kiln_string;
 
 typedef enum kiln_dtype {
-  KILN_F32 = 0, KILN_F64 = 1, KILN_BF16 = 2, KILN_F16 = 3,
-  KILN_I8 = 4, KILN_U8 = 5, KILN_I32 = 6, KILN_U32 = 7, KILN_I64 = 8,
+  KILN_F32 = 0,
+  KILN_F64 = 1,
+  KILN_BF16 = 2,
+  KILN_F16 = 3,
+  KILN_I8 = 4,
+  KILN_U8 = 5,
+  KILN_I32 = 6,
+  KILN_U32 = 7,
+  KILN_I64 = 8,
   KILN_BOOL = 9, /* one byte, 0 or 1 */
   /* reserved: */
-  KILN_I16 = 10, KILN_U16 = 11, KILN_U64 = 12, KILN_I4 = 13, KILN_U4 = 14, KILN_F8E4M3 = 15, KILN_F8E5M2 = 16,
+  KILN_I16 = 10,
+  KILN_U16 = 11,
+  KILN_U64 = 12,
+  KILN_I4 = 13,
+  KILN_U4 = 14,
+  KILN_F8E4M3 = 15,
+  KILN_F8E5M2 = 16,
   KILN_QUANTIZED = 17
 } kiln_dtype;
 
@@ -56,7 +69,12 @@ typedef struct kiln_location {
 /* ---- Kernels: graphs of ops ------------------------------------------------------------------------------------ */
 
 typedef enum kiln_attr_kind {
-  KILN_ATTR_INT = 0, KILN_ATTR_FLOAT = 1, KILN_ATTR_STRING = 2, KILN_ATTR_INTS = 3, KILN_ATTR_EXTENTS = 4, KILN_ATTR_BYTES = 5
+  KILN_ATTR_INT = 0,
+  KILN_ATTR_FLOAT = 1,
+  KILN_ATTR_STRING = 2,
+  KILN_ATTR_INTS = 3,
+  KILN_ATTR_EXTENTS = 4,
+  KILN_ATTR_BYTES = 5
 } kiln_attr_kind;
 
 typedef struct kiln_attr {
@@ -93,7 +111,7 @@ typedef struct kiln_kernel {
   size_t output_count;
   const uint32_t *outputs; /* value numbers; an output may be an input's value (a copy) */
   size_t op_count;
-  const kiln_op *ops; /* in an order in which every operand comes first */
+  const kiln_op *ops;  /* in an order in which every operand comes first */
   size_t extent_count; /* length of the extents argument */
   const int64_t *extent_bounds;
   /* Output i may be given the same memory as input alias[i] (-1: none): only offered where every op between them is
@@ -103,7 +121,7 @@ typedef struct kiln_kernel {
 
 typedef struct kiln_claim {
   int accepted;
-  char reason[256];     /* when refused: a sentence */
+  char reason[256];      /* when refused: a sentence */
   int64_t scratch_bytes; /* at the bounds, alive during a launch, aligned to 64 */
 } kiln_claim;
 
@@ -119,13 +137,18 @@ typedef enum kiln_space {
 #define KILN_MAX_LOOPS 3
 typedef struct kiln_place {
   kiln_space space;
-  uint32_t argument; /* ARGUMENT */
-  int64_t offset;    /* bytes */
+  uint32_t argument;                  /* ARGUMENT */
+  int64_t offset;                     /* bytes */
   kiln_extent stride[KILN_MAX_LOOPS]; /* bytes an iteration; value 0 and slot -1 for none */
 } kiln_place;
 
 typedef enum kiln_node_kind {
-  KILN_NODE_SEQUENCE = 0, KILN_NODE_LAUNCH = 1, KILN_NODE_COPY = 2, KILN_NODE_REPEAT = 3, KILN_NODE_WHILE = 4, KILN_NODE_IF = 5,
+  KILN_NODE_SEQUENCE = 0,
+  KILN_NODE_LAUNCH = 1,
+  KILN_NODE_COPY = 2,
+  KILN_NODE_REPEAT = 3,
+  KILN_NODE_WHILE = 4,
+  KILN_NODE_IF = 5,
   KILN_NODE_ALL_REDUCE = 6 /* reserved */
 } kiln_node_kind;
 
@@ -136,8 +159,8 @@ struct kiln_node {
   size_t child_count;
   const kiln_node *children;
   /* LAUNCH */
-  uint32_t kernel;         /* index into the program's kernels */
-  size_t place_count;      /* inputs, then outputs. COPY: [source, destination] */
+  uint32_t kernel;    /* index into the program's kernels */
+  size_t place_count; /* inputs, then outputs. COPY: [source, destination] */
   const kiln_place *places;
   const kiln_extent *extents; /* LAUNCH: one for each of the kernel's extents (slots are the entry's) */
   kiln_place scratch;         /* LAUNCH: of the claimed size; arena */
@@ -173,13 +196,17 @@ typedef struct kiln_program {
 /* ---- Status ---------------------------------------------------------------------------------------------------- */
 
 typedef enum kiln_status_kind {
-  KILN_OK = 0, KILN_INDEX_OUT_OF_RANGE = 1, KILN_DIVISION_BY_ZERO = 2, KILN_NOT_FINITE = 3, KILN_BACKEND_FAILED = 4
+  KILN_OK = 0,
+  KILN_INDEX_OUT_OF_RANGE = 1,
+  KILN_DIVISION_BY_ZERO = 2,
+  KILN_NOT_FINITE = 3,
+  KILN_BACKEND_FAILED = 4
 } kiln_status_kind;
 
 /* The first error of an execution, in launch order. A kernel reports by kiln_status's fields through the run side;
  * `order` is the launch's position in the execution, so that the earliest wins whatever thread it ran on. */
 typedef struct kiln_status {
-  int32_t kind;   /* kiln_status_kind; written last */
+  int32_t kind;    /* kiln_status_kind; written last */
   uint32_t kernel; /* index in the program */
   uint32_t op;     /* index in the kernel's ops */
   int64_t value;   /* the index, say */
@@ -206,11 +233,11 @@ typedef struct kiln_host {
 
 typedef struct kiln_target {
   uint32_t size;
-  kiln_string triple;   /* empty: the host's */
-  kiln_string cpu;      /* "native", or a name LLVM knows */
+  kiln_string triple; /* empty: the host's */
+  kiln_string cpu;    /* "native", or a name LLVM knows */
   kiln_string device;
-  uint32_t jobs;        /* threads to compile on */
-  kiln_string emit;     /* "" for the artifact; else a stage: "object", "llvm", "asm", "mlir" */
+  uint32_t jobs;    /* threads to compile on */
+  kiln_string emit; /* "" for the artifact; else a stage: "object", "llvm", "asm", "mlir" */
 } kiln_target;
 
 /* Bytes owned by the backend until release is called. */
@@ -232,8 +259,8 @@ typedef struct kiln_compile_api {
   uint32_t version;
   int (*claim)(const kiln_kernel *kernel, const kiln_target *target, kiln_claim *claim, kiln_error *error);
   /* Artifacts: one or more blobs. For cpu: object files, which export `kiln_cpu_artifact`. */
-  int (*compile)(const kiln_program *program, const kiln_target *target, kiln_blob *blobs, size_t max_blobs, size_t *blob_count,
-                 kiln_error *error);
+  int (*compile)(const kiln_program *program, const kiln_target *target, kiln_blob *blobs, size_t max_blobs,
+                 size_t *blob_count, kiln_error *error);
 } kiln_compile_api;
 
 typedef struct kiln_executable kiln_executable;

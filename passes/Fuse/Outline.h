@@ -6,8 +6,8 @@
 namespace kiln::fuse {
 
 /// Makes one group for each cluster, orders the block so that everything is defined before it is read, and erases what
-/// the groups replaced. Clusters hold no cheap op except those that must exist as values of their own; other groups still
-/// clone these, unless `cloneKept` is false.
+/// the groups replaced. Clusters hold no cheap op except those that must exist as values of their own; other groups
+/// still clone these, unless `cloneKept` is false.
 void outlineBlock(mlir::Block &block, llvm::ArrayRef<OpSet> clusters, bool cloneKept);
 
 /// Cheap ops that something other than a group reads: they need a kernel of their own.

@@ -146,7 +146,8 @@ static bool isReduction(const Op &op) { return op.code == OpCode::Reduce || op.c
 
 /// A dynamic_update_slice of an input that is an output: where both are one memory, only the block is written.
 static bool updatesInPlace(const Graph &graph, const Op &op) {
-  return op.code == OpCode::DynamicUpdateSlice && llvm::is_contained(graph.outputs, op.results[0]) && graph.inputNumber(op.operands[0]) >= 0;
+  return op.code == OpCode::DynamicUpdateSlice && llvm::is_contained(graph.outputs, op.results[0]) &&
+         graph.inputNumber(op.operands[0]) >= 0;
 }
 
 bool buildLoops(KernelBuilder &builder) {

@@ -229,5 +229,6 @@ TEST(Refusal, DtypesThatAnOpDoesNotTake) {
   TestKernel bits;
   uint32_t a = bits.input(KILN_F32, {4});
   bits.output(bits.op("xor", {a, a}));
-  EXPECT_NE(run(bits, {randomTensor(KILN_F32, {4}, 0, 9)}).error.find("'xor' takes integers, not f32"), std::string::npos);
+  EXPECT_NE(run(bits, {randomTensor(KILN_F32, {4}, 0, 9)}).error.find("'xor' takes integers, not f32"),
+            std::string::npos);
 }
