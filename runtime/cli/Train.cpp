@@ -174,6 +174,8 @@ int Training::run() {
   progress_->finish();
   if (!out_.empty() && savedStep_ != position_.step)
     checkpoint("last");
+  if (!out_.empty() && position_.bestStep < 0)
+    checkpoint("best"); // a run without a validation of the schedule: its end is the best there is
   if (options_.has("save"))
     saveWeights(options_.text("save"), *program_, sources_->vocabularies());
   if (log_)
