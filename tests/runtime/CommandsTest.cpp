@@ -134,8 +134,10 @@ TEST_F(Commands, KilledAtAnyMomentAndResumed) {
 }
 
 TEST_F(Commands, InterruptSavesAndSaysSo) {
-  pid_t child = start({"train", "--out", "run", "--steps", "100000000"});
-  usleep(100000);
+  pid_t child = start({"train", "--out", "run", "--steps", "100000000", "--json", "log.jsonl"});
+  // Only once it is under way, however slow the machine: its first line says so.
+  for (int i = 0; i < 60000 && !(fileExists(at("log.jsonl")) && !readFile(at("log.jsonl")).empty()); ++i)
+    usleep(1000);
   kill(child, SIGINT);
   Outcome outcome = finish(child);
   EXPECT_EQ(outcome.code, 130) << outcome.err;
