@@ -153,7 +153,8 @@ void writeSafetensors(const std::string &path, const std::vector<TensorView> &te
   file.commit();
 }
 
-void loadTensors(const Safetensors &file, const std::vector<TensorRequest> &requests, bool exact) {
+void loadTensors(const Safetensors &file, const std::vector<TensorRequest> &requests, bool exact,
+                 std::string_view passedOver) {
   std::vector<std::string> problems;
   std::set<std::string> wanted;
   std::vector<Tensor> converted(requests.size());
@@ -189,7 +190,7 @@ void loadTensors(const Safetensors &file, const std::vector<TensorRequest> &requ
   }
   if (exact)
     for (const TensorView &tensor : file.tensors())
-      if (!wanted.count(tensor.name))
+      if (!wanted.count(tensor.name) && (passedOver.empty() || !tensor.name.starts_with(passedOver)))
         problems.push_back("'" + tensor.name + "' (" + describeType(tensor.dtype, tensor.shape) +
                            ") is not in the model");
   if (!problems.empty()) {

@@ -46,7 +46,9 @@ struct TensorRequest {
 };
 
 /// Fills every request from the file, converting widths where every value fits. All that does not match (missing names,
-/// shapes, dtypes, and, with `exact`, names that nobody asked for) is listed in one Error, and then nothing was filled.
-void loadTensors(const Safetensors &file, const std::vector<TensorRequest> &requests, bool exact);
+/// shapes, dtypes, and, with `exact`, names that nobody asked for and that do not begin with `passedOver`) is listed in
+/// one Error, and then nothing was filled.
+void loadTensors(const Safetensors &file, const std::vector<TensorRequest> &requests, bool exact,
+                 std::string_view passedOver = {});
 
 } // namespace kiln

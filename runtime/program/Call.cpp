@@ -70,26 +70,34 @@ std::vector<int> Call::inputs() const {
 }
 
 void Call::setInput(int argument, const TensorView &tensor, const std::string &what) {
-  const ArgumentSpec &spec = spec_.arguments[static_cast<size_t>(argument)];
-  std::optional<int64_t> count = countElements(tensor.shape);
-  if (tensor.shape.size() != spec.type.shape.size() || !count ||
-      *count > spec.bytes / static_cast<int64_t>(dtypeSize(spec.type.dtype)))
-    fail("%s: input '%s' is %s; expected %s, at most %lld elements", what.c_str(), spec.name.c_str(),
-         describeType(tensor.dtype, tensor.shape).c_str(), spec.type.str().c_str(),
-         static_cast<long long>(spec.bytes / static_cast<int64_t>(dtypeSize(spec.type.dtype))));
-  std::string why;
-  if (!convertElements(tensor.dtype, tensor.data, spec.type.dtype, data(argument), *count, why))
-    fail("%s: input '%s' is %s, expected %s: %s", what.c_str(), spec.name.c_str(),
-         describeType(tensor.dtype, tensor.shape).c_str(), spec.type.str().c_str(), why.c_str());
-  shape(argument) = tensor.shape;
+  setInput(argument, tensor.dtype, tensor.shape, tensor.data, what.c_str());
 }
 
-void Call::bind(uint32_t seed, int64_t step) {
+void Call::setInput(int argument, kiln_dtype dtype, std::span<const int64_t> shape, const void *data,
+                    const char *what) {
+  const ArgumentSpec &spec = spec_.arguments[static_cast<size_t>(argument)];
+  std::optional<int64_t> count = countElements(shape);
+  int64_t room = spec.bytes / static_cast<int64_t>(dtypeSize(spec.type.dtype));
+  if (shape.size() != spec.type.shape.size() || !count || *count > room)
+    fail("%s: input '%s' is %s; expected %s, at most %lld elements", what, spec.name.c_str(),
+         describeType(dtype, shape).c_str(), spec.type.str().c_str(), static_cast<long long>(room));
+  std::string why;
+  if (!convertElements(dtype, data, spec.type.dtype, this->data(argument), *count, why))
+    fail("%s: input '%s' is %s, expected %s: %s", what, spec.name.c_str(), describeType(dtype, shape).c_str(),
+         spec.type.str().c_str(), why.c_str());
+  this->shape(argument).assign(shape.begin(), shape.end());
+}
+
+void Call::bindShapes() {
   // What an earlier call left in a session's states says dimensions that this one's inputs do not.
   for (const Session &session : sessions_)
     if (!session.result)
       shapes_[session.argument] = program_.sessionShapes_[session.state];
   extents_.bind(shapes_);
+}
+
+void Call::bind(uint32_t seed, int64_t step) {
+  bindShapes();
   if (seed_ >= 0)
     std::memcpy(data(seed_), &seed, 4);
   if (step_ >= 0) {

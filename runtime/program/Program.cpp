@@ -127,12 +127,7 @@ std::vector<TensorRequest> Program::weightRequests() {
 void Program::loadWeights(const std::string &path) {
   Safetensors file = Safetensors::open(path);
   // A checkpoint holds the optimizer's states beside the weights; only those are passed over.
-  std::vector<TensorRequest> requests = weightRequests();
-  loadTensors(file, requests, false);
-  for (const TensorView &tensor : file.tensors())
-    if (!parameter(tensor.name) && !state(tensor.name) && !tensor.name.starts_with("optimizer."))
-      fail("%s does not fit the model:\n  '%s' (%s) is not in the model", file.what().c_str(), tensor.name.c_str(),
-           describeType(tensor.dtype, tensor.shape).c_str());
+  loadTensors(file, weightRequests(), /*exact=*/true, "optimizer.");
 }
 
 std::vector<kiln_profile_event> Program::profileRun(Call &call, uint32_t seed) {

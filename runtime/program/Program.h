@@ -88,6 +88,13 @@ public:
   std::vector<int64_t> &shape(int argument) { return shapes_[static_cast<size_t>(argument)]; }
   /// Copies a tensor into an input, converting where every value fits.
   void setInput(int argument, const TensorView &tensor, const std::string &what);
+  /// The same without a view; allocates nothing once the shape has its length. `what` begins an error's sentence.
+  void setInput(int argument, kiln_dtype dtype, std::span<const int64_t> shape, const void *data, const char *what);
+
+  /// Checks the inputs' shapes, so that resultShape() tells before the run what it will give.
+  void bindShapes();
+  /// The shape of a result (or of any argument) under the shapes bound last.
+  const std::vector<int64_t> &resultShape(int argument) const { return extents_.shape(static_cast<size_t>(argument)); }
 
   /// Throws Error for shapes that do not fit, and for what the backend reports (with op and source line).
   void run(uint32_t seed, int64_t step);

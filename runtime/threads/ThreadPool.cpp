@@ -39,9 +39,9 @@ unsigned availableProcessors() {
   return std::clamp(static_cast<unsigned>(sysconf(_SC_NPROCESSORS_ONLN)), 1u, maxThreads);
 }
 
-unsigned checkThreadCount(int64_t asked) {
+unsigned checkThreadCount(int64_t asked, const char *what) {
   if (asked < 1 || asked > static_cast<int64_t>(maxThreads))
-    fail("--threads %lld: expected 1 to %u; this machine has %u processors for the program",
+    fail("%s %lld: expected 1 to %u; this machine has %u processors for the program", what,
          static_cast<long long>(asked), maxThreads, availableProcessors());
   return static_cast<unsigned>(asked);
 }

@@ -14,8 +14,8 @@ namespace kiln {
 /// How many processors this process may use, by its affinity mask.
 unsigned availableProcessors();
 
-/// The number that `--threads` asks for, checked (1 to 1024); throws Error.
-unsigned checkThreadCount(int64_t asked);
+/// The number that `what` asks for, checked (1 to 1024); throws Error.
+unsigned checkThreadCount(int64_t asked, const char *what = "--threads");
 
 class ThreadPool {
 public:
