@@ -59,7 +59,8 @@ absl::StatusOr<std::string> cachePath(const ModelOptions &options) {
     if (absl::Status read = addFile(hash, options.weights); !read.ok())
       return read;
   llvm::SmallString<256> full(options.file);
-  llvm::sys::fs::make_absolute(full);
+  if (std::error_code error = llvm::sys::fs::make_absolute(full))
+    return absl::UnavailableError(absl::StrCat("cannot find the folder of ", options.file, ": ", error.message()));
   add(hash, full);
   for (const std::string &part : {options.model, options.backend, options.targetCpu, options.triple})
     add(hash, part);

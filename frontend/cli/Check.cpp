@@ -232,30 +232,25 @@ absl::StatusOr<int> GradientCheck::run() {
 } // namespace
 
 int commandCheck(const ModelOptions &options, const CheckOptions &check) {
-  auto fail = [](const absl::Status &status) {
-    if (!status.message().empty())
-      std::fprintf(stderr, "kiln: error: %s\n", std::string(status.message()).c_str());
-    return 1;
-  };
   ModelOptions small = options;
   small.symbolicBatch = check.gradients;
   Compilation compilation(small);
   if (absl::Status status = compilation.load(); !status.ok())
-    return fail(status);
+    return report(status);
   if (!check.gradients) {
     std::printf("%s: no errors\n", options.file.c_str());
     return 0;
   }
   GradientCheck gradients(compilation.module(), check.seed);
   if (absl::Status status = gradients.prepare(); !status.ok())
-    return fail(status);
+    return report(status);
   std::printf("%s: gradients along random directions against central differences, float64\n", options.file.c_str());
   absl::StatusOr<int> wrong = gradients.run();
   std::fflush(stdout);
   if (!wrong.ok())
-    return fail(wrong.status());
+    return report(wrong.status());
   if (*wrong)
-    return fail(absl::InternalError(
+    return report(absl::InternalError(
         absl::StrCat(*wrong, " gradients are wrong: this is a mistake in a `grad` of the model's own, or "
                              "in Kiln; the lines above name the parameters")));
   std::printf("all gradients agree\n");

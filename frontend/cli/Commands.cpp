@@ -15,9 +15,6 @@
 
 namespace kiln {
 
-namespace {
-
-/// Prints an error where the status has one to tell; the exit code.
 int report(const absl::Status &status) {
   if (status.ok())
     return 0;
@@ -26,12 +23,19 @@ int report(const absl::Status &status) {
   return 1;
 }
 
-absl::Status compileAll(Compilation &compilation, const std::string &emit) {
+namespace {
+
+absl::Status compileToPlan(Compilation &compilation) {
   absl::Status status = compilation.load();
   if (status.ok())
     status = compilation.runPasses();
   if (status.ok())
     status = compilation.plan();
+  return status;
+}
+
+absl::Status compileAll(Compilation &compilation, const std::string &emit) {
+  absl::Status status = compileToPlan(compilation);
   if (status.ok())
     status = compilation.generate(emit);
   return status;
@@ -40,7 +44,8 @@ absl::Status compileAll(Compilation &compilation, const std::string &emit) {
 /// A folder that is not there is told before the compile, not after it.
 absl::Status outputWritable(const std::string &output) {
   llvm::SmallString<256> folder(output);
-  llvm::sys::fs::make_absolute(folder);
+  if (std::error_code error = llvm::sys::fs::make_absolute(folder))
+    return absl::UnavailableError(absl::StrCat("cannot find the folder of ", output, ": ", error.message()));
   llvm::sys::path::remove_filename(folder);
   if (output.empty() || !llvm::sys::fs::access(folder, llvm::sys::fs::AccessMode::Write))
     return absl::OkStatus();
@@ -64,7 +69,8 @@ absl::Status writeBlobs(const Compilation &compilation, const std::string &outpu
   if (!error && !output.empty())
     error = llvm::sys::fs::rename(temporary, output);
   if (error) {
-    llvm::sys::fs::remove(temporary);
+    if (!output.empty())
+      (void)llvm::sys::fs::remove(temporary); // the error to tell is the first one
     return absl::UnavailableError(absl::StrCat("cannot write ", output, ": ", error.message()));
   }
   return absl::OkStatus();
@@ -73,20 +79,20 @@ absl::Status writeBlobs(const Compilation &compilation, const std::string &outpu
 } // namespace
 
 int commandBuild(const ModelOptions &options, const EmitOptions &emit) {
-  if (emit.kind == "shared")
-    return report(
-        absl::UnimplementedError("--emit shared is not there yet (docs/roadmap.md); build a program (--emit exe), "
-                                 "or link the objects of --emit object yourself"));
   std::string output = emit.output;
-  bool program = emit.kind == "exe";
-  if (output.empty() && program)
+  bool library = emit.kind == "shared", program = emit.kind == "exe";
+  if (output.empty() && (program || library))
     output = llvm::sys::path::stem(options.file).str();
+  if (emit.output.empty() && library)
+    output = absl::StrCat("lib", output, ".so");
   if (absl::Status writable = outputWritable(output); !writable.ok())
     return report(writable);
   Compilation compilation(options);
-  absl::Status status = compileAll(compilation, program ? "" : emit.kind);
+  absl::Status status = compileAll(compilation, program || library ? "" : emit.kind);
   if (status.ok())
-    status = program ? compilation.linkProgram(output) : writeBlobs(compilation, output);
+    status = program   ? compilation.linkProgram(output)
+             : library ? compilation.linkLibrary(output)
+                       : writeBlobs(compilation, output);
   if (options.timePasses)
     std::fputs(compilation.timings().c_str(), stderr);
   return report(status);
@@ -112,7 +118,9 @@ int commandProgram(const ModelOptions &options, const std::string &command, cons
   argv.push_back(nullptr);
   // The recipe's data is looked for beside the model, wherever the program itself lies.
   llvm::SmallString<256> folder(options.file);
-  llvm::sys::fs::make_absolute(folder);
+  if (std::error_code error = llvm::sys::fs::make_absolute(folder))
+    return report(
+        absl::UnavailableError(absl::StrCat("cannot find the folder of ", options.file, ": ", error.message())));
   llvm::sys::path::remove_filename(folder);
   setenv("KILN_MODEL_DIR", folder.c_str(), 1);
   execv(path->c_str(), argv.data());
@@ -121,12 +129,7 @@ int commandProgram(const ModelOptions &options, const std::string &command, cons
 
 int commandExplain(const ModelOptions &options, const ExplainOptions &explain) {
   Compilation compilation(options);
-  absl::Status status = compilation.load();
-  if (status.ok())
-    status = compilation.runPasses();
-  if (status.ok())
-    status = compilation.plan();
-  if (!status.ok())
+  if (absl::Status status = compileToPlan(compilation); !status.ok())
     return report(status);
   const kiln_program &program = compilation.program().program();
   bool all = !explain.memory && !explain.fusion;

@@ -3,6 +3,8 @@
 
 #include "frontend/cli/Options.h"
 
+#include "absl/status/status.h"
+
 #include <string>
 #include <vector>
 
@@ -22,6 +24,9 @@ struct ExplainOptions {
   bool memory = false;
   bool fusion = false;
 };
+
+/// Prints an error where the status has one to tell; the exit code, 0 or 1.
+int report(const absl::Status &status);
 
 int commandBuild(const ModelOptions &options, const EmitOptions &emit);
 int commandCheck(const ModelOptions &options, const CheckOptions &check);

@@ -2,7 +2,7 @@
 
 #include "backends/cpu/compile/Compile.h"
 #include "frontend/cli/ImageObject.h"
-#include "frontend/cli/Link.h"
+#include "frontend/cli/LibraryHeader.h"
 #include "frontend/language/Load.h"
 #include "ir/Kiln.h"
 #include "passes/Pipelines.h"
@@ -21,6 +21,7 @@
 
 #include <cstdio>
 #include <thread>
+#include <unistd.h>
 
 namespace kiln {
 
@@ -37,6 +38,25 @@ std::string archiveFolder() {
   llvm::sys::path::append(path, "..", "lib");
   llvm::sys::path::remove_dots(path, /*remove_dot_dot=*/true);
   return path.str().str();
+}
+
+/// Whole or not at all.
+absl::Status writeTextFile(const std::string &path, const std::string &text) {
+  std::string temporary = absl::StrCat(path, ".", getpid(), ".tmp");
+  std::error_code error;
+  llvm::raw_fd_ostream stream(temporary, error);
+  if (!error) {
+    stream << text;
+    stream.close();
+    error = stream.error();
+    stream.clear_error();
+  }
+  if (!error)
+    error = llvm::sys::fs::rename(temporary, path);
+  if (!error)
+    return absl::OkStatus();
+  (void)llvm::sys::fs::remove(temporary); // the error to tell is the first one
+  return absl::UnavailableError(absl::StrCat("cannot write ", path, ": ", error.message()));
 }
 
 } // namespace
@@ -158,7 +178,28 @@ absl::Status Compilation::generate(const std::string &emit) {
   });
 }
 
-absl::Status Compilation::linkProgram(const std::string &output) {
+absl::Status Compilation::linkProgram(const std::string &output) { return linkWith(LinkJob(), output); }
+
+absl::Status Compilation::linkLibrary(const std::string &output) {
+  Manifest manifest = Manifest::parse(program_->manifest());
+  std::string file = llvm::sys::path::filename(output).str();
+  absl::StatusOr<std::string> header = libraryHeader(manifest, file);
+  if (!header.ok())
+    return header.status();
+  LinkJob job;
+  job.shared = true;
+  job.exports = libraryExports(manifest.model);
+  if (absl::Status linked = linkWith(std::move(job), output); !linked.ok())
+    return linked;
+  llvm::StringRef name = llvm::sys::path::stem(file);
+  name.consume_front("lib");
+  llvm::SmallString<256> path(output);
+  llvm::sys::path::remove_filename(path);
+  llvm::sys::path::append(path, name + ".h");
+  return writeTextFile(path.str().str(), *header);
+}
+
+absl::Status Compilation::linkWith(LinkJob job, const std::string &output) {
   return timed("link", [&]() -> absl::Status {
     llvm::InitializeAllTargetInfos();
     llvm::InitializeAllTargets();
@@ -181,7 +222,6 @@ absl::Status Compilation::linkProgram(const std::string &output) {
     absl::StatusOr<llvm::SmallVector<char, 0>> image = imageObject(parts);
     if (!image.ok())
       return image.status();
-    LinkJob job;
     job.objects.push_back({reinterpret_cast<const uint8_t *>(image->data()), image->size()});
     for (const kiln_blob &blob : blobs_)
       job.objects.push_back({blob.data, blob.size});

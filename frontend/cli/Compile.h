@@ -1,6 +1,7 @@
 // The way of a model from text to objects, for every command that needs some part of it.
 #pragma once
 
+#include "frontend/cli/Link.h"
 #include "frontend/cli/Options.h"
 
 #include "absl/status/statusor.h"
@@ -34,6 +35,8 @@ public:
   absl::Status generate(const std::string &emit = "");
   /// The finished program, replaced atomically.
   absl::Status linkProgram(const std::string &output);
+  /// The finished library, replaced atomically, and its header beside it ("libgpt.so": "gpt.h").
+  absl::Status linkLibrary(const std::string &output);
 
   mlir::ModuleOp module() { return module_.get(); }
   mlir::MLIRContext &context() { return *context_; }
@@ -43,6 +46,7 @@ public:
   std::string timings() const;
 
 private:
+  absl::Status linkWith(LinkJob job, const std::string &output);
   absl::Status timed(const char *step, const std::function<absl::Status()> &work);
   absl::Status writeStage(llvm::StringRef stage, mlir::ModuleOp module);
 

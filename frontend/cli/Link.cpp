@@ -81,7 +81,8 @@ absl::Status findToolchain(Toolchain &toolchain) {
 }
 
 std::vector<std::string> linkerArguments(const LinkJob &job, const Toolchain &tools,
-                                         const std::vector<MemoryFile> &files, const std::string &output) {
+                                         const std::vector<MemoryFile> &files, const std::string &versionScript,
+                                         const std::string &output) {
   std::vector<std::string> args = {"ld.lld",
                                    "--eh-frame-hdr",
                                    "--gc-sections",
@@ -99,7 +100,11 @@ std::vector<std::string> linkerArguments(const LinkJob &job, const Toolchain &to
                                    "-o",
                                    output};
   if (job.shared) {
-    args.insert(args.end(), {"-shared", absl::StrCat(tools.libc, "/crti.o"), absl::StrCat(tools.gcc, "/crtbeginS.o")});
+    args.insert(args.end(), {"-shared", absl::StrCat("-soname=", llvm::sys::path::filename(job.output).str()),
+                             "--version-script=" + versionScript, absl::StrCat(tools.libc, "/crti.o"),
+                             absl::StrCat(tools.gcc, "/crtbeginS.o")});
+    for (const auto &[name, symbol] : job.exports)
+      args.push_back(absl::StrCat("--defsym=", name, "=", symbol));
   } else {
     args.insert(args.end(),
                 {"-pie", "-dynamic-linker", "/lib64/ld-linux-x86-64.so.2", absl::StrCat(tools.libc, "/Scrt1.o"),
@@ -114,6 +119,14 @@ std::vector<std::string> linkerArguments(const LinkJob &job, const Toolchain &to
               {"-L" + tools.gcc, "-L" + tools.libc, "-lstdc++", "-lm", "-l:libz.a", "-lgcc_s", "-lgcc", "-lpthread",
                "-lc", absl::StrCat(tools.gcc, "/crtendS.o"), absl::StrCat(tools.libc, "/crtn.o")});
   return args;
+}
+
+/// What a library shows of itself.
+std::string versionScript(const LinkJob &job) {
+  std::string text = "{ global: ";
+  for (const auto &[name, symbol] : job.exports)
+    absl::StrAppend(&text, name, "; ");
+  return text + "local: *; };\n";
 }
 
 } // namespace
@@ -134,9 +147,11 @@ absl::Status link(const LinkJob &job) {
       return absl::ResourceExhaustedError(
           absl::StrCat("no memory for an object of ", object.size, " bytes: ", std::strerror(errno)));
   }
+  std::string script = versionScript(job);
+  MemoryFile scriptFile({reinterpret_cast<const uint8_t *>(script.data()), script.size()});
   // The linker writes beside the output, and the finished file takes its place in one step.
   std::string temporary = absl::StrCat(job.output, ".", getpid(), ".tmp");
-  std::vector<std::string> args = linkerArguments(job, tools, files, temporary);
+  std::vector<std::string> args = linkerArguments(job, tools, files, scriptFile.path(), temporary);
   llvm::SmallVector<const char *> argv;
   for (const std::string &arg : args)
     argv.push_back(arg.c_str());

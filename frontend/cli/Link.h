@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace kiln {
@@ -20,6 +21,8 @@ struct LinkJob {
   std::vector<std::string> archives; ///< paths, in link order
   std::string output;                ///< replaced atomically
   bool shared = false;               ///< a shared library in place of an executable
+  /// Of a library: the names that it exports, each with the symbol that it stands for; nothing else is visible.
+  std::vector<std::pair<std::string, std::string>> exports;
 };
 
 /// Links against the system's C and C++ runtime. Errors: a toolchain file that is missing (named, with the package that
