@@ -116,8 +116,7 @@ LogicalResult verifyRandomOperands(Operation *op, Value seed, mlir::ValueRange c
   return mlir::success();
 }
 
-//===-- Elementwise and sources
-//---------------------------------------------------------------------------------===//
+//===-- Elementwise and sources ----------------------------------------------------------------------------------===//
 
 LogicalResult CompareOp::verify() {
   return expectType(*this, inferCompare(typeOf(getLhs()), typeOf(getRhs())), getType(), "(C2)");
@@ -170,8 +169,7 @@ LogicalResult RandomBitsOp::verify() {
   return mlir::success();
 }
 
-//===-- Layout
-//--------------------------------------------------------------------------------------------------===//
+//===-- Layout ---------------------------------------------------------------------------------------------------===//
 
 LogicalResult ReshapeOp::verify() {
   if (elementOf(getOperand()) != elementOf(getResult()))
@@ -232,8 +230,7 @@ LogicalResult DynamicUpdateSliceOp::verify() {
   return expectRankAndElement(*this, getOperand(), getUpdate(), "update");
 }
 
-//===-- Reductions and products
-//---------------------------------------------------------------------------------===//
+//===-- Reductions and products ----------------------------------------------------------------------------------===//
 
 LogicalResult ReduceOp::verify() {
   return expectType(*this, inferReduce(getKind(), typeOf(getOperand()), getAxes()), getType(), "(C2)");
@@ -277,8 +274,7 @@ LogicalResult ConvolutionOp::verify() {
                     getType(), "(C4)");
 }
 
-//===-- Indexed access
-//------------------------------------------------------------------------------------------===//
+//===-- Indexed access -------------------------------------------------------------------------------------------===//
 
 LogicalResult GatherOp::verify() {
   return expectType(*this, inferGather(typeOf(getOperand()), typeOf(getIndices()), getAxis(), getBatchDims()),
@@ -320,8 +316,7 @@ LogicalResult TopKOp::verify() {
   return mlir::success();
 }
 
-//===-- Control
-//-------------------------------------------------------------------------------------------------===//
+//===-- Control --------------------------------------------------------------------------------------------------===//
 
 LogicalResult ScanOp::verify() {
   if (getCount().size() != 1)

@@ -5,8 +5,7 @@
 
 namespace kiln::language {
 
-//===-- Initialisers
-//------------------------------------------------------------------------------------------------===//
+//===-- Initialisers ---------------------------------------------------------------------------------------------===//
 
 /// Inputs and outputs of a unit, by PyTorch's rule.
 static bool fans(BoundCall &call, const TypeInfo &type, double &in, double &out) {
@@ -80,8 +79,7 @@ static Value initialiser(BoundCall &call) {
   return makeRecord(call);
 }
 
-//===-- Parameters and states
-//--------------------------------------------------------------------------------------===//
+//===-- Parameters and states ------------------------------------------------------------------------------------===//
 
 static std::shared_ptr<Variable> declare(BoundCall &call, bool symbolic) {
   if (call.e.entry()) {

@@ -86,8 +86,7 @@ void Elaborator::endEntry(Entry &entry, const std::vector<Result> &results, Rang
     entry.func.setResultAttr(i, roles[i].first, roles[i].second);
 }
 
-//===-- The model's own functions
-//-----------------------------------------------------------------------------------===//
+//===-- The model's own functions --------------------------------------------------------------------------------===//
 
 static bool isTensorType(const Expr &type) {
   const Expr &base = type.kind == ExprKind::Index ? type.child(0) : type;
@@ -269,8 +268,7 @@ void Elaborator::settleBounds() {
       entry->func.erase();
 }
 
-//===-- Parameters and states
-//---------------------------------------------------------------------------------------===//
+//===-- Parameters and states ------------------------------------------------------------------------------------===//
 
 void Elaborator::writeVariables() {
   mlir::Builder &b = builder_;

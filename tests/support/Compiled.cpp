@@ -1,6 +1,7 @@
 #include "tests/support/Compiled.h"
 
 #include "backends/cpu/compile/Compile.h"
+#include "backends/host/Kernel.h"
 #include "backends/host/Program.h"
 #include "frontend/cli/Link.h"
 #include "passes/Pipelines.h"
@@ -39,28 +40,6 @@ mlir::Type elementOf(mlir::MLIRContext *context, kiln_dtype dtype) {
     return builder.getI1Type();
   default:
     return builder.getF32Type();
-  }
-}
-
-kiln_dtype dtypeOf(mlir::Type type) {
-  if (type.isF32())
-    return KILN_F32;
-  if (type.isF64())
-    return KILN_F64;
-  if (type.isBF16())
-    return KILN_BF16;
-  if (type.isF16())
-    return KILN_F16;
-  auto integer = llvm::cast<mlir::IntegerType>(type);
-  switch (integer.getWidth()) {
-  case 1:
-    return KILN_BOOL;
-  case 8:
-    return integer.isUnsigned() ? KILN_U8 : KILN_I8;
-  case 32:
-    return integer.isUnsigned() ? KILN_U32 : KILN_I32;
-  default:
-    return KILN_I64;
   }
 }
 
@@ -120,7 +99,7 @@ absl::StatusOr<std::map<std::string, HostTensor>> Compiled::run(const std::strin
                                                                 uint32_t seed, int64_t step) {
   std::vector<PlainTensor> plain, results;
   for (const auto &[name, tensor] : arguments)
-    plain.push_back({name, dtypeOf(tensor.element), tensor.shape, tensor.floats, tensor.integers});
+    plain.push_back({name, host::dtypeOf(tensor.element), tensor.shape, tensor.floats, tensor.integers});
   std::string why;
   if (!loaded_->run(entry, plain, seed, step, results, why))
     return absl::InternalError(why);

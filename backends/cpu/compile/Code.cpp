@@ -25,8 +25,7 @@ Code::Code(ModuleOp module, const Machine &machine)
   ptr = LLVM::LLVMPointerType::get(b.getContext());
 }
 
-//===-- Functions and scopes
-//----------------------------------------------------------------------------------------===//
+//===-- Functions and scopes -------------------------------------------------------------------------------------===//
 
 ValueRange Code::beginFunction(llvm::StringRef name, llvm::ArrayRef<Type> arguments, llvm::ArrayRef<Type> results,
                                bool isPrivate) {
@@ -83,13 +82,10 @@ Code::Placed::Placed(Code &code, llvm::ArrayRef<Value> values) : guard(code.b) {
     code.b.setInsertionPoint(next);
 }
 
-//===-- Integers
-//----------------------------------------------------------------------------------------------------===//
+//===-- Integers -------------------------------------------------------------------------------------------------===//
 
-Value Code::constantInt(Type type, int64_t value) {
-  Type element = getElementTypeOrSelf(type);
-  Attribute attribute = b.getIntegerAttr(element, value);
-  if (auto shaped = dyn_cast<ShapedType>(type))
+Value Code::constantOf(Type type, Attribute attribute) {
+  if (auto shaped = dyn_cast<ShapedType>(type); shaped && !isa<DenseElementsAttr>(attribute))
     attribute = DenseElementsAttr::get(shaped, attribute);
   Value &slot = constants[{attribute, type}];
   if (!slot) {
@@ -100,18 +96,12 @@ Value Code::constantInt(Type type, int64_t value) {
   return slot;
 }
 
+Value Code::constantInt(Type type, int64_t value) {
+  return constantOf(type, b.getIntegerAttr(getElementTypeOrSelf(type), value));
+}
+
 Value Code::constant(Type type, double value) {
-  Type element = getElementTypeOrSelf(type);
-  Attribute attribute = b.getFloatAttr(element, value);
-  if (auto shaped = dyn_cast<ShapedType>(type))
-    attribute = DenseElementsAttr::get(shaped, attribute);
-  Value &slot = constants[{attribute, type}];
-  if (!slot) {
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToStart(scopes.front().block);
-    slot = b.create<arith::ConstantOp>(loc, type, cast<TypedAttr>(attribute));
-  }
-  return slot;
+  return constantOf(type, b.getFloatAttr(getElementTypeOrSelf(type), value));
 }
 
 Value Code::integer(int64_t value) { return constantInt(i64, value); }
@@ -232,8 +222,7 @@ Value Code::both(Value x, Value y) {
   return shared(6, x, y, [&] { return b.create<arith::AndIOp>(loc, x, y); });
 }
 
-//===-- Control
-//-----------------------------------------------------------------------------------------------------===//
+//===-- Control --------------------------------------------------------------------------------------------------===//
 
 void Code::loop(Value begin, Value end, int64_t step, llvm::function_ref<void(Value)> body) {
   auto op = b.create<scf::ForOp>(loc, begin, end, integer(step));
@@ -298,8 +287,7 @@ llvm::SmallVector<Value> Code::ifElse(Value condition, TypeRange results,
   return llvm::SmallVector<Value>(op.getResults());
 }
 
-//===-- Memory
-//------------------------------------------------------------------------------------------------------===//
+//===-- Memory ---------------------------------------------------------------------------------------------------===//
 
 Value Code::address(Value pointer, Value index, int64_t elementBytes) {
   if (known(index) == 0)
@@ -337,8 +325,7 @@ void Code::maskedStore(Value value, Value pointer, Value mask, int64_t alignment
   b.create<LLVM::MaskedStoreOp>(loc, value, pointer, mask, unsigned(alignment));
 }
 
-//===-- Vectors
-//-----------------------------------------------------------------------------------------------------===//
+//===-- Vectors --------------------------------------------------------------------------------------------------===//
 
 Value Code::splat(Value scalar, int64_t lanes) {
   VectorType type = vectorOf(scalar.getType(), lanes);
@@ -358,14 +345,7 @@ Value Code::steps(VectorType type) {
   llvm::SmallVector<Attribute> values;
   for (int64_t i = 0; i < type.getNumElements(); ++i)
     values.push_back(b.getIntegerAttr(type.getElementType(), i));
-  auto attribute = DenseElementsAttr::get(type, values);
-  Value &slot = constants[{attribute, type}];
-  if (!slot) {
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToStart(scopes.front().block);
-    slot = b.create<arith::ConstantOp>(loc, type, attribute);
-  }
-  return slot;
+  return constantOf(type, DenseElementsAttr::get(type, values));
 }
 
 Value Code::firstLanes(Value count, int64_t lanes) {

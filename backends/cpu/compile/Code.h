@@ -151,6 +151,8 @@ private:
   template <class T,
             std::enable_if_t<!std::is_convertible_v<T, Value> && !std::is_convertible_v<T, ValueRange>, int> = 0>
   static void collect(llvm::SmallVectorImpl<Value> &, const T &) {}
+  /// The constant of `attribute`, or its splat where it is one element of a vector type; made once a function.
+  Value constantOf(mlir::Type type, mlir::Attribute attribute);
   Value shared(int opcode, Value a, Value b, llvm::function_ref<Value()> make);
   void enter(mlir::Block *block, mlir::Operation *op);
   void leave();

@@ -114,8 +114,7 @@ static void onThreads(unsigned threads, const Machine &machine,
     thread.join();
 }
 
-//===-- The table
-//---------------------------------------------------------------------------------------------------===//
+//===-- The table ------------------------------------------------------------------------------------------------===//
 
 /// The object that defines kiln_cpu_artifact and names the functions of the others.
 static bool buildTable(const Job &job, llvm::TargetMachine &generator, llvm::SmallVectorImpl<char> &out,
@@ -161,8 +160,7 @@ static bool buildTable(const Job &job, llvm::TargetMachine &generator, llvm::Sma
   return generate(module, generator, /*assembly=*/false, out, error);
 }
 
-//===-- The ABI
-//-----------------------------------------------------------------------------------------------------===//
+//===-- The ABI --------------------------------------------------------------------------------------------------===//
 
 static int fail(kiln_error *error, const std::string &message) {
   error->code = 1;

@@ -16,8 +16,7 @@ Emitter::Emitter(Code &code, const Graph &graph, const PhaseArguments &arguments
   code.onScopeEnd.push_back([this](size_t depth) { memo.resize(std::min(memo.size(), depth)); });
 }
 
-//===-- Arguments
-//---------------------------------------------------------------------------------------------------===//
+//===-- Arguments ------------------------------------------------------------------------------------------------===//
 
 Value Emitter::input(size_t number) {
   Value &slot = pointers[number];
@@ -50,8 +49,7 @@ Value Emitter::elements(ArrayRef<Extent> shape) {
   return extent(product);
 }
 
-//===-- Types
-//-------------------------------------------------------------------------------------------------------===//
+//===-- Types ----------------------------------------------------------------------------------------------------===//
 
 Type Emitter::registerType(kiln_dtype dtype) const {
   switch (dtype) {
@@ -143,8 +141,7 @@ Value Emitter::toMemory(Value v, kiln_dtype dtype) {
   }
 }
 
-//===-- Values
-//------------------------------------------------------------------------------------------------------===//
+//===-- Values ---------------------------------------------------------------------------------------------------===//
 
 void Emitter::bind(uint32_t v, Source source) {
   sources[v] = std::move(source);
@@ -229,8 +226,7 @@ Value Emitter::emitOp(const Op &op, uint32_t v, ArrayRef<Index> at, const Mask &
   return emitLayout(op, v, at, mask);
 }
 
-//===-- Memory
-//------------------------------------------------------------------------------------------------------===//
+//===-- Memory ---------------------------------------------------------------------------------------------------===//
 
 Value Emitter::laneMask(const Mask &mask) {
   if (!mask.uniform)
@@ -320,8 +316,7 @@ void Emitter::storeOutput(size_t number, ArrayRef<Index> at, Value element, cons
   store(graph.outputs[number], output(number), at, element, mask);
 }
 
-//===-- Status
-//------------------------------------------------------------------------------------------------------===//
+//===-- Status ---------------------------------------------------------------------------------------------------===//
 
 /// The one function of a module that writes a status record: the first report stays.
 static func::FuncOp reporter(Code &code) {

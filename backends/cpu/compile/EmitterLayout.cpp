@@ -256,8 +256,7 @@ Value Emitter::emitGather(const Op &op, uint32_t v, ArrayRef<Index> at, const Ma
   return value(operand, place, mask);
 }
 
-//===-- Sources
-//-----------------------------------------------------------------------------------------------------===//
+//===-- Sources --------------------------------------------------------------------------------------------------===//
 
 static llvm::APInt readBytes(llvm::StringRef bytes, size_t element, int64_t size) {
   uint64_t word = 0;

@@ -18,8 +18,7 @@ static bool isBool(kiln_dtype dtype) { return dtype == KILN_BOOL; }
 
 static unsigned bitWidth(kiln_dtype dtype) { return isBool(dtype) ? 1 : unsigned(byteSize(dtype)) * 8; }
 
-//===-- One operand
-//-------------------------------------------------------------------------------------------------===//
+//===-- One operand ----------------------------------------------------------------------------------------------===//
 
 static Value unaryInteger(Code &code, OpCode op, Value a, kiln_dtype dtype) {
   Type type = a.getType();
@@ -96,8 +95,7 @@ Value Emitter::unary(OpCode op, Value a, kiln_dtype dtype) {
   }
 }
 
-//===-- Two operands
-//------------------------------------------------------------------------------------------------===//
+//===-- Two operands ---------------------------------------------------------------------------------------------===//
 
 Value Emitter::binaryFloat(OpCode op, Value a, Value b) {
   switch (op) {
@@ -231,8 +229,7 @@ Value Emitter::compare(Predicate predicate, Value a, Value b, kiln_dtype dtype) 
   return code.op<arith::CmpIOp>(isSigned(dtype) ? withSign[p] : without[p], a, b);
 }
 
-//===-- Conversion
-//--------------------------------------------------------------------------------------------------===//
+//===-- Conversion -----------------------------------------------------------------------------------------------===//
 
 /// Truncates and saturates; NaN gives 0.
 static Value floatToInteger(Code &code, Value a, kiln_dtype to, Type target) {
@@ -285,8 +282,7 @@ Value Emitter::convert(Value a, kiln_dtype from, kiln_dtype to) {
   return isSigned(from) ? code.op<arith::ExtSIOp>(target, a) : code.op<arith::ExtUIOp>(target, a);
 }
 
-//===-- Combining
-//---------------------------------------------------------------------------------------------------===//
+//===-- Combining ------------------------------------------------------------------------------------------------===//
 
 Value Emitter::neutral(Combine combine, kiln_dtype dtype) {
   Type type = registerType(dtype);

@@ -66,8 +66,7 @@ int64_t costOf(const Graph &graph, ArrayRef<uint32_t> values, llvm::function_ref
   return cost;
 }
 
-//===-- Accumulators
-//------------------------------------------------------------------------------------------------===//
+//===-- Accumulators ---------------------------------------------------------------------------------------------===//
 
 Accumulator Accumulator::of(const Graph &graph, const Op &op) {
   Accumulator result{&op, graph.type(op.operands[0]).dtype};
@@ -162,8 +161,7 @@ Value Accumulator::result(Emitter &e, ArrayRef<Value> state) const {
   return e.convert(state[1], KILN_I64, e.graph.type(op->results[0]).dtype);
 }
 
-//===-- Loops
-//-------------------------------------------------------------------------------------------------------===//
+//===-- Loops ----------------------------------------------------------------------------------------------------===//
 
 States vectorLoop(Emitter &e, Value begin, Value end, int64_t unroll, States states,
                   llvm::function_ref<void(const Index &, const Mask &, MutableArrayRef<Value>)> body) {

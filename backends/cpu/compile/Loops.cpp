@@ -18,8 +18,7 @@ std::pair<Value, Value> taskRange(Emitter &e, Value count, Value grain) {
   return {e.code.mul(e.arguments.begin, grain), e.code.min(e.code.mul(e.arguments.end, grain), count)};
 }
 
-//===-- Elementwise
-//-------------------------------------------------------------------------------------------------===//
+//===-- Elementwise ----------------------------------------------------------------------------------------------===//
 
 namespace {
 /// How an iteration space of rows and columns is cut into tasks: whole rows, several a task, or where rows are long,
@@ -102,8 +101,7 @@ void buildElementwise(KernelBuilder &builder, ArrayRef<size_t> outputs) {
   builder.addPhase(tasks, body);
 }
 
-//===-- All of it
-//---------------------------------------------------------------------------------------------------===//
+//===-- All of it ------------------------------------------------------------------------------------------------===//
 
 /// Outputs that no phase has written yet, in groups of one shape each.
 static void buildOutputs(KernelBuilder &builder) {

@@ -29,8 +29,7 @@ void eachPlace(Emitter &e, ArrayRef<Extent> shape, Indices prefix, llvm::functio
   });
 }
 
-//===-- scatter
-//-----------------------------------------------------------------------------------------------------===//
+//===-- scatter --------------------------------------------------------------------------------------------------===//
 
 namespace {
 /// operand [P..., O..., axis, S...], indices [P..., I...], updates [P..., O..., I..., S...]. A task takes some of P x O
@@ -161,8 +160,7 @@ void buildScatter(KernelBuilder &builder, const Op &op) {
       [&](Emitter &e, Value unit) { code.unit(e, unit); });
 }
 
-//===-- dynamic_update_slice
-//----------------------------------------------------------------------------------------===//
+//===-- dynamic_update_slice -------------------------------------------------------------------------------------===//
 
 void buildDynamicUpdate(KernelBuilder &builder, const Op &op) {
   const Graph &graph = builder.graph;
@@ -207,8 +205,7 @@ void buildDynamicUpdate(KernelBuilder &builder, const Op &op) {
       });
 }
 
-//===-- cumsum
-//------------------------------------------------------------------------------------------------------===//
+//===-- cumsum ---------------------------------------------------------------------------------------------------===//
 
 void buildCumSum(KernelBuilder &builder, const Op &op) {
   const Graph &graph = builder.graph;
@@ -254,8 +251,7 @@ void buildCumSum(KernelBuilder &builder, const Op &op) {
       });
 }
 
-//===-- Choice
-//------------------------------------------------------------------------------------------------------===//
+//===-- Choice ---------------------------------------------------------------------------------------------------===//
 
 bool buildSingle(KernelBuilder &builder, const Op &op) {
   switch (op.code) {

@@ -107,8 +107,7 @@ Value emitExpm1(Code &code, Value x) {
   return f.select(tiny, x, result);
 }
 
-//===-- Logarithms
-//--------------------------------------------------------------------------------------------------===//
+//===-- Logarithms -----------------------------------------------------------------------------------------------===//
 
 /// x = m 2^e with m in [sqrt 1/2, sqrt 2), for finite positive x.
 static std::pair<Value, Value> splitMantissa(Real &f, Value x) {
@@ -176,8 +175,7 @@ Value emitLog1p(Code &code, Value x) {
   return f.select(f.lt(f.abs(x), f.c(f.wide ? 0x1p-54 : 0x1p-25)), x, result);
 }
 
-//===-- Sigmoids
-//----------------------------------------------------------------------------------------------------===//
+//===-- Sigmoids -------------------------------------------------------------------------------------------------===//
 
 Value emitTanh(Code &code, Value x) {
   Real f(code, x);
@@ -214,8 +212,7 @@ Value emitErf(Code &code, Value x) {
   return result; // a NaN takes the small branch and stays
 }
 
-//===-- Circular functions
-//------------------------------------------------------------------------------------------===//
+//===-- Circular functions ---------------------------------------------------------------------------------------===//
 
 Value emitLibraryCall(Code &code, llvm::StringRef name, Value x, Value y) {
   Type element = getElementTypeOrSelf(x.getType());

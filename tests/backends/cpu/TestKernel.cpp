@@ -6,8 +6,7 @@
 
 namespace kiln::test {
 
-//===-- Tensors
-//-----------------------------------------------------------------------------------------------------===//
+//===-- Tensors --------------------------------------------------------------------------------------------------===//
 
 static int64_t sizeOf(kiln_dtype dtype) {
   switch (dtype) {
@@ -117,8 +116,7 @@ Tensor randomTensor(kiln_dtype dtype, std::vector<int64_t> shape, double low, do
   return t;
 }
 
-//===-- Attributes and kernels
-//--------------------------------------------------------------------------------------===//
+//===-- Attributes and kernels -----------------------------------------------------------------------------------===//
 
 Attr integer(std::string name, int64_t value) { return {std::move(name), KILN_ATTR_INT, value, {}, {}, {}}; }
 Attr string(std::string name, std::string value) {

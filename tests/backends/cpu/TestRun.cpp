@@ -18,8 +18,7 @@
 
 namespace kiln::test {
 
-//===-- Threads
-//-----------------------------------------------------------------------------------------------------===//
+//===-- Threads --------------------------------------------------------------------------------------------------===//
 
 struct Threads::State {
   std::vector<std::thread> threads;
@@ -87,8 +86,7 @@ Threads::~Threads() {
     thread.join();
 }
 
-//===-- Compiling
-//---------------------------------------------------------------------------------------------------===//
+//===-- Compiling ------------------------------------------------------------------------------------------------===//
 
 static kiln_string text(const std::string &s) { return {s.data(), s.size()}; }
 
@@ -148,8 +146,7 @@ std::shared_ptr<void> loadArtifact(const kiln_program &program, const std::strin
   return std::shared_ptr<void>(library, [](void *l) { dlclose(l); });
 }
 
-//===-- Running
-//-----------------------------------------------------------------------------------------------------===//
+//===-- Running --------------------------------------------------------------------------------------------------===//
 
 /// Memory with a guard after it: kernels must not write beyond the end.
 struct Guarded {
