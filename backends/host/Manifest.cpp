@@ -67,7 +67,7 @@ json toJson(mlir::Attribute attribute) {
 
 json argumentJson(const plan::Argument &argument, unsigned number) {
   json result;
-  static const char *named[] = {"input", "parameter", "state", "output", "metric", "gradient"};
+  static const char *named[] = {"input", "parameter", "state", "output", "metric", "gradient", "part", "weight"};
   static const char *plain[] = {"seed", "step", "loss"};
   result["role"] = argument.result ? "output" : "input";
   result["name"] = "arg" + std::to_string(number);

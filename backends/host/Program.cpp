@@ -59,11 +59,16 @@ static bool isFused(mlir::func::FuncOp function) {
               .wasInterrupted();
 }
 
+// `eval.pool` goes with `eval`: the two make one measurement.
+static bool isWanted(llvm::StringRef name, const std::vector<std::string> &entries) {
+  return entries.empty() || llvm::is_contained(entries, name == "eval.pool" ? "eval" : name);
+}
+
 static mlir::LogicalResult build(mlir::ModuleOp module, const kiln_compile_api &backend, const kiln_target &target,
                                  const BuildOptions &options, OwnedProgram::Storage &storage) {
   for (auto function : module.getOps<mlir::func::FuncOp>()) {
     std::string name = entryName(function);
-    if (name.empty() || (!options.entries.empty() && !llvm::is_contained(options.entries, name)))
+    if (name.empty() || !isWanted(name, options.entries))
       continue;
     if (!isFused(function) && mlir::failed(fuseFunction(function, FuseLevel::full)))
       return mlir::failure();

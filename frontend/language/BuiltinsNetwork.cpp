@@ -131,7 +131,8 @@ static Value attention(BoundCall &call) {
   Origins origins = {{q->originOf(0)}, {q->originOf(1)}, {q->originOf(2)}, {v->originOf(3)}};
   mlir::OpBuilder &b = call.e.builder();
   return Value::tensorOf(emit.create<AttentionOp>(inferred.type, q->tensor, k->tensor, v->tensor, mask,
-                                                  b.getF64FloatAttr(scale), b.getBoolAttr(*causal)),
+                                                  b.getF64FloatAttr(scale), b.getBoolAttr(*causal))
+                             ->getResult(0),
                          shared(std::move(origins)));
 }
 

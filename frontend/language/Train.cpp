@@ -1,4 +1,5 @@
 // The train block: the functions loss.train and loss.eval, and the settings as attributes of the module.
+#include "frontend/language/Pool.h"
 #include "frontend/language/TrainBuilder.h"
 
 namespace kiln::language {
@@ -234,6 +235,8 @@ void TrainBuilder::losses(bool training) {
   for (const Elaborator::Result &result : results)
     entry->failed |= result.value.isError();
   e.endEntry(*entry, results, statement.range);
+  if (!training && !entry->failed && !e.diagnostics_.hasErrors())
+    poolResults(*e.module_, entry->func);
   e.entries_.push_back(std::move(entry));
 }
 

@@ -1,4 +1,5 @@
 // PROGRAM eval, grad and run
+#include "runtime/data/Evaluate.h"
 #include "runtime/cli/Commands.h"
 #include "runtime/cli/Output.h"
 #include "runtime/files/File.h"
@@ -16,12 +17,12 @@ int evalCommand(const Options &options, Common &common) {
   std::string name = manifest.train.isObject() ? manifest.train.stringOr("split", "validation") : "validation";
   Split split = splitFromName(options.text("split", name));
   Sources sources(manifest, dataOverrides(options), common.seed);
-  Call &call = program->call("eval");
-  Feeder feeder(call, sources);
+  Evaluator evaluator(*program, sources);
   JsonOutput json(common.json, common.jsonPath);
-  Evaluation result = evaluate(call, feeder, split, common.seed, 0);
+  Evaluation result = evaluator.measure(split, common.seed, 0);
+  const char *measured = evaluator.feeder().hasSplits() ? splitName(split) : "all";
   JsonLine line;
-  line.add("split", feeder.hasSplits() ? splitName(split) : "all").add("examples", result.examples);
+  line.add("split", measured).add("examples", result.examples);
   line.add("loss", result.loss);
   for (const auto &[metric, value] : result.metrics)
     line.add(metric, value);
@@ -30,8 +31,7 @@ int evalCommand(const Options &options, Common &common) {
   std::fprintf(text, "loss %.6f", result.loss);
   for (const auto &[metric, value] : result.metrics)
     std::fprintf(text, "  %s %.6f", metric.c_str(), value);
-  std::fprintf(text, "  (%s: %lld examples)\n", feeder.hasSplits() ? splitName(split) : "all",
-               static_cast<long long>(result.examples));
+  std::fprintf(text, "  (%s: %lld examples)\n", measured, static_cast<long long>(result.examples));
   return 0;
 }
 
@@ -63,7 +63,7 @@ static std::string defaultFunction(const Manifest &manifest) {
     return "forward";
   std::string only;
   for (const EntrySpec &entry : manifest.entries)
-    if (entry.name != "train_step" && entry.name != "eval" && entry.name != "grad" &&
+    if (entry.name != "train_step" && entry.name != "eval" && entry.name != "eval.pool" && entry.name != "grad" &&
         !entry.name.starts_with("generate.")) {
       if (!only.empty())
         throw UsageError("which function? This program has: " + manifest.entryNames());

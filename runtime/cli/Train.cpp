@@ -3,6 +3,7 @@
 #include "runtime/cli/Commands.h"
 #include "runtime/cli/Diagnose.h"
 #include "runtime/cli/Output.h"
+#include "runtime/data/Evaluate.h"
 #include "runtime/files/EventLog.h"
 #include "runtime/files/File.h"
 #include "runtime/support/Error.h"
@@ -63,8 +64,9 @@ private:
   std::string out_;
   Recipe recipe_;
   std::optional<Sources> sources_;
-  Call *step_ = nullptr, *eval_ = nullptr;
-  std::optional<Feeder> trainFeed_, evalFeed_;
+  Call *step_ = nullptr;
+  std::optional<Feeder> trainFeed_;
+  std::optional<Evaluator> eval_;
   Position position_;
   std::optional<EventLog> log_;
   std::optional<Progress> progress_;
@@ -91,10 +93,9 @@ Training::Training(const Options &options, Common &common)
   trainFeed_.emplace(*step_, *sources_);
   readRecipe(options);
   if (manifest.findEntry("eval") && recipe_.validateEvery > 0) {
-    eval_ = &program_->call("eval");
-    evalFeed_.emplace(*eval_, *sources_);
-    if (!evalFeed_->hasSplits() || evalFeed_->batches(Split::Validation) == 0)
-      eval_ = nullptr;
+    eval_.emplace(*program_, *sources_);
+    if (!eval_->feeder().hasSplits() || eval_->feeder().batches(Split::Validation) == 0)
+      eval_.reset();
   }
   if (options.has("log-dir"))
     log_.emplace(options.text("log-dir"));
@@ -244,8 +245,7 @@ void Training::failNotFinite(int64_t step) {
 
 void Training::validate(int64_t step, JsonLine &line) {
   // A state of a session belongs to one sequence; validation starts afresh and leaves none of its own behind.
-  Evaluation result =
-      evaluate(*eval_, *evalFeed_, Split::Validation, position_.seed, recipe_.validateBatches, &interrupted);
+  Evaluation result = eval_->measure(Split::Validation, position_.seed, recipe_.validateBatches, &interrupted);
   if (interrupted)
     return; // incomplete: it counts for nothing
   lastValidation_ = result.loss;

@@ -123,29 +123,4 @@ void Feeder::load(Split split, int64_t number) {
     fed.source->load(split, number, fed.fields);
 }
 
-Evaluation evaluate(Call &call, Feeder &feeder, Split split, uint32_t seed, int64_t most, const volatile bool *stop) {
-  Evaluation result;
-  int64_t batches = feeder.batches(split);
-  if (batches == 0)
-    fail("there is no %s data; give the recipe's reader %s=…", splitName(split), splitName(split));
-  if (most > 0)
-    batches = std::min(batches, most);
-  for (const Call::Metric &metric : call.metrics())
-    result.metrics.emplace_back(metric.name, 0.0);
-  for (int64_t i = 0; i < batches && !(stop && *stop); ++i) {
-    feeder.load(split, i);
-    call.run(seed, i);
-    double weight = static_cast<double>(call.examples());
-    result.loss += weight * call.loss();
-    for (size_t m = 0; m < result.metrics.size(); ++m)
-      result.metrics[m].second += weight * call.number(call.metrics()[m].argument);
-    result.examples += call.examples();
-    ++result.batches;
-  }
-  for (auto &[name, value] : result.metrics)
-    value /= static_cast<double>(std::max<int64_t>(result.examples, 1));
-  result.loss /= static_cast<double>(std::max<int64_t>(result.examples, 1));
-  return result;
-}
-
 } // namespace kiln

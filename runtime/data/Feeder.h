@@ -44,14 +44,4 @@ private:
   std::vector<Fed> fed_;
 };
 
-struct Evaluation {
-  double loss = 0;
-  std::vector<std::pair<std::string, double>> metrics;
-  int64_t examples = 0, batches = 0;
-};
-
-/// Mean loss and metrics over a split, weighted by the batches' sizes; at most `most` batches (0: all).
-Evaluation evaluate(Call &call, Feeder &feeder, Split split, uint32_t seed, int64_t most,
-                    const volatile bool *stop = nullptr);
-
 } // namespace kiln

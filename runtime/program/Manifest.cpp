@@ -11,9 +11,9 @@ namespace kiln {
 namespace {
 
 constexpr std::pair<const char *, Role> roles[] = {
-    {"input", Role::Input},   {"parameter", Role::Parameter}, {"state", Role::State},
-    {"seed", Role::Seed},     {"step", Role::Step},           {"loss", Role::Loss},
-    {"metric", Role::Metric}, {"output", Role::Output},       {"gradient", Role::Gradient}};
+    {"input", Role::Input},       {"parameter", Role::Parameter}, {"state", Role::State},   {"seed", Role::Seed},
+    {"step", Role::Step},         {"loss", Role::Loss},           {"metric", Role::Metric}, {"output", Role::Output},
+    {"gradient", Role::Gradient}, {"part", Role::Part},           {"weight", Role::Weight}};
 
 Dim parseDim(const Json &json) {
   if (json.isInt())

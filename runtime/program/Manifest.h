@@ -13,7 +13,7 @@
 
 namespace kiln {
 
-enum class Role : uint8_t { Input, Parameter, State, Seed, Step, Loss, Metric, Output, Gradient };
+enum class Role : uint8_t { Input, Parameter, State, Seed, Step, Loss, Metric, Output, Gradient, Part, Weight };
 const char *roleName(Role role);
 
 /// dtype and symbolic shape.

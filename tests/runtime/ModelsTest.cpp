@@ -1,10 +1,12 @@
 // Real models as programs: that they repeat, survive, refuse and stay small. Needs no data but what is in the tree.
 #include "runtime/files/File.h"
 #include "runtime/files/Safetensors.h"
+#include "runtime/support/Json.h"
 #include "tests/e2e/Command.h"
 
 #include <gmock/gmock.h>
 
+#include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <fcntl.h>
@@ -122,6 +124,55 @@ TEST(Models, WrongLabelNamesTheLine) {
   EXPECT_THAT(outcome.err, HasSubstr(" is not in 0 to 2 ("));
   EXPECT_THAT(outcome.err, HasSubstr("iris.kiln:"));
   EXPECT_FALSE(fileExists(folder() + "/labels/last.safetensors"));
+}
+
+// Every kind of measure: a mean over what counts, exp of it, a mean over rows, a ratio of counts, a mean of two kinds.
+constexpr const char *measured = R"(
+model Measured(batch=75):
+    fc = Linear(4, 3)
+
+    def forward(x: f32[B <= 75, 4]) -> f32[B, 3]:
+        return fc(x)
+
+train Measured:
+    data      = csv("flowers.csv", features=4, label=4, skip=1, batch=batch, test=0.5)
+    logits    = forward(data.features)
+    loss      = cross_entropy(logits, data.label, ignore_index=0)
+    predicted = argmax(logits)
+    hits      = sum(((predicted == 1) & (data.label == 1)).to(f32))
+    f1        = 2.0 * hits / (sum((predicted == 1).to(f32)) + sum((data.label == 1).to(f32)))
+    rms       = sqrt(mean(square(logits)))
+    metrics   = dict(perplexity=perplexity(loss), accuracy=accuracy(logits, data.label), f1=f1, rms=rms, both=loss + 0.5 * rms)
+    optimizer = SGD(lr=0.1)
+    steps     = 1
+)";
+
+TEST(Models, ASplitIsMeasuredAsOneBatch) {
+  std::string file = folder() + "/measured.kiln", data = "data=" + flowers(3);
+  std::FILE *text = std::fopen(file.c_str(), "w");
+  std::fputs(measured, text);
+  std::fclose(text);
+  auto evaluate = [&](const char *batch) {
+    std::string program = folder() + "/measured" + batch;
+    // `eval` brings along what it needs.
+    test::Outcome outcome = test::run(
+        {test::kilnProgram(), "build", file, "--set", std::string("batch=") + batch, "--entry", "eval", "-o", program});
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    outcome = test::run({program, "eval", "--split", "test", "--seed", "8", "--data", data, "--json"});
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return Json::parse(outcome.out, "eval");
+  };
+  Json whole = evaluate("75");
+  EXPECT_NEAR(whole.at("perplexity").number(), std::exp(whole.at("loss").number()), 1e-5);
+  EXPECT_NEAR(whole.at("both").number(), whole.at("loss").number() + 0.5 * whole.at("rms").number(), 1e-5);
+  EXPECT_GT(whole.at("f1").number(), 0);
+  for (const char *batch : {"32", "1"}) { // of 1: many in which nothing counts
+    Json parts = evaluate(batch);
+    EXPECT_EQ(parts.at("examples").integer(), 75);
+    for (const char *name : {"loss", "perplexity", "accuracy", "f1", "rms", "both"})
+      EXPECT_NEAR(parts.at(name).number(), whole.at(name).number(), 2e-6 * whole.at(name).number())
+          << name << ", batches of " << batch;
+  }
 }
 
 TEST(Models, SmallAndOnTheirOwn) {
