@@ -52,3 +52,17 @@ function(kiln_test name)
   endif()
   add_test(NAME ${name} COMMAND ${name})
 endfunction()
+
+# kiln_backend_plugin(NAME SOURCES ... [LINK ...]): a plugin, build/lib/kiln/backends/libkiln_backend_NAME.so, that exports
+# kiln_backend_plugin alone.
+function(kiln_backend_plugin name)
+  cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
+  add_library(kiln_backend_${name} MODULE ${arg_SOURCES})
+  target_include_directories(kiln_backend_${name} PRIVATE "${PROJECT_SOURCE_DIR}" "${PROJECT_BINARY_DIR}")
+  target_link_libraries(kiln_backend_${name} PRIVATE kiln_options ${arg_LINK})
+  target_link_options(kiln_backend_${name} PRIVATE
+    "LINKER:--version-script=${PROJECT_SOURCE_DIR}/backends/api/plugin.map" LINKER:--no-undefined)
+  set_target_properties(kiln_backend_${name} PROPERTIES
+    LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/lib/kiln/backends"
+    LINK_DEPENDS "${PROJECT_SOURCE_DIR}/backends/api/plugin.map")
+endfunction()

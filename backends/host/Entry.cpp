@@ -58,7 +58,7 @@ uint32_t EntryBuilder::addKernel(KernelForm &form) {
   storage.kernels.push_back(form.kernel);
   json ops = json::array();
   for (size_t i = 0; i < form.kernel.op_count; ++i) {
-    const kiln_op &op = form.kernel.ops[i];
+    const OpRow &op = form.kernel.ops[i];
     std::string location;
     if (op.location.line)
       location = std::string(op.location.file.data, op.location.file.size) + ":" + std::to_string(op.location.line) +
@@ -68,7 +68,7 @@ uint32_t EntryBuilder::addKernel(KernelForm &form) {
   // What each output is, so that the run side can look into it when a loss is not finite.
   json outputs = json::array();
   for (size_t i = 0; i < form.kernel.output_count; ++i) {
-    const kiln_type &type = form.kernel.values[form.kernel.outputs[i]];
+    const ValueRow &type = form.kernel.values[form.kernel.outputs[i]];
     json dims = json::array();
     for (uint32_t d = 0; d < type.rank; ++d)
       dims.push_back({type.dims[d].value, type.dims[d].slot});
@@ -183,6 +183,7 @@ void EntryBuilder::launch(const plan::Step &step, kiln_node &node, json &out) {
     values.push_back(extent(dim));
     extentsJson.push_back(extentJson(values.back()));
   }
+  node.extent_count = values.size();
   node.extents = storage.pool.array<kiln_extent>(values);
   int64_t scratch = -1;
   if (step.scratch) {
@@ -261,7 +262,7 @@ kiln_node EntryBuilder::node(const plan::Step &step, json &out) {
 mlir::LogicalResult EntryBuilder::build(llvm::StringRef name) {
   if (mlir::failed(collect(plan.root)) || mlir::failed(addConstants()))
     return mlir::failure();
-  kiln_entry entry = {};
+  EntryRow entry = {};
   entry.name = storage.pool.string(name);
   std::vector<int64_t> bytes;
   json arguments = json::array();
@@ -274,6 +275,11 @@ mlir::LogicalResult EntryBuilder::build(llvm::StringRef name) {
   entry.argument_count = bytes.size();
   entry.argument_bytes = storage.pool.array<int64_t>(bytes);
   entry.extent_count = extents.size() + levels;
+  entry.loop_slot_count = levels;
+  std::vector<int64_t> extentBounds(entry.extent_count);
+  for (auto [bound, dim] : llvm::zip(extentBounds, extents))
+    bound = plan::upperBound(dim, plan.bounds).value_or(0);
+  entry.extent_bounds = storage.pool.array<int64_t>(extentBounds);
   entry.arena_bytes = plan.arenaBytes;
   json tree;
   entry.root = node(plan.root, tree);

@@ -133,8 +133,8 @@ private:
   Pool &pool;
   KernelForm form;
   llvm::DenseMap<mlir::Value, uint32_t> numbers;
-  std::vector<kiln_type> values;
-  std::vector<kiln_op> ops;
+  std::vector<ValueRow> values;
+  std::vector<OpRow> ops;
   std::vector<int64_t> extentBounds;
   std::optional<int64_t> flat; // elements of a sweep
 };
@@ -174,7 +174,7 @@ uint32_t FormBuilder::define(mlir::Value value) {
   uint32_t number = values.size();
   numbers[value] = number;
   std::vector<kiln_extent> dims;
-  kiln_type type = {dtypeOf(llvm::cast<mlir::RankedTensorType>(value.getType()).getElementType()), 0, nullptr};
+  ValueRow type = {dtypeOf(llvm::cast<mlir::RankedTensorType>(value.getType()).getElementType()), 0, nullptr};
   if (flat && !dimsOf(value).empty())
     dims.push_back({sweepBound, 0});
   else
@@ -209,20 +209,21 @@ mlir::LogicalResult FormBuilder::addAttribute(mlir::Operation *op, llvm::StringR
   if (name == "operandSegmentSizes" || name.starts_with("kiln."))
     return mlir::success();
   kiln_attr attr = {};
+  attr.size = sizeof attr;
   attr.name = pool.string(name);
   noteText(name);
   if (auto integer = llvm::dyn_cast<mlir::IntegerAttr>(value)) { // bools too
     attr.kind = KILN_ATTR_INT;
-    attr.i = integer.getType().isInteger(1) ? integer.getValue().getZExtValue() : integer.getValue().getSExtValue();
-    note(attr.i);
+    attr.integer = integer.getType().isInteger(1) ? integer.getValue().getZExtValue() : integer.getValue().getSExtValue();
+    note(attr.integer);
   } else if (llvm::isa<mlir::UnitAttr>(value)) {
     attr.kind = KILN_ATTR_INT;
-    attr.i = 1;
+    attr.integer = 1;
   } else if (auto number = llvm::dyn_cast<mlir::FloatAttr>(value)) {
     attr.kind = KILN_ATTR_FLOAT;
-    attr.f = number.getValueAsDouble();
+    attr.number = number.getValueAsDouble();
     int64_t bits;
-    std::memcpy(&bits, &attr.f, sizeof bits);
+    std::memcpy(&bits, &attr.number, sizeof bits);
     note(bits);
   } else if (auto integers = llvm::dyn_cast<mlir::DenseI64ArrayAttr>(value)) {
     attr.kind = KILN_ATTR_INTS;
@@ -246,11 +247,11 @@ mlir::LogicalResult FormBuilder::addAttribute(mlir::Operation *op, llvm::StringR
     if (mlir::failed(data))
       return op->emitError() << "a constant that is not dense";
     attr.kind = KILN_ATTR_BYTES;
-    attr.s = pool.string(*data);
+    attr.string = pool.string(*data);
     noteText(*data);
   } else if (mlir::FailureOr<std::string> text = enumName(value); mlir::succeeded(text)) {
     attr.kind = KILN_ATTR_STRING;
-    attr.s = pool.string(*text);
+    attr.string = pool.string(*text);
     noteText(*text);
   } else {
     return op->emitError() << "attribute '" << name << "' has a form that kernels cannot carry: " << value;
@@ -270,11 +271,12 @@ void FormBuilder::loopIndex(mlir::BlockArgument argument, mlir::Value outer) {
   int32_t index = slot(symbol);
   extentBounds[index] = bound;
   kiln_attr attr = {};
+  attr.size = sizeof attr;
   attr.name = pool.string("expr");
   attr.kind = KILN_ATTR_EXTENTS;
   attr.count = 1;
   attr.extents = pool.array<kiln_extent>({kiln_extent{bound, index}});
-  kiln_op op = {};
+  OpRow op = {};
   op.name = pool.string("extent");
   noteText("extent");
   note(index);
@@ -287,7 +289,7 @@ void FormBuilder::loopIndex(mlir::BlockArgument argument, mlir::Value outer) {
 }
 
 mlir::LogicalResult FormBuilder::addOp(mlir::Operation *op) {
-  kiln_op result = {};
+  OpRow result = {};
   llvm::StringRef name = op->getName().stripDialect();
   result.name = pool.string(name);
   noteText(name);
@@ -365,13 +367,13 @@ mlir::FailureOr<KernelForm> FormBuilder::build() {
   kiln_kernel &kernel = form.kernel;
   kernel.kind = pool.string(group.getKind());
   kernel.value_count = values.size();
-  kernel.values = pool.array<kiln_type>(values);
+  kernel.values = pool.array<ValueRow>(values);
   kernel.input_count = inputs.size();
   kernel.inputs = pool.array<uint32_t>(inputs);
   kernel.output_count = outputs.size();
   kernel.outputs = pool.array<uint32_t>(outputs);
   kernel.op_count = ops.size();
-  kernel.ops = pool.array<kiln_op>(ops);
+  kernel.ops = pool.array<OpRow>(ops);
   kernel.extent_count = extentBounds.size();
   kernel.extent_bounds = pool.array<int64_t>(extentBounds);
   kernel.alias = pool.array<int32_t>(alias);

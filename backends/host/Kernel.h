@@ -1,8 +1,8 @@
 // A group's body as a kiln_kernel.
 #pragma once
 
-#include "backends/api/kiln_backend.h"
 #include "passes/PlanMemory/PlanMemory.h"
+#include "runtime/backend/Tables.h"
 
 #include "llvm/Support/Allocator.h"
 

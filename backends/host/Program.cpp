@@ -64,7 +64,7 @@ static bool isWanted(llvm::StringRef name, const std::vector<std::string> &entri
   return entries.empty() || llvm::is_contained(entries, name == "eval.pool" ? "eval" : name);
 }
 
-static mlir::LogicalResult build(mlir::ModuleOp module, const kiln_compile_api &backend, const kiln_target &target,
+static mlir::LogicalResult build(mlir::ModuleOp module, const Backend &backend, const kiln_target &target,
                                  const BuildOptions &options, OwnedProgram::Storage &storage) {
   for (auto function : module.getOps<mlir::func::FuncOp>()) {
     std::string name = entryName(function);
@@ -84,7 +84,7 @@ static mlir::LogicalResult build(mlir::ModuleOp module, const kiln_compile_api &
   return mlir::success();
 }
 
-absl::StatusOr<std::unique_ptr<OwnedProgram>> buildProgram(mlir::ModuleOp module, const kiln_compile_api &backend,
+absl::StatusOr<std::unique_ptr<OwnedProgram>> buildProgram(mlir::ModuleOp module, const Backend &backend,
                                                            const kiln_target &target, const BuildOptions &options) {
   auto owned = std::make_unique<OwnedProgram>();
   OwnedProgram::Storage &storage = owned->storage();

@@ -1,7 +1,8 @@
 // From a simplified or fused module to what a backend compiles and a program carries.
 #pragma once
 
-#include "backends/api/kiln_backend.h"
+#include "backends/host/Backend.h"
+#include "runtime/backend/Tables.h"
 
 #include "absl/status/statusor.h"
 #include "mlir/IR/BuiltinOps.h"
@@ -43,7 +44,7 @@ private:
 /// Offers every group to the backend (splitting those that it refuses), plans memory, verifies the plan, and writes the
 /// program. `module` is fused where it is not yet, and keeps the groups that were claimed in the end. An error names
 /// the op and the source line.
-absl::StatusOr<std::unique_ptr<OwnedProgram>> buildProgram(mlir::ModuleOp module, const kiln_compile_api &backend,
+absl::StatusOr<std::unique_ptr<OwnedProgram>> buildProgram(mlir::ModuleOp module, const Backend &backend,
                                                            const kiln_target &target, const BuildOptions &options = {});
 
 } // namespace kiln::host

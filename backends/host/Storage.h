@@ -12,23 +12,16 @@
 
 namespace kiln::host {
 
-/// What the backend said about a kernel.
-struct Claim {
-  bool accepted = false;
-  std::string reason;
-  int64_t scratchBytes = 0;
-};
-
 struct OwnedProgram::Storage {
   Pool pool;
   kiln_program program = {};
   std::string manifestText;
   std::vector<kiln_kernel> kernels;
-  std::vector<kiln_entry> entries;
+  std::vector<EntryRow> entries;
   std::string constants;
 
   llvm::StringMap<uint32_t> kernelByKey;
-  llvm::StringMap<Claim> claims; ///< by key without aliases: scratch does not depend on them
+  llvm::StringMap<Answer> answers; ///< by key without aliases: scratch does not depend on them
   llvm::DenseMap<mlir::Attribute, int64_t> constantOffsets;
   nlohmann::ordered_json kernelsJson = nlohmann::ordered_json::array();
   nlohmann::ordered_json entriesJson = nlohmann::ordered_json::array();
@@ -39,7 +32,7 @@ struct OwnedProgram::Storage {
 
 /// Offers each group of the function to the backend, splits those refused, and leaves only claimed ones. The claims are
 /// kept in the storage. An error names a single op that was refused.
-mlir::LogicalResult claimGroups(mlir::func::FuncOp function, const kiln_compile_api &backend, const kiln_target &target,
+mlir::LogicalResult claimGroups(mlir::func::FuncOp function, const Backend &backend, const kiln_target &target,
                                 OwnedProgram::Storage &storage);
 
 /// Scratch of a group that was claimed.

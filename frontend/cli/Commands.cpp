@@ -60,8 +60,8 @@ absl::Status writeBlobs(const Compilation &compilation, const std::string &outpu
   std::error_code error;
   llvm::raw_fd_ostream stream(temporary, error);
   if (!error) {
-    for (const kiln_blob &blob : compilation.blobs())
-      stream.write(reinterpret_cast<const char *>(blob.data), blob.size);
+    for (const host::Blob &blob : compilation.blobs())
+      stream.write(reinterpret_cast<const char *>(blob.bytes.data()), blob.bytes.size());
     stream.flush();
     error = stream.error();
     stream.clear_error();

@@ -1,6 +1,6 @@
 #include "frontend/cli/Compile.h"
 
-#include "backends/cpu/compile/Compile.h"
+#include "backends/host/Registry.h"
 #include "frontend/cli/ImageObject.h"
 #include "frontend/cli/LibraryHeader.h"
 #include "frontend/language/Load.h"
@@ -27,18 +27,7 @@ namespace kiln {
 
 namespace {
 
-constexpr size_t kMaxBlobs = 4096;
-
 kiln_string view(const std::string &text) { return {text.data(), text.size()}; }
-
-/// Where the archives that programs link with lie: beside an installed or a built kiln, ../lib.
-std::string archiveFolder() {
-  llvm::SmallString<256> path(llvm::sys::fs::getMainExecutable(nullptr, nullptr));
-  llvm::sys::path::remove_filename(path);
-  llvm::sys::path::append(path, "..", "lib");
-  llvm::sys::path::remove_dots(path, /*remove_dot_dot=*/true);
-  return path.str().str();
-}
 
 /// Whole or not at all.
 absl::Status writeTextFile(const std::string &path, const std::string &text) {
@@ -61,6 +50,19 @@ absl::Status writeTextFile(const std::string &path, const std::string &text) {
 
 } // namespace
 
+std::string libraryFolder() {
+  llvm::SmallString<256> path(llvm::sys::fs::getMainExecutable(nullptr, nullptr));
+  llvm::sys::path::remove_filename(path);
+  llvm::sys::path::append(path, "..", "lib");
+  llvm::sys::path::remove_dots(path, /*remove_dot_dot=*/true);
+  return path.str().str();
+}
+
+host::Registry &backends() {
+  static host::Registry registry(absl::StrCat(libraryFolder(), "/kiln/backends"));
+  return registry;
+}
+
 Compilation::Compilation(ModelOptions options) : options_(std::move(options)) {
   if (options_.triple.empty())
     options_.triple = llvm::sys::getDefaultTargetTriple();
@@ -70,12 +72,6 @@ Compilation::Compilation(ModelOptions options) : options_(std::move(options)) {
   target_.triple = view(options_.triple);
   target_.cpu = view(options_.targetCpu);
   target_.jobs = options_.jobs;
-}
-
-Compilation::~Compilation() {
-  for (kiln_blob &blob : blobs_)
-    if (blob.release)
-      blob.release(blob.owner);
 }
 
 absl::Status Compilation::timed(const char *step, const std::function<absl::Status()> &work) {
@@ -104,9 +100,20 @@ absl::Status Compilation::writeStage(llvm::StringRef stage, mlir::ModuleOp modul
   return absl::OkStatus();
 }
 
+absl::Status Compilation::openBackend() {
+  std::string why;
+  backend_ = backends().find(options_.backend, why);
+  if (!backend_)
+    return absl::InvalidArgumentError(why);
+  if (!backend_->canCompile())
+    return absl::InvalidArgumentError(absl::StrCat("the backend ", backend_->name(), " (", backend_->origin(),
+                                                   ") has no compile side: it only runs what others compiled"));
+  return backend_->capabilities(target_, capabilities_, why) ? absl::OkStatus() : absl::InvalidArgumentError(why);
+}
+
 absl::Status Compilation::load() {
-  if (options_.backend != "cpu")
-    return absl::InvalidArgumentError(absl::StrCat("unknown backend \"", options_.backend, "\"; there is: cpu"));
+  if (absl::Status opened = openBackend(); !opened.ok())
+    return opened;
   return timed("load", [&]() -> absl::Status {
     context_ = std::make_unique<mlir::MLIRContext>(mlir::MLIRContext::Threading::DISABLED);
     context_->loadDialect<KilnDialect, mlir::func::FuncDialect>();
@@ -156,7 +163,7 @@ absl::Status Compilation::plan() {
     host::BuildOptions build;
     build.entries = options_.entries;
     absl::StatusOr<std::unique_ptr<host::OwnedProgram>> program =
-        host::buildProgram(*module_, *kiln_cpu_compile_api(), target_, build);
+        host::buildProgram(*module_, *backend_, target_, build);
     if (!program.ok())
       return program.status();
     program_ = std::move(*program);
@@ -167,14 +174,10 @@ absl::Status Compilation::plan() {
 absl::Status Compilation::generate(const std::string &emit) {
   return timed("code", [&]() -> absl::Status {
     target_.emit = view(emit);
-    blobs_.resize(kMaxBlobs);
-    size_t count = 0;
-    kiln_error error{};
-    int code =
-        kiln_cpu_compile_api()->compile(&program_->program(), &target_, blobs_.data(), blobs_.size(), &count, &error);
-    blobs_.resize(code == 0 ? count : 0);
+    std::string why;
+    bool compiled = backend_->compile(program_->program(), target_, blobs_, why);
     target_.emit = {};
-    return code == 0 ? absl::OkStatus() : absl::InternalError(error.message);
+    return compiled ? absl::OkStatus() : absl::InternalError(why);
   });
 }
 
@@ -217,16 +220,27 @@ absl::Status Compilation::linkWith(LinkJob job, const std::string &output) {
     parts.manifest = program_->manifest();
     parts.constants = llvm::StringRef(reinterpret_cast<const char *>(program.constants), program.constant_bytes);
     parts.weights = weights ? weights->getBuffer() : llvm::StringRef();
-    parts.backend = options_.backend;
     parts.triple = options_.triple;
+    ImageBackend &backend = parts.backends.emplace_back();
+    backend.name = backend_->name();
+    for (const host::Blob &blob : blobs_)
+      if (blob.kind == KILN_BLOB_BYTES)
+        backend.artifact =
+            llvm::StringRef(reinterpret_cast<const char *>(blob.bytes.data()), blob.bytes.size());
+      else
+        backend.artifactSymbol = capabilities_.artifactSymbol;
+    std::string archive = absl::StrCat(libraryFolder(), "/libkiln_", backend.name, "_run.a");
+    if (!llvm::sys::fs::exists(archive))
+      return absl::UnimplementedError(absl::StrCat("the backend ", backend.name, " has no archive ", archive,
+                                                   " to put into programs"));
     absl::StatusOr<llvm::SmallVector<char, 0>> image = imageObject(parts);
     if (!image.ok())
       return image.status();
     job.objects.push_back({reinterpret_cast<const uint8_t *>(image->data()), image->size()});
-    for (const kiln_blob &blob : blobs_)
-      job.objects.push_back({blob.data, blob.size});
-    for (const char *name : {"libkiln_program.a", "libkiln_cpu_run.a"})
-      job.archives.push_back(absl::StrCat(archiveFolder(), "/", name));
+    for (const host::Blob &blob : blobs_)
+      if (blob.kind == KILN_BLOB_OBJECT)
+        job.objects.push_back({blob.bytes.data(), blob.bytes.size()});
+    job.archives = {absl::StrCat(libraryFolder(), "/libkiln_program.a"), archive};
     job.output = output;
     return link(job);
   });

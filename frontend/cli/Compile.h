@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "backends/host/Program.h"
+#include "backends/host/Registry.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/MLIRContext.h"
 #include "llvm/ADT/SmallVector.h"
@@ -23,7 +24,6 @@ namespace kiln {
 class Compilation {
 public:
   explicit Compilation(ModelOptions options);
-  ~Compilation();
 
   /// Text to a verified module in the form that docs/architecture.md calls "import".
   absl::Status load();
@@ -41,11 +41,12 @@ public:
   mlir::ModuleOp module() { return module_.get(); }
   mlir::MLIRContext &context() { return *context_; }
   const host::OwnedProgram &program() const { return *program_; }
-  const std::vector<kiln_blob> &blobs() const { return blobs_; }
+  const std::vector<host::Blob> &blobs() const { return blobs_; }
   /// What --time-passes prints.
   std::string timings() const;
 
 private:
+  absl::Status openBackend();
   absl::Status linkWith(LinkJob job, const std::string &output);
   absl::Status timed(const char *step, const std::function<absl::Status()> &work);
   absl::Status writeStage(llvm::StringRef stage, mlir::ModuleOp module);
@@ -54,11 +55,19 @@ private:
   std::unique_ptr<mlir::MLIRContext> context_;
   mlir::OwningOpRef<mlir::ModuleOp> module_;
   std::unique_ptr<host::OwnedProgram> program_;
-  std::vector<kiln_blob> blobs_;
+  std::vector<host::Blob> blobs_;
+  std::shared_ptr<host::Backend> backend_;
+  host::Capabilities capabilities_;
   std::vector<std::pair<std::string, double>> seconds_;
   kiln_target target_{};
   std::string diagnostics_; ///< of MLIR's passes and verifiers
   int stageCount_ = 0;
 };
+
+/// Where what programs link with lies: beside an installed or a built kiln, ../lib.
+std::string libraryFolder();
+
+/// The backends that the kiln program can find.
+host::Registry &backends();
 
 } // namespace kiln

@@ -54,16 +54,32 @@ public:
         word(parts.constants.size()),
         bytes(parts.weights, 64),
         word(parts.weights.size()),
-        bytes(std::string(parts.backend) + '\0', 1),
-        external("kiln_" + parts.backend + "_run_api"),
-        external("kiln_" + parts.backend + "_artifact"),
-        word(0),
+        backends(parts.backends),
+        word(parts.backends.size()),
     };
     llvm::Constant *image = llvm::ConstantStruct::getAnon(context_, fields);
     new llvm::GlobalVariable(module_, image->getType(), true, llvm::GlobalValue::ExternalLinkage, image, "kiln_image");
   }
 
 private:
+  /// Field for field kiln_image_backend.
+  llvm::Constant *backends(const std::vector<ImageBackend> &list) {
+    llvm::Type *i64 = llvm::Type::getInt64Ty(context_);
+    llvm::Constant *null = llvm::ConstantPointerNull::get(llvm::PointerType::getUnqual(context_));
+    std::vector<llvm::Constant *> rows;
+    for (const ImageBackend &backend : list) {
+      bool linked = backend.artifact.empty() && !backend.artifactSymbol.empty();
+      rows.push_back(llvm::ConstantStruct::getAnon(
+          context_, {bytes(backend.name + '\0', 1), external("kiln_backend_" + backend.name), null, null,
+                     linked ? external(backend.artifactSymbol) : bytes(backend.artifact, 64),
+                     llvm::ConstantInt::get(i64, linked ? 0 : backend.artifact.size())}));
+    }
+    llvm::Constant *table =
+        llvm::ConstantArray::get(llvm::ArrayType::get(rows.front()->getType(), rows.size()), rows);
+    return new llvm::GlobalVariable(module_, table->getType(), true, llvm::GlobalValue::PrivateLinkage, table,
+                                    "backends");
+  }
+
   llvm::Constant *bytes(llvm::StringRef data, uint64_t alignment) {
     if (data.empty())
       return llvm::ConstantPointerNull::get(llvm::PointerType::getUnqual(context_));

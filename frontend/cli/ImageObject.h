@@ -6,14 +6,21 @@
 #include "llvm/ADT/StringRef.h"
 
 #include <string>
+#include <vector>
 
 namespace kiln {
+
+struct ImageBackend {
+  std::string name;           ///< the image refers to the kiln_backend_fn kiln_backend_<name>
+  llvm::StringRef artifact;   ///< bytes, or empty
+  std::string artifactSymbol; ///< what linked objects define, where there are no bytes
+};
 
 struct ImageParts {
   llvm::StringRef manifest;
   llvm::StringRef constants; ///< aligned to 64 in the program
   llvm::StringRef weights;   ///< a whole safetensors file, or empty
-  std::string backend;       ///< "cpu": the image refers to kiln_cpu_run_api and kiln_cpu_artifact
+  std::vector<ImageBackend> backends;
   std::string triple;
 };
 

@@ -22,6 +22,16 @@ llvm::SmallVector<mlir::Operation *> cheapOpsToKeep(mlir::Block &block) {
   return result;
 }
 
+void dissolve(GroupOp group) {
+  mlir::Block &body = group.getBody().front();
+  for (auto [argument, input] : llvm::zip(body.getArguments(), group.getInputs()))
+    argument.replaceAllUsesWith(input);
+  for (mlir::Operation &op : llvm::make_early_inc_range(body.without_terminator()))
+    op.moveBefore(group);
+  group->replaceAllUsesWith(body.getTerminator()->getOperands());
+  group->erase();
+}
+
 namespace {
 /// One cluster's way into a group op.
 class GroupMaker {

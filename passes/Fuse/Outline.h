@@ -10,6 +10,9 @@ namespace kiln::fuse {
 /// still clone these, unless `cloneKept` is false.
 void outlineBlock(mlir::Block &block, llvm::ArrayRef<OpSet> clusters, bool cloneKept);
 
+/// Puts the group's ops back into its block and erases it.
+void dissolve(GroupOp group);
+
 /// Cheap ops that something other than a group reads: they need a kernel of their own.
 llvm::SmallVector<mlir::Operation *> cheapOpsToKeep(mlir::Block &block);
 

@@ -14,6 +14,7 @@ struct Common {
   Common(const Options &options, const kiln_program_image &image);
   const kiln_program_image &image;
   unsigned threads;
+  uint32_t device;
   bool seedGiven;
   uint32_t seed;
   bool json;

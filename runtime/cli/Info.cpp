@@ -30,8 +30,26 @@ static std::string signature(const EntrySpec &entry) {
   return entry.name + "(" + inputs + ") -> " + (outputs.empty() ? "()" : outputs);
 }
 
+/// The backends inside, and the devices that they find here.
+static std::vector<std::pair<std::string, std::vector<std::string>>> devicesOf(const kiln_program_image &image) {
+  std::vector<std::pair<std::string, std::vector<std::string>>> all;
+  for (uint64_t i = 0; i < image.backend_count; ++i) {
+    BackendTables tables;
+    std::string why;
+    std::vector<std::string> lines;
+    if (!negotiate(image.backends[i].function, plainHost(), tables, why))
+      lines.push_back(why);
+    else if (!tables.backend.run)
+      lines.push_back("it has no run side");
+    else
+      lines = Device::describe(tables, *plainHost());
+    all.emplace_back(image.backends[i].name, std::move(lines));
+  }
+  return all;
+}
+
 int infoCommand(const Options &, Common &common) {
-  // Read without running: a manifest, not a backend.
+  // Read without running: a manifest and lists of devices.
   const kiln_program_image &image = common.image;
   Manifest manifest = Manifest::parse({image.manifest, image.manifest_size});
   JsonOutput json(common.json, common.jsonPath);
@@ -52,9 +70,14 @@ int infoCommand(const Options &, Common &common) {
                                                     .add("arena_bytes", entry.arenaBytes)
                                                     .add("lower_bound_bytes", entry.lowerBound)
                                                     .str();
+    std::string devices;
+    for (const auto &[backend, lines] : devicesOf(image))
+      for (const std::string &line : lines)
+        devices += (devices.empty() ? "" : ",") + JsonLine().add("backend", backend).add("device", line).str();
     json.line(JsonLine()
+                  .addRaw("devices", "[" + devices + "]")
                   .add("model", manifest.model)
-                  .add("backend", image.backend)
+                  .add("backend", image.backend_count ? image.backends[0].name : "")
                   .add("cpu", manifest.cpu)
                   .add("parameters", elements)
                   .add("trainable", trainable)
@@ -66,8 +89,13 @@ int infoCommand(const Options &, Common &common) {
   }
   if (json.ownsStandardOutput())
     return 0;
-  std::printf("model %s, backend %s, built for %s\n", manifest.model.c_str(), image.backend,
+  std::printf("model %s, built for %s\n", manifest.model.c_str(),
               manifest.cpu.empty() ? "any processor" : manifest.cpu.c_str());
+  for (const auto &[backend, lines] : devicesOf(image)) {
+    std::printf("\nbackend %s, devices:\n", backend.c_str());
+    for (const std::string &line : lines)
+      std::printf("  %s\n", line.c_str());
+  }
   std::printf("\nparameters: %lld (%s), trained: %lld\n", static_cast<long long>(elements), bytesText(bytes).c_str(),
               static_cast<long long>(trainable));
   for (const ParameterSpec &parameter : manifest.parameters)

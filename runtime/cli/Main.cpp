@@ -143,8 +143,7 @@ Common::Common(const Options &options, const kiln_program_image &image)
       jsonPath(options.text("json")) {
   int64_t asked = options.integer("threads", availableProcessors(), INT64_MIN, INT64_MAX);
   threads = checkThreadCount(asked);
-  if (options.integer("device", 0, 0, INT32_MAX) != 0)
-    fail("--device %s: backend '%s' has one device, 0", options.text("device").c_str(), image.backend);
+  device = static_cast<uint32_t>(options.integer("device", 0, 0, INT32_MAX));
 }
 
 int runProgram(const kiln_program_image &image, const std::vector<std::string> &arguments) {

@@ -81,7 +81,7 @@ Training::Training(const Options &options, Common &common)
     throw UsageError("--resume needs --out DIR: the folder of the run to go on with");
   if (options.has("save"))
     checkWritable(options.text("save"));
-  program_ = std::make_unique<Program>(common.image, common.threads);
+  program_ = std::make_unique<Program>(common.image, common.threads, common.device);
   const Manifest &manifest = program_->manifest();
   if (!manifest.findEntry("train_step"))
     fail("this program has no training step: the model has no `train` recipe, or it was built without --entry train");

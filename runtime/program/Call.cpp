@@ -8,40 +8,54 @@ namespace kiln {
 Call::Call(Program &program, size_t entry)
     : program_(program), index_(entry), spec_(program.manifest_.entries[entry]), extents_(spec_) {
   buffers_.resize(spec_.arguments.size());
+  handles_.resize(spec_.arguments.size());
   shapes_.resize(spec_.arguments.size());
   for (size_t i = 0; i < spec_.arguments.size(); ++i)
     bindBuffer(i);
-  program.arena_.reserve(static_cast<size_t>(spec_.arenaBytes));
+  program.reserveArena(static_cast<size_t>(spec_.arenaBytes));
+}
+
+/// The parameter or state that an argument stands for.
+Tensor &Call::homeOf(size_t i) {
+  const ArgumentSpec &argument = spec_.arguments[i];
+  bool parameter = argument.role == Role::Parameter;
+  Tensor *tensor = parameter ? program_.parameter(argument.name) : program_.state(argument.name);
+  if (!tensor)
+    fail("the program's manifest is damaged: entry '%s' uses the unknown %s '%s'", spec_.name.c_str(),
+         roleName(argument.role), argument.name.c_str());
+  if (tensor->dtype != argument.type.dtype || tensor->memory.size() < static_cast<size_t>(argument.bytes))
+    fail("the program's manifest is damaged: entry '%s' takes %lld bytes of '%s', which has %zu", spec_.name.c_str(),
+         static_cast<long long>(argument.bytes), argument.name.c_str(), tensor->memory.size());
+  if (!parameter) {
+    size_t state = static_cast<size_t>(tensor - program_.states_.data());
+    if (program_.manifest_.states[state].isSession())
+      sessions_.push_back({i, state, argument.result});
+  }
+  return *tensor;
 }
 
 void Call::bindBuffer(size_t i) {
   const ArgumentSpec &argument = spec_.arguments[i];
+  Buffer &buffer = buffers_[i];
   int number = static_cast<int>(i);
   if (argument.role == Role::Input)
     for (const Dim &dim : argument.type.shape)
       shapes_[i].push_back(dim.constant().value_or(0));
   if (argument.role == Role::Parameter || argument.role == Role::State) {
-    bool parameter = argument.role == Role::Parameter;
-    Tensor *tensor = parameter ? program_.parameter(argument.name) : program_.state(argument.name);
-    if (!tensor)
-      fail("the program's manifest is damaged: entry '%s' uses the unknown %s '%s'", spec_.name.c_str(),
-           roleName(argument.role), argument.name.c_str());
-    if (tensor->dtype != argument.type.dtype || tensor->memory.size() < static_cast<size_t>(argument.bytes))
-      fail("the program's manifest is damaged: entry '%s' takes %lld bytes of '%s', which has %zu", spec_.name.c_str(),
-           static_cast<long long>(argument.bytes), argument.name.c_str(), tensor->memory.size());
-    if (!parameter) {
-      size_t state = static_cast<size_t>(tensor - program_.states_.data());
-      if (program_.manifest_.states[state].isSession())
-        sessions_.push_back({i, state, argument.result});
-    }
+    Tensor &tensor = homeOf(i);
+    Program::Residence &home = program_.residence(tensor);
     if (!argument.result) {
-      buffers_[i] = tensor->memory.data();
+      buffer.host = tensor.memory.data();
+      buffer.home = &home;
+      handles_[i] = home.buffer.handle();
       return;
     }
-    copies_.push_back({i, tensor->memory.data()});
+    copies_.push_back({i, &tensor, &home});
   }
-  owned_.emplace_back(static_cast<size_t>(argument.bytes));
-  buffers_[i] = owned_.back().data();
+  buffer.memory = Memory(static_cast<size_t>(argument.bytes));
+  buffer.host = buffer.memory.data();
+  buffer.device = DeviceBuffer(*program_.device_, buffer.host, buffer.memory.size());
+  handles_[i] = buffer.device.handle();
   if (argument.role == Role::Loss)
     loss_ = number;
   else if (argument.role == Role::Metric)
@@ -106,25 +120,88 @@ void Call::bind(uint32_t seed, int64_t step) {
   }
 }
 
-void Call::run(uint32_t seed, int64_t step) {
-  bind(seed, step);
-  kiln_status status;
-  status.kind = KILN_OK;
-  status.order = 0;
-  status.message[0] = 0;
-  kiln_error error;
-  error.code = 0;
-  error.message[0] = 0;
-  int code = program_.api_->execute(program_.executable_, static_cast<uint32_t>(index_), buffers_.data(),
-                                    program_.arena_.data(), extents_.table(), &status, &error);
-  if (code != 0)
-    fail("'%s' failed: %s", spec_.name.c_str(), error.message);
-  if (status.kind != KILN_OK)
-    throw Error(describe(status));
-  for (const CopyBack &copy : copies_)
-    std::memcpy(copy.to, buffers_[copy.from], static_cast<size_t>(spec_.arguments[copy.from].bytes));
+size_t Call::bytesNow(size_t argument) const {
+  const ArgumentSpec &spec = spec_.arguments[argument];
+  return static_cast<size_t>(countElements(extents_.shape(argument)).value_or(0)) * dtypeSize(spec.type.dtype);
+}
+
+/// What the host has written since the last run: inputs always, parameters and states where somebody asked for them.
+void Call::upload() {
+  if (program_.device_->hostMemory())
+    return;
+  for (size_t i = 0; i < buffers_.size(); ++i) {
+    Buffer &buffer = buffers_[i];
+    const ArgumentSpec &spec = spec_.arguments[i];
+    if (buffer.home && buffer.home->hostNewer) {
+      buffer.home->buffer.toDevice(static_cast<size_t>(spec.bytes));
+      buffer.home->hostNewer = false;
+    } else if (!buffer.home && !spec.result) {
+      buffer.device.toDevice(bytesNow(i));
+    }
+  }
+}
+
+/// Notes what the run has changed on the device, and brings new values of parameters and states home.
+void Call::finish() {
+  bool apart = !program_.device_->hostMemory();
+  for (size_t i = 0; apart && i < buffers_.size(); ++i) {
+    if (buffers_[i].home && spec_.arguments[i].donated)
+      buffers_[i].home->deviceNewer = true;
+    buffers_[i].stale = spec_.arguments[i].result;
+  }
+  for (const CopyBack &copy : copies_) {
+    size_t bytes = static_cast<size_t>(spec_.arguments[copy.from].bytes);
+    if (!apart) {
+      std::memcpy(copy.to->memory.data(), buffers_[copy.from].host, bytes);
+      continue;
+    }
+    kiln_error error = emptyError();
+    program_.device_->check(
+        program_.device_->api().copy(handles_[copy.from], 0, copy.home->buffer.handle(), 0, bytes, &error), error,
+        "a copy on the device failed");
+    copy.home->deviceNewer = true;
+    copy.home->hostNewer = false;
+  }
   for (const Session &session : sessions_)
     program_.sessionShapes_[session.state] = extents_.shape(session.argument);
+}
+
+void Call::fetch(size_t argument) {
+  Buffer &buffer = buffers_[argument];
+  if (buffer.stale)
+    buffer.device.toHost(bytesNow(argument));
+  buffer.stale = false;
+}
+
+void Call::run(uint32_t seed, int64_t step) {
+  bind(seed, step);
+  upload();
+  kiln_status status = {};
+  kiln_execution execution = {};
+  execution.size = sizeof execution;
+  execution.entry = static_cast<uint32_t>(index_);
+  execution.buffers = handles_.data();
+  execution.arena = program_.arenaBuffer_.handle();
+  execution.extents = extents_.table();
+  execution.status = &status;
+  kiln_error error = emptyError();
+  if (program_.device_->api().execute(program_.executable_, &execution, &error) != KILN_SUCCESS)
+    fail("'%s' failed: %s%s", spec_.name.c_str(), messageOf(error).c_str(), describeAt(error).c_str());
+  if (status.kind != KILN_OK)
+    throw Error(describe(status));
+  finish();
+}
+
+/// Where a backend's failure happened, as far as it says.
+std::string Call::describeAt(const kiln_error &error) const {
+  const std::vector<KernelSpec> &kernels = program_.manifest_.kernels;
+  if (error.kernel >= kernels.size())
+    return "";
+  const KernelSpec &kernel = kernels[error.kernel];
+  std::string text = " (kernel " + kernel.name;
+  if (error.op < kernel.ops.size())
+    text += ", " + kernel.ops[error.op].name + " at " + kernel.ops[error.op].location;
+  return text + ")";
 }
 
 std::string Call::describe(const kiln_status &status) const {
@@ -142,19 +219,18 @@ std::string Call::describe(const kiln_status &status) const {
     return format("integer division of %lld by zero (%s)", static_cast<long long>(status.value), where.c_str());
   case KILN_NOT_FINITE:
     return format("a value is not finite (%s)", where.c_str());
-  case KILN_BACKEND_FAILED:
-    return format("the backend failed: %.256s (%s)", status.message, where.c_str());
   default:
     return format("the backend reports the unknown status %d (%s)", status.kind, where.c_str());
   }
 }
 
-double Call::number(int argument) const {
-  return loadNumber(spec_.arguments[static_cast<size_t>(argument)].type.dtype, buffers_[static_cast<size_t>(argument)],
-                    0);
+double Call::number(int argument) {
+  size_t index = static_cast<size_t>(argument);
+  fetch(index);
+  return loadNumber(spec_.arguments[index].type.dtype, buffers_[index].host, 0);
 }
 
-double Call::loss() const {
+double Call::loss() {
   if (loss_ < 0)
     fail("'%s' computes no loss", spec_.name.c_str());
   return number(loss_);
@@ -166,8 +242,9 @@ std::vector<TensorView> Call::results(Role role) {
     const ArgumentSpec &argument = spec_.arguments[i];
     if (argument.role != role || !argument.result)
       continue;
-    TensorView view{argument.name, argument.type.dtype, extents_.shape(i), static_cast<const uint8_t *>(buffers_[i]),
-                    0};
+    fetch(i);
+    TensorView view{argument.name, argument.type.dtype, extents_.shape(i),
+                    static_cast<const uint8_t *>(buffers_[i].host), 0};
     view.bytes = static_cast<size_t>(*countElements(view.shape)) * dtypeSize(view.dtype);
     views.push_back(std::move(view));
   }

@@ -1,7 +1,7 @@
 /* Image.h: what `kiln build` puts into a program beside the runtime and the kernels. C99.
  *
  * The driver writes one object file with a data symbol `kiln_image` of this type, and links it with the kernels'
- * objects, the backend's run side and libkiln_program.a (which holds main()).
+ * objects, the backends' run sides and libkiln_program.a (which holds main()).
  */
 #ifndef KILN_PROGRAM_IMAGE_H
 #define KILN_PROGRAM_IMAGE_H
@@ -12,7 +12,17 @@
 extern "C" {
 #endif
 
-#define KILN_IMAGE_VERSION 0
+#define KILN_IMAGE_VERSION 1
+
+/* A backend that kernels of the program were placed on. */
+typedef struct kiln_image_backend {
+  const char *name;             /* zero-terminated: "cpu" */
+  kiln_backend_fn function;     /* linked in; null: in `plugin` */
+  const char *plugin;           /* zero-terminated: the name of a shared object beside the program, or null */
+  const uint8_t *plugin_sha256; /* 32 bytes: what that file must be, or null */
+  const void *artifact;         /* bytes, or the address of the linked objects' artifact symbol */
+  uint64_t artifact_size;       /* 0 where the artifact is a symbol */
+} kiln_image_backend;
 
 typedef struct kiln_program_image {
   uint32_t size; /* sizeof(kiln_program_image) */
@@ -23,10 +33,8 @@ typedef struct kiln_program_image {
   uint64_t constant_bytes;
   const uint8_t *weights; /* a whole safetensors file (`--weights`), or null */
   uint64_t weight_bytes;
-  const char *backend;                  /* zero-terminated: "cpu" */
-  const kiln_run_api *(*run_api)(void); /* for cpu: kiln_cpu_run_api */
-  const void *artifact;                 /* for cpu: the address of kiln_cpu_artifact */
-  uint64_t artifact_size;               /* 0 where the artifact is a symbol */
+  const kiln_image_backend *backends; /* the first: where parameters live; others in the manifest's order */
+  uint64_t backend_count;
 } kiln_program_image;
 
 extern const kiln_program_image kiln_image;

@@ -123,6 +123,7 @@ private:
     if (const Json *extents = json.find("extents"))
       for (const Json &item : extents->array())
         list.push_back(extent(item));
+    node.extent_count = list.size();
     node.extents = list.data();
     size_t &count = plan_.kernels_[node.kernel].extent_count;
     if (!launched_.insert(node.kernel).second && count != list.size())
@@ -158,7 +159,7 @@ Plan::Plan(const Manifest &manifest, const uint8_t *constants, uint64_t constant
   }
   std::set<uint32_t> launched;
   for (const EntrySpec &spec : manifest.entries) {
-    kiln_entry entry = {};
+    EntryRow entry = {};
     entry.name = toString(spec.name);
     entry.argument_count = spec.arguments.size();
     std::vector<int64_t> &bytes = bytes_.emplace_back();
@@ -166,6 +167,7 @@ Plan::Plan(const Manifest &manifest, const uint8_t *constants, uint64_t constant
       bytes.push_back(argument.bytes);
     entry.argument_bytes = bytes.data();
     entry.extent_count = spec.extentCount();
+    entry.loop_slot_count = spec.loopSlots;
     entry.arena_bytes = spec.arenaBytes;
     try {
       entry.root = PlanReader(*this, spec, constantBytes, launched).node(spec.plan, 0, 0);

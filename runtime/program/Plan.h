@@ -1,6 +1,7 @@
 // From a manifest to the kiln_program structs that a backend runs.
 #pragma once
 
+#include "runtime/backend/Tables.h"
 #include "runtime/program/Manifest.h"
 
 #include <deque>
@@ -21,7 +22,7 @@ private:
   friend class PlanReader;
   kiln_program program_ = {};
   std::vector<kiln_kernel> kernels_;
-  std::vector<kiln_entry> entries_;
+  std::vector<EntryRow> entries_;
   std::deque<std::vector<kiln_node>> nodes_;
   std::deque<std::vector<kiln_place>> places_;
   std::deque<std::vector<kiln_extent>> extents_;

@@ -15,10 +15,10 @@ static std::string_view manifestOf(const kiln_program_image &image) {
   return {image.manifest, image.manifest_size};
 }
 
-Program::Program(const kiln_program_image &image, unsigned threads)
+Program::Program(const kiln_program_image &image, unsigned threads, uint32_t device)
     : image_(image), manifest_(Manifest::parse(manifestOf(image))),
       plan_(manifest_, image.constants, image.constant_bytes), pool_(threads) {
-  host_.size = sizeof(host_);
+  host_ = *plainHost();
   host_.self = this;
   host_.parallel_for = parallelFor;
   host_.worker_count = pool_.size();
@@ -31,24 +31,68 @@ Program::Program(const kiln_program_image &image, unsigned threads)
     parameters_.emplace_back(spec.name, spec.type.dtype, std::move(shape));
   }
   makeStates();
-  api_ = image.run_api ? image.run_api() : nullptr;
-  if (!api_ || !api_->load || !api_->execute)
-    fail("the program holds no run side of the backend '%s'", image.backend ? image.backend : "");
-  kiln_error error = {};
-  if (api_->load(&plan_.program(), image.artifact, image.artifact_size, &host_, &executable_, &error) != 0)
-    fail("backend %s cannot load the program: %s", image.backend, error.message);
+  openDevice(device);
+}
+
+void Program::openDevice(uint32_t number) {
+  if (image_.backend_count == 0)
+    fail("the program holds no backend");
+  const kiln_image_backend &backend = image_.backends[0];
+  std::string why;
+  if (!negotiate(backend.function, &host_, tables_, why))
+    fail("the program's backend %s: %s", backend.name, why.c_str());
+  if (!tables_.backend.run)
+    fail("the program's backend %s has no run side", backend.name);
+  device_ = std::make_unique<Device>(tables_, host_, number);
+  for (auto [tensors, homes] : {std::pair{&parameters_, &parameterHomes_}, std::pair{&states_, &stateHomes_}})
+    for (Tensor &tensor : *tensors)
+      homes->push_back({DeviceBuffer(*device_, tensor.memory.data(), tensor.memory.size())});
+  kiln_error error = emptyError();
+  device_->check(device_->api().load(device_->handle(), &plan_.program(), backend.artifact, backend.artifact_size,
+                                     &executable_, &error),
+                 error, "it cannot load the program");
 }
 
 Program::~Program() {
-  if (executable_ && api_->unload)
-    api_->unload(executable_);
+  if (executable_)
+    device_->api().unload(executable_);
+}
+
+void Program::reserveArena(size_t bytes) {
+  if (bytes <= arenaBytes_)
+    return;
+  // Only temporaries live here: nothing needs to be kept.
+  arenaBuffer_ = DeviceBuffer();
+  if (device_->hostMemory())
+    arena_.reserve(bytes);
+  arenaBuffer_ = DeviceBuffer(*device_, device_->hostMemory() ? arena_.data() : nullptr, bytes);
+  arenaBytes_ = bytes;
+}
+
+Program::Residence &Program::residence(const Tensor &tensor) {
+  bool parameter = &tensor >= parameters_.data() && &tensor < parameters_.data() + parameters_.size();
+  return parameter ? parameterHomes_[static_cast<size_t>(&tensor - parameters_.data())]
+                   : stateHomes_[static_cast<size_t>(&tensor - states_.data())];
+}
+
+std::vector<Tensor> &Program::fetched(std::vector<Tensor> &tensors) {
+  if (device_->hostMemory())
+    return tensors;
+  for (Tensor &tensor : tensors) {
+    Residence &home = residence(tensor);
+    if (home.deviceNewer)
+      home.buffer.toHost(tensor.memory.size());
+    home.deviceNewer = false;
+    home.hostNewer = true; // whoever asks may write
+  }
+  return tensors;
 }
 
 void Program::parallelFor(void *self, int64_t count, kiln_task task, void *context) {
   static_cast<Program *>(self)->pool_.parallelFor(count, task, context);
 }
 
-void Program::log(void *, int, kiln_string message) {
+void Program::log(void *, int32_t, kiln_string message) {
   std::fprintf(stderr, "%.*s\n", static_cast<int>(message.size), message.data);
 }
 
@@ -78,7 +122,7 @@ void Program::initialise(uint32_t seed) {
     loadTensors(Safetensors::parse(bytes, "the program's own weights"), weightRequests(), false);
     return;
   }
-  for (size_t i = 0; i < parameters_.size(); ++i) {
+  for (size_t i = 0; i < parameters().size(); ++i) {
     Tensor &tensor = parameters_[i];
     kiln::initialise(tensor.name, &manifest_.parameters[i].init, seed, tensor.dtype, tensor.shape, tensor.memory.data(),
                      pool_);
@@ -87,7 +131,7 @@ void Program::initialise(uint32_t seed) {
 }
 
 void Program::initialiseStates(uint32_t seed, bool sessionOnly) {
-  for (size_t i = 0; i < states_.size(); ++i) {
+  for (size_t i = 0; i < states().size(); ++i) {
     const StateSpec &spec = manifest_.states[i];
     if (sessionOnly && !spec.isSession())
       continue;
@@ -99,19 +143,19 @@ void Program::initialiseStates(uint32_t seed, bool sessionOnly) {
 
 Tensor *Program::parameter(const std::string &name) {
   auto found = parameterIndex_.find(name);
-  return found == parameterIndex_.end() ? nullptr : &parameters_[found->second];
+  return found == parameterIndex_.end() ? nullptr : &parameters()[found->second];
 }
 
 Tensor *Program::state(const std::string &name) {
   auto found = stateIndex_.find(name);
-  return found == stateIndex_.end() ? nullptr : &states_[found->second];
+  return found == stateIndex_.end() ? nullptr : &states()[found->second];
 }
 
 std::vector<TensorView> Program::weights() {
   std::vector<TensorView> views;
-  for (const Tensor &tensor : parameters_)
+  for (const Tensor &tensor : parameters())
     views.push_back(tensor.view());
-  for (size_t i = 0; i < states_.size(); ++i)
+  for (size_t i = 0; i < states().size(); ++i)
     if (manifest_.states[i].kind == "persistent")
       views.push_back(states_[i].view());
   return views;
@@ -131,13 +175,15 @@ void Program::loadWeights(const std::string &path) {
 }
 
 std::vector<kiln_profile_event> Program::profileRun(Call &call, uint32_t seed) {
-  if (api_->size < offsetof(kiln_run_api, profile) + sizeof(api_->profile) || !api_->profile)
-    fail("the backend '%s' has no profile", image_.backend);
+  const kiln_run_api &api = device_->api();
+  if (!api.profile)
+    fail("the backend '%s' has no profile", image_.backends[0].name);
   const kiln_profile_event *events = nullptr;
   size_t count = 0;
-  api_->profile(executable_, 1, &events, &count);
+  kiln_error error = emptyError();
+  device_->check(api.profile(executable_, 1, &events, &count, &error), error, "it cannot profile");
   call.run(seed, 0);
-  api_->profile(executable_, 0, &events, &count);
+  device_->check(api.profile(executable_, 0, &events, &count, &error), error, "it cannot profile");
   return {events, events + count};
 }
 

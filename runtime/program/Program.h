@@ -1,6 +1,7 @@
 // A loaded program: its memory, its threads, and its entries, ready to run.
 #pragma once
 
+#include "runtime/backend/Device.h"
 #include "runtime/program/Arena.h"
 #include "runtime/program/Extents.h"
 #include "runtime/program/Image.h"
@@ -18,11 +19,13 @@ namespace kiln {
 class Safetensors;
 struct TensorRequest;
 class Call;
+class Walk;
 
 class Program {
 public:
-  /// Reads and checks the image's manifest and loads the backend; parameters and states are there, as zeros.
-  Program(const kiln_program_image &image, unsigned threads);
+  /// Reads and checks the image's manifest, opens the device and loads the backend; parameters and states are there, as
+  /// zeros. Throws Error.
+  Program(const kiln_program_image &image, unsigned threads, uint32_t device = 0);
   ~Program();
   Program(const Program &) = delete;
 
@@ -34,11 +37,13 @@ public:
   void initialise(uint32_t seed);
   void initialiseStates(uint32_t seed, bool sessionOnly);
 
-  std::vector<Tensor> &parameters() { return parameters_; }
+  /// Parameters and states as they are now, in this process's memory. What is written to them there counts from the next
+  /// run on. (On a device with memory of its own, each of these calls fetches what runs have changed since.)
+  std::vector<Tensor> &parameters() { return fetched(parameters_); }
   /// Null when unknown.
   Tensor *parameter(const std::string &name);
   /// States at their bounds.
-  std::vector<Tensor> &states() { return states_; }
+  std::vector<Tensor> &states() { return fetched(states_); }
   Tensor *state(const std::string &name);
   /// The shape that a session state has now: given by the run that wrote it last; empty after a reset.
   std::vector<int64_t> &sessionShape(size_t state) { return sessionShapes_[state]; }
@@ -55,22 +60,35 @@ public:
 
 private:
   friend class Call;
+  /// A parameter or state on the device.
+  struct Residence {
+    DeviceBuffer buffer;
+    bool hostNewer = true, deviceNewer = false;
+  };
   void makeStates();
+  void openDevice(uint32_t number);
+  void reserveArena(size_t bytes);
+  Residence &residence(const Tensor &tensor);
+  std::vector<Tensor> &fetched(std::vector<Tensor> &tensors);
   static void parallelFor(void *self, int64_t count, kiln_task task, void *context);
-  static void log(void *self, int level, kiln_string message);
+  static void log(void *self, int32_t level, kiln_string message);
 
   const kiln_program_image &image_;
   Manifest manifest_;
   Plan plan_;
   ThreadPool pool_;
   kiln_host host_ = {};
-  const kiln_run_api *api_ = nullptr;
+  BackendTables tables_;
+  std::unique_ptr<Device> device_;
   kiln_executable *executable_ = nullptr;
   std::vector<Tensor> parameters_, states_;
+  std::vector<Residence> parameterHomes_, stateHomes_;
   std::map<std::string, size_t> parameterIndex_, stateIndex_;
   std::vector<std::vector<int64_t>> sessionShapes_;
   std::map<std::string, std::unique_ptr<Call>> calls_;
-  Arena arena_;
+  Arena arena_; // where the device works in this process's memory
+  DeviceBuffer arenaBuffer_;
+  size_t arenaBytes_ = 0;
 };
 
 /// One entry with its buffers. A step: set the inputs' shapes and contents, then run().
@@ -83,7 +101,8 @@ public:
   /// Index among the entry's arguments, or -1.
   int input(const std::string &name) const;
   std::vector<int> inputs() const;
-  void *data(int argument) { return buffers_[static_cast<size_t>(argument)]; }
+  /// An input's memory, or a result's after it was fetched.
+  void *data(int argument) { return buffers_[static_cast<size_t>(argument)].host; }
   /// The shape that an input has in the next run. To be written in place: no allocation.
   std::vector<int64_t> &shape(int argument) { return shapes_[static_cast<size_t>(argument)]; }
   /// Copies a tensor into an input, converting where every value fits.
@@ -104,13 +123,13 @@ public:
   std::string findNotFinite(uint32_t seed, int64_t step);
 
   bool hasLoss() const { return loss_ >= 0; }
-  double loss() const;
+  double loss();
   struct Metric {
     std::string name;
     int argument;
   };
   const std::vector<Metric> &metrics() const { return metrics_; }
-  double number(int argument) const;
+  double number(int argument);
   /// The results that a user sees, under their actual shapes: outputs or gradients.
   std::vector<TensorView> results(Role role);
   /// Leading extent of the first input in the last run: the number of examples.
@@ -118,6 +137,8 @@ public:
 
 private:
   std::string describe(const kiln_status &status) const;
+  std::string describeAt(const kiln_error &error) const;
+  Tensor &homeOf(size_t argument);
   void bindBuffer(size_t argument);
   /// Extents, seed and step of the next execution.
   void bind(uint32_t seed, int64_t step);
@@ -126,12 +147,29 @@ private:
   size_t index_;
   const EntrySpec &spec_;
   Extents extents_;
-  std::vector<void *> buffers_;
-  std::vector<Memory> owned_;
+  /// What the entry is given for an argument.
+  struct Buffer {
+    void *host = nullptr;
+    Memory memory;                           // its own, unless a parameter or state lives there
+    DeviceBuffer device;                     // likewise
+    Program::Residence *home = nullptr;      // of the parameter or state
+    bool stale = false;                      // the device has what the host has not fetched
+  };
+  void upload();
+  void finish();
+  /// Brings a result to the host, where the device keeps it elsewhere.
+  void fetch(size_t argument);
+  size_t bytesNow(size_t argument) const;
+  void inspect(Walk &walk, const kiln_node &node, std::string &text, std::string &negative);
+  const uint8_t *look(const kiln_place &place, size_t bytes, std::vector<uint8_t> &scratch);
+
+  std::vector<Buffer> buffers_;
+  std::vector<kiln_buffer *> handles_; // as the backend takes them
   std::vector<std::vector<int64_t>> shapes_;
   struct CopyBack {
     size_t from;
-    void *to;
+    Tensor *to;
+    Program::Residence *home;
   };
   std::vector<CopyBack> copies_;
   struct Session {

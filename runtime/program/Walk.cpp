@@ -6,12 +6,12 @@
 
 namespace kiln {
 
-Walk::Walk(const kiln_program &program, const kiln_entry &entry, int64_t *table) : table_(table), program_(program) {
+Walk::Walk(const kiln_program &program, const EntryRow &entry, int64_t *table) : table_(table), program_(program) {
   std::vector<std::pair<int32_t, int64_t>> loops;
   std::vector<int64_t> indices;
   flatten(entry.root, loops, indices);
   for (const Leaf &leaf : leaves_) {
-    kiln_entry one = entry;
+    EntryRow one = entry;
     one.root = leaf.node;
     entries_.push_back(one);
   }
@@ -72,54 +72,84 @@ Found findNotFinite(kiln_dtype dtype, const void *data, int64_t count, bool nega
 }
 } // namespace
 
+/// A place's bytes; on a device with memory of its own they are fetched into `scratch`.
+const uint8_t *Call::look(const kiln_place &place, size_t bytes, std::vector<uint8_t> &scratch) {
+  const Device &device = *program_.device_;
+  if (place.space == KILN_SPACE_CONSTANT)
+    return program_.image_.constants + place.offset;
+  bool arena = place.space == KILN_SPACE_ARENA;
+  if (device.hostMemory())
+    return (arena ? program_.arena_.data() : static_cast<const uint8_t *>(buffers_[place.argument].host)) +
+           place.offset;
+  scratch.resize(bytes);
+  kiln_error error = emptyError();
+  device.check(device.api().read(arena ? program_.arenaBuffer_.handle() : handles_[place.argument],
+                                 static_cast<uint64_t>(place.offset), scratch.data(), bytes, &error),
+               error, "a copy from the device failed");
+  return scratch.data();
+}
+
+/// What is not finite among the results of one launch: in `text` a NaN or +infinity, in `negative` the first -infinity.
+void Call::inspect(Walk &walk, const kiln_node &node, std::string &text, std::string &negative) {
+  const KernelSpec &kernel = program_.manifest_.kernels[node.kernel];
+  std::vector<uint8_t> scratch;
+  for (size_t o = 0; o < kernel.outputs.size() && kernel.inputs + o < node.place_count && text.empty(); ++o) {
+    const KernelSpec::Output &output = kernel.outputs[o];
+    int64_t count = 1;
+    for (const kiln_extent &dim : output.dims)
+      count *= dim.slot < 0 ? dim.value : walk.value(node.extents[dim.slot]);
+    if (!isFloat(output.dtype))
+      continue;
+    const uint8_t *data =
+        look(node.places[kernel.inputs + o], static_cast<size_t>(count) * dtypeSize(output.dtype), scratch);
+    for (bool alsoNegative : {false, true}) {
+      Found found = kiln::findNotFinite(output.dtype, data, count, alsoNegative);
+      if (found.element < 0)
+        continue;
+      std::string what = "a result of kernel " + kernel.name;
+      if (output.op >= 0 && output.op < static_cast<int64_t>(kernel.ops.size())) {
+        const KernelSpec::Op &op = kernel.ops[static_cast<size_t>(output.op)];
+        what = "the result of " + op.name + (op.location.empty() ? "" : " at " + op.location);
+      }
+      what += format(" (%s, element %lld of %lld)", shortest(found.value).c_str(),
+                     static_cast<long long>(found.element), static_cast<long long>(count));
+      (alsoNegative ? negative : text) = alsoNegative && !negative.empty() ? negative : what;
+      break;
+    }
+  }
+}
+
 std::string Call::findNotFinite(uint32_t seed, int64_t step) {
   bind(seed, step);
+  upload();
   const Plan &plan = program_.plan_;
+  const kiln_run_api &api = program_.device_->api();
+  const kiln_image_backend &backend = program_.image_.backends[0];
   Walk walk(plan.program(), plan.program().entries[index_], extents_.table());
   kiln_executable *executable = nullptr;
-  kiln_error error = {};
-  if (program_.api_->load(&walk.program(), program_.image_.artifact, program_.image_.artifact_size, &program_.host_,
-                          &executable, &error) != 0)
+  kiln_error error = emptyError();
+  if (api.load(program_.device_->handle(), &walk.program(), backend.artifact, backend.artifact_size, &executable,
+               &error) != KILN_SUCCESS)
     return "";
   std::string negative, text;
   for (size_t i = 0; i < walk.leaves().size() && text.empty(); ++i) {
     const Walk::Leaf &leaf = walk.leaves()[i];
     walk.prepare(leaf);
     kiln_status status = {};
-    if (program_.api_->execute(executable, static_cast<uint32_t>(i), buffers_.data(), program_.arena_.data(),
-                               extents_.table(), &status, &error) != 0)
+    kiln_execution execution = {};
+    execution.size = sizeof execution;
+    execution.entry = static_cast<uint32_t>(i);
+    execution.buffers = handles_.data();
+    execution.arena = program_.arenaBuffer_.handle();
+    execution.extents = extents_.table();
+    execution.status = &status;
+    if (api.execute(executable, &execution, &error) != KILN_SUCCESS)
       break;
-    if (leaf.node.kind != KILN_NODE_LAUNCH)
-      continue;
-    const KernelSpec &kernel = program_.manifest_.kernels[leaf.node.kernel];
-    for (size_t o = 0; o < kernel.outputs.size() && kernel.inputs + o < leaf.node.place_count && text.empty(); ++o) {
-      const KernelSpec::Output &output = kernel.outputs[o];
-      int64_t count = 1;
-      for (const kiln_extent &dim : output.dims)
-        count *= dim.slot < 0 ? dim.value : walk.value(leaf.node.extents[dim.slot]);
-      const kiln_place &place = leaf.node.places[kernel.inputs + o];
-      const uint8_t *base = place.space == KILN_SPACE_ARENA ? program_.arena_.data()
-                            : place.space == KILN_SPACE_CONSTANT
-                                ? program_.image_.constants
-                                : static_cast<const uint8_t *>(buffers_[place.argument]);
-      for (bool alsoNegative : {false, true}) {
-        Found found = kiln::findNotFinite(output.dtype, base + place.offset, count, alsoNegative);
-        if (found.element < 0)
-          continue;
-        std::string what = "a result of kernel " + kernel.name;
-        if (output.op >= 0 && output.op < static_cast<int64_t>(kernel.ops.size())) {
-          const KernelSpec::Op &op = kernel.ops[static_cast<size_t>(output.op)];
-          what = "the result of " + op.name + (op.location.empty() ? "" : " at " + op.location);
-        }
-        what += format(" (%s, element %lld of %lld)", shortest(found.value).c_str(),
-                       static_cast<long long>(found.element), static_cast<long long>(count));
-        (alsoNegative ? negative : text) = alsoNegative && !negative.empty() ? negative : what;
-        break;
-      }
-    }
+    if (leaf.node.kind == KILN_NODE_LAUNCH)
+      inspect(walk, leaf.node, text, negative);
   }
-  if (program_.api_->unload)
-    program_.api_->unload(executable);
+  api.unload(executable);
+  finish();
   return text.empty() ? negative : text;
 }
 

@@ -11,7 +11,7 @@ namespace kiln {
 class Walk {
 public:
   /// `table` is the entry's extents, with its loop slots; it is written while walking.
-  Walk(const kiln_program &program, const kiln_entry &entry, int64_t *table);
+  Walk(const kiln_program &program, const EntryRow &entry, int64_t *table);
 
   struct Leaf {
     kiln_node node;
@@ -30,7 +30,7 @@ private:
   int64_t *table_;
   std::vector<Leaf> leaves_;
   std::deque<std::vector<kiln_place>> places_;
-  std::vector<kiln_entry> entries_;
+  std::vector<EntryRow> entries_;
   kiln_program program_;
 };
 

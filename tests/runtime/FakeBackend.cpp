@@ -1,8 +1,11 @@
 #include "tests/runtime/FakeBackend.h"
 
+#include "runtime/backend/Tables.h"
+
 #include <cmath>
 #include <cstring>
 #include <string_view>
+#include <vector>
 
 namespace kiln::testing {
 
@@ -124,23 +127,94 @@ void walk(const kiln_node &node, void *const *buffers, uint8_t *arena, int64_t *
   runChain(launch);
 }
 
-int load(const kiln_program *program, const void *, size_t, const kiln_host *, kiln_executable **executable,
-         kiln_error *) {
+// A device whose buffers are this process's memory, or, with `apart`, copies that only write, read and copy reach.
+struct Buffer {
+  uint8_t *memory;
+  std::vector<uint8_t> own;
+};
+Buffer *bufferOf(kiln_buffer *buffer) { return reinterpret_cast<Buffer *>(buffer); }
+
+bool apart = false;
+
+int32_t deviceCount(const kiln_host *, uint32_t *count, kiln_string *, kiln_error *) {
+  *count = 1;
+  return 0;
+}
+int32_t deviceInfo(const kiln_host *, uint32_t, kiln_device_info *info, kiln_error *) {
+  info->usable = 1;
+  info->name = {"fake", 4};
+  info->flags = apart ? 0 : KILN_BACKEND_HOST_MEMORY;
+  return 0;
+}
+int32_t open(const kiln_host *, uint32_t, kiln_device **device, kiln_error *) {
+  *device = reinterpret_cast<kiln_device *>(&loaded);
+  return 0;
+}
+void close(kiln_device *) {}
+int32_t allocate(kiln_device *, uint64_t bytes, kiln_buffer **buffer, kiln_error *) {
+  auto *made = new Buffer{nullptr, std::vector<uint8_t>(bytes, 0xcd)};
+  made->memory = made->own.data();
+  *buffer = reinterpret_cast<kiln_buffer *>(made);
+  return 0;
+}
+int32_t import(kiln_device *, void *memory, uint64_t, kiln_buffer **buffer, kiln_error *) {
+  *buffer = reinterpret_cast<kiln_buffer *>(new Buffer{static_cast<uint8_t *>(memory), {}});
+  return 0;
+}
+void release(kiln_buffer *buffer) { delete bufferOf(buffer); }
+int32_t write(kiln_buffer *to, uint64_t offset, const void *from, uint64_t bytes, kiln_error *) {
+  std::memcpy(bufferOf(to)->memory + offset, from, bytes);
+  return 0;
+}
+int32_t read(kiln_buffer *from, uint64_t offset, void *to, uint64_t bytes, kiln_error *) {
+  std::memcpy(to, bufferOf(from)->memory + offset, bytes);
+  return 0;
+}
+int32_t copy(kiln_buffer *from, uint64_t fromOffset, kiln_buffer *to, uint64_t toOffset, uint64_t bytes, kiln_error *) {
+  std::memmove(bufferOf(to)->memory + toOffset, bufferOf(from)->memory + fromOffset, bytes);
+  return 0;
+}
+
+int32_t load(kiln_device *, const kiln_program *program, const void *, uint64_t, kiln_executable **executable,
+             kiln_error *) {
   loaded = program;
   *executable = reinterpret_cast<kiln_executable *>(&loaded);
   return 0;
 }
 
-int execute(kiln_executable *, uint32_t entry, void *const *buffers, void *arena, int64_t *extents, kiln_status *status,
-            kiln_error *) {
-  walk(loaded->entries[entry].root, buffers, static_cast<uint8_t *>(arena), extents, status);
+int32_t execute(kiln_executable *, const kiln_execution *execution, kiln_error *) {
+  const EntryRow &entry = loaded->entries[execution->entry];
+  void *buffers[16] = {};
+  for (size_t i = 0; i < entry.argument_count; ++i)
+    buffers[i] = bufferOf(execution->buffers[i])->memory;
+  uint8_t *arena = execution->arena ? bufferOf(execution->arena)->memory : nullptr;
+  walk(entry.root, buffers, arena, execution->extents, execution->status);
   return 0;
 }
-
+int32_t wait(kiln_event *, kiln_error *) { return 0; }
 void unload(kiln_executable *) {}
 
-const kiln_run_api *api() {
-  static const kiln_run_api table = {sizeof(kiln_run_api), KILN_BACKEND_API_VERSION, load, execute, unload, nullptr};
+const kiln_backend *backend(const kiln_offer *, kiln_error *) {
+  static const kiln_run_api run = {sizeof(kiln_run_api),
+                                   deviceCount,
+                                   deviceInfo,
+                                   open,
+                                   close,
+                                   allocate,
+                                   import,
+                                   release,
+                                   nullptr,
+                                   nullptr,
+                                   write,
+                                   read,
+                                   copy,
+                                   load,
+                                   unload,
+                                   execute,
+                                   wait,
+                                   nullptr,
+                                   nullptr};
+  static const kiln_backend table = {sizeof(kiln_backend), KILN_ABI_VERSION, {"fake", 4}, {"a fake", 6}, nullptr, &run};
   return &table;
 }
 
@@ -228,13 +302,17 @@ std::string chainManifest() { return chain; }
 
 std::string lineManifest(const std::string &dataPath) { return manifestHead + dataPath + manifestTail; }
 
+void keepApart(bool on) { apart = on; }
+
 kiln_program_image fakeImage(const std::string &manifest) {
   kiln_program_image image = {};
   image.size = sizeof(image);
+  image.version = KILN_IMAGE_VERSION;
   image.manifest = manifest.data();
   image.manifest_size = manifest.size();
-  image.backend = "fake";
-  image.run_api = api;
+  static const kiln_image_backend fake = {"fake", backend, nullptr, nullptr, nullptr, 0};
+  image.backends = &fake;
+  image.backend_count = 1;
   return image;
 }
 

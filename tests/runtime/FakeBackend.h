@@ -20,4 +20,7 @@ float chainTable(int32_t h, int32_t v);
 /// An image whose manifest is `manifest` (which must outlive it) and whose backend is the fake.
 kiln_program_image fakeImage(const std::string &manifest);
 
+/// Programs loaded from now on find a device with memory of its own.
+void keepApart(bool on);
+
 } // namespace kiln::testing

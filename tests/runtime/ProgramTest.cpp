@@ -124,6 +124,40 @@ TEST(Program, StatusBecomesASentence) {
             "index out of range: 70 is not in 0 to 9 (gather at line.kiln:7:13, in 'check')");
 }
 
+/// Losses and the last weights of some steps of the line's training.
+std::vector<double> trainLine() {
+  std::string manifest = lineManifest("x.csv");
+  kiln_program_image image = fakeImage(manifest);
+  Program program(image, 1);
+  program.initialise(3);
+  program.parameter("b")->as<float>()[0] = 0.5F;
+  Call &step = program.call("train_step");
+  std::vector<double> seen;
+  for (int i = 0; i < 6; ++i) {
+    for (int input : step.inputs())
+      for (int64_t e = 0; e < 4; ++e)
+        static_cast<float *>(step.data(input))[e] = static_cast<float>(i + e + input);
+    if (i == 3) // what somebody writes between two steps counts
+      program.parameter("b")->as<float>()[0] += 1;
+    step.run(0, i);
+    seen.push_back(step.loss());
+  }
+  for (const Tensor &tensor : program.parameters())
+    seen.push_back(tensor.as<float>()[0]);
+  for (const Tensor &tensor : program.states())
+    seen.push_back(tensor.as<float>()[0]);
+  return seen;
+}
+
+TEST(Program, ADeviceWithMemoryOfItsOwnGivesTheSame) {
+  std::vector<double> shared = trainLine();
+  testing::keepApart(true);
+  std::vector<double> apart = trainLine();
+  testing::keepApart(false);
+  EXPECT_EQ(shared, apart);
+  EXPECT_NE(shared[0], shared[5]);
+}
+
 EntrySpec entryWith(const std::string &dims, std::vector<SymbolSpec> symbols) {
   EntrySpec entry;
   entry.name = "f";

@@ -1,6 +1,6 @@
 #include "tests/support/Compiled.h"
 
-#include "backends/cpu/compile/Compile.h"
+#include "backends/cpu/Backend.h"
 #include "backends/host/Kernel.h"
 #include "backends/host/Program.h"
 #include "frontend/cli/Link.h"
@@ -60,31 +60,27 @@ absl::StatusOr<std::unique_ptr<Compiled>> Compiled::create(mlir::ModuleOp module
   target.size = sizeof(target);
   target.cpu = {targetCpu.data(), targetCpu.size()};
   target.jobs = 1;
-  absl::StatusOr<std::unique_ptr<host::OwnedProgram>> program =
-      host::buildProgram(*copy, *kiln_cpu_compile_api(), target);
+  std::string why;
+  std::shared_ptr<host::Backend> backend = host::Backend::create(kiln_cpu_backend, "built in", why);
+  if (!backend)
+    return absl::InternalError(why);
+  absl::StatusOr<std::unique_ptr<host::OwnedProgram>> program = host::buildProgram(*copy, *backend, target);
   if (!program.ok())
     return program.status();
   result->fusion_ = (*program)->explainFusion();
-  std::vector<kiln_blob> blobs(1024);
-  size_t count = 0;
-  kiln_error error{};
+  std::vector<host::Blob> blobs;
   const kiln_program &plan = (*program)->program();
-  if (kiln_cpu_compile_api()->compile(&plan, &target, blobs.data(), blobs.size(), &count, &error))
-    return absl::InternalError(error.message);
+  if (!backend->compile(plan, target, blobs, why))
+    return absl::InternalError(why);
   LinkJob job;
-  for (size_t i = 0; i < count; ++i)
-    job.objects.push_back({blobs[i].data, blobs[i].size});
+  for (const host::Blob &blob : blobs)
+    job.objects.push_back({blob.bytes.data(), blob.bytes.size()});
   static int number = 0;
   const char *folder = getenv("TMPDIR");
   job.output = absl::StrCat(folder ? folder : "/tmp", "/kiln-test-", getpid(), "-", number++, ".so");
   job.shared = true;
-  absl::Status linked = link(job);
-  for (size_t i = 0; i < count; ++i)
-    if (blobs[i].release)
-      blobs[i].release(blobs[i].owner);
-  if (!linked.ok())
+  if (absl::Status linked = link(job); !linked.ok())
     return linked;
-  std::string why;
   result->loaded_ =
       Loaded::open(job.output, (*program)->manifest(),
                    std::vector<uint8_t>(plan.constants, plan.constants + plan.constant_bytes), threads, why);

@@ -12,6 +12,7 @@ struct Loaded::State {
   void *library = nullptr;
   std::string manifest;
   Memory constants;
+  kiln_image_backend backend{};
   kiln_program_image image{};
   std::unique_ptr<Program> program;
 };
@@ -68,9 +69,9 @@ std::unique_ptr<Loaded> Loaded::open(const std::string &library, std::string man
   state->image.manifest_size = state->manifest.size();
   state->image.constants = state->constants.data();
   state->image.constant_bytes = constants.size();
-  state->image.backend = "cpu";
-  state->image.run_api = kiln_cpu_run_api;
-  state->image.artifact = artifact;
+  state->backend = {"cpu", kiln_backend_cpu, nullptr, nullptr, artifact, 0};
+  state->image.backends = &state->backend;
+  state->image.backend_count = 1;
   try {
     state->program = std::make_unique<Program>(state->image, threads);
   } catch (const Error &caught) {

@@ -34,7 +34,8 @@ struct Batch {
 };
 
 struct Job {
-  const kiln_program &program;
+  const kiln_reader &reader;
+  const kiln_program *program;
   const Machine &machine;
   Stage stage;
   std::vector<Compiled> compiled;
@@ -45,10 +46,10 @@ struct Job {
 static std::string where(const Graph &graph, const std::string &error) { return "kernel " + graph.name + ": " + error; }
 
 /// One kernel into a module.
-static bool build(const kiln_kernel &kernel, ModuleOp module, const Machine &machine, Compiled &compiled,
-                  int64_t &scratch, std::string &error) {
+static bool build(const kiln_reader &reader, const kiln_kernel *kernel, ModuleOp module, const Machine &machine,
+                  Compiled &compiled, int64_t &scratch, std::string &error) {
   Graph graph;
-  if (!Graph::read(kernel, graph, error)) {
+  if (!Graph::read(reader, kernel, graph, error)) {
     error = where(graph, error);
     return false;
   }
@@ -89,7 +90,8 @@ static void compileBatch(Job &job, Batch &batch, MLIRContext &context, llvm::Tar
   OwningOpRef<ModuleOp> module = ModuleOp::create(UnknownLoc::get(&context));
   for (size_t number : batch.kernels) {
     int64_t scratch = 0;
-    if (!build(job.program.kernels[number], *module, job.machine, job.compiled[number], scratch, batch.error))
+    const kiln_kernel *kernel = job.reader.program_kernel(job.program, uint32_t(number));
+    if (!build(job.reader, kernel, *module, job.machine, job.compiled[number], scratch, batch.error))
       return;
   }
   collectMicroKernels(*module, batch.microKernels);
@@ -162,12 +164,12 @@ static bool buildTable(const Job &job, llvm::TargetMachine &generator, llvm::Sma
 
 //===-- The ABI --------------------------------------------------------------------------------------------------===//
 
-static int fail(kiln_error *error, const std::string &message) {
-  error->code = 1;
+static int32_t fail(kiln_error *error, kiln_code code, const std::string &message) {
+  error->code = code;
   size_t size = std::min(message.size(), sizeof error->message - 1);
   message.copy(error->message, size);
   error->message[size] = 0;
-  return 1;
+  return code;
 }
 
 static bool readStage(const kiln_target &target, Stage &stage) {
@@ -179,13 +181,20 @@ static bool readStage(const kiln_target &target, Stage &stage) {
   return emit.empty() || emit == "object" || stage != Stage::Artifact;
 }
 
-static void appendBlob(kiln_blob *blobs, size_t &count, llvm::SmallVectorImpl<char> &bytes) {
-  auto *owned = new std::vector<char>(bytes.begin(), bytes.end());
-  blobs[count++] = {reinterpret_cast<const uint8_t *>(owned->data()), owned->size(), owned,
-                    [](void *owner) { delete static_cast<std::vector<char> *>(owner); }};
+static int32_t capabilities(const kiln_host *, const kiln_target *target, kiln_capabilities *out, kiln_error *error) {
+  Machine machine;
+  std::string message;
+  if (!readTarget(*target, machine, message))
+    return fail(error, KILN_ERROR_INVALID, message);
+  static constexpr llvm::StringLiteral symbol = "kiln_cpu_artifact";
+  out->flags = KILN_BACKEND_HOST_MEMORY | KILN_BACKEND_DETERMINISTIC;
+  out->alignment = 64;
+  out->artifact_symbol = {symbol.data(), symbol.size()};
+  return KILN_SUCCESS;
 }
 
-static int claim(const kiln_kernel *kernel, const kiln_target *target, kiln_claim *claim, kiln_error *error) {
+static int32_t claim(const kiln_host *host, const kiln_kernel *kernel, const kiln_target *target,
+                     const kiln_answer *answer, kiln_error *error) {
   // Reading the target takes longer than most claims; hosts ask for many kernels in a row.
   thread_local std::string key, message;
   thread_local Machine machine;
@@ -193,7 +202,7 @@ static int claim(const kiln_kernel *kernel, const kiln_target *target, kiln_clai
   wanted += '\n' + std::string(target->cpu.data, target->cpu.size);
   if (key != wanted) {
     if (!readTarget(*target, machine, message))
-      return fail(error, message);
+      return fail(error, KILN_ERROR_INVALID, message);
     key = wanted;
   }
   // What is claimed is what is built: the same code, up to lowering.
@@ -202,77 +211,90 @@ static int claim(const kiln_kernel *kernel, const kiln_target *target, kiln_clai
   OwningOpRef<ModuleOp> module = ModuleOp::create(UnknownLoc::get(&context));
   Compiled compiled;
   std::string reason;
-  *claim = {};
-  claim->accepted = build(*kernel, *module, machine, compiled, claim->scratch_bytes, reason);
-  size_t size = std::min(reason.size(), sizeof claim->reason - 1);
-  reason.copy(claim->reason, size);
-  claim->reason[size] = 0;
-  return 0;
+  kiln_terms terms{};
+  terms.size = sizeof terms;
+  if (build(*host->reader, kernel, *module, machine, compiled, terms.scratch_bytes, reason))
+    answer->take(answer->self, nullptr, 0, &terms);
+  else
+    answer->refuse(answer->self, KILN_NONE, {reason.data(), reason.size()});
+  return KILN_SUCCESS;
 }
 
-static int compile(const kiln_program *program, const kiln_target *target, kiln_blob *blobs, size_t maxBlobs,
-                   size_t *blobCount, kiln_error *error) {
+/// The kernels' code, batch by batch, on as many threads as asked.
+static bool compileKernels(Job &job, unsigned threads, std::vector<Batch> &batches, std::string &error) {
+  for (size_t i = 0; i < job.compiled.size(); ++i)
+    batches[i % batches.size()].kernels.push_back(i);
+  std::atomic<size_t> next = 0;
+  onThreads(std::min<unsigned>(threads, batches.size()), job.machine,
+            [&](MLIRContext &context, llvm::TargetMachine &generator) {
+              for (size_t i = next++; i < batches.size(); i = next++)
+                compileBatch(job, batches[i], context, generator);
+            });
+  for (Batch &batch : batches)
+    if (!batch.error.empty())
+      return error = batch.error, false;
+  return true;
+}
+
+/// What the kernels share: their micro-kernels, and the table of all of them.
+static bool compileShared(Job &job, const std::vector<Batch> &batches, llvm::SmallVectorImpl<char> &shared,
+                          llvm::SmallVectorImpl<char> &table, std::string &error) {
+  std::set<std::string> microKernels;
+  for (const Batch &batch : batches)
+    microKernels.insert(batch.microKernels.begin(), batch.microKernels.end());
+  onThreads(1, job.machine, [&](MLIRContext &context, llvm::TargetMachine &generator) {
+    OwningOpRef<ModuleOp> module = ModuleOp::create(UnknownLoc::get(&context));
+    Code code(*module, job.machine);
+    for (const std::string &name : microKernels)
+      defineMicroKernel(code, name);
+    if (finish(*module, job.machine, generator, job.stage, shared, error) && job.stage == Stage::Artifact)
+      buildTable(job, generator, table, error);
+  });
+  return error.empty();
+}
+
+static int32_t compile(const kiln_host *host, const kiln_program *program, const kiln_target *target,
+                       const kiln_sink *sink, kiln_error *error) {
   Machine machine;
   std::string message;
   Stage stage;
   if (!readStage(*target, stage))
-    return fail(error, "the cpu backend has no stage '" + std::string(target->emit.data, target->emit.size) +
-                           "': mlir, llvm, asm or object");
+    return fail(error, KILN_ERROR_INVALID,
+                "the cpu backend has no stage '" + std::string(target->emit.data, target->emit.size) +
+                    "': mlir, llvm, asm or object");
   if (!readTarget(*target, machine, message))
-    return fail(error, message);
-  bool text = stage != Stage::Artifact;
-  if (maxBlobs < 3 && !text)
-    return fail(error, "the cpu backend needs room for three blobs at least");
-  Job job{*program, machine, stage, std::vector<Compiled>(program->kernel_count)};
+    return fail(error, KILN_ERROR_INVALID, message);
+  kiln_program_info info{};
+  info.size = sizeof info;
+  host->reader->program(program, &info);
+  Job job{*host->reader, program, machine, stage, std::vector<Compiled>(info.kernel_count)};
   unsigned threads = std::max(1u, std::min(target->jobs, 64u));
-  size_t batchCount =
-      std::min<size_t>({std::max<size_t>(program->kernel_count, 1), threads * 4, text ? 64 : maxBlobs - 2});
-  std::vector<Batch> batches(batchCount);
-  for (size_t i = 0; i < program->kernel_count; ++i)
-    batches[i % batchCount].kernels.push_back(i);
-  std::atomic<size_t> next = 0;
-  onThreads(std::min<unsigned>(threads, batchCount), machine,
-            [&](MLIRContext &context, llvm::TargetMachine &generator) {
-              for (size_t i = next++; i < batchCount; i = next++)
-                compileBatch(job, batches[i], context, generator);
-            });
-  std::set<std::string> microKernels;
-  for (Batch &batch : batches) {
-    if (!batch.error.empty())
-      return fail(error, batch.error);
-    microKernels.insert(batch.microKernels.begin(), batch.microKernels.end());
-  }
-  llvm::SmallVector<char, 0> last, table;
-  onThreads(1, machine, [&](MLIRContext &context, llvm::TargetMachine &generator) {
-    OwningOpRef<ModuleOp> module = ModuleOp::create(UnknownLoc::get(&context));
-    Code code(*module, machine);
-    for (const std::string &name : microKernels)
-      defineMicroKernel(code, name);
-    if (finish(*module, machine, generator, stage, last, message) && !text)
-      buildTable(job, generator, table, message);
-  });
-  if (!message.empty())
-    return fail(error, message);
-  *blobCount = 0;
-  if (text) {
-    llvm::SmallVector<char, 0> all;
+  std::vector<Batch> batches(std::min<size_t>(std::max(info.kernel_count, 1u), threads * 4));
+  llvm::SmallVector<char, 0> shared, table;
+  if (!compileKernels(job, threads, batches, message) || !compileShared(job, batches, shared, table, message))
+    return fail(error, KILN_ERROR_INTERNAL, message);
+  auto give = [&](kiln_blob_kind kind, const llvm::SmallVectorImpl<char> &bytes) {
+    sink->add(sink->self, kind, {nullptr, 0}, bytes.data(), bytes.size());
+  };
+  if (stage == Stage::Artifact) {
     for (Batch &batch : batches)
-      all.append(batch.out.begin(), batch.out.end());
-    all.append(last.begin(), last.end());
-    appendBlob(blobs, *blobCount, all);
-    return 0;
+      give(KILN_BLOB_OBJECT, batch.out);
+    give(KILN_BLOB_OBJECT, shared);
+    give(KILN_BLOB_OBJECT, table);
+    return KILN_SUCCESS;
   }
+  llvm::SmallVector<char, 0> all;
   for (Batch &batch : batches)
-    appendBlob(blobs, *blobCount, batch.out);
-  appendBlob(blobs, *blobCount, last);
-  appendBlob(blobs, *blobCount, table);
-  return 0;
+    all.append(batch.out.begin(), batch.out.end());
+  all.append(shared.begin(), shared.end());
+  give(KILN_BLOB_TEXT, all);
+  return KILN_SUCCESS;
 }
 
 } // namespace kiln::cpu
 
 extern "C" const kiln_compile_api *kiln_cpu_compile_api(void) {
-  static const kiln_compile_api api = {sizeof(kiln_compile_api), KILN_BACKEND_API_VERSION, kiln::cpu::claim,
+  static const kiln_compile_api api = {sizeof(kiln_compile_api), kiln::cpu::capabilities, kiln::cpu::claim,
                                        kiln::cpu::compile};
   return &api;
 }

@@ -188,9 +188,9 @@ static bool readAttribute(const kiln_attr &attr, Op &op) {
   StringRef name = ref(attr.name);
   bool pads = op.code == OpCode::Pad;
   if (name == "kind" || name == "predicate")
-    return name == "kind" ? readCombine(ref(attr.s), op.combine) : readPredicate(ref(attr.s), op.predicate);
+    return name == "kind" ? readCombine(ref(attr.string), op.combine) : readPredicate(ref(attr.string), op.predicate);
   if (name == "value") {
-    op.bytes = ref(attr.s);
+    op.bytes = ref(attr.string);
     return attr.kind == KILN_ATTR_BYTES;
   }
   SmallVector<int64_t, 4> *ints = StringSwitch<SmallVector<int64_t, 4> *>(name)
@@ -225,14 +225,14 @@ static bool readAttribute(const kiln_attr &attr, Op &op) {
                          .Case("groups", &op.groups)
                          .Default(nullptr);
   if (integer)
-    return *integer = attr.i, attr.kind == KILN_ATTR_INT;
+    return *integer = attr.integer, attr.kind == KILN_ATTR_INT;
   bool *flag = StringSwitch<bool *>(name)
                    .Case("reverse", &op.reverse)
                    .Case("exclusive", &op.exclusive)
                    .Case("descending", &op.descending)
                    .Default(nullptr);
   if (flag)
-    return *flag = attr.i != 0, attr.kind == KILN_ATTR_INT;
+    return *flag = attr.integer != 0, attr.kind == KILN_ATTR_INT;
   return false;
 }
 
@@ -271,8 +271,26 @@ static std::optional<StringRef> wrongDtype(const Graph &graph, const Op &op) {
   }
 }
 
-static bool readOp(const kiln_op &source, uint32_t number, Graph &graph, std::vector<bool> &defined,
-                   std::string &error) {
+/// What an op has beside its operands and results.
+static bool readAttributes(const kiln_reader &reader, const kiln_kernel *kernel, uint32_t number, uint32_t count, Op &op,
+                           std::string &error) {
+  for (uint32_t i = 0; i < count; ++i) {
+    kiln_attr attr{};
+    attr.size = sizeof attr;
+    reader.attr(kernel, number, i, &attr);
+    if (!readAttribute(attr, op))
+      return error = text("op '" + opName(op.code) + "' has an attribute '" + ref(attr.name) +
+                          "' that the cpu backend does not read"),
+             false;
+  }
+  return true;
+}
+
+static bool readOp(const kiln_reader &reader, const kiln_kernel *kernel, uint32_t number, Graph &graph,
+                   std::vector<bool> &defined, std::string &error) {
+  kiln_op source{};
+  source.size = sizeof source;
+  reader.op(kernel, number, &source);
   StringRef name = ref(source.name);
   const auto *info = llvm::find_if(infos, [&](const OpInfo &i) { return name == i.name; });
   if (info == std::end(infos))
@@ -281,8 +299,8 @@ static bool readOp(const kiln_op &source, uint32_t number, Graph &graph, std::ve
   op.code = OpCode(info - infos);
   op.number = number;
   op.location = source.location;
-  if ((info->operands >= 0 && source.operand_count != size_t(info->operands)) ||
-      source.result_count != size_t(info->results))
+  if ((info->operands >= 0 && source.operand_count != uint32_t(info->operands)) ||
+      source.result_count != uint32_t(info->results))
     return error = text("op '" + name + "' has the wrong number of operands or results"), false;
   op.operands.assign(source.operands, source.operands + source.operand_count);
   op.results.assign(source.results, source.results + source.result_count);
@@ -298,47 +316,57 @@ static bool readOp(const kiln_op &source, uint32_t number, Graph &graph, std::ve
   if (std::optional<StringRef> wanted = wrongDtype(graph, op))
     return error = text("op '" + name + "' takes " + *wanted + ", not " + dtypeName(graph.type(op.operands[0]).dtype)),
            false;
-  for (const kiln_attr &attr : ArrayRef(source.attrs, source.attr_count))
-    if (!readAttribute(attr, op))
-      return error =
-                 text("op '" + name + "' has an attribute '" + ref(attr.name) + "' that the cpu backend does not read"),
-             false;
+  if (!readAttributes(reader, kernel, number, source.attr_count, op, error))
+    return false;
   graph.ops.push_back(std::move(op));
   return true;
 }
 
-bool Graph::read(const kiln_kernel &kernel, Graph &graph, std::string &error) {
-  graph = Graph();
-  graph.name = ref(kernel.name).str();
-  graph.extentBounds.assign(kernel.extent_bounds, kernel.extent_bounds + kernel.extent_count);
-  for (const kiln_type &type : ArrayRef(kernel.values, kernel.value_count)) {
-    TensorType t{type.dtype, {}};
-    if (!isSupported(type.dtype))
-      return error = text("the cpu backend has no " + dtypeName(type.dtype)), false;
+static bool readValues(const kiln_reader &reader, const kiln_kernel *kernel, const kiln_kernel_info &info, Graph &graph,
+                       std::string &error) {
+  for (uint32_t i = 0; i < info.value_count; ++i) {
+    kiln_type type{};
+    type.size = sizeof type;
+    reader.value(kernel, i, &type);
+    TensorType t{kiln_dtype(type.dtype), {}};
+    if (!isSupported(t.dtype))
+      return error = text("the cpu backend has no " + dtypeName(t.dtype)), false;
     for (const kiln_extent &dim : ArrayRef(type.dims, type.rank)) {
-      if (dim.slot >= int64_t(kernel.extent_count))
+      if (dim.slot >= int64_t(info.extent_count))
         return error = "a dimension names an extent that the kernel does not have", false;
       t.dims.emplace_back(dim);
     }
     graph.values.push_back(std::move(t));
   }
-  graph.producer.assign(kernel.value_count, -1);
-  graph.inputs.assign(kernel.inputs, kernel.inputs + kernel.input_count);
-  graph.outputs.assign(kernel.outputs, kernel.outputs + kernel.output_count);
-  graph.alias.assign(kernel.output_count, -1);
-  if (kernel.alias)
-    graph.alias.assign(kernel.alias, kernel.alias + kernel.output_count);
-  std::vector<bool> defined(kernel.value_count, false);
+  return true;
+}
+
+bool Graph::read(const kiln_reader &reader, const kiln_kernel *kernel, Graph &graph, std::string &error) {
+  kiln_kernel_info info{};
+  info.size = sizeof info;
+  reader.kernel(kernel, &info);
+  graph = Graph();
+  graph.name = ref(info.name).str();
+  graph.extentBounds.assign(info.extent_bounds, info.extent_bounds + info.extent_count);
+  if (!readValues(reader, kernel, info, graph, error))
+    return false;
+  graph.producer.assign(info.value_count, -1);
+  graph.inputs.assign(info.inputs, info.inputs + info.input_count);
+  graph.outputs.assign(info.outputs, info.outputs + info.output_count);
+  graph.alias.assign(info.output_count, -1);
+  if (info.alias)
+    graph.alias.assign(info.alias, info.alias + info.output_count);
+  std::vector<bool> defined(info.value_count, false);
   for (uint32_t v : graph.inputs) {
-    if (v >= kernel.value_count)
+    if (v >= info.value_count)
       return error = "an input is not among the values", false;
     defined[v] = true;
   }
-  for (size_t i = 0; i < kernel.op_count; ++i)
-    if (!readOp(kernel.ops[i], uint32_t(i), graph, defined, error))
+  for (uint32_t i = 0; i < info.op_count; ++i)
+    if (!readOp(reader, kernel, i, graph, defined, error))
       return false;
   for (uint32_t v : graph.outputs)
-    if (v >= kernel.value_count || !defined[v])
+    if (v >= info.value_count || !defined[v])
       return error = "an output is not defined", false;
   return true;
 }

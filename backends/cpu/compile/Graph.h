@@ -142,7 +142,7 @@ struct Graph {
   std::vector<int32_t> producer; // of each value: index into ops, -1 for an input
 
   /// Reads and checks a kernel; false, with a sentence in `error`, where it is not well formed or has an unknown op.
-  static bool read(const kiln_kernel &kernel, Graph &graph, std::string &error);
+  static bool read(const kiln_reader &reader, const kiln_kernel *kernel, Graph &graph, std::string &error);
 
   const TensorType &type(uint32_t value) const { return values[value]; }
   const Op *definingOp(uint32_t value) const { return producer[value] < 0 ? nullptr : &ops[producer[value]]; }

@@ -53,6 +53,17 @@ struct alignas(64) WorkerStatus {
 
 } // namespace kiln::cpu
 
+/// This process's memory and the host's threads.
+struct kiln_device {
+  const kiln_host *host = nullptr;
+};
+
+struct kiln_buffer {
+  uint8_t *memory = nullptr;
+  uint64_t bytes = 0;
+  bool owned = false;
+};
+
 struct kiln_executable {
   const kiln_cpu_artifact *artifact = nullptr;
   const kiln_host *host = nullptr;
@@ -73,7 +84,7 @@ namespace kiln::cpu {
 
 /// Decodes; false with a sentence where the artifact and the program do not belong together or the processor is not up
 /// to it.
-bool load(const kiln_program &program, const kiln_cpu_artifact &artifact, const kiln_host &host,
+bool load(const kiln_program *program, const kiln_cpu_artifact &artifact, const kiln_host &host,
           kiln_executable &executable, std::string &error);
 
 } // namespace kiln::cpu

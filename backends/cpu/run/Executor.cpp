@@ -8,9 +8,13 @@
 //
 //===------------------------------------------------------------------------------------------------------------===//
 #include "backends/cpu/run/Executable.h"
+#include "backends/cpu/run/Processor.h"
 #include "backends/cpu/run/Run.h"
+#include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <unistd.h>
 
 namespace kiln::cpu {
 namespace {
@@ -139,7 +143,7 @@ private:
     }
     ++order;
     if (self.profiling)
-      self.events.push_back({node.kernel, started, now()});
+      self.events.push_back({node.kernel, 0, started, now()});
   }
 
   static int64_t now() {
@@ -149,57 +153,172 @@ private:
   }
 };
 
-int fail(kiln_error *error, const std::string &message) {
-  error->code = 1;
+int32_t fail(kiln_error *error, kiln_code code, const std::string &message) {
+  error->code = code;
   size_t size = std::min(message.size(), sizeof error->message - 1);
   std::memcpy(error->message, message.data(), size);
   error->message[size] = 0;
-  return 1;
+  return code;
 }
 
-int loadProgram(const kiln_program *program, const void *artifact, size_t, const kiln_host *host,
-                kiln_executable **executable, kiln_error *error) {
+constexpr kiln_string text(const char *literal) { return {literal, __builtin_strlen(literal)}; }
+
+//===-- The device: this process ---------------------------------------------------------------------------------===//
+
+int32_t deviceCount(const kiln_host *, uint32_t *count, kiln_string *, kiln_error *) {
+  *count = 1;
+  return KILN_SUCCESS;
+}
+
+int32_t deviceInfo(const kiln_host *, uint32_t number, kiln_device_info *info, kiln_error *error) {
+  if (number != 0)
+    return fail(error, KILN_ERROR_INVALID, "the cpu backend has one device, number 0");
+  static const std::string name = processorName();
+  info->usable = 1;
+  info->name = {name.data(), name.size()};
+  info->driver = text("native code");
+  info->memory_bytes = uint64_t(sysconf(_SC_PHYS_PAGES)) * uint64_t(sysconf(_SC_PAGESIZE));
+  info->flags = KILN_BACKEND_HOST_MEMORY | KILN_BACKEND_DETERMINISTIC;
+  return KILN_SUCCESS;
+}
+
+int32_t openDevice(const kiln_host *host, uint32_t number, kiln_device **device, kiln_error *error) {
+  if (number != 0)
+    return fail(error, KILN_ERROR_INVALID, "the cpu backend has one device, number 0");
+  *device = new kiln_device{host};
+  return KILN_SUCCESS;
+}
+
+void closeDevice(kiln_device *device) { delete device; }
+
+//===-- Buffers --------------------------------------------------------------------------------------------------===//
+
+constexpr size_t alignment = 64;
+
+int32_t allocate(kiln_device *, uint64_t bytes, kiln_buffer **buffer, kiln_error *error) {
+  size_t rounded = (std::max<uint64_t>(bytes, 1) + alignment - 1) / alignment * alignment;
+  auto *memory = rounded < bytes ? nullptr : static_cast<uint8_t *>(std::aligned_alloc(alignment, rounded));
+  if (!memory)
+    return fail(error, KILN_ERROR_OUT_OF_MEMORY, "no memory for a buffer of " + std::to_string(bytes) + " bytes");
+  *buffer = new kiln_buffer{memory, bytes, true};
+  return KILN_SUCCESS;
+}
+
+int32_t import(kiln_device *, void *memory, uint64_t bytes, kiln_buffer **buffer, kiln_error *) {
+  *buffer = new kiln_buffer{static_cast<uint8_t *>(memory), bytes, false};
+  return KILN_SUCCESS;
+}
+
+void releaseBuffer(kiln_buffer *buffer) {
+  if (buffer && buffer->owned)
+    std::free(buffer->memory);
+  delete buffer;
+}
+
+int32_t map(kiln_buffer *buffer, void **memory, kiln_error *) {
+  *memory = buffer->memory;
+  return KILN_SUCCESS;
+}
+
+void unmap(kiln_buffer *) {}
+
+bool within(const kiln_buffer &buffer, uint64_t offset, uint64_t bytes) {
+  return offset <= buffer.bytes && bytes <= buffer.bytes - offset;
+}
+
+int32_t outside(kiln_error *error) { return fail(error, KILN_ERROR_INVALID, "a copy reaches beyond its buffer"); }
+
+int32_t write(kiln_buffer *to, uint64_t offset, const void *from, uint64_t bytes, kiln_error *error) {
+  if (!within(*to, offset, bytes))
+    return outside(error);
+  if (bytes)
+    std::memcpy(to->memory + offset, from, bytes);
+  return KILN_SUCCESS;
+}
+
+int32_t read(kiln_buffer *from, uint64_t offset, void *to, uint64_t bytes, kiln_error *error) {
+  if (!within(*from, offset, bytes))
+    return outside(error);
+  if (bytes)
+    std::memcpy(to, from->memory + offset, bytes);
+  return KILN_SUCCESS;
+}
+
+int32_t copy(kiln_buffer *from, uint64_t fromOffset, kiln_buffer *to, uint64_t toOffset, uint64_t bytes,
+             kiln_error *error) {
+  if (!within(*from, fromOffset, bytes) || !within(*to, toOffset, bytes))
+    return outside(error);
+  std::memmove(to->memory + toOffset, from->memory + fromOffset, bytes);
+  return KILN_SUCCESS;
+}
+
+//===-- Programs -------------------------------------------------------------------------------------------------===//
+
+int32_t loadProgram(kiln_device *device, const kiln_program *program, const void *artifact, uint64_t,
+                    kiln_executable **executable, kiln_error *error) {
   auto result = std::make_unique<kiln_executable>();
   std::string message;
-  if (!load(*program, *static_cast<const kiln_cpu_artifact *>(artifact), *host, *result, message))
-    return fail(error, message);
+  if (!load(program, *static_cast<const kiln_cpu_artifact *>(artifact), *device->host, *result, message))
+    return fail(error, KILN_ERROR_INVALID, message);
   *executable = result.release();
-  return 0;
+  return KILN_SUCCESS;
 }
 
-int execute(kiln_executable *executable, uint32_t number, void *const *buffers, void *arena, int64_t *extents,
-            kiln_status *status, kiln_error *error) {
-  if (number >= executable->entries.size())
-    return fail(error, "the program has no such entry");
-  const Entry &entry = executable->entries[number];
-  executable->bases[0] = arena;
+int32_t execute(kiln_executable *executable, const kiln_execution *execution, kiln_error *error) {
+  if (execution->entry >= executable->entries.size())
+    return fail(error, KILN_ERROR_INVALID, "the program has no such entry");
+  const Entry &entry = executable->entries[execution->entry];
+  executable->bases[0] = execution->arena ? execution->arena->memory : nullptr;
   executable->bases[1] = const_cast<uint8_t *>(executable->constants);
   for (size_t i = 0; i < entry.argumentCount; ++i)
-    executable->bases[2 + i] = buffers[i];
+    executable->bases[2 + i] = execution->buffers[i]->memory;
   for (WorkerStatus &worker : executable->workerStatus)
     worker.status.kind = KILN_OK;
-  Execution execution(*executable, entry, extents, status);
-  execution.run(entry.nodes[0]);
-  return 0;
+  if (executable->profiling)
+    executable->events.clear();
+  Execution run(*executable, entry, execution->extents, execution->status);
+  run.run(entry.nodes[0]);
+  // All is done: the event is null, which wait takes.
+  if (execution->event)
+    *execution->event = nullptr;
+  return KILN_SUCCESS;
 }
+
+int32_t wait(kiln_event *, kiln_error *) { return KILN_SUCCESS; }
 
 void unload(kiln_executable *executable) { delete executable; }
 
-void profile(kiln_executable *executable, int on, const kiln_profile_event **events, size_t *count) {
-  if (on && !executable->profiling)
-    executable->events.clear();
+int32_t profile(kiln_executable *executable, int32_t on, const kiln_profile_event **events, size_t *count,
+                kiln_error *) {
   executable->profiling = on != 0;
-  if (events)
-    *events = executable->events.data();
-  if (count)
-    *count = executable->events.size();
+  *events = executable->events.data();
+  *count = executable->events.size();
+  return KILN_SUCCESS;
 }
 
 } // namespace
 } // namespace kiln::cpu
 
 extern "C" const kiln_run_api *kiln_cpu_run_api(void) {
-  static const kiln_run_api api = {sizeof(kiln_run_api), KILN_BACKEND_API_VERSION, kiln::cpu::loadProgram,
-                                   kiln::cpu::execute,   kiln::cpu::unload,        kiln::cpu::profile};
+  using namespace kiln::cpu;
+  static const kiln_run_api api = {sizeof(kiln_run_api),
+                                   deviceCount,
+                                   deviceInfo,
+                                   openDevice,
+                                   closeDevice,
+                                   allocate,
+                                   import,
+                                   releaseBuffer,
+                                   map,
+                                   unmap,
+                                   write,
+                                   read,
+                                   copy,
+                                   loadProgram,
+                                   unload,
+                                   execute,
+                                   wait,
+                                   profile,
+                                   nullptr};
   return &api;
 }

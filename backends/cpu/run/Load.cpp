@@ -9,10 +9,10 @@ namespace {
 /// Decodes one entry's tree.
 class Decoder {
 public:
-  Decoder(const kiln_program &program, const kiln_cpu_artifact &artifact, Entry &entry, std::string &error)
-      : program(program), artifact(artifact), entry(entry), error(error) {}
+  Decoder(const kiln_reader &reader, const kiln_cpu_artifact &artifact, Entry &entry, std::string &error)
+      : reader(reader), artifact(artifact), entry(entry), error(error) {}
 
-  bool decode(const kiln_entry &source) {
+  bool decode(const kiln_entry_info &source) {
     entry.argumentCount = source.argument_count;
     extentCount = source.extent_count;
     entry.nodes.resize(1);
@@ -22,7 +22,7 @@ public:
   size_t largestLaunch = 0, largestExtents = 0;
 
 private:
-  const kiln_program &program;
+  const kiln_reader &reader;
   const kiln_cpu_artifact &artifact;
   Entry &entry;
   std::string &error;
@@ -38,7 +38,7 @@ private:
   }
 
   bool place(const kiln_place &source, Place &to) {
-    if (source.space > KILN_SPACE_CONSTANT)
+    if (source.space < 0 || source.space > KILN_SPACE_CONSTANT)
       return fail("the program names an unknown memory space");
     if (source.space == KILN_SPACE_ARGUMENT && source.argument >= entry.argumentCount)
       return fail("the program names an argument that its entry does not have");
@@ -56,39 +56,41 @@ private:
     return true;
   }
 
-  bool launch(const kiln_node &source, Node &to) {
-    if (source.kernel >= program.kernel_count)
+  bool launch(const kiln_node_info &source, Node &to) {
+    if (source.kernel >= artifact.kernel_count)
       return fail("the program launches a kernel that it does not have");
-    const kiln_kernel &kernel = program.kernels[source.kernel];
     const kiln_cpu_kernel &code = artifact.kernels[source.kernel];
     to.kernel = source.kernel;
     to.extentBegin = uint32_t(entry.extents.size());
-    to.extentCount = uint32_t(kernel.extent_count);
+    to.extentCount = source.extent_count;
     to.constantExtents = true;
-    for (size_t i = 0; i < kernel.extent_count; ++i) {
+    for (size_t i = 0; i < source.extent_count; ++i) {
       if (!extent(source.extents[i]))
         return false;
       to.constantExtents &= source.extents[i].slot < 0;
       entry.extents.push_back(source.extents[i]);
       entry.constantExtents.push_back(source.extents[i].value);
     }
-    largestExtents = std::max(largestExtents, kernel.extent_count);
-    largestLaunch = std::max(largestLaunch, source.place_count);
+    largestExtents = std::max<size_t>(largestExtents, source.extent_count);
+    largestLaunch = std::max<size_t>(largestLaunch, source.place_count);
     to.taskBegin = uint32_t(entry.taskCounts.size());
     for (int64_t i = 0; i < code.phase_count; ++i)
       entry.taskCounts.push_back(
           to.constantExtents ? code.phases[i].tasks(entry.constantExtents.data() + to.extentBegin) : 0);
-    to.hasScratch = !(source.scratch.space == KILN_SPACE_ARENA && source.scratch.offset < 0);
-    return !to.hasScratch || place(source.scratch, to.scratch);
+    to.hasScratch = source.scratch != nullptr;
+    return !to.hasScratch || place(*source.scratch, to.scratch);
   }
 
-  bool node(const kiln_node &source, size_t at, uint32_t depth) {
+  bool node(const kiln_node *tree, size_t at, uint32_t depth) {
+    kiln_node_info source = {};
+    source.size = sizeof source;
+    reader.node(tree, &source);
     Node result;
-    result.kind = source.kind;
+    result.kind = kiln_node_kind(source.kind);
     result.count = source.count;
     result.indexSlot = source.index_slot;
     result.reverse = source.reverse != 0;
-    if (source.kind > KILN_NODE_IF)
+    if (source.kind < 0 || source.kind > KILN_NODE_IF)
       return fail("the cpu backend does not execute this kind of node");
     bool counted = source.kind == KILN_NODE_COPY || source.kind == KILN_NODE_REPEAT;
     if ((counted && !extent(source.count)) ||
@@ -97,14 +99,14 @@ private:
     if (source.kind == KILN_NODE_REPEAT && ++depth > KILN_MAX_LOOPS)
       return fail("the program has loops deeper than " + std::to_string(KILN_MAX_LOOPS));
     if ((source.kind == KILN_NODE_WHILE || source.kind == KILN_NODE_IF) &&
-        (!place(source.condition, result.condition) || source.child_count != 2))
+        (!source.condition || !place(*source.condition, result.condition) || source.child_count != 2))
       return fail("a while or an if of the program is not well formed");
     if (source.kind == KILN_NODE_LAUNCH && !launch(source, result))
       return false;
     if (source.kind == KILN_NODE_COPY && source.place_count != 2)
       return fail("a copy of the program is not well formed");
     result.placeBegin = uint32_t(entry.places.size());
-    result.placeCount = uint32_t(source.place_count);
+    result.placeCount = source.place_count;
     for (size_t i = 0; i < source.place_count; ++i) {
       Place decoded;
       if (!place(source.places[i], decoded))
@@ -112,18 +114,19 @@ private:
       entry.places.push_back(decoded);
     }
     result.childBegin = uint32_t(entry.nodes.size());
-    result.childCount = uint32_t(source.child_count);
+    result.childCount = source.child_count;
     entry.nodes.resize(entry.nodes.size() + source.child_count);
     entry.nodes[at] = result;
-    for (size_t i = 0; i < source.child_count; ++i)
-      if (!node(source.children[i], result.childBegin + i, depth))
+    for (uint32_t i = 0; i < source.child_count; ++i)
+      if (!node(reader.child(tree, i), result.childBegin + i, depth))
         return false;
     return true;
   }
 };
 } // namespace
 
-static bool agree(const kiln_program &program, const kiln_cpu_artifact &artifact, std::string &error) {
+static bool agree(const kiln_reader &reader, const kiln_program *program, const kiln_program_info &info,
+                  const kiln_cpu_artifact &artifact, std::string &error) {
   if (artifact.version != KILN_CPU_ARTIFACT_VERSION) {
     error = "the code was compiled by another version of the cpu backend";
     return false;
@@ -134,33 +137,42 @@ static bool agree(const kiln_program &program, const kiln_cpu_artifact &artifact
             "); build it again on this machine or with --target-cpu";
     return false;
   }
-  bool same = program.kernel_count == artifact.kernel_count;
-  for (size_t i = 0; same && i < program.kernel_count; ++i) {
-    const kiln_string &name = program.kernels[i].name;
-    same = std::strlen(artifact.kernels[i].name) == name.size &&
-           std::memcmp(artifact.kernels[i].name, name.data, name.size) == 0;
+  bool same = info.kernel_count == artifact.kernel_count;
+  for (uint32_t i = 0; same && i < info.kernel_count; ++i) {
+    kiln_kernel_info kernel = {};
+    kernel.size = sizeof kernel;
+    reader.kernel(reader.program_kernel(program, i), &kernel);
+    same = std::strlen(artifact.kernels[i].name) == kernel.name.size &&
+           std::memcmp(artifact.kernels[i].name, kernel.name.data, kernel.name.size) == 0;
   }
   if (!same)
     error = "the code and the program do not belong together: their kernels differ";
   return same;
 }
 
-bool load(const kiln_program &program, const kiln_cpu_artifact &artifact, const kiln_host &host,
+bool load(const kiln_program *program, const kiln_cpu_artifact &artifact, const kiln_host &host,
           kiln_executable &executable, std::string &error) {
-  if (!agree(program, artifact, error))
+  const kiln_reader &reader = *host.reader;
+  kiln_program_info info = {};
+  info.size = sizeof info;
+  reader.program(program, &info);
+  if (!agree(reader, program, info, artifact, error))
     return false;
   executable.artifact = &artifact;
   executable.host = &host;
-  executable.constants = program.constants;
-  executable.entries.resize(program.entry_count);
+  executable.constants = info.constants;
+  executable.entries.resize(info.entry_count);
   size_t launch = 0, extents = 0, arguments = 0;
-  for (size_t i = 0; i < program.entry_count; ++i) {
-    Decoder decoder(program, artifact, executable.entries[i], error);
-    if (!decoder.decode(program.entries[i]))
+  for (uint32_t i = 0; i < info.entry_count; ++i) {
+    kiln_entry_info entry = {};
+    entry.size = sizeof entry;
+    reader.entry(program, i, &entry);
+    Decoder decoder(reader, artifact, executable.entries[i], error);
+    if (!decoder.decode(entry))
       return false;
     launch = std::max(launch, decoder.largestLaunch);
     extents = std::max(extents, decoder.largestExtents);
-    arguments = std::max(arguments, program.entries[i].argument_count);
+    arguments = std::max<size_t>(arguments, entry.argument_count);
   }
   executable.bases.resize(2 + arguments);
   executable.args.resize(launch);

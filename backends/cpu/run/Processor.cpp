@@ -77,9 +77,23 @@ static bool hasFeature(const char *name, size_t size) {
   return false;
 }
 
+std::string processorName() {
+  uint32_t words[12] = {};
+  for (uint32_t i = 0; i < 3; ++i)
+    if (!__get_cpuid(0x80000002 + i, &words[i * 4], &words[i * 4 + 1], &words[i * 4 + 2], &words[i * 4 + 3]))
+      return "a processor";
+  std::string name(reinterpret_cast<const char *>(words), sizeof words);
+  name.resize(std::strlen(name.c_str()));
+  name.erase(0, name.find_first_not_of(' '));
+  name.erase(name.find_last_not_of(' ') + 1);
+  return name.empty() ? "a processor" : name;
+}
+
 #else
 
 static bool hasFeature(const char *, size_t) { return true; } // baseline only: the compile side records none
+
+std::string processorName() { return "a processor"; }
 
 #endif
 

@@ -1,12 +1,14 @@
 //===- ExecutorTest.cpp - the walk over a program's tree, targets and refusals
 //-----------------------------------------===//
 #include "backends/cpu/artifact.h"
-#include "backends/cpu/compile/Compile.h"
+#include "backends/cpu/Backend.h"
 #include "backends/cpu/run/Run.h"
+#include "backends/host/Backend.h"
 #include "tests/backends/cpu/TestKernel.h"
 #include <cstring>
 #include <gtest/gtest.h>
 
+using namespace kiln;
 using namespace kiln::test;
 
 namespace {
@@ -42,6 +44,7 @@ protected:
     node.kernel = kernel;
     node.place_count = places.back().size();
     node.places = places.back().data();
+    node.extent_count = launchExtents.back().size();
     node.extents = launchExtents.back().data();
     node.scratch = arena(-1);
     return node;
@@ -58,7 +61,7 @@ protected:
 
   /// Executes a tree over the buffers; one loop index lives in extent slot 1, extent 0 is given.
   void execute(kiln_node root, std::vector<void *> buffers, int64_t given = 0) {
-    kiln_entry entry{};
+    EntryRow entry{};
     std::string name = "run";
     entry.name = text(name);
     entry.argument_count = buffers.size();
@@ -75,19 +78,29 @@ protected:
     std::shared_ptr<void> library = loadArtifact(program, "native", artifact, error);
     ASSERT_EQ(error, "");
     Threads threads(2);
-    kiln_executable *executable = nullptr;
-    kiln_error failure{};
+    kiln_error failure = emptyError();
     const kiln_run_api *api = kiln_cpu_run_api();
-    ASSERT_EQ(api->load(&program, artifact, 0, &threads.host, &executable, &failure), 0) << failure.message;
+    kiln_device *device = nullptr;
+    kiln_executable *executable = nullptr;
+    ASSERT_EQ(api->open(&threads.host, 0, &device, &failure), 0);
+    ASSERT_EQ(api->load(device, &program, artifact, 0, &executable, &failure), 0) << failure.message;
     alignas(64) static uint8_t memory[4096];
+    buffers.push_back(memory);
+    std::vector<kiln_buffer *> handles;
+    for (void *buffer : buffers)
+      ASSERT_EQ(api->import(device, buffer, sizeof memory, &handles.emplace_back(), &failure), 0);
     int64_t table[2] = {given, 0};
     kiln_status status{};
-    api->profile(executable, 1, nullptr, nullptr);
-    ASSERT_EQ(api->execute(executable, 0, buffers.data(), memory, table, &status, &failure), 0) << failure.message;
     const kiln_profile_event *events = nullptr;
-    api->profile(executable, 0, &events, &launches);
+    ASSERT_EQ(api->profile(executable, 1, &events, &launches, &failure), 0);
+    kiln_execution execution{sizeof execution, 0, handles.data(), handles.back(), table, &status, nullptr};
+    ASSERT_EQ(api->execute(executable, &execution, &failure), 0) << failure.message;
+    ASSERT_EQ(api->profile(executable, 0, &events, &launches, &failure), 0);
     EXPECT_EQ(status.kind, KILN_OK);
     api->unload(executable);
+    for (kiln_buffer *handle : handles)
+      api->release(handle);
+    api->close(device);
   }
 
   std::vector<kiln_kernel> kernels;
@@ -166,16 +179,19 @@ TEST(Load, RefusesAProcessorThatLacksAFeatureByName) {
   kiln_cpu_kernel code{"k0", nullptr, 0, 0};
   kiln_cpu_artifact artifact{
       KILN_CPU_ARTIFACT_VERSION, 1, &code, "x86_64-unknown-linux-gnu", "a-later-one", "sse3,avx1024f"};
-  Threads threads(1);
+  const kiln_run_api *api = kiln_cpu_run_api();
+  kiln_device *device = nullptr;
   kiln_executable *executable = nullptr;
-  kiln_error error{};
-  EXPECT_NE(kiln_cpu_run_api()->load(&program, &artifact, 0, &threads.host, &executable, &error), 0);
+  kiln_error error = emptyError();
+  ASSERT_EQ(api->open(plainHost(), 0, &device, &error), 0);
+  EXPECT_NE(api->load(device, &program, &artifact, 0, &executable, &error), 0);
   EXPECT_NE(std::string(error.message).find("avx1024f"), std::string::npos) << error.message;
   EXPECT_EQ(std::string(error.message).find("sse3"), std::string::npos) << error.message;
   code.name = "other";
   artifact.features = "";
-  EXPECT_NE(kiln_cpu_run_api()->load(&program, &artifact, 0, &threads.host, &executable, &error), 0);
+  EXPECT_NE(api->load(device, &program, &artifact, 0, &executable, &error), 0);
   EXPECT_NE(std::string(error.message).find("do not belong together"), std::string::npos) << error.message;
+  api->close(device);
 }
 
 TEST(Compile, UnknownProcessorAndStageAreErrors) {
@@ -186,23 +202,20 @@ TEST(Compile, UnknownProcessorAndStageAreErrors) {
   EXPECT_NE(run(k, {randomTensor(KILN_F32, {4}, 0, 1)}, options).error.find("pentium99"), std::string::npos);
   kiln_kernel kernel = k.get();
   kiln_program program{1, &kernel, 0, nullptr, nullptr, 0};
+  std::string why;
+  std::shared_ptr<kiln::host::Backend> backend = kiln::host::Backend::create(kiln_cpu_backend, "built in", why);
+  ASSERT_TRUE(backend) << why;
   auto compile = [&](const std::string &stage, std::string &out) {
     kiln_target target{};
     target.size = sizeof target;
     target.jobs = 1;
     target.emit = text(stage);
-    kiln_blob blobs[8];
-    size_t count = 0;
-    kiln_error error{};
-    if (kiln_cpu_compile_api()->compile(&program, &target, blobs, 8, &count, &error)) {
-      out = error.message;
+    std::vector<kiln::host::Blob> blobs;
+    if (!backend->compile(program, target, blobs, out))
       return false;
-    }
     out.clear();
-    for (size_t i = 0; i < count; ++i) {
-      out.append(reinterpret_cast<const char *>(blobs[i].data), blobs[i].size);
-      blobs[i].release(blobs[i].owner);
-    }
+    for (const kiln::host::Blob &blob : blobs)
+      out.append(blob.bytes.begin(), blob.bytes.end());
     return true;
   };
   std::string out;

@@ -227,8 +227,9 @@ const kiln_kernel &TestKernel::get() {
   for (const OpData &op : ops) {
     std::vector<kiln_attr> attrs;
     for (const Attr &attr : op.attrs)
-      attrs.push_back({{attr.name.data(), attr.name.size()},
+      attrs.push_back({sizeof(kiln_attr),
                        attr.kind,
+                       {attr.name.data(), attr.name.size()},
                        attr.i,
                        0,
                        {attr.s.data(), attr.s.size()},

@@ -8,7 +8,7 @@
 #ifndef KILN_TESTS_BACKENDS_CPU_TESTKERNEL_H
 #define KILN_TESTS_BACKENDS_CPU_TESTKERNEL_H
 
-#include "backends/api/kiln_backend.h"
+#include "runtime/backend/Tables.h"
 #include <deque>
 #include <memory>
 #include <string>
@@ -104,8 +104,8 @@ public:
 private:
   void note(const Dims &dims);
   kiln_kernel built{};
-  std::vector<kiln_type> builtTypes;
-  std::vector<kiln_op> builtOps;
+  std::vector<ValueRow> builtTypes;
+  std::vector<OpRow> builtOps;
   std::deque<std::vector<kiln_extent>> extentStore;
   std::deque<std::vector<kiln_attr>> attrStore;
 };

@@ -1,7 +1,8 @@
 //===- TestRun.cpp - compile, link, load and execute a test kernel
 //---------------------------------------------------===//
-#include "backends/cpu/compile/Compile.h"
+#include "backends/cpu/Backend.h"
 #include "backends/cpu/run/Run.h"
+#include "backends/host/Backend.h"
 #include "tests/backends/cpu/TestKernel.h"
 #include <atomic>
 #include <chrono>
@@ -60,7 +61,8 @@ Threads::Threads(uint32_t count) : state(std::make_unique<State>()) {
   host.size = sizeof host;
   host.self = state.get();
   host.worker_count = count;
-  host.log = [](void *, int, kiln_string) {};
+  host.log = [](void *, int32_t, kiln_string) {};
+  host.reader = tableReader();
   host.parallel_for = [](void *self, int64_t total, kiln_task task, void *context) {
     State &s = *static_cast<State *>(self);
     std::unique_lock lock(s.mutex);
@@ -110,19 +112,15 @@ std::shared_ptr<void> loadArtifact(const kiln_program &program, const std::strin
   target.size = sizeof target;
   target.cpu = text(cpu);
   target.jobs = 2;
-  kiln_blob blobs[64];
-  size_t count = 0;
-  kiln_error failure{};
-  if (kiln_cpu_compile_api()->compile(&program, &target, blobs, 64, &count, &failure)) {
-    error = failure.message;
+  std::shared_ptr<host::Backend> backend = host::Backend::create(kiln_cpu_backend, "built in", error);
+  std::vector<host::Blob> blobs;
+  if (!backend || !backend->compile(program, target, blobs, error))
     return nullptr;
-  }
   std::string command = "ld.lld-19 -shared -o " + (folder / "k.so").string();
-  for (size_t i = 0; i < count; ++i) {
+  for (size_t i = 0; i < blobs.size(); ++i) {
     fs::path object = folder / (std::to_string(i) + ".o");
     std::ofstream(object, std::ios::binary)
-        .write(reinterpret_cast<const char *>(blobs[i].data), std::streamsize(blobs[i].size));
-    blobs[i].release(blobs[i].owner);
+        .write(reinterpret_cast<const char *>(blobs[i].bytes.data()), std::streamsize(blobs[i].bytes.size()));
     command += " " + object.string();
   }
   if (const char *keep = std::getenv("KILN_TEST_KEEP_OBJECTS")) {
@@ -168,16 +166,15 @@ RunResult run(TestKernel &kernel, const std::vector<Tensor> &inputs, const RunOp
   kiln_target target{};
   target.size = sizeof target;
   target.cpu = text(options.cpu);
-  kiln_claim claim{};
-  kiln_error failure{};
-  if (kiln_cpu_compile_api()->claim(&built, &target, &claim, &failure)) {
-    result.error = failure.message;
+  std::shared_ptr<host::Backend> backend = host::Backend::create(kiln_cpu_backend, "built in", result.error);
+  host::Answer answer;
+  if (!backend || !backend->claim(built, target, answer, result.error))
+    return result;
+  if (!answer.whole(built.op_count)) {
+    result.error = answer.reason();
     return result;
   }
-  if (!claim.accepted) {
-    result.error = claim.reason;
-    return result;
-  }
+  int64_t scratchBytes = answer.parts[0].scratchBytes;
   size_t places = kernel.inputs.size() + kernel.outputs.size();
   std::vector<kiln_place> launchPlaces(places);
   std::vector<int64_t> argumentBytes(places, 0);
@@ -191,16 +188,17 @@ RunResult run(TestKernel &kernel, const std::vector<Tensor> &inputs, const RunOp
   std::vector<kiln_extent> launchExtents;
   for (size_t i = 0; i < kernel.extentBounds.size(); ++i)
     launchExtents.push_back({kernel.extentBounds[i], int32_t(i)});
-  kiln_entry entry{};
+  EntryRow entry{};
   std::string entryName = "run";
   entry.name = text(entryName);
   entry.argument_count = places;
   entry.argument_bytes = argumentBytes.data();
   entry.extent_count = kernel.extentBounds.size();
-  entry.arena_bytes = claim.scratch_bytes;
+  entry.arena_bytes = scratchBytes;
   entry.root.kind = KILN_NODE_LAUNCH;
   entry.root.place_count = places;
   entry.root.places = launchPlaces.data();
+  entry.root.extent_count = launchExtents.size();
   entry.root.extents = launchExtents.data();
   kiln_program program{1, &built, 1, &entry, nullptr, 0};
   const void *artifact = nullptr;
@@ -209,13 +207,16 @@ RunResult run(TestKernel &kernel, const std::vector<Tensor> &inputs, const RunOp
     return result;
   Threads threads(options.threads);
   const kiln_run_api *api = kiln_cpu_run_api();
+  kiln_error failure = emptyError();
+  kiln_device *device = nullptr;
   kiln_executable *executable = nullptr;
-  if (api->load(&program, artifact, 0, &threads.host, &executable, &failure)) {
+  if (api->open(&threads.host, 0, &device, &failure) ||
+      api->load(device, &program, artifact, 0, &executable, &failure)) {
     result.error = failure.message;
     return result;
   }
   std::vector<Guarded> memory;
-  std::vector<void *> buffers;
+  std::vector<kiln_buffer *> buffers;
   for (const Tensor &input : inputs) {
     memory.emplace_back(input.bytes.size());
     std::memcpy(memory.back().start(), input.bytes.data(), input.bytes.size());
@@ -224,14 +225,17 @@ RunResult run(TestKernel &kernel, const std::vector<Tensor> &inputs, const RunOp
     result.outputs.push_back(Tensor::make(kernel.dtypeOf(v), kernel.shapeOf(v)));
     memory.emplace_back(result.outputs.back().bytes.size());
   }
-  Guarded arena(size_t(claim.scratch_bytes));
+  Guarded arena{size_t(scratchBytes)};
+  memory.push_back(std::move(arena));
   for (Guarded &each : memory)
-    buffers.push_back(each.start());
+    api->import(device, each.start(), each.size, &buffers.emplace_back(), &failure);
   std::vector<int64_t> extents = kernel.extentValues;
+  kiln_execution execution{sizeof execution, 0,       buffers.data(), buffers.back(),
+                           extents.data(),   &result.status, nullptr};
   result.seconds = 1e9;
   for (int i = 0; i < options.repeat; ++i) {
     auto begin = std::chrono::steady_clock::now();
-    if (api->execute(executable, 0, buffers.data(), arena.start(), extents.data(), &result.status, &failure))
+    if (api->execute(executable, &execution, &failure))
       result.error = failure.message;
     result.seconds =
         std::min(result.seconds, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
@@ -242,10 +246,11 @@ RunResult run(TestKernel &kernel, const std::vector<Tensor> &inputs, const RunOp
   }
   for (Guarded &each : memory)
     if (!each.intact())
-      result.error = "a kernel wrote beyond the end of a tensor";
-  if (!arena.intact())
-    result.error = "a kernel wrote beyond the end of its scratch";
+      result.error = "a kernel wrote beyond the end of a tensor or of its scratch";
   api->unload(executable);
+  for (kiln_buffer *buffer : buffers)
+    api->release(buffer);
+  api->close(device);
   return result;
 }
 

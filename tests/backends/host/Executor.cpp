@@ -1,5 +1,7 @@
 #include "tests/backends/host/Executor.h"
 
+#include "runtime/backend/Tables.h"
+
 #include "absl/status/status.h"
 #include "nlohmann/json.hpp"
 #include "passes/PlanMemory/PlanMemory.h"
@@ -185,7 +187,7 @@ absl::StatusOr<std::vector<HostTensor>> execute(const host::OwnedProgram &progra
     ++number;
   if (!function || number == c.entry_count)
     return absl::NotFoundError("no such entry");
-  const kiln_entry &entry = c.entries[number];
+  const EntryRow &entry = c.entries[number];
   nlohmann::json manifest = nlohmann::json::parse(program.manifest())["entries"][number];
 
   Executor executor;

@@ -2,6 +2,7 @@
 // planned program with the module that it was made from.
 #pragma once
 
+#include "runtime/backend/Tables.h"
 #include "tests/backends/host/Executor.h"
 
 #include "mlir/Parser/Parser.h"
@@ -18,26 +19,55 @@ struct FakeBackend {
   static inline size_t maxOps = 1000;
   static inline int64_t scratch = 0;
   static inline std::vector<std::string> refused; // op names that it takes in no kernel
-  static int claim(const kiln_kernel *kernel, const kiln_target *, kiln_claim *claim, kiln_error *) {
-    claim->accepted = 1;
+  static inline std::vector<std::vector<uint32_t>> parts; // what it takes of kernels of more than one op, if not all
+
+  static int32_t capabilities(const kiln_host *, const kiln_target *, kiln_capabilities *, kiln_error *) { return 0; }
+  static int32_t claim(const kiln_host *host, const kiln_kernel *kernel, const kiln_target *, const kiln_answer *answer,
+                       kiln_error *) {
+    kiln_terms terms = {};
+    terms.size = sizeof terms;
+    kiln_kernel_info info = {};
+    info.size = sizeof info;
+    host->reader->kernel(kernel, &info);
     size_t computing = 0;
-    for (size_t i = 0; i < kernel->op_count; ++i) {
-      std::string name(kernel->ops[i].name.data, kernel->ops[i].name.size);
+    std::string reason;
+    for (uint32_t i = 0; i < info.op_count; ++i) {
+      kiln_op op = {};
+      op.size = sizeof op;
+      host->reader->op(kernel, i, &op);
+      std::string name(op.name.data, op.name.size);
       computing += name != "constant" && name != "iota" && name != "extent";
-      if (llvm::is_contained(refused, name)) {
-        claim->accepted = 0;
-        snprintf(claim->reason, sizeof claim->reason, "no %s here", name.c_str());
-      }
+      if (llvm::is_contained(refused, name))
+        reason = "no " + name + " here";
       if (name == "dot_general")
-        claim->scratch_bytes = scratch;
+        terms.scratch_bytes = scratch;
     }
-    if (computing > maxOps) {
-      claim->accepted = 0;
-      snprintf(claim->reason, sizeof claim->reason, "too many ops");
+    if (computing > maxOps)
+      reason = "too many ops";
+    if (!reason.empty()) {
+      answer->refuse(answer->self, KILN_NONE, {reason.data(), reason.size()});
+    } else if (computing > 1 && !parts.empty()) {
+      for (const std::vector<uint32_t> &part : parts)
+        answer->take(answer->self, part.data(), part.size(), &terms);
+    } else {
+      answer->take(answer->self, nullptr, 0, &terms);
     }
     return 0;
   }
-  static kiln_compile_api api() { return {sizeof(kiln_compile_api), KILN_BACKEND_API_VERSION, claim, nullptr}; }
+  static int32_t compile(const kiln_host *, const kiln_program *, const kiln_target *, const kiln_sink *, kiln_error *) {
+    return 0;
+  }
+  static const kiln_backend *plugin(const kiln_offer *offer, kiln_error *) {
+    static const kiln_compile_api api = {sizeof(kiln_compile_api), capabilities, claim, compile};
+    static const kiln_backend backend = {
+        sizeof(kiln_backend), offer->newest, {"fake", 4}, {"a fake", 6}, &api, nullptr};
+    return &backend;
+  }
+  static const host::Backend &get() {
+    std::string error;
+    static const std::shared_ptr<host::Backend> backend = host::Backend::create(plugin, "built in", error);
+    return *backend;
+  }
 };
 
 class HostTest : public ::testing::Test {
@@ -47,6 +77,7 @@ protected:
     FakeBackend::maxOps = 1000;
     FakeBackend::scratch = 0;
     FakeBackend::refused.clear();
+    FakeBackend::parts.clear();
   }
 
   mlir::OwningOpRef<mlir::ModuleOp> parse(llvm::StringRef text) {
@@ -84,7 +115,7 @@ protected:
                                               int64_t below = 3) {
     mlir::OwningOpRef<mlir::ModuleOp> reference(module.clone());
     absl::StatusOr<std::unique_ptr<host::OwnedProgram>> program =
-        host::buildProgram(module, FakeBackend::api(), target, {});
+        host::buildProgram(module, FakeBackend::get(), target, {});
     EXPECT_TRUE(program.ok()) << program.status();
     if (!program.ok())
       return nullptr;

@@ -87,7 +87,7 @@ TEST_F(Training, RefusalOfASingleOpNamesOpAndLine) {
   FakeBackend::refused = {"tanh"};
   mlir::OwningOpRef<mlir::ModuleOp> module = parse(mlpWith(R"({kind = "sgd", lr = 1.0e-1})", "tanh"));
   simplify(*module);
-  auto program = host::buildProgram(*module, FakeBackend::api(), target, {});
+  auto program = host::buildProgram(*module, FakeBackend::get(), target, {});
   ASSERT_FALSE(program.ok());
   EXPECT_NE(program.status().message().find("takes no 'tanh' of this form: no tanh here"), std::string::npos)
       << program.status();
@@ -158,7 +158,7 @@ module {
 })");
   auto program = compare(*module, "step", "step");
   ASSERT_TRUE(program);
-  const kiln_entry &entry = program->program().entries[0];
+  const EntryRow &entry = program->program().entries[0];
   EXPECT_EQ(entry.argument_count, 4u);
   EXPECT_EQ(entry.arena_bytes, 0);
   EXPECT_EQ(entry.root.child_count, 2u);
@@ -236,7 +236,7 @@ module {
     return %y : tensor<?xf32, #kiln.dims<"T">>
   }
 })");
-  auto program = host::buildProgram(*module, FakeBackend::api(), target, {});
+  auto program = host::buildProgram(*module, FakeBackend::get(), target, {});
   ASSERT_FALSE(program.ok());
   EXPECT_NE(program.status().message().find("has no upper bound"), std::string::npos) << program.status();
 }

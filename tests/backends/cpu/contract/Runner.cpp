@@ -1,5 +1,6 @@
 #include "tests/backends/cpu/contract/Runner.h"
-#include "backends/cpu/compile/Compile.h"
+#include "backends/cpu/Backend.h"
+#include "backends/host/Backend.h"
 #include "llvm/ExecutionEngine/Orc/LLJIT.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/TargetSelect.h"
@@ -58,10 +59,10 @@ uint32_t KernelSpec::op(const std::string &name, const std::vector<uint32_t> &op
     kiln_attr attr{};
     attr.name = text(key);
     attr.kind = KILN_ATTR_INT;
-    attr.i = number;
+    attr.integer = number;
     attrs.push_back(attr);
   }
-  kiln_op made{};
+  kiln::OpRow made{};
   made.name = text(name);
   made.operand_count = in.size();
   made.operands = in.data();
@@ -118,27 +119,23 @@ std::unique_ptr<Compiled> Compiled::compile(std::vector<kiln_kernel> kernels, st
   kiln_program program{};
   program.kernel_count = kernels.size();
   program.kernels = kernels.data();
-  const kiln_compile_api *api = kiln_cpu_compile_api();
-  kiln_error failure{};
-  for (const kiln_kernel &kernel : kernels) {
-    kiln_claim claim{};
-    if (api->claim(&kernel, &target, &claim, &failure)) {
-      error = failure.message;
-      return nullptr;
-    }
-    if (!claim.accepted) {
-      error = claim.reason;
-      return nullptr;
-    }
-    result->scratch.push_back(claim.scratch_bytes);
-  }
-  kiln_blob blobs[16];
-  size_t count = 0;
-  auto begin = std::chrono::steady_clock::now();
-  if (api->compile(&program, &target, blobs, 16, &count, &failure)) {
-    error = failure.message;
+  std::shared_ptr<kiln::host::Backend> backend = kiln::host::Backend::create(kiln_cpu_backend, "built in", error);
+  if (!backend)
     return nullptr;
+  for (const kiln_kernel &kernel : kernels) {
+    kiln::host::Answer answer;
+    if (!backend->claim(kernel, target, answer, error))
+      return nullptr;
+    if (!answer.whole(kernel.op_count)) {
+      error = answer.reason();
+      return nullptr;
+    }
+    result->scratch.push_back(answer.parts[0].scratchBytes);
   }
+  std::vector<kiln::host::Blob> blobs;
+  auto begin = std::chrono::steady_clock::now();
+  if (!backend->compile(program, target, blobs, error))
+    return nullptr;
   result->compileSeconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   auto jit = llvm::orc::LLJITBuilder().create();
   if (!jit) {
@@ -146,11 +143,10 @@ std::unique_ptr<Compiled> Compiled::compile(std::vector<kiln_kernel> kernels, st
     return nullptr;
   }
   result->impl->jit = std::move(*jit);
-  for (size_t i = 0; i < count; ++i) {
-    llvm::StringRef bytes(reinterpret_cast<const char *>(blobs[i].data), blobs[i].size);
+  for (const kiln::host::Blob &blob : blobs) {
+    llvm::StringRef bytes(reinterpret_cast<const char *>(blob.bytes.data()), blob.bytes.size());
     if (auto failed = result->impl->jit->addObjectFile(llvm::MemoryBuffer::getMemBufferCopy(bytes)))
       error = message(std::move(failed));
-    blobs[i].release(blobs[i].owner);
   }
   auto symbol = result->impl->jit->lookup("kiln_cpu_artifact");
   if (!symbol) {
@@ -209,8 +205,7 @@ kiln_status Compiled::run(size_t number, const std::vector<void *> &args, const 
     overrun |= worker->overrun();
   if (overrun) {
     kiln_status status{};
-    status.kind = KILN_BACKEND_FAILED;
-    std::strcpy(status.message, "a kernel wrote beyond its scratch");
+    status.kind = overran;
     return status;
   }
   for (const kiln_status &status : statuses)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "backends/cpu/artifact.h"
+#include "runtime/backend/Tables.h"
 #include <deque>
 #include <functional>
 #include <memory>
@@ -37,8 +38,8 @@ public:
 
 private:
   std::vector<std::vector<Dim>> shapes;
-  std::vector<kiln_type> types;
-  std::vector<kiln_op> ops;
+  std::vector<kiln::ValueRow> types;
+  std::vector<kiln::OpRow> ops;
   std::deque<std::string> strings;
   std::deque<std::vector<uint32_t>> numbers;
   std::deque<std::vector<int64_t>> lists;
@@ -56,11 +57,13 @@ public:
   static std::unique_ptr<Compiled> compile(std::vector<kiln_kernel> kernels, std::string &error,
                                            const std::string &cpu = "native");
   ~Compiled();
+  static constexpr int32_t overran = 1000;
   const kiln_cpu_artifact *artifact() const { return table; }
   int64_t scratchBytes(size_t kernel) const { return scratch[kernel]; }
   double compileSeconds = 0;
 
   /// Runs a kernel on so many threads, in memory filled with NaN bytes. args: inputs, then outputs.
+  /// The status of the first worker that reported; its kind is `overran` where a kernel wrote beyond its scratch.
   kiln_status run(size_t kernel, const std::vector<void *> &args, const std::vector<int64_t> &extents,
                   unsigned threads);
 

@@ -1,0 +1,97 @@
+#include "backends/host/Registry.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+
+namespace kiln::host {
+
+namespace fs = std::filesystem;
+
+static constexpr const char prefix[] = "libkiln_backend_", suffix[] = ".so";
+
+Registry::Registry(std::string installed) {
+  if (const char *path = std::getenv("KILN_BACKEND_PATH")) {
+    std::string rest = path;
+    while (!rest.empty()) {
+      size_t colon = rest.find(':');
+      std::string folder = rest.substr(0, colon);
+      if (!folder.empty())
+        folders_.push_back(std::move(folder));
+      rest = colon == std::string::npos ? "" : rest.substr(colon + 1);
+    }
+  }
+  folders_.push_back(std::move(installed));
+}
+
+/// The plugins of a folder, sorted by name.
+static std::vector<std::string> pluginsIn(const std::string &folder) {
+  std::vector<std::string> paths;
+  std::error_code ignored;
+  for (fs::directory_iterator it(folder, ignored), end; !ignored && it != end; it.increment(ignored)) {
+    std::string name = it->path().filename().string();
+    if (name.starts_with(prefix) && name.ends_with(suffix))
+      paths.push_back(it->path().string());
+  }
+  std::sort(paths.begin(), paths.end());
+  return paths;
+}
+
+static std::string nameOf(const std::string &path) {
+  std::string file = fs::path(path).filename().string();
+  return file.substr(sizeof prefix - 1, file.size() - (sizeof prefix - 1) - (sizeof suffix - 1));
+}
+
+static bool sameFile(const std::string &a, const std::string &b) {
+  std::error_code ignored;
+  return fs::equivalent(a, b, ignored);
+}
+
+std::shared_ptr<Backend> Registry::find(const std::string &nameOrPath, std::string &error) {
+  std::string path = nameOrPath;
+  if (path.find('/') == std::string::npos && !path.ends_with(suffix)) {
+    for (const std::shared_ptr<Backend> &backend : loaded_)
+      if (backend->name() == nameOrPath)
+        return backend;
+    std::string known;
+    path.clear();
+    for (const std::string &folder : folders_)
+      for (const std::string &plugin : pluginsIn(folder)) {
+        if (nameOf(plugin) == nameOrPath && path.empty())
+          path = plugin;
+        known += (known.empty() ? "" : ", ") + nameOf(plugin);
+      }
+    if (path.empty()) {
+      error = "there is no backend '" + nameOrPath + "'; there is: " + (known.empty() ? "none" : known) +
+              ". A path to a plugin (.so) works too, and KILN_BACKEND_PATH adds folders to look in";
+      return nullptr;
+    }
+  }
+  for (const std::shared_ptr<Backend> &backend : loaded_)
+    if (sameFile(backend->origin(), path))
+      return backend;
+  std::shared_ptr<Backend> backend = Backend::load(path, error);
+  if (!backend)
+    return nullptr;
+  for (const std::shared_ptr<Backend> &other : loaded_)
+    if (other->name() == backend->name()) {
+      error = "two backends are called '" + backend->name() + "': " + other->origin() + " and " + backend->origin() +
+              "; give one of them another name";
+      return nullptr;
+    }
+  loaded_.push_back(backend);
+  return backend;
+}
+
+std::vector<Registry::Listed> Registry::list() {
+  std::vector<Listed> all;
+  for (const std::string &folder : folders_)
+    for (const std::string &path : pluginsIn(folder)) {
+      Listed listed{path, nullptr, ""};
+      listed.backend = find(path, listed.error);
+      all.push_back(std::move(listed));
+    }
+  return all;
+}
+
+} // namespace kiln::host

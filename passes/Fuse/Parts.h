@@ -1,0 +1,15 @@
+// A group taken in parts: what a backend may answer to a claim.
+#pragma once
+
+#include "passes/Fuse/Cluster.h"
+
+namespace kiln::fuse {
+
+/// No path leaves the set and comes back, within their block.
+bool isClosed(const OpSet &ops);
+
+/// Replaces a group by one for each of these closed sets of its ops, which do not meet, and single ops for the rest.
+/// False, and nothing is done, where that would leave the group as it is.
+bool splitGroup(GroupOp group, llvm::ArrayRef<OpSet> parts);
+
+} // namespace kiln::fuse

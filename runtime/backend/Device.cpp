@@ -1,0 +1,120 @@
+#include "runtime/backend/Device.h"
+
+#include "runtime/support/Error.h"
+
+#include <utility>
+
+namespace kiln {
+
+static std::string text(kiln_string string) { return {string.data ? string.data : "", string.size}; }
+
+static uint32_t countDevices(const BackendTables &tables, const kiln_host &host, std::string &reason) {
+  uint32_t count = 0;
+  kiln_string why = {nullptr, 0};
+  kiln_error error = emptyError();
+  if (tables.run.device_count(&host, &count, &why, &error) != KILN_SUCCESS)
+    fail("backend %s: %s", tables.name().c_str(), messageOf(error).c_str());
+  reason = text(why);
+  return count;
+}
+
+static kiln_device_info infoOf(const BackendTables &tables, const kiln_host &host, uint32_t number) {
+  kiln_device_info info = {};
+  info.size = sizeof info;
+  kiln_error error = emptyError();
+  if (tables.run.device_info(&host, number, &info, &error) != KILN_SUCCESS)
+    fail("backend %s: device %u: %s", tables.name().c_str(), number, messageOf(error).c_str());
+  return info;
+}
+
+std::vector<std::string> Device::describe(const BackendTables &tables, const kiln_host &host) {
+  std::string reason;
+  uint32_t count = countDevices(tables, host, reason);
+  std::vector<std::string> lines;
+  for (uint32_t i = 0; i < count; ++i) {
+    kiln_device_info info = infoOf(tables, host, i);
+    std::string line = format("%u: %s", i, text(info.name).c_str());
+    if (info.driver.size)
+      line += ", " + text(info.driver);
+    if (info.memory_bytes)
+      line += format(", %.1f GiB", static_cast<double>(info.memory_bytes) / (1 << 30));
+    if (!info.usable)
+      line += " (not usable: " + text(info.reason) + ")";
+    lines.push_back(std::move(line));
+  }
+  if (lines.empty())
+    lines.push_back("no device" + (reason.empty() ? std::string() : ": " + reason));
+  return lines;
+}
+
+Device::Device(const BackendTables &tables, const kiln_host &host, uint32_t number) : tables_(tables) {
+  std::string reason;
+  uint32_t count = countDevices(tables, host, reason);
+  if (count == 0)
+    fail("backend %s finds no device%s%s", tables.name().c_str(), reason.empty() ? "" : ": ", reason.c_str());
+  if (number >= count) {
+    std::string list;
+    for (const std::string &line : describe(tables, host))
+      list += "\n  " + line;
+    fail("--device %u: backend %s has %u device%s, numbered from 0:%s", number, tables.name().c_str(), count,
+         count == 1 ? "" : "s", list.c_str());
+  }
+  kiln_device_info info = infoOf(tables, host, number);
+  name_ = text(info.name);
+  if (!info.usable)
+    fail("backend %s: device %u (%s) cannot be used: %s", tables.name().c_str(), number, name_.c_str(),
+         text(info.reason).c_str());
+  hostMemory_ = (info.flags & KILN_BACKEND_HOST_MEMORY) && tables.run.import;
+  kiln_error error = emptyError();
+  check(tables.run.open(&host, number, &handle_, &error), error, "it cannot be opened");
+}
+
+Device::~Device() {
+  if (handle_)
+    tables_.run.close(handle_);
+}
+
+void Device::check(int32_t code, const kiln_error &error, const char *what) const {
+  if (code != KILN_SUCCESS)
+    fail("backend %s: %s: %s", tables_.name().c_str(), what, messageOf(error).c_str());
+}
+
+DeviceBuffer::DeviceBuffer(const Device &device, void *host, size_t bytes) : device_(&device), host_(host) {
+  kiln_error error = emptyError();
+  bool shared = host && device.hostMemory();
+  device.check(shared ? device.api().import(device.handle(), host, bytes, &handle_, &error)
+                      : device.api().allocate(device.handle(), bytes, &handle_, &error),
+               error, "no memory");
+  if (shared)
+    host_ = nullptr;
+}
+
+DeviceBuffer::DeviceBuffer(DeviceBuffer &&other) noexcept { *this = std::move(other); }
+
+DeviceBuffer &DeviceBuffer::operator=(DeviceBuffer &&other) noexcept {
+  std::swap(device_, other.device_);
+  std::swap(handle_, other.handle_);
+  std::swap(host_, other.host_);
+  return *this;
+}
+
+DeviceBuffer::~DeviceBuffer() {
+  if (handle_)
+    device_->api().release(handle_);
+}
+
+void DeviceBuffer::toDevice(size_t bytes) const {
+  if (!host_ || !bytes)
+    return;
+  kiln_error error = emptyError();
+  device_->check(device_->api().write(handle_, 0, host_, bytes, &error), error, "a copy to the device failed");
+}
+
+void DeviceBuffer::toHost(size_t bytes) const {
+  if (!host_ || !bytes)
+    return;
+  kiln_error error = emptyError();
+  device_->check(device_->api().read(handle_, 0, host_, bytes, &error), error, "a copy from the device failed");
+}
+
+} // namespace kiln

@@ -1,0 +1,61 @@
+// A device of a backend, and memory that a program shares with it.
+#pragma once
+
+#include "runtime/backend/Negotiate.h"
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+namespace kiln {
+
+class Device {
+public:
+  /// Opens device `number`. Throws Error: there is none (with the backend's reason), it is not usable (what it lacks),
+  /// there are fewer (with their names). `tables` and `host` outlive the device.
+  Device(const BackendTables &tables, const kiln_host &host, uint32_t number);
+  ~Device();
+  Device(const Device &) = delete;
+
+  /// What a user sees of each device: "0: NVIDIA H100 PCIe, driver ..., 79.1 GiB"; one line that says why where there is
+  /// none.
+  static std::vector<std::string> describe(const BackendTables &tables, const kiln_host &host);
+
+  const kiln_run_api &api() const { return tables_.run; }
+  kiln_device *handle() const { return handle_; }
+  const std::string &name() const { return name_; }
+  /// Buffers may be memory of this process.
+  bool hostMemory() const { return hostMemory_; }
+  /// Throws Error where the code is not success: "backend cpu: <what>: <message>".
+  void check(int32_t code, const kiln_error &error, const char *what) const;
+
+private:
+  const BackendTables &tables_;
+  kiln_device *handle_ = nullptr;
+  std::string name_;
+  bool hostMemory_ = false;
+};
+
+/// A buffer of a device, and, where there is one, its twin in this process's memory (the same bytes on a device that
+/// works in host memory: nothing is copied then).
+class DeviceBuffer {
+public:
+  DeviceBuffer() = default;
+  /// `host` (64-byte aligned, or null for a buffer that only the device sees) outlives the buffer. Throws Error.
+  DeviceBuffer(const Device &device, void *host, size_t bytes);
+  DeviceBuffer(DeviceBuffer &&other) noexcept;
+  DeviceBuffer &operator=(DeviceBuffer &&other) noexcept;
+  ~DeviceBuffer();
+
+  kiln_buffer *handle() const { return handle_; }
+  /// The first `bytes`, from the host's twin to the device and back. Throws Error.
+  void toDevice(size_t bytes) const;
+  void toHost(size_t bytes) const;
+
+private:
+  const Device *device_ = nullptr;
+  kiln_buffer *handle_ = nullptr;
+  void *host_ = nullptr;
+};
+
+} // namespace kiln

@@ -1,0 +1,150 @@
+#include "runtime/backend/Tables.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace kiln {
+
+namespace {
+
+/// Writes as much of a struct as its reader has room for; the reader's size stays.
+template <typename Info> void give(const Info &info, Info *out) {
+  size_t room = std::min<size_t>(out->size, sizeof(Info));
+  if (room > sizeof(uint32_t))
+    std::memcpy(reinterpret_cast<char *>(out) + sizeof(uint32_t),
+                reinterpret_cast<const char *>(&info) + sizeof(uint32_t), room - sizeof(uint32_t));
+}
+
+uint32_t narrow(size_t count) { return static_cast<uint32_t>(count); }
+
+void readKernel(const kiln_kernel *kernel, kiln_kernel_info *out) {
+  kiln_kernel_info info = {};
+  info.value_count = narrow(kernel->value_count);
+  info.op_count = narrow(kernel->op_count);
+  info.input_count = narrow(kernel->input_count);
+  info.output_count = narrow(kernel->output_count);
+  info.extent_count = narrow(kernel->extent_count);
+  info.name = kernel->name;
+  info.kind = kernel->kind;
+  info.inputs = kernel->inputs;
+  info.outputs = kernel->outputs;
+  info.extent_bounds = kernel->extent_bounds;
+  info.alias = kernel->alias;
+  give(info, out);
+}
+
+void readValue(const kiln_kernel *kernel, uint32_t number, kiln_type *out) {
+  kiln_type type = {};
+  if (number < kernel->value_count) {
+    const ValueRow &row = kernel->values[number];
+    type.dtype = row.dtype;
+    type.rank = row.rank;
+    type.dims = row.dims;
+  }
+  give(type, out);
+}
+
+void readOp(const kiln_kernel *kernel, uint32_t number, kiln_op *out) {
+  kiln_op op = {};
+  if (number < kernel->op_count) {
+    const OpRow &row = kernel->ops[number];
+    op.attr_count = narrow(row.attr_count);
+    op.name = row.name;
+    op.operand_count = narrow(row.operand_count);
+    op.result_count = narrow(row.result_count);
+    op.operands = row.operands;
+    op.results = row.results;
+    op.location = row.location;
+  }
+  give(op, out);
+}
+
+void readAttr(const kiln_kernel *kernel, uint32_t op, uint32_t number, kiln_attr *out) {
+  bool known = op < kernel->op_count && number < kernel->ops[op].attr_count;
+  give(known ? kernel->ops[op].attrs[number] : kiln_attr{}, out);
+}
+
+int findAttr(const kiln_kernel *kernel, uint32_t op, kiln_string name, kiln_attr *out) {
+  if (op >= kernel->op_count)
+    return 0;
+  const OpRow &row = kernel->ops[op];
+  for (size_t i = 0; i < row.attr_count; ++i) {
+    const kiln_attr &attr = row.attrs[i];
+    if (attr.name.size != name.size || std::memcmp(attr.name.data, name.data, name.size) != 0)
+      continue;
+    give(attr, out);
+    return 1;
+  }
+  return 0;
+}
+
+void readProgram(const kiln_program *program, kiln_program_info *out) {
+  kiln_program_info info = {};
+  info.kernel_count = narrow(program->kernel_count);
+  info.entry_count = narrow(program->entry_count);
+  info.constants = program->constants;
+  info.constant_bytes = program->constant_bytes;
+  give(info, out);
+}
+
+const kiln_kernel *programKernel(const kiln_program *program, uint32_t number) {
+  return number < program->kernel_count ? &program->kernels[number] : nullptr;
+}
+
+void readEntry(const kiln_program *program, uint32_t number, kiln_entry_info *out) {
+  kiln_entry_info info = {};
+  if (number < program->entry_count) {
+    const EntryRow &row = program->entries[number];
+    info.argument_count = narrow(row.argument_count);
+    info.name = row.name;
+    info.argument_bytes = row.argument_bytes;
+    info.extent_count = narrow(row.extent_count);
+    info.loop_slot_count = narrow(row.loop_slot_count);
+    info.extent_bounds = row.extent_bounds;
+    info.arena_bytes = row.arena_bytes;
+    info.root = &row.root;
+  }
+  give(info, out);
+}
+
+void readNode(const kiln_node *node, kiln_node_info *out) {
+  kiln_node_info info = {};
+  info.kind = node->kind;
+  info.child_count = narrow(node->child_count);
+  info.kernel = node->kernel;
+  info.place_count = narrow(node->place_count);
+  info.extent_count = narrow(node->extent_count);
+  info.places = node->places;
+  info.extents = node->extents;
+  bool launch = node->kind == KILN_NODE_LAUNCH;
+  info.scratch = launch && node->scratch.offset >= 0 ? &node->scratch : nullptr;
+  bool tests = node->kind == KILN_NODE_WHILE || node->kind == KILN_NODE_IF;
+  info.condition = tests ? &node->condition : nullptr;
+  info.count = node->count;
+  info.index_slot = node->index_slot;
+  info.reverse = node->reverse;
+  give(info, out);
+}
+
+const kiln_node *childOf(const kiln_node *node, uint32_t number) {
+  return number < node->child_count ? &node->children[number] : nullptr;
+}
+
+} // namespace
+
+const kiln_reader *tableReader() {
+  static const kiln_reader reader = {sizeof(kiln_reader), readKernel,    readValue, readOp,   readAttr, findAttr,
+                                     readProgram,         programKernel, readEntry, readNode, childOf};
+  return &reader;
+}
+
+int32_t setError(kiln_error *error, kiln_code code, const char *message, size_t length) {
+  error->code = code;
+  error->kernel = error->op = KILN_NONE;
+  length = std::min(length, sizeof error->message - 1);
+  std::memcpy(error->message, message, length);
+  error->message[length] = 0;
+  return code;
+}
+
+} // namespace kiln
