@@ -1,0 +1,240 @@
+//===- Emitter.h - a kernel's elements, printed as C, OpenCL C or GLSL ------------------------------------------===//
+//
+// The one question that it answers: "what is the element of value v at these indices?" It prints the statements that
+// compute it and gives the expression that then holds it. A strategy (one item an element, a row for each workgroup, a
+// product with its epilogue) opens loops, asks for elements, and stores them; what it computes itself (a reduction over
+// a workgroup, a tile's accumulator) it declares with `define`, and elements asked for later use that.
+//
+// The text is a tree of scopes. An expression knows the depth at which it holds, and is printed there: what does not
+// depend on a loop stands before it, and what was printed once in a scope around is not printed again.
+//
+//===------------------------------------------------------------------------------------------------------------===//
+#ifndef KILN_SDK_EMITTER_H
+#define KILN_SDK_EMITTER_H
+
+#include "Graph.h"
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace kiln::sdk {
+
+enum class Language { C, OpenCL, GLSL };
+
+/// A side-effect free scalar expression: a name, a literal, or text in parentheses.
+struct Expr {
+  std::string text;
+  int level = 0;                   // the depth of the innermost scope whose names it uses
+  std::optional<int64_t> constant; // of an index
+  bool changes = false;            // a variable that is assigned to, or made of one: is printed where it is asked for
+};
+using Index = std::vector<Expr>;
+
+/// What stands around the printed text: how memory, extents and the status record are spelt. The defaults name a
+/// launch's place n (inputs, then outputs) "p<n>", and extents "extents[slot]".
+class Surroundings {
+public:
+  virtual ~Surroundings() = default;
+  /// A place's element as an expression of the *storage* type (Emitter::storageType); the index is a scalar expression.
+  virtual std::string load(uint32_t place, kiln_dtype dtype, const std::string &index);
+  /// A statement that writes; `value` is of the storage type.
+  virtual std::string store(uint32_t place, kiln_dtype dtype, const std::string &index, const std::string &value);
+  /// The extent as an expression of the index type.
+  virtual std::string extent(int32_t slot);
+  /// A statement that records the status if `condition` holds; value and limit are of the index type.
+  /// Default: "if (condition) KILN_REPORT(kind, op, value, limit);"
+  virtual std::string report(kiln_status_kind kind, uint32_t op, const std::string &condition, const std::string &value,
+                             const std::string &limit);
+};
+
+struct EmitterOptions {
+  Language language = Language::C;
+  bool wideIndex = true;     // indices are 64 bits wide; else 32, and the caller has seen to Graph::fits32
+  bool ownFunctions = false; // exp, erf, ... by functions printed along, not the language's; always so in GLSL
+};
+
+class Emitter {
+public:
+  /// Both outlive the emitter.
+  Emitter(const Graph &graph, Surroundings &around, EmitterOptions options);
+
+  //===-- Elements ----------------------------------------------------------------------------------------------===//
+
+  /// The element of a value at an index (one expression of the index type for each axis, in range), in its register
+  /// type: float for f32, bf16 and f16 (rounded only where stored or converted), int for i8, uint for u8, bool.
+  Expr element(uint32_t value, const Index &index);
+  /// At a row-major index.
+  Expr elementAt(uint32_t value, const Expr &linear);
+  /// From now on elements of the value are what the function gives (in the register type), whatever its op. A null
+  /// function takes that back. Elements that were printed before stay as they were.
+  using Source = std::function<Expr(const Index &index)>;
+  void define(uint32_t value, Source source);
+  /// An element of a place read as memory, at a row-major index; `value` gives the dtype.
+  Expr load(uint32_t place, uint32_t value, const Expr &linear);
+  void store(uint32_t place, kiln_dtype dtype, const Expr &linear, const Expr &element);
+  /// Whether the language can print what the value needs, down to the inputs and to defined values; false with a reason
+  /// (and the op's number) where it cannot.
+  bool canPrint(uint32_t value, std::string &reason, uint32_t &op) const;
+  /// The same of every op of the kernel, as Phases prints them.
+  bool canPrintAll(std::string &reason, uint32_t &op) const;
+  /// An integer element as an index.
+  Expr indexOf(uint32_t value, const Index &index);
+  /// Prints a report (see Surroundings) where the condition's names are known, once for the same.
+  void report(kiln_status_kind kind, const Op &op, const Expr &condition, const Expr &value, const Expr &limit);
+
+  //===-- Scalars -----------------------------------------------------------------------------------------------===//
+
+  Expr unary(OpCode code, const Expr &a, kiln_dtype dtype);
+  /// `op`: whom a division by zero is recorded for; null: not recorded.
+  Expr binary(OpCode code, const Expr &a, const Expr &b, kiln_dtype dtype, const Op *op = nullptr);
+  Expr compare(std::string_view predicate, const Expr &a, const Expr &b, kiln_dtype dtype);
+  Expr select(const Expr &condition, const Expr &a, const Expr &b, kiln_dtype dtype);
+  Expr convert(const Expr &a, kiln_dtype from, kiln_dtype to);
+  /// kind: "sum", "prod", "max", "min", "any", "all" (also "add", "mul" and "set", as scatter names them).
+  Expr combine(std::string_view kind, const Expr &a, const Expr &b, kiln_dtype dtype);
+  std::string isNaN(const Expr &a, kiln_dtype dtype);
+  /// What combining starts with.
+  Expr neutral(std::string_view kind, kiln_dtype dtype);
+  /// A literal in the register type.
+  Expr literal(kiln_dtype dtype, double real, int64_t whole);
+  /// What products and sums of the dtype are accumulated in: f32 for bf16 and f16, else itself.
+  static kiln_dtype accumulator(kiln_dtype dtype);
+
+  /// A dot_general's operands' indices for an element of its result and an index of the contracted axes.
+  struct DotAxes {
+    Index lhs, rhs;
+  };
+  DotAxes dotIndices(const Op &op, const Index &result, const Index &contracted);
+
+  //===-- Indices -----------------------------------------------------------------------------------------------===//
+
+  Expr index(int64_t value) const;
+  Expr extent(const kiln_extent &extent);
+  Expr add(const Expr &a, const Expr &b);
+  Expr sub(const Expr &a, const Expr &b);
+  Expr mul(const Expr &a, const Expr &b);
+  /// Of numbers that are not negative, by one above zero.
+  Expr div(const Expr &a, const Expr &b);
+  Expr mod(const Expr &a, const Expr &b);
+  Expr clamp(const Expr &a, const Expr &low, const Expr &high);
+  Expr elements(const std::vector<kiln_extent> &dims);
+  Expr linear(const std::vector<kiln_extent> &dims, const Index &index);
+  Index unlinear(const std::vector<kiln_extent> &dims, const Expr &linear);
+
+  //===-- Text --------------------------------------------------------------------------------------------------===//
+
+  /// A name that the surrounding text has declared, at the depth of the present scope, or outermost.
+  Expr name(std::string text) const;
+  static Expr outer(std::string text) { return {std::move(text), 0, {}}; }
+  /// Names an expression; the same one in reach gives the same name. `type` as registerType or indexType spell it.
+  Expr bind(const std::string &type, const Expr &expr);
+  /// Declares a variable in the present scope, to be assigned to with `line`.
+  Expr variable(const std::string &type, const Expr &start);
+  /// A variable that is not assigned to any more.
+  static Expr settled(Expr variable) { return {variable.text, variable.level, {}}; }
+  void line(const std::string &statement);
+  /// "head {": a scope, a loop's say, until close(). guard: whether what is within must not be computed outside of it
+  /// (memory read under a condition).
+  void open(const std::string &head, bool guard = false);
+  void close();
+  /// for (index = begin; index < end; index += step): opens; gives the index.
+  Expr loop(const Expr &begin, const Expr &end, const Expr &step);
+  Expr loop(const Expr &end) { return loop(index(0), end, index(1)); }
+  std::string fresh(const std::string &prefix);
+  /// Prints into the enclosing scope of that depth (an Expr's level), before the scopes within it.
+  Expr within(int depth, const std::function<Expr()> &print);
+  /// From now on memory is read no further out than in the present scope: called where something was written that may
+  /// be read again.
+  void ordered();
+  /// The text so far, indented; all scopes closed.
+  std::string take();
+  /// Functions that the text calls, to stand before it. For GLSL after the #version and #extension lines.
+  std::string functions() const;
+
+  std::string registerType(kiln_dtype dtype) const;
+  std::string storageType(kiln_dtype dtype) const;
+  std::string indexType() const;
+  std::string cast(const std::string &type, const std::string &text) const;
+  /// Between storage and register types, as text.
+  std::string fromStorage(kiln_dtype dtype, const std::string &text);
+  std::string toStorage(kiln_dtype dtype, const std::string &text);
+
+  const Graph &graph;
+  const EmitterOptions options;
+
+private:
+  struct Scope {
+    std::string text;
+    std::map<std::string, Expr> known; // of expressions, by type and text
+    bool guard = false;
+  };
+  struct Definition {
+    Source source;
+    int level;
+  };
+
+  Expr compute(const Op &op, uint32_t value, const Index &index);
+  Expr elementwise(const Op &op, const Index &index);
+  Expr layout(const Op &op, uint32_t value, const Index &index);
+  Expr constant(const Op &op, uint32_t value, const Index &index);
+  Expr randomBits(const Op &op, uint32_t value, const Index &index);
+  Expr pad(const Op &op, uint32_t value, const Index &index);
+  Expr concat(const Op &op, uint32_t value, const Index &index);
+  Expr dynamicUpdate(const Op &op, uint32_t value, const Index &index);
+  Expr gather(const Op &op, uint32_t value, const Index &index);
+  Expr start(uint32_t startValue, const kiln_extent &whole, const kiln_extent &block);
+  Expr fromIndex(const Expr &at, kiln_dtype dtype);
+  Expr toIndex(const Expr &element, kiln_dtype dtype);
+  Expr whole(const Op &op, uint32_t value, const Index &index);
+  Expr reduce(const Op &op, uint32_t value, const Index &index);
+  Expr argReduce(const Op &op, uint32_t value, const Index &index);
+  Expr cumSum(const Op &op, uint32_t value, const Index &index);
+  Expr window(const Op &op, uint32_t value, const Index &index);
+  Expr windowGrad(const Op &op, uint32_t value, const Index &index);
+  Expr dot(const Op &op, uint32_t value, const Index &index);
+  Expr convolution(const Op &op, uint32_t value, const Index &index);
+  /// kind= of element(index) over all indices below the extents.
+  struct Accumulation {
+    kiln_dtype dtype;
+    std::string kind;
+    std::vector<Expr> extents;
+    std::vector<int64_t> bounds;
+    std::function<Expr(const Index &)> element;
+  };
+  void addAxis(Accumulation &sum, const kiln_extent &extent);
+  Expr accumulate(const Index &at, const Accumulation &sum);
+  void accumulateInto(const Expr &total, const Accumulation &sum, size_t axis, Index &at);
+  std::string beats(const Expr &a, const Expr &champion, bool larger, kiln_dtype dtype);
+  std::string windowPlace(const Op &op, const Index &at, const Index &in, Index &from);
+  Expr product(const Expr &a, const Expr &b, kiln_dtype operands, kiln_dtype result);
+  Expr either(kiln_dtype dtype, const Index &at, const Expr &condition, const std::function<Expr()> &yes,
+              const std::function<Expr()> &no);
+  Expr integerDivision(OpCode code, const Expr &a, const Expr &b, kiln_dtype dtype, const Op *op);
+  Expr shift(OpCode code, const Expr &a, const Expr &b, kiln_dtype dtype);
+  Expr call(const std::string &name, kiln_dtype result, std::initializer_list<Expr> operands);
+  std::string function(const std::string &name); // its spelling; notes that it is used
+  Expr inParentheses(const std::string &text, std::initializer_list<Expr> operands) const;
+  std::string wrap(kiln_dtype dtype, const std::string &text) const;
+  int level() const { return int(scopes.size()) - 1; }
+  int guardLevel() const;
+  int floorLevel(const Index &index) const;
+  static std::string linearKey(const std::vector<kiln_extent> &dims, const Index &index);
+  std::string unsignedType(kiln_dtype dtype) const;
+  Expr bindElement(kiln_dtype dtype, const std::string &text, std::initializer_list<Expr> operands);
+  Expr saturate(const Expr &a, kiln_dtype from, kiln_dtype to);
+
+  Surroundings &around;
+  std::vector<Scope> scopes;
+  std::map<uint32_t, Definition> sources;
+  std::map<std::string, Expr> linearOf; // of indices that came of unlinear
+  std::set<std::string> used;           // functions
+  unsigned names = 0;
+  int orderLevel = 0;
+};
+
+} // namespace kiln::sdk
+
+#endif // KILN_SDK_EMITTER_H

@@ -1,0 +1,370 @@
+//===- FunctionTable.cpp - the functions' texts; see Functions.cpp ------------------------------------------------===//
+#include "FunctionTable.h"
+
+namespace kiln::sdk {
+
+static constexpr Function functions[] = {
+    {"bits_of", nullptr,
+     "static inline uint32_t kiln_bits_of(float x) { uint32_t u; __builtin_memcpy(&u, &x, 4); return u; }",
+     "static inline uint kiln_bits_of(float x) { return as_uint(x); }",
+     "uint kiln_bits_of(float x) { return floatBitsToUint(x); }"},
+    {"float_of", nullptr,
+     "static inline float kiln_float_of(uint32_t u) { float x; __builtin_memcpy(&x, &u, 4); return x; }",
+     "static inline float kiln_float_of(uint u) { return as_float(u); }",
+     "float kiln_float_of(uint u) { return uintBitsToFloat(u); }"},
+    {"mul_hi", nullptr,
+     "static inline uint32_t kiln_mul_hi(uint32_t a, uint32_t b) { return (uint32_t)(((uint64_t)a * b) >> 32); }",
+     "static inline uint kiln_mul_hi(uint a, uint b) { return mul_hi(a, b); }",
+     "uint kiln_mul_hi(uint a, uint b) { uint high, low; umulExtended(a, b, high, low); return high; }"},
+    {"inf_f64", nullptr, "static inline double kiln_inf_f64(void) { return __builtin_inf(); }",
+     "static inline double kiln_inf_f64(void) { return INFINITY; }",
+     "double kiln_inf_f64() { return packDouble2x32(uvec2(0u, 0x7ff00000u)); }"},
+    {"minus_inf_f64", nullptr, "static inline double kiln_minus_inf_f64(void) { return -__builtin_inf(); }",
+     "static inline double kiln_minus_inf_f64(void) { return -INFINITY; }",
+     "double kiln_minus_inf_f64() { return packDouble2x32(uvec2(0u, 0xfff00000u)); }"},
+    {"nan_f64", nullptr, "static inline double kiln_nan_f64(void) { return __builtin_nan(\"\"); }",
+     "static inline double kiln_nan_f64(void) { return NAN; }",
+     "double kiln_nan_f64() { return packDouble2x32(uvec2(0u, 0x7ff80000u)); }"},
+    {"max_f32", R"($fn float kiln_max_f32(float a, float b) {
+  return ($bits(a) & 0x7fffffffu) > 0x7f800000u ? a : ($bits(b) & 0x7fffffffu) > 0x7f800000u ? b : a < b ? b : a;
+})",
+     "static inline float kiln_max_f32(float a, float b) { return a != a || a > b ? a : b; }",
+     "static inline float kiln_max_f32(float a, float b) { return a != a || a > b ? a : b; }", nullptr},
+    {"min_f32", R"($fn float kiln_min_f32(float a, float b) {
+  return ($bits(a) & 0x7fffffffu) > 0x7f800000u ? a : ($bits(b) & 0x7fffffffu) > 0x7f800000u ? b : b < a ? b : a;
+})",
+     "static inline float kiln_min_f32(float a, float b) { return a != a || a < b ? a : b; }",
+     "static inline float kiln_min_f32(float a, float b) { return a != a || a < b ? a : b; }", nullptr},
+    {"max_f64", "$fn double kiln_max_f64(double a, double b) { return a != a || a > b ? a : b; }"},
+    {"min_f64", "$fn double kiln_min_f64(double a, double b) { return a != a || a < b ? a : b; }"},
+    {"abs_f32", nullptr, "static inline float kiln_abs_f32(float x) { return fabsf(x); }",
+     "static inline float kiln_abs_f32(float x) { return fabs(x); }", "float kiln_abs_f32(float x) { return abs(x); }"},
+    {"abs_f64", nullptr, "static inline double kiln_abs_f64(double x) { return fabs(x); }",
+     "static inline double kiln_abs_f64(double x) { return fabs(x); }",
+     "double kiln_abs_f64(double x) { return abs(x); }"},
+    {"sqrt_f32", nullptr, "static inline float kiln_sqrt_f32(float x) { return sqrtf(x); }",
+     "static inline float kiln_sqrt_f32(float x) { return sqrt(x); }",
+     "float kiln_sqrt_f32(float x) { return sqrt(x); }"},
+    {"sqrt_f64", nullptr, "static inline double kiln_sqrt_f64(double x) { return sqrt(x); }",
+     "static inline double kiln_sqrt_f64(double x) { return sqrt(x); }",
+     "double kiln_sqrt_f64(double x) { return sqrt(x); }"},
+    {"floor_f32", nullptr, "static inline float kiln_floor_f32(float x) { return floorf(x); }",
+     "static inline float kiln_floor_f32(float x) { return floor(x); }",
+     "float kiln_floor_f32(float x) { return floor(x); }"},
+    {"floor_f64", nullptr, "static inline double kiln_floor_f64(double x) { return floor(x); }",
+     "static inline double kiln_floor_f64(double x) { return floor(x); }",
+     "double kiln_floor_f64(double x) { return floor(x); }"},
+    {"ceil_f32", nullptr, "static inline float kiln_ceil_f32(float x) { return ceilf(x); }",
+     "static inline float kiln_ceil_f32(float x) { return ceil(x); }",
+     "float kiln_ceil_f32(float x) { return ceil(x); }"},
+    {"ceil_f64", nullptr, "static inline double kiln_ceil_f64(double x) { return ceil(x); }",
+     "static inline double kiln_ceil_f64(double x) { return ceil(x); }",
+     "double kiln_ceil_f64(double x) { return ceil(x); }"},
+    {"round_f32", nullptr, "static inline float kiln_round_f32(float x) { return rintf(x); }",
+     "static inline float kiln_round_f32(float x) { return rint(x); }",
+     "float kiln_round_f32(float x) { return roundEven(x); }"},
+    {"round_f64", nullptr, "static inline double kiln_round_f64(double x) { return rint(x); }",
+     "static inline double kiln_round_f64(double x) { return rint(x); }",
+     "double kiln_round_f64(double x) { return roundEven(x); }"},
+    {"power2", "$fn float kiln_power2($int k) { return $real($uint(k + 127) << 23); }"},
+    {"exp_rest", R"(// e^r - 1 for |r| <= ln 2 / 2: Cephes' expf.
+$fn float kiln_exp_rest(float r) {
+  float p = $fma(1.9875691500e-4f, r, 1.3981999507e-3f);
+  p = $fma(p, r, 8.3334519073e-3f);
+  p = $fma(p, r, 4.1665795894e-2f);
+  p = $fma(p, r, 1.6666665459e-1f);
+  p = $fma(p, r, 5.0000001201e-1f);
+  return $fma(p, r * r, r);
+})"},
+    {"exp_f32", R"($fn float kiln_exp_f32(float x) {
+  float limited = x > 90.0f ? 90.0f : x < -105.0f ? -105.0f : x;
+  float k = $rint(limited * 1.44269504f);
+  float r = $fma(k, 2.12194440e-4f, $fma(k, -0.693359375f, limited));
+  float p = kiln_exp_rest(r) + 1.0f;
+  // In two steps: results beyond either end of the range come out as infinity, or denormal.
+  $int n = limited == limited ? $int(k) : 0, half_n = n >> 1;
+  return p * kiln_power2(half_n) * kiln_power2(n - half_n);
+})",
+     "static inline float kiln_exp_f32(float x) { return expf(x); }",
+     "static inline float kiln_exp_f32(float x) { return exp(x); }", nullptr},
+    {"expm1_f32", R"($fn float kiln_expm1_f32(float x) {
+  float limited = x > 89.0f ? 89.0f : x < -40.0f ? -40.0f : x;
+  float k = $rint(limited * 1.44269504f);
+  float r = $fma(k, 2.12194440e-4f, $fma(k, -0.693359375f, limited));
+  float scale = kiln_power2((limited == limited ? $int(k) : 0) - 1);
+  float result = 2.0f * $fma(kiln_exp_rest(r), scale, scale - 0.5f);
+  return x == 0.0f ? x : result;
+})",
+     "static inline float kiln_expm1_f32(float x) { return expm1f(x); }",
+     "static inline float kiln_expm1_f32(float x) { return expm1(x); }", nullptr},
+    {"log_finite", R"(// ln x of a finite positive x: Cephes' logf.
+$fn float kiln_log_finite(float x) {
+  bool denormal = x < 1.17549435e-38f;
+  $uint bits = $bits(denormal ? x * 33554432.0f : x);
+  $int exponent = $int(bits - 0x3f3504f3u) >> 23;
+  float m = $real(bits - ($uint(exponent) << 23)), e = $float(exponent - (denormal ? 25 : 0));
+  float z = m - 1.0f, s = z * z;
+  float p = $fma(7.0376836292e-2f, z, -1.1514610310e-1f);
+  p = $fma(p, z, 1.1676998740e-1f);
+  p = $fma(p, z, -1.2420140846e-1f);
+  p = $fma(p, z, 1.4249322787e-1f);
+  p = $fma(p, z, -1.6668057665e-1f);
+  p = $fma(p, z, 2.0000714765e-1f);
+  p = $fma(p, z, -2.4999993993e-1f);
+  p = $fma(p, z, 3.3333331174e-1f);
+  float y = $fma(e, -2.12194440e-4f, p * s * z);
+  y = $fma(s, -0.5f, y);
+  return $fma(e, 0.693359375f, z + y);
+})"},
+    {"log_special", R"(// Puts in what the polynomial does not know: 0, infinity, negative numbers and NaN.
+$fn float kiln_log_special(float x, float result) {
+  return x > 0.0f ? x > 3.40282347e38f ? x : result : x == 0.0f ? $real(0xff800000u) : $real(0x7fc00000u);
+})"},
+    {"log_f32", "$fn float kiln_log_f32(float x) { return kiln_log_special(x, kiln_log_finite(x)); }",
+     "static inline float kiln_log_f32(float x) { return logf(x); }",
+     "static inline float kiln_log_f32(float x) { return log(x); }", nullptr},
+    {"log1p_f32", R"($fn float kiln_log1p_f32(float x) {
+  // ln(1 + x), with what rounding took from the sum put back to first order.
+  float u = x + 1.0f, lost = x - (u - 1.0f);
+  float result = kiln_log_special(u, kiln_log_finite(u) + lost / u);
+  return $abs(x) < 2.98023224e-8f ? x : result;
+})",
+     "static inline float kiln_log1p_f32(float x) { return log1pf(x); }",
+     "static inline float kiln_log1p_f32(float x) { return log1p(x); }", nullptr},
+    {"tanh_f32", R"($fn float kiln_tanh_f32(float x) {
+  float t = kiln_expm1_f32(-2.0f * $abs(x));
+  float result = -t / (t + 2.0f);
+  return $real($bits(result) & 0x7fffffffu | $bits(x) & 0x80000000u);
+})",
+     "static inline float kiln_tanh_f32(float x) { return tanhf(x); }",
+     "static inline float kiln_tanh_f32(float x) { return tanh(x); }", nullptr},
+    {"erf_f32", R"(// After N. Juffa: below 0.9277 x + x p(x^2), above 1 - exp(q(|x|)).
+$fn float kiln_erf_f32(float x) {
+  float t = $abs(x), s = x * x;
+  float p = $fma(-5.96761703e-4f, s, 4.99119423e-3f);
+  p = $fma(p, s, -2.67681349e-2f);
+  p = $fma(p, s, 1.12819925e-1f);
+  p = $fma(p, s, -3.76125336e-1f);
+  p = $fma(p, s, 1.28379166e-1f);
+  float limited = t > 5.0f ? 5.0f : t;
+  float a = $fma(-1.72853470e-5f, limited, 3.83197126e-4f), b = $fma(-3.88396438e-3f, limited, 2.42546219e-2f);
+  float q = $fma(a, limited * limited, b);
+  q = $fma(q, limited, -1.06777877e-1f);
+  q = $fma(q, limited, -6.34846687e-1f);
+  q = $fma(q, limited, -1.28717512e-1f);
+  q = $fma(q, limited, -limited);
+  float large = 1.0f - kiln_exp_f32(q);
+  large = x < 0.0f ? -large : large;
+  return t > 0.927734375f ? large : $fma(p, x, x);
+})",
+     "static inline float kiln_erf_f32(float x) { return erff(x); }",
+     "static inline float kiln_erf_f32(float x) { return erf(x); }", nullptr},
+    {"two_over_pi", R"(// The i-th 32 bits of 2/pi.
+$fn $uint kiln_two_over_pi($int i) {
+  return i < 0    ? 0u
+         : i == 0 ? 0x28be60dbu
+         : i == 1 ? 0x9391054au
+         : i == 2 ? 0x7f09d5f4u
+         : i == 3 ? 0x7d4d3770u
+         : i == 4 ? 0x36d8a566u
+                  : 0x4f10e410u;
+})"},
+    {"circular_far",
+     R"(// Payne and Hanek's reduction, after N. Juffa: the rest of |x| by pi/2 as a fraction of 64 bits; x is finite.
+$fn float kiln_circular_far(float x, $int quadrant_of_result) {
+  $uint bits = $bits(x);
+  $uint mantissa = ((bits & 0x007fffffu) | 0x00800000u) << 8;
+  $int exponent = $int((bits >> 23) & 255u) - 126, word = exponent >> 5, shift = exponent & 31;
+  $uint high = kiln_two_over_pi(word - 1), middle = kiln_two_over_pi(word), low = kiln_two_over_pi(word + 1);
+  if (shift != 0) {
+    high = (high << shift) | (middle >> (32 - shift));
+    middle = (middle << shift) | (low >> (32 - shift));
+    low = (low << shift) | (kiln_two_over_pi(word + 2) >> (32 - shift));
+  }
+  $uint carry = $mulhi(mantissa, low), product = mantissa * middle, p_low = product + carry;
+  $uint p_high = $mulhi(mantissa, middle) + (p_low < carry ? 1u : 0u) + mantissa * high;
+  $int quadrant = $int(p_high >> 30);
+  p_high = p_high & 0x3fffffffu;
+  bool above = p_high >= 0x20000000u;
+  if (above) { // the fraction less one, negated
+    quadrant = quadrant + 1;
+    p_low = ~p_low + 1u;
+    p_high = 0x40000000u - p_high - (p_low == 0u ? 0u : 1u);
+  }
+  float r = ($float(p_high) * 4294967296.0f + $float(p_low)) * 3.40612159e-19f;
+  bool negative = (bits >> 31) != 0u;
+  r = above != negative ? -r : r;
+  return quadrant_of_result != 0 ? $float(negative ? -quadrant : quadrant) : r;
+})"},
+    {"circular", R"(// sin of x + quarters * pi/2.
+$fn float kiln_circular(float x, $int quarters) {
+  float k = $rint(x * 0.636619772f), r;
+  $int quadrant;
+  if (!($abs(x) <= 3.40282347e38f))
+    return $real(0x7fc00000u);
+  if ($abs(x) < 8192.0f) {
+    r = $fma(k, -1.57079601e+0f, x);
+    r = $fma(k, -3.13916473e-7f, r);
+    r = $fma(k, -5.39030253e-15f, r);
+    quadrant = $int(k) + quarters;
+  } else {
+    r = kiln_circular_far(x, 0);
+    quadrant = $int(kiln_circular_far(x, 1)) + quarters;
+  }
+  float s = r * r;
+  float sine = $fma(2.71811842e-6f, s, -1.98393347e-4f);
+  sine = $fma(sine, s, 8.33329447e-3f);
+  sine = $fma(sine, s, -1.66666672e-1f);
+  sine = $fma(sine * s, r, r);
+  float cosine = $fma(2.44331571e-5f, s, -1.38873162e-3f);
+  cosine = $fma(cosine, s, 4.16666456e-2f);
+  cosine = $fma(cosine, s, -0.5f);
+  cosine = $fma(cosine, s, 1.0f);
+  float result = (quadrant & 1) != 0 ? cosine : sine;
+  return (quadrant & 2) != 0 ? -result : result;
+})"},
+    {"sin_f32", "$fn float kiln_sin_f32(float x) { return x == 0.0f ? x : kiln_circular(x, 0); }",
+     "static inline float kiln_sin_f32(float x) { return sinf(x); }",
+     "static inline float kiln_sin_f32(float x) { return sin(x); }", nullptr},
+    {"cos_f32", "$fn float kiln_cos_f32(float x) { return kiln_circular(x, 1); }",
+     "static inline float kiln_cos_f32(float x) { return cosf(x); }",
+     "static inline float kiln_cos_f32(float x) { return cos(x); }", nullptr},
+    {"pow_positive", R"(// x^y for a finite positive x: the logarithm in two floats.
+$fn float kiln_pow_positive(float x, float y) {
+  bool denormal = x < 1.17549435e-38f;
+  $uint bits = $bits(denormal ? x * 33554432.0f : x);
+  $int exponent = $int(bits - 0x3f3504f3u) >> 23;
+  float m = $real(bits - ($uint(exponent) << 23)), e = $float(exponent - (denormal ? 25 : 0));
+  // ln m = 2 atanh(s), s = (m - 1) / (m + 1) = high + low.
+  float n = m - 1.0f, d = m + 1.0f, d_low = m - (d - 1.0f);
+  float high = n / d, low = ($fma(-high, d, n) - high * d_low) / d;
+  float z = high * high;
+  float p = $fma(2.54559698e-1f, z, 2.85389870e-1f);
+  p = $fma(p, z, 4.00006024e-1f);
+  p = $fma(p, z, 6.66666646e-1f);
+  float a = 2.0f * high, tail = $fma(high * z, p, 2.0f * low);
+  // Times log2 e, plus e.
+  float b = a * 1.44269502f, b_low = $fma(a, 1.44269502f, -b) + $fma(a, 1.92596299e-8f, tail * 1.44269502f);
+  float l = e + b, l_low = (e == 0.0f ? 0.0f : b - (l - e)) + b_low;
+  float t = y * l, t_low = $fma(y, l, -t) + y * l_low;
+  if (t >= 129.0f)
+    return $real(0x7f800000u);
+  if (!(t > -151.0f))
+    return t == t ? 0.0f : t;
+  float k = $rint(t), f = (t - k) + t_low;
+  float r = kiln_exp_rest(f * 0.693147182f) + 1.0f;
+  $int whole = $int(k), half_k = whole >> 1;
+  return r * kiln_power2(half_k) * kiln_power2(whole - half_k);
+})"},
+    {"pow_f32", R"($fn float kiln_pow_f32(float x, float y) {
+  if (x == 1.0f || y == 0.0f)
+    return 1.0f;
+  if (x != x || y != y)
+    return x + y;
+  float size = $abs(x), inf = $real(0x7f800000u);
+  bool whole = $abs(y) >= 8388608.0f || y == floor(y);
+  bool odd = $abs(y) < 16777216.0f && whole && ($int(y) & 1) != 0;
+  float result;
+  if ($abs(y) == inf)
+    return size == 1.0f ? 1.0f : (size > 1.0f) == (y > 0.0f) ? inf : 0.0f;
+  if (size == 0.0f || size == inf)
+    result = (size == inf) == (y > 0.0f) ? inf : 0.0f;
+  else
+    result = kiln_pow_positive(size, y);
+  if (($bits(x) >> 31) == 0u)
+    return result;
+  if (!whole && size != 0.0f && size != inf)
+    return $real(0x7fc00000u);
+  return odd ? -result : result;
+})",
+     "static inline float kiln_pow_f32(float x, float y) { return powf(x, y); }",
+     "static inline float kiln_pow_f32(float x, float y) { return pow(x, y); }", nullptr},
+    {"fmod_f32", R"(// Exact, by subtracting shifted divisors as integers.
+$fn float kiln_fmod_f32(float x, float y) {
+  $uint a = $bits(x) & 0x7fffffffu, b = $bits(y) & 0x7fffffffu, sign = $bits(x) & 0x80000000u;
+  if (b == 0u || a >= 0x7f800000u || b > 0x7f800000u)
+    return $real(0x7fc00000u);
+  if (a < b)
+    return x;
+  $int ea = $int(a >> 23), eb = $int(b >> 23);
+  $uint ma = ea == 0 ? a : (a & 0x7fffffu) | 0x800000u, mb = eb == 0 ? b : (b & 0x7fffffu) | 0x800000u;
+  ea = ea == 0 ? 1 : ea;
+  eb = eb == 0 ? 1 : eb;
+  for ($int i = ea; i > eb; i--) {
+    if (ma >= mb)
+      ma = ma - mb;
+    ma = ma << 1;
+  }
+  if (ma >= mb)
+    ma = ma - mb;
+  if (ma == 0u)
+    return $real(sign);
+  $int e = eb;
+  for (; ma < 0x800000u && e > 1; e--)
+    ma = ma << 1;
+  return $real(sign | (ma >= 0x800000u ? (ma - 0x800000u) | ($uint(e) << 23) : ma));
+})",
+     "static inline float kiln_fmod_f32(float x, float y) { return fmodf(x, y); }",
+     "static inline float kiln_fmod_f32(float x, float y) { return fmod(x, y); }", nullptr},
+    {"exp_f64", nullptr, "static inline double kiln_exp_f64(double x) { return exp(x); }",
+     "static inline double kiln_exp_f64(double x) { return exp(x); }", nullptr},
+    {"expm1_f64", nullptr, "static inline double kiln_expm1_f64(double x) { return expm1(x); }",
+     "static inline double kiln_expm1_f64(double x) { return expm1(x); }", nullptr},
+    {"log_f64", nullptr, "static inline double kiln_log_f64(double x) { return log(x); }",
+     "static inline double kiln_log_f64(double x) { return log(x); }", nullptr},
+    {"log1p_f64", nullptr, "static inline double kiln_log1p_f64(double x) { return log1p(x); }",
+     "static inline double kiln_log1p_f64(double x) { return log1p(x); }", nullptr},
+    {"sin_f64", nullptr, "static inline double kiln_sin_f64(double x) { return sin(x); }",
+     "static inline double kiln_sin_f64(double x) { return sin(x); }", nullptr},
+    {"cos_f64", nullptr, "static inline double kiln_cos_f64(double x) { return cos(x); }",
+     "static inline double kiln_cos_f64(double x) { return cos(x); }", nullptr},
+    {"tanh_f64", nullptr, "static inline double kiln_tanh_f64(double x) { return tanh(x); }",
+     "static inline double kiln_tanh_f64(double x) { return tanh(x); }", nullptr},
+    {"erf_f64", nullptr, "static inline double kiln_erf_f64(double x) { return erf(x); }",
+     "static inline double kiln_erf_f64(double x) { return erf(x); }", nullptr},
+    {"pow_f64", nullptr, "static inline double kiln_pow_f64(double x, double y) { return pow(x, y); }",
+     "static inline double kiln_pow_f64(double x, double y) { return pow(x, y); }", nullptr},
+    {"fmod_f64", nullptr, "static inline double kiln_fmod_f64(double x, double y) { return fmod(x, y); }",
+     "static inline double kiln_fmod_f64(double x, double y) { return fmod(x, y); }", nullptr},
+    {"bf16_f32", "$fn float kiln_bf16_f32($uint h) { return $real(h << 16); }"},
+    {"f32_bf16", R"($fn $uint kiln_f32_bf16(float x) {
+  $uint u = $bits(x);
+  return (u & 0x7fffffffu) > 0x7f800000u ? (u >> 16) | 64u : (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
+})"},
+    {"f16_f32", R"($fn float kiln_f16_f32($uint h) {
+  $uint sign = (h & 0x8000u) << 16, rest = h & 0x7fffu;
+  if (rest >= 0x7c00u)
+    return $real(sign | 0x7f800000u | ((rest & 0x3ffu) << 13));
+  if (rest >= 0x400u)
+    return $real(sign | ((rest << 13) + 0x38000000u));
+  float small = $float(rest) * 5.96046448e-8f;
+  return sign != 0u ? -small : small;
+})"},
+    {"f32_f16", R"($fn $uint kiln_f32_f16(float x) {
+  $uint u = $bits(x), sign = (u >> 16) & 0x8000u, rest = u & 0x7fffffffu;
+  if (rest > 0x7f800000u)
+    return sign | 0x7e00u;
+  if (rest >= 0x477ff000u)
+    return sign | 0x7c00u;
+  if (rest >= 0x38800000u)
+    return sign | ((rest - 0x38000000u + 0xfffu + ((rest >> 13) & 1u)) >> 13);
+  return sign | $uint($rint($real(rest) * 16777216.0f));
+})"},
+    {"philox", R"(// Word `word` of Philox4x32-10 (Salmon et al., SC11) with key (k0, k1) and counter (c0, c1, c2, c3).
+$fn $uint kiln_philox($uint word, $uint k0, $uint k1, $uint c0, $uint c1, $uint c2, $uint c3) {
+  for ($int i = 0; i < 10; i++) {
+    $uint h0 = $mulhi(0xD2511F53u, c0), l0 = 0xD2511F53u * c0, h2 = $mulhi(0xCD9E8D57u, c2), l2 = 0xCD9E8D57u * c2;
+    c0 = h2 ^ c1 ^ k0;
+    c1 = l2;
+    c2 = h0 ^ c3 ^ k1;
+    c3 = l0;
+    k0 = k0 + 0x9E3779B9u;
+    k1 = k1 + 0xBB67AE85u;
+  }
+  return word == 0u ? c0 : word == 1u ? c1 : word == 2u ? c2 : c3;
+})"},
+};
+
+std::span<const Function> functionTable() { return functions; }
+
+} // namespace kiln::sdk

@@ -1,0 +1,166 @@
+//===- Graph.h - a kernel as C++ values -------------------------------------------------------------------------===//
+//
+// What a kiln_reader says about a kernel, read once and checked: ops by a number in place of a name, attributes by
+// name. Owns all that it holds; the kernel may go.
+//
+//===------------------------------------------------------------------------------------------------------------===//
+#ifndef KILN_SDK_GRAPH_H
+#define KILN_SDK_GRAPH_H
+
+#include "kiln_backend.h"
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace kiln::sdk {
+
+/// Ops as docs/ops.md names them. Other: a name that this version does not know (a composite): see Op::name.
+enum class OpCode {
+  // Elementwise, one operand
+  Neg,
+  Abs,
+  Sign,
+  Exp,
+  Expm1,
+  Log,
+  Log1p,
+  Sqrt,
+  Rsqrt,
+  Sin,
+  Cos,
+  Tanh,
+  Sigmoid,
+  Erf,
+  Floor,
+  Ceil,
+  Round,
+  Not,
+  // Elementwise, two operands
+  Add,
+  Sub,
+  Mul,
+  Div,
+  Rem,
+  Pow,
+  Max,
+  Min,
+  And,
+  Or,
+  Xor,
+  Shl,
+  Shr,
+  Compare,
+  // Elementwise, others
+  Select,
+  Convert,
+  StopGradient,
+  // Sources
+  Constant,
+  Iota,
+  Extent,
+  RandomBits,
+  // Layout: an element is one of an operand's
+  Reshape,
+  Transpose,
+  Broadcast,
+  Slice,
+  Pad,
+  Concat,
+  Reverse,
+  DynamicSlice,
+  DynamicUpdateSlice,
+  Gather,
+  // Whole: an element takes many of an operand's
+  Reduce,
+  ArgReduce,
+  CumSum,
+  ReduceWindow,
+  ReduceWindowGrad,
+  DotGeneral,
+  Convolution,
+  // Whole, and not a function of one element's index that is cheap: see Phases.h
+  Scatter,
+  Sort,
+  TopK,
+  Other
+};
+
+bool isElementwise(OpCode code);
+/// From Reduce on.
+bool isWhole(OpCode code);
+
+int64_t byteSize(kiln_dtype dtype);
+bool isFloat(kiln_dtype dtype);
+/// Of integers.
+bool isSigned(kiln_dtype dtype);
+const char *dtypeName(kiln_dtype dtype);
+
+struct Type {
+  kiln_dtype dtype = KILN_F32;
+  std::vector<kiln_extent> dims;
+  size_t rank() const { return dims.size(); }
+};
+
+struct Attr {
+  std::string name;
+  int32_t kind = KILN_ATTR_INT;
+  int64_t integer = 0;
+  double number = 0;
+  std::string string; // STRING, BYTES
+  std::vector<int64_t> ints;
+  std::vector<kiln_extent> extents;
+};
+
+struct Op {
+  OpCode code = OpCode::Other;
+  uint32_t number = 0; // in the kernel, as status records and errors want it
+  std::string name;
+  std::string location; // "gpt.kiln:3:4", empty when unknown
+  std::vector<uint32_t> operands, results;
+  std::vector<Attr> attrs;
+
+  const Attr *find(std::string_view attr) const;
+  int64_t integer(std::string_view attr, int64_t otherwise = 0) const;
+  double real(std::string_view attr, double otherwise = 0) const;
+  /// Empty where there is none of it.
+  std::string_view text(std::string_view attr) const;
+  const std::vector<int64_t> &ints(std::string_view attr) const;
+  /// An INTS attribute gives constant extents.
+  std::vector<kiln_extent> extents(std::string_view attr) const;
+  bool has(std::string_view attr, int64_t value) const; // among its ints
+};
+
+struct Graph {
+  std::string name, kind;
+  std::vector<Type> values;
+  std::vector<uint32_t> inputs, outputs; // value numbers
+  std::vector<int32_t> alias;            // one for each output
+  std::vector<Op> ops;
+  std::vector<int64_t> extentBounds;
+  std::vector<int32_t> producer; // of each value: index into ops, -1 for an input
+
+  /// Reads and checks a kernel: numbers in range, operands before their use, attributes of known ops there and of the
+  /// right lengths. False with a sentence where something is wrong.
+  static bool read(const kiln_reader &reader, const kiln_kernel *kernel, Graph &graph, std::string &error);
+
+  const Type &type(uint32_t value) const { return values[value]; }
+  const Op *definingOp(uint32_t value) const { return producer[value] < 0 ? nullptr : &ops[size_t(producer[value])]; }
+  int inputNumber(uint32_t value) const; // -1 where it is none
+  int outputNumber(uint32_t value) const;
+  int64_t bound(const kiln_extent &extent) const;
+  /// Of the number of elements; saturates.
+  int64_t bound(const std::vector<kiln_extent> &dims) const;
+  int64_t byteBound(uint32_t value) const;
+  /// No value has more than 2^31 - 1 elements: indices may be 32 bits wide.
+  bool fits32() const;
+  /// How many ops and outputs read it.
+  size_t uses(uint32_t value) const;
+};
+
+bool sameExtent(const kiln_extent &a, const kiln_extent &b);
+bool sameDims(const std::vector<kiln_extent> &a, const std::vector<kiln_extent> &b);
+
+} // namespace kiln::sdk
+
+#endif // KILN_SDK_GRAPH_H

@@ -1,0 +1,183 @@
+#include "tests/backends/sdk/CForm.h"
+#include "runtime/backend/Tables.h"
+#include "tests/backends/cpu/EvaluateScalar.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <dlfcn.h>
+#include <fstream>
+#include <sstream>
+#include <unistd.h>
+
+namespace kiln::test {
+
+static const char *const prelude = R"(#include <math.h>
+#include <stdbool.h>
+#include <stdint.h>
+typedef struct { int32_t kind; uint32_t kernel, op, reserved; int64_t value, limit; uint64_t order; } kiln_status;
+#define KILN_REPORT(k, o, v, l) \
+  do { if (!status->kind) { status->kind = k; status->op = o; status->value = v; status->limit = l; } } while (0)
+)";
+
+Printed printC(const kiln_kernel *kernel, const std::string &name, const sdk::EmitterOptions &options) {
+  Printed printed;
+  std::string error;
+  uint32_t op = 0;
+  if (!sdk::Graph::read(*tableReader(), kernel, printed.graph, error)) {
+    ADD_FAILURE() << name << ": " << error;
+    return printed;
+  }
+  const sdk::Graph &graph = printed.graph;
+  if (!sdk::Phases::plan(graph, printed.phases, error, op)) {
+    ADD_FAILURE() << name << ": " << error;
+    return printed;
+  }
+  std::string functions, bodies;
+  for (size_t i = 0; i < printed.phases.phases.size(); ++i) {
+    sdk::Surroundings around;
+    sdk::Emitter e(graph, around, options);
+    EXPECT_TRUE(e.canPrintAll(error, op)) << error;
+    std::string head = "void " + name + "_" + std::to_string(i) +
+                       "(int64_t item, void *const *places, const int64_t *extents, kiln_status *status) {\n";
+    size_t place = 0;
+    auto declare = [&](uint32_t value) {
+      std::string type = e.storageType(graph.type(value).dtype), n = std::to_string(place++);
+      head += "  " + type + " *p" + n + " = (" + type + " *)places[" + n + "];\n";
+    };
+    for (uint32_t value : graph.inputs)
+      declare(value);
+    for (uint32_t value : graph.outputs)
+      declare(value);
+    for (const sdk::Stored &stored : printed.phases.scratch)
+      declare(stored.value);
+    printed.phases.print(e, printed.phases.phases[i], sdk::Emitter::outer("item"));
+    bodies += head + e.take() + "}\n";
+    functions += e.functions();
+  }
+  printed.text = functions + bodies;
+  return printed;
+}
+
+CLibrary::CLibrary(const std::string &text) {
+  char folder[] = "/tmp/kiln-c-XXXXXX";
+  if (!mkdtemp(folder)) {
+    ADD_FAILURE() << "no temporary folder";
+    return;
+  }
+  std::string base = folder;
+  std::ofstream(base + "/k.c") << prelude << text;
+  const char *compiler = std::getenv("CC");
+  std::string command = std::string(compiler ? compiler : "cc") + " -std=c11 -O1 -fPIC -shared -Wall -Werror" +
+                        " -Wno-unused -Wno-parentheses -Wno-tautological-compare -o " + base + "/k.so " + base +
+                        "/k.c -lm > " + base + "/log 2>&1";
+  int rc = std::system(command.c_str());
+  std::stringstream log;
+  log << std::ifstream(base + "/log").rdbuf();
+  if (rc != 0) {
+    ADD_FAILURE() << log.str().substr(0, 4000);
+  } else if (void *library = dlopen((base + "/k.so").c_str(), RTLD_NOW | RTLD_LOCAL)) {
+    handle = std::shared_ptr<void>(library, dlclose);
+  } else {
+    ADD_FAILURE() << dlerror();
+  }
+  for (const char *name : {"/k.c", "/k.so", "/log"})
+    unlink((base + name).c_str());
+  rmdir(folder);
+}
+
+void *CLibrary::find(const std::string &name) const { return handle ? dlsym(handle.get(), name.c_str()) : nullptr; }
+
+std::vector<Tensor> runC(const CLibrary &library, const std::string &name, const Printed &printed, TestKernel &kernel,
+                         const std::vector<Tensor> &inputs, kiln_status &status) {
+  std::vector<Tensor> memory = inputs, outputs;
+  for (uint32_t value : kernel.outputs)
+    memory.push_back(Tensor::make(kernel.dtypeOf(value), kernel.shapeOf(value)));
+  for (const sdk::Stored &stored : printed.phases.scratch)
+    memory.push_back(Tensor::make(kernel.dtypeOf(stored.value), kernel.shapeOf(stored.value)));
+  std::vector<void *> places;
+  for (Tensor &tensor : memory) {
+    tensor.bytes.reserve(1);
+    places.push_back(tensor.bytes.data());
+  }
+  for (size_t i = 0; i < printed.phases.phases.size(); ++i) {
+    auto *run = reinterpret_cast<void (*)(int64_t, void *const *, const int64_t *, kiln_status *)>(
+        library.find(name + "_" + std::to_string(i)));
+    if (!run) {
+      ADD_FAILURE() << name << " is missing";
+      return {};
+    }
+    int64_t items = 1;
+    for (const kiln_extent &extent : printed.phases.phases[i].items)
+      items *= extent.slot < 0 ? extent.value : kernel.extentValues[size_t(extent.slot)];
+    for (int64_t item = 0; item < items; ++item)
+      run(item, places.data(), kernel.extentValues.data(), &status);
+  }
+  for (size_t i = 0; i < kernel.outputs.size(); ++i)
+    outputs.push_back(memory[inputs.size() + i]);
+  return outputs;
+}
+
+void compare(const Tensor &got, const Tensor &expected, double tolerance, const std::string &what) {
+  ASSERT_EQ(got.shape, expected.shape) << what;
+  for (int64_t i = 0; i < got.count(); ++i) {
+    Number a = got.get(i), b = expected.get(i);
+    if (!isReal(got.dtype)) {
+      ASSERT_EQ(a.whole, b.whole) << what << ", element " << i;
+    } else if (std::isnan(b.real) || std::isinf(b.real)) {
+      ASSERT_TRUE(std::isnan(b.real) ? std::isnan(a.real) : a.real == b.real)
+          << what << ", element " << i << ": " << a.real << " for " << b.real;
+    } else {
+      ASSERT_LE(std::abs(a.real - b.real), tolerance * std::max(1.0, std::abs(b.real)))
+          << what << ", element " << i << ": " << a.real << " for " << b.real;
+    }
+  }
+}
+
+void checkC(std::vector<Case> &cases) {
+  for (bool own : {false, true}) {
+    sdk::EmitterOptions options;
+    options.wideIndex = !own;
+    options.ownFunctions = own;
+    std::vector<Printed> printed;
+    std::string text;
+    for (size_t i = 0; i < cases.size(); ++i) {
+      printed.push_back(printC(&cases[i].kernel.get(), "k" + std::to_string(i), options));
+      text += "#define KILN_CASE_" + std::to_string(i) + "\n" + printed.back().text;
+    }
+    // Each function only the first time.
+    std::string merged, function;
+    std::set<std::string> seen;
+    size_t at = 0;
+    while (at < text.size()) {
+      size_t end = text.find("\n", at);
+      std::string line = text.substr(at, end - at);
+      if (line.starts_with("static inline")) {
+        size_t stop = line.back() == '}' ? end : text.find("\n}\n", at) + 2;
+        std::string whole = text.substr(at, stop - at);
+        if (seen.insert(whole).second)
+          merged += whole + "\n";
+        at = stop + 1;
+        continue;
+      }
+      merged += line + "\n";
+      at = end + 1;
+    }
+    CLibrary library(merged);
+    for (size_t i = 0; i < cases.size(); ++i) {
+      kiln_status status{};
+      std::vector<Tensor> got =
+          runC(library, "k" + std::to_string(i), printed[i], cases[i].kernel, cases[i].inputs, status);
+      std::vector<Tensor> expected =
+          cases[i].expected.empty() ? evaluate(cases[i].kernel, cases[i].inputs) : cases[i].expected;
+      ASSERT_EQ(got.size(), expected.size());
+      for (size_t o = 0; o < got.size(); ++o)
+        compare(got[o], expected[o], cases[i].tolerance,
+                cases[i].what + (own ? " (own functions)" : "") + ", output " + std::to_string(o));
+    }
+  }
+}
+
+} // namespace kiln::test
