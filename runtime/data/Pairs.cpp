@@ -5,6 +5,9 @@
 #include "runtime/support/Error.h"
 
 #include <algorithm>
+#include <list>
+#include <memory>
+#include <span>
 #include <tuple>
 
 namespace kiln {
@@ -29,18 +32,24 @@ public:
   }
 
 private:
+  /// Numbers of words, in one of numbers_.
   struct Pair {
-    std::vector<int32_t> source, target;
+    std::span<const int32_t> source, target;
   };
-  using Texts = std::pair<std::string, std::string>;
-  Texts read(const std::string &source, const std::string &target, const SourceContext &context) const;
-  std::vector<Pair> pairUp(const Texts &texts, const std::string &what, bool dropLong) const;
+  /// Two texts and their words, line by line.
+  struct Texts {
+    std::string source, target;
+    WordList sourceWords, targetWords;
+  };
+  std::unique_ptr<Texts> read(const std::string &source, const std::string &target, const SourceContext &context) const;
+  std::vector<Pair> pairUp(const Texts &texts, const std::string &what, bool dropLong);
   const std::vector<int32_t> &order(int64_t epoch);
 
   int64_t batch_, maxLength_, bucket_;
   uint32_t seed_;
   bool shuffle_;
   Vocabulary sourceWords_, targetWords_;
+  std::list<std::vector<int32_t>> numbers_; // of whole texts; pairs point into them
   std::vector<Pair> pairs_[3];
   std::vector<int32_t> order_;
   int64_t epoch_ = -1;
@@ -48,20 +57,22 @@ private:
   std::vector<const Pair *> batchRows_;
 };
 
-PairSource::Texts PairSource::read(const std::string &source, const std::string &target,
-                                   const SourceContext &context) const {
+std::unique_ptr<PairSource::Texts> PairSource::read(const std::string &source, const std::string &target,
+                                                    const SourceContext &context) const {
   std::string first = findData(source, "the source text of data '" + spec_.name + "'", context.folders);
   std::string second = findData(target, "the target text of data '" + spec_.name + "'", context.folders);
-  Texts texts(readFile(first), readFile(second));
-  for (const auto &[path, text] : {std::pair(&first, &texts.first), std::pair(&second, &texts.second)})
+  // Not to be moved: its words are views into its texts.
+  auto texts = std::make_unique<Texts>();
+  texts->source = readFile(first);
+  texts->target = readFile(second);
+  for (const auto &[path, text] : {std::pair(&first, &texts->source), std::pair(&second, &texts->target)})
     if (text->empty())
       fail("'%s' is empty; data '%s' needs one sentence a line", path->c_str(), spec_.name.c_str());
-  auto lines = [](const std::string &text) {
-    return std::count(text.begin(), text.end(), '\n') + (text.back() != '\n');
-  };
-  if (lines(texts.first) != lines(texts.second))
-    fail("'%s' has %td lines, '%s' has %td: they must go in pairs", first.c_str(), lines(texts.first), second.c_str(),
-         lines(texts.second));
+  texts->sourceWords = WordList::cut(texts->source);
+  texts->targetWords = WordList::cut(texts->target);
+  size_t lines = texts->sourceWords.lineEnds.size(), others = texts->targetWords.lineEnds.size();
+  if (lines != others)
+    fail("'%s' has %zu lines, '%s' has %zu: they must go in pairs", first.c_str(), lines, second.c_str(), others);
   return texts;
 }
 
@@ -79,18 +90,18 @@ PairSource::PairSource(const SourceContext &context) : Source(*context.spec), se
   } else if (!context.override.empty()) {
     fail("--data %s=%s: two paths are needed, SOURCE,TARGET", spec_.name.c_str(), context.override.c_str());
   }
-  Texts main = read(source, target, context);
+  std::unique_ptr<Texts> main = read(source, target, context);
   auto limit = [&](const char *key) { return static_cast<size_t>(options.integerOr(key, 0)); };
-  sourceWords_ = Vocabulary::words(main.first, limit("source_words"), limit("min_count"));
-  targetWords_ = Vocabulary::words(main.second, limit("target_words"), limit("min_count"));
-  std::vector<Pair> all = pairUp(main, "'" + source + "'", true);
+  sourceWords_ = Vocabulary::words(main->sourceWords, limit("source_words"), limit("min_count"));
+  targetWords_ = Vocabulary::words(main->targetWords, limit("target_words"), limit("min_count"));
+  std::vector<Pair> all = pairUp(*main, "'" + source + "'", true);
   for (Split split : {Split::Validation, Split::Test}) {
     std::vector<std::string> paths = splitPaths(options, splitName(split));
     if (paths.empty())
       continue;
     if (paths.size() != 2)
       fail("data '%s': %s needs two paths, source and target", spec_.name.c_str(), splitName(split));
-    pairs_[static_cast<size_t>(split)] = pairUp(read(paths[0], paths[1], context), "'" + paths[0] + "'", false);
+    pairs_[static_cast<size_t>(split)] = pairUp(*read(paths[0], paths[1], context), "'" + paths[0] + "'", false);
   }
   Rows::Options rows;
   rows.batch = batch_;
@@ -100,40 +111,42 @@ PairSource::PairSource(const SourceContext &context) : Source(*context.spec), se
   Rows parts(static_cast<int64_t>(all.size()), rows);
   for (Split split : {Split::Train, Split::Validation, Split::Test})
     for (int32_t row : parts.members(split))
-      pairs_[static_cast<size_t>(split)].push_back(std::move(all[static_cast<size_t>(row)]));
+      pairs_[static_cast<size_t>(split)].push_back(all[static_cast<size_t>(row)]);
   for (Split split : {Split::Validation, Split::Test}) // like lengths together: less padding
     std::sort(pairs_[static_cast<size_t>(split)].begin(), pairs_[static_cast<size_t>(split)].end(),
               [](const Pair &a, const Pair &b) {
                 if (a.source.size() != b.source.size())
                   return a.source.size() < b.source.size();
-                return a.target.size() != b.target.size() ? a.target.size() < b.target.size() : a.source < b.source;
+                if (a.target.size() != b.target.size())
+                  return a.target.size() < b.target.size();
+                return std::lexicographical_compare(a.source.begin(), a.source.end(), b.source.begin(), b.source.end());
               });
   block_.resize(static_cast<size_t>(batch_ * maxLength_));
 }
 
 /// Sentences longer than max_length are left out of training, and cut short elsewhere.
-std::vector<PairSource::Pair> PairSource::pairUp(const Texts &texts, const std::string &what, bool dropLong) const {
+std::vector<PairSource::Pair> PairSource::pairUp(const Texts &texts, const std::string &what, bool dropLong) {
+  const std::vector<int32_t> &source = numbers_.emplace_back(sourceWords_.encode(texts.sourceWords));
+  const std::vector<int32_t> &target = numbers_.emplace_back(targetWords_.encode(texts.targetWords));
+  size_t longest = static_cast<size_t>(maxLength_), left = 0, lines = texts.sourceWords.lineEnds.size();
+  auto line = [](const std::vector<int32_t> &numbers, const WordList &words, size_t number) {
+    size_t begin = number ? words.lineEnds[number - 1] : 0;
+    return std::span(numbers).subspan(begin, words.lineEnds[number] - begin);
+  };
   std::vector<Pair> pairs;
-  std::string_view source = texts.first, target = texts.second;
-  size_t longest = static_cast<size_t>(maxLength_), left = 0;
-  while (!source.empty() && !target.empty()) {
-    auto line = [](std::string_view &text) {
-      size_t end = text.find('\n');
-      std::string_view result = text.substr(0, end);
-      text = end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
-      return result;
-    };
-    Pair pair{sourceWords_.encode(line(source), what), targetWords_.encode(line(target), what)};
+  pairs.reserve(lines);
+  for (size_t i = 0; i < lines; ++i) {
+    Pair pair{line(source, texts.sourceWords, i), line(target, texts.targetWords, i)};
     // The target stands with one more token: START before it, END behind.
     bool tooLong = pair.source.size() > longest || pair.target.size() + 1 > longest;
     if (tooLong && !dropLong) {
-      pair.source.resize(std::min(pair.source.size(), longest));
-      pair.target.resize(std::min(pair.target.size(), longest - 1));
+      pair.source = pair.source.first(std::min(pair.source.size(), longest));
+      pair.target = pair.target.first(std::min(pair.target.size(), longest - 1));
     }
     if (pair.source.empty() || (tooLong && dropLong))
       ++left;
     else
-      pairs.push_back(std::move(pair));
+      pairs.push_back(pair);
   }
   if (pairs.empty())
     fail("%s: none of its %zu sentence pairs is usable with max_length=%lld", what.c_str(), left,
@@ -156,13 +169,19 @@ const std::vector<int32_t> &PairSource::order(int64_t epoch) {
     uint32_t number = namedStream(stream.data(), stream.size());
     shuffle(rows, seed_, number, static_cast<uint32_t>(epoch));
     size_t stretch = batch * static_cast<size_t>(std::max<int64_t>(bucket_, 1));
-    for (size_t begin = 0; bucket_ > 1 && begin < rows.size(); begin += stretch)
-      std::sort(
-          rows.begin() + static_cast<ptrdiff_t>(begin),
-          rows.begin() + static_cast<ptrdiff_t>(std::min(begin + stretch, rows.size())), [&](int32_t a, int32_t b) {
-            const Pair &x = pairs[static_cast<size_t>(a)], &y = pairs[static_cast<size_t>(b)];
-            return std::tuple(x.source.size(), x.target.size(), a) < std::tuple(y.source.size(), y.target.size(), b);
-          });
+    // By the source's length, then the target's, then the row; the lengths are looked up once.
+    std::vector<std::tuple<size_t, size_t, int32_t>> keys;
+    for (size_t begin = 0; bucket_ > 1 && begin < rows.size(); begin += stretch) {
+      size_t end = std::min(begin + stretch, rows.size());
+      keys.clear();
+      for (size_t i = begin; i < end; ++i) {
+        const Pair &pair = pairs[static_cast<size_t>(rows[i])];
+        keys.emplace_back(pair.source.size(), pair.target.size(), rows[i]);
+      }
+      std::sort(keys.begin(), keys.end());
+      for (size_t i = begin; i < end; ++i)
+        rows[i] = std::get<2>(keys[i - begin]);
+    }
     std::vector<int32_t> batches(whole);
     for (size_t i = 0; i < whole; ++i)
       batches[i] = static_cast<int32_t>(i);
@@ -202,7 +221,7 @@ void PairSource::load(Split split, int64_t number, std::span<FieldBuffer> fields
     std::fill(block_.begin(), block_.end(), PadToken);
     for (size_t i = 0; i < rows.size(); ++i) {
       int32_t *row = block_.data() + i * length;
-      const std::vector<int32_t> &words = source ? rows[i]->source : rows[i]->target;
+      std::span<const int32_t> words = source ? rows[i]->source : rows[i]->target;
       if (!source && !next)
         *row++ = StartToken;
       row = std::copy(words.begin(), words.end(), row);

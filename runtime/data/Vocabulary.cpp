@@ -10,27 +10,8 @@ namespace kiln {
 namespace {
 constexpr const char *specials[] = {"<pad>", "<unk>", "<start>", "<end>"};
 
-bool isSpace(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\v' || c == '\f'; }
-
 size_t lineOf(std::string_view text, size_t at) {
   return 1 + static_cast<size_t>(std::count(text.begin(), text.begin() + static_cast<ptrdiff_t>(at), '\n'));
-}
-
-/// Calls word(text) for each word, and newline() at each line's end.
-template <typename Word, typename Newline> void forWords(std::string_view text, Word word, Newline newline) {
-  for (size_t at = 0; at < text.size();) {
-    if (isSpace(text[at])) {
-      if (text[at] == '\n')
-        newline();
-      ++at;
-      continue;
-    }
-    size_t end = at;
-    while (end < text.size() && !isSpace(text[end]))
-      ++end;
-    word(text.substr(at, end - at));
-    at = end;
-  }
 }
 } // namespace
 
@@ -81,20 +62,22 @@ Vocabulary Vocabulary::characters(std::string_view text, const std::string &what
   return vocabulary;
 }
 
-Vocabulary Vocabulary::words(std::string_view text, size_t limit, size_t least) {
-  std::unordered_map<std::string, size_t> counts;
-  forWords(text, [&](std::string_view word) { ++counts[std::string(word)]; }, [] {});
-  std::vector<std::pair<std::string, size_t>> sorted(counts.begin(), counts.end());
-  std::sort(sorted.begin(), sorted.end(), [](const auto &a, const auto &b) {
-    return a.second != b.second ? a.second > b.second : a.first < b.first;
+Vocabulary Vocabulary::words(const WordList &words, size_t limit, size_t least) {
+  std::vector<size_t> order;
+  for (size_t i = 0; i < words.distinct.size(); ++i)
+    if (words.counts[i] >= least)
+      order.push_back(i);
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return words.counts[a] != words.counts[b] ? words.counts[a] > words.counts[b]
+                                              : words.distinct[a] < words.distinct[b];
   });
   Vocabulary vocabulary;
   vocabulary.kind_ = Kind::Words;
   for (const char *special : specials)
     vocabulary.add(special);
-  for (auto &[word, count] : sorted)
-    if (count >= least && (limit == 0 || vocabulary.size() < limit) && !vocabulary.index_.count(word))
-      vocabulary.add(word);
+  for (size_t i : order)
+    if ((limit == 0 || vocabulary.size() < limit) && vocabulary.find(words.distinct[i]) < 0)
+      vocabulary.add(std::string(words.distinct[i]));
   return vocabulary;
 }
 
@@ -124,25 +107,45 @@ Vocabulary Vocabulary::deserialise(std::string_view text, const std::string &wha
 }
 
 int32_t Vocabulary::find(std::string_view token) const {
-  auto found = index_.find(std::string(token));
+  auto found = index_.find(token);
   return found == index_.end() ? -1 : found->second;
 }
 
-std::vector<int32_t> Vocabulary::encode(std::string_view text, const std::string &what, bool lineEnds) const {
-  std::vector<int32_t> ids;
-  if (kind_ == Kind::Words) {
-    forWords(
-        text,
-        [&](std::string_view word) {
-          int32_t id = find(word);
-          ids.push_back(id < 0 ? UnknownToken : id);
-        },
-        [&] {
-          if (lineEnds)
-            ids.push_back(EndToken);
-        });
-    return ids;
+std::vector<int32_t> Vocabulary::encode(const WordList &words) const {
+  std::vector<int32_t> table(words.distinct.size());
+  for (size_t i = 0; i < table.size(); ++i) {
+    int32_t id = find(words.distinct[i]);
+    table[i] = id < 0 ? UnknownToken : id;
   }
+  std::vector<int32_t> ids(words.numbers.size());
+  for (size_t i = 0; i < ids.size(); ++i)
+    ids[i] = table[static_cast<size_t>(words.numbers[i])];
+  return ids;
+}
+
+std::vector<int32_t> Vocabulary::encode(std::string_view text, const std::string &what, bool lineEnds) const {
+  if (kind_ == Kind::Words) {
+    WordList words = WordList::cut(text);
+    std::vector<int32_t> ids = encode(words);
+    if (!lineEnds)
+      return ids;
+    // The last line's end is one only where a newline stands.
+    size_t lines = words.lineEnds.size() - (!text.empty() && text.back() != '\n' ? 1 : 0), from = 0;
+    std::vector<int32_t> withEnds;
+    withEnds.reserve(ids.size() + lines);
+    auto copy = [&](size_t to) {
+      withEnds.insert(withEnds.end(), ids.begin() + static_cast<ptrdiff_t>(from),
+                      ids.begin() + static_cast<ptrdiff_t>(to));
+      from = to;
+    };
+    for (size_t i = 0; i < lines; ++i) {
+      copy(words.lineEnds[i]);
+      withEnds.push_back(EndToken);
+    }
+    copy(ids.size());
+    return withEnds;
+  }
+  std::vector<int32_t> ids;
   int32_t ascii[128];
   for (size_t c = 0; c < 128; ++c) {
     char character = static_cast<char>(c);

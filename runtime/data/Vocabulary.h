@@ -1,7 +1,10 @@
 // Tokens and their numbers.
 #pragma once
 
+#include "runtime/data/WordList.h"
+
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -21,7 +24,10 @@ public:
   static Vocabulary characters(std::string_view text, const std::string &what);
   /// Words between white space: the special tokens, then by falling frequency, then by their bytes; at most `limit`
   /// tokens in all (0: no limit), each seen at least `least` times.
-  static Vocabulary words(std::string_view text, size_t limit, size_t least = 1);
+  static Vocabulary words(const WordList &words, size_t limit, size_t least = 1);
+  static Vocabulary words(std::string_view text, size_t limit, size_t least = 1) {
+    return words(WordList::cut(text), limit, least);
+  }
 
   /// The JSON list that checkpoints carry, and back; throws Error.
   std::string serialise() const;
@@ -36,6 +42,8 @@ public:
   /// Characters: every one must be known, else Error with the byte and line. Words: unknown ones become UNK, and a
   /// newline END where `lineEnds` is set.
   std::vector<int32_t> encode(std::string_view text, const std::string &what, bool lineEnds = false) const;
+  /// The words of a text that has been cut already, line ends left out.
+  std::vector<int32_t> encode(const WordList &words) const;
   /// What a reader sees of it: words joined by spaces, special tokens left out.
   std::string decode(const std::vector<int32_t> &ids) const;
   /// The text of one more token in a running text.
@@ -46,7 +54,12 @@ private:
 
   Kind kind_ = Kind::Characters;
   std::vector<std::string> tokens_;
-  std::unordered_map<std::string, int32_t> index_;
+  // Looked up by views: no token is copied to find it.
+  struct Hash {
+    using is_transparent = void;
+    size_t operator()(std::string_view token) const { return std::hash<std::string_view>()(token); }
+  };
+  std::unordered_map<std::string, int32_t, Hash, std::equal_to<>> index_;
 };
 
 /// Length in bytes of the UTF-8 character at `at`, 0 where there is none.

@@ -59,11 +59,25 @@ struct Target {
         storeNumber(dtype, data, i, value(static_cast<uint64_t>(i)));
     });
   }
+  /// Element i from random words i * wordsEach and on (1 or 2), which come in blocks of four.
+  template <int wordsEach, typename Draw> void fillDrawn(const RandomStream &random, Draw draw) {
+    constexpr int64_t each = 4 / wordsEach, chunk = 4096;
+    pool.forRange((count + chunk - 1) / chunk, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin * chunk, last = std::min(end * chunk, count); i < last; i += each) {
+        std::array<uint32_t, 4> words = random.block(static_cast<uint64_t>(i / each));
+        for (int64_t k = 0; k < std::min(each, last - i); ++k)
+          storeNumber(dtype, data, i + k, draw(words.data() + k * wordsEach));
+      }
+    });
+  }
   void uniform(const RandomStream &random, double low, double high) {
-    fill([&](uint64_t i) { return low + (high - low) * static_cast<double>(random.uniform(i)); });
+    fillDrawn<1>(random, [&](const uint32_t *word) {
+      return low + (high - low) * static_cast<double>(RandomStream::uniformOf(word[0]));
+    });
   }
   void normal(const RandomStream &random, double mean, double deviation) {
-    fill([&](uint64_t i) { return mean + deviation * random.normal(i); });
+    fillDrawn<2>(random,
+                 [&](const uint32_t *word) { return mean + deviation * RandomStream::normalOf(word[0], word[1]); });
   }
 };
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <sys/mman.h>
 #include <utility>
 
 namespace kiln {
@@ -253,6 +254,11 @@ Memory::Memory(size_t bytes) : size_(bytes) {
   void *raw = std::calloc(bytes + 128, 1);
   if (!raw)
     fail("out of memory: %zu bytes were asked for", bytes);
+  // Large ones in large pages: hundreds of page faults less as they are filled.
+  constexpr uintptr_t page = 4096;
+  uintptr_t first = (reinterpret_cast<uintptr_t>(raw) + page - 1) / page * page;
+  if (bytes >= (1u << 22))
+    madvise(reinterpret_cast<void *>(first), bytes / page * page - page, MADV_HUGEPAGE);
   uintptr_t aligned = (reinterpret_cast<uintptr_t>(raw) + 64 + 63) / 64 * 64;
   data_ = reinterpret_cast<uint8_t *>(aligned);
   reinterpret_cast<void **>(data_)[-1] = raw;

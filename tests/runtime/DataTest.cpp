@@ -120,6 +120,34 @@ TEST(Vocabulary, CharactersAndWords) {
               HasSubstr("stands twice"));
 }
 
+TEST(Vocabulary, CutsATextOnce) {
+  WordList words = WordList::cut("b  a\tb\r\n\n a longer-word longer-word2\nb");
+  EXPECT_THAT(words.distinct, ElementsAre("b", "a", "longer-word", "longer-word2"));
+  EXPECT_THAT(words.counts, ElementsAre(3, 2, 1, 1));
+  EXPECT_THAT(words.numbers, ElementsAre(0, 1, 0, 1, 2, 3, 0));
+  EXPECT_THAT(words.lineEnds, ElementsAre(3, 3, 6, 7));
+  EXPECT_THAT(WordList::cut("a\n").lineEnds, ElementsAre(1));
+  EXPECT_TRUE(WordList::cut("").lineEnds.empty());
+  Vocabulary vocabulary = Vocabulary::words(words, 0, 2);
+  EXPECT_THAT(vocabulary.encode("a zz b\n\nb", "t", true),
+              ElementsAre(5, UnknownToken, 4, EndToken, EndToken, 4)); // END where a newline stands
+  EXPECT_THAT(vocabulary.encode(" \n", "t", true), ElementsAre(EndToken));
+  // A special token's name in the text is that token.
+  Vocabulary special = Vocabulary::words("<unk> <end> x <end>", 0);
+  EXPECT_EQ(special.size(), 5u);
+  EXPECT_THAT(special.encode("x <end>", "t"), ElementsAre(4, EndToken));
+  // More words than the table begins with, of every length: each keeps its number.
+  std::string text;
+  for (int i = 0; i < 5000; ++i)
+    text += std::string(static_cast<size_t>(i % 23), 'x') + std::to_string(i) + " ";
+  text += text;
+  WordList many = WordList::cut(text);
+  ASSERT_EQ(many.distinct.size(), 5000u);
+  for (size_t i = 0; i < 5000; ++i)
+    ASSERT_EQ(many.numbers[i], many.numbers[i + 5000]);
+  EXPECT_EQ(many.distinct[4999], std::string(4999 % 23, 'x') + "4999");
+}
+
 const std::vector<std::pair<std::string, kiln_dtype>> csvFields = {{"features", KILN_F32}, {"label", KILN_I32}};
 
 TEST(Csv, SplitsCoverEveryRowOnce) {
@@ -200,6 +228,24 @@ TEST(Pairs, PaddingAndSpecialTokens) {
   int32_t one = data->vocabulary("target")->find("1"), two = data->vocabulary("target")->find("2");
   EXPECT_THAT(data.values<int32_t>(1), ElementsAre(StartToken, one, two, StartToken, one, PadToken));
   EXPECT_THAT(data.values<int32_t>(2), ElementsAre(one, two, EndToken, one, EndToken, PadToken));
+  // Held-out sentences are cut to max_length, in training left out; a line without words is no pair.
+  std::string longer = folder.write("c", "x y x y x y\n\ny\n"), other = folder.write("d", "1 1 1 1 1 1\n1\n2 2");
+  Opened held("pairs", "",
+              R"({"source":")" + source + R"(","target":")" + target + R"(","validation":[")" + longer + R"(",")" +
+                  other + R"("],"batch":2,"max_length":5,"source_words":10,"target_words":10})",
+              pairFields);
+  EXPECT_EQ(held->batches(Split::Validation), 1);
+  held.load(Split::Validation, 0);
+  EXPECT_THAT(held.values<int32_t>(0), ElementsAre(y, PadToken, PadToken, PadToken, PadToken, x, y, x, y, x));
+  EXPECT_THAT(held.values<int32_t>(2),
+              ElementsAre(two, two, EndToken, PadToken, PadToken, one, one, one, one, EndToken));
+  EXPECT_THAT(errorOf([&] {
+                Opened("pairs", "",
+                       R"({"source":")" + longer + R"(","target":")" + other +
+                           R"(","batch":1,"max_length":2,"min_count":9})",
+                       pairFields);
+              }),
+              HasSubstr("none of its 3 sentence pairs is usable with max_length=2"));
   EXPECT_THAT(errorOf([&] {
                 folder.write("b", "1 2\n");
                 Opened("pairs", source, R"({"target":")" + target + R"(","batch":1,"max_length":5})", pairFields);
