@@ -80,15 +80,16 @@ Expr Emitter::variable(const std::string &type, const Expr &start) {
 void Emitter::line(const std::string &statement) { scopes.back().text += statement + "\n"; }
 
 void Emitter::open(const std::string &head, bool guard) {
-  line(head + " {");
   scopes.emplace_back();
+  scopes.back().head = head;
   scopes.back().guard = guard;
 }
 
 void Emitter::close() {
-  std::string text = std::move(scopes.back().text);
+  // Only now, so that what the inside has put into the scope around stands before the head.
+  std::string text = std::move(scopes.back().head) + " {\n" + std::move(scopes.back().text) + "}\n";
   scopes.pop_back();
-  scopes.back().text += text + "}\n";
+  scopes.back().text += text;
   orderLevel = std::min(orderLevel, level());
 }
 

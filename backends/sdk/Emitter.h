@@ -139,6 +139,8 @@ public:
   /// "head {": a scope, a loop's say, until close(). guard: whether what is within must not be computed outside of it
   /// (memory read under a condition).
   void open(const std::string &head, bool guard = false);
+  /// "} else {" of a scope that "if (...)" opened.
+  void otherwise();
   void close();
   /// for (index = begin; index < end; index += step): opens; gives the index.
   Expr loop(const Expr &begin, const Expr &end, const Expr &step);
@@ -167,7 +169,7 @@ public:
 
 private:
   struct Scope {
-    std::string text;
+    std::string head, text;
     std::map<std::string, Expr> known; // of expressions, by type and text
     bool guard = false;
   };

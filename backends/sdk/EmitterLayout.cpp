@@ -167,7 +167,8 @@ Expr Emitter::either(kiln_dtype dtype, const Index &at, const Expr &condition, c
     open("if (" + test.text + ")", /*guard=*/true);
     line(result.text + " = " + yes().text + ";");
     close();
-    open("else", /*guard=*/true);
+    // Not `else`: something may be put between the two.
+    open("if (!" + test.text + ")", /*guard=*/true);
     line(result.text + " = " + no().text + ";");
     close();
     return result;

@@ -79,7 +79,8 @@ std::string Emitter::fromStorage(kiln_dtype dtype, const std::string &text) {
   case KILN_U8:
     return cast(registerType(dtype), text);
   case KILN_BOOL:
-    return "(" + text + (options.language == Language::GLSL ? " != uint8_t(0))" : " != 0)");
+    // GLSL knows 8 bits in memory alone, without arithmetic: conversions.
+    return options.language == Language::GLSL ? "(uint(" + text + ") != 0u)" : "(" + text + " != 0)";
   default:
     return text;
   }

@@ -1,0 +1,246 @@
+#include "backends/vulkan/compile/Contraction.h"
+#include <algorithm>
+#include <numeric>
+
+using namespace kiln::sdk;
+
+namespace kiln::vulkan {
+
+//===-- The form --------------------------------------------------------------------------------------------------===//
+
+/// Whether the operand is memory, and which of its axes is the innermost one there.
+static void lookThrough(const Graph &graph, Operand &operand) {
+  uint32_t value = operand.value;
+  std::vector<size_t> axes(graph.type(value).rank()); // of the operand, for each axis of `value`
+  std::iota(axes.begin(), axes.end(), size_t(0));
+  bool memory = true;
+  for (const Op *op = graph.definingOp(value); op; op = graph.definingOp(value)) {
+    if (op->code == OpCode::Transpose) {
+      const std::vector<int64_t> &permutation = op->ints("permutation");
+      std::vector<size_t> below(axes.size());
+      for (size_t d = 0; d < axes.size(); ++d)
+        below[size_t(permutation[d])] = axes[d];
+      axes = below;
+    } else if (isElementwise(op->code) || op->code == OpCode::Reverse || op->code == OpCode::Slice ||
+               op->code == OpCode::Pad) {
+      memory = false; // the same axes, other elements
+    } else {
+      return;
+    }
+    value = op->operands[0];
+  }
+  const std::vector<kiln_extent> &dims = graph.type(value).dims;
+  size_t last = dims.size();
+  while (last > 0 && dims[last - 1].slot < 0 && dims[last - 1].value == 1)
+    --last;
+  if (last > 0) {
+    size_t axis = axes[last - 1];
+    auto among = [&](const std::vector<size_t> &list) {
+      return std::find(list.begin(), list.end(), axis) != list.end();
+    };
+    operand.contiguous = among(operand.depthAxes)  ? Operand::Depth
+                         : among(operand.freeAxes) ? Operand::Free
+                                                   : Operand::None;
+  }
+  if (memory) {
+    operand.place = graph.inputNumber(value);
+    operand.permutation = axes;
+  }
+}
+
+static std::vector<size_t> toAxes(const std::vector<int64_t> &list) { return {list.begin(), list.end()}; }
+
+static std::vector<size_t> others(size_t rank, const std::vector<size_t> &a, const std::vector<size_t> &b) {
+  std::vector<size_t> result;
+  for (size_t axis = 0; axis < rank; ++axis)
+    if (std::find(a.begin(), a.end(), axis) == a.end() && std::find(b.begin(), b.end(), axis) == b.end())
+      result.push_back(axis);
+  return result;
+}
+
+static std::vector<kiln_extent> dimsAt(const Type &type, const std::vector<size_t> &axes) {
+  std::vector<kiln_extent> dims;
+  for (size_t axis : axes)
+    dims.push_back(type.dims[axis]);
+  return dims;
+}
+
+bool Contraction::readDot(const Graph &graph) {
+  const Type &left = graph.type(lhs.value), &right = graph.type(rhs.value);
+  lhs.batchAxes = toAxes(op->ints("lhs_batch"));
+  rhs.batchAxes = toAxes(op->ints("rhs_batch"));
+  lhs.depthAxes = toAxes(op->ints("lhs_contract"));
+  rhs.depthAxes = toAxes(op->ints("rhs_contract"));
+  lhs.freeAxes = others(left.rank(), lhs.batchAxes, lhs.depthAxes);
+  rhs.freeAxes = others(right.rank(), rhs.batchAxes, rhs.depthAxes);
+  batch = dimsAt(left, lhs.batchAxes);
+  rows = dimsAt(left, lhs.freeAxes);
+  columns = dimsAt(right, rhs.freeAxes);
+  depth = dimsAt(left, lhs.depthAxes);
+  lookThrough(graph, lhs);
+  lookThrough(graph, rhs);
+  return true;
+}
+
+/// lhs: the filter [O, C/groups, window...]; rhs: the input [N, C, places...].
+bool Contraction::readConvolution(const Graph &graph) {
+  lhs.value = op->operands[1];
+  rhs.value = op->operands[0];
+  const Type &filter = graph.type(lhs.value), &input = graph.type(rhs.value), &result = graph.type(op->results[0]);
+  groups = op->integer("groups", 1);
+  kiln_extent channels = filter.dims[0];
+  if (groups > 1) {
+    if (channels.slot >= 0 || input.dims[1].slot >= 0)
+      return false;
+    channels.value /= groups;
+  }
+  batch = {{groups, -1}};
+  rows = {channels};
+  columns = {input.dims[0]};
+  columns.insert(columns.end(), result.dims.begin() + 2, result.dims.end());
+  depth.assign(filter.dims.begin() + 1, filter.dims.end());
+  lhs.contiguous = Operand::Depth;
+  rhs.contiguous = Operand::Free;
+  return true;
+}
+
+bool Contraction::find(const Graph &graph, Contraction &form) {
+  for (const Op &op : graph.ops) {
+    if (!isWhole(op.code))
+      continue;
+    if (form.op || (op.code != OpCode::DotGeneral && op.code != OpCode::Convolution))
+      return false;
+    form.op = &op;
+  }
+  if (!form.op)
+    return false;
+  const Type &result = graph.type(form.op->results[0]);
+  form.dtype = Emitter::accumulator(result.dtype);
+  if (form.dtype == KILN_BOOL)
+    return false;
+  for (uint32_t value : graph.outputs)
+    if (!sameDims(graph.type(value).dims, result.dims))
+      return false;
+  form.lhs.value = form.op->operands[0];
+  form.rhs.value = form.op->operands[1];
+  return form.op->code == OpCode::DotGeneral ? form.readDot(graph) : form.readConvolution(graph);
+}
+
+//===-- Elements --------------------------------------------------------------------------------------------------===//
+
+Index Contraction::place(const Operand &operand, const Index &b, const Index &free, const Index &k) const {
+  Index index(b.size() + free.size() + k.size());
+  for (size_t i = 0; i < b.size(); ++i)
+    index[operand.batchAxes[i]] = b[i];
+  for (size_t i = 0; i < free.size(); ++i)
+    index[operand.freeAxes[i]] = free[i];
+  for (size_t i = 0; i < k.size(); ++i)
+    index[operand.depthAxes[i]] = k[i];
+  return index;
+}
+
+Expr Contraction::widen(Emitter &emitter, uint32_t value, const Index &index) const {
+  return emitter.convert(emitter.element(value, index), emitter.graph.type(value).dtype, dtype);
+}
+
+Expr Contraction::left(Emitter &emitter, const Index &b, const Index &m, const Index &k) const {
+  if (op->code == OpCode::DotGeneral)
+    return widen(emitter, lhs.value, place(lhs, b, m, k));
+  Index index = {groups == 1 ? m[0] : emitter.add(emitter.mul(b[0], emitter.extent(rows[0])), m[0])};
+  index.insert(index.end(), k.begin(), k.end());
+  return widen(emitter, lhs.value, index);
+}
+
+Expr Contraction::right(Emitter &emitter, const Index &b, const Index &n, const Index &k) const {
+  if (op->code == OpCode::DotGeneral)
+    return widen(emitter, rhs.value, place(rhs, b, n, k));
+  return window(emitter, b, n, k);
+}
+
+/// The input's element that a place of the filter meets, 0 in the padding and between dilated elements.
+Expr Contraction::window(Emitter &emitter, const Index &b, const Index &n, const Index &k) const {
+  const std::vector<int64_t> &strides = op->ints("strides"), &low = op->ints("low"), &high = op->ints("high"),
+                             &spread = op->ints("input_dilation"), &gaps = op->ints("filter_dilation");
+  const Type &input = emitter.graph.type(rhs.value);
+  Index index = {n[0], groups == 1 ? k[0] : emitter.add(emitter.mul(b[0], emitter.extent(depth[0])), k[0])};
+  std::string inside;
+  for (size_t axis = 0; axis < strides.size(); ++axis) {
+    Expr tap = emitter.mul(k[1 + axis], emitter.index(gaps[axis]));
+    Expr at =
+        emitter.add(emitter.sub(emitter.mul(n[1 + axis], emitter.index(strides[axis])), emitter.index(low[axis])), tap);
+    bool always = low[axis] <= 0 && high[axis] <= 0 && spread[axis] == 1;
+    if (!always) {
+      at = emitter.bind(emitter.indexType(), at);
+      Expr size = emitter.extent(input.dims[2 + axis]);
+      std::string within = at.text + " >= 0";
+      if (spread[axis] > 1) {
+        // A negative number's remainder is never looked at.
+        Expr step = emitter.index(spread[axis]);
+        within += " && " + emitter.mod(at, step).text + " == 0";
+        at = emitter.div(at, step);
+      }
+      within += " && " + at.text + " < " + size.text;
+      inside += (inside.empty() ? "" : " && ") + within;
+    }
+    index.push_back(at);
+  }
+  if (inside.empty())
+    return widen(emitter, rhs.value, index);
+  Expr result = emitter.variable(emitter.registerType(dtype), emitter.literal(dtype, 0, 0));
+  emitter.open("if (" + inside + ")", /*guard=*/true);
+  emitter.line(result.text + " = " + widen(emitter, rhs.value, index).text + ";");
+  emitter.close();
+  return result;
+}
+
+bool Contraction::hasVectors(const Emitter &emitter, const Shader &shader, const Operand &operand) const {
+  if (dtype != KILN_F32 || operand.place < 0 || operand.contiguous == Operand::None ||
+      !shader.canLoadVectors(uint32_t(operand.place)))
+    return false;
+  // The innermost axis, in memory and among those that it belongs to, has a multiple of four elements.
+  const std::vector<kiln_extent> &dims = emitter.graph.type(emitter.graph.inputs[size_t(operand.place)]).dims;
+  const std::vector<size_t> &axes = operand.contiguous == Operand::Free ? operand.freeAxes : operand.depthAxes;
+  return dims.back().slot < 0 && dims.back().value % 4 == 0 && operand.permutation.back() == axes.back();
+}
+
+std::string Contraction::vector(Emitter &emitter, Shader &shader, const Operand &operand, const Index &b,
+                                const Index &free, const Index &k) const {
+  Index index = place(operand, b, free, k), below;
+  std::vector<kiln_extent> dims = emitter.graph.type(emitter.graph.inputs[size_t(operand.place)]).dims;
+  for (size_t axis : operand.permutation)
+    below.push_back(index[axis]);
+  below.back() = emitter.div(below.back(), emitter.index(4));
+  dims.back().value /= 4;
+  return shader.loadVector(uint32_t(operand.place), emitter.linear(dims, below).text);
+}
+
+bool Contraction::store(Emitter &emitter, const Index &b, const Index &m, const Index &n, const Expr &sum) const {
+  const Graph &graph = emitter.graph;
+  const Type &type = graph.type(op->results[0]);
+  Index index;
+  if (op->code == OpCode::DotGeneral) {
+    index = b;
+    index.insert(index.end(), m.begin(), m.end());
+    index.insert(index.end(), n.begin(), n.end());
+  } else {
+    index = {n[0], groups == 1 ? m[0] : emitter.add(emitter.mul(b[0], emitter.extent(rows[0])), m[0])};
+    index.insert(index.end(), n.begin() + 1, n.end());
+  }
+  bool mismatch = false;
+  Expr rounded = emitter.convert(sum, dtype, type.dtype);
+  emitter.define(op->results[0], [&](const Index &asked) {
+    for (size_t axis = 0; axis < index.size(); ++axis)
+      mismatch |= !(type.dims[axis].slot < 0 && type.dims[axis].value == 1) && asked[axis].text != index[axis].text;
+    return rounded;
+  });
+  std::vector<Expr> elements;
+  for (uint32_t value : graph.outputs)
+    elements.push_back(emitter.bind(emitter.registerType(graph.type(value).dtype), emitter.element(value, index)));
+  Expr linear = emitter.bind(emitter.indexType(), emitter.linear(type.dims, index));
+  for (size_t i = 0; i < elements.size(); ++i)
+    emitter.store(uint32_t(graph.inputs.size() + i), graph.type(graph.outputs[i]).dtype, linear, elements[i]);
+  emitter.define(op->results[0], nullptr);
+  return !mismatch;
+}
+
+} // namespace kiln::vulkan

@@ -1,0 +1,120 @@
+//===- ContractionPlan.cpp - which forms of a product a kernel gets
+//-------------------------------------------------===//
+#include "backends/vulkan/compile/Contraction.h"
+#include "backends/vulkan/compile/Strategy.h"
+#include <algorithm>
+#include <bit>
+
+using namespace kiln::sdk;
+
+namespace kiln::vulkan {
+
+namespace {
+class Planner {
+public:
+  Planner(const Graph &graph, const Settings &settings, const Contraction &form)
+      : graph(graph), settings(settings), form(form), b(Number::of(form.batch).bound(graph.extentBounds)),
+        m(Number::of(form.rows).bound(graph.extentBounds)), n(Number::of(form.columns).bound(graph.extentBounds)),
+        k(Number::of(form.depth).bound(graph.extentBounds)) {}
+
+  bool plan(KernelPlan &plan);
+
+private:
+  template <class Print> bool add(Variant &variant, Print print);
+  bool addProcessor(KernelPlan &plan);
+  bool addShared(KernelPlan &plan);
+  bool canPrint() const;
+
+  const Graph &graph;
+  const Settings &settings;
+  const Contraction &form;
+  const int64_t b, m, n, k;
+  std::vector<ScratchArray> scratch;
+};
+} // namespace
+
+template <class Print> bool Planner::add(Variant &variant, Print print) {
+  Shader shader(graph, settings, scratch);
+  Emitter emitter(graph, shader, {Language::GLSL, /*wideIndex=*/false, /*ownFunctions=*/true});
+  ContractionPrinter printer{graph, form, shader, emitter};
+  if (!print(printer))
+    return false;
+  variant.dispatches.push_back(shader.finish(emitter));
+  return true;
+}
+
+/// Tiles for a processor: as large as sixteen vector registers feed, and small enough that every lane has one.
+bool Planner::addProcessor(KernelPlan &plan) {
+  int tm = m >= 8 ? 8 : m >= 4 ? 4 : int(std::max<int64_t>(m, 1)), tn = n >= 8 ? 8 : 4;
+  while (b * ((m + tm - 1) / tm) * ((n + tn - 1) / tn) < 64 && tm * tn > 16)
+    (tm >= tn ? tm : tn) /= 2;
+  Variant variant;
+  variant.features = KILN_VK_ON_CPU;
+  if (!add(variant, [&](ContractionPrinter &printer) { return printer.registerTiles(tm, tn); }))
+    return false;
+  plan.variants.push_back(std::move(variant));
+  return true;
+}
+
+bool Planner::addShared(KernelPlan &plan) {
+  Variant variant;
+  if (m <= 4 || n <= 4) {
+    // Tiles would be mostly edge: as a loop over the depth for each element, shared where the depth is in one piece.
+    bool shares = (m <= n ? form.rhs : form.lhs).contiguous != Operand::Free && k >= 64;
+    uint32_t lanes = shares ? uint32_t(std::min<int64_t>(int64_t(std::bit_floor(uint64_t(k))) / 4, 64)) : 1;
+    if (!add(variant, [&](ContractionPrinter &printer) { return printer.elements(lanes); }))
+      return false;
+    plan.variants.push_back(std::move(variant));
+    return true;
+  }
+  auto tilesOf = [&](int64_t bm, int64_t bn) { return b * ((m + bm - 1) / bm) * ((n + bn - 1) / bn); };
+  bool wide = byteSize(form.dtype) == 8;
+  // Larger tiles read less, and leave parts of a device idle where there are few of them.
+  int bm = 64, bn = 64, bk = wide ? 8 : 16, tm = 4, tn = 4;
+  if (!wide && tilesOf(128, 128) >= 96)
+    bm = bn = 128, bk = 8, tm = tn = 8;
+  else if (m <= 32 || n <= 32 || tilesOf(64, 64) < 16)
+    bm = bn = 32, bk = wide ? 8 : 16;
+  int64_t tiles = tilesOf(bm, bn), splits = 1;
+  while (splits < 16 && tiles * splits < 64 && k / (splits * 2) >= 128)
+    splits *= 2;
+  if (splits > 1) {
+    Number elements = Number(splits) * Number::of(form.batch) * Number::of(form.rows) * Number::of(form.columns);
+    scratch = {{0, form.dtype, max(elements, Number(1))}};
+    plan.scratchBytes =
+        std::max(plan.scratchBytes, scratch[0].elements.bound(graph.extentBounds) * byteSize(form.dtype));
+  }
+  uint32_t partial = uint32_t(graph.inputs.size() + graph.outputs.size());
+  if (!add(variant,
+           [&](ContractionPrinter &printer) { return printer.sharedTiles(bm, bn, bk, tm, tn, splits, partial); }))
+    return false;
+  if (splits > 1 && !add(variant, [&](ContractionPrinter &printer) { return printer.joinParts(splits, partial); }))
+    return false;
+  plan.variants.push_back(std::move(variant));
+  return true;
+}
+
+bool Planner::canPrint() const {
+  std::vector<ScratchArray> none;
+  Shader shader(graph, settings, none);
+  Emitter emitter(graph, shader, {Language::GLSL, /*wideIndex=*/false, /*ownFunctions=*/true});
+  std::string reason;
+  uint32_t op;
+  return std::all_of(graph.outputs.begin(), graph.outputs.end(),
+                     [&](uint32_t value) { return emitter.canPrint(value, reason, op); });
+}
+
+bool Planner::plan(KernelPlan &plan) {
+  KernelPlan result;
+  if (!canPrint() || !addProcessor(result) || !addShared(result))
+    return false;
+  plan = std::move(result);
+  return true;
+}
+
+bool planContraction(const Graph &graph, const Settings &settings, KernelPlan &plan) {
+  Contraction form;
+  return Contraction::find(graph, form) && Planner(graph, settings, form).plan(plan);
+}
+
+} // namespace kiln::vulkan

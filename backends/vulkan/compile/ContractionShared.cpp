@@ -1,0 +1,203 @@
+//===- ContractionShared.cpp - products on GPUs: tiles in workgroup memory
+//------------------------------------------===//
+#include "backends/vulkan/compile/Contraction.h"
+#include <algorithm>
+
+using namespace kiln::sdk;
+
+namespace kiln::vulkan {
+
+namespace {
+/// Prints the copying of one operand's tile, `side` rows or columns by `bk` of the depth, into workgroup memory
+/// [bk][side]. Neighbouring invocations read what are neighbours in memory.
+void copyTile(ContractionPrinter &p, bool isLeft, const std::string &memory, int side, int stride, int bk, int threads,
+              const Index &b, const Expr &first, const Expr &depth, const Expr &end) {
+  Emitter &emitter = p.emitter;
+  const Operand &operand = isLeft ? p.form.lhs : p.form.rhs;
+  auto named = [&](const Expr &expr) { return emitter.bind(emitter.indexType(), expr); };
+  Expr e = emitter.loop(Emitter::outer("thread"), emitter.index(side * bk), emitter.index(threads));
+  bool depthFirst = operand.contiguous == Operand::Depth;
+  Expr inDepth = named(depthFirst ? emitter.mod(e, emitter.index(bk)) : emitter.div(e, emitter.index(side)));
+  Expr inSide = named(depthFirst ? emitter.div(e, emitter.index(bk)) : emitter.mod(e, emitter.index(side)));
+  const Number &count = isLeft ? p.m : p.n;
+  // Beyond an edge the last element is read again; what is computed of it is not stored, and beyond the depth 0 counts.
+  Expr free = emitter.add(first, inSide);
+  free = p.isMultiple(count, side) ? named(free) : p.least(free, emitter.sub(p.number(count), emitter.index(1)));
+  Expr at = named(emitter.add(depth, inDepth));
+  Expr inside = p.least(at, emitter.sub(end, emitter.index(1)));
+  Index freeIndex = emitter.unlinear(isLeft ? p.form.rows : p.form.columns, free);
+  Index depthIndex = emitter.unlinear(p.form.depth, inside);
+  Expr element = emitter.bind(p.scalar(), isLeft ? p.form.left(emitter, b, freeIndex, depthIndex)
+                                                 : p.form.right(emitter, b, freeIndex, depthIndex));
+  emitter.line(memory + "[" + inDepth.text + " * " + std::to_string(stride) + " + " + inSide.text + "] = " + at.text +
+               " < " + end.text + " ? " + element.text + " : " + emitter.literal(p.form.dtype, 0, 0).text + ";");
+  emitter.close();
+}
+
+/// One step of the depth: a column of the left tile times a row of the right one.
+void multiplyStep(ContractionPrinter &p, const std::string &left, const std::string &right, int leftStride,
+                  int rightStride, int tm, int tn, int threadsAcross, int threadsDown) {
+  Emitter &emitter = p.emitter;
+  Expr step = emitter.name("step");
+  std::string scalar = p.scalar();
+  // Rows and columns of an invocation lie `threads` apart, in fours: neighbours read neighbouring banks.
+  for (int i = 0; i < tm; ++i)
+    emitter.line("const " + scalar + " a" + std::to_string(i) + " = " + left + "[step * " + std::to_string(leftStride) +
+                 " + " + std::to_string((i / 4) * 4 * threadsDown + i % 4) + " + down * 4];");
+  for (int q = 0; q < tn / 4; ++q) {
+    std::string base = right + "[step * " + std::to_string(rightStride) + " + " + std::to_string(q * 4 * threadsAcross);
+    std::string text;
+    for (int j = 0; j < 4; ++j)
+      text += (j ? ", " : "") + base + " + across * 4 + " + std::to_string(j) + "]";
+    emitter.line("const " + p.vector() + " c" + std::to_string(q) + " = " + p.vector() + "(" + text + ");");
+    for (int i = 0; i < tm; ++i)
+      emitter.line(p.multiplyAdd("acc" + std::to_string(i) + "_" + std::to_string(q),
+                                 p.vector() + "(a" + std::to_string(i) + ")", "c" + std::to_string(q)));
+  }
+}
+} // namespace
+
+bool ContractionPrinter::sharedTiles(int bm, int bn, int bk, int tm, int tn, int64_t splits, uint32_t partial) {
+  int threadsDown = bm / tm, threadsAcross = bn / tn, threads = threadsDown * threadsAcross;
+  Number tilesDown = ceilDiv(m, bm), tilesAcross = ceilDiv(n, bn), tiles = tilesDown * tilesAcross;
+  shader.local(uint32_t(threads));
+  shader.grid(b * tiles * Number(splits));
+  auto named = [&](const Expr &expr) { return emitter.bind(emitter.indexType(), expr); };
+  uint32_t bytes = uint32_t(byteSize(form.dtype));
+  // One more element a row keeps copies along the depth off each other's banks.
+  int leftStride = bm + 1, rightStride = bn + 1;
+  std::string left = shader.shared(scalar(), int64_t(bk) * leftStride, bytes),
+              right = shader.shared(scalar(), int64_t(bk) * rightStride, bytes);
+
+  emitter.line("const int thread = int(gl_LocalInvocationID.x);");
+  emitter.line("const int across = thread % " + std::to_string(threadsAcross) + ", down = thread / " +
+               std::to_string(threadsAcross) + ";");
+  // Workgroups beyond the last one (the grid is folded) repeat it, so that all meet at the barriers.
+  Expr item = least(Emitter::outer("group"), emitter.sub(number(b * tiles * Number(splits)), emitter.index(1)));
+  Expr part = named(emitter.mod(item, emitter.index(splits)));
+  Expr tile = named(emitter.div(item, emitter.index(splits)));
+  Expr column = named(emitter.mul(emitter.mod(tile, number(tilesAcross)), emitter.index(bn)));
+  Expr above = named(emitter.div(tile, number(tilesAcross)));
+  Expr row = named(emitter.mul(emitter.mod(above, number(tilesDown)), emitter.index(bm)));
+  Expr batch = named(emitter.div(above, number(tilesDown)));
+  Index bs = emitter.unlinear(form.batch, batch);
+
+  Expr begin = emitter.index(0), end = number(k);
+  if (splits > 1) {
+    Expr length = number(ceilDiv(ceilDiv(k, splits), bk) * Number(bk));
+    begin = named(emitter.mul(part, length));
+    end = least(emitter.add(begin, length), number(k));
+  }
+  startTile(tm, tn);
+  Expr depth = emitter.loop(begin, end, emitter.index(bk));
+  copyTile(*this, true, left, bm, leftStride, bk, threads, bs, row, depth, end);
+  copyTile(*this, false, right, bn, rightStride, bk, threads, bs, column, depth, end);
+  emitter.line("barrier();");
+  emitter.open("for (int step = 0; step < " + std::to_string(bk) + "; ++step)");
+  multiplyStep(*this, left, right, leftStride, rightStride, tm, tn, threadsAcross, threadsDown);
+  emitter.close();
+  emitter.line("barrier();");
+  emitter.close();
+  return storeShared(tm, tn, threadsDown, threadsAcross, splits, partial, batch, row, column, part);
+}
+
+/// Element (i, j) of an invocation's tile is at row 4 * (threadsDown * (i / 4) + down) + i % 4 of the workgroup's.
+bool ContractionPrinter::storeShared(int tm, int tn, int threadsDown, int threadsAcross, int64_t splits,
+                                     uint32_t partial, const Expr &batch, const Expr &row, const Expr &column,
+                                     const Expr &part) {
+  auto named = [&](const Expr &expr) { return emitter.bind(emitter.indexType(), expr); };
+  std::string tile = emitter.fresh("tile");
+  emitter.line(vector() + " " + tile + "[" + std::to_string(tm * tn / 4) + "];");
+  for (int i = 0; i < tm; ++i)
+    for (int q = 0; q < tn / 4; ++q)
+      emitter.line(tile + "[" + std::to_string(i * tn / 4 + q) + "] = acc" + std::to_string(i) + "_" +
+                   std::to_string(q) + ";");
+  Index bs = emitter.unlinear(form.batch, batch);
+  Expr e = emitter.loop(emitter.index(tm * tn));
+  emitter.line("const int i = " + e.text + " / " + std::to_string(tn) + ", j = " + e.text + " % " + std::to_string(tn) +
+               ";");
+  auto position = [&](const Expr &first, const char *name, const char *thread, int threads) {
+    std::string n = name;
+    Expr offset =
+        emitter.name("(4 * (" + std::to_string(threads) + " * (" + n + " / 4) + " + thread + ") + " + n + " % 4)");
+    return named(emitter.add(first, offset));
+  };
+  Expr r = position(row, "i", "down", threadsDown), c = position(column, "j", "across", threadsAcross);
+  Expr rows = number(m), columns = number(n);
+  emitter.open("if (" + r.text + " < " + rows.text + " && " + c.text + " < " + columns.text + ")", /*guard=*/true);
+  Expr sum = emitter.name(tile + "[" + e.text + " / 4][" + e.text + " % 4]");
+  bool good = true;
+  if (splits == 1) {
+    good = form.store(emitter, bs, emitter.unlinear(form.rows, r), emitter.unlinear(form.columns, c), sum);
+  } else {
+    Expr at = emitter.add(emitter.mul(emitter.add(emitter.mul(part, number(b)), batch), rows), r);
+    emitter.store(partial, form.dtype, named(emitter.add(emitter.mul(named(at), columns), c)), sum);
+  }
+  emitter.close();
+  emitter.close();
+  return good;
+}
+
+bool ContractionPrinter::joinParts(int64_t splits, uint32_t partial) {
+  Number items = b * m * n;
+  shader.local(usualLocal);
+  shader.grid(ceilDiv(items, usualLocal));
+  emitter.line("const int item = group * " + std::to_string(usualLocal) + " + int(gl_LocalInvocationID.x);");
+  emitter.open("if (item < " + number(items).text + ")", /*guard=*/true);
+  auto named = [&](const Expr &expr) { return emitter.bind(emitter.indexType(), expr); };
+  emitter.line(scalar() + " acc = " + emitter.literal(form.dtype, 0, 0).text + ";");
+  Expr part = emitter.loop(emitter.index(splits));
+  emitter.line("acc += " +
+               emitter.fromStorage(
+                   form.dtype, shader.load(partial, form.dtype, part.text + " * " + number(items).text + " + item")) +
+               ";");
+  emitter.close();
+  Expr item = Emitter::outer("item");
+  Expr c = named(emitter.mod(item, number(n))), above = named(emitter.div(item, number(n)));
+  Expr r = named(emitter.mod(above, number(m))), batch = named(emitter.div(above, number(m)));
+  bool good = form.store(emitter, emitter.unlinear(form.batch, batch), emitter.unlinear(form.rows, r),
+                         emitter.unlinear(form.columns, c), emitter.name("acc"));
+  emitter.close();
+  return good;
+}
+
+bool ContractionPrinter::elements(uint32_t lanes) {
+  uint32_t rows = std::max(1u, 64u / lanes);
+  Number items = b * m * n;
+  shader.local(lanes, rows);
+  shader.grid(ceilDiv(items, rows));
+  emitter.line("const int mine = group * " + std::to_string(rows) + " + int(gl_LocalInvocationID.y);");
+  emitter.line("const int lane = int(gl_LocalInvocationID.x);");
+  emitter.line("const bool valid = mine < " + number(items).text + ";");
+  emitter.line("const int item = min(mine, " + number(items).text + " - 1);");
+  auto named = [&](const Expr &expr) { return emitter.bind(emitter.indexType(), expr); };
+  Expr item = Emitter::outer("item");
+  Expr c = named(emitter.mod(item, number(n))), above = named(emitter.div(item, number(n)));
+  Expr r = named(emitter.mod(above, number(m))), batch = named(emitter.div(above, number(m)));
+  Index bs = emitter.unlinear(form.batch, batch), rs = emitter.unlinear(form.rows, r),
+        cs = emitter.unlinear(form.columns, c);
+  emitter.line(scalar() + " acc = " + emitter.literal(form.dtype, 0, 0).text + ";");
+  Expr at = emitter.loop(lanes == 1 ? emitter.index(0) : Emitter::outer("lane"), number(k), emitter.index(lanes));
+  Index depth = emitter.unlinear(form.depth, at);
+  std::string left = emitter.bind(scalar(), form.left(emitter, bs, rs, depth)).text;
+  std::string right = emitter.bind(scalar(), form.right(emitter, bs, cs, depth)).text;
+  emitter.line(multiplyAdd("acc", left, right));
+  emitter.close();
+  if (lanes > 1) {
+    std::string memory = shader.shared(scalar(), int64_t(lanes) * rows, uint32_t(byteSize(form.dtype)));
+    emitter.line(memory + "[gl_LocalInvocationIndex] = acc;");
+    emitter.line("barrier();");
+    emitter.open("for (uint d = " + std::to_string(lanes / 2) + "u; d > 0u; d >>= 1)");
+    emitter.line("if (gl_LocalInvocationID.x < d) " + memory + "[gl_LocalInvocationIndex] += " + memory +
+                 "[gl_LocalInvocationIndex + d];");
+    emitter.line("barrier();");
+    emitter.close();
+    emitter.line("acc = " + memory + "[gl_LocalInvocationIndex - gl_LocalInvocationID.x];");
+  }
+  emitter.open(lanes > 1 ? "if (valid && lane == 0)" : "if (valid)", /*guard=*/true);
+  bool good = form.store(emitter, bs, rs, cs, emitter.name("acc"));
+  emitter.close();
+  return good;
+}
+
+} // namespace kiln::vulkan

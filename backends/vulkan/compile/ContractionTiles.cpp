@@ -1,0 +1,212 @@
+//===- ContractionTiles.cpp - products on processors: a register tile for each invocation
+//---------------------------===//
+//
+// A processor that runs shaders has caches and no use for workgroup memory, and barriers cost it dear. Each invocation
+// reads what its tile needs, in fours where memory allows, and rows or columns beyond the edge are read again at it.
+//
+//===----------------------------------------------------------------------------------------------------------------===//
+#include "backends/vulkan/compile/Contraction.h"
+#include <algorithm>
+
+using namespace kiln::sdk;
+
+namespace kiln::vulkan {
+
+//===-- Pieces ----------------------------------------------------------------------------------------------------===//
+
+std::string ContractionPrinter::vector() const {
+  switch (form.dtype) {
+  case KILN_F32:
+    return "vec4";
+  case KILN_F64:
+    return "dvec4";
+  case KILN_I64:
+    return "i64vec4";
+  default:
+    return sdk::isSigned(form.dtype) ? "ivec4" : "uvec4";
+  }
+}
+
+std::string ContractionPrinter::multiplyAdd(const std::string &acc, const std::string &a, const std::string &b) const {
+  return isFloat(form.dtype) ? acc + " = fma(" + a + ", " + b + ", " + acc + ");" : acc + " += " + a + " * " + b + ";";
+}
+
+Expr ContractionPrinter::number(const Number &number) {
+  if (std::optional<int64_t> constant = number.constant())
+    return emitter.index(*constant);
+  return Emitter::outer(shader.word(number));
+}
+
+Expr ContractionPrinter::least(const Expr &a, const Expr &b) {
+  if (a.constant && b.constant)
+    return emitter.index(std::min(*a.constant, *b.constant));
+  return emitter.bind(emitter.indexType(),
+                      {"min(" + a.text + ", " + b.text + ")", std::max(a.level, b.level), {}, a.changes || b.changes});
+}
+
+bool ContractionPrinter::isMultiple(const Number &number, int64_t of) {
+  std::optional<int64_t> constant = number.constant();
+  return constant && *constant % of == 0;
+}
+
+void ContractionPrinter::startTile(int tm, int tn) {
+  for (int i = 0; i < tm; ++i)
+    for (int q = 0; q < tn / 4; ++q)
+      emitter.line(vector() + " acc" + std::to_string(i) + "_" + std::to_string(q) + " = " + vector() + "(0);");
+}
+
+bool ContractionPrinter::storeTile(int tm, int tn, const Expr &batch, const Expr &row, const Expr &column) {
+  Index b = emitter.unlinear(form.batch, batch);
+  Expr rows = number(m), columns = number(n);
+  bool always = isMultiple(m, tm) && isMultiple(n, tn);
+  auto storeAt = [&](const Expr &r, const Expr &c, const Expr &sum) {
+    if (!always)
+      emitter.open("if (" + r.text + " < " + rows.text + " && " + c.text + " < " + columns.text + ")", /*guard=*/true);
+    bool good = form.store(emitter, b, emitter.unlinear(form.rows, r), emitter.unlinear(form.columns, c), sum);
+    if (!always)
+      emitter.close();
+    return good;
+  };
+  auto named = [&](const Expr &expr) { return emitter.bind(emitter.indexType(), expr); };
+  // What follows the product is printed once, in a loop over the tile; where nothing follows, straight.
+  bool plain = graph.outputs.size() == 1 && graph.outputs[0] == form.op->results[0] && tm * tn <= 16;
+  bool good = true;
+  if (plain) {
+    for (int i = 0; i < tm; ++i)
+      for (int j = 0; j < tn; ++j)
+        good &= storeAt(named(emitter.add(row, emitter.index(i))), named(emitter.add(column, emitter.index(j))),
+                        emitter.name("acc" + std::to_string(i) + "_" + std::to_string(j / 4) + "." + "xyzw"[j % 4]));
+    return good;
+  }
+  std::string tile = emitter.fresh("tile");
+  emitter.line(vector() + " " + tile + "[" + std::to_string(tm * tn / 4) + "];");
+  for (int i = 0; i < tm; ++i)
+    for (int q = 0; q < tn / 4; ++q)
+      emitter.line(tile + "[" + std::to_string(i * tn / 4 + q) + "] = acc" + std::to_string(i) + "_" +
+                   std::to_string(q) + ";");
+  Expr e = emitter.loop(emitter.index(tm * tn));
+  Expr r = named(emitter.add(row, emitter.div(e, emitter.index(tn))));
+  Expr c = named(emitter.add(column, emitter.mod(e, emitter.index(tn))));
+  good = storeAt(r, c, emitter.name(tile + "[" + e.text + " / 4][" + e.text + " % 4]"));
+  emitter.close();
+  return good;
+}
+
+//===-- Register tiles --------------------------------------------------------------------------------------------===//
+
+namespace {
+/// How one operand's part of a tile gets into names, for each of `unroll` steps of the depth.
+class Strip {
+public:
+  Strip(ContractionPrinter &printer, const Operand &operand, bool isLeft, int size, int unroll)
+      : printer(printer), operand(operand), isLeft(isLeft), size(size), unroll(unroll),
+        count(isLeft ? printer.m : printer.n), dims(isLeft ? printer.form.rows : printer.form.columns) {
+    bool vectors = printer.form.hasVectors(printer.emitter, printer.shader, operand);
+    alongDepth = vectors && operand.contiguous == Operand::Depth && unroll == 4;
+    alongFree = vectors && operand.contiguous == Operand::Free && size % 4 == 0;
+  }
+
+  /// Indices of the tile's rows or columns, from `first` on; beyond the edge the last one again.
+  void place(const Expr &first) {
+    Emitter &emitter = printer.emitter;
+    bool whole = ContractionPrinter::isMultiple(count, size);
+    int64_t step = alongFree ? 4 : 1;
+    Expr last = emitter.sub(printer.number(count), emitter.index(step));
+    for (int i = 0; i < size; i += int(step)) {
+      Expr at = emitter.add(first, emitter.index(i));
+      at = whole ? emitter.bind(emitter.indexType(), at) : printer.least(at, last);
+      free.push_back(emitter.unlinear(dims, at));
+    }
+  }
+
+  void read(const Index &b, const Expr &k) {
+    Emitter &emitter = printer.emitter;
+    names.assign(size_t(size * unroll), "");
+    vectors.assign(size_t(size * unroll / 4 + 1), "");
+    for (int step = 0; step < (alongDepth ? 1 : unroll); ++step) {
+      Expr at = step == 0 ? k : emitter.bind(emitter.indexType(), emitter.add(k, emitter.index(step)));
+      Index depth = emitter.unlinear(printer.form.depth, at);
+      for (size_t i = 0; i < free.size(); ++i)
+        readOne(b, depth, int(i), step);
+    }
+  }
+
+  std::string scalar(int i, int step) const { return names[size_t(step * size + i)]; }
+  /// Columns 4 q to 4 q + 3.
+  std::string four(int q, int step) const {
+    if (alongFree)
+      return vectors[size_t(step * (size / 4) + q)];
+    std::string text = printer.vector() + "(";
+    for (int j = 0; j < 4; ++j)
+      text += (j ? ", " : "") + scalar(4 * q + j, step);
+    return text + ")";
+  }
+
+private:
+  void readOne(const Index &b, const Index &depth, int i, int step) {
+    Emitter &emitter = printer.emitter;
+    if (!alongDepth && !alongFree) {
+      Expr element = isLeft ? printer.form.left(emitter, b, free[size_t(i)], depth)
+                            : printer.form.right(emitter, b, free[size_t(i)], depth);
+      names[size_t(step * size + i)] = emitter.bind(printer.scalar(), element).text;
+      return;
+    }
+    std::string name = emitter.fresh(isLeft ? "a" : "b");
+    emitter.line("vec4 " + name + " = " +
+                 printer.form.vector(emitter, printer.shader, operand, b, free[size_t(i)], depth) + ";");
+    for (int part = 0; part < 4; ++part)
+      names[size_t(alongDepth ? part * size + i : step * size + 4 * i + part)] = name + "." + "xyzw"[part];
+    if (alongFree)
+      vectors[size_t(step * (size / 4) + i)] = name;
+  }
+
+  ContractionPrinter &printer;
+  const Operand &operand;
+  bool isLeft, alongDepth, alongFree;
+  int size, unroll;
+  Number count;
+  const std::vector<kiln_extent> &dims;
+  std::vector<Index> free;
+  std::vector<std::string> names, vectors;
+};
+} // namespace
+
+bool ContractionPrinter::registerTiles(int tm, int tn) {
+  constexpr int local = 16;
+  Number tilesDown = ceilDiv(m, tm), tilesAcross = ceilDiv(n, tn), items = b * tilesDown * tilesAcross;
+  shader.local(local);
+  shader.grid(ceilDiv(items, local));
+  emitter.line("const int item = group * " + std::to_string(local) + " + int(gl_LocalInvocationID.x);");
+  emitter.open("if (item < " + number(items).text + ")", /*guard=*/true);
+  auto named = [&](const Expr &expr) { return emitter.bind(emitter.indexType(), expr); };
+  // Neighbours take neighbouring columns: of the same rows, they read the same memory.
+  Expr item = Emitter::outer("item"), across = number(tilesAcross), down = number(tilesDown);
+  Expr column = named(emitter.mul(emitter.mod(item, across), emitter.index(tn)));
+  Expr above = named(emitter.div(item, across));
+  Expr row = named(emitter.mul(emitter.mod(above, down), emitter.index(tm)));
+  Expr batch = named(emitter.div(above, down));
+  Index bs = emitter.unlinear(form.batch, batch);
+
+  int unroll = isMultiple(k, 4) ? 4 : 1;
+  Strip left(*this, form.lhs, true, tm, unroll), right(*this, form.rhs, false, tn, unroll);
+  left.place(row);
+  right.place(column);
+  startTile(tm, tn);
+  Expr at = emitter.loop(emitter.index(0), number(k), emitter.index(unroll));
+  left.read(bs, at);
+  right.read(bs, at);
+  for (int step = 0; step < unroll; ++step)
+    for (int q = 0; q < tn / 4; ++q) {
+      std::string four = emitter.fresh("c");
+      emitter.line("const " + vector() + " " + four + " = " + right.four(q, step) + ";");
+      for (int i = 0; i < tm; ++i)
+        emitter.line(multiplyAdd("acc" + std::to_string(i) + "_" + std::to_string(q),
+                                 vector() + "(" + left.scalar(i, step) + ")", four));
+    }
+  emitter.close();
+  bool good = storeTile(tm, tn, batch, row, column);
+  emitter.close();
+  return good;
+}
+
+} // namespace kiln::vulkan

@@ -1,0 +1,163 @@
+#include "backends/vulkan/compile/Glsl.h"
+#include "backends/vulkan/artifact.h"
+#include <algorithm>
+#include <glslang/Public/ResourceLimits.h>
+#include <glslang/Public/ShaderLang.h>
+#include <glslang/SPIRV/GlslangToSpv.h>
+#include <glslang/SPIRV/disassemble.h>
+#include <mutex>
+#include <sstream>
+#include <string_view>
+
+namespace kiln::vulkan {
+
+namespace {
+// From the SPIR-V specification.
+enum : uint32_t { OpEntryPoint = 15, OpExecutionMode = 16, OpCapability = 17, OpTypeFloat = 22 };
+enum : uint32_t { SignedZeroInfNanPreserveMode = 4461, SignedZeroInfNanPreserveCapability = 4466 };
+constexpr size_t headerWords = 5;
+
+template <class Visit> void forEachInstruction(const std::vector<uint32_t> &words, Visit visit) {
+  for (size_t at = headerWords; at < words.size();) {
+    uint32_t length = words[at] >> 16;
+    if (length == 0 || at + length > words.size())
+      return;
+    visit(words[at] & 0xffff, at, length);
+    at += length;
+  }
+}
+
+/// The source's line that a message "ERROR: 0:12: ..." is about.
+std::string lineOf(const std::string &source, const std::string &message) {
+  size_t at = message.find("ERROR: 0:");
+  if (at == std::string::npos)
+    return {};
+  long number = std::strtol(message.c_str() + at + 9, nullptr, 10);
+  std::istringstream lines(source);
+  std::string line;
+  while (number-- > 0 && std::getline(lines, line))
+    ;
+  return line;
+}
+
+/// A driver may take NaN, infinities and -0 for impossible unless a module says that it means them: glslang has no word
+/// for that.
+void keepSpecialValues(std::vector<uint32_t> &words) {
+  uint32_t entry = 0;
+  size_t capabilities = headerWords, modes = 0;
+  std::vector<uint32_t> widths;
+  forEachInstruction(words, [&](uint32_t op, size_t at, uint32_t length) {
+    if (op == OpCapability)
+      capabilities = at + length;
+    else if (op == OpEntryPoint)
+      entry = words[at + 2], modes = std::max(modes, at + length);
+    else if (op == OpExecutionMode)
+      modes = at + length;
+    else if (op == OpTypeFloat)
+      widths.push_back(words[at + 2]);
+  });
+  if (widths.empty())
+    return;
+  std::vector<uint32_t> lines;
+  for (uint32_t width : widths)
+    lines.insert(lines.end(), {4u << 16 | OpExecutionMode, entry, SignedZeroInfNanPreserveMode, width});
+  words.insert(words.begin() + std::ptrdiff_t(modes), lines.begin(), lines.end());
+  const uint32_t capability[] = {2u << 16 | OpCapability, SignedZeroInfNanPreserveCapability};
+  words.insert(words.begin() + std::ptrdiff_t(capabilities), std::begin(capability), std::end(capability));
+}
+} // namespace
+
+bool compileGlsl(const std::string &source, std::vector<uint32_t> &words, std::string &error) {
+  static std::once_flag once;
+  std::call_once(once, [] { glslang::InitializeProcess(); });
+  glslang::TShader shader(EShLangCompute);
+  const char *text = source.c_str();
+  shader.setStrings(&text, 1);
+  shader.setEnvInput(glslang::EShSourceGlsl, EShLangCompute, glslang::EShClientVulkan, 100);
+  shader.setEnvClient(glslang::EShClientVulkan, glslang::EShTargetVulkan_1_2);
+  shader.setEnvTarget(glslang::EShTargetSpv, glslang::EShTargetSpv_1_5);
+  if (!shader.parse(GetDefaultResources(), 460, false, EShMsgDefault)) {
+    error = std::string(shader.getInfoLog()) + "in: " + lineOf(source, shader.getInfoLog());
+    return false;
+  }
+  glslang::TProgram program;
+  program.addShader(&shader);
+  if (!program.link(EShMsgDefault)) {
+    error = program.getInfoLog();
+    return false;
+  }
+  glslang::SpvOptions options;
+  options.disableOptimizer = true;
+  options.stripDebugInfo = true;
+  words.clear();
+  glslang::GlslangToSpv(*program.getIntermediate(EShLangCompute), words, &options);
+  if (words.size() <= headerWords) {
+    error = "glslang gave no code";
+    return false;
+  }
+  keepSpecialValues(words);
+  return true;
+}
+
+bool featuresOf(const std::vector<uint32_t> &words, uint32_t &features, uint32_t &unknown) {
+  features = 0;
+  bool known = true;
+  uint32_t widths = 0;
+  bool special = false;
+  forEachInstruction(words, [&](uint32_t op, size_t at, uint32_t) {
+    if (op == OpTypeFloat)
+      widths |= words[at + 2];
+    if (op != OpCapability)
+      return;
+    switch (words[at + 1]) {
+    case 1:  // Shader
+    case 61: // GroupNonUniform: of all that 1.2 devices have in compute shaders
+      break;
+    case 9:
+      features |= KILN_VK_F16;
+      break;
+    case 10:
+      features |= KILN_VK_F64;
+      break;
+    case 11:
+      features |= KILN_VK_I64;
+      break;
+    case 22:
+      features |= KILN_VK_I16;
+      break;
+    case 39:
+      features |= KILN_VK_I8;
+      break;
+    case 63:
+      features |= KILN_VK_SUBGROUP_ARITHMETIC;
+      break;
+    case 4433:
+      features |= KILN_VK_STORAGE16;
+      break;
+    case 4448:
+      features |= KILN_VK_STORAGE8;
+      break;
+    case SignedZeroInfNanPreserveCapability:
+      special = true;
+      break;
+    case 5357:
+      features |= KILN_VK_COOPERATIVE_MATRIX;
+      break;
+    default:
+      known = false;
+      unknown = words[at + 1];
+    }
+  });
+  if (special)
+    features |=
+        (widths & 16 ? KILN_VK_NAN16 : 0) | (widths & 32 ? KILN_VK_NAN32 : 0) | (widths & 64 ? KILN_VK_NAN64 : 0);
+  return known;
+}
+
+std::string disassemble(const std::vector<uint32_t> &words) {
+  std::ostringstream text;
+  spv::Disassemble(text, words);
+  return text.str();
+}
+
+} // namespace kiln::vulkan

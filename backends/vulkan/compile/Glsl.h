@@ -1,0 +1,25 @@
+//===- Glsl.h - from GLSL to SPIR-V, in this process
+//----------------------------------------------------------------===//
+#ifndef KILN_BACKENDS_VULKAN_COMPILE_GLSL_H
+#define KILN_BACKENDS_VULKAN_COMPILE_GLSL_H
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace kiln::vulkan {
+
+/// Compiles a compute shader to SPIR-V 1.5 without debug information, which keeps NaN, infinities and signed zeros (its
+/// execution modes say so). False with glslang's message and the line of the source that it names. Any thread.
+bool compileGlsl(const std::string &source, std::vector<uint32_t> &words, std::string &error);
+
+/// The features (KILN_VK_F16 and so on) that a module's capabilities stand for; false with the number of a capability
+/// that this backend does not know.
+bool featuresOf(const std::vector<uint32_t> &words, uint32_t &features, uint32_t &unknown);
+
+/// The module as text, one instruction a line: for `--emit spirv`.
+std::string disassemble(const std::vector<uint32_t> &words);
+
+} // namespace kiln::vulkan
+
+#endif // KILN_BACKENDS_VULKAN_COMPILE_GLSL_H

@@ -1,0 +1,66 @@
+#include "backends/vulkan/compile/Launches.h"
+#include <algorithm>
+
+namespace kiln::vulkan {
+
+static bool isAligned(const kiln_place &place, uint32_t alignment) {
+  if (place.offset % alignment != 0)
+    return false;
+  return std::all_of(std::begin(place.stride), std::end(place.stride),
+                     [&](const kiln_extent &stride) { return stride.slot < 0 && stride.value % alignment == 0; });
+}
+
+static void visit(const kiln_reader &reader, const kiln_node *node, const kiln_entry_info &entry, uint32_t alignment,
+                  std::vector<LaunchFacts> &facts) {
+  kiln_node_info info{};
+  info.size = sizeof info;
+  reader.node(node, &info);
+  for (uint32_t i = 0; i < info.child_count; ++i)
+    visit(reader, reader.child(node, i), entry, alignment, facts);
+  if (info.kind != KILN_NODE_LAUNCH || info.kernel >= facts.size())
+    return;
+  LaunchFacts &kernel = facts[info.kernel];
+  kernel.aligned.resize(info.place_count, true);
+  for (uint32_t i = 0; i < info.place_count; ++i)
+    kernel.aligned[i] = kernel.aligned[i] && isAligned(info.places[i], alignment);
+  kernel.extentBounds.resize(info.extent_count, 0);
+  for (uint32_t i = 0; i < info.extent_count; ++i) {
+    const kiln_extent &extent = info.extents[i];
+    int64_t bound = extent.value;
+    if (extent.slot >= 0 && entry.extent_bounds && uint32_t(extent.slot) < entry.extent_count)
+      bound = std::max(bound, entry.extent_bounds[extent.slot]);
+    kernel.extentBounds[i] = std::max(kernel.extentBounds[i], bound);
+  }
+}
+
+std::vector<LaunchFacts> readLaunches(const kiln_reader &reader, const kiln_program *program, uint32_t alignment) {
+  kiln_program_info info{};
+  info.size = sizeof info;
+  reader.program(program, &info);
+  std::vector<LaunchFacts> facts(info.kernel_count);
+  for (uint32_t i = 0; i < info.entry_count; ++i) {
+    kiln_entry_info entry{};
+    entry.size = sizeof entry;
+    reader.entry(program, i, &entry);
+    if (entry.root)
+      visit(reader, entry.root, entry, alignment, facts);
+  }
+  return facts;
+}
+
+void boundSweeps(sdk::Graph &graph, const LaunchFacts *facts) {
+  constexpr int64_t most = (int64_t(1) << 31) - 1;
+  for (size_t i = 0; i < graph.extentBounds.size(); ++i) {
+    if (graph.extentBounds[i] <= most)
+      continue;
+    int64_t known = facts && i < facts->extentBounds.size() ? facts->extentBounds[i] : 0;
+    int64_t bound = known > 0 && known < graph.extentBounds[i] ? known : most;
+    for (sdk::Type &type : graph.values)
+      for (kiln_extent &dim : type.dims)
+        if (dim.slot == int32_t(i))
+          dim.value = bound;
+    graph.extentBounds[i] = bound;
+  }
+}
+
+} // namespace kiln::vulkan

@@ -1,0 +1,97 @@
+//===- Plan.h - what the strategies make of a kernel
+//----------------------------------------------------------------===//
+//
+// Plain values between the strategies, which print shaders, and the writer of the artifact. Everything here is about
+// one kernel; see ../artifact.h for what the fields mean.
+//
+//===----------------------------------------------------------------------------------------------------------------===//
+#ifndef KILN_BACKENDS_VULKAN_COMPILE_PLAN_H
+#define KILN_BACKENDS_VULKAN_COMPILE_PLAN_H
+
+#include "backends/sdk/Graph.h"
+#include "backends/vulkan/artifact.h"
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace kiln::vulkan {
+
+/// A number that is known when a launch's extents are: an expression of the artifact. Constants fold.
+class Number {
+public:
+  Number(int64_t constant = 0) : steps{{KILN_VK_CONST, 0, constant}} {}
+  Number(const kiln_extent &extent)
+      : steps{extent.slot < 0 ? kiln_vk_step{KILN_VK_CONST, 0, extent.value}
+                              : kiln_vk_step{KILN_VK_EXTENT, 0, extent.slot}} {}
+  /// The product.
+  static Number of(const std::vector<kiln_extent> &dims);
+
+  friend Number operator+(const Number &a, const Number &b) { return combine(KILN_VK_ADD, a, b); }
+  friend Number operator*(const Number &a, const Number &b) { return combine(KILN_VK_MUL, a, b); }
+  friend Number ceilDiv(const Number &a, const Number &b) { return combine(KILN_VK_CEIL_DIV, a, b); }
+  friend Number min(const Number &a, const Number &b) { return combine(KILN_VK_MIN, a, b); }
+  friend Number max(const Number &a, const Number &b) { return combine(KILN_VK_MAX, a, b); }
+  friend bool operator==(const Number &a, const Number &b);
+
+  std::optional<int64_t> constant() const;
+  /// With every extent at its bound. Where the expression grows with its extents, as all here do, that is its maximum.
+  int64_t bound(const std::vector<int64_t> &extents) const;
+
+  std::vector<kiln_vk_step> steps;
+
+private:
+  static Number combine(uint32_t kind, const Number &a, const Number &b);
+};
+
+struct Binding {
+  uint32_t kind = KILN_VK_BIND_OPERAND;
+  uint32_t number = 0;
+  uint32_t access = 0;
+  uint32_t part = KILN_VK_NONE;
+  Number bytes; // of scratch
+};
+
+struct Word {
+  uint32_t kind = KILN_VK_WORD_EXPRESSION;
+  uint32_t number = 0;
+  Number value;
+};
+
+struct Dispatch {
+  std::string glsl;
+  std::vector<Binding> bindings;
+  std::vector<Word> words;
+  std::vector<kiln_vk_specialization> specializations;
+  uint32_t local[3] = {1, 1, 1};
+  uint32_t sharedBytes = 0;
+  Number grid[3] = {1, 1, 1};
+};
+
+struct Variant {
+  uint32_t features = 0; // beside what the shaders' capabilities say
+  std::vector<Dispatch> dispatches;
+};
+
+struct KernelPlan {
+  std::vector<Variant> variants;
+  int64_t scratchBytes = 0;
+};
+
+/// Why a kernel is not taken: a sentence for the user.
+struct Refusal {
+  std::string reason;
+  uint32_t op = KILN_NONE;
+};
+
+/// What the compile side knows of a kernel beside its graph.
+struct Settings {
+  bool fast = false;         // math=fast: narrower inputs of products
+  bool processor = true;     // make variants for processors that run shaders
+  bool gpu = true;           // and for all else
+  uint64_t partBytes = 0;    // largest binding
+  std::vector<bool> aligned; // of each place: bound exactly in every launch. Empty: of none
+};
+
+} // namespace kiln::vulkan
+
+#endif // KILN_BACKENDS_VULKAN_COMPILE_PLAN_H

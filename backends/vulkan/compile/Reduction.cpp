@@ -1,0 +1,191 @@
+#include "backends/vulkan/compile/Reduction.h"
+#include <algorithm>
+
+using namespace kiln::sdk;
+
+namespace kiln::vulkan {
+
+//===-- The form --------------------------------------------------------------------------------------------------===//
+
+static std::vector<size_t> axesOf(const Op &op) {
+  if (op.code == OpCode::ArgReduce)
+    return {size_t(op.integer("axis"))};
+  const std::vector<int64_t> &axes = op.ints("axes");
+  return {axes.begin(), axes.end()};
+}
+
+bool ReductionForm::find(const Graph &graph, ReductionForm &form) {
+  for (const Op &op : graph.ops) {
+    if (!isWhole(op.code))
+      continue;
+    if (op.code != OpCode::Reduce && op.code != OpCode::ArgReduce)
+      return false;
+    const std::vector<kiln_extent> &dims = graph.type(op.operands[0]).dims;
+    std::vector<size_t> axes = axesOf(op);
+    if (form.ops.empty()) {
+      form.full = dims;
+      form.reducedAxes = axes;
+    } else if (!sameDims(form.full, dims) || form.reducedAxes != axes) {
+      return false;
+    }
+    form.ops.push_back(&op);
+  }
+  if (form.ops.empty() || form.reducedAxes.empty())
+    return false;
+  for (size_t axis = 0; axis < form.full.size(); ++axis) {
+    bool reduced = std::find(form.reducedAxes.begin(), form.reducedAxes.end(), axis) != form.reducedAxes.end();
+    (reduced ? form.reduced : form.left).push_back(form.full[axis]);
+    if (!reduced)
+      form.leftAxes.push_back(axis);
+  }
+  form.trailing = form.leftAxes.empty() || form.leftAxes.back() < form.reducedAxes.front();
+  return true;
+}
+
+Index ReductionForm::merge(const Index &outer, const Index &inner) const {
+  Index index(full.size());
+  for (size_t i = 0; i < outer.size(); ++i)
+    index[leftAxes[i]] = outer[i];
+  for (size_t i = 0; i < inner.size(); ++i)
+    index[reducedAxes[i]] = inner[i];
+  return index;
+}
+
+void defineResult(Emitter &emitter, const Graph &graph, const Op &op, const Index &index, const std::string &name,
+                  bool &mismatch) {
+  uint32_t value = op.results[0];
+  const std::vector<kiln_extent> &dims = graph.type(value).dims;
+  Expr held = emitter.name(name);
+  kiln_dtype dtype = graph.type(value).dtype;
+  Expr result = op.code == OpCode::ArgReduce ? emitter.convert(held, KILN_I32, dtype) : held;
+  emitter.define(value, [index, result, &mismatch, &dims](const Index &asked) {
+    for (size_t axis = 0; axis < dims.size(); ++axis)
+      mismatch |= !(dims[axis].slot < 0 && dims[axis].value == 1) && asked[axis].text != index[axis].text;
+    return result;
+  });
+}
+
+//===-- Accumulators ----------------------------------------------------------------------------------------------===//
+
+Accumulators::Accumulators(Shader &shader, Emitter &emitter, const Graph &graph, std::vector<const Op *> ops)
+    : ops(std::move(ops)), shader(shader), emitter(emitter) {
+  for (const Op *op : this->ops) {
+    State state;
+    state.kind = std::string(op->text("kind"));
+    state.dtype = Emitter::accumulator(graph.type(op->operands[0]).dtype);
+    state.sums = op->code == OpCode::Reduce && state.kind == "sum" && isFloat(state.dtype);
+    if (op->code == OpCode::ArgReduce)
+      state.position = "?";
+    states.push_back(state);
+  }
+}
+
+void Accumulators::start() {
+  for (State &state : states) {
+    state.value = emitter.variable(emitter.registerType(state.dtype), emitter.neutral(state.kind, state.dtype)).text;
+    if (!state.position.empty()) // no element yet: everything is better
+      state.position = emitter.variable(emitter.indexType(), emitter.index(-1)).text;
+  }
+}
+
+void Accumulators::loop(const Expr &begin, const Expr &end, int64_t step, int64_t boundOfSteps,
+                        const std::function<void(const Expr &)> &body) {
+  constexpr int64_t block = 64;
+  bool sums = std::any_of(states.begin(), states.end(), [](const State &state) { return state.sums; });
+  if (!sums || boundOfSteps <= 4 * block) {
+    body(emitter.loop(begin, end, emitter.index(step)));
+    emitter.close();
+    return;
+  }
+  std::vector<std::string> totals;
+  for (State &state : states)
+    if (state.sums)
+      state.total = emitter.variable(emitter.registerType(state.dtype), emitter.neutral("sum", state.dtype)).text;
+  Expr first = emitter.loop(begin, end, emitter.index(step * block));
+  Expr last = emitter.bind(emitter.indexType(), emitter.name("min(" + first.text + " + " +
+                                                             std::to_string(step * block) + ", " + end.text + ")"));
+  body(emitter.loop(first, last, emitter.index(step)));
+  emitter.close();
+  for (State &state : states)
+    if (state.sums)
+      emitter.line(state.total + " += " + state.value + "; " + state.value + " = " +
+                   emitter.neutral("sum", state.dtype).text + ";");
+  emitter.close();
+  for (State &state : states)
+    if (state.sums)
+      emitter.line(state.value + " = " + state.total + ";");
+}
+
+/// The accumulator as it is at this point.
+static Expr current(const Emitter &emitter, const std::string &name) {
+  Expr result = emitter.name(name);
+  result.changes = true;
+  return result;
+}
+
+/// arg_reduce: the first of equals, and the first NaN before all.
+void Accumulators::better(const State &state, const Expr &element, const Expr &position) {
+  std::string x = element.text, best = state.value, at = state.position, here = position.text;
+  std::string ahead = x + (state.kind == "max" ? " > " : " < ") + best;
+  std::string condition = "(" + ahead + " || " + x + " == " + best + " && " + here + " < " + at + ")";
+  if (isFloat(state.dtype))
+    condition = "(isnan(" + x + ") ? !isnan(" + best + ") || " + here + " < " + at + " : !isnan(" + best + ") && " +
+                condition + ")";
+  emitter.line("if (" + here + " >= 0 && (" + at + " < 0 || " + condition + ")) { " + best + " = " + x + "; " + at +
+               " = " + here + "; }");
+}
+
+void Accumulators::take(size_t which, const Expr &element, const Expr &position) {
+  const State &state = states[which];
+  if (!state.position.empty())
+    return better(state, emitter.bind(emitter.registerType(state.dtype), element), position);
+  Expr sum = emitter.combine(state.kind, current(emitter, state.value), element, state.dtype);
+  emitter.line(state.value + " = " + sum.text + ";");
+}
+
+void Accumulators::tree(uint32_t lanes, uint32_t invocations) {
+  if (lanes == 1)
+    return;
+  std::vector<std::string> values, positions;
+  for (const State &state : states) {
+    uint32_t bytes = uint32_t(std::max<int64_t>(byteSize(state.dtype), 4));
+    values.push_back(shader.shared(emitter.registerType(state.dtype), invocations, bytes));
+    positions.push_back(state.position.empty() ? "" : shader.shared("int", invocations, 4));
+    emitter.line(values.back() + "[gl_LocalInvocationIndex] = " + state.value + ";");
+    if (!state.position.empty())
+      emitter.line(positions.back() + "[gl_LocalInvocationIndex] = " + state.position + ";");
+  }
+  emitter.line("barrier();");
+  std::string distance = emitter.fresh("d");
+  emitter.open("for (uint " + distance + " = " + std::to_string(lanes / 2) + "u; " + distance + " > 0u; " + distance +
+               " >>= 1)");
+  emitter.open("if (gl_LocalInvocationID.x < " + distance + ")", /*guard=*/true);
+  for (size_t i = 0; i < states.size(); ++i) {
+    const State &state = states[i];
+    std::string other = values[i] + "[gl_LocalInvocationIndex + " + distance + "]";
+    if (state.position.empty()) {
+      std::string theirs = emitter.fresh("t");
+      emitter.line(emitter.registerType(state.dtype) + " " + theirs + " = " + other + ";");
+      Expr sum = emitter.combine(state.kind, current(emitter, state.value), current(emitter, theirs), state.dtype);
+      emitter.line(state.value + " = " + sum.text + ";");
+    } else {
+      std::string theirs = emitter.fresh("t"), place = emitter.fresh("t");
+      emitter.line(emitter.registerType(state.dtype) + " " + theirs + " = " + other + ";");
+      emitter.line("int " + place + " = " + positions[i] + "[gl_LocalInvocationIndex + " + distance + "];");
+      better(state, emitter.name(theirs), emitter.name(place));
+      emitter.line(positions[i] + "[gl_LocalInvocationIndex] = " + state.position + ";");
+    }
+    emitter.line(values[i] + "[gl_LocalInvocationIndex] = " + state.value + ";");
+  }
+  emitter.close();
+  emitter.line("barrier();");
+  emitter.close();
+  std::string first = "[gl_LocalInvocationIndex - gl_LocalInvocationID.x]";
+  for (size_t i = 0; i < states.size(); ++i) {
+    emitter.line(states[i].value + " = " + values[i] + first + ";");
+    if (!states[i].position.empty())
+      emitter.line(states[i].position + " = " + positions[i] + first + ";");
+  }
+}
+
+} // namespace kiln::vulkan

@@ -1,0 +1,241 @@
+#include "backends/vulkan/compile/Shader.h"
+
+namespace kiln::vulkan {
+
+using sdk::byteSize;
+
+//===-- Places ----------------------------------------------------------------------------------------------------===//
+
+kiln_dtype Shader::dtypeOf(uint32_t place) const {
+  size_t inputs = graph.inputs.size(), outputs = graph.outputs.size();
+  if (place < inputs)
+    return graph.type(graph.inputs[place]).dtype;
+  if (place < inputs + outputs)
+    return graph.type(graph.outputs[place - inputs]).dtype;
+  return scratch[place - inputs - outputs].dtype;
+}
+
+Shader::Place &Shader::use(uint32_t number, kiln_dtype dtype, uint32_t access) {
+  Place &place = places[number];
+  if (place.bindings.empty()) {
+    size_t inputs = graph.inputs.size(), outputs = graph.outputs.size();
+    place.dtype = dtype;
+    bool isScratch = number >= inputs + outputs;
+    if (isScratch) {
+      const ScratchArray &array = scratch[number - inputs - outputs];
+      Number bytes = array.elements * Number(byteSize(dtype));
+      place.bytes = uint64_t(bytes.bound(graph.extentBounds));
+      place.bindings.push_back(dispatch.bindings.size());
+      dispatch.bindings.push_back({KILN_VK_BIND_SCRATCH, uint32_t(array.offset), 0, KILN_VK_NONE, bytes});
+    } else {
+      uint32_t value = number < inputs ? graph.inputs[number] : graph.outputs[number - inputs];
+      place.bytes = uint64_t(graph.byteBound(value));
+      // A place that does not begin where it is bound reaches a little further than its own length.
+      bool aligned = number < settings.aligned.size() && settings.aligned[number];
+      uint64_t reach = place.bytes + (aligned ? 0 : 256);
+      uint64_t parts =
+          settings.partBytes && reach > settings.partBytes ? (reach + settings.partBytes - 1) / settings.partBytes : 1;
+      for (uint64_t part = 0; part < parts; ++part) {
+        place.bindings.push_back(dispatch.bindings.size());
+        dispatch.bindings.push_back({KILN_VK_BIND_OPERAND, number, 0, parts > 1 ? uint32_t(part) : KILN_VK_NONE, {}});
+      }
+      if (!aligned) {
+        place.baseWord = dispatch.words.size();
+        dispatch.words.push_back({KILN_VK_WORD_BASE, uint32_t(place.bindings.front()), {}});
+      }
+    }
+  }
+  place.access |= access;
+  for (size_t binding : place.bindings)
+    dispatch.bindings[binding].access |= access;
+  return place;
+}
+
+static std::string blockName(uint32_t number) { return "b" + std::to_string(number); }
+
+std::string Shader::reference(uint32_t number, Place &place, const std::string &index) {
+  place.scalars = true;
+  std::string at = place.baseWord == SIZE_MAX ? index : index + " + w.w" + std::to_string(place.baseWord);
+  return blockName(number) + ".d[" + at + "]";
+}
+
+std::string Shader::load(uint32_t number, kiln_dtype dtype, const std::string &index) {
+  Place &place = use(number, dtype, KILN_VK_READS);
+  if (place.bindings.size() == 1)
+    return reference(number, place, index);
+  place.scalars = true;
+  std::string at = place.baseWord == SIZE_MAX ? index : index + " + w.w" + std::to_string(place.baseWord);
+  return "load" + std::to_string(number) + "(" + at + ")";
+}
+
+std::string Shader::store(uint32_t number, kiln_dtype dtype, const std::string &index, const std::string &value) {
+  Place &place = use(number, dtype, KILN_VK_WRITES);
+  if (place.bindings.size() == 1)
+    return reference(number, place, index) + " = " + value + ";";
+  place.scalars = true;
+  std::string at = place.baseWord == SIZE_MAX ? index : index + " + w.w" + std::to_string(place.baseWord);
+  return "store" + std::to_string(number) + "(" + at + ", " + value + ");";
+}
+
+bool Shader::canLoadVectors(uint32_t number) const {
+  if (dtypeOf(number) != KILN_F32 || number >= settings.aligned.size() || !settings.aligned[number])
+    return false;
+  uint32_t value = number < graph.inputs.size() ? graph.inputs[number] : graph.outputs[number - graph.inputs.size()];
+  return settings.partBytes == 0 || uint64_t(graph.byteBound(value)) <= settings.partBytes;
+}
+
+std::string Shader::loadVector(uint32_t number, const std::string &index) {
+  Place &place = use(number, KILN_F32, KILN_VK_READS);
+  place.vectors = true;
+  return blockName(number) + "v.d[" + index + "]";
+}
+
+//===-- Extents and the status record -----------------------------------------------------------------------------===//
+
+std::string Shader::extent(int32_t slot) { return word(Number(kiln_extent{0, slot})); }
+
+std::string Shader::word(const Number &number) {
+  if (std::optional<int64_t> constant = number.constant())
+    return std::to_string(*constant);
+  std::string key;
+  for (const kiln_vk_step &step : number.steps)
+    key += std::to_string(step.kind) + ":" + std::to_string(step.value) + " ";
+  auto [found, isNew] = extents.emplace(key, dispatch.words.size());
+  if (isNew)
+    dispatch.words.push_back({KILN_VK_WORD_EXPRESSION, 0, number});
+  return "w.w" + std::to_string(found->second);
+}
+
+std::string Shader::report(kiln_status_kind kind, uint32_t op, const std::string &condition, const std::string &value,
+                           const std::string &limit) {
+  if (statusBinding == SIZE_MAX) {
+    statusBinding = dispatch.bindings.size();
+    dispatch.bindings.push_back({KILN_VK_BIND_STATUS, 0, KILN_VK_READS | KILN_VK_WRITES, KILN_VK_NONE, {}});
+  }
+  return "if (" + condition + ") report(" + std::to_string(int(kind)) + "u, " + std::to_string(op) + "u, int(" + value +
+         "), int(" + limit + "));";
+}
+
+//===-- Workgroups ------------------------------------------------------------------------------------------------===//
+
+std::string Shader::shared(const std::string &type, int64_t elements, uint32_t elementBytes) {
+  std::string name = "s" + std::to_string(sharedLines.size());
+  sharedLines.push_back("shared " + type + " " + name + "[" + std::to_string(elements) + "];\n");
+  dispatch.sharedBytes += uint32_t(elements) * elementBytes;
+  return name;
+}
+
+void Shader::local(uint32_t x, uint32_t y) {
+  dispatch.local[0] = x;
+  dispatch.local[1] = y;
+}
+
+void Shader::grid(const Number &groups, const Number &layers) {
+  dispatch.grid[0] = min(groups, mostGroups);
+  dispatch.grid[1] = ceilDiv(groups, mostGroups);
+  dispatch.grid[2] = layers;
+  bool folded = groups.bound(graph.extentBounds) > mostGroups;
+  folding = "  const int group = int(gl_WorkGroupID.x)";
+  folding += folded ? " + " + std::to_string(mostGroups) + " * int(gl_WorkGroupID.y);\n" : ";\n";
+  folding += "  const int layer = int(gl_WorkGroupID.z);\n";
+}
+
+//===-- Text ------------------------------------------------------------------------------------------------------===//
+
+static std::string block(const std::string &name, size_t binding, bool reads, bool writes, const std::string &type) {
+  std::string qualifier = writes ? reads ? "" : "writeonly " : "readonly ";
+  return "layout(set = 0, binding = " + std::to_string(binding) + ") " + qualifier + "buffer " + name + "_ { " + type +
+         " d[]; } " + name + ";\n";
+}
+
+std::string Shader::declare(uint32_t number, const Place &place, const sdk::Emitter &emitter) const {
+  std::string name = blockName(number), type = emitter.storageType(place.dtype), text;
+  bool reads = place.access & KILN_VK_READS, writes = place.access & KILN_VK_WRITES;
+  if (place.bindings.size() == 1) {
+    if (place.scalars)
+      text += block(name, place.bindings[0], reads, writes, type);
+    if (place.vectors)
+      text += block(name + "v", place.bindings[0], true, false, "vec4");
+    return text;
+  }
+  // Longer than a binding may be: element i is in part i / size.
+  std::string size = std::to_string(int64_t(settings.partBytes) / byteSize(place.dtype));
+  std::string loads, stores;
+  for (size_t part = 0; part < place.bindings.size(); ++part) {
+    std::string piece = name + "p" + std::to_string(part), begin = std::to_string(part) + " * " + size;
+    text += block(piece, place.bindings[part], reads, writes, type);
+    std::string condition =
+        part + 1 < place.bindings.size() ? "if (i < " + std::to_string(part + 1) + " * " + size + ") " : std::string();
+    loads += "  " + condition + "return " + piece + ".d[i - " + begin + "];\n";
+    stores += "  " + condition + "{ " + piece + ".d[i - " + begin + "] = x; return; }\n";
+  }
+  std::string suffix = std::to_string(number);
+  if (reads)
+    text += type + " load" + suffix + "(int i) {\n" + loads + "}\n";
+  if (writes)
+    text += "void store" + suffix + "(int i, " + type + " x) {\n" + stores + "}\n";
+  return text;
+}
+
+std::string Shader::declarations(const sdk::Emitter &emitter) const {
+  std::string text;
+  for (const std::string &line : sharedLines)
+    text += line;
+  if (!dispatch.words.empty()) {
+    bool pushed = dispatch.words.size() <= KILN_VK_MAX_PUSH_WORDS;
+    text += pushed ? "layout(push_constant) uniform W {\n"
+                   : "layout(set = 0, binding = " + std::to_string(dispatch.bindings.size() - 1) +
+                         ") readonly buffer W {\n";
+    for (size_t i = 0; i < dispatch.words.size(); ++i)
+      text += "  int w" + std::to_string(i) + ";\n";
+    text += "} w;\n";
+  }
+  if (statusBinding != SIZE_MAX)
+    text += "layout(set = 0, binding = " + std::to_string(statusBinding) +
+            ") buffer S { uint claimed, kind, op, reserved; int value[2], limit[2]; } status;\n"
+            "void report(uint kind, uint op, int value, int limit) {\n"
+            "  if (atomicCompSwap(status.claimed, 0u, 1u) != 0u) return;\n"
+            "  status.kind = kind; status.op = op;\n"
+            "  status.value[0] = value; status.value[1] = value >> 31;\n"
+            "  status.limit[0] = limit; status.limit[1] = limit >> 31;\n"
+            "}\n";
+  for (const auto &[number, place] : places)
+    text += declare(number, place, emitter);
+  return text;
+}
+
+/// Extensions by the words that stand in the text: glslang refuses types that are not asked for.
+static std::string extensionsFor(const std::string &text) {
+  static constexpr struct {
+    const char *word, *extension;
+  } table[] = {{"int8_t", "GL_EXT_shader_8bit_storage"},
+               {"int16_t", "GL_EXT_shader_16bit_storage"},
+               {"float16_t", "GL_EXT_shader_16bit_storage"},
+               {"int64_t", "GL_EXT_shader_explicit_arithmetic_types_int64"},
+               {"i64vec", "GL_EXT_shader_explicit_arithmetic_types_int64"}};
+  std::set<std::string> needed;
+  for (const auto &entry : table)
+    if (text.find(entry.word) != std::string::npos)
+      needed.insert(entry.extension);
+  std::string lines;
+  for (const std::string &extension : needed)
+    lines += "#extension " + extension + " : require\n";
+  return lines;
+}
+
+Dispatch Shader::finish(sdk::Emitter &emitter) {
+  std::string body = emitter.take();
+  if (dispatch.words.size() > KILN_VK_MAX_PUSH_WORDS)
+    dispatch.bindings.push_back({KILN_VK_BIND_WORDS, 0, KILN_VK_READS, KILN_VK_NONE, {}});
+  std::string text = emitter.functions() + declarations(emitter);
+  text += "layout(local_size_x = " + std::to_string(dispatch.local[0]) +
+          ", local_size_y = " + std::to_string(dispatch.local[1]) + ") in;\n";
+  text += "void main() {\n" + folding + body + "}\n";
+  std::string head = "#version 460\n" + extensionsFor(text);
+  for (const std::string &extension : extensions)
+    head += "#extension " + extension + " : require\n";
+  dispatch.glsl = head + text;
+  return std::move(dispatch);
+}
+
+} // namespace kiln::vulkan

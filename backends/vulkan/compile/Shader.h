@@ -1,0 +1,91 @@
+//===- Shader.h - the text around a dispatch's statements
+//-----------------------------------------------------------===//
+//
+// What the emitter prints is about a kernel's places and extents; here they become bindings and words. A strategy makes
+// a Shader and an Emitter over it for each dispatch, prints, and calls finish().
+//
+//===----------------------------------------------------------------------------------------------------------------===//
+#ifndef KILN_BACKENDS_VULKAN_COMPILE_SHADER_H
+#define KILN_BACKENDS_VULKAN_COMPILE_SHADER_H
+
+#include "backends/sdk/Emitter.h"
+#include "backends/vulkan/compile/Plan.h"
+#include <map>
+
+namespace kiln::vulkan {
+
+/// A part of the launch's scratch that holds an array. Places of a shader are numbered: inputs, outputs, scratch.
+struct ScratchArray {
+  int64_t offset = 0; // bytes, a multiple of 256
+  kiln_dtype dtype = KILN_F32;
+  Number elements;
+};
+
+class Shader : public sdk::Surroundings {
+public:
+  /// All three outlive the shader.
+  Shader(const sdk::Graph &graph, const Settings &settings, const std::vector<ScratchArray> &scratch)
+      : graph(graph), settings(settings), scratch(scratch) {}
+
+  std::string load(uint32_t place, kiln_dtype dtype, const std::string &index) override;
+  std::string store(uint32_t place, kiln_dtype dtype, const std::string &index, const std::string &value) override;
+  std::string extent(int32_t slot) override;
+  std::string report(kiln_status_kind kind, uint32_t op, const std::string &condition, const std::string &value,
+                     const std::string &limit) override;
+
+  /// Four elements of f32 that begin at 4 * index, as a vec4; only where canLoadVectors.
+  std::string loadVector(uint32_t place, const std::string &index);
+  /// Whether the place begins at a multiple of 16 bytes in every launch and is f32.
+  bool canLoadVectors(uint32_t place) const;
+
+  /// A number in a word of its own.
+  std::string word(const Number &number);
+  /// An array in workgroup memory; gives its name.
+  std::string shared(const std::string &type, int64_t elements, uint32_t elementBytes);
+  void local(uint32_t x, uint32_t y = 1);
+  uint32_t localX() const { return dispatch.local[0]; }
+  void requireExtension(const std::string &extension) { extensions.insert(extension); }
+
+  /// Begins main: declares `group`, the workgroup's number out of `groups`, and `layer` out of `layers`. The statements
+  /// that follow are printed by the emitter; invocations of a workgroup beyond `groups` have to leave memory alone
+  /// (`group` is then not below `groups`).
+  void grid(const Number &groups, const Number &layers = 1);
+
+  Dispatch finish(sdk::Emitter &emitter);
+
+private:
+  struct Place {
+    std::vector<size_t> bindings; // its parts
+    size_t baseWord = SIZE_MAX;
+    kiln_dtype dtype = KILN_F32;
+    std::string storage;
+    bool vectors = false, scalars = false;
+    uint32_t access = 0;
+    uint64_t bytes = 0; // at the bounds
+  };
+  Place &use(uint32_t place, kiln_dtype dtype, uint32_t access);
+  kiln_dtype dtypeOf(uint32_t place) const;
+  std::string reference(uint32_t number, Place &place, const std::string &index);
+  std::string declarations(const sdk::Emitter &emitter) const;
+  std::string declare(uint32_t number, const Place &place, const sdk::Emitter &emitter) const;
+
+  const sdk::Graph &graph;
+  const Settings &settings;
+  const std::vector<ScratchArray> &scratch;
+  Dispatch dispatch;
+  std::map<uint32_t, Place> places;
+  std::map<std::string, size_t> extents;
+  std::vector<std::string> sharedLines;
+  std::set<std::string> extensions;
+  size_t statusBinding = SIZE_MAX;
+  std::string folding; // of the grid
+};
+
+/// The number of invocations in a workgroup where a strategy has no reason for another.
+constexpr uint32_t usualLocal = 128;
+/// The most workgroups along one axis of a grid that every device takes.
+constexpr int64_t mostGroups = 65535;
+
+} // namespace kiln::vulkan
+
+#endif // KILN_BACKENDS_VULKAN_COMPILE_SHADER_H

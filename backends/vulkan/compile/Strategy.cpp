@@ -1,0 +1,44 @@
+#include "backends/vulkan/compile/Strategy.h"
+#include <algorithm>
+
+namespace kiln::vulkan {
+
+/// What no form can do.
+static bool isPossible(const sdk::Graph &graph, Refusal &refusal) {
+  if (!graph.fits32()) {
+    refusal.reason = "a tensor of kernel '" + graph.name +
+                     "' has more than 2^31 - 1 elements at its bounds, which shaders do not index; lower a bound";
+    return false;
+  }
+  // Every place is a binding, and a few more are needed for the status record, scratch and words.
+  size_t places = graph.inputs.size() + graph.outputs.size();
+  if (places > 28) {
+    refusal.reason = "kernel '" + graph.name + "' has " + std::to_string(places) +
+                     " operands and results; a shader of this backend binds 28 at most";
+    return false;
+  }
+  return true;
+}
+
+/// Of the variants, those that the target asks for; one that runs everywhere stays where nothing else does.
+static void choose(const Settings &settings, KernelPlan &plan) {
+  if (plan.variants.size() < 2)
+    return;
+  auto unwanted = [&](const Variant &variant) {
+    bool processor = variant.features & KILN_VK_ON_CPU;
+    return processor ? !settings.processor : !settings.gpu;
+  };
+  plan.variants.erase(std::remove_if(plan.variants.begin(), plan.variants.end(), unwanted), plan.variants.end());
+}
+
+bool planKernel(const sdk::Graph &graph, const Settings &settings, KernelPlan &plan, Refusal &refusal) {
+  if (!isPossible(graph, refusal))
+    return false;
+  bool found = planContraction(graph, settings, plan) || planColumns(graph, settings, plan) ||
+               planRows(graph, settings, plan) || planElements(graph, settings, plan, refusal);
+  if (found)
+    choose(settings, plan);
+  return found;
+}
+
+} // namespace kiln::vulkan

@@ -1,0 +1,29 @@
+//===- Strategy.h - how a kernel becomes dispatches
+//-----------------------------------------------------------------===//
+//
+// One function for each form of kernel. Each gives true with a plan, or false and leaves the plan alone where the
+// kernel is not of its form; the generic form takes every kernel whose ops the emitter can print.
+//
+//===----------------------------------------------------------------------------------------------------------------===//
+#ifndef KILN_BACKENDS_VULKAN_COMPILE_STRATEGY_H
+#define KILN_BACKENDS_VULKAN_COMPILE_STRATEGY_H
+
+#include "backends/vulkan/compile/Plan.h"
+
+namespace kiln::vulkan {
+
+/// Tries the forms below in turn; false with a refusal where none fits.
+bool planKernel(const sdk::Graph &graph, const Settings &settings, KernelPlan &plan, Refusal &refusal);
+
+/// An item an element, phase after phase: everything.
+bool planElements(const sdk::Graph &graph, const Settings &settings, KernelPlan &plan, Refusal &refusal);
+/// Reductions of the trailing axes with what stands around them: a row for each workgroup, or each invocation.
+bool planRows(const sdk::Graph &graph, const Settings &settings, KernelPlan &plan);
+/// Reductions of any axes that do not depend on one another: partial results by chunk, then these together.
+bool planColumns(const sdk::Graph &graph, const Settings &settings, KernelPlan &plan);
+/// dot_general and convolution with what stands above and below.
+bool planContraction(const sdk::Graph &graph, const Settings &settings, KernelPlan &plan);
+
+} // namespace kiln::vulkan
+
+#endif // KILN_BACKENDS_VULKAN_COMPILE_STRATEGY_H
