@@ -78,13 +78,38 @@ LogicalResult CrossEntropyOp::verify() {
   return mlir::success();
 }
 
+static RankedTensorType lseOf(RankedTensorType result) {
+  mlir::Type element = result.getElementType();
+  llvm::SmallVector<Dim> dims = dimsOf(result);
+  dims.pop_back();
+  return tensorType(dims, element.isBF16() || element.isF16() ? mlir::Float32Type::get(element.getContext()) : element);
+}
+
 LogicalResult AttentionOp::verify() {
   Inferred expected = inferAttention(typeOf(getQuery()), typeOf(getKey()), typeOf(getValue()),
                                      getMask() ? typeOf(getMask()) : RankedTensorType());
   if (!expected)
     return emitOpError(expected.error);
-  if (expected.type != getType())
-    return emitOpError() << "(C1) expected the result " << describe(expected.type) << ", found " << describe(getType());
+  if (expected.type != getResult().getType())
+    return emitOpError() << "(C1) expected the result " << describe(expected.type) << ", found "
+                         << describe(getResult().getType());
+  if (getLse() && typeOf(getLse()) != lseOf(expected.type))
+    return emitOpError() << "(C1) expected the second result " << describe(lseOf(expected.type)) << ", found "
+                         << describe(getLse().getType());
+  return mlir::success();
+}
+
+LogicalResult AttentionGradOp::verify() {
+  Inferred expected = inferAttention(typeOf(getQuery()), typeOf(getKey()), typeOf(getValue()),
+                                     getMask() ? typeOf(getMask()) : RankedTensorType());
+  if (!expected)
+    return emitOpError(expected.error);
+  if (expected.type != getResult().getType())
+    return emitOpError() << "(C1) expected attention's result " << describe(expected.type) << ", found "
+                         << describe(getResult().getType());
+  if (typeOf(getLse()) != lseOf(expected.type))
+    return emitOpError() << "(C1) expected attention's second result " << describe(lseOf(expected.type)) << ", found "
+                         << describe(getLse().getType());
   return mlir::success();
 }
 

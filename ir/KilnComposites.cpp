@@ -37,8 +37,7 @@ int64_t lastAxis(Value x) { return llvm::cast<mlir::RankedTensorType>(x.getType(
 
 } // namespace
 
-//===-- Activations
-//---------------------------------------------------------------------------------------------===//
+//===-- Activations ----------------------------------------------------------------------------------------------===//
 
 SmallVector<Value> ReluOp::decompose(OpBuilder &builder) {
   Emit e(builder, getLoc());
@@ -84,8 +83,7 @@ SmallVector<Value> LogSoftmaxOp::decompose(OpBuilder &builder) {
   return {e.convertTo(e.sub(x, e.broadcastBack(logSum, {axis}, dimsOf(x))), elementOf(getResult()))};
 }
 
-//===-- Norms
-//---------------------------------------------------------------------------------------------------===//
+//===-- Norms ----------------------------------------------------------------------------------------------------===//
 
 SmallVector<Value> LayerNormOp::decompose(OpBuilder &builder) {
   Emit e(builder, getLoc());
@@ -113,8 +111,7 @@ SmallVector<Value> RmsNormOp::decompose(OpBuilder &builder) {
   return {e.convertTo(y, elementOf(getResult()))};
 }
 
-//===-- Losses and attention
-//------------------------------------------------------------------------------------===//
+//===-- Losses and attention -------------------------------------------------------------------------------------===//
 
 SmallVector<Value> CrossEntropyOp::decompose(OpBuilder &builder) {
   Emit e(builder, getLoc());
@@ -143,15 +140,16 @@ SmallVector<Value> CrossEntropyOp::decompose(OpBuilder &builder) {
   return {e.convertTo(loss, elementOf(getResult()))};
 }
 
-SmallVector<Value> AttentionOp::decompose(OpBuilder &builder) {
-  Emit e(builder, getLoc());
-  Value query = getQuery(), key = getKey(), value = getValue();
+namespace {
+
+/// scale q k^T, -inf where a key is hidden, in f32 where the elements are narrower.
+Value attentionScores(Emit &e, Value query, Value key, Value mask, double scale, bool causal) {
   mlir::Type element = elementOf(query);
   mlir::Type wide = element.isBF16() || element.isF16() ? e.b.getF32Type() : element;
-  Value scores = e.mul(e.dot(query, key, {{0, 1}, {0, 1}, {3}, {3}}, wide), getScale().convertToDouble());
+  Value scores = e.mul(e.dot(query, key, {{0, 1}, {0, 1}, {3}, {3}}, wide), scale);
   SmallVector<Dim> dims = dimsOf(scores);
   Value hidden = e.splatLike(scores, -std::numeric_limits<double>::infinity());
-  if (getCausal()) {
+  if (causal) {
     SmallVector<Dim> plane = {dims[2], dims[3]};
     mlir::Type i32 = e.b.getI32Type();
     Value last = e.iota(plane, 0, i32);
@@ -160,15 +158,50 @@ SmallVector<Value> AttentionOp::decompose(OpBuilder &builder) {
     Value seen = e.compare(Predicate::le, e.iota(plane, 1, i32), last);
     scores = e.select(e.broadcastTo(seen, {2, 3}, dims), scores, hidden);
   }
-  if (getMask())
-    scores = e.select(e.broadcastTo(getMask(), {0, 1, 2, 3}, dims), scores, hidden);
-  Value weights = e.convertTo(softmaxOver(e, scores, 3), element);
-  Value result = e.dot(weights, value, {{0, 1}, {0, 1}, {3}, {2}}, wide);
-  return {e.convertTo(result, elementOf(getResult()))};
+  if (mask)
+    scores = e.select(e.broadcastTo(mask, {0, 1, 2, 3}, dims), scores, hidden);
+  return scores;
 }
 
-//===-- Random
-//--------------------------------------------------------------------------------------------------===//
+} // namespace
+
+SmallVector<Value> AttentionOp::decompose(OpBuilder &builder) {
+  Emit e(builder, getLoc());
+  Value scores = attentionScores(e, getQuery(), getKey(), getMask(), getScale().convertToDouble(), getCausal());
+  SmallVector<Dim> dims = dimsOf(scores);
+  mlir::Type element = elementOf(getQuery());
+  // As softmaxOver, whose parts the second result needs.
+  Value largest = e.stopGradient(e.reduceMax(scores, {3}));
+  Value powers = e.exp(e.sub(scores, e.broadcastBack(largest, {3}, dims)));
+  Value sums = e.reduceSum(powers, {3});
+  Value weights = e.convertTo(e.div(powers, e.broadcastBack(sums, {3}, dims)), element);
+  Value result = e.dot(weights, getValue(), {{0, 1}, {0, 1}, {3}, {2}}, elementOf(scores));
+  SmallVector<Value> results = {e.convertTo(result, elementOf(getResult()))};
+  if (getLse())
+    results.push_back(e.add(largest, e.log(sums)));
+  return results;
+}
+
+SmallVector<Value> AttentionGradOp::decompose(OpBuilder &builder) {
+  Emit e(builder, getLoc());
+  double scale = getScale().convertToDouble();
+  Value scores = attentionScores(e, getQuery(), getKey(), getMask(), scale, getCausal());
+  SmallVector<Dim> dims = dimsOf(scores);
+  mlir::Type wide = elementOf(scores), element = elementOf(getQuery());
+  // Where a key is hidden its share is 0, and so is the slope of its score.
+  Value shares = e.exp(e.sub(scores, e.broadcastBack(getLse(), {3}, dims)));
+  auto product = [&](Value x, Value y, int64_t ofX, int64_t ofY) {
+    return e.convertTo(e.dot(x, e.convertTo(y, elementOf(x)), {{0, 1}, {0, 1}, {ofX}, {ofY}}, wide), element);
+  };
+  Value dvalue = product(e.convertTo(shares, element), getGradient(), 2, 2);
+  // The row sums of P dP are those of g O, which are over the narrower axis.
+  Value sums = e.reduceSum(e.mul(widened(e, getGradient()), widened(e, getResult())), {3});
+  Value slope = e.dot(getGradient(), getValue(), {{0, 1}, {0, 1}, {3}, {3}}, wide);
+  slope = e.convertTo(e.mul(e.mul(e.sub(slope, e.broadcastBack(sums, {3}, dims)), shares), scale), element);
+  return {product(slope, getKey(), 3, 2), product(slope, getQuery(), 2, 2), dvalue};
+}
+
+//===-- Random ---------------------------------------------------------------------------------------------------===//
 
 namespace {
 

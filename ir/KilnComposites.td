@@ -140,6 +140,8 @@ def Kiln_AttentionOp : Kiln_Composite<"attention"> {
   let description = [{
     query [B, H, T, D], key [B, H, S, D], value [B, H, S, E]; result [B, H, T, E]. With `causal`, query t sees keys up to
     t + (S - T). mask, when present, is bool and broadcast to [B, H, T, S]: false hides a key. A query that sees no key gives NaN.
+    The second result, where it is asked for, is all that the backward half needs of the scores s = scale * q k^T + mask:
+    lse [B, H, T] = log sum_j exp(s_j), in f32 where the elements are narrower.
 
     (C1) Dimensions agree as stated. (C2) mask has rank 4.
 
@@ -152,8 +154,36 @@ def Kiln_AttentionOp : Kiln_Composite<"attention"> {
     ```
   }];
   let arguments = (ins Kiln_Tensor:$query, Kiln_Tensor:$key, Kiln_Tensor:$value, Optional<Kiln_Tensor>:$mask, F64Attr:$scale, DefaultValuedAttr<BoolAttr, "false">:$causal);
-  let results = (outs Kiln_Tensor:$result);
-  let assemblyFormat = "$query `,` $key `,` $value (`mask` $mask^)? `scale` $scale attr-dict `:` type($query) `,` type($key) `,` type($value) (`,` type($mask)^)? `->` type($result)";
+  let results = (outs Kiln_Tensor:$result, Optional<Kiln_Tensor>:$lse);
+  let assemblyFormat = "$query `,` $key `,` $value (`mask` $mask^)? `scale` $scale attr-dict `:` type($query) `,` type($key) `,` type($value) (`,` type($mask)^)? `->` type($result) (`,` type($lse)^)?";
+  let builders = [OpBuilder<(ins "mlir::Type":$type, "mlir::Value":$query, "mlir::Value":$key, "mlir::Value":$value, "mlir::Value":$mask, "mlir::FloatAttr":$scale, "mlir::BoolAttr":$causal), [{
+    build($_builder, $_state, type, mlir::Type(), query, key, value, mask, scale, causal);
+  }]>];
+  let hasVerifier = 1;
+}
+
+def Kiln_AttentionGradOp : Kiln_Composite<"attention_grad", [Kiln_AllTypesMatch<"(C2)", ["query", "dquery"]>, Kiln_AllTypesMatch<"(C2)", ["key", "dkey"]>,
+                                                             Kiln_AllTypesMatch<"(C2)", ["value", "dvalue"]>, Kiln_AllTypesMatch<"(C3)", ["result", "gradient"]>]> {
+  let summary = "the gradients of attention's query, key and value, from its result's";
+  let description = [{
+    Operands as attention's, its two results, and the gradient g of the first. With s the scores (scaled, -inf where a key is hidden),
+    P = exp(s - lse) and dS = P * (g value^T - rowsum(g * result)):
+    dquery = scale * dS key, dkey = scale * dS^T query, dvalue = P^T g.
+
+    (C1) query, key, value, mask, result and lse fit together as attention's. (C2) Gradients have their operands' types. (C3) g has the result's type.
+
+    ```mlir
+    func.func @attention_grad(%q: tensor<2x4x6x8xf32>, %k: tensor<2x4x9x8xf32>, %v: tensor<2x4x9x8xf32>, %o: tensor<2x4x6x8xf32>, %l: tensor<2x4x6xf32>, %g: tensor<2x4x6x8xf32>)
+        -> (tensor<2x4x6x8xf32>, tensor<2x4x9x8xf32>, tensor<2x4x9x8xf32>) {
+      %dq, %dk, %dv = kiln.attention_grad %q, %k, %v, %o, %l, %g scale 0.35 {causal = true}
+          : tensor<2x4x6x8xf32>, tensor<2x4x9x8xf32>, tensor<2x4x9x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6xf32>
+      return %dq, %dk, %dv : tensor<2x4x6x8xf32>, tensor<2x4x9x8xf32>, tensor<2x4x9x8xf32>
+    }
+    ```
+  }];
+  let arguments = (ins Kiln_Tensor:$query, Kiln_Tensor:$key, Kiln_Tensor:$value, Kiln_Tensor:$result, Kiln_Tensor:$lse, Kiln_Tensor:$gradient, Optional<Kiln_Tensor>:$mask, F64Attr:$scale, DefaultValuedAttr<BoolAttr, "false">:$causal);
+  let results = (outs Kiln_Tensor:$dquery, Kiln_Tensor:$dkey, Kiln_Tensor:$dvalue);
+  let assemblyFormat = "$query `,` $key `,` $value `,` $result `,` $lse `,` $gradient (`mask` $mask^)? `scale` $scale attr-dict `:` type($query) `,` type($key) `,` type($value) `,` type($result) `,` type($lse) (`,` type($mask)^)?";
   let hasVerifier = 1;
 }
 

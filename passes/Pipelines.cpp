@@ -23,8 +23,14 @@ void differentiate(OpPassManager &passes) {
 /// @train_step beside it.
 void trainStep(OpPassManager &passes) { passes.addPass(createTrainStep()); }
 
-/// Primitives alone are left.
-void decompose(OpPassManager &passes) { passes.addPass(createDecompose()); }
+/// Primitives alone are left, and attention, which is one kernel where a backend has it (else `splitGroup` takes it
+/// apart).
+void decompose(OpPassManager &passes) {
+  static const std::string whole[] = {"kiln.attention", "kiln.attention_grad"};
+  DecomposeOptions options;
+  options.keep = whole;
+  passes.addPass(createDecompose(options));
+}
 
 /// The least that computes the same.
 void simplify(OpPassManager &passes) { passes.addPass(createSimplify()); }

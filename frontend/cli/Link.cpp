@@ -101,8 +101,9 @@ std::vector<std::string> linkerArguments(const LinkJob &job, const Toolchain &to
                                    output};
   if (job.shared) {
     args.insert(args.end(), {"-shared", absl::StrCat("-soname=", llvm::sys::path::filename(job.output).str()),
-                             "--version-script=" + versionScript, absl::StrCat(tools.libc, "/crti.o"),
-                             absl::StrCat(tools.gcc, "/crtbeginS.o")});
+                             absl::StrCat(tools.libc, "/crti.o"), absl::StrCat(tools.gcc, "/crtbeginS.o")});
+    if (!job.exports.empty())
+      args.push_back("--version-script=" + versionScript);
     for (const auto &[name, symbol] : job.exports)
       args.push_back(absl::StrCat("--defsym=", name, "=", symbol));
   } else {

@@ -21,7 +21,8 @@ struct LinkJob {
   std::vector<std::string> archives; ///< paths, in link order
   std::string output;                ///< replaced atomically
   bool shared = false;               ///< a shared library in place of an executable
-  /// Of a library: the names that it exports, each with the symbol that it stands for; nothing else is visible.
+  /// Of a library: the names that it exports, each with the symbol that it stands for; nothing else is visible. None:
+  /// all is.
   std::vector<std::pair<std::string, std::string>> exports;
 };
 

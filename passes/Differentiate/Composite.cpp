@@ -4,7 +4,6 @@
 #include "passes/Differentiate/Backward.h"
 
 #include <cmath>
-#include <limits>
 #include <numbers>
 
 namespace kiln {
@@ -143,43 +142,16 @@ LogicalResult rmsNormRule(RmsNormOp op, Backward &b) {
   return success();
 }
 
-/// softmax(scale q k^T + mask), as the decomposition has it.
-Value attentionWeights(Emit &e, AttentionOp op) {
-  Value scores = e.mul(e.dot(op.getQuery(), op.getKey(), {{0, 1}, {0, 1}, {3}, {3}}), op.getScale().convertToDouble());
-  SmallVector<Dim> dims = dimsOf(scores);
-  Value hidden = e.splatLike(scores, -std::numeric_limits<double>::infinity());
-  if (op.getCausal()) {
-    SmallVector<Dim> plane = {dims[2], dims[3]};
-    mlir::Type i32 = e.b.getI32Type();
-    Value last = e.iota(plane, 0, i32);
-    if (Dim offset = dims[3] - dims[2]; offset != Dim(0))
-      last = e.add(last, e.broadcastScalar(e.extent(offset, i32), plane));
-    Value seen = e.compare(Predicate::le, e.iota(plane, 1, i32), last);
-    scores = e.select(e.broadcastTo(seen, {2, 3}, dims), scores, hidden);
-  }
-  if (op.getMask())
-    scores = e.select(e.broadcastTo(op.getMask(), {0, 1, 2, 3}, dims), scores, hidden);
-  return e.create<SoftmaxOp>(scores.getType(), scores, 3);
-}
-
-// With P the weights and O the result: dV = P^T g, dS = P (g V^T - rowsum(g O)), dQ = scale dS K, dK = scale dS^T Q.
-// The row sums of P dP are those of g O, which are over the narrower axis. Where the mask hides a key, P is 0 and so is
-// dS.
+// prepare() has given the op its second result.
 LogicalResult attentionRule(AttentionOp op, Backward &b) {
   Emit e = b.emit(op);
-  Value g = b.gradient(op), weights = attentionWeights(e, op);
-  double scale = op.getScale().convertToDouble();
-  if (b.wants(op.getValue()))
-    b.give(op.getValue(), e.dot(weights, g, {{0, 1}, {0, 1}, {2}, {2}}));
-  if (!b.wants(op.getQuery()) && !b.wants(op.getKey()))
-    return success();
-  Value sums = e.reduceSum(e.mul(g, op.getResult()), {3});
-  Value slope = e.dot(g, op.getValue(), {{0, 1}, {0, 1}, {3}, {3}});
-  Value scores = e.mul(e.sub(slope, e.broadcastBack(sums, {3}, dimsOf(slope))), weights);
-  if (b.wants(op.getQuery()))
-    b.give(op.getQuery(), e.mul(e.dot(scores, op.getKey(), {{0, 1}, {0, 1}, {3}, {2}}), scale));
-  if (b.wants(op.getKey()))
-    b.give(op.getKey(), e.mul(e.dot(scores, op.getQuery(), {{0, 1}, {0, 1}, {2}, {2}}), scale));
+  Value g = b.gradient(op.getResult());
+  auto gradients = e.create<AttentionGradOp>(op.getQuery().getType(), op.getKey().getType(), op.getValue().getType(),
+                                             op.getQuery(), op.getKey(), op.getValue(), op.getResult(), op.getLse(), g,
+                                             op.getMask(), op.getScaleAttr(), op.getCausalAttr());
+  b.give(op.getQuery(), gradients.getDquery());
+  b.give(op.getKey(), gradients.getDkey());
+  b.give(op.getValue(), gradients.getDvalue());
   return success();
 }
 

@@ -36,10 +36,27 @@ void decomposeUnruled(mlir::func::FuncOp function) {
   }
 }
 
+// What the backward half needs of the scores becomes a result.
+void keepAttentionSums(mlir::func::FuncOp function) {
+  function.walk([](AttentionOp op) {
+    if (op.getLse())
+      return;
+    SmallVector<Dim> dims = dimsOf(op.getResult());
+    dims.pop_back();
+    mlir::OpBuilder builder(op);
+    auto both = builder.create<AttentionOp>(
+        op.getLoc(), op.getResult().getType(), tensorType(dims, op.getResult().getType().getElementType()),
+        op.getQuery(), op.getKey(), op.getValue(), op.getMask(), op.getScaleAttr(), op.getCausalAttr());
+    op.getResult().replaceAllUsesWith(both.getResult());
+    op.erase();
+  });
+}
+
 } // namespace
 
 void prepare(mlir::func::FuncOp function) {
   decomposeUnruled(function);
+  keepAttentionSums(function);
   // Inner loops first: what leaves one may then leave the next.
   function.walk<mlir::WalkOrder::PostOrder>([](ScanOp scan) { hoistInvariants(scan); });
 }

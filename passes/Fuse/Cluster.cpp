@@ -59,6 +59,11 @@ static bool isTrailing(mlir::Operation *op) {
   return first > 0;
 }
 
+bool keepsRows(mlir::Operation *op) {
+  auto transpose = llvm::dyn_cast<TransposeOp>(op);
+  return transpose && transpose.getPermutation().size() == 4 && transpose.getPermutation().back() == 3;
+}
+
 OpClass classOf(mlir::Operation *op) {
   if (llvm::isa<ScanOp, IfOp, WhileOp>(op))
     return OpClass::control;
@@ -75,6 +80,8 @@ OpClass classOf(mlir::Operation *op) {
   if (llvm::isa<ArgReduceOp>(op)) // along an axis other than the last one it shares its loop with nobody
     return isTrailing(op) && op->getOperand(0).getType() != op->getResult(0).getType() ? OpClass::reduce
                                                                                        : OpClass::single;
+  if (llvm::isa<AttentionOp, AttentionGradOp>(op))
+    return OpClass::attention;
   if (llvm::isa<DecomposableOpInterface>(op))
     return OpClass::other;
   if (isElementwise(op) || isLayout(op) || llvm::isa<RandomBitsOp>(op))
@@ -173,6 +180,7 @@ public:
   bool rowsLegal() const;
   bool columnsLegal() const;
   bool contractLegal(mlir::Operation *anchor) const;
+  bool attentionLegal(mlir::Operation *anchor) const;
 
 private:
   bool readsInPlace(mlir::Operation *op, size_t rows) const {
@@ -303,8 +311,23 @@ bool Candidate::contractLegal(mlir::Operation *anchor) const {
   return true;
 }
 
+// Beside the op itself only transposes: of inputs above it, read by nobody else, and of its results below it, which
+// nobody reads as they are.
+bool Candidate::attentionLegal(mlir::Operation *anchor) const {
+  return llvm::all_of(ops, [&](mlir::Operation *op) {
+    if (op == anchor)
+      return true;
+    if (!keepsRows(op))
+      return false;
+    if (op->getOperand(0).getDefiningOp() == anchor)
+      return op->getOperand(0).hasOneUse();
+    return !reachesMember(op->getOperand(0)) &&
+           llvm::all_of(op->getUsers(), [&](mlir::Operation *user) { return user == anchor; });
+  });
+}
+
 GroupShape shapeOf(const OpSet &ops) {
-  mlir::Operation *anchor = nullptr;
+  mlir::Operation *anchor = nullptr, *attention = nullptr;
   bool reductions = false, trailing = true;
   for (mlir::Operation *op : ops) {
     OpClass opClass = classOf(op);
@@ -314,6 +337,10 @@ GroupShape shapeOf(const OpSet &ops) {
       if (anchor)
         return GroupShape::illegal;
       anchor = op;
+    } else if (opClass == OpClass::attention) {
+      if (attention)
+        return GroupShape::illegal;
+      attention = op;
     } else if (opClass == OpClass::reduce) {
       reductions = true;
       trailing &= isTrailing(op);
@@ -322,6 +349,8 @@ GroupShape shapeOf(const OpSet &ops) {
     }
   }
   Candidate candidate(ops);
+  if (attention)
+    return candidate.attentionLegal(attention) ? GroupShape::attention : GroupShape::illegal;
   if (anchor)
     return !reductions && candidate.contractLegal(anchor) ? GroupShape::contract : GroupShape::illegal;
   if (!reductions)
@@ -335,6 +364,8 @@ llvm::StringRef kindOf(GroupShape shape) {
   switch (shape) {
   case GroupShape::contract:
     return "contract";
+  case GroupShape::attention:
+    return "attention";
   case GroupShape::single:
     return "single";
   default:

@@ -8,14 +8,15 @@
 namespace kiln::fuse {
 
 enum class OpClass {
-  free,     ///< reshape, and constants that live in the program's constant pool: no code runs
-  cheap,    ///< cloned into each group that reads it: splat constants, iota, extent, broadcast, and masks made of them
-  index,    ///< element = f(index): elementwise and layout ops, gather, dynamic_slice, random_bits
-  reduce,   ///< reduce, arg_reduce
-  contract, ///< dot_general, convolution
-  single,   ///< alone in its kernel
-  control,  ///< scan, if, while
-  other,    ///< terminators, and what is not a primitive
+  free,      ///< reshape, and constants that live in the program's constant pool: no code runs
+  cheap,     ///< cloned into each group that reads it: splat constants, iota, extent, broadcast, and masks made of them
+  index,     ///< element = f(index): elementwise and layout ops, gather, dynamic_slice, random_bits
+  reduce,    ///< reduce, arg_reduce
+  contract,  ///< dot_general, convolution
+  attention, ///< attention, attention_grad: composites that stay whole
+  single,    ///< alone in its kernel
+  control,   ///< scan, if, while
+  other,     ///< terminators, and what is not a primitive
 };
 
 OpClass classOf(mlir::Operation *op);
@@ -29,12 +30,15 @@ bool isLayout(mlir::Operation *op);
 
 using OpSet = llvm::SmallSetVector<mlir::Operation *, 8>;
 
-enum class GroupShape { illegal, elementwise, rows, columns, contract, single };
+enum class GroupShape { illegal, elementwise, rows, columns, contract, attention, single };
 
 /// The predicate of docs/fusion.md. `ops` are members other than cheap ones, which are looked through.
 GroupShape shapeOf(const OpSet &ops);
 
-/// The name that a group carries as its kind: "loops", "contract" or "single".
+/// Whether an attention op can read or write its rows through this op: a transpose that leaves the last axis last.
+bool keepsRows(mlir::Operation *op);
+
+/// The name that a group carries as its kind: "loops", "contract", "attention" or "single".
 llvm::StringRef kindOf(GroupShape shape);
 
 /// Calls `visit` for each value that `op` reads once cheap ops are looked through: results of ops that are not cheap,

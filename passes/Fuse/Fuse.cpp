@@ -3,6 +3,8 @@
 #include "passes/Fuse/Merge.h"
 #include "passes/Fuse/Outline.h"
 
+#include "ir/Build.h"
+
 #include "mlir/IR/Dominance.h"
 #include "mlir/IR/PatternMatch.h"
 #include "mlir/Transforms/CSE.h"
@@ -27,8 +29,8 @@ static mlir::LogicalResult checkPrimitives(mlir::func::FuncOp function) {
   return result;
 }
 
-static void dropStopGradients(mlir::func::FuncOp function) {
-  function.getBody().walk([](StopGradientOp op) {
+static void dropStopGradients(mlir::Block &block) {
+  block.walk([](StopGradientOp op) {
     op.getResult().replaceAllUsesWith(op.getOperand());
     op.erase();
   });
@@ -112,6 +114,44 @@ static void maskFromRelu(mlir::Block &block) {
   }
 }
 
+// An attention op reads its operands through transposes of its own. Where attention's result is transposed for others,
+// that is what lies in memory: the backward half reads it through the inverse.
+static void ownTransposes(mlir::Block &block) {
+  for (mlir::Operation &op : llvm::make_early_inc_range(block)) {
+    if (auto attention = llvm::dyn_cast<AttentionOp>(op)) {
+      TransposeOp outer;
+      bool others = false;
+      for (mlir::Operation *user : attention.getResult().getUsers())
+        if (!outer && user->getBlock() == &block && keepsRows(user))
+          outer = llvm::cast<TransposeOp>(user);
+        else
+          others |= user->getBlock() != &block || !llvm::isa<AttentionGradOp>(user);
+      if (!outer || others)
+        continue;
+      outer->moveAfter(attention);
+      llvm::SmallVector<int64_t> inverse(4);
+      for (auto [to, from] : llvm::enumerate(outer.getPermutation()))
+        inverse[from] = static_cast<int64_t>(to);
+      mlir::OpBuilder builder(outer->getContext());
+      builder.setInsertionPointAfter(outer);
+      mlir::Value back = Emit(builder, outer.getLoc()).transposed(outer.getResult(), inverse);
+      attention.getResult().replaceUsesWithIf(back, [&](mlir::OpOperand &use) { return use.getOwner() != outer; });
+    }
+  }
+  for (mlir::Operation &op : llvm::make_early_inc_range(block)) {
+    if (!llvm::isa<AttentionOp, AttentionGradOp>(op))
+      continue;
+    for (mlir::OpOperand &operand : op.getOpOperands())
+      if (mlir::Operation *source = operand.get().getDefiningOp();
+          source && source->getBlock() == &block && keepsRows(source)) {
+        mlir::OpBuilder builder(&op);
+        operand.set(builder.clone(*source)->getResult(0));
+        if (source->use_empty())
+          source->erase();
+      }
+  }
+}
+
 // What was one value for two readers is one input once they are one group.
 static void joinRepeatedInputs(GroupOp group) {
   mlir::Block &body = group.getBody().front();
@@ -160,6 +200,7 @@ static void fuseBlock(mlir::Block &block, FuseLevel level) {
   if (level != FuseLevel::single) {
     maskFromRelu(block);
     duplicateCheap(block);
+    ownTransposes(block);
   }
   outlineBlock(block, clustersOf(block, level), level != FuseLevel::single);
   mlir::IRRewriter rewriter(block.getParentOp()->getContext());
@@ -190,7 +231,8 @@ static void storeLoopIndices(mlir::func::FuncOp function) {
 mlir::LogicalResult fuseFunction(mlir::func::FuncOp function, FuseLevel level) {
   if (function.isExternal())
     return mlir::success();
-  dropStopGradients(function);
+  for (mlir::Block &block : function.getBody())
+    dropStopGradients(block);
   if (mlir::failed(checkPrimitives(function)))
     return mlir::failure();
   for (mlir::Block &block : function.getBody())
@@ -218,11 +260,22 @@ bool splitGroup(GroupOp group) {
   unsigned computing = 0;
   for (mlir::Operation &op : group.getBody().front().without_terminator())
     computing += !isSource(&op);
-  if (computing <= 1)
-    return false;
   mlir::Block *block = group->getBlock();
   FuseLevel level = group.getKind() == "contract" ? FuseLevel::loops : FuseLevel::single;
-  inlineGroup(group);
+  if (computing <= 1) {
+    auto composites = group.getBody().getOps<DecomposableOpInterface>();
+    if (composites.empty())
+      return false;
+    DecomposableOpInterface composite = *composites.begin();
+    level = FuseLevel::full;
+    inlineGroup(group);
+    mlir::OpBuilder builder(composite);
+    composite->replaceAllUsesWith(composite.decompose(builder));
+    composite->erase();
+    dropStopGradients(*block);
+  } else {
+    inlineGroup(group);
+  }
   // Groups already there are left as they are; only the loose ops are put into new ones.
   outlineBlock(*block, clustersOf(*block, level), level != FuseLevel::single);
   return true;

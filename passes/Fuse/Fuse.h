@@ -17,8 +17,8 @@ enum class FuseLevel {
 /// constants, control ops and terminators only. An error names an op that is not a primitive.
 mlir::LogicalResult fuseFunction(mlir::func::FuncOp function, FuseLevel level);
 
-/// Replaces a group by smaller ones: a product loses what surrounds it, anything else falls apart into single ops.
-/// False when the group holds one op already.
+/// Replaces a group by smaller ones: a product loses what surrounds it, anything else falls apart into single ops, and
+/// a composite alone into groups of what it is made of. False when the group holds one primitive already.
 bool splitGroup(GroupOp group);
 
 #define GEN_PASS_DECL

@@ -31,6 +31,7 @@ public:
 
   llvm::SmallVector<OpSet> run() {
     if (level == FuseLevel::full) {
+      growAttention();
       growContracts();
       peel(GroupShape::contract);
     }
@@ -78,6 +79,7 @@ private:
     return llvm::any_of(clusters[cluster], [&](mlir::Operation *op) { return longUpdates.contains(op); });
   }
 
+  void growAttention();
   void growContracts();
   void peel(GroupShape shape);
   bool near(unsigned a, unsigned b) const {
@@ -253,6 +255,16 @@ bool Merger::tryMerge(unsigned into, unsigned other) {
   shapes[into] = shape;
   shapes[other] = GroupShape::illegal;
   return true;
+}
+
+// Heads are split and joined by transposes, which rows read and written apart make superfluous.
+void Merger::growAttention() {
+  for (unsigned c = 0; c < clusters.size(); ++c)
+    if (shapes[c] == GroupShape::attention)
+      for (bool before : {true, false})
+        for (unsigned next : neighbours(c, before))
+          if (clusters[next].size() == 1 && keepsRows(clusters[next].front()))
+            tryMerge(c, next);
 }
 
 // What follows a product elementwise runs on its tiles.

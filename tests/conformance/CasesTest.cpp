@@ -43,7 +43,7 @@ mlir::ModuleOp moduleOf(const std::string &file) {
 
 std::vector<Case> allCases() {
   std::vector<Case> cases;
-  for (const char *file : {"symbolic", "control", "types", "large"})
+  for (const char *file : {"symbolic", "control", "types", "large", "attention"})
     for (mlir::func::FuncOp function : moduleOf(file).getOps<mlir::func::FuncOp>())
       cases.push_back({file, function.getName().str()});
   return cases;
@@ -80,6 +80,8 @@ void expectClose(const HostTensor &want, const HostTensor &have, size_t result) 
   int reported = 0;
   for (size_t i = 0; i < want.floats.size() && reported < 5; ++i) {
     double expected = want.floats[i], found = have.floats[i];
+    if (std::isnan(expected) && std::isnan(found))
+      continue;
     if (!(std::fabs(expected - found) <= toleranceOf(want.element) * (largest + std::fabs(expected)) + 1e-37) &&
         ++reported)
       ADD_FAILURE() << "result " << result << " element " << i << ": interpreter " << expected << ", compiled "
@@ -115,7 +117,8 @@ void compareAt(mlir::func::FuncOp function, test::Compiled &compiled, test::Comp
   ASSERT_TRUE(again.ok()) << again.status().message();
   for (const auto &[name, tensor] : *found)
     for (size_t i = 0; i < tensor.floats.size(); ++i)
-      if (!(tensor.floats[i] == (*again)[name].floats[i])) {
+      if (double other = (*again)[name].floats[i];
+          !(tensor.floats[i] == other || (std::isnan(tensor.floats[i]) && std::isnan(other)))) {
         ADD_FAILURE() << name << "[" << i << "] differs between three threads and one";
         break;
       }

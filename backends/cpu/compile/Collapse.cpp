@@ -305,6 +305,13 @@ private:
     case OpCode::ReduceWindowGrad:
       window(op, op.operands[0], op.operands[1]);
       return mapWhere(result, op.operands[0], [&](size_t) { return true; });
+    case OpCode::Attention:
+    case OpCode::AttentionGrad:
+      for (uint32_t v : op.operands)
+        keepAll(v);
+      for (uint32_t v : op.results)
+        keepAll(v);
+      return;
     case OpCode::Scatter:
       indexed(op, op.operands[0], op.operands[1], op.operands[2]);
       return mapWhere(result, op.operands[0], [&](size_t) { return true; });

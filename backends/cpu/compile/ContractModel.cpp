@@ -108,16 +108,20 @@ static void chooseCut(Blocking &t, const ContractExtents &e, const ContractTrait
   }
 }
 
+RegisterTile registerTile(const Machine &machine, int64_t bytes) {
+  int64_t unit = machine.vectorRegisters >= 32 ? 4 : 2;
+  return {std::max<int64_t>(1, machine.vectorBytes / bytes), 2, (machine.vectorRegisters - 3) / 2 / unit * unit, unit};
+}
+
 Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, const ContractTraits &traits) {
   ContractExtents e = given;
   for (int64_t *extent : {&e.batch, &e.m, &e.n, &e.k})
     *extent = std::max<int64_t>(*extent, 1);
   CacheSizes caches = cachesOf(machine);
   Blocking t;
-  t.lanes = std::max<int64_t>(1, machine.vectorBytes / traits.bytes);
-  t.tileVectors = 2;
-  t.rowUnit = machine.vectorRegisters >= 32 ? 4 : 2;
-  t.tileRows = (machine.vectorRegisters - 3) / 2 / t.rowUnit * t.rowUnit;
+  RegisterTile registers = registerTile(machine, traits.bytes);
+  t.lanes = registers.lanes, t.tileVectors = registers.vectors;
+  t.rowUnit = registers.rowUnit, t.tileRows = registers.rows;
   if (e.n <= t.lanes)
     t.tileVectors = 1;
 

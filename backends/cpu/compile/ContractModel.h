@@ -28,6 +28,12 @@ struct CacheSizes {
 };
 CacheSizes cachesOf(const Machine &machine);
 
+/// The register tile of the model above for elements of so many bytes.
+struct RegisterTile {
+  int64_t lanes, vectors, rows, rowUnit;
+};
+RegisterTile registerTile(const Machine &machine, int64_t bytes);
+
 /// Where the right operand's block comes from.
 enum class RightMode {
   Shared, // packed by a phase of its own into the launch's scratch, in panels of a tile's width

@@ -33,7 +33,7 @@ namespace {
 struct OpInfo {
   const char *name;
   int operands; // -1: any number
-  int results;
+  int results;  // -1: any number
 };
 } // namespace
 
@@ -96,8 +96,10 @@ static constexpr OpInfo infos[] = {{"neg", 1, 1},
                                    {"sort", 1, 2},
                                    {"top_k", 1, 2},
                                    {"dot_general", 2, 1},
-                                   {"convolution", 2, 1}};
-static_assert(std::size(infos) == size_t(OpCode::Convolution) + 1);
+                                   {"convolution", 2, 1},
+                                   {"attention", -1, -1},
+                                   {"attention_grad", -1, 3}};
+static_assert(std::size(infos) == size_t(OpCode::AttentionGrad) + 1);
 
 StringRef opName(OpCode code) { return infos[size_t(code)].name; }
 bool isElementwise(OpCode code) { return code <= OpCode::StopGradient; }
@@ -217,6 +219,8 @@ static bool readAttribute(const kiln_attr &attr, Op &op) {
     return assignExtents(name == "starts" ? op.starts : name == "low" ? op.lowExtents : op.highExtents, attr), true;
   if (name == "expr" && attr.kind == KILN_ATTR_EXTENTS && attr.count == 1)
     return op.extent = Extent(attr.extents[0]), true;
+  if (name == "scale")
+    return op.scale = attr.number, attr.kind == KILN_ATTR_FLOAT;
   int64_t *integer = StringSwitch<int64_t *>(name)
                          .Case("axis", &op.axis)
                          .Case("batch_dims", &op.batchDims)
@@ -230,6 +234,7 @@ static bool readAttribute(const kiln_attr &attr, Op &op) {
                    .Case("reverse", &op.reverse)
                    .Case("exclusive", &op.exclusive)
                    .Case("descending", &op.descending)
+                   .Case("causal", &op.causal)
                    .Default(nullptr);
   if (flag)
     return *flag = attr.integer != 0, attr.kind == KILN_ATTR_INT;
@@ -300,7 +305,7 @@ static bool readOp(const kiln_reader &reader, const kiln_kernel *kernel, uint32_
   op.number = number;
   op.location = source.location;
   if ((info->operands >= 0 && source.operand_count != uint32_t(info->operands)) ||
-      source.result_count != uint32_t(info->results))
+      (info->results >= 0 && source.result_count != uint32_t(info->results)))
     return error = text("op '" + name + "' has the wrong number of operands or results"), false;
   op.operands.assign(source.operands, source.operands + source.operand_count);
   op.results.assign(source.results, source.results + source.result_count);

@@ -102,7 +102,9 @@ enum class OpCode {
   Sort,
   TopK,
   DotGeneral,
-  Convolution
+  Convolution,
+  Attention,
+  AttentionGrad
 };
 
 enum class Predicate { Eq, Ne, Lt, Le, Gt, Ge };
@@ -122,7 +124,8 @@ struct Op {
   // Attributes, under the names that the dialect gives them. Empty or zero where an op has none.
   llvm::SmallVector<int64_t, 4> axes; // broadcast, reduce, reverse; transpose's permutation
   int64_t axis = 0, batchDims = 0, stream = 0, k = 0, groups = 1;
-  bool reverse = false, exclusive = false, descending = false;
+  bool reverse = false, exclusive = false, descending = false, causal = false;
+  double scale = 1;
   Predicate predicate = Predicate::Eq;
   Combine combine = Combine::Sum;
   llvm::SmallVector<Extent, 4> starts, lowExtents, highExtents; // slice; pad

@@ -1,4 +1,5 @@
 #include "backends/cpu/compile/Loops.h"
+#include "backends/cpu/compile/Attention.h"
 #include "backends/cpu/compile/Contract.h"
 
 using namespace mlir;
@@ -187,7 +188,9 @@ bool buildLoops(KernelBuilder &builder) {
 bool buildKernel(KernelBuilder &builder) {
   bool products = llvm::any_of(
       builder.graph.ops, [](const Op &op) { return op.code == OpCode::DotGeneral || op.code == OpCode::Convolution; });
-  return products ? buildContract(builder) : buildLoops(builder);
+  bool attention = llvm::any_of(
+      builder.graph.ops, [](const Op &op) { return op.code == OpCode::Attention || op.code == OpCode::AttentionGrad; });
+  return attention ? buildAttention(builder) : products ? buildContract(builder) : buildLoops(builder);
 }
 
 } // namespace kiln::cpu

@@ -135,6 +135,60 @@ func.func @f(%q: tensor<2x4x6x8xf32>) {
 
 // -----
 
+// attention (C1): second result
+func.func @f(%q: tensor<2x4x6x8xf32>) {
+  // expected-error@+1 {{'kiln.attention' op (C1) expected the second result f32[2, 4, 6], found f32[2, 4, 8]}}
+  %r:2 = kiln.attention %q, %q, %q scale 1.0 : tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32> -> tensor<2x4x6x8xf32>, tensor<2x4x8xf32>
+  return
+}
+
+// -----
+
+// attention_grad (C1)
+func.func @f(%q: tensor<2x4x6x8xf32>, %k: tensor<2x4x9x7xf32>, %l: tensor<2x4x6xf32>) {
+  // expected-error@+1 {{'kiln.attention_grad' op (C1) expected query [B, H, T, D], key [B, H, S, D] and value [B, H, S, E], found f32[2, 4, 6, 8], f32[2, 4, 9, 7] and f32[2, 4, 9, 7]}}
+  %dq, %dk, %dv = kiln.attention_grad %q, %k, %k, %q, %l, %q scale 1.0 : tensor<2x4x6x8xf32>, tensor<2x4x9x7xf32>, tensor<2x4x9x7xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6xf32>
+  return
+}
+
+// -----
+
+// attention_grad (C1): attention's results
+func.func @f(%q: tensor<2x4x6x8xf32>, %o: tensor<2x4x6x9xf32>, %l: tensor<2x4x6xf32>) {
+  // expected-error@+1 {{'kiln.attention_grad' op (C1) expected attention's result f32[2, 4, 6, 8], found f32[2, 4, 6, 9]}}
+  %dq, %dk, %dv = kiln.attention_grad %q, %q, %q, %o, %l, %o scale 1.0 : tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6x9xf32>, tensor<2x4x6xf32>
+  return
+}
+
+// -----
+
+// attention_grad (C1): lse
+func.func @f(%q: tensor<2x4x6x8xf32>, %l: tensor<2x4x8xf32>) {
+  // expected-error@+1 {{'kiln.attention_grad' op (C1) expected attention's second result f32[2, 4, 6], found f32[2, 4, 8]}}
+  %dq, %dk, %dv = kiln.attention_grad %q, %q, %q, %q, %l, %q scale 1.0 : tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x8xf32>
+  return
+}
+
+// -----
+
+// attention_grad (C2)
+func.func @f(%q: tensor<2x4x6x8xf32>, %k: tensor<2x4x9x8xf32>, %l: tensor<2x4x6xf32>) {
+  // expected-error@+1 {{failed to verify that (C2) all of {key, dkey} have the same type}}
+  %dq, %dk, %dv = "kiln.attention_grad"(%q, %k, %k, %q, %l, %q) {scale = 1.0} : (tensor<2x4x6x8xf32>, tensor<2x4x9x8xf32>, tensor<2x4x9x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6xf32>, tensor<2x4x6x8xf32>) -> (tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x9x8xf32>)
+  return
+}
+
+// -----
+
+// attention_grad (C3)
+func.func @f(%q: tensor<2x4x6x8xf32>, %g: tensor<2x4x6x9xf32>, %l: tensor<2x4x6xf32>) {
+  // expected-error@+1 {{failed to verify that (C3) all of {result, gradient} have the same type}}
+  %dq, %dk, %dv = "kiln.attention_grad"(%q, %q, %q, %q, %l, %g) {scale = 1.0} : (tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6xf32>, tensor<2x4x6x9xf32>) -> (tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>)
+  return
+}
+
+// -----
+
 // attention (C2): rank
 func.func @f(%q: tensor<2x4x6x8xf32>, %m: tensor<6x6xi1>) {
   // expected-error@+1 {{'kiln.attention' op (C2) mask must be i1 of rank 4, found i1[6, 6]}}

@@ -1,0 +1,441 @@
+#include "backends/cpu/compile/Attention.h"
+#include "backends/cpu/compile/ContractModel.h"
+#include "backends/cpu/compile/MicroKernel.h"
+#include "backends/cpu/compile/VectorMath.h"
+#include <limits>
+
+using namespace mlir;
+using llvm::ArrayRef;
+using llvm::SmallVector;
+
+namespace kiln::cpu {
+
+// Below so many queries a panel is mostly empty, and products of a few rows do better.
+static constexpr int64_t fewestQueries = 8;
+// With fewer batches and heads than this, the queries are shared out too.
+static constexpr int64_t wantedTasks = 16;
+
+bool buildAttention(KernelBuilder &builder) {
+  const Graph &graph = builder.graph;
+  const Op *found = nullptr;
+  for (const Op &op : graph.ops) {
+    if (!isWhole(op.code))
+      continue;
+    if (found || (op.code != OpCode::Attention && op.code != OpCode::AttentionGrad)) {
+      builder.error = (opName(op.code) + " cannot stand in one kernel with attention").str();
+      return false;
+    }
+    found = &op;
+  }
+  AttentionLowering lowering(builder, *found);
+  if (!lowering.check())
+    return false;
+  lowering.build();
+  return true;
+}
+
+//===-- Form -----------------------------------------------------------------------------------------------------===//
+
+AttentionLowering::AttentionLowering(KernelBuilder &builder, const Op &op)
+    : builder(builder), graph(builder.graph), op(op), backward(op.code == OpCode::AttentionGrad) {
+  hasMask = op.operands.size() > (backward ? 6 : 3);
+  dtype = graph.type(op.operands[0]).dtype;
+  bytes = byteSize(dtype);
+  RegisterTile tile = registerTile(builder.machine, bytes);
+  lanes = tile.lanes, vectors = tile.vectors, tileRows = tile.rows, rowUnit = tile.rowUnit;
+  columns = lanes * vectors;
+  const Shape &q = graph.type(op.operands[0]).dims, &v = graph.type(op.operands[2]).dims;
+  batches = q[0], heads = q[1], queries = q[2], width = q[3], keys = v[2], valueWidth = v[3];
+  query = rowsOf(op.operands[0]), key = rowsOf(op.operands[1]), value = rowsOf(op.operands[2]);
+  if (backward) {
+    result = rowsOf(op.operands[3]), gradient = rowsOf(op.operands[5]);
+    dquery = rowsOfResult(0), dkey = rowsOfResult(1), dvalue = rowsOfResult(2);
+  } else {
+    result = rowsOfResult(0);
+  }
+}
+
+static SmallVector<Extent, 4> rowMajor(const Shape &dims) {
+  SmallVector<Extent, 4> strides(dims.size(), Extent(1));
+  for (size_t d = dims.size(); d-- > 1;)
+    strides[d - 1] = strides[d] * dims[d];
+  return strides;
+}
+
+AttentionLowering::Rows AttentionLowering::rowsOf(uint32_t v) const {
+  const Op *source = graph.definingOp(v);
+  if (!source)
+    return {graph.inputNumber(v), -1, rowMajor(graph.type(v).dims)};
+  if (source->code != OpCode::Transpose)
+    return {};
+  Rows inner = rowsOf(source->operands[0]), outer = inner;
+  for (size_t d = 0; inner.exists() && d < source->axes.size(); ++d)
+    outer.strides[d] = inner.strides[size_t(source->axes[d])];
+  return outer;
+}
+
+AttentionLowering::Rows AttentionLowering::rowsOfResult(size_t number) const {
+  uint32_t v = op.results[number];
+  for (auto [i, output] : llvm::enumerate(graph.outputs)) {
+    if (output == v)
+      return {-1, int(i), rowMajor(graph.type(v).dims)};
+    const Op *last = graph.definingOp(output);
+    if (last && last->code == OpCode::Transpose && last->operands[0] == v) {
+      SmallVector<Extent, 4> outer = rowMajor(graph.type(output).dims), strides(outer.size());
+      for (size_t d = 0; d < outer.size(); ++d)
+        strides[size_t(last->axes[d])] = outer[d];
+      return {-1, int(i), strides};
+    }
+  }
+  return {};
+}
+
+bool AttentionLowering::checkOutputs() const {
+  return llvm::all_of(graph.outputs, [&](uint32_t output) {
+    const Op *last = graph.definingOp(output);
+    if (last && last->code == OpCode::Transpose)
+      output = last->operands[0];
+    return llvm::is_contained(op.results, output);
+  });
+}
+
+bool AttentionLowering::check() {
+  if (dtype != KILN_F32 && dtype != KILN_F64)
+    return builder.error = ("attention of " + dtypeName(dtype)).str(), false;
+  SmallVector<Rows> read{query, key, value};
+  if (backward)
+    read.append({result, gradient});
+  if (!llvm::all_of(read, [](const Rows &rows) { return rows.exists() && rows.strides[3].isOne(); }) ||
+      (backward && graph.inputNumber(op.operands[4]) < 0))
+    return builder.error = "attention whose operands' rows are not contiguous inputs", false;
+  if (!checkOutputs())
+    return builder.error = "attention with other ops behind it", false;
+  for (const Rows &rows : {result, dquery, dkey, dvalue})
+    if (rows.exists() && !rows.strides[3].isOne())
+      return builder.error = "attention whose result's rows are not contiguous", false;
+  if (graph.bound(queries) < fewestQueries || graph.bound(keys) < 1)
+    return builder.error = "attention of few queries: products of a few rows do better", false;
+  if (!queries.isConstant() && !(queries == keys))
+    return builder.error = "attention whose queries may be few beside the keys: products of a few rows do better",
+           false;
+  return true;
+}
+
+//===-- Code shared by both halves -------------------------------------------------------------------------------===//
+
+VectorType AttentionLowering::vectorType(Emitter &e) const { return e.code.vectorOf(e.registerType(dtype), lanes); }
+
+int64_t AttentionLowering::area(int64_t elements) {
+  return builder.reserveWorkerScratch((elements + lanes * (tileRows + 2)) * bytes);
+}
+
+Value AttentionLowering::pointer(Emitter &e, const Rows &rows, const Task &task, Value row) const {
+  Code &code = e.code;
+  Value offset = code.mul(row, e.extent(rows.strides[2]));
+  offset = code.add(offset, code.mul(task.head, e.extent(rows.strides[1])));
+  offset = code.add(offset, code.mul(task.batch, e.extent(rows.strides[0])));
+  return code.address(rows.input >= 0 ? e.input(size_t(rows.input)) : e.output(size_t(rows.output)), offset, bytes);
+}
+
+Value AttentionLowering::apart(Emitter &e, const Rows &rows) const {
+  return e.code.mul(e.extent(rows.strides[2]), e.code.integer(bytes));
+}
+
+/// A panel's numbers in a tensor [B, H, T].
+Value AttentionLowering::sumsPlace(Emitter &e, Value base, const Task &task, const Panel &panel, int64_t vector) const {
+  Code &code = e.code;
+  Value pair = code.add(code.mul(task.batch, e.extent(heads)), task.head);
+  Value place = code.add(code.mul(pair, task.queries), code.add(panel.first, code.integer(vector * lanes)));
+  return code.address(base, place, bytes);
+}
+
+Value AttentionLowering::at(Emitter &e, Value base, Value row, int64_t vector) const {
+  Code &code = e.code;
+  Value place = code.add(code.mul(row, code.integer(columns)), code.integer(vector * lanes));
+  return code.address(base, place, bytes);
+}
+
+AttentionLowering::Task AttentionLowering::taskOf(Emitter &e, Value number) const {
+  Code &code = e.code;
+  Task task;
+  Value pair = code.div(number, code.integer(parts));
+  task.batch = code.div(pair, e.extent(heads));
+  task.head = code.rem(pair, e.extent(heads));
+  task.queries = e.extent(queries), task.keys = e.extent(keys);
+  task.width = e.extent(width), task.valueWidth = e.extent(valueWidth);
+  task.offset = code.sub(task.keys, task.queries);
+  return task;
+}
+
+AttentionLowering::Panel AttentionLowering::panelOf(Emitter &e, const Task &task, Value number) const {
+  Code &code = e.code;
+  Panel panel;
+  panel.first = code.mul(number, code.integer(columns));
+  panel.count = code.min(code.sub(task.queries, panel.first), code.integer(columns));
+  panel.open = panel.limit = task.keys;
+  if (op.causal) { // at least one key, so that queries which see none get NaN
+    Value seen = code.add(panel.first, task.offset), one = code.integer(1);
+    panel.limit = code.max(code.min(code.add(seen, panel.count), task.keys), one);
+    panel.open = code.min(code.max(code.add(seen, one), code.integer(0)), panel.limit);
+  }
+  return panel;
+}
+
+void AttentionLowering::packSlivers(Emitter &e, Value from, Value apart, Value rows, Value k, Value to) const {
+  Code &code = e.code;
+  code.loop(code.integer(0), rows, tileRows, [&](Value m) {
+    Value place = code.address(to, code.mul(m, k), bytes), source = code.mul(m, apart);
+    // Where a sliver is wider than a vector, the right part first: what it writes beyond its rows is then overwritten.
+    for (int64_t r = (tileRows - 1) / lanes * lanes; r >= 0; r -= lanes) {
+      Value rest = code.sub(rows, code.add(m, code.integer(r)));
+      Value there = code.address(from, code.add(source, code.mul(code.integer(r), apart)), 1);
+      code.ifThen(code.compare(arith::CmpIPredicate::sgt, rest, code.integer(0)), [&] {
+        callPack(code, {dtype, lanes, true}, there, apart, code.min(rest, code.integer(std::min(lanes, tileRows - r))),
+                 k, code.address(place, code.integer(r), bytes), code.integer(tileRows * bytes));
+      });
+    }
+  });
+}
+
+void AttentionLowering::forSlivers(Emitter &e, const Extent &size,
+                                   llvm::function_ref<void(Value, int64_t)> body) const {
+  Code &code = e.code;
+  Value end = e.extent(size);
+  int64_t rest = 0;
+  if (size.isConstant()) {
+    rest = size.factor % tileRows;
+    end = code.integer(size.factor - rest);
+  }
+  code.loop(code.integer(0), end, tileRows, [&](Value first) { body(first, tileRows); });
+  if (rest)
+    body(end, roundUp(rest, rowUnit));
+}
+
+void AttentionLowering::packTurned(Emitter &e, Value from, Value apart, const Extent &size, Value k, Value to) const {
+  Code &code = e.code;
+  int64_t rest = size.isConstant() ? size.factor % tileRows : 0;
+  Value whole = size.isConstant() ? code.integer(size.factor - rest) : e.extent(size);
+  callSplit(code, {dtype, tileRows, lanes}, from, apart, whole, k, to, code.mul(k, code.integer(tileRows * bytes)));
+  if (rest)
+    callSplit(code, {dtype, roundUp(rest, rowUnit), lanes}, code.address(from, whole, bytes), apart, code.integer(rest),
+              k, code.address(to, code.mul(whole, k), bytes), code.mul(k, code.integer(tileRows * bytes)));
+}
+
+void AttentionLowering::packPanel(Emitter &e, Value from, Value apart, Value count, Value k, Value to) const {
+  Code &code = e.code;
+  // The right part first, as above.
+  for (int64_t v = vectors - 1; v >= 0; --v) {
+    Value rest = code.sub(count, code.integer(v * lanes));
+    code.ifThen(code.compare(arith::CmpIPredicate::sgt, rest, code.integer(0)), [&] {
+      callPack(code, {dtype, lanes, true}, code.address(from, code.mul(code.integer(v * lanes), apart), 1), apart,
+               code.min(rest, code.integer(lanes)), k, code.address(to, code.integer(v * lanes), bytes),
+               code.integer(columns * bytes));
+    });
+  }
+}
+
+void AttentionLowering::scaleArea(Emitter &e, Value from, Value elements) const {
+  Code &code = e.code;
+  if (op.scale == 1.0)
+    return;
+  Value factor = code.constant(vectorType(e), op.scale);
+  code.loop(code.integer(0), elements, lanes, [&](Value i) {
+    Value place = code.address(from, i, bytes);
+    code.store(code.here<arith::MulFOp>(code.loadHere(vectorType(e), place, bytes), factor), place, bytes);
+  });
+}
+
+void AttentionLowering::tile(Emitter &e, int64_t height, Value left, Value right, Value to, Value apart, Value k,
+                             bool add) const {
+  Code &code = e.code;
+  callMicroKernel(code, {dtype, height, vectors, lanes}, left, right, code.integer(columns * bytes), to, apart, k,
+                  code.constantInt(code.i1, add));
+}
+
+void AttentionLowering::multiplyRows(Emitter &e, Value left, Value right, Value to, Value rows, Value k) const {
+  Code &code = e.code;
+  code.loop(code.integer(0), rows, tileRows, [&](Value row) {
+    tile(e, tileRows, code.address(left, code.mul(row, k), bytes), right, at(e, to, row, 0),
+         code.integer(columns * bytes), k, false);
+  });
+}
+
+void AttentionLowering::storeTurned(Emitter &e, const Rows &rows, const Task &task, const Panel &panel, Value from,
+                                    const Extent &size, const Values &factors) const {
+  if (!rows.exists())
+    return;
+  Code &code = e.code;
+  Value end = e.extent(size);
+  for (int64_t v = 0; v < vectors; ++v) {
+    Value rest = code.sub(panel.count, code.integer(v * lanes));
+    code.ifThen(code.compare(arith::CmpIPredicate::sgt, rest, code.integer(0)), [&] {
+      Value there = pointer(e, rows, task, code.add(panel.first, code.integer(v * lanes)));
+      code.loop(code.integer(0), end, lanes, [&](Value n) {
+        Values square;
+        for (int64_t i = 0; i < lanes; ++i) {
+          Value row = code.loadHere(vectorType(e), at(e, from, code.add(n, code.integer(i)), v), bytes);
+          square.push_back(code.here<arith::MulFOp>(row, factors[size_t(v)]));
+        }
+        transposeSquare(code, square);
+        Value left = code.sub(end, n);
+        for (int64_t r = 0; r < lanes; ++r) { // no lanes at all where there is no such query
+          Value count = code.min(left, code.mul(code.sub(rest, code.integer(r)), code.integer(lanes)));
+          Value to = code.address(there, code.add(code.mul(code.integer(r), e.extent(rows.strides[2])), n), bytes);
+          code.maskedStore(square[size_t(r)], to, code.firstLanes(count, lanes), bytes);
+        }
+      });
+    });
+  }
+}
+
+Value AttentionLowering::hidden(Emitter &e, const Task &task, const Panel &panel, Value key, int64_t vector,
+                                bool diagonal) const {
+  Code &code = e.code;
+  Value result;
+  Value first = code.add(panel.first, code.integer(vector * lanes));
+  if (diagonal && op.causal)
+    result = code.firstLanes(code.sub(key, code.add(task.offset, first)), lanes);
+  if (hasMask) {
+    uint32_t mask = op.operands.back();
+    Indices place{e.at(task.batch), e.at(task.head), e.at(first, 1), e.at(key)};
+    for (auto [index, dim] : llvm::zip(place, graph.type(mask).dims))
+      if (dim.isOne())
+        index = e.zero();
+    Mask exists{code.firstLanes(code.sub(panel.count, code.integer(vector * lanes)), lanes), {}};
+    Value seen = e.vector(e.value(mask, place, exists));
+    Value masked = code.op<arith::XOrIOp>(seen, code.constantInt(seen.getType(), 1));
+    result = result ? code.op<arith::OrIOp>(result, masked) : masked;
+  }
+  return result;
+}
+
+Value AttentionLowering::masked(Emitter &e, const Task &task, const Panel &panel, Value key, int64_t vector,
+                                bool diagonal, Value score) const {
+  Value lanesHidden = hidden(e, task, panel, key, vector, diagonal);
+  if (!lanesHidden)
+    return score;
+  Value lowest = e.code.constant(vectorType(e), -std::numeric_limits<double>::infinity());
+  return e.code.here<arith::SelectOp>(lanesHidden, lowest, score);
+}
+
+//===-- Forward --------------------------------------------------------------------------------------------------===//
+
+void AttentionLowering::build() {
+  int64_t s = roundUp(graph.bound(keys), tileRows), d = roundUp(graph.bound(width), std::max(lanes, rowUnit)),
+          v = roundUp(graph.bound(valueWidth), std::max(lanes, rowUnit));
+  int64_t turned = std::max(tileRows, lanes);
+  keySlivers = area(s * d);
+  queryPanel = area(d * columns);
+  scores = area(s * columns);
+  outPanel = area(roundUp(std::max(d, v), turned) * columns + turned * columns);
+  if (backward) {
+    keyTurned = area(s * roundUp(d, tileRows));
+    valueSlivers = area(s * v);
+    gradientPanel = area(v * columns);
+    slopes = area(s * columns);
+    queryRows = area(roundUp(d, columns) * columns);
+    gradientRows = area(roundUp(v, columns) * columns);
+    sliver = area(columns * tileRows);
+    keySums = area(s * roundUp(d, columns));
+    valueSums = area(s * roundUp(v, columns));
+  } else {
+    valueTurned = area(s * roundUp(v, tileRows));
+    int64_t pairs = std::max<int64_t>(graph.bound(batches) * graph.bound(heads), 1);
+    parts = std::clamp<int64_t>(ceilDivide(wantedTasks, pairs), 1, ceilDivide(graph.bound(queries), columns));
+  }
+  std::unique_ptr<Emitter> own; // of this width, where the kernel's is another
+  builder.addPhase([&](Emitter &e) { return e.code.mul(e.elements({batches, heads}), e.code.integer(parts)); },
+                   [&](Emitter &given) {
+                     Emitter *e = &given;
+                     if (given.width != lanes) {
+                       own = std::make_unique<Emitter>(given.code, graph, given.arguments, lanes);
+                       e = own.get();
+                     }
+                     builder.code.loop(e->arguments.begin, e->arguments.end, 1, [&](Value number) {
+                       backward ? backwardTask(*e, number) : forwardTask(*e, number);
+                     });
+                   });
+}
+
+void AttentionLowering::forwardTask(Emitter &e, Value number) const {
+  Code &code = e.code;
+  Task task = taskOf(e, number);
+  Value panels = code.ceilDiv(task.queries, code.integer(columns));
+  Value each = code.ceilDiv(panels, code.integer(parts));
+  Value first = code.mul(code.rem(number, code.integer(parts)), each), last = code.min(code.add(first, each), panels);
+  code.ifThen(code.compare(arith::CmpIPredicate::slt, first, last), [&] {
+    Value zero = code.integer(0);
+    // Keys that no query of this part sees need not be packed.
+    task.packed = panelOf(e, task, code.sub(last, code.integer(1))).limit;
+    packSlivers(e, pointer(e, key, task, zero), apart(e, key), task.packed, task.width, e.workerScratch(keySlivers));
+    packTurned(e, pointer(e, value, task, zero), apart(e, value), valueWidth, task.packed,
+               e.workerScratch(valueTurned));
+    code.loop(first, last, 1, [&](Value panel) {
+      Panel p = panelOf(e, task, panel);
+      packPanel(e, pointer(e, query, task, p.first), apart(e, query), p.count, task.width, e.workerScratch(queryPanel));
+      scaleArea(e, e.workerScratch(queryPanel), code.mul(task.width, code.integer(columns)));
+      Value shares = e.workerScratch(scores);
+      multiplyRows(e, e.workerScratch(keySlivers), e.workerScratch(queryPanel), shares, p.limit, task.width);
+      forwardPanel(e, task, p);
+    });
+  });
+}
+
+/// x > y ? x : y, which is one instruction; NaN shows in the sum.
+static Value larger(Code &code, Value x, Value y) {
+  return code.here<arith::SelectOp>(code.here<arith::CmpFOp>(arith::CmpFPredicate::OGT, x, y), x, y);
+}
+
+void AttentionLowering::forwardPanel(Emitter &e, const Task &task, const Panel &panel) const {
+  Code &code = e.code;
+  VectorType type = vectorType(e);
+  Value shares = e.workerScratch(scores), zero = code.integer(0);
+  auto maxima = [&](Value from, Value to, bool diagonal, const Values &inits) {
+    return code.loop(from, to, 1, inits, [&](Value key, ValueRange carried) {
+      Values next;
+      for (int64_t v = 0; v < vectors; ++v) {
+        Value place = at(e, shares, key, v), score = code.loadHere(type, place, bytes);
+        Value seen = masked(e, task, panel, key, v, diagonal, score);
+        if (seen != score)
+          code.store(seen, place, bytes);
+        next.push_back(larger(code, seen, carried[v]));
+      }
+      return next;
+    });
+  };
+  Values largest(vectors, code.constant(type, -std::numeric_limits<double>::infinity()));
+  largest = maxima(zero, panel.open, false, largest);
+  if (op.causal)
+    largest = maxima(panel.open, panel.limit, true, largest);
+  Values sums(vectors, code.constant(type, 0.0));
+  sums = code.loop(zero, panel.limit, 1, sums, [&](Value key, ValueRange carried) {
+    Values next;
+    for (int64_t v = 0; v < vectors; ++v) {
+      Value place = at(e, shares, key, v);
+      Value power = emitExp(code, code.here<arith::SubFOp>(code.loadHere(type, place, bytes), largest[size_t(v)]));
+      code.store(power, place, bytes);
+      next.push_back(code.here<arith::AddFOp>(carried[v], power));
+    }
+    return next;
+  });
+  Value out = e.workerScratch(outPanel), left = e.workerScratch(valueTurned);
+  forSlivers(e, valueWidth, [&](Value first, int64_t height) {
+    tile(e, height, code.address(left, code.mul(first, task.packed), bytes), shares, at(e, out, first, 0),
+         code.integer(columns * bytes), panel.limit, false);
+  });
+  Values factors;
+  for (Value sum : sums)
+    factors.push_back(code.here<arith::DivFOp>(code.constant(type, 1.0), sum));
+  storeTurned(e, result, task, panel, out, valueWidth, factors);
+  if (op.results.size() < 2)
+    return;
+  if (Rows lse = rowsOfResult(1); lse.exists())
+    for (int64_t v = 0; v < vectors; ++v) {
+      Value place = sumsPlace(e, e.output(size_t(lse.output)), task, panel, v);
+      Value mask = code.firstLanes(code.sub(panel.count, code.integer(v * lanes)), lanes);
+      code.maskedStore(code.here<arith::AddFOp>(largest[size_t(v)], emitLog(code, sums[size_t(v)])), place, mask,
+                       bytes);
+    }
+}
+
+} // namespace kiln::cpu

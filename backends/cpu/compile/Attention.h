@@ -1,0 +1,119 @@
+//===- Attention.h - softmax(scale q k^T + mask) v and its gradients, without a matrix of scores
+//-------------------===//
+//
+// A task takes a batch and head (few of these: and a part of the queries). Keys and values are packed once a task;
+// queries come in panels as wide as a register tile. All is computed turned: the scores of a panel are [keys][panel],
+// so that a softmax runs down the rows with the queries side by side in vectors, and the shares lie as the next product
+// wants its right operand. A panel's scores are all of the matrix that ever exists, in the worker's scratch. Under a
+// causal mask keys beyond the panel's last query are not looked at.
+//
+// The backward half makes a panel's shares again from its scores and lse, and from them, with g the result's gradient:
+// dv += P^T g, dS = P (g v^T - rowsum(g result)), dq = scale dS k, dk += scale dS^T q. A task's dk and dv are summed in
+// its scratch, over its panels in order.
+//
+// Operands and results may be transposed on their way (heads beside each other in a row), as long as rows are
+// contiguous: they are read and written where they lie.
+//
+//===------------------------------------------------------------------------------------------------------------===//
+#ifndef KILN_BACKENDS_CPU_COMPILE_ATTENTION_H
+#define KILN_BACKENDS_CPU_COMPILE_ATTENTION_H
+
+#include "backends/cpu/compile/Phases.h"
+
+namespace kiln::cpu {
+
+/// Emits the phase of a kernel around one attention or attention_grad; false, with builder.error set, where it cannot.
+bool buildAttention(KernelBuilder &builder);
+
+class AttentionLowering {
+public:
+  AttentionLowering(KernelBuilder &builder, const Op &op);
+
+  /// Whether the kernel has a form that is supported; else builder.error says why.
+  bool check();
+  void build();
+
+private:
+  using Values = llvm::SmallVector<Value>;
+  /// Where the rows of a tensor [B, H, rows, columns] lie: strides in elements, columns contiguous.
+  struct Rows {
+    int input = -1, output = -1;
+    llvm::SmallVector<Extent, 4> strides;
+    bool exists() const { return input >= 0 || output >= 0; }
+  };
+  /// What is known throughout a task.
+  struct Task {
+    Value batch, head;
+    Value queries, keys, width, valueWidth; // T, S, D, E
+    Value offset;                           // S - T: query t sees keys up to t + offset
+    Value packed;                           // how many keys were packed
+  };
+  /// Queries of one panel: from `first`, `count` of them. Keys below `open` are seen by all, from `limit` on by none.
+  struct Panel {
+    Value first, count, open, limit;
+  };
+
+  Rows rowsOf(uint32_t value) const;
+  Rows rowsOfResult(size_t result) const;
+  bool checkOutputs() const;
+  Value pointer(Emitter &e, const Rows &rows, const Task &task, Value row) const;
+  Value apart(Emitter &e, const Rows &rows) const; // bytes between rows
+
+  /// Reserves a worker's scratch: with room for what whole vectors write past the end.
+  int64_t area(int64_t elements);
+
+  Task taskOf(Emitter &e, Value number) const;
+  Panel panelOf(Emitter &e, const Task &task, Value number) const;
+  void forwardTask(Emitter &e, Value number) const;
+  void forwardPanel(Emitter &e, const Task &task, const Panel &panel) const;
+  void backwardTask(Emitter &e, Value number) const;
+  void backwardPanel(Emitter &e, const Task &task, const Panel &panel) const;
+  /// dk += dS^T q, dv += P^T g.
+  void addKeySums(Emitter &e, const Task &task, const Panel &panel, Value queryFrom, Value gradientFrom) const;
+  int64_t sumColumns(bool ofKeys) const; // of dk's sums, or dv's
+  void storeSums(Emitter &e, const Rows &rows, const Task &task, Value from, bool ofKeys) const;
+  /// From scores and g v^T to shares and dS, in place.
+  void slopesOf(Emitter &e, const Task &task, const Panel &panel, const Values &lse, const Values &delta) const;
+
+  /// Rows as slivers of the register tile's height, [k][rows] each: a left operand.
+  void packSlivers(Emitter &e, Value from, Value apart, Value rows, Value k, Value to) const;
+  /// The same of the transposed operand: [k][columns of the rows].
+  void packTurned(Emitter &e, Value from, Value apart, const Extent &columns, Value k, Value to) const;
+  /// A panel's rows as a right operand: [columns of the rows][panel].
+  void packPanel(Emitter &e, Value from, Value apart, Value count, Value k, Value to) const;
+  void scaleArea(Emitter &e, Value from, Value elements) const;
+  void forSlivers(Emitter &e, const Extent &size, llvm::function_ref<void(Value first, int64_t height)> body) const;
+  /// to[row][panel] = sum over k of left[row][k] * right[k][panel], for rows below `rows` in whole slivers.
+  void multiplyRows(Emitter &e, Value left, Value right, Value to, Value rows, Value k) const;
+  void tile(Emitter &e, int64_t height, Value left, Value right, Value to, Value apart, Value k, bool add) const;
+  /// to[query][n] = factor[query] * from[n][query].
+  void storeTurned(Emitter &e, const Rows &rows, const Task &task, const Panel &panel, Value from, const Extent &size,
+                   const Values &factors) const;
+
+  mlir::VectorType vectorType(Emitter &e) const;
+  Value at(Emitter &e, Value base, Value row, int64_t vector) const; // a panel's vector
+  /// The lanes of queries that do not see key `key`, null for none; `diagonal`: the causal mask may hide some.
+  Value hidden(Emitter &e, const Task &task, const Panel &panel, Value key, int64_t vector, bool diagonal) const;
+  Value masked(Emitter &e, const Task &task, const Panel &panel, Value key, int64_t vector, bool diagonal,
+               Value score) const;
+  Value sumsPlace(Emitter &e, Value base, const Task &task, const Panel &panel, int64_t vector) const;
+
+  KernelBuilder &builder;
+  const Graph &graph;
+  const Op &op;
+  bool backward, hasMask;
+  kiln_dtype dtype;
+  int64_t bytes, lanes, vectors, tileRows, rowUnit, columns; // columns: queries of a panel
+  Extent batches, heads, queries, keys, width, valueWidth;
+  int64_t parts = 1; // of the queries, a task each
+  Rows query, key, value, result, gradient, dquery, dkey, dvalue;
+  // Areas of a worker's scratch.
+  int64_t keySlivers = 0, keyTurned = 0, valueSlivers = 0, valueTurned = 0; // left operands
+  int64_t queryPanel = 0, gradientPanel = 0, outPanel = 0;                  // [width][panel]
+  int64_t scores = 0, slopes = 0;                                           // [keys][panel]
+  int64_t queryRows = 0, gradientRows = 0, sliver = 0, keySums = 0, valueSums = 0;
+};
+
+} // namespace kiln::cpu
+
+#endif // KILN_BACKENDS_CPU_COMPILE_ATTENTION_H
