@@ -92,6 +92,25 @@ static int64_t launches(const FunctionPlan &plan, const Step &step) {
   return step.kind == Step::Kind::repeat ? result * upperBound(step.count, plan.bounds).value_or(1) : result;
 }
 
+// What an entry holds while it runs: the arena, and the arguments by what they are for.
+static void explainArguments(const FunctionPlan &plan, llvm::raw_ostream &out) {
+  auto bytes = [&](mlir::Type type) { return upperBound(bytesOf(type), plan.bounds).value_or(0); };
+  int64_t inputs = 0, parameters = 0, states = 0, results = 0, constants = 0;
+  for (const Argument &argument : plan.arguments) {
+    bool has = static_cast<bool>(argument.attributes);
+    int64_t &sum = argument.result                                         ? results
+                   : has && argument.attributes.contains("kiln.parameter") ? parameters
+                   : has && argument.attributes.contains("kiln.state")     ? states
+                                                                           : inputs;
+    sum += bytes(argument.type);
+  }
+  for (ConstantOp constant : plan.constants)
+    constants += bytes(constant->getResult(0).getType());
+  out << "held while it runs: inputs " << inputs << ", parameters " << parameters << ", states " << states
+      << ", results " << results << ", constants " << constants << ", arena " << plan.arenaBytes << ": together "
+      << inputs + parameters + states + results + constants + plan.arenaBytes << " bytes\n";
+}
+
 std::string explain(const FunctionPlan &plan) {
   std::string text;
   llvm::raw_string_ostream out(text);
@@ -101,6 +120,7 @@ std::string explain(const FunctionPlan &plan) {
     out << llvm::format(" (%.3f)", static_cast<double>(plan.arenaBytes) / plan.lowerBound);
   out << ", " << plan.buffers.size() << " buffers; " << launches(plan, plan.root) << " launches read and write "
       << traffic(plan, plan.root) << " bytes\n";
+  explainArguments(plan, out);
   // The step at which most is live.
   int64_t peak = 0, most = -1;
   for (const Buffer &at : plan.buffers) {
