@@ -234,6 +234,7 @@ absl::StatusOr<int> GradientCheck::run() {
 int commandCheck(const ModelOptions &options, const CheckOptions &check) {
   ModelOptions small = options;
   small.symbolicBatch = check.gradients;
+  small.everyModel = !check.gradients;
   Compilation compilation(small);
   if (absl::Status status = compilation.load(); !status.ok())
     return report(status);

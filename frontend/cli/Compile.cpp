@@ -129,6 +129,7 @@ absl::Status Compilation::load() {
     }
     LoadOptions load;
     load.symbolicBatch = options_.symbolicBatch;
+    load.everyModel = options_.everyModel;
     load.model = options_.model;
     load.set = options_.set;
     load.bounds = options_.bounds;
@@ -136,7 +137,7 @@ absl::Status Compilation::load() {
     module_ = loadModel(*context_, options_.file, load, diagnostics);
     std::string text = diagnostics.render();
     std::fwrite(text.data(), 1, text.size(), stderr);
-    if (!module_)
+    if (diagnostics.hasErrors())
       return absl::InvalidArgumentError("");
     return absl::OkStatus();
   });

@@ -56,14 +56,19 @@ std::vector<const Stmt *> Elaborator::recipesOf(const Stmt &model, StmtKind kind
   return out;
 }
 
-const Stmt *Elaborator::chooseModel() {
-  std::vector<const Stmt *> models;
-  std::vector<std::string> names;
+std::vector<const Stmt *> Elaborator::models() const {
+  std::vector<const Stmt *> out;
   for (const auto &[name, statement] : declarations_[0])
-    if (statement->kind == StmtKind::Module && statement->isModel) {
-      models.push_back(statement);
-      names.push_back(name);
-    }
+    if (statement->kind == StmtKind::Module && statement->isModel)
+      out.push_back(statement);
+  return out;
+}
+
+const Stmt *Elaborator::chooseModel() {
+  std::vector<const Stmt *> models = this->models();
+  std::vector<std::string> names;
+  for (const Stmt *model : models)
+    names.push_back(model->name);
   for (const Stmt *recipe : recipes_)
     if (std::find(names.begin(), names.end(), recipe->name) == names.end()) {
       Diagnostic &diagnostic = error(recipe->nameRange, "there is no model '" + recipe->name + "' in this file");
@@ -165,6 +170,8 @@ std::shared_ptr<Instance> Elaborator::instantiateModel(const Stmt &model, const 
     for (const auto &[name, value] : arguments.named)
       given |= name == parameter.name;
     if (!given) {
+      if (checkOnly_) // the command line may give it, once this model is chosen
+        return nullptr;
       error(parameter.range, "the model's argument '" + parameter.name + "' has no value")
           .withHelp("give it a default here, or in the recipe (`train " + model.name + "(" + parameter.name +
                     "=…):`), or on the command line: --set " + parameter.name + "=…");
@@ -249,33 +256,44 @@ void Elaborator::namePaths(const Value &value, const std::string &path, const st
   }
 }
 
-mlir::OwningOpRef<mlir::ModuleOp> Elaborator::run(const File &file) {
-  modelDeclaration_ = chooseModel();
-  if (!modelDeclaration_)
-    return nullptr;
-  module_ = mlir::ModuleOp::create(location(modelDeclaration_->nameRange), modelDeclaration_->name);
-  std::vector<const Stmt *> train = recipesOf(*modelDeclaration_, StmtKind::Train);
-  std::vector<const Stmt *> generate = recipesOf(*modelDeclaration_, StmtKind::Generate);
-  model_ = instantiateModel(*modelDeclaration_, train.empty() ? nullptr : train[0]->value.get());
+/// The model's functions and recipes; false after errors.
+bool Elaborator::build(const Stmt &model) {
+  module_ = mlir::ModuleOp::create(location(model.nameRange), model.name);
+  std::vector<const Stmt *> train = recipesOf(model, StmtKind::Train);
+  std::vector<const Stmt *> generate = recipesOf(model, StmtKind::Generate);
+  model_ = instantiateModel(model, train.empty() ? nullptr : train[0]->value.get());
   if (!model_)
-    return nullptr;
+    return false;
   Value root = Value::of(Value::Kind::Instance);
   root.instance = model_;
   std::vector<const Instance *> seen;
   namePaths(root, "", "", seen);
-  for (const StmtPtr &statement : modelDeclaration_->body)
+  for (const StmtPtr &statement : model.body)
     if (statement->kind == StmtKind::Def && isEntry(*statement) && functionEntry(*statement, false))
       functionEntry(*statement, true);
   if (!train.empty())
     buildTraining(*this, *train[0]);
   if (!generate.empty())
     buildGeneration(*this, *generate[0]);
+  if (checkOnly_)
+    return true;
   if (entries_.empty() && !diagnostics_.hasErrors())
-    error(modelDeclaration_->nameRange, "the model " + modelDeclaration_->name + " has no function that can be run")
+    error(model.nameRange, "the model " + model.name + " has no function that can be run")
         .withHelp("an entry point is a def whose arguments all have types, as in def forward(x: f32[B, 4])");
   if (!diagnostics_.hasErrors())
     settleBounds();
-  if (diagnostics_.hasErrors())
+  return !diagnostics_.hasErrors();
+}
+
+void Elaborator::check(const Stmt &model) {
+  modelDeclaration_ = &model;
+  checkOnly_ = true;
+  build(model);
+}
+
+mlir::OwningOpRef<mlir::ModuleOp> Elaborator::run() {
+  modelDeclaration_ = chooseModel();
+  if (!modelDeclaration_ || !build(*modelDeclaration_))
     return nullptr;
   writeVariables();
   // What the elaborator builds is right by construction; should it not be, say so rather than go on.

@@ -76,10 +76,19 @@ public:
   /// Makes the file's declarations known.
   void declare(const File &file);
   /// Elaborates the chosen model; null after errors.
-  mlir::OwningOpRef<mlir::ModuleOp> run(const File &file);
+  mlir::OwningOpRef<mlir::ModuleOp> run();
+  /// The file's models, by their names.
+  std::vector<const Stmt *> models() const;
+  const Stmt *chosen() const { return modelDeclaration_; }
+  /// All errors of a model that was not chosen, with its recipes and its arguments' defaults. What the command line may
+  /// still give (an argument without a default, a bound) is no error.
+  void check(const Stmt &model);
+  /// Names in the file's functions and modules that no model may have reached.
+  void checkNames(const File &file);
 
   // Errors. One inside a standard module is reported at the user's call, with a note.
   Diagnostic &error(Range at, std::string message);
+  Diagnostic &unknownName(const Expr &name, const std::vector<std::string> &candidates);
   Diagnostics &diagnostics() { return diagnostics_; }
 
   // Expressions and statements.
@@ -152,6 +161,8 @@ public:
   Value current(const Value &value, Frame &frame, Range range);
   Value attribute(const Expr &expr, Frame &frame);
   std::optional<Value> global(std::string_view name, bool library);
+  /// `training`, `inf`, `PAD`: known without being declared.
+  bool isWellKnown(std::string_view name);
   std::vector<std::string> visibleNames(const Frame &frame) const;
 
   // Modules of the output (Entries.cpp, Train.cpp, Generate.cpp).
@@ -172,6 +183,7 @@ public:
 
 private:
   friend class TrainBuilder;
+  friend class NameCheck;
   friend class GenerateBuilder;
 
   // ElaborateStmt.cpp
@@ -200,6 +212,7 @@ private:
   void settleBounds();
   void writeVariables();
   const Stmt *chooseModel();
+  bool build(const Stmt &model);
   std::vector<const Stmt *> recipesOf(const Stmt &model, StmtKind kind);
   std::shared_ptr<Variable> sessionValue(const std::string &name, const Value &tensor, Range range);
 
@@ -221,6 +234,7 @@ private:
   std::vector<std::shared_ptr<Entry>> entries_;
   Entry *entry_ = nullptr;
   const Stmt *modelDeclaration_ = nullptr;
+  bool checkOnly_ = false; // a model that was not chosen
   std::shared_ptr<Instance> model_;
   std::vector<std::shared_ptr<Variable>> parameters_, states_;
   std::map<const Stmt *, DimUses> uses_; // of the model's functions

@@ -363,16 +363,23 @@ Value Elaborator::lookup(const Expr &name, Frame &frame) {
     return builtinValue(*builtin);
   if (frame.freeDims)
     return Value::integerOf(Dim::symbol(text), name.range);
-  Diagnostic &diagnostic = error(name.range, "unknown name '" + text + "'");
-  std::string near = nearest(text, visibleNames(frame));
-  if (!near.empty() && text != "self")
-    diagnostic.withHelp("did you mean '" + near + "'?");
-  else if (text == "self")
-    diagnostic.withHelp("a module's attributes are used by their names: write x, not self.x");
+  unknownName(name, visibleNames(frame));
   // Once is enough: later uses in this function stay silent.
   frame.locals[text] = {Value::error(), name.range};
   return Value::error();
 }
+
+Diagnostic &Elaborator::unknownName(const Expr &name, const std::vector<std::string> &candidates) {
+  Diagnostic &diagnostic = error(name.range, "unknown name '" + name.text + "'");
+  std::string near = nearest(name.text, candidates);
+  if (!near.empty() && name.text != "self")
+    diagnostic.withHelp("did you mean '" + near + "'?");
+  else if (name.text == "self")
+    diagnostic.withHelp("a module's attributes are used by their names: write x, not self.x");
+  return diagnostic;
+}
+
+bool Elaborator::isWellKnown(std::string_view name) { return wellKnown(*this, name).has_value(); }
 
 std::optional<Value> Elaborator::global(std::string_view name, bool library) {
   for (int table = library ? 1 : 0; table < 2; ++table) {

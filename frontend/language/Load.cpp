@@ -28,16 +28,42 @@ mlir::OwningOpRef<mlir::ModuleOp> loadModelText(mlir::MLIRContext &context, cons
     diagnostics.keep(std::shared_ptr<const void>(std::move(file)));
     return *static_cast<const File *>(diagnostics.kept());
   };
-  Elaborator elaborator(context, diagnostics, options);
+  std::vector<const File *> files;
   for (size_t i = 0; i < libraryFileCount; ++i) {
     const LibraryFile &file = libraryFiles[i];
-    elaborator.declare(keep(parse(std::make_unique<SourceFile>(std::string("nn/") + file.name,
-                                                               std::string(file.text, file.size), /*isLibrary=*/true),
-                                  diagnostics)));
+    files.push_back(&keep(parse(std::make_unique<SourceFile>(std::string("nn/") + file.name,
+                                                             std::string(file.text, file.size), /*isLibrary=*/true),
+                                diagnostics)));
   }
-  const File &file = keep(parse(std::make_unique<SourceFile>(name, text), diagnostics));
-  elaborator.declare(file);
-  return elaborator.run(file);
+  files.push_back(&keep(parse(std::make_unique<SourceFile>(name, text), diagnostics)));
+  bool wellFormed = !diagnostics.hasErrors();
+  auto declareAll = [&](Elaborator &elaborator) {
+    for (const File *file : files)
+      elaborator.declare(*file);
+  };
+  Elaborator elaborator(context, diagnostics, options);
+  declareAll(elaborator);
+  mlir::OwningOpRef<mlir::ModuleOp> module;
+  bool everyModel = options.everyModel && options.model.empty() && elaborator.models().size() > 1;
+  if (!everyModel)
+    module = elaborator.run();
+  // The errors of everything else in the file, in the same run.
+  for (const Stmt *model : elaborator.models()) {
+    if (model == elaborator.chosen())
+      continue;
+    LoadOptions defaults;
+    for (const auto &setting : options.set)
+      if (setting.first.starts_with(model->name + "."))
+        defaults.set.push_back(setting);
+    Elaborator other(context, diagnostics, defaults);
+    declareAll(other);
+    other.check(*model);
+  }
+  if (wellFormed) // else a name may be unknown for its declaration's sake
+    elaborator.checkNames(*files.back());
+  if (diagnostics.hasErrors())
+    return nullptr;
+  return module;
 }
 
 mlir::OwningOpRef<mlir::ModuleOp> loadModel(mlir::MLIRContext &context, const std::string &path,

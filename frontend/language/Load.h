@@ -25,10 +25,12 @@ struct LoadOptions {
   std::map<std::string, int64_t> bounds;
   /// Keeps the batch of loss.train symbolic ("N"), as it is in loss.eval.
   bool symbolicBatch = false;
+  /// Where the file has several models and none is named: all of them are checked, and there is no module.
+  bool everyModel = false;
 };
 
 /// Loads the kiln and func dialects into the context, and the model from the file. Null after errors, which
-/// `diagnostics` then holds.
+/// `diagnostics` then holds: those of the whole file, of models that were not chosen too (with their defaults).
 mlir::OwningOpRef<mlir::ModuleOp> loadModel(mlir::MLIRContext &context, const std::string &path,
                                             const LoadOptions &options, Diagnostics &diagnostics);
 /// The same from text; `name` stands in locations and messages.

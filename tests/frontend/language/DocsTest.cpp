@@ -57,12 +57,26 @@ TEST(Documents, TheLanguage) { loadAll(KILN_SOURCE "/docs/language.md", 7); }
 TEST(Documents, TheSketches) { loadAll(KILN_SOURCE "/docs/language-sketches.md", 29); }
 /// The samples that the language was designed from, as they were first written.
 TEST(Samples, Load) {
-  for (const char *name : {"gpt", "translate"}) {
+  for (const char *name : {"gpt", "translate", "unused"}) {
     mlir::MLIRContext context;
     kiln::Diagnostics diagnostics;
     std::string path = std::string(KILN_SOURCE "/tests/frontend/language/samples/") + name + ".kiln";
     EXPECT_TRUE(kiln::loadModel(context, path, {}, diagnostics)) << diagnostics.render();
   }
+}
+
+TEST(EveryModel, IsCheckedWhereNoneIsNamed) {
+  const char *text = "model A(n=2):\n    def forward(x: f32[B <= 2, n]) -> f32[B, n]:\n        return x\n\n"
+                     "model B(n=2):\n    def forward(x: f32[B, n]) -> f32[B, n]:\n        return x + x\n";
+  kiln::LoadOptions options;
+  options.everyModel = true;
+  mlir::MLIRContext context;
+  kiln::Diagnostics diagnostics, one;
+  EXPECT_FALSE(kiln::loadModelText(context, text, "both.kiln", options, diagnostics));
+  EXPECT_FALSE(diagnostics.hasErrors()) << diagnostics.render();
+  options.model = "B"; // once it is chosen, its bound is asked for
+  EXPECT_FALSE(kiln::loadModelText(context, text, "both.kiln", options, one));
+  EXPECT_NE(one.render().find("the dimension B of forward has no upper bound"), std::string::npos) << one.render();
 }
 
 TEST(Documents, TheTutorial) {
