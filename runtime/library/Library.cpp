@@ -23,7 +23,7 @@ static_assert(sameNumber(KILN_TENSOR_F32, KILN_F32) && sameNumber(KILN_TENSOR_F6
               sameNumber(KILN_TENSOR_I64, KILN_I64) && sameNumber(KILN_TENSOR_BOOL, KILN_BOOL));
 
 struct kiln_library_model {
-  explicit kiln_library_model(unsigned threads) : program(kiln_image, threads) {}
+  kiln_library_model(unsigned threads, uint32_t device) : program(kiln_image, threads, device) {}
 
   Program program;
   Position position;
@@ -146,7 +146,7 @@ void giveOutputs(Call &call, const std::vector<int> &results, kiln_tensor *outpu
     const ArgumentSpec &argument = call.entry().arguments[static_cast<size_t>(results[i])];
     const std::vector<int64_t> &shape = call.resultShape(results[i]);
     if (outputs[i].data) {
-      std::memcpy(outputs[i].data, call.data(results[i]),
+      std::memcpy(outputs[i].data, call.result(results[i]),
                   static_cast<size_t>(*countElements(shape)) * dtypeSize(argument.type.dtype));
       continue;
     }
@@ -183,11 +183,11 @@ void save(kiln_library_model &model, const std::string &path) {
 
 const char *kiln_library_last_error(void) { return lastErrorText; }
 
-kiln_library_model *kiln_library_create(uint32_t threads, uint32_t seed) {
+kiln_library_model *kiln_library_create(uint32_t threads, uint32_t device, uint32_t seed) {
   std::unique_ptr<kiln_library_model> model;
   bool made = guarded([&] {
-    model = std::make_unique<kiln_library_model>(threads == 0 ? availableProcessors()
-                                                              : checkThreadCount(threads, "create: threads"));
+    model = std::make_unique<kiln_library_model>(
+        threads == 0 ? availableProcessors() : checkThreadCount(threads, "create: threads"), device);
     model->position.seed = seed;
     model->program.initialise(seed);
   });

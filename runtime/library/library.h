@@ -48,9 +48,10 @@ typedef struct kiln_library_model kiln_library_model;
 const char *kiln_library_last_error(void);
 
 /* A new model, with the initial values that the recipe names drawn from `seed`SEED, or the weights that were put into
- * the library. It computes on `threads` threads, the caller's being one; 0 stands for one for each processor. The same
- * seed gives the same bits at any number of threads. Null on failure. */
-kiln_library_model *kiln_library_create(uint32_t threads, uint32_t seed);
+ * the library. It computes on `threads` threads, the caller's being one; 0 stands for one for each processor; and on the
+ * backend's device of the number `device`, of which 0 is the first. The same seed gives the same bits at any number of
+ * threads. Null on failure. */
+kiln_library_model *kiln_library_create(uint32_t threads, uint32_t device, uint32_t seed);
 
 /* Ends the model's threads and frees its memory. A null pointer is fine. */
 void kiln_library_destroy(kiln_library_model *model);

@@ -130,6 +130,11 @@ public:
   };
   const std::vector<Metric> &metrics() const { return metrics_; }
   double number(int argument);
+  /// A result's elements in this process's memory, until the next run.
+  const void *result(int argument) {
+    fetch(static_cast<size_t>(argument));
+    return data(argument);
+  }
   /// The results that a user sees, under their actual shapes: outputs or gradients.
   std::vector<TensorView> results(Role role);
   /// Leading extent of the first input in the last run: the number of examples.

@@ -110,7 +110,7 @@ TEST_P(Allocation, NoneInASteadyStep) {
     batch.push_back(tensor);
   }
   counting = true;
-  kiln_library_model *made = create(2, 1);
+  kiln_library_model *made = create(2, 0, 1);
   long atStart = allocations.exchange(0);
   ASSERT_NE(made, nullptr) << lastError();
   EXPECT_GT(atStart, 0); // the counter counts

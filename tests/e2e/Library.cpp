@@ -186,8 +186,8 @@ TEST_F(SharedLibrary, HeaderStandsAloneAndBesideOthers) {
                        "shared", "-o", folder + "/libiris.so"});
   ASSERT_EQ(other.code, 0) << other.err;
   std::string text = "#include \"mnist.h\"\n#include \"iris.h\"\n#include \"mnist.h\"\n"
-                     "mnist_model *one(void) { return mnist_create(0, 0); }\n"
-                     "mlp_model *other(void) { return mlp_create(0, 0); }\n";
+                     "mnist_model *one(void) { return mnist_create(0, 0, 0); }\n"
+                     "mlp_model *other(void) { return mlp_create(0, 0, 0); }\n";
   for (const char *suffix : {".c", ".cpp"}) {
     std::string source = folder + "/both" + suffix;
     std::ofstream(source) << text;
@@ -248,7 +248,7 @@ generate TokenCounter:
       {kilnProgram(), "build", folder + "/counter.kiln", "--emit", "shared", "-o", folder + "/libcounter.so"});
   ASSERT_EQ(built.code, 0) << built.err;
   Loaded library(folder + "/libcounter.so", "token_counter");
-  kiln_library_model *model = library.create(1, 3);
+  kiln_library_model *model = library.create(1, 0, 3);
   ASSERT_NE(model, nullptr) << library.lastError();
   int32_t token = 3, position = 1;
   auto step = [&] {

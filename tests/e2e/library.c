@@ -70,7 +70,8 @@ static void misuse(mnist_model *model) {
     else                                                                                                               \
       printf("error: %s\n", mnist_last_error());                                                                       \
   } while (0)
-  FAILS(mnist_create(5000, 0) != NULL);
+  FAILS(mnist_create(5000, 0, 0) != NULL);
+  FAILS(mnist_create(1, 7, 0) != NULL);
   FAILS(mnist_load(NULL, "x"));
   FAILS(mnist_load(model, NULL));
   FAILS(mnist_load(model, "/there/is/nothing"));
@@ -129,14 +130,14 @@ int main(int count, char **arguments) {
   readRaw("labels.raw", labels, sizeof labels);
 
   printf("before: '%s'\n", mnist_last_error());
-  must((a = mnist_create(2, 0)) != NULL);
+  must((a = mnist_create(2, 0, 0)) != NULL);
   must(mnist_load(a, arguments[2]));
   for (i = 0; i < 10; ++i)
     printf("loss %.17g\n", trainStep(a, i));
   must(mnist_save(a, path("half.safetensors")));
 
   /* A second one goes on from the file, beside the first: with the same bits. */
-  must((b = mnist_create(1, 99)) != NULL);
+  must((b = mnist_create(1, 0, 99)) != NULL);
   must(mnist_load(b, path("half.safetensors")));
   printf("step %d\n", (int)mnist_step(b));
   if (pthread_create(&thread, NULL, trainHalf, b) != 0)

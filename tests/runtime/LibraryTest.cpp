@@ -38,7 +38,7 @@ struct Batch {
 TEST(Library, TrainsAndGoesOnFromItsFile) {
   testing::TemporaryFolder folder;
   Batch batch;
-  Model model(kiln_library_create(1, 5));
+  Model model(kiln_library_create(1, 0, 5));
   ASSERT_TRUE(model);
   std::vector<double> losses;
   std::string path = folder.path() + "/half.safetensors";
@@ -51,7 +51,7 @@ TEST(Library, TrainsAndGoesOnFromItsFile) {
     losses.push_back(loss);
   }
   EXPECT_LT(losses.back(), 0.5 * losses.front());
-  model.reset(kiln_library_create(0, 1)); // the fake knows one program at a time
+  model.reset(kiln_library_create(0, 0, 1)); // the fake knows one program at a time
   ASSERT_TRUE(kiln_library_load(model.get(), path.c_str())) << kiln_library_last_error();
   EXPECT_EQ(kiln_library_step(model.get()), 7);
   for (int i = 7; i < 20; ++i) {
@@ -63,7 +63,7 @@ TEST(Library, TrainsAndGoesOnFromItsFile) {
 
 TEST(Library, OutputsOfAnyKindOfResult) {
   Batch batch;
-  Model model(kiln_library_create(1, 5));
+  Model model(kiln_library_create(1, 0, 5));
   float loss = -1, w[2], b = 0;
   kiln_tensor outputs[3] = {tensor(KILN_TENSOR_F32, {}, &loss), tensor(KILN_TENSOR_F32, {1, 2}, w),
                             tensor(KILN_TENSOR_F32, {1}, &b)};
@@ -85,7 +85,7 @@ TEST(Library, OutputsOfAnyKindOfResult) {
 TEST(Library, AFailureLeavesEverythingAsItWas) {
   testing::TemporaryFolder folder;
   Batch batch;
-  Model model(kiln_library_create(1, 5));
+  Model model(kiln_library_create(1, 0, 5));
   auto losses = [&] {
     float loss = 0;
     kiln_tensor output = tensor(KILN_TENSOR_F32, {}, &loss);
@@ -113,7 +113,7 @@ TEST(Library, NothingIsWrittenThatIsNotFinite) {
   testing::TemporaryFolder folder;
   Batch batch;
   batch.y[2] = std::numeric_limits<float>::infinity();
-  Model model(kiln_library_create(1, 5));
+  Model model(kiln_library_create(1, 0, 5));
   double loss = 0;
   ASSERT_TRUE(kiln_library_train_step(model.get(), batch.inputs, 2, &loss));
   EXPECT_FALSE(std::isfinite(loss));
