@@ -1,0 +1,84 @@
+//===- Device.h - an open device: its queue, its time line, its memory --------------------------------------------===//
+//
+// All work of a device runs in one order, that of its time line: a semaphore that each submission waits for at the
+// number of the one before, and sets to its own. Uploads have a time line of their own, since they may run on another
+// queue while kernels compute; each waits for the last use of the buffer that it writes, and the next submission waits
+// for it.
+//
+//===------------------------------------------------------------------------------------------------------------===//
+#ifndef KILN_BACKENDS_VULKAN_RUN_DEVICE_H
+#define KILN_BACKENDS_VULKAN_RUN_DEVICE_H
+
+#include "backends/vulkan/run/Memory.h"
+#include "backends/vulkan/run/Pipelines.h"
+#include "backends/vulkan/run/Upload.h"
+
+namespace kiln::vulkan {
+
+/// A semaphore that counts.
+struct TimeLine {
+  VkSemaphore semaphore = VK_NULL_HANDLE;
+  uint64_t given = 0;   ///< the last submission's number
+  uint64_t reached = 0; ///< as far as the host knows
+};
+
+} // namespace kiln::vulkan
+
+struct kiln_device {
+  using Failure = kiln::vulkan::Failure;
+
+  const kiln_host *host;
+  kiln::vulkan::Instance &instance;
+  const kiln::vulkan::PhysicalDevice &physical;
+  kiln::vulkan::DeviceFunctions vk;
+  VkDevice handle = VK_NULL_HANDLE;
+  VkQueue queue = VK_NULL_HANDLE, transferQueue = VK_NULL_HANDLE;
+  kiln::vulkan::TimeLine line, uploadLine;
+  std::unique_ptr<kiln::vulkan::Allocator> allocator;
+  std::unique_ptr<kiln::vulkan::Upload> upload;
+  std::unique_ptr<kiln::vulkan::PipelineCache> pipelines;
+  std::vector<kiln_executable *> executables; ///< loaded on it
+  uint64_t lastBufferId = 0;
+  bool lost = false;
+
+  kiln_device(const kiln_host *host, kiln::vulkan::Instance &instance, const kiln::vulkan::PhysicalDevice &physical);
+  kiln_device(const kiln_device &) = delete;
+  ~kiln_device();
+  Failure open();
+
+  /// What a result means; `doing` completes "while ...".
+  Failure failure(VkResult result, const char *doing);
+  /// The sentence for a request for memory that was not met.
+  Failure outOfMemory(uint64_t bytes, const std::string &what);
+
+  /// `what` names it in an error.
+  Failure create(uint64_t bytes, kiln::vulkan::Home home, const std::string &what, kiln::vulkan::RawBuffer &buffer);
+  void destroy(kiln::vulkan::RawBuffer &buffer);
+
+  /// Gives the commands to the compute queue, after all that was given before, uploads included.
+  Failure submit(VkCommandBuffer commands);
+  /// The next submission, on `queue`: sets `own` to its next number, waits for `other` at `otherValue`.
+  Failure submit(VkQueue queue, VkCommandBuffer commands, kiln::vulkan::TimeLine &own,
+                 const kiln::vulkan::TimeLine &other, uint64_t otherValue);
+  /// Returns when the time line is at `value`.
+  Failure await(kiln::vulkan::TimeLine &line, uint64_t value);
+  /// Whether it is there now. A lost device is: nothing comes any more.
+  bool isAt(kiln::vulkan::TimeLine &line, uint64_t value);
+  /// Commands that run once, for a copy: begin, record, submit and wait.
+  Failure copyNow(VkBuffer from, VkBuffer to, const VkBufferCopy &region);
+
+private:
+  VkCommandPool pool = VK_NULL_HANDLE;
+  VkCommandBuffer once = VK_NULL_HANDLE;
+};
+
+struct kiln_buffer {
+  kiln_device *device = nullptr;
+  kiln::vulkan::RawBuffer raw;
+  uint64_t bytes = 0;                   ///< as asked
+  uint64_t id = 0;                      ///< never used again on the device
+  bool staged = false;                  ///< the host does not see it
+  uint64_t lastUse = 0, lastUpload = 0; ///< numbers on the device's time lines
+};
+
+#endif // KILN_BACKENDS_VULKAN_RUN_DEVICE_H

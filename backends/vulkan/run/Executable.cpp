@@ -1,0 +1,361 @@
+#include "backends/vulkan/run/Executable.h"
+
+#include "backends/vulkan/run/Testing.h"
+
+#include <algorithm>
+#include <cstring>
+
+using namespace kiln::vulkan;
+
+namespace {
+constexpr size_t mostRecordings = 16;
+}
+
+kiln_executable::~kiln_executable() {
+  (void)device.await(device.line, device.line.given);
+  for (kiln_event &event : waiting)
+    if (event.used && event.recording)
+      (void)settle(*event.recording);
+  recordings.clear();
+  pipelines.reset();
+  device.destroy(constants);
+  std::erase(device.executables, this);
+}
+
+//===-- Load -----------------------------------------------------------------------------------------------------===//
+
+Failure kiln_executable::load(const void *blob, uint64_t bytes) {
+  device.executables.push_back(this);
+  info.size = sizeof info;
+  reader->program(program, &info);
+  if (Failure failure = artifact.read(blob, bytes))
+    return failure;
+  const kiln_vk_artifact &head = artifact.head();
+  if (head.kernel_count != info.kernel_count)
+    return {KILN_ERROR_INVALID, format("the Vulkan artifact has %u kernels and the program %u: they do not belong "
+                                       "together",
+                                       head.kernel_count, info.kernel_count)};
+  const char *name = device.physical.name.c_str();
+  if (uint32_t missing = head.features & ~device.physical.features)
+    return {KILN_ERROR_UNSUPPORTED,
+            format("%s lacks what the program needs: %s; choose another device (--device), or build for this one "
+                   "(--target-device native)",
+                   name, featureNames(missing).c_str())};
+  const VkPhysicalDeviceLimits &limits = device.physical.limits;
+  if (limits.minStorageBufferOffsetAlignment > head.alignment)
+    return {KILN_ERROR_UNSUPPORTED,
+            format("%s wants bindings aligned to %llu bytes (minStorageBufferOffsetAlignment), "
+                   "and the program aligns them to %u",
+                   name, static_cast<unsigned long long>(limits.minStorageBufferOffsetAlignment), head.alignment)};
+  if (limits.maxStorageBufferRange < head.part_bytes)
+    return {KILN_ERROR_UNSUPPORTED,
+            format("%s binds at most %s (maxStorageBufferRange), and the program counts on %s", name,
+                   bytesText(limits.maxStorageBufferRange).c_str(), bytesText(head.part_bytes).c_str())};
+  variants.resize(info.kernel_count);
+  for (uint32_t i = 0; i < info.kernel_count; ++i)
+    if (Failure failure = chooseVariants(i))
+      return std::move(failure).in(i);
+  pipelines = std::make_unique<Pipelines>(device, artifact);
+  return loadConstants();
+}
+
+Failure kiln_executable::loadConstants() {
+  if (!info.constant_bytes)
+    return {};
+  if (Failure failure = device.create(info.constant_bytes, Home::device, "the program's constants", constants))
+    return failure;
+  if (constants.memory.mapped && !hooks().staged) {
+    std::memcpy(constants.memory.mapped, info.constants, info.constant_bytes);
+    return {};
+  }
+  kiln_buffer view;
+  view.device = &device;
+  view.raw = constants;
+  return device.upload->write(view, 0, info.constants, info.constant_bytes);
+}
+
+/// What a variant needs that the device does not have; empty when it runs.
+std::string kiln_executable::lacks(const kiln_vk_variant &variant) const {
+  const PhysicalDevice &physical = device.physical;
+  const VkPhysicalDeviceLimits &limits = physical.limits;
+  if (uint32_t missing = variant.features & ~physical.features)
+    return featureNames(missing);
+  if ((variant.subgroup_least && physical.subgroupSize < variant.subgroup_least) ||
+      (variant.subgroup_most && physical.subgroupSize > variant.subgroup_most))
+    return format("subgroups of %u to %u (it has %u)", variant.subgroup_least, variant.subgroup_most,
+                  physical.subgroupSize);
+  for (const kiln_vk_dispatch &dispatch : artifact.dispatches(variant)) {
+    if (dispatch.required_subgroup_size && dispatch.required_subgroup_size != physical.subgroupSize)
+      return format("subgroups of %u (it has %u)", dispatch.required_subgroup_size, physical.subgroupSize);
+    uint64_t invocations = uint64_t(dispatch.local[0]) * dispatch.local[1] * dispatch.local[2];
+    if (invocations > limits.maxComputeWorkGroupInvocations || dispatch.local[0] > limits.maxComputeWorkGroupSize[0] ||
+        dispatch.local[1] > limits.maxComputeWorkGroupSize[1] || dispatch.local[2] > limits.maxComputeWorkGroupSize[2])
+      return format("workgroups of %u x %u x %u", dispatch.local[0], dispatch.local[1], dispatch.local[2]);
+    if (dispatch.shared_bytes > limits.maxComputeSharedMemorySize)
+      return format("%u bytes of shared memory (it has %u)", dispatch.shared_bytes, limits.maxComputeSharedMemorySize);
+    uint32_t most = std::min(limits.maxPerStageDescriptorStorageBuffers, limits.maxDescriptorSetStorageBuffers);
+    if (dispatch.binding_count > most)
+      return format("%u storage buffers in a shader (it has %u)", dispatch.binding_count, most);
+  }
+  return "";
+}
+
+Failure kiln_executable::chooseVariants(uint32_t number) {
+  const kiln_vk_kernel &kernel = artifact.kernels()[number];
+  kiln_kernel_info its = {};
+  its.size = sizeof its;
+  reader->kernel(reader->program_kernel(program, number), &its);
+  std::string name(its.name.data, its.name.size);
+  if (!artifact.fits(kernel, its.input_count + its.output_count, its.extent_count))
+    return {KILN_ERROR_INVALID,
+            format("kernel %s of the Vulkan artifact is not the program's: they do not belong together", name.c_str())};
+  std::string missing;
+  for (uint32_t i = kernel.first_variant; i < kernel.first_variant + kernel.variant_count; ++i) {
+    std::string reason = lacks(artifact.variants()[i]);
+    if (reason.empty())
+      variants[number].push_back(i);
+    else
+      missing = std::move(reason);
+  }
+  if (!variants[number].empty())
+    return {};
+  return {KILN_ERROR_UNSUPPORTED,
+          format("%s lacks what kernel %s needs: %s; choose another device (--device), or build for this one "
+                 "(--target-device native)",
+                 device.physical.name.c_str(), name.c_str(), missing.c_str())};
+}
+
+//===-- Recordings -----------------------------------------------------------------------------------------------===//
+
+Recording *kiln_executable::find(const kiln_execution &execution, const kiln_entry_info &entry) {
+  uint32_t given = entry.extent_count - std::min(entry.extent_count, entry.loop_slot_count);
+  for (auto &recording : recordings) {
+    if (recording->entry != execution.entry || recording->timed != profiling)
+      continue;
+    bool same = recording->bufferIds[entry.argument_count] == (execution.arena ? execution.arena->id : 0);
+    for (uint32_t i = 0; same && i < entry.argument_count; ++i)
+      same = recording->bufferIds[i] == execution.buffers[i]->id;
+    if (same && (!given || std::memcmp(recording->extents.data(), execution.extents, given * sizeof(int64_t)) == 0))
+      return recording.get();
+  }
+  return nullptr;
+}
+
+Failure kiln_executable::record(const kiln_execution &execution, const kiln_entry_info &entry, Recording *&result) {
+  if (recordings.size() == mostRecordings)
+    if (Failure failure = dropOldest())
+      return failure;
+  auto recording = std::make_unique<Recording>(device);
+  recording->entry = execution.entry;
+  recording->timed = profiling;
+  const VkPhysicalDeviceLimits &limits = device.physical.limits;
+  uint64_t alignment = std::max<uint64_t>(limits.minStorageBufferOffsetAlignment, 4);
+  TraceInput input = {
+      reader,
+      program,
+      entry,
+      &artifact,
+      &variants,
+      {},
+      {},
+      {},
+      alignment,
+      limits.maxStorageBufferRange,
+      {limits.maxComputeWorkGroupCount[0], limits.maxComputeWorkGroupCount[1], limits.maxComputeWorkGroupCount[2]},
+      static_cast<uint32_t>(std::max<uint64_t>(alignment, sizeof(kiln_vk_record)))};
+  if (entry.extent_count)
+    input.extents.assign(execution.extents, execution.extents + entry.extent_count);
+  uint32_t given = entry.extent_count - std::min(entry.extent_count, entry.loop_slot_count);
+  recording->extents.assign(input.extents.begin(), input.extents.begin() + given);
+  std::vector<VkBuffer> memories(firstArgument, VK_NULL_HANDLE);
+  input.sizes.resize(firstArgument);
+  if (execution.arena) {
+    memories[arenaMemory] = execution.arena->raw.handle;
+    input.sizes[arenaMemory] = execution.arena->raw.bytes;
+  }
+  memories[constantMemory] = constants.handle;
+  input.sizes[constantMemory] = constants.bytes;
+  for (uint32_t i = 0; i < entry.argument_count; ++i) {
+    const kiln_buffer &buffer = *execution.buffers[i];
+    recording->bufferIds.push_back(buffer.id);
+    size_t memory = std::find(memories.begin() + firstArgument, memories.end(), buffer.raw.handle) - memories.begin();
+    if (execution.arena && buffer.id == execution.arena->id)
+      memory = arenaMemory;
+    if (memory == memories.size()) {
+      memories.push_back(buffer.raw.handle);
+      input.sizes.push_back(buffer.raw.bytes);
+    }
+    input.arguments.push_back(static_cast<uint32_t>(memory));
+  }
+  recording->bufferIds.push_back(execution.arena ? execution.arena->id : 0);
+  if (Failure failure = trace(input, recording->trace))
+    return failure;
+  std::vector<uint32_t> needed;
+  for (const Command &command : recording->trace.commands)
+    if (command.kernel != KILN_NONE)
+      needed.push_back(command.dispatch);
+  std::sort(needed.begin(), needed.end());
+  needed.erase(std::unique(needed.begin(), needed.end()), needed.end());
+  if (Failure failure = pipelines->need(needed))
+    return failure;
+  if (Failure failure = recording->record(*pipelines, artifact, std::move(memories), input.recordStride))
+    return failure;
+  result = recording.get();
+  recordings.push_back(std::move(recording));
+  return {};
+}
+
+void kiln_executable::drop(size_t number) {
+  (void)settle(*recordings[number]);
+  recordings.erase(recordings.begin() + static_cast<ptrdiff_t>(number));
+}
+
+Failure kiln_executable::dropOldest() {
+  size_t oldest = 0;
+  for (size_t i = 1; i < recordings.size(); ++i)
+    if (recordings[i]->lastUsed < recordings[oldest]->lastUsed)
+      oldest = i;
+  drop(oldest);
+  return {};
+}
+
+void kiln_executable::forget(uint64_t bufferId) {
+  for (size_t i = recordings.size(); i-- > 0;)
+    if (std::find(recordings[i]->bufferIds.begin(), recordings[i]->bufferIds.end(), bufferId) !=
+        recordings[i]->bufferIds.end())
+      drop(i);
+}
+
+//===-- Execution ------------------------------------------------------------------------------------------------===//
+
+Failure kiln_executable::submit(Recording &recording, uint32_t number) {
+  if (Failure failure = device.submit(recording.commands(number)))
+    return failure;
+  const Segment &segment = recording.trace.segments[number];
+  recording.lastSubmitted = device.line.given;
+  uncollected.emplace_back(number, order);
+  order += segment.launches;
+  counters.launches += segment.commands;
+  counters.barriers += recording.barriers[number];
+  counters.bytes_read += segment.bytesRead;
+  counters.bytes_written += segment.bytesWritten;
+  ++counters.submits;
+  return {};
+}
+
+/// Waits for what was submitted, and reads what it left.
+Failure kiln_executable::catchUp(Recording &recording, kiln_status &status, bool within) {
+  if (uncollected.empty())
+    return {};
+  counters.host_round_trips += within;
+  if (Failure failure = device.await(device.line, recording.lastSubmitted))
+    return failure;
+  for (auto [segment, begin] : uncollected) {
+    recording.collect(segment, begin, status);
+    if (Failure failure = recording.times(segment, events))
+      return failure;
+  }
+  uncollected.clear();
+  return {};
+}
+
+Failure kiln_executable::run(Recording &recording, const std::vector<Step> &steps, kiln_status &status) {
+  for (const Step &step : steps) {
+    if (step.kind == Step::run) {
+      if (Failure failure = submit(recording, step.number))
+        return failure;
+      continue;
+    }
+    for (;;) {
+      if (step.kind == Step::loop)
+        if (Failure failure = run(recording, step.first, status))
+          return failure;
+      if (Failure failure = catchUp(recording, status, true))
+        return failure;
+      bool holds = recording.condition(step.number);
+      if (step.kind == Step::loop && !holds)
+        break;
+      if (Failure failure = run(recording, step.kind == Step::loop || !holds ? step.second : step.first, status))
+        return failure;
+      if (step.kind == Step::branch)
+        break;
+    }
+  }
+  return {};
+}
+
+Failure kiln_executable::execute(const kiln_execution &execution) {
+  if (execution.entry >= info.entry_count)
+    return {KILN_ERROR_INVALID, format("the program has no entry %u", execution.entry)};
+  kiln_entry_info entry = {};
+  entry.size = sizeof entry;
+  reader->entry(program, execution.entry, &entry);
+  for (uint32_t i = 0; i < entry.argument_count; ++i)
+    if (!execution.buffers[i])
+      return {KILN_ERROR_INVALID,
+              format("argument %u of %.*s has no buffer", i, int(entry.name.size), entry.name.data)};
+  Recording *recording = find(execution, entry);
+  if (!recording) {
+    if (Failure failure = record(execution, entry, recording))
+      return failure;
+  } else if (Failure failure = settle(*recording)) {
+    return failure;
+  }
+  recording->lastUsed = ++clock;
+  counters = {};
+  counters.size = sizeof counters;
+  lastOperandBytes = recording->trace.operandBytes;
+  lastDepth = recording->depth;
+  order = 0;
+  uncollected.clear();
+  events.clear();
+  kiln_status unasked = {};
+  kiln_status *status = execution.status ? execution.status : &unasked;
+  Failure failure = run(*recording, recording->trace.steps, *status);
+  // What was submitted uses the buffers, however it went.
+  for (uint32_t i = 0; i < entry.argument_count; ++i)
+    execution.buffers[i]->lastUse = device.line.given;
+  if (execution.arena)
+    execution.arena->lastUse = device.line.given;
+  if (execution.event)
+    *execution.event = nullptr;
+  if (failure)
+    return failure;
+  // One segment may be left running: its records are looked at when it is waited for.
+  if (!execution.event || recording->trace.segments.size() > 1 || uncollected.size() != 1)
+    return catchUp(*recording, *status, false);
+  auto event = std::find_if(waiting.begin(), waiting.end(), [](const kiln_event &each) { return !each.used; });
+  if (event == waiting.end())
+    event = waiting.emplace(waiting.end());
+  *event = {this, recording, recording->lastSubmitted, execution.status, {}, true};
+  uncollected.clear();
+  *execution.event = &*event;
+  return {};
+}
+
+Failure kiln_executable::settle(Recording &recording) {
+  Failure first;
+  for (kiln_event &event : waiting) {
+    if (!event.used || event.recording != &recording)
+      continue;
+    event.failure = device.await(device.line, event.number);
+    if (!event.failure) {
+      kiln_status unasked = {};
+      recording.collect(0, 0, event.status ? *event.status : unasked);
+      events.clear();
+      event.failure = recording.times(0, events);
+    }
+    event.recording = nullptr;
+    if (event.failure)
+      first = event.failure;
+  }
+  return first;
+}
+
+Failure kiln_executable::wait(kiln_event &event) {
+  if (event.recording)
+    (void)settle(*event.recording);
+  Failure failure = std::move(event.failure);
+  event = {};
+  return failure;
+}

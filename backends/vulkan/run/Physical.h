@@ -1,0 +1,29 @@
+//===- Physical.h - what a device can do --------------------------------------------------------------------------===//
+#ifndef KILN_BACKENDS_VULKAN_RUN_PHYSICAL_H
+#define KILN_BACKENDS_VULKAN_RUN_PHYSICAL_H
+
+#include "backends/vulkan/run/Instance.h"
+
+namespace kiln::vulkan {
+
+/// Reads all of it; `reason` says what it lacks to be usable.
+PhysicalDevice describe(const InstanceFunctions &vk, VkPhysicalDevice handle);
+
+/// The features of Vulkan that stand for a mask of the artifact's, and those that the run side itself needs, in one
+/// chain: for asking as for switching on.
+struct FeatureChain {
+  VkPhysicalDeviceFeatures2 core = {};
+  VkPhysicalDeviceVulkan11Features v11 = {};
+  VkPhysicalDeviceVulkan12Features v12 = {};
+  VkPhysicalDeviceCooperativeMatrixFeaturesNV matrix = {};
+
+  explicit FeatureChain(bool withMatrix);
+  FeatureChain(const FeatureChain &) = delete;
+  /// Of what was asked, the artifact's mask (what are properties, not features, left out).
+  uint32_t mask() const;
+  void setMask(uint32_t mask);
+};
+
+} // namespace kiln::vulkan
+
+#endif // KILN_BACKENDS_VULKAN_RUN_PHYSICAL_H

@@ -1,0 +1,293 @@
+//===- Run.cpp - the run side's table
+//------------------------------------------------------------------------------===//
+#include "backends/vulkan/run/Run.h"
+
+#include "backends/vulkan/run/Executable.h"
+#include "backends/vulkan/run/Testing.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+
+namespace kiln::vulkan {
+namespace {
+
+/// Calls what does the work; an error that the validation layer reports meanwhile is its failure.
+template <typename Work> int32_t guarded(kiln_device &device, kiln_error *error, Work work) {
+  if (device.lost)
+    return Failure(KILN_ERROR_DEVICE_LOST,
+                   device.physical.name + " was lost before; nothing more can be done with it but closing it")
+        .report(error);
+  uint32_t before = device.instance.validates ? device.instance.validationErrors() : 0;
+  Failure failure = work();
+  if (!failure && device.instance.validates && device.instance.validationErrors() != before)
+    failure = Failure(KILN_ERROR_INTERNAL, device.instance.lastValidationError());
+  return failure.report(error);
+}
+
+kiln_string view(const std::string &text) { return {text.data(), text.size()}; }
+
+//===-- Devices --------------------------------------------------------------------------------------------------===//
+
+int32_t deviceCount(const kiln_host *host, uint32_t *count, kiln_string *reason, kiln_error *) {
+  Instance &instance = theInstance(host);
+  *count = static_cast<uint32_t>(instance.devices.size());
+  if (reason)
+    *reason = view(instance.reason);
+  return KILN_SUCCESS;
+}
+
+Failure noDevice(const Instance &instance, uint32_t number) {
+  if (instance.devices.empty())
+    return {KILN_ERROR_INVALID, instance.reason};
+  return {KILN_ERROR_INVALID, format("Vulkan has no device %u; the last is %zu", number, instance.devices.size() - 1)};
+}
+
+int32_t deviceInfo(const kiln_host *host, uint32_t number, kiln_device_info *info, kiln_error *error) {
+  Instance &instance = theInstance(host);
+  if (number >= instance.devices.size())
+    return noDevice(instance, number).report(error);
+  const PhysicalDevice &device = instance.devices[number];
+  kiln_device_info full = {};
+  full.usable = device.reason.empty();
+  full.name = view(device.name);
+  full.driver = view(device.driver);
+  full.reason = view(device.reason);
+  full.memory_bytes = device.memoryBytes;
+  full.max_allocation_bytes = device.maxAllocationBytes;
+  full.flags = KILN_BACKEND_DETERMINISTIC;
+  if (device.flushesDenormals)
+    full.flags |= KILN_BACKEND_FLUSHES_DENORMALS;
+  full.size = info->size;
+  std::memcpy(info, &full, std::min<size_t>(info->size, sizeof full));
+  return KILN_SUCCESS;
+}
+
+int32_t openDevice(const kiln_host *host, uint32_t number, kiln_device **device, kiln_error *error) {
+  Instance &instance = theInstance(host);
+  if (number >= instance.devices.size())
+    return noDevice(instance, number).report(error);
+  const PhysicalDevice &physical = instance.devices[number];
+  if (!physical.reason.empty())
+    return Failure(KILN_ERROR_UNSUPPORTED, physical.name + " cannot be used: " + physical.reason).report(error);
+  auto opened = std::make_unique<kiln_device>(host, instance, physical);
+  int32_t code = guarded(*opened, error, [&] { return opened->open(); });
+  if (code == KILN_SUCCESS)
+    *device = opened.release();
+  return code;
+}
+
+void closeDevice(kiln_device *device) { delete device; }
+
+//===-- Buffers --------------------------------------------------------------------------------------------------===//
+
+int32_t allocate(kiln_device *device, uint64_t bytes, kiln_buffer **buffer, kiln_error *error) {
+  return guarded(*device, error, [&]() -> Failure {
+    auto made = std::make_unique<kiln_buffer>();
+    if (Failure failure = device->create(bytes, Home::device, "a buffer", made->raw))
+      return failure;
+    made->device = device;
+    made->bytes = bytes;
+    made->id = ++device->lastBufferId;
+    made->staged = !made->raw.memory.mapped || hooks().staged;
+    *buffer = made.release();
+    return {};
+  });
+}
+
+void releaseBuffer(kiln_buffer *buffer) {
+  if (!buffer)
+    return;
+  kiln_device &device = *buffer->device;
+  if (!device.lost) {
+    (void)device.upload->flush();
+    (void)device.await(device.uploadLine, buffer->lastUpload);
+    (void)device.await(device.line, buffer->lastUse);
+  }
+  for (kiln_executable *executable : device.executables)
+    executable->forget(buffer->id);
+  device.destroy(buffer->raw);
+  delete buffer;
+}
+
+bool within(const kiln_buffer &buffer, uint64_t offset, uint64_t bytes) {
+  return offset <= buffer.bytes && bytes <= buffer.bytes - offset;
+}
+
+Failure outside(const kiln_buffer &buffer, uint64_t offset, uint64_t bytes) {
+  return {KILN_ERROR_INVALID, format("a copy of %llu bytes at %llu reaches beyond its buffer of %llu",
+                                     static_cast<unsigned long long>(bytes), static_cast<unsigned long long>(offset),
+                                     static_cast<unsigned long long>(buffer.bytes))};
+}
+
+/// Whether nothing uses the buffer now, nor will of what was given so far.
+bool idle(kiln_buffer &buffer) {
+  kiln_device &device = *buffer.device;
+  return device.isAt(device.line, buffer.lastUse) && device.isAt(device.uploadLine, buffer.lastUpload);
+}
+
+Failure waitFor(kiln_buffer &buffer) {
+  kiln_device &device = *buffer.device;
+  if (Failure failure = device.upload->flush())
+    return failure;
+  if (Failure failure = device.await(device.uploadLine, buffer.lastUpload))
+    return failure;
+  return device.await(device.line, buffer.lastUse);
+}
+
+int32_t write(kiln_buffer *to, uint64_t offset, const void *from, uint64_t bytes, kiln_error *error) {
+  return guarded(*to->device, error, [&]() -> Failure {
+    if (!within(*to, offset, bytes))
+      return outside(*to, offset, bytes);
+    if (!bytes)
+      return {};
+    if (!to->staged && idle(*to)) {
+      std::memcpy(to->raw.memory.mapped + offset, from, bytes);
+      return {};
+    }
+    return to->device->upload->write(*to, offset, from, bytes);
+  });
+}
+
+Failure readStaged(kiln_buffer &from, uint64_t offset, void *to, uint64_t bytes) {
+  constexpr uint64_t largest = 32 << 20;
+  kiln_device &device = *from.device;
+  RawBuffer stage;
+  if (Failure failure = device.create(std::min(bytes, largest), Home::readback, "reading a buffer", stage))
+    return failure;
+  Failure failure;
+  for (uint64_t done = 0; done < bytes && !failure; done += largest) {
+    const VkBufferCopy region = {offset + done, 0, std::min(bytes - done, largest)};
+    failure = device.copyNow(from.raw.handle, stage.handle, region);
+    if (!failure)
+      std::memcpy(static_cast<uint8_t *>(to) + done, stage.memory.mapped, region.size);
+  }
+  device.destroy(stage);
+  return failure;
+}
+
+int32_t read(kiln_buffer *from, uint64_t offset, void *to, uint64_t bytes, kiln_error *error) {
+  return guarded(*from->device, error, [&]() -> Failure {
+    if (!within(*from, offset, bytes))
+      return outside(*from, offset, bytes);
+    if (!bytes)
+      return {};
+    if (from->staged)
+      return readStaged(*from, offset, to, bytes);
+    if (Failure failure = waitFor(*from))
+      return failure;
+    std::memcpy(to, from->raw.memory.mapped + offset, bytes);
+    return {};
+  });
+}
+
+int32_t copy(kiln_buffer *from, uint64_t fromOffset, kiln_buffer *to, uint64_t toOffset, uint64_t bytes,
+             kiln_error *error) {
+  return guarded(*from->device, error, [&]() -> Failure {
+    if (!within(*from, fromOffset, bytes))
+      return outside(*from, fromOffset, bytes);
+    if (!within(*to, toOffset, bytes))
+      return outside(*to, toOffset, bytes);
+    if (!bytes || (from == to && fromOffset == toOffset))
+      return {};
+    if (from == to && fromOffset < toOffset + bytes && toOffset < fromOffset + bytes)
+      return {KILN_ERROR_INVALID, "a copy within a buffer overlaps itself"};
+    const VkBufferCopy region = {fromOffset, toOffset, bytes};
+    Failure failure = from->device->copyNow(from->raw.handle, to->raw.handle, region);
+    from->lastUse = to->lastUse = from->device->line.given;
+    return failure;
+  });
+}
+
+//===-- Programs -------------------------------------------------------------------------------------------------===//
+
+int32_t load(kiln_device *device, const kiln_program *program, const void *artifact, uint64_t bytes,
+             kiln_executable **executable, kiln_error *error) {
+  return guarded(*device, error, [&]() -> Failure {
+    auto loaded = std::make_unique<kiln_executable>(*device, program);
+    if (Failure failure = loaded->load(artifact, bytes))
+      return failure;
+    *executable = loaded.release();
+    return {};
+  });
+}
+
+void unload(kiln_executable *executable) { delete executable; }
+
+int32_t execute(kiln_executable *executable, const kiln_execution *execution, kiln_error *error) {
+  return guarded(executable->device, error, [&] { return executable->execute(*execution); });
+}
+
+int32_t wait(kiln_event *event, kiln_error *error) {
+  if (!event)
+    return KILN_SUCCESS;
+  kiln_executable &executable = *event->executable;
+  bool lost = executable.device.lost;
+  if (lost) // the event is let go all the same
+    return executable.wait(*event).report(error);
+  return guarded(executable.device, error, [&] { return executable.wait(*event); });
+}
+
+int32_t profile(kiln_executable *executable, int32_t on, const kiln_profile_event **events, size_t *count,
+                kiln_error *error) {
+  if (on && !executable->device.physical.timestampBits)
+    return Failure(KILN_ERROR_UNSUPPORTED, executable->device.physical.name + " measures no times of kernels")
+        .report(error);
+  executable->profiling = on != 0;
+  if (events)
+    *events = executable->events.data();
+  if (count)
+    *count = executable->events.size();
+  return KILN_SUCCESS;
+}
+
+int32_t counters(kiln_executable *executable, kiln_counters *out, kiln_error *) {
+  kiln_counters full = executable->counters;
+  full.size = out->size;
+  full.device_bytes = executable->device.allocator->bytes();
+  std::memcpy(out, &full, std::min<size_t>(out->size, sizeof full));
+  return KILN_SUCCESS;
+}
+
+} // namespace
+} // namespace kiln::vulkan
+
+extern "C" const kiln_run_api *kiln_vulkan_run_api(void) {
+  using namespace kiln::vulkan;
+  static const kiln_run_api api = {sizeof(kiln_run_api),
+                                   deviceCount,
+                                   deviceInfo,
+                                   openDevice,
+                                   closeDevice,
+                                   allocate,
+                                   nullptr, // import
+                                   releaseBuffer,
+                                   nullptr, // map
+                                   nullptr,
+                                   write,
+                                   read,
+                                   copy,
+                                   load,
+                                   unload,
+                                   execute,
+                                   wait,
+                                   profile,
+                                   counters};
+  return &api;
+}
+
+extern "C" const kiln_backend *kiln_vulkan_run_backend(void) {
+  static const kiln_backend backend = {sizeof(kiln_backend),   KILN_ABI_VERSION, {"vulkan", 6},
+                                       {"Vulkan compute", 14}, nullptr,          kiln_vulkan_run_api()};
+  return &backend;
+}
+
+extern "C" const kiln_backend *kiln_backend_vulkan(const kiln_offer *offer, kiln_error *error) {
+  if (offer->oldest <= KILN_ABI_VERSION && KILN_ABI_VERSION <= offer->newest)
+    return kiln_vulkan_run_backend();
+  error->code = KILN_ERROR_VERSION;
+  std::snprintf(error->message, sizeof error->message,
+                "the vulkan backend speaks version %d of the backend interface, the host %u to %u", KILN_ABI_VERSION,
+                offer->oldest, offer->newest);
+  return nullptr;
+}

@@ -1,0 +1,19 @@
+//===- Testing.h - what only tests reach for ----------------------------------------------------------------------===//
+#ifndef KILN_BACKENDS_VULKAN_RUN_TESTING_H
+#define KILN_BACKENDS_VULKAN_RUN_TESTING_H
+
+#include <cstdint>
+
+namespace kiln::vulkan {
+
+struct Hooks {
+  bool staged = false; ///< buffers allocated from now on are copied to and from as if the host did not see them
+  int64_t leaveOutBarrier = -1; ///< recordings made from now on lack the barrier of this number
+  int32_t failSubmit = 0;       ///< the next submission gives this VkResult
+  uint64_t memoryLimit = 0;     ///< allocations beyond this many bytes on a device fail; 0: none do
+};
+Hooks &hooks();
+
+} // namespace kiln::vulkan
+
+#endif // KILN_BACKENDS_VULKAN_RUN_TESTING_H
