@@ -33,6 +33,10 @@ struct Expr {
 };
 using Index = std::vector<Expr>;
 
+/// The definitions of those functions and of what they call. own: exp, erf and the like by our own polynomials, though
+/// the language has them (GLSL: always).
+std::string printFunctions(Language language, bool own, const std::set<std::string> &used);
+
 /// What stands around the printed text: how memory, extents and the status record are spelt. The defaults name a
 /// launch's place n (inputs, then outputs) "p<n>", and extents "extents[slot]".
 class Surroundings {
@@ -155,6 +159,8 @@ public:
   std::string take();
   /// Functions that the text calls, to stand before it. For GLSL after the #version and #extension lines.
   std::string functions() const;
+  /// Their names, for printFunctions: where several texts share them.
+  const std::set<std::string> &used() const { return usedFunctions; }
 
   std::string registerType(kiln_dtype dtype) const;
   std::string storageType(kiln_dtype dtype) const;
@@ -232,7 +238,7 @@ private:
   std::vector<Scope> scopes;
   std::map<uint32_t, Definition> sources;
   std::map<std::string, Expr> linearOf; // of indices that came of unlinear
-  std::set<std::string> used;           // functions
+  std::set<std::string> usedFunctions;
   unsigned names = 0;
   int orderLevel = 0;
 };

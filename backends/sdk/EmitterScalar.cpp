@@ -102,11 +102,11 @@ std::string Emitter::toStorage(kiln_dtype dtype, const std::string &text) {
 }
 
 std::string Emitter::function(const std::string &name) {
-  used.insert(name);
+  usedFunctions.insert(name);
   return "kiln_" + name;
 }
 
-std::string Emitter::functions() const { return printFunctions(options.language, options.ownFunctions, used); }
+std::string Emitter::functions() const { return printFunctions(options.language, options.ownFunctions, usedFunctions); }
 
 /// Names the text, at the depth of its operands.
 Expr Emitter::bindElement(kiln_dtype dtype, const std::string &text, std::initializer_list<Expr> operands) {
