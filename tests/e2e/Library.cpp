@@ -119,7 +119,8 @@ TEST_F(SharedLibrary, TrainsSavesAndRunsFromC) {
   EXPECT_THAT(
       linesWith(used.out, "error: "),
       ElementsAre(
-          HasSubstr("create: threads 5000: expected 1 to 1024; this machine has "), "load: the model is a null pointer",
+          HasSubstr("create: threads 5000: expected 1 to 1024; this machine has "),
+          HasSubstr("device 7: backend cpu has 1 device"), "load: the model is a null pointer",
           "load: the path is a null pointer", "cannot read '/there/is/nothing': no such file or folder",
           there + " is not a safetensors file, or damaged: its header would be longer than 100 MB",
           "cannot write '/there/is/no/folder': no such file or folder",
