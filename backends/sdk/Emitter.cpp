@@ -91,6 +91,7 @@ void Emitter::close() {
   scopes.pop_back();
   scopes.back().text += text;
   orderLevel = std::min(orderLevel, level());
+  std::erase_if(linearOf, [&](const auto &entry) { return entry.second.level > level(); });
 }
 
 Expr Emitter::loop(const Expr &begin, const Expr &end, const Expr &step) {

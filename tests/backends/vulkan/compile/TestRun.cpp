@@ -10,6 +10,7 @@
 #include "backends/vulkan/compile/Compile.h"
 #include "backends/vulkan/run/Run.h"
 #include "tests/backends/cpu/TestKernel.h"
+#include "tests/backends/vulkan/compile/OnDevice.h"
 #include <cmath>
 #include <cstring>
 #include <gtest/gtest.h>
@@ -124,21 +125,9 @@ static std::string compile(const kiln_program &program, const kiln_target &targe
 
 //===-- Running ---------------------------------------------------------------------------------------------------===//
 
-/// Places lie in one argument each, `shift` elements from its beginning.
-static std::vector<kiln_place> placesOf(const TestKernel &kernel, const RunOptions &options) {
-  std::vector<kiln_place> places(kernel.inputs.size() + kernel.outputs.size());
-  for (size_t i = 0; i < places.size(); ++i) {
-    places[i] = {KILN_SPACE_ARGUMENT, uint32_t(i), 0, {{0, -1}, {0, -1}, {0, -1}}};
-    size_t output = i - kernel.inputs.size();
-    if (i >= kernel.inputs.size() && output < options.inPlace.size() && options.inPlace[output])
-      places[i].argument = uint32_t(kernel.alias[output]);
-  }
-  return places;
-}
-
 static std::string execute(kiln_device *device, const kiln_program &program, const std::vector<uint8_t> &blob,
-                           TestKernel &kernel, const std::vector<Tensor> &inputs, int64_t scratchBytes,
-                           const std::vector<kiln_place> &places, RunResult &result) {
+                           const std::vector<kiln_place> &places, const Launch &launch, int64_t scratchBytes,
+                           Outcome &result) {
   const kiln_run_api &api = *kiln_vulkan_run_api();
   kiln_error error = emptyError();
   kiln_executable *executable = nullptr;
@@ -147,22 +136,19 @@ static std::string execute(kiln_device *device, const kiln_program &program, con
   std::vector<kiln_buffer *> buffers(places.size() + 1);
   constexpr uint64_t guard = 64;
   const std::vector<uint8_t> pattern(guard, 0xa5);
-  std::vector<uint64_t> sizes;
+  std::vector<uint64_t> sizes = launch.outputBytes;
+  for (size_t i = launch.inputs.size(); i-- > 0;)
+    sizes.insert(sizes.begin(), launch.inputs[i].size());
   for (size_t i = 0; i < places.size(); ++i) {
-    bool isInput = i < inputs.size();
-    if (!isInput)
-      result.outputs.push_back(Tensor::make(kernel.dtypeOf(kernel.outputs[i - inputs.size()]),
-                                            kernel.shapeOf(kernel.outputs[i - inputs.size()])));
-    const Tensor &tensor = isInput ? inputs[i] : result.outputs.back();
-    sizes.push_back(tensor.bytes.size());
-    if (api.allocate(device, (tensor.bytes.size() + 3) / 4 * 4 + guard, &buffers[i], &error) ||
-        api.write(buffers[i], 0, tensor.bytes.data(), tensor.bytes.size(), &error) ||
-        api.write(buffers[i], (tensor.bytes.size() + 3) / 4 * 4, pattern.data(), guard, &error))
+    uint64_t end = (sizes[i] + 3) / 4 * 4;
+    if (api.allocate(device, end + guard, &buffers[i], &error) ||
+        (i < launch.inputs.size() && api.write(buffers[i], 0, launch.inputs[i].data(), sizes[i], &error)) ||
+        api.write(buffers[i], end, pattern.data(), guard, &error))
       return error.message;
   }
   if (api.allocate(device, uint64_t(std::max<int64_t>(scratchBytes, 64)), &buffers.back(), &error))
     return error.message;
-  std::vector<int64_t> extents = kernel.extentValues;
+  std::vector<int64_t> extents = launch.extents;
   kiln_execution execution{};
   execution.size = sizeof execution;
   execution.buffers = buffers.data();
@@ -174,9 +160,9 @@ static std::string execute(kiln_device *device, const kiln_program &program, con
     failure = error.message;
   for (size_t i = 0; i < places.size() && failure.empty(); ++i) {
     std::vector<uint8_t> after(guard);
-    if (i >= inputs.size()) {
-      Tensor &output = result.outputs[i - inputs.size()];
-      if (api.read(buffers[places[i].argument], 0, output.bytes.data(), output.bytes.size(), &error))
+    if (i >= launch.inputs.size()) {
+      std::vector<uint8_t> &output = result.outputs.emplace_back(sizes[i]);
+      if (api.read(buffers[places[i].argument], 0, output.data(), output.size(), &error))
         failure = error.message;
     }
     if (api.read(buffers[i], (sizes[i] + 3) / 4 * 4, after.data(), guard, &error))
@@ -190,10 +176,8 @@ static std::string execute(kiln_device *device, const kiln_program &program, con
   return failure;
 }
 
-static RunResult runFor(const std::string &profile, TestKernel &kernel, const std::vector<Tensor> &inputs,
-                        const RunOptions &options) {
-  RunResult result;
-  const kiln_kernel &built = kernel.get();
+Outcome runOnDevice(const std::string &profile, const kiln_kernel &kernel, const Launch &launch) {
+  Outcome result;
   kiln_target target{};
   target.size = sizeof target;
   target.jobs = 1;
@@ -201,16 +185,22 @@ static RunResult runFor(const std::string &profile, TestKernel &kernel, const st
   std::string glsl = "glsl";
   if (std::getenv("KILN_TEST_SHOW"))
     target.emit = text(glsl);
-  Claim claimed = claim(built, target);
+  Claim claimed = claim(kernel, target);
   if (!claimed.taken) {
     result.error = claimed.reason.empty() ? "refused without a reason" : claimed.reason;
     return result;
   }
-  std::vector<kiln_place> places = placesOf(kernel, options);
+  std::vector<kiln_place> places(kernel.input_count + kernel.output_count);
+  for (size_t i = 0; i < places.size(); ++i) {
+    places[i] = {KILN_SPACE_ARGUMENT, uint32_t(i), 0, {{0, -1}, {0, -1}, {0, -1}}};
+    size_t output = i - kernel.input_count;
+    if (i >= kernel.input_count && output < launch.inPlace.size() && launch.inPlace[output])
+      places[i].argument = uint32_t(kernel.alias[output]);
+  }
   std::vector<int64_t> argumentBytes(places.size(), 0);
   std::vector<kiln_extent> extents;
-  for (size_t i = 0; i < kernel.extentBounds.size(); ++i)
-    extents.push_back({kernel.extentBounds[i], int32_t(i)});
+  for (size_t i = 0; i < kernel.extent_count; ++i)
+    extents.push_back({kernel.extent_bounds[i], int32_t(i)});
   EntryRow entry{};
   std::string name = "run";
   entry.name = text(name);
@@ -224,17 +214,35 @@ static RunResult runFor(const std::string &profile, TestKernel &kernel, const st
   entry.root.extent_count = extents.size();
   entry.root.extents = extents.data();
   entry.root.scratch = {KILN_SPACE_ARENA, 0, claimed.scratchBytes > 0 ? 0 : -1, {{0, -1}, {0, -1}, {0, -1}}};
-  kiln_program program{1, &built, 1, &entry, nullptr, 0};
+  kiln_program program{1, &kernel, 1, &entry, nullptr, 0};
   std::vector<uint8_t> blob;
   result.error = compile(program, target, blob);
   if (!result.error.empty())
     return result;
   std::string why;
   kiln_device *device = testDevice(why);
-  if (!device)
-    result.error = "no device: " + why;
-  else
-    result.error = execute(device, program, blob, kernel, inputs, claimed.scratchBytes, places, result);
+  result.error =
+      device ? execute(device, program, blob, places, launch, claimed.scratchBytes, result) : "no device: " + why;
+  return result;
+}
+
+static RunResult runFor(const std::string &profile, TestKernel &kernel, const std::vector<Tensor> &inputs,
+                        const RunOptions &options) {
+  Launch launch;
+  RunResult result;
+  for (const Tensor &input : inputs)
+    launch.inputs.push_back(input.bytes);
+  for (uint32_t value : kernel.outputs) {
+    result.outputs.push_back(Tensor::make(kernel.dtypeOf(value), kernel.shapeOf(value)));
+    launch.outputBytes.push_back(result.outputs.back().bytes.size());
+  }
+  launch.extents = kernel.extentValues;
+  launch.inPlace = options.inPlace;
+  Outcome outcome = runOnDevice(profile, kernel.get(), launch);
+  result.error = outcome.error;
+  result.status = outcome.status;
+  for (size_t i = 0; i < outcome.outputs.size(); ++i)
+    result.outputs[i].bytes = outcome.outputs[i];
   return result;
 }
 
