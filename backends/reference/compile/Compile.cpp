@@ -1,0 +1,85 @@
+#include "backends/reference/compile/Compile.h"
+
+#include "backends/reference/Blob.h"
+#include "backends/reference/run/Evaluate.h"
+#include "backends/reference/run/Run.h"
+
+#include <new>
+
+namespace kiln::reference {
+namespace {
+
+kiln_string view(const std::string &text) { return {text.data(), text.size()}; }
+
+int32_t capabilities(const kiln_host *, const kiln_target *, kiln_capabilities *out, kiln_error *) {
+  out->flags = KILN_BACKEND_HOST_MEMORY | KILN_BACKEND_DETERMINISTIC;
+  return KILN_SUCCESS;
+}
+
+template <typename F> int32_t guarded(kiln_error *error, F f) {
+  static constexpr char words[] = "the reference backend ran out of memory";
+  try {
+    return f();
+  } catch (const std::bad_alloc &) {
+    return fail(error, KILN_ERROR_OUT_OF_MEMORY, words, sizeof words - 1);
+  }
+}
+
+int32_t claim(const kiln_host *host, const kiln_kernel *kernel, const kiln_target *, const kiln_answer *answer,
+              kiln_error *error) {
+  return guarded(error, [&]() -> int32_t {
+    sdk::Graph graph;
+    std::string why;
+    if (sdk::Graph::read(*host->reader, kernel, graph, why) && checkTypes(graph, why)) {
+      kiln_terms terms{sizeof(kiln_terms), 0, 0};
+      answer->take(answer->self, nullptr, 0, &terms);
+    } else {
+      why += "; the reference backend evaluates primitives, composites by their decomposition";
+      answer->refuse(answer->self, KILN_NONE, view(why));
+    }
+    return KILN_SUCCESS;
+  });
+}
+
+int32_t compile(const kiln_host *host, const kiln_program *program, const kiln_target *target, const kiln_sink *sink,
+                kiln_error *error) {
+  return guarded(error, [&]() -> int32_t {
+    const kiln_reader &reader = *host->reader;
+    std::string emit(target->emit.data ? target->emit.data : "", target->emit.size), why;
+    if (!emit.empty() && emit != "object")
+      why = "the reference backend has no stage '" + emit + "': its artifact is the ops themselves";
+    kiln_program_info info{};
+    info.size = sizeof info;
+    reader.program(program, &info);
+    std::vector<sdk::Graph> graphs(info.kernel_count);
+    for (uint32_t i = 0; i < info.kernel_count && why.empty(); ++i)
+      if (!sdk::Graph::read(reader, reader.program_kernel(program, i), graphs[i], why) || !checkTypes(graphs[i], why))
+        error->kernel = i;
+    if (!why.empty())
+      return fail(error, KILN_ERROR_UNSUPPORTED, why.data(), why.size());
+    std::string blob = encode(graphs);
+    sink->add(sink->self, KILN_BLOB_BYTES, {"reference", 9}, blob.data(), blob.size());
+    return KILN_SUCCESS;
+  });
+}
+
+} // namespace
+} // namespace kiln::reference
+
+extern "C" const kiln_compile_api *kiln_reference_compile_api(void) {
+  static const kiln_compile_api api = {sizeof(kiln_compile_api), kiln::reference::capabilities, kiln::reference::claim,
+                                       kiln::reference::compile};
+  return &api;
+}
+
+extern "C" const kiln_backend *kiln_reference_backend(const kiln_offer *offer, kiln_error *error) {
+  const kiln_backend *run = kiln_backend_reference(offer, error);
+  if (!run)
+    return nullptr;
+  static const kiln_backend both = [&] {
+    kiln_backend backend = *run;
+    backend.compile = kiln_reference_compile_api();
+    return backend;
+  }();
+  return &both;
+}

@@ -1,0 +1,226 @@
+// The device: this process, on the calling thread.
+#include "backends/reference/run/Executable.h"
+#include "backends/reference/run/Run.h"
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <unistd.h>
+
+namespace kiln::reference {
+
+int32_t fail(kiln_error *error, kiln_code code, const char *message, size_t size) {
+  error->code = code;
+  size = std::min(size, sizeof error->message - 1);
+  std::memcpy(error->message, message, size);
+  error->message[size] = 0;
+  return code;
+}
+
+namespace {
+
+std::atomic<uint64_t> allocatedBytes{0};
+
+int32_t fail(kiln_error *error, kiln_code code, const std::string &message) {
+  return reference::fail(error, code, message.data(), message.size());
+}
+
+/// Nothing is thrown across the interface.
+template <typename F> int32_t guarded(kiln_error *error, F f) {
+  try {
+    return f();
+  } catch (const std::bad_alloc &) {
+    return fail(error, KILN_ERROR_OUT_OF_MEMORY, std::string("the reference backend ran out of memory"));
+  }
+}
+
+constexpr kiln_string text(const char *literal) { return {literal, __builtin_strlen(literal)}; }
+
+int32_t deviceCount(const kiln_host *, uint32_t *count, kiln_string *, kiln_error *) {
+  *count = 1;
+  return KILN_SUCCESS;
+}
+
+int32_t noDevice(kiln_error *error) {
+  return fail(error, KILN_ERROR_INVALID, std::string("the reference backend has one device, number 0"));
+}
+
+int32_t deviceInfo(const kiln_host *, uint32_t number, kiln_device_info *info, kiln_error *error) {
+  if (number != 0)
+    return noDevice(error);
+  info->usable = 1;
+  info->name = text("reference evaluator");
+  info->driver = text("float64, one thread");
+  info->memory_bytes = uint64_t(sysconf(_SC_PHYS_PAGES)) * uint64_t(sysconf(_SC_PAGESIZE));
+  info->flags = KILN_BACKEND_HOST_MEMORY | KILN_BACKEND_DETERMINISTIC;
+  return KILN_SUCCESS;
+}
+
+int32_t openDevice(const kiln_host *host, uint32_t number, kiln_device **device, kiln_error *error) {
+  if (number != 0)
+    return noDevice(error);
+  return guarded(error, [&] {
+    *device = new kiln_device{host};
+    return int32_t(KILN_SUCCESS);
+  });
+}
+
+void closeDevice(kiln_device *device) { delete device; }
+
+int32_t allocate(kiln_device *, uint64_t bytes, kiln_buffer **buffer, kiln_error *error) {
+  constexpr uint64_t alignment = 64;
+  uint64_t rounded = (std::max<uint64_t>(bytes, 1) + alignment - 1) / alignment * alignment;
+  auto *memory = rounded < bytes ? nullptr : static_cast<uint8_t *>(std::aligned_alloc(alignment, rounded));
+  auto *made = memory ? new (std::nothrow) kiln_buffer{memory, bytes, true} : nullptr;
+  if (!made) {
+    std::free(memory);
+    return fail(error, KILN_ERROR_OUT_OF_MEMORY, "no memory for a buffer of " + std::to_string(bytes) + " bytes");
+  }
+  allocatedBytes += bytes;
+  *buffer = made;
+  return KILN_SUCCESS;
+}
+
+int32_t import(kiln_device *, void *memory, uint64_t bytes, kiln_buffer **buffer, kiln_error *error) {
+  return guarded(error, [&] {
+    *buffer = new kiln_buffer{static_cast<uint8_t *>(memory), bytes, false};
+    return int32_t(KILN_SUCCESS);
+  });
+}
+
+void release(kiln_buffer *buffer) {
+  if (buffer && buffer->owned) {
+    allocatedBytes -= buffer->bytes;
+    std::free(buffer->memory);
+  }
+  delete buffer;
+}
+
+int32_t map(kiln_buffer *buffer, void **memory, kiln_error *) {
+  *memory = buffer->memory;
+  return KILN_SUCCESS;
+}
+
+void unmap(kiln_buffer *) {}
+
+bool within(const kiln_buffer &buffer, uint64_t offset, uint64_t bytes, kiln_error *error) {
+  if (offset <= buffer.bytes && bytes <= buffer.bytes - offset)
+    return true;
+  fail(error, KILN_ERROR_INVALID,
+       std::to_string(bytes) + " bytes at offset " + std::to_string(offset) + " reach beyond a buffer of " +
+           std::to_string(buffer.bytes));
+  return false;
+}
+
+int32_t write(kiln_buffer *to, uint64_t offset, const void *from, uint64_t bytes, kiln_error *error) {
+  if (!within(*to, offset, bytes, error))
+    return error->code;
+  if (bytes)
+    std::memcpy(to->memory + offset, from, bytes);
+  return KILN_SUCCESS;
+}
+
+int32_t read(kiln_buffer *from, uint64_t offset, void *to, uint64_t bytes, kiln_error *error) {
+  if (!within(*from, offset, bytes, error))
+    return error->code;
+  if (bytes)
+    std::memcpy(to, from->memory + offset, bytes);
+  return KILN_SUCCESS;
+}
+
+int32_t copy(kiln_buffer *from, uint64_t fromOffset, kiln_buffer *to, uint64_t toOffset, uint64_t bytes,
+             kiln_error *error) {
+  if (!within(*from, fromOffset, bytes, error) || !within(*to, toOffset, bytes, error))
+    return error->code;
+  if (bytes)
+    std::memmove(to->memory + toOffset, from->memory + fromOffset, bytes);
+  return KILN_SUCCESS;
+}
+
+int32_t loadProgram(kiln_device *device, const kiln_program *program, const void *artifact, uint64_t bytes,
+                    kiln_executable **executable, kiln_error *error) {
+  return guarded(error, [&]() -> int32_t {
+    auto result = std::make_unique<kiln_executable>();
+    std::string message;
+    result->host = device->host;
+    if (!load(program, artifact, bytes, *result, message))
+      return fail(error, KILN_ERROR_INVALID, message);
+    *executable = result.release();
+    return KILN_SUCCESS;
+  });
+}
+
+void unload(kiln_executable *executable) { delete executable; }
+
+int32_t executeEntry(kiln_executable *executable, const kiln_execution *execution, kiln_error *error) {
+  if (KILN_HAS(execution, kiln_execution, event))
+    *execution->event = nullptr; // all is done when this returns
+  return guarded(error, [&]() -> int32_t {
+    std::string message;
+    uint32_t kernel;
+    if (execute(*executable, *execution, kernel, message))
+      return KILN_SUCCESS;
+    error->kernel = kernel;
+    return fail(error, KILN_ERROR_INVALID, message);
+  });
+}
+
+int32_t wait(kiln_event *, kiln_error *) { return KILN_SUCCESS; }
+
+int32_t profile(kiln_executable *executable, int32_t on, const kiln_profile_event **events, size_t *count,
+                kiln_error *) {
+  executable->profiling = on != 0;
+  *events = executable->events.data();
+  *count = executable->events.size();
+  return KILN_SUCCESS;
+}
+
+int32_t counters(kiln_executable *executable, kiln_counters *out, kiln_error *) {
+  executable->counters.device_bytes = allocatedBytes;
+  uint32_t size = std::min<uint32_t>(out->size, sizeof(kiln_counters));
+  executable->counters.size = out->size;
+  std::memcpy(out, &executable->counters, size);
+  return KILN_SUCCESS;
+}
+
+} // namespace
+} // namespace kiln::reference
+
+extern "C" const kiln_run_api *kiln_reference_run_api(void) {
+  using namespace kiln::reference;
+  static const kiln_run_api api = {sizeof(kiln_run_api),
+                                   deviceCount,
+                                   deviceInfo,
+                                   openDevice,
+                                   closeDevice,
+                                   allocate,
+                                   import,
+                                   release,
+                                   map,
+                                   unmap,
+                                   write,
+                                   read,
+                                   copy,
+                                   loadProgram,
+                                   unload,
+                                   executeEntry,
+                                   wait,
+                                   profile,
+                                   counters};
+  return &api;
+}
+
+extern "C" const kiln_backend *kiln_backend_reference(const kiln_offer *offer, kiln_error *error) {
+  static const kiln_backend backend = {sizeof(kiln_backend),        KILN_ABI_VERSION, {"reference", 9},
+                                       {"reference evaluator", 19}, nullptr,          kiln_reference_run_api()};
+  if (offer->oldest <= KILN_ABI_VERSION && KILN_ABI_VERSION <= offer->newest)
+    return &backend;
+  char message[160];
+  int size = std::snprintf(message, sizeof message,
+                           "the reference backend speaks version %d of the backend interface, the host %u to %u",
+                           KILN_ABI_VERSION, offer->oldest, offer->newest);
+  kiln::reference::fail(error, KILN_ERROR_VERSION, message, size_t(size));
+  return nullptr;
+}

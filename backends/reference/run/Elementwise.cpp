@@ -1,0 +1,235 @@
+// Elementwise primitives: operands and result have one shape, so that each is a plain loop.
+#include "backends/reference/run/Evaluate.h"
+
+#include <cmath>
+#include <functional>
+
+namespace kiln::reference {
+
+using sdk::OpCode;
+
+namespace {
+
+template <typename F> bool mapReal(Call &call, F f) {
+  const std::vector<double> &x = call.in[0]->floats;
+  std::vector<double> &out = call.out[0]->floats;
+  for (size_t i = 0; i < out.size(); ++i)
+    out[i] = f(x[i]);
+  return true;
+}
+
+/// One function for doubles, one for integers (in unsigned arithmetic, which wraps).
+template <typename R, typename I> bool unary(Call &call, R real, I integer) {
+  if (call.in[0]->isFloat())
+    return mapReal(call, real);
+  const std::vector<int64_t> &x = call.in[0]->integers;
+  std::vector<int64_t> &out = call.out[0]->integers;
+  for (size_t i = 0; i < out.size(); ++i)
+    out[i] = int64_t(integer(uint64_t(x[i])));
+  call.out[0]->wrap();
+  return true;
+}
+
+template <typename T, typename F> void zip(Call &call, F f) {
+  const std::vector<T> &x = call.in[0]->data<T>(), &y = call.in[1]->data<T>();
+  std::vector<T> &out = call.out[0]->data<T>();
+  for (size_t i = 0; i < out.size(); ++i)
+    out[i] = f(x[i], y[i]);
+}
+
+template <typename R, typename I> bool binary(Call &call, R real, I integer) {
+  if (call.in[0]->isFloat()) {
+    zip<double>(call, real);
+  } else {
+    zip<int64_t>(call, [&](int64_t x, int64_t y) { return int64_t(integer(uint64_t(x), uint64_t(y))); });
+    call.out[0]->wrap();
+  }
+  return true;
+}
+
+double largest(double x, double y) { return std::isnan(x) ? x : std::isnan(y) ? y : x < y ? y : x; }
+double smallest(double x, double y) { return std::isnan(x) ? x : std::isnan(y) ? y : y < x ? y : x; }
+
+bool divide(Call &call, bool quotient) {
+  if (call.in[0]->isFloat()) {
+    zip<double>(call, [&](double x, double y) { return quotient ? x / y : std::fmod(x, y); });
+    return true;
+  }
+  zip<int64_t>(call, [&](int64_t x, int64_t y) -> int64_t {
+    if (y == 0) {
+      call.record(KILN_DIVISION_BY_ZERO, x);
+      return 0;
+    }
+    if (y == -1) // the lowest integer has no negation
+      return quotient ? int64_t(0 - uint64_t(x)) : 0;
+    return quotient ? x / y : x % y;
+  });
+  call.out[0]->wrap();
+  return true;
+}
+
+bool shift(Call &call, bool left) {
+  uint64_t width = widthOf(call.out[0]->dtype);
+  zip<int64_t>(call, [&](int64_t x, int64_t count) -> int64_t {
+    if (uint64_t(count) >= width)
+      return left || x >= 0 ? 0 : -1;
+    return left ? int64_t(uint64_t(x) << count) : x >> count;
+  });
+  call.out[0]->wrap();
+  return true;
+}
+
+template <typename T> bool compareAs(Call &call) {
+  const std::vector<T> &x = call.in[0]->data<T>(), &y = call.in[1]->data<T>();
+  std::vector<int64_t> &out = call.out[0]->integers;
+  auto loop = [&](auto test) {
+    for (size_t i = 0; i < out.size(); ++i)
+      out[i] = test(x[i], y[i]);
+    return true;
+  };
+  std::string_view predicate = call.op.text("predicate");
+  if (predicate == "eq")
+    return loop(std::equal_to<T>());
+  if (predicate == "ne")
+    return loop(std::not_equal_to<T>());
+  if (predicate == "lt")
+    return loop(std::less<T>());
+  if (predicate == "le")
+    return loop(std::less_equal<T>());
+  if (predicate == "gt")
+    return loop(std::greater<T>());
+  if (predicate == "ge")
+    return loop(std::greater_equal<T>());
+  return call.fail("no predicate '" + std::string(predicate) + "'");
+}
+
+bool select(Call &call) {
+  onStorage(*call.out[0], [&](auto kind) {
+    using T = decltype(kind);
+    const std::vector<int64_t> &condition = call.in[0]->integers;
+    const std::vector<T> &yes = call.in[1]->data<T>(), &no = call.in[2]->data<T>();
+    std::vector<T> &out = call.out[0]->data<T>();
+    for (size_t i = 0; i < out.size(); ++i)
+      out[i] = condition[i] ? yes[i] : no[i];
+  });
+  return true;
+}
+
+bool convert(Call &call) {
+  const Tensor &in = *call.in[0];
+  Tensor &out = *call.out[0];
+  for (size_t i = 0; i < size_t(in.size()); ++i) {
+    if (in.isFloat() && out.isFloat())
+      out.floats[i] = in.floats[i];
+    else if (in.isFloat())
+      out.integers[i] = saturateTo(out.dtype, in.floats[i]);
+    else if (out.isFloat())
+      out.floats[i] = double(in.integers[i]);
+    else
+      out.integers[i] = wrapTo(out.dtype, in.integers[i]);
+  }
+  return true;
+}
+
+bool identity(Call &call) {
+  call.out[0]->floats = call.in[0]->floats;
+  call.out[0]->integers = call.in[0]->integers;
+  return true;
+}
+
+bool realFunction(Call &call) {
+  switch (call.op.code) {
+  case OpCode::Exp:
+    return mapReal(call, [](double x) { return std::exp(x); });
+  case OpCode::Expm1:
+    return mapReal(call, [](double x) { return std::expm1(x); });
+  case OpCode::Log:
+    return mapReal(call, [](double x) { return std::log(x); });
+  case OpCode::Log1p:
+    return mapReal(call, [](double x) { return std::log1p(x); });
+  case OpCode::Sqrt:
+    return mapReal(call, [](double x) { return std::sqrt(x); });
+  case OpCode::Rsqrt:
+    return mapReal(call, [](double x) { return 1.0 / std::sqrt(x); });
+  case OpCode::Sin:
+    return mapReal(call, [](double x) { return std::sin(x); });
+  case OpCode::Cos:
+    return mapReal(call, [](double x) { return std::cos(x); });
+  case OpCode::Tanh:
+    return mapReal(call, [](double x) { return std::tanh(x); });
+  case OpCode::Sigmoid:
+    return mapReal(call, [](double x) { return 1.0 / (1.0 + std::exp(-x)); });
+  case OpCode::Erf:
+    return mapReal(call, [](double x) { return std::erf(x); });
+  case OpCode::Floor:
+    return mapReal(call, [](double x) { return std::floor(x); });
+  case OpCode::Ceil:
+    return mapReal(call, [](double x) { return std::ceil(x); });
+  case OpCode::Round:
+    return mapReal(call, [](double x) { return std::nearbyint(x); });
+  case OpCode::Pow:
+    zip<double>(call, [](double x, double y) { return std::pow(x, y); });
+    return true;
+  default:
+    return call.fail("not an op that the reference knows");
+  }
+}
+
+} // namespace
+
+bool elementwise(Call &call) {
+  using U = uint64_t;
+  for (const Tensor *operand : call.in)
+    if (operand->shape != call.out[0]->shape)
+      return call.fail("an operand and the result have different shapes");
+  bool boolean = call.out[0]->dtype == KILN_BOOL;
+  switch (call.op.code) {
+  case OpCode::Neg:
+    return unary(call, [](double x) { return -x; }, [](U x) { return 0 - x; });
+  case OpCode::Abs:
+    return unary(call, [](double x) { return std::fabs(x); }, [](U x) { return int64_t(x) < 0 ? 0 - x : x; });
+  case OpCode::Sign:
+    return unary(
+        call, [](double x) { return double((x > 0) - (x < 0)); },
+        [](U x) { return int64_t(x) < 0 ? ~U{0} : U{x != 0}; });
+  case OpCode::Not: // a bool's complement is that of its last bit
+    return unary(call, [](double x) { return x; }, [&](U x) { return boolean ? U{!x} : ~x; });
+  // Sums and products of bools are or and and: nonzero where either, or both, are.
+  case OpCode::Add:
+    return binary(call, std::plus<>(), std::plus<>());
+  case OpCode::Sub:
+    return binary(call, std::minus<>(), std::minus<>());
+  case OpCode::Mul:
+    return binary(call, std::multiplies<>(), std::multiplies<>());
+  case OpCode::Div:
+    return divide(call, true);
+  case OpCode::Rem:
+    return divide(call, false);
+  case OpCode::Max:
+    return binary(call, largest, [](U x, U y) { return std::max(int64_t(x), int64_t(y)); });
+  case OpCode::Min:
+    return binary(call, smallest, [](U x, U y) { return std::min(int64_t(x), int64_t(y)); });
+  case OpCode::And:
+    return binary(call, largest, [](U x, U y) { return x & y; });
+  case OpCode::Or:
+    return binary(call, largest, [](U x, U y) { return x | y; });
+  case OpCode::Xor:
+    return binary(call, largest, [](U x, U y) { return x ^ y; });
+  case OpCode::Shl:
+    return shift(call, true);
+  case OpCode::Shr:
+    return shift(call, false);
+  case OpCode::Compare:
+    return call.in[0]->isFloat() ? compareAs<double>(call) : compareAs<int64_t>(call);
+  case OpCode::Select:
+    return select(call);
+  case OpCode::Convert:
+    return convert(call);
+  case OpCode::StopGradient:
+    return identity(call);
+  default:
+    return realFunction(call);
+  }
+}
+
+} // namespace kiln::reference
