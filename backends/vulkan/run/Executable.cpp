@@ -106,9 +106,6 @@ Failure kiln_executable::chooseVariants(uint32_t number) {
   its.size = sizeof its;
   reader->kernel(reader->program_kernel(program, number), &its);
   std::string name(its.name.data, its.name.size);
-  if (!artifact.fits(kernel, its.input_count + its.output_count, its.extent_count))
-    return {KILN_ERROR_INVALID,
-            format("kernel %s of the Vulkan artifact is not the program's: they do not belong together", name.c_str())};
   std::string missing;
   for (uint32_t i = kernel.first_variant; i < kernel.first_variant + kernel.variant_count; ++i) {
     std::string reason = lacks(artifact.variants()[i]);

@@ -36,6 +36,7 @@ private:
   std::string kernelName;
   std::vector<int64_t> extents;
   std::vector<uint64_t> operandBytes;
+  std::vector<bool> fitting = std::vector<bool>(artifact.kernels().size()); // kernels whose launches were seen to fit
 
   struct At {
     uint32_t memory = 0;
@@ -208,8 +209,10 @@ Failure Tracer::launch() {
   info.size = sizeof info;
   in.reader->kernel(in.reader->program_kernel(in.program, node.kernel), &info);
   kernelName.assign(info.name.data, info.name.size);
-  if (node.place_count != kernel.operand_count || node.extent_count != info.extent_count)
-    return invalid("a launch does not fit it");
+  if (!fitting[node.kernel] && !artifact.fits(kernel, node.place_count, node.extent_count))
+    return invalid(
+        "the Vulkan artifact has another kernel of this number: program and artifact do not belong together");
+  fitting[node.kernel] = true;
   extents.resize(node.extent_count);
   for (uint32_t i = 0; i < node.extent_count; ++i)
     extents[i] = value(node.extents[i]);

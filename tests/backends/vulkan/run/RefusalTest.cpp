@@ -94,8 +94,11 @@ TEST_F(VulkanRefusals, ProgramsAndArtifactsThatDoNotBelongTogether) {
   EXPECT_EQ(loadBlob(blob()), KILN_ERROR_INVALID);
   EXPECT_THAT(error.message, HasSubstr("do not belong together"));
   kernels.push_back(elementwise("below", 3, "b3.v[0] = 1.0;"));
-  EXPECT_EQ(loadBlob(blob()), KILN_ERROR_INVALID);
-  EXPECT_THAT(error.message, AllOf(HasSubstr("kernel below"), HasSubstr("do not belong together")));
+  kernels[0] = elementwise("add", 1, "b1.v[i] = b0.v[i];");
+  ASSERT_EQ(loadBlob(blob()), 0) << error.message;
+  kiln_buffer *a = buffer(Floats(4));
+  EXPECT_EQ(run({a, a, a}, 4), KILN_ERROR_INVALID);
+  EXPECT_THAT(error.message, AllOf(HasSubstr("kernel add"), HasSubstr("do not belong together")));
 }
 
 TEST_F(VulkanRefusals, FeaturesByName) {
