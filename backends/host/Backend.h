@@ -74,4 +74,7 @@ private:
   kiln_backend_fn function_ = nullptr;
 };
 
+/// A line for each device that the backend finds here, or one that says why there is none or what went wrong.
+std::vector<std::string> devicesOf(const Backend &backend);
+
 } // namespace kiln::host

@@ -14,42 +14,56 @@ static plan::Bounds boundsOf(mlir::func::FuncOp function) {
   return bounds;
 }
 
-// The cached answer for a group's kernel, or null where the backend has not been asked.
-static mlir::FailureOr<std::pair<KernelForm, Answer *>> lookUp(GroupOp group, const plan::Bounds &bounds,
-                                                               OwnedProgram::Storage &storage) {
+static constexpr llvm::StringLiteral targetName = "kiln.target", reasonName = "kiln.target_reason";
+
+uint32_t targetOf(GroupOp group) {
+  auto number = group->getAttrOfType<mlir::IntegerAttr>(targetName);
+  return number ? static_cast<uint32_t>(number.getInt()) : 0;
+}
+
+namespace {
+/// A group's kernel, and what a target says of it.
+struct Asked {
+  KernelForm form;
+  const Answer *answer = nullptr;
+  bool whole() const { return answer->whole(form.kernel.op_count); }
+};
+} // namespace
+
+// From the answers kept, else from the backend itself.
+static mlir::FailureOr<Asked> ask(GroupOp group, uint32_t target, const plan::Bounds &bounds,
+                                  OwnedProgram::Storage &storage) {
   mlir::Attribute aliases = group->removeAttr("kiln.alias");
   mlir::FailureOr<KernelForm> form = formKernel(group, bounds, storage.pool);
   if (aliases)
     group->setAttr("kiln.alias", aliases);
   if (mlir::failed(form))
     return mlir::failure();
-  auto found = storage.answers.find(form->key);
-  Answer *answer = found == storage.answers.end() ? nullptr : &found->second;
-  return std::make_pair(std::move(*form), answer);
-}
-
-static mlir::LogicalResult ask(GroupOp group, KernelForm &form, const Backend &backend, const kiln_target &target,
-                               OwnedProgram::Storage &storage, Answer &answer) {
-  std::string error;
-  form.kernel.name = storage.pool.string("k");
-  if (!backend.claim(form.kernel, target, answer, error))
-    return group.emitError() << error;
-  if (!answer.whole(form.kernel.op_count))
-    storage.refusals.push_back((group.getKind() + form.title).str() + " at " + locationText(group.getLoc()) + ": " +
-                               answer.reason());
-  return mlir::success();
+  auto [found, isNew] = storage.answers.try_emplace(std::to_string(target) + ":" + form->key);
+  Answer &answer = found->second;
+  if (isNew) {
+    const Target &at = storage.targets[target];
+    std::string error;
+    form->kernel.name = storage.pool.string("k");
+    if (!at.backend->claim(form->kernel, at.target, answer, error))
+      return group.emitError() << error;
+    if (!answer.whole(form->kernel.op_count))
+      storage.refusals.push_back((group.getKind() + form->title).str() + " at " + locationText(group.getLoc()) +
+                                 (target ? ", by " + at.backend->name() : std::string()) + ": " + answer.reason());
+  }
+  return Asked{std::move(*form), &answer};
 }
 
 // The ops of the group that the backend's parts name. A kernel's first ops are its loop counters, which the group has
 // as arguments: whoever reads them has them.
-static mlir::FailureOr<llvm::SmallVector<fuse::OpSet>> partsOf(GroupOp group, const KernelForm &form,
-                                                               const Answer &answer, const Backend &backend) {
+static mlir::FailureOr<llvm::SmallVector<fuse::OpSet>> partsOf(GroupOp group, const Asked &asked,
+                                                               const Backend &backend) {
   llvm::SmallVector<mlir::Operation *> ops;
   for (mlir::Operation &op : group.getBody().front().without_terminator())
     ops.push_back(&op);
-  size_t counters = form.kernel.op_count - ops.size();
+  size_t counters = asked.form.kernel.op_count - ops.size();
   llvm::SmallVector<fuse::OpSet> parts;
-  for (const Answer::Part &part : answer.parts) {
+  for (const Answer::Part &part : asked.answer->parts) {
     fuse::OpSet set;
     for (uint32_t number : part.ops)
       if (number >= counters)
@@ -63,60 +77,112 @@ static mlir::FailureOr<llvm::SmallVector<fuse::OpSet>> partsOf(GroupOp group, co
   return parts;
 }
 
-// Into the parts that the backend takes, or, where it takes none, into smaller groups.
-static mlir::LogicalResult split(GroupOp group, const plan::Bounds &bounds, const Backend &backend,
-                                 OwnedProgram::Storage &storage) {
-  auto found = lookUp(group, bounds, storage);
-  const Answer &answer = *found->second;
-  if (!answer.parts.empty()) {
-    auto parts = partsOf(group, found->first, answer, backend);
+// To the first of the other targets that takes it as it is.
+static mlir::LogicalResult placeElsewhere(GroupOp group, const std::string &reason, const plan::Bounds &bounds,
+                                          OwnedProgram::Storage &storage) {
+  std::string reasons = storage.targets[0].backend->name() + ": " + reason;
+  for (uint32_t target = 1; target < storage.targets.size(); ++target) {
+    mlir::FailureOr<Asked> asked = ask(group, target, bounds, storage);
+    if (mlir::failed(asked))
+      return mlir::failure();
+    if (asked->whole()) {
+      mlir::Builder builder(group.getContext());
+      group->setAttr(targetName, builder.getI64IntegerAttr(target));
+      group->setAttr(reasonName, builder.getStringAttr(reason));
+      return mlir::success();
+    }
+    reasons += "; " + storage.targets[target].backend->name() + ": " + asked->answer->reason();
+  }
+  mlir::Operation *op = &group.getBody().front().getOperations().back();
+  if (mlir::Operation *previous = op->getPrevNode())
+    op = previous;
+  return op->emitError() << "no backend takes '" << op->getName().stripDialect() << "' of this form (" << reasons
+                         << ")";
+}
+
+// Into the parts that the first target takes, or, where it takes none, into smaller groups, or elsewhere.
+static mlir::LogicalResult refused(GroupOp group, const plan::Bounds &bounds, OwnedProgram::Storage &storage) {
+  mlir::FailureOr<Asked> asked = ask(group, 0, bounds, storage);
+  if (mlir::failed(asked))
+    return mlir::failure();
+  if (!asked->answer->parts.empty()) {
+    auto parts = partsOf(group, *asked, *storage.targets[0].backend);
     if (mlir::failed(parts))
       return mlir::failure();
     if (!parts->empty() && fuse::splitGroup(group, *parts))
       return mlir::success();
   }
-  mlir::Operation *op = &group.getBody().front().getOperations().back();
-  if (mlir::Operation *previous = op->getPrevNode())
-    op = previous;
-  std::string name = op->getName().stripDialect().str();
-  if (!splitGroup(group))
-    return op->emitError() << "the backend " << backend.name() << " takes no '" << name
-                           << "' of this form: " << answer.reason();
-  return mlir::success();
+  std::string reason = asked->answer->reason();
+  return splitGroup(group) ? mlir::success() : placeElsewhere(group, reason, bounds, storage);
 }
 
-mlir::LogicalResult claimGroups(mlir::func::FuncOp function, const Backend &backend, const kiln_target &target,
-                                OwnedProgram::Storage &storage) {
-  plan::Bounds bounds = boundsOf(function);
-  for (bool again = true; again;) {
-    llvm::SmallVector<GroupOp> groups, refused;
-    function.walk([&](GroupOp group) { groups.push_back(group); });
-    for (GroupOp group : groups) {
-      auto found = lookUp(group, bounds, storage);
-      if (mlir::failed(found))
-        return mlir::failure();
-      Answer *answer = found->second;
-      if (!answer) {
-        answer = &storage.answers[found->first.key];
-        if (mlir::failed(ask(group, found->first, backend, target, storage, *answer)))
-          return mlir::failure();
+// A loop or a branch is on one target as a whole: where one of its kernels is elsewhere, all of them go there.
+static mlir::LogicalResult unifyControl(mlir::func::FuncOp function, const plan::Bounds &bounds,
+                                        OwnedProgram::Storage &storage) {
+  for (mlir::Operation &op : function.getBody().front()) {
+    if (!llvm::isa<ScanOp, IfOp, WhileOp>(op))
+      continue;
+    uint32_t target = 0;
+    std::string reason;
+    op.walk([&](GroupOp group) {
+      if (uint32_t other = targetOf(group); other > target) {
+        target = other;
+        reason = group->getAttrOfType<mlir::StringAttr>(reasonName).getValue().str();
       }
-      if (!answer->whole(found->first.kernel.op_count))
-        refused.push_back(group);
-    }
-    for (GroupOp group : refused)
-      if (mlir::failed(split(group, bounds, backend, storage)))
-        return mlir::failure();
-    again = !refused.empty();
+    });
+    if (target == 0)
+      continue;
+    mlir::WalkResult all = op.walk([&](GroupOp group) -> mlir::WalkResult {
+      mlir::FailureOr<Asked> asked = ask(group, target, bounds, storage);
+      if (mlir::failed(asked))
+        return mlir::WalkResult::interrupt();
+      if (!asked->whole())
+        return group.emitError() << "this loop cannot be on one backend: " << storage.targets[0].backend->name() << ": "
+                                 << reason << "; " << storage.targets[target].backend->name() << ": "
+                                 << asked->answer->reason();
+      mlir::Builder builder(group.getContext());
+      group->setAttr(targetName, builder.getI64IntegerAttr(target));
+      group->setAttr(reasonName, builder.getStringAttr("in a loop with: " + reason));
+      return mlir::WalkResult::advance();
+    });
+    if (all.wasInterrupted())
+      return mlir::failure();
   }
   return mlir::success();
 }
 
+mlir::LogicalResult claimGroups(mlir::func::FuncOp function, OwnedProgram::Storage &storage) {
+  plan::Bounds bounds = boundsOf(function);
+  for (bool again = true; again;) {
+    llvm::SmallVector<GroupOp> groups, refusedGroups;
+    function.walk([&](GroupOp group) { groups.push_back(group); });
+    for (GroupOp group : groups) {
+      if (targetOf(group) != 0)
+        continue;
+      mlir::FailureOr<Asked> asked = ask(group, 0, bounds, storage);
+      if (mlir::failed(asked))
+        return mlir::failure();
+      if (!asked->whole())
+        refusedGroups.push_back(group);
+    }
+    for (GroupOp group : refusedGroups)
+      if (mlir::failed(refused(group, bounds, storage)))
+        return mlir::failure();
+    again = !refusedGroups.empty();
+  }
+  return unifyControl(function, bounds, storage);
+}
+
 int64_t claimedScratch(GroupOp group, OwnedProgram::Storage &storage) {
   plan::Bounds bounds = boundsOf(group->getParentOfType<mlir::func::FuncOp>());
-  auto found = lookUp(group, bounds, storage);
-  bool taken = mlir::succeeded(found) && found->second && !found->second->parts.empty();
-  return taken ? found->second->parts.front().scratchBytes : 0;
+  mlir::FailureOr<Asked> asked = ask(group, targetOf(group), bounds, storage);
+  bool taken = mlir::succeeded(asked) && !asked->answer->parts.empty();
+  return taken ? asked->answer->parts.front().scratchBytes : 0;
+}
+
+std::string placementReason(GroupOp group) {
+  auto reason = group->getAttrOfType<mlir::StringAttr>(reasonName);
+  return reason ? reason.getValue().str() : std::string();
 }
 
 } // namespace kiln::host

@@ -22,7 +22,7 @@ private:
       extents.push_back(dim);
   }
   mlir::FailureOr<uint32_t> kernelOf(GroupOp group, std::vector<Dim> &launchExtents);
-  uint32_t addKernel(KernelForm &form);
+  uint32_t addKernel(KernelForm &form, uint32_t target, const std::string &reason);
   mlir::LogicalResult addConstants();
 
   kiln_extent extent(const Dim &dim) const {
@@ -37,6 +37,7 @@ private:
   static json extentJson(const kiln_extent &extent) { return json::array({extent.value, extent.slot}); }
   kiln_place place(const plan::Place &place) const;
   static json placeJson(const kiln_place &place);
+  static json valueJson(const ValueRow &type);
   kiln_node node(const plan::Step &step, json &out);
   void launch(const plan::Step &step, kiln_node &node, json &out);
 
@@ -49,13 +50,16 @@ private:
 };
 } // namespace
 
-uint32_t EntryBuilder::addKernel(KernelForm &form) {
-  auto [found, isNew] = storage.kernelByKey.try_emplace(form.key, storage.kernels.size());
+uint32_t EntryBuilder::addKernel(KernelForm &form, uint32_t target, const std::string &reason) {
+  auto [found, isNew] =
+      storage.kernelByKey.try_emplace(std::to_string(target) + ":" + form.key, storage.kernels.size());
   if (!isNew)
     return found->second;
   std::string name = "k" + std::to_string(storage.kernels.size()) + form.title;
   form.kernel.name = storage.pool.string(name);
   storage.kernels.push_back(form.kernel);
+  storage.kernelTarget.push_back(target);
+  storage.kernelReasons.push_back(reason);
   json ops = json::array();
   for (size_t i = 0; i < form.kernel.op_count; ++i) {
     const OpRow &op = form.kernel.ops[i];
@@ -68,11 +72,7 @@ uint32_t EntryBuilder::addKernel(KernelForm &form) {
   // What each output is, so that the run side can look into it when a loss is not finite.
   json outputs = json::array();
   for (size_t i = 0; i < form.kernel.output_count; ++i) {
-    const ValueRow &type = form.kernel.values[form.kernel.outputs[i]];
-    json dims = json::array();
-    for (uint32_t d = 0; d < type.rank; ++d)
-      dims.push_back({type.dims[d].value, type.dims[d].slot});
-    json output = {{"dtype", dtypeName(type.dtype).str()}, {"dims", dims}};
+    json output = valueJson(form.kernel.values[form.kernel.outputs[i]]);
     for (size_t o = 0; o < form.kernel.op_count; ++o)
       for (size_t r = 0; r < form.kernel.ops[o].result_count; ++r)
         if (form.kernel.ops[o].results[r] == form.kernel.outputs[i])
@@ -84,6 +84,12 @@ uint32_t EntryBuilder::addKernel(KernelForm &form) {
                                  {"inputs", form.kernel.input_count},
                                  {"outputs", outputs},
                                  {"ops", ops}});
+  if (target != 0) { // what it reads is brought to it
+    json inputs = json::array();
+    for (size_t i = 0; i < form.kernel.input_count; ++i)
+      inputs.push_back(valueJson(form.kernel.values[form.kernel.inputs[i]]));
+    storage.kernelsJson.back()["input_types"] = inputs;
+  }
   return found->second;
 }
 
@@ -92,7 +98,7 @@ mlir::FailureOr<uint32_t> EntryBuilder::kernelOf(GroupOp group, std::vector<Dim>
   if (mlir::failed(form))
     return mlir::failure();
   launchExtents = form->extents;
-  return addKernel(*form);
+  return addKernel(*form, targetOf(group), placementReason(group));
 }
 
 mlir::LogicalResult EntryBuilder::collect(const plan::Step &step) {
@@ -156,6 +162,13 @@ kiln_place EntryBuilder::place(const plan::Place &place) const {
   for (auto [level, stride] : llvm::enumerate(place.strides))
     result.stride[level] = extent(stride);
   return result;
+}
+
+json EntryBuilder::valueJson(const ValueRow &type) {
+  json dims = json::array();
+  for (uint32_t d = 0; d < type.rank; ++d)
+    dims.push_back(extentJson(type.dims[d]));
+  return {{"dtype", dtypeName(type.dtype).str()}, {"dims", dims}};
 }
 
 json EntryBuilder::placeJson(const kiln_place &place) {

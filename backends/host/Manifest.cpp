@@ -93,7 +93,8 @@ json argumentJson(const plan::Argument &argument, unsigned number) {
 
 static std::string text(kiln_string string) { return std::string(string.data ? string.data : "", string.size); }
 
-std::string writeManifest(mlir::ModuleOp module, const kiln_target &target, OwnedProgram::Storage &storage) {
+std::string writeManifest(mlir::ModuleOp module, OwnedProgram::Storage &storage) {
+  const kiln_target &target = storage.targets[0].target;
   json result;
   result["format"] = 0;
   result["model"] = module.getName() ? module.getName()->str() : std::string();
@@ -106,6 +107,13 @@ std::string writeManifest(mlir::ModuleOp module, const kiln_target &target, Owne
     mlir::Attribute value = module->getAttr("kiln." + std::string(key));
     result[key] = value ? toJson(value) : json::object();
   }
+  json backends = json::array();
+  for (uint32_t used : storage.used)
+    backends.push_back(storage.targets[used].backend->name());
+  result["backends"] = backends;
+  for (size_t i = 0; i < storage.kernels.size(); ++i)
+    if (storage.kernelTarget[i] != 0)
+      storage.kernelsJson[i]["backend"] = llvm::find(storage.used, storage.kernelTarget[i]) - storage.used.begin();
   result["kernels"] = storage.kernelsJson;
   result["constants"] = storage.constants.size();
   result["entries"] = storage.entriesJson;

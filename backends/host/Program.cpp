@@ -20,6 +20,32 @@ std::string OwnedProgram::explainMemory(llvm::StringRef entry) const {
   return "no entry named " + entry.str() + "\n";
 }
 
+const kiln_program &OwnedProgram::programOf(uint32_t backend) const { return storage_->placement->program(backend); }
+const std::vector<uint32_t> &OwnedProgram::usedBackends() const { return storage_->used; }
+
+std::string OwnedProgram::explainPlacement() const {
+  std::string result;
+  for (uint32_t target : storage_->used) {
+    size_t count = llvm::count(storage_->kernelTarget, target);
+    result += storage_->targets[target].backend->name() + ": " + std::to_string(count) +
+              (count == 1 ? " kernel\n" : " kernels\n");
+    for (size_t i = 0; i < storage_->kernels.size(); ++i)
+      if (storage_->kernelTarget[i] == target) {
+        const kiln_string &name = storage_->kernels[i].name;
+        result += "  " + std::string(name.data, name.size);
+        if (!storage_->kernelReasons[i].empty())
+          result += "  (not on " + storage_->targets[0].backend->name() + ": " + storage_->kernelReasons[i] + ")";
+        result += "\n";
+      }
+  }
+  for (size_t entry = 0; storage_->used.size() > 1 && entry < storage_->entries.size(); ++entry) {
+    const kiln_string &name = storage_->entries[entry].name;
+    result += std::string(name.data, name.size) + ": " + std::to_string(storage_->placement->parts(entry).size()) +
+              " parts, one after another\n";
+  }
+  return result;
+}
+
 std::string OwnedProgram::explainFusion() const {
   std::string result;
   for (const kiln_kernel &kernel : storage_->kernels) {
@@ -64,15 +90,14 @@ static bool isWanted(llvm::StringRef name, const std::vector<std::string> &entri
   return entries.empty() || llvm::is_contained(entries, name == "eval.pool" ? "eval" : name);
 }
 
-static mlir::LogicalResult build(mlir::ModuleOp module, const Backend &backend, const kiln_target &target,
-                                 const BuildOptions &options, OwnedProgram::Storage &storage) {
+static mlir::LogicalResult build(mlir::ModuleOp module, const BuildOptions &options, OwnedProgram::Storage &storage) {
   for (auto function : module.getOps<mlir::func::FuncOp>()) {
     std::string name = entryName(function);
     if (name.empty() || !isWanted(name, options.entries))
       continue;
     if (!isFused(function) && mlir::failed(fuseFunction(function, FuseLevel::full)))
       return mlir::failure();
-    if (mlir::failed(claimGroups(function, backend, target, storage)))
+    if (mlir::failed(claimGroups(function, storage)))
       return mlir::failure();
     plan::Options planOptions;
     planOptions.scratchBytes = [&](GroupOp group) { return claimedScratch(group, storage); };
@@ -84,10 +109,26 @@ static mlir::LogicalResult build(mlir::ModuleOp module, const Backend &backend, 
   return mlir::success();
 }
 
-absl::StatusOr<std::unique_ptr<OwnedProgram>> buildProgram(mlir::ModuleOp module, const Backend &backend,
-                                                           const kiln_target &target, const BuildOptions &options) {
+// One program for each target that has kernels.
+static void placeKernels(OwnedProgram::Storage &storage) {
+  std::vector<uint32_t> numbers(storage.targets.size(), 0), backendOf;
+  for (uint32_t target = 0; target < storage.targets.size(); ++target) {
+    if (target != 0 && !llvm::is_contained(storage.kernelTarget, target))
+      continue;
+    numbers[target] = static_cast<uint32_t>(storage.used.size());
+    storage.used.push_back(target);
+  }
+  for (uint32_t target : storage.kernelTarget)
+    backendOf.push_back(numbers[target]);
+  storage.placement = std::make_unique<Placement>(storage.program, std::move(backendOf),
+                                                  static_cast<uint32_t>(storage.used.size()));
+}
+
+absl::StatusOr<std::unique_ptr<OwnedProgram>> buildProgram(mlir::ModuleOp module, llvm::ArrayRef<Target> targets,
+                                                           const BuildOptions &options) {
   auto owned = std::make_unique<OwnedProgram>();
   OwnedProgram::Storage &storage = owned->storage();
+  storage.targets.assign(targets.begin(), targets.end());
   std::string errors;
   mlir::ScopedDiagnosticHandler handler(module.getContext(), [&](mlir::Diagnostic &diagnostic) {
     if (diagnostic.getSeverity() != mlir::DiagnosticSeverity::Error)
@@ -96,7 +137,7 @@ absl::StatusOr<std::unique_ptr<OwnedProgram>> buildProgram(mlir::ModuleOp module
     errors += (errors.empty() ? "" : "\n") + (at.empty() ? at : at + ": ") + "error: " + diagnostic.str();
     return mlir::success();
   });
-  if (mlir::failed(build(module, backend, target, options, storage)))
+  if (mlir::failed(build(module, options, storage)))
     return absl::InvalidArgumentError(errors);
   for (const std::string &wanted : options.entries)
     if (llvm::none_of(storage.memoryTexts, [&](const auto &entry) { return entry.first == wanted; }))
@@ -107,7 +148,8 @@ absl::StatusOr<std::unique_ptr<OwnedProgram>> buildProgram(mlir::ModuleOp module
   storage.program.entries = storage.entries.data();
   storage.program.constants = reinterpret_cast<const uint8_t *>(storage.constants.data());
   storage.program.constant_bytes = storage.constants.size();
-  storage.manifestText = writeManifest(module, target, storage);
+  placeKernels(storage);
+  storage.manifestText = writeManifest(module, storage);
   return owned;
 }
 

@@ -31,6 +31,12 @@ public:
   const std::string &manifest() const;
   /// For `kiln explain --memory`: one entry's arena, its lower bound, and what is live at the peak.
   std::string explainMemory(llvm::StringRef entry) const;
+  /// For `kiln explain --placement`: which kernel is on which backend, and why not on the first.
+  std::string explainPlacement() const;
+  /// One program for each backend: what it compiles. One alone is the whole.
+  const kiln_program &programOf(uint32_t backend) const;
+  /// The backends that have kernels, by their number among those given; the first always.
+  const std::vector<uint32_t> &usedBackends() const;
   /// For `kiln explain --fusion`: each kernel with its ops, and what a backend refused and why.
   std::string explainFusion() const;
   /// Pieces of the constants that the program's places refer to.
@@ -41,10 +47,16 @@ private:
   std::unique_ptr<Storage> storage_;
 };
 
-/// Offers every group to the backend (splitting those that it refuses), plans memory, verifies the plan, and writes the
-/// program. `module` is fused where it is not yet, and keeps the groups that were claimed in the end. An error names
-/// the op and the source line.
-absl::StatusOr<std::unique_ptr<OwnedProgram>> buildProgram(mlir::ModuleOp module, const Backend &backend,
-                                                           const kiln_target &target, const BuildOptions &options = {});
+/// A backend, and what it compiles for.
+struct Target {
+  const Backend *backend;
+  kiln_target target;
+};
+
+/// Offers every group to the first backend (splitting those that it refuses), what it takes in no form to the others in
+/// their order, plans memory, verifies the plan, and writes the program. `module` is fused where it is not yet, and
+/// keeps the groups that were claimed in the end. An error names the op, the source line, and each backend's reason.
+absl::StatusOr<std::unique_ptr<OwnedProgram>> buildProgram(mlir::ModuleOp module, llvm::ArrayRef<Target> targets,
+                                                           const BuildOptions &options = {});
 
 } // namespace kiln::host

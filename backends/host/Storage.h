@@ -3,6 +3,7 @@
 
 #include "backends/host/Kernel.h"
 #include "backends/host/Program.h"
+#include "runtime/backend/Placement.h"
 
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/StringMap.h"
@@ -21,6 +22,11 @@ struct OwnedProgram::Storage {
   std::string constants;
 
   llvm::StringMap<uint32_t> kernelByKey;
+  std::vector<Target> targets;
+  std::vector<uint32_t> kernelTarget;            ///< by kernel, among the targets
+  std::vector<uint32_t> used;                    ///< targets that have kernels; the first always
+  std::vector<std::string> kernelReasons;        ///< why a kernel is not on the first target
+  std::unique_ptr<Placement> placement;
   llvm::StringMap<Answer> answers; ///< by key without aliases: scratch does not depend on them
   llvm::DenseMap<mlir::Attribute, int64_t> constantOffsets;
   nlohmann::ordered_json kernelsJson = nlohmann::ordered_json::array();
@@ -30,10 +36,15 @@ struct OwnedProgram::Storage {
   std::vector<std::string> kernelTexts;
 };
 
-/// Offers each group of the function to the backend, splits those refused, and leaves only claimed ones. The claims are
+/// Offers each group of the function to the first target, splits those refused, and offers what is refused in any form
+/// to the others; leaves only claimed ones. The claims are
 /// kept in the storage. An error names a single op that was refused.
-mlir::LogicalResult claimGroups(mlir::func::FuncOp function, const Backend &backend, const kiln_target &target,
-                                OwnedProgram::Storage &storage);
+mlir::LogicalResult claimGroups(mlir::func::FuncOp function, OwnedProgram::Storage &storage);
+
+/// Which of the storage's targets a claimed group is on.
+uint32_t targetOf(GroupOp group);
+/// Why it is not on the first; empty where it is.
+std::string placementReason(GroupOp group);
 
 /// Scratch of a group that was claimed.
 int64_t claimedScratch(GroupOp group, OwnedProgram::Storage &storage);
@@ -42,7 +53,7 @@ int64_t claimedScratch(GroupOp group, OwnedProgram::Storage &storage);
 mlir::LogicalResult addEntry(const plan::FunctionPlan &plan, llvm::StringRef name, OwnedProgram::Storage &storage);
 
 /// The whole manifest.
-std::string writeManifest(mlir::ModuleOp module, const kiln_target &target, OwnedProgram::Storage &storage);
+std::string writeManifest(mlir::ModuleOp module, OwnedProgram::Storage &storage);
 
 /// An argument's or result's role, name, dtype and shape.
 nlohmann::ordered_json argumentJson(const plan::Argument &argument, unsigned number);

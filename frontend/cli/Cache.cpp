@@ -1,5 +1,7 @@
 #include "frontend/cli/Cache.h"
 
+#include "frontend/cli/Compile.h"
+
 #include "absl/strings/str_cat.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
@@ -48,11 +50,18 @@ absl::StatusOr<std::string> cacheFolder() {
 
 absl::StatusOr<std::string> cachePath(const ModelOptions &options) {
   llvm::SHA256 hash;
-  // The compiler itself: its file's size and time change with every build.
-  std::string self = llvm::sys::fs::getMainExecutable(nullptr, nullptr);
-  llvm::sys::fs::file_status status;
-  if (!llvm::sys::fs::status(self, status))
-    add(hash, absl::StrCat(self, status.getSize(), status.getLastModificationTime().time_since_epoch().count()));
+  // The compiler itself, what it links, and the backend: their files' sizes and times change with every build.
+  std::string why;
+  std::shared_ptr<host::Backend> backend = backends().find(options.backend, why);
+  if (!backend)
+    return absl::InvalidArgumentError(why);
+  for (const std::string &file : {llvm::sys::fs::getMainExecutable(nullptr, nullptr), backend->origin(),
+                                  absl::StrCat(libraryFolder(), "/libkiln_program.a"),
+                                  absl::StrCat(libraryFolder(), "/libkiln_", backend->name(), "_run.a")}) {
+    llvm::sys::fs::file_status status;
+    if (!llvm::sys::fs::status(file, status))
+      add(hash, absl::StrCat(file, status.getSize(), status.getLastModificationTime().time_since_epoch().count()));
+  }
   if (absl::Status read = addFile(hash, options.file); !read.ok())
     return read;
   if (!options.weights.empty())

@@ -132,9 +132,11 @@ int commandExplain(const ModelOptions &options, const ExplainOptions &explain) {
   if (absl::Status status = compileToPlan(compilation); !status.ok())
     return report(status);
   const kiln_program &program = compilation.program().program();
-  bool all = !explain.memory && !explain.fusion;
+  bool all = !explain.memory && !explain.fusion && !explain.placement;
   if (explain.fusion || all)
     std::fputs(compilation.program().explainFusion().c_str(), stdout);
+  if (explain.placement || all)
+    std::fputs(compilation.program().explainPlacement().c_str(), stdout);
   if (explain.memory || all)
     for (size_t i = 0; i < program.entry_count; ++i)
       std::fputs(compilation.program()
@@ -142,6 +144,28 @@ int commandExplain(const ModelOptions &options, const ExplainOptions &explain) {
                      .c_str(),
                  stdout);
   return 0;
+}
+
+int commandBackends() {
+  bool broken = false;
+  for (const host::Registry::Listed &listed : backends().list()) {
+    if (!listed.backend) {
+      std::fprintf(stderr, "kiln: error: %s\n", listed.error.c_str());
+      broken = true;
+      continue;
+    }
+    const host::Backend &backend = *listed.backend;
+    std::printf("%s: %s, interface version %u, %s\n  %s\n", backend.name().c_str(), backend.title().c_str(),
+                backend.version(),
+                !backend.canRun()       ? "compiles only"
+                : !backend.canCompile() ? "runs only"
+                                        : "compiles and runs",
+                listed.path.c_str());
+    if (backend.canRun())
+      for (const std::string &line : host::devicesOf(backend))
+        std::printf("  device %s\n", line.c_str());
+  }
+  return broken;
 }
 
 } // namespace kiln

@@ -23,6 +23,7 @@ struct CheckOptions {
 struct ExplainOptions {
   bool memory = false;
   bool fusion = false;
+  bool placement = false;
 };
 
 /// Prints an error where the status has one to tell; the exit code, 0 or 1.
@@ -31,6 +32,8 @@ int report(const absl::Status &status);
 int commandBuild(const ModelOptions &options, const EmitOptions &emit);
 int commandCheck(const ModelOptions &options, const CheckOptions &check);
 int commandExplain(const ModelOptions &options, const ExplainOptions &explain);
+/// The backends that can be found, with their versions and devices.
+int commandBackends();
 /// Builds into the cache unless it is there, then becomes the program, run with `command` and `arguments`.
 int commandProgram(const ModelOptions &options, const std::string &command, const std::vector<std::string> &arguments);
 

@@ -15,6 +15,7 @@
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
+#include "llvm/Support/SHA256.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Support/raw_ostream.h"
 #include "llvm/TargetParser/Host.h"
@@ -100,19 +101,29 @@ absl::Status Compilation::writeStage(llvm::StringRef stage, mlir::ModuleOp modul
   return absl::OkStatus();
 }
 
-absl::Status Compilation::openBackend() {
-  std::string why;
-  backend_ = backends().find(options_.backend, why);
-  if (!backend_)
-    return absl::InvalidArgumentError(why);
-  if (!backend_->canCompile())
-    return absl::InvalidArgumentError(absl::StrCat("the backend ", backend_->name(), " (", backend_->origin(),
-                                                   ") has no compile side: it only runs what others compiled"));
-  return backend_->capabilities(target_, capabilities_, why) ? absl::OkStatus() : absl::InvalidArgumentError(why);
+absl::Status Compilation::openBackends() {
+  std::vector<std::string> names = {options_.backend};
+  if (options_.backend != "cpu")
+    names.push_back("cpu");
+  for (const std::string &name : names) {
+    Part part;
+    std::string why;
+    part.backend = backends().find(name, why);
+    if (!part.backend)
+      return absl::InvalidArgumentError(why);
+    if (!part.backend->canCompile())
+      return absl::InvalidArgumentError(absl::StrCat("the backend ", part.backend->name(), " (", part.backend->origin(),
+                                                     ") has no compile side: it only runs what others compiled"));
+    if (!part.backend->capabilities(target_, part.capabilities, why))
+      return absl::InvalidArgumentError(why);
+    if (parts_.empty() || parts_.front().backend != part.backend)
+      parts_.push_back(std::move(part));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Compilation::load() {
-  if (absl::Status opened = openBackend(); !opened.ok())
+  if (absl::Status opened = openBackends(); !opened.ok())
     return opened;
   return timed("load", [&]() -> absl::Status {
     context_ = std::make_unique<mlir::MLIRContext>(mlir::MLIRContext::Threading::DISABLED);
@@ -163,8 +174,10 @@ absl::Status Compilation::plan() {
   return timed("plan", [&]() -> absl::Status {
     host::BuildOptions build;
     build.entries = options_.entries;
-    absl::StatusOr<std::unique_ptr<host::OwnedProgram>> program =
-        host::buildProgram(*module_, *backend_, target_, build);
+    std::vector<host::Target> targets;
+    for (const Part &part : parts_)
+      targets.push_back({part.backend.get(), target_});
+    absl::StatusOr<std::unique_ptr<host::OwnedProgram>> program = host::buildProgram(*module_, targets, build);
     if (!program.ok())
       return program.status();
     program_ = std::move(*program);
@@ -175,10 +188,21 @@ absl::Status Compilation::plan() {
 absl::Status Compilation::generate(const std::string &emit) {
   return timed("code", [&]() -> absl::Status {
     target_.emit = view(emit);
-    std::string why;
-    bool compiled = backend_->compile(program_->program(), target_, blobs_, why);
+    blobs_.clear();
+    absl::Status status;
+    const std::vector<uint32_t> &used = program_->usedBackends();
+    for (uint32_t i = 0; i < used.size() && status.ok(); ++i) {
+      Part &part = parts_[used[i]];
+      std::vector<host::Blob> made;
+      std::string why;
+      if (!part.backend->compile(program_->programOf(i), target_, made, why))
+        status = absl::InternalError(why);
+      part.blobBegin = blobs_.size();
+      std::move(made.begin(), made.end(), std::back_inserter(blobs_));
+      part.blobEnd = blobs_.size();
+    }
     target_.emit = {};
-    return compiled ? absl::OkStatus() : absl::InternalError(why);
+    return status;
   });
 }
 
@@ -203,6 +227,43 @@ absl::Status Compilation::linkLibrary(const std::string &output) {
   return writeTextFile(path.str().str(), *header);
 }
 
+/// What the program carries of each backend: its run side's archive, or, where it has none, a copy of its plugin beside
+/// the program.
+absl::Status Compilation::describeBackends(ImageParts &parts, LinkJob &job, const std::string &output) {
+  for (uint32_t number : program_->usedBackends()) {
+    const Part &part = parts_[number];
+    ImageBackend &backend = parts.backends.emplace_back();
+    backend.name = part.backend->name();
+    for (size_t i = part.blobBegin; i < part.blobEnd; ++i) {
+      const host::Blob &blob = blobs_[i];
+      if (blob.kind == KILN_BLOB_BYTES)
+        backend.artifact = llvm::StringRef(reinterpret_cast<const char *>(blob.bytes.data()), blob.bytes.size());
+      else if (blob.kind == KILN_BLOB_OBJECT)
+        backend.artifactSymbol = part.capabilities.artifactSymbol;
+    }
+    std::string archive = absl::StrCat(libraryFolder(), "/libkiln_", backend.name, "_run.a");
+    if (llvm::sys::fs::exists(archive)) {
+      job.archives.push_back(archive);
+      continue;
+    }
+    llvm::ErrorOr<std::unique_ptr<llvm::MemoryBuffer>> plugin = llvm::MemoryBuffer::getFile(part.backend->origin());
+    if (!plugin)
+      return absl::NotFoundError(
+          absl::StrCat("cannot read ", part.backend->origin(), ": ", plugin.getError().message()));
+    llvm::StringRef bytes = (*plugin)->getBuffer();
+    backend.plugin = llvm::sys::path::filename(part.backend->origin()).str();
+    backend.pluginDigest = llvm::SHA256::hash(llvm::ArrayRef(bytes.bytes_begin(), bytes.size()));
+    llvm::SmallString<256> beside(output);
+    llvm::sys::path::remove_filename(beside);
+    llvm::sys::path::append(beside, backend.plugin);
+    if (llvm::sys::fs::equivalent(llvm::Twine(part.backend->origin()), llvm::Twine(beside)))
+      continue;
+    if (absl::Status copied = writeTextFile(beside.str().str(), bytes.str()); !copied.ok())
+      return copied;
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Compilation::linkWith(LinkJob job, const std::string &output) {
   return timed("link", [&]() -> absl::Status {
     llvm::InitializeAllTargetInfos();
@@ -222,18 +283,9 @@ absl::Status Compilation::linkWith(LinkJob job, const std::string &output) {
     parts.constants = llvm::StringRef(reinterpret_cast<const char *>(program.constants), program.constant_bytes);
     parts.weights = weights ? weights->getBuffer() : llvm::StringRef();
     parts.triple = options_.triple;
-    ImageBackend &backend = parts.backends.emplace_back();
-    backend.name = backend_->name();
-    for (const host::Blob &blob : blobs_)
-      if (blob.kind == KILN_BLOB_BYTES)
-        backend.artifact =
-            llvm::StringRef(reinterpret_cast<const char *>(blob.bytes.data()), blob.bytes.size());
-      else
-        backend.artifactSymbol = capabilities_.artifactSymbol;
-    std::string archive = absl::StrCat(libraryFolder(), "/libkiln_", backend.name, "_run.a");
-    if (!llvm::sys::fs::exists(archive))
-      return absl::UnimplementedError(absl::StrCat("the backend ", backend.name, " has no archive ", archive,
-                                                   " to put into programs"));
+    job.archives = {absl::StrCat(libraryFolder(), "/libkiln_program.a")};
+    if (absl::Status described = describeBackends(parts, job, output); !described.ok())
+      return described;
     absl::StatusOr<llvm::SmallVector<char, 0>> image = imageObject(parts);
     if (!image.ok())
       return image.status();
@@ -241,7 +293,6 @@ absl::Status Compilation::linkWith(LinkJob job, const std::string &output) {
     for (const host::Blob &blob : blobs_)
       if (blob.kind == KILN_BLOB_OBJECT)
         job.objects.push_back({blob.bytes.data(), blob.bytes.size()});
-    job.archives = {absl::StrCat(libraryFolder(), "/libkiln_program.a"), archive};
     job.output = output;
     return link(job);
   });

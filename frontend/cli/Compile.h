@@ -41,12 +41,14 @@ public:
   mlir::ModuleOp module() { return module_.get(); }
   mlir::MLIRContext &context() { return *context_; }
   const host::OwnedProgram &program() const { return *program_; }
+  /// What the backends left, those of the first one first.
   const std::vector<host::Blob> &blobs() const { return blobs_; }
   /// What --time-passes prints.
   std::string timings() const;
 
 private:
-  absl::Status openBackend();
+  absl::Status openBackends();
+  absl::Status describeBackends(struct ImageParts &parts, LinkJob &job, const std::string &output);
   absl::Status linkWith(LinkJob job, const std::string &output);
   absl::Status timed(const char *step, const std::function<absl::Status()> &work);
   absl::Status writeStage(llvm::StringRef stage, mlir::ModuleOp module);
@@ -56,8 +58,13 @@ private:
   mlir::OwningOpRef<mlir::ModuleOp> module_;
   std::unique_ptr<host::OwnedProgram> program_;
   std::vector<host::Blob> blobs_;
-  std::shared_ptr<host::Backend> backend_;
-  host::Capabilities capabilities_;
+  /// The one that was asked for, then those that take what it refuses.
+  struct Part {
+    std::shared_ptr<host::Backend> backend;
+    host::Capabilities capabilities;
+    size_t blobBegin = 0, blobEnd = 0;
+  };
+  std::vector<Part> parts_;
   std::vector<std::pair<std::string, double>> seconds_;
   kiln_target target_{};
   std::string diagnostics_; ///< of MLIR's passes and verifiers

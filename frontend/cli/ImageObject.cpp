@@ -70,7 +70,10 @@ private:
     for (const ImageBackend &backend : list) {
       bool linked = backend.artifact.empty() && !backend.artifactSymbol.empty();
       rows.push_back(llvm::ConstantStruct::getAnon(
-          context_, {bytes(backend.name + '\0', 1), external("kiln_backend_" + backend.name), null, null,
+          context_, {bytes(backend.name + '\0', 1),
+                     backend.plugin.empty() ? external("kiln_backend_" + backend.name) : null,
+                     backend.plugin.empty() ? null : bytes(backend.plugin + '\0', 1),
+                     backend.plugin.empty() ? null : bytes(digest(backend), 1),
                      linked ? external(backend.artifactSymbol) : bytes(backend.artifact, 64),
                      llvm::ConstantInt::get(i64, linked ? 0 : backend.artifact.size())}));
     }
@@ -78,6 +81,10 @@ private:
         llvm::ConstantArray::get(llvm::ArrayType::get(rows.front()->getType(), rows.size()), rows);
     return new llvm::GlobalVariable(module_, table->getType(), true, llvm::GlobalValue::PrivateLinkage, table,
                                     "backends");
+  }
+
+  static llvm::StringRef digest(const ImageBackend &backend) {
+    return {reinterpret_cast<const char *>(backend.pluginDigest.data()), backend.pluginDigest.size()};
   }
 
   llvm::Constant *bytes(llvm::StringRef data, uint64_t alignment) {

@@ -5,13 +5,16 @@
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/ADT/StringRef.h"
 
+#include <array>
 #include <string>
 #include <vector>
 
 namespace kiln {
 
 struct ImageBackend {
-  std::string name;           ///< the image refers to the kiln_backend_fn kiln_backend_<name>
+  std::string name;           ///< without a plugin: the image refers to the kiln_backend_fn kiln_backend_<name>
+  std::string plugin;         ///< a shared object's name, beside the program; empty where an archive is linked
+  std::array<uint8_t, 32> pluginDigest{}; ///< its SHA-256
   llvm::StringRef artifact;   ///< bytes, or empty
   std::string artifactSymbol; ///< what linked objects define, where there are no bytes
 };

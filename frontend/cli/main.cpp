@@ -30,7 +30,7 @@ bool splitPair(const std::string &text, std::string &name, std::string &value) {
 void addCompileOptions(CLI::App *app, kiln::ModelOptions &options, RawOptions &raw) {
   app->add_option("MODEL", options.file, "the model's .kiln file")->required();
   app->add_option("--model", options.model, "which model, where the file has several");
-  app->add_option("--backend", options.backend, "cpu");
+  app->add_option("--backend", options.backend, "a backend's name (see `kiln backends`), or a plugin's path; default cpu");
   app->add_option("--set", raw.set, "[MODEL.]NAME=VALUE: a constant of the model")->allow_extra_args(false);
   app->add_option("--bound", raw.bounds, "DIM=N: the largest value of a dimension that the recipe leaves open")
       ->allow_extra_args(false);
@@ -105,7 +105,10 @@ int main(int argc, char **argv) {
   kiln::ExplainOptions explaining;
   addCompileOptions(explain, options, raw);
   explain->add_flag("--memory", explaining.memory, "the arena: its size, its lower bound, the largest tensors");
+  explain->add_flag("--placement", explaining.placement, "which kernels are on which backend, and why");
   explain->add_flag("--fusion", explaining.fusion, "which ops became one kernel");
+
+  CLI::App *backendList = app.add_subcommand("backends", "the backends that can be found, and their devices");
 
   try {
     app.parse(argc, argv);
@@ -119,6 +122,8 @@ int main(int argc, char **argv) {
     return kiln::commandBuild(options, emit);
   if (check->parsed())
     return kiln::commandCheck(options, checking);
+  if (backendList->parsed())
+    return kiln::commandBackends();
   if (explain->parsed())
     return kiln::commandExplain(options, explaining);
   for (CLI::App *command : programCommands)

@@ -1,4 +1,5 @@
 // PROGRAM info
+#include "runtime/backend/Embedded.h"
 #include "runtime/cli/Commands.h"
 #include "runtime/cli/Output.h"
 #include "runtime/support/Error.h"
@@ -37,10 +38,8 @@ static std::vector<std::pair<std::string, std::vector<std::string>>> devicesOf(c
     BackendTables tables;
     std::string why;
     std::vector<std::string> lines;
-    if (!negotiate(image.backends[i].function, plainHost(), tables, why))
+    if (!openEmbedded(image.backends[i], plainHost(), tables, why))
       lines.push_back(why);
-    else if (!tables.backend.run)
-      lines.push_back("it has no run side");
     else
       lines = Device::describe(tables, *plainHost());
     all.emplace_back(image.backends[i].name, std::move(lines));

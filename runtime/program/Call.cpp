@@ -8,10 +8,16 @@ namespace kiln {
 Call::Call(Program &program, size_t entry)
     : program_(program), index_(entry), spec_(program.manifest_.entries[entry]), extents_(spec_) {
   buffers_.resize(spec_.arguments.size());
-  handles_.resize(spec_.arguments.size());
+  handles_.assign(program.lanes_.size(), std::vector<kiln_buffer *>(spec_.arguments.size()));
   shapes_.resize(spec_.arguments.size());
   for (size_t i = 0; i < spec_.arguments.size(); ++i)
     bindBuffer(i);
+  for (size_t lane = 1; lane < program.lanes_.size(); ++lane)
+    for (size_t i = 0; i < spec_.arguments.size(); ++i) {
+      mirrors_.emplace_back(*program.lanes_[lane]->device, buffers_[i].host,
+                            static_cast<size_t>(spec_.arguments[i].bytes));
+      handles_[lane][i] = mirrors_.back().handle();
+    }
   program.reserveArena(static_cast<size_t>(spec_.arenaBytes));
 }
 
@@ -47,15 +53,15 @@ void Call::bindBuffer(size_t i) {
     if (!argument.result) {
       buffer.host = tensor.memory.data();
       buffer.home = &home;
-      handles_[i] = home.buffer.handle();
+      handles_[0][i] = home.buffer.handle();
       return;
     }
     copies_.push_back({i, &tensor, &home});
   }
   buffer.memory = Memory(static_cast<size_t>(argument.bytes));
   buffer.host = buffer.memory.data();
-  buffer.device = DeviceBuffer(*program_.device_, buffer.host, buffer.memory.size());
-  handles_[i] = buffer.device.handle();
+  buffer.device = DeviceBuffer(program_.home(), buffer.host, buffer.memory.size());
+  handles_[0][i] = buffer.device.handle();
   if (argument.role == Role::Loss)
     loss_ = number;
   else if (argument.role == Role::Metric)
@@ -127,7 +133,7 @@ size_t Call::bytesNow(size_t argument) const {
 
 /// What the host has written since the last run: inputs always, parameters and states where somebody asked for them.
 void Call::upload() {
-  if (program_.device_->hostMemory())
+  if (program_.home().hostMemory())
     return;
   for (size_t i = 0; i < buffers_.size(); ++i) {
     Buffer &buffer = buffers_[i];
@@ -143,7 +149,7 @@ void Call::upload() {
 
 /// Notes what the run has changed on the device, and brings new values of parameters and states home.
 void Call::finish() {
-  bool apart = !program_.device_->hostMemory();
+  bool apart = !program_.home().hostMemory();
   for (size_t i = 0; apart && i < buffers_.size(); ++i) {
     if (buffers_[i].home && spec_.arguments[i].donated)
       buffers_[i].home->deviceNewer = true;
@@ -156,8 +162,8 @@ void Call::finish() {
       continue;
     }
     kiln_error error = emptyError();
-    program_.device_->check(
-        program_.device_->api().copy(handles_[copy.from], 0, copy.home->buffer.handle(), 0, bytes, &error), error,
+    program_.home().check(
+        program_.home().api().copy(handles_[0][copy.from], 0, copy.home->buffer.handle(), 0, bytes, &error), error,
         "a copy on the device failed");
     copy.home->deviceNewer = true;
     copy.home->hostNewer = false;
@@ -173,22 +179,65 @@ void Call::fetch(size_t argument) {
   buffer.stale = false;
 }
 
-void Call::run(uint32_t seed, int64_t step) {
-  bind(seed, step);
-  upload();
-  kiln_status status = {};
+/// What a part away from home reads, brought to its backend; or what it wrote, brought back.
+void Call::bring(const Placement::Part &part, bool back) {
+  const Device &home = program_.home(), &away = *program_.lanes_[part.backend]->device;
+  for (const Placement::Access &access : back ? part.writes : part.reads) {
+    if (access.place.space == KILN_SPACE_CONSTANT)
+      continue;
+    Placement::Span span = Placement::spanOf(access, extents_.table());
+    bool arena = access.place.space == KILN_SPACE_ARENA;
+    uint8_t *host = arena ? program_.arena_.data() : static_cast<uint8_t *>(buffers_[access.place.argument].host);
+    auto handle = [&](uint32_t lane) {
+      return arena ? program_.lanes_[lane]->arena.handle() : handles_[lane][access.place.argument];
+    };
+    uint64_t offset = static_cast<uint64_t>(span.offset), bytes = static_cast<uint64_t>(span.bytes);
+    const Device &from = back ? away : home, &to = back ? home : away;
+    kiln_error error = emptyError();
+    if (bytes && !from.hostMemory())
+      from.check(from.api().read(handle(back ? part.backend : 0), offset, host + offset, bytes, &error), error,
+                 "a copy from the device failed");
+    if (bytes && !to.hostMemory())
+      to.check(to.api().write(handle(back ? 0 : part.backend), offset, host + offset, bytes, &error), error,
+               "a copy to the device failed");
+  }
+}
+
+void Call::runPart(const Placement::Part &part, kiln_status &status) {
+  Program::Lane &lane = *program_.lanes_[part.backend];
+  if (part.backend != 0)
+    bring(part, false);
   kiln_execution execution = {};
   execution.size = sizeof execution;
-  execution.entry = static_cast<uint32_t>(index_);
-  execution.buffers = handles_.data();
-  execution.arena = program_.arenaBuffer_.handle();
+  execution.entry = part.entry;
+  execution.buffers = handles_[part.backend].data();
+  execution.arena = lane.arena.handle();
   execution.extents = extents_.table();
   execution.status = &status;
   kiln_error error = emptyError();
-  if (program_.device_->api().execute(program_.executable_, &execution, &error) != KILN_SUCCESS)
+  int32_t code = lane.tables.run.execute(lane.executable, &execution, &error);
+  const Placement &placement = program_.plan_.placement();
+  auto whole = [&](uint32_t &kernel) {
+    if (kernel < placement.program(part.backend).kernel_count)
+      kernel = placement.wholeKernel(part.backend, kernel);
+  };
+  whole(error.kernel);
+  whole(status.kernel);
+  if (code != KILN_SUCCESS)
     fail("'%s' failed: %s%s", spec_.name.c_str(), messageOf(error).c_str(), describeAt(error).c_str());
-  if (status.kind != KILN_OK)
-    throw Error(describe(status));
+  if (part.backend != 0)
+    bring(part, true);
+}
+
+void Call::run(uint32_t seed, int64_t step) {
+  bind(seed, step);
+  upload();
+  for (const Placement::Part &part : program_.plan_.placement().parts(index_)) {
+    kiln_status status = {};
+    runPart(part, status);
+    if (status.kind != KILN_OK)
+      throw Error(describe(status));
+  }
   finish();
 }
 

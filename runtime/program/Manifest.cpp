@@ -169,6 +169,9 @@ KernelSpec::Output parseKernelOutput(const Json &json, size_t ops) {
 }
 
 void parseKernels(const Json &root, Manifest &manifest) {
+  if (const Json *backends = root.find("backends"))
+    for (const Json &name : backends->array())
+      manifest.backends.push_back(name.string());
   for (const Json &json : root.at("kernels").array()) {
     KernelSpec kernel;
     kernel.name = json.at("name").string();
@@ -179,6 +182,14 @@ void parseKernels(const Json &root, Manifest &manifest) {
     if (const Json *outputs = json.find("outputs"))
       for (const Json &output : outputs->array())
         kernel.outputs.push_back(parseKernelOutput(output, kernel.ops.size()));
+    if (!manifest.backends.empty())
+      kernel.backend = static_cast<uint32_t>(
+          json.find("backend") ? json.at("backend").integer(0, static_cast<int64_t>(manifest.backends.size()) - 1) : 0);
+    if (const Json *types = json.find("input_types"))
+      for (const Json &type : types->array())
+        kernel.inputTypes.push_back(parseKernelOutput(type, kernel.ops.size()));
+    if (kernel.backend != 0 && kernel.inputTypes.size() != kernel.inputs)
+      fail("kernel '%s': 'input_types' does not have its %zu inputs", kernel.name.c_str(), kernel.inputs);
     manifest.kernels.push_back(std::move(kernel));
   }
 }

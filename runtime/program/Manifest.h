@@ -81,6 +81,7 @@ struct EntrySpec {
 
 struct KernelSpec {
   std::string name;
+  uint32_t backend = 0; ///< among the program's backends
   struct Op {
     std::string name, location;
   };
@@ -93,10 +94,12 @@ struct KernelSpec {
   };
   size_t inputs = 0;
   std::vector<Output> outputs;
+  std::vector<Output> inputTypes; ///< of a kernel that is not on the first backend
 };
 
 struct Manifest {
   std::string model, triple, cpu;
+  std::vector<std::string> backends; ///< the first one: where parameters live
   std::vector<ParameterSpec> parameters;
   std::vector<StateSpec> states;
   std::vector<SourceSpec> data;

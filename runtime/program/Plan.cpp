@@ -123,6 +123,13 @@ private:
     if (const Json *extents = json.find("extents"))
       for (const Json &item : extents->array())
         list.push_back(extent(item));
+    const kiln_kernel &kernel = plan_.kernels_[node.kernel];
+    if (kernel.value_count && node.place_count != kernel.value_count)
+      fail("kernel %u is launched with %zu places, it has %zu", node.kernel, node.place_count, kernel.value_count);
+    for (size_t v = 0; v < kernel.value_count; ++v)
+      for (uint32_t d = 0; d < kernel.values[v].rank; ++d)
+        if (kernel.values[v].dims[d].slot >= static_cast<int64_t>(list.size()))
+          fail("kernel %u has a dimension with an extent that its launch does not give", node.kernel);
     node.extent_count = list.size();
     node.extents = list.data();
     size_t &count = plan_.kernels_[node.kernel].extent_count;
@@ -155,6 +162,8 @@ Plan::Plan(const Manifest &manifest, const uint8_t *constants, uint64_t constant
   for (const KernelSpec &spec : manifest.kernels) {
     kiln_kernel kernel = {};
     kernel.name = toString(spec.name);
+    if (spec.backend != 0)
+      setTypes(kernel, spec);
     kernels_.push_back(kernel);
   }
   std::set<uint32_t> launched;
@@ -182,6 +191,28 @@ Plan::Plan(const Manifest &manifest, const uint8_t *constants, uint64_t constant
   program_.entries = entries_.data();
   program_.constants = constants;
   program_.constant_bytes = constantBytes;
+  std::vector<uint32_t> backendOf;
+  for (const KernelSpec &spec : manifest.kernels)
+    backendOf.push_back(spec.backend);
+  placement_ = std::make_unique<Placement>(program_, std::move(backendOf),
+                                   static_cast<uint32_t>(std::max<size_t>(manifest.backends.size(), 1)));
+}
+
+/// Values of a kernel off the first backend: its inputs, then its outputs.
+void Plan::setTypes(kiln_kernel &kernel, const KernelSpec &spec) {
+  std::vector<ValueRow> &values = values_.emplace_back();
+  for (const auto *types : {&spec.inputTypes, &spec.outputs})
+    for (const KernelSpec::Output &type : *types)
+      values.push_back({type.dtype, static_cast<uint32_t>(type.dims.size()), type.dims.data()});
+  std::vector<uint32_t> &numbers = numbers_.emplace_back();
+  for (uint32_t i = 0; i < values.size(); ++i)
+    numbers.push_back(i);
+  kernel.value_count = values.size();
+  kernel.values = values.data();
+  kernel.input_count = spec.inputTypes.size();
+  kernel.inputs = numbers.data();
+  kernel.output_count = spec.outputs.size();
+  kernel.outputs = numbers.data() + kernel.input_count;
 }
 
 } // namespace kiln

@@ -1,10 +1,11 @@
 // From a manifest to the kiln_program structs that a backend runs.
 #pragma once
 
-#include "runtime/backend/Tables.h"
+#include "runtime/backend/Placement.h"
 #include "runtime/program/Manifest.h"
 
 #include <deque>
+#include <memory>
 
 namespace kiln {
 
@@ -17,10 +18,16 @@ public:
   Plan(const Plan &) = delete;
 
   const kiln_program &program() const { return program_; }
+  /// By backend; one of them where all kernels are on the first.
+  const Placement &placement() const { return *placement_; }
 
 private:
   friend class PlanReader;
+  void setTypes(kiln_kernel &kernel, const KernelSpec &spec);
   kiln_program program_ = {};
+  std::unique_ptr<Placement> placement_;
+  std::deque<std::vector<ValueRow>> values_;
+  std::deque<std::vector<uint32_t>> numbers_;
   std::vector<kiln_kernel> kernels_;
   std::vector<EntryRow> entries_;
   std::deque<std::vector<kiln_node>> nodes_;

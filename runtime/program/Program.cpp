@@ -1,5 +1,6 @@
 #include "runtime/program/Program.h"
 
+#include "runtime/backend/Embedded.h"
 #include "runtime/files/Safetensors.h"
 #include "runtime/random/Initialise.h"
 #include "runtime/support/Error.h"
@@ -31,41 +32,56 @@ Program::Program(const kiln_program_image &image, unsigned threads, uint32_t dev
     parameters_.emplace_back(spec.name, spec.type.dtype, std::move(shape));
   }
   makeStates();
-  openDevice(device);
+  try {
+    openBackends(device);
+  } catch (...) {
+    unload();
+    throw;
+  }
 }
 
-void Program::openDevice(uint32_t number) {
-  if (image_.backend_count == 0)
-    fail("the program holds no backend");
-  const kiln_image_backend &backend = image_.backends[0];
-  std::string why;
-  if (!negotiate(backend.function, &host_, tables_, why))
-    fail("the program's backend %s: %s", backend.name, why.c_str());
-  if (!tables_.backend.run)
-    fail("the program's backend %s has no run side", backend.name);
-  device_ = std::make_unique<Device>(tables_, host_, number);
+void Program::openBackends(uint32_t device) {
+  if (image_.backend_count == 0 || image_.backend_count < manifest_.backends.size())
+    fail("the program is damaged: it holds %llu backends, its manifest names %zu",
+         static_cast<unsigned long long>(image_.backend_count), manifest_.backends.size());
+  for (uint32_t i = 0; i < std::max<size_t>(manifest_.backends.size(), 1); ++i) {
+    const kiln_image_backend &backend = image_.backends[i];
+    Lane &lane = *lanes_.emplace_back(std::make_unique<Lane>());
+    std::string why;
+    if (!openEmbedded(backend, &host_, lane.tables, why))
+      fail("the program's backend %s: %s", backend.name, why.c_str());
+    lane.device = std::make_unique<Device>(lane.tables, host_, i == 0 ? device : 0);
+    kiln_error error = emptyError();
+    lane.device->check(lane.tables.run.load(lane.device->handle(), &plan_.placement().program(i), backend.artifact,
+                                            backend.artifact_size, &lane.executable, &error),
+                       error, "it cannot load the program");
+  }
   for (auto [tensors, homes] : {std::pair{&parameters_, &parameterHomes_}, std::pair{&states_, &stateHomes_}})
     for (Tensor &tensor : *tensors)
-      homes->push_back({DeviceBuffer(*device_, tensor.memory.data(), tensor.memory.size())});
-  kiln_error error = emptyError();
-  device_->check(device_->api().load(device_->handle(), &plan_.program(), backend.artifact, backend.artifact_size,
-                                     &executable_, &error),
-                 error, "it cannot load the program");
+      homes->push_back({DeviceBuffer(home(), tensor.memory.data(), tensor.memory.size())});
 }
 
-Program::~Program() {
-  if (executable_)
-    device_->api().unload(executable_);
+void Program::unload() {
+  for (std::unique_ptr<Lane> &lane : lanes_)
+    if (lane->executable) {
+      lane->tables.run.unload(lane->executable);
+      lane->executable = nullptr;
+    }
 }
+
+Program::~Program() { unload(); }
 
 void Program::reserveArena(size_t bytes) {
   if (bytes <= arenaBytes_)
     return;
   // Only temporaries live here: nothing needs to be kept.
-  arenaBuffer_ = DeviceBuffer();
-  if (device_->hostMemory())
+  bool onHost = lanes_.size() > 1 || home().hostMemory();
+  for (std::unique_ptr<Lane> &lane : lanes_)
+    lane->arena = DeviceBuffer();
+  if (onHost)
     arena_.reserve(bytes);
-  arenaBuffer_ = DeviceBuffer(*device_, device_->hostMemory() ? arena_.data() : nullptr, bytes);
+  for (std::unique_ptr<Lane> &lane : lanes_)
+    lane->arena = DeviceBuffer(*lane->device, onHost ? arena_.data() : nullptr, bytes);
   arenaBytes_ = bytes;
 }
 
@@ -76,7 +92,7 @@ Program::Residence &Program::residence(const Tensor &tensor) {
 }
 
 std::vector<Tensor> &Program::fetched(std::vector<Tensor> &tensors) {
-  if (device_->hostMemory())
+  if (home().hostMemory())
     return tensors;
   for (Tensor &tensor : tensors) {
     Residence &home = residence(tensor);
@@ -175,16 +191,21 @@ void Program::loadWeights(const std::string &path) {
 }
 
 std::vector<kiln_profile_event> Program::profileRun(Call &call, uint32_t seed) {
-  const kiln_run_api &api = device_->api();
+  const Lane &lane = *lanes_[0];
+  const kiln_run_api &api = lane.tables.run;
   if (!api.profile)
     fail("the backend '%s' has no profile", image_.backends[0].name);
   const kiln_profile_event *events = nullptr;
   size_t count = 0;
   kiln_error error = emptyError();
-  device_->check(api.profile(executable_, 1, &events, &count, &error), error, "it cannot profile");
+  home().check(api.profile(lane.executable, 1, &events, &count, &error), error, "it cannot profile");
   call.run(seed, 0);
-  device_->check(api.profile(executable_, 0, &events, &count, &error), error, "it cannot profile");
-  return {events, events + count};
+  home().check(api.profile(lane.executable, 0, &events, &count, &error), error, "it cannot profile");
+  std::vector<kiln_profile_event> result(events, events + count);
+  for (kiln_profile_event &event : result)
+    if (event.kernel != KILN_NONE)
+      event.kernel = plan_.placement().wholeKernel(0, event.kernel);
+  return result;
 }
 
 Call &Program::call(const std::string &name) {

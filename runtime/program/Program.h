@@ -66,7 +66,8 @@ private:
     bool hostNewer = true, deviceNewer = false;
   };
   void makeStates();
-  void openDevice(uint32_t number);
+  void openBackends(uint32_t device);
+  void unload();
   void reserveArena(size_t bytes);
   Residence &residence(const Tensor &tensor);
   std::vector<Tensor> &fetched(std::vector<Tensor> &tensors);
@@ -78,16 +79,21 @@ private:
   Plan plan_;
   ThreadPool pool_;
   kiln_host host_ = {};
-  BackendTables tables_;
-  std::unique_ptr<Device> device_;
-  kiln_executable *executable_ = nullptr;
+  /// A backend at work. The first is the home of parameters, states and results.
+  struct Lane {
+    BackendTables tables;
+    std::unique_ptr<Device> device;
+    kiln_executable *executable = nullptr;
+    DeviceBuffer arena;
+  };
+  const Device &home() const { return *lanes_[0]->device; }
+  std::vector<std::unique_ptr<Lane>> lanes_;
   std::vector<Tensor> parameters_, states_;
   std::vector<Residence> parameterHomes_, stateHomes_;
   std::map<std::string, size_t> parameterIndex_, stateIndex_;
   std::vector<std::vector<int64_t>> sessionShapes_;
   std::map<std::string, std::unique_ptr<Call>> calls_;
-  Arena arena_; // where the device works in this process's memory
-  DeviceBuffer arenaBuffer_;
+  Arena arena_; // where a device works in this process's memory, or several backends share the work
   size_t arenaBytes_ = 0;
 };
 
@@ -161,6 +167,8 @@ private:
     bool stale = false;                      // the device has what the host has not fetched
   };
   void upload();
+  void runPart(const Placement::Part &part, kiln_status &status);
+  void bring(const Placement::Part &part, bool back);
   void finish();
   /// Brings a result to the host, where the device keeps it elsewhere.
   void fetch(size_t argument);
@@ -169,7 +177,8 @@ private:
   const uint8_t *look(const kiln_place &place, size_t bytes, std::vector<uint8_t> &scratch);
 
   std::vector<Buffer> buffers_;
-  std::vector<kiln_buffer *> handles_; // as the backend takes them
+  std::vector<std::vector<kiln_buffer *>> handles_; // by lane, as the backend takes them
+  std::vector<DeviceBuffer> mirrors_;               // of the lanes after the first
   std::vector<std::vector<int64_t>> shapes_;
   struct CopyBack {
     size_t from;

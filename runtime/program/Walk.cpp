@@ -74,7 +74,7 @@ Found findNotFinite(kiln_dtype dtype, const void *data, int64_t count, bool nega
 
 /// A place's bytes; on a device with memory of its own they are fetched into `scratch`.
 const uint8_t *Call::look(const kiln_place &place, size_t bytes, std::vector<uint8_t> &scratch) {
-  const Device &device = *program_.device_;
+  const Device &device = program_.home();
   if (place.space == KILN_SPACE_CONSTANT)
     return program_.image_.constants + place.offset;
   bool arena = place.space == KILN_SPACE_ARENA;
@@ -83,7 +83,7 @@ const uint8_t *Call::look(const kiln_place &place, size_t bytes, std::vector<uin
            place.offset;
   scratch.resize(bytes);
   kiln_error error = emptyError();
-  device.check(device.api().read(arena ? program_.arenaBuffer_.handle() : handles_[place.argument],
+  device.check(device.api().read(arena ? program_.lanes_[0]->arena.handle() : handles_[0][place.argument],
                                  static_cast<uint64_t>(place.offset), scratch.data(), bytes, &error),
                error, "a copy from the device failed");
   return scratch.data();
@@ -120,15 +120,17 @@ void Call::inspect(Walk &walk, const kiln_node &node, std::string &text, std::st
 }
 
 std::string Call::findNotFinite(uint32_t seed, int64_t step) {
+  if (program_.lanes_.size() > 1)
+    return "in a step that several backends share: build with one of them to have it named";
   bind(seed, step);
   upload();
   const Plan &plan = program_.plan_;
-  const kiln_run_api &api = program_.device_->api();
+  const kiln_run_api &api = program_.home().api();
   const kiln_image_backend &backend = program_.image_.backends[0];
   Walk walk(plan.program(), plan.program().entries[index_], extents_.table());
   kiln_executable *executable = nullptr;
   kiln_error error = emptyError();
-  if (api.load(program_.device_->handle(), &walk.program(), backend.artifact, backend.artifact_size, &executable,
+  if (api.load(program_.home().handle(), &walk.program(), backend.artifact, backend.artifact_size, &executable,
                &error) != KILN_SUCCESS)
     return "";
   std::string negative, text;
@@ -139,8 +141,8 @@ std::string Call::findNotFinite(uint32_t seed, int64_t step) {
     kiln_execution execution = {};
     execution.size = sizeof execution;
     execution.entry = static_cast<uint32_t>(i);
-    execution.buffers = handles_.data();
-    execution.arena = program_.arenaBuffer_.handle();
+    execution.buffers = handles_[0].data();
+    execution.arena = program_.lanes_[0]->arena.handle();
     execution.extents = extents_.table();
     execution.status = &status;
     if (api.execute(executable, &execution, &error) != KILN_SUCCESS)

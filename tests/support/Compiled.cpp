@@ -64,7 +64,7 @@ absl::StatusOr<std::unique_ptr<Compiled>> Compiled::create(mlir::ModuleOp module
   std::shared_ptr<host::Backend> backend = host::Backend::create(kiln_cpu_backend, "built in", why);
   if (!backend)
     return absl::InternalError(why);
-  absl::StatusOr<std::unique_ptr<host::OwnedProgram>> program = host::buildProgram(*copy, *backend, target);
+  absl::StatusOr<std::unique_ptr<host::OwnedProgram>> program = host::buildProgram(*copy, host::Target{backend.get(), target});
   if (!program.ok())
     return program.status();
   result->fusion_ = (*program)->explainFusion();

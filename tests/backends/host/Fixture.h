@@ -115,7 +115,7 @@ protected:
                                               int64_t below = 3) {
     mlir::OwningOpRef<mlir::ModuleOp> reference(module.clone());
     absl::StatusOr<std::unique_ptr<host::OwnedProgram>> program =
-        host::buildProgram(module, FakeBackend::get(), target, {});
+        host::buildProgram(module, host::Target{&FakeBackend::get(), target}, {});
     EXPECT_TRUE(program.ok()) << program.status();
     if (!program.ok())
       return nullptr;

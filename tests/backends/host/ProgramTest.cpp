@@ -87,9 +87,9 @@ TEST_F(Training, RefusalOfASingleOpNamesOpAndLine) {
   FakeBackend::refused = {"tanh"};
   mlir::OwningOpRef<mlir::ModuleOp> module = parse(mlpWith(R"({kind = "sgd", lr = 1.0e-1})", "tanh"));
   simplify(*module);
-  auto program = host::buildProgram(*module, FakeBackend::get(), target, {});
+  auto program = host::buildProgram(*module, host::Target{&FakeBackend::get(), target}, {});
   ASSERT_FALSE(program.ok());
-  EXPECT_NE(program.status().message().find("takes no 'tanh' of this form: no tanh here"), std::string::npos)
+  EXPECT_NE(program.status().message().find("no backend takes 'tanh' of this form (fake: no tanh here)"), std::string::npos)
       << program.status();
 }
 
@@ -236,7 +236,7 @@ module {
     return %y : tensor<?xf32, #kiln.dims<"T">>
   }
 })");
-  auto program = host::buildProgram(*module, FakeBackend::get(), target, {});
+  auto program = host::buildProgram(*module, host::Target{&FakeBackend::get(), target}, {});
   ASSERT_FALSE(program.ok());
   EXPECT_NE(program.status().message().find("has no upper bound"), std::string::npos) << program.status();
 }

@@ -1,0 +1,63 @@
+#include "runtime/backend/Embedded.h"
+
+#include "runtime/backend/Sha256.h"
+#include "runtime/files/File.h"
+#include "runtime/support/Error.h"
+
+#include <cstring>
+#include <dlfcn.h>
+#include <unistd.h>
+
+namespace kiln {
+
+/// The folder of the executable or library that this code is in.
+static std::string ownFolder() {
+  Dl_info info = {};
+  if (dladdr(reinterpret_cast<const void *>(&openEmbedded), &info) && info.dli_fname && info.dli_fname[0] == '/' &&
+      std::strstr(info.dli_fname, ".so"))
+    return folderOf(info.dli_fname);
+  char path[4096];
+  ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
+  return length > 0 ? folderOf(std::string(path, static_cast<size_t>(length))) : ".";
+}
+
+static kiln_backend_fn loadPlugin(const kiln_image_backend &backend, std::string &error) {
+  std::string path = ownFolder() + "/" + backend.plugin;
+  if (!fileExists(path)) {
+    error = "its plugin " + path + " is missing; it belongs beside the program: copy it there, or build the program again";
+    return nullptr;
+  }
+  try {
+    MappedFile file(path);
+    std::array<uint8_t, 32> digest = sha256(file.data(), file.size());
+    if (backend.plugin_sha256 && std::memcmp(digest.data(), backend.plugin_sha256, digest.size()) != 0) {
+      error = "its plugin " + path + " is not the one that the program was built with; build the program again";
+      return nullptr;
+    }
+  } catch (const Error &unreadable) {
+    error = unreadable.what();
+    return nullptr;
+  }
+  void *library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  auto function = library ? reinterpret_cast<kiln_backend_fn>(dlsym(library, KILN_BACKEND_SYMBOL)) : nullptr;
+  if (!function)
+    error = "its plugin " + path + " cannot be loaded: " + (library ? "no symbol " KILN_BACKEND_SYMBOL : dlerror());
+  return function;
+}
+
+bool openEmbedded(const kiln_image_backend &backend, const kiln_host *host, BackendTables &tables, std::string &error) {
+  kiln_backend_fn function = backend.function;
+  if (!function && !backend.plugin) {
+    error = "the program holds no code of it";
+    return false;
+  }
+  if (!function)
+    function = loadPlugin(backend, error);
+  if (!function || !negotiate(function, host, tables, error))
+    return false;
+  if (!tables.backend.run)
+    error = "it has no run side";
+  return tables.backend.run != nullptr;
+}
+
+} // namespace kiln
