@@ -48,7 +48,6 @@ private:
   std::mt19937_64 random_;
   uint32_t seed_;
   mlir::func::FuncOp loss_, grad_;
-  unsigned lossResult_ = 0;
   std::vector<HostTensor> arguments_;
 };
 
@@ -57,9 +56,6 @@ absl::Status GradientCheck::prepare() {
   if (!train)
     return absl::InvalidArgumentError("the model has no train block, so it has no loss to check gradients of; add one");
   loss_ = module_.lookupSymbol<mlir::func::FuncOp>(train.getAs<mlir::StringAttr>("loss").getValue());
-  for (unsigned i = 0; i < loss_.getNumResults(); ++i)
-    if (loss_.getResultAttr(i, "kiln.loss"))
-      lossResult_ = i;
   mlir::FailureOr<mlir::func::FuncOp> grad = createGrad(loss_, "kiln.check.grad");
   if (mlir::failed(grad))
     return absl::InternalError("");
@@ -134,7 +130,12 @@ absl::StatusOr<double> GradientCheck::lossAt(unsigned argument, const std::vecto
   arguments_[argument].floats = std::move(kept);
   if (!ran.ok())
     return ran.status();
-  return ran->results[lossResult_].floats[0];
+  auto name = loss_.getArgAttrOfType<mlir::StringAttr>(argument, "kiln.parameter");
+  double sum = 0; // of the losses that train this parameter
+  for (unsigned result = 0; result < loss_.getNumResults(); ++result)
+    if (isLossOf(loss_, result, name))
+      sum += ran->results[result].floats[0];
+  return sum;
 }
 
 std::string GradientCheck::sourceOf(unsigned argument) {

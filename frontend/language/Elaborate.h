@@ -175,6 +175,7 @@ public:
   struct Result {
     Value value;
     std::string role, name;
+    std::vector<std::string> names = {}; // in place of `name`, a list
   };
   void endEntry(Entry &entry, const std::vector<Result> &results, Range range);
   std::shared_ptr<Instance> model() { return model_; }

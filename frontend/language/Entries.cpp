@@ -56,8 +56,12 @@ void Elaborator::endEntry(Entry &entry, const std::vector<Result> &results, Rang
       continue;
     }
     values.push_back(tensor->tensor);
-    roles.emplace_back("kiln." + result.role,
-                       result.role == "loss" ? mlir::Attribute(builder_.getUnitAttr()) : text(builder_, result.name));
+    mlir::Attribute attribute = builder_.getUnitAttr(); // of a loss
+    if (result.role == "term")
+      attribute = builder_.getStrArrayAttr(std::vector<llvm::StringRef>(result.names.begin(), result.names.end()));
+    else if (result.role != "loss")
+      attribute = text(builder_, result.name);
+    roles.emplace_back("kiln." + result.role, attribute);
   }
   for (Variable *state : entry.changed) {
     values.push_back(entry.values[state].tensor);

@@ -161,6 +161,70 @@ std::vector<std::pair<std::string, const Expr *>> TrainBuilder::metrics() {
   return out;
 }
 
+Value TrainBuilder::scalar(const Expr &expr, const std::string &what, Frame &frame) {
+  Value value = e.eval(expr, frame);
+  std::optional<Value> tensor = e.toTensor(value, expr.range, b.getF32Type());
+  if (!tensor)
+    return Value::error();
+  if (tensor->rank() != 0 || !isFloat(tensor->tensorType().getElementType())) {
+    e.error(expr.range, what + " is one float number; this is " + describe(*tensor)).withHelp("reduce it: mean(…)");
+    return Value::error();
+  }
+  return *tensor;
+}
+
+/// `[over(parameters, loss), …]`: their sum; each a term whose gradient reaches its own parameters alone.
+Value TrainBuilder::severalLosses(const Expr &list, Frame &frame, std::vector<Elaborator::Result> &terms) {
+  Value sum = Value::none();
+  bool failed = list.children.empty();
+  if (failed)
+    e.error(list.range, "the list of losses is empty");
+  for (const ExprPtr &item : list.children) {
+    bool isOver = item->kind == ExprKind::Call && item->child(0).kind == ExprKind::Name &&
+                  item->child(0).text == "over" && item->arguments.size() == 2;
+    for (size_t i = 0; isOver && i < 2; ++i)
+      isOver = item->arguments[i].name.empty() && !item->arguments[i].star;
+    if (!isOver) {
+      e.error(item->range, "several losses are a list of over(parameters, loss)")
+          .withHelp("for one loss over all parameters, write their sum");
+      if (item->kind != ExprKind::Call || item->child(0).text != "over")
+        e.eval(*item, frame); // for what is wrong in it
+      failed = true;
+      continue;
+    }
+    const Expr &parameters = *item->arguments[0].value, &expr = *item->arguments[1].value;
+    Elaborator::Result term{scalar(expr, "a loss", frame), "term", "",
+                            parameterNames(config(parameters), parameters.range)};
+    failed |= term.value.isError() || term.names.empty();
+    if (failed)
+      continue;
+    reached.insert(term.names.begin(), term.names.end());
+    sum = sum.isNone() ? term.value : e.binary("+", sum, term.value, list.range, list.range, expr.range);
+    terms.push_back(std::move(term));
+  }
+  return failed ? Value::error() : sum;
+}
+
+/// Adds what `l1` and `l2` ask for.
+void TrainBuilder::regularise(std::vector<Elaborator::Result> &terms) {
+  for (const char *key : {"l1", "l2"}) {
+    std::optional<double> weight = number(key, 0);
+    if (!weight || lossValue.isError())
+      continue;
+    Range range = keys[key]->value->range;
+    Elaborator::Arguments arguments;
+    Value root = Value::of(Value::Kind::Instance);
+    root.instance = e.model();
+    arguments.positional.push_back(root);
+    arguments.ranges.push_back(range);
+    Value norm = e.callBuiltin(*findBuiltin(key, Space::General), arguments, range);
+    Value term = e.binary("*", norm, Value::floatOf(*weight), range, range, range);
+    lossValue = e.binary("+", lossValue, term, range, range, range);
+    if (!terms.empty())
+      terms.push_back({term, "term", "", {reached.begin(), reached.end()}});
+  }
+}
+
 /// loss.train in training mode, with what the recipe fixes; loss.eval in inference mode, its batch open up to the
 /// recipe's, so that the last batch of a split may be smaller.
 void TrainBuilder::losses(bool training) {
@@ -200,37 +264,19 @@ void TrainBuilder::losses(bool training) {
   frame.mode = Frame::Mode::Function;
   frame.self = e.model();
   frame.lookup = [&](std::string_view name, Value &out) { return find(name, out, frame); };
-  auto scalar = [&](const Expr &expr, const std::string &what) {
-    Value value = e.eval(expr, frame);
-    std::optional<Value> tensor = e.toTensor(value, expr.range, b.getF32Type());
-    if (!tensor)
-      return Value::error();
-    if (tensor->rank() != 0 || !isFloat(tensor->tensorType().getElementType())) {
-      e.error(expr.range, what + " is one float number; this is " + describe(*tensor)).withHelp("reduce it: mean(…)");
-      return Value::error();
-    }
-    return *tensor;
-  };
-  lossValue = scalar(*statement.value, "the loss");
+  bool several = statement.value->kind == ExprKind::List;
+  std::vector<Elaborator::Result> terms;
+  lossValue = several ? severalLosses(*statement.value, frame, terms) : scalar(*statement.value, "the loss", frame);
   if (training)
-    for (const char *key : {"l1", "l2"})
-      if (std::optional<double> weight = number(key, 0); weight && !lossValue.isError()) {
-        Range range = keys[key]->value->range;
-        Elaborator::Arguments arguments;
-        Value root = Value::of(Value::Kind::Instance);
-        root.instance = e.model();
-        arguments.positional.push_back(root);
-        arguments.ranges.push_back(range);
-        Value norm = e.callBuiltin(*findBuiltin(key, Space::General), arguments, range);
-        Value term = e.binary("*", norm, Value::floatOf(*weight), range, range, range);
-        lossValue = e.binary("+", lossValue, term, range, range, range);
-      }
+    regularise(terms);
   std::vector<Elaborator::Result> results = {{lossValue, "loss", ""}};
+  if (training) // a validation only asks for the sum
+    results.insert(results.end(), terms.begin(), terms.end());
   metricNames.clear();
   if (!training)
     for (const auto &[name, expr] : metrics()) {
       metricNames.push_back(name);
-      results.push_back({scalar(*expr, "a metric"), "metric", name});
+      results.push_back({scalar(*expr, "a metric", frame), "metric", name});
     }
   for (const Elaborator::Result &result : results)
     entry->failed |= result.value.isError();

@@ -15,6 +15,9 @@ private:
   void read();
   void freeze();
   void losses(bool training);
+  Value scalar(const Expr &expr, const std::string &what, Frame &frame);
+  Value severalLosses(const Expr &list, Frame &frame, std::vector<Elaborator::Result> &terms);
+  void regularise(std::vector<Elaborator::Result> &terms);
   void settings();
   void writeData();
   bool find(std::string_view name, Value &out, Frame &frame);
@@ -44,6 +47,7 @@ private:
   std::set<std::string, std::less<>> used, inProgress;
   std::vector<mlir::NamedAttribute> attributes;
   std::vector<std::string> metricNames;
+  std::set<std::string> reached; // by one of several losses; empty where there is one
   // While a loss function is being built:
   std::map<std::string, Value, std::less<>> dataValues;
   Value lossValue;

@@ -219,6 +219,9 @@ void TrainBuilder::optimizers(int64_t &scheduleSteps) {
     for (const std::string &name : parameterNames(item.record->fields[0].second, item.record->ranges[0])) {
       if (!seen.insert(name).second)
         e.error(item.record->ranges[0], "the parameter '" + name + "' has two optimizers");
+      if (!reached.empty() && !reached.count(name))
+        e.error(item.record->ranges[0], "the parameter '" + name + "' has an optimizer, but no loss")
+            .note(keys["loss"]->range, "the losses and their parameters are here");
       names.push_back(b.getStringAttr(name));
     }
     auto settings = llvm::dyn_cast_or_null<mlir::DictionaryAttr>(

@@ -5,6 +5,9 @@
 
 #include "mlir/IR/SymbolTable.h"
 
+#include <map>
+#include <vector>
+
 namespace kiln {
 
 #define GEN_PASS_DEF_DIFFERENTIATE
@@ -114,6 +117,16 @@ FailureOr<FuncOp> createVjp(FuncOp function, StringRef name, ArrayRef<unsigned> 
   return copy;
 }
 
+bool isLossOf(FuncOp function, unsigned result, mlir::StringAttr parameter) {
+  bool anyTerm = false;
+  for (unsigned index = 0; index < function.getNumResults(); ++index)
+    anyTerm |= static_cast<bool>(function.getResultAttr(index, "kiln.term"));
+  if (!anyTerm)
+    return static_cast<bool>(function.getResultAttr(result, "kiln.loss"));
+  auto term = function.getResultAttrOfType<mlir::ArrayAttr>(result, "kiln.term");
+  return term && llvm::is_contained(term, parameter);
+}
+
 FailureOr<LossGradients> copyWithGradients(FuncOp loss, StringRef name) {
   std::optional<unsigned> lossIndex;
   for (unsigned index = 0; index < loss.getNumResults(); ++index)
@@ -129,16 +142,44 @@ FailureOr<LossGradients> copyWithGradients(FuncOp loss, StringRef name) {
     return failure();
   Operation *terminator = copy->getBody().front().getTerminator();
   mlir::OpBuilder builder(terminator);
+  LossGradients result{*copy, *lossIndex, {}, {}};
   Value output = terminator->getOperand(*lossIndex);
-  LossGradients result{*copy, *lossIndex, trainableArguments(*copy), {}};
-  SmallVector<Value> parameters;
-  for (unsigned index : result.parameters)
-    parameters.push_back(copy->getArgument(index));
   Value one = Emit(builder, output.getLoc()).splatLike(output, 1);
-  FailureOr<SmallVector<Value>> gradients = differentiate(builder, {output}, {one}, parameters);
-  if (mlir::failed(gradients))
-    return failure();
-  result.gradients = *gradients;
+  // Parameters that the same terms reach share a backward pass. Each pass begins behind the forward ops, before the
+  // passes made earlier; what it yields is held by the terminator, since a later one may replace a loop.
+  std::map<std::vector<unsigned>, SmallVector<unsigned>> passes;
+  for (unsigned index : trainableArguments(*copy)) {
+    std::vector<unsigned> terms;
+    for (unsigned term = 0; term < loss.getNumResults(); ++term)
+      if (isLossOf(*copy, term, copy->getArgAttrOfType<mlir::StringAttr>(index, "kiln.parameter")))
+        terms.push_back(term);
+    if (!terms.empty())
+      passes[terms].push_back(index);
+  }
+  unsigned results = terminator->getNumOperands();
+  for (auto &[terms, indices] : passes) {
+    SmallVector<Value> outputs, parameters;
+    for (unsigned term : terms)
+      outputs.push_back(terminator->getOperand(term));
+    for (unsigned index : indices)
+      parameters.push_back(copy->getArgument(index));
+    builder.setInsertionPointAfterValue(one);
+    FailureOr<SmallVector<Value>> gradients =
+        differentiate(builder, outputs, SmallVector<Value>(outputs.size(), one), parameters);
+    if (mlir::failed(gradients))
+      return failure();
+    terminator->insertOperands(terminator->getNumOperands(), *gradients);
+    llvm::append_range(result.parameters, indices);
+  }
+  std::map<unsigned, Value> byArgument;
+  for (auto [place, index] : llvm::enumerate(result.parameters))
+    byArgument[index] = terminator->getOperand(results + place);
+  terminator->eraseOperands(results, result.parameters.size());
+  result.parameters.clear();
+  for (auto [index, gradient] : byArgument) {
+    result.parameters.push_back(index);
+    result.gradients.push_back(gradient);
+  }
   return result;
 }
 

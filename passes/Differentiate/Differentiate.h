@@ -20,6 +20,10 @@ mlir::FailureOr<llvm::SmallVector<mlir::Value>> differentiate(mlir::OpBuilder &b
 mlir::FailureOr<mlir::func::FuncOp> createVjp(mlir::func::FuncOp function, llvm::StringRef name,
                                               llvm::ArrayRef<unsigned> wrt);
 
+/// Whether the loss that a parameter's gradient comes from includes this result: the one marked `kiln.loss`, or, in a
+/// function whose results are marked `kiln.term = [parameters]`, each term that names the parameter.
+bool isLossOf(mlir::func::FuncOp function, unsigned result, mlir::StringAttr parameter);
+
 /// Adds `@grad` for a loss function (one result with `kiln.loss`): same arguments; the loss, then the gradient of each
 /// argument that is a trainable parameter, marked with `kiln.gradient`.
 mlir::FailureOr<mlir::func::FuncOp> createGrad(mlir::func::FuncOp loss, llvm::StringRef name);
@@ -28,7 +32,7 @@ mlir::FailureOr<mlir::func::FuncOp> createGrad(mlir::func::FuncOp loss, llvm::St
 struct LossGradients {
   mlir::func::FuncOp function;
   unsigned lossResult;                      // index of the result marked `kiln.loss`
-  llvm::SmallVector<unsigned> parameters;   // argument indices
+  llvm::SmallVector<unsigned> parameters;   // argument indices; where there are terms, of what they name
   llvm::SmallVector<mlir::Value> gradients; // one for each of `parameters`
 };
 mlir::FailureOr<LossGradients> copyWithGradients(mlir::func::FuncOp loss, llvm::StringRef name);
