@@ -1,6 +1,7 @@
 // Each function of cases/*.mlir through the whole compiler, on the CPU, beside the reference interpreter; those with
 // symbols at several extents; on one thread and on three, which must give the same bits. `kiln.test_below = N` on an
 // integer argument gives the range of its values.
+#include "backends/reference/compile/Compile.h"
 #include "tests/ir/Run.h"
 #include "tests/support/Compiled.h"
 
@@ -89,8 +90,20 @@ void expectClose(const HostTensor &want, const HostTensor &have, size_t result) 
   }
 }
 
-void compareAt(mlir::func::FuncOp function, test::Compiled &compiled, test::Compiled &oneThread, const Symbols &symbols,
-               unsigned seed) {
+struct Programs {
+  std::unique_ptr<test::Compiled> threeThreads, oneThread, reference;
+};
+
+void expectResults(const Interpreted &expected, const std::map<std::string, HostTensor> &found) {
+  ASSERT_EQ(found.size(), expected.results.size());
+  size_t index = 0;
+  for (const auto &[name, tensor] : found) { // arg0 … are inputs; results sort by their number
+    expectClose(expected.results[index], tensor, index);
+    ++index;
+  }
+}
+
+void compareAt(mlir::func::FuncOp function, Programs &programs, const Symbols &symbols, unsigned seed) {
   std::mt19937 engine(seed);
   std::vector<HostTensor> inputs;
   std::map<std::string, HostTensor> named;
@@ -110,10 +123,9 @@ void compareAt(mlir::func::FuncOp function, test::Compiled &compiled, test::Comp
   options.roundToDtype = hasNarrowFloats(function);
   absl::StatusOr<Interpreted> expected = interpret(function, inputs, options);
   ASSERT_TRUE(expected.ok()) << expected.status().message();
-  auto found = compiled.run(function.getName().str(), named, seed, step);
+  auto found = programs.threeThreads->run(function.getName().str(), named, seed, step);
   ASSERT_TRUE(found.ok()) << found.status().message();
-  ASSERT_EQ(found->size(), expected->results.size());
-  auto again = oneThread.run(function.getName().str(), named, seed, step);
+  auto again = programs.oneThread->run(function.getName().str(), named, seed, step);
   ASSERT_TRUE(again.ok()) << again.status().message();
   for (const auto &[name, tensor] : *found)
     for (size_t i = 0; i < tensor.floats.size(); ++i)
@@ -122,11 +134,11 @@ void compareAt(mlir::func::FuncOp function, test::Compiled &compiled, test::Comp
         ADD_FAILURE() << name << "[" << i << "] differs between three threads and one";
         break;
       }
-  size_t index = 0;
-  for (const auto &[name, tensor] : *found) { // arg0 … are inputs; results sort by their number
-    expectClose(expected->results[index], tensor, index);
-    ++index;
-  }
+  expectResults(*expected, *found);
+  SCOPED_TRACE("on the reference backend");
+  auto judged = programs.reference->run(function.getName().str(), named, seed, step);
+  ASSERT_TRUE(judged.ok()) << judged.status().message();
+  expectResults(*expected, *judged);
 }
 
 class Cases : public ::testing::TestWithParam<Case> {};
@@ -136,9 +148,12 @@ TEST_P(Cases, CompiledAgreesWithTheInterpreter) {
   mlir::OpBuilder builder(&testing::context());
   mlir::OwningOpRef<mlir::ModuleOp> module = mlir::ModuleOp::create(builder.getUnknownLoc());
   module->push_back(function.clone());
-  auto compiled = test::Compiled::create(*module, /*threads=*/3), oneThread = test::Compiled::create(*module, 1);
+  auto compiled = test::Compiled::create(*module, /*threads=*/3), oneThread = test::Compiled::create(*module, 1),
+       reference = test::Compiled::createOn(*module, "reference", kiln_reference_backend);
   ASSERT_TRUE(compiled.ok()) << compiled.status().message();
   ASSERT_TRUE(oneThread.ok()) << oneThread.status().message();
+  ASSERT_TRUE(reference.ok()) << reference.status().message();
+  Programs programs{std::move(*compiled), std::move(*oneThread), std::move(*reference)};
   auto bounds = function->getAttrOfType<mlir::DictionaryAttr>("kiln.bounds");
   // At the bounds, at the smallest, and between: there each symbol is elsewhere in its range.
   for (unsigned round = 0; round < (bounds ? 4u : 2u); ++round) {
@@ -155,7 +170,7 @@ TEST_P(Cases, CompiledAgreesWithTheInterpreter) {
     for (const auto &[name, value] : symbols)
       at += " " + name + " = " + std::to_string(value);
     SCOPED_TRACE("round " + std::to_string(round) + at);
-    compareAt(function, **compiled, **oneThread, symbols, round);
+    compareAt(function, programs, symbols, round);
   }
 }
 

@@ -1,5 +1,6 @@
 // Every op through the whole compiler, on the CPU, beside the reference interpreter: as written (f64 and integers),
 // and with f32 and bf16 in the place of f64.
+#include "backends/reference/compile/Compile.h"
 #include "tests/ir/KnownCases.h"
 #include "tests/support/Compiled.h"
 
@@ -49,14 +50,18 @@ void check(const KnownCase &known, const std::string &element, double tolerance)
   options.roundToDtype = element == "bf16";
   absl::StatusOr<Interpreted> expected = interpret(testing::functionIn(*module), inputs, options);
   ASSERT_TRUE(expected.ok()) << expected.status().message();
-  auto compiled = test::Compiled::create(*module);
-  ASSERT_TRUE(compiled.ok()) << compiled.status().message() << "\n" << text;
-  auto found = (*compiled)->run("f", named);
-  ASSERT_TRUE(found.ok()) << found.status().message() << "\n" << text;
-  ASSERT_EQ(found->size(), expected->results.size());
-  size_t index = 0;
-  for (const auto &[name, tensor] : *found) // arg0 … are inputs; results sort by their number
-    expectClose(expected->results[index++], tensor, tolerance);
+  for (bool reference : {false, true}) {
+    SCOPED_TRACE(reference ? "reference" : "cpu");
+    auto compiled = reference ? test::Compiled::createOn(*module, "reference", kiln_reference_backend)
+                              : test::Compiled::create(*module);
+    ASSERT_TRUE(compiled.ok()) << compiled.status().message() << "\n" << text;
+    auto found = (*compiled)->run("f", named);
+    ASSERT_TRUE(found.ok()) << found.status().message() << "\n" << text;
+    ASSERT_EQ(found->size(), expected->results.size());
+    size_t index = 0;
+    for (const auto &[name, tensor] : *found) // arg0 … are inputs; results sort by their number
+      expectClose(expected->results[index++], tensor, tolerance);
+  }
 }
 
 class Conformance : public ::testing::TestWithParam<size_t> {};

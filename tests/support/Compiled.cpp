@@ -47,10 +47,19 @@ mlir::Type elementOf(mlir::MLIRContext *context, kiln_dtype dtype) {
 
 Compiled::~Compiled() = default;
 
-absl::StatusOr<std::unique_ptr<Compiled>> Compiled::create(mlir::ModuleOp module, unsigned threads,
-                                                           std::string targetCpu) {
-  auto result = std::unique_ptr<Compiled>(new Compiled);
-  result->context_ = module.getContext();
+/// A module's program and what a backend compiled it to.
+struct Compiled::Build {
+  std::unique_ptr<host::OwnedProgram> program;
+  std::vector<host::Blob> blobs;
+  std::vector<uint8_t> constants() const {
+    const kiln_program &plan = program->program();
+    return std::vector<uint8_t>(plan.constants, plan.constants + plan.constant_bytes);
+  }
+};
+
+absl::StatusOr<Compiled::Build> Compiled::build(mlir::ModuleOp module, kiln_backend_fn function,
+                                                const std::string &targetCpu) {
+  Build result;
   mlir::OwningOpRef<mlir::ModuleOp> copy = module.clone();
   mlir::PassManager passes(module.getContext());
   buildCompilePipeline(passes);
@@ -61,19 +70,25 @@ absl::StatusOr<std::unique_ptr<Compiled>> Compiled::create(mlir::ModuleOp module
   target.cpu = {targetCpu.data(), targetCpu.size()};
   target.jobs = 1;
   std::string why;
-  std::shared_ptr<host::Backend> backend = host::Backend::create(kiln_cpu_backend, "built in", why);
+  std::shared_ptr<host::Backend> backend = host::Backend::create(function, "built in", why);
   if (!backend)
     return absl::InternalError(why);
   absl::StatusOr<std::unique_ptr<host::OwnedProgram>> program = host::buildProgram(*copy, host::Target{backend.get(), target});
   if (!program.ok())
     return program.status();
-  result->fusion_ = (*program)->explainFusion();
-  std::vector<host::Blob> blobs;
-  const kiln_program &plan = (*program)->program();
-  if (!backend->compile(plan, target, blobs, why))
+  result.program = std::move(*program);
+  if (!backend->compile(result.program->program(), target, result.blobs, why))
     return absl::InternalError(why);
+  return result;
+}
+
+absl::StatusOr<std::unique_ptr<Compiled>> Compiled::create(mlir::ModuleOp module, unsigned threads,
+                                                           std::string targetCpu) {
+  absl::StatusOr<Build> built = build(module, kiln_cpu_backend, targetCpu);
+  if (!built.ok())
+    return built.status();
   LinkJob job;
-  for (const host::Blob &blob : blobs)
+  for (const host::Blob &blob : built->blobs)
     job.objects.push_back({blob.bytes.data(), blob.bytes.size()});
   static int number = 0;
   const char *folder = getenv("TMPDIR");
@@ -81,12 +96,33 @@ absl::StatusOr<std::unique_ptr<Compiled>> Compiled::create(mlir::ModuleOp module
   job.shared = true;
   if (absl::Status linked = link(job); !linked.ok())
     return linked;
-  result->loaded_ =
-      Loaded::open(job.output, (*program)->manifest(),
-                   std::vector<uint8_t>(plan.constants, plan.constants + plan.constant_bytes), threads, why);
+  std::string why;
+  auto loaded = Loaded::open(job.output, built->program->manifest(), built->constants(), threads, why);
   unlink(job.output.c_str());
-  if (!result->loaded_)
+  return finish(module, *built, std::move(loaded), why);
+}
+
+absl::StatusOr<std::unique_ptr<Compiled>> Compiled::createOn(mlir::ModuleOp module, const char *name,
+                                                             kiln_backend_fn backend) {
+  absl::StatusOr<Build> built = build(module, backend, "native");
+  if (!built.ok())
+    return built.status();
+  if (built->blobs.size() != 1 || built->blobs[0].kind != KILN_BLOB_BYTES)
+    return absl::InternalError("the backend's artifact is not one blob of bytes");
+  std::string why;
+  auto loaded =
+      Loaded::openBytes(name, backend, built->blobs[0].bytes, built->program->manifest(), built->constants(), 1, why);
+  return finish(module, *built, std::move(loaded), why);
+}
+
+absl::StatusOr<std::unique_ptr<Compiled>> Compiled::finish(mlir::ModuleOp module, const Build &built,
+                                                           std::unique_ptr<Loaded> loaded, const std::string &why) {
+  if (!loaded)
     return absl::InternalError(why);
+  auto result = std::unique_ptr<Compiled>(new Compiled);
+  result->context_ = module.getContext();
+  result->fusion_ = built.program->explainFusion();
+  result->loaded_ = std::move(loaded);
   return result;
 }
 

@@ -1,6 +1,7 @@
 // A module compiled for the CPU and run in this process, to stand beside the reference interpreter.
 #pragma once
 
+#include "backends/api/kiln_backend.h"
 #include "ir/interpreter/HostTensor.h"
 
 #include "absl/status/statusor.h"
@@ -19,6 +20,9 @@ public:
   /// Runs the whole pipeline on a copy of the module: passes, fusion, plan, code, link.
   static absl::StatusOr<std::unique_ptr<Compiled>> create(mlir::ModuleOp module, unsigned threads = 2,
                                                           std::string targetCpu = "native");
+  /// The same on a backend of this process whose artifact is bytes.
+  static absl::StatusOr<std::unique_ptr<Compiled>> createOn(mlir::ModuleOp module, const char *name,
+                                                            kiln_backend_fn backend);
   ~Compiled();
 
   /// Arguments and results by name ("loss", outputs, gradients by their parameter's name).
@@ -29,7 +33,11 @@ public:
   const std::string &fusion() const { return fusion_; }
 
 private:
+  struct Build;
   Compiled() = default;
+  static absl::StatusOr<Build> build(mlir::ModuleOp module, kiln_backend_fn function, const std::string &targetCpu);
+  static absl::StatusOr<std::unique_ptr<Compiled>> finish(mlir::ModuleOp module, const Build &built,
+                                                          std::unique_ptr<Loaded> loaded, const std::string &why);
   std::unique_ptr<Loaded> loaded_;
   std::string fusion_;
   mlir::MLIRContext *context_ = nullptr;

@@ -10,6 +10,7 @@ namespace kiln::test {
 
 struct Loaded::State {
   void *library = nullptr;
+  std::vector<uint8_t> artifact;
   std::string manifest;
   Memory constants;
   kiln_image_backend backend{};
@@ -60,6 +61,21 @@ std::unique_ptr<Loaded> Loaded::open(const std::string &library, std::string man
     error = dlerror();
     return nullptr;
   }
+  state->backend = {"cpu", kiln_backend_cpu, nullptr, nullptr, artifact, 0};
+  return start(std::move(state), std::move(manifest), constants, threads, error);
+}
+
+std::unique_ptr<Loaded> Loaded::openBytes(const char *backend, kiln_backend_fn function, std::vector<uint8_t> artifact,
+                                          std::string manifest, std::vector<uint8_t> constants, unsigned threads,
+                                          std::string &error) {
+  auto state = std::make_unique<State>();
+  state->artifact = std::move(artifact);
+  state->backend = {backend, function, nullptr, nullptr, state->artifact.data(), state->artifact.size()};
+  return start(std::move(state), std::move(manifest), constants, threads, error);
+}
+
+std::unique_ptr<Loaded> Loaded::start(std::unique_ptr<State> state, std::string manifest,
+                                      const std::vector<uint8_t> &constants, unsigned threads, std::string &error) {
   state->manifest = std::move(manifest);
   state->constants = Memory(constants.size());
   std::copy(constants.begin(), constants.end(), state->constants.data());
@@ -69,7 +85,6 @@ std::unique_ptr<Loaded> Loaded::open(const std::string &library, std::string man
   state->image.manifest_size = state->manifest.size();
   state->image.constants = state->constants.data();
   state->image.constant_bytes = constants.size();
-  state->backend = {"cpu", kiln_backend_cpu, nullptr, nullptr, artifact, 0};
   state->image.backends = &state->backend;
   state->image.backend_count = 1;
   try {

@@ -62,35 +62,36 @@ int32_t openDevice(const kiln_host *host, uint32_t number, kiln_device **device,
   if (number != 0)
     return noDevice(error);
   return guarded(error, [&] {
-    *device = new kiln_device{host};
+    *device = reinterpret_cast<kiln_device *>(new Device{host});
     return int32_t(KILN_SUCCESS);
   });
 }
 
-void closeDevice(kiln_device *device) { delete device; }
+void closeDevice(kiln_device *device) { delete of(device); }
 
 int32_t allocate(kiln_device *, uint64_t bytes, kiln_buffer **buffer, kiln_error *error) {
   constexpr uint64_t alignment = 64;
   uint64_t rounded = (std::max<uint64_t>(bytes, 1) + alignment - 1) / alignment * alignment;
   auto *memory = rounded < bytes ? nullptr : static_cast<uint8_t *>(std::aligned_alloc(alignment, rounded));
-  auto *made = memory ? new (std::nothrow) kiln_buffer{memory, bytes, true} : nullptr;
+  auto *made = memory ? new (std::nothrow) Buffer{memory, bytes, true} : nullptr;
   if (!made) {
     std::free(memory);
     return fail(error, KILN_ERROR_OUT_OF_MEMORY, "no memory for a buffer of " + std::to_string(bytes) + " bytes");
   }
   allocatedBytes += bytes;
-  *buffer = made;
+  *buffer = reinterpret_cast<kiln_buffer *>(made);
   return KILN_SUCCESS;
 }
 
 int32_t import(kiln_device *, void *memory, uint64_t bytes, kiln_buffer **buffer, kiln_error *error) {
   return guarded(error, [&] {
-    *buffer = new kiln_buffer{static_cast<uint8_t *>(memory), bytes, false};
+    *buffer = reinterpret_cast<kiln_buffer *>(new Buffer{static_cast<uint8_t *>(memory), bytes, false});
     return int32_t(KILN_SUCCESS);
   });
 }
 
-void release(kiln_buffer *buffer) {
+void release(kiln_buffer *handle) {
+  Buffer *buffer = of(handle);
   if (buffer && buffer->owned) {
     allocatedBytes -= buffer->bytes;
     std::free(buffer->memory);
@@ -99,13 +100,13 @@ void release(kiln_buffer *buffer) {
 }
 
 int32_t map(kiln_buffer *buffer, void **memory, kiln_error *) {
-  *memory = buffer->memory;
+  *memory = of(buffer)->memory;
   return KILN_SUCCESS;
 }
 
 void unmap(kiln_buffer *) {}
 
-bool within(const kiln_buffer &buffer, uint64_t offset, uint64_t bytes, kiln_error *error) {
+bool within(const Buffer &buffer, uint64_t offset, uint64_t bytes, kiln_error *error) {
   if (offset <= buffer.bytes && bytes <= buffer.bytes - offset)
     return true;
   fail(error, KILN_ERROR_INVALID,
@@ -115,44 +116,44 @@ bool within(const kiln_buffer &buffer, uint64_t offset, uint64_t bytes, kiln_err
 }
 
 int32_t write(kiln_buffer *to, uint64_t offset, const void *from, uint64_t bytes, kiln_error *error) {
-  if (!within(*to, offset, bytes, error))
+  if (!within(*of(to), offset, bytes, error))
     return error->code;
   if (bytes)
-    std::memcpy(to->memory + offset, from, bytes);
+    std::memcpy(of(to)->memory + offset, from, bytes);
   return KILN_SUCCESS;
 }
 
 int32_t read(kiln_buffer *from, uint64_t offset, void *to, uint64_t bytes, kiln_error *error) {
-  if (!within(*from, offset, bytes, error))
+  if (!within(*of(from), offset, bytes, error))
     return error->code;
   if (bytes)
-    std::memcpy(to, from->memory + offset, bytes);
+    std::memcpy(to, of(from)->memory + offset, bytes);
   return KILN_SUCCESS;
 }
 
 int32_t copy(kiln_buffer *from, uint64_t fromOffset, kiln_buffer *to, uint64_t toOffset, uint64_t bytes,
              kiln_error *error) {
-  if (!within(*from, fromOffset, bytes, error) || !within(*to, toOffset, bytes, error))
+  if (!within(*of(from), fromOffset, bytes, error) || !within(*of(to), toOffset, bytes, error))
     return error->code;
   if (bytes)
-    std::memmove(to->memory + toOffset, from->memory + fromOffset, bytes);
+    std::memmove(of(to)->memory + toOffset, of(from)->memory + fromOffset, bytes);
   return KILN_SUCCESS;
 }
 
 int32_t loadProgram(kiln_device *device, const kiln_program *program, const void *artifact, uint64_t bytes,
                     kiln_executable **executable, kiln_error *error) {
   return guarded(error, [&]() -> int32_t {
-    auto result = std::make_unique<kiln_executable>();
+    auto result = std::make_unique<Executable>();
     std::string message;
-    result->host = device->host;
+    result->host = of(device)->host;
     if (!load(program, artifact, bytes, *result, message))
       return fail(error, KILN_ERROR_INVALID, message);
-    *executable = result.release();
+    *executable = reinterpret_cast<kiln_executable *>(result.release());
     return KILN_SUCCESS;
   });
 }
 
-void unload(kiln_executable *executable) { delete executable; }
+void unload(kiln_executable *executable) { delete of(executable); }
 
 int32_t executeEntry(kiln_executable *executable, const kiln_execution *execution, kiln_error *error) {
   if (KILN_HAS(execution, kiln_execution, event))
@@ -160,7 +161,7 @@ int32_t executeEntry(kiln_executable *executable, const kiln_execution *executio
   return guarded(error, [&]() -> int32_t {
     std::string message;
     uint32_t kernel;
-    if (execute(*executable, *execution, kernel, message))
+    if (execute(*of(executable), *execution, kernel, message))
       return KILN_SUCCESS;
     error->kernel = kernel;
     return fail(error, KILN_ERROR_INVALID, message);
@@ -171,17 +172,17 @@ int32_t wait(kiln_event *, kiln_error *) { return KILN_SUCCESS; }
 
 int32_t profile(kiln_executable *executable, int32_t on, const kiln_profile_event **events, size_t *count,
                 kiln_error *) {
-  executable->profiling = on != 0;
-  *events = executable->events.data();
-  *count = executable->events.size();
+  of(executable)->profiling = on != 0;
+  *events = of(executable)->events.data();
+  *count = of(executable)->events.size();
   return KILN_SUCCESS;
 }
 
 int32_t counters(kiln_executable *executable, kiln_counters *out, kiln_error *) {
-  executable->counters.device_bytes = allocatedBytes;
+  of(executable)->counters.device_bytes = allocatedBytes;
   uint32_t size = std::min<uint32_t>(out->size, sizeof(kiln_counters));
-  executable->counters.size = out->size;
-  std::memcpy(out, &executable->counters, size);
+  of(executable)->counters.size = out->size;
+  std::memcpy(out, &of(executable)->counters, size);
   return KILN_SUCCESS;
 }
 

@@ -20,7 +20,7 @@ int64_t now() {
 
 class Walk {
 public:
-  Walk(kiln_executable &executable, const kiln_execution &execution, uint32_t &kernel, std::string &error)
+  Walk(Executable &executable, const kiln_execution &execution, uint32_t &kernel, std::string &error)
       : self(executable), reader(*executable.host->reader), execution(execution), kernel(kernel), error(error) {}
 
   bool run(const kiln_node *tree) {
@@ -54,7 +54,7 @@ public:
   }
 
 private:
-  kiln_executable &self;
+  Executable &self;
   const kiln_reader &reader;
   const kiln_execution &execution;
   uint32_t &kernel;
@@ -72,7 +72,7 @@ private:
     uint8_t *memory = const_cast<uint8_t *>(self.constants);
     uint64_t size = self.constantBytes;
     if (place.space != KILN_SPACE_CONSTANT) {
-      const kiln_buffer *buffer = place.space == KILN_SPACE_ARENA ? execution.arena : execution.buffers[place.argument];
+      const Buffer *buffer = of(place.space == KILN_SPACE_ARENA ? execution.arena : execution.buffers[place.argument]);
       memory = buffer ? buffer->memory : nullptr;
       size = buffer ? buffer->bytes : 0;
     }
@@ -172,7 +172,7 @@ private:
 /// What a walk relies on.
 class TreeCheck {
 public:
-  TreeCheck(const kiln_executable &executable, const kiln_entry_info &entry, std::string &error)
+  TreeCheck(const Executable &executable, const kiln_entry_info &entry, std::string &error)
       : self(executable), reader(*executable.host->reader), entry(entry), error(error) {}
 
   bool run(const kiln_node *tree, uint32_t depth) {
@@ -204,7 +204,7 @@ public:
   }
 
 private:
-  const kiln_executable &self;
+  const Executable &self;
   const kiln_reader &reader;
   const kiln_entry_info &entry;
   std::string &error;
@@ -236,7 +236,7 @@ private:
 
 } // namespace
 
-bool load(const kiln_program *program, const void *artifact, uint64_t bytes, kiln_executable &executable,
+bool load(const kiln_program *program, const void *artifact, uint64_t bytes, Executable &executable,
           std::string &error) {
   const kiln_reader &reader = *executable.host->reader;
   if (!decode(artifact, bytes, executable.kernels, error))
@@ -271,7 +271,7 @@ bool load(const kiln_program *program, const void *artifact, uint64_t bytes, kil
   return true;
 }
 
-bool execute(kiln_executable &executable, const kiln_execution &execution, uint32_t &kernel, std::string &error) {
+bool execute(Executable &executable, const kiln_execution &execution, uint32_t &kernel, std::string &error) {
   kernel = KILN_NONE;
   if (execution.entry >= executable.entries.size()) {
     error = "the program has no entry " + std::to_string(execution.entry);
