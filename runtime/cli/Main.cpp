@@ -1,7 +1,10 @@
 // main(): which command, which options, and how an error ends.
 #include "runtime/cli/Commands.h"
+#include "runtime/files/File.h"
 #include "runtime/support/Error.h"
 
+#include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <new>
 
@@ -105,13 +108,20 @@ std::string baseName(const std::string &path) {
   return slash == std::string::npos ? path : path.substr(slash + 1);
 }
 
+/// The exit code of what went well, where all of its text could be written.
+int flushed(int code = 0) {
+  if (std::fflush(stdout) != 0)
+    throw Error("cannot write to standard output: " + describeErrno(errno));
+  return code;
+}
+
 int dispatch(const kiln_program_image &image, const std::vector<std::string> &arguments) {
   std::string program = arguments.empty() ? "program" : baseName(arguments[0]);
   if (arguments.size() < 2)
     throw UsageError("which command? See '" + program + " --help'");
   if (arguments[1] == "--help" || arguments[1] == "-h" || arguments[1] == "help") {
     std::fputs(overview(program).c_str(), stdout);
-    return 0;
+    return flushed();
   }
   NearestName nearest(arguments[1]);
   for (const CommandEntry &entry : commands()) {
@@ -122,15 +132,13 @@ int dispatch(const kiln_program_image &image, const std::vector<std::string> &ar
     Options options(spec, {arguments.begin() + 2, arguments.end()});
     if (options.has("help")) {
       std::fputs(usage(program, spec).c_str(), stdout);
-      return 0;
+      return flushed();
     }
     if (options.positional().size() > (spec.arguments[0] ? 1u : 0u))
       throw UsageError("unexpected argument '" + options.positional().back() + "'");
     Common common(options, image);
     int code = entry.run(options, common);
-    if (std::fflush(stdout) != 0)
-      throw Error("cannot write to standard output");
-    return code;
+    return flushed(code);
   }
   throw UsageError("unknown command '" + arguments[1] + "'" + nearest.hint() + "; see '" + program + " --help'");
 }
@@ -147,6 +155,7 @@ Common::Common(const Options &options, const kiln_program_image &image)
 }
 
 int runProgram(const kiln_program_image &image, const std::vector<std::string> &arguments) {
+  std::signal(SIGXFSZ, SIG_IGN); // a file that grows past `ulimit -f` is an error like any other, and leaves nothing
   try {
     return dispatch(image, arguments);
   } catch (const UsageError &error) {

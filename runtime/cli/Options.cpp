@@ -23,7 +23,7 @@ Options::Options(const CommandSpec &spec, const std::vector<std::string> &argume
     }
     if (!argument.starts_with("--")) {
       if (argument.size() > 1 && argument[0] == '-')
-        throw UsageError("unknown option '" + argument + "'; see '" + spec.name + " --help'");
+        throw UsageError("unknown option '" + argument + "'; '" + spec.name + " --help' lists them");
       positional_.push_back(argument);
       continue;
     }
@@ -34,7 +34,7 @@ Options::Options(const CommandSpec &spec, const std::vector<std::string> &argume
       NearestName nearest("--" + name);
       for (const OptionSpec &candidate : spec.options)
         nearest.consider(std::string("--") + candidate.name);
-      throw UsageError("unknown option '--" + name + "'" + nearest.hint() + "; see '" + spec.name + " --help'");
+      throw UsageError("unknown option '--" + name + "'" + nearest.hint() + "; '" + spec.name + " --help' lists them");
     }
     if (has(name) && !option->repeats)
       throw UsageError("'--" + name + "' stands twice");
@@ -72,8 +72,10 @@ int64_t Options::integer(const std::string &name, int64_t fallback, int64_t leas
   int64_t value = 0;
   auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (code != std::errc() || end != text.data() + text.size() || value < least || value > most)
-    throw UsageError(format("'--%s %s': expected a whole number from %lld to %lld", name.c_str(), text.c_str(),
-                            static_cast<long long>(least), static_cast<long long>(most)));
+    throw UsageError(least == INT64_MIN && most == INT64_MAX
+                         ? format("'--%s %s': expected a whole number", name.c_str(), text.c_str())
+                         : format("'--%s %s': expected a whole number from %lld to %lld", name.c_str(), text.c_str(),
+                                  static_cast<long long>(least), static_cast<long long>(most)));
   return value;
 }
 

@@ -185,11 +185,12 @@ int Training::run() {
                          ? ""
                          : format("; best validation %s %.4f after step %lld", recipe_.metric.c_str(), position_.best,
                                   static_cast<long long>(position_.bestStep));
-  std::fprintf(text, "%s after %lld steps; loss %.4f%s\n",
+  std::string loss = std::isnan(lastLoss_) ? "" : format("; loss %.4f", lastLoss_); // none where no step was left
+  std::fprintf(text, "%s after %lld steps%s%s\n",
                interrupted  ? "interrupted"
                : stopEarly_ ? "stopped early"
                             : "done",
-               static_cast<long long>(position_.step), lastLoss_, best.c_str());
+               static_cast<long long>(position_.step), loss.c_str(), best.c_str());
   return interrupted ? 130 : 0;
 }
 

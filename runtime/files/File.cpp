@@ -30,17 +30,26 @@ std::string describeErrno(int code) {
     return "it is a folder, not a file";
   case ENOTDIR:
     return "a part of the path is not a folder";
+  case EFBIG:
+    return "the file would be larger than is allowed (ulimit -f)";
   default:
     return std::strerror(code);
   }
 }
 
+/// Of what is neither a file nor a folder.
+static const char kNoFile[] = "it is a device or a pipe, not a file";
+
 MappedFile::MappedFile(const std::string &path) : path_(path) {
-  int handle = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  int handle = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); // a pipe that nobody writes to must not hold us
   if (handle < 0)
     fail("cannot read '%s': %s", path.c_str(), describeErrno(errno).c_str());
   struct stat status;
   int code = fstat(handle, &status) != 0 ? errno : S_ISDIR(status.st_mode) ? EISDIR : 0;
+  if (code == 0 && !S_ISREG(status.st_mode)) {
+    close(handle);
+    fail("cannot read '%s': %s", path.c_str(), kNoFile);
+  }
   if (code == 0 && status.st_size > 0) {
     size_ = static_cast<size_t>(status.st_size);
     void *address = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, handle, 0);
@@ -161,12 +170,22 @@ std::string findData(const std::string &path, const std::string &what, std::stri
 
 AtomicFile::AtomicFile(std::string path, std::string temporary)
     : path_(std::move(path)), temporary_(std::move(temporary)) {
+  struct stat status;
+  if (stat(path_.c_str(), &status) == 0) {
+    if (S_ISDIR(status.st_mode)) {
+      errno = EISDIR;
+      failed("write");
+    }
+    if (!S_ISREG(status.st_mode)) // the rename would put a file in the place of a device
+      fail("cannot write '%s': %s", path_.c_str(), kNoFile);
+    // What a link points to is replaced, not the link.
+    if (char *real = realpath(path_.c_str(), nullptr)) {
+      path_ = real;
+      std::free(real);
+    }
+  }
   if (temporary_.empty())
     temporary_ = path_ + format(".%ld.partial", static_cast<long>(getpid()));
-  if (isFolder(path_)) {
-    errno = EISDIR;
-    failed("write");
-  }
   file_ = std::fopen(temporary_.c_str(), "wbe");
   if (!file_)
     failed("write");

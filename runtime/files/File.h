@@ -8,7 +8,7 @@
 
 namespace kiln {
 
-/// A file mapped for reading. Throws Error: missing, a folder, unreadable.
+/// A file mapped for reading. Throws Error: missing, a folder, a device or a pipe, unreadable.
 class MappedFile {
 public:
   explicit MappedFile(const std::string &path);
@@ -45,7 +45,8 @@ std::string folderOf(const std::string &path);
 std::string findData(const std::string &path, const std::string &what, std::string_view folders);
 
 /// Writes a file beside its final name and renames it at commit(), after fsync of the file; then the folder is synced.
-/// Without commit nothing is left. Every failure throws Error with the path, the system's reason, and what to do.
+/// Without commit nothing is left. A link's target is replaced, not the link; a device or a pipe is refused. Every
+/// failure throws Error with the path, the system's reason, and what to do.
 class AtomicFile {
 public:
   /// `temporary`: where to write first, for tests; by default beside the file.

@@ -11,6 +11,9 @@
 #include <csignal>
 #include <cstring>
 #include <fcntl.h>
+#include <filesystem>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,6 +48,10 @@ protected:
       return child;
     if (chdir(folder_.path().c_str()) != 0)
       _exit(99);
+    if (largestFile_ > 0) {
+      rlimit limit = {largestFile_, largestFile_};
+      setrlimit(RLIMIT_FSIZE, &limit);
+    }
     dup2(open("out.txt", O_WRONLY | O_CREAT | O_TRUNC, 0666), 1);
     dup2(open("err.txt", O_WRONLY | O_CREAT | O_TRUNC, 0666), 2);
     std::vector<char *> list = {const_cast<char *>("prog")};
@@ -68,6 +75,7 @@ protected:
   Outcome run(const std::vector<std::string> &arguments) { return finish(start(arguments)); }
   std::string at(const std::string &name) const { return folder_.path() + "/" + name; }
 
+  rlim_t largestFile_ = 0; // bytes that the program may write to one file; 0: no limit
   TemporaryFolder folder_;
 };
 
@@ -178,6 +186,36 @@ TEST_F(Commands, KeepsEarlierCheckpoints) {
   EXPECT_EQ(stepOf("previous-1"), 35);
 }
 
+TEST_F(Commands, DevicesAreNoFiles) {
+  std::string pipe = at("pipe");
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  for (const std::vector<std::string> &arguments : {std::vector<std::string>{"train", "--save", "pipe"},
+                                                    {"train", "--load", "pipe"},
+                                                    {"train", "--data", "data=pipe"}}) {
+    Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.code, 1);
+    EXPECT_THAT(outcome.err, HasSubstr("pipe': it is a device or a pipe, not a file"));
+  }
+  struct stat status;
+  ASSERT_EQ(lstat(pipe.c_str(), &status), 0);
+  EXPECT_TRUE(S_ISFIFO(status.st_mode)); // and it is not replaced
+}
+
+TEST_F(Commands, FileSizeLimit) {
+  largestFile_ = 256; // more than the text of a step, less than a checkpoint
+  Outcome outcome = run({"train", "--steps", "1", "--out", "run", "--save", "w.safetensors"});
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("safetensors': the file would be larger than is allowed"));
+  EXPECT_FALSE(fileExists(at("w.safetensors")));
+  EXPECT_TRUE(std::filesystem::is_empty(at("run")));
+}
+
+TEST_F(Commands, NoStepLeft) {
+  Outcome outcome = run({"train", "--steps", "0"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("done after 0 steps\n"));
+}
+
 TEST_F(Commands, FullDisk) {
   Outcome json = run({"train", "--json", "/dev/full"});
   EXPECT_EQ(json.code, 1);
@@ -269,7 +307,7 @@ TEST_F(Commands, Failures) {
   };
   failure({"train", "--threads", "0"}, "--threads 0: expected 1 to 1024");
   failure({"train", "--threads", "10000"}, "--threads 10000: expected 1 to 1024");
-  failure({"train", "--device", "1"}, "has one device");
+  failure({"train", "--device", "1"}, "has 1 device");
   failure({"train", "--data", "data=none.csv"}, "data 'data' is not there: looked for 'none.csv'");
   failure({"train", "--data", "date=line.csv"}, "the recipe has no data of that name (did you mean 'data'?)");
   failure({"train", "--load", "none.safetensors"}, "cannot read 'none.safetensors': no such file or folder");

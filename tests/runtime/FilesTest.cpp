@@ -249,6 +249,18 @@ TEST(AtomicFile, NothingIsLeftWithoutCommit) {
   EXPECT_EQ(folder.files(), 1u);
 }
 
+TEST(AtomicFile, WhatALinkPointsTo) {
+  TemporaryFolder folder;
+  std::string path = folder.path() + "/x", link = folder.path() + "/link";
+  folder.write("x", "old");
+  ASSERT_EQ(symlink(path.c_str(), link.c_str()), 0);
+  AtomicFile file(link);
+  file.write("new");
+  file.commit();
+  EXPECT_EQ(readFile(path), "new");
+  EXPECT_EQ(folder.files(), 2u);
+}
+
 TEST(AtomicFile, Refusals) {
   TemporaryFolder folder;
   EXPECT_THAT(errorOf([&] { AtomicFile file(folder.path() + "/none/x"); }), HasSubstr("no such file or folder"));
