@@ -1,5 +1,6 @@
 //===- FunctionTable.cpp - the functions' texts; see Functions.cpp ------------------------------------------------===//
 #include "FunctionTable.h"
+#include "DoubleFunctions.h"
 
 namespace kiln::sdk {
 
@@ -203,9 +204,11 @@ $fn float kiln_circular(float x, $int quarters) {
   if (!($abs(x) <= 3.40282347e38f))
     return $real(0x7fc00000u);
   if ($abs(x) < 8192.0f) {
-    r = $fma(k, -1.57079601e+0f, x);
-    r = $fma(k, -3.13916473e-7f, r);
-    r = $fma(k, -5.39030253e-15f, r);
+    // Products of k, 13 bits, and 11 bits are exact whether or not the language rounds between the two.
+    r = $fma(k, -1.570312500e+00f, x);
+    r = $fma(k, -4.837512970e-04f, r);
+    r = $fma(k, -7.549533620e-08f, r);
+    r = $fma(k, -2.563344152e-12f, r);
     quadrant = $int(k) + quarters;
   } else {
     r = kiln_circular_far(x, 0);
@@ -306,26 +309,29 @@ $fn float kiln_fmod_f32(float x, float y) {
 })",
      "static inline float kiln_fmod_f32(float x, float y) { return fmodf(x, y); }",
      "static inline float kiln_fmod_f32(float x, float y) { return fmod(x, y); }", nullptr},
+    {"power2_f64", nullptr, nullptr, nullptr, glslPower2Double},
+    {"exp_rest_f64", nullptr, nullptr, nullptr, glslExpRestDouble},
+    {"trig_f64", nullptr, nullptr, nullptr, glslTrigDouble},
     {"exp_f64", nullptr, "static inline double kiln_exp_f64(double x) { return exp(x); }",
-     "static inline double kiln_exp_f64(double x) { return exp(x); }", nullptr},
+     "static inline double kiln_exp_f64(double x) { return exp(x); }", glslExpDouble},
     {"expm1_f64", nullptr, "static inline double kiln_expm1_f64(double x) { return expm1(x); }",
-     "static inline double kiln_expm1_f64(double x) { return expm1(x); }", nullptr},
+     "static inline double kiln_expm1_f64(double x) { return expm1(x); }", glslExpm1Double},
     {"log_f64", nullptr, "static inline double kiln_log_f64(double x) { return log(x); }",
-     "static inline double kiln_log_f64(double x) { return log(x); }", nullptr},
+     "static inline double kiln_log_f64(double x) { return log(x); }", glslLogDouble},
     {"log1p_f64", nullptr, "static inline double kiln_log1p_f64(double x) { return log1p(x); }",
-     "static inline double kiln_log1p_f64(double x) { return log1p(x); }", nullptr},
+     "static inline double kiln_log1p_f64(double x) { return log1p(x); }", glslLog1pDouble},
     {"sin_f64", nullptr, "static inline double kiln_sin_f64(double x) { return sin(x); }",
-     "static inline double kiln_sin_f64(double x) { return sin(x); }", nullptr},
+     "static inline double kiln_sin_f64(double x) { return sin(x); }", glslSinDouble},
     {"cos_f64", nullptr, "static inline double kiln_cos_f64(double x) { return cos(x); }",
-     "static inline double kiln_cos_f64(double x) { return cos(x); }", nullptr},
+     "static inline double kiln_cos_f64(double x) { return cos(x); }", glslCosDouble},
     {"tanh_f64", nullptr, "static inline double kiln_tanh_f64(double x) { return tanh(x); }",
-     "static inline double kiln_tanh_f64(double x) { return tanh(x); }", nullptr},
+     "static inline double kiln_tanh_f64(double x) { return tanh(x); }", glslTanhDouble},
     {"erf_f64", nullptr, "static inline double kiln_erf_f64(double x) { return erf(x); }",
-     "static inline double kiln_erf_f64(double x) { return erf(x); }", nullptr},
+     "static inline double kiln_erf_f64(double x) { return erf(x); }", glslErfDouble},
     {"pow_f64", nullptr, "static inline double kiln_pow_f64(double x, double y) { return pow(x, y); }",
-     "static inline double kiln_pow_f64(double x, double y) { return pow(x, y); }", nullptr},
+     "static inline double kiln_pow_f64(double x, double y) { return pow(x, y); }", glslPowDouble},
     {"fmod_f64", nullptr, "static inline double kiln_fmod_f64(double x, double y) { return fmod(x, y); }",
-     "static inline double kiln_fmod_f64(double x, double y) { return fmod(x, y); }", nullptr},
+     "static inline double kiln_fmod_f64(double x, double y) { return fmod(x, y); }", glslFmodDouble},
     {"bf16_f32", "$fn float kiln_bf16_f32($uint h) { return $real(h << 16); }"},
     {"f32_bf16", R"($fn $uint kiln_f32_bf16(float x) {
   $uint u = $bits(x);

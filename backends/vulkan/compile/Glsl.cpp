@@ -13,7 +13,23 @@ namespace kiln::vulkan {
 
 namespace {
 // From the SPIR-V specification.
-enum : uint32_t { OpEntryPoint = 15, OpExecutionMode = 16, OpCapability = 17, OpTypeFloat = 22 };
+enum : uint32_t {
+  OpEntryPoint = 15,
+  OpExecutionMode = 16,
+  OpCapability = 17,
+  OpTypeFloat = 22,
+  OpDecorate = 71,
+  OpMemberDecorate = 72,
+  OpFNegate = 127,
+  OpFAdd = 129,
+  OpFSub = 131,
+  OpFMul = 133,
+  OpFDiv = 136,
+  OpFRem = 140,
+  OpFMod = 141,
+  OpVectorTimesScalar = 142
+};
+constexpr uint32_t NoContraction = 42;
 enum : uint32_t { SignedZeroInfNanPreserveMode = 4461, SignedZeroInfNanPreserveCapability = 4466 };
 constexpr size_t headerWords = 5;
 
@@ -40,12 +56,22 @@ std::string lineOf(const std::string &source, const std::string &message) {
   return line;
 }
 
-/// A driver may take NaN, infinities and -0 for impossible unless a module says that it means them: glslang has no word
-/// for that.
-void keepSpecialValues(std::vector<uint32_t> &words) {
+bool isFloatArithmetic(uint32_t op) {
+  return op == OpFNegate || op == OpFAdd || op == OpFSub || op == OpFMul || op == OpFDiv || op == OpFRem ||
+         op == OpFMod || op == OpVectorTimesScalar;
+}
+
+void insert(std::vector<uint32_t> &words, size_t at, const std::vector<uint32_t> &more) {
+  words.insert(words.begin() + std::ptrdiff_t(at), more.begin(), more.end());
+}
+
+/// A driver may take NaN, infinities and -0 for impossible unless a module says that it means them, and may reorder
+/// sums (which undoes what compensates for rounding) unless each instruction forbids it: strict f32 says both. Glslang
+/// has no word for the first; for the second it has `precise`, on each variable.
+void makeStrict(std::vector<uint32_t> &words) {
   uint32_t entry = 0;
-  size_t capabilities = headerWords, modes = 0;
-  std::vector<uint32_t> widths;
+  size_t capabilities = headerWords, modes = 0, decorations = 0;
+  std::vector<uint32_t> executionModes, exact;
   forEachInstruction(words, [&](uint32_t op, size_t at, uint32_t length) {
     if (op == OpCapability)
       capabilities = at + length;
@@ -53,17 +79,20 @@ void keepSpecialValues(std::vector<uint32_t> &words) {
       entry = words[at + 2], modes = std::max(modes, at + length);
     else if (op == OpExecutionMode)
       modes = at + length;
+    else if (op == OpDecorate || op == OpMemberDecorate)
+      decorations = at + length;
     else if (op == OpTypeFloat)
-      widths.push_back(words[at + 2]);
+      executionModes.insert(executionModes.end(),
+                            {4u << 16 | OpExecutionMode, entry, SignedZeroInfNanPreserveMode, words[at + 2]});
+    else if (isFloatArithmetic(op))
+      exact.insert(exact.end(), {3u << 16 | OpDecorate, words[at + 2], NoContraction});
   });
-  if (widths.empty())
+  if (executionModes.empty())
     return;
-  std::vector<uint32_t> lines;
-  for (uint32_t width : widths)
-    lines.insert(lines.end(), {4u << 16 | OpExecutionMode, entry, SignedZeroInfNanPreserveMode, width});
-  words.insert(words.begin() + std::ptrdiff_t(modes), lines.begin(), lines.end());
-  const uint32_t capability[] = {2u << 16 | OpCapability, SignedZeroInfNanPreserveCapability};
-  words.insert(words.begin() + std::ptrdiff_t(capabilities), std::begin(capability), std::end(capability));
+  // From the end to the beginning, so that the places found stay right.
+  insert(words, decorations ? decorations : modes, exact);
+  insert(words, modes, executionModes);
+  insert(words, capabilities, {2u << 16 | OpCapability, SignedZeroInfNanPreserveCapability});
 }
 } // namespace
 
@@ -95,7 +124,7 @@ bool compileGlsl(const std::string &source, std::vector<uint32_t> &words, std::s
     error = "glslang gave no code";
     return false;
   }
-  keepSpecialValues(words);
+  makeStrict(words);
   return true;
 }
 
