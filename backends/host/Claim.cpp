@@ -1,8 +1,8 @@
 #include "backends/host/Storage.h"
 
 #include "passes/Fuse/Alias.h"
-#include "passes/Fuse/Parts.h"
 #include "passes/Fuse/Fuse.h"
+#include "passes/Fuse/Parts.h"
 
 namespace kiln::host {
 

@@ -1,5 +1,6 @@
 #include "backends/host/Program.h"
 
+#include "backends/host/Cost.h"
 #include "backends/host/Storage.h"
 #include "passes/Fuse/Fuse.h"
 
@@ -149,6 +150,10 @@ absl::StatusOr<std::unique_ptr<OwnedProgram>> buildProgram(mlir::ModuleOp module
   storage.program.constants = reinterpret_cast<const uint8_t *>(storage.constants.data());
   storage.program.constant_bytes = storage.constants.size();
   placeKernels(storage);
+  for (auto [entry, description] : llvm::zip(storage.entries, storage.entriesJson)) {
+    Cost cost = costOf(storage.program, entry);
+    description["cost"] = {{"flops", cost.flops}, {"bytes", cost.bytes}, {"launches", cost.launches}};
+  }
   storage.manifestText = writeManifest(module, storage);
   return owned;
 }

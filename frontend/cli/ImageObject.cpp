@@ -70,15 +70,14 @@ private:
     for (const ImageBackend &backend : list) {
       bool linked = backend.artifact.empty() && !backend.artifactSymbol.empty();
       rows.push_back(llvm::ConstantStruct::getAnon(
-          context_, {bytes(backend.name + '\0', 1),
-                     backend.plugin.empty() ? external("kiln_backend_" + backend.name) : null,
-                     backend.plugin.empty() ? null : bytes(backend.plugin + '\0', 1),
-                     backend.plugin.empty() ? null : bytes(digest(backend), 1),
-                     linked ? external(backend.artifactSymbol) : bytes(backend.artifact, 64),
-                     llvm::ConstantInt::get(i64, linked ? 0 : backend.artifact.size())}));
+          context_,
+          {bytes(backend.name + '\0', 1), backend.plugin.empty() ? external("kiln_backend_" + backend.name) : null,
+           backend.plugin.empty() ? null : bytes(backend.plugin + '\0', 1),
+           backend.plugin.empty() ? null : bytes(digest(backend), 1),
+           linked ? external(backend.artifactSymbol) : bytes(backend.artifact, 64),
+           llvm::ConstantInt::get(i64, linked ? 0 : backend.artifact.size())}));
     }
-    llvm::Constant *table =
-        llvm::ConstantArray::get(llvm::ArrayType::get(rows.front()->getType(), rows.size()), rows);
+    llvm::Constant *table = llvm::ConstantArray::get(llvm::ArrayType::get(rows.front()->getType(), rows.size()), rows);
     return new llvm::GlobalVariable(module_, table->getType(), true, llvm::GlobalValue::PrivateLinkage, table,
                                     "backends");
   }

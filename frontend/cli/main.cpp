@@ -1,7 +1,9 @@
 // The kiln program: its commands and what they take. The work is in Commands.cpp.
+#include "frontend/cli/Bench.h"
 #include "frontend/cli/Commands.h"
 
 #include "CLI/CLI.hpp"
+#include "llvm/ADT/StringRef.h"
 #include "llvm/Support/InitLLVM.h"
 
 #include <cstdio>
@@ -30,7 +32,8 @@ bool splitPair(const std::string &text, std::string &name, std::string &value) {
 void addCompileOptions(CLI::App *app, kiln::ModelOptions &options, RawOptions &raw) {
   app->add_option("MODEL", options.file, "the model's .kiln file")->required();
   app->add_option("--model", options.model, "which model, where the file has several");
-  app->add_option("--backend", options.backend, "a backend's name (see `kiln backends`), or a plugin's path; default cpu");
+  app->add_option("--backend", options.backend,
+                  "a backend's name (see `kiln backends`), or a plugin's path; default cpu");
   app->add_option("--set", raw.set, "[MODEL.]NAME=VALUE: a constant of the model")->allow_extra_args(false);
   app->add_option("--bound", raw.bounds, "DIM=N: the largest value of a dimension that the recipe leaves open")
       ->allow_extra_args(false);
@@ -86,12 +89,20 @@ int main(int argc, char **argv) {
       ->check(CLI::IsMember({"exe", "shared", "object", "llvm", "asm", "mlir"}));
 
   // The program's own commands take the program's own options: what follows the model is handed on.
+  kiln::BenchOptions benching;
   std::vector<CLI::App *> programCommands;
   for (const char *name : {"train", "eval", "grad", "run", "generate", "bench", "info"}) {
     CLI::App *command = app.add_subcommand(name, std::string("build into the cache, then run the program's ") + name);
     addCompileOptions(command, options, raw);
     command->allow_extras();
     command->footer("Other options go to the program: see `PROGRAM " + std::string(name) + " --help`.");
+    if (command->get_name() == "bench") {
+      command->add_option("--format", benching.format, "compare backends (--backend A,B,...): md, csv or json")
+          ->check(CLI::IsMember({"md", "csv", "json"}));
+      command->footer(
+          "--backend A,B,... compares backends in a table. Other options go to the program: see `PROGRAM bench "
+          "--help`.");
+    }
     programCommands.push_back(command);
   }
 
@@ -126,6 +137,19 @@ int main(int argc, char **argv) {
     return kiln::commandBackends();
   if (explain->parsed())
     return kiln::commandExplain(options, explaining);
+  // `bench` with several backends compares; with one, the program does it.
+  for (CLI::App *command : programCommands)
+    if (command->parsed() && command->get_name() == "bench" &&
+        (!benching.format.empty() || options.backend.find(',') != std::string::npos)) {
+      for (llvm::StringRef rest = options.backend; !rest.empty();) {
+        auto [name, others] = rest.split(',');
+        if (!name.empty())
+          benching.backends.push_back(name.str());
+        rest = others;
+      }
+      benching.arguments = command->remaining();
+      return kiln::commandBench(options, benching);
+    }
   for (CLI::App *command : programCommands)
     if (command->parsed())
       return kiln::commandProgram(options, command->get_name(), command->remaining());

@@ -17,8 +17,8 @@ public:
   ~Device();
   Device(const Device &) = delete;
 
-  /// What a user sees of each device: "0: NVIDIA H100 PCIe, driver ..., 79.1 GiB"; one line that says why where there is
-  /// none.
+  /// What a user sees of each device: "0: NVIDIA H100 PCIe, driver ..., 79.1 GiB"; one line that says why where there
+  /// is none.
   static std::vector<std::string> describe(const BackendTables &tables, const kiln_host &host);
 
   const kiln_run_api &api() const { return tables_.run; }

@@ -24,7 +24,8 @@ static std::string ownFolder() {
 static kiln_backend_fn loadPlugin(const kiln_image_backend &backend, std::string &error) {
   std::string path = ownFolder() + "/" + backend.plugin;
   if (!fileExists(path)) {
-    error = "its plugin " + path + " is missing; it belongs beside the program: copy it there, or build the program again";
+    error =
+        "its plugin " + path + " is missing; it belongs beside the program: copy it there, or build the program again";
     return nullptr;
   }
   try {

@@ -6,8 +6,8 @@
 
 namespace kiln {
 
-/// The tables of one of them: linked in, or from the plugin that lies beside the program, whose bytes must be those that
-/// it was built with. False with a sentence.
+/// The tables of one of them: linked in, or from the plugin that lies beside the program, whose bytes must be those
+/// that it was built with. False with a sentence.
 bool openEmbedded(const kiln_image_backend &backend, const kiln_host *host, BackendTables &tables, std::string &error);
 
 } // namespace kiln

@@ -49,11 +49,19 @@ const char *missing(const BackendTables &tables) {
       return "compile";
   }
   if (tables.backend.run) {
-    const std::pair<bool, const char *> needed[] = {
-        {r.device_count, "device_count"}, {r.device_info, "device_info"}, {r.open, "open"},     {r.close, "close"},
-        {r.allocate, "allocate"},         {r.release, "release"},         {r.write, "write"},   {r.read, "read"},
-        {r.copy, "copy"},                 {r.load, "load"},               {r.unload, "unload"}, {r.execute, "execute"},
-        {r.wait, "wait"}};
+    const std::pair<bool, const char *> needed[] = {{r.device_count, "device_count"},
+                                                    {r.device_info, "device_info"},
+                                                    {r.open, "open"},
+                                                    {r.close, "close"},
+                                                    {r.allocate, "allocate"},
+                                                    {r.release, "release"},
+                                                    {r.write, "write"},
+                                                    {r.read, "read"},
+                                                    {r.copy, "copy"},
+                                                    {r.load, "load"},
+                                                    {r.unload, "unload"},
+                                                    {r.execute, "execute"},
+                                                    {r.wait, "wait"}};
     for (const auto &[there, name] : needed)
       if (!there)
         return name;
@@ -72,8 +80,8 @@ std::string messageOf(const kiln_error &error) {
   size_t length = strnlen(error.message, sizeof error.message);
   if (length)
     return {error.message, length};
-  static constexpr const char *codes[] = {"no error",        "an invalid argument", "not supported",
-                                          "out of memory",   "the device is lost",  "an internal error",
+  static constexpr const char *codes[] = {"no error",         "an invalid argument", "not supported",
+                                          "out of memory",    "the device is lost",  "an internal error",
                                           "no common version"};
   bool known = error.code >= 0 && error.code < static_cast<int32_t>(std::size(codes));
   return std::string(known ? codes[error.code] : "an unknown error") + " (the backend says no more)";

@@ -22,7 +22,8 @@ struct BackendTables {
 /// False with a sentence. `host` lives as long as the process.
 bool negotiate(kiln_backend_fn function, const kiln_host *host, BackendTables &tables, std::string &error);
 
-/// A host without threads, for what needs none: it reads tables and writes logs to stderr. Lives as long as the process.
+/// A host without threads, for what needs none: it reads tables and writes logs to stderr. Lives as long as the
+/// process.
 const kiln_host *plainHost();
 
 /// An error to be filled by a backend.

@@ -39,7 +39,7 @@ public:
 
   struct Part {
     uint32_t backend;
-    uint32_t entry;                     ///< of that backend's program
+    uint32_t entry;                    ///< of that backend's program
     std::vector<Access> reads, writes; ///< of parts that are not at home
   };
   const std::vector<Part> &parts(size_t entry) const { return parts_[entry]; }

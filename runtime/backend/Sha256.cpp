@@ -15,9 +15,7 @@ struct Constants {
 /// The first 32 bits of the fractional parts of the square and cube roots of the first primes.
 Constants makeConstants() {
   Constants constants = {};
-  auto fraction = [](long double root) {
-    return static_cast<uint32_t>((root - std::floor(root)) * 4294967296.0L);
-  };
+  auto fraction = [](long double root) { return static_cast<uint32_t>((root - std::floor(root)) * 4294967296.0L); };
   int found = 0;
   for (int candidate = 2; found < 64; ++candidate) {
     bool prime = true;

@@ -10,6 +10,7 @@
 #include <cmath>
 #include <ctime>
 #include <optional>
+#include <sys/resource.h>
 #include <unistd.h>
 
 namespace kiln {
@@ -62,6 +63,7 @@ std::string benchName(const Options &options, const Manifest &manifest) {
 
 struct Times {
   std::vector<double> real; // seconds, one for each run
+  std::string losses;       // of the first steps, for comparing backends
   double cpu = 0;           // mean seconds
 };
 
@@ -72,9 +74,12 @@ Times measure(Call &call, std::optional<Feeder> &feeder, uint32_t seed, double a
       feeder->load(Split::Train, step);
     call.run(seed, step++);
   };
-  once(); // the first one touches fresh memory
-  once();
   Times times;
+  for (int i = 0; i < 2; ++i) { // the first one touches fresh memory
+    once();
+    if (call.hasLoss())
+      times.losses += (i ? "," : "") + shortest(call.loss());
+  }
   double begin = seconds(CLOCK_MONOTONIC), cpu = seconds(CLOCK_PROCESS_CPUTIME_ID), last = begin;
   do {
     once();
@@ -86,15 +91,40 @@ Times measure(Call &call, std::optional<Feeder> &feeder, uint32_t seed, double a
   return times;
 }
 
-std::string report(const std::string &name, const Times &times, const Common &common, int64_t examples) {
+double medianOf(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+/// What a step does, as the compiler counted it, and as the backend did where it counts.
+void addCounts(JsonLine &run, const Program &program, const EntrySpec &entry, double median) {
+  run.add("flops", entry.flops).add("bytes", entry.bytes).add("launches", entry.launches);
+  run.add("gflops_per_second", entry.flops / median * 1e-9).add("gb_per_second", entry.bytes / median * 1e-9);
+  kiln_counters counters;
+  if (program.counters(counters)) {
+    run.add("dispatches", static_cast<int64_t>(counters.launches));
+    run.add("barriers", static_cast<int64_t>(counters.barriers));
+    run.add("submits", static_cast<int64_t>(counters.submits));
+    run.add("bytes_moved", static_cast<int64_t>(counters.bytes_read + counters.bytes_written));
+    run.add("device_bytes", static_cast<int64_t>(counters.device_bytes));
+  }
+  rusage usage = {};
+  getrusage(RUSAGE_SELF, &usage);
+  run.add("peak_memory_bytes", static_cast<int64_t>(usage.ru_maxrss) * 1024);
+}
+
+std::string report(const Program &program, const EntrySpec &entry, const Times &times, const Common &common,
+                   int64_t examples) {
+  const std::string &name = entry.name;
   double sum = 0, squares = 0, count = static_cast<double>(times.real.size());
   for (double time : times.real)
     sum += time;
-  double mean = sum / count;
-  for (double time : times.real)
+  double mean = sum / count, median = medianOf(times.real);
+  std::vector<double> deviations;
+  for (double time : times.real) {
     squares += (time - mean) * (time - mean);
-  std::vector<double> sorted = times.real;
-  std::sort(sorted.begin(), sorted.end());
+    deviations.push_back(std::abs(time - median));
+  }
   char host[64] = "";
   gethostname(host, sizeof(host) - 1);
   JsonLine context, run;
@@ -107,9 +137,13 @@ std::string report(const std::string &name, const Times &times, const Common &co
   run.add("repetition_index", int64_t(0)).add("threads", static_cast<int64_t>(common.threads));
   run.add("iterations", static_cast<int64_t>(times.real.size()));
   run.add("real_time", mean * 1e6).add("cpu_time", times.cpu * 1e6).add("time_unit", "us");
-  run.add("median_time", sorted[sorted.size() / 2] * 1e6).add("min_time", sorted[0] * 1e6);
+  run.add("median_time", median * 1e6).add("mad_time", medianOf(deviations) * 1e6);
+  run.add("min_time", *std::min_element(times.real.begin(), times.real.end()) * 1e6);
   run.add("stddev_time", std::sqrt(squares / count) * 1e6);
   run.add("items_per_second", static_cast<double>(examples) / mean);
+  addCounts(run, program, entry, median);
+  if (!times.losses.empty())
+    run.addRaw("losses", "[" + times.losses + "]");
   return "{\"context\":" + context.str() + ",\"benchmarks\":[" + run.str() + "]}";
 }
 
@@ -162,7 +196,7 @@ int benchCommand(const Options &options, Common &common) {
   }
   JsonOutput json(common.json, common.jsonPath);
   Times times = measure(call, feeder, common.seed, options.number("min-time", 1.0));
-  json.line(report(name, times, common, call.examples()));
+  json.line(report(*program, call.entry(), times, common, call.examples()));
   std::sort(times.real.begin(), times.real.end());
   std::fprintf(textOutput(json), "%s: median %.1f us, fastest %.1f us, %zu runs, %u threads\n", name.c_str(),
                times.real[times.real.size() / 2] * 1e6, times.real[0] * 1e6, times.real.size(), common.threads);

@@ -105,6 +105,11 @@ EntrySpec parseEntry(const Json &json) {
       check(dim);
   entry.arenaBytes = json.at("arena").integer(0, INT64_MAX);
   entry.lowerBound = json.integerOr("lower_bound", 0);
+  if (const Json *cost = json.find("cost")) {
+    entry.flops = cost->numberOr("flops", 0);
+    entry.bytes = cost->numberOr("bytes", 0);
+    entry.launches = cost->numberOr("launches", 0);
+  }
   entry.plan = json.at("plan");
   return entry;
 }

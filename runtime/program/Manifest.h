@@ -73,6 +73,8 @@ struct EntrySpec {
   std::vector<Dim> extents;
   size_t loopSlots = 0;
   int64_t arenaBytes = 0, lowerBound = 0;
+  /// One execution at the bounds, counted when it was compiled; 0 where the manifest does not say.
+  double flops = 0, bytes = 0, launches = 0;
   Json plan;
 
   size_t extentCount() const { return extents.size() + loopSlots; }

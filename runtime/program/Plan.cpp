@@ -195,7 +195,7 @@ Plan::Plan(const Manifest &manifest, const uint8_t *constants, uint64_t constant
   for (const KernelSpec &spec : manifest.kernels)
     backendOf.push_back(spec.backend);
   placement_ = std::make_unique<Placement>(program_, std::move(backendOf),
-                                   static_cast<uint32_t>(std::max<size_t>(manifest.backends.size(), 1)));
+                                           static_cast<uint32_t>(std::max<size_t>(manifest.backends.size(), 1)));
 }
 
 /// Values of a kernel off the first backend: its inputs, then its outputs.

@@ -208,6 +208,25 @@ std::vector<kiln_profile_event> Program::profileRun(Call &call, uint32_t seed) {
   return result;
 }
 
+bool Program::counters(kiln_counters &sum) const {
+  sum = {};
+  for (const std::unique_ptr<Lane> &lane : lanes_) {
+    kiln_counters one = {};
+    one.size = sizeof one;
+    kiln_error error = emptyError();
+    if (!lane->tables.run.counters || lane->tables.run.counters(lane->executable, &one, &error) != KILN_SUCCESS)
+      return false;
+    sum.launches += one.launches;
+    sum.barriers += one.barriers;
+    sum.submits += one.submits;
+    sum.host_round_trips += one.host_round_trips;
+    sum.bytes_read += one.bytes_read;
+    sum.bytes_written += one.bytes_written;
+    sum.device_bytes += one.device_bytes;
+  }
+  return true;
+}
+
 Call &Program::call(const std::string &name) {
   std::unique_ptr<Call> &call = calls_[name];
   if (call)

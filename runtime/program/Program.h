@@ -37,8 +37,8 @@ public:
   void initialise(uint32_t seed);
   void initialiseStates(uint32_t seed, bool sessionOnly);
 
-  /// Parameters and states as they are now, in this process's memory. What is written to them there counts from the next
-  /// run on. (On a device with memory of its own, each of these calls fetches what runs have changed since.)
+  /// Parameters and states as they are now, in this process's memory. What is written to them there counts from the
+  /// next run on. (On a device with memory of its own, each of these calls fetches what runs have changed since.)
   std::vector<Tensor> &parameters() { return fetched(parameters_); }
   /// Null when unknown.
   Tensor *parameter(const std::string &name);
@@ -57,6 +57,9 @@ public:
   Call &call(const std::string &entry);
   /// Runs it once more under the backend's profile: an event for each launch. Throws Error where the backend has none.
   std::vector<kiln_profile_event> profileRun(Call &call, uint32_t seed);
+
+  /// What the last execution of each backend did, added up; false where one of them does not count.
+  bool counters(kiln_counters &sum) const;
 
 private:
   friend class Call;
@@ -161,10 +164,10 @@ private:
   /// What the entry is given for an argument.
   struct Buffer {
     void *host = nullptr;
-    Memory memory;                           // its own, unless a parameter or state lives there
-    DeviceBuffer device;                     // likewise
-    Program::Residence *home = nullptr;      // of the parameter or state
-    bool stale = false;                      // the device has what the host has not fetched
+    Memory memory;                      // its own, unless a parameter or state lives there
+    DeviceBuffer device;                // likewise
+    Program::Residence *home = nullptr; // of the parameter or state
+    bool stale = false;                 // the device has what the host has not fetched
   };
   void upload();
   void runPart(const Placement::Part &part, kiln_status &status);
