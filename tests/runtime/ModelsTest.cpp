@@ -140,9 +140,10 @@ train Measured:
     loss      = cross_entropy(logits, data.label, ignore_index=0)
     predicted = argmax(logits)
     hits      = sum(((predicted == 1) & (data.label == 1)).to(f32))
-    f1        = 2.0 * hits / (sum((predicted == 1).to(f32)) + sum((data.label == 1).to(f32)))
+    by_hand   = 2.0 * hits / (sum((predicted == 1).to(f32)) + sum((data.label == 1).to(f32)))
     rms       = sqrt(mean(square(logits)))
-    metrics   = dict(perplexity=perplexity(loss), accuracy=accuracy(logits, data.label), f1=f1, rms=rms, both=loss + 0.5 * rms)
+    metrics   = dict(perplexity=perplexity(loss), accuracy=accuracy(logits, data.label), f1=by_hand, rms=rms, both=loss + 0.5 * rms,
+                     library=f1(logits, data.label), macro=macro_f1(logits, data.label))
     optimizer = SGD(lr=0.1)
     steps     = 1
 )";
@@ -166,10 +167,12 @@ TEST(Models, ASplitIsMeasuredAsOneBatch) {
   EXPECT_NEAR(whole.at("perplexity").number(), std::exp(whole.at("loss").number()), 1e-5);
   EXPECT_NEAR(whole.at("both").number(), whole.at("loss").number() + 0.5 * whole.at("rms").number(), 1e-5);
   EXPECT_GT(whole.at("f1").number(), 0);
+  EXPECT_EQ(whole.at("library").number(), whole.at("f1").number());
+  EXPECT_NE(whole.at("macro").number(), whole.at("f1").number());
   for (const char *batch : {"32", "1"}) { // of 1: many in which nothing counts
     Json parts = evaluate(batch);
     EXPECT_EQ(parts.at("examples").integer(), 75);
-    for (const char *name : {"loss", "perplexity", "accuracy", "f1", "rms", "both"})
+    for (const char *name : {"loss", "perplexity", "accuracy", "f1", "rms", "both", "library", "macro"})
       EXPECT_NEAR(parts.at(name).number(), whole.at(name).number(), 2e-6 * whole.at(name).number())
           << name << ", batches of " << batch;
   }
