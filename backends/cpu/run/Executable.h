@@ -51,28 +51,29 @@ struct alignas(64) WorkerStatus {
   kiln_status status;
 };
 
-} // namespace kiln::cpu
+// What stands behind the ABI's kiln_device, kiln_buffer and kiln_executable. (Types of those names would be one with
+// another backend's in the same program.)
 
 /// This process's memory and the host's threads.
-struct kiln_device {
+struct Device {
   const kiln_host *host = nullptr;
 };
 
-struct kiln_buffer {
+struct Buffer {
   uint8_t *memory = nullptr;
   uint64_t bytes = 0;
   bool owned = false;
 };
 
-struct kiln_executable {
+struct Executable {
   const kiln_cpu_artifact *artifact = nullptr;
   const kiln_host *host = nullptr;
   const uint8_t *constants = nullptr;
-  std::vector<kiln::cpu::Entry> entries;
+  std::vector<Entry> entries;
   // Memory that execution works in; sized at load.
   std::vector<void *> bases, args;
   std::vector<int64_t> launchExtents;
-  std::vector<kiln::cpu::WorkerStatus> workerStatus;
+  std::vector<WorkerStatus> workerStatus;
   std::unique_ptr<uint8_t[]> workerMemory;
   uint8_t *workerScratch = nullptr;
   size_t workerStride = 0;
@@ -80,12 +81,10 @@ struct kiln_executable {
   std::vector<kiln_profile_event> events;
 };
 
-namespace kiln::cpu {
-
 /// Decodes; false with a sentence where the artifact and the program do not belong together or the processor is not up
 /// to it.
-bool load(const kiln_program *program, const kiln_cpu_artifact &artifact, const kiln_host &host,
-          kiln_executable &executable, std::string &error);
+bool load(const kiln_program *program, const kiln_cpu_artifact &artifact, const kiln_host &host, Executable &executable,
+          std::string &error);
 
 } // namespace kiln::cpu
 

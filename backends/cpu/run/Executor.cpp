@@ -21,7 +21,7 @@ namespace {
 
 class Execution {
 public:
-  Execution(kiln_executable &executable, const Entry &entry, int64_t *extents, kiln_status *status)
+  Execution(Executable &executable, const Entry &entry, int64_t *extents, kiln_status *status)
       : self(executable), entry(entry), extents(extents), status(status) {}
 
   void run(const Node &node) {
@@ -51,7 +51,7 @@ public:
   }
 
 private:
-  kiln_executable &self;
+  Executable &self;
   const Entry &entry;
   int64_t *extents;
   kiln_status *status;
@@ -161,6 +161,10 @@ int32_t fail(kiln_error *error, kiln_code code, const std::string &message) {
   return code;
 }
 
+Device *device(kiln_device *handle) { return reinterpret_cast<Device *>(handle); }
+Buffer *buffer(kiln_buffer *handle) { return reinterpret_cast<Buffer *>(handle); }
+Executable *executable(kiln_executable *handle) { return reinterpret_cast<Executable *>(handle); }
+
 constexpr kiln_string text(const char *literal) { return {literal, __builtin_strlen(literal)}; }
 
 //===-- The device: this process ---------------------------------------------------------------------------------===//
@@ -182,101 +186,104 @@ int32_t deviceInfo(const kiln_host *, uint32_t number, kiln_device_info *info, k
   return KILN_SUCCESS;
 }
 
-int32_t openDevice(const kiln_host *host, uint32_t number, kiln_device **device, kiln_error *error) {
+int32_t openDevice(const kiln_host *host, uint32_t number, kiln_device **opened, kiln_error *error) {
   if (number != 0)
     return fail(error, KILN_ERROR_INVALID, "the cpu backend has one device, number 0");
-  *device = new kiln_device{host};
+  *opened = reinterpret_cast<kiln_device *>(new Device{host});
   return KILN_SUCCESS;
 }
 
-void closeDevice(kiln_device *device) { delete device; }
+void closeDevice(kiln_device *closed) { delete device(closed); }
 
 //===-- Buffers --------------------------------------------------------------------------------------------------===//
 
 constexpr size_t alignment = 64;
 
-int32_t allocate(kiln_device *, uint64_t bytes, kiln_buffer **buffer, kiln_error *error) {
+int32_t allocate(kiln_device *, uint64_t bytes, kiln_buffer **made, kiln_error *error) {
   size_t rounded = (std::max<uint64_t>(bytes, 1) + alignment - 1) / alignment * alignment;
   auto *memory = rounded < bytes ? nullptr : static_cast<uint8_t *>(std::aligned_alloc(alignment, rounded));
   if (!memory)
     return fail(error, KILN_ERROR_OUT_OF_MEMORY, "no memory for a buffer of " + std::to_string(bytes) + " bytes");
-  *buffer = new kiln_buffer{memory, bytes, true};
+  *made = reinterpret_cast<kiln_buffer *>(new Buffer{memory, bytes, true});
   return KILN_SUCCESS;
 }
 
-int32_t import(kiln_device *, void *memory, uint64_t bytes, kiln_buffer **buffer, kiln_error *) {
-  *buffer = new kiln_buffer{static_cast<uint8_t *>(memory), bytes, false};
+int32_t import(kiln_device *, void *memory, uint64_t bytes, kiln_buffer **made, kiln_error *) {
+  *made = reinterpret_cast<kiln_buffer *>(new Buffer{static_cast<uint8_t *>(memory), bytes, false});
   return KILN_SUCCESS;
 }
 
-void releaseBuffer(kiln_buffer *buffer) {
-  if (buffer && buffer->owned)
-    std::free(buffer->memory);
-  delete buffer;
+void releaseBuffer(kiln_buffer *handle) {
+  Buffer *released = buffer(handle);
+  if (released && released->owned)
+    std::free(released->memory);
+  delete released;
 }
 
-int32_t map(kiln_buffer *buffer, void **memory, kiln_error *) {
-  *memory = buffer->memory;
+int32_t map(kiln_buffer *mapped, void **memory, kiln_error *) {
+  *memory = buffer(mapped)->memory;
   return KILN_SUCCESS;
 }
 
 void unmap(kiln_buffer *) {}
 
-bool within(const kiln_buffer &buffer, uint64_t offset, uint64_t bytes) {
-  return offset <= buffer.bytes && bytes <= buffer.bytes - offset;
+bool within(kiln_buffer *handle, uint64_t offset, uint64_t bytes) {
+  uint64_t size = buffer(handle)->bytes;
+  return offset <= size && bytes <= size - offset;
 }
 
 int32_t outside(kiln_error *error) { return fail(error, KILN_ERROR_INVALID, "a copy reaches beyond its buffer"); }
 
 int32_t write(kiln_buffer *to, uint64_t offset, const void *from, uint64_t bytes, kiln_error *error) {
-  if (!within(*to, offset, bytes))
+  if (!within(to, offset, bytes))
     return outside(error);
   if (bytes)
-    std::memcpy(to->memory + offset, from, bytes);
+    std::memcpy(buffer(to)->memory + offset, from, bytes);
   return KILN_SUCCESS;
 }
 
 int32_t read(kiln_buffer *from, uint64_t offset, void *to, uint64_t bytes, kiln_error *error) {
-  if (!within(*from, offset, bytes))
+  if (!within(from, offset, bytes))
     return outside(error);
   if (bytes)
-    std::memcpy(to, from->memory + offset, bytes);
+    std::memcpy(to, buffer(from)->memory + offset, bytes);
   return KILN_SUCCESS;
 }
 
 int32_t copy(kiln_buffer *from, uint64_t fromOffset, kiln_buffer *to, uint64_t toOffset, uint64_t bytes,
              kiln_error *error) {
-  if (!within(*from, fromOffset, bytes) || !within(*to, toOffset, bytes))
+  if (!within(from, fromOffset, bytes) || !within(to, toOffset, bytes))
     return outside(error);
-  std::memmove(to->memory + toOffset, from->memory + fromOffset, bytes);
+  std::memmove(buffer(to)->memory + toOffset, buffer(from)->memory + fromOffset, bytes);
   return KILN_SUCCESS;
 }
 
 //===-- Programs -------------------------------------------------------------------------------------------------===//
 
-int32_t loadProgram(kiln_device *device, const kiln_program *program, const void *artifact, uint64_t,
-                    kiln_executable **executable, kiln_error *error) {
-  auto result = std::make_unique<kiln_executable>();
+int32_t loadProgram(kiln_device *on, const kiln_program *program, const void *artifact, uint64_t,
+                    kiln_executable **loaded, kiln_error *error) {
+  auto result = std::make_unique<Executable>();
   std::string message;
-  if (!load(program, *static_cast<const kiln_cpu_artifact *>(artifact), *device->host, *result, message))
+  if (!load(program, *static_cast<const kiln_cpu_artifact *>(artifact), *device(on)->host, *result, message))
     return fail(error, KILN_ERROR_INVALID, message);
-  *executable = result.release();
+  *loaded = reinterpret_cast<kiln_executable *>(result.release());
   return KILN_SUCCESS;
 }
 
-int32_t execute(kiln_executable *executable, const kiln_execution *execution, kiln_error *error) {
-  if (execution->entry >= executable->entries.size())
+int32_t execute(kiln_executable *handle, const kiln_execution *execution, kiln_error *error) {
+  Executable &self = *executable(handle);
+  if (execution->entry >= self.entries.size())
     return fail(error, KILN_ERROR_INVALID, "the program has no such entry");
-  const Entry &entry = executable->entries[execution->entry];
-  executable->bases[0] = execution->arena ? execution->arena->memory : nullptr;
-  executable->bases[1] = const_cast<uint8_t *>(executable->constants);
+  const Entry &entry = self.entries[execution->entry];
+  self.bases[0] = execution->arena ? buffer(execution->arena)->memory : nullptr;
+  self.bases[1] = const_cast<uint8_t *>(self.constants);
   for (size_t i = 0; i < entry.argumentCount; ++i)
-    executable->bases[2 + i] = execution->buffers[i]->memory;
-  for (WorkerStatus &worker : executable->workerStatus)
+    self.bases[2 + i] = buffer(execution->buffers[i])->memory;
+  for (WorkerStatus &worker : self.workerStatus)
     worker.status.kind = KILN_OK;
-  if (executable->profiling)
-    executable->events.clear();
-  Execution run(*executable, entry, execution->extents, execution->status);
+  if (self.profiling)
+    self.events.clear();
+  Execution run(self, entry, execution->extents, execution->status);
   run.run(entry.nodes[0]);
   // All is done: the event is null, which wait takes.
   if (execution->event)
@@ -286,13 +293,13 @@ int32_t execute(kiln_executable *executable, const kiln_execution *execution, ki
 
 int32_t wait(kiln_event *, kiln_error *) { return KILN_SUCCESS; }
 
-void unload(kiln_executable *executable) { delete executable; }
+void unload(kiln_executable *unloaded) { delete executable(unloaded); }
 
-int32_t profile(kiln_executable *executable, int32_t on, const kiln_profile_event **events, size_t *count,
-                kiln_error *) {
-  executable->profiling = on != 0;
-  *events = executable->events.data();
-  *count = executable->events.size();
+int32_t profile(kiln_executable *handle, int32_t on, const kiln_profile_event **events, size_t *count, kiln_error *) {
+  Executable &self = *executable(handle);
+  self.profiling = on != 0;
+  *events = self.events.data();
+  *count = self.events.size();
   return KILN_SUCCESS;
 }
 

@@ -150,8 +150,8 @@ static bool agree(const kiln_reader &reader, const kiln_program *program, const 
   return same;
 }
 
-bool load(const kiln_program *program, const kiln_cpu_artifact &artifact, const kiln_host &host,
-          kiln_executable &executable, std::string &error) {
+bool load(const kiln_program *program, const kiln_cpu_artifact &artifact, const kiln_host &host, Executable &executable,
+          std::string &error) {
   const kiln_reader &reader = *host.reader;
   kiln_program_info info = {};
   info.size = sizeof info;
