@@ -187,6 +187,7 @@ private:
     return llvm::all_of(op->getOperands(), [&](mlir::Value operand) { return readsInPlace(operand, rows); });
   }
   bool pickLegal(mlir::Operation *op, mlir::Value full, size_t rows) const;
+  bool lookupLegal(mlir::Operation *op, mlir::Value row, size_t rows) const;
   /// One member that is neither a reduction nor, for a layout op, more than a read of inputs.
   bool indexOpLegal(mlir::Operation *op, size_t rows) const {
     return isLayout(op) ? layoutReadsInputs(op) : readsInPlace(op, rows);
@@ -218,6 +219,13 @@ bool Candidate::pickLegal(mlir::Operation *op, mlir::Value full, size_t rows) co
          readsInPlace(gather.getOperand(), rows) && readsInPlace(gather.getIndices(), rows);
 }
 
+// gather(a list that is no value of the group, row's index): a number for each row.
+bool Candidate::lookupLegal(mlir::Operation *op, mlir::Value row, size_t rows) const {
+  auto gather = llvm::dyn_cast<GatherOp>(op);
+  return gather && dimsOf(gather.getOperand()).size() == 1 && !reachesMember(gather.getOperand()) &&
+         sameDims(gather.getIndices(), row) && readsInPlace(gather.getIndices(), rows);
+}
+
 bool Candidate::rowsLegal() const {
   mlir::Value full, row;
   for (mlir::Operation *op : ops) {
@@ -237,7 +245,7 @@ bool Candidate::rowsLegal() const {
         return false;
       continue;
     }
-    if (!indexOpLegal(op, rows) && !pickLegal(op, full, rows))
+    if (!indexOpLegal(op, rows) && !pickLegal(op, full, rows) && !lookupLegal(op, row, rows))
       return false;
     if (!sameDims(op->getResult(0), full) && !sameDims(op->getResult(0), row) && !feedsLayoutOnly(op))
       return false;

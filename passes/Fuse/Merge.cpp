@@ -13,6 +13,8 @@ namespace kiln::fuse {
 static constexpr size_t maxOps = 48, maxInputs = 24, maxOutputs = 8;
 // An epilogue runs on a tile's accumulators: a few ops cost nothing there, a long chain spills them.
 static constexpr size_t maxEpilogue = 16;
+// How many ops a value's readers compute again rather than have it stored by an epilogue.
+static constexpr size_t maxPeeled = 4;
 // A prologue may be computed more than once for an element, when a block is packed again.
 static constexpr size_t maxPrologue = 3;
 // A parameter's update joins the product that makes its gradient only where it is short (plain SGD).
@@ -103,7 +105,7 @@ private:
                           [](mlir::Operation *reader) { return classOf(reader) == OpClass::contract; });
     });
   }
-  bool betterOutside(mlir::Operation *op, const OpSet &ops) const;
+  OpSet betterOutside(mlir::Operation *op, const OpSet &ops, bool elementwiseReaders) const;
   void growReductions(GroupShape shape);
   void mergeColumns();
   void mergeElementwise();
@@ -286,25 +288,45 @@ void Merger::growContracts() {
   }
 }
 
-// True for what a group computes only to store it for a reduction that could as well compute it for itself, from values
-// that are in memory anyway: the product dy * x below sum(dy * x).
-bool Merger::betterOutside(mlir::Operation *op, const OpSet &ops) const {
+// What a group computes only to store it for readers that could as well compute it for themselves, from values that are
+// in memory anyway: the product dy * x below sum(dy * x), with the difference x - mean that it takes. Empty where `op`
+// is no such value. Readers of a row group are reductions; those of a product's epilogue may be elementwise too.
+OpSet Merger::betterOutside(mlir::Operation *op, const OpSet &ops, bool elementwiseReaders) const {
   if (classOf(op) != OpClass::index || isExpensive(op) || dimsOf(op->getResult(0)).empty() || op->use_empty())
-    return false;
-  for (mlir::Operation *user : op->getUsers())
-    if (ops.contains(user) || user->getBlock() != &block || classOf(user) != OpClass::reduce)
-      return false;
-  bool stored = true;
-  forEachSource(op, [&](mlir::Value source) {
-    mlir::Operation *definition = source.getDefiningOp();
-    if (!definition || !ops.contains(definition))
-      return;
-    bool elsewhere = false;
-    for (mlir::Operation *user : source.getUsers())
-      elsewhere |= user != op && !ops.contains(user) && classOf(user) != OpClass::cheap;
-    stored &= elsewhere;
-  });
-  return stored;
+    return {};
+  for (mlir::Operation *user : op->getUsers()) {
+    bool reads =
+        classOf(user) == OpClass::reduce || (elementwiseReaders && isElementwise(user) && !updates.contains(user));
+    if (ops.contains(user) || user->getBlock() != &block || !reads ||
+        shapes[owner.lookup(user)] == GroupShape::contract)
+      return {};
+  }
+  OpSet cone;
+  cone.insert(op);
+  for (unsigned i = 0; i < cone.size(); ++i) {
+    bool stored = true;
+    forEachSource(cone[i], [&](mlir::Value source) {
+      mlir::Operation *definition = source.getDefiningOp();
+      if (!definition || !ops.contains(definition) || cone.contains(definition))
+        return;
+      bool elsewhere = false, within = false;
+      for (mlir::Operation *user : source.getUsers()) {
+        elsewhere |= !cone.contains(user) && !ops.contains(user) && classOf(user) != OpClass::cheap;
+        within |= !cone.contains(user) && (ops.contains(user) || classOf(user) == OpClass::cheap);
+      }
+      if (elsewhere)
+        return;
+      // Nobody else wants it: it goes along.
+      bool goes = elementwiseReaders && !within && isElementwise(definition) && !isExpensive(definition) &&
+                  classOf(definition) == OpClass::index && cone.size() < maxPeeled;
+      if (goes)
+        cone.insert(definition);
+      stored &= goes;
+    });
+    if (!stored)
+      return {};
+  }
+  return cone;
 }
 
 void Merger::peel(GroupShape shape) {
@@ -314,20 +336,21 @@ void Merger::peel(GroupShape shape) {
     for (bool again = true; again;) {
       again = false;
       for (mlir::Operation *op : clusters[c]) {
-        if (clusters[c].size() == 1 || !betterOutside(op, clusters[c]))
-          continue;
-        OpSet alone;
-        alone.insert(op);
+        OpSet cone = betterOutside(op, clusters[c], shape == GroupShape::contract);
         OpSet rest;
         for (mlir::Operation *member : clusters[c])
-          if (member != op)
+          if (!cone.contains(member))
             rest.insert(member);
-        if (shapeOf(rest) != shape)
+        if (cone.empty() || rest.empty() || shapeOf(rest) != shape)
           continue;
-        owner[op] = clusters.size();
-        shapes.push_back(shapeOf(alone));
-        visited.push_back(0);
-        clusters.push_back(std::move(alone));
+        for (mlir::Operation *member : cone) {
+          owner[member] = clusters.size();
+          OpSet alone;
+          alone.insert(member);
+          shapes.push_back(shapeOf(alone));
+          visited.push_back(0);
+          clusters.push_back(std::move(alone));
+        }
         clusters[c] = std::move(rest);
         again = true;
         break;

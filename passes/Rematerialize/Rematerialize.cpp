@@ -37,12 +37,12 @@ std::optional<int64_t> costOf(Operation *op) {
   return 1;
 }
 
-bool isHeavy(Operation *op) { return llvm::isa<DotGeneralOp, ConvolutionOp, ScanOp>(op); }
+bool isHeavy(Operation *op) { return llvm::isa<DotGeneralOp, ConvolutionOp, AttentionOp, AttentionGradOp, ScanOp>(op); }
 
 class BlockRematerializer {
 public:
-  BlockRematerializer(Block &block, int64_t gap, int64_t budget, int64_t smallest)
-      : block(block), gap(gap), budget(budget), smallest(smallest) {
+  BlockRematerializer(Block &block, mlir::DictionaryAttr bounds, int64_t gap, int64_t budget, int64_t smallest)
+      : block(block), bounds(bounds), gap(gap), budget(budget), smallest(smallest) {
     int64_t heavy = 0;
     for (Operation &op : block) {
       order.push_back(&op);
@@ -65,7 +65,7 @@ private:
     int64_t cost = 0, kept = 0;       // an element's cost, and the bytes that live longer
   };
 
-  int64_t bytes(Value value) { return estimatedBytes(value.getType()); }
+  int64_t bytes(Value value) { return estimatedBytes(value.getType(), bounds); }
 
   Operation *inBlock(Operation *user) { return block.findAncestorOpInBlock(*user); }
 
@@ -146,6 +146,7 @@ private:
   }
 
   Block &block;
+  mlir::DictionaryAttr bounds; // of symbols
   int64_t gap, budget, smallest;
   SmallVector<Operation *> order;
   llvm::DenseMap<Operation *, int64_t> place; // how many heavy ops come before
@@ -157,7 +158,9 @@ struct Rematerialize : impl::RematerializeBase<Rematerialize> {
   void runOnOperation() override {
     for (auto function : getOperation().getOps<mlir::func::FuncOp>())
       if (!function.isExternal())
-        BlockRematerializer(function.getBody().front(), gap, budget, bytes).run();
+        BlockRematerializer(function.getBody().front(), function->getAttrOfType<mlir::DictionaryAttr>("kiln.bounds"),
+                            gap, budget, bytes)
+            .run();
   }
 };
 

@@ -140,6 +140,52 @@ LogicalResult reduceOfBroadcast(ReduceOp op, PatternRewriter &rewriter) {
   return rewriter.replaceOp(op, value), success();
 }
 
+// The factors of a product, a few levels deep.
+void factorsOf(Value value, unsigned depth, llvm::SmallVectorImpl<Value> &factors) {
+  auto product = depth ? value.getDefiningOp<MulOp>() : MulOp();
+  if (!product)
+    return factors.push_back(value);
+  factorsOf(product.getLhs(), depth - 1, factors);
+  factorsOf(product.getRhs(), depth - 1, factors);
+}
+
+// A factor that is the same along all reduced axes comes out of the sum. Then sums of g (x - mean), of g (x - mean) / d
+// and of g scale (x - mean), as the backward half of a batch norm has them, are one. Not in rows, which make such
+// products in registers anyway.
+LogicalResult reduceOfProduct(ReduceOp op, PatternRewriter &rewriter) {
+  SmallVector<Dim> left = dimsOf(op.getResult());
+  if (op.getKind() != ReduceKind::sum || !isFloatTensor(op.getType()) || left.empty() ||
+      !llvm::is_contained(op.getAxes(), 0))
+    return failure();
+  SmallVector<int64_t> kept = otherAxes(rankOf(op.getOperand()), op.getAxes());
+  SmallVector<Value> factors, inside;
+  SmallVector<BroadcastOp> outside;
+  factorsOf(op.getOperand(), 4, factors);
+  for (Value factor : factors) {
+    auto broadcast = factor.getDefiningOp<BroadcastOp>();
+    bool constant = broadcast && llvm::none_of(broadcast.getAxes(),
+                                               [&](int64_t axis) { return llvm::is_contained(op.getAxes(), axis); });
+    if (constant)
+      outside.push_back(broadcast);
+    else
+      inside.push_back(factor);
+  }
+  if (outside.empty() || inside.empty())
+    return failure();
+  Emit e(rewriter, op.getLoc());
+  Value product = inside.front();
+  for (Value factor : llvm::drop_begin(inside))
+    product = e.mul(product, factor);
+  Value result = e.reduce(op.getKind(), product, op.getAxes());
+  for (BroadcastOp broadcast : outside) {
+    SmallVector<int64_t> axes;
+    for (int64_t axis : broadcast.getAxes())
+      axes.push_back(llvm::find(kept, axis) - kept.begin());
+    result = e.mul(result, e.broadcastTo(broadcast.getOperand(), axes, left));
+  }
+  return rewriter.replaceOp(op, result), success();
+}
+
 LogicalResult reduceOfTranspose(ReduceOp op, PatternRewriter &rewriter) {
   auto transpose = op.getOperand().getDefiningOp<TransposeOp>();
   if (!transpose)
@@ -179,6 +225,7 @@ void addProductPatterns(mlir::RewritePatternSet &patterns) {
   addPattern<DotGeneralOp>(patterns, multiplyTable);
   addPattern<TransposeOp>(patterns, swapOperands);
   addPattern<ReduceOp>(patterns, reduceOfBroadcast);
+  addPattern<ReduceOp>(patterns, reduceOfProduct);
   addPattern<ReduceOp>(patterns, reduceOfTranspose);
   addPattern<ReduceOp>(patterns, reduceOfReduce);
 }

@@ -56,13 +56,15 @@ std::optional<double> splatValue(Value value) {
   return isSigned ? static_cast<double>(number.getSExtValue()) : static_cast<double>(number.getZExtValue());
 }
 
-int64_t estimatedBytes(mlir::Type type) {
+int64_t estimatedBytes(mlir::Type type, mlir::DictionaryAttr bounds) {
   auto tensor = llvm::cast<mlir::RankedTensorType>(type);
   int64_t bytes = std::max<int64_t>(1, tensor.getElementTypeBitWidth() / 8);
   for (const Dim &dim : dimsOf(type)) {
     std::map<std::string, int64_t> sizes;
-    for (const std::string &symbol : dim.symbols())
-      sizes[symbol] = 64;
+    for (const std::string &symbol : dim.symbols()) {
+      auto bound = bounds ? bounds.getAs<mlir::IntegerAttr>(symbol) : mlir::IntegerAttr();
+      sizes[symbol] = bound ? bound.getInt() : 64;
+    }
     bytes *= std::max<int64_t>(1, dim.evaluate(sizes).value_or(64));
   }
   return bytes;

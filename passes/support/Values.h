@@ -25,8 +25,9 @@ llvm::SmallVector<int64_t> inverted(llvm::ArrayRef<int64_t> permutation);
 /// A constant's value where it is the same for all elements; nullopt for anything else.
 std::optional<double> splatValue(mlir::Value value);
 
-/// About how many bytes a tensor has, a symbol counting as 64: for decisions, not for sizes.
-int64_t estimatedBytes(mlir::Type type);
+/// About how many bytes a tensor has, for decisions, not for sizes: symbols at their bounds (a function's kiln.bounds),
+/// those without one counting as 64.
+int64_t estimatedBytes(mlir::Type type, mlir::DictionaryAttr bounds = {});
 
 /// The values from outside that an op uses: its operands, and what its regions capture.
 llvm::SmallVector<mlir::Value> usedValues(mlir::Operation *op);

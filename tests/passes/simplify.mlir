@@ -130,3 +130,34 @@ func.func @large_table(%e: tensor<9x4xf32>, %i: tensor<2x6xi32>, %w: tensor<5x4x
   %1 = kiln.dot_general %0, %w batch [] x [] contract [2] x [1] : tensor<2x6x4xf32>, tensor<5x4xf32> -> tensor<2x6x5xf32>
   return %1 : tensor<2x6x5xf32>
 }
+
+// -----
+
+// What is the same along all rows leaves the sum over them; so two sums are one.
+// CHECK-LABEL: @scaled_sums
+// CHECK: %[[P:.*]] = kiln.mul %arg0, %arg1 : tensor<4x8xf32>
+// CHECK: %[[R:.*]] = kiln.reduce sum %[[P]], [0]
+// CHECK-NOT: kiln.reduce
+// CHECK: kiln.mul %[[R]], %arg2 : tensor<8xf32>
+func.func @scaled_sums(%g: tensor<4x8xf32>, %x: tensor<4x8xf32>, %s: tensor<8xf32>) -> (tensor<8xf32>, tensor<8xf32>) {
+  %0 = kiln.broadcast %s, [1] : tensor<8xf32> -> tensor<4x8xf32>
+  %1 = kiln.mul %g, %0 : tensor<4x8xf32>
+  %2 = kiln.mul %1, %x : tensor<4x8xf32>
+  %3 = kiln.reduce sum %2, [0] : tensor<4x8xf32> -> tensor<8xf32>
+  %4 = kiln.mul %g, %x : tensor<4x8xf32>
+  %5 = kiln.reduce sum %4, [0] : tensor<4x8xf32> -> tensor<8xf32>
+  return %3, %5 : tensor<8xf32>, tensor<8xf32>
+}
+
+// A factor of each row does not leave a sum over rows.
+// CHECK-LABEL: @row_factors
+// CHECK: kiln.broadcast
+// CHECK: kiln.mul
+// CHECK: kiln.reduce
+// CHECK-NEXT: return
+func.func @row_factors(%g: tensor<4x8xf32>, %s: tensor<4xf32>) -> tensor<8xf32> {
+  %0 = kiln.broadcast %s, [0] : tensor<4xf32> -> tensor<4x8xf32>
+  %1 = kiln.mul %g, %0 : tensor<4x8xf32>
+  %2 = kiln.reduce sum %1, [0] : tensor<4x8xf32> -> tensor<8xf32>
+  return %2 : tensor<8xf32>
+}

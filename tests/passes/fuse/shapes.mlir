@@ -92,3 +92,45 @@ func.func @no_cycle(%x: tensor<4x4xf32>) -> tensor<4x4xf32> {
   %2 = kiln.add %0, %1 : tensor<4x4xf32>
   return %2 : tensor<4x4xf32>
 }
+
+// -----
+
+// An index that is checked against a list of classes stays with the row's loss.
+// CHECK-LABEL: func.func @lookup
+// CHECK-COUNT-1: kiln.group "loops"
+// CHECK-NOT: kiln.group
+func.func @lookup(%x: tensor<4x8xf32>, %t: tensor<4xi32>) -> tensor<4xf32> {
+  %n = kiln.constant dense<3> : tensor<4xi32> : tensor<4xi32>
+  %a = kiln.max %t, %n : tensor<4xi32>
+  %i = kiln.iota 0 : tensor<8xi32>
+  %c = kiln.gather %i, %a, 0 : tensor<8xi32>, tensor<4xi32> -> tensor<4xi32>
+  %j = kiln.iota 1 : tensor<4x8xi32>
+  %b = kiln.broadcast %c, [0] : tensor<4xi32> -> tensor<4x8xi32>
+  %h = kiln.compare eq %j, %b : tensor<4x8xi32> -> tensor<4x8xi1>
+  %z = kiln.constant dense<0.0> : tensor<4x8xf32> : tensor<4x8xf32>
+  %s = kiln.select %h, %x, %z : tensor<4x8xi1>, tensor<4x8xf32>
+  %r = kiln.reduce sum %s, [1] : tensor<4x8xf32> -> tensor<4xf32>
+  return %r : tensor<4xf32>
+}
+
+// -----
+
+// The product stores the gradient alone: what the reductions and the elementwise reader need beside it they make of it.
+// CHECK-LABEL: func.func @peeled
+// CHECK: kiln.group "contract" {{.*}} -> tensor<4x8xf32> {
+// CHECK: kiln.yield
+// CHECK: return
+func.func @peeled(%g: tensor<4x6xf32>, %w: tensor<6x8xf32>, %x: tensor<4x8xf32>, %m: tensor<8xf32>, %s: tensor<8xf32>)
+    -> (tensor<8xf32>, tensor<8xf32>, tensor<4x8xf32>) {
+  %0 = kiln.dot_general %g, %w batch [] x [] contract [1] x [0] : tensor<4x6xf32>, tensor<6x8xf32> -> tensor<4x8xf32>
+  %1 = kiln.broadcast %m, [1] : tensor<8xf32> -> tensor<4x8xf32>
+  %2 = kiln.sub %x, %1 : tensor<4x8xf32>
+  %3 = kiln.mul %0, %2 : tensor<4x8xf32>
+  %4 = kiln.broadcast %s, [1] : tensor<8xf32> -> tensor<4x8xf32>
+  %5 = kiln.mul %0, %4 : tensor<4x8xf32>
+  %6 = kiln.reduce sum %0, [0] : tensor<4x8xf32> -> tensor<8xf32>
+  %7 = kiln.reduce sum %3, [0] : tensor<4x8xf32> -> tensor<8xf32>
+  %8 = kiln.broadcast %7, [1] : tensor<8xf32> -> tensor<4x8xf32>
+  %9 = kiln.add %5, %8 : tensor<4x8xf32>
+  return %6, %7, %9 : tensor<8xf32>, tensor<8xf32>, tensor<4x8xf32>
+}
