@@ -11,7 +11,10 @@ config.excludes = ["fixtures", "Inputs", "cases"]
 config.test_source_root = os.path.dirname(__file__)
 config.test_exec_root = os.path.join(config.kiln_binary_dir, "tests", "lit")
 config.environment["PATH"] = os.path.join(config.test_exec_root, "bin") + os.pathsep + os.environ.get("PATH", "")
-for name in ("KILN_DATA", "HOME", "XDG_CACHE_HOME"):
+# Programs link with the runtime's archives, which a sanitizer changes.
+if not config.sanitize:
+    config.available_features.add("programs")
+for name in ("KILN_DATA", "HOME", "XDG_CACHE_HOME", "ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS"):
     if name in os.environ:
         config.environment[name] = os.environ[name]
 

@@ -1,6 +1,7 @@
 #include "frontend/cli/Cache.h"
 
 #include "frontend/cli/Compile.h"
+#include "frontend/cli/Files.h"
 
 #include "absl/strings/str_cat.h"
 #include "llvm/ADT/StringExtras.h"
@@ -23,6 +24,8 @@ void add(llvm::SHA256 &hash, llvm::StringRef part) {
 }
 
 absl::Status addFile(llvm::SHA256 &hash, const std::string &path) {
+  if (absl::Status input = checkInput(path); !input.ok())
+    return input;
   llvm::ErrorOr<std::unique_ptr<llvm::MemoryBuffer>> buffer = llvm::MemoryBuffer::getFile(path);
   if (!buffer)
     return absl::NotFoundError(absl::StrCat("cannot read ", path, ": ", buffer.getError().message()));

@@ -2,6 +2,7 @@
 
 #include "frontend/cli/Cache.h"
 #include "frontend/cli/Compile.h"
+#include "frontend/cli/Files.h"
 
 #include "absl/strings/str_cat.h"
 #include "llvm/Support/FileSystem.h"
@@ -41,19 +42,6 @@ absl::Status compileAll(Compilation &compilation, const std::string &emit) {
   return status;
 }
 
-/// A folder that is not there is told before the compile, not after it.
-absl::Status outputWritable(const std::string &output) {
-  llvm::SmallString<256> folder(output);
-  if (std::error_code error = llvm::sys::fs::make_absolute(folder))
-    return absl::UnavailableError(absl::StrCat("cannot find the folder of ", output, ": ", error.message()));
-  llvm::sys::path::remove_filename(folder);
-  if (output.empty() || !llvm::sys::fs::access(folder, llvm::sys::fs::AccessMode::Write))
-    return absl::OkStatus();
-  return absl::UnavailableError(absl::StrCat("cannot write ", output, ": the folder ", folder.str().str(),
-                                             llvm::sys::fs::exists(folder) ? " is not writable" : " does not exist",
-                                             "; choose another with -o"));
-}
-
 /// Writes what the backend left at a stage: to a file where one is named, else to standard output.
 absl::Status writeBlobs(const Compilation &compilation, const std::string &output) {
   std::string temporary = output.empty() ? "-" : absl::StrCat(output, ".", getpid(), ".tmp");
@@ -71,7 +59,8 @@ absl::Status writeBlobs(const Compilation &compilation, const std::string &outpu
   if (error) {
     if (!output.empty())
       (void)llvm::sys::fs::remove(temporary); // the error to tell is the first one
-    return absl::UnavailableError(absl::StrCat("cannot write ", output, ": ", error.message()));
+    return absl::UnavailableError(
+        absl::StrCat("cannot write ", output.empty() ? "standard output" : output, ": ", error.message()));
   }
   return absl::OkStatus();
 }
@@ -85,7 +74,7 @@ int commandBuild(const ModelOptions &options, const EmitOptions &emit) {
     output = llvm::sys::path::stem(options.file).str();
   if (emit.output.empty() && library)
     output = absl::StrCat("lib", output, ".so");
-  if (absl::Status writable = outputWritable(output); !writable.ok())
+  if (absl::Status writable = checkOutput(output); !writable.ok())
     return report(writable);
   Compilation compilation(options);
   absl::Status status = compileAll(compilation, program || library ? "" : emit.kind);

@@ -1,6 +1,7 @@
 #include "frontend/cli/Compile.h"
 
 #include "backends/host/Registry.h"
+#include "frontend/cli/Files.h"
 #include "frontend/cli/ImageObject.h"
 #include "frontend/cli/LibraryHeader.h"
 #include "frontend/language/Load.h"
@@ -123,6 +124,9 @@ absl::Status Compilation::openBackends() {
 }
 
 absl::Status Compilation::load() {
+  for (const std::string &path : {options_.file, options_.weights})
+    if (absl::Status input = checkInput(path); !input.ok())
+      return input;
   if (absl::Status opened = openBackends(); !opened.ok())
     return opened;
   return timed("load", [&]() -> absl::Status {

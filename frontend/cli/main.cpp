@@ -6,7 +6,11 @@
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/InitLLVM.h"
 
+#include <cerrno>
+#include <csignal>
 #include <cstdio>
+#include <cstring>
+#include <iostream>
 #include <string>
 #include <vector>
 
@@ -69,10 +73,19 @@ int finishCompileOptions(kiln::ModelOptions &options, const RawOptions &raw) {
   return 0;
 }
 
+/// The exit code of what went well, where all of its text could be written.
+int flushed(int code) {
+  if (std::fflush(stdout) == 0 && !std::ferror(stdout))
+    return code;
+  std::fprintf(stderr, "kiln: error: cannot write to standard output: %s\n", std::strerror(errno));
+  return 1;
+}
+
 } // namespace
 
 int main(int argc, char **argv) {
   llvm::InitLLVM init(argc, argv);
+  std::signal(SIGXFSZ, SIG_IGN); // a file that grows past `ulimit -f` is an error like any other, and leaves nothing
   CLI::App app{"kiln: from a model's definition to a native program that runs and trains it"};
   app.set_version_flag("--version", "kiln " KILN_VERSION);
   app.require_subcommand(1);
@@ -125,18 +138,19 @@ int main(int argc, char **argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &error) {
     int code = app.exit(error);
-    return code == 0 ? 0 : kWrongUsage;
+    std::cout.flush();
+    return code == 0 ? flushed(0) : kWrongUsage;
   }
   if (int code = finishCompileOptions(options, raw))
     return code;
   if (build->parsed())
     return kiln::commandBuild(options, emit);
   if (check->parsed())
-    return kiln::commandCheck(options, checking);
+    return flushed(kiln::commandCheck(options, checking));
   if (backendList->parsed())
-    return kiln::commandBackends();
+    return flushed(kiln::commandBackends());
   if (explain->parsed())
-    return kiln::commandExplain(options, explaining);
+    return flushed(kiln::commandExplain(options, explaining));
   // `bench` with several backends compares; with one, the program does it.
   for (CLI::App *command : programCommands)
     if (command->parsed() && command->get_name() == "bench" &&
@@ -148,7 +162,7 @@ int main(int argc, char **argv) {
         rest = others;
       }
       benching.arguments = command->remaining();
-      return kiln::commandBench(options, benching);
+      return flushed(kiln::commandBench(options, benching));
     }
   for (CLI::App *command : programCommands)
     if (command->parsed())

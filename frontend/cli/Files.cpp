@@ -1,0 +1,47 @@
+#include "frontend/cli/Files.h"
+
+#include "absl/strings/str_cat.h"
+#include "llvm/ADT/SmallString.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+
+namespace kiln {
+
+namespace {
+
+/// Is something there that is neither a file nor a folder?
+bool isDevice(const std::string &path) {
+  llvm::sys::fs::file_status status;
+  return !llvm::sys::fs::status(path, status) && status.type() != llvm::sys::fs::file_type::regular_file &&
+         status.type() != llvm::sys::fs::file_type::directory_file;
+}
+
+} // namespace
+
+absl::Status checkInput(const std::string &path) {
+  if (!isDevice(path))
+    return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("cannot read ", path, ": it is a device or a pipe, not a file"));
+}
+
+absl::Status checkOutput(const std::string &path) {
+  if (path.empty())
+    return absl::OkStatus();
+  auto refused = [&](const std::string &why) {
+    return absl::UnavailableError(absl::StrCat("cannot write ", path, ": ", why, "; choose another with -o"));
+  };
+  if (isDevice(path)) // the rename would put a file in the place of a device
+    return refused("it is a device or a pipe, not a file");
+  if (llvm::sys::fs::is_directory(path))
+    return refused("it is a folder");
+  llvm::SmallString<256> folder(path);
+  if (std::error_code error = llvm::sys::fs::make_absolute(folder))
+    return refused(error.message());
+  llvm::sys::path::remove_filename(folder);
+  if (!llvm::sys::fs::access(folder, llvm::sys::fs::AccessMode::Write))
+    return absl::OkStatus();
+  return refused(absl::StrCat("the folder ", folder.str().str(),
+                              llvm::sys::fs::exists(folder) ? " is not writable" : " does not exist"));
+}
+
+} // namespace kiln
