@@ -5,12 +5,13 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <cstdlib>
 #include <sstream>
 
 namespace kiln::test {
 namespace {
 
-/// A model built once for all of its tests.
+/// A model built once for all of its tests; for the backend that KILN_TEST_BACKEND names.
 struct Built {
   Fixture fixture;
   std::string folder, program, error;
@@ -28,6 +29,8 @@ const Built &built(const std::string &name) {
   model.program = model.folder + "/program";
   std::vector<std::string> command = {kilnProgram(),       "build", model.fixture.source, "--model",
                                       model.fixture.model, "-o",    model.program};
+  if (const char *backend = std::getenv("KILN_TEST_BACKEND"))
+    command.insert(command.end(), {"--backend", backend});
   for (const auto &[key, value] : model.fixture.settings) {
     command.push_back("--set");
     command.push_back(key + "=" + value);
