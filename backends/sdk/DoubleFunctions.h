@@ -100,18 +100,16 @@ inline constexpr const char *glslErfDouble = R"(double kiln_erf_f64(double x) {
   if (!(size < 6.0lf))
     return x != x ? x : x < 0.0lf ? -1.0lf : 1.0lf;
   double result;
-  if (size < 1.0lf) {
-    // e^(-x^2) (x + 2/3 x^3 + 4/15 x^5 + ...), positive terms alone. The square in two parts, the first one exact.
-    double head = double(float(size)), rest = (size - head) * (size + head), term = size, sum = size;
-    for (int n = 1; n < 80 && term > sum * 1e-17lf; n++) {
-      term = term * (2.0lf * size * size / double(2 * n + 1));
-      sum = sum + term;
-    }
-    result = 1.12837916709551257390lf * kiln_exp_f64(-head * head) * kiln_exp_f64(-rest) * sum;
+  if (size < 0.7lf) {
+    // 2 / sqrt(pi) (x - x^3 / 3 + x^5 / (2! 5) - ...), from its end.
+    double sum = 0.0lf;
+    for (int n = 20; n > 0; n--)
+      sum = (1.0lf / double(2 * n + 1) + sum) * (-size * size) / double(n);
+    result = 1.12837916709551257390lf * (size + size * sum);
   } else {
     // 1 less the complement, a continued fraction.
     double fraction = 0.0lf;
-    for (int n = 300; n > 0; n--)
+    for (int n = 600; n > 0; n--)
       fraction = double(n) * 0.5lf / (size + fraction);
     result = 1.0lf - 0.56418958354775628695lf * kiln_exp_f64(-size * size) / (size + fraction);
   }
