@@ -54,7 +54,8 @@ bool planKernel(const sdk::Graph &graph, const Settings &settings, KernelPlan &p
   if (!isPossible(graph, refusal) || !hasSenseOfDtypes(graph, refusal))
     return false;
   bool found = planContraction(graph, settings, plan) || planColumns(graph, settings, plan) ||
-               planRows(graph, settings, plan) || planElements(graph, settings, plan, refusal);
+               planRows(graph, settings, plan) || planScatter(graph, settings, plan) ||
+               planElements(graph, settings, plan, refusal);
   if (found)
     choose(settings, plan);
   return found;
