@@ -180,4 +180,12 @@ void checkC(std::vector<Case> &cases) {
   }
 }
 
+kiln_status statusOf(TestKernel &kernel, const std::vector<Tensor> &inputs) {
+  Printed printed = printC(&kernel.get(), "k", {});
+  CLibrary library(printed.text);
+  kiln_status status{};
+  runC(library, "k", printed, kernel, inputs, status);
+  return status;
+}
+
 } // namespace kiln::test

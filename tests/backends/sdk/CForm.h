@@ -46,6 +46,9 @@ struct Case {
 /// own), against evaluate().
 void checkC(std::vector<Case> &cases);
 
+/// The status record after a launch.
+kiln_status statusOf(TestKernel &kernel, const std::vector<Tensor> &inputs);
+
 /// Fails the running test where two tensors differ; NaN equals NaN.
 void compare(const Tensor &got, const Tensor &expected, double tolerance, const std::string &what);
 

@@ -336,10 +336,7 @@ TEST(CForm, StatusIsRecorded) {
         kernel.output(kernel.op(op, {x, i, kernel.constant(KILN_F32, 1, {3})}, KILN_F32, {5}, attrs));
       inputs = {numbers({5}), indices({3}, {1, 9, 0})};
     }
-    Printed printed = printC(&kernel.get(), "k", {});
-    CLibrary library(printed.text);
-    kiln_status status{};
-    runC(library, "k", printed, kernel, inputs, status);
+    kiln_status status = statusOf(kernel, inputs);
     EXPECT_EQ(status.kind, fault.kind) << op;
     EXPECT_EQ(status.value, fault.value) << op;
     EXPECT_EQ(status.limit, fault.limit) << op;

@@ -1,0 +1,89 @@
+#include "Artifact.h"
+
+#include <cstring>
+#include <sstream>
+
+namespace kiln::opencl {
+
+int32_t fail(kiln_error *error, kiln_code code, const std::string &message) {
+  error->code = code;
+  error->kernel = error->op = KILN_NONE;
+  size_t size = std::min(message.size(), sizeof(error->message) - 1);
+  std::memcpy(error->message, message.data(), size);
+  error->message[size] = 0;
+  return code;
+}
+
+std::string write(const Artifact &artifact) {
+  std::ostringstream out;
+  out << "kiln-opencl 1\n";
+  for (const Kernel &kernel : artifact.kernels) {
+    out << "kernel " << kernel.name << " " << kernel.places << " " << kernel.extents << " " << kernel.scratch.size();
+    for (int64_t offset : kernel.scratch)
+      out << " " << offset;
+    out << "\n";
+    for (const Launch &launch : kernel.launches) {
+      out << "phase " << launch.function << " " << launch.local << " " << launch.factors.size();
+      for (const Factor &factor : launch.factors) {
+        out << " " << factor.divisor << " " << factor.dims.size();
+        for (const kiln_extent &dim : factor.dims)
+          out << " " << dim.value << " " << dim.slot;
+      }
+      out << "\n";
+    }
+  }
+  out << "source\n" << artifact.source;
+  return out.str();
+}
+
+bool read(const std::string &text, Artifact &artifact) {
+  size_t end = text.find("\nsource\n");
+  if (!text.starts_with("kiln-opencl 1\n") || end == std::string::npos)
+    return false;
+  artifact.source = text.substr(end + 8);
+  std::istringstream in(text.substr(13, end - 13));
+  for (std::string word; in >> word;) {
+    size_t count = 0;
+    if (word == "kernel") {
+      Kernel kernel;
+      in >> kernel.name >> kernel.places >> kernel.extents >> count;
+      for (int64_t offset = 0; count-- && in >> offset;)
+        kernel.scratch.push_back(offset);
+      artifact.kernels.push_back(kernel);
+    } else if (word == "phase" && !artifact.kernels.empty()) {
+      Launch launch;
+      in >> launch.function >> launch.local >> count;
+      for (size_t i = 0; i < count && in; ++i) {
+        Factor factor;
+        size_t dims = 0;
+        in >> factor.divisor >> dims;
+        for (kiln_extent dim; dims-- && in >> dim.value >> dim.slot;)
+          factor.dims.push_back(dim);
+        launch.factors.push_back(factor);
+      }
+      artifact.kernels.back().launches.push_back(launch);
+    } else {
+      return false;
+    }
+    if (!in)
+      return false;
+  }
+  return true;
+}
+
+} // namespace kiln::opencl
+
+extern "C" __attribute__((visibility("default"))) const kiln_backend *kiln_backend_plugin(const kiln_offer *offer,
+                                                                                          kiln_error *error) {
+  using namespace kiln::opencl;
+  if (offer->oldest > KILN_ABI_VERSION || offer->newest < KILN_ABI_VERSION) {
+    fail(error, KILN_ERROR_VERSION,
+         "the opencl backend speaks version " + std::to_string(KILN_ABI_VERSION) +
+             " of the backend interface, the host " + std::to_string(offer->oldest) + " to " +
+             std::to_string(offer->newest));
+    return nullptr;
+  }
+  static const kiln_backend backend = {sizeof(kiln_backend), KILN_ABI_VERSION, {"opencl", 6},
+                                       {"opencl 1.0", 10},   compileApi(),     runApi()};
+  return &backend;
+}
