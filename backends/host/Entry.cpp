@@ -84,7 +84,7 @@ uint32_t EntryBuilder::addKernel(KernelForm &form, uint32_t target, const std::s
                                  {"inputs", form.kernel.input_count},
                                  {"outputs", outputs},
                                  {"ops", ops}});
-  if (target != 0) { // what it reads is brought to it
+  if (target != 0 || storage.describeInputs) { // what it reads is brought to it
     json inputs = json::array();
     for (size_t i = 0; i < form.kernel.input_count; ++i)
       inputs.push_back(valueJson(form.kernel.values[form.kernel.inputs[i]]));

@@ -130,6 +130,7 @@ absl::StatusOr<std::unique_ptr<OwnedProgram>> buildProgram(mlir::ModuleOp module
   auto owned = std::make_unique<OwnedProgram>();
   OwnedProgram::Storage &storage = owned->storage();
   storage.targets.assign(targets.begin(), targets.end());
+  storage.describeInputs = options.describeInputs;
   std::string errors;
   mlir::ScopedDiagnosticHandler handler(module.getContext(), [&](mlir::Diagnostic &diagnostic) {
     if (diagnostic.getSeverity() != mlir::DiagnosticSeverity::Error)

@@ -16,6 +16,8 @@ namespace kiln::host {
 struct BuildOptions {
   /// Entries to build, by their names in the program ("train_step", "eval", ...); empty: all of them.
   std::vector<std::string> entries;
+  /// Says in the manifest what every kernel reads, not only those that are not on the first backend.
+  bool describeInputs = false;
 };
 
 /// A kiln_program and everything that it points to, with the manifest that says the same in JSON.

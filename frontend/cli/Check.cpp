@@ -233,6 +233,8 @@ absl::StatusOr<int> GradientCheck::run() {
 } // namespace
 
 int commandCheck(const ModelOptions &options, const CheckOptions &check) {
+  if (!check.against.empty())
+    return commandAgainst(options, check);
   ModelOptions small = options;
   small.symbolicBatch = check.gradients;
   small.everyModel = !check.gradients;

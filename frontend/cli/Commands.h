@@ -17,6 +17,7 @@ struct EmitOptions {
 
 struct CheckOptions {
   bool gradients = false;
+  std::string against; ///< a backend to run beside the first one
   uint32_t seed = 0;
 };
 
@@ -31,6 +32,8 @@ int report(const absl::Status &status);
 
 int commandBuild(const ModelOptions &options, const EmitOptions &emit);
 int commandCheck(const ModelOptions &options, const CheckOptions &check);
+/// Runs the model on two backends in step and names the first op whose results part.
+int commandAgainst(const ModelOptions &options, const CheckOptions &check);
 int commandExplain(const ModelOptions &options, const ExplainOptions &explain);
 /// The backends that can be found, with their versions and devices.
 int commandBackends();

@@ -12,11 +12,11 @@
 namespace kiln {
 
 struct ImageBackend {
-  std::string name;           ///< without a plugin: the image refers to the kiln_backend_fn kiln_backend_<name>
-  std::string plugin;         ///< a shared object's name, beside the program; empty where an archive is linked
+  std::string name;   ///< without a plugin: the image refers to the kiln_backend_fn kiln_backend_<name>
+  std::string plugin; ///< a shared object's name, beside the program; empty where an archive is linked
   std::array<uint8_t, 32> pluginDigest{}; ///< its SHA-256
-  llvm::StringRef artifact;   ///< bytes, or empty
-  std::string artifactSymbol; ///< what linked objects define, where there are no bytes
+  llvm::StringRef artifact;               ///< bytes, or empty
+  std::string artifactSymbol;             ///< what linked objects define, where there are no bytes
 };
 
 struct ImageParts {

@@ -123,6 +123,8 @@ int main(int argc, char **argv) {
   kiln::CheckOptions checking;
   addCompileOptions(check, options, raw);
   check->add_flag("--gradients", checking.gradients, "compare gradients with finite differences, in float64");
+  check->add_option("--against", checking.against,
+                    "a backend (or plugin) to run beside --backend, op by op: names the first op that differs");
   check->add_option("--seed", checking.seed, "of weights and inputs (default 0)");
 
   CLI::App *explain = app.add_subcommand("explain", "what the compiler did, and why");

@@ -2,7 +2,7 @@
 #include "runtime/cli/Commands.h"
 #include "runtime/cli/Output.h"
 #include "runtime/files/File.h"
-#include "runtime/random/Philox.h"
+#include "runtime/program/Compare.h"
 #include "runtime/support/Error.h"
 
 #include <algorithm>
@@ -21,24 +21,6 @@ double seconds(clockid_t clock) {
   timespec time;
   clock_gettime(clock, &time);
   return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-}
-
-/// Inputs without data: every dimension at its bound, floats normal, integers 0.
-void fillInputs(Call &call) {
-  for (int input : call.inputs()) {
-    const ArgumentSpec &argument = call.entry().arguments[static_cast<size_t>(input)];
-    std::map<std::string, int64_t> bounds;
-    for (const SymbolSpec &symbol : call.entry().symbols)
-      bounds[symbol.name] = symbol.bound;
-    std::vector<int64_t> &shape = call.shape(input);
-    shape.clear();
-    for (const Dim &dim : argument.type.shape)
-      shape.push_back(dim.evaluate(bounds).value_or(1));
-    RandomStream random(0, 0x80000000u + static_cast<uint32_t>(input));
-    int64_t count = countElements(shape).value_or(0);
-    for (int64_t i = 0; isFloat(argument.type.dtype) && i < count; ++i)
-      storeNumber(argument.type.dtype, call.data(input), i, random.normal(static_cast<uint64_t>(i)));
-  }
 }
 
 std::string timestamp() {

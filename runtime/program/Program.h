@@ -131,6 +131,9 @@ public:
   /// parameters change as in a run.
   std::string findNotFinite(uint32_t seed, int64_t step);
 
+  /// Runs the entry launch by launch (runtime/program/Compare.cpp).
+  class Stepper;
+
   bool hasLoss() const { return loss_ >= 0; }
   double loss();
   struct Metric {

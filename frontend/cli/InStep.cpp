@@ -1,0 +1,86 @@
+#include "frontend/cli/InStep.h"
+
+#include "runtime/data/Feeder.h"
+#include "runtime/program/Compare.h"
+#include "runtime/support/Error.h"
+
+#include <dlfcn.h>
+
+namespace kiln {
+
+namespace {
+
+/// A program in this process.
+class Side {
+public:
+  /// `from` outlives the side.
+  Side(const InStepProgram &from, unsigned threads) : constants_(from.constants.size()) {
+    std::copy(from.constants.begin(), from.constants.end(), constants_.data());
+    backend_ = {from.backend.c_str(), from.function, nullptr, nullptr, from.artifact.data(), from.artifact.size()};
+    if (from.artifact.empty()) {
+      library_ = dlopen(from.library.c_str(), RTLD_NOW | RTLD_LOCAL);
+      backend_.artifact = library_ ? dlsym(library_, from.symbol.c_str()) : nullptr;
+      if (!backend_.artifact)
+        fail("the code of backend %s cannot be loaded: %s", from.backend.c_str(), dlerror());
+    }
+    image_.size = sizeof image_;
+    image_.version = KILN_IMAGE_VERSION;
+    image_.manifest = from.manifest.data();
+    image_.manifest_size = from.manifest.size();
+    image_.constants = constants_.data();
+    image_.constant_bytes = constants_.size();
+    image_.backends = &backend_;
+    image_.backend_count = 1;
+    program_ = std::make_unique<Program>(image_, threads);
+  }
+  ~Side() {
+    program_.reset();
+    if (library_)
+      dlclose(library_);
+  }
+  Side(const Side &) = delete;
+  Program &program() { return *program_; }
+
+private:
+  Memory constants_;
+  kiln_image_backend backend_ = {};
+  kiln_program_image image_ = {};
+  void *library_ = nullptr;
+  std::unique_ptr<Program> program_;
+};
+
+/// The recipe's first batch where its data is there, else made-up inputs.
+bool feed(Program &program, Call &call, uint32_t seed) {
+  try {
+    Sources sources(program.manifest(), {}, seed);
+    Feeder(call, sources).load(Split::Train, 0);
+    return true;
+  } catch (const Error &) {
+    fillInputs(call);
+    return false;
+  }
+}
+
+} // namespace
+
+InStepResult runInStep(const InStepProgram &a, const InStepProgram &b, unsigned threads, uint32_t seed) {
+  InStepResult result;
+  try {
+    Side one(a, threads), other(b, threads);
+    const Manifest &manifest = one.program().manifest();
+    if (manifest.entries.empty())
+      fail("the model has no functions");
+    result.entry = manifest.findEntry("train_step") ? "train_step" : manifest.entries[0].name;
+    Call &callA = one.program().call(result.entry), &callB = other.program().call(result.entry);
+    for (Side *side : {&one, &other})
+      side->program().initialise(seed);
+    result.realData = feed(one.program(), callA, seed);
+    feed(other.program(), callB, seed);
+    result.parting = compareInStep(callA, callB, seed, 0, result.launches);
+  } catch (const Error &error) {
+    result.error = error.what();
+  }
+  return result;
+}
+
+} // namespace kiln

@@ -1,0 +1,32 @@
+// Two compiled programs of one model, loaded into this process and run side by side. No MLIR here: the runtime throws.
+#pragma once
+
+#include "backends/api/kiln_backend.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace kiln {
+
+struct InStepProgram {
+  std::string backend;
+  kiln_backend_fn function = nullptr;
+  std::string manifest;
+  std::vector<uint8_t> constants;
+  std::vector<uint8_t> artifact; ///< bytes; or, where they are empty:
+  std::string library, symbol;   ///< a shared object that defines the artifact
+};
+
+struct InStepResult {
+  std::string error;   ///< why it could not be done; empty where it was
+  std::string parting; ///< what compareInStep says; empty where the two agree
+  std::string entry;
+  int64_t launches = 0;
+  bool realData = false; ///< the recipe's own data, or made-up inputs
+};
+
+/// One execution of the training step (else of the first function) with the recipe's weights.
+InStepResult runInStep(const InStepProgram &a, const InStepProgram &b, unsigned threads, uint32_t seed);
+
+} // namespace kiln

@@ -1,0 +1,21 @@
+// Two programs of one model on two backends, run launch by launch side by side.
+#pragma once
+
+#include "runtime/program/Program.h"
+
+namespace kiln {
+
+/// Executes one entry of both, which have the same launches in the same order and equal inputs, parameters and states.
+/// After each launch the results are compared, and those of `a` are given to `b`, so that what differs is that launch's
+/// own doing. Gives a text that names the first op whose results part, with its source line, its operands' statistics
+/// and both values; empty where none does. Floats part beyond `compareTolerance` of the largest magnitude of the result
+/// (of ops that add n numbers up: or √n times that of the operands), others where they are not equal. Throws Error.
+std::string compareInStep(Call &a, Call &b, uint32_t seed, int64_t step, int64_t &launches);
+
+/// Room for another order of summation: f32 1e-5, f64 2^-48, f16 2^-7, bf16 2^-4.
+double compareTolerance(kiln_dtype dtype);
+
+/// Inputs without data: every dimension at its bound, floats normal, integers 0.
+void fillInputs(Call &call);
+
+} // namespace kiln
