@@ -96,6 +96,16 @@ struct Compiling {
   }
 };
 
+/// A plugin's function must not throw; where it does, that is its failure and not this process's end.
+template <typename Call> int32_t guarded(kiln_error &error, Call call) {
+  try {
+    return call();
+  } catch (...) {
+    static constexpr char message[] = "it threw an exception, which the backend interface forbids";
+    return setError(&error, KILN_ERROR_INTERNAL, message, sizeof message - 1);
+  }
+}
+
 /// The machine that an ELF file is for, as a sentence's end; empty where it is this one or not to be told.
 std::string foreignMachine(const std::string &path) {
   unsigned char head[20] = {};
@@ -161,7 +171,8 @@ bool Backend::capabilities(const kiln_target &target, Capabilities &capabilities
   kiln_capabilities out = {};
   out.size = sizeof out;
   kiln_error failure = emptyError();
-  if (tables_.compile.capabilities(plainHost(), &target, &out, &failure) != KILN_SUCCESS) {
+  if (guarded(failure, [&] { return tables_.compile.capabilities(plainHost(), &target, &out, &failure); }) !=
+      KILN_SUCCESS) {
     error = "the backend " + name_ + ": " + messageOf(failure);
     return false;
   }
@@ -180,7 +191,8 @@ bool Backend::claim(const kiln_kernel &kernel, const kiln_target &target, Answer
   Claiming claiming{{}, kernel, answer, {}};
   kiln_answer functions = {sizeof(kiln_answer), &claiming, Claiming::take, Claiming::refuse};
   kiln_error failure = emptyError();
-  int32_t code = tables_.compile.claim(plainHost(), &kernel, &target, &functions, &failure);
+  int32_t code =
+      guarded(failure, [&] { return tables_.compile.claim(plainHost(), &kernel, &target, &functions, &failure); });
   if (claiming.guard.spoilt())
     error = "the backend " + name_ + " answered a claim from another thread";
   else if (code != KILN_SUCCESS)
@@ -198,7 +210,8 @@ bool Backend::compile(const kiln_program &program, const kiln_target &target, st
   Compiling compiling{{}, blobs, {}};
   kiln_sink sink = {sizeof(kiln_sink), &compiling, Compiling::add};
   kiln_error failure = emptyError();
-  int32_t code = tables_.compile.compile(plainHost(), &program, &target, &sink, &failure);
+  int32_t code =
+      guarded(failure, [&] { return tables_.compile.compile(plainHost(), &program, &target, &sink, &failure); });
   if (compiling.guard.spoilt())
     error = "the backend " + name_ + " gave its artifact from another thread";
   else if (code != KILN_SUCCESS) {

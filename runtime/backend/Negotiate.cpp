@@ -91,7 +91,13 @@ bool negotiate(kiln_backend_fn function, const kiln_host *host, BackendTables &t
   static constexpr char hostName[] = "kiln " KILN_VERSION;
   kiln_offer offer = {sizeof(kiln_offer), KILN_ABI_OLDEST, KILN_ABI_VERSION, host, {hostName, sizeof hostName - 1}};
   kiln_error failure = emptyError();
-  const kiln_backend *backend = function(&offer, &failure);
+  const kiln_backend *backend = nullptr;
+  try {
+    backend = function(&offer, &failure);
+  } catch (...) { // the interface forbids it; a plugin may do it all the same
+    error = "it threw an exception when it was asked for its tables";
+    return false;
+  }
   if (!backend) {
     error = "it refuses: " + messageOf(failure);
     return false;

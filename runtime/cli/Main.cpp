@@ -167,6 +167,8 @@ int runProgram(const kiln_program_image &image, const std::vector<std::string> &
   } catch (const std::exception &error) {
     std::fflush(stdout);
     std::fprintf(stderr, "error: %s\n", error.what());
+  } catch (...) {
+    std::fprintf(stderr, "error: a backend threw an exception, which its interface forbids\n");
   }
   return 1;
 }

@@ -89,7 +89,8 @@ TEST_F(Training, RefusalOfASingleOpNamesOpAndLine) {
   simplify(*module);
   auto program = host::buildProgram(*module, host::Target{&FakeBackend::get(), target}, {});
   ASSERT_FALSE(program.ok());
-  EXPECT_NE(program.status().message().find("no backend takes 'tanh' of this form (fake: no tanh here)"), std::string::npos)
+  EXPECT_NE(program.status().message().find("no backend takes 'tanh' of this form (fake: no tanh here)"),
+            std::string::npos)
       << program.status();
 }
 
