@@ -64,15 +64,23 @@ static uint64_t enabledState() {
   return uint64_t(edx) << 32 | eax;
 }
 
-static bool hasFeature(const char *name, size_t size) {
+static bool identify(uint32_t leaf, uint32_t subleaf, uint32_t registers[4]) {
+  return __get_cpuid_count(leaf, subleaf, &registers[EAX], &registers[EBX], &registers[ECX], &registers[EDX]) != 0;
+}
+
+const Processor &thisProcessor() {
+  static constexpr Processor processor = {identify, enabledState};
+  return processor;
+}
+
+static bool hasFeature(const char *name, size_t size, const Processor &processor) {
   for (const Feature &feature : known) {
     if (std::strlen(feature.name) != size || std::memcmp(feature.name, name, size) != 0)
       continue;
     uint32_t registers[4] = {};
-    if (!__get_cpuid_count(feature.leaf, feature.subleaf, &registers[EAX], &registers[EBX], &registers[ECX],
-                           &registers[EDX]))
+    if (!processor.identify(feature.leaf, feature.subleaf, registers))
       return false;
-    return (registers[feature.where] >> feature.bit & 1) && (enabledState() & feature.state) == feature.state;
+    return (registers[feature.where] >> feature.bit & 1) && (processor.enabledState() & feature.state) == feature.state;
   }
   return false;
 }
@@ -91,18 +99,24 @@ std::string processorName() {
 
 #else
 
-static bool hasFeature(const char *, size_t) { return true; } // baseline only: the compile side records none
+const Processor &thisProcessor() {
+  static constexpr Processor processor = {nullptr, nullptr};
+  return processor;
+}
+
+// Baseline only: the compile side records none.
+static bool hasFeature(const char *, size_t, const Processor &) { return true; }
 
 std::string processorName() { return "a processor"; }
 
 #endif
 
-std::string missingFeatures(const char *features) {
+std::string missingFeatures(const char *features, const Processor &processor) {
   std::string missing;
   while (*features) {
     const char *end = std::strchr(features, ',');
     size_t size = end ? size_t(end - features) : std::strlen(features);
-    if (size && !hasFeature(features, size)) {
+    if (size && !hasFeature(features, size, processor)) {
       if (!missing.empty())
         missing += ", ";
       missing.append(features, size);
