@@ -1,0 +1,59 @@
+// What a training step holds in memory, beside PyTorch's tensors for the same step (tests/bench/peers/memory.py says
+// how they were counted, docs/memory.md has the table).
+#include "tests/e2e/Command.h"
+
+#include <gtest/gtest.h>
+
+#include <regex>
+
+namespace kiln {
+namespace {
+
+struct Step {
+  const char *path, *model;
+  double peer; // bytes at PyTorch's peak
+  friend void PrintTo(const Step &self, std::ostream *stream) { *stream << self.path << " " << self.model; }
+};
+
+test::Outcome explain(const Step &step, const std::string &what) {
+  std::vector<std::string> command = {test::kilnProgram(), "explain", test::sourceFolder() + "/" + step.path, what};
+  if (*step.model)
+    command.insert(command.end(), {"--model", step.model});
+  return test::run(command);
+}
+
+class Memory : public ::testing::TestWithParam<Step> {};
+
+TEST_P(Memory, ArenaIsNearItsBoundAndTheStepBelowPyTorch) {
+  test::Outcome outcome = explain(GetParam(), "--memory");
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  std::smatch found;
+  ASSERT_TRUE(std::regex_search(
+      outcome.out, found,
+      std::regex("(^|\n)train_step: arena ([0-9]+) bytes, lower bound ([0-9]+) .*\n.*together ([0-9]+) bytes")))
+      << outcome.out;
+  double arena = std::stod(found[2]), bound = std::stod(found[3]), together = std::stod(found[4]);
+  EXPECT_LE(arena, 1.10 * bound);
+  EXPECT_LE(together, 0.8 * GetParam().peer);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Steps, Memory,
+    ::testing::Values(Step{"models/iris/iris.kiln", "Softmax", 1088}, Step{"models/iris/iris.kiln", "MLP", 5256},
+                      Step{"models/mnist/mnist.kiln", "", 1723260}, Step{"models/resnet/resnet.kiln", "", 38301348},
+                      Step{"models/gpt/gpt.kiln", "", 37258008}, Step{"models/translate/translate.kiln", "", 547179844},
+                      Step{"tests/bench/mlp.kiln", "", 931160}, Step{"tests/bench/cnn.kiln", "", 20413896},
+                      Step{"tests/bench/lstm.kiln", "", 65475180}, Step{"tests/bench/gpt6.kiln", "", 609078168}));
+
+// Both halves of a transformer's attention are one kernel each, heads split and joined inside.
+TEST(Fusion, AttentionIsOneKernelInEachHalf) {
+  test::Outcome outcome = explain({"tests/bench/gpt6.kiln", "", 0}, "--fusion");
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("(attention): transpose transpose transpose attention transpose"), std::string::npos)
+      << outcome.out;
+  EXPECT_NE(outcome.out.find("attention_grad transpose transpose transpose"), std::string::npos) << outcome.out;
+  EXPECT_EQ(outcome.out.find("refused: attention"), std::string::npos) << outcome.out;
+}
+
+} // namespace
+} // namespace kiln
