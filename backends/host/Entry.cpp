@@ -299,8 +299,12 @@ mlir::LogicalResult EntryBuilder::build(llvm::StringRef name) {
   storage.entries.push_back(entry);
 
   json symbols = json::array(), table = json::array();
-  for (const std::string &symbol : plan.symbols)
+  auto least = plan.function->getAttrOfType<mlir::DictionaryAttr>("kiln.least");
+  for (const std::string &symbol : plan.symbols) {
     symbols.push_back({{"name", symbol}, {"bound", plan.bounds.count(symbol) ? plan.bounds.at(symbol) : 0}});
+    if (auto value = least ? least.getAs<mlir::IntegerAttr>(symbol) : nullptr)
+      symbols.back()["min"] = value.getInt();
+  }
   for (const Dim &dim : extents)
     table.push_back(dim.str());
   for (unsigned level = 0; level < levels; ++level)

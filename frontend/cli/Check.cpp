@@ -98,6 +98,7 @@ absl::StatusOr<std::vector<HostTensor>> GradientCheck::arguments() {
     if (auto entries = module_->getAttrOfType<mlir::ArrayAttr>(list))
       for (auto entry : entries.getAsRange<mlir::DictionaryAttr>())
         inits[entry.getAs<mlir::StringAttr>("name").str()] = entry.getAs<mlir::DictionaryAttr>("init");
+  auto least = loss_->getAttrOfType<mlir::DictionaryAttr>("kiln.least");
   std::map<std::string, int64_t> symbols;
   std::vector<HostTensor> result;
   for (unsigned i = 0; i < loss_.getNumArguments(); ++i) {
@@ -105,7 +106,7 @@ absl::StatusOr<std::vector<HostTensor>> GradientCheck::arguments() {
     std::vector<int64_t> shape;
     for (const Dim &dim : dimsOf(type)) {
       for (const std::string &symbol : dim.symbols())
-        symbols.try_emplace(symbol, 3);
+        symbols.try_emplace(symbol, least && least.get(symbol) ? least.getAs<mlir::IntegerAttr>(symbol).getInt() : 3);
       shape.push_back(*dim.evaluate(symbols));
     }
     auto attribute = [&](llvm::StringRef name) { return loss_.getArgAttrOfType<mlir::StringAttr>(i, name); };

@@ -29,7 +29,7 @@ enum class ExprKind {
   Comprehension, // children: element, target, iterable, [condition]
   Unary,         // text: "-" "+" "~" "not"; children: operand
   Binary,        // text: the operator, "and" and "or" included; children: left, right
-  Compare,       // text: the operator; children: left, right
+  Compare,       // text: the operator; children: left, right; in a type also "<=<=": least, dimension, bound
   Conditional,   // children: condition, if true, if false
   Call,          // children: callee; arguments
   Index,         // children: base, then the indices
@@ -55,6 +55,27 @@ struct Expr {
   std::vector<Argument> arguments;
 
   const Expr &child(size_t index) const { return *children[index]; }
+};
+
+/// A dimension in a type: `T`, `T <= 64`, `T >= 3` (or `3 <= T`) or `3 <= T <= 64`.
+struct DimensionParts {
+  const Expr *dim = nullptr, *least = nullptr, *bound = nullptr;
+
+  explicit DimensionParts(const Expr &written) : dim(&written) {
+    if (written.kind != ExprKind::Compare)
+      return;
+    if (written.text == "<=<=")
+      *this = {written.child(1), &written.child(0), &written.child(2)};
+    else if (written.text == "<=" && written.child(0).kind == ExprKind::Integer)
+      *this = {written.child(1), &written.child(0), nullptr};
+    else if (written.text == "<=")
+      *this = {written.child(0), nullptr, &written.child(1)};
+    else if (written.text == ">=")
+      *this = {written.child(0), &written.child(1), nullptr};
+  }
+
+private:
+  DimensionParts(const Expr &dim, const Expr *least, const Expr *bound) : dim(&dim), least(least), bound(bound) {}
 };
 
 struct Parameter {

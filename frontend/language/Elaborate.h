@@ -60,6 +60,7 @@ struct Entry {
   int64_t nextStream = 1 << 20;
   const Stmt *function = nullptr; // of the model, where the entry is one of its functions
   std::map<std::string, Bound> bounds;
+  std::map<std::string, Bound> least;   // lower bounds, of those symbols that have one above 1
   std::map<std::string, Range> symbols; // every symbol, and where it was introduced
   std::vector<std::string> inputNames;
   bool training = false, asksTraining = false, failed = false;
@@ -121,6 +122,8 @@ public:
   bool bindType(const Expr &type, Binding &argument, Frame &frame, const std::string &what, bool final);
   bool bindDims(const Expr &type, const Value &tensor, Range range, Frame &frame, const std::string &what, bool final);
   bool constrain(const Dim &dim, int64_t bound, Range range, Range boundRange, const std::string &what, bool stated);
+  bool constrainBelow(const Dim &dim, int64_t least, Range range, Range leastRange, const std::string &what);
+  std::optional<int64_t> boundValue(const Expr *written, Frame &frame);
 
   // Tensors.
   mlir::Location location(Range range) const;
@@ -207,10 +210,12 @@ private:
   Value evalSymbol(const Expr &expr, Frame &frame);
   bool isEntry(const Stmt &function);
   bool functionEntry(const Stmt &function, bool training);
-  std::optional<TypeInfo> entryType(const Expr &written, Frame &frame, std::map<std::string, Bound> &bounds);
+  std::optional<TypeInfo> entryType(const Expr &written, Frame &frame, std::map<std::string, Bound> &bounds,
+                                    std::map<std::string, Bound> &least);
   bool withinLimits(Range range);
   void noteUse(const Stmt &function, const Frame &frame);
   void settleBounds();
+  void lowerBounds(Entry &entry);
   void writeVariables();
   const Stmt *chooseModel();
   bool build(const Stmt &model);

@@ -151,6 +151,10 @@ Value Elaborator::eval(const Expr &expr, Frame &frame) {
     return binary(expr.text, left, right, expr.range, expr.child(0).range, expr.child(1).range);
   }
   case ExprKind::Compare: {
+    if (expr.children.size() == 3) {
+      error(expr.range, "two bounds stand at a dimension of a type alone, as in f32[3 <= T <= 64]");
+      return Value::error();
+    }
     Value left = eval(expr.child(0), frame), right = eval(expr.child(1), frame);
     return compare(expr.text, left, right, expr.range, expr.child(0).range, expr.child(1).range);
   }

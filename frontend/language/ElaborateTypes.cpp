@@ -41,18 +41,17 @@ static bool isKnownNumber(Elaborator &e, const Expr &name, const Frame &frame) {
 struct WrittenDim {
   Dim value;
   std::vector<const Expr *> unknown;
-  const Expr *expr = nullptr, *bound = nullptr; // `expr <= bound`
+  const Expr *expr = nullptr, *least = nullptr, *bound = nullptr; // `least <= expr <= bound`
   Range origin;
   bool failed = false;
 };
 
 static WrittenDim evalDim(Elaborator &e, const Expr &expr, Frame &frame) {
   WrittenDim dim;
-  dim.expr = &expr;
-  if (expr.kind == ExprKind::Compare && expr.text == "<=") {
-    dim.expr = &expr.child(0);
-    dim.bound = &expr.child(1);
-  }
+  DimensionParts parts(expr);
+  dim.expr = parts.dim;
+  dim.least = parts.least;
+  dim.bound = parts.bound;
   std::vector<const Expr *> names;
   collectNames(*dim.expr, names);
   for (const Expr *name : names) {
@@ -150,17 +149,71 @@ bool Elaborator::provablyNonNegative(const Dim &dim) const {
     return *constant >= 0;
   if (isNonNegative(dim))
     return true;
-  // With upper bounds: s = bound - s' with s' in [0, bound - 1], and every symbol at least 1.
   if (!entry_)
     return false;
-  Dim shifted = dim;
+  // A symbol with a lower bound is s' + least - 1, and every symbol at least 1.
+  auto holds = [&](Dim shifted, const std::string *leftOut) {
+    for (const auto &[symbol, least] : entry_->least)
+      if (!leftOut || symbol != *leftOut)
+        shifted = shifted.substitute({{symbol, Dim::symbol(symbol) + Dim(least.value - 1)}});
+    return isNonNegative(shifted);
+  };
+  if (!entry_->least.empty() && holds(dim, nullptr))
+    return true;
+  // With upper bounds: s = bound - s' with s' in [0, bound - 1].
   for (const std::string &symbol : dim.symbols())
-    if (auto bound = entry_->bounds.find(symbol); bound != entry_->bounds.end()) {
-      Dim replaced = shifted.substitute({{symbol, Dim(bound->second.value + 1) - Dim::symbol(symbol)}});
-      if (isNonNegative(replaced))
+    if (auto bound = entry_->bounds.find(symbol); bound != entry_->bounds.end())
+      if (holds(dim.substitute({{symbol, Dim(bound->second.value + 1) - Dim::symbol(symbol)}}), &symbol))
         return true;
-    }
   return false;
+}
+
+/// A dimension of an argument that is to be at least so large. What cannot be shown of a symbol of the function is
+/// asked of its callers: it becomes a bound of that function's.
+bool Elaborator::constrainBelow(const Dim &dim, int64_t least, Range range, Range leastRange, const std::string &what) {
+  if (std::optional<int64_t> constant = dim.constant()) {
+    if (*constant >= least)
+      return true;
+    error(range, what + " is " + std::to_string(*constant) + "; at least " + std::to_string(least) + " is needed")
+        .note(leastRange, "the bound is stated here");
+    return false;
+  }
+  if (!entry_ || entry_->failed || provablyNonNegative(dim - Dim(least)))
+    return true;
+  std::vector<std::string> symbols = dim.symbols();
+  if (symbols.size() == 1) {
+    // c*s + r >= least bounds s itself.
+    Dim rest = dim.substitute({{symbols[0], Dim(0)}});
+    Dim factor = dim.substitute({{symbols[0], Dim(1)}}) - rest;
+    std::optional<int64_t> c = factor.constant(), r = rest.constant();
+    if (c && r && *c > 0 && dim == factor * Dim::symbol(symbols[0]) + rest) {
+      int64_t limit = (least - *r + *c - 1) / *c;
+      auto known = entry_->least.find(symbols[0]);
+      if (known == entry_->least.end() || !known->second.stated) {
+        entry_->least[symbols[0]] = {limit, leastRange, false};
+        return true;
+      }
+      error(range, what + " is " + dim.str() + ", which may be " + std::to_string(*c * known->second.value + *r) +
+                       "; at least " + std::to_string(least) + " is needed")
+          .note(known->second.range,
+                "the bound " + symbols[0] + " >= " + std::to_string(known->second.value) + " comes from here")
+          .note(leastRange, "the larger bound is stated here");
+      return false;
+    }
+  }
+  error(range, "cannot show that " + what + ", " + dim.str() + ", is at least " + std::to_string(least))
+      .note(leastRange, "the bound is stated here")
+      .withHelp("state bounds for the dimensions in it, as in 3 <= T <= 64");
+  return false;
+}
+
+/// The number of a bound; nullopt after an error.
+std::optional<int64_t> Elaborator::boundValue(const Expr *written, Frame &frame) {
+  Value bound = eval(*written, frame);
+  std::optional<int64_t> number = bound.asInteger();
+  if (!number && !bound.isError())
+    error(written->range, "a bound is a number; this is " + describe(bound));
+  return number;
 }
 
 bool Elaborator::constrain(const Dim &dim, int64_t bound, Range range, Range boundRange, const std::string &what,
@@ -307,16 +360,15 @@ bool Elaborator::bindDims(const Expr &type, const Value &tensor, Range range, Fr
         diagnostic.note(type.range, "the type is declared here");
       return false;
     }
-    if (const Expr *boundExpr = written[i].bound) {
-      Value bound = eval(*boundExpr, frame);
-      std::optional<int64_t> limit = bound.asInteger();
-      if (bound.isError() || !limit) {
-        if (!bound.isError())
-          error(boundExpr->range, "a bound is a number; this is " + describe(bound));
+    std::string which = "the dimension " + std::string(dim.expr->range.text()) + " of " + what;
+    if (const Expr *limitExpr = written[i].least) {
+      std::optional<int64_t> limit = boundValue(limitExpr, frame);
+      if (!limit || !constrainBelow(found, *limit, range, limitExpr->range, which))
         return false;
-      }
-      if (!constrain(found, *limit, range, written[i].bound->range,
-                     "the dimension " + std::string(dim.expr->range.text()) + " of " + what, false))
+    }
+    if (const Expr *limitExpr = written[i].bound) {
+      std::optional<int64_t> limit = boundValue(limitExpr, frame);
+      if (!limit || !constrain(found, *limit, range, limitExpr->range, which, false))
         return false;
     }
   }

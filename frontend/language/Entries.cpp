@@ -111,8 +111,9 @@ bool Elaborator::isEntry(const Stmt &function) {
   return true;
 }
 
-/// An argument's type in an entry: each new name in a dimension becomes a symbol; `T <= n` bounds it.
-std::optional<TypeInfo> Elaborator::entryType(const Expr &written, Frame &frame, std::map<std::string, Bound> &bounds) {
+/// An argument's type in an entry: each new name in a dimension becomes a symbol; `m <= T <= n` bounds it.
+std::optional<TypeInfo> Elaborator::entryType(const Expr &written, Frame &frame, std::map<std::string, Bound> &bounds,
+                                              std::map<std::string, Bound> &least) {
   TypeInfo type;
   type.range = written.range;
   bool hasDims = written.kind == ExprKind::Index;
@@ -126,15 +127,17 @@ std::optional<TypeInfo> Elaborator::entryType(const Expr &written, Frame &frame,
   type.dtype = dtypeOf(elementType(dtype.dtype, &context_));
   for (size_t i = 1; hasDims && i < written.children.size(); ++i) {
     const Expr &child = written.child(i);
-    bool isBound = child.kind == ExprKind::Compare && child.text == "<=";
-    const Expr &expr = isBound ? child.child(0) : child;
+    DimensionParts parts(child);
+    const Expr &expr = *parts.dim;
     Value dim = evalSymbol(expr, frame);
-    Value bound = isBound ? eval(child.child(1), frame) : Value::none();
-    if (dim.isError() || bound.isError())
+    Value bound = parts.bound ? eval(*parts.bound, frame) : Value::none();
+    Value lower = parts.least ? eval(*parts.least, frame) : Value::none();
+    if (dim.isError() || bound.isError() || lower.isError())
       return std::nullopt;
-    if (!dim.isInteger() || (isBound && !bound.asInteger())) {
+    if (!dim.isInteger() || (parts.bound && !bound.asInteger()) || (parts.least && !lower.asInteger())) {
       error(child.range, "a dimension is a whole number, and its bound too; found " + describe(dim) +
-                             (isBound ? " and " + describe(bound) : ""));
+                             (parts.bound ? " and " + describe(bound) : "") +
+                             (parts.least ? " and " + describe(lower) : ""));
       return std::nullopt;
     }
     if (std::optional<int64_t> constant = dim.integer.constant();
@@ -142,8 +145,12 @@ std::optional<TypeInfo> Elaborator::entryType(const Expr &written, Frame &frame,
       error(child.range, "a dimension of " + std::to_string(*constant) + " is not possible");
       return std::nullopt;
     }
-    if (isBound && expr.kind == ExprKind::Name && !dim.integer.isConstant())
-      bounds[expr.text] = {*bound.asInteger(), child.child(1).range, true};
+    if (expr.kind == ExprKind::Name && !dim.integer.isConstant()) {
+      if (parts.bound)
+        bounds[expr.text] = {*bound.asInteger(), parts.bound->range, true};
+      if (parts.least && *lower.asInteger() > 1)
+        least[expr.text] = {*lower.asInteger(), parts.least->range, true};
+    }
     type.dims.push_back(dim.integer);
     type.origins.push_back({expr.range});
   }
@@ -157,9 +164,9 @@ bool Elaborator::functionEntry(const Stmt &function, bool training) {
   frame.mode = Frame::Mode::Function;
   frame.freeDims = true;
   std::vector<std::pair<std::string, TypeInfo>> inputs;
-  std::map<std::string, Bound> bounds;
+  std::map<std::string, Bound> bounds, least;
   for (const Parameter &parameter : function.parameters) {
-    std::optional<TypeInfo> type = entryType(*parameter.type, frame, bounds);
+    std::optional<TypeInfo> type = entryType(*parameter.type, frame, bounds, least);
     if (!type)
       return false;
     inputs.emplace_back(parameter.name, std::move(*type));
@@ -168,6 +175,7 @@ bool Elaborator::functionEntry(const Stmt &function, bool training) {
       beginEntry(function.name + (training ? ".training" : ""), inputs, training, function.nameRange);
   entry->function = &function;
   entry->bounds = bounds;
+  entry->least = least;
   for (const auto &[symbol, range] : entry->symbols)
     if (auto given = options_.bounds.find(symbol); given != options_.bounds.end()) {
       auto stated = bounds.find(symbol);
@@ -219,6 +227,23 @@ Value Elaborator::evalSymbol(const Expr &expr, Frame &frame) {
   return value;
 }
 
+/// Lower bounds as an attribute, beside the upper ones that stand in the function already.
+void Elaborator::lowerBounds(Entry &entry) {
+  auto upper = entry.func->getAttrOfType<mlir::DictionaryAttr>("kiln.bounds");
+  std::vector<mlir::NamedAttribute> attributes;
+  for (const auto &[symbol, least] : entry.least) {
+    auto bound = upper ? upper.getAs<mlir::IntegerAttr>(symbol) : nullptr;
+    if (!bound || entry.session)
+      continue;
+    if (bound.getInt() < least.value && !diagnostics_.hasErrors())
+      error(least.range, "the dimension " + symbol + " of " + entry.name + " is at least " +
+                             std::to_string(least.value) + " by this, and at most " + std::to_string(bound.getInt()));
+    attributes.emplace_back(builder_.getStringAttr(symbol), builder_.getI64IntegerAttr(least.value));
+  }
+  if (!attributes.empty())
+    entry.func->setAttr("kiln.least", builder_.getDictionaryAttr(attributes));
+}
+
 void Elaborator::settleBounds() {
   // What is known of a name anywhere in the model.
   std::map<std::string, int64_t> byName;
@@ -259,6 +284,7 @@ void Elaborator::settleBounds() {
     }
     if (!attributes.empty())
       entry->func->setAttr("kiln.bounds", builder_.getDictionaryAttr(attributes));
+    lowerBounds(*entry);
   }
   for (const auto &[name, value] : options_.bounds)
     if (!used.count(name)) {

@@ -143,6 +143,9 @@ bool GenerateBuilder::sessionValue(std::string_view name, Value &out) {
     for (const std::string &symbol : dim.symbols())
       if (auto bound = prefill->bounds.find(symbol); bound != prefill->bounds.end())
         step->bounds.try_emplace(symbol, bound->second);
+  for (const auto &[symbol, least] : prefill->least)
+    if (step->bounds.count(symbol))
+      step->least.try_emplace(symbol, least);
   return true;
 }
 

@@ -332,7 +332,7 @@ bool Parser::parameterList(std::vector<Parameter> &out, bool typed) {
         return false;
       }
     if (takeSymbol(":")) {
-      parameter.type = expression();
+      parameter.type = type();
       if (!parameter.type)
         return false;
       if (!typed) {
@@ -393,7 +393,7 @@ StmtPtr Parser::definition() {
   if (!parameterList(statement->parameters, /*typed=*/true))
     return nullptr;
   if (takeSymbol("->")) {
-    statement->result = expression();
+    statement->result = type();
     if (!statement->result)
       return nullptr;
   }

@@ -113,6 +113,13 @@ ExprPtr Parser::notExpr() {
   return expr;
 }
 
+ExprPtr Parser::type() {
+  inType_ = true;
+  ExprPtr type = expression();
+  inType_ = false;
+  return type;
+}
+
 ExprPtr Parser::comparison() {
   ExprPtr left = binary(0);
   if (!left)
@@ -132,6 +139,17 @@ ExprPtr Parser::comparison() {
   ExprPtr right = binary(0);
   if (!right)
     return nullptr;
+  if (inType_ && op.symbol("<=") && takeSymbol("<=")) {
+    ExprPtr bound = binary(0);
+    if (!bound)
+      return nullptr;
+    Range whole = left->range.to(bound->range);
+    ExprPtr both = joinBinary(make(ExprKind::Compare, {}), ExprKind::Compare, op, std::move(left), std::move(right));
+    both->text = "<=<=";
+    both->range = whole;
+    both->children.push_back(std::move(bound));
+    return both;
+  }
   if (isComparison(peek())) {
     error(peek(), "comparisons are not chained").withHelp("write `a < b and b < c`; for tensors `(a < b) & (b < c)`");
     return nullptr;

@@ -46,7 +46,8 @@ private:
 
   // Expressions (ParserExpr.cpp).
   ExprPtr make(ExprKind kind, Range range) const;
-  ExprPtr expression();     // no bare tuple
+  ExprPtr expression(); // no bare tuple
+  ExprPtr type();
   ExprPtr expressionList(); // "a, b" is a tuple
   ExprPtr target();
   ExprPtr orExpr();
@@ -79,6 +80,7 @@ private:
   size_t at_ = 0;
   int depth_ = 0;
   int failures_ = 0;         // statements given up so far
+  bool inType_ = false;      // where a dimension may have two bounds
   bool suiteFailed_ = false; // whether a statement of the last block itself was given up
 };
 

@@ -224,6 +224,42 @@ struct Loaded {
   decltype(&kiln_library_last_error) lastError;
 };
 
+TEST_F(SharedLibrary, ADimensionHasALowerBound) {
+  std::ofstream(folder + "/pairs.kiln") << R"(
+def pairs(x: f32[B, T >= 3]) -> f32[B, T - 2]:
+    return x[:, 2:] + x[:, :-2]
+
+model Pairs():
+    def forward(x: f32[B <= 4, T <= 8]) -> f32[B, 2 * T - 2]:
+        return pairs(concat(x, x, axis=1))
+
+    def plain(x: f32[B <= 4, 3 <= T <= 8]) -> f32[B, T - 2]:
+        return pairs(x)
+)";
+  Outcome built =
+      test::run({kilnProgram(), "build", folder + "/pairs.kiln", "--emit", "shared", "-o", folder + "/libpairs.so"});
+  ASSERT_EQ(built.code, 0) << built.err;
+  EXPECT_THAT(readFile(folder + "/pairs.h"), HasSubstr("\"forward\", where 1 <= B <= 4, 2 <= T <= 8\n"));
+  EXPECT_THAT(readFile(folder + "/pairs.h"), HasSubstr("\"plain\", where 1 <= B <= 4, 3 <= T <= 8\n"));
+  Loaded library(folder + "/libpairs.so", "pairs");
+  kiln_library_model *model = library.create(1, 0, 0);
+  ASSERT_NE(model, nullptr) << library.lastError();
+  float x[8] = {1, 2, 3, 4, 5, 6, 7, 8}, y[2][3] = {};
+  kiln_tensor input = {KILN_TENSOR_F32, 2, {2, 2}, x}, output = {KILN_TENSOR_F32, 2, {2, 2}, y};
+  EXPECT_FALSE(library.run(model, "plain", &input, 1, &output, 1));
+  EXPECT_STREQ(library.lastError(), "the dimension T is 2; 'plain' needs at least 3");
+  EXPECT_TRUE(library.run(model, "forward", &input, 1, &output, 1)) << library.lastError();
+  EXPECT_EQ(y[0][0], 1 + 1);
+  input.dims[1] = 4;
+  EXPECT_TRUE(library.run(model, "plain", &input, 1, &output, 1)) << library.lastError();
+  EXPECT_EQ(y[0][0], 1 + 3);
+  EXPECT_EQ(y[0][1], 2 + 4);
+  EXPECT_EQ(y[0][2], 5 + 7); // of the second row: an output is contiguous
+  input.dims[1] = 1;
+  EXPECT_FALSE(library.run(model, "forward", &input, 1, &output, 1));
+  library.destroy(model);
+}
+
 TEST_F(SharedLibrary, ASessionBeginsAnew) {
   std::ofstream(folder + "/counter.kiln") << R"(
 model TokenCounter(vocab=8, width=4):
