@@ -68,19 +68,23 @@ Division Columns::divide(bool onProcessor) const {
   // have results of their own where it is not.
   bool shares = !form.full.empty() && form.reducedAxes.back() + 1 == form.full.size();
   Division division;
-  division.lanes =
-      shares && !onProcessor ? uint32_t(std::clamp<int64_t>(std::bit_floor(uint64_t(inner)) / 4, 1, 128)) : 1;
-  // Enough chunks to keep a device busy, long enough that partial results do not become the work.
+  // A processor runs eight or sixteen invocations at once, and waits dearly at a barrier: it shares long sums alone.
+  int64_t most = onProcessor ? (inner >= 1024 && count < 64 ? 16 : 1) : 256;
+  division.lanes = shares ? uint32_t(std::clamp<int64_t>(int64_t(std::bit_floor(uint64_t(inner))) / 4, 1, most)) : 1;
+  // One dispatch where a workgroup gets through in the time that a second dispatch would take.
+  int64_t once = shares && division.lanes > 1 ? (onProcessor ? 8192 : 256) * division.lanes : 1024;
   int64_t wanted = onProcessor ? 256 : 16384;
+  division.single = inner <= once && (shares || count >= wanted / 4 || inner <= 64);
+  // Enough chunks to keep a device busy, long enough that partial results do not become the work.
   int64_t chunk = int64_t(std::bit_ceil(uint64_t(inner / std::max<int64_t>(wanted * division.lanes / count, 1) + 1)));
-  division.chunk = std::clamp<int64_t>(chunk, 32 * division.lanes, 8192);
+  division.chunk = std::clamp<int64_t>(chunk, 32 * division.lanes, 16384);
   // The second dispatch should not get a longer loop than the first.
   while (inner / division.chunk > 16 * division.chunk && division.chunk < 65536)
     division.chunk *= 2;
-  division.single = inner <= division.chunk || (inner <= 1024 && count >= wanted / 4);
+  division.single = division.single || inner <= division.chunk;
   int64_t chunks = (inner + division.chunk - 1) / division.chunk;
-  division.finish =
-      onProcessor || chunks <= 32 ? 1 : uint32_t(std::min<int64_t>(std::bit_floor(uint64_t(chunks)) / 2, 128));
+  int64_t together = int64_t(std::bit_floor(uint64_t(chunks))) / 2;
+  division.finish = onProcessor || chunks <= 32 ? 1 : uint32_t(std::min<int64_t>(together, 128));
   return division;
 }
 

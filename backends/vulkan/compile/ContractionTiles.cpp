@@ -187,7 +187,8 @@ bool ContractionPrinter::registerTiles(int tm, int tn) {
   Expr batch = named(emitter.div(above, down));
   Index bs = emitter.unlinear(form.batch, batch);
 
-  int unroll = isMultiple(k, 4) ? 4 : 1;
+  // A convolution reads element by element, and four steps of it would be a long text.
+  int unroll = isMultiple(k, 4) && form.op->code == OpCode::DotGeneral ? 4 : 1;
   Strip left(*this, form.lhs, true, tm, unroll), right(*this, form.rhs, false, tn, unroll);
   left.place(row);
   right.place(column);
