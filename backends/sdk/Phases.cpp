@@ -6,6 +6,15 @@ namespace kiln::sdk {
 
 //===-- Planning --------------------------------------------------------------------------------------------------===//
 
+/// Where an output lies in an input's memory, all that reads the input must be done before the output's phase: a whole
+/// op may wait for a later one only where there is none.
+static bool oneLastPhase(const Graph &graph, uint32_t value) {
+  if (std::all_of(graph.alias.begin(), graph.alias.end(), [](int32_t alias) { return alias < 0; }))
+    return true;
+  return std::all_of(graph.outputs.begin(), graph.outputs.end(),
+                     [&](uint32_t output) { return sameDims(graph.type(output).dims, graph.type(value).dims); });
+}
+
 /// Elementwise readers alone, down to outputs: each element is then asked for once.
 static bool readElementwise(const Graph &graph, uint32_t value) {
   return std::all_of(graph.ops.begin(), graph.ops.end(), [&](const Op &op) {
@@ -57,7 +66,8 @@ bool Phases::plan(const Graph &graph, Phases &out, std::string &reason, uint32_t
     opNumber = op.number;
     if (op.code == OpCode::Other)
       return reason = "no form of op '" + op.name + "' is known here", false;
-    if (!isWhole(op.code) || (hasElementForm(op.code) && readElementwise(graph, op.results[0])))
+    if (!isWhole(op.code) ||
+        (hasElementForm(op.code) && readElementwise(graph, op.results[0]) && oneLastPhase(graph, op.results[0])))
       continue;
     for (uint32_t value : op.results)
       out.places.push_back({value, out.homeOf(graph, op, value)});

@@ -58,6 +58,9 @@ public:
     entry.kernel = &kernel;
     for (size_t i = 0; i < kernel.inputs.size() + kernel.outputs.size(); ++i)
       entry.places.push_back({KILN_SPACE_ARGUMENT, uint32_t(i), 0, {{0, -1}, {0, -1}, {0, -1}}});
+    for (size_t i = 0; i < kernel.outputs.size(); ++i) // where an output may lie in an input's memory, it does
+      if (kernel.alias[i] >= 0)
+        entry.places[kernel.inputs.size() + i].argument = uint32_t(kernel.alias[i]);
     entry.bytes.assign(entry.places.size(), 0);
     for (size_t i = 0; i < kernel.extentBounds.size(); ++i)
       entry.extents.push_back({kernel.extentBounds[i], int32_t(i)});
@@ -113,7 +116,7 @@ public:
     check(api.execute(executable, &execution, &error));
     std::vector<Tensor> outputs;
     for (size_t i = inputs.size(); i < memory.size(); ++i) {
-      check(api.read(buffers[i], 0, memory[i].bytes.data(), memory[i].bytes.size(), &error));
+      check(api.read(buffers[entry.places[i].argument], 0, memory[i].bytes.data(), memory[i].bytes.size(), &error));
       outputs.push_back(memory[i]);
     }
     for (kiln_buffer *buffer : buffers)

@@ -102,6 +102,10 @@ std::vector<Tensor> runC(const CLibrary &library, const std::string &name, const
     tensor.bytes.reserve(1);
     places.push_back(tensor.bytes.data());
   }
+  // Where an output may lie in an input's memory, it does.
+  for (size_t i = 0; i < kernel.outputs.size(); ++i)
+    if (kernel.alias[i] >= 0)
+      places[inputs.size() + i] = places[size_t(kernel.alias[i])];
   for (size_t i = 0; i < printed.phases.phases.size(); ++i) {
     auto *run = reinterpret_cast<void (*)(int64_t, void *const *, const int64_t *, kiln_status *)>(
         library.find(name + "_" + std::to_string(i)));
@@ -116,7 +120,7 @@ std::vector<Tensor> runC(const CLibrary &library, const std::string &name, const
       run(item, places.data(), kernel.extentValues.data(), &status);
   }
   for (size_t i = 0; i < kernel.outputs.size(); ++i)
-    outputs.push_back(memory[inputs.size() + i]);
+    outputs.push_back(memory[kernel.alias[i] >= 0 ? size_t(kernel.alias[i]) : inputs.size() + i]);
   return outputs;
 }
 

@@ -100,6 +100,12 @@ TEST(CForm, Reductions) {
     uint32_t e = k.op("exp", {k.op("sub", {x, spread(reduceRows(k, "max", x, {T}))})});
     k.output(k.op("div", {e, spread(reduceRows(k, "sum", e, {T}))}), 0);
   });
+  add("an output in the memory of what another still needs", {numbers({7, 33})}, 1e-5, [](TestKernel &k) {
+    uint32_t x = k.input(KILN_F32, {T, 33});
+    uint32_t most = k.op("broadcast", {reduceRows(k, "max", x, {T})}, KILN_F32, {T, 33}, {ints("axes", {0})});
+    k.output(k.op("sub", {x, most}), 0);
+    k.output(k.op("neg", {reduceRows(k, "sum", k.op("exp", {x}), {T})}));
+  });
   add("columns", {numbers({7, 9, 5})}, 1e-5, [](TestKernel &k) {
     uint32_t x = k.input(KILN_F32, {T, 9, 5}), y = k.op("mul", {x, x});
     k.output(k.op("reduce", {y}, KILN_F32, {5}, {string("kind", "sum"), ints("axes", {0, 1})}));
