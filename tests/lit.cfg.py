@@ -30,3 +30,4 @@ for name, path in (("FileCheck", config.filecheck), ("not", config.not_tool)):
 
 for name in ("kiln-opt", "kiln"):
     config.substitutions.append(("%" + name + r"\b", os.path.join(config.kiln_binary_dir, "bin", name)))
+config.substitutions.append(("%minimal", os.path.join(config.kiln_binary_dir, "tests", "plugins", "libkiln_backend_minimal.so")))

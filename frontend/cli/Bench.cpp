@@ -265,7 +265,8 @@ int commandBench(const ModelOptions &options, const BenchOptions &bench) {
   for (const std::string &name : bench.backends) {
     Row &row = rows.emplace_back();
     row.backend = name;
-    if (absl::Status status = measure(options, bench, folder, bench.minTime, 0, row); !status.ok()) {
+    if (absl::Status status = measure(options, bench, folder, bench.minTime.empty() ? "1" : bench.minTime, 0, row);
+        !status.ok()) {
       // An empty message: the model's errors are printed already.
       if (status.message().empty())
         return 1;

@@ -110,6 +110,7 @@ int main(int argc, char **argv) {
     command->allow_extras();
     command->footer("Other options go to the program: see `PROGRAM " + std::string(name) + " --help`.");
     if (command->get_name() == "bench") {
+      command->add_option("--min-time", benching.minTime, "seconds to measure for (default: 1)");
       command->add_option("--format", benching.format, "compare backends (--backend A,B,...): md, csv or json")
           ->check(CLI::IsMember({"md", "csv", "json"}));
       command->footer(
@@ -167,7 +168,11 @@ int main(int argc, char **argv) {
       return flushed(kiln::commandBench(options, benching));
     }
   for (CLI::App *command : programCommands)
-    if (command->parsed())
-      return kiln::commandProgram(options, command->get_name(), command->remaining());
+    if (command->parsed()) {
+      std::vector<std::string> arguments = command->remaining();
+      if (!benching.minTime.empty())
+        arguments.insert(arguments.end(), {"--min-time", benching.minTime});
+      return kiln::commandProgram(options, command->get_name(), arguments);
+    }
   return kWrongUsage;
 }
