@@ -113,6 +113,12 @@ SmallVector<Value> RmsNormOp::decompose(OpBuilder &builder) {
 
 //===-- Losses and attention -------------------------------------------------------------------------------------===//
 
+/// Class numbers in a type that counts all classes.
+static Value wideEnough(Emit &e, Value targets) {
+  return llvm::cast<mlir::IntegerType>(elementOf(targets)).getWidth() < 32 ? e.convertTo(targets, e.b.getI32Type())
+                                                                           : targets;
+}
+
 SmallVector<Value> CrossEntropyOp::decompose(OpBuilder &builder) {
   Emit e(builder, getLoc());
   Value targets = getTargets();
@@ -130,7 +136,15 @@ SmallVector<Value> CrossEntropyOp::decompose(OpBuilder &builder) {
   int64_t axis = lastAxis(logits);
   Value x = shifted(e, logits, axis);
   Value logSum = e.log(e.reduceSum(e.exp(x), {axis}));
-  Value loss = e.sub(logSum, e.gather(x, targets, axis, axis));
+  // The target's share summed, not gathered: so that what else comes of the row may be written over the logits.
+  Value numbers = wideEnough(e, getTargets());
+  SmallVector<Dim> dims = dimsOf(x);
+  Value hit = e.compare(Predicate::eq, e.iota(dims, axis, elementOf(numbers)), e.broadcastBack(numbers, {axis}, dims));
+  Value loss = e.sub(logSum, e.reduceSum(e.select(hit, x, e.splatLike(x, 0.0)), {axis}));
+  // A gather from the classes' numbers checks the target: one out of range is reported, and has no loss.
+  Value number = e.gather(e.iota({dims[axis]}, 0, elementOf(numbers)), targets, 0);
+  Value known = e.compare(Predicate::eq, number, wideEnough(e, targets));
+  loss = e.select(known, loss, e.splatLike(loss, std::numeric_limits<double>::quiet_NaN()));
   if (double smoothing = getSmoothing().convertToDouble(); smoothing != 0.0) {
     Value uniform = e.sub(logSum, e.meanOver(x, {axis}));
     loss = e.add(e.mul(loss, 1.0 - smoothing), e.mul(uniform, smoothing));

@@ -81,8 +81,11 @@ LogicalResult crossEntropyRule(CrossEntropyOp op, Backward &b) {
   int64_t axis = rankOf(logits) - 1;
   double smoothing = op.getSmoothing().convertToDouble();
   Value p = e.create<SoftmaxOp>(logits.getType(), logits, axis);
-  Value wanted = e.broadcastBack(targets, {axis}, dims);
-  Value hit = e.compare(Predicate::eq, e.iota(dims, axis, elementOf(targets)), wanted);
+  // In a type that counts all classes; as the forward half has it (ir/KilnComposites.cpp).
+  bool narrow = llvm::cast<mlir::IntegerType>(elementOf(targets)).getWidth() < 32;
+  Value numbers = narrow ? e.convertTo(targets, e.b.getI32Type()) : targets;
+  Value wanted = e.broadcastBack(numbers, {axis}, dims);
+  Value hit = e.compare(Predicate::eq, e.iota(dims, axis, elementOf(numbers)), wanted);
   if (smoothing != 0) {
     Value share =
         e.broadcastScalar(e.div(e.scalar(elementOf(logits), smoothing), e.extent(dims[axis], elementOf(logits))), dims);

@@ -52,7 +52,11 @@ bool mayAlias(GroupOp group, unsigned output, unsigned input) {
   case GroupShape::elementwise:
     return staysInPlace(argument, false, seen);
   case GroupShape::rows:
-    return llvm::none_of(body, [](mlir::Operation &op) { return llvm::isa<GatherOp, ArgReduceOp>(op); }) &&
+    // A gather may read another row than its own: none may reach the input, not even through a reduction of it.
+    return llvm::none_of(body,
+                         [&](mlir::Operation &op) {
+                           return llvm::isa<ArgReduceOp>(op) || (llvm::isa<GatherOp>(op) && dependsOn(&op, argument));
+                         }) &&
            staysInPlace(argument, true, seen);
   case GroupShape::contract: {
     for (mlir::Operation &op : body)
