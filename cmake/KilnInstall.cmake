@@ -15,7 +15,7 @@ foreach(backend cpu vulkan reference)
   endif()
 endforeach()
 install(FILES LICENSE DESTINATION share/doc/kiln)
-install(FILES docs/ops.md docs/fusion.md DESTINATION share/doc/kiln)
+install(FILES docs/ops.md docs/fusion.md docs/write-a-backend.md DESTINATION share/doc/kiln)
 
 install(FILES backends/api/kiln_backend.h DESTINATION include/kiln)
 install(FILES backends/sdk/Graph.h backends/sdk/Emitter.h backends/sdk/Phases.h DESTINATION include/kiln/sdk)

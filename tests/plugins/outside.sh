@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Installs Kiln into a temporary prefix, builds the plugins there as somebody outside would, and runs them: kernels made
+# by hand, then a model's training beside the CPU's. Arguments: the build folder, the source folder.
+set -euo pipefail
+build=$1 source=$2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+prefix=$work/prefix
+export XDG_CACHE_HOME=$work/cache
+
+say() { echo "==> $*"; }
+fail() { echo "FAILED: $*" >&2; exit 1; }
+
+say "what docs/write-a-backend.md shows is the tested code"
+blocks() { awk -v open='```'"$1" '$0 == open {inside = 1; next} /^```$/ {inside = 0} inside' "$source/docs/write-a-backend.md"; }
+blocks c | diff - "$source/tests/plugins/minimal/minimal.c" || fail "the document's C is not tests/plugins/minimal/minimal.c"
+blocks cmake | diff - "$source/tests/plugins/minimal/CMakeLists.txt" || fail "nor its CMakeLists.txt"
+[ "$(wc -l < "$source/tests/plugins/minimal/minimal.c")" -le 200 ] || fail "the smallest backend has more than 200 lines"
+[ "$(cat "$source"/tests/plugins/opencl/*.{cpp,h,txt} | wc -l)" -le 1500 ] || fail "the opencl backend has more than 1,500 lines"
+
+say "install"
+cmake --install "$build" --prefix "$prefix" > "$work/install.log" || { cat "$work/install.log"; fail "cmake --install"; }
+"$prefix/bin/kiln" backends | tee "$work/backends"
+grep -q "$prefix/lib/kiln/backends/libkiln_backend_cpu.so" "$work/backends" || fail "the installed kiln does not find its backends"
+
+# NAME: build a plugin from outside; its file's path in $plugin.
+plugin=
+make_plugin() {
+  cmake -S "$source/tests/plugins/$1" -B "$work/$1" -DCMAKE_PREFIX_PATH="$prefix" > "$work/log" 2>&1 &&
+    cmake --build "$work/$1" -j 2 >> "$work/log" 2>&1 || { cat "$work/log"; fail "building the $1 backend from outside"; }
+  plugin=$work/$1/libkiln_backend_$1.so
+}
+
+# NAME: ten steps of iris through the plugin and through the CPU; losses agree.
+losses() { sed -nE 's/.*"step":([0-9]+),"loss":([-0-9.e+]+).*/\1 \2/p'; }
+train() {
+  if [ -z "${KILN_DATA:-}" ]; then
+    echo "SKIPPED: training with the $1 backend (KILN_DATA is not set)"
+    return
+  fi
+  "$prefix/bin/kiln" build "$source/models/iris/iris.kiln" -o "$work/on_cpu"
+  "$prefix/bin/kiln" build "$source/models/iris/iris.kiln" --backend "$plugin" -o "$work/on_$1"
+  (cd "$work" && ./on_cpu train --steps 10 --out a --json 2> a.log | losses > a.txt && "./on_$1" train --steps 10 --out b --json 2> b.log |
+    losses > b.txt) || { cat "$work"/[ab].log; fail "training iris with the $1 backend"; }
+  rm -rf "$work"/[ab]
+  paste -d ' ' "$work/a.txt" "$work/b.txt" | awk '
+    { d = $2 - $4; if (d < 0) d = -d; if ($1 != $3 || d > 1e-5) { print "losses differ: " $0; bad = 1 } }
+    END { if (NR != 10) { print NR " steps in place of 10"; bad = 1 } exit bad }' || fail "iris learns otherwise with the $1 backend"
+}
+
+say "minimal"
+make_plugin minimal
+"$build/bin/plugin-kernels" "$plugin" --gtest_brief=1 --gtest_filter='-*Status*' || fail "kernels on the minimal backend"
+train minimal
+
+say "opencl"
+if ! [ -f /usr/include/CL/cl.h ]; then
+  echo "SKIPPED: the opencl backend (no CL/cl.h: install opencl-headers, ocl-icd-opencl-dev and pocl-opencl-icd)"
+  exit 0
+fi
+make_plugin opencl
+"$build/bin/plugin-kernels" "$plugin" --all --gtest_brief=1 || fail "kernels on the opencl backend"
+train opencl
