@@ -214,7 +214,8 @@ mlir::LogicalResult FormBuilder::addAttribute(mlir::Operation *op, llvm::StringR
   noteText(name);
   if (auto integer = llvm::dyn_cast<mlir::IntegerAttr>(value)) { // bools too
     attr.kind = KILN_ATTR_INT;
-    attr.integer = integer.getType().isInteger(1) ? integer.getValue().getZExtValue() : integer.getValue().getSExtValue();
+    attr.integer =
+        integer.getType().isInteger(1) ? integer.getValue().getZExtValue() : integer.getValue().getSExtValue();
     note(attr.integer);
   } else if (llvm::isa<mlir::UnitAttr>(value)) {
     attr.kind = KILN_ATTR_INT;

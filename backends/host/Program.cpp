@@ -121,8 +121,8 @@ static void placeKernels(OwnedProgram::Storage &storage) {
   }
   for (uint32_t target : storage.kernelTarget)
     backendOf.push_back(numbers[target]);
-  storage.placement = std::make_unique<Placement>(storage.program, std::move(backendOf),
-                                                  static_cast<uint32_t>(storage.used.size()));
+  storage.placement =
+      std::make_unique<Placement>(storage.program, std::move(backendOf), static_cast<uint32_t>(storage.used.size()));
 }
 
 absl::StatusOr<std::unique_ptr<OwnedProgram>> buildProgram(mlir::ModuleOp module, llvm::ArrayRef<Target> targets,

@@ -24,9 +24,9 @@ struct OwnedProgram::Storage {
   llvm::StringMap<uint32_t> kernelByKey;
   std::vector<Target> targets;
   bool describeInputs = false;
-  std::vector<uint32_t> kernelTarget;            ///< by kernel, among the targets
-  std::vector<uint32_t> used;                    ///< targets that have kernels; the first always
-  std::vector<std::string> kernelReasons;        ///< why a kernel is not on the first target
+  std::vector<uint32_t> kernelTarget;     ///< by kernel, among the targets
+  std::vector<uint32_t> used;             ///< targets that have kernels; the first always
+  std::vector<std::string> kernelReasons; ///< why a kernel is not on the first target
   std::unique_ptr<Placement> placement;
   llvm::StringMap<Answer> answers; ///< by key without aliases: scratch does not depend on them
   llvm::DenseMap<mlir::Attribute, int64_t> constantOffsets;

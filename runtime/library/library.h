@@ -48,9 +48,9 @@ typedef struct kiln_library_model kiln_library_model;
 const char *kiln_library_last_error(void);
 
 /* A new model, with the initial values that the recipe names drawn from `seed`SEED, or the weights that were put into
- * the library. It computes on `threads` threads, the caller's being one; 0 stands for one for each processor; and on the
- * backend's device of the number `device`, of which 0 is the first. The same seed gives the same bits at any number of
- * threads. Null on failure. */
+ * the library. It computes on `threads` threads, the caller's being one; 0 stands for one for each processor; and on
+ * the backend's device of the number `device`, of which 0 is the first. The same seed gives the same bits at any number
+ * of threads. Null on failure. */
 kiln_library_model *kiln_library_create(uint32_t threads, uint32_t device, uint32_t seed);
 
 /* Ends the model's threads and frees its memory. A null pointer is fine. */
@@ -58,7 +58,8 @@ void kiln_library_destroy(kiln_library_model *model);
 
 /* Takes parameters and persistent states from a safetensors file with PyTorch's names. From a checkpoint, of this
  * library or of the program, it takes the optimizer's states too, the number of the step and the seed, so that training
- * goes on with the bits of an unbroken run. 1; 0 on failure: all that does not fit is named, and nothing has changed. */
+ * goes on with the bits of an unbroken run. 1; 0 on failure: all that does not fit is named, and nothing has changed.
+ */
 int kiln_library_load(kiln_library_model *model, const char *path);
 
 /* Writes a checkpoint (with a step to train; else the weights), which `load` reads, and the program's --load and
@@ -73,8 +74,8 @@ int kiln_library_save(kiln_library_model *model, const char *path);
 int kiln_library_run(kiln_library_model *model, const char *function, const kiln_tensor *inputs, size_t input_count,
                      kiln_tensor *outputs, size_t output_count);
 
-/* One step of training by the recipe on a batch: the loss before the update goes to *loss unless that is null (it may be
- * NaN: this is no failure). After the first call it allocates nothing. 1; 0 on failure: shapes are checked before
+/* One step of training by the recipe on a batch: the loss before the update goes to *loss unless that is null (it may
+ * be NaN: this is no failure). After the first call it allocates nothing. 1; 0 on failure: shapes are checked before
  * anything is computed; after an index that is out of range, the parameters are those of a step with the nearest index
  * that is in range: load what was saved. */
 int kiln_library_train_step(kiln_library_model *model, const kiln_tensor *inputs, size_t input_count, double *loss);

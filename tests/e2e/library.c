@@ -1,5 +1,5 @@
-/* A user of libmnist.so in plain C. Arguments: a folder with images.raw (u8[25, 32, 1, 28, 28]), labels.raw (i32[25, 32])
- * and foreign.txt; weights to begin with. Prints what it finds, for Library.cpp to compare. */
+/* A user of libmnist.so in plain C. Arguments: a folder with images.raw (u8[25, 32, 1, 28, 28]), labels.raw (i32[25,
+ * 32]) and foreign.txt; weights to begin with. Prints what it finds, for Library.cpp to compare. */
 #include "mnist.h"
 
 #include <pthread.h>

@@ -73,7 +73,8 @@ absl::StatusOr<Compiled::Build> Compiled::build(mlir::ModuleOp module, kiln_back
   std::shared_ptr<host::Backend> backend = host::Backend::create(function, "built in", why);
   if (!backend)
     return absl::InternalError(why);
-  absl::StatusOr<std::unique_ptr<host::OwnedProgram>> program = host::buildProgram(*copy, host::Target{backend.get(), target});
+  absl::StatusOr<std::unique_ptr<host::OwnedProgram>> program =
+      host::buildProgram(*copy, host::Target{backend.get(), target});
   if (!program.ok())
     return program.status();
   result.program = std::move(*program);

@@ -277,8 +277,8 @@ static std::optional<StringRef> wrongDtype(const Graph &graph, const Op &op) {
 }
 
 /// What an op has beside its operands and results.
-static bool readAttributes(const kiln_reader &reader, const kiln_kernel *kernel, uint32_t number, uint32_t count, Op &op,
-                           std::string &error) {
+static bool readAttributes(const kiln_reader &reader, const kiln_kernel *kernel, uint32_t number, uint32_t count,
+                           Op &op, std::string &error) {
   for (uint32_t i = 0; i < count; ++i) {
     kiln_attr attr{};
     attr.size = sizeof attr;

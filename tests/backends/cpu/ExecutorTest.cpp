@@ -1,7 +1,7 @@
 //===- ExecutorTest.cpp - the walk over a program's tree, targets and refusals
 //-----------------------------------------===//
-#include "backends/cpu/artifact.h"
 #include "backends/cpu/Backend.h"
+#include "backends/cpu/artifact.h"
 #include "backends/cpu/run/Run.h"
 #include "backends/host/Backend.h"
 #include "tests/backends/cpu/TestKernel.h"

@@ -230,8 +230,8 @@ RunResult run(TestKernel &kernel, const std::vector<Tensor> &inputs, const RunOp
   for (Guarded &each : memory)
     api->import(device, each.start(), each.size, &buffers.emplace_back(), &failure);
   std::vector<int64_t> extents = kernel.extentValues;
-  kiln_execution execution{sizeof execution, 0,       buffers.data(), buffers.back(),
-                           extents.data(),   &result.status, nullptr};
+  kiln_execution execution{sizeof execution, 0,      buffers.data(), buffers.back(), extents.data(),
+                           &result.status,   nullptr};
   result.seconds = 1e9;
   for (int i = 0; i < options.repeat; ++i) {
     auto begin = std::chrono::steady_clock::now();

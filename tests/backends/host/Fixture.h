@@ -18,7 +18,7 @@ namespace kiln {
 struct FakeBackend {
   static inline size_t maxOps = 1000;
   static inline int64_t scratch = 0;
-  static inline std::vector<std::string> refused; // op names that it takes in no kernel
+  static inline std::vector<std::string> refused;         // op names that it takes in no kernel
   static inline std::vector<std::vector<uint32_t>> parts; // what it takes of kernels of more than one op, if not all
 
   static int32_t capabilities(const kiln_host *, const kiln_target *, kiln_capabilities *, kiln_error *) { return 0; }
@@ -54,13 +54,14 @@ struct FakeBackend {
     }
     return 0;
   }
-  static int32_t compile(const kiln_host *, const kiln_program *, const kiln_target *, const kiln_sink *, kiln_error *) {
+  static int32_t compile(const kiln_host *, const kiln_program *, const kiln_target *, const kiln_sink *,
+                         kiln_error *) {
     return 0;
   }
   static const kiln_backend *plugin(const kiln_offer *offer, kiln_error *) {
     static const kiln_compile_api api = {sizeof(kiln_compile_api), capabilities, claim, compile};
-    static const kiln_backend backend = {
-        sizeof(kiln_backend), offer->newest, {"fake", 4}, {"a fake", 6}, &api, nullptr};
+    static const kiln_backend backend = {sizeof(kiln_backend), offer->newest, {"fake", 4},
+                                         {"a fake", 6},        &api,          nullptr};
     return &backend;
   }
   static const host::Backend &get() {
