@@ -7,12 +7,12 @@
 #include <algorithm>
 #include <utility>
 
-using namespace kiln::vulkan;
+namespace kiln::vulkan {
 
-kiln_device::kiln_device(const kiln_host *host, Instance &instance, const PhysicalDevice &physical)
+Device::Device(const kiln_host *host, Instance &instance, const PhysicalDevice &physical)
     : host(host), instance(instance), physical(physical) {}
 
-kiln_device::~kiln_device() {
+Device::~Device() {
   if (!handle)
     return;
   vk.vkDeviceWaitIdle(handle);
@@ -27,7 +27,7 @@ kiln_device::~kiln_device() {
   vk.vkDestroyDevice(handle, nullptr);
 }
 
-Failure kiln_device::open() {
+Failure Device::open() {
   const float priority = 1;
   VkDeviceQueueCreateInfo queues[2] = {};
   uint32_t queueCount = physical.transferFamily == physical.computeFamily ? 1 : 2;
@@ -81,7 +81,7 @@ Failure kiln_device::open() {
   return pipelines->open();
 }
 
-Failure kiln_device::failure(VkResult result, const char *doing) {
+Failure Device::failure(VkResult result, const char *doing) {
   switch (result) {
   case VK_ERROR_DEVICE_LOST:
     lost = true;
@@ -112,7 +112,7 @@ Failure kiln_device::failure(VkResult result, const char *doing) {
   }
 }
 
-Failure kiln_device::outOfMemory(uint64_t bytes, const std::string &what) {
+Failure Device::outOfMemory(uint64_t bytes, const std::string &what) {
   uint32_t heap = allocator->heap(Home::device);
   uint64_t all = physical.memory.memoryHeaps[heap].size, left = all - std::min(all, allocator->bytes());
   if (physical.hasMemoryBudget) {
@@ -131,7 +131,7 @@ Failure kiln_device::outOfMemory(uint64_t bytes, const std::string &what) {
                  bytesText(all).c_str(), bytesText(allocator->bytes()).c_str())};
 }
 
-Failure kiln_device::create(uint64_t bytes, Home home, const std::string &what, RawBuffer &buffer) {
+Failure Device::create(uint64_t bytes, Home home, const std::string &what, RawBuffer &buffer) {
   // Bindings are rounded up to words, and an empty tensor is bound too.
   uint64_t rounded = (std::max<uint64_t>(bytes, 1) + 63) / 64 * 64;
   if (rounded < bytes || rounded > physical.maxAllocationBytes)
@@ -169,7 +169,7 @@ Failure kiln_device::create(uint64_t bytes, Home home, const std::string &what, 
   return {};
 }
 
-void kiln_device::destroy(RawBuffer &buffer) {
+void Device::destroy(RawBuffer &buffer) {
   if (buffer.handle)
     vk.vkDestroyBuffer(handle, buffer.handle, nullptr);
   if (buffer.memory.handle)
@@ -177,14 +177,14 @@ void kiln_device::destroy(RawBuffer &buffer) {
   buffer = {};
 }
 
-Failure kiln_device::submit(VkCommandBuffer commands) {
+Failure Device::submit(VkCommandBuffer commands) {
   if (Failure failure = upload->flush())
     return failure;
   return submit(queue, commands, line, uploadLine, uploadLine.given);
 }
 
-Failure kiln_device::submit(VkQueue queue, VkCommandBuffer commands, TimeLine &own, const TimeLine &other,
-                            uint64_t otherValue) {
+Failure Device::submit(VkQueue queue, VkCommandBuffer commands, TimeLine &own, const TimeLine &other,
+                       uint64_t otherValue) {
   // Both waits are for memory as well: what the earlier work wrote is seen, no barrier has to say so.
   const VkSemaphore semaphores[2] = {own.semaphore, other.semaphore};
   const uint64_t values[2] = {own.given, otherValue}, signalled = own.given + 1;
@@ -214,7 +214,7 @@ Failure kiln_device::submit(VkQueue queue, VkCommandBuffer commands, TimeLine &o
   return {};
 }
 
-Failure kiln_device::await(TimeLine &line, uint64_t value) {
+Failure Device::await(TimeLine &line, uint64_t value) {
   value = std::min(value, line.given);
   if (value <= line.reached)
     return {};
@@ -229,7 +229,7 @@ Failure kiln_device::await(TimeLine &line, uint64_t value) {
   return {};
 }
 
-bool kiln_device::isAt(TimeLine &line, uint64_t value) {
+bool Device::isAt(TimeLine &line, uint64_t value) {
   if (lost || value <= line.reached)
     return true;
   uint64_t reached = 0;
@@ -238,7 +238,7 @@ bool kiln_device::isAt(TimeLine &line, uint64_t value) {
   return value <= line.reached;
 }
 
-Failure kiln_device::copyNow(VkBuffer from, VkBuffer to, const VkBufferCopy &region) {
+Failure Device::copyNow(VkBuffer from, VkBuffer to, const VkBufferCopy &region) {
   if (!pool) {
     VkCommandPoolCreateInfo info = {};
     info.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO;
@@ -272,3 +272,5 @@ Failure kiln_device::copyNow(VkBuffer from, VkBuffer to, const VkBufferCopy &reg
     return failure;
   return await(line, line.given);
 }
+
+} // namespace kiln::vulkan

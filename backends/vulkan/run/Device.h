@@ -15,6 +15,8 @@
 
 namespace kiln::vulkan {
 
+struct Executable;
+
 /// A semaphore that counts.
 struct TimeLine {
   VkSemaphore semaphore = VK_NULL_HANDLE;
@@ -22,28 +24,26 @@ struct TimeLine {
   uint64_t reached = 0; ///< as far as the host knows
 };
 
-} // namespace kiln::vulkan
-
-struct kiln_device {
-  using Failure = kiln::vulkan::Failure;
-
+/// What the host's kiln_device is. (In a namespace of its own, as all of this backend's types: a program may hold
+/// several backends, and the ABI's names stand for another type in each.)
+struct Device {
   const kiln_host *host;
-  kiln::vulkan::Instance &instance;
-  const kiln::vulkan::PhysicalDevice &physical;
-  kiln::vulkan::DeviceFunctions vk;
+  Instance &instance;
+  const PhysicalDevice &physical;
+  DeviceFunctions vk;
   VkDevice handle = VK_NULL_HANDLE;
   VkQueue queue = VK_NULL_HANDLE, transferQueue = VK_NULL_HANDLE;
-  kiln::vulkan::TimeLine line, uploadLine;
-  std::unique_ptr<kiln::vulkan::Allocator> allocator;
-  std::unique_ptr<kiln::vulkan::Upload> upload;
-  std::unique_ptr<kiln::vulkan::PipelineCache> pipelines;
-  std::vector<kiln_executable *> executables; ///< loaded on it
+  TimeLine line, uploadLine;
+  std::unique_ptr<Allocator> allocator;
+  std::unique_ptr<Upload> upload;
+  std::unique_ptr<PipelineCache> pipelines;
+  std::vector<Executable *> executables; ///< loaded on it
   uint64_t lastBufferId = 0;
   bool lost = false;
 
-  kiln_device(const kiln_host *host, kiln::vulkan::Instance &instance, const kiln::vulkan::PhysicalDevice &physical);
-  kiln_device(const kiln_device &) = delete;
-  ~kiln_device();
+  Device(const kiln_host *host, Instance &instance, const PhysicalDevice &physical);
+  Device(const Device &) = delete;
+  ~Device();
   Failure open();
 
   /// What a result means; `doing` completes "while ...".
@@ -52,18 +52,17 @@ struct kiln_device {
   Failure outOfMemory(uint64_t bytes, const std::string &what);
 
   /// `what` names it in an error.
-  Failure create(uint64_t bytes, kiln::vulkan::Home home, const std::string &what, kiln::vulkan::RawBuffer &buffer);
-  void destroy(kiln::vulkan::RawBuffer &buffer);
+  Failure create(uint64_t bytes, Home home, const std::string &what, RawBuffer &buffer);
+  void destroy(RawBuffer &buffer);
 
   /// Gives the commands to the compute queue, after all that was given before, uploads included.
   Failure submit(VkCommandBuffer commands);
   /// The next submission, on `queue`: sets `own` to its next number, waits for `other` at `otherValue`.
-  Failure submit(VkQueue queue, VkCommandBuffer commands, kiln::vulkan::TimeLine &own,
-                 const kiln::vulkan::TimeLine &other, uint64_t otherValue);
+  Failure submit(VkQueue queue, VkCommandBuffer commands, TimeLine &own, const TimeLine &other, uint64_t otherValue);
   /// Returns when the time line is at `value`.
-  Failure await(kiln::vulkan::TimeLine &line, uint64_t value);
+  Failure await(TimeLine &line, uint64_t value);
   /// Whether it is there now. A lost device is: nothing comes any more.
-  bool isAt(kiln::vulkan::TimeLine &line, uint64_t value);
+  bool isAt(TimeLine &line, uint64_t value);
   /// Commands that run once, for a copy: begin, record, submit and wait.
   Failure copyNow(VkBuffer from, VkBuffer to, const VkBufferCopy &region);
 
@@ -72,13 +71,16 @@ private:
   VkCommandBuffer once = VK_NULL_HANDLE;
 };
 
-struct kiln_buffer {
-  kiln_device *device = nullptr;
-  kiln::vulkan::RawBuffer raw;
+/// What the host's kiln_buffer is.
+struct Buffer {
+  Device *device = nullptr;
+  RawBuffer raw;
   uint64_t bytes = 0;                   ///< as asked
   uint64_t id = 0;                      ///< never used again on the device
   bool staged = false;                  ///< the host does not see it
   uint64_t lastUse = 0, lastUpload = 0; ///< numbers on the device's time lines
 };
+
+} // namespace kiln::vulkan
 
 #endif // KILN_BACKENDS_VULKAN_RUN_DEVICE_H

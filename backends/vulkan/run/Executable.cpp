@@ -5,15 +5,17 @@
 #include <algorithm>
 #include <cstring>
 
-using namespace kiln::vulkan;
+namespace kiln::vulkan {
 
 namespace {
 constexpr size_t mostRecordings = 16;
-}
 
-kiln_executable::~kiln_executable() {
+Buffer &bufferOf(kiln_buffer *handle) { return *reinterpret_cast<Buffer *>(handle); }
+} // namespace
+
+Executable::~Executable() {
   (void)device.await(device.line, device.line.given);
-  for (kiln_event &event : waiting)
+  for (Event &event : waiting)
     if (event.used && event.recording)
       (void)settle(*event.recording);
   recordings.clear();
@@ -24,7 +26,7 @@ kiln_executable::~kiln_executable() {
 
 //===-- Load -----------------------------------------------------------------------------------------------------===//
 
-Failure kiln_executable::load(const void *blob, uint64_t bytes) {
+Failure Executable::load(const void *blob, uint64_t bytes) {
   device.executables.push_back(this);
   info.size = sizeof info;
   reader->program(program, &info);
@@ -59,7 +61,7 @@ Failure kiln_executable::load(const void *blob, uint64_t bytes) {
   return loadConstants();
 }
 
-Failure kiln_executable::loadConstants() {
+Failure Executable::loadConstants() {
   if (!info.constant_bytes)
     return {};
   if (Failure failure = device.create(info.constant_bytes, Home::device, "the program's constants", constants))
@@ -68,14 +70,14 @@ Failure kiln_executable::loadConstants() {
     std::memcpy(constants.memory.mapped, info.constants, info.constant_bytes);
     return {};
   }
-  kiln_buffer view;
+  Buffer view;
   view.device = &device;
   view.raw = constants;
   return device.upload->write(view, 0, info.constants, info.constant_bytes);
 }
 
 /// What a variant needs that the device does not have; empty when it runs.
-std::string kiln_executable::lacks(const kiln_vk_variant &variant) const {
+std::string Executable::lacks(const kiln_vk_variant &variant) const {
   const PhysicalDevice &physical = device.physical;
   const VkPhysicalDeviceLimits &limits = physical.limits;
   if (uint32_t missing = variant.features & ~physical.features)
@@ -100,7 +102,7 @@ std::string kiln_executable::lacks(const kiln_vk_variant &variant) const {
   return "";
 }
 
-Failure kiln_executable::chooseVariants(uint32_t number) {
+Failure Executable::chooseVariants(uint32_t number) {
   const kiln_vk_kernel &kernel = artifact.kernels()[number];
   kiln_kernel_info its = {};
   its.size = sizeof its;
@@ -124,21 +126,21 @@ Failure kiln_executable::chooseVariants(uint32_t number) {
 
 //===-- Recordings -----------------------------------------------------------------------------------------------===//
 
-Recording *kiln_executable::find(const kiln_execution &execution, const kiln_entry_info &entry) {
+Recording *Executable::find(const kiln_execution &execution, const kiln_entry_info &entry) {
   uint32_t given = entry.extent_count - std::min(entry.extent_count, entry.loop_slot_count);
   for (auto &recording : recordings) {
     if (recording->entry != execution.entry || recording->timed != profiling)
       continue;
-    bool same = recording->bufferIds[entry.argument_count] == (execution.arena ? execution.arena->id : 0);
+    bool same = recording->bufferIds[entry.argument_count] == (execution.arena ? bufferOf(execution.arena).id : 0);
     for (uint32_t i = 0; same && i < entry.argument_count; ++i)
-      same = recording->bufferIds[i] == execution.buffers[i]->id;
+      same = recording->bufferIds[i] == bufferOf(execution.buffers[i]).id;
     if (same && (!given || std::memcmp(recording->extents.data(), execution.extents, given * sizeof(int64_t)) == 0))
       return recording.get();
   }
   return nullptr;
 }
 
-Failure kiln_executable::record(const kiln_execution &execution, const kiln_entry_info &entry, Recording *&result) {
+Failure Executable::record(const kiln_execution &execution, const kiln_entry_info &entry, Recording *&result) {
   if (recordings.size() == mostRecordings)
     if (Failure failure = dropOldest())
       return failure;
@@ -167,16 +169,16 @@ Failure kiln_executable::record(const kiln_execution &execution, const kiln_entr
   std::vector<VkBuffer> memories(firstArgument, VK_NULL_HANDLE);
   input.sizes.resize(firstArgument);
   if (execution.arena) {
-    memories[arenaMemory] = execution.arena->raw.handle;
-    input.sizes[arenaMemory] = execution.arena->raw.bytes;
+    memories[arenaMemory] = bufferOf(execution.arena).raw.handle;
+    input.sizes[arenaMemory] = bufferOf(execution.arena).raw.bytes;
   }
   memories[constantMemory] = constants.handle;
   input.sizes[constantMemory] = constants.bytes;
   for (uint32_t i = 0; i < entry.argument_count; ++i) {
-    const kiln_buffer &buffer = *execution.buffers[i];
+    const Buffer &buffer = bufferOf(execution.buffers[i]);
     recording->bufferIds.push_back(buffer.id);
     size_t memory = std::find(memories.begin() + firstArgument, memories.end(), buffer.raw.handle) - memories.begin();
-    if (execution.arena && buffer.id == execution.arena->id)
+    if (execution.arena && buffer.id == bufferOf(execution.arena).id)
       memory = arenaMemory;
     if (memory == memories.size()) {
       memories.push_back(buffer.raw.handle);
@@ -184,7 +186,7 @@ Failure kiln_executable::record(const kiln_execution &execution, const kiln_entr
     }
     input.arguments.push_back(static_cast<uint32_t>(memory));
   }
-  recording->bufferIds.push_back(execution.arena ? execution.arena->id : 0);
+  recording->bufferIds.push_back(execution.arena ? bufferOf(execution.arena).id : 0);
   if (Failure failure = trace(input, recording->trace))
     return failure;
   std::vector<uint32_t> needed;
@@ -202,12 +204,12 @@ Failure kiln_executable::record(const kiln_execution &execution, const kiln_entr
   return {};
 }
 
-void kiln_executable::drop(size_t number) {
+void Executable::drop(size_t number) {
   (void)settle(*recordings[number]);
   recordings.erase(recordings.begin() + static_cast<ptrdiff_t>(number));
 }
 
-Failure kiln_executable::dropOldest() {
+Failure Executable::dropOldest() {
   size_t oldest = 0;
   for (size_t i = 1; i < recordings.size(); ++i)
     if (recordings[i]->lastUsed < recordings[oldest]->lastUsed)
@@ -216,7 +218,7 @@ Failure kiln_executable::dropOldest() {
   return {};
 }
 
-void kiln_executable::forget(uint64_t bufferId) {
+void Executable::forget(uint64_t bufferId) {
   for (size_t i = recordings.size(); i-- > 0;)
     if (std::find(recordings[i]->bufferIds.begin(), recordings[i]->bufferIds.end(), bufferId) !=
         recordings[i]->bufferIds.end())
@@ -225,7 +227,7 @@ void kiln_executable::forget(uint64_t bufferId) {
 
 //===-- Execution ------------------------------------------------------------------------------------------------===//
 
-Failure kiln_executable::submit(Recording &recording, uint32_t number) {
+Failure Executable::submit(Recording &recording, uint32_t number) {
   if (Failure failure = device.submit(recording.commands(number)))
     return failure;
   const Segment &segment = recording.trace.segments[number];
@@ -241,7 +243,7 @@ Failure kiln_executable::submit(Recording &recording, uint32_t number) {
 }
 
 /// Waits for what was submitted, and reads what it left.
-Failure kiln_executable::catchUp(Recording &recording, kiln_status &status, bool within) {
+Failure Executable::catchUp(Recording &recording, kiln_status &status, bool within) {
   if (uncollected.empty())
     return {};
   counters.host_round_trips += within;
@@ -256,7 +258,7 @@ Failure kiln_executable::catchUp(Recording &recording, kiln_status &status, bool
   return {};
 }
 
-Failure kiln_executable::run(Recording &recording, const std::vector<Step> &steps, kiln_status &status) {
+Failure Executable::run(Recording &recording, const std::vector<Step> &steps, kiln_status &status) {
   for (const Step &step : steps) {
     if (step.kind == Step::run) {
       if (Failure failure = submit(recording, step.number))
@@ -281,7 +283,7 @@ Failure kiln_executable::run(Recording &recording, const std::vector<Step> &step
   return {};
 }
 
-Failure kiln_executable::execute(const kiln_execution &execution) {
+Failure Executable::execute(const kiln_execution &execution) {
   if (execution.entry >= info.entry_count)
     return {KILN_ERROR_INVALID, format("the program has no entry %u", execution.entry)};
   kiln_entry_info entry = {};
@@ -311,9 +313,9 @@ Failure kiln_executable::execute(const kiln_execution &execution) {
   Failure failure = run(*recording, recording->trace.steps, *status);
   // What was submitted uses the buffers, however it went.
   for (uint32_t i = 0; i < entry.argument_count; ++i)
-    execution.buffers[i]->lastUse = device.line.given;
+    bufferOf(execution.buffers[i]).lastUse = device.line.given;
   if (execution.arena)
-    execution.arena->lastUse = device.line.given;
+    bufferOf(execution.arena).lastUse = device.line.given;
   if (execution.event)
     *execution.event = nullptr;
   if (failure)
@@ -321,18 +323,18 @@ Failure kiln_executable::execute(const kiln_execution &execution) {
   // One segment may be left running: its records are looked at when it is waited for.
   if (!execution.event || recording->trace.segments.size() > 1 || uncollected.size() != 1)
     return catchUp(*recording, *status, false);
-  auto event = std::find_if(waiting.begin(), waiting.end(), [](const kiln_event &each) { return !each.used; });
+  auto event = std::find_if(waiting.begin(), waiting.end(), [](const Event &each) { return !each.used; });
   if (event == waiting.end())
     event = waiting.emplace(waiting.end());
   *event = {this, recording, recording->lastSubmitted, execution.status, {}, true};
   uncollected.clear();
-  *execution.event = &*event;
+  *execution.event = reinterpret_cast<kiln_event *>(&*event);
   return {};
 }
 
-Failure kiln_executable::settle(Recording &recording) {
+Failure Executable::settle(Recording &recording) {
   Failure first;
-  for (kiln_event &event : waiting) {
+  for (Event &event : waiting) {
     if (!event.used || event.recording != &recording)
       continue;
     event.failure = device.await(device.line, event.number);
@@ -349,10 +351,12 @@ Failure kiln_executable::settle(Recording &recording) {
   return first;
 }
 
-Failure kiln_executable::wait(kiln_event &event) {
+Failure Executable::wait(Event &event) {
   if (event.recording)
     (void)settle(*event.recording);
   Failure failure = std::move(event.failure);
   event = {};
   return failure;
 }
+
+} // namespace kiln::vulkan

@@ -5,37 +5,37 @@
 #include "backends/vulkan/run/Recording.h"
 #include <deque>
 
-/// An execution that the host has not waited for.
-struct kiln_event {
-  kiln_executable *executable = nullptr;
-  kiln::vulkan::Recording *recording = nullptr; ///< null: it is over, and `failure` says how
-  uint64_t number = 0;                          ///< on the time line
+namespace kiln::vulkan {
+
+/// What the host's kiln_event is: an execution that it has not waited for.
+struct Event {
+  Executable *executable = nullptr;
+  Recording *recording = nullptr; ///< null: it is over, and `failure` says how
+  uint64_t number = 0;            ///< on the time line
   kiln_status *status = nullptr;
-  kiln::vulkan::Failure failure;
+  Failure failure;
   bool used = false;
 };
 
-struct kiln_executable {
-  using Failure = kiln::vulkan::Failure;
-  using Recording = kiln::vulkan::Recording;
-
-  kiln_executable(kiln_device &device, const kiln_program *program)
+/// What the host's kiln_executable is.
+struct Executable {
+  Executable(Device &device, const kiln_program *program)
       : device(device), program(program), reader(device.host->reader) {}
-  kiln_executable(const kiln_executable &) = delete;
-  ~kiln_executable();
+  Executable(const Executable &) = delete;
+  ~Executable();
 
-  kiln_device &device;
+  Device &device;
   const kiln_program *program;
   const kiln_reader *reader;
   kiln_program_info info = {};
-  kiln::vulkan::Artifact artifact;
+  Artifact artifact;
   bool profiling = false;
   std::vector<kiln_profile_event> events;
   kiln_counters counters = {};
 
   Failure load(const void *blob, uint64_t bytes);
   Failure execute(const kiln_execution &execution);
-  Failure wait(kiln_event &event);
+  Failure wait(Event &event);
   /// Lets go of the recordings that use the buffer.
   void forget(uint64_t bufferId);
 
@@ -45,10 +45,10 @@ struct kiln_executable {
 
 private:
   std::vector<std::vector<uint32_t>> variants; // of each kernel: those that the device runs
-  std::unique_ptr<kiln::vulkan::Pipelines> pipelines;
-  kiln::vulkan::RawBuffer constants;
+  std::unique_ptr<Pipelines> pipelines;
+  RawBuffer constants;
   std::vector<std::unique_ptr<Recording>> recordings;
-  std::deque<kiln_event> waiting; // never shrinks: events are used again
+  std::deque<Event> waiting; // never shrinks: events are used again
   uint64_t clock = 0;
   // Of the execution at hand.
   uint64_t order = 0;
@@ -61,11 +61,13 @@ private:
   Failure record(const kiln_execution &execution, const kiln_entry_info &entry, Recording *&recording);
   Failure dropOldest();
   void drop(size_t number);
-  Failure run(Recording &recording, const std::vector<kiln::vulkan::Step> &steps, kiln_status &status);
+  Failure run(Recording &recording, const std::vector<Step> &steps, kiln_status &status);
   Failure submit(Recording &recording, uint32_t segment);
   Failure catchUp(Recording &recording, kiln_status &status, bool within);
   /// Ends the events that wait for the recording.
   Failure settle(Recording &recording);
 };
+
+} // namespace kiln::vulkan
 
 #endif // KILN_BACKENDS_VULKAN_RUN_EXECUTABLE_H

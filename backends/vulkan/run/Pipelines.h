@@ -11,11 +11,13 @@
 
 namespace kiln::vulkan {
 
+struct Device;
+
 /// What all pipelines of a device share: the driver's cache, kept in the host's cache folder from one start to the
 /// next, and the layouts.
 class PipelineCache {
 public:
-  explicit PipelineCache(kiln_device &device) : device(device) {}
+  explicit PipelineCache(Device &device) : device(device) {}
   PipelineCache(const PipelineCache &) = delete;
   ~PipelineCache();
 
@@ -33,7 +35,7 @@ public:
   Failure layout(uint32_t bindings, Layout &layout);
 
 private:
-  kiln_device &device;
+  Device &device;
   VkPipelineCache cache = VK_NULL_HANDLE;
   std::string file; // empty: nowhere
   size_t savedBytes = 0;
@@ -43,7 +45,7 @@ private:
 /// The pipelines of an executable, made when an entry that needs them is first recorded.
 class Pipelines {
 public:
-  Pipelines(kiln_device &device, const Artifact &artifact)
+  Pipelines(Device &device, const Artifact &artifact)
       : device(device), artifact(artifact), byDispatch(artifact.dispatches().size()) {}
   Pipelines(const Pipelines &) = delete;
   ~Pipelines();
@@ -53,7 +55,7 @@ public:
   VkPipeline operator[](uint32_t dispatch) const { return byDispatch[dispatch]; }
 
 private:
-  kiln_device &device;
+  Device &device;
   const Artifact &artifact;
   std::vector<VkPipeline> byDispatch;
   std::map<std::vector<uint32_t>, VkPipeline> made; // by shader, bindings and specialization: kernels share them

@@ -10,7 +10,7 @@ namespace kiln::vulkan {
 /// One entry at one tuple of extents and on one set of buffers, ready to be submitted again and again.
 class Recording {
 public:
-  explicit Recording(kiln_device &device) : device(device) {}
+  explicit Recording(Device &device) : device(device) {}
   Recording(const Recording &) = delete;
   ~Recording();
 
@@ -40,7 +40,7 @@ public:
   Failure times(uint32_t segment, std::vector<kiln_profile_event> &events) const;
 
 private:
-  kiln_device &device;
+  Device &device;
   VkCommandPool pool = VK_NULL_HANDLE;
   VkDescriptorPool descriptors = VK_NULL_HANDLE;
   VkQueryPool queries = VK_NULL_HANDLE;

@@ -13,7 +13,7 @@ namespace kiln::vulkan {
 namespace {
 
 /// Calls what does the work; an error that the validation layer reports meanwhile is its failure.
-template <typename Work> int32_t guarded(kiln_device &device, kiln_error *error, Work work) {
+template <typename Work> int32_t guarded(Device &device, kiln_error *error, Work work) {
   if (device.lost)
     return Failure(KILN_ERROR_DEVICE_LOST,
                    device.physical.name + " was lost before; nothing more can be done with it but closing it")
@@ -24,6 +24,12 @@ template <typename Work> int32_t guarded(kiln_device &device, kiln_error *error,
     failure = Failure(KILN_ERROR_INTERNAL, device.instance.lastValidationError());
   return failure.report(error);
 }
+
+// The host's names for this backend's things.
+Device &of(kiln_device *handle) { return *reinterpret_cast<Device *>(handle); }
+Buffer &of(kiln_buffer *handle) { return *reinterpret_cast<Buffer *>(handle); }
+Executable &of(kiln_executable *handle) { return *reinterpret_cast<Executable *>(handle); }
+Event &of(kiln_event *handle) { return *reinterpret_cast<Event *>(handle); }
 
 kiln_string view(const std::string &text) { return {text.data(), text.size()}; }
 
@@ -70,64 +76,66 @@ int32_t openDevice(const kiln_host *host, uint32_t number, kiln_device **device,
   const PhysicalDevice &physical = instance.devices[number];
   if (!physical.reason.empty())
     return Failure(KILN_ERROR_UNSUPPORTED, physical.name + " cannot be used: " + physical.reason).report(error);
-  auto opened = std::make_unique<kiln_device>(host, instance, physical);
+  auto opened = std::make_unique<Device>(host, instance, physical);
   int32_t code = guarded(*opened, error, [&] { return opened->open(); });
   if (code == KILN_SUCCESS)
-    *device = opened.release();
+    *device = reinterpret_cast<kiln_device *>(opened.release());
   return code;
 }
 
-void closeDevice(kiln_device *device) { delete device; }
+void closeDevice(kiln_device *device) { delete &of(device); }
 
 //===-- Buffers --------------------------------------------------------------------------------------------------===//
 
-int32_t allocate(kiln_device *device, uint64_t bytes, kiln_buffer **buffer, kiln_error *error) {
+int32_t allocate(kiln_device *handle, uint64_t bytes, kiln_buffer **buffer, kiln_error *error) {
+  Device *device = &of(handle);
   return guarded(*device, error, [&]() -> Failure {
-    auto made = std::make_unique<kiln_buffer>();
+    auto made = std::make_unique<Buffer>();
     if (Failure failure = device->create(bytes, Home::device, "a buffer", made->raw))
       return failure;
     made->device = device;
     made->bytes = bytes;
     made->id = ++device->lastBufferId;
     made->staged = !made->raw.memory.mapped || hooks().staged;
-    *buffer = made.release();
+    *buffer = reinterpret_cast<kiln_buffer *>(made.release());
     return {};
   });
 }
 
-void releaseBuffer(kiln_buffer *buffer) {
-  if (!buffer)
+void releaseBuffer(kiln_buffer *handle) {
+  if (!handle)
     return;
-  kiln_device &device = *buffer->device;
+  Buffer *buffer = &of(handle);
+  Device &device = *buffer->device;
   if (!device.lost) {
     (void)device.upload->flush();
     (void)device.await(device.uploadLine, buffer->lastUpload);
     (void)device.await(device.line, buffer->lastUse);
   }
-  for (kiln_executable *executable : device.executables)
+  for (Executable *executable : device.executables)
     executable->forget(buffer->id);
   device.destroy(buffer->raw);
   delete buffer;
 }
 
-bool within(const kiln_buffer &buffer, uint64_t offset, uint64_t bytes) {
+bool within(const Buffer &buffer, uint64_t offset, uint64_t bytes) {
   return offset <= buffer.bytes && bytes <= buffer.bytes - offset;
 }
 
-Failure outside(const kiln_buffer &buffer, uint64_t offset, uint64_t bytes) {
+Failure outside(const Buffer &buffer, uint64_t offset, uint64_t bytes) {
   return {KILN_ERROR_INVALID, format("a copy of %llu bytes at %llu reaches beyond its buffer of %llu",
                                      static_cast<unsigned long long>(bytes), static_cast<unsigned long long>(offset),
                                      static_cast<unsigned long long>(buffer.bytes))};
 }
 
 /// Whether nothing uses the buffer now, nor will of what was given so far.
-bool idle(kiln_buffer &buffer) {
-  kiln_device &device = *buffer.device;
+bool idle(Buffer &buffer) {
+  Device &device = *buffer.device;
   return device.isAt(device.line, buffer.lastUse) && device.isAt(device.uploadLine, buffer.lastUpload);
 }
 
-Failure waitFor(kiln_buffer &buffer) {
-  kiln_device &device = *buffer.device;
+Failure waitFor(Buffer &buffer) {
+  Device &device = *buffer.device;
   if (Failure failure = device.upload->flush())
     return failure;
   if (Failure failure = device.await(device.uploadLine, buffer.lastUpload))
@@ -135,7 +143,8 @@ Failure waitFor(kiln_buffer &buffer) {
   return device.await(device.line, buffer.lastUse);
 }
 
-int32_t write(kiln_buffer *to, uint64_t offset, const void *from, uint64_t bytes, kiln_error *error) {
+int32_t write(kiln_buffer *handle, uint64_t offset, const void *from, uint64_t bytes, kiln_error *error) {
+  Buffer *to = &of(handle);
   return guarded(*to->device, error, [&]() -> Failure {
     if (!within(*to, offset, bytes))
       return outside(*to, offset, bytes);
@@ -149,9 +158,9 @@ int32_t write(kiln_buffer *to, uint64_t offset, const void *from, uint64_t bytes
   });
 }
 
-Failure readStaged(kiln_buffer &from, uint64_t offset, void *to, uint64_t bytes) {
+Failure readStaged(Buffer &from, uint64_t offset, void *to, uint64_t bytes) {
   constexpr uint64_t largest = 32 << 20;
-  kiln_device &device = *from.device;
+  Device &device = *from.device;
   RawBuffer stage;
   if (Failure failure = device.create(std::min(bytes, largest), Home::readback, "reading a buffer", stage))
     return failure;
@@ -166,7 +175,8 @@ Failure readStaged(kiln_buffer &from, uint64_t offset, void *to, uint64_t bytes)
   return failure;
 }
 
-int32_t read(kiln_buffer *from, uint64_t offset, void *to, uint64_t bytes, kiln_error *error) {
+int32_t read(kiln_buffer *handle, uint64_t offset, void *to, uint64_t bytes, kiln_error *error) {
+  Buffer *from = &of(handle);
   return guarded(*from->device, error, [&]() -> Failure {
     if (!within(*from, offset, bytes))
       return outside(*from, offset, bytes);
@@ -181,8 +191,9 @@ int32_t read(kiln_buffer *from, uint64_t offset, void *to, uint64_t bytes, kiln_
   });
 }
 
-int32_t copy(kiln_buffer *from, uint64_t fromOffset, kiln_buffer *to, uint64_t toOffset, uint64_t bytes,
+int32_t copy(kiln_buffer *source, uint64_t fromOffset, kiln_buffer *destination, uint64_t toOffset, uint64_t bytes,
              kiln_error *error) {
+  Buffer *from = &of(source), *to = &of(destination);
   return guarded(*from->device, error, [&]() -> Failure {
     if (!within(*from, fromOffset, bytes))
       return outside(*from, fromOffset, bytes);
@@ -203,33 +214,34 @@ int32_t copy(kiln_buffer *from, uint64_t fromOffset, kiln_buffer *to, uint64_t t
 
 int32_t load(kiln_device *device, const kiln_program *program, const void *artifact, uint64_t bytes,
              kiln_executable **executable, kiln_error *error) {
-  return guarded(*device, error, [&]() -> Failure {
-    auto loaded = std::make_unique<kiln_executable>(*device, program);
+  return guarded(of(device), error, [&]() -> Failure {
+    auto loaded = std::make_unique<Executable>(of(device), program);
     if (Failure failure = loaded->load(artifact, bytes))
       return failure;
-    *executable = loaded.release();
+    *executable = reinterpret_cast<kiln_executable *>(loaded.release());
     return {};
   });
 }
 
-void unload(kiln_executable *executable) { delete executable; }
+void unload(kiln_executable *executable) { delete &of(executable); }
 
 int32_t execute(kiln_executable *executable, const kiln_execution *execution, kiln_error *error) {
-  return guarded(executable->device, error, [&] { return executable->execute(*execution); });
+  return guarded(of(executable).device, error, [&] { return of(executable).execute(*execution); });
 }
 
 int32_t wait(kiln_event *event, kiln_error *error) {
   if (!event)
     return KILN_SUCCESS;
-  kiln_executable &executable = *event->executable;
+  Executable &executable = *of(event).executable;
   bool lost = executable.device.lost;
   if (lost) // the event is let go all the same
-    return executable.wait(*event).report(error);
-  return guarded(executable.device, error, [&] { return executable.wait(*event); });
+    return executable.wait(of(event)).report(error);
+  return guarded(executable.device, error, [&] { return executable.wait(of(event)); });
 }
 
-int32_t profile(kiln_executable *executable, int32_t on, const kiln_profile_event **events, size_t *count,
+int32_t profile(kiln_executable *handle, int32_t on, const kiln_profile_event **events, size_t *count,
                 kiln_error *error) {
+  Executable *executable = &of(handle);
   if (on && !executable->device.physical.timestampBits)
     return Failure(KILN_ERROR_UNSUPPORTED, executable->device.physical.name + " measures no times of kernels")
         .report(error);
@@ -241,7 +253,8 @@ int32_t profile(kiln_executable *executable, int32_t on, const kiln_profile_even
   return KILN_SUCCESS;
 }
 
-int32_t counters(kiln_executable *executable, kiln_counters *out, kiln_error *) {
+int32_t counters(kiln_executable *handle, kiln_counters *out, kiln_error *) {
+  Executable *executable = &of(handle);
   kiln_counters full = executable->counters;
   full.size = out->size;
   full.device_bytes = executable->device.allocator->bytes();

@@ -79,7 +79,7 @@ bool Upload::collides(VkBuffer to, uint64_t offset, uint64_t bytes) const {
   });
 }
 
-Failure Upload::write(kiln_buffer &to, uint64_t offset, const void *from, uint64_t bytes) {
+Failure Upload::write(Buffer &to, uint64_t offset, const void *from, uint64_t bytes) {
   if (Failure failure = start())
     return failure;
   const auto *source = static_cast<const uint8_t *>(from);

@@ -6,16 +6,19 @@
 
 namespace kiln::vulkan {
 
+struct Buffer;
+struct Device;
+
 /// A ring of memory that the host writes and the device copies from. Small writes gather in a batch that the next
 /// submission, or the next large write, sends on its way. The host waits only where the ring is full.
 class Upload {
 public:
-  explicit Upload(kiln_device &device) : device(device) {}
+  explicit Upload(Device &device) : device(device) {}
   Upload(const Upload &) = delete;
   ~Upload();
 
   /// `from` may be used again when it returns. Memory for the ring is taken at the first call.
-  Failure write(kiln_buffer &to, uint64_t offset, const void *from, uint64_t bytes);
+  Failure write(Buffer &to, uint64_t offset, const void *from, uint64_t bytes);
   /// Sends the batch.
   Failure flush();
 
@@ -30,7 +33,7 @@ private:
     uint64_t end = 0;    ///< of the ring, when it has run
   };
 
-  kiln_device &device;
+  Device &device;
   RawBuffer ring;
   VkCommandPool pool = VK_NULL_HANDLE;
   std::vector<Batch> batches; ///< used in turn

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "backends/vulkan/compile/Plan.h"
+#include "backends/vulkan/run/Executable.h"
 #include "backends/vulkan/run/Run.h"
 #include "runtime/backend/Tables.h"
 
@@ -55,6 +56,8 @@ protected:
   void unload();
   void openDevice();
   void closeDevice();
+  vulkan::Executable &internals() { return *reinterpret_cast<vulkan::Executable *>(executable); }
+  vulkan::Device &internalDevice() { return *reinterpret_cast<vulkan::Device *>(device); }
 
   uint32_t add = 0, scale = 0, slow = 0, check = 0, below = 0; // kernels that are always there
   std::vector<ShaderKernel> kernels;

@@ -103,7 +103,7 @@ TEST_F(VulkanRefusals, ProgramsAndArtifactsThatDoNotBelongTogether) {
 
 TEST_F(VulkanRefusals, FeaturesByName) {
   kernels[0].plan.variants[0].features |= KILN_VK_COOPERATIVE_MATRIX | KILN_VK_NAN64;
-  uint32_t &features = const_cast<vulkan::PhysicalDevice &>(device->physical).features;
+  uint32_t &features = const_cast<vulkan::PhysicalDevice &>(internalDevice().physical).features;
   uint32_t before = std::exchange(features, 0);
   EXPECT_EQ(load({launch(add, {argument(0), argument(1), argument(2)})}, 3), KILN_ERROR_UNSUPPORTED);
   features = before;
@@ -137,7 +137,7 @@ TEST_F(VulkanRefusals, PlacesBeyondTheirBuffers) {
 
 TEST_F(VulkanRefusals, BindingsBeyondTheLimit) {
   ASSERT_EQ(load({launch(scale, {argument(0), argument(1)})}, 2), 0) << error.message;
-  auto &limits = const_cast<vulkan::PhysicalDevice &>(device->physical).limits;
+  auto &limits = const_cast<vulkan::PhysicalDevice &>(internalDevice().physical).limits;
   uint32_t before = std::exchange(limits.maxStorageBufferRange, 4096);
   kiln_buffer *a = buffer(Floats(2000)), *b = buffer(Floats(2000));
   EXPECT_EQ(run({a, b}, 2000), KILN_ERROR_UNSUPPORTED);
@@ -192,7 +192,7 @@ TEST_F(VulkanRefusals, OutOfMemory) {
   EXPECT_THAT(error.message, HasSubstr("no single allocation beyond"));
   EXPECT_EQ(big, nullptr);
   // What was freed can be had again, small and large, and nothing is left behind.
-  uint64_t before = device->allocator->bytes();
+  uint64_t before = internalDevice().allocator->bytes();
   for (int round = 0; round < 3; ++round) {
     std::vector<kiln_buffer *> many;
     for (uint64_t i = 0; i < 300; ++i) {
@@ -205,7 +205,7 @@ TEST_F(VulkanRefusals, OutOfMemory) {
     for (size_t i = 1; i < many.size(); i += 2)
       api->release(many[i]);
   }
-  EXPECT_EQ(device->allocator->bytes(), before);
+  EXPECT_EQ(internalDevice().allocator->bytes(), before);
 }
 
 TEST_F(VulkanRefusals, ALostDevice) {

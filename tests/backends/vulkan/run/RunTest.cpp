@@ -42,7 +42,7 @@ TEST_F(VulkanTree, OneSubmissionAndNoWaits) {
     EXPECT_EQ(counted.launches, 2u);
     EXPECT_EQ(counted.bytes_read, 4 * 16u);
     EXPECT_EQ(counted.bytes_written, 2 * 16u);
-    EXPECT_EQ(counted.bytes_read + counted.bytes_written, executable->lastOperandBytes);
+    EXPECT_EQ(counted.bytes_read + counted.bytes_written, internals().lastOperandBytes);
   }
 }
 
@@ -108,7 +108,7 @@ TEST_F(VulkanTree, BarriersAreTheDepthOfTheDependences) {
     for (int i = 0; i < 4; ++i)
       buffers.push_back(buffer(Floats(64, 1)));
     ASSERT_EQ(run(buffers, 16), 0) << error.message;
-    EXPECT_EQ(executable->lastDepth, expected);
+    EXPECT_EQ(internals().lastDepth, expected);
     EXPECT_EQ(counters().barriers, expected); // the last is for the host
   };
   depth({launch(scale, {argument(0), arena(0)}), launch(scale, {argument(0), arena(64)}),

@@ -15,10 +15,11 @@ static int32_t execute(kiln_executable *executable, const kiln_execution *execut
   const kiln_run_api *api = kiln_vulkan_run_api();
   if (int32_t code = api->execute(executable, execution, error))
     return code;
+  const auto &internals = *reinterpret_cast<vulkan::Executable *>(executable);
   Counted &counted = lastExecution();
   counted.counters.size = sizeof counted.counters;
-  counted.operandBytes = executable->lastOperandBytes;
-  counted.depth = executable->lastDepth;
+  counted.operandBytes = internals.lastOperandBytes;
+  counted.depth = internals.lastDepth;
   return api->counters(executable, &counted.counters, error);
 }
 
