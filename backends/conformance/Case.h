@@ -1,0 +1,63 @@
+// What the kit asks of a backend: kernels, the extents and operands to launch them with, and how near the results have
+// to be.
+#pragma once
+
+#include "backends/conformance/Kernel.h"
+
+#include <cstdint>
+
+namespace kiln::conformance {
+
+/// How an operand is filled; a pure function of the case's seed.
+enum class Fill {
+  Special, ///< all pairs of special values (NaN, infinities, denormals, extreme integers), then any bits' worth
+  Range,   ///< floats in [low, high], integers too
+  Index,   ///< integers in [low, high]
+};
+
+struct Operand {
+  Fill fill = Fill::Range;
+  double low = -2, high = 2;
+};
+
+/// How far a result may lie from the float64 reference: `ulps` of its dtype at its size, and for sums `sums` times the
+/// accumulator's rounding (f32's for narrower floats) of the sum of the terms' magnitudes. Zero and false: to the bit.
+struct Accuracy {
+  double ulps = 0;
+  bool sums = false; ///< the terms' magnitudes are the same kernel's result over the operands' magnitudes
+  double terms = 0;  ///< how many add up; 0 where `sums` is false
+};
+
+struct Launch {
+  std::vector<int64_t> extents; ///< one for each of the kernel's
+  bool inPlace = false;         ///< outputs lie in the inputs that their alias names
+  bool special = true;          ///< false: Special operands are filled with plain numbers
+};
+
+struct Case {
+  std::string op;      ///< in the report's row: an op of docs/ops.md, or "fused: ..."
+  std::string variant; ///< "rank 3, dynamic"
+  kiln_dtype dtype = KILN_F32;
+  std::shared_ptr<Kernel> kernel;
+  std::vector<Operand> operands;
+  std::vector<Launch> launches;
+  Accuracy accuracy;
+  bool reports = false; ///< data with errors: the status record counts too
+  uint32_t seed = 0;
+};
+
+/// Every case; fewer where not `full`: then each op meets each of its dtypes, each rank, constant and dynamic extents,
+/// chosen by the seed so that every pair of these is met by some op.
+std::vector<Case> allCases(bool full, uint32_t seed);
+
+// The parts of it.
+void elementwiseCases(std::vector<Case> &cases);
+void layoutCases(std::vector<Case> &cases);
+void indexCases(std::vector<Case> &cases);
+void reductionCases(std::vector<Case> &cases);
+void productCases(std::vector<Case> &cases);
+void fusedCases(std::vector<Case> &cases);
+
+extern const std::vector<kiln_dtype> allDtypes, floatDtypes, integerDtypes, numberDtypes;
+
+} // namespace kiln::conformance

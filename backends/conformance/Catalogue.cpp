@@ -1,0 +1,258 @@
+// Elementwise ops, and what is common to all cases.
+#include "backends/conformance/Case.h"
+#include "backends/conformance/Shapes.h"
+
+#include "backends/sdk/Graph.h"
+
+#include <functional>
+#include <map>
+#include <numeric>
+#include <set>
+
+namespace kiln::conformance {
+
+const std::vector<kiln_dtype> floatDtypes = {KILN_F32, KILN_F64, KILN_BF16, KILN_F16};
+const std::vector<kiln_dtype> integerDtypes = {KILN_I8, KILN_U8, KILN_I32, KILN_U32, KILN_I64};
+const std::vector<kiln_dtype> numberDtypes = {KILN_F32, KILN_F64, KILN_BF16, KILN_F16, KILN_I8,
+                                              KILN_U8,  KILN_I32, KILN_U32,  KILN_I64};
+const std::vector<kiln_dtype> allDtypes = {KILN_F32, KILN_F64, KILN_BF16, KILN_F16, KILN_I8,
+                                           KILN_U8,  KILN_I32, KILN_U32,  KILN_I64, KILN_BOOL};
+
+const std::vector<std::vector<int64_t>> &edgeShapes(size_t rank) {
+  static const std::vector<std::vector<int64_t>> shapes[7] = {
+      {{}},
+      {{4099}, {1}, {0}, {7}, {64}, {257}, {1031}},
+      {{17, 257}, {1, 1}, {0, 5}, {3, 0}, {257, 3}, {64, 64}, {1, 1031}},
+      {{7, 11, 13}, {1, 1, 1}, {2, 0, 3}, {3, 17, 65}, {33, 1, 7}},
+      {{3, 5, 7, 11}, {1, 1, 1, 1}, {2, 3, 0, 2}, {1, 19, 1, 33}},
+      {{2, 3, 5, 3, 7}, {1, 1, 1, 1, 1}, {1, 2, 0, 1, 3}, {17, 1, 3, 1, 5}},
+      {{2, 3, 2, 3, 2, 3}, {1, 1, 1, 1, 1, 1}, {0, 1, 2, 1, 2, 1}, {5, 1, 7, 1, 2, 3}}};
+  return shapes[rank];
+}
+
+Dims dimsOf(Kernel &kernel, size_t rank, bool dynamic, std::vector<Launch> &launches) {
+  const auto &shapes = edgeShapes(rank);
+  std::vector<int64_t> bounds(rank, 1);
+  for (const auto &shape : shapes)
+    for (size_t d = 0; d < rank; ++d)
+      bounds[d] = std::max(bounds[d], shape[d]);
+  Dims dims;
+  for (size_t d = 0; d < rank; ++d)
+    dims.push_back(dynamic ? kernel.extent(bounds[d]) : fixed(shapes[0][d]));
+  for (const auto &shape : shapes)
+    if (dynamic || &shape == &shapes[0])
+      launches.push_back({dynamic ? shape : std::vector<int64_t>(), false, true});
+  return dims;
+}
+
+kiln_extent derived(Kernel &kernel, size_t rank, bool dynamic, std::vector<Launch> &launches,
+                    const std::function<int64_t(const std::vector<int64_t> &)> &f) {
+  if (!dynamic)
+    return fixed(f(edgeShapes(rank)[0]));
+  int64_t bound = 1;
+  for (Launch &launch : launches) {
+    std::vector<int64_t> shape(launch.extents.begin(), launch.extents.begin() + int64_t(rank));
+    launch.extents.push_back(f(shape));
+    bound = std::max(bound, launch.extents.back());
+  }
+  return kernel.extent(bound);
+}
+
+void addInPlace(Case &made) {
+  Launch again = made.launches.front();
+  again.inPlace = true;
+  made.launches.push_back(again);
+}
+
+std::string variantOf(size_t rank, bool dynamic) {
+  return "rank " + std::to_string(rank) + (dynamic ? ", dynamic" : ", constant");
+}
+
+namespace {
+
+struct ElementOp {
+  const char *name;
+  int operands;
+  const std::vector<kiln_dtype> *dtypes;
+  double ulps; // of floats; see docs/conformance.md
+  double low = -20, high = 20;
+};
+
+const std::vector<kiln_dtype> bits = {KILN_I8, KILN_U8, KILN_I32, KILN_U32, KILN_I64, KILN_BOOL};
+
+const ElementOp elementOps[] = {
+    {"neg", 1, &numberDtypes, 0},
+    {"abs", 1, &numberDtypes, 0},
+    {"sign", 1, &numberDtypes, 0},
+    {"exp", 1, &floatDtypes, 4},
+    {"expm1", 1, &floatDtypes, 4},
+    {"log", 1, &floatDtypes, 4},
+    {"log1p", 1, &floatDtypes, 4},
+    {"sqrt", 1, &floatDtypes, 2},
+    {"rsqrt", 1, &floatDtypes, 4},
+    {"sin", 1, &floatDtypes, 4},
+    {"cos", 1, &floatDtypes, 4},
+    {"tanh", 1, &floatDtypes, 4},
+    {"sigmoid", 1, &floatDtypes, 4},
+    {"erf", 1, &floatDtypes, 4},
+    {"floor", 1, &floatDtypes, 0},
+    {"ceil", 1, &floatDtypes, 0},
+    {"round", 1, &floatDtypes, 0},
+    {"not", 1, &bits, 0},
+    {"add", 2, &allDtypes, 0.5},
+    {"sub", 2, &numberDtypes, 0.5},
+    {"mul", 2, &allDtypes, 0.5},
+    {"div", 2, &numberDtypes, 2.5},
+    {"rem", 2, &numberDtypes, 0},
+    {"pow", 2, &floatDtypes, 16},
+    {"max", 2, &allDtypes, 0},
+    {"min", 2, &allDtypes, 0},
+    {"and", 2, &bits, 0},
+    {"or", 2, &bits, 0},
+    {"xor", 2, &bits, 0},
+    {"shl", 2, &integerDtypes, 0},
+    {"shr", 2, &integerDtypes, 0},
+    {"stop_gradient", 1, &allDtypes, 0},
+};
+
+struct Form {
+  size_t rank;
+  bool dynamic;
+};
+
+const std::vector<Form> &forms() {
+  static const std::vector<Form> all = [] {
+    std::vector<Form> result;
+    for (size_t rank = 0; rank <= 6; ++rank)
+      for (bool dynamic : {true, false})
+        if (rank || !dynamic)
+          result.push_back({rank, dynamic});
+    return result;
+  }();
+  return all;
+}
+
+void add(std::vector<Case> &cases, const ElementOp &op, kiln_dtype dtype, const Form &form) {
+  Case made{op.name, variantOf(form.rank, form.dynamic), dtype, std::make_shared<Kernel>("loops"), {}, {}, {}};
+  Kernel &kernel = *made.kernel;
+  Dims dims = dimsOf(kernel, form.rank, form.dynamic, made.launches);
+  std::vector<uint32_t> operands;
+  for (int i = 0; i < op.operands; ++i) {
+    operands.push_back(kernel.input(dtype, dims));
+    made.operands.push_back({Fill::Special, op.low, op.high});
+  }
+  uint32_t result = kernel.op(op.name, operands, dtype, dims);
+  kernel.output(result, 0);
+  made.accuracy.ulps = sdk::isFloat(dtype) ? op.ulps : 0;
+  made.reports = !sdk::isFloat(dtype) && (made.op == "div" || made.op == "rem");
+  addInPlace(made);
+  cases.push_back(std::move(made));
+}
+
+void addCompare(std::vector<Case> &cases, const char *predicate, kiln_dtype dtype, const Form &form) {
+  Case made{"compare",
+            std::string(predicate) + ", " + variantOf(form.rank, form.dynamic),
+            dtype,
+            std::make_shared<Kernel>("loops"),
+            {{Fill::Special}, {Fill::Special}},
+            {},
+            {}};
+  Kernel &kernel = *made.kernel;
+  Dims dims = dimsOf(kernel, form.rank, form.dynamic, made.launches);
+  uint32_t x = kernel.input(dtype, dims), y = kernel.input(dtype, dims);
+  kernel.output(kernel.op("compare", {x, y}, KILN_BOOL, dims, {Attribute::text("predicate", predicate)}));
+  cases.push_back(std::move(made));
+}
+
+void addSelect(std::vector<Case> &cases, kiln_dtype dtype, const Form &form) {
+  Case made{"select",
+            variantOf(form.rank, form.dynamic),
+            dtype,
+            std::make_shared<Kernel>("loops"),
+            {{Fill::Special}, {Fill::Special}, {Fill::Special}},
+            {},
+            {}};
+  Kernel &kernel = *made.kernel;
+  Dims dims = dimsOf(kernel, form.rank, form.dynamic, made.launches);
+  uint32_t c = kernel.input(KILN_BOOL, dims), x = kernel.input(dtype, dims), y = kernel.input(dtype, dims);
+  kernel.output(kernel.op("select", {c, x, y}, dtype, dims), 2);
+  addInPlace(made);
+  cases.push_back(std::move(made));
+}
+
+void addConvert(std::vector<Case> &cases, kiln_dtype from, kiln_dtype to, const Form &form) {
+  Case made{"convert",
+            std::string("from ") + sdk::dtypeName(from) + ", " + variantOf(form.rank, form.dynamic),
+            to,
+            std::make_shared<Kernel>("loops"),
+            {{Fill::Special, -300, 300}},
+            {},
+            {}};
+  Kernel &kernel = *made.kernel;
+  Dims dims = dimsOf(kernel, form.rank, form.dynamic, made.launches);
+  uint32_t x = kernel.input(from, dims);
+  kernel.output(kernel.op("convert", {x}, to, dims));
+  made.accuracy.ulps = sdk::isFloat(to) ? 0.5 : 0;
+  cases.push_back(std::move(made));
+}
+
+} // namespace
+
+void elementwiseCases(std::vector<Case> &cases) {
+  for (const ElementOp &op : elementOps)
+    for (kiln_dtype dtype : *op.dtypes)
+      for (const Form &form : forms())
+        add(cases, op, dtype, form);
+  for (const Form &form : forms())
+    for (kiln_dtype dtype : allDtypes) {
+      addSelect(cases, dtype, form);
+      for (const char *predicate : {"eq", "ne", "lt", "le", "gt", "ge"})
+        addCompare(cases, predicate, dtype, form);
+      for (kiln_dtype from : allDtypes)
+        addConvert(cases, from, dtype, form);
+    }
+}
+
+/// Of the cases of one op, those that bring a pair (dtype, form; op, dtype; op, form) which none before it brought.
+static std::vector<Case> pairwise(std::vector<Case> cases, uint32_t seed) {
+  std::map<std::string, std::vector<Case>> byOp;
+  std::vector<std::string> order;
+  for (Case &made : cases) {
+    auto [at, fresh] = byOp.try_emplace(made.op);
+    if (fresh)
+      order.push_back(made.op);
+    at->second.push_back(std::move(made));
+  }
+  std::vector<Case> chosen;
+  for (const std::string &op : order) {
+    std::vector<Case> &all = byOp[op];
+    std::set<std::string> forms, dtypes;
+    // A stride that visits all of them, another start for each op and seed.
+    size_t count = all.size(), step = count / 2 + 1, at = (std::hash<std::string>()(op) + seed * 7919u) % count;
+    while (std::gcd(step, count) != 1)
+      ++step;
+    for (size_t i = 0; i < count; ++i, at = (at + step) % count) {
+      bool form = forms.insert(all[at].variant).second;
+      bool dtype = dtypes.insert(sdk::dtypeName(all[at].dtype)).second;
+      if (form || dtype)
+        chosen.push_back(all[at]);
+    }
+  }
+  return chosen;
+}
+
+std::vector<Case> allCases(bool full, uint32_t seed) {
+  std::vector<Case> cases;
+  elementwiseCases(cases);
+  layoutCases(cases);
+  indexCases(cases);
+  reductionCases(cases);
+  productCases(cases);
+  fusedCases(cases);
+  uint32_t number = seed;
+  for (Case &made : cases)
+    made.seed = ++number * 2654435761u;
+  return full ? cases : pairwise(std::move(cases), seed);
+}
+
+} // namespace kiln::conformance

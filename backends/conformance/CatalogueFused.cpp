@@ -1,0 +1,101 @@
+// Kernels of several ops, as fusion makes them (docs/fusion.md): chains, rows, columns, products with their
+// surroundings.
+#include "backends/conformance/Shapes.h"
+
+#include "backends/sdk/Graph.h"
+
+namespace kiln::conformance {
+
+namespace {
+
+Attribute axes(std::vector<int64_t> list) { return Attribute::list("axes", std::move(list)); }
+
+Case start(const char *op, kiln_dtype dtype, const char *kind, bool dynamic) {
+  return {op, dynamic ? "dynamic" : "constant", dtype, std::make_shared<Kernel>(kind), {}, {}, {}};
+}
+
+/// The last axis's softmax, its sums and maxima within the kernel.
+void softmax(std::vector<Case> &cases, kiln_dtype dtype, bool dynamic) {
+  Case made = start("fused: softmax", dtype, "loops", dynamic);
+  Kernel &k = *made.kernel;
+  Dims d = dimsOf(k, 2, dynamic, made.launches);
+  std::erase_if(made.launches, [](const Launch &l) { return !l.extents.empty() && l.extents[1] == 0; });
+  uint32_t x = k.input(dtype, d);
+  made.operands = {{Fill::Range, -8, 8}};
+  uint32_t top = k.op("reduce", {x}, dtype, {d[0]}, {Attribute::text("kind", "max"), axes({1})});
+  uint32_t wide = k.op("broadcast", {top}, dtype, d, {axes({0})});
+  uint32_t e = k.op("exp", {k.op("sub", {x, wide}, dtype, d)}, dtype, d);
+  uint32_t sum = k.op("reduce", {e}, dtype, {d[0]}, {Attribute::text("kind", "sum"), axes({1})});
+  uint32_t spread = k.op("broadcast", {sum}, dtype, d, {axes({0})});
+  k.output(k.op("div", {e, spread}, dtype, d), 0);
+  made.accuracy = {64, false, 0};
+  addInPlace(made);
+  cases.push_back(std::move(made));
+}
+
+/// x W + b, then a relu: a product with an epilogue.
+void linear(std::vector<Case> &cases, kiln_dtype dtype, bool dynamic) {
+  Case made = start("fused: linear and relu", dtype, "contract", dynamic);
+  Kernel &k = *made.kernel;
+  Dims d = {fixed(33), fixed(65), fixed(47)};
+  if (dynamic)
+    d = {k.extent(33), k.extent(65), k.extent(47)};
+  made.launches = dynamic ? std::vector<Launch>{{{33, 65, 47}}, {{1, 1, 1}}, {{0, 5, 5}}, {{7, 64, 33}}}
+                          : std::vector<Launch>{{{}}};
+  uint32_t x = k.input(dtype, {d[0], d[1]}), w = k.input(dtype, {d[1], d[2]}), b = k.input(dtype, {d[2]});
+  made.operands = {{}, {}, {}};
+  uint32_t product = k.op("dot_general", {x, w}, dtype, {d[0], d[2]},
+                          {Attribute::list("lhs_batch", {}), Attribute::list("rhs_batch", {}),
+                           Attribute::list("lhs_contract", {1}), Attribute::list("rhs_contract", {0})});
+  uint32_t bias = k.op("broadcast", {b}, dtype, {d[0], d[2]}, {axes({1})});
+  uint32_t sum = k.op("add", {product, bias}, dtype, {d[0], d[2]});
+  uint32_t zero = k.op("constant", {}, dtype, {d[0], d[2]},
+                       {Attribute::bytes("value", std::string(size_t(sdk::byteSize(dtype)), '\0'))});
+  k.output(k.op("max", {sum, zero}, dtype, {d[0], d[2]}));
+  made.accuracy = {2, true, 66};
+  cases.push_back(std::move(made));
+}
+
+/// A long chain of elementwise ops in one sweep, with a second output: as an optimizer's update.
+void sweep(std::vector<Case> &cases, kiln_dtype dtype, bool dynamic) {
+  Case made = start("fused: optimizer sweep", dtype, "loops", dynamic);
+  Kernel &k = *made.kernel;
+  Dims d = dimsOf(k, 1, dynamic, made.launches);
+  uint32_t p = k.input(dtype, d), g = k.input(dtype, d), m = k.input(dtype, d), rate = k.input(dtype, {});
+  made.operands = {{Fill::Range, 1, 2}, {Fill::Range, 0, 1}, {Fill::Range, 0, 1}, {Fill::Range, 0.1, 0.2}};
+  uint32_t wide = k.op("broadcast", {rate}, dtype, d, {axes({})});
+  uint32_t moment = k.op("add", {k.op("mul", {m, wide}, dtype, d), g}, dtype, d);
+  uint32_t next = k.op("add", {p, k.op("mul", {moment, wide}, dtype, d)}, dtype, d);
+  k.output(next, 0);
+  k.output(moment, 2);
+  made.accuracy = {4, false, 0};
+  addInPlace(made);
+  cases.push_back(std::move(made));
+}
+
+/// Sums over the rows of a mask times a value: a column reduction with what is above it.
+void columns(std::vector<Case> &cases, kiln_dtype dtype, bool dynamic) {
+  Case made = start("fused: column sums", dtype, "loops", dynamic);
+  Kernel &k = *made.kernel;
+  Dims d = dimsOf(k, 2, dynamic, made.launches);
+  uint32_t x = k.input(dtype, d), y = k.input(dtype, d);
+  made.operands = {{}, {}};
+  uint32_t product = k.op("mul", {x, y}, dtype, d);
+  k.output(k.op("reduce", {product}, dtype, {d[1]}, {Attribute::text("kind", "sum"), axes({0})}));
+  made.accuracy = {2, true, 300};
+  cases.push_back(std::move(made));
+}
+
+} // namespace
+
+void fusedCases(std::vector<Case> &cases) {
+  for (kiln_dtype dtype : floatDtypes)
+    for (bool dynamic : {true, false}) {
+      softmax(cases, dtype, dynamic);
+      linear(cases, dtype, dynamic);
+      sweep(cases, dtype, dynamic);
+      columns(cases, dtype, dynamic);
+    }
+}
+
+} // namespace kiln::conformance

@@ -1,0 +1,343 @@
+// What holds for every call whatever the ops: versions, sizes, buffers, wrong arguments, broken artifacts.
+#include "backends/conformance/Conformance.h"
+#include "backends/conformance/Judge.h"
+#include "backends/conformance/Programs.h"
+
+#include "runtime/support/Error.h"
+
+#include <cstring>
+#include <utility>
+
+namespace kiln::conformance {
+
+namespace {
+
+/// A struct as a newer host would give it: longer than this header's, with bytes behind that are nobody's to write.
+template <typename T> struct Longer {
+  T value{};
+  uint8_t tail[64];
+  Longer() {
+    value.size = sizeof(T) + sizeof tail;
+    std::memset(tail, 0xA5, sizeof tail);
+  }
+  bool intact() const {
+    for (uint8_t byte : tail)
+      if (byte != 0xA5)
+        return false;
+    return true;
+  }
+};
+
+class InterfaceCheck {
+public:
+  explicit InterfaceCheck(Context &context)
+      : context(context), tables(context.backend->tables()), function(context.backend->function()) {}
+
+  void run() {
+    attempt("version range", [&](std::string &why) { return versions(why); });
+    attempt("a newer host's longer structs", [&](std::string &why) { return longerStructs(why); });
+    attempt("an op that it cannot know", [&](std::string &why) { return unknownOp(why, KILN_F32); });
+    attempt("a reserved dtype", [&](std::string &why) { return unknownOp(why, KILN_F8E4M3); });
+    attempt("devices that are not there", [&](std::string &why) { return wrongDevice(why); });
+    std::string error;
+    session = Session::open(*context.backend, context.options.device, 1, error);
+    if (!session)
+      return; // the ops say so
+    attempt("buffers: write, copy, read", [&](std::string &why) { return buffers(why); });
+    attempt("buffers: beyond the end", [&](std::string &why) { return beyond(why); });
+    attempt("buffers: more memory than there is", [&](std::string &why) { return tooMuch(why); });
+    programs();
+  }
+
+private:
+  Context &context;
+  const BackendTables &tables;
+  kiln_backend_fn function;
+  std::unique_ptr<Session> session;
+  kiln_error failure = emptyError();
+
+  template <typename F> void attempt(const char *name, F f) {
+    Row row{"interface", name, {}, {}, Outcome::Pass, {}, 0, 0, 1};
+    std::string why;
+    failure = emptyError();
+    if (!f(why)) {
+      row.outcome = Outcome::Failure;
+      row.reason = why;
+    }
+    context.report.add(row);
+  }
+
+  const kiln_backend *ask(uint32_t oldest, uint32_t newest, kiln_error &error) {
+    Longer<kiln_offer> offer;
+    offer.value.oldest = oldest;
+    offer.value.newest = newest;
+    offer.value.host = plainHost();
+    offer.value.host_name = {"conformance", 11};
+    return function(&offer.value, &error);
+  }
+
+  bool versions(std::string &why) {
+    if (const kiln_backend *answer = ask(KILN_ABI_VERSION + 1000, KILN_ABI_VERSION + 1001, failure))
+      return why = "offered versions " + std::to_string(KILN_ABI_VERSION + 1000) + " to " +
+                   std::to_string(KILN_ABI_VERSION + 1001) + ", it answers version " + std::to_string(answer->version),
+             false;
+    if (failure.code != KILN_ERROR_VERSION || !failure.message[0])
+      return why = "it refuses versions that it cannot know without KILN_ERROR_VERSION and a sentence", false;
+    for (uint32_t newest : {uint32_t(KILN_ABI_VERSION), uint32_t(KILN_ABI_VERSION + 7)}) {
+      const kiln_backend *answer = ask(KILN_ABI_OLDEST, newest, failure);
+      if (!answer)
+        return why = "it refuses versions " + std::to_string(KILN_ABI_OLDEST) + " to " + std::to_string(newest), false;
+      if (answer->version < KILN_ABI_OLDEST || answer->version > newest)
+        return why = "it answers version " + std::to_string(answer->version) + ", which was not offered", false;
+    }
+    return true;
+  }
+
+  bool longerStructs(std::string &why) {
+    Longer<kiln_capabilities> capabilities;
+    Longer<kiln_device_info> info;
+    Longer<kiln_target> target;
+    Threads host(1);
+    uint32_t count = 0;
+    kiln_string reason{};
+    if (tables.compile.capabilities(plainHost(), &target.value, &capabilities.value, &failure) ||
+        tables.run.device_count(&host.host(), &count, &reason, &failure) ||
+        (count && tables.run.device_info(&host.host(), 0, &info.value, &failure)))
+      return why = messageOf(failure), false;
+    if (!capabilities.intact() || !info.intact())
+      return why = "it writes behind the fields that it knows", false;
+    return true;
+  }
+
+  bool unknownOp(std::string &why, kiln_dtype dtype) {
+    Kernel kernel("single");
+    uint32_t x = kernel.input(dtype, {fixed(4)});
+    kernel.output(kernel.op(dtype == KILN_F32 ? "conformance_no_such_op" : "neg", {x}, dtype, {fixed(4)}));
+    host::Answer answer;
+    const kiln_kernel &table = kernel.table("k");
+    if (!context.backend->claim(table, context.target, answer, why))
+      return false;
+    if (!answer.parts.empty())
+      return why = "it takes it", false;
+    if (answer.refusals.empty() || answer.refusals.front().reason.empty())
+      return why = "it refuses it without a reason", false;
+    return true;
+  }
+
+  bool wrongDevice(std::string &why) {
+    Threads host(1);
+    uint32_t count = 0;
+    kiln_string reason{};
+    if (tables.run.device_count(&host.host(), &count, &reason, &failure))
+      return why = messageOf(failure), false;
+    kiln_device *device = nullptr;
+    if (tables.run.open(&host.host(), count + 5, &device, &failure) == KILN_SUCCESS)
+      return why = "it opens device " + std::to_string(count + 5) + " of " + std::to_string(count), false;
+    if (device || !failure.message[0])
+      return why = "a failed open leaves a device, or no message", false;
+    return true;
+  }
+
+  struct Held {
+    const kiln_run_api &api;
+    kiln_buffer *buffer = nullptr;
+    ~Held() {
+      if (buffer)
+        api.release(buffer);
+    }
+  };
+
+  bool make(Held &held, uint64_t bytes, std::string &why) {
+    if (session->api().allocate(session->device(), bytes, &held.buffer, &failure) == KILN_SUCCESS && held.buffer)
+      return true;
+    return why = "allocate " + std::to_string(bytes) + " bytes: " + messageOf(failure), false;
+  }
+
+  bool buffers(std::string &why) {
+    const kiln_run_api &api = session->api();
+    Held a{api}, b{api}, none{api};
+    Bytes bytes(1000), found(1000);
+    for (size_t i = 0; i < bytes.size(); ++i)
+      bytes[i] = uint8_t(i * 7 + i / 256);
+    if (!make(a, 1000, why) || !make(b, 1000, why) || !make(none, 0, why))
+      return false;
+    if (api.write(a.buffer, 0, bytes.data(), 1000, &failure) || api.write(b.buffer, 0, bytes.data(), 1000, &failure) ||
+        api.copy(a.buffer, 3, b.buffer, 501, 130, &failure) || api.read(b.buffer, 7, found.data() + 7, 993, &failure) ||
+        api.read(b.buffer, 0, found.data(), 7, &failure) || api.write(a.buffer, 1000, bytes.data(), 0, &failure))
+      return why = messageOf(failure), false;
+    std::memcpy(bytes.data() + 501, Bytes(bytes).data() + 3, 130);
+    return bytes == found || (why = "bytes that were written, copied and read came back changed", false);
+  }
+
+  bool beyond(std::string &why) {
+    const kiln_run_api &api = session->api();
+    Held a{api}, b{api};
+    Bytes bytes(128);
+    if (!make(a, 64, why) || !make(b, 64, why))
+      return false;
+    auto refused = [&](int32_t code, const char *what) {
+      return (code != KILN_SUCCESS && failure.message[0]) ||
+             (why = std::string(what) + " beyond the end of a buffer is no error", false);
+    };
+    return refused(api.write(a.buffer, 60, bytes.data(), 8, &failure), "a write") &&
+           refused(api.read(a.buffer, 60, bytes.data(), 8, &failure), "a read") &&
+           refused(api.read(a.buffer, UINT64_MAX, bytes.data(), 8, &failure), "a read") &&
+           refused(api.copy(a.buffer, 0, b.buffer, 60, 8, &failure), "a copy");
+  }
+
+  bool tooMuch(std::string &why) {
+    Held huge{session->api()};
+    int32_t code = session->api().allocate(session->device(), uint64_t(1) << 60, &huge.buffer, &failure);
+    if (code == KILN_SUCCESS)
+      return why = "it gives a buffer of 2^60 bytes", false;
+    if (code != KILN_ERROR_OUT_OF_MEMORY || !failure.message[0])
+      return why = "2^60 bytes: it fails without KILN_ERROR_OUT_OF_MEMORY and a sentence", false;
+    return !huge.buffer || (huge.buffer = nullptr, why = "a failed allocation leaves a buffer", false);
+  }
+
+  //===-- With a program: two kernels that every backend that claims anything should claim
+  //-------------------------===//
+
+  static Case simple(const char *op, int64_t bound) {
+    Case made{op, "", KILN_F32, std::make_shared<Kernel>("loops"), {{}, {}}, {}, {0.5, false, 0}};
+    kiln_extent n = made.kernel->extent(bound);
+    uint32_t x = made.kernel->input(KILN_F32, {n}), y = made.kernel->input(KILN_F32, {n});
+    made.kernel->output(made.kernel->op(op, {x, y}, KILN_F32, {n}), 0);
+    return made;
+  }
+
+  void programs() {
+    Case add = simple("add", 100), mul = simple("mul", 100);
+    std::vector<KernelProgram::Part> parts;
+    for (Case *made : {&add, &mul}) {
+      host::Answer answer;
+      std::string why;
+      if (context.backend->claim(made->kernel->table("k"), context.target, answer, why) && answer.whole(1))
+        parts.push_back({made, answer.parts[0].scratchBytes});
+    }
+    if (parts.empty()) {
+      context.report.add({"interface",
+                          "programs",
+                          {},
+                          {},
+                          Outcome::Refused,
+                          "it takes neither add nor mul of two f32 vectors: there is nothing to try with",
+                          0,
+                          0,
+                          1});
+      return;
+    }
+    KernelProgram program(parts), other({parts[0]});
+    Artifact artifact;
+    std::string error;
+    if (!compile(*context.backend, context.linker, context.target, program.program(), artifact, error)) {
+      context.report.add({"interface", "programs", {}, {}, Outcome::Failure, error, 0, 0, 1});
+      return;
+    }
+    attempt("an entry that is not there", [&](std::string &why) { return wrongEntry(program, artifact, why); });
+    attempt("profile", [&](std::string &why) { return profile(program, artifact, why); });
+    attempt("memory is given back", [&](std::string &why) { return leaks(program, artifact, why); });
+    if (!artifact.bytes.empty())
+      attempt("artifacts cut short or changed", [&](std::string &why) { return broken(program, artifact, why); });
+    if (parts.size() == 2)
+      attempt("an artifact of another program", [&](std::string &why) {
+        Session::Executable loaded = session->load(other.program(), artifact, why);
+        if (loaded)
+          return why = "it loads an artifact of two kernels for a program of one", false;
+        return !why.empty();
+      });
+  }
+
+  bool wrongEntry(KernelProgram &program, const Artifact &artifact, std::string &why) {
+    Session::Executable executable = session->load(program.program(), artifact, why);
+    if (!executable)
+      return false;
+    kiln_status status{};
+    std::vector<int64_t> extents(1, 1);
+    kiln_execution execution{sizeof execution, 1000, nullptr, nullptr, extents.data(), &status, nullptr};
+    int32_t code = session->api().execute(executable.get(), &execution, &failure);
+    return (code != KILN_SUCCESS && failure.message[0]) || (why = "it executes entry 1000 without an error", false);
+  }
+
+  bool once(KernelProgram &program, kiln_executable *executable, int64_t n, std::string &why) {
+    auto bytes = size_t(n) * 4;
+    std::vector<Bytes> arguments(3, Bytes(bytes, 0));
+    kiln_status status;
+    return session->run(executable, program.entry(0, false), program.arena(0), arguments, {n}, status, why);
+  }
+
+  bool profile(KernelProgram &program, const Artifact &artifact, std::string &why) {
+    const kiln_run_api &api = session->api();
+    if (!api.profile)
+      return true; // optional
+    Session::Executable executable = session->load(program.program(), artifact, why);
+    const kiln_profile_event *events = nullptr;
+    size_t count = 0;
+    if (!executable)
+      return false;
+    if (api.profile(executable.get(), 1, &events, &count, &failure))
+      return why = messageOf(failure), false;
+    if (!once(program, executable.get(), 50, why))
+      return false;
+    if (api.profile(executable.get(), 1, &events, &count, &failure))
+      return why = messageOf(failure), false;
+    if (count != 1 || !events || events[0].kernel != 0 || events[0].end_ns < events[0].begin_ns)
+      return why = "an execution of one launch gives " + std::to_string(count) + " events, or a wrong one", false;
+    return true;
+  }
+
+  /// The device's own count, where it keeps one, is after many rounds what it was after the first.
+  bool leaks(KernelProgram &program, const Artifact &artifact, std::string &why) {
+    const kiln_run_api &api = session->api();
+    uint64_t first = 0;
+    for (int round = 0; round < 5; ++round) {
+      Session::Executable executable = session->load(program.program(), artifact, why);
+      if (!executable || !once(program, executable.get(), 100, why))
+        return false;
+      Longer<kiln_counters> counters;
+      if (!api.counters)
+        continue; // optional
+      if (api.counters(executable.get(), &counters.value, &failure))
+        return why = messageOf(failure), false;
+      if (!counters.intact())
+        return why = "counters are written behind their end", false;
+      if (round == 0)
+        first = counters.value.device_bytes;
+      else if (counters.value.device_bytes > first)
+        return why = "after " + std::to_string(round + 1) + " rounds it holds " +
+                     std::to_string(counters.value.device_bytes) + " bytes, after one " + std::to_string(first),
+               false;
+    }
+    return true;
+  }
+
+  bool broken(KernelProgram &program, const Artifact &artifact, std::string &why) {
+    auto refuses = [&](const Artifact &spoilt, const std::string &what) {
+      std::string error;
+      if (session->load(program.program(), spoilt, error))
+        return why = "it loads an artifact " + what, false;
+      return !error.empty() || (why = "it refuses an artifact " + what + " without a sentence", false);
+    };
+    size_t size = artifact.bytes.size();
+    for (size_t cut : {size - 1, size / 2, size_t(17), size_t(4), size_t(1)}) {
+      if (cut >= size || cut == 0)
+        continue;
+      Artifact spoilt{Bytes(artifact.bytes.begin(), artifact.bytes.begin() + int64_t(cut)), nullptr};
+      if (!refuses(spoilt, "cut to " + std::to_string(cut) + " of " + std::to_string(size) + " bytes"))
+        return false;
+    }
+    for (size_t at : {size_t(0), size / 3, size / 2, size - 1}) {
+      Artifact spoilt = artifact;
+      spoilt.bytes[at] ^= 0x40;
+      if (!refuses(spoilt, "with byte " + std::to_string(at) + " changed"))
+        return false;
+    }
+    return true;
+  }
+};
+
+} // namespace
+
+void checkInterface(Context &context) { InterfaceCheck(context).run(); }
+
+} // namespace kiln::conformance

@@ -1,0 +1,91 @@
+#include "backends/conformance/Kernel.h"
+
+namespace kiln::conformance {
+
+int64_t elements(const std::vector<int64_t> &shape) {
+  int64_t count = 1;
+  for (int64_t extent : shape)
+    count *= extent;
+  return count;
+}
+
+kiln_extent Kernel::extent(int64_t bound) {
+  bounds_.push_back(bound);
+  return {bound, int32_t(bounds_.size()) - 1};
+}
+
+uint32_t Kernel::value(kiln_dtype dtype, Dims dims) {
+  values_.push_back({dtype, std::move(dims)});
+  return uint32_t(values_.size()) - 1;
+}
+
+uint32_t Kernel::input(kiln_dtype dtype, Dims dims) {
+  inputs_.push_back(value(dtype, std::move(dims)));
+  return inputs_.back();
+}
+
+uint32_t Kernel::op(std::string name, std::vector<uint32_t> operands, kiln_dtype dtype, Dims dims,
+                    std::vector<Attribute> attributes) {
+  uint32_t result = value(dtype, std::move(dims));
+  ops_.push_back({std::move(name), std::move(operands), {result}, std::move(attributes)});
+  return result;
+}
+
+uint32_t Kernel::another(kiln_dtype dtype, Dims dims) {
+  ops_.back().results.push_back(value(dtype, std::move(dims)));
+  return ops_.back().results.back();
+}
+
+void Kernel::output(uint32_t value, int32_t alias) {
+  outputs_.push_back(value);
+  alias_.push_back(alias);
+}
+
+std::vector<int64_t> Kernel::shape(uint32_t value, const std::vector<int64_t> &extents) const {
+  std::vector<int64_t> result;
+  for (const kiln_extent &dim : values_[value].dims)
+    result.push_back(dim.slot < 0 ? dim.value : extents[size_t(dim.slot)]);
+  return result;
+}
+
+static kiln_string view(const std::string &text) { return {text.data(), text.size()}; }
+
+const kiln_kernel &Kernel::table(const std::string &name) {
+  name_ = name;
+  valueRows_.clear();
+  opRows_.clear();
+  attrRows_.clear();
+  for (const Value &value : values_)
+    valueRows_.push_back({value.dtype, uint32_t(value.dims.size()), value.dims.data()});
+  for (const Op &op : ops_) {
+    std::vector<kiln_attr> &rows = attrRows_.emplace_back();
+    for (const Attribute &attribute : op.attributes) {
+      kiln_attr row{};
+      row.size = sizeof row;
+      row.kind = attribute.kind;
+      row.name = view(attribute.name);
+      row.integer = attribute.integer;
+      row.string = view(attribute.string);
+      row.count = attribute.kind == KILN_ATTR_INTS ? attribute.ints.size() : attribute.extents.size();
+      row.ints = attribute.ints.data();
+      row.extents = attribute.extents.data();
+      rows.push_back(row);
+    }
+    OpRow row{};
+    row.name = view(op.name);
+    row.operand_count = op.operands.size();
+    row.operands = op.operands.data();
+    row.result_count = op.results.size();
+    row.results = op.results.data();
+    row.attr_count = rows.size();
+    row.attrs = rows.data();
+    row.location = {{"conformance", 11}, 1, uint32_t(opRows_.size()) + 1};
+    opRows_.push_back(row);
+  }
+  table_ = {view(name_),    view(kind_),     valueRows_.size(), valueRows_.data(), inputs_.size(),
+            inputs_.data(), outputs_.size(), outputs_.data(),   opRows_.size(),    opRows_.data(),
+            bounds_.size(), bounds_.data(),  alias_.data()};
+  return table_;
+}
+
+} // namespace kiln::conformance

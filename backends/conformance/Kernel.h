@@ -1,0 +1,97 @@
+// Kernels that the kit makes itself, as the tables behind the interface's opaque types.
+#pragma once
+
+#include "runtime/backend/Tables.h"
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace kiln::conformance {
+
+using Dims = std::vector<kiln_extent>;
+
+/// A constant extent.
+inline kiln_extent fixed(int64_t value) { return {value, -1}; }
+
+struct Attribute {
+  std::string name;
+  int32_t kind;
+  int64_t integer = 0;
+  std::string string; // STRING, BYTES
+  std::vector<int64_t> ints;
+  Dims extents;
+
+  static Attribute number(std::string name, int64_t value) {
+    return {std::move(name), KILN_ATTR_INT, value, {}, {}, {}};
+  }
+  static Attribute text(std::string name, std::string value) {
+    return {std::move(name), KILN_ATTR_STRING, 0, std::move(value), {}, {}};
+  }
+  static Attribute list(std::string name, std::vector<int64_t> value) {
+    return {std::move(name), KILN_ATTR_INTS, 0, {}, std::move(value), {}};
+  }
+  static Attribute dims(std::string name, Dims value) {
+    return {std::move(name), KILN_ATTR_EXTENTS, 0, {}, {}, std::move(value)};
+  }
+  static Attribute bytes(std::string name, std::string value) {
+    return {std::move(name), KILN_ATTR_BYTES, 0, std::move(value), {}, {}};
+  }
+};
+
+class Kernel {
+public:
+  explicit Kernel(std::string kind) : kind_(std::move(kind)) {}
+  Kernel(const Kernel &) = delete;
+
+  /// An extent that is told at the launch.
+  kiln_extent extent(int64_t bound);
+  uint32_t input(kiln_dtype dtype, Dims dims);
+  /// Gives the op's result.
+  uint32_t op(std::string name, std::vector<uint32_t> operands, kiln_dtype dtype, Dims dims,
+              std::vector<Attribute> attributes = {});
+  /// Adds a result to the last op.
+  uint32_t another(kiln_dtype dtype, Dims dims);
+  void output(uint32_t value, int32_t alias = -1);
+
+  /// Named so; valid until the kernel changes or goes.
+  const kiln_kernel &table(const std::string &name);
+
+  const std::vector<uint32_t> &inputs() const { return inputs_; }
+  const std::vector<uint32_t> &outputs() const { return outputs_; }
+  const std::vector<int32_t> &alias() const { return alias_; }
+  const std::vector<int64_t> &bounds() const { return bounds_; }
+  kiln_dtype dtype(uint32_t value) const { return values_[value].dtype; }
+  const Dims &dims(uint32_t value) const { return values_[value].dims; }
+  /// Actual extents of a value.
+  std::vector<int64_t> shape(uint32_t value, const std::vector<int64_t> &extents) const;
+
+private:
+  struct Value {
+    kiln_dtype dtype;
+    Dims dims;
+  };
+  struct Op {
+    std::string name;
+    std::vector<uint32_t> operands, results;
+    std::vector<Attribute> attributes;
+  };
+  uint32_t value(kiln_dtype dtype, Dims dims);
+
+  std::string kind_, name_;
+  std::deque<Value> values_; // a deque: dims stay where they are
+  std::deque<Op> ops_;
+  std::vector<uint32_t> inputs_, outputs_;
+  std::vector<int32_t> alias_;
+  std::vector<int64_t> bounds_;
+  // The table and what it points to.
+  kiln_kernel table_{};
+  std::vector<ValueRow> valueRows_;
+  std::vector<OpRow> opRows_;
+  std::deque<std::vector<kiln_attr>> attrRows_;
+};
+
+int64_t elements(const std::vector<int64_t> &shape);
+
+} // namespace kiln::conformance

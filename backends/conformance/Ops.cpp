@@ -1,0 +1,182 @@
+// Every op, dtype and edge shape, beside the float64 reference.
+#include "backends/conformance/Conformance.h"
+#include "backends/conformance/Judge.h"
+#include "backends/conformance/Programs.h"
+
+namespace kiln::conformance {
+
+namespace {
+
+Row rowOf(const Case &made) {
+  return {"ops", made.op, sdk::dtypeName(made.dtype), made.variant, Outcome::Pass, {}, 0, 0, 0};
+}
+
+void fail(Row &row, std::string reason) {
+  if (row.outcome == Outcome::Failure)
+    return;
+  row.outcome = Outcome::Failure;
+  row.reason = std::move(reason);
+}
+
+std::string describe(const Launch &launch) {
+  std::string text = launch.extents.empty() ? "" : " at extents";
+  for (int64_t extent : launch.extents)
+    text += " " + std::to_string(extent);
+  return text + (launch.inPlace ? ", in place" : "");
+}
+
+class Batch {
+public:
+  Batch(Context &context, Session &session, const KernelProgram &program, kiln_executable *executable)
+      : context(context), session(session), program(program), executable(executable) {}
+
+  Row check(size_t part) {
+    Case &made = program.made(part);
+    Row row = rowOf(made);
+    Distance worst;
+    Judge judge(made, context.flags & KILN_BACKEND_FLUSHES_DENORMALS);
+    for (const Launch &launch : made.launches) {
+      std::string why;
+      if (!checkLaunch(judge, part, launch, worst, why))
+        fail(row, why + describe(launch));
+      ++row.checks;
+    }
+    row.worst = worst.ulps;
+    row.share = worst.share;
+    return row;
+  }
+
+private:
+  Context &context;
+  Session &session;
+  const KernelProgram &program;
+  kiln_executable *executable;
+
+  bool checkLaunch(Judge &judge, size_t part, const Launch &launch, Distance &worst, std::string &why) {
+    Case &made = program.made(part);
+    const Kernel &kernel = *made.kernel;
+    std::vector<Bytes> operands = judge.operands(launch);
+    Expected expected;
+    if (!judge.expect(launch, operands, expected, why)) {
+      why = "the kit's kernel is wrong: " + why;
+      return false;
+    }
+    std::vector<Bytes> arguments = operands;
+    std::vector<size_t> home; // of each output, among the arguments
+    for (size_t i = 0; i < kernel.outputs().size(); ++i) {
+      bool placed = launch.inPlace && kernel.alias()[i] >= 0;
+      home.push_back(placed ? size_t(kernel.alias()[i]) : arguments.size());
+      if (!placed)
+        arguments.emplace_back(size_t(expected.values[i].size() * sdk::byteSize(expected.values[i].dtype)), 0xA5);
+    }
+    std::vector<Bytes> again = arguments;
+    kiln_status status, second;
+    uint32_t entry = program.entry(part, launch.inPlace);
+    if (!session.run(executable, entry, program.arena(part), arguments, launch.extents, status, why))
+      return false;
+    for (size_t i = 0; i < home.size(); ++i)
+      if (!judge.compare(expected, i, arguments[home[i]], worst, why))
+        return false;
+    for (size_t i = 0; i < operands.size(); ++i)
+      if (std::find(home.begin(), home.end(), i) == home.end() && arguments[i] != operands[i]) {
+        why = "it wrote to its operand " + std::to_string(i);
+        return false;
+      }
+    if (made.reports && !judge.compareStatus(expected, status, why))
+      return false;
+    if (!made.reports && status.kind != KILN_OK) {
+      why = "the status record reports an error of kind " + std::to_string(status.kind) + " where there is none";
+      return false;
+    }
+    if (!(context.flags & KILN_BACKEND_DETERMINISTIC))
+      return true;
+    if (!session.run(executable, entry, program.arena(part), again, launch.extents, second, why))
+      return false;
+    if (arguments != again)
+      why = "a second execution gave other bits, and the backend says that it is deterministic";
+    return arguments == again;
+  }
+};
+
+class OpsCheck {
+public:
+  explicit OpsCheck(Context &context) : context(context) {}
+
+  void run() {
+    std::string error;
+    session = Session::open(*context.backend, context.options.device, 1, error);
+    if (!session) {
+      context.report.add({"ops", "open a device", {}, {}, Outcome::Failure, error, 0, 0, 1});
+      return;
+    }
+    cases = allCases(context.options.full, context.options.seed);
+    std::vector<KernelProgram::Part> parts;
+    for (Case &made : cases) {
+      if (!context.options.only.empty() && !matches(context.options.only, rowOf(made).id()))
+        continue;
+      int64_t scratch;
+      if (claimed(made, scratch))
+        parts.push_back({&made, scratch});
+      if (parts.size() == 64) {
+        check(parts);
+        parts.clear();
+      }
+    }
+    if (!parts.empty())
+      check(parts);
+  }
+
+private:
+  Context &context;
+  std::unique_ptr<Session> session;
+  std::vector<Case> cases;
+
+  bool claimed(Case &made, int64_t &scratch) {
+    Row row = rowOf(made);
+    host::Answer answer;
+    std::string error;
+    const kiln_kernel &kernel = made.kernel->table("k");
+    if (!context.backend->claim(kernel, context.target, answer, error)) {
+      fail(row, error);
+    } else if (!answer.whole(kernel.op_count)) {
+      row.outcome = Outcome::Refused;
+      row.reason = answer.parts.empty() ? answer.reason() : "it takes this in parts";
+      if (answer.parts.empty() && (answer.refusals.empty() || answer.refusals.front().reason.empty()))
+        fail(row, "it refuses and gives no reason");
+    } else {
+      scratch = answer.parts.front().scratchBytes;
+      return true;
+    }
+    context.report.add(row);
+    return false;
+  }
+
+  void check(const std::vector<KernelProgram::Part> &parts) {
+    KernelProgram program(parts);
+    Artifact artifact;
+    std::string error;
+    Session::Executable executable(nullptr, nullptr);
+    if (compile(*context.backend, context.linker, context.target, program.program(), artifact, error))
+      executable = session->load(program.program(), artifact, error);
+    if (!executable) {
+      if (parts.size() > 1) { // which of them is it?
+        for (const KernelProgram::Part &part : parts)
+          check({part});
+        return;
+      }
+      Row row = rowOf(*parts[0].made);
+      fail(row, "it claimed this kernel and then: " + error);
+      context.report.add(row);
+      return;
+    }
+    Batch batch(context, *session, program, executable.get());
+    for (size_t i = 0; i < parts.size(); ++i)
+      context.report.add(batch.check(i));
+  }
+};
+
+} // namespace
+
+void checkOps(Context &context) { OpsCheck(context).run(); }
+
+} // namespace kiln::conformance

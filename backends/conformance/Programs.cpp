@@ -1,0 +1,58 @@
+#include "backends/conformance/Programs.h"
+
+#include "backends/sdk/Graph.h"
+
+namespace kiln::conformance {
+
+KernelProgram::KernelProgram(std::vector<Part> parts) : parts_(std::move(parts)) {
+  for (uint32_t i = 0; i < parts_.size(); ++i) {
+    kernels_.push_back(parts_[i].made->kernel->table("k" + std::to_string(i)));
+    for (bool inPlace : {false, true})
+      addEntry(parts_[i], i, inPlace);
+  }
+  program_ = {kernels_.size(), kernels_.data(), entries_.size(), entries_.data(), nullptr, 0};
+}
+
+void KernelProgram::addEntry(const Part &part, uint32_t number, bool inPlace) {
+  const Kernel &kernel = *part.made->kernel;
+  std::vector<kiln_place> &places = places_.emplace_back();
+  std::vector<int64_t> &bytes = bytes_.emplace_back();
+  auto place = [](uint32_t argument) {
+    return kiln_place{KILN_SPACE_ARGUMENT, argument, 0, {{0, -1}, {0, -1}, {0, -1}}};
+  };
+  auto add = [&](uint32_t value) {
+    places.push_back(place(uint32_t(bytes.size())));
+    bytes.push_back(elements(kernel.shape(value, kernel.bounds())) * sdk::byteSize(kernel.dtype(value)));
+  };
+  for (uint32_t value : kernel.inputs())
+    add(value);
+  for (size_t i = 0; i < kernel.outputs().size(); ++i) {
+    if (inPlace && kernel.alias()[i] >= 0)
+      places.push_back(place(uint32_t(kernel.alias()[i])));
+    else
+      add(kernel.outputs()[i]);
+  }
+  std::vector<kiln_extent> &extents = extents_.emplace_back();
+  for (size_t i = 0; i < kernel.bounds().size(); ++i)
+    extents.push_back({kernel.bounds()[i], int32_t(i)});
+  names_.push_back("k" + std::to_string(number) + (inPlace ? "_in_place" : ""));
+  EntryRow entry{};
+  entry.name = {names_.back().data(), names_.back().size()};
+  entry.argument_count = bytes.size();
+  entry.argument_bytes = bytes.data();
+  entry.extent_count = extents.size();
+  entry.extent_bounds = kernel.bounds().data();
+  entry.arena_bytes = part.scratchBytes;
+  entry.root.kind = KILN_NODE_LAUNCH;
+  entry.root.kernel = number;
+  entry.root.place_count = places.size();
+  entry.root.places = places.data();
+  entry.root.extent_count = extents.size();
+  entry.root.extents = extents.data();
+  entry.root.index_slot = -1;
+  entry.root.scratch = {KILN_SPACE_ARENA, 0, part.scratchBytes ? 0 : -1, {{0, -1}, {0, -1}, {0, -1}}};
+  entry.root.condition.offset = -1;
+  entries_.push_back(entry);
+}
+
+} // namespace kiln::conformance

@@ -1,0 +1,70 @@
+// A backend under test: its device, and programs compiled, loaded and run on it. Errors are sentences, never
+// exceptions.
+#pragma once
+
+#include "backends/host/Backend.h"
+#include "runtime/backend/Device.h"
+#include "runtime/backend/Tables.h"
+
+#include <functional>
+#include <memory>
+#include <span>
+
+namespace kiln::conformance {
+
+/// Object blobs as code of this process: their artifact symbol's address, alive as long as the pointer; null with a
+/// sentence.
+using Linker = std::function<std::shared_ptr<const void>(const std::vector<host::Blob> &blobs,
+                                                         const std::string &symbol, std::string &error)>;
+
+/// A host with threads of its own.
+class Threads {
+public:
+  explicit Threads(unsigned count);
+  ~Threads();
+  const kiln_host &host() const;
+
+private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+using Bytes = std::vector<uint8_t>;
+
+/// A compiled program, which outlives it.
+struct Artifact {
+  Bytes bytes;
+  std::shared_ptr<const void> linked;
+  const void *data() const { return linked ? linked.get() : bytes.data(); }
+  size_t size() const { return linked ? 0 : bytes.size(); }
+};
+
+bool compile(const host::Backend &backend, const Linker &linker, const kiln_target &target, const kiln_program &program,
+             Artifact &artifact, std::string &error);
+
+class Session {
+public:
+  /// Opens device `number`. Null with a sentence.
+  static std::unique_ptr<Session> open(const host::Backend &backend, unsigned number, unsigned threads,
+                                       std::string &error);
+  ~Session();
+
+  const kiln_run_api &api() const { return device_->api(); }
+  kiln_device *device() const { return device_->handle(); }
+
+  /// An executable of this device; null with a sentence.
+  using Executable = std::unique_ptr<kiln_executable, void (*)(kiln_executable *)>;
+  Executable load(const kiln_program &program, const Artifact &artifact, std::string &error);
+
+  /// Buffers of the arguments' sizes are made, filled with the arguments, and hold after the run what they then hold.
+  /// Behind each lie guard bytes that nobody may write.
+  bool run(kiln_executable *executable, uint32_t entry, int64_t arenaBytes, std::vector<Bytes> &arguments,
+           std::vector<int64_t> extents, kiln_status &status, std::string &error);
+
+private:
+  Session() = default;
+  std::unique_ptr<Threads> threads_;
+  std::unique_ptr<Device> device_;
+};
+
+} // namespace kiln::conformance
