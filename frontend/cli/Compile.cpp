@@ -195,7 +195,8 @@ absl::Status Compilation::generate(const std::string &emit) {
     blobs_.clear();
     absl::Status status;
     const std::vector<uint32_t> &used = program_->usedBackends();
-    for (uint32_t i = 0; i < used.size() && status.ok(); ++i) {
+    // A stage is the first backend's; the others may not have it.
+    for (uint32_t i = 0; i < (emit.empty() ? used.size() : 1) && status.ok(); ++i) {
       Part &part = parts_[used[i]];
       std::vector<host::Blob> made;
       std::string why;

@@ -98,8 +98,11 @@ int main(int argc, char **argv) {
   kiln::EmitOptions emit;
   addCompileOptions(build, options, raw);
   build->add_option("-o,--output", emit.output, "the program to write (default: the model file's name without .kiln)");
-  build->add_option("--emit", emit.kind, "exe (default), shared, object, llvm, asm or mlir")
-      ->check(CLI::IsMember({"exe", "shared", "object", "llvm", "asm", "mlir"}));
+  build
+      ->add_option(
+          "--emit", emit.kind,
+          "exe (default), shared, or what the backend has: object, llvm, asm, mlir (cpu); glsl, spirv (vulkan)")
+      ->check(CLI::IsMember({"exe", "shared", "object", "llvm", "asm", "mlir", "glsl", "spirv"}));
 
   // The program's own commands take the program's own options: what follows the model is handed on.
   kiln::BenchOptions benching;
