@@ -121,5 +121,17 @@ TEST(Corners, CrossEntropyIgnoresRows) {
          {{0, 0, 5, 1}}, {{0.5, -0.5, 0, 0}});
 }
 
+TEST(Corners, CrossEntropyOfMoreClassesThanTheTargetsTypeCounts) {
+  // 257 is 1 in eight bits: it is not the target, and its gradient is its share alone.
+  std::vector<double> gradient(300, 1.0 / 300);
+  gradient[1] -= 1;
+  expect(R"(func.func @f(%x: tensor<1x300xf64>) -> tensor<1xf64> {
+    %t = kiln.constant dense<1> : tensor<1xi8> : tensor<1xi8>
+    %0 = kiln.cross_entropy %x, %t : tensor<1x300xf64>, tensor<1xi8> -> tensor<1xf64>
+    return %0 : tensor<1xf64>
+  })",
+         {std::vector<double>(300, 0.0)}, {gradient});
+}
+
 } // namespace
 } // namespace kiln

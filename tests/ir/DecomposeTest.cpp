@@ -62,6 +62,20 @@ TEST(Decompose, SmoothedCrossEntropyOverASymbolicNumberOfClasses) {
   EXPECT_NEAR(results[0].floats[0], 0.7 * (log - 2) + 0.3 / 3 * ((log - 1) + (log - 2) + (log - 4)), 1e-14);
 }
 
+TEST(Decompose, MoreClassesThanTheTargetsTypeCounts) {
+  // 261 is 5 in eight bits; only class 5 is meant.
+  HostTensor x = HostTensor::zeros(elementNamed("f64"), {1, 300});
+  x.floats[5] = 1;
+  x.floats[261] = 7;
+  auto results = run(R"(
+    func.func @f(%x: tensor<1x300xf64>, %t: tensor<1xi8>) -> tensor<1xf64> {
+      %r = kiln.cross_entropy %x, %t : tensor<1x300xf64>, tensor<1xi8> -> tensor<1xf64>
+      return %r : tensor<1xf64>
+    })",
+                     {x, HostTensor::ofIntegers(elementNamed("i8"), {1}, {5})});
+  EXPECT_NEAR(results[0].floats[0], std::log(298 + std::exp(1) + std::exp(7)) - 1, 1e-13);
+}
+
 TEST(Decompose, LargeLogitsDoNotOverflow) {
   auto results = run(R"(
     func.func @f(%x: tensor<1x3xf32>, %t: tensor<1xi32>) -> (tensor<1x3xf32>, tensor<1x3xf32>, tensor<1xf32>, tensor<1x3xf32>) {
