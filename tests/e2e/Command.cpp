@@ -60,7 +60,10 @@ std::string sourceFolder() { return KILN_SOURCE_FOLDER; }
 std::string kilnProgram() { return KILN_BINARY_FOLDER "/bin/kiln"; }
 
 std::string freshFolder(const std::string &name) {
-  std::filesystem::path folder = std::filesystem::path(KILN_BINARY_FOLDER) / "tests/e2e/work" / name;
+  // The same test may run on several backends at once.
+  const char *backend = std::getenv("KILN_TEST_BACKEND");
+  std::filesystem::path folder = std::filesystem::path(KILN_BINARY_FOLDER) / "tests/e2e" /
+                                 (backend ? std::string("work-") + backend : std::string("work")) / name;
   std::filesystem::remove_all(folder);
   std::filesystem::create_directories(folder);
   return folder.string();
