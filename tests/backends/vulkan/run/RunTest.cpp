@@ -73,6 +73,21 @@ TEST_F(VulkanTree, ALoopsNumberReachesItsKernels) {
   EXPECT_EQ(read(sum, 4), (Floats{3, 2, 1, 0}));
 }
 
+TEST_F(VulkanTree, ALongLoopIsOneSubmission) {
+  constexpr int64_t count = 2000;
+  kiln_node loop = with(KILN_NODE_REPEAT, {launch(add, {argument(0, 0, {4, -1}), argument(1), arena(0)}),
+                                           launch(add, {arena(0), constant(0), argument(1)})});
+  loop.count = {count, -1};
+  ASSERT_EQ(load({loop}, 2), 0) << error.message;
+  kiln_buffer *ones = buffer(Floats(count, 1)), *sum = buffer({0});
+  for (int64_t round = 1; round <= 3; ++round) {
+    ASSERT_EQ(run({ones, sum}, 1), 0) << error.message;
+    EXPECT_EQ(read(sum, 1), Floats{static_cast<float>(round * count * 101)});
+    EXPECT_EQ(counters().launches, 2u * count);
+    EXPECT_EQ(counters().submits, 1u);
+  }
+}
+
 TEST_F(VulkanTree, WhileAndIfAreDecidedOnTheDevice) {
   // while (sum < limit) sum += step; if (sum < limit) never; else double it
   kiln_node condition = launch(below, {argument(0), argument(2), arena(1024)});
