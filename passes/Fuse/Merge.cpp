@@ -2,6 +2,7 @@
 
 #include "passes/Fuse/Donation.h"
 #include "passes/Fuse/Outline.h"
+#include "passes/support/Values.h"
 
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/EquivalenceClasses.h"
@@ -13,6 +14,8 @@ namespace kiln::fuse {
 static constexpr size_t maxOps = 48, maxInputs = 24, maxOutputs = 8;
 // An epilogue runs on a tile's accumulators: a few ops cost nothing there, a long chain spills them.
 static constexpr size_t maxEpilogue = 16;
+// Parameters up to so many bytes share a kernel with others of their shape where all wait for the same number.
+static constexpr int64_t maxSmallParameter = 64 << 10;
 // How many ops a value's readers compute again rather than have it stored by an epilogue.
 static constexpr size_t maxPeeled = 4;
 // A prologue may be computed more than once for an element, when a block is packed again.
@@ -45,6 +48,7 @@ public:
       mergeColumns();
       mergeElementwise();
       mergeSiblings();
+      mergeSmallParameters();
     }
     if (level == FuseLevel::full)
       addPrologues();
@@ -73,7 +77,7 @@ private:
   }
   bool reaches(unsigned from, unsigned to);
   bool tooBig(const OpSet &ops) const;
-  bool tryMerge(unsigned into, unsigned other);
+  bool tryMerge(unsigned into, unsigned other, bool anywhere = false);
   bool isUpdate(unsigned cluster) const {
     return llvm::any_of(clusters[cluster], [&](mlir::Operation *op) { return updates.contains(op); });
   }
@@ -110,6 +114,10 @@ private:
   void mergeColumns();
   void mergeElementwise();
   void mergeSiblings();
+  bool isMeasured(mlir::Operation *op);
+  bool waitsForNorm(unsigned cluster);
+  bool measuresWaiting(unsigned cluster);
+  void mergeSmallParameters();
   void addPrologues();
 
   mlir::Block &block;
@@ -119,7 +127,8 @@ private:
   llvm::DenseMap<mlir::Operation *, unsigned> owner, position;
   llvm::DenseMap<mlir::Operation *, llvm::SmallVector<mlir::Operation *, 4>> sources, readers;
   llvm::DenseSet<mlir::Operation *> updates, longUpdates;
-  std::vector<unsigned> visited; // the search in which a cluster was last seen
+  llvm::DenseMap<mlir::Operation *, bool> measured; // numbers: whether a reduction decides them
+  std::vector<unsigned> visited;                    // the search in which a cluster was last seen
   unsigned search = 0;
 };
 } // namespace
@@ -239,9 +248,9 @@ bool Merger::tooBig(const OpSet &ops) const {
   return inputs.size() > maxInputs || outputs > maxOutputs;
 }
 
-bool Merger::tryMerge(unsigned into, unsigned other) {
+bool Merger::tryMerge(unsigned into, unsigned other, bool anywhere) {
   if (into == other || shapes[into] == GroupShape::illegal || shapes[other] == GroupShape::illegal ||
-      shapes[into] == GroupShape::single || shapes[other] == GroupShape::single || !near(into, other))
+      shapes[into] == GroupShape::single || shapes[other] == GroupShape::single || (!anywhere && !near(into, other)))
     return false;
   OpSet both = clusters[into];
   both.insert(clusters[other].begin(), clusters[other].end());
@@ -391,6 +400,12 @@ void Merger::mergeColumns() {
               if (!dimsOf(above).empty())
                 readersOf[above].insert(c);
             });
+          // Or beside it: the gradients of query, key and value, each for its bias.
+          mlir::Operation *origin = source.getDefiningOp();
+          while (origin && llvm::isa<ReshapeOp, TransposeOp>(origin))
+            origin = origin->getOperand(0).getDefiningOp();
+          if (origin && llvm::isa<AttentionGradOp>(origin))
+            readersOf[origin->getResult(0)].insert(c);
         });
   for (auto &[value, users] : readersOf)
     for (unsigned i = 0; i + 1 < users.size(); ++i)
@@ -431,6 +446,77 @@ void Merger::mergeSiblings() {
       for (unsigned j = i + 1; j < users.size(); ++j)
         if (shapes[users[i]] == GroupShape::elementwise && shapes[users[j]] == GroupShape::elementwise)
           tryMerge(users[i], users[j]);
+}
+
+// True for a number that some reduction decides.
+bool Merger::isMeasured(mlir::Operation *op) {
+  if (classOf(op) == OpClass::reduce)
+    return true;
+  auto [known, isNew] = measured.try_emplace(op, false);
+  if (!isNew)
+    return known->second;
+  bool result = false;
+  forEachSource(op, [&](mlir::Value source) {
+    mlir::Operation *definition = source.getDefiningOp();
+    result |= definition && dimsOf(source).empty() && isMeasured(definition);
+  });
+  return measured[op] = result;
+}
+
+// True for a small parameter's update that cannot begin before a number which is made of all gradients (clipping by
+// their norm): it may as well wait for others.
+bool Merger::waitsForNorm(unsigned cluster) {
+  unsigned latest = 0, number = 0;
+  bool small = isUpdate(cluster);
+  for (mlir::Operation *op : clusters[cluster])
+    forEachSource(op, [&](mlir::Value source) {
+      mlir::Operation *definition = source.getDefiningOp();
+      auto type = llvm::cast<mlir::RankedTensorType>(source.getType());
+      small &= type.hasStaticShape() && estimatedBytes(type) <= maxSmallParameter;
+      if (!definition || clusters[cluster].contains(definition))
+        return;
+      if (type.getRank() != 0)
+        latest = std::max(latest, position.lookup(definition));
+      else if (isMeasured(definition))
+        number = std::max(number, position.lookup(definition));
+    });
+  return small && number > latest;
+}
+
+// A reduction to numbers of gradients that all stay until such an update.
+bool Merger::measuresWaiting(unsigned cluster) {
+  if (shapes[cluster] != GroupShape::columns)
+    return false;
+  bool waiting = true;
+  for (mlir::Operation *op : clusters[cluster]) {
+    waiting &= classOf(op) != OpClass::reduce || dimsOf(op->getResult(0)).empty();
+    forEachSource(op, [&](mlir::Value source) {
+      mlir::Operation *definition = source.getDefiningOp();
+      if (definition && clusters[cluster].contains(definition))
+        return;
+      waiting &= dimsOf(source).empty() || (definition && llvm::any_of(source.getUsers(), [&](mlir::Operation *user) {
+                                              return updates.contains(user) && waitsForNorm(owner.lookup(user));
+                                            }));
+    });
+  }
+  return waiting;
+}
+
+// Biases and the like are many, and each is far less than a kernel is worth: those of one shape go together.
+void Merger::mergeSmallParameters() {
+  llvm::MapVector<mlir::Type, llvm::SmallVector<unsigned>> alike[2]; // updates, and norms
+  for (unsigned c = 0; c < clusters.size(); ++c) {
+    bool update = shapes[c] == GroupShape::elementwise && waitsForNorm(c);
+    if (!update && !measuresWaiting(c))
+      continue;
+    mlir::Operation *first = clusters[c].front();
+    alike[update ? 0 : 1][mlir::Value(update ? first->getResult(0) : first->getOperand(0)).getType()].push_back(c);
+  }
+  for (auto &kind : alike)
+    for (auto &[type, members] : kind)
+      for (unsigned i = 0; i < members.size(); ++i)
+        for (unsigned j = i + 1; j < members.size(); ++j)
+          tryMerge(members[i], members[j], /*anywhere=*/true);
 }
 
 // Layout ops and a few cheap ones that only a product reads happen while it packs its operands.
