@@ -370,4 +370,42 @@ TEST(Graph, RefusesWhatIsNotWellFormed) {
   EXPECT_EQ(error(d), "op 'reverse' has attributes or operands that do not fit its types");
 }
 
+/// The bodies of a kernel's phases as C.
+std::string bodyOf(TestKernel &k) {
+  kiln::sdk::Graph graph;
+  kiln::sdk::Phases phases;
+  std::string error, text;
+  uint32_t op = 0;
+  EXPECT_TRUE(kiln::sdk::Graph::read(*kiln::tableReader(), &k.get(), graph, error)) << error;
+  EXPECT_TRUE(kiln::sdk::Phases::plan(graph, phases, error, op)) << error;
+  for (const kiln::sdk::Phase &phase : phases.phases) {
+    kiln::sdk::Surroundings around;
+    kiln::sdk::Emitter e(graph, around, {});
+    phases.print(e, phase, kiln::sdk::Emitter::outer("item"));
+    text += e.take();
+  }
+  return text;
+}
+
+TEST(Text, SaysNothingTwice) {
+  TestKernel k;
+  uint32_t x = k.input(KILN_F32, {8, 5}), a = k.op("exp", {x}), b = k.op("exp", {x});
+  k.output(k.op("add", {k.op("mul", {a, b}), a}));
+  EXPECT_EQ(bodyOf(k), "  const float v0 = p0[item];\n"
+                       "  const float v1 = kiln_exp_f32(v0);\n"
+                       "  const float v2 = (v1 * v1);\n"
+                       "  const float v3 = (v2 + v1);\n"
+                       "  p1[item] = v3;\n");
+}
+
+TEST(Text, WhatALoopDoesNotChangeStandsBeforeIt) {
+  TestKernel k;
+  uint32_t x = k.input(KILN_F32, {4, 5}), b = k.input(KILN_F32, {4});
+  uint32_t wide = k.op("broadcast", {k.op("neg", {b})}, KILN_F32, {4, 5}, {ints("axes", {0})});
+  k.output(k.op("reduce", {k.op("mul", {x, wide})}, KILN_F32, {4}, {string("kind", "sum"), ints("axes", {1})}));
+  std::string text = bodyOf(k);
+  EXPECT_LT(text.find("p1[item]"), text.find("for (")) << text;
+  EXPECT_GT(text.find("p0["), text.find("for (")) << text;
+}
+
 } // namespace
