@@ -43,9 +43,17 @@ const Built &built(const std::string &name) {
   return model;
 }
 
+/// Drivers that compile shaders on the processor take seconds for each: there, the small programs stand for the others.
+bool takesLong(const std::string &name) {
+  return std::getenv("KILN_TEST_BACKEND") && !std::getenv("KILN_LONG") &&
+         (name == "resnet" || name == "translate" || name == "zoo");
+}
+
 class Parity : public testing::TestWithParam<const char *> {
 protected:
   void SetUp() override {
+    if (takesLong(GetParam()))
+      GTEST_SKIP() << "takes minutes: set KILN_LONG to have it run";
     model = &built(GetParam());
     ASSERT_EQ(model->error, "") << "kiln build failed";
   }
@@ -137,7 +145,13 @@ struct Group {
 };
 
 /// Every standard module and loss as compiled code: zoo.kiln.
-class Zoo : public testing::TestWithParam<Group> {};
+class Zoo : public testing::TestWithParam<Group> {
+protected:
+  void SetUp() override {
+    if (takesLong("zoo"))
+      GTEST_SKIP() << "takes minutes: set KILN_LONG to have it run";
+  }
+};
 
 std::string zooFile(const std::string &name) { return built("zoo").fixture.folder + "/" + name; }
 
@@ -178,6 +192,8 @@ INSTANTIATE_TEST_SUITE_P(Groups, Zoo,
                          [](const auto &info) { return std::string(info.param.function); });
 
 TEST(ZooTraining, Gradients) {
+  if (takesLong("zoo"))
+    GTEST_SKIP() << "takes minutes: set KILN_LONG to have it run";
   const Built &zoo = built("zoo");
   ASSERT_EQ(zoo.error, "");
   std::string path = zoo.folder + "/gradients.safetensors";
