@@ -10,6 +10,7 @@ namespace kiln::conformance {
 struct Model {
   std::string name;            ///< "mlp: train_step"
   const kiln_program *program; ///< every kernel claimed by the backend
+  const kiln_program *judge;   ///< the same, every kernel claimed by the reference
   uint32_t entry;
   int steps = 1; ///< executions, each on what the one before left in the arguments
 };

@@ -65,7 +65,7 @@ double largestOf(kiln_dtype dtype) { return formatOf(dtype).largest; }
 double smallestNormalOf(kiln_dtype dtype) { return std::ldexp(1, formatOf(dtype).lowest); }
 
 Judge::Judge(Case &judged, bool flushesDenormals) : case_(judged), flushes_(flushesDenormals) {
-  sdk::Graph::read(*tableReader(), &judged.kernel->table("k"), graph_, unreadable_);
+  sdk::Graph::read(*tableReader(), &judged.kernel->table(), graph_, unreadable_);
 }
 
 //===-- Operands --------------------------------------------------------------------------------------------------===//

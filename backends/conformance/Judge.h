@@ -22,6 +22,7 @@ struct Distance {
 
 class Judge {
 public:
+  /// Of a case whose kernel has its table.
   explicit Judge(Case &judged, bool flushesDenormals);
 
   /// The operands' bytes for a launch, in the kernel's order.

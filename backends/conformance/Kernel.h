@@ -57,6 +57,8 @@ public:
 
   /// Named so; valid until the kernel changes or goes.
   const kiln_kernel &table(const std::string &name);
+  /// The table as it was last asked for.
+  const kiln_kernel &table() const { return table_; }
 
   const std::vector<uint32_t> &inputs() const { return inputs_; }
   const std::vector<uint32_t> &outputs() const { return outputs_; }

@@ -55,15 +55,15 @@ std::vector<Bytes> argumentsOf(const EntryRow &entry, const std::vector<kiln_dty
   return arguments;
 }
 
-bool execute(const host::Backend &backend, const Context &context, const Model &model, std::vector<Bytes> &arguments,
-             std::string &why) {
-  const EntryRow &entry = model.program->entries[model.entry];
+bool execute(const host::Backend &backend, const Context &context, const Model &model, bool judge,
+             std::vector<Bytes> &arguments, std::string &why) {
+  const kiln_program &program = judge ? *model.judge : *model.program;
+  const EntryRow &entry = program.entries[model.entry];
   Artifact artifact;
-  bool judge = &backend != context.backend.get();
   std::unique_ptr<Session> session = Session::open(backend, judge ? 0 : context.options.device, 1, why);
-  if (!session || !compile(backend, context.linker, context.target, *model.program, artifact, why))
+  if (!session || !compile(backend, context.linker, context.target, program, artifact, why))
     return false;
-  Session::Executable executable = session->load(*model.program, artifact, why);
+  Session::Executable executable = session->load(program, artifact, why);
   std::vector<int64_t> extents(entry.extent_count + entry.loop_slot_count, 1);
   if (entry.extent_bounds)
     std::copy_n(entry.extent_bounds, entry.extent_count, extents.begin());
@@ -109,10 +109,15 @@ void checkModels(Context &context) {
     std::vector<kiln_dtype> types = argumentTypes(*model.program, entry);
     std::vector<Bytes> want = argumentsOf(entry, types, context.options.seed), have = want;
     std::string why;
-    if (!judge || !execute(*judge, context, model, want, why)) {
+    const EntryRow &judged = model.judge->entries[model.entry];
+    if (!std::equal(entry.argument_bytes, entry.argument_bytes + entry.argument_count, judged.argument_bytes,
+                    judged.argument_bytes + judged.argument_count)) {
+      row.outcome = Outcome::Refused;
+      row.reason = "its plan takes other arguments than the reference's";
+    } else if (!judge || !execute(*judge, context, model, true, want, why)) {
       row.outcome = Outcome::Refused;
       row.reason = "the reference cannot judge it: " + (judge ? why : error);
-    } else if (!execute(*context.backend, context, model, have, why)) {
+    } else if (!execute(*context.backend, context, model, false, have, why)) {
       row.outcome = Outcome::Failure;
       row.reason = why;
     }

@@ -27,6 +27,16 @@ struct ExplainOptions {
   bool placement = false;
 };
 
+struct ConformOptions {
+  std::string backend; ///< a name or a plugin's path
+  bool full = false;
+  uint32_t seed = 1;
+  unsigned device = 0;
+  std::string json;     ///< a file for the rows; empty: none
+  std::string expected; ///< a file with the names of rows that are known to fail
+  std::string only;     ///< a pattern: these rows of ops alone
+};
+
 /// Prints an error where the status has one to tell; the exit code, 0 or 1.
 int report(const absl::Status &status);
 
@@ -37,6 +47,8 @@ int commandAgainst(const ModelOptions &options, const CheckOptions &check);
 int commandExplain(const ModelOptions &options, const ExplainOptions &explain);
 /// The backends that can be found, with their versions and devices.
 int commandBackends();
+/// Proves a backend right, or says where it is wrong (docs/conformance.md).
+int commandConform(const ConformOptions &options);
 /// Builds into the cache unless it is there, then becomes the program, run with `command` and `arguments`.
 int commandProgram(const ModelOptions &options, const std::string &command, const std::vector<std::string> &arguments);
 

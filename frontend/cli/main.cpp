@@ -138,6 +138,18 @@ int main(int argc, char **argv) {
   explain->add_flag("--placement", explaining.placement, "which kernels are on which backend, and why");
   explain->add_flag("--fusion", explaining.fusion, "which ops became one kernel");
 
+  CLI::App *conform = app.add_subcommand("conform", "prove a backend right, or say where it is wrong");
+  kiln::ConformOptions conforming;
+  conform->add_option("BACKEND", conforming.backend, "a backend's name (see `kiln backends`), or a plugin's path")
+      ->required();
+  conform->add_flag("--full", conforming.full, "every op with every dtype and shape; else a seeded choice of pairs");
+  conform->add_option("--json", conforming.json, "a file for all that was tried");
+  conform->add_option("--expected", conforming.expected,
+                      "a file of names (with '*') that are known to fail, one a line");
+  conform->add_option("--only", conforming.only, "a pattern of names, as ops/exp/*: nothing else is tried");
+  conform->add_option("--seed", conforming.seed, "of the choice and the operands (default 1)");
+  conform->add_option("--device", conforming.device, "which device (default 0)");
+
   CLI::App *backendList = app.add_subcommand("backends", "the backends that can be found, and their devices");
 
   try {
@@ -153,6 +165,8 @@ int main(int argc, char **argv) {
     return kiln::commandBuild(options, emit);
   if (check->parsed())
     return flushed(kiln::commandCheck(options, checking));
+  if (conform->parsed())
+    return flushed(kiln::commandConform(conforming));
   if (backendList->parsed())
     return flushed(kiln::commandBackends());
   if (explain->parsed())

@@ -1,0 +1,131 @@
+// The test of the tests: the kit passes the reference, and catches a plugin that is wrong in one planted way, each
+// time.
+#include "backends/conformance/Conformance.h"
+#include "backends/reference/Blob.h"
+#include "backends/reference/compile/Compile.h"
+#include "backends/reference/run/Run.h"
+#include "tests/backends/conformance/Faults.h"
+
+#include <cstdlib>
+#include <gtest/gtest.h>
+
+namespace kiln {
+namespace {
+
+conformance::Linker noObjects() {
+  return [](const std::vector<host::Blob> &, const std::string &, std::string &error) {
+    error = "these backends give bytes";
+    return std::shared_ptr<const void>();
+  };
+}
+
+conformance::Report proven(const std::shared_ptr<host::Backend> &backend) {
+  conformance::Report report;
+  conformance::run(backend, noObjects(), {}, report);
+  return report;
+}
+
+TEST(ConformanceKit, PassesTheReference) {
+  std::string error;
+  auto backend = host::Backend::create(kiln_reference_backend, "built in", error);
+  ASSERT_TRUE(backend) << error;
+  conformance::Report report = proven(backend);
+  EXPECT_FALSE(report.failed()) << report.table();
+  EXPECT_GT(report.count(conformance::Outcome::Pass), 1000);
+  EXPECT_EQ(report.count(conformance::Outcome::Refused), 0);
+}
+
+class Faulty : public ::testing::TestWithParam<const char *> {};
+
+TEST_P(Faulty, IsCaught) {
+  setenv("KILN_FAULT", GetParam(), 1);
+  std::string error;
+  auto backend = host::Backend::load(KILN_FAULTY_PLUGIN, error);
+  ASSERT_TRUE(backend) << error;
+  conformance::Report report = proven(backend);
+  EXPECT_TRUE(report.failed()) << GetParam() << " was not caught";
+  for (const conformance::Row &row : report.rows())
+    if (row.outcome == conformance::Outcome::Failure)
+      EXPECT_FALSE(row.reason.empty()) << row.id();
+}
+
+TEST(FaultyPlugin, WithoutAFaultPasses) {
+  setenv("KILN_FAULT", "", 1);
+  std::string error;
+  auto backend = host::Backend::load(KILN_FAULTY_PLUGIN, error);
+  ASSERT_TRUE(backend) << error;
+  conformance::Report report = proven(backend);
+  EXPECT_FALSE(report.failed()) << report.table();
+}
+
+#define KILN_FAULT_NAME(name) #name,
+const char *const faults[] = {KILN_FAULTS(KILN_FAULT_NAME)};
+INSTANTIATE_TEST_SUITE_P(Planted, Faulty, ::testing::ValuesIn(faults),
+                         [](const auto &info) { return std::string(info.param); });
+
+TEST(Report, ExpectedFailuresAreNoFailuresButExpectedPassesAre) {
+  conformance::Report report;
+  report.expected = {"ops/exp/*", "ops/log/f32/*"};
+  conformance::Row row{"ops", "exp", "f32", "rank 1", conformance::Outcome::Failure, "far off", 9, 1, 1};
+  report.add(row);
+  EXPECT_FALSE(report.failed());
+  EXPECT_EQ(report.count(conformance::Outcome::ExpectedFailure), 1);
+  row.name = "log";
+  row.outcome = conformance::Outcome::Pass;
+  report.add(row);
+  EXPECT_TRUE(report.failed());
+  EXPECT_TRUE(conformance::matches("a*c*", "abcd"));
+  EXPECT_FALSE(conformance::matches("a*c", "abcd"));
+}
+
+/// A blob of one kernel that adds.
+std::string addBlob() {
+  sdk::Graph graph;
+  graph.name = "k0";
+  graph.kind = "loops";
+  graph.values.assign(3, {KILN_F32, {{4, -1}}});
+  graph.inputs = {0, 1};
+  graph.outputs = {2};
+  graph.alias = {-1};
+  sdk::Op op;
+  op.name = "add";
+  op.operands = {0, 1};
+  op.results = {2};
+  graph.ops = {op};
+  return reference::encode({graph});
+}
+
+TEST(ReferenceBlob, EveryTruncationAndEveryChangedByteIsRefused) {
+  std::string blob = addBlob(), error;
+  std::vector<sdk::Graph> graphs;
+  ASSERT_TRUE(reference::decode(blob.data(), blob.size(), graphs, error)) << error;
+  EXPECT_EQ(graphs.at(0).ops.at(0).code, sdk::OpCode::Add);
+  for (size_t size = 0; size < blob.size(); ++size)
+    EXPECT_FALSE(reference::decode(blob.data(), size, graphs, error)) << size;
+  for (size_t at = 0; at < blob.size(); ++at) {
+    std::string changed = blob;
+    changed[at] = char(changed[at] ^ 1);
+    EXPECT_FALSE(reference::decode(changed.data(), changed.size(), graphs, error)) << at;
+  }
+}
+
+/// With the checksum made right again: lengths and numbers that lie are found out by what they say.
+TEST(ReferenceBlob, LiesWithAnHonestChecksumDoNoHarm) {
+  std::string blob = addBlob(), error;
+  std::vector<sdk::Graph> graphs;
+  for (size_t at = 24; at < blob.size(); ++at)
+    for (unsigned char value : {0xffu, 0x7fu, 0x01u}) {
+      std::string changed = blob;
+      changed[at] = char(value);
+      uint64_t hash = 0xcbf29ce484222325;
+      for (size_t i = 24; i < changed.size(); ++i)
+        hash = (hash ^ uint8_t(changed[i])) * 0x100000001b3;
+      std::memcpy(changed.data() + 16, &hash, 8);
+      if (reference::decode(changed.data(), changed.size(), graphs, error))
+        continue; // another kernel that is well formed
+      EXPECT_FALSE(error.empty()) << at;
+    }
+}
+
+} // namespace
+} // namespace kiln
