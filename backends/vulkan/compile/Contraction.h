@@ -76,6 +76,9 @@ struct ContractionPrinter {
   /// An element for `lanes` invocations, which share its depth.
   bool elements(uint32_t lanes);
 
+  std::vector<std::string> accumulators = {}; // of the tile
+  bool inBlocks() const { return k.bound(graph.extentBounds) > 1024; }
+
   //===-- Pieces --------------------------------------------------------------------------------------------------===//
 
   std::string scalar() const { return emitter.registerType(form.dtype); }
@@ -86,8 +89,11 @@ struct ContractionPrinter {
   sdk::Expr number(const Number &number);
   /// Whether a number is a constant multiple of another.
   static bool isMultiple(const Number &number, int64_t of);
-  /// Declares `acc<i>_<j / 4>`, all 0.
+  /// Declares `acc<i>_<j / 4>`, all 0, opens a loop over the depth, and closes it. A long depth is added up in blocks,
+  /// each from 0, so that rounding errors grow with a block's length.
   void startTile(int tm, int tn);
+  sdk::Expr openDepth(const sdk::Expr &begin, const sdk::Expr &end, int64_t step);
+  void closeDepth();
   /// Stores a tile held in vectors `acc<i>_<j / 4>`, those elements of it that are in range.
   bool storeTile(int tm, int tn, const sdk::Expr &batch, const sdk::Expr &row, const sdk::Expr &column);
   bool storeShared(int tm, int tn, int threadsDown, int threadsAcross, int64_t splits, uint32_t partial,

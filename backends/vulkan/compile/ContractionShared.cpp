@@ -89,7 +89,7 @@ bool ContractionPrinter::sharedTiles(int bm, int bn, int bk, int tm, int tn, int
     end = least(emitter.add(begin, length), number(k));
   }
   startTile(tm, tn);
-  Expr depth = emitter.loop(begin, end, emitter.index(bk));
+  Expr depth = openDepth(begin, end, bk);
   copyTile(*this, true, left, bm, leftStride, bk, threads, bs, row, depth, end);
   copyTile(*this, false, right, bn, rightStride, bk, threads, bs, column, depth, end);
   emitter.line("barrier();");
@@ -97,7 +97,7 @@ bool ContractionPrinter::sharedTiles(int bm, int bn, int bk, int tm, int tn, int
   multiplyStep(*this, left, right, leftStride, rightStride, tm, tn, threadsAcross, threadsDown);
   emitter.close();
   emitter.line("barrier();");
-  emitter.close();
+  closeDepth();
   return storeShared(tm, tn, threadsDown, threadsAcross, splits, partial, batch, row, column, part);
 }
 
@@ -176,13 +176,18 @@ bool ContractionPrinter::elements(uint32_t lanes) {
   Expr r = named(emitter.mod(above, number(m))), batch = named(emitter.div(above, number(m)));
   Index bs = emitter.unlinear(form.batch, batch), rs = emitter.unlinear(form.rows, r),
         cs = emitter.unlinear(form.columns, c);
-  emitter.line(scalar() + " acc = " + emitter.literal(form.dtype, 0, 0).text + ";");
+  std::string zero = emitter.literal(form.dtype, 0, 0).text;
+  emitter.line(scalar() + " acc = " + zero + ", block = " + zero + ";");
   Expr at = emitter.loop(lanes == 1 ? emitter.index(0) : Emitter::outer("lane"), number(k), emitter.index(lanes));
   Index depth = emitter.unlinear(form.depth, at);
   std::string left = emitter.bind(scalar(), form.left(emitter, bs, rs, depth)).text;
   std::string right = emitter.bind(scalar(), form.right(emitter, bs, cs, depth)).text;
-  emitter.line(multiplyAdd("acc", left, right));
+  emitter.line(multiplyAdd("block", left, right));
+  if (inBlocks()) // see openDepth
+    emitter.line("if ((" + at.text + " & 511) < " + std::to_string(lanes) + ") { acc += block; block = " + zero +
+                 "; }");
   emitter.close();
+  emitter.line("acc += block;");
   if (lanes > 1) {
     std::string memory = shader.shared(scalar(), int64_t(lanes) * rows, uint32_t(byteSize(form.dtype)));
     emitter.line(memory + "[gl_LocalInvocationIndex] = acc;");

@@ -51,8 +51,31 @@ bool ContractionPrinter::isMultiple(const Number &number, int64_t of) {
 
 void ContractionPrinter::startTile(int tm, int tn) {
   for (int i = 0; i < tm; ++i)
-    for (int q = 0; q < tn / 4; ++q)
-      emitter.line(vector() + " acc" + std::to_string(i) + "_" + std::to_string(q) + " = " + vector() + "(0);");
+    for (int q = 0; q < tn / 4; ++q) {
+      accumulators.push_back("acc" + std::to_string(i) + "_" + std::to_string(q));
+      emitter.line(vector() + " " + accumulators.back() + " = " + vector() + "(0);");
+    }
+}
+
+Expr ContractionPrinter::openDepth(const Expr &begin, const Expr &end, int64_t step) {
+  constexpr int64_t block = 512;
+  if (!inBlocks())
+    return emitter.loop(begin, end, emitter.index(step));
+  for (const std::string &name : accumulators)
+    emitter.line(vector() + " total_" + name + " = " + vector() + "(0);");
+  Expr first = emitter.loop(begin, end, emitter.index(block));
+  return emitter.loop(first, least(emitter.add(first, emitter.index(block)), end), emitter.index(step));
+}
+
+void ContractionPrinter::closeDepth() {
+  emitter.close();
+  if (!inBlocks())
+    return;
+  for (const std::string &name : accumulators)
+    emitter.line("total_" + name + " += " + name + "; " + name + " = " + vector() + "(0);");
+  emitter.close();
+  for (const std::string &name : accumulators)
+    emitter.line(name + " = total_" + name + ";");
 }
 
 bool ContractionPrinter::storeTile(int tm, int tn, const Expr &batch, const Expr &row, const Expr &column) {
@@ -193,7 +216,7 @@ bool ContractionPrinter::registerTiles(int tm, int tn) {
   left.place(row);
   right.place(column);
   startTile(tm, tn);
-  Expr at = emitter.loop(emitter.index(0), number(k), emitter.index(unroll));
+  Expr at = openDepth(emitter.index(0), number(k), unroll);
   left.read(bs, at);
   right.read(bs, at);
   for (int step = 0; step < unroll; ++step)
@@ -204,7 +227,7 @@ bool ContractionPrinter::registerTiles(int tm, int tn) {
         emitter.line(multiplyAdd("acc" + std::to_string(i) + "_" + std::to_string(q),
                                  vector() + "(" + left.scalar(i, step) + ")", four));
     }
-  emitter.close();
+  closeDepth();
   bool good = storeTile(tm, tn, batch, row, column);
   emitter.close();
   return good;

@@ -55,7 +55,7 @@ bool planKernel(const sdk::Graph &graph, const Settings &settings, KernelPlan &p
     return false;
   bool found = planContraction(graph, settings, plan) || planColumns(graph, settings, plan) ||
                planRows(graph, settings, plan) || planScatter(graph, settings, plan) ||
-               planElements(graph, settings, plan, refusal);
+               planAttention(graph, settings, plan) || planElements(graph, settings, plan, refusal);
   if (found)
     choose(settings, plan);
   return found;

@@ -23,6 +23,8 @@ bool planRows(const sdk::Graph &graph, const Settings &settings, KernelPlan &pla
 bool planColumns(const sdk::Graph &graph, const Settings &settings, KernelPlan &plan);
 /// dot_general and convolution with what stands above and below.
 bool planContraction(const sdk::Graph &graph, const Settings &settings, KernelPlan &plan);
+/// attention and attention_grad with transposes around them.
+bool planAttention(const sdk::Graph &graph, const Settings &settings, KernelPlan &plan);
 /// scatter alone.
 bool planScatter(const sdk::Graph &graph, const Settings &settings, KernelPlan &plan);
 

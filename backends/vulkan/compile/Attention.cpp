@@ -1,0 +1,413 @@
+//===- Attention.cpp - attention and its gradients without a matrix of scores
+//---------------------------------------===//
+//
+// Each invocation owns one row: of the queries in the forward pass and for the queries' gradient, of the keys for the
+// gradients of keys and values. The other rows stream by in tiles, on GPUs through workgroup memory. The softmax is the
+// running one (Milakov and Gimelshein; FlashAttention); the backward pass computes the scores again from lse. Tiles
+// that causality hides from a whole workgroup are not looked at.
+//
+//===----------------------------------------------------------------------------------------------------------------===//
+#include "backends/vulkan/compile/Shader.h"
+#include "backends/vulkan/compile/Strategy.h"
+#include <algorithm>
+
+using namespace kiln::sdk;
+
+namespace kiln::vulkan {
+
+namespace {
+constexpr int64_t widest = 256; // of a head: a row is kept in registers
+
+/// The attention op of a kernel, beside which only transposes and what makes a mask may stand.
+struct Form {
+  const Op *op = nullptr;
+  bool backward = false, causal = false, masked = false;
+  double scale = 1;
+  kiln_extent batch, heads, queries, keys;
+  int64_t width = 0, valueWidth = 0;
+  uint32_t q, k, v, result = 0, lse = 0, gradient = 0, mask = 0; // values
+};
+
+bool read(const Graph &graph, Form &form) {
+  for (const Op &op : graph.ops) {
+    if (op.code == OpCode::Other || isWhole(op.code)) {
+      if (form.op || (op.name != "attention" && op.name != "attention_grad"))
+        return false;
+      form.op = &op;
+    }
+  }
+  if (!form.op)
+    return false;
+  const Op &op = *form.op;
+  form.backward = op.name == "attention_grad";
+  size_t needed = form.backward ? 6 : 3;
+  form.causal = op.integer("causal") != 0;
+  form.scale = op.real("scale", 1);
+  form.masked = op.operands.size() > needed;
+  form.q = op.operands[0], form.k = op.operands[1], form.v = op.operands[2];
+  if (form.backward)
+    form.result = op.operands[3], form.lse = op.operands[4], form.gradient = op.operands[5];
+  if (form.masked)
+    form.mask = op.operands[needed];
+  const Type &query = graph.type(form.q), &value = graph.type(form.v);
+  if (query.dims[3].slot >= 0 || value.dims[3].slot >= 0 || query.dtype == KILN_F64)
+    return false;
+  form.batch = query.dims[0], form.heads = query.dims[1], form.queries = query.dims[2], form.keys = value.dims[2];
+  form.width = query.dims[3].value, form.valueWidth = value.dims[3].value;
+  return form.width >= 1 && form.valueWidth >= 1 && form.width <= widest && form.valueWidth <= widest;
+}
+
+/// Rows that stream by, under a name: one element a row, or `width` of them.
+struct Stream {
+  std::string name;
+  uint32_t value;
+  int64_t width;
+  uint32_t scratch = KILN_NONE; // a place in place of the value
+};
+
+class Printer {
+public:
+  Printer(const Graph &graph, const Form &form, Shader &shader, Emitter &emitter, bool shares)
+      : graph(graph), form(form), shader(shader), emitter(emitter), shares(shares), threads(shares ? 64 : 16) {}
+
+  bool forward();
+  bool queryGradient(uint32_t delta);
+  bool keyGradients(uint32_t delta);
+
+private:
+  void begin(const kiln_extent &rows);
+  void keep(const std::string &array, uint32_t value, int64_t width);
+  void zero(const std::string &array, int64_t width);
+  /// Opens the loop over the tiles of what streams, from row `first` to `last`, and brings a tile in.
+  void openTiles(const std::string &first, const std::string &last, const kiln_extent &count,
+                 std::vector<Stream> streams);
+  void closeTiles();
+  std::string streamed(const std::string &name, const std::string &j, const std::string &d);
+  void openRows();
+  std::string dot(const std::string &array, const std::string &name, int64_t width);
+  void addTo(const std::string &array, const std::string &factor, const std::string &name, int64_t width);
+  std::string hidden(const Expr &query, const Expr &key);
+  std::string exponential(const std::string &x);
+  bool storeRow(size_t result, const std::string &array, int64_t width, const std::string &factor);
+  bool storeOne(size_t result, const Index &index, const std::string &text);
+  std::string number(const kiln_extent &extent) { return shader.word(Number(extent)); }
+  std::string literal(double x) { return emitter.literal(KILN_F32, x, 0).text; }
+  Expr here(const std::string &text) const {
+    Expr expr = emitter.name(text);
+    expr.changes = true;
+    return expr;
+  }
+
+  const Graph &graph;
+  const Form &form;
+  Shader &shader;
+  Emitter &emitter;
+  const bool shares;
+  const int threads;
+  int tile = 16; // rows of what streams
+  std::vector<Stream> streams;
+  std::vector<std::string> memories;
+  std::string streamCount;
+};
+} // namespace
+
+//===-- Rows ------------------------------------------------------------------------------------------------------===//
+
+/// A workgroup's rows are of one head. Invocations without a row go along with the last one.
+void Printer::begin(const kiln_extent &rows) {
+  Number tiles = ceilDiv(Number(rows), threads), groups = Number(form.batch) * Number(form.heads) * tiles;
+  shader.local(uint32_t(threads));
+  shader.grid(groups);
+  emitter.line("const int lane = int(gl_LocalInvocationID.x);");
+  emitter.line("const int own = min(group, " + shader.word(groups) + " - 1), above = own / " + shader.word(tiles) +
+               ";");
+  emitter.line("const int b = above / " + number(form.heads) + ", h = above % " + number(form.heads) + ";");
+  emitter.line("const int begin = own % " + shader.word(tiles) + " * " + std::to_string(threads) +
+               ", end = min(begin + " + std::to_string(threads) + ", " + number(rows) + ");");
+  emitter.line("const bool valid = group == own && begin + lane < end;");
+  emitter.line("const int row = min(begin + lane, end - 1);");
+}
+
+void Printer::keep(const std::string &array, uint32_t value, int64_t width) {
+  emitter.line("float " + array + "[" + std::to_string(width) + "];");
+  Expr d = emitter.loop(emitter.index(width));
+  Index at = {Emitter::outer("b"), Emitter::outer("h"), Emitter::outer("row"), d};
+  emitter.line(array + "[" + d.text + "] = " + emitter.element(value, at).text + ";");
+  emitter.close();
+}
+
+void Printer::zero(const std::string &array, int64_t width) {
+  emitter.line("float " + array + "[" + std::to_string(width) + "];");
+  Expr d = emitter.loop(emitter.index(width));
+  emitter.line(array + "[" + d.text + "] = 0.0;");
+  emitter.close();
+}
+
+void Printer::openTiles(const std::string &first, const std::string &last, const kiln_extent &count,
+                        std::vector<Stream> list) {
+  streams = std::move(list);
+  streamCount = number(count);
+  int64_t floats = 0;
+  for (const Stream &stream : streams)
+    floats += stream.width;
+  tile = floats <= 256 ? 16 : 8; // 16 KiB at the widest
+  if (shares)
+    for (const Stream &stream : streams)
+      memories.push_back(shader.shared("float", tile * stream.width, 4));
+  emitter.open("for (int first = " + first + "; first < " + last + "; first += " + std::to_string(tile) + ")");
+  if (!shares)
+    return;
+  for (size_t i = 0; i < streams.size(); ++i) {
+    const Stream &stream = streams[i];
+    Expr e = emitter.loop(here("lane"), emitter.index(tile * stream.width), emitter.index(threads));
+    std::string j = "(" + e.text + " / " + std::to_string(stream.width) + ")",
+                d = "(" + e.text + " % " + std::to_string(stream.width) + ")";
+    std::string memory = memories[i];
+    memories[i].clear(); // from the place itself, this once
+    emitter.line("const float piece = " + streamed(stream.name, j, d) + ";");
+    memories[i] = memory;
+    emitter.line(memory + "[" + e.text + "] = piece;");
+    emitter.close();
+  }
+  emitter.line("barrier();");
+}
+
+void Printer::closeTiles() {
+  if (shares)
+    emitter.line("barrier();");
+  emitter.close();
+  memories.clear();
+}
+
+/// Element d of row first + j; rows beyond the last one are the last one again.
+std::string Printer::streamed(const std::string &name, const std::string &j, const std::string &d) {
+  size_t i = 0;
+  while (streams[i].name != name)
+    ++i;
+  const Stream &stream = streams[i];
+  if (i < memories.size() && !memories[i].empty())
+    return memories[i] + "[" + j + " * " + std::to_string(stream.width) + " + " + d + "]";
+  std::string row = emitter.fresh("r");
+  emitter.line("const int " + row + " = min(first + " + j + ", " + streamCount + " - 1);");
+  if (stream.scratch != KILN_NONE)
+    return shader.load(stream.scratch, KILN_F32,
+                       "(b * " + number(form.heads) + " + h) * " + number(form.queries) + " + " + row);
+  Index at = {Emitter::outer("b"), Emitter::outer("h"), here(row)};
+  if (graph.type(stream.value).rank() == 4)
+    at.push_back(here(d));
+  return emitter.element(stream.value, at).text;
+}
+
+void Printer::openRows() { emitter.open("for (int j = 0; j < " + std::to_string(tile) + "; ++j)"); }
+
+std::string Printer::dot(const std::string &array, const std::string &name, int64_t width) {
+  std::string sum = emitter.fresh("dot");
+  emitter.line("float " + sum + " = 0.0;");
+  emitter.open("for (int d = 0; d < " + std::to_string(width) + "; ++d)");
+  emitter.line(sum + " = fma(" + array + "[d], " + streamed(name, "j", "d") + ", " + sum + ");");
+  emitter.close();
+  return sum;
+}
+
+void Printer::addTo(const std::string &array, const std::string &factor, const std::string &name, int64_t width) {
+  emitter.open("for (int d = 0; d < " + std::to_string(width) + "; ++d)");
+  emitter.line(array + "[d] = fma(" + factor + ", " + streamed(name, "j", "d") + ", " + array + "[d]);");
+  emitter.close();
+}
+
+/// Whether the key is none that the query sees: beyond the last one, later than it, or masked.
+std::string Printer::hidden(const Expr &query, const Expr &key) {
+  std::string name = emitter.fresh("hidden"), s = number(form.keys), t = number(form.queries);
+  emitter.line("bool " + name + " = " + key.text + " >= " + s + " || " + query.text + " >= " + t + ";");
+  if (form.causal)
+    emitter.line(name + " = " + name + " || " + key.text + " > " + query.text + " + " + s + " - " + t + ";");
+  if (!form.masked)
+    return name;
+  emitter.open("if (!" + name + ")", /*guard=*/true);
+  Index at = {Emitter::outer("b"), Emitter::outer("h"), query, key};
+  const std::vector<kiln_extent> &dims = graph.type(form.mask).dims;
+  for (size_t axis = 0; axis < at.size(); ++axis)
+    if (dims[axis].slot < 0 && dims[axis].value == 1)
+      at[axis] = emitter.index(0);
+  emitter.line(name + " = !" + emitter.element(form.mask, at).text + ";");
+  emitter.close();
+  return name;
+}
+
+std::string Printer::exponential(const std::string &x) {
+  return emitter.unary(OpCode::Exp, here("(" + x + ")"), KILN_F32).text;
+}
+
+//===-- Results ---------------------------------------------------------------------------------------------------===//
+
+/// The outputs that are the op's result, transposed or not. False where one is something else.
+bool Printer::storeOne(size_t number, const Index &index, const std::string &text) {
+  uint32_t result = form.op->results[number];
+  for (size_t o = 0; o < graph.outputs.size(); ++o) {
+    std::vector<const Op *> chain;
+    uint32_t value = graph.outputs[o];
+    const Op *op = graph.definingOp(value);
+    for (; op && op != form.op; op = graph.definingOp(value)) {
+      if (op->code != OpCode::Transpose)
+        return false;
+      chain.push_back(op);
+      value = op->operands[0];
+    }
+    if (!op)
+      return false;
+    if (value != result)
+      continue;
+    Index at = index;
+    for (size_t i = chain.size(); i-- > 0;) {
+      Index below = at;
+      for (size_t d = 0; d < at.size(); ++d)
+        at[d] = below[size_t(chain[i]->ints("permutation")[d])];
+    }
+    const Type &type = graph.type(graph.outputs[o]);
+    emitter.store(uint32_t(graph.inputs.size() + o), type.dtype, emitter.linear(type.dims, at), here(text));
+  }
+  return true;
+}
+
+bool Printer::storeRow(size_t number, const std::string &array, int64_t width, const std::string &factor) {
+  emitter.open("if (valid)", /*guard=*/true);
+  Expr d = emitter.loop(emitter.index(width));
+  Index at = {Emitter::outer("b"), Emitter::outer("h"), Emitter::outer("row"), d};
+  bool good = storeOne(number, at, "(" + array + "[" + d.text + "]" + factor + ")");
+  emitter.close();
+  emitter.close();
+  return good;
+}
+
+//===-- Passes ----------------------------------------------------------------------------------------------------===//
+
+bool Printer::forward() {
+  std::string keys = number(form.keys), queries = number(form.queries);
+  std::string minusInfinity = emitter.neutral("max", KILN_F32).text;
+  begin(form.queries);
+  keep("q", form.q, form.width);
+  zero("sum", form.valueWidth);
+  emitter.line("float most = " + minusInfinity + ", total = 0.0;");
+  std::string last = form.causal ? "min(" + keys + ", end + " + keys + " - " + queries + ")" : keys;
+  openTiles("0", last, form.keys, {{"k", form.k, form.width}, {"v", form.v, form.valueWidth}});
+  emitter.line("float scores[" + std::to_string(tile) + "], highest = most;");
+  openRows();
+  std::string score = dot("q", "k", form.width), away = hidden(here("row"), here("(first + j)"));
+  emitter.line("scores[j] = " + away + " ? " + minusInfinity + " : " + score + " * " + literal(form.scale) + ";");
+  // A NaN is the highest of all, and stays.
+  emitter.line("if (highest == highest && !(scores[j] <= highest)) highest = scores[j];");
+  emitter.close();
+  emitter.line("const float base = highest == " + minusInfinity + " ? 0.0 : highest;");
+  emitter.line("const float fade = " + exponential("most - base") + ";");
+  emitter.line("total *= fade; most = highest;");
+  emitter.open("for (int d = 0; d < " + std::to_string(form.valueWidth) + "; ++d)");
+  emitter.line("sum[d] *= fade;");
+  emitter.close();
+  openRows();
+  emitter.line("const float weight = " + exponential("scores[j] - base") + ";");
+  emitter.line("total += weight;");
+  addTo("sum", "weight", "v", form.valueWidth);
+  emitter.close();
+  closeTiles();
+  bool good = storeRow(0, "sum", form.valueWidth, " / total");
+  if (form.op->results.size() > 1) {
+    emitter.open("if (valid)", /*guard=*/true);
+    std::string logarithm = emitter.unary(OpCode::Log, here("total"), KILN_F32).text;
+    Index at = {Emitter::outer("b"), Emitter::outer("h"), Emitter::outer("row")};
+    good &= storeOne(1, at, "(most + " + logarithm + ")");
+    emitter.close();
+  }
+  return good;
+}
+
+/// dquery, and rowsum(g * result) for the keys' dispatch.
+bool Printer::queryGradient(uint32_t delta) {
+  std::string keys = number(form.keys), queries = number(form.queries);
+  std::string minusInfinity = emitter.neutral("max", KILN_F32).text;
+  begin(form.queries);
+  keep("q", form.q, form.width);
+  keep("g", form.gradient, form.valueWidth);
+  zero("dq", form.width);
+  Index at = {Emitter::outer("b"), Emitter::outer("h"), Emitter::outer("row")};
+  emitter.line("const float lse = " + emitter.element(form.lse, at).text + ";");
+  emitter.line("float delta = 0.0;");
+  Expr d = emitter.loop(emitter.index(form.valueWidth));
+  at.push_back(d);
+  emitter.line("delta = fma(g[" + d.text + "], " + emitter.element(form.result, at).text + ", delta);");
+  emitter.close();
+  std::string last = form.causal ? "min(" + keys + ", end + " + keys + " - " + queries + ")" : keys;
+  openTiles("0", last, form.keys, {{"k", form.k, form.width}, {"v", form.v, form.valueWidth}});
+  openRows();
+  std::string score = dot("q", "k", form.width), away = hidden(here("row"), here("(first + j)"));
+  emitter.line("const float s = " + away + " ? " + minusInfinity + " : " + score + " * " + literal(form.scale) + ";");
+  std::string weight = exponential("s - lse"), slope = dot("g", "v", form.valueWidth);
+  emitter.line("const float ds = first + j < " + keys + " ? " + weight + " * (" + slope + " - delta) : 0.0;");
+  addTo("dq", "ds", "k", form.width);
+  emitter.close();
+  closeTiles();
+  emitter.open("if (valid)", /*guard=*/true);
+  emitter.line(shader.store(delta, KILN_F32, "(b * " + number(form.heads) + " + h) * " + queries + " + row", "delta"));
+  emitter.close();
+  return storeRow(0, "dq", form.width, " * " + literal(form.scale));
+}
+
+bool Printer::keyGradients(uint32_t delta) {
+  std::string keys = number(form.keys), queries = number(form.queries);
+  std::string minusInfinity = emitter.neutral("max", KILN_F32).text;
+  begin(form.keys);
+  keep("k", form.k, form.width);
+  keep("v", form.v, form.valueWidth);
+  zero("dk", form.width);
+  zero("dv", form.valueWidth);
+  // The first query that sees the workgroup's first key.
+  std::string first = form.causal ? "max(0, begin - " + keys + " + " + queries + ")" : "0";
+  openTiles(
+      first, queries, form.queries,
+      {{"q", form.q, form.width}, {"g", form.gradient, form.valueWidth}, {"lse", form.lse, 1}, {"delta", 0, 1, delta}});
+  openRows();
+  std::string score = dot("k", "q", form.width), away = hidden(here("(first + j)"), here("row"));
+  emitter.line("const float s = " + away + " ? " + minusInfinity + " : " + score + " * " + literal(form.scale) + ";");
+  emitter.line("const float lse = " + streamed("lse", "j", "0") + ";");
+  emitter.line("const float delta = " + streamed("delta", "j", "0") + ";");
+  emitter.line("const float weight = first + j < " + queries + " ? " + exponential("s - lse") + " : 0.0;");
+  addTo("dv", "weight", "g", form.valueWidth);
+  std::string slope = dot("v", "g", form.valueWidth);
+  emitter.line("const float ds = weight * (" + slope + " - delta);");
+  addTo("dk", "ds", "q", form.width);
+  emitter.close();
+  closeTiles();
+  return storeRow(1, "dk", form.width, " * " + literal(form.scale)) && storeRow(2, "dv", form.valueWidth, "");
+}
+
+bool planAttention(const Graph &graph, const Settings &settings, KernelPlan &plan) {
+  Form form;
+  if (!read(graph, form))
+    return false;
+  std::vector<ScratchArray> scratch;
+  KernelPlan result;
+  if (form.backward) {
+    Number rows = max(Number(form.batch) * Number(form.heads) * Number(form.queries), Number(1));
+    scratch = {{0, KILN_F32, rows}};
+    result.scratchBytes = rows.bound(graph.extentBounds) * 4;
+  }
+  uint32_t delta = uint32_t(graph.inputs.size() + graph.outputs.size());
+  for (bool shares : {false, true}) {
+    Variant variant;
+    variant.features = shares ? 0 : KILN_VK_ON_CPU;
+    for (int part = 0; part < (form.backward ? 2 : 1); ++part) {
+      Shader shader(graph, settings, scratch);
+      Emitter emitter(graph, shader, {Language::GLSL, /*wideIndex=*/false, /*ownFunctions=*/true});
+      Printer printer(graph, form, shader, emitter, shares);
+      if (!(!form.backward ? printer.forward()
+            : part == 0    ? printer.queryGradient(delta)
+                           : printer.keyGradients(delta)))
+        return false;
+      variant.dispatches.push_back(shader.finish(emitter));
+    }
+    result.variants.push_back(std::move(variant));
+  }
+  plan = std::move(result);
+  return true;
+}
+
+} // namespace kiln::vulkan
