@@ -100,7 +100,8 @@ private:
   /// Of each composite, built once: a block whose arguments are the op's operands.
   llvm::DenseMap<Operation *, std::unique_ptr<mlir::Block>> decompositions;
   llvm::DenseMap<mlir::Block *, std::vector<llvm::SmallVector<Value, 2>>> releases;
-  int hidden = 0; // depth of decompositions: the observer does not see into them
+  size_t stops = 0; // stop_gradient ops so far
+  int hidden = 0;   // depth of decompositions: the observer does not see into them
 };
 
 /// For each op of the block, in order, the values of this block that are dead after it.
@@ -185,8 +186,14 @@ StatusOr<Tensors> Machine::runOp(Operation *op, const Tensors &operands) {
       constants[op] = value->front();
     }
     results = Tensors{constants[op]};
+  } else if (options.held && llvm::isa<StopGradientOp>(op)) {
+    if (stops == options.held->size())
+      return failure(op, "no value is held for it");
+    results = Tensors{std::make_shared<const HostTensor>((*options.held)[stops++])};
   } else if (kernels().count(op->getName().getTypeID())) {
     results = runKernel(op, operands);
+    if (options.hold && results.ok() && llvm::isa<StopGradientOp>(op))
+      options.hold->push_back(*results->front());
   } else if (auto composite = llvm::dyn_cast<DecomposableOpInterface>(op)) {
     results = runComposite(composite, operands);
   } else if (auto scan = llvm::dyn_cast<ScanOp>(op)) {

@@ -31,6 +31,10 @@ struct InterpreterOptions {
   std::map<std::string, int64_t> symbols;
   /// Called after each op (those inside regions too, those of a composite's decomposition not).
   std::function<void(mlir::Operation *, llvm::ArrayRef<const HostTensor *>)> observer;
+  /// What stop_gradient ops gave, in the order they ran. `hold` appends to it; `held` takes their results from it, so
+  /// that a loss varies with a parameter as its gradient says. Both belong to the caller; runs of one function only.
+  std::vector<HostTensor> *hold = nullptr;
+  const std::vector<HostTensor> *held = nullptr;
 };
 
 struct Interpreted {

@@ -66,8 +66,13 @@ public:
     state.addTypes(mlir::ValueRange(outputs).getTypes());
     state.addAttribute("kind", builder.getStringAttr(kindOf(shapeOf(members))));
     auto group = llvm::cast<GroupOp>(builder.create(state));
-    for (auto [output, result] : llvm::zip(outputs, group->getResults()))
-      output.replaceUsesWithIf(result, [&](mlir::OpOperand &use) { return !members.contains(use.getOwner()); });
+    for (auto [output, result] : llvm::zip(outputs, group->getResults())) {
+      // A cheap op that reads another one stays cheap: groups to come clone both.
+      bool cloned = isCloned(output.getDefiningOp());
+      output.replaceUsesWithIf(result, [&](mlir::OpOperand &use) {
+        return !members.contains(use.getOwner()) && !(cloned && isCloned(use.getOwner()));
+      });
+    }
     return group;
   }
 
@@ -77,11 +82,13 @@ private:
     return usedOutside(result, members) || (result.use_empty() && result.getDefiningOp()->getNumResults() > 1);
   }
 
+  bool isCloned(mlir::Operation *op) const { return classOf(op) == OpClass::cheap && !kept.contains(op); }
+
   mlir::Value materialize(mlir::Value value, mlir::Block &body, mlir::OpBuilder &inner) {
     if (mlir::Value mapped = mapping.lookupOrNull(value))
       return mapped;
     mlir::Operation *op = value.getDefiningOp();
-    if (op && (members.contains(op) || (classOf(op) == OpClass::cheap && !kept.contains(op)))) {
+    if (op && (members.contains(op) || isCloned(op))) {
       clone(op, body, inner);
       return mapping.lookup(value);
     }

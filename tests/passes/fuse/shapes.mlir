@@ -134,3 +134,26 @@ func.func @peeled(%g: tensor<4x6xf32>, %w: tensor<6x8xf32>, %x: tensor<4x8xf32>,
   %9 = kiln.add %5, %8 : tensor<4x8xf32>
   return %6, %7, %9 : tensor<8xf32>, tensor<8xf32>, tensor<4x8xf32>
 }
+
+// -----
+
+// A cheap value that leaves the function is stored by a kernel of its own; what else is made of it clones it.
+// CHECK-LABEL: func.func @cheap_and_returned
+// CHECK: %[[STORED:.*]] = kiln.group "loops" : () -> tensor<100xf32>
+// CHECK: kiln.group "loops" : () -> tensor<100xf32>
+// CHECK: kiln.iota
+// CHECK: kiln.sub
+// CHECK: kiln.log
+// CHECK: kiln.group "single"
+// CHECK: return %{{.*}}, %[[STORED]]
+func.func @cheap_and_returned() -> (tensor<100xf32>, tensor<100xf32>) {
+  %one = kiln.constant dense<1.0> : tensor<100xf32> : tensor<100xf32>
+  %part = kiln.constant dense<1.0e-3> : tensor<100xf32> : tensor<100xf32>
+  %i = kiln.iota 0 : tensor<100xi32>
+  %f = kiln.convert %i : tensor<100xi32> -> tensor<100xf32>
+  %beta = kiln.mul %f, %part : tensor<100xf32>
+  %alpha = kiln.sub %one, %beta : tensor<100xf32>
+  %log = kiln.log %alpha : tensor<100xf32>
+  %sum = kiln.cumsum %log, 0 : tensor<100xf32>
+  return %sum, %beta : tensor<100xf32>, tensor<100xf32>
+}
