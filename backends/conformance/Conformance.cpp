@@ -7,16 +7,17 @@ void run(const std::shared_ptr<host::Backend> &backend, const Linker &linker, co
   context.target.size = sizeof context.target;
   context.target.jobs = 1;
   context.target.cpu = {"native", 6};
-  auto fatal = [&](const char *what, std::string why) {
-    report.add({"interface", what, {}, {}, Outcome::Failure, std::move(why), 0, 0, 1});
-  };
-  std::string error;
+  Row row{"interface", "capabilities", {}, {}, Outcome::Failure, {}, 0, 0, 1};
   host::Capabilities capabilities;
-  if (!backend->canCompile() || !backend->canRun())
-    return fatal("two sides", std::string("the plugin has no ") + (backend->canCompile() ? "run" : "compile") +
-                                  " side: there is nothing to run");
-  if (!backend->capabilities(context.target, capabilities, error))
-    return fatal("capabilities", error);
+  if (!report.begins(row))
+    return; // it crashed
+  if (!backend->canCompile() || !backend->canRun()) {
+    row.reason = std::string("the plugin has no ") + (backend->canCompile() ? "run" : "compile") +
+                 " side: there is nothing to run";
+    return report.add(row);
+  }
+  if (!backend->capabilities(context.target, capabilities, row.reason))
+    return report.add(row);
   context.flags = capabilities.flags;
   checkOps(context);
   if (!options.only.empty())

@@ -1,18 +1,26 @@
 // The kit that proves a backend right: see docs/conformance.md. No MLIR: programs of whole models come from the caller.
 #pragma once
 
+#include "backends/conformance/Case.h"
 #include "backends/conformance/Report.h"
 #include "backends/conformance/Session.h"
 
 namespace kiln::conformance {
 
-/// A program that the caller built for the backend under test, to be run beside the reference.
+/// A program that the caller builds for the backend under test, to be run beside the reference.
 struct Model {
-  std::string name;            ///< "mlp: train_step"
-  const kiln_program *program; ///< every kernel claimed by the backend
-  const kiln_program *judge;   ///< the same, every kernel claimed by the reference
-  uint32_t entry;
-  int steps = 1; ///< executions, each on what the one before left in the arguments
+  std::string name; ///< "mlp, train_step"
+  int steps = 1;    ///< executions, each on what the one before left in the arguments
+
+  struct Built {
+    const kiln_program *program = nullptr; ///< every kernel claimed by the backend
+    const kiln_program *judge = nullptr;   ///< the same, every kernel claimed by the reference
+    uint32_t entry = 0;
+    std::shared_ptr<void> keeps; ///< what the programs live in
+    Outcome otherwise = Outcome::Failure;
+    std::string why; ///< of a refusal or a failure, where there is no program
+  };
+  std::function<Built()> build;
 };
 
 struct Options {
@@ -35,6 +43,7 @@ struct Context {
   kiln_target target{};
   uint32_t flags = 0; ///< KILN_BACKEND_*, of the device and of the capabilities
 };
+Row rowOf(const Case &made);
 void checkOps(Context &context);
 void checkInterface(Context &context);
 void checkThreads(Context &context);

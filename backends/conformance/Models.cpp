@@ -55,7 +55,7 @@ std::vector<Bytes> argumentsOf(const EntryRow &entry, const std::vector<kiln_dty
   return arguments;
 }
 
-bool execute(const host::Backend &backend, const Context &context, const Model &model, bool judge,
+bool execute(const host::Backend &backend, const Context &context, const Model::Built &model, int steps, bool judge,
              std::vector<Bytes> &arguments, std::string &why) {
   const kiln_program &program = judge ? *model.judge : *model.program;
   const EntryRow &entry = program.entries[model.entry];
@@ -68,7 +68,7 @@ bool execute(const host::Backend &backend, const Context &context, const Model &
   if (entry.extent_bounds)
     std::copy_n(entry.extent_bounds, entry.extent_count, extents.begin());
   kiln_status status;
-  for (int step = 0; executable && step < model.steps; ++step)
+  for (int step = 0; executable && step < steps; ++step)
     if (!session->run(executable.get(), model.entry, entry.arena_bytes, arguments, extents, status, why))
       return false;
   return executable != nullptr;
@@ -98,35 +98,41 @@ bool near(kiln_dtype dtype, const Bytes &want, const Bytes &have, double &share,
   return true;
 }
 
+Row check(const Context &context, const Model &model, Row row) {
+  std::string error, why;
+  std::shared_ptr<host::Backend> judge = host::Backend::create(kiln_reference_backend, "built in", error);
+  auto say = [&](Outcome outcome, std::string reason) {
+    row.outcome = outcome;
+    row.reason = std::move(reason);
+    return row;
+  };
+  Model::Built built = model.build();
+  if (!built.program || !built.judge)
+    return say(built.otherwise, built.why);
+  const EntryRow &entry = built.program->entries[built.entry], &judged = built.judge->entries[built.entry];
+  if (!std::equal(entry.argument_bytes, entry.argument_bytes + entry.argument_count, judged.argument_bytes,
+                  judged.argument_bytes + judged.argument_count))
+    return say(Outcome::Refused, "its plan takes other arguments than the reference's");
+  std::vector<kiln_dtype> types = argumentTypes(*built.program, entry);
+  std::vector<Bytes> want = argumentsOf(entry, types, context.options.seed), have = want;
+  if (!judge || !execute(*judge, context, built, model.steps, true, want, why))
+    return say(Outcome::Refused, "the reference cannot judge it: " + (judge ? why : error));
+  if (!execute(*context.backend, context, built, model.steps, false, have, why))
+    return say(Outcome::Failure, why);
+  for (size_t i = 0; i < want.size(); ++i)
+    if (types[i] != KILN_QUANTIZED && !near(types[i], want[i], have[i], row.share, why))
+      return say(Outcome::Failure,
+                 "argument " + std::to_string(i) + " after " + std::to_string(model.steps) + " steps: " + why);
+  return row;
+}
+
 } // namespace
 
 void checkModels(Context &context) {
-  std::string error;
-  std::shared_ptr<host::Backend> judge = host::Backend::create(kiln_reference_backend, "built in", error);
   for (const Model &model : context.options.models) {
     Row row{"models", model.name, {}, {}, Outcome::Pass, {}, 0, 0, model.steps};
-    const EntryRow &entry = model.program->entries[model.entry];
-    std::vector<kiln_dtype> types = argumentTypes(*model.program, entry);
-    std::vector<Bytes> want = argumentsOf(entry, types, context.options.seed), have = want;
-    std::string why;
-    const EntryRow &judged = model.judge->entries[model.entry];
-    if (!std::equal(entry.argument_bytes, entry.argument_bytes + entry.argument_count, judged.argument_bytes,
-                    judged.argument_bytes + judged.argument_count)) {
-      row.outcome = Outcome::Refused;
-      row.reason = "its plan takes other arguments than the reference's";
-    } else if (!judge || !execute(*judge, context, model, true, want, why)) {
-      row.outcome = Outcome::Refused;
-      row.reason = "the reference cannot judge it: " + (judge ? why : error);
-    } else if (!execute(*context.backend, context, model, false, have, why)) {
-      row.outcome = Outcome::Failure;
-      row.reason = why;
-    }
-    for (size_t i = 0; i < want.size() && row.outcome == Outcome::Pass; ++i)
-      if (types[i] != KILN_QUANTIZED && !near(types[i], want[i], have[i], row.share, why)) {
-        row.outcome = Outcome::Failure;
-        row.reason = "argument " + std::to_string(i) + " after " + std::to_string(model.steps) + " steps: " + why;
-      }
-    context.report.add(row);
+    if (context.report.begins(row))
+      context.report.add(check(context, model, row));
   }
 }
 

@@ -5,11 +5,11 @@
 
 namespace kiln::conformance {
 
-namespace {
-
 Row rowOf(const Case &made) {
   return {"ops", made.op, sdk::dtypeName(made.dtype), made.variant, Outcome::Pass, {}, 0, 0, 0};
 }
+
+namespace {
 
 void fail(Row &row, std::string reason) {
   if (row.outcome == Outcome::Failure)
@@ -104,9 +104,13 @@ public:
 
   void run() {
     std::string error;
+    Row opening{"ops", "open a device", {}, {}, Outcome::Failure, {}, 0, 0, 1};
+    if (!context.report.begins(opening))
+      return; // it crashed
     session = Session::open(*context.backend, context.options.device, 1, error);
     if (!session) {
-      context.report.add({"ops", "open a device", {}, {}, Outcome::Failure, error, 0, 0, 1});
+      opening.reason = error;
+      context.report.add(opening);
       return;
     }
     cases = allCases(context.options.full, context.options.seed);
@@ -115,7 +119,7 @@ public:
       if (!context.options.only.empty() && !matches(context.options.only, rowOf(made).id()))
         continue;
       int64_t scratch;
-      if (claimed(made, scratch))
+      if (context.report.begins(rowOf(made)) && claimed(made, scratch))
         parts.push_back({&made, scratch});
       if (parts.size() == 64) {
         check(parts);
@@ -151,7 +155,17 @@ private:
     return false;
   }
 
+  void checkEach(const std::vector<KernelProgram::Part> &parts) {
+    for (const KernelProgram::Part &part : parts)
+      check({part});
+  }
+
   void check(const std::vector<KernelProgram::Part> &parts) {
+    std::vector<Row> rows;
+    for (const KernelProgram::Part &part : parts)
+      rows.push_back(rowOf(*part.made));
+    if (context.report.watcher.begins && !context.report.watcher.begins(rows))
+      return checkEach(parts);
     KernelProgram program(parts);
     Artifact artifact;
     std::string error;
@@ -159,11 +173,8 @@ private:
     if (compile(*context.backend, context.linker, context.target, program.program(), artifact, error))
       executable = session->load(program.program(), artifact, error);
     if (!executable) {
-      if (parts.size() > 1) { // which of them is it?
-        for (const KernelProgram::Part &part : parts)
-          check({part});
-        return;
-      }
+      if (parts.size() > 1)
+        return checkEach(parts); // which of them is it?
       Row row = rowOf(*parts[0].made);
       fail(row, "it claimed this kernel and then: " + error);
       context.report.add(row);
@@ -171,7 +182,8 @@ private:
     }
     Batch batch(context, *session, program, executable.get());
     for (size_t i = 0; i < parts.size(); ++i)
-      context.report.add(batch.check(i));
+      if (context.report.begins(rows[i]))
+        context.report.add(batch.check(i));
   }
 };
 

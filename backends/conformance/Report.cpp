@@ -36,6 +36,12 @@ std::string Row::id() const {
   return text;
 }
 
+bool Report::begins(const Row &row) {
+  if (watcher.done && watcher.done(row))
+    return false;
+  return !watcher.begins || watcher.begins({row});
+}
+
 void Report::add(Row row) {
   bool known = std::any_of(expected.begin(), expected.end(),
                            [&](const std::string &pattern) { return matches(pattern, row.id()); });
@@ -46,6 +52,8 @@ void Report::add(Row row) {
     row.reason = "it passes and was expected to fail: take it from the list";
   }
   rows_.push_back(std::move(row));
+  if (watcher.added)
+    watcher.added(rows_.back());
 }
 
 int64_t Report::count(Outcome outcome) const {

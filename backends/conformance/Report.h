@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,17 @@ class Report {
 public:
   /// Names (as `id()` gives them; '*' stands for any characters) of rows that are known to fail.
   std::vector<std::string> expected;
+
+  /// What a watcher (Watch.h) wants to know: rows that are about to be tried, several where they are compiled together,
+  /// and rows that are there. All optional.
+  struct Watcher {
+    std::function<bool(const Row &)> done;                ///< an earlier process has this one
+    std::function<bool(const Row &)> fatal;               ///< it ended an earlier process
+    std::function<bool(const std::vector<Row> &)> begins; ///< false: not together, one by one
+    std::function<void(const Row &)> added;
+  } watcher;
+  /// Whether the row is to be tried; it then is what is under way.
+  bool begins(const Row &row);
 
   void add(Row row);
   const std::vector<Row> &rows() const { return rows_; }

@@ -35,6 +35,7 @@ struct ConformOptions {
   std::string json;     ///< a file for the rows; empty: none
   std::string expected; ///< a file with the names of rows that are known to fail
   std::string only;     ///< a pattern: these rows of ops alone
+  int silence = 300;    ///< seconds without a sign of life that are a failure
 };
 
 /// Prints an error where the status has one to tell; the exit code, 0 or 1.

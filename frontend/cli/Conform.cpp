@@ -1,6 +1,7 @@
 // kiln conform: the kit of backends/conformance, with what only the compiler can give it: objects linked into this
 // process, and programs of whole models.
 #include "backends/conformance/Conformance.h"
+#include "backends/conformance/Watch.h"
 #include "frontend/cli/Commands.h"
 #include "frontend/cli/Compile.h"
 
@@ -13,15 +14,19 @@
 #include <cstdio>
 #include <dlfcn.h>
 #include <fstream>
+#include <mutex>
 #include <unistd.h>
 
 namespace kiln {
 
 namespace {
 
-/// Objects become a shared library that is loaded and forgotten.
+/// Objects become a shared library that is loaded and forgotten. The kit compiles on several threads; the linker keeps
+/// its state in global variables.
 std::shared_ptr<const void> linkObjects(const std::vector<host::Blob> &blobs, const std::string &symbol,
                                         std::string &error) {
+  static std::mutex mutex;
+  std::lock_guard lock(mutex);
   LinkJob job;
   for (const host::Blob &blob : blobs)
     if (blob.kind == KILN_BLOB_OBJECT)
@@ -127,35 +132,38 @@ public:
   }
   ~Models() { unlink(path_.c_str()); }
 
-  void build(const std::string &backend, conformance::Options &kit, conformance::Report &report) {
-    for (const char *name : {"Dense", "Attend", "Recurrent", "Convolve"}) {
-      absl::Status status;
-      const kiln_program *program = build(name, backend, status);
-      const kiln_program *judge = status.ok() ? build(name, "reference", status) : nullptr;
-      if (status.ok())
-        kit.models.push_back({absl::StrCat(name, ", train_step"), program, judge, 0, 3});
-      else
-        report.add({"models",
-                    name,
-                    {},
-                    {},
-                    absl::IsUnimplemented(status) ? conformance::Outcome::Refused : conformance::Outcome::Failure,
-                    std::string(status.message()),
-                    0,
-                    0,
-                    1});
-    }
+  std::vector<conformance::Model> list(const std::string &backend) const {
+    std::vector<conformance::Model> models;
+    for (const char *name : {"Dense", "Attend", "Recurrent", "Convolve"})
+      models.push_back({absl::StrCat(name, ", train_step"), 3, [=, this] { return build(name, backend); }});
+    return models;
   }
 
 private:
-  const kiln_program *build(const char *name, const std::string &backend, absl::Status &status) {
+  using Compilations = std::vector<std::unique_ptr<Compilation>>;
+
+  conformance::Model::Built build(const char *name, const std::string &backend) const {
+    conformance::Model::Built built;
+    auto compilations = std::make_shared<Compilations>();
+    absl::Status status;
+    built.program = plan(name, backend, *compilations, status);
+    if (status.ok())
+      built.judge = plan(name, "reference", *compilations, status);
+    built.keeps = compilations;
+    built.otherwise = absl::IsUnimplemented(status) ? conformance::Outcome::Refused : conformance::Outcome::Failure;
+    built.why = std::string(status.message());
+    return built;
+  }
+
+  const kiln_program *plan(const char *name, const std::string &backend, Compilations &compilations,
+                           absl::Status &status) const {
     ModelOptions options;
     options.file = path_.str().str();
     options.model = name;
     options.backend = backend;
     options.entries = {"train_step"};
     options.jobs = 1;
-    auto &compilation = *compilations_.emplace_back(std::make_unique<Compilation>(options));
+    auto &compilation = *compilations.emplace_back(std::make_unique<Compilation>(options));
     status = compilation.load();
     if (status.ok())
       status = compilation.runPasses();
@@ -163,61 +171,79 @@ private:
       status = compilation.plan();
     if (!status.ok())
       return nullptr;
-    if (compilation.program().usedBackends().size() > 1)
+    if (compilation.program().usedBackends().size() > 1) {
       status = absl::UnimplementedError("it does not take all of it: the rest would run on another backend");
+      return nullptr;
+    }
     return &compilation.program().programOf(0);
   }
 
   llvm::SmallString<128> path_;
-  std::vector<std::unique_ptr<Compilation>> compilations_; // programs live in them
 };
+
+bool readExpected(const std::string &path, std::vector<std::string> &patterns) {
+  if (path.empty())
+    return true;
+  std::ifstream file(path);
+  if (!file)
+    return false;
+  for (std::string line; std::getline(file, line);)
+    if (!line.empty() && line[0] != '#')
+      patterns.push_back(line);
+  return true;
+}
+
+absl::Status writeText(const std::string &path, const std::string &text) {
+  std::error_code code;
+  llvm::raw_fd_ostream stream(path, code);
+  if (!code) {
+    stream << text;
+    stream.close();
+    code = stream.error();
+    stream.clear_error();
+  }
+  return code ? absl::InternalError(absl::StrCat("cannot write ", path, ": ", code.message())) : absl::OkStatus();
+}
+
+int fail(const std::string &message) {
+  std::fprintf(stderr, "kiln: error: %s\n", message.c_str());
+  return 1;
+}
 
 } // namespace
 
 int commandConform(const ConformOptions &options) {
-  std::string error;
-  std::shared_ptr<host::Backend> backend = backends().find(options.backend, error);
-  if (!backend) {
-    std::fprintf(stderr, "kiln: error: %s\n", error.c_str());
-    return 1;
-  }
   conformance::Report report;
-  if (!options.expected.empty()) {
-    std::ifstream file(options.expected);
-    if (!file) {
-      std::fprintf(stderr, "kiln: error: cannot read %s\n", options.expected.c_str());
-      return 1;
-    }
-    for (std::string line; std::getline(file, line);)
-      if (!line.empty() && line[0] != '#')
-        report.expected.push_back(line);
-  }
+  if (!readExpected(options.expected, report.expected))
+    return fail("cannot read " + options.expected);
+  Models models; // made and removed by this process, whatever happens to the others
+  std::string error, name;
   conformance::Options kit;
   kit.full = options.full;
   kit.seed = options.seed;
   kit.device = options.device;
   kit.only = options.only;
-  Models models;
-  if (options.only.empty())
-    models.build(options.backend, kit, report);
-  conformance::run(backend, linkObjects, kit, report);
+  kit.models = models.list(options.backend);
+  auto work = [&](conformance::Report &own, std::string &why) {
+    if (!own.begins({"interface", "load", {}, {}, conformance::Outcome::Pass, {}, 0, 0, 1}))
+      return true; // it crashed
+    std::shared_ptr<host::Backend> backend = backends().find(options.backend, why);
+    if (backend)
+      conformance::run(backend, linkObjects, kit, own);
+    return backend != nullptr;
+  };
+  conformance::Watched how = conformance::watch(work, options.silence, 100, report, error);
+  if (how == conformance::Watched::Refused)
+    return fail(error);
   std::fputs(report.table().c_str(), stdout);
+  if (how == conformance::Watched::Interrupted)
+    std::fputs("interrupted: this is what was found until then\n", stdout);
   if (!options.json.empty()) {
-    std::string text = report.json(backend->name(), options.full ? "full" : "pairwise", options.seed);
-    std::error_code code;
-    llvm::raw_fd_ostream stream(options.json, code);
-    if (!code) {
-      stream << text;
-      stream.close();
-      code = stream.error();
-      stream.clear_error();
-    }
-    if (code) {
-      std::fprintf(stderr, "kiln: error: cannot write %s: %s\n", options.json.c_str(), code.message().c_str());
-      return 1;
-    }
+    std::string text = report.json(options.backend, options.full ? "full" : "pairwise", options.seed);
+    if (absl::Status status = writeText(options.json, text); !status.ok())
+      return fail(std::string(status.message()));
   }
-  return report.failed() ? 1 : 0;
+  return how == conformance::Watched::Interrupted ? 130 : report.failed() ? 1 : 0;
 }
 
 } // namespace kiln

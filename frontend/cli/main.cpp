@@ -116,6 +116,7 @@ int main(int argc, char **argv) {
       command->add_option("--min-time", benching.minTime, "seconds to measure for (default: 1)");
       command->add_option("--format", benching.format, "compare backends (--backend A,B,...): md, csv or json")
           ->check(CLI::IsMember({"md", "csv", "json"}));
+      command->add_option("--profile", benching.profile, "a file for the kernels' times, as a Chrome trace");
       command->footer(
           "--backend A,B,... compares backends in a table. Other options go to the program: see `PROGRAM bench "
           "--help`.");
@@ -148,6 +149,9 @@ int main(int argc, char **argv) {
                       "a file of names (with '*') that are known to fail, one a line");
   conform->add_option("--only", conforming.only, "a pattern of names, as ops/exp/*: nothing else is tried");
   conform->add_option("--seed", conforming.seed, "of the choice and the operands (default 1)");
+  conform
+      ->add_option("--timeout", conforming.silence, "seconds after which what is tried counts as hanging (default 300)")
+      ->check(CLI::Range(1, 86400));
   conform->add_option("--device", conforming.device, "which device (default 0)");
 
   CLI::App *backendList = app.add_subcommand("backends", "the backends that can be found, and their devices");
@@ -189,6 +193,8 @@ int main(int argc, char **argv) {
       std::vector<std::string> arguments = command->remaining();
       if (!benching.minTime.empty())
         arguments.insert(arguments.end(), {"--min-time", benching.minTime});
+      if (!benching.profile.empty())
+        arguments.insert(arguments.end(), {"--profile", benching.profile});
       return kiln::commandProgram(options, command->get_name(), arguments);
     }
   return kWrongUsage;

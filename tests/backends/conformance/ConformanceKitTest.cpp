@@ -1,6 +1,7 @@
 // The test of the tests: the kit passes the reference, and catches a plugin that is wrong in one planted way, each
 // time.
 #include "backends/conformance/Conformance.h"
+#include "backends/conformance/Watch.h"
 #include "backends/reference/Blob.h"
 #include "backends/reference/compile/Compile.h"
 #include "backends/reference/run/Run.h"
@@ -8,6 +9,7 @@
 
 #include <cstdlib>
 #include <gtest/gtest.h>
+#include <set>
 
 namespace kiln {
 namespace {
@@ -62,6 +64,78 @@ TEST(FaultyPlugin, WithoutAFaultPasses) {
 const char *const faults[] = {KILN_FAULTS(KILN_FAULT_NAME)};
 INSTANTIATE_TEST_SUITE_P(Planted, Faulty, ::testing::ValuesIn(faults),
                          [](const auto &info) { return std::string(info.param); });
+
+/// The faulty plugin in processes of its own.
+conformance::Report watched(const char *fault, const std::string &only) {
+  setenv("KILN_FAULT", fault, 1);
+  conformance::Report report;
+  std::string error;
+  auto work = [&](conformance::Report &own, std::string &why) {
+    auto backend = host::Backend::load(KILN_FAULTY_PLUGIN, why);
+    conformance::Options options;
+    options.only = only;
+    if (backend)
+      conformance::run(backend, noObjects(), options, own);
+    return backend != nullptr;
+  };
+  EXPECT_EQ(conformance::watch(work, 2, 100, report, error), conformance::Watched::All) << error;
+  return report;
+}
+
+/// All failures are of rows that the pattern names, with that word in the reason; how many.
+int64_t failuresOf(const conformance::Report &report, const std::string &pattern, const std::string &word) {
+  for (const conformance::Row &row : report.rows())
+    if (row.outcome == conformance::Outcome::Failure) {
+      EXPECT_TRUE(conformance::matches(pattern, row.id())) << row.id() << ": " << row.reason;
+      EXPECT_NE(row.reason.find(word), std::string::npos) << row.reason;
+    }
+  return report.count(conformance::Outcome::Failure);
+}
+
+TEST(Watch, ASoundBackendGivesTheSameRowsAsInOneProcess) {
+  setenv("KILN_FAULT", "", 1);
+  conformance::Report apart = watched("", "");
+  std::string error;
+  conformance::Report together = proven(host::Backend::load(KILN_FAULTY_PLUGIN, error));
+  ASSERT_EQ(apart.rows().size(), together.rows().size());
+  std::set<std::string> ids;
+  for (size_t i = 0; i < apart.rows().size(); ++i) {
+    EXPECT_EQ(apart.rows()[i].id(), together.rows()[i].id());
+    EXPECT_EQ(apart.rows()[i].worst, together.rows()[i].worst);
+    EXPECT_TRUE(ids.insert(apart.rows()[i].id()).second) << apart.rows()[i].id() << " is there twice";
+  }
+}
+
+TEST(Watch, ACrashIsAFailureOfWhatWasTriedAndTheRestIsTried) {
+  conformance::Report compile = watched("CrashesAtCompile", "");
+  EXPECT_GT(failuresOf(compile, "ops/erf/*", "Segmentation fault"), 3);
+  EXPECT_GT(compile.count(conformance::Outcome::Pass), 1000);
+  conformance::Report execute = watched("CrashesAtExecute", "");
+  EXPECT_GT(failuresOf(execute, "ops/dot_general/*dynamic", "Segmentation fault"), 3);
+  EXPECT_GT(execute.count(conformance::Outcome::Pass), 1000);
+  conformance::Report claim = watched("CrashesAtClaim", "ops/er*");
+  EXPECT_GT(failuresOf(claim, "ops/erf/*", "Segmentation fault"), 3);
+}
+
+TEST(Watch, AnEndOfTheProcessOrASilenceIsOneToo) {
+  EXPECT_GT(failuresOf(watched("EndsProcess", "ops/e*"), "ops/erf/*", "exit code 7"), 3);
+  EXPECT_EQ(failuresOf(watched("Hangs", "ops/erf/f32/rank 0*"), "ops/erf/*", "nothing came of it for 2 s"), 1);
+  EXPECT_EQ(failuresOf(watched("CrashesAtEnd", "ops/exp/*"), "interface/the process's end", "Segmentation fault"), 1);
+  conformance::Report open = watched("CrashesAtOpen", "");
+  EXPECT_GT(failuresOf(open, "*", "Segmentation fault"), 2);
+}
+
+TEST(Watch, WhatCannotBeLoadedIsNoReport) {
+  conformance::Report report;
+  std::string error;
+  auto work = [](conformance::Report &, std::string &why) {
+    why = "there is no such plugin";
+    return false;
+  };
+  EXPECT_EQ(conformance::watch(work, 2, 100, report, error), conformance::Watched::Refused);
+  EXPECT_EQ(error, "there is no such plugin");
+  EXPECT_TRUE(report.rows().empty());
+}
 
 TEST(Report, ExpectedFailuresAreNoFailuresButExpectedPassesAre) {
   conformance::Report report;

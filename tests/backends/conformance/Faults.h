@@ -37,10 +37,20 @@ namespace kiln::test {
   F(WritesBehindOutput)                                                                                                \
   F(IgnoresVersions)
 
+/// These end or stop the process that they happen in.
+#define KILN_FATAL_FAULTS(F)                                                                                           \
+  F(CrashesAtCompile)                                                                                                  \
+  F(EndsProcess)                                                                                                       \
+  F(Hangs)                                                                                                             \
+  F(CrashesAtExecute)                                                                                                  \
+  F(CrashesAtOpen)                                                                                                     \
+  F(CrashesAtClaim)                                                                                                    \
+  F(CrashesAtEnd)
+
 enum class Fault {
   None,
 #define KILN_FAULT_VALUE(name) name,
-  KILN_FAULTS(KILN_FAULT_VALUE)
+  KILN_FAULTS(KILN_FAULT_VALUE) KILN_FATAL_FAULTS(KILN_FAULT_VALUE)
 #undef KILN_FAULT_VALUE
 };
 
@@ -49,6 +59,7 @@ inline Fault faultNamed(const char *name) {
   if (std::strcmp(name, #fault) == 0)                                                                                  \
     return Fault::fault;
   KILN_FAULTS(KILN_FAULT_TEST)
+  KILN_FATAL_FAULTS(KILN_FAULT_TEST)
 #undef KILN_FAULT_TEST
   return Fault::None;
 }

@@ -5,12 +5,14 @@
 #include "tests/backends/conformance/Faults.h"
 
 #include <atomic>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <map>
 #include <mutex>
 #include <string>
 #include <thread>
+#include <unistd.h>
 
 namespace {
 
@@ -80,6 +82,41 @@ const kiln_host *lyingHost(const kiln_host *host) {
   return &lying;
 }
 
+//===-- Ends of the process
+//----------------------------------------------------------------------------------------===//
+
+/// Where "erf" is among the ops of a kernel.
+bool holdsErf(const kiln_host *host, const kiln_kernel *kernel) {
+  kiln_kernel_info info{};
+  info.size = sizeof info;
+  host->reader->kernel(kernel, &info);
+  for (uint32_t i = 0; i < info.op_count; ++i) {
+    kiln_op op{};
+    op.size = sizeof op;
+    host->reader->op(kernel, i, &op);
+    if (is(op.name, "erf"))
+      return true;
+  }
+  return false;
+}
+
+bool holdsErf(const kiln_host *host, const kiln_program *program) {
+  kiln_program_info info{};
+  info.size = sizeof info;
+  host->reader->program(program, &info);
+  for (uint32_t i = 0; i < info.kernel_count; ++i)
+    if (holdsErf(host, host->reader->program_kernel(program, i)))
+      return true;
+  return false;
+}
+
+struct AtEnd {
+  ~AtEnd() {
+    if (fault == Fault::CrashesAtEnd)
+      std::raise(SIGSEGV);
+  }
+} atEnd;
+
 //===-- The compile side -----------------------------------------------------------------------------------------===//
 
 int32_t capabilities(const kiln_host *host, const kiln_target *target, kiln_capabilities *out, kiln_error *error) {
@@ -96,6 +133,8 @@ int32_t claim(const kiln_host *host, const kiln_kernel *kernel, const kiln_targe
     answer->take(answer->self, nullptr, 0, &terms);
     return KILN_SUCCESS;
   }
+  if (fault == Fault::CrashesAtClaim && holdsErf(host, kernel))
+    std::raise(SIGSEGV);
   if (fault == Fault::RefusesWithoutReason) {
     answer->refuse(answer->self, KILN_NONE, {nullptr, 0});
     return KILN_SUCCESS;
@@ -119,6 +158,13 @@ int32_t compile(const kiln_host *host, const kiln_program *program, const kiln_t
                 kiln_error *error) {
   if (fault == Fault::CompileFails)
     return fail(error, KILN_ERROR_INTERNAL, "planted: it cannot compile this");
+  bool erf = fault >= Fault::CrashesAtCompile && holdsErf(host, program);
+  if (fault == Fault::CrashesAtCompile && erf)
+    std::raise(SIGSEGV);
+  if (fault == Fault::EndsProcess && erf)
+    std::exit(7);
+  while (fault == Fault::Hangs && erf)
+    pause();
   if (fault == Fault::CompilesToNothing)
     return KILN_SUCCESS;
   return sound->compile->compile(lyingHost(host), program, target, sink, error);
@@ -130,7 +176,13 @@ std::atomic<int> executions{0};
 
 /// Where an entry's result lies: its last argument, where it has more than one.
 std::mutex mutex;
-std::map<std::pair<kiln_executable *, uint32_t>, uint32_t> argumentCounts;
+std::map<std::pair<kiln_executable *, uint32_t>, uint32_t> argumentCounts, extentCounts;
+
+int32_t open(const kiln_host *host, uint32_t number, kiln_device **device, kiln_error *error) {
+  if (fault == Fault::CrashesAtOpen)
+    std::raise(SIGSEGV);
+  return sound->run->open(host, number, device, error);
+}
 
 int32_t allocate(kiln_device *device, uint64_t bytes, kiln_buffer **buffer, kiln_error *error) {
   if (fault == Fault::AllocationFails && bytes > 1000)
@@ -166,6 +218,7 @@ int32_t load(kiln_device *device, const kiln_program *program, const void *artif
     entry.size = sizeof entry;
     honest->entry(program, i, &entry);
     argumentCounts[{*executable, i}] = entry.argument_count;
+    extentCounts[{*executable, i}] = entry.extent_count;
   }
   return code;
 }
@@ -176,6 +229,12 @@ int32_t execute(kiln_executable *executable, const kiln_execution *execution, ki
     return fail(error, KILN_ERROR_INTERNAL, "planted: a launch failed");
   if (fault == Fault::DeviceLost && turn > 100)
     return fail(error, KILN_ERROR_DEVICE_LOST, "planted: the device is lost");
+  if (fault == Fault::CrashesAtExecute) {
+    std::lock_guard lock(mutex);
+    // The second extent of one of the kit's products, and of nothing else.
+    if (extentCounts[{executable, execution->entry}] == 4 && execution->extents[1] == 129)
+      std::raise(SIGSEGV);
+  }
   if (fault == Fault::DoesNothing)
     return KILN_SUCCESS;
   int32_t code = sound->run->execute(executable, execution, error);
@@ -231,6 +290,7 @@ extern "C" __attribute__((visibility("default"))) const kiln_backend *kiln_backe
   compiling.claim = claim;
   compiling.compile = compile;
   running = *sound->run;
+  running.open = open;
   running.allocate = allocate;
   running.release = release;
   running.read = read;

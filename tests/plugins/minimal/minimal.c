@@ -1,24 +1,18 @@
 /* The smallest backend: adds and multiplies matrices of f32 on the processor, and leaves all else to others. */
 #include <kiln/kiln_backend.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #define TEXT(literal) ((kiln_string){literal, sizeof(literal) - 1})
 static int32_t fail(kiln_error *error, int32_t code, const char *message) {
-  error->code = code;
-  snprintf(error->message, sizeof error->message, "%s", message);
-  return code;
+  memcpy(error->message, message, strlen(message) + 1); /* all of ours are short */
+  return error->code = code;
 }
-
 /* ---- The compile side: what is taken, and what becomes of it ---- */
-/* For each kernel: rows x columns elements, each a sum, or a product's over `inner`. */
-struct code {
+struct code { /* of one kernel: rows x columns elements, each a sum of two, or of `inner` products */
   int32_t product;
   kiln_extent rows, columns, inner; /* constant, or, where slot is not -1, told at each launch */
 };
-static int is(kiln_string name, const char *wanted) {
-  return name.size == strlen(wanted) && !memcmp(name.data, wanted, name.size);
-}
+#define IS(name, literal) ((name).size == sizeof(literal) - 1 && !memcmp((name).data, literal, sizeof(literal) - 1))
 /* Whether the attribute of op 0 lists that one axis; none for axis -1. */
 static int lists(const kiln_reader *read, const kiln_kernel *kernel, const char *name, int64_t axis) {
   kiln_attr attr = {.size = sizeof attr};
@@ -31,12 +25,11 @@ static const char *understand(const kiln_reader *read, const kiln_kernel *kernel
   kiln_op op = {.size = sizeof op};
   kiln_type a = {.size = sizeof a}, b = {.size = sizeof b}, result = {.size = sizeof result};
   read->kernel(kernel, &info);
-  if (info.op_count != 1 || info.input_count != 2 || info.output_count != 1)
-    return "this backend takes one op of two inputs at a time";
   read->op(kernel, 0, &op);
-  code->product = is(op.name, "dot_general");
-  if ((!code->product && !is(op.name, "add")) || op.operands[0] != info.inputs[0] || op.operands[1] != info.inputs[1])
-    return "this backend knows add and dot_general of two inputs";
+  code->product = IS(op.name, "dot_general");
+  if (info.op_count != 1 || info.input_count != 2 || info.output_count != 1 ||
+      (!code->product && !IS(op.name, "add")) || op.operands[0] != info.inputs[0] || op.operands[1] != info.inputs[1])
+    return "this backend takes one op at a time, an add or a dot_general of two inputs";
   read->value(kernel, op.operands[0], &a);
   read->value(kernel, op.operands[1], &b);
   read->value(kernel, op.results[0], &result);
@@ -58,10 +51,8 @@ static int32_t claim(const kiln_host *host, const kiln_kernel *kernel, const kil
   struct code code;
   kiln_terms terms = {.size = sizeof terms};
   const char *why = understand(host->reader, kernel, &code);
-  if (why)
-    answer->refuse(answer->self, KILN_NONE, (kiln_string){why, strlen(why)});
-  else
-    answer->take(answer->self, NULL, 0, &terms);
+  why ? answer->refuse(answer->self, KILN_NONE, (kiln_string){why, strlen(why)})
+      : answer->take(answer->self, NULL, 0, &terms);
   return KILN_SUCCESS;
 }
 static int32_t compile(const kiln_host *host, const kiln_program *program, const kiln_target *target,
@@ -77,52 +68,61 @@ static int32_t compile(const kiln_host *host, const kiln_program *program, const
   free(codes);
   return KILN_SUCCESS;
 }
-
 /* ---- The run side: one device, which is this process ---- */
+struct kiln_buffer {
+  uint64_t size;
+  uint8_t bytes[];
+};
 struct kiln_executable {
   const kiln_reader *read;
   const kiln_program *program;
   const struct code *codes; /* the artifact */
   const uint8_t *constants;
-  /* The execution that is under way: where in the entry's tree it is. */
-  const kiln_execution *run;
+  const kiln_execution *run;             /* the one that is under way */
   int64_t iteration[KILN_MAX_LOOPS + 1]; /* of the loops around, the outermost first */
   int depth;
 };
-static int32_t device_count(const kiln_host *host, uint32_t *count, kiln_string *reason, kiln_error *error) {
+static int32_t devices(const kiln_host *host, uint32_t *count, kiln_string *why, kiln_error *error) {
   return *count = 1, KILN_SUCCESS;
 }
 static int32_t device_info(const kiln_host *host, uint32_t number, kiln_device_info *info, kiln_error *error) {
   return info->usable = 1, info->name = TEXT("this process"), KILN_SUCCESS;
 }
 static int32_t open_device(const kiln_host *host, uint32_t number, kiln_device **device, kiln_error *error) {
-  *device = (kiln_device *)host; /* all that a device needs to know here */
+  *device = number ? NULL : (kiln_device *)host; /* all that a device needs to know here */
   return number ? fail(error, KILN_ERROR_INVALID, "there is one device, number 0") : KILN_SUCCESS;
 }
 static void close_device(kiln_device *device) {}
 static int32_t allocate(kiln_device *device, uint64_t bytes, kiln_buffer **buffer, kiln_error *error) {
-  void *memory = malloc(bytes + 1); /* a buffer is nothing else */
-  return memory ? (*buffer = memory, KILN_SUCCESS) : fail(error, KILN_ERROR_OUT_OF_MEMORY, "no memory for a buffer");
+  kiln_buffer *made = bytes < SIZE_MAX / 2 ? malloc(sizeof *made + bytes) : NULL;
+  if (!made)
+    return fail(error, KILN_ERROR_OUT_OF_MEMORY, "no memory for a buffer");
+  return made->size = bytes, *buffer = made, KILN_SUCCESS;
 }
 static void release(kiln_buffer *buffer) { free(buffer); }
-static uint8_t *bytes_of(const kiln_buffer *buffer) { return (uint8_t *)buffer; }
+static int32_t check(const kiln_buffer *buffer, uint64_t at, uint64_t bytes, kiln_error *error) {
+  int inside = at <= buffer->size && bytes <= buffer->size - at;
+  return inside ? KILN_SUCCESS : fail(error, KILN_ERROR_INVALID, "this reaches beyond the end of a buffer");
+}
 static int32_t write(kiln_buffer *to, uint64_t offset, const void *from, uint64_t bytes, kiln_error *error) {
-  return memcpy(bytes_of(to) + offset, from, bytes), KILN_SUCCESS;
+  return check(to, offset, bytes, error) ? error->code : (memmove(to->bytes + offset, from, bytes), KILN_SUCCESS);
 }
 static int32_t read(kiln_buffer *from, uint64_t offset, void *to, uint64_t bytes, kiln_error *error) {
-  return memcpy(to, bytes_of(from) + offset, bytes), KILN_SUCCESS;
+  return check(from, offset, bytes, error) ? error->code : (memcpy(to, from->bytes + offset, bytes), KILN_SUCCESS);
 }
 static int32_t copy(kiln_buffer *a, uint64_t at, kiln_buffer *b, uint64_t to, uint64_t bytes, kiln_error *error) {
-  return memmove(bytes_of(b) + to, bytes_of(a) + at, bytes), KILN_SUCCESS;
+  return check(a, at, bytes, error) ? error->code : write(b, to, a->bytes + at, bytes, error);
 }
 static int32_t load(kiln_device *device, const kiln_program *program, const void *artifact, uint64_t bytes,
                     kiln_executable **executable, kiln_error *error) {
-  struct kiln_executable *made = malloc(sizeof *made);
+  kiln_executable *made = malloc(sizeof *made);
   if (!made)
     return fail(error, KILN_ERROR_OUT_OF_MEMORY, "no memory for a program");
   *made = (kiln_executable){.read = ((const kiln_host *)device)->reader, .program = program, .codes = artifact};
   kiln_program_info info = {.size = sizeof info};
   made->read->program(program, &info);
+  if (bytes != info.kernel_count * sizeof(struct code))
+    return free(made), fail(error, KILN_ERROR_INVALID, "this artifact is not of this program: build it again");
   return made->constants = info.constants, *executable = made, KILN_SUCCESS;
 }
 static void unload(kiln_executable *executable) { free(executable); }
@@ -130,21 +130,21 @@ static int64_t value(kiln_extent extent, const int64_t *table) {
   return extent.slot < 0 ? extent.value : table[extent.slot];
 }
 static uint8_t *place(const kiln_executable *w, const kiln_place *p) {
-  uint8_t *at = p->space == KILN_SPACE_ARENA      ? bytes_of(w->run->arena)
-                : p->space == KILN_SPACE_ARGUMENT ? bytes_of(w->run->buffers[p->argument])
+  uint8_t *at = p->space == KILN_SPACE_ARENA      ? w->run->arena->bytes
+                : p->space == KILN_SPACE_ARGUMENT ? w->run->buffers[p->argument]->bytes
                                                   : (uint8_t *)w->constants;
   for (int level = 0; level < w->depth; ++level)
     at += value(p->stride[level], w->run->extents) * w->iteration[level];
   return at + p->offset;
 }
+static int64_t extent(const kiln_executable *w, const kiln_node_info *node, kiln_extent of) {
+  return of.slot < 0 ? of.value : value(node->extents[of.slot], w->run->extents);
+}
 static void launch(const kiln_executable *w, const kiln_node_info *node) {
   const struct code *code = &w->codes[node->kernel];
   const float *a = (const float *)place(w, &node->places[0]), *b = (const float *)place(w, &node->places[1]);
   float *out = (float *)place(w, &node->places[2]);
-  int64_t table[3];
-  for (uint32_t i = 0; i < node->extent_count && i < 3; ++i)
-    table[i] = value(node->extents[i], w->run->extents);
-  int64_t m = value(code->rows, table), n = value(code->columns, table), inner = value(code->inner, table);
+  int64_t m = extent(w, node, code->rows), n = extent(w, node, code->columns), inner = extent(w, node, code->inner);
   for (int64_t i = 0; i < m * n; ++i) {
     float sum = code->product ? 0 : a[i] + b[i];
     for (int64_t k = 0; code->product && k < inner; ++k)
@@ -178,6 +178,8 @@ static void run(kiln_executable *w, const kiln_node *node) {
 static int32_t execute(kiln_executable *w, const kiln_execution *execution, kiln_error *error) {
   kiln_entry_info entry = {.size = sizeof entry};
   w->read->entry(w->program, execution->entry, &entry);
+  if (!entry.root)
+    return fail(error, KILN_ERROR_INVALID, "the program has no such entry");
   w->run = execution;
   run(w, entry.root);
   if (execution->event)
@@ -185,16 +187,14 @@ static int32_t execute(kiln_executable *w, const kiln_execution *execution, kiln
   return KILN_SUCCESS;
 }
 static int32_t wait(kiln_event *event, kiln_error *error) { return KILN_SUCCESS; }
-
 /* ---- The plugin ---- */
 __attribute__((visibility("default"))) const kiln_backend *kiln_backend_plugin(const kiln_offer *offer,
                                                                                kiln_error *error) {
   static const kiln_compile_api compiling = {sizeof compiling, capabilities, claim, compile};
-  static const kiln_run_api running = {
-      sizeof running, device_count, device_info, open_device, close_device, allocate, NULL, release, NULL, NULL,
-      write,          read,         copy,        load,        unload,       execute,  wait, NULL,    NULL};
+  static const kiln_run_api running = {sizeof running, devices, device_info, open_device, close_device, allocate,
+                                       NULL,           release, NULL,        NULL,        write,        read,
+                                       copy,           load,    unload,      execute,     wait};
   static const kiln_backend backend = {sizeof backend, 1, {"minimal", 7}, {"minimal 1.0", 11}, &compiling, &running};
-  if (offer->oldest <= 1 && offer->newest >= 1)
-    return &backend;
-  return fail(error, KILN_ERROR_VERSION, "this backend speaks version 1 of the interface, the host another"), NULL;
+  int known = offer->oldest <= 1 && offer->newest >= 1;
+  return known ? &backend : (fail(error, KILN_ERROR_VERSION, "this backend speaks version 1 of the interface"), NULL);
 }
