@@ -1,23 +1,26 @@
 #include "frontend/cli/Bench.h"
 
+#include "frontend/cli/BenchReport.h"
 #include "frontend/cli/Commands.h"
 #include "frontend/cli/Compile.h"
-#include "frontend/cli/Peak.h"
+#include "frontend/cli/Files.h"
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
-// MLIR is built without exceptions.
-#define JSON_NOEXCEPTION
-#include "nlohmann/json.hpp"
 
+#include <cerrno>
 #include <chrono>
 #include <cmath>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <fcntl.h>
+#include <functional>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -31,15 +34,6 @@ using json = nlohmann::ordered_json;
 constexpr unsigned kReferenceSeconds = 120;
 /// Of the first losses beside the reference's: single precision through a step and its update.
 constexpr double kTolerance = 1e-4;
-
-/// What a backend made of the model.
-struct Row {
-  std::string backend, error;
-  double compileSeconds = 0;
-  uint64_t programBytes = 0;
-  json run; ///< the program's own report
-  std::string agreement = "not checked";
-};
 
 class TemporaryFolder {
 public:
@@ -58,41 +52,64 @@ private:
   llvm::SmallString<128> path_;
 };
 
-/// Runs a program without its standard output; its errors go where ours go. An error says how it ended.
-absl::Status runQuietly(const std::string &program, const std::vector<std::string> &arguments, unsigned limitSeconds) {
+/// Set by Ctrl-C: what runs is ended by it too, and the folder of temporary files is to go.
+volatile std::sig_atomic_t stopped = 0;
+void onStop(int) { stopped = 1; }
+
+/// Runs `work` in a process of its own and says how that ended. What it printed on standard error goes to `errors`,
+/// whatever the backend does there: crash, say. `limitSeconds` 0: no limit.
+absl::Status apart(const char *what, const std::string &errors, unsigned limitSeconds,
+                   const std::function<int()> &work) {
+  std::fflush(stdout);
+  std::fflush(stderr);
   pid_t child = fork();
   if (child < 0)
-    return absl::UnavailableError("the program cannot be started");
+    return absl::UnavailableError(absl::StrCat("no process for ", what, ": ", std::strerror(errno)));
   if (child == 0) {
-    if (int nowhere = open("/dev/null", O_WRONLY); nowhere >= 0)
+    std::signal(SIGINT, SIG_DFL);
+    std::signal(SIGTERM, SIG_DFL);
+    int nowhere = open("/dev/null", O_WRONLY), file = open(errors.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    if (nowhere >= 0)
       dup2(nowhere, STDOUT_FILENO);
+    if (file >= 0)
+      dup2(file, STDERR_FILENO);
     if (limitSeconds)
       alarm(limitSeconds);
-    std::vector<char *> argv = {const_cast<char *>(program.c_str())};
-    for (const std::string &argument : arguments)
-      argv.push_back(const_cast<char *>(argument.c_str()));
-    argv.push_back(nullptr);
-    execv(program.c_str(), argv.data());
-    _exit(127);
+    int code = work();
+    std::fflush(stderr);
+    _exit(code);
   }
   int status = 0;
-  waitpid(child, &status, 0);
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+    if (stopped)
+      kill(child, SIGTERM);
+  if (stopped)
+    return absl::CancelledError("stopped");
   if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
     return absl::DeadlineExceededError(absl::StrFormat("it took more than %u s", limitSeconds));
   if (WIFSIGNALED(status))
-    return absl::InternalError(absl::StrCat("the program was killed by signal ", WTERMSIG(status)));
+    return absl::InternalError(
+        absl::StrFormat("%s crashed: %s (signal %d)", what, strsignal(WTERMSIG(status)), WTERMSIG(status)));
   if (WEXITSTATUS(status) != 0)
-    return absl::InternalError(absl::StrCat("the program ended with exit code ", WEXITSTATUS(status)));
+    return absl::InternalError(absl::StrFormat("%s ended with exit code %d", what, WEXITSTATUS(status)));
   return absl::OkStatus();
 }
 
-/// Builds the model for the backend and has the program measure itself.
-absl::Status measure(ModelOptions options, const BenchOptions &bench, const TemporaryFolder &folder,
-                     const std::string &minTime, unsigned limitSeconds, Row &row) {
-  options.backend = row.backend;
-  auto begin = std::chrono::steady_clock::now();
+std::string fileText(const std::string &path) {
+  auto file = llvm::MemoryBuffer::getFile(path);
+  return file ? (*file)->getBuffer().str() : std::string();
+}
+
+/// The status with the error that the process left as the last of its text, where it left one.
+absl::Status withReason(const absl::Status &status, const std::string &errors) {
+  size_t at = errors.rfind("error: ");
+  if (at == std::string::npos || absl::IsDeadlineExceeded(status) || absl::IsCancelled(status))
+    return status;
+  return absl::Status(status.code(), llvm::StringRef(errors).substr(at + 7).trim().str());
+}
+
+absl::Status build(const ModelOptions &options, const std::string &program) {
   Compilation compilation(options);
-  std::string program = folder.file(absl::StrCat("program-", std::hash<std::string>()(row.backend)));
   absl::Status status = compilation.load();
   if (status.ok())
     status = compilation.runPasses();
@@ -102,198 +119,193 @@ absl::Status measure(ModelOptions options, const BenchOptions &bench, const Temp
     status = compilation.generate();
   if (status.ok())
     status = compilation.linkProgram(program);
-  if (!status.ok())
-    return status;
+  return status;
+}
+
+/// What a program is asked for.
+struct Measuring {
+  std::string folder; ///< of the backend's own
+  std::string minTime;
+  unsigned limitSeconds = 0;
+  bool profile = false;
+  std::string trace() const { return folder + "/trace.json"; }
+};
+
+/// Builds the model for the backend and has the program measure itself. An empty message: the model has errors, which
+/// are printed.
+absl::Status measure(ModelOptions options, const BenchOptions &bench, const Measuring &how, BenchRow &row) {
+  options.backend = row.backend;
+  if (std::error_code error = llvm::sys::fs::create_directories(how.folder))
+    return absl::UnavailableError(absl::StrCat("cannot create ", how.folder, ": ", error.message()));
+  std::string program = how.folder + "/program", errors = how.folder + "/errors.txt";
+  constexpr int modelIsWrong = 3;
+  auto begin = std::chrono::steady_clock::now();
+  absl::Status built = apart("the compile", errors, 0, [&] {
+    absl::Status status = build(options, program);
+    return status.ok() || !status.message().empty() ? report(status) : modelIsWrong;
+  });
   row.compileSeconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  std::string text = fileText(errors);
+  if (absl::IsInternal(built) && absl::EndsWith(built.message(), absl::StrCat("exit code ", modelIsWrong))) {
+    std::fputs(text.c_str(), stderr);
+    return absl::InvalidArgumentError("");
+  }
+  if (!built.ok())
+    return withReason(built, text);
+  std::fputs(text.c_str(), stderr); // warnings
   if (std::error_code error = llvm::sys::fs::file_size(program, row.programBytes))
     return absl::UnavailableError(error.message());
-  std::string result = folder.file("report.json");
-  std::vector<std::string> arguments = {"bench", "--json", result, "--min-time", minTime};
+
+  std::string result = how.folder + "/report.json";
+  std::vector<std::string> arguments = {program, "bench", "--json", result, "--min-time", how.minTime};
+  if (how.profile)
+    arguments.insert(arguments.end(), {"--profile", how.trace()});
   arguments.insert(arguments.end(), bench.arguments.begin(), bench.arguments.end());
-  if (absl::Status ran = runQuietly(program, arguments, limitSeconds); !ran.ok())
-    return ran;
-  auto text = llvm::MemoryBuffer::getFile(result);
-  json report = json::parse(text ? (*text)->getBuffer().str() : "", nullptr, /*allow_exceptions=*/false);
-  if (!report.is_object() || !report.contains("benchmarks") || report["benchmarks"].empty())
+  absl::Status ran = apart("the program", errors, how.limitSeconds, [&] {
+    std::vector<char *> argv;
+    for (std::string &argument : arguments)
+      argv.push_back(argument.data());
+    argv.push_back(nullptr);
+    execv(program.c_str(), argv.data());
+    return 127;
+  });
+  text = fileText(errors);
+  if (!ran.ok())
+    return withReason(ran, text);
+  std::fputs(text.c_str(), stderr);
+  json all = json::parse(fileText(result), nullptr, /*allow_exceptions=*/false);
+  if (!all.is_object() || !all.contains("benchmarks") || all["benchmarks"].empty())
     return absl::InternalError("the program gave no report");
-  row.run = report["benchmarks"][0];
+  row.context = all["context"];
+  row.run = all["benchmarks"][0];
   return absl::OkStatus();
 }
 
-double number(const json &object, const char *key) {
-  return object.contains(key) && object[key].is_number() ? object[key].get<double>() : NAN;
-}
+double element(const json &array, size_t i) { return array[i].is_number() ? array[i].get<double>() : NAN; }
 
-/// The largest relative distance of the first losses, against the tolerance.
+/// How far a run is from the reference's: the first losses, or, of a function that has none, its results.
 std::string agreement(const json &run, const json &reference, bool &agrees) {
-  if (!run.contains("losses") || !reference.contains("losses") || reference["losses"].empty() ||
-      run["losses"].size() != reference["losses"].size())
-    return "not checked: the function has no loss";
+  auto both = [&](const char *key) {
+    return run.contains(key) && reference.contains(key) && run[key].size() == reference[key].size();
+  };
   double worst = 0;
-  for (size_t i = 0; i < reference["losses"].size(); ++i) {
-    double a = run["losses"][i].is_number() ? run["losses"][i].get<double>() : NAN;
-    double b = reference["losses"][i].is_number() ? reference["losses"][i].get<double>() : NAN;
-    double distance = std::abs(a - b) / std::max(std::abs(b), 1e-6);
+  auto compare = [&](double a, double b, double scale) {
+    double distance = a == b ? 0 : std::abs(a - b) / std::max(scale, 1e-6);
     worst = std::isnan(distance) ? INFINITY : std::max(worst, distance);
+  };
+  if (both("losses")) {
+    for (size_t i = 0; i < reference["losses"].size(); ++i)
+      compare(element(run["losses"], i), element(reference["losses"], i), std::abs(element(reference["losses"], i)));
+  } else if (both("results")) {
+    const json &mine = run["results"], &its = reference["results"]; // norm and signed sum of each
+    for (size_t i = 0; i + 1 < its.size(); i += 2) {
+      compare(element(mine, i), element(its, i), element(its, i));
+      compare(element(mine, i + 1), element(its, i + 1), element(its, i));
+    }
+  } else {
+    return "not checked: the function has no results";
   }
   agrees = worst <= kTolerance;
   return absl::StrFormat("%s (%.1e)", agrees ? "yes" : "NO", worst);
 }
 
-std::string text(double value, const char *unit, int digits = 1) {
-  return std::isnan(value) ? std::string("-") : absl::StrFormat("%.*f%s", digits, value, unit);
-}
-
-std::string share(double value, double peak) {
-  return std::isnan(value) || peak <= 0 ? "-" : absl::StrFormat("%.1f (%.0f%%)", value, 100 * value / peak);
-}
-
-struct Column {
-  const char *title;
-  std::string (*cell)(const Row &, const MachinePeak &);
-};
-
-const Column columns[] = {
-    {"backend", [](const Row &r, const MachinePeak &) { return r.backend; }},
-    {"compile", [](const Row &r, const MachinePeak &) { return text(r.compileSeconds, " s", 2); }},
-    {"step", [](const Row &r, const MachinePeak &) { return text(number(r.run, "median_time") / 1e3, " ms", 3); }},
-    {"± MAD", [](const Row &r, const MachinePeak &) { return text(number(r.run, "mad_time") / 1e3, "", 3); }},
-    {"runs", [](const Row &r, const MachinePeak &) { return text(number(r.run, "iterations"), "", 0); }},
-    {"samples/s", [](const Row &r, const MachinePeak &) { return text(number(r.run, "items_per_second"), "", 0); }},
-    {"GFLOP/s", [](const Row &r, const MachinePeak &p) { return share(number(r.run, "gflops_per_second"), p.gflops); }},
-    {"GB/s", [](const Row &r, const MachinePeak &p) { return share(number(r.run, "gb_per_second"), p.gbPerSecond); }},
-    {"memory",
-     [](const Row &r, const MachinePeak &) { return text(number(r.run, "peak_memory_bytes") / 1048576, " MiB", 0); }},
-    {"kernels", [](const Row &r, const MachinePeak &) { return text(number(r.run, "launches"), "", 0); }},
-    {"barriers", [](const Row &r, const MachinePeak &) { return text(number(r.run, "barriers"), "", 0); }},
-    {"moved", [](const Row &r, const MachinePeak &) { return text(number(r.run, "bytes") / 1048576, " MiB"); }},
-    {"program",
-     [](const Row &r, const MachinePeak &) { return text(static_cast<double>(r.programBytes) / 1024, " KiB", 0); }},
-    {"agrees", [](const Row &r, const MachinePeak &) { return r.agreement; }},
-};
-
-/// Characters, not bytes.
-size_t width(const std::string &cell) {
-  return static_cast<size_t>(std::count_if(cell.begin(), cell.end(), [](char c) { return (c & 0xc0) != 0x80; }));
-}
-
-void printTable(const std::vector<Row> &rows, const MachinePeak &peak, bool markdown) {
-  std::vector<std::vector<std::string>> lines(1);
-  for (const Column &column : columns)
-    lines[0].push_back(column.title);
-  for (const Row &row : rows)
-    if (row.error.empty()) {
-      std::vector<std::string> &line = lines.emplace_back();
-      for (const Column &column : columns)
-        line.push_back(column.cell(row, peak));
-    }
-  std::vector<size_t> widths(std::size(columns), 0);
-  for (const auto &line : lines)
-    for (size_t i = 0; i < line.size(); ++i)
-      widths[i] = std::max(widths[i], width(line[i]));
-  for (size_t l = 0; l < lines.size(); ++l) {
-    for (size_t i = 0; i < lines[l].size(); ++i)
-      std::printf("%s%s%*s",
-                  markdown ? "| "
-                  : i      ? "  "
-                           : "",
-                  lines[l][i].c_str(), static_cast<int>(widths[i] - width(lines[l][i]) + (markdown ? 1 : 0)), "");
-    std::printf(markdown ? "|\n" : "\n");
-    for (size_t i = 0; markdown && l == 0 && i < widths.size(); ++i)
-      std::printf("|%s", std::string(widths[i] + 2, '-').c_str());
-    if (markdown && l == 0)
-      std::printf("|\n");
+/// --threads among the program's arguments; all processors where it does not stand there.
+unsigned threadsOf(const std::vector<std::string> &arguments) {
+  unsigned threads = 0;
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    llvm::StringRef argument = arguments[i];
+    if (argument == "--threads" && i + 1 < arguments.size())
+      (void)llvm::to_integer(arguments[i + 1], threads);
+    else if (argument.consume_front("--threads="))
+      (void)llvm::to_integer(argument, threads);
   }
+  return threads ? threads : std::max(1u, std::thread::hardware_concurrency());
 }
 
-void printCsv(const std::vector<Row> &rows, const MachinePeak &peak) {
-  static const char *keys[] = {
-      "median_time", "mad_time", "iterations", "items_per_second", "gflops_per_second", "gb_per_second",
-      "launches",    "barriers", "bytes",      "peak_memory_bytes"};
-  std::printf("backend,compile_s,program_bytes");
-  for (const char *key : keys)
-    std::printf(",%s", key);
-  std::printf(",peak_gflops,peak_gb_per_second,agrees\n");
-  for (const Row &row : rows) {
-    if (!row.error.empty())
-      continue;
-    std::printf("%s,%.3f,%llu", row.backend.c_str(), row.compileSeconds,
-                static_cast<unsigned long long>(row.programBytes));
-    for (const char *key : keys) {
-      double value = number(row.run, key);
-      std::printf(std::isnan(value) ? "," : ",%.9g", value);
+/// All backends' traces in one file, a process for each.
+absl::Status writeTrace(const std::string &path, const std::vector<std::pair<std::string, std::string>> &traces) {
+  json all = {{"displayTimeUnit", "ns"}, {"traceEvents", json::array()}};
+  int64_t process = 0;
+  for (const auto &[backend, file] : traces) {
+    ++process;
+    json one = json::parse(fileText(file), nullptr, /*allow_exceptions=*/false);
+    if (!one.is_object() || !one.contains("traceEvents"))
+      continue; // that backend failed, and is reported
+    for (json &event : one["traceEvents"]) {
+      event["pid"] = process;
+      if (event["name"] == "process_name")
+        event["args"]["name"] = backend;
+      all["traceEvents"].push_back(std::move(event));
     }
-    std::printf(",%.4g,%.4g,\"%s\"\n", peak.gflops, peak.gbPerSecond, row.agreement.c_str());
   }
-}
-
-void printJson(const std::vector<Row> &rows, const MachinePeak &peak, const std::string &model) {
-  json all = {{"context", {{"model", model}, {"peak_gflops", peak.gflops}, {"peak_gb_per_second", peak.gbPerSecond}}},
-              {"benchmarks", json::array()}};
-  for (const Row &row : rows) {
-    json run = row.run.is_object() ? row.run : json::object();
-    run["name"] = row.backend + "/" + (run.contains("run_name") ? run["run_name"].get<std::string>() : "");
-    run["backend"] = row.backend;
-    if (!row.error.empty()) {
-      run["error_occurred"] = true;
-      run["error_message"] = row.error;
-    } else {
-      run["compile_time_s"] = row.compileSeconds;
-      run["program_bytes"] = row.programBytes;
-      run["agrees"] = row.agreement;
-    }
-    all["benchmarks"].push_back(run);
-  }
-  std::printf("%s\n", all.dump(1).c_str());
+  return writeFile(path, all.dump() + "\n");
 }
 
 } // namespace
 
 int commandBench(const ModelOptions &options, const BenchOptions &bench) {
+  struct sigaction stop = {}; // without SA_RESTART: the wait for a child ends
+  stop.sa_handler = onStop;
+  sigaction(SIGINT, &stop, nullptr);
+  sigaction(SIGTERM, &stop, nullptr);
   TemporaryFolder folder;
   if (!folder.valid())
     return report(absl::UnavailableError("no folder for temporary files; set TMPDIR to one"));
+  if (absl::Status writable = checkOutput(bench.profile, "--profile"); !writable.ok())
+    return report(writable);
   llvm::SmallString<256> model(options.file);
   if (std::error_code error = llvm::sys::fs::make_absolute(model))
     return report(absl::UnavailableError(absl::StrCat(options.file, ": ", error.message())));
   llvm::sys::path::remove_filename(model);
   setenv("KILN_MODEL_DIR", model.c_str(), 1); // the recipe's data lies beside the model
-  unsigned threads = std::max(1u, std::thread::hardware_concurrency());
-  MachinePeak peak = measurePeak(threads);
+  MachinePeak peak(threadsOf(bench.arguments));
   bool failed = false;
-  std::vector<Row> rows;
+  std::vector<BenchRow> rows;
+  std::vector<std::pair<std::string, std::string>> traces;
+  const BenchRow *reference = nullptr;
+  rows.reserve(bench.backends.size() + 1);
   for (const std::string &name : bench.backends) {
-    Row &row = rows.emplace_back();
+    BenchRow &row = rows.emplace_back();
     row.backend = name;
-    if (absl::Status status = measure(options, bench, folder, bench.minTime.empty() ? "1" : bench.minTime, 0, row);
-        !status.ok()) {
-      // An empty message: the model's errors are printed already.
-      if (status.message().empty())
-        return 1;
-      row.error = std::string(status.message());
-      failed = true;
-      std::fprintf(stderr, "kiln: error: %s: %s\n", name.c_str(), row.error.c_str());
+    Measuring how{folder.file(std::to_string(rows.size())), bench.minTime.empty() ? "1" : bench.minTime, 0,
+                  !bench.profile.empty()};
+    absl::Status status = measure(options, bench, how, row);
+    if (stopped)
+      return 130;
+    if (status.ok()) {
+      peak.sample(row.workingSet());
+      traces.emplace_back(name, how.trace());
+      reference = name == "reference" ? &row : reference;
+      continue;
     }
+    if (status.message().empty())
+      return 1;
+    row.error = std::string(status.message());
+    failed = true;
+    std::fprintf(stderr, "kiln: error: %s: %s\n", name.c_str(), row.error.c_str());
   }
-  MachinePeak after = measurePeak(threads); // other work on the machine hides some of it, now or before
-  peak = {std::max(peak.gflops, after.gflops), std::max(peak.gbPerSecond, after.gbPerSecond)};
-  Row reference{"reference", "", 0, 0, {}, ""};
-  absl::Status checked = measure(options, bench, folder, "0", kReferenceSeconds, reference);
-  for (Row &row : rows) {
+  BenchRow judge;
+  absl::Status checked;
+  if (!reference) {
+    judge.backend = "reference";
+    checked = measure(options, bench, {folder.file("reference"), "0", kReferenceSeconds, false}, judge);
+    reference = &judge;
+  }
+  if (stopped)
+    return 130;
+  for (BenchRow &row : rows) {
+    if (!row.error.empty())
+      continue;
+    peak.sample(row.workingSet());
     bool agrees = true;
-    row.agreement = checked.ok() ? agreement(row.run, reference.run, agrees)
+    row.agreement = checked.ok() ? agreement(row.run, reference->run, agrees)
                                  : absl::StrCat("not checked: reference: ", checked.message());
     failed |= !agrees;
   }
-  if (bench.format == "json")
-    printJson(rows, peak, options.file);
-  else if (bench.format == "csv")
-    printCsv(rows, peak);
-  else {
-    printTable(rows, peak, bench.format == "md");
-    std::printf("\nthis machine: %.0f GFLOP/s (f32 multiply-adds), %.1f GB/s (copy), measured beside\n", peak.gflops,
-                peak.gbPerSecond);
-  }
+  printBench(rows, peak, options.file, bench.format);
+  if (!bench.profile.empty())
+    if (absl::Status written = writeTrace(bench.profile, traces); !written.ok())
+      return report(written);
   return failed;
 }
 

@@ -31,25 +31,6 @@ namespace {
 
 kiln_string view(const std::string &text) { return {text.data(), text.size()}; }
 
-/// Whole or not at all.
-absl::Status writeTextFile(const std::string &path, const std::string &text) {
-  std::string temporary = absl::StrCat(path, ".", getpid(), ".tmp");
-  std::error_code error;
-  llvm::raw_fd_ostream stream(temporary, error);
-  if (!error) {
-    stream << text;
-    stream.close();
-    error = stream.error();
-    stream.clear_error();
-  }
-  if (!error)
-    error = llvm::sys::fs::rename(temporary, path);
-  if (!error)
-    return absl::OkStatus();
-  (void)llvm::sys::fs::remove(temporary); // the error to tell is the first one
-  return absl::UnavailableError(absl::StrCat("cannot write ", path, ": ", error.message()));
-}
-
 } // namespace
 
 std::string libraryFolder() {
@@ -229,7 +210,7 @@ absl::Status Compilation::linkLibrary(const std::string &output) {
   llvm::SmallString<256> path(output);
   llvm::sys::path::remove_filename(path);
   llvm::sys::path::append(path, name + ".h");
-  return writeTextFile(path.str().str(), *header);
+  return writeFile(path.str().str(), *header);
 }
 
 /// What the program carries of each backend: its run side's archive, or, where it has none, a copy of its plugin beside
@@ -263,7 +244,7 @@ absl::Status Compilation::describeBackends(ImageParts &parts, LinkJob &job, cons
     llvm::sys::path::append(beside, backend.plugin);
     if (llvm::sys::fs::equivalent(llvm::Twine(part.backend->origin()), llvm::Twine(beside)))
       continue;
-    if (absl::Status copied = writeTextFile(beside.str().str(), bytes.str()); !copied.ok())
+    if (absl::Status copied = writeFile(beside.str().str(), bytes.str()); !copied.ok())
       return copied;
   }
   return absl::OkStatus();

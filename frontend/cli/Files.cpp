@@ -4,6 +4,9 @@
 #include "llvm/ADT/SmallString.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
+#include "llvm/Support/raw_ostream.h"
+
+#include <unistd.h>
 
 namespace kiln {
 
@@ -24,11 +27,11 @@ absl::Status checkInput(const std::string &path) {
   return absl::InvalidArgumentError(absl::StrCat("cannot read ", path, ": it is a device or a pipe, not a file"));
 }
 
-absl::Status checkOutput(const std::string &path) {
+absl::Status checkOutput(const std::string &path, const char *option) {
   if (path.empty())
     return absl::OkStatus();
   auto refused = [&](const std::string &why) {
-    return absl::UnavailableError(absl::StrCat("cannot write ", path, ": ", why, "; choose another with -o"));
+    return absl::UnavailableError(absl::StrCat("cannot write ", path, ": ", why, "; choose another with ", option));
   };
   if (isDevice(path)) // the rename would put a file in the place of a device
     return refused("it is a device or a pipe, not a file");
@@ -42,6 +45,24 @@ absl::Status checkOutput(const std::string &path) {
     return absl::OkStatus();
   return refused(absl::StrCat("the folder ", folder.str().str(),
                               llvm::sys::fs::exists(folder) ? " is not writable" : " does not exist"));
+}
+
+absl::Status writeFile(const std::string &path, const std::string &text) {
+  std::string temporary = absl::StrCat(path, ".", getpid(), ".tmp");
+  std::error_code error;
+  llvm::raw_fd_ostream stream(temporary, error);
+  if (!error) {
+    stream << text;
+    stream.close();
+    error = stream.error();
+    stream.clear_error();
+  }
+  if (!error)
+    error = llvm::sys::fs::rename(temporary, path);
+  if (!error)
+    return absl::OkStatus();
+  (void)llvm::sys::fs::remove(temporary); // the error to tell is the first one
+  return absl::UnavailableError(absl::StrCat("cannot write ", path, ": ", error.message()));
 }
 
 } // namespace kiln

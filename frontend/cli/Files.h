@@ -12,7 +12,10 @@ namespace kiln {
 absl::Status checkInput(const std::string &path);
 
 /// Refuses what the finished file could not take the place of: a device, a pipe, a folder; a folder above it that is
-/// not there or not writable. An empty path (standard output) is right.
-absl::Status checkOutput(const std::string &path);
+/// not there or not writable. An empty path (standard output) is right. `option`: what names the path.
+absl::Status checkOutput(const std::string &path, const char *option = "-o");
+
+/// Whole or not at all: what was there stays until all of `text` is written.
+absl::Status writeFile(const std::string &path, const std::string &text);
 
 } // namespace kiln

@@ -1,6 +1,7 @@
 // PROGRAM bench: Google Benchmark's JSON schema.
 #include "runtime/cli/Commands.h"
 #include "runtime/cli/Output.h"
+#include "runtime/cli/Trace.h"
 #include "runtime/files/File.h"
 #include "runtime/program/Compare.h"
 #include "runtime/support/Error.h"
@@ -10,7 +11,6 @@
 #include <cmath>
 #include <ctime>
 #include <optional>
-#include <sys/resource.h>
 #include <unistd.h>
 
 namespace kiln {
@@ -46,10 +46,36 @@ std::string benchName(const Options &options, const Manifest &manifest) {
 struct Times {
   std::vector<double> real; // seconds, one for each run
   std::string losses;       // of the first steps, for comparing backends
+  std::string results;      // where there is no loss: the first run's fingerprints
   double cpu = 0;           // mean seconds
+  Counts counts;            // of one run
 };
 
-Times measure(Call &call, std::optional<Feeder> &feeder, uint32_t seed, double atLeast) {
+/// Two numbers of each result, by which backends are compared: its norm, and the sum of its elements with signs drawn
+/// at random.
+std::string fingerprints(Call &call) {
+  std::string text;
+  for (Role role : {Role::Loss, Role::Metric, Role::Output, Role::Gradient})
+    for (const TensorView &view : call.results(role)) {
+      int64_t count = countElements(view.shape).value_or(0);
+      double squares = 0, drawn = 0;
+      uint32_t signs = 0x2545f491;
+      for (int64_t i = 0; i < count; ++i) {
+        double value = isFloat(view.dtype) ? loadNumber(view.dtype, view.data, i)
+                                           : static_cast<double>(loadInteger(view.dtype, view.data, i));
+        value = std::isfinite(value) ? value : 1; // a mask holds infinities
+        signs ^= signs << 13;
+        signs ^= signs >> 17;
+        signs ^= signs << 5;
+        squares += value * value;
+        drawn += signs & 1 ? value : -value;
+      }
+      text += (text.empty() ? "" : ",") + shortest(std::sqrt(squares)) + "," + shortest(drawn);
+    }
+  return text;
+}
+
+Times measure(Program &program, Call &call, std::optional<Feeder> &feeder, uint32_t seed, double atLeast) {
   int64_t step = 0;
   auto once = [&] {
     if (feeder)
@@ -58,9 +84,13 @@ Times measure(Call &call, std::optional<Feeder> &feeder, uint32_t seed, double a
   };
   Times times;
   for (int i = 0; i < 2; ++i) { // the first one touches fresh memory
+    program.count(i == 1 ? &times.counts : nullptr);
     once();
+    program.count(nullptr);
     if (call.hasLoss())
-      times.losses += (i ? "," : "") + shortest(call.loss());
+      times.losses += (i ? "," : "") + jsonNumber(call.loss());
+    else if (i == 0)
+      times.results = fingerprints(call);
   }
   double begin = seconds(CLOCK_MONOTONIC), cpu = seconds(CLOCK_PROCESS_CPUTIME_ID), last = begin;
   do {
@@ -78,25 +108,48 @@ double medianOf(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
+/// The most that this process has held. Not getrusage: that counts what the process was before it became this program.
+int64_t peakMemory() {
+  std::FILE *file = std::fopen("/proc/self/status", "re");
+  long long kibibytes = 0;
+  for (char line[256]; file && std::fgets(line, sizeof line, file);)
+    if (std::sscanf(line, "VmHWM: %lld", &kibibytes) == 1)
+      break;
+  if (file)
+    std::fclose(file);
+  return kibibytes * 1024;
+}
+
 /// What a step does, as the compiler counted it, and as the backend did where it counts.
-void addCounts(JsonLine &run, const Program &program, const EntrySpec &entry, double median) {
+void addCounts(JsonLine &run, const Program &program, const Counts &counts, const EntrySpec &entry, double median) {
   run.add("flops", entry.flops).add("bytes", entry.bytes).add("launches", entry.launches);
   run.add("gflops_per_second", entry.flops / median * 1e-9).add("gb_per_second", entry.bytes / median * 1e-9);
-  kiln_counters counters;
-  if (program.counters(counters)) {
+  if (counts.known) {
+    const kiln_counters &counters = counts.sum;
     run.add("dispatches", static_cast<int64_t>(counters.launches));
     run.add("barriers", static_cast<int64_t>(counters.barriers));
     run.add("submits", static_cast<int64_t>(counters.submits));
     run.add("bytes_moved", static_cast<int64_t>(counters.bytes_read + counters.bytes_written));
     run.add("device_bytes", static_cast<int64_t>(counters.device_bytes));
   }
-  rusage usage = {};
-  getrusage(RUSAGE_SELF, &usage);
-  run.add("peak_memory_bytes", static_cast<int64_t>(usage.ru_maxrss) * 1024);
+  run.add("peak_memory_bytes", peakMemory());
+  int64_t touched = entry.arenaBytes + program.manifest().constantBytes;
+  for (const ArgumentSpec &argument : entry.arguments)
+    touched += argument.bytes;
+  run.add("working_set_bytes", touched);
+}
+
+/// Where the function reads rows of whole numbers, they are tokens; 0 elsewhere.
+int64_t tokensOf(Call &call) {
+  std::vector<int> inputs = call.inputs();
+  if (inputs.empty() || isFloat(call.entry().arguments[static_cast<size_t>(inputs[0])].type.dtype) ||
+      call.shape(inputs[0]).size() != 2)
+    return 0;
+  return countElements(call.shape(inputs[0])).value_or(0);
 }
 
 std::string report(const Program &program, const EntrySpec &entry, const Times &times, const Common &common,
-                   int64_t examples) {
+                   int64_t examples, int64_t tokens) {
   const std::string &name = entry.name;
   double sum = 0, squares = 0, count = static_cast<double>(times.real.size());
   for (double time : times.real)
@@ -112,8 +165,13 @@ std::string report(const Program &program, const EntrySpec &entry, const Times &
   JsonLine context, run;
   context.add("date", timestamp()).add("host_name", host).add("executable", "/proc/self/exe");
   context.add("num_cpus", static_cast<int64_t>(availableProcessors())).add("mhz_per_cpu", int64_t(0));
-  context.addRaw("cpu_scaling_enabled", "false").addRaw("caches", "[]").addRaw("load_avg", "[]");
-  context.add("library_build_type", "release");
+  double loads[3] = {};
+  int known = getloadavg(loads, 3);
+  std::string load;
+  for (int i = 0; i < known; ++i)
+    load += (i ? "," : "") + jsonNumber(loads[i]);
+  context.addRaw("cpu_scaling_enabled", "false").addRaw("caches", "[]").addRaw("load_avg", "[" + load + "]");
+  context.add("library_build_type", "release").add("json_schema_version", int64_t(1));
   run.add("name", name).add("family_index", int64_t(0)).add("per_family_instance_index", int64_t(0));
   run.add("run_name", name).add("run_type", "iteration").add("repetitions", int64_t(1));
   run.add("repetition_index", int64_t(0)).add("threads", static_cast<int64_t>(common.threads));
@@ -122,45 +180,22 @@ std::string report(const Program &program, const EntrySpec &entry, const Times &
   run.add("median_time", median * 1e6).add("mad_time", medianOf(deviations) * 1e6);
   run.add("min_time", *std::min_element(times.real.begin(), times.real.end()) * 1e6);
   run.add("stddev_time", std::sqrt(squares / count) * 1e6);
-  run.add("items_per_second", static_cast<double>(examples) / mean);
-  addCounts(run, program, entry, median);
+  run.add("items_per_second", static_cast<double>(examples) / median);
+  if (tokens)
+    run.add("tokens_per_second", static_cast<double>(tokens) / median);
+  addCounts(run, program, times.counts, entry, median);
   if (!times.losses.empty())
     run.addRaw("losses", "[" + times.losses + "]");
+  if (!times.results.empty())
+    run.addRaw("results", "[" + times.results + "]");
   return "{\"context\":" + context.str() + ",\"benchmarks\":[" + run.str() + "]}";
-}
-
-/// Runs once more under the backend's profile and writes the kernels' times in Chrome's trace format.
-void profile(Program &program, Call &call, const std::string &path, uint32_t seed) {
-  std::vector<kiln_profile_event> events = program.profileRun(call, seed);
-  std::string text = "{\"traceEvents\":[";
-  for (const kiln_profile_event &event : events) {
-    const KernelSpec &kernel = program.manifest().kernels.at(event.kernel);
-    std::string ops, location;
-    for (const KernelSpec::Op &op : kernel.ops) {
-      ops += (ops.empty() ? "" : " ") + op.name;
-      if (location.empty())
-        location = op.location;
-    }
-    double begin = static_cast<double>(event.begin_ns - events[0].begin_ns);
-    text += (text.back() == '[' ? "" : ",\n");
-    text += JsonLine()
-                .add("name", kernel.name)
-                .add("ph", "X")
-                .add("pid", int64_t(0))
-                .add("tid", int64_t(0))
-                .add("ts", begin * 1e-3)
-                .add("dur", static_cast<double>(event.end_ns - event.begin_ns) * 1e-3)
-                .addRaw("args", JsonLine().add("ops", ops).add("at", location).str())
-                .str();
-  }
-  AtomicFile file(path);
-  file.write(text + "]}\n");
-  file.commit();
 }
 
 } // namespace
 
 int benchCommand(const Options &options, Common &common) {
+  if (options.has("profile"))
+    checkWritable(options.text("profile"));
   std::unique_ptr<Program> program = startProgram(options, common);
   const Manifest &manifest = program->manifest();
   std::string name = benchName(options, manifest);
@@ -177,13 +212,18 @@ int benchCommand(const Options &options, Common &common) {
     fillInputs(call);
   }
   JsonOutput json(common.json, common.jsonPath);
-  Times times = measure(call, feeder, common.seed, options.number("min-time", 1.0));
-  json.line(report(*program, call.entry(), times, common, call.examples()));
+  Times times = measure(*program, call, feeder, common.seed, options.number("min-time", 1.0));
+  json.line(report(*program, call.entry(), times, common, call.examples(), tokensOf(call)));
   std::sort(times.real.begin(), times.real.end());
   std::fprintf(textOutput(json), "%s: median %.1f us, fastest %.1f us, %zu runs, %u threads\n", name.c_str(),
                times.real[times.real.size() / 2] * 1e6, times.real[0] * 1e6, times.real.size(), common.threads);
-  if (options.has("profile"))
-    profile(*program, call, options.text("profile"), common.seed);
+  if (options.has("profile")) {
+    Trace trace(*program, options.text("profile"));
+    int64_t began = profileClock();
+    call.run(common.seed, 0);
+    trace.did(name.c_str(), began);
+    trace.write();
+  }
   return 0;
 }
 

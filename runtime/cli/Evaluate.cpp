@@ -2,10 +2,13 @@
 #include "runtime/data/Evaluate.h"
 #include "runtime/cli/Commands.h"
 #include "runtime/cli/Output.h"
+#include "runtime/cli/Trace.h"
 #include "runtime/files/File.h"
 #include "runtime/files/Npy.h"
 #include "runtime/files/Safetensors.h"
 #include "runtime/support/Error.h"
+
+#include <optional>
 
 namespace kiln {
 
@@ -86,7 +89,15 @@ int runCommand(const Options &options, Common &common) {
     name += ".training";
   Call &call = program->call(name);
   setInputs(call, options);
+  std::optional<Trace> trace;
+  if (options.has("profile"))
+    trace.emplace(*program, options.text("profile"));
+  int64_t began = profileClock();
   call.run(common.seed, 0);
+  if (trace) {
+    trace->did("run", began);
+    trace->write();
+  }
   std::vector<TensorView> results = call.results(Role::Output);
   for (Role role : {Role::Loss, Role::Metric, Role::Gradient})
     for (TensorView &view : call.results(role)) {

@@ -22,6 +22,7 @@ struct CommandEntry {
 const OptionSpec dataOption = {"data", "NAME=PATH", "read data NAME from PATH (a .safetensors file holds batches)",
                                true};
 const OptionSpec loadOption = {"load", "W.safetensors", "start from these weights"};
+const OptionSpec profileOption = {"profile", "FILE", "write the kernels' times as a Chrome trace"};
 const OptionSpec inputOption = {"input", "NAME=FILE", "an input from a .npy or .safetensors file", true};
 
 const std::vector<CommandEntry> &commands() {
@@ -35,7 +36,8 @@ const std::vector<CommandEntry> &commands() {
          {"resume", nullptr, "go on from DIR's last checkpoint, bit for bit"},
          loadOption,
          {"save", "W.safetensors", "write the weights at the end"},
-         {"log-dir", "DIR", "write TensorBoard event files"}},
+         {"log-dir", "DIR", "write TensorBoard event files"},
+         {"profile", "FILE", "write the kernels' times of ten steps, from the second on, as a Chrome trace"}},
         "Ctrl-C finishes the step, saves, and exits with code 130."},
        trainCommand},
       {{"eval",
@@ -54,7 +56,8 @@ const std::vector<CommandEntry> &commands() {
         {inputOption,
          loadOption,
          {"output", "FILE", "where the results go: .npy (one result) or .safetensors"},
-         {"training", nullptr, "in training mode (dropout, batch statistics)"}}},
+         {"training", nullptr, "in training mode (dropout, batch statistics)"},
+         profileOption}},
        runCommand},
       {{"generate",
         "",
@@ -75,10 +78,7 @@ const std::vector<CommandEntry> &commands() {
       {{"bench",
         "[FUNCTION]",
         "Measures a function's time (default: the training step).",
-        {dataOption,
-         loadOption,
-         {"min-time", "SECONDS", "measure for so long (default: 1)"},
-         {"profile", "FILE", "write the kernels' times as a Chrome trace"}}},
+        {dataOption, loadOption, {"min-time", "SECONDS", "measure for so long (default: 1)"}, profileOption}},
        benchCommand},
       {{"info", "", "The model's parameters, functions and memory.", {}}, infoCommand},
   };

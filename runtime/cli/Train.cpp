@@ -3,6 +3,7 @@
 #include "runtime/cli/Commands.h"
 #include "runtime/cli/Diagnose.h"
 #include "runtime/cli/Output.h"
+#include "runtime/cli/Trace.h"
 #include "runtime/data/Evaluate.h"
 #include "runtime/files/EventLog.h"
 #include "runtime/files/File.h"
@@ -55,6 +56,7 @@ private:
   void judge(const Evaluation &result, int64_t step);
   void checkpoint(const char *name);
   void keepEarlier();
+  void watch(int64_t step);
   std::string detail(double loss) const;
 
   const Options &options_;
@@ -70,6 +72,8 @@ private:
   Position position_;
   std::optional<EventLog> log_;
   std::optional<Progress> progress_;
+  std::optional<Trace> trace_; // while --profile watches
+  int64_t traceFrom_ = 0;
   double lastValidation_ = NAN, lastLoss_ = NAN;
   bool stopEarly_ = false, improved_ = false;
   int64_t savedStep_ = -1; // of this run's last checkpoint
@@ -79,8 +83,9 @@ Training::Training(const Options &options, Common &common)
     : options_(options), common_(common), json_(common.json, common.jsonPath), out_(options.text("out")) {
   if (options.has("resume") && out_.empty())
     throw UsageError("--resume needs --out DIR: the folder of the run to go on with");
-  if (options.has("save"))
-    checkWritable(options.text("save"));
+  for (const char *file : {"save", "profile"})
+    if (options.has(file))
+      checkWritable(options.text(file));
   program_ = std::make_unique<Program>(common.image, common.threads, common.device);
   const Manifest &manifest = program_->manifest();
   if (!manifest.findEntry("train_step"))
@@ -170,8 +175,12 @@ int Training::run() {
   else if (out_.empty() && !options_.has("save"))
     std::fprintf(text, "note: the weights are kept only with --out DIR or --save FILE\n");
   progress_.emplace(text, position_.step, recipe_.steps, std::max<int64_t>(recipe_.logEvery, 1));
+  // The first step touches fresh memory and, on some devices, still compiles.
+  traceFrom_ = std::min(position_.step + 1, recipe_.steps - 1);
   while (position_.step < recipe_.steps && !interrupted && !stopEarly_)
     oneStep(position_.step);
+  if (trace_)
+    trace_->write();
   progress_->finish();
   if (!out_.empty() && savedStep_ != position_.step)
     checkpoint("last");
@@ -194,10 +203,28 @@ int Training::run() {
   return interrupted ? 130 : 0;
 }
 
+/// --profile: some steps only; a trace of a whole run would be of no use to anybody.
+void Training::watch(int64_t step) {
+  constexpr int64_t tracedSteps = 10;
+  if (options_.has("profile") && step == traceFrom_)
+    trace_.emplace(*program_, options_.text("profile"));
+  if (trace_ && step == traceFrom_ + tracedSteps) {
+    trace_->write();
+    trace_.reset();
+  }
+}
+
 void Training::oneStep(int64_t step) {
+  watch(step);
+  int64_t began = trace_ ? profileClock() : 0;
   trainFeed_->load(Split::Train, step);
+  if (trace_)
+    trace_->did("load a batch", began, step);
+  began = trace_ ? profileClock() : 0;
   step_->run(position_.seed, step);
   lastLoss_ = step_->loss();
+  if (trace_)
+    trace_->did("train_step", began, step);
   if (!std::isfinite(lastLoss_)) {
     progress_->finish();
     failNotFinite(step);

@@ -215,8 +215,13 @@ void Call::runPart(const Placement::Part &part, kiln_status &status) {
   execution.extents = extents_.table();
   execution.status = &status;
   kiln_error error = emptyError();
+  int64_t began = program_.profile_ ? profileClock() : 0;
   int32_t code = lane.tables.run.execute(lane.executable, &execution, &error);
   const Placement &placement = program_.plan_.placement();
+  if (program_.profile_ && code == KILN_SUCCESS)
+    keepTimes(part.backend, began);
+  if (program_.counts_ && code == KILN_SUCCESS)
+    program_.counts_->add(lane.tables.run, lane.executable);
   auto whole = [&](uint32_t &kernel) {
     if (kernel < placement.program(part.backend).kernel_count)
       kernel = placement.wholeKernel(part.backend, kernel);
@@ -227,6 +232,24 @@ void Call::runPart(const Placement::Part &part, kiln_status &status) {
     fail("'%s' failed: %s%s", spec_.name.c_str(), messageOf(error).c_str(), describeAt(error).c_str());
   if (part.backend != 0)
     bring(part, true);
+}
+
+/// Of the execution that has just ended.
+void Call::keepTimes(uint32_t backend, int64_t began) {
+  int64_t ended = profileClock();
+  const Program::Lane &lane = *program_.lanes_[backend];
+  if (!lane.tables.run.profile) {
+    program_.profile_->spans.push_back({backend, Profile::allKernels, began, ended});
+    return;
+  }
+  const kiln_profile_event *events = nullptr;
+  size_t count = 0;
+  kiln_error error = emptyError();
+  lane.device->check(lane.tables.run.profile(lane.executable, 1, &events, &count, &error), error, "it cannot profile");
+  const Placement &placement = program_.plan_.placement();
+  program_.profile_->add(backend, events, count, began, ended, [&](uint32_t kernel) {
+    return kernel < placement.program(backend).kernel_count ? placement.wholeKernel(backend, kernel) : KILN_NONE;
+  });
 }
 
 void Call::run(uint32_t seed, int64_t step) {

@@ -190,41 +190,19 @@ void Program::loadWeights(const std::string &path) {
   loadTensors(file, weightRequests(), /*exact=*/true, "optimizer.");
 }
 
-std::vector<kiln_profile_event> Program::profileRun(Call &call, uint32_t seed) {
-  const Lane &lane = *lanes_[0];
-  const kiln_run_api &api = lane.tables.run;
-  if (!api.profile)
-    fail("the backend '%s' has no profile", image_.backends[0].name);
-  const kiln_profile_event *events = nullptr;
-  size_t count = 0;
-  kiln_error error = emptyError();
-  home().check(api.profile(lane.executable, 1, &events, &count, &error), error, "it cannot profile");
-  call.run(seed, 0);
-  home().check(api.profile(lane.executable, 0, &events, &count, &error), error, "it cannot profile");
-  std::vector<kiln_profile_event> result(events, events + count);
-  for (kiln_profile_event &event : result)
-    if (event.kernel != KILN_NONE)
-      event.kernel = plan_.placement().wholeKernel(0, event.kernel);
-  return result;
-}
-
-bool Program::counters(kiln_counters &sum) const {
-  sum = {};
+void Program::profile(Profile *profile) {
   for (const std::unique_ptr<Lane> &lane : lanes_) {
-    kiln_counters one = {};
-    one.size = sizeof one;
+    const kiln_run_api &api = lane->tables.run;
+    if (!api.profile)
+      continue;
+    const kiln_profile_event *events = nullptr;
+    size_t count = 0;
     kiln_error error = emptyError();
-    if (!lane->tables.run.counters || lane->tables.run.counters(lane->executable, &one, &error) != KILN_SUCCESS)
-      return false;
-    sum.launches += one.launches;
-    sum.barriers += one.barriers;
-    sum.submits += one.submits;
-    sum.host_round_trips += one.host_round_trips;
-    sum.bytes_read += one.bytes_read;
-    sum.bytes_written += one.bytes_written;
-    sum.device_bytes += one.device_bytes;
+    int32_t code = api.profile(lane->executable, profile != nullptr, &events, &count, &error);
+    if (profile)
+      lane->device->check(code, error, "it cannot profile");
   }
-  return true;
+  profile_ = profile;
 }
 
 Call &Program::call(const std::string &name) {

@@ -7,6 +7,7 @@
 #include "runtime/program/Image.h"
 #include "runtime/program/Manifest.h"
 #include "runtime/program/Plan.h"
+#include "runtime/program/Profile.h"
 #include "runtime/threads/ThreadPool.h"
 
 #include <map>
@@ -55,11 +56,12 @@ public:
 
   /// The entry, made ready on first use. Throws Error with the names that there are.
   Call &call(const std::string &entry);
-  /// Runs it once more under the backend's profile: an event for each launch. Throws Error where the backend has none.
-  std::vector<kiln_profile_event> profileRun(Call &call, uint32_t seed);
+  /// From now on executions add their launches' times to `profile`, which outlives them; null: no longer. A backend
+  /// that measures no launches counts as one each time. Throws Error where a device cannot measure.
+  void profile(Profile *profile);
 
-  /// What the last execution of each backend did, added up; false where one of them does not count.
-  bool counters(kiln_counters &sum) const;
+  /// From now on executions add what their backends counted to `counts`, which outlives them; null: no longer.
+  void count(Counts *counts) { counts_ = counts; }
 
 private:
   friend class Call;
@@ -98,6 +100,8 @@ private:
   std::map<std::string, std::unique_ptr<Call>> calls_;
   Arena arena_; // where a device works in this process's memory, or several backends share the work
   size_t arenaBytes_ = 0;
+  Profile *profile_ = nullptr;
+  Counts *counts_ = nullptr;
 };
 
 /// One entry with its buffers. A step: set the inputs' shapes and contents, then run().
@@ -175,6 +179,7 @@ private:
   void upload();
   void runPart(const Placement::Part &part, kiln_status &status);
   void bring(const Placement::Part &part, bool back);
+  void keepTimes(uint32_t backend, int64_t began);
   void finish();
   /// Brings a result to the host, where the device keeps it elsewhere.
   void fetch(size_t argument);

@@ -79,6 +79,7 @@ struct Executable {
   size_t workerStride = 0;
   bool profiling = false;
   std::vector<kiln_profile_event> events;
+  kiln_counters counters = {}; // of the last execution
 };
 
 /// Decodes; false with a sentence where the artifact and the program do not belong together or the processor is not up

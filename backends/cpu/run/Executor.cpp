@@ -132,9 +132,12 @@ private:
           node.constantExtents ? entry.taskCounts[node.taskBegin + uint32_t(i)] : phase->tasks(phaseExtents);
       if (tasks == 1 || (tasks > 1 && self.host->worker_count <= 1))
         piece(this, 0, tasks, 0);
-      else if (tasks > 1)
+      else if (tasks > 1) {
         self.host->parallel_for(self.host->self, tasks, &Execution::piece, this);
+        ++self.counters.barriers;
+      }
     }
+    ++self.counters.launches;
     // Launches run one after another: the first report is the earliest.
     if (bad.kind != KILN_OK && status->kind == KILN_OK) {
       *status = bad;
@@ -283,6 +286,8 @@ int32_t execute(kiln_executable *handle, const kiln_execution *execution, kiln_e
     worker.status.kind = KILN_OK;
   if (self.profiling)
     self.events.clear();
+  self.counters = {};
+  self.counters.submits = 1;
   Execution run(self, entry, execution->extents, execution->status);
   run.run(entry.nodes[0]);
   // All is done: the event is null, which wait takes.
@@ -300,6 +305,15 @@ int32_t profile(kiln_executable *handle, int32_t on, const kiln_profile_event **
   self.profiling = on != 0;
   *events = self.events.data();
   *count = self.events.size();
+  return KILN_SUCCESS;
+}
+
+/// Barriers are where all threads wait for each other. What kernels read and write is not known on this side: 0.
+int32_t counters(kiln_executable *handle, kiln_counters *out, kiln_error *) {
+  uint32_t size = out->size;
+  kiln_counters full = executable(handle)->counters;
+  full.size = size;
+  std::memcpy(out, &full, std::min<size_t>(size, sizeof full));
   return KILN_SUCCESS;
 }
 
@@ -326,6 +340,6 @@ extern "C" const kiln_run_api *kiln_cpu_run_api(void) {
                                    execute,
                                    wait,
                                    profile,
-                                   nullptr};
+                                   counters};
   return &api;
 }

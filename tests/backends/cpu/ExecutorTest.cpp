@@ -97,6 +97,11 @@ protected:
     ASSERT_EQ(api->execute(executable, &execution, &failure), 0) << failure.message;
     ASSERT_EQ(api->profile(executable, 0, &events, &launches, &failure), 0);
     EXPECT_EQ(status.kind, KILN_OK);
+    kiln_counters counters = {};
+    counters.size = sizeof counters;
+    ASSERT_EQ(api->counters(executable, &counters, &failure), 0);
+    EXPECT_EQ(counters.launches, launches);
+    EXPECT_EQ(counters.submits, 1u);
     api->unload(executable);
     for (kiln_buffer *handle : handles)
       api->release(handle);
