@@ -93,7 +93,7 @@ public:
 
   /// A place's elements.
   const uint8_t *look(const Walk::Leaf &leaf, size_t place, size_t bytes, std::vector<uint8_t> &scratch) {
-    return call_.look(leaf.node.places[place], bytes, scratch);
+    return call_.look(0, leaf.node.places[place], bytes, scratch);
   }
 
   void overwrite(const Walk::Leaf &leaf, size_t place, const uint8_t *data, size_t bytes) {

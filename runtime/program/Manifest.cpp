@@ -95,7 +95,7 @@ EntrySpec parseEntry(const Json &json) {
     symbols.insert(symbol.name);
   auto check = [&](const Dim &dim) {
     for (const std::string &name : dim.symbols())
-      if (!symbols.count(name))
+      if (!symbols.contains(name))
         fail("entry '%s' uses the unknown symbol '%s'", entry.name.c_str(), name.c_str());
   };
   for (const Dim &extent : entry.extents)

@@ -192,6 +192,7 @@ Plan::Plan(const Manifest &manifest, const uint8_t *constants, uint64_t constant
   program_.constants = constants;
   program_.constant_bytes = constantBytes;
   std::vector<uint32_t> backendOf;
+  backendOf.reserve(manifest.kernels.size());
   for (const KernelSpec &spec : manifest.kernels)
     backendOf.push_back(spec.backend);
   placement_ = std::make_unique<Placement>(program_, std::move(backendOf),

@@ -26,6 +26,7 @@ Program::Program(const kiln_program_image &image, unsigned threads, uint32_t dev
   host_.log = log;
   for (const ParameterSpec &spec : manifest_.parameters) {
     std::vector<int64_t> shape;
+    shape.reserve(spec.type.shape.size());
     for (const Dim &dim : spec.type.shape)
       shape.push_back(*dim.constant());
     parameterIndex_[spec.name] = parameters_.size();

@@ -132,7 +132,7 @@ public:
   void run(uint32_t seed, int64_t step);
 
   /// Runs it launch by launch and says which result is the first that is not finite; empty where none is. States and
-  /// parameters change as in a run.
+  /// parameters change as in a run. Throws Error where a backend cannot.
   std::string findNotFinite(uint32_t seed, int64_t step);
 
   /// Runs the entry launch by launch (runtime/program/Compare.cpp).
@@ -184,8 +184,9 @@ private:
   /// Brings a result to the host, where the device keeps it elsewhere.
   void fetch(size_t argument);
   size_t bytesNow(size_t argument) const;
-  void inspect(Walk &walk, const kiln_node &node, std::string &text, std::string &negative);
-  const uint8_t *look(const kiln_place &place, size_t bytes, std::vector<uint8_t> &scratch);
+  void inspect(Walk &walk, uint32_t lane, const kiln_node &node, std::string &text, std::string &negative);
+  void walkPart(const Placement::Part &part, std::string &text, std::string &negative);
+  const uint8_t *look(uint32_t lane, const kiln_place &place, size_t bytes, std::vector<uint8_t> &scratch);
 
   std::vector<Buffer> buffers_;
   std::vector<std::vector<kiln_buffer *>> handles_; // by lane, as the backend takes them

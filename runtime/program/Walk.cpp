@@ -73,8 +73,8 @@ Found findNotFinite(kiln_dtype dtype, const void *data, int64_t count, bool nega
 } // namespace
 
 /// A place's bytes; on a device with memory of its own they are fetched into `scratch`.
-const uint8_t *Call::look(const kiln_place &place, size_t bytes, std::vector<uint8_t> &scratch) {
-  const Device &device = program_.home();
+const uint8_t *Call::look(uint32_t lane, const kiln_place &place, size_t bytes, std::vector<uint8_t> &scratch) {
+  const Device &device = *program_.lanes_[lane]->device;
   if (place.space == KILN_SPACE_CONSTANT)
     return program_.image_.constants + place.offset;
   bool arena = place.space == KILN_SPACE_ARENA;
@@ -83,15 +83,15 @@ const uint8_t *Call::look(const kiln_place &place, size_t bytes, std::vector<uin
            place.offset;
   scratch.resize(bytes);
   kiln_error error = emptyError();
-  device.check(device.api().read(arena ? program_.lanes_[0]->arena.handle() : handles_[0][place.argument],
+  device.check(device.api().read(arena ? program_.lanes_[lane]->arena.handle() : handles_[lane][place.argument],
                                  static_cast<uint64_t>(place.offset), scratch.data(), bytes, &error),
                error, "a copy from the device failed");
   return scratch.data();
 }
 
 /// What is not finite among the results of one launch: in `text` a NaN or +infinity, in `negative` the first -infinity.
-void Call::inspect(Walk &walk, const kiln_node &node, std::string &text, std::string &negative) {
-  const KernelSpec &kernel = program_.manifest_.kernels[node.kernel];
+void Call::inspect(Walk &walk, uint32_t lane, const kiln_node &node, std::string &text, std::string &negative) {
+  const KernelSpec &kernel = program_.manifest_.kernels[program_.plan_.placement().wholeKernel(lane, node.kernel)];
   std::vector<uint8_t> scratch;
   for (size_t o = 0; o < kernel.outputs.size() && kernel.inputs + o < node.place_count && text.empty(); ++o) {
     const KernelSpec::Output &output = kernel.outputs[o];
@@ -101,7 +101,7 @@ void Call::inspect(Walk &walk, const kiln_node &node, std::string &text, std::st
     if (!isFloat(output.dtype))
       continue;
     const uint8_t *data =
-        look(node.places[kernel.inputs + o], static_cast<size_t>(count) * dtypeSize(output.dtype), scratch);
+        look(lane, node.places[kernel.inputs + o], static_cast<size_t>(count) * dtypeSize(output.dtype), scratch);
     for (bool alsoNegative : {false, true}) {
       Found found = kiln::findNotFinite(output.dtype, data, count, alsoNegative);
       if (found.element < 0)
@@ -119,21 +119,19 @@ void Call::inspect(Walk &walk, const kiln_node &node, std::string &text, std::st
   }
 }
 
-std::string Call::findNotFinite(uint32_t seed, int64_t step) {
-  if (program_.lanes_.size() > 1)
-    return "in a step that several backends share: build with one of them to have it named";
-  bind(seed, step);
-  upload();
-  const Plan &plan = program_.plan_;
-  const kiln_run_api &api = program_.home().api();
-  const kiln_image_backend &backend = program_.image_.backends[0];
-  Walk walk(plan.program(), plan.program().entries[index_], extents_.table());
-  kiln_executable *executable = nullptr;
+/// One part, launch by launch, until something is found. An error of the backend is thrown.
+void Call::walkPart(const Placement::Part &part, std::string &text, std::string &negative) {
+  const kiln_program &program = program_.plan_.placement().program(part.backend);
+  const Program::Lane &lane = *program_.lanes_[part.backend];
+  const kiln_run_api &api = lane.device->api();
+  const kiln_image_backend &backend = program_.image_.backends[part.backend];
+  Walk walk(program, program.entries[part.entry], extents_.table());
+  kiln_executable *loaded = nullptr;
   kiln_error error = emptyError();
-  if (api.load(program_.home().handle(), &walk.program(), backend.artifact, backend.artifact_size, &executable,
-               &error) != KILN_SUCCESS)
-    return "";
-  std::string negative, text;
+  lane.device->check(
+      api.load(lane.device->handle(), &walk.program(), backend.artifact, backend.artifact_size, &loaded, &error), error,
+      "the step cannot be run launch by launch");
+  std::unique_ptr<kiln_executable, void (*)(kiln_executable *)> executable(loaded, api.unload);
   for (size_t i = 0; i < walk.leaves().size() && text.empty(); ++i) {
     const Walk::Leaf &leaf = walk.leaves()[i];
     walk.prepare(leaf);
@@ -141,16 +139,29 @@ std::string Call::findNotFinite(uint32_t seed, int64_t step) {
     kiln_execution execution = {};
     execution.size = sizeof execution;
     execution.entry = static_cast<uint32_t>(i);
-    execution.buffers = handles_[0].data();
-    execution.arena = program_.lanes_[0]->arena.handle();
+    execution.buffers = handles_[part.backend].data();
+    execution.arena = lane.arena.handle();
     execution.extents = extents_.table();
     execution.status = &status;
-    if (api.execute(executable, &execution, &error) != KILN_SUCCESS)
-      break;
+    lane.device->check(api.execute(executable.get(), &execution, &error), error, "a launch failed");
     if (leaf.node.kind == KILN_NODE_LAUNCH)
-      inspect(walk, leaf.node, text, negative);
+      inspect(walk, part.backend, leaf.node, text, negative);
   }
-  api.unload(executable);
+}
+
+std::string Call::findNotFinite(uint32_t seed, int64_t step) {
+  bind(seed, step);
+  upload();
+  std::string negative, text;
+  for (const Placement::Part &part : program_.plan_.placement().parts(index_)) {
+    if (part.backend != 0)
+      bring(part, false);
+    walkPart(part, text, negative);
+    if (!text.empty())
+      break;
+    if (part.backend != 0)
+      bring(part, true);
+  }
   finish();
   return text.empty() ? negative : text;
 }
