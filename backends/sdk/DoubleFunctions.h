@@ -1,5 +1,4 @@
-//===- DoubleFunctions.h - f64 functions for GLSL, which has none
-//---------------------------------------------------===//
+//===- DoubleFunctions.h - f64 functions for GLSL, which has none -------------------------------------------------===//
 //
 // For scalars, such as a learning rate's schedule: right to a few units in the last place, and not fast. Reductions are
 // those of fdlibm; polynomials are Taylor's, as long as it takes.
@@ -66,13 +65,70 @@ inline constexpr const char *glslLog1pDouble = R"(double kiln_log1p_f64(double x
                                                                        : kiln_log_f64(u) * (x / (u - 1.0lf));
 })";
 
-inline constexpr const char *glslTrigDouble = R"(// sin(x + quarter * pi / 2); the remainder is exact for |x| < 1e6.
+inline constexpr const char *glslTwoOverPi = R"(// 2 / pi's bits, from the first after the point.
+const uint kiln_two_over_pi_words[38] = uint[38](
+    0xa2f9836eu, 0x4e441529u, 0xfc2757d1u, 0xf534ddc0u, 0xdb629599u, 0x3c439041u, 0xfe5163abu, 0xdebbc561u,
+    0xb7246e3au, 0x424dd2e0u, 0x06492eeau, 0x09d1921cu, 0xfe1deb1cu, 0xb129a73eu, 0xe88235f5u, 0x2ebb4484u,
+    0xe99c7026u, 0xb45f7e41u, 0x3991d639u, 0x835339f4u, 0x9c845f8bu, 0xbdf9283bu, 0x1ff897ffu, 0xde05980fu,
+    0xef2f118bu, 0x5a0a6d1fu, 0x6d367ecfu, 0x27cb09b7u, 0x4f463f66u, 0x9e5fea2du, 0x7527bac7u, 0xebe5f17bu,
+    0x3d0739f7u, 0x8a5292eau, 0x6bfb5fb1u, 0x1f8d5d08u, 0x56033046u, 0xfc7b6babu);
+uint kiln_two_over_pi_f64(int i) { return i < 0 || i >= 38 ? 0u : kiln_two_over_pi_words[i]; })";
+
+inline constexpr const char *glslTrigFarDouble =
+    R"(// Payne and Hanek: the rest of |x| by pi / 2, between -pi / 4 and pi / 4; x is finite and above 1.
+double kiln_trig_far_f64(double x, out int quadrant) {
+  uvec2 bits = unpackDouble2x32(x);
+  uint low = bits.x, high = (bits.y & 0xfffffu) | 0x100000u, f[6], p[6], over = 0u, h, l;
+  // Of |x| = m 2^(e - 52), bits of 2 / pi before number e - 54 make multiples of 4. 192 more leave 2^-137 of an error.
+  int first = int((bits.y >> 20) & 0x7ffu) - 1023 - 54, word = first >> 5, shift = first & 31;
+  for (int i = 0; i < 6; i++) {
+    uint a = kiln_two_over_pi_f64(word + 5 - i), b = kiln_two_over_pi_f64(word + 6 - i);
+    f[i] = shift == 0 ? a : (a << shift) | (b >> (32 - shift));
+  }
+  for (int i = 0; i < 6; i++) {
+    umulExtended(low, f[i], h, l);
+    p[i] = l + over;
+    over = h + (p[i] < l ? 1u : 0u);
+  }
+  over = 0u;
+  for (int i = 0; i < 5; i++) {
+    umulExtended(high, f[i], h, l);
+    uint part = l + over;
+    h += part < l ? 1u : 0u;
+    p[i + 1] += part;
+    over = h + (p[i + 1] < part ? 1u : 0u);
+  }
+  quadrant = int(p[5] >> 30);
+  p[5] &= 0x3fffffffu;
+  bool above = p[5] >= 0x20000000u;
+  if (above) { // the fraction less one, negated
+    quadrant++;
+    uint carry = 1u;
+    for (int i = 0; i < 6; i++) {
+      p[i] = ~p[i] + carry;
+      carry = carry == 1u && p[i] == 0u ? 1u : 0u;
+    }
+    p[5] &= 0x3fffffffu;
+  }
+  double sum = double(p[5]);
+  for (int i = 4; i > 1; i--)
+    sum = sum * 4294967296.0lf + double(p[i]);
+  double r = sum * 1.17549435082228750797e-38lf * 1.57079632679489661923lf; // 2^-126
+  bool negative = (bits.y >> 31) != 0u;
+  quadrant = negative ? -quadrant : quadrant;
+  return above != negative ? -r : r;
+})";
+
+inline constexpr const char *glslTrigDouble = R"(// sin(x + quarter * pi / 2).
 double kiln_trig_f64(double x, int quarter) {
   if (!(abs(x) <= 1.7976931348623157e308lf))
     return kiln_nan_f64();
   double k = roundEven(x * 6.36619772367581382433e-01lf);
   double r = ((x - k * 1.57079632673412561417e+00lf) - k * 6.07710050630396597660e-11lf) - k * 2.02226624879595063154e-21lf;
-  int turn = (int(k - 4.0lf * floor(k * 0.25lf)) + quarter) & 3;
+  int quadrant = int(k);
+  if (abs(x) > 1e6lf) // above that the remainder loses bits
+    r = kiln_trig_far_f64(x, quadrant);
+  int turn = (quadrant + quarter) & 3;
   double z = r * r, sum = 0.0lf;
   bool even = (turn & 1) == 0;
   // Horner: 1 - z/(2*3) (1 - z/(4*5) (...)), or 1 - z/(1*2) (1 - z/(3*4) (...)).
@@ -116,6 +172,50 @@ inline constexpr const char *glslErfDouble = R"(double kiln_erf_f64(double x) {
   return x < 0.0lf ? -result : x == 0.0lf ? x : result;
 })";
 
+inline constexpr const char *glslProductLowDouble =
+    R"(// What rounding takes from a * b, by parts whose products are exact (Dekker).
+double kiln_product_low_f64(double a, double b) {
+  uvec2 u = unpackDouble2x32(a), v = unpackDouble2x32(b);
+  double ah = packDouble2x32(uvec2(u.x & 0xf8000000u, u.y)), bh = packDouble2x32(uvec2(v.x & 0xf8000000u, v.y));
+  double al = a - ah, bl = b - bh;
+  return ((ah * bh - a * b) + ah * bl + al * bh) + al * bl;
+})";
+
+inline constexpr const char *glslPowPositiveDouble = R"(// x^y for a finite positive x: the logarithm in two doubles.
+double kiln_pow_positive_f64(double x, double y) {
+  bool denormal = x < 2.2250738585072014e-308lf;
+  uvec2 bits = unpackDouble2x32(denormal ? x * 18014398509481984.0lf : x);
+  double e = double(int(bits.y >> 20) - 1023 - (denormal ? 54 : 0));
+  double m = packDouble2x32(uvec2(bits.x, (bits.y & 0xfffffu) | 0x3ff00000u));
+  if (m > 1.41421356237309514547lf) {
+    m = m * 0.5lf;
+    e = e + 1.0lf;
+  }
+  // ln m = 2 atanh(s), s = (m - 1) / (m + 1) = high + low.
+  double n = m - 1.0lf, d = m + 1.0lf, d_low = m - (d - 1.0lf), high = n / d;
+  double low = ((n - high * d) - kiln_product_low_f64(high, d) - high * d_low) / d;
+  // s^2 and s^3 in two doubles each, what is beyond the term of s^3 in one.
+  double z = high * high, z_low = kiln_product_low_f64(high, high) + 2.0lf * high * low;
+  double w = high * z, w_low = kiln_product_low_f64(high, z) + high * z_low + low * z;
+  double c = w * 0.6666666666666666lf, c_low = kiln_product_low_f64(w, 0.6666666666666666lf) + w_low * 0.6666666666666666lf + w * 3.700743415417188e-17lf;
+  double q = 0.0lf;
+  for (int i = 14; i > 1; i--)
+    q = q * z + 2.0lf / double(2 * i + 1);
+  double a = 2.0lf * high, sum = a + c, sum_low = (c - (sum - a)) + (c_low + (w * z * q + 2.0lf * low));
+  // Times log2 e, plus e.
+  double b = sum * 1.4426950408889634lf, b_low = kiln_product_low_f64(sum, 1.4426950408889634lf) + (sum * 2.0355273740931033e-17lf + sum_low * 1.4426950408889634lf);
+  double l = e + b, l_low = (e == 0.0lf ? 0.0lf : b - (l - e)) + b_low;
+  double t = y * l;
+  if (t >= 1025.0lf)
+    return kiln_inf_f64();
+  if (!(t > -1080.0lf))
+    return 0.0lf;
+  double k = roundEven(t), f = (t - k) + (kiln_product_low_f64(y, l) + y * l_low);
+  double r = kiln_exp_rest_f64(f * 0.69314718055994530942lf) + 1.0lf;
+  int whole = int(k), half_k = whole >> 1;
+  return r * kiln_power2_f64(half_k) * kiln_power2_f64(whole - half_k);
+})";
+
 inline constexpr const char *glslPowDouble = R"(double kiln_pow_f64(double x, double y) {
   if (x == 1.0lf || y == 0.0lf)
     return 1.0lf;
@@ -126,21 +226,10 @@ inline constexpr const char *glslPowDouble = R"(double kiln_pow_f64(double x, do
   if (abs(y) == inf)
     return size == 1.0lf ? 1.0lf : (size > 1.0lf) == (y > 0.0lf) ? inf : 0.0lf;
   double result;
-  if (size == 0.0lf || size == inf) {
+  if (size == 0.0lf || size == inf)
     result = (size == inf) == (y > 0.0lf) ? inf : 0.0lf;
-  } else if (whole && abs(y) < 1024.0lf) {
-    // By squares, which loses less than the logarithm does.
-    result = 1.0lf;
-    double power = size;
-    for (int n = int(abs(y)); n > 0; n >>= 1) {
-      if ((n & 1) != 0)
-        result = result * power;
-      power = power * power;
-    }
-    result = y < 0.0lf ? 1.0lf / result : result;
-  } else {
-    result = kiln_exp_f64(y * kiln_log_f64(size));
-  }
+  else
+    result = kiln_pow_positive_f64(size, y);
   if ((unpackDouble2x32(x).y >> 31) == 0u)
     return result;
   if (!whole && size != 0.0lf && size != inf)
@@ -157,9 +246,13 @@ double kiln_fmod_f64(double x, double y) {
   if (b > 1.7976931348623157e308lf)
     return x;
   for (int n = 0; n < 2100 && a >= b; n++) {
-    int shift = int((unpackDouble2x32(a).y >> 20) & 0x7ffu) - int((unpackDouble2x32(b).y >> 20) & 0x7ffu);
-    int first = shift > 1000 ? 1000 : shift < 0 ? 0 : shift;
-    double c = b * kiln_power2_f64(first) * kiln_power2_f64((shift < 0 ? 0 : shift) - first);
+    uvec2 p = unpackDouble2x32(a), q = unpackDouble2x32(b);
+    int shift = int(p.y >> 20) - int(q.y >> 20);
+    // With a's exponent but more than a it could be infinite.
+    uint above = q.y & 0xfffffu, below = p.y & 0xfffffu;
+    shift = shift > 0 && (above > below || (above == below && q.x > p.x)) ? shift - 1 : shift;
+    int first = shift > 1000 ? 1000 : shift, second = shift - first > 1000 ? 1000 : shift - first;
+    double c = b * kiln_power2_f64(first) * kiln_power2_f64(second) * kiln_power2_f64(shift - first - second);
     a = a - (c > a ? c * 0.5lf : c);
   }
   return (unpackDouble2x32(x).y >> 31) != 0u ? -a : a;

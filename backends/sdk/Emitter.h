@@ -188,6 +188,7 @@ private:
   Expr elementwise(const Op &op, const Index &index);
   Expr layout(const Op &op, uint32_t value, const Index &index);
   Expr constant(const Op &op, uint32_t value, const Index &index);
+  Expr tableElement(const std::string &bytes, kiln_dtype dtype, const Expr &index);
   Expr randomBits(const Op &op, uint32_t value, const Index &index);
   Expr pad(const Op &op, uint32_t value, const Index &index);
   Expr concat(const Op &op, uint32_t value, const Index &index);

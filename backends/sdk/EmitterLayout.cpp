@@ -1,5 +1,6 @@
 //===- EmitterLayout.cpp - sources, and ops that read their operands at another place -----------------------------===//
 #include "Emitter.h"
+#include "Functions.h"
 #include <cmath>
 #include <cstring>
 
@@ -132,14 +133,42 @@ Expr Emitter::constant(const Op &op, uint32_t value, const Index &at) {
   };
   if (count <= 1)
     return element(0);
-  // A table would need a place of its own in the text; hosts keep larger constants in memory. So: a chain.
   Expr i = bind(indexType(), linear(graph.type(value).dims, at));
   if (i.constant)
     return element(size_t(*i.constant));
+  constexpr size_t few = 8; // no array for these
+  if (count > few)
+    return tableElement(bytes, dtype, i);
   std::string text;
   for (size_t e = 0; e + 1 < count; ++e)
     text += i.text + " == " + std::to_string(e) + " ? " + element(e).text + " : ";
   return bindElement(dtype, text + element(count - 1).text, {i});
+}
+
+/// Out of an array of words: exact for whatever pattern, and short.
+Expr Emitter::tableElement(const std::string &bytes, kiln_dtype dtype, const Expr &i) {
+  Table table(bytes);
+  usedFunctions.insert(table.entry);
+  auto word = [&](const std::string &number) {
+    return table.name + (options.language == Language::GLSL ? "(" + number + ")" : "[" + number + "]");
+  };
+  size_t size = byteSize(dtype);
+  std::string text;
+  if (size == 8) {
+    std::string low = word(i.text + " * 2"), high = word(i.text + " * 2 + 1"), u = unsignedType(KILN_I64);
+    text = dtype == KILN_F64 ? function("double_of") + "(" + low + ", " + high + ")"
+                             : cast(registerType(dtype), "(" + cast(u, high) + " << 32) | " + cast(u, low));
+  } else if (size == 4) {
+    text = word(i.text);
+    text = dtype == KILN_F32 ? function("float_of") + "(" + text + ")" : cast(registerType(dtype), text);
+  } else {
+    std::string perWord = std::to_string(4 / size), bits = std::to_string(8 * size);
+    text = "((" + word(i.text + " / " + perWord) + " >> " +
+           cast(unsignedType(KILN_U32), i.text + " % " + perWord + " * " + bits) + ") & " +
+           (size == 2 ? "65535u" : "255u") + ")";
+    text = fromStorage(dtype, dtype == KILN_I8 ? wrap(dtype, cast("int", text)) : text);
+  }
+  return bindElement(dtype, text, {i});
 }
 
 Expr Emitter::randomBits(const Op &op, uint32_t value, const Index &at) {
@@ -212,20 +241,32 @@ Expr Emitter::pad(const Op &op, uint32_t value, const Index &at) {
       [&] { return element(op.operands[1], {}); });
 }
 
+/// One condition after another, none within another: drivers nest only so deep (lavapipe 80 deep, and is silent
+/// beyond).
 Expr Emitter::concat(const Op &op, uint32_t value, const Index &at) {
   size_t axis = size_t(op.integer("axis"));
-  std::function<Expr(size_t, Expr)> part = [&](size_t i, Expr begin) {
-    Index from = at;
-    from[axis] = sub(at[axis], begin);
-    if (i + 1 == op.operands.size())
-      return element(op.operands[i], from);
-    Expr end = bind(indexType(), add(begin, extent(graph.type(op.operands[i]).dims[axis])));
-    Expr before = inParentheses(at[axis].text + " < " + end.text, {at[axis], end});
-    return either(
-        graph.type(value).dtype, at, before, [&] { return element(op.operands[i], from); },
-        [&] { return part(i + 1, end); });
-  };
-  return part(0, index(0));
+  std::vector<Expr> bounds = {index(0)}; // where each operand begins, and the end
+  for (uint32_t operand : op.operands)
+    bounds.push_back(bind(indexType(), add(bounds.back(), extent(graph.type(operand).dims[axis]))));
+  int depth = floorLevel(at);
+  for (const Expr &bound : bounds)
+    depth = std::max(depth, bound.level);
+  return within(depth, [&] {
+    Expr result = name(fresh("x"));
+    kiln_dtype dtype = graph.type(value).dtype;
+    line(registerType(dtype) + " " + result.text + " = " + literal(dtype, 0, 0).text + ";");
+    for (size_t i = 0; i < op.operands.size(); ++i) {
+      std::string test = i == 0 ? "" : at[axis].text + " >= " + bounds[i].text;
+      if (i + 1 < op.operands.size())
+        test += (test.empty() ? "" : " && ") + at[axis].text + " < " + bounds[i + 1].text;
+      Index from = at;
+      from[axis] = sub(at[axis], bounds[i]);
+      open(test.empty() ? "" : "if (" + test + ")", /*guard=*/true);
+      line(result.text + " = " + element(op.operands[i], from).text + ";");
+      close();
+    }
+    return result;
+  });
 }
 
 /// A computed start of a block, clamped so that the block fits.

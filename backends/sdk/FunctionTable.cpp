@@ -13,6 +13,11 @@ static constexpr Function functions[] = {
      "static inline float kiln_float_of(uint32_t u) { float x; __builtin_memcpy(&x, &u, 4); return x; }",
      "static inline float kiln_float_of(uint u) { return as_float(u); }",
      "float kiln_float_of(uint u) { return uintBitsToFloat(u); }"},
+    {"double_of", nullptr,
+     "static inline double kiln_double_of(uint32_t low, uint32_t high) {\n"
+     "  uint64_t u = (uint64_t)high << 32 | low; double x; __builtin_memcpy(&x, &u, 8); return x;\n}",
+     "static inline double kiln_double_of(uint low, uint high) { return as_double((ulong)high << 32 | low); }",
+     "double kiln_double_of(uint low, uint high) { return packDouble2x32(uvec2(low, high)); }"},
     {"mul_hi", nullptr,
      "static inline uint32_t kiln_mul_hi(uint32_t a, uint32_t b) { return (uint32_t)(((uint64_t)a * b) >> 32); }",
      "static inline uint kiln_mul_hi(uint a, uint b) { return mul_hi(a, b); }",
@@ -232,6 +237,14 @@ $fn float kiln_circular(float x, $int quarters) {
     {"cos_f32", "$fn float kiln_cos_f32(float x) { return kiln_circular(x, 1); }",
      "static inline float kiln_cos_f32(float x) { return cosf(x); }",
      "static inline float kiln_cos_f32(float x) { return cos(x); }", nullptr},
+    {"product_low",
+     R"(// What rounding takes from a * b, by parts whose products are exact (Dekker): GLSL's fma may round twice.
+$fn float kiln_product_low(float a, float b) {
+  float ah = $real($bits(a) & 0xfffff000u), bh = $real($bits(b) & 0xfffff000u), al = a - ah, bl = b - bh;
+  return ((ah * bh - a * b) + ah * bl + al * bh) + al * bl;
+})",
+     "static inline float kiln_product_low(float a, float b) { return fmaf(a, b, -(a * b)); }",
+     "static inline float kiln_product_low(float a, float b) { return fma(a, b, -(a * b)); }", nullptr},
     {"pow_positive", R"(// x^y for a finite positive x: the logarithm in two floats.
 $fn float kiln_pow_positive(float x, float y) {
   bool denormal = x < 1.17549435e-38f;
@@ -240,21 +253,23 @@ $fn float kiln_pow_positive(float x, float y) {
   float m = $real(bits - ($uint(exponent) << 23)), e = $float(exponent - (denormal ? 25 : 0));
   // ln m = 2 atanh(s), s = (m - 1) / (m + 1) = high + low.
   float n = m - 1.0f, d = m + 1.0f, d_low = m - (d - 1.0f);
-  float high = n / d, low = ($fma(-high, d, n) - high * d_low) / d;
+  float high = n / d, low = ((n - high * d) - kiln_product_low(high, d) - high * d_low) / d;
   float z = high * high;
-  float p = $fma(2.54559698e-1f, z, 2.85389870e-1f);
-  p = $fma(p, z, 4.00006024e-1f);
-  p = $fma(p, z, 6.66666646e-1f);
+  float p = $fma(2.33413801e-1f, z, 2.85504222e-1f);
+  p = $fma(p, z, 4.00001258e-1f);
+  p = $fma(p, z, 6.66666687e-1f);
   float a = 2.0f * high, tail = $fma(high * z, p, 2.0f * low);
   // Times log2 e, plus e.
-  float b = a * 1.44269502f, b_low = $fma(a, 1.44269502f, -b) + $fma(a, 1.92596299e-8f, tail * 1.44269502f);
-  float l = e + b, l_low = (e == 0.0f ? 0.0f : b - (l - e)) + b_low;
-  float t = y * l, t_low = $fma(y, l, -t) + y * l_low;
+  float b = a * 1.44269502f;
+  float b_low = kiln_product_low(a, 1.44269502f) + $fma(a, 1.92596299e-8f, tail * 1.44269502f);
+  float l_high = e + b, l_rest = (e == 0.0f ? 0.0f : b - (l_high - e)) + b_low;
+  float l = l_high + l_rest, l_low = l_rest - (l - l_high);
+  float t = y * l;
   if (t >= 129.0f)
     return $real(0x7f800000u);
   if (!(t > -151.0f))
     return t == t ? 0.0f : t;
-  float k = $rint(t), f = (t - k) + t_low;
+  float k = $rint(t), f = (t - k) + (kiln_product_low(y, l) + y * l_low);
   float r = kiln_exp_rest(f * 0.693147182f) + 1.0f;
   $int whole = $int(k), half_k = whole >> 1;
   return r * kiln_power2(half_k) * kiln_power2(whole - half_k);
@@ -311,6 +326,8 @@ $fn float kiln_fmod_f32(float x, float y) {
      "static inline float kiln_fmod_f32(float x, float y) { return fmod(x, y); }", nullptr},
     {"power2_f64", nullptr, nullptr, nullptr, glslPower2Double},
     {"exp_rest_f64", nullptr, nullptr, nullptr, glslExpRestDouble},
+    {"two_over_pi_f64", nullptr, nullptr, nullptr, glslTwoOverPi},
+    {"trig_far_f64", nullptr, nullptr, nullptr, glslTrigFarDouble},
     {"trig_f64", nullptr, nullptr, nullptr, glslTrigDouble},
     {"exp_f64", nullptr, "static inline double kiln_exp_f64(double x) { return exp(x); }",
      "static inline double kiln_exp_f64(double x) { return exp(x); }", glslExpDouble},
@@ -328,6 +345,8 @@ $fn float kiln_fmod_f32(float x, float y) {
      "static inline double kiln_tanh_f64(double x) { return tanh(x); }", glslTanhDouble},
     {"erf_f64", nullptr, "static inline double kiln_erf_f64(double x) { return erf(x); }",
      "static inline double kiln_erf_f64(double x) { return erf(x); }", glslErfDouble},
+    {"product_low_f64", nullptr, nullptr, nullptr, glslProductLowDouble},
+    {"pow_positive_f64", nullptr, nullptr, nullptr, glslPowPositiveDouble},
     {"pow_f64", nullptr, "static inline double kiln_pow_f64(double x, double y) { return pow(x, y); }",
      "static inline double kiln_pow_f64(double x, double y) { return pow(x, y); }", glslPowDouble},
     {"fmod_f64", nullptr, "static inline double kiln_fmod_f64(double x, double y) { return fmod(x, y); }",

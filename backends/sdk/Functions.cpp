@@ -9,7 +9,9 @@
 #include "Functions.h"
 #include "FunctionTable.h"
 #include <algorithm>
+#include <cstdio>
 #include <map>
+#include <string_view>
 
 namespace kiln::sdk {
 
@@ -57,6 +59,61 @@ bool hasFunction(Language language, bool own, const std::string &name) {
   return function && formOf(*function, language, own);
 }
 
+static constexpr std::string_view tableMark = "table:";
+
+Table::Table(const std::string &bytes) : entry(tableMark) {
+  uint64_t hash = 0xcbf29ce484222325u; // FNV-1a
+  char word[20];
+  for (size_t at = 0; at < bytes.size(); at += 4) {
+    uint32_t value = 0;
+    for (size_t i = 0; i < 4 && at + i < bytes.size(); ++i)
+      value |= uint32_t(uint8_t(bytes[at + i])) << (8 * i);
+    hash = (hash ^ value) * 0x100000001b3u;
+    std::snprintf(word, sizeof(word), "%s0x%xu", at ? "," : "", unsigned(value));
+    entry += word;
+  }
+  std::snprintf(word, sizeof(word), "%016llx", static_cast<unsigned long long>(hash));
+  name = "kiln_table_" + std::string(word);
+  entry.insert(tableMark.size(), name + ":");
+}
+
+static void printChoice(const std::vector<std::string> &words, size_t begin, size_t end, std::string &text) {
+  if (end - begin == 1) {
+    text += words[begin];
+    return;
+  }
+  size_t middle = (begin + end) / 2;
+  text += "(i < " + std::to_string(middle) + " ? ";
+  printChoice(words, begin, middle, text);
+  text += " : ";
+  printChoice(words, middle, end, text);
+  text += ")";
+}
+
+static std::string printTable(Language language, const std::string &entry) {
+  size_t end = entry.find(':', tableMark.size());
+  std::string name = entry.substr(tableMark.size(), end - tableMark.size()), words = entry.substr(end + 1);
+  std::string size = "[" + std::to_string(std::count(words.begin(), words.end(), ',') + 1) + "]";
+  switch (language) {
+  case Language::C:
+    return "static const uint32_t " + name + size + " = {" + words + "};\n";
+  case Language::OpenCL:
+    return "__constant uint " + name + size + " = {" + words + "};\n";
+  case Language::GLSL:
+    break;
+  }
+  // An array takes drivers on processors minutes (lavapipe: quadratic in its length). So: a tree of choices.
+  std::vector<std::string> list;
+  for (size_t at = 0; at < words.size();) {
+    size_t comma = std::min(words.find(',', at), words.size());
+    list.push_back(words.substr(at, comma - at));
+    at = comma + 1;
+  }
+  std::string text = "uint " + name + "(int i) {\n  return ";
+  printChoice(list, 0, list.size(), text);
+  return text + ";\n}\n";
+}
+
 std::string printFunctions(Language language, bool own, const std::set<std::string> &used) {
   std::set<std::string> needed = used;
   auto table = functionTable();
@@ -70,6 +127,9 @@ std::string printFunctions(Language language, bool own, const std::set<std::stri
             needed.insert(table[j].name);
       }
   std::string result;
+  for (const std::string &name : used)
+    if (name.starts_with(tableMark))
+      result += printTable(language, name);
   for (const Function &function : table)
     if (needed.count(function.name))
       if (const char *form = formOf(function, language, own))

@@ -233,6 +233,10 @@ static bool printable(const Emitter &e, const Op &op, std::string &reason) {
                                          OpCode::Erf, OpCode::Pow,   OpCode::Rem};
   if (op.code == OpCode::Other)
     return reason = "no form of op '" + op.name + "' is known here", false;
+  if (op.code == OpCode::Constant && e.options.language != Language::C &&
+      op.find("value")->string.size() > largestTable)
+    return reason = "a constant of more than " + std::to_string(largestTable) + " bytes does not fit in a shader",
+           false;
   if (std::find(std::begin(functions), std::end(functions), op.code) == std::end(functions) ||
       e.graph.type(op.results[0]).dtype != KILN_F64)
     return true;
@@ -242,16 +246,24 @@ static bool printable(const Emitter &e, const Op &op, std::string &reason) {
 }
 
 bool Emitter::canPrint(uint32_t value, std::string &reason, uint32_t &op) const {
-  const Op *source = graph.definingOp(value);
-  if (!source || sources.count(value))
-    return true;
-  op = source->number;
-  if (!printable(*this, *source, reason))
-    return false;
-  if (source->code == OpCode::Scatter || source->code == OpCode::Sort || source->code == OpCode::TopK)
-    return reason = "op '" + source->name + "' is not computed one element at a time", false;
-  return std::all_of(source->operands.begin(), source->operands.end(),
-                     [&](uint32_t operand) { return canPrint(operand, reason, op); });
+  std::set<uint32_t> seen = {value};
+  std::vector<uint32_t> open = {value};
+  while (!open.empty()) {
+    uint32_t next = open.back();
+    open.pop_back();
+    const Op *source = graph.definingOp(next);
+    if (!source || sources.count(next))
+      continue;
+    op = source->number;
+    if (!printable(*this, *source, reason))
+      return false;
+    if (source->code == OpCode::Scatter || source->code == OpCode::Sort || source->code == OpCode::TopK)
+      return reason = "op '" + source->name + "' is not computed one element at a time", false;
+    for (uint32_t operand : source->operands)
+      if (seen.insert(operand).second)
+        open.push_back(operand);
+  }
+  return true;
 }
 
 bool Emitter::canPrintAll(std::string &reason, uint32_t &op) const {

@@ -94,6 +94,32 @@ TEST(Sources, IotaExtentConstantRandom) {
   }
 }
 
+/// Longer than what a driver nests choices.
+TEST(Sources, ConstantsOfEveryDtype) {
+  Dim n(5, 0);
+  for (kiln_dtype dtype :
+       {KILN_F32, KILN_F64, KILN_BF16, KILN_F16, KILN_I8, KILN_U8, KILN_I32, KILN_U32, KILN_I64, KILN_BOOL})
+    for (int64_t length : {2, 11, 999}) {
+      TestKernel k;
+      bool sign = dtype != KILN_U8 && dtype != KILN_U32 && dtype != KILN_BOOL;
+      uint32_t table = k.constant(randomTensor(dtype, {length, 3}, sign ? -50 : 0, 50));
+      uint32_t turned = k.op("transpose", {table}, dtype, {3, length}, {ints("permutation", {1, 0})});
+      k.output(k.op("broadcast", {turned}, dtype, {n, 3, length}, {ints("axes", {1, 2})}));
+      k.bindExtents({2});
+      check(k, {}, 0);
+    }
+}
+
+TEST(Layout, ConcatOfManyParts) {
+  TestKernel k;
+  uint32_t x = k.input(KILN_F32, {120, 4});
+  std::vector<uint32_t> parts;
+  for (int64_t i = 0; i < 120; ++i)
+    parts.push_back(k.op("slice", {x}, KILN_F32, {1, 4}, {extents("starts", {119 - i, 0}), ints("strides", {1, 1})}));
+  k.output(k.op("concat", parts, KILN_F32, {120, 4}, {integer("axis", 0)}));
+  check(k, {randomTensor(KILN_F32, {120, 4}, -1, 1)}, 0);
+}
+
 TEST(Collapse, KeepsWhatOpsTellApart) {
   // Rows [2, 3] stay apart for the slice and the bias, columns [4, 5] fall together.
   TestKernel k;

@@ -125,8 +125,45 @@ TEST(Exactness, F64) {
                              {"erf", -6, 6, false, 4},
                              {"sin", -1000, 1000, false, 4},
                              {"cos", -1000, 1000, false, 4},
+                             {"sin", 1e5, 1.7e308, true, 4},
+                             {"cos", 1e5, 1.7e308, true, 4},
                              {"rsqrt", 1e-30, 1e30, true, 2}})
     measure(KILN_F64, c);
+}
+
+/// Powers with results over the whole range, and remainders of numbers up to 2^2000 apart, which are exact.
+TEST(Exactness, PowAndRem) {
+  for (kiln_dtype dtype : {KILN_F32, KILN_F64}) {
+    bool wide = dtype == KILN_F64;
+    double span = wide ? 700 : 80, largest = wide ? 1.7976931348623157e308 : 3.4028234e38;
+    constexpr int64_t count = 5000;
+    Tensor x = Tensor::make(dtype, {count}), y = Tensor::make(dtype, {count}), far = Tensor::make(dtype, {count});
+    for (int64_t i = 0; i < count; ++i) {
+      double base = std::exp(span * std::sin(double(i) * 0.37)), exponent = span * std::sin(double(i) * 1.7);
+      x.set(i, {base, 0});
+      y.set(i, {i % 7 == 0 ? double(i % 5) : exponent / std::log(base), 0});
+      far.set(i, {i % 2 ? largest / double(i) : base * 3, 0});
+    }
+    TestKernel k;
+    uint32_t a = k.input(dtype, {count}), b = k.input(dtype, {count}), c = k.input(dtype, {count});
+    k.output(k.op("pow", {a, b}));
+    k.output(k.op("rem", {c, a}));
+    RunResult result = run(k, {x, y, far});
+    ASSERT_EQ(result.error, "");
+    for (int64_t i = 0; i < count; ++i) {
+      double base = x.get(i).real, exponent = y.get(i).real, got = result.outputs[0].get(i).real;
+      double exact = double(powl(base, exponent));
+      if (exact > largest) {
+        EXPECT_EQ(got, INFINITY) << base << " to the " << exponent;
+        continue;
+      }
+      double next = std::nextafter(exact, INFINITY);
+      double unit = wide ? next - exact : double(std::nextafterf(float(exact), INFINITY)) - double(float(exact));
+      EXPECT_LE(std::abs(got - exact), 4 * unit) << base << " to the " << exponent;
+      double number = far.get(i).real;
+      EXPECT_EQ(result.outputs[1].get(i).real, std::fmod(number, base)) << number << " by " << base;
+    }
+  }
 }
 
 TEST(Dtypes, BinaryOps) {
