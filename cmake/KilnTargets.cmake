@@ -53,16 +53,33 @@ function(kiln_test name)
   add_test(NAME ${name} COMMAND ${name})
 endfunction()
 
-# kiln_backend_plugin(NAME SOURCES ... [LINK ...]): a plugin, build/lib/kiln/backends/libkiln_backend_NAME.so, that exports
-# kiln_backend_plugin alone.
+# kiln_exports_plugin(TARGET): the module exports kiln_backend_plugin alone, and lacks nothing.
+function(kiln_exports_plugin target)
+  target_link_options(${target} PRIVATE "LINKER:--version-script=${PROJECT_SOURCE_DIR}/backends/api/plugin.map")
+  if(NOT KILN_SANITIZE) # a sanitizer's runtime is in the program that loads the plugin
+    target_link_options(${target} PRIVATE LINKER:--no-undefined)
+  endif()
+  set_target_properties(${target} PROPERTIES LINK_DEPENDS "${PROJECT_SOURCE_DIR}/backends/api/plugin.map")
+endfunction()
+
+# kiln_backend_plugin(NAME SOURCES ... [LINK ...]): a plugin, build/lib/kiln/backends/libkiln_backend_NAME.so.
 function(kiln_backend_plugin name)
   cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
   add_library(kiln_backend_${name} MODULE ${arg_SOURCES})
   target_include_directories(kiln_backend_${name} PRIVATE "${PROJECT_SOURCE_DIR}" "${PROJECT_BINARY_DIR}")
   target_link_libraries(kiln_backend_${name} PRIVATE kiln_options ${arg_LINK})
-  target_link_options(kiln_backend_${name} PRIVATE
-    "LINKER:--version-script=${PROJECT_SOURCE_DIR}/backends/api/plugin.map" LINKER:--no-undefined)
+  kiln_exports_plugin(kiln_backend_${name})
   set_target_properties(kiln_backend_${name} PROPERTIES
-    LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/lib/kiln/backends"
-    LINK_DEPENDS "${PROJECT_SOURCE_DIR}/backends/api/plugin.map")
+    LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/lib/kiln/backends")
+endfunction()
+
+# kiln_fuzz_test(TARGET [ARGUMENTS]): a program whose source has LLVMFuzzerTestOneInput and, without KILN_LIBFUZZER, a main()
+# that damages its own seeds. The one is for the fuzz preset (TARGET CORPUS -max_total_time=600), the other a test.
+function(kiln_fuzz_test target)
+  if(KILN_SANITIZE STREQUAL "fuzzer")
+    target_compile_definitions(${target} PRIVATE KILN_LIBFUZZER)
+    target_link_options(${target} PRIVATE -fsanitize=fuzzer)
+  else()
+    add_test(NAME ${target} COMMAND ${target} ${ARGN})
+  endif()
 endfunction()

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Runs every test of a built tree, then the runtime's tests again under the sanitizers, and ends with the line
-# "N passed, N failed, N skipped". KILN_SANITIZERS=0 leaves the sanitizers out; arguments go to ctest.
+# Runs every test of a built tree and the check of its formatting; then the language's, the passes' and the runtime's tests
+# again under address and undefined, and the runtime's under thread; and ends with the line "N passed, N failed,
+# N skipped". KILN_SANITIZERS=0 leaves the sanitizers out; arguments go to ctest.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 [ -n "${KILN_DATA:-}" ] || echo "note: KILN_DATA is not set; tests on real data are skipped" >&2
@@ -10,10 +11,10 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 passed=0 failed=0 skipped=0
 
-run() { # folder, arguments for ctest
-  local dir=$1 total bad jumped
+run() { # preset, arguments for ctest
+  local preset=$1 total bad jumped
   shift
-  ctest --test-dir "$dir" -j "$jobs" --output-on-failure --timeout 900 --no-tests=error "$@" | tee "$log"
+  ctest --preset "$preset" -j "$jobs" --output-on-failure --timeout 900 --no-tests=error "$@" | tee "$log"
   local code=${PIPESTATUS[0]}
   total=$(sed -nE 's/.* ([0-9]+) tests? failed out of ([0-9]+)/\2/p' "$log" | tail -1)
   bad=$(sed -nE 's/.* ([0-9]+) tests? failed out of ([0-9]+)/\1/p' "$log" | tail -1)
@@ -24,13 +25,20 @@ run() { # folder, arguments for ctest
   passed=$((passed + total - bad - jumped)) failed=$((failed + bad)) skipped=$((skipped + jumped))
 }
 
-run build "$@"
+if ./dev format --check; then
+  passed=$((passed + 1))
+else
+  echo "formatting: ./dev format puts it right" >&2
+  failed=$((failed + 1))
+fi
+
+run release "$@"
 
 if [ "${KILN_SANITIZERS:-1}" != 0 ]; then
   for preset in asan tsan; do
-    echo "==> the runtime under the ${preset} preset"
+    echo "==> under the ${preset} preset"
     if cmake --preset "$preset" >/dev/null && cmake --build --preset "$preset" -j "$jobs" -- --quiet; then
-      run "build/$preset"
+      run "$preset"
     else
       failed=$((failed + 1))
     fi

@@ -30,6 +30,7 @@ public:
   template <typename T> void number(const T &value) {
     bytes.append(reinterpret_cast<const char *>(&value), sizeof value);
   }
+  void dtype(kiln_dtype value) { number(int32_t(value)); }
   void text(const std::string &value) {
     number(uint64_t(value.size()));
     bytes += value;
@@ -50,6 +51,15 @@ public:
     if (!take(sizeof value))
       return;
     std::memcpy(&value, at - sizeof value, sizeof value);
+  }
+  /// A number that no dtype has would not even be a value of the enumeration.
+  void dtype(kiln_dtype &value) {
+    int32_t number = -1;
+    this->number(number);
+    if (number < 0 || number > KILN_QUANTIZED)
+      failed = true;
+    else
+      value = kiln_dtype(number);
   }
   void text(std::string &value) {
     uint64_t size = 0;
@@ -108,7 +118,7 @@ template <typename Stream> void code(Stream &stream, Graph &graph) {
   stream.text(graph.kind);
   stream.list(graph.extentBounds, 8, [&](int64_t &bound) { stream.number(bound); });
   stream.list(graph.values, 12, [&](Type &type) {
-    stream.number(type.dtype);
+    stream.dtype(type.dtype);
     stream.list(type.dims, 12, [&](kiln_extent &extent) { code(stream, extent); });
   });
   stream.list(graph.inputs, 4, word);
@@ -236,7 +246,7 @@ bool decode(const void *data, uint64_t size, std::vector<Graph> &kernels, std::s
     std::string what;
     code(reader, raw);
     if (!reader.good())
-      return fail("ends within kernel " + std::to_string(k) + ", or states a length that it does not have");
+      return fail("ends within kernel " + std::to_string(k) + ", or states a length or a dtype that there is not");
     if (!check(raw, kernels.emplace_back(), what))
       return fail("has a kernel '" + raw.name + "' that is not well formed: " + what);
   }

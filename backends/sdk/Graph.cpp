@@ -206,12 +206,14 @@ private:
     kiln_type type{};
     type.size = sizeof(type);
     reader.value(kernel, number, &type);
-    Type read;
-    read.dtype = kiln_dtype(type.dtype);
     if (type.dtype < 0 || type.dtype > KILN_BOOL)
-      return error = std::string("value ") + std::to_string(number) + " is of dtype " + dtypeName(read.dtype) +
+      return error = "value " + std::to_string(number) + " is of dtype " +
+                     (type.dtype < 0 || type.dtype > KILN_QUANTIZED ? "number " + std::to_string(type.dtype)
+                                                                    : dtypeName(kiln_dtype(type.dtype))) +
                      ", which is reserved",
              false;
+    Type read;
+    read.dtype = kiln_dtype(type.dtype);
     if (type.rank)
       read.dims.assign(type.dims, type.dims + type.rank);
     for (kiln_extent &dim : read.dims) {

@@ -10,6 +10,15 @@ namespace kiln::language {
 Elaborator::Elaborator(mlir::MLIRContext &context, Diagnostics &diagnostics, const LoadOptions &options)
     : context_(context), diagnostics_(diagnostics), options_(options), builder_(&context) {}
 
+/// An instance whose attribute is one of its own functions holds itself.
+Elaborator::~Elaborator() {
+  for (const std::weak_ptr<Instance> &weak : instances_)
+    if (std::shared_ptr<Instance> instance = weak.lock()) {
+      instance->arguments.clear();
+      instance->attributes.clear();
+    }
+}
+
 void Elaborator::declare(const File &file) {
   bool library = file.source->isLibrary();
   auto &table = declarations_[library ? 1 : 0];

@@ -73,6 +73,9 @@ using DimUses = std::map<std::string, int64_t>;
 class Elaborator {
 public:
   Elaborator(mlir::MLIRContext &context, Diagnostics &diagnostics, const LoadOptions &options);
+  Elaborator(const Elaborator &) = delete;
+  Elaborator &operator=(const Elaborator &) = delete;
+  ~Elaborator();
 
   /// Makes the file's declarations known.
   void declare(const File &file);
@@ -242,6 +245,7 @@ private:
   const Stmt *modelDeclaration_ = nullptr;
   bool checkOnly_ = false; // a model that was not chosen
   std::shared_ptr<Instance> model_;
+  std::vector<std::weak_ptr<Instance>> instances_; // of modules
   std::vector<std::shared_ptr<Variable>> parameters_, states_;
   std::map<const Stmt *, DimUses> uses_; // of the model's functions
   std::vector<ScanBody *> scanBodies_;

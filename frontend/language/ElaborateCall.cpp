@@ -302,6 +302,7 @@ Value Elaborator::instantiate(const Stmt &module, const Arguments &arguments, Ra
   if (!bindParameters(module, arguments, range, values, given, module.name))
     return Value::error();
   auto instance = std::make_shared<Instance>();
+  instances_.push_back(instance);
   instance->module = &module;
   instance->range = range;
   Frame frame;

@@ -55,8 +55,8 @@ public:
     if (!spec)
       fail("the `generate` recipe names the data '%s', which the recipe does not have", source.c_str());
     std::map<std::string, const Vocabulary *> all = sources_->open(source).vocabularies();
-    prompt_ = all.count("ids") ? all["ids"] : all.count("source") ? all["source"] : nullptr;
-    answer_ = all.count("ids") ? all["ids"] : all.count("target") ? all["target"] : nullptr;
+    prompt_ = all.contains("ids") ? all["ids"] : all.contains("source") ? all["source"] : nullptr;
+    answer_ = all.contains("ids") ? all["ids"] : all.contains("target") ? all["target"] : nullptr;
   }
 
   /// Null where the model's data has no words: then numbers are read and written.

@@ -29,7 +29,7 @@ public:
   /// Throws UsageError naming the option that is unknown, lacks a value or stands twice. --help is among the flags.
   Options(const CommandSpec &spec, const std::vector<std::string> &arguments);
 
-  bool has(const std::string &name) const { return values_.count(name) != 0; }
+  bool has(const std::string &name) const { return values_.contains(name); }
   std::string text(const std::string &name, const std::string &fallback = "") const;
   std::vector<std::string> list(const std::string &name) const;
   /// Throws UsageError for what is no whole number, or outside the range.

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <cmath>
 #include <unistd.h>
 
 namespace kiln {
@@ -47,7 +48,7 @@ JsonLine &JsonLine::add(std::string_view key, std::string_view value) { return a
 std::FILE *textOutput(const JsonOutput &json) { return json.ownsStandardOutput() ? stderr : stdout; }
 
 std::string clockText(double seconds) {
-  long long whole = static_cast<long long>(seconds + 0.5);
+  long long whole = std::llround(seconds);
   if (whole >= 3600)
     return format("%lld:%02lld:%02lld", whole / 3600, whole / 60 % 60, whole % 60);
   return format("%lld:%02lld", whole / 60, whole % 60);

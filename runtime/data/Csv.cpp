@@ -125,7 +125,7 @@ CsvSource::CsvSource(const SourceContext &context) : Source(*context.spec) {
   labelBlock_.resize(static_cast<size_t>(rows.batch));
 }
 
-static bool parseInteger(const std::string &cell, int32_t &value) {
+bool parseInteger(const std::string &cell, int32_t &value) {
   auto [end, code] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
   return code == std::errc() && end == cell.data() + cell.size();
 }

@@ -17,7 +17,7 @@ public:
   void load(Split split, int64_t number, std::span<FieldBuffer> fields) override;
 
 private:
-  int64_t add(const std::string &images, const std::string &labels, const SourceContext &context);
+  int64_t add(const std::string &imagePath, const std::string &labelPath, const SourceContext &context);
 
   int64_t height_ = 0, width_ = 0, channels_ = 1;
   float table_[256]; // what each byte becomes

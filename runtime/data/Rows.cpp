@@ -3,6 +3,7 @@
 #include "runtime/random/Philox.h"
 #include "runtime/support/Error.h"
 
+#include <cmath>
 #include <numeric>
 
 namespace kiln {
@@ -18,7 +19,7 @@ double splitFraction(const Json &options, const char *key) {
   if (!value || !value->isNumber())
     return 0;
   double fraction = value->number();
-  if (!(fraction >= 0 && fraction < 1))
+  if (fraction < 0 || fraction >= 1)
     fail("'%s': %s is not a fraction of the data, from 0 up to 1", key, shortest(fraction).c_str());
   return fraction;
 }
@@ -43,7 +44,9 @@ Rows::Rows(int64_t mainRows, Options options)
     fail("data '%s' has more than 2,147,483,647 rows", options_.name.c_str());
   std::vector<int32_t> rows(static_cast<size_t>(mainRows));
   std::iota(rows.begin(), rows.end(), 0);
-  auto share = [&](double fraction) { return static_cast<int64_t>(fraction * static_cast<double>(mainRows) + 0.5); };
+  auto share = [&](double fraction) {
+    return static_cast<int64_t>(std::llround(fraction * static_cast<double>(mainRows)));
+  };
   int64_t validation = share(options_.validation), test = share(options_.test);
   if (validation + test >= mainRows && mainRows > 0)
     fail("data '%s': validation and test take all of its %lld rows", options_.name.c_str(),

@@ -39,7 +39,7 @@ Vocabulary Vocabulary::characters(std::string_view text, const std::string &what
     if (length == 0)
       fail("%s is not UTF-8 text: byte %zu, line %zu", what.c_str(), at, lineOf(text, at));
     if (length == 1)
-      ascii[static_cast<size_t>(text[at])] = true;
+      ascii[static_cast<unsigned char>(text[at])] = true;
     else
       others.emplace(text.substr(at, length), true);
     at += length;
@@ -97,7 +97,7 @@ Vocabulary Vocabulary::deserialise(std::string_view text, const std::string &wha
     fail("%s: unknown kind of vocabulary '%s'", what.c_str(), kind.c_str());
   vocabulary.kind_ = kind == "words" ? Kind::Words : Kind::Characters;
   for (const Json &token : json.at("tokens").array()) {
-    if (vocabulary.index_.count(token.string()))
+    if (vocabulary.index_.contains(token.string()))
       fail("%s: the token '%s' stands twice in the vocabulary", what.c_str(), token.string().c_str());
     vocabulary.add(token.string());
   }
@@ -156,7 +156,7 @@ std::vector<int32_t> Vocabulary::encode(std::string_view text, const std::string
     size_t length = utf8Length(text, at);
     if (length == 0)
       fail("%s is not UTF-8 text: byte %zu, line %zu", what.c_str(), at, lineOf(text, at));
-    int32_t id = length == 1 ? ascii[static_cast<size_t>(text[at])] : find(text.substr(at, length));
+    int32_t id = length == 1 ? ascii[static_cast<unsigned char>(text[at])] : find(text.substr(at, length));
     if (id < 0)
       fail("%s: the character %s (byte %zu, line %zu) is not in the vocabulary of %zu characters", what.c_str(),
            jsonQuote(text.substr(at, length)).c_str(), at, lineOf(text, at), size());

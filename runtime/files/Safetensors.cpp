@@ -190,7 +190,7 @@ void loadTensors(const Safetensors &file, const std::vector<TensorRequest> &requ
   }
   if (exact)
     for (const TensorView &tensor : file.tensors())
-      if (!wanted.count(tensor.name) && (passedOver.empty() || !tensor.name.starts_with(passedOver)))
+      if (!wanted.contains(tensor.name) && (passedOver.empty() || !tensor.name.starts_with(passedOver)))
         problems.push_back("'" + tensor.name + "' (" + describeType(tensor.dtype, tensor.shape) +
                            ") is not in the model");
   if (!problems.empty()) {

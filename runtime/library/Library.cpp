@@ -159,7 +159,7 @@ void giveOutputs(Call &call, const std::vector<int> &results, kiln_tensor *outpu
 void load(kiln_library_model &model, const std::string &path) {
   Safetensors file = Safetensors::open(path);
   std::map<std::string, Vocabulary> vocabularies = loadVocabularies(file.metadata(), file.what());
-  if (file.metadata().count("kiln.checkpoint") && model.program.manifest().findEntry("train_step"))
+  if (file.metadata().contains("kiln.checkpoint") && model.program.manifest().findEntry("train_step"))
     model.position = loadCheckpoint(path, model.program);
   else
     model.program.loadWeights(path);

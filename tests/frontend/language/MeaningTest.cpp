@@ -216,4 +216,25 @@ model M():
   expectNear(results[0], {1, 2}, {17, 37});
 }
 
+/// An attribute that holds its module's own function; under the address sanitizer nothing of it may leak.
+TEST(Statements, AnAttributeMayBeAFunctionOfItsModule) {
+  std::vector<HostTensor> results = run(R"(
+module Twice():
+    def once(x: f32[B, 2]) -> f32[B, 2]:
+        return 3 * x
+    body = Sequential(once, once)
+
+    def forward(x: f32[B, 2]) -> f32[B, 2]:
+        return body(x)
+
+model M():
+    twice = Twice()
+
+    def forward(x: f32[B <= 4, 2]) -> f32[B, 2]:
+        return twice(x)
+)",
+                                        {floats({1, 2}, {1, 2})});
+  expectNear(results[0], {1, 2}, {9, 18});
+}
+
 } // namespace
