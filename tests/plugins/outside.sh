@@ -32,36 +32,59 @@ make_plugin() {
   plugin=$work/$1/libkiln_backend_$1.so
 }
 
-# NAME: ten steps of iris through the plugin and through the CPU; losses agree.
+# NAME MODEL-FILE STEPS ARGUMENTS...: so many steps through the plugin and through the CPU; losses agree.
 losses() { sed -nE 's/.*"step":([0-9]+),"loss":([-0-9.e+]+).*/\1 \2/p'; }
 train() {
+  local name=$1 model=$2 steps=$3
+  shift 3
   if [ -z "${KILN_DATA:-}" ]; then
-    echo "SKIPPED: training with the $1 backend (KILN_DATA is not set)"
+    echo "SKIPPED: training $model with the $name backend (KILN_DATA is not set)"
     return
   fi
-  "$prefix/bin/kiln" build "$source/models/iris/iris.kiln" --model MLP -o "$work/on_cpu"
-  "$prefix/bin/kiln" build "$source/models/iris/iris.kiln" --model MLP --backend "$plugin" -o "$work/on_$1"
-  (cd "$work" && ./on_cpu train --steps 10 --out a --json 2> a.log | losses > a.txt && "./on_$1" train --steps 10 --out b --json 2> b.log |
-    losses > b.txt) || { cat "$work"/[ab].log; fail "training iris with the $1 backend"; }
+  "$prefix/bin/kiln" build "$source/models/$model/$model.kiln" "$@" -o "$work/on_cpu"
+  "$prefix/bin/kiln" build "$source/models/$model/$model.kiln" "$@" --backend "$plugin" -o "$work/on_$name"
+  (cd "$work" && ./on_cpu train --steps "$steps" --out a --json 2> a.log | losses > a.txt &&
+    "./on_$name" train --steps "$steps" --out b --json 2> b.log | losses > b.txt) ||
+    { cat "$work"/[ab].log; fail "training $model with the $name backend"; }
   rm -rf "$work"/[ab]
-  paste -d ' ' "$work/a.txt" "$work/b.txt" | awk '
+  paste -d ' ' "$work/a.txt" "$work/b.txt" | awk -v steps="$steps" '
     { d = $2 - $4; if (d < 0) d = -d; if ($1 != $3 || d > 1e-5) { print "losses differ: " $0; bad = 1 } }
-    END { if (NR != 10) { print NR " steps in place of 10"; bad = 1 } exit bad }' || fail "iris learns otherwise with the $1 backend"
+    END { if (NR != steps) { print NR " steps in place of " steps; bad = 1 } exit bad }' ||
+    fail "$model learns otherwise with the $name backend"
+  echo "$model: $steps steps as on the CPU"
+}
+
+# NAME: the kit on the plugin.
+conform() {
+  local tier=()
+  [ "${KILN_LONG:-0}" = 0 ] || tier=(--full)
+  "$prefix/bin/kiln" conform "$plugin" "${tier[@]}" > "$work/table" || { cat "$work/table"; fail "kiln conform on the $1 backend"; }
+  tail -n 1 "$work/table"
 }
 
 say "$which"
 if [ "$which" = minimal ]; then
   make_plugin minimal
   "$build/bin/plugin-kernels" "$plugin" --gtest_brief=1 --gtest_filter='-*Status*' || fail "kernels on the minimal backend"
-  train minimal
+  conform minimal
+  train minimal iris 10 --model MLP
   exit 0
 fi
 if ! [ -f /usr/include/CL/cl.h ]; then
   echo "SKIPPED: the opencl backend (no CL/cl.h: install opencl-headers, ocl-icd-opencl-dev and pocl-opencl-icd)"
-  exit 0
+  exit 77
 fi
 make_plugin opencl
+if ! KILN_BACKEND_PATH=$work/opencl "$prefix/bin/kiln" backends | grep -A 2 '^opencl:' | grep -q 'device 0'; then
+  echo "SKIPPED: the opencl backend (no OpenCL device: install pocl-opencl-icd)"
+  exit 77
+fi
+if [ "$which" = conform ]; then
+  conform opencl
+  exit 0
+fi
 filter='*Layout*:*Products*:*Indexed*:*Status*'
 [ "${KILN_LONG:-0}" = 0 ] || filter='*'
 "$build/bin/plugin-kernels" "$plugin" --all --gtest_brief=1 --gtest_filter="$filter" || fail "kernels on the opencl backend"
-train opencl
+train opencl mnist 25
+train opencl gpt 3

@@ -3,7 +3,7 @@
 //   kiln-opencl 1
 //   kernel NAME PLACES EXTENTS SCRATCH offset...          for each kernel of the program, in its order
 //   phase FUNCTION LOCAL FACTORS (DIVISOR DIMS (value slot)...)...
-//   source
+//   source BYTES
 //
 // A phase is one launch over LOCAL-sized groups; the number of its items is the product of its factors, a factor being
 // the product of its extents divided by DIVISOR, rounded up. A function's arguments: the status record, the kernel's

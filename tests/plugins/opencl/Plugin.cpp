@@ -32,15 +32,17 @@ std::string write(const Artifact &artifact) {
       out << "\n";
     }
   }
-  out << "source\n" << artifact.source;
+  out << "source " << artifact.source.size() << "\n" << artifact.source;
   return out.str();
 }
 
 bool read(const std::string &text, Artifact &artifact) {
-  size_t end = text.find("\nsource\n");
-  if (!text.starts_with("kiln-opencl 1\n") || end == std::string::npos)
+  size_t end = text.find("\nsource "), line = text.find('\n', end + 1);
+  if (!text.starts_with("kiln-opencl 1\n") || end == std::string::npos || line == std::string::npos)
     return false;
-  artifact.source = text.substr(end + 8);
+  artifact.source = text.substr(line + 1);
+  if (text.substr(end + 8, line - end - 8) != std::to_string(artifact.source.size()))
+    return false; // cut short
   std::istringstream in(text.substr(13, end - 13));
   for (std::string word; in >> word;) {
     size_t count = 0;
