@@ -131,7 +131,7 @@ mlir::LogicalResult EntryBuilder::addConstants() {
       mlir::FailureOr<std::string> data = elementData(constant.getValue());
       if (mlir::failed(data))
         return constant.emitError() << "a constant that is not dense";
-      storage.constants.resize((storage.constants.size() + 63) / 64 * 64);
+      storage.constants.resize(llvm::alignTo(storage.constants.size(), storage.alignment));
       found->second = storage.constants.size();
       storage.constants += *data;
     }

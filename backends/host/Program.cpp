@@ -101,6 +101,7 @@ static mlir::LogicalResult build(mlir::ModuleOp module, const BuildOptions &opti
     if (mlir::failed(claimGroups(function, storage)))
       return mlir::failure();
     plan::Options planOptions;
+    planOptions.alignment = storage.alignment;
     planOptions.scratchBytes = [&](GroupOp group) { return claimedScratch(group, storage); };
     mlir::FailureOr<plan::FunctionPlan> plan = plan::planFunction(function, planOptions);
     if (mlir::failed(plan) || mlir::failed(addEntry(*plan, name, storage)))
@@ -131,6 +132,13 @@ absl::StatusOr<std::unique_ptr<OwnedProgram>> buildProgram(mlir::ModuleOp module
   OwnedProgram::Storage &storage = owned->storage();
   storage.targets.assign(targets.begin(), targets.end());
   storage.describeInputs = options.describeInputs;
+  for (const Target &target : targets) {
+    Capabilities capabilities;
+    std::string why;
+    if (!target.backend->capabilities(target.target, capabilities, why))
+      return absl::InvalidArgumentError(why);
+    storage.alignment = std::max(storage.alignment, capabilities.alignment);
+  }
   std::string errors;
   mlir::ScopedDiagnosticHandler handler(module.getContext(), [&](mlir::Diagnostic &diagnostic) {
     if (diagnostic.getSeverity() != mlir::DiagnosticSeverity::Error)

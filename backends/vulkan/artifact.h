@@ -21,6 +21,12 @@
  * - Words are 32 bits, two's complement, in the push constants; or, where there are more than 32, in a read-only
  * storage buffer (a binding of kind KILN_VK_BIND_WORDS, then no push constants).
  * - 0 workgroups in some direction: nothing is dispatched. Each is at most 65535.
+ * - An operand that is read and then written in the same memory by every launch (the binding's `output`) is bound once.
+ * - A dispatch with KILN_VK_BATCHES may do several launches at once, where none depends on another: gl_WorkGroupID.y
+ *   counts them, and grid[1] is 1. Binding i is then an array of as many buffers as the constant KILN_VK_BUFFERS + i
+ *   says (constant_id; 1 where it is not given): one for each launch, or one for all. The words of launch l begin at
+ *   l * word_count. The grid is the largest of theirs: a shader leaves memory alone in workgroups that its launch does
+ *   not have.
  * - Places of bool, 8 and 16 bits are read and written as such (storageBuffer8BitAccess, storageBuffer16BitAccess).
  */
 #ifndef KILN_VULKAN_ARTIFACT_H
@@ -29,7 +35,7 @@
 #include <stdint.h>
 
 #define KILN_VK_MAGIC 0x4b564b31u /* "1KVK" */
-#define KILN_VK_ARTIFACT_VERSION 1
+#define KILN_VK_ARTIFACT_VERSION 2
 #define KILN_VK_MAX_PUSH_WORDS 32
 #define KILN_VK_NONE UINT32_MAX
 
@@ -48,9 +54,10 @@ enum {
   KILN_VK_NAN64 = 1u << 9,
   KILN_VK_SUBGROUP_ARITHMETIC = 1u << 10, /* VK_SUBGROUP_FEATURE_ARITHMETIC_BIT in compute shaders */
   KILN_VK_COOPERATIVE_MATRIX = 1u << 11,  /* VK_NV_cooperative_matrix: f16 x f16 -> f32, 16x16x16, subgroup scope */
+  KILN_VK_BUFFER_ARRAYS = 1u << 13, /* shaderStorageBufferArrayDynamicIndexing */
   /* Not features but kinds of devices, for variants of which each is right everywhere, and one faster here */
   KILN_VK_ON_CPU = 1u << 12, /* VK_PHYSICAL_DEVICE_TYPE_CPU */
-  KILN_VK_FEATURE_COUNT = 13
+  KILN_VK_FEATURE_COUNT = 14
 };
 
 static inline const char *kiln_vk_feature_name(uint32_t bit) {
@@ -66,7 +73,8 @@ static inline const char *kiln_vk_feature_name(uint32_t bit) {
                                                            "shaderSignedZeroInfNanPreserveFloat64",
                                                            "arithmetic subgroup operations",
                                                            "VK_NV_cooperative_matrix",
-                                                           "a processor as the device"};
+                                                           "a processor as the device",
+                                                           "shaderStorageBufferArrayDynamicIndexing"};
   return bit < KILN_VK_FEATURE_COUNT ? names[bit] : "an unknown feature";
 }
 
@@ -113,6 +121,8 @@ typedef struct kiln_vk_binding {
   uint32_t number;
   uint32_t access;          /* KILN_VK_READS, KILN_VK_WRITES, both */
   uint32_t part;            /* KILN_VK_NONE: all of it. Else which part of `part_bytes` bytes */
+  uint32_t output;          /* OPERAND: the place in the same memory that is written; KILN_VK_NONE: none */
+  uint32_t reserved;
   kiln_vk_expression bytes; /* SCRATCH */
 } kiln_vk_binding;
 
@@ -133,6 +143,9 @@ typedef struct kiln_vk_specialization {
   uint32_t value;
 } kiln_vk_specialization;
 
+#define KILN_VK_BUFFERS 1000u /* constant_id of binding 0's number of buffers */
+enum { KILN_VK_BATCHES = 1 };
+
 /* Packed as kiln_vk_unpack describes. Two dispatches may share one. */
 typedef struct kiln_vk_shader {
   uint32_t code; /* offset from the blob's start, any */
@@ -148,6 +161,7 @@ typedef struct kiln_vk_dispatch {
   uint32_t local[3];               /* the workgroup, after specialization */
   uint32_t shared_bytes;           /* of workgroup memory */
   uint32_t required_subgroup_size; /* 0: any */
+  uint32_t flags;                  /* KILN_VK_BATCHES */
   kiln_vk_expression grid[3];      /* workgroups */
 } kiln_vk_dispatch;
 

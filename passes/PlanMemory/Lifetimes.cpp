@@ -41,8 +41,7 @@ Dim bytesOf(mlir::Type type) {
   return result;
 }
 
-static constexpr int64_t alignment = 64;
-static int64_t aligned(int64_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
+static int64_t aligned(int64_t bytes, int64_t alignment) { return (bytes + alignment - 1) / alignment * alignment; }
 
 //===-- When a buffer is live ----------------------------------------------------------------------------------===//
 
@@ -90,8 +89,8 @@ void computeLifetimes(FunctionPlan &plan) {
   std::vector<int64_t> change(time + 2);
   for (const Buffer &buffer : plan.buffers)
     if (buffer.begin >= 0) {
-      change[buffer.begin] += aligned(buffer.bytes);
-      change[buffer.end + 1] -= aligned(buffer.bytes);
+      change[buffer.begin] += aligned(buffer.bytes, plan.alignment);
+      change[buffer.end + 1] -= aligned(buffer.bytes, plan.alignment);
     }
   int64_t live = 0;
   plan.lowerBound = 0;
@@ -102,19 +101,19 @@ void computeLifetimes(FunctionPlan &plan) {
 //===-- Where it lies ------------------------------------------------------------------------------------------===//
 
 // First fit at the lowest offset, in the order given. Returns the arena's size.
-static int64_t place(std::vector<Buffer> &buffers, llvm::ArrayRef<unsigned> order) {
+static int64_t place(std::vector<Buffer> &buffers, llvm::ArrayRef<unsigned> order, int64_t alignment) {
   std::vector<unsigned> byOffset; // placed so far
   int64_t arena = 0;
   for (unsigned index : order) {
     Buffer &buffer = buffers[index];
-    int64_t offset = 0, size = aligned(buffer.bytes);
+    int64_t offset = 0, size = aligned(buffer.bytes, alignment);
     for (unsigned other : byOffset) {
       const Buffer &placed = buffers[other];
       if (placed.end < buffer.begin || placed.begin > buffer.end)
         continue;
       if (offset + size <= placed.offset)
         break;
-      offset = std::max(offset, placed.offset + aligned(placed.bytes));
+      offset = std::max(offset, placed.offset + aligned(placed.bytes, alignment));
     }
     buffer.offset = offset;
     arena = std::max(arena, offset + size);
@@ -142,7 +141,7 @@ static void improve(FunctionPlan &plan, std::vector<unsigned> order) {
     changed.erase(changed.begin() + from);
     changed.insert(changed.begin() + to, moved);
     std::vector<Buffer> attempt = plan.buffers;
-    int64_t arena = place(attempt, changed);
+    int64_t arena = place(attempt, changed, plan.alignment);
     if (arena > plan.arenaBytes)
       continue;
     plan.arenaBytes = arena;
@@ -172,7 +171,7 @@ void assignOffsets(FunctionPlan &plan) {
   for (auto &key : keys) {
     llvm::sort(order, [&](unsigned a, unsigned b) { return std::make_pair(key(a), a) < std::make_pair(key(b), b); });
     std::vector<Buffer> attempt = plan.buffers;
-    int64_t arena = place(attempt, order);
+    int64_t arena = place(attempt, order, plan.alignment);
     if (best.empty() || arena < plan.arenaBytes) {
       best = std::move(attempt);
       plan.arenaBytes = arena;

@@ -24,6 +24,7 @@ static void readSignature(FunctionPlan &plan) {
 mlir::FailureOr<FunctionPlan> planFunction(mlir::func::FuncOp function, const Options &options) {
   FunctionPlan plan;
   plan.function = function;
+  plan.alignment = options.alignment;
   if (!function.getBody().hasOneBlock())
     return function.emitError() << "a function of several blocks has no memory plan";
   readSignature(plan);

@@ -67,12 +67,14 @@ struct FunctionPlan {
   std::vector<Buffer> buffers;
   std::vector<ConstantOp> constants;
   Step root;
+  int64_t alignment = 64; ///< of buffers
   int64_t arenaBytes = 0, lowerBound = 0;
 };
 
 struct Options {
   /// Bytes of scratch that a group's kernel needs at the bounds.
   std::function<int64_t(GroupOp)> scratchBytes;
+  int64_t alignment = 64; ///< of buffers in the arena: a power of two
 };
 
 /// Orders the function's ops (in the IR), gives every value a place, and checks the result with `verifyPlan`.

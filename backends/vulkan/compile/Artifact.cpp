@@ -54,7 +54,8 @@ void ArtifactWriter::dispatch(const Dispatch &plan, uint32_t shaderNumber) {
   out.first_binding = uint32_t(bindings.size());
   out.binding_count = uint32_t(plan.bindings.size());
   for (const Binding &binding : plan.bindings)
-    bindings.push_back({binding.kind, binding.number, binding.access, binding.part, expression(binding.bytes)});
+    bindings.push_back(
+        {binding.kind, binding.number, binding.access, binding.part, binding.output, 0, expression(binding.bytes)});
   out.first_word = uint32_t(words.size());
   out.word_count = uint32_t(plan.words.size());
   for (const Word &word : plan.words)
@@ -64,6 +65,7 @@ void ArtifactWriter::dispatch(const Dispatch &plan, uint32_t shaderNumber) {
   specializations.insert(specializations.end(), plan.specializations.begin(), plan.specializations.end());
   std::copy(std::begin(plan.local), std::end(plan.local), out.local);
   out.shared_bytes = plan.sharedBytes;
+  out.flags = plan.batches ? KILN_VK_BATCHES : 0;
   for (int axis = 0; axis < 3; ++axis)
     out.grid[axis] = expression(plan.grid[axis]);
   dispatches.push_back(out);
@@ -106,8 +108,12 @@ bool ArtifactWriter::add(const sdk::Graph &graph, const KernelPlan &plan,
       out.features |= needed;
       dispatch(part, shader(module));
       for (const Binding &binding : part.bindings)
-        if (binding.kind == KILN_VK_BIND_OPERAND)
+        if (binding.kind == KILN_VK_BIND_OPERAND && binding.output == KILN_VK_NONE) {
           operands[kernel.first_operand + binding.number].access |= binding.access;
+        } else if (binding.kind == KILN_VK_BIND_OPERAND) {
+          operands[kernel.first_operand + binding.number].access |= binding.access & KILN_VK_READS;
+          operands[kernel.first_operand + binding.output].access |= KILN_VK_WRITES;
+        }
     }
     common &= out.features;
     variants.push_back(out);

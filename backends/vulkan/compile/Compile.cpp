@@ -137,6 +137,8 @@ bool Compilation::plan() {
       return;
     Settings settings = target.settings();
     settings.aligned = facts[i].aligned;
+    settings.home = facts[i].home;
+    settings.launches = facts[i].launches;
     boundSweeps(k.graph, &facts[i]);
     k.good = planKernel(k.graph, settings, k.plan, k.refusal);
   });

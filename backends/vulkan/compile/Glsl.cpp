@@ -154,6 +154,9 @@ bool featuresOf(const std::vector<uint32_t> &words, uint32_t &features, uint32_t
     case 22:
       features |= KILN_VK_I16;
       break;
+    case 30:
+      features |= KILN_VK_BUFFER_ARRAYS;
+      break;
     case 39:
       features |= KILN_VK_I8;
       break;

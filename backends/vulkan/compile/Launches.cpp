@@ -10,16 +10,42 @@ static bool isAligned(const kiln_place &place, uint32_t alignment) {
                      [&](const kiln_extent &stride) { return stride.slot < 0 && stride.value % alignment == 0; });
 }
 
-static void visit(const kiln_reader &reader, const kiln_node *node, const kiln_entry_info &entry, uint32_t alignment,
-                  std::vector<LaunchFacts> &facts) {
+static bool samePlace(const kiln_place &a, const kiln_place &b) {
+  bool same =
+      a.space == b.space && (a.space != KILN_SPACE_ARGUMENT || a.argument == b.argument) && a.offset == b.offset;
+  for (int level = 0; level < KILN_MAX_LOOPS; ++level)
+    same &= sdk::sameExtent(a.stride[level], b.stride[level]);
+  return same;
+}
+
+/// Keeps of the homes those that this launch has too.
+static void findHomes(const kiln_kernel_info &kernel, const kiln_node_info &launch, LaunchFacts &facts) {
+  if (facts.launches++ == 0)
+    facts.home.assign(launch.place_count, -1);
+  if (!kernel.alias || launch.place_count != kernel.input_count + kernel.output_count)
+    return;
+  for (uint32_t i = 0; i < kernel.output_count; ++i) {
+    int32_t input = kernel.alias[i];
+    int32_t &home = facts.home[kernel.input_count + i];
+    bool there = input >= 0 && samePlace(launch.places[input], launch.places[kernel.input_count + i]);
+    home = there && (facts.launches == 1 || home == input) ? input : -1;
+  }
+}
+
+static void visit(const kiln_reader &reader, const kiln_program *program, const kiln_node *node,
+                  const kiln_entry_info &entry, uint32_t alignment, std::vector<LaunchFacts> &facts) {
   kiln_node_info info{};
   info.size = sizeof info;
   reader.node(node, &info);
   for (uint32_t i = 0; i < info.child_count; ++i)
-    visit(reader, reader.child(node, i), entry, alignment, facts);
+    visit(reader, program, reader.child(node, i), entry, alignment, facts);
   if (info.kind != KILN_NODE_LAUNCH || info.kernel >= facts.size())
     return;
   LaunchFacts &kernel = facts[info.kernel];
+  kiln_kernel_info its{};
+  its.size = sizeof its;
+  reader.kernel(reader.program_kernel(program, info.kernel), &its);
+  findHomes(its, info, kernel);
   kernel.aligned.resize(info.place_count, true);
   for (uint32_t i = 0; i < info.place_count; ++i)
     kernel.aligned[i] = kernel.aligned[i] && isAligned(info.places[i], alignment);
@@ -43,7 +69,7 @@ std::vector<LaunchFacts> readLaunches(const kiln_reader &reader, const kiln_prog
     entry.size = sizeof entry;
     reader.entry(program, i, &entry);
     if (entry.root)
-      visit(reader, entry.root, entry, alignment, facts);
+      visit(reader, program, entry.root, entry, alignment, facts);
   }
   return facts;
 }

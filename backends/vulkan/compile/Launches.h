@@ -11,6 +11,8 @@ namespace kiln::vulkan {
 struct LaunchFacts {
   std::vector<bool> aligned;         // of each place: at a multiple of the alignment, whatever the iteration
   std::vector<int64_t> extentBounds; // the largest that each extent takes
+  std::vector<int32_t> home;         // of each place: the input that an output lies upon in every launch, or -1
+  uint32_t launches = 0;             // as the program's tree has them: one in a loop counts once
 };
 
 /// One for each kernel, in the program's order.

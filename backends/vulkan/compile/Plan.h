@@ -48,7 +48,8 @@ struct Binding {
   uint32_t number = 0;
   uint32_t access = 0;
   uint32_t part = KILN_VK_NONE;
-  Number bytes; // of scratch
+  Number bytes;                   // of scratch
+  uint32_t output = KILN_VK_NONE; // the place that is written in the same memory
 };
 
 struct Word {
@@ -64,6 +65,7 @@ struct Dispatch {
   std::vector<kiln_vk_specialization> specializations;
   uint32_t local[3] = {1, 1, 1};
   uint32_t sharedBytes = 0;
+  bool batches = false; // does several launches at once
   Number grid[3] = {1, 1, 1};
 };
 
@@ -90,6 +92,8 @@ struct Settings {
   bool gpu = true;           // and for all else
   uint64_t partBytes = 0;    // largest binding
   std::vector<bool> aligned; // of each place: bound exactly in every launch. Empty: of none
+  std::vector<int32_t> home; // of each place: the input in whose memory every launch has it; -1: its own. Empty: all
+  uint32_t launches = 1;     // of the kernel, in all of the program
 };
 
 } // namespace kiln::vulkan

@@ -1,4 +1,5 @@
 #include "backends/vulkan/compile/Shader.h"
+#include <algorithm>
 
 namespace kiln::vulkan {
 
@@ -15,7 +16,13 @@ kiln_dtype Shader::dtypeOf(uint32_t place) const {
   return scratch[place - inputs - outputs].dtype;
 }
 
-Shader::Place &Shader::use(uint32_t number, kiln_dtype dtype, uint32_t access) {
+uint32_t Shader::home(uint32_t place) const {
+  int32_t input = place < settings.home.size() ? settings.home[place] : -1;
+  return input >= 0 && dtypeOf(uint32_t(input)) == dtypeOf(place) ? uint32_t(input) : place;
+}
+
+Shader::Place &Shader::use(uint32_t asked, kiln_dtype dtype, uint32_t access) {
+  uint32_t number = home(asked);
   Place &place = places[number];
   if (place.bindings.empty()) {
     size_t inputs = graph.inputs.size(), outputs = graph.outputs.size();
@@ -26,7 +33,7 @@ Shader::Place &Shader::use(uint32_t number, kiln_dtype dtype, uint32_t access) {
       Number bytes = array.elements * Number(byteSize(dtype));
       place.bytes = uint64_t(bytes.bound(graph.extentBounds));
       place.bindings.push_back(dispatch.bindings.size());
-      dispatch.bindings.push_back({KILN_VK_BIND_SCRATCH, uint32_t(array.offset), 0, KILN_VK_NONE, bytes});
+      dispatch.bindings.push_back({KILN_VK_BIND_SCRATCH, uint32_t(array.offset), 0, KILN_VK_NONE, bytes, KILN_VK_NONE});
     } else {
       uint32_t value = number < inputs ? graph.inputs[number] : graph.outputs[number - inputs];
       place.bytes = uint64_t(graph.byteBound(value));
@@ -37,7 +44,8 @@ Shader::Place &Shader::use(uint32_t number, kiln_dtype dtype, uint32_t access) {
           settings.partBytes && reach > settings.partBytes ? (reach + settings.partBytes - 1) / settings.partBytes : 1;
       for (uint64_t part = 0; part < parts; ++part) {
         place.bindings.push_back(dispatch.bindings.size());
-        dispatch.bindings.push_back({KILN_VK_BIND_OPERAND, number, 0, parts > 1 ? uint32_t(part) : KILN_VK_NONE, {}});
+        dispatch.bindings.push_back(
+            {KILN_VK_BIND_OPERAND, number, 0, parts > 1 ? uint32_t(part) : KILN_VK_NONE, {}, KILN_VK_NONE});
       }
       if (!aligned) {
         place.baseWord = dispatch.words.size();
@@ -46,8 +54,11 @@ Shader::Place &Shader::use(uint32_t number, kiln_dtype dtype, uint32_t access) {
     }
   }
   place.access |= access;
-  for (size_t binding : place.bindings)
+  for (size_t binding : place.bindings) {
     dispatch.bindings[binding].access |= access;
+    if (asked != number)
+      dispatch.bindings[binding].output = asked;
+  }
   return place;
 }
 
@@ -56,7 +67,7 @@ static std::string blockName(uint32_t number) { return "b" + std::to_string(numb
 std::string Shader::reference(uint32_t number, Place &place, const std::string &index) {
   place.scalars = true;
   std::string at = place.baseWord == SIZE_MAX ? index : index + " + w.w" + std::to_string(place.baseWord);
-  return blockName(number) + ".d[" + at + "]";
+  return blockName(home(number)) + ".d[" + at + "]";
 }
 
 std::string Shader::load(uint32_t number, kiln_dtype dtype, const std::string &index) {
@@ -65,7 +76,7 @@ std::string Shader::load(uint32_t number, kiln_dtype dtype, const std::string &i
     return reference(number, place, index);
   place.scalars = true;
   std::string at = place.baseWord == SIZE_MAX ? index : index + " + w.w" + std::to_string(place.baseWord);
-  return "load" + std::to_string(number) + "(" + at + ")";
+  return "load" + std::to_string(home(number)) + "(" + at + ")";
 }
 
 std::string Shader::store(uint32_t number, kiln_dtype dtype, const std::string &index, const std::string &value) {
@@ -74,7 +85,7 @@ std::string Shader::store(uint32_t number, kiln_dtype dtype, const std::string &
     return reference(number, place, index) + " = " + value + ";";
   place.scalars = true;
   std::string at = place.baseWord == SIZE_MAX ? index : index + " + w.w" + std::to_string(place.baseWord);
-  return "store" + std::to_string(number) + "(" + at + ", " + value + ");";
+  return "store" + std::to_string(home(number)) + "(" + at + ", " + value + ");";
 }
 
 bool Shader::canLoadVectors(uint32_t number) const {
@@ -87,7 +98,7 @@ bool Shader::canLoadVectors(uint32_t number) const {
 std::string Shader::loadVector(uint32_t number, const std::string &index) {
   Place &place = use(number, KILN_F32, KILN_VK_READS);
   place.vectors = true;
-  return blockName(number) + "v.d[" + index + "]";
+  return blockName(home(number)) + "v.d[" + index + "]";
 }
 
 //===-- Extents and the status record -----------------------------------------------------------------------------===//
@@ -110,7 +121,8 @@ std::string Shader::report(kiln_status_kind kind, uint32_t op, const std::string
                            const std::string &limit) {
   if (statusBinding == SIZE_MAX) {
     statusBinding = dispatch.bindings.size();
-    dispatch.bindings.push_back({KILN_VK_BIND_STATUS, 0, KILN_VK_READS | KILN_VK_WRITES, KILN_VK_NONE, {}});
+    dispatch.bindings.push_back(
+        {KILN_VK_BIND_STATUS, 0, KILN_VK_READS | KILN_VK_WRITES, KILN_VK_NONE, {}, KILN_VK_NONE});
   }
   return "if (" + condition + ") report(" + std::to_string(int(kind)) + "u, " + std::to_string(op) + "u, int(" + value +
          "), int(" + limit + "));";
@@ -134,7 +146,7 @@ void Shader::grid(const Number &groups, const Number &layers) {
   dispatch.grid[0] = min(groups, mostGroups);
   dispatch.grid[1] = ceilDiv(groups, mostGroups);
   dispatch.grid[2] = layers;
-  bool folded = groups.bound(graph.extentBounds) > mostGroups;
+  folded = groups.bound(graph.extentBounds) > mostGroups;
   folding = "  const int group = int(gl_WorkGroupID.x)";
   folding += folded ? " + " + std::to_string(mostGroups) + " * int(gl_WorkGroupID.y);\n" : ";\n";
   folding += "  const int layer = int(gl_WorkGroupID.z);\n";
@@ -142,10 +154,26 @@ void Shader::grid(const Number &groups, const Number &layers) {
 
 //===-- Text ------------------------------------------------------------------------------------------------------===//
 
-static std::string block(const std::string &name, size_t binding, bool reads, bool writes, const std::string &type) {
+bool Shader::canBatch() const {
+  constexpr size_t mostBindings = 32; // a mask of theirs has so many bits
+  // Words of two launches at least are pushed. What is split into parts is too big to be one of many.
+  return settings.launches > 1 && !folded && dispatch.bindings.size() <= mostBindings &&
+         2 * dispatch.words.size() <= KILN_VK_MAX_PUSH_WORDS &&
+         std::all_of(places.begin(), places.end(), [](const auto &entry) { return entry.second.bindings.size() == 1; });
+}
+
+static std::string buffersOf(size_t binding) { return "n" + std::to_string(binding); }
+
+/// A storage buffer, or where there may be one for each launch, an array of them with a macro for this launch's.
+std::string Shader::block(const std::string &name, size_t binding, bool reads, bool writes,
+                          const std::string &content) const {
   std::string qualifier = writes ? reads ? "" : "writeonly " : "readonly ";
-  return "layout(set = 0, binding = " + std::to_string(binding) + ") " + qualifier + "buffer " + name + "_ { " + type +
-         " d[]; } " + name + ";\n";
+  std::string text = "layout(set = 0, binding = " + std::to_string(binding) + ") " + qualifier + "buffer " + name +
+                     "_ { " + content + "; } " + name;
+  if (!dispatch.batches)
+    return text + ";\n";
+  return text + "s[" + buffersOf(binding) + "];\n#define " + name + " " + name + "s[m" + std::to_string(binding) +
+         "]\n";
 }
 
 std::string Shader::declare(uint32_t number, const Place &place, const sdk::Emitter &emitter) const {
@@ -153,9 +181,9 @@ std::string Shader::declare(uint32_t number, const Place &place, const sdk::Emit
   bool reads = place.access & KILN_VK_READS, writes = place.access & KILN_VK_WRITES;
   if (place.bindings.size() == 1) {
     if (place.scalars)
-      text += block(name, place.bindings[0], reads, writes, type);
+      text += block(name, place.bindings[0], reads, writes, type + " d[]");
     if (place.vectors)
-      text += block(name + "v", place.bindings[0], true, false, "vec4");
+      text += block(name + "v", place.bindings[0], true, false, "vec4 d[]");
     return text;
   }
   // Longer than a binding may be: element i is in part i / size.
@@ -163,7 +191,7 @@ std::string Shader::declare(uint32_t number, const Place &place, const sdk::Emit
   std::string loads, stores;
   for (size_t part = 0; part < place.bindings.size(); ++part) {
     std::string piece = name + "p" + std::to_string(part), begin = std::to_string(part) + " * " + size;
-    text += block(piece, place.bindings[part], reads, writes, type);
+    text += block(piece, place.bindings[part], reads, writes, type + " d[]");
     std::string condition =
         part + 1 < place.bindings.size() ? "if (i < " + std::to_string(part + 1) + " * " + size + ") " : std::string();
     loads += "  " + condition + "return " + piece + ".d[i - " + begin + "];\n";
@@ -177,23 +205,50 @@ std::string Shader::declare(uint32_t number, const Place &place, const sdk::Emit
   return text;
 }
 
+std::string Shader::declareWords() const {
+  if (dispatch.words.empty())
+    return "";
+  std::string fields;
+  for (size_t i = 0; i < dispatch.words.size(); ++i)
+    fields += "  int w" + std::to_string(i) + ";\n";
+  if (dispatch.batches)
+    return "struct Words {\n" + fields + "};\nlayout(push_constant) uniform W { Words d[" +
+           std::to_string(KILN_VK_MAX_PUSH_WORDS / dispatch.words.size()) + "]; } words;\n";
+  if (dispatch.words.size() <= KILN_VK_MAX_PUSH_WORDS)
+    return "layout(push_constant) uniform W {\n" + fields + "} w;\n";
+  return "layout(set = 0, binding = " + std::to_string(dispatch.bindings.size() - 1) + ") readonly buffer W {\n" +
+         fields + "} w;\n";
+}
+
+static std::string bufferOfLaunch(size_t binding) {
+  return "  const int m" + std::to_string(binding) + " = " + buffersOf(binding) +
+         " == 1 ? 0 : int(gl_WorkGroupID.y);\n";
+}
+
+/// In main: which of each binding's buffers are this launch's, and its words.
+std::string Shader::launchOf() const {
+  std::string text;
+  if (!dispatch.batches)
+    return text;
+  for (size_t i = 0; i < dispatch.bindings.size(); ++i)
+    text += bufferOfLaunch(i);
+  if (!dispatch.words.empty())
+    text += "  const Words w = words.d[gl_WorkGroupID.y];\n";
+  return text;
+}
+
 std::string Shader::declarations(const sdk::Emitter &emitter) const {
   std::string text;
   for (const std::string &line : sharedLines)
     text += line;
-  if (!dispatch.words.empty()) {
-    bool pushed = dispatch.words.size() <= KILN_VK_MAX_PUSH_WORDS;
-    text += pushed ? "layout(push_constant) uniform W {\n"
-                   : "layout(set = 0, binding = " + std::to_string(dispatch.bindings.size() - 1) +
-                         ") readonly buffer W {\n";
-    for (size_t i = 0; i < dispatch.words.size(); ++i)
-      text += "  int w" + std::to_string(i) + ";\n";
-    text += "} w;\n";
-  }
+  if (dispatch.batches)
+    for (size_t i = 0; i < dispatch.bindings.size(); ++i)
+      text += "layout(constant_id = " + std::to_string(KILN_VK_BUFFERS + i) + ") const int " + buffersOf(i) + " = 1;\n";
+  text += declareWords();
   if (statusBinding != SIZE_MAX)
-    text += "layout(set = 0, binding = " + std::to_string(statusBinding) +
-            ") buffer S { uint claimed, kind, op, reserved; int value[2], limit[2]; } status;\n"
-            "void report(uint kind, uint op, int value, int limit) {\n"
+    text += block("status", statusBinding, true, true, "uint claimed, kind, op, reserved; int value[2], limit[2]") +
+            "void report(uint kind, uint op, int value, int limit) {\n" +
+            (dispatch.batches ? bufferOfLaunch(statusBinding) : "") +
             "  if (atomicCompSwap(status.claimed, 0u, 1u) != 0u) return;\n"
             "  status.kind = kind; status.op = op;\n"
             "  status.value[0] = value; status.value[1] = value >> 31;\n"
@@ -226,11 +281,12 @@ static std::string extensionsFor(const std::string &text) {
 Dispatch Shader::finish(sdk::Emitter &emitter) {
   std::string body = emitter.take();
   if (dispatch.words.size() > KILN_VK_MAX_PUSH_WORDS)
-    dispatch.bindings.push_back({KILN_VK_BIND_WORDS, 0, KILN_VK_READS, KILN_VK_NONE, {}});
+    dispatch.bindings.push_back({KILN_VK_BIND_WORDS, 0, KILN_VK_READS, KILN_VK_NONE, {}, KILN_VK_NONE});
+  dispatch.batches = canBatch();
   std::string text = emitter.functions() + declarations(emitter);
   text += "layout(local_size_x = " + std::to_string(dispatch.local[0]) +
           ", local_size_y = " + std::to_string(dispatch.local[1]) + ") in;\n";
-  text += "void main() {\n" + folding + body + "}\n";
+  text += "void main() {\n" + launchOf() + folding + body + "}\n";
   std::string head = "#version 460\n" + extensionsFor(text);
   for (const std::string &extension : extensions)
     head += "#extension " + extension + " : require\n";

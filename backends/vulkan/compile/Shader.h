@@ -64,10 +64,17 @@ private:
     uint64_t bytes = 0; // at the bounds
   };
   Place &use(uint32_t place, kiln_dtype dtype, uint32_t access);
+  /// The input that the place is written upon; itself where it has memory of its own.
+  uint32_t home(uint32_t place) const;
+  /// Whether the shader may do several launches at once; asked when all is printed.
+  bool canBatch() const;
   kiln_dtype dtypeOf(uint32_t place) const;
   std::string reference(uint32_t number, Place &place, const std::string &index);
   std::string declarations(const sdk::Emitter &emitter) const;
   std::string declare(uint32_t number, const Place &place, const sdk::Emitter &emitter) const;
+  std::string block(const std::string &name, size_t binding, bool reads, bool writes, const std::string &content) const;
+  std::string declareWords() const;
+  std::string launchOf() const;
 
   const sdk::Graph &graph;
   const Settings &settings;
@@ -79,6 +86,7 @@ private:
   std::set<std::string> extensions;
   size_t statusBinding = SIZE_MAX;
   std::string folding; // of the grid
+  bool folded = false;
 };
 
 /// The number of invocations in a workgroup where a strategy has no reason for another.

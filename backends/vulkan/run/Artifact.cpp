@@ -32,13 +32,18 @@ std::string Artifact::wrongDispatch(const kiln_vk_dispatch &dispatch) const {
       !within(dispatch.first_word, dispatch.word_count, h.word_count) ||
       !within(dispatch.first_specialization, dispatch.specialization_count, h.specialization_count))
     return "a dispatch points beyond a table";
-  bool buffered = false;
+  bool buffered = false, whole = true;
   for (const kiln_vk_binding &binding : bindings(dispatch)) {
+    whole &= binding.part == KILN_VK_NONE && binding.kind != KILN_VK_BIND_WORDS;
     if (binding.kind > KILN_VK_BIND_WORDS || (binding.access & ~3u) || !binding.access ||
         (binding.kind == KILN_VK_BIND_SCRATCH && !good(binding.bytes)))
       return "a binding of no known kind";
     buffered |= binding.kind == KILN_VK_BIND_WORDS;
   }
+  if ((dispatch.flags & ~uint32_t(KILN_VK_BATCHES)) ||
+      ((dispatch.flags & KILN_VK_BATCHES) &&
+       (!whole || dispatch.binding_count > 32 || 2 * dispatch.word_count > KILN_VK_MAX_PUSH_WORDS)))
+    return "a dispatch of a kind that is not known";
   if (!buffered && dispatch.word_count > KILN_VK_MAX_PUSH_WORDS)
     return "a dispatch pushes more than 32 words";
   for (const kiln_vk_word &word : words(dispatch))
@@ -129,9 +134,9 @@ bool Artifact::fits(const kiln_vk_kernel &kernel, uint32_t places, uint32_t exte
   for (const kiln_vk_variant &variant : variants().subspan(kernel.first_variant, kernel.variant_count))
     for (const kiln_vk_dispatch &dispatch : dispatches(variant)) {
       for (const kiln_vk_binding &binding : bindings(dispatch))
-        if (binding.kind == KILN_VK_BIND_OPERAND   ? binding.number >= places
-            : binding.kind == KILN_VK_BIND_SCRATCH ? !fine(binding.bytes)
-                                                   : false)
+        if (binding.kind == KILN_VK_BIND_OPERAND
+                ? binding.number >= places || (binding.output >= places && binding.output != KILN_VK_NONE)
+                : binding.kind == KILN_VK_BIND_SCRATCH && !fine(binding.bytes))
           return false;
       for (const kiln_vk_word &word : words(dispatch))
         if (word.kind == KILN_VK_WORD_EXPRESSION && !fine(word.value))

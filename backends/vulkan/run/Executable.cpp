@@ -189,15 +189,10 @@ Failure Executable::record(const kiln_execution &execution, const kiln_entry_inf
   recording->bufferIds.push_back(execution.arena ? bufferOf(execution.arena).id : 0);
   if (Failure failure = trace(input, recording->trace))
     return failure;
-  std::vector<uint32_t> needed;
-  for (const Command &command : recording->trace.commands)
-    if (command.kernel != KILN_NONE)
-      needed.push_back(command.dispatch);
-  std::sort(needed.begin(), needed.end());
-  needed.erase(std::unique(needed.begin(), needed.end()), needed.end());
-  if (Failure failure = pipelines->need(needed))
+  recording->arrange(artifact);
+  if (Failure failure = pipelines->need(recording->shapes()))
     return failure;
-  if (Failure failure = recording->record(*pipelines, artifact, std::move(memories), input.recordStride))
+  if (Failure failure = recording->record(*pipelines, std::move(memories), input.recordStride))
     return failure;
   result = recording.get();
   recordings.push_back(std::move(recording));
@@ -206,6 +201,8 @@ Failure Executable::record(const kiln_execution &execution, const kiln_entry_inf
 
 void Executable::drop(size_t number) {
   (void)settle(*recordings[number]);
+  if (last == recordings[number].get())
+    last = nullptr;
   recordings.erase(recordings.begin() + static_cast<ptrdiff_t>(number));
 }
 
@@ -234,7 +231,7 @@ Failure Executable::submit(Recording &recording, uint32_t number) {
   recording.lastSubmitted = device.line.given;
   uncollected.emplace_back(number, order);
   order += segment.launches;
-  counters.launches += segment.commands;
+  counters.launches += recording.schedules[number].batches.size();
   counters.barriers += recording.barriers[number];
   counters.bytes_read += segment.bytesRead;
   counters.bytes_written += segment.bytesWritten;
@@ -303,8 +300,7 @@ Failure Executable::execute(const kiln_execution &execution) {
   recording->lastUsed = ++clock;
   counters = {};
   counters.size = sizeof counters;
-  lastOperandBytes = recording->trace.operandBytes;
-  lastDepth = recording->depth;
+  last = recording;
   order = 0;
   uncollected.clear();
   events.clear();

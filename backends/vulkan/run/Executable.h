@@ -39,9 +39,8 @@ struct Executable {
   /// Lets go of the recordings that use the buffer.
   void forget(uint64_t bufferId);
 
-  /// Of the recording that ran last, for tests: the sum of operands, and the depth of the dependences.
-  uint64_t lastOperandBytes = 0;
-  uint32_t lastDepth = 0;
+  /// What ran last, for tests; null where it is forgotten.
+  const Recording *last = nullptr;
 
 private:
   std::vector<std::vector<uint32_t>> variants; // of each kernel: those that the device runs

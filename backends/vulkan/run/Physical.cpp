@@ -29,7 +29,8 @@ struct Bit {
     {KILN_VK_F16, &(chain).v12.shaderFloat16}, {KILN_VK_F64, &(chain).core.features.shaderFloat64},                    \
         {KILN_VK_I8, &(chain).v12.shaderInt8}, {KILN_VK_I16, &(chain).core.features.shaderInt16},                      \
         {KILN_VK_I64, &(chain).core.features.shaderInt64}, {KILN_VK_STORAGE8, &(chain).v12.storageBuffer8BitAccess},   \
-        {KILN_VK_STORAGE16, &(chain).v11.storageBuffer16BitAccess}, {                                                  \
+        {KILN_VK_STORAGE16, &(chain).v11.storageBuffer16BitAccess},                                                    \
+        {KILN_VK_BUFFER_ARRAYS, &(chain).core.features.shaderStorageBufferArrayDynamicIndexing}, {                     \
       KILN_VK_COOPERATIVE_MATRIX, &(chain).matrix.cooperativeMatrix                                                    \
     }                                                                                                                  \
   }

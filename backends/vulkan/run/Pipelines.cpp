@@ -84,7 +84,7 @@ Failure PipelineCache::open() {
 }
 
 PipelineCache::~PipelineCache() {
-  for (Layout &layout : layouts) {
+  for (auto &[key, layout] : layouts) {
     if (layout.pipeline)
       device.vk.vkDestroyPipelineLayout(device.handle, layout.pipeline, nullptr);
     if (layout.set)
@@ -107,14 +107,12 @@ void PipelineCache::save() {
   savedBytes = bytes;
 }
 
-Failure PipelineCache::layout(uint32_t bindings, Layout &layout) {
-  if (bindings >= layouts.size())
-    layouts.resize(bindings + 1);
-  Layout &kept = layouts[bindings];
+Failure PipelineCache::layout(uint32_t bindings, const PipelineShape &shape, Layout &layout) {
+  Layout &kept = layouts[{bindings, shape.launches, shape.common}];
   if (!kept.set) {
     std::vector<VkDescriptorSetLayoutBinding> rows(bindings);
     for (uint32_t i = 0; i < bindings; ++i)
-      rows[i] = {i, VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, 1, VK_SHADER_STAGE_COMPUTE_BIT, nullptr};
+      rows[i] = {i, VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, shape.buffers(i), VK_SHADER_STAGE_COMPUTE_BIT, nullptr};
     VkDescriptorSetLayoutCreateInfo set = {};
     set.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO;
     set.bindingCount = bindings;
@@ -145,9 +143,9 @@ Pipelines::~Pipelines() {
       device.vk.vkDestroyPipeline(device.handle, pipeline, nullptr);
 }
 
-std::vector<uint32_t> Pipelines::key(uint32_t number) const {
-  const kiln_vk_dispatch &dispatch = artifact.dispatches()[number];
-  std::vector<uint32_t> key = {dispatch.shader, dispatch.binding_count};
+std::vector<uint32_t> Pipelines::key(const PipelineShape &shape) const {
+  const kiln_vk_dispatch &dispatch = artifact.dispatches()[shape.dispatch];
+  std::vector<uint32_t> key = {dispatch.shader, dispatch.binding_count, shape.launches, shape.common};
   for (const kiln_vk_specialization &each : artifact.specializations(dispatch))
     key.insert(key.end(),
                {each.id, each.kind == KILN_VK_SPECIALIZE_LITERAL ? each.value : device.physical.subgroupSize});
@@ -155,8 +153,8 @@ std::vector<uint32_t> Pipelines::key(uint32_t number) const {
 }
 
 /// On a thread of the host's.
-VkResult Pipelines::make(uint32_t number, const PipelineCache::Layout &layout, VkPipeline &pipeline) const {
-  const kiln_vk_dispatch &dispatch = artifact.dispatches()[number];
+VkResult Pipelines::make(const PipelineShape &shape, const PipelineCache::Layout &layout, VkPipeline &pipeline) const {
+  const kiln_vk_dispatch &dispatch = artifact.dispatches()[shape.dispatch];
   const kiln_vk_shader &shader = artifact.shaders()[dispatch.shader];
   std::vector<uint32_t> words(shader.words);
   if (!kiln_vk_unpack(artifact.code(shader), shader.code_bytes, words.data(), shader.words) || words[0] != 0x07230203u)
@@ -174,6 +172,10 @@ VkResult Pipelines::make(uint32_t number, const PipelineCache::Layout &layout, V
     entries.push_back({each.id, static_cast<uint32_t>(values.size() * 4), 4});
     values.push_back(each.kind == KILN_VK_SPECIALIZE_LITERAL ? each.value : device.physical.subgroupSize);
   }
+  for (uint32_t i = 0; shape.launches > 1 && i < dispatch.binding_count; ++i) {
+    entries.push_back({KILN_VK_BUFFERS + i, static_cast<uint32_t>(values.size() * 4), 4});
+    values.push_back(shape.buffers(i));
+  }
   const VkSpecializationInfo specialization = {static_cast<uint32_t>(entries.size()), entries.data(), values.size() * 4,
                                                values.data()};
   VkComputePipelineCreateInfo info = {};
@@ -190,9 +192,9 @@ VkResult Pipelines::make(uint32_t number, const PipelineCache::Layout &layout, V
   return result;
 }
 
-Failure Pipelines::need(const std::vector<uint32_t> &dispatches) {
+Failure Pipelines::need(const std::vector<PipelineShape> &shapes) {
   struct Job {
-    uint32_t dispatch;
+    PipelineShape shape;
     PipelineCache::Layout layout;
     VkPipeline pipeline = VK_NULL_HANDLE;
     VkResult result = VK_SUCCESS;
@@ -202,15 +204,16 @@ Failure Pipelines::need(const std::vector<uint32_t> &dispatches) {
     const Pipelines &self;
     std::vector<Job> jobs;
   } work{*this, {}};
-  for (uint32_t number : dispatches) {
-    if (byDispatch[number])
+  for (const PipelineShape &shape : shapes) {
+    if (byShape.contains(shape))
       continue;
-    std::vector<uint32_t> itsKey = key(number);
+    std::vector<uint32_t> itsKey = key(shape);
     auto [found, isNew] = made.try_emplace(itsKey, VkPipeline(VK_NULL_HANDLE));
     if (!isNew)
       continue;
-    Job job{number, {}, VK_NULL_HANDLE, VK_SUCCESS, std::move(itsKey)};
-    if (Failure failure = device.pipelines->layout(artifact.dispatches()[number].binding_count, job.layout))
+    Job job{shape, {}, VK_NULL_HANDLE, VK_SUCCESS, std::move(itsKey)};
+    if (Failure failure =
+            device.pipelines->layout(artifact.dispatches()[shape.dispatch].binding_count, shape, job.layout))
       return made.erase(found), failure;
     work.jobs.push_back(std::move(job));
   }
@@ -218,7 +221,7 @@ Failure Pipelines::need(const std::vector<uint32_t> &dispatches) {
     auto &work = *static_cast<Work *>(context);
     for (int64_t i = begin; i < end; ++i) {
       Job &job = work.jobs[static_cast<size_t>(i)];
-      job.result = work.self.make(job.dispatch, job.layout, job.pipeline);
+      job.result = work.self.make(job.shape, job.layout, job.pipeline);
     }
   };
   auto count = static_cast<int64_t>(work.jobs.size());
@@ -236,14 +239,13 @@ Failure Pipelines::need(const std::vector<uint32_t> &dispatches) {
     if (!failure)
       failure = job.result == VK_ERROR_INVALID_SHADER_NV
                     ? Failure(KILN_ERROR_INVALID, format("the Vulkan artifact cannot be read: shader %u is no SPIR-V",
-                                                         artifact.dispatches()[job.dispatch].shader))
+                                                         artifact.dispatches()[job.shape.dispatch].shader))
                     : device.failure(job.result, "compiling shaders");
   }
   if (failure)
     return failure;
-  for (uint32_t number : dispatches)
-    if (!byDispatch[number])
-      byDispatch[number] = made[key(number)];
+  for (const PipelineShape &shape : shapes)
+    byShape[shape] = made[key(shape)];
   if (count)
     device.pipelines->save();
   return {};

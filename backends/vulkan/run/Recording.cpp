@@ -19,12 +19,11 @@ Recording::~Recording() {
     device.destroy(*buffer);
 }
 
-Failure Recording::record(const Pipelines &pipelines, const Artifact &artifact, std::vector<VkBuffer> memories,
-                          uint32_t stride) {
+Failure Recording::record(const Pipelines &pipelines, std::vector<VkBuffer> memories, uint32_t stride) {
   recordStride = stride;
   if (Failure failure = makeBuffers(memories))
     return failure;
-  if (Failure failure = makeSets(artifact, memories))
+  if (Failure failure = makeSets(memories))
     return failure;
   const DeviceFunctions &vk = device.vk;
   VkCommandPoolCreateInfo poolInfo = {};
@@ -51,7 +50,7 @@ Failure Recording::record(const Pipelines &pipelines, const Artifact &artifact, 
   }
   barriers.resize(trace.segments.size());
   for (uint32_t i = 0; i < trace.segments.size(); ++i)
-    if (Failure failure = recordSegment(i, pipelines, artifact, memories))
+    if (Failure failure = recordSegment(i, pipelines, memories))
       return failure;
   return {};
 }
@@ -78,23 +77,34 @@ Failure Recording::makeBuffers(std::vector<VkBuffer> &memories) {
   return {};
 }
 
-Failure Recording::makeSets(const Artifact &artifact, const std::vector<VkBuffer> &memories) {
+Failure Recording::makeSets(const std::vector<VkBuffer> &memories) {
   const DeviceFunctions &vk = device.vk;
-  sets.resize(trace.commands.size());
   std::vector<VkDescriptorSetLayout> layouts;
-  uint32_t bindings = 0;
-  for (const Command &command : trace.commands) {
-    if (command.kernel == KILN_NONE)
-      continue;
-    PipelineCache::Layout layout;
-    if (Failure failure = device.pipelines->layout(artifact.dispatches()[command.dispatch].binding_count, layout))
-      return failure;
-    layouts.push_back(layout.set);
-    bindings += command.ranges;
-  }
+  uint32_t buffers = 0;
+  auto forEachBatch = [&](auto each) -> Failure {
+    for (uint32_t segment = 0; segment < schedules.size(); ++segment)
+      for (uint32_t batch = 0; batch < schedules[segment].batches.size(); ++batch)
+        if (const Command &command = firstOf(segment, batch); command.kernel != KILN_NONE)
+          if (Failure failure = each(segment, batch, command))
+            return failure;
+    return {};
+  };
+  if (Failure failure = forEachBatch([&](uint32_t, uint32_t, const Command &command) -> Failure {
+        const PipelineShape &shape = shapeOf.at(command.dispatch);
+        PipelineCache::Layout layout;
+        if (Failure failure = device.pipelines->layout(command.ranges, shape, layout))
+          return failure;
+        layouts.push_back(layout.set);
+        for (uint32_t i = 0; i < command.ranges; ++i)
+          buffers += shape.buffers(i);
+        return {};
+      }))
+    return failure;
+  for (const Schedule &schedule : schedules)
+    sets.emplace_back(schedule.batches.size(), VkDescriptorSet(VK_NULL_HANDLE));
   if (layouts.empty())
     return {};
-  const VkDescriptorPoolSize size = {VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, std::max(bindings, 1u)};
+  const VkDescriptorPoolSize size = {VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, std::max(buffers, 1u)};
   VkDescriptorPoolCreateInfo poolInfo = {};
   poolInfo.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO;
   poolInfo.maxSets = static_cast<uint32_t>(layouts.size());
@@ -110,53 +120,51 @@ Failure Recording::makeSets(const Artifact &artifact, const std::vector<VkBuffer
   info.pSetLayouts = layouts.data();
   if (VkResult result = vk.vkAllocateDescriptorSets(device.handle, &info, made.data()))
     return device.failure(result, "recording");
-  std::vector<VkDescriptorBufferInfo> places(bindings);
+  size_t next = 0;
+  return forEachBatch([&](uint32_t segment, uint32_t batch, const Command &) -> Failure {
+    sets[segment][batch] = made[next++];
+    fill(segment, batch, memories);
+    return {};
+  });
+}
+
+/// Writes the batch's buffers into its set. Where the batch is smaller than its pipeline allows, the last launch's
+/// stand in for those that are missing.
+void Recording::fill(uint32_t segment, uint32_t number, const std::vector<VkBuffer> &memories) {
+  const Batch &batch = schedules[segment].batches[number];
+  const Command &first = firstOf(segment, number);
+  const PipelineShape &shape = shapeOf.at(first.dispatch);
+  std::vector<VkDescriptorBufferInfo> places;
+  places.reserve(size_t(first.ranges) * shape.launches); // so that pointers into it stay
   std::vector<VkWriteDescriptorSet> writes;
-  size_t place = 0, set = 0;
-  for (size_t i = 0; i < trace.commands.size(); ++i) {
-    const Command &command = trace.commands[i];
-    if (command.kernel == KILN_NONE)
-      continue;
-    sets[i] = made[set++];
-    if (!command.ranges)
-      continue;
-    // Bindings beyond the first are reached by counting on: they all are of one kind.
+  for (uint32_t i = 0; i < first.ranges; ++i) {
     VkWriteDescriptorSet write = {};
     write.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET;
-    write.dstSet = sets[i];
-    write.descriptorCount = command.ranges;
+    write.dstSet = sets[segment][number];
+    write.dstBinding = i;
+    write.descriptorCount = shape.buffers(i);
     write.descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER;
-    write.pBufferInfo = places.data() + place;
-    for (uint32_t r = 0; r < command.ranges; ++r) {
-      const Range &range = trace.ranges[command.firstRange + r];
-      places[place++] = {memories[range.memory], range.begin, range.end - range.begin};
+    write.pBufferInfo = places.data() + places.size();
+    for (uint32_t launch = 0; launch < shape.buffers(i); ++launch) {
+      const Range &range = trace.ranges[member(segment, batch, launch).firstRange + i];
+      places.push_back({memories[range.memory], range.begin, range.end - range.begin});
     }
     writes.push_back(write);
   }
-  vk.vkUpdateDescriptorSets(device.handle, static_cast<uint32_t>(writes.size()), writes.data(), 0, nullptr);
-  return {};
+  device.vk.vkUpdateDescriptorSets(device.handle, static_cast<uint32_t>(writes.size()), writes.data(), 0, nullptr);
 }
 
-Failure Recording::recordSegment(uint32_t number, const Pipelines &pipelines, const Artifact &artifact,
-                                 const std::vector<VkBuffer> &memories) {
+const Command &Recording::member(uint32_t segment, const Batch &batch, uint32_t launch) const {
+  uint32_t command = schedules[segment].order[batch.first + std::min(launch, batch.count - 1)];
+  return trace.commands[trace.segments[segment].firstCommand + command];
+}
+
+Failure Recording::recordSegment(uint32_t number, const Pipelines &pipelines, const std::vector<VkBuffer> &memories) {
   const DeviceFunctions &vk = device.vk;
   const Segment &segment = trace.segments[number];
+  const Schedule &schedule = schedules[number];
   std::span<const Command> its = std::span(trace.commands).subspan(segment.firstCommand, segment.commands);
-  std::vector<uint32_t> levels(segment.commands), order(segment.commands);
-  uint32_t count = schedule(its, trace.ranges, levels);
-  depth += count;
-  // By levels, and within a level as the program has them.
-  std::vector<uint32_t> begins(count + 1, 0);
-  for (uint32_t level : levels)
-    ++begins[level + 1];
-  for (uint32_t level = 0; level < count; ++level)
-    begins[level + 1] += begins[level];
-  std::vector<uint32_t> at = begins;
-  bool copies = false;
-  for (uint32_t i = 0; i < segment.commands; ++i) {
-    order[at[levels[i]]++] = i;
-    copies |= its[i].kernel == KILN_NONE;
-  }
+  bool copies = std::any_of(its.begin(), its.end(), [](const Command &each) { return each.kernel == KILN_NONE; });
 
   VkCommandBuffer to = buffers[number];
   VkCommandBufferBeginInfo begin = {};
@@ -175,14 +183,17 @@ Failure Recording::recordSegment(uint32_t number, const Pipelines &pipelines, co
     barrier.srcAccessMask |= VK_ACCESS_TRANSFER_WRITE_BIT;
     barrier.dstAccessMask |= VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT;
   }
-  for (uint32_t level = 0; level < count; ++level) {
-    if (level > 0 && hooks().leaveOutBarrier != static_cast<int64_t>(level - 1)) {
-      vk.vkCmdPipelineBarrier(to, stages, stages, 0, 1, &barrier, 0, nullptr, 0, nullptr);
-      ++barriers[number];
+  uint32_t level = 0;
+  for (uint32_t batch = 0; batch < schedule.batches.size(); ++batch) {
+    if (uint32_t its = schedule.levelOf[schedule.order[schedule.batches[batch].first]]; its != level) {
+      level = its;
+      if (hooks().leaveOutBarrier != static_cast<int64_t>(level - 1)) {
+        vk.vkCmdPipelineBarrier(to, stages, stages, 0, 1, &barrier, 0, nullptr, 0, nullptr);
+        ++barriers[number];
+      }
     }
-    for (uint32_t i = begins[level]; i < begins[level + 1]; ++i)
-      if (Failure failure = emit(to, segment.firstCommand + order[i], pipelines, artifact, memories))
-        return failure;
+    if (Failure failure = emit(to, number, batch, pipelines, memories))
+      return failure;
   }
   // What the host reads when the time line says that the commands have run.
   barrier.dstAccessMask = VK_ACCESS_HOST_READ_BIT | VK_ACCESS_HOST_WRITE_BIT;
@@ -193,29 +204,39 @@ Failure Recording::recordSegment(uint32_t number, const Pipelines &pipelines, co
   return {};
 }
 
-Failure Recording::emit(VkCommandBuffer to, uint32_t number, const Pipelines &pipelines, const Artifact &artifact,
+Failure Recording::emit(VkCommandBuffer to, uint32_t segment, uint32_t number, const Pipelines &pipelines,
                         const std::vector<VkBuffer> &memories) {
   const DeviceFunctions &vk = device.vk;
-  const Command &command = trace.commands[number];
+  const Batch &batch = schedules[segment].batches[number];
+  const Command &first = firstOf(segment, number);
+  // Where there are timestamps every batch is one command.
+  auto query = static_cast<uint32_t>(&first - trace.commands.data()) * 2;
   if (timed)
-    vk.vkCmdWriteTimestamp(to, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, queries, number * 2);
-  if (command.kernel == KILN_NONE) {
-    const Range &source = trace.ranges[command.firstRange], &destination = trace.ranges[command.firstRange + 1];
+    vk.vkCmdWriteTimestamp(to, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, queries, query);
+  if (first.kernel == KILN_NONE) {
+    const Range &source = trace.ranges[first.firstRange], &destination = trace.ranges[first.firstRange + 1];
     const VkBufferCopy region = {source.begin, destination.begin, source.end - source.begin};
     vk.vkCmdCopyBuffer(to, memories[source.memory], memories[destination.memory], 1, &region);
   } else {
+    const PipelineShape &shape = shapeOf.at(first.dispatch);
     PipelineCache::Layout layout;
-    if (Failure failure = device.pipelines->layout(artifact.dispatches()[command.dispatch].binding_count, layout))
+    if (Failure failure = device.pipelines->layout(first.ranges, shape, layout))
       return failure;
-    vk.vkCmdBindPipeline(to, VK_PIPELINE_BIND_POINT_COMPUTE, pipelines[command.dispatch]);
-    vk.vkCmdBindDescriptorSets(to, VK_PIPELINE_BIND_POINT_COMPUTE, layout.pipeline, 0, 1, &sets[number], 0, nullptr);
-    if (command.wordCount)
-      vk.vkCmdPushConstants(to, layout.pipeline, VK_SHADER_STAGE_COMPUTE_BIT, 0, command.wordCount * 4,
-                            trace.words.data() + command.firstWord);
-    vk.vkCmdDispatch(to, command.grid[0], command.grid[1], command.grid[2]);
+    vk.vkCmdBindPipeline(to, VK_PIPELINE_BIND_POINT_COMPUTE, pipelines[shape]);
+    vk.vkCmdBindDescriptorSets(to, VK_PIPELINE_BIND_POINT_COMPUTE, layout.pipeline, 0, 1, &sets[segment][number], 0,
+                               nullptr);
+    uint32_t width = 0;
+    for (uint32_t launch = 0; launch < batch.count; ++launch) {
+      const Command &command = member(segment, batch, launch);
+      width = std::max(width, command.grid[0]);
+      if (command.wordCount)
+        vk.vkCmdPushConstants(to, layout.pipeline, VK_SHADER_STAGE_COMPUTE_BIT, launch * command.wordCount * 4,
+                              command.wordCount * 4, trace.words.data() + command.firstWord);
+    }
+    vk.vkCmdDispatch(to, width, batch.count > 1 ? batch.count : first.grid[1], first.grid[2]);
   }
   if (timed)
-    vk.vkCmdWriteTimestamp(to, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, queries, number * 2 + 1);
+    vk.vkCmdWriteTimestamp(to, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, queries, query + 1);
   return {};
 }
 

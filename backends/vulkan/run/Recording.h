@@ -3,7 +3,8 @@
 #define KILN_BACKENDS_VULKAN_RUN_RECORDING_H
 
 #include "backends/vulkan/run/Device.h"
-#include "backends/vulkan/run/Trace.h"
+#include "backends/vulkan/run/Schedule.h"
+#include <map>
 
 namespace kiln::vulkan {
 
@@ -21,14 +22,19 @@ public:
   bool timed = false;              ///< with timestamps
 
   Trace trace;
-  std::vector<uint32_t> barriers; ///< of each segment
-  uint32_t depth = 0;             ///< levels of all segments, one after another
-  uint64_t lastUsed = 0;          ///< for the choice of what to forget
-  uint64_t lastSubmitted = 0;     ///< on the device's time line
+  std::vector<Schedule> schedules; ///< of each segment
+  std::vector<uint32_t> barriers;  ///< of each segment
+  uint32_t depth = 0;              ///< levels of all segments, one after another
+  uint64_t lastUsed = 0;           ///< for the choice of what to forget
+  uint64_t lastSubmitted = 0;      ///< on the device's time line
 
+  /// Decides on the order of the trace's commands, and which are one dispatch: all of a kind that may run at once and
+  /// whose buffers and words the device takes together. Where each has its own timestamps, each is a dispatch.
+  void arrange(const Artifact &artifact);
+  /// The pipelines that this takes.
+  std::vector<PipelineShape> shapes() const;
   /// `memories`: the buffers that the trace numbers, those of the recording itself left out.
-  Failure record(const Pipelines &pipelines, const Artifact &artifact, std::vector<VkBuffer> memories,
-                 uint32_t recordStride);
+  Failure record(const Pipelines &pipelines, std::vector<VkBuffer> memories, uint32_t recordStride);
   VkCommandBuffer commands(uint32_t segment) const { return buffers[segment]; }
 
   /// After the segment has run: the first of its records that is set goes to `status` (where that is still empty),
@@ -46,14 +52,21 @@ private:
   VkQueryPool queries = VK_NULL_HANDLE;
   RawBuffer records, words, conditions;
   std::vector<VkCommandBuffer> buffers;
-  std::vector<VkDescriptorSet> sets; // by command; null for copies
+  std::map<uint32_t, PipelineShape> shapeOf;      // by the artifact's dispatch
+  std::vector<std::vector<VkDescriptorSet>> sets; // of each segment's batches; null for copies
   uint32_t recordStride = 0;
 
   Failure makeBuffers(std::vector<VkBuffer> &memories);
-  Failure makeSets(const Artifact &artifact, const std::vector<VkBuffer> &memories);
-  Failure recordSegment(uint32_t number, const Pipelines &pipelines, const Artifact &artifact,
-                        const std::vector<VkBuffer> &memories);
-  Failure emit(VkCommandBuffer to, uint32_t command, const Pipelines &pipelines, const Artifact &artifact,
+  Failure makeSets(const std::vector<VkBuffer> &memories);
+  PipelineShape shapeFor(const Artifact &artifact, const std::vector<uint32_t> &commands) const;
+  void fill(uint32_t segment, uint32_t batch, const std::vector<VkBuffer> &memories);
+  /// A batch's command; its last for those beyond.
+  const Command &member(uint32_t segment, const Batch &batch, uint32_t launch) const;
+  const Command &firstOf(uint32_t segment, uint32_t batch) const {
+    return member(segment, schedules[segment].batches[batch], 0);
+  }
+  Failure recordSegment(uint32_t number, const Pipelines &pipelines, const std::vector<VkBuffer> &memories);
+  Failure emit(VkCommandBuffer to, uint32_t segment, uint32_t batch, const Pipelines &pipelines,
                const std::vector<VkBuffer> &memories);
 };
 

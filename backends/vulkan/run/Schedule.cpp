@@ -1,7 +1,8 @@
-#include "backends/vulkan/run/Trace.h"
+#include "backends/vulkan/run/Schedule.h"
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 
 namespace kiln::vulkan {
 
@@ -49,31 +50,110 @@ private:
   }
 };
 
-} // namespace
+/// Levels in one direction of time: a command's is at least one more than those of the commands before it, in that
+/// direction, that touch the same bytes.
+class Levels {
+public:
+  explicit Levels(std::span<const Range> ranges) : ranges(ranges) {}
 
-uint32_t schedule(std::span<const Command> commands, std::span<const Range> ranges, std::span<uint32_t> levels) {
-  std::map<uint32_t, Memory> memories;
-  uint32_t count = 0;
-  for (size_t i = 0; i < commands.size(); ++i) {
-    std::span<const Range> its = ranges.subspan(commands[i].firstRange, commands[i].ranges);
+  uint32_t least(const Command &command) {
     uint32_t level = 0;
-    for (const Range &range : its)
+    for (const Range &range : ranges.subspan(command.firstRange, command.ranges))
       memories[range.memory].between(range.begin, range.end, [&](Touched &touched) {
         level = std::max(level, touched.written);
         if (range.access & KILN_VK_WRITES)
           level = std::max(level, touched.read);
       });
-    for (const Range &range : its)
+    return level;
+  }
+
+  void put(const Command &command, uint32_t level) {
+    for (const Range &range : ranges.subspan(command.firstRange, command.ranges))
       memories[range.memory].between(range.begin, range.end, [&](Touched &touched) {
         if (range.access & KILN_VK_WRITES)
-          touched.written = level + 1;
+          touched.written = std::max(touched.written, level + 1);
         if (range.access & KILN_VK_READS)
           touched.read = std::max(touched.read, level + 1);
       });
-    levels[i] = level;
-    count = std::max(count, level + 1);
   }
-  return count;
+
+private:
+  std::span<const Range> ranges;
+  std::map<uint32_t, Memory> memories;
+};
+
+/// Who may be in one batch: those with equal numbers.
+uint64_t kindOf(const Command &command) { return uint64_t(command.dispatch) << 32 | command.grid[2]; }
+
+/// From the last command to the first, where all that waits for a command has its level: moves it up to others of its
+/// kind where there is room.
+void gather(std::span<const Command> commands, std::span<const Range> ranges, std::span<const uint32_t> most,
+            Schedule &schedule) {
+  Levels backwards(ranges);
+  std::map<uint64_t, std::map<uint32_t, uint32_t>> standing; // how many of a kind at a level
+  const uint32_t last = schedule.levels - 1;
+  for (size_t i = commands.size(); i-- > 0;) {
+    const Command &command = commands[i];
+    uint32_t &level = schedule.levelOf[i];
+    if (command.kernel != KILN_NONE && most[command.dispatch] > 1) {
+      uint32_t latest = last - backwards.least(command);
+      std::map<uint32_t, uint32_t> &its = standing[kindOf(command)];
+      for (auto at = its.lower_bound(level); at != its.end() && at->first <= latest; ++at)
+        if (at->second % most[command.dispatch] != 0) {
+          level = at->first;
+          break;
+        }
+      ++its[level];
+    }
+    backwards.put(command, last - level);
+  }
+}
+
+} // namespace
+
+Schedule schedule(std::span<const Command> commands, std::span<const Range> ranges, std::span<const uint32_t> most) {
+  Schedule result;
+  Levels forwards(ranges);
+  for (const Command &command : commands) {
+    uint32_t level = forwards.least(command);
+    forwards.put(command, level);
+    result.levelOf.push_back(level);
+    result.levels = std::max(result.levels, level + 1);
+  }
+  if (commands.empty())
+    return result;
+  gather(commands, ranges, most, result);
+
+  // Within a level as the program has them, but those of a kind beside the first of it, big ones first: a batch has the
+  // workgroups of its biggest launch.
+  std::vector<std::vector<uint32_t>> members(result.levels);
+  for (uint32_t i = 0; i < commands.size(); ++i)
+    members[result.levelOf[i]].push_back(i);
+  for (std::vector<uint32_t> &level : members) {
+    std::map<uint64_t, uint32_t> firstOf;
+    auto key = [&](uint32_t i) {
+      const Command &command = commands[i];
+      bool alone = command.kernel == KILN_NONE || most[command.dispatch] == 1;
+      uint32_t first = alone ? i : firstOf.try_emplace(kindOf(command), i).first->second;
+      return std::tuple(first, alone ? 0 : UINT32_MAX - command.grid[0], i);
+    };
+    std::vector<std::tuple<uint32_t, uint32_t, uint32_t>> keys;
+    for (uint32_t i : level)
+      keys.push_back(key(i));
+    std::sort(keys.begin(), keys.end());
+    for (size_t k = 0; k < keys.size(); ++k) {
+      auto [first, size, i] = keys[k];
+      // A command that stands alone shares its first with no other.
+      bool joins =
+          k > 0 && std::get<0>(keys[k - 1]) == first && result.batches.back().count < most[commands[i].dispatch];
+      if (joins)
+        ++result.batches.back().count;
+      else
+        result.batches.push_back({static_cast<uint32_t>(result.order.size()), 1});
+      result.order.push_back(i);
+    }
+  }
+  return result;
 }
 
 } // namespace kiln::vulkan

@@ -277,6 +277,10 @@ Failure Tracer::bind(const kiln_vk_dispatch &dispatch, uint32_t number, const ki
   }
   default:
     at = places[binding.number];
+    if (binding.output != KILN_VK_NONE &&
+        (places[binding.output].memory != at.memory || places[binding.output].offset != at.offset))
+      return invalid(
+          format("its operands %u and %u do not lie in one place, as it expects", binding.number, binding.output));
     bytes = operandBytes[binding.number];
     elementBytes = artifact.operands(kernel)[binding.number].element_bytes;
   }

@@ -82,10 +82,6 @@ struct TraceInput {
 
 Failure trace(TraceInput &input, Trace &result);
 
-/// The level of each command: the number of commands that have to run before it, one after another. Commands of one
-/// level may run at once. Gives the number of levels. `levels` has room for all commands.
-uint32_t schedule(std::span<const Command> commands, std::span<const Range> ranges, std::span<uint32_t> levels);
-
 } // namespace kiln::vulkan
 
 #endif // KILN_BACKENDS_VULKAN_RUN_TRACE_H

@@ -62,6 +62,16 @@ protected:
 
 TEST_F(VerifyTest, TheGoodPlanHolds) { EXPECT_TRUE(holds()) << said; }
 
+TEST_F(VerifyTest, BuffersBeginWhereABackendAsks) {
+  auto function = *module->getOps<mlir::func::FuncOp>().begin();
+  mlir::FailureOr<FunctionPlan> wide = planFunction(function, {[](GroupOp) { return 60; }, 1024});
+  ASSERT_TRUE(mlir::succeeded(wide));
+  EXPECT_GT(wide->arenaBytes, plan.arenaBytes);
+  EXPECT_GE(wide->arenaBytes, wide->lowerBound);
+  for (const Buffer &buffer : wide->buffers)
+    EXPECT_EQ(buffer.offset % 1024, 0);
+}
+
 TEST_F(VerifyTest, BuffersThatAreLiveTogetherMayNotOverlap) {
   // A copy between two buffers is idle, not wrong, where they are one.
   std::set<std::pair<unsigned, unsigned>> copied;

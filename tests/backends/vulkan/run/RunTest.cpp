@@ -42,7 +42,7 @@ TEST_F(VulkanTree, OneSubmissionAndNoWaits) {
     EXPECT_EQ(counted.launches, 2u);
     EXPECT_EQ(counted.bytes_read, 4 * 16u);
     EXPECT_EQ(counted.bytes_written, 2 * 16u);
-    EXPECT_EQ(counted.bytes_read + counted.bytes_written, internals().lastOperandBytes);
+    EXPECT_EQ(counted.bytes_read + counted.bytes_written, internals().last->trace.operandBytes);
   }
 }
 
@@ -123,7 +123,7 @@ TEST_F(VulkanTree, BarriersAreTheDepthOfTheDependences) {
     for (int i = 0; i < 4; ++i)
       buffers.push_back(buffer(Floats(64, 1)));
     ASSERT_EQ(run(buffers, 16), 0) << error.message;
-    EXPECT_EQ(internals().lastDepth, expected);
+    EXPECT_EQ(internals().last->depth, expected);
     EXPECT_EQ(counters().barriers, expected); // the last is for the host
   };
   depth({launch(scale, {argument(0), arena(0)}), launch(scale, {argument(0), arena(64)}),
@@ -246,10 +246,9 @@ TEST_F(VulkanTree, ManySetsOfBuffersAndExtents) {
     ASSERT_EQ(api->write(a, 0, &value, 4, &error), 0);
     ASSERT_EQ(run({a, b}, 1), 0) << error.message;
     EXPECT_EQ(read(b, 1), Floats{2 * value});
-    if (i % 2)
-      api->release(a); // takes its recordings along
-    else
-      ASSERT_EQ(api->write(a, 0, &value, 4, &error), 0), api->release(a);
+    if (i % 2 == 0)
+      ASSERT_EQ(api->write(a, 0, &value, 4, &error), 0);
+    api->release(a); // takes its recordings along
   }
   kiln_buffer *a = buffer(Floats(64, 3));
   for (int64_t length = 1; length <= 40; ++length)

@@ -4,6 +4,7 @@
 #include "backends/api/kiln_backend.h"
 
 #include <cstdint>
+#include <string>
 
 namespace kiln::test {
 
@@ -12,6 +13,7 @@ struct Counted {
   kiln_counters counters = {};
   uint64_t operandBytes = 0; ///< of all launches, and of what copies read and write
   uint32_t depth = 0;        ///< of the graph of dependences, memory that is used again included
+  std::string list;          ///< a line for each command: its level, its kernel
 };
 Counted &lastExecution();
 

@@ -38,8 +38,10 @@ TEST(VulkanStep, Gpt) {
       static_cast<unsigned long long>(step.counters.launches), static_cast<unsigned long long>(step.counters.barriers),
       step.depth, static_cast<unsigned long long>(step.counters.submits),
       static_cast<unsigned long long>(step.counters.host_round_trips), double(bytes) / double(step.operandBytes));
-  // The goal is 30 a layer and 25 beside them, 145: the optimizer is not one sweep yet, nor attention one kernel.
-  EXPECT_LE(step.counters.launches, 430u);
+  if (std::getenv("KILN_LIST"))
+    std::printf("%s", step.list.c_str());
+  // The goal is 30 a layer and 25 beside them.
+  EXPECT_LE(step.counters.launches, 150u);
   EXPECT_LE(step.counters.barriers, step.depth);
   EXPECT_EQ(step.counters.submits, 1u);
   EXPECT_EQ(step.counters.host_round_trips, 0u);
