@@ -111,6 +111,8 @@ bool Parser::topLevel(std::vector<StmtPtr> &out) {
     statement = recipe(StmtKind::Generate);
   } else if (token.kind == TokenKind::Name && !isHeader) {
     return statementLine(out, Context::File);
+  } else if (foreignStatement(token)) {
+    return false;
   } else {
     Diagnostic &diagnostic = error(token, "expected a declaration, found " + found(token));
     std::string near = nearest(token.text, {"module", "model", "def", "train", "generate"});
@@ -191,9 +193,29 @@ bool Parser::statementLine(std::vector<StmtPtr> &out, Context context) {
     next();
     return true;
   }
+  if (foreignStatement(first))
+    return false;
   Diagnostic &diagnostic = error(peek(), "expected the end of the line, found " + found(peek()));
   if (peek().symbol("="))
     diagnostic.withHelp("one '=' a statement; to compare, write ==");
+  return false;
+}
+
+// Statements that Python has and this language has not, with what does their work here.
+bool Parser::foreignStatement(const Token &first) {
+  static constexpr std::pair<std::string_view, const char *> instead[] = {
+      {"while", "for i in range(n): repeats so many times; scan t in T carrying x: is a loop over time"},
+      {"class", "module NAME(arguments): declares a module, model NAME(arguments): one that is trained"},
+      {"import", "nothing is imported: the standard modules and functions are there (docs/language.md)"},
+      {"from", "nothing is imported: the standard modules and functions are there (docs/language.md)"},
+      {"assert", "what has to hold of dimensions stands in types, as in T <= context"},
+      {"with", "run --training and `training` choose the mode; stop_gradient(x) keeps gradients out"},
+  };
+  for (auto [word, help] : instead)
+    if (first.is(TokenKind::Name, word)) {
+      error(first, "there is no '" + first.text + "' statement").withHelp(help);
+      return true;
+    }
   return false;
 }
 

@@ -43,6 +43,8 @@ private:
   StmtPtr scanStatement();
   bool parameterList(std::vector<Parameter> &out, bool typed);
   bool isScan() const;
+  /// Reports a statement that belongs to Python.
+  bool foreignStatement(const Token &first);
 
   // Expressions (ParserExpr.cpp).
   ExprPtr make(ExprKind kind, Range range) const;
