@@ -1,8 +1,11 @@
-#include "backends/host/Storage.h"
+#include "backends/host/Claim.h"
+#include "backends/host/Cost.h"
 
 #include "passes/Fuse/Alias.h"
 #include "passes/Fuse/Fuse.h"
 #include "passes/Fuse/Parts.h"
+
+#include "llvm/Support/FormatVariadic.h"
 
 namespace kiln::host {
 
@@ -21,37 +24,54 @@ uint32_t targetOf(GroupOp group) {
   return number ? static_cast<uint32_t>(number.getInt()) : 0;
 }
 
-namespace {
-/// A group's kernel, and what a target says of it.
-struct Asked {
-  KernelForm form;
-  const Answer *answer = nullptr;
-  bool whole() const { return answer->whole(form.kernel.op_count); }
-};
-} // namespace
+// The kernel's extents in this group's launch, at the bounds. (A kernel may be shared by launches of any size.)
+static std::vector<int64_t> extentsOf(const KernelForm &form, const plan::Bounds &bounds) {
+  std::vector<int64_t> extents;
+  for (const Dim &dim : form.extents)
+    extents.push_back(plan::upperBound(dim, bounds).value_or(1));
+  return extents;
+}
+
+// Why an operand is too large for the target; empty where none is.
+static std::string tooLarge(const KernelForm &form, const std::vector<int64_t> &extents, int64_t limit) {
+  const kiln_kernel &kernel = form.kernel;
+  for (size_t i = 0; limit > 0 && i < kernel.input_count + kernel.output_count; ++i) {
+    uint32_t value = i < kernel.input_count ? kernel.inputs[i] : kernel.outputs[i - kernel.input_count];
+    if (double bytes = bytesOf(kernel, value, extents); bytes > static_cast<double>(limit))
+      return llvm::formatv("an operand of {0:f0} bytes, where the backend's limit is {1}: a smaller batch or --bound "
+                           "makes it fit",
+                           bytes, limit)
+          .str();
+  }
+  return "";
+}
 
 // From the answers kept, else from the backend itself.
-static mlir::FailureOr<Asked> ask(GroupOp group, uint32_t target, const plan::Bounds &bounds,
-                                  OwnedProgram::Storage &storage) {
+mlir::FailureOr<Asked> ask(GroupOp group, uint32_t target, const plan::Bounds &bounds, OwnedProgram::Storage &storage) {
   mlir::Attribute aliases = group->removeAttr("kiln.alias");
   mlir::FailureOr<KernelForm> form = formKernel(group, bounds, storage.pool);
   if (aliases)
     group->setAttr("kiln.alias", aliases);
   if (mlir::failed(form))
     return mlir::failure();
-  auto [found, isNew] = storage.answers.try_emplace(std::to_string(target) + ":" + form->key);
+  std::vector<int64_t> extents = extentsOf(*form, bounds);
+  std::string large = tooLarge(*form, extents, storage.capabilities[target].maxBindingBytes);
+  auto [found, isNew] =
+      storage.answers.try_emplace(std::to_string(target) + (large.empty() ? ":" : " too large:") + form->key);
   Answer &answer = found->second;
   if (isNew) {
     const Target &at = storage.targets[target];
     std::string error;
     form->kernel.name = storage.pool.string("k");
-    if (!at.backend->claim(form->kernel, at.target, answer, error))
+    if (!large.empty())
+      answer.refusals.push_back({KILN_NONE, large});
+    else if (!at.backend->claim(form->kernel, at.target, answer, error))
       return group.emitError() << error;
     if (!answer.whole(form->kernel.op_count))
       storage.refusals.push_back((group.getKind() + form->title).str() + " at " + locationText(group.getLoc()) +
                                  (target ? ", by " + at.backend->name() : std::string()) + ": " + answer.reason());
   }
-  return Asked{std::move(*form), &answer};
+  return Asked{std::move(*form), std::move(extents), &answer};
 }
 
 // The ops of the group that the backend's parts name. A kernel's first ops are its loop counters, which the group has
@@ -77,6 +97,12 @@ static mlir::FailureOr<llvm::SmallVector<fuse::OpSet>> partsOf(GroupOp group, co
   return parts;
 }
 
+void place(GroupOp group, uint32_t target, llvm::StringRef reason) {
+  mlir::Builder builder(group.getContext());
+  group->setAttr(targetName, builder.getI64IntegerAttr(target));
+  group->setAttr(reasonName, builder.getStringAttr(reason));
+}
+
 // To the first of the other targets that takes it as it is.
 static mlir::LogicalResult placeElsewhere(GroupOp group, const std::string &reason, const plan::Bounds &bounds,
                                           OwnedProgram::Storage &storage) {
@@ -86,9 +112,7 @@ static mlir::LogicalResult placeElsewhere(GroupOp group, const std::string &reas
     if (mlir::failed(asked))
       return mlir::failure();
     if (asked->whole()) {
-      mlir::Builder builder(group.getContext());
-      group->setAttr(targetName, builder.getI64IntegerAttr(target));
-      group->setAttr(reasonName, builder.getStringAttr(reason));
+      place(group, target, reason);
       return mlir::success();
     }
     reasons += "; " + storage.targets[target].backend->name() + ": " + asked->answer->reason();
@@ -140,9 +164,8 @@ static mlir::LogicalResult unifyControl(mlir::func::FuncOp function, const plan:
         return group.emitError() << "this loop cannot be on one backend: " << storage.targets[0].backend->name() << ": "
                                  << reason << "; " << storage.targets[target].backend->name() << ": "
                                  << asked->answer->reason();
-      mlir::Builder builder(group.getContext());
-      group->setAttr(targetName, builder.getI64IntegerAttr(target));
-      group->setAttr(reasonName, builder.getStringAttr("in a loop with: " + reason));
+      if (targetOf(group) != target)
+        place(group, target, "in a loop with: " + reason);
       return mlir::WalkResult::advance();
     });
     if (all.wasInterrupted())
@@ -170,7 +193,9 @@ mlir::LogicalResult claimGroups(mlir::func::FuncOp function, OwnedProgram::Stora
         return mlir::failure();
     again = !refusedGroups.empty();
   }
-  return unifyControl(function, bounds, storage);
+  if (mlir::failed(unifyControl(function, bounds, storage)))
+    return mlir::failure();
+  return settleElsewhere(function, bounds, storage);
 }
 
 int64_t claimedScratch(GroupOp group, OwnedProgram::Storage &storage) {

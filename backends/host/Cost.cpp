@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <string_view>
+#include <vector>
 
 namespace kiln::host {
 
@@ -86,6 +87,24 @@ Cost costOf(const kiln_program &program, const kiln_node &node) {
 }
 
 } // namespace
+
+double bytesOf(const kiln_kernel &kernel, uint32_t value, const std::vector<int64_t> &extents) {
+  double bytes = static_cast<double>(elementBytes(kernel.values[value].dtype));
+  for (uint32_t axis = 0; axis < kernel.values[value].rank; ++axis) {
+    const kiln_extent &dim = kernel.values[value].dims[axis];
+    bytes *= static_cast<double>(dim.slot < 0 ? dim.value : extents[static_cast<size_t>(dim.slot)]);
+  }
+  return bytes;
+}
+
+Cost costOf(const kiln_kernel &kernel, const std::vector<int64_t> &extents) {
+  std::vector<kiln_extent> given;
+  for (int64_t extent : extents)
+    given.push_back({extent, -1});
+  kiln_node node = {};
+  node.extents = given.data();
+  return Launch(kernel, node).cost();
+}
 
 Cost costOf(const kiln_program &program, const EntryRow &entry) { return costOf(program, entry.root); }
 

@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 #include "mlir/IR/Diagnostics.h"
+#include "llvm/Support/FormatVariadic.h"
 
 namespace kiln::host {
 
@@ -126,6 +127,27 @@ static void placeKernels(OwnedProgram::Storage &storage) {
       std::make_unique<Placement>(storage.program, std::move(backendOf), static_cast<uint32_t>(storage.used.size()));
 }
 
+// A buffer that one of the backends cannot allocate in one piece; empty where there is none.
+static std::string tooLarge(const OwnedProgram::Storage &storage) {
+  for (uint32_t target : storage.used) {
+    int64_t limit = storage.capabilities[target].maxAllocationBytes;
+    for (const EntryRow &entry : storage.entries) {
+      int64_t largest = entry.arena_bytes;
+      for (size_t i = 0; i < entry.argument_count; ++i)
+        largest = std::max(largest, entry.argument_bytes[i]);
+      if (limit > 0 && largest > limit)
+        return llvm::formatv(
+                   "'{0}' needs a buffer of {1} bytes ({2}), and the backend {3} allocates at most {4} in one "
+                   "piece: lower the batch or a --bound",
+                   llvm::StringRef(entry.name.data, entry.name.size), largest,
+                   largest == entry.arena_bytes ? "its temporaries" : "an argument",
+                   storage.targets[target].backend->name(), limit)
+            .str();
+    }
+  }
+  return "";
+}
+
 absl::StatusOr<std::unique_ptr<OwnedProgram>> buildProgram(mlir::ModuleOp module, llvm::ArrayRef<Target> targets,
                                                            const BuildOptions &options) {
   auto owned = std::make_unique<OwnedProgram>();
@@ -138,6 +160,7 @@ absl::StatusOr<std::unique_ptr<OwnedProgram>> buildProgram(mlir::ModuleOp module
     if (!target.backend->capabilities(target.target, capabilities, why))
       return absl::InvalidArgumentError(why);
     storage.alignment = std::max(storage.alignment, capabilities.alignment);
+    storage.capabilities.push_back(std::move(capabilities));
   }
   std::string errors;
   mlir::ScopedDiagnosticHandler handler(module.getContext(), [&](mlir::Diagnostic &diagnostic) {
@@ -159,6 +182,8 @@ absl::StatusOr<std::unique_ptr<OwnedProgram>> buildProgram(mlir::ModuleOp module
   storage.program.constants = reinterpret_cast<const uint8_t *>(storage.constants.data());
   storage.program.constant_bytes = storage.constants.size();
   placeKernels(storage);
+  if (std::string error = tooLarge(storage); !error.empty())
+    return absl::ResourceExhaustedError(error);
   for (auto [entry, description] : llvm::zip(storage.entries, storage.entriesJson)) {
     Cost cost = costOf(storage.program, entry);
     description["cost"] = {{"flops", cost.flops}, {"bytes", cost.bytes}, {"launches", cost.launches}};

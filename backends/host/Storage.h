@@ -23,10 +23,11 @@ struct OwnedProgram::Storage {
 
   llvm::StringMap<uint32_t> kernelByKey;
   std::vector<Target> targets;
+  std::vector<Capabilities> capabilities; ///< of each target
   bool describeInputs = false;
-  int64_t alignment = 64; ///< of places in the arena and the constants: what the strictest target asks for
-  std::vector<uint32_t> kernelTarget;     ///< by kernel, among the targets
-  std::vector<uint32_t> used;             ///< targets that have kernels; the first always
+  int64_t alignment = 64;             ///< of places in the arena and the constants: what the strictest target asks for
+  std::vector<uint32_t> kernelTarget; ///< by kernel, among the targets
+  std::vector<uint32_t> used;         ///< targets that have kernels; the first always
   std::vector<std::string> kernelReasons; ///< why a kernel is not on the first target
   std::unique_ptr<Placement> placement;
   llvm::StringMap<Answer> answers; ///< by key without aliases: scratch does not depend on them

@@ -122,8 +122,8 @@ TEST_F(Bench, AFunctionWithoutALossIsCompared) {
 TEST_F(Bench, WhatCannotBeWrittenIsSaidBefore) {
   test::Outcome outcome = bench("cpu,reference", {"--profile", "/no/such/folder/trace.json"});
   EXPECT_EQ(outcome.code, 1);
-  EXPECT_THAT(outcome.err,
-              HasSubstr("cannot write /no/such/folder/trace.json: the folder /no/such/folder does not exist; choose another with --profile"));
+  EXPECT_THAT(outcome.err, HasSubstr("cannot write /no/such/folder/trace.json: the folder /no/such/folder does not "
+                                     "exist; choose another with --profile"));
   EXPECT_EQ(outcome.out, "");
 }
 

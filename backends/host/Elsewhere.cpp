@@ -1,0 +1,228 @@
+#include "backends/host/Claim.h"
+#include "backends/host/Cost.h"
+
+#include "passes/Fuse/Merge.h"
+#include "passes/Fuse/Outline.h"
+
+namespace kiln::host {
+
+// On an op while it is in no group: why the first target refused it.
+static constexpr llvm::StringLiteral opReasonName = "kiln.refused";
+
+//===-- By cost --------------------------------------------------------------------------------------------------===//
+
+// What a processor does, and what lies between it and a device with memory of its own. Rough, on purpose: the question
+// is whether a handful of numbers goes to a device and back, not which of two good ways is the better one.
+static constexpr double flopsPerSecond = 50e9, bytesPerSecond = 10e9, linkBytesPerSecond = 10e9;
+static constexpr double secondsOfCopy = 10e-6, secondsOfPart = 20e-6;
+
+static double transfer(double values, double bytes) { return values * secondsOfCopy + bytes / linkBytesPerSecond; }
+
+// Where an op of the block runs: a group's target, that of a loop's groups, none for what runs nowhere.
+static std::optional<uint32_t> targetOfUnit(mlir::Operation &op) {
+  std::optional<uint32_t> target;
+  op.walk([&](GroupOp group) { target = std::max(target.value_or(0), targetOf(group)); });
+  return target;
+}
+
+static double bytesOf(mlir::Type type, const plan::Bounds &bounds) {
+  auto tensor = llvm::cast<mlir::RankedTensorType>(type);
+  double bytes = std::max(1u, tensor.getElementTypeBitWidth() / 8);
+  for (const Dim &dim : dimsOf(type))
+    bytes *= static_cast<double>(dim.evaluate(bounds).value_or(1));
+  return bytes;
+}
+
+// The op that makes a value, reshapes (the same memory) looked through; null for arguments.
+static mlir::Operation *makerOf(mlir::Value value) {
+  mlir::Operation *op = value.getDefiningOp();
+  while (auto reshape = llvm::dyn_cast_or_null<ReshapeOp>(op))
+    op = reshape.getOperand().getDefiningOp();
+  return op;
+}
+
+static void readersOf(mlir::Value value, llvm::function_ref<void(mlir::Operation *)> visit) {
+  for (mlir::Operation *user : value.getUsers())
+    if (auto reshape = llvm::dyn_cast<ReshapeOp>(user))
+      readersOf(reshape.getResult(), visit);
+    else
+      visit(user);
+}
+
+namespace {
+/// Groups of the first target, one after another, between parts of another one.
+struct Island {
+  llvm::SmallVector<GroupOp> groups;
+  uint32_t around = 0;
+};
+
+/// The seconds of leaving an island where it is and of moving it to what is around it.
+class IslandCost {
+public:
+  IslandCost(const Island &island, const plan::Bounds &bounds) : island(island), bounds(bounds) {
+    for (GroupOp group : island.groups)
+      members.insert(group);
+  }
+
+  double stay = 2 * secondsOfPart, move = 0;
+
+  void count() {
+    llvm::DenseSet<mlir::Value> seen;
+    for (GroupOp group : island.groups) {
+      for (mlir::Value input : group.getInputs()) {
+        mlir::Operation *maker = makerOf(input);
+        if (members.contains(maker) || llvm::isa_and_nonnull<ConstantOp>(maker) || !seen.insert(input).second)
+          continue;
+        (isAround(maker) ? stay : move) += transfer(1, bytesOf(input.getType(), bounds));
+      }
+      for (mlir::Value result : group->getResults()) {
+        bool around = false, home = false;
+        readersOf(result, [&](mlir::Operation *user) {
+          if (!members.contains(user))
+            (isAround(user) ? around : home) = true;
+        });
+        if (around)
+          stay += transfer(1, bytesOf(result.getType(), bounds));
+        if (home)
+          move += transfer(1, bytesOf(result.getType(), bounds));
+      }
+    }
+  }
+
+private:
+  bool isAround(mlir::Operation *op) const { return op && targetOfUnit(*op) == island.around; }
+
+  const Island &island;
+  const plan::Bounds &bounds;
+  llvm::DenseSet<mlir::Operation *> members;
+};
+} // namespace
+
+static llvm::SmallVector<Island> islandsOf(mlir::Block &block) {
+  llvm::SmallVector<Island> islands;
+  Island current;
+  uint32_t before = 0;
+  for (mlir::Operation &op : block) {
+    std::optional<uint32_t> target = targetOfUnit(op);
+    if (!target)
+      continue;
+    if (*target == 0) {
+      if (auto group = llvm::dyn_cast<GroupOp>(op))
+        current.groups.push_back(group);
+      else
+        before = 0; // a loop at home is no island
+      continue;
+    }
+    if (before == *target && !current.groups.empty()) {
+      current.around = before;
+      islands.push_back(current);
+    }
+    current.groups.clear();
+    before = *target;
+  }
+  return islands;
+}
+
+// Nothing is copied between two backends that work in the process's own memory.
+static bool copiesBetween(uint32_t target, const OwnedProgram::Storage &storage) {
+  return !storage.capabilities[0].hostMemory() || !storage.capabilities[target].hostMemory();
+}
+
+static mlir::LogicalResult moveIslands(mlir::Block &block, const plan::Bounds &bounds, OwnedProgram::Storage &storage) {
+  for (const Island &island : islandsOf(block)) {
+    if (!copiesBetween(island.around, storage))
+      continue;
+    IslandCost cost(island, bounds);
+    cost.count();
+    bool taken = true;
+    for (GroupOp group : island.groups) {
+      mlir::FailureOr<Asked> asked = ask(group, island.around, bounds, storage);
+      if (mlir::failed(asked))
+        return mlir::failure();
+      taken &= asked->whole();
+      Cost own = costOf(asked->form.kernel, asked->extents);
+      cost.move += own.flops / flopsPerSecond + own.bytes / bytesPerSecond;
+    }
+    if (!taken || cost.move >= cost.stay)
+      continue;
+    for (GroupOp group : island.groups)
+      place(group, island.around, "taken, but to do it beside its neighbours costs less than the copies");
+  }
+  return mlir::success();
+}
+
+//===-- Fused again ----------------------------------------------------------------------------------------------===//
+
+// A group that only hands an argument on (a loop's index, into memory) has to stay what it is.
+static bool computes(GroupOp group) { return !group.getBody().front().without_terminator().empty(); }
+
+// What was refused op by op becomes kernels again, those of the target that took it: a backend that takes little is to
+// cost no more than it has to.
+static mlir::LogicalResult fuseElsewhere(mlir::Block &block, uint32_t target, const plan::Bounds &bounds,
+                                         OwnedProgram::Storage &storage) {
+  llvm::SmallVector<GroupOp> loose;
+  llvm::DenseSet<mlir::Operation *> staying;
+  for (GroupOp group : block.getOps<GroupOp>())
+    if (targetOf(group) == target && computes(group))
+      loose.push_back(group);
+    else
+      staying.insert(group);
+  if (loose.size() < 2)
+    return mlir::success();
+  mlir::Builder builder(block.getParentOp()->getContext());
+  for (GroupOp group : loose) {
+    for (mlir::Operation &op : group.getBody().front().without_terminator())
+      op.setAttr(opReasonName, builder.getStringAttr(placementReason(group)));
+    fuse::dissolve(group);
+  }
+  fuse::outlineBlock(block, fuse::clustersOf(block, FuseLevel::full), /*cloneKept=*/true);
+  std::string reason;
+  for (;;) {
+    GroupOp next;
+    for (GroupOp group : block.getOps<GroupOp>())
+      if (targetOf(group) != target && !staying.contains(group)) {
+        next = group;
+        break;
+      }
+    if (!next)
+      return mlir::success();
+    // The last op's: what the kernel is for. Pieces of one that had to be split have its reason.
+    for (mlir::Operation &op : next.getBody().front().without_terminator())
+      if (auto own = llvm::dyn_cast_or_null<mlir::StringAttr>(op.removeAttr(opReasonName)))
+        reason = own.getValue().str();
+    mlir::FailureOr<Asked> asked = ask(next, target, bounds, storage);
+    if (mlir::failed(asked))
+      return mlir::failure();
+    if (asked->whole())
+      place(next, target, reason);
+    else if (!splitGroup(next))
+      return next.emitError() << "the backend " << storage.targets[target].backend->name()
+                              << " refuses what it took before: " << asked->answer->reason();
+  }
+}
+
+static llvm::SmallVector<mlir::Block *> blocksOf(mlir::func::FuncOp function) {
+  llvm::SmallVector<mlir::Block *> blocks;
+  function.walk<mlir::WalkOrder::PreOrder>([&](mlir::Operation *op) {
+    if (llvm::isa<GroupOp>(op))
+      return mlir::WalkResult::skip();
+    for (mlir::Region &region : op->getRegions())
+      for (mlir::Block &block : region)
+        blocks.push_back(&block);
+    return mlir::WalkResult::advance();
+  });
+  return blocks;
+}
+
+mlir::LogicalResult settleElsewhere(mlir::func::FuncOp function, const plan::Bounds &bounds,
+                                    OwnedProgram::Storage &storage) {
+  if (storage.targets.size() > 1 && mlir::failed(moveIslands(function.getBody().front(), bounds, storage)))
+    return mlir::failure();
+  for (mlir::Block *block : blocksOf(function))
+    for (uint32_t target = 1; target < storage.targets.size(); ++target)
+      if (mlir::failed(fuseElsewhere(*block, target, bounds, storage)))
+        return mlir::failure();
+  return mlir::success();
+}
+
+} // namespace kiln::host

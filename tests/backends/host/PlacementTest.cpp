@@ -1,0 +1,165 @@
+// Which kernel goes where: by what backends take, by their limits, and by what copies cost.
+#include "runtime/backend/Placement.h"
+#include "backends/host/Program.h"
+#include "tests/backends/host/Fixture.h"
+
+#include <gmock/gmock.h>
+
+namespace kiln {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+/// A backend that takes every kernel without the ops that it refuses. `Number` makes several of them.
+template <int Number> struct Choosy {
+  static inline std::vector<std::string> refused;
+  static inline kiln_capabilities says = {};
+
+  static int32_t capabilities(const kiln_host *, const kiln_target *, kiln_capabilities *out, kiln_error *) {
+    uint32_t size = out->size;
+    *out = says;
+    out->size = size;
+    return 0;
+  }
+  static int32_t claim(const kiln_host *host, const kiln_kernel *kernel, const kiln_target *, const kiln_answer *answer,
+                       kiln_error *) {
+    kiln_kernel_info info = {};
+    info.size = sizeof info;
+    host->reader->kernel(kernel, &info);
+    for (uint32_t i = 0; i < info.op_count; ++i) {
+      kiln_op op = {};
+      op.size = sizeof op;
+      host->reader->op(kernel, i, &op);
+      if (std::string name(op.name.data, op.name.size); llvm::is_contained(refused, name)) {
+        std::string reason = "no " + name + " here";
+        answer->refuse(answer->self, KILN_NONE, {reason.data(), reason.size()});
+        return 0;
+      }
+    }
+    kiln_terms terms = {};
+    terms.size = sizeof terms;
+    answer->take(answer->self, nullptr, 0, &terms);
+    return 0;
+  }
+  static int32_t compile(const kiln_host *, const kiln_program *, const kiln_target *, const kiln_sink *,
+                         kiln_error *) {
+    return 0;
+  }
+  static const kiln_backend *plugin(const kiln_offer *offer, kiln_error *) {
+    static const kiln_compile_api api = {sizeof(kiln_compile_api), capabilities, claim, compile};
+    static const std::string name = Number ? "other" : "home";
+    static const kiln_backend backend = {sizeof(kiln_backend),       offer->newest, {name.data(), name.size()},
+                                         {name.data(), name.size()}, &api,          nullptr};
+    return &backend;
+  }
+  static const host::Backend &get() {
+    std::string error;
+    static const std::shared_ptr<host::Backend> backend = host::Backend::create(plugin, "built in", error);
+    return *backend;
+  }
+};
+using Home = Choosy<0>;
+using Other = Choosy<1>;
+
+class PlacementTest : public HostTest {
+protected:
+  PlacementTest() {
+    target.size = sizeof target;
+    Home::refused = {"exp"};
+    Other::refused.clear();
+    Home::says = Other::says = {};
+    Other::says.flags = KILN_BACKEND_HOST_MEMORY;
+  }
+
+  absl::StatusOr<std::unique_ptr<host::OwnedProgram>> build(const std::string &body) {
+    module_ = parse("module @M {\n  func.func @f" + body + "\n}\n");
+    host::Target targets[] = {{&Home::get(), target}, {&Other::get(), target}};
+    return host::buildProgram(*module_, targets, {});
+  }
+  std::string placed(const std::string &body) {
+    auto program = build(body);
+    EXPECT_TRUE(program.ok()) << program.status();
+    return program.ok() ? (*program)->explainPlacement() : "";
+  }
+
+  mlir::OwningOpRef<mlir::ModuleOp> module_;
+};
+
+/// exp, a middle that the home takes, exp.
+std::string between(const std::string &middle, const std::string &type, const std::string &more = "") {
+  return "(%x: tensor<" + type + "> {kiln.input = \"x\"}" + more + ") -> (tensor<" + type +
+         "> {kiln.output = \"0\"}) {\n    %0 = kiln.exp %x : tensor<" + type + ">\n" + middle +
+         "\n    %9 = kiln.exp %8 : tensor<" + type + ">\n    return %9 : tensor<" + type + ">\n  }";
+}
+
+TEST_F(PlacementTest, ALoneTinyKernelIsNotSentToADevice) {
+  std::string text = placed(between("    %8 = kiln.tanh %0 : tensor<8xf32>", "8xf32"));
+  // Beside its neighbours it is one kernel with them.
+  EXPECT_THAT(text, HasSubstr("home: 0 kernels"));
+  EXPECT_THAT(text, HasSubstr("other: 1 kernel\n"));
+  EXPECT_THAT(text, HasSubstr("f: 1 parts"));
+}
+
+TEST_F(PlacementTest, WithoutCopiesItStaysWhereItWasAskedFor) {
+  Home::says.flags = KILN_BACKEND_HOST_MEMORY;
+  std::string text = placed(between("    %8 = kiln.tanh %0 : tensor<8xf32>", "8xf32"));
+  EXPECT_THAT(text, HasSubstr("home: 1 kernel\n"));
+  EXPECT_THAT(text, HasSubstr("f: 3 parts"));
+}
+
+TEST_F(PlacementTest, ALargeProductIsWorthItsCopies) {
+  std::string product = "    %8 = kiln.dot_general %0, %0 batch [] x [] contract [1] x [1] : tensor<512x512xf32>, "
+                        "tensor<512x512xf32> -> tensor<512x512xf32>";
+  std::string text = placed(between(product, "512x512xf32"));
+  EXPECT_THAT(text, HasSubstr("home: 1 kernel\n"));
+  EXPECT_THAT(text, HasSubstr("f: 3 parts"));
+  size_t at = product.find("512x512");
+  for (; at != std::string::npos; at = product.find("512x512"))
+    product.replace(at, 7, "4x4");
+  EXPECT_THAT(placed(between(product, "4x4xf32")), HasSubstr("home: 0 kernels"));
+}
+
+TEST_F(PlacementTest, WhatTheOtherRefusesStays) {
+  Other::refused = {"tanh"};
+  EXPECT_THAT(placed(between("    %8 = kiln.tanh %0 : tensor<8xf32>", "8xf32")), HasSubstr("home: 1 kernel\n"));
+}
+
+TEST_F(PlacementTest, RefusedOpsAreFusedAgain) {
+  Home::refused = {"exp", "log", "sin"};
+  auto program = build("(%x: tensor<64xf32> {kiln.input = \"x\"}) -> (tensor<64xf32> {kiln.output = \"0\"}) {\n"
+                       "    %0 = kiln.tanh %x : tensor<64xf32>\n    %1 = kiln.exp %0 : tensor<64xf32>\n"
+                       "    %2 = kiln.log %1 : tensor<64xf32>\n    %3 = kiln.sin %2 : tensor<64xf32>\n"
+                       "    %4 = kiln.neg %3 : tensor<64xf32>\n    return %4 : tensor<64xf32>\n  }");
+  ASSERT_TRUE(program.ok()) << program.status();
+  std::string text = (*program)->explainPlacement();
+  EXPECT_THAT(text, HasSubstr("home: 2 kernels"));
+  EXPECT_THAT(text, HasSubstr("other: 1 kernel\n"));
+  EXPECT_THAT(text, HasSubstr("exp_log_sin"));
+  EXPECT_THAT(text, HasSubstr("(not on home: no sin here)"));
+}
+
+TEST_F(PlacementTest, LimitsOfABackend) {
+  Home::refused.clear();
+  Home::says.max_binding_bytes = 100;
+  std::string text = placed(between("    %8 = kiln.tanh %0 : tensor<64xf32>", "64xf32"));
+  EXPECT_THAT(text, HasSubstr("home: 0 kernels"));
+  EXPECT_THAT(text, HasSubstr("an operand of 256 bytes, where the backend's limit is 100"));
+  Home::says = {};
+  Home::says.max_allocation_bytes = 200;
+  auto program = build(between("    %8 = kiln.tanh %0 : tensor<64xf32>", "64xf32"));
+  EXPECT_EQ(program.status().message(), "'f' needs a buffer of 256 bytes (an argument), and the backend home allocates "
+                                        "at most 200 in one piece: lower the batch or a --bound");
+  Home::says.max_allocation_bytes = 256;
+  EXPECT_TRUE(build(between("    %8 = kiln.tanh %0 : tensor<64xf32>", "64xf32")).ok());
+}
+
+TEST_F(PlacementTest, NobodyTakesIt) {
+  Other::refused = {"exp"};
+  auto program = build(between("    %8 = kiln.tanh %0 : tensor<8xf32>", "8xf32"));
+  EXPECT_THAT(std::string(program.status().message()),
+              HasSubstr("no backend takes 'exp' of this form (home: no exp here; other: no exp here)"));
+}
+
+} // namespace
+} // namespace kiln
