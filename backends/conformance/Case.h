@@ -24,8 +24,9 @@ struct Operand {
 /// accumulator's rounding (f32's for narrower floats) of the sum of the terms' magnitudes. Zero and false: to the bit.
 struct Accuracy {
   double ulps = 0;
-  bool sums = false; ///< the terms' magnitudes are the same kernel's result over the operands' magnitudes
-  double terms = 0;  ///< how many add up; 0 where `sums` is false
+  bool sums = false;    ///< the terms' magnitudes are the same kernel's result over the operands' magnitudes
+  double terms = 0;     ///< how many add up; 0 where `sums` is false
+  bool inPlace = false; ///< the accumulator is memory of the result's dtype: narrow floats round with each term
 };
 
 struct Launch {

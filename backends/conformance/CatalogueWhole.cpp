@@ -74,7 +74,11 @@ void scatter(std::vector<Case> &cases, const char *kind, kiln_dtype dtype, bool 
       kernel.op("scatter", {x, ids, updates}, dtype, {rows, width},
                 {Attribute::text("kind", kind), Attribute::number("axis", 0), Attribute::number("batch_dims", 0)});
   bool adds = std::string(kind) == "add", multiplies = std::string(kind) == "mul";
-  made.accuracy = isFloat(dtype) ? Accuracy{multiplies ? 100.0 : adds ? 1.0 : 0.0, adds, adds ? 98.0 : 0} : Accuracy{};
+  made.accuracy = isFloat(dtype) ? Accuracy{multiplies ? 100.0
+                                            : adds     ? 1.0
+                                                       : 0.0,
+                                            adds, adds ? 98.0 : 0, adds}
+                                 : Accuracy{};
   made.reports = true;
   finish(cases, made, result, 0);
 }

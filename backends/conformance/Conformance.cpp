@@ -7,6 +7,7 @@ void run(const std::shared_ptr<host::Backend> &backend, const Linker &linker, co
   context.target.size = sizeof context.target;
   context.target.jobs = 1;
   context.target.cpu = {"native", 6};
+  context.target.device = {options.targetDevice.data(), options.targetDevice.size()};
   Row row{"interface", "capabilities", {}, {}, Outcome::Failure, {}, 0, 0, 1};
   host::Capabilities capabilities;
   if (!report.begins(row))

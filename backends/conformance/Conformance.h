@@ -27,7 +27,8 @@ struct Options {
   bool full = false;
   uint32_t seed = 1;
   unsigned device = 0;
-  std::string only; ///< rows of ops whose name matches; empty: all sections
+  std::string targetDevice; ///< a profile that the backend knows; empty: its default
+  std::string only;         ///< rows of ops whose name matches; empty: all sections
   std::vector<Model> models;
 };
 

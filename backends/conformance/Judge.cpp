@@ -157,6 +157,8 @@ double Judge::allowed(const Expected &expected, size_t output, size_t element) c
   if (case_.accuracy.sums) {
     // Sums in any order, in f32 at least: the probable error of n roundings, four times over.
     double unit = dtype == KILN_F64 ? 0x1p-53 : 0x1p-24, size = std::fabs(expected.sizes[output].floats[element]);
+    if (case_.accuracy.inPlace)
+      unit = ulpOf(dtype, 1) / 2;
     tolerance += 4 * unit * std::sqrt(case_.accuracy.terms) * size;
     // Terms that a kernel computes itself may be rounded to their narrow dtype, or not.
     if (graph_.ops.size() > 1 && (dtype == KILN_BF16 || dtype == KILN_F16))

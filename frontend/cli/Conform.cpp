@@ -132,35 +132,36 @@ public:
   }
   ~Models() { unlink(path_.c_str()); }
 
-  std::vector<conformance::Model> list(const std::string &backend) const {
+  std::vector<conformance::Model> list(const ConformOptions &under) const {
     std::vector<conformance::Model> models;
     for (const char *name : {"Dense", "Attend", "Recurrent", "Convolve"})
-      models.push_back({absl::StrCat(name, ", train_step"), 3, [=, this] { return build(name, backend); }});
+      models.push_back({absl::StrCat(name, ", train_step"), 3, [=, this] { return build(name, under); }});
     return models;
   }
 
 private:
   using Compilations = std::vector<std::unique_ptr<Compilation>>;
 
-  conformance::Model::Built build(const char *name, const std::string &backend) const {
+  conformance::Model::Built build(const char *name, const ConformOptions &under) const {
     conformance::Model::Built built;
     auto compilations = std::make_shared<Compilations>();
     absl::Status status;
-    built.program = plan(name, backend, *compilations, status);
+    built.program = plan(name, under.backend, under.targetDevice, *compilations, status);
     if (status.ok())
-      built.judge = plan(name, "reference", *compilations, status);
+      built.judge = plan(name, "reference", "", *compilations, status);
     built.keeps = compilations;
     built.otherwise = absl::IsUnimplemented(status) ? conformance::Outcome::Refused : conformance::Outcome::Failure;
     built.why = std::string(status.message());
     return built;
   }
 
-  const kiln_program *plan(const char *name, const std::string &backend, Compilations &compilations,
-                           absl::Status &status) const {
+  const kiln_program *plan(const char *name, const std::string &backend, const std::string &device,
+                           Compilations &compilations, absl::Status &status) const {
     ModelOptions options;
     options.file = path_.str().str();
     options.model = name;
     options.backend = backend;
+    options.targetDevice = device;
     options.entries = {"train_step"};
     options.jobs = 1;
     auto &compilation = *compilations.emplace_back(std::make_unique<Compilation>(options));
@@ -216,14 +217,15 @@ int commandConform(const ConformOptions &options) {
   conformance::Report report;
   if (!readExpected(options.expected, report.expected))
     return fail("cannot read " + options.expected);
-  Models models; // made and removed by this process, whatever happens to the others
+  const Models models; // made and removed by this process, whatever happens to the others
   std::string error, name;
   conformance::Options kit;
   kit.full = options.full;
   kit.seed = options.seed;
   kit.device = options.device;
   kit.only = options.only;
-  kit.models = models.list(options.backend);
+  kit.targetDevice = options.targetDevice;
+  kit.models = models.list(options);
   auto work = [&](conformance::Report &own, std::string &why) {
     if (!own.begins({"interface", "load", {}, {}, conformance::Outcome::Pass, {}, 0, 0, 1}))
       return true; // it crashed

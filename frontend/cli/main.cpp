@@ -46,6 +46,10 @@ void addCompileOptions(CLI::App *app, kiln::ModelOptions &options, RawOptions &r
   app->add_option("--weights", options.weights, "a safetensors file to put into the program");
   app->add_option("--target-cpu", options.targetCpu, "native (default), or a processor that LLVM knows");
   app->add_option("--target", options.triple, "a triple to compile for (default: this machine's)");
+  app->add_option("--target-device", options.targetDevice,
+                  "portable (default: whatever device the program finds), or a profile that the backend knows");
+  app->add_option("--math", options.math, "strict (default), or fast: as exact as the device likes")
+      ->check(CLI::IsMember({"strict", "fast"}));
   app->add_option("--jobs", options.jobs, "threads to compile on (default: all cores)");
   app->add_option("--save-stages", options.saveStages, "a folder for the module after each stage");
   app->add_flag("--time-passes", options.timePasses, "where the time of the compile goes");
@@ -149,6 +153,8 @@ int main(int argc, char **argv) {
                       "a file of names (with '*') that are known to fail, one a line");
   conform->add_option("--only", conforming.only, "a pattern of names, as ops/exp/*: nothing else is tried");
   conform->add_option("--seed", conforming.seed, "of the choice and the operands (default 1)");
+  conform->add_option("--target-device", conforming.targetDevice,
+                      "portable (default), or a profile that the backend knows");
   conform
       ->add_option("--timeout", conforming.silence, "seconds after which what is tried counts as hanging (default 300)")
       ->check(CLI::Range(1, 86400));

@@ -36,6 +36,12 @@ struct ReducePlan {
   ArrayRef<size_t> outer() const { return keepsLast ? ArrayRef<size_t>(kept).drop_back() : ArrayRef<size_t>(kept); }
 };
 
+/// What is kept of a chunk is not rounded to a narrow float: a sum rounds once.
+kiln_dtype partialType(const Graph &graph, const Op &op) {
+  kiln_dtype dtype = graph.type(op.operands[0]).dtype;
+  return dtype == KILN_BF16 || dtype == KILN_F16 ? KILN_F32 : dtype;
+}
+
 ReducePlan makePlan(KernelBuilder &builder, ArrayRef<const Op *> ops) {
   const Graph &graph = builder.graph;
   ReducePlan plan;
@@ -69,8 +75,7 @@ ReducePlan makePlan(KernelBuilder &builder, ArrayRef<const Op *> ops) {
   if (plan.chunks > 1) {
     int64_t results = graph.bound(plan.of(plan.kept));
     for (const Op *op : ops)
-      plan.partials.push_back(
-          builder.reserveScratch(plan.chunks * results * byteSize(graph.type(op->operands[0]).dtype)));
+      plan.partials.push_back(builder.reserveScratch(plan.chunks * results * byteSize(partialType(graph, *op))));
   }
   return plan;
 }
@@ -143,7 +148,7 @@ private:
       }
       Shape kept = plan.of(plan.kept);
       Index offset = e.add(e.linear(kept, keptPlace), code.mul(chunk, e.elements(kept)));
-      e.storeOffset(accumulator.dtype, e.scratch(plan.partials[i]), offset, element, mask);
+      e.storeOffset(partialType(e.graph, *accumulator.op), e.scratch(plan.partials[i]), offset, element, mask);
     }
   }
 
@@ -279,7 +284,7 @@ void buildCombine(KernelBuilder &builder, const ReducePlan &plan) {
                          kiln_dtype dtype = e.graph.type(op->operands[0]).dtype;
                          auto load = [&](Value chunk) {
                            Index offset = e.add(at, code.mul(chunk, count));
-                           return e.loadOffset(dtype, e.scratch(partial), offset, mask);
+                           return e.loadOffset(partialType(e.graph, *op), e.scratch(partial), offset, mask);
                          };
                          Value sum = load(code.integer(0));
                          sum = code.loop(code.integer(1), code.integer(plan.chunks), 1, sum,
