@@ -4,108 +4,98 @@
 
 #include <algorithm>
 #include <string_view>
-#include <vector>
 
 namespace kiln::host {
 
 namespace {
 
-/// A launch's kernel, with the extents' values.
-class Launch {
+/// One term, built factor by factor.
+class Product {
 public:
-  Launch(const kiln_kernel &kernel, const kiln_node &node) : kernel(kernel), node(node) {}
+  Product(const kiln_kernel &kernel, double factor) : kernel(kernel), term{{}, factor} {}
 
-  Cost cost() const {
-    Cost cost;
-    cost.launches = 1;
-    for (size_t i = 0; i < kernel.input_count; ++i)
-      cost.bytes += bytes(kernel.inputs[i]);
-    for (size_t i = 0; i < kernel.output_count; ++i)
-      cost.bytes += bytes(kernel.outputs[i]);
-    for (size_t i = 0; i < kernel.op_count; ++i)
-      cost.flops += flops(kernel.ops[i]);
-    return cost;
+  Product &dim(uint32_t value, uint32_t axis) {
+    const kiln_extent &dim = kernel.values[value].dims[axis];
+    if (dim.slot < 0)
+      term.factor *= static_cast<double>(dim.value);
+    else
+      term.slots.push_back(dim.slot);
+    return *this;
+  }
+  Product &elements(uint32_t value, uint32_t fromAxis = 0) {
+    for (uint32_t axis = fromAxis; axis < kernel.values[value].rank; ++axis)
+      dim(value, axis);
+    return *this;
+  }
+  CostSum::Term get() {
+    std::sort(term.slots.begin(), term.slots.end());
+    return term;
   }
 
 private:
-  double extent(const kiln_extent &dim) const {
-    return static_cast<double>(dim.slot < 0 ? dim.value : node.extents[dim.slot].value);
-  }
-  double dim(uint32_t value, uint32_t axis) const { return extent(kernel.values[value].dims[axis]); }
-  double elements(uint32_t value) const {
-    double count = 1;
-    for (uint32_t axis = 0; axis < kernel.values[value].rank; ++axis)
-      count *= dim(value, axis);
-    return count;
-  }
-  double bytes(uint32_t value) const {
-    return elements(value) * static_cast<double>(elementBytes(kernel.values[value].dtype));
-  }
-
-  double flops(const OpRow &op) const {
-    std::string_view name(op.name.data, op.name.size);
-    if (name == "dot_general") {
-      double contracted = 1;
-      for (size_t i = 0; i < op.attr_count; ++i)
-        if (std::string_view(op.attrs[i].name.data, op.attrs[i].name.size) == "lhs_contract")
-          for (size_t axis = 0; axis < op.attrs[i].count; ++axis)
-            contracted *= dim(op.operands[0], static_cast<uint32_t>(op.attrs[i].ints[axis]));
-      return 2 * elements(op.results[0]) * contracted;
-    }
-    if (name == "convolution") // a filter's elements for each output channel
-      return 2 * elements(op.results[0]) * elements(op.operands[1]) / std::max(1.0, dim(op.operands[1], 0));
-    if (name == "attention" || name == "attention_grad") {
-      // q [B, H, T, D] against the S rows of k: two products forward, five backward.
-      double one = 2 * elements(op.operands[0]) * dim(op.operands[1], 2);
-      return name == "attention" ? 2 * one : 5 * one;
-    }
-    return 0;
-  }
-
   const kiln_kernel &kernel;
-  const kiln_node &node;
+  CostSum::Term term;
 };
 
-Cost costOf(const kiln_program &program, const kiln_node &node) {
-  if (node.kind == KILN_NODE_LAUNCH)
-    return Launch(program.kernels[node.kernel], node).cost();
-  Cost sum, dearest;
-  if (node.kind == KILN_NODE_COPY)
-    sum.bytes = 2 * static_cast<double>(node.count.value);
-  for (size_t i = 0; i < node.child_count; ++i) {
-    Cost child = costOf(program, node.children[i]);
-    sum.flops += child.flops;
-    sum.bytes += child.bytes;
-    sum.launches += child.launches;
-    if (child.launches > dearest.launches)
-      dearest = child;
+CostSum::Term bytesTerm(const kiln_kernel &kernel, uint32_t value) {
+  return Product(kernel, static_cast<double>(elementBytes(kernel.values[value].dtype))).elements(value).get();
+}
+
+void addFlops(const kiln_kernel &kernel, const OpRow &op, CostSum &sum) {
+  std::string_view name(op.name.data, op.name.size);
+  if (name == "dot_general") {
+    Product product(kernel, 2);
+    product.elements(op.results[0]);
+    for (size_t i = 0; i < op.attr_count; ++i)
+      if (std::string_view(op.attrs[i].name.data, op.attrs[i].name.size) == "lhs_contract")
+        for (size_t axis = 0; axis < op.attrs[i].count; ++axis)
+          product.dim(op.operands[0], static_cast<uint32_t>(op.attrs[i].ints[axis]));
+    sum.add(product.get());
+  } else if (name == "convolution") { // a filter's elements for each output channel
+    sum.add(Product(kernel, 2).elements(op.results[0]).elements(op.operands[1], 1).get());
+  } else if (name == "attention" || name == "attention_grad") {
+    // q [B, H, T, D] against the S rows of k: two products forward, five backward.
+    sum.add(Product(kernel, name == "attention" ? 4 : 10).elements(op.operands[0]).dim(op.operands[1], 2).get());
   }
-  if (node.kind == KILN_NODE_IF)
-    return dearest;
-  double times = node.kind == KILN_NODE_REPEAT ? static_cast<double>(node.count.value) : 1;
-  return {sum.flops * times, sum.bytes * times, sum.launches * times};
 }
 
 } // namespace
 
-double bytesOf(const kiln_kernel &kernel, uint32_t value, const std::vector<int64_t> &extents) {
-  double bytes = static_cast<double>(elementBytes(kernel.values[value].dtype));
-  for (uint32_t axis = 0; axis < kernel.values[value].rank; ++axis) {
-    const kiln_extent &dim = kernel.values[value].dims[axis];
-    bytes *= static_cast<double>(dim.slot < 0 ? dim.value : extents[static_cast<size_t>(dim.slot)]);
+void CostSum::add(Term term) {
+  for (Term &other : terms)
+    if (other.slots == term.slots) {
+      other.factor += term.factor;
+      return;
+    }
+  terms.push_back(std::move(term));
+}
+
+double CostSum::at(const std::vector<int64_t> &extents) const {
+  double sum = 0;
+  for (const Term &term : terms) {
+    double product = term.factor;
+    for (int32_t slot : term.slots)
+      product *= static_cast<double>(extents[static_cast<size_t>(slot)]);
+    sum += product;
   }
-  return bytes;
+  return sum;
 }
 
-Cost costOf(const kiln_kernel &kernel, const std::vector<int64_t> &extents) {
-  std::vector<kiln_extent> given;
-  for (int64_t extent : extents)
-    given.push_back({extent, -1});
-  kiln_node node = {};
-  node.extents = given.data();
-  return Launch(kernel, node).cost();
+Cost costOf(const kiln_kernel &kernel) {
+  Cost cost;
+  for (size_t i = 0; i < kernel.input_count; ++i)
+    cost.bytes.add(bytesTerm(kernel, kernel.inputs[i]));
+  for (size_t i = 0; i < kernel.output_count; ++i)
+    cost.bytes.add(bytesTerm(kernel, kernel.outputs[i]));
+  for (size_t i = 0; i < kernel.op_count; ++i)
+    addFlops(kernel, kernel.ops[i], cost.flops);
+  return cost;
 }
 
-Cost costOf(const kiln_program &program, const EntryRow &entry) { return costOf(program, entry.root); }
+double bytesOf(const kiln_kernel &kernel, uint32_t value, const std::vector<int64_t> &extents) {
+  CostSum sum;
+  sum.add(bytesTerm(kernel, value));
+  return sum.at(extents);
+}
 
 } // namespace kiln::host

@@ -1,4 +1,4 @@
-// What a program's entry does in one execution at its bounds, counted from its kernels.
+// What a kernel's launch does, counted from its ops.
 #pragma once
 
 #include "runtime/backend/Tables.h"
@@ -7,21 +7,28 @@
 
 namespace kiln::host {
 
+/// A sum of products of the kernel's extents.
+struct CostSum {
+  struct Term {
+    std::vector<int32_t> slots; ///< ascending, one for each factor
+    double factor;
+  };
+  std::vector<Term> terms; ///< no two with the same slots
+
+  void add(Term term);
+  double at(const std::vector<int64_t> &extents) const;
+};
+
 struct Cost {
   /// Of products, convolutions and attention, a multiply-add as two; other arithmetic is not counted.
-  double flops = 0;
-  /// The sum of what each launch's operands hold and what each copy moves.
-  double bytes = 0;
-  double launches = 0;
+  CostSum flops;
+  /// What the operands and results hold.
+  CostSum bytes;
 };
+
+Cost costOf(const kiln_kernel &kernel);
 
 /// What a value of the kernel holds when the kernel's extents are these.
 double bytesOf(const kiln_kernel &kernel, uint32_t value, const std::vector<int64_t> &extents);
-
-/// One launch with these extents.
-Cost costOf(const kiln_kernel &kernel, const std::vector<int64_t> &extents);
-
-/// Loops count as often as they run; a `while` once; of an `if` the dearer half.
-Cost costOf(const kiln_program &program, const EntryRow &entry);
 
 } // namespace kiln::host

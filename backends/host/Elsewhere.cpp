@@ -140,8 +140,8 @@ static mlir::LogicalResult moveIslands(mlir::Block &block, const plan::Bounds &b
       if (mlir::failed(asked))
         return mlir::failure();
       taken &= asked->whole();
-      Cost own = costOf(asked->form.kernel, asked->extents);
-      cost.move += own.flops / flopsPerSecond + own.bytes / bytesPerSecond;
+      Cost own = costOf(asked->form.kernel);
+      cost.move += own.flops.at(asked->extents) / flopsPerSecond + own.bytes.at(asked->extents) / bytesPerSecond;
     }
     if (!taken || cost.move >= cost.stay)
       continue;

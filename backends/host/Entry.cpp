@@ -1,8 +1,25 @@
+#include "backends/host/Cost.h"
 #include "backends/host/Storage.h"
 
 namespace kiln::host {
 
 using json = nlohmann::ordered_json;
+
+static json sumJson(const CostSum &sum) {
+  json terms = json::array();
+  for (const CostSum::Term &term : sum.terms) {
+    json one = json::array({term.factor});
+    for (int32_t slot : term.slots)
+      one.push_back(slot);
+    terms.push_back(one);
+  }
+  return terms;
+}
+
+static json costJson(const kiln_kernel &kernel) {
+  Cost cost = costOf(kernel);
+  return {{"flops", sumJson(cost.flops)}, {"bytes", sumJson(cost.bytes)}};
+}
 
 namespace {
 /// One entry's tree: plan steps to nodes, and the same in JSON.
@@ -83,7 +100,8 @@ uint32_t EntryBuilder::addKernel(KernelForm &form, uint32_t target, const std::s
                                  {"kind", std::string(form.kernel.kind.data, form.kernel.kind.size)},
                                  {"inputs", form.kernel.input_count},
                                  {"outputs", outputs},
-                                 {"ops", ops}});
+                                 {"ops", ops},
+                                 {"cost", costJson(form.kernel)}});
   if (target != 0 || storage.describeInputs) { // what it reads is brought to it
     json inputs = json::array();
     for (size_t i = 0; i < form.kernel.input_count; ++i)

@@ -1,6 +1,5 @@
 #include "backends/host/Program.h"
 
-#include "backends/host/Cost.h"
 #include "backends/host/Storage.h"
 #include "passes/Fuse/Fuse.h"
 
@@ -184,10 +183,6 @@ absl::StatusOr<std::unique_ptr<OwnedProgram>> buildProgram(mlir::ModuleOp module
   placeKernels(storage);
   if (std::string error = tooLarge(storage); !error.empty())
     return absl::ResourceExhaustedError(error);
-  for (auto [entry, description] : llvm::zip(storage.entries, storage.entriesJson)) {
-    Cost cost = costOf(storage.program, entry);
-    description["cost"] = {{"flops", cost.flops}, {"bytes", cost.bytes}, {"launches", cost.launches}};
-  }
   storage.manifestText = writeManifest(module, storage);
   return owned;
 }

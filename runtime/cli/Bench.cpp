@@ -49,6 +49,9 @@ struct Times {
   std::string results;      // where there is no loss: the first run's fingerprints
   double cpu = 0;           // mean seconds
   Counts counts;            // of one run
+  Work sum;                 // of all runs
+  // Of each run, by the second: batches differ in length.
+  std::vector<double> flopRates, byteRates, itemRates, tokenRates;
 };
 
 /// Two numbers of each result, by which backends are compared: its norm, and the sum of its elements with signs drawn
@@ -75,6 +78,52 @@ std::string fingerprints(Call &call) {
   return text;
 }
 
+double medianOf(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+/// Where the function reads rows of whole numbers, they are tokens; 0 elsewhere.
+int64_t tokensOf(Call &call) {
+  std::vector<int> inputs = call.inputs();
+  if (inputs.empty() || isFloat(call.entry().arguments[static_cast<size_t>(inputs[0])].type.dtype) ||
+      call.shape(inputs[0]).size() != 2)
+    return 0;
+  return countElements(call.shape(inputs[0])).value_or(0);
+}
+
+/// What each run did; counted again only where its inputs have other shapes than the one before.
+class Counter {
+public:
+  explicit Counter(Call &call) : call_(call), shapes_(call.inputs().size()) {}
+
+  void run(double seconds, Times &times) {
+    bool same = counted_;
+    std::vector<int> inputs = call_.inputs();
+    for (size_t i = 0; i < inputs.size(); ++i)
+      if (shapes_[i] != call_.shape(inputs[i])) {
+        shapes_[i] = call_.shape(inputs[i]);
+        same = false;
+      }
+    if (!same)
+      work_ = call_.work();
+    counted_ = true;
+    times.sum.flops += work_.flops;
+    times.sum.bytes += work_.bytes;
+    times.sum.launches += work_.launches;
+    times.flopRates.push_back(work_.flops / seconds);
+    times.byteRates.push_back(work_.bytes / seconds);
+    times.itemRates.push_back(static_cast<double>(call_.examples()) / seconds);
+    times.tokenRates.push_back(static_cast<double>(tokensOf(call_)) / seconds);
+  }
+
+private:
+  Call &call_;
+  std::vector<std::vector<int64_t>> shapes_;
+  Work work_;
+  bool counted_ = false;
+};
+
 Times measure(Program &program, Call &call, std::optional<Feeder> &feeder, uint32_t seed, double atLeast) {
   int64_t step = 0;
   auto once = [&] {
@@ -92,20 +141,17 @@ Times measure(Program &program, Call &call, std::optional<Feeder> &feeder, uint3
     else if (i == 0)
       times.results = fingerprints(call);
   }
-  double begin = seconds(CLOCK_MONOTONIC), cpu = seconds(CLOCK_PROCESS_CPUTIME_ID), last = begin;
+  Counter counter(call);
+  double first = seconds(CLOCK_MONOTONIC), cpu = seconds(CLOCK_PROCESS_CPUTIME_ID), now = first;
   do {
+    double begin = seconds(CLOCK_MONOTONIC);
     once();
-    double now = seconds(CLOCK_MONOTONIC);
-    times.real.push_back(now - last);
-    last = now;
-  } while (last - begin < atLeast && times.real.size() < 1000000);
+    now = seconds(CLOCK_MONOTONIC);
+    times.real.push_back(now - begin);
+    counter.run(std::max(now - begin, 1e-9), times);
+  } while (now - first < atLeast && times.real.size() < 1000000);
   times.cpu = (seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu) / static_cast<double>(times.real.size());
   return times;
-}
-
-double medianOf(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
 }
 
 /// The most that this process has held. Not getrusage: that counts what the process was before it became this program.
@@ -121,11 +167,14 @@ int64_t peakMemory() {
 }
 
 /// What a step does, as the compiler counted it, and as the backend did where it counts.
-void addCounts(JsonLine &run, const Program &program, const Counts &counts, const EntrySpec &entry, double median) {
-  run.add("flops", entry.flops).add("bytes", entry.bytes).add("launches", entry.launches);
-  run.add("gflops_per_second", entry.flops / median * 1e-9).add("gb_per_second", entry.bytes / median * 1e-9);
-  if (counts.known) {
-    const kiln_counters &counters = counts.sum;
+void addCounts(JsonLine &run, const Program &program, const Times &times, const EntrySpec &entry) {
+  double runs = static_cast<double>(times.real.size());
+  run.add("flops", times.sum.flops / runs).add("bytes", times.sum.bytes / runs);
+  run.add("launches", times.sum.launches / runs);
+  run.add("gflops_per_second", medianOf(times.flopRates) * 1e-9);
+  run.add("gb_per_second", medianOf(times.byteRates) * 1e-9);
+  if (times.counts.known) {
+    const kiln_counters &counters = times.counts.sum;
     run.add("dispatches", static_cast<int64_t>(counters.launches));
     run.add("barriers", static_cast<int64_t>(counters.barriers));
     run.add("submits", static_cast<int64_t>(counters.submits));
@@ -139,17 +188,7 @@ void addCounts(JsonLine &run, const Program &program, const Counts &counts, cons
   run.add("working_set_bytes", touched);
 }
 
-/// Where the function reads rows of whole numbers, they are tokens; 0 elsewhere.
-int64_t tokensOf(Call &call) {
-  std::vector<int> inputs = call.inputs();
-  if (inputs.empty() || isFloat(call.entry().arguments[static_cast<size_t>(inputs[0])].type.dtype) ||
-      call.shape(inputs[0]).size() != 2)
-    return 0;
-  return countElements(call.shape(inputs[0])).value_or(0);
-}
-
-std::string report(const Program &program, const EntrySpec &entry, const Times &times, const Common &common,
-                   int64_t examples, int64_t tokens) {
+std::string report(const Program &program, const EntrySpec &entry, const Times &times, const Common &common) {
   const std::string &name = entry.name;
   double sum = 0, squares = 0, count = static_cast<double>(times.real.size());
   for (double time : times.real)
@@ -180,10 +219,10 @@ std::string report(const Program &program, const EntrySpec &entry, const Times &
   run.add("median_time", median * 1e6).add("mad_time", medianOf(deviations) * 1e6);
   run.add("min_time", *std::min_element(times.real.begin(), times.real.end()) * 1e6);
   run.add("stddev_time", std::sqrt(squares / count) * 1e6);
-  run.add("items_per_second", static_cast<double>(examples) / median);
-  if (tokens)
-    run.add("tokens_per_second", static_cast<double>(tokens) / median);
-  addCounts(run, program, times.counts, entry, median);
+  run.add("items_per_second", medianOf(times.itemRates));
+  if (medianOf(times.tokenRates) > 0)
+    run.add("tokens_per_second", medianOf(times.tokenRates));
+  addCounts(run, program, times, entry);
   if (!times.losses.empty())
     run.addRaw("losses", "[" + times.losses + "]");
   if (!times.results.empty())
@@ -213,7 +252,7 @@ int benchCommand(const Options &options, Common &common) {
   }
   JsonOutput json(common.json, common.jsonPath);
   Times times = measure(*program, call, feeder, common.seed, options.number("min-time", 1.0));
-  json.line(report(*program, call.entry(), times, common, call.examples(), tokensOf(call)));
+  json.line(report(*program, call.entry(), times, common));
   std::sort(times.real.begin(), times.real.end());
   std::fprintf(textOutput(json), "%s: median %.1f us, fastest %.1f us, %zu runs, %u threads\n", name.c_str(),
                times.real[times.real.size() / 2] * 1e6, times.real[0] * 1e6, times.real.size(), common.threads);

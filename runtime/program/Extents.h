@@ -18,6 +18,7 @@ public:
   void bind(std::span<const std::vector<int64_t>> shapes);
 
   int64_t *table() { return current_->table.data(); }
+  const int64_t *table() const { return current_->table.data(); }
   int64_t symbol(size_t index) const { return symbols_[index]; }
   /// The shape of an argument under the symbols bound last.
   const std::vector<int64_t> &shape(size_t argument) const { return current_->shapes[argument]; }

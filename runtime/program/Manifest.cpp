@@ -105,11 +105,6 @@ EntrySpec parseEntry(const Json &json) {
       check(dim);
   entry.arenaBytes = json.at("arena").integer(0, INT64_MAX);
   entry.lowerBound = json.integerOr("lower_bound", 0);
-  if (const Json *cost = json.find("cost")) {
-    entry.flops = cost->numberOr("flops", 0);
-    entry.bytes = cost->numberOr("bytes", 0);
-    entry.launches = cost->numberOr("launches", 0);
-  }
   entry.plan = json.at("plan");
   return entry;
 }
@@ -173,6 +168,17 @@ KernelSpec::Output parseKernelOutput(const Json &json, size_t ops) {
   return output;
 }
 
+std::vector<KernelSpec::Term> parseCost(const Json &json) {
+  std::vector<KernelSpec::Term> terms;
+  for (const Json &one : json.array()) {
+    KernelSpec::Term term{one.array().empty() ? 0 : one.array()[0].number(), {}};
+    for (size_t i = 1; i < one.array().size(); ++i)
+      term.slots.push_back(static_cast<size_t>(one.array()[i].integer(0, INT32_MAX)));
+    terms.push_back(std::move(term));
+  }
+  return terms;
+}
+
 void parseKernels(const Json &root, Manifest &manifest) {
   if (const Json *backends = root.find("backends"))
     for (const Json &name : backends->array())
@@ -187,6 +193,10 @@ void parseKernels(const Json &root, Manifest &manifest) {
     if (const Json *outputs = json.find("outputs"))
       for (const Json &output : outputs->array())
         kernel.outputs.push_back(parseKernelOutput(output, kernel.ops.size()));
+    if (const Json *cost = json.find("cost")) {
+      kernel.flops = parseCost(cost->at("flops"));
+      kernel.bytes = parseCost(cost->at("bytes"));
+    }
     if (!manifest.backends.empty())
       kernel.backend = static_cast<uint32_t>(
           json.find("backend") ? json.at("backend").integer(0, static_cast<int64_t>(manifest.backends.size()) - 1) : 0);

@@ -74,7 +74,6 @@ struct EntrySpec {
   size_t loopSlots = 0;
   int64_t arenaBytes = 0, lowerBound = 0;
   /// One execution at the bounds, counted when it was compiled; 0 where the manifest does not say.
-  double flops = 0, bytes = 0, launches = 0;
   Json plan;
 
   size_t extentCount() const { return extents.size() + loopSlots; }
@@ -94,6 +93,12 @@ struct KernelSpec {
     std::vector<kiln_extent> dims;
     int64_t op = -1;
   };
+  /// What a launch costs: sums of a factor times the launch's extents in these slots.
+  struct Term {
+    double factor;
+    std::vector<size_t> slots;
+  };
+  std::vector<Term> flops, bytes;
   size_t inputs = 0;
   std::vector<Output> outputs;
   std::vector<Output> inputTypes; ///< of a kernel that is not on the first backend

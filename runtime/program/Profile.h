@@ -45,6 +45,15 @@ struct Counts {
   void add(const kiln_run_api &api, kiln_executable *executable);
 };
 
+/// What one execution of an entry does, as the compiler counted its kernels.
+struct Work {
+  /// Of products, convolutions and attention, a multiply-add as two; other arithmetic is not counted.
+  double flops = 0;
+  /// The sum of what each launch's operands and results hold and what each copy moves.
+  double bytes = 0;
+  double launches = 0;
+};
+
 /// Nanoseconds since some moment before the process.
 int64_t profileClock();
 

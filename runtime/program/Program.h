@@ -153,6 +153,9 @@ public:
   }
   /// The results that a user sees, under their actual shapes: outputs or gradients.
   std::vector<TensorView> results(Role role);
+  /// What the last run did, at its extents. Loops count as often as they ran; a `while` once; of an `if` the dearer
+  /// half.
+  Work work() const;
   /// Leading extent of the first input in the last run: the number of examples.
   int64_t examples() const;
 
@@ -180,6 +183,7 @@ private:
   void runPart(const Placement::Part &part, kiln_status &status);
   void bring(const Placement::Part &part, bool back);
   void keepTimes(uint32_t backend, int64_t began);
+  Work workOf(const kiln_node &node) const;
   void finish();
   /// Brings a result to the host, where the device keeps it elsewhere.
   void fetch(size_t argument);

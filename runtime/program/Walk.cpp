@@ -58,6 +58,52 @@ void Walk::prepare(const Leaf &leaf) {
       table_[slot] = index;
 }
 
+/// A sum of products of a launch's extents.
+static double costOf(const KernelSpec &kernel, const std::vector<KernelSpec::Term> &terms, const kiln_node &node,
+                     const int64_t *table) {
+  double sum = 0;
+  for (const KernelSpec::Term &term : terms) {
+    double product = term.factor;
+    for (size_t slot : term.slots) {
+      if (slot >= node.extent_count)
+        fail("the program's manifest is damaged: the cost of kernel '%s' has an extent that it lacks",
+             kernel.name.c_str());
+      const kiln_extent &extent = node.extents[slot];
+      product *= static_cast<double>(extent.slot < 0 ? extent.value : table[extent.slot]);
+    }
+    sum += product;
+  }
+  return sum;
+}
+
+Work Call::workOf(const kiln_node &node) const {
+  const int64_t *table = extents_.table();
+  auto value = [&](const kiln_extent &extent) {
+    return static_cast<double>(extent.slot < 0 ? extent.value : table[extent.slot]);
+  };
+  if (node.kind == KILN_NODE_LAUNCH) {
+    const KernelSpec &kernel = program_.manifest_.kernels[node.kernel];
+    return {costOf(kernel, kernel.flops, node, table), costOf(kernel, kernel.bytes, node, table), 1};
+  }
+  Work sum, dearest;
+  if (node.kind == KILN_NODE_COPY)
+    sum.bytes = 2 * value(node.count);
+  for (size_t i = 0; i < node.child_count; ++i) {
+    Work child = workOf(node.children[i]);
+    sum.flops += child.flops;
+    sum.bytes += child.bytes;
+    sum.launches += child.launches;
+    if (child.launches > dearest.launches)
+      dearest = child;
+  }
+  if (node.kind == KILN_NODE_IF)
+    return dearest;
+  double times = node.kind == KILN_NODE_REPEAT ? value(node.count) : 1;
+  return {sum.flops * times, sum.bytes * times, sum.launches * times};
+}
+
+Work Call::work() const { return workOf(program_.plan_.program().entries[index_].root); }
+
 namespace {
 struct Found {
   int64_t element = -1;
