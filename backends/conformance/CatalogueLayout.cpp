@@ -17,7 +17,7 @@ struct Maker {
   size_t rank;
   bool dynamic;
 
-  Case start(const char *op, std::string detail = {}) {
+  Case start(const char *op, const std::string &detail = {}) {
     Case made{op, variantOf(rank, dynamic) + detail, dtype, std::make_shared<Kernel>("loops"), {}, {}, {}};
     dims = dimsOf(*made.kernel, rank, dynamic, made.launches);
     return made;
@@ -26,7 +26,7 @@ struct Maker {
     made.operands.push_back(fill);
     return made.kernel->input(type, std::move(of));
   }
-  kiln_extent from(Case &made, std::function<int64_t(const Shape &)> f) {
+  kiln_extent from(Case &made, const std::function<int64_t(const Shape &)> &f) {
     return derived(*made.kernel, rank, dynamic, made.launches, f);
   }
   void finish(Case &made, uint32_t result) {

@@ -17,6 +17,6 @@ std::string encode(const std::vector<sdk::Graph> &kernels);
 
 /// Graphs that have passed all of sdk::Graph::read's checks. False with a sentence where the bytes are no such blob,
 /// cut short, changed, or of another version.
-bool decode(const void *bytes, uint64_t size, std::vector<sdk::Graph> &kernels, std::string &error);
+bool decode(const void *data, uint64_t size, std::vector<sdk::Graph> &kernels, std::string &error);
 
 } // namespace kiln::reference

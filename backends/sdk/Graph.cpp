@@ -106,7 +106,9 @@ int64_t byteSize(kiln_dtype dtype) {
 bool isFloat(kiln_dtype dtype) {
   return dtype == KILN_F32 || dtype == KILN_F64 || dtype == KILN_BF16 || dtype == KILN_F16;
 }
-bool isSigned(kiln_dtype dtype) { return dtype == KILN_I8 || dtype == KILN_I32 || dtype == KILN_I64; }
+bool isSigned(kiln_dtype dtype) {
+  return dtype == KILN_I8 || dtype == KILN_I16 || dtype == KILN_I32 || dtype == KILN_I64;
+}
 
 const char *dtypeName(kiln_dtype dtype) {
   static constexpr const char *names[] = {"f32",  "f64", "bf16", "f16", "i8", "u8", "i32",    "u32",    "i64",

@@ -1,26 +1,10 @@
 #include "runtime/backend/Placement.h"
 
+#include "runtime/support/Tensor.h"
+
 namespace kiln {
 
-int64_t elementBytes(kiln_dtype dtype) {
-  switch (dtype) {
-  case KILN_F64:
-  case KILN_I64:
-  case KILN_U64:
-    return 8;
-  case KILN_F32:
-  case KILN_I32:
-  case KILN_U32:
-    return 4;
-  case KILN_BF16:
-  case KILN_F16:
-  case KILN_I16:
-  case KILN_U16:
-    return 2;
-  default:
-    return 1;
-  }
-}
+int64_t elementBytes(kiln_dtype dtype) { return static_cast<int64_t>(dtypeSize(dtype)); }
 
 Placement::Placement(const kiln_program &whole, std::vector<uint32_t> backendOf, uint32_t backends)
     : whole_(whole), backendOf_(std::move(backendOf)), localNumber_(backendOf_.size()), backends_(backends) {

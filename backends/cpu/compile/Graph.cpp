@@ -1,4 +1,5 @@
 #include "backends/cpu/compile/Graph.h"
+#include "backends/sdk/Graph.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringSwitch.h"
 #include <algorithm>
@@ -105,38 +106,10 @@ StringRef opName(OpCode code) { return infos[size_t(code)].name; }
 bool isElementwise(OpCode code) { return code <= OpCode::StopGradient; }
 bool isWhole(OpCode code) { return code >= OpCode::Reduce; }
 
-int64_t byteSize(kiln_dtype dtype) {
-  switch (dtype) {
-  case KILN_F64:
-  case KILN_I64:
-  case KILN_U64:
-    return 8;
-  case KILN_F32:
-  case KILN_I32:
-  case KILN_U32:
-    return 4;
-  case KILN_BF16:
-  case KILN_F16:
-  case KILN_I16:
-  case KILN_U16:
-    return 2;
-  default:
-    return 1;
-  }
-}
-
-bool isFloat(kiln_dtype dtype) {
-  return dtype == KILN_F32 || dtype == KILN_F64 || dtype == KILN_BF16 || dtype == KILN_F16;
-}
-bool isSigned(kiln_dtype dtype) {
-  return dtype == KILN_I8 || dtype == KILN_I16 || dtype == KILN_I32 || dtype == KILN_I64;
-}
-
-StringRef dtypeName(kiln_dtype dtype) {
-  static constexpr const char *names[] = {"f32",  "f64", "bf16", "f16", "i8", "u8", "i32",    "u32",    "i64",
-                                          "bool", "i16", "u16",  "u64", "i4", "u4", "f8e4m3", "f8e5m2", "quantized"};
-  return size_t(dtype) < std::size(names) ? names[dtype] : "unknown";
-}
+int64_t byteSize(kiln_dtype dtype) { return sdk::byteSize(dtype); }
+bool isFloat(kiln_dtype dtype) { return sdk::isFloat(dtype); }
+bool isSigned(kiln_dtype dtype) { return sdk::isSigned(dtype); }
+StringRef dtypeName(kiln_dtype dtype) { return sdk::dtypeName(dtype); }
 
 static bool isSupported(kiln_dtype dtype) { return dtype <= KILN_BOOL; }
 

@@ -1,6 +1,8 @@
 // gather and scatter.
 #include "backends/reference/run/Evaluate.h"
 
+#include <cmath>
+
 namespace kiln::reference {
 
 using sdk::OpCode;
@@ -55,9 +57,9 @@ template <typename T> T combine(std::string_view kind, T old, T update) {
   if (kind == "mul")
     return T(W(old) * W(update));
   if (kind == "max")
-    return old != old || update < old ? old : update;
+    return std::isnan(old) || update < old ? old : update;
   if (kind == "min")
-    return old != old || update > old ? old : update;
+    return std::isnan(old) || update > old ? old : update;
   return update; // set
 }
 

@@ -60,7 +60,7 @@ bool reduceWindow(Call &call, const Window &window, std::string_view kind) {
       T &total = totals[w], value = values[offset];
       if (sum)
         total = T(W(total) + W(value));
-      else if (total == total && (value != value || (largest ? value > total : value < total)))
+      else if (!std::isnan(total) && (std::isnan(value) || (largest ? value > total : value < total)))
         total = value;
     });
   });
@@ -84,7 +84,7 @@ bool reduceWindowGrad(Call &call, const Window &window, bool largest) {
         return;
       }
       T champion = values[size_t(best[w])], value = values[offset];
-      if (champion == champion && (value != value || (largest ? value > champion : value < champion)))
+      if (!std::isnan(champion) && (std::isnan(value) || (largest ? value > champion : value < champion)))
         best[w] = int64_t(offset);
     });
     for (size_t w = 0; w < best.size(); ++w)

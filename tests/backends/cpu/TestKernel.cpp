@@ -1,4 +1,5 @@
 #include "tests/backends/cpu/TestKernel.h"
+#include "backends/sdk/Graph.h"
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -8,26 +9,9 @@ namespace kiln::test {
 
 //===-- Tensors --------------------------------------------------------------------------------------------------===//
 
-static int64_t sizeOf(kiln_dtype dtype) {
-  switch (dtype) {
-  case KILN_F64:
-  case KILN_I64:
-    return 8;
-  case KILN_F32:
-  case KILN_I32:
-  case KILN_U32:
-    return 4;
-  case KILN_BF16:
-  case KILN_F16:
-    return 2;
-  default:
-    return 1;
-  }
-}
-
 Tensor Tensor::make(kiln_dtype dtype, std::vector<int64_t> shape) {
   Tensor t{dtype, std::move(shape), {}};
-  t.bytes.resize(size_t(t.count() * sizeOf(dtype)));
+  t.bytes.resize(size_t(t.count() * sdk::byteSize(dtype)));
   return t;
 }
 
