@@ -34,7 +34,7 @@ struct Expr {
 using Index = std::vector<Expr>;
 
 /// The definitions of those functions and of what they call. own: exp, erf and the like by our own polynomials, though
-/// the language has them (GLSL: always).
+/// the language has them.
 std::string printFunctions(Language language, bool own, const std::set<std::string> &used);
 
 /// What stands around the printed text: how memory, extents and the status record are spelt. The defaults name a
@@ -57,7 +57,8 @@ public:
 struct EmitterOptions {
   Language language = Language::C;
   bool wideIndex = true;     // indices are 64 bits wide; else 32, and the caller has seen to Graph::fits32
-  bool ownFunctions = false; // exp, erf, ... by functions printed along, not the language's; always so in GLSL
+  bool ownFunctions = false; // exp, erf, ... by functions printed along, not the language's. GLSL's
+                             // own are only as exact as each device likes, and it has no others than exp and log
 };
 
 class Emitter {
@@ -223,6 +224,7 @@ private:
               const std::function<Expr()> &no);
   Expr integerDivision(OpCode code, const Expr &a, const Expr &b, kiln_dtype dtype, const Op *op);
   Expr shift(OpCode code, const Expr &a, const Expr &b, kiln_dtype dtype);
+  std::optional<Expr> unfolded(OpCode code, const Expr &a, const Expr &b, kiln_dtype dtype);
   Expr call(const std::string &name, kiln_dtype result, std::initializer_list<Expr> operands);
   std::string function(const std::string &name); // its spelling; notes that it is used
   Expr inParentheses(const std::string &text, std::initializer_list<Expr> operands) const;

@@ -250,7 +250,33 @@ Expr Emitter::integerDivision(OpCode code, const Expr &a, const Expr &b, kiln_dt
 /// GLSL leaves open what % gives for a negative number; elsewhere it is C's.
 static bool hasCRemainder(Language language) { return language != Language::GLSL; }
 
+/// Mesa's code generator takes x * 0, 0 / x and x - x for 0 and x / 0 for anything, infinities and NaN or not, where it
+/// sees that: these are spelt otherwise.
+std::optional<Expr> Emitter::unfolded(OpCode code, const Expr &a, const Expr &b, kiln_dtype dtype) {
+  if (options.language != Language::GLSL || !isFloat(dtype))
+    return {};
+  std::string type = std::string("_") + dtypeName(accumulator(dtype));
+  auto signOf = [&](const Expr &x) { // of a literal zero; 0 for all else
+    bool negative = x.text == "kiln_float_of(0x80000000u)" || x.text == "(-0.0lf)";
+    return negative ? -1 : x.text == literal(dtype, 0, 0).text ? 1 : 0;
+  };
+  auto times = [&](int sign, const char *name, const Expr &x) {
+    return call(name + type, dtype, {sign < 0 ? unary(OpCode::Neg, x, dtype) : x});
+  };
+  if (code == OpCode::Mul && (signOf(a) || signOf(b)))
+    return signOf(b) ? times(signOf(b), "zero_times", a) : times(signOf(a), "zero_times", b);
+  if (code == OpCode::Div && signOf(a))
+    return times(signOf(a), "zero_over", b);
+  if (code == OpCode::Div && signOf(b))
+    return bindElement(dtype, a.text + " * " + literal(dtype, signOf(b) * HUGE_VAL, 0).text, {a});
+  if (code == OpCode::Sub && a.text == b.text)
+    return call("zero_times" + type, dtype, {call("abs" + type, dtype, {a})});
+  return {};
+}
+
 Expr Emitter::binary(OpCode code, const Expr &a, const Expr &b, kiln_dtype dtype, const Op *op) {
+  if (std::optional<Expr> result = unfolded(code, a, b, dtype))
+    return *result;
   std::string type = std::string("_") + dtypeName(accumulator(dtype));
   switch (code) {
   case OpCode::Max:

@@ -31,6 +31,24 @@ static constexpr Function functions[] = {
     {"nan_f64", nullptr, "static inline double kiln_nan_f64(void) { return __builtin_nan(\"\"); }",
      "static inline double kiln_nan_f64(void) { return NAN; }",
      "double kiln_nan_f64() { return packDouble2x32(uvec2(0u, 0x7ff80000u)); }"},
+    {"zero_times_f32", nullptr, nullptr, nullptr, R"(float kiln_zero_times_f32(float x) {
+  uint u = floatBitsToUint(x);
+  return uintBitsToFloat((u & 0x7fffffffu) >= 0x7f800000u ? 0x7fc00000u : u & 0x80000000u);
+})"},
+    {"zero_over_f32", nullptr, nullptr, nullptr, R"(float kiln_zero_over_f32(float x) {
+  uint u = floatBitsToUint(x), size = u & 0x7fffffffu;
+  return uintBitsToFloat(size == 0u || size > 0x7f800000u ? 0x7fc00000u : u & 0x80000000u);
+})"},
+    {"zero_times_f64", nullptr, nullptr, nullptr, R"(double kiln_zero_times_f64(double x) {
+  uint u = unpackDouble2x32(x).y;
+  return packDouble2x32(uvec2(0u, (u & 0x7ff00000u) == 0x7ff00000u ? 0x7ff80000u : u & 0x80000000u));
+})"},
+    {"zero_over_f64", nullptr, nullptr, nullptr, R"(double kiln_zero_over_f64(double x) {
+  uvec2 u = unpackDouble2x32(x);
+  uint size = u.y & 0x7fffffffu;
+  bool special = (size | u.x) == 0u || size > 0x7ff00000u || (size == 0x7ff00000u && u.x != 0u);
+  return packDouble2x32(uvec2(0u, special ? 0x7ff80000u : u.y & 0x80000000u));
+})"},
     {"max_f32", R"($fn float kiln_max_f32(float a, float b) {
   return ($bits(a) & 0x7fffffffu) > 0x7f800000u ? a : ($bits(b) & 0x7fffffffu) > 0x7f800000u ? b : a < b ? b : a;
 })",
@@ -92,7 +110,7 @@ $fn float kiln_exp_rest(float r) {
   return p * kiln_power2(half_n) * kiln_power2(n - half_n);
 })",
      "static inline float kiln_exp_f32(float x) { return expf(x); }",
-     "static inline float kiln_exp_f32(float x) { return exp(x); }", nullptr},
+     "static inline float kiln_exp_f32(float x) { return exp(x); }", "float kiln_exp_f32(float x) { return exp(x); }"},
     {"expm1_f32", R"($fn float kiln_expm1_f32(float x) {
   float limited = x > 89.0f ? 89.0f : x < -40.0f ? -40.0f : x;
   float k = $rint(limited * 1.44269504f);
@@ -128,7 +146,7 @@ $fn float kiln_log_special(float x, float result) {
 })"},
     {"log_f32", "$fn float kiln_log_f32(float x) { return kiln_log_special(x, kiln_log_finite(x)); }",
      "static inline float kiln_log_f32(float x) { return logf(x); }",
-     "static inline float kiln_log_f32(float x) { return log(x); }", nullptr},
+     "static inline float kiln_log_f32(float x) { return log(x); }", "float kiln_log_f32(float x) { return log(x); }"},
     {"log1p_f32", R"($fn float kiln_log1p_f32(float x) {
   // ln(1 + x), with what rounding took from the sum put back to first order.
   float u = x + 1.0f, lost = x - (u - 1.0f);

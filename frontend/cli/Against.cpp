@@ -70,6 +70,8 @@ absl::Status compileFor(const std::string &name, mlir::ModuleOp module, const Mo
   target.size = sizeof target;
   target.triple = view(triple);
   target.cpu = view(options.targetCpu);
+  target.device = view(options.targetDevice);
+  target.math = view(options.math);
   target.jobs = std::max(1u, std::thread::hardware_concurrency());
   host::Capabilities capabilities;
   if (!backend->capabilities(target, capabilities, why))

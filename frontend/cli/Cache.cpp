@@ -74,7 +74,8 @@ absl::StatusOr<std::string> cachePath(const ModelOptions &options) {
   if (std::error_code error = llvm::sys::fs::make_absolute(full))
     return absl::UnavailableError(absl::StrCat("cannot find the folder of ", options.file, ": ", error.message()));
   add(hash, full);
-  for (const std::string &part : {options.model, options.backend, options.targetCpu, options.triple})
+  for (const std::string &part :
+       {options.model, options.backend, options.targetCpu, options.triple, options.targetDevice, options.math})
     add(hash, part);
   if (options.targetCpu == "native")
     add(hash, llvm::sys::getHostCPUName());

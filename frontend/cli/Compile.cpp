@@ -54,6 +54,8 @@ Compilation::Compilation(ModelOptions options) : options_(std::move(options)) {
   target_.size = sizeof(target_);
   target_.triple = view(options_.triple);
   target_.cpu = view(options_.targetCpu);
+  target_.device = view(options_.targetDevice);
+  target_.math = view(options_.math);
   target_.jobs = options_.jobs;
 }
 

@@ -18,6 +18,8 @@ struct ModelOptions {
   std::string backend = "cpu";
   std::string targetCpu = "native";
   std::string triple;
+  std::string targetDevice; ///< a device profile of the backend; empty: portable
+  std::string math;         ///< "strict" (also where empty) or "fast"
   std::string weights;
   std::string saveStages;
   bool timePasses = false;

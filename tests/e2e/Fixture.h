@@ -38,8 +38,8 @@ double distance(const Values &a, const Values &b);
 /// all).
 std::string compareGradients(const Fixture &fixture, const std::map<std::string, Values> &gradients);
 
-/// All that is wrong with the losses, a line for each step outside its tolerance.
-std::string compareLosses(const Fixture &fixture, const std::vector<double> &losses);
+/// All that is wrong with the losses, a line for each step outside its tolerance, or `least` where that is more.
+std::string compareLosses(const Fixture &fixture, const std::vector<double> &losses, double least = 0);
 
 /// Empty, or a line that says how far `found` is from `expected` (allowed: `tolerance` · its norm).
 std::string compareValues(const std::string &what, const Values &expected, const Values &found, double tolerance);

@@ -1,4 +1,6 @@
-// The programs of the five models beside PyTorch: its weights in, the same batches in.
+// The programs of the five models beside PyTorch: its weights in, the same batches in. KILN_TEST_BACKEND names another
+// backend than the cpu, KILN_TEST_DEVICE a device profile of it; KILN_TEST_MATH=fast asks for what the fast mode
+// promises, losses within 1e-3, and nothing of gradients.
 #include "tests/e2e/Command.h"
 #include "tests/e2e/Fixture.h"
 
@@ -11,7 +13,12 @@
 namespace kiln::test {
 namespace {
 
-/// A model built once for all of its tests; for the backend that KILN_TEST_BACKEND names.
+bool isFast() {
+  const char *math = std::getenv("KILN_TEST_MATH");
+  return math && std::string(math) == "fast";
+}
+
+/// A model built once for all of its tests.
 struct Built {
   Fixture fixture;
   std::string folder, program, error;
@@ -29,8 +36,11 @@ const Built &built(const std::string &name) {
   model.program = model.folder + "/program";
   std::vector<std::string> command = {kilnProgram(),       "build", model.fixture.source, "--model",
                                       model.fixture.model, "-o",    model.program};
-  if (const char *backend = std::getenv("KILN_TEST_BACKEND"))
-    command.insert(command.end(), {"--backend", backend});
+  for (auto [variable, option] : {std::pair("KILN_TEST_BACKEND", "--backend"),
+                                  {"KILN_TEST_DEVICE", "--target-device"},
+                                  {"KILN_TEST_MATH", "--math"}})
+    if (const char *value = std::getenv(variable))
+      command.insert(command.end(), {option, value});
   for (const auto &[key, value] : model.fixture.settings) {
     command.push_back("--set");
     command.push_back(key + "=" + value);
@@ -103,7 +113,7 @@ TEST_P(Parity, Losses) {
       losses.push_back(entry["loss"]);
   }
   ASSERT_EQ(losses.size(), 25u) << outcome.out;
-  EXPECT_EQ(compareLosses(model->fixture, losses), "");
+  EXPECT_EQ(compareLosses(model->fixture, losses, isFast() ? 1e-3 : 0), "");
 }
 
 TEST_P(Parity, Gradients) {

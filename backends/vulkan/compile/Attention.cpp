@@ -396,7 +396,7 @@ bool planAttention(const Graph &graph, const Settings &settings, KernelPlan &pla
     variant.features = shares ? 0 : KILN_VK_ON_CPU;
     for (int part = 0; part < (form.backward ? 2 : 1); ++part) {
       Shader shader(graph, settings, scratch);
-      Emitter emitter(graph, shader, {Language::GLSL, /*wideIndex=*/false, /*ownFunctions=*/true});
+      Emitter emitter(graph, shader, emitterOptions(settings));
       Printer printer(graph, form, shader, emitter, shares);
       if (!(!form.backward ? printer.forward()
             : part == 0    ? printer.queryGradient(delta)

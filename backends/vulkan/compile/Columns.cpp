@@ -174,7 +174,7 @@ bool Columns::printFinish(Shader &shader, Emitter &emitter, const Division &divi
 }
 
 bool Columns::print(const Division &division, Variant &variant, int64_t &scratchBytes) {
-  const EmitterOptions options{Language::GLSL, /*wideIndex=*/false, /*ownFunctions=*/true};
+  const EmitterOptions options = emitterOptions(settings);
   Number chunks = ceilDiv(length, division.chunk);
   scratch.clear();
   int64_t bytes = 0;

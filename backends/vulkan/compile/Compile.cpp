@@ -163,7 +163,7 @@ bool Compilation::compile() {
     });
   parallel(target.jobs, list.size(), [&](size_t i) {
     auto [source, module] = list[i];
-    module->good = compileGlsl(*source, module->words, module->error);
+    module->good = compileGlsl(*source, target.fast, module->words, module->error);
   });
   for (auto [source, module] : list)
     if (!module->good) {

@@ -35,7 +35,7 @@ private:
 
 template <class Print> bool Planner::add(Variant &variant, Print print) {
   Shader shader(graph, settings, scratch);
-  Emitter emitter(graph, shader, {Language::GLSL, /*wideIndex=*/false, /*ownFunctions=*/true});
+  Emitter emitter(graph, shader, emitterOptions(settings));
   ContractionPrinter printer{graph, form, shader, emitter};
   if (!print(printer))
     return false;
@@ -97,7 +97,7 @@ bool Planner::addShared(KernelPlan &plan) {
 bool Planner::canPrint() const {
   std::vector<ScratchArray> none;
   Shader shader(graph, settings, none);
-  Emitter emitter(graph, shader, {Language::GLSL, /*wideIndex=*/false, /*ownFunctions=*/true});
+  Emitter emitter(graph, shader, emitterOptions(settings));
   std::string reason;
   uint32_t op;
   return std::all_of(graph.outputs.begin(), graph.outputs.end(),

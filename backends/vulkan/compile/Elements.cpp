@@ -42,7 +42,7 @@ bool planElements(const Graph &graph, const Settings &settings, KernelPlan &plan
   Variant variant;
   for (const Phase &phase : phases.phases) {
     Shader shader(graph, settings, scratch);
-    Emitter emitter(graph, shader, {Language::GLSL, /*wideIndex=*/false, /*ownFunctions=*/true});
+    Emitter emitter(graph, shader, emitterOptions(settings));
     if (!canPrint(emitter, phases, phase, refusal))
       return false;
     Number items = Number::of(phase.items);

@@ -18,6 +18,7 @@ enum : uint32_t {
   OpExecutionMode = 16,
   OpCapability = 17,
   OpTypeFloat = 22,
+  OpFunction = 54,
   OpDecorate = 71,
   OpMemberDecorate = 72,
   OpFNegate = 127,
@@ -67,9 +68,10 @@ void insert(std::vector<uint32_t> &words, size_t at, const std::vector<uint32_t>
 
 /// A driver may take NaN, infinities and -0 for impossible unless a module says that it means them, and may reorder
 /// sums (which undoes what compensates for rounding) unless each instruction forbids it: strict f32 says both. Glslang
-/// has no word for the first; for the second it has `precise`, on each variable.
-void makeStrict(std::vector<uint32_t> &words) {
-  uint32_t entry = 0;
+/// has no word for the first; for the second it has `precise`, on each variable. The fast mode forbids it in functions
+/// alone, some of which compute what rounding took.
+void makeStrict(std::vector<uint32_t> &words, bool fast) {
+  uint32_t entry = 0, function = 0;
   size_t capabilities = headerWords, modes = 0, decorations = 0;
   std::vector<uint32_t> executionModes, exact;
   forEachInstruction(words, [&](uint32_t op, size_t at, uint32_t length) {
@@ -84,7 +86,9 @@ void makeStrict(std::vector<uint32_t> &words) {
     else if (op == OpTypeFloat)
       executionModes.insert(executionModes.end(),
                             {4u << 16 | OpExecutionMode, entry, SignedZeroInfNanPreserveMode, words[at + 2]});
-    else if (isFloatArithmetic(op))
+    else if (op == OpFunction)
+      function = words[at + 2];
+    else if (isFloatArithmetic(op) && !(fast && function == entry))
       exact.insert(exact.end(), {3u << 16 | OpDecorate, words[at + 2], NoContraction});
   });
   if (executionModes.empty())
@@ -96,7 +100,7 @@ void makeStrict(std::vector<uint32_t> &words) {
 }
 } // namespace
 
-bool compileGlsl(const std::string &source, std::vector<uint32_t> &words, std::string &error) {
+bool compileGlsl(const std::string &source, bool fast, std::vector<uint32_t> &words, std::string &error) {
   static std::once_flag once;
   std::call_once(once, [] { glslang::InitializeProcess(); });
   glslang::TShader shader(EShLangCompute);
@@ -124,7 +128,7 @@ bool compileGlsl(const std::string &source, std::vector<uint32_t> &words, std::s
     error = "glslang gave no code";
     return false;
   }
-  makeStrict(words);
+  makeStrict(words, fast);
   return true;
 }
 

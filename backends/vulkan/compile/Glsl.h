@@ -10,8 +10,9 @@
 namespace kiln::vulkan {
 
 /// Compiles a compute shader to SPIR-V 1.5 without debug information, which keeps NaN, infinities and signed zeros (its
-/// execution modes say so). False with glslang's message and the line of the source that it names. Any thread.
-bool compileGlsl(const std::string &source, std::vector<uint32_t> &words, std::string &error);
+/// execution modes say so). Strict: whose sums and products are done as they stand; fast: in functions alone. False
+/// with glslang's message and the line of the source that it names. Any thread.
+bool compileGlsl(const std::string &source, bool fast, std::vector<uint32_t> &words, std::string &error);
 
 /// The features (KILN_VK_F16 and so on) that a module's capabilities stand for; false with the number of a capability
 /// that this backend does not know.

@@ -87,7 +87,7 @@ struct Refusal {
 
 /// What the compile side knows of a kernel beside its graph.
 struct Settings {
-  bool fast = false;         // math=fast: narrower inputs of products
+  bool fast = false;         // math=fast: the language's own exp and log, sums in whatever order
   bool processor = true;     // make variants for processors that run shaders
   bool gpu = true;           // and for all else
   uint64_t partBytes = 0;    // largest binding

@@ -141,7 +141,7 @@ bool Rows::printInto(Shader &shader, Emitter &emitter, uint32_t lanes, uint32_t 
 bool Rows::print(uint32_t lanes, uint32_t rows, Dispatch &dispatch) const {
   std::vector<ScratchArray> none;
   Shader shader(graph, settings, none);
-  Emitter emitter(graph, shader, {Language::GLSL, /*wideIndex=*/false, /*ownFunctions=*/true});
+  Emitter emitter(graph, shader, emitterOptions(settings));
   std::string reason;
   uint32_t op;
   for (uint32_t value : graph.outputs)

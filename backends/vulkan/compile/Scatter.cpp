@@ -61,7 +61,7 @@ ScatterPlan::ScatterPlan(const Graph &graph, const Settings &settings, const Op 
 
 template <class Print> bool ScatterPlan::add(Variant &variant, const Number &items, Print print) {
   Shader shader(graph, settings, scratch);
-  Emitter emitter(graph, shader, {Language::GLSL, /*wideIndex=*/false, /*ownFunctions=*/true});
+  Emitter emitter(graph, shader, emitterOptions(settings));
   std::string reason;
   uint32_t number;
   for (uint32_t operand : op.operands)

@@ -8,9 +8,16 @@
 #ifndef KILN_BACKENDS_VULKAN_COMPILE_STRATEGY_H
 #define KILN_BACKENDS_VULKAN_COMPILE_STRATEGY_H
 
+#include "backends/sdk/Emitter.h"
 #include "backends/vulkan/compile/Plan.h"
 
 namespace kiln::vulkan {
+
+/// How elements are printed: in 32-bit indices, and in strict mode with exp and the like of our own, since GLSL's are
+/// only as exact as a device likes.
+inline sdk::EmitterOptions emitterOptions(const Settings &settings) {
+  return {sdk::Language::GLSL, /*wideIndex=*/false, /*ownFunctions=*/!settings.fast};
+}
 
 /// Tries the forms below in turn; false with a refusal where none fits.
 bool planKernel(const sdk::Graph &graph, const Settings &settings, KernelPlan &plan, Refusal &refusal);

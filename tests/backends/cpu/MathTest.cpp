@@ -252,6 +252,32 @@ TEST(Dtypes, MaxPropagatesNaNAndUnaries) {
   check(k, {x, y}, 1e-6);
 }
 
+/// A product with 0 is not 0 where the other one is infinite or NaN, whatever stands around it.
+TEST(Dtypes, ZeroTimesInfinity) {
+  for (kiln_dtype dtype : {KILN_F32, KILN_F64}) {
+    TestKernel k;
+    uint32_t x = k.input(dtype, {9}), zero = k.constant(dtype, 0, {9});
+    uint32_t infinite = k.op("log", {k.op("sub", {x, x})});
+    k.output(k.op("add", {k.op("mul", {infinite, zero}), k.op("max", {x, zero})}));
+    uint32_t large = k.op("exp", {k.op("mul", {x, k.constant(dtype, 1000, {9})})});
+    k.output(k.op("mul", {zero, large}));
+    k.output(k.op("sub", {large, large}));
+    k.output(k.op("div", {zero, k.op("sub", {x, x})}));
+    k.output(k.op("neg", {k.op("div", {x, k.constant(dtype, -0.0, {9})})}));
+    Tensor in = Tensor::make(dtype, {9});
+    for (int64_t i = 0; i < 9; ++i)
+      in.set(i, {double(i + 1), 0});
+    RunResult result = run(k, {in});
+    ASSERT_EQ(result.error, "");
+    for (int64_t i = 0; i < 9; ++i) {
+      for (int output = 0; output < 4; ++output)
+        EXPECT_TRUE(std::isnan(result.outputs[output].get(i).real))
+            << output << ": " << result.outputs[output].get(i).real;
+      EXPECT_EQ(result.outputs[4].get(i).real, INFINITY);
+    }
+  }
+}
+
 TEST(Refusal, UnknownOpByName) {
   TestKernel k;
   uint32_t a = k.input(KILN_F32, {4});

@@ -210,7 +210,7 @@ std::vector<uint8_t> VulkanRun::blob() {
     std::string message;
     for (const Variant &variant : kernel.plan.variants)
       for (const Dispatch &dispatch : variant.dispatches) {
-        EXPECT_TRUE(compileGlsl(dispatch.glsl, words.emplace_back(), message)) << message;
+        EXPECT_TRUE(compileGlsl(dispatch.glsl, /*fast=*/false, words.emplace_back(), message)) << message;
         code.push_back(&words.back());
       }
     EXPECT_TRUE(writer.add(graph, kernel.plan, code, message)) << message;
