@@ -12,12 +12,13 @@ namespace kiln::conformance {
 
 namespace {
 
-/// A struct as a newer host would give it: longer than this header's, with bytes behind that are nobody's to write.
+/// A struct as a newer host would give it: longer than this header's, with bytes behind that are nobody's to write; or
+/// as this host gives it, where a plugin of a newer header must not fill what that has appended.
 template <typename T> struct Longer {
   T value{};
   uint8_t tail[64];
-  Longer() {
-    value.size = sizeof(T) + sizeof tail;
+  explicit Longer(bool longer = true) {
+    value.size = sizeof(T) + (longer ? sizeof tail : 0);
     std::memset(tail, 0xA5, sizeof tail);
   }
   bool intact() const {
@@ -35,7 +36,18 @@ public:
 
   void run() {
     attempt("version range", [&](std::string &why) { return versions(why); });
-    attempt("a newer host's longer structs", [&](std::string &why) { return longerStructs(why); });
+    attempt("a newer host's longer structs", [&](std::string &why) { return structs(true, why); });
+    attempt("this host's structs, for a newer plugin", [&](std::string &why) { return structs(false, why); });
+    if (context.flags & KILN_BACKEND_STRIDED_VIEWS)
+      context.report.add({"interface",
+                          "strided views",
+                          {},
+                          {},
+                          Outcome::Refused,
+                          "the interface cannot hand out strided views yet: nothing was tried",
+                          0,
+                          0,
+                          1});
     attempt("an op that it cannot know", [&](std::string &why) { return unknownOp(why, KILN_F32); });
     attempt("a reserved dtype", [&](std::string &why) { return unknownOp(why, KILN_F8E4M3); });
     attempt("devices that are not there", [&](std::string &why) { return wrongDevice(why); });
@@ -97,10 +109,10 @@ private:
     return true;
   }
 
-  bool longerStructs(std::string &why) {
-    Longer<kiln_capabilities> capabilities;
-    Longer<kiln_device_info> info;
-    Longer<kiln_target> target;
+  bool structs(bool longer, std::string &why) {
+    Longer<kiln_capabilities> capabilities(longer);
+    Longer<kiln_device_info> info(longer);
+    Longer<kiln_target> target(longer);
     Threads host(1);
     uint32_t count = 0;
     kiln_string reason{};

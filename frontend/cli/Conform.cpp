@@ -4,6 +4,7 @@
 #include "backends/conformance/Watch.h"
 #include "frontend/cli/Commands.h"
 #include "frontend/cli/Compile.h"
+#include "frontend/cli/ConformSamples.h"
 
 #include "absl/strings/str_cat.h"
 #include "llvm/ADT/SmallString.h"
@@ -55,86 +56,21 @@ std::shared_ptr<const void> linkObjects(const std::vector<host::Blob> &blobs, co
   return std::shared_ptr<const void>(address, [library](const void *) { dlclose(library); });
 }
 
-/// Norms, attention, recurrence, convolution, losses; forward, backward and optimizer of each. The files that their
-/// data come from are not read: a program's arguments are made by the kit.
-const char samples[] = R"(
-model Dense(width=33):
-    hidden = Linear(17, width)
-    norm   = LayerNorm(width)
-    out    = Linear(width, 5)
-
-    def forward(features: f32[B, 17]) -> f32[B, 5]:
-        return out(norm(gelu(hidden(features))))
-
-train Dense:
-    data      = csv("none.csv", features=17, label=17, batch=7)
-    loss      = cross_entropy(forward(data.features), data.label)
-    optimizer = AdamW(lr=0.01, weight_decay=0.1)
-    clip      = 1.0
-    steps     = 10
-
-model Attend(vocab=13, context=9, width=12):
-    tokens = Embedding(vocab, width)
-    places = Embedding(context, width)
-    attn   = SelfAttention(width, 3, causal=True)
-    norm   = RMSNorm(width)
-
-    def forward(ids: i32[B, T <= context]) -> f32[B, T, vocab]:
-        x = tokens(ids) + places(iota(T))
-        return norm(x + attn(x)) @ tokens.weight.T
-
-train Attend:
-    data      = text("none.txt", context=9, batch=3)
-    loss      = cross_entropy(forward(data.ids), data.next)
-    optimizer = Adam(lr=0.001)
-    steps     = 10
-
-model Recurrent(vocab=13, width=10):
-    tokens = Embedding(vocab, width)
-    lstm   = LSTM(width, width)
-    out    = Linear(width, vocab)
-
-    def forward(ids: i32[B, T]) -> f32[B, T, vocab]:
-        y, state = lstm(tokens(ids))
-        return out(y)
-
-train Recurrent:
-    data      = text("none.txt", context=11, batch=3)
-    loss      = cross_entropy(forward(data.ids), data.next)
-    optimizer = SGD(lr=0.1, momentum=0.9)
-    steps     = 10
-
-model Convolve():
-    conv = Conv2d(1, 6, 3, padding=1)
-    norm = BatchNorm2d(6)
-    pool = MaxPool2d(2)
-    out  = Linear(96, 3)
-
-    def forward(features: f32[B, 64]) -> f32[B, 3]:
-        x = pool(relu(norm(conv(reshape(features, B, 1, 8, 8)))))
-        return out(reshape(x, B, 96))
-
-train Convolve:
-    data      = csv("none.csv", features=64, label=64, batch=5)
-    loss      = cross_entropy(forward(data.features), data.label)
-    optimizer = SGD(lr=0.05)
-    steps     = 10
-)";
-
 /// The samples' programs for the backend, and for the judge.
 class Models {
 public:
   Models() {
     if (!llvm::sys::fs::createTemporaryFile("kiln-conform", "kiln", path_)) {
       std::error_code code;
-      llvm::raw_fd_ostream(path_, code) << samples;
+      llvm::raw_fd_ostream(path_, code) << conformSamples;
     }
   }
   ~Models() { unlink(path_.c_str()); }
 
   std::vector<conformance::Model> list(const ConformOptions &under) const {
     std::vector<conformance::Model> models;
-    for (const char *name : {"Dense", "Attend", "Recurrent", "Convolve"})
+    for (const char *name :
+         {"Dense", "Attend", "Recurrent", "Convolve", "Activations", "Distributions", "Norms", "Masked", "Random"})
       models.push_back({absl::StrCat(name, ", train_step"), 3, [=, this] { return build(name, under); }});
     return models;
   }

@@ -1,0 +1,38 @@
+# The header as it might have been before, and as it may be one day: version 1 with the last fields of some structs gone,
+# and a version 2 with fields appended to every struct that may grow. A plugin built against either works with this host.
+file(READ "${PROJECT_SOURCE_DIR}/backends/api/kiln_backend.h" header)
+
+function(take_away text)
+  string(FIND "${older}" "${text}" at)
+  if(at EQUAL -1)
+    message(FATAL_ERROR "Skew.cmake: kiln_backend.h no longer holds '${text}'")
+  endif()
+  string(REPLACE "${text}" "" older "${older}")
+  set(older "${older}" PARENT_SCOPE)
+endfunction()
+set(older "${header}")
+take_away("  uint32_t flags;                /* KILN_BACKEND_* */\n") # of a device
+take_away("  uint64_t device_bytes;              /* allocated on the device now, by this backend */\n")
+take_away("  int32_t (*counters)(kiln_executable *executable, kiln_counters *out, kiln_error *error);\n")
+take_away("  kiln_string artifact_symbol;  /* what linked object blobs define; empty where artifacts are bytes */\n")
+take_away("  kiln_string cache_folder; /* where a backend may keep what saves time at the next start; empty: nowhere */\n")
+
+string(REGEX REPLACE "#define KILN_ABI_VERSION [0-9]+" "#define KILN_ABI_VERSION 2" newer "${header}")
+foreach(struct error type attr op kernel_info node_info entry_info program_info reader host target capabilities terms
+        answer sink compile_api device_info execution counters run_api offer backend)
+  string(REGEX REPLACE "\n} kiln_${struct};" "\n  uint64_t later[5];\n} kiln_${struct};" changed "${newer}")
+  if(changed STREQUAL newer)
+    message(FATAL_ERROR "Skew.cmake: kiln_backend.h no longer holds kiln_${struct}")
+  endif()
+  set(newer "${changed}")
+endforeach()
+
+foreach(age older newer)
+  file(CONFIGURE OUTPUT "${CMAKE_CURRENT_BINARY_DIR}/${age}/kiln/kiln_backend.h" CONTENT "${${age}}" @ONLY)
+  add_library(minimal_${age} MODULE minimal/minimal.c)
+  target_include_directories(minimal_${age} BEFORE PRIVATE "${CMAKE_CURRENT_BINARY_DIR}/${age}")
+  set_target_properties(minimal_${age} PROPERTIES OUTPUT_NAME kiln_backend_minimal_${age} C_STANDARD 99
+                        LIBRARY_OUTPUT_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}")
+  add_test(NAME conform_${age} COMMAND kiln conform $<TARGET_FILE:minimal_${age}>)
+  set_tests_properties(conform_${age} PROPERTIES PASS_REGULAR_EXPRESSION "${minimal_result}")
+endforeach()
