@@ -323,7 +323,7 @@ void Emitter::report(kiln_status_kind kind, const Op &op, const Expr &condition,
   int depth = std::max({condition.level, value.level, limit.level, guardLevel()});
   std::string key = "!" + std::to_string(op.number) + condition.text;
   for (const Scope &scope : scopes)
-    if (scope.known.count(key))
+    if (scope.known.contains(key))
       return;
   within(depth, [&] {
     line(around.report(kind, op.number, condition.text, value.text, limit.text));

@@ -119,7 +119,7 @@ std::string printFunctions(Language language, bool own, const std::set<std::stri
   auto table = functionTable();
   // What a function calls stands before it in the table.
   for (size_t i = table.size(); i-- > 0;)
-    if (needed.count(table[i].name))
+    if (needed.contains(table[i].name))
       if (const char *form = formOf(table[i], language, own)) {
         std::string text = spell(language, form);
         for (size_t j = 0; j < i; ++j)
@@ -131,7 +131,7 @@ std::string printFunctions(Language language, bool own, const std::set<std::stri
     if (name.starts_with(tableMark))
       result += printTable(language, name);
   for (const Function &function : table)
-    if (needed.count(function.name))
+    if (needed.contains(function.name))
       if (const char *form = formOf(function, language, own))
         result += spell(language, form) + "\n";
   return result;

@@ -252,7 +252,7 @@ bool Emitter::canPrint(uint32_t value, std::string &reason, uint32_t &op) const 
     uint32_t next = open.back();
     open.pop_back();
     const Op *source = graph.definingOp(next);
-    if (!source || sources.count(next))
+    if (!source || sources.contains(next))
       continue;
     op = source->number;
     if (!printable(*this, *source, reason))

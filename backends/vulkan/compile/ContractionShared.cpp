@@ -22,7 +22,8 @@ void copyTile(ContractionPrinter &p, bool isLeft, const std::string &memory, int
   const Number &count = isLeft ? p.m : p.n;
   // Beyond an edge the last element is read again; what is computed of it is not stored, and beyond the depth 0 counts.
   Expr free = emitter.add(first, inSide);
-  free = p.isMultiple(count, side) ? named(free) : p.least(free, emitter.sub(p.number(count), emitter.index(1)));
+  free = ContractionPrinter::isMultiple(count, side) ? named(free)
+                                                     : p.least(free, emitter.sub(p.number(count), emitter.index(1)));
   Expr at = named(emitter.add(depth, inDepth));
   Expr inside = p.least(at, emitter.sub(end, emitter.index(1)));
   Index freeIndex = emitter.unlinear(isLeft ? p.form.rows : p.form.columns, free);
