@@ -54,7 +54,7 @@ enum {
   KILN_VK_NAN64 = 1u << 9,
   KILN_VK_SUBGROUP_ARITHMETIC = 1u << 10, /* VK_SUBGROUP_FEATURE_ARITHMETIC_BIT in compute shaders */
   KILN_VK_COOPERATIVE_MATRIX = 1u << 11,  /* VK_NV_cooperative_matrix: f16 x f16 -> f32, 16x16x16, subgroup scope */
-  KILN_VK_BUFFER_ARRAYS = 1u << 13, /* shaderStorageBufferArrayDynamicIndexing */
+  KILN_VK_BUFFER_ARRAYS = 1u << 13,       /* shaderStorageBufferArrayDynamicIndexing */
   /* Not features but kinds of devices, for variants of which each is right everywhere, and one faster here */
   KILN_VK_ON_CPU = 1u << 12, /* VK_PHYSICAL_DEVICE_TYPE_CPU */
   KILN_VK_FEATURE_COUNT = 14
@@ -119,9 +119,9 @@ enum { KILN_VK_READS = 1, KILN_VK_WRITES = 2 };
 typedef struct kiln_vk_binding {
   uint32_t kind;
   uint32_t number;
-  uint32_t access;          /* KILN_VK_READS, KILN_VK_WRITES, both */
-  uint32_t part;            /* KILN_VK_NONE: all of it. Else which part of `part_bytes` bytes */
-  uint32_t output;          /* OPERAND: the place in the same memory that is written; KILN_VK_NONE: none */
+  uint32_t access; /* KILN_VK_READS, KILN_VK_WRITES, both */
+  uint32_t part;   /* KILN_VK_NONE: all of it. Else which part of `part_bytes` bytes */
+  uint32_t output; /* OPERAND: the place in the same memory that is written; KILN_VK_NONE: none */
   uint32_t reserved;
   kiln_vk_expression bytes; /* SCRATCH */
 } kiln_vk_binding;

@@ -14,8 +14,6 @@ namespace kiln::fuse {
 static constexpr size_t maxOps = 48, maxInputs = 24, maxOutputs = 8;
 // An epilogue runs on a tile's accumulators: a few ops cost nothing there, a long chain spills them.
 static constexpr size_t maxEpilogue = 16;
-// Parameters up to so many bytes share a kernel with others of their shape where all wait for the same number.
-static constexpr int64_t maxSmallParameter = 64 << 10;
 // How many ops a value's readers compute again rather than have it stored by an epilogue.
 static constexpr size_t maxPeeled = 4;
 // A prologue may be computed more than once for an element, when a block is packed again.
@@ -48,7 +46,6 @@ public:
       mergeColumns();
       mergeElementwise();
       mergeSiblings();
-      mergeSmallParameters();
     }
     if (level == FuseLevel::full)
       addPrologues();
@@ -112,12 +109,9 @@ private:
   OpSet betterOutside(mlir::Operation *op, const OpSet &ops, bool elementwiseReaders) const;
   void growReductions(GroupShape shape);
   void mergeColumns();
+  void gatherColumns();
   void mergeElementwise();
   void mergeSiblings();
-  bool isMeasured(mlir::Operation *op);
-  bool waitsForNorm(unsigned cluster);
-  bool measuresWaiting(unsigned cluster);
-  void mergeSmallParameters();
   void addPrologues();
 
   mlir::Block &block;
@@ -127,8 +121,7 @@ private:
   llvm::DenseMap<mlir::Operation *, unsigned> owner, position;
   llvm::DenseMap<mlir::Operation *, llvm::SmallVector<mlir::Operation *, 4>> sources, readers;
   llvm::DenseSet<mlir::Operation *> updates, longUpdates;
-  llvm::DenseMap<mlir::Operation *, bool> measured; // numbers: whether a reduction decides them
-  std::vector<unsigned> visited;                    // the search in which a cluster was last seen
+  std::vector<unsigned> visited; // the search in which a cluster was last seen
   unsigned search = 0;
 };
 } // namespace
@@ -412,6 +405,25 @@ void Merger::mergeColumns() {
       for (unsigned j = i + 1; j < users.size(); ++j)
         if (shapes[users[i]] == GroupShape::columns && shapes[users[j]] == GroupShape::columns)
           tryMerge(users[i], users[j]);
+  gatherColumns();
+}
+
+// Bias gradients and the like are short kernels, one behind the other: those of one shape that are near each other go
+// together whatever they read. Not sums to a single number: where there are many, all wait for the last.
+void Merger::gatherColumns() {
+  auto leavesRows = [&](unsigned c) {
+    return shapes[c] == GroupShape::columns && llvm::all_of(clusters[c], [](mlir::Operation *op) {
+             return classOf(op) != OpClass::reduce || !dimsOf(op->getResult(0)).empty();
+           });
+  };
+  llvm::SmallVector<unsigned> members;
+  for (unsigned c = 0; c < clusters.size(); ++c)
+    if (leavesRows(c))
+      members.push_back(c);
+  for (unsigned i = 0; i < members.size(); ++i)
+    for (unsigned j = i + 1; j < members.size(); ++j)
+      if (shapes[members[i]] == GroupShape::columns && shapes[members[j]] == GroupShape::columns)
+        tryMerge(members[i], members[j]);
 }
 
 void Merger::mergeElementwise() {
@@ -446,77 +458,6 @@ void Merger::mergeSiblings() {
       for (unsigned j = i + 1; j < users.size(); ++j)
         if (shapes[users[i]] == GroupShape::elementwise && shapes[users[j]] == GroupShape::elementwise)
           tryMerge(users[i], users[j]);
-}
-
-// True for a number that some reduction decides.
-bool Merger::isMeasured(mlir::Operation *op) {
-  if (classOf(op) == OpClass::reduce)
-    return true;
-  auto [known, isNew] = measured.try_emplace(op, false);
-  if (!isNew)
-    return known->second;
-  bool result = false;
-  forEachSource(op, [&](mlir::Value source) {
-    mlir::Operation *definition = source.getDefiningOp();
-    result |= definition && dimsOf(source).empty() && isMeasured(definition);
-  });
-  return measured[op] = result;
-}
-
-// True for a small parameter's update that cannot begin before a number which is made of all gradients (clipping by
-// their norm): it may as well wait for others.
-bool Merger::waitsForNorm(unsigned cluster) {
-  unsigned latest = 0, number = 0;
-  bool small = isUpdate(cluster);
-  for (mlir::Operation *op : clusters[cluster])
-    forEachSource(op, [&](mlir::Value source) {
-      mlir::Operation *definition = source.getDefiningOp();
-      auto type = llvm::cast<mlir::RankedTensorType>(source.getType());
-      small &= type.hasStaticShape() && estimatedBytes(type) <= maxSmallParameter;
-      if (!definition || clusters[cluster].contains(definition))
-        return;
-      if (type.getRank() != 0)
-        latest = std::max(latest, position.lookup(definition));
-      else if (isMeasured(definition))
-        number = std::max(number, position.lookup(definition));
-    });
-  return small && number > latest;
-}
-
-// A reduction to numbers of gradients that all stay until such an update.
-bool Merger::measuresWaiting(unsigned cluster) {
-  if (shapes[cluster] != GroupShape::columns)
-    return false;
-  bool waiting = true;
-  for (mlir::Operation *op : clusters[cluster]) {
-    waiting &= classOf(op) != OpClass::reduce || dimsOf(op->getResult(0)).empty();
-    forEachSource(op, [&](mlir::Value source) {
-      mlir::Operation *definition = source.getDefiningOp();
-      if (definition && clusters[cluster].contains(definition))
-        return;
-      waiting &= dimsOf(source).empty() || (definition && llvm::any_of(source.getUsers(), [&](mlir::Operation *user) {
-                                              return updates.contains(user) && waitsForNorm(owner.lookup(user));
-                                            }));
-    });
-  }
-  return waiting;
-}
-
-// Biases and the like are many, and each is far less than a kernel is worth: those of one shape go together.
-void Merger::mergeSmallParameters() {
-  llvm::MapVector<mlir::Type, llvm::SmallVector<unsigned>> alike[2]; // updates, and norms
-  for (unsigned c = 0; c < clusters.size(); ++c) {
-    bool update = shapes[c] == GroupShape::elementwise && waitsForNorm(c);
-    if (!update && !measuresWaiting(c))
-      continue;
-    mlir::Operation *first = clusters[c].front();
-    alike[update ? 0 : 1][mlir::Value(update ? first->getResult(0) : first->getOperand(0)).getType()].push_back(c);
-  }
-  for (auto &kind : alike)
-    for (auto &[type, members] : kind)
-      for (unsigned i = 0; i < members.size(); ++i)
-        for (unsigned j = i + 1; j < members.size(); ++j)
-          tryMerge(members[i], members[j], /*anywhere=*/true);
 }
 
 // Layout ops and a few cheap ones that only a product reads happen while it packs its operands.

@@ -80,22 +80,43 @@ static void touchAll(FunctionPlan &plan, const Step &step, llvm::SmallVector<con
     loops.pop_back();
 }
 
-void computeLifetimes(FunctionPlan &plan) {
-  int64_t time = 0;
-  number(plan.root, time);
-  llvm::SmallVector<const Step *> loops;
-  touchAll(plan, plan.root, loops);
-  // Memory that no schedule of these steps can do without: the most that is live at once.
-  std::vector<int64_t> change(time + 2);
+// The most that is live at once: memory that no schedule of these steps can do without.
+static int64_t mostLive(const FunctionPlan &plan) {
+  std::vector<int64_t> change(plan.root.end + 2);
   for (const Buffer &buffer : plan.buffers)
     if (buffer.begin >= 0) {
       change[buffer.begin] += aligned(buffer.bytes, plan.alignment);
       change[buffer.end + 1] -= aligned(buffer.bytes, plan.alignment);
     }
-  int64_t live = 0;
-  plan.lowerBound = 0;
+  int64_t live = 0, most = 0;
   for (int64_t delta : change)
-    plan.lowerBound = std::max(plan.lowerBound, live += delta);
+    most = std::max(most, live += delta);
+  return most;
+}
+
+// Memory that is used again makes its writer wait for its last reader, on devices that run several kernels at once.
+// Numbers and the like have theirs to themselves: it costs nothing, and all the norms of a step are measured together.
+static void keepSmallApart(FunctionPlan &plan) {
+  constexpr int64_t small = 64, worth = 100;
+  llvm::SmallVector<Buffer *> apart;
+  for (Buffer &buffer : plan.buffers)
+    if (buffer.begin >= 0 && buffer.bytes <= small)
+      apart.push_back(&buffer);
+  if (static_cast<int64_t>(apart.size()) * plan.alignment > mostLive(plan) / worth)
+    return;
+  for (Buffer *buffer : apart) {
+    buffer->begin = 0;
+    buffer->end = plan.root.end;
+  }
+}
+
+void computeLifetimes(FunctionPlan &plan) {
+  int64_t time = 0;
+  number(plan.root, time);
+  llvm::SmallVector<const Step *> loops;
+  touchAll(plan, plan.root, loops);
+  keepSmallApart(plan);
+  plan.lowerBound = mostLive(plan);
 }
 
 //===-- Where it lies ------------------------------------------------------------------------------------------===//

@@ -85,27 +85,35 @@ private:
 /// Who may be in one batch: those with equal numbers.
 uint64_t kindOf(const Command &command) { return uint64_t(command.dispatch) << 32 | command.grid[2]; }
 
-/// From the last command to the first, where all that waits for a command has its level: moves it up to others of its
-/// kind where there is room.
+/// Moves commands that may be in a batch up to others of their kind. First each as late as what waits for it allows;
+/// then, from the first to the last, to where one of its kind stands earlier and there is room.
 void gather(std::span<const Command> commands, std::span<const Range> ranges, std::span<const uint32_t> most,
             Schedule &schedule) {
-  Levels backwards(ranges);
-  std::map<uint64_t, std::map<uint32_t, uint32_t>> standing; // how many of a kind at a level
+  auto batches = [&](const Command &command) { return command.kernel != KILN_NONE && most[command.dispatch] > 1; };
   const uint32_t last = schedule.levels - 1;
+  Levels backwards(ranges), forwards(ranges);
   for (size_t i = commands.size(); i-- > 0;) {
-    const Command &command = commands[i];
+    if (batches(commands[i]))
+      schedule.levelOf[i] = last - backwards.least(commands[i]);
+    backwards.put(commands[i], last - schedule.levelOf[i]);
+  }
+  std::map<uint64_t, std::map<uint32_t, uint32_t>> standing; // how many of a kind at a level
+  for (size_t i = 0; i < commands.size(); ++i)
+    if (batches(commands[i]))
+      ++standing[kindOf(commands[i])][schedule.levelOf[i]];
+  for (size_t i = 0; i < commands.size(); ++i) {
     uint32_t &level = schedule.levelOf[i];
-    if (command.kernel != KILN_NONE && most[command.dispatch] > 1) {
-      uint32_t latest = last - backwards.least(command);
-      std::map<uint32_t, uint32_t> &its = standing[kindOf(command)];
-      for (auto at = its.lower_bound(level); at != its.end() && at->first <= latest; ++at)
-        if (at->second % most[command.dispatch] != 0) {
+    if (batches(commands[i])) {
+      std::map<uint32_t, uint32_t> &its = standing[kindOf(commands[i])];
+      for (auto at = its.lower_bound(forwards.least(commands[i])); at != its.end() && at->first < level; ++at)
+        if (at->second % most[commands[i].dispatch] != 0) {
+          --its[level];
           level = at->first;
+          ++at->second;
           break;
         }
-      ++its[level];
     }
-    backwards.put(command, last - level);
+    forwards.put(commands[i], level);
   }
 }
 
