@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstring>
 #include <dlfcn.h>
+#include <filesystem>
 #include <fstream>
 #include <thread>
 
@@ -101,7 +102,7 @@ template <typename Call> int32_t guarded(kiln_error &error, Call call) {
   try {
     return call();
   } catch (...) {
-    static constexpr char message[] = "it threw an exception, which the backend interface forbids";
+    static constexpr char message[] = "it threw an exception, which the backend interface forbids: tell its author";
     return setError(&error, KILN_ERROR_INTERNAL, message, sizeof message - 1);
   }
 }
@@ -112,7 +113,7 @@ std::string foreignMachine(const std::string &path) {
   std::ifstream file(path, std::ios::binary);
   file.read(reinterpret_cast<char *>(head), sizeof head);
   if (!file || std::memcmp(head, "\177ELF", 4) != 0)
-    return "it is not a shared object (ELF) file";
+    return "it is not a shared object (ELF) file; a plugin is one that exports " KILN_BACKEND_SYMBOL;
   unsigned char own[20] = {};
   std::ifstream self("/proc/self/exe", std::ios::binary);
   self.read(reinterpret_cast<char *>(own), sizeof own);
@@ -146,8 +147,13 @@ std::shared_ptr<Backend> Backend::load(const std::string &path, std::string &err
   std::string where = "backend " + path + ": ";
   // Without a slash dlopen would look through the system's folders.
   std::string file = path.find('/') == std::string::npos ? "./" + path : path;
+  std::error_code status;
+  if (std::filesystem::is_directory(file, status)) {
+    error = where + "it is a folder; name the plugin's file (KILN_BACKEND_PATH takes folders, --backend then a name)";
+    return nullptr;
+  }
   if (!std::ifstream(file)) {
-    error = where + "there is no such file, or it cannot be read";
+    error = where + "there is no such file, or it cannot be read: look at the path and its permissions";
     return nullptr;
   }
   if (std::string foreign = foreignMachine(file); !foreign.empty()) {
@@ -160,7 +166,8 @@ std::shared_ptr<Backend> Backend::load(const std::string &path, std::string &err
     return nullptr;
   }
   auto function = reinterpret_cast<kiln_backend_fn>(dlsym(library, KILN_BACKEND_SYMBOL));
-  std::string why = "it is no plugin of Kiln: it does not export " KILN_BACKEND_SYMBOL;
+  std::string why =
+      "it is no plugin of Kiln: it does not export " KILN_BACKEND_SYMBOL " (a C function, visible: see kiln_backend.h)";
   std::shared_ptr<Backend> backend = function ? create(function, path, why) : nullptr;
   if (!backend)
     error = where + why;
@@ -177,8 +184,9 @@ bool Backend::capabilities(const kiln_target &target, Capabilities &capabilities
     return false;
   }
   int64_t alignment = std::max<int64_t>(out.alignment, 64);
-  if ((alignment & (alignment - 1)) != 0 || alignment > (1 << 20)) {
-    error = "the backend " + name_ + " asks for an alignment of " + std::to_string(alignment) + " bytes";
+  if ((out.alignment & (out.alignment - 1)) != 0 || alignment > (1 << 20)) {
+    error = "the backend " + name_ + " asks for an alignment of " + std::to_string(out.alignment) +
+            " bytes, which is no power of two up to 1048576: tell its author";
     return false;
   }
   capabilities = {out.flags, alignment, out.max_binding_bytes, out.max_allocation_bytes,

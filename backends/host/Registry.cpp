@@ -50,9 +50,6 @@ static bool sameFile(const std::string &a, const std::string &b) {
 std::shared_ptr<Backend> Registry::find(const std::string &nameOrPath, std::string &error) {
   std::string path = nameOrPath;
   if (path.find('/') == std::string::npos && !path.ends_with(suffix)) {
-    for (const std::shared_ptr<Backend> &backend : loaded_)
-      if (backend->name() == nameOrPath)
-        return backend;
     std::string known;
     path.clear();
     for (const std::string &folder : folders_)
@@ -64,6 +61,8 @@ std::shared_ptr<Backend> Registry::find(const std::string &nameOrPath, std::stri
     if (path.empty()) {
       error = "there is no backend '" + nameOrPath + "'; there is: " + (known.empty() ? "none" : known) +
               ". A path to a plugin (.so) works too, and KILN_BACKEND_PATH adds folders to look in";
+      for (const std::string &folder : missing())
+        error += "; it names " + folder + ", which is no folder";
       return nullptr;
     }
   }
@@ -81,6 +80,15 @@ std::shared_ptr<Backend> Registry::find(const std::string &nameOrPath, std::stri
     }
   loaded_.push_back(backend);
   return backend;
+}
+
+std::vector<std::string> Registry::missing() const {
+  std::vector<std::string> missing;
+  std::error_code ignored;
+  for (size_t i = 0; i + 1 < folders_.size(); ++i) // the last is the install's own
+    if (!fs::is_directory(folders_[i], ignored))
+      missing.push_back(folders_[i]);
+  return missing;
 }
 
 std::vector<Registry::Listed> Registry::list() {

@@ -24,6 +24,8 @@ public:
   };
   /// All that the folders hold, in the order of the search.
   std::vector<Listed> list();
+  /// What KILN_BACKEND_PATH names and is no folder.
+  std::vector<std::string> missing() const;
 
 private:
   std::vector<std::string> folders_;

@@ -137,6 +137,10 @@ int commandExplain(const ModelOptions &options, const ExplainOptions &explain) {
 
 int commandBackends() {
   bool broken = false;
+  for (const std::string &folder : backends().missing()) {
+    std::fprintf(stderr, "kiln: error: KILN_BACKEND_PATH names %s, which is no folder\n", folder.c_str());
+    broken = true;
+  }
   for (const host::Registry::Listed &listed : backends().list()) {
     if (!listed.backend) {
       std::fprintf(stderr, "kiln: error: %s\n", listed.error.c_str());

@@ -86,6 +86,10 @@ absl::Status Compilation::writeStage(llvm::StringRef stage, mlir::ModuleOp modul
 }
 
 absl::Status Compilation::openBackends() {
+  if (options_.backend.find(',') != std::string::npos && !llvm::sys::fs::exists(options_.backend))
+    return absl::InvalidArgumentError(absl::StrCat("--backend ", options_.backend,
+                                                   ": a program is built for one backend (the cpu takes what that one "
+                                                   "refuses); `kiln bench` compares several"));
   std::vector<std::string> names = {options_.backend};
   if (options_.backend != "cpu")
     names.push_back("cpu");
@@ -234,6 +238,10 @@ absl::Status Compilation::describeBackends(ImageParts &parts, LinkJob &job, cons
       job.archives.push_back(archive);
       continue;
     }
+    if (!part.backend->canRun())
+      return absl::InvalidArgumentError(absl::StrCat("the backend ", backend.name, " (", part.backend->origin(),
+                                                     ") has no run side: what it compiles can be looked at (--emit), "
+                                                     "not run"));
     llvm::ErrorOr<std::unique_ptr<llvm::MemoryBuffer>> plugin = llvm::MemoryBuffer::getFile(part.backend->origin());
     if (!plugin)
       return absl::NotFoundError(

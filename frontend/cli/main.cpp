@@ -191,6 +191,11 @@ int main(int argc, char **argv) {
           benching.backends.push_back(name.str());
         rest = others;
       }
+      if (benching.backends.empty()) {
+        std::fprintf(stderr, "kiln: --backend %s: expected names or paths of backends, separated by commas\n",
+                     options.backend.c_str());
+        return kWrongUsage;
+      }
       benching.arguments = command->remaining();
       return flushed(kiln::commandBench(options, benching));
     }

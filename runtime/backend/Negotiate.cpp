@@ -95,7 +95,8 @@ bool negotiate(kiln_backend_fn function, const kiln_host *host, BackendTables &t
   try {
     backend = function(&offer, &failure);
   } catch (...) { // the interface forbids it; a plugin may do it all the same
-    error = "it threw an exception when it was asked for its tables";
+    error =
+        "it threw an exception when it was asked for its tables, which the backend interface forbids: tell its author";
     return false;
   }
   if (!backend) {
@@ -110,17 +111,17 @@ bool negotiate(kiln_backend_fn function, const kiln_host *host, BackendTables &t
     return false;
   }
   if (!isIdentifier(tables.backend.name)) {
-    error = "its name is not an identifier of at most 64 letters, digits and underscores";
+    error = "its name is not an identifier of at most 64 letters, digits and underscores: tell its author";
     return false;
   }
   if (!tables.backend.compile && !tables.backend.run) {
-    error = "it has neither a compile side nor a run side";
+    error = "it has neither a compile side nor a run side, so there is nothing to use it for: tell its author";
     return false;
   }
   take(tables.backend.compile, tables.compile);
   take(tables.backend.run, tables.run);
   if (const char *name = missing(tables)) {
-    error = std::string("it lacks the function '") + name + "', which is not optional";
+    error = std::string("it lacks the function '") + name + "', which is not optional: tell its author";
     return false;
   }
   return true;

@@ -1,6 +1,9 @@
 // Plugins that are broken in one way each: compiled once for each value of BROKEN.
 #include "backends/api/kiln_backend.h"
 
+#include <cstring>
+#include <thread>
+
 enum {
   NO_SYMBOL = 1,
   REFUSES,
@@ -11,22 +14,69 @@ enum {
   THROWS,
   THROWS_IN_CLAIM,
   NAMED_CPU,
-  SHORT_TABLE
+  SHORT_TABLE,
+  CANNOT_COMPILE,
+  NOT_CLOSED,
+  TAKES_TWICE,
+  NULL_WITHOUT_A_WORD,
+  THROWS_IN_COMPILE,
+  ANSWERS_LATER,
+  BAD_ALIGNMENT,
+  NO_RUN_SIDE
 };
 
 namespace {
 
-int32_t capabilities(const kiln_host *, const kiln_target *, kiln_capabilities *, kiln_error *) { return 0; }
+int32_t fails(kiln_error *error, const char *message) {
+  error->code = KILN_ERROR_INTERNAL;
+  std::strncpy(error->message, message, sizeof error->message - 1);
+  return KILN_ERROR_INTERNAL;
+}
 
-int32_t claim(const kiln_host *, const kiln_kernel *, const kiln_target *, const kiln_answer *answer, kiln_error *) {
+int32_t capabilities(const kiln_host *, const kiln_target *, kiln_capabilities *out, kiln_error *) {
+  out->alignment = BROKEN == BAD_ALIGNMENT ? 48 : 0;
+  return 0;
+}
+
+int32_t claim(const kiln_host *host, const kiln_kernel *kernel, const kiln_target *, const kiln_answer *answer,
+              kiln_error *) {
   if (BROKEN == THROWS_IN_CLAIM)
     throw 42;
+  kiln_terms terms = {};
+  terms.size = sizeof terms;
+  kiln_kernel_info info = {};
+  info.size = sizeof info;
+  host->reader->kernel(kernel, &info);
+  if (BROKEN == NOT_CLOSED && info.op_count > 2) { // what is between the first and the last goes out and comes back
+    const uint32_t ends[] = {0, info.op_count - 1};
+    answer->take(answer->self, ends, 2, &terms);
+    return 0;
+  }
+  if (BROKEN == TAKES_TWICE) {
+    answer->take(answer->self, nullptr, 0, &terms);
+    answer->take(answer->self, nullptr, 0, &terms);
+    return 0;
+  }
+  if (BROKEN == ANSWERS_LATER) {
+    std::thread([&] { answer->take(answer->self, nullptr, 0, &terms); }).join();
+    return 0;
+  }
+  if (BROKEN == CANNOT_COMPILE || BROKEN == THROWS_IN_COMPILE || BROKEN == NO_RUN_SIDE || BROKEN == NOT_CLOSED) {
+    answer->take(answer->self, nullptr, 0, &terms);
+    return 0;
+  }
   static const char reason[] = "this plugin takes nothing";
   answer->refuse(answer->self, KILN_NONE, {reason, sizeof reason - 1});
   return 0;
 }
 
-int32_t compile(const kiln_host *, const kiln_program *, const kiln_target *, const kiln_sink *, kiln_error *) {
+int32_t compile(const kiln_host *, const kiln_program *, const kiln_target *, const kiln_sink *, kiln_error *error) {
+  if (BROKEN == THROWS_IN_COMPILE)
+    throw 42;
+  if (BROKEN == CANNOT_COMPILE) {
+    error->kernel = 0;
+    return fails(error, "out of registers");
+  }
   return 0;
 }
 
@@ -50,6 +100,8 @@ kiln_backend_plugin
       error->message[i] = message[i];
     return nullptr;
   }
+  if (BROKEN == NULL_WITHOUT_A_WORD)
+    return nullptr;
   if (BROKEN == THROWS)
     throw 42;
   if (BROKEN == LATER_VERSION)
