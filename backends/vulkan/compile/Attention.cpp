@@ -198,7 +198,11 @@ std::string Printer::streamed(const std::string &name, const std::string &j, con
   return emitter.element(stream.value, at).text;
 }
 
-void Printer::openRows() { emitter.open("for (int j = 0; j < " + std::to_string(tile) + "; ++j)"); }
+/// Unrolled together with the loops over a head's width, this is what drivers take minutes to compile.
+void Printer::openRows() {
+  shader.requireExtension("GL_EXT_control_flow_attributes");
+  emitter.open("[[dont_unroll]] for (int j = 0; j < " + std::to_string(tile) + "; ++j)");
+}
 
 std::string Printer::dot(const std::string &array, const std::string &name, int64_t width) {
   std::string sum = emitter.fresh("dot");
