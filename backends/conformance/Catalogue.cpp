@@ -5,8 +5,8 @@
 #include "backends/sdk/Graph.h"
 
 #include <functional>
-#include <map>
 #include <numeric>
+#include <random>
 #include <set>
 
 namespace kiln::conformance {
@@ -215,32 +215,35 @@ void elementwiseCases(std::vector<Case> &cases) {
     }
 }
 
-/// Of the cases of one op, those that bring a pair (dtype, form; op, dtype; op, form) which none before it brought.
+/// In an order that the seed decides, those cases that bring a pair which none before brought: an op and a variant, an
+/// op and a dtype, a dtype and a form (rank, constant or dynamic).
 static std::vector<Case> pairwise(std::vector<Case> cases, uint32_t seed) {
-  std::map<std::string, std::vector<Case>> byOp;
-  std::vector<std::string> order;
-  for (Case &made : cases) {
-    auto [at, fresh] = byOp.try_emplace(made.op);
-    if (fresh)
-      order.push_back(made.op);
-    at->second.push_back(std::move(made));
-  }
-  std::vector<Case> chosen;
-  for (const std::string &op : order) {
-    std::vector<Case> &all = byOp[op];
-    std::set<std::string> forms, dtypes;
-    // A stride that visits all of them, another start for each op and seed.
-    size_t count = all.size(), step = count / 2 + 1, at = (std::hash<std::string>()(op) + seed * 7919u) % count;
-    while (std::gcd(step, count) != 1)
-      ++step;
-    for (size_t i = 0; i < count; ++i, at = (at + step) % count) {
-      bool form = forms.insert(all[at].variant).second;
-      bool dtype = dtypes.insert(sdk::dtypeName(all[at].dtype)).second;
-      if (form || dtype)
-        chosen.push_back(all[at]);
+  std::vector<size_t> order(cases.size());
+  std::iota(order.begin(), order.end(), size_t(0));
+  std::mt19937 engine(seed);
+  for (size_t i = order.size(); i > 1; --i) // std::shuffle is not the same everywhere
+    std::swap(order[i - 1], order[engine() % i]);
+  std::set<std::string> pairs;
+  std::vector<bool> chosen(cases.size());
+  for (bool variants : {true, false}) // one of each variant first: they bring most of the others
+    for (size_t at : order) {
+      const Case &made = cases[at];
+      std::string dtype = sdk::dtypeName(made.dtype), form;
+      if (size_t rank = made.variant.find("rank "); rank != std::string::npos)
+        form = made.variant.substr(rank, made.variant.find(',', made.variant.find(',', rank) + 1) - rank);
+      std::string variant = made.op + "/" + made.variant, others[] = {made.op + "//" + dtype, dtype + "///" + form};
+      bool brings =
+          variants ? !pairs.count(variant) : !pairs.count(others[0]) || (!form.empty() && !pairs.count(others[1]));
+      if (!brings)
+        continue;
+      chosen[at] = true;
+      pairs.insert({variant, others[0], others[1]});
     }
-  }
-  return chosen;
+  std::vector<Case> result;
+  for (size_t i = 0; i < cases.size(); ++i)
+    if (chosen[i])
+      result.push_back(std::move(cases[i]));
+  return result;
 }
 
 std::vector<Case> allCases(bool full, uint32_t seed) {

@@ -10,7 +10,8 @@ void run(const std::shared_ptr<host::Backend> &backend, const Linker &linker, co
   context.target.device = {options.targetDevice.data(), options.targetDevice.size()};
   Row row{"interface", "capabilities", {}, {}, Outcome::Failure, {}, 0, 0, 1};
   host::Capabilities capabilities;
-  if (!report.begins(row))
+  report.only = options.only;
+  if (!report.begins(row, /*needed=*/true))
     return; // it crashed
   if (!backend->canCompile() || !backend->canRun()) {
     row.reason = std::string("the plugin has no ") + (backend->canCompile() ? "run" : "compile") +
@@ -21,8 +22,6 @@ void run(const std::shared_ptr<host::Backend> &backend, const Linker &linker, co
     return report.add(row);
   context.flags = capabilities.flags;
   checkOps(context);
-  if (!options.only.empty())
-    return;
   checkInterface(context);
   checkThreads(context);
   checkModels(context);

@@ -28,7 +28,7 @@ struct Options {
   uint32_t seed = 1;
   unsigned device = 0;
   std::string targetDevice; ///< a profile that the backend knows; empty: its default
-  std::string only;         ///< rows of ops whose name matches; empty: all sections
+  std::string only;         ///< a pattern of rows' names: nothing else is tried; empty: all
   std::vector<Model> models;
 };
 

@@ -37,7 +37,7 @@ public:
   void run() {
     attempt("version range", [&](std::string &why) { return versions(why); });
     attempt("a newer host's longer structs", [&](std::string &why) { return structs(true, why); });
-    attempt("this host's structs, for a newer plugin", [&](std::string &why) { return structs(false, why); });
+    attempt("this host's structs and no more", [&](std::string &why) { return structs(false, why); });
     if (context.flags & KILN_BACKEND_STRIDED_VIEWS)
       context.report.add({"interface",
                           "strided views",
@@ -52,7 +52,7 @@ public:
     attempt("a reserved dtype", [&](std::string &why) { return unknownOp(why, KILN_F8E4M3); });
     attempt("devices that are not there", [&](std::string &why) { return wrongDevice(why); });
     std::string error;
-    if (!context.report.begins({"interface", "open a device", {}, {}, Outcome::Pass, {}, 0, 0, 1}))
+    if (!context.report.begins({"interface", "open a device", {}, {}, Outcome::Pass, {}, 0, 0, 1}, /*needed=*/true))
       return; // it crashed
     session = Session::open(*context.backend, context.options.device, 1, error);
     if (!session)
@@ -232,7 +232,7 @@ private:
         parts.push_back({made, answer.parts[0].scratchBytes});
     }
     Row row{"interface", "programs", {}, {}, Outcome::Refused, {}, 0, 0, 1};
-    if (!context.report.begins(row))
+    if (!context.report.begins(row, /*needed=*/true))
       return;
     if (parts.empty()) {
       row.reason = "it takes neither add nor mul of two f32 vectors: there is nothing to try with";

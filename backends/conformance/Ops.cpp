@@ -105,7 +105,7 @@ public:
   void run() {
     std::string error;
     Row opening{"ops", "open a device", {}, {}, Outcome::Failure, {}, 0, 0, 1};
-    if (!context.report.begins(opening))
+    if (!context.report.begins(opening, /*needed=*/true))
       return; // it crashed
     session = Session::open(*context.backend, context.options.device, 1, error);
     if (!session) {
@@ -116,8 +116,6 @@ public:
     cases = allCases(context.options.full, context.options.seed);
     std::vector<KernelProgram::Part> parts;
     for (Case &made : cases) {
-      if (!context.options.only.empty() && !matches(context.options.only, rowOf(made).id()))
-        continue;
       int64_t scratch;
       if (context.report.begins(rowOf(made)) && claimed(made, scratch))
         parts.push_back({&made, scratch});

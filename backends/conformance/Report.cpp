@@ -36,7 +36,9 @@ std::string Row::id() const {
   return text;
 }
 
-bool Report::begins(const Row &row) {
+bool Report::begins(const Row &row, bool needed) {
+  if (!needed && !only.empty() && !matches(only, row.id()))
+    return false;
   if (watcher.done && watcher.done(row))
     return false;
   return !watcher.begins || watcher.begins({row});

@@ -36,8 +36,10 @@ public:
     std::function<bool(const std::vector<Row> &)> begins; ///< false: not together, one by one
     std::function<void(const Row &)> added;
   } watcher;
-  /// Whether the row is to be tried; it then is what is under way.
-  bool begins(const Row &row);
+  /// Rows that are tried at all: a pattern of their names; empty: all.
+  std::string only;
+  /// Whether the row is to be tried; it then is what is under way. `needed`: others cannot do without it.
+  bool begins(const Row &row, bool needed = false);
 
   void add(Row row);
   const std::vector<Row> &rows() const { return rows_; }

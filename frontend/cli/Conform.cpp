@@ -22,22 +22,47 @@ namespace kiln {
 
 namespace {
 
+/// A temporary folder that goes with all that is in it, whatever becomes of the processes that use it.
+class Folder {
+public:
+  Folder() { error_ = llvm::sys::fs::createUniqueDirectory("kiln-conform", path_); }
+  ~Folder() {
+    if (!error_)
+      llvm::sys::fs::remove_directories(path_);
+  }
+  Folder(const Folder &) = delete;
+  std::error_code error() const { return error_; }
+  std::string file(const std::string &name) const { return absl::StrCat(path_.str().str(), "/", name); }
+
+private:
+  llvm::SmallString<128> path_;
+  std::error_code error_;
+};
+
+absl::Status writeText(const std::string &path, const std::string &text) {
+  std::error_code code;
+  llvm::raw_fd_ostream stream(path, code);
+  if (!code) {
+    stream << text;
+    stream.close();
+    code = stream.error();
+    stream.clear_error();
+  }
+  return code ? absl::InternalError(absl::StrCat("cannot write ", path, ": ", code.message())) : absl::OkStatus();
+}
+
 /// Objects become a shared library that is loaded and forgotten. The kit compiles on several threads; the linker keeps
 /// its state in global variables.
-std::shared_ptr<const void> linkObjects(const std::vector<host::Blob> &blobs, const std::string &symbol,
-                                        std::string &error) {
+std::shared_ptr<const void> linkObjects(const Folder &folder, const std::vector<host::Blob> &blobs,
+                                        const std::string &symbol, std::string &error) {
   static std::mutex mutex;
+  static int number = 0;
   std::lock_guard lock(mutex);
   LinkJob job;
   for (const host::Blob &blob : blobs)
     if (blob.kind == KILN_BLOB_OBJECT)
       job.objects.push_back({blob.bytes.data(), blob.bytes.size()});
-  llvm::SmallString<128> path;
-  if (std::error_code code = llvm::sys::fs::createTemporaryFile("kiln-conform", "so", path)) {
-    error = "cannot make a temporary file: " + code.message();
-    return nullptr;
-  }
-  job.output = path.str().str();
+  job.output = folder.file(absl::StrCat("kernels", number++, ".so")); // the loader knows libraries by their names
   job.shared = true;
   absl::Status linked = link(job);
   void *library = linked.ok() ? dlopen(job.output.c_str(), RTLD_NOW | RTLD_LOCAL) : nullptr;
@@ -59,13 +84,7 @@ std::shared_ptr<const void> linkObjects(const std::vector<host::Blob> &blobs, co
 /// The samples' programs for the backend, and for the judge.
 class Models {
 public:
-  Models() {
-    if (!llvm::sys::fs::createTemporaryFile("kiln-conform", "kiln", path_)) {
-      std::error_code code;
-      llvm::raw_fd_ostream(path_, code) << conformSamples;
-    }
-  }
-  ~Models() { unlink(path_.c_str()); }
+  explicit Models(std::string path) : path_(std::move(path)) {}
 
   std::vector<conformance::Model> list(const ConformOptions &under) const {
     std::vector<conformance::Model> models;
@@ -94,7 +113,7 @@ private:
   const kiln_program *plan(const char *name, const std::string &backend, const std::string &device,
                            Compilations &compilations, absl::Status &status) const {
     ModelOptions options;
-    options.file = path_.str().str();
+    options.file = path_;
     options.model = name;
     options.backend = backend;
     options.targetDevice = device;
@@ -115,7 +134,7 @@ private:
     return &compilation.program().programOf(0);
   }
 
-  llvm::SmallString<128> path_;
+  std::string path_; // holds the samples
 };
 
 bool readExpected(const std::string &path, std::vector<std::string> &patterns) {
@@ -130,18 +149,6 @@ bool readExpected(const std::string &path, std::vector<std::string> &patterns) {
   return true;
 }
 
-absl::Status writeText(const std::string &path, const std::string &text) {
-  std::error_code code;
-  llvm::raw_fd_ostream stream(path, code);
-  if (!code) {
-    stream << text;
-    stream.close();
-    code = stream.error();
-    stream.clear_error();
-  }
-  return code ? absl::InternalError(absl::StrCat("cannot write ", path, ": ", code.message())) : absl::OkStatus();
-}
-
 int fail(const std::string &message) {
   std::fprintf(stderr, "kiln: error: %s\n", message.c_str());
   return 1;
@@ -153,7 +160,15 @@ int commandConform(const ConformOptions &options) {
   conformance::Report report;
   if (!readExpected(options.expected, report.expected))
     return fail("cannot read " + options.expected);
-  const Models models; // made and removed by this process, whatever happens to the others
+  if (!options.json.empty()) // better now than after minutes
+    if (absl::Status status = writeText(options.json, ""); !status.ok())
+      return fail(std::string(status.message()));
+  const Folder folder;
+  if (folder.error())
+    return fail("cannot make a temporary folder: " + folder.error().message());
+  const Models models(folder.file("samples.kiln"));
+  if (absl::Status status = writeText(folder.file("samples.kiln"), conformSamples); !status.ok())
+    return fail(std::string(status.message()));
   std::string error, name;
   conformance::Options kit;
   kit.full = options.full;
@@ -163,16 +178,24 @@ int commandConform(const ConformOptions &options) {
   kit.targetDevice = options.targetDevice;
   kit.models = models.list(options);
   auto work = [&](conformance::Report &own, std::string &why) {
-    if (!own.begins({"interface", "load", {}, {}, conformance::Outcome::Pass, {}, 0, 0, 1}))
+    if (!own.begins({"interface", "load", {}, {}, conformance::Outcome::Pass, {}, 0, 0, 1}, /*needed=*/true))
       return true; // it crashed
     std::shared_ptr<host::Backend> backend = backends().find(options.backend, why);
     if (backend)
-      conformance::run(backend, linkObjects, kit, own);
+      conformance::run(
+          backend,
+          [&](const std::vector<host::Blob> &blobs, const std::string &symbol, std::string &wrong) {
+            return linkObjects(folder, blobs, symbol, wrong);
+          },
+          kit, own);
     return backend != nullptr;
   };
   conformance::Watched how = conformance::watch(work, options.silence, 100, report, error);
   if (how == conformance::Watched::Refused)
     return fail(error);
+  if (how == conformance::Watched::All && report.rows().empty())
+    return fail("--only " + options.only +
+                ": no row has such a name (they are as in --json's section/name/dtype/variant)");
   std::fputs(report.table().c_str(), stdout);
   if (how == conformance::Watched::Interrupted)
     std::fputs("interrupted: this is what was found until then\n", stdout);
