@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 
 using namespace kiln;
 using namespace kiln::test;
@@ -245,9 +246,20 @@ TEST_F(VulkanRefusals, ThePipelineCacheOnDisk) {
     files.push_back(entry.path());
   ASSERT_EQ(files.size(), 1u);
   EXPECT_THAT(files[0].filename().string(), AllOf(HasSubstr("vulkan-"), HasSubstr(".pipelines")));
-  use();                                                                       // reads it
-  std::ofstream(files[0], std::ios::binary | std::ios::in).seekp(30).put('x'); // damaged: left alone
+  // A file that was read and has not grown stays the same file; it is written anew (and takes the other's name) where
+  // it could not be used.
+  auto number = [&] {
+    struct stat status = {};
+    return stat(files[0].c_str(), &status) == 0 ? status.st_ino : 0;
+  };
+  auto written = number();
+  ASSERT_NE(written, 0u);
+  std::ifstream keep(files[0]); // so that its number is not given to another
   use();
+  EXPECT_EQ(number(), written);
+  std::ofstream(files[0], std::ios::binary | std::ios::in).seekp(30).put('x');
+  use();
+  EXPECT_NE(number(), written) << "a damaged cache was taken on trust";
   std::ofstream(files[0], std::ios::binary) << "short";
   use();
   cacheFolder = (folder / "not" / "there").string();
