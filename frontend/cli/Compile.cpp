@@ -254,6 +254,8 @@ absl::Status Compilation::describeBackends(ImageParts &parts, LinkJob &job, cons
     llvm::sys::path::append(beside, backend.plugin);
     if (llvm::sys::fs::equivalent(llvm::Twine(part.backend->origin()), llvm::Twine(beside)))
       continue;
+    if (!llvm::sys::fs::exists(beside))
+      newFiles_.push_back(beside.str().str());
     if (absl::Status copied = writeFile(beside.str().str(), bytes.str()); !copied.ok())
       return copied;
   }
@@ -290,7 +292,12 @@ absl::Status Compilation::linkWith(LinkJob job, const std::string &output) {
       if (blob.kind == KILN_BLOB_OBJECT)
         job.objects.push_back({blob.bytes.data(), blob.bytes.size()});
     job.output = output;
-    return link(job);
+    absl::Status linked = link(job);
+    for (const std::string &file : newFiles_)
+      if (!linked.ok())
+        (void)llvm::sys::fs::remove(file); // the error to tell is the first one
+    newFiles_.clear();
+    return linked;
   });
 }
 

@@ -67,7 +67,8 @@ private:
   std::vector<Part> parts_;
   std::vector<std::pair<std::string, double>> seconds_;
   kiln_target target_{};
-  std::string diagnostics_; ///< of MLIR's passes and verifiers
+  std::vector<std::string> newFiles_; ///< plugins put beside a program that is still to be linked
+  std::string diagnostics_;           ///< of MLIR's passes and verifiers
   int stageCount_ = 0;
 };
 

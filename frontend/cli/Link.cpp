@@ -9,9 +9,13 @@
 #include "llvm/Support/raw_ostream.h"
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
+#include <fcntl.h>
+#include <mutex>
 #include <optional>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -43,6 +47,7 @@ public:
       close(fd_);
   }
   bool complete() const { return complete_; }
+  int descriptor() const { return fd_; }
   std::string path() const { return absl::StrCat("/proc/self/fd/", fd_); }
 
 private:
@@ -81,8 +86,7 @@ absl::Status findToolchain(Toolchain &toolchain) {
 }
 
 std::vector<std::string> linkerArguments(const LinkJob &job, const Toolchain &tools,
-                                         const std::vector<MemoryFile> &files, const std::string &versionScript,
-                                         const std::string &output) {
+                                         const std::vector<MemoryFile> &files, const std::string &versionScript) {
   std::vector<std::string> args = {"ld.lld",
                                    "--eh-frame-hdr",
                                    "--gc-sections",
@@ -98,7 +102,7 @@ std::vector<std::string> linkerArguments(const LinkJob &job, const Toolchain &to
                                    "--hash-style=gnu",
                                    "--as-needed",
                                    "-o",
-                                   output};
+                                   "-"};
   if (job.shared) {
     args.insert(args.end(), {"-shared", absl::StrCat("-soname=", llvm::sys::path::filename(job.output).str()),
                              absl::StrCat(tools.libc, "/crti.o"), absl::StrCat(tools.gcc, "/crtbeginS.o")});
@@ -130,6 +134,60 @@ std::string versionScript(const LinkJob &job) {
   return text + "local: *; };\n";
 }
 
+/// While it lives, what LLVM writes to standard output goes into a file. (The linker maps a file that it is given a
+/// name of, and a full disk then is a bus error; standard output it writes.)
+class StandardOutputInto {
+public:
+  /// `failed` is set where not all could be written.
+  StandardOutputInto(int file, bool &failed) : failed_(failed) {
+    one().lock();
+    std::fflush(stdout);
+    llvm::outs().flush();
+    kept_ = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    dup2(file, STDOUT_FILENO);
+  }
+  ~StandardOutputInto() {
+    llvm::outs().flush();
+    failed_ = llvm::outs().has_error();
+    llvm::outs().clear_error();
+    if (kept_ >= 0) {
+      dup2(kept_, STDOUT_FILENO);
+      close(kept_);
+    } else {
+      close(STDOUT_FILENO);
+    }
+    one().unlock();
+  }
+  StandardOutputInto(const StandardOutputInto &) = delete;
+
+private:
+  static std::mutex &one() {
+    static std::mutex mutex;
+    return mutex;
+  }
+  bool &failed_;
+  int kept_;
+};
+
+/// Beside the output first; the finished file takes its place in one step.
+absl::Status writeProgram(int linked, const std::string &output) {
+  std::string temporary = absl::StrCat(output, ".", getpid(), ".tmp");
+  int file = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0777);
+  off_t size = lseek(linked, 0, SEEK_END), done = 0;
+  int error = file < 0 ? errno : size <= 0 ? EIO : 0;
+  while (!error && done < size)
+    if (sendfile(file, linked, &done, static_cast<size_t>(size - done)) <= 0)
+      error = errno ? errno : EIO;
+  if (file >= 0 && close(file) != 0 && !error)
+    error = errno;
+  if (!error && rename(temporary.c_str(), output.c_str()) != 0)
+    error = errno;
+  if (!error)
+    return absl::OkStatus();
+  unlink(temporary.c_str());
+  return absl::UnavailableError(absl::StrCat("cannot write ", output, ": ", std::strerror(error)));
+}
+
 } // namespace
 
 absl::Status link(const LinkJob &job) {
@@ -150,25 +208,28 @@ absl::Status link(const LinkJob &job) {
   }
   std::string script = versionScript(job);
   MemoryFile scriptFile({reinterpret_cast<const uint8_t *>(script.data()), script.size()});
-  // The linker writes beside the output, and the finished file takes its place in one step.
-  std::string temporary = absl::StrCat(job.output, ".", getpid(), ".tmp");
-  std::vector<std::string> args = linkerArguments(job, tools, files, scriptFile.path(), temporary);
+  std::vector<std::string> args = linkerArguments(job, tools, files, scriptFile.path());
   llvm::SmallVector<const char *> argv;
   for (const std::string &arg : args)
     argv.push_back(arg.c_str());
   std::string words;
   llvm::raw_string_ostream stream(words);
-  lld::Result result = lld::lldMain(argv, stream, stream, {{lld::Gnu, &lld::elf::link}});
-  if (result.retCode != 0) {
-    unlink(temporary.c_str());
+  MemoryFile linked({nullptr, 0});
+  if (!linked.complete())
+    return absl::ResourceExhaustedError(absl::StrCat("no memory to link in: ", std::strerror(errno)));
+  int code = 0;
+  bool cut = false;
+  {
+    StandardOutputInto aside(linked.descriptor(), cut);
+    code = lld::lldMain(argv, stream, stream, {{lld::Gnu, &lld::elf::link}}).retCode;
+  }
+  if (code != 0)
     return absl::InternalError(absl::StrCat("linking ", job.output, " failed:\n", words));
-  }
-  if (rename(temporary.c_str(), job.output.c_str()) != 0) {
-    int error = errno;
-    unlink(temporary.c_str());
-    return absl::UnavailableError(absl::StrCat("cannot write ", job.output, ": ", std::strerror(error)));
-  }
-  return absl::OkStatus();
+  if (cut)
+    return absl::ResourceExhaustedError(absl::StrCat("cannot write ", job.output,
+                                                     ": it does not fit into memory, or into the size that a file may "
+                                                     "have (ulimit -f)"));
+  return writeProgram(linked.descriptor(), job.output);
 }
 
 } // namespace kiln

@@ -5,6 +5,7 @@
 #include "CLI/CLI.hpp"
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/InitLLVM.h"
+#include "llvm/Support/Process.h"
 
 #include <cerrno>
 #include <csignal>
@@ -88,6 +89,9 @@ int flushed(int code) {
 } // namespace
 
 int main(int argc, char **argv) {
+  // Where one of them was closed, the next file that is opened would take its place.
+  if (llvm::sys::Process::FixupStandardFileDescriptors())
+    return 1;
   llvm::InitLLVM init(argc, argv);
   std::signal(SIGXFSZ, SIG_IGN); // a file that grows past `ulimit -f` is an error like any other, and leaves nothing
   CLI::App app{"kiln: from a model's definition to a native program that runs and trains it"};
