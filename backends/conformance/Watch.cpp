@@ -101,12 +101,12 @@ private:
     for (int number : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGINT, SIGTERM})
       std::signal(number, SIG_DFL); // no stack dump of the compiler's: the report says what crashed
     Report own;
-    own.watcher.done = [&](const Row &row) { return done.count(row.id()) > 0; };
-    own.watcher.fatal = [&](const Row &row) { return fatal.count(row.id()) > 0; };
+    own.watcher.done = [&](const Row &row) { return done.contains(row.id()); };
+    own.watcher.fatal = [&](const Row &row) { return fatal.contains(row.id()); };
     own.watcher.begins = [&](const std::vector<Row> &rows) {
       Json list = Json::array();
       for (const Row &row : rows) {
-        if (rows.size() > 1 && alone.count(row.id()))
+        if (rows.size() > 1 && alone.contains(row.id()))
           return false;
         list.push_back(asJson(row));
       }

@@ -319,7 +319,7 @@ mlir::LogicalResult EntryBuilder::build(llvm::StringRef name) {
   json symbols = json::array(), table = json::array();
   auto least = plan.function->getAttrOfType<mlir::DictionaryAttr>("kiln.least");
   for (const std::string &symbol : plan.symbols) {
-    symbols.push_back({{"name", symbol}, {"bound", plan.bounds.count(symbol) ? plan.bounds.at(symbol) : 0}});
+    symbols.push_back({{"name", symbol}, {"bound", plan.bounds.contains(symbol) ? plan.bounds.at(symbol) : 0}});
     if (auto value = least ? least.getAs<mlir::IntegerAttr>(symbol) : nullptr)
       symbols.back()["min"] = value.getInt();
   }

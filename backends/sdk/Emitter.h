@@ -139,7 +139,7 @@ public:
   /// Declares a variable in the present scope, to be assigned to with `line`.
   Expr variable(const std::string &type, const Expr &start);
   /// A variable that is not assigned to any more.
-  static Expr settled(Expr variable) { return {variable.text, variable.level, {}}; }
+  static Expr settled(const Expr &variable) { return {variable.text, variable.level, {}}; }
   void line(const std::string &statement);
   /// "head {": a scope, a loop's say, until close(). guard: whether what is within must not be computed outside of it
   /// (memory read under a condition).

@@ -109,7 +109,7 @@ sdk::Attr text(const char *name, const char *value) {
 }
 
 /// One op over inputs of these types.
-std::string kernel(const char *name, std::vector<sdk::Type> inputs, std::vector<sdk::Type> results,
+std::string kernel(const char *name, std::vector<sdk::Type> inputs, const std::vector<sdk::Type> &results,
                    std::vector<sdk::Attr> attrs = {}) {
   sdk::Graph graph;
   graph.name = "k0";

@@ -21,9 +21,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     parser.repair(bytes);
   try {
     parser.parse(bytes);
-  } catch (const Error &) { // a sentence is what damage is to end in
+    return 0;
+  } catch (const Error &) {
+    return 0; // a sentence is what damage is to end in
   }
-  return 0;
 }
 
 #ifdef KILN_LIBFUZZER

@@ -95,7 +95,6 @@ void Rows::storeRow(Emitter &emitter, const Index &outer, const Expr &row) const
 }
 
 bool Rows::printInto(Shader &shader, Emitter &emitter, uint32_t lanes, uint32_t rows) const {
-  std::string index = emitter.indexType();
   Number count = Number::of(form.left), inner = Number::of(form.reduced);
   shader.local(lanes, rows);
   shader.grid(ceilDiv(count, rows));
