@@ -286,7 +286,7 @@ int commandBench(const ModelOptions &options, const BenchOptions &bench) {
   }
   BenchRow judge;
   absl::Status checked;
-  if (!reference) {
+  if (!reference && !traces.empty()) { // traces: of those that ran
     judge.backend = "reference";
     checked = measure(options, bench, {folder.file("reference"), "0", kReferenceSeconds, false}, judge);
     reference = &judge;

@@ -1,6 +1,7 @@
 #include "frontend/cli/Commands.h"
 
 #include "frontend/cli/Cache.h"
+#include "frontend/cli/Claims.h"
 #include "frontend/cli/Compile.h"
 #include "frontend/cli/Files.h"
 
@@ -157,6 +158,9 @@ int commandBackends() {
     if (backend.canRun())
       for (const std::string &line : host::devicesOf(backend))
         std::printf("  device %s\n", line.c_str());
+    if (backend.canCompile())
+      for (const std::string &line : claimLines(backend))
+        std::printf("  %s\n", line.c_str());
   }
   return broken;
 }
