@@ -30,7 +30,7 @@ enum : uint32_t {
   OpFMod = 141,
   OpVectorTimesScalar = 142
 };
-constexpr uint32_t NoContraction = 42;
+constexpr uint32_t NoContraction = 42, SpecId = 1, StorageBufferArrayDynamicIndexing = 30;
 enum : uint32_t { SignedZeroInfNanPreserveMode = 4461, SignedZeroInfNanPreserveCapability = 4466 };
 constexpr size_t headerWords = 5;
 
@@ -98,6 +98,16 @@ void makeStrict(std::vector<uint32_t> &words, bool fast) {
   insert(words, modes, executionModes);
   insert(words, capabilities, {2u << 16 | OpCapability, SignedZeroInfNanPreserveCapability});
 }
+
+/// Arrays of buffers are indexed by the launch, which glslang takes to need no capability.
+void sayArrays(std::vector<uint32_t> &words) {
+  bool arrays = false;
+  forEachInstruction(words, [&](uint32_t op, size_t at, uint32_t length) {
+    arrays |= op == OpDecorate && length == 4 && words[at + 2] == SpecId && words[at + 3] >= KILN_VK_BUFFERS;
+  });
+  if (arrays)
+    insert(words, headerWords, {2u << 16 | OpCapability, StorageBufferArrayDynamicIndexing});
+}
 } // namespace
 
 bool compileGlsl(const std::string &source, bool fast, std::vector<uint32_t> &words, std::string &error) {
@@ -129,6 +139,7 @@ bool compileGlsl(const std::string &source, bool fast, std::vector<uint32_t> &wo
     return false;
   }
   makeStrict(words, fast);
+  sayArrays(words);
   return true;
 }
 
@@ -158,7 +169,7 @@ bool featuresOf(const std::vector<uint32_t> &words, uint32_t &features, uint32_t
     case 22:
       features |= KILN_VK_I16;
       break;
-    case 30:
+    case StorageBufferArrayDynamicIndexing:
       features |= KILN_VK_BUFFER_ARRAYS;
       break;
     case 39:

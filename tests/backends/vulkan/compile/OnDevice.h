@@ -1,4 +1,4 @@
-//===- OnDevice.h - one kernel compiled to shaders and run once -----------------------------------------------------===//
+//===- OnDevice.h - one kernel compiled to shaders and run once -------------------------------------------------===//
 #ifndef KILN_TESTS_BACKENDS_VULKAN_COMPILE_ONDEVICE_H
 #define KILN_TESTS_BACKENDS_VULKAN_COMPILE_ONDEVICE_H
 

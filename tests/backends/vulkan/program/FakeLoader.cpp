@@ -3,6 +3,7 @@
 //   no-device       no device is listed
 //   old             devices speak Vulkan 1.1
 //   lacks-f64       devices have no shaderFloat64
+//   lacks-arrays    devices have no shaderStorageBufferArrayDynamicIndexing
 //   lacks-timeline  devices have no timelineSemaphore
 //   memory=BYTES    allocations beyond so many bytes, all together, fail
 //   lost=N          the device is lost at the Nth submission
@@ -77,6 +78,8 @@ void getPhysicalDeviceFeatures2(VkPhysicalDevice device, VkPhysicalDeviceFeature
   REAL(vkGetPhysicalDeviceFeatures2)(device, features);
   if (wish() == "lacks-f64")
     features->features.shaderFloat64 = VK_FALSE;
+  if (wish() == "lacks-arrays")
+    features->features.shaderStorageBufferArrayDynamicIndexing = VK_FALSE;
   for (auto *next = static_cast<VkBaseOutStructure *>(features->pNext); next; next = next->pNext)
     if (next->sType == VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES && wish() == "lacks-timeline")
       reinterpret_cast<VkPhysicalDeviceVulkan12Features *>(next)->timelineSemaphore = VK_FALSE;

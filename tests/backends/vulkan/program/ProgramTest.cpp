@@ -108,10 +108,14 @@ TEST_F(VulkanProgram, AFeatureThatTheBackendNeeds) {
 }
 
 TEST_F(VulkanProgram, AFeatureThatTheProgramNeeds) {
-  Outcome outcome = trained("lacks-f64");
-  EXPECT_EQ(outcome.code, 1);
-  EXPECT_THAT(outcome.err, AllOf(HasSubstr("lacks what the program needs: shaderFloat64"),
-                                 HasSubstr("choose another device (--device)")));
+  const std::pair<const char *, const char *> features[] = {
+      {"lacks-f64", "shaderFloat64"}, {"lacks-arrays", "shaderStorageBufferArrayDynamicIndexing"}};
+  for (auto [wish, feature] : features) {
+    Outcome outcome = trained(wish);
+    EXPECT_EQ(outcome.code, 1);
+    EXPECT_THAT(outcome.err, AllOf(HasSubstr(std::string("lacks what the program needs: ") + feature + ";"),
+                                   HasSubstr("choose another device (--device)")));
+  }
 }
 
 TEST_F(VulkanProgram, TooLittleMemory) {
