@@ -66,12 +66,19 @@ Device::Device(const BackendTables &tables, const kiln_host &host, uint32_t numb
          text(info.reason).c_str());
   hostMemory_ = (info.flags & KILN_BACKEND_HOST_MEMORY) && tables.run.import;
   kiln_error error = emptyError();
-  check(tables.run.open(&host, number, &handle_, &error), error, "it cannot be opened");
+  int32_t code = tables.run.open(&host, number, &handle_, &error);
+  checkMade(code, handle_, error, "it cannot be opened");
 }
 
 Device::~Device() {
   if (handle_)
     tables_.run.close(handle_);
+}
+
+void Device::checkMade(int32_t code, const void *made, const kiln_error &error, const char *what) const {
+  check(code, error, what);
+  if (!made)
+    fail("backend %s: %s: it says that it succeeded and gives nothing", tables_.name().c_str(), what);
 }
 
 void Device::check(int32_t code, const kiln_error &error, const char *what) const {
@@ -82,9 +89,9 @@ void Device::check(int32_t code, const kiln_error &error, const char *what) cons
 DeviceBuffer::DeviceBuffer(const Device &device, void *host, size_t bytes) : device_(&device), host_(host) {
   kiln_error error = emptyError();
   bool shared = host && device.hostMemory();
-  device.check(shared ? device.api().import(device.handle(), host, bytes, &handle_, &error)
-                      : device.api().allocate(device.handle(), bytes, &handle_, &error),
-               error, "no memory");
+  int32_t code = shared ? device.api().import(device.handle(), host, bytes, &handle_, &error)
+                        : device.api().allocate(device.handle(), bytes, &handle_, &error);
+  device.checkMade(code, handle_, error, "no memory");
   if (shared)
     host_ = nullptr;
 }

@@ -28,6 +28,8 @@ public:
   bool hostMemory() const { return hostMemory_; }
   /// Throws Error where the code is not success: "backend cpu: <what>: <message>".
   void check(int32_t code, const kiln_error &error, const char *what) const;
+  /// The same for what makes something: that there is none after a success is an error too.
+  void checkMade(int32_t code, const void *made, const kiln_error &error, const char *what) const;
 
 private:
   const BackendTables &tables_;

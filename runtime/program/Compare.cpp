@@ -53,9 +53,9 @@ public:
     const kiln_image_backend &backend = program_.image_.backends[0];
     kiln_error error = emptyError();
     const Device &device = program_.home();
-    device.check(device.api().load(device.handle(), &walk_->program(), backend.artifact, backend.artifact_size,
-                                   &executable_, &error),
-                 error, "it cannot load the program");
+    int32_t code = device.api().load(device.handle(), &walk_->program(), backend.artifact, backend.artifact_size,
+                                     &executable_, &error);
+    device.checkMade(code, executable_, error, "it cannot load the program");
   }
   ~Stepper() {
     if (executable_)

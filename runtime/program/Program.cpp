@@ -53,9 +53,9 @@ void Program::openBackends(uint32_t device) {
       fail("the program's backend %s: %s", backend.name, why.c_str());
     lane.device = std::make_unique<Device>(lane.tables, host_, i == 0 ? device : 0);
     kiln_error error = emptyError();
-    lane.device->check(lane.tables.run.load(lane.device->handle(), &plan_.placement().program(i), backend.artifact,
-                                            backend.artifact_size, &lane.executable, &error),
-                       error, "it cannot load the program");
+    int32_t code = lane.tables.run.load(lane.device->handle(), &plan_.placement().program(i), backend.artifact,
+                                        backend.artifact_size, &lane.executable, &error);
+    lane.device->checkMade(code, lane.executable, error, "it cannot load the program");
   }
   for (auto [tensors, homes] : {std::pair{&parameters_, &parameterHomes_}, std::pair{&states_, &stateHomes_}})
     for (Tensor &tensor : *tensors)

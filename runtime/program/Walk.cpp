@@ -174,9 +174,9 @@ void Call::walkPart(const Placement::Part &part, std::string &text, std::string 
   Walk walk(program, program.entries[part.entry], extents_.table());
   kiln_executable *loaded = nullptr;
   kiln_error error = emptyError();
-  lane.device->check(
-      api.load(lane.device->handle(), &walk.program(), backend.artifact, backend.artifact_size, &loaded, &error), error,
-      "the step cannot be run launch by launch");
+  int32_t code =
+      api.load(lane.device->handle(), &walk.program(), backend.artifact, backend.artifact_size, &loaded, &error);
+  lane.device->checkMade(code, loaded, error, "the step cannot be run launch by launch");
   std::unique_ptr<kiln_executable, void (*)(kiln_executable *)> executable(loaded, api.unload);
   for (size_t i = 0; i < walk.leaves().size() && text.empty(); ++i) {
     const Walk::Leaf &leaf = walk.leaves()[i];

@@ -282,6 +282,7 @@ extern "C" __attribute__((visibility("default"))) const kiln_backend *kiln_backe
   kiln_offer asked = *offer;
   if (fault == Fault::IgnoresVersions)
     asked.oldest = asked.newest = KILN_ABI_VERSION;
+  honest = asked.host->reader; // a program that was built loads without compiling
   sound = kiln_reference_backend(&asked, error);
   if (!sound)
     return nullptr;
@@ -291,6 +292,8 @@ extern "C" __attribute__((visibility("default"))) const kiln_backend *kiln_backe
   compiling.compile = compile;
   running = *sound->run;
   running.open = open;
+  if (fault == Fault::AllocationFails)
+    running.import = nullptr; // else a host that shares its memory asks for none
   running.allocate = allocate;
   running.release = release;
   running.read = read;
