@@ -100,6 +100,8 @@ TEST(Sources, ConstantsOfEveryDtype) {
   for (kiln_dtype dtype :
        {KILN_F32, KILN_F64, KILN_BF16, KILN_F16, KILN_I8, KILN_U8, KILN_I32, KILN_U32, KILN_I64, KILN_BOOL})
     for (int64_t length : {2, 11, 999}) {
+      if (length == 999 && dtype != KILN_F32 && dtype != KILN_BOOL)
+        continue; // a driver takes seconds for each
       TestKernel k;
       bool sign = dtype != KILN_U8 && dtype != KILN_U32 && dtype != KILN_BOOL;
       uint32_t table = k.constant(randomTensor(dtype, {length, 3}, sign ? -50 : 0, 50));
