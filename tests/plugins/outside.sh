@@ -58,6 +58,7 @@ train() {
 conform() {
   local tier=()
   [ "${KILN_LONG:-0}" = 0 ] || tier=(--full)
+  [ ! -f "$source/tests/plugins/$1.expected" ] || tier+=(--expected "$source/tests/plugins/$1.expected")
   "$prefix/bin/kiln" conform "$plugin" "${tier[@]}" > "$work/table" || { cat "$work/table"; fail "kiln conform on the $1 backend"; }
   tail -n 1 "$work/table"
 }
