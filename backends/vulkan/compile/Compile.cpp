@@ -187,8 +187,10 @@ void Compilation::writeText(const kiln_sink &sink, std::string_view emit) const 
 }
 
 bool Compilation::write(const kiln_sink &sink, std::string_view emit) {
-  if (emit == "glsl" || emit == "spirv")
+  if (emit == "glsl" || emit == "spirv") {
     writeText(sink, emit);
+    return true;
+  }
   ArtifactWriter writer(target.alignment, target.partBytes);
   for (size_t i = 0; i < kernels.size(); ++i) {
     std::vector<const std::vector<uint32_t> *> code;

@@ -4,8 +4,8 @@
 #include <glslang/Public/ResourceLimits.h>
 #include <glslang/Public/ShaderLang.h>
 #include <glslang/SPIRV/GlslangToSpv.h>
-#include <glslang/SPIRV/disassemble.h>
 #include <mutex>
+#include <spirv-tools/libspirv.hpp>
 #include <sstream>
 #include <string_view>
 
@@ -202,9 +202,9 @@ bool featuresOf(const std::vector<uint32_t> &words, uint32_t &features, uint32_t
 }
 
 std::string disassemble(const std::vector<uint32_t> &words) {
-  std::ostringstream text;
-  spv::Disassemble(text, words);
-  return text.str();
+  std::string text;
+  spvtools::SpirvTools(SPV_ENV_VULKAN_1_2).Disassemble(words, &text, SPV_BINARY_TO_TEXT_OPTION_INDENT);
+  return text;
 }
 
 } // namespace kiln::vulkan

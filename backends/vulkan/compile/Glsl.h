@@ -18,7 +18,7 @@ bool compileGlsl(const std::string &source, bool fast, std::vector<uint32_t> &wo
 /// that this backend does not know.
 bool featuresOf(const std::vector<uint32_t> &words, uint32_t &features, uint32_t &unknown);
 
-/// The module as text, one instruction a line: for `--emit spirv`.
+/// The module as text that spirv-as reads: for `--emit spirv`.
 std::string disassemble(const std::vector<uint32_t> &words);
 
 } // namespace kiln::vulkan
