@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs every test of a built tree and the check of its formatting; then the language's, the passes' and the runtime's tests
-# again under address and undefined, and the runtime's under thread; and ends with the line "N passed, N failed,
+# again under address and undefined, and what needs no LLVM under thread; and ends with the line "N passed, N failed,
 # N skipped". KILN_SANITIZERS=0 leaves the sanitizers out; arguments go to ctest.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
