@@ -202,10 +202,10 @@ INSTANTIATE_TEST_SUITE_P(Groups, Zoo,
                          [](const auto &info) { return std::string(info.param.function); });
 
 TEST(ZooTraining, Gradients) {
-  if (takesLong("zoo"))
-    GTEST_SKIP() << "takes minutes: set KILN_LONG to have it run";
   const Built &zoo = built("zoo");
   ASSERT_EQ(zoo.error, "");
+  if (takesLong("zoo"))
+    GTEST_SKIP() << "builds; to run it takes minutes: set KILN_LONG";
   std::string path = zoo.folder + "/gradients.safetensors";
   Outcome outcome = callZoo({"grad"}, {"x", "y", "image", "sequence", "memory", "mask", "ids", "label"}, path);
   ASSERT_EQ(outcome.code, 0) << outcome.err;

@@ -174,7 +174,7 @@ private:
       names[size_t(step * size + i)] = emitter.bind(printer.scalar(), element).text;
       return;
     }
-    std::string name = emitter.fresh(isLeft ? "a" : "b");
+    std::string name = emitter.fresh(isLeft ? "left" : "right");
     emitter.line("vec4 " + name + " = " +
                  printer.form.vector(emitter, printer.shader, operand, b, free[size_t(i)], depth) + ";");
     for (int part = 0; part < 4; ++part)
