@@ -337,7 +337,7 @@ typedef struct kiln_compile_api {
   int32_t (*capabilities)(const kiln_host *host, const kiln_target *target, kiln_capabilities *out, kiln_error *error);
   /* Fails only where the question makes no sense (an unknown processor); a kernel that is not taken is no failure.
    * What was taken must compile: the same ops, with the same extents or, where they are dynamic, any up to the bounds.
-   */
+   * Asked again, before memory is planned, with `alias` as it will be: that answer's scratch counts. */
   int32_t (*claim)(const kiln_host *host, const kiln_kernel *kernel, const kiln_target *target,
                    const kiln_answer *answer, kiln_error *error);
   /* Every kernel of the program has been taken. */

@@ -48,10 +48,7 @@ static std::string tooLarge(const KernelForm &form, const std::vector<int64_t> &
 
 // From the answers kept, else from the backend itself.
 mlir::FailureOr<Asked> ask(GroupOp group, uint32_t target, const plan::Bounds &bounds, OwnedProgram::Storage &storage) {
-  mlir::Attribute aliases = group->removeAttr("kiln.alias");
   mlir::FailureOr<KernelForm> form = formKernel(group, bounds, storage.pool);
-  if (aliases)
-    group->setAttr("kiln.alias", aliases);
   if (mlir::failed(form))
     return mlir::failure();
   std::vector<int64_t> extents = extentsOf(*form, bounds);
@@ -198,11 +195,16 @@ mlir::LogicalResult claimGroups(mlir::func::FuncOp function, OwnedProgram::Stora
   return settleElsewhere(function, bounds, storage);
 }
 
-int64_t claimedScratch(GroupOp group, OwnedProgram::Storage &storage) {
+mlir::FailureOr<int64_t> claimedScratch(GroupOp group, OwnedProgram::Storage &storage) {
   plan::Bounds bounds = boundsOf(group->getParentOfType<mlir::func::FuncOp>());
   mlir::FailureOr<Asked> asked = ask(group, targetOf(group), bounds, storage);
-  bool taken = mlir::succeeded(asked) && !asked->answer->parts.empty();
-  return taken ? asked->answer->parts.front().scratchBytes : 0;
+  if (mlir::failed(asked))
+    return mlir::failure();
+  if (!asked->whole())
+    return group.emitError() << "the backend " << storage.targets[targetOf(group)].backend->name()
+                             << " takes this kernel, but not with a result in an operand's memory: "
+                             << asked->answer->reason();
+  return asked->answer->parts.front().scratchBytes;
 }
 
 std::string placementReason(GroupOp group) {

@@ -50,7 +50,7 @@ uint32_t targetOf(GroupOp group);
 std::string placementReason(GroupOp group);
 
 /// Scratch of a group that was claimed.
-int64_t claimedScratch(GroupOp group, OwnedProgram::Storage &storage);
+mlir::FailureOr<int64_t> claimedScratch(GroupOp group, OwnedProgram::Storage &storage);
 
 /// Adds the planned function to the program: its kernels where they are new, its tree and its part of the manifest.
 mlir::LogicalResult addEntry(const plan::FunctionPlan &plan, llvm::StringRef name, OwnedProgram::Storage &storage);

@@ -256,9 +256,12 @@ mlir::LogicalResult Assigner::walkGroup(GroupOp group, Step &into) {
     step.places.push_back(places.lookup(result));
   }
   setAliases(group, aliases);
-  if (int64_t scratch = options.scratchBytes ? options.scratchBytes(group) : 0; scratch > 0) {
+  mlir::FailureOr<int64_t> scratch = options.scratchBytes ? options.scratchBytes(group) : int64_t(0);
+  if (mlir::failed(scratch))
+    return mlir::failure();
+  if (*scratch > 0) {
     step.scratch = newBuffer({}, group);
-    plan.buffers.back().bytes = scratch;
+    plan.buffers.back().bytes = *scratch;
   }
   into.children.push_back(std::move(step));
   return mlir::success();

@@ -72,8 +72,9 @@ struct FunctionPlan {
 };
 
 struct Options {
-  /// Bytes of scratch that a group's kernel needs at the bounds.
-  std::function<int64_t(GroupOp)> scratchBytes;
+  /// Bytes of scratch that a group's kernel needs at the bounds; the group says by then which of its results lie in an
+  /// operand's memory, and a backend may need more for that.
+  std::function<mlir::FailureOr<int64_t>(GroupOp)> scratchBytes;
   int64_t alignment = 64; ///< of buffers in the arena: a power of two
 };
 

@@ -15,6 +15,7 @@ using ::testing::Not;
 template <int Number> struct Choosy {
   static inline std::vector<std::string> refused;
   static inline kiln_capabilities says = {};
+  static inline int64_t scratchInPlace = 0; ///< what a kernel needs where an output lies upon an input; -1: refused
 
   static int32_t capabilities(const kiln_host *, const kiln_target *, kiln_capabilities *out, kiln_error *) {
     uint32_t size = out->size;
@@ -39,6 +40,14 @@ template <int Number> struct Choosy {
     }
     kiln_terms terms = {};
     terms.size = sizeof terms;
+    for (uint32_t i = 0; i < info.output_count; ++i)
+      if (info.alias && info.alias[i] >= 0)
+        terms.scratch_bytes = scratchInPlace;
+    if (terms.scratch_bytes < 0) {
+      std::string reason = "not in place";
+      answer->refuse(answer->self, KILN_NONE, {reason.data(), reason.size()});
+      return 0;
+    }
     answer->take(answer->self, nullptr, 0, &terms);
     return 0;
   }
@@ -69,6 +78,7 @@ protected:
     Home::refused = {"exp"};
     Other::refused.clear();
     Home::says = Other::says = {};
+    Home::scratchInPlace = 0;
     Other::says.flags = KILN_BACKEND_HOST_MEMORY;
   }
 
@@ -137,6 +147,24 @@ TEST_F(PlacementTest, RefusedOpsAreFusedAgain) {
   EXPECT_THAT(text, HasSubstr("other: 1 kernel\n"));
   EXPECT_THAT(text, HasSubstr("exp_log_sin"));
   EXPECT_THAT(text, HasSubstr("(not on home: no sin here)"));
+}
+
+TEST_F(PlacementTest, ScratchIsThatOfTheKernelAsItWillRun) {
+  Home::refused.clear();
+  const char *body = "(%x: tensor<64xf32> {kiln.input = \"x\"}) -> (tensor<64xf32> {kiln.output = \"0\"}) {\n"
+                     "    %0 = kiln.cumsum %x, 0 : tensor<64xf32>\n    %1 = kiln.tanh %0 : tensor<64xf32>\n"
+                     "    %2 = kiln.cumsum %1, 0 : tensor<64xf32>\n    return %2 : tensor<64xf32>\n  }";
+  auto arena = [&]() -> int64_t {
+    auto program = build(body);
+    EXPECT_TRUE(program.ok()) << program.status();
+    return program.ok() ? (*program)->program().entries[0].arena_bytes : -1;
+  };
+  EXPECT_EQ(arena(), 256); // tanh in place
+  Home::scratchInPlace = 4096;
+  EXPECT_EQ(arena(), 256 + 4096);
+  Home::scratchInPlace = -1;
+  EXPECT_THAT(std::string(build(body).status().message()),
+              HasSubstr("home takes this kernel, but not with a result in an operand's memory: not in place"));
 }
 
 TEST_F(PlacementTest, LimitsOfABackend) {
