@@ -27,7 +27,7 @@ grep -q "$prefix/lib/kiln/backends/libkiln_backend_cpu.so" "$work/backends" || f
 # NAME: build a plugin from outside; its file's path in $plugin.
 plugin=
 make_plugin() {
-  cmake -S "$source/tests/plugins/$1" -B "$work/$1" -DCMAKE_PREFIX_PATH="$prefix" > "$work/log" 2>&1 &&
+  cmake -G Ninja -S "$source/tests/plugins/$1" -B "$work/$1" -DCMAKE_PREFIX_PATH="$prefix" > "$work/log" 2>&1 &&
     cmake --build "$work/$1" -j 2 >> "$work/log" 2>&1 || { cat "$work/log"; fail "building the $1 backend from outside"; }
   plugin=$work/$1/libkiln_backend_$1.so
 }
