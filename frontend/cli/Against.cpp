@@ -37,7 +37,7 @@ class TemporaryLibrary {
 public:
   ~TemporaryLibrary() {
     if (!path_.empty())
-      llvm::sys::fs::remove(path_);
+      (void)llvm::sys::fs::remove(path_);
   }
   absl::Status make(const std::vector<host::Blob> &blobs) {
     llvm::SmallString<128> path;

@@ -43,7 +43,7 @@ public:
   }
   ~TemporaryFolder() {
     if (!path_.empty())
-      llvm::sys::fs::remove_directories(path_);
+      (void)llvm::sys::fs::remove_directories(path_);
   }
   std::string file(llvm::StringRef name) const { return absl::StrCat(path_.str().str(), "/", name.str()); }
   bool valid() const { return !path_.empty(); }

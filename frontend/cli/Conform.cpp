@@ -28,7 +28,7 @@ public:
   Folder() { error_ = llvm::sys::fs::createUniqueDirectory("kiln-conform", path_); }
   ~Folder() {
     if (!error_)
-      llvm::sys::fs::remove_directories(path_);
+      (void)llvm::sys::fs::remove_directories(path_);
   }
   Folder(const Folder &) = delete;
   std::error_code error() const { return error_; }
@@ -169,7 +169,7 @@ int commandConform(const ConformOptions &options) {
   const Models models(folder.file("samples.kiln"));
   if (absl::Status status = writeText(folder.file("samples.kiln"), conformSamples); !status.ok())
     return fail(std::string(status.message()));
-  std::string error, name;
+  std::string error;
   conformance::Options kit;
   kit.full = options.full;
   kit.seed = options.seed;

@@ -263,8 +263,6 @@ static Value oneHot(BoundCall &call) {
   return Value::tensorOf(emit.convertTo(same, *type), shared(std::move(origins)));
 }
 
-llvm::ArrayRef<Builtin> networkBuiltins();
-
 Value convolve(BoundCall &call);
 Value convolveTransposed(BoundCall &call);
 Value maxPool(BoundCall &call);

@@ -12,7 +12,7 @@ static Value finish(BoundCall &call, const Value &x, mlir::Value reduced, llvm::
   Origins origins;
   std::vector<Dim> dims;
   for (const auto &[i, dim] : llvm::enumerate(dimsOf(x.tensor))) {
-    bool isGone = gone.count(static_cast<int64_t>(i));
+    bool isGone = gone.contains(static_cast<int64_t>(i));
     if (isGone && !keep)
       continue;
     dims.push_back(isGone ? Dim(1) : dim);

@@ -99,7 +99,7 @@ void Elaborator::assign(const Expr &target, const Value &value, Frame &frame, Ra
     }
     if (frame.self && frame.mode == Frame::Mode::Function)
       if (const Value *found = frame.self->find(target.text);
-          found && found->kind == Value::Kind::Variable && !frame.locals.count(target.text)) {
+          found && found->kind == Value::Kind::Variable && !frame.locals.contains(target.text)) {
         if (found->variable->kind == Variable::Kind::Parameter) {
           error(target.range, "'" + target.text + "' is a parameter; only training changes it")
               .note(found->variable->range, "it is declared here")

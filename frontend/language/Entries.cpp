@@ -270,9 +270,9 @@ void Elaborator::settleBounds() {
         value = given->second;
       else if (own != entry->bounds.end())
         value = own->second.value;
-      else if (uses != uses_.end() && uses->second.count(symbol))
+      else if (uses != uses_.end() && uses->second.contains(symbol))
         value = uses->second[symbol];
-      else if (byName.count(symbol))
+      else if (byName.contains(symbol))
         value = byName[symbol];
       else if (!entry->session)
         error(range, "the dimension " + symbol + " of " + entry->name + " has no upper bound")
@@ -287,7 +287,7 @@ void Elaborator::settleBounds() {
     lowerBounds(*entry);
   }
   for (const auto &[name, value] : options_.bounds)
-    if (!used.count(name)) {
+    if (!used.contains(name)) {
       std::vector<std::string> names(used.begin(), used.end());
       std::string near = nearest(name, names);
       error({}, "--bound " + name + "=" + std::to_string(value) + ": the model has no dynamic dimension '" + name + "'")
@@ -322,7 +322,7 @@ void Elaborator::writeVariables() {
         inUse.insert(pair.first.get());
   for (const std::shared_ptr<Variable> &variable : states_) {
     bool session = variable->kind == Variable::Kind::Session;
-    if (session && !inUse.count(variable.get()))
+    if (session && !inUse.contains(variable.get()))
       continue;
     std::vector<mlir::NamedAttribute> fields = {
         b.getNamedAttr("name", b.getStringAttr(variable->name)),

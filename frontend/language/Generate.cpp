@@ -103,7 +103,7 @@ std::shared_ptr<Entry> GenerateBuilder::begin(bool isPrefill, const Stmt *sectio
     inputs.emplace_back("position", position);
   std::shared_ptr<Entry> entry = e.beginEntry(isPrefill ? "generate.prefill" : "generate.step", inputs, false, range);
   for (const auto &[symbol, value] : e.options_.bounds)
-    if (entry->symbols.count(symbol))
+    if (entry->symbols.contains(symbol))
       entry->bounds[symbol] = {value, range, true};
   return entry;
 }
@@ -144,7 +144,7 @@ bool GenerateBuilder::sessionValue(std::string_view name, Value &out) {
       if (auto bound = prefill->bounds.find(symbol); bound != prefill->bounds.end())
         step->bounds.try_emplace(symbol, bound->second);
   for (const auto &[symbol, least] : prefill->least)
-    if (step->bounds.count(symbol))
+    if (step->bounds.contains(symbol))
       step->least.try_emplace(symbol, least);
   return true;
 }
@@ -313,7 +313,7 @@ void GenerateBuilder::finish(Value prefillLogits) {
         .withHelp("write draw = greedy(from=START), for example");
   if (auto bound = prefill->bounds.find("T"); bound != prefill->bounds.end())
     attributes.push_back(b.getNamedAttr("capacity", b.getI64IntegerAttr(bound->second.value)));
-  if (keys.count("data")) {
+  if (keys.contains("data")) {
     const Expr &expr = *keys["data"]->value;
     if (expr.kind == ExprKind::Name)
       attributes.push_back(b.getNamedAttr("data", b.getStringAttr(expr.text)));
@@ -326,7 +326,7 @@ void GenerateBuilder::finish(Value prefillLogits) {
   (*e.module_)->setAttr("kiln.generate", b.getDictionaryAttr(attributes));
   // One sequence is drawn at a time, or the beams of one.
   for (const std::shared_ptr<Entry> &entry : {prefill, step}) {
-    if (!e.options_.bounds.count("B"))
+    if (!e.options_.bounds.contains("B"))
       entry->bounds["B"] = {beams, recipe.nameRange, false};
     e.entries_.push_back(entry);
   }

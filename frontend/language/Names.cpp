@@ -121,8 +121,8 @@ private:
   }
 
   bool known(const std::string &name, const Scope &scope) {
-    if (scope.count(name) || e_.declarations_[0].count(name) || e_.declarations_[1].count(name) || dtypeByName(name) ||
-        e_.isWellKnown(name))
+    if (scope.contains(name) || e_.declarations_[0].contains(name) || e_.declarations_[1].contains(name) ||
+        dtypeByName(name) || e_.isWellKnown(name))
       return true;
     for (Space space : {Space::General, Space::Init, Space::Recipe, Space::Reader, Space::Draw})
       if (findBuiltin(name, space))
