@@ -189,6 +189,8 @@ static std::string calleeName(const Stmt &function, const Instance *self) {
   return function.name;
 }
 
+// `self` by value: it has to outlive the frames that the call makes.
+// NOLINTNEXTLINE(performance-unnecessary-value-param)
 Value Elaborator::callFunction(const Stmt &function, std::shared_ptr<Instance> self, const Arguments &arguments,
                                Range range, Frame *caller, Frame *keep) {
   std::string what = calleeName(function, self.get());
@@ -365,7 +367,7 @@ Value Elaborator::callCustomGrad(const Stmt &forward, const Stmt &grad, std::sha
   mlir::Location loc = location(range);
   size_t statesBefore = entry_->parameters.size() + entry_->states.size();
   // Each region is built in a block of its own; the op is made last, when the results are known.
-  auto region = [&](const Stmt &function, std::vector<mlir::Type> types, std::vector<Value> &results) {
+  auto region = [&](const Stmt &function, const std::vector<mlir::Type> &types, std::vector<Value> &results) {
     auto block = std::make_unique<mlir::Block>();
     Arguments inner;
     for (mlir::Type type : types) {

@@ -16,7 +16,7 @@ private:
   const Stmt *functionFor(const char *key, Range &range);
   bool sessionValue(std::string_view name, Value &out);
   bool checkLogits(Frame &frame, Range range, bool required, Value &logits);
-  void finish(Value prefillLogits);
+  void finish(const Value &prefillLogits);
 
   Elaborator &e;
   mlir::OpBuilder &b;
@@ -271,7 +271,7 @@ void GenerateBuilder::run() {
   finish(prefillLogits);
 }
 
-void GenerateBuilder::finish(Value prefillLogits) {
+void GenerateBuilder::finish(const Value &prefillLogits) {
   std::vector<Elaborator::Result> results;
   if (!prefillLogits.isError())
     results.push_back({prefillLogits, "output", "logits"});
