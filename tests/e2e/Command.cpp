@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <fstream>
+#include <gtest/gtest.h>
 #include <spawn.h>
 #include <sstream>
 #include <sys/wait.h>
@@ -59,11 +60,33 @@ Outcome run(const std::vector<std::string> &argv) {
 std::string sourceFolder() { return KILN_SOURCE_FOLDER; }
 std::string kilnProgram() { return KILN_BINARY_FOLDER "/bin/kiln"; }
 
+namespace {
+
+/// This process's own: the same test runs on several backends at once. Kept for a look where a test failed.
+class WorkFolder {
+public:
+  WorkFolder() : path_(std::filesystem::path(KILN_BINARY_FOLDER) / "tests/e2e/work" / std::to_string(getpid())) {
+    std::filesystem::remove_all(path_);
+  }
+  ~WorkFolder() {
+    std::error_code ignored;
+    if (!testing::UnitTest::GetInstance()->Failed())
+      std::filesystem::remove_all(path_, ignored);
+  }
+  WorkFolder(const WorkFolder &) = delete;
+  WorkFolder &operator=(const WorkFolder &) = delete;
+  const std::filesystem::path &path() const { return path_; }
+
+private:
+  std::filesystem::path path_;
+};
+
+} // namespace
+
 std::string freshFolder(const std::string &name) {
-  // The same test may run on several backends at once.
-  const char *backend = std::getenv("KILN_TEST_BACKEND");
-  std::filesystem::path folder = std::filesystem::path(KILN_BINARY_FOLDER) / "tests/e2e" /
-                                 (backend ? std::string("work-") + backend : std::string("work")) / name;
+  testing::UnitTest::GetInstance(); // made before the folder, so that it outlives it
+  static const WorkFolder work;
+  std::filesystem::path folder = work.path() / name;
   std::filesystem::remove_all(folder);
   std::filesystem::create_directories(folder);
   return folder.string();
