@@ -35,7 +35,7 @@
 #include <stdint.h>
 
 #define KILN_VK_MAGIC 0x4b564b31u /* "1KVK" */
-#define KILN_VK_ARTIFACT_VERSION 2
+#define KILN_VK_ARTIFACT_VERSION 3
 #define KILN_VK_MAX_PUSH_WORDS 32
 #define KILN_VK_NONE UINT32_MAX
 
@@ -53,8 +53,10 @@ enum {
   KILN_VK_NAN32 = 1u << 8,
   KILN_VK_NAN64 = 1u << 9,
   KILN_VK_SUBGROUP_ARITHMETIC = 1u << 10, /* VK_SUBGROUP_FEATURE_ARITHMETIC_BIT in compute shaders */
-  KILN_VK_COOPERATIVE_MATRIX = 1u << 11,  /* VK_NV_cooperative_matrix: f16 x f16 -> f32, 16x16x16, subgroup scope */
-  KILN_VK_BUFFER_ARRAYS = 1u << 13,       /* shaderStorageBufferArrayDynamicIndexing */
+  /* VK_KHR_cooperative_matrix with vulkanMemoryModel, its device scope and computeFullSubgroups, and a shape for f16 x
+   * f16 + f32 -> f32 at the scope of subgroups whose sides are powers of two from 8 to 32, its sums 256 at most */
+  KILN_VK_COOPERATIVE_MATRIX = 1u << 11,
+  KILN_VK_BUFFER_ARRAYS = 1u << 13, /* shaderStorageBufferArrayDynamicIndexing */
   /* Not features but kinds of devices, for variants of which each is right everywhere, and one faster here */
   KILN_VK_ON_CPU = 1u << 12, /* VK_PHYSICAL_DEVICE_TYPE_CPU */
   KILN_VK_FEATURE_COUNT = 14
@@ -72,7 +74,7 @@ static inline const char *kiln_vk_feature_name(uint32_t bit) {
                                                            "shaderSignedZeroInfNanPreserveFloat32",
                                                            "shaderSignedZeroInfNanPreserveFloat64",
                                                            "arithmetic subgroup operations",
-                                                           "VK_NV_cooperative_matrix",
+                                                           "VK_KHR_cooperative_matrix (f16 to f32)",
                                                            "a processor as the device",
                                                            "shaderStorageBufferArrayDynamicIndexing"};
   return bit < KILN_VK_FEATURE_COUNT ? names[bit] : "an unknown feature";
@@ -136,7 +138,14 @@ typedef struct kiln_vk_word {
   kiln_vk_expression value;
 } kiln_vk_word;
 
-enum { KILN_VK_SPECIALIZE_LITERAL = 0, KILN_VK_SPECIALIZE_SUBGROUP_SIZE = 1 };
+enum {
+  KILN_VK_SPECIALIZE_LITERAL = 0,
+  KILN_VK_SPECIALIZE_SUBGROUP_SIZE = 1,
+  /* Of the device's shape for KILN_VK_COOPERATIVE_MATRIX: sums are rows x columns */
+  KILN_VK_SPECIALIZE_MATRIX_ROWS = 2,
+  KILN_VK_SPECIALIZE_MATRIX_COLUMNS = 3,
+  KILN_VK_SPECIALIZE_MATRIX_DEPTH = 4
+};
 typedef struct kiln_vk_specialization {
   uint32_t id;   /* constant_id, a 32-bit constant */
   uint32_t kind; /* what it gets: `value`, or the device's */
@@ -144,7 +153,10 @@ typedef struct kiln_vk_specialization {
 } kiln_vk_specialization;
 
 #define KILN_VK_BUFFERS 1000u /* constant_id of binding 0's number of buffers */
-enum { KILN_VK_BATCHES = 1 };
+enum {
+  KILN_VK_BATCHES = 1,
+  KILN_VK_FULL_SUBGROUPS = 2 /* which the device makes full: of variants with KILN_VK_COOPERATIVE_MATRIX alone */
+};
 
 /* Packed as kiln_vk_unpack describes. Two dispatches may share one. */
 typedef struct kiln_vk_shader {
@@ -158,10 +170,10 @@ typedef struct kiln_vk_dispatch {
   uint32_t first_binding, binding_count;
   uint32_t first_word, word_count;
   uint32_t first_specialization, specialization_count;
-  uint32_t local[3];               /* the workgroup, after specialization */
+  uint32_t local[3];               /* the workgroup, at its largest where it is specialized */
   uint32_t shared_bytes;           /* of workgroup memory */
   uint32_t required_subgroup_size; /* 0: any */
-  uint32_t flags;                  /* KILN_VK_BATCHES */
+  uint32_t flags;                  /* KILN_VK_BATCHES, KILN_VK_FULL_SUBGROUPS */
   kiln_vk_expression grid[3];      /* workgroups */
 } kiln_vk_dispatch;
 

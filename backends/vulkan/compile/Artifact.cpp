@@ -65,7 +65,7 @@ void ArtifactWriter::dispatch(const Dispatch &plan, uint32_t shaderNumber) {
   specializations.insert(specializations.end(), plan.specializations.begin(), plan.specializations.end());
   std::copy(std::begin(plan.local), std::end(plan.local), out.local);
   out.shared_bytes = plan.sharedBytes;
-  out.flags = plan.batches ? KILN_VK_BATCHES : 0;
+  out.flags = (plan.batches ? KILN_VK_BATCHES : 0) | (plan.fullSubgroups ? KILN_VK_FULL_SUBGROUPS : 0);
   for (int axis = 0; axis < 3; ++axis)
     out.grid[axis] = expression(plan.grid[axis]);
   dispatches.push_back(out);
@@ -95,6 +95,7 @@ bool ArtifactWriter::add(const sdk::Graph &graph, const KernelPlan &plan,
     kiln_vk_variant out{};
     out.features = variant.features;
     out.align = 1;
+    out.subgroup_most = variant.subgroupMost;
     out.first_dispatch = uint32_t(dispatches.size());
     out.dispatch_count = uint32_t(variant.dispatches.size());
     for (const Dispatch &part : variant.dispatches) {

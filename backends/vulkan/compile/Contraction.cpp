@@ -193,24 +193,37 @@ Expr Contraction::window(Emitter &emitter, const Index &b, const Index &n, const
   return result;
 }
 
-bool Contraction::hasVectors(const Emitter &emitter, const Shader &shader, const Operand &operand) const {
-  if (dtype != KILN_F32 || operand.place < 0 || operand.contiguous == Operand::None ||
-      !shader.canLoadVectors(uint32_t(operand.place)))
+/// How many elements a vector of 16 bytes has.
+static int64_t perVector(kiln_dtype dtype) { return 16 / byteSize(dtype); }
+
+bool Contraction::hasNeighbours(const Emitter &emitter, const Shader &shader, const Operand &operand,
+                                kiln_dtype dtype) const {
+  if (operand.place < 0 || operand.contiguous == Operand::None ||
+      !shader.canLoadVectors(uint32_t(operand.place), dtype))
     return false;
-  // The innermost axis, in memory and among those that it belongs to, has a multiple of four elements.
+  // The innermost axis, in memory and among those that it belongs to, has a multiple of as many elements.
   const std::vector<kiln_extent> &dims = emitter.graph.type(emitter.graph.inputs[size_t(operand.place)]).dims;
   const std::vector<size_t> &axes = operand.contiguous == Operand::Free ? operand.freeAxes : operand.depthAxes;
-  return dims.back().slot < 0 && dims.back().value % 4 == 0 && operand.permutation.back() == axes.back();
+  return dims.back().slot < 0 && dims.back().value % perVector(dtype) == 0 && operand.permutation.back() == axes.back();
+}
+
+bool Contraction::hasVectors(const Emitter &emitter, const Shader &shader, const Operand &operand) const {
+  return dtype == KILN_F32 && hasNeighbours(emitter, shader, operand, KILN_F32);
+}
+
+bool Contraction::hasEights(const Emitter &emitter, const Shader &shader, const Operand &operand) const {
+  return hasNeighbours(emitter, shader, operand, KILN_F16);
 }
 
 std::string Contraction::vector(Emitter &emitter, Shader &shader, const Operand &operand, const Index &b,
                                 const Index &free, const Index &k) const {
   Index index = place(operand, b, free, k), below;
-  std::vector<kiln_extent> dims = emitter.graph.type(emitter.graph.inputs[size_t(operand.place)]).dims;
+  const Type &type = emitter.graph.type(emitter.graph.inputs[size_t(operand.place)]);
+  std::vector<kiln_extent> dims = type.dims;
   for (size_t axis : operand.permutation)
     below.push_back(index[axis]);
-  below.back() = emitter.div(below.back(), emitter.index(4));
-  dims.back().value /= 4;
+  below.back() = emitter.div(below.back(), emitter.index(perVector(type.dtype)));
+  dims.back().value /= perVector(type.dtype);
   return shader.loadVector(uint32_t(operand.place), emitter.linear(dims, below).text);
 }
 

@@ -44,14 +44,17 @@ struct Contraction {
   bool store(sdk::Emitter &emitter, const sdk::Index &b, const sdk::Index &m, const sdk::Index &n,
              const sdk::Expr &sum) const;
 
-  /// Four neighbours in memory as a vec4: along the free axes (from the index on, a multiple of 4), or along the depth.
+  /// Four neighbours of f32 in memory as a vec4, or eight of f16 as a uvec4: along the free axes (from the index on, a
+  /// multiple of as many), or along the depth.
   bool hasVectors(const sdk::Emitter &emitter, const Shader &shader, const Operand &operand) const;
+  bool hasEights(const sdk::Emitter &emitter, const Shader &shader, const Operand &operand) const;
   std::string vector(sdk::Emitter &emitter, Shader &shader, const Operand &operand, const sdk::Index &b,
                      const sdk::Index &free, const sdk::Index &k) const;
 
 private:
   bool readDot(const sdk::Graph &graph);
   bool readConvolution(const sdk::Graph &graph);
+  bool hasNeighbours(const sdk::Emitter &emitter, const Shader &shader, const Operand &operand, kiln_dtype dtype) const;
   sdk::Index place(const Operand &operand, const sdk::Index &b, const sdk::Index &free, const sdk::Index &k) const;
   sdk::Expr window(sdk::Emitter &emitter, const sdk::Index &b, const sdk::Index &n, const sdk::Index &k) const;
   sdk::Expr widen(sdk::Emitter &emitter, uint32_t value, const sdk::Index &index) const;
@@ -71,7 +74,9 @@ struct ContractionPrinter {
   /// bm x bn for each workgroup by way of workgroup memory, tm x tn for each invocation; the depth in steps of bk, and
   /// cut into `splits` parts whose sums go to the place `partial` (splits 1: straight to the outputs).
   bool sharedTiles(int bm, int bn, int bk, int tm, int tn, int64_t splits, uint32_t partial);
-  /// What follows sharedTiles with more than one part.
+  /// The same by cooperative matrices, for operands of f16.
+  bool matrixTiles(int bm, int bn, int64_t splits, uint32_t partial);
+  /// What follows sharedTiles or matrixTiles with more than one part.
   bool joinParts(int64_t splits, uint32_t partial);
   /// An element for `lanes` invocations, which share its depth.
   bool elements(uint32_t lanes);
@@ -94,10 +99,20 @@ struct ContractionPrinter {
   void startTile(int tm, int tn);
   sdk::Expr openDepth(const sdk::Expr &begin, const sdk::Expr &end, int64_t step);
   void closeDepth();
+  /// Of a workgroup: its tile's first row and column, its batch, its part of the depth.
+  struct TileItem {
+    sdk::Expr row, column, batch, part, begin, end;
+    sdk::Index batchIndex;
+  };
+  /// Begins main with a grid of a workgroup for each tile, and each of `splits` parts of the depth (multiples of bk).
+  TileItem openTiles(int bm, int bn, int bk, int64_t splits);
+  /// Stores one element of such a tile where it is in range: to the outputs, or with more than one part to `partial`.
+  bool storeElement(const TileItem &item, int64_t splits, uint32_t partial, const sdk::Expr &row,
+                    const sdk::Expr &column, const sdk::Expr &sum);
   /// Stores a tile held in vectors `acc<i>_<j / 4>`, those elements of it that are in range.
   bool storeTile(int tm, int tn, const sdk::Expr &batch, const sdk::Expr &row, const sdk::Expr &column);
   bool storeShared(int tm, int tn, int threadsDown, int threadsAcross, int64_t splits, uint32_t partial,
-                   const sdk::Expr &batch, const sdk::Expr &row, const sdk::Expr &column, const sdk::Expr &part);
+                   const TileItem &item);
 };
 
 } // namespace kiln::vulkan

@@ -23,6 +23,9 @@ private:
   template <class Print> bool add(Variant &variant, Print print);
   bool addProcessor(KernelPlan &plan);
   bool addShared(KernelPlan &plan);
+  void addMatrix(KernelPlan &plan);
+  int64_t tilesOf(int64_t bm, int64_t bn) const { return b * ((m + bm - 1) / bm) * ((n + bn - 1) / bn); }
+  int64_t splitDepth(int64_t tiles, KernelPlan &plan);
   bool canPrint() const;
 
   const Graph &graph;
@@ -56,6 +59,39 @@ bool Planner::addProcessor(KernelPlan &plan) {
   return true;
 }
 
+/// Into how many parts the depth is cut where there are so many tiles; their sums are scratch.
+int64_t Planner::splitDepth(int64_t tiles, KernelPlan &plan) {
+  int64_t splits = 1;
+  while (splits < 16 && tiles * splits < 64 && k / (splits * 2) >= 128)
+    splits *= 2;
+  scratch.clear();
+  if (splits > 1) {
+    Number elements = Number(splits) * Number::of(form.batch) * Number::of(form.rows) * Number::of(form.columns);
+    scratch = {{0, form.dtype, max(elements, Number(1))}};
+    plan.scratchBytes =
+        std::max(plan.scratchBytes, scratch[0].elements.bound(graph.extentBounds) * byteSize(form.dtype));
+  }
+  return splits;
+}
+
+/// For devices that multiply matrices, where both operands are f16 and there is enough to fill some.
+void Planner::addMatrix(KernelPlan &plan) {
+  auto isHalf = [&](const Operand &operand) { return graph.type(operand.value).dtype == KILN_F16; };
+  if (form.op->code != OpCode::DotGeneral || form.dtype != KILN_F32 || !isHalf(form.lhs) || !isHalf(form.rhs) ||
+      m < 16 || n < 16 || k < 16)
+    return;
+  int side = tilesOf(128, 128) >= 96 ? 128 : 64;
+  int64_t splits = splitDepth(tilesOf(side, side), plan);
+  uint32_t partial = uint32_t(graph.inputs.size() + graph.outputs.size());
+  Variant variant;
+  variant.features = KILN_VK_COOPERATIVE_MATRIX;
+  variant.subgroupMost = Shader::mostLanes;
+  if (!add(variant, [&](ContractionPrinter &printer) { return printer.matrixTiles(side, side, splits, partial); }) ||
+      (splits > 1 && !add(variant, [&](ContractionPrinter &printer) { return printer.joinParts(splits, partial); })))
+    return;
+  plan.variants.push_back(std::move(variant));
+}
+
 bool Planner::addShared(KernelPlan &plan) {
   Variant variant;
   if (m <= 4 || n <= 4) {
@@ -67,7 +103,6 @@ bool Planner::addShared(KernelPlan &plan) {
     plan.variants.push_back(std::move(variant));
     return true;
   }
-  auto tilesOf = [&](int64_t bm, int64_t bn) { return b * ((m + bm - 1) / bm) * ((n + bn - 1) / bn); };
   bool wide = byteSize(form.dtype) == 8;
   // Larger tiles read less, and leave parts of a device idle where there are few of them.
   int bm = 64, bn = 64, bk = wide ? 8 : 16, tm = 4, tn = 4;
@@ -75,15 +110,7 @@ bool Planner::addShared(KernelPlan &plan) {
     bm = bn = 128, bk = 8, tm = tn = 8;
   else if (m <= 32 || n <= 32 || tilesOf(64, 64) < 16)
     bm = bn = 32, bk = wide ? 8 : 16;
-  int64_t tiles = tilesOf(bm, bn), splits = 1;
-  while (splits < 16 && tiles * splits < 64 && k / (splits * 2) >= 128)
-    splits *= 2;
-  if (splits > 1) {
-    Number elements = Number(splits) * Number::of(form.batch) * Number::of(form.rows) * Number::of(form.columns);
-    scratch = {{0, form.dtype, max(elements, Number(1))}};
-    plan.scratchBytes =
-        std::max(plan.scratchBytes, scratch[0].elements.bound(graph.extentBounds) * byteSize(form.dtype));
-  }
+  int64_t splits = splitDepth(tilesOf(bm, bn), plan);
   uint32_t partial = uint32_t(graph.inputs.size() + graph.outputs.size());
   if (!add(variant,
            [&](ContractionPrinter &printer) { return printer.sharedTiles(bm, bn, bk, tm, tn, splits, partial); }))
@@ -106,7 +133,10 @@ bool Planner::canPrint() const {
 
 bool Planner::plan(KernelPlan &plan) {
   KernelPlan result;
-  if (!canPrint() || !addProcessor(result) || !addShared(result))
+  if (!canPrint() || !addProcessor(result))
+    return false;
+  addMatrix(result);
+  if (!addShared(result))
     return false;
   plan = std::move(result);
   return true;

@@ -58,12 +58,51 @@ void multiplyStep(ContractionPrinter &p, const std::string &left, const std::str
 }
 } // namespace
 
-bool ContractionPrinter::sharedTiles(int bm, int bn, int bk, int tm, int tn, int64_t splits, uint32_t partial) {
-  int threadsDown = bm / tm, threadsAcross = bn / tn, threads = threadsDown * threadsAcross;
+ContractionPrinter::TileItem ContractionPrinter::openTiles(int bm, int bn, int bk, int64_t splits) {
   Number tilesDown = ceilDiv(m, bm), tilesAcross = ceilDiv(n, bn), tiles = tilesDown * tilesAcross;
-  shader.local(uint32_t(threads));
   shader.grid(b * tiles * Number(splits));
   auto named = [&](const Expr &expr) { return emitter.bind(emitter.indexType(), expr); };
+  // Workgroups beyond the last one (the grid is folded) repeat it, so that all meet at the barriers.
+  Expr item = least(Emitter::outer("group"), emitter.sub(number(b * tiles * Number(splits)), emitter.index(1)));
+  TileItem its;
+  its.part = named(emitter.mod(item, emitter.index(splits)));
+  Expr tile = named(emitter.div(item, emitter.index(splits)));
+  its.column = named(emitter.mul(emitter.mod(tile, number(tilesAcross)), emitter.index(bn)));
+  Expr above = named(emitter.div(tile, number(tilesAcross)));
+  its.row = named(emitter.mul(emitter.mod(above, number(tilesDown)), emitter.index(bm)));
+  its.batch = named(emitter.div(above, number(tilesDown)));
+  its.batchIndex = emitter.unlinear(form.batch, its.batch);
+  its.begin = emitter.index(0);
+  its.end = number(k);
+  if (splits > 1) {
+    Expr length = number(ceilDiv(ceilDiv(k, splits), bk) * Number(bk));
+    its.begin = named(emitter.mul(its.part, length));
+    its.end = least(emitter.add(its.begin, length), number(k));
+  }
+  return its;
+}
+
+bool ContractionPrinter::storeElement(const TileItem &item, int64_t splits, uint32_t partial, const Expr &row,
+                                      const Expr &column, const Expr &sum) {
+  Expr rows = number(m), columns = number(n);
+  emitter.open("if (" + row.text + " < " + rows.text + " && " + column.text + " < " + columns.text + ")",
+               /*guard=*/true);
+  bool good = true;
+  if (splits == 1) {
+    good = form.store(emitter, item.batchIndex, emitter.unlinear(form.rows, row),
+                      emitter.unlinear(form.columns, column), sum);
+  } else {
+    auto named = [&](const Expr &expr) { return emitter.bind(emitter.indexType(), expr); };
+    Expr at = emitter.add(emitter.mul(emitter.add(emitter.mul(item.part, number(b)), item.batch), rows), row);
+    emitter.store(partial, form.dtype, named(emitter.add(emitter.mul(named(at), columns), column)), sum);
+  }
+  emitter.close();
+  return good;
+}
+
+bool ContractionPrinter::sharedTiles(int bm, int bn, int bk, int tm, int tn, int64_t splits, uint32_t partial) {
+  int threadsDown = bm / tm, threadsAcross = bn / tn, threads = threadsDown * threadsAcross;
+  shader.local(uint32_t(threads));
   uint32_t bytes = uint32_t(byteSize(form.dtype));
   // One more element a row keeps copies along the depth off each other's banks.
   int leftStride = bm + 1, rightStride = bn + 1;
@@ -73,47 +112,29 @@ bool ContractionPrinter::sharedTiles(int bm, int bn, int bk, int tm, int tn, int
   emitter.line("const int thread = int(gl_LocalInvocationID.x);");
   emitter.line("const int across = thread % " + std::to_string(threadsAcross) + ", down = thread / " +
                std::to_string(threadsAcross) + ";");
-  // Workgroups beyond the last one (the grid is folded) repeat it, so that all meet at the barriers.
-  Expr item = least(Emitter::outer("group"), emitter.sub(number(b * tiles * Number(splits)), emitter.index(1)));
-  Expr part = named(emitter.mod(item, emitter.index(splits)));
-  Expr tile = named(emitter.div(item, emitter.index(splits)));
-  Expr column = named(emitter.mul(emitter.mod(tile, number(tilesAcross)), emitter.index(bn)));
-  Expr above = named(emitter.div(tile, number(tilesAcross)));
-  Expr row = named(emitter.mul(emitter.mod(above, number(tilesDown)), emitter.index(bm)));
-  Expr batch = named(emitter.div(above, number(tilesDown)));
-  Index bs = emitter.unlinear(form.batch, batch);
-
-  Expr begin = emitter.index(0), end = number(k);
-  if (splits > 1) {
-    Expr length = number(ceilDiv(ceilDiv(k, splits), bk) * Number(bk));
-    begin = named(emitter.mul(part, length));
-    end = least(emitter.add(begin, length), number(k));
-  }
+  TileItem item = openTiles(bm, bn, bk, splits);
   startTile(tm, tn);
-  Expr depth = openDepth(begin, end, bk);
-  copyTile(*this, true, left, bm, leftStride, bk, threads, bs, row, depth, end);
-  copyTile(*this, false, right, bn, rightStride, bk, threads, bs, column, depth, end);
+  Expr depth = openDepth(item.begin, item.end, bk);
+  copyTile(*this, true, left, bm, leftStride, bk, threads, item.batchIndex, item.row, depth, item.end);
+  copyTile(*this, false, right, bn, rightStride, bk, threads, item.batchIndex, item.column, depth, item.end);
   emitter.line("barrier();");
   emitter.open("for (int step = 0; step < " + std::to_string(bk) + "; ++step)");
   multiplyStep(*this, left, right, leftStride, rightStride, tm, tn, threadsAcross, threadsDown);
   emitter.close();
   emitter.line("barrier();");
   closeDepth();
-  return storeShared(tm, tn, threadsDown, threadsAcross, splits, partial, batch, row, column, part);
+  return storeShared(tm, tn, threadsDown, threadsAcross, splits, partial, item);
 }
 
 /// Element (i, j) of an invocation's tile is at row 4 * (threadsDown * (i / 4) + down) + i % 4 of the workgroup's.
 bool ContractionPrinter::storeShared(int tm, int tn, int threadsDown, int threadsAcross, int64_t splits,
-                                     uint32_t partial, const Expr &batch, const Expr &row, const Expr &column,
-                                     const Expr &part) {
-  auto named = [&](const Expr &expr) { return emitter.bind(emitter.indexType(), expr); };
+                                     uint32_t partial, const TileItem &item) {
   std::string tile = emitter.fresh("tile");
   emitter.line(vector() + " " + tile + "[" + std::to_string(tm * tn / 4) + "];");
   for (int i = 0; i < tm; ++i)
     for (int q = 0; q < tn / 4; ++q)
       emitter.line(tile + "[" + std::to_string(i * tn / 4 + q) + "] = acc" + std::to_string(i) + "_" +
                    std::to_string(q) + ";");
-  Index bs = emitter.unlinear(form.batch, batch);
   Expr e = emitter.loop(emitter.index(tm * tn));
   emitter.line("const int i = " + e.text + " / " + std::to_string(tn) + ", j = " + e.text + " % " + std::to_string(tn) +
                ";");
@@ -121,20 +142,11 @@ bool ContractionPrinter::storeShared(int tm, int tn, int threadsDown, int thread
     std::string n = name;
     Expr offset =
         emitter.name("(4 * (" + std::to_string(threads) + " * (" + n + " / 4) + " + thread + ") + " + n + " % 4)");
-    return named(emitter.add(first, offset));
+    return emitter.bind(emitter.indexType(), emitter.add(first, offset));
   };
-  Expr r = position(row, "i", "down", threadsDown), c = position(column, "j", "across", threadsAcross);
-  Expr rows = number(m), columns = number(n);
-  emitter.open("if (" + r.text + " < " + rows.text + " && " + c.text + " < " + columns.text + ")", /*guard=*/true);
-  Expr sum = emitter.name(tile + "[" + e.text + " / 4][" + e.text + " % 4]");
-  bool good = true;
-  if (splits == 1) {
-    good = form.store(emitter, bs, emitter.unlinear(form.rows, r), emitter.unlinear(form.columns, c), sum);
-  } else {
-    Expr at = emitter.add(emitter.mul(emitter.add(emitter.mul(part, number(b)), batch), rows), r);
-    emitter.store(partial, form.dtype, named(emitter.add(emitter.mul(named(at), columns), c)), sum);
-  }
-  emitter.close();
+  Expr r = position(item.row, "i", "down", threadsDown), c = position(item.column, "j", "across", threadsAcross);
+  bool good =
+      storeElement(item, splits, partial, r, c, emitter.name(tile + "[" + e.text + " / 4][" + e.text + " % 4]"));
   emitter.close();
   return good;
 }

@@ -1,5 +1,6 @@
 #include "backends/vulkan/compile/Glsl.h"
 #include "backends/vulkan/artifact.h"
+#include "backends/vulkan/compile/MatrixWords.h"
 #include <algorithm>
 #include <glslang/Public/ResourceLimits.h>
 #include <glslang/Public/ShaderLang.h>
@@ -138,6 +139,7 @@ bool compileGlsl(const std::string &source, bool fast, std::vector<uint32_t> &wo
     error = "glslang gave no code";
     return false;
   }
+  useKhrMatrices(words);
   makeStrict(words, fast);
   sayArrays(words);
   return true;
@@ -187,7 +189,9 @@ bool featuresOf(const std::vector<uint32_t> &words, uint32_t &features, uint32_t
     case SignedZeroInfNanPreserveCapability:
       special = true;
       break;
-    case 5357:
+    case 5345: // VulkanMemoryModel
+    case 5346: // VulkanMemoryModelDeviceScope: no shader without matrices has the two
+    case 6022:
       features |= KILN_VK_COOPERATIVE_MATRIX;
       break;
     default:
@@ -203,7 +207,11 @@ bool featuresOf(const std::vector<uint32_t> &words, uint32_t &features, uint32_t
 
 std::string disassemble(const std::vector<uint32_t> &words) {
   std::string text;
-  spvtools::SpirvTools(SPV_ENV_VULKAN_1_2).Disassemble(words, &text, SPV_BINARY_TO_TEXT_OPTION_INDENT);
+  if (spvtools::SpirvTools(SPV_ENV_VULKAN_1_2).Disassemble(words, &text, SPV_BINARY_TO_TEXT_OPTION_INDENT))
+    return text;
+  text = "; this build's SPIRV-Tools do not know all of this module (SPV_KHR_cooperative_matrix): its words\n";
+  for (uint32_t word : words)
+    text += std::to_string(word) + "\n";
   return text;
 }
 

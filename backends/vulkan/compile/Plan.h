@@ -65,13 +65,15 @@ struct Dispatch {
   std::vector<kiln_vk_specialization> specializations;
   uint32_t local[3] = {1, 1, 1};
   uint32_t sharedBytes = 0;
-  bool batches = false; // does several launches at once
+  bool batches = false;       // does several launches at once
+  bool fullSubgroups = false; // local x is specialization constant 0, the device's subgroup size
   Number grid[3] = {1, 1, 1};
 };
 
 struct Variant {
   uint32_t features = 0; // beside what the shaders' capabilities say
   std::vector<Dispatch> dispatches;
+  uint32_t subgroupMost = 0; // the most invocations of a subgroup that it works with; 0: any
 };
 
 struct KernelPlan {

@@ -88,15 +88,15 @@ std::string Shader::store(uint32_t number, kiln_dtype dtype, const std::string &
   return "store" + std::to_string(home(number)) + "(" + at + ", " + value + ");";
 }
 
-bool Shader::canLoadVectors(uint32_t number) const {
-  if (dtypeOf(number) != KILN_F32 || number >= settings.aligned.size() || !settings.aligned[number])
+bool Shader::canLoadVectors(uint32_t number, kiln_dtype dtype) const {
+  if (dtypeOf(number) != dtype || number >= settings.aligned.size() || !settings.aligned[number])
     return false;
   uint32_t value = number < graph.inputs.size() ? graph.inputs[number] : graph.outputs[number - graph.inputs.size()];
   return settings.partBytes == 0 || uint64_t(graph.byteBound(value)) <= settings.partBytes;
 }
 
 std::string Shader::loadVector(uint32_t number, const std::string &index) {
-  Place &place = use(number, KILN_F32, KILN_VK_READS);
+  Place &place = use(number, dtypeOf(number), KILN_VK_READS);
   place.vectors = true;
   return blockName(home(number)) + "v.d[" + index + "]";
 }
@@ -142,6 +142,29 @@ void Shader::local(uint32_t x, uint32_t y) {
   dispatch.local[1] = y;
 }
 
+void Shader::subgroups(uint32_t count) {
+  dispatch.fullSubgroups = true;
+  dispatch.specializations.push_back({0, KILN_VK_SPECIALIZE_SUBGROUP_SIZE, 0});
+  local(mostLanes, count);
+  extensions.insert("GL_KHR_shader_subgroup_basic");
+}
+
+std::string Shader::specialize(uint32_t kind, int32_t otherwise) {
+  uint32_t id = uint32_t(dispatch.specializations.size()) + 1;
+  std::string name = "c" + std::to_string(id) + "_";
+  dispatch.specializations.push_back({id, kind, 0});
+  sharedLines.push_back("layout(constant_id = " + std::to_string(id) + ") const int " + name + " = " +
+                        std::to_string(otherwise) + ";\n");
+  return name;
+}
+
+void Shader::useMatrices() {
+  extensions.insert({"GL_NV_cooperative_matrix", "GL_KHR_memory_scope_semantics",
+                     "GL_EXT_shader_explicit_arithmetic_types_float16", "GL_EXT_control_flow_attributes"});
+  pragmas = "#pragma use_vulkan_memory_model\n"
+            "// A matrix's scope, 100 to 102, stands for its part in the product: left, right, sum (MatrixWords.h).\n";
+}
+
 void Shader::grid(const Number &groups, const Number &layers) {
   dispatch.grid[0] = min(groups, mostGroups);
   dispatch.grid[1] = ceilDiv(groups, mostGroups);
@@ -183,7 +206,7 @@ std::string Shader::declare(uint32_t number, const Place &place, const sdk::Emit
     if (place.scalars)
       text += block(name, place.bindings[0], reads, writes, type + " d[]");
     if (place.vectors)
-      text += block(name + "v", place.bindings[0], true, false, "vec4 d[]");
+      text += block(name + "v", place.bindings[0], true, false, place.dtype == KILN_F32 ? "vec4 d[]" : "uvec4 d[]");
     return text;
   }
   // Longer than a binding may be: element i is in part i / size.
@@ -284,13 +307,14 @@ Dispatch Shader::finish(sdk::Emitter &emitter) {
     dispatch.bindings.push_back({KILN_VK_BIND_WORDS, 0, KILN_VK_READS, KILN_VK_NONE, {}, KILN_VK_NONE});
   dispatch.batches = canBatch();
   std::string text = emitter.functions() + declarations(emitter);
-  text += "layout(local_size_x = " + std::to_string(dispatch.local[0]) +
+  text += (dispatch.fullSubgroups ? "layout(local_size_x_id = 0"
+                                  : "layout(local_size_x = " + std::to_string(dispatch.local[0])) +
           ", local_size_y = " + std::to_string(dispatch.local[1]) + ") in;\n";
   text += "void main() {\n" + launchOf() + folding + body + "}\n";
   std::string head = "#version 460\n" + extensionsFor(text);
   for (const std::string &extension : extensions)
     head += "#extension " + extension + " : require\n";
-  dispatch.glsl = head + text;
+  dispatch.glsl = head + pragmas + text;
   return std::move(dispatch);
 }
 

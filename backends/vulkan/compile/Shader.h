@@ -33,16 +33,24 @@ public:
   std::string report(kiln_status_kind kind, uint32_t op, const std::string &condition, const std::string &value,
                      const std::string &limit) override;
 
-  /// Four elements of f32 that begin at 4 * index, as a vec4; only where canLoadVectors.
+  /// Vector number `index` of a place: four elements of f32 as a vec4, or eight of f16 as a uvec4; only where
+  /// canLoadVectors.
   std::string loadVector(uint32_t place, const std::string &index);
-  /// Whether the place begins at a multiple of 16 bytes in every launch and is f32.
-  bool canLoadVectors(uint32_t place) const;
+  /// Whether the place begins at a multiple of 16 bytes in every launch and is of that type.
+  bool canLoadVectors(uint32_t place, kiln_dtype dtype) const;
 
   /// A number in a word of its own.
   std::string word(const Number &number);
   /// An array in workgroup memory; gives its name.
   std::string shared(const std::string &type, int64_t elements, uint32_t elementBytes);
   void local(uint32_t x, uint32_t y = 1);
+  /// Workgroups of so many subgroups, along y; x is the device's subgroup size, mostLanes at most.
+  void subgroups(uint32_t count);
+  static constexpr uint32_t mostLanes = 64;
+  /// A constant that the run side sets to what the kind says of the device; gives its name.
+  std::string specialize(uint32_t kind, int32_t otherwise);
+  /// Turns cooperative matrices on, and the memory model that comes with them.
+  void useMatrices();
   uint32_t localX() const { return dispatch.local[0]; }
   void requireExtension(const std::string &extension) { extensions.insert(extension); }
 
@@ -84,6 +92,7 @@ private:
   std::map<std::string, size_t> extents;
   std::vector<std::string> sharedLines;
   std::set<std::string> extensions;
+  std::string pragmas;
   size_t statusBinding = SIZE_MAX;
   std::string folding; // of the grid
   bool folded = false;

@@ -40,7 +40,7 @@ std::string Artifact::wrongDispatch(const kiln_vk_dispatch &dispatch) const {
       return "a binding of no known kind";
     buffered |= binding.kind == KILN_VK_BIND_WORDS;
   }
-  if ((dispatch.flags & ~uint32_t(KILN_VK_BATCHES)) ||
+  if ((dispatch.flags & ~uint32_t(KILN_VK_BATCHES | KILN_VK_FULL_SUBGROUPS)) ||
       ((dispatch.flags & KILN_VK_BATCHES) &&
        (!whole || dispatch.binding_count > 32 || 2 * dispatch.word_count > KILN_VK_MAX_PUSH_WORDS)))
     return "a dispatch of a kind that is not known";
@@ -52,7 +52,7 @@ std::string Artifact::wrongDispatch(const kiln_vk_dispatch &dispatch) const {
             : word.kind != KILN_VK_WORD_EXPRESSION || !good(word.value))
       return "a word of no known kind";
   for (const kiln_vk_specialization &each : specializations(dispatch))
-    if (each.kind > KILN_VK_SPECIALIZE_SUBGROUP_SIZE)
+    if (each.kind > KILN_VK_SPECIALIZE_MATRIX_DEPTH)
       return "a specialization of no known kind";
   for (const kiln_vk_expression &expression : dispatch.grid)
     if (!good(expression))

@@ -44,7 +44,8 @@ Failure Device::open() {
   if (physical.hasMemoryBudget)
     extensions.push_back(VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
   if (physical.hasCooperativeMatrix)
-    extensions.push_back(VK_NV_COOPERATIVE_MATRIX_EXTENSION_NAME);
+    extensions.insert(extensions.end(),
+                      {VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME});
   VkDeviceCreateInfo info = {};
   info.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO;
   info.pNext = &chain.core;

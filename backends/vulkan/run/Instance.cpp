@@ -163,7 +163,7 @@ std::unique_ptr<Instance> makeInstance(const kiln_host *host, const char *loader
   handles.resize(count);
   std::vector<PhysicalDevice> listed;
   for (VkPhysicalDevice handle : handles)
-    listed.push_back(describe(instance->vk, handle));
+    listed.push_back(describe(instance->vk, instance->global.vkGetInstanceProcAddr, instance->handle, handle));
   for (int wanted = 0; wanted <= lastRank; ++wanted)
     for (PhysicalDevice &device : listed)
       if (rank(device.type) == wanted)

@@ -22,6 +22,7 @@ struct PhysicalDevice {
   uint8_t deviceId[VK_UUID_SIZE] = {}, driverId[VK_UUID_SIZE] = {};
   uint32_t features = 0; ///< KILN_VK_* of the artifact
   uint32_t subgroupSize = 0;
+  uint32_t matrix[3] = {}; ///< rows, columns, depth of KILN_VK_COOPERATIVE_MATRIX's shape
   uint32_t computeFamily = 0;
   uint32_t transferFamily = 0; ///< computeFamily where there is none for transfers alone
   uint32_t timestampBits = 0;

@@ -11,7 +11,9 @@ FeatureChain::FeatureChain(bool withMatrix) {
   core.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2;
   v11.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES;
   v12.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES;
-  matrix.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_NV;
+  matrix.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR;
+  subgroups.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES;
+  matrix.pNext = &subgroups;
   core.pNext = &v11;
   v11.pNext = &v12;
   v12.pNext = withMatrix ? &matrix : nullptr;
@@ -41,8 +43,9 @@ uint32_t FeatureChain::mask() const {
   const Bit bits[] = KILN_VK_BITS(self);
   for (const Bit &bit : bits)
     result |= *bit.at ? bit.mask : 0;
-  // Cooperative matrices come with a memory model that their shaders declare.
-  if (!v12.vulkanMemoryModel)
+  // Cooperative matrices come with a memory model that their shaders declare, and want subgroups without gaps. Once the
+  // model is on, the scope of all shaders' atomics is a feature of it.
+  if (!v12.vulkanMemoryModel || !v12.vulkanMemoryModelDeviceScope || !subgroups.computeFullSubgroups)
     result &= ~uint32_t(KILN_VK_COOPERATIVE_MATRIX);
   return result;
 }
@@ -51,7 +54,8 @@ void FeatureChain::setMask(uint32_t mask) {
   const Bit bits[] = KILN_VK_BITS(*this);
   for (const Bit &bit : bits)
     *bit.at = (mask & bit.mask) != 0;
-  v12.vulkanMemoryModel = (mask & KILN_VK_COOPERATIVE_MATRIX) != 0;
+  bool matrices = (mask & KILN_VK_COOPERATIVE_MATRIX) != 0;
+  v12.vulkanMemoryModel = v12.vulkanMemoryModelDeviceScope = subgroups.computeFullSubgroups = matrices;
 }
 
 namespace {
@@ -90,11 +94,41 @@ void readExtensions(const InstanceFunctions &vk, PhysicalDevice &device) {
   vk.vkEnumerateDeviceExtensionProperties(device.handle, nullptr, &count, nullptr);
   std::vector<VkExtensionProperties> extensions(count);
   vk.vkEnumerateDeviceExtensionProperties(device.handle, nullptr, &count, extensions.data());
-  for (uint32_t i = 0; i < count; ++i) {
-    device.hasMemoryBudget |= std::strcmp(extensions[i].extensionName, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME) == 0;
-    device.hasCooperativeMatrix |=
-        std::strcmp(extensions[i].extensionName, VK_NV_COOPERATIVE_MATRIX_EXTENSION_NAME) == 0;
+  auto has = [&](const char *name) {
+    return std::any_of(extensions.begin(), extensions.end(),
+                       [&](const VkExtensionProperties &each) { return std::strcmp(each.extensionName, name) == 0; });
+  };
+  device.hasMemoryBudget = has(VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
+  device.hasCooperativeMatrix =
+      has(VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME) && has(VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
+}
+
+/// The largest shape of those that shaders are made for; false where the device has none.
+bool readMatrixShape(PFN_vkGetInstanceProcAddr get, VkInstance instance, PhysicalDevice &device) {
+  auto list = reinterpret_cast<PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR>(
+      get(instance, "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR"));
+  uint32_t count = 0;
+  if (!list || list(device.handle, &count, nullptr))
+    return false;
+  VkCooperativeMatrixPropertiesKHR empty = {};
+  empty.sType = VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR;
+  std::vector<VkCooperativeMatrixPropertiesKHR> shapes(count, empty);
+  if (list(device.handle, &count, shapes.data()))
+    return false;
+  auto fits = [](uint32_t side) { return side == 8 || side == 16 || side == 32; };
+  uint32_t largest = 0;
+  for (const VkCooperativeMatrixPropertiesKHR &shape : shapes) {
+    uint32_t size = shape.MSize * shape.NSize * shape.KSize;
+    if (shape.AType != VK_COMPONENT_TYPE_FLOAT16_KHR || shape.BType != shape.AType ||
+        shape.CType != VK_COMPONENT_TYPE_FLOAT32_KHR || shape.ResultType != shape.CType ||
+        shape.scope != VK_SCOPE_SUBGROUP_KHR || shape.saturatingAccumulation || !fits(shape.MSize) ||
+        !fits(shape.NSize) || !fits(shape.KSize) || shape.MSize * shape.NSize > 256 || size <= largest)
+      continue;
+    largest = size;
+    const uint32_t sides[] = {shape.MSize, shape.NSize, shape.KSize};
+    std::copy(std::begin(sides), std::end(sides), device.matrix);
   }
+  return largest > 0;
 }
 
 /// False: the device has no queue that computes.
@@ -138,7 +172,8 @@ void readMemory(const InstanceFunctions &vk, PhysicalDevice &device) {
 
 } // namespace
 
-PhysicalDevice describe(const InstanceFunctions &vk, VkPhysicalDevice handle) {
+PhysicalDevice describe(const InstanceFunctions &vk, PFN_vkGetInstanceProcAddr get, VkInstance instance,
+                        VkPhysicalDevice handle) {
   PhysicalDevice device;
   device.handle = handle;
   VkPhysicalDeviceProperties properties;
@@ -155,6 +190,7 @@ PhysicalDevice describe(const InstanceFunctions &vk, VkPhysicalDevice handle) {
   }
   readProperties(vk, device);
   readExtensions(vk, device);
+  device.hasCooperativeMatrix = device.hasCooperativeMatrix && readMatrixShape(get, instance, device);
   FeatureChain chain(device.hasCooperativeMatrix);
   vk.vkGetPhysicalDeviceFeatures2(handle, &chain.core);
   device.features |= chain.mask();

@@ -2,12 +2,14 @@
 #ifndef KILN_BACKENDS_VULKAN_RUN_PHYSICAL_H
 #define KILN_BACKENDS_VULKAN_RUN_PHYSICAL_H
 
+#include "backends/vulkan/run/CooperativeMatrix.h"
 #include "backends/vulkan/run/Instance.h"
 
 namespace kiln::vulkan {
 
 /// Reads all of it; `reason` says what it lacks to be usable.
-PhysicalDevice describe(const InstanceFunctions &vk, VkPhysicalDevice handle);
+PhysicalDevice describe(const InstanceFunctions &vk, PFN_vkGetInstanceProcAddr get, VkInstance instance,
+                        VkPhysicalDevice handle);
 
 /// The features of Vulkan that stand for a mask of the artifact's, and those that the run side itself needs, in one
 /// chain: for asking as for switching on.
@@ -15,7 +17,8 @@ struct FeatureChain {
   VkPhysicalDeviceFeatures2 core = {};
   VkPhysicalDeviceVulkan11Features v11 = {};
   VkPhysicalDeviceVulkan12Features v12 = {};
-  VkPhysicalDeviceCooperativeMatrixFeaturesNV matrix = {};
+  VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrix = {};
+  VkPhysicalDeviceSubgroupSizeControlFeatures subgroups = {};
 
   explicit FeatureChain(bool withMatrix);
   FeatureChain(const FeatureChain &) = delete;

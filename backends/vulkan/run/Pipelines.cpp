@@ -143,12 +143,25 @@ Pipelines::~Pipelines() {
       device.vk.vkDestroyPipeline(device.handle, pipeline, nullptr);
 }
 
+/// What a constant of a shader is on this device.
+static uint32_t valueOf(const kiln_vk_specialization &constant, const PhysicalDevice &device) {
+  switch (constant.kind) {
+  case KILN_VK_SPECIALIZE_SUBGROUP_SIZE:
+    return device.subgroupSize;
+  case KILN_VK_SPECIALIZE_MATRIX_ROWS:
+  case KILN_VK_SPECIALIZE_MATRIX_COLUMNS:
+  case KILN_VK_SPECIALIZE_MATRIX_DEPTH:
+    return device.matrix[constant.kind - KILN_VK_SPECIALIZE_MATRIX_ROWS];
+  default:
+    return constant.value;
+  }
+}
+
 std::vector<uint32_t> Pipelines::key(const PipelineShape &shape) const {
   const kiln_vk_dispatch &dispatch = artifact.dispatches()[shape.dispatch];
   std::vector<uint32_t> key = {dispatch.shader, dispatch.binding_count, shape.launches, shape.common};
   for (const kiln_vk_specialization &each : artifact.specializations(dispatch))
-    key.insert(key.end(),
-               {each.id, each.kind == KILN_VK_SPECIALIZE_LITERAL ? each.value : device.physical.subgroupSize});
+    key.insert(key.end(), {each.id, valueOf(each, device.physical)});
   return key;
 }
 
@@ -170,7 +183,7 @@ VkResult Pipelines::make(const PipelineShape &shape, const PipelineCache::Layout
   std::vector<VkSpecializationMapEntry> entries;
   for (const kiln_vk_specialization &each : artifact.specializations(dispatch)) {
     entries.push_back({each.id, static_cast<uint32_t>(values.size() * 4), 4});
-    values.push_back(each.kind == KILN_VK_SPECIALIZE_LITERAL ? each.value : device.physical.subgroupSize);
+    values.push_back(valueOf(each, device.physical));
   }
   for (uint32_t i = 0; shape.launches > 1 && i < dispatch.binding_count; ++i) {
     entries.push_back({KILN_VK_BUFFERS + i, static_cast<uint32_t>(values.size() * 4), 4});
@@ -182,6 +195,8 @@ VkResult Pipelines::make(const PipelineShape &shape, const PipelineCache::Layout
   info.sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO;
   info.stage.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO;
   info.stage.stage = VK_SHADER_STAGE_COMPUTE_BIT;
+  if (dispatch.flags & KILN_VK_FULL_SUBGROUPS)
+    info.stage.flags = VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT;
   info.stage.module = module;
   info.stage.pName = "main";
   info.stage.pSpecializationInfo = entries.empty() ? nullptr : &specialization;

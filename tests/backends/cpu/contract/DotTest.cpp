@@ -105,6 +105,22 @@ TEST(Dot, EveryType) {
   }
 }
 
+/// Halves: whole tiles, edges, depths in parts, rows that begin where sixteen bytes do, and many tiles.
+TEST(Dot, HalvesOfEveryLayout) {
+  for (Extents e : {Extents{16, 16, 16}, Extents{128, 64, 96}, Extents{70, 130, 33}, Extents{72, 136, 40},
+                    Extents{64, 64, 1000}, Extents{200, 17, 520}, Extents{1290, 1304, 24}, Extents{30, 40, 0}}) {
+    SCOPED_TRACE(std::to_string(e.m) + " x " + std::to_string(e.n) + " x " + std::to_string(e.k));
+    check({e.m, e.k}, {e.k, e.n}, nn, KILN_F16);
+    check({e.m, e.k}, {e.n, e.k}, nt, KILN_F16, e.k < 100 ? KILN_F16 : KILN_F32); // sums up to 2048 are exact
+    check({e.k, e.m}, {e.k, e.n}, tn, KILN_F16);
+    check({e.k, e.m}, {e.n, e.k}, tt, KILN_F16);
+  }
+  check({3, 17, 2, 24}, {3, 21, 2, 24}, {{0, 2}, {0, 2}, {3}, {3}}, KILN_F16);
+  check({2, 70, 40}, {2, 40, 80}, {{0}, {0}, {2}, {1}}, KILN_F16);
+  check({70, 40, 2}, {40, 80, 2}, {{2}, {2}, {1}, {0}}, KILN_F16);
+  check({6, 7, 40}, {7, 56, 6}, {{}, {}, {1, 0}, {0, 2}}, KILN_F16);
+}
+
 TEST(Dot, OtherProcessors) {
   for (const char *cpu : {"x86-64", "haswell"}) {
     check({45, 37}, {29, 37}, nt, KILN_F32, KILN_F32, cpu);
@@ -149,11 +165,11 @@ TEST(Dot, DynamicRowsColumnsAndBatch) {
     }
 }
 
-TEST(Dot, EpilogueOfBiasResidualAndActivation) {
+void checkEpilogue(kiln_dtype type) {
   for (Ints e : {Ints{32, 10, 128}, Ints{100, 70, 40}, Ints{100, 64, 600}, Ints{20, 30, 9000}}) {
     int64_t m = e[0], n = e[1], k = e[2];
     KernelSpec spec;
-    uint32_t x = spec.input(KILN_F32, fixed({m, k})), w = spec.input(KILN_F32, fixed({n, k}));
+    uint32_t x = spec.input(type, fixed({m, k})), w = spec.input(type, fixed({n, k}));
     uint32_t bias = spec.input(KILN_F32, {Dim(n)}), residual = spec.input(KILN_F32, fixed({m, n}));
     uint32_t product = addDot(spec, x, w, KILN_F32, fixed({m, n}), nt);
     uint32_t wide = spec.op("broadcast", {bias}, spec.value(KILN_F32, fixed({m, n})), {{"axes", {1}}});
@@ -174,16 +190,21 @@ TEST(Dot, EpilogueOfBiasResidualAndActivation) {
   }
 }
 
-TEST(Dot, PrologueOfTransposeAndArithmetic) {
-  // (x^T * 2) · (w + w'), both evaluated while they are packed.
+TEST(Dot, EpilogueOfBiasResidualAndActivation) {
+  for (kiln_dtype type : {KILN_F32, KILN_F16})
+    checkEpilogue(type);
+}
+
+/// (x^T * 2) · (w + w'), both evaluated while they are packed.
+void checkPrologue(kiln_dtype type) {
   for (Ints e : {Ints{40, 50, 60}, Ints{9, 33, 300}}) {
     int64_t m = e[0], n = e[1], k = e[2];
     KernelSpec spec;
-    uint32_t x = spec.input(KILN_F32, fixed({k, m})), w = spec.input(KILN_F32, fixed({n, k})),
-             v = spec.input(KILN_F32, fixed({n, k}));
-    uint32_t turned = spec.op("transpose", {x}, spec.value(KILN_F32, fixed({m, k})), {{"permutation", {1, 0}}});
-    uint32_t twice = spec.op("add", {turned, turned}, spec.value(KILN_F32, fixed({m, k})));
-    uint32_t sum = spec.op("add", {w, v}, spec.value(KILN_F32, fixed({n, k})));
+    uint32_t x = spec.input(type, fixed({k, m})), w = spec.input(type, fixed({n, k})),
+             v = spec.input(type, fixed({n, k}));
+    uint32_t turned = spec.op("transpose", {x}, spec.value(type, fixed({m, k})), {{"permutation", {1, 0}}});
+    uint32_t twice = spec.op("add", {turned, turned}, spec.value(type, fixed({m, k})));
+    uint32_t sum = spec.op("add", {w, v}, spec.value(type, fixed({n, k})));
     spec.output(addDot(spec, twice, sum, KILN_F32, fixed({m, n}), nt));
     Tensor a = filled({k, m}, 9), b = filled({n, k}, 10), c = filled({n, k}, 11), lhs({m, k}), rhs({n, k});
     forEach(lhs.dims, [&](const Ints &at) { lhs.at(at) = 2 * a.at({at[1], at[0]}); });
@@ -193,6 +214,11 @@ TEST(Dot, PrologueOfTransposeAndArithmetic) {
     ASSERT_FALSE(out.empty());
     expectEqual(out[0], result);
   }
+}
+
+TEST(Dot, PrologueOfTransposeAndArithmetic) {
+  for (kiln_dtype type : {KILN_F32, KILN_F16})
+    checkPrologue(type);
 }
 
 } // namespace

@@ -108,7 +108,7 @@ TEST_F(VulkanRefusals, FeaturesByName) {
   uint32_t before = std::exchange(features, 0);
   EXPECT_EQ(load({launch(add, {argument(0), argument(1), argument(2)})}, 3), KILN_ERROR_UNSUPPORTED);
   features = before;
-  EXPECT_THAT(error.message, AllOf(HasSubstr("VK_NV_cooperative_matrix"), HasSubstr("Float64")));
+  EXPECT_THAT(error.message, AllOf(HasSubstr("VK_KHR_cooperative_matrix"), HasSubstr("Float64")));
 }
 
 TEST_F(VulkanRefusals, TheFirstVariantThatFits) {

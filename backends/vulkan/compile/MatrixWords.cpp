@@ -1,0 +1,121 @@
+#include "backends/vulkan/compile/MatrixWords.h"
+#include <cstring>
+#include <map>
+#include <string>
+
+namespace kiln::vulkan {
+
+namespace {
+// From the SPIR-V specification and that of the two extensions.
+enum : uint32_t {
+  OpExtension = 10,
+  OpCapability = 17,
+  OpTypeInt = 21,
+  OpConstantTrue = 41,
+  OpConstant = 43,
+  OpTypeCooperativeMatrixKHR = 4456,
+  OpCooperativeMatrixLoadKHR = 4457,
+  OpCooperativeMatrixStoreKHR = 4458,
+  OpCooperativeMatrixMulAddKHR = 4459,
+  OpTypeCooperativeMatrixNV = 5358,
+  OpCooperativeMatrixLoadNV = 5359,
+  OpCooperativeMatrixStoreNV = 5360,
+  OpCooperativeMatrixMulAddNV = 5361
+};
+constexpr uint32_t CooperativeMatrixNV = 5357, CooperativeMatrixKHR = 6022, ScopeSubgroup = 3;
+constexpr size_t headerWords = 5, boundWord = 3;
+
+class Rewriter {
+public:
+  explicit Rewriter(const std::vector<uint32_t> &from) : from(from), to(from.begin(), from.begin() + headerWords) {}
+
+  std::vector<uint32_t> take() {
+    for (size_t at = headerWords; at < from.size();) {
+      uint32_t length = from[at] >> 16;
+      instruction({from.begin() + std::ptrdiff_t(at), from.begin() + std::ptrdiff_t(at + length)});
+      at += length;
+    }
+    return std::move(to);
+  }
+
+private:
+  using Words = std::vector<uint32_t>;
+
+  void put(uint32_t op, Words words) {
+    words[0] = uint32_t(words.size()) << 16 | op;
+    to.insert(to.end(), words.begin(), words.end());
+  }
+
+  /// New constants, as soon as their type is there: matrices' types, which come later, name them.
+  void addConstants(uint32_t type) {
+    if (!constants.empty())
+      return;
+    for (uint32_t value : {0u, 1u, 2u, ScopeSubgroup}) {
+      constants[value] = to[boundWord]++;
+      put(OpConstant, {0, type, constants[value], value});
+    }
+  }
+
+  void instruction(Words w) {
+    uint32_t op = w[0] & 0xffff;
+    switch (op) {
+    case OpCapability:
+      if (w[1] == CooperativeMatrixNV)
+        w[1] = CooperativeMatrixKHR;
+      break;
+    case OpExtension: {
+      // The two names take the same number of words.
+      static constexpr char before[28] = "SPV_NV_cooperative_matrix", after[28] = "SPV_KHR_cooperative_matrix";
+      if (w.size() == 1 + sizeof before / 4 && std::memcmp(&w[1], before, sizeof before) == 0)
+        std::memcpy(&w[1], after, sizeof after);
+      break;
+    }
+    case OpTypeInt:
+      to.insert(to.end(), w.begin(), w.end());
+      if (w[2] == 32 && w[3] == 0)
+        addConstants(w[1]);
+      return;
+    case OpConstant:
+      values[w[2]] = w[3];
+      break;
+    case OpConstantTrue:
+      isTrue[w[2]] = true;
+      break;
+    case OpTypeCooperativeMatrixNV: // result, component, scope, rows, columns
+      return put(OpTypeCooperativeMatrixKHR,
+                 {0, w[1], w[2], constants[ScopeSubgroup], w[4], w[5], constants[values[w[3]] - MatrixLeft]});
+    case OpCooperativeMatrixLoadNV: { // type, result, pointer, stride, whether by columns, memory operands
+      Words load = {0, w[1], w[2], w[3], constants[isTrue.count(w[5])], w[4]};
+      load.insert(load.end(), w.begin() + 6, w.end());
+      return put(OpCooperativeMatrixLoadKHR, load);
+    }
+    case OpCooperativeMatrixStoreNV: { // pointer, object, stride, whether by columns, memory operands
+      Words store = {0, w[1], w[2], constants[isTrue.count(w[4])], w[3]};
+      store.insert(store.end(), w.begin() + 5, w.end());
+      return put(OpCooperativeMatrixStoreKHR, store);
+    }
+    case OpCooperativeMatrixMulAddNV:
+      return put(OpCooperativeMatrixMulAddKHR, w);
+    default:
+      break;
+    }
+    to.insert(to.end(), w.begin(), w.end());
+  }
+
+  const Words &from;
+  Words to;
+  std::map<uint32_t, uint32_t> constants; // value to id: of ours
+  std::map<uint32_t, uint32_t> values;    // id to value
+  std::map<uint32_t, bool> isTrue;        // ids
+};
+} // namespace
+
+void useKhrMatrices(std::vector<uint32_t> &words) {
+  for (size_t at = headerWords; at < words.size() && (words[at] & 0xffff) == OpCapability; at += words[at] >> 16)
+    if (words[at + 1] == CooperativeMatrixNV) {
+      words = Rewriter(words).take();
+      return;
+    }
+}
+
+} // namespace kiln::vulkan

@@ -1,0 +1,20 @@
+//===- MatrixWords.h - cooperative matrices as VK_KHR_cooperative_matrix wants them -------------------------------===//
+#ifndef KILN_BACKENDS_VULKAN_COMPILE_MATRIXWORDS_H
+#define KILN_BACKENDS_VULKAN_COMPILE_MATRIXWORDS_H
+
+#include <cstdint>
+#include <vector>
+
+namespace kiln::vulkan {
+
+/// In GLSL, a matrix's part in a product stands where its scope should: glslang 12 knows matrices in the form of
+/// GL_NV_cooperative_matrix alone, whose types have no word for it. The scope of all is the subgroup.
+enum : uint32_t { MatrixLeft = 100, MatrixRight = 101, MatrixSum = 102 };
+
+/// Turns a module of SPV_NV_cooperative_matrix, its scopes as above, into one of SPV_KHR_cooperative_matrix (the
+/// extensions' specifications in the SPIR-V registry). A module without matrices stays as it is.
+void useKhrMatrices(std::vector<uint32_t> &words);
+
+} // namespace kiln::vulkan
+
+#endif // KILN_BACKENDS_VULKAN_COMPILE_MATRIXWORDS_H
