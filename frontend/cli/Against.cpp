@@ -70,7 +70,8 @@ absl::Status compileFor(const std::string &name, mlir::ModuleOp module, const Mo
   target.size = sizeof target;
   target.triple = view(triple);
   target.cpu = view(options.targetCpu);
-  target.device = view(options.targetDevice);
+  std::string profile = profileOf(name, options);
+  target.device = view(profile);
   target.math = view(options.math);
   target.jobs = std::max(1u, std::thread::hardware_concurrency());
   host::Capabilities capabilities;
@@ -108,7 +109,9 @@ absl::Status compileFor(const std::string &name, mlir::ModuleOp module, const Mo
 } // namespace
 
 int commandAgainst(const ModelOptions &options, const CheckOptions &check) {
-  Compilation compilation(options);
+  ModelOptions plain = options; // the module is the same for every device
+  plain.targetDevice = profileOf(check.against, options).empty() ? options.targetDevice : "";
+  Compilation compilation(plain);
   absl::Status status = compilation.load();
   if (status.ok())
     status = compilation.runPasses("rematerialize");

@@ -8,6 +8,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
@@ -135,6 +137,7 @@ struct Measuring {
 /// are printed.
 absl::Status measure(ModelOptions options, const BenchOptions &bench, const Measuring &how, BenchRow &row) {
   options.backend = row.backend;
+  options.targetDevice = profileOf(row.backend, options);
   if (std::error_code error = llvm::sys::fs::create_directories(how.folder))
     return absl::UnavailableError(absl::StrCat("cannot create ", how.folder, ": ", error.message()));
   std::string program = how.folder + "/program", errors = how.folder + "/errors.txt";
@@ -258,6 +261,11 @@ int commandBench(const ModelOptions &options, const BenchOptions &bench) {
     return report(absl::UnavailableError(absl::StrCat(options.file, ": ", error.message())));
   llvm::sys::path::remove_filename(model);
   setenv("KILN_MODEL_DIR", model.c_str(), 1); // the recipe's data lies beside the model
+  if (!options.targetDevice.empty() &&
+      llvm::none_of(bench.backends, [&](const std::string &name) { return !profileOf(name, options).empty(); }))
+    return report(
+        absl::InvalidArgumentError(absl::StrCat("--target-device ", options.targetDevice, ": none of the backends ",
+                                                absl::StrJoin(bench.backends, ", "), " has such a profile")));
   MachinePeak peak(threadsOf(bench.arguments));
   bool failed = false;
   std::vector<BenchRow> rows;

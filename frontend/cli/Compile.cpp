@@ -46,17 +46,33 @@ host::Registry &backends() {
   return registry;
 }
 
+std::string profileOf(const std::string &backend, const ModelOptions &options) {
+  std::string why;
+  std::shared_ptr<host::Backend> found = backends().find(backend, why);
+  kiln_target target{};
+  target.size = sizeof target;
+  target.device = view(options.targetDevice);
+  host::Capabilities capabilities;
+  bool takes = found && found->canCompile() && found->capabilities(target, capabilities, why);
+  return takes ? options.targetDevice : "";
+}
+
 Compilation::Compilation(ModelOptions options) : options_(std::move(options)) {
   if (options_.triple.empty())
     options_.triple = llvm::sys::getDefaultTargetTriple();
   if (options_.jobs == 0)
     options_.jobs = std::max(1u, std::thread::hardware_concurrency());
-  target_.size = sizeof(target_);
-  target_.triple = view(options_.triple);
-  target_.cpu = view(options_.targetCpu);
-  target_.device = view(options_.targetDevice);
-  target_.math = view(options_.math);
-  target_.jobs = options_.jobs;
+}
+
+kiln_target Compilation::target() const {
+  kiln_target target{};
+  target.size = sizeof(target);
+  target.triple = view(options_.triple);
+  target.cpu = view(options_.targetCpu);
+  target.device = view(options_.targetDevice);
+  target.math = view(options_.math);
+  target.jobs = options_.jobs;
+  return target;
 }
 
 absl::Status Compilation::timed(const char *step, const std::function<absl::Status()> &work) {
@@ -96,13 +112,16 @@ absl::Status Compilation::openBackends() {
   for (const std::string &name : names) {
     Part part;
     std::string why;
+    part.target = target();
+    if (!parts_.empty()) // the profile is the first one's
+      part.target.device = {};
     part.backend = backends().find(name, why);
     if (!part.backend)
       return absl::InvalidArgumentError(why);
     if (!part.backend->canCompile())
       return absl::InvalidArgumentError(absl::StrCat("the backend ", part.backend->name(), " (", part.backend->origin(),
                                                      ") has no compile side: it only runs what others compiled"));
-    if (!part.backend->capabilities(target_, part.capabilities, why))
+    if (!part.backend->capabilities(part.target, part.capabilities, why))
       return absl::InvalidArgumentError(why);
     if (parts_.empty() || parts_.front().backend != part.backend)
       parts_.push_back(std::move(part));
@@ -167,7 +186,7 @@ absl::Status Compilation::plan() {
     build.entries = options_.entries;
     std::vector<host::Target> targets;
     for (const Part &part : parts_)
-      targets.push_back({part.backend.get(), target_});
+      targets.push_back({part.backend.get(), part.target});
     absl::StatusOr<std::unique_ptr<host::OwnedProgram>> program = host::buildProgram(*module_, targets, build);
     if (!program.ok())
       return program.status();
@@ -178,7 +197,6 @@ absl::Status Compilation::plan() {
 
 absl::Status Compilation::generate(const std::string &emit) {
   return timed("code", [&]() -> absl::Status {
-    target_.emit = view(emit);
     blobs_.clear();
     absl::Status status;
     const std::vector<uint32_t> &used = program_->usedBackends();
@@ -187,13 +205,14 @@ absl::Status Compilation::generate(const std::string &emit) {
       Part &part = parts_[used[i]];
       std::vector<host::Blob> made;
       std::string why;
-      if (!part.backend->compile(program_->programOf(i), target_, made, why))
+      kiln_target target = part.target;
+      target.emit = view(emit);
+      if (!part.backend->compile(program_->programOf(i), target, made, why))
         status = absl::InternalError(why);
       part.blobBegin = blobs_.size();
       std::move(made.begin(), made.end(), std::back_inserter(blobs_));
       part.blobEnd = blobs_.size();
     }
-    target_.emit = {};
     return status;
   });
 }

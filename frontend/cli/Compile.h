@@ -47,6 +47,7 @@ public:
   std::string timings() const;
 
 private:
+  kiln_target target() const;
   absl::Status openBackends();
   absl::Status describeBackends(struct ImageParts &parts, LinkJob &job, const std::string &output);
   absl::Status linkWith(LinkJob job, const std::string &output);
@@ -61,12 +62,12 @@ private:
   /// The one that was asked for, then those that take what it refuses.
   struct Part {
     std::shared_ptr<host::Backend> backend;
+    kiln_target target{};
     host::Capabilities capabilities;
     size_t blobBegin = 0, blobEnd = 0;
   };
   std::vector<Part> parts_;
   std::vector<std::pair<std::string, double>> seconds_;
-  kiln_target target_{};
   std::vector<std::string> newFiles_; ///< plugins put beside a program that is still to be linked
   std::string diagnostics_;           ///< of MLIR's passes and verifiers
   int stageCount_ = 0;
@@ -77,5 +78,9 @@ std::string libraryFolder();
 
 /// The backends that the kiln program can find.
 host::Registry &backends();
+
+/// For commands about several backends: --target-device as one of them gets it, empty where that one has no such
+/// profile.
+std::string profileOf(const std::string &backend, const ModelOptions &options);
 
 } // namespace kiln

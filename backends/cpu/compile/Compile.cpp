@@ -186,6 +186,10 @@ static int32_t capabilities(const kiln_host *, const kiln_target *target, kiln_c
   std::string message;
   if (!readTarget(*target, machine, message))
     return fail(error, KILN_ERROR_INVALID, message);
+  llvm::StringRef device(target->device.data, target->device.size);
+  if (!device.empty() && device != "portable" && device != "native")
+    return fail(error, KILN_ERROR_INVALID,
+                "the cpu backend has no device profile '" + device.str() + "'; --target-cpu names a processor");
   static constexpr llvm::StringLiteral symbol = "kiln_cpu_artifact";
   out->flags = KILN_BACKEND_HOST_MEMORY | KILN_BACKEND_DETERMINISTIC;
   out->alignment = 64;

@@ -5,13 +5,19 @@
 #include "backends/reference/run/Run.h"
 
 #include <new>
+#include <string_view>
 
 namespace kiln::reference {
 namespace {
 
 kiln_string view(const std::string &text) { return {text.data(), text.size()}; }
 
-int32_t capabilities(const kiln_host *, const kiln_target *, kiln_capabilities *out, kiln_error *) {
+int32_t capabilities(const kiln_host *, const kiln_target *target, kiln_capabilities *out, kiln_error *error) {
+  std::string_view device(target->device.data ? target->device.data : "", target->device.size);
+  if (!device.empty() && device != "portable" && device != "native") {
+    static constexpr char words[] = "the reference backend has no device profiles (--target-device)";
+    return fail(error, KILN_ERROR_INVALID, words, sizeof words - 1);
+  }
   out->flags = KILN_BACKEND_HOST_MEMORY | KILN_BACKEND_DETERMINISTIC;
   return KILN_SUCCESS;
 }

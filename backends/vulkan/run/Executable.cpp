@@ -40,8 +40,8 @@ Failure Executable::load(const void *blob, uint64_t bytes) {
   const char *name = device.physical.name.c_str();
   if (uint32_t missing = head.features & ~device.physical.features)
     return {KILN_ERROR_UNSUPPORTED,
-            format("%s lacks what the program needs: %s; choose another device (--device), or build for this one "
-                   "(--target-device native)",
+            format("%s lacks what the program needs: %s; choose another device (--device), or build the program for "
+                   "another backend (--backend cpu)",
                    name, featureNames(missing).c_str())};
   const VkPhysicalDeviceLimits &limits = device.physical.limits;
   if (limits.minStorageBufferOffsetAlignment > head.alignment)
@@ -119,8 +119,8 @@ Failure Executable::chooseVariants(uint32_t number) {
   if (!variants[number].empty())
     return {};
   return {KILN_ERROR_UNSUPPORTED,
-          format("%s lacks what kernel %s needs: %s; choose another device (--device), or build for this one "
-                 "(--target-device native)",
+          format("%s lacks what kernel %s needs: %s; choose another device (--device), or build the program for all "
+                 "devices (without --target-device) or for another backend (--backend cpu)",
                  device.physical.name.c_str(), name.c_str(), missing.c_str())};
 }
 
