@@ -1,5 +1,6 @@
 // Verifiers of the composites' numbered constraints.
 #include "ir/Infer.h"
+#include "ir/Verify.h"
 
 using mlir::LogicalResult;
 using mlir::Operation;
@@ -7,10 +8,6 @@ using mlir::RankedTensorType;
 using mlir::Value;
 
 namespace kiln {
-
-// In KilnVerify.cpp.
-LogicalResult verifyRandomOperands(Operation *op, Value seed, mlir::ValueRange counters, llvm::StringRef seedNumber,
-                                   llvm::StringRef countersNumber);
 
 namespace {
 

@@ -52,7 +52,7 @@ def Kiln_ScanOp : Kiln_PureOp<"scan", [AttrSizedOperandSegments, SingleBlockImpl
   let results = (outs Variadic<Kiln_Tensor>:$results);
   let regions = (region SizedRegion<1>:$body);
   let skipDefaultBuilders = 1;
-  let builders = [OpBuilder<(ins "Dim":$count, "mlir::ValueRange":$inits, "mlir::ValueRange":$sequences, "mlir::TypeRange":$outputTypes, CArg<"bool", "false">:$reverse)>];
+  let builders = [OpBuilder<(ins "const Dim &":$count, "mlir::ValueRange":$inits, "mlir::ValueRange":$sequences, "mlir::TypeRange":$outputTypes, CArg<"bool", "false">:$reverse)>];
   let extraClassDeclaration = [{
     size_t numCarries() { return getInits().size(); }
     mlir::BlockArgument step() { return getBody().getArgument(0); }

@@ -7,7 +7,7 @@ namespace kiln {
 
 void YieldOp::build(mlir::OpBuilder &, mlir::OperationState &) {}
 
-void ScanOp::build(mlir::OpBuilder &builder, mlir::OperationState &state, Dim count, mlir::ValueRange inits,
+void ScanOp::build(mlir::OpBuilder &builder, mlir::OperationState &state, const Dim &count, mlir::ValueRange inits,
                    mlir::ValueRange sequences, mlir::TypeRange outputTypes, bool reverse) {
   mlir::MLIRContext *context = builder.getContext();
   state.addOperands(inits);

@@ -1,6 +1,7 @@
 // Verifiers of the primitives' numbered constraints; the numbers are those of
 // the .td files.
 #include "ir/Infer.h"
+#include "ir/Verify.h"
 
 #include "llvm/ADT/STLExtras.h"
 

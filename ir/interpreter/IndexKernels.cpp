@@ -67,9 +67,9 @@ template <typename T> T combine(ScatterKind kind, T old, T update) {
     else
       return old * update;
   case ScatterKind::max:
-    return old != old || update < old ? old : update;
+    return isNan(old) || update < old ? old : update;
   case ScatterKind::min:
-    return old != old || update > old ? old : update;
+    return isNan(old) || update > old ? old : update;
   }
   return update;
 }

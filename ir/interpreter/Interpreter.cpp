@@ -41,7 +41,7 @@ static StatusOr<int64_t> valueOf(Operation *op, const Dim &dim, const Symbols &s
   if (std::optional<int64_t> value = dim.evaluate(symbols))
     return *value;
   for (const std::string &name : dim.symbols())
-    if (!symbols.count(name))
+    if (!symbols.contains(name))
       return failure(op, absl::StrCat("no argument's shape gives the symbol ", name, " of ", dim.str()));
   return failure(op, absl::StrCat("the value of ", dim.str(), " is out of range"));
 }
@@ -334,7 +334,7 @@ std::string shapeText(llvm::ArrayRef<int64_t> shape) {
 bool solve(const Dim &dim, int64_t extent, Symbols &symbols) {
   std::vector<std::string> unknown;
   for (const std::string &name : dim.symbols())
-    if (!symbols.count(name))
+    if (!symbols.contains(name))
       unknown.push_back(name);
   if (unknown.size() != 1)
     return false;

@@ -68,7 +68,7 @@ Status reduceWindow(Call &call) {
       T &total = totals[w], value = values[offset];
       if (reduction == ReduceKind::sum)
         total = static_cast<T>(total + value);
-      else if (total == total && (value != value || (reduction == ReduceKind::max ? value > total : value < total)))
+      else if (!isNan(total) && (isNan(value) || (reduction == ReduceKind::max ? value > total : value < total)))
         total = value;
     });
   });
@@ -92,7 +92,7 @@ Status reduceWindowGrad(Call &call) {
         return;
       }
       T champion = values[best[w]], value = values[offset];
-      if (champion == champion && (value != value || (largest ? value > champion : value < champion)))
+      if (!isNan(champion) && (isNan(value) || (largest ? value > champion : value < champion)))
         best[w] = offset;
     });
     for (size_t w = 0; w < best.size(); ++w)

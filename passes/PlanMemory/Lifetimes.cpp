@@ -12,7 +12,7 @@ std::optional<int64_t> upperBound(const Dim &dim, const Bounds &bounds) {
   if (symbols.size() > 10)
     return std::nullopt;
   for (const std::string &symbol : symbols)
-    if (!bounds.count(symbol))
+    if (!bounds.contains(symbol))
       return std::nullopt;
   // Dimensions are linear in each symbol for itself (or grow with it), so that the largest value is at a corner.
   std::optional<int64_t> result;
