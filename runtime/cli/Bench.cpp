@@ -148,14 +148,14 @@ Times measure(Program &program, Call &call, std::optional<Feeder> &feeder, uint3
       times.results = fingerprints(call);
   }
   Counter counter(call);
-  double first = seconds(CLOCK_MONOTONIC), cpu = seconds(CLOCK_PROCESS_CPUTIME_ID), now = first;
-  do {
+  double first = seconds(CLOCK_MONOTONIC), cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
+  for (double now = first; times.real.empty() || (now - first < atLeast && times.real.size() < 1000000);) {
     double begin = seconds(CLOCK_MONOTONIC);
     once();
     now = seconds(CLOCK_MONOTONIC);
     times.real.push_back(now - begin);
     counter.run(std::max(now - begin, 1e-9), times);
-  } while (now - first < atLeast && times.real.size() < 1000000);
+  }
   times.cpu = (seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu) / static_cast<double>(times.real.size());
   return times;
 }
