@@ -4,6 +4,7 @@
 #include "tests/backends/cpu/contract/Runner.h"
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -148,7 +149,7 @@ void addConvolution(std::vector<std::unique_ptr<Benchmark>> &all, int64_t n, int
   b->flops = 2.0 * double(n * c * o * out * out * k * k);
   KernelSpec &s = b->spec;
   uint32_t result;
-  auto make = [&](uint32_t x, uint32_t f, std::vector<int64_t> dims, int64_t p) {
+  auto make = [&](uint32_t x, uint32_t f, const std::vector<int64_t> &dims, int64_t p) {
     return s.op("convolution", {x, f}, s.value(KILN_F32, fixed(dims)),
                 {{"strides", {1, 1}},
                  {"low", {p, p}},
@@ -246,7 +247,7 @@ void measure(Benchmark &b, Team &team) {
   std::string parts;
   for (double seconds : phases)
     parts += (parts.empty() ? "" : " + ") +
-             std::to_string(int(seconds / std::accumulate(phases.begin(), phases.end(), 0.0) * 100 + 0.5));
+             std::to_string(std::lround(seconds / std::accumulate(phases.begin(), phases.end(), 0.0) * 100));
   std::printf("%-34s %9.1f us %8.1f GFLOP/s %6.2f of peak %7.1f ms compile %6.1f MB scratch, phases %s %%\n",
               b.name.c_str(), median(times) * 1e6, median(rates), median(shares), compiled->compileSeconds * 1e3,
               double(compiled->scratchBytes(0)) / 1e6, parts.c_str());

@@ -87,12 +87,12 @@ std::string compareValues(const std::string &what, const Values &expected, const
 std::string compareGradients(const Fixture &fixture, const std::map<std::string, Values> &gradients) {
   double all = 0;
   for (const auto &[name, values] : fixture.expected)
-    if (name.rfind("gradient.", 0) == 0)
+    if (name.starts_with("gradient."))
       all += norm(values) * norm(values);
   all = std::sqrt(all);
   std::ostringstream wrong;
   for (const auto &[key, values] : fixture.expected) {
-    if (key.rfind("gradient.", 0) != 0)
+    if (!key.starts_with("gradient."))
       continue;
     std::string name = key.substr(9);
     auto found = gradients.find(name);
@@ -105,7 +105,7 @@ std::string compareGradients(const Fixture &fixture, const std::map<std::string,
       wrong << name << ": " << away << " away, allowed " << allowed << ", norm " << norm(values) << "\n";
   }
   for (const auto &[name, values] : gradients)
-    if (!fixture.expected.count("gradient." + name) && !fixture.leftOut.count(name))
+    if (!fixture.expected.contains("gradient." + name) && !fixture.leftOut.contains(name))
       wrong << name << ": a gradient that PyTorch does not have\n";
   return wrong.str();
 }

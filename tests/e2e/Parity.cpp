@@ -142,7 +142,7 @@ TEST_P(Parity, StatesAfterOneStep) {
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   auto saved = readTensors(path);
   for (const auto &[key, values] : model->fixture.expected) {
-    if (key.rfind("state.", 0) != 0)
+    if (!key.starts_with("state."))
       continue;
     ASSERT_TRUE(saved.count(key.substr(6))) << key;
     EXPECT_EQ(compareValues(key, values, saved.at(key.substr(6)), 3e-6), "");
@@ -182,7 +182,7 @@ TEST_P(Zoo, Outputs) {
   auto results = readTensors(path);
   size_t count = 0;
   for (const auto &[key, values] : zoo.fixture.expected) {
-    if (key.rfind(function + ".", 0) != 0)
+    if (!key.starts_with(function + "."))
       continue;
     std::string name = key.substr(function.size() + 1);
     ASSERT_TRUE(results.count(name)) << key;

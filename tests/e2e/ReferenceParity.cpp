@@ -172,7 +172,7 @@ TEST_P(Reference, TrainingSteps) {
     if (step > 0)
       continue;
     for (const auto &[key, values] : fixture.expected)
-      if (key.rfind("state.", 0) == 0) {
+      if (key.starts_with("state.")) {
         ASSERT_TRUE(memory.count(key.substr(6))) << key;
         EXPECT_EQ(compareValues(key, values, memory.at(key.substr(6)), 3e-7), "");
       }
@@ -242,7 +242,7 @@ TEST_P(Zoo, Outputs) {
   std::vector<Values> results = call(group, 0, initial);
   size_t count = 0;
   for (const auto &[key, values] : fixture.expected)
-    count += key.rfind(group + ".", 0) == 0;
+    count += key.starts_with(group + ".");
   ASSERT_EQ(results.size(), count);
   for (size_t i = 0; i < results.size(); ++i) {
     std::string key = group + "." + std::to_string(i);

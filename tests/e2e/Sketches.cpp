@@ -54,7 +54,7 @@ TEST(Sketches, HaveRightGradients) {
   for (const Sketch &sketch : sketches()) {
     // Most of a minute each in the interpreter: vocabularies of thousands.
     static const std::set<std::string> slowOnes = {"BERT", "FineTuned"};
-    bool slow = slowOnes.count(sketch.model) > 0;
+    bool slow = slowOnes.contains(sketch.model);
     if (!sketch.trains || (slow && !std::getenv("KILN_LONG")))
       continue;
     Outcome checked = run({kilnProgram(), "check", sketch.file, "--model", sketch.model, "--gradients"});

@@ -17,7 +17,7 @@ std::string script(const std::string &page, std::vector<std::string> names) {
   std::string block;
   size_t models = 0;
   for (std::string line; std::getline(lines, line);) {
-    if (line.rfind("```", 0) != 0) {
+    if (!line.starts_with("```")) {
       if (block == "sh" || block == "kiln")
         text << line << "\n";
       continue;

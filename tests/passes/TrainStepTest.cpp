@@ -142,7 +142,7 @@ TEST(TrainStep, ClassifierLearns) {
   std::mt19937 generator(3);
   std::normal_distribution<double> normal;
   mlir::Type f32 = mlir::Float32Type::get(trainer.context.get());
-  auto random = [&](std::vector<int64_t> shape, double scale) {
+  auto random = [&](const std::vector<int64_t> &shape, double scale) {
     HostTensor tensor = HostTensor::zeros(f32, shape);
     for (double &value : tensor.floats)
       value = scale * normal(generator);

@@ -274,7 +274,7 @@ TEST_F(Commands, BenchAndInfo) {
 }
 
 TEST_F(Commands, WrongUse) {
-  auto usage = [&](std::vector<std::string> arguments, const char *text) {
+  auto usage = [&](const std::vector<std::string> &arguments, const char *text) {
     Outcome outcome = run(arguments);
     EXPECT_EQ(outcome.code, 2) << text;
     EXPECT_THAT(outcome.err, StartsWith("error: "));
@@ -299,7 +299,7 @@ TEST_F(Commands, WrongUse) {
 }
 
 TEST_F(Commands, Failures) {
-  auto failure = [&](std::vector<std::string> arguments, const char *text) {
+  auto failure = [&](const std::vector<std::string> &arguments, const char *text) {
     Outcome outcome = run(arguments);
     EXPECT_EQ(outcome.code, 1) << text;
     EXPECT_THAT(outcome.err, HasSubstr(text));

@@ -30,7 +30,7 @@ public:
       spec_.fields.push_back({name, {dtype, dims}});
     SourceContext context;
     context.spec = &spec_;
-    context.override = override;
+    context.override = std::move(override);
     context.seed = seed;
     source_ = openSource(context);
     memory_.resize(fields.size());
@@ -175,7 +175,7 @@ TEST(Csv, SplitsCoverEveryRowOnce) {
   for (int64_t i = 0; i < 3; ++i) {
     data.load(Split::Validation, i);
     for (float x : data.values<float>(0))
-      EXPECT_TRUE(held.insert(x).second && !seen.count(x)) << x;
+      EXPECT_TRUE(held.insert(x).second && !seen.contains(x)) << x;
   }
   EXPECT_EQ(held.size(), 20u);
   EXPECT_THAT(data.shape(0), ElementsAre(4, 1));

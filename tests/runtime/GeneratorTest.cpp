@@ -34,7 +34,7 @@ class Chain : public ::testing::Test {
 protected:
   Chain() : manifest_(testing::chainManifest()), image_(testing::fakeImage(manifest_)), program_(image_, 1) {}
 
-  std::vector<int32_t> draw(DrawSpec spec, std::vector<int32_t> prompt, int64_t limit, uint32_t seed = 0) {
+  std::vector<int32_t> draw(DrawSpec spec, const std::vector<int32_t> &prompt, int64_t limit, uint32_t seed = 0) {
     Generator generator(program_, spec, seed);
     return generator.generate(prompt, limit, 0, [](int32_t) {});
   }

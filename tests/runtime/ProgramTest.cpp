@@ -72,7 +72,8 @@ TEST(Manifest, EveryByteChanged) {
     try {
       Manifest manifest = Manifest::parse(text);
       Plan plan(manifest, image.constants, image.constant_bytes);
-    } catch (const Error &) {
+    } catch (const Error &error) {
+      EXPECT_STRNE(error.what(), "");
     }
   }
 }

@@ -84,7 +84,7 @@ absl::StatusOr<Compiled::Build> Compiled::build(mlir::ModuleOp module, kiln_back
 }
 
 absl::StatusOr<std::unique_ptr<Compiled>> Compiled::create(mlir::ModuleOp module, unsigned threads,
-                                                           std::string targetCpu) {
+                                                           const std::string &targetCpu) {
   absl::StatusOr<Build> built = build(module, kiln_cpu_backend, targetCpu);
   if (!built.ok())
     return built.status();

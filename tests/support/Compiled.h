@@ -19,7 +19,7 @@ class Compiled {
 public:
   /// Runs the whole pipeline on a copy of the module: passes, fusion, plan, code, link.
   static absl::StatusOr<std::unique_ptr<Compiled>> create(mlir::ModuleOp module, unsigned threads = 2,
-                                                          std::string targetCpu = "native");
+                                                          const std::string &targetCpu = "native");
   /// The same on a backend of this process whose artifact is bytes.
   static absl::StatusOr<std::unique_ptr<Compiled>> createOn(mlir::ModuleOp module, const char *name,
                                                             kiln_backend_fn backend);

@@ -52,8 +52,8 @@ PlainTensor toPlain(const TensorView &view) {
 
 } // namespace
 
-std::unique_ptr<Loaded> Loaded::open(const std::string &library, std::string manifest, std::vector<uint8_t> constants,
-                                     unsigned threads, std::string &error) {
+std::unique_ptr<Loaded> Loaded::open(const std::string &library, std::string manifest,
+                                     const std::vector<uint8_t> &constants, unsigned threads, std::string &error) {
   auto state = std::make_unique<State>();
   state->library = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
   const void *artifact = state->library ? dlsym(state->library, "kiln_cpu_artifact") : nullptr;
@@ -66,7 +66,7 @@ std::unique_ptr<Loaded> Loaded::open(const std::string &library, std::string man
 }
 
 std::unique_ptr<Loaded> Loaded::openBytes(const char *backend, kiln_backend_fn function, std::vector<uint8_t> artifact,
-                                          std::string manifest, std::vector<uint8_t> constants, unsigned threads,
+                                          std::string manifest, const std::vector<uint8_t> &constants, unsigned threads,
                                           std::string &error) {
   auto state = std::make_unique<State>();
   state->artifact = std::move(artifact);

@@ -23,12 +23,12 @@ struct PlainTensor {
 class Loaded {
 public:
   /// `library`: a path for dlopen that defines kiln_cpu_artifact. Null, with the reason, where that fails.
-  static std::unique_ptr<Loaded> open(const std::string &library, std::string manifest, std::vector<uint8_t> constants,
-                                      unsigned threads, std::string &error);
+  static std::unique_ptr<Loaded> open(const std::string &library, std::string manifest,
+                                      const std::vector<uint8_t> &constants, unsigned threads, std::string &error);
   /// The same for a backend whose artifact is bytes, with nothing to link.
   static std::unique_ptr<Loaded> openBytes(const char *backend, kiln_backend_fn function, std::vector<uint8_t> artifact,
-                                           std::string manifest, std::vector<uint8_t> constants, unsigned threads,
-                                           std::string &error);
+                                           std::string manifest, const std::vector<uint8_t> &constants,
+                                           unsigned threads, std::string &error);
   ~Loaded();
 
   /// Sets the arguments (parameters, states and inputs by name), runs the entry, and gives the loss (where there is

@@ -62,8 +62,8 @@ public:
   void op(const TestKernel::OpData &op) {
     Value &result = make(op.results[0]);
     auto operand = [&](size_t i) -> Value & { return values[op.operands[i]]; };
-    if (source(op, result) || (op.operands.size() && (elementwise(op, result) || layout(op, result) ||
-                                                      indexed(op, result) || window(op, result))))
+    if (source(op, result) || (!op.operands.empty() && (elementwise(op, result) || layout(op, result) ||
+                                                        indexed(op, result) || window(op, result))))
       return;
     if (op.name == "reduce") {
       std::string kind = op.find("kind")->s;

@@ -150,7 +150,7 @@ Tensor randomTensor(kiln_dtype dtype, std::vector<int64_t> shape, double low, do
 
 /// Runs on 1, 2 and 3 threads; the bits must agree among them, the values with evaluate() within `tolerance`, relative
 /// to max(1, |expected|).
-void check(TestKernel &kernel, const std::vector<Tensor> &inputs, double tolerance, RunOptions options = {});
+void check(TestKernel &kernel, const std::vector<Tensor> &inputs, double tolerance, const RunOptions &options = {});
 
 } // namespace kiln::test
 

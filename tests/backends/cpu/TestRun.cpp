@@ -254,11 +254,12 @@ RunResult run(TestKernel &kernel, const std::vector<Tensor> &inputs, const RunOp
   return result;
 }
 
-void check(TestKernel &kernel, const std::vector<Tensor> &inputs, double tolerance, RunOptions options) {
+void check(TestKernel &kernel, const std::vector<Tensor> &inputs, double tolerance, const RunOptions &options) {
   std::vector<Tensor> expected = evaluate(kernel, inputs), first;
   for (uint32_t threads : {1u, 2u, 3u}) {
-    options.threads = threads;
-    RunResult result = run(kernel, inputs, options);
+    RunOptions its = options;
+    its.threads = threads;
+    RunResult result = run(kernel, inputs, its);
     ASSERT_EQ(result.error, "");
     for (size_t o = 0; o < expected.size(); ++o) {
       int bad = 0;

@@ -4,7 +4,7 @@
 set -euo pipefail
 kiln=$1 model=$2
 qemu=$(command -v qemu-x86_64-static || command -v qemu-x86_64) || {
-  echo "skipped: no qemu-x86_64-static (package qemu-user-static)"
+  echo "skipped: no qemu-x86_64 (package qemu-user)"
   exit 77
 }
 [ "$(uname -m)" = x86_64 ] || { echo "skipped: not an x86_64 machine"; exit 77; }

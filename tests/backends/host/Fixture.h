@@ -112,7 +112,7 @@ protected:
 
   /// Builds the program, runs `function` both ways at these extents, and wants the same results to the last bit.
   std::unique_ptr<host::OwnedProgram> compare(mlir::ModuleOp module, llvm::StringRef function, llvm::StringRef entry,
-                                              std::vector<std::map<std::string, int64_t>> extents = {{}},
+                                              const std::vector<std::map<std::string, int64_t>> &extents = {{}},
                                               int64_t below = 3) {
     mlir::OwningOpRef<mlir::ModuleOp> reference(module.clone());
     absl::StatusOr<std::unique_ptr<host::OwnedProgram>> program =

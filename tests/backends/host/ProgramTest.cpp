@@ -28,7 +28,7 @@ module @MLP attributes {
 }
 )";
 
-std::string replaced(std::string text, std::vector<std::pair<std::string, std::string>> words) {
+std::string replaced(std::string text, const std::vector<std::pair<std::string, std::string>> &words) {
   for (const auto &[from, to] : words)
     text.replace(text.find(from), from.size(), to);
   return text;

@@ -152,11 +152,11 @@ void checkC(std::vector<Case> &cases) {
       text += "#define KILN_CASE_" + std::to_string(i) + "\n" + printed.back().text;
     }
     // Each function only the first time.
-    std::string merged, function;
+    std::string merged;
     std::set<std::string> seen;
     size_t at = 0;
     while (at < text.size()) {
-      size_t end = text.find("\n", at);
+      size_t end = text.find('\n', at);
       std::string line = text.substr(at, end - at);
       if (line.starts_with("static inline")) {
         size_t stop = line.back() == '}' ? end : text.find("\n}\n", at) + 2;

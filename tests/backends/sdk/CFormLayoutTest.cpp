@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <utility>
 
 using namespace kiln::test;
 
@@ -11,7 +12,9 @@ namespace {
 
 const Dim T{12, 0}; // bound 12, extent 0 of the kernel
 
-Tensor numbers(std::vector<int64_t> shape, uint32_t seed = 1) { return randomTensor(KILN_F32, shape, -2, 2, seed); }
+Tensor numbers(const std::vector<int64_t> &shape, uint32_t seed = 1) {
+  return randomTensor(KILN_F32, shape, -2, 2, seed);
+}
 
 TEST(CForm, Layout) {
   std::vector<Case> cases;
@@ -82,7 +85,7 @@ TEST(CForm, Layout) {
 }
 
 /// reduce(kind) of x over its last axis, and broadcast back.
-uint32_t reduceRows(TestKernel &k, const char *kind, uint32_t x, Dims rows) {
+uint32_t reduceRows(TestKernel &k, const char *kind, uint32_t x, const Dims &rows) {
   return k.op("reduce", {x}, KILN_F32, rows, {string("kind", kind), ints("axes", {int64_t(rows.size())})});
 }
 
@@ -161,8 +164,8 @@ TEST(CForm, Products) {
   };
   auto contract = [](std::vector<int64_t> lb, std::vector<int64_t> rb, std::vector<int64_t> lc,
                      std::vector<int64_t> rc) {
-    return std::vector<Attr>{ints("lhs_batch", lb), ints("rhs_batch", rb), ints("lhs_contract", lc),
-                             ints("rhs_contract", rc)};
+    return std::vector<Attr>{ints("lhs_batch", std::move(lb)), ints("rhs_batch", std::move(rb)),
+                             ints("lhs_contract", std::move(lc)), ints("rhs_contract", std::move(rc))};
   };
   add("matmul, bias, relu", {numbers({7, 5}), numbers({5, 4}), numbers({4})}, 1e-5, [&](TestKernel &k) {
     uint32_t x = k.input(KILN_F32, {T, 5}), w = k.input(KILN_F32, {5, 4}), b = k.input(KILN_F32, {4});

@@ -84,7 +84,7 @@ TEST_F(VerifyTest, BuffersThatAreLiveTogetherMayNotOverlap) {
   for (size_t a = 0; a < plan.buffers.size(); ++a)
     for (size_t b = 0; b < a; ++b) {
       const Buffer &x = plan.buffers[a], &y = plan.buffers[b];
-      if (x.begin > y.end || y.begin > x.end || copied.count({b, a}))
+      if (x.begin > y.end || y.begin > x.end || copied.contains({b, a}))
         continue;
       int64_t kept = plan.buffers[a].offset;
       plan.buffers[a].offset = plan.buffers[b].offset;

@@ -57,7 +57,7 @@ TEST(Matrix, WordsOfKhr) {
   for (uint32_t op : {43u, 50u}) // OpConstant, OpSpecConstant
     for (const Words &each : instructions(words, op))
       constants[each[1]] = each[2];
-  auto valueOf = [&](uint32_t id) { return constants.count(id) ? constants[id] : ~0u; };
+  auto valueOf = [&](uint32_t id) { return constants.contains(id) ? constants[id] : ~0u; };
 
   // The specification's numbers. Nothing of the older extension is left.
   for (uint32_t op = 5358; op <= 5362; ++op)

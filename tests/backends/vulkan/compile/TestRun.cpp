@@ -283,7 +283,7 @@ static void compare(const std::string &profile, const std::vector<Tensor> &expec
   }
 }
 
-void check(TestKernel &kernel, const std::vector<Tensor> &inputs, double tolerance, RunOptions options) {
+void check(TestKernel &kernel, const std::vector<Tensor> &inputs, double tolerance, const RunOptions &options) {
   std::vector<Tensor> expected = evaluate(kernel, inputs);
   for (const char *profile : {"processor", "gpu"}) {
     RunResult result = runFor(profile, kernel, inputs, options);

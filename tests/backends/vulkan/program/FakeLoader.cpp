@@ -26,7 +26,7 @@ std::string wish() {
 /// The number behind "name="; `otherwise` where that is not what is wished.
 uint64_t wished(const std::string &name, uint64_t otherwise) {
   std::string text = wish();
-  return text.rfind(name + "=", 0) == 0 ? std::strtoull(text.c_str() + name.size() + 1, nullptr, 10) : otherwise;
+  return text.starts_with(name + "=") ? std::strtoull(text.c_str() + name.size() + 1, nullptr, 10) : otherwise;
 }
 
 PFN_vkGetInstanceProcAddr realGet() {

@@ -36,8 +36,10 @@ protected:
     folder = freshFolder("vulkan-program");
     std::ofstream(folder + "/line.kiln") << model;
     std::ofstream points(folder + "/points.csv");
-    for (int i = 0; i < 64; ++i)
-      points << i % 8 * 0.1 << ',' << i / 8 * 0.1 << ',' << (i % 8 - i / 8) * 0.05 << '\n';
+    for (int i = 0; i < 64; ++i) {
+      int x = i % 8, y = i / 8;
+      points << x * 0.1 << ',' << y * 0.1 << ',' << (x - y) * 0.05 << '\n';
+    }
     points.close();
     built = run({kilnProgram(), "build", folder + "/line.kiln", "--backend", "vulkan", "-o", folder + "/line"});
   }

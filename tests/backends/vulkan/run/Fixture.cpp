@@ -218,7 +218,7 @@ std::vector<uint8_t> VulkanRun::blob() {
   return writer.write();
 }
 
-int32_t VulkanRun::load(std::vector<kiln_node> roots, uint32_t arguments) {
+int32_t VulkanRun::load(const std::vector<kiln_node> &roots, uint32_t arguments) {
   rows.clear();
   bounds.clear();
   entries.clear();

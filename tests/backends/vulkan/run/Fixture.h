@@ -45,7 +45,7 @@ protected:
 
   /// Makes the artifact of the kernels and loads the program, whose entries are these trees. Arguments are as many as
   /// there are buffers. The entry's extents: slot 0 is given (1 is a loop's number).
-  int32_t load(std::vector<kiln_node> roots, uint32_t arguments);
+  int32_t load(const std::vector<kiln_node> &roots, uint32_t arguments);
   int32_t loadBlob(const std::vector<uint8_t> &blob);
   std::vector<uint8_t> blob();
   kiln_buffer *buffer(const std::vector<float> &values);

@@ -55,7 +55,7 @@ TEST_F(VulkanRefusals, VersionsThatDoNotMeet) {
 TEST_F(VulkanRefusals, DamagedArtifacts) {
   ASSERT_EQ(load({launch(add, {argument(0), argument(1), argument(2)})}, 3), 0) << error.message;
   std::vector<uint8_t> good = blob();
-  auto refused = [&](std::vector<uint8_t> bad, const char *why) {
+  auto refused = [&](const std::vector<uint8_t> &bad, const char *why) {
     EXPECT_EQ(loadBlob(bad), KILN_ERROR_INVALID);
     EXPECT_THAT(error.message, AllOf(HasSubstr("Vulkan artifact"), HasSubstr(why)));
   };
