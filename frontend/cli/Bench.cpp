@@ -137,13 +137,13 @@ struct Measuring {
 /// are printed.
 absl::Status measure(ModelOptions options, const BenchOptions &bench, const Measuring &how, BenchRow &row) {
   options.backend = row.backend;
-  options.targetDevice = profileOf(row.backend, options);
   if (std::error_code error = llvm::sys::fs::create_directories(how.folder))
     return absl::UnavailableError(absl::StrCat("cannot create ", how.folder, ": ", error.message()));
   std::string program = how.folder + "/program", errors = how.folder + "/errors.txt";
   constexpr int modelIsWrong = 3;
   auto begin = std::chrono::steady_clock::now();
   absl::Status built = apart("the compile", errors, 0, [&] {
+    options.targetDevice = profileOf(options.backend, options);
     absl::Status status = build(options, program);
     return status.ok() || !status.message().empty() ? report(status) : modelIsWrong;
   });

@@ -47,6 +47,8 @@ host::Registry &backends() {
 }
 
 std::string profileOf(const std::string &backend, const ModelOptions &options) {
+  if (options.targetDevice.empty())
+    return "";
   std::string why;
   std::shared_ptr<host::Backend> found = backends().find(backend, why);
   kiln_target target{};

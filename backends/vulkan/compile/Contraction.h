@@ -106,6 +106,17 @@ struct ContractionPrinter {
   };
   /// Begins main with a grid of a workgroup for each tile, and each of `splits` parts of the depth (multiples of bk).
   TileItem openTiles(int bm, int bn, int bk, int64_t splits);
+  /// Where an operand's tile, `side` long from a row or column on, has an element; `perRead` neighbours are read at
+  /// once along one of the two. Beyond an edge the last ones are read again: what is computed of them is not stored,
+  /// and beyond the depth's end 0 counts instead (`at` is then not below it).
+  struct TilePlace {
+    sdk::Index free, depth;
+    sdk::Expr at;
+  };
+  TilePlace tilePlace(bool isLeft, int side, const sdk::Expr &free, int freePerRead, const sdk::Expr &depth,
+                      int depthPerRead, const sdk::Expr &end);
+  /// An operand's element there, named.
+  sdk::Expr element(bool isLeft, const sdk::Index &b, const sdk::Index &free, const sdk::Index &k);
   /// Stores one element of such a tile where it is in range: to the outputs, or with more than one part to `partial`.
   bool storeElement(const TileItem &item, int64_t splits, uint32_t partial, const sdk::Expr &row,
                     const sdk::Expr &column, const sdk::Expr &sum);

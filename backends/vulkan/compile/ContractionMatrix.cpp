@@ -25,8 +25,9 @@ class Tile {
 public:
   Tile(ContractionPrinter &printer, bool isLeft, int side)
       : p(printer), operand(isLeft ? printer.form.lhs : printer.form.rhs), isLeft(isLeft), side(side),
-        depthInner(operand.contiguous == Operand::Depth), unit(p.form.hasEights(p.emitter, p.shader, operand) ? 8 : 1),
-        inner(depthInner ? stepDepth : side), outer(depthInner ? side : stepDepth), stride(inner + eight) {
+        depthInner(operand.contiguous == Operand::Depth),
+        unit(p.form.hasEights(p.emitter, p.shader, operand) ? eight : 1), inner(depthInner ? stepDepth : side),
+        outer(depthInner ? side : stepDepth), stride(inner + eight) {
     memory = p.shader.shared(unit == eight ? "uvec4" : "float16_t", int64_t(outer) * stride / unit, uint32_t(2 * unit));
   }
 
@@ -38,32 +39,19 @@ public:
     Expr e = emitter.loop(Emitter::outer("thread"), emitter.index(int64_t(outer) * perRow), Emitter::outer("threads"));
     Expr row = named(emitter.div(e, emitter.index(perRow)));
     Expr along = named(emitter.mul(emitter.mod(e, emitter.index(perRow)), emitter.index(unit)));
-    const Number &count = isLeft ? p.m : p.n;
-    // Beyond an edge the last ones are read again; what is computed of them is not stored, and beyond the depth 0
-    // counts. Where eight are read at once, an edge lies at a multiple of eight.
-    Expr free = emitter.add(first, depthInner ? row : along);
-    free = ContractionPrinter::isMultiple(count, side)
-               ? named(free)
-               : p.least(free, emitter.sub(p.number(count), emitter.index(depthInner ? 1 : unit)));
-    Expr at = named(emitter.add(depth, depthInner ? along : row));
-    Expr inside = p.least(at, emitter.sub(end, emitter.index(depthInner ? unit : 1)));
-    Index freeIndex = emitter.unlinear(isLeft ? p.form.rows : p.form.columns, free);
-    Index depthIndex = emitter.unlinear(p.form.depth, inside);
+    // Where eight are read at once, an edge lies at a multiple of eight.
+    auto place = p.tilePlace(isLeft, side, emitter.add(first, depthInner ? row : along), depthInner ? 1 : unit,
+                             emitter.add(depth, depthInner ? along : row), depthInner ? unit : 1, end);
     std::string element, zero;
     if (unit == eight) {
-      element = p.form.vector(emitter, p.shader, operand, b, freeIndex, depthIndex);
+      element = p.form.vector(emitter, p.shader, operand, b, place.free, place.depth);
       zero = "uvec4(0)";
     } else {
-      element = "float16_t(" +
-                emitter
-                    .bind(p.scalar(), isLeft ? p.form.left(emitter, b, freeIndex, depthIndex)
-                                             : p.form.right(emitter, b, freeIndex, depthIndex))
-                    .text +
-                ")";
+      element = "float16_t(" + p.element(isLeft, b, place.free, place.depth).text + ")";
       zero = "float16_t(0)";
     }
     emitter.line(memory + "[(" + row.text + " * " + str(stride) + " + " + along.text + ") / " + str(unit) +
-                 "] = " + at.text + " < " + end.text + " ? " + element + " : " + zero + ";");
+                 "] = " + place.at.text + " < " + end.text + " ? " + element + " : " + zero + ";");
     emitter.close();
   }
 

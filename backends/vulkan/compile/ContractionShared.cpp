@@ -19,19 +19,11 @@ void copyTile(ContractionPrinter &p, bool isLeft, const std::string &memory, int
   bool depthFirst = operand.contiguous == Operand::Depth;
   Expr inDepth = named(depthFirst ? emitter.mod(e, emitter.index(bk)) : emitter.div(e, emitter.index(side)));
   Expr inSide = named(depthFirst ? emitter.div(e, emitter.index(bk)) : emitter.mod(e, emitter.index(side)));
-  const Number &count = isLeft ? p.m : p.n;
-  // Beyond an edge the last element is read again; what is computed of it is not stored, and beyond the depth 0 counts.
-  Expr free = emitter.add(first, inSide);
-  free = ContractionPrinter::isMultiple(count, side) ? named(free)
-                                                     : p.least(free, emitter.sub(p.number(count), emitter.index(1)));
-  Expr at = named(emitter.add(depth, inDepth));
-  Expr inside = p.least(at, emitter.sub(end, emitter.index(1)));
-  Index freeIndex = emitter.unlinear(isLeft ? p.form.rows : p.form.columns, free);
-  Index depthIndex = emitter.unlinear(p.form.depth, inside);
-  Expr element = emitter.bind(p.scalar(), isLeft ? p.form.left(emitter, b, freeIndex, depthIndex)
-                                                 : p.form.right(emitter, b, freeIndex, depthIndex));
-  emitter.line(memory + "[" + inDepth.text + " * " + std::to_string(stride) + " + " + inSide.text + "] = " + at.text +
-               " < " + end.text + " ? " + element.text + " : " + emitter.literal(p.form.dtype, 0, 0).text + ";");
+  auto place = p.tilePlace(isLeft, side, emitter.add(first, inSide), 1, emitter.add(depth, inDepth), 1, end);
+  Expr element = p.element(isLeft, b, place.free, place.depth);
+  emitter.line(memory + "[" + inDepth.text + " * " + std::to_string(stride) + " + " + inSide.text +
+               "] = " + place.at.text + " < " + end.text + " ? " + element.text + " : " +
+               emitter.literal(p.form.dtype, 0, 0).text + ";");
   emitter.close();
 }
 
@@ -80,6 +72,24 @@ ContractionPrinter::TileItem ContractionPrinter::openTiles(int bm, int bn, int b
     its.end = least(emitter.add(its.begin, length), number(k));
   }
   return its;
+}
+
+ContractionPrinter::TilePlace ContractionPrinter::tilePlace(bool isLeft, int side, const Expr &free, int freePerRead,
+                                                            const Expr &depth, int depthPerRead, const Expr &end) {
+  auto named = [&](const Expr &expr) { return emitter.bind(emitter.indexType(), expr); };
+  const Number &count = isLeft ? m : n;
+  Expr there =
+      isMultiple(count, side) ? named(free) : least(free, emitter.sub(number(count), emitter.index(freePerRead)));
+  TilePlace place;
+  place.at = named(depth);
+  Expr inside = least(place.at, emitter.sub(end, emitter.index(depthPerRead)));
+  place.free = emitter.unlinear(isLeft ? form.rows : form.columns, there);
+  place.depth = emitter.unlinear(form.depth, inside);
+  return place;
+}
+
+Expr ContractionPrinter::element(bool isLeft, const Index &b, const Index &free, const Index &k) {
+  return emitter.bind(scalar(), isLeft ? form.left(emitter, b, free, k) : form.right(emitter, b, free, k));
 }
 
 bool ContractionPrinter::storeElement(const TileItem &item, int64_t splits, uint32_t partial, const Expr &row,

@@ -169,9 +169,7 @@ private:
   void readOne(const Index &b, const Index &depth, int i, int step) {
     Emitter &emitter = printer.emitter;
     if (!alongDepth && !alongFree) {
-      Expr element = isLeft ? printer.form.left(emitter, b, free[size_t(i)], depth)
-                            : printer.form.right(emitter, b, free[size_t(i)], depth);
-      names[size_t(step * size + i)] = emitter.bind(printer.scalar(), element).text;
+      names[size_t(step * size + i)] = printer.element(isLeft, b, free[size_t(i)], depth).text;
       return;
     }
     std::string name = emitter.fresh(isLeft ? "left" : "right");

@@ -1,6 +1,7 @@
 #include "backends/vulkan/compile/Glsl.h"
 #include "backends/vulkan/artifact.h"
 #include "backends/vulkan/compile/MatrixWords.h"
+#include "backends/vulkan/compile/SpirvWords.h"
 #include <algorithm>
 #include <glslang/Public/ResourceLimits.h>
 #include <glslang/Public/ShaderLang.h>
@@ -33,17 +34,6 @@ enum : uint32_t {
 };
 constexpr uint32_t NoContraction = 42, SpecId = 1, StorageBufferArrayDynamicIndexing = 30;
 enum : uint32_t { SignedZeroInfNanPreserveMode = 4461, SignedZeroInfNanPreserveCapability = 4466 };
-constexpr size_t headerWords = 5;
-
-template <class Visit> void forEachInstruction(const std::vector<uint32_t> &words, Visit visit) {
-  for (size_t at = headerWords; at < words.size();) {
-    uint32_t length = words[at] >> 16;
-    if (length == 0 || at + length > words.size())
-      return;
-    visit(words[at] & 0xffff, at, length);
-    at += length;
-  }
-}
 
 /// The source's line that a message "ERROR: 0:12: ..." is about.
 std::string lineOf(const std::string &source, const std::string &message) {
@@ -73,7 +63,7 @@ void insert(std::vector<uint32_t> &words, size_t at, const std::vector<uint32_t>
 /// alone, some of which compute what rounding took.
 void makeStrict(std::vector<uint32_t> &words, bool fast) {
   uint32_t entry = 0, function = 0;
-  size_t capabilities = headerWords, modes = 0, decorations = 0;
+  size_t capabilities = spirvHeaderWords, modes = 0, decorations = 0;
   std::vector<uint32_t> executionModes, exact;
   forEachInstruction(words, [&](uint32_t op, size_t at, uint32_t length) {
     if (op == OpCapability)
@@ -107,7 +97,7 @@ void sayArrays(std::vector<uint32_t> &words) {
     arrays |= op == OpDecorate && length == 4 && words[at + 2] == SpecId && words[at + 3] >= KILN_VK_BUFFERS;
   });
   if (arrays)
-    insert(words, headerWords, {2u << 16 | OpCapability, StorageBufferArrayDynamicIndexing});
+    insert(words, spirvHeaderWords, {2u << 16 | OpCapability, StorageBufferArrayDynamicIndexing});
 }
 } // namespace
 
@@ -135,7 +125,7 @@ bool compileGlsl(const std::string &source, bool fast, std::vector<uint32_t> &wo
   options.stripDebugInfo = true;
   words.clear();
   glslang::GlslangToSpv(*program.getIntermediate(EShLangCompute), words, &options);
-  if (words.size() <= headerWords) {
+  if (words.size() <= spirvHeaderWords) {
     error = "glslang gave no code";
     return false;
   }

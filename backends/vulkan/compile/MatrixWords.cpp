@@ -1,7 +1,8 @@
 #include "backends/vulkan/compile/MatrixWords.h"
+#include "backends/vulkan/compile/SpirvWords.h"
 #include <cstring>
 #include <map>
-#include <string>
+#include <set>
 
 namespace kiln::vulkan {
 
@@ -23,18 +24,17 @@ enum : uint32_t {
   OpCooperativeMatrixMulAddNV = 5361
 };
 constexpr uint32_t CooperativeMatrixNV = 5357, CooperativeMatrixKHR = 6022, ScopeSubgroup = 3;
-constexpr size_t headerWords = 5, boundWord = 3;
+constexpr size_t boundWord = 3;
 
 class Rewriter {
 public:
-  explicit Rewriter(const std::vector<uint32_t> &from) : from(from), to(from.begin(), from.begin() + headerWords) {}
+  explicit Rewriter(const std::vector<uint32_t> &from)
+      : from(from), to(from.begin(), from.begin() + spirvHeaderWords) {}
 
   std::vector<uint32_t> take() {
-    for (size_t at = headerWords; at < from.size();) {
-      uint32_t length = from[at] >> 16;
-      instruction({from.begin() + std::ptrdiff_t(at), from.begin() + std::ptrdiff_t(at + length)});
-      at += length;
-    }
+    forEachInstruction(from, [&](uint32_t op, size_t at, uint32_t length) {
+      instruction(op, {from.begin() + std::ptrdiff_t(at), from.begin() + std::ptrdiff_t(at + length)});
+    });
     return std::move(to);
   }
 
@@ -56,8 +56,7 @@ private:
     }
   }
 
-  void instruction(Words w) {
-    uint32_t op = w[0] & 0xffff;
+  void instruction(uint32_t op, Words w) {
     switch (op) {
     case OpCapability:
       if (w[1] == CooperativeMatrixNV)
@@ -79,18 +78,18 @@ private:
       values[w[2]] = w[3];
       break;
     case OpConstantTrue:
-      isTrue[w[2]] = true;
+      isTrue.insert(w[2]);
       break;
     case OpTypeCooperativeMatrixNV: // result, component, scope, rows, columns
       return put(OpTypeCooperativeMatrixKHR,
                  {0, w[1], w[2], constants[ScopeSubgroup], w[4], w[5], constants[values[w[3]] - MatrixLeft]});
     case OpCooperativeMatrixLoadNV: { // type, result, pointer, stride, whether by columns, memory operands
-      Words load = {0, w[1], w[2], w[3], constants[isTrue.count(w[5])], w[4]};
+      Words load = {0, w[1], w[2], w[3], constants[isTrue.contains(w[5])], w[4]};
       load.insert(load.end(), w.begin() + 6, w.end());
       return put(OpCooperativeMatrixLoadKHR, load);
     }
     case OpCooperativeMatrixStoreNV: { // pointer, object, stride, whether by columns, memory operands
-      Words store = {0, w[1], w[2], constants[isTrue.count(w[4])], w[3]};
+      Words store = {0, w[1], w[2], constants[isTrue.contains(w[4])], w[3]};
       store.insert(store.end(), w.begin() + 5, w.end());
       return put(OpCooperativeMatrixStoreKHR, store);
     }
@@ -106,16 +105,13 @@ private:
   Words to;
   std::map<uint32_t, uint32_t> constants; // value to id: of ours
   std::map<uint32_t, uint32_t> values;    // id to value
-  std::map<uint32_t, bool> isTrue;        // ids
+  std::set<uint32_t> isTrue;              // ids
 };
 } // namespace
 
 void useKhrMatrices(std::vector<uint32_t> &words) {
-  for (size_t at = headerWords; at < words.size() && (words[at] & 0xffff) == OpCapability; at += words[at] >> 16)
-    if (words[at + 1] == CooperativeMatrixNV) {
-      words = Rewriter(words).take();
-      return;
-    }
+  if (hasCapability(words, CooperativeMatrixNV))
+    words = Rewriter(words).take();
 }
 
 } // namespace kiln::vulkan

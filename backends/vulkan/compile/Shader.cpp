@@ -131,8 +131,8 @@ std::string Shader::report(kiln_status_kind kind, uint32_t op, const std::string
 //===-- Workgroups ------------------------------------------------------------------------------------------------===//
 
 std::string Shader::shared(const std::string &type, int64_t elements, uint32_t elementBytes) {
-  std::string name = "s" + std::to_string(sharedLines.size());
-  sharedLines.push_back("shared " + type + " " + name + "[" + std::to_string(elements) + "];\n");
+  std::string name = "s" + std::to_string(globals.size());
+  globals.push_back("shared " + type + " " + name + "[" + std::to_string(elements) + "];\n");
   dispatch.sharedBytes += uint32_t(elements) * elementBytes;
   return name;
 }
@@ -153,8 +153,8 @@ std::string Shader::specialize(uint32_t kind, int32_t otherwise) {
   uint32_t id = uint32_t(dispatch.specializations.size()) + 1;
   std::string name = "c" + std::to_string(id) + "_";
   dispatch.specializations.push_back({id, kind, 0});
-  sharedLines.push_back("layout(constant_id = " + std::to_string(id) + ") const int " + name + " = " +
-                        std::to_string(otherwise) + ";\n");
+  globals.push_back("layout(constant_id = " + std::to_string(id) + ") const int " + name + " = " +
+                    std::to_string(otherwise) + ";\n");
   return name;
 }
 
@@ -262,7 +262,7 @@ std::string Shader::launchOf() const {
 
 std::string Shader::declarations(const sdk::Emitter &emitter) const {
   std::string text;
-  for (const std::string &line : sharedLines)
+  for (const std::string &line : globals)
     text += line;
   if (dispatch.batches)
     for (size_t i = 0; i < dispatch.bindings.size(); ++i)

@@ -90,7 +90,7 @@ private:
   Dispatch dispatch;
   std::map<uint32_t, Place> places;
   std::map<std::string, size_t> extents;
-  std::vector<std::string> sharedLines;
+  std::vector<std::string> globals;
   std::set<std::string> extensions;
   std::string pragmas;
   size_t statusBinding = SIZE_MAX;

@@ -6,6 +6,7 @@
 #include "backends/vulkan/artifact.h"
 #include "backends/vulkan/compile/Glsl.h"
 #include "backends/vulkan/compile/MatrixWords.h"
+#include "backends/vulkan/compile/SpirvWords.h"
 #include "backends/vulkan/run/Instance.h"
 #include <algorithm>
 #include <gmock/gmock.h>
@@ -21,10 +22,10 @@ using Words = std::vector<uint32_t>;
 /// The instructions of an opcode, each without its first word.
 std::vector<Words> instructions(const Words &module, uint32_t op) {
   std::vector<Words> found;
-  for (size_t at = 5; at < module.size(); at += module[at] >> 16)
-    if ((module[at] & 0xffff) == op)
-      found.emplace_back(module.begin() + std::ptrdiff_t(at) + 1,
-                         module.begin() + std::ptrdiff_t(at + (module[at] >> 16)));
+  forEachInstruction(module, [&](uint32_t its, size_t at, uint32_t length) {
+    if (its == op)
+      found.emplace_back(module.begin() + std::ptrdiff_t(at) + 1, module.begin() + std::ptrdiff_t(at + length));
+  });
   return found;
 }
 

@@ -8,6 +8,7 @@
 //===----------------------------------------------------------------------------------------------------------------===//
 #include "backends/vulkan/artifact.h"
 #include "backends/vulkan/compile/Compile.h"
+#include "backends/vulkan/compile/SpirvWords.h"
 #include "backends/vulkan/run/Run.h"
 #include "tests/backends/cpu/TestKernel.h"
 #include "tests/backends/vulkan/compile/OnDevice.h"
@@ -87,15 +88,12 @@ static Claim claim(const kiln_kernel &kernel, const kiln_target &target) {
   return result;
 }
 
-/// Debian 12's SPIRV-Tools do not know SPV_KHR_cooperative_matrix. Modules begin with their capabilities.
+/// Debian 12's SPIRV-Tools do not know SPV_KHR_cooperative_matrix.
 static bool isBeyond(const spvtools::SpirvTools &tools, const std::vector<uint32_t> &words) {
-  constexpr size_t header = 5;
-  constexpr uint32_t OpCapability = 17, CooperativeMatrixKHR = 6022;
-  bool matrices = false;
-  for (size_t at = header; at < words.size() && (words[at] & 0xffff) == OpCapability; at += words[at] >> 16)
-    matrices |= words[at + 1] == CooperativeMatrixKHR;
+  constexpr uint32_t CooperativeMatrixKHR = 6022;
   std::vector<uint32_t> ignored;
-  return matrices && !tools.Assemble("OpCapability CooperativeMatrixKHR", &ignored);
+  return vulkan::hasCapability(words, CooperativeMatrixKHR) &&
+         !tools.Assemble("OpCapability CooperativeMatrixKHR", &ignored);
 }
 
 /// Empty where every shader of the artifact is valid.

@@ -1,0 +1,34 @@
+//===- SpirvWords.h - a SPIR-V module's words, instruction by instruction -----------------------------------------===//
+#ifndef KILN_BACKENDS_VULKAN_COMPILE_SPIRVWORDS_H
+#define KILN_BACKENDS_VULKAN_COMPILE_SPIRVWORDS_H
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace kiln::vulkan {
+
+constexpr size_t spirvHeaderWords = 5;
+
+/// Calls visit(opcode, index of its first word, number of words) for each instruction, as far as lengths make sense.
+template <class Visit> void forEachInstruction(const std::vector<uint32_t> &words, Visit visit) {
+  for (size_t at = spirvHeaderWords; at < words.size();) {
+    uint32_t length = words[at] >> 16;
+    if (length == 0 || at + length > words.size())
+      return;
+    visit(words[at] & 0xffff, at, length);
+    at += length;
+  }
+}
+
+inline bool hasCapability(const std::vector<uint32_t> &words, uint32_t capability) {
+  constexpr uint32_t OpCapability = 17;
+  bool found = false;
+  forEachInstruction(
+      words, [&](uint32_t op, size_t at, uint32_t) { found |= op == OpCapability && words[at + 1] == capability; });
+  return found;
+}
+
+} // namespace kiln::vulkan
+
+#endif // KILN_BACKENDS_VULKAN_COMPILE_SPIRVWORDS_H
