@@ -1,22 +1,32 @@
-# kiln_library(NAME [MLIR] SOURCES ... [LINK ...] [DEPENDS ...]): a static library of ours, named kiln_NAME.
+# kiln_library(NAME [MLIR] SOURCES ... [LINK ...] [DEPENDS ...] [PCH ...]): a static library of ours, named kiln_NAME. PCH
+# names headers that most of its files want beside those of every MLIR target: it then has a precompiled header of its own.
 function(kiln_library name)
-  cmake_parse_arguments(arg "MLIR" "" "SOURCES;LINK;DEPENDS" ${ARGN})
+  cmake_parse_arguments(arg "MLIR" "" "SOURCES;LINK;DEPENDS;PCH" ${ARGN})
   add_library(kiln_${name} STATIC ${arg_SOURCES})
   target_include_directories(kiln_${name} PUBLIC "${PROJECT_SOURCE_DIR}" "${PROJECT_BINARY_DIR}")
   target_link_libraries(kiln_${name} PUBLIC kiln_options ${arg_LINK})
   if(arg_MLIR)
     target_link_libraries(kiln_${name} PUBLIC kiln_mlir)
-    kiln_use_mlir_pch(kiln_${name})
+    kiln_use_mlir_pch(kiln_${name} ${arg_PCH})
   endif()
   if(arg_DEPENDS)
     add_dependencies(kiln_${name} ${arg_DEPENDS})
   endif()
 endfunction()
 
-# One precompiled header serves every target that includes MLIR: it cuts a cold build to about a third.
+# One precompiled header serves every target that includes MLIR: it cuts a cold build to about a third. Further headers
+# make one for the target alone.
 function(kiln_use_mlir_pch target)
   if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+    set(headers
+      <string> <vector> <optional> <memory> <functional>
+      <mlir/IR/Builders.h> <mlir/IR/BuiltinOps.h> <mlir/IR/BuiltinTypes.h> <mlir/IR/OpImplementation.h>
+      <mlir/IR/PatternMatch.h> <mlir/Pass/Pass.h> <mlir/Dialect/Func/IR/FuncOps.h>)
     target_compile_options(${target} PRIVATE -fpch-instantiate-templates -Xclang -fno-pch-timestamp)
+    if(ARGN)
+      target_precompile_headers(${target} PRIVATE ${headers} ${ARGN})
+      return()
+    endif()
     if(NOT TARGET kiln_mlir_pch)
       if(NOT EXISTS "${PROJECT_BINARY_DIR}/kiln_mlir_pch.cpp") # written once: its time decides what is rebuilt
         file(WRITE "${PROJECT_BINARY_DIR}/kiln_mlir_pch.cpp" "")
@@ -24,10 +34,7 @@ function(kiln_use_mlir_pch target)
       add_library(kiln_mlir_pch OBJECT "${PROJECT_BINARY_DIR}/kiln_mlir_pch.cpp")
       target_link_libraries(kiln_mlir_pch PUBLIC kiln_options kiln_mlir)
       target_compile_options(kiln_mlir_pch PRIVATE -fpch-instantiate-templates -Xclang -fno-pch-timestamp)
-      target_precompile_headers(kiln_mlir_pch PRIVATE
-        <string> <vector> <optional> <memory> <functional>
-        <mlir/IR/Builders.h> <mlir/IR/BuiltinOps.h> <mlir/IR/BuiltinTypes.h> <mlir/IR/OpImplementation.h>
-        <mlir/IR/PatternMatch.h> <mlir/Pass/Pass.h> <mlir/Dialect/Func/IR/FuncOps.h>)
+      target_precompile_headers(kiln_mlir_pch PRIVATE ${headers})
     endif()
     target_precompile_headers(${target} REUSE_FROM kiln_mlir_pch)
     # The header is compiled with -fPIC, which the -fPIE of executables does not match.

@@ -51,7 +51,7 @@ kiln_extent derived(Kernel &kernel, size_t rank, bool dynamic, std::vector<Launc
     return fixed(f(edgeShapes(rank)[0]));
   int64_t bound = 1;
   for (Launch &launch : launches) {
-    std::vector<int64_t> shape(launch.extents.begin(), launch.extents.begin() + int64_t(rank));
+    std::vector<int64_t> shape(launch.extents.begin(), launch.extents.begin() + static_cast<int64_t>(rank));
     launch.extents.push_back(f(shape));
     bound = std::max(bound, launch.extents.back());
   }
@@ -219,7 +219,7 @@ void elementwiseCases(std::vector<Case> &cases) {
 /// op and a dtype, a dtype and a form (rank, constant or dynamic).
 static std::vector<Case> pairwise(std::vector<Case> cases, uint32_t seed) {
   std::vector<size_t> order(cases.size());
-  std::iota(order.begin(), order.end(), size_t(0));
+  std::iota(order.begin(), order.end(), static_cast<size_t>(0));
   std::mt19937 engine(seed);
   for (size_t i = order.size(); i > 1; --i) // std::shuffle is not the same everywhere
     std::swap(order[i - 1], order[engine() % i]);

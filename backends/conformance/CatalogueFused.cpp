@@ -50,7 +50,7 @@ void linear(std::vector<Case> &cases, kiln_dtype dtype, bool dynamic) {
   uint32_t bias = k.op("broadcast", {b}, dtype, {d[0], d[2]}, {axes({1})});
   uint32_t sum = k.op("add", {product, bias}, dtype, {d[0], d[2]});
   uint32_t zero = k.op("constant", {}, dtype, {d[0], d[2]},
-                       {Attribute::bytes("value", std::string(size_t(sdk::byteSize(dtype)), '\0'))});
+                       {Attribute::bytes("value", std::string(static_cast<size_t>(sdk::byteSize(dtype)), '\0'))});
   k.output(k.op("max", {sum, zero}, dtype, {d[0], d[2]}));
   made.accuracy = {2, true, 66};
   cases.push_back(std::move(made));

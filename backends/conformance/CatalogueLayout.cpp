@@ -48,8 +48,8 @@ struct Maker {
     std::vector<int64_t> permutation;
     Dims to;
     for (size_t d = 0; d < rank; ++d) {
-      permutation.push_back(int64_t(reversed ? rank - 1 - d : (d + 1) % rank));
-      to.push_back(dims[size_t(permutation.back())]);
+      permutation.push_back(static_cast<int64_t>(reversed ? rank - 1 - d : (d + 1) % rank));
+      to.push_back(dims[static_cast<size_t>(permutation.back())]);
     }
     finish(made, made.kernel->op("transpose", {x}, dtype, to, {Attribute::list("permutation", permutation)}));
   }
@@ -58,13 +58,13 @@ struct Maker {
   void broadcast(size_t place) {
     Case made = start("broadcast", ", new axis " + std::to_string(place));
     Dims of = dims;
-    of.erase(of.begin() + int64_t(place));
+    of.erase(of.begin() + static_cast<int64_t>(place));
     if (!of.empty())
       of[0] = fixed(1);
     std::vector<int64_t> axes;
     for (size_t d = 0; d < rank; ++d)
       if (d != place)
-        axes.push_back(int64_t(d));
+        axes.push_back(static_cast<int64_t>(d));
     uint32_t x = operand(made, dtype, of);
     finish(made, made.kernel->op("broadcast", {x}, dtype, dims, {Attribute::list("axes", axes)}));
   }
@@ -98,7 +98,8 @@ struct Maker {
     other[axis] = fixed(3);
     to[axis] = from(made, [=](const Shape &s) { return 2 * s[axis] + 3; });
     uint32_t x = operand(made, dtype, dims), y = operand(made, dtype, other), z = operand(made, dtype, dims);
-    finish(made, made.kernel->op("concat", {x, y, z}, dtype, to, {Attribute::number("axis", int64_t(axis))}));
+    finish(made,
+           made.kernel->op("concat", {x, y, z}, dtype, to, {Attribute::number("axis", static_cast<int64_t>(axis))}));
   }
 
   void reverse() {
@@ -106,7 +107,7 @@ struct Maker {
     uint32_t x = operand(made, dtype, dims);
     std::vector<int64_t> axes;
     for (size_t d = 0; d < rank; d += 2)
-      axes.push_back(int64_t(d));
+      axes.push_back(static_cast<int64_t>(d));
     finish(made, made.kernel->op("reverse", {x}, dtype, dims, {Attribute::list("axes", axes)}));
   }
 
@@ -126,7 +127,7 @@ struct Maker {
 
   void iota(size_t axis) {
     Case made = start("iota", ", axis " + std::to_string(axis));
-    finish(made, made.kernel->op("iota", {}, dtype, dims, {Attribute::number("axis", int64_t(axis))}));
+    finish(made, made.kernel->op("iota", {}, dtype, dims, {Attribute::number("axis", static_cast<int64_t>(axis))}));
   }
 
   void constant(bool splat) {
@@ -134,7 +135,7 @@ struct Maker {
     int64_t count = splat ? 1 : elements(edgeShapes(rank)[0]);
     std::string bytes;
     for (int64_t i = 0; i < count * sdk::byteSize(dtype); ++i) // bits that are a number in every dtype
-      bytes += char(dtype == KILN_BOOL ? i % 2 : (i * 37 + 1) % 61);
+      bytes += static_cast<char>(dtype == KILN_BOOL ? i % 2 : (i * 37 + 1) % 61);
     finish(made, made.kernel->op("constant", {}, dtype, dims, {Attribute::bytes("value", bytes)}));
   }
 };

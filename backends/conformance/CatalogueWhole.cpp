@@ -90,7 +90,7 @@ void reduce(std::vector<Case> &cases, const char *kind, kiln_dtype dtype, size_t
   Kernel &kernel = *made.kernel;
   Dims dims = dimsOf(kernel, rank, dynamic, made.launches), left;
   for (size_t d = 0; d < rank; ++d)
-    if (std::find(axes.begin(), axes.end(), int64_t(d)) == axes.end())
+    if (std::find(axes.begin(), axes.end(), static_cast<int64_t>(d)) == axes.end())
       left.push_back(dims[d]);
   bool plain = name == "max" || name == "min" || !isFloat(dtype);
   double near = name == "prod" ? 0.02 : 2;
@@ -112,11 +112,11 @@ void argReduce(std::vector<Case> &cases, const char *kind, kiln_dtype dtype, siz
                     dtype, axis + 1 == rank ? "loops" : "single");
   Kernel &kernel = *made.kernel;
   Dims dims = dimsOf(kernel, rank, true, made.launches), left = dims;
-  left.erase(left.begin() + int64_t(axis));
+  left.erase(left.begin() + static_cast<int64_t>(axis));
   std::erase_if(made.launches, [&](const Launch &launch) { return launch.extents[axis] == 0; });
   uint32_t x = operand(made, dtype, dims, {Fill::Special});
   uint32_t result = kernel.op("arg_reduce", {x}, KILN_I32, left,
-                              {Attribute::text("kind", kind), Attribute::number("axis", int64_t(axis))});
+                              {Attribute::text("kind", kind), Attribute::number("axis", static_cast<int64_t>(axis))});
   finish(cases, made, result);
 }
 
@@ -129,8 +129,8 @@ void cumsum(std::vector<Case> &cases, kiln_dtype dtype, size_t rank, size_t axis
   Dims dims = dimsOf(kernel, rank, true, made.launches);
   uint32_t x = operand(made, dtype, dims);
   uint32_t result = kernel.op("cumsum", {x}, dtype, dims,
-                              {Attribute::number("axis", int64_t(axis)), Attribute::number("exclusive", exclusive),
-                               Attribute::number("reverse", reverse)});
+                              {Attribute::number("axis", static_cast<int64_t>(axis)),
+                               Attribute::number("exclusive", exclusive), Attribute::number("reverse", reverse)});
   if (isFloat(dtype))
     made.accuracy = {1, true, 5000};
   finish(cases, made, result);
@@ -144,8 +144,9 @@ void sort(std::vector<Case> &cases, kiln_dtype dtype, size_t rank, size_t axis, 
   Kernel &kernel = *made.kernel;
   Dims dims = dimsOf(kernel, rank, true, made.launches);
   uint32_t x = operand(made, dtype, dims, {Fill::Special});
-  uint32_t values = kernel.op("sort", {x}, dtype, dims,
-                              {Attribute::number("axis", int64_t(axis)), Attribute::number("descending", descending)});
+  uint32_t values =
+      kernel.op("sort", {x}, dtype, dims,
+                {Attribute::number("axis", static_cast<int64_t>(axis)), Attribute::number("descending", descending)});
   uint32_t indices = kernel.another(KILN_I32, dims);
   kernel.output(values);
   finish(cases, made, indices);
@@ -188,7 +189,8 @@ void window(std::vector<Case> &cases, const char *kind, kiln_dtype dtype, bool g
   uint32_t result = kernel.op(made.op, operands, dtype, gradient ? dims : windows, attributes);
   // A gradient adds up at most size^2 terms; the same kernel over magnitudes would pick other elements.
   if (sums && isFloat(dtype))
-    made.accuracy = gradient ? Accuracy{double(size * size), false, 0} : Accuracy{1, true, double(size * size)};
+    made.accuracy = gradient ? Accuracy{static_cast<double>(size * size), false, 0}
+                             : Accuracy{1, true, static_cast<double>(size * size)};
   finish(cases, made, result);
 }
 
@@ -287,7 +289,7 @@ void reductionCases(std::vector<Case> &cases) {
     for (const char *kind : {"sum", "prod", "max", "min"})
       for (size_t rank = 1; rank <= 6; ++rank)
         for (bool dynamic : {true, false}) {
-          int64_t last = int64_t(rank) - 1;
+          int64_t last = static_cast<int64_t>(rank) - 1;
           reduce(cases, kind, dtype, rank, dynamic, {last}, "the last axis");
           if (rank > 1)
             reduce(cases, kind, dtype, rank, dynamic, {0}, "the first axis");
@@ -323,7 +325,7 @@ void reductionCases(std::vector<Case> &cases) {
   for (const char *kind : {"any", "all"})
     for (size_t rank = 1; rank <= 6; ++rank)
       for (bool dynamic : {true, false})
-        reduce(cases, kind, KILN_BOOL, rank, dynamic, {int64_t(rank) - 1}, "the last axis");
+        reduce(cases, kind, KILN_BOOL, rank, dynamic, {static_cast<int64_t>(rank) - 1}, "the last axis");
 }
 
 void productCases(std::vector<Case> &cases) {

@@ -99,7 +99,7 @@ private:
              false;
     if (failure.code != KILN_ERROR_VERSION || !failure.message[0])
       return why = "it refuses versions that it cannot know without KILN_ERROR_VERSION and a sentence", false;
-    for (uint32_t newest : {uint32_t(KILN_ABI_VERSION), uint32_t(KILN_ABI_VERSION + 7)}) {
+    for (uint32_t newest : {static_cast<uint32_t>(KILN_ABI_VERSION), static_cast<uint32_t>(KILN_ABI_VERSION + 7)}) {
       const kiln_backend *answer = ask(KILN_ABI_OLDEST, newest, failure);
       if (!answer)
         return why = "it refuses versions " + std::to_string(KILN_ABI_OLDEST) + " to " + std::to_string(newest), false;
@@ -174,7 +174,7 @@ private:
     Held a{api}, b{api}, none{api};
     Bytes bytes(1000), found(1000);
     for (size_t i = 0; i < bytes.size(); ++i)
-      bytes[i] = uint8_t(i * 7 + i / 256);
+      bytes[i] = static_cast<uint8_t>(i * 7 + i / 256);
     if (!make(a, 1000, why) || !make(b, 1000, why) || !make(none, 0, why))
       return false;
     if (api.write(a.buffer, 0, bytes.data(), 1000, &failure) || api.write(b.buffer, 0, bytes.data(), 1000, &failure) ||
@@ -203,7 +203,7 @@ private:
 
   bool tooMuch(std::string &why) {
     Held huge{session->api()};
-    int32_t code = session->api().allocate(session->device(), uint64_t(1) << 60, &huge.buffer, &failure);
+    int32_t code = session->api().allocate(session->device(), static_cast<uint64_t>(1) << 60, &huge.buffer, &failure);
     if (code == KILN_SUCCESS)
       return why = "it gives a buffer of 2^60 bytes", false;
     if (code != KILN_ERROR_OUT_OF_MEMORY || !failure.message[0])
@@ -274,7 +274,7 @@ private:
   }
 
   bool once(KernelProgram &program, kiln_executable *executable, int64_t n, std::string &why) {
-    auto bytes = size_t(n) * 4;
+    auto bytes = static_cast<size_t>(n) * 4;
     std::vector<Bytes> arguments(3, Bytes(bytes, 0));
     kiln_status status;
     return session->run(executable, program.entry(0, false), program.arena(0), arguments, {n}, status, why);
@@ -333,15 +333,15 @@ private:
       return !error.empty() || (why = "it refuses an artifact " + what + " without a sentence", false);
     };
     size_t size = artifact.bytes.size();
-    for (size_t cut : {size - 1, size / 2, size_t(17), size_t(4), size_t(1)}) {
+    for (size_t cut : {size - 1, size / 2, static_cast<size_t>(17), static_cast<size_t>(4), static_cast<size_t>(1)}) {
       if (cut >= size || cut == 0)
         continue;
-      Artifact spoilt{Bytes(artifact.bytes.begin(), artifact.bytes.begin() + int64_t(cut)), nullptr};
+      Artifact spoilt{Bytes(artifact.bytes.begin(), artifact.bytes.begin() + static_cast<int64_t>(cut)), nullptr};
       if (!refuses(spoilt, "cut to " + std::to_string(cut) + " of " + std::to_string(size) + " bytes"))
         return false;
     }
     // Whether a changed byte is found out is the backend's business; that reading it does no harm is not.
-    for (size_t at : {size_t(0), size / 3, size / 2, size - 1}) {
+    for (size_t at : {static_cast<size_t>(0), size / 3, size / 2, size - 1}) {
       Artifact spoilt = artifact;
       spoilt.bytes[at] ^= 0x40;
       std::string error;

@@ -25,7 +25,7 @@ Format formatOf(kiln_dtype dtype) {
   case KILN_F16:
     return {11, -14, 65504};
   default:
-    return {24, -126, double(std::numeric_limits<float>::max())};
+    return {24, -126, static_cast<double>(std::numeric_limits<float>::max())};
   }
 }
 
@@ -79,7 +79,7 @@ std::vector<Bytes> Judge::operands(const Launch &launch) const {
     const Operand &how = case_.operands[i];
     Tensor tensor{case_.kernel->dtype(value), case_.kernel->shape(value, launch.extents), {}, {}};
     tensor.allocate();
-    auto count = size_t(tensor.size());
+    auto count = static_cast<size_t>(tensor.size());
     auto fill = [&](auto &to, const auto &specials, auto plain) {
       uint64_t kinds = specials.size(), offset = count < kinds ? engine() % 1009 : 0;
       for (size_t e = 0; e < count; ++e) {
@@ -94,12 +94,13 @@ std::vector<Bytes> Judge::operands(const Launch &launch) const {
       fill(tensor.floats, specialFloats(tensor.dtype, !flushes_), [&] { return plain(engine); });
       tensor.round();
     } else {
-      auto low = std::max(reference::lowestOf(tensor.dtype), int64_t(std::ceil(how.low)));
-      auto high = std::max(low, std::min(reference::highestOf(tensor.dtype), int64_t(std::floor(how.high))));
+      auto low = std::max(reference::lowestOf(tensor.dtype), static_cast<int64_t>(std::ceil(how.low)));
+      auto high =
+          std::max(low, std::min(reference::highestOf(tensor.dtype), static_cast<int64_t>(std::floor(how.high))));
       std::uniform_int_distribution<int64_t> plain(low, high);
       fill(tensor.integers, specialIntegers(tensor.dtype), [&] { return plain(engine); });
     }
-    Bytes &bytes = result.emplace_back(count * size_t(sdk::byteSize(tensor.dtype)));
+    Bytes &bytes = result.emplace_back(count * static_cast<size_t>(sdk::byteSize(tensor.dtype)));
     tensor.store(bytes.data());
   }
   return result;
@@ -110,7 +111,7 @@ std::vector<Bytes> Judge::operands(const Launch &launch) const {
 static Bytes magnitudes(kiln_dtype dtype, const Bytes &bytes) {
   if (!isFloat(dtype))
     return bytes;
-  Tensor tensor{dtype, {int64_t(bytes.size()) / sdk::byteSize(dtype)}, {}, {}};
+  Tensor tensor{dtype, {static_cast<int64_t>(bytes.size()) / sdk::byteSize(dtype)}, {}, {}};
   tensor.load(bytes.data());
   for (double &value : tensor.floats)
     value = std::fabs(value);

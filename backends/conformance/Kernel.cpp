@@ -11,12 +11,12 @@ int64_t elements(const std::vector<int64_t> &shape) {
 
 kiln_extent Kernel::extent(int64_t bound) {
   bounds_.push_back(bound);
-  return {bound, int32_t(bounds_.size()) - 1};
+  return {bound, static_cast<int32_t>(bounds_.size()) - 1};
 }
 
 uint32_t Kernel::value(kiln_dtype dtype, Dims dims) {
   values_.push_back({dtype, std::move(dims)});
-  return uint32_t(values_.size()) - 1;
+  return static_cast<uint32_t>(values_.size()) - 1;
 }
 
 uint32_t Kernel::input(kiln_dtype dtype, Dims dims) {
@@ -44,7 +44,7 @@ void Kernel::output(uint32_t value, int32_t alias) {
 std::vector<int64_t> Kernel::shape(uint32_t value, const std::vector<int64_t> &extents) const {
   std::vector<int64_t> result;
   for (const kiln_extent &dim : values_[value].dims)
-    result.push_back(dim.slot < 0 ? dim.value : extents[size_t(dim.slot)]);
+    result.push_back(dim.slot < 0 ? dim.value : extents[static_cast<size_t>(dim.slot)]);
   return result;
 }
 
@@ -56,7 +56,7 @@ const kiln_kernel &Kernel::table(const std::string &name) {
   opRows_.clear();
   attrRows_.clear();
   for (const Value &value : values_)
-    valueRows_.push_back({value.dtype, uint32_t(value.dims.size()), value.dims.data()});
+    valueRows_.push_back({value.dtype, static_cast<uint32_t>(value.dims.size()), value.dims.data()});
   for (const Op &op : ops_) {
     std::vector<kiln_attr> &rows = attrRows_.emplace_back();
     for (const Attribute &attribute : op.attributes) {
@@ -79,7 +79,7 @@ const kiln_kernel &Kernel::table(const std::string &name) {
     row.results = op.results.data();
     row.attr_count = rows.size();
     row.attrs = rows.data();
-    row.location = {{"conformance", 11}, 1, uint32_t(opRows_.size()) + 1};
+    row.location = {{"conformance", 11}, 1, static_cast<uint32_t>(opRows_.size()) + 1};
     opRows_.push_back(row);
   }
   table_ = {view(name_),    view(kind_),     valueRows_.size(), valueRows_.data(), inputs_.size(),

@@ -41,10 +41,10 @@ std::vector<Bytes> argumentsOf(const EntryRow &entry, const std::vector<kiln_dty
   std::uniform_real_distribution<double> real(0.01, 0.3);
   std::uniform_int_distribution<int64_t> whole(0, 1);
   for (size_t i = 0; i < entry.argument_count; ++i) {
-    Bytes &bytes = arguments.emplace_back(size_t(entry.argument_bytes[i]));
+    Bytes &bytes = arguments.emplace_back(static_cast<size_t>(entry.argument_bytes[i]));
     if (types[i] == KILN_QUANTIZED)
       continue;
-    Tensor tensor{types[i], {int64_t(bytes.size()) / sdk::byteSize(types[i])}, {}, {}};
+    Tensor tensor{types[i], {static_cast<int64_t>(bytes.size()) / sdk::byteSize(types[i])}, {}, {}};
     tensor.allocate();
     for (double &value : tensor.floats)
       value = real(engine);
@@ -77,7 +77,7 @@ bool execute(const host::Backend &backend, const Context &context, const Model::
 /// Relative to the tensor's largest element: 2e-5 for f32 (float32 models part by some 1e-6 a step), by the dtypes'
 /// digits for others.
 bool near(kiln_dtype dtype, const Bytes &want, const Bytes &have, double &share, std::string &why) {
-  Tensor w{dtype, {int64_t(want.size()) / sdk::byteSize(dtype)}, {}, {}}, h = w;
+  Tensor w{dtype, {static_cast<int64_t>(want.size()) / sdk::byteSize(dtype)}, {}, {}}, h = w;
   w.load(want.data());
   h.load(have.data());
   if (w.integers != h.integers)

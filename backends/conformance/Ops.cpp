@@ -65,9 +65,10 @@ private:
     std::vector<size_t> home; // of each output, among the arguments
     for (size_t i = 0; i < kernel.outputs().size(); ++i) {
       bool placed = launch.inPlace && kernel.alias()[i] >= 0;
-      home.push_back(placed ? size_t(kernel.alias()[i]) : arguments.size());
+      home.push_back(placed ? static_cast<size_t>(kernel.alias()[i]) : arguments.size());
       if (!placed)
-        arguments.emplace_back(size_t(expected.values[i].size() * sdk::byteSize(expected.values[i].dtype)), 0xA5);
+        arguments.emplace_back(static_cast<size_t>(expected.values[i].size() * sdk::byteSize(expected.values[i].dtype)),
+                               0xA5);
     }
     std::vector<Bytes> again = arguments;
     kiln_status status, second;

@@ -21,20 +21,20 @@ void KernelProgram::addEntry(const Part &part, uint32_t number, bool inPlace) {
     return kiln_place{KILN_SPACE_ARGUMENT, argument, 0, {{0, -1}, {0, -1}, {0, -1}}};
   };
   auto add = [&](uint32_t value) {
-    places.push_back(place(uint32_t(bytes.size())));
+    places.push_back(place(static_cast<uint32_t>(bytes.size())));
     bytes.push_back(elements(kernel.shape(value, kernel.bounds())) * sdk::byteSize(kernel.dtype(value)));
   };
   for (uint32_t value : kernel.inputs())
     add(value);
   for (size_t i = 0; i < kernel.outputs().size(); ++i) {
     if (inPlace && kernel.alias()[i] >= 0)
-      places.push_back(place(uint32_t(kernel.alias()[i])));
+      places.push_back(place(static_cast<uint32_t>(kernel.alias()[i])));
     else
       add(kernel.outputs()[i]);
   }
   std::vector<kiln_extent> &extents = extents_.emplace_back();
   for (size_t i = 0; i < kernel.bounds().size(); ++i)
-    extents.push_back({kernel.bounds()[i], int32_t(i)});
+    extents.push_back({kernel.bounds()[i], static_cast<int32_t>(i)});
   names_.push_back("k" + std::to_string(number) + (inPlace ? "_in_place" : ""));
   EntryRow entry{};
   entry.name = {names_.back().data(), names_.back().size()};

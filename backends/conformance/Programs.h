@@ -16,7 +16,7 @@ public:
 
   const kiln_program &program() const { return program_; }
   /// Where results have arguments of their own, or where those that may lie in an input's memory do.
-  uint32_t entry(size_t part, bool inPlace) const { return uint32_t(2 * part + inPlace); }
+  uint32_t entry(size_t part, bool inPlace) const { return static_cast<uint32_t>(2 * part + inPlace); }
   int64_t arena(size_t part) const { return parts_[part].scratchBytes; }
   size_t size() const { return parts_.size(); }
   Case &made(size_t part) const { return *parts_[part].made; }

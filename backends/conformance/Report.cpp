@@ -25,7 +25,7 @@ bool matches(const std::string &pattern, const std::string &text) {
       return false;
     }
   }
-  return std::all_of(pattern.begin() + int64_t(p), pattern.end(), [](char c) { return c == '*'; });
+  return std::all_of(pattern.begin() + static_cast<int64_t>(p), pattern.end(), [](char c) { return c == '*'; });
 }
 
 std::string Row::id() const {
@@ -68,7 +68,7 @@ struct Tally {
   int64_t count[4] = {};
   double worst = 0, share = 0;
   void add(const Row &row) {
-    ++count[size_t(row.outcome)];
+    ++count[static_cast<size_t>(row.outcome)];
     worst = std::max(worst, row.worst);
     share = std::max(share, row.share);
   }
@@ -156,7 +156,7 @@ std::string Report::json(const std::string &backend, const std::string &tier, ui
       item["dtype"] = row.dtype;
     if (!row.variant.empty())
       item["variant"] = row.variant;
-    item["result"] = words[size_t(row.outcome)];
+    item["result"] = words[static_cast<size_t>(row.outcome)];
     if (!row.reason.empty())
       item["reason"] = row.reason;
     item["checks"] = row.checks;

@@ -114,7 +114,8 @@ bool Session::run(kiln_executable *executable, uint32_t entry, int64_t arenaByte
     handles.push_back(buffer.handle);
   }
   Buffer arena(api());
-  if (arenaBytes && !check(api().allocate(device(), uint64_t(arenaBytes), &arena.handle, &failure), "allocate"))
+  if (arenaBytes &&
+      !check(api().allocate(device(), static_cast<uint64_t>(arenaBytes), &arena.handle, &failure), "allocate"))
     return false;
   status = {};
   kiln_execution execution{sizeof execution, entry, handles.data(), arena.handle, extents.data(), &status, nullptr};

@@ -27,8 +27,8 @@ bool runAll(Context &context, const KernelProgram &program, unsigned threads, An
     const Launch &launch = made.launches.front();
     std::vector<Bytes> arguments = Judge(made, true).operands(launch);
     for (uint32_t output : made.kernel->outputs())
-      arguments.emplace_back(
-          size_t(elements(made.kernel->shape(output, launch.extents)) * sdk::byteSize(made.kernel->dtype(output))));
+      arguments.emplace_back(static_cast<size_t>(elements(made.kernel->shape(output, launch.extents)) *
+                                                 sdk::byteSize(made.kernel->dtype(output))));
     kiln_status status;
     if (!session->run(executable.get(), program.entry(part, false), program.arena(part), arguments, launch.extents,
                       status, why))
@@ -87,7 +87,7 @@ void checkThreads(Context &context) {
       row.reason = "it takes no kernel: there is nothing to try with";
     } else {
       if (chosen.program) {
-        row.checks = int64_t(chosen.program->size());
+        row.checks = static_cast<int64_t>(chosen.program->size());
         row.reason = more();
       }
       row.outcome = row.reason.empty() ? Outcome::Pass : Outcome::Failure;

@@ -17,7 +17,7 @@ using Json = nlohmann::json;
 namespace {
 
 Json asJson(const Row &row) {
-  return {row.section, row.name,  row.dtype, row.variant, int(row.outcome),
+  return {row.section, row.name,  row.dtype, row.variant, static_cast<int>(row.outcome),
           row.reason,  row.worst, row.share, row.checks};
 }
 
@@ -39,7 +39,7 @@ void send(int pipe, const Json &message) {
     ssize_t count = write(pipe, line.data() + at, line.size() - at);
     if (count <= 0)
       _exit(3); // nobody listens
-    at += size_t(count);
+    at += static_cast<size_t>(count);
   }
 }
 
@@ -156,10 +156,11 @@ private:
       ssize_t count = read(pipe, block, sizeof block);
       if (count <= 0)
         return true;
-      text.append(block, size_t(count));
+      text.append(block, static_cast<size_t>(count));
       size_t from = 0;
       for (size_t to; (to = text.find('\n', from)) != std::string::npos; from = to + 1)
-        if (Json message = Json::parse(text.begin() + int64_t(from), text.begin() + int64_t(to), nullptr, false);
+        if (Json message = Json::parse(text.begin() + static_cast<int64_t>(from),
+                                       text.begin() + static_cast<int64_t>(to), nullptr, false);
             message.is_object())
           take(message);
       text.erase(0, from);

@@ -71,7 +71,7 @@ private:
       for (uint32_t op : part.ops)
         if (std::binary_search(other.ops.begin(), other.ops.end(), op))
           error = "it took op " + std::to_string(op) + " twice";
-    if (part.scratchBytes < 0 || part.scratchBytes > (int64_t(1) << 46))
+    if (part.scratchBytes < 0 || part.scratchBytes > (static_cast<int64_t>(1) << 46))
       error = "it asks for " + std::to_string(part.scratchBytes) + " bytes of scratch";
     if (error.empty())
       answer.parts.push_back(std::move(part));

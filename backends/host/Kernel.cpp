@@ -141,7 +141,7 @@ private:
 } // namespace
 
 // Large enough for any tensor, small enough to multiply.
-static constexpr int64_t sweepBound = int64_t(1) << 40;
+static constexpr int64_t sweepBound = static_cast<int64_t>(1) << 40;
 
 // Elementwise ops over tensors of one constant shape, and scalars: the shape does not matter, only the number of
 // elements, and that may as well be told at the launch. So one kernel updates every parameter of an optimizer.

@@ -30,13 +30,13 @@ public:
   template <typename T> void number(const T &value) {
     bytes.append(reinterpret_cast<const char *>(&value), sizeof value);
   }
-  void dtype(kiln_dtype value) { number(int32_t(value)); }
+  void dtype(kiln_dtype value) { number(static_cast<int32_t>(value)); }
   void text(const std::string &value) {
-    number(uint64_t(value.size()));
+    number(static_cast<uint64_t>(value.size()));
     bytes += value;
   }
   template <typename T, typename F> void list(std::vector<T> &items, size_t, F each) {
-    number(uint64_t(items.size()));
+    number(static_cast<uint64_t>(items.size()));
     for (T &item : items)
       each(item);
   }
@@ -141,11 +141,11 @@ kiln_string view(const std::string &text) { return {text.data(), text.size()}; }
 
 void readKernel(const kiln_kernel *kernel, kiln_kernel_info *info) {
   const Graph &graph = graphOf(kernel);
-  info->value_count = uint32_t(graph.values.size());
-  info->op_count = uint32_t(graph.ops.size());
-  info->input_count = uint32_t(graph.inputs.size());
-  info->output_count = uint32_t(graph.outputs.size());
-  info->extent_count = uint32_t(graph.extentBounds.size());
+  info->value_count = static_cast<uint32_t>(graph.values.size());
+  info->op_count = static_cast<uint32_t>(graph.ops.size());
+  info->input_count = static_cast<uint32_t>(graph.inputs.size());
+  info->output_count = static_cast<uint32_t>(graph.outputs.size());
+  info->extent_count = static_cast<uint32_t>(graph.extentBounds.size());
   info->name = view(graph.name);
   info->kind = view(graph.kind);
   info->inputs = graph.inputs.data();
@@ -157,16 +157,16 @@ void readKernel(const kiln_kernel *kernel, kiln_kernel_info *info) {
 void readValue(const kiln_kernel *kernel, uint32_t number, kiln_type *type) {
   const Type &value = graphOf(kernel).values[number];
   type->dtype = value.dtype;
-  type->rank = uint32_t(value.dims.size());
+  type->rank = static_cast<uint32_t>(value.dims.size());
   type->dims = value.dims.data();
 }
 
 void readOp(const kiln_kernel *kernel, uint32_t number, kiln_op *op) {
   const Op &source = graphOf(kernel).ops[number];
-  op->attr_count = uint32_t(source.attrs.size());
+  op->attr_count = static_cast<uint32_t>(source.attrs.size());
   op->name = view(source.name);
-  op->operand_count = uint32_t(source.operands.size());
-  op->result_count = uint32_t(source.results.size());
+  op->operand_count = static_cast<uint32_t>(source.operands.size());
+  op->result_count = static_cast<uint32_t>(source.results.size());
   op->operands = source.operands.data();
   op->results = source.results.data();
 }
@@ -206,13 +206,13 @@ bool check(Graph &raw, Graph &checked, std::string &error) {
 std::string encode(const std::vector<Graph> &kernels) {
   Writer writer;
   std::vector<Graph> copies = kernels;
-  writer.number(uint32_t(copies.size()));
+  writer.number(static_cast<uint32_t>(copies.size()));
   for (Graph &graph : copies)
     code(writer, graph);
   Writer blob;
   blob.bytes.assign(magic, sizeof magic);
   blob.number(blobVersion);
-  blob.number(uint64_t(headerBytes + writer.bytes.size()));
+  blob.number(static_cast<uint64_t>(headerBytes + writer.bytes.size()));
   blob.number(checksum(reinterpret_cast<const uint8_t *>(writer.bytes.data()), writer.bytes.size()));
   return blob.bytes + writer.bytes;
 }

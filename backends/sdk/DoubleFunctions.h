@@ -1,11 +1,8 @@
-//===- DoubleFunctions.h - f64 functions for GLSL, which has none -------------------------------------------------===//
+// f64 functions for GLSL, which has none.
 //
 // For scalars, such as a learning rate's schedule: right to a few units in the last place, and not fast. Reductions are
 // those of fdlibm; polynomials are Taylor's, as long as it takes.
-//
-//===----------------------------------------------------------------------------------------------------------------===//
-#ifndef KILN_SDK_DOUBLEFUNCTIONS_H
-#define KILN_SDK_DOUBLEFUNCTIONS_H
+#pragma once
 
 namespace kiln::sdk {
 
@@ -259,5 +256,3 @@ double kiln_fmod_f64(double x, double y) {
 })";
 
 } // namespace kiln::sdk
-
-#endif // KILN_SDK_DOUBLEFUNCTIONS_H

@@ -33,7 +33,7 @@ static bool isSimple(const std::string &text) {
 int Emitter::guardLevel() const {
   for (size_t i = scopes.size(); i-- > 0;)
     if (scopes[i].guard)
-      return int(i);
+      return static_cast<int>(i);
   return 0;
 }
 
@@ -41,7 +41,7 @@ int Emitter::guardLevel() const {
 Expr Emitter::within(int depth, const std::function<Expr()> &print) {
   depth = std::min(depth, level());
   std::vector<Scope> aside(std::make_move_iterator(scopes.begin() + depth + 1), std::make_move_iterator(scopes.end()));
-  scopes.resize(size_t(depth) + 1);
+  scopes.resize(static_cast<size_t>(depth) + 1);
   Expr result = print();
   for (Scope &scope : aside)
     scopes.push_back(std::move(scope));
@@ -64,7 +64,7 @@ Expr Emitter::bind(const std::string &type, const Expr &expr) {
   for (const Scope &scope : scopes)
     if (auto found = scope.known.find(key); found != scope.known.end())
       return found->second;
-  Scope &scope = scopes[size_t(expr.level)];
+  Scope &scope = scopes[static_cast<size_t>(expr.level)];
   Expr named{fresh(type == indexType() ? "i" : "v"), expr.level, expr.constant};
   scope.text += "const " + type + " " + named.text + " = " + expr.text + ";\n";
   return scope.known[key] = named;
@@ -149,10 +149,10 @@ Expr Emitter::element(uint32_t value, const Index &index) {
     if (auto found = scope.known.find(key); found != scope.known.end())
       return found->second;
   int input = graph.inputNumber(value);
-  Expr result = input >= 0 ? load(uint32_t(input), value, linear(graph.type(value).dims, index))
+  Expr result = input >= 0 ? load(static_cast<uint32_t>(input), value, linear(graph.type(value).dims, index))
                            : compute(*graph.definingOp(value), value, index);
   // What is not a plain function of its operands' names was placed by whoever printed it.
-  size_t home = size_t(std::max(result.level, sources.empty() ? 0 : floorLevel(index)));
+  size_t home = static_cast<size_t>(std::max(result.level, sources.empty() ? 0 : floorLevel(index)));
   return scopes[std::min(home, scopes.size() - 1)].known[key] = result;
 }
 

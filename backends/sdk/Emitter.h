@@ -1,4 +1,4 @@
-//===- Emitter.h - a kernel's elements, printed as C, OpenCL C or GLSL ------------------------------------------===//
+// A kernel's elements, printed as C, OpenCL C or GLSL.
 //
 // The one question that it answers: "what is the element of value v at these indices?" It prints the statements that
 // compute it and gives the expression that then holds it. A strategy (one item an element, a row for each workgroup, a
@@ -7,10 +7,7 @@
 //
 // The text is a tree of scopes. An expression knows the depth at which it holds, and is printed there: what does not
 // depend on a loop stands before it, and what was printed once in a scope around is not printed again.
-//
-//===------------------------------------------------------------------------------------------------------------===//
-#ifndef KILN_SDK_EMITTER_H
-#define KILN_SDK_EMITTER_H
+#pragma once
 
 #include "Graph.h"
 #include <functional>
@@ -229,7 +226,7 @@ private:
   std::string function(const std::string &name); // its spelling; notes that it is used
   Expr inParentheses(const std::string &text, std::initializer_list<Expr> operands) const;
   std::string wrap(kiln_dtype dtype, const std::string &text) const;
-  int level() const { return int(scopes.size()) - 1; }
+  int level() const { return static_cast<int>(scopes.size()) - 1; }
   int guardLevel() const;
   int floorLevel(const Index &index) const;
   static std::string linearKey(const std::vector<kiln_extent> &dims, const Index &index);
@@ -247,5 +244,3 @@ private:
 };
 
 } // namespace kiln::sdk
-
-#endif // KILN_SDK_EMITTER_H

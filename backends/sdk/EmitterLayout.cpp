@@ -1,4 +1,4 @@
-//===- EmitterLayout.cpp - sources, and ops that read their operands at another place -----------------------------===//
+// Sources, and ops that read their operands at another place.
 #include "Emitter.h"
 #include "Functions.h"
 #include <cmath>
@@ -16,7 +16,7 @@ Expr Emitter::layout(const Op &op, uint32_t value, const Index &at) {
   case OpCode::RandomBits:
     return randomBits(op, value, at);
   case OpCode::Iota:
-    return fromIndex(at[size_t(op.integer("axis"))], graph.type(value).dtype);
+    return fromIndex(at[static_cast<size_t>(op.integer("axis"))], graph.type(value).dtype);
   case OpCode::Extent:
     return fromIndex(extent(op.extents("expr")[0]), graph.type(value).dtype);
   case OpCode::Reshape:
@@ -25,7 +25,7 @@ Expr Emitter::layout(const Op &op, uint32_t value, const Index &at) {
     const std::vector<int64_t> &permutation = op.ints("permutation");
     from.resize(at.size());
     for (size_t d = 0; d < at.size(); ++d)
-      from[size_t(permutation[d])] = at[d];
+      from[static_cast<size_t>(permutation[d])] = at[d];
     return element(op.operands[0], from);
   }
   case OpCode::Broadcast: {
@@ -33,9 +33,9 @@ Expr Emitter::layout(const Op &op, uint32_t value, const Index &at) {
     for (size_t d = 0; d < axes.size(); ++d) {
       const kiln_extent &size = operand().dims[d];
       bool repeated = size.slot < 0 && size.value == 1;
-      from.push_back(repeated ? index(0) : at[size_t(axes[d])]);
+      from.push_back(repeated ? index(0) : at[static_cast<size_t>(axes[d])]);
       // A dynamic extent that differs by name may be 1.
-      if (!repeated && size.slot >= 0 && !sameExtent(size, dims[size_t(axes[d])]))
+      if (!repeated && size.slot >= 0 && !sameExtent(size, dims[static_cast<size_t>(axes[d])]))
         from.back() = inParentheses(extent(size).text + " == 1 ? 0 : " + from.back().text, {from.back(), extent(size)});
     }
     return element(op.operands[0], from);
@@ -52,7 +52,7 @@ Expr Emitter::layout(const Op &op, uint32_t value, const Index &at) {
     return concat(op, value, at);
   case OpCode::Reverse:
     for (size_t d = 0; d < at.size(); ++d)
-      from.push_back(op.has("axes", int64_t(d)) ? sub(sub(extent(dims[d]), index(1)), at[d]) : at[d]);
+      from.push_back(op.has("axes", static_cast<int64_t>(d)) ? sub(sub(extent(dims[d]), index(1)), at[d]) : at[d]);
     return element(op.operands[0], from);
   case OpCode::DynamicSlice:
     for (size_t d = 0; d < at.size(); ++d)
@@ -68,7 +68,7 @@ Expr Emitter::layout(const Op &op, uint32_t value, const Index &at) {
 /// An index as an element.
 Expr Emitter::fromIndex(const Expr &at, kiln_dtype dtype) {
   if (at.constant)
-    return literal(dtype, double(*at.constant), *at.constant);
+    return literal(dtype, static_cast<double>(*at.constant), *at.constant);
   return convert(bind(indexType(), at), options.wideIndex ? KILN_I64 : KILN_I32, dtype);
 }
 
@@ -92,21 +92,21 @@ static std::pair<double, int64_t> constantElement(const std::string &bytes, kiln
   };
   switch (dtype) {
   case KILN_F32:
-    return {double(read(float())), 0};
+    return {static_cast<double>(read(float())), 0};
   case KILN_F64:
     return {read(double()), 0};
   case KILN_BF16: {
-    uint32_t bits = uint32_t(read(uint16_t())) << 16;
+    uint32_t bits = static_cast<uint32_t>(read(uint16_t())) << 16;
     float value;
     std::memcpy(&value, &bits, sizeof(value));
-    return {double(value), 0};
+    return {static_cast<double>(value), 0};
   }
   case KILN_F16: {
     uint16_t bits = read(uint16_t());
     int exponent = (bits >> 10) & 31;
     double mantissa = bits & 1023, sign = bits >> 15 ? -1 : 1;
     if (exponent == 31)
-      return {mantissa != 0 ? std::nan("") : sign * double(INFINITY), 0};
+      return {mantissa != 0 ? std::nan("") : sign * static_cast<double>(INFINITY), 0};
     return {sign * (exponent ? std::ldexp(1024 + mantissa, exponent - 25) : std::ldexp(mantissa, -24)), 0};
   }
   case KILN_I8:
@@ -126,7 +126,7 @@ static std::pair<double, int64_t> constantElement(const std::string &bytes, kiln
 Expr Emitter::constant(const Op &op, uint32_t value, const Index &at) {
   kiln_dtype dtype = graph.type(value).dtype;
   const std::string &bytes = op.find("value")->string;
-  size_t count = bytes.size() / size_t(byteSize(dtype));
+  size_t count = bytes.size() / static_cast<size_t>(byteSize(dtype));
   auto element = [&](size_t i) {
     auto [real, whole] = constantElement(bytes, dtype, i);
     return literal(dtype, real, whole);
@@ -135,7 +135,7 @@ Expr Emitter::constant(const Op &op, uint32_t value, const Index &at) {
     return element(0);
   Expr i = bind(indexType(), linear(graph.type(value).dims, at));
   if (i.constant)
-    return element(size_t(*i.constant));
+    return element(static_cast<size_t>(*i.constant));
   constexpr size_t few = 8; // no array for these
   if (count > few)
     return tableElement(bytes, dtype, i);
@@ -178,7 +178,7 @@ Expr Emitter::randomBits(const Op &op, uint32_t value, const Index &at) {
     in.push_back(element(operand, {}));
   Expr i = bind(indexType(), linear(graph.type(value).dims, at));
   Expr word{cast(u, i.text + " % 4"), i.level, {}}, block{cast(u, i.text + " / 4"), i.level, {}};
-  Expr zero{"0u", 0, {}}, stream{std::to_string(uint32_t(op.integer("stream"))) + "u", 0, {}};
+  Expr zero{"0u", 0, {}}, stream{std::to_string(static_cast<uint32_t>(op.integer("stream"))) + "u", 0, {}};
   auto counter = [&](size_t c) { return c < in.size() ? Expr{cast(u, in[c].text), in[c].level, {}} : zero; };
   return call("philox", KILN_U32, {word, in[0], stream, block, counter(1), counter(2), counter(3)});
 }
@@ -244,7 +244,7 @@ Expr Emitter::pad(const Op &op, uint32_t value, const Index &at) {
 /// One condition after another, none within another: drivers nest only so deep (lavapipe 80 deep, and is silent
 /// beyond).
 Expr Emitter::concat(const Op &op, uint32_t value, const Index &at) {
-  size_t axis = size_t(op.integer("axis"));
+  size_t axis = static_cast<size_t>(op.integer("axis"));
   std::vector<Expr> bounds = {index(0)}; // where each operand begins, and the end
   for (uint32_t operand : op.operands)
     bounds.push_back(bind(indexType(), add(bounds.back(), extent(graph.type(operand).dims[axis]))));
@@ -302,7 +302,7 @@ Expr Emitter::dynamicUpdate(const Op &op, uint32_t value, const Index &at) {
 
 Expr Emitter::gather(const Op &op, uint32_t, const Index &at) {
   const Type &operand = graph.type(op.operands[0]), &indices = graph.type(op.operands[1]);
-  size_t axis = size_t(op.integer("axis")), batch = size_t(op.integer("batch_dims"));
+  size_t axis = static_cast<size_t>(op.integer("axis")), batch = static_cast<size_t>(op.integer("batch_dims"));
   size_t inner = axis + indices.rank() - batch; // of the result: where the axes behind `axis` begin
   Index which(at.begin(), at.begin() + long(batch));
   which.insert(which.end(), at.begin() + long(axis), at.begin() + long(inner));

@@ -1,4 +1,4 @@
-//===- EmitterScalar.cpp - types, literals and elementwise ops ----------------------------------------------------===//
+// Types, literals and elementwise ops.
 #include "Emitter.h"
 #include "Functions.h"
 #include <cmath>
@@ -10,7 +10,7 @@ namespace kiln::sdk {
 //===-- Types -----------------------------------------------------------------------------------------------------===//
 
 static bool isBool(kiln_dtype dtype) { return dtype == KILN_BOOL; }
-static int bitWidth(kiln_dtype dtype) { return isBool(dtype) ? 1 : int(byteSize(dtype)) * 8; }
+static int bitWidth(kiln_dtype dtype) { return isBool(dtype) ? 1 : static_cast<int>(byteSize(dtype)) * 8; }
 
 std::string Emitter::registerType(kiln_dtype dtype) const {
   bool c = options.language == Language::C;
@@ -134,9 +134,9 @@ Expr Emitter::literal(kiln_dtype dtype, double real, int64_t whole) {
     return {"(" + number + (options.language == Language::GLSL ? "lf)" : ")"), 0, {}};
   }
   if (isFloat(dtype)) {
-    float single = float(real);
+    float single = static_cast<float>(real);
     if (std::isfinite(single) && (single == 0 ? !std::signbit(single) : std::fabs(single) >= 0x1p-126f)) {
-      std::snprintf(text, sizeof(text), "%.9g", double(single));
+      std::snprintf(text, sizeof(text), "%.9g", static_cast<double>(single));
       std::string number = text;
       if (number.find_first_of(".e") == std::string::npos)
         number += ".0";
@@ -145,13 +145,13 @@ Expr Emitter::literal(kiln_dtype dtype, double real, int64_t whole) {
     uint32_t bits;
     static_assert(sizeof(bits) == sizeof(single));
     __builtin_memcpy(&bits, &single, sizeof(bits));
-    std::snprintf(text, sizeof(text), "(0x%08xu)", unsigned(bits));
+    std::snprintf(text, sizeof(text), "(0x%08xu)", static_cast<unsigned>(bits));
     return {function("float_of") + text, 0, {}};
   }
   if (isBool(dtype))
     return {whole ? "true" : "false", 0, {}};
   if (dtype == KILN_U8 || dtype == KILN_U32)
-    return {std::to_string(uint32_t(whole)) + "u", 0, {}};
+    return {std::to_string(static_cast<uint32_t>(whole)) + "u", 0, {}};
   if (dtype == KILN_I64) {
     const char *suffix = options.language == Language::C ? "LL" : "L";
     if (whole == std::numeric_limits<int64_t>::min())
@@ -200,7 +200,7 @@ Expr Emitter::unary(OpCode code, const Expr &a, kiln_dtype dtype) {
     default: {
       static constexpr const char *names[] = {"exp", "expm1", "log",     "log1p", "sqrt",  "rsqrt", "sin",
                                               "cos", "tanh",  "sigmoid", "erf",   "floor", "ceil",  "round"};
-      return call(names[size_t(code) - size_t(OpCode::Exp)] + type, dtype, {a});
+      return call(names[static_cast<size_t>(code) - static_cast<size_t>(OpCode::Exp)] + type, dtype, {a});
     }
     }
   }
@@ -364,8 +364,9 @@ Expr Emitter::select(const Expr &condition, const Expr &a, const Expr &b, kiln_d
 Expr Emitter::saturate(const Expr &a, kiln_dtype from, kiln_dtype to) {
   int bits = bitWidth(to);
   bool sign = isSigned(to);
-  double low = sign ? -std::ldexp(1.0, bits - 1) : 0, high = std::ldexp(1.0, bits - int(sign));
-  int64_t largest = int64_t((uint64_t(1) << (bits - int(sign))) - 1), smallest = sign ? -largest - 1 : 0;
+  double low = sign ? -std::ldexp(1.0, bits - 1) : 0, high = std::ldexp(1.0, bits - static_cast<int>(sign));
+  int64_t largest = static_cast<int64_t>((static_cast<uint64_t>(1) << (bits - static_cast<int>(sign))) - 1),
+          smallest = sign ? -largest - 1 : 0;
   Expr top = literal(from, high, 0), bottom = literal(from, low, 0);
   // The comparison with a NaN is false both times: it meets the last one and is 0.
   std::string fits = a.text + " < " + top.text + " && " + a.text + " > " + bottom.text;
@@ -413,7 +414,7 @@ std::string Emitter::isNaN(const Expr &a, kiln_dtype dtype) {
 Expr Emitter::neutral(std::string_view kind, kiln_dtype dtype) {
   double infinity = std::numeric_limits<double>::infinity();
   int bits = bitWidth(dtype);
-  int64_t largest = int64_t((uint64_t(1) << (bits - int(isSigned(dtype)))) - 1);
+  int64_t largest = static_cast<int64_t>((static_cast<uint64_t>(1) << (bits - static_cast<int>(isSigned(dtype)))) - 1);
   if (kind == "prod" || kind == "mul" || kind == "all")
     return literal(dtype, 1, 1);
   if (kind == "max")

@@ -1,4 +1,4 @@
-//===- EmitterWhole.cpp - ops whose element takes many elements: serial loops -------------------------------------===//
+// Ops whose element takes many elements: serial loops.
 #include "Emitter.h"
 #include <algorithm>
 
@@ -100,13 +100,13 @@ Expr Emitter::reduce(const Op &op, uint32_t value, const Index &at) {
   const std::vector<int64_t> &axes = op.ints("axes");
   Accumulation sum{accumulator(graph.type(value).dtype), std::string(op.text("kind")), {}, {}, {}};
   for (int64_t axis : axes)
-    addAxis(sum, operand.dims[size_t(axis)]);
+    addAxis(sum, operand.dims[static_cast<size_t>(axis)]);
   sum.element = [&](const Index &in) {
     Index from;
     size_t kept = 0;
     for (size_t d = 0; d < operand.rank(); ++d) {
-      auto found = std::find(axes.begin(), axes.end(), int64_t(d));
-      from.push_back(found == axes.end() ? at[kept++] : in[size_t(found - axes.begin())]);
+      auto found = std::find(axes.begin(), axes.end(), static_cast<int64_t>(d));
+      from.push_back(found == axes.end() ? at[kept++] : in[static_cast<size_t>(found - axes.begin())]);
     }
     return element(op.operands[0], from);
   };
@@ -123,7 +123,7 @@ std::string Emitter::beats(const Expr &a, const Expr &champion, bool larger, kil
 
 Expr Emitter::argReduce(const Op &op, uint32_t value, const Index &at) {
   const Type &operand = graph.type(op.operands[0]);
-  size_t axis = size_t(op.integer("axis"));
+  size_t axis = static_cast<size_t>(op.integer("axis"));
   return within(floorLevel(at), [&] {
     auto read = [&](const Expr &i) {
       Index from = at;
@@ -147,7 +147,7 @@ Expr Emitter::argReduce(const Op &op, uint32_t value, const Index &at) {
 
 Expr Emitter::cumSum(const Op &op, uint32_t value, const Index &at) {
   const Type &operand = graph.type(op.operands[0]);
-  size_t axis = size_t(op.integer("axis"));
+  size_t axis = static_cast<size_t>(op.integer("axis"));
   bool reverse = op.integer("reverse"), exclusive = op.integer("exclusive");
   // The elements up to this one, in the order of a running sum.
   Expr size = extent(operand.dims[axis]);
@@ -256,7 +256,7 @@ Emitter::DotAxes Emitter::dotIndices(const Op &op, const Index &result, const In
                              &rc = op.ints("rhs_contract");
   DotAxes axes{Index(graph.type(op.operands[0]).rank()), Index(graph.type(op.operands[1]).rank())};
   auto place = [](const std::vector<int64_t> &list, size_t axis) {
-    return size_t(std::find(list.begin(), list.end(), int64_t(axis)) - list.begin());
+    return static_cast<size_t>(std::find(list.begin(), list.end(), static_cast<int64_t>(axis)) - list.begin());
   };
   size_t next = lb.size();
   for (size_t d = 0; d < axes.lhs.size(); ++d) {
@@ -279,7 +279,7 @@ Expr Emitter::dot(const Op &op, uint32_t value, const Index &at) {
   const Type &lhs = graph.type(op.operands[0]);
   Accumulation sum{accumulator(graph.type(value).dtype), "sum", {}, {}, {}};
   for (int64_t axis : op.ints("lhs_contract"))
-    addAxis(sum, lhs.dims[size_t(axis)]);
+    addAxis(sum, lhs.dims[static_cast<size_t>(axis)]);
   sum.element = [&](const Index &in) {
     DotAxes axes = dotIndices(op, at, in);
     return product(element(op.operands[0], axes.lhs), element(op.operands[1], axes.rhs), lhs.dtype, sum.dtype);

@@ -1,4 +1,4 @@
-//===- FunctionTable.cpp - the functions' texts; see Functions.cpp ------------------------------------------------===//
+// The functions' texts; see Functions.cpp.
 #include "FunctionTable.h"
 #include "DoubleFunctions.h"
 

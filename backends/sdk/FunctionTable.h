@@ -1,6 +1,5 @@
-//===- FunctionTable.h - see Functions.cpp ----------------------------------------------------------------------===//
-#ifndef KILN_SDK_FUNCTIONTABLE_H
-#define KILN_SDK_FUNCTIONTABLE_H
+// See Functions.cpp.
+#pragma once
 
 #include <span>
 
@@ -16,5 +15,3 @@ struct Function {
 std::span<const Function> functionTable();
 
 } // namespace kiln::sdk
-
-#endif // KILN_SDK_FUNCTIONTABLE_H

@@ -1,11 +1,9 @@
-//===- Functions.cpp - math that languages lack, or have too loosely ----------------------------------------------===//
+// Math that languages lack, or have too loosely.
 //
 // Written once, in what C, OpenCL C and GLSL share. Spelt differently in each: "$fn" before a function, "$uint",
 // "$int",
 // "$float(x)" and "$int(x)" for casts, "$bits(x)" and "$real(x)" between a float and its pattern, "$fma", "$rint",
 // "$mulhi". A function that the language itself has well enough has a one-line form for it.
-//
-//===------------------------------------------------------------------------------------------------------------===//
 #include "Functions.h"
 #include "FunctionTable.h"
 #include <algorithm>
@@ -31,7 +29,7 @@ static std::string spell(Language language, std::string text) {
       {"$mulhi(", {"kiln_mul_hi(", "mul_hi(", "kiln_mul_hi("}},
   };
   for (const auto &[word, forms] : words) { // longer ones first
-    std::string form = forms[size_t(language)];
+    std::string form = forms[static_cast<size_t>(language)];
     for (size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + form.size()))
       text.replace(at, word.size(), form);
   }
@@ -67,9 +65,9 @@ Table::Table(const std::string &bytes) : entry(tableMark) {
   for (size_t at = 0; at < bytes.size(); at += 4) {
     uint32_t value = 0;
     for (size_t i = 0; i < 4 && at + i < bytes.size(); ++i)
-      value |= uint32_t(uint8_t(bytes[at + i])) << (8 * i);
+      value |= static_cast<uint32_t>(static_cast<uint8_t>(bytes[at + i])) << (8 * i);
     hash = (hash ^ value) * 0x100000001b3u;
-    std::snprintf(word, sizeof(word), "%s0x%xu", at ? "," : "", unsigned(value));
+    std::snprintf(word, sizeof(word), "%s0x%xu", at ? "," : "", static_cast<unsigned>(value));
     entry += word;
   }
   std::snprintf(word, sizeof(word), "%016llx", static_cast<unsigned long long>(hash));

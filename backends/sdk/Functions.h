@@ -1,6 +1,5 @@
-//===- Functions.h - the functions that printed text calls ------------------------------------------------------===//
-#ifndef KILN_SDK_FUNCTIONS_H
-#define KILN_SDK_FUNCTIONS_H
+// The functions that printed text calls.
+#pragma once
 
 #include "Emitter.h"
 #include <string>
@@ -21,5 +20,3 @@ struct Table {
 constexpr size_t largestTable = 65536;
 
 } // namespace kiln::sdk
-
-#endif // KILN_SDK_FUNCTIONS_H

@@ -75,7 +75,7 @@ constexpr OpInfo infos[] = {
     {"sort", 1, 2, "axis "},
     {"top_k", 1, 2, "k "},
 };
-static_assert(std::size(infos) == size_t(OpCode::Other));
+static_assert(std::size(infos) == static_cast<size_t>(OpCode::Other));
 
 std::string str(const kiln_string &s) { return s.size ? std::string(s.data, s.size) : std::string(); }
 } // namespace
@@ -113,7 +113,7 @@ bool isSigned(kiln_dtype dtype) {
 const char *dtypeName(kiln_dtype dtype) {
   static constexpr const char *names[] = {"f32",  "f64", "bf16", "f16", "i8", "u8", "i32",    "u32",    "i64",
                                           "bool", "i16", "u16",  "u64", "i4", "u4", "f8e4m3", "f8e5m2", "quantized"};
-  return size_t(dtype) < std::size(names) ? names[dtype] : "unknown";
+  return static_cast<size_t>(dtype) < std::size(names) ? names[dtype] : "unknown";
 }
 
 bool sameExtent(const kiln_extent &a, const kiln_extent &b) {
@@ -202,7 +202,9 @@ public:
   }
 
 private:
-  bool goodExtent(const kiln_extent &extent) const { return extent.slot < int64_t(graph.extentBounds.size()); }
+  bool goodExtent(const kiln_extent &extent) const {
+    return extent.slot < static_cast<int64_t>(graph.extentBounds.size());
+  }
 
   bool readValue(uint32_t number) {
     kiln_type type{};
@@ -276,7 +278,7 @@ private:
       if (v >= defined.size() || defined[v])
         return fail(op, "redefines value " + std::to_string(v));
       defined[v] = true;
-      graph.producer[v] = int32_t(graph.ops.size());
+      graph.producer[v] = static_cast<int32_t>(graph.ops.size());
     }
     for (uint32_t a = 0; a < source.attr_count; ++a)
       if (!readAttr(number, a, op))
@@ -288,9 +290,9 @@ private:
   }
 
   bool check(const Op &op, const OpInfo &info) {
-    bool operands =
-        info.operands >= 0 ? op.operands.size() == size_t(info.operands) : op.operands.size() >= size_t(info.atLeast);
-    if (!operands || op.results.size() != size_t(info.results))
+    bool operands = info.operands >= 0 ? op.operands.size() == static_cast<size_t>(info.operands)
+                                       : op.operands.size() >= static_cast<size_t>(info.atLeast);
+    if (!operands || op.results.size() != static_cast<size_t>(info.results))
       return fail(op, "has " + std::to_string(op.operands.size()) + " operands and " +
                           std::to_string(op.results.size()) + " results, which is not what it takes");
     std::string_view wanted = info.attrs;
@@ -348,7 +350,7 @@ private:
     case OpCode::Sort:
     case OpCode::Concat:
     case OpCode::Iota:
-      good = op.integer("axis") >= 0 && size_t(op.integer("axis")) < rank;
+      good = op.integer("axis") >= 0 && static_cast<size_t>(op.integer("axis")) < rank;
       break;
     default:
       if (isElementwise(op.code))
@@ -358,7 +360,7 @@ private:
     }
     for (const char *name : {"axes", "permutation"})
       for (int64_t axis : op.ints(name))
-        good = good && axis >= 0 && size_t(axis) < std::max(rank, resultRank);
+        good = good && axis >= 0 && static_cast<size_t>(axis) < std::max(rank, resultRank);
     return good || fail(op, "has attributes or operands that do not fit its types");
   }
 
@@ -379,13 +381,13 @@ bool Graph::read(const kiln_reader &reader, const kiln_kernel *kernel, Graph &gr
 
 static int indexOf(const std::vector<uint32_t> &list, uint32_t value) {
   auto found = std::find(list.begin(), list.end(), value);
-  return found == list.end() ? -1 : int(found - list.begin());
+  return found == list.end() ? -1 : static_cast<int>(found - list.begin());
 }
 int Graph::inputNumber(uint32_t value) const { return indexOf(inputs, value); }
 int Graph::outputNumber(uint32_t value) const { return indexOf(outputs, value); }
 
 int64_t Graph::bound(const kiln_extent &extent) const {
-  return extent.slot < 0 ? extent.value : extentBounds[size_t(extent.slot)];
+  return extent.slot < 0 ? extent.value : extentBounds[static_cast<size_t>(extent.slot)];
 }
 
 int64_t Graph::bound(const std::vector<kiln_extent> &dims) const {
@@ -409,9 +411,9 @@ bool Graph::fits32() const {
 }
 
 size_t Graph::uses(uint32_t value) const {
-  auto count = size_t(std::count(outputs.begin(), outputs.end(), value));
+  auto count = static_cast<size_t>(std::count(outputs.begin(), outputs.end(), value));
   for (const Op &op : ops)
-    count += size_t(std::count(op.operands.begin(), op.operands.end(), value));
+    count += static_cast<size_t>(std::count(op.operands.begin(), op.operands.end(), value));
   return count;
 }
 

@@ -1,11 +1,8 @@
-//===- Graph.h - a kernel as C++ values -------------------------------------------------------------------------===//
+// A kernel as C++ values.
 //
 // What a kiln_reader says about a kernel, read once and checked: ops by a number in place of a name, attributes by
 // name. Owns all that it holds; the kernel may go.
-//
-//===------------------------------------------------------------------------------------------------------------===//
-#ifndef KILN_SDK_GRAPH_H
-#define KILN_SDK_GRAPH_H
+#pragma once
 
 #include "kiln_backend.h"
 #include <cstdint>
@@ -145,7 +142,9 @@ struct Graph {
   static bool read(const kiln_reader &reader, const kiln_kernel *kernel, Graph &graph, std::string &error);
 
   const Type &type(uint32_t value) const { return values[value]; }
-  const Op *definingOp(uint32_t value) const { return producer[value] < 0 ? nullptr : &ops[size_t(producer[value])]; }
+  const Op *definingOp(uint32_t value) const {
+    return producer[value] < 0 ? nullptr : &ops[static_cast<size_t>(producer[value])];
+  }
   int inputNumber(uint32_t value) const; // -1 where it is none
   int outputNumber(uint32_t value) const;
   int64_t bound(const kiln_extent &extent) const;
@@ -162,5 +161,3 @@ bool sameExtent(const kiln_extent &a, const kiln_extent &b);
 bool sameDims(const std::vector<kiln_extent> &a, const std::vector<kiln_extent> &b);
 
 } // namespace kiln::sdk
-
-#endif // KILN_SDK_GRAPH_H

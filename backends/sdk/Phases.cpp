@@ -40,7 +40,7 @@ int Phases::addScratch(const Graph &graph, uint32_t value) {
   if (__builtin_add_overflow(scratchBytes, scratch.back().bytes, &scratchBytes))
     scratchBytes = INT64_MAX / 2;
   scratchBytes = (scratchBytes + 63) / 64 * 64;
-  return int(graph.inputs.size() + graph.outputs.size() + scratch.size()) - 1;
+  return static_cast<int>(graph.inputs.size() + graph.outputs.size() + scratch.size()) - 1;
 }
 
 /// An output's memory, unless it may be an input's that is still read.
@@ -48,11 +48,11 @@ int Phases::homeOf(const Graph &graph, const Op &op, uint32_t value) {
   int output = graph.outputNumber(value);
   if (output < 0)
     return addScratch(graph, value);
-  int32_t alias = graph.alias[size_t(output)];
+  int32_t alias = graph.alias[static_cast<size_t>(output)];
   bool own = alias < 0;
   if (!own && op.code == OpCode::Scatter)
-    own = op.operands[0] == graph.inputs[size_t(alias)] && graph.uses(op.operands[0]) == 1;
-  return own ? int(graph.inputs.size()) + output : addScratch(graph, value);
+    own = op.operands[0] == graph.inputs[static_cast<size_t>(alias)] && graph.uses(op.operands[0]) == 1;
+  return own ? static_cast<int>(graph.inputs.size()) + output : addScratch(graph, value);
 }
 
 static std::vector<kiln_extent> without(std::vector<kiln_extent> dims, size_t axis) {
@@ -73,30 +73,30 @@ bool Phases::plan(const Graph &graph, Phases &out, std::string &reason, uint32_t
       out.places.push_back({value, out.homeOf(graph, op, value)});
     Phase phase{Phase::Elements, graph.type(op.results[0]).dims, op.results, nullptr};
     if (op.code == OpCode::CumSum) {
-      phase = {Phase::Line, without(phase.items, size_t(op.integer("axis"))), op.results, &op};
+      phase = {Phase::Line, without(phase.items, static_cast<size_t>(op.integer("axis"))), op.results, &op};
     } else if (op.code == OpCode::Sort || op.code == OpCode::TopK) {
       phase = {Phase::Rank, graph.type(op.operands[0]).dims, op.results, &op};
     } else if (op.code == OpCode::Scatter) {
       phase.op = &op; // copies the operand
       out.phases.push_back(phase);
-      phase = {Phase::Update, without(phase.items, size_t(op.integer("axis"))), op.results, &op};
+      phase = {Phase::Update, without(phase.items, static_cast<size_t>(op.integer("axis"))), op.results, &op};
     }
     out.phases.push_back(std::move(phase));
   }
   opNumber = KILN_NONE;
-  if (out.scratchBytes > (int64_t(1) << 40))
+  if (out.scratchBytes > (static_cast<int64_t>(1) << 40))
     return reason = "what is kept between its phases would take " + std::to_string(out.scratchBytes >> 30) + " GiB",
            false;
   std::vector<Phase> last;
   for (size_t i = 0; i < graph.outputs.size(); ++i) {
     uint32_t value = graph.outputs[i];
-    if (out.place(value) == int(graph.inputs.size() + i))
+    if (out.place(value) == static_cast<int>(graph.inputs.size() + i))
       continue;
     const std::vector<kiln_extent> &dims = graph.type(value).dims;
     auto same = std::find_if(last.begin(), last.end(), [&](const Phase &p) { return sameDims(p.items, dims); });
     if (same == last.end())
       same = last.insert(last.end(), Phase{Phase::Elements, dims, {}, nullptr});
-    same->outputs.push_back(uint32_t(i));
+    same->outputs.push_back(static_cast<uint32_t>(i));
   }
   // The largest first: a small output may lie in the memory of an input that the larger ones broadcast.
   std::sort(last.begin(), last.end(),
@@ -113,7 +113,7 @@ void Phases::print(Emitter &e, const Phase &phase, const Expr &item) const {
     if (std::find(phase.values.begin(), phase.values.end(), value) == phase.values.end()) {
       const std::vector<kiln_extent> &dims = graph.type(value).dims;
       e.define(value, [&e, &dims, value = value, at = at](const Index &index) {
-        return e.load(uint32_t(at), value, e.linear(dims, index));
+        return e.load(static_cast<uint32_t>(at), value, e.linear(dims, index));
       });
     }
   if (phase.kind == Phase::Line)
@@ -128,12 +128,12 @@ void Phases::print(Emitter &e, const Phase &phase, const Expr &item) const {
   std::vector<std::pair<uint32_t, Expr>> stores; // by place
   std::vector<kiln_dtype> dtypes;
   for (uint32_t value : phase.values) {
-    stores.push_back({uint32_t(place(value)), e.element(phase.op ? phase.op->operands[0] : value, index)});
+    stores.push_back({static_cast<uint32_t>(place(value)), e.element(phase.op ? phase.op->operands[0] : value, index)});
     dtypes.push_back(graph.type(value).dtype);
   }
   for (uint32_t output : phase.outputs) {
     uint32_t value = graph.outputs[output];
-    stores.push_back({uint32_t(graph.inputs.size()) + output, e.element(value, index)});
+    stores.push_back({static_cast<uint32_t>(graph.inputs.size()) + output, e.element(value, index)});
     dtypes.push_back(graph.type(value).dtype);
   }
   for (size_t i = 0; i < stores.size(); ++i)
@@ -143,7 +143,7 @@ void Phases::print(Emitter &e, const Phase &phase, const Expr &item) const {
 void Phases::printLine(Emitter &e, const Phase &phase, const Expr &item) const {
   const Op &op = *phase.op;
   const Type &type = e.graph.type(phase.values[0]);
-  size_t axis = size_t(op.integer("axis"));
+  size_t axis = static_cast<size_t>(op.integer("axis"));
   kiln_dtype dtype = Emitter::accumulator(type.dtype);
   Index at = e.unlinear(phase.items, item);
   at.insert(at.begin() + long(axis), e.index(0));
@@ -154,7 +154,7 @@ void Phases::printLine(Emitter &e, const Phase &phase, const Expr &item) const {
   Expr before = e.bind(e.registerType(dtype), {"(" + total.text + ")", total.level, {}, true});
   Expr after = e.combine("sum", before, e.element(op.operands[0], at), dtype);
   e.line(total.text + " = " + after.text + ";");
-  e.store(uint32_t(place(phase.values[0])), type.dtype, e.linear(type.dims, at),
+  e.store(static_cast<uint32_t>(place(phase.values[0])), type.dtype, e.linear(type.dims, at),
           op.integer("exclusive") ? before : after);
   e.close();
 }
@@ -163,7 +163,7 @@ void Phases::printUpdate(Emitter &e, const Phase &phase, const Expr &item) const
   const Op &op = *phase.op;
   const Graph &graph = e.graph;
   const Type &type = graph.type(phase.values[0]), &indices = graph.type(op.operands[1]);
-  size_t axis = size_t(op.integer("axis")), batch = size_t(op.integer("batch_dims"));
+  size_t axis = static_cast<size_t>(op.integer("axis")), batch = static_cast<size_t>(op.integer("batch_dims"));
   kiln_dtype dtype = Emitter::accumulator(type.dtype);
   Index at = e.unlinear(phase.items, item); // without the axis
   Index which(at.begin(), at.begin() + long(batch)), from(at.begin(), at.begin() + long(axis));
@@ -180,7 +180,7 @@ void Phases::printUpdate(Emitter &e, const Phase &phase, const Expr &item) const
   Index to = at;
   to.insert(to.begin() + long(axis), found);
   Expr linear = e.bind(e.indexType(), e.linear(type.dims, to));
-  uint32_t home = uint32_t(place(phase.values[0]));
+  uint32_t home = static_cast<uint32_t>(place(phase.values[0]));
   Expr update = e.element(op.operands[2], from);
   std::string_view kind = op.text("kind");
   e.store(home, type.dtype, linear,
@@ -193,7 +193,7 @@ void Phases::printUpdate(Emitter &e, const Phase &phase, const Expr &item) const
 void Phases::printRank(Emitter &e, const Phase &phase, const Expr &item) const {
   const Op &op = *phase.op;
   const Type &operand = e.graph.type(op.operands[0]);
-  size_t axis = op.code == OpCode::TopK ? operand.rank() - 1 : size_t(op.integer("axis"));
+  size_t axis = op.code == OpCode::TopK ? operand.rank() - 1 : static_cast<size_t>(op.integer("axis"));
   bool descending = op.code == OpCode::TopK || op.integer("descending");
   kiln_dtype dtype = operand.dtype == KILN_BOOL ? KILN_I32 : operand.dtype;
   Index at = e.unlinear(phase.items, item);
@@ -219,9 +219,10 @@ void Phases::printRank(Emitter &e, const Phase &phase, const Expr &item) const {
   e.open("if (" + rank.text + " < " + e.extent(kept[axis]).text + ")", /*guard=*/true);
   at[axis] = Emitter::settled(rank);
   Expr to = e.bind(e.indexType(), e.linear(kept, at));
-  e.store(uint32_t(place(op.results[0])), operand.dtype, to, x);
+  e.store(static_cast<uint32_t>(place(op.results[0])), operand.dtype, to, x);
   kiln_dtype index = e.graph.type(op.results[1]).dtype;
-  e.store(uint32_t(place(op.results[1])), index, to, e.convert(own, e.options.wideIndex ? KILN_I64 : KILN_I32, index));
+  e.store(static_cast<uint32_t>(place(op.results[1])), index, to,
+          e.convert(own, e.options.wideIndex ? KILN_I64 : KILN_I32, index));
   e.close();
 }
 

@@ -1,13 +1,10 @@
-//===- Phases.h - a form for any kernel: one item an element ----------------------------------------------------===//
+// A form for any kernel: one item an element.
 //
 // Splits a kernel into phases that run one after another, each over a number of items that do not depend on one
 // another. An op whose element takes many elements (a reduction, a product, a scatter) and which is read otherwise than
 // element by element has a phase of its own, which writes its result to memory: an output's, or scratch. Right for
 // every kernel of known ops, whatever stands in it; a backend makes fast what is worth it.
-//
-//===------------------------------------------------------------------------------------------------------------===//
-#ifndef KILN_SDK_PHASES_H
-#define KILN_SDK_PHASES_H
+#pragma once
 
 #include "Emitter.h"
 
@@ -55,5 +52,3 @@ private:
 };
 
 } // namespace kiln::sdk
-
-#endif // KILN_SDK_PHASES_H

@@ -22,7 +22,7 @@ bool onWall = true;
 double now() {
   timespec t;
   clock_gettime(onWall ? CLOCK_MONOTONIC : CLOCK_THREAD_CPUTIME_ID, &t);
-  return double(t.tv_sec) + 1e-9 * double(t.tv_nsec);
+  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
 }
 
 /// Threads that spin between jobs, so that what is measured is the kernel.
@@ -88,7 +88,7 @@ double peak(Team &team) {
   long n = 200000;
   double begin = now();
   team.run([&](unsigned) { wide ? peakLoop512(n) : peakLoop256(n); });
-  return double(n) * (wide ? 24 * 32 : 12 * 16) * team.size / (now() - begin) / 1e9;
+  return static_cast<double>(n) * (wide ? 24 * 32 : 12 * 16) * team.size / (now() - begin) / 1e9;
 }
 
 struct Benchmark {
@@ -104,7 +104,7 @@ void addDot(std::vector<std::unique_ptr<Benchmark>> &all, int64_t m, int64_t n, 
   auto b = std::make_unique<Benchmark>();
   b->name = std::string(layout) + (epilogue ? "+bias+relu " : " ") + std::to_string(m) + "x" + std::to_string(n) + "x" +
             std::to_string(k);
-  b->flops = 2.0 * double(m) * double(n) * double(k);
+  b->flops = 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
   bool ta = layout[0] == 't', tb = layout[1] == 't';
   uint32_t l = b->spec.input(KILN_F32, fixed(ta ? std::vector{k, m} : std::vector{m, k}));
   uint32_t r = b->spec.input(KILN_F32, fixed(tb ? std::vector{n, k} : std::vector{k, n}));
@@ -128,7 +128,8 @@ void addBatched(std::vector<std::unique_ptr<Benchmark>> &all, int64_t batch, int
   auto b = std::make_unique<Benchmark>();
   b->name =
       std::string(values ? "p.v " : "q.k ") + std::to_string(batch) + "x" + std::to_string(t) + "x" + std::to_string(d);
-  b->flops = 2.0 * double(batch) * double(t) * double(t) * double(d);
+  b->flops =
+      2.0 * static_cast<double>(batch) * static_cast<double>(t) * static_cast<double>(t) * static_cast<double>(d);
   uint32_t l = b->spec.input(KILN_F32, fixed({batch, t, values ? t : d})),
            r = b->spec.input(KILN_F32, fixed({batch, t, d}));
   b->spec.output(
@@ -144,9 +145,9 @@ void addConvolution(std::vector<std::unique_ptr<Benchmark>> &all, int64_t n, int
   auto b = std::make_unique<Benchmark>();
   int64_t out = size + 2 * pad - k + 1;
   const char *names[] = {"conv ", "conv dx ", "conv dw "};
-  b->name = names[int(pass)] + std::to_string(n) + "x" + std::to_string(c) + "->" + std::to_string(o) + " " +
-            std::to_string(size) + "^2";
-  b->flops = 2.0 * double(n * c * o * out * out * k * k);
+  b->name = names[static_cast<int>(pass)] + std::to_string(n) + "x" + std::to_string(c) + "->" + std::to_string(o) +
+            " " + std::to_string(size) + "^2";
+  b->flops = 2.0 * static_cast<double>(n * c * o * out * out * k * k);
   KernelSpec &s = b->spec;
   uint32_t result;
   auto make = [&](uint32_t x, uint32_t f, const std::vector<int64_t> &dims, int64_t p) {
@@ -185,11 +186,11 @@ int64_t bytesOf(const KernelSpec &spec, uint32_t v) {
 
 char *allocate(int64_t bytes) {
   constexpr int64_t page = 2 << 20;
-  char *memory =
-      static_cast<char *>(std::aligned_alloc(bytes < page ? 64 : page, size_t((bytes + page) / page * page)));
+  char *memory = static_cast<char *>(
+      std::aligned_alloc(bytes < page ? 64 : page, static_cast<size_t>((bytes + page) / page * page)));
   if (bytes >= page) // as the runtime's arena
-    madvise(memory, size_t(bytes), MADV_HUGEPAGE);
-  std::memset(memory, 0, size_t(bytes));
+    madvise(memory, static_cast<size_t>(bytes), MADV_HUGEPAGE);
+  std::memset(memory, 0, static_cast<size_t>(bytes));
   return memory;
 }
 
@@ -211,7 +212,7 @@ void measure(Benchmark &b, Team &team) {
   for (unsigned i = 0; i < team.size; ++i)
     workers.push_back(allocate(kernel.worker_scratch_bytes));
   std::vector<kiln_status> status(team.size);
-  std::vector<double> phases(size_t(kernel.phase_count), 0.0);
+  std::vector<double> phases(static_cast<size_t>(kernel.phase_count), 0.0);
   auto once = [&] {
     for (int64_t p = 0; p < kernel.phase_count; ++p) {
       double begin = now();
@@ -223,18 +224,18 @@ void measure(Benchmark &b, Team &team) {
           kernel.phases[p].run(args.data(), nullptr, scratch, workers[worker], &status[worker], task,
                                std::min(task + piece, tasks));
       });
-      phases[size_t(p)] += now() - begin;
+      phases[static_cast<size_t>(p)] += now() - begin;
     }
   };
   once();
   std::vector<double> shares, rates, times;
   for (int repeat = 0; repeat < 5; ++repeat) {
     double limit = peak(team);
-    int64_t count = std::max<int64_t>(1, int64_t(5e9 / b.flops));
+    int64_t count = std::max<int64_t>(1, static_cast<int64_t>(5e9 / b.flops));
     double begin = now();
     for (int64_t i = 0; i < count; ++i)
       once();
-    double seconds = (now() - begin) / double(count);
+    double seconds = (now() - begin) / static_cast<double>(count);
     limit = std::max(limit, peak(team));
     times.push_back(seconds);
     rates.push_back(b.flops / seconds / 1e9);
@@ -250,7 +251,7 @@ void measure(Benchmark &b, Team &team) {
              std::to_string(std::lround(seconds / std::accumulate(phases.begin(), phases.end(), 0.0) * 100));
   std::printf("%-34s %9.1f us %8.1f GFLOP/s %6.2f of peak %7.1f ms compile %6.1f MB scratch, phases %s %%\n",
               b.name.c_str(), median(times) * 1e6, median(rates), median(shares), compiled->compileSeconds * 1e3,
-              double(compiled->scratchBytes(0)) / 1e6, parts.c_str());
+              static_cast<double>(compiled->scratchBytes(0)) / 1e6, parts.c_str());
   std::fflush(stdout);
   for (void *arg : args)
     std::free(arg);
@@ -262,7 +263,7 @@ void measure(Benchmark &b, Team &team) {
 } // namespace
 
 int main(int argc, char **argv) {
-  unsigned threads = argc > 1 ? unsigned(std::atoi(argv[1])) : 2;
+  unsigned threads = argc > 1 ? static_cast<unsigned>(std::atoi(argv[1])) : 2;
   onWall = threads > 1;
   Team team(std::max(1u, threads));
   peak(team); // out of the clock's low states

@@ -26,8 +26,9 @@ void compare(const Tensor &got, const Tensor &expected, double tolerance, const 
                     : std::abs(a.real - b.real) <= tolerance * std::max(1.0, std::abs(b.real));
     if (!same && a.real == 0 && std::abs(b.real) < 1.2e-38)
       continue; // a device may flush denormals
-    ASSERT_TRUE(same) << what << ", element " << i << ": " << (isReal(got.dtype) ? a.real : double(a.whole)) << " for "
-                      << (isReal(got.dtype) ? b.real : double(b.whole));
+    ASSERT_TRUE(same) << what << ", element " << i << ": "
+                      << (isReal(got.dtype) ? a.real : static_cast<double>(a.whole)) << " for "
+                      << (isReal(got.dtype) ? b.real : static_cast<double>(b.whole));
   }
 }
 
@@ -57,13 +58,13 @@ public:
     Entry &entry = entries.emplace_back();
     entry.kernel = &kernel;
     for (size_t i = 0; i < kernel.inputs.size() + kernel.outputs.size(); ++i)
-      entry.places.push_back({KILN_SPACE_ARGUMENT, uint32_t(i), 0, {{0, -1}, {0, -1}, {0, -1}}});
+      entry.places.push_back({KILN_SPACE_ARGUMENT, static_cast<uint32_t>(i), 0, {{0, -1}, {0, -1}, {0, -1}}});
     for (size_t i = 0; i < kernel.outputs.size(); ++i) // where an output may lie in an input's memory, it does
       if (kernel.alias[i] >= 0)
-        entry.places[kernel.inputs.size() + i].argument = uint32_t(kernel.alias[i]);
+        entry.places[kernel.inputs.size() + i].argument = static_cast<uint32_t>(kernel.alias[i]);
     entry.bytes.assign(entry.places.size(), 0);
     for (size_t i = 0; i < kernel.extentBounds.size(); ++i)
-      entry.extents.push_back({kernel.extentBounds[i], int32_t(i)});
+      entry.extents.push_back({kernel.extentBounds[i], static_cast<int32_t>(i)});
     entry.scratchBytes = answer.parts[0].scratchBytes;
     return true;
   }
@@ -79,7 +80,7 @@ public:
       row.extent_count = entry.extents.size();
       row.arena_bytes = entry.scratchBytes;
       row.root.kind = KILN_NODE_LAUNCH;
-      row.root.kernel = uint32_t(kernels.size()) - 1;
+      row.root.kernel = static_cast<uint32_t>(kernels.size()) - 1;
       row.root.place_count = entry.places.size();
       row.root.places = entry.places.data();
       row.root.extent_count = entry.extents.size();
@@ -108,11 +109,16 @@ public:
       check(api.allocate(device, tensor.bytes.size(), &buffers.emplace_back(), &error));
       check(api.write(buffers.back(), 0, tensor.bytes.data(), tensor.bytes.size(), &error));
     }
-    check(api.allocate(device, uint64_t(entry.scratchBytes), &buffers.emplace_back(), &error));
+    check(api.allocate(device, static_cast<uint64_t>(entry.scratchBytes), &buffers.emplace_back(), &error));
     std::vector<int64_t> values = entry.kernel->extentValues;
     values.resize(entry.extents.size());
-    kiln_execution execution{sizeof(execution), uint32_t(number), buffers.data(), buffers.back(),
-                             values.data(),     &status,          nullptr};
+    kiln_execution execution{sizeof(execution),
+                             static_cast<uint32_t>(number),
+                             buffers.data(),
+                             buffers.back(),
+                             values.data(),
+                             &status,
+                             nullptr};
     check(api.execute(executable, &execution, &error));
     std::vector<Tensor> outputs;
     for (size_t i = inputs.size(); i < memory.size(); ++i) {

@@ -70,7 +70,7 @@ AttentionLowering::Rows AttentionLowering::rowsOf(uint32_t v) const {
     return {};
   Rows inner = rowsOf(source->operands[0]), outer = inner;
   for (size_t d = 0; inner.exists() && d < source->axes.size(); ++d)
-    outer.strides[d] = inner.strides[size_t(source->axes[d])];
+    outer.strides[d] = inner.strides[static_cast<size_t>(source->axes[d])];
   return outer;
 }
 
@@ -78,13 +78,13 @@ AttentionLowering::Rows AttentionLowering::rowsOfResult(size_t number) const {
   uint32_t v = op.results[number];
   for (auto [i, output] : llvm::enumerate(graph.outputs)) {
     if (output == v)
-      return {-1, int(i), rowMajor(graph.type(v).dims)};
+      return {-1, static_cast<int>(i), rowMajor(graph.type(v).dims)};
     const Op *last = graph.definingOp(output);
     if (last && last->code == OpCode::Transpose && last->operands[0] == v) {
       SmallVector<Extent, 4> outer = rowMajor(graph.type(output).dims), strides(outer.size());
       for (size_t d = 0; d < outer.size(); ++d)
-        strides[size_t(last->axes[d])] = outer[d];
-      return {-1, int(i), strides};
+        strides[static_cast<size_t>(last->axes[d])] = outer[d];
+      return {-1, static_cast<int>(i), strides};
     }
   }
   return {};
@@ -134,7 +134,9 @@ Value AttentionLowering::pointer(Emitter &e, const Rows &rows, const Task &task,
   Value offset = code.mul(row, e.extent(rows.strides[2]));
   offset = code.add(offset, code.mul(task.head, e.extent(rows.strides[1])));
   offset = code.add(offset, code.mul(task.batch, e.extent(rows.strides[0])));
-  return code.address(rows.input >= 0 ? e.input(size_t(rows.input)) : e.output(size_t(rows.output)), offset, bytes);
+  return code.address(rows.input >= 0 ? e.input(static_cast<size_t>(rows.input))
+                                      : e.output(static_cast<size_t>(rows.output)),
+                      offset, bytes);
 }
 
 Value AttentionLowering::apart(Emitter &e, const Rows &rows) const {
@@ -274,14 +276,14 @@ void AttentionLowering::storeTurned(Emitter &e, const Rows &rows, const Task &ta
         Values square;
         for (int64_t i = 0; i < lanes; ++i) {
           Value row = code.loadHere(vectorType(e), at(e, from, code.add(n, code.integer(i)), v), bytes);
-          square.push_back(code.here<arith::MulFOp>(row, factors[size_t(v)]));
+          square.push_back(code.here<arith::MulFOp>(row, factors[static_cast<size_t>(v)]));
         }
         transposeSquare(code, square);
         Value left = code.sub(end, n);
         for (int64_t r = 0; r < lanes; ++r) { // no lanes at all where there is no such query
           Value count = code.min(left, code.mul(code.sub(rest, code.integer(r)), code.integer(lanes)));
           Value to = code.address(there, code.add(code.mul(code.integer(r), e.extent(rows.strides[2])), n), bytes);
-          code.maskedStore(square[size_t(r)], to, code.firstLanes(count, lanes), bytes);
+          code.maskedStore(square[static_cast<size_t>(r)], to, code.firstLanes(count, lanes), bytes);
         }
       });
     });
@@ -412,7 +414,8 @@ void AttentionLowering::forwardPanel(Emitter &e, const Task &task, const Panel &
     Values next;
     for (int64_t v = 0; v < vectors; ++v) {
       Value place = at(e, shares, key, v);
-      Value power = emitExp(code, code.here<arith::SubFOp>(code.loadHere(type, place, bytes), largest[size_t(v)]));
+      Value power =
+          emitExp(code, code.here<arith::SubFOp>(code.loadHere(type, place, bytes), largest[static_cast<size_t>(v)]));
       code.store(power, place, bytes);
       next.push_back(code.here<arith::AddFOp>(carried[v], power));
     }
@@ -431,10 +434,11 @@ void AttentionLowering::forwardPanel(Emitter &e, const Task &task, const Panel &
     return;
   if (Rows lse = rowsOfResult(1); lse.exists())
     for (int64_t v = 0; v < vectors; ++v) {
-      Value place = sumsPlace(e, e.output(size_t(lse.output)), task, panel, v);
+      Value place = sumsPlace(e, e.output(static_cast<size_t>(lse.output)), task, panel, v);
       Value mask = code.firstLanes(code.sub(panel.count, code.integer(v * lanes)), lanes);
-      code.maskedStore(code.here<arith::AddFOp>(largest[size_t(v)], emitLog(code, sums[size_t(v)])), place, mask,
-                       bytes);
+      code.maskedStore(
+          code.here<arith::AddFOp>(largest[static_cast<size_t>(v)], emitLog(code, sums[static_cast<size_t>(v)])), place,
+          mask, bytes);
     }
 }
 

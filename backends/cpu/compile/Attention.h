@@ -1,5 +1,4 @@
-//===- Attention.h - softmax(scale q k^T + mask) v and its gradients, without a matrix of scores
-//-------------------===//
+// Attention, softmax(scale q k^T + mask) v, and its gradients, without a matrix of scores.
 //
 // A task takes a batch and head (few of these: and a part of the queries). Keys and values are packed once a task;
 // queries come in panels as wide as a register tile. All is computed turned: the scores of a panel are [keys][panel],
@@ -13,10 +12,7 @@
 //
 // Operands and results may be transposed on their way (heads beside each other in a row), as long as rows are
 // contiguous: they are read and written where they lie.
-//
-//===------------------------------------------------------------------------------------------------------------===//
-#ifndef KILN_BACKENDS_CPU_COMPILE_ATTENTION_H
-#define KILN_BACKENDS_CPU_COMPILE_ATTENTION_H
+#pragma once
 
 #include "backends/cpu/compile/Phases.h"
 
@@ -115,5 +111,3 @@ private:
 };
 
 } // namespace kiln::cpu
-
-#endif // KILN_BACKENDS_CPU_COMPILE_ATTENTION_H

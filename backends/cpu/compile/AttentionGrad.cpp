@@ -66,7 +66,7 @@ void AttentionLowering::backwardPanel(Emitter &e, const Task &task, const Panel 
                                                code.loadHere(type, at(e, out, n, v), bytes))));
     return next;
   });
-  Value sums = e.input(size_t(graph.inputNumber(op.operands[4])));
+  Value sums = e.input(static_cast<size_t>(graph.inputNumber(op.operands[4])));
   for (int64_t v = 0; v < vectors; ++v) {
     Value mask = code.firstLanes(code.sub(panel.count, code.integer(v * lanes)), lanes);
     lse.push_back(code.maskedLoad(type, sumsPlace(e, sums, task, panel, v), mask, bytes));
@@ -92,9 +92,9 @@ void AttentionLowering::slopesOf(Emitter &e, const Task &task, const Panel &pane
       for (int64_t v = 0; v < vectors; ++v) {
         Value score = code.loadHere(type, at(e, ofScores, key, v), bytes);
         score = masked(e, task, panel, key, v, diagonal, score);
-        Value share = emitExp(code, code.here<arith::SubFOp>(score, lse[size_t(v)]));
+        Value share = emitExp(code, code.here<arith::SubFOp>(score, lse[static_cast<size_t>(v)]));
         Value slope = code.loadHere(type, at(e, ofSlopes, key, v), bytes);
-        slope = code.here<arith::MulFOp>(code.here<arith::SubFOp>(slope, delta[size_t(v)]), share);
+        slope = code.here<arith::MulFOp>(code.here<arith::SubFOp>(slope, delta[static_cast<size_t>(v)]), share);
         code.store(share, at(e, ofScores, key, v), bytes);
         code.store(slope, at(e, ofSlopes, key, v), bytes);
       }

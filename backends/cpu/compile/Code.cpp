@@ -208,7 +208,7 @@ Value Code::compare(arith::CmpIPredicate predicate, Value x, Value y) {
   auto kx = known(x), ky = known(y);
   if (kx && ky)
     return constantInt(i1, arith::applyCmpPredicate(predicate, llvm::APInt(64, *kx, true), llvm::APInt(64, *ky, true)));
-  return shared(16 + int(predicate), x, y, [&] { return b.create<arith::CmpIOp>(loc, predicate, x, y); });
+  return shared(16 + static_cast<int>(predicate), x, y, [&] { return b.create<arith::CmpIOp>(loc, predicate, x, y); });
 }
 
 Value Code::both(Value x, Value y) {
@@ -292,23 +292,23 @@ llvm::SmallVector<Value> Code::ifElse(Value condition, TypeRange results,
 Value Code::address(Value pointer, Value index, int64_t elementBytes) {
   if (known(index) == 0)
     return pointer;
-  return shared(8 + int(llvm::Log2_64(elementBytes)), pointer, index, [&]() -> Value {
-    return b.create<LLVM::GEPOp>(loc, ptr, b.getIntegerType(unsigned(elementBytes) * 8), pointer,
+  return shared(8 + static_cast<int>(llvm::Log2_64(elementBytes)), pointer, index, [&]() -> Value {
+    return b.create<LLVM::GEPOp>(loc, ptr, b.getIntegerType(static_cast<unsigned>(elementBytes) * 8), pointer,
                                  ArrayRef<LLVM::GEPArg>{index});
   });
 }
 
 Value Code::load(Type type, Value pointer, int64_t alignment) {
   Placed placed(*this, {pointer});
-  return b.create<LLVM::LoadOp>(loc, type, pointer, unsigned(alignment));
+  return b.create<LLVM::LoadOp>(loc, type, pointer, static_cast<unsigned>(alignment));
 }
 
 Value Code::loadHere(Type type, Value pointer, int64_t alignment) {
-  return b.create<LLVM::LoadOp>(loc, type, pointer, unsigned(alignment));
+  return b.create<LLVM::LoadOp>(loc, type, pointer, static_cast<unsigned>(alignment));
 }
 
 void Code::store(Value value, Value pointer, int64_t alignment) {
-  b.create<LLVM::StoreOp>(loc, value, pointer, unsigned(alignment));
+  b.create<LLVM::StoreOp>(loc, value, pointer, static_cast<unsigned>(alignment));
 }
 
 Value Code::maskedLoad(VectorType type, Value pointer, Value mask, int64_t alignment, bool pinned) {
@@ -316,13 +316,13 @@ Value Code::maskedLoad(VectorType type, Value pointer, Value mask, int64_t align
   OpBuilder::InsertionGuard guard(b);
   if (!pinned) {
     Placed placed(*this, {pointer, mask});
-    return b.create<LLVM::MaskedLoadOp>(loc, type, pointer, mask, ValueRange{zero}, unsigned(alignment));
+    return b.create<LLVM::MaskedLoadOp>(loc, type, pointer, mask, ValueRange{zero}, static_cast<unsigned>(alignment));
   }
-  return b.create<LLVM::MaskedLoadOp>(loc, type, pointer, mask, ValueRange{zero}, unsigned(alignment));
+  return b.create<LLVM::MaskedLoadOp>(loc, type, pointer, mask, ValueRange{zero}, static_cast<unsigned>(alignment));
 }
 
 void Code::maskedStore(Value value, Value pointer, Value mask, int64_t alignment) {
-  b.create<LLVM::MaskedStoreOp>(loc, value, pointer, mask, unsigned(alignment));
+  b.create<LLVM::MaskedStoreOp>(loc, value, pointer, mask, static_cast<unsigned>(alignment));
 }
 
 //===-- Vectors --------------------------------------------------------------------------------------------------===//

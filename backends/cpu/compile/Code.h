@@ -1,4 +1,4 @@
-//===- Code.h - a builder that puts every value where it is computed least often --------------------------------===//
+// A builder that puts every value where it is computed least often.
 //
 // Functions, loops and arithmetic of kernels. Integers are i64, addresses !llvm.ptr; control flow is scf, arithmetic
 // arith/math/vector, memory the llvm dialect's loads and stores (masked ones too).
@@ -7,10 +7,7 @@
 // loop whose values it needs, so that what does not depend on a loop stands before it: no later pass has to hoist.
 // That includes loads, which is sound because a kernel reads no memory that an earlier iteration wrote; where that does
 // not hold (scratch, accumulators), use `here<…>`, which places at the current point.
-//
-//===------------------------------------------------------------------------------------------------------------===//
-#ifndef KILN_BACKENDS_CPU_COMPILE_CODE_H
-#define KILN_BACKENDS_CPU_COMPILE_CODE_H
+#pragma once
 
 #include "backends/cpu/compile/Graph.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -160,5 +157,3 @@ private:
 };
 
 } // namespace kiln::cpu
-
-#endif // KILN_BACKENDS_CPU_COMPILE_CODE_H

@@ -1,12 +1,9 @@
-//===- Collapse.cpp - dimensions that nothing tells apart become one
-//------------------------------------------------===//
+// Dimensions that nothing tells apart become one.
 //
 // Between each two neighbouring dimensions of a value stands a boundary. An op ties boundaries of its operands to those
 // of its results (an elementwise op all of them, a transpose those that stay neighbours) or keeps one standing (a
 // reduction that takes one side and leaves the other). Tied boundaries fall together, those that nothing keeps. So [B,
 // T, N] + [N] becomes [B*T, N] + [N], and an elementwise kernel a single row.
-//
-//===------------------------------------------------------------------------------------------------------------===//
 #include "backends/cpu/compile/Phases.h"
 #include "llvm/ADT/EquivalenceClasses.h"
 
@@ -71,10 +68,10 @@ private:
     SmallVector<int> to(rank(operand), -1);
     for (size_t d = 0; d < from.size(); ++d)
       if (from[d] >= 0)
-        to[size_t(from[d])] = int(d);
+        to[static_cast<size_t>(from[d])] = static_cast<int>(d);
     for (size_t d = 0; d + 1 < from.size(); ++d) {
       if (from[d] >= 0 && from[d + 1] == from[d] + 1)
-        tie(result, d, operand, size_t(from[d]));
+        tie(result, d, operand, static_cast<size_t>(from[d]));
       else
         keep(result, d);
     }
@@ -86,7 +83,7 @@ private:
   void mapWhere(uint32_t result, uint32_t operand, llvm::function_ref<bool(size_t)> unchanged) {
     SmallVector<int> from;
     for (size_t d = 0; d < rank(result); ++d)
-      from.push_back(unchanged(d) ? int(d) : -1);
+      from.push_back(unchanged(d) ? static_cast<int>(d) : -1);
     map(result, operand, from);
   }
 
@@ -95,10 +92,10 @@ private:
     // The operand's dimension behind each of the result's: -1 for a new one, -2 for one that is stretched.
     SmallVector<int> from(rank(result), -1);
     for (size_t d = 0; d < op.axes.size(); ++d)
-      from[op.axes[d]] = dim(operand, d).isOne() && !dim(result, op.axes[d]).isOne() ? -2 : int(d);
+      from[op.axes[d]] = dim(operand, d).isOne() && !dim(result, op.axes[d]).isOne() ? -2 : static_cast<int>(d);
     for (size_t d = 0; d + 1 < from.size(); ++d) {
       if (from[d] >= 0 && from[d + 1] >= 0)
-        tie(result, d, operand, size_t(from[d]));
+        tie(result, d, operand, static_cast<size_t>(from[d]));
       else if (from[d] != -1 || from[d + 1] != -1)
         keep(result, d);
     }
@@ -112,35 +109,36 @@ private:
     uint32_t operand = op.operands[0], result = op.results[0];
     SmallVector<int> from;
     for (size_t d = 0; d < rank(operand); ++d)
-      if (!llvm::is_contained(axes, int64_t(d)))
-        from.push_back(int(d));
+      if (!llvm::is_contained(axes, static_cast<int64_t>(d)))
+        from.push_back(static_cast<int>(d));
     for (size_t d = 0; d + 1 < from.size(); ++d)
       if (from[d + 1] == from[d] + 1)
-        tie(result, d, operand, size_t(from[d]));
+        tie(result, d, operand, static_cast<size_t>(from[d]));
       else
         keep(result, d);
     for (size_t d = 0; d + 1 < rank(operand); ++d)
-      if (llvm::is_contained(axes, int64_t(d)) != llvm::is_contained(axes, int64_t(d + 1)))
+      if (llvm::is_contained(axes, static_cast<int64_t>(d)) != llvm::is_contained(axes, static_cast<int64_t>(d + 1)))
         keep(operand, d);
   }
 
   /// gather's result, or scatter's updates: [operand before axis] + [indices after batch] + [operand after axis].
   void indexed(const Op &op, uint32_t table, uint32_t indices, uint32_t picked) {
-    size_t axis = size_t(op.axis), batch = size_t(op.batchDims), count = rank(indices) - batch;
+    size_t axis = static_cast<size_t>(op.axis), batch = static_cast<size_t>(op.batchDims),
+           count = rank(indices) - batch;
     SmallVector<int> fromTable, fromIndices;
     for (size_t d = 0; d < rank(picked); ++d) {
       bool middle = d >= axis && d < axis + count;
-      fromTable.push_back(middle ? -1 : d < axis ? int(d) : int(d - count + 1));
-      fromIndices.push_back(d < batch ? int(d) : middle ? int(d - axis + batch) : -1);
+      fromTable.push_back(middle ? -1 : d < axis ? static_cast<int>(d) : static_cast<int>(d - count + 1));
+      fromIndices.push_back(d < batch ? static_cast<int>(d) : middle ? static_cast<int>(d - axis + batch) : -1);
     }
     for (size_t d = 0; d + 1 < rank(picked); ++d) {
       bool inTable = fromTable[d] >= 0 && fromTable[d + 1] == fromTable[d] + 1;
       bool inIndices = fromIndices[d] >= 0 && fromIndices[d + 1] == fromIndices[d] + 1;
       bool split = (fromIndices[d] >= 0) != (fromIndices[d + 1] >= 0);
       if (inTable)
-        tie(picked, d, table, size_t(fromTable[d]));
+        tie(picked, d, table, static_cast<size_t>(fromTable[d]));
       if (inIndices)
-        tie(picked, d, indices, size_t(fromIndices[d]));
+        tie(picked, d, indices, static_cast<size_t>(fromIndices[d]));
       if (split || (!inTable && !inIndices))
         keep(picked, d);
     }
@@ -163,7 +161,8 @@ private:
     size_t position = op.lhsBatch.size();
     auto freeOnes = [&](uint32_t v, ArrayRef<int64_t> batches, ArrayRef<int64_t> contracts) {
       auto isFree = [&](size_t d) {
-        return !llvm::is_contained(batches, int64_t(d)) && !llvm::is_contained(contracts, int64_t(d));
+        return !llvm::is_contained(batches, static_cast<int64_t>(d)) &&
+               !llvm::is_contained(contracts, static_cast<int64_t>(d));
       };
       for (size_t d = 0; d < rank(v); ++d) {
         if (isFree(d) && d + 1 < rank(v) && isFree(d + 1)) {
@@ -181,15 +180,15 @@ private:
       for (size_t p = 0; p + 1 < left.size(); ++p) {
         bool bothNext = left[p + 1] == left[p] + 1 && right[p + 1] == right[p] + 1;
         if (bothNext) {
-          tie(lhs, size_t(left[p]), rhs, size_t(right[p]));
+          tie(lhs, static_cast<size_t>(left[p]), rhs, static_cast<size_t>(right[p]));
           if (inResult)
-            tie(result, p, lhs, size_t(left[p])), tied[p] = true;
+            tie(result, p, lhs, static_cast<size_t>(left[p])), tied[p] = true;
           continue;
         }
         if (left[p + 1] == left[p] + 1)
-          keep(lhs, size_t(left[p]));
+          keep(lhs, static_cast<size_t>(left[p]));
         if (right[p + 1] == right[p] + 1)
-          keep(rhs, size_t(right[p]));
+          keep(rhs, static_cast<size_t>(right[p]));
       }
     };
     pairs(op.lhsBatch, op.rhsBatch, true);
@@ -202,7 +201,7 @@ private:
   /// Whether d and d + 1 stand one after the other in a list of axes.
   static bool samePair(ArrayRef<int64_t> axes, size_t d) {
     for (size_t i = 0; i + 1 < axes.size(); ++i)
-      if (axes[i] == int64_t(d) && axes[i + 1] == int64_t(d) + 1)
+      if (axes[i] == static_cast<int64_t>(d) && axes[i + 1] == static_cast<int64_t>(d) + 1)
         return true;
     return false;
   }
@@ -217,14 +216,14 @@ private:
     switch (op.code) {
     case OpCode::Iota:
       if (op.axis > 0)
-        keep(result, size_t(op.axis) - 1);
-      if (size_t(op.axis) + 1 < rank(result))
-        keep(result, size_t(op.axis));
+        keep(result, static_cast<size_t>(op.axis) - 1);
+      if (static_cast<size_t>(op.axis) + 1 < rank(result))
+        keep(result, static_cast<size_t>(op.axis));
       return;
     case OpCode::Transpose: {
       SmallVector<int> from;
       for (int64_t axis : op.axes)
-        from.push_back(int(axis));
+        from.push_back(static_cast<int>(axis));
       return map(result, operand, from);
     }
     case OpCode::Broadcast:
@@ -239,10 +238,10 @@ private:
       });
     case OpCode::Concat:
       for (uint32_t each : op.operands)
-        mapWhere(result, each, [&](size_t d) { return int64_t(d) != op.axis; });
+        mapWhere(result, each, [&](size_t d) { return static_cast<int64_t>(d) != op.axis; });
       return;
     case OpCode::Reverse:
-      return mapWhere(result, operand, [&](size_t d) { return !llvm::is_contained(op.axes, int64_t(d)); });
+      return mapWhere(result, operand, [&](size_t d) { return !llvm::is_contained(op.axes, static_cast<int64_t>(d)); });
     case OpCode::DynamicSlice:
     case OpCode::DynamicUpdateSlice:
       // Each dimension has a start of its own.
@@ -292,10 +291,10 @@ private:
     case OpCode::ArgReduce:
       return reduce(op, {op.axis});
     case OpCode::CumSum:
-      return mapWhere(result, op.operands[0], [&](size_t d) { return int64_t(d) != op.axis; });
+      return mapWhere(result, op.operands[0], [&](size_t d) { return static_cast<int64_t>(d) != op.axis; });
     case OpCode::Sort:
     case OpCode::TopK: {
-      size_t axis = op.code == OpCode::TopK ? rank(result) - 1 : size_t(op.axis);
+      size_t axis = op.code == OpCode::TopK ? rank(result) - 1 : static_cast<size_t>(op.axis);
       for (uint32_t each : op.results)
         mapWhere(each, op.operands[0], [&](size_t d) { return d != axis; });
       return;
@@ -412,7 +411,7 @@ void collapseDimensions(Graph &graph) {
         shapes[v].back() = shapes[v].back() * dims[d];
       else
         shapes[v].push_back(dims[d]);
-      moves[v].push_back(int64_t(shapes[v].size()) - 1);
+      moves[v].push_back(static_cast<int64_t>(shapes[v].size()) - 1);
     }
   }
   for (Op &op : graph.ops)

@@ -90,7 +90,7 @@ static void compileBatch(Job &job, Batch &batch, MLIRContext &context, llvm::Tar
   OwningOpRef<ModuleOp> module = ModuleOp::create(UnknownLoc::get(&context));
   for (size_t number : batch.kernels) {
     int64_t scratch = 0;
-    const kiln_kernel *kernel = job.reader.program_kernel(job.program, uint32_t(number));
+    const kiln_kernel *kernel = job.reader.program_kernel(job.program, static_cast<uint32_t>(number));
     if (!build(job.reader, kernel, *module, job.machine, job.compiled[number], scratch, batch.error))
       return;
   }
@@ -149,10 +149,10 @@ static bool buildTable(const Job &job, llvm::TargetMachine &generator, llvm::Sma
     for (int64_t i = 0; i < compiled.phases; ++i)
       phases.push_back(llvm::ConstantStruct::get(phaseType, {function(KernelBuilder::phaseName(compiled.name, i)),
                                                              function(KernelBuilder::tasksName(compiled.name, i))}));
-    kernels.push_back(
-        llvm::ConstantStruct::get(kernelType, {string(compiled.name), table(phaseType, phases),
-                                               llvm::ConstantInt::get(i64, uint64_t(compiled.phases)),
-                                               llvm::ConstantInt::get(i64, uint64_t(compiled.workerScratch))}));
+    kernels.push_back(llvm::ConstantStruct::get(
+        kernelType, {string(compiled.name), table(phaseType, phases),
+                     llvm::ConstantInt::get(i64, static_cast<uint64_t>(compiled.phases)),
+                     llvm::ConstantInt::get(i64, static_cast<uint64_t>(compiled.workerScratch))}));
   }
   auto *artifact = llvm::ConstantStruct::getAnon(
       {llvm::ConstantInt::get(i32, KILN_CPU_ARTIFACT_VERSION), llvm::ConstantInt::get(i32, kernels.size()),

@@ -55,7 +55,7 @@ bool buildContract(KernelBuilder &builder) {
     return false;
   }
   Contraction contraction;
-  uint32_t number = uint32_t(product - graph.ops.data());
+  uint32_t number = static_cast<uint32_t>(product - graph.ops.data());
   bool shaped = product->code == OpCode::DotGeneral ? shapeOfDot(graph, number, contraction, builder.error)
                                                     : shapeOfConvolution(graph, number, contraction, builder.error);
   if (!shaped || !checkOutputs(graph, *product, builder.error))

@@ -1,11 +1,8 @@
-//===- Contract.h - kernels around one dot_general or convolution ------------------------------------------------===//
+// Kernels around one dot_general or convolution.
 //
 // Prologue: what stands between the kernel's inputs and the op's operands is evaluated while they are packed. Epilogue:
 // outputs that are elementwise in the op's result are evaluated as its tiles are finished.
-//
-//===------------------------------------------------------------------------------------------------------------===//
-#ifndef KILN_BACKENDS_CPU_COMPILE_CONTRACT_H
-#define KILN_BACKENDS_CPU_COMPILE_CONTRACT_H
+#pragma once
 
 #include "backends/cpu/compile/Phases.h"
 
@@ -16,5 +13,3 @@ namespace kiln::cpu {
 bool buildContract(KernelBuilder &builder);
 
 } // namespace kiln::cpu
-
-#endif // KILN_BACKENDS_CPU_COMPILE_CONTRACT_H

@@ -1,14 +1,11 @@
-//===- ContractLowering.h - the phases of one product ------------------------------------------------------------===//
+// The phases of one product.
 //
 // Tile method:   [pack the right operand]   tiles   [add the parts of K in order]
 // Dot method:    rows against rows
 //
 // Padding. Slivers and panels are as wide as the micro-kernel, whatever the extents: what lies beyond an edge is never
 // defined and only ever reaches elements of a tile that nobody reads.
-//
-//===------------------------------------------------------------------------------------------------------------===//
-#ifndef KILN_BACKENDS_CPU_COMPILE_CONTRACTLOWERING_H
-#define KILN_BACKENDS_CPU_COMPILE_CONTRACTLOWERING_H
+#pragma once
 
 #include "backends/cpu/compile/ContractShape.h"
 #include "backends/cpu/compile/MicroKernel.h"
@@ -104,5 +101,3 @@ private:
 };
 
 } // namespace kiln::cpu
-
-#endif // KILN_BACKENDS_CPU_COMPILE_CONTRACTLOWERING_H

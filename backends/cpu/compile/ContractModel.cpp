@@ -33,19 +33,20 @@ struct Cost {
 
   double rowsCost(int64_t rows) const {
     int64_t whole = rows / t.tileRows, rest = rows % t.tileRows;
-    double cost = double(whole) * t.tileRows;
+    double cost = static_cast<double>(whole) * t.tileRows;
     if (rest) // short tiles do not hide the latency of their sums
       cost += std::max<double>(roundUp(rest, t.rowUnit), t.tileRows * 0.5);
     return cost;
   }
   double task(int64_t rows, int64_t columns, int64_t k, bool packRight) const {
     int64_t slivers = ceilDivide(columns, t.lanes);
-    double arithmetic = rowsCost(rows) * double(slivers) * k * 0.5;
-    double packing = double(rows) * k * packElement + (packRight ? double(columns) * k * packElement : 0.0);
+    double arithmetic = rowsCost(rows) * static_cast<double>(slivers) * k * 0.5;
+    double packing = static_cast<double>(rows) * k * packElement +
+                     (packRight ? static_cast<double>(columns) * k * packElement : 0.0);
     // What packing does not bring near is fetched: slivers of the right operand once a task, sums once a K block.
-    double fetching =
-        double(columns) * k * 0.075 * bytes + double(rows) * columns * 0.05 * bytes * double(ceilDivide(k, t.kc) - 1);
-    return arithmetic + packing + fetching + double(rows) * columns * epilogueElement + 400;
+    double fetching = static_cast<double>(columns) * k * 0.075 * bytes +
+                      static_cast<double>(rows) * columns * 0.05 * bytes * static_cast<double>(ceilDivide(k, t.kc) - 1);
+    return arithmetic + packing + fetching + static_cast<double>(rows) * columns * epilogueElement + 400;
   }
 };
 } // namespace
@@ -55,7 +56,7 @@ static double spread(double total, double largest, int64_t tasks) {
   double sum = 0;
   for (int64_t threads : {2, 4, 8}) {
     double ideal = total / threads;
-    double rounds = double(ceilDivide(tasks, threads)) * largest;
+    double rounds = static_cast<double>(ceilDivide(tasks, threads)) * largest;
     sum += std::max(ideal, std::min(rounds, ideal + largest)) * threads;
   }
   return sum / 3;
@@ -88,10 +89,12 @@ static void chooseCut(Blocking &t, const ContractExtents &e, const ContractTrait
         int64_t tasks = e.batch * ceilDivide(e.m, mc) * ceilDivide(e.n, nc) * t.chunks;
         double largest = cost.task(std::min(mc, e.m), std::min(nc, e.n), k, packRight);
         double total = cost.task(e.m, e.n, k, false) * e.batch * t.chunks;
-        total += (ceilDivide(e.n, nc) - 1) * double(e.m) * e.k * packElement * e.batch; // the left operand, again
+        total += (ceilDivide(e.n, nc) - 1) * static_cast<double>(e.m) * e.k * packElement *
+                 e.batch; // the left operand, again
         if (packRight)
-          total += ceilDivide(e.m, mc) * double(e.n) * e.k * packElement * e.batch;
-        total += (ceilDivide(e.m, mc) - 1) * double(e.n) * e.k * 0.075 * traits.bytes * e.batch; // slivers, again
+          total += ceilDivide(e.m, mc) * static_cast<double>(e.n) * e.k * packElement * e.batch;
+        total += (ceilDivide(e.m, mc) - 1) * static_cast<double>(e.n) * e.k * 0.075 * traits.bytes *
+                 e.batch; // slivers, again
         total += 400.0 * tasks;
         double time = spread(total, largest, tasks);
         if (time < best * 0.999) {

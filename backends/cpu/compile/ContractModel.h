@@ -1,4 +1,4 @@
-//===- ContractModel.h - how a product is cut up, from the machine and the extents ------------------------------===//
+// How a product is cut up, from the machine and the extents.
 //
 // One table with a stated model; no other file of the contraction holds a size.
 //
@@ -14,10 +14,7 @@
 // Tasks. Of all cuts (multiples of the tile) that fit, the cheapest in cycles: arithmetic, packing and fetching,
 // weighed by how evenly the tasks fall on 2, 4 and 8 threads. Only extents (at their bounds) enter, never the number of
 // threads.
-//
-//===------------------------------------------------------------------------------------------------------------===//
-#ifndef KILN_BACKENDS_CPU_COMPILE_CONTRACTMODEL_H
-#define KILN_BACKENDS_CPU_COMPILE_CONTRACTMODEL_H
+#pragma once
 
 #include "backends/cpu/compile/Code.h"
 
@@ -79,5 +76,3 @@ inline int64_t roundUp(int64_t value, int64_t multiple) { return (value + multip
 inline int64_t ceilDivide(int64_t value, int64_t divisor) { return (value + divisor - 1) / divisor; }
 
 } // namespace kiln::cpu
-
-#endif // KILN_BACKENDS_CPU_COMPILE_CONTRACTMODEL_H

@@ -1,4 +1,4 @@
-//===- ContractPack.cpp - operands into slivers and panels --------------------------------------------------------===//
+// Operands into slivers and panels.
 //
 // Elements come from the emitter, so whatever stands between a kernel's input and the product (transposes, slices,
 // conversions, windows of a convolution) costs no pass of its own. Vectors run along the axis that is contiguous in
@@ -6,8 +6,6 @@
 //
 // Rows of a packed operand are stored in ascending order by whole vectors: what a vector writes beyond its row is
 // overwritten by the rows after it, and there is room for it after the last.
-//
-//===------------------------------------------------------------------------------------------------------------===//
 #include "backends/cpu/compile/ContractLowering.h"
 
 using namespace mlir;

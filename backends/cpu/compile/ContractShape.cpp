@@ -44,10 +44,10 @@ int contiguousAxis(const Graph &graph, uint32_t v) {
   const Op *op = graph.definingOp(v);
   const Shape &dims = graph.type(v).dims;
   auto lastWide = [](const Shape &shape) {
-    for (int d = int(shape.size()) - 1; d >= 0; --d)
+    for (int d = static_cast<int>(shape.size()) - 1; d >= 0; --d)
       if (!shape[d].isOne())
         return d;
-    return int(shape.size()) - 1;
+    return static_cast<int>(shape.size()) - 1;
   };
   if (!op)
     return lastWide(dims);
@@ -56,14 +56,14 @@ int contiguousAxis(const Graph &graph, uint32_t v) {
     int source = contiguousAxis(graph, op->operands[0]);
     for (size_t d = 0; d < op->axes.size(); ++d)
       if (op->axes[d] == source)
-        return int(d);
+        return static_cast<int>(d);
     return -1;
   }
   case OpCode::Broadcast: {
     int source = contiguousAxis(graph, op->operands[0]);
     if (source < 0 || graph.type(op->operands[0]).dims[source].isOne())
       return -1;
-    return int(op->axes[source]);
+    return static_cast<int>(op->axes[source]);
   }
   case OpCode::Slice: {
     int source = contiguousAxis(graph, op->operands[0]);
@@ -79,7 +79,9 @@ int contiguousAxis(const Graph &graph, uint32_t v) {
   case OpCode::Extent:
     return -1;
   case OpCode::Gather:
-    return contiguousAxis(graph, op->operands[0]) == int(graph.type(op->operands[0]).rank()) - 1 ? lastWide(dims) : -1;
+    return contiguousAxis(graph, op->operands[0]) == static_cast<int>(graph.type(op->operands[0]).rank()) - 1
+               ? lastWide(dims)
+               : -1;
   default:
     for (uint32_t operand : op->operands)
       if (graph.type(operand).rank() == dims.size())
@@ -227,7 +229,7 @@ static void orderPairs(const Graph &graph, const Op &op, SmallVectorImpl<int64_t
 
 static SmallVector<int64_t> freeAxes(size_t rank, ArrayRef<int64_t> batch, ArrayRef<int64_t> contract) {
   SmallVector<int64_t> axes;
-  for (int64_t d = 0; d < int64_t(rank); ++d)
+  for (int64_t d = 0; d < static_cast<int64_t>(rank); ++d)
     if (!llvm::is_contained(batch, d) && !llvm::is_contained(contract, d))
       axes.push_back(d);
   return axes;

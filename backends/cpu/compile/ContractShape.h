@@ -1,13 +1,10 @@
-//===- ContractShape.h - a dot_general or convolution as a batched matrix product --------------------------------===//
+// A dot_general or convolution as a batched matrix product.
 //
 //   result[b, m, n] = sum over k of left[b, m, k] * right[b, k, n]
 //
 // where b, m, n and k each stand for a list of dimensions. Whatever is particular to the op (which axes, windows,
 // padding, dilation, groups) is in the functions that give an operand's elements and a result's place.
-//
-//===------------------------------------------------------------------------------------------------------------===//
-#ifndef KILN_BACKENDS_CPU_COMPILE_CONTRACTSHAPE_H
-#define KILN_BACKENDS_CPU_COMPILE_CONTRACTSHAPE_H
+#pragma once
 
 #include "backends/cpu/compile/ContractModel.h"
 #include "backends/cpu/compile/Emitter.h"
@@ -88,5 +85,3 @@ void forEachRun(Emitter &e, const Shape &shape, bool inRows, Value begin, Value 
 int contiguousAxis(const Graph &graph, uint32_t v);
 
 } // namespace kiln::cpu
-
-#endif // KILN_BACKENDS_CPU_COMPILE_CONTRACTSHAPE_H

@@ -1,11 +1,9 @@
-//===- ContractWindow.cpp - convolutions without copying windows --------------------------------------------------===//
+// Convolutions without copying windows.
 //
 // A task copies the part of the padded, dilated image that its columns see, once. Column n of the right operand is then
 // a position in that copy, and row k lies at an offset of its own from there: the micro-kernel takes a table of
 // offsets. Rows of the copy are longer than the result's by what a window reaches beyond its first position; columns in
 // between are computed and dropped.
-//
-//===------------------------------------------------------------------------------------------------------------===//
 #include "backends/cpu/compile/ContractLowering.h"
 
 using namespace mlir;

@@ -1,4 +1,4 @@
-//===- Convolution.cpp - a convolution as a matrix product --------------------------------------------------------===//
+// A convolution as a matrix product.
 //
 // Two readings, with g the groups:
 //   pixels:   batch (N, g), rows O/g, columns the result's pixels, K (C/g, the filter's window): a forward pass, or a
@@ -6,8 +6,6 @@
 //   windows:  batch (g), rows O/g, columns (N, the result's pixels), K (C/g, the filter's window): where the window is
 //             large and the result small, as in the gradient of a filter. Columns are packed along the window's rows.
 // The filter is the left operand, read as it lies: (C/g, window) is contiguous.
-//
-//===------------------------------------------------------------------------------------------------------------===//
 #include "backends/cpu/compile/ContractShape.h"
 
 using namespace mlir;

@@ -11,7 +11,7 @@ namespace kiln::cpu {
 Emitter::Emitter(Code &code, const Graph &graph, const PhaseArguments &arguments, int64_t width)
     : code(code), graph(graph), arguments(arguments), width(width), memo(1), large(false) {
   for (const TensorType &type : graph.values)
-    large |= graph.bound(type.dims) >= (int64_t(1) << 31);
+    large |= graph.bound(type.dims) >= (static_cast<int64_t>(1) << 31);
   code.onScopeEnd.clear();
   code.onScopeEnd.push_back([this](size_t depth) { memo.resize(std::min(memo.size(), depth)); });
 }
@@ -21,7 +21,7 @@ Emitter::Emitter(Code &code, const Graph &graph, const PhaseArguments &arguments
 Value Emitter::input(size_t number) {
   Value &slot = pointers[number];
   if (!slot)
-    slot = code.load(code.ptr, code.address(arguments.args, code.integer(int64_t(number)), 8), 8);
+    slot = code.load(code.ptr, code.address(arguments.args, code.integer(static_cast<int64_t>(number)), 8), 8);
   return slot;
 }
 
@@ -192,7 +192,7 @@ Value Emitter::emit(uint32_t v, ArrayRef<Index> at, const Mask &mask) {
   if (auto source = sources.find(v); source != sources.end())
     return source->second(at, mask);
   if (int number = graph.inputNumber(v); number >= 0)
-    return load(v, input(size_t(number)), at, mask);
+    return load(v, input(static_cast<size_t>(number)), at, mask);
   return emitOp(*graph.definingOp(v), v, at, mask);
 }
 
@@ -240,8 +240,8 @@ Value Emitter::gatherLoad(Type type, Value pointer, const Index &offset, const M
     pointer = code.address(pointer, offset.base, bytes);
     positions = lanesOf(Index{code.integer(0), offset.step, {}, 1});
   }
-  Type element = code.b.getIntegerType(unsigned(bytes) * 8);
-  Type pointers = LLVM::LLVMFixedVectorType::get(code.ptr, unsigned(width));
+  Type element = code.b.getIntegerType(static_cast<unsigned>(bytes) * 8);
+  Type pointers = LLVM::LLVMFixedVectorType::get(code.ptr, static_cast<unsigned>(width));
   VectorType result = code.vectorOf(type, width);
   Value lanes = laneMask(mask);
   if (!lanes)
@@ -252,7 +252,8 @@ Value Emitter::gatherLoad(Type type, Value pointer, const Index &offset, const M
   if (!pinned)
     placed.emplace(code, ArrayRef<Value>{pointer, positions, lanes});
   Value addresses = code.b.create<LLVM::GEPOp>(code.loc, pointers, element, pointer, ArrayRef<LLVM::GEPArg>{positions});
-  return code.b.create<LLVM::masked_gather>(code.loc, result, addresses, lanes, ValueRange{zero}, unsigned(bytes));
+  return code.b.create<LLVM::masked_gather>(code.loc, result, addresses, lanes, ValueRange{zero},
+                                            static_cast<unsigned>(bytes));
 }
 
 Value Emitter::load(uint32_t v, Value pointer, ArrayRef<Index> at, const Mask &mask) {
@@ -304,12 +305,12 @@ void Emitter::storeOffset(kiln_dtype dtype, Value pointer, const Index &offset, 
     return;
   }
   Value positions = lanesOf(offset);
-  Type pointers = LLVM::LLVMFixedVectorType::get(code.ptr, unsigned(width));
+  Type pointers = LLVM::LLVMFixedVectorType::get(code.ptr, static_cast<unsigned>(width));
   if (!lanes)
     lanes = code.constantInt(code.vectorOf(code.i1, width), 1);
-  Value addresses = code.here<LLVM::GEPOp>(pointers, code.b.getIntegerType(unsigned(bytes) * 8), pointer,
+  Value addresses = code.here<LLVM::GEPOp>(pointers, code.b.getIntegerType(static_cast<unsigned>(bytes) * 8), pointer,
                                            ArrayRef<LLVM::GEPArg>{positions});
-  code.here<LLVM::masked_scatter>(memory, addresses, lanes, unsigned(bytes));
+  code.here<LLVM::masked_scatter>(memory, addresses, lanes, static_cast<unsigned>(bytes));
 }
 
 void Emitter::storeOutput(size_t number, ArrayRef<Index> at, Value element, const Mask &mask) {
@@ -334,7 +335,7 @@ static func::FuncOp reporter(Code &code) {
   b.setInsertionPointToEnd(body);
   Value status = body->getArgument(0);
   auto field = [&](size_t offset) -> Value {
-    return b.create<LLVM::GEPOp>(loc, code.ptr, code.i8, status, ArrayRef<LLVM::GEPArg>{int32_t(offset)});
+    return b.create<LLVM::GEPOp>(loc, code.ptr, code.i8, status, ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(offset)});
   };
   Value kind = b.create<LLVM::LoadOp>(loc, code.i32, field(offsetof(kiln_status, kind)));
   Value zero = b.create<arith::ConstantOp>(loc, b.getI32IntegerAttr(0));
@@ -363,7 +364,7 @@ void Emitter::report(kiln_status_kind kind, const Op &op, Value bad, Value index
   b.setInsertionPointToStart(branch.thenBlock());
   if (lanes) {
     // The first lane that is bad.
-    Type bits = b.getIntegerType(unsigned(lanes.getNumElements()));
+    Type bits = b.getIntegerType(static_cast<unsigned>(lanes.getNumElements()));
     Value word = b.create<LLVM::BitcastOp>(loc, bits, bad);
     Value lane = b.create<math::CountTrailingZerosOp>(loc, word);
     if (lanes.getNumElements() < 32)
@@ -373,10 +374,10 @@ void Emitter::report(kiln_status_kind kind, const Op &op, Value bad, Value index
     if (isa<VectorType>(index.getType()))
       index = b.create<LLVM::ExtractElementOp>(loc, index, lane);
   }
-  b.create<func::CallOp>(loc, function,
-                         ValueRange{arguments.status, b.create<arith::ConstantOp>(loc, b.getI32IntegerAttr(kind)),
-                                    b.create<arith::ConstantOp>(loc, b.getI32IntegerAttr(int32_t(op.number))), index,
-                                    limit});
+  b.create<func::CallOp>(
+      loc, function,
+      ValueRange{arguments.status, b.create<arith::ConstantOp>(loc, b.getI32IntegerAttr(kind)),
+                 b.create<arith::ConstantOp>(loc, b.getI32IntegerAttr(static_cast<int32_t>(op.number))), index, limit});
 }
 
 } // namespace kiln::cpu

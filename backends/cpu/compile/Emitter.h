@@ -1,4 +1,4 @@
-//===- Emitter.h - code for the elements of a kernel's values -----------------------------------------------------===//
+// Code for the elements of a kernel's values.
 //
 // `value(v, at, mask)` gives code for the elements of value `v` at the place `at`: one index for each dimension. It
 // works backwards: elementwise ops emit their operands at the same place, layout ops (reshape, transpose, slice, pad,
@@ -14,10 +14,7 @@
 // for all lanes at once. An empty mask: all exist. Masks are made with Code::firstLanes(remaining, W).
 //
 // Types in registers: bool is i1, bf16 and f16 are f32, everything else itself; integers are signless.
-//
-//===------------------------------------------------------------------------------------------------------------===//
-#ifndef KILN_BACKENDS_CPU_COMPILE_EMITTER_H
-#define KILN_BACKENDS_CPU_COMPILE_EMITTER_H
+#pragma once
 
 #include "backends/cpu/compile/Code.h"
 #include <functional>
@@ -101,7 +98,7 @@ public:
   //===-- Places ----------------------------------------------------------------------------------------------===//
 
   Index at(Value base, int64_t step = 0, int64_t multiple = 1) const { return Index{base, step, {}, multiple}; }
-  Index zero() { return Index{code.integer(0), 0, {}, int64_t(1) << 40}; }
+  Index zero() { return Index{code.integer(0), 0, {}, static_cast<int64_t>(1) << 40}; }
   /// Row-major position of a place within a shape, as an index of its own.
   Index linear(llvm::ArrayRef<Extent> shape, llvm::ArrayRef<Index> place);
   /// The inverse. Exact whatever the steps; cheap where rows hold whole vectors.
@@ -178,5 +175,3 @@ private:
 };
 
 } // namespace kiln::cpu
-
-#endif // KILN_BACKENDS_CPU_COMPILE_EMITTER_H

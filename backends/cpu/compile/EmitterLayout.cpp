@@ -1,4 +1,4 @@
-//===- EmitterLayout.cpp - ops that read their operands at another place ------------------------------------------===//
+// Ops that read their operands at another place.
 #include "backends/cpu/compile/Emitter.h"
 #include "mlir/IR/Matchers.h"
 
@@ -247,7 +247,8 @@ Index Emitter::checkedIndex(const Op &op, uint32_t indices, ArrayRef<Index> at, 
 
 Value Emitter::emitGather(const Op &op, uint32_t v, ArrayRef<Index> at, const Mask &mask) {
   uint32_t operand = op.operands[0], indices = op.operands[1];
-  size_t axis = size_t(op.axis), batch = size_t(op.batchDims), rank = graph.type(indices).rank();
+  size_t axis = static_cast<size_t>(op.axis), batch = static_cast<size_t>(op.batchDims),
+         rank = graph.type(indices).rank();
   Indices which(at.begin(), at.begin() + batch);
   which.append(at.begin() + axis, at.begin() + axis + (rank - batch));
   Indices place(at.begin(), at.begin() + axis);
@@ -261,14 +262,14 @@ Value Emitter::emitGather(const Op &op, uint32_t v, ArrayRef<Index> at, const Ma
 static llvm::APInt readBytes(llvm::StringRef bytes, size_t element, int64_t size) {
   uint64_t word = 0;
   for (int64_t i = 0; i < size; ++i)
-    word |= uint64_t(uint8_t(bytes[element * size + i])) << (8 * i);
-  return llvm::APInt(unsigned(size) * 8, word);
+    word |= static_cast<uint64_t>(static_cast<uint8_t>(bytes[element * size + i])) << (8 * i);
+  return llvm::APInt(static_cast<unsigned>(size) * 8, word);
 }
 
 Value Emitter::emitConstant(const Op &op, uint32_t v, ArrayRef<Index> at, const Mask &mask) {
   const TensorType &type = graph.type(v);
   int64_t size = byteSize(type.dtype);
-  if (int64_t(op.bytes.size()) == size) {
+  if (static_cast<int64_t>(op.bytes.size()) == size) {
     llvm::APInt word = readBytes(op.bytes, 0, size);
     Type element = registerType(type.dtype);
     switch (type.dtype) {
@@ -310,7 +311,7 @@ Value Emitter::emitRandomBits(const Op &op, uint32_t v, ArrayRef<Index> at, cons
   bool lanes = isa<VectorType>(element.getType());
   Type word = lanes ? Type(code.vectorOf(code.i32, width)) : code.i32;
   Type wide = lanes ? Type(code.vectorOf(code.i64, width)) : code.i64;
-  auto number = [&](int64_t n) { return code.constantInt(word, int32_t(uint32_t(n))); };
+  auto number = [&](int64_t n) { return code.constantInt(word, static_cast<int32_t>(static_cast<uint32_t>(n))); };
   auto shaped = [&](Value scalar) { return lanes ? code.splat(scalar, width) : scalar; };
   auto scalar = [&](uint32_t operand) {
     return shaped(convert(value(operand, {}), graph.type(operand).dtype, KILN_I32));

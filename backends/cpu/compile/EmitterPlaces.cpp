@@ -1,4 +1,4 @@
-//===- EmitterPlaces.cpp - arithmetic on positions ----------------------------------------------------------------===//
+// Arithmetic on positions.
 #include "backends/cpu/compile/Emitter.h"
 #include <numeric>
 
@@ -31,7 +31,7 @@ Index Emitter::indexOf(Value positions) {
     return Index{{}, 0, positions, 1};
   int64_t multiple = 1;
   if (auto known = Code::known(positions))
-    multiple = *known ? std::abs(*known) : int64_t(1) << 40;
+    multiple = *known ? std::abs(*known) : static_cast<int64_t>(1) << 40;
   return Index{positions, 0, {}, multiple};
 }
 

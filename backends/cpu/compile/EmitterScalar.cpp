@@ -1,4 +1,4 @@
-//===- EmitterScalar.cpp - elementwise ops ------------------------------------------------------------------------===//
+// Elementwise ops.
 #include "backends/cpu/compile/Emitter.h"
 #include "backends/cpu/compile/VectorMath.h"
 #include <cmath>
@@ -16,7 +16,7 @@ static Type like(Value v, Type element) {
 
 static bool isBool(kiln_dtype dtype) { return dtype == KILN_BOOL; }
 
-static unsigned bitWidth(kiln_dtype dtype) { return isBool(dtype) ? 1 : unsigned(byteSize(dtype)) * 8; }
+static unsigned bitWidth(kiln_dtype dtype) { return isBool(dtype) ? 1 : static_cast<unsigned>(byteSize(dtype)) * 8; }
 
 //===-- One operand ----------------------------------------------------------------------------------------------===//
 
@@ -217,7 +217,7 @@ Value Emitter::binary(OpCode op, Value a, Value b, kiln_dtype dtype, const Op *s
 
 Value Emitter::compare(Predicate predicate, Value a, Value b, kiln_dtype dtype) {
   same(a, b);
-  size_t p = size_t(predicate);
+  size_t p = static_cast<size_t>(predicate);
   if (isFloat(dtype)) {
     using P = arith::CmpFPredicate;
     constexpr P predicates[] = {P::OEQ, P::UNE, P::OLT, P::OLE, P::OGT, P::OGE};
@@ -236,9 +236,10 @@ static Value floatToInteger(Code &code, Value a, kiln_dtype to, Type target) {
   Type type = a.getType();
   unsigned bits = bitWidth(to);
   bool sign = isSigned(to);
-  double low = sign ? -std::ldexp(1.0, int(bits) - 1) : 0, high = std::ldexp(1.0, int(bits) - int(sign));
-  int64_t largest = sign ? int64_t((uint64_t(1) << (bits - 1)) - 1) : -1,
-          smallest = sign ? int64_t(uint64_t(1) << (bits - 1)) : 0;
+  double low = sign ? -std::ldexp(1.0, static_cast<int>(bits) - 1) : 0,
+         high = std::ldexp(1.0, static_cast<int>(bits) - static_cast<int>(sign));
+  int64_t largest = sign ? static_cast<int64_t>((static_cast<uint64_t>(1) << (bits - 1)) - 1) : -1,
+          smallest = sign ? static_cast<int64_t>(static_cast<uint64_t>(1) << (bits - 1)) : 0;
   Value above = code.op<arith::CmpFOp>(arith::CmpFPredicate::OGE, a, code.constant(type, high));
   Value below = code.op<arith::CmpFOp>(arith::CmpFPredicate::OLE, a, code.constant(type, low));
   Value fits = code.op<arith::AndIOp>(code.op<arith::CmpFOp>(arith::CmpFPredicate::OLT, a, code.constant(type, high)),
@@ -288,8 +289,8 @@ Value Emitter::neutral(Combine combine, kiln_dtype dtype) {
   Type type = registerType(dtype);
   unsigned bits = bitWidth(dtype);
   bool sign = isSigned(dtype);
-  int64_t smallest = sign ? int64_t(uint64_t(1) << (bits - 1)) : 0;
-  int64_t largest = sign ? int64_t((uint64_t(1) << (bits - 1)) - 1) : -1;
+  int64_t smallest = sign ? static_cast<int64_t>(static_cast<uint64_t>(1) << (bits - 1)) : 0;
+  int64_t largest = sign ? static_cast<int64_t>((static_cast<uint64_t>(1) << (bits - 1)) - 1) : -1;
   double infinity = std::numeric_limits<double>::infinity();
   bool real = isFloat(dtype);
   switch (combine) {

@@ -100,9 +100,9 @@ static constexpr OpInfo infos[] = {{"neg", 1, 1},
                                    {"convolution", 2, 1},
                                    {"attention", -1, -1},
                                    {"attention_grad", -1, 3}};
-static_assert(std::size(infos) == size_t(OpCode::AttentionGrad) + 1);
+static_assert(std::size(infos) == static_cast<size_t>(OpCode::AttentionGrad) + 1);
 
-StringRef opName(OpCode code) { return infos[size_t(code)].name; }
+StringRef opName(OpCode code) { return infos[static_cast<size_t>(code)].name; }
 bool isElementwise(OpCode code) { return code <= OpCode::StopGradient; }
 bool isWhole(OpCode code) { return code >= OpCode::Reduce; }
 
@@ -119,15 +119,15 @@ static StringRef ref(const kiln_string &s) { return StringRef(s.data, s.size); }
 
 static bool readCombine(StringRef name, Combine &combine) {
   int found = StringSwitch<int>(name)
-                  .Case("sum", int(Combine::Sum))
-                  .Case("add", int(Combine::Sum))
-                  .Case("prod", int(Combine::Prod))
-                  .Case("mul", int(Combine::Prod))
-                  .Case("max", int(Combine::Max))
-                  .Case("min", int(Combine::Min))
-                  .Case("any", int(Combine::Any))
-                  .Case("all", int(Combine::All))
-                  .Case("set", int(Combine::Set))
+                  .Case("sum", static_cast<int>(Combine::Sum))
+                  .Case("add", static_cast<int>(Combine::Sum))
+                  .Case("prod", static_cast<int>(Combine::Prod))
+                  .Case("mul", static_cast<int>(Combine::Prod))
+                  .Case("max", static_cast<int>(Combine::Max))
+                  .Case("min", static_cast<int>(Combine::Min))
+                  .Case("any", static_cast<int>(Combine::Any))
+                  .Case("all", static_cast<int>(Combine::All))
+                  .Case("set", static_cast<int>(Combine::Set))
                   .Default(-1);
   combine = Combine(std::max(found, 0));
   return found >= 0;
@@ -277,8 +277,8 @@ static bool readOp(const kiln_reader &reader, const kiln_kernel *kernel, uint32_
   op.code = OpCode(info - infos);
   op.number = number;
   op.location = source.location;
-  if ((info->operands >= 0 && source.operand_count != uint32_t(info->operands)) ||
-      (info->results >= 0 && source.result_count != uint32_t(info->results)))
+  if ((info->operands >= 0 && source.operand_count != static_cast<uint32_t>(info->operands)) ||
+      (info->results >= 0 && source.result_count != static_cast<uint32_t>(info->results)))
     return error = text("op '" + name + "' has the wrong number of operands or results"), false;
   op.operands.assign(source.operands, source.operands + source.operand_count);
   op.results.assign(source.results, source.results + source.result_count);
@@ -289,7 +289,7 @@ static bool readOp(const kiln_reader &reader, const kiln_kernel *kernel, uint32_
     if (v >= graph.values.size() || defined[v])
       return error = text("op '" + name + "' redefines value " + Twine(v)), false;
     defined[v] = true;
-    graph.producer[v] = int32_t(graph.ops.size());
+    graph.producer[v] = static_cast<int32_t>(graph.ops.size());
   }
   if (std::optional<StringRef> wanted = wrongDtype(graph, op))
     return error = text("op '" + name + "' takes " + *wanted + ", not " + dtypeName(graph.type(op.operands[0]).dtype)),
@@ -310,7 +310,7 @@ static bool readValues(const kiln_reader &reader, const kiln_kernel *kernel, con
     if (!isSupported(t.dtype))
       return error = text("the cpu backend has no " + dtypeName(t.dtype)), false;
     for (const kiln_extent &dim : ArrayRef(type.dims, type.rank)) {
-      if (dim.slot >= int64_t(info.extent_count))
+      if (dim.slot >= static_cast<int64_t>(info.extent_count))
         return error = "a dimension names an extent that the kernel does not have", false;
       t.dims.emplace_back(dim);
     }
@@ -351,7 +351,7 @@ bool Graph::read(const kiln_reader &reader, const kiln_kernel *kernel, Graph &gr
 
 int Graph::inputNumber(uint32_t value) const {
   const auto *found = llvm::find(inputs, value);
-  return found == inputs.end() ? -1 : int(found - inputs.begin());
+  return found == inputs.end() ? -1 : static_cast<int>(found - inputs.begin());
 }
 
 int64_t Graph::bound(const Extent &extent) const {

@@ -1,11 +1,8 @@
-//===- Graph.h - a kiln_kernel as C++ values --------------------------------------------------------------------===//
+// A kiln_kernel as C++ values.
 //
 // The C structs of the ABI, with names turned into enumerations and attributes into fields, so that passes over a
 // kernel (collapsing of dimensions, planning of phases) can rewrite them. Knows nothing of MLIR.
-//
-//===------------------------------------------------------------------------------------------------------------===//
-#ifndef KILN_BACKENDS_CPU_COMPILE_GRAPH_H
-#define KILN_BACKENDS_CPU_COMPILE_GRAPH_H
+#pragma once
 
 #include "backends/api/kiln_backend.h"
 #include "llvm/ADT/ArrayRef.h"
@@ -160,5 +157,3 @@ bool isSigned(kiln_dtype dtype); // of integers
 llvm::StringRef dtypeName(kiln_dtype dtype);
 
 } // namespace kiln::cpu
-
-#endif // KILN_BACKENDS_CPU_COMPILE_GRAPH_H

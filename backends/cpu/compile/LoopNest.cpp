@@ -166,8 +166,10 @@ Value Accumulator::result(Emitter &e, ArrayRef<Value> state) const {
 States vectorLoop(Emitter &e, Value begin, Value end, int64_t unroll, States states,
                   llvm::function_ref<void(const Index &, const Mask &, MutableArrayRef<Value>)> body) {
   Code &code = e.code;
-  int64_t width = e.width, carried = int64_t(states.size()) / unroll, block = unroll * width;
-  auto copy = [&](MutableArrayRef<Value> all, int64_t i) { return all.slice(size_t(i * carried), size_t(carried)); };
+  int64_t width = e.width, carried = static_cast<int64_t>(states.size()) / unroll, block = unroll * width;
+  auto copy = [&](MutableArrayRef<Value> all, int64_t i) {
+    return all.slice(static_cast<size_t>(i * carried), static_cast<size_t>(carried));
+  };
   auto place = [&](Value base) { return e.at(base, 1, width); };
   Value count = code.sub(end, begin);
   auto known = Code::known(count);

@@ -1,6 +1,5 @@
-//===- LoopNest.h - loops over tasks, rows and vectors ------------------------------------------------------------===//
-#ifndef KILN_BACKENDS_CPU_COMPILE_LOOPNEST_H
-#define KILN_BACKENDS_CPU_COMPILE_LOOPNEST_H
+// Loops over tasks, rows and vectors.
+#pragma once
 
 #include "backends/cpu/compile/Phases.h"
 
@@ -49,5 +48,3 @@ nest(Emitter &e, llvm::ArrayRef<Extent> shape, Indices prefix, int64_t unroll, S
      llvm::function_ref<void(llvm::ArrayRef<Index> at, const Mask &mask, llvm::MutableArrayRef<Value> state)> body);
 
 } // namespace kiln::cpu
-
-#endif // KILN_BACKENDS_CPU_COMPILE_LOOPNEST_H

@@ -1,6 +1,5 @@
-//===- Loops.h - the shapes of loop kernels -----------------------------------------------------------------------===//
-#ifndef KILN_BACKENDS_CPU_COMPILE_LOOPS_H
-#define KILN_BACKENDS_CPU_COMPILE_LOOPS_H
+// The shapes of loop kernels.
+#pragma once
 
 #include "backends/cpu/compile/LoopNest.h"
 
@@ -24,5 +23,3 @@ std::pair<Value, Value> taskRange(Emitter &e, Value count, Value grain);
 llvm::SmallVector<int64_t, 4> reducedAxes(const Op &op);
 
 } // namespace kiln::cpu
-
-#endif // KILN_BACKENDS_CPU_COMPILE_LOOPS_H

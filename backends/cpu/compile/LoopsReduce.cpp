@@ -1,11 +1,9 @@
-//===- LoopsReduce.cpp - reductions over any axes, on all threads -------------------------------------------------===//
+// Reductions over any axes, on all threads.
 //
 // The domain's dimensions are kept or reduced. Where the last one is reduced, a result's elements come in vectors that
 // are added up at the end; where it is kept, a vector holds neighbouring results. If the results are too few to share
 // out, the outermost reduced dimension is cut into a number of chunks that depends on the extents' bounds alone: a
 // first phase leaves one partial result for each, a second one combines them in order.
-//
-//===------------------------------------------------------------------------------------------------------------===//
 #include "backends/cpu/compile/Loops.h"
 
 using namespace mlir;
@@ -49,7 +47,7 @@ ReducePlan makePlan(KernelBuilder &builder, ArrayRef<const Op *> ops) {
   plan.domain = graph.type(ops.front()->operands[0]).dims;
   SmallVector<int64_t, 4> axes = reducedAxes(*ops.front());
   for (size_t d = 0; d < plan.domain.size(); ++d)
-    (llvm::is_contained(axes, int64_t(d)) ? plan.reduced : plan.kept).push_back(d);
+    (llvm::is_contained(axes, static_cast<int64_t>(d)) ? plan.reduced : plan.kept).push_back(d);
   plan.keepsLast = !plan.kept.empty() && plan.kept.back() + 1 == plan.domain.size();
   int64_t total = graph.bound(plan.domain), units = 1;
   for (size_t d : plan.outer())
@@ -57,7 +55,7 @@ ReducePlan makePlan(KernelBuilder &builder, ArrayRef<const Op *> ops) {
   if (plan.keepsLast) {
     int64_t columns = graph.bound(plan.domain.back());
     plan.columnVectors =
-        std::clamp<int64_t>(8 / int64_t(ops.size()), 1, std::max<int64_t>(columns / builder.width(), 1));
+        std::clamp<int64_t>(8 / static_cast<int64_t>(ops.size()), 1, std::max<int64_t>(columns / builder.width(), 1));
     units *= (columns + plan.columnVectors * builder.width() - 1) / (plan.columnVectors * builder.width());
   }
   bool chunkable = llvm::all_of(ops, [](const Op *op) { return op->code == OpCode::Reduce; });
@@ -187,7 +185,7 @@ private:
       for (int64_t i = 0; i < count; ++i)
         for (const Accumulator &accumulator : accumulators)
           accumulator.start(e, /*vectors=*/true, states);
-      size_t carried = states.size() / size_t(count);
+      size_t carried = states.size() / static_cast<size_t>(count);
       auto place = [&](int64_t i) {
         Indices keptPlace(outer.begin(), outer.end());
         keptPlace.push_back(e.at(code.add(first, code.integer(i * e.width)), 1, e.width));
@@ -195,10 +193,10 @@ private:
       };
       states = overReduced(0, {}, chunk, states, [&](ArrayRef<Index> reducedPlace, MutableArrayRef<Value> state) {
         for (int64_t i = 0; i < count; ++i)
-          step(state.slice(size_t(i) * carried, carried), join(place(i), reducedPlace), mask);
+          step(state.slice(static_cast<size_t>(i) * carried, carried), join(place(i), reducedPlace), mask);
       });
       for (int64_t i = 0; i < count; ++i)
-        write(place(i), chunk, ArrayRef<Value>(states).slice(size_t(i) * carried, carried), mask);
+        write(place(i), chunk, ArrayRef<Value>(states).slice(static_cast<size_t>(i) * carried, carried), mask);
     };
     auto known = Code::known(size);
     bool whole = known && *known % (plan.columnVectors * e.width) == 0;
@@ -234,10 +232,10 @@ private:
       for (const Accumulator &accumulator : accumulators)
         accumulator.start(e, /*vectors=*/!plan.reduced.empty(), states);
     states = rowFrom(0, keptPlace, {}, chunk, unroll, states);
-    size_t carried = states.size() / size_t(unroll), first = 0;
+    size_t carried = states.size() / static_cast<size_t>(unroll), first = 0;
     MutableArrayRef<Value> all = states;
     for (const Accumulator &accumulator : accumulators) {
-      auto copy = [&](int64_t i) { return all.slice(size_t(i) * carried + first, accumulator.size()); };
+      auto copy = [&](int64_t i) { return all.slice(static_cast<size_t>(i) * carried + first, accumulator.size()); };
       for (int64_t distance = unroll / 2; distance > 0; distance /= 2)
         for (int64_t i = 0; i < distance; ++i)
           accumulator.merge(e, copy(i), copy(i + distance));

@@ -1,5 +1,4 @@
-//===- LoopsRows.cpp - kernels whose reductions run over trailing axes
-//----------------------------------------------===//
+// Kernels whose reductions run over trailing axes.
 #include "backends/cpu/compile/Loops.h"
 #include <set>
 
@@ -46,7 +45,7 @@ public:
       return true;
     if (isReduction(*op)) {
       for (size_t d = 0; d < at.size(); ++d)
-        if (at[d] != int(d))
+        if (at[d] != static_cast<int>(d))
           return false;
       return fits(op->operands[0], identity(plan.rows.size() + plan.inner.size()));
     }
@@ -56,7 +55,7 @@ public:
   static SmallVector<int, 4> identity(size_t rank) {
     SmallVector<int, 4> all;
     for (size_t d = 0; d < rank; ++d)
-      all.push_back(int(d));
+      all.push_back(static_cast<int>(d));
     return all;
   }
 
@@ -78,10 +77,10 @@ private:
         result[op.axes[d]] = at[d];
     else if (op.code == OpCode::Gather && operand == 0)
       // Dimensions before the axis are the result's, so a row stays a row; the chosen one is any.
-      for (size_t d = 0; d < size_t(op.axis); ++d)
+      for (size_t d = 0; d < static_cast<size_t>(op.axis); ++d)
         result[d] = at[d];
     else if (op.code == OpCode::Gather)
-      for (size_t d = 0; d < size_t(op.batchDims); ++d)
+      for (size_t d = 0; d < static_cast<size_t>(op.batchDims); ++d)
         result[d] = at[d];
     else if (op.code == OpCode::Reshape)
       reshaped(from, to, at, result);
@@ -120,7 +119,7 @@ bool makePlan(const Graph &graph, RowPlan &plan) {
       plan.inner.assign(dims.begin() + rows, dims.end());
     }
     if (!(dims == plan.domain()) || axes.size() != plan.inner.size() || axes.empty() ||
-        axes.front() != int64_t(plan.rows.size()) || axes.back() != int64_t(dims.size()) - 1)
+        axes.front() != static_cast<int64_t>(plan.rows.size()) || axes.back() != static_cast<int64_t>(dims.size()) - 1)
       return false;
     if (op.code == OpCode::ArgReduce && axes.size() != 1)
       return false;
@@ -249,7 +248,7 @@ private:
     // Several copies of each accumulator hide the latency of adding; long expressions do that by themselves.
     int64_t cost =
         costOf(graph, operands, [&](uint32_t v) { return keptAt.contains(v) && !llvm::is_contained(stage.kept, v); });
-    int64_t unroll = cost * int64_t(operands.size()) <= 12 ? 4 : cost <= 24 ? 2 : 1;
+    int64_t unroll = cost * static_cast<int64_t>(operands.size()) <= 12 ? 4 : cost <= 24 ? 2 : 1;
     if (graph.bound(plan.inner.back()) <= 2 * e.width)
       unroll = 1;
     States states;
@@ -267,11 +266,11 @@ private:
                       first += accumulator.size();
                     }
                   });
-    size_t carried = states.size() / size_t(unroll), first = 0;
+    size_t carried = states.size() / static_cast<size_t>(unroll), first = 0;
     for (const Accumulator &accumulator : accumulators) {
       size_t size = accumulator.size();
       MutableArrayRef<Value> all = states;
-      auto copy = [&](int64_t i) { return all.slice(size_t(i) * carried + first, size); };
+      auto copy = [&](int64_t i) { return all.slice(static_cast<size_t>(i) * carried + first, size); };
       for (int64_t distance = unroll / 2; distance > 0; distance /= 2)
         for (int64_t i = 0; i < distance; ++i)
           accumulator.merge(e, copy(i), copy(i + distance));

@@ -1,6 +1,5 @@
-//===- Lower.h - from a kernel module to machine code -------------------------------------------------------------===//
-#ifndef KILN_BACKENDS_CPU_COMPILE_LOWER_H
-#define KILN_BACKENDS_CPU_COMPILE_LOWER_H
+// From a kernel module to machine code.
+#pragma once
 
 #include "backends/cpu/compile/Code.h"
 #include <memory>
@@ -28,5 +27,3 @@ bool generate(llvm::Module &module, llvm::TargetMachine &generator, bool assembl
               std::string &error);
 
 } // namespace kiln::cpu
-
-#endif // KILN_BACKENDS_CPU_COMPILE_LOWER_H

@@ -1,10 +1,7 @@
-//===- Merge.cpp - equal ops of a kernel become one
-//-------------------------------------------------------------------===//
+// Equal ops of a kernel become one.
 //
 // Differentiation and fusion leave the same expression behind under several names (one under a stop_gradient, one not).
 // Within one loop the code would be shared anyway; across the stages of a row it is only if it is one value.
-//
-//===------------------------------------------------------------------------------------------------------------===//
 #include "backends/cpu/compile/Phases.h"
 
 namespace kiln::cpu {
@@ -39,7 +36,8 @@ void mergeEqualOps(Graph &graph) {
       now[op.results[0]] = op.operands[0];
       continue;
     }
-    llvm::SmallVector<size_t, 2> &others = seen[{int(op.code), op.operands.empty() ? ~2u : op.operands[0]}];
+    llvm::SmallVector<size_t, 2> &others =
+        seen[{static_cast<int>(op.code), op.operands.empty() ? ~2u : op.operands[0]}];
     auto *equal = llvm::find_if(others, [&](size_t i) { return same(graph, ops[i], op); });
     if (equal != others.end()) {
       for (auto [mine, its] : llvm::zip(op.results, ops[*equal].results))
@@ -55,7 +53,7 @@ void mergeEqualOps(Graph &graph) {
   graph.producer.assign(graph.values.size(), -1);
   for (size_t i = 0; i < graph.ops.size(); ++i)
     for (uint32_t result : graph.ops[i].results)
-      graph.producer[result] = int32_t(i);
+      graph.producer[result] = static_cast<int32_t>(i);
 }
 
 } // namespace kiln::cpu

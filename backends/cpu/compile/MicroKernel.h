@@ -1,4 +1,4 @@
-//===- MicroKernel.h - register-tiled products, shared by all kernels of a program ------------------------------===//
+// Register-tiled products, shared by all kernels of a program.
 //
 // A micro-kernel multiplies a packed sliver of the left operand with rows of the right one into a small tile:
 //
@@ -7,10 +7,7 @@
 //
 // a: [k][rows], contiguous. b: k rows, ldb bytes apart. c: rows, ldc bytes apart. The accumulators live in registers.
 // A kernel declares those that it calls; one more module, made once a program, holds their bodies.
-//
-//===------------------------------------------------------------------------------------------------------------===//
-#ifndef KILN_BACKENDS_CPU_COMPILE_MICROKERNEL_H
-#define KILN_BACKENDS_CPU_COMPILE_MICROKERNEL_H
+#pragma once
 
 #include "backends/cpu/compile/Code.h"
 #include <set>
@@ -81,5 +78,3 @@ bool defineMicroKernel(Code &code, llvm::StringRef name);
 void transposeSquare(Code &code, llvm::MutableArrayRef<mlir::Value> vectors);
 
 } // namespace kiln::cpu
-
-#endif // KILN_BACKENDS_CPU_COMPILE_MICROKERNEL_H

@@ -1,12 +1,9 @@
-//===- Phases.h - the functions of one kernel ---------------------------------------------------------------------===//
+// The functions of one kernel.
 //
 // A kernel is a list of phases with a barrier between them (artifact.h). KernelBuilder makes their functions, keeps
 // count of scratch, and knows which values earlier phases have put into memory: in a new phase's Emitter those are
 // bound to where they are.
-//
-//===------------------------------------------------------------------------------------------------------------===//
-#ifndef KILN_BACKENDS_CPU_COMPILE_PHASES_H
-#define KILN_BACKENDS_CPU_COMPILE_PHASES_H
+#pragma once
 
 #include "backends/cpu/compile/Emitter.h"
 
@@ -63,5 +60,3 @@ void mergeEqualOps(Graph &graph);
 void collapseDimensions(Graph &graph);
 
 } // namespace kiln::cpu
-
-#endif // KILN_BACKENDS_CPU_COMPILE_PHASES_H

@@ -38,8 +38,8 @@ class ScatterCode {
 public:
   ScatterCode(KernelBuilder &builder, const Op &op) : builder(builder), graph(builder.graph), op(op) {
     const Shape &operand = graph.type(op.operands[0]).dims, &indices = graph.type(op.operands[1]).dims;
-    axis = size_t(op.axis);
-    batch = size_t(op.batchDims);
+    axis = static_cast<size_t>(op.axis);
+    batch = static_cast<size_t>(op.batchDims);
     outer.assign(operand.begin(), operand.begin() + axis);
     places.assign(indices.begin() + batch, indices.end());
     slice.assign(operand.begin() + axis + 1, operand.end());
@@ -135,7 +135,7 @@ private:
     int input = graph.inputNumber(operand);
     if (input < 0)
       return copy();
-    Value differs = code.op<LLVM::ICmpOp>(LLVM::ICmpPredicate::ne, e.input(size_t(input)), target);
+    Value differs = code.op<LLVM::ICmpOp>(LLVM::ICmpPredicate::ne, e.input(static_cast<size_t>(input)), target);
     code.ifThen(differs, copy);
   }
 
@@ -185,7 +185,7 @@ void buildDynamicUpdate(KernelBuilder &builder, const Op &op) {
         int input = graph.inputNumber(operand);
         if (input < 0)
           return copy();
-        Value differs = code.op<LLVM::ICmpOp>(LLVM::ICmpPredicate::ne, e.input(size_t(input)), target);
+        Value differs = code.op<LLVM::ICmpOp>(LLVM::ICmpPredicate::ne, e.input(static_cast<size_t>(input)), target);
         code.ifThen(differs, copy);
       });
   const Shape &sizes = graph.type(update).dims, &dims = graph.type(operand).dims;
@@ -212,7 +212,7 @@ void buildCumSum(KernelBuilder &builder, const Op &op) {
   uint32_t operand = op.operands[0], result = op.results[0];
   const Shape &dims = graph.type(operand).dims;
   kiln_dtype dtype = graph.type(operand).dtype;
-  size_t axis = size_t(op.axis), rank = dims.size();
+  size_t axis = static_cast<size_t>(op.axis), rank = dims.size();
   bool lastAxis = axis + 1 == rank;
   // Along the last axis rows are summed singly; else neighbouring columns run side by side in a vector.
   Shape outer;

@@ -1,7 +1,5 @@
-//===- Single.h - ops that are computed as a whole, one file a kind
-//-------------------------------------------------===//
-#ifndef KILN_BACKENDS_CPU_COMPILE_SINGLE_H
-#define KILN_BACKENDS_CPU_COMPILE_SINGLE_H
+// Ops that are computed as a whole, one file a kind.
+#pragma once
 
 #include "backends/cpu/compile/LoopNest.h"
 
@@ -27,5 +25,3 @@ void eachPlace(Emitter &e, llvm::ArrayRef<Extent> shape, Indices prefix,
                llvm::function_ref<void(llvm::ArrayRef<Index>)> body);
 
 } // namespace kiln::cpu
-
-#endif // KILN_BACKENDS_CPU_COMPILE_SINGLE_H

@@ -1,5 +1,4 @@
-//===- SingleSort.cpp - sort and top_k: a merge sort of each row
-//--------------------------------------------------------===//
+// Sort and top_k: a merge sort of each row.
 #include "backends/cpu/compile/Single.h"
 
 using namespace mlir;
@@ -16,7 +15,7 @@ public:
   RowSort(KernelBuilder &builder, const Op &op)
       : dtype(builder.graph.type(op.operands[0]).dtype), descending(op.descending || op.code == OpCode::TopK) {
     const Shape &dims = builder.graph.type(op.operands[0]).dims;
-    axis = op.code == OpCode::TopK ? dims.size() - 1 : size_t(op.axis);
+    axis = op.code == OpCode::TopK ? dims.size() - 1 : static_cast<size_t>(op.axis);
     int64_t bound = builder.graph.bound(dims[axis]);
     for (int64_t &offset : keys)
       offset = builder.reserveWorkerScratch(bound * byteSize(dtype));

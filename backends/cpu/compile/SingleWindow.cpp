@@ -1,5 +1,4 @@
-//===- SingleWindow.cpp - pooling and its gradient
-//--------------------------------------------------------------------===//
+// Pooling and its gradient.
 #include "backends/cpu/compile/Single.h"
 
 using namespace mlir;
@@ -151,13 +150,14 @@ private:
         wins = code.op<arith::AndIOp>(wins, lanes && !isa<VectorType>(inside.getType()) ? code.splat(inside, e.width)
                                                                                         : inside);
       best = code.op<arith::SelectOp>(wins, v, best);
-      chosen = code.op<arith::SelectOp>(wins, code.constantInt(type, int64_t(number)), chosen);
+      chosen = code.op<arith::SelectOp>(wins, code.constantInt(type, static_cast<int64_t>(number)), chosen);
     }
     Value gradient = e.value(op.operands[1], at, mask), memory = builder.home(e, op.results[0]);
     for (auto [number, offsets] : llvm::enumerate(points)) {
       auto [place, inside] = pointPlace(e, op, dims, at, offsets);
       Index where = e.linear(dims, place);
-      Value mine = code.op<arith::CmpIOp>(arith::CmpIPredicate::eq, chosen, code.constantInt(type, int64_t(number)));
+      Value mine = code.op<arith::CmpIOp>(arith::CmpIPredicate::eq, chosen,
+                                          code.constantInt(type, static_cast<int64_t>(number)));
       if (apart && covered) {
         Value zero = e.neutral(Combine::Sum, dtype), v = gradient;
         if (lanes)

@@ -1,6 +1,5 @@
-//===- Target.h - what to compile for -----------------------------------------------------------------------------===//
-#ifndef KILN_BACKENDS_CPU_COMPILE_TARGET_H
-#define KILN_BACKENDS_CPU_COMPILE_TARGET_H
+// What to compile for.
+#pragma once
 
 #include "backends/cpu/compile/Code.h"
 #include <memory>
@@ -18,5 +17,3 @@ bool readTarget(const kiln_target &target, Machine &machine, std::string &error)
 std::unique_ptr<llvm::TargetMachine> createTargetMachine(const Machine &machine, std::string &error);
 
 } // namespace kiln::cpu
-
-#endif // KILN_BACKENDS_CPU_COMPILE_TARGET_H

@@ -1,12 +1,9 @@
-//===- VectorMath.h - elementary functions as polynomial code -----------------------------------------------------===//
+// Elementary functions as polynomial code.
 //
 // On f32 and f64, scalars and vectors alike. Errors (measured by tests/backends/cpu/MathTest.cpp, which fails above
 // them) in units of the last place: exp, log, rsqrt 2; expm1, log1p, tanh, sigmoid, erf, sin, cos 4. f64 pow, erf, sin
 // and cos, and f32 sin and cos of arguments above 1e6, call libm.
-//
-//===------------------------------------------------------------------------------------------------------------===//
-#ifndef KILN_BACKENDS_CPU_COMPILE_VECTORMATH_H
-#define KILN_BACKENDS_CPU_COMPILE_VECTORMATH_H
+#pragma once
 
 #include "backends/cpu/compile/Code.h"
 
@@ -27,5 +24,3 @@ mlir::Value emitPow(Code &code, mlir::Value x, mlir::Value y);
 mlir::Value emitLibraryCall(Code &code, llvm::StringRef name, mlir::Value x, mlir::Value y = {});
 
 } // namespace kiln::cpu
-
-#endif // KILN_BACKENDS_CPU_COMPILE_VECTORMATH_H

@@ -1,11 +1,7 @@
-//===- Executable.h - a loaded program
-//------------------------------------------------------------------------------===//
+// A loaded program.
 //
 // The tree of a program is decoded once, at load, into arrays that execution walks without looking anything up.
-//
-//===------------------------------------------------------------------------------------------------------------===//
-#ifndef KILN_BACKENDS_CPU_RUN_EXECUTABLE_H
-#define KILN_BACKENDS_CPU_RUN_EXECUTABLE_H
+#pragma once
 
 #include "backends/cpu/artifact.h"
 #include <atomic>
@@ -88,5 +84,3 @@ bool load(const kiln_program *program, const kiln_cpu_artifact &artifact, const 
           std::string &error);
 
 } // namespace kiln::cpu
-
-#endif // KILN_BACKENDS_CPU_RUN_EXECUTABLE_H

@@ -1,12 +1,9 @@
-//===- Executor.cpp - walks a program's tree
-//------------------------------------------------------------------------===//
+// Walks a program's tree.
 //
 // Nothing is allocated here but profile events, when they are on. A phase of one task runs on the calling thread;
 // others are given to the host's threads. Each worker has a status record of its own; of those that reported, the one
 // whose piece of tasks began first is kept, and since tasks of a piece run in order that is the first error of the
 // launch.
-//
-//===------------------------------------------------------------------------------------------------------------===//
 #include "backends/cpu/run/Executable.h"
 #include "backends/cpu/run/Processor.h"
 #include "backends/cpu/run/Run.h"
@@ -32,7 +29,7 @@ public:
       return launch(node);
     case KILN_NODE_COPY: {
       const Place *places = &entry.places[node.placeBegin];
-      std::memmove(at(places[1]), at(places[0]), size_t(value(node.count)));
+      std::memmove(at(places[1]), at(places[0]), static_cast<size_t>(value(node.count)));
       return;
     }
     case KILN_NODE_REPEAT:
@@ -128,8 +125,8 @@ private:
     bad.kind = KILN_OK;
     for (int64_t i = 0; i < kernel.phase_count; ++i) {
       phase = &kernel.phases[i];
-      int64_t tasks =
-          node.constantExtents ? entry.taskCounts[node.taskBegin + uint32_t(i)] : phase->tasks(phaseExtents);
+      int64_t tasks = node.constantExtents ? entry.taskCounts[node.taskBegin + static_cast<uint32_t>(i)]
+                                           : phase->tasks(phaseExtents);
       if (tasks == 1 || (tasks > 1 && self.host->worker_count <= 1))
         piece(this, 0, tasks, 0);
       else if (tasks > 1) {
@@ -152,7 +149,7 @@ private:
   static int64_t now() {
     timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
-    return int64_t(time.tv_sec) * 1000000000 + time.tv_nsec;
+    return static_cast<int64_t>(time.tv_sec) * 1000000000 + time.tv_nsec;
   }
 };
 
@@ -184,7 +181,7 @@ int32_t deviceInfo(const kiln_host *, uint32_t number, kiln_device_info *info, k
   info->usable = 1;
   info->name = {name.data(), name.size()};
   info->driver = text("native code");
-  info->memory_bytes = uint64_t(sysconf(_SC_PHYS_PAGES)) * uint64_t(sysconf(_SC_PAGESIZE));
+  info->memory_bytes = static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
   info->flags = KILN_BACKEND_HOST_MEMORY | KILN_BACKEND_DETERMINISTIC;
   return KILN_SUCCESS;
 }

@@ -34,7 +34,9 @@ private:
   }
 
   bool extent(const kiln_extent &source) {
-    return source.slot < int64_t(extentCount) ? true : fail("the program names an extent that its entry does not have");
+    return source.slot < static_cast<int64_t>(extentCount)
+               ? true
+               : fail("the program names an extent that its entry does not have");
   }
 
   bool place(const kiln_place &source, Place &to) {
@@ -61,7 +63,7 @@ private:
       return fail("the program launches a kernel that it does not have");
     const kiln_cpu_kernel &code = artifact.kernels[source.kernel];
     to.kernel = source.kernel;
-    to.extentBegin = uint32_t(entry.extents.size());
+    to.extentBegin = static_cast<uint32_t>(entry.extents.size());
     to.extentCount = source.extent_count;
     to.constantExtents = true;
     for (size_t i = 0; i < source.extent_count; ++i) {
@@ -73,7 +75,7 @@ private:
     }
     largestExtents = std::max<size_t>(largestExtents, source.extent_count);
     largestLaunch = std::max<size_t>(largestLaunch, source.place_count);
-    to.taskBegin = uint32_t(entry.taskCounts.size());
+    to.taskBegin = static_cast<uint32_t>(entry.taskCounts.size());
     for (int64_t i = 0; i < code.phase_count; ++i)
       entry.taskCounts.push_back(
           to.constantExtents ? code.phases[i].tasks(entry.constantExtents.data() + to.extentBegin) : 0);
@@ -94,7 +96,7 @@ private:
       return fail("the cpu backend does not execute this kind of node");
     bool counted = source.kind == KILN_NODE_COPY || source.kind == KILN_NODE_REPEAT;
     if ((counted && !extent(source.count)) ||
-        (source.kind == KILN_NODE_REPEAT && source.index_slot >= int64_t(extentCount)))
+        (source.kind == KILN_NODE_REPEAT && source.index_slot >= static_cast<int64_t>(extentCount)))
       return fail("the program names an extent that its entry does not have");
     if (source.kind == KILN_NODE_REPEAT && ++depth > KILN_MAX_LOOPS)
       return fail("the program has loops deeper than " + std::to_string(KILN_MAX_LOOPS));
@@ -105,7 +107,7 @@ private:
       return false;
     if (source.kind == KILN_NODE_COPY && source.place_count != 2)
       return fail("a copy of the program is not well formed");
-    result.placeBegin = uint32_t(entry.places.size());
+    result.placeBegin = static_cast<uint32_t>(entry.places.size());
     result.placeCount = source.place_count;
     for (size_t i = 0; i < source.place_count; ++i) {
       Place decoded;
@@ -113,7 +115,7 @@ private:
         return false;
       entry.places.push_back(decoded);
     }
-    result.childBegin = uint32_t(entry.nodes.size());
+    result.childBegin = static_cast<uint32_t>(entry.nodes.size());
     result.childCount = source.child_count;
     entry.nodes.resize(entry.nodes.size() + source.child_count);
     entry.nodes[at] = result;
@@ -180,7 +182,8 @@ bool load(const kiln_program *program, const kiln_cpu_artifact &artifact, const 
   size_t workers = std::max(1u, host.worker_count);
   executable.workerStatus.resize(workers);
   for (uint32_t i = 0; i < artifact.kernel_count; ++i)
-    executable.workerStride = std::max(executable.workerStride, size_t(artifact.kernels[i].worker_scratch_bytes));
+    executable.workerStride =
+        std::max(executable.workerStride, static_cast<size_t>(artifact.kernels[i].worker_scratch_bytes));
   executable.workerStride = (executable.workerStride + 63) / 64 * 64;
   executable.workerMemory.reset(new uint8_t[executable.workerStride * workers + 64]);
   uintptr_t address = reinterpret_cast<uintptr_t>(executable.workerMemory.get());

@@ -61,7 +61,7 @@ static uint64_t enabledState() {
   if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !(ecx & (1u << 27)))
     return 0;
   __asm__ volatile("xgetbv" : "=a"(eax), "=d"(edx) : "c"(0));
-  return uint64_t(edx) << 32 | eax;
+  return static_cast<uint64_t>(edx) << 32 | eax;
 }
 
 static bool identify(uint32_t leaf, uint32_t subleaf, uint32_t registers[4]) {
@@ -115,7 +115,7 @@ std::string missingFeatures(const char *features, const Processor &processor) {
   std::string missing;
   while (*features) {
     const char *end = std::strchr(features, ',');
-    size_t size = end ? size_t(end - features) : std::strlen(features);
+    size_t size = end ? static_cast<size_t>(end - features) : std::strlen(features);
     if (size && !hasFeature(features, size, processor)) {
       if (!missing.empty())
         missing += ", ";

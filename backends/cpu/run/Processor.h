@@ -1,6 +1,5 @@
 /* Processor.h: does this processor have what code was compiled for? */
-#ifndef KILN_BACKENDS_CPU_RUN_PROCESSOR_H
-#define KILN_BACKENDS_CPU_RUN_PROCESSOR_H
+#pragma once
 
 #include <cstdint>
 #include <string>
@@ -24,5 +23,3 @@ std::string missingFeatures(const char *features, const Processor &processor = t
 std::string processorName();
 
 } // namespace kiln::cpu
-
-#endif // KILN_BACKENDS_CPU_RUN_PROCESSOR_H

@@ -53,7 +53,7 @@ int32_t deviceInfo(const kiln_host *, uint32_t number, kiln_device_info *info, k
   info->usable = 1;
   info->name = text("reference evaluator");
   info->driver = text("float64, one thread");
-  info->memory_bytes = uint64_t(sysconf(_SC_PHYS_PAGES)) * uint64_t(sysconf(_SC_PAGESIZE));
+  info->memory_bytes = static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
   info->flags = KILN_BACKEND_HOST_MEMORY | KILN_BACKEND_DETERMINISTIC;
   return KILN_SUCCESS;
 }
@@ -63,7 +63,7 @@ int32_t openDevice(const kiln_host *host, uint32_t number, kiln_device **device,
     return noDevice(error);
   return guarded(error, [&] {
     *device = reinterpret_cast<kiln_device *>(new Device{host});
-    return int32_t(KILN_SUCCESS);
+    return static_cast<int32_t>(KILN_SUCCESS);
   });
 }
 
@@ -86,7 +86,7 @@ int32_t allocate(kiln_device *, uint64_t bytes, kiln_buffer **buffer, kiln_error
 int32_t import(kiln_device *, void *memory, uint64_t bytes, kiln_buffer **buffer, kiln_error *error) {
   return guarded(error, [&] {
     *buffer = reinterpret_cast<kiln_buffer *>(new Buffer{static_cast<uint8_t *>(memory), bytes, false});
-    return int32_t(KILN_SUCCESS);
+    return static_cast<int32_t>(KILN_SUCCESS);
   });
 }
 
@@ -222,6 +222,6 @@ extern "C" const kiln_backend *kiln_backend_reference(const kiln_offer *offer, k
   int size = std::snprintf(message, sizeof message,
                            "the reference backend speaks version %d of the backend interface, the host %u to %u",
                            KILN_ABI_VERSION, offer->oldest, offer->newest);
-  kiln::reference::fail(error, KILN_ERROR_VERSION, message, size_t(size));
+  kiln::reference::fail(error, KILN_ERROR_VERSION, message, static_cast<size_t>(size));
   return nullptr;
 }

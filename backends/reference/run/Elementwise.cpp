@@ -25,7 +25,7 @@ template <typename R, typename I> bool unary(Call &call, R real, I integer) {
   const std::vector<int64_t> &x = call.in[0]->integers;
   std::vector<int64_t> &out = call.out[0]->integers;
   for (size_t i = 0; i < out.size(); ++i)
-    out[i] = int64_t(integer(uint64_t(x[i])));
+    out[i] = static_cast<int64_t>(integer(static_cast<uint64_t>(x[i])));
   call.out[0]->wrap();
   return true;
 }
@@ -41,7 +41,9 @@ template <typename R, typename I> bool binary(Call &call, R real, I integer) {
   if (call.in[0]->isFloat()) {
     zip<double>(call, real);
   } else {
-    zip<int64_t>(call, [&](int64_t x, int64_t y) { return int64_t(integer(uint64_t(x), uint64_t(y))); });
+    zip<int64_t>(call, [&](int64_t x, int64_t y) {
+      return static_cast<int64_t>(integer(static_cast<uint64_t>(x), static_cast<uint64_t>(y)));
+    });
     call.out[0]->wrap();
   }
   return true;
@@ -61,7 +63,7 @@ bool divide(Call &call, bool quotient) {
       return 0;
     }
     if (y == -1) // the lowest integer has no negation
-      return quotient ? int64_t(0 - uint64_t(x)) : 0;
+      return quotient ? static_cast<int64_t>(0 - static_cast<uint64_t>(x)) : 0;
     return quotient ? x / y : x % y;
   });
   call.out[0]->wrap();
@@ -71,9 +73,9 @@ bool divide(Call &call, bool quotient) {
 bool shift(Call &call, bool left) {
   uint64_t width = widthOf(call.out[0]->dtype);
   zip<int64_t>(call, [&](int64_t x, int64_t count) -> int64_t {
-    if (uint64_t(count) >= width)
+    if (static_cast<uint64_t>(count) >= width)
       return left || x >= 0 ? 0 : -1;
-    return left ? int64_t(uint64_t(x) << count) : x >> count;
+    return left ? static_cast<int64_t>(static_cast<uint64_t>(x) << count) : x >> count;
   });
   call.out[0]->wrap();
   return true;
@@ -118,13 +120,13 @@ bool select(Call &call) {
 bool convert(Call &call) {
   const Tensor &in = *call.in[0];
   Tensor &out = *call.out[0];
-  for (size_t i = 0; i < size_t(in.size()); ++i) {
+  for (size_t i = 0; i < static_cast<size_t>(in.size()); ++i) {
     if (in.isFloat() && out.isFloat())
       out.floats[i] = in.floats[i];
     else if (in.isFloat())
       out.integers[i] = saturateTo(out.dtype, in.floats[i]);
     else if (out.isFloat())
-      out.floats[i] = double(in.integers[i]);
+      out.floats[i] = static_cast<double>(in.integers[i]);
     else
       out.integers[i] = wrapTo(out.dtype, in.integers[i]);
   }
@@ -187,11 +189,12 @@ bool elementwise(Call &call) {
   case OpCode::Neg:
     return unary(call, [](double x) { return -x; }, [](U x) { return 0 - x; });
   case OpCode::Abs:
-    return unary(call, [](double x) { return std::fabs(x); }, [](U x) { return int64_t(x) < 0 ? 0 - x : x; });
+    return unary(
+        call, [](double x) { return std::fabs(x); }, [](U x) { return static_cast<int64_t>(x) < 0 ? 0 - x : x; });
   case OpCode::Sign:
     return unary(
-        call, [](double x) { return double((x > 0) - (x < 0)); },
-        [](U x) { return int64_t(x) < 0 ? ~U{0} : U{x != 0}; });
+        call, [](double x) { return static_cast<double>((x > 0) - (x < 0)); },
+        [](U x) { return static_cast<int64_t>(x) < 0 ? ~U{0} : U{x != 0}; });
   case OpCode::Not: // a bool's complement is that of its last bit
     return unary(call, [](double x) { return x; }, [&](U x) { return boolean ? U{!x} : ~x; });
   // Sums and products of bools are or and and: nonzero where either, or both, are.
@@ -206,9 +209,9 @@ bool elementwise(Call &call) {
   case OpCode::Rem:
     return divide(call, false);
   case OpCode::Max:
-    return binary(call, largest, [](U x, U y) { return std::max(int64_t(x), int64_t(y)); });
+    return binary(call, largest, [](U x, U y) { return std::max(static_cast<int64_t>(x), static_cast<int64_t>(y)); });
   case OpCode::Min:
-    return binary(call, smallest, [](U x, U y) { return std::min(int64_t(x), int64_t(y)); });
+    return binary(call, smallest, [](U x, U y) { return std::min(static_cast<int64_t>(x), static_cast<int64_t>(y)); });
   case OpCode::And:
     return binary(call, largest, [](U x, U y) { return x & y; });
   case OpCode::Or:

@@ -15,7 +15,7 @@ namespace {
 int64_t now() {
   timespec time;
   clock_gettime(CLOCK_MONOTONIC, &time);
-  return int64_t(time.tv_sec) * 1000000000 + time.tv_nsec;
+  return static_cast<int64_t>(time.tv_sec) * 1000000000 + time.tv_nsec;
 }
 
 class Walk {
@@ -82,7 +82,8 @@ private:
       if (place.stride[level].value != 0) // a bound of 0 leaves nothing to stride over
         good = !__builtin_mul_overflow(value(place.stride[level]), iteration[level], &step) &&
                !__builtin_add_overflow(offset, step, &offset);
-    if (!good || offset < 0 || uint64_t(offset) > size || uint64_t(bytes) > size - uint64_t(offset)) {
+    if (!good || offset < 0 || static_cast<uint64_t>(offset) > size ||
+        static_cast<uint64_t>(bytes) > size - static_cast<uint64_t>(offset)) {
       error = std::string(what) + " takes " + std::to_string(bytes) + " bytes at offset " + std::to_string(offset) +
               " of memory that has " + std::to_string(size);
       return nullptr;
@@ -110,9 +111,9 @@ private:
     uint8_t *to = at(node.places[1], bytes, "a copy");
     if (!from || !to)
       return false;
-    std::memmove(to, from, size_t(bytes));
-    self.counters.bytes_read += uint64_t(bytes);
-    self.counters.bytes_written += uint64_t(bytes);
+    std::memmove(to, from, static_cast<size_t>(bytes));
+    self.counters.bytes_read += static_cast<uint64_t>(bytes);
+    self.counters.bytes_written += static_cast<uint64_t>(bytes);
     return true;
   }
 
@@ -146,7 +147,7 @@ private:
       self.places[i] = at(node.places[i], bytes, input ? "an input" : "an output");
       if (!self.places[i])
         return false;
-      (input ? self.counters.bytes_read : self.counters.bytes_written) += uint64_t(bytes);
+      (input ? self.counters.bytes_read : self.counters.bytes_written) += static_cast<uint64_t>(bytes);
     }
     kiln_status status{};
     if (!self.evaluator.run(graph, self.extents.data(), std::span(self.places).first(graph.inputs.size()), status,
@@ -187,7 +188,7 @@ public:
       return fail("the program has loops deeper than " + std::to_string(KILN_MAX_LOOPS));
     bool counted = node.kind == KILN_NODE_COPY || node.kind == KILN_NODE_REPEAT;
     if ((counted && !extent(node.count)) ||
-        (node.kind == KILN_NODE_REPEAT && node.index_slot >= int64_t(entry.extent_count)))
+        (node.kind == KILN_NODE_REPEAT && node.index_slot >= static_cast<int64_t>(entry.extent_count)))
       return fail("the program names an extent that its entry does not have");
     bool tests = node.kind == KILN_NODE_WHILE || node.kind == KILN_NODE_IF;
     if (tests && (!node.condition || !place(*node.condition) || node.child_count != 2))
@@ -214,7 +215,7 @@ private:
       error = what;
     return false;
   }
-  bool extent(const kiln_extent &extent) const { return extent.slot < int64_t(entry.extent_count); }
+  bool extent(const kiln_extent &extent) const { return extent.slot < static_cast<int64_t>(entry.extent_count); }
   bool place(const kiln_place &place) const {
     bool good = place.space >= 0 && place.space <= KILN_SPACE_CONSTANT &&
                 (place.space != KILN_SPACE_ARGUMENT || place.argument < entry.argument_count);

@@ -35,7 +35,7 @@ bool gather(Call &call, const Places &p) {
     for (int64_t b = 0; b < p.batch; ++b)
       for (int64_t o = 0; o < p.outer; ++o)
         for (int64_t i = 0; i < p.count; ++i, to += p.inner) {
-          int64_t index = indices.integers[size_t(b * p.count + i)];
+          int64_t index = indices.integers[static_cast<size_t>(b * p.count + i)];
           if (index < 0 || index >= p.extent) {
             call.record(KILN_INDEX_OUT_OF_RANGE, index, p.extent);
             index = std::clamp<int64_t>(index, 0, p.extent - 1);
@@ -78,7 +78,7 @@ bool scatter(Call &call, const Places &p) {
     for (int64_t b = 0; b < p.batch; ++b)
       for (int64_t o = 0; o < p.outer; ++o)
         for (int64_t i = 0; i < p.count; ++i, from += p.inner) {
-          int64_t index = indices.integers[size_t(b * p.count + i)];
+          int64_t index = indices.integers[static_cast<size_t>(b * p.count + i)];
           if (index < 0 || index >= p.extent) {
             call.record(KILN_INDEX_OUT_OF_RANGE, index, p.extent);
             continue;
@@ -96,9 +96,9 @@ bool scatter(Call &call, const Places &p) {
 
 bool indexed(Call &call) {
   const Tensor &operand = *call.in[0], &indices = *call.in[1];
-  auto axis = size_t(call.integer("axis")), batch = size_t(call.integer("batch_dims"));
+  auto axis = static_cast<size_t>(call.integer("axis")), batch = static_cast<size_t>(call.integer("batch_dims"));
   if (axis >= operand.rank() || batch > axis || batch > indices.rank() ||
-      !std::equal(operand.shape.begin(), operand.shape.begin() + int64_t(batch), indices.shape.begin()))
+      !std::equal(operand.shape.begin(), operand.shape.begin() + static_cast<int64_t>(batch), indices.shape.begin()))
     return call.fail("axis or batch_dims do not fit the operands");
   Places places(operand, indices, axis, batch);
   return call.op.code == OpCode::Gather ? gather(call, places) : scatter(call, places);

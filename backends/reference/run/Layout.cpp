@@ -17,7 +17,7 @@ int64_t offsetOf(Ints index, Ints strides) {
 bool constant(Call &call) {
   Tensor &out = *call.out[0];
   const std::string &bytes = call.op.find("value")->string;
-  auto size = size_t(sdk::byteSize(out.dtype)), count = size_t(out.size());
+  auto size = static_cast<size_t>(sdk::byteSize(out.dtype)), count = static_cast<size_t>(out.size());
   if (bytes.size() == size) { // a splat
     Tensor one{out.dtype, {}, {}, {}};
     one.load(reinterpret_cast<const uint8_t *>(bytes.data()));
@@ -36,14 +36,14 @@ bool constant(Call &call) {
 
 bool iota(Call &call) {
   Tensor &out = *call.out[0];
-  auto axis = size_t(call.integer("axis"));
+  auto axis = static_cast<size_t>(call.integer("axis"));
   if (axis >= out.rank())
     return call.fail("the axis is not below the rank");
   int64_t inner = out.strides()[axis], extent = out.shape[axis];
   onStorage(out, [&](auto kind) {
     auto &data = out.data<decltype(kind)>();
     for (size_t i = 0; i < data.size(); ++i)
-      data[i] = static_cast<decltype(kind)>(int64_t(i) / inner % extent);
+      data[i] = static_cast<decltype(kind)>(static_cast<int64_t>(i) / inner % extent);
   });
   out.wrap();
   return true;
@@ -53,7 +53,7 @@ bool extent(Call &call) {
   int64_t value = call.values("expr")[0];
   Tensor &out = *call.out[0];
   if (out.isFloat())
-    out.floats[0] = double(value);
+    out.floats[0] = static_cast<double>(value);
   else
     out.integers[0] = wrapTo(out.dtype, value);
   return true;
@@ -63,8 +63,8 @@ bool extent(Call &call) {
 std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key) {
   for (int round = 0; round < 10; ++round) {
     uint64_t first = uint64_t{0xD2511F53} * counter[0], second = uint64_t{0xCD9E8D57} * counter[2];
-    counter = {uint32_t(second >> 32) ^ counter[1] ^ key[0], uint32_t(second),
-               uint32_t(first >> 32) ^ counter[3] ^ key[1], uint32_t(first)};
+    counter = {static_cast<uint32_t>(second >> 32) ^ counter[1] ^ key[0], static_cast<uint32_t>(second),
+               static_cast<uint32_t>(first >> 32) ^ counter[3] ^ key[1], static_cast<uint32_t>(first)};
     key[0] += 0x9E3779B9;
     key[1] += 0xBB67AE85;
   }
@@ -72,13 +72,14 @@ std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> counter, std::array<u
 }
 
 bool randomBits(Call &call) {
-  std::array<uint32_t, 2> key = {uint32_t(call.in[0]->integers[0]), uint32_t(call.integer("stream"))};
+  std::array<uint32_t, 2> key = {static_cast<uint32_t>(call.in[0]->integers[0]),
+                                 static_cast<uint32_t>(call.integer("stream"))};
   std::array<uint32_t, 4> counter = {};
   for (size_t i = 1; i < call.in.size(); ++i)
-    counter[i] = uint32_t(call.in[i]->integers[0]);
+    counter[i] = static_cast<uint32_t>(call.in[i]->integers[0]);
   std::vector<int64_t> &out = call.out[0]->integers;
   for (size_t e = 0; e < out.size(); e += 4) {
-    counter[0] = uint32_t(e / 4);
+    counter[0] = static_cast<uint32_t>(e / 4);
     std::array<uint32_t, 4> words = philox4x32(counter, key);
     for (size_t w = 0; w < 4 && e + w < out.size(); ++w)
       out[e + w] = words[w];
@@ -101,7 +102,7 @@ bool transpose(Call &call) {
   Shape strides = call.in[0]->strides(), permuted;
   Tensor &out = *call.out[0];
   for (int64_t axis : call.op.ints("permutation"))
-    permuted.push_back(strides[size_t(axis)]);
+    permuted.push_back(strides[static_cast<size_t>(axis)]);
   return copied(call, copyStrided(out.shape, *call.in[0], 0, permuted, out, 0, out.strides()));
 }
 
@@ -111,7 +112,7 @@ bool broadcast(Call &call) {
   Shape strides = in.strides(), spread(out.rank(), 0);
   const Shape &axes = call.op.ints("axes");
   for (size_t axis = 0; axis < axes.size(); ++axis) {
-    auto to = size_t(axes[axis]);
+    auto to = static_cast<size_t>(axes[axis]);
     if (to >= out.rank() || (in.shape[axis] != 1 && in.shape[axis] != out.shape[to]))
       return call.fail("axis " + std::to_string(axis) + " of extent " + std::to_string(in.shape[axis]) +
                        " cannot be repeated to the result's");
@@ -155,7 +156,7 @@ bool pad(Call &call) {
 }
 
 bool concat(Call &call) {
-  auto axis = size_t(call.integer("axis"));
+  auto axis = static_cast<size_t>(call.integer("axis"));
   Tensor &out = *call.out[0];
   Shape strides = out.strides();
   int64_t at = 0;
@@ -178,8 +179,8 @@ bool reverse(Call &call) {
   Shape steps = in.strides();
   int64_t base = 0;
   for (int64_t axis : call.op.ints("axes")) {
-    base += steps[size_t(axis)] * (in.shape[size_t(axis)] - 1);
-    steps[size_t(axis)] = -steps[size_t(axis)];
+    base += steps[static_cast<size_t>(axis)] * (in.shape[static_cast<size_t>(axis)] - 1);
+    steps[static_cast<size_t>(axis)] = -steps[static_cast<size_t>(axis)];
   }
   return copied(call, copyStrided(in.shape, in, base, steps, out, 0, out.strides()));
 }

@@ -26,11 +26,11 @@ template <typename T> const T *packed(const Tensor &tensor, Ints order, std::vec
     return tensor.data<T>().data();
   Shape strides = tensor.strides(), from, shape;
   for (int64_t axis : order) {
-    from.push_back(strides[size_t(axis)]);
-    shape.push_back(tensor.shape[size_t(axis)]);
+    from.push_back(strides[static_cast<size_t>(axis)]);
+    shape.push_back(tensor.shape[static_cast<size_t>(axis)]);
   }
   storage.clear();
-  storage.reserve(size_t(tensor.size()));
+  storage.reserve(static_cast<size_t>(tensor.size()));
   const T *values = tensor.data<T>().data();
   walk<1>(shape, {Ints(from)}, {0}, [&](auto at, int64_t count, auto step) {
     for (int64_t i = 0; i < count; ++i)
@@ -42,7 +42,7 @@ template <typename T> const T *packed(const Tensor &tensor, Ints order, std::vec
 int64_t extentOf(const Tensor &tensor, Ints axes) {
   int64_t count = 1;
   for (int64_t axis : axes)
-    count *= tensor.shape[size_t(axis)];
+    count *= tensor.shape[static_cast<size_t>(axis)];
   return count;
 }
 
@@ -50,7 +50,7 @@ bool contains(Ints axes, int64_t axis) { return std::find(axes.begin(), axes.end
 
 /// Axes that are neither; false where those are out of range or named twice.
 bool freeAxes(const Tensor &tensor, Ints batch, Ints contract, Shape &axes) {
-  for (int64_t axis = 0; axis < int64_t(tensor.rank()); ++axis)
+  for (int64_t axis = 0; axis < static_cast<int64_t>(tensor.rank()); ++axis)
     if (!contains(batch, axis) && !contains(contract, axis))
       axes.push_back(axis);
   Shape all(batch.begin(), batch.end());
@@ -58,7 +58,7 @@ bool freeAxes(const Tensor &tensor, Ints batch, Ints contract, Shape &axes) {
   all.insert(all.end(), axes.begin(), axes.end());
   std::sort(all.begin(), all.end());
   for (size_t i = 0; i < all.size(); ++i)
-    if (all[i] != int64_t(i))
+    if (all[i] != static_cast<int64_t>(i))
       return false;
   return all.size() == tensor.rank();
 }
@@ -98,7 +98,7 @@ struct SpatialAxis {
   int64_t in = 1, out = 1, taps = 1;
   std::vector<int64_t> reads = {0}; // [taps, out]
 
-  int64_t read(int64_t tap, int64_t place) const { return reads[size_t(tap * out + place)]; }
+  int64_t read(int64_t tap, int64_t place) const { return reads[static_cast<size_t>(tap * out + place)]; }
 };
 
 /// Adds one filter row (all taps of the last axis) times one input row to one output row.

@@ -66,7 +66,7 @@ bool reduce(Call &call) {
   Tensor &out = *call.out[0];
   Shape kept = out.strides(), spread(in.rank(), 0), left;
   for (size_t axis = 0; axis < in.rank(); ++axis)
-    if (!call.op.has("axes", int64_t(axis))) {
+    if (!call.op.has("axes", static_cast<int64_t>(axis))) {
       if (left.size() < kept.size())
         spread[axis] = kept[left.size()];
       left.push_back(in.shape[axis]);
@@ -104,7 +104,7 @@ bool argReduce(Call &call, size_t axis) {
         if (isNaN(value) || (largest ? value > champion : value < champion))
           best = i;
       }
-      call.out[0]->integers[size_t(line++)] = best;
+      call.out[0]->integers[static_cast<size_t>(line++)] = best;
     });
   });
   return true;
@@ -167,8 +167,8 @@ bool sortLines(Call &call, size_t axis, bool descending, int64_t kept) {
       // The line's base with the axis cut from `extent` to `kept`.
       int64_t to = base / (inner * extent) * inner * kept + base % inner;
       for (int64_t i = 0; i < kept; ++i) {
-        call.out[0]->data<T>()[size_t(to + i * inner)] = line[order[size_t(i)] * step];
-        call.out[1]->integers[size_t(to + i * inner)] = order[size_t(i)];
+        call.out[0]->data<T>()[static_cast<size_t>(to + i * inner)] = line[order[static_cast<size_t>(i)] * step];
+        call.out[1]->integers[static_cast<size_t>(to + i * inner)] = order[static_cast<size_t>(i)];
       }
     });
   });
@@ -180,7 +180,7 @@ bool sortLines(Call &call, size_t axis, bool descending, int64_t kept) {
 bool reduction(Call &call) {
   if (call.op.code == OpCode::Reduce)
     return reduce(call);
-  size_t rank = call.in[0]->rank(), axis = size_t(call.integer("axis"));
+  size_t rank = call.in[0]->rank(), axis = static_cast<size_t>(call.integer("axis"));
   if (call.op.code == OpCode::TopK)
     axis = rank - 1;
   if (rank == 0 || axis >= rank)

@@ -29,26 +29,26 @@ Shape Tensor::strides() const {
 }
 
 void Tensor::allocate() {
-  floats.assign(isFloat() ? size_t(size()) : 0, 0.0);
-  integers.assign(isFloat() ? 0 : size_t(size()), 0);
+  floats.assign(isFloat() ? static_cast<size_t>(size()) : 0, 0.0);
+  integers.assign(isFloat() ? 0 : static_cast<size_t>(size()), 0);
 }
 
 //===-- Dtypes ----------------------------------------------------------------------------------------------------===//
 
-unsigned widthOf(kiln_dtype dtype) { return dtype == KILN_BOOL ? 1 : unsigned(sdk::byteSize(dtype)) * 8; }
+unsigned widthOf(kiln_dtype dtype) { return dtype == KILN_BOOL ? 1 : static_cast<unsigned>(sdk::byteSize(dtype)) * 8; }
 
 int64_t wrapTo(kiln_dtype dtype, int64_t value) {
   switch (dtype) {
   case KILN_BOOL:
     return value != 0;
   case KILN_I8:
-    return int8_t(value);
+    return static_cast<int8_t>(value);
   case KILN_U8:
-    return uint8_t(value);
+    return static_cast<uint8_t>(value);
   case KILN_I32:
-    return int32_t(value);
+    return static_cast<int32_t>(value);
   case KILN_U32:
-    return uint32_t(value);
+    return static_cast<uint32_t>(value);
   default:
     return value;
   }
@@ -57,7 +57,7 @@ int64_t wrapTo(kiln_dtype dtype, int64_t value) {
 int64_t highestOf(kiln_dtype dtype) {
   if (dtype == KILN_BOOL)
     return 1;
-  return int64_t((uint64_t{1} << (widthOf(dtype) - (sdk::isSigned(dtype) ? 1 : 0))) - 1);
+  return static_cast<int64_t>((uint64_t{1} << (widthOf(dtype) - (sdk::isSigned(dtype) ? 1 : 0))) - 1);
 }
 
 int64_t lowestOf(kiln_dtype dtype) { return sdk::isSigned(dtype) ? -highestOf(dtype) - 1 : 0; }
@@ -69,10 +69,10 @@ int64_t saturateTo(kiln_dtype dtype, double value) {
     return 0;
   double whole = std::trunc(value);
   int64_t lowest = lowestOf(dtype), highest = highestOf(dtype);
-  if (whole <= double(lowest))
+  if (whole <= static_cast<double>(lowest))
     return lowest;
   // highest may round up to 2^63 as a double: not below it means saturated.
-  return whole >= double(highest) ? highest : int64_t(whole);
+  return whole >= static_cast<double>(highest) ? highest : static_cast<int64_t>(whole);
 }
 
 /// To `digits` binary digits, with the exponents of a format: nearest, ties to even, straight from the double.
@@ -87,7 +87,7 @@ static double roundNarrow(double value, int digits, int lowestExponent, double l
 double roundTo(kiln_dtype dtype, double value) {
   switch (dtype) {
   case KILN_F32:
-    return double(float(value));
+    return static_cast<double>(static_cast<float>(value));
   case KILN_BF16:
     return roundNarrow(value, 8, -126, 0x1.FEp127);
   case KILN_F16:
@@ -123,27 +123,28 @@ static uint16_t halfFromDouble(double value) {
   uint16_t sign = std::signbit(value) ? 0x8000 : 0;
   double magnitude = std::fabs(value);
   if (std::isnan(value))
-    return uint16_t(sign | 0x7e00);
+    return static_cast<uint16_t>(sign | 0x7e00);
   if (std::isinf(value))
-    return uint16_t(sign | 0x7c00);
+    return static_cast<uint16_t>(sign | 0x7c00);
   if (magnitude < 0x1p-14)
-    return uint16_t(sign | uint16_t(std::ldexp(magnitude, 24)));
+    return static_cast<uint16_t>(sign | static_cast<uint16_t>(std::ldexp(magnitude, 24)));
   int exponent = std::ilogb(magnitude);
-  return uint16_t(sign | uint16_t((exponent + 15) << 10) | (uint16_t(std::ldexp(magnitude, 10 - exponent)) & 1023));
+  return static_cast<uint16_t>(sign | static_cast<uint16_t>((exponent + 15) << 10) |
+                               (static_cast<uint16_t>(std::ldexp(magnitude, 10 - exponent)) & 1023));
 }
 
 static double brainToDouble(uint16_t bits) {
-  uint32_t wide = uint32_t(bits) << 16;
+  uint32_t wide = static_cast<uint32_t>(bits) << 16;
   float value;
   std::memcpy(&value, &wide, sizeof value);
-  return double(value);
+  return static_cast<double>(value);
 }
 
 static uint16_t brainFromDouble(double value) {
-  float narrow = float(value);
+  float narrow = static_cast<float>(value);
   uint32_t bits;
   std::memcpy(&bits, &narrow, sizeof bits);
-  return uint16_t(std::isnan(value) ? (bits >> 16) | 0x40 : bits >> 16);
+  return static_cast<uint16_t>(std::isnan(value) ? (bits >> 16) | 0x40 : bits >> 16);
 }
 
 template <typename M, typename T, typename F> static void read(const uint8_t *memory, std::vector<T> &to, F convert) {
@@ -163,10 +164,10 @@ static void write(uint8_t *memory, const std::vector<T> &from, F convert) {
 }
 
 void Tensor::load(const uint8_t *memory) {
-  floats.resize(isFloat() ? size_t(size()) : 0);
-  integers.resize(isFloat() ? 0 : size_t(size()));
-  auto real = [](auto x) { return double(x); };
-  auto whole = [](auto x) { return int64_t(x); };
+  floats.resize(isFloat() ? static_cast<size_t>(size()) : 0);
+  integers.resize(isFloat() ? 0 : static_cast<size_t>(size()));
+  auto real = [](auto x) { return static_cast<double>(x); };
+  auto whole = [](auto x) { return static_cast<int64_t>(x); };
   switch (dtype) {
   case KILN_F32:
     return read<float>(memory, floats, real);
@@ -185,7 +186,7 @@ void Tensor::load(const uint8_t *memory) {
   case KILN_I64:
     return read<int64_t>(memory, integers, whole);
   case KILN_BOOL:
-    return read<uint8_t>(memory, integers, [](uint8_t x) { return int64_t(x != 0); });
+    return read<uint8_t>(memory, integers, [](uint8_t x) { return static_cast<int64_t>(x != 0); });
   default:
     return read<uint8_t>(memory, integers, whole);
   }
@@ -194,7 +195,7 @@ void Tensor::load(const uint8_t *memory) {
 void Tensor::store(uint8_t *memory) const {
   switch (dtype) {
   case KILN_F32:
-    return write<float>(memory, floats, [](double x) { return float(x); });
+    return write<float>(memory, floats, [](double x) { return static_cast<float>(x); });
   case KILN_F64:
     return write<double>(memory, floats, [](double x) { return x; });
   case KILN_BF16:
@@ -203,11 +204,11 @@ void Tensor::store(uint8_t *memory) const {
     return write<uint16_t>(memory, floats, [](double x) { return halfFromDouble(roundTo(KILN_F16, x)); });
   case KILN_I32:
   case KILN_U32:
-    return write<uint32_t>(memory, integers, [](int64_t x) { return uint32_t(x); });
+    return write<uint32_t>(memory, integers, [](int64_t x) { return static_cast<uint32_t>(x); });
   case KILN_I64:
     return write<int64_t>(memory, integers, [](int64_t x) { return x; });
   default:
-    return write<uint8_t>(memory, integers, [](int64_t x) { return uint8_t(x); });
+    return write<uint8_t>(memory, integers, [](int64_t x) { return static_cast<uint8_t>(x); });
   }
 }
 

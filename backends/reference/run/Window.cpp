@@ -29,7 +29,7 @@ template <typename F> void eachElement(const Window &window, const Tensor &opera
         offset += place * strides[d];
       }
       if (inside)
-        f(size_t(w), size_t(offset));
+        f(static_cast<size_t>(w), static_cast<size_t>(offset));
       size_t d = rank;
       for (; d > 0 && ++in[d - 1] == window.size[d - 1]; --d)
         in[d - 1] = 0;
@@ -77,19 +77,19 @@ bool reduceWindowGrad(Call &call, const Window &window, bool largest) {
     using T = decltype(kind);
     using W = std::conditional_t<std::is_same_v<T, double>, double, uint64_t>;
     const std::vector<T> &values = in.data<T>();
-    std::vector<int64_t> best(size_t(gradient.size()), -1);
+    std::vector<int64_t> best(static_cast<size_t>(gradient.size()), -1);
     eachElement(window, in, gradient, [&](size_t w, size_t offset) {
       if (best[w] < 0) {
-        best[w] = int64_t(offset);
+        best[w] = static_cast<int64_t>(offset);
         return;
       }
-      T champion = values[size_t(best[w])], value = values[offset];
+      T champion = values[static_cast<size_t>(best[w])], value = values[offset];
       if (!std::isnan(champion) && (std::isnan(value) || (largest ? value > champion : value < champion)))
-        best[w] = int64_t(offset);
+        best[w] = static_cast<int64_t>(offset);
     });
     for (size_t w = 0; w < best.size(); ++w)
       if (best[w] >= 0) {
-        T &to = out.data<T>()[size_t(best[w])];
+        T &to = out.data<T>()[static_cast<size_t>(best[w])];
         to = T(W(to) + W(gradient.data<T>()[w]));
       }
   });

@@ -9,8 +9,8 @@ std::vector<uint8_t> packWords(const std::vector<uint32_t> &words) {
   std::vector<uint8_t> bytes;
   auto put = [&](uint32_t word) {
     for (; word > 127; word >>= 7)
-      bytes.push_back(uint8_t(word | 128));
-    bytes.push_back(uint8_t(word));
+      bytes.push_back(static_cast<uint8_t>(word | 128));
+    bytes.push_back(static_cast<uint8_t>(word));
   };
   uint32_t left = 0;
   for (size_t i = 0; i < words.size(); ++i) {
@@ -32,7 +32,7 @@ kiln_vk_expression ArtifactWriter::expression(const Number &number) {
   std::string key(reinterpret_cast<const char *>(number.steps.data()), number.steps.size() * sizeof(kiln_vk_step));
   auto [found, isNew] = knownExpressions.try_emplace(key);
   if (isNew) {
-    found->second = {uint32_t(steps.size()), uint32_t(number.steps.size())};
+    found->second = {static_cast<uint32_t>(steps.size()), static_cast<uint32_t>(number.steps.size())};
     steps.insert(steps.end(), number.steps.begin(), number.steps.end());
   }
   return found->second;
@@ -40,9 +40,10 @@ kiln_vk_expression ArtifactWriter::expression(const Number &number) {
 
 uint32_t ArtifactWriter::shader(const std::vector<uint32_t> &spirv) {
   std::vector<uint8_t> packed = packWords(spirv);
-  auto [found, isNew] = knownShaders.try_emplace(packed, uint32_t(shaders.size()));
+  auto [found, isNew] = knownShaders.try_emplace(packed, static_cast<uint32_t>(shaders.size()));
   if (isNew) {
-    shaders.push_back({uint32_t(code.size()), uint32_t(packed.size()), uint32_t(spirv.size())});
+    shaders.push_back({static_cast<uint32_t>(code.size()), static_cast<uint32_t>(packed.size()),
+                       static_cast<uint32_t>(spirv.size())});
     code.insert(code.end(), packed.begin(), packed.end());
   }
   return found->second;
@@ -51,17 +52,17 @@ uint32_t ArtifactWriter::shader(const std::vector<uint32_t> &spirv) {
 void ArtifactWriter::dispatch(const Dispatch &plan, uint32_t shaderNumber) {
   kiln_vk_dispatch out{};
   out.shader = shaderNumber;
-  out.first_binding = uint32_t(bindings.size());
-  out.binding_count = uint32_t(plan.bindings.size());
+  out.first_binding = static_cast<uint32_t>(bindings.size());
+  out.binding_count = static_cast<uint32_t>(plan.bindings.size());
   for (const Binding &binding : plan.bindings)
     bindings.push_back(
         {binding.kind, binding.number, binding.access, binding.part, binding.output, 0, expression(binding.bytes)});
-  out.first_word = uint32_t(words.size());
-  out.word_count = uint32_t(plan.words.size());
+  out.first_word = static_cast<uint32_t>(words.size());
+  out.word_count = static_cast<uint32_t>(plan.words.size());
   for (const Word &word : plan.words)
     words.push_back({word.kind, word.number, expression(word.value)});
-  out.first_specialization = uint32_t(specializations.size());
-  out.specialization_count = uint32_t(plan.specializations.size());
+  out.first_specialization = static_cast<uint32_t>(specializations.size());
+  out.specialization_count = static_cast<uint32_t>(plan.specializations.size());
   specializations.insert(specializations.end(), plan.specializations.begin(), plan.specializations.end());
   std::copy(std::begin(plan.local), std::end(plan.local), out.local);
   out.shared_bytes = plan.sharedBytes;
@@ -74,14 +75,14 @@ void ArtifactWriter::dispatch(const Dispatch &plan, uint32_t shaderNumber) {
 bool ArtifactWriter::add(const sdk::Graph &graph, const KernelPlan &plan,
                          const std::vector<const std::vector<uint32_t> *> &spirv, std::string &error) {
   kiln_vk_kernel kernel{};
-  kernel.first_operand = uint32_t(operands.size());
-  kernel.operand_count = uint32_t(graph.inputs.size() + graph.outputs.size());
-  kernel.first_variant = uint32_t(variants.size());
-  kernel.variant_count = uint32_t(plan.variants.size());
-  kernel.scratch_bytes = uint64_t(plan.scratchBytes);
+  kernel.first_operand = static_cast<uint32_t>(operands.size());
+  kernel.operand_count = static_cast<uint32_t>(graph.inputs.size() + graph.outputs.size());
+  kernel.first_variant = static_cast<uint32_t>(variants.size());
+  kernel.variant_count = static_cast<uint32_t>(plan.variants.size());
+  kernel.scratch_bytes = static_cast<uint64_t>(plan.scratchBytes);
   auto operand = [&](uint32_t value) {
     const sdk::Type &type = graph.type(value);
-    uint32_t size = uint32_t(sdk::byteSize(type.dtype));
+    uint32_t size = static_cast<uint32_t>(sdk::byteSize(type.dtype));
     operands.push_back({size, 0, expression(Number::of(type.dims) * Number(size))});
   };
   for (uint32_t value : graph.inputs)
@@ -96,8 +97,8 @@ bool ArtifactWriter::add(const sdk::Graph &graph, const KernelPlan &plan,
     out.features = variant.features;
     out.align = 1;
     out.subgroup_most = variant.subgroupMost;
-    out.first_dispatch = uint32_t(dispatches.size());
-    out.dispatch_count = uint32_t(variant.dispatches.size());
+    out.first_dispatch = static_cast<uint32_t>(dispatches.size());
+    out.dispatch_count = static_cast<uint32_t>(variant.dispatches.size());
     for (const Dispatch &part : variant.dispatches) {
       const std::vector<uint32_t> &module = *spirv[next++];
       uint32_t needed = 0, unknown = 0;
@@ -129,8 +130,8 @@ class Blob {
 public:
   template <class T> void table(const std::vector<T> &rows, uint32_t &count, uint32_t &offset) {
     align();
-    count = uint32_t(rows.size());
-    offset = uint32_t(bytes.size());
+    count = static_cast<uint32_t>(rows.size());
+    offset = static_cast<uint32_t>(bytes.size());
     append(rows.data(), rows.size() * sizeof(T));
   }
   void append(const void *data, size_t size) {
@@ -162,7 +163,7 @@ std::vector<uint8_t> ArtifactWriter::write() const {
   blob.table(steps, header.step_count, header.steps);
   blob.align();
   auto placed = shaders;
-  uint32_t codeBegin = uint32_t(blob.bytes.size() + (shaders.size() * sizeof(kiln_vk_shader) + 7) / 8 * 8);
+  uint32_t codeBegin = static_cast<uint32_t>(blob.bytes.size() + (shaders.size() * sizeof(kiln_vk_shader) + 7) / 8 * 8);
   for (kiln_vk_shader &shader : placed)
     shader.code += codeBegin;
   blob.table(placed, header.shader_count, header.shaders);

@@ -1,7 +1,5 @@
-//===- Artifact.h - plans and SPIR-V to the blob of ../artifact.h
-//---------------------------------------------------===//
-#ifndef KILN_BACKENDS_VULKAN_COMPILE_ARTIFACT_H
-#define KILN_BACKENDS_VULKAN_COMPILE_ARTIFACT_H
+// Plans and SPIR-V to the blob of ../artifact.h.
+#pragma once
 
 #include "backends/vulkan/compile/Plan.h"
 #include <map>
@@ -45,5 +43,3 @@ private:
 std::vector<uint8_t> packWords(const std::vector<uint32_t> &words);
 
 } // namespace kiln::vulkan
-
-#endif // KILN_BACKENDS_VULKAN_COMPILE_ARTIFACT_H

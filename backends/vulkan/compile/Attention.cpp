@@ -1,12 +1,9 @@
-//===- Attention.cpp - attention and its gradients without a matrix of scores
-//---------------------------------------===//
+// Attention and its gradients without a matrix of scores.
 //
 // Each invocation owns one row: of the queries in the forward pass and for the queries' gradient, of the keys for the
 // gradients of keys and values. The other rows stream by in tiles, on GPUs through workgroup memory. The softmax is the
 // running one (Milakov and Gimelshein; FlashAttention); the backward pass computes the scores again from lse. Tiles
 // that causality hides from a whole workgroup are not looked at.
-//
-//===----------------------------------------------------------------------------------------------------------------===//
 #include "backends/vulkan/compile/Shader.h"
 #include "backends/vulkan/compile/Strategy.h"
 #include <algorithm>
@@ -116,7 +113,7 @@ private:
 /// A workgroup's rows are of one head. Invocations without a row go along with the last one.
 void Printer::begin(const kiln_extent &rows) {
   Number tiles = ceilDiv(Number(rows), threads), groups = Number(form.batch) * Number(form.heads) * tiles;
-  shader.local(uint32_t(threads));
+  shader.local(static_cast<uint32_t>(threads));
   shader.grid(groups);
   emitter.line("const int lane = int(gl_LocalInvocationID.x);");
   emitter.line("const int own = min(group, " + shader.word(groups) + " - 1), above = own / " + shader.word(tiles) +
@@ -265,10 +262,11 @@ bool Printer::storeOne(size_t number, const Index &index, const std::string &tex
     for (size_t i = chain.size(); i-- > 0;) {
       Index below = at;
       for (size_t d = 0; d < at.size(); ++d)
-        at[d] = below[size_t(chain[i]->ints("permutation")[d])];
+        at[d] = below[static_cast<size_t>(chain[i]->ints("permutation")[d])];
     }
     const Type &type = graph.type(graph.outputs[o]);
-    emitter.store(uint32_t(graph.inputs.size() + o), type.dtype, emitter.linear(type.dims, at), here(text));
+    emitter.store(static_cast<uint32_t>(graph.inputs.size() + o), type.dtype, emitter.linear(type.dims, at),
+                  here(text));
   }
   return true;
 }
@@ -394,7 +392,7 @@ bool planAttention(const Graph &graph, const Settings &settings, KernelPlan &pla
     scratch = {{0, KILN_F32, rows}};
     result.scratchBytes = rows.bound(graph.extentBounds) * 4;
   }
-  uint32_t delta = uint32_t(graph.inputs.size() + graph.outputs.size());
+  uint32_t delta = static_cast<uint32_t>(graph.inputs.size() + graph.outputs.size());
   for (bool shares : {false, true}) {
     Variant variant;
     variant.features = shares ? 0 : KILN_VK_ON_CPU;

@@ -1,11 +1,8 @@
-//===- Columns.cpp - reductions that do not depend on one another
-//---------------------------------------------------===//
+// Reductions that do not depend on one another.
 //
 // Bias gradients, batch statistics, losses, norms of parameters. What is reduced is cut into chunks of a length that
 // depends on the bounds alone; each chunk of each result has a partial result in scratch, and a second dispatch
 // combines these and does what follows. One chunk needs no second dispatch.
-//
-//===----------------------------------------------------------------------------------------------------------------===//
 #include "backends/vulkan/compile/Reduction.h"
 #include "backends/vulkan/compile/Strategy.h"
 #include <algorithm>
@@ -70,21 +67,24 @@ Division Columns::divide(bool onProcessor) const {
   Division division;
   // A processor runs eight or sixteen invocations at once, and waits dearly at a barrier: it shares long sums alone.
   int64_t most = onProcessor ? (inner >= 1024 && count < 64 ? 16 : 1) : 256;
-  division.lanes = shares ? uint32_t(std::clamp<int64_t>(int64_t(std::bit_floor(uint64_t(inner))) / 4, 1, most)) : 1;
+  division.lanes = shares ? static_cast<uint32_t>(std::clamp<int64_t>(
+                                static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(inner))) / 4, 1, most))
+                          : 1;
   // One dispatch where a workgroup gets through in the time that a second dispatch would take.
   int64_t once = shares && division.lanes > 1 ? (onProcessor ? 8192 : 256) * division.lanes : 1024;
   int64_t wanted = onProcessor ? 256 : 16384;
   division.single = inner <= once && (shares || count >= wanted / 4 || inner <= 64);
   // Enough chunks to keep a device busy, long enough that partial results do not become the work.
-  int64_t chunk = int64_t(std::bit_ceil(uint64_t(inner / std::max<int64_t>(wanted * division.lanes / count, 1) + 1)));
+  int64_t chunk = static_cast<int64_t>(
+      std::bit_ceil(static_cast<uint64_t>(inner / std::max<int64_t>(wanted * division.lanes / count, 1) + 1)));
   division.chunk = std::clamp<int64_t>(chunk, 32 * division.lanes, 16384);
   // The second dispatch should not get a longer loop than the first.
   while (inner / division.chunk > 16 * division.chunk && division.chunk < 65536)
     division.chunk *= 2;
   division.single = division.single || inner <= division.chunk;
   int64_t chunks = (inner + division.chunk - 1) / division.chunk;
-  int64_t together = int64_t(std::bit_floor(uint64_t(chunks))) / 2;
-  division.finish = onProcessor || chunks <= 32 ? 1 : uint32_t(std::min<int64_t>(together, 128));
+  int64_t together = static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(chunks))) / 2;
+  division.finish = onProcessor || chunks <= 32 ? 1 : static_cast<uint32_t>(std::min<int64_t>(together, 128));
   return division;
 }
 
@@ -96,7 +96,8 @@ bool Columns::storeResults(Emitter &emitter, const Accumulators &accumulators, c
   for (uint32_t value : graph.outputs)
     elements.push_back(emitter.bind(emitter.registerType(graph.type(value).dtype), emitter.element(value, outer)));
   for (size_t i = 0; i < elements.size(); ++i)
-    emitter.store(uint32_t(graph.inputs.size() + i), graph.type(graph.outputs[i]).dtype, result, elements[i]);
+    emitter.store(static_cast<uint32_t>(graph.inputs.size() + i), graph.type(graph.outputs[i]).dtype, result,
+                  elements[i]);
   return !mismatch;
 }
 
@@ -139,7 +140,7 @@ bool Columns::printChunks(Shader &shader, Emitter &emitter, const Division &divi
     good = storeResults(emitter, accumulators, outer, result);
   else
     for (size_t i = 0; i < form.ops.size(); ++i)
-      emitter.store(uint32_t(graph.inputs.size() + graph.outputs.size() + i), scratch[i].dtype, item,
+      emitter.store(static_cast<uint32_t>(graph.inputs.size() + graph.outputs.size() + i), scratch[i].dtype, item,
                     emitter.name(accumulators.result(i)));
   emitter.close();
   return good;
@@ -160,7 +161,7 @@ bool Columns::printFinish(Shader &shader, Emitter &emitter, const Division &divi
   Expr lane = division.finish == 1 ? emitter.index(0) : Emitter::outer("lane");
   accumulators.loop(lane, Emitter::outer(shader.word(chunks)), division.finish, steps, [&](const Expr &c) {
     for (size_t i = 0; i < form.ops.size(); ++i) {
-      uint32_t place = uint32_t(graph.inputs.size() + graph.outputs.size() + i);
+      uint32_t place = static_cast<uint32_t>(graph.inputs.size() + graph.outputs.size() + i);
       std::string index = c.text + " * " + count.text + " + " + result.text;
       std::string element = emitter.fromStorage(scratch[i].dtype, shader.load(place, scratch[i].dtype, index));
       accumulators.take(i, emitter.bind(emitter.registerType(scratch[i].dtype), emitter.name(element)), c);

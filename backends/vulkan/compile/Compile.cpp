@@ -133,7 +133,7 @@ bool Compilation::plan() {
   std::vector<LaunchFacts> facts = readLaunches(reader, program, target.alignment);
   parallel(target.jobs, kernels.size(), [&](size_t i) {
     Kernel &k = kernels[i];
-    if (!sdk::Graph::read(reader, reader.program_kernel(program, uint32_t(i)), k.graph, k.refusal.reason))
+    if (!sdk::Graph::read(reader, reader.program_kernel(program, static_cast<uint32_t>(i)), k.graph, k.refusal.reason))
       return;
     Settings settings = target.settings();
     settings.aligned = facts[i].aligned;
@@ -145,7 +145,7 @@ bool Compilation::plan() {
   for (size_t i = 0; i < kernels.size(); ++i)
     if (!kernels[i].good) {
       message = kernels[i].refusal.reason;
-      kernel = uint32_t(i);
+      kernel = static_cast<uint32_t>(i);
       return false;
     }
   return true;
@@ -157,7 +157,7 @@ bool Compilation::compile() {
     forEachDispatch(kernels[i], [&](const Dispatch &dispatch) {
       auto [found, isNew] = modules.try_emplace(dispatch.glsl);
       if (isNew) {
-        found->second.kernel = uint32_t(i);
+        found->second.kernel = static_cast<uint32_t>(i);
         list.emplace_back(&found->first, &found->second);
       }
     });
@@ -196,7 +196,7 @@ bool Compilation::write(const kiln_sink &sink, std::string_view emit) {
     std::vector<const std::vector<uint32_t> *> code;
     forEachDispatch(kernels[i], [&](const Dispatch &dispatch) { code.push_back(&modules.at(dispatch.glsl).words); });
     if (!writer.add(kernels[i].graph, kernels[i].plan, code, message)) {
-      kernel = uint32_t(i);
+      kernel = static_cast<uint32_t>(i);
       return false;
     }
   }

@@ -1,7 +1,5 @@
-//===- Compile.h - the compile side of the Vulkan backend
-//-----------------------------------------------------------===//
-#ifndef KILN_BACKENDS_VULKAN_COMPILE_COMPILE_H
-#define KILN_BACKENDS_VULKAN_COMPILE_COMPILE_H
+// The compile side of the Vulkan backend.
+#pragma once
 
 #include "kiln_backend.h"
 
@@ -11,5 +9,3 @@ namespace kiln::vulkan {
 const kiln_compile_api &compileApi();
 
 } // namespace kiln::vulkan
-
-#endif // KILN_BACKENDS_VULKAN_COMPILE_COMPILE_H

@@ -12,14 +12,14 @@ namespace kiln::vulkan {
 static void lookThrough(const Graph &graph, Operand &operand) {
   uint32_t value = operand.value;
   std::vector<size_t> axes(graph.type(value).rank()); // of the operand, for each axis of `value`
-  std::iota(axes.begin(), axes.end(), size_t(0));
+  std::iota(axes.begin(), axes.end(), static_cast<size_t>(0));
   bool memory = true;
   for (const Op *op = graph.definingOp(value); op; op = graph.definingOp(value)) {
     if (op->code == OpCode::Transpose) {
       const std::vector<int64_t> &permutation = op->ints("permutation");
       std::vector<size_t> below(axes.size());
       for (size_t d = 0; d < axes.size(); ++d)
-        below[size_t(permutation[d])] = axes[d];
+        below[static_cast<size_t>(permutation[d])] = axes[d];
       axes = below;
     } else if (isElementwise(op->code) || op->code == OpCode::Reverse || op->code == OpCode::Slice ||
                op->code == OpCode::Pad) {
@@ -199,10 +199,11 @@ static int64_t perVector(kiln_dtype dtype) { return 16 / byteSize(dtype); }
 bool Contraction::hasNeighbours(const Emitter &emitter, const Shader &shader, const Operand &operand,
                                 kiln_dtype dtype) const {
   if (operand.place < 0 || operand.contiguous == Operand::None ||
-      !shader.canLoadVectors(uint32_t(operand.place), dtype))
+      !shader.canLoadVectors(static_cast<uint32_t>(operand.place), dtype))
     return false;
   // The innermost axis, in memory and among those that it belongs to, has a multiple of as many elements.
-  const std::vector<kiln_extent> &dims = emitter.graph.type(emitter.graph.inputs[size_t(operand.place)]).dims;
+  const std::vector<kiln_extent> &dims =
+      emitter.graph.type(emitter.graph.inputs[static_cast<size_t>(operand.place)]).dims;
   const std::vector<size_t> &axes = operand.contiguous == Operand::Free ? operand.freeAxes : operand.depthAxes;
   return dims.back().slot < 0 && dims.back().value % perVector(dtype) == 0 && operand.permutation.back() == axes.back();
 }
@@ -218,13 +219,13 @@ bool Contraction::hasEights(const Emitter &emitter, const Shader &shader, const 
 std::string Contraction::vector(Emitter &emitter, Shader &shader, const Operand &operand, const Index &b,
                                 const Index &free, const Index &k) const {
   Index index = place(operand, b, free, k), below;
-  const Type &type = emitter.graph.type(emitter.graph.inputs[size_t(operand.place)]);
+  const Type &type = emitter.graph.type(emitter.graph.inputs[static_cast<size_t>(operand.place)]);
   std::vector<kiln_extent> dims = type.dims;
   for (size_t axis : operand.permutation)
     below.push_back(index[axis]);
   below.back() = emitter.div(below.back(), emitter.index(perVector(type.dtype)));
   dims.back().value /= perVector(type.dtype);
-  return shader.loadVector(uint32_t(operand.place), emitter.linear(dims, below).text);
+  return shader.loadVector(static_cast<uint32_t>(operand.place), emitter.linear(dims, below).text);
 }
 
 bool Contraction::store(Emitter &emitter, const Index &b, const Index &m, const Index &n, const Expr &sum) const {
@@ -251,7 +252,8 @@ bool Contraction::store(Emitter &emitter, const Index &b, const Index &m, const 
     elements.push_back(emitter.bind(emitter.registerType(graph.type(value).dtype), emitter.element(value, index)));
   Expr linear = emitter.bind(emitter.indexType(), emitter.linear(type.dims, index));
   for (size_t i = 0; i < elements.size(); ++i)
-    emitter.store(uint32_t(graph.inputs.size() + i), graph.type(graph.outputs[i]).dtype, linear, elements[i]);
+    emitter.store(static_cast<uint32_t>(graph.inputs.size() + i), graph.type(graph.outputs[i]).dtype, linear,
+                  elements[i]);
   emitter.define(op->results[0], nullptr);
   return !mismatch;
 }

@@ -1,15 +1,11 @@
-//===- Contraction.h - products and convolutions as one loop nest
-//---------------------------------------------------===//
+// Products and convolutions as one loop nest.
 //
 //   result[b, m, n] = sum over k of lhs[b, m, k] * rhs[b, k, n]
 //
 // where b, m, n and k each stand for some axes. A convolution's m are the output channels of a group, n the images and
 // places of the output, k the input channels and the places of the filter. What stands above the operands and below the
 // result is printed by the emitter.
-//
-//===----------------------------------------------------------------------------------------------------------------===//
-#ifndef KILN_BACKENDS_VULKAN_COMPILE_CONTRACTION_H
-#define KILN_BACKENDS_VULKAN_COMPILE_CONTRACTION_H
+#pragma once
 
 #include "backends/vulkan/compile/Shader.h"
 
@@ -127,5 +123,3 @@ struct ContractionPrinter {
 };
 
 } // namespace kiln::vulkan
-
-#endif // KILN_BACKENDS_VULKAN_COMPILE_CONTRACTION_H

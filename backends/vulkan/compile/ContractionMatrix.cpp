@@ -1,11 +1,9 @@
-//===- ContractionMatrix.cpp - products of f16 by cooperative matrices --------------------------------------------===//
+// Products of f16 by cooperative matrices.
 //
 // A workgroup of 2 x 2 subgroups makes a tile of bm x bn, each subgroup a quarter of it, which it holds as matrices of
 // the device's own shape: M x N sums in f32 of M x K by K x N factors in f16. The factors come by way of workgroup
 // memory, laid out as they lie in storage, since a matrix can be read by rows or by columns. Sums leave matrix by
 // matrix through workgroup memory again, where what stands below the product finds them as elements.
-//
-//===----------------------------------------------------------------------------------------------------------------===//
 #include "backends/vulkan/compile/Contraction.h"
 #include "backends/vulkan/compile/MatrixWords.h"
 
@@ -28,7 +26,8 @@ public:
         depthInner(operand.contiguous == Operand::Depth),
         unit(p.form.hasEights(p.emitter, p.shader, operand) ? eight : 1), inner(depthInner ? stepDepth : side),
         outer(depthInner ? side : stepDepth), stride(inner + eight) {
-    memory = p.shader.shared(unit == eight ? "uvec4" : "float16_t", int64_t(outer) * stride / unit, uint32_t(2 * unit));
+    memory = p.shader.shared(unit == eight ? "uvec4" : "float16_t", static_cast<int64_t>(outer) * stride / unit,
+                             static_cast<uint32_t>(2 * unit));
   }
 
   /// Prints the copying; all invocations take part. Neighbouring ones read what are neighbours in memory.
@@ -36,7 +35,8 @@ public:
     Emitter &emitter = p.emitter;
     auto named = [&](const Expr &expr) { return emitter.bind(emitter.indexType(), expr); };
     int perRow = inner / unit;
-    Expr e = emitter.loop(Emitter::outer("thread"), emitter.index(int64_t(outer) * perRow), Emitter::outer("threads"));
+    Expr e = emitter.loop(Emitter::outer("thread"), emitter.index(static_cast<int64_t>(outer) * perRow),
+                          Emitter::outer("threads"));
     Expr row = named(emitter.div(e, emitter.index(perRow)));
     Expr along = named(emitter.mul(emitter.mod(e, emitter.index(perRow)), emitter.index(unit)));
     // Where eight are read at once, an edge lies at a multiple of eight.
@@ -85,8 +85,8 @@ bool ContractionPrinter::matrixTiles(int bm, int bn, int64_t splits, uint32_t pa
                     K = shader.specialize(KILN_VK_SPECIALIZE_MATRIX_DEPTH, 16);
   TileItem item = openTiles(bm, bn, stepDepth, splits);
   Tile left(*this, true, bm), right(*this, false, bn);
-  std::string stage =
-      shader.shared("float", int64_t(mostSums) * subgroupsDown * subgroupsAcross, uint32_t(sizeof(float)));
+  std::string stage = shader.shared("float", static_cast<int64_t>(mostSums) * subgroupsDown * subgroupsAcross,
+                                    static_cast<uint32_t>(sizeof(float)));
   emitter.line("const int thread = int(gl_LocalInvocationIndex), threads = int(gl_WorkGroupSize.x) * " +
                str(subgroupsDown * subgroupsAcross) + ";");
   emitter.line("const int mine = int(gl_SubgroupID), across = mine % " + str(subgroupsAcross) + " * " + str(wn) +

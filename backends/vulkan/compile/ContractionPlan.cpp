@@ -1,5 +1,4 @@
-//===- ContractionPlan.cpp - which forms of a product a kernel gets
-//-------------------------------------------------===//
+// Which forms of a product a kernel gets.
 #include "backends/vulkan/compile/Contraction.h"
 #include "backends/vulkan/compile/Strategy.h"
 #include <algorithm>
@@ -48,7 +47,7 @@ template <class Print> bool Planner::add(Variant &variant, Print print) {
 
 /// Tiles for a processor: as large as sixteen vector registers feed, and small enough that every lane has one.
 bool Planner::addProcessor(KernelPlan &plan) {
-  int tm = m >= 8 ? 8 : m >= 4 ? 4 : int(std::max<int64_t>(m, 1)), tn = n >= 8 ? 8 : 4;
+  int tm = m >= 8 ? 8 : m >= 4 ? 4 : static_cast<int>(std::max<int64_t>(m, 1)), tn = n >= 8 ? 8 : 4;
   while (b * ((m + tm - 1) / tm) * ((n + tn - 1) / tn) < 64 && tm * tn > 16)
     (tm >= tn ? tm : tn) /= 2;
   Variant variant;
@@ -82,7 +81,7 @@ void Planner::addMatrix(KernelPlan &plan) {
     return;
   int side = tilesOf(128, 128) >= 96 ? 128 : 64;
   int64_t splits = splitDepth(tilesOf(side, side), plan);
-  uint32_t partial = uint32_t(graph.inputs.size() + graph.outputs.size());
+  uint32_t partial = static_cast<uint32_t>(graph.inputs.size() + graph.outputs.size());
   Variant variant;
   variant.features = KILN_VK_COOPERATIVE_MATRIX;
   variant.subgroupMost = Shader::mostLanes;
@@ -97,7 +96,9 @@ bool Planner::addShared(KernelPlan &plan) {
   if (m <= 4 || n <= 4) {
     // Tiles would be mostly edge: as a loop over the depth for each element, shared where the depth is in one piece.
     bool shares = (m <= n ? form.rhs : form.lhs).contiguous != Operand::Free && k >= 64;
-    uint32_t lanes = shares ? uint32_t(std::min<int64_t>(int64_t(std::bit_floor(uint64_t(k))) / 4, 64)) : 1;
+    uint32_t lanes = shares ? static_cast<uint32_t>(std::min<int64_t>(
+                                  static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(k))) / 4, 64))
+                            : 1;
     if (!add(variant, [&](ContractionPrinter &printer) { return printer.elements(lanes); }))
       return false;
     plan.variants.push_back(std::move(variant));
@@ -111,7 +112,7 @@ bool Planner::addShared(KernelPlan &plan) {
   else if (m <= 32 || n <= 32 || tilesOf(64, 64) < 16)
     bm = bn = 32, bk = wide ? 8 : 16;
   int64_t splits = splitDepth(tilesOf(bm, bn), plan);
-  uint32_t partial = uint32_t(graph.inputs.size() + graph.outputs.size());
+  uint32_t partial = static_cast<uint32_t>(graph.inputs.size() + graph.outputs.size());
   if (!add(variant,
            [&](ContractionPrinter &printer) { return printer.sharedTiles(bm, bn, bk, tm, tn, splits, partial); }))
     return false;

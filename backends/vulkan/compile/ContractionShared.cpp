@@ -1,5 +1,4 @@
-//===- ContractionShared.cpp - products on GPUs: tiles in workgroup memory
-//------------------------------------------===//
+// Products on GPUs: tiles in workgroup memory.
 #include "backends/vulkan/compile/Contraction.h"
 #include <algorithm>
 
@@ -112,12 +111,12 @@ bool ContractionPrinter::storeElement(const TileItem &item, int64_t splits, uint
 
 bool ContractionPrinter::sharedTiles(int bm, int bn, int bk, int tm, int tn, int64_t splits, uint32_t partial) {
   int threadsDown = bm / tm, threadsAcross = bn / tn, threads = threadsDown * threadsAcross;
-  shader.local(uint32_t(threads));
-  uint32_t bytes = uint32_t(byteSize(form.dtype));
+  shader.local(static_cast<uint32_t>(threads));
+  uint32_t bytes = static_cast<uint32_t>(byteSize(form.dtype));
   // One more element a row keeps copies along the depth off each other's banks.
   int leftStride = bm + 1, rightStride = bn + 1;
-  std::string left = shader.shared(scalar(), int64_t(bk) * leftStride, bytes),
-              right = shader.shared(scalar(), int64_t(bk) * rightStride, bytes);
+  std::string left = shader.shared(scalar(), static_cast<int64_t>(bk) * leftStride, bytes),
+              right = shader.shared(scalar(), static_cast<int64_t>(bk) * rightStride, bytes);
 
   emitter.line("const int thread = int(gl_LocalInvocationID.x);");
   emitter.line("const int across = thread % " + std::to_string(threadsAcross) + ", down = thread / " +
@@ -212,7 +211,8 @@ bool ContractionPrinter::elements(uint32_t lanes) {
   emitter.close();
   emitter.line("acc += block;");
   if (lanes > 1) {
-    std::string memory = shader.shared(scalar(), int64_t(lanes) * rows, uint32_t(byteSize(form.dtype)));
+    std::string memory =
+        shader.shared(scalar(), static_cast<int64_t>(lanes) * rows, static_cast<uint32_t>(byteSize(form.dtype)));
     emitter.line(memory + "[gl_LocalInvocationIndex] = acc;");
     emitter.line("barrier();");
     emitter.open("for (uint d = " + std::to_string(lanes / 2) + "u; d > 0u; d >>= 1)");

@@ -1,10 +1,7 @@
-//===- ContractionTiles.cpp - products on processors: a register tile for each invocation
-//---------------------------===//
+// Products on processors: a register tile for each invocation.
 //
 // A processor that runs shaders has caches and no use for workgroup memory, and barriers cost it dear. Each invocation
 // reads what its tile needs, in fours where memory allows, and rows or columns beyond the edge are read again at it.
-//
-//===----------------------------------------------------------------------------------------------------------------===//
 #include "backends/vulkan/compile/Contraction.h"
 #include <algorithm>
 
@@ -135,7 +132,7 @@ public:
     bool whole = ContractionPrinter::isMultiple(count, size);
     int64_t step = alongFree ? 4 : 1;
     Expr last = emitter.sub(printer.number(count), emitter.index(step));
-    for (int i = 0; i < size; i += int(step)) {
+    for (int i = 0; i < size; i += static_cast<int>(step)) {
       Expr at = emitter.add(first, emitter.index(i));
       at = whole ? emitter.bind(emitter.indexType(), at) : printer.least(at, last);
       free.push_back(emitter.unlinear(dims, at));
@@ -144,21 +141,21 @@ public:
 
   void read(const Index &b, const Expr &k) {
     Emitter &emitter = printer.emitter;
-    names.assign(size_t(size * unroll), "");
-    vectors.assign(size_t(size * unroll / 4 + 1), "");
+    names.assign(static_cast<size_t>(size * unroll), "");
+    vectors.assign(static_cast<size_t>(size * unroll / 4 + 1), "");
     for (int step = 0; step < (alongDepth ? 1 : unroll); ++step) {
       Expr at = step == 0 ? k : emitter.bind(emitter.indexType(), emitter.add(k, emitter.index(step)));
       Index depth = emitter.unlinear(printer.form.depth, at);
       for (size_t i = 0; i < free.size(); ++i)
-        readOne(b, depth, int(i), step);
+        readOne(b, depth, static_cast<int>(i), step);
     }
   }
 
-  std::string scalar(int i, int step) const { return names[size_t(step * size + i)]; }
+  std::string scalar(int i, int step) const { return names[static_cast<size_t>(step * size + i)]; }
   /// Columns 4 q to 4 q + 3.
   std::string four(int q, int step) const {
     if (alongFree)
-      return vectors[size_t(step * (size / 4) + q)];
+      return vectors[static_cast<size_t>(step * (size / 4) + q)];
     std::string text = printer.vector() + "(";
     for (int j = 0; j < 4; ++j)
       text += (j ? ", " : "") + scalar(4 * q + j, step);
@@ -169,16 +166,17 @@ private:
   void readOne(const Index &b, const Index &depth, int i, int step) {
     Emitter &emitter = printer.emitter;
     if (!alongDepth && !alongFree) {
-      names[size_t(step * size + i)] = printer.element(isLeft, b, free[size_t(i)], depth).text;
+      names[static_cast<size_t>(step * size + i)] =
+          printer.element(isLeft, b, free[static_cast<size_t>(i)], depth).text;
       return;
     }
     std::string name = emitter.fresh(isLeft ? "left" : "right");
     emitter.line("vec4 " + name + " = " +
-                 printer.form.vector(emitter, printer.shader, operand, b, free[size_t(i)], depth) + ";");
+                 printer.form.vector(emitter, printer.shader, operand, b, free[static_cast<size_t>(i)], depth) + ";");
     for (int part = 0; part < 4; ++part)
-      names[size_t(alongDepth ? part * size + i : step * size + 4 * i + part)] = name + "." + "xyzw"[part];
+      names[static_cast<size_t>(alongDepth ? part * size + i : step * size + 4 * i + part)] = name + "." + "xyzw"[part];
     if (alongFree)
-      vectors[size_t(step * (size / 4) + i)] = name;
+      vectors[static_cast<size_t>(step * (size / 4) + i)] = name;
   }
 
   ContractionPrinter &printer;

@@ -1,5 +1,4 @@
-//===- Elements.cpp - the generic form: an invocation an element
-//----------------------------------------------------===//
+// The generic form: an invocation an element.
 #include "backends/sdk/Phases.h"
 #include "backends/vulkan/compile/Shader.h"
 #include "backends/vulkan/compile/Strategy.h"

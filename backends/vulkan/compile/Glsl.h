@@ -1,7 +1,5 @@
-//===- Glsl.h - from GLSL to SPIR-V, in this process
-//----------------------------------------------------------------===//
-#ifndef KILN_BACKENDS_VULKAN_COMPILE_GLSL_H
-#define KILN_BACKENDS_VULKAN_COMPILE_GLSL_H
+// From GLSL to SPIR-V, in this process.
+#pragma once
 
 #include <cstdint>
 #include <string>
@@ -22,5 +20,3 @@ bool featuresOf(const std::vector<uint32_t> &words, uint32_t &features, uint32_t
 std::string disassemble(const std::vector<uint32_t> &words);
 
 } // namespace kiln::vulkan
-
-#endif // KILN_BACKENDS_VULKAN_COMPILE_GLSL_H

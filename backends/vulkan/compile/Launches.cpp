@@ -53,7 +53,7 @@ static void visit(const kiln_reader &reader, const kiln_program *program, const 
   for (uint32_t i = 0; i < info.extent_count; ++i) {
     const kiln_extent &extent = info.extents[i];
     int64_t bound = extent.value;
-    if (extent.slot >= 0 && entry.extent_bounds && uint32_t(extent.slot) < entry.extent_count)
+    if (extent.slot >= 0 && entry.extent_bounds && static_cast<uint32_t>(extent.slot) < entry.extent_count)
       bound = std::max(bound, entry.extent_bounds[extent.slot]);
     kernel.extentBounds[i] = std::max(kernel.extentBounds[i], bound);
   }
@@ -75,7 +75,7 @@ std::vector<LaunchFacts> readLaunches(const kiln_reader &reader, const kiln_prog
 }
 
 void boundSweeps(sdk::Graph &graph, const LaunchFacts *facts) {
-  constexpr int64_t most = (int64_t(1) << 31) - 1;
+  constexpr int64_t most = (static_cast<int64_t>(1) << 31) - 1;
   for (size_t i = 0; i < graph.extentBounds.size(); ++i) {
     if (graph.extentBounds[i] <= most)
       continue;
@@ -83,7 +83,7 @@ void boundSweeps(sdk::Graph &graph, const LaunchFacts *facts) {
     int64_t bound = known > 0 && known < graph.extentBounds[i] ? known : most;
     for (sdk::Type &type : graph.values)
       for (kiln_extent &dim : type.dims)
-        if (dim.slot == int32_t(i))
+        if (dim.slot == static_cast<int32_t>(i))
           dim.value = bound;
     graph.extentBounds[i] = bound;
   }

@@ -1,7 +1,5 @@
-//===- Launches.h - what a program's launches have in common
-//--------------------------------------------------------===//
-#ifndef KILN_BACKENDS_VULKAN_COMPILE_LAUNCHES_H
-#define KILN_BACKENDS_VULKAN_COMPILE_LAUNCHES_H
+// What a program's launches have in common.
+#pragma once
 
 #include "backends/sdk/Graph.h"
 
@@ -23,5 +21,3 @@ std::vector<LaunchFacts> readLaunches(const kiln_reader &reader, const kiln_prog
 void boundSweeps(sdk::Graph &graph, const LaunchFacts *facts);
 
 } // namespace kiln::vulkan
-
-#endif // KILN_BACKENDS_VULKAN_COMPILE_LAUNCHES_H

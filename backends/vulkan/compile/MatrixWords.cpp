@@ -42,7 +42,7 @@ private:
   using Words = std::vector<uint32_t>;
 
   void put(uint32_t op, Words words) {
-    words[0] = uint32_t(words.size()) << 16 | op;
+    words[0] = static_cast<uint32_t>(words.size()) << 16 | op;
     to.insert(to.end(), words.begin(), words.end());
   }
 

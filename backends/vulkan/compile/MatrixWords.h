@@ -1,6 +1,5 @@
-//===- MatrixWords.h - cooperative matrices as VK_KHR_cooperative_matrix wants them -------------------------------===//
-#ifndef KILN_BACKENDS_VULKAN_COMPILE_MATRIXWORDS_H
-#define KILN_BACKENDS_VULKAN_COMPILE_MATRIXWORDS_H
+// Cooperative matrices as VK_KHR_cooperative_matrix wants them.
+#pragma once
 
 #include <cstdint>
 #include <vector>
@@ -16,5 +15,3 @@ enum : uint32_t { MatrixLeft = 100, MatrixRight = 101, MatrixSum = 102 };
 void useKhrMatrices(std::vector<uint32_t> &words);
 
 } // namespace kiln::vulkan
-
-#endif // KILN_BACKENDS_VULKAN_COMPILE_MATRIXWORDS_H

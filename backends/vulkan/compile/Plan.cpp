@@ -71,7 +71,7 @@ int64_t Number::bound(const std::vector<int64_t> &extents) const {
     if (step.kind == KILN_VK_CONST) {
       stack.push_back(step.value);
     } else if (step.kind == KILN_VK_EXTENT) {
-      stack.push_back(extents[size_t(step.value)]);
+      stack.push_back(extents[static_cast<size_t>(step.value)]);
     } else {
       int64_t b = stack.back();
       stack.pop_back();

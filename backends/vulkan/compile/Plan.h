@@ -1,12 +1,8 @@
-//===- Plan.h - what the strategies make of a kernel
-//----------------------------------------------------------------===//
+// What the strategies make of a kernel.
 //
 // Plain values between the strategies, which print shaders, and the writer of the artifact. Everything here is about
 // one kernel; see ../artifact.h for what the fields mean.
-//
-//===----------------------------------------------------------------------------------------------------------------===//
-#ifndef KILN_BACKENDS_VULKAN_COMPILE_PLAN_H
-#define KILN_BACKENDS_VULKAN_COMPILE_PLAN_H
+#pragma once
 
 #include "backends/sdk/Graph.h"
 #include "backends/vulkan/artifact.h"
@@ -99,5 +95,3 @@ struct Settings {
 };
 
 } // namespace kiln::vulkan
-
-#endif // KILN_BACKENDS_VULKAN_COMPILE_PLAN_H

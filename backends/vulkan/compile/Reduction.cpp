@@ -9,7 +9,7 @@ namespace kiln::vulkan {
 
 static std::vector<size_t> axesOf(const Op &op) {
   if (op.code == OpCode::ArgReduce)
-    return {size_t(op.integer("axis"))};
+    return {static_cast<size_t>(op.integer("axis"))};
   const std::vector<int64_t> &axes = op.ints("axes");
   return {axes.begin(), axes.end()};
 }
@@ -148,7 +148,7 @@ void Accumulators::tree(uint32_t lanes, uint32_t invocations) {
     return;
   std::vector<std::string> values, positions;
   for (const State &state : states) {
-    uint32_t bytes = uint32_t(std::max<int64_t>(byteSize(state.dtype), 4));
+    uint32_t bytes = static_cast<uint32_t>(std::max<int64_t>(byteSize(state.dtype), 4));
     values.push_back(shader.shared(emitter.registerType(state.dtype), invocations, bytes));
     positions.push_back(state.position.empty() ? "" : shader.shared("int", invocations, 4));
     emitter.line(values.back() + "[gl_LocalInvocationIndex] = " + state.value + ";");

@@ -1,7 +1,5 @@
-//===- Reduction.h - accumulators, and trees of them over a workgroup
-//-----------------------------------------------===//
-#ifndef KILN_BACKENDS_VULKAN_COMPILE_REDUCTION_H
-#define KILN_BACKENDS_VULKAN_COMPILE_REDUCTION_H
+// Accumulators, and trees of them over a workgroup.
+#pragma once
 
 #include "backends/vulkan/compile/Shader.h"
 
@@ -64,5 +62,3 @@ void defineResult(sdk::Emitter &emitter, const sdk::Graph &graph, const sdk::Op 
                   const std::string &name, bool &mismatch);
 
 } // namespace kiln::vulkan
-
-#endif // KILN_BACKENDS_VULKAN_COMPILE_REDUCTION_H

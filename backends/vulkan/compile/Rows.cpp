@@ -1,10 +1,7 @@
-//===- Rows.cpp - softmax, norms, cross entropy: a row for some invocations
-//-----------------------------------------===//
+// Softmax, norms, cross entropy: a row for some invocations.
 //
 // The kernel's reductions take the trailing axes of R x I values; what depends on a reduction's result comes in a later
 // pass over the row. Values are computed again in each pass rather than stored.
-//
-//===----------------------------------------------------------------------------------------------------------------===//
 #include "backends/vulkan/compile/Reduction.h"
 #include "backends/vulkan/compile/Strategy.h"
 #include <algorithm>
@@ -79,7 +76,7 @@ void Rows::storeFull(Emitter &emitter, const Index &outer, const Expr &row, cons
                             emitter.bind(emitter.registerType(type.dtype), emitter.element(graph.outputs[i], index)));
   }
   for (const auto &[i, element] : elements)
-    emitter.store(uint32_t(graph.inputs.size() + i), graph.type(graph.outputs[i]).dtype, linear, element);
+    emitter.store(static_cast<uint32_t>(graph.inputs.size() + i), graph.type(graph.outputs[i]).dtype, linear, element);
 }
 
 void Rows::storeRow(Emitter &emitter, const Index &outer, const Expr &row) const {
@@ -91,7 +88,7 @@ void Rows::storeRow(Emitter &emitter, const Index &outer, const Expr &row) const
                             emitter.bind(emitter.registerType(type.dtype), emitter.element(graph.outputs[i], outer)));
   }
   for (const auto &[i, element] : elements)
-    emitter.store(uint32_t(graph.inputs.size() + i), graph.type(graph.outputs[i]).dtype, row, element);
+    emitter.store(static_cast<uint32_t>(graph.inputs.size() + i), graph.type(graph.outputs[i]).dtype, row, element);
 }
 
 bool Rows::printInto(Shader &shader, Emitter &emitter, uint32_t lanes, uint32_t rows) const {
@@ -168,7 +165,8 @@ bool planRows(const Graph &graph, const Settings &settings, KernelPlan &plan) {
     return false;
   if (inner > 8) {
     serial.features = KILN_VK_ON_CPU;
-    uint32_t lanes = uint32_t(std::clamp<int64_t>(int64_t(std::bit_floor(uint64_t(inner))) / 2, 8, 256));
+    uint32_t lanes = static_cast<uint32_t>(
+        std::clamp<int64_t>(static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(inner))) / 2, 8, 256));
     Variant shared;
     shared.dispatches.resize(1);
     if (!rows.print(lanes, std::max(1u, usualLocal / lanes), shared.dispatches[0]))

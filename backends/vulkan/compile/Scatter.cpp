@@ -1,11 +1,8 @@
-//===- Scatter.cpp - updates combined in the order of their indices
-//-------------------------------------------------===//
+// Updates combined in the order of their indices.
 //
 // Equal indices have to be combined in ascending order, whatever runs at once. One dispatch links each index to the
 // next equal one; then each first one of a chain has an invocation for each element of its slice, which goes down the
 // chain.
-//
-//===----------------------------------------------------------------------------------------------------------------===//
 #include "backends/vulkan/compile/Shader.h"
 #include "backends/vulkan/compile/Strategy.h"
 
@@ -49,13 +46,13 @@ ScatterPlan::ScatterPlan(const Graph &graph, const Settings &settings, const Op 
   chosen.assign(indices.begin() + shared, indices.end());
   outer.assign(result.begin() + shared, result.begin() + axis);
   inner.assign(result.begin() + axis + 1, result.end());
-  limit = result[size_t(axis)];
+  limit = result[static_cast<size_t>(axis)];
   batches = Number::of(batch);
   count = Number::of(chosen);
   Number all = max(batches * count, Number(1));
   int64_t bytes = (all.bound(graph.extentBounds) * 4 + 255) / 256 * 256;
   scratch = {{0, KILN_I32, all}, {bytes, KILN_I32, all}};
-  heads = uint32_t(graph.inputs.size() + graph.outputs.size());
+  heads = static_cast<uint32_t>(graph.inputs.size() + graph.outputs.size());
   links = heads + 1;
 }
 
@@ -79,7 +76,7 @@ template <class Print> bool ScatterPlan::add(Variant &variant, const Number &ite
 
 bool ScatterPlan::printCopy(Shader &, Emitter &emitter, const Expr &item) {
   Expr element = emitter.elementAt(op.operands[0], item);
-  emitter.store(uint32_t(graph.inputs.size()), graph.type(op.results[0]).dtype, item, element);
+  emitter.store(static_cast<uint32_t>(graph.inputs.size()), graph.type(op.results[0]).dtype, item, element);
   return true;
 }
 
@@ -149,7 +146,7 @@ bool ScatterPlan::printUpdates(Shader &shader, Emitter &emitter, const Expr &ite
   emitter.line("chain = " + shader.load(links, KILN_I32, base.text + " + chain") + ";");
   emitter.close();
   Expr linear = emitter.bind("int", emitter.linear(type.dims, target));
-  emitter.store(uint32_t(graph.inputs.size()), type.dtype, linear, emitter.name(sum.text));
+  emitter.store(static_cast<uint32_t>(graph.inputs.size()), type.dtype, linear, emitter.name(sum.text));
   emitter.close();
   return true;
 }
@@ -184,7 +181,7 @@ bool planScatter(const Graph &graph, const Settings &settings, KernelPlan &plan)
   if (!scatter || graph.outputs.size() != 1 || graph.outputs[0] != scatter->results[0])
     return false;
   const Type &indices = graph.type(scatter->operands[1]);
-  size_t shared = size_t(scatter->integer("batch_dims"));
+  size_t shared = static_cast<size_t>(scatter->integer("batch_dims"));
   std::vector<kiln_extent> chosen(indices.dims.begin() + std::ptrdiff_t(shared), indices.dims.end());
   return graph.bound(chosen) <= mostIndices && ScatterPlan(graph, settings, *scatter).plan(plan);
 }

@@ -18,7 +18,7 @@ kiln_dtype Shader::dtypeOf(uint32_t place) const {
 
 uint32_t Shader::home(uint32_t place) const {
   int32_t input = place < settings.home.size() ? settings.home[place] : -1;
-  return input >= 0 && dtypeOf(uint32_t(input)) == dtypeOf(place) ? uint32_t(input) : place;
+  return input >= 0 && dtypeOf(static_cast<uint32_t>(input)) == dtypeOf(place) ? static_cast<uint32_t>(input) : place;
 }
 
 Shader::Place &Shader::use(uint32_t asked, kiln_dtype dtype, uint32_t access) {
@@ -31,12 +31,13 @@ Shader::Place &Shader::use(uint32_t asked, kiln_dtype dtype, uint32_t access) {
     if (isScratch) {
       const ScratchArray &array = scratch[number - inputs - outputs];
       Number bytes = array.elements * Number(byteSize(dtype));
-      place.bytes = uint64_t(bytes.bound(graph.extentBounds));
+      place.bytes = static_cast<uint64_t>(bytes.bound(graph.extentBounds));
       place.bindings.push_back(dispatch.bindings.size());
-      dispatch.bindings.push_back({KILN_VK_BIND_SCRATCH, uint32_t(array.offset), 0, KILN_VK_NONE, bytes, KILN_VK_NONE});
+      dispatch.bindings.push_back(
+          {KILN_VK_BIND_SCRATCH, static_cast<uint32_t>(array.offset), 0, KILN_VK_NONE, bytes, KILN_VK_NONE});
     } else {
       uint32_t value = number < inputs ? graph.inputs[number] : graph.outputs[number - inputs];
-      place.bytes = uint64_t(graph.byteBound(value));
+      place.bytes = static_cast<uint64_t>(graph.byteBound(value));
       // A place that does not begin where it is bound reaches a little further than its own length.
       bool aligned = number < settings.aligned.size() && settings.aligned[number];
       uint64_t reach = place.bytes + (aligned ? 0 : 256);
@@ -44,12 +45,16 @@ Shader::Place &Shader::use(uint32_t asked, kiln_dtype dtype, uint32_t access) {
           settings.partBytes && reach > settings.partBytes ? (reach + settings.partBytes - 1) / settings.partBytes : 1;
       for (uint64_t part = 0; part < parts; ++part) {
         place.bindings.push_back(dispatch.bindings.size());
-        dispatch.bindings.push_back(
-            {KILN_VK_BIND_OPERAND, number, 0, parts > 1 ? uint32_t(part) : KILN_VK_NONE, {}, KILN_VK_NONE});
+        dispatch.bindings.push_back({KILN_VK_BIND_OPERAND,
+                                     number,
+                                     0,
+                                     parts > 1 ? static_cast<uint32_t>(part) : KILN_VK_NONE,
+                                     {},
+                                     KILN_VK_NONE});
       }
       if (!aligned) {
         place.baseWord = dispatch.words.size();
-        dispatch.words.push_back({KILN_VK_WORD_BASE, uint32_t(place.bindings.front()), {}});
+        dispatch.words.push_back({KILN_VK_WORD_BASE, static_cast<uint32_t>(place.bindings.front()), {}});
       }
     }
   }
@@ -92,7 +97,7 @@ bool Shader::canLoadVectors(uint32_t number, kiln_dtype dtype) const {
   if (dtypeOf(number) != dtype || number >= settings.aligned.size() || !settings.aligned[number])
     return false;
   uint32_t value = number < graph.inputs.size() ? graph.inputs[number] : graph.outputs[number - graph.inputs.size()];
-  return settings.partBytes == 0 || uint64_t(graph.byteBound(value)) <= settings.partBytes;
+  return settings.partBytes == 0 || static_cast<uint64_t>(graph.byteBound(value)) <= settings.partBytes;
 }
 
 std::string Shader::loadVector(uint32_t number, const std::string &index) {
@@ -124,8 +129,8 @@ std::string Shader::report(kiln_status_kind kind, uint32_t op, const std::string
     dispatch.bindings.push_back(
         {KILN_VK_BIND_STATUS, 0, KILN_VK_READS | KILN_VK_WRITES, KILN_VK_NONE, {}, KILN_VK_NONE});
   }
-  return "if (" + condition + ") report(" + std::to_string(int(kind)) + "u, " + std::to_string(op) + "u, int(" + value +
-         "), int(" + limit + "));";
+  return "if (" + condition + ") report(" + std::to_string(static_cast<int>(kind)) + "u, " + std::to_string(op) +
+         "u, int(" + value + "), int(" + limit + "));";
 }
 
 //===-- Workgroups ------------------------------------------------------------------------------------------------===//
@@ -133,7 +138,7 @@ std::string Shader::report(kiln_status_kind kind, uint32_t op, const std::string
 std::string Shader::shared(const std::string &type, int64_t elements, uint32_t elementBytes) {
   std::string name = "s" + std::to_string(globals.size());
   globals.push_back("shared " + type + " " + name + "[" + std::to_string(elements) + "];\n");
-  dispatch.sharedBytes += uint32_t(elements) * elementBytes;
+  dispatch.sharedBytes += static_cast<uint32_t>(elements) * elementBytes;
   return name;
 }
 
@@ -150,7 +155,7 @@ void Shader::subgroups(uint32_t count) {
 }
 
 std::string Shader::specialize(uint32_t kind, int32_t otherwise) {
-  uint32_t id = uint32_t(dispatch.specializations.size()) + 1;
+  uint32_t id = static_cast<uint32_t>(dispatch.specializations.size()) + 1;
   std::string name = "c" + std::to_string(id) + "_";
   dispatch.specializations.push_back({id, kind, 0});
   globals.push_back("layout(constant_id = " + std::to_string(id) + ") const int " + name + " = " +
@@ -210,7 +215,7 @@ std::string Shader::declare(uint32_t number, const Place &place, const sdk::Emit
     return text;
   }
   // Longer than a binding may be: element i is in part i / size.
-  std::string size = std::to_string(int64_t(settings.partBytes) / byteSize(place.dtype));
+  std::string size = std::to_string(static_cast<int64_t>(settings.partBytes) / byteSize(place.dtype));
   std::string loads, stores;
   for (size_t part = 0; part < place.bindings.size(); ++part) {
     std::string piece = name + "p" + std::to_string(part), begin = std::to_string(part) + " * " + size;

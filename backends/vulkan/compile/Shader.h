@@ -1,12 +1,8 @@
-//===- Shader.h - the text around a dispatch's statements
-//-----------------------------------------------------------===//
+// The text around a dispatch's statements.
 //
 // What the emitter prints is about a kernel's places and extents; here they become bindings and words. A strategy makes
 // a Shader and an Emitter over it for each dispatch, prints, and calls finish().
-//
-//===----------------------------------------------------------------------------------------------------------------===//
-#ifndef KILN_BACKENDS_VULKAN_COMPILE_SHADER_H
-#define KILN_BACKENDS_VULKAN_COMPILE_SHADER_H
+#pragma once
 
 #include "backends/sdk/Emitter.h"
 #include "backends/vulkan/compile/Plan.h"
@@ -104,5 +100,3 @@ constexpr uint32_t usualLocal = 128;
 constexpr int64_t mostGroups = 65535;
 
 } // namespace kiln::vulkan
-
-#endif // KILN_BACKENDS_VULKAN_COMPILE_SHADER_H

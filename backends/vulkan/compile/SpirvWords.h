@@ -1,6 +1,5 @@
-//===- SpirvWords.h - a SPIR-V module's words, instruction by instruction -----------------------------------------===//
-#ifndef KILN_BACKENDS_VULKAN_COMPILE_SPIRVWORDS_H
-#define KILN_BACKENDS_VULKAN_COMPILE_SPIRVWORDS_H
+// A SPIR-V module's words, instruction by instruction.
+#pragma once
 
 #include <cstddef>
 #include <cstdint>
@@ -30,5 +29,3 @@ inline bool hasCapability(const std::vector<uint32_t> &words, uint32_t capabilit
 }
 
 } // namespace kiln::vulkan
-
-#endif // KILN_BACKENDS_VULKAN_COMPILE_SPIRVWORDS_H

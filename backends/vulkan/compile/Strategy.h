@@ -1,12 +1,8 @@
-//===- Strategy.h - how a kernel becomes dispatches
-//-----------------------------------------------------------------===//
+// How a kernel becomes dispatches.
 //
 // One function for each form of kernel. Each gives true with a plan, or false and leaves the plan alone where the
 // kernel is not of its form; the generic form takes every kernel whose ops the emitter can print.
-//
-//===----------------------------------------------------------------------------------------------------------------===//
-#ifndef KILN_BACKENDS_VULKAN_COMPILE_STRATEGY_H
-#define KILN_BACKENDS_VULKAN_COMPILE_STRATEGY_H
+#pragma once
 
 #include "backends/sdk/Emitter.h"
 #include "backends/vulkan/compile/Plan.h"
@@ -36,5 +32,3 @@ bool planAttention(const sdk::Graph &graph, const Settings &settings, KernelPlan
 bool planScatter(const sdk::Graph &graph, const Settings &settings, KernelPlan &plan);
 
 } // namespace kiln::vulkan
-
-#endif // KILN_BACKENDS_VULKAN_COMPILE_STRATEGY_H

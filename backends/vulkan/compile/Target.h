@@ -1,16 +1,14 @@
-//===- Target.h - what a device profile promises
-//--------------------------------------------------------------------===//
-#ifndef KILN_BACKENDS_VULKAN_COMPILE_TARGET_H
-#define KILN_BACKENDS_VULKAN_COMPILE_TARGET_H
+// What a device profile promises.
+#pragma once
 
 #include "backends/vulkan/compile/Plan.h"
 
 namespace kiln::vulkan {
 
 struct Target {
-  uint32_t alignment = 256;               // the largest minStorageBufferOffsetAlignment that a device may have
-  uint64_t partBytes = uint64_t(1) << 27; // the smallest maxStorageBufferRange
-  bool processor = true, gpu = true;      // which variants are made
+  uint32_t alignment = 256; // the largest minStorageBufferOffsetAlignment that a device may have
+  uint64_t partBytes = static_cast<uint64_t>(1) << 27; // the smallest maxStorageBufferRange
+  bool processor = true, gpu = true;                   // which variants are made
   bool fast = false;
   uint32_t jobs = 1;
 
@@ -20,5 +18,3 @@ struct Target {
 };
 
 } // namespace kiln::vulkan
-
-#endif // KILN_BACKENDS_VULKAN_COMPILE_TARGET_H

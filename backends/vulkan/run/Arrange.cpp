@@ -1,5 +1,4 @@
-//===- Arrange.cpp - which commands of a recording become one dispatch
-//---------------------------------------------===//
+// Which commands of a recording become one dispatch.
 #include "backends/vulkan/run/Recording.h"
 
 #include <algorithm>

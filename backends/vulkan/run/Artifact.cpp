@@ -40,7 +40,7 @@ std::string Artifact::wrongDispatch(const kiln_vk_dispatch &dispatch) const {
       return "a binding of no known kind";
     buffered |= binding.kind == KILN_VK_BIND_WORDS;
   }
-  if ((dispatch.flags & ~uint32_t(KILN_VK_BATCHES | KILN_VK_FULL_SUBGROUPS)) ||
+  if ((dispatch.flags & ~static_cast<uint32_t>(KILN_VK_BATCHES | KILN_VK_FULL_SUBGROUPS)) ||
       ((dispatch.flags & KILN_VK_BATCHES) &&
        (!whole || dispatch.binding_count > 32 || 2 * dispatch.word_count > KILN_VK_MAX_PUSH_WORDS)))
     return "a dispatch of a kind that is not known";
@@ -107,7 +107,7 @@ Failure Artifact::read(const void *data, uint64_t bytes) {
     message = "it is none";
   else if (head().version != KILN_VK_ARTIFACT_VERSION)
     message = format("its version is %u, this program's is %u: build it again", head().version,
-                     unsigned(KILN_VK_ARTIFACT_VERSION));
+                     static_cast<unsigned>(KILN_VK_ARTIFACT_VERSION));
   else if (head().bytes != bytes)
     message = format("it says that it has %llu bytes, and has %llu", static_cast<unsigned long long>(head().bytes),
                      static_cast<unsigned long long>(bytes));
@@ -169,7 +169,7 @@ bool apply(uint32_t kind, int64_t a, int64_t b, int64_t &result) {
     result = a / b;
     if (int64_t rest = a % b; rest != 0) {
       bool below = (rest < 0) != (b < 0); // the quotient was rounded up
-      result += kind == KILN_VK_DIV ? -int64_t(below) : int64_t(!below);
+      result += kind == KILN_VK_DIV ? -static_cast<int64_t>(below) : static_cast<int64_t>(!below);
     }
     return true;
   }

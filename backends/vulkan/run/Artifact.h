@@ -1,6 +1,5 @@
-//===- Artifact.h - what the compile side left, checked -----------------------------------------------------------===//
-#ifndef KILN_BACKENDS_VULKAN_RUN_ARTIFACT_H
-#define KILN_BACKENDS_VULKAN_RUN_ARTIFACT_H
+// What the compile side left, checked.
+#pragma once
 
 #include "backends/vulkan/artifact.h"
 #include "backends/vulkan/run/Failure.h"
@@ -67,5 +66,3 @@ bool evaluate(std::span<const kiln_vk_step> steps, std::span<const int64_t> exte
 std::string featureNames(uint32_t mask);
 
 } // namespace kiln::vulkan
-
-#endif // KILN_BACKENDS_VULKAN_RUN_ARTIFACT_H

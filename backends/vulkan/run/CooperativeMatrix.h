@@ -1,11 +1,8 @@
-//===- CooperativeMatrix.h - what VK_KHR_cooperative_matrix declares ----------------------------------------------===//
+// What VK_KHR_cooperative_matrix declares.
 //
 // For headers older than the extension (Debian 12 has 1.3.239): the parts of it that are used, as the registry has
 // them.
-//
-//===------------------------------------------------------------------------------------------------------------===//
-#ifndef KILN_BACKENDS_VULKAN_RUN_COOPERATIVEMATRIX_H
-#define KILN_BACKENDS_VULKAN_RUN_COOPERATIVEMATRIX_H
+#pragma once
 
 #include "backends/vulkan/run/Functions.h"
 
@@ -37,5 +34,3 @@ struct VkCooperativeMatrixPropertiesKHR {
 using PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR = VkResult(VKAPI_PTR *)(VkPhysicalDevice, uint32_t *,
                                                                                     VkCooperativeMatrixPropertiesKHR *);
 #endif
-
-#endif // KILN_BACKENDS_VULKAN_RUN_COOPERATIVEMATRIX_H

@@ -1,13 +1,10 @@
-//===- Device.h - an open device: its queue, its time line, its memory --------------------------------------------===//
+// An open device: its queue, its time line, its memory.
 //
 // All work of a device runs in one order, that of its time line: a semaphore that each submission waits for at the
 // number of the one before, and sets to its own. Uploads have a time line of their own, since they may run on another
 // queue while kernels compute; each waits for the last use of the buffer that it writes, and the next submission waits
 // for it.
-//
-//===------------------------------------------------------------------------------------------------------------===//
-#ifndef KILN_BACKENDS_VULKAN_RUN_DEVICE_H
-#define KILN_BACKENDS_VULKAN_RUN_DEVICE_H
+#pragma once
 
 #include "backends/vulkan/run/Memory.h"
 #include "backends/vulkan/run/Pipelines.h"
@@ -82,5 +79,3 @@ struct Buffer {
 };
 
 } // namespace kiln::vulkan
-
-#endif // KILN_BACKENDS_VULKAN_RUN_DEVICE_H

@@ -89,7 +89,7 @@ std::string Executable::lacks(const kiln_vk_variant &variant) const {
   for (const kiln_vk_dispatch &dispatch : artifact.dispatches(variant)) {
     if (dispatch.required_subgroup_size && dispatch.required_subgroup_size != physical.subgroupSize)
       return format("subgroups of %u (it has %u)", dispatch.required_subgroup_size, physical.subgroupSize);
-    uint64_t invocations = uint64_t(dispatch.local[0]) * dispatch.local[1] * dispatch.local[2];
+    uint64_t invocations = static_cast<uint64_t>(dispatch.local[0]) * dispatch.local[1] * dispatch.local[2];
     if (invocations > limits.maxComputeWorkGroupInvocations || dispatch.local[0] > limits.maxComputeWorkGroupSize[0] ||
         dispatch.local[1] > limits.maxComputeWorkGroupSize[1] || dispatch.local[2] > limits.maxComputeWorkGroupSize[2])
       return format("workgroups of %u x %u x %u", dispatch.local[0], dispatch.local[1], dispatch.local[2]);
@@ -289,7 +289,7 @@ Failure Executable::execute(const kiln_execution &execution) {
   for (uint32_t i = 0; i < entry.argument_count; ++i)
     if (!execution.buffers[i])
       return {KILN_ERROR_INVALID,
-              format("argument %u of %.*s has no buffer", i, int(entry.name.size), entry.name.data)};
+              format("argument %u of %.*s has no buffer", i, static_cast<int>(entry.name.size), entry.name.data)};
   Recording *recording = find(execution, entry);
   if (!recording) {
     if (Failure failure = record(execution, entry, recording))

@@ -1,6 +1,5 @@
-//===- Executable.h - a loaded program and its recordings ---------------------------------------------------------===//
-#ifndef KILN_BACKENDS_VULKAN_RUN_EXECUTABLE_H
-#define KILN_BACKENDS_VULKAN_RUN_EXECUTABLE_H
+// A loaded program and its recordings.
+#pragma once
 
 #include "backends/vulkan/run/Recording.h"
 #include <deque>
@@ -68,5 +67,3 @@ private:
 };
 
 } // namespace kiln::vulkan
-
-#endif // KILN_BACKENDS_VULKAN_RUN_EXECUTABLE_H

@@ -1,6 +1,5 @@
-//===- Failure.h - what went wrong, as a code and a sentence ------------------------------------------------------===//
-#ifndef KILN_BACKENDS_VULKAN_RUN_FAILURE_H
-#define KILN_BACKENDS_VULKAN_RUN_FAILURE_H
+// What went wrong, as a code and a sentence.
+#pragma once
 
 #include "backends/api/kiln_backend.h"
 #include <string>
@@ -38,5 +37,3 @@ __attribute__((format(printf, 1, 2))) std::string format(const char *text, ...);
 std::string bytesText(uint64_t bytes);
 
 } // namespace kiln::vulkan
-
-#endif // KILN_BACKENDS_VULKAN_RUN_FAILURE_H

@@ -1,10 +1,7 @@
-//===- Functions.h - Vulkan's functions, found at run time --------------------------------------------------------===//
+// Vulkan's functions, found at run time.
 //
 // Nothing here links to the loader: a program runs, and says what is missing, on a machine that has none.
-//
-//===------------------------------------------------------------------------------------------------------------===//
-#ifndef KILN_BACKENDS_VULKAN_RUN_FUNCTIONS_H
-#define KILN_BACKENDS_VULKAN_RUN_FUNCTIONS_H
+#pragma once
 
 #define VK_NO_PROTOTYPES 1
 #include <vulkan/vulkan_core.h>
@@ -96,5 +93,3 @@ struct DeviceFunctions {
 #undef KILN_VK_MEMBER
 
 } // namespace kiln::vulkan
-
-#endif // KILN_BACKENDS_VULKAN_RUN_FUNCTIONS_H

@@ -1,6 +1,5 @@
-//===- Instance.h - the Vulkan instance of the process, and what devices it has -----------------------------------===//
-#ifndef KILN_BACKENDS_VULKAN_RUN_INSTANCE_H
-#define KILN_BACKENDS_VULKAN_RUN_INSTANCE_H
+// The Vulkan instance of the process, and what devices it has.
+#pragma once
 
 #include "backends/vulkan/run/Failure.h"
 #include "backends/vulkan/run/Functions.h"
@@ -65,5 +64,3 @@ Instance &theInstance(const kiln_host *host);
 std::unique_ptr<Instance> makeInstance(const kiln_host *host, const char *loader);
 
 } // namespace kiln::vulkan
-
-#endif // KILN_BACKENDS_VULKAN_RUN_INSTANCE_H

@@ -1,6 +1,5 @@
-//===- Memory.h - pieces of a device's memory ---------------------------------------------------------------------===//
-#ifndef KILN_BACKENDS_VULKAN_RUN_MEMORY_H
-#define KILN_BACKENDS_VULKAN_RUN_MEMORY_H
+// Pieces of a device's memory.
+#pragma once
 
 #include "backends/vulkan/run/Instance.h"
 #include <map>
@@ -66,5 +65,3 @@ private:
 };
 
 } // namespace kiln::vulkan
-
-#endif // KILN_BACKENDS_VULKAN_RUN_MEMORY_H

@@ -46,7 +46,7 @@ uint32_t FeatureChain::mask() const {
   // Cooperative matrices come with a memory model that their shaders declare, and want subgroups without gaps. Once the
   // model is on, the scope of all shaders' atomics is a feature of it.
   if (!v12.vulkanMemoryModel || !v12.vulkanMemoryModelDeviceScope || !subgroups.computeFullSubgroups)
-    result &= ~uint32_t(KILN_VK_COOPERATIVE_MATRIX);
+    result &= ~static_cast<uint32_t>(KILN_VK_COOPERATIVE_MATRIX);
   return result;
 }
 

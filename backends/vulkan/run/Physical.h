@@ -1,6 +1,5 @@
-//===- Physical.h - what a device can do --------------------------------------------------------------------------===//
-#ifndef KILN_BACKENDS_VULKAN_RUN_PHYSICAL_H
-#define KILN_BACKENDS_VULKAN_RUN_PHYSICAL_H
+// What a device can do.
+#pragma once
 
 #include "backends/vulkan/run/CooperativeMatrix.h"
 #include "backends/vulkan/run/Instance.h"
@@ -28,5 +27,3 @@ struct FeatureChain {
 };
 
 } // namespace kiln::vulkan
-
-#endif // KILN_BACKENDS_VULKAN_RUN_PHYSICAL_H

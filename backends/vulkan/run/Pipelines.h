@@ -1,6 +1,5 @@
-//===- Pipelines.h - shaders made ready for a device --------------------------------------------------------------===//
-#ifndef KILN_BACKENDS_VULKAN_RUN_PIPELINES_H
-#define KILN_BACKENDS_VULKAN_RUN_PIPELINES_H
+// Shaders made ready for a device.
+#pragma once
 
 #include "backends/vulkan/run/Artifact.h"
 #include "backends/vulkan/run/Failure.h"
@@ -77,5 +76,3 @@ private:
 };
 
 } // namespace kiln::vulkan
-
-#endif // KILN_BACKENDS_VULKAN_RUN_PIPELINES_H

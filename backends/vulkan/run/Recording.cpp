@@ -57,13 +57,14 @@ Failure Recording::record(const Pipelines &pipelines, std::vector<VkBuffer> memo
 
 Failure Recording::makeBuffers(std::vector<VkBuffer> &memories) {
   if (trace.records) {
-    if (Failure failure =
-            device.create(trace.records * uint64_t(recordStride), Home::readback, "status records", records))
+    if (Failure failure = device.create(trace.records * static_cast<uint64_t>(recordStride), Home::readback,
+                                        "status records", records))
       return failure;
     std::memset(records.memory.mapped, 0, records.bytes);
   }
   if (trace.conditions)
-    if (Failure failure = device.create(trace.conditions * uint64_t(4), Home::readback, "conditions", conditions))
+    if (Failure failure =
+            device.create(trace.conditions * static_cast<uint64_t>(4), Home::readback, "conditions", conditions))
       return failure;
   if (trace.wordBytes) {
     if (Failure failure = device.create(trace.wordBytes, Home::upload, "words of kernels", words))
@@ -135,7 +136,7 @@ void Recording::fill(uint32_t segment, uint32_t number, const std::vector<VkBuff
   const Command &first = firstOf(segment, number);
   const PipelineShape &shape = shapeOf.at(first.dispatch);
   std::vector<VkDescriptorBufferInfo> places;
-  places.reserve(size_t(first.ranges) * shape.launches); // so that pointers into it stay
+  places.reserve(static_cast<size_t>(first.ranges) * shape.launches); // so that pointers into it stay
   std::vector<VkWriteDescriptorSet> writes;
   for (uint32_t i = 0; i < first.ranges; ++i) {
     VkWriteDescriptorSet write = {};
@@ -248,14 +249,15 @@ void Recording::collect(uint32_t number, uint64_t order, kiln_status &status) {
     const Command &command = trace.commands[segment.firstCommand + i];
     if (command.record == KILN_NONE)
       continue;
-    auto *record = reinterpret_cast<kiln_vk_record *>(records.memory.mapped + command.record * uint64_t(recordStride));
+    auto *record = reinterpret_cast<kiln_vk_record *>(records.memory.mapped +
+                                                      command.record * static_cast<uint64_t>(recordStride));
     if (!record->claimed)
       continue;
     if (status.kind == KILN_OK) {
       status.kernel = command.kernel;
       status.op = record->op;
-      status.value = static_cast<int64_t>(record->value[0] | uint64_t(record->value[1]) << 32);
-      status.limit = static_cast<int64_t>(record->limit[0] | uint64_t(record->limit[1]) << 32);
+      status.value = static_cast<int64_t>(record->value[0] | static_cast<uint64_t>(record->value[1]) << 32);
+      status.limit = static_cast<int64_t>(record->limit[0] | static_cast<uint64_t>(record->limit[1]) << 32);
       status.order = order + command.launch;
       status.kind = static_cast<int32_t>(record->kind);
     }
@@ -267,13 +269,13 @@ Failure Recording::times(uint32_t number, std::vector<kiln_profile_event> &event
   const Segment &segment = trace.segments[number];
   if (!timed || !segment.commands)
     return {};
-  std::vector<uint64_t> ticks(segment.commands * size_t(2));
+  std::vector<uint64_t> ticks(segment.commands * static_cast<size_t>(2));
   if (VkResult result = device.vk.vkGetQueryPoolResults(device.handle, queries, segment.firstCommand * 2,
                                                         segment.commands * 2, ticks.size() * 8, ticks.data(), 8,
                                                         VK_QUERY_RESULT_64_BIT | VK_QUERY_RESULT_WAIT_BIT))
     return device.failure(result, "profiling");
   uint32_t bits = device.physical.timestampBits;
-  uint64_t mask = bits >= 64 ? UINT64_MAX : (uint64_t(1) << bits) - 1;
+  uint64_t mask = bits >= 64 ? UINT64_MAX : (static_cast<uint64_t>(1) << bits) - 1;
   double period = static_cast<double>(device.physical.limits.timestampPeriod);
   uint32_t lastLaunch = KILN_NONE;
   for (uint32_t i = 0; i < segment.commands; ++i) {

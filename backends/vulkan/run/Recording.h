@@ -1,6 +1,5 @@
-//===- Recording.h - a trace as command buffers -------------------------------------------------------------------===//
-#ifndef KILN_BACKENDS_VULKAN_RUN_RECORDING_H
-#define KILN_BACKENDS_VULKAN_RUN_RECORDING_H
+// A trace as command buffers.
+#pragma once
 
 #include "backends/vulkan/run/Device.h"
 #include "backends/vulkan/run/Schedule.h"
@@ -71,5 +70,3 @@ private:
 };
 
 } // namespace kiln::vulkan
-
-#endif // KILN_BACKENDS_VULKAN_RUN_RECORDING_H

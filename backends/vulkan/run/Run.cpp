@@ -1,5 +1,4 @@
-//===- Run.cpp - the run side's table
-//------------------------------------------------------------------------------===//
+// The run side's table.
 #include "backends/vulkan/run/Run.h"
 
 #include "backends/vulkan/run/Executable.h"

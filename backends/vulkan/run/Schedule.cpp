@@ -83,7 +83,7 @@ private:
 };
 
 /// Who may be in one batch: those with equal numbers.
-uint64_t kindOf(const Command &command) { return uint64_t(command.dispatch) << 32 | command.grid[2]; }
+uint64_t kindOf(const Command &command) { return static_cast<uint64_t>(command.dispatch) << 32 | command.grid[2]; }
 
 /// Moves commands that may be in a batch up to others of their kind. First each as late as what waits for it allows;
 /// then, from the first to the last, to where one of its kind stands earlier and there is room.

@@ -1,7 +1,5 @@
-//===- Schedule.h - in what order a segment's commands are recorded
-//------------------------------------------------===//
-#ifndef KILN_BACKENDS_VULKAN_RUN_SCHEDULE_H
-#define KILN_BACKENDS_VULKAN_RUN_SCHEDULE_H
+// In what order a segment's commands are recorded.
+#pragma once
 
 #include "backends/vulkan/run/Trace.h"
 
@@ -26,5 +24,3 @@ struct Schedule {
 Schedule schedule(std::span<const Command> commands, std::span<const Range> ranges, std::span<const uint32_t> most);
 
 } // namespace kiln::vulkan
-
-#endif // KILN_BACKENDS_VULKAN_RUN_SCHEDULE_H

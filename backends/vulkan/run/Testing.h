@@ -1,6 +1,5 @@
-//===- Testing.h - what only tests reach for ----------------------------------------------------------------------===//
-#ifndef KILN_BACKENDS_VULKAN_RUN_TESTING_H
-#define KILN_BACKENDS_VULKAN_RUN_TESTING_H
+// What only tests reach for.
+#pragma once
 
 #include <cstdint>
 
@@ -15,5 +14,3 @@ struct Hooks {
 Hooks &hooks();
 
 } // namespace kiln::vulkan
-
-#endif // KILN_BACKENDS_VULKAN_RUN_TESTING_H

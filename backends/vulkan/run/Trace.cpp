@@ -157,7 +157,7 @@ Failure Tracer::repeat(const kiln_node *at, const kiln_node_info &info) {
 /// while and if: the byte is copied to where the host reads it, behind the commands that make it.
 Failure Tracer::decide(const kiln_node *at, const kiln_node_info &info) {
   uint32_t condition = out.conditions++;
-  const At slot{conditionMemory, condition * uint64_t(4)};
+  const At slot{conditionMemory, condition * static_cast<uint64_t>(4)};
   in.sizes[conditionMemory] = slot.offset + 4;
   Step step{info.kind == KILN_NODE_WHILE ? Step::loop : Step::branch, condition, {}, {}};
   std::vector<Step> *around = steps;
@@ -258,11 +258,12 @@ Failure Tracer::bind(const kiln_vk_dispatch &dispatch, uint32_t number, const ki
   uint64_t bytes = 0, elementBytes = 1;
   switch (binding.kind) {
   case KILN_VK_BIND_STATUS:
-    range = {recordMemory, binding.access, command.record * uint64_t(in.recordStride),
-             command.record * uint64_t(in.recordStride) + sizeof(kiln_vk_record)};
+    range = {recordMemory, binding.access, command.record * static_cast<uint64_t>(in.recordStride),
+             command.record * static_cast<uint64_t>(in.recordStride) + sizeof(kiln_vk_record)};
     return {};
   case KILN_VK_BIND_WORDS:
-    range = {wordMemory, KILN_VK_READS, out.wordBytes, out.wordBytes + std::max(dispatch.word_count, 1u) * uint64_t(4)};
+    range = {wordMemory, KILN_VK_READS, out.wordBytes,
+             out.wordBytes + std::max(dispatch.word_count, 1u) * static_cast<uint64_t>(4)};
     return {};
   case KILN_VK_BIND_SCRATCH: {
     int64_t length = 0;

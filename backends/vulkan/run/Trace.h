@@ -1,12 +1,9 @@
-//===- Trace.h - an entry's tree, unrolled into commands ----------------------------------------------------------===//
+// An entry's tree, unrolled into commands.
 //
 // At given extents and buffers every place is an address and every count a number, so that an entry is a list of
 // dispatches and copies, with what bytes each reads and writes. Only what is decided on the device (while, if) cuts it
 // into segments. Knows Vulkan's limits, but calls nothing of it.
-//
-//===------------------------------------------------------------------------------------------------------------===//
-#ifndef KILN_BACKENDS_VULKAN_RUN_TRACE_H
-#define KILN_BACKENDS_VULKAN_RUN_TRACE_H
+#pragma once
 
 #include "backends/vulkan/run/Artifact.h"
 #include <vector>
@@ -83,5 +80,3 @@ struct TraceInput {
 Failure trace(TraceInput &input, Trace &result);
 
 } // namespace kiln::vulkan
-
-#endif // KILN_BACKENDS_VULKAN_RUN_TRACE_H

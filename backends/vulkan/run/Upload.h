@@ -1,6 +1,5 @@
-//===- Upload.h - from the host's memory into buffers, beside what is running -------------------------------------===//
-#ifndef KILN_BACKENDS_VULKAN_RUN_UPLOAD_H
-#define KILN_BACKENDS_VULKAN_RUN_UPLOAD_H
+// From the host's memory into buffers, beside what is running.
+#pragma once
 
 #include "backends/vulkan/run/Memory.h"
 
@@ -50,5 +49,3 @@ private:
 };
 
 } // namespace kiln::vulkan
-
-#endif // KILN_BACKENDS_VULKAN_RUN_UPLOAD_H

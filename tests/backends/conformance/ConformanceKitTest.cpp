@@ -178,7 +178,7 @@ TEST(ReferenceBlob, EveryTruncationAndEveryChangedByteIsRefused) {
     EXPECT_FALSE(reference::decode(blob.data(), size, graphs, error)) << size;
   for (size_t at = 0; at < blob.size(); ++at) {
     std::string changed = blob;
-    changed[at] = char(changed[at] ^ 1);
+    changed[at] = static_cast<char>(changed[at] ^ 1);
     EXPECT_FALSE(reference::decode(changed.data(), changed.size(), graphs, error)) << at;
   }
 }
@@ -190,10 +190,10 @@ TEST(ReferenceBlob, LiesWithAnHonestChecksumDoNoHarm) {
   for (size_t at = 24; at < blob.size(); ++at)
     for (unsigned char value : {0xffu, 0x7fu, 0x01u}) {
       std::string changed = blob;
-      changed[at] = char(value);
+      changed[at] = static_cast<char>(value);
       uint64_t hash = 0xcbf29ce484222325;
       for (size_t i = 24; i < changed.size(); ++i)
-        hash = (hash ^ uint8_t(changed[i])) * 0x100000001b3;
+        hash = (hash ^ static_cast<uint8_t>(changed[i])) * 0x100000001b3;
       std::memcpy(changed.data() + 16, &hash, 8);
       if (reference::decode(changed.data(), changed.size(), graphs, error))
         continue; // another kernel that is well formed

@@ -187,7 +187,7 @@ int32_t open(const kiln_host *host, uint32_t number, kiln_device **device, kiln_
 int32_t allocate(kiln_device *device, uint64_t bytes, kiln_buffer **buffer, kiln_error *error) {
   if (fault == Fault::AllocationFails && bytes > 1000)
     return fail(error, KILN_ERROR_OUT_OF_MEMORY, "planted: no memory");
-  if (fault == Fault::AllocatesAnything && bytes > (uint64_t(1) << 50))
+  if (fault == Fault::AllocatesAnything && bytes > (static_cast<uint64_t>(1) << 50))
     bytes = 64;
   return sound->run->allocate(device, bytes, buffer, error);
 }
@@ -258,7 +258,7 @@ int32_t execute(kiln_executable *executable, const kiln_execution *execution, ki
     kiln_error ignored{};
     ignored.size = sizeof ignored;
     // The last byte of the first buffer, guards included: found by asking.
-    uint64_t low = 0, high = uint64_t(1) << 24;
+    uint64_t low = 0, high = static_cast<uint64_t>(1) << 24;
     uint8_t byte;
     while (high - low > 1) {
       uint64_t middle = (low + high) / 2;

@@ -1,5 +1,4 @@
-//===- Evaluate.cpp - what a kernel means, in the plainest loops
-//---------------------------------------------------===//
+// What a kernel means, in the plainest loops.
 #include "tests/backends/cpu/EvaluateScalar.h"
 #include <algorithm>
 #include <cmath>
@@ -35,8 +34,8 @@ struct Value {
   kiln_dtype dtype;
   std::vector<int64_t> shape;
   std::vector<Number> data;
-  Number &at(const Place &place) { return data[size_t(offset(shape, place))]; }
-  const Number &at(const Place &place) const { return data[size_t(offset(shape, place))]; }
+  Number &at(const Place &place) { return data[static_cast<size_t>(offset(shape, place))]; }
+  const Number &at(const Place &place) const { return data[static_cast<size_t>(offset(shape, place))]; }
 };
 
 /// Evaluates one op after another.
@@ -50,13 +49,14 @@ public:
     Value &value = values[v];
     value.dtype = kernel.dtypeOf(v);
     value.shape = kernel.shapeOf(v);
-    value.data.assign(size_t(std::accumulate(value.shape.begin(), value.shape.end(), int64_t(1), std::multiplies<>())),
+    value.data.assign(static_cast<size_t>(std::accumulate(value.shape.begin(), value.shape.end(),
+                                                          static_cast<int64_t>(1), std::multiplies<>())),
                       {});
     return value;
   }
   void each(Value &value, const std::function<Number(const Place &)> &f) {
     for (size_t i = 0; i < value.data.size(); ++i)
-      value.data[i] = f(placeOf(value.shape, int64_t(i)));
+      value.data[i] = f(placeOf(value.shape, static_cast<int64_t>(i)));
   }
 
   void op(const TestKernel::OpData &op) {
@@ -70,9 +70,9 @@ public:
       std::vector<int64_t> axes = op.ints("axes");
       each(result, [&](const Place &) { return neutral(kind, result.dtype); });
       for (size_t i = 0; i < operand(0).data.size(); ++i) {
-        Place from = placeOf(operand(0).shape, int64_t(i)), to;
+        Place from = placeOf(operand(0).shape, static_cast<int64_t>(i)), to;
         for (size_t d = 0; d < from.size(); ++d)
-          if (std::find(axes.begin(), axes.end(), int64_t(d)) == axes.end())
+          if (std::find(axes.begin(), axes.end(), static_cast<int64_t>(d)) == axes.end())
             to.push_back(from[d]);
         result.at(to) = combine(kind, result.at(to), operand(0).data[i], result.dtype);
       }
@@ -91,15 +91,16 @@ private:
       t.bytes.assign(op.find("value")->s.begin(), op.find("value")->s.end());
       bool splat = t.bytes.size() == Tensor::make(t.dtype, {}).bytes.size();
       for (size_t i = 0; i < result.data.size(); ++i)
-        result.data[i] = t.get(splat ? 0 : int64_t(i));
+        result.data[i] = t.get(splat ? 0 : static_cast<int64_t>(i));
     } else if (op.name == "iota") {
-      each(result,
-           [&](const Place &at) { return convert({0, at[size_t(op.integer("axis"))]}, KILN_I64, result.dtype); });
+      each(result, [&](const Place &at) {
+        return convert({0, at[static_cast<size_t>(op.integer("axis"))]}, KILN_I64, result.dtype);
+      });
     } else if (op.name == "extent") {
       result.data[0] = convert({0, kernel.valuesOf(op.find("expr")->extents)[0]}, KILN_I64, result.dtype);
     } else if (op.name == "random_bits") {
       for (size_t i = 0; i < result.data.size(); ++i)
-        result.data[i].whole = philox(op, uint32_t(i));
+        result.data[i].whole = philox(op, static_cast<uint32_t>(i));
     } else {
       return false;
     }
@@ -107,14 +108,14 @@ private:
   }
 
   int64_t philox(const TestKernel::OpData &op, uint32_t element) {
-    uint32_t x[4] = {element / 4, 0, 0, 0},
-             key[2] = {uint32_t(values[op.operands[0]].data[0].whole), uint32_t(op.integer("stream"))};
+    uint32_t x[4] = {element / 4, 0, 0, 0}, key[2] = {static_cast<uint32_t>(values[op.operands[0]].data[0].whole),
+                                                      static_cast<uint32_t>(op.integer("stream"))};
     for (size_t i = 1; i < op.operands.size(); ++i)
-      x[i] = uint32_t(values[op.operands[i]].data[0].whole);
+      x[i] = static_cast<uint32_t>(values[op.operands[i]].data[0].whole);
     for (int round = 0; round < 10; ++round) {
-      uint64_t a = uint64_t(0xD2511F53) * x[0], b = uint64_t(0xCD9E8D57) * x[2];
-      uint32_t next[4] = {uint32_t(b >> 32) ^ x[1] ^ key[0], uint32_t(b), uint32_t(a >> 32) ^ x[3] ^ key[1],
-                          uint32_t(a)};
+      uint64_t a = static_cast<uint64_t>(0xD2511F53) * x[0], b = static_cast<uint64_t>(0xCD9E8D57) * x[2];
+      uint32_t next[4] = {static_cast<uint32_t>(b >> 32) ^ x[1] ^ key[0], static_cast<uint32_t>(b),
+                          static_cast<uint32_t>(a >> 32) ^ x[3] ^ key[1], static_cast<uint32_t>(a)};
       std::memcpy(x, next, sizeof x);
       key[0] += 0x9E3779B9, key[1] += 0xBB67AE85;
     }
@@ -154,9 +155,9 @@ private:
   }
   static int64_t unaryWhole(const std::string &op, int64_t x) {
     if (op == "neg")
-      return int64_t(0 - uint64_t(x));
+      return static_cast<int64_t>(0 - static_cast<uint64_t>(x));
     if (op == "abs")
-      return x < 0 ? int64_t(0 - uint64_t(x)) : x;
+      return x < 0 ? static_cast<int64_t>(0 - static_cast<uint64_t>(x)) : x;
     if (op == "sign")
       return (x > 0) - (x < 0);
     if (op == "not")
@@ -176,7 +177,7 @@ private:
       each(result, [&](const Place &at) {
         Place from(at.size());
         for (size_t d = 0; d < at.size(); ++d)
-          from[size_t(permutation[d])] = at[d];
+          from[static_cast<size_t>(permutation[d])] = at[d];
         return in.at(from);
       });
     } else if (op.name == "broadcast") {
@@ -184,7 +185,7 @@ private:
       each(result, [&](const Place &at) {
         Place from;
         for (size_t d = 0; d < axes.size(); ++d)
-          from.push_back(in.shape[d] == 1 ? 0 : at[size_t(axes[d])]);
+          from.push_back(in.shape[d] == 1 ? 0 : at[static_cast<size_t>(axes[d])]);
         return in.at(from);
       });
     } else if (op.name == "slice") {
@@ -198,24 +199,24 @@ private:
       std::vector<int64_t> axes = list("axes");
       each(result, [&](Place at) {
         for (int64_t a : axes)
-          at[size_t(a)] = in.shape[size_t(a)] - 1 - at[size_t(a)];
+          at[static_cast<size_t>(a)] = in.shape[static_cast<size_t>(a)] - 1 - at[static_cast<size_t>(a)];
         return in.at(at);
       });
     } else if (op.name == "pad") {
       std::vector<int64_t> low = list("low"), interior = list("interior");
       each(result, [&](const Place &) { return values[op.operands[1]].data[0]; });
       for (size_t i = 0; i < in.data.size(); ++i) {
-        Place at = placeOf(in.shape, int64_t(i));
+        Place at = placeOf(in.shape, static_cast<int64_t>(i));
         for (size_t d = 0; d < at.size(); ++d)
           at[d] = low[d] + at[d] * (interior[d] + 1);
         result.at(at) = in.data[i];
       }
     } else if (op.name == "concat") {
-      size_t axis = size_t(op.integer("axis"));
+      size_t axis = static_cast<size_t>(op.integer("axis"));
       int64_t start = 0;
       for (uint32_t v : op.operands) {
         for (size_t i = 0; i < values[v].data.size(); ++i) {
-          Place at = placeOf(values[v].shape, int64_t(i));
+          Place at = placeOf(values[v].shape, static_cast<int64_t>(i));
           at[axis] += start;
           result.at(at) = values[v].data[i];
         }
@@ -234,7 +235,7 @@ private:
 
 bool Evaluation::indexed(const TestKernel::OpData &op, Value &result) {
   const Value &in = values[op.operands[0]];
-  size_t axis = size_t(op.integer("axis")), batch = size_t(op.integer("batch_dims"));
+  size_t axis = static_cast<size_t>(op.integer("axis")), batch = static_cast<size_t>(op.integer("batch_dims"));
   bool real = isReal(in.dtype);
   auto start = [&](size_t operand, int64_t dim, int64_t size) {
     return std::max<int64_t>(0, std::min(values[op.operands[operand]].data[0].whole, dim - size));
@@ -261,7 +262,7 @@ bool Evaluation::indexed(const TestKernel::OpData &op, Value &result) {
     // Row-major over the updates visits equal places in ascending order of the index's position.
     for (size_t i = 0; i < updates.data.size(); ++i) {
       Place which, place;
-      split(placeOf(updates.shape, int64_t(i)), values[op.operands[1]], which, place);
+      split(placeOf(updates.shape, static_cast<int64_t>(i)), values[op.operands[1]], which, place);
       if (place[axis] < 0 || place[axis] >= in.shape[axis])
         continue;
       result.at(place) = combine(op.find("kind")->s == "add"   ? "sum"
@@ -275,14 +276,14 @@ bool Evaluation::indexed(const TestKernel::OpData &op, Value &result) {
     if (update)
       result.data = in.data;
     for (size_t i = 0; i < block.data.size(); ++i) {
-      Place at = placeOf(block.shape, int64_t(i));
+      Place at = placeOf(block.shape, static_cast<int64_t>(i));
       for (size_t d = 0; d < at.size(); ++d)
         at[d] += start(d + 1 + update, in.shape[d], block.shape[d]);
       update ? void(result.at(at) = block.data[i]) : void(result.data[i] = in.at(at));
     }
   } else if (op.name == "cumsum") {
     for (size_t i = 0; i < in.data.size(); ++i) {
-      Place at = placeOf(in.shape, int64_t(i));
+      Place at = placeOf(in.shape, static_cast<int64_t>(i));
       int64_t here = at[axis];
       bool reverse = op.integer("reverse"), exclusive = op.integer("exclusive");
       Number sum{};
@@ -299,7 +300,7 @@ bool Evaluation::indexed(const TestKernel::OpData &op, Value &result) {
     Value &indices = op.name == "arg_reduce" ? result : make(op.results[1]);
     std::vector<int64_t> shape = in.shape;
     shape.erase(shape.begin() + long(axis));
-    int64_t rows = std::accumulate(shape.begin(), shape.end(), int64_t(1), std::multiplies<>());
+    int64_t rows = std::accumulate(shape.begin(), shape.end(), static_cast<int64_t>(1), std::multiplies<>());
     for (int64_t r = 0; r < rows; ++r) {
       Place at = placeOf(shape, r);
       at.insert(at.begin() + long(axis), 0);
@@ -308,7 +309,7 @@ bool Evaluation::indexed(const TestKernel::OpData &op, Value &result) {
         p[axis] = i;
         return in.at(p);
       };
-      std::vector<int64_t> order(size_t(in.shape[axis]));
+      std::vector<int64_t> order(static_cast<size_t>(in.shape[axis]));
       std::iota(order.begin(), order.end(), 0);
       auto before = [&](int64_t a, int64_t b) {
         if (op.name == "arg_reduce" && real && (std::isnan(element(a).real) || std::isnan(element(b).real)))
@@ -318,14 +319,14 @@ bool Evaluation::indexed(const TestKernel::OpData &op, Value &result) {
       std::sort(order.begin(), order.end(),
                 [&](int64_t a, int64_t b) { return before(a, b) || (!before(b, a) && a < b); });
       if (op.name == "arg_reduce") {
-        result.data[size_t(r)].whole = order[0];
+        result.data[static_cast<size_t>(r)].whole = order[0];
         continue;
       }
       for (int64_t i = 0; i < result.shape[axis]; ++i) {
         Place p = at;
         p[axis] = i;
-        result.at(p) = element(order[size_t(i)]);
-        indices.at(p) = {0, order[size_t(i)]};
+        result.at(p) = element(order[static_cast<size_t>(i)]);
+        indices.at(p) = {0, order[static_cast<size_t>(i)]};
       }
     }
   } else {
@@ -342,9 +343,9 @@ bool Evaluation::window(const TestKernel::OpData &op, Value &result) {
   std::vector<int64_t> size = op.ints("window"), strides = op.ints("strides"), low = op.ints("low");
   std::string kind = op.find("kind")->s;
   const Value &windows = gradient ? values[op.operands[1]] : result;
-  int64_t points = std::accumulate(size.begin(), size.end(), int64_t(1), std::multiplies<>());
+  int64_t points = std::accumulate(size.begin(), size.end(), static_cast<int64_t>(1), std::multiplies<>());
   for (size_t w = 0; w < windows.data.size(); ++w) {
-    Place at = placeOf(windows.shape, int64_t(w)), best;
+    Place at = placeOf(windows.shape, static_cast<int64_t>(w)), best;
     Number sum = neutral(kind, in.dtype);
     for (int64_t p = 0; p < points; ++p) {
       Place from = placeOf(size, p);
@@ -375,17 +376,17 @@ void Evaluation::dot(const TestKernel::OpData &op, Value &result) {
   std::vector<int64_t> lb = op.ints("lhs_batch"), rb = op.ints("rhs_batch"), lc = op.ints("lhs_contract"),
                        rc = op.ints("rhs_contract");
   auto has = [](const std::vector<int64_t> &list, size_t d) {
-    return std::find(list.begin(), list.end(), int64_t(d)) != list.end();
+    return std::find(list.begin(), list.end(), static_cast<int64_t>(d)) != list.end();
   };
   std::vector<int64_t> sizes;
   for (int64_t d : lc)
-    sizes.push_back(lhs.shape[size_t(d)]);
-  int64_t depth = std::accumulate(sizes.begin(), sizes.end(), int64_t(1), std::multiplies<>());
+    sizes.push_back(lhs.shape[static_cast<size_t>(d)]);
+  int64_t depth = std::accumulate(sizes.begin(), sizes.end(), static_cast<int64_t>(1), std::multiplies<>());
   each(result, [&](const Place &at) {
     Place l(lhs.shape.size()), r(rhs.shape.size());
     size_t next = 0;
     for (size_t i = 0; i < lb.size(); ++i)
-      l[size_t(lb[i])] = r[size_t(rb[i])] = at[next++];
+      l[static_cast<size_t>(lb[i])] = r[static_cast<size_t>(rb[i])] = at[next++];
     for (size_t d = 0; d < l.size(); ++d)
       if (!has(lb, d) && !has(lc, d))
         l[d] = at[next++];
@@ -396,7 +397,7 @@ void Evaluation::dot(const TestKernel::OpData &op, Value &result) {
     for (int64_t k = 0; k < depth; ++k) {
       Place inner = placeOf(sizes, k);
       for (size_t i = 0; i < inner.size(); ++i)
-        l[size_t(lc[i])] = r[size_t(rc[i])] = inner[i];
+        l[static_cast<size_t>(lc[i])] = r[static_cast<size_t>(rc[i])] = inner[i];
       sum.real += lhs.at(l).real * rhs.at(r).real;
       sum.whole += lhs.at(l).whole * rhs.at(r).whole;
     }
@@ -411,7 +412,7 @@ std::vector<Tensor> evaluate(const TestKernel &kernel, const std::vector<Tensor>
   for (size_t i = 0; i < inputs.size(); ++i) {
     Value &value = evaluation.make(kernel.inputs[i]);
     for (size_t n = 0; n < value.data.size(); ++n)
-      value.data[n] = inputs[i].get(int64_t(n));
+      value.data[n] = inputs[i].get(static_cast<int64_t>(n));
   }
   for (const TestKernel::OpData &op : kernel.ops)
     evaluation.op(op);
@@ -419,7 +420,7 @@ std::vector<Tensor> evaluate(const TestKernel &kernel, const std::vector<Tensor>
   for (uint32_t v : kernel.outputs) {
     outputs.push_back(Tensor::make(kernel.dtypeOf(v), kernel.shapeOf(v)));
     for (int64_t i = 0; i < outputs.back().count(); ++i)
-      outputs.back().set(i, evaluation.values[v].data[size_t(i)]);
+      outputs.back().set(i, evaluation.values[v].data[static_cast<size_t>(i)]);
   }
   return outputs;
 }

@@ -18,13 +18,13 @@ static bool isSigned(kiln_dtype dtype) { return dtype == KILN_I8 || dtype == KIL
 int64_t wrap(int64_t v, kiln_dtype dtype) {
   switch (dtype) {
   case KILN_I8:
-    return int8_t(v);
+    return static_cast<int8_t>(v);
   case KILN_U8:
-    return uint8_t(v);
+    return static_cast<uint8_t>(v);
   case KILN_I32:
-    return int32_t(v);
+    return static_cast<int32_t>(v);
   case KILN_U32:
-    return uint32_t(v);
+    return static_cast<uint32_t>(v);
   case KILN_BOOL:
     return v & 1;
   default:
@@ -38,7 +38,7 @@ double unaryReal(const std::string &op, double x) {
   if (op == "abs")
     return std::abs(x);
   if (op == "sign")
-    return double((x > 0) - (x < 0)); // 0 for NaN, as torch.sign
+    return static_cast<double>((x > 0) - (x < 0)); // 0 for NaN, as torch.sign
   if (op == "exp")
     return std::exp(x);
   if (op == "expm1")
@@ -99,15 +99,15 @@ double binaryReal(const std::string &op, double a, double b) {
 int64_t binaryWhole(const std::string &op, int64_t a, int64_t b, kiln_dtype dtype) {
   int bits = dtype == KILN_BOOL ? 1 : dtype == KILN_I64 ? 64 : dtype == KILN_I32 || dtype == KILN_U32 ? 32 : 8;
   bool boolean = dtype == KILN_BOOL;
-  auto u = [](int64_t v) { return uint64_t(v); };
+  auto u = [](int64_t v) { return static_cast<uint64_t>(v); };
   if (op == "add")
-    return boolean ? a | b : int64_t(u(a) + u(b));
+    return boolean ? a | b : static_cast<int64_t>(u(a) + u(b));
   if (op == "sub")
-    return int64_t(u(a) - u(b));
+    return static_cast<int64_t>(u(a) - u(b));
   if (op == "mul")
-    return boolean ? a & b : int64_t(u(a) * u(b));
+    return boolean ? a & b : static_cast<int64_t>(u(a) * u(b));
   if (op == "div")
-    return b == 0 ? 0 : b == -1 ? int64_t(0 - u(a)) : a / b;
+    return b == 0 ? 0 : b == -1 ? static_cast<int64_t>(0 - u(a)) : a / b;
   if (op == "rem")
     return b == 0 || b == -1 ? 0 : a % b;
   if (op == "max")
@@ -121,13 +121,13 @@ int64_t binaryWhole(const std::string &op, int64_t a, int64_t b, kiln_dtype dtyp
   if (op == "xor")
     return a ^ b;
   if (op == "shl")
-    return u(b) >= u(bits) ? 0 : int64_t(u(a) << b);
+    return u(b) >= u(bits) ? 0 : static_cast<int64_t>(u(a) << b);
   if (op == "shr")
     return u(b) >= u(bits) ? (isSigned(dtype) && a < 0 ? -1 : 0) : a >> b;
   if (op == "pow") {
     int64_t result = 1;
     for (int64_t i = 0; i < b; ++i)
-      result = int64_t(u(result) * u(a));
+      result = static_cast<int64_t>(u(result) * u(a));
     return result;
   }
   unknown("no integer op " + op);
@@ -153,10 +153,10 @@ bool compare(const std::string &p, Number a, Number b, bool real) {
 
 Number convert(Number a, kiln_dtype from, kiln_dtype to) {
   if (isReal(to)) {
-    double v = isReal(from) ? a.real : double(a.whole);
+    double v = isReal(from) ? a.real : static_cast<double>(a.whole);
     Tensor t = Tensor::make(to, {});
     t.set(0, {v, 0});
-    return {to == KILN_F32 && from == KILN_F64 ? double(float(v)) : t.get(0).real, 0};
+    return {to == KILN_F32 && from == KILN_F64 ? static_cast<double>(static_cast<float>(v)) : t.get(0).real, 0};
   }
   if (to == KILN_BOOL)
     return {0, isReal(from) ? a.real != 0 : a.whole != 0};
@@ -168,15 +168,15 @@ Number convert(Number a, kiln_dtype from, kiln_dtype to) {
   double low = isSigned(to) ? -std::ldexp(1, bits - 1) : 0, high = std::ldexp(1, bits - isSigned(to)) - 1;
   double v = std::trunc(a.real);
   if (v >= high)
-    return {0, bits == 64 ? std::numeric_limits<int64_t>::max() : int64_t(high)};
-  return {0, int64_t(std::max(v, low))};
+    return {0, bits == 64 ? std::numeric_limits<int64_t>::max() : static_cast<int64_t>(high)};
+  return {0, static_cast<int64_t>(std::max(v, low))};
 }
 
 Number neutral(const std::string &kind, kiln_dtype dtype) {
   double infinity = std::numeric_limits<double>::infinity();
   int bits = dtype == KILN_I64 ? 64 : dtype == KILN_I32 || dtype == KILN_U32 ? 32 : 8;
-  int64_t low = isSigned(dtype) ? int64_t(uint64_t(-1) << (bits - 1)) : 0;
-  int64_t high = isSigned(dtype) ? ~low : int64_t((uint64_t(1) << bits) - 1);
+  int64_t low = isSigned(dtype) ? static_cast<int64_t>(static_cast<uint64_t>(-1) << (bits - 1)) : 0;
+  int64_t high = isSigned(dtype) ? ~low : static_cast<int64_t>((static_cast<uint64_t>(1) << bits) - 1);
   if (kind == "prod" || kind == "all")
     return {1, 1};
   if (kind == "max")

@@ -1,7 +1,5 @@
-//===- EvaluateScalar.h - elementwise ops on one element, for the plain evaluation
-//----------------------------------===//
-#ifndef KILN_TESTS_BACKENDS_CPU_EVALUATESCALAR_H
-#define KILN_TESTS_BACKENDS_CPU_EVALUATESCALAR_H
+// Elementwise ops on one element, for the plain evaluation.
+#pragma once
 
 #include "tests/backends/cpu/TestKernel.h"
 
@@ -22,5 +20,3 @@ Number combine(const std::string &kind, Number a, Number b, kiln_dtype dtype);
 bool less(Number a, Number b, bool real);
 
 } // namespace kiln::test
-
-#endif // KILN_TESTS_BACKENDS_CPU_EVALUATESCALAR_H

@@ -1,5 +1,4 @@
-//===- ExecutorTest.cpp - the walk over a program's tree, targets and refusals
-//-----------------------------------------===//
+// The walk over a program's tree, targets and refusals.
 #include "backends/cpu/Backend.h"
 #include "backends/cpu/artifact.h"
 #include "backends/cpu/run/Run.h"
@@ -138,7 +137,7 @@ TEST_F(Tree, RepeatOfDynamicCountWithItsIndex) {
   loop.index_slot = 1;
   execute(loop, {indices}, 5);
   for (int i = 0; i < 8; ++i)
-    EXPECT_EQ(indices[i], i < 5 ? float(i) : -1);
+    EXPECT_EQ(indices[i], i < 5 ? static_cast<float>(i) : -1);
   loop.reverse = 1;
   execute(loop, {indices}, 0);
   EXPECT_EQ(launches, 0u);

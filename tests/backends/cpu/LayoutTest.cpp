@@ -1,5 +1,4 @@
-//===- LayoutTest.cpp - ops that read their operands at another place
-//--------------------------------------------------===//
+// Ops that read their operands at another place.
 #include "tests/backends/cpu/TestKernel.h"
 #include <gtest/gtest.h>
 

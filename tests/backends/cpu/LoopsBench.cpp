@@ -1,9 +1,6 @@
-//===- LoopsBench.cpp - loop kernels against the memory and the polynomials
-//-------------------------------------------===//
+// Loop kernels against the memory and the polynomials.
 //
 // One line a kernel: nanoseconds an element and bytes a second, on one thread and on two. Run by hand.
-//
-//===------------------------------------------------------------------------------------------------------------===//
 #include "tests/backends/cpu/TestKernel.h"
 #include <cstdio>
 #include <functional>
@@ -39,7 +36,7 @@ uint32_t widen(TestKernel &k, uint32_t x, int64_t rows, int64_t n) {
 void unary(const char *op, int64_t n) {
   TestKernel k;
   k.output(k.op(op, {k.input(KILN_F32, {n})}));
-  report(op, k, {randomTensor(KILN_F32, {n}, 0.1, 4)}, double(n), 8.0 * double(n));
+  report(op, k, {randomTensor(KILN_F32, {n}, 0.1, 4)}, static_cast<double>(n), 8.0 * static_cast<double>(n));
 }
 
 void softmax(int64_t rows, int64_t n) {
@@ -48,13 +45,14 @@ void softmax(int64_t rows, int64_t n) {
   uint32_t e = k.op("exp", {k.op("sub", {x, widen(k, reduceRows(k, "max", x, rows), rows, n)})});
   k.output(k.op("div", {e, widen(k, reduceRows(k, "sum", e, rows), rows, n)}));
   std::string name = "softmax " + std::to_string(rows) + "x" + std::to_string(n);
-  report(name.c_str(), k, {randomTensor(KILN_F32, {rows, n}, -4, 4)}, double(rows * n), 8.0 * double(rows * n));
+  report(name.c_str(), k, {randomTensor(KILN_F32, {rows, n}, -4, 4)}, static_cast<double>(rows * n),
+         8.0 * static_cast<double>(rows * n));
 }
 
 void layerNorm(int64_t rows, int64_t n) {
   TestKernel k;
   uint32_t x = k.input(KILN_F32, {rows, n}), scale = k.input(KILN_F32, {n}), bias = k.input(KILN_F32, {n});
-  uint32_t inverse = k.constant(KILN_F32, 1.0 / double(n), {rows});
+  uint32_t inverse = k.constant(KILN_F32, 1.0 / static_cast<double>(n), {rows});
   uint32_t mean = k.op("mul", {reduceRows(k, "sum", x, rows), inverse});
   uint32_t centred = k.op("sub", {x, widen(k, mean, rows, n)});
   uint32_t variance = k.op("mul", {reduceRows(k, "sum", k.op("mul", {centred, centred}), rows), inverse});
@@ -66,7 +64,7 @@ void layerNorm(int64_t rows, int64_t n) {
   report(name.c_str(), k,
          {randomTensor(KILN_F32, {rows, n}, -1, 1), randomTensor(KILN_F32, {n}, -1, 1),
           randomTensor(KILN_F32, {n}, -1, 1)},
-         double(rows * n), 8.0 * double(rows * n));
+         static_cast<double>(rows * n), 8.0 * static_cast<double>(rows * n));
 }
 
 void adamW(int64_t n) {
@@ -84,10 +82,10 @@ void adamW(int64_t n) {
   k.output(v1, 3);
   std::vector<Tensor> inputs;
   for (int i = 0; i < 4; ++i)
-    inputs.push_back(randomTensor(KILN_F32, {n}, 0.1, 1, uint32_t(i)));
+    inputs.push_back(randomTensor(KILN_F32, {n}, 0.1, 1, static_cast<uint32_t>(i)));
   inputs.push_back(randomTensor(KILN_F32, {}, 0, 1));
   std::string name = "adamw " + std::to_string(n);
-  report(name.c_str(), k, inputs, double(n), 28.0 * double(n));
+  report(name.c_str(), k, inputs, static_cast<double>(n), 28.0 * static_cast<double>(n));
 }
 
 void sum(int64_t rows, int64_t n, int64_t axis) {
@@ -95,7 +93,8 @@ void sum(int64_t rows, int64_t n, int64_t axis) {
   uint32_t x = k.input(KILN_F32, {rows, n});
   k.output(k.op("reduce", {x}, KILN_F32, {axis == 0 ? n : rows}, {string("kind", "sum"), ints("axes", {axis})}));
   std::string name = (axis ? "row sum " : "column sum ") + std::to_string(rows) + "x" + std::to_string(n);
-  report(name.c_str(), k, {randomTensor(KILN_F32, {rows, n}, -1, 1)}, double(rows * n), 4.0 * double(rows * n));
+  report(name.c_str(), k, {randomTensor(KILN_F32, {rows, n}, -1, 1)}, static_cast<double>(rows * n),
+         4.0 * static_cast<double>(rows * n));
 }
 
 void transposed(std::vector<int64_t> shape, std::vector<int64_t> permutation) {
@@ -104,9 +103,9 @@ void transposed(std::vector<int64_t> shape, std::vector<int64_t> permutation) {
   std::string name = "transpose";
   double count = 1;
   for (size_t d = 0; d < shape.size(); ++d) {
-    to.push_back(shape[size_t(permutation[d])]);
+    to.push_back(shape[static_cast<size_t>(permutation[d])]);
     name += " " + std::to_string(shape[d]) + ":" + std::to_string(permutation[d]);
-    count *= double(shape[d]);
+    count *= static_cast<double>(shape[d]);
   }
   k.output(k.op("transpose", {k.input(KILN_F32, from)}, KILN_F32, to, {ints("permutation", permutation)}));
   report(name.c_str(), k, {randomTensor(KILN_F32, shape, -1, 1)}, count, 8 * count);
@@ -125,7 +124,7 @@ void pool(const char *op, int64_t n, int64_t c, int64_t h, int64_t w) {
     k.output(k.op(op, {x, g}, KILN_F32, {n, c, h, w}, attrs));
     inputs.push_back(randomTensor(KILN_F32, {n, c, h / 2, w / 2}, -1, 1));
   }
-  report(op, k, inputs, double(n * c * h * w), 4.0 * double(n * c * h * w));
+  report(op, k, inputs, static_cast<double>(n * c * h * w), 4.0 * static_cast<double>(n * c * h * w));
 }
 } // namespace
 

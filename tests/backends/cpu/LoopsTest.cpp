@@ -1,5 +1,4 @@
-//===- LoopsTest.cpp - elementwise, layout and reduction kernels
-//----------------------------------------------------===//
+// Elementwise, layout and reduction kernels.
 #include "tests/backends/cpu/TestKernel.h"
 #include <gtest/gtest.h>
 
@@ -55,7 +54,7 @@ TEST(Reduce, EveryShape) {
       TestKernel k;
       Dims dims(c.shape.begin(), c.shape.end()), kept;
       for (size_t d = 0; d < c.shape.size(); ++d)
-        if (std::find(c.axes.begin(), c.axes.end(), int64_t(d)) == c.axes.end())
+        if (std::find(c.axes.begin(), c.axes.end(), static_cast<int64_t>(d)) == c.axes.end())
           kept.push_back(c.shape[d]);
       uint32_t x = k.input(KILN_F32, dims);
       k.output(k.op("reduce", {x}, KILN_F32, kept, {string("kind", kind), ints("axes", c.axes)}));

@@ -1,5 +1,4 @@
-//===- MathTest.cpp - elementwise ops over all dtypes, and how exact the elementary functions are
-//-----------------------===//
+// Elementwise ops over all dtypes, and how exact the elementary functions are.
 #include "tests/backends/cpu/TestKernel.h"
 #include <cmath>
 #include <cstring>
@@ -14,12 +13,12 @@ Tensor arguments(kiln_dtype dtype, double low, double high, bool logarithmic) {
   std::vector<double> values{0.0, -0.0, 1.0, -1.0, 0.5, 1e-8, -1e-8, INFINITY, -INFINITY, NAN};
   constexpr int count = 20000;
   for (int i = 0; i <= count; ++i) {
-    double t = double(i) / count;
+    double t = static_cast<double>(i) / count;
     values.push_back(logarithmic ? low * std::pow(high / low, t) : low + (high - low) * t);
   }
-  Tensor t = Tensor::make(dtype, {int64_t(values.size())});
+  Tensor t = Tensor::make(dtype, {static_cast<int64_t>(values.size())});
   for (size_t i = 0; i < values.size(); ++i)
-    t.set(int64_t(i), {values[i], 0});
+    t.set(static_cast<int64_t>(i), {values[i], 0});
   return t;
 }
 
@@ -76,14 +75,16 @@ void measure(kiln_dtype dtype, const Exactness &c) {
       EXPECT_TRUE(std::isnan(got)) << c.op << "(" << argument << ") is " << got;
       continue;
     }
-    double rounded = dtype == KILN_F64 ? double(exact) : double(float(exact));
+    double rounded = dtype == KILN_F64 ? static_cast<double>(exact) : static_cast<double>(static_cast<float>(exact));
     if (std::isinf(rounded) || rounded == 0) {
       EXPECT_EQ(got, rounded) << c.op << "(" << argument << ")";
       continue;
     }
-    double unit = dtype == KILN_F64 ? std::nextafter(std::abs(rounded), INFINITY) - std::abs(rounded)
-                                    : double(std::nextafterf(float(std::abs(rounded)), INFINITY)) - std::abs(rounded);
-    double error = double(std::abs((long double)(got)-exact)) / unit;
+    double unit =
+        dtype == KILN_F64
+            ? std::nextafter(std::abs(rounded), INFINITY) - std::abs(rounded)
+            : static_cast<double>(std::nextafterf(static_cast<float>(std::abs(rounded)), INFINITY)) - std::abs(rounded);
+    double error = static_cast<double>(std::abs((long double)(got)-exact)) / unit;
     if (!(error <= worst))
       worst = error, at = argument;
   }
@@ -139,10 +140,11 @@ TEST(Exactness, PowAndRem) {
     constexpr int64_t count = 5000;
     Tensor x = Tensor::make(dtype, {count}), y = Tensor::make(dtype, {count}), far = Tensor::make(dtype, {count});
     for (int64_t i = 0; i < count; ++i) {
-      double base = std::exp(span * std::sin(double(i) * 0.37)), exponent = span * std::sin(double(i) * 1.7);
+      double base = std::exp(span * std::sin(static_cast<double>(i) * 0.37)),
+             exponent = span * std::sin(static_cast<double>(i) * 1.7);
       x.set(i, {base, 0});
-      y.set(i, {i % 7 == 0 ? double(i % 5) : exponent / std::log(base), 0});
-      far.set(i, {i % 2 ? largest / double(i) : base * 3, 0});
+      y.set(i, {i % 7 == 0 ? static_cast<double>(i % 5) : exponent / std::log(base), 0});
+      far.set(i, {i % 2 ? largest / static_cast<double>(i) : base * 3, 0});
     }
     TestKernel k;
     uint32_t a = k.input(dtype, {count}), b = k.input(dtype, {count}), c = k.input(dtype, {count});
@@ -152,13 +154,15 @@ TEST(Exactness, PowAndRem) {
     ASSERT_EQ(result.error, "");
     for (int64_t i = 0; i < count; ++i) {
       double base = x.get(i).real, exponent = y.get(i).real, got = result.outputs[0].get(i).real;
-      double exact = double(powl(base, exponent));
+      double exact = static_cast<double>(powl(base, exponent));
       if (exact > largest) {
         EXPECT_EQ(got, INFINITY) << base << " to the " << exponent;
         continue;
       }
       double next = std::nextafter(exact, INFINITY);
-      double unit = wide ? next - exact : double(std::nextafterf(float(exact), INFINITY)) - double(float(exact));
+      double unit = wide ? next - exact
+                         : static_cast<double>(std::nextafterf(static_cast<float>(exact), INFINITY)) -
+                               static_cast<double>(static_cast<float>(exact));
       EXPECT_LE(std::abs(got - exact), 4 * unit) << base << " to the " << exponent;
       double number = far.get(i).real;
       EXPECT_EQ(result.outputs[1].get(i).real, std::fmod(number, base)) << number << " by " << base;
@@ -266,7 +270,7 @@ TEST(Dtypes, ZeroTimesInfinity) {
     k.output(k.op("neg", {k.op("div", {x, k.constant(dtype, -0.0, {9})})}));
     Tensor in = Tensor::make(dtype, {9});
     for (int64_t i = 0; i < 9; ++i)
-      in.set(i, {double(i + 1), 0});
+      in.set(i, {static_cast<double>(i + 1), 0});
     RunResult result = run(k, {in});
     ASSERT_EQ(result.error, "");
     for (int64_t i = 0; i < 9; ++i) {

@@ -1,5 +1,4 @@
-//===- SingleTest.cpp - scatter, sort, pooling and the like
-//-----------------------------------------------------------===//
+// Scatter, sort, pooling and the like.
 #include "tests/backends/cpu/TestKernel.h"
 #include <cmath>
 #include <gtest/gtest.h>
@@ -136,9 +135,9 @@ TEST(TopK, OfRows) {
   TestKernel &kernel = k;
   uint32_t values = kernel.op("top_k", {x}, KILN_F32, {11, 7}, {integer("k", 7)});
   kernel.types.push_back({KILN_I32, {11, 7}});
-  kernel.ops.back().results.push_back(uint32_t(kernel.types.size() - 1));
+  kernel.ops.back().results.push_back(static_cast<uint32_t>(kernel.types.size() - 1));
   k.output(values);
-  k.output(uint32_t(kernel.types.size() - 1));
+  k.output(static_cast<uint32_t>(kernel.types.size() - 1));
   Tensor data = randomTensor(KILN_F32, {11, 100}, -9, 9);
   for (int64_t i = 0; i < data.count(); ++i)
     data.set(i, {std::floor(data.get(i).real), 0});

@@ -11,7 +11,7 @@ namespace kiln::test {
 
 Tensor Tensor::make(kiln_dtype dtype, std::vector<int64_t> shape) {
   Tensor t{dtype, std::move(shape), {}};
-  t.bytes.resize(size_t(t.count() * sdk::byteSize(dtype)));
+  t.bytes.resize(static_cast<size_t>(t.count() * sdk::byteSize(dtype)));
   return t;
 }
 
@@ -24,28 +24,28 @@ int64_t Tensor::count() const {
 
 template <class T> static T read(const Tensor &t, int64_t i) {
   T value;
-  std::memcpy(&value, t.bytes.data() + size_t(i) * sizeof(T), sizeof(T));
+  std::memcpy(&value, t.bytes.data() + static_cast<size_t>(i) * sizeof(T), sizeof(T));
   return value;
 }
 template <class T> static void write(Tensor &t, int64_t i, T value) {
-  std::memcpy(t.bytes.data() + size_t(i) * sizeof(T), &value, sizeof(T));
+  std::memcpy(t.bytes.data() + static_cast<size_t>(i) * sizeof(T), &value, sizeof(T));
 }
 
 Number Tensor::get(int64_t i) const {
-  auto whole = [](int64_t v) { return Number{double(v), v}; };
+  auto whole = [](int64_t v) { return Number{static_cast<double>(v), v}; };
   switch (dtype) {
   case KILN_F32:
     return {read<float>(*this, i), 0};
   case KILN_F64:
     return {read<double>(*this, i), 0};
   case KILN_BF16: {
-    uint32_t bits = uint32_t(read<uint16_t>(*this, i)) << 16;
+    uint32_t bits = static_cast<uint32_t>(read<uint16_t>(*this, i)) << 16;
     float value;
     std::memcpy(&value, &bits, 4);
     return {value, 0};
   }
   case KILN_F16:
-    return {double(read<_Float16>(*this, i)), 0};
+    return {static_cast<double>(read<_Float16>(*this, i)), 0};
   case KILN_I8:
     return whole(read<int8_t>(*this, i));
   case KILN_I32:
@@ -62,30 +62,30 @@ Number Tensor::get(int64_t i) const {
 void Tensor::set(int64_t i, Number v) {
   switch (dtype) {
   case KILN_F32:
-    return write(*this, i, float(v.real));
+    return write(*this, i, static_cast<float>(v.real));
   case KILN_F64:
     return write(*this, i, v.real);
   case KILN_BF16: {
-    float value = float(v.real);
+    float value = static_cast<float>(v.real);
     uint32_t bits;
     std::memcpy(&bits, &value, 4);
     bits = std::isnan(value) ? bits | 0x400000 : bits + 0x7fff + (bits >> 16 & 1);
-    return write(*this, i, uint16_t(bits >> 16));
+    return write(*this, i, static_cast<uint16_t>(bits >> 16));
   }
   case KILN_F16:
     return write(*this, i, _Float16(v.real));
   case KILN_I8:
-    return write(*this, i, int8_t(v.whole));
+    return write(*this, i, static_cast<int8_t>(v.whole));
   case KILN_I32:
-    return write(*this, i, int32_t(v.whole));
+    return write(*this, i, static_cast<int32_t>(v.whole));
   case KILN_U32:
-    return write(*this, i, uint32_t(v.whole));
+    return write(*this, i, static_cast<uint32_t>(v.whole));
   case KILN_I64:
     return write(*this, i, v.whole);
   case KILN_BOOL:
-    return write(*this, i, uint8_t(v.whole != 0));
+    return write(*this, i, static_cast<uint8_t>(v.whole != 0));
   default:
-    return write(*this, i, uint8_t(v.whole));
+    return write(*this, i, static_cast<uint8_t>(v.whole));
   }
 }
 
@@ -95,7 +95,7 @@ Tensor randomTensor(kiln_dtype dtype, std::vector<int64_t> shape, double low, do
   std::uniform_real_distribution<double> real(low, high);
   for (int64_t i = 0; i < t.count(); ++i) {
     double value = real(generator);
-    t.set(i, {value, int64_t(std::floor(value))});
+    t.set(i, {value, static_cast<int64_t>(std::floor(value))});
   }
   return t;
 }
@@ -134,16 +134,16 @@ TestKernel::TestKernel(std::string name, std::string kind) : name(std::move(name
 void TestKernel::note(const Dims &dims) {
   for (const Dim &dim : dims)
     if (dim.slot >= 0) {
-      if (extentBounds.size() <= size_t(dim.slot))
-        extentBounds.resize(size_t(dim.slot) + 1, 1);
-      extentBounds[size_t(dim.slot)] = dim.value;
+      if (extentBounds.size() <= static_cast<size_t>(dim.slot))
+        extentBounds.resize(static_cast<size_t>(dim.slot) + 1, 1);
+      extentBounds[static_cast<size_t>(dim.slot)] = dim.value;
     }
 }
 
 uint32_t TestKernel::input(kiln_dtype dtype, Dims dims) {
   note(dims);
   types.push_back({dtype, std::move(dims)});
-  inputs.push_back(uint32_t(types.size() - 1));
+  inputs.push_back(static_cast<uint32_t>(types.size() - 1));
   return inputs.back();
 }
 
@@ -153,7 +153,7 @@ uint32_t TestKernel::op(std::string opName, std::vector<uint32_t> operands, kiln
   for (const Attr &attr : attrs)
     note(attr.extents);
   types.push_back({dtype, std::move(dims)});
-  ops.push_back({std::move(opName), std::move(operands), {uint32_t(types.size() - 1)}, std::move(attrs)});
+  ops.push_back({std::move(opName), std::move(operands), {static_cast<uint32_t>(types.size() - 1)}, std::move(attrs)});
   return ops.back().results[0];
 }
 
@@ -166,13 +166,13 @@ std::pair<uint32_t, uint32_t> TestKernel::op2(std::string opName, uint32_t opera
                                               Dims dims, std::vector<Attr> attrs) {
   uint32_t a = op(std::move(opName), {operand}, first, dims, std::move(attrs));
   types.push_back({second, std::move(dims)});
-  ops.back().results.push_back(uint32_t(types.size() - 1));
-  return {a, uint32_t(types.size() - 1)};
+  ops.back().results.push_back(static_cast<uint32_t>(types.size() - 1));
+  return {a, static_cast<uint32_t>(types.size() - 1)};
 }
 
 uint32_t TestKernel::constant(kiln_dtype dtype, double value, Dims dims) {
   Tensor one = Tensor::make(dtype, {});
-  one.set(0, {value, int64_t(value)});
+  one.set(0, {value, static_cast<int64_t>(value)});
   return op("constant", {}, dtype, std::move(dims), {bytes(std::string(one.bytes.begin(), one.bytes.end()))});
 }
 
@@ -189,7 +189,7 @@ void TestKernel::output(uint32_t value, int32_t aliasOf) {
 std::vector<int64_t> TestKernel::valuesOf(const Dims &dims) const {
   std::vector<int64_t> values;
   for (const Dim &dim : dims)
-    values.push_back(dim.slot < 0 ? dim.value : extentValues.at(size_t(dim.slot)));
+    values.push_back(dim.slot < 0 ? dim.value : extentValues.at(static_cast<size_t>(dim.slot)));
   return values;
 }
 std::vector<int64_t> TestKernel::shapeOf(uint32_t value) const { return valuesOf(types[value].dims); }
@@ -207,7 +207,7 @@ const kiln_kernel &TestKernel::get() {
     return extentStore.back().data();
   };
   for (const Type &type : types)
-    builtTypes.push_back({type.dtype, uint32_t(type.dims.size()), extentsOf(type.dims)});
+    builtTypes.push_back({type.dtype, static_cast<uint32_t>(type.dims.size()), extentsOf(type.dims)});
   for (const OpData &op : ops) {
     std::vector<kiln_attr> attrs;
     for (const Attr &attr : op.attrs)

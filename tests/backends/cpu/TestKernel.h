@@ -1,12 +1,8 @@
-//===- TestKernel.h - kernels made by hand, run for real
-//------------------------------------------------------------===//
+// Kernels made by hand, run for real.
 //
 // Builds kiln_kernel structs, compiles them through the CPU backend's C API, links the objects to a shared object,
 // loads it, executes it on a number of threads, and evaluates the same kernel in the plainest way for comparison.
-//
-//===------------------------------------------------------------------------------------------------------------===//
-#ifndef KILN_TESTS_BACKENDS_CPU_TESTKERNEL_H
-#define KILN_TESTS_BACKENDS_CPU_TESTKERNEL_H
+#pragma once
 
 #include "runtime/backend/Tables.h"
 #include <deque>
@@ -153,5 +149,3 @@ Tensor randomTensor(kiln_dtype dtype, std::vector<int64_t> shape, double low, do
 void check(TestKernel &kernel, const std::vector<Tensor> &inputs, double tolerance, const RunOptions &options = {});
 
 } // namespace kiln::test
-
-#endif // KILN_TESTS_BACKENDS_CPU_TESTKERNEL_H

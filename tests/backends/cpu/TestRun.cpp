@@ -1,5 +1,4 @@
-//===- TestRun.cpp - compile, link, load and execute a test kernel
-//---------------------------------------------------===//
+// Compile, link, load and execute a test kernel.
 #include "backends/cpu/Backend.h"
 #include "backends/cpu/run/Run.h"
 #include "backends/host/Backend.h"
@@ -179,15 +178,15 @@ RunResult run(TestKernel &kernel, const std::vector<Tensor> &inputs, const RunOp
   std::vector<kiln_place> launchPlaces(places);
   std::vector<int64_t> argumentBytes(places, 0);
   for (size_t i = 0; i < places; ++i) {
-    launchPlaces[i] = {KILN_SPACE_ARGUMENT, uint32_t(i), 0, {{0, -1}, {0, -1}, {0, -1}}};
+    launchPlaces[i] = {KILN_SPACE_ARGUMENT, static_cast<uint32_t>(i), 0, {{0, -1}, {0, -1}, {0, -1}}};
     bool inPlace = i >= kernel.inputs.size() && i - kernel.inputs.size() < options.inPlace.size() &&
                    options.inPlace[i - kernel.inputs.size()];
     if (inPlace)
-      launchPlaces[i].argument = uint32_t(kernel.alias[i - kernel.inputs.size()]);
+      launchPlaces[i].argument = static_cast<uint32_t>(kernel.alias[i - kernel.inputs.size()]);
   }
   std::vector<kiln_extent> launchExtents;
   for (size_t i = 0; i < kernel.extentBounds.size(); ++i)
-    launchExtents.push_back({kernel.extentBounds[i], int32_t(i)});
+    launchExtents.push_back({kernel.extentBounds[i], static_cast<int32_t>(i)});
   EntryRow entry{};
   std::string entryName = "run";
   entry.name = text(entryName);
@@ -225,7 +224,7 @@ RunResult run(TestKernel &kernel, const std::vector<Tensor> &inputs, const RunOp
     result.outputs.push_back(Tensor::make(kernel.dtypeOf(v), kernel.shapeOf(v)));
     memory.emplace_back(result.outputs.back().bytes.size());
   }
-  Guarded arena{size_t(scratchBytes)};
+  Guarded arena{static_cast<size_t>(scratchBytes)};
   memory.push_back(std::move(arena));
   for (Guarded &each : memory)
     api->import(device, each.start(), each.size, &buffers.emplace_back(), &failure);
@@ -273,8 +272,9 @@ void check(TestKernel &kernel, const std::vector<Tensor> &inputs, double toleran
                  : got.whole == want.whole;
         if (!same)
           ++bad, ADD_FAILURE() << "output " << o << " element " << i << ": got "
-                               << (real ? got.real : double(got.whole)) << ", expected "
-                               << (real ? want.real : double(want.whole)) << " on " << threads << " threads";
+                               << (real ? got.real : static_cast<double>(got.whole)) << ", expected "
+                               << (real ? want.real : static_cast<double>(want.whole)) << " on " << threads
+                               << " threads";
       }
       if (threads > 1)
         EXPECT_EQ(result.outputs[o].bytes, first[o].bytes)

@@ -105,7 +105,7 @@ std::vector<Tensor> runC(const CLibrary &library, const std::string &name, const
   // Where an output may lie in an input's memory, it does.
   for (size_t i = 0; i < kernel.outputs.size(); ++i)
     if (kernel.alias[i] >= 0)
-      places[inputs.size() + i] = places[size_t(kernel.alias[i])];
+      places[inputs.size() + i] = places[static_cast<size_t>(kernel.alias[i])];
   for (size_t i = 0; i < printed.phases.phases.size(); ++i) {
     auto *run = reinterpret_cast<void (*)(int64_t, void *const *, const int64_t *, kiln_status *)>(
         library.find(name + "_" + std::to_string(i)));
@@ -115,12 +115,12 @@ std::vector<Tensor> runC(const CLibrary &library, const std::string &name, const
     }
     int64_t items = 1;
     for (const kiln_extent &extent : printed.phases.phases[i].items)
-      items *= extent.slot < 0 ? extent.value : kernel.extentValues[size_t(extent.slot)];
+      items *= extent.slot < 0 ? extent.value : kernel.extentValues[static_cast<size_t>(extent.slot)];
     for (int64_t item = 0; item < items; ++item)
       run(item, places.data(), kernel.extentValues.data(), &status);
   }
   for (size_t i = 0; i < kernel.outputs.size(); ++i)
-    outputs.push_back(memory[kernel.alias[i] >= 0 ? size_t(kernel.alias[i]) : inputs.size() + i]);
+    outputs.push_back(memory[kernel.alias[i] >= 0 ? static_cast<size_t>(kernel.alias[i]) : inputs.size() + i]);
   return outputs;
 }
 

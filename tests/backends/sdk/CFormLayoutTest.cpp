@@ -86,7 +86,7 @@ TEST(CForm, Layout) {
 
 /// reduce(kind) of x over its last axis, and broadcast back.
 uint32_t reduceRows(TestKernel &k, const char *kind, uint32_t x, const Dims &rows) {
-  return k.op("reduce", {x}, KILN_F32, rows, {string("kind", kind), ints("axes", {int64_t(rows.size())})});
+  return k.op("reduce", {x}, KILN_F32, rows, {string("kind", kind), ints("axes", {static_cast<int64_t>(rows.size())})});
 }
 
 TEST(CForm, Reductions) {
@@ -267,7 +267,7 @@ TEST(CForm, Convolution) {
 Tensor indices(std::vector<int64_t> shape, std::vector<int64_t> values) {
   Tensor t = Tensor::make(KILN_I32, std::move(shape));
   for (size_t i = 0; i < values.size(); ++i)
-    t.set(int64_t(i), {0, values[i]});
+    t.set(static_cast<int64_t>(i), {0, values[i]});
   return t;
 }
 

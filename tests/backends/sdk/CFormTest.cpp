@@ -26,7 +26,7 @@ Tensor special(kiln_dtype dtype, int64_t count, double low, double high, uint32_
   bool real = dtype <= KILN_F16;
   size_t n = real ? std::size(values) : std::size(wholes);
   for (size_t i = 0; i < n; ++i)
-    t.set(int64_t((i * (seed * 2 + 1)) % n), {real ? values[i] : 0, real ? 0 : wholes[i]});
+    t.set(static_cast<int64_t>((i * (seed * 2 + 1)) % n), {real ? values[i] : 0, real ? 0 : wholes[i]});
   return t;
 }
 
@@ -130,7 +130,7 @@ TEST(CForm, LargeAngles) {
     kernel.output(kernel.op(op, {x}));
     Tensor angles = randomTensor(KILN_F32, {1000}, -1e6, 1e6);
     for (int64_t i = 0; i < 200; ++i)
-      angles.set(i, {std::ldexp(angles.get(i).real, int(i % 100)), 0});
+      angles.set(i, {std::ldexp(angles.get(i).real, static_cast<int>(i % 100)), 0});
     cases.push_back({op, std::move(kernel), {angles}, 2e-7});
   }
   checkC(cases);

@@ -32,7 +32,7 @@ uint32_t Build::addScratch(kiln_dtype dtype, int64_t bytes) {
   kernel.scratch.push_back(scratchBytes);
   scratchTypes.push_back(dtype);
   scratchBytes += (bytes + 63) / 64 * 64;
-  return uint32_t(graph.inputs.size() + graph.outputs.size() + kernel.scratch.size()) - 1;
+  return static_cast<uint32_t>(graph.inputs.size() + graph.outputs.size() + kernel.scratch.size()) - 1;
 }
 
 void Build::add(sdk::Emitter &e, Launch launch, const std::string &prefix) {
@@ -66,8 +66,8 @@ bool build(const kiln_reader &reader, const kiln_kernel *source, Build &out, std
     return false;
   const sdk::Graph &graph = out.graph;
   out.kernel.name = graph.name;
-  out.kernel.places = uint32_t(graph.inputs.size() + graph.outputs.size());
-  out.kernel.extents = uint32_t(graph.extentBounds.size());
+  out.kernel.places = static_cast<uint32_t>(graph.inputs.size() + graph.outputs.size());
+  out.kernel.extents = static_cast<uint32_t>(graph.extentBounds.size());
   Arguments around;
   if (!sdk::Emitter(graph, around, out.options()).canPrintAll(reason, op))
     return false;
@@ -83,7 +83,7 @@ bool build(const kiln_reader &reader, const kiln_kernel *source, Build &out, std
     phases.print(e, phase, sdk::Emitter::outer(out.options().wideIndex ? "item" : "((int)item)"));
     // What runs long is spread over more groups.
     bool loops = std::any_of(graph.ops.begin(), graph.ops.end(), [](const sdk::Op &o) { return sdk::isWhole(o.code); });
-    out.add(e, {"", loops ? size_t(8) : size_t(64), {{1, phase.items}}});
+    out.add(e, {"", loops ? static_cast<size_t>(8) : static_cast<size_t>(64), {{1, phase.items}}});
   }
   return true;
 }

@@ -45,7 +45,7 @@ std::string text(cl_device_id device, cl_device_info what) {
 
 int32_t deviceCount(const kiln_host *, uint32_t *count, kiln_string *reason, kiln_error *) {
   static const std::string none = "no OpenCL device: install a driver (pocl-opencl-icd runs on any processor)";
-  *count = uint32_t(devices().size());
+  *count = static_cast<uint32_t>(devices().size());
   if (!*count && reason)
     *reason = {none.data(), none.size()};
   return KILN_SUCCESS;

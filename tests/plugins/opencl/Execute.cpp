@@ -102,9 +102,9 @@ private:
     Place at = place(condition);
     uint8_t byte = 0;
     ++self.counted.host_round_trips;
-    int32_t bad = check(
-        clEnqueueReadBuffer(self.device->queue, at.memory, CL_TRUE, size_t(at.offset), 1, &byte, 0, nullptr, nullptr),
-        "reading a condition", error);
+    int32_t bad = check(clEnqueueReadBuffer(self.device->queue, at.memory, CL_TRUE, static_cast<size_t>(at.offset), 1,
+                                            &byte, 0, nullptr, nullptr),
+                        "reading a condition", error);
     result = byte != 0;
     return bad;
   }
@@ -114,11 +114,11 @@ private:
     int64_t bytes = value(info.count);
     if (bytes <= 0 || (from.memory == to.memory && from.offset == to.offset))
       return KILN_SUCCESS;
-    self.counted.bytes_read += uint64_t(bytes);
-    self.counted.bytes_written += uint64_t(bytes);
+    self.counted.bytes_read += static_cast<uint64_t>(bytes);
+    self.counted.bytes_written += static_cast<uint64_t>(bytes);
     return note(KILN_NONE, [&](cl_event *event) {
-      return clEnqueueCopyBuffer(self.device->queue, from.memory, to.memory, size_t(from.offset), size_t(to.offset),
-                                 size_t(bytes), 0, nullptr, event);
+      return clEnqueueCopyBuffer(self.device->queue, from.memory, to.memory, static_cast<size_t>(from.offset),
+                                 static_cast<size_t>(to.offset), static_cast<size_t>(bytes), 0, nullptr, event);
     });
   }
 
@@ -136,7 +136,7 @@ private:
       for (const Factor &factor : launch.factors) {
         int64_t product = 1;
         for (const kiln_extent &dim : factor.dims)
-          product *= dim.slot < 0 ? dim.value : extents[size_t(dim.slot)];
+          product *= dim.slot < 0 ? dim.value : extents[static_cast<size_t>(dim.slot)];
         items *= (product + factor.divisor - 1) / factor.divisor;
       }
       if (items <= 0)
@@ -163,7 +163,7 @@ private:
         set(cl_long(extent));
       if (int32_t bad = check(status, "setting a kernel's arguments", error))
         return bad;
-      size_t local = launch.local, global = (size_t(items) + local - 1) / local * local;
+      size_t local = launch.local, global = (static_cast<size_t>(items) + local - 1) / local * local;
       ++self.counted.launches;
       int32_t bad = note(info.kernel, [&](cl_event *event) {
         return clEnqueueNDRangeKernel(self.device->queue, code, 1, nullptr, &global, &local, 0, nullptr, event);
@@ -205,7 +205,7 @@ int32_t finish(kiln_executable &self, kiln_status *status, kiln_error *error) {
     status->op = record.op;
     status->value = record.value;
     status->limit = record.limit;
-    status->order = uint64_t(record.order);
+    status->order = static_cast<uint64_t>(record.order);
     status->kind = record.kind;
   }
   return KILN_SUCCESS;
@@ -256,7 +256,7 @@ int32_t profile(kiln_executable *self, int32_t on, const kiln_profile_event **ev
     cl_ulong begin = 0, end = 0;
     clGetEventProfilingInfo(event, CL_PROFILING_COMMAND_START, sizeof(begin), &begin, nullptr);
     clGetEventProfilingInfo(event, CL_PROFILING_COMMAND_END, sizeof(end), &end, nullptr);
-    self->events.push_back({kernel, 0, int64_t(begin), int64_t(end)});
+    self->events.push_back({kernel, 0, static_cast<int64_t>(begin), static_cast<int64_t>(end)});
   }
   *events = self->events.data();
   *count = self->events.size();

@@ -43,9 +43,9 @@ bool findProduct(const sdk::Graph &graph, Product &out) {
     }
   const sdk::Type &lhs = graph.type(out.op->operands[0]);
   for (int64_t axis : out.op->ints("lhs_batch"))
-    out.batch.push_back(lhs.dims[size_t(axis)]);
+    out.batch.push_back(lhs.dims[static_cast<size_t>(axis)]);
   for (int64_t axis : out.op->ints("lhs_contract"))
-    out.k.push_back(lhs.dims[size_t(axis)]);
+    out.k.push_back(lhs.dims[static_cast<size_t>(axis)]);
   size_t rhsFree = graph.type(out.op->operands[1]).rank() - out.batch.size() - out.k.size();
   out.m.assign(dims.begin() + long(out.batch.size()), dims.end() - long(rhsFree));
   out.n.assign(dims.end() - long(rhsFree), dims.end());
@@ -67,7 +67,7 @@ bool liesReady(const sdk::Graph &graph, uint32_t value, std::vector<int64_t> ord
 
 std::vector<int64_t> freeAxes(size_t rank, const std::vector<int64_t> &a, const std::vector<int64_t> &b) {
   std::vector<int64_t> result;
-  for (int64_t axis = 0; axis < int64_t(rank); ++axis)
+  for (int64_t axis = 0; axis < static_cast<int64_t>(rank); ++axis)
     if (std::find(a.begin(), a.end(), axis) == a.end() && std::find(b.begin(), b.end(), axis) == b.end())
       result.push_back(axis);
   return result;
@@ -84,15 +84,15 @@ struct Operand {
 Operand operand(Build &out, const Product &product, int side) {
   const sdk::Graph &graph = out.graph;
   const sdk::Op &op = *product.op;
-  Operand result = {op.operands[size_t(side)], 0, false, op.ints(side ? "rhs_batch" : "lhs_batch"), {}};
+  Operand result = {op.operands[static_cast<size_t>(side)], 0, false, op.ints(side ? "rhs_batch" : "lhs_batch"), {}};
   std::vector<int64_t> contract = op.ints(side ? "rhs_contract" : "lhs_contract"),
                        free = freeAxes(graph.type(result.value).rank(), result.order, contract);
   for (const std::vector<int64_t> &axes : {side ? contract : free, side ? free : contract})
     result.order.insert(result.order.end(), axes.begin(), axes.end());
   result.dims = side ? joined({product.batch, product.k, product.n}) : joined({product.batch, product.m, product.k});
   result.ready = liesReady(graph, result.value, result.order);
-  result.place =
-      result.ready ? uint32_t(graph.inputNumber(result.value)) : out.addScratch(KILN_F32, graph.bound(result.dims) * 4);
+  result.place = result.ready ? static_cast<uint32_t>(graph.inputNumber(result.value))
+                              : out.addScratch(KILN_F32, graph.bound(result.dims) * 4);
   return result;
 }
 
@@ -104,7 +104,7 @@ void pack(Build &out, const Operand &operand) {
   Expr item = e.bind(e.indexType(), sdk::Emitter::outer("((int)item)"));
   Index at = e.unlinear(operand.dims, item), from(at.size());
   for (size_t d = 0; d < at.size(); ++d)
-    from[size_t(operand.order[d])] = at[d];
+    from[static_cast<size_t>(operand.order[d])] = at[d];
   Expr element = e.element(operand.value, from);
   e.store(operand.place, KILN_F32, item, e.convert(element, out.graph.type(operand.value).dtype, KILN_F32));
   out.add(e, {"", 64, {{1, operand.dims}}});
@@ -176,7 +176,7 @@ bool buildProduct(Build &out) {
   for (uint32_t value : graph.outputs)
     values.push_back(e.element(value, at));
   for (size_t i = 0; i < values.size(); ++i)
-    e.store(uint32_t(graph.inputs.size() + i), graph.type(graph.outputs[i]).dtype, linear, values[i]);
+    e.store(static_cast<uint32_t>(graph.inputs.size() + i), graph.type(graph.outputs[i]).dtype, linear, values[i]);
   out.add(e, {"", 1, {{1, product.batch}, {rows, product.m}, {columns, product.n}}});
   return true;
 }

@@ -17,7 +17,7 @@ static std::string cachePath(const kiln_device &device, const std::string &sourc
     return "";
   uint64_t hash = 14695981039346656037u; // FNV-1a
   for (char c : source + text(device.id, CL_DEVICE_NAME) + text(device.id, CL_DRIVER_VERSION) + options)
-    hash = (hash ^ uint8_t(c)) * 1099511628211u;
+    hash = (hash ^ static_cast<uint8_t>(c)) * 1099511628211u;
   char name[48];
   std::snprintf(name, sizeof(name), "/opencl-%016llx.bin", static_cast<unsigned long long>(hash));
   return std::string(host.cache_folder.data, host.cache_folder.size) + name;

@@ -25,7 +25,7 @@ Tensor filled(const Ints &dims, unsigned seed, int64_t range) {
   Tensor tensor(dims);
   std::mt19937 random(seed);
   for (double &x : tensor.data)
-    x = double(int64_t(random() % unsigned(2 * range + 1)) - range);
+    x = static_cast<double>(static_cast<int64_t>(random() % static_cast<unsigned>(2 * range + 1)) - range);
   return tensor;
 }
 
@@ -36,14 +36,14 @@ template <class T> static void put(std::vector<char> &bytes, size_t i, double x)
 template <class T> static double get(const std::vector<char> &bytes, size_t i) {
   T value;
   std::memcpy(&value, bytes.data() + i * sizeof(T), sizeof(T));
-  return double(value);
+  return static_cast<double>(value);
 }
 
 static uint16_t toBf16(double x) {
-  float f = float(x);
+  float f = static_cast<float>(x);
   uint32_t bits;
   std::memcpy(&bits, &f, 4);
-  return uint16_t(bits >> 16); // exact for the small whole numbers used
+  return static_cast<uint16_t>(bits >> 16); // exact for the small whole numbers used
 }
 
 std::vector<char> encode(const Tensor &tensor, kiln_dtype dtype) {
@@ -108,7 +108,7 @@ Tensor decode(const std::vector<char> &bytes, kiln_dtype dtype, const Ints &dims
     case KILN_BF16: {
       uint16_t half;
       std::memcpy(&half, bytes.data() + 2 * i, 2);
-      uint32_t bits = uint32_t(half) << 16;
+      uint32_t bits = static_cast<uint32_t>(half) << 16;
       float f;
       std::memcpy(&f, &bits, 4);
       x = f;
@@ -117,7 +117,7 @@ Tensor decode(const std::vector<char> &bytes, kiln_dtype dtype, const Ints &dims
     case KILN_F16: {
       _Float16 half;
       std::memcpy(&half, bytes.data() + 2 * i, 2);
-      x = double(half);
+      x = static_cast<double>(half);
       break;
     }
     default:

@@ -10,7 +10,7 @@ kiln_string KernelSpec::text(const std::string &s) {
 void KernelSpec::extentSlots(const std::vector<Dim> &dims) {
   for (const Dim &dim : dims)
     if (dim.slot >= 0) {
-      if (bounds.size() <= size_t(dim.slot))
+      if (bounds.size() <= static_cast<size_t>(dim.slot))
         bounds.resize(dim.slot + 1, 1);
       bounds[dim.slot] = dim.value;
     }
@@ -21,9 +21,9 @@ uint32_t KernelSpec::value(kiln_dtype dtype, const std::vector<Dim> &dims) {
   std::vector<kiln_extent> &list = extents.emplace_back();
   for (const Dim &dim : dims)
     list.push_back({dim.value, dim.slot});
-  types.push_back({dtype, uint32_t(dims.size()), list.data()});
+  types.push_back({dtype, static_cast<uint32_t>(dims.size()), list.data()});
   shapes.push_back(dims);
-  return uint32_t(types.size() - 1);
+  return static_cast<uint32_t>(types.size() - 1);
 }
 
 uint32_t KernelSpec::input(kiln_dtype dtype, const std::vector<Dim> &dims) {

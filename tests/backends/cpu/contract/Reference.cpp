@@ -5,7 +5,7 @@ namespace contract {
 
 static Ints freeAxes(size_t rank, const Ints &batch, const Ints &contract) {
   Ints axes;
-  for (int64_t d = 0; d < int64_t(rank); ++d)
+  for (int64_t d = 0; d < static_cast<int64_t>(rank); ++d)
     if (std::find(batch.begin(), batch.end(), d) == batch.end() &&
         std::find(contract.begin(), contract.end(), d) == contract.end())
       axes.push_back(d);

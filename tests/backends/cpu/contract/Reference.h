@@ -18,10 +18,10 @@ struct Tensor {
     int64_t n = 1;
     for (int64_t d : dims)
       n *= d;
-    data.assign(size_t(n), 0.0);
+    data.assign(static_cast<size_t>(n), 0.0);
   }
-  double &at(const Ints &place) { return data[size_t(offset(place))]; }
-  double at(const Ints &place) const { return data[size_t(offset(place))]; }
+  double &at(const Ints &place) { return data[static_cast<size_t>(offset(place))]; }
+  double at(const Ints &place) const { return data[static_cast<size_t>(offset(place))]; }
   int64_t offset(const Ints &place) const {
     int64_t result = 0;
     for (size_t d = 0; d < dims.size(); ++d)

@@ -23,14 +23,14 @@ std::vector<Tensor> runKernel(KernelSpec &spec, const std::vector<Tensor> &input
       args.push_back(bytes.data());
     for (size_t i = 0; i < outputDims.size(); ++i)
       outputs.emplace_back(Tensor(outputDims[i]).data.size() * sizeOf(spec.dtype(spec.outputs[i])) + margin,
-                           char(0xff));
+                           static_cast<char>(0xff));
     for (auto &bytes : outputs)
       args.push_back(bytes.data());
     kiln_status status = compiled->run(0, args, extents, threads);
     EXPECT_EQ(status.kind, KILN_OK) << (status.kind == Compiled::overran ? "a kernel wrote beyond its scratch" : "");
     for (auto &bytes : outputs)
       for (size_t i = bytes.size() - margin; i < bytes.size(); ++i)
-        if (bytes[i] != char(0xff)) {
+        if (bytes[i] != static_cast<char>(0xff)) {
           ADD_FAILURE() << "wrote beyond an output";
           break;
         }

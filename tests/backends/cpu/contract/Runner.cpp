@@ -87,7 +87,7 @@ struct Aligned {
   ~Aligned() { std::free(data); }
   bool overrun() const {
     for (size_t i = size; i < size + margin; ++i)
-      if (data[i] != char(0xff))
+      if (data[i] != static_cast<char>(0xff))
         return true;
     return false;
   }

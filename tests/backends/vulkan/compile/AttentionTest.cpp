@@ -18,8 +18,12 @@ struct Case {
 struct Rows {
   std::vector<double> data;
   int64_t rows, width;
-  double &at(int64_t head, int64_t row, int64_t d) { return data[size_t((head * rows + row) * width + d)]; }
-  double at(int64_t head, int64_t row, int64_t d) const { return data[size_t((head * rows + row) * width + d)]; }
+  double &at(int64_t head, int64_t row, int64_t d) {
+    return data[static_cast<size_t>((head * rows + row) * width + d)];
+  }
+  double at(int64_t head, int64_t row, int64_t d) const {
+    return data[static_cast<size_t>((head * rows + row) * width + d)];
+  }
 };
 
 Rows rowsOf(const Tensor &tensor, int64_t rows, int64_t width) {
@@ -36,7 +40,7 @@ protected:
     const Case &c = GetParam();
     if (c.causal && s > t + c.keys - c.queries)
       return false;
-    return !c.masked || mask.bytes[size_t((head / c.heads) * c.keys + s)] != 0;
+    return !c.masked || mask.bytes[static_cast<size_t>((head / c.heads) * c.keys + s)] != 0;
   }
 
   void SetUp() override {
@@ -47,11 +51,11 @@ protected:
     g = randomTensor(KILN_F32, {c.batch, c.heads, c.queries, c.valueWidth}, -1, 1, 4);
     mask = Tensor::make(KILN_BOOL, {c.batch, 1, 1, c.keys});
     for (int64_t i = 0; i < mask.count(); ++i)
-      mask.bytes[size_t(i)] = i % 3 != 1;
+      mask.bytes[static_cast<size_t>(i)] = i % 3 != 1;
     Rows qs = rowsOf(q, c.queries, c.width), ks = rowsOf(k, c.keys, c.width), vs = rowsOf(v, c.keys, c.valueWidth);
-    weights = {std::vector<double>(size_t(H() * c.queries * c.keys)), c.queries, c.keys};
-    result = {std::vector<double>(size_t(H() * c.queries * c.valueWidth)), c.queries, c.valueWidth};
-    lse = {std::vector<double>(size_t(H() * c.queries)), c.queries, 1};
+    weights = {std::vector<double>(static_cast<size_t>(H() * c.queries * c.keys)), c.queries, c.keys};
+    result = {std::vector<double>(static_cast<size_t>(H() * c.queries * c.valueWidth)), c.queries, c.valueWidth};
+    lse = {std::vector<double>(static_cast<size_t>(H() * c.queries)), c.queries, 1};
     for (int64_t h = 0; h < H(); ++h)
       for (int64_t t = 0; t < c.queries; ++t) {
         double total = 0;
@@ -79,7 +83,7 @@ protected:
   static Tensor toTensor(const Rows &rows, std::vector<int64_t> shape) {
     Tensor tensor = Tensor::make(KILN_F32, std::move(shape));
     for (size_t i = 0; i < rows.data.size(); ++i)
-      tensor.set(int64_t(i), {rows.data[i], 0});
+      tensor.set(static_cast<int64_t>(i), {rows.data[i], 0});
     return tensor;
   }
 

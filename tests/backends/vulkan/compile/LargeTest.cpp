@@ -92,7 +92,7 @@ TEST(Large, AProductThatReadsOne) {
 TEST(Large, AProductThatWritesOne) {
   std::vector<float> narrow(rows * 4);
   for (int64_t i = 0; i < rows * 4; ++i)
-    narrow[size_t(i)] = valueAt(i / 4, i % 4);
+    narrow[static_cast<size_t>(i)] = valueAt(i / 4, i % 4);
   TestKernel kernel("k0", "contract");
   uint32_t x = kernel.input(KILN_F32, {rows, 4}), w = kernel.input(KILN_F32, {columns, 4});
   kernel.output(

@@ -1,8 +1,6 @@
-//===- MatrixTest.cpp - cooperative matrices: the words of their shaders, and whether this machine runs them ------===//
+// Cooperative matrices: the words of their shaders, and whether this machine runs them.
 //
 // Results are vulkan_dot_test's: where the device multiplies matrices its cases for halves go through them.
-//
-//===------------------------------------------------------------------------------------------------------------===//
 #include "backends/vulkan/artifact.h"
 #include "backends/vulkan/compile/Glsl.h"
 #include "backends/vulkan/compile/MatrixWords.h"

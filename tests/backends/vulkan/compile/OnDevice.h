@@ -1,6 +1,5 @@
-//===- OnDevice.h - one kernel compiled to shaders and run once -------------------------------------------------===//
-#ifndef KILN_TESTS_BACKENDS_VULKAN_COMPILE_ONDEVICE_H
-#define KILN_TESTS_BACKENDS_VULKAN_COMPILE_ONDEVICE_H
+// One kernel compiled to shaders and run once.
+#pragma once
 
 #include "runtime/backend/Tables.h"
 #include <string>
@@ -25,5 +24,3 @@ struct Outcome {
 Outcome runOnDevice(const std::string &profile, const kiln_kernel &kernel, const Launch &launch);
 
 } // namespace kiln::test
-
-#endif // KILN_TESTS_BACKENDS_VULKAN_COMPILE_ONDEVICE_H

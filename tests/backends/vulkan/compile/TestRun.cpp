@@ -1,11 +1,8 @@
-//===- TestRun.cpp - run() and check() of TestKernel.h, on a Vulkan device
-//------------------------------------------===//
+// run() and check() of TestKernel.h, on a Vulkan device.
 //
 // The tests of the CPU backend's kernels are linked with this in place of its own runner. Each kernel is compiled for
 // processors and for GPUs, its SPIR-V validated, and both are run on the first device, whichever it is: every variant
 // is right everywhere.
-//
-//===----------------------------------------------------------------------------------------------------------------===//
 #include "backends/vulkan/artifact.h"
 #include "backends/vulkan/compile/Compile.h"
 #include "backends/vulkan/compile/SpirvWords.h"
@@ -34,7 +31,9 @@ static const kiln_host &testHost() {
     h.worker_count = 1;
     h.reader = tableReader();
     h.parallel_for = [](void *, int64_t count, kiln_task task, void *context) { task(context, 0, count, 0); };
-    h.log = [](void *, int32_t, kiln_string message) { fprintf(stderr, "%.*s\n", int(message.size), message.data); };
+    h.log = [](void *, int32_t, kiln_string message) {
+      fprintf(stderr, "%.*s\n", static_cast<int>(message.size), message.data);
+    };
     return h;
   }();
   return host;
@@ -126,7 +125,7 @@ static std::string compile(const kiln_program &program, const kiln_target &targe
     if (kind == KILN_BLOB_BYTES)
       static_cast<std::vector<uint8_t> *>(self)->assign(from, from + bytes);
     else if (std::getenv("KILN_TEST_SHOW"))
-      fprintf(stderr, "%.*s\n", int(bytes), static_cast<const char *>(data));
+      fprintf(stderr, "%.*s\n", static_cast<int>(bytes), static_cast<const char *>(data));
   };
   kiln_error error = emptyError();
   if (vulkan::compileApi().compile(&testHost(), &program, &target, &sink, &error))
@@ -157,7 +156,7 @@ static std::string execute(kiln_device *device, const kiln_program &program, con
         api.write(buffers[i], end, pattern.data(), guard, &error))
       return error.message;
   }
-  if (api.allocate(device, uint64_t(std::max<int64_t>(scratchBytes, 64)), &buffers.back(), &error))
+  if (api.allocate(device, static_cast<uint64_t>(std::max<int64_t>(scratchBytes, 64)), &buffers.back(), &error))
     return error.message;
   std::vector<int64_t> extents = launch.extents;
   kiln_execution execution{};
@@ -203,15 +202,15 @@ Outcome runOnDevice(const std::string &profile, const kiln_kernel &kernel, const
   }
   std::vector<kiln_place> places(kernel.input_count + kernel.output_count);
   for (size_t i = 0; i < places.size(); ++i) {
-    places[i] = {KILN_SPACE_ARGUMENT, uint32_t(i), 0, {{0, -1}, {0, -1}, {0, -1}}};
+    places[i] = {KILN_SPACE_ARGUMENT, static_cast<uint32_t>(i), 0, {{0, -1}, {0, -1}, {0, -1}}};
     size_t output = i - kernel.input_count;
     if (i >= kernel.input_count && output < launch.inPlace.size() && launch.inPlace[output])
-      places[i].argument = uint32_t(kernel.alias[output]);
+      places[i].argument = static_cast<uint32_t>(kernel.alias[output]);
   }
   std::vector<int64_t> argumentBytes(places.size(), 0);
   std::vector<kiln_extent> extents;
   for (size_t i = 0; i < kernel.extent_count; ++i)
-    extents.push_back({kernel.extent_bounds[i], int32_t(i)});
+    extents.push_back({kernel.extent_bounds[i], static_cast<int32_t>(i)});
   EntryRow entry{};
   std::string name = "run";
   entry.name = text(name);
@@ -275,8 +274,8 @@ static void compare(const std::string &profile, const std::vector<Tensor> &expec
                : have.whole == want.whole;
       if (!same)
         ++bad, ADD_FAILURE() << "output " << o << " element " << i << ": got "
-                             << (real ? have.real : double(have.whole)) << ", expected "
-                             << (real ? want.real : double(want.whole)) << " with " << profile;
+                             << (real ? have.real : static_cast<double>(have.whole)) << ", expected "
+                             << (real ? want.real : static_cast<double>(want.whole)) << " with " << profile;
     }
   }
 }

@@ -44,14 +44,14 @@ TEST_P(VulkanStep, Gpt) {
               static_cast<unsigned long long>(step.counters.barriers), step.depth,
               static_cast<unsigned long long>(step.counters.submits),
               static_cast<unsigned long long>(step.counters.host_round_trips),
-              double(bytes) / double(step.operandBytes));
+              static_cast<double>(bytes) / static_cast<double>(step.operandBytes));
   if (std::getenv("KILN_LIST")) // what there is to look at where a number is too high
     std::printf("%s", step.list.c_str());
   EXPECT_LE(step.counters.launches, 30 * layers + 25);
   EXPECT_LE(step.counters.barriers, step.depth);
   EXPECT_EQ(step.counters.submits, 1u);
   EXPECT_EQ(step.counters.host_round_trips, 0u);
-  EXPECT_LE(double(bytes), 1.05 * double(step.operandBytes));
+  EXPECT_LE(static_cast<double>(bytes), 1.05 * static_cast<double>(step.operandBytes));
 }
 
 INSTANTIATE_TEST_SUITE_P(Layers, VulkanStep, testing::Values(2, 4, 12));
