@@ -12,6 +12,11 @@ Elaborator::Elaborator(mlir::MLIRContext &context, Diagnostics &diagnostics, con
 
 /// An instance whose attribute is one of its own functions holds itself.
 Elaborator::~Elaborator() {
+  // After an error functions and loops that were given up may read values of each other.
+  for (const auto &block : graveyard_)
+    block->dropAllReferences();
+  if (module_)
+    module_->getBody()->dropAllReferences();
   for (const std::weak_ptr<Instance> &weak : instances_)
     if (std::shared_ptr<Instance> instance = weak.lock()) {
       instance->arguments.clear();

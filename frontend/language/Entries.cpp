@@ -293,6 +293,9 @@ void Elaborator::settleBounds() {
       error({}, "--bound " + name + "=" + std::to_string(value) + ": the model has no dynamic dimension '" + name + "'")
           .withHelp(near.empty() ? "" : "did you mean '" + near + "'?");
     }
+  // Loops that were given up still read values of the functions that are left out, and of each other.
+  for (const auto &block : graveyard_)
+    block->dropAllReferences();
   for (const auto &entry : entries_)
     if (entry->session)
       entry->func.erase();

@@ -101,11 +101,25 @@ void forEachSource(mlir::Operation *op, llvm::function_ref<void(mlir::Value)> vi
   }
 }
 
+// Whether a group other than that of `ops` clones the cheap member, below another cheap op that it reads.
+static bool clonedOutside(mlir::Operation *member, const OpSet &ops) {
+  return llvm::any_of(member->getUsers(), [&](mlir::Operation *user) {
+    if (classOf(user) != OpClass::cheap)
+      return false;
+    return ops.contains(user) ? clonedOutside(user, ops) : usedOutside(user->getResult(0), ops);
+  });
+}
+
 bool usedOutside(mlir::Value value, const OpSet &ops) {
   for (mlir::Operation *user : value.getUsers()) {
-    if (ops.contains(user))
+    bool cheap = classOf(user) == OpClass::cheap;
+    if (!ops.contains(user)) {
+      if (!cheap || usedOutside(user->getResult(0), ops))
+        return true;
       continue;
-    if (classOf(user) != OpClass::cheap || usedOutside(user->getResult(0), ops))
+    }
+    // A cheap member that cheap ops outside read is cloned with them, and the clone reads the value again.
+    if (cheap && clonedOutside(user, ops))
       return true;
   }
   return false;

@@ -45,7 +45,8 @@ llvm::StringRef kindOf(GroupShape shape);
 /// block arguments, and values from outside of the block.
 void forEachSource(mlir::Operation *op, llvm::function_ref<void(mlir::Value)> visit);
 
-/// True where a user of the value is neither in `ops` nor a cheap op that only `ops` read.
+/// True where a user of the value is neither in `ops` nor a cheap op that only `ops` read, or will be a clone of a
+/// cheap op of `ops`.
 bool usedOutside(mlir::Value value, const OpSet &ops);
 
 } // namespace kiln::fuse

@@ -2,6 +2,7 @@
 
 #include "mlir/IR/IRMapping.h"
 #include "llvm/ADT/DenseMap.h"
+#include "llvm/Support/ErrorHandling.h"
 
 #include <queue>
 
@@ -207,7 +208,8 @@ void outlineBlock(mlir::Block &block, llvm::ArrayRef<OpSet> clusters, bool clone
   }
   for (mlir::Operation *op : llvm::reverse(old))
     if (!staying.contains(op)) {
-      assert(op->use_empty() && "a value of a group is read past it");
+      if (!op->use_empty()) // a wrong compiler, not a wrong program; going on would read what is freed here
+        llvm::report_fatal_error("internal error: a value of a group is read past it");
       op->erase();
     }
 }

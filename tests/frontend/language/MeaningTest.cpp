@@ -160,6 +160,167 @@ model M():
   expectNear(results[1], {1}, {8});
 }
 
+/// A body that assigns states is executed again, and what the first time left behind is dropped. Where a function is
+/// over session state it may be left out of the module altogether; the address sanitizer looks on.
+TEST(Statements, StatesAssignedInAScanAreCarried) {
+  struct Scan {
+    const char *what, *body;
+  };
+  const Scan scans[] = {
+      {"plain", R"(
+        scan t in 4 carrying y:
+            keys = update(keys, cell(y[:, None]), t, axis=1)
+            y = sum(keys, axis=1)
+            yield z = y
+        return sum(z) + sum(keys)
+)"},
+      {"reversed", R"(
+        scan t in 4 reversed carrying y:
+            keys = update(keys, cell(y[:, None]), t, axis=1)
+            y = sum(keys, axis=1)
+            yield z = y
+        return sum(z) + sum(keys)
+)"},
+      {"in a function that the scan calls, and in one that function calls", R"(
+        scan t in 4 carrying y:
+            y = inner(y, t)
+            yield z = y
+        return sum(z) + sum(keys)
+)"},
+      {"several states, one of them only read", R"(
+        scan t in 4 carrying y:
+            count = count + 1.0
+            keys = keys * 0.5 + cell(y[:, None]) + still
+            y = y + sum(keys, axis=1) * count[:, None]
+        return sum(y)
+)"},
+      {"nested", R"(
+        scan i in 2 carrying y:
+            count = count + 1.0
+            scan j in 2 carrying y:
+                keys = update(keys, cell(y[:, None]), i + j, axis=1)
+                y = y + sum(keys, axis=1) * count[:, None]
+        return sum(y)
+)"},
+      {"in the inner scan alone, with nothing else carried", R"(
+        scan i in 2:
+            scan j in 2:
+                count = count + 1.0
+        return sum(y) + sum(count)
+)"},
+      {"one scan behind the other", R"(
+        scan t in 4:
+            count = count + 1.0
+        scan t in 4 carrying y:
+            y = y * count[:, None]
+            count = count - 0.5
+        return sum(y)
+)"},
+      {"under an if of the compiler's", R"(
+        scan t in 4 carrying y:
+            if width > 4:
+                keys = keys + cell(y[:, None])
+            else:
+                count = count + 1.0
+            y = y + sum(keys, axis=1) + count[:, None]
+        return sum(y)
+)"},
+  };
+  for (const char *kind : {"session", "persistent"})
+    for (const Scan &scan : scans) {
+      std::string k = kind;
+      std::string text = R"(
+module Inner(width):
+    cell = Linear(width, width)
+
+    def forward(x: f32[B, 1, width]) -> f32[B, 1, width]:
+        return tanh(cell(x))
+
+model M(width=8):
+    cell  = Inner(width)
+    keys  = state(f32[3, 4, width], )" +
+                         k + R"()
+    still = state(f32[3, 4, width], )" +
+                         k + R"()
+    count = state(f32[3], )" +
+                         k + R"()
+
+    def inner(y: f32[3, width], t: i32):
+        keys = update(keys, cell(y[:, None]), t, axis=1)
+        return sum(keys, axis=1)
+
+    def forward(x: f32[3, width]) -> f32:
+        y = x)" + scan.body +
+                         R"(
+    def other(x: f32[B <= 3, 2]) -> f32[B, 2]:
+        return 2.0 * x
+)";
+      mlir::MLIRContext context;
+      kiln::Diagnostics diagnostics;
+      EXPECT_TRUE(kiln::loadModelText(context, text, "test.kiln", {}, diagnostics)) << kind << ", " << scan.what << "\n"
+                                                                                    << diagnostics.render();
+    }
+}
+
+/// The numbers of a loop over state, written out by hand: keys of [1, 2], a count, two steps.
+TEST(Statements, StatesAssignedInNestedAndReversedScansHaveTheirNumbers) {
+  std::vector<HostTensor> results = run(R"(
+model M():
+    keys  = state(f32[1, 2], persistent)
+    count = state(f32[1], persistent)
+
+    def note(y: f32[1], t: i32) -> f32[1]:
+        keys = update(keys, y[:, None], t, axis=1)
+        return sum(keys, axis=1)
+
+    def forward(x: f32[1]) -> (f32[1], f32[1, 2]):
+        y = x
+        scan t in 2 reversed carrying y:
+            scan j in 3:
+                count = count + 1.0
+            y = note(y + count, t)
+            yield z = y
+        return y, z
+)",
+                                        {floats({1}, {1}), floats({1, 2}, {10, 20}), floats({1}, {0})});
+  // t = 1: count 3, keys [10, 4], y 14; t = 0: count 6, keys [20, 4], y 24.
+  ASSERT_EQ(results.size(), 4u);
+  expectNear(results[0], {1}, {24});
+  expectNear(results[1], {1, 2}, {24, 14});
+  expectNear(results[2], {1}, {6});
+  expectNear(results[3], {1, 2}, {20, 4});
+}
+
+/// A loop that fails leaves values behind that later statements read: an error, and nothing else.
+TEST(Statements, ALoopOverStateThatFailsIsDroppedWhole) {
+  for (const char *body : {"count = count + x[:, 5]", "count = count + 1.0; y = y[:, None]", "count = count + missing",
+                           "count = 3; z = 4.0 * count; yield z = x[9]"})
+    for (const char *kind : {"session", "persistent"}) {
+      std::string text = std::string(R"(
+model M():
+    count = state(f32[3], )") +
+                         kind +
+                         R"()
+
+    def forward(x: f32[3]) -> f32[3]:
+        y = x
+        scan i in 2 carrying y:
+            y = y + count
+            scan t in 4 carrying y:
+                )" + body +
+                         R"(
+            count = count * 2.0
+            y = y + count
+        count = count + y
+        return count * y
+)";
+      mlir::MLIRContext context;
+      kiln::Diagnostics diagnostics;
+      EXPECT_FALSE(kiln::loadModelText(context, text, "test.kiln", {}, diagnostics)) << text;
+      EXPECT_NE(diagnostics.render().find("error"), std::string::npos);
+    }
+}
+
 TEST(Statements, NestedScansIndexWithBothSteps) {
   std::vector<HostTensor> results = run(R"(
 model M():
