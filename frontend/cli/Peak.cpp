@@ -1,3 +1,4 @@
+// Loops that only multiply and add, only read, update or copy.
 #include "frontend/cli/Peak.h"
 
 #include <algorithm>
@@ -186,8 +187,8 @@ MachinePeak::MachinePeak(unsigned threads)
 
 /// Down, so that the limit is not that of a cache which the working set just fits.
 size_t MachinePeak::sizeClass(size_t workingSet) {
-  size_t size = size_t(1) << 15;
-  while (size * 2 <= workingSet && size < size_t(1) << 28)
+  size_t size = static_cast<size_t>(1) << 15;
+  while (size * 2 <= workingSet && size < static_cast<size_t>(1) << 28)
     size *= 2;
   return size;
 }

@@ -164,7 +164,7 @@ void addElementwiseKernels(KernelTable &table) {
   add<NegOp>(table, unary<[](double x) { return -x; }, [](U x) { return -x; }>);
   add<AbsOp>(table,
              unary<[](double x) { return std::fabs(x); }, [](U x) { return static_cast<int64_t>(x) < 0 ? -x : x; }>);
-  add<SignOp>(table, unary<[](double x) { return double((x > 0) - (x < 0)); },
+  add<SignOp>(table, unary<[](double x) { return static_cast<double>((x > 0) - (x < 0)); },
                            [](U x) { return static_cast<int64_t>(x) < 0 ? ~U{0} : U{x != 0}; }>);
   add<ExpOp>(table, unaryFloat<[](double x) { return std::exp(x); }>);
   add<Expm1Op>(table, unaryFloat<[](double x) { return std::expm1(x); }>);

@@ -1,3 +1,4 @@
+// Which values share memory: buffers, places in place, loops' carried values.
 #include "passes/Fuse/Alias.h"
 #include "passes/PlanMemory/PlanMemory.h"
 
@@ -256,7 +257,7 @@ mlir::LogicalResult Assigner::walkGroup(GroupOp group, Step &into) {
     step.places.push_back(places.lookup(result));
   }
   setAliases(group, aliases);
-  mlir::FailureOr<int64_t> scratch = options.scratchBytes ? options.scratchBytes(group) : int64_t(0);
+  mlir::FailureOr<int64_t> scratch = options.scratchBytes ? options.scratchBytes(group) : static_cast<int64_t>(0);
   if (mlir::failed(scratch))
     return mlir::failure();
   if (*scratch > 0) {

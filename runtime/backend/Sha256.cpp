@@ -33,8 +33,8 @@ Constants makeConstants() {
 void addBlock(const uint8_t *block, const Constants &constants, uint32_t (&state)[8]) {
   uint32_t w[64];
   for (int i = 0; i < 16; ++i)
-    w[i] = uint32_t(block[4 * i]) << 24 | uint32_t(block[4 * i + 1]) << 16 | uint32_t(block[4 * i + 2]) << 8 |
-           block[4 * i + 3];
+    w[i] = static_cast<uint32_t>(block[4 * i]) << 24 | static_cast<uint32_t>(block[4 * i + 1]) << 16 |
+           static_cast<uint32_t>(block[4 * i + 2]) << 8 | block[4 * i + 3];
   for (int i = 16; i < 64; ++i) {
     uint32_t a = w[i - 15], b = w[i - 2];
     w[i] = w[i - 16] + (std::rotr(a, 7) ^ std::rotr(a, 18) ^ a >> 3) + w[i - 7] +
@@ -71,7 +71,7 @@ std::array<uint8_t, 32> sha256(const uint8_t *data, size_t size) {
     std::memcpy(tail, data + whole * 64, rest);
   tail[rest] = 0x80;
   for (int i = 0; i < 8; ++i)
-    tail[blocks * 64 - 1 - i] = static_cast<uint8_t>(uint64_t(size) * 8 >> (8 * i));
+    tail[blocks * 64 - 1 - i] = static_cast<uint8_t>(static_cast<uint64_t>(size) * 8 >> (8 * i));
   for (size_t i = 0; i < blocks; ++i)
     addBlock(tail + 64 * i, constants, state);
   std::array<uint8_t, 32> digest;

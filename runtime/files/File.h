@@ -29,7 +29,7 @@ private:
 
 /// The whole file, unpacked where it is gzip (by its first two bytes). Throws Error for truncated
 /// or damaged gzip, or more than `limit` bytes unpacked.
-std::string readFile(const std::string &path, size_t limit = size_t(1) << 36);
+std::string readFile(const std::string &path, size_t limit = static_cast<size_t>(1) << 36);
 
 bool isGzip(std::string_view bytes);
 std::string gunzip(std::string_view bytes, const std::string &what, size_t limit);

@@ -57,8 +57,11 @@ protected:
     std::string file = folder + "/inputs.safetensors", output = folder + "/scores.safetensors";
     std::vector<TensorView> tensors;
     for (const auto &[name, ids] : inputs)
-      tensors.push_back(
-          {name, KILN_I32, {1, int64_t(ids.size())}, reinterpret_cast<const uint8_t *>(ids.data()), 4 * ids.size()});
+      tensors.push_back({name,
+                         KILN_I32,
+                         {1, static_cast<int64_t>(ids.size())},
+                         reinterpret_cast<const uint8_t *>(ids.data()),
+                         4 * ids.size()});
     writeSafetensors(file, tensors);
     std::vector<std::string> command = {folder + "/cpu", "run", "forward", "--load", weights, "--output", output};
     for (const auto &[name, ids] : inputs)
@@ -70,7 +73,7 @@ protected:
     Values scores = readTensors(output).begin()->second;
     std::vector<double> last(scores.data.end() - scores.shape.back(), scores.data.end());
     auto top = std::max_element(last.begin(), last.end());
-    Best result{int32_t(top - last.begin()), *top};
+    Best result{static_cast<int32_t>(top - last.begin()), *top};
     *top = -INFINITY;
     result.distance -= *std::max_element(last.begin(), last.end());
     return result;

@@ -1,3 +1,4 @@
+// The thread pool under load, nested and empty.
 #include "runtime/support/Error.h"
 #include "runtime/threads/ThreadPool.h"
 
@@ -33,7 +34,7 @@ TEST_P(Pool, ManyShortJobs) {
       for (int64_t i = begin; i < end; ++i)
         sums[static_cast<size_t>(i)] += i;
     });
-  EXPECT_EQ(std::accumulate(sums.begin(), sums.end(), int64_t(0)), 3000 * 120);
+  EXPECT_EQ(std::accumulate(sums.begin(), sums.end(), static_cast<int64_t>(0)), 3000 * 120);
 }
 
 TEST_P(Pool, WakesSleepers) {
@@ -65,7 +66,7 @@ INSTANTIATE_TEST_SUITE_P(Sizes, Pool, ::testing::Values(1u, 2u, 3u, 8u));
 
 TEST(Threads, CountIsChecked) {
   EXPECT_EQ(checkThreadCount(3), 3u);
-  for (int64_t wrong : {int64_t(0), int64_t(-1), int64_t(10000), INT64_MAX})
+  for (int64_t wrong : {static_cast<int64_t>(0), static_cast<int64_t>(-1), static_cast<int64_t>(10000), INT64_MAX})
     EXPECT_THROW(checkThreadCount(wrong), Error) << wrong;
   EXPECT_GE(availableProcessors(), 1u);
 }

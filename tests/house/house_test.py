@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""Rules of the house that a compiler does not hold: who includes whom (the table of docs/architecture.md), and house style.
+
+usage: house_test.py ROOT; prints each breach as FILE:LINE: SENTENCE and exits with 1 where there is one.
+"""
+import os
+import re
+import sys
+
+# Where a library's headers lie, for the names that the table uses. Standard headers and the table's folders aside, every
+# other folder of headers is free for all.
+LIBRARIES = {"llvm": "LLVM", "lld": "LLVM", "mlir": "MLIR", "absl": "Abseil", "glslang": "glslang", "spirv-tools": "glslang",
+             "vulkan": "Vulkan"}
+SOURCES = (".cpp", ".h", ".c")
+FOLDERS = ("frontend", "ir", "passes", "backends", "runtime", "models", "tests")
+CAST = re.compile(r"(?<![\w<:.>&*])(?:std::)?(u?int(?:8|16|32|64)_t|size_t|uintptr_t|double|float|int|unsigned|char)\((?!\))")
+INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
+
+
+def sources(root):
+    for folder in FOLDERS:
+        for path, folders, files in os.walk(os.path.join(root, folder)):
+            folders.sort()
+            for name in sorted(files):
+                if name.endswith(SOURCES):
+                    yield os.path.relpath(os.path.join(path, name), root)
+
+
+def read_table(root):
+    """Folder -> what it may include, from the table below '## The folders'."""
+    table = {}
+    with open(os.path.join(root, "docs/architecture.md"), encoding="utf-8") as text:
+        section = text.read().split("## The folders\n", 1)[1].split("\n## ", 1)[0]
+    for line in section.splitlines():
+        cells = [cell.strip() for cell in line.strip("| ").split(" | ")]
+        if len(cells) != 3 or not cells[0].startswith("`"):
+            continue
+        for folder in re.findall(r"`([^`]+)`", cells[0]):
+            table[folder] = set(re.findall(r"`([^`]+)`", cells[2]))
+    return table
+
+
+def folder_of(path, table):
+    return max((f for f in table if path.startswith(f + "/")), key=len, default=None)
+
+
+def allowed(target, name, row):
+    """A row names a library, a folder of the table, or a part of one."""
+    return target in row or any(name.startswith(entry + "/") for entry in row)
+
+
+def layering(path, lines, table):
+    home = folder_of(path, table)
+    if home is None:
+        if not path.startswith(("tests/", "models/")):
+            yield 1, "lies in no folder of the table in docs/architecture.md"
+        return
+    for number, line in enumerate(lines, 1):
+        found = INCLUDE.match(line)
+        if not found:
+            continue
+        name = found.group(1)
+        target = folder_of(name, table)
+        if target is None and name.startswith("tests/"):
+            yield number, f"{home} includes a test's header, {name}"
+        if target is None and "/" in name:
+            target = LIBRARIES.get(name.split("/")[0])
+        if target not in (None, home) and not allowed(target, name, table[home]):
+            yield number, f"{home} includes {name}; by the table of docs/architecture.md it does not include {target}"
+
+
+def code_of(lines):
+    """The lines without comments and the contents of strings, raw ones included, as far as style is concerned."""
+    raw = None
+    for line in lines:
+        if raw is not None:
+            end = line.find(")" + raw + '"')
+            if end < 0:
+                yield ""
+                continue
+            line, raw = line[end + len(raw) + 2:], None
+        line = re.sub(r'R"(\w*)\(.*?\)\1"', '""', line)
+        begin = re.search(r'R"(\w*)\(', line)
+        if begin:
+            raw, line = begin.group(1), line[:begin.start()]
+        line = re.sub(r"'(?:[^'\\]|\\.)'", "''", line)
+        line = re.sub(r'"(?:[^"\\]|\\.)*"', '""', line)
+        yield line.split("//", 1)[0]
+
+
+def style(path, lines):
+    first = lines[0] if lines else ""
+    is_c = first.startswith("/*") or path.endswith(".c") or "/inc/" in path
+    if first.startswith("//===") or (len(lines) > 1 and re.match(r"//\s*-{3,}", lines[1])):
+        yield 1, "a banner; the first line is a sentence that says what the file is"
+    elif not first.startswith(("// ", "/* ")) and path.endswith(".h"):
+        yield 1, "has no first sentence that says what the file is"
+    if path.endswith(".h") and not is_c and "#pragma once" not in lines:
+        yield 1, "has no #pragma once"
+    if len(lines) > 600:
+        yield 1, f"has {len(lines)} lines, more than 600"
+    if path.endswith(".c") or is_c:
+        return
+    for number, line in enumerate(code_of(lines), 1):
+        cast = CAST.search(line)
+        # A function's type, as in function_ref<int64_t(size_t)>, or a declaration is no cast.
+        if cast and not re.search(r"(?:\boperator|\bfunction|[<,]|\bunsigned|\bconst)\s*$", line[:cast.start()]):
+            yield number, f"{cast.group(1)}(...): written static_cast<{cast.group(1)}>(...) here"
+
+
+def main():
+    root = sys.argv[1]
+    table = read_table(root)
+    assert len(table) > 10, "no table under '## The folders' of docs/architecture.md"
+    breaches = count = 0
+    for path in sources(root):
+        count += 1
+        with open(os.path.join(root, path), encoding="utf-8") as text:
+            lines = text.read().splitlines()
+        for check in (layering(path, lines, table), style(path, lines)):
+            for number, sentence in check:
+                print(f"{path}:{number}: {sentence}")
+                breaches += 1
+    print(f"{count} files, {breaches} breaches")
+    return 1 if breaches else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
