@@ -206,7 +206,7 @@ Expr Emitter::elementwise(const Op &op, const Index &index) {
 Expr Emitter::index(int64_t value) const {
   std::string text = std::to_string(value);
   if (options.wideIndex && (value > std::numeric_limits<int32_t>::max() || value < std::numeric_limits<int32_t>::min()))
-    text += options.language == Language::C ? "LL" : "L";
+    text += language().longSuffix;
   return {value < 0 ? "(" + text + ")" : text, 0, value};
 }
 

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "Graph.h"
+#include "Language.h"
 #include <functional>
 #include <map>
 #include <optional>
@@ -18,8 +19,6 @@
 #include <vector>
 
 namespace kiln::sdk {
-
-enum class Language { C, OpenCL, GLSL };
 
 /// A side-effect free scalar expression: a name, a literal, or text in parentheses.
 struct Expr {
@@ -32,7 +31,7 @@ using Index = std::vector<Expr>;
 
 /// The definitions of those functions and of what they call. own: exp, erf and the like by our own polynomials, though
 /// the language has them.
-std::string printFunctions(Language language, bool own, const std::set<std::string> &used);
+std::string printFunctions(const Language &language, bool own, const std::set<std::string> &used);
 
 /// What stands around the printed text: how memory, extents and the status record are spelt. The defaults name a
 /// launch's place n (inputs, then outputs) "p<n>", and extents "extents[slot]".
@@ -52,7 +51,7 @@ public:
 };
 
 struct EmitterOptions {
-  Language language = Language::C;
+  const Language &language = Language::C;
   bool wideIndex = true;     // indices are 64 bits wide; else 32, and the caller has seen to Graph::fits32
   bool ownFunctions = false; // exp, erf, ... by functions printed along, not the language's. GLSL's
                              // own are only as exact as each device likes, and it has no others than exp and log
@@ -163,6 +162,7 @@ public:
   std::string registerType(kiln_dtype dtype) const;
   std::string storageType(kiln_dtype dtype) const;
   std::string indexType() const;
+  const Language &language() const { return options.language; }
   std::string cast(const std::string &type, const std::string &text) const;
   /// Between storage and register types, as text.
   std::string fromStorage(kiln_dtype dtype, const std::string &text);

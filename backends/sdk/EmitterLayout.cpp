@@ -150,7 +150,7 @@ Expr Emitter::tableElement(const std::string &bytes, kiln_dtype dtype, const Exp
   Table table(bytes);
   usedFunctions.insert(table.entry);
   auto word = [&](const std::string &number) {
-    return table.name + (options.language == Language::GLSL ? "(" + number + ")" : "[" + number + "]");
+    return table.name + (language().tablesAreCalled ? "(" + number + ")" : "[" + number + "]");
   };
   size_t size = byteSize(dtype);
   std::string text;
@@ -166,7 +166,7 @@ Expr Emitter::tableElement(const std::string &bytes, kiln_dtype dtype, const Exp
     text = "((" + word(i.text + " / " + perWord) + " >> " +
            cast(unsignedType(KILN_U32), i.text + " % " + perWord + " * " + bits) + ") & " +
            (size == 2 ? "65535u" : "255u") + ")";
-    text = fromStorage(dtype, dtype == KILN_I8 ? wrap(dtype, cast("int", text)) : text);
+    text = fromStorage(dtype, dtype == KILN_I8 ? wrap(dtype, cast(registerType(KILN_I32), text)) : text);
   }
   return bindElement(dtype, text, {i});
 }
@@ -188,7 +188,7 @@ Expr Emitter::randomBits(const Op &op, uint32_t value, const Index &at) {
 /// x = condition ? yes() : no(), where only what is chosen may be computed.
 Expr Emitter::either(kiln_dtype dtype, const Index &at, const Expr &condition, const std::function<Expr()> &yes,
                      const std::function<Expr()> &no) {
-  Expr test = bind("bool", condition);
+  Expr test = bind(registerType(KILN_BOOL), condition);
   int depth = std::max(floorLevel(at), test.level);
   return within(depth, [&] {
     Expr result = name(fresh("x"));

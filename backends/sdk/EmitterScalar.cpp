@@ -13,50 +13,39 @@ static bool isBool(kiln_dtype dtype) { return dtype == KILN_BOOL; }
 static int bitWidth(kiln_dtype dtype) { return isBool(dtype) ? 1 : static_cast<int>(byteSize(dtype)) * 8; }
 
 std::string Emitter::registerType(kiln_dtype dtype) const {
-  bool c = options.language == Language::C;
   switch (dtype) {
   case KILN_F64:
-    return "double";
+    return language().float64;
   case KILN_F32:
   case KILN_BF16:
   case KILN_F16:
-    return "float";
+    return language().float32;
   case KILN_I64:
-    return options.language == Language::OpenCL ? "long" : "int64_t";
+    return language().int64;
   case KILN_U8:
   case KILN_U32:
-    return c ? "uint32_t" : "uint";
+    return language().uint32;
   case KILN_BOOL:
-    return "bool";
+    return language().boolean;
   default:
-    return c ? "int32_t" : "int";
+    return language().int32;
   }
 }
 
 std::string Emitter::unsignedType(kiln_dtype dtype) const {
-  bool wide = dtype == KILN_I64;
-  switch (options.language) {
-  case Language::C:
-    return wide ? "uint64_t" : "uint32_t";
-  case Language::OpenCL:
-    return wide ? "ulong" : "uint";
-  case Language::GLSL:
-    return wide ? "uint64_t" : "uint";
-  }
-  return "";
+  return dtype == KILN_I64 ? language().uint64 : language().uint32;
 }
 
 std::string Emitter::storageType(kiln_dtype dtype) const {
-  bool cl = options.language == Language::OpenCL;
   switch (dtype) {
   case KILN_BF16:
   case KILN_F16:
-    return cl ? "ushort" : "uint16_t";
+    return language().uint16;
   case KILN_I8:
-    return cl ? "char" : "int8_t";
+    return language().int8;
   case KILN_U8:
   case KILN_BOOL:
-    return cl ? "uchar" : "uint8_t";
+    return language().uint8;
   default:
     return registerType(dtype);
   }
@@ -67,7 +56,7 @@ std::string Emitter::indexType() const { return registerType(options.wideIndex ?
 kiln_dtype Emitter::accumulator(kiln_dtype dtype) { return dtype == KILN_BF16 || dtype == KILN_F16 ? KILN_F32 : dtype; }
 
 std::string Emitter::cast(const std::string &type, const std::string &text) const {
-  return options.language == Language::GLSL ? type + "(" + text + ")" : "((" + type + ")(" + text + "))";
+  return language().constructs ? type + "(" + text + ")" : "((" + type + ")(" + text + "))";
 }
 
 std::string Emitter::fromStorage(kiln_dtype dtype, const std::string &text) {
@@ -79,8 +68,7 @@ std::string Emitter::fromStorage(kiln_dtype dtype, const std::string &text) {
   case KILN_U8:
     return cast(registerType(dtype), text);
   case KILN_BOOL:
-    // GLSL knows 8 bits in memory alone, without arithmetic: conversions.
-    return options.language == Language::GLSL ? "(uint(" + text + ") != 0u)" : "(" + text + " != 0)";
+    return language().narrowArithmetic ? "(" + text + " != 0)" : "(" + cast(unsignedType(KILN_U32), text) + " != 0u)";
   default:
     return text;
   }
@@ -95,7 +83,7 @@ std::string Emitter::toStorage(kiln_dtype dtype, const std::string &text) {
   case KILN_U8:
     return cast(storageType(dtype), text);
   case KILN_BOOL:
-    return options.language == Language::GLSL ? "uint8_t(" + text + " ? 1 : 0)" : cast(storageType(dtype), text);
+    return cast(storageType(dtype), language().narrowArithmetic ? text : text + " ? 1 : 0");
   default:
     return text;
   }
@@ -131,7 +119,7 @@ Expr Emitter::literal(kiln_dtype dtype, double real, int64_t whole) {
     std::string number = text;
     if (number.find_first_of(".e") == std::string::npos)
       number += ".0";
-    return {"(" + number + (options.language == Language::GLSL ? "lf)" : ")"), 0, {}};
+    return {"(" + number + language().doubleSuffix + ")", 0, {}};
   }
   if (isFloat(dtype)) {
     float single = static_cast<float>(real);
@@ -153,7 +141,7 @@ Expr Emitter::literal(kiln_dtype dtype, double real, int64_t whole) {
   if (dtype == KILN_U8 || dtype == KILN_U32)
     return {std::to_string(static_cast<uint32_t>(whole)) + "u", 0, {}};
   if (dtype == KILN_I64) {
-    const char *suffix = options.language == Language::C ? "LL" : "L";
+    const char *suffix = language().longSuffix;
     if (whole == std::numeric_limits<int64_t>::min())
       return {"(-9223372036854775807" + std::string(suffix) + " - 1" + suffix + ")", 0, {}};
     return {"(" + std::to_string(whole) + suffix + ")", 0, {}};
@@ -165,12 +153,13 @@ Expr Emitter::literal(kiln_dtype dtype, double real, int64_t whole) {
 
 /// The text, computed in 32 bits, as a number of a narrower type.
 std::string Emitter::wrap(kiln_dtype dtype, const std::string &text) const {
-  bool glsl = options.language == Language::GLSL;
   if (dtype == KILN_U8)
     return "(" + text + ") & 255u";
-  if (dtype == KILN_I8)
-    return glsl ? "bitfieldExtract(" + text + ", 0, 8)" : cast("int", cast(storageType(KILN_I8), text));
-  return text;
+  if (dtype != KILN_I8)
+    return text;
+  std::string extend = language().signExtend;
+  return extend.empty() ? cast(registerType(KILN_I32), cast(storageType(KILN_I8), text))
+                        : extend.replace(extend.find('$'), 1, text);
 }
 
 //===-- One operand -----------------------------------------------------------------------------------------------===//
@@ -247,13 +236,10 @@ Expr Emitter::integerDivision(OpCode code, const Expr &a, const Expr &b, kiln_dt
                      {plain, b, negated});
 }
 
-/// GLSL leaves open what % gives for a negative number; elsewhere it is C's.
-static bool hasCRemainder(Language language) { return language != Language::GLSL; }
-
-/// Mesa's code generator takes x * 0, 0 / x and x - x for 0 and x / 0 for anything, infinities and NaN or not, where it
-/// sees that: these are spelt otherwise.
+/// Where x * 0, 0 / x and x - x are taken for 0 and x / 0 for anything, infinities and NaN or not, where a compiler
+/// sees that (Mesa's does), these are spelt otherwise.
 std::optional<Expr> Emitter::unfolded(OpCode code, const Expr &a, const Expr &b, kiln_dtype dtype) {
-  if (options.language != Language::GLSL || !isFloat(dtype))
+  if (!language().foldsZeros || !isFloat(dtype))
     return {};
   std::string type = std::string("_") + dtypeName(accumulator(dtype));
   auto signOf = [&](const Expr &x) { // of a literal zero; 0 for all else
@@ -293,7 +279,7 @@ Expr Emitter::binary(OpCode code, const Expr &a, const Expr &b, kiln_dtype dtype
   case OpCode::Rem:
     if (isFloat(dtype))
       return call("fmod" + type, dtype, {a, b});
-    if (!hasCRemainder(options.language) && isSigned(dtype)) {
+    if (!language().cRemainder && isSigned(dtype)) {
       // a - a / b * b; a division by -1 gives 0, and so does one by 0, which is what the division below yields.
       Expr quotient = integerDivision(OpCode::Div, a, b, dtype, op);
       Expr product = binary(OpCode::Mul, quotient, b, dtype);
@@ -320,7 +306,7 @@ Expr Emitter::binary(OpCode code, const Expr &a, const Expr &b, kiln_dtype dtype
     return bindElement(dtype, a.text + logical + b.text, {a, b});
   // Signed integers wrap: in C by way of unsigned ones.
   bool wraps = isSigned(dtype) && (code == OpCode::Add || code == OpCode::Sub || code == OpCode::Mul);
-  if (wraps && options.language != Language::GLSL) {
+  if (wraps && !language().signedWraps) {
     std::string u = unsignedType(dtype);
     return bindElement(dtype, wrap(dtype, cast(registerType(dtype), cast(u, a.text) + sign + cast(u, b.text))), {a, b});
   }
@@ -332,9 +318,9 @@ Expr Emitter::shift(OpCode code, const Expr &a, const Expr &b, kiln_dtype dtype)
   std::string count = cast(u, b.text), width = std::to_string(bitWidth(dtype)) + "u";
   if (dtype == KILN_I8) // a negative count is a large one in 8 bits too
     count = "(" + count + " & 255u)";
-  if (dtype == KILN_I64 && options.language == Language::GLSL)
+  if (dtype == KILN_I64 && !language().convertsWidths)
     width = cast(u, width);
-  std::string inside = count + " < " + width, small = cast("int", b.text);
+  std::string inside = count + " < " + width, small = cast(registerType(KILN_I32), b.text);
   if (code == OpCode::Shl)
     return bindElement(
         dtype, inside + " ? " + cast(type, wrap(dtype, cast(type, cast(u, a.text) + " << " + small))) + " : " + zero,
@@ -404,7 +390,7 @@ Expr Emitter::convert(const Expr &a, kiln_dtype from, kiln_dtype to) {
 
 /// By the pattern for f32: where a compiler may take it that there are no NaNs, a comparison would not tell.
 std::string Emitter::isNaN(const Expr &a, kiln_dtype dtype) {
-  if (dtype == KILN_F64 || options.language != Language::GLSL)
+  if (dtype == KILN_F64 || language().comparesNaN)
     return "(" + a.text + " != " + a.text + ")";
   return "((" + function("bits_of") + "(" + a.text + ") & 0x7fffffffu) > 0x7f800000u)";
 }

@@ -221,7 +221,8 @@ Expr Emitter::windowGrad(const Op &op, uint32_t value, const Index &at) {
                inParentheses(last.text + " < " + count.text + " ? " + last.text + " : " + count.text, {last, count}));
       which.push_back(loop(first, end, index(1)));
     }
-    Expr found = variable("bool", {"false", 0, {}}), mine = variable("bool", {"false", 0, {}});
+    Expr found = variable(registerType(KILN_BOOL), {"false", 0, {}}),
+         mine = variable(registerType(KILN_BOOL), {"false", 0, {}});
     Expr champion = variable(registerType(operand.dtype), literal(operand.dtype, 0, 0));
     Index in, from;
     for (size_t d = 0; d < rank; ++d)

@@ -1,95 +1,38 @@
 // The functions' texts; see Functions.cpp.
 #include "FunctionTable.h"
-#include "DoubleFunctions.h"
 
 namespace kiln::sdk {
 
 static constexpr Function functions[] = {
-    {"bits_of", nullptr,
-     "static inline uint32_t kiln_bits_of(float x) { uint32_t u; __builtin_memcpy(&u, &x, 4); return u; }",
-     "static inline uint kiln_bits_of(float x) { return as_uint(x); }",
-     "uint kiln_bits_of(float x) { return floatBitsToUint(x); }"},
-    {"float_of", nullptr,
-     "static inline float kiln_float_of(uint32_t u) { float x; __builtin_memcpy(&x, &u, 4); return x; }",
-     "static inline float kiln_float_of(uint u) { return as_float(u); }",
-     "float kiln_float_of(uint u) { return uintBitsToFloat(u); }"},
-    {"double_of", nullptr,
-     "static inline double kiln_double_of(uint32_t low, uint32_t high) {\n"
-     "  uint64_t u = (uint64_t)high << 32 | low; double x; __builtin_memcpy(&x, &u, 8); return x;\n}",
-     "static inline double kiln_double_of(uint low, uint high) { return as_double((ulong)high << 32 | low); }",
-     "double kiln_double_of(uint low, uint high) { return packDouble2x32(uvec2(low, high)); }"},
-    {"mul_hi", nullptr,
-     "static inline uint32_t kiln_mul_hi(uint32_t a, uint32_t b) { return (uint32_t)(((uint64_t)a * b) >> 32); }",
-     "static inline uint kiln_mul_hi(uint a, uint b) { return mul_hi(a, b); }",
-     "uint kiln_mul_hi(uint a, uint b) { uint high, low; umulExtended(a, b, high, low); return high; }"},
-    {"inf_f64", nullptr, "static inline double kiln_inf_f64(void) { return __builtin_inf(); }",
-     "static inline double kiln_inf_f64(void) { return INFINITY; }",
-     "double kiln_inf_f64() { return packDouble2x32(uvec2(0u, 0x7ff00000u)); }"},
-    {"minus_inf_f64", nullptr, "static inline double kiln_minus_inf_f64(void) { return -__builtin_inf(); }",
-     "static inline double kiln_minus_inf_f64(void) { return -INFINITY; }",
-     "double kiln_minus_inf_f64() { return packDouble2x32(uvec2(0u, 0xfff00000u)); }"},
-    {"nan_f64", nullptr, "static inline double kiln_nan_f64(void) { return __builtin_nan(\"\"); }",
-     "static inline double kiln_nan_f64(void) { return NAN; }",
-     "double kiln_nan_f64() { return packDouble2x32(uvec2(0u, 0x7ff80000u)); }"},
-    {"zero_times_f32", nullptr, nullptr, nullptr, R"(float kiln_zero_times_f32(float x) {
-  uint u = floatBitsToUint(x);
-  return uintBitsToFloat((u & 0x7fffffffu) >= 0x7f800000u ? 0x7fc00000u : u & 0x80000000u);
-})"},
-    {"zero_over_f32", nullptr, nullptr, nullptr, R"(float kiln_zero_over_f32(float x) {
-  uint u = floatBitsToUint(x), size = u & 0x7fffffffu;
-  return uintBitsToFloat(size == 0u || size > 0x7f800000u ? 0x7fc00000u : u & 0x80000000u);
-})"},
-    {"zero_times_f64", nullptr, nullptr, nullptr, R"(double kiln_zero_times_f64(double x) {
-  uint u = unpackDouble2x32(x).y;
-  return packDouble2x32(uvec2(0u, (u & 0x7ff00000u) == 0x7ff00000u ? 0x7ff80000u : u & 0x80000000u));
-})"},
-    {"zero_over_f64", nullptr, nullptr, nullptr, R"(double kiln_zero_over_f64(double x) {
-  uvec2 u = unpackDouble2x32(x);
-  uint size = u.y & 0x7fffffffu;
-  bool special = (size | u.x) == 0u || size > 0x7ff00000u || (size == 0x7ff00000u && u.x != 0u);
-  return packDouble2x32(uvec2(0u, special ? 0x7ff80000u : u.y & 0x80000000u));
-})"},
+    {"bits_of"},
+    {"float_of"},
+    {"double_of"},
+    {"mul_hi"},
+    {"inf_f64"},
+    {"minus_inf_f64"},
+    {"nan_f64"},
+    {"zero_times_f32"},
+    {"zero_over_f32"},
+    {"zero_times_f64"},
+    {"zero_over_f64"},
     {"max_f32", R"($fn float kiln_max_f32(float a, float b) {
   return ($bits(a) & 0x7fffffffu) > 0x7f800000u ? a : ($bits(b) & 0x7fffffffu) > 0x7f800000u ? b : a < b ? b : a;
-})",
-     "static inline float kiln_max_f32(float a, float b) { return a != a || a > b ? a : b; }",
-     "static inline float kiln_max_f32(float a, float b) { return a != a || a > b ? a : b; }", nullptr},
+})"},
     {"min_f32", R"($fn float kiln_min_f32(float a, float b) {
   return ($bits(a) & 0x7fffffffu) > 0x7f800000u ? a : ($bits(b) & 0x7fffffffu) > 0x7f800000u ? b : b < a ? b : a;
-})",
-     "static inline float kiln_min_f32(float a, float b) { return a != a || a < b ? a : b; }",
-     "static inline float kiln_min_f32(float a, float b) { return a != a || a < b ? a : b; }", nullptr},
+})"},
     {"max_f64", "$fn double kiln_max_f64(double a, double b) { return a != a || a > b ? a : b; }"},
     {"min_f64", "$fn double kiln_min_f64(double a, double b) { return a != a || a < b ? a : b; }"},
-    {"abs_f32", nullptr, "static inline float kiln_abs_f32(float x) { return fabsf(x); }",
-     "static inline float kiln_abs_f32(float x) { return fabs(x); }", "float kiln_abs_f32(float x) { return abs(x); }"},
-    {"abs_f64", nullptr, "static inline double kiln_abs_f64(double x) { return fabs(x); }",
-     "static inline double kiln_abs_f64(double x) { return fabs(x); }",
-     "double kiln_abs_f64(double x) { return abs(x); }"},
-    {"sqrt_f32", nullptr, "static inline float kiln_sqrt_f32(float x) { return sqrtf(x); }",
-     "static inline float kiln_sqrt_f32(float x) { return sqrt(x); }",
-     "float kiln_sqrt_f32(float x) { return sqrt(x); }"},
-    {"sqrt_f64", nullptr, "static inline double kiln_sqrt_f64(double x) { return sqrt(x); }",
-     "static inline double kiln_sqrt_f64(double x) { return sqrt(x); }",
-     "double kiln_sqrt_f64(double x) { return sqrt(x); }"},
-    {"floor_f32", nullptr, "static inline float kiln_floor_f32(float x) { return floorf(x); }",
-     "static inline float kiln_floor_f32(float x) { return floor(x); }",
-     "float kiln_floor_f32(float x) { return floor(x); }"},
-    {"floor_f64", nullptr, "static inline double kiln_floor_f64(double x) { return floor(x); }",
-     "static inline double kiln_floor_f64(double x) { return floor(x); }",
-     "double kiln_floor_f64(double x) { return floor(x); }"},
-    {"ceil_f32", nullptr, "static inline float kiln_ceil_f32(float x) { return ceilf(x); }",
-     "static inline float kiln_ceil_f32(float x) { return ceil(x); }",
-     "float kiln_ceil_f32(float x) { return ceil(x); }"},
-    {"ceil_f64", nullptr, "static inline double kiln_ceil_f64(double x) { return ceil(x); }",
-     "static inline double kiln_ceil_f64(double x) { return ceil(x); }",
-     "double kiln_ceil_f64(double x) { return ceil(x); }"},
-    {"round_f32", nullptr, "static inline float kiln_round_f32(float x) { return rintf(x); }",
-     "static inline float kiln_round_f32(float x) { return rint(x); }",
-     "float kiln_round_f32(float x) { return roundEven(x); }"},
-    {"round_f64", nullptr, "static inline double kiln_round_f64(double x) { return rint(x); }",
-     "static inline double kiln_round_f64(double x) { return rint(x); }",
-     "double kiln_round_f64(double x) { return roundEven(x); }"},
+    {"abs_f32"},
+    {"abs_f64"},
+    {"sqrt_f32"},
+    {"sqrt_f64"},
+    {"floor_f32"},
+    {"floor_f64"},
+    {"ceil_f32"},
+    {"ceil_f64"},
+    {"round_f32"},
+    {"round_f64"},
     {"power2", "$fn float kiln_power2($int k) { return $real($uint(k + 127) << 23); }"},
     {"exp_rest", R"(// e^r - 1 for |r| <= ln 2 / 2: Cephes' expf.
 $fn float kiln_exp_rest(float r) {
@@ -108,9 +51,7 @@ $fn float kiln_exp_rest(float r) {
   // In two steps: results beyond either end of the range come out as infinity, or denormal.
   $int n = limited == limited ? $int(k) : 0, half_n = n >> 1;
   return p * kiln_power2(half_n) * kiln_power2(n - half_n);
-})",
-     "static inline float kiln_exp_f32(float x) { return expf(x); }",
-     "static inline float kiln_exp_f32(float x) { return exp(x); }", "float kiln_exp_f32(float x) { return exp(x); }"},
+})"},
     {"expm1_f32", R"($fn float kiln_expm1_f32(float x) {
   float limited = x > 89.0f ? 89.0f : x < -40.0f ? -40.0f : x;
   float k = $rint(limited * 1.44269504f);
@@ -118,9 +59,7 @@ $fn float kiln_exp_rest(float r) {
   float scale = kiln_power2((limited == limited ? $int(k) : 0) - 1);
   float result = 2.0f * $fma(kiln_exp_rest(r), scale, scale - 0.5f);
   return x == 0.0f ? x : result;
-})",
-     "static inline float kiln_expm1_f32(float x) { return expm1f(x); }",
-     "static inline float kiln_expm1_f32(float x) { return expm1(x); }", nullptr},
+})"},
     {"log_finite", R"(// ln x of a finite positive x: Cephes' logf.
 $fn float kiln_log_finite(float x) {
   bool denormal = x < 1.17549435e-38f;
@@ -144,24 +83,18 @@ $fn float kiln_log_finite(float x) {
 $fn float kiln_log_special(float x, float result) {
   return x > 0.0f ? x > 3.40282347e38f ? x : result : x == 0.0f ? $real(0xff800000u) : $real(0x7fc00000u);
 })"},
-    {"log_f32", "$fn float kiln_log_f32(float x) { return kiln_log_special(x, kiln_log_finite(x)); }",
-     "static inline float kiln_log_f32(float x) { return logf(x); }",
-     "static inline float kiln_log_f32(float x) { return log(x); }", "float kiln_log_f32(float x) { return log(x); }"},
+    {"log_f32", "$fn float kiln_log_f32(float x) { return kiln_log_special(x, kiln_log_finite(x)); }"},
     {"log1p_f32", R"($fn float kiln_log1p_f32(float x) {
   // ln(1 + x), with what rounding took from the sum put back to first order.
   float u = x + 1.0f, lost = x - (u - 1.0f);
   float result = kiln_log_special(u, kiln_log_finite(u) + lost / u);
   return $abs(x) < 2.98023224e-8f ? x : result;
-})",
-     "static inline float kiln_log1p_f32(float x) { return log1pf(x); }",
-     "static inline float kiln_log1p_f32(float x) { return log1p(x); }", nullptr},
+})"},
     {"tanh_f32", R"($fn float kiln_tanh_f32(float x) {
   float t = kiln_expm1_f32(-2.0f * $abs(x));
   float result = -t / (t + 2.0f);
   return $real($bits(result) & 0x7fffffffu | $bits(x) & 0x80000000u);
-})",
-     "static inline float kiln_tanh_f32(float x) { return tanhf(x); }",
-     "static inline float kiln_tanh_f32(float x) { return tanh(x); }", nullptr},
+})"},
     {"erf_f32", R"(// After N. Juffa: below 0.9277 x + x p(x^2), above 1 - exp(q(|x|)).
 $fn float kiln_erf_f32(float x) {
   float t = $abs(x), s = x * x;
@@ -180,9 +113,7 @@ $fn float kiln_erf_f32(float x) {
   float large = 1.0f - kiln_exp_f32(q);
   large = x < 0.0f ? -large : large;
   return t > 0.927734375f ? large : $fma(p, x, x);
-})",
-     "static inline float kiln_erf_f32(float x) { return erff(x); }",
-     "static inline float kiln_erf_f32(float x) { return erf(x); }", nullptr},
+})"},
     {"two_over_pi", R"(// The i-th 32 bits of 2/pi.
 $fn $uint kiln_two_over_pi($int i) {
   return i < 0    ? 0u
@@ -249,20 +180,14 @@ $fn float kiln_circular(float x, $int quarters) {
   float result = (quadrant & 1) != 0 ? cosine : sine;
   return (quadrant & 2) != 0 ? -result : result;
 })"},
-    {"sin_f32", "$fn float kiln_sin_f32(float x) { return x == 0.0f ? x : kiln_circular(x, 0); }",
-     "static inline float kiln_sin_f32(float x) { return sinf(x); }",
-     "static inline float kiln_sin_f32(float x) { return sin(x); }", nullptr},
-    {"cos_f32", "$fn float kiln_cos_f32(float x) { return kiln_circular(x, 1); }",
-     "static inline float kiln_cos_f32(float x) { return cosf(x); }",
-     "static inline float kiln_cos_f32(float x) { return cos(x); }", nullptr},
+    {"sin_f32", "$fn float kiln_sin_f32(float x) { return x == 0.0f ? x : kiln_circular(x, 0); }"},
+    {"cos_f32", "$fn float kiln_cos_f32(float x) { return kiln_circular(x, 1); }"},
     {"product_low",
      R"(// What rounding takes from a * b, by parts whose products are exact (Dekker): GLSL's fma may round twice.
 $fn float kiln_product_low(float a, float b) {
   float ah = $real($bits(a) & 0xfffff000u), bh = $real($bits(b) & 0xfffff000u), al = a - ah, bl = b - bh;
   return ((ah * bh - a * b) + ah * bl + al * bh) + al * bl;
-})",
-     "static inline float kiln_product_low(float a, float b) { return fmaf(a, b, -(a * b)); }",
-     "static inline float kiln_product_low(float a, float b) { return fma(a, b, -(a * b)); }", nullptr},
+})"},
     {"pow_positive", R"(// x^y for a finite positive x: the logarithm in two floats.
 $fn float kiln_pow_positive(float x, float y) {
   bool denormal = x < 1.17549435e-38f;
@@ -312,9 +237,7 @@ $fn float kiln_pow_positive(float x, float y) {
   if (!whole && size != 0.0f && size != inf)
     return $real(0x7fc00000u);
   return odd ? -result : result;
-})",
-     "static inline float kiln_pow_f32(float x, float y) { return powf(x, y); }",
-     "static inline float kiln_pow_f32(float x, float y) { return pow(x, y); }", nullptr},
+})"},
     {"fmod_f32", R"(// Exact, by subtracting shifted divisors as integers.
 $fn float kiln_fmod_f32(float x, float y) {
   $uint a = $bits(x) & 0x7fffffffu, b = $bits(y) & 0x7fffffffu, sign = $bits(x) & 0x80000000u;
@@ -339,36 +262,24 @@ $fn float kiln_fmod_f32(float x, float y) {
   for (; ma < 0x800000u && e > 1; e--)
     ma = ma << 1;
   return $real(sign | (ma >= 0x800000u ? (ma - 0x800000u) | ($uint(e) << 23) : ma));
-})",
-     "static inline float kiln_fmod_f32(float x, float y) { return fmodf(x, y); }",
-     "static inline float kiln_fmod_f32(float x, float y) { return fmod(x, y); }", nullptr},
-    {"power2_f64", nullptr, nullptr, nullptr, glslPower2Double},
-    {"exp_rest_f64", nullptr, nullptr, nullptr, glslExpRestDouble},
-    {"two_over_pi_f64", nullptr, nullptr, nullptr, glslTwoOverPi},
-    {"trig_far_f64", nullptr, nullptr, nullptr, glslTrigFarDouble},
-    {"trig_f64", nullptr, nullptr, nullptr, glslTrigDouble},
-    {"exp_f64", nullptr, "static inline double kiln_exp_f64(double x) { return exp(x); }",
-     "static inline double kiln_exp_f64(double x) { return exp(x); }", glslExpDouble},
-    {"expm1_f64", nullptr, "static inline double kiln_expm1_f64(double x) { return expm1(x); }",
-     "static inline double kiln_expm1_f64(double x) { return expm1(x); }", glslExpm1Double},
-    {"log_f64", nullptr, "static inline double kiln_log_f64(double x) { return log(x); }",
-     "static inline double kiln_log_f64(double x) { return log(x); }", glslLogDouble},
-    {"log1p_f64", nullptr, "static inline double kiln_log1p_f64(double x) { return log1p(x); }",
-     "static inline double kiln_log1p_f64(double x) { return log1p(x); }", glslLog1pDouble},
-    {"sin_f64", nullptr, "static inline double kiln_sin_f64(double x) { return sin(x); }",
-     "static inline double kiln_sin_f64(double x) { return sin(x); }", glslSinDouble},
-    {"cos_f64", nullptr, "static inline double kiln_cos_f64(double x) { return cos(x); }",
-     "static inline double kiln_cos_f64(double x) { return cos(x); }", glslCosDouble},
-    {"tanh_f64", nullptr, "static inline double kiln_tanh_f64(double x) { return tanh(x); }",
-     "static inline double kiln_tanh_f64(double x) { return tanh(x); }", glslTanhDouble},
-    {"erf_f64", nullptr, "static inline double kiln_erf_f64(double x) { return erf(x); }",
-     "static inline double kiln_erf_f64(double x) { return erf(x); }", glslErfDouble},
-    {"product_low_f64", nullptr, nullptr, nullptr, glslProductLowDouble},
-    {"pow_positive_f64", nullptr, nullptr, nullptr, glslPowPositiveDouble},
-    {"pow_f64", nullptr, "static inline double kiln_pow_f64(double x, double y) { return pow(x, y); }",
-     "static inline double kiln_pow_f64(double x, double y) { return pow(x, y); }", glslPowDouble},
-    {"fmod_f64", nullptr, "static inline double kiln_fmod_f64(double x, double y) { return fmod(x, y); }",
-     "static inline double kiln_fmod_f64(double x, double y) { return fmod(x, y); }", glslFmodDouble},
+})"},
+    {"power2_f64"},
+    {"exp_rest_f64"},
+    {"two_over_pi_f64"},
+    {"trig_far_f64"},
+    {"trig_f64"},
+    {"exp_f64"},
+    {"expm1_f64"},
+    {"log_f64"},
+    {"log1p_f64"},
+    {"sin_f64"},
+    {"cos_f64"},
+    {"tanh_f64"},
+    {"erf_f64"},
+    {"product_low_f64"},
+    {"pow_positive_f64"},
+    {"pow_f64"},
+    {"fmod_f64"},
     {"bf16_f32", "$fn float kiln_bf16_f32($uint h) { return $real(h << 16); }"},
     {"f32_bf16", R"($fn $uint kiln_f32_bf16(float x) {
   $uint u = $bits(x);

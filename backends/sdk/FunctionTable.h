@@ -6,12 +6,11 @@
 namespace kiln::sdk {
 
 struct Function {
-  const char *name;                                        // without "kiln_"
-  const char *text;                                        // the general form; null where there is none
-  const char *c = nullptr, *cl = nullptr, *glsl = nullptr; // in place of it
+  const char *name;           // without "kiln_"
+  const char *text = nullptr; // the general form; null where each language that has it has its own
 };
 
-/// What a function calls comes before it.
+/// All functions, also those that only some language has; what a function calls comes before it.
 std::span<const Function> functionTable();
 
 } // namespace kiln::sdk

@@ -3,47 +3,46 @@
 // Written once, in what C, OpenCL C and GLSL share. Spelt differently in each: "$fn" before a function, "$uint",
 // "$int",
 // "$float(x)" and "$int(x)" for casts, "$bits(x)" and "$real(x)" between a float and its pattern, "$fma", "$rint",
-// "$mulhi". A function that the language itself has well enough has a one-line form for it.
+// "$mulhi". A function that the language itself has well enough has a one-line form for it in the language's file.
 #include "Functions.h"
 #include "FunctionTable.h"
 #include <algorithm>
 #include <cstdio>
-#include <map>
 #include <string_view>
 
 namespace kiln::sdk {
 
-static std::string spell(Language language, std::string text) {
-  static const std::map<std::string, std::array<const char *, 3>, std::greater<>> words = {
-      {"$fn", {"static inline", "static inline", ""}},
-      {"$uint(", {"(uint32_t)(", "(uint)(", "uint("}},
-      {"$uint", {"uint32_t", "uint", "uint"}},
-      {"$int(", {"(int32_t)(", "(int)(", "int("}},
-      {"$int", {"int32_t", "int", "int"}},
-      {"$float(", {"(float)(", "(float)(", "float("}},
-      {"$bits(", {"kiln_bits_of(", "as_uint(", "floatBitsToUint("}},
-      {"$real(", {"kiln_float_of(", "as_float(", "uintBitsToFloat("}},
-      {"$fma(", {"fmaf(", "fma(", "fma("}},
-      {"$rint(", {"rintf(", "rint(", "roundEven("}},
-      {"$abs(", {"fabsf(", "fabs(", "abs("}},
-      {"$mulhi(", {"kiln_mul_hi(", "mul_hi(", "kiln_mul_hi("}},
-  };
-  for (const auto &[word, forms] : words) { // longer ones first
-    std::string form = forms[static_cast<size_t>(language)];
+static std::string spell(const Language &language, std::string text) {
+  const std::pair<std::string_view, std::string> words[] = {// longer ones first
+                                                            {"$uint(", language.castTo(language.uint32)},
+                                                            {"$uint", language.uint32},
+                                                            {"$rint(", std::string(language.rint) + "("},
+                                                            {"$real(", std::string(language.floatOf) + "("},
+                                                            {"$mulhi(", std::string(language.mulHigh) + "("},
+                                                            {"$int(", language.castTo(language.int32)},
+                                                            {"$int", language.int32},
+                                                            {"$float(", language.castTo(language.float32)},
+                                                            {"$fn", language.function},
+                                                            {"$fma(", std::string(language.fma) + "("},
+                                                            {"$bits(", std::string(language.bitsOf) + "("},
+                                                            {"$abs(", std::string(language.abs) + "("}};
+  for (const auto &[word, form] : words)
     for (size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + form.size()))
       text.replace(at, word.size(), form);
-  }
   if (text.starts_with(" "))
     text.erase(0, 1);
   return text;
 }
 
-static const char *formOf(const Function &function, Language language, bool own) {
-  const char *special = language == Language::C        ? function.c
-                        : language == Language::OpenCL ? function.cl
-                                                       : function.glsl;
-  bool general = function.text && *function.text;
-  return special && !(own && general) ? special : general ? function.text : special;
+const char *Language::find(const std::string &name) const {
+  auto found = std::find_if(functions.begin(), functions.end(), [&](const Function &f) { return name == f.name; });
+  return found == functions.end() ? nullptr : found->text;
+}
+
+/// own: the general form where there is one.
+static const char *formOf(const Function &function, const Language &language, bool own) {
+  const char *special = language.find(function.name);
+  return special && !(own && function.text) ? special : function.text ? function.text : special;
 }
 
 static const Function *find(const std::string &name) {
@@ -52,7 +51,7 @@ static const Function *find(const std::string &name) {
   return found == table.end() ? nullptr : &*found;
 }
 
-bool hasFunction(Language language, bool own, const std::string &name) {
+bool hasFunction(const Language &language, bool own, const std::string &name) {
   const Function *function = find(name);
   return function && formOf(*function, language, own);
 }
@@ -75,44 +74,25 @@ Table::Table(const std::string &bytes) : entry(tableMark) {
   entry.insert(tableMark.size(), name + ":");
 }
 
-static void printChoice(const std::vector<std::string> &words, size_t begin, size_t end, std::string &text) {
-  if (end - begin == 1) {
-    text += words[begin];
-    return;
-  }
-  size_t middle = (begin + end) / 2;
-  text += "(i < " + std::to_string(middle) + " ? ";
-  printChoice(words, begin, middle, text);
-  text += " : ";
-  printChoice(words, middle, end, text);
-  text += ")";
+std::string joined(const std::vector<std::string> &words) {
+  std::string text;
+  for (const std::string &word : words)
+    text += (text.empty() ? "" : ",") + word;
+  return text;
 }
 
-static std::string printTable(Language language, const std::string &entry) {
+static std::string printTable(const Language &language, const std::string &entry) {
   size_t end = entry.find(':', tableMark.size());
-  std::string name = entry.substr(tableMark.size(), end - tableMark.size()), words = entry.substr(end + 1);
-  std::string size = "[" + std::to_string(std::count(words.begin(), words.end(), ',') + 1) + "]";
-  switch (language) {
-  case Language::C:
-    return "static const uint32_t " + name + size + " = {" + words + "};\n";
-  case Language::OpenCL:
-    return "__constant uint " + name + size + " = {" + words + "};\n";
-  case Language::GLSL:
-    break;
-  }
-  // An array takes drivers on processors minutes (lavapipe: quadratic in its length). So: a tree of choices.
-  std::vector<std::string> list;
-  for (size_t at = 0; at < words.size();) {
-    size_t comma = std::min(words.find(',', at), words.size());
-    list.push_back(words.substr(at, comma - at));
+  std::vector<std::string> words;
+  for (size_t at = end + 1; at < entry.size();) {
+    size_t comma = std::min(entry.find(',', at), entry.size());
+    words.push_back(entry.substr(at, comma - at));
     at = comma + 1;
   }
-  std::string text = "uint " + name + "(int i) {\n  return ";
-  printChoice(list, 0, list.size(), text);
-  return text + ";\n}\n";
+  return language.table(entry.substr(tableMark.size(), end - tableMark.size()), words);
 }
 
-std::string printFunctions(Language language, bool own, const std::set<std::string> &used) {
+std::string printFunctions(const Language &language, bool own, const std::set<std::string> &used) {
   std::set<std::string> needed = used;
   auto table = functionTable();
   // What a function calls stands before it in the table.

@@ -234,16 +234,17 @@ static bool printable(const Emitter &e, const Op &op, std::string &reason) {
                                          OpCode::Erf, OpCode::Pow,   OpCode::Rem};
   if (op.code == OpCode::Other)
     return reason = "no form of op '" + op.name + "' is known here", false;
-  if (op.code == OpCode::Constant && e.options.language != Language::C &&
-      op.find("value")->string.size() > largestTable)
-    return reason = "a constant of more than " + std::to_string(largestTable) + " bytes does not fit in a shader",
+  if (op.code == OpCode::Constant && e.language().largestConstant &&
+      op.find("value")->string.size() > e.language().largestConstant)
+    return reason = "a constant of more than " + std::to_string(e.language().largestConstant) +
+                    " bytes does not fit in a shader",
            false;
   if (std::find(std::begin(functions), std::end(functions), op.code) == std::end(functions) ||
       e.graph.type(op.results[0]).dtype != KILN_F64)
     return true;
   std::string name = op.code == OpCode::Sigmoid ? "exp" : op.code == OpCode::Rem ? "fmod" : op.name;
-  return hasFunction(e.options.language, e.options.ownFunctions, name + "_f64") ||
-         (reason = "the shading language has no " + op.name + " of f64", false);
+  return hasFunction(e.language(), e.options.ownFunctions, name + "_f64") ||
+         (reason = std::string(e.language().name) + " has no " + op.name + " of f64", false);
 }
 
 bool Emitter::canPrint(uint32_t value, std::string &reason, uint32_t &op) const {
