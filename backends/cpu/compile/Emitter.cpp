@@ -234,6 +234,12 @@ Value Emitter::laneMask(const Mask &mask) {
   return code.both(mask.lanes, code.splat(mask.uniform, width));
 }
 
+Value Emitter::anyLane(const Mask &mask) {
+  if (!mask.lanes)
+    return mask.uniform;
+  return code.both(mask.uniform, code.op<vector::ReductionOp>(vector::CombiningKind::OR, mask.lanes));
+}
+
 Value Emitter::gatherLoad(Type type, Value pointer, const Index &offset, const Mask &mask, int64_t bytes, bool pinned) {
   Value positions = offset.lanes;
   if (!positions) {
@@ -267,8 +273,8 @@ Value Emitter::loadOffset(kiln_dtype dtype, Value pointer, const Index &offset, 
   if (offset.uniform()) {
     Value where = code.address(pointer, offset.base, bytes);
     // Where nothing may be read, the argument table is: it is there and has eight bytes.
-    if (mask.uniform)
-      where = code.op<arith::SelectOp>(mask.uniform, where, arguments.args);
+    if (Value some = anyLane(mask))
+      where = code.op<arith::SelectOp>(some, where, arguments.args);
     loaded = pinned ? code.loadHere(type, where, bytes) : code.load(type, where, bytes);
   } else if (!offset.lanes && offset.step == 1) {
     Value where = code.address(pointer, offset.base, bytes);
@@ -289,9 +295,14 @@ void Emitter::store(uint32_t v, Value pointer, ArrayRef<Index> at, Value element
 
 void Emitter::storeOffset(kiln_dtype dtype, Value pointer, const Index &offset, Value element, const Mask &mask) {
   int64_t bytes = byteSize(dtype);
-  if (offset.uniform()) {
+  bool lanesDiffer = isa<VectorType>(element.getType()) && mask.lanes;
+  if (offset.uniform() && !lanesDiffer) {
+    // One place for all lanes (an extent of 1): one element is written there, never a vector.
+    if (isa<VectorType>(element.getType()))
+      element = code.lane(element, 0);
     auto write = [&] { code.store(toMemory(element, dtype), code.address(pointer, offset.base, bytes), bytes); };
-    mask.uniform ? code.ifThen(mask.uniform, write) : write();
+    Value some = anyLane(mask);
+    some ? code.ifThen(some, write) : write();
     return;
   }
   Value memory = toMemory(vector(element), dtype);

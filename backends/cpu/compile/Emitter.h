@@ -66,8 +66,8 @@ public:
   void bindMemory(uint32_t v, Value pointer);
   void unbind(uint32_t v);
 
-  /// Writes elements of a tensor of v's type at `pointer`. Scalars are written once; vectors need steps of 1 (else lane
-  /// by lane).
+  /// Writes elements of a tensor of v's type at `pointer`. Where all lanes have one place (v has an extent of 1 there),
+  /// one element is written: the last one of the lanes that are on. Vectors need steps of 1 (else lane by lane).
   void store(uint32_t v, Value pointer, llvm::ArrayRef<Index> at, Value element, const Mask &mask = {});
   /// The same, to the kernel's output.
   void storeOutput(size_t output, llvm::ArrayRef<Index> at, Value element, const Mask &mask = {});
@@ -135,6 +135,7 @@ public:
   Value inRange(const Index &index, Value low, Value high); // i1 or vector of i1: low <= index < high
   Mask narrow(const Mask &mask, Value condition);
   Value laneMask(const Mask &mask); // the two parts of a mask as one vector, null: all
+  Value anyLane(const Mask &mask);  // whether some lane is on, null: all are
 
   /// A dynamic start, clamped into [0, dimension - size].
   Value start(const Op &op, uint32_t operand, const Extent &dimension, const Extent &size);

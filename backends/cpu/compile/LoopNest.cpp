@@ -219,6 +219,13 @@ States nest(Emitter &e, ArrayRef<Extent> shape, Indices prefix, int64_t unroll, 
     body(prefix, {}, states);
     return states;
   }
+  if (shape.size() > 1 && shape.back().isOne()) // lanes run along the last dimension that is wider than one
+    return nest(e, shape.drop_back(), prefix, unroll, states,
+                [&](ArrayRef<Index> at, const Mask &mask, MutableArrayRef<Value> state) {
+                  Indices place(at.begin(), at.end());
+                  place.push_back(e.zero());
+                  body(place, mask, state);
+                });
   if (shape.size() == 1) {
     return vectorLoop(e, code.integer(0), e.extent(shape[0]), unroll, states,
                       [&](const Index &at, const Mask &mask, MutableArrayRef<Value> state) {

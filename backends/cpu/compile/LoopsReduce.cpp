@@ -1,9 +1,9 @@
 // Reductions over any axes, on all threads.
 //
-// The domain's dimensions are kept or reduced. Where the last one is reduced, a result's elements come in vectors that
-// are added up at the end; where it is kept, a vector holds neighbouring results. If the results are too few to share
-// out, the outermost reduced dimension is cut into a number of chunks that depends on the extents' bounds alone: a
-// first phase leaves one partial result for each, a second one combines them in order.
+// The domain's dimensions are kept or reduced. Where the last one (of those wider than one) is reduced, a result's
+// elements come in vectors that are added up at the end; where it is kept, a vector holds neighbouring results. If the
+// results are too few to share out, the outermost reduced dimension is cut into a number of chunks that depends on the
+// extents' bounds alone: a first phase leaves one partial result for each, a second one combines them in order.
 #include "backends/cpu/compile/Loops.h"
 
 using namespace mlir;
@@ -16,8 +16,9 @@ namespace {
 
 struct ReducePlan {
   Shape domain;
-  SmallVector<size_t> kept, reduced; // dimensions, ascending
-  bool keepsLast = false;            // the last dimension is kept
+  SmallVector<size_t> kept, reduced; // dimensions, ascending; of the reduced ones those wider than one
+  bool keepsLast = false;            // the last dimension that is wider than one is kept
+  size_t column = 0;                 // then: its number among the kept ones
   int64_t columnVectors = 1;         // then: vectors of it that a task takes
   int64_t chunks = 1;
   SmallVector<const Op *> ops;
@@ -30,8 +31,14 @@ struct ReducePlan {
       shape.push_back(domain[d]);
     return shape;
   }
+  const Extent &columns() const { return domain[kept[column]]; }
   /// Units of work: outer kept places, blocks of columns, chunks.
-  ArrayRef<size_t> outer() const { return keepsLast ? ArrayRef<size_t>(kept).drop_back() : ArrayRef<size_t>(kept); }
+  SmallVector<size_t> outer() const {
+    SmallVector<size_t> dims = kept;
+    if (keepsLast)
+      dims.erase(dims.begin() + column);
+    return dims;
+  }
 };
 
 /// What is kept of a chunk is not rounded to a narrow float: a sum rounds once.
@@ -46,14 +53,22 @@ ReducePlan makePlan(KernelBuilder &builder, ArrayRef<const Op *> ops) {
   plan.ops.assign(ops.begin(), ops.end());
   plan.domain = graph.type(ops.front()->operands[0]).dims;
   SmallVector<int64_t, 4> axes = reducedAxes(*ops.front());
-  for (size_t d = 0; d < plan.domain.size(); ++d)
-    (llvm::is_contained(axes, static_cast<int64_t>(d)) ? plan.reduced : plan.kept).push_back(d);
-  plan.keepsLast = !plan.kept.empty() && plan.kept.back() + 1 == plan.domain.size();
+  for (size_t d = 0; d < plan.domain.size(); ++d) {
+    bool isKept = !llvm::is_contained(axes, static_cast<int64_t>(d)), wide = !plan.domain[d].isOne();
+    if (wide && isKept)
+      plan.column = plan.kept.size();
+    if (wide)
+      plan.keepsLast = isKept;
+    if (isKept)
+      plan.kept.push_back(d);
+    else if (wide)
+      plan.reduced.push_back(d);
+  }
   int64_t total = graph.bound(plan.domain), units = 1;
   for (size_t d : plan.outer())
     units *= graph.bound(plan.domain[d]);
   if (plan.keepsLast) {
-    int64_t columns = graph.bound(plan.domain.back());
+    int64_t columns = graph.bound(plan.columns());
     plan.columnVectors =
         std::clamp<int64_t>(8 / static_cast<int64_t>(ops.size()), 1, std::max<int64_t>(columns / builder.width(), 1));
     units *= (columns + plan.columnVectors * builder.width() - 1) / (plan.columnVectors * builder.width());
@@ -63,7 +78,7 @@ ReducePlan makePlan(KernelBuilder &builder, ArrayRef<const Op *> ops) {
   if (chunkable && units < enough && total >= 2 * taskGrain && !plan.reduced.empty()) {
     int64_t along = graph.bound(plan.domain[plan.reduced.front()]);
     // Cut within the last dimension, a chunk is some vectors at least.
-    if (plan.reduced.front() + 1 == plan.domain.size())
+    if (plan.reduced.size() == 1 && !plan.keepsLast)
       along /= 16 * builder.width();
     plan.chunks =
         std::clamp<int64_t>(std::min((enough + units - 1) / units, total / taskGrain), 1, std::max<int64_t>(along, 1));
@@ -89,7 +104,7 @@ public:
 
   Value blockColumns() { return code.integer(plan.columnVectors * e.width); }
   Value columnBlocks() {
-    return plan.keepsLast ? code.ceilDiv(e.extent(plan.domain.back()), blockColumns()) : code.integer(1);
+    return plan.keepsLast ? code.ceilDiv(e.extent(plan.columns()), blockColumns()) : code.integer(1);
   }
   Value units() {
     return code.mul(code.mul(e.elements(plan.of(plan.outer())), columnBlocks()), code.integer(plan.chunks));
@@ -152,7 +167,7 @@ private:
 
   /// A place in the domain from its parts.
   Indices join(ArrayRef<Index> keptPlace, ArrayRef<Index> reducedPlace) {
-    Indices at(plan.domain.size());
+    Indices at(plan.domain.size(), e.zero());
     for (auto [d, index] : llvm::zip(plan.kept, keptPlace))
       at[d] = index;
     for (auto [d, index] : llvm::zip(plan.reduced, reducedPlace))
@@ -176,9 +191,9 @@ private:
     });
   }
 
-  /// The last dimension is kept: a block of columns in vectors that stay in registers.
+  /// The last wide dimension is kept: a block of columns in vectors that stay in registers.
   void columns(ArrayRef<Index> outer, Value block, Value chunk) {
-    Value size = e.extent(plan.domain.back());
+    Value size = e.extent(plan.columns());
     Value begin = code.mul(block, blockColumns());
     auto vectors = [&](Value first, int64_t count, const Mask &mask) {
       States states;
@@ -188,7 +203,7 @@ private:
       size_t carried = states.size() / static_cast<size_t>(count);
       auto place = [&](int64_t i) {
         Indices keptPlace(outer.begin(), outer.end());
-        keptPlace.push_back(e.at(code.add(first, code.integer(i * e.width)), 1, e.width));
+        keptPlace.insert(keptPlace.begin() + plan.column, e.at(code.add(first, code.integer(i * e.width)), 1, e.width));
         return keptPlace;
       };
       states = overReduced(0, {}, chunk, states, [&](ArrayRef<Index> reducedPlace, MutableArrayRef<Value> state) {
@@ -218,14 +233,14 @@ private:
     code.ifThen(notFull, partial);
   }
 
-  /// The last dimension is reduced: vectors run along it.
+  /// The last wide dimension is reduced: vectors run along it.
   void row(ArrayRef<Index> keptPlace, Value chunk) {
     SmallVector<uint32_t> operands;
     for (const Op *op : plan.ops)
       operands.push_back(op->operands[0]);
     int64_t cost = costOf(e.graph, operands, [&](uint32_t v) { return builder.isComputed(v); });
     int64_t unroll = cost <= 12 ? 4 : cost <= 24 ? 2 : 1;
-    if (plan.domain.empty() || e.graph.bound(plan.domain.back()) <= 2 * e.width)
+    if (plan.reduced.empty() || e.graph.bound(plan.domain[plan.reduced.back()]) <= 2 * e.width)
       unroll = 1;
     States states;
     for (int64_t i = 0; i < unroll; ++i)

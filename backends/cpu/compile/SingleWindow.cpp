@@ -21,22 +21,24 @@ void eachPoint(ArrayRef<int64_t> window, SmallVector<int64_t> offsets,
   }
 }
 
-/// Where a window's point lies in the operand, and whether that is inside of it (null: always).
-std::pair<Indices, Value> pointPlace(Emitter &e, const Op &op, ArrayRef<Extent> dims, ArrayRef<Index> at,
-                                     ArrayRef<int64_t> offsets) {
+/// Where a window's point lies in the operand, and whether that is inside of it (an empty mask: always). What holds for
+/// all lanes at once stays apart: the place may be one for all, and then it alone says whether memory is there.
+std::pair<Indices, Mask> pointPlace(Emitter &e, const Op &op, ArrayRef<Extent> dims, ArrayRef<Index> at,
+                                    ArrayRef<int64_t> offsets) {
   Code &code = e.code;
   Indices place;
-  Value inside;
+  Mask inside;
   for (size_t d = 0; d < at.size(); ++d) {
     Index index = e.add(e.scale(at[d], code.integer(op.strides[d])), code.integer(offsets[d] - op.low[d]));
-    if (op.low[d] != 0 || op.high[d] != 0) {
-      Value condition = e.inRange(index, code.integer(0), e.extent(dims[d]));
-      e.same(inside, condition);
-      inside = code.both(inside, condition);
-    }
+    if (op.low[d] != 0 || op.high[d] != 0)
+      inside = e.narrow(inside, e.inRange(index, code.integer(0), e.extent(dims[d])));
     place.push_back(index);
   }
   return {place, inside};
+}
+
+Mask bothMasks(Emitter &e, const Mask &a, const Mask &b) {
+  return {e.code.both(a.lanes, b.lanes), e.code.both(a.uniform, b.uniform)};
 }
 } // namespace
 
@@ -50,14 +52,16 @@ void buildReduceWindow(KernelBuilder &builder, const Op &op) {
     points *= size;
   auto element = [&](Emitter &e, ArrayRef<Index> at, const Mask &mask, Value state, ArrayRef<int64_t> offsets) {
     auto [place, inside] = pointPlace(e, op, dims, at, offsets);
-    Value v = e.value(operand, place, inside ? e.narrow(mask, inside) : mask);
+    Value v = e.value(operand, place, bothMasks(e, mask, inside));
     Value other = e.neutral(op.combine, dtype);
-    e.same(v, state);
-    if (inside) {
-      if (isa<VectorType>(inside.getType()))
+    for (Value condition : {inside.uniform, inside.lanes}) {
+      if (!condition)
+        continue;
+      if (isa<VectorType>(condition.getType()))
         v = e.vector(v);
-      e.same(other, v);
-      v = e.code.op<arith::SelectOp>(inside, v, other);
+      Value otherwise = other;
+      e.same(otherwise, v);
+      v = e.code.op<arith::SelectOp>(condition, v, otherwise);
     }
     e.same(v, state);
     return e.combine(op.combine, state, v, dtype);
@@ -128,14 +132,14 @@ private:
 
   void window(Emitter &e, ArrayRef<Index> at, const Mask &mask) {
     Code &code = e.code;
-    bool lanes = !at.empty() && !at.back().uniform();
+    bool lanes = llvm::any_of(at, [](const Index &index) { return !index.uniform(); });
     Type type = lanes ? Type(code.vectorOf(code.i32, e.width)) : code.i32;
     Value best = e.neutral(op.combine, dtype), chosen = code.constantInt(type, -1);
     if (lanes)
       best = e.vector(best);
     for (auto [number, offsets] : llvm::enumerate(points)) {
       auto [place, inside] = pointPlace(e, op, dims, at, offsets);
-      Value v = e.value(op.operands[0], place, inside ? e.narrow(mask, inside) : mask);
+      Value v = e.value(op.operands[0], place, bothMasks(e, mask, inside));
       if (lanes)
         v = e.vector(v);
       Value wins = e.compare(op.combine == Combine::Max ? Predicate::Gt : Predicate::Lt, v, best, dtype);
@@ -146,9 +150,8 @@ private:
       // An element equal to the neutral value is still the first one.
       wins = code.op<arith::OrIOp>(
           wins, code.op<arith::CmpIOp>(arith::CmpIPredicate::slt, chosen, code.constantInt(type, 0)));
-      if (inside)
-        wins = code.op<arith::AndIOp>(wins, lanes && !isa<VectorType>(inside.getType()) ? code.splat(inside, e.width)
-                                                                                        : inside);
+      if (inside.lanes || inside.uniform)
+        wins = code.op<arith::AndIOp>(wins, lanes ? e.laneMask(inside) : inside.uniform);
       best = code.op<arith::SelectOp>(wins, v, best);
       chosen = code.op<arith::SelectOp>(wins, code.constantInt(type, static_cast<int64_t>(number)), chosen);
     }

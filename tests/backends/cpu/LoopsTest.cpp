@@ -63,6 +63,35 @@ TEST(Reduce, EveryShape) {
   }
 }
 
+/// Extents of 1 that are known when a kernel is compiled: lanes that run along one have one place in memory.
+TEST(Reduce, ConstantExtentsOfOne) {
+  struct Case {
+    std::vector<int64_t> shape, axes;
+  };
+  for (const char *cpu : {"native", "x86-64-v3"})
+    for (const Case &c :
+         {Case{{8, 32, 1}, {1}}, Case{{1, 32, 1}, {1}}, Case{{32, 1}, {0}}, Case{{1, 1}, {0}}, Case{{1, 17}, {0}},
+          Case{{17, 1}, {1}}, Case{{5, 17, 1, 1}, {0}}, Case{{1, 5, 1, 17}, {1, 2}}, Case{{9, 1, 16}, {1}},
+          Case{{70000, 1}, {0}}, Case{{3, 20000, 1}, {1}}, Case{{200, 9, 1}, {0, 2}}, Case{{1}, {0}}}) {
+      TestKernel k;
+      Dims dims(c.shape.begin(), c.shape.end()), kept;
+      for (size_t d = 0; d < c.shape.size(); ++d)
+        if (std::find(c.axes.begin(), c.axes.end(), static_cast<int64_t>(d)) == c.axes.end())
+          kept.push_back(c.shape[d]);
+      uint32_t x = k.input(KILN_F32, dims);
+      // A lane's own number, so that lanes differ where memory has one place for all.
+      uint32_t last = k.op("iota", {}, KILN_F32, dims, {integer("axis", static_cast<int64_t>(dims.size()) - 1)});
+      uint32_t y = k.op("add", {x, last});
+      k.output(k.op("reduce", {y}, KILN_F32, kept, {string("kind", "sum"), ints("axes", c.axes)}));
+      k.output(k.op("reduce", {y}, KILN_F32, kept, {string("kind", "max"), ints("axes", c.axes)}));
+      k.output(y);
+      SCOPED_TRACE(testing::PrintToString(c.shape) + " over " + testing::PrintToString(c.axes) + " on " + cpu);
+      RunOptions options;
+      options.cpu = cpu;
+      check(k, {randomTensor(KILN_F32, c.shape, -1, 1)}, 2e-5, options);
+    }
+}
+
 TEST(Rows, SoftmaxWrittenTwiceOver) {
   // The same exponential under two names, as differentiation leaves it, and an output that is an input.
   TestKernel k;

@@ -101,6 +101,33 @@ TEST(DynamicUpdateSlice, InPlaceAndNot) {
   }
 }
 
+TEST(DynamicUpdateSlice, AColumnAndAnExtentOfOne) {
+  TestKernel k("k0", "single");
+  uint32_t x = k.input(KILN_F32, {30, 1}), block = k.input(KILN_F32, {4, 1}), at = k.input(KILN_I32, {});
+  uint32_t zero = k.constant(KILN_I32, 0);
+  k.output(k.op("dynamic_update_slice", {x, block, at, zero}, KILN_F32, {30, 1}), 0);
+  Tensor where = Tensor::make(KILN_I32, {});
+  where.set(0, {0, 26});
+  std::vector<Tensor> inputs{randomTensor(KILN_F32, {30, 1}, -1, 1), randomTensor(KILN_F32, {4, 1}, -1, 1, 2), where};
+  check(k, inputs, 0);
+}
+
+TEST(CumSum, AlongExtentsOfOne) {
+  for (const char *cpu : {"native", "x86-64-v3"})
+    for (const auto &[shape, axis] :
+         {std::pair{std::vector<int64_t>{20, 1}, 0}, {{1, 1}, 0}, {{3, 20, 1}, 1}, {{20, 1}, 1}, {{1, 20, 1}, 0}}) {
+      TestKernel k("k0", "single");
+      Dims dims(shape.begin(), shape.end());
+      uint32_t x = k.input(KILN_F32, dims);
+      uint32_t last = k.op("iota", {}, KILN_F32, dims, {integer("axis", static_cast<int64_t>(dims.size()) - 1)});
+      k.output(k.op("cumsum", {k.op("add", {x, last})}, KILN_F32, dims,
+                    {integer("axis", axis), integer("reverse", 0), integer("exclusive", 1)}));
+      RunOptions options;
+      options.cpu = cpu;
+      check(k, {randomTensor(KILN_F32, shape, -1, 1)}, 1e-5, options);
+    }
+}
+
 TEST(CumSum, EveryDirection) {
   for (int64_t axis : {0, 1, 2})
     for (int64_t reverse : {0, 1})
@@ -175,7 +202,9 @@ TEST(ReduceWindowGrad, GoesToTheFirstExtreme) {
   struct Case {
     int64_t h, w, window, stride, low;
   };
-  for (const Case &c : {Case{14, 19, 3, 2, 1}, Case{12, 40, 2, 2, 0}, Case{11, 23, 2, 3, 0}, Case{6, 6, 3, 1, 1}}) {
+  // Where the last extent is 1, all lanes have one place in memory.
+  for (const Case &c : {Case{14, 19, 3, 2, 1}, Case{12, 40, 2, 2, 0}, Case{11, 23, 2, 3, 0}, Case{6, 6, 3, 1, 1},
+                        Case{6, 1, 3, 1, 1}, Case{1, 1, 2, 1, 1}}) {
     TestKernel k("k0", "single");
     int64_t oh = (c.h + 2 * c.low - c.window) / c.stride + 1, ow = (c.w + 2 * c.low - c.window) / c.stride + 1;
     uint32_t x = k.input(KILN_F32, {2, 3, c.h, c.w}), g = k.input(KILN_F32, {2, 3, oh, ow});
