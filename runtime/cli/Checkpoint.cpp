@@ -19,9 +19,18 @@ static std::vector<TensorView> everything(Program &program) {
   std::vector<TensorView> views;
   for (const Tensor &tensor : program.parameters())
     views.push_back(tensor.view());
-  for (size_t i = 0; i < program.states().size(); ++i)
+  for (size_t i = 0; i < program.manifest().states.size(); ++i)
     if (!program.manifest().states[i].isSession())
       views.push_back(program.states()[i].view());
+  for (size_t slot : program.sessionSlots(Session::Training)) {
+    TensorView view = program.states()[slot].view();
+    view.name = std::string(sessionPrefix) + view.name;
+    if (const std::vector<int64_t> &shape = program.sessionShape(slot); !shape.empty()) {
+      view.shape = shape;
+      view.bytes = static_cast<size_t>(*countElements(shape)) * dtypeSize(view.dtype);
+    }
+    views.push_back(std::move(view));
+  }
   return views;
 }
 
@@ -33,6 +42,18 @@ void saveCheckpoint(const std::string &path, Program &program, const Position &p
              static_cast<long long>(position.step), position.seed, jsonNumber(position.best).c_str(),
              static_cast<long long>(position.bestStep), static_cast<long long>(position.stale));
   writeSafetensors(path, everything(program), metadata);
+}
+
+/// The shape that a session state had when it was written, where there is room for it.
+static void takeSessionShapes(const Safetensors &file, Program &program) {
+  for (size_t slot : program.sessionSlots(Session::Training)) {
+    const Tensor &tensor = program.states()[slot];
+    const TensorView *found = file.find(std::string(sessionPrefix) + tensor.name);
+    bool fits = found && found->shape.size() == tensor.shape.size();
+    for (size_t d = 0; fits && d < tensor.shape.size(); ++d)
+      fits = found->shape[d] <= tensor.shape[d];
+    program.sessionShape(slot) = fits ? found->shape : std::vector<int64_t>();
+  }
 }
 
 Position loadCheckpoint(const std::string &path, Program &program) {
@@ -52,6 +73,7 @@ Position loadCheckpoint(const std::string &path, Program &program) {
   } catch (const Error &error) {
     fail("%s is damaged: %s", file.what().c_str(), error.what());
   }
+  takeSessionShapes(file, program);
   std::vector<TensorRequest> requests;
   for (const TensorView &view : everything(program))
     requests.push_back({view.name, view.dtype, view.shape, const_cast<uint8_t *>(view.data)});

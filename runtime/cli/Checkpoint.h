@@ -23,7 +23,7 @@ using Vocabularies = std::map<std::string, const Vocabulary *>;
 /// Atomically: whenever the program is killed, the file is the old one or the new one, complete.
 void saveCheckpoint(const std::string &path, Program &program, const Position &position,
                     const Vocabularies &vocabularies);
-/// Parameters and all states but session ones; throws Error listing all that does not fit.
+/// Parameters, states, and what a training carries in session states; throws Error listing all that does not fit.
 Position loadCheckpoint(const std::string &path, Program &program);
 
 /// Weights for use elsewhere: parameters, persistent states, vocabularies.

@@ -272,7 +272,7 @@ void Training::failNotFinite(int64_t step) {
 }
 
 void Training::validate(int64_t step, JsonLine &line) {
-  // A state of a session belongs to one sequence; validation starts afresh and leaves none of its own behind.
+  // Session states are those of the training; a validation has its own, and begins each time with the initial ones.
   Evaluation result = eval_->measure(Split::Validation, position_.seed, recipe_.validateBatches, &interrupted);
   if (interrupted)
     return; // incomplete: it counts for nothing

@@ -7,7 +7,8 @@
 
 namespace kiln {
 
-Evaluator::Evaluator(Program &program, Sources &sources) : call_(program.call("eval")), feeder_(call_, sources) {
+Evaluator::Evaluator(Program &program, Sources &sources)
+    : program_(program), call_(program.call("eval")), feeder_(call_, sources) {
   if (program.manifest().findEntry("eval.pool")) {
     bindPool(program.call("eval.pool"));
     return;
@@ -47,8 +48,10 @@ Evaluation Evaluator::measure(Split split, uint32_t seed, int64_t most, const vo
     batches = std::min(batches, most);
   for (Part &part : parts_)
     part.sum = part.total = 0;
+  program_.resetSession(Session::Evaluation, seed);
   for (int64_t i = 0; i < batches && !(stop && *stop); ++i) {
     feeder_.load(split, i);
+    call_.narrowSessions();
     call_.run(seed, i);
     for (Part &part : parts_) {
       double weight = part.weight < 0 ? static_cast<double>(call_.examples()) : call_.number(part.weight);

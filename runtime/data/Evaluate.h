@@ -21,6 +21,7 @@ public:
 
   Feeder &feeder() { return feeder_; }
   /// At most `most` batches (0: all); ends early when *stop becomes true. Throws Error where the split is empty.
+  /// Session states begin with their initial values and are carried from batch to batch.
   Evaluation measure(Split split, uint32_t seed, int64_t most, const volatile bool *stop = nullptr);
 
 private:
@@ -33,6 +34,7 @@ private:
   void bindPool(Call &pool);
   void read(Evaluation &result);
 
+  Program &program_;
   Call &call_;
   Call *pool_ = nullptr;
   Feeder feeder_;

@@ -154,7 +154,7 @@ void writeSafetensors(const std::string &path, const std::vector<TensorView> &te
 }
 
 void loadTensors(const Safetensors &file, const std::vector<TensorRequest> &requests, bool exact,
-                 std::string_view passedOver) {
+                 std::span<const std::string_view> passedOver) {
   std::vector<std::string> problems;
   std::set<std::string> wanted;
   std::vector<Tensor> converted(requests.size());
@@ -190,7 +190,9 @@ void loadTensors(const Safetensors &file, const std::vector<TensorRequest> &requ
   }
   if (exact)
     for (const TensorView &tensor : file.tensors())
-      if (!wanted.contains(tensor.name) && (passedOver.empty() || !tensor.name.starts_with(passedOver)))
+      if (!wanted.contains(tensor.name) &&
+          std::none_of(passedOver.begin(), passedOver.end(),
+                       [&](std::string_view prefix) { return tensor.name.starts_with(prefix); }))
         problems.push_back("'" + tensor.name + "' (" + describeType(tensor.dtype, tensor.shape) +
                            ") is not in the model");
   if (!problems.empty()) {

@@ -5,6 +5,7 @@
 #include "runtime/support/Tensor.h"
 
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,9 +47,9 @@ struct TensorRequest {
 };
 
 /// Fills every request from the file, converting widths where every value fits. All that does not match (missing names,
-/// shapes, dtypes, and, with `exact`, names that nobody asked for and that do not begin with `passedOver`) is listed in
-/// one Error, and then nothing was filled.
+/// shapes, dtypes, and, with `exact`, names that nobody asked for and that begin with none of `passedOver`) is listed
+/// in one Error, and then nothing was filled.
 void loadTensors(const Safetensors &file, const std::vector<TensorRequest> &requests, bool exact,
-                 std::string_view passedOver = {});
+                 std::span<const std::string_view> passedOver = {});
 
 } // namespace kiln

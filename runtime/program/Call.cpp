@@ -25,7 +25,11 @@ Call::Call(Program &program, size_t entry)
 Tensor &Call::homeOf(size_t i) {
   const ArgumentSpec &argument = spec_.arguments[i];
   bool parameter = argument.role == Role::Parameter;
-  Tensor *tensor = parameter ? program_.parameter(argument.name) : program_.state(argument.name);
+  Tensor *tensor = nullptr;
+  if (parameter)
+    tensor = program_.parameter(argument.name);
+  else if (tensor = program_.state(argument.name, sessionOf(spec_.name)); !tensor)
+    tensor = program_.state(argument.name); // a state that is no session's
   if (!tensor)
     fail("the program's manifest is damaged: entry '%s' uses the unknown %s '%s'", spec_.name.c_str(),
          roleName(argument.role), argument.name.c_str());
@@ -33,9 +37,9 @@ Tensor &Call::homeOf(size_t i) {
     fail("the program's manifest is damaged: entry '%s' takes %lld bytes of '%s', which has %zu", spec_.name.c_str(),
          static_cast<long long>(argument.bytes), argument.name.c_str(), tensor->memory.size());
   if (!parameter) {
-    size_t state = static_cast<size_t>(tensor - program_.states_.data());
-    if (program_.manifest_.states[state].isSession())
-      sessions_.push_back({i, state, argument.result});
+    size_t slot = static_cast<size_t>(tensor - program_.states_.data());
+    if (program_.stateSpec(slot).isSession())
+      sessions_.push_back({i, slot, argument.result});
   }
   return *tensor;
 }
@@ -110,10 +114,46 @@ void Call::setInput(int argument, kiln_dtype dtype, std::span<const int64_t> sha
 
 void Call::bindShapes() {
   // What an earlier call left in a session's states says dimensions that this one's inputs do not.
-  for (const Session &session : sessions_)
+  for (const SessionArgument &session : sessions_)
     if (!session.result)
-      shapes_[session.argument] = program_.sessionShapes_[session.state];
+      shapes_[session.argument] = program_.sessionShapes_[session.slot];
   extents_.bind(shapes_);
+}
+
+/// Rows `keep` and on of an axis leave; the others close up.
+static void narrow(Tensor &tensor, std::vector<int64_t> &shape, size_t axis, int64_t keep) {
+  size_t outer = 1, inner = dtypeSize(tensor.dtype);
+  for (size_t d = 0; d < axis; ++d)
+    outer *= static_cast<size_t>(shape[d]);
+  for (size_t d = axis + 1; d < shape.size(); ++d)
+    inner *= static_cast<size_t>(shape[d]);
+  size_t from = static_cast<size_t>(shape[axis]) * inner, to = static_cast<size_t>(keep) * inner;
+  uint8_t *data = tensor.memory.data();
+  for (size_t o = 1; o < outer; ++o)
+    std::memmove(data + o * to, data + o * from, to);
+  shape[axis] = keep;
+}
+
+void Call::narrowSessions() {
+  if (sessions_.empty())
+    return;
+  for (const SessionArgument &session : sessions_)
+    if (!session.result)
+      shapes_[session.argument].clear(); // what the inputs alone ask for
+  extents_.bind(shapes_);
+  for (const SessionArgument &session : sessions_) {
+    std::vector<int64_t> &now = program_.sessionShapes_[session.slot];
+    const std::vector<int64_t> &next = extents_.shape(session.argument);
+    int axis = program_.stateSpec(session.slot).batchAxis;
+    if (session.result || axis < 0 || static_cast<size_t>(axis) >= now.size() || now.size() != next.size())
+      continue;
+    size_t batch = static_cast<size_t>(axis);
+    bool onlyRows = next[batch] < now[batch];
+    for (size_t d = 0; d < now.size(); ++d)
+      onlyRows &= d == batch || now[d] == next[d];
+    if (onlyRows) // what else differs, bindShapes() tells
+      narrow(program_.states()[session.slot], now, batch, next[batch]);
+  }
 }
 
 void Call::bind(uint32_t seed, int64_t step) {
@@ -168,8 +208,8 @@ void Call::finish() {
     copy.home->deviceNewer = true;
     copy.home->hostNewer = false;
   }
-  for (const Session &session : sessions_)
-    program_.sessionShapes_[session.state] = extents_.shape(session.argument);
+  for (const SessionArgument &session : sessions_)
+    program_.sessionShapes_[session.slot] = extents_.shape(session.argument);
 }
 
 void Call::fetch(size_t argument) {

@@ -113,23 +113,63 @@ void Program::log(void *, int32_t, kiln_string message) {
   std::fprintf(stderr, "%.*s\n", static_cast<int>(message.size), message.data);
 }
 
-/// A state with a dimension that varies gets memory for its bound: the largest symbol bounds among the entries.
-void Program::makeStates() {
-  std::map<std::string, int64_t> bounds;
-  for (const EntrySpec &entry : manifest_.entries)
+Session sessionOf(std::string_view entry) {
+  return entry == "train_step" || entry == "grad" ? Session::Training
+         : entry == "eval"                        ? Session::Evaluation
+                                                  : Session::Sequence;
+}
+
+/// The largest shape in which one of a session's entries takes a state; empty where none does.
+static std::optional<std::vector<int64_t>> shapeIn(const Manifest &manifest, const StateSpec &spec, Session session) {
+  std::optional<std::vector<int64_t>> most;
+  for (const EntrySpec &entry : manifest.entries) {
+    std::map<std::string, int64_t> bounds;
     for (const SymbolSpec &symbol : entry.symbols)
-      bounds[symbol.name] = std::max(bounds[symbol.name], symbol.bound);
-  for (const StateSpec &spec : manifest_.states) {
-    std::vector<int64_t> shape;
-    for (const Dim &dim : spec.type.shape) {
-      std::optional<int64_t> extent = dim.evaluate(bounds);
-      // A state that no entry uses has no bound; one element stands for it.
-      shape.push_back(extent.value_or(1));
+      bounds[symbol.name] = symbol.bound;
+    for (const ArgumentSpec &argument : entry.arguments) {
+      if (argument.role != Role::State || argument.name != spec.name ||
+          (spec.isSession() && sessionOf(entry.name) != session))
+        continue;
+      if (!most)
+        most.emplace(argument.type.shape.size());
+      for (size_t d = 0; d < std::min(most->size(), argument.type.shape.size()); ++d)
+        (*most)[d] = std::max((*most)[d], argument.type.shape[d].evaluate(bounds).value_or(0));
     }
-    stateIndex_[spec.name] = states_.size();
-    states_.emplace_back(spec.name, spec.type.dtype, std::move(shape));
-    sessionShapes_.emplace_back();
   }
+  return most;
+}
+
+/// A state gets memory for the largest shape in which an entry takes it: in training a session state follows the batch
+/// of the recipe, elsewhere a symbol up to its bound.
+void Program::makeStates() {
+  for (size_t i = 0; i < manifest_.states.size(); ++i) {
+    const StateSpec &spec = manifest_.states[i];
+    std::vector<int64_t> unused; // one element stands for a dimension that no entry bounds
+    for (const Dim &dim : spec.type.shape)
+      unused.push_back(dim.constant().value_or(1));
+    addState(i, Session::Sequence, shapeIn(manifest_, spec, Session::Sequence).value_or(unused));
+  }
+  for (Session session : {Session::Training, Session::Evaluation})
+    for (size_t i = 0; i < manifest_.states.size(); ++i)
+      if (manifest_.states[i].isSession())
+        if (auto shape = shapeIn(manifest_, manifest_.states[i], session))
+          addState(i, session, *shape);
+}
+
+void Program::addState(size_t state, Session session, std::vector<int64_t> shape) {
+  const StateSpec &spec = manifest_.states[state];
+  stateIndex_[{spec.name, session}] = states_.size();
+  states_.emplace_back(spec.name, spec.type.dtype, std::move(shape));
+  slots_.push_back({state, session});
+  sessionShapes_.emplace_back();
+}
+
+std::vector<size_t> Program::sessionSlots(Session session) const {
+  std::vector<size_t> list;
+  for (size_t slot = 0; slot < slots_.size(); ++slot)
+    if (slots_[slot].session == session && stateSpec(slot).isSession())
+      list.push_back(slot);
+  return list;
 }
 
 void Program::initialise(uint32_t seed) {
@@ -148,14 +188,23 @@ void Program::initialise(uint32_t seed) {
 }
 
 void Program::initialiseStates(uint32_t seed, bool sessionOnly) {
-  for (size_t i = 0; i < states().size(); ++i) {
-    const StateSpec &spec = manifest_.states[i];
-    if (sessionOnly && !spec.isSession())
-      continue;
-    Tensor &tensor = states_[i];
-    sessionShapes_[i].clear();
-    kiln::initialise(spec.name, &spec.init, seed, tensor.dtype, tensor.shape, tensor.memory.data(), pool_);
-  }
+  if (!sessionOnly)
+    for (size_t i = 0; i < manifest_.states.size(); ++i)
+      if (const StateSpec &spec = manifest_.states[i]; !spec.isSession())
+        initialiseState(i, seed);
+  for (Session session : {Session::Sequence, Session::Training, Session::Evaluation})
+    resetSession(session, seed);
+}
+
+void Program::resetSession(Session session, uint32_t seed) {
+  for (size_t slot : sessionSlots(session))
+    initialiseState(slot, seed);
+}
+
+void Program::initialiseState(size_t slot, uint32_t seed) {
+  Tensor &tensor = states()[slot];
+  sessionShapes_[slot].clear();
+  kiln::initialise(tensor.name, &stateSpec(slot).init, seed, tensor.dtype, tensor.shape, tensor.memory.data(), pool_);
 }
 
 Tensor *Program::parameter(const std::string &name) {
@@ -163,8 +212,8 @@ Tensor *Program::parameter(const std::string &name) {
   return found == parameterIndex_.end() ? nullptr : &parameters()[found->second];
 }
 
-Tensor *Program::state(const std::string &name) {
-  auto found = stateIndex_.find(name);
+Tensor *Program::state(const std::string &name, Session session) {
+  auto found = stateIndex_.find({name, session});
   return found == stateIndex_.end() ? nullptr : &states()[found->second];
 }
 
@@ -172,9 +221,9 @@ std::vector<TensorView> Program::weights() {
   std::vector<TensorView> views;
   for (const Tensor &tensor : parameters())
     views.push_back(tensor.view());
-  for (size_t i = 0; i < states().size(); ++i)
+  for (size_t i = 0; i < manifest_.states.size(); ++i)
     if (manifest_.states[i].kind == "persistent")
-      views.push_back(states_[i].view());
+      views.push_back(states()[i].view());
   return views;
 }
 
@@ -187,8 +236,9 @@ std::vector<TensorRequest> Program::weightRequests() {
 
 void Program::loadWeights(const std::string &path) {
   Safetensors file = Safetensors::open(path);
-  // A checkpoint holds the optimizer's states beside the weights; only those are passed over.
-  loadTensors(file, weightRequests(), /*exact=*/true, "optimizer.");
+  // A checkpoint holds the optimizer's and the session's states beside the weights; only those are passed over.
+  static constexpr std::string_view ofTraining[] = {"optimizer.", sessionPrefix};
+  loadTensors(file, weightRequests(), /*exact=*/true, ofTraining);
 }
 
 void Program::profile(Profile *profile) {

@@ -22,6 +22,14 @@ struct TensorRequest;
 class Call;
 class Walk;
 
+/// Whose a session state is. A sequence that is read and drawn, training (train_step, grad) and an evaluation each have
+/// their own, so that none of them goes on from another's.
+enum class Session : uint8_t { Sequence, Training, Evaluation };
+Session sessionOf(std::string_view entry);
+
+/// What a session state's name begins with in a checkpoint.
+inline constexpr std::string_view sessionPrefix = "session.";
+
 class Program {
 public:
   /// Reads and checks the image's manifest, opens the device and loads the backend; parameters and states are there, as
@@ -37,17 +45,25 @@ public:
   /// By the recipe's initialisers, or, where the program carries weights, from those.
   void initialise(uint32_t seed);
   void initialiseStates(uint32_t seed, bool sessionOnly);
+  /// One session's states alone.
+  void resetSession(Session session, uint32_t seed);
 
   /// Parameters and states as they are now, in this process's memory. What is written to them there counts from the
   /// next run on. (On a device with memory of its own, each of these calls fetches what runs have changed since.)
   std::vector<Tensor> &parameters() { return fetched(parameters_); }
   /// Null when unknown.
   Tensor *parameter(const std::string &name);
-  /// States at their bounds.
+  /// States at their bounds: the manifest's, in their order, where a session state is that of a sequence; after them
+  /// those that training and an evaluation keep of session states.
   std::vector<Tensor> &states() { return fetched(states_); }
-  Tensor *state(const std::string &name);
+  /// What the manifest says of states()[slot].
+  const StateSpec &stateSpec(size_t slot) const { return manifest_.states[slots_[slot].state]; }
+  /// Where in states() a session's session states are.
+  std::vector<size_t> sessionSlots(Session session) const;
+  Tensor *state(const std::string &name) { return state(name, Session::Sequence); }
+  Tensor *state(const std::string &name, Session session);
   /// The shape that a session state has now: given by the run that wrote it last; empty after a reset.
-  std::vector<int64_t> &sessionShape(size_t state) { return sessionShapes_[state]; }
+  std::vector<int64_t> &sessionShape(size_t slot) { return sessionShapes_[slot]; }
 
   /// Weights: the parameters, and the persistent states.
   std::vector<TensorView> weights();
@@ -70,7 +86,13 @@ private:
     DeviceBuffer buffer;
     bool hostNewer = true, deviceNewer = false;
   };
+  struct Slot {
+    size_t state; // in the manifest
+    Session session;
+  };
   void makeStates();
+  void initialiseState(size_t slot, uint32_t seed);
+  void addState(size_t state, Session session, std::vector<int64_t> shape);
   void openBackends(uint32_t device);
   void unload();
   void reserveArena(size_t bytes);
@@ -95,8 +117,10 @@ private:
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::vector<Tensor> parameters_, states_;
   std::vector<Residence> parameterHomes_, stateHomes_;
-  std::map<std::string, size_t> parameterIndex_, stateIndex_;
-  std::vector<std::vector<int64_t>> sessionShapes_;
+  std::map<std::string, size_t> parameterIndex_;
+  std::map<std::pair<std::string, Session>, size_t> stateIndex_;
+  std::vector<Slot> slots_;                         // of states_
+  std::vector<std::vector<int64_t>> sessionShapes_; // likewise
   std::map<std::string, std::unique_ptr<Call>> calls_;
   Arena arena_; // where a device works in this process's memory, or several backends share the work
   size_t arenaBytes_ = 0;
@@ -127,6 +151,10 @@ public:
   void bindShapes();
   /// The shape of a result (or of any argument) under the shapes bound last.
   const std::vector<int64_t> &resultShape(int argument) const { return extents_.shape(static_cast<size_t>(argument)); }
+
+  /// Where the inputs now have fewer rows than the session's states, those of the first rows go on: for the last,
+  /// smaller batch of a split.
+  void narrowSessions();
 
   /// Throws Error for shapes that do not fit, and for what the backend reports (with op and source line).
   void run(uint32_t seed, int64_t step);
@@ -202,11 +230,11 @@ private:
     Program::Residence *home;
   };
   std::vector<CopyBack> copies_;
-  struct Session {
-    size_t argument, state;
+  struct SessionArgument {
+    size_t argument, slot;
     bool result;
   };
-  std::vector<Session> sessions_;
+  std::vector<SessionArgument> sessions_;
   std::vector<Metric> metrics_;
   int loss_ = -1, seed_ = -1, step_ = -1;
 };
