@@ -3,9 +3,11 @@
 // The loss runs in the reference interpreter, in float64. For each trainable parameter p the derivative along a random
 // direction d, (L(p + h d) - L(p - h d)) / 2h, is compared with <gradient, d>. One number a tensor tells whether its
 // gradient is right; where it is not, single elements are tried until the worst one is known. What stop_gradient gives
-// is held at its value, as differentiation takes it.
+// is held at its value, as differentiation takes it. Where the loss bends between the points of a difference, and the
+// gradient is between the slopes on both sides, another direction is tried; a tensor for which all do is skipped.
 #include "frontend/cli/Commands.h"
 #include "frontend/cli/Compile.h"
+#include "frontend/cli/Draws.h"
 
 #include "ir/Kiln.h"
 #include "ir/interpreter/Interpreter.h"
@@ -18,9 +20,11 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <random>
+#include <utility>
 
 namespace kiln {
 
@@ -32,110 +36,91 @@ namespace {
 constexpr double kSteps[] = {1e-5, 1e-6, 1e-7, 1e-4, 1e-3};
 constexpr double kTolerance = 1e-5; // relative to the larger derivative; central differences leave about kStep^2
 constexpr int kElementsTried = 12;
+constexpr int kDirectionsTried = 3; // where the loss bends along one
 
 struct Slope {
-  double difference = 0, excess = 0;         ///< how far from what was expected, in units of what rounding allows
+  double difference = 0, excess = 0; ///< how far from what was expected, in units of what rounding allows
+  bool corner = false;               ///< the loss bends here: it has two slopes, and what was expected is between
   bool right() const { return excess <= 1; } // false for NaN
 };
+
+enum class Verdict { right, wrong, corner, notExercised };
+using Tally = std::map<Verdict, int>;
+
+/// "gpt.kiln:12:9"; empty where none is known.
+std::string placeOf(mlir::Location location) {
+  if (auto fused = llvm::dyn_cast<mlir::FusedLoc>(location); fused && !fused.getLocations().empty())
+    location = fused.getLocations().front();
+  auto file = llvm::dyn_cast<mlir::FileLineColLoc>(location);
+  return file ? absl::StrCat(file.getFilename().str(), ":", file.getLine(), ":", file.getColumn()) : "";
+}
+
+/// In the words of a program's `run`.
+std::string describe(const DataError &error) {
+  std::string place = placeOf(error.location);
+  std::string where = absl::StrCat(" (", error.op, place.empty() ? "" : " at ", place, ", in the loss)");
+  if (error.kind == DataError::divisionByZero)
+    return absl::StrCat("integer division of ", error.value, " by zero", where);
+  return absl::StrCat("index out of range: ", error.value, " is not in 0 to ", error.limit - 1, where);
+}
 
 class GradientCheck {
 public:
   GradientCheck(mlir::ModuleOp module, uint32_t seed) : module_(module), random_(seed), seed_(seed) {}
 
-  absl::Status prepare();
-  /// Prints a line for each parameter; the number of parameters whose gradient is wrong.
-  absl::StatusOr<int> run();
+  /// Prints what the inputs that nobody gave were drawn from.
+  absl::Status prepare(std::vector<GivenInput> given);
+  /// Prints a line for each parameter; how many there are of each verdict.
+  absl::StatusOr<Tally> run();
 
 private:
-  absl::StatusOr<std::vector<HostTensor>> arguments();
-  HostTensor sample(mlir::Type element, std::vector<int64_t> shape, mlir::DictionaryAttr init);
+  absl::StatusOr<Interpreted> runOn(mlir::func::FuncOp function, const InterpreterOptions &options);
   absl::StatusOr<double> lossAt(unsigned argument, const std::vector<double> &values);
   /// The derivative along a direction, by central differences of the step that comes closest to what is expected.
   absl::StatusOr<Slope> slope(unsigned argument, const std::vector<double> &direction, double expected, double scale);
-  absl::StatusOr<bool> checkOne(unsigned argument, const HostTensor &gradient);
+  absl::StatusOr<Verdict> checkOne(unsigned argument, const HostTensor &gradient);
   absl::Status explain(unsigned argument, const HostTensor &gradient);
   std::string sourceOf(unsigned argument);
 
   mlir::ModuleOp module_;
   std::mt19937_64 random_;
   uint32_t seed_;
+  bool given_ = false; // something is: what is wrong with the data may be the user's
   mlir::func::FuncOp loss_, grad_;
   std::vector<HostTensor> arguments_;
   std::vector<HostTensor>
       held_; // what the loss's stop_gradients gave at the arguments: their variation is not followed
 };
 
-absl::Status GradientCheck::prepare() {
+absl::Status GradientCheck::prepare(std::vector<GivenInput> given) {
   auto train = module_->getAttrOfType<mlir::DictionaryAttr>("kiln.train");
   if (!train)
     return absl::InvalidArgumentError("the model has no train block, so it has no loss to check gradients of; add one");
   loss_ = module_.lookupSymbol<mlir::func::FuncOp>(train.getAs<mlir::StringAttr>("loss").getValue());
+  given_ = !given.empty();
+  Draws draws(loss_, std::move(given), seed_);
+  absl::StatusOr<std::vector<HostTensor>> made = draws.make();
+  if (!made.ok())
+    return made.status();
+  arguments_ = std::move(*made);
+  random_ = draws.random();
+  for (const std::string &line : draws.lines())
+    std::printf("  drawn %s\n", line.c_str());
   mlir::FailureOr<mlir::func::FuncOp> grad = createGrad(loss_, "kiln.check.grad");
   if (mlir::failed(grad))
     return absl::InternalError("");
   grad_ = *grad;
-  absl::StatusOr<std::vector<HostTensor>> made = arguments();
-  if (!made.ok())
-    return made.status();
-  arguments_ = std::move(*made);
   return absl::OkStatus();
 }
 
-HostTensor GradientCheck::sample(mlir::Type element, std::vector<int64_t> shape, mlir::DictionaryAttr init) {
-  HostTensor tensor = HostTensor::zeros(element, std::move(shape));
-  // Around the initialiser's centre, but never constant: a parameter of zeros would hide a wrong factor.
-  double centre = 0, spread = 1;
-  if (init) {
-    auto number = [&](llvm::StringRef name, double otherwise) {
-      auto value = init.getAs<mlir::FloatAttr>(name);
-      return value ? value.getValueAsDouble() : otherwise;
-    };
-    llvm::StringRef kind = init.getAs<mlir::StringAttr>("kind").getValue();
-    centre = kind == "ones" ? 1 : number("value", number("mean", 0));
-    spread = kind == "normal" ? number("std", 1) : kind == "uniform" ? number("high", 0.1) : 0.1;
-  }
-  std::normal_distribution<double> normal(centre, spread);
-  for (double &value : tensor.floats)
-    value = normal(random_);
-  // Class numbers, token numbers and flags: 0 and 1 are in range wherever two values are. The first of a row is 1: 0 is
-  // the padding of sequences, and one that is all padding has no loss.
-  int64_t row = tensor.shape.empty() ? 1 : std::max<int64_t>(tensor.shape.back(), 1);
-  for (size_t i = 0; i < tensor.integers.size(); ++i)
-    tensor.integers[i] =
-        static_cast<int64_t>(i) % row == 0 && tensor.shape.size() > 1 ? 1 : static_cast<int64_t>(random_() % 2);
-  return tensor;
-}
-
-absl::StatusOr<std::vector<HostTensor>> GradientCheck::arguments() {
-  std::map<std::string, mlir::DictionaryAttr> inits;
-  for (const char *list : {"kiln.parameters", "kiln.states"})
-    if (auto entries = module_->getAttrOfType<mlir::ArrayAttr>(list))
-      for (auto entry : entries.getAsRange<mlir::DictionaryAttr>())
-        inits[entry.getAs<mlir::StringAttr>("name").str()] = entry.getAs<mlir::DictionaryAttr>("init");
-  auto least = loss_->getAttrOfType<mlir::DictionaryAttr>("kiln.least");
-  std::map<std::string, int64_t> symbols;
-  std::vector<HostTensor> result;
-  for (unsigned i = 0; i < loss_.getNumArguments(); ++i) {
-    auto type = llvm::cast<mlir::RankedTensorType>(loss_.getArgument(i).getType());
-    std::vector<int64_t> shape;
-    for (const Dim &dim : dimsOf(type)) {
-      for (const std::string &symbol : dim.symbols())
-        symbols.try_emplace(symbol, least && least.get(symbol) ? least.getAs<mlir::IntegerAttr>(symbol).getInt() : 3);
-      shape.push_back(*dim.evaluate(symbols));
-    }
-    auto attribute = [&](llvm::StringRef name) { return loss_.getArgAttrOfType<mlir::StringAttr>(i, name); };
-    if (loss_.getArgAttr(i, "kiln.seed") || loss_.getArgAttr(i, "kiln.step")) {
-      bool isSeed = static_cast<bool>(loss_.getArgAttr(i, "kiln.seed"));
-      result.push_back(HostTensor::ofIntegers(type.getElementType(), {}, {isSeed ? static_cast<int64_t>(seed_) : 0}));
-      continue;
-    }
-    mlir::StringAttr named = attribute("kiln.parameter") ? attribute("kiln.parameter") : attribute("kiln.state");
-    result.push_back(sample(type.getElementType(), shape, named ? inits[named.str()] : mlir::DictionaryAttr()));
-    if (attribute("kiln.state")) // running variances and the like are not negative
-      for (double &value : result.back().floats)
-        value = std::abs(value);
-  }
-  return result;
+/// Runs it; what a program would report of the data is an error here too.
+absl::StatusOr<Interpreted> GradientCheck::runOn(mlir::func::FuncOp function, const InterpreterOptions &options) {
+  absl::StatusOr<Interpreted> ran = interpret(function, arguments_, options);
+  if (!ran.ok() || !ran->error)
+    return ran;
+  return absl::InvalidArgumentError(absl::StrCat(
+      describe(*ran->error),
+      given_ ? "" : "; the inputs are made up: give real ones with --input NAME=FILE or --data NAME=PATH"));
 }
 
 absl::StatusOr<double> GradientCheck::lossAt(unsigned argument, const std::vector<double> &values) {
@@ -143,7 +128,7 @@ absl::StatusOr<double> GradientCheck::lossAt(unsigned argument, const std::vecto
   arguments_[argument].floats = values;
   InterpreterOptions options;
   options.held = &held_;
-  absl::StatusOr<Interpreted> ran = interpret(loss_, arguments_, options);
+  absl::StatusOr<Interpreted> ran = runOn(loss_, options);
   arguments_[argument].floats = std::move(kept);
   if (!ran.ok())
     return ran.status();
@@ -156,25 +141,21 @@ absl::StatusOr<double> GradientCheck::lossAt(unsigned argument, const std::vecto
 }
 
 std::string GradientCheck::sourceOf(unsigned argument) {
-  std::string text;
-  llvm::raw_string_ostream stream(text);
-  for (mlir::Operation *user : loss_.getArgument(argument).getUsers()) {
-    mlir::Location location = user->getLoc();
-    if (auto fused = llvm::dyn_cast<mlir::FusedLoc>(location); fused && !fused.getLocations().empty())
-      location = fused.getLocations().front();
-    if (auto file = llvm::dyn_cast<mlir::FileLineColLoc>(location)) {
-      stream << file.getFilename().getValue() << ":" << file.getLine() << ":" << file.getColumn();
-      break;
-    }
-  }
-  return text;
+  for (mlir::Operation *user : loss_.getArgument(argument).getUsers())
+    if (std::string text = placeOf(user->getLoc()); !text.empty())
+      return text;
+  return "";
 }
 
 absl::StatusOr<Slope> GradientCheck::slope(unsigned argument, const std::vector<double> &direction, double expected,
                                            double scale) {
   const std::vector<double> base = arguments_[argument].floats;
+  absl::StatusOr<double> middle = lossAt(argument, base);
+  if (!middle.ok())
+    return middle.status();
   Slope best;
   best.excess = std::numeric_limits<double>::infinity();
+  std::map<double, double> gaps; // by step: how far the slopes on the two sides are apart, over what they are
   for (double step : kSteps) {
     std::vector<double> up = base, down = base;
     for (size_t i = 0; i < base.size(); ++i) {
@@ -184,16 +165,22 @@ absl::StatusOr<Slope> GradientCheck::slope(unsigned argument, const std::vector<
     absl::StatusOr<double> high = lossAt(argument, up), low = lossAt(argument, down);
     if (!high.ok() || !low.ok())
       return high.ok() ? low.status() : high.status();
-    double difference = (*high - *low) / (2 * step);
+    double difference = (*high - *low) / (2 * step), after = (*high - *middle) / step, before = (*middle - *low) / step;
     // The rounding of the two losses bounds what a difference can tell.
     double floor = 4e-16 * std::max(std::abs(*high), 1.0) / step;
     double limit = kTolerance * std::max({std::abs(expected), std::abs(difference), scale}) + 10 * floor;
     double excess = std::abs(difference - expected) / limit;
+    bool between = expected >= std::min(after, before) - limit && expected <= std::max(after, before) + limit;
+    gaps[step] = between ? std::max(std::abs(after - before) - 20 * floor, 0.0) /
+                               std::max({std::abs(after), std::abs(before), 1e-300})
+                         : 0;
     if (step == kSteps[0] || excess < best.excess)
       best = {difference, excess};
     if (best.right())
-      break;
+      return best;
   }
+  // Of a smooth loss the slopes come together as the step gets shorter.
+  best.corner = gaps[1e-7] > 1e-3 && gaps[1e-7] > 0.5 * gaps[1e-6];
   return best;
 }
 
@@ -222,35 +209,49 @@ absl::Status GradientCheck::explain(unsigned argument, const HostTensor &gradien
   return absl::OkStatus();
 }
 
-absl::StatusOr<bool> GradientCheck::checkOne(unsigned argument, const HostTensor &gradient) {
+absl::StatusOr<Verdict> GradientCheck::checkOne(unsigned argument, const HostTensor &gradient) {
+  std::string name = loss_.getArgAttrOfType<mlir::StringAttr>(argument, "kiln.parameter").str();
   std::vector<double> direction(gradient.floats.size());
   double expected = 0, scale = 0;
-  for (size_t i = 0; i < direction.size(); ++i) {
-    direction[i] = random_() & 1 ? 1 : -1;
-    expected += gradient.floats[i] * direction[i];
-    scale += gradient.floats[i] * gradient.floats[i];
+  Slope found;
+  for (int tried = 0; tried == 0 || (found.corner && tried < kDirectionsTried); ++tried) {
+    expected = scale = 0;
+    for (size_t i = 0; i < direction.size(); ++i) {
+      // Of different lengths: what does not change with a sum of all, a softmax's bias, would hide a wrong factor.
+      double length = 0.5 + static_cast<double>(random_() >> 11) * 0x1p-53;
+      direction[i] = random_() & 1 ? length : -length;
+      expected += gradient.floats[i] * direction[i];
+      scale += gradient.floats[i] * gradient.floats[i];
+    }
+    absl::StatusOr<Slope> slope = this->slope(argument, direction, expected, std::sqrt(scale));
+    if (!slope.ok())
+      return slope.status();
+    found = *slope;
   }
-  absl::StatusOr<Slope> found = slope(argument, direction, expected, std::sqrt(scale));
-  if (!found.ok())
-    return found.status();
-  std::printf("  %s %-44s gradient %+.9e  difference %+.9e\n", found->right() ? "ok   " : "WRONG",
-              loss_.getArgAttrOfType<mlir::StringAttr>(argument, "kiln.parameter").str().c_str(), expected,
-              found->difference);
-  if (!found->right())
+  if (found.right() && scale == 0) {
+    std::printf("  not exercised: %s: the loss does not change with it at these inputs\n", name.c_str());
+    return Verdict::notExercised;
+  }
+  if (found.corner) {
+    std::printf("  skipped: %s: the loss bends here: gradient %+.9e is between the slopes on both sides\n",
+                name.c_str(), expected);
+    return Verdict::corner;
+  }
+  std::printf("  %s %-44s gradient %+.9e  difference %+.9e\n", found.right() ? "ok   " : "WRONG", name.c_str(),
+              expected, found.difference);
+  if (!found.right())
     if (absl::Status told = explain(argument, gradient); !told.ok())
       return told;
-  return found->right();
+  return found.right() ? Verdict::right : Verdict::wrong;
 }
 
-absl::StatusOr<int> GradientCheck::run() {
-  absl::StatusOr<Interpreted> ran = interpret(grad_, arguments_);
-  if (!ran.ok())
-    return ran.status();
+absl::StatusOr<Tally> GradientCheck::run() {
   InterpreterOptions options;
   options.hold = &held_;
-  if (absl::StatusOr<Interpreted> base = interpret(loss_, arguments_, options); !base.ok())
-    return base.status();
-  int wrong = 0;
+  absl::StatusOr<Interpreted> base = runOn(loss_, options), ran = runOn(grad_, {});
+  if (!base.ok() || !ran.ok())
+    return base.ok() ? ran.status() : base.status();
+  Tally tally;
   for (unsigned result = 0; result < grad_.getNumResults(); ++result) {
     auto name = grad_.getResultAttrOfType<mlir::StringAttr>(result, "kiln.gradient");
     if (!name)
@@ -258,13 +259,56 @@ absl::StatusOr<int> GradientCheck::run() {
     for (unsigned argument = 0; argument < loss_.getNumArguments(); ++argument) {
       if (loss_.getArgAttrOfType<mlir::StringAttr>(argument, "kiln.parameter") != name)
         continue;
-      absl::StatusOr<bool> right = checkOne(argument, ran->results[result]);
-      if (!right.ok())
-        return right.status();
-      wrong += !*right;
+      absl::StatusOr<Verdict> found = checkOne(argument, ran->results[result]);
+      if (!found.ok())
+        return found.status();
+      ++tally[*found];
     }
   }
-  return wrong;
+  return tally;
+}
+
+/// What --input and --data give. The recipe's readers are those of the program, which is compiled for its manifest.
+absl::StatusOr<std::vector<GivenInput>> readGiven(const ModelOptions &options, const CheckOptions &check) {
+  GivenInputs given = readInputFiles(check.inputs);
+  if (given.error.empty() && !check.data.empty()) {
+    Compilation compilation(options);
+    absl::Status status = compilation.load();
+    if (status.ok())
+      status = compilation.runPasses();
+    if (status.ok())
+      status = compilation.plan();
+    if (!status.ok())
+      return status;
+    GivenInputs batches = readFirstBatches(compilation.program().manifest(), check.data, check.seed);
+    given.error = batches.error;
+    std::move(batches.inputs.begin(), batches.inputs.end(), std::back_inserter(given.inputs));
+  }
+  if (!given.error.empty())
+    return absl::InvalidArgumentError(given.error);
+  return std::move(given.inputs);
+}
+
+absl::Status conclude(const Tally &tally) {
+  auto count = [&](Verdict verdict) {
+    auto found = tally.find(verdict);
+    return found == tally.end() ? 0 : found->second;
+  };
+  if (int wrong = count(Verdict::wrong))
+    return absl::InternalError(absl::StrCat(
+        wrong, " gradients are wrong: this is a mistake in a `grad` of the model's own, or in Kiln; the lines above "
+               "name the parameters"));
+  std::string rest;
+  if (int idle = count(Verdict::notExercised))
+    rest = absl::StrCat(idle, " not exercised: give inputs that use them with --input NAME=FILE or --data NAME=PATH");
+  if (int corners = count(Verdict::corner))
+    absl::StrAppend(&rest, rest.empty() ? "" : "; ", corners, " skipped at a corner of the loss: try another --seed");
+  if (count(Verdict::right) == 0)
+    return absl::FailedPreconditionError(
+        absl::StrCat("no gradient could be compared: ", rest.empty() ? "the loss trains no parameter" : rest));
+  std::printf("%s\n",
+              rest.empty() ? "all gradients agree" : ("the gradients that were compared agree; " + rest).c_str());
+  return absl::OkStatus();
 }
 
 } // namespace
@@ -282,20 +326,18 @@ int commandCheck(const ModelOptions &options, const CheckOptions &check) {
     std::printf("%s: no errors\n", options.file.c_str());
     return 0;
   }
-  GradientCheck gradients(compilation.module(), check.seed);
-  if (absl::Status status = gradients.prepare(); !status.ok())
-    return report(status);
+  absl::StatusOr<std::vector<GivenInput>> given = readGiven(options, check);
+  if (!given.ok())
+    return report(given.status());
   std::printf("%s: gradients along random directions against central differences, float64\n", options.file.c_str());
-  absl::StatusOr<int> wrong = gradients.run();
+  GradientCheck gradients(compilation.module(), check.seed);
+  absl::Status status = gradients.prepare(std::move(*given));
+  if (status.ok()) {
+    absl::StatusOr<Tally> tally = gradients.run();
+    status = tally.ok() ? conclude(*tally) : tally.status();
+  }
   std::fflush(stdout);
-  if (!wrong.ok())
-    return report(wrong.status());
-  if (*wrong)
-    return report(absl::InternalError(
-        absl::StrCat(*wrong, " gradients are wrong: this is a mistake in a `grad` of the model's own, or "
-                             "in Kiln; the lines above name the parameters")));
-  std::printf("all gradients agree\n");
-  return 0;
+  return report(status);
 }
 
 } // namespace kiln

@@ -17,7 +17,8 @@ struct EmitOptions {
 
 struct CheckOptions {
   bool gradients = false;
-  std::string against; ///< a backend to run beside the first one
+  std::string against;                   ///< a backend to run beside the first one
+  std::vector<std::string> inputs, data; ///< NAME=FILE, NAME=PATH: what gradients are computed with; the rest is drawn
   uint32_t seed = 0;
 };
 

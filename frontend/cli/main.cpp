@@ -138,6 +138,11 @@ int main(int argc, char **argv) {
   check->add_flag("--gradients", checking.gradients, "compare gradients with finite differences, in float64");
   check->add_option("--against", checking.against,
                     "a backend (or plugin) to run beside --backend, op by op: names the first op that differs");
+  check
+      ->add_option("--input", checking.inputs, "with --gradients, NAME=FILE: an input from a .npy or .safetensors file")
+      ->allow_extra_args(false);
+  check->add_option("--data", checking.data, "with --gradients, NAME=PATH: data NAME's first batch, read from PATH")
+      ->allow_extra_args(false);
   check->add_option("--seed", checking.seed, "of weights and inputs (default 0)");
 
   CLI::App *explain = app.add_subcommand("explain", "what the compiler did, and why");
@@ -177,6 +182,10 @@ int main(int argc, char **argv) {
     return code;
   if (build->parsed())
     return kiln::commandBuild(options, emit);
+  if (check->parsed() && !checking.gradients && !(checking.inputs.empty() && checking.data.empty())) {
+    std::fprintf(stderr, "kiln: --input and --data are for `check --gradients`\n");
+    return kWrongUsage;
+  }
   if (check->parsed())
     return flushed(kiln::commandCheck(options, checking));
   if (conform->parsed())
