@@ -334,6 +334,11 @@ mlir::LogicalResult EntryBuilder::build(llvm::StringRef name) {
                                  {"arena", plan.arenaBytes},
                                  {"lower_bound", plan.lowerBound},
                                  {"plan", std::move(tree)}});
+  json zones = json::array();
+  for (const plan::RedZone &zone : plan::redZones(plan))
+    zones.push_back({zone.offset, zone.bytes, zone.after});
+  if (!zones.empty())
+    storage.entriesJson.back()["red_zones"] = std::move(zones);
   return mlir::success();
 }
 

@@ -86,6 +86,9 @@ static bool isFused(mlir::func::FuncOp function) {
               .wasInterrupted();
 }
 
+// Wider than any vector, and than a tile's row.
+static constexpr int64_t redZoneBytes = 512;
+
 // `eval.pool` goes with `eval`: the two make one measurement.
 static bool isWanted(llvm::StringRef name, const std::vector<std::string> &entries) {
   return entries.empty() || llvm::is_contained(entries, name == "eval.pool" ? "eval" : name);
@@ -102,6 +105,7 @@ static mlir::LogicalResult build(mlir::ModuleOp module, const BuildOptions &opti
       return mlir::failure();
     plan::Options planOptions;
     planOptions.alignment = storage.alignment;
+    planOptions.redZone = options.redZones ? redZoneBytes : 0;
     planOptions.scratchBytes = [&](GroupOp group) { return claimedScratch(group, storage); };
     mlir::FailureOr<plan::FunctionPlan> plan = plan::planFunction(function, planOptions);
     if (mlir::failed(plan) || mlir::failed(addEntry(*plan, name, storage)))

@@ -18,6 +18,8 @@ struct BuildOptions {
   std::vector<std::string> entries;
   /// Says in the manifest what every kernel reads, not only those that are not on the first backend.
   bool describeInputs = false;
+  /// Red zones between all buffers, which the runtime looks at after each launch: finds kernels that write past theirs.
+  bool redZones = false;
 };
 
 /// A kiln_program and everything that it points to, with the manifest that says the same in JSON.

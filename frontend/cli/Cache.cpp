@@ -77,6 +77,8 @@ absl::StatusOr<std::string> cachePath(const ModelOptions &options) {
   for (const std::string &part :
        {options.model, options.backend, options.targetCpu, options.triple, options.targetDevice, options.math})
     add(hash, part);
+  if (options.redZones)
+    add(hash, "red zones");
   if (options.targetCpu == "native")
     add(hash, llvm::sys::getHostCPUName());
   for (const auto &[name, value] : options.set)

@@ -186,6 +186,7 @@ absl::Status Compilation::plan() {
   return timed("plan", [&]() -> absl::Status {
     host::BuildOptions build;
     build.entries = options_.entries;
+    build.redZones = options_.redZones;
     std::vector<host::Target> targets;
     for (const Part &part : parts_)
       targets.push_back({part.backend.get(), part.target});

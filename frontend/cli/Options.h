@@ -23,6 +23,7 @@ struct ModelOptions {
   std::string weights;
   std::string saveStages;
   bool timePasses = false;
+  bool redZones = false;      ///< memory between all buffers that nobody may write, looked at after each launch
   bool everyModel = false;    ///< kiln check of a file with several models, none of them named: all, and no module
   bool symbolicBatch = false; ///< keep the batch of the loss open (kiln check runs it with a small one)
   uint32_t jobs = 0;          ///< 0: as many as there are cores

@@ -53,6 +53,9 @@ void addCompileOptions(CLI::App *app, kiln::ModelOptions &options, RawOptions &r
       ->check(CLI::IsMember({"strict", "fast"}));
   app->add_option("--jobs", options.jobs, "threads to compile on (default: all cores)");
   app->add_option("--save-stages", options.saveStages, "a folder for the module after each stage");
+  app->add_flag("--red-zones", options.redZones,
+                "put memory that nobody may write between all buffers, and look at it after each launch: slow, to find "
+                "faults of a backend");
   app->add_flag("--time-passes", options.timePasses, "where the time of the compile goes");
 }
 

@@ -171,11 +171,24 @@ static void improve(FunctionPlan &plan, std::vector<unsigned> order) {
   }
 }
 
+// One behind the other, each with memory of its own, so that what lies between them is nobody's for the whole run.
+static void layApart(FunctionPlan &plan, llvm::ArrayRef<unsigned> order) {
+  int64_t at = 0;
+  for (unsigned index : order) {
+    Buffer &buffer = plan.buffers[index];
+    buffer.offset = aligned(at + plan.redZone, plan.alignment);
+    at = buffer.offset + buffer.bytes;
+  }
+  plan.arenaBytes = aligned(at + plan.redZone, plan.alignment);
+}
+
 void assignOffsets(FunctionPlan &plan) {
   std::vector<unsigned> order;
   for (unsigned i = 0; i < plan.buffers.size(); ++i)
     if (plan.buffers[i].begin >= 0 && plan.buffers[i].bytes > 0)
       order.push_back(i);
+  if (plan.redZone > 0)
+    return layApart(plan, order);
   auto size = [&](unsigned i) { return plan.buffers[i].bytes; };
   auto life = [&](unsigned i) { return plan.buffers[i].end - plan.buffers[i].begin; };
   auto begin = [&](unsigned i) { return plan.buffers[i].begin; };

@@ -25,6 +25,7 @@ mlir::FailureOr<FunctionPlan> planFunction(mlir::func::FuncOp function, const Op
   FunctionPlan plan;
   plan.function = function;
   plan.alignment = options.alignment;
+  plan.redZone = options.redZone;
   if (!function.getBody().hasOneBlock())
     return function.emitError() << "a function of several blocks has no memory plan";
   readSignature(plan);
@@ -67,6 +68,26 @@ static std::string describe(const FunctionPlan &plan, const Buffer &buffer) {
   if (auto file = llvm::dyn_cast<mlir::FileLineColLoc>(location))
     out << "  " << file.getFilename().getValue() << ":" << file.getLine() << ":" << file.getColumn();
   return text;
+}
+
+std::vector<RedZone> redZones(const FunctionPlan &plan) {
+  std::vector<RedZone> zones;
+  if (plan.redZone == 0)
+    return zones;
+  std::vector<const Buffer *> buffers;
+  for (const Buffer &buffer : plan.buffers)
+    if (buffer.begin >= 0 && buffer.bytes > 0)
+      buffers.push_back(&buffer);
+  llvm::sort(buffers, [](const Buffer *a, const Buffer *b) { return a->offset < b->offset; });
+  RedZone zone;
+  for (const Buffer *buffer : buffers) {
+    zone.bytes = buffer->offset - zone.offset;
+    zones.push_back(zone);
+    zone = {buffer->offset + buffer->bytes, 0, describe(plan, *buffer)};
+  }
+  zone.bytes = plan.arenaBytes - zone.offset;
+  zones.push_back(zone);
+  return zones;
 }
 
 // Bytes that all launches together read and write, a loop's as often as it runs at its bound.
@@ -197,8 +218,10 @@ struct PlanMemoryPass : impl::PlanMemoryBase<PlanMemoryPass> {
 
   void runOnOperation() override {
     mlir::Builder builder(&getContext());
+    plan::Options options;
+    options.redZone = redZone;
     for (auto function : getOperation().getOps<mlir::func::FuncOp>()) {
-      mlir::FailureOr<plan::FunctionPlan> plan = plan::planFunction(function, {});
+      mlir::FailureOr<plan::FunctionPlan> plan = plan::planFunction(function, options);
       if (mlir::failed(plan))
         return signalPassFailure();
       function->setAttr("kiln.arena", builder.getI64IntegerAttr(plan->arenaBytes));

@@ -68,6 +68,7 @@ struct FunctionPlan {
   std::vector<ConstantOp> constants;
   Step root;
   int64_t alignment = 64; ///< of buffers
+  int64_t redZone = 0;    ///< bytes at least between any two buffers; each then has its memory to itself
   int64_t arenaBytes = 0, lowerBound = 0;
 };
 
@@ -76,10 +77,20 @@ struct Options {
   /// operand's memory, and a backend may need more for that.
   std::function<mlir::FailureOr<int64_t>(GroupOp)> scratchBytes;
   int64_t alignment = 64; ///< of buffers in the arena: a power of two
+  /// Bytes that nobody may write around each buffer; no memory is used twice then. 0: none.
+  int64_t redZone = 0;
 };
 
 /// Orders the function's ops (in the IR), gives every value a place, and checks the result with `verifyPlan`.
 mlir::FailureOr<FunctionPlan> planFunction(mlir::func::FuncOp function, const Options &options);
+
+/// A piece of the arena that no kernel may write.
+struct RedZone {
+  int64_t offset = 0, bytes = 0;
+  std::string after; ///< the buffer in front of it: "scratch of ...", "add  m.kiln:3:9"; empty for the first zone
+};
+/// All that lies between the buffers, where the plan has red zones.
+std::vector<RedZone> redZones(const FunctionPlan &plan);
 
 /// Shown by `kiln explain --memory`.
 std::string explain(const FunctionPlan &plan);

@@ -10,7 +10,8 @@ def PlanMemory : Pass<"kiln-plan-memory", "mlir::ModuleOp"> {
     Functions get `kiln.arena` and `kiln.lower_bound`, groups `kiln.places`: for each operand and result a space and an offset.
     The plan that a program is made from is built once more when the backend has said how much scratch its kernels need.
   }];
-  let options = [Option<"explain", "explain", "bool", "false", "print each function's arena and what is live at its peak to stderr">];
+  let options = [Option<"explain", "explain", "bool", "false", "print each function's arena and what is live at its peak to stderr">,
+                 Option<"redZone", "red-zone", "int64_t", "0", "bytes between any two buffers that nobody may write; no memory is used twice then">];
   let dependentDialects = ["::kiln::KilnDialect"];
 }
 

@@ -1,4 +1,5 @@
 #include "runtime/program/Program.h"
+#include "runtime/program/RedZones.h"
 #include "runtime/support/Error.h"
 
 #include <cstring>
@@ -57,14 +58,16 @@ void Call::bindBuffer(size_t i) {
     if (!argument.result) {
       buffer.host = tensor.memory.data();
       buffer.home = &home;
+      buffer.tensor = &tensor;
       handles_[0][i] = home.buffer.handle();
       return;
     }
     copies_.push_back({i, &tensor, &home});
   }
-  buffer.memory = Memory(static_cast<size_t>(argument.bytes));
-  buffer.host = buffer.memory.data();
-  buffer.device = DeviceBuffer(program_.home(), buffer.host, buffer.memory.size());
+  size_t bytes = static_cast<size_t>(argument.bytes), zone = spec_.redZones.empty() ? 0 : redZoneBytes;
+  buffer.memory = Memory(bytes + 2 * zone);
+  buffer.host = buffer.memory.data() + zone;
+  buffer.device = DeviceBuffer(program_.home(), buffer.host, bytes);
   handles_[0][i] = buffer.device.handle();
   if (argument.role == Role::Loss)
     loss_ = number;
@@ -295,6 +298,8 @@ void Call::keepTimes(uint32_t backend, int64_t began) {
 void Call::run(uint32_t seed, int64_t step) {
   bind(seed, step);
   upload();
+  if (!spec_.redZones.empty())
+    return runWatched();
   for (const Placement::Part &part : program_.plan_.placement().parts(index_)) {
     kiln_status status = {};
     runPart(part, status);

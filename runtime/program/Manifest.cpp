@@ -106,6 +106,14 @@ EntrySpec parseEntry(const Json &json) {
   entry.arenaBytes = json.at("arena").integer(0, INT64_MAX);
   entry.lowerBound = json.integerOr("lower_bound", 0);
   entry.plan = json.at("plan");
+  if (const Json *zones = json.find("red_zones"))
+    for (const Json &zone : zones->array()) {
+      const std::vector<Json> &parts = zone.array();
+      if (parts.size() != 3)
+        fail("'red_zones': a zone is [offset, bytes, the buffer before it]");
+      int64_t offset = parts[0].integer(0, entry.arenaBytes);
+      entry.redZones.push_back({offset, parts[1].integer(0, entry.arenaBytes - offset), parts[2].string()});
+    }
   return entry;
 }
 

@@ -73,6 +73,12 @@ struct EntrySpec {
   std::vector<Dim> extents;
   size_t loopSlots = 0;
   int64_t arenaBytes = 0, lowerBound = 0;
+  /// Pieces of the arena that no kernel may write; only in programs that were built to be watched.
+  struct RedZone {
+    int64_t offset = 0, bytes = 0;
+    std::string after; ///< the buffer in front of it
+  };
+  std::vector<RedZone> redZones;
   /// One execution at the bounds, counted when it was compiled; 0 where the manifest does not say.
   Json plan;
 

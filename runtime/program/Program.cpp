@@ -33,6 +33,8 @@ Program::Program(const kiln_program_image &image, unsigned threads, uint32_t dev
     parameters_.emplace_back(spec.name, spec.type.dtype, std::move(shape));
   }
   makeStates();
+  if (watched())
+    addRedZones();
   try {
     openBackends(device);
   } catch (...) {

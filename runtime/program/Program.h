@@ -10,6 +10,7 @@
 #include "runtime/program/Profile.h"
 #include "runtime/threads/ThreadPool.h"
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -96,6 +97,9 @@ private:
   void openBackends(uint32_t device);
   void unload();
   void reserveArena(size_t bytes);
+  /// Built with red zones: each execution goes launch by launch, and what lies around the buffers is looked at.
+  bool watched() const;
+  void addRedZones();
   Residence &residence(const Tensor &tensor);
   std::vector<Tensor> &fetched(std::vector<Tensor> &tensors);
   static void parallelFor(void *self, int64_t count, kiln_task task, void *context);
@@ -205,6 +209,7 @@ private:
     Memory memory;                      // its own, unless a parameter or state lives there
     DeviceBuffer device;                // likewise
     Program::Residence *home = nullptr; // of the parameter or state
+    const Tensor *tensor = nullptr;     // likewise
     bool stale = false;                 // the device has what the host has not fetched
   };
   void upload();
@@ -217,7 +222,14 @@ private:
   void fetch(size_t argument);
   size_t bytesNow(size_t argument) const;
   void inspect(Walk &walk, uint32_t lane, const kiln_node &node, std::string &text, std::string &negative);
-  void walkPart(const Placement::Part &part, std::string &text, std::string &negative);
+  /// Runs a part launch by launch; `after` looks, and says whether to go on. An error of the backend is thrown.
+  using After = std::function<bool(Walk &, const kiln_node &, const kiln_status &)>;
+  void walkPart(const Placement::Part &part, const After &after);
+  // RedZones.cpp
+  void runWatched();
+  void poison();
+  void checkZones(uint32_t lane, const kiln_node &node);
+  void checkArgument(size_t argument, const std::string &who) const;
   const uint8_t *look(uint32_t lane, const kiln_place &place, size_t bytes, std::vector<uint8_t> &scratch);
 
   std::vector<Buffer> buffers_;

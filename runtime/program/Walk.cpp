@@ -165,8 +165,7 @@ void Call::inspect(Walk &walk, uint32_t lane, const kiln_node &node, std::string
   }
 }
 
-/// One part, launch by launch, until something is found. An error of the backend is thrown.
-void Call::walkPart(const Placement::Part &part, std::string &text, std::string &negative) {
+void Call::walkPart(const Placement::Part &part, const After &after) {
   const kiln_program &program = program_.plan_.placement().program(part.backend);
   const Program::Lane &lane = *program_.lanes_[part.backend];
   const kiln_run_api &api = lane.device->api();
@@ -178,7 +177,7 @@ void Call::walkPart(const Placement::Part &part, std::string &text, std::string 
       api.load(lane.device->handle(), &walk.program(), backend.artifact, backend.artifact_size, &loaded, &error);
   lane.device->checkMade(code, loaded, error, "the step cannot be run launch by launch");
   std::unique_ptr<kiln_executable, void (*)(kiln_executable *)> executable(loaded, api.unload);
-  for (size_t i = 0; i < walk.leaves().size() && text.empty(); ++i) {
+  for (size_t i = 0; i < walk.leaves().size(); ++i) {
     const Walk::Leaf &leaf = walk.leaves()[i];
     walk.prepare(leaf);
     kiln_status status = {};
@@ -190,8 +189,8 @@ void Call::walkPart(const Placement::Part &part, std::string &text, std::string 
     execution.extents = extents_.table();
     execution.status = &status;
     lane.device->check(api.execute(executable.get(), &execution, &error), error, "a launch failed");
-    if (leaf.node.kind == KILN_NODE_LAUNCH)
-      inspect(walk, part.backend, leaf.node, text, negative);
+    if (!after(walk, leaf.node, status))
+      return;
   }
 }
 
@@ -202,7 +201,11 @@ std::string Call::findNotFinite(uint32_t seed, int64_t step) {
   for (const Placement::Part &part : program_.plan_.placement().parts(index_)) {
     if (part.backend != 0)
       bring(part, false);
-    walkPart(part, text, negative);
+    walkPart(part, [&](Walk &walk, const kiln_node &node, const kiln_status &) {
+      if (node.kind == KILN_NODE_LAUNCH)
+        inspect(walk, part.backend, node, text, negative);
+      return text.empty();
+    });
     if (!text.empty())
       break;
     if (part.backend != 0)

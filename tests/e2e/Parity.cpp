@@ -1,6 +1,6 @@
 // The programs of the five models beside PyTorch: its weights in, the same batches in. KILN_TEST_BACKEND names another
-// backend than the cpu, KILN_TEST_DEVICE a device profile of it; KILN_TEST_MATH=fast asks for what the fast mode
-// promises, losses within 1e-3, and nothing of gradients.
+// backend than the cpu, KILN_TEST_DEVICE a device profile of it; KILN_TEST_RED_ZONES has them built
+// with red zones; KILN_TEST_MATH=fast asks for what the fast mode promises, losses within 1e-3, and nothing of gradients.
 #include "tests/e2e/Command.h"
 #include "tests/e2e/Fixture.h"
 
@@ -41,6 +41,8 @@ const Built &built(const std::string &name) {
                                   {"KILN_TEST_MATH", "--math"}})
     if (const char *value = std::getenv(variable))
       command.insert(command.end(), {option, value});
+  if (std::getenv("KILN_TEST_RED_ZONES"))
+    command.push_back("--red-zones");
   for (const auto &[key, value] : model.fixture.settings) {
     command.push_back("--set");
     command.push_back(key + "=" + value);

@@ -1,109 +1,112 @@
-// Random models through the whole compiler, beside the reference interpreter. `graph_fuzz SEED [COUNT]` runs single
-// ones.
-#include "ir/interpreter/Interpreter.h"
-#include "passes/Differentiate/Differentiate.h"
-#include "tests/fuzz/RandomGraph.h"
-#include "tests/support/Compiled.h"
+// Random models through the whole compiler, beside the reference interpreter: each in a process of its own, as it is
+// and with red zones around its buffers.
+//   graph_fuzz [--cpu NAME] SEED [COUNT]  these seeds
+//   graph_fuzz [--cpu NAME] --new COUNT   as many from the clock on, each printed where it fails
+//   graph_fuzz --case FILE...             graphs that were kept
+// --cpu both (the default) takes this machine's processor and x86-64-v3 in turn. A graph that fails is made smaller and
+// kept in a file whose path is printed.
+#include "tests/fuzz/Case.h"
 
-#include "mlir/IR/Verifier.h"
-
-#include <cmath>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
+#include <sstream>
 #include <string>
+#include <vector>
 
 namespace kiln::test {
 namespace {
 
-std::string textOf(mlir::ModuleOp module) {
-  std::string text;
-  llvm::raw_string_ostream stream(text);
-  module.print(stream);
-  return text;
+/// The processor that a seed is compiled for.
+std::string cpuOf(const std::string &wanted, uint64_t seed) {
+  return wanted != "both" ? wanted : seed / 32 % 2 ? "x86-64-v3" : "native";
 }
 
-/// Empty when equal within f32's reach; else where they part.
-std::string compare(const std::string &name, const HostTensor &expected, const HostTensor &found) {
-  if (expected.shape != found.shape)
-    return name + ": shapes differ";
-  double norm = 0;
-  for (double value : expected.floats)
-    norm = std::max(norm, std::abs(value));
-  for (size_t i = 0; i < expected.floats.size(); ++i) {
-    double want = expected.floats[i], got = found.floats[i];
-    if (std::isnan(want) && std::isnan(got))
-      continue;
-    if (!(std::abs(want - got) <= 2e-4 * (std::abs(want) + norm) + 1e-6))
-      return name + "[" + std::to_string(i) + "]: interpreter " + std::to_string(want) + ", compiled " +
-             std::to_string(got);
+/// Where failing graphs go: a folder that outlives the run.
+std::string keptFile(uint64_t seed) {
+  const char *folder = std::getenv("KILN_FUZZ_KEEP");
+  if (!folder)
+    folder = std::getenv("TMPDIR");
+  return std::string(folder ? folder : "/tmp") + "/kiln-graph-" + std::to_string(seed) + ".mlir";
+}
+
+void report(uint64_t seed, const FuzzCase &failing, const std::string &why) {
+  std::printf("seed %llu, %s: %s\n", static_cast<unsigned long long>(seed), failing.cpu.c_str(), why.c_str());
+  std::printf("again: graph_fuzz --cpu %s %llu 1\n", failing.cpu.c_str(), static_cast<unsigned long long>(seed));
+  std::fflush(stdout);
+  FuzzCase small = std::getenv("KILN_FUZZ_NO_SHRINK") ? failing : shrink(failing, why);
+  std::string now = judgeApart(small, true), file = keptFile(seed);
+  std::ofstream(file) << small.text(now.empty() ? why : now);
+  std::printf("kept: %s\n%s\n%s\n", file.c_str(), small.module.c_str(), now.c_str());
+  std::fflush(stdout);
+}
+
+struct Tally {
+  uint64_t passed = 0, failed = 0;
+  int end() const {
+    std::printf("%llu passed, %llu failed\n", static_cast<unsigned long long>(passed),
+                static_cast<unsigned long long>(failed));
+    return failed ? 1 : 0;
   }
-  return expected.integers == found.integers ? "" : name + ": integers differ";
-}
+};
 
-mlir::func::FuncOp gradOf(mlir::ModuleOp module) {
-  mlir::FailureOr<mlir::func::FuncOp> grad =
-      createGrad(module.lookupSymbol<mlir::func::FuncOp>("loss.train"), "expected");
-  return mlir::succeeded(grad) ? *grad : mlir::func::FuncOp();
-}
-
-/// Empty when the seed passes.
-std::string check(uint64_t seed) {
-  mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
-  context.loadDialect<KilnDialect, mlir::func::FuncDialect>();
-  RandomGraphOptions options;
-  options.ops = 4 + static_cast<int>(seed % 17);
-  options.gradients = seed % 2;
-  options.symbolic = seed % 4 == 2;
-  RandomGraph graph = randomGraph(context, seed, options);
-  if (mlir::failed(mlir::verify(*graph.module)))
-    return "the generated module is invalid\n" + textOf(*graph.module);
-  std::string text = textOf(*graph.module);
-  auto compiled = Compiled::create(*graph.module);
-  if (!compiled.ok())
-    return std::string(compiled.status().message()) + "\n" + text;
-  mlir::OwningOpRef<mlir::ModuleOp> copy = graph.module->clone();
-  mlir::func::FuncOp reference = options.gradients ? gradOf(*copy) : copy->lookupSymbol<mlir::func::FuncOp>("f");
-  std::vector<HostTensor> arguments;
-  for (unsigned i = 0; i < reference.getNumArguments(); ++i)
-    for (const char *kind : {"kiln.parameter", "kiln.input"})
-      if (auto name = reference.getArgAttrOfType<mlir::StringAttr>(i, kind))
-        arguments.push_back(graph.arguments[name.str()]);
-  absl::StatusOr<Interpreted> expected = interpret(reference, arguments);
-  if (!expected.ok())
-    return std::string(expected.status().message()) + "\n" + text;
-  auto found = (*compiled)->run(options.gradients ? "grad" : "f", graph.arguments);
-  if (!found.ok())
-    return std::string(found.status().message()) + "\n" + text;
-  for (unsigned i = 0; i < reference.getNumResults(); ++i) {
-    std::string name = "loss";
-    for (const char *kind : {"kiln.gradient", "kiln.output"})
-      if (auto attribute = reference.getResultAttrOfType<mlir::StringAttr>(i, kind))
-        name = attribute.str();
-    auto result = found->find(name);
-    if (result == found->end())
-      return "the program has no result " + name + "\n" + text;
-    if (std::string gap = compare(name, expected->results[i], result->second); !gap.empty())
-      return gap + "\n" + text + "\n" + (*compiled)->fusion();
+int runSeeds(const std::string &cpu, uint64_t first, uint64_t count) {
+  Tally tally;
+  for (uint64_t seed = first; seed < first + count; ++seed) {
+    FuzzCase one = caseOf(seed, cpuOf(cpu, seed));
+    std::string why = judgeApart(one, false);
+    ++(why.empty() ? tally.passed : tally.failed);
+    if (!why.empty())
+      report(seed, one, why);
   }
-  return "";
+  return tally.end();
+}
+
+int runCases(const std::vector<std::string> &files, const std::string &cpu) {
+  Tally tally;
+  for (const std::string &file : files) {
+    std::ifstream stream(file);
+    std::stringstream text;
+    text << stream.rdbuf();
+    FuzzCase one = FuzzCase::parse(text.str());
+    std::vector<std::string> cpus = {"native", "x86-64-v3"};
+    if (cpu != "both")
+      cpus = {cpu};
+    for (const std::string &each : cpus) {
+      one.cpu = each;
+      std::string why = stream ? judgeApart(one, true) : "the file cannot be read";
+      ++(why.empty() ? tally.passed : tally.failed);
+      if (!why.empty())
+        std::printf("%s, %s: %s\n", file.c_str(), each.c_str(), why.c_str());
+    }
+  }
+  return tally.end();
 }
 
 } // namespace
 } // namespace kiln::test
 
 int main(int argc, char **argv) {
-  uint64_t first = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 0;
-  uint64_t count = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : argc > 1 ? 1 : 120;
-  uint64_t failed = 0;
-  for (uint64_t seed = first; seed < first + count; ++seed) {
-    std::string why = kiln::test::check(seed);
-    if (why.empty())
-      continue;
-    ++failed;
-    std::printf("seed %llu: %s\n", static_cast<unsigned long long>(seed), why.c_str());
-    std::fflush(stdout);
+  std::string cpu = "both";
+  std::vector<std::string> words(argv + 1, argv + argc);
+  if (words.size() >= 2 && words[0] == "--cpu") {
+    cpu = words[1];
+    words.erase(words.begin(), words.begin() + 2);
   }
-  std::printf("%llu passed, %llu failed\n", static_cast<unsigned long long>(count - failed),
-              static_cast<unsigned long long>(failed));
-  return failed ? 1 : 0;
+  if (!words.empty() && words[0] == "--case")
+    return kiln::test::runCases({words.begin() + 1, words.end()}, cpu);
+  if (words.size() == 2 && words[0] == "--new") {
+    auto now = std::chrono::system_clock::now().time_since_epoch();
+    auto first = static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(now).count()) * 1000;
+    std::printf("seeds from %llu on\n", static_cast<unsigned long long>(first));
+    std::fflush(stdout);
+    return kiln::test::runSeeds(cpu, first, std::strtoull(words[1].c_str(), nullptr, 10));
+  }
+  if (words.empty() || words[0].starts_with("-")) {
+    std::fprintf(stderr, "graph_fuzz [--cpu NAME] SEED [COUNT] | --new COUNT | --case FILE...\n");
+    return 2;
+  }
+  return kiln::test::runSeeds(cpu, std::strtoull(words[0].c_str(), nullptr, 10),
+                              words.size() > 1 ? std::strtoull(words[1].c_str(), nullptr, 10) : 1);
 }

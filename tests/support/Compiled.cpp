@@ -50,6 +50,7 @@ Compiled::~Compiled() = default;
 /// A module's program and what a backend compiled it to.
 struct Compiled::Build {
   std::unique_ptr<host::OwnedProgram> program;
+  std::unique_ptr<host::OwnedProgram> watched; // the same with red zones, where asked for
   std::vector<host::Blob> blobs;
   std::vector<uint8_t> constants() const {
     const kiln_program &plan = program->program();
@@ -58,7 +59,7 @@ struct Compiled::Build {
 };
 
 absl::StatusOr<Compiled::Build> Compiled::build(mlir::ModuleOp module, kiln_backend_fn function,
-                                                const std::string &targetCpu) {
+                                                const std::string &targetCpu, bool watched) {
   Build result;
   mlir::OwningOpRef<mlir::ModuleOp> copy = module.clone();
   mlir::PassManager passes(module.getContext());
@@ -73,6 +74,15 @@ absl::StatusOr<Compiled::Build> Compiled::build(mlir::ModuleOp module, kiln_back
   std::shared_ptr<host::Backend> backend = host::Backend::create(function, "built in", why);
   if (!backend)
     return absl::InternalError(why);
+  if (watched) { // kernels know nothing of where their buffers lie
+    mlir::OwningOpRef<mlir::ModuleOp> another = copy->clone();
+    host::BuildOptions options;
+    options.redZones = true;
+    auto apart = host::buildProgram(*another, host::Target{backend.get(), target}, options);
+    if (!apart.ok())
+      return apart.status();
+    result.watched = std::move(*apart);
+  }
   absl::StatusOr<std::unique_ptr<host::OwnedProgram>> program =
       host::buildProgram(*copy, host::Target{backend.get(), target});
   if (!program.ok())
@@ -83,13 +93,9 @@ absl::StatusOr<Compiled::Build> Compiled::build(mlir::ModuleOp module, kiln_back
   return result;
 }
 
-absl::StatusOr<std::unique_ptr<Compiled>> Compiled::create(mlir::ModuleOp module, unsigned threads,
-                                                           const std::string &targetCpu) {
-  absl::StatusOr<Build> built = build(module, kiln_cpu_backend, targetCpu);
-  if (!built.ok())
-    return built.status();
+static absl::StatusOr<std::string> linkedLibrary(const std::vector<host::Blob> &blobs) {
   LinkJob job;
-  for (const host::Blob &blob : built->blobs)
+  for (const host::Blob &blob : blobs)
     job.objects.push_back({blob.bytes.data(), blob.bytes.size()});
   static int number = 0;
   const char *folder = getenv("TMPDIR");
@@ -97,10 +103,39 @@ absl::StatusOr<std::unique_ptr<Compiled>> Compiled::create(mlir::ModuleOp module
   job.shared = true;
   if (absl::Status linked = link(job); !linked.ok())
     return linked;
+  return job.output;
+}
+
+absl::StatusOr<std::unique_ptr<Compiled>> Compiled::create(mlir::ModuleOp module, unsigned threads,
+                                                           const std::string &targetCpu) {
+  absl::StatusOr<Build> built = build(module, kiln_cpu_backend, targetCpu);
+  if (!built.ok())
+    return built.status();
+  absl::StatusOr<std::string> library = linkedLibrary(built->blobs);
+  if (!library.ok())
+    return library.status();
   std::string why;
-  auto loaded = Loaded::open(job.output, built->program->manifest(), built->constants(), threads, why);
-  unlink(job.output.c_str());
+  auto loaded = Loaded::open(*library, built->program->manifest(), built->constants(), threads, why);
+  unlink(library->c_str());
   return finish(module, *built, std::move(loaded), why);
+}
+
+absl::StatusOr<std::pair<std::unique_ptr<Compiled>, std::unique_ptr<Compiled>>>
+Compiled::createWatched(mlir::ModuleOp module, unsigned threads, const std::string &targetCpu) {
+  absl::StatusOr<Build> built = build(module, kiln_cpu_backend, targetCpu, true);
+  if (!built.ok())
+    return built.status();
+  absl::StatusOr<std::string> library = linkedLibrary(built->blobs);
+  if (!library.ok())
+    return library.status();
+  std::string why;
+  auto plain = Loaded::open(*library, built->program->manifest(), built->constants(), threads, why);
+  auto watched = Loaded::open(*library, built->watched->manifest(), built->constants(), threads, why);
+  unlink(library->c_str());
+  auto one = finish(module, *built, std::move(plain), why), other = finish(module, *built, std::move(watched), why);
+  if (!one.ok() || !other.ok())
+    return one.ok() ? other.status() : one.status();
+  return std::make_pair(std::move(*one), std::move(*other));
 }
 
 absl::StatusOr<std::unique_ptr<Compiled>> Compiled::createOn(mlir::ModuleOp module, const char *name,
@@ -136,8 +171,14 @@ absl::StatusOr<std::map<std::string, HostTensor>> Compiled::run(const std::strin
   std::string why;
   if (!loaded_->run(entry, plain, seed, step, results, why))
     return absl::InternalError(why);
+  return toHost(std::move(results));
+}
+
+std::map<std::string, HostTensor> Compiled::memory() { return toHost(loaded_->memory()); }
+
+std::map<std::string, HostTensor> Compiled::toHost(std::vector<PlainTensor> plain) {
   std::map<std::string, HostTensor> named;
-  for (PlainTensor &result : results) {
+  for (PlainTensor &result : plain) {
     HostTensor tensor = HostTensor::zeros(elementOf(context_, result.dtype), result.shape);
     tensor.floats = std::move(result.floats);
     tensor.integers = std::move(result.integers);

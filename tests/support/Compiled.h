@@ -10,16 +10,21 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace kiln::test {
 
 class Loaded;
+struct PlainTensor;
 
 class Compiled {
 public:
   /// Runs the whole pipeline on a copy of the module: passes, fusion, plan, code, link.
   static absl::StatusOr<std::unique_ptr<Compiled>> create(mlir::ModuleOp module, unsigned threads = 2,
                                                           const std::string &targetCpu = "native");
+  /// Twice from the same code: as it is, and with red zones around its buffers, which are looked at after each launch.
+  static absl::StatusOr<std::pair<std::unique_ptr<Compiled>, std::unique_ptr<Compiled>>>
+  createWatched(mlir::ModuleOp module, unsigned threads = 2, const std::string &targetCpu = "native");
   /// The same on a backend of this process whose artifact is bytes.
   static absl::StatusOr<std::unique_ptr<Compiled>> createOn(mlir::ModuleOp module, const char *name,
                                                             kiln_backend_fn backend);
@@ -29,13 +34,17 @@ public:
   absl::StatusOr<std::map<std::string, HostTensor>> run(const std::string &entry,
                                                         const std::map<std::string, HostTensor> &arguments,
                                                         uint32_t seed = 0, int64_t step = 0);
+  /// Parameters and states as the last run left them.
+  std::map<std::string, HostTensor> memory();
   /// For the message of a failed comparison.
   const std::string &fusion() const { return fusion_; }
 
 private:
   struct Build;
   Compiled() = default;
-  static absl::StatusOr<Build> build(mlir::ModuleOp module, kiln_backend_fn function, const std::string &targetCpu);
+  static absl::StatusOr<Build> build(mlir::ModuleOp module, kiln_backend_fn function, const std::string &targetCpu,
+                                     bool watched = false);
+  std::map<std::string, HostTensor> toHost(std::vector<PlainTensor> plain);
   static absl::StatusOr<std::unique_ptr<Compiled>> finish(mlir::ModuleOp module, const Build &built,
                                                           std::unique_ptr<Loaded> loaded, const std::string &why);
   std::unique_ptr<Loaded> loaded_;

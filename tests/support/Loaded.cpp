@@ -96,6 +96,14 @@ std::unique_ptr<Loaded> Loaded::start(std::unique_ptr<State> state, std::string 
   return std::unique_ptr<Loaded>(new Loaded(std::move(state)));
 }
 
+std::vector<PlainTensor> Loaded::memory() {
+  std::vector<PlainTensor> result;
+  for (const std::vector<Tensor> *tensors : {&state_->program->parameters(), &state_->program->states()})
+    for (const Tensor &tensor : *tensors)
+      result.push_back(toPlain(tensor.view()));
+  return result;
+}
+
 bool Loaded::run(const std::string &entry, const std::vector<PlainTensor> &arguments, uint32_t seed, int64_t step,
                  std::vector<PlainTensor> &results, std::string &error) {
   try {

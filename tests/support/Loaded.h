@@ -35,6 +35,8 @@ public:
   /// one), the outputs, the gradients. False, with the reason, on any error.
   bool run(const std::string &entry, const std::vector<PlainTensor> &arguments, uint32_t seed, int64_t step,
            std::vector<PlainTensor> &results, std::string &error);
+  /// Parameters and states as they are.
+  std::vector<PlainTensor> memory();
 
 private:
   struct State;

@@ -1,5 +1,6 @@
 // Every block of a document that is marked ```kiln is a whole file, and loads, each of its models.
 #include "frontend/language/Load.h"
+#include "tests/support/Blocks.h"
 
 #include "mlir/IR/MLIRContext.h"
 
@@ -11,33 +12,8 @@
 
 namespace {
 
-struct Block {
-  std::string text, model, place;
-};
-
-std::vector<Block> blocksOf(const std::string &path) {
-  std::ifstream stream(path);
-  std::vector<Block> blocks;
-  std::string line, text;
-  bool inside = false;
-  int number = 0, begin = 0;
-  while (std::getline(stream, line)) {
-    ++number;
-    if (!inside && line == "```kiln") {
-      inside = true;
-      text.clear();
-      begin = number;
-    } else if (inside && line == "```") {
-      inside = false;
-      std::regex header("(^|\n)model +([A-Za-z0-9_]+)");
-      for (std::sregex_iterator it(text.begin(), text.end(), header), end; it != end; ++it)
-        blocks.push_back({text, (*it)[2], path + ":" + std::to_string(begin)});
-    } else if (inside) {
-      text += line + "\n";
-    }
-  }
-  return blocks;
-}
+using kiln::test::Block;
+using kiln::test::blocksOf;
 
 void loadAll(const std::string &path, size_t least) {
   std::vector<Block> blocks = blocksOf(path);

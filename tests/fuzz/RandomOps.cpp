@@ -1,0 +1,287 @@
+// The steps of a random graph.
+#include "tests/fuzz/Generator.h"
+
+#include <algorithm>
+
+namespace kiln::test {
+
+void Generator::unary(mlir::Value x) {
+  switch (below(options_.gradients ? 9 : 14)) {
+  case 0:
+    return keep(emit_.tanh(x));
+  case 1:
+    return keep(emit_.sigmoid(x));
+  case 2:
+    return keep(emit_.exp(emit_.tanh(x)));
+  case 3:
+    return keep(emit_.log(emit_.add(emit_.mul(x, x), 1.0)));
+  case 4:
+    return keep(emit_.sqrt(emit_.add(emit_.mul(x, x), 0.5)));
+  case 5:
+    return keep(emit_.create<GeluOp>(x.getType(), x, builder_.getBoolAttr(below(2))));
+  case 6:
+    return keep(emit_.op<SiluOp>(x));
+  case 7:
+    return keep(emit_.op<ErfOp>(x));
+  case 8:
+    return keep(emit_.op<SinOp>(x));
+  case 9:
+    return keep(emit_.op<AbsOp>(x));
+  case 10:
+    return keep(emit_.op<ReluOp>(x));
+  case 11:
+    // Without a jump: a value at the edge may round to either side.
+    return keep(emit_.select(emit_.compare(Predicate::gt, x, 0.25), emit_.add(emit_.neg(x), 0.5), x));
+  case 12:
+    return keep(emit_.op<SoftplusOp>(x));
+  default:
+    return keep(emit_.op<Log1pOp>(emit_.op<AbsOp>(x)));
+  }
+}
+
+void Generator::binary(mlir::Value x) {
+  mlir::Value y = ofType(x.getType());
+  switch (below(options_.gradients ? 4 : 6)) {
+  case 0:
+    return keep(emit_.add(x, y));
+  case 1:
+    return keep(emit_.sub(x, y));
+  case 2:
+    return keep(emit_.tanh(emit_.mul(x, y)));
+  case 3:
+    return keep(emit_.div(x, emit_.add(emit_.mul(y, y), 1.0)));
+  case 4:
+    return keep(emit_.max(x, y));
+  default:
+    return keep(emit_.min(x, y));
+  }
+}
+
+void Generator::reduce(mlir::Value x) {
+  if (rank(x) == 0)
+    return;
+  llvm::SmallVector<int64_t> axes;
+  for (int64_t axis = 0; axis < rank(x); ++axis)
+    if (below(2) || (axis == rank(x) - 1 && axes.empty()))
+      axes.push_back(axis);
+  mlir::Value reduced = below(3) || options_.gradients ? emit_.meanOver(x, axes) : emit_.reduceMax(x, axes);
+  keep(reduced);
+  if (below(2))
+    keep(emit_.sub(x, emit_.broadcastBack(reduced, axes, dimsOf(x))));
+}
+
+/// Reductions that keep the last axis, which may be short.
+void Generator::columns(mlir::Value x) {
+  if (rank(x) < 2)
+    return;
+  int64_t last = rank(x) - 1;
+  if (below(2) && sizeOf(dimsOf(x)) > 0)
+    x = emit_.sliceAxis(x, last, Dim(0), Dim(1));
+  llvm::SmallVector<int64_t> axes;
+  for (int64_t axis = 0; axis < last; ++axis)
+    if (below(3) || (axis == last - 1 && axes.empty()))
+      axes.push_back(axis);
+  mlir::Value reduced = emit_.meanOver(emit_.mul(x, emit_.tanh(x)), axes);
+  keep(reduced);
+  if (below(2))
+    keep(emit_.meanOver(x, axes));
+  if (!options_.gradients && below(3) == 0)
+    keep(emit_.reduce(below(2) ? ReduceKind::max : ReduceKind::min, x, axes));
+  if (below(2))
+    keep(emit_.add(x, emit_.broadcastBack(reduced, axes, dimsOf(x))));
+}
+
+void Generator::layout(mlir::Value x) {
+  llvm::SmallVector<Dim> dims = dimsOf(x);
+  int64_t n = rank(x);
+  if (n == 0)
+    return keep(emit_.broadcastScalar(x, {Dim(extent())}));
+  int64_t axis = below(n);
+  llvm::SmallVector<int64_t> order(static_cast<size_t>(n));
+  for (int64_t i = 0; i < n; ++i)
+    order[static_cast<size_t>(i)] = i;
+  switch (below(7)) {
+  case 0:
+    std::shuffle(order.begin(), order.end(), random_);
+    return keep(emit_.transposed(x, order));
+  case 1: { // all axes from `axis` on become one
+    Dim product(1);
+    for (int64_t i = axis; i < n; ++i)
+      product = product * dims[static_cast<size_t>(i)];
+    dims.resize(static_cast<size_t>(axis));
+    dims.push_back(product);
+    return keep(emit_.reshapeTo(x, dims));
+  }
+  case 2: {
+    if (n >= 4)
+      return;
+    dims.insert(dims.begin() + axis, Dim(below(4) + 1));
+    for (int64_t i = 0; i < n; ++i)
+      order[static_cast<size_t>(i)] = i < axis ? i : i + 1;
+    return keep(emit_.broadcastTo(x, order, dims));
+  }
+  case 3:
+    return slice(x, axis);
+  case 4: {
+    llvm::SmallVector<Dim> low(dims.size(), Dim(0)), high(dims.size(), Dim(0));
+    low[static_cast<size_t>(axis)] = Dim(below(3));
+    high[static_cast<size_t>(axis)] = Dim(below(3));
+    return keep(emit_.pad(x, emit_.scalar(elementOf(x), 0.5), low, high));
+  }
+  case 5:
+    return keep(emit_.concat({x, ofType(x.getType()), x}, axis));
+  default:
+    return keep(emit_.create<ReverseOp>(x.getType(), x, llvm::ArrayRef<int64_t>{axis}));
+  }
+}
+
+void Generator::slice(mlir::Value x, int64_t axis) {
+  Dim dim = dimsOf(x)[static_cast<size_t>(axis)];
+  std::optional<int64_t> size = dim.constant();
+  if (!size) {
+    // One less than the symbol: nothing is left where that is one.
+    if (dim != Dim::symbol("N") || (options_.gradients && symbols_["N"] < 2))
+      return;
+    return keep(emit_.sliceAxis(x, axis, Dim(below(2)), dim - Dim(1)));
+  }
+  if (*size < 2)
+    return;
+  int64_t start = below(*size);
+  keep(emit_.sliceAxis(x, axis, Dim(start), Dim(1 + below(*size - start))));
+}
+
+void Generator::product(mlir::Value x) {
+  if (rank(x) == 0)
+    return;
+  // The other side: a value's own transposition-like partner, made by broadcasting a vector of x's last dimension.
+  Dim inner = dimsOf(x).back();
+  mlir::Value y = emit_.broadcastTo(emit_.convertTo(emit_.iota({inner}, 0, builder_.getF32Type()), elementOf(x)),
+                                    {below(2)}, {inner, inner});
+  y = emit_.op<SinOp>(emit_.mul(y, 0.37));
+  DotAxes axes;
+  axes.lhsContract = {rank(x) - 1};
+  axes.rhsContract = {below(2)};
+  keep(emit_.tanh(emit_.dot(x, y, axes)));
+  if (rank(x) >= 2 && below(2)) { // x xᵀ over a batch of all leading axes but one
+    DotAxes gram;
+    for (int64_t i = 0; i + 2 < rank(x); ++i) {
+      gram.lhsBatch.push_back(i);
+      gram.rhsBatch.push_back(i);
+    }
+    gram.lhsContract = gram.rhsContract = {rank(x) - 1};
+    keep(emit_.tanh(emit_.dot(x, x, gram)));
+  }
+}
+
+void Generator::row(mlir::Value x) {
+  if (rank(x) == 0)
+    return;
+  auto last = builder_.getI64IntegerAttr(rank(x) - 1);
+  switch (below(3)) {
+  case 0:
+    return keep(emit_.create<SoftmaxOp>(x.getType(), x, last));
+  case 1:
+    return keep(emit_.create<LogSoftmaxOp>(x.getType(), x, last));
+  default:
+    return keep(
+        emit_.create<LayerNormOp>(x.getType(), x, mlir::Value(), mlir::Value(), builder_.getF64FloatAttr(1e-2)));
+  }
+}
+
+void Generator::index(mlir::Value x) {
+  // Three or more along axis 0, so that every label is in range.
+  if (rank(x) == 0)
+    return;
+  std::optional<int64_t> size = dimsOf(x)[0].constant();
+  if (size && *size >= 3)
+    return keep(emit_.gather(x, labels_, 0));
+  keep(emit_.create<CumSumOp>(x.getType(), x, builder_.getI64IntegerAttr(rank(x) - 1), builder_.getBoolAttr(below(2)),
+                              builder_.getBoolAttr(below(2))));
+}
+
+/// Integers, from labels; exact on both sides.
+void Generator::integers(mlir::Value x) {
+  mlir::Value a = integers_[static_cast<size_t>(below(static_cast<int64_t>(integers_.size())))];
+  auto add = [&](mlir::Value value) {
+    if (sizeOf(dimsOf(value)) <= 20000)
+      integers_.push_back(value);
+  };
+  switch (below(7)) {
+  case 0:
+    return add(emit_.add(a, emit_.splatInt(a.getType(), below(5) - 2)));
+  case 1:
+    return add(emit_.max(a, emit_.splatInt(a.getType(), 1)));
+  case 2:
+    if (rank(a) == 0)
+      return;
+    return add(emit_.create<CumSumOp>(a.getType(), a, builder_.getI64IntegerAttr(rank(a) - 1),
+                                      builder_.getBoolAttr(below(2)), builder_.getBoolAttr(below(2))));
+  case 3:
+    if (rank(a) == 0)
+      return;
+    return add(emit_.reduceSum(a, {below(rank(a))}));
+  case 4:
+    return add(emit_.broadcastTo(a, llvm::to_vector(llvm::seq<int64_t>(1, rank(a) + 1)), [&] {
+      llvm::SmallVector<Dim> dims = dimsOf(a);
+      dims.insert(dims.begin(), Dim(1 + below(4)));
+      return dims;
+    }()));
+  case 5: { // through a narrow type and a mask
+    mlir::Type narrow[] = {builder_.getIntegerType(8), builder_.getI64Type(), builder_.getIntegerType(8, false)};
+    mlir::Value mask = emit_.compare(Predicate::gt, a, emit_.splatInt(a.getType(), 0));
+    mlir::Value small = emit_.convertTo(emit_.convertTo(emit_.max(a, emit_.splatInt(a.getType(), 0)), narrow[below(3)]),
+                                        builder_.getI32Type());
+    return add(emit_.select(mask, small, emit_.sub(emit_.splatInt(a.getType(), 7), a)));
+  }
+  default:
+    if (rank(a) >= rank(x))
+      return keep(emit_.tanh(emit_.convertTo(a, elementOf(x))));
+    return;
+  }
+}
+
+/// There and back again: what follows is computed in another float type.
+void Generator::otherType(mlir::Value x) {
+  mlir::Type others[] = {builder_.getF64Type(), builder_.getF32Type(), builder_.getBF16Type(), builder_.getF16Type()};
+  mlir::Type other = others[below(options_.gradients ? 2 : 4)];
+  if (other == elementOf(x))
+    return;
+  mlir::Value y = emit_.tanh(emit_.convertTo(x, other));
+  if (below(2) && rank(y) > 0)
+    y = emit_.meanOver(y, {below(rank(y))});
+  keep(emit_.convertTo(y, elementOf(x)));
+}
+
+void Generator::step() {
+  mlir::Value x = pick();
+  switch (below(options_.everything ? 15 : 10)) {
+  case 0:
+  case 1:
+    return unary(x);
+  case 2:
+  case 3:
+    return binary(x);
+  case 4:
+    return reduce(x);
+  case 5:
+  case 6:
+    return layout(x);
+  case 7:
+    return product(x);
+  case 8:
+    return row(x);
+  case 9:
+    return index(x);
+  case 10:
+  case 11:
+    return columns(x);
+  case 12:
+    return integers(x);
+  case 13:
+    return otherType(x);
+  default:
+    return control(x);
+  }
+}
+
+} // namespace kiln::test
