@@ -10,8 +10,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-
 namespace kiln::test {
 namespace {
 
@@ -44,12 +42,6 @@ std::vector<Block> all() {
   for (const char *page : {"/docs/language-sketches.md", "/docs/tutorial.md"})
     for (Block &block : blocksOf(KILN_SOURCE + std::string(page)))
       blocks.push_back(std::move(block));
-  // One in five where each of them takes long.
-  if (std::getenv("KILN_FEW_SKETCHES"))
-    for (size_t i = 0; i < blocks.size(); ++i)
-      if (i % 5)
-        blocks[i].model.clear();
-  std::erase_if(blocks, [](const Block &block) { return block.model.empty(); });
   return blocks;
 }
 
