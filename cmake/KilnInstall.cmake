@@ -19,6 +19,8 @@ install(FILES docs/ops.md docs/fusion.md docs/write-a-backend.md DESTINATION sha
 
 install(FILES backends/api/kiln_backend.h DESTINATION include/kiln)
 install(FILES backends/sdk/Graph.h backends/sdk/Emitter.h backends/sdk/Language.h backends/sdk/Phases.h DESTINATION include/kiln/sdk)
+install(FILES backends/sdk/forms/Forms.h backends/sdk/forms/Workgroup.h backends/sdk/forms/Number.h backends/sdk/forms/Contraction.h
+  DESTINATION include/kiln/sdk/forms)
 set_target_properties(kiln_backend_api PROPERTIES EXPORT_NAME backend_api)
 set_target_properties(kiln_sdk PROPERTIES EXPORT_NAME backend_sdk)
 foreach(target kiln_backend_api kiln_sdk)

@@ -170,6 +170,21 @@ void Emitter::store(uint32_t place, kiln_dtype dtype, const Expr &at, const Expr
   line(around.store(place, dtype, index.text, toStorage(dtype, element.text)));
 }
 
+std::vector<Expr> Emitter::outputElements(const std::vector<uint32_t> &outputs, const Index &index) {
+  std::vector<Expr> elements;
+  for (uint32_t output : outputs) {
+    uint32_t value = graph.outputs[output];
+    elements.push_back(bind(registerType(graph.type(value).dtype), element(value, index)));
+  }
+  return elements;
+}
+
+void Emitter::storeElements(const std::vector<uint32_t> &outputs, const std::vector<Expr> &elements, const Expr &at) {
+  for (size_t i = 0; i < outputs.size(); ++i)
+    store(static_cast<uint32_t>(graph.inputs.size()) + outputs[i], graph.type(graph.outputs[outputs[i]]).dtype, at,
+          elements[i]);
+}
+
 void Emitter::ordered() {
   for (Scope &scope : scopes)
     scope.known.clear();

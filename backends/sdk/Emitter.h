@@ -76,6 +76,13 @@ public:
   /// An element of a place read as memory, at a row-major index; `value` gives the dtype.
   Expr load(uint32_t place, uint32_t value, const Expr &linear);
   void store(uint32_t place, kiln_dtype dtype, const Expr &linear, const Expr &element);
+  /// The kernel's outputs of those numbers at an index, and their storing at a row-major one: all are computed before
+  /// one is written, since an output may lie in an input's memory.
+  std::vector<Expr> outputElements(const std::vector<uint32_t> &outputs, const Index &index);
+  void storeElements(const std::vector<uint32_t> &outputs, const std::vector<Expr> &elements, const Expr &linear);
+  void storeOutputs(const std::vector<uint32_t> &outputs, const Index &index, const Expr &linear) {
+    storeElements(outputs, outputElements(outputs, index), linear);
+  }
   /// Whether the language can print what the value needs, down to the inputs and to defined values; false with a reason
   /// (and the op's number) where it cannot.
   bool canPrint(uint32_t value, std::string &reason, uint32_t &op) const;

@@ -48,6 +48,20 @@ struct Language {
   /// Whole functions that the language has itself, or that are written in what only it has.
   std::span<const Function> functions;
 
+  //===-- Workgroups ----------------------------------------------------------------------------------------------===//
+
+  // Empty where it has none. That vectors have elements x, y, z, w and combine by + and *, and that there are min and
+  // max of indices, the forms take for granted.
+  const char *localX = "", *localY = "", *localIndex = ""; // of an invocation in its workgroup
+  const char *barrier = "";    // a statement: all of the workgroup meet, and see what was written before
+  const char *shared = "";     // before a declaration: of memory that a workgroup shares
+  const char *dontUnroll = ""; // before a loop
+  int lanes = 4;               // of float32 in the vector that a product's tile on a processor is made of
+  /// A vector of that many elements, 4 or `lanes` of them.
+  std::string (*vector)(const Language &language, kiln_dtype element, int count) = nullptr;
+  /// Element `at` of an array of vectors of 4.
+  std::string (*element)(const std::string &vectors, const std::string &type, const std::string &at) = nullptr;
+
   static const Language C, OpenCL, GLSL;
 
   /// The begin of a cast, up to the opening parenthesis.

@@ -1,6 +1,7 @@
 // GLSL 4.60 for Vulkan, and what is known of its compilers.
 #include "DoubleFunctions.h"
 #include "Functions.h"
+#include "Graph.h"
 #include "Language.h"
 
 namespace kiln::sdk {
@@ -86,6 +87,19 @@ static std::string printTable(const std::string &name, const std::vector<std::st
   return text + ";\n}\n";
 }
 
+static std::string vectorType(const Language &, kiln_dtype element, int count) {
+  std::string kind = element == KILN_F32   ? "vec"
+                     : element == KILN_F64 ? "dvec"
+                     : element == KILN_I64 ? "i64vec"
+                     : isSigned(element)   ? "ivec"
+                                           : "uvec";
+  return kind + std::to_string(count);
+}
+
+static std::string elementOf(const std::string &vectors, const std::string &, const std::string &at) {
+  return vectors + "[" + at + " / 4][" + at + " % 4]";
+}
+
 // Without arithmetic on 8 and 16 bits, which few devices have; a compiler may take it that there are no NaNs, and
 // Mesa's takes x * 0, 0 / x and x - x for 0 where it sees that.
 constinit const Language Language::GLSL = {.name = "the shading language",
@@ -115,6 +129,14 @@ constinit const Language Language::GLSL = {.name = "the shading language",
                                            .rint = "roundEven",
                                            .abs = "abs",
                                            .mulHigh = "kiln_mul_hi",
-                                           .functions = ::kiln::sdk::functions};
+                                           .functions = ::kiln::sdk::functions,
+                                           .localX = "gl_LocalInvocationID.x",
+                                           .localY = "gl_LocalInvocationID.y",
+                                           .localIndex = "gl_LocalInvocationIndex",
+                                           .barrier = "barrier();",
+                                           .shared = "shared ",
+                                           .dontUnroll = "[[dont_unroll]] ",
+                                           .vector = vectorType,
+                                           .element = elementOf};
 
 } // namespace kiln::sdk

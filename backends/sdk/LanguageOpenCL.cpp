@@ -1,5 +1,6 @@
 // OpenCL C 1.2 with f64.
 #include "Functions.h"
+#include "Graph.h"
 #include "Language.h"
 
 namespace kiln::sdk {
@@ -53,6 +54,19 @@ static std::string printTable(const std::string &name, const std::vector<std::st
   return "__constant uint " + name + "[" + std::to_string(words.size()) + "] = {" + joined(words) + "};\n";
 }
 
+static std::string vectorType(const Language &language, kiln_dtype element, int count) {
+  std::string kind = element == KILN_F32   ? language.float32
+                     : element == KILN_F64 ? language.float64
+                     : element == KILN_I64 ? language.int64
+                     : isSigned(element)   ? language.int32
+                                           : language.uint32;
+  return kind + std::to_string(count);
+}
+
+static std::string elementOf(const std::string &vectors, const std::string &type, const std::string &at) {
+  return "((" + type + " *)" + vectors + ")[" + at + "]";
+}
+
 constinit const Language Language::OpenCL = {.name = "OpenCL C",
                                              .int32 = "int",
                                              .uint32 = "uint",
@@ -70,6 +84,15 @@ constinit const Language Language::OpenCL = {.name = "OpenCL C",
                                              .rint = "rint",
                                              .abs = "fabs",
                                              .mulHigh = "mul_hi",
-                                             .functions = ::kiln::sdk::functions};
+                                             .functions = ::kiln::sdk::functions,
+                                             .localX = "get_local_id(0)",
+                                             .localY = "get_local_id(1)",
+                                             .localIndex = "(get_local_id(1) * get_local_size(0) + get_local_id(0))",
+                                             .barrier = "barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);",
+                                             .shared = "local ",
+                                             .dontUnroll = "__attribute__((opencl_unroll_hint(1))) ",
+                                             .lanes = 16,
+                                             .vector = vectorType,
+                                             .element = elementOf};
 
 } // namespace kiln::sdk

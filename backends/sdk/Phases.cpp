@@ -124,20 +124,13 @@ void Phases::print(Emitter &e, const Phase &phase, const Expr &item) const {
     return printRank(e, phase, item);
   Expr at = e.bind(e.indexType(), item);
   Index index = e.unlinear(phase.items, at);
-  // All is read before anything is written: an output may lie in an input's memory.
-  std::vector<std::pair<uint32_t, Expr>> stores; // by place
-  std::vector<kiln_dtype> dtypes;
-  for (uint32_t value : phase.values) {
-    stores.push_back({static_cast<uint32_t>(place(value)), e.element(phase.op ? phase.op->operands[0] : value, index)});
-    dtypes.push_back(graph.type(value).dtype);
-  }
-  for (uint32_t output : phase.outputs) {
-    uint32_t value = graph.outputs[output];
-    stores.push_back({static_cast<uint32_t>(graph.inputs.size()) + output, e.element(value, index)});
-    dtypes.push_back(graph.type(value).dtype);
-  }
-  for (size_t i = 0; i < stores.size(); ++i)
-    e.store(stores[i].first, dtypes[i], at, stores[i].second);
+  if (!phase.outputs.empty())
+    return e.storeOutputs(phase.outputs, index, at);
+  std::vector<Expr> elements; // all are read before one is written
+  for (uint32_t value : phase.values)
+    elements.push_back(e.element(phase.op ? phase.op->operands[0] : value, index));
+  for (size_t i = 0; i < elements.size(); ++i)
+    e.store(static_cast<uint32_t>(place(phase.values[i])), graph.type(phase.values[i]).dtype, at, elements[i]);
 }
 
 void Phases::printLine(Emitter &e, const Phase &phase, const Expr &item) const {

@@ -28,12 +28,25 @@ std::vector<uint8_t> packWords(const std::vector<uint32_t> &words) {
   return bytes;
 }
 
+static_assert(static_cast<uint32_t>(Number::Step::Constant) == KILN_VK_CONST &&
+              static_cast<uint32_t>(Number::Step::Extent) == KILN_VK_EXTENT &&
+              static_cast<uint32_t>(Number::Step::Add) == KILN_VK_ADD &&
+              static_cast<uint32_t>(Number::Step::Sub) == KILN_VK_SUB &&
+              static_cast<uint32_t>(Number::Step::Mul) == KILN_VK_MUL &&
+              static_cast<uint32_t>(Number::Step::Div) == KILN_VK_DIV &&
+              static_cast<uint32_t>(Number::Step::CeilDiv) == KILN_VK_CEIL_DIV &&
+              static_cast<uint32_t>(Number::Step::Min) == KILN_VK_MIN &&
+              static_cast<uint32_t>(Number::Step::Max) == KILN_VK_MAX);
+
 kiln_vk_expression ArtifactWriter::expression(const Number &number) {
-  std::string key(reinterpret_cast<const char *>(number.steps.data()), number.steps.size() * sizeof(kiln_vk_step));
+  std::vector<kiln_vk_step> postfix;
+  for (const Number::Step &step : number.steps)
+    postfix.push_back({step.kind, 0, step.value});
+  std::string key(reinterpret_cast<const char *>(postfix.data()), postfix.size() * sizeof(kiln_vk_step));
   auto [found, isNew] = knownExpressions.try_emplace(key);
   if (isNew) {
-    found->second = {static_cast<uint32_t>(steps.size()), static_cast<uint32_t>(number.steps.size())};
-    steps.insert(steps.end(), number.steps.begin(), number.steps.end());
+    found->second = {static_cast<uint32_t>(steps.size()), static_cast<uint32_t>(postfix.size())};
+    steps.insert(steps.end(), postfix.begin(), postfix.end());
   }
   return found->second;
 }

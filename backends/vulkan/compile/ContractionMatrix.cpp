@@ -4,8 +4,8 @@
 // the device's own shape: M x N sums in f32 of M x K by K x N factors in f16. The factors come by way of workgroup
 // memory, laid out as they lie in storage, since a matrix can be read by rows or by columns. Sums leave matrix by
 // matrix through workgroup memory again, where what stands below the product finds them as elements.
-#include "backends/vulkan/compile/Contraction.h"
 #include "backends/vulkan/compile/MatrixWords.h"
+#include "backends/vulkan/compile/Strategy.h"
 
 using namespace kiln::sdk;
 
@@ -24,10 +24,10 @@ public:
   Tile(ContractionPrinter &printer, bool isLeft, int side)
       : p(printer), operand(isLeft ? printer.form.lhs : printer.form.rhs), isLeft(isLeft), side(side),
         depthInner(operand.contiguous == Operand::Depth),
-        unit(p.form.hasEights(p.emitter, p.shader, operand) ? eight : 1), inner(depthInner ? stepDepth : side),
+        unit(p.form.hasEights(p.emitter, p.group, operand) ? eight : 1), inner(depthInner ? stepDepth : side),
         outer(depthInner ? side : stepDepth), stride(inner + eight) {
-    memory = p.shader.shared(unit == eight ? "uvec4" : "float16_t", static_cast<int64_t>(outer) * stride / unit,
-                             static_cast<uint32_t>(2 * unit));
+    memory = p.group.shared(unit == eight ? "uvec4" : "float16_t", static_cast<int64_t>(outer) * stride / unit,
+                            static_cast<uint32_t>(2 * unit));
   }
 
   /// Prints the copying; all invocations take part. Neighbouring ones read what are neighbours in memory.
@@ -44,7 +44,7 @@ public:
                              emitter.add(depth, depthInner ? along : row), depthInner ? unit : 1, end);
     std::string element, zero;
     if (unit == eight) {
-      element = p.form.vector(emitter, p.shader, operand, b, place.free, place.depth);
+      element = p.form.vector(emitter, p.group, operand, b, place.free, place.depth);
       zero = "uvec4(0)";
     } else {
       element = "float16_t(" + p.element(isLeft, b, place.free, place.depth).text + ")";
@@ -76,15 +76,17 @@ private:
 };
 } // namespace
 
-bool ContractionPrinter::matrixTiles(int bm, int bn, int64_t splits, uint32_t partial) {
+/// A tile of bm x bn for each workgroup; the depth cut into `splits` parts.
+static bool matrixTiles(ContractionPrinter &printer, Shader &shader, int bm, int bn, int64_t splits, uint32_t partial) {
+  Emitter &emitter = printer.emitter;
   int wm = bm / subgroupsDown, wn = bn / subgroupsAcross;
   shader.subgroups(subgroupsDown * subgroupsAcross);
   shader.useMatrices();
   const std::string M = shader.specialize(KILN_VK_SPECIALIZE_MATRIX_ROWS, 16),
                     N = shader.specialize(KILN_VK_SPECIALIZE_MATRIX_COLUMNS, 16),
                     K = shader.specialize(KILN_VK_SPECIALIZE_MATRIX_DEPTH, 16);
-  TileItem item = openTiles(bm, bn, stepDepth, splits);
-  Tile left(*this, true, bm), right(*this, false, bn);
+  ContractionPrinter::TileItem item = printer.openTiles(bm, bn, stepDepth, splits);
+  Tile left(printer, true, bm), right(printer, false, bn);
   std::string stage = shader.shared("float", static_cast<int64_t>(mostSums) * subgroupsDown * subgroupsAcross,
                                     static_cast<uint32_t>(sizeof(float)));
   emitter.line("const int thread = int(gl_LocalInvocationIndex), threads = int(gl_WorkGroupSize.x) * " +
@@ -128,11 +130,32 @@ bool ContractionPrinter::matrixTiles(int bm, int bn, int64_t splits, uint32_t pa
   };
   Expr r = position(item.row, "down + matrix / matricesAcross * " + M + " + e / " + N),
        c = position(item.column, "across + matrix % matricesAcross * " + N + " + e % " + N);
-  bool good = storeElement(item, splits, partial, r, c, emitter.name(stage + "[mine * " + str(mostSums) + " + e]"));
+  bool good =
+      printer.storeElement(item, splits, partial, r, c, emitter.name(stage + "[mine * " + str(mostSums) + " + e]"));
   emitter.close();
   emitter.line("barrier();");
   emitter.close();
   return good;
+}
+
+/// For devices that multiply matrices, where both operands are f16 and there is enough to fill some.
+void addMatrices(PlanBuilder &builder, ContractionBuilder &product) {
+  const Contraction &form = product.form;
+  auto isHalf = [&](const Operand &operand) { return product.graph.type(operand.value).dtype == KILN_F16; };
+  if (form.op->code != OpCode::DotGeneral || form.dtype != KILN_F32 || !isHalf(form.lhs) || !isHalf(form.rhs) ||
+      product.m < 16 || product.n < 16 || product.k < 16)
+    return;
+  int side = product.tilesOf(128, 128) >= 96 ? 128 : 64;
+  int64_t splits = product.splitDepth(product.tilesOf(side, side));
+  builder.variant(Builder::Device::Any);
+  builder.variants.back().features = KILN_VK_COOPERATIVE_MATRIX;
+  builder.variants.back().subgroupMost = Shader::mostLanes;
+  // The builder's launches are shaders.
+  bool good = product.add([&](ContractionPrinter &printer) {
+    return matrixTiles(printer, static_cast<Shader &>(printer.group), side, side, splits, product.partial());
+  });
+  if (!good || !product.addJoin(splits))
+    builder.variants.pop_back();
 }
 
 } // namespace kiln::vulkan

@@ -4,40 +4,14 @@
 // one kernel; see ../artifact.h for what the fields mean.
 #pragma once
 
-#include "backends/sdk/Graph.h"
+#include "backends/sdk/forms/Number.h"
 #include "backends/vulkan/artifact.h"
-#include <optional>
 #include <string>
 #include <vector>
 
 namespace kiln::vulkan {
 
-/// A number that is known when a launch's extents are: an expression of the artifact. Constants fold.
-class Number {
-public:
-  Number(int64_t constant = 0) : steps{{KILN_VK_CONST, 0, constant}} {}
-  Number(const kiln_extent &extent)
-      : steps{extent.slot < 0 ? kiln_vk_step{KILN_VK_CONST, 0, extent.value}
-                              : kiln_vk_step{KILN_VK_EXTENT, 0, extent.slot}} {}
-  /// The product.
-  static Number of(const std::vector<kiln_extent> &dims);
-
-  friend Number operator+(const Number &a, const Number &b) { return combine(KILN_VK_ADD, a, b); }
-  friend Number operator*(const Number &a, const Number &b) { return combine(KILN_VK_MUL, a, b); }
-  friend Number ceilDiv(const Number &a, const Number &b) { return combine(KILN_VK_CEIL_DIV, a, b); }
-  friend Number min(const Number &a, const Number &b) { return combine(KILN_VK_MIN, a, b); }
-  friend Number max(const Number &a, const Number &b) { return combine(KILN_VK_MAX, a, b); }
-  friend bool operator==(const Number &a, const Number &b);
-
-  std::optional<int64_t> constant() const;
-  /// With every extent at its bound. Where the expression grows with its extents, as all here do, that is its maximum.
-  int64_t bound(const std::vector<int64_t> &extents) const;
-
-  std::vector<kiln_vk_step> steps;
-
-private:
-  static Number combine(uint32_t kind, const Number &a, const Number &b);
-};
+using sdk::Number;
 
 struct Binding {
   uint32_t kind = KILN_VK_BIND_OPERAND;

@@ -31,7 +31,7 @@ Shader::Place &Shader::use(uint32_t asked, kiln_dtype dtype, uint32_t access) {
     if (isScratch) {
       const ScratchArray &array = scratch[number - inputs - outputs];
       Number bytes = array.elements * Number(byteSize(dtype));
-      place.bytes = static_cast<uint64_t>(bytes.bound(graph.extentBounds));
+      place.bytes = static_cast<uint64_t>(bytes.at(graph.extentBounds));
       place.bindings.push_back(dispatch.bindings.size());
       dispatch.bindings.push_back(
           {KILN_VK_BIND_SCRATCH, static_cast<uint32_t>(array.offset), 0, KILN_VK_NONE, bytes, KILN_VK_NONE});
@@ -114,7 +114,7 @@ std::string Shader::word(const Number &number) {
   if (std::optional<int64_t> constant = number.constant())
     return std::to_string(*constant);
   std::string key;
-  for (const kiln_vk_step &step : number.steps)
+  for (const Number::Step &step : number.steps)
     key += std::to_string(step.kind) + ":" + std::to_string(step.value) + " ";
   auto [found, isNew] = extents.emplace(key, dispatch.words.size());
   if (isNew)
@@ -137,7 +137,7 @@ std::string Shader::report(kiln_status_kind kind, uint32_t op, const std::string
 
 std::string Shader::shared(const std::string &type, int64_t elements, uint32_t elementBytes) {
   std::string name = "s" + std::to_string(globals.size());
-  globals.push_back("shared " + type + " " + name + "[" + std::to_string(elements) + "];\n");
+  globals.push_back(sdk::Language::GLSL.shared + type + " " + name + "[" + std::to_string(elements) + "];\n");
   dispatch.sharedBytes += static_cast<uint32_t>(elements) * elementBytes;
   return name;
 }
@@ -170,11 +170,10 @@ void Shader::useMatrices() {
             "// A matrix's scope, 100 to 102, stands for its part in the product: left, right, sum (MatrixWords.h).\n";
 }
 
-void Shader::grid(const Number &groups, const Number &layers) {
+void Shader::grid(const Number &groups) {
   dispatch.grid[0] = min(groups, mostGroups);
   dispatch.grid[1] = ceilDiv(groups, mostGroups);
-  dispatch.grid[2] = layers;
-  folded = groups.bound(graph.extentBounds) > mostGroups;
+  folded = groups.at(graph.extentBounds) > mostGroups;
   folding = "  const int group = int(gl_WorkGroupID.x)";
   folding += folded ? " + " + std::to_string(mostGroups) + " * int(gl_WorkGroupID.y);\n" : ";\n";
   folding += "  const int layer = int(gl_WorkGroupID.z);\n";
@@ -316,6 +315,8 @@ Dispatch Shader::finish(sdk::Emitter &emitter) {
                                   : "layout(local_size_x = " + std::to_string(dispatch.local[0])) +
           ", local_size_y = " + std::to_string(dispatch.local[1]) + ") in;\n";
   text += "void main() {\n" + launchOf() + folding + body + "}\n";
+  if (text.find("[[dont_unroll]]") != std::string::npos)
+    extensions.insert("GL_EXT_control_flow_attributes");
   std::string head = "#version 460\n" + extensionsFor(text);
   for (const std::string &extension : extensions)
     head += "#extension " + extension + " : require\n";

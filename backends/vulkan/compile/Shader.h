@@ -4,20 +4,15 @@
 // a Shader and an Emitter over it for each dispatch, prints, and calls finish().
 #pragma once
 
-#include "backends/sdk/Emitter.h"
+#include "backends/sdk/forms/Workgroup.h"
 #include "backends/vulkan/compile/Plan.h"
 #include <map>
 
 namespace kiln::vulkan {
 
-/// A part of the launch's scratch that holds an array. Places of a shader are numbered: inputs, outputs, scratch.
-struct ScratchArray {
-  int64_t offset = 0; // bytes, a multiple of 256
-  kiln_dtype dtype = KILN_F32;
-  Number elements;
-};
+using sdk::ScratchArray;
 
-class Shader : public sdk::Surroundings {
+class Shader : public sdk::Workgroup {
 public:
   /// All three outlive the shader.
   Shader(const sdk::Graph &graph, const Settings &settings, const std::vector<ScratchArray> &scratch)
@@ -31,15 +26,15 @@ public:
 
   /// Vector number `index` of a place: four elements of f32 as a vec4, or eight of f16 as a uvec4; only where
   /// canLoadVectors.
-  std::string loadVector(uint32_t place, const std::string &index);
+  std::string loadVector(uint32_t place, const std::string &index) override;
   /// Whether the place begins at a multiple of 16 bytes in every launch and is of that type.
-  bool canLoadVectors(uint32_t place, kiln_dtype dtype) const;
+  bool canLoadVectors(uint32_t place, kiln_dtype dtype) const override;
 
   /// A number in a word of its own.
-  std::string word(const Number &number);
+  std::string word(const Number &number) override;
   /// An array in workgroup memory; gives its name.
-  std::string shared(const std::string &type, int64_t elements, uint32_t elementBytes);
-  void local(uint32_t x, uint32_t y = 1);
+  std::string shared(const std::string &type, int64_t elements, uint32_t elementBytes) override;
+  void local(uint32_t x, uint32_t y = 1) override;
   /// Workgroups of so many subgroups, along y; x is the device's subgroup size, mostLanes at most.
   void subgroups(uint32_t count);
   static constexpr uint32_t mostLanes = 64;
@@ -47,13 +42,8 @@ public:
   std::string specialize(uint32_t kind, int32_t otherwise);
   /// Turns cooperative matrices on, and the memory model that comes with them.
   void useMatrices();
-  uint32_t localX() const { return dispatch.local[0]; }
-  void requireExtension(const std::string &extension) { extensions.insert(extension); }
 
-  /// Begins main: declares `group`, the workgroup's number out of `groups`, and `layer` out of `layers`. The statements
-  /// that follow are printed by the emitter; invocations of a workgroup beyond `groups` have to leave memory alone
-  /// (`group` is then not below `groups`).
-  void grid(const Number &groups, const Number &layers = 1);
+  void grid(const Number &groups) override;
 
   Dispatch finish(sdk::Emitter &emitter);
 
@@ -94,8 +84,6 @@ private:
   bool folded = false;
 };
 
-/// The number of invocations in a workgroup where a strategy has no reason for another.
-constexpr uint32_t usualLocal = 128;
 /// The most workgroups along one axis of a grid that every device takes.
 constexpr int64_t mostGroups = 65535;
 

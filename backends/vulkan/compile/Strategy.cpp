@@ -1,4 +1,5 @@
 #include "backends/vulkan/compile/Strategy.h"
+#include "backends/sdk/forms/Forms.h"
 #include <algorithm>
 
 namespace kiln::vulkan {
@@ -50,15 +51,45 @@ static void choose(const Settings &settings, KernelPlan &plan) {
   plan.variants.erase(std::remove_if(plan.variants.begin(), plan.variants.end(), unwanted), plan.variants.end());
 }
 
+void PlanBuilder::variant(Device device) {
+  variants.emplace_back();
+  variants.back().features = device == Device::Processor ? static_cast<uint32_t>(KILN_VK_ON_CPU) : 0;
+}
+
+bool PlanBuilder::launch(const std::vector<ScratchArray> &scratch,
+                         const std::function<bool(sdk::Workgroup &group, sdk::Emitter &emitter)> &print) {
+  Shader shader(graph, settings, scratch);
+  sdk::Emitter emitter(graph, shader, options);
+  if (!print(shader, emitter))
+    return false;
+  variants.back().dispatches.push_back(shader.finish(emitter));
+  return true;
+}
+
+KernelPlan PlanBuilder::take() { return {std::move(variants), scratchBytes}; }
+
 bool planKernel(const sdk::Graph &graph, const Settings &settings, KernelPlan &plan, Refusal &refusal) {
   if (!isPossible(graph, refusal) || !hasSenseOfDtypes(graph, refusal))
     return false;
-  bool found = planContraction(graph, settings, plan) || planColumns(graph, settings, plan) ||
-               planRows(graph, settings, plan) || planScatter(graph, settings, plan) ||
-               planAttention(graph, settings, plan) || planElements(graph, settings, plan, refusal);
-  if (found)
+  using Build = std::function<bool(PlanBuilder & builder)>;
+  const Build forms[] = {[](PlanBuilder &builder) {
+                           return sdk::buildContraction(
+                               builder, [&](sdk::ContractionBuilder &product) { addMatrices(builder, product); });
+                         },
+                         sdk::buildColumns,
+                         sdk::buildRows,
+                         sdk::buildScatter,
+                         sdk::buildAttention,
+                         [&](PlanBuilder &builder) { return sdk::buildElements(builder, refusal.reason, refusal.op); }};
+  for (const Build &build : forms) {
+    PlanBuilder builder(graph, settings);
+    if (!build(builder))
+      continue;
+    plan = builder.take();
     choose(settings, plan);
-  return found;
+    return true;
+  }
+  return false;
 }
 
 } // namespace kiln::vulkan

@@ -1,11 +1,8 @@
-// How a kernel becomes dispatches.
-//
-// One function for each form of kernel. Each gives true with a plan, or false and leaves the plan alone where the
-// kernel is not of its form; the generic form takes every kernel whose ops the emitter can print.
+// How a kernel becomes dispatches: which of the sdk's forms it gets, and the frame of a shader around each launch.
 #pragma once
 
-#include "backends/sdk/Emitter.h"
-#include "backends/vulkan/compile/Plan.h"
+#include "backends/sdk/forms/Contraction.h"
+#include "backends/vulkan/compile/Shader.h"
 
 namespace kiln::vulkan {
 
@@ -15,20 +12,26 @@ inline sdk::EmitterOptions emitterOptions(const Settings &settings) {
   return {sdk::Language::GLSL, /*wideIndex=*/false, /*ownFunctions=*/!settings.fast};
 }
 
-/// Tries the forms below in turn; false with a refusal where none fits.
-bool planKernel(const sdk::Graph &graph, const Settings &settings, KernelPlan &plan, Refusal &refusal);
+/// Makes a plan of what the forms print.
+class PlanBuilder : public sdk::Builder {
+public:
+  PlanBuilder(const sdk::Graph &graph, const Settings &settings)
+      : Builder(graph, emitterOptions(settings)), settings(settings) {}
 
-/// An item an element, phase after phase: everything.
-bool planElements(const sdk::Graph &graph, const Settings &settings, KernelPlan &plan, Refusal &refusal);
-/// Reductions of the trailing axes with what stands around them: a row for each workgroup, or each invocation.
-bool planRows(const sdk::Graph &graph, const Settings &settings, KernelPlan &plan);
-/// Reductions of any axes that do not depend on one another: partial results by chunk, then these together.
-bool planColumns(const sdk::Graph &graph, const Settings &settings, KernelPlan &plan);
-/// dot_general and convolution with what stands above and below.
-bool planContraction(const sdk::Graph &graph, const Settings &settings, KernelPlan &plan);
-/// attention and attention_grad with transposes around them.
-bool planAttention(const sdk::Graph &graph, const Settings &settings, KernelPlan &plan);
-/// scatter alone.
-bool planScatter(const sdk::Graph &graph, const Settings &settings, KernelPlan &plan);
+  void variant(Device device) override;
+  bool launch(const std::vector<ScratchArray> &scratch,
+              const std::function<bool(sdk::Workgroup &group, sdk::Emitter &emitter)> &print) override;
+  KernelPlan take();
+
+  std::vector<Variant> variants;
+
+private:
+  const Settings &settings;
+};
+
+/// Tries the forms in turn; false with a refusal where none fits.
+bool planKernel(const sdk::Graph &graph, const Settings &settings, KernelPlan &plan, Refusal &refusal);
+/// A product of f16 by cooperative matrices, where it is one, as one more variant.
+void addMatrices(PlanBuilder &builder, sdk::ContractionBuilder &product);
 
 } // namespace kiln::vulkan

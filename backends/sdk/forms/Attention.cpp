@@ -4,13 +4,10 @@
 // gradients of keys and values. The other rows stream by in tiles, on GPUs through workgroup memory. The softmax is the
 // running one (Milakov and Gimelshein; FlashAttention); the backward pass computes the scores again from lse. Tiles
 // that causality hides from a whole workgroup are not looked at.
-#include "backends/vulkan/compile/Shader.h"
-#include "backends/vulkan/compile/Strategy.h"
+#include "backends/sdk/forms/Forms.h"
 #include <algorithm>
 
-using namespace kiln::sdk;
-
-namespace kiln::vulkan {
+namespace kiln::sdk {
 
 namespace {
 constexpr int64_t widest = 256; // of a head: a row is kept in registers
@@ -64,8 +61,8 @@ struct Stream {
 
 class Printer {
 public:
-  Printer(const Graph &graph, const Form &form, Shader &shader, Emitter &emitter, bool shares)
-      : graph(graph), form(form), shader(shader), emitter(emitter), shares(shares), threads(shares ? 64 : 16) {}
+  Printer(const Graph &graph, const Form &form, Workgroup &group, Emitter &emitter, bool shares)
+      : graph(graph), form(form), group(group), emitter(emitter), shares(shares), threads(shares ? 64 : 16) {}
 
   bool forward();
   bool queryGradient(uint32_t delta);
@@ -74,7 +71,7 @@ public:
 private:
   void begin(const kiln_extent &rows);
   void keep(const std::string &array, uint32_t value, int64_t width);
-  void zero(const std::string &array, int64_t width);
+  void clear(const std::string &array, int64_t width);
   /// Opens the loop over the tiles of what streams, from row `first` to `last`, and brings a tile in.
   void openTiles(const std::string &first, const std::string &last, const kiln_extent &count,
                  std::vector<Stream> streams);
@@ -87,7 +84,7 @@ private:
   std::string exponential(const std::string &x);
   bool storeRow(size_t result, const std::string &array, int64_t width, const std::string &factor);
   bool storeOne(size_t result, const Index &index, const std::string &text);
-  std::string number(const kiln_extent &extent) { return shader.word(Number(extent)); }
+  std::string number(const kiln_extent &extent) { return group.word(Number(extent)); }
   std::string literal(double x) { return emitter.literal(KILN_F32, x, 0).text; }
   Expr here(const std::string &text) const {
     Expr expr = emitter.name(text);
@@ -97,8 +94,9 @@ private:
 
   const Graph &graph;
   const Form &form;
-  Shader &shader;
+  Workgroup &group;
   Emitter &emitter;
+  const std::string scalar = emitter.registerType(KILN_F32), fma = emitter.language().fma, zero = literal(0);
   const bool shares;
   const int threads;
   int tile = 16; // rows of what streams
@@ -113,30 +111,31 @@ private:
 /// A workgroup's rows are of one head. Invocations without a row go along with the last one.
 void Printer::begin(const kiln_extent &rows) {
   Number tiles = ceilDiv(Number(rows), threads), groups = Number(form.batch) * Number(form.heads) * tiles;
-  shader.local(static_cast<uint32_t>(threads));
-  shader.grid(groups);
-  emitter.line("const int lane = int(gl_LocalInvocationID.x);");
-  emitter.line("const int own = min(group, " + shader.word(groups) + " - 1), above = own / " + shader.word(tiles) +
-               ";");
-  emitter.line("const int b = above / " + number(form.heads) + ", h = above % " + number(form.heads) + ";");
-  emitter.line("const int begin = own % " + shader.word(tiles) + " * " + std::to_string(threads) +
-               ", end = min(begin + " + std::to_string(threads) + ", " + number(rows) + ");");
+  group.local(static_cast<uint32_t>(threads));
+  group.grid(groups);
+  emitter.line("const " + emitter.indexType() + " lane = " + localX(emitter) + ";");
+  emitter.line("const " + emitter.indexType() + " own = min(group, " + group.word(groups) + " - 1), above = own / " +
+               group.word(tiles) + ";");
+  emitter.line("const " + emitter.indexType() + " b = above / " + number(form.heads) + ", h = above % " +
+               number(form.heads) + ";");
+  emitter.line("const " + emitter.indexType() + " begin = own % " + group.word(tiles) + " * " +
+               std::to_string(threads) + ", end = min(begin + " + std::to_string(threads) + ", " + number(rows) + ");");
   emitter.line("const bool valid = group == own && begin + lane < end;");
-  emitter.line("const int row = min(begin + lane, end - 1);");
+  emitter.line("const " + emitter.indexType() + " row = min(begin + lane, end - 1);");
 }
 
 void Printer::keep(const std::string &array, uint32_t value, int64_t width) {
-  emitter.line("float " + array + "[" + std::to_string(width) + "];");
+  emitter.line(scalar + " " + array + "[" + std::to_string(width) + "];");
   Expr d = emitter.loop(emitter.index(width));
   Index at = {Emitter::outer("b"), Emitter::outer("h"), Emitter::outer("row"), d};
   emitter.line(array + "[" + d.text + "] = " + emitter.element(value, at).text + ";");
   emitter.close();
 }
 
-void Printer::zero(const std::string &array, int64_t width) {
-  emitter.line("float " + array + "[" + std::to_string(width) + "];");
+void Printer::clear(const std::string &array, int64_t width) {
+  emitter.line(scalar + " " + array + "[" + std::to_string(width) + "];");
   Expr d = emitter.loop(emitter.index(width));
-  emitter.line(array + "[" + d.text + "] = 0.0;");
+  emitter.line(array + "[" + d.text + "] = " + zero + ";");
   emitter.close();
 }
 
@@ -150,8 +149,9 @@ void Printer::openTiles(const std::string &first, const std::string &last, const
   tile = floats <= 256 ? 16 : 8; // 16 KiB at the widest
   if (shares)
     for (const Stream &stream : streams)
-      memories.push_back(shader.shared("float", tile * stream.width, 4));
-  emitter.open("for (int first = " + first + "; first < " + last + "; first += " + std::to_string(tile) + ")");
+      memories.push_back(group.shared(scalar, tile * stream.width, 4));
+  emitter.open("for (" + emitter.indexType() + " first = " + first + "; first < " + last +
+               "; first += " + std::to_string(tile) + ")");
   if (!shares)
     return;
   for (size_t i = 0; i < streams.size(); ++i) {
@@ -161,17 +161,17 @@ void Printer::openTiles(const std::string &first, const std::string &last, const
                 d = "(" + e.text + " % " + std::to_string(stream.width) + ")";
     std::string memory = memories[i];
     memories[i].clear(); // from the place itself, this once
-    emitter.line("const float piece = " + streamed(stream.name, j, d) + ";");
+    emitter.line("const " + scalar + " piece = " + streamed(stream.name, j, d) + ";");
     memories[i] = memory;
     emitter.line(memory + "[" + e.text + "] = piece;");
     emitter.close();
   }
-  emitter.line("barrier();");
+  barrier(emitter);
 }
 
 void Printer::closeTiles() {
   if (shares)
-    emitter.line("barrier();");
+    barrier(emitter);
   emitter.close();
   memories.clear();
 }
@@ -185,10 +185,10 @@ std::string Printer::streamed(const std::string &name, const std::string &j, con
   if (i < memories.size() && !memories[i].empty())
     return memories[i] + "[" + j + " * " + std::to_string(stream.width) + " + " + d + "]";
   std::string row = emitter.fresh("r");
-  emitter.line("const int " + row + " = min(first + " + j + ", " + streamCount + " - 1);");
+  emitter.line("const " + emitter.indexType() + " " + row + " = min(first + " + j + ", " + streamCount + " - 1);");
   if (stream.scratch != KILN_NONE)
-    return shader.load(stream.scratch, KILN_F32,
-                       "(b * " + number(form.heads) + " + h) * " + number(form.queries) + " + " + row);
+    return group.load(stream.scratch, KILN_F32,
+                      "(b * " + number(form.heads) + " + h) * " + number(form.queries) + " + " + row);
   Index at = {Emitter::outer("b"), Emitter::outer("h"), here(row)};
   if (graph.type(stream.value).rank() == 4)
     at.push_back(here(d));
@@ -197,29 +197,30 @@ std::string Printer::streamed(const std::string &name, const std::string &j, con
 
 /// Unrolled together with the loops over a head's width, this is what drivers take minutes to compile.
 void Printer::openRows() {
-  shader.requireExtension("GL_EXT_control_flow_attributes");
-  emitter.open("[[dont_unroll]] for (int j = 0; j < " + std::to_string(tile) + "; ++j)");
+  emitter.open(emitter.language().dontUnroll +
+               ("for (" + emitter.indexType() + " j = 0; j < " + std::to_string(tile) + "; ++j)"));
 }
 
 std::string Printer::dot(const std::string &array, const std::string &name, int64_t width) {
   std::string sum = emitter.fresh("dot");
-  emitter.line("float " + sum + " = 0.0;");
-  emitter.open("for (int d = 0; d < " + std::to_string(width) + "; ++d)");
-  emitter.line(sum + " = fma(" + array + "[d], " + streamed(name, "j", "d") + ", " + sum + ");");
+  emitter.line(scalar + " " + sum + " = " + zero + ";");
+  emitter.open("for (" + emitter.indexType() + " d = 0; d < " + std::to_string(width) + "; ++d)");
+  emitter.line(sum + " = " + fma + "(" + array + "[d], " + streamed(name, "j", "d") + ", " + sum + ");");
   emitter.close();
   return sum;
 }
 
 void Printer::addTo(const std::string &array, const std::string &factor, const std::string &name, int64_t width) {
-  emitter.open("for (int d = 0; d < " + std::to_string(width) + "; ++d)");
-  emitter.line(array + "[d] = fma(" + factor + ", " + streamed(name, "j", "d") + ", " + array + "[d]);");
+  emitter.open("for (" + emitter.indexType() + " d = 0; d < " + std::to_string(width) + "; ++d)");
+  emitter.line(array + "[d] = " + fma + "(" + factor + ", " + streamed(name, "j", "d") + ", " + array + "[d]);");
   emitter.close();
 }
 
 /// Whether the key is none that the query sees: beyond the last one, later than it, or masked.
 std::string Printer::hidden(const Expr &query, const Expr &key) {
   std::string name = emitter.fresh("hidden"), s = number(form.keys), t = number(form.queries);
-  emitter.line("bool " + name + " = " + key.text + " >= " + s + " || " + query.text + " >= " + t + ";");
+  emitter.line(std::string(emitter.language().boolean) + " " + name + " = " + key.text + " >= " + s + " || " +
+               query.text + " >= " + t + ";");
   if (form.causal)
     emitter.line(name + " = " + name + " || " + key.text + " > " + query.text + " + " + s + " - " + t + ";");
   if (!form.masked)
@@ -288,25 +289,25 @@ bool Printer::forward() {
   std::string minusInfinity = emitter.neutral("max", KILN_F32).text;
   begin(form.queries);
   keep("q", form.q, form.width);
-  zero("sum", form.valueWidth);
-  emitter.line("float most = " + minusInfinity + ", total = 0.0;");
+  clear("sum", form.valueWidth);
+  emitter.line(scalar + " most = " + minusInfinity + ", total = " + zero + ";");
   std::string last = form.causal ? "min(" + keys + ", end + " + keys + " - " + queries + ")" : keys;
   openTiles("0", last, form.keys, {{"k", form.k, form.width}, {"v", form.v, form.valueWidth}});
-  emitter.line("float scores[" + std::to_string(tile) + "], highest = most;");
+  emitter.line(scalar + " scores[" + std::to_string(tile) + "], highest = most;");
   openRows();
   std::string score = dot("q", "k", form.width), away = hidden(here("row"), here("(first + j)"));
   emitter.line("scores[j] = " + away + " ? " + minusInfinity + " : " + score + " * " + literal(form.scale) + ";");
   // A NaN is the highest of all, and stays.
   emitter.line("if (highest == highest && !(scores[j] <= highest)) highest = scores[j];");
   emitter.close();
-  emitter.line("const float base = highest == " + minusInfinity + " ? 0.0 : highest;");
-  emitter.line("const float fade = " + exponential("most - base") + ";");
+  emitter.line("const " + scalar + " base = highest == " + minusInfinity + " ? " + zero + " : highest;");
+  emitter.line("const " + scalar + " fade = " + exponential("most - base") + ";");
   emitter.line("total *= fade; most = highest;");
-  emitter.open("for (int d = 0; d < " + std::to_string(form.valueWidth) + "; ++d)");
+  emitter.open("for (" + emitter.indexType() + " d = 0; d < " + std::to_string(form.valueWidth) + "; ++d)");
   emitter.line("sum[d] *= fade;");
   emitter.close();
   openRows();
-  emitter.line("const float weight = " + exponential("scores[j] - base") + ";");
+  emitter.line("const " + scalar + " weight = " + exponential("scores[j] - base") + ";");
   emitter.line("total += weight;");
   addTo("sum", "weight", "v", form.valueWidth);
   emitter.close();
@@ -329,26 +330,28 @@ bool Printer::queryGradient(uint32_t delta) {
   begin(form.queries);
   keep("q", form.q, form.width);
   keep("g", form.gradient, form.valueWidth);
-  zero("dq", form.width);
+  clear("dq", form.width);
   Index at = {Emitter::outer("b"), Emitter::outer("h"), Emitter::outer("row")};
-  emitter.line("const float lse = " + emitter.element(form.lse, at).text + ";");
-  emitter.line("float delta = 0.0;");
+  emitter.line("const " + scalar + " lse = " + emitter.element(form.lse, at).text + ";");
+  emitter.line(scalar + " delta = " + zero + ";");
   Expr d = emitter.loop(emitter.index(form.valueWidth));
   at.push_back(d);
-  emitter.line("delta = fma(g[" + d.text + "], " + emitter.element(form.result, at).text + ", delta);");
+  emitter.line("delta = " + fma + "(g[" + d.text + "], " + emitter.element(form.result, at).text + ", delta);");
   emitter.close();
   std::string last = form.causal ? "min(" + keys + ", end + " + keys + " - " + queries + ")" : keys;
   openTiles("0", last, form.keys, {{"k", form.k, form.width}, {"v", form.v, form.valueWidth}});
   openRows();
   std::string score = dot("q", "k", form.width), away = hidden(here("row"), here("(first + j)"));
-  emitter.line("const float s = " + away + " ? " + minusInfinity + " : " + score + " * " + literal(form.scale) + ";");
+  emitter.line("const " + scalar + " s = " + away + " ? " + minusInfinity + " : " + score + " * " +
+               literal(form.scale) + ";");
   std::string weight = exponential("s - lse"), slope = dot("g", "v", form.valueWidth);
-  emitter.line("const float ds = first + j < " + keys + " ? " + weight + " * (" + slope + " - delta) : 0.0;");
+  emitter.line("const " + scalar + " ds = first + j < " + keys + " ? " + weight + " * (" + slope +
+               " - delta) : " + zero + ";");
   addTo("dq", "ds", "k", form.width);
   emitter.close();
   closeTiles();
   emitter.open("if (valid)", /*guard=*/true);
-  emitter.line(shader.store(delta, KILN_F32, "(b * " + number(form.heads) + " + h) * " + queries + " + row", "delta"));
+  emitter.line(group.store(delta, KILN_F32, "(b * " + number(form.heads) + " + h) * " + queries + " + row", "delta"));
   emitter.close();
   return storeRow(0, "dq", form.width, " * " + literal(form.scale));
 }
@@ -359,8 +362,8 @@ bool Printer::keyGradients(uint32_t delta) {
   begin(form.keys);
   keep("k", form.k, form.width);
   keep("v", form.v, form.valueWidth);
-  zero("dk", form.width);
-  zero("dv", form.valueWidth);
+  clear("dk", form.width);
+  clear("dv", form.valueWidth);
   // The first query that sees the workgroup's first key.
   std::string first = form.causal ? "max(0, begin - " + keys + " + " + queries + ")" : "0";
   openTiles(
@@ -368,48 +371,48 @@ bool Printer::keyGradients(uint32_t delta) {
       {{"q", form.q, form.width}, {"g", form.gradient, form.valueWidth}, {"lse", form.lse, 1}, {"delta", 0, 1, delta}});
   openRows();
   std::string score = dot("k", "q", form.width), away = hidden(here("(first + j)"), here("row"));
-  emitter.line("const float s = " + away + " ? " + minusInfinity + " : " + score + " * " + literal(form.scale) + ";");
-  emitter.line("const float lse = " + streamed("lse", "j", "0") + ";");
-  emitter.line("const float delta = " + streamed("delta", "j", "0") + ";");
-  emitter.line("const float weight = first + j < " + queries + " ? " + exponential("s - lse") + " : 0.0;");
+  emitter.line("const " + scalar + " s = " + away + " ? " + minusInfinity + " : " + score + " * " +
+               literal(form.scale) + ";");
+  emitter.line("const " + scalar + " lse = " + streamed("lse", "j", "0") + ";");
+  emitter.line("const " + scalar + " delta = " + streamed("delta", "j", "0") + ";");
+  emitter.line("const " + scalar + " weight = first + j < " + queries + " ? " + exponential("s - lse") + " : " + zero +
+               ";");
   addTo("dv", "weight", "g", form.valueWidth);
   std::string slope = dot("v", "g", form.valueWidth);
-  emitter.line("const float ds = weight * (" + slope + " - delta);");
+  emitter.line("const " + scalar + " ds = weight * (" + slope + " - delta);");
   addTo("dk", "ds", "q", form.width);
   emitter.close();
   closeTiles();
   return storeRow(1, "dk", form.width, " * " + literal(form.scale)) && storeRow(2, "dv", form.valueWidth, "");
 }
 
-bool planAttention(const Graph &graph, const Settings &settings, KernelPlan &plan) {
+bool buildAttention(Builder &builder) {
+  const Graph &graph = builder.graph;
   Form form;
   if (!read(graph, form))
     return false;
   std::vector<ScratchArray> scratch;
-  KernelPlan result;
   if (form.backward) {
     Number rows = max(Number(form.batch) * Number(form.heads) * Number(form.queries), Number(1));
     scratch = {{0, KILN_F32, rows}};
-    result.scratchBytes = rows.bound(graph.extentBounds) * 4;
+    builder.needScratch(rows.at(graph.extentBounds) * 4);
   }
-  uint32_t delta = static_cast<uint32_t>(graph.inputs.size() + graph.outputs.size());
+  uint32_t delta = builder.scratchPlace(0);
   for (bool shares : {false, true}) {
-    Variant variant;
-    variant.features = shares ? 0 : KILN_VK_ON_CPU;
-    for (int part = 0; part < (form.backward ? 2 : 1); ++part) {
-      Shader shader(graph, settings, scratch);
-      Emitter emitter(graph, shader, emitterOptions(settings));
-      Printer printer(graph, form, shader, emitter, shares);
-      if (!(!form.backward ? printer.forward()
-            : part == 0    ? printer.queryGradient(delta)
-                           : printer.keyGradients(delta)))
-        return false;
-      variant.dispatches.push_back(shader.finish(emitter));
-    }
-    result.variants.push_back(std::move(variant));
+    builder.variant(shares ? Builder::Device::Any : Builder::Device::Processor);
+    auto launch = [&](const std::function<bool(Printer &)> &print) {
+      return builder.launch(scratch, [&](Workgroup &group, Emitter &emitter) {
+        Printer printer(graph, form, group, emitter, shares);
+        return print(printer);
+      });
+    };
+    bool good = form.backward ? launch([&](Printer &p) { return p.queryGradient(delta); }) &&
+                                    launch([&](Printer &p) { return p.keyGradients(delta); })
+                              : launch([](Printer &p) { return p.forward(); });
+    if (!good)
+      return false;
   }
-  plan = std::move(result);
   return true;
 }
 
-} // namespace kiln::vulkan
+} // namespace kiln::sdk

@@ -2,43 +2,16 @@
 //
 // A processor that runs shaders has caches and no use for workgroup memory, and barriers cost it dear. Each invocation
 // reads what its tile needs, in fours where memory allows, and rows or columns beyond the edge are read again at it.
-#include "backends/vulkan/compile/Contraction.h"
+#include "backends/sdk/forms/Contraction.h"
 #include <algorithm>
 
-using namespace kiln::sdk;
-
-namespace kiln::vulkan {
+namespace kiln::sdk {
 
 //===-- Pieces ----------------------------------------------------------------------------------------------------===//
 
-std::string ContractionPrinter::vector() const {
-  switch (form.dtype) {
-  case KILN_F32:
-    return "vec4";
-  case KILN_F64:
-    return "dvec4";
-  case KILN_I64:
-    return "i64vec4";
-  default:
-    return sdk::isSigned(form.dtype) ? "ivec4" : "uvec4";
-  }
-}
-
 std::string ContractionPrinter::multiplyAdd(const std::string &acc, const std::string &a, const std::string &b) const {
-  return isFloat(form.dtype) ? acc + " = fma(" + a + ", " + b + ", " + acc + ");" : acc + " += " + a + " * " + b + ";";
-}
-
-Expr ContractionPrinter::number(const Number &number) {
-  if (std::optional<int64_t> constant = number.constant())
-    return emitter.index(*constant);
-  return Emitter::outer(shader.word(number));
-}
-
-Expr ContractionPrinter::least(const Expr &a, const Expr &b) {
-  if (a.constant && b.constant)
-    return emitter.index(std::min(*a.constant, *b.constant));
-  return emitter.bind(emitter.indexType(),
-                      {"min(" + a.text + ", " + b.text + ")", std::max(a.level, b.level), {}, a.changes || b.changes});
+  return isFloat(form.dtype) ? acc + " = " + emitter.language().fma + "(" + a + ", " + b + ", " + acc + ");"
+                             : acc + " += " + a + " * " + b + ";";
 }
 
 bool ContractionPrinter::isMultiple(const Number &number, int64_t of) {
@@ -50,7 +23,7 @@ void ContractionPrinter::startTile(int tm, int tn) {
   for (int i = 0; i < tm; ++i)
     for (int q = 0; q < tn / 4; ++q) {
       accumulators.push_back("acc" + std::to_string(i) + "_" + std::to_string(q));
-      emitter.line(vector() + " " + accumulators.back() + " = " + vector() + "(0);");
+      emitter.line(vector() + " " + accumulators.back() + " = " + vector("0") + ";");
     }
 }
 
@@ -59,7 +32,7 @@ Expr ContractionPrinter::openDepth(const Expr &begin, const Expr &end, int64_t s
   if (!inBlocks())
     return emitter.loop(begin, end, emitter.index(step));
   for (const std::string &name : accumulators)
-    emitter.line(vector() + " total_" + name + " = " + vector() + "(0);");
+    emitter.line(vector() + " total_" + name + " = " + vector("0") + ";");
   Expr first = emitter.loop(begin, end, emitter.index(block));
   return emitter.loop(first, least(emitter.add(first, emitter.index(block)), end), emitter.index(step));
 }
@@ -69,10 +42,20 @@ void ContractionPrinter::closeDepth() {
   if (!inBlocks())
     return;
   for (const std::string &name : accumulators)
-    emitter.line("total_" + name + " += " + name + "; " + name + " = " + vector() + "(0);");
+    emitter.line("total_" + name + " += " + name + "; " + name + " = " + vector("0") + ";");
   emitter.close();
   for (const std::string &name : accumulators)
     emitter.line(name + " = total_" + name + ";");
+}
+
+std::string ContractionPrinter::tileArray(int tm, int tn) {
+  std::string tile = emitter.fresh("tile");
+  emitter.line(vector() + " " + tile + "[" + std::to_string(tm * tn / 4) + "];");
+  for (int i = 0; i < tm; ++i)
+    for (int q = 0; q < tn / 4; ++q)
+      emitter.line(tile + "[" + std::to_string(i * tn / 4 + q) + "] = acc" + std::to_string(i) + "_" +
+                   std::to_string(q) + ";");
+  return tile;
 }
 
 bool ContractionPrinter::storeTile(int tm, int tn, const Expr &batch, const Expr &row, const Expr &column) {
@@ -98,16 +81,11 @@ bool ContractionPrinter::storeTile(int tm, int tn, const Expr &batch, const Expr
                         emitter.name("acc" + std::to_string(i) + "_" + std::to_string(j / 4) + "." + "xyzw"[j % 4]));
     return good;
   }
-  std::string tile = emitter.fresh("tile");
-  emitter.line(vector() + " " + tile + "[" + std::to_string(tm * tn / 4) + "];");
-  for (int i = 0; i < tm; ++i)
-    for (int q = 0; q < tn / 4; ++q)
-      emitter.line(tile + "[" + std::to_string(i * tn / 4 + q) + "] = acc" + std::to_string(i) + "_" +
-                   std::to_string(q) + ";");
+  std::string tile = tileArray(tm, tn);
   Expr e = emitter.loop(emitter.index(tm * tn));
   Expr r = named(emitter.add(row, emitter.div(e, emitter.index(tn))));
   Expr c = named(emitter.add(column, emitter.mod(e, emitter.index(tn))));
-  good = storeAt(r, c, emitter.name(tile + "[" + e.text + " / 4][" + e.text + " % 4]"));
+  good = storeAt(r, c, emitter.name(tileElement(tile, e)));
   emitter.close();
   return good;
 }
@@ -121,7 +99,7 @@ public:
   Strip(ContractionPrinter &printer, const Operand &operand, bool isLeft, int size, int unroll)
       : printer(printer), operand(operand), isLeft(isLeft), size(size), unroll(unroll),
         count(isLeft ? printer.m : printer.n), dims(isLeft ? printer.form.rows : printer.form.columns) {
-    bool vectors = printer.form.hasVectors(printer.emitter, printer.shader, operand);
+    bool vectors = printer.form.hasVectors(printer.emitter, printer.group, operand);
     alongDepth = vectors && operand.contiguous == Operand::Depth && unroll == 4;
     alongFree = vectors && operand.contiguous == Operand::Free && size % 4 == 0;
   }
@@ -156,10 +134,10 @@ public:
   std::string four(int q, int step) const {
     if (alongFree)
       return vectors[static_cast<size_t>(step * (size / 4) + q)];
-    std::string text = printer.vector() + "(";
+    std::string text;
     for (int j = 0; j < 4; ++j)
       text += (j ? ", " : "") + scalar(4 * q + j, step);
-    return text + ")";
+    return printer.vector(text);
   }
 
 private:
@@ -171,8 +149,8 @@ private:
       return;
     }
     std::string name = emitter.fresh(isLeft ? "left" : "right");
-    emitter.line("vec4 " + name + " = " +
-                 printer.form.vector(emitter, printer.shader, operand, b, free[static_cast<size_t>(i)], depth) + ";");
+    emitter.line(printer.vector() + " " + name + " = " +
+                 printer.form.vector(emitter, printer.group, operand, b, free[static_cast<size_t>(i)], depth) + ";");
     for (int part = 0; part < 4; ++part)
       names[static_cast<size_t>(alongDepth ? part * size + i : step * size + 4 * i + part)] = name + "." + "xyzw"[part];
     if (alongFree)
@@ -193,10 +171,7 @@ private:
 bool ContractionPrinter::registerTiles(int tm, int tn) {
   constexpr int local = 16;
   Number tilesDown = ceilDiv(m, tm), tilesAcross = ceilDiv(n, tn), items = b * tilesDown * tilesAcross;
-  shader.local(local);
-  shader.grid(ceilDiv(items, local));
-  emitter.line("const int item = group * " + std::to_string(local) + " + int(gl_LocalInvocationID.x);");
-  emitter.open("if (item < " + number(items).text + ")", /*guard=*/true);
+  openItems(group, emitter, items, local);
   auto named = [&](const Expr &expr) { return emitter.bind(emitter.indexType(), expr); };
   // Neighbours take neighbouring columns: of the same rows, they read the same memory.
   Expr item = Emitter::outer("item"), across = number(tilesAcross), down = number(tilesDown);
@@ -220,8 +195,8 @@ bool ContractionPrinter::registerTiles(int tm, int tn) {
       std::string four = emitter.fresh("c");
       emitter.line("const " + vector() + " " + four + " = " + right.four(q, step) + ";");
       for (int i = 0; i < tm; ++i)
-        emitter.line(multiplyAdd("acc" + std::to_string(i) + "_" + std::to_string(q),
-                                 vector() + "(" + left.scalar(i, step) + ")", four));
+        emitter.line(
+            multiplyAdd("acc" + std::to_string(i) + "_" + std::to_string(q), vector(left.scalar(i, step)), four));
     }
   closeDepth();
   bool good = storeTile(tm, tn, batch, row, column);
@@ -229,4 +204,4 @@ bool ContractionPrinter::registerTiles(int tm, int tn) {
   return good;
 }
 
-} // namespace kiln::vulkan
+} // namespace kiln::sdk

@@ -1,9 +1,7 @@
-#include "backends/vulkan/compile/Reduction.h"
+#include "backends/sdk/forms/Reduction.h"
 #include <algorithm>
 
-using namespace kiln::sdk;
-
-namespace kiln::vulkan {
+namespace kiln::sdk {
 
 //===-- The form --------------------------------------------------------------------------------------------------===//
 
@@ -51,24 +49,37 @@ Index ReductionForm::merge(const Index &outer, const Index &inner) const {
   return index;
 }
 
-void defineResult(Emitter &emitter, const Graph &graph, const Op &op, const Index &index, const std::string &name,
-                  bool &mismatch) {
-  uint32_t value = op.results[0];
-  const std::vector<kiln_extent> &dims = graph.type(value).dims;
+std::vector<std::vector<const Op *>> ReductionForm::passes(const Graph &graph) const {
+  std::vector<size_t> depth(graph.values.size(), 0);
+  std::vector<std::vector<const Op *>> result;
+  for (const Op &op : graph.ops) {
+    size_t below = 0;
+    for (uint32_t operand : op.operands)
+      below = std::max(below, depth[operand]);
+    if (isWhole(op.code)) {
+      if (result.size() <= below)
+        result.resize(below + 1);
+      result[below].push_back(&op);
+      ++below;
+    }
+    for (uint32_t value : op.results)
+      depth[value] = below;
+  }
+  return result;
+}
+
+void defineResult(Emitter &emitter, const Op &op, const Index &index, const std::string &name, bool &mismatch) {
   Expr held = emitter.name(name);
-  kiln_dtype dtype = graph.type(value).dtype;
-  Expr result = op.code == OpCode::ArgReduce ? emitter.convert(held, KILN_I32, dtype) : held;
-  emitter.define(value, [index, result, &mismatch, &dims](const Index &asked) {
-    for (size_t axis = 0; axis < dims.size(); ++axis)
-      mismatch |= !(dims[axis].slot < 0 && dims[axis].value == 1) && asked[axis].text != index[axis].text;
-    return result;
-  });
+  defineAt(emitter, op.results[0], index,
+           op.code == OpCode::ArgReduce ? emitter.convert(held, KILN_I32, emitter.graph.type(op.results[0]).dtype)
+                                        : held,
+           mismatch);
 }
 
 //===-- Accumulators ----------------------------------------------------------------------------------------------===//
 
-Accumulators::Accumulators(Shader &shader, Emitter &emitter, const Graph &graph, std::vector<const Op *> ops)
-    : ops(std::move(ops)), shader(shader), emitter(emitter) {
+Accumulators::Accumulators(Workgroup &group, Emitter &emitter, const Graph &graph, std::vector<const Op *> ops)
+    : ops(std::move(ops)), group(group), emitter(emitter) {
   for (const Op *op : this->ops) {
     State state;
     state.kind = std::string(op->text("kind"));
@@ -146,23 +157,25 @@ void Accumulators::take(size_t which, const Expr &element, const Expr &position)
 void Accumulators::tree(uint32_t lanes, uint32_t invocations) {
   if (lanes == 1)
     return;
+  const Language &language = emitter.language();
+  std::string index = language.localIndex, x = language.localX;
   std::vector<std::string> values, positions;
   for (const State &state : states) {
     uint32_t bytes = static_cast<uint32_t>(std::max<int64_t>(byteSize(state.dtype), 4));
-    values.push_back(shader.shared(emitter.registerType(state.dtype), invocations, bytes));
-    positions.push_back(state.position.empty() ? "" : shader.shared("int", invocations, 4));
-    emitter.line(values.back() + "[gl_LocalInvocationIndex] = " + state.value + ";");
+    values.push_back(group.shared(emitter.registerType(state.dtype), invocations, bytes));
+    positions.push_back(state.position.empty() ? "" : group.shared(emitter.indexType(), invocations, 4));
+    emitter.line(values.back() + "[" + index + "] = " + state.value + ";");
     if (!state.position.empty())
-      emitter.line(positions.back() + "[gl_LocalInvocationIndex] = " + state.position + ";");
+      emitter.line(positions.back() + "[" + index + "] = " + state.position + ";");
   }
-  emitter.line("barrier();");
+  barrier(emitter);
   std::string distance = emitter.fresh("d");
-  emitter.open("for (uint " + distance + " = " + std::to_string(lanes / 2) + "u; " + distance + " > 0u; " + distance +
-               " >>= 1)");
-  emitter.open("if (gl_LocalInvocationID.x < " + distance + ")", /*guard=*/true);
+  emitter.open(std::string("for (") + language.uint32 + " " + distance + " = " + std::to_string(lanes / 2) + "u; " +
+               distance + " > 0u; " + distance + " >>= 1)");
+  emitter.open("if (" + x + " < " + distance + ")", /*guard=*/true);
   for (size_t i = 0; i < states.size(); ++i) {
     const State &state = states[i];
-    std::string other = values[i] + "[gl_LocalInvocationIndex + " + distance + "]";
+    std::string other = values[i] + "[" + index + " + " + distance + "]";
     if (state.position.empty()) {
       std::string theirs = emitter.fresh("t");
       emitter.line(emitter.registerType(state.dtype) + " " + theirs + " = " + other + ";");
@@ -171,16 +184,16 @@ void Accumulators::tree(uint32_t lanes, uint32_t invocations) {
     } else {
       std::string theirs = emitter.fresh("t"), place = emitter.fresh("t");
       emitter.line(emitter.registerType(state.dtype) + " " + theirs + " = " + other + ";");
-      emitter.line("int " + place + " = " + positions[i] + "[gl_LocalInvocationIndex + " + distance + "];");
+      emitter.line(emitter.indexType() + " " + place + " = " + positions[i] + "[" + index + " + " + distance + "];");
       better(state, emitter.name(theirs), emitter.name(place));
-      emitter.line(positions[i] + "[gl_LocalInvocationIndex] = " + state.position + ";");
+      emitter.line(positions[i] + "[" + index + "] = " + state.position + ";");
     }
-    emitter.line(values[i] + "[gl_LocalInvocationIndex] = " + state.value + ";");
+    emitter.line(values[i] + "[" + index + "] = " + state.value + ";");
   }
   emitter.close();
-  emitter.line("barrier();");
+  barrier(emitter);
   emitter.close();
-  std::string first = "[gl_LocalInvocationIndex - gl_LocalInvocationID.x]";
+  std::string first = "[" + index + " - " + x + "]";
   for (size_t i = 0; i < states.size(); ++i) {
     emitter.line(states[i].value + " = " + values[i] + first + ";");
     if (!states[i].position.empty())
@@ -188,4 +201,4 @@ void Accumulators::tree(uint32_t lanes, uint32_t invocations) {
   }
 }
 
-} // namespace kiln::vulkan
+} // namespace kiln::sdk

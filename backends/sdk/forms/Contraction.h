@@ -7,9 +7,9 @@
 // result is printed by the emitter.
 #pragma once
 
-#include "backends/vulkan/compile/Shader.h"
+#include "Workgroup.h"
 
-namespace kiln::vulkan {
+namespace kiln::sdk {
 
 /// One of the two operands, as its reader needs to know it.
 struct Operand {
@@ -24,44 +24,43 @@ struct Operand {
 };
 
 struct Contraction {
-  const sdk::Op *op = nullptr;
+  const Op *op = nullptr;
   kiln_dtype dtype = KILN_F32; // of the accumulator
   std::vector<kiln_extent> batch, rows, columns, depth;
   Operand lhs, rhs;
   int64_t groups = 1; // of a convolution
 
   /// False where the kernel has no product, more than one op whose element takes many, or outputs of other dims.
-  static bool find(const sdk::Graph &graph, Contraction &form);
+  static bool find(const Graph &graph, Contraction &form);
 
   /// Elements of the operands in the accumulator's type. Indices: one for each axis of b, m, n and k, in range.
-  sdk::Expr left(sdk::Emitter &emitter, const sdk::Index &b, const sdk::Index &m, const sdk::Index &k) const;
-  sdk::Expr right(sdk::Emitter &emitter, const sdk::Index &b, const sdk::Index &n, const sdk::Index &k) const;
+  Expr left(Emitter &emitter, const Index &b, const Index &m, const Index &k) const;
+  Expr right(Emitter &emitter, const Index &b, const Index &n, const Index &k) const;
   /// Stores the kernel's outputs at one element of the result. False where an output takes more than that element.
-  bool store(sdk::Emitter &emitter, const sdk::Index &b, const sdk::Index &m, const sdk::Index &n,
-             const sdk::Expr &sum) const;
+  bool store(Emitter &emitter, const Index &b, const Index &m, const Index &n, const Expr &sum) const;
 
   /// Four neighbours of f32 in memory as a vec4, or eight of f16 as a uvec4: along the free axes (from the index on, a
   /// multiple of as many), or along the depth.
-  bool hasVectors(const sdk::Emitter &emitter, const Shader &shader, const Operand &operand) const;
-  bool hasEights(const sdk::Emitter &emitter, const Shader &shader, const Operand &operand) const;
-  std::string vector(sdk::Emitter &emitter, Shader &shader, const Operand &operand, const sdk::Index &b,
-                     const sdk::Index &free, const sdk::Index &k) const;
+  bool hasVectors(const Emitter &emitter, const Workgroup &group, const Operand &operand) const;
+  bool hasEights(const Emitter &emitter, const Workgroup &group, const Operand &operand) const;
+  std::string vector(Emitter &emitter, Workgroup &group, const Operand &operand, const Index &b, const Index &free,
+                     const Index &k) const;
 
 private:
-  bool readDot(const sdk::Graph &graph);
-  bool readConvolution(const sdk::Graph &graph);
-  bool hasNeighbours(const sdk::Emitter &emitter, const Shader &shader, const Operand &operand, kiln_dtype dtype) const;
-  sdk::Index place(const Operand &operand, const sdk::Index &b, const sdk::Index &free, const sdk::Index &k) const;
-  sdk::Expr window(sdk::Emitter &emitter, const sdk::Index &b, const sdk::Index &n, const sdk::Index &k) const;
-  sdk::Expr widen(sdk::Emitter &emitter, uint32_t value, const sdk::Index &index) const;
+  void readDot(const Graph &graph);
+  bool readConvolution(const Graph &graph);
+  bool hasNeighbours(const Emitter &emitter, const Workgroup &group, const Operand &operand, kiln_dtype dtype) const;
+  Index place(const Operand &operand, const Index &b, const Index &free, const Index &k) const;
+  Expr window(Emitter &emitter, const Index &b, const Index &n, const Index &k) const;
+  Expr widen(Emitter &emitter, uint32_t value, const Index &index) const;
 };
 
 /// What the forms of a product share while they print one dispatch.
 struct ContractionPrinter {
-  const sdk::Graph &graph;
+  const Graph &graph;
   const Contraction &form;
-  Shader &shader;
-  sdk::Emitter &emitter;
+  Workgroup &group;
+  Emitter &emitter;
   Number b = Number::of(form.batch), m = Number::of(form.rows), n = Number::of(form.columns),
          k = Number::of(form.depth);
 
@@ -70,35 +69,35 @@ struct ContractionPrinter {
   /// bm x bn for each workgroup by way of workgroup memory, tm x tn for each invocation; the depth in steps of bk, and
   /// cut into `splits` parts whose sums go to the place `partial` (splits 1: straight to the outputs).
   bool sharedTiles(int bm, int bn, int bk, int tm, int tn, int64_t splits, uint32_t partial);
-  /// The same by cooperative matrices, for operands of f16.
-  bool matrixTiles(int bm, int bn, int64_t splits, uint32_t partial);
-  /// What follows sharedTiles or matrixTiles with more than one part.
+  /// What follows sharedTiles with more than one part.
   bool joinParts(int64_t splits, uint32_t partial);
   /// An element for `lanes` invocations, which share its depth.
   bool elements(uint32_t lanes);
 
   std::vector<std::string> accumulators = {}; // of the tile
-  bool inBlocks() const { return k.bound(graph.extentBounds) > 1024; }
+  bool inBlocks() const { return k.at(graph.extentBounds) > 1024; }
 
   //===-- Pieces --------------------------------------------------------------------------------------------------===//
 
   std::string scalar() const { return emitter.registerType(form.dtype); }
-  std::string vector() const;
+  std::string vector() const { return emitter.language().vector(emitter.language(), form.dtype, 4); }
+  /// A vector of four such numbers, or of four given ones.
+  std::string vector(const std::string &of) const { return emitter.language().castTo(vector()) + of + ")"; }
   /// acc = a * b + acc, in one rounding where floats can.
   std::string multiplyAdd(const std::string &acc, const std::string &a, const std::string &b) const;
-  sdk::Expr least(const sdk::Expr &a, const sdk::Expr &b);
-  sdk::Expr number(const Number &number);
+  Expr least(const Expr &a, const Expr &b) { return sdk::least(emitter, a, b); }
+  Expr number(const Number &number) { return sdk::number(group, emitter, number); }
   /// Whether a number is a constant multiple of another.
   static bool isMultiple(const Number &number, int64_t of);
   /// Declares `acc<i>_<j / 4>`, all 0, opens a loop over the depth, and closes it. A long depth is added up in blocks,
   /// each from 0, so that rounding errors grow with a block's length.
   void startTile(int tm, int tn);
-  sdk::Expr openDepth(const sdk::Expr &begin, const sdk::Expr &end, int64_t step);
+  Expr openDepth(const Expr &begin, const Expr &end, int64_t step);
   void closeDepth();
   /// Of a workgroup: its tile's first row and column, its batch, its part of the depth.
   struct TileItem {
-    sdk::Expr row, column, batch, part, begin, end;
-    sdk::Index batchIndex;
+    Expr row, column, batch, part, begin, end;
+    Index batchIndex;
   };
   /// Begins main with a grid of a workgroup for each tile, and each of `splits` parts of the depth (multiples of bk).
   TileItem openTiles(int bm, int bn, int bk, int64_t splits);
@@ -106,20 +105,62 @@ struct ContractionPrinter {
   /// once along one of the two. Beyond an edge the last ones are read again: what is computed of them is not stored,
   /// and beyond the depth's end 0 counts instead (`at` is then not below it).
   struct TilePlace {
-    sdk::Index free, depth;
-    sdk::Expr at;
+    Index free, depth;
+    Expr at;
   };
-  TilePlace tilePlace(bool isLeft, int side, const sdk::Expr &free, int freePerRead, const sdk::Expr &depth,
-                      int depthPerRead, const sdk::Expr &end);
+  TilePlace tilePlace(bool isLeft, int side, const Expr &free, int freePerRead, const Expr &depth, int depthPerRead,
+                      const Expr &end);
   /// An operand's element there, named.
-  sdk::Expr element(bool isLeft, const sdk::Index &b, const sdk::Index &free, const sdk::Index &k);
+  Expr element(bool isLeft, const Index &b, const Index &free, const Index &k);
   /// Stores one element of such a tile where it is in range: to the outputs, or with more than one part to `partial`.
-  bool storeElement(const TileItem &item, int64_t splits, uint32_t partial, const sdk::Expr &row,
-                    const sdk::Expr &column, const sdk::Expr &sum);
+  bool storeElement(const TileItem &item, int64_t splits, uint32_t partial, const Expr &row, const Expr &column,
+                    const Expr &sum);
+  /// The tile's vectors as an array; gives its name.
+  std::string tileArray(int tm, int tn);
+  /// Its element.
+  std::string tileElement(const std::string &tile, const Expr &at) const {
+    return emitter.language().element(tile, scalar(), at.text);
+  }
+  /// The item's column, row and batch.
+  struct Position {
+    Expr row, column, batch;
+  };
+  Position position(const Expr &item);
   /// Stores a tile held in vectors `acc<i>_<j / 4>`, those elements of it that are in range.
-  bool storeTile(int tm, int tn, const sdk::Expr &batch, const sdk::Expr &row, const sdk::Expr &column);
+  bool storeTile(int tm, int tn, const Expr &batch, const Expr &row, const Expr &column);
   bool storeShared(int tm, int tn, int threadsDown, int threadsAcross, int64_t splits, uint32_t partial,
                    const TileItem &item);
 };
 
-} // namespace kiln::vulkan
+/// The variants of a product, one after another.
+class ContractionBuilder {
+public:
+  ContractionBuilder(Builder &builder, const Contraction &form)
+      : builder(builder), graph(builder.graph), form(form), b(bound(form.batch)), m(bound(form.rows)),
+        n(bound(form.columns)), k(bound(form.depth)) {}
+
+  /// Tiles for a processor: as large as sixteen vector registers feed, and small enough that every lane has one.
+  bool addProcessor();
+  /// Tiles in workgroup memory, or an element for some invocations where tiles would be mostly edge.
+  bool addShared();
+  /// Adds a launch to the variant that the builder is at.
+  bool add(const std::function<bool(ContractionPrinter &printer)> &print);
+  /// What follows a launch with more than one part.
+  bool addJoin(int64_t splits);
+  int64_t tilesOf(int64_t bm, int64_t bn) const { return b * ((m + bm - 1) / bm) * ((n + bn - 1) / bn); }
+  /// Into how many parts the depth is cut where there are so many tiles; their sums are scratch, at the place
+  /// `partial`.
+  int64_t splitDepth(int64_t tiles);
+  uint32_t partial() const { return builder.scratchPlace(0); }
+
+  Builder &builder;
+  const Graph &graph;
+  const Contraction &form;
+  const int64_t b, m, n, k; // at the bounds
+
+private:
+  int64_t bound(const std::vector<kiln_extent> &dims) const { return Number::of(dims).at(graph.extentBounds); }
+  std::vector<ScratchArray> scratch;
+};
+
+} // namespace kiln::sdk

@@ -1,10 +1,8 @@
 // Products on GPUs: tiles in workgroup memory.
-#include "backends/vulkan/compile/Contraction.h"
+#include "backends/sdk/forms/Contraction.h"
 #include <algorithm>
 
-using namespace kiln::sdk;
-
-namespace kiln::vulkan {
+namespace kiln::sdk {
 
 namespace {
 /// Prints the copying of one operand's tile, `side` rows or columns by `bk` of the depth, into workgroup memory
@@ -41,17 +39,17 @@ void multiplyStep(ContractionPrinter &p, const std::string &left, const std::str
     std::string text;
     for (int j = 0; j < 4; ++j)
       text += (j ? ", " : "") + base + " + across * 4 + " + std::to_string(j) + "]";
-    emitter.line("const " + p.vector() + " c" + std::to_string(q) + " = " + p.vector() + "(" + text + ");");
+    emitter.line("const " + p.vector() + " c" + std::to_string(q) + " = " + p.vector(text) + ";");
     for (int i = 0; i < tm; ++i)
-      emitter.line(p.multiplyAdd("acc" + std::to_string(i) + "_" + std::to_string(q),
-                                 p.vector() + "(a" + std::to_string(i) + ")", "c" + std::to_string(q)));
+      emitter.line(p.multiplyAdd("acc" + std::to_string(i) + "_" + std::to_string(q), p.vector("a" + std::to_string(i)),
+                                 "c" + std::to_string(q)));
   }
 }
 } // namespace
 
 ContractionPrinter::TileItem ContractionPrinter::openTiles(int bm, int bn, int bk, int64_t splits) {
   Number tilesDown = ceilDiv(m, bm), tilesAcross = ceilDiv(n, bn), tiles = tilesDown * tilesAcross;
-  shader.grid(b * tiles * Number(splits));
+  group.grid(b * tiles * Number(splits));
   auto named = [&](const Expr &expr) { return emitter.bind(emitter.indexType(), expr); };
   // Workgroups beyond the last one (the grid is folded) repeat it, so that all meet at the barriers.
   Expr item = least(Emitter::outer("group"), emitter.sub(number(b * tiles * Number(splits)), emitter.index(1)));
@@ -111,26 +109,26 @@ bool ContractionPrinter::storeElement(const TileItem &item, int64_t splits, uint
 
 bool ContractionPrinter::sharedTiles(int bm, int bn, int bk, int tm, int tn, int64_t splits, uint32_t partial) {
   int threadsDown = bm / tm, threadsAcross = bn / tn, threads = threadsDown * threadsAcross;
-  shader.local(static_cast<uint32_t>(threads));
+  group.local(static_cast<uint32_t>(threads));
   uint32_t bytes = static_cast<uint32_t>(byteSize(form.dtype));
   // One more element a row keeps copies along the depth off each other's banks.
   int leftStride = bm + 1, rightStride = bn + 1;
-  std::string left = shader.shared(scalar(), static_cast<int64_t>(bk) * leftStride, bytes),
-              right = shader.shared(scalar(), static_cast<int64_t>(bk) * rightStride, bytes);
+  std::string left = group.shared(scalar(), static_cast<int64_t>(bk) * leftStride, bytes),
+              right = group.shared(scalar(), static_cast<int64_t>(bk) * rightStride, bytes);
 
-  emitter.line("const int thread = int(gl_LocalInvocationID.x);");
-  emitter.line("const int across = thread % " + std::to_string(threadsAcross) + ", down = thread / " +
-               std::to_string(threadsAcross) + ";");
+  emitter.line("const " + emitter.indexType() + " thread = " + localX(emitter) + ";");
+  emitter.line("const " + emitter.indexType() + " across = thread % " + std::to_string(threadsAcross) +
+               ", down = thread / " + std::to_string(threadsAcross) + ";");
   TileItem item = openTiles(bm, bn, bk, splits);
   startTile(tm, tn);
   Expr depth = openDepth(item.begin, item.end, bk);
   copyTile(*this, true, left, bm, leftStride, bk, threads, item.batchIndex, item.row, depth, item.end);
   copyTile(*this, false, right, bn, rightStride, bk, threads, item.batchIndex, item.column, depth, item.end);
-  emitter.line("barrier();");
-  emitter.open("for (int step = 0; step < " + std::to_string(bk) + "; ++step)");
+  barrier(emitter);
+  emitter.open("for (" + emitter.indexType() + " step = 0; step < " + std::to_string(bk) + "; ++step)");
   multiplyStep(*this, left, right, leftStride, rightStride, tm, tn, threadsAcross, threadsDown);
   emitter.close();
-  emitter.line("barrier();");
+  barrier(emitter);
   closeDepth();
   return storeShared(tm, tn, threadsDown, threadsAcross, splits, partial, item);
 }
@@ -138,15 +136,10 @@ bool ContractionPrinter::sharedTiles(int bm, int bn, int bk, int tm, int tn, int
 /// Element (i, j) of an invocation's tile is at row 4 * (threadsDown * (i / 4) + down) + i % 4 of the workgroup's.
 bool ContractionPrinter::storeShared(int tm, int tn, int threadsDown, int threadsAcross, int64_t splits,
                                      uint32_t partial, const TileItem &item) {
-  std::string tile = emitter.fresh("tile");
-  emitter.line(vector() + " " + tile + "[" + std::to_string(tm * tn / 4) + "];");
-  for (int i = 0; i < tm; ++i)
-    for (int q = 0; q < tn / 4; ++q)
-      emitter.line(tile + "[" + std::to_string(i * tn / 4 + q) + "] = acc" + std::to_string(i) + "_" +
-                   std::to_string(q) + ";");
+  std::string tile = tileArray(tm, tn);
   Expr e = emitter.loop(emitter.index(tm * tn));
-  emitter.line("const int i = " + e.text + " / " + std::to_string(tn) + ", j = " + e.text + " % " + std::to_string(tn) +
-               ";");
+  emitter.line("const " + emitter.indexType() + " i = " + e.text + " / " + std::to_string(tn) + ", j = " + e.text +
+               " % " + std::to_string(tn) + ";");
   auto position = [&](const Expr &first, const char *name, const char *thread, int threads) {
     std::string n = name;
     Expr offset =
@@ -154,31 +147,34 @@ bool ContractionPrinter::storeShared(int tm, int tn, int threadsDown, int thread
     return emitter.bind(emitter.indexType(), emitter.add(first, offset));
   };
   Expr r = position(item.row, "i", "down", threadsDown), c = position(item.column, "j", "across", threadsAcross);
-  bool good =
-      storeElement(item, splits, partial, r, c, emitter.name(tile + "[" + e.text + " / 4][" + e.text + " % 4]"));
+  bool good = storeElement(item, splits, partial, r, c, emitter.name(tileElement(tile, e)));
   emitter.close();
   return good;
 }
 
+ContractionPrinter::Position ContractionPrinter::position(const Expr &item) {
+  auto named = [&](const Expr &expr) { return emitter.bind(emitter.indexType(), expr); };
+  Position its;
+  its.column = named(emitter.mod(item, number(n)));
+  Expr above = named(emitter.div(item, number(n)));
+  its.row = named(emitter.mod(above, number(m)));
+  its.batch = named(emitter.div(above, number(m)));
+  return its;
+}
+
 bool ContractionPrinter::joinParts(int64_t splits, uint32_t partial) {
   Number items = b * m * n;
-  shader.local(usualLocal);
-  shader.grid(ceilDiv(items, usualLocal));
-  emitter.line("const int item = group * " + std::to_string(usualLocal) + " + int(gl_LocalInvocationID.x);");
-  emitter.open("if (item < " + number(items).text + ")", /*guard=*/true);
-  auto named = [&](const Expr &expr) { return emitter.bind(emitter.indexType(), expr); };
+  openItems(group, emitter, items, usualLocal);
   emitter.line(scalar() + " acc = " + emitter.literal(form.dtype, 0, 0).text + ";");
   Expr part = emitter.loop(emitter.index(splits));
   emitter.line("acc += " +
                emitter.fromStorage(
-                   form.dtype, shader.load(partial, form.dtype, part.text + " * " + number(items).text + " + item")) +
+                   form.dtype, group.load(partial, form.dtype, part.text + " * " + number(items).text + " + item")) +
                ";");
   emitter.close();
-  Expr item = Emitter::outer("item");
-  Expr c = named(emitter.mod(item, number(n))), above = named(emitter.div(item, number(n)));
-  Expr r = named(emitter.mod(above, number(m))), batch = named(emitter.div(above, number(m)));
-  bool good = form.store(emitter, emitter.unlinear(form.batch, batch), emitter.unlinear(form.rows, r),
-                         emitter.unlinear(form.columns, c), emitter.name("acc"));
+  Position at = position(Emitter::outer("item"));
+  bool good = form.store(emitter, emitter.unlinear(form.batch, at.batch), emitter.unlinear(form.rows, at.row),
+                         emitter.unlinear(form.columns, at.column), emitter.name("acc"));
   emitter.close();
   return good;
 }
@@ -186,18 +182,10 @@ bool ContractionPrinter::joinParts(int64_t splits, uint32_t partial) {
 bool ContractionPrinter::elements(uint32_t lanes) {
   uint32_t rows = std::max(1u, 64u / lanes);
   Number items = b * m * n;
-  shader.local(lanes, rows);
-  shader.grid(ceilDiv(items, rows));
-  emitter.line("const int mine = group * " + std::to_string(rows) + " + int(gl_LocalInvocationID.y);");
-  emitter.line("const int lane = int(gl_LocalInvocationID.x);");
-  emitter.line("const bool valid = mine < " + number(items).text + ";");
-  emitter.line("const int item = min(mine, " + number(items).text + " - 1);");
-  auto named = [&](const Expr &expr) { return emitter.bind(emitter.indexType(), expr); };
-  Expr item = Emitter::outer("item");
-  Expr c = named(emitter.mod(item, number(n))), above = named(emitter.div(item, number(n)));
-  Expr r = named(emitter.mod(above, number(m))), batch = named(emitter.div(above, number(m)));
-  Index bs = emitter.unlinear(form.batch, batch), rs = emitter.unlinear(form.rows, r),
-        cs = emitter.unlinear(form.columns, c);
+  declareRows(group, emitter, items, lanes, rows, "item");
+  Position its = position(Emitter::outer("item"));
+  Index bs = emitter.unlinear(form.batch, its.batch), rs = emitter.unlinear(form.rows, its.row),
+        cs = emitter.unlinear(form.columns, its.column);
   std::string zero = emitter.literal(form.dtype, 0, 0).text;
   emitter.line(scalar() + " acc = " + zero + ", block = " + zero + ";");
   Expr at = emitter.loop(lanes == 1 ? emitter.index(0) : Emitter::outer("lane"), number(k), emitter.index(lanes));
@@ -212,20 +200,21 @@ bool ContractionPrinter::elements(uint32_t lanes) {
   emitter.line("acc += block;");
   if (lanes > 1) {
     std::string memory =
-        shader.shared(scalar(), static_cast<int64_t>(lanes) * rows, static_cast<uint32_t>(byteSize(form.dtype)));
-    emitter.line(memory + "[gl_LocalInvocationIndex] = acc;");
-    emitter.line("barrier();");
-    emitter.open("for (uint d = " + std::to_string(lanes / 2) + "u; d > 0u; d >>= 1)");
-    emitter.line("if (gl_LocalInvocationID.x < d) " + memory + "[gl_LocalInvocationIndex] += " + memory +
-                 "[gl_LocalInvocationIndex + d];");
-    emitter.line("barrier();");
+        group.shared(scalar(), static_cast<int64_t>(lanes) * rows, static_cast<uint32_t>(byteSize(form.dtype)));
+    const Language &language = emitter.language();
+    std::string index = language.localIndex, x = language.localX;
+    emitter.line(memory + "[" + index + "] = acc;");
+    barrier(emitter);
+    emitter.open(std::string("for (") + language.uint32 + " d = " + std::to_string(lanes / 2) + "u; d > 0u; d >>= 1)");
+    emitter.line("if (" + x + " < d) " + memory + "[" + index + "] += " + memory + "[" + index + " + d];");
+    barrier(emitter);
     emitter.close();
-    emitter.line("acc = " + memory + "[gl_LocalInvocationIndex - gl_LocalInvocationID.x];");
+    emitter.line("acc = " + memory + "[" + index + " - " + x + "];");
   }
-  emitter.open(lanes > 1 ? "if (valid && lane == 0)" : "if (valid)", /*guard=*/true);
+  openFirst(emitter, lanes);
   bool good = form.store(emitter, bs, rs, cs, emitter.name("acc"));
   emitter.close();
   return good;
 }
 
-} // namespace kiln::vulkan
+} // namespace kiln::sdk

@@ -1,25 +1,25 @@
-#include "backends/vulkan/compile/Plan.h"
+#include "backends/sdk/forms/Number.h"
 #include <algorithm>
 #include <limits>
 
-namespace kiln::vulkan {
+namespace kiln::sdk {
 
-static int64_t apply(uint32_t kind, int64_t a, int64_t b) {
+static int64_t apply(Number::Step::Kind kind, int64_t a, int64_t b) {
   // Bounds may be larger than what fits: they then count as "too large", never as something small.
   constexpr int64_t most = std::numeric_limits<int64_t>::max();
   int64_t result = 0;
   switch (kind) {
-  case KILN_VK_ADD:
+  case Number::Step::Add:
     return __builtin_add_overflow(a, b, &result) ? most : result;
-  case KILN_VK_SUB:
+  case Number::Step::Sub:
     return a - b;
-  case KILN_VK_MUL:
+  case Number::Step::Mul:
     return __builtin_mul_overflow(a, b, &result) ? most : result;
-  case KILN_VK_DIV:
+  case Number::Step::Div:
     return b <= 0 ? 0 : a / b;
-  case KILN_VK_CEIL_DIV:
+  case Number::Step::CeilDiv:
     return b <= 0 ? 0 : a / b + (a % b > 0);
-  case KILN_VK_MIN:
+  case Number::Step::Min:
     return std::min(a, b);
   default:
     return std::max(a, b);
@@ -27,28 +27,28 @@ static int64_t apply(uint32_t kind, int64_t a, int64_t b) {
 }
 
 std::optional<int64_t> Number::constant() const {
-  if (steps.size() == 1 && steps[0].kind == KILN_VK_CONST)
+  if (steps.size() == 1 && steps[0].kind == Step::Constant)
     return steps[0].value;
   return std::nullopt;
 }
 
-Number Number::combine(uint32_t kind, const Number &a, const Number &b) {
+Number Number::combine(Step::Kind kind, const Number &a, const Number &b) {
   std::optional<int64_t> x = a.constant(), y = b.constant();
   if (x && y)
     return apply(kind, *x, *y);
-  if (kind == KILN_VK_MUL && ((x && *x == 1) || (y && *y == 0)))
+  if (kind == Step::Mul && ((x && *x == 1) || (y && *y == 0)))
     return b;
-  if ((kind == KILN_VK_MUL || kind == KILN_VK_CEIL_DIV || kind == KILN_VK_DIV) && y && *y == 1)
+  if ((kind == Step::Mul || kind == Step::CeilDiv || kind == Step::Div) && y && *y == 1)
     return a;
-  if (kind == KILN_VK_MUL && x && *x == 0)
+  if (kind == Step::Mul && x && *x == 0)
     return a;
-  if (kind == KILN_VK_ADD && x && *x == 0)
+  if (kind == Step::Add && x && *x == 0)
     return b;
-  if (kind == KILN_VK_ADD && y && *y == 0)
+  if (kind == Step::Add && y && *y == 0)
     return a;
   Number result = a;
   result.steps.insert(result.steps.end(), b.steps.begin(), b.steps.end());
-  result.steps.push_back({kind, 0, 0});
+  result.steps.push_back({kind, 0});
   return result;
 }
 
@@ -62,15 +62,15 @@ Number Number::of(const std::vector<kiln_extent> &dims) {
 bool operator==(const Number &a, const Number &b) {
   return std::equal(
       a.steps.begin(), a.steps.end(), b.steps.begin(), b.steps.end(),
-      [](const kiln_vk_step &x, const kiln_vk_step &y) { return x.kind == y.kind && x.value == y.value; });
+      [](const Number::Step &x, const Number::Step &y) { return x.kind == y.kind && x.value == y.value; });
 }
 
-int64_t Number::bound(const std::vector<int64_t> &extents) const {
+int64_t Number::at(const std::vector<int64_t> &extents) const {
   std::vector<int64_t> stack;
-  for (const kiln_vk_step &step : steps) {
-    if (step.kind == KILN_VK_CONST) {
+  for (const Step &step : steps) {
+    if (step.kind == Step::Constant) {
       stack.push_back(step.value);
-    } else if (step.kind == KILN_VK_EXTENT) {
+    } else if (step.kind == Step::Extent) {
       stack.push_back(extents[static_cast<size_t>(step.value)]);
     } else {
       int64_t b = stack.back();
@@ -81,4 +81,4 @@ int64_t Number::bound(const std::vector<int64_t> &extents) const {
   return stack.back();
 }
 
-} // namespace kiln::vulkan
+} // namespace kiln::sdk

@@ -3,14 +3,13 @@
 // Bias gradients, batch statistics, losses, norms of parameters. What is reduced is cut into chunks of a length that
 // depends on the bounds alone; each chunk of each result has a partial result in scratch, and a second dispatch
 // combines these and does what follows. One chunk needs no second dispatch.
-#include "backends/vulkan/compile/Reduction.h"
-#include "backends/vulkan/compile/Strategy.h"
+#include "backends/sdk/forms/Forms.h"
+#include "backends/sdk/forms/Reduction.h"
 #include <algorithm>
 #include <bit>
+#include <numeric>
 
-using namespace kiln::sdk;
-
-namespace kiln::vulkan {
+namespace kiln::sdk {
 
 namespace {
 /// How the work is divided.
@@ -23,21 +22,22 @@ struct Division {
 
 class Columns {
 public:
-  Columns(const Graph &graph, const Settings &settings, const ReductionForm &form)
-      : graph(graph), settings(settings), form(form), results(Number::of(form.left)), length(Number::of(form.reduced)) {
-  }
+  Columns(Builder &builder, const ReductionForm &form)
+      : builder(builder), graph(builder.graph), form(form), results(Number::of(form.left)),
+        length(Number::of(form.reduced)) {}
 
   bool legal() const;
   Division divide(bool onProcessor) const;
-  bool print(const Division &division, Variant &variant, int64_t &scratchBytes);
+  /// Adds the launches of one variant.
+  bool build(const Division &division);
 
 private:
-  bool printChunks(Shader &shader, Emitter &emitter, const Division &division, const Number &chunks);
-  bool printFinish(Shader &shader, Emitter &emitter, const Division &division, const Number &chunks);
-  bool storeResults(Emitter &emitter, const Accumulators &accumulators, const Index &outer, const Expr &result);
+  bool printChunks(Workgroup &group, Emitter &emitter, const Division &division, const Number &chunks) const;
+  bool printFinish(Workgroup &group, Emitter &emitter, const Division &division, const Number &chunks) const;
+  bool storeResults(Emitter &emitter, const Accumulators &accumulators, const Index &outer, const Expr &result) const;
 
+  Builder &builder;
   const Graph &graph;
-  const Settings &settings;
   const ReductionForm &form;
   Number results, length;
   std::vector<ScratchArray> scratch; // of the variant that is printed
@@ -59,8 +59,8 @@ bool Columns::legal() const {
 }
 
 Division Columns::divide(bool onProcessor) const {
-  int64_t count = std::max<int64_t>(results.bound(graph.extentBounds), 1);
-  int64_t inner = std::max<int64_t>(length.bound(graph.extentBounds), 1);
+  int64_t count = std::max<int64_t>(results.at(graph.extentBounds), 1);
+  int64_t inner = std::max<int64_t>(length.at(graph.extentBounds), 1);
   // Neighbouring invocations should read neighbouring elements: they share a chunk where the last axis is reduced, and
   // have results of their own where it is not.
   bool shares = !form.full.empty() && form.reducedAxes.back() + 1 == form.full.size();
@@ -88,94 +88,80 @@ Division Columns::divide(bool onProcessor) const {
   return division;
 }
 
-bool Columns::storeResults(Emitter &emitter, const Accumulators &accumulators, const Index &outer, const Expr &result) {
+bool Columns::storeResults(Emitter &emitter, const Accumulators &accumulators, const Index &outer,
+                           const Expr &result) const {
   bool mismatch = false;
   for (size_t i = 0; i < form.ops.size(); ++i)
-    defineResult(emitter, graph, *form.ops[i], outer, accumulators.result(i), mismatch);
-  std::vector<Expr> elements;
-  for (uint32_t value : graph.outputs)
-    elements.push_back(emitter.bind(emitter.registerType(graph.type(value).dtype), emitter.element(value, outer)));
-  for (size_t i = 0; i < elements.size(); ++i)
-    emitter.store(static_cast<uint32_t>(graph.inputs.size() + i), graph.type(graph.outputs[i]).dtype, result,
-                  elements[i]);
+    defineResult(emitter, *form.ops[i], outer, accumulators.result(i), mismatch);
+  std::vector<uint32_t> all(graph.outputs.size());
+  std::iota(all.begin(), all.end(), 0u);
+  emitter.storeOutputs(all, outer, result);
   return !mismatch;
 }
 
-bool Columns::printChunks(Shader &shader, Emitter &emitter, const Division &division, const Number &chunks) {
+bool Columns::printChunks(Workgroup &group, Emitter &emitter, const Division &division, const Number &chunks) const {
   uint32_t rows = std::max(1u, (division.lanes == 1 ? 64u : usualLocal) / division.lanes);
-  shader.local(division.lanes, rows);
   Number items = division.single ? results : results * chunks;
-  shader.grid(ceilDiv(items, rows));
-  emitter.line("const int mine = group * " + std::to_string(rows) + " + int(gl_LocalInvocationID.y);");
-  emitter.line("const int lane = int(gl_LocalInvocationID.x);");
-  emitter.line("const bool valid = mine < " + shader.word(items) + ";");
-  emitter.line("const int item = min(mine, " + shader.word(items) + " - 1);");
-  Expr item = Emitter::outer("item"), count = Emitter::outer(shader.word(results)),
-       size = Emitter::outer(shader.word(length));
+  declareRows(group, emitter, items, division.lanes, rows, "item");
+  Expr item = Emitter::outer("item"), count = Emitter::outer(group.word(results)),
+       size = Emitter::outer(group.word(length));
   Expr result = item, first = emitter.index(0), last = size;
   if (!division.single) {
     result = emitter.bind(emitter.indexType(), emitter.mod(item, count));
-    emitter.line("const int chunk = item / " + count.text + ";");
-    emitter.line("const int first = chunk * " + std::to_string(division.chunk) + ";");
-    emitter.line("const int last = min(first + " + std::to_string(division.chunk) + ", " + size.text + ");");
+    declare(emitter, "chunk", "item / " + count.text);
+    declare(emitter, "first", "chunk * " + std::to_string(division.chunk));
+    declare(emitter, "last", "min(first + " + std::to_string(division.chunk) + ", " + size.text + ")");
     first = Emitter::outer("first"), last = Emitter::outer("last");
   }
   Index outer = emitter.unlinear(form.left, result);
-  Accumulators accumulators(shader, emitter, graph, form.ops);
+  Accumulators accumulators(group, emitter, graph, form.ops);
   accumulators.start();
   if (division.lanes > 1) {
-    emitter.line("const int begin = " + first.text + " + lane;");
+    declare(emitter, "begin", first.text + " + lane");
     first = Emitter::outer("begin");
   }
-  int64_t elements = division.single ? length.bound(graph.extentBounds) : division.chunk;
+  int64_t elements = division.single ? length.at(graph.extentBounds) : division.chunk;
   accumulators.loop(first, last, division.lanes, elements / division.lanes, [&](const Expr &n) {
     Index full = form.merge(outer, emitter.unlinear(form.reduced, n));
     for (size_t i = 0; i < form.ops.size(); ++i)
       accumulators.take(i, emitter.element(form.ops[i]->operands[0], full), n);
   });
   accumulators.tree(division.lanes, division.lanes * rows);
-  emitter.open(division.lanes > 1 ? "if (valid && lane == 0)" : "if (valid)", /*guard=*/true);
+  openFirst(emitter, division.lanes);
   bool good = true;
   if (division.single)
     good = storeResults(emitter, accumulators, outer, result);
   else
     for (size_t i = 0; i < form.ops.size(); ++i)
-      emitter.store(static_cast<uint32_t>(graph.inputs.size() + graph.outputs.size() + i), scratch[i].dtype, item,
-                    emitter.name(accumulators.result(i)));
+      emitter.store(builder.scratchPlace(i), scratch[i].dtype, item, emitter.name(accumulators.result(i)));
   emitter.close();
   return good;
 }
 
-bool Columns::printFinish(Shader &shader, Emitter &emitter, const Division &division, const Number &chunks) {
+bool Columns::printFinish(Workgroup &group, Emitter &emitter, const Division &division, const Number &chunks) const {
   uint32_t rows = std::max(1u, 64u / division.finish);
-  shader.local(division.finish, rows);
-  shader.grid(ceilDiv(results, rows));
-  emitter.line("const int mine = group * " + std::to_string(rows) + " + int(gl_LocalInvocationID.y);");
-  emitter.line("const int lane = int(gl_LocalInvocationID.x);");
-  emitter.line("const bool valid = mine < " + shader.word(results) + ";");
-  emitter.line("const int result = min(mine, " + shader.word(results) + " - 1);");
-  Expr result = Emitter::outer("result"), count = Emitter::outer(shader.word(results));
-  Accumulators accumulators(shader, emitter, graph, form.ops);
+  declareRows(group, emitter, results, division.finish, rows, "result");
+  Expr result = Emitter::outer("result"), count = Emitter::outer(group.word(results));
+  Accumulators accumulators(group, emitter, graph, form.ops);
   accumulators.start();
-  int64_t steps = chunks.bound(graph.extentBounds) / division.finish + 1;
+  int64_t steps = chunks.at(graph.extentBounds) / division.finish + 1;
   Expr lane = division.finish == 1 ? emitter.index(0) : Emitter::outer("lane");
-  accumulators.loop(lane, Emitter::outer(shader.word(chunks)), division.finish, steps, [&](const Expr &c) {
+  accumulators.loop(lane, Emitter::outer(group.word(chunks)), division.finish, steps, [&](const Expr &c) {
     for (size_t i = 0; i < form.ops.size(); ++i) {
-      uint32_t place = static_cast<uint32_t>(graph.inputs.size() + graph.outputs.size() + i);
+      uint32_t place = builder.scratchPlace(i);
       std::string index = c.text + " * " + count.text + " + " + result.text;
-      std::string element = emitter.fromStorage(scratch[i].dtype, shader.load(place, scratch[i].dtype, index));
+      std::string element = emitter.fromStorage(scratch[i].dtype, group.load(place, scratch[i].dtype, index));
       accumulators.take(i, emitter.bind(emitter.registerType(scratch[i].dtype), emitter.name(element)), c);
     }
   });
   accumulators.tree(division.finish, division.finish * rows);
-  emitter.open(division.finish > 1 ? "if (valid && lane == 0)" : "if (valid)", /*guard=*/true);
+  openFirst(emitter, division.finish);
   bool good = storeResults(emitter, accumulators, emitter.unlinear(form.left, result), result);
   emitter.close();
   return good;
 }
 
-bool Columns::print(const Division &division, Variant &variant, int64_t &scratchBytes) {
-  const EmitterOptions options = emitterOptions(settings);
+bool Columns::build(const Division &division) {
   Number chunks = ceilDiv(length, division.chunk);
   scratch.clear();
   int64_t bytes = 0;
@@ -184,41 +170,28 @@ bool Columns::print(const Division &division, Variant &variant, int64_t &scratch
       kiln_dtype dtype = Emitter::accumulator(graph.type(op->operands[0]).dtype);
       Number elements = max(results * chunks, Number(1));
       scratch.push_back({bytes, dtype, elements});
-      bytes += (elements.bound(graph.extentBounds) * byteSize(dtype) + 255) / 256 * 256;
+      bytes += alignScratch(elements.at(graph.extentBounds) * byteSize(dtype));
     }
-  scratchBytes = std::max(scratchBytes, bytes);
-  for (int part = 0; part < (division.single ? 1 : 2); ++part) {
-    Shader shader(graph, settings, scratch);
-    Emitter emitter(graph, shader, options);
-    std::string reason;
-    uint32_t op;
-    for (uint32_t value : graph.outputs)
-      if (!emitter.canPrint(value, reason, op))
-        return false;
-    if (!(part == 0 ? printChunks(shader, emitter, division, chunks) : printFinish(shader, emitter, division, chunks)))
-      return false;
-    variant.dispatches.push_back(shader.finish(emitter));
-  }
-  return true;
+  builder.needScratch(bytes);
+  bool good = builder.launch(
+      scratch, [&](Workgroup &group, Emitter &emitter) { return printChunks(group, emitter, division, chunks); });
+  return good && (division.single || builder.launch(scratch, [&](Workgroup &group, Emitter &emitter) {
+           return printFinish(group, emitter, division, chunks);
+         }));
 }
 
-bool planColumns(const Graph &graph, const Settings &settings, KernelPlan &plan) {
+bool buildColumns(Builder &builder) {
   ReductionForm form;
-  if (!ReductionForm::find(graph, form))
+  if (!ReductionForm::find(builder.graph, form))
     return false;
-  Columns columns(graph, settings, form);
-  if (!columns.legal())
+  Columns columns(builder, form);
+  if (!columns.legal() || !builder.canPrint(builder.graph.outputs))
     return false;
-  KernelPlan result;
-  Variant serial, shared;
-  if (!columns.print(columns.divide(/*onProcessor=*/true), serial, result.scratchBytes) ||
-      !columns.print(columns.divide(/*onProcessor=*/false), shared, result.scratchBytes))
+  builder.variant(Builder::Device::Processor);
+  if (!columns.build(columns.divide(/*onProcessor=*/true)))
     return false;
-  serial.features = KILN_VK_ON_CPU;
-  result.variants.push_back(std::move(serial));
-  result.variants.push_back(std::move(shared));
-  plan = std::move(result);
-  return true;
+  builder.variant(Builder::Device::Any);
+  return columns.build(columns.divide(/*onProcessor=*/false));
 }
 
-} // namespace kiln::vulkan
+} // namespace kiln::sdk

@@ -1,10 +1,8 @@
-#include "backends/vulkan/compile/Contraction.h"
+#include "backends/sdk/forms/Contraction.h"
 #include <algorithm>
 #include <numeric>
 
-using namespace kiln::sdk;
-
-namespace kiln::vulkan {
+namespace kiln::sdk {
 
 //===-- The form --------------------------------------------------------------------------------------------------===//
 
@@ -65,7 +63,7 @@ static std::vector<kiln_extent> dimsAt(const Type &type, const std::vector<size_
   return dims;
 }
 
-bool Contraction::readDot(const Graph &graph) {
+void Contraction::readDot(const Graph &graph) {
   const Type &left = graph.type(lhs.value), &right = graph.type(rhs.value);
   lhs.batchAxes = toAxes(op->ints("lhs_batch"));
   rhs.batchAxes = toAxes(op->ints("rhs_batch"));
@@ -79,7 +77,6 @@ bool Contraction::readDot(const Graph &graph) {
   depth = dimsAt(left, lhs.depthAxes);
   lookThrough(graph, lhs);
   lookThrough(graph, rhs);
-  return true;
 }
 
 /// lhs: the filter [O, C/groups, window...]; rhs: the input [N, C, places...].
@@ -123,7 +120,10 @@ bool Contraction::find(const Graph &graph, Contraction &form) {
       return false;
   form.lhs.value = form.op->operands[0];
   form.rhs.value = form.op->operands[1];
-  return form.op->code == OpCode::DotGeneral ? form.readDot(graph) : form.readConvolution(graph);
+  if (form.op->code == OpCode::Convolution)
+    return form.readConvolution(graph);
+  form.readDot(graph);
+  return true;
 }
 
 //===-- Elements --------------------------------------------------------------------------------------------------===//
@@ -196,10 +196,10 @@ Expr Contraction::window(Emitter &emitter, const Index &b, const Index &n, const
 /// How many elements a vector of 16 bytes has.
 static int64_t perVector(kiln_dtype dtype) { return 16 / byteSize(dtype); }
 
-bool Contraction::hasNeighbours(const Emitter &emitter, const Shader &shader, const Operand &operand,
+bool Contraction::hasNeighbours(const Emitter &emitter, const Workgroup &group, const Operand &operand,
                                 kiln_dtype dtype) const {
   if (operand.place < 0 || operand.contiguous == Operand::None ||
-      !shader.canLoadVectors(static_cast<uint32_t>(operand.place), dtype))
+      !group.canLoadVectors(static_cast<uint32_t>(operand.place), dtype))
     return false;
   // The innermost axis, in memory and among those that it belongs to, has a multiple of as many elements.
   const std::vector<kiln_extent> &dims =
@@ -208,15 +208,15 @@ bool Contraction::hasNeighbours(const Emitter &emitter, const Shader &shader, co
   return dims.back().slot < 0 && dims.back().value % perVector(dtype) == 0 && operand.permutation.back() == axes.back();
 }
 
-bool Contraction::hasVectors(const Emitter &emitter, const Shader &shader, const Operand &operand) const {
-  return dtype == KILN_F32 && hasNeighbours(emitter, shader, operand, KILN_F32);
+bool Contraction::hasVectors(const Emitter &emitter, const Workgroup &group, const Operand &operand) const {
+  return dtype == KILN_F32 && hasNeighbours(emitter, group, operand, KILN_F32);
 }
 
-bool Contraction::hasEights(const Emitter &emitter, const Shader &shader, const Operand &operand) const {
-  return hasNeighbours(emitter, shader, operand, KILN_F16);
+bool Contraction::hasEights(const Emitter &emitter, const Workgroup &group, const Operand &operand) const {
+  return hasNeighbours(emitter, group, operand, KILN_F16);
 }
 
-std::string Contraction::vector(Emitter &emitter, Shader &shader, const Operand &operand, const Index &b,
+std::string Contraction::vector(Emitter &emitter, Workgroup &group, const Operand &operand, const Index &b,
                                 const Index &free, const Index &k) const {
   Index index = place(operand, b, free, k), below;
   const Type &type = emitter.graph.type(emitter.graph.inputs[static_cast<size_t>(operand.place)]);
@@ -225,7 +225,7 @@ std::string Contraction::vector(Emitter &emitter, Shader &shader, const Operand 
     below.push_back(index[axis]);
   below.back() = emitter.div(below.back(), emitter.index(perVector(type.dtype)));
   dims.back().value /= perVector(type.dtype);
-  return shader.loadVector(static_cast<uint32_t>(operand.place), emitter.linear(dims, below).text);
+  return group.loadVector(static_cast<uint32_t>(operand.place), emitter.linear(dims, below).text);
 }
 
 bool Contraction::store(Emitter &emitter, const Index &b, const Index &m, const Index &n, const Expr &sum) const {
@@ -242,20 +242,13 @@ bool Contraction::store(Emitter &emitter, const Index &b, const Index &m, const 
   }
   bool mismatch = false;
   Expr rounded = emitter.convert(sum, dtype, type.dtype);
-  emitter.define(op->results[0], [&](const Index &asked) {
-    for (size_t axis = 0; axis < index.size(); ++axis)
-      mismatch |= !(type.dims[axis].slot < 0 && type.dims[axis].value == 1) && asked[axis].text != index[axis].text;
-    return rounded;
-  });
-  std::vector<Expr> elements;
-  for (uint32_t value : graph.outputs)
-    elements.push_back(emitter.bind(emitter.registerType(graph.type(value).dtype), emitter.element(value, index)));
-  Expr linear = emitter.bind(emitter.indexType(), emitter.linear(type.dims, index));
-  for (size_t i = 0; i < elements.size(); ++i)
-    emitter.store(static_cast<uint32_t>(graph.inputs.size() + i), graph.type(graph.outputs[i]).dtype, linear,
-                  elements[i]);
+  defineAt(emitter, op->results[0], index, rounded, mismatch);
+  std::vector<uint32_t> all(graph.outputs.size());
+  std::iota(all.begin(), all.end(), 0u);
+  std::vector<Expr> elements = emitter.outputElements(all, index);
+  emitter.storeElements(all, elements, emitter.bind(emitter.indexType(), emitter.linear(type.dims, index)));
   emitter.define(op->results[0], nullptr);
   return !mismatch;
 }
 
-} // namespace kiln::vulkan
+} // namespace kiln::sdk

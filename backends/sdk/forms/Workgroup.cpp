@@ -1,0 +1,67 @@
+// What the forms over a workgroup print alike.
+#include "backends/sdk/forms/Workgroup.h"
+#include <algorithm>
+
+namespace kiln::sdk {
+
+bool Builder::canPrint(const std::vector<uint32_t> &values) const {
+  Surroundings around;
+  Emitter emitter(graph, around, options);
+  std::string reason;
+  uint32_t op;
+  return std::all_of(values.begin(), values.end(), [&](uint32_t value) { return emitter.canPrint(value, reason, op); });
+}
+
+std::string localX(const Emitter &emitter) { return emitter.cast(emitter.indexType(), emitter.language().localX); }
+std::string localY(const Emitter &emitter) { return emitter.cast(emitter.indexType(), emitter.language().localY); }
+
+void declare(Emitter &emitter, const std::string &name, const std::string &text) {
+  emitter.line("const " + emitter.indexType() + " " + name + " = " + text + ";");
+}
+
+void barrier(Emitter &emitter) { emitter.line(emitter.language().barrier); }
+
+Expr number(Workgroup &group, Emitter &emitter, const Number &number) {
+  if (std::optional<int64_t> constant = number.constant())
+    return emitter.index(*constant);
+  return Emitter::outer(group.word(number));
+}
+
+Expr least(Emitter &emitter, const Expr &a, const Expr &b) {
+  if (a.constant && b.constant)
+    return emitter.index(std::min(*a.constant, *b.constant));
+  return emitter.bind(emitter.indexType(),
+                      {"min(" + a.text + ", " + b.text + ")", std::max(a.level, b.level), {}, a.changes || b.changes});
+}
+
+void openItems(Workgroup &group, Emitter &emitter, const Number &count, uint32_t local) {
+  group.local(local);
+  group.grid(ceilDiv(count, local));
+  declare(emitter, "item", "group * " + std::to_string(local) + " + " + localX(emitter));
+  emitter.open("if (item < " + group.word(count) + ")", /*guard=*/true);
+}
+
+void declareRows(Workgroup &group, Emitter &emitter, const Number &count, uint32_t lanes, uint32_t rows,
+                 const std::string &name) {
+  group.local(lanes, rows);
+  group.grid(ceilDiv(count, rows));
+  declare(emitter, "mine", "group * " + std::to_string(rows) + " + " + localY(emitter));
+  declare(emitter, "lane", localX(emitter));
+  emitter.line("const bool valid = mine < " + group.word(count) + ";");
+  declare(emitter, name, "min(mine, " + group.word(count) + " - 1)");
+}
+
+void openFirst(Emitter &emitter, uint32_t lanes) {
+  emitter.open(lanes > 1 ? "if (valid && lane == 0)" : "if (valid)", /*guard=*/true);
+}
+
+void defineAt(Emitter &emitter, uint32_t value, const Index &index, const Expr &held, bool &mismatch) {
+  const std::vector<kiln_extent> &dims = emitter.graph.type(value).dims;
+  emitter.define(value, [index, held, &mismatch, &dims](const Index &asked) {
+    for (size_t axis = 0; axis < dims.size(); ++axis)
+      mismatch |= !(dims[axis].slot < 0 && dims[axis].value == 1) && asked[axis].text != index[axis].text;
+    return held;
+  });
+}
+
+} // namespace kiln::sdk
