@@ -33,6 +33,7 @@ struct Launch {
   std::vector<int64_t> extents; ///< one for each of the kernel's
   bool inPlace = false;         ///< outputs lie in the inputs that their alias names
   bool special = true;          ///< false: Special operands are filled with plain numbers
+  bool full = false;            ///< in the full tier alone
 };
 
 struct Case {
@@ -50,6 +51,10 @@ struct Case {
 /// Every case; fewer where not `full`: then each op meets each of its dtypes, each rank, constant and dynamic extents,
 /// chosen by the seed so that every pair of these is met by some op.
 std::vector<Case> allCases(bool full, uint32_t seed);
+
+/// Dynamic cases again with some of their extents as constants: 1 (where a vector has one place in memory), and all
+/// that stand at and beside the widths of vectors. Fewer where not `full`: chosen by each case's seed.
+std::vector<Case> constantExtents(const std::vector<Case> &cases, bool full);
 
 // The parts of it.
 void elementwiseCases(std::vector<Case> &cases);

@@ -30,9 +30,67 @@ const std::vector<std::vector<int64_t>> &edgeShapes(size_t rank) {
   return shapes[rank];
 }
 
+namespace {
+struct EdgeExtents {
+  std::vector<std::vector<int64_t>> rows;
+  size_t byDefault = 0;
+};
+
+EdgeExtents makeEdgeExtents(size_t rank) {
+  constexpr int64_t edges[] = {0, 1, 3, 4, 5, 7, 8, 9, 15, 16, 17}, count = 11;
+  EdgeExtents made;
+  // Two axes at most take all of them, what is before those is small: elements grow with the rank.
+  size_t small = rank > 3 ? rank - 2 : 0;
+  for (int64_t turn = 0; turn < 3; ++turn) {
+    for (int64_t i = 0; i < count; ++i) {
+      std::vector<int64_t> row;
+      for (size_t d = 0; d < rank; ++d) {
+        auto axis = static_cast<int64_t>(d);
+        // Lines of different slopes: on each axis each extent, and no two rows share a pair.
+        row.push_back(d < small ? (i == axis ? 0 : 1 + (i + axis) % 3)
+                                : edges[((axis + 1) * i + axis * (3 + turn)) % count]);
+      }
+      made.rows.push_back(row);
+    }
+    for (size_t d = 0; d < rank && turn == 0; ++d) {
+      std::vector<int64_t> row(rank, 17);
+      std::fill_n(row.begin(), small, 3);
+      row[d] = 1;
+      made.rows.push_back(row);
+    }
+    if (turn == 0)
+      made.byDefault = made.rows.size();
+  }
+  return made;
+}
+
+const EdgeExtents &edgeExtentsOf(size_t rank) {
+  static const std::vector<EdgeExtents> all = [] {
+    std::vector<EdgeExtents> ranks;
+    for (size_t r = 0; r <= 6; ++r)
+      ranks.push_back(r ? makeEdgeExtents(r) : EdgeExtents());
+    return ranks;
+  }();
+  return all[rank];
+}
+} // namespace
+
+void addEdgeExtents(std::vector<Launch> &launches, size_t rank) {
+  const EdgeExtents &edges = edgeExtentsOf(rank);
+  for (size_t i = 0; i < edges.rows.size(); ++i)
+    launches.push_back({edges.rows[i], false, true, i >= edges.byDefault});
+}
+
+void addEdgeExtentsWith(std::vector<Launch> &launches, size_t count, size_t number, int64_t value) {
+  size_t first = launches.size();
+  addEdgeExtents(launches, count - 1);
+  for (size_t i = first; i < launches.size(); ++i)
+    launches[i].extents.insert(launches[i].extents.begin() + static_cast<int64_t>(number), value);
+}
+
 Dims dimsOf(Kernel &kernel, size_t rank, bool dynamic, std::vector<Launch> &launches) {
   const auto &shapes = edgeShapes(rank);
-  std::vector<int64_t> bounds(rank, 1);
+  std::vector<int64_t> bounds(rank, rank ? 17 : 1);
   for (const auto &shape : shapes)
     for (size_t d = 0; d < rank; ++d)
       bounds[d] = std::max(bounds[d], shape[d]);
@@ -42,6 +100,8 @@ Dims dimsOf(Kernel &kernel, size_t rank, bool dynamic, std::vector<Launch> &laun
   for (const auto &shape : shapes)
     if (dynamic || &shape == &shapes[0])
       launches.push_back({dynamic ? shape : std::vector<int64_t>(), false, true});
+  if (dynamic)
+    addEdgeExtents(launches, rank);
   return dims;
 }
 
@@ -59,9 +119,12 @@ kiln_extent derived(Kernel &kernel, size_t rank, bool dynamic, std::vector<Launc
 }
 
 void addInPlace(Case &made) {
-  Launch again = made.launches.front();
-  again.inPlace = true;
-  made.launches.push_back(again);
+  std::vector<Launch> again = made.launches;
+  for (size_t i = 0; i < again.size(); ++i)
+    if (i == 0 || i % 2) { // the first, and some of the others
+      again[i].inPlace = true;
+      made.launches.push_back(again[i]);
+    }
 }
 
 std::string variantOf(size_t rank, bool dynamic) {
@@ -257,7 +320,14 @@ std::vector<Case> allCases(bool full, uint32_t seed) {
   uint32_t number = seed;
   for (Case &made : cases)
     made.seed = ++number * 2654435761u;
-  return full ? cases : pairwise(std::move(cases), seed);
+  if (!full)
+    cases = pairwise(std::move(cases), seed);
+  for (Case &made : cases)
+    if (!full)
+      std::erase_if(made.launches, [](const Launch &launch) { return launch.full; });
+  std::vector<Case> more = constantExtents(cases, full);
+  std::move(more.begin(), more.end(), std::back_inserter(cases));
+  return cases;
 }
 
 } // namespace kiln::conformance

@@ -42,6 +42,8 @@ void linear(std::vector<Case> &cases, kiln_dtype dtype, bool dynamic) {
     d = {k.extent(33), k.extent(65), k.extent(47)};
   made.launches = dynamic ? std::vector<Launch>{{{33, 65, 47}}, {{1, 1, 1}}, {{0, 5, 5}}, {{7, 64, 33}}}
                           : std::vector<Launch>{{{}}};
+  if (dynamic)
+    addEdgeExtents(made.launches, 3);
   uint32_t x = k.input(dtype, {d[0], d[1]}), w = k.input(dtype, {d[1], d[2]}), b = k.input(dtype, {d[2]});
   made.operands = {{}, {}, {}};
   uint32_t product = k.op("dot_general", {x, w}, dtype, {d[0], d[2]},
@@ -86,6 +88,69 @@ void columns(std::vector<Case> &cases, kiln_dtype dtype, bool dynamic) {
   cases.push_back(std::move(made));
 }
 
+/// x [b, t, w] under a mask [b, t, 1], summed over t and divided by how many there were: column reductions, one of them
+/// over a last axis of 1, with work before and after them and three results.
+void maskedMean(std::vector<Case> &cases, kiln_dtype dtype, bool dynamic) {
+  Case made = start("fused: masked mean", dtype, "loops", dynamic);
+  Kernel &k = *made.kernel;
+  Dims d = dimsOf(k, 3, dynamic, made.launches), one = {d[0], d[1], fixed(1)}, left = {d[0], d[2]},
+       count = {d[0], fixed(1)};
+  uint32_t x = k.input(dtype, d), mask = k.input(dtype, one);
+  made.operands = {{Fill::Range, 0.5, 2}, {Fill::Range, 1, 2}};
+  auto sum = [&](uint32_t of, const Dims &to) {
+    return k.op("reduce", {of}, dtype, to, {Attribute::text("kind", "sum"), axes({1})});
+  };
+  uint32_t wide = k.op("broadcast", {mask}, dtype, d, {axes({0, 1, 2})});
+  uint32_t sums = sum(k.op("mul", {x, wide}, dtype, d), left), counts = sum(mask, count);
+  uint32_t below = k.op("broadcast", {counts}, dtype, left, {axes({0, 1})});
+  uint32_t most = k.op("max", {below, k.op("mul", {below, below}, dtype, left)}, dtype, left);
+  k.output(k.op("div", {sums, most}, dtype, left));
+  k.output(sums);
+  k.output(counts);
+  std::erase_if(made.launches, [](const Launch &l) { return !l.extents.empty() && l.extents[1] == 0; });
+  made.accuracy = {8, true, 64};
+  cases.push_back(std::move(made));
+}
+
+/// Rows brought to a mean of 0, in the memory of what they were, with the means and the sums of squares beside them.
+void centred(std::vector<Case> &cases, kiln_dtype dtype, bool dynamic) {
+  Case made = start("fused: centred rows", dtype, "loops", dynamic);
+  Kernel &k = *made.kernel;
+  Dims d = dimsOf(k, 2, dynamic, made.launches), row = {d[0]};
+  uint32_t x = k.input(dtype, d), scale = k.input(dtype, {d[1]});
+  made.operands = {{Fill::Range, 0.5, 2}, {Fill::Range, 0.5, 1}};
+  auto sum = [&](uint32_t of) { return k.op("reduce", {of}, dtype, row, {Attribute::text("kind", "sum"), axes({1})}); };
+  uint32_t first = sum(x);
+  uint32_t wide = k.op("broadcast", {first}, dtype, d, {axes({0})});
+  uint32_t apart = k.op("add", {x, wide}, dtype, d);
+  uint32_t second = sum(k.op("mul", {apart, apart}, dtype, d));
+  uint32_t scales = k.op("broadcast", {scale}, dtype, d, {axes({1})});
+  k.output(k.op("mul", {apart, scales}, dtype, d), 0);
+  k.output(first);
+  k.output(second);
+  made.accuracy = {64, true, 2000};
+  addInPlace(made);
+  cases.push_back(std::move(made));
+}
+
+/// A chain that is a result and whose column sums and maxima are others.
+void chainAndColumns(std::vector<Case> &cases, kiln_dtype dtype, bool dynamic) {
+  Case made = start("fused: chain and column sums", dtype, "loops", dynamic);
+  Kernel &k = *made.kernel;
+  Dims d = dimsOf(k, 2, dynamic, made.launches);
+  uint32_t x = k.input(dtype, d), y = k.input(dtype, d);
+  made.operands = {{Fill::Range, 0.5, 2}, {Fill::Range, 0.5, 2}};
+  uint32_t product = k.op("mul", {x, y}, dtype, d);
+  uint32_t sums = k.op("reduce", {product}, dtype, {d[1]}, {Attribute::text("kind", "sum"), axes({0})});
+  uint32_t most = k.op("reduce", {y}, dtype, {d[1]}, {Attribute::text("kind", "max"), axes({0})});
+  k.output(product, 0);
+  k.output(sums);
+  k.output(most);
+  made.accuracy = {2, true, 300};
+  addInPlace(made);
+  cases.push_back(std::move(made));
+}
+
 } // namespace
 
 void fusedCases(std::vector<Case> &cases) {
@@ -95,6 +160,9 @@ void fusedCases(std::vector<Case> &cases) {
       linear(cases, dtype, dynamic);
       sweep(cases, dtype, dynamic);
       columns(cases, dtype, dynamic);
+      maskedMean(cases, dtype, dynamic);
+      centred(cases, dtype, dynamic);
+      chainAndColumns(cases, dtype, dynamic);
     }
 }
 

@@ -3,6 +3,8 @@
 
 #include "backends/sdk/Graph.h"
 
+#include <cmath>
+
 namespace kiln::conformance {
 
 namespace {
@@ -36,6 +38,8 @@ void gather(std::vector<Case> &cases, kiln_dtype dtype, kiln_dtype index, bool d
     dims = {kernel.extent(13), kernel.extent(37), kernel.extent(65)};
   made.launches = dynamic ? std::vector<Launch>{{{13, 37, 65}}, {{13, 1, 1}}, {{13, 0, 5}}, {{13, 7, 1}}}
                           : std::vector<Launch>{{{}}};
+  if (dynamic)
+    addEdgeExtentsWith(made.launches, 3, 0, 13);
   uint32_t table = operand(made, dtype, {dims[0], dims[2]}, {Fill::Special});
   bool isUnsigned = index == KILN_U8 || index == KILN_U32;
   uint32_t ids = operand(made, index, {dims[1]}, {Fill::Index, wrong && !isUnsigned ? -3.0 : 0.0, wrong ? 20.0 : 12.0});
@@ -51,6 +55,7 @@ void pick(std::vector<Case> &cases, kiln_dtype dtype) {
   Kernel &kernel = *made.kernel;
   kiln_extent rows = kernel.extent(65);
   made.launches = {{{65}}, {{1}}, {{0}}};
+  addEdgeExtents(made.launches, 1);
   uint32_t table = operand(made, dtype, {rows, fixed(11)}, {Fill::Special});
   uint32_t ids = operand(made, KILN_I32, {rows}, {Fill::Index, 0, 10});
   uint32_t result = kernel.op("gather", {table, ids}, dtype, {rows},
@@ -66,6 +71,7 @@ void scatter(std::vector<Case> &cases, const char *kind, kiln_dtype dtype, bool 
   made.launches = {{{13, 97, 33}}, {{13, 1, 1}}, {{13, 0, 3}}, {{1, 5, 1}}};
   if (!wrong)
     made.launches.pop_back(); // indices up to 12 need the rows
+  addEdgeExtentsWith(made.launches, 3, 0, 13);
   uint32_t x = operand(made, dtype, {rows, width});
   uint32_t ids = operand(made, KILN_I32, {count}, {Fill::Index, wrong ? -3.0 : 0.0, wrong ? 20.0 : 12.0});
   // Few of them equal 0, all near 1: products stay in range.
@@ -157,6 +163,8 @@ void topK(std::vector<Case> &cases, kiln_dtype dtype, int64_t k) {
   Kernel &kernel = *made.kernel;
   kiln_extent rows = kernel.extent(17), width = kernel.extent(301);
   made.launches = {{{17, 301}}, {{1, k}}, {{0, k}}, {{3, k + 1}}};
+  addEdgeExtents(made.launches, 2);
+  std::erase_if(made.launches, [&](const Launch &launch) { return launch.extents[1] < k; });
   uint32_t x = operand(made, dtype, {rows, width}, {Fill::Special});
   uint32_t values = kernel.op("top_k", {x}, dtype, {rows, fixed(k)}, {Attribute::number("k", k)});
   uint32_t indices = kernel.another(KILN_I32, {rows, fixed(k)});
@@ -165,15 +173,14 @@ void topK(std::vector<Case> &cases, kiln_dtype dtype, int64_t k) {
 }
 
 void window(std::vector<Case> &cases, const char *kind, kiln_dtype dtype, bool gradient, int64_t size, int64_t stride,
-            int64_t padding) {
+            int64_t padding, int64_t height = 13, int64_t width = 11) {
   Case made = start(gradient ? "reduce_window_grad" : "reduce_window",
                     std::string(kind) + " " + std::to_string(size) + " by " + std::to_string(stride) + ", padded " +
-                        std::to_string(padding),
+                        std::to_string(padding) + ", of " + std::to_string(height) + " x " + std::to_string(width),
                     dtype, "single");
   Kernel &kernel = *made.kernel;
   kiln_extent batch = kernel.extent(3);
   made.launches = {{{3}}, {{1}}, {{0}}};
-  int64_t height = 13, width = 11;
   auto out = [&](int64_t n) { return (n + 2 * padding - size) / stride + 1; };
   Dims dims = {batch, fixed(5), fixed(height), fixed(width)},
        windows = {batch, fixed(5), fixed(out(height)), fixed(out(width))};
@@ -219,6 +226,8 @@ void dot(std::vector<Case> &cases, kiln_dtype dtype, const Product &p) {
   for (const Shape &shape : shapes)
     if (p.dynamic || &shape == &shapes[0])
       made.launches.push_back({p.dynamic ? shape : Shape(), false, true});
+  if (p.dynamic)
+    addEdgeExtentsWith(made.launches, 4, 0, 2);
   Dims left = p.leftTransposed ? Dims{e[2], e[1]} : Dims{e[1], e[2]};
   Dims right = p.rightTransposed ? Dims{e[3], e[2]} : Dims{e[2], e[3]}, out = {e[1], e[3]};
   int64_t shift = p.batched;
@@ -239,19 +248,27 @@ void dot(std::vector<Case> &cases, kiln_dtype dtype, const Product &p) {
   finish(cases, made, c);
 }
 
+struct ImageSizes {
+  int64_t size = 0, taps = 3, channels = 6, outputs = 4; // 0: by the number of dimensions
+};
+
 void convolution(std::vector<Case> &cases, kiln_dtype dtype, size_t spatial, int64_t groups, int64_t stride,
-                 int64_t inputDilation, int64_t filterDilation, int64_t padding) {
-  Case made = start("convolution",
-                    std::to_string(spatial) + "d, groups " + std::to_string(groups) + ", stride " +
-                        std::to_string(stride) + ", dilations " + std::to_string(inputDilation) + " and " +
-                        std::to_string(filterDilation) + ", padding " + std::to_string(padding),
-                    dtype, "contract");
+                 int64_t inputDilation, int64_t filterDilation, int64_t padding, const ImageSizes &sizes = {}) {
+  auto [size, taps, channels, outputs] = sizes;
+  int64_t n = size ? size : spatial == 3 ? 5 : 11;
+  Case made =
+      start("convolution",
+            std::to_string(spatial) + "d, groups " + std::to_string(groups) + ", stride " + std::to_string(stride) +
+                ", dilations " + std::to_string(inputDilation) + " and " + std::to_string(filterDilation) +
+                ", padding " + std::to_string(padding) + ", " + std::to_string(channels) + " and " +
+                std::to_string(outputs) + " channels of " + std::to_string(n) + " under " + std::to_string(taps),
+            dtype, "contract");
   Kernel &kernel = *made.kernel;
   kiln_extent batch = kernel.extent(3);
   made.launches = {{{3}}, {{1}}, {{0}}};
-  int64_t n = spatial == 3 ? 5 : 11, taps = 3;
   int64_t out = ((n - 1) * inputDilation + 1 + 2 * padding - ((taps - 1) * filterDilation + 1)) / stride + 1;
-  Dims in = {batch, fixed(6)}, filter = {fixed(4), fixed(6 / groups)}, result = {batch, fixed(4)};
+  Dims in = {batch, fixed(channels)}, filter = {fixed(outputs), fixed(channels / groups)},
+       result = {batch, fixed(outputs)};
   for (size_t d = 0; d < spatial; ++d) {
     in.push_back(fixed(n));
     filter.push_back(fixed(taps));
@@ -266,7 +283,7 @@ void convolution(std::vector<Case> &cases, kiln_dtype dtype, size_t spatial, int
                           each("input_dilation", inputDilation), each("filter_dilation", filterDilation),
                           Attribute::number("groups", groups)});
   if (isFloat(dtype))
-    made.accuracy = {1, true, 6.0 * 27};
+    made.accuracy = {1, true, static_cast<double>(channels) * std::pow(taps, spatial)};
   finish(cases, made, c);
 }
 
@@ -321,6 +338,13 @@ void reductionCases(std::vector<Case> &cases) {
       window(cases, kind, dtype, true, 2, 2, 0);
       window(cases, kind, dtype, true, 3, 1, 1);
     }
+    // Beside and at the widths of vectors, and where there is one place for all lanes.
+    for (bool gradient : {false, true})
+      for (auto [height, width] : {std::pair{17, 1}, {1, 1}, {1, 16}, {5, 4}, {2, 8}, {3, 9}}) {
+        window(cases, "max", dtype, gradient, 3, 1, 1, height, width);
+        window(cases, "max", dtype, gradient, 1, 1, 0, height, width);
+        window(cases, "max", dtype, gradient, 2, 2, 1, height, width);
+      }
   }
   for (const char *kind : {"any", "all"})
     for (size_t rank = 1; rank <= 6; ++rank)
@@ -340,6 +364,17 @@ void productCases(std::vector<Case> &cases) {
       convolution(cases, dtype, spatial, 2, 2, 1, 1, 0);
       convolution(cases, dtype, spatial, 1, 1, 2, 1, 2);
       convolution(cases, dtype, spatial, 2, 1, 1, 2, 1);
+      // At and beside the widths of vectors, single pixels, windows larger than what they go over.
+      if (spatial < 3)
+        for (const ImageSizes &sizes : {ImageSizes{1, 1, 1, 1},
+                                        {1, 3, 17, 1},
+                                        {4, 1, 1, 17},
+                                        {5, 5, 3, 4},
+                                        {16, 3, 4, 5},
+                                        {17, 1, 5, 16},
+                                        {3, 9, 1, 8}})
+          for (int64_t stride : {1, 2})
+            convolution(cases, dtype, spatial, 1, stride, 1, 1, sizes.taps / 2, sizes);
     }
   }
 }

@@ -6,7 +6,7 @@ void run(const std::shared_ptr<host::Backend> &backend, const Linker &linker, co
   Context context{backend, linker, options, report};
   context.target.size = sizeof context.target;
   context.target.jobs = 1;
-  context.target.cpu = {"native", 6};
+  context.target.cpu = {options.targetCpu.data(), options.targetCpu.size()};
   context.target.device = {options.targetDevice.data(), options.targetDevice.size()};
   Row row{"interface", "capabilities", {}, {}, Outcome::Failure, {}, 0, 0, 1};
   host::Capabilities capabilities;

@@ -27,6 +27,7 @@ struct Options {
   bool full = false;
   uint32_t seed = 1;
   unsigned device = 0;
+  std::string targetCpu = "native";
   std::string targetDevice; ///< a profile that the backend knows; empty: its default
   std::string only;         ///< a pattern of rows' names: nothing else is tried; empty: all
   std::vector<Model> models;

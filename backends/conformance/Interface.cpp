@@ -277,7 +277,7 @@ private:
     auto bytes = static_cast<size_t>(n) * 4;
     std::vector<Bytes> arguments(3, Bytes(bytes, 0));
     kiln_status status;
-    return session->run(executable, program.entry(0, false), program.arena(0), arguments, {n}, status, why);
+    return session->run(executable, program.entry(0, false), program.arena(0), arguments, {n}, status, why, guardBytes);
   }
 
   bool profile(KernelProgram &program, const Artifact &artifact, std::string &why) {

@@ -48,6 +48,29 @@ std::vector<int64_t> Kernel::shape(uint32_t value, const std::vector<int64_t> &e
   return result;
 }
 
+std::shared_ptr<Kernel> Kernel::with(const std::vector<std::optional<int64_t>> &extents) const {
+  auto result = std::make_shared<Kernel>(kind_);
+  std::vector<kiln_extent> now;
+  for (size_t i = 0; i < bounds_.size(); ++i)
+    now.push_back(extents[i] ? fixed(*extents[i]) : result->extent(bounds_[i]));
+  auto replace = [&](Dims &dims) {
+    for (kiln_extent &dim : dims)
+      if (dim.slot >= 0)
+        dim = now[static_cast<size_t>(dim.slot)];
+  };
+  result->values_ = values_;
+  result->ops_ = ops_;
+  result->inputs_ = inputs_;
+  result->outputs_ = outputs_;
+  result->alias_ = alias_;
+  for (Value &value : result->values_)
+    replace(value.dims);
+  for (Op &op : result->ops_)
+    for (Attribute &attribute : op.attributes)
+      replace(attribute.extents);
+  return result;
+}
+
 static kiln_string view(const std::string &text) { return {text.data(), text.size()}; }
 
 const kiln_kernel &Kernel::table(const std::string &name) {

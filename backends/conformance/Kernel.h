@@ -5,6 +5,7 @@
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -54,6 +55,9 @@ public:
   /// Adds a result to the last op.
   uint32_t another(kiln_dtype dtype, Dims dims);
   void output(uint32_t value, int32_t alias = -1);
+
+  /// The same kernel with constants in place of those extents that have a value.
+  std::shared_ptr<Kernel> with(const std::vector<std::optional<int64_t>> &extents) const;
 
   /// Named so; valid until the kernel changes or goes.
   const kiln_kernel &table(const std::string &name);

@@ -73,7 +73,7 @@ private:
     std::vector<Bytes> again = arguments;
     kiln_status status, second;
     uint32_t entry = program.entry(part, launch.inPlace);
-    if (!session.run(executable, entry, program.arena(part), arguments, launch.extents, status, why))
+    if (!session.run(executable, entry, program.arena(part), arguments, launch.extents, status, why, guardBytes))
       return false;
     for (size_t i = 0; i < home.size(); ++i)
       if (!judge.compare(expected, i, arguments[home[i]], worst, why))
@@ -91,7 +91,7 @@ private:
     }
     if (!(context.flags & KILN_BACKEND_DETERMINISTIC))
       return true;
-    if (!session.run(executable, entry, program.arena(part), again, launch.extents, second, why))
+    if (!session.run(executable, entry, program.arena(part), again, launch.extents, second, why, guardBytes))
       return false;
     if (arguments != again)
       why = "a second execution gave other bits, and the backend says that it is deterministic";

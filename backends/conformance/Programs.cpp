@@ -17,12 +17,13 @@ void KernelProgram::addEntry(const Part &part, uint32_t number, bool inPlace) {
   const Kernel &kernel = *part.made->kernel;
   std::vector<kiln_place> &places = places_.emplace_back();
   std::vector<int64_t> &bytes = bytes_.emplace_back();
+  constexpr int64_t before = guardBytes;
   auto place = [](uint32_t argument) {
-    return kiln_place{KILN_SPACE_ARGUMENT, argument, 0, {{0, -1}, {0, -1}, {0, -1}}};
+    return kiln_place{KILN_SPACE_ARGUMENT, argument, before, {{0, -1}, {0, -1}, {0, -1}}};
   };
   auto add = [&](uint32_t value) {
     places.push_back(place(static_cast<uint32_t>(bytes.size())));
-    bytes.push_back(elements(kernel.shape(value, kernel.bounds())) * sdk::byteSize(kernel.dtype(value)));
+    bytes.push_back(before + elements(kernel.shape(value, kernel.bounds())) * sdk::byteSize(kernel.dtype(value)));
   };
   for (uint32_t value : kernel.inputs())
     add(value);
@@ -42,7 +43,7 @@ void KernelProgram::addEntry(const Part &part, uint32_t number, bool inPlace) {
   entry.argument_bytes = bytes.data();
   entry.extent_count = extents.size();
   entry.extent_bounds = kernel.bounds().data();
-  entry.arena_bytes = part.scratchBytes;
+  entry.arena_bytes = part.scratchBytes ? part.scratchBytes + 2 * before : 0;
   entry.root.kind = KILN_NODE_LAUNCH;
   entry.root.kernel = number;
   entry.root.place_count = places.size();
@@ -50,7 +51,7 @@ void KernelProgram::addEntry(const Part &part, uint32_t number, bool inPlace) {
   entry.root.extent_count = extents.size();
   entry.root.extents = extents.data();
   entry.root.index_slot = -1;
-  entry.root.scratch = {KILN_SPACE_ARENA, 0, part.scratchBytes ? 0 : -1, {{0, -1}, {0, -1}, {0, -1}}};
+  entry.root.scratch = {KILN_SPACE_ARENA, 0, part.scratchBytes ? before : -1, {{0, -1}, {0, -1}, {0, -1}}};
   entry.root.condition.offset = -1;
   entries_.push_back(entry);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "backends/conformance/Case.h"
+#include "backends/conformance/Session.h"
 
 namespace kiln::conformance {
 
@@ -17,7 +18,10 @@ public:
   const kiln_program &program() const { return program_; }
   /// Where results have arguments of their own, or where those that may lie in an input's memory do.
   uint32_t entry(size_t part, bool inPlace) const { return static_cast<uint32_t>(2 * part + inPlace); }
-  int64_t arena(size_t part) const { return parts_[part].scratchBytes; }
+  /// With guards around the scratch; `guardBytes` lie before each argument, too.
+  int64_t arena(size_t part) const {
+    return parts_[part].scratchBytes ? parts_[part].scratchBytes + 2 * static_cast<int64_t>(guardBytes) : 0;
+  }
   size_t size() const { return parts_.size(); }
   Case &made(size_t part) const { return *parts_[part].made; }
 

@@ -76,7 +76,6 @@ Session::Executable Session::load(const kiln_program &program, const Artifact &a
 
 namespace {
 
-constexpr size_t guardBytes = 64;
 constexpr uint8_t poison = 0xA5;
 
 struct Buffer {
@@ -90,10 +89,20 @@ struct Buffer {
   }
 };
 
+/// Empty where the `before` bytes and those behind the next `size` are poison still; else which are not.
+std::string brokenGuard(const Bytes &content, size_t before, size_t size) {
+  for (size_t i = 0; i < content.size(); ++i)
+    if (content[i] != poison && i < before)
+      return "before the start";
+    else if (content[i] != poison && i >= before + size)
+      return "behind the end";
+  return "";
+}
+
 } // namespace
 
 bool Session::run(kiln_executable *executable, uint32_t entry, int64_t arenaBytes, std::vector<Bytes> &arguments,
-                  std::vector<int64_t> extents, kiln_status &status, std::string &error) {
+                  std::vector<int64_t> extents, kiln_status &status, std::string &error, size_t before) {
   kiln_error failure = emptyError();
   auto check = [&](int32_t code, const char *what) {
     if (code == KILN_SUCCESS)
@@ -101,39 +110,45 @@ bool Session::run(kiln_executable *executable, uint32_t entry, int64_t arenaByte
     error = std::string(what) + ": " + messageOf(failure);
     return false;
   };
+  auto make = [&](Buffer &buffer, const Bytes &content) {
+    return check(api().allocate(device(), content.size(), &buffer.handle, &failure), "allocate") &&
+           check(api().write(buffer.handle, 0, content.data(), content.size(), &failure), "write");
+  };
   std::vector<Buffer> buffers;
   std::vector<kiln_buffer *> handles;
   Bytes content;
   for (const Bytes &argument : arguments) {
     Buffer &buffer = buffers.emplace_back(api());
-    content.assign(argument.size() + guardBytes, poison);
-    std::copy(argument.begin(), argument.end(), content.begin());
-    if (!check(api().allocate(device(), content.size(), &buffer.handle, &failure), "allocate") ||
-        !check(api().write(buffer.handle, 0, content.data(), content.size(), &failure), "write"))
+    content.assign(before + argument.size() + guardBytes, poison);
+    std::copy(argument.begin(), argument.end(), content.begin() + static_cast<int64_t>(before));
+    if (!make(buffer, content))
       return false;
     handles.push_back(buffer.handle);
   }
   Buffer arena(api());
-  if (arenaBytes &&
-      !check(api().allocate(device(), static_cast<uint64_t>(arenaBytes), &arena.handle, &failure), "allocate"))
+  content.assign(static_cast<size_t>(arenaBytes), poison);
+  if (arenaBytes && !make(arena, content))
     return false;
   status = {};
   kiln_execution execution{sizeof execution, entry, handles.data(), arena.handle, extents.data(), &status, nullptr};
   if (!check(api().execute(executable, &execution, &failure), "execute"))
     return false;
-  for (size_t i = 0; i < arguments.size(); ++i) {
-    content.resize(arguments[i].size() + guardBytes);
-    if (!check(api().read(handles[i], 0, content.data(), content.size(), &failure), "read"))
+  auto intact = [&](kiln_buffer *buffer, size_t lead, size_t size, size_t behind, const std::string &what) {
+    content.resize(lead + size + behind);
+    if (!check(api().read(buffer, 0, content.data(), content.size(), &failure), "read"))
       return false;
-    for (size_t g = arguments[i].size(); g < content.size(); ++g)
-      if (content[g] != poison) {
-        error = "it wrote behind the end of argument " + std::to_string(i) + " (" +
-                std::to_string(arguments[i].size()) + " bytes)";
-        return false;
-      }
-    std::copy_n(content.begin(), arguments[i].size(), arguments[i].begin());
+    if (std::string broken = brokenGuard(content, lead, size); !broken.empty())
+      error = "it wrote " + broken + " of " + what + " (" + std::to_string(size) + " bytes)";
+    return error.empty();
+  };
+  error.clear();
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    if (!intact(handles[i], before, arguments[i].size(), guardBytes, "argument " + std::to_string(i)))
+      return false;
+    std::copy_n(content.begin() + static_cast<int64_t>(before), arguments[i].size(), arguments[i].begin());
   }
-  return true;
+  return !before || !arenaBytes ||
+         intact(arena.handle, before, static_cast<size_t>(arenaBytes) - 2 * before, before, "its scratch");
 }
 
 } // namespace kiln::conformance

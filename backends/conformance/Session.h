@@ -31,6 +31,10 @@ private:
 
 using Bytes = std::vector<uint8_t>;
 
+/// What lies before and behind everything that a kernel is given: more than a few of the widest vectors, and a multiple
+/// of what places are aligned to.
+constexpr size_t guardBytes = 256;
+
 /// A compiled program, which outlives it.
 struct Artifact {
   Bytes bytes;
@@ -57,9 +61,10 @@ public:
   Executable load(const kiln_program &program, const Artifact &artifact, std::string &error);
 
   /// Buffers of the arguments' sizes are made, filled with the arguments, and hold after the run what they then hold.
-  /// Behind each lie guard bytes that nobody may write.
+  /// Behind each lie guard bytes that nobody may write; `before` as many before each, where the entry's places begin
+  /// that far into its arguments, and likewise at both ends of the arena.
   bool run(kiln_executable *executable, uint32_t entry, int64_t arenaBytes, std::vector<Bytes> &arguments,
-           std::vector<int64_t> extents, kiln_status &status, std::string &error);
+           std::vector<int64_t> extents, kiln_status &status, std::string &error, size_t before = 0);
 
 private:
   Session() = default;

@@ -17,7 +17,13 @@ Dims dimsOf(Kernel &kernel, size_t rank, bool dynamic, std::vector<Launch> &laun
 kiln_extent derived(Kernel &kernel, size_t rank, bool dynamic, std::vector<Launch> &launches,
                     const std::function<int64_t(const std::vector<int64_t> &)> &f);
 
-/// With the operands' first launch repeated in place.
+/// Launches at extents at and beside the widths of vectors (of 4, 8 and 16 lanes), and the smallest: each on each axis,
+/// with others beside it; and one axis of 1 among wide ones. More in the full tier.
+void addEdgeExtents(std::vector<Launch> &launches, size_t rank);
+/// The same where one of the `count` extents, that of this number, has one value.
+void addEdgeExtentsWith(std::vector<Launch> &launches, size_t count, size_t number, int64_t value);
+
+/// With the first launch, and some of the others, repeated in place.
 void addInPlace(Case &made);
 
 std::string variantOf(size_t rank, bool dynamic);

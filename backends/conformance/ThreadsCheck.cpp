@@ -31,7 +31,7 @@ bool runAll(Context &context, const KernelProgram &program, unsigned threads, An
                                                  sdk::byteSize(made.kernel->dtype(output))));
     kiln_status status;
     if (!session->run(executable.get(), program.entry(part, false), program.arena(part), arguments, launch.extents,
-                      status, why))
+                      status, why, guardBytes))
       return false;
     answers.push_back(std::move(arguments));
   }

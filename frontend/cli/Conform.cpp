@@ -101,21 +101,22 @@ private:
     conformance::Model::Built built;
     auto compilations = std::make_shared<Compilations>();
     absl::Status status;
-    built.program = plan(name, under.backend, under.targetDevice, *compilations, status);
+    built.program = plan(name, under.backend, under.targetCpu, under.targetDevice, *compilations, status);
     if (status.ok())
-      built.judge = plan(name, "reference", "", *compilations, status);
+      built.judge = plan(name, "reference", "native", "", *compilations, status);
     built.keeps = compilations;
     built.otherwise = absl::IsUnimplemented(status) ? conformance::Outcome::Refused : conformance::Outcome::Failure;
     built.why = std::string(status.message());
     return built;
   }
 
-  const kiln_program *plan(const char *name, const std::string &backend, const std::string &device,
-                           Compilations &compilations, absl::Status &status) const {
+  const kiln_program *plan(const char *name, const std::string &backend, const std::string &cpu,
+                           const std::string &device, Compilations &compilations, absl::Status &status) const {
     ModelOptions options;
     options.file = path_;
     options.model = name;
     options.backend = backend;
+    options.targetCpu = cpu;
     options.targetDevice = device;
     options.entries = {"train_step"};
     options.jobs = 1;
@@ -175,6 +176,7 @@ int commandConform(const ConformOptions &options) {
   kit.seed = options.seed;
   kit.device = options.device;
   kit.only = options.only;
+  kit.targetCpu = options.targetCpu;
   kit.targetDevice = options.targetDevice;
   kit.models = models.list(options);
   auto work = [&](conformance::Report &own, std::string &why) {

@@ -165,6 +165,8 @@ int main(int argc, char **argv) {
                       "a file of names (with '*') that are known to fail, one a line");
   conform->add_option("--only", conforming.only, "a pattern of names, as ops/exp/*: nothing else is tried");
   conform->add_option("--seed", conforming.seed, "of the choice and the operands (default 1)");
+  conform->add_option("--target-cpu", conforming.targetCpu,
+                      "native (default), or a lesser processor that LLVM knows, as x86-64-v3");
   conform->add_option("--target-device", conforming.targetDevice,
                       "portable (default), or a profile that the backend knows");
   conform

@@ -35,6 +35,8 @@ namespace kiln::test {
   F(WrongStatusLimit)                                                                                                  \
   F(NotDeterministic)                                                                                                  \
   F(WritesBehindOutput)                                                                                                \
+  F(WritesBeforeOutput)                                                                                                \
+  F(WritesBehindScratch)                                                                                               \
   F(IgnoresVersions)
 
 /// These end or stop the process that they happen in.

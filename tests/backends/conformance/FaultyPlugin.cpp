@@ -16,6 +16,9 @@
 
 namespace {
 
+constexpr uint64_t guard = 256; // the kit's, before everything that a kernel is given
+constexpr int64_t scratch = 64; // that it asks for where it writes behind it
+
 using kiln::test::Fault;
 
 Fault fault = Fault::None;
@@ -146,6 +149,11 @@ int32_t claim(const kiln_host *host, const kiln_kernel *kernel, const kiln_targe
     }).join();
     return KILN_SUCCESS;
   }
+  if (fault == Fault::WritesBehindScratch) {
+    kiln_terms terms{sizeof terms, 0, scratch};
+    answer->take(answer->self, nullptr, 0, &terms);
+    return KILN_SUCCESS;
+  }
   if (fault == Fault::ScratchLies) {
     kiln_terms terms{sizeof terms, 0, -4096};
     answer->take(answer->self, nullptr, 0, &terms);
@@ -249,10 +257,18 @@ int32_t execute(kiln_executable *executable, const kiln_execution *execution, ki
     uint8_t byte = 1;
     kiln_error ignored{};
     ignored.size = sizeof ignored;
-    if (last > 1 && sound->run->read(execution->buffers[last - 1], 0, &byte, 1, &ignored) == KILN_SUCCESS) {
+    if (last > 1 && sound->run->read(execution->buffers[last - 1], guard, &byte, 1, &ignored) == KILN_SUCCESS) {
       byte ^= 1; // one wrong bit now and then
-      (void)sound->run->write(execution->buffers[last - 1], 0, &byte, 1, &ignored);
+      (void)sound->run->write(execution->buffers[last - 1], guard, &byte, 1, &ignored);
     }
+  }
+  kiln_buffer *before = fault == Fault::WritesBeforeOutput && execution->buffers ? execution->buffers[0] : nullptr;
+  kiln_buffer *behind = fault == Fault::WritesBehindScratch ? execution->arena : nullptr;
+  if (before || behind) {
+    uint8_t byte = 0;
+    kiln_error ignored{};
+    ignored.size = sizeof ignored;
+    (void)sound->run->write(before ? before : behind, before ? guard - 1 : guard + scratch, &byte, 1, &ignored);
   }
   if (fault == Fault::WritesBehindOutput && execution->buffers && execution->buffers[0]) {
     kiln_error ignored{};
