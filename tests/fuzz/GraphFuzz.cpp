@@ -3,6 +3,7 @@
 //   graph_fuzz [--cpu NAME] SEED [COUNT]  these seeds
 //   graph_fuzz [--cpu NAME] --new COUNT   as many from the clock on, each printed where it fails
 //   graph_fuzz --case FILE...             graphs that were kept
+//   graph_fuzz --print SEED [COUNT]       what the seeds are
 // --cpu both (the default) takes this machine's processor and x86-64-v3 in turn. A graph that fails is made smaller and
 // kept in a file whose path is printed.
 #include "tests/fuzz/Case.h"
@@ -103,8 +104,16 @@ int main(int argc, char **argv) {
     std::fflush(stdout);
     return kiln::test::runSeeds(cpu, first, std::strtoull(words[1].c_str(), nullptr, 10));
   }
+  if (words.size() >= 2 && words[0] == "--print") {
+    uint64_t first = std::strtoull(words[1].c_str(), nullptr, 10);
+    for (uint64_t seed = first; seed < first + (words.size() > 2 ? std::strtoull(words[2].c_str(), nullptr, 10) : 1);
+         ++seed)
+      std::puts(kiln::test::caseOf(seed, kiln::test::cpuOf(cpu, seed)).text("seed " + std::to_string(seed)).c_str());
+    return 0;
+  }
   if (words.empty() || words[0].starts_with("-")) {
-    std::fprintf(stderr, "graph_fuzz [--cpu NAME] SEED [COUNT] | --new COUNT | --case FILE...\n");
+    std::fprintf(stderr,
+                 "graph_fuzz [--cpu NAME] SEED [COUNT] | --new COUNT | --case FILE... | --print SEED [COUNT]\n");
     return 2;
   }
   return kiln::test::runSeeds(cpu, std::strtoull(words[0].c_str(), nullptr, 10),

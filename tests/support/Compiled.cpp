@@ -174,6 +174,8 @@ absl::StatusOr<std::map<std::string, HostTensor>> Compiled::run(const std::strin
   return toHost(std::move(results));
 }
 
+std::vector<std::pair<std::string, std::string>> Compiled::runAll() { return loaded_->runAll(); }
+
 std::map<std::string, HostTensor> Compiled::memory() { return toHost(loaded_->memory()); }
 
 std::map<std::string, HostTensor> Compiled::toHost(std::vector<PlainTensor> plain) {

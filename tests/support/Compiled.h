@@ -34,6 +34,8 @@ public:
   absl::StatusOr<std::map<std::string, HostTensor>> run(const std::string &entry,
                                                         const std::map<std::string, HostTensor> &arguments,
                                                         uint32_t seed = 0, int64_t step = 0);
+  /// Each entry with its error; see Loaded.
+  std::vector<std::pair<std::string, std::string>> runAll();
   /// Parameters and states as the last run left them.
   std::map<std::string, HostTensor> memory();
   /// For the message of a failed comparison.

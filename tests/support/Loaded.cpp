@@ -1,6 +1,7 @@
 #include "tests/support/Loaded.h"
 
 #include "backends/cpu/run/Run.h"
+#include "runtime/program/Compare.h"
 #include "runtime/program/Program.h"
 #include "runtime/support/Error.h"
 
@@ -94,6 +95,22 @@ std::unique_ptr<Loaded> Loaded::start(std::unique_ptr<State> state, std::string 
     return nullptr;
   }
   return std::unique_ptr<Loaded>(new Loaded(std::move(state)));
+}
+
+std::vector<std::pair<std::string, std::string>> Loaded::runAll() {
+  std::vector<std::pair<std::string, std::string>> outcomes;
+  state_->program->initialise(0);
+  for (const EntrySpec &entry : state_->program->manifest().entries) {
+    outcomes.emplace_back(entry.name, "");
+    try {
+      Call &call = state_->program->call(entry.name);
+      fillInputs(call);
+      call.run(0, 0);
+    } catch (const Error &caught) {
+      outcomes.back().second = caught.what();
+    }
+  }
+  return outcomes;
 }
 
 std::vector<PlainTensor> Loaded::memory() {

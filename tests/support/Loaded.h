@@ -35,6 +35,9 @@ public:
   /// one), the outputs, the gradients. False, with the reason, on any error.
   bool run(const std::string &entry, const std::vector<PlainTensor> &arguments, uint32_t seed, int64_t step,
            std::vector<PlainTensor> &results, std::string &error);
+  /// Runs every entry once on made-up inputs at the bounds, from initial parameters. Gives each one's error, empty
+  /// where it ran.
+  std::vector<std::pair<std::string, std::string>> runAll();
   /// Parameters and states as they are.
   std::vector<PlainTensor> memory();
 
