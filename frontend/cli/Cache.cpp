@@ -79,7 +79,7 @@ absl::StatusOr<std::string> cachePath(const ModelOptions &options) {
     add(hash, part);
   if (options.redZones)
     add(hash, "red zones");
-  if (options.targetCpu == "native")
+  if (llvm::StringRef(options.targetCpu).split(':').first == "native")
     add(hash, llvm::sys::getHostCPUName());
   for (const auto &[name, value] : options.set)
     add(hash, absl::StrCat("set ", name, "=", value));

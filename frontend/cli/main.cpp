@@ -45,7 +45,8 @@ void addCompileOptions(CLI::App *app, kiln::ModelOptions &options, RawOptions &r
   app->add_option("--entry", options.entries, "entry points to build, separated by commas (default: all)")
       ->delimiter(',');
   app->add_option("--weights", options.weights, "a safetensors file to put into the program");
-  app->add_option("--target-cpu", options.targetCpu, "native (default), or a processor that LLVM knows");
+  app->add_option("--target-cpu", options.targetCpu,
+                  "native (default), or a processor that LLVM knows; with :l2=SIZE, the cache to cut products for");
   app->add_option("--target", options.triple, "a triple to compile for (default: this machine's)");
   app->add_option("--target-device", options.targetDevice,
                   "portable (default: whatever device the program finds), or a profile that the backend knows");

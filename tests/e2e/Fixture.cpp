@@ -101,6 +101,9 @@ std::string compareGradients(const Fixture &fixture, const std::map<std::string,
       continue;
     }
     double away = distance(values, found->second), allowed = 1e-5 * std::max(norm(values), 1e-4 * all);
+    // Where float32 cannot tell any better, PyTorch's own cannot either: ten times as far as it strays.
+    if (auto own = fixture.expected.find("distance." + name); own != fixture.expected.end())
+      allowed = std::max(allowed, 10 * own->second.data.at(0));
     if (!(away <= allowed))
       wrong << name << ": " << away << " away, allowed " << allowed << ", norm " << norm(values) << "\n";
   }

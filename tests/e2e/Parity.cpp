@@ -1,6 +1,7 @@
 // The programs of the five models beside PyTorch: its weights in, the same batches in. KILN_TEST_BACKEND names another
-// backend than the cpu, KILN_TEST_DEVICE a device profile of it; KILN_TEST_RED_ZONES has them built
-// with red zones; KILN_TEST_MATH=fast asks for what the fast mode promises, losses within 1e-3, and nothing of gradients.
+// backend than the cpu, KILN_TEST_DEVICE a device profile of it, KILN_TEST_CPU another processor than this one;
+// KILN_TEST_RED_ZONES has them built with red zones; KILN_TEST_MATH=fast asks for what the fast mode promises, losses
+// within 1e-3, and nothing of gradients.
 #include "tests/e2e/Command.h"
 #include "tests/e2e/Fixture.h"
 
@@ -38,6 +39,7 @@ const Built &built(const std::string &name) {
                                       model.fixture.model, "-o",    model.program};
   for (auto [variable, option] : {std::pair("KILN_TEST_BACKEND", "--backend"),
                                   {"KILN_TEST_DEVICE", "--target-device"},
+                                  {"KILN_TEST_CPU", "--target-cpu"},
                                   {"KILN_TEST_MATH", "--math"}})
     if (const char *value = std::getenv(variable))
       command.insert(command.end(), {option, value});

@@ -28,6 +28,7 @@ struct Machine {
   std::string features;       // those that a processor is asked for at start: "avx2,fma,avx512f"
   int64_t vectorBytes = 16;   // of the widest native vector
   int64_t vectorRegisters = 16;
+  int64_t level2 = 0; // bytes of a core's second-level cache, where the target says so; 0: as its kind has
   bool fma = false;
   bool has(llvm::StringRef feature) const;
 };

@@ -16,10 +16,14 @@ CacheSizes cachesOf(const Machine &machine) {
                              {"icelake", {48 << 10, 1 << 20}},       {"skylake-avx512", {32 << 10, 1 << 20}},
                              {"cascadelake", {32 << 10, 1 << 20}},   {"skylake", {32 << 10, 256 << 10}},
                              {"haswell", {32 << 10, 256 << 10}},     {"broadwell", {32 << 10, 256 << 10}}};
-  for (const Row &row : rows)
-    if (llvm::StringRef(machine.cpu).starts_with(row.prefix))
-      return row.sizes;
-  return machine.vectorBytes >= 64 ? CacheSizes{32 << 10, 1 << 20} : CacheSizes{};
+  CacheSizes sizes = machine.vectorBytes >= 64 ? CacheSizes{32 << 10, 1 << 20} : CacheSizes{};
+  const Row *row =
+      llvm::find_if(rows, [&](const Row &each) { return llvm::StringRef(machine.cpu).starts_with(each.prefix); });
+  if (row != std::end(rows))
+    sizes = row->sizes;
+  if (machine.level2)
+    sizes.level2 = machine.level2;
+  return sizes;
 }
 
 namespace {

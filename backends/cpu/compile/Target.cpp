@@ -45,11 +45,39 @@ std::unique_ptr<TargetMachine> createTargetMachine(const Machine &machine, std::
                                                                     CodeGenOptLevel::Default));
 }
 
+/// "x86-64-v3:l2=512K": a processor, and what is to be believed of it in place of what its name says.
+static bool readCpu(StringRef text, Machine &machine, std::string &error) {
+  auto [cpu, settings] = text.split(':');
+  machine.cpu = cpu.str();
+  if (settings.empty() && !text.ends_with(":"))
+    return true;
+  StringRef size = settings;
+  int64_t unit = 1, number = 0;
+  if (!size.consume_front("l2=")) {
+    error = "'" + text.str() + "': expected l2=SIZE after the ':' (as in " + cpu.str() + ":l2=512K), found '" +
+            settings.str() + "'";
+    return false;
+  }
+  if (size.consume_back("K"))
+    unit = 1 << 10;
+  else if (size.consume_back("M"))
+    unit = 1 << 20;
+  // From the smallest there ever was to more than any has: a product of sizes stays far below 2^63.
+  if (size.getAsInteger(10, number) || number < 1 || number > (1 << 30) / unit || number * unit < (16 << 10)) {
+    error = "'" + text.str() + "': expected a size of the second-level cache from 16K to 1024M, found '" +
+            settings.substr(3).str() + "'";
+    return false;
+  }
+  machine.level2 = number * unit;
+  return true;
+}
+
 bool readTarget(const kiln_target &target, Machine &machine, std::string &error) {
   initialize();
   machine = {};
   machine.triple = std::string(target.triple.data, target.triple.size);
-  machine.cpu = std::string(target.cpu.data, target.cpu.size);
+  if (!readCpu(StringRef(target.cpu.data, target.cpu.size), machine, error))
+    return false;
   bool native = machine.cpu.empty() || machine.cpu == "native";
   if (machine.triple.empty())
     machine.triple = sys::getProcessTriple();
