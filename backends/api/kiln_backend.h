@@ -278,7 +278,7 @@ typedef struct kiln_target {
   uint32_t size;
   uint32_t jobs;      /* threads to compile on */
   kiln_string triple; /* empty: the host's */
-  kiln_string cpu;    /* "native", or a name that LLVM knows; of the cpu backend also "NAME:l2=SIZE" */
+  kiln_string cpu;    /* "native", or a name that LLVM knows */
   kiln_string device; /* "portable", "native", or the backend's own name for a device profile */
   kiln_string emit;   /* empty for the artifact; else a stage for people: "mlir", "llvm", "asm", "glsl", "spirv", ... */
   kiln_string math;   /* "strict" (default): f32 is f32. "fast": products and convolutions may take narrower inputs */

@@ -182,10 +182,10 @@ absl::Status Compilation::runPasses(const std::string &until) {
   });
 }
 
-absl::Status Compilation::plan() {
+absl::Status Compilation::plan(host::BuildOptions build) {
   return timed("plan", [&]() -> absl::Status {
-    host::BuildOptions build;
-    build.entries = options_.entries;
+    if (build.entries.empty())
+      build.entries = options_.entries;
     build.redZones = options_.redZones;
     std::vector<host::Target> targets;
     for (const Part &part : parts_)

@@ -29,8 +29,8 @@ public:
   absl::Status load();
   /// The passes up to and including a stage ("simplify"); all where empty. Writes the stages where asked to.
   absl::Status runPasses(const std::string &until = "");
-  /// Claims, memory plan, program and manifest.
-  absl::Status plan();
+  /// Claims, memory plan, program and manifest; of the entries that the options name where `build` names none.
+  absl::Status plan(host::BuildOptions build = {});
   /// The backend's objects, or what it leaves at a stage ("object", "llvm", "asm", "mlir").
   absl::Status generate(const std::string &emit = "");
   /// The finished program, replaced atomically.

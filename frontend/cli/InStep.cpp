@@ -76,7 +76,9 @@ InStepResult runInStep(const InStepProgram &a, const InStepProgram &b, unsigned 
       side->program().initialise(seed);
     result.realData = feed(one.program(), callA, seed);
     feed(other.program(), callB, seed);
-    result.parting = compareInStep(callA, callB, seed, 0, result.launches);
+    SameMemory memory{a.scratch, b.scratch};
+    bool same = !a.scratch.empty() && a.scratch.size() == b.scratch.size();
+    result.parting = compareInStep(callA, callB, seed, 0, result.launches, same ? &memory : nullptr);
   } catch (const Error &error) {
     result.error = error.what();
   }

@@ -16,6 +16,7 @@ struct InStepProgram {
   std::vector<uint8_t> constants;
   std::vector<uint8_t> artifact; ///< bytes; or, where they are empty:
   std::string library, symbol;   ///< a shared object that defines the artifact
+  std::vector<int64_t> scratch;  ///< of each kernel, where both programs have the same kernels at the same places
 };
 
 struct InStepResult {

@@ -10,7 +10,14 @@ namespace kiln {
 /// own doing. Gives a text that names the first op whose results part, with its source line, its operands' statistics
 /// and both values; empty where none does. Floats part beyond `compareTolerance` of the largest magnitude of the result
 /// (of ops that add n numbers up: or √n times that of the operands), others where they are not equal. Throws Error.
-std::string compareInStep(Call &a, Call &b, uint32_t seed, int64_t step, int64_t &launches);
+///
+/// With `memory`, the two have the same kernels at the same places, as the program was built; what lies in `a`'s memory
+/// lies in `b`'s before each launch, and neither may write anywhere but to its results and its scratch.
+struct SameMemory {
+  std::vector<int64_t> scratchOfA, scratchOfB; ///< for each kernel, the bytes of it
+};
+std::string compareInStep(Call &a, Call &b, uint32_t seed, int64_t step, int64_t &launches,
+                          const SameMemory *memory = nullptr);
 
 /// Room for another order of summation: f32 1e-5, f64 2^-48, f16 2^-7, bf16 2^-4.
 double compareTolerance(kiln_dtype dtype);

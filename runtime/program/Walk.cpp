@@ -2,16 +2,26 @@
 
 #include "runtime/support/Error.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace kiln {
 
-Walk::Walk(const kiln_program &program, const EntryRow &entry, int64_t *table) : table_(table), program_(program) {
+Walk::Walk(const kiln_program &program, const EntryRow &entry, int64_t *table, const std::vector<int64_t> *scratch)
+    : table_(table), arenaBytes_(entry.arena_bytes), program_(program) {
   std::vector<std::pair<int32_t, int64_t>> loops;
   std::vector<int64_t> indices;
   flatten(entry.root, loops, indices);
-  for (const Leaf &leaf : leaves_) {
+  constexpr int64_t alignment = 4096; // of whatever a backend may ask for
+  int64_t behind = (entry.arena_bytes + alignment - 1) / alignment * alignment;
+  for (Leaf &leaf : leaves_) {
     EntryRow one = entry;
+    if (scratch && leaf.node.kind == KILN_NODE_LAUNCH) {
+      int64_t bytes = (*scratch)[leaf.node.kernel];
+      leaf.node.scratch = {KILN_SPACE_ARENA, 0, bytes ? behind : -1, {{0, -1}, {0, -1}, {0, -1}}};
+      one.arena_bytes = std::max(entry.arena_bytes, bytes ? behind + bytes : 0);
+      arenaBytes_ = std::max(arenaBytes_, one.arena_bytes);
+    }
     one.root = leaf.node;
     entries_.push_back(one);
   }

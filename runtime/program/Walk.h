@@ -10,8 +10,10 @@ namespace kiln {
 /// An entry's plan as a flat list of launches and copies, its loops unrolled, under the extents of one run.
 class Walk {
 public:
-  /// `table` is the entry's extents, with its loop slots; it is written while walking.
-  Walk(const kiln_program &program, const EntryRow &entry, int64_t *table);
+  /// `table` is the entry's extents, with its loop slots; it is written while walking. `scratch`: for each kernel, how
+  /// many bytes it gets behind the arena in place of those that the plan has for it.
+  Walk(const kiln_program &program, const EntryRow &entry, int64_t *table,
+       const std::vector<int64_t> *scratch = nullptr);
 
   struct Leaf {
     kiln_node node;
@@ -22,12 +24,15 @@ public:
   const kiln_program &program() const { return program_; }
   /// Writes a leaf's loop indices into the table.
   void prepare(const Leaf &leaf);
+  /// Of the arena, with what `scratch` asks for.
+  int64_t arenaBytes() const { return arenaBytes_; }
   int64_t value(const kiln_extent &extent) const { return extent.slot < 0 ? extent.value : table_[extent.slot]; }
 
 private:
   void flatten(const kiln_node &node, std::vector<std::pair<int32_t, int64_t>> &loops, std::vector<int64_t> &indices);
 
   int64_t *table_;
+  int64_t arenaBytes_;
   std::vector<Leaf> leaves_;
   std::deque<std::vector<kiln_place>> places_;
   std::vector<EntryRow> entries_;

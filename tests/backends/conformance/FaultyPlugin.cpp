@@ -280,7 +280,8 @@ int32_t execute(kiln_executable *executable, const kiln_execution *execution, ki
       uint64_t middle = (low + high) / 2;
       (sound->run->read(execution->buffers[0], middle, &byte, 1, &ignored) == KILN_SUCCESS ? low : high) = middle;
     }
-    byte = 0;
+    (void)sound->run->read(execution->buffers[0], low, &byte, 1, &ignored);
+    byte ^= 0xff;
     (void)sound->run->write(execution->buffers[0], low, &byte, 1, &ignored);
   }
   return code;

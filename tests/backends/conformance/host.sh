@@ -50,5 +50,19 @@ try AllocationFails 1 "planted: no memory"
 try ExecuteFails 1 "'train_step' failed: planted: a launch failed"
 try DeviceLost 1 "'train_step' failed: planted: the device is lost"
 [ -s trained/last.safetensors ] || { echo "FAILED: DeviceLost: the last checkpoint is gone"; bad=1; }
+# `kiln check --against`: the program's own kernels at their places. What one writes beside its results is told, and what
+# it gives that is wrong; the model's data is there.
+against() {
+  local fault=$1 code=$2 words=$3 found=0
+  KILN_DATA=$work KILN_FAULT=$fault timeout 120 "$kiln" check model.kiln --backend "$plugin" --against reference > said 2>&1 || found=$?
+  if [ $found -ne "$code" ] || ! grep -qF -- "$words" said; then
+    echo "FAILED: --against, $fault: exit code $found, expected $code; it says, and should say '$words':"
+    tail -n 3 said
+    bad=1
+  fi
+}
+against "" 0 "launches agree, and none wrote beside its results"
+against WritesBehindOutput 1 "on faulty it wrote to byte"
+against DoesNothing 1 "the results part at launch 0"
 [ $bad -ne 0 ] || echo "every fault is told"
 exit $bad
