@@ -34,6 +34,7 @@ struct Launch {
   bool inPlace = false;         ///< outputs lie in the inputs that their alias names
   bool special = true;          ///< false: Special operands are filled with plain numbers
   bool full = false;            ///< in the full tier alone
+  bool edge = false;            ///< at and beside the widths of vectors
 };
 
 struct Case {
@@ -50,7 +51,8 @@ struct Case {
 
 /// Every case; fewer where not `full`: then each op meets each of its dtypes, each rank, constant and dynamic extents,
 /// chosen by the seed so that every pair of these is met by some op.
-std::vector<Case> allCases(bool full, uint32_t seed);
+/// Without `edges`, none of the extents at and beside the widths of vectors, nor dynamic ones made constant.
+std::vector<Case> allCases(bool full, uint32_t seed, bool edges = true);
 
 /// Dynamic cases again with some of their extents as constants: 1 (where a vector has one place in memory), and all
 /// that stand at and beside the widths of vectors. Fewer where not `full`: chosen by each case's seed.

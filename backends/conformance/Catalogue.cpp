@@ -78,7 +78,7 @@ const EdgeExtents &edgeExtentsOf(size_t rank) {
 void addEdgeExtents(std::vector<Launch> &launches, size_t rank) {
   const EdgeExtents &edges = edgeExtentsOf(rank);
   for (size_t i = 0; i < edges.rows.size(); ++i)
-    launches.push_back({edges.rows[i], false, true, i >= edges.byDefault});
+    launches.push_back({edges.rows[i], false, true, i >= edges.byDefault, true});
 }
 
 void addEdgeExtentsWith(std::vector<Launch> &launches, size_t count, size_t number, int64_t value) {
@@ -309,7 +309,7 @@ static std::vector<Case> pairwise(std::vector<Case> cases, uint32_t seed) {
   return result;
 }
 
-std::vector<Case> allCases(bool full, uint32_t seed) {
+std::vector<Case> allCases(bool full, uint32_t seed, bool edges) {
   std::vector<Case> cases;
   elementwiseCases(cases);
   layoutCases(cases);
@@ -323,8 +323,10 @@ std::vector<Case> allCases(bool full, uint32_t seed) {
   if (!full)
     cases = pairwise(std::move(cases), seed);
   for (Case &made : cases)
-    if (!full)
-      std::erase_if(made.launches, [](const Launch &launch) { return launch.full; });
+    std::erase_if(made.launches,
+                  [&](const Launch &launch) { return (launch.full && !full) || (launch.edge && !edges); });
+  if (!edges)
+    return cases;
   std::vector<Case> more = constantExtents(cases, full);
   std::move(more.begin(), more.end(), std::back_inserter(cases));
   return cases;

@@ -25,6 +25,7 @@ struct Model {
 
 struct Options {
   bool full = false;
+  bool edges = true; ///< extents at and beside the widths of vectors, dynamic and constant
   uint32_t seed = 1;
   unsigned device = 0;
   std::string targetCpu = "native";

@@ -114,7 +114,7 @@ public:
       context.report.add(opening);
       return;
     }
-    cases = allCases(context.options.full, context.options.seed);
+    cases = allCases(context.options.full, context.options.seed, context.options.edges);
     std::vector<KernelProgram::Part> parts;
     for (Case &made : cases) {
       int64_t scratch;

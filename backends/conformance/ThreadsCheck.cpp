@@ -47,7 +47,7 @@ struct Chosen {
   bool prepare(Context &context, std::string &why) {
     if (program)
       return true;
-    cases = allCases(false, context.options.seed); // what was tried, less what ended a process
+    cases = allCases(false, context.options.seed, /*edges=*/false); // what was tried, less what ended a process
     const auto &fatal = context.report.watcher.fatal;
     std::vector<KernelProgram::Part> parts;
     size_t step = 41;
