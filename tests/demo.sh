@@ -9,5 +9,5 @@ say() { printf '\n\033[1m$ %s\033[0m\n' "$*"; "$@"; }
 
 say build/bin/kiln build models/gpt/gpt.kiln -o "$out/gpt"
 say ls -l "$out/gpt"
-say "$out/gpt" train --data data=models/gpt/sample.txt --steps "$steps" --out "$out/run"
+say "$out/gpt" train --data data=models/gpt/sample.txt --steps "$steps" --out "$out/run" --overwrite
 say "$out/gpt" generate --load "$out/run/best.safetensors" --prompt "The " --tokens 300

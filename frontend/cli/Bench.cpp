@@ -254,13 +254,16 @@ int commandBench(const ModelOptions &options, const BenchOptions &bench) {
   TemporaryFolder folder;
   if (!folder.valid())
     return report(absl::UnavailableError("no folder for temporary files; set TMPDIR to one"));
-  if (absl::Status writable = checkOutput(bench.profile, "--profile"); !writable.ok())
+  absl::Status writable = checkOutput(bench.profile, "--profile");
+  writable.Update(checkNotInput(bench.profile, inputsOf(options), "--profile"));
+  if (!writable.ok())
     return report(writable);
   llvm::SmallString<256> model(options.file);
   if (std::error_code error = llvm::sys::fs::make_absolute(model))
     return report(absl::UnavailableError(absl::StrCat(options.file, ": ", error.message())));
   llvm::sys::path::remove_filename(model);
   setenv("KILN_MODEL_DIR", model.c_str(), 1); // the recipe's data lies beside the model
+  setenv("KILN_MODEL_FILE", options.file.c_str(), 1);
   if (!options.targetDevice.empty() &&
       llvm::none_of(bench.backends, [&](const std::string &name) { return !profileOf(name, options).empty(); }))
     return report(

@@ -9,9 +9,16 @@
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/SHA256.h"
+#include "llvm/Support/xxhash.h"
 #include "llvm/TargetParser/Host.h"
 
+#include <cerrno>
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 namespace kiln {
 
@@ -50,6 +57,59 @@ absl::StatusOr<std::string> cacheFolder() {
 }
 
 } // namespace
+
+namespace {
+
+/// Size and hash; empty where the file cannot be read.
+std::string sumOf(const std::string &path) {
+  auto file = llvm::MemoryBuffer::getFile(path, /*IsText=*/false, /*RequiresNullTerminator=*/false);
+  if (!file)
+    return "";
+  llvm::StringRef bytes = (*file)->getBuffer();
+  llvm::ArrayRef<uint8_t> data(bytes.bytes_begin(), bytes.size());
+  return absl::StrCat(bytes.size(), " ", absl::Hex(llvm::xxh3_64bits(data), absl::kZeroPad16), "\n");
+}
+
+} // namespace
+
+CacheEntry::CacheEntry(std::string path) : path_(std::move(path)) {
+  std::string beside = path_ + ".sum";
+  seal_ = ::open(beside.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  if (seal_ < 0) // somebody else's cache, which can be read alone
+    seal_ = ::open(beside.c_str(), O_RDONLY | O_CLOEXEC);
+  if (seal_ < 0 || flock(seal_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+    return;
+  std::fprintf(stderr, "kiln: another process builds this program; waiting for it\n");
+  while (flock(seal_, LOCK_EX) != 0 && errno == EINTR)
+    continue;
+}
+
+CacheEntry::~CacheEntry() {
+  if (seal_ >= 0)
+    close(seal_);
+}
+
+bool CacheEntry::intact() const {
+  char text[64] = {};
+  if (seal_ < 0 || pread(seal_, text, sizeof text - 1, 0) <= 0 || !llvm::sys::fs::can_execute(path_))
+    return false;
+  return sumOf(path_) == text;
+}
+
+void CacheEntry::open() {
+  if (llvm::sys::fs::exists(path_))
+    std::fprintf(stderr, "kiln: the program in the cache is not as it was built (%s); building it again\n",
+                 path_.c_str());
+  if (seal_ >= 0)
+    (void)!ftruncate(seal_, 0); // a cache that cannot be written to is told when the program is
+}
+
+absl::Status CacheEntry::seal() {
+  std::string sum = sumOf(path_);
+  if (seal_ >= 0 && !sum.empty() && pwrite(seal_, sum.data(), sum.size(), 0) == static_cast<ssize_t>(sum.size()))
+    return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat("cannot write ", path_, ".sum: ", std::strerror(errno)));
+}
 
 absl::StatusOr<std::string> cachePath(const ModelOptions &options) {
   llvm::SHA256 hash;

@@ -13,4 +13,24 @@ namespace kiln {
 /// a hash of the options, the model's text and kiln itself, so a stale one is never found. Creates the folder.
 absl::StatusOr<std::string> cachePath(const ModelOptions &options);
 
+/// A built program in the cache, with its size and a hash beside it, so that what was cut or damaged is built again.
+/// While the object lives no other process builds the same one; a process that ends, however, leaves no lock.
+class CacheEntry {
+public:
+  explicit CacheEntry(std::string path);
+  ~CacheEntry();
+  CacheEntry(const CacheEntry &) = delete;
+  CacheEntry &operator=(const CacheEntry &) = delete;
+
+  /// Is it there, as it was built?
+  bool intact() const;
+  /// It is going to be built: until seal() there is none.
+  void open();
+  absl::Status seal();
+
+private:
+  std::string path_;
+  int seal_ = -1; // the file beside it, locked
+};
+
 } // namespace kiln

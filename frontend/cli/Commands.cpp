@@ -4,6 +4,9 @@
 #include "frontend/cli/Claims.h"
 #include "frontend/cli/Compile.h"
 #include "frontend/cli/Files.h"
+#include "frontend/cli/LibraryHeader.h"
+#include "runtime/files/File.h"
+#include "runtime/program/Image.h"
 
 #include "absl/strings/str_cat.h"
 #include "llvm/Support/FileSystem.h"
@@ -45,10 +48,13 @@ absl::Status compileAll(Compilation &compilation, const std::string &emit) {
 
 /// Writes what the backend left at a stage: to a file where one is named, else to standard output.
 absl::Status writeBlobs(const Compilation &compilation, const std::string &output) {
-  std::string temporary = output.empty() ? "-" : absl::StrCat(output, ".", getpid(), ".tmp");
+  std::string temporary;
   std::error_code error;
-  llvm::raw_fd_ostream stream(temporary, error);
-  if (!error) {
+  int handle = output.empty() ? STDOUT_FILENO : openTemporary(output, "tmp", temporary);
+  if (handle < 0) {
+    error = std::error_code(errno, std::generic_category());
+  } else {
+    llvm::raw_fd_ostream stream(handle, /*shouldClose=*/!output.empty());
     for (const host::Blob &blob : compilation.blobs())
       stream.write(reinterpret_cast<const char *>(blob.bytes.data()), blob.bytes.size());
     stream.flush();
@@ -66,6 +72,25 @@ absl::Status writeBlobs(const Compilation &compilation, const std::string &outpu
   return absl::OkStatus();
 }
 
+/// Before the work whose result it is to hold. What nobody named is replaced only where kiln wrote it.
+absl::Status checkBuildOutput(const ModelOptions &options, const EmitOptions &emit, const std::string &output) {
+  absl::Status status = checkOutput(output);
+  if (status.ok())
+    status = checkNotInput(output, inputsOf(options));
+  if (status.ok() && emit.output.empty() && !output.empty())
+    status = checkOwn(output, KILN_PROGRAM_MARK, emit.kind == "shared" ? "library" : "program");
+  if (!status.ok() || emit.kind != "shared")
+    return status;
+  std::string header = headerPath(output);
+  if (header == output)
+    return absl::InvalidArgumentError(absl::StrCat(
+        "cannot write ", output, ": its header would have the same name; name the library otherwise with -o"));
+  for (const auto &check :
+       {checkOutput(header), checkNotInput(header, inputsOf(options)), checkOwn(header, kLibraryHeaderMark, "header")})
+    status.Update(check);
+  return status;
+}
+
 } // namespace
 
 int commandBuild(const ModelOptions &options, const EmitOptions &emit) {
@@ -75,7 +100,7 @@ int commandBuild(const ModelOptions &options, const EmitOptions &emit) {
     output = llvm::sys::path::stem(options.file).str();
   if (emit.output.empty() && library)
     output = absl::StrCat("lib", output, ".so");
-  if (absl::Status writable = checkOutput(output); !writable.ok())
+  if (absl::Status writable = checkBuildOutput(options, emit, output); !writable.ok())
     return report(writable);
   Compilation compilation(options);
   absl::Status status = compileAll(compilation, program || library ? "" : emit.kind);
@@ -92,11 +117,15 @@ int commandProgram(const ModelOptions &options, const std::string &command, cons
   absl::StatusOr<std::string> path = cachePath(options);
   if (!path.ok())
     return report(path.status());
-  if (!llvm::sys::fs::can_execute(*path)) {
+  CacheEntry entry(*path);
+  if (!entry.intact()) {
+    entry.open();
     Compilation compilation(options);
     absl::Status status = compileAll(compilation, "");
     if (status.ok())
       status = compilation.linkProgram(*path);
+    if (status.ok())
+      status = entry.seal();
     if (options.timePasses)
       std::fputs(compilation.timings().c_str(), stderr);
     if (!status.ok())
@@ -113,6 +142,7 @@ int commandProgram(const ModelOptions &options, const std::string &command, cons
         absl::UnavailableError(absl::StrCat("cannot find the folder of ", options.file, ": ", error.message())));
   llvm::sys::path::remove_filename(folder);
   setenv("KILN_MODEL_DIR", folder.c_str(), 1);
+  setenv("KILN_MODEL_FILE", options.file.c_str(), 1); // which the program does not write over
   execv(path->c_str(), argv.data());
   return report(absl::UnavailableError(absl::StrCat("cannot start ", *path, ": ", std::strerror(errno))));
 }

@@ -41,6 +41,19 @@ std::string libraryFolder() {
   return path.str().str();
 }
 
+std::string headerPath(const std::string &library) {
+  llvm::StringRef name = llvm::sys::path::stem(library);
+  name.consume_front("lib");
+  llvm::SmallString<256> path(library);
+  llvm::sys::path::remove_filename(path);
+  llvm::sys::path::append(path, name + ".h");
+  return path.str().str();
+}
+
+std::vector<InputFile> inputsOf(const ModelOptions &options) {
+  return {{options.file, "the model that is compiled"}, {options.weights, "the file of --weights"}};
+}
+
 host::Registry &backends() {
   static host::Registry registry(absl::StrCat(libraryFolder(), "/kiln/backends"));
   return registry;
@@ -90,6 +103,8 @@ absl::Status Compilation::writeStage(llvm::StringRef stage, mlir::ModuleOp modul
   if (std::error_code error = llvm::sys::fs::create_directories(options_.saveStages))
     return absl::UnavailableError(absl::StrCat("cannot create ", options_.saveStages, ": ", error.message()));
   std::string path = absl::StrFormat("%s/%02d-%s.mlir", options_.saveStages, stageCount_++, stage.str());
+  if (absl::Status other = checkNotInput(path, inputsOf(options_), "--save-stages"); !other.ok())
+    return other;
   std::error_code error;
   llvm::raw_fd_ostream stream(path, error);
   if (!error) {
@@ -233,12 +248,7 @@ absl::Status Compilation::linkLibrary(const std::string &output) {
   job.exports = libraryExports(manifest.model);
   if (absl::Status linked = linkWith(std::move(job), output); !linked.ok())
     return linked;
-  llvm::StringRef name = llvm::sys::path::stem(file);
-  name.consume_front("lib");
-  llvm::SmallString<256> path(output);
-  llvm::sys::path::remove_filename(path);
-  llvm::sys::path::append(path, name + ".h");
-  return writeFile(path.str().str(), *header);
+  return writeFile(headerPath(output), *header);
 }
 
 /// What the program carries of each backend: its run side's archive, or, where it has none, a copy of its plugin beside
@@ -276,6 +286,10 @@ absl::Status Compilation::describeBackends(ImageParts &parts, LinkJob &job, cons
     llvm::sys::path::append(beside, backend.plugin);
     if (llvm::sys::fs::equivalent(llvm::Twine(part.backend->origin()), llvm::Twine(beside)))
       continue;
+    if (absl::Status other = checkNotInput(beside.str().str(), inputsOf(options_)); !other.ok())
+      return other;
+    if (absl::Status own = checkOwn(beside.str().str(), KILN_BACKEND_SYMBOL, "plugin"); !own.ok())
+      return own;
     if (!llvm::sys::fs::exists(beside))
       newFiles_.push_back(beside.str().str());
     if (absl::Status copied = writeFile(beside.str().str(), bytes.str()); !copied.ok())

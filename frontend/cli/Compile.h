@@ -1,6 +1,7 @@
 // The way of a model from text to objects, for every command that needs some part of it.
 #pragma once
 
+#include "frontend/cli/Files.h"
 #include "frontend/cli/Link.h"
 #include "frontend/cli/Options.h"
 
@@ -72,6 +73,12 @@ private:
   std::string diagnostics_;           ///< of MLIR's passes and verifiers
   int stageCount_ = 0;
 };
+
+/// Where the header of a library goes: "libgpt.so": "gpt.h" beside it.
+std::string headerPath(const std::string &library);
+
+/// What a command about a model reads.
+std::vector<InputFile> inputsOf(const ModelOptions &options);
 
 /// Where what programs link with lies: beside an installed or a built kiln, ../lib.
 std::string libraryFolder();

@@ -161,9 +161,13 @@ int commandConform(const ConformOptions &options) {
   conformance::Report report;
   if (!readExpected(options.expected, report.expected))
     return fail("cannot read " + options.expected);
-  if (!options.json.empty()) // better now than after minutes
-    if (absl::Status status = writeText(options.json, ""); !status.ok())
+  if (!options.json.empty()) { // better now than after minutes
+    absl::Status status = checkNotInput(options.json, {{options.expected, "the file of --expected"}}, "--json");
+    if (status.ok() && !isDevice(options.json))
+      status = checkOutput(options.json, "--json");
+    if (!status.ok())
       return fail(std::string(status.message()));
+  }
   const Folder folder;
   if (folder.error())
     return fail("cannot make a temporary folder: " + folder.error().message());
@@ -203,7 +207,8 @@ int commandConform(const ConformOptions &options) {
     std::fputs("interrupted: this is what was found until then\n", stdout);
   if (!options.json.empty()) {
     std::string text = report.json(options.backend, options.full ? "full" : "pairwise", options.seed);
-    if (absl::Status status = writeText(options.json, text); !status.ok())
+    absl::Status status = isDevice(options.json) ? writeText(options.json, text) : writeFile(options.json, text);
+    if (!status.ok())
       return fail(std::string(status.message()));
   }
   return how == conformance::Watched::Interrupted ? 130 : report.failed() ? 1 : 0;

@@ -1,25 +1,23 @@
 #include "frontend/cli/Files.h"
 
+#include "runtime/files/File.h"
+
 #include "absl/strings/str_cat.h"
 #include "llvm/ADT/SmallString.h"
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
 
-#include <unistd.h>
+#include <cerrno>
 
 namespace kiln {
 
-namespace {
-
-/// Is something there that is neither a file nor a folder?
 bool isDevice(const std::string &path) {
   llvm::sys::fs::file_status status;
   return !llvm::sys::fs::status(path, status) && status.type() != llvm::sys::fs::file_type::regular_file &&
          status.type() != llvm::sys::fs::file_type::directory_file;
 }
-
-} // namespace
 
 absl::Status checkInput(const std::string &path) {
   if (!isDevice(path))
@@ -47,11 +45,33 @@ absl::Status checkOutput(const std::string &path, const char *option) {
                               llvm::sys::fs::exists(folder) ? " is not writable" : " does not exist"));
 }
 
+absl::Status checkNotInput(const std::string &path, const std::vector<InputFile> &inputs, const char *option) {
+  for (const InputFile &input : inputs)
+    if (!path.empty() && !input.path.empty() && llvm::sys::fs::equivalent(llvm::Twine(path), llvm::Twine(input.path)))
+      return absl::InvalidArgumentError(
+          absl::StrCat("cannot write ", path, ": it is ", input.what, "; choose another with ", option));
+  return absl::OkStatus();
+}
+
+absl::Status checkOwn(const std::string &path, llvm::StringRef mark, const char *what, const char *option) {
+  llvm::sys::fs::file_status status;
+  if (llvm::sys::fs::status(path, status) || status.type() != llvm::sys::fs::file_type::regular_file ||
+      status.getSize() == 0)
+    return absl::OkStatus();
+  auto file = llvm::MemoryBuffer::getFile(path, /*IsText=*/false, /*RequiresNullTerminator=*/false);
+  if (file && (*file)->getBuffer().contains(mark))
+    return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("cannot write ", path, ": a file of that name is there, and it is no ",
+                                                 what, " that kiln wrote; name another with ", option));
+}
+
 absl::Status writeFile(const std::string &path, const std::string &text) {
-  std::string temporary = absl::StrCat(path, ".", getpid(), ".tmp");
+  std::string temporary;
   std::error_code error;
-  llvm::raw_fd_ostream stream(temporary, error);
-  if (!error) {
+  if (int handle = openTemporary(path, "tmp", temporary); handle < 0) {
+    error = std::error_code(errno, std::generic_category());
+  } else {
+    llvm::raw_fd_ostream stream(handle, /*shouldClose=*/true);
     stream << text;
     stream.close();
     error = stream.error();

@@ -60,8 +60,8 @@ std::string about(const Manifest &manifest, const std::string &library, const st
   std::string build = absl::StartsWith(library, "lib") && absl::EndsWith(library, ".so")
                           ? absl::StrCat("cc main.c -L. -l", name)
                           : absl::StrCat("cc main.c ./", library);
-  std::string text = absl::StrCat("The model ", manifest.model, " as a library (", library,
-                                  "), written by kiln. Build with: ", build, " -Wl,-rpath,.\n *\n");
+  std::string text = absl::StrCat("The model ", manifest.model, " as a library (", library, "), ", kLibraryHeaderMark,
+                                  build, " -Wl,-rpath,.\n *\n");
   absl::StrAppend(&text, " * Functions, for ", prefix, "_run. Where a dimension is a name, the inputs decide it.\n");
   for (const EntrySpec &entry : manifest.entries)
     if (entry.name != "train_step" && entry.name != "eval.pool") // the latter is a part of the program's `eval`

@@ -11,6 +11,9 @@
 
 namespace kiln {
 
+/// In the first lines of every such header.
+inline constexpr char kLibraryHeaderMark[] = "written by kiln. Build with: ";
+
 /// What a model's functions begin with: its name in lower case with '_' between words ("FineTuned": "fine_tuned").
 std::string libraryPrefix(const std::string &model);
 

@@ -1,5 +1,7 @@
 #include "frontend/cli/Link.h"
 
+#include "runtime/files/File.h"
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "lld/Common/Driver.h"
@@ -171,8 +173,8 @@ private:
 
 /// Beside the output first; the finished file takes its place in one step.
 absl::Status writeProgram(int linked, const std::string &output) {
-  std::string temporary = absl::StrCat(output, ".", getpid(), ".tmp");
-  int file = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0777);
+  std::string temporary;
+  int file = openTemporary(output, "tmp", temporary, 0777);
   off_t size = lseek(linked, 0, SEEK_END), done = 0;
   int error = file < 0 ? errno : size <= 0 ? EIO : 0;
   while (!error && done < size)

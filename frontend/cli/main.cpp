@@ -11,8 +11,10 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <fcntl.h>
 #include <iostream>
 #include <string>
+#include <unistd.h>
 #include <vector>
 
 namespace {
@@ -93,7 +95,13 @@ int flushed(int code) {
 } // namespace
 
 int main(int argc, char **argv) {
-  // Where one of them was closed, the next file that is opened would take its place.
+  // Where one of them was closed, the next file that is opened would take its place. What is written to a closed
+  // standard output is lost, and told: this one cannot be written to.
+  if (fcntl(STDOUT_FILENO, F_GETFD) == -1 && errno == EBADF)
+    if (int nowhere = open("/dev/null", O_RDONLY); nowhere >= 0 && nowhere != STDOUT_FILENO) {
+      dup2(nowhere, STDOUT_FILENO);
+      close(nowhere);
+    }
   if (llvm::sys::Process::FixupStandardFileDescriptors())
     return 1;
   llvm::InitLLVM init(argc, argv);

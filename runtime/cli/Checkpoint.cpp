@@ -41,6 +41,7 @@ void saveCheckpoint(const std::string &path, Program &program, const Position &p
       format("{\"format\":0,\"step\":%lld,\"seed\":%u,\"best\":%s,\"best_step\":%lld,\"stale\":%lld}",
              static_cast<long long>(position.step), position.seed, jsonNumber(position.best).c_str(),
              static_cast<long long>(position.bestStep), static_cast<long long>(position.stale));
+  metadata["kiln.recipe"] = recipeText(program.manifest());
   writeSafetensors(path, everything(program), metadata);
 }
 
@@ -56,7 +57,7 @@ static void takeSessionShapes(const Safetensors &file, Program &program) {
   }
 }
 
-Position loadCheckpoint(const std::string &path, Program &program) {
+Position loadCheckpoint(const std::string &path, Program &program, RecipeChanges *changes) {
   Safetensors file = Safetensors::open(path);
   auto found = file.metadata().find("kiln.checkpoint");
   if (found == file.metadata().end())
@@ -73,6 +74,17 @@ Position loadCheckpoint(const std::string &path, Program &program) {
   } catch (const Error &error) {
     fail("%s is damaged: %s", file.what().c_str(), error.what());
   }
+  auto model = file.metadata().find("kiln.model");
+  if (model != file.metadata().end() && model->second != program.manifest().model)
+    fail("%s is of the model %s; this program is of %s", file.what().c_str(), model->second.c_str(),
+         program.manifest().model.c_str());
+  if (auto recipe = file.metadata().find("kiln.recipe"); changes && recipe != file.metadata().end())
+    *changes = changesSince(recipe->second, program.manifest(), file.what() + ": kiln.recipe");
+  if (changes && !changes->refused.empty())
+    fail("%s cannot be gone on with, for the recipe is another: %s; train into another folder, or take the weights "
+         "alone "
+         "with --load",
+         file.what().c_str(), changes->refused.front().c_str());
   takeSessionShapes(file, program);
   std::vector<TensorRequest> requests;
   for (const TensorView &view : everything(program))

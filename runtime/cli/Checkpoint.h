@@ -1,6 +1,7 @@
 // Checkpoints: a safetensors file of parameters, states and the optimizer's states, with where the run stands.
 #pragma once
 
+#include "runtime/cli/RecipeChanges.h"
 #include "runtime/data/Vocabulary.h"
 #include "runtime/program/Program.h"
 
@@ -24,7 +25,8 @@ using Vocabularies = std::map<std::string, const Vocabulary *>;
 void saveCheckpoint(const std::string &path, Program &program, const Position &position,
                     const Vocabularies &vocabularies);
 /// Parameters, states, and what a training carries in session states; throws Error listing all that does not fit.
-Position loadCheckpoint(const std::string &path, Program &program);
+/// `changes`: what has changed in the recipe since; what may not change is an Error then.
+Position loadCheckpoint(const std::string &path, Program &program, RecipeChanges *changes = nullptr);
 
 /// Weights for use elsewhere: parameters, persistent states, vocabularies.
 void saveWeights(const std::string &path, Program &program, const Vocabularies &vocabularies);

@@ -47,6 +47,7 @@ int gradCommand(const Options &options, Common &common) {
     fail("this program has no gradients: the model has no `train` recipe, or it was built without --entry grad");
   Call &call = program->call("grad");
   setInputs(call, options);
+  checkWritable(options.text("output")); // now that it is known what is read
   call.run(common.seed, 0);
   std::vector<TensorView> tensors = call.results(Role::Gradient);
   double loss = call.loss();
@@ -89,6 +90,7 @@ int runCommand(const Options &options, Common &common) {
     name += ".training";
   Call &call = program->call(name);
   setInputs(call, options);
+  checkWritable(options.text("output")); // now that it is known what is read
   std::optional<Trace> trace;
   if (options.has("profile"))
     trace.emplace(*program, options.text("profile"));

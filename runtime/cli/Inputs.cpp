@@ -1,5 +1,6 @@
 // Where a command's program, weights and inputs come from.
 #include "runtime/cli/Commands.h"
+#include "runtime/files/File.h"
 #include "runtime/files/Npy.h"
 #include "runtime/files/Safetensors.h"
 #include "runtime/support/Error.h"
@@ -12,8 +13,10 @@ std::unique_ptr<Program> startProgram(const Options &options, Common &common) {
   if (!common.seedGiven && train.isObject())
     common.seed = static_cast<uint32_t>(train.integerOr("seed", 0));
   program->initialise(common.seed);
-  if (options.has("load"))
+  if (options.has("load")) {
     program->loadWeights(options.text("load"));
+    protectFile(options.text("load"), "what --load names");
+  }
   return program;
 }
 
@@ -36,6 +39,7 @@ static bool answersTo(const std::string &input, const std::string &name) {
 }
 
 static void setFromFile(Call &call, int input, const std::string &name, const std::string &path) {
+  protectFile(path, "what --input names");
   if (!path.ends_with(".safetensors")) {
     call.setInput(input, readNpy(path).view(), "'" + path + "'");
     return;

@@ -6,7 +6,10 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
+#include <fcntl.h>
 #include <new>
+#include <unistd.h>
 
 namespace kiln {
 
@@ -34,6 +37,7 @@ const std::vector<CommandEntry> &commands() {
          {"steps", "N", "how many steps in all (default: the recipe's)"},
          {"out", "DIR", "keep checkpoints in DIR: last.safetensors, best.safetensors"},
          {"resume", nullptr, "go on from DIR's last checkpoint, bit for bit"},
+         {"overwrite", nullptr, "begin anew in a DIR that holds a run"},
          loadOption,
          {"save", "W.safetensors", "write the weights at the end"},
          {"log-dir", "DIR", "write TensorBoard event files"},
@@ -110,8 +114,9 @@ std::string baseName(const std::string &path) {
 
 /// The exit code of what went well, where all of its text could be written.
 int flushed(int code = 0) {
-  if (std::fflush(stdout) != 0)
-    throw Error("cannot write to standard output: " + describeErrno(errno));
+  errno = 0;
+  if (std::fflush(stdout) != 0 || std::ferror(stdout))
+    throw Error("cannot write to standard output: " + describeErrno(errno ? errno : EIO));
   return code;
 }
 
@@ -152,9 +157,20 @@ Common::Common(const Options &options, const kiln_program_image &image)
   int64_t asked = options.integer("threads", availableProcessors(), INT64_MIN, INT64_MAX);
   threads = checkThreadCount(asked);
   device = static_cast<uint32_t>(options.integer("device", 0, 0, INT32_MAX));
+  protectFile("/proc/self/exe", "this program");
+  if (const char *model = std::getenv("KILN_MODEL_FILE")) // set by `kiln COMMAND MODEL.kiln`
+    protectFile(model, "the model");
+}
+
+/// A standard stream that was closed: writing to it is to fail, and no file that is opened takes its place.
+static void occupyStandardStreams() {
+  for (int stream : {0, 1, 2})
+    if (fcntl(stream, F_GETFD) == -1 && errno == EBADF)
+      (void)!open("/dev/null", stream == 1 ? O_RDONLY : O_RDWR); // the lowest number that is free: this one
 }
 
 int runProgram(const kiln_program_image &image, const std::vector<std::string> &arguments) {
+  occupyStandardStreams();
   std::signal(SIGXFSZ, SIG_IGN); // a file that grows past `ulimit -f` is an error like any other, and leaves nothing
   try {
     return dispatch(image, arguments);

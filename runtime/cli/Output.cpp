@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <chrono>
 #include <cmath>
+#include <exception>
+#include <fcntl.h>
 #include <unistd.h>
 
 namespace kiln {
@@ -14,19 +16,42 @@ namespace kiln {
 JsonOutput::JsonOutput(bool asked, const std::string &path) : path_(path) {
   if (!asked)
     return;
-  file_ = path.empty() ? stdout : std::fopen(path.c_str(), "we");
+  if (path.empty()) {
+    file_ = stdout;
+    return;
+  }
+  checkUnprotected(path);
+  int handle = open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+  file_ = handle < 0 ? nullptr : fdopen(handle, "w");
   if (!file_)
     fail("cannot write '%s': %s", path.c_str(), describeErrno(errno).c_str());
 }
 
 JsonOutput::~JsonOutput() {
-  if (file_ && file_ != stdout)
-    std::fclose(file_);
+  if (!file_ || file_ == stdout)
+    return;
+  try {
+    if (std::uncaught_exceptions() == 0)
+      begin();
+  } catch (const Error &) { // it is somebody else's: leave it
+  }
+  std::fclose(file_);
+}
+
+/// What was there before goes; not sooner, for by now all is open that the command reads.
+void JsonOutput::begin() {
+  if (begun_ || path_.empty())
+    return;
+  begun_ = true;
+  checkUnprotected(path_);
+  if (ftruncate(fileno(file_), 0) != 0 && errno != EINVAL) // EINVAL: a device or a pipe
+    fail("cannot write '%s': %s", path_.c_str(), describeErrno(errno).c_str());
 }
 
 void JsonOutput::line(std::string_view text) {
   if (!file_)
     return;
+  begin();
   bool written = std::fwrite(text.data(), 1, text.size(), file_) == text.size() && std::fputc('\n', file_) != EOF &&
                  std::fflush(file_) == 0;
   if (!written)

@@ -10,7 +10,8 @@
 
 namespace kiln {
 
-/// Where --json writes: nowhere, standard output, or a file.
+/// Where --json writes: nowhere, standard output, or a file. A file that is there keeps what it has until the first
+/// line is written, or until the end of a command that wrote none.
 class JsonOutput {
 public:
   JsonOutput() = default;
@@ -25,8 +26,10 @@ public:
   void line(std::string_view text);
 
 private:
+  void begin();
   std::FILE *file_ = nullptr;
   std::string path_;
+  bool begun_ = false;
 };
 
 /// {"a": 1, ...} built one member at a time.

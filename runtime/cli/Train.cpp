@@ -49,6 +49,11 @@ public:
 
 private:
   void readRecipe(const Options &options);
+  void checkOptions(const Options &options) const;
+  void takeFolder(const Options &options);
+  void beginAnew();
+  void tellChanges(const RecipeChanges &changes);
+  void watchGradientNorm(int64_t step);
   void start(const Options &options, bool again = false);
   void oneStep(int64_t step);
   [[noreturn]] void failNotFinite(int64_t step);
@@ -64,6 +69,7 @@ private:
   std::unique_ptr<Program> program_;
   JsonOutput json_;
   std::string out_;
+  std::optional<FolderLock> lock_; // of out_
   Recipe recipe_;
   std::optional<Sources> sources_;
   Call *step_ = nullptr;
@@ -77,21 +83,19 @@ private:
   double lastValidation_ = NAN, lastLoss_ = NAN;
   bool stopEarly_ = false, improved_ = false;
   int64_t savedStep_ = -1; // of this run's last checkpoint
+  int64_t lostNorms_ = 0;  // steps whose gradient norm is not finite
 };
 
 Training::Training(const Options &options, Common &common)
     : options_(options), common_(common), json_(common.json, common.jsonPath), out_(options.text("out")) {
-  if (options.has("resume") && out_.empty())
-    throw UsageError("--resume needs --out DIR: the folder of the run to go on with");
-  for (const char *file : {"save", "profile"})
-    if (options.has(file))
-      checkWritable(options.text(file));
+  checkOptions(options);
   program_ = std::make_unique<Program>(common.image, common.threads, common.device);
   const Manifest &manifest = program_->manifest();
   if (!manifest.findEntry("train_step"))
     fail("this program has no training step: the model has no `train` recipe, or it was built without --entry train");
   if (!common.seedGiven && manifest.train.isObject())
     common.seed = static_cast<uint32_t>(manifest.train.integerOr("seed", 0));
+  takeFolder(options);
   start(options);
   sources_.emplace(manifest, dataOverrides(options), position_.seed);
   step_ = &program_->call("train_step");
@@ -102,8 +106,84 @@ Training::Training(const Options &options, Common &common)
     if (!eval_->feeder().hasSplits() || eval_->feeder().batches(Split::Validation) == 0)
       eval_.reset();
   }
+  checkOptions(options); // again, now that it is known which data are read
+  if (options.has("overwrite"))
+    beginAnew();
   if (options.has("log-dir"))
     log_.emplace(options.text("log-dir"));
+}
+
+void Training::checkOptions(const Options &options) const {
+  for (const char *option : {"resume", "overwrite"})
+    if (options.has(option) && out_.empty())
+      throw UsageError(format("--%s needs --out DIR: the folder of the run", option));
+  if (options.has("resume") && options.has("overwrite"))
+    throw UsageError("--resume goes on with the run in the folder, --overwrite begins anew: give one of them");
+  std::vector<std::pair<std::string, std::string>> files; // option, path
+  for (const char *option : {"save", "profile", "json"})
+    if (std::string path = options.text(option); !path.empty())
+      files.emplace_back(option, path);
+  for (const char *name : {"last", "best"})
+    if (!out_.empty())
+      files.emplace_back("out", out_ + "/" + name + ".safetensors");
+  for (size_t i = 0; i < files.size(); ++i)
+    for (size_t k = 0; k < i; ++k)
+      if (files[i].first != files[k].first &&
+          (files[i].second == files[k].second || sameFile(files[i].second, files[k].second)))
+        throw UsageError(format("--%s and --%s write to one file, '%s'", files[k].first.c_str(), files[i].first.c_str(),
+                                files[k].second.c_str()));
+  for (const char *option : {"profile", "json"})
+    if (options.has(option) && options.has("load") && sameFile(options.text(option), options.text("load")))
+      throw UsageError(format("--%s would replace the weights of --load", option));
+  for (const auto &[option, path] : files)
+    if (option == "save" || option == "profile")
+      checkWritable(path);
+    else // the folder may not be there yet; --json's file is open
+      checkUnprotected(path);
+}
+
+/// The run's folder is this process's alone, and another run in it is not written over unasked.
+void Training::takeFolder(const Options &options) {
+  if (out_.empty())
+    return;
+  makeFolder(out_);
+  lock_.emplace(out_);
+  checkWritable(out_ + "/last.safetensors");
+  for (const char *name : {"last", "best"})
+    if (std::string path = out_ + "/" + name + ".safetensors";
+        fileExists(path) && !options.has("resume") && !options.has("overwrite"))
+      fail("'%s' holds a run already ('%s'): go on with it by --resume, begin anew in its place by --overwrite, "
+           "or choose another folder",
+           out_.c_str(), path.c_str());
+}
+
+/// What an earlier run has left, so that no two are mixed.
+void Training::beginAnew() {
+  std::vector<std::string> files = {out_ + "/last.safetensors", out_ + "/best.safetensors"};
+  for (std::string path; path = out_ + format("/previous-%zu.safetensors", files.size() - 1), fileExists(path);)
+    files.push_back(path);
+  for (const std::string &file : files)
+    if (options_.has("load") && sameFile(file, options_.text("load")))
+      fail("--overwrite would remove '%s', the weights of --load; choose another folder", file.c_str());
+  for (const std::string &file : files)
+    unlink(file.c_str());
+}
+
+void Training::tellChanges(const RecipeChanges &changes) {
+  constexpr size_t most = 10;
+  if (changes.told.empty())
+    return;
+  std::fprintf(stderr, "note: the recipe has changed since step %lld; the run goes on with what it says now:\n",
+               static_cast<long long>(position_.step));
+  for (size_t i = 0; i < std::min(most, changes.told.size()); ++i)
+    std::fprintf(stderr, "  %s\n", changes.told[i].c_str());
+  if (changes.told.size() > most)
+    std::fprintf(stderr, "  and %zu more\n", changes.told.size() - most);
+  if (!changes.otherMetric)
+    return;
+  std::fprintf(stderr, "  the best checkpoint is judged anew\n");
+  position_.bestStep = -1;
+  position_.stale = 0;
 }
 
 /// Where the run begins: the recipe's initial values, --load's weights, or --resume's checkpoint.
@@ -111,11 +191,11 @@ void Training::start(const Options &options, bool again) {
   if (!again)
     position_.seed = common_.seed;
   std::string last = out_ + "/last.safetensors";
-  if (!out_.empty())
-    makeFolder(out_);
   // This run's own checkpoint too, once it has written one.
   if ((options.has("resume") || (again && savedStep_ >= 0)) && fileExists(last)) {
-    position_ = loadCheckpoint(last, *program_);
+    RecipeChanges changes;
+    position_ = loadCheckpoint(last, *program_, again ? nullptr : &changes);
+    tellChanges(changes);
     savedStep_ = position_.step;
     if (common_.seedGiven && common_.seed != position_.seed)
       fail("'%s' was made with --seed %u; a resumed run keeps it", last.c_str(), position_.seed);
@@ -195,6 +275,8 @@ int Training::run() {
                          : format("; best validation %s %.4f after step %lld", recipe_.metric.c_str(), position_.best,
                                   static_cast<long long>(position_.bestStep));
   std::string loss = std::isnan(lastLoss_) ? "" : format("; loss %.4f", lastLoss_); // none where no step was left
+  if (lostNorms_ > 1)
+    std::fprintf(stderr, "note: the gradient norm of %lld steps was not finite\n", static_cast<long long>(lostNorms_));
   std::fprintf(text, "%s after %lld steps%s%s\n",
                interrupted  ? "interrupted"
                : stopEarly_ ? "stopped early"
@@ -229,6 +311,7 @@ void Training::oneStep(int64_t step) {
     progress_->finish();
     failNotFinite(step);
   }
+  watchGradientNorm(step);
   position_.step = step + 1;
   bool last = position_.step == recipe_.steps;
   bool validateNow = eval_ && (position_.step % recipe_.validateEvery == 0 || last);
@@ -254,6 +337,23 @@ void Training::oneStep(int64_t step) {
   improved_ = false;
   if (validateNow || progress_->due(position_.step))
     progress_->step(position_.step, detail(lastLoss_), validateNow);
+}
+
+/// A norm that is not finite clips its step to nothing while the loss may look well.
+void Training::watchGradientNorm(int64_t step) {
+  for (const Call::Metric &metric : step_->metrics()) {
+    if (metric.name != "grad_norm")
+      continue;
+    double norm = step_->number(metric.argument);
+    if (std::isfinite(norm) || ++lostNorms_ > 1)
+      continue;
+    progress_->finish();
+    std::fprintf(
+        stderr,
+        "note: the gradient norm of step %lld is %s: `clip` cannot scale that step; a smaller learning rate or a "
+        "smaller loss helps\n",
+        static_cast<long long>(step), shortest(norm).c_str());
+  }
 }
 
 /// The step has overwritten what it began with. Every run repeats bit for bit, so go back to the last checkpoint, or to

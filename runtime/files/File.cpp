@@ -5,7 +5,10 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <dirent.h>
 #include <fcntl.h>
+#include <mutex>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -160,17 +163,120 @@ std::string findData(const std::string &path, const std::string &what, std::stri
   }
   std::string tried;
   for (const std::string &place : places) {
-    if (fileExists(place))
+    if (fileExists(place)) {
+      protectFile(place, what);
       return place;
+    }
     tried += (tried.empty() ? "'" : ", '") + place + "'";
   }
   fail("%s is not there: looked for %s; give it with --data, or set KILN_DATA to the folder that holds it",
        what.c_str(), tried.c_str());
 }
 
+bool sameFile(const std::string &a, const std::string &b) {
+  struct stat one, other;
+  return stat(a.c_str(), &one) == 0 && stat(b.c_str(), &other) == 0 && one.st_dev == other.st_dev &&
+         one.st_ino == other.st_ino;
+}
+
+namespace {
+
+struct Protected {
+  dev_t device;
+  ino_t number;
+  std::string what;
+};
+
+std::mutex protectedMutex;
+
+std::vector<Protected> &protectedFiles() {
+  static std::vector<Protected> files;
+  return files;
+}
+
+} // namespace
+
+void protectFile(const std::string &path, const std::string &what) {
+  struct stat status;
+  if (stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode))
+    return;
+  std::lock_guard lock(protectedMutex);
+  for (const Protected &file : protectedFiles())
+    if (file.device == status.st_dev && file.number == status.st_ino)
+      return;
+  protectedFiles().push_back({status.st_dev, status.st_ino, what});
+}
+
+void checkUnprotected(const std::string &path) {
+  struct stat status;
+  if (stat(path.c_str(), &status) != 0)
+    return;
+  std::lock_guard lock(protectedMutex);
+  for (const Protected &file : protectedFiles())
+    if (file.device == status.st_dev && file.number == status.st_ino)
+      fail("cannot write '%s': it is %s, which this command reads; choose another name", path.c_str(),
+           file.what.c_str());
+}
+
+FolderLock::FolderLock(const std::string &folder) {
+  handle_ = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (handle_ < 0 || flock(handle_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+    return;
+  close(handle_);
+  handle_ = -1;
+  fail("another process is writing to the folder '%s' now; choose another folder, or wait until it is done",
+       folder.c_str());
+}
+
+FolderLock::~FolderLock() {
+  if (handle_ >= 0)
+    close(handle_);
+}
+
+/// PATH.NUMBER.SUFFIX, unless a process has it locked.
+static void removeLeftovers(const std::string &path, const std::string &suffix) {
+  std::string folder = folderOf(path), name = path.substr(path.rfind('/') + 1) + ".";
+  DIR *list = opendir(folder.c_str());
+  if (!list)
+    return;
+  while (const dirent *entry = readdir(list)) {
+    std::string_view number = entry->d_name;
+    if (!number.starts_with(name) || !number.ends_with(suffix) || number.size() <= name.size() + suffix.size())
+      continue;
+    number = number.substr(name.size(), number.size() - name.size() - suffix.size());
+    if (number.find_first_not_of("0123456789") != std::string_view::npos)
+      continue;
+    std::string leftover = folder + "/" + entry->d_name;
+    int handle = ::open(leftover.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (handle < 0)
+      continue;
+    if (flock(handle, LOCK_EX | LOCK_NB) == 0)
+      unlink(leftover.c_str());
+    close(handle);
+  }
+  closedir(list);
+}
+
+int openTemporary(const std::string &path, const char *suffix, std::string &temporary, unsigned mode) {
+  removeLeftovers(path, std::string(".") + suffix);
+  temporary = path + format(".%ld.%s", static_cast<long>(getpid()), suffix);
+  while (true) {
+    int handle = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+    if (handle < 0)
+      return -1;
+    flock(handle, LOCK_EX | LOCK_NB);
+    // Between the two calls another process may have taken it for a leftover.
+    struct stat status;
+    if (fstat(handle, &status) != 0 || status.st_nlink > 0)
+      return handle;
+    close(handle);
+  }
+}
+
 AtomicFile::AtomicFile(std::string path, std::string temporary)
     : path_(std::move(path)), temporary_(std::move(temporary)) {
   struct stat status;
+  checkUnprotected(path_);
   if (stat(path_.c_str(), &status) == 0) {
     if (S_ISDIR(status.st_mode)) {
       errno = EISDIR;
@@ -184,9 +290,9 @@ AtomicFile::AtomicFile(std::string path, std::string temporary)
       std::free(real);
     }
   }
-  if (temporary_.empty())
-    temporary_ = path_ + format(".%ld.partial", static_cast<long>(getpid()));
-  file_ = std::fopen(temporary_.c_str(), "wbe");
+  int handle = temporary_.empty() ? openTemporary(path_, "partial", temporary_)
+                                  : ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  file_ = handle < 0 ? nullptr : fdopen(handle, "wb");
   if (!file_)
     failed("write");
   std::setvbuf(file_, nullptr, _IOFBF, 1 << 18);
@@ -228,7 +334,7 @@ void AtomicFile::commit() {
     errno = code;
     failed("write");
   }
-  int folder = open(folderOf(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int folder = ::open(folderOf(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder >= 0) {
     fsync(folder); // so that the new name survives a power cut; not every file system can
     close(folder);

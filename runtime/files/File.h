@@ -44,9 +44,36 @@ std::string folderOf(const std::string &path);
 /// first that exists; throws Error with every place that was tried.
 std::string findData(const std::string &path, const std::string &what, std::string_view folders);
 
+/// Are these one file, whatever the paths look like (links of both kinds)? False where one of them is not there.
+bool sameFile(const std::string &a, const std::string &b);
+
+/// From now on nothing of this process writes over the file: what a command reads is not to be lost to a slip in the
+/// name of an output. `what`: "the model" and the like, for the sentence.
+void protectFile(const std::string &path, const std::string &what);
+/// Throws Error where the file is one of those.
+void checkUnprotected(const std::string &path);
+
+/// A folder that one process alone writes to: until the object's end, or the process's, however that comes. Throws
+/// Error where another one has it. (Where the file system has no locks there is none.)
+class FolderLock {
+public:
+  explicit FolderLock(const std::string &folder);
+  ~FolderLock();
+  FolderLock(const FolderLock &) = delete;
+  FolderLock &operator=(const FolderLock &) = delete;
+
+private:
+  int handle_ = -1;
+};
+
+/// Opens PATH.PID.SUFFIX, to be renamed to PATH when it is complete. It is locked while this process lives; files of
+/// such names that killed processes have left are removed. The descriptor, or -1 with errno.
+int openTemporary(const std::string &path, const char *suffix, std::string &temporary, unsigned mode = 0666);
+
 /// Writes a file beside its final name and renames it at commit(), after fsync of the file; then the folder is synced.
-/// Without commit nothing is left. A link's target is replaced, not the link; a device or a pipe is refused. Every
-/// failure throws Error with the path, the system's reason, and what to do.
+/// Without commit nothing is left, and what a process that was killed has left of the same file is removed. A link's
+/// target is replaced, not the link; a device, a pipe or a protected file is refused. Every failure throws Error with
+/// the path, the system's reason, and what to do.
 class AtomicFile {
 public:
   /// `temporary`: where to write first, for tests; by default beside the file.

@@ -14,6 +14,10 @@ extern "C" {
 
 #define KILN_IMAGE_VERSION 1
 
+/* Begins a sentence of every runtime: by it the compiler knows a program or a library of its own, which it may replace
+ * without having been given its name. */
+#define KILN_PROGRAM_MARK "the program's image has version"
+
 /* A backend that kernels of the program were placed on. */
 typedef struct kiln_image_backend {
   const char *name;             /* zero-terminated: "cpu" */

@@ -12,7 +12,7 @@ namespace kiln {
 
 static std::string_view manifestOf(const kiln_program_image &image) {
   if (image.size < sizeof(kiln_program_image) || image.version != KILN_IMAGE_VERSION || !image.manifest)
-    fail("the program's image has version %u; this runtime reads version %d", image.version, KILN_IMAGE_VERSION);
+    fail(KILN_PROGRAM_MARK " %u; this runtime reads version %d", image.version, KILN_IMAGE_VERSION);
   return {image.manifest, image.manifest_size};
 }
 

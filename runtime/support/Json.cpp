@@ -235,6 +235,27 @@ std::string jsonQuote(std::string_view text) {
   return quoted + '"';
 }
 
+std::string Json::str() const {
+  switch (kind_) {
+  case Kind::Null:
+    return "null";
+  case Kind::Bool:
+    return bool_ ? "true" : "false";
+  case Kind::Int:
+    return std::to_string(int_);
+  case Kind::Float:
+    return jsonNumber(float_);
+  case Kind::String:
+    return jsonQuote(string_);
+  default:
+    break;
+  }
+  std::string text;
+  for (const Json &child : children_)
+    text += (text.empty() ? "" : ",") + (isObject() ? jsonQuote(child.key_) + ":" : std::string()) + child.str();
+  return isObject() ? "{" + text + "}" : "[" + text + "]";
+}
+
 std::string jsonNumber(double value) { return std::isfinite(value) ? shortest(value) : "null"; }
 std::string jsonNumber(float value) { return std::isfinite(value) ? shortest(value) : "null"; }
 

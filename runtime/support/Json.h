@@ -43,6 +43,9 @@ public:
   bool booleanOr(std::string_view key, bool fallback) const;
   std::string stringOr(std::string_view key, std::string_view fallback) const;
 
+  /// As JSON, without spaces.
+  std::string str() const;
+
   // For tests and for values built in code.
   static Json ofInteger(int64_t value);
   static Json ofString(std::string value);

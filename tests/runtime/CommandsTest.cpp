@@ -9,6 +9,7 @@
 
 #include <cmath>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
@@ -365,6 +366,122 @@ TEST_F(Commands, BatchesFromSafetensors) {
   outcome = run({"train", "--data", "data=b.safetensors", "--steps", "5"});
   EXPECT_EQ(outcome.code, 1);
   EXPECT_THAT(outcome.err, HasSubstr("'features': expected a leading axis of steps, then f32[4, 2]; found f32[3, 8]"));
+}
+
+TEST_F(Commands, AnotherRunIsNotWrittenOver) {
+  setenv("KILN_FAKE_TRAIN", R"({"steps": 40, "validate": {"every": 1000}, "checkpoint": {"every": 10, "keep": 3}})", 1);
+  ASSERT_EQ(run({"train", "--out", "run"}).code, 0);
+  std::string last = readFile(at("run/last.safetensors"));
+  Outcome again = run({"train", "--out", "run", "--seed", "5"});
+  EXPECT_EQ(again.code, 1);
+  EXPECT_THAT(again.err,
+              HasSubstr("'run' holds a run already ('run/last.safetensors'): go on with it by --resume, begin "
+                        "anew in its place by --overwrite, or choose another folder"));
+  EXPECT_EQ(readFile(at("run/last.safetensors")), last);
+  EXPECT_TRUE(fileExists(at("run/previous-2.safetensors")));
+  // Begun anew, nothing of the earlier run is left.
+  Outcome anew = run({"train", "--out", "run", "--overwrite", "--seed", "5", "--steps", "5"});
+  unsetenv("KILN_FAKE_TRAIN");
+  EXPECT_EQ(anew.code, 0) << anew.err;
+  EXPECT_NE(readFile(at("run/last.safetensors")), last);
+  EXPECT_FALSE(fileExists(at("run/previous-1.safetensors")));
+  EXPECT_FALSE(fileExists(at("run/previous-2.safetensors")));
+  EXPECT_EQ(run({"train", "--overwrite"}).code, 2);
+  EXPECT_EQ(run({"train", "--out", "run", "--resume", "--overwrite"}).code, 2);
+}
+
+TEST_F(Commands, OneProcessWritesToAFolder) {
+  pid_t child = start({"train", "--out", "run", "--steps", "100000000", "--json", "log.jsonl"});
+  while (!fileExists(at("run/last.safetensors"))) // by then it has the lock
+    usleep(1000);
+  for (const char *how : {"--resume", "--overwrite"}) {
+    Outcome other = run({"train", "--out", "run", how, "--steps", "1"});
+    EXPECT_EQ(other.code, 1);
+    EXPECT_THAT(other.err, HasSubstr("another process is writing to the folder 'run' now"));
+  }
+  kill(child, SIGKILL);
+  finish(child);
+  Outcome resumed = run({"train", "--out", "run", "--resume", "--steps", "1"}); // a killed process has no lock
+  EXPECT_EQ(resumed.code, 0) << resumed.err;
+}
+
+TEST_F(Commands, ResumeTellsWhatHasChanged) {
+  auto train = [&](const char *recipe, std::vector<std::string> arguments) {
+    setenv("KILN_FAKE_TRAIN", recipe, 1);
+    arguments.insert(arguments.begin(), {"train", "--out", "run"});
+    Outcome outcome = run(arguments);
+    unsetenv("KILN_FAKE_TRAIN");
+    return outcome;
+  };
+  ASSERT_EQ(train(R"({"steps": 10, "log": 3, "optimizer": {"kind": "sgd", "lr": 0.1}, "seed": 4})", {}).code, 0);
+  Outcome longer =
+      train(R"({"steps": 20, "log": 5, "optimizer": {"kind": "sgd", "lr": 0.1}, "seed": 4})", {"--resume"});
+  EXPECT_EQ(longer.code, 0);
+  EXPECT_EQ(longer.err, ""); // more steps are no other recipe
+  Outcome slower = train(
+      R"({"steps": 30, "optimizer": {"kind": "sgd", "lr": 0.01}, "seed": 4, "clip": {"kind": "norm", "value": 1}})",
+      {"--resume"});
+  EXPECT_EQ(slower.code, 0);
+  EXPECT_THAT(slower.err,
+              HasSubstr("note: the recipe has changed since step 20; the run goes on with what it says now:\n"
+                        "  optimizer.lr: 0.1, now 0.01\n"
+                        "  clip.kind: not there, now \"norm\"\n"
+                        "  clip.value: not there, now 1\n"));
+  Outcome other = train(R"({"steps": 40, "optimizer": {"kind": "adam", "lr": 0.01}, "seed": 4})", {"--resume"});
+  EXPECT_EQ(other.code, 1);
+  EXPECT_THAT(other.err, HasSubstr("cannot be gone on with, for the recipe is another: optimizer.kind: \"sgd\", now "
+                                   "\"adam\"; train into another folder, or take the weights alone with --load"));
+}
+
+TEST_F(Commands, WhatIsReadIsNotWrittenOver) {
+  std::string data = readFile(at("line.csv"));
+  ASSERT_EQ(link(at("line.csv").c_str(), at("hard").c_str()), 0);
+  ASSERT_EQ(symlink("line.csv", at("soft").c_str()), 0);
+  for (const char *option : {"--save", "--json", "--profile"})
+    for (const char *path : {"line.csv", "./line.csv", "hard", "soft"}) {
+      Outcome outcome = run({"train", "--steps", "3", option, path});
+      EXPECT_EQ(outcome.code, 1) << option << " " << path;
+      EXPECT_THAT(outcome.err, HasSubstr("which this command reads; choose another name")) << option << " " << path;
+      EXPECT_EQ(readFile(at("line.csv")), data) << option << " " << path;
+    }
+  ASSERT_EQ(run({"train", "--save", "w.safetensors"}).code, 0);
+  std::string weights = readFile(at("w.safetensors"));
+  float x[8] = {};
+  writeNpy(at("x.npy"), {"", KILN_F32, {4, 2}, reinterpret_cast<uint8_t *>(x), 32});
+  for (const char *output : {"x.npy", "w.safetensors"})
+    EXPECT_EQ(run({"run", "--input", "x=x.npy", "--load", "w.safetensors", "--output", output}).code, 1) << output;
+  EXPECT_EQ(run({"eval", "--load", "w.safetensors", "--json", "w.safetensors"}).code, 1);
+  EXPECT_EQ(run({"train", "--load", "w.safetensors", "--json", "w.safetensors"}).code, 2);
+  EXPECT_EQ(readFile(at("w.safetensors")), weights);
+  EXPECT_EQ(run({"train", "--load", "w.safetensors", "--save", "w.safetensors"}).code, 0); // asked for
+  EXPECT_EQ(run({"train", "--save", "a", "--profile", "a"}).code, 2);
+  EXPECT_EQ(run({"train", "--out", "run", "--save", "run/last.safetensors"}).code, 2);
+  setenv("KILN_MODEL_FILE", at("hard").c_str(), 1);
+  EXPECT_THAT(run({"info", "--json", "hard"}).err, HasSubstr("it is the model, which this command reads"));
+  unsetenv("KILN_MODEL_FILE");
+}
+
+TEST_F(Commands, JsonStaysUntilThereIsMore) {
+  folder_.write("log.jsonl", "before\n");
+  EXPECT_EQ(run({"train", "--data", "data=none.csv", "--json", "log.jsonl"}).code, 1);
+  EXPECT_EQ(readFile(at("log.jsonl")), "before\n");
+  EXPECT_EQ(run({"train", "--steps", "1", "--json", "log.jsonl"}).code, 0);
+  EXPECT_THAT(readFile(at("log.jsonl")), StartsWith("{\"step\":0"));
+  EXPECT_EQ(run({"train", "--steps", "0", "--json", "log.jsonl"}).code, 0);
+  EXPECT_EQ(readFile(at("log.jsonl")), "");
+}
+
+TEST_F(Commands, StandardOutputThatCannotBeWritten) {
+  for (const char *how : {">&-", ">/dev/full"})
+    for (const char *command : {"info", "--help", "train --help", "train --out run --overwrite --steps 3", "eval",
+                                "train --steps 3 --json", "bench --min-time 0"}) {
+      std::string line = "cd " + folder_.path() + " && " + KILN_FAKE_PROGRAM + " " + command + " 2>err.txt " + how;
+      int status = std::system(line.c_str());
+      EXPECT_EQ(WEXITSTATUS(status), 1) << line;
+      EXPECT_THAT(readFile(at("err.txt")), HasSubstr("standard output")) << line;
+      if (std::string_view(command).find("--out") != std::string_view::npos) // and is no file that was opened meanwhile
+        EXPECT_GT(Safetensors::open(at("run/last.safetensors")).tensors().size(), 0u);
+    }
 }
 
 } // namespace

@@ -10,6 +10,10 @@
 #include <gmock/gmock.h>
 
 #include <cstring>
+#include <fcntl.h>
+#include <filesystem>
+#include <set>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -259,6 +263,31 @@ TEST(AtomicFile, WhatALinkPointsTo) {
   file.commit();
   EXPECT_EQ(readFile(path), "new");
   EXPECT_EQ(folder.files(), 2u);
+}
+
+TEST(AtomicFile, RemovesWhatKilledProcessesLeft) {
+  TemporaryFolder folder;
+  std::string path = folder.path() + "/w";
+  for (const char *name :
+       {"w.1.partial", "w.99999999.partial", "w.12.partial", "w.x.partial", "ww.1.partial", "w.1.tmp"})
+    folder.write(name, "left");
+  int alive = open((path + ".12.partial").c_str(), O_RDONLY);
+  ASSERT_EQ(flock(alive, LOCK_EX), 0); // as the process that writes it has it
+  AtomicFile file(path);
+  file.write("new");
+  { // another one at the same time: the first is at work
+    std::string temporary;
+    int handle = openTemporary(path + "w", "partial", temporary);
+    EXPECT_GE(handle, 0);
+    close(handle);
+    unlink(temporary.c_str());
+  }
+  file.commit();
+  close(alive);
+  std::set<std::string> names;
+  for (const auto &entry : std::filesystem::directory_iterator(folder.path()))
+    names.insert(entry.path().filename().string());
+  EXPECT_EQ(names, (std::set<std::string>{"w", "w.12.partial", "w.x.partial", "w.1.tmp"}));
 }
 
 TEST(AtomicFile, Refusals) {
