@@ -207,6 +207,9 @@ struct Loaded {
     EXPECT_NE(handle, nullptr) << dlerror();
     find(prefix + "_create", create);
     find(prefix + "_run", run);
+    find(prefix + "_load", load);
+    find(prefix + "_save", save);
+    find(prefix + "_train_step", trainStep);
     find(prefix + "_reset", reset);
     find(prefix + "_destroy", destroy);
     find(prefix + "_last_error", lastError);
@@ -219,6 +222,9 @@ struct Loaded {
   void *handle;
   decltype(&kiln_library_create) create;
   decltype(&kiln_library_run) run;
+  decltype(&kiln_library_load) load;
+  decltype(&kiln_library_save) save;
+  decltype(&kiln_library_train_step) trainStep;
   decltype(&kiln_library_reset) reset;
   decltype(&kiln_library_destroy) destroy;
   decltype(&kiln_library_last_error) lastError;
@@ -301,6 +307,55 @@ generate TokenCounter:
   EXPECT_EQ(step(), first);
   EXPECT_EQ(step(), second);
   library.destroy(model);
+}
+
+/// What a step leaves in a session state, the next one begins with; a checkpoint keeps it, an evaluation does not touch
+/// it.
+TEST_F(SharedLibrary, TrainsOverSessionStates) {
+  std::string fixtures = sourceFolder() + "/tests/fixtures/sessions/";
+  Outcome built = test::run({kilnProgram(), "build", sourceFolder() + "/tests/e2e/sessions.kiln", "--model", "Gru",
+                             "--emit", "shared", "-o", folder + "/libgru.so"});
+  ASSERT_EQ(built.code, 0) << built.err;
+  Loaded library(folder + "/libgru.so", "gru");
+  Safetensors batches = Safetensors::open(fixtures + "gru.safetensors");
+  nlohmann::json figures = nlohmann::json::parse(readFile(fixtures + "expected.json"))["gru"];
+  auto batch = [&](int64_t step) {
+    std::array<kiln_tensor, 2> inputs;
+    for (size_t i = 0; i < 2; ++i) {
+      const uint8_t *data = batches.find(i == 0 ? "x" : "z")->data + step * 3 * 5 * 4 * 4;
+      inputs[i] = {KILN_TENSOR_F32, 3, {3, 5, 4}, const_cast<uint8_t *>(data)};
+    }
+    return inputs;
+  };
+  kiln_library_model *model = library.create(1, 0, 0);
+  ASSERT_TRUE(library.load(model, (fixtures + "gru.init.safetensors").c_str())) << library.lastError();
+  auto train = [&](kiln_library_model *which, int64_t step) {
+    double loss = 0;
+    EXPECT_TRUE(library.trainStep(which, batch(step).data(), 2, &loss)) << library.lastError();
+    return loss;
+  };
+  double last = 0;
+  for (int64_t step = 0; step < 8; ++step) {
+    last = train(model, step);
+    double expected = figures["losses"][static_cast<size_t>(step)];
+    EXPECT_NEAR(last, expected, 3e-6 * expected) << "step " << step;
+    EXPECT_TRUE(library.run(model, "eval", batch(0).data(), 2, nullptr, 0)) << library.lastError();
+    if (step == 4) {
+      ASSERT_TRUE(library.save(model, (folder + "/gru.safetensors").c_str())) << library.lastError();
+    }
+  }
+  kiln_library_model *other = library.create(1, 0, 0);
+  ASSERT_TRUE(library.load(other, (folder + "/gru.safetensors").c_str())) << library.lastError();
+  train(other, 5);
+  train(other, 6);
+  EXPECT_EQ(train(other, 7), last);
+  ASSERT_TRUE(library.load(other, (folder + "/gru.safetensors").c_str())) << library.lastError();
+  train(other, 5);
+  train(other, 6);
+  ASSERT_TRUE(library.reset(other)) << library.lastError();
+  EXPECT_NE(train(other, 7), last); // a new sequence
+  library.destroy(model);
+  library.destroy(other);
 }
 
 } // namespace

@@ -129,6 +129,8 @@ bool Loaded::run(const std::string &entry, const std::vector<PlainTensor> &argum
       Tensor tensor = toTensor(plain);
       Tensor *home = state_->program->parameter(plain.name);
       if (!home)
+        home = state_->program->state(plain.name, sessionOf(entry));
+      if (!home) // no session's
         home = state_->program->state(plain.name);
       if (home)
         std::copy(tensor.memory.data(), tensor.memory.data() + tensor.bytes(), home->memory.data());
