@@ -1,13 +1,16 @@
 #include "passes/Passes.h"
 
+#include "passes/Claim/Claim.h"
 #include "passes/Decompose/Decompose.h"
 #include "passes/Differentiate/Differentiate.h"
 #include "passes/Fuse/Fuse.h"
 #include "passes/Pipelines.h"
+#include "passes/Place/Place.h"
 #include "passes/PlanMemory/PlanMemory.h"
 #include "passes/Rematerialize/Rematerialize.h"
 #include "passes/Simplify/Simplify.h"
 #include "passes/TrainStep/TrainStep.h"
+#include "passes/VerifyStages/VerifyStages.h"
 
 namespace kiln {
 
@@ -18,7 +21,10 @@ void registerPasses() {
   registerSimplify();
   registerRematerialize();
   registerFuse();
+  registerClaim();
+  registerPlace();
   registerPlanMemory();
+  registerVerifyStages();
   mlir::PassPipelineRegistration<>("kiln-compile", "From an imported module to a planned one",
                                    [](mlir::OpPassManager &passes) { buildCompilePipeline(passes); });
 }

@@ -1,11 +1,14 @@
 #include "passes/Pipelines.h"
 
+#include "passes/Claim/Claim.h"
 #include "passes/Decompose/Decompose.h"
 #include "passes/Differentiate/Differentiate.h"
 #include "passes/Fuse/Fuse.h"
+#include "passes/Place/Place.h"
 #include "passes/Rematerialize/Rematerialize.h"
 #include "passes/Simplify/Simplify.h"
 #include "passes/TrainStep/TrainStep.h"
+#include "passes/VerifyStages/VerifyStages.h"
 
 namespace kiln {
 
@@ -14,46 +17,111 @@ using mlir::OpPassManager;
 
 namespace {
 
-/// @grad beside the loss. What is simple now stays simple: products that need not be in a loop have left it before.
-void differentiate(OpPassManager &passes) {
+//===-- The stages, in order -------------------------------------------------------------------------------------===//
+// Each says what it does, why it stands here, and what holds behind it; passes/VerifyStages looks whether that is so.
+
+/// IMPORT. frontend/language has written the model as one module (docs/architecture.md, "Modules"): composites and
+/// primitives, functions of one block without side effects, parameters and states as arguments that the module
+/// declares.
+void import(OpPassManager &, const PipelineOptions &) {}
+
+/// DIFFERENTIATE: @grad beside the loss. Before decompose, because composites have gradients of their own that are
+/// better than those of their parts (softmax with cross entropy, attention, norms). Behind a first simplify: products
+/// that need not be in a loop have left it, and what is simple now stays simple in both halves; later the backward half
+/// would hold on to it. Equal values of the two halves are one value from here on: `simplify` may merge them until
+/// `rematerialize`.
+void differentiate(OpPassManager &passes, const PipelineOptions &) {
   passes.addPass(createSimplify());
   passes.addPass(createDifferentiate());
 }
 
-/// @train_step beside it.
-void trainStep(OpPassManager &passes) { passes.addPass(createTrainStep()); }
+/// TRAIN-STEP: @train_step, from the same loss by the same rules, with clipping, schedule and optimizer. It
+/// differentiates anew and does not copy @grad, since it keeps the metrics and the new states. Here, so that everything
+/// behind it sees a step as a function like any other. Behind it no stage adds a function or changes a signature.
+void trainStep(OpPassManager &passes, const PipelineOptions &) { passes.addPass(createTrainStep()); }
 
-/// Primitives alone are left, and attention, which is one kernel where a backend has it (else `splitGroup` takes it
-/// apart).
-void decompose(OpPassManager &passes) {
+/// DECOMPOSE. Nothing asks for a gradient any more, so composites, custom gradients and stop_gradient have done their
+/// work. Primitives alone are left, and attention, which is one kernel where a backend has it: if none has, `claim`
+/// takes it apart.
+void decompose(OpPassManager &passes, const PipelineOptions &) {
   static const std::string whole[] = {"kiln.attention", "kiln.attention_grad"};
   DecomposeOptions options;
   options.keep = whole;
   passes.addPass(createDecompose(options));
 }
 
-/// The least that computes the same.
-void simplify(OpPassManager &passes) { passes.addPass(createSimplify()); }
+/// SIMPLIFY: the least that computes the same. Behind decompose, whose parts repeat each other and what is around them;
+/// it is also where the values that gradients wrote once more "as the decomposition does" become one with the forward
+/// half's. The last stage that merges equal values across a function.
+void simplify(OpPassManager &passes, const PipelineOptions &) { passes.addPass(createSimplify()); }
 
-/// What is cheap is computed again by the backward half. Nothing behind this merges equal values of a function.
-void rematerialize(OpPassManager &passes) { passes.addPass(createRematerialize()); }
+/// REMATERIALIZE: what is cheap is computed again by the backward half, and not kept for it. Behind simplify, which
+/// would merge the copies; nothing behind this may (fuse merges within a group alone). Before fuse, which then groups
+/// each copy with its readers. Still primitives.
+void rematerialize(OpPassManager &passes, const PipelineOptions &) { passes.addPass(createRematerialize()); }
 
-/// One kernel each. (The plan follows in backends/host, when the backend has claimed the kernels.)
-void fuse(OpPassManager &passes) { passes.addPass(createFuse()); }
+/// FUSE: one kernel each (docs/fusion.md). On primitives, in the order of the program, and before any backend is asked:
+/// what may be one kernel does not depend on who takes it. Behind it blocks hold groups, reshapes (the same memory),
+/// constants, loops and branches; no op moves from one group to another except by claim and place.
+void fuse(OpPassManager &passes, const PipelineOptions &) { passes.addPass(createFuse()); }
+
+/// CLAIM: each group is offered to the backend that the program is for; what it refuses is split, and in the end
+/// offered to the others. From here on for the entries of the program alone. Before plan, because a group may fall
+/// apart here and what lies between its pieces needs memory. Behind it each group is somebody's (`kiln.target`).
+void claim(OpPassManager &passes, const PipelineOptions &options) {
+  passes.addPass(options.claimants.empty() ? createClaim() : createClaim(options.claimants, options.entries));
+}
+
+/// PLACE: groups settle where they cost least: loops as a whole, islands beside their neighbours, and what was refused
+/// op by op fused again for whoever took it. Behind claim, since it weighs one's answers against another's. Behind it
+/// no group changes any more.
+void place(OpPassManager &passes, const PipelineOptions &options) {
+  passes.addPass(options.claimants.empty() ? createPlace() : createPlace(options.claimants, options.entries));
+}
+
+/// PLAN: the order of the launches, and where every value lies (docs/memory.md). Last of the passes: lifetimes, the
+/// results that lie in operands' memory and the scratch that this makes a kernel want are known only for final groups.
+/// Behind it the module's groups are the program's launches, in the order of a walk.
+void plan(OpPassManager &passes, const PipelineOptions &options) {
+  if (!options.plans) {
+    passes.addPass(createPlanMemory());
+    return;
+  }
+  plan::Options planning = options.plan;
+  if (!planning.scratchBytes && !options.claimants.empty())
+    planning.scratchBytes = [claimants = options.claimants](GroupOp group) {
+      return claim::scratchOf(group, claimants);
+    };
+  bool annotate = options.verify || options.afterStage;
+  passes.addPass(createPlanMemory(std::move(planning), options.entries, *options.plans, annotate));
+}
+
+// Two stages are no passes, since what they make is no module:
+//
+// COMPILE (backends/host/Program.cpp, then each backend's compile). The plans become a kiln_program, the C structs of
+// backends/api, with kernels that are equal but for names made once, and the manifest, which says the same in JSON;
+// each backend that has kernels makes an artifact of its part. Behind plan: an artifact may rely on which places are
+// the same and how they are aligned. Behind it nothing speaks of ops: the run side sees names, places and extents.
+//
+// LINK (frontend/driver/Link.h). Artifacts, manifest, constants, weights and the runtime become one program or library.
+// Last, and by itself: `--emit` ends before it, the conformance kit and `check --against` load artifacts without it.
 
 struct Stage {
   StringRef name;
-  void (*build)(OpPassManager &);
+  void (*build)(OpPassManager &, const PipelineOptions &);
 };
 
 constexpr Stage stages[] = {
-    {"import", [](OpPassManager &) {}},
+    {"import", import},
     {"differentiate", differentiate},
     {"train-step", trainStep},
     {"decompose", decompose},
     {"simplify", simplify},
     {"rematerialize", rematerialize},
     {"fuse", fuse},
+    {"claim", claim},
+    {"place", place},
+    {"plan", plan},
 };
 
 /// Shows the module to whoever wants to see it after a stage.
@@ -85,10 +153,16 @@ llvm::ArrayRef<StringRef> stageNames() {
 }
 
 void buildCompilePipeline(OpPassManager &passes, const PipelineOptions &options) {
+  bool begun = options.after.empty();
   for (const Stage &stage : stages) {
-    stage.build(passes);
-    if (options.afterStage)
-      passes.addPass(std::make_unique<Watch>(stage.name, options.afterStage));
+    if (begun) {
+      stage.build(passes, options);
+      if (options.verify)
+        passes.addPass(createVerifyStages(stage.name, options.entries));
+      if (options.afterStage)
+        passes.addPass(std::make_unique<Watch>(stage.name, options.afterStage));
+    }
+    begun |= stage.name == options.after;
     if (stage.name == options.until)
       return;
   }

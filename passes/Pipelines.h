@@ -1,24 +1,44 @@
-// The story of a compile: which passes run, in which order, under which stage names.
+// The story of a compile: which stages run, in which order, and why each stands where it stands.
 #pragma once
+
+#include "passes/Claim/Claimant.h"
+#include "passes/PlanMemory/PlanMemory.h"
 
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/PassManager.h"
 
 #include <functional>
+#include <string>
+#include <vector>
 
 namespace kiln {
 
-/// The names of the stages, in order: what `--save-stages` writes.
+/// The names of the stages that passes make, in order: what `--save-stages` writes.
 llvm::ArrayRef<llvm::StringRef> stageNames();
 
 struct PipelineOptions {
   /// Called with the module as imported ("import") and after each further stage.
   std::function<void(llvm::StringRef stage, mlir::ModuleOp module)> afterStage;
+  /// The stage behind which to begin; from the start where empty.
+  llvm::StringRef after;
   /// The last stage to run; all where empty.
   llvm::StringRef until;
+  /// Looks behind each stage whether it left what it promises (passes/VerifyStages). Tests do; a plain compile does
+  /// only where it is asked to.
+  bool verify = true;
+
+  // For claim, place and plan. Named things outlive the passes.
+  /// Those who may take groups, the home first; none: stand-ins that take all.
+  llvm::ArrayRef<claim::Claimant *> claimants;
+  /// Entries of the program to make; all where none is named.
+  llvm::ArrayRef<std::string> entries;
+  /// What the claimants ask of buffers; scratch is theirs to say.
+  plan::Options plan;
+  /// Where the plans go, in the order of the entries; null: nowhere.
+  std::vector<plan::FunctionPlan> *plans = nullptr;
 };
 
-/// Adds the passes from an imported module to a planned one. Works on a pass manager anchored on `builtin.module`.
+/// Adds the stages from `after` to `until`. Works on a pass manager anchored on `builtin.module`.
 void buildCompilePipeline(mlir::OpPassManager &passes, const PipelineOptions &options = {});
 
 } // namespace kiln

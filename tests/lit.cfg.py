@@ -14,6 +14,7 @@ config.environment["PATH"] = os.path.join(config.test_exec_root, "bin") + os.pat
 # Programs link with the runtime's archives, which a sanitizer changes.
 if not config.sanitize:
     config.available_features.add("programs")
+config.environment["KILN_VERIFY_STAGES"] = "1"
 for name in ("KILN_DATA", "HOME", "XDG_CACHE_HOME", "ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS"):
     if name in os.environ:
         config.environment[name] = os.environ[name]

@@ -3,6 +3,7 @@
 #include "backends/conformance/Judge.h"
 
 #include "backends/reference/compile/Compile.h"
+#include "runtime/backend/Tree.h"
 
 #include <cmath>
 #include <random>
@@ -16,21 +17,11 @@ namespace {
 /// What the program's launches say of its arguments: their dtypes (KILN_QUANTIZED where none tells).
 std::vector<kiln_dtype> argumentTypes(const kiln_program &program, const EntryRow &entry) {
   std::vector<kiln_dtype> types(entry.argument_count, KILN_QUANTIZED);
-  std::vector<const kiln_node *> open = {&entry.root};
-  while (!open.empty()) {
-    const kiln_node &node = *open.back();
-    open.pop_back();
-    for (size_t i = 0; i < node.child_count; ++i)
-      open.push_back(&node.children[i]);
-    if (node.kind != KILN_NODE_LAUNCH)
-      continue;
-    const kiln_kernel &kernel = program.kernels[node.kernel];
-    for (size_t i = 0; i < node.place_count; ++i) {
-      uint32_t value = i < kernel.input_count ? kernel.inputs[i] : kernel.outputs[i - kernel.input_count];
-      if (node.places[i].space == KILN_SPACE_ARGUMENT)
-        types[node.places[i].argument] = kernel.values[value].dtype;
-    }
-  }
+  forEachLaunch(entry.root, [&](const kiln_node &launch) {
+    for (size_t i = 0; i < launch.place_count; ++i)
+      if (launch.places[i].space == KILN_SPACE_ARGUMENT)
+        types[launch.places[i].argument] = valueAt(program.kernels[launch.kernel], i).dtype;
+  });
   return types;
 }
 

@@ -1,5 +1,6 @@
 #include "backends/host/Kernel.h"
 
+#include "ir/Bounds.h"
 #include "passes/Fuse/Alias.h"
 #include "passes/Fuse/Cluster.h"
 
@@ -14,6 +15,16 @@ kiln_string Pool::string(llvm::StringRef text) {
   std::memcpy(memory, text.data(), text.size());
   memory[text.size()] = 0;
   return {memory, text.size()};
+}
+
+Dim loopCounter(unsigned level) { return Dim::symbol("@" + std::to_string(level)); }
+
+std::optional<unsigned> loopLevel(const Dim &dim) {
+  std::vector<std::string> symbols = dim.symbols();
+  unsigned level = 0;
+  bool isCounter = symbols.size() == 1 && symbols.front()[0] == '@' && dim == Dim::symbol(symbols.front()) &&
+                   !llvm::StringRef(symbols.front()).drop_front().getAsInteger(10, level);
+  return isCounter ? std::optional(level) : std::nullopt;
 }
 
 kiln_dtype dtypeOf(mlir::Type type) {
@@ -43,7 +54,7 @@ llvm::StringRef dtypeName(kiln_dtype dtype) {
   return names[dtype];
 }
 
-static mlir::FileLineColLoc fileLocation(mlir::Location location) {
+mlir::FileLineColLoc fileLocation(mlir::Location location) {
   if (auto file = llvm::dyn_cast<mlir::FileLineColLoc>(location))
     return file;
   if (auto name = llvm::dyn_cast<mlir::NameLoc>(location))
@@ -91,21 +102,22 @@ mlir::FailureOr<std::string> elementData(mlir::ElementsAttr elements) {
 namespace {
 class FormBuilder {
 public:
-  FormBuilder(GroupOp group, const plan::Bounds &bounds, Pool &pool) : group(group), bounds(bounds), pool(pool) {}
+  FormBuilder(GroupOp group, Form &form)
+      : group(group), bounds(boundsOf(group->getParentOfType<mlir::func::FuncOp>())), form(form), pool(form.pool) {}
 
-  mlir::FailureOr<KernelForm> build();
+  mlir::LogicalResult build();
 
 private:
   kiln_extent extent(const Dim &dim) {
     if (std::optional<int64_t> constant = dim.constant())
       return {*constant, -1};
-    return {plan::upperBound(dim, bounds).value_or(0), slot(dim)};
+    return {upperBound(dim, bounds).value_or(0), slot(dim)};
   }
   int32_t slot(const Dim &dim) {
     auto found = llvm::find(form.extents, dim);
     if (found == form.extents.end()) {
       form.extents.push_back(dim);
-      extentBounds.push_back(plan::upperBound(dim, bounds).value_or(0));
+      extentBounds.push_back(upperBound(dim, bounds).value_or(0));
       return static_cast<int32_t>(form.extents.size()) - 1;
     }
     return static_cast<int32_t>(found - form.extents.begin());
@@ -129,9 +141,9 @@ private:
   }
 
   GroupOp group;
-  const plan::Bounds &bounds;
+  Bounds bounds;
+  Form &form;
   Pool &pool;
-  KernelForm form;
   llvm::DenseMap<mlir::Value, uint32_t> numbers;
   std::vector<ValueRow> values;
   std::vector<OpRow> ops;
@@ -265,11 +277,10 @@ mlir::LogicalResult FormBuilder::addAttribute(mlir::Operation *op, llvm::StringR
 void FormBuilder::loopIndex(mlir::BlockArgument argument, mlir::Value outer) {
   unsigned level = 0;
   mlir::Operation *scan = llvm::cast<mlir::BlockArgument>(outer).getOwner()->getParentOp();
-  int64_t bound = plan::upperBound(llvm::cast<ScanOp>(scan).getCount().dims().front(), bounds).value_or(0);
+  int64_t bound = upperBound(llvm::cast<ScanOp>(scan).getCount().dims().front(), bounds).value_or(0);
   while ((scan = scan->getParentOp()))
     level += llvm::isa<ScanOp>(scan);
-  Dim symbol = Dim::symbol("@" + std::to_string(level));
-  int32_t index = slot(symbol);
+  int32_t index = slot(loopCounter(level));
   extentBounds[index] = bound;
   kiln_attr attr = {};
   attr.size = sizeof attr;
@@ -335,14 +346,13 @@ static std::string titleOf(mlir::Block &body) {
   return title;
 }
 
-mlir::FailureOr<KernelForm> FormBuilder::build() {
+mlir::LogicalResult FormBuilder::build() {
   mlir::Block &body = group.getBody().front();
   noteText(group.getKind());
   findFlat();
   std::vector<uint32_t> inputs, outputs;
-  std::vector<int32_t> inputNumber; // of the group's operands, in the kernel
   for (auto [argument, input] : llvm::zip(body.getArguments(), group.getInputs())) {
-    inputNumber.push_back(plan::isLoopIndex(input) ? -1 : static_cast<int32_t>(inputs.size()));
+    form.inputOfOperand.push_back(plan::isLoopIndex(input) ? -1 : static_cast<int32_t>(inputs.size()));
     if (!plan::isLoopIndex(input))
       inputs.push_back(define(argument));
   }
@@ -358,11 +368,6 @@ mlir::FailureOr<KernelForm> FormBuilder::build() {
     outputs.push_back(numbers.lookup(value));
     note(outputs.back());
   }
-  std::vector<int32_t> alias;
-  for (int32_t operand : aliasesOf(group)) {
-    alias.push_back(operand < 0 ? -1 : inputNumber[operand]);
-    note(alias.back());
-  }
   for (int64_t bound : extentBounds)
     note(bound);
   kiln_kernel &kernel = form.kernel;
@@ -377,13 +382,51 @@ mlir::FailureOr<KernelForm> FormBuilder::build() {
   kernel.ops = pool.array<OpRow>(ops);
   kernel.extent_count = extentBounds.size();
   kernel.extent_bounds = pool.array<int64_t>(extentBounds);
-  kernel.alias = pool.array<int32_t>(alias);
   form.title = titleOf(body);
-  return std::move(form);
+  for (const Dim &dim : form.extents)
+    form.extentsAtBounds.push_back(upperBound(dim, bounds).value_or(1));
+  form.ownKey = form.key.size();
+  form.setAliases(aliasesOf(group));
+  return mlir::success();
 }
 
-mlir::FailureOr<KernelForm> formKernel(GroupOp group, const plan::Bounds &bounds, Pool &pool) {
-  return FormBuilder(group, bounds, pool).build();
+void Form::setAliases(llvm::ArrayRef<int32_t> given) {
+  aliases.assign(given.begin(), given.end());
+  key.resize(ownKey);
+  std::vector<int32_t> inputs;
+  for (int32_t operand : aliases) {
+    inputs.push_back(operand < 0 ? -1 : inputOfOperand[static_cast<size_t>(operand)]);
+    key += std::to_string(inputs.back()) + ",";
+  }
+  kernel.alias = pool.array<int32_t>(inputs);
+}
+
+static constexpr llvm::StringLiteral formName = "kiln.form";
+
+static std::optional<size_t> formNumber(GroupOp group) {
+  auto number = group->getAttrOfType<mlir::IntegerAttr>(formName);
+  return number ? std::optional(static_cast<size_t>(number.getInt())) : std::nullopt;
+}
+
+mlir::FailureOr<Form *> Forms::of(GroupOp group) {
+  std::optional<size_t> number = formNumber(group);
+  if (number && forms_[*number]) {
+    Form &form = *forms_[*number];
+    if (llvm::SmallVector<int32_t> aliases = aliasesOf(group); aliases != form.aliases)
+      form.setAliases(aliases);
+    return &form;
+  }
+  auto form = std::make_unique<Form>();
+  if (mlir::failed(FormBuilder(group, *form).build()))
+    return mlir::failure();
+  group->setAttr(formName, mlir::Builder(group.getContext()).getI64IntegerAttr(static_cast<int64_t>(forms_.size())));
+  return forms_.emplace_back(std::move(form)).get();
+}
+
+std::unique_ptr<Form> Forms::take(GroupOp group) { return std::move(forms_[formNumber(group).value()]); }
+
+void Forms::clear(mlir::func::FuncOp function) {
+  function.walk([](GroupOp group) { group->removeAttr(formName); });
 }
 
 } // namespace kiln::host

@@ -6,6 +6,7 @@
 
 #include "llvm/Support/Allocator.h"
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -25,20 +26,49 @@ private:
   llvm::BumpPtrAllocator allocator;
 };
 
-/// A kernel, and what one of its launches adds: the meaning of each of its extents.
-struct KernelForm {
-  kiln_kernel kernel = {};  ///< without a name
-  std::string key;          ///< equal for kernels that are the same but for names and places in the source
-  std::string title;        ///< a C identifier that tells a reader what it does
-  std::vector<Dim> extents; ///< by slot; a loop's counter is the symbol "@0" (outermost), "@1", ...
+/// The counter of the loop that has so many loops around it, as an extent: a Dim of its own kind, no symbol of the
+/// model's. Written "@0" (outermost), "@1", …, which no text of a dimension can name.
+Dim loopCounter(unsigned level);
+/// Which loop's counter this is; nullopt for everything else.
+std::optional<unsigned> loopLevel(const Dim &dim);
+
+/// A group's kernel, and what the group's launch adds: the meaning of each of its extents. Owns what the kernel points
+/// to.
+struct Form {
+  kiln_kernel kernel = {};              ///< without a name
+  std::string key;                      ///< equal for kernels that are the same but for names and places in the source
+  std::string title;                    ///< a C identifier that tells a reader what it does
+  std::vector<Dim> extents;             ///< by slot; a loop's counter is a loopCounter
+  std::vector<int64_t> extentsAtBounds; ///< of this launch (a kernel may be shared by launches of any size)
+  Pool pool;
+
+  /// For each result the operand of the group whose memory it has, or -1: part of the kernel and of its key.
+  void setAliases(llvm::ArrayRef<int32_t> aliases);
+
+  llvm::SmallVector<int32_t> aliases;  ///< as set
+  std::vector<int32_t> inputOfOperand; ///< the kernel's input that a group's operand is; -1 for a loop's counter
+  size_t ownKey = 0;                   ///< how much of the key does not depend on the aliases
 };
 
-/// Builds the form of a group of the function with these bounds. An error names the op.
-mlir::FailureOr<KernelForm> formKernel(GroupOp group, const plan::Bounds &bounds, Pool &pool);
+/// The groups' forms, each made once. A group carries the number of its form, `kiln.form`; one that is split takes it
+/// along into oblivion, and its pieces have none yet.
+class Forms {
+public:
+  /// The form with the aliases that the group has now. An error names the op that no kernel can hold.
+  mlir::FailureOr<Form *> of(GroupOp group);
+  /// Hands it over: `of` makes a new one.
+  std::unique_ptr<Form> take(GroupOp group);
+  /// What an earlier compile left in the function is not of these forms.
+  static void clear(mlir::func::FuncOp function);
+
+private:
+  std::vector<std::unique_ptr<Form>> forms_;
+};
 
 kiln_dtype dtypeOf(mlir::Type elementType);
 llvm::StringRef dtypeName(kiln_dtype dtype);
-/// The place in the source that a user should look at.
+/// The place in the source that a user should look at; null where there is none.
+mlir::FileLineColLoc fileLocation(mlir::Location location);
 kiln_location locationOf(mlir::Location location, Pool &pool);
 std::string locationText(mlir::Location location);
 /// Little-endian elements, row-major; one element for a splat. A bool takes a byte.

@@ -1,7 +1,15 @@
+// The way from a module to what backends compile: the stages of passes/Pipelines.cpp behind fuse, then "compile" of the
+// same story.
 #include "backends/host/Program.h"
 
-#include "backends/host/Storage.h"
+#include "backends/host/Claimants.h"
+#include "backends/host/Entries.h"
+#include "backends/host/ManifestWriter.h"
 #include "passes/Fuse/Fuse.h"
+#include "passes/Fuse/Verify.h"
+#include "passes/Pipelines.h"
+#include "passes/support/Entries.h"
+#include "runtime/backend/Placement.h"
 
 #include "absl/status/status.h"
 #include "mlir/IR/Diagnostics.h"
@@ -9,132 +17,129 @@
 
 namespace kiln::host {
 
-OwnedProgram::OwnedProgram() : storage_(std::make_unique<Storage>()) {}
+struct OwnedProgram::Contents {
+  Contents(std::vector<Asked> backends, int64_t alignment) : answers(std::move(backends)), entries(alignment) {}
+
+  Answers answers;
+  Kernels kernels;
+  Entries entries;
+  kiln_program program = {};
+  std::vector<uint32_t> used; ///< the backends that have kernels; the first always
+  std::unique_ptr<Placement> placement;
+  std::string manifest;
+
+  const std::string &nameOf(uint32_t backend) const { return answers.backends()[backend].backend->name(); }
+};
+
+OwnedProgram::OwnedProgram(std::unique_ptr<Contents> contents) : contents_(std::move(contents)) {}
 OwnedProgram::~OwnedProgram() = default;
-const kiln_program &OwnedProgram::program() const { return storage_->program; }
-const std::string &OwnedProgram::manifest() const { return storage_->manifestText; }
+const kiln_program &OwnedProgram::program() const { return contents_->program; }
+const std::string &OwnedProgram::manifest() const { return contents_->manifest; }
+
+static std::string text(kiln_string string) { return std::string(string.data, string.size); }
 
 std::string OwnedProgram::explainMemory(llvm::StringRef entry) const {
-  for (const auto &[name, text] : storage_->memoryTexts)
-    if (entry.empty() || entry == name)
-      return text;
+  const Entries &entries = contents_->entries;
+  for (auto [row, description] : llvm::zip(entries.rows(), entries.descriptions()))
+    if (entry.empty() || entry == text(row.name))
+      return description.memory;
   return "no entry named " + entry.str() + "\n";
 }
 
-const kiln_program &OwnedProgram::programOf(uint32_t backend) const { return storage_->placement->program(backend); }
-const std::vector<uint32_t> &OwnedProgram::usedBackends() const { return storage_->used; }
+const kiln_program &OwnedProgram::programOf(uint32_t backend) const { return contents_->placement->program(backend); }
+const std::vector<uint32_t> &OwnedProgram::usedBackends() const { return contents_->used; }
 
 std::string OwnedProgram::explainPlacement() const {
   std::string result;
-  for (uint32_t target : storage_->used) {
-    size_t count = llvm::count(storage_->kernelTarget, target);
-    result += storage_->targets[target].backend->name() + ": " + std::to_string(count) +
-              (count == 1 ? " kernel\n" : " kernels\n");
-    for (size_t i = 0; i < storage_->kernels.size(); ++i)
-      if (storage_->kernelTarget[i] == target) {
-        const kiln_string &name = storage_->kernels[i].name;
-        result += "  " + std::string(name.data, name.size);
-        if (!storage_->kernelReasons[i].empty())
-          result += "  (not on " + storage_->targets[0].backend->name() + ": " + storage_->kernelReasons[i] + ")";
+  const Kernels &kernels = contents_->kernels;
+  for (uint32_t target : contents_->used) {
+    size_t count = llvm::count_if(kernels.origins(), [&](const Kernels::Origin &one) { return one.target == target; });
+    result += contents_->nameOf(target) + ": " + std::to_string(count) + (count == 1 ? " kernel\n" : " kernels\n");
+    for (auto [kernel, origin] : llvm::zip(kernels.rows(), kernels.origins()))
+      if (origin.target == target) {
+        result += "  " + text(kernel.name);
+        if (!origin.reason.empty())
+          result += "  (not on " + contents_->nameOf(0) + ": " + origin.reason + ")";
         result += "\n";
       }
   }
-  for (size_t entry = 0; storage_->used.size() > 1 && entry < storage_->entries.size(); ++entry) {
-    const kiln_string &name = storage_->entries[entry].name;
-    result += std::string(name.data, name.size) + ": " + std::to_string(storage_->placement->parts(entry).size()) +
+  const std::vector<EntryRow> &entries = contents_->entries.rows();
+  for (size_t entry = 0; contents_->used.size() > 1 && entry < entries.size(); ++entry)
+    result += text(entries[entry].name) + ": " + std::to_string(contents_->placement->parts(entry).size()) +
               " parts, one after another\n";
-  }
   return result;
 }
 
 std::string OwnedProgram::explainFusion() const {
   std::string result;
-  for (const kiln_kernel &kernel : storage_->kernels) {
-    result +=
-        std::string(kernel.name.data, kernel.name.size) + " (" + std::string(kernel.kind.data, kernel.kind.size) + "):";
+  for (const kiln_kernel &kernel : contents_->kernels.rows()) {
+    result += text(kernel.name) + " (" + text(kernel.kind) + "):";
     for (size_t i = 0; i < kernel.op_count; ++i)
-      result += " " + std::string(kernel.ops[i].name.data, kernel.ops[i].name.size);
+      result += " " + text(kernel.ops[i].name);
     if (kernel.op_count && kernel.ops[kernel.op_count - 1].location.line) {
       const kiln_location &at = kernel.ops[kernel.op_count - 1].location;
-      result += "  [" + std::string(at.file.data, at.file.size) + ":" + std::to_string(at.line) + "]";
+      result += "  [" + text(at.file) + ":" + std::to_string(at.line) + "]";
     }
     result += "\n";
   }
-  for (const std::string &refusal : storage_->refusals)
+  for (const std::string &refusal : contents_->answers.refusals())
     result += "refused: " + refusal + "\n";
   return result;
-}
-
-// A function's name in the program; empty for those that are no entries.
-static std::string entryName(mlir::func::FuncOp function) {
-  llvm::StringRef name = function.getName();
-  if (function.isPrivate() || function.isExternal() || name == "loss.train")
-    return "";
-  return name == "loss.eval" ? "eval" : name.str();
-}
-
-// Every op that computes is in a group, in loops too.
-static bool isFused(mlir::func::FuncOp function) {
-  return !function.getBody()
-              .walk<mlir::WalkOrder::PreOrder>([](mlir::Operation *op) {
-                if (llvm::isa<GroupOp>(op))
-                  return mlir::WalkResult::skip();
-                bool stays = llvm::isa<ReshapeOp, ConstantOp, ScanOp, IfOp, WhileOp>(op) ||
-                             op->hasTrait<mlir::OpTrait::IsTerminator>();
-                return stays ? mlir::WalkResult::advance() : mlir::WalkResult::interrupt();
-              })
-              .wasInterrupted();
 }
 
 // Wider than any vector, and than a tile's row.
 static constexpr int64_t redZoneBytes = 512;
 
-// `eval.pool` goes with `eval`: the two make one measurement.
-static bool isWanted(llvm::StringRef name, const std::vector<std::string> &entries) {
-  return entries.empty() || llvm::is_contained(entries, name == "eval.pool" ? "eval" : name);
+// The stages behind fuse, over the entries that are wanted.
+static mlir::LogicalResult runStages(mlir::ModuleOp module, const BuildOptions &options, Answers &answers, Forms &forms,
+                                     int64_t alignment, std::vector<plan::FunctionPlan> &plans) {
+  for (mlir::func::FuncOp function : entriesOf(module, options.entries)) {
+    Forms::clear(function);
+    if (findUnfused(function) && mlir::failed(fuseFunction(function, FuseLevel::full)))
+      return mlir::failure();
+  }
+  std::vector<BackendClaimant> backends;
+  llvm::SmallVector<claim::Claimant *> claimants;
+  for (uint32_t number = 0; number < answers.backends().size(); ++number)
+    backends.emplace_back(number, answers, forms);
+  for (BackendClaimant &backend : backends)
+    claimants.push_back(&backend);
+  PipelineOptions pipeline;
+  pipeline.after = "fuse";
+  pipeline.afterStage = options.afterStage;
+  pipeline.verify = options.verify;
+  pipeline.claimants = claimants;
+  pipeline.entries = options.entries;
+  pipeline.plan.alignment = alignment;
+  pipeline.plan.redZone = options.redZones ? redZoneBytes : 0;
+  pipeline.plans = &plans;
+  mlir::PassManager passes(module.getContext());
+  passes.enableVerifier(options.verify);
+  buildCompilePipeline(passes, pipeline);
+  return passes.run(module);
 }
 
-static mlir::LogicalResult build(mlir::ModuleOp module, const BuildOptions &options, OwnedProgram::Storage &storage) {
-  for (auto function : module.getOps<mlir::func::FuncOp>()) {
-    std::string name = entryName(function);
-    if (name.empty() || !isWanted(name, options.entries))
+// One program for each backend that has kernels.
+static std::unique_ptr<Placement> placeKernels(const kiln_program &program, const Kernels &kernels, size_t backends,
+                                               std::vector<uint32_t> &used) {
+  std::vector<uint32_t> numbers(backends, 0), backendOf;
+  for (uint32_t target = 0; target < backends; ++target) {
+    if (target != 0 && llvm::none_of(kernels.origins(), [&](const auto &one) { return one.target == target; }))
       continue;
-    if (!isFused(function) && mlir::failed(fuseFunction(function, FuseLevel::full)))
-      return mlir::failure();
-    if (mlir::failed(claimGroups(function, storage)))
-      return mlir::failure();
-    plan::Options planOptions;
-    planOptions.alignment = storage.alignment;
-    planOptions.redZone = options.redZones ? redZoneBytes : 0;
-    planOptions.scratchBytes = [&](GroupOp group) { return claimedScratch(group, storage); };
-    mlir::FailureOr<plan::FunctionPlan> plan = plan::planFunction(function, planOptions);
-    if (mlir::failed(plan) || mlir::failed(addEntry(*plan, name, storage)))
-      return mlir::failure();
-    storage.memoryTexts.push_back({name, plan::explain(*plan)});
+    numbers[target] = static_cast<uint32_t>(used.size());
+    used.push_back(target);
   }
-  return mlir::success();
-}
-
-// One program for each target that has kernels.
-static void placeKernels(OwnedProgram::Storage &storage) {
-  std::vector<uint32_t> numbers(storage.targets.size(), 0), backendOf;
-  for (uint32_t target = 0; target < storage.targets.size(); ++target) {
-    if (target != 0 && !llvm::is_contained(storage.kernelTarget, target))
-      continue;
-    numbers[target] = static_cast<uint32_t>(storage.used.size());
-    storage.used.push_back(target);
-  }
-  for (uint32_t target : storage.kernelTarget)
-    backendOf.push_back(numbers[target]);
-  storage.placement =
-      std::make_unique<Placement>(storage.program, std::move(backendOf), static_cast<uint32_t>(storage.used.size()));
+  for (const Kernels::Origin &origin : kernels.origins())
+    backendOf.push_back(numbers[origin.target]);
+  return std::make_unique<Placement>(program, std::move(backendOf), static_cast<uint32_t>(used.size()));
 }
 
 // A buffer that one of the backends cannot allocate in one piece; empty where there is none.
-static std::string tooLarge(const OwnedProgram::Storage &storage) {
-  for (uint32_t target : storage.used) {
-    int64_t limit = storage.capabilities[target].maxAllocationBytes;
-    for (const EntryRow &entry : storage.entries) {
+static std::string tooLarge(const std::vector<Asked> &backends, const std::vector<uint32_t> &used,
+                            const Entries &entries) {
+  for (uint32_t target : used) {
+    int64_t limit = backends[target].capabilities.maxAllocationBytes;
+    for (const EntryRow &entry : entries.rows()) {
       int64_t largest = entry.arena_bytes;
       for (size_t i = 0; i < entry.argument_count; ++i)
         largest = std::max(largest, entry.argument_bytes[i]);
@@ -142,9 +147,8 @@ static std::string tooLarge(const OwnedProgram::Storage &storage) {
         return llvm::formatv(
                    "'{0}' needs a buffer of {1} bytes ({2}), and the backend {3} allocates at most {4} in one "
                    "piece: lower the batch or a --bound",
-                   llvm::StringRef(entry.name.data, entry.name.size), largest,
-                   largest == entry.arena_bytes ? "its temporaries" : "an argument",
-                   storage.targets[target].backend->name(), limit)
+                   text(entry.name), largest, largest == entry.arena_bytes ? "its temporaries" : "an argument",
+                   backends[target].backend->name(), limit)
             .str();
     }
   }
@@ -153,42 +157,52 @@ static std::string tooLarge(const OwnedProgram::Storage &storage) {
 
 absl::StatusOr<std::unique_ptr<OwnedProgram>> buildProgram(mlir::ModuleOp module, llvm::ArrayRef<Target> targets,
                                                            const BuildOptions &options) {
-  auto owned = std::make_unique<OwnedProgram>();
-  OwnedProgram::Storage &storage = owned->storage();
-  storage.targets.assign(targets.begin(), targets.end());
-  storage.describeInputs = options.describeInputs;
+  int64_t alignment = 64; // of places in the arena and the constants: what the strictest backend asks for
+  std::vector<Asked> backends;
   for (const Target &target : targets) {
-    Capabilities capabilities;
+    Asked &asked = backends.emplace_back(Asked{target.backend, target.target, {}});
     std::string why;
-    if (!target.backend->capabilities(target.target, capabilities, why))
+    if (!target.backend->capabilities(target.target, asked.capabilities, why))
       return absl::InvalidArgumentError(why);
-    storage.alignment = std::max(storage.alignment, capabilities.alignment);
-    storage.capabilities.push_back(std::move(capabilities));
+    alignment = std::max(alignment, asked.capabilities.alignment);
   }
+  auto contents = std::make_unique<OwnedProgram::Contents>(std::move(backends), alignment);
   std::string errors;
   mlir::ScopedDiagnosticHandler handler(module.getContext(), [&](mlir::Diagnostic &diagnostic) {
     if (diagnostic.getSeverity() != mlir::DiagnosticSeverity::Error)
       return mlir::failure();
+    if (options.diagnosed)
+      options.diagnosed(diagnostic);
     std::string at = locationText(diagnostic.getLocation());
     errors += (errors.empty() ? "" : "\n") + (at.empty() ? at : at + ": ") + "error: " + diagnostic.str();
     return mlir::success();
   });
-  if (mlir::failed(build(module, options, storage)))
+  Forms forms;
+  std::vector<plan::FunctionPlan> plans;
+  if (mlir::failed(runStages(module, options, contents->answers, forms, alignment, plans)))
     return absl::InvalidArgumentError(errors);
+  for (const plan::FunctionPlan &plan : plans)
+    if (mlir::failed(contents->entries.add(plan, entryName(plan.function), contents->kernels, forms)))
+      return absl::InvalidArgumentError(errors);
+  const std::vector<EntryRow> &entries = contents->entries.rows();
   for (const std::string &wanted : options.entries)
-    if (llvm::none_of(storage.memoryTexts, [&](const auto &entry) { return entry.first == wanted; }))
+    if (llvm::none_of(entries, [&](const EntryRow &entry) { return text(entry.name) == wanted; }))
       return absl::NotFoundError("the model has no function for the entry '" + wanted + "'");
-  storage.program.kernel_count = storage.kernels.size();
-  storage.program.kernels = storage.kernels.data();
-  storage.program.entry_count = storage.entries.size();
-  storage.program.entries = storage.entries.data();
-  storage.program.constants = reinterpret_cast<const uint8_t *>(storage.constants.data());
-  storage.program.constant_bytes = storage.constants.size();
-  placeKernels(storage);
-  if (std::string error = tooLarge(storage); !error.empty())
+  const std::vector<kiln_kernel> &kernels = contents->kernels.rows();
+  const std::string &constants = contents->entries.constants();
+  contents->program = {kernels.size(),
+                       kernels.data(),
+                       entries.size(),
+                       entries.data(),
+                       reinterpret_cast<const uint8_t *>(constants.data()),
+                       constants.size()};
+  contents->placement =
+      placeKernels(contents->program, contents->kernels, contents->answers.backends().size(), contents->used);
+  if (std::string error = tooLarge(contents->answers.backends(), contents->used, contents->entries); !error.empty())
     return absl::ResourceExhaustedError(error);
-  storage.manifestText = writeManifest(module, storage);
-  return owned;
+  contents->manifest = writeManifest({module, contents->answers.backends(), contents->used, contents->kernels,
+                                      contents->entries, options.describeInputs});
+  return std::make_unique<OwnedProgram>(std::move(contents));
 }
 
 } // namespace kiln::host

@@ -6,7 +6,9 @@
 
 #include "absl/status/statusor.h"
 #include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/Diagnostics.h"
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -20,12 +22,19 @@ struct BuildOptions {
   bool describeInputs = false;
   /// Red zones between all buffers, which the runtime looks at after each launch: finds kernels that write past theirs.
   bool redZones = false;
+  /// Called with the module after each stage behind fuse.
+  std::function<void(llvm::StringRef stage, mlir::ModuleOp module)> afterStage;
+  /// Looks behind each stage whether it left what it promises.
+  bool verify = true;
+  /// Told of each error beside the status, which has them as one text.
+  std::function<void(const mlir::Diagnostic &)> diagnosed;
 };
 
 /// A kiln_program and everything that it points to, with the manifest that says the same in JSON.
 class OwnedProgram {
 public:
-  OwnedProgram();
+  struct Contents;
+  explicit OwnedProgram(std::unique_ptr<Contents> contents);
   ~OwnedProgram();
   OwnedProgram(const OwnedProgram &) = delete;
   OwnedProgram &operator=(const OwnedProgram &) = delete;
@@ -43,12 +52,9 @@ public:
   const std::vector<uint32_t> &usedBackends() const;
   /// For `kiln explain --fusion`: each kernel with its ops, and what a backend refused and why.
   std::string explainFusion() const;
-  /// Pieces of the constants that the program's places refer to.
-  struct Storage;
-  Storage &storage() { return *storage_; }
 
 private:
-  std::unique_ptr<Storage> storage_;
+  std::unique_ptr<Contents> contents_;
 };
 
 /// A backend, and what it compiles for.

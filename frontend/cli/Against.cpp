@@ -1,10 +1,11 @@
 // kiln check --against: the model on two backends, op by op.
 #include "frontend/cli/Commands.h"
-#include "frontend/cli/Compile.h"
 #include "frontend/cli/InStep.h"
-#include "frontend/cli/Link.h"
+#include "frontend/cli/Installed.h"
+#include "frontend/driver/Link.h"
 #include "passes/Decompose/Decompose.h"
 #include "passes/Fuse/Fuse.h"
+#include "runtime/backend/Tree.h"
 
 #include "absl/strings/str_cat.h"
 #include "mlir/Pass/PassManager.h"
@@ -65,12 +66,12 @@ struct Side {
 
   absl::Status open(const std::string &name, const ModelOptions &options) {
     std::string why;
-    backend = backends().find(name, why);
+    backend = installed().backends().find(name, why);
     if (!backend)
       return absl::InvalidArgumentError(why);
     if (!backend->canCompile() || !backend->canRun())
       return absl::InvalidArgumentError(absl::StrCat("the backend ", name, " does not both compile and run"));
-    profile = profileOf(name, options);
+    profile = installed().profileOf(name, options);
     cpu = options.targetCpu;
     math = options.math;
     if (!backend->capabilities(target(), capabilities, why))
@@ -120,9 +121,10 @@ struct Pair {
   std::string notAsBuilt; ///< why the program is taken apart; empty where it runs as it is built
 };
 
-host::BuildOptions trainingStep(mlir::ModuleOp module) {
+host::BuildOptions trainingStep(mlir::ModuleOp module, const ModelOptions &options) {
   host::BuildOptions build;
   build.describeInputs = true;
+  build.verify = options.verifyStages;
   if (module.lookupSymbol("train_step"))
     build.entries = {"train_step"};
   return build;
@@ -130,10 +132,7 @@ host::BuildOptions trainingStep(mlir::ModuleOp module) {
 
 /// Whether a branch or a `while` stands in the tree: it runs as a whole, with the scratch that the plan has for it.
 bool holdsControl(const kiln_node &node) {
-  bool found = node.kind == KILN_NODE_IF || node.kind == KILN_NODE_WHILE;
-  for (size_t i = 0; i < node.child_count; ++i)
-    found |= holdsControl(node.children[i]);
-  return found;
+  return !forEachNode(node, [](const kiln_node &one) { return !formOf(one).tests; });
 }
 
 /// Each kernel's scratch on this side; false with a sentence where it does not take one of them as it is.
@@ -155,12 +154,12 @@ bool scratchOf(const Side &side, const kiln_program &program, std::vector<int64_
 
 /// The program as `kiln build` makes it, every kernel and its places in memory; the same on the other backend.
 absl::Status pairAsBuilt(const ModelOptions &options, Pair &pair) {
-  Compilation compilation(options);
-  absl::Status status = compilation.load();
+  Compilation compilation(installed(), options);
+  absl::Status status = loadPrinting(compilation);
   if (status.ok())
     status = compilation.runPasses();
   if (status.ok())
-    status = compilation.plan(trainingStep(compilation.module()));
+    status = compilation.plan(trainingStep(compilation.module(), options));
   if (!status.ok())
     return status;
   const host::OwnedProgram &program = compilation.program();
@@ -188,8 +187,8 @@ absl::Status pairAsBuilt(const ModelOptions &options, Pair &pair) {
 absl::Status pairOfSingleOps(const ModelOptions &options, Pair &pair) {
   ModelOptions plain = options; // the module is the same for every device
   plain.targetDevice = pair.other.profile.empty() ? options.targetDevice : "";
-  Compilation compilation(plain);
-  absl::Status status = compilation.load();
+  Compilation compilation(installed(), plain);
+  absl::Status status = loadPrinting(compilation);
   if (status.ok())
     status = compilation.runPasses("rematerialize");
   if (status.ok())
@@ -197,8 +196,8 @@ absl::Status pairOfSingleOps(const ModelOptions &options, Pair &pair) {
   auto compile = [&](const Side &side, TemporaryLibrary &library, InStepProgram &out) -> absl::Status {
     out = {};
     mlir::OwningOpRef<mlir::ModuleOp> copy = compilation.module().clone();
-    absl::StatusOr<std::unique_ptr<host::OwnedProgram>> program =
-        host::buildProgram(*copy, host::Target{side.backend.get(), side.target()}, trainingStep(compilation.module()));
+    absl::StatusOr<std::unique_ptr<host::OwnedProgram>> program = host::buildProgram(
+        *copy, host::Target{side.backend.get(), side.target()}, trainingStep(compilation.module(), options));
     return program.ok() ? side.compile(**program, library, out) : program.status();
   };
   if (status.ok())

@@ -2,8 +2,8 @@
 
 #include "frontend/cli/BenchReport.h"
 #include "frontend/cli/Commands.h"
-#include "frontend/cli/Compile.h"
-#include "frontend/cli/Files.h"
+#include "frontend/cli/Installed.h"
+#include "frontend/driver/Files.h"
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -111,8 +111,8 @@ absl::Status withReason(const absl::Status &status, const std::string &errors) {
 }
 
 absl::Status build(const ModelOptions &options, const std::string &program) {
-  Compilation compilation(options);
-  absl::Status status = compilation.load();
+  Compilation compilation(installed(), options);
+  absl::Status status = loadPrinting(compilation);
   if (status.ok())
     status = compilation.runPasses();
   if (status.ok())
@@ -143,7 +143,7 @@ absl::Status measure(ModelOptions options, const BenchOptions &bench, const Meas
   constexpr int modelIsWrong = 3;
   auto begin = std::chrono::steady_clock::now();
   absl::Status built = apart("the compile", errors, 0, [&] {
-    options.targetDevice = profileOf(options.backend, options);
+    options.targetDevice = installed().profileOf(options.backend, options);
     absl::Status status = build(options, program);
     return status.ok() || !status.message().empty() ? report(status) : modelIsWrong;
   });
@@ -264,8 +264,9 @@ int commandBench(const ModelOptions &options, const BenchOptions &bench) {
   llvm::sys::path::remove_filename(model);
   setenv("KILN_MODEL_DIR", model.c_str(), 1); // the recipe's data lies beside the model
   setenv("KILN_MODEL_FILE", options.file.c_str(), 1);
-  if (!options.targetDevice.empty() &&
-      llvm::none_of(bench.backends, [&](const std::string &name) { return !profileOf(name, options).empty(); }))
+  if (!options.targetDevice.empty() && llvm::none_of(bench.backends, [&](const std::string &name) {
+        return !installed().profileOf(name, options).empty();
+      }))
     return report(
         absl::InvalidArgumentError(absl::StrCat("--target-device ", options.targetDevice, ": none of the backends ",
                                                 absl::StrJoin(bench.backends, ", "), " has such a profile")));

@@ -1,7 +1,7 @@
 // kiln bench: one model on several backends, side by side.
 #pragma once
 
-#include "frontend/cli/Options.h"
+#include "frontend/driver/Options.h"
 
 #include <string>
 #include <vector>

@@ -1,7 +1,7 @@
 #include "frontend/cli/Cache.h"
 
-#include "frontend/cli/Compile.h"
-#include "frontend/cli/Files.h"
+#include "frontend/cli/Installed.h"
+#include "frontend/driver/Files.h"
 
 #include "absl/strings/str_cat.h"
 #include "llvm/ADT/StringExtras.h"
@@ -115,12 +115,12 @@ absl::StatusOr<std::string> cachePath(const ModelOptions &options) {
   llvm::SHA256 hash;
   // The compiler itself, what it links, and the backend: their files' sizes and times change with every build.
   std::string why;
-  std::shared_ptr<host::Backend> backend = backends().find(options.backend, why);
+  std::shared_ptr<host::Backend> backend = installed().backends().find(options.backend, why);
   if (!backend)
     return absl::InvalidArgumentError(why);
   for (const std::string &file : {llvm::sys::fs::getMainExecutable(nullptr, nullptr), backend->origin(),
-                                  absl::StrCat(libraryFolder(), "/libkiln_program.a"),
-                                  absl::StrCat(libraryFolder(), "/libkiln_", backend->name(), "_run.a")}) {
+                                  absl::StrCat(installed().libraries(), "/libkiln_program.a"),
+                                  absl::StrCat(installed().libraries(), "/libkiln_", backend->name(), "_run.a")}) {
     llvm::sys::fs::file_status status;
     if (!llvm::sys::fs::status(file, status))
       add(hash, absl::StrCat(file, status.getSize(), status.getLastModificationTime().time_since_epoch().count()));

@@ -1,7 +1,7 @@
 // Programs that `kiln train` and the like have built before.
 #pragma once
 
-#include "frontend/cli/Options.h"
+#include "frontend/driver/Options.h"
 
 #include "absl/status/statusor.h"
 

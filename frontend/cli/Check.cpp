@@ -6,8 +6,8 @@
 // is held at its value, as differentiation takes it. Where the loss bends between the points of a difference, and the
 // gradient is between the slopes on both sides, another direction is tried; a tensor for which all do is skipped.
 #include "frontend/cli/Commands.h"
-#include "frontend/cli/Compile.h"
 #include "frontend/cli/Draws.h"
+#include "frontend/cli/Installed.h"
 
 #include "ir/Kiln.h"
 #include "ir/interpreter/Interpreter.h"
@@ -272,8 +272,8 @@ absl::StatusOr<Tally> GradientCheck::run() {
 absl::StatusOr<std::vector<GivenInput>> readGiven(const ModelOptions &options, const CheckOptions &check) {
   GivenInputs given = readInputFiles(check.inputs);
   if (given.error.empty() && !check.data.empty()) {
-    Compilation compilation(options);
-    absl::Status status = compilation.load();
+    Compilation compilation(installed(), options);
+    absl::Status status = loadPrinting(compilation);
     if (status.ok())
       status = compilation.runPasses();
     if (status.ok())
@@ -319,8 +319,8 @@ int commandCheck(const ModelOptions &options, const CheckOptions &check) {
   ModelOptions small = options;
   small.symbolicBatch = check.gradients;
   small.everyModel = !check.gradients;
-  Compilation compilation(small);
-  if (absl::Status status = compilation.load(); !status.ok())
+  Compilation compilation(installed(), small);
+  if (absl::Status status = loadPrinting(compilation); !status.ok())
     return report(status);
   if (!check.gradients) {
     std::printf("%s: no errors\n", options.file.c_str());

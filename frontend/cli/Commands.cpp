@@ -2,9 +2,9 @@
 
 #include "frontend/cli/Cache.h"
 #include "frontend/cli/Claims.h"
-#include "frontend/cli/Compile.h"
-#include "frontend/cli/Files.h"
-#include "frontend/cli/LibraryHeader.h"
+#include "frontend/cli/Installed.h"
+#include "frontend/driver/Files.h"
+#include "frontend/driver/LibraryHeader.h"
 #include "runtime/files/File.h"
 #include "runtime/program/Image.h"
 
@@ -31,7 +31,7 @@ int report(const absl::Status &status) {
 namespace {
 
 absl::Status compileToPlan(Compilation &compilation) {
-  absl::Status status = compilation.load();
+  absl::Status status = loadPrinting(compilation);
   if (status.ok())
     status = compilation.runPasses();
   if (status.ok())
@@ -102,7 +102,7 @@ int commandBuild(const ModelOptions &options, const EmitOptions &emit) {
     output = absl::StrCat("lib", output, ".so");
   if (absl::Status writable = checkBuildOutput(options, emit, output); !writable.ok())
     return report(writable);
-  Compilation compilation(options);
+  Compilation compilation(installed(), options);
   absl::Status status = compileAll(compilation, program || library ? "" : emit.kind);
   if (status.ok())
     status = program   ? compilation.linkProgram(output)
@@ -120,7 +120,7 @@ int commandProgram(const ModelOptions &options, const std::string &command, cons
   CacheEntry entry(*path);
   if (!entry.intact()) {
     entry.open();
-    Compilation compilation(options);
+    Compilation compilation(installed(), options);
     absl::Status status = compileAll(compilation, "");
     if (status.ok())
       status = compilation.linkProgram(*path);
@@ -148,7 +148,7 @@ int commandProgram(const ModelOptions &options, const std::string &command, cons
 }
 
 int commandExplain(const ModelOptions &options, const ExplainOptions &explain) {
-  Compilation compilation(options);
+  Compilation compilation(installed(), options);
   if (absl::Status status = compileToPlan(compilation); !status.ok())
     return report(status);
   const kiln_program &program = compilation.program().program();
@@ -168,11 +168,11 @@ int commandExplain(const ModelOptions &options, const ExplainOptions &explain) {
 
 int commandBackends() {
   bool broken = false;
-  for (const std::string &folder : backends().missing()) {
+  for (const std::string &folder : installed().backends().missing()) {
     std::fprintf(stderr, "kiln: error: KILN_BACKEND_PATH names %s, which is no folder\n", folder.c_str());
     broken = true;
   }
-  for (const host::Registry::Listed &listed : backends().list()) {
+  for (const host::Registry::Listed &listed : installed().backends().list()) {
     if (!listed.backend) {
       std::fprintf(stderr, "kiln: error: %s\n", listed.error.c_str());
       broken = true;

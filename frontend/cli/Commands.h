@@ -1,7 +1,7 @@
 // The kiln program's commands. Each prints its errors on stderr and returns the exit code: 0, 1 (failed) or 2 (usage).
 #pragma once
 
-#include "frontend/cli/Options.h"
+#include "frontend/driver/Options.h"
 
 #include "absl/status/status.h"
 

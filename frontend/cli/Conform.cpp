@@ -3,8 +3,8 @@
 #include "backends/conformance/Conformance.h"
 #include "backends/conformance/Watch.h"
 #include "frontend/cli/Commands.h"
-#include "frontend/cli/Compile.h"
 #include "frontend/cli/ConformSamples.h"
+#include "frontend/cli/Installed.h"
 
 #include "absl/strings/str_cat.h"
 #include "llvm/ADT/SmallString.h"
@@ -120,8 +120,8 @@ private:
     options.targetDevice = device;
     options.entries = {"train_step"};
     options.jobs = 1;
-    auto &compilation = *compilations.emplace_back(std::make_unique<Compilation>(options));
-    status = compilation.load();
+    auto &compilation = *compilations.emplace_back(std::make_unique<Compilation>(installed(), options));
+    status = loadPrinting(compilation);
     if (status.ok())
       status = compilation.runPasses();
     if (status.ok())
@@ -186,7 +186,7 @@ int commandConform(const ConformOptions &options) {
   auto work = [&](conformance::Report &own, std::string &why) {
     if (!own.begins({"interface", "load", {}, {}, conformance::Outcome::Pass, {}, 0, 0, 1}, /*needed=*/true))
       return true; // it crashed
-    std::shared_ptr<host::Backend> backend = backends().find(options.backend, why);
+    std::shared_ptr<host::Backend> backend = installed().backends().find(options.backend, why);
     if (backend)
       conformance::run(
           backend,

@@ -2,6 +2,7 @@
 #include "frontend/cli/Draws.h"
 
 #include "frontend/cli/IntegerRange.h"
+#include "ir/Bounds.h"
 #include "ir/Kiln.h"
 
 #include "absl/strings/str_cat.h"
@@ -92,12 +93,11 @@ absl::Status Draws::takeGiven() {
 }
 
 std::vector<int64_t> Draws::shapeOf(unsigned argument) {
-  auto least = loss_->getAttrOfType<mlir::DictionaryAttr>("kiln.least");
+  Bounds least = leastOf(loss_);
   std::vector<int64_t> shape;
   for (const Dim &dim : dimsOf(loss_.getArgument(argument))) {
     for (const std::string &symbol : dim.symbols())
-      symbols_.try_emplace(symbol,
-                           least && least.get(symbol) ? least.getAs<mlir::IntegerAttr>(symbol).getInt() : kExtent);
+      symbols_.try_emplace(symbol, least.contains(symbol) ? least.at(symbol) : kExtent);
     shape.push_back(dim.evaluate(symbols_).value_or(1));
   }
   return shape;

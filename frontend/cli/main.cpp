@@ -60,6 +60,10 @@ void addCompileOptions(CLI::App *app, kiln::ModelOptions &options, RawOptions &r
                 "put memory that nobody may write between all buffers, and look at it after each launch: slow, to find "
                 "faults of a backend");
   app->add_flag("--time-passes", options.timePasses, "where the time of the compile goes");
+  app->add_flag("--verify-stages", options.verifyStages,
+                "look at what each stage promises to the next (also: "
+                "KILN_VERIFY_STAGES=1 in the environment)")
+      ->envname("KILN_VERIFY_STAGES");
 }
 
 int finishCompileOptions(kiln::ModelOptions &options, const RawOptions &raw) {

@@ -1,6 +1,7 @@
 // Functions of the output module: their arguments, results, attributes and bounds.
 #include "frontend/language/Elaborate.h"
 #include "frontend/language/Recipe.h"
+#include "ir/Bounds.h"
 
 namespace kiln::language {
 
@@ -229,15 +230,15 @@ Value Elaborator::evalSymbol(const Expr &expr, Frame &frame) {
 
 /// Lower bounds as an attribute, beside the upper ones that stand in the function already.
 void Elaborator::lowerBounds(Entry &entry) {
-  auto upper = entry.func->getAttrOfType<mlir::DictionaryAttr>("kiln.bounds");
+  Bounds upper = boundsOf(entry.func);
   std::vector<mlir::NamedAttribute> attributes;
   for (const auto &[symbol, least] : entry.least) {
-    auto bound = upper ? upper.getAs<mlir::IntegerAttr>(symbol) : nullptr;
-    if (!bound || entry.session)
+    auto bound = upper.find(symbol);
+    if (bound == upper.end() || entry.session)
       continue;
-    if (bound.getInt() < least.value && !diagnostics_.hasErrors())
+    if (bound->second < least.value && !diagnostics_.hasErrors())
       error(least.range, "the dimension " + symbol + " of " + entry.name + " is at least " +
-                             std::to_string(least.value) + " by this, and at most " + std::to_string(bound.getInt()));
+                             std::to_string(least.value) + " by this, and at most " + std::to_string(bound->second));
     attributes.emplace_back(builder_.getStringAttr(symbol), builder_.getI64IntegerAttr(least.value));
   }
   if (!attributes.empty())

@@ -83,7 +83,7 @@ static void renderPlace(std::string &out, const Range &at, const char *severity,
          std::string(std::min<uint32_t>(width > 1 ? width - 1 : 0, 200), '~') + "\n";
 }
 
-std::string Diagnostics::render() const {
+std::vector<const Diagnostic *> Diagnostics::ordered() const {
   std::vector<const Diagnostic *> order;
   for (const Diagnostic &diagnostic : errors_)
     order.push_back(&diagnostic);
@@ -94,8 +94,12 @@ std::string Diagnostics::render() const {
                       diagnostic->message);
   };
   std::sort(order.begin(), order.end(), [&](const Diagnostic *a, const Diagnostic *b) { return key(a) < key(b); });
+  return order;
+}
+
+std::string Diagnostics::render() const {
   std::string out;
-  for (const Diagnostic *diagnostic : order) {
+  for (const Diagnostic *diagnostic : ordered()) {
     renderPlace(out, diagnostic->at, "error", diagnostic->message);
     for (const Note &note : diagnostic->notes)
       renderPlace(out, note.at, "note", note.message);

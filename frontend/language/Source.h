@@ -71,7 +71,9 @@ public:
   Diagnostic &silent() { return scratch_ = {}; }
   bool hasErrors() const { return !errors_.empty(); }
   size_t size() const { return errors_.size(); }
-  /// All errors in the order of the text, each with its source line, a caret, its notes and its help.
+  /// All errors in the order of the text, the user's own file first.
+  std::vector<const Diagnostic *> ordered() const;
+  /// All errors in that order, each with its source line, a caret, its notes and its help.
   std::string render() const;
 
   /// Keeps what ranges point into (a parsed file) alive as long as the errors.

@@ -1,5 +1,6 @@
 #include "ir/interpreter/Interpreter.h"
 
+#include "ir/Bounds.h"
 #include "ir/Infer.h"
 #include "ir/interpreter/Kernels.h"
 #include "ir/interpreter/Walk.h"
@@ -389,14 +390,10 @@ StatusOr<Symbols> bind(mlir::func::FuncOp function, llvm::ArrayRef<HostTensor> a
         return complain(i, absl::StrCat("dimension ", axis, " must be ", dim.str(),
                                         dim.isConstant() ? "" : absl::StrCat(" = ", *value)));
     }
-  if (auto bounds = function->getAttrOfType<mlir::DictionaryAttr>("kiln.bounds"))
-    for (mlir::NamedAttribute bound : bounds) {
-      auto limit = llvm::dyn_cast<mlir::IntegerAttr>(bound.getValue());
-      auto value = symbols.find(bound.getName().str());
-      if (limit && value != symbols.end() && value->second > limit.getInt())
-        return absl::InvalidArgumentError(absl::StrCat("@", function.getName().str(), ": ", value->first, " = ",
-                                                       value->second, " is above its bound ", limit.getInt()));
-    }
+  for (const auto &[symbol, limit] : boundsOf(function))
+    if (auto value = symbols.find(symbol); value != symbols.end() && value->second > limit)
+      return absl::InvalidArgumentError(absl::StrCat("@", function.getName().str(), ": ", symbol, " = ", value->second,
+                                                     " is above its bound ", limit));
   return symbols;
 }
 

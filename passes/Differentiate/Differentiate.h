@@ -9,7 +9,8 @@ namespace kiln {
 
 /// Appends the backward pass of a block at the builder's insertion point, behind all ops that are there. `cotangents`
 /// are the gradients of `outputs`; the result has one gradient for each of `wrt`, zeros where nothing depends on it.
-/// May rewrite forward ops (composites without a rule are decomposed; loops save what their backward reads).
+/// May rewrite forward ops (loops save what their backward reads). What has no rule of its own has been prepared before
+/// (Prepare.h): composites are decomposed there, attention is asked for what its backward half reads.
 mlir::FailureOr<llvm::SmallVector<mlir::Value>> differentiate(mlir::OpBuilder &builder,
                                                               llvm::ArrayRef<mlir::Value> outputs,
                                                               llvm::ArrayRef<mlir::Value> cotangents,

@@ -2,6 +2,7 @@
 
 #include "passes/Fuse/Merge.h"
 #include "passes/Fuse/Outline.h"
+#include "passes/Fuse/Verify.h"
 
 #include "ir/Build.h"
 
@@ -15,19 +16,6 @@ using namespace fuse;
 
 #define GEN_PASS_DEF_FUSE
 #include "passes/Fuse/Fuse.h.inc"
-
-// What the block must not hold any more: composites, foreign ops.
-static mlir::LogicalResult checkPrimitives(mlir::func::FuncOp function) {
-  mlir::LogicalResult result = mlir::success();
-  function.getBody().walk([&](mlir::Operation *op) {
-    if (classOf(op) != OpClass::other || op->hasTrait<mlir::OpTrait::IsTerminator>())
-      return;
-    op->emitError() << "'" << op->getName()
-                    << "' is no primitive that a kernel can hold: decompose and differentiate before fusing";
-    result = mlir::failure();
-  });
-  return result;
-}
 
 static void dropStopGradients(mlir::Block &block) {
   block.walk([](StopGradientOp op) {
@@ -233,7 +221,7 @@ mlir::LogicalResult fuseFunction(mlir::func::FuncOp function, FuseLevel level) {
     return mlir::success();
   for (mlir::Block &block : function.getBody())
     dropStopGradients(block);
-  if (mlir::failed(checkPrimitives(function)))
+  if (mlir::failed(verifyPrimitives(function)))
     return mlir::failure();
   for (mlir::Block &block : function.getBody())
     fuseBlock(block, level);

@@ -5,29 +5,6 @@
 
 namespace kiln::plan {
 
-std::optional<int64_t> upperBound(const Dim &dim, const Bounds &bounds) {
-  if (std::optional<int64_t> constant = dim.constant())
-    return constant;
-  std::vector<std::string> symbols = dim.symbols();
-  if (symbols.size() > 10)
-    return std::nullopt;
-  for (const std::string &symbol : symbols)
-    if (!bounds.contains(symbol))
-      return std::nullopt;
-  // Dimensions are linear in each symbol for itself (or grow with it), so that the largest value is at a corner.
-  std::optional<int64_t> result;
-  for (unsigned corner = 0; corner < (1u << symbols.size()); ++corner) {
-    std::map<std::string, int64_t> values;
-    for (size_t i = 0; i < symbols.size(); ++i)
-      values[symbols[i]] = corner >> i & 1 ? 1 : bounds.at(symbols[i]);
-    std::optional<int64_t> value = dim.evaluate(values);
-    if (!value)
-      return std::nullopt;
-    result = std::max(result.value_or(*value), *value);
-  }
-  return result;
-}
-
 int64_t elementBytes(mlir::Type type) {
   if (auto tensor = llvm::dyn_cast<mlir::RankedTensorType>(type))
     type = tensor.getElementType();

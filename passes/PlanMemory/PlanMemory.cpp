@@ -1,6 +1,7 @@
 #include "passes/PlanMemory/PlanMemory.h"
 
 #include "passes/PlanMemory/Verify.h"
+#include "passes/support/Entries.h"
 
 #include "llvm/Support/Format.h"
 
@@ -8,9 +9,7 @@ namespace kiln::plan {
 
 static void readSignature(FunctionPlan &plan) {
   mlir::func::FuncOp function = plan.function;
-  if (auto bounds = function->getAttrOfType<mlir::DictionaryAttr>("kiln.bounds"))
-    for (mlir::NamedAttribute bound : bounds)
-      plan.bounds[bound.getName().str()] = llvm::cast<mlir::IntegerAttr>(bound.getValue()).getInt();
+  plan.bounds = boundsOf(function);
   auto see = [&](mlir::Type type) {
     for (const Dim &dim : dimsOf(type))
       for (const std::string &symbol : dim.symbols())
@@ -182,56 +181,99 @@ namespace kiln {
 #define GEN_PASS_DEF_PLANMEMORY
 #include "passes/PlanMemory/PlanMemory.h.inc"
 
+static std::string text(const plan::FunctionPlan &plan, const plan::Place &place) {
+  std::string result;
+  switch (place.space) {
+  case plan::Place::Space::arena:
+    result = "arena+" + std::to_string(plan.buffers[place.index].offset + place.offset);
+    break;
+  case plan::Place::Space::argument:
+    result = "arg" + std::to_string(place.index);
+    break;
+  case plan::Place::Space::constant:
+    result = "const" + std::to_string(place.index);
+    break;
+  }
+  for (auto [level, stride] : llvm::enumerate(place.strides))
+    if (stride != Dim())
+      result += "+" + stride.str() + "*i" + std::to_string(level);
+  return result;
+}
+
+static void annotate(const plan::FunctionPlan &plan, const plan::Step &step) {
+  if (step.kind == plan::Step::Kind::launch) {
+    mlir::Builder builder(step.op->getContext());
+    llvm::SmallVector<mlir::Attribute> places;
+    for (const plan::Place &place : step.places)
+      places.push_back(builder.getStringAttr(text(plan, place)));
+    step.op->setAttr("kiln.places", builder.getArrayAttr(places));
+  }
+  for (const plan::Step &child : step.children)
+    annotate(plan, child);
+}
+
+static void annotate(const plan::FunctionPlan &plan) {
+  mlir::func::FuncOp function = plan.function;
+  mlir::Builder builder(function.getContext());
+  function->setAttr("kiln.arena", builder.getI64IntegerAttr(plan.arenaBytes));
+  function->setAttr("kiln.lower_bound", builder.getI64IntegerAttr(plan.lowerBound));
+  annotate(plan, plan.root);
+}
+
+mlir::LogicalResult verifyPlanned(mlir::func::FuncOp function) {
+  auto arena = function->getAttrOfType<mlir::IntegerAttr>("kiln.arena");
+  auto least = function->getAttrOfType<mlir::IntegerAttr>("kiln.lower_bound");
+  if (!arena || !least || arena.getInt() < least.getInt())
+    return function.emitError() << "this function has no arena, or one below its lower bound";
+  mlir::WalkResult all = function.walk([](GroupOp group) -> mlir::WalkResult {
+    auto places = group->getAttrOfType<mlir::ArrayAttr>("kiln.places");
+    size_t wanted = group->getNumResults() + llvm::count_if(group.getInputs(), std::not_fn(plan::isLoopIndex));
+    if (places && places.size() == wanted)
+      return mlir::WalkResult::advance();
+    group.emitError() << "this launch has " << (places ? places.size() : 0) << " places, and reads and writes "
+                      << wanted;
+    return mlir::WalkResult::interrupt();
+  });
+  return mlir::failure(all.wasInterrupted());
+}
+
 namespace {
 struct PlanMemoryPass : impl::PlanMemoryBase<PlanMemoryPass> {
   using PlanMemoryBase::PlanMemoryBase;
-  static std::string text(const plan::FunctionPlan &plan, const plan::Place &place) {
-    std::string result;
-    switch (place.space) {
-    case plan::Place::Space::arena:
-      result = "arena+" + std::to_string(plan.buffers[place.index].offset + place.offset);
-      break;
-    case plan::Place::Space::argument:
-      result = "arg" + std::to_string(place.index);
-      break;
-    case plan::Place::Space::constant:
-      result = "const" + std::to_string(place.index);
-      break;
-    }
-    for (auto [level, stride] : llvm::enumerate(place.strides))
-      if (stride != Dim())
-        result += "+" + stride.str() + "*i" + std::to_string(level);
-    return result;
-  }
 
-  static void annotate(const plan::FunctionPlan &plan, const plan::Step &step) {
-    if (step.kind == plan::Step::Kind::launch) {
-      mlir::Builder builder(step.op->getContext());
-      llvm::SmallVector<mlir::Attribute> places;
-      for (const plan::Place &place : step.places)
-        places.push_back(builder.getStringAttr(text(plan, place)));
-      step.op->setAttr("kiln.places", builder.getArrayAttr(places));
-    }
-    for (const plan::Step &child : step.children)
-      annotate(plan, child);
-  }
+  plan::Options options;
+  llvm::SmallVector<std::string> entries;
+  std::vector<plan::FunctionPlan> *plans = nullptr; // null: run by its flag, all functions
+  bool annotated = true;
 
   void runOnOperation() override {
-    mlir::Builder builder(&getContext());
-    plan::Options options;
-    options.redZone = redZone;
-    for (auto function : getOperation().getOps<mlir::func::FuncOp>()) {
+    mlir::ModuleOp module = getOperation();
+    if (redZone > 0)
+      options.redZone = redZone;
+    for (mlir::func::FuncOp function :
+         plans ? entriesOf(module, entries) : llvm::to_vector(module.getOps<mlir::func::FuncOp>())) {
       mlir::FailureOr<plan::FunctionPlan> plan = plan::planFunction(function, options);
       if (mlir::failed(plan))
         return signalPassFailure();
-      function->setAttr("kiln.arena", builder.getI64IntegerAttr(plan->arenaBytes));
-      function->setAttr("kiln.lower_bound", builder.getI64IntegerAttr(plan->lowerBound));
-      annotate(*plan, plan->root);
+      if (annotated)
+        annotate(*plan);
       if (explain)
         llvm::errs() << plan::explain(*plan);
+      if (plans)
+        plans->push_back(std::move(*plan));
     }
   }
 };
 } // namespace
+
+std::unique_ptr<mlir::Pass> createPlanMemory(plan::Options options, llvm::ArrayRef<std::string> entries,
+                                             std::vector<plan::FunctionPlan> &plans, bool annotate) {
+  auto pass = std::make_unique<PlanMemoryPass>();
+  pass->options = std::move(options);
+  pass->entries.assign(entries.begin(), entries.end());
+  pass->plans = &plans;
+  pass->annotated = annotate;
+  return pass;
+}
 
 } // namespace kiln

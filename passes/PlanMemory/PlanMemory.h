@@ -1,19 +1,13 @@
 // Where every value of a fused function lives, and in what order its kernels run. Told in docs/memory.md.
 #pragma once
 
+#include "ir/Bounds.h"
 #include "passes/Fuse/Donation.h"
 
 #include "mlir/Pass/Pass.h"
 
-#include <map>
-
 namespace kiln::plan {
 
-using Bounds = std::map<std::string, int64_t>;
-
-/// The largest value that an expression takes where every symbol runs from 1 to its bound; nullopt when a symbol has no
-/// bound or the result does not fit.
-std::optional<int64_t> upperBound(const Dim &dim, const Bounds &bounds);
 /// Bytes of one element in memory: a bool takes one.
 int64_t elementBytes(mlir::Type type);
 /// Bytes of a tensor, as an expression.
@@ -119,4 +113,13 @@ namespace kiln {
 #include "passes/PlanMemory/PlanMemory.h.inc"
 #define GEN_PASS_REGISTRATION
 #include "passes/PlanMemory/PlanMemory.h.inc"
+
+/// The pass over the program's entries of these names (all where none is named), whose plans it adds to `plans`, which
+/// outlives it. `annotate`: also writes them into the module, for people and `verifyPlanned`.
+std::unique_ptr<mlir::Pass> createPlanMemory(plan::Options options, llvm::ArrayRef<std::string> entries,
+                                             std::vector<plan::FunctionPlan> &plans, bool annotate);
+
+/// Every group of the function has as many places as its launch reads and writes, and the function an arena; else an
+/// error at what has not.
+mlir::LogicalResult verifyPlanned(mlir::func::FuncOp function);
 } // namespace kiln

@@ -8,7 +8,11 @@ def PlanMemory : Pass<"kiln-plan-memory", "mlir::ModuleOp"> {
   let summary = "Orders groups and writes on each function the size of its arena; see docs/memory.md";
   let description = [{
     Functions get `kiln.arena` and `kiln.lower_bound`, groups `kiln.places`: for each operand and result a space and an offset.
-    The plan that a program is made from is built once more when the backend has said how much scratch its kernels need.
+    The order of the groups, every value's place and the lifetimes are told in docs/memory.md. Each plan is proved by a
+    checker that shares nothing with the planner.
+
+    In a compile the pass runs behind `kiln-place`: whoever has a group says how much scratch its kernel needs. Run by its
+    flag there is none.
   }];
   let options = [Option<"explain", "explain", "bool", "false", "print each function's arena and what is live at its peak to stderr">,
                  Option<"redZone", "red-zone", "int64_t", "0", "bytes between any two buffers that nobody may write; no memory is used twice then">];

@@ -41,8 +41,8 @@ bool isHeavy(Operation *op) { return llvm::isa<DotGeneralOp, ConvolutionOp, Atte
 
 class BlockRematerializer {
 public:
-  BlockRematerializer(Block &block, mlir::DictionaryAttr bounds, int64_t gap, int64_t budget, int64_t smallest)
-      : block(block), bounds(bounds), gap(gap), budget(budget), smallest(smallest) {
+  BlockRematerializer(Block &block, Bounds bounds, int64_t gap, int64_t budget, int64_t smallest)
+      : block(block), bounds(std::move(bounds)), gap(gap), budget(budget), smallest(smallest) {
     int64_t heavy = 0;
     for (Operation &op : block) {
       order.push_back(&op);
@@ -146,7 +146,7 @@ private:
   }
 
   Block &block;
-  mlir::DictionaryAttr bounds; // of symbols
+  Bounds bounds;
   int64_t gap, budget, smallest;
   SmallVector<Operation *> order;
   llvm::DenseMap<Operation *, int64_t> place; // how many heavy ops come before
@@ -158,9 +158,7 @@ struct Rematerialize : impl::RematerializeBase<Rematerialize> {
   void runOnOperation() override {
     for (auto function : getOperation().getOps<mlir::func::FuncOp>())
       if (!function.isExternal())
-        BlockRematerializer(function.getBody().front(), function->getAttrOfType<mlir::DictionaryAttr>("kiln.bounds"),
-                            gap, budget, bytes)
-            .run();
+        BlockRematerializer(function.getBody().front(), boundsOf(function), gap, budget, bytes).run();
   }
 };
 

@@ -56,14 +56,14 @@ std::optional<double> splatValue(Value value) {
   return isSigned ? static_cast<double>(number.getSExtValue()) : static_cast<double>(number.getZExtValue());
 }
 
-int64_t estimatedBytes(mlir::Type type, mlir::DictionaryAttr bounds) {
+int64_t estimatedBytes(mlir::Type type, const Bounds &bounds) {
   auto tensor = llvm::cast<mlir::RankedTensorType>(type);
   int64_t bytes = std::max<int64_t>(1, tensor.getElementTypeBitWidth() / 8);
   for (const Dim &dim : dimsOf(type)) {
     std::map<std::string, int64_t> sizes;
     for (const std::string &symbol : dim.symbols()) {
-      auto bound = bounds ? bounds.getAs<mlir::IntegerAttr>(symbol) : mlir::IntegerAttr();
-      sizes[symbol] = bound ? bound.getInt() : 64;
+      auto bound = bounds.find(symbol);
+      sizes[symbol] = bound == bounds.end() ? 64 : bound->second;
     }
     bytes *= std::max<int64_t>(1, dim.evaluate(sizes).value_or(64));
   }

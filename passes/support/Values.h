@@ -1,6 +1,7 @@
 // Small questions about values and axes that rules and rewrites ask.
 #pragma once
 
+#include "ir/Bounds.h"
 #include "ir/Build.h"
 
 namespace kiln {
@@ -27,7 +28,7 @@ std::optional<double> splatValue(mlir::Value value);
 
 /// About how many bytes a tensor has, for decisions, not for sizes: symbols at their bounds (a function's kiln.bounds),
 /// those without one counting as 64.
-int64_t estimatedBytes(mlir::Type type, mlir::DictionaryAttr bounds = {});
+int64_t estimatedBytes(mlir::Type type, const Bounds &bounds = {});
 
 /// The values from outside that an op uses: its operands, and what its regions capture.
 llvm::SmallVector<mlir::Value> usedValues(mlir::Operation *op);

@@ -1,5 +1,6 @@
 #include "runtime/backend/Placement.h"
 
+#include "runtime/backend/Tree.h"
 #include "runtime/support/Tensor.h"
 
 namespace kiln {
@@ -23,16 +24,17 @@ Placement::Placement(const kiln_program &whole, std::vector<uint32_t> backendOf,
 
 /// The backend of the first launch below; -1 where nothing is launched.
 int64_t Placement::homeOf(const kiln_node &node) const {
-  if (node.kind == KILN_NODE_LAUNCH)
-    return backendOf_[node.kernel];
-  for (size_t i = 0; i < node.child_count; ++i)
-    if (int64_t home = homeOf(node.children[i]); home >= 0)
-      return home;
-  return -1;
+  int64_t home = -1;
+  forEachNode(node, [&](const kiln_node &one) {
+    if (isLaunch(one))
+      home = backendOf_[one.kernel];
+    return home < 0;
+  });
+  return home;
 }
 
 void Placement::flatten(const kiln_node &node, std::vector<const kiln_node *> &leaves) const {
-  if (node.kind != KILN_NODE_SEQUENCE) {
+  if (!isSequence(node)) {
     leaves.push_back(&node);
     return;
   }
@@ -42,7 +44,7 @@ void Placement::flatten(const kiln_node &node, std::vector<const kiln_node *> &l
 
 kiln_node Placement::renumbered(const kiln_node &node) {
   kiln_node copy = node;
-  if (node.kind == KILN_NODE_LAUNCH)
+  if (isLaunch(node))
     copy.kernel = localNumber_[node.kernel];
   if (node.child_count) {
     std::vector<kiln_node> children;
@@ -54,31 +56,29 @@ kiln_node Placement::renumbered(const kiln_node &node) {
 }
 
 void Placement::collect(const kiln_node &node, std::vector<kiln_extent> &loops, Part &part) const {
-  if (node.kind == KILN_NODE_COPY) {
-    part.reads.push_back({node.places[0], 1, {node.count}, loops});
-    part.writes.push_back({node.places[1], 1, {node.count}, loops});
-  }
-  if (node.kind == KILN_NODE_WHILE || node.kind == KILN_NODE_IF)
+  const kiln_node_form &form = formOf(node);
+  if (form.tests)
     part.reads.push_back({node.condition, 1, {}, loops});
-  if (node.kind == KILN_NODE_LAUNCH) {
-    const kiln_kernel &kernel = whole_.kernels[node.kernel];
-    for (size_t i = 0; i < node.place_count; ++i) {
-      bool input = i < kernel.input_count;
-      const ValueRow &value = kernel.values[input ? kernel.inputs[i] : kernel.outputs[i - kernel.input_count]];
-      Access access{node.places[i], elementBytes(value.dtype), {}, loops};
+  for (size_t i = 0; i < node.place_count; ++i) {
+    bool reads = i < readsOf(node, whole_.kernels);
+    Access access{node.places[i], 1, {node.count}, loops};
+    if (isLaunch(node)) {
+      const ValueRow &value = valueAt(whole_.kernels[node.kernel], i);
+      access.elementBytes = elementBytes(value.dtype);
+      access.dims.clear();
       for (uint32_t d = 0; d < value.rank; ++d)
         access.dims.push_back(value.dims[d].slot < 0 ? value.dims[d] : node.extents[value.dims[d].slot]);
       // What a loop writes may leave gaps, which must hold on the way back what they held before.
-      if (!input && !loops.empty())
+      if (!reads && !loops.empty())
         part.reads.push_back(access);
-      (input ? part.reads : part.writes).push_back(std::move(access));
     }
+    (reads ? part.reads : part.writes).push_back(std::move(access));
   }
-  if (node.kind == KILN_NODE_REPEAT)
+  if (form.loops)
     loops.push_back(node.count);
   for (size_t i = 0; i < node.child_count; ++i)
     collect(node.children[i], loops, part);
-  if (node.kind == KILN_NODE_REPEAT)
+  if (form.loops)
     loops.pop_back();
 }
 

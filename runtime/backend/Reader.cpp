@@ -1,4 +1,4 @@
-#include "runtime/backend/Tables.h"
+#include "runtime/backend/Tree.h"
 
 #include <algorithm>
 #include <cstring>
@@ -116,10 +116,9 @@ void readNode(const kiln_node *node, kiln_node_info *out) {
   info.extent_count = narrow(node->extent_count);
   info.places = node->places;
   info.extents = node->extents;
-  bool launch = node->kind == KILN_NODE_LAUNCH;
-  info.scratch = launch && node->scratch.offset >= 0 ? &node->scratch : nullptr;
-  bool tests = node->kind == KILN_NODE_WHILE || node->kind == KILN_NODE_IF;
-  info.condition = tests ? &node->condition : nullptr;
+  const kiln_node_form *form = kiln_form_of_node(node->kind);
+  info.scratch = isLaunch(*node) && node->scratch.offset >= 0 ? &node->scratch : nullptr;
+  info.condition = form && form->tests ? &node->condition : nullptr;
   info.count = node->count;
   info.index_slot = node->index_slot;
   info.reverse = node->reverse;

@@ -1,5 +1,6 @@
 #include "runtime/program/Compare.h"
 
+#include "runtime/backend/Tree.h"
 #include "runtime/program/Walk.h"
 #include "runtime/random/Philox.h"
 #include "runtime/support/Error.h"
@@ -250,7 +251,7 @@ public:
   std::string run(int64_t &launches) {
     launches = 0;
     for (size_t i = 0; i < one_.leaves().size(); ++i) {
-      bool launch = one_.leaves()[i].node.kind == KILN_NODE_LAUNCH;
+      bool launch = isLaunch(one_.leaves()[i].node);
       std::string parting = launch ? runLaunch(i) : std::string();
       if (!parting.empty())
         return format("launch %lld, ", static_cast<long long>(launches)) + parting;

@@ -1,5 +1,6 @@
 #include "runtime/program/Plan.h"
 
+#include "runtime/backend/Tree.h"
 #include "runtime/support/Error.h"
 
 #include <set>
@@ -25,37 +26,32 @@ public:
     node.scratch.offset = -1;
     noStrides(node.scratch);
     noStrides(node.condition);
-    if (kind == "sequence") {
-      node.kind = KILN_NODE_SEQUENCE;
-      children(json, node, depth, loops);
-    } else if (kind == "launch") {
-      launch(json, node, loops);
-    } else if (kind == "copy") {
-      node.kind = KILN_NODE_COPY;
-      places(json.at("places"), node, loops);
-      if (node.place_count != 2)
-        fail("a copy needs two places");
-      node.count = extent(json.at("bytes"));
-    } else if (kind == "repeat") {
-      if (loops >= KILN_MAX_LOOPS)
-        fail("more than %d loops are nested", KILN_MAX_LOOPS);
-      node.kind = KILN_NODE_REPEAT;
-      node.count = extent(json.at("count"));
-      node.reverse = json.booleanOr("reverse", false);
-      node.index_slot =
-          static_cast<int32_t>(json.at("index").integer(-1, static_cast<int64_t>(entry_.extentCount()) - 1));
-      if (node.index_slot >= 0 && node.index_slot < static_cast<int64_t>(entry_.extents.size()))
-        fail("a loop's index is written to a slot that is not a loop's");
-      children(json, node, depth, loops + 1);
-    } else if (kind == "while" || kind == "if") {
-      node.kind = kind == "if" ? KILN_NODE_IF : KILN_NODE_WHILE;
-      node.condition = place(json.at("condition"), loops);
-      children(json, node, depth, loops);
-      if (node.child_count != 2)
-        fail("'%s' needs two children", kind.c_str());
-    } else {
+    int32_t number = nodeKindOf(kind);
+    if (number < 0)
       fail("unknown node '%s'", kind.c_str());
+    node.kind = static_cast<kiln_node_kind>(number);
+    const kiln_node_form &form = formOf(node);
+    if (isLaunch(node)) {
+      launch(json, node, loops);
+      return node;
     }
+    if (form.loops && loops >= KILN_MAX_LOOPS)
+      fail("more than %d loops are nested", KILN_MAX_LOOPS);
+    if (form.places > 0) {
+      places(json.at("places"), node, loops);
+      if (node.place_count != static_cast<size_t>(form.places))
+        fail("a %s needs %d places", form.name, form.places);
+    }
+    if (form.counts)
+      node.count = extent(json.at(form.loops ? "count" : "bytes"));
+    if (form.loops)
+      loop(json, node);
+    if (form.tests)
+      node.condition = place(json.at("condition"), loops);
+    if (form.children != 0)
+      children(json, node, depth, loops + form.loops);
+    if (form.children >= 0 && node.child_count != static_cast<size_t>(form.children))
+      fail("'%s' needs %d children", form.name, form.children);
     return node;
   }
 
@@ -115,8 +111,15 @@ private:
     node.places = list.data();
   }
 
+  void loop(const Json &json, kiln_node &node) {
+    node.reverse = json.booleanOr("reverse", false);
+    node.index_slot =
+        static_cast<int32_t>(json.at("index").integer(-1, static_cast<int64_t>(entry_.extentCount()) - 1));
+    if (node.index_slot >= 0 && node.index_slot < static_cast<int64_t>(entry_.extents.size()))
+      fail("a loop's index is written to a slot that is not a loop's");
+  }
+
   void launch(const Json &json, kiln_node &node, int loops) {
-    node.kind = KILN_NODE_LAUNCH;
     node.kernel = static_cast<uint32_t>(json.at("kernel").integer(0, static_cast<int64_t>(kernelCount_) - 1));
     places(json.at("places"), node, loops);
     std::vector<kiln_extent> &list = plan_.extents_.emplace_back();

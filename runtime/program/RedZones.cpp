@@ -1,5 +1,6 @@
 #include "runtime/program/RedZones.h"
 
+#include "runtime/backend/Tree.h"
 #include "runtime/program/Walk.h"
 #include "runtime/support/Error.h"
 
@@ -82,8 +83,9 @@ void Call::checkArgument(size_t argument, const std::string &who) const {
 }
 
 void Call::checkZones(uint32_t lane, const kiln_node &node) {
-  std::string who = node.kind == KILN_NODE_COPY ? "a copy" : "a kernel in a branch or loop";
-  if (node.kind == KILN_NODE_LAUNCH) {
+  const kiln_node_form &form = formOf(node);
+  std::string who = form.children == 0 ? std::string("a ") + form.name : "a kernel in a branch or loop";
+  if (isLaunch(node)) {
     const KernelSpec &kernel = program_.manifest_.kernels[program_.plan_.placement().wholeKernel(lane, node.kernel)];
     who = "kernel " + kernel.name;
     if (!kernel.ops.empty())

@@ -1,5 +1,6 @@
 #include "runtime/program/Walk.h"
 
+#include "runtime/backend/Tree.h"
 #include "runtime/support/Error.h"
 
 #include <algorithm>
@@ -16,7 +17,7 @@ Walk::Walk(const kiln_program &program, const EntryRow &entry, int64_t *table, c
   int64_t behind = (entry.arena_bytes + alignment - 1) / alignment * alignment;
   for (Leaf &leaf : leaves_) {
     EntryRow one = entry;
-    if (scratch && leaf.node.kind == KILN_NODE_LAUNCH) {
+    if (scratch && isLaunch(leaf.node)) {
       int64_t bytes = (*scratch)[leaf.node.kernel];
       leaf.node.scratch = {KILN_SPACE_ARENA, 0, bytes ? behind : -1, {{0, -1}, {0, -1}, {0, -1}}};
       one.arena_bytes = std::max(entry.arena_bytes, bytes ? behind + bytes : 0);
@@ -31,12 +32,12 @@ Walk::Walk(const kiln_program &program, const EntryRow &entry, int64_t *table, c
 
 void Walk::flatten(const kiln_node &node, std::vector<std::pair<int32_t, int64_t>> &loops,
                    std::vector<int64_t> &indices) {
-  if (node.kind == KILN_NODE_SEQUENCE) {
+  if (isSequence(node)) {
     for (size_t i = 0; i < node.child_count; ++i)
       flatten(node.children[i], loops, indices);
     return;
   }
-  if (node.kind == KILN_NODE_REPEAT) {
+  if (formOf(node).loops) {
     int64_t count = value(node.count);
     for (int64_t i = 0; i < count; ++i) {
       int64_t index = node.reverse ? count - 1 - i : i;
@@ -91,13 +92,14 @@ Work Call::workOf(const kiln_node &node) const {
   auto value = [&](const kiln_extent &extent) {
     return static_cast<double>(extent.slot < 0 ? extent.value : table[extent.slot]);
   };
-  if (node.kind == KILN_NODE_LAUNCH) {
+  if (isLaunch(node)) {
     const KernelSpec &kernel = program_.manifest_.kernels[node.kernel];
     return {costOf(kernel, kernel.flops, node, table), costOf(kernel, kernel.bytes, node, table), 1};
   }
   Work sum, dearest;
-  if (node.kind == KILN_NODE_COPY)
-    sum.bytes = 2 * value(node.count);
+  const kiln_node_form &form = formOf(node);
+  if (form.places > 0) // it moves that many bytes at each
+    sum.bytes = form.places * value(node.count);
   for (size_t i = 0; i < node.child_count; ++i) {
     Work child = workOf(node.children[i]);
     sum.flops += child.flops;
@@ -108,7 +110,7 @@ Work Call::workOf(const kiln_node &node) const {
   }
   if (node.kind == KILN_NODE_IF)
     return dearest;
-  double times = node.kind == KILN_NODE_REPEAT ? value(node.count) : 1;
+  double times = form.loops ? value(node.count) : 1;
   return {sum.flops * times, sum.bytes * times, sum.launches * times};
 }
 
@@ -212,7 +214,7 @@ std::string Call::findNotFinite(uint32_t seed, int64_t step) {
     if (part.backend != 0)
       bring(part, false);
     walkPart(part, [&](Walk &walk, const kiln_node &node, const kiln_status &) {
-      if (node.kind == KILN_NODE_LAUNCH)
+      if (isLaunch(node))
         inspect(walk, part.backend, node, text, negative);
       return text.empty();
     });

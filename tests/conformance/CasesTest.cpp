@@ -2,6 +2,7 @@
 // symbols at several extents; on one thread and on three, which must give the same bits. `kiln.test_below = N` on an
 // integer argument gives the range of its values.
 #include "backends/reference/compile/Compile.h"
+#include "ir/Bounds.h"
 #include "tests/ir/Run.h"
 #include "tests/support/Compiled.h"
 
@@ -154,18 +155,13 @@ TEST_P(Cases, CompiledAgreesWithTheInterpreter) {
   ASSERT_TRUE(oneThread.ok()) << oneThread.status().message();
   ASSERT_TRUE(reference.ok()) << reference.status().message();
   Programs programs{std::move(*compiled), std::move(*oneThread), std::move(*reference)};
-  auto bounds = function->getAttrOfType<mlir::DictionaryAttr>("kiln.bounds");
+  Bounds bounds = boundsOf(function);
   // At the bounds, at the smallest, and between: there each symbol is elsewhere in its range.
-  for (unsigned round = 0; round < (bounds ? 4u : 2u); ++round) {
+  for (unsigned round = 0; round < (bounds.empty() ? 2u : 4u); ++round) {
     Symbols symbols;
     unsigned place = 0;
-    if (bounds)
-      for (mlir::NamedAttribute bound : bounds) {
-        int64_t limit = llvm::cast<mlir::IntegerAttr>(bound.getValue()).getInt();
-        symbols[bound.getName().str()] = round == 0   ? limit
-                                         : round == 1 ? 1
-                                                      : 1 + (limit * (round + 2 * place++)) % (limit - 1);
-      }
+    for (const auto &[name, limit] : bounds)
+      symbols[name] = round == 0 ? limit : round == 1 ? 1 : 1 + (limit * (round + 2 * place++)) % (limit - 1);
     std::string at;
     for (const auto &[name, value] : symbols)
       at += " " + name + " = " + std::to_string(value);

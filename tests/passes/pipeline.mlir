@@ -1,7 +1,8 @@
 // RUN: %kiln-opt --kiln-compile %S/Inputs/mlp.mlir | FileCheck %s
 
-// After the whole way a function holds kernels and nothing that a kernel could hold.
+// After the whole way an entry holds launches with their places, and nothing that a kernel could hold.
 // CHECK-LABEL: func.func @loss.train
 // CHECK-LABEL: func.func @grad
 // CHECK-LABEL: func.func @train_step
-// CHECK: kiln.group
+// CHECK-SAME: kiln.arena
+// CHECK: kiln.group {{.*}}kiln.places = [{{.*}}kiln.target = 0

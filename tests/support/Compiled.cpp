@@ -3,7 +3,7 @@
 #include "backends/cpu/Backend.h"
 #include "backends/host/Kernel.h"
 #include "backends/host/Program.h"
-#include "frontend/cli/Link.h"
+#include "frontend/driver/Link.h"
 #include "passes/Pipelines.h"
 #include "tests/support/Loaded.h"
 
@@ -63,7 +63,9 @@ absl::StatusOr<Compiled::Build> Compiled::build(mlir::ModuleOp module, kiln_back
   Build result;
   mlir::OwningOpRef<mlir::ModuleOp> copy = module.clone();
   mlir::PassManager passes(module.getContext());
-  buildCompilePipeline(passes);
+  PipelineOptions pipeline;
+  pipeline.until = "fuse";
+  buildCompilePipeline(passes, pipeline);
   if (mlir::failed(passes.run(*copy)))
     return absl::InternalError("the passes failed");
   kiln_target target{};

@@ -1,4 +1,6 @@
 #include "backends/cpu/run/Executable.h"
+
+#include "backends/api/kiln_tree.h"
 #include "backends/cpu/run/Processor.h"
 #include <algorithm>
 #include <cstring>
@@ -92,21 +94,20 @@ private:
     result.count = source.count;
     result.indexSlot = source.index_slot;
     result.reverse = source.reverse != 0;
-    if (source.kind < 0 || source.kind > KILN_NODE_IF)
+    const kiln_node_form *form = kiln_form_of_node(source.kind);
+    if (!form || source.kind > KILN_NODE_IF) // the last that Executor.cpp has a case for
       return fail("the cpu backend does not execute this kind of node");
-    bool counted = source.kind == KILN_NODE_COPY || source.kind == KILN_NODE_REPEAT;
-    if ((counted && !extent(source.count)) ||
-        (source.kind == KILN_NODE_REPEAT && source.index_slot >= static_cast<int64_t>(extentCount)))
+    if ((form->counts && !extent(source.count)) ||
+        (form->loops && source.index_slot >= static_cast<int64_t>(extentCount)))
       return fail("the program names an extent that its entry does not have");
-    if (source.kind == KILN_NODE_REPEAT && ++depth > KILN_MAX_LOOPS)
+    if (form->loops && ++depth > KILN_MAX_LOOPS)
       return fail("the program has loops deeper than " + std::to_string(KILN_MAX_LOOPS));
-    if ((source.kind == KILN_NODE_WHILE || source.kind == KILN_NODE_IF) &&
-        (!source.condition || !place(*source.condition, result.condition) || source.child_count != 2))
-      return fail("a while or an if of the program is not well formed");
+    if ((form->tests && (!source.condition || !place(*source.condition, result.condition))) ||
+        (form->children >= 0 && source.child_count != static_cast<uint32_t>(form->children)) ||
+        (form->places >= 0 && source.place_count != static_cast<uint32_t>(form->places)))
+      return fail(std::string("a ") + form->name + " of the program is not well formed");
     if (source.kind == KILN_NODE_LAUNCH && !launch(source, result))
       return false;
-    if (source.kind == KILN_NODE_COPY && source.place_count != 2)
-      return fail("a copy of the program is not well formed");
     result.placeBegin = static_cast<uint32_t>(entry.places.size());
     result.placeCount = source.place_count;
     for (size_t i = 0; i < source.place_count; ++i) {

@@ -1,6 +1,7 @@
 // Walks a program's tree. Every place is checked against its buffer before it is touched: a judge believes nobody.
 #include "backends/reference/run/Executable.h"
 
+#include "backends/api/kiln_tree.h"
 #include "backends/reference/Blob.h"
 
 #include <cstring>
@@ -182,19 +183,20 @@ public:
     if (!tree)
       return fail("the program's tree has a hole");
     reader.node(tree, &node);
-    if (node.kind < 0 || node.kind > KILN_NODE_IF)
+    const kiln_node_form *form = kiln_form_of_node(node.kind);
+    if (!form || node.kind > KILN_NODE_IF) // the last that Walk has a case for
       return fail("the reference backend does not execute nodes of kind " + std::to_string(node.kind));
-    if (node.kind == KILN_NODE_REPEAT && ++depth > KILN_MAX_LOOPS)
+    if (form->loops && ++depth > KILN_MAX_LOOPS)
       return fail("the program has loops deeper than " + std::to_string(KILN_MAX_LOOPS));
-    bool counted = node.kind == KILN_NODE_COPY || node.kind == KILN_NODE_REPEAT;
-    if ((counted && !extent(node.count)) ||
-        (node.kind == KILN_NODE_REPEAT && node.index_slot >= static_cast<int64_t>(entry.extent_count)))
+    if ((form->counts && !extent(node.count)) ||
+        (form->loops && node.index_slot >= static_cast<int64_t>(entry.extent_count)))
       return fail("the program names an extent that its entry does not have");
-    bool tests = node.kind == KILN_NODE_WHILE || node.kind == KILN_NODE_IF;
-    if (tests && (!node.condition || !place(*node.condition) || node.child_count != 2))
-      return fail("a while or an if of the program is not well formed");
-    if ((node.kind == KILN_NODE_COPY && node.place_count != 2) || (node.kind == KILN_NODE_LAUNCH && !launch(node)))
-      return fail("a launch or a copy of the program does not fit its kernel");
+    if ((form->tests && (!node.condition || !place(*node.condition))) ||
+        (form->children >= 0 && node.child_count != static_cast<uint32_t>(form->children)) ||
+        (form->places >= 0 && node.place_count != static_cast<uint32_t>(form->places)))
+      return fail(std::string("a ") + form->name + " of the program is not well formed");
+    if (node.kind == KILN_NODE_LAUNCH && !launch(node))
+      return fail("a launch of the program does not fit its kernel");
     for (uint32_t i = 0; i < node.place_count; ++i)
       if (!place(node.places[i]))
         return fail("the program names memory that its entry does not have");

@@ -1,4 +1,6 @@
 #include "backends/vulkan/compile/Launches.h"
+#include "backends/api/kiln_tree.h"
+
 #include <algorithm>
 
 namespace kiln::vulkan {
@@ -32,15 +34,20 @@ static void findHomes(const kiln_kernel_info &kernel, const kiln_node_info &laun
   }
 }
 
-static void visit(const kiln_reader &reader, const kiln_program *program, const kiln_node *node,
-                  const kiln_entry_info &entry, uint32_t alignment, std::vector<LaunchFacts> &facts) {
-  kiln_node_info info{};
-  info.size = sizeof info;
-  reader.node(node, &info);
-  for (uint32_t i = 0; i < info.child_count; ++i)
-    visit(reader, program, reader.child(node, i), entry, alignment, facts);
-  if (info.kind != KILN_NODE_LAUNCH || info.kernel >= facts.size())
-    return;
+namespace {
+/// What is being read: an entry's launches, into the facts of their kernels.
+struct Reading {
+  const kiln_reader &reader;
+  const kiln_program *program;
+  uint32_t alignment;
+  std::vector<LaunchFacts> facts;
+  kiln_entry_info entry;
+
+  void launch(const kiln_node_info &info);
+};
+} // namespace
+
+void Reading::launch(const kiln_node_info &info) {
   LaunchFacts &kernel = facts[info.kernel];
   kiln_kernel_info its{};
   its.size = sizeof its;
@@ -63,15 +70,20 @@ std::vector<LaunchFacts> readLaunches(const kiln_reader &reader, const kiln_prog
   kiln_program_info info{};
   info.size = sizeof info;
   reader.program(program, &info);
-  std::vector<LaunchFacts> facts(info.kernel_count);
+  Reading reading{reader, program, alignment, std::vector<LaunchFacts>(info.kernel_count), {}};
+  auto visit = [](void *self, const kiln_node *, const kiln_node_info *node, uint32_t) {
+    auto &reading = *static_cast<Reading *>(self);
+    if (node->kind == KILN_NODE_LAUNCH && node->kernel < reading.facts.size())
+      reading.launch(*node);
+  };
   for (uint32_t i = 0; i < info.entry_count; ++i) {
-    kiln_entry_info entry{};
-    entry.size = sizeof entry;
-    reader.entry(program, i, &entry);
-    if (entry.root)
-      visit(reader, program, entry.root, entry, alignment, facts);
+    reading.entry = {};
+    reading.entry.size = sizeof reading.entry;
+    reader.entry(program, i, &reading.entry);
+    if (reading.entry.root)
+      kiln_walk_nodes(&reader, reading.entry.root, 0, visit, &reading);
   }
-  return facts;
+  return std::move(reading.facts);
 }
 
 void boundSweeps(sdk::Graph &graph, const LaunchFacts *facts) {

@@ -1,8 +1,9 @@
-// What the kiln command line says, once parsed.
+// What is to be compiled, for what, and how.
 #pragma once
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,11 +11,13 @@
 namespace kiln {
 
 struct ModelOptions {
-  std::string file;  ///< the model's .kiln text
-  std::string model; ///< --model; empty: the file's only one
+  std::string file; ///< the model's .kiln text
+  /// The text itself, where it is not what the file holds (an editor's); locations name the file.
+  std::optional<std::string> text;
+  std::string model; ///< empty: the file's only one
   std::vector<std::pair<std::string, std::string>> set;
   std::map<std::string, int64_t> bounds;
-  std::vector<std::string> entries; ///< --entry; empty: all
+  std::vector<std::string> entries; ///< empty: all
   std::string backend = "cpu";
   std::string targetCpu = "native";
   std::string triple;
@@ -24,8 +27,9 @@ struct ModelOptions {
   std::string saveStages;
   bool timePasses = false;
   bool redZones = false;      ///< memory between all buffers that nobody may write, looked at after each launch
-  bool everyModel = false;    ///< kiln check of a file with several models, none of them named: all, and no module
-  bool symbolicBatch = false; ///< keep the batch of the loss open (kiln check runs it with a small one)
+  bool verifyStages = false;  ///< what each stage of the compile promises, looked at
+  bool everyModel = false;    ///< all models of a file with several, none of them named: checked, and no module
+  bool symbolicBatch = false; ///< keep the batch of the loss open
   uint32_t jobs = 0;          ///< 0: as many as there are cores
 };
 

@@ -1,4 +1,4 @@
-#include "frontend/cli/Link.h"
+#include "frontend/driver/Link.h"
 
 #include "runtime/files/File.h"
 

@@ -1,4 +1,4 @@
-#include "frontend/cli/ImageObject.h"
+#include "frontend/driver/ImageObject.h"
 
 #include "runtime/program/Image.h"
 

@@ -1,9 +1,11 @@
-// The way of a model from text to objects, for every command that needs some part of it.
+// A model's way from a file to an artifact. Nothing is printed and nothing is global: what there is to say is data, so
+// that a command line, a language server or another language can stand on it.
 #pragma once
 
-#include "frontend/cli/Files.h"
-#include "frontend/cli/Link.h"
-#include "frontend/cli/Options.h"
+#include "frontend/driver/Diagnostic.h"
+#include "frontend/driver/Files.h"
+#include "frontend/driver/Link.h"
+#include "frontend/driver/Options.h"
 
 #include "absl/status/statusor.h"
 #include "backends/host/Program.h"
@@ -12,7 +14,6 @@
 #include "mlir/IR/MLIRContext.h"
 #include "llvm/ADT/SmallVector.h"
 
-#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -20,17 +21,36 @@
 
 namespace kiln {
 
-/// One model on its way. The steps are taken in order; each may be the last. Errors of the model's text are printed on
-/// stderr as they are found; the status then only says that there were some.
+/// An installed or a built Kiln: what programs link with, and the backends that can be found.
+class Installation {
+public:
+  /// `libraries`: the folder of libkiln_program.a; the backends that come with Kiln lie in kiln/backends below it.
+  explicit Installation(std::string libraries);
+
+  const std::string &libraries() const { return libraries_; }
+  host::Registry &backends() { return backends_; }
+  /// For what compares several backends: the options' device profile as one of them gets it, empty where that one has
+  /// no such profile.
+  std::string profileOf(const std::string &backend, const ModelOptions &options);
+
+private:
+  std::string libraries_;
+  host::Registry backends_;
+};
+
+/// One model on its way. The steps are taken in order; each may be the last. A step that fails says why in its status
+/// (an empty one: the model's text has errors, and `diagnostics` has them).
 class Compilation {
 public:
-  explicit Compilation(ModelOptions options);
+  /// The installation outlives the compilation.
+  Compilation(Installation &installation, ModelOptions options);
 
   /// Text to a verified module in the form that docs/architecture.md calls "import".
   absl::Status load();
-  /// The passes up to and including a stage ("simplify"); all where empty. Writes the stages where asked to.
+  /// The stages up to and including one ("simplify"); up to "fuse" where empty. Writes them where asked to.
   absl::Status runPasses(const std::string &until = "");
-  /// Claims, memory plan, program and manifest; of the entries that the options name where `build` names none.
+  /// The stages behind that, for the backends: claim, place and plan; then the program and its manifest, of the entries
+  /// that the options name where `build` names none.
   absl::Status plan(host::BuildOptions build = {});
   /// The backend's objects, or what it leaves at a stage ("object", "llvm", "asm", "mlir").
   absl::Status generate(const std::string &emit = "");
@@ -44,17 +64,23 @@ public:
   const host::OwnedProgram &program() const { return *program_; }
   /// What the backends left, those of the first one first.
   const std::vector<host::Blob> &blobs() const { return blobs_; }
-  /// What --time-passes prints.
+  /// What was found so far.
+  const std::vector<driver::Diagnostic> &diagnostics() const { return diagnostics_; }
+  /// The errors of the model's text for a terminal: each with its source line and a caret.
+  const std::string &renderedText() const { return renderedText_; }
+  /// How long each step took, for people.
   std::string timings() const;
 
 private:
   kiln_target target() const;
   absl::Status openBackends();
+  absl::Status loadText();
   absl::Status describeBackends(struct ImageParts &parts, LinkJob &job, const std::string &output);
   absl::Status linkWith(LinkJob job, const std::string &output);
   absl::Status timed(const char *step, const std::function<absl::Status()> &work);
   absl::Status writeStage(llvm::StringRef stage, mlir::ModuleOp module);
 
+  Installation &installation_;
   ModelOptions options_;
   std::unique_ptr<mlir::MLIRContext> context_;
   mlir::OwningOpRef<mlir::ModuleOp> module_;
@@ -70,7 +96,9 @@ private:
   std::vector<Part> parts_;
   std::vector<std::pair<std::string, double>> seconds_;
   std::vector<std::string> newFiles_; ///< plugins put beside a program that is still to be linked
-  std::string diagnostics_;           ///< of MLIR's passes and verifiers
+  std::vector<driver::Diagnostic> diagnostics_;
+  std::string renderedText_;
+  std::string passErrors_; ///< of MLIR's passes and verifiers, as one text
   int stageCount_ = 0;
 };
 
@@ -80,14 +108,13 @@ std::string headerPath(const std::string &library);
 /// What a command about a model reads.
 std::vector<InputFile> inputsOf(const ModelOptions &options);
 
-/// Where what programs link with lies: beside an installed or a built kiln, ../lib.
-std::string libraryFolder();
+/// What a whole compile ended with.
+struct CompileResult {
+  bool ok = false;
+  std::vector<driver::Diagnostic> diagnostics;
+};
 
-/// The backends that the kiln program can find.
-host::Registry &backends();
-
-/// For commands about several backends: --target-device as one of them gets it, empty where that one has no such
-/// profile.
-std::string profileOf(const std::string &backend, const ModelOptions &options);
+/// From a file to a program (to a library, where the output's name ends in ".so"), in one call.
+CompileResult compileModel(Installation &installation, const ModelOptions &options, const std::string &output);
 
 } // namespace kiln

@@ -1,9 +1,9 @@
-#include "frontend/cli/Compile.h"
+#include "frontend/driver/Compile.h"
 
 #include "backends/host/Registry.h"
-#include "frontend/cli/Files.h"
-#include "frontend/cli/ImageObject.h"
-#include "frontend/cli/LibraryHeader.h"
+#include "frontend/driver/Files.h"
+#include "frontend/driver/ImageObject.h"
+#include "frontend/driver/LibraryHeader.h"
 #include "frontend/language/Load.h"
 #include "ir/Kiln.h"
 #include "passes/Pipelines.h"
@@ -33,13 +33,8 @@ kiln_string view(const std::string &text) { return {text.data(), text.size()}; }
 
 } // namespace
 
-std::string libraryFolder() {
-  llvm::SmallString<256> path(llvm::sys::fs::getMainExecutable(nullptr, nullptr));
-  llvm::sys::path::remove_filename(path);
-  llvm::sys::path::append(path, "..", "lib");
-  llvm::sys::path::remove_dots(path, /*remove_dot_dot=*/true);
-  return path.str().str();
-}
+Installation::Installation(std::string libraries)
+    : libraries_(std::move(libraries)), backends_(absl::StrCat(libraries_, "/kiln/backends")) {}
 
 std::string headerPath(const std::string &library) {
   llvm::StringRef name = llvm::sys::path::stem(library);
@@ -54,16 +49,11 @@ std::vector<InputFile> inputsOf(const ModelOptions &options) {
   return {{options.file, "the model that is compiled"}, {options.weights, "the file of --weights"}};
 }
 
-host::Registry &backends() {
-  static host::Registry registry(absl::StrCat(libraryFolder(), "/kiln/backends"));
-  return registry;
-}
-
-std::string profileOf(const std::string &backend, const ModelOptions &options) {
+std::string Installation::profileOf(const std::string &backend, const ModelOptions &options) {
   if (options.targetDevice.empty())
     return "";
   std::string why;
-  std::shared_ptr<host::Backend> found = backends().find(backend, why);
+  std::shared_ptr<host::Backend> found = backends_.find(backend, why);
   kiln_target target{};
   target.size = sizeof target;
   target.device = view(options.targetDevice);
@@ -72,7 +62,8 @@ std::string profileOf(const std::string &backend, const ModelOptions &options) {
   return takes ? options.targetDevice : "";
 }
 
-Compilation::Compilation(ModelOptions options) : options_(std::move(options)) {
+Compilation::Compilation(Installation &installation, ModelOptions options)
+    : installation_(installation), options_(std::move(options)) {
   if (options_.triple.empty())
     options_.triple = llvm::sys::getDefaultTargetTriple();
   if (options_.jobs == 0)
@@ -132,7 +123,7 @@ absl::Status Compilation::openBackends() {
     part.target = target();
     if (!parts_.empty()) // the profile is the first one's
       part.target.device = {};
-    part.backend = backends().find(name, why);
+    part.backend = installation_.backends().find(name, why);
     if (!part.backend)
       return absl::InvalidArgumentError(why);
     if (!part.backend->canCompile())
@@ -146,8 +137,24 @@ absl::Status Compilation::openBackends() {
   return absl::OkStatus();
 }
 
+/// A language's text; errors become diagnostics, and are rendered while what they point into is there.
+absl::Status Compilation::loadText() {
+  LoadOptions load;
+  load.symbolicBatch = options_.symbolicBatch;
+  load.everyModel = options_.everyModel;
+  load.model = options_.model;
+  load.set = options_.set;
+  load.bounds = options_.bounds;
+  Diagnostics found;
+  module_ = options_.text ? loadModelText(*context_, *options_.text, options_.file, load, found)
+                          : loadModel(*context_, options_.file, load, found);
+  renderedText_ = found.render();
+  diagnostics_ = driver::diagnosticsOf(found);
+  return found.hasErrors() ? absl::InvalidArgumentError("") : absl::OkStatus();
+}
+
 absl::Status Compilation::load() {
-  for (const std::string &path : {options_.file, options_.weights})
+  for (const std::string &path : {options_.text ? std::string() : options_.file, options_.weights})
     if (absl::Status input = checkInput(path); !input.ok())
       return input;
   if (absl::Status opened = openBackends(); !opened.ok())
@@ -158,26 +165,14 @@ absl::Status Compilation::load() {
     context_->getDiagEngine().registerHandler([this](mlir::Diagnostic &diagnostic) {
       if (diagnostic.getSeverity() != mlir::DiagnosticSeverity::Error)
         return;
-      llvm::raw_string_ostream stream(diagnostics_);
+      diagnostics_.push_back(driver::diagnosticOf(diagnostic));
+      llvm::raw_string_ostream stream(passErrors_);
       stream << diagnostic.getLocation() << ": " << diagnostic.str() << "\n";
     });
-    if (llvm::StringRef(options_.file).ends_with(".mlir")) {
-      module_ = mlir::parseSourceFile<mlir::ModuleOp>(options_.file, context_.get());
-      return module_ ? absl::OkStatus() : absl::InvalidArgumentError(diagnostics_);
-    }
-    LoadOptions load;
-    load.symbolicBatch = options_.symbolicBatch;
-    load.everyModel = options_.everyModel;
-    load.model = options_.model;
-    load.set = options_.set;
-    load.bounds = options_.bounds;
-    Diagnostics diagnostics;
-    module_ = loadModel(*context_, options_.file, load, diagnostics);
-    std::string text = diagnostics.render();
-    std::fwrite(text.data(), 1, text.size(), stderr);
-    if (diagnostics.hasErrors())
-      return absl::InvalidArgumentError("");
-    return absl::OkStatus();
+    if (!llvm::StringRef(options_.file).ends_with(".mlir"))
+      return loadText();
+    module_ = mlir::parseSourceFile<mlir::ModuleOp>(options_.file, context_.get());
+    return module_ ? absl::OkStatus() : absl::InvalidArgumentError(passErrors_);
   });
 }
 
@@ -185,14 +180,15 @@ absl::Status Compilation::runPasses(const std::string &until) {
   return timed("passes", [&]() -> absl::Status {
     absl::Status written;
     PipelineOptions pipeline;
-    pipeline.until = until;
+    pipeline.until = until.empty() ? "fuse" : llvm::StringRef(until);
+    pipeline.verify = options_.verifyStages;
     pipeline.afterStage = [&](llvm::StringRef stage, mlir::ModuleOp module) {
       written.Update(writeStage(stage, module));
     };
     mlir::PassManager passes(context_.get());
     buildCompilePipeline(passes, pipeline);
     if (mlir::failed(passes.run(*module_)))
-      return absl::InvalidArgumentError(diagnostics_);
+      return absl::InvalidArgumentError(passErrors_);
     return written;
   });
 }
@@ -202,6 +198,15 @@ absl::Status Compilation::plan(host::BuildOptions build) {
     if (build.entries.empty())
       build.entries = options_.entries;
     build.redZones = options_.redZones;
+    build.verify = options_.verifyStages;
+    build.diagnosed = [this](const mlir::Diagnostic &diagnostic) {
+      diagnostics_.push_back(driver::diagnosticOf(diagnostic));
+    };
+    absl::Status written;
+    if (!options_.saveStages.empty())
+      build.afterStage = [&](llvm::StringRef stage, mlir::ModuleOp module) {
+        written.Update(writeStage(stage, module));
+      };
     std::vector<host::Target> targets;
     for (const Part &part : parts_)
       targets.push_back({part.backend.get(), part.target});
@@ -209,7 +214,7 @@ absl::Status Compilation::plan(host::BuildOptions build) {
     if (!program.ok())
       return program.status();
     program_ = std::move(*program);
-    return writeStage("plan", *module_);
+    return written;
   });
 }
 
@@ -265,7 +270,7 @@ absl::Status Compilation::describeBackends(ImageParts &parts, LinkJob &job, cons
       else if (blob.kind == KILN_BLOB_OBJECT)
         backend.artifactSymbol = part.capabilities.artifactSymbol;
     }
-    std::string archive = absl::StrCat(libraryFolder(), "/libkiln_", backend.name, "_run.a");
+    std::string archive = absl::StrCat(installation_.libraries(), "/libkiln_", backend.name, "_run.a");
     if (llvm::sys::fs::exists(archive)) {
       job.archives.push_back(archive);
       continue;
@@ -317,7 +322,7 @@ absl::Status Compilation::linkWith(LinkJob job, const std::string &output) {
     parts.constants = llvm::StringRef(reinterpret_cast<const char *>(program.constants), program.constant_bytes);
     parts.weights = weights ? weights->getBuffer() : llvm::StringRef();
     parts.triple = options_.triple;
-    job.archives = {absl::StrCat(libraryFolder(), "/libkiln_program.a")};
+    job.archives = {absl::StrCat(installation_.libraries(), "/libkiln_program.a")};
     if (absl::Status described = describeBackends(parts, job, output); !described.ok())
       return described;
     absl::StatusOr<llvm::SmallVector<char, 0>> image = imageObject(parts);
@@ -346,6 +351,32 @@ std::string Compilation::timings() const {
   }
   absl::StrAppendFormat(&text, "%8.1f ms  in all\n", total * 1e3);
   return text;
+}
+
+CompileResult compileModel(Installation &installation, const ModelOptions &options, const std::string &output) {
+  Compilation compilation(installation, options);
+  bool library = llvm::StringRef(output).ends_with(".so");
+  absl::Status status = checkOutput(output);
+  status.Update(checkNotInput(output, inputsOf(options)));
+  if (std::string header = headerPath(output); library) {
+    status.Update(checkOutput(header));
+    status.Update(checkNotInput(header, inputsOf(options)));
+    status.Update(checkOwn(header, kLibraryHeaderMark, "header"));
+  }
+  if (status.ok())
+    status = compilation.load();
+  if (status.ok())
+    status = compilation.runPasses();
+  if (status.ok())
+    status = compilation.plan();
+  if (status.ok())
+    status = compilation.generate();
+  if (status.ok())
+    status = library ? compilation.linkLibrary(output) : compilation.linkProgram(output);
+  CompileResult result{status.ok(), compilation.diagnostics()};
+  if (!status.ok() && result.diagnostics.empty()) // what is not the model's: a backend, a path, the linker
+    result.diagnostics.emplace_back().text = std::string(status.message());
+  return result;
 }
 
 } // namespace kiln

@@ -1,4 +1,4 @@
-#include "frontend/cli/Files.h"
+#include "frontend/driver/Files.h"
 
 #include "runtime/files/File.h"
 

@@ -1,35 +1,82 @@
-#include "backends/host/Claim.h"
-#include "backends/host/Cost.h"
+#include "passes/Place/Place.h"
 
+#include "ir/Bounds.h"
 #include "passes/Fuse/Merge.h"
 #include "passes/Fuse/Outline.h"
+#include "passes/support/Entries.h"
+#include "passes/support/Values.h"
 
-namespace kiln::host {
+namespace kiln {
 
-// On an op while it is in no group: why the first target refused it.
+#define GEN_PASS_DEF_PLACE
+#include "passes/Place/Place.h.inc"
+
+namespace place {
+
+using claim::assign;
+using claim::Claimants;
+using claim::reasonOf;
+using claim::targetOf;
+
+// On an op while it is in no group: why the first claimant refused it.
 static constexpr llvm::StringLiteral opReasonName = "kiln.refused";
+
+//===-- Loops and branches ---------------------------------------------------------------------------------------===//
+
+// Where one of its kernels is elsewhere, all of them go there: a backend runs a loop by itself.
+static mlir::LogicalResult moveTogether(mlir::Operation &control, Claimants claimants) {
+  uint32_t target = 0;
+  std::string reason;
+  control.walk([&](GroupOp group) {
+    if (uint32_t other = targetOf(group).value_or(0); other > target) {
+      target = other;
+      reason = reasonOf(group);
+    }
+  });
+  if (target == 0)
+    return mlir::success();
+  mlir::WalkResult all = control.walk([&](GroupOp group) -> mlir::WalkResult {
+    mlir::FailureOr<claim::Answer> answer = claimants[target]->claim(group);
+    if (mlir::failed(answer))
+      return mlir::WalkResult::interrupt();
+    if (!answer->whole)
+      return group.emitError() << "this loop cannot be on one backend: " << claimants.front()->name() << ": " << reason
+                               << "; " << claimants[target]->name() << ": " << answer->reason;
+    if (targetOf(group) != target)
+      assign(group, target, "in a loop with: " + reason);
+    return mlir::WalkResult::advance();
+  });
+  return mlir::failure(all.wasInterrupted());
+}
+
+static llvm::SmallVector<mlir::Operation *> controlsOf(mlir::func::FuncOp function) {
+  llvm::SmallVector<mlir::Operation *> controls;
+  for (mlir::Operation &op : function.getBody().front())
+    if (fuse::classOf(&op) == fuse::OpClass::control)
+      controls.push_back(&op);
+  return controls;
+}
 
 //===-- By cost --------------------------------------------------------------------------------------------------===//
 
-// What a processor does, and what lies between it and a device with memory of its own. Rough, on purpose: the question
-// is whether a handful of numbers goes to a device and back, not which of two good ways is the better one.
-static constexpr double flopsPerSecond = 50e9, bytesPerSecond = 10e9, linkBytesPerSecond = 10e9;
-static constexpr double secondsOfCopy = 10e-6, secondsOfPart = 20e-6;
+// What lies between a processor and a device with memory of its own. Rough, on purpose: the question is whether a
+// handful of numbers goes to a device and back, not which of two good ways is the better one.
+static constexpr double linkBytesPerSecond = 10e9, secondsOfCopy = 10e-6, secondsOfPart = 20e-6;
 
 static double transfer(double values, double bytes) { return values * secondsOfCopy + bytes / linkBytesPerSecond; }
 
 // Where an op of the block runs: a group's target, that of a loop's groups, none for what runs nowhere.
 static std::optional<uint32_t> targetOfUnit(mlir::Operation &op) {
   std::optional<uint32_t> target;
-  op.walk([&](GroupOp group) { target = std::max(target.value_or(0), targetOf(group)); });
+  op.walk([&](GroupOp group) { target = std::max(target.value_or(0), targetOf(group).value_or(0)); });
   return target;
 }
 
-static double bytesOf(mlir::Type type, const plan::Bounds &bounds) {
+static double bytesOf(mlir::Type type, const Bounds &bounds) {
   auto tensor = llvm::cast<mlir::RankedTensorType>(type);
   double bytes = std::max(1u, tensor.getElementTypeBitWidth() / 8);
   for (const Dim &dim : dimsOf(type))
-    bytes *= static_cast<double>(dim.evaluate(bounds).value_or(1));
+    bytes *= static_cast<double>(upperBound(dim, bounds).value_or(1));
   return bytes;
 }
 
@@ -59,7 +106,7 @@ struct Island {
 /// The seconds of leaving an island where it is and of moving it to what is around it.
 class IslandCost {
 public:
-  IslandCost(const Island &island, const plan::Bounds &bounds) : island(island), bounds(bounds) {
+  IslandCost(const Island &island, const Bounds &bounds) : island(island), bounds(bounds) {
     for (GroupOp group : island.groups)
       members.insert(group);
   }
@@ -93,7 +140,7 @@ private:
   bool isAround(mlir::Operation *op) const { return op && targetOfUnit(*op) == island.around; }
 
   const Island &island;
-  const plan::Bounds &bounds;
+  const Bounds &bounds;
   llvm::DenseSet<mlir::Operation *> members;
 };
 } // namespace
@@ -123,30 +170,25 @@ static llvm::SmallVector<Island> islandsOf(mlir::Block &block) {
   return islands;
 }
 
-// Nothing is copied between two backends that work in the process's own memory.
-static bool copiesBetween(uint32_t target, const OwnedProgram::Storage &storage) {
-  return !storage.capabilities[0].hostMemory() || !storage.capabilities[target].hostMemory();
-}
-
-static mlir::LogicalResult moveIslands(mlir::Block &block, const plan::Bounds &bounds, OwnedProgram::Storage &storage) {
+static mlir::LogicalResult moveIslands(mlir::Block &block, const Bounds &bounds, Claimants claimants) {
   for (const Island &island : islandsOf(block)) {
-    if (!copiesBetween(island.around, storage))
+    claim::Claimant &around = *claimants[island.around];
+    if (claimants.front()->hostMemory() && around.hostMemory()) // nothing is copied between them
       continue;
     IslandCost cost(island, bounds);
     cost.count();
     bool taken = true;
     for (GroupOp group : island.groups) {
-      mlir::FailureOr<Asked> asked = ask(group, island.around, bounds, storage);
-      if (mlir::failed(asked))
+      mlir::FailureOr<claim::Answer> answer = around.claim(group);
+      if (mlir::failed(answer))
         return mlir::failure();
-      taken &= asked->whole();
-      Cost own = costOf(asked->form.kernel);
-      cost.move += own.flops.at(asked->extents) / flopsPerSecond + own.bytes.at(asked->extents) / bytesPerSecond;
+      taken &= answer->whole;
+      cost.move += around.secondsOf(group);
     }
     if (!taken || cost.move >= cost.stay)
       continue;
     for (GroupOp group : island.groups)
-      place(group, island.around, "taken, but to do it beside its neighbours costs less than the copies");
+      assign(group, island.around, "taken, but to do it beside its neighbours costs less than the copies");
   }
   return mlir::success();
 }
@@ -158,8 +200,7 @@ static bool computes(GroupOp group) { return !group.getBody().front().without_te
 
 // What was refused op by op becomes kernels again, those of the target that took it: a backend that takes little is to
 // cost no more than it has to.
-static mlir::LogicalResult fuseElsewhere(mlir::Block &block, uint32_t target, const plan::Bounds &bounds,
-                                         OwnedProgram::Storage &storage) {
+static mlir::LogicalResult fuseElsewhere(mlir::Block &block, uint32_t target, claim::Claimant &claimant) {
   llvm::SmallVector<GroupOp> loose;
   llvm::DenseSet<mlir::Operation *> staying;
   for (GroupOp group : block.getOps<GroupOp>())
@@ -172,7 +213,7 @@ static mlir::LogicalResult fuseElsewhere(mlir::Block &block, uint32_t target, co
   mlir::Builder builder(block.getParentOp()->getContext());
   for (GroupOp group : loose) {
     for (mlir::Operation &op : group.getBody().front().without_terminator())
-      op.setAttr(opReasonName, builder.getStringAttr(placementReason(group)));
+      op.setAttr(opReasonName, builder.getStringAttr(reasonOf(group)));
     fuse::dissolve(group);
   }
   fuse::outlineBlock(block, fuse::clustersOf(block, FuseLevel::full), /*cloneKept=*/true);
@@ -190,14 +231,14 @@ static mlir::LogicalResult fuseElsewhere(mlir::Block &block, uint32_t target, co
     for (mlir::Operation &op : next.getBody().front().without_terminator())
       if (auto own = llvm::dyn_cast_or_null<mlir::StringAttr>(op.removeAttr(opReasonName)))
         reason = own.getValue().str();
-    mlir::FailureOr<Asked> asked = ask(next, target, bounds, storage);
-    if (mlir::failed(asked))
+    mlir::FailureOr<claim::Answer> answer = claimant.claim(next);
+    if (mlir::failed(answer))
       return mlir::failure();
-    if (asked->whole())
-      place(next, target, reason);
+    if (answer->whole)
+      assign(next, target, reason);
     else if (!splitGroup(next))
-      return next.emitError() << "the backend " << storage.targets[target].backend->name()
-                              << " refuses what it took before: " << asked->answer->reason();
+      return next.emitError() << "the backend " << claimant.name()
+                              << " refuses what it took before: " << answer->reason;
   }
 }
 
@@ -214,15 +255,67 @@ static llvm::SmallVector<mlir::Block *> blocksOf(mlir::func::FuncOp function) {
   return blocks;
 }
 
-mlir::LogicalResult settleElsewhere(mlir::func::FuncOp function, const plan::Bounds &bounds,
-                                    OwnedProgram::Storage &storage) {
-  if (storage.targets.size() > 1 && mlir::failed(moveIslands(function.getBody().front(), bounds, storage)))
+mlir::LogicalResult placeGroups(mlir::func::FuncOp function, Claimants claimants) {
+  for (mlir::Operation *control : controlsOf(function))
+    if (mlir::failed(moveTogether(*control, claimants)))
+      return mlir::failure();
+  if (claimants.size() > 1 && mlir::failed(moveIslands(function.getBody().front(), boundsOf(function), claimants)))
     return mlir::failure();
   for (mlir::Block *block : blocksOf(function))
-    for (uint32_t target = 1; target < storage.targets.size(); ++target)
-      if (mlir::failed(fuseElsewhere(*block, target, bounds, storage)))
+    for (uint32_t target = 1; target < claimants.size(); ++target)
+      if (mlir::failed(fuseElsewhere(*block, target, *claimants[target])))
         return mlir::failure();
   return mlir::success();
 }
 
-} // namespace kiln::host
+mlir::LogicalResult verifyPlaced(mlir::func::FuncOp function) {
+  if (mlir::failed(claim::verifyClaimed(function)))
+    return mlir::failure();
+  for (mlir::Operation *control : controlsOf(function)) {
+    std::optional<uint32_t> first;
+    mlir::WalkResult one = control->walk([&](GroupOp group) -> mlir::WalkResult {
+      if (targetOf(group) == first.value_or(*targetOf(group))) {
+        first = targetOf(group);
+        return mlir::WalkResult::advance();
+      }
+      group.emitError() << "this group is target " << *targetOf(group) << "'s, another of the same loop or branch "
+                        << *first << "'s";
+      return mlir::WalkResult::interrupt();
+    });
+    if (one.wasInterrupted())
+      return mlir::failure();
+  }
+  return mlir::success();
+}
+
+} // namespace place
+
+namespace {
+struct PlacePass : impl::PlaceBase<PlacePass> {
+  using PlaceBase::entries;
+  using PlaceBase::PlaceBase;
+
+  llvm::SmallVector<claim::Claimant *> claimants; // none: the stand-ins
+
+  void runOnOperation() override {
+    claim::Choosy home({"home", llvm::SmallVector<std::string>(refuse.begin(), refuse.end()), false, !apart});
+    claim::Choosy other(
+        {"other", llvm::SmallVector<std::string>(refuseElsewhere.begin(), refuseElsewhere.end()), false, true});
+    claim::Claimant *standIns[] = {&home, &other};
+    for (mlir::func::FuncOp function : entriesOf(getOperation(), entries)) {
+      if (mlir::failed(claim::verifyClaimed(function)) ||
+          mlir::failed(place::placeGroups(function, claimants.empty() ? claim::Claimants(standIns) : claimants)))
+        return signalPassFailure();
+    }
+  }
+};
+} // namespace
+
+std::unique_ptr<mlir::Pass> createPlace(claim::Claimants claimants, llvm::ArrayRef<std::string> entries) {
+  auto pass = std::make_unique<PlacePass>();
+  pass->claimants.assign(claimants.begin(), claimants.end());
+  pass->entries = entries;
+  return pass;
+}
+
+} // namespace kiln

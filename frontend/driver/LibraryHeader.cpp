@@ -1,6 +1,6 @@
-#include "frontend/cli/LibraryHeader.h"
+#include "frontend/driver/LibraryHeader.h"
 
-#include "frontend/cli/LibraryTemplate.h"
+#include "frontend/driver/LibraryTemplate.h"
 #include "runtime/library/library.h"
 
 #include "absl/strings/ascii.h"

@@ -1,0 +1,25 @@
+// Backends as the passes see them: groups go over the C ABI as kernels.
+#pragma once
+
+#include "backends/host/Answers.h"
+
+#include "passes/Claim/Claimant.h"
+
+namespace kiln::host {
+
+class BackendClaimant final : public claim::Claimant {
+public:
+  BackendClaimant(uint32_t number, Answers &answers, Forms &forms) : number(number), answers(answers), forms(forms) {}
+
+  std::string name() const override { return answers.backends()[number].backend->name(); }
+  mlir::FailureOr<claim::Answer> claim(GroupOp group) override;
+  double secondsOf(GroupOp group) override;
+  bool hostMemory() const override { return answers.backends()[number].capabilities.hostMemory(); }
+
+private:
+  uint32_t number;
+  Answers &answers;
+  Forms &forms;
+};
+
+} // namespace kiln::host

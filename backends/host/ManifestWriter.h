@@ -1,0 +1,22 @@
+// The JSON that a program carries, from the structs that say the same: docs/architecture.md, "Programs and manifests".
+#pragma once
+
+#include "backends/host/Answers.h"
+#include "backends/host/Entries.h"
+
+#include "mlir/IR/BuiltinOps.h"
+
+namespace kiln::host {
+
+struct ManifestSource {
+  mlir::ModuleOp module; ///< parameters, states, data, recipe
+  const std::vector<Asked> &backends;
+  const std::vector<uint32_t> &used; ///< of these, those that have kernels
+  const Kernels &kernels;
+  const Entries &entries;
+  bool describeInputs; ///< of every kernel, not only of those that are not on the first backend
+};
+
+std::string writeManifest(const ManifestSource &source);
+
+} // namespace kiln::host

@@ -1,0 +1,36 @@
+#include "passes/Claim/Claimant.h"
+
+#include "ir/Bounds.h"
+#include "passes/support/Values.h"
+
+namespace kiln::claim {
+
+mlir::FailureOr<Answer> Choosy::claim(GroupOp group) {
+  Answer answer;
+  for (mlir::Operation &op : group.getBody().front().without_terminator()) {
+    if (llvm::is_contained(options.refused, op.getName().stripDialect())) {
+      if (answer.reason.empty())
+        answer.reason = "no " + op.getName().stripDialect().str() + " here";
+    } else if (options.parts && !fuse::isSource(&op)) {
+      answer.parts.emplace_back().insert(&op);
+    }
+  }
+  answer.whole = answer.reason.empty();
+  if (answer.whole)
+    answer.parts.clear();
+  return answer;
+}
+
+double Choosy::secondsOf(GroupOp group) {
+  Bounds bounds = boundsOf(group->getParentOfType<mlir::func::FuncOp>());
+  double seconds = 0;
+  for (mlir::Type type : llvm::concat<const mlir::Type>(llvm::to_vector(group->getOperandTypes()),
+                                                        llvm::to_vector(group->getResultTypes())))
+    seconds += static_cast<double>(estimatedBytes(type, bounds)) / 10e9;
+  for (mlir::Operation &op : group.getBody().front())
+    if (fuse::classOf(&op) == fuse::OpClass::contract)
+      seconds += 1e-3;
+  return seconds;
+}
+
+} // namespace kiln::claim

@@ -1,0 +1,38 @@
+// Every group is offered until somebody takes it: passes/Claim/Claim.td tells how.
+#pragma once
+
+#include "passes/Claim/Claimant.h"
+
+#include "mlir/Pass/Pass.h"
+
+namespace kiln {
+
+namespace claim {
+
+/// The number of the claimant that has the group; nullopt where it is nobody's yet.
+std::optional<uint32_t> targetOf(GroupOp group);
+/// Why it is not the first; empty where it is.
+std::string reasonOf(GroupOp group);
+void assign(GroupOp group, uint32_t target, llvm::StringRef reason);
+
+/// Every group of the function becomes somebody's, in pieces where it has to. An error names a single op that nobody
+/// takes.
+mlir::LogicalResult claimGroups(mlir::func::FuncOp function, Claimants claimants);
+
+/// Scratch of a group that is somebody's, as it will run: with its results in operands' memory where it carries
+/// aliases.
+mlir::FailureOr<int64_t> scratchOf(GroupOp group, Claimants claimants);
+
+/// Every group of the function is somebody's; else an error at the first that is not.
+mlir::LogicalResult verifyClaimed(mlir::func::FuncOp function);
+
+} // namespace claim
+
+#define GEN_PASS_DECL
+#define GEN_PASS_REGISTRATION
+#include "passes/Claim/Claim.h.inc"
+
+/// The pass over these claimants, which outlive it.
+std::unique_ptr<mlir::Pass> createClaim(claim::Claimants claimants, llvm::ArrayRef<std::string> entries);
+
+} // namespace kiln

@@ -1,0 +1,27 @@
+include "mlir/Pass/PassBase.td"
+
+def Claim : Pass<"kiln-claim", "mlir::ModuleOp"> {
+  let summary = "Offers every group to those who may take it, splitting what is refused, until each is somebody's";
+  let description = [{
+    Each group of an entry is offered to the first claimant. What it refuses it may take in parts (closed sets of the
+    group's ops); else the group falls apart (`splitGroup` of passes/Fuse: a product loses what surrounds it, anything
+    else becomes single ops, a composite alone what it is made of), and the pieces are offered again. A single op that is
+    refused goes to the first of the other claimants that takes it; an error names it where nobody does, with
+    everybody's reasons.
+
+    Groups get `kiln.target`, the claimant's number, and where that is not 0, `kiln.target_reason`: why not the first.
+
+    Claimants are backends, through `passes/Claim/Claimant.h`. Where the pass is run by its flag there are two stand-ins,
+    "home" and "other", which take all but what these options say:
+
+    ```
+    kiln-opt --kiln-fuse --kiln-claim="refuse=exp,log refuse-elsewhere=log"
+    ```
+  }];
+  let dependentDialects = ["kiln::KilnDialect"];
+  let options = [
+    ListOption<"entries", "entries", "std::string", "entries of the program to claim for; all where empty">,
+    ListOption<"refuse", "refuse", "std::string", "ops that the stand-in for the first claimant refuses">,
+    ListOption<"refuseElsewhere", "refuse-elsewhere", "std::string", "ops that the second refuses">,
+    Option<"parts", "parts", "bool", "false", "the first takes the other ops of a group that it refuses">];
+}

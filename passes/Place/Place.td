@@ -1,0 +1,25 @@
+include "mlir/Pass/PassBase.td"
+
+def Place : Pass<"kiln-place", "mlir::ModuleOp"> {
+  let summary = "Settles which claimed group is where: loops as a whole, islands, and what was refused fused again";
+  let description = [{
+    In this order, where a function has groups of more than one claimant:
+
+    1. A loop or a branch is one claimant's as a whole: where one of its groups is elsewhere, all of them go there.
+    2. An island, groups of the first claimant between groups of another one, goes to that one too where it takes all of
+       them and the copies around cost more than the work. The cost model: a copy takes 10 µs and a nanosecond for each
+       ten bytes, a part of the program of its own 20 µs; the work is what the claimant says. Nothing is copied between
+       two that work in the process's memory.
+    3. Groups of one claimant other than the first that stand beside each other, op by op as they were refused, are fused
+       again for that one; what it refuses then is split until it takes it.
+
+    Groups keep `kiln.target` and `kiln.target_reason`. Run by its flag, the pass has the stand-ins of `kiln-claim`, which
+    must be told the same.
+  }];
+  let dependentDialects = ["kiln::KilnDialect"];
+  let options = [
+    ListOption<"entries", "entries", "std::string", "entries of the program to place; all where empty">,
+    ListOption<"refuse", "refuse", "std::string", "ops that the stand-in for the first claimant refuses">,
+    ListOption<"refuseElsewhere", "refuse-elsewhere", "std::string", "ops that the second refuses">,
+    Option<"apart", "apart", "bool", "false", "the first has memory of its own">];
+}

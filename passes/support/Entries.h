@@ -1,0 +1,15 @@
+// Which functions of a module become entries of the program, and under which names.
+#pragma once
+
+#include "ir/Kiln.h"
+
+namespace kiln {
+
+/// A function's name as an entry ("eval" for `loss.eval`); empty for one that is none.
+std::string entryName(mlir::func::FuncOp function);
+
+/// The functions that become entries of these names; all that may where none is named. `eval.pool` comes with `eval`:
+/// the two make one measurement.
+llvm::SmallVector<mlir::func::FuncOp> entriesOf(mlir::ModuleOp module, llvm::ArrayRef<std::string> wanted);
+
+} // namespace kiln
