@@ -66,6 +66,14 @@ struct ContractionPrinter {
 
   /// A tile of tm x tn for each invocation, operands straight from memory. False where the kernel is of no such form.
   bool registerTiles(int tm, int tn);
+  /// tm rows of one vector of Language::lanes columns for each invocation, of operands in f32 that lie in rows.
+  struct Panels {
+    uint32_t place;
+    bool copied; // to there, by copyPanels
+  };
+  bool panelTiles(int tm, const Panels &left, const Panels &right);
+  /// An operand into memory as [b, m, k], or [b, k, n] with n rounded up to whole vectors.
+  bool copyPanels(bool isLeft, uint32_t place);
   /// bm x bn for each workgroup by way of workgroup memory, tm x tn for each invocation; the depth in steps of bk, and
   /// cut into `splits` parts whose sums go to the place `partial` (splits 1: straight to the outputs).
   bool sharedTiles(int bm, int bn, int bk, int tm, int tn, int64_t splits, uint32_t partial);
@@ -75,13 +83,14 @@ struct ContractionPrinter {
   bool elements(uint32_t lanes);
 
   std::vector<std::string> accumulators = {}; // of the tile
+  int width = 4;                              // of its vectors
   bool inBlocks() const { return k.at(graph.extentBounds) > 1024; }
 
   //===-- Pieces --------------------------------------------------------------------------------------------------===//
 
   std::string scalar() const { return emitter.registerType(form.dtype); }
-  std::string vector() const { return emitter.language().vector(emitter.language(), form.dtype, 4); }
-  /// A vector of four such numbers, or of four given ones.
+  std::string vector() const { return emitter.language().vector(emitter.language(), form.dtype, width); }
+  /// A vector of `width` such numbers, or of those given.
   std::string vector(const std::string &of) const { return emitter.language().castTo(vector()) + of + ")"; }
   /// acc = a * b + acc, in one rounding where floats can.
   std::string multiplyAdd(const std::string &acc, const std::string &a, const std::string &b) const;
@@ -141,6 +150,10 @@ public:
 
   /// Tiles for a processor: as large as sixteen vector registers feed, and small enough that every lane has one.
   bool addProcessor();
+  /// Whether operands in rows, copied there where they lie otherwise, are worth their memory; for languages whose
+  /// vectors are as wide as a processor's.
+  bool wantsPanels() const;
+  bool addPanels();
   /// Tiles in workgroup memory, or an element for some invocations where tiles would be mostly edge.
   bool addShared();
   /// Adds a launch to the variant that the builder is at.

@@ -14,6 +14,8 @@ bool ContractionBuilder::add(const std::function<bool(ContractionPrinter &printe
 }
 
 bool ContractionBuilder::addProcessor() {
+  if (wantsPanels())
+    return addPanels();
   int tm = m >= 8 ? 8 : m >= 4 ? 4 : static_cast<int>(std::max<int64_t>(m, 1)), tn = n >= 8 ? 8 : 4;
   while (b * ((m + tm - 1) / tm) * ((n + tn - 1) / tn) < 64 && tm * tn > 16)
     (tm >= tn ? tm : tn) /= 2;

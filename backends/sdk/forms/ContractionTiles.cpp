@@ -21,7 +21,7 @@ bool ContractionPrinter::isMultiple(const Number &number, int64_t of) {
 
 void ContractionPrinter::startTile(int tm, int tn) {
   for (int i = 0; i < tm; ++i)
-    for (int q = 0; q < tn / 4; ++q) {
+    for (int q = 0; q < tn / width; ++q) {
       accumulators.push_back("acc" + std::to_string(i) + "_" + std::to_string(q));
       emitter.line(vector() + " " + accumulators.back() + " = " + vector("0") + ";");
     }
@@ -50,10 +50,11 @@ void ContractionPrinter::closeDepth() {
 
 std::string ContractionPrinter::tileArray(int tm, int tn) {
   std::string tile = emitter.fresh("tile");
-  emitter.line(vector() + " " + tile + "[" + std::to_string(tm * tn / 4) + "];");
+  int across = tn / width;
+  emitter.line(vector() + " " + tile + "[" + std::to_string(tm * across) + "];");
   for (int i = 0; i < tm; ++i)
-    for (int q = 0; q < tn / 4; ++q)
-      emitter.line(tile + "[" + std::to_string(i * tn / 4 + q) + "] = acc" + std::to_string(i) + "_" +
+    for (int q = 0; q < across; ++q)
+      emitter.line(tile + "[" + std::to_string(i * across + q) + "] = acc" + std::to_string(i) + "_" +
                    std::to_string(q) + ";");
   return tile;
 }

@@ -38,15 +38,17 @@ bool buildElements(Builder &builder, std::string &reason, uint32_t &op) {
   }
   builder.needScratch(bytes);
   builder.variant(Builder::Device::Any);
+  uint32_t local = builder.elementsOfGroup(
+      std::any_of(graph.ops.begin(), graph.ops.end(), [](const Op &each) { return isWhole(each.code); }));
   return std::all_of(phases.phases.begin(), phases.phases.end(), [&](const Phase &phase) {
     return builder.launch(scratch, [&](Workgroup &group, Emitter &emitter) {
       if (!canPrint(emitter, phases, phase, reason, op))
         return false;
       Number items = Number::of(phase.items);
-      group.local(usualLocal);
-      group.grid(ceilDiv(items, usualLocal));
-      Expr item = emitter.bind(emitter.indexType(),
-                               emitter.name("group * " + std::to_string(usualLocal) + " + " + localX(emitter)));
+      group.local(local);
+      group.grid(ceilDiv(items, local));
+      Expr item =
+          emitter.bind(emitter.indexType(), emitter.name("group * " + std::to_string(local) + " + " + localX(emitter)));
       emitter.open("if (" + item.text + " < " + group.word(items) + ")", /*guard=*/true);
       phases.print(emitter, phase, item);
       emitter.close();

@@ -81,4 +81,28 @@ int64_t Number::at(const std::vector<int64_t> &extents) const {
   return stack.back();
 }
 
+std::string Number::text(const std::string &suffix, const std::function<std::string(int64_t)> &extent) const {
+  std::vector<std::string> stack;
+  for (const Step &step : steps) {
+    if (step.kind == Step::Constant || step.kind == Step::Extent) {
+      stack.push_back(step.kind == Step::Extent ? extent(step.value) : std::to_string(step.value) + suffix);
+      continue;
+    }
+    std::string b = std::move(stack.back());
+    stack.pop_back();
+    std::string &a = stack.back();
+    const char *sign = step.kind == Step::Add   ? " + "
+                       : step.kind == Step::Sub ? " - "
+                       : step.kind == Step::Mul ? " * "
+                                                : " / ";
+    if (step.kind == Step::Min || step.kind == Step::Max)
+      a = (step.kind == Step::Min ? "min(" : "max(") + a + ", " + b + ")";
+    else if (step.kind == Step::CeilDiv)
+      a = "((" + a + " + " + b + " - 1) / " + b + ")";
+    else
+      a = "(" + a + sign + b + ")";
+  }
+  return stack.back();
+}
+
 } // namespace kiln::sdk

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../Graph.h"
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -32,6 +33,9 @@ public:
   std::optional<int64_t> constant() const;
   /// With these extents. Where the expression grows with its extents, as all here do, their bounds give its maximum.
   int64_t at(const std::vector<int64_t> &extents) const;
+
+  /// In the words of C-like languages, in 64 bits: constants with that suffix, extents as `extent` spells them.
+  std::string text(const std::string &longSuffix, const std::function<std::string(int64_t slot)> &extent) const;
 
   std::vector<Step> steps;
 

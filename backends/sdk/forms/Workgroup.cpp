@@ -1,5 +1,6 @@
 // What the forms over a workgroup print alike.
 #include "backends/sdk/forms/Workgroup.h"
+#include "backends/sdk/forms/Forms.h"
 #include <algorithm>
 
 namespace kiln::sdk {
@@ -38,7 +39,11 @@ void openItems(Workgroup &group, Emitter &emitter, const Number &count, uint32_t
   group.local(local);
   group.grid(ceilDiv(count, local));
   declare(emitter, "item", "group * " + std::to_string(local) + " + " + localX(emitter));
-  emitter.open("if (item < " + group.word(count) + ")", /*guard=*/true);
+  // A group of one item has nothing beyond the last one where there are as many groups as asked for.
+  if (local == 1 && group.exactGrid())
+    emitter.open("");
+  else
+    emitter.open("if (item < " + group.word(count) + ")", /*guard=*/true);
 }
 
 void declareRows(Workgroup &group, Emitter &emitter, const Number &count, uint32_t lanes, uint32_t rows,
@@ -62,6 +67,20 @@ void defineAt(Emitter &emitter, uint32_t value, const Index &index, const Expr &
       mismatch |= !(dims[axis].slot < 0 && dims[axis].value == 1) && asked[axis].text != index[axis].text;
     return held;
   });
+}
+
+bool buildKernel(Builder &builder, std::string &reason, uint32_t &op,
+                 const std::function<void(ContractionBuilder &product)> &others) {
+  using Build = std::function<bool(Builder & builder)>;
+  const Build forms[] = {[&](Builder &b) { return buildContraction(b, others); }, buildColumns, buildRows, buildScatter,
+                         buildAttention};
+  if (builder.graph.fits32())
+    for (const Build &build : forms) {
+      if (build(builder))
+        return true;
+      builder.clear();
+    }
+  return buildElements(builder, reason, op);
 }
 
 } // namespace kiln::sdk

@@ -30,6 +30,8 @@ public:
   /// Begins the body: from here on the index `group` is the workgroup's number. Those beyond `groups`, should there be
   /// any, have to leave memory alone.
   virtual void grid(const Number &groups) = 0;
+  /// Whether there are none beyond.
+  virtual bool exactGrid() const { return false; }
   /// An index that holds the number.
   virtual std::string word(const Number &number) = 0;
   /// An array in memory that a workgroup shares; gives its name.
@@ -38,10 +40,12 @@ public:
   virtual bool canLoadVectors(uint32_t, kiln_dtype) const { return false; }
   /// Vector number `index` of such a place: four elements of f32, or eight of f16 in four words.
   virtual std::string loadVector(uint32_t, const std::string &) { return {}; }
-  /// Language::lanes elements of f32 from any index on, and from an array of such a launch's own. Empty: there is no
-  /// such thing.
+  /// Language::lanes elements of f32 from index `first` on, whichever it is. For languages that have such vectors.
   virtual std::string loadLanes(uint32_t, const std::string &) { return {}; }
 };
+
+/// The number of invocations in a workgroup where a form has no reason for another.
+constexpr uint32_t usualLocal = 128;
 
 /// A backend that takes one kernel's launches.
 class Builder {
@@ -54,6 +58,10 @@ public:
   /// made for it a device takes the first.
   enum class Device { Any, Processor };
   virtual void variant(Device device) = 0;
+  /// Drops all that was built.
+  virtual void clear() = 0;
+  /// Invocations of a workgroup where each computes one element; loops: each in a loop.
+  virtual uint32_t elementsOfGroup(bool) const { return usualLocal; }
   /// Adds a launch, which print() prints. Where that gives false the kernel is not of the form: false, and whatever
   /// has been built is of no use.
   virtual bool launch(const std::vector<ScratchArray> &scratch,
@@ -69,9 +77,6 @@ public:
   const EmitterOptions options;
   int64_t scratchBytes = 0; // that any of the variants needs
 };
-
-/// The number of invocations in a workgroup where a form has no reason for another.
-constexpr uint32_t usualLocal = 128;
 
 //===-- Printing --------------------------------------------------------------------------------------------------===//
 

@@ -66,30 +66,21 @@ bool PlanBuilder::launch(const std::vector<ScratchArray> &scratch,
   return true;
 }
 
-KernelPlan PlanBuilder::take() { return {std::move(variants), scratchBytes}; }
+void PlanBuilder::clear() {
+  variants.clear();
+  scratchBytes = 0;
+}
 
 bool planKernel(const sdk::Graph &graph, const Settings &settings, KernelPlan &plan, Refusal &refusal) {
   if (!isPossible(graph, refusal) || !hasSenseOfDtypes(graph, refusal))
     return false;
-  using Build = std::function<bool(PlanBuilder & builder)>;
-  const Build forms[] = {[](PlanBuilder &builder) {
-                           return sdk::buildContraction(
-                               builder, [&](sdk::ContractionBuilder &product) { addMatrices(builder, product); });
-                         },
-                         sdk::buildColumns,
-                         sdk::buildRows,
-                         sdk::buildScatter,
-                         sdk::buildAttention,
-                         [&](PlanBuilder &builder) { return sdk::buildElements(builder, refusal.reason, refusal.op); }};
-  for (const Build &build : forms) {
-    PlanBuilder builder(graph, settings);
-    if (!build(builder))
-      continue;
-    plan = builder.take();
-    choose(settings, plan);
-    return true;
-  }
-  return false;
+  PlanBuilder builder(graph, settings);
+  if (!sdk::buildKernel(builder, refusal.reason, refusal.op,
+                        [&](sdk::ContractionBuilder &product) { addMatrices(builder, product); }))
+    return false;
+  plan = {std::move(builder.variants), builder.scratchBytes};
+  choose(settings, plan);
+  return true;
 }
 
 } // namespace kiln::vulkan

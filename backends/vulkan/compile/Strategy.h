@@ -19,9 +19,9 @@ public:
       : Builder(graph, emitterOptions(settings)), settings(settings) {}
 
   void variant(Device device) override;
+  void clear() override;
   bool launch(const std::vector<ScratchArray> &scratch,
               const std::function<bool(sdk::Workgroup &group, sdk::Emitter &emitter)> &print) override;
-  KernelPlan take();
 
   std::vector<Variant> variants;
 

@@ -1,17 +1,18 @@
 // What the compile side hands to the run side: words and numbers in lines, then the OpenCL C of all kernels.
 //
-//   kiln-opencl 1
-//   kernel NAME PLACES EXTENTS SCRATCH offset...          for each kernel of the program, in its order
-//   phase FUNCTION LOCAL FACTORS (DIVISOR DIMS (value slot)...)...
+//   kiln-opencl 2
+//   kernel NAME PLACES EXTENTS                          for each kernel of the program, in its order
+//   launch FUNCTION DEVICES X Y SCRATCH offset... STEPS (kind value)...  for each of its launches
 //   source BYTES
 //
-// A phase is one launch over LOCAL-sized groups; the number of its items is the product of its factors, a factor being
-// the product of its extents divided by DIVISOR, rounded up. A function's arguments: the status record, the kernel's
-// number, the launch's, the number of items; for each place (inputs, outputs, scratch) a buffer and an offset in bytes;
-// the kernel's extents.
+// A launch is for all devices, for processors or for the others; it has groups of X times Y work items, and the STEPS
+// are the number of groups. A function's arguments: the status record, the kernel's number, the launch's; for each
+// place (inputs, outputs, scratch) a buffer and an offset in bytes; the kernel's extents. The functions for processors
+// are those that are there with KILN_PROCESSOR defined.
 #pragma once
 
 #include <kiln/kiln_backend.h>
+#include <kiln/sdk/forms/Number.h>
 
 #include <cstdint>
 #include <string>
@@ -19,21 +20,18 @@
 
 namespace kiln::opencl {
 
-struct Factor {
-  int64_t divisor = 1;
-  std::vector<kiln_extent> dims;
-};
-
 struct Launch {
+  enum Devices { All, Processors, Others };
   std::string function;
-  size_t local = 64;
-  std::vector<Factor> factors;
+  int devices = All;
+  size_t local[2] = {1, 1};
+  std::vector<int64_t> scratch; // offsets of the arrays that it uses
+  sdk::Number groups;
 };
 
 struct Kernel {
   std::string name;
   uint32_t places = 0, extents = 0; // inputs and outputs
-  std::vector<int64_t> scratch;     // offsets of what is kept between launches
   std::vector<Launch> launches;
 };
 

@@ -22,70 +22,110 @@ static inline void kiln_report(global kiln_record *record, uint kernel_number, l
 }
 )";
 
-std::string Arguments::report(kiln_status_kind kind, uint32_t op, const std::string &condition,
-                              const std::string &value, const std::string &limit) {
+//===-- Launches --------------------------------------------------------------------------------------------------===//
+
+std::string Group::report(kiln_status_kind kind, uint32_t op, const std::string &condition, const std::string &value,
+                          const std::string &limit) {
   return "if (" + condition + ") kiln_report(record, kernel_number, order, " + std::to_string(kind) + ", " +
          std::to_string(op) + ", " + value + ", " + limit + ");";
 }
 
-uint32_t Build::addScratch(kiln_dtype dtype, int64_t bytes) {
-  kernel.scratch.push_back(scratchBytes);
-  scratchTypes.push_back(dtype);
-  scratchBytes += (bytes + 63) / 64 * 64;
-  return static_cast<uint32_t>(graph.inputs.size() + graph.outputs.size() + kernel.scratch.size()) - 1;
+void Group::local(uint32_t x, uint32_t y) {
+  launch.local[0] = x;
+  launch.local[1] = y;
 }
 
-void Build::add(sdk::Emitter &e, Launch launch, const std::string &prefix) {
-  launch.function = kernel.name + "_" + std::to_string(kernel.launches.size());
+std::string Group::word(const sdk::Number &number) {
+  if (std::optional<int64_t> constant = number.constant())
+    return std::to_string(*constant);
+  std::string name = "w" + std::to_string(names++);
+  head += "  const " + indexType + " " + name + " = (" + indexType + ")" +
+          number.text("L", [](int64_t slot) { return "e" + std::to_string(slot); }) + ";\n";
+  return name;
+}
+
+std::string Group::shared(const std::string &type, int64_t elements, uint32_t) {
+  std::string name = "s" + std::to_string(names++);
+  head += "  local " + type + " " + name + "[" + std::to_string(elements) + "];\n";
+  return name;
+}
+
+kiln_dtype Group::dtypeOf(uint32_t place) const {
+  size_t inputs = graph.inputs.size(), outputs = graph.outputs.size();
+  return place < inputs             ? graph.type(graph.inputs[place]).dtype
+         : place < inputs + outputs ? graph.type(graph.outputs[place - inputs]).dtype
+                                    : scratch[place - inputs - outputs].dtype;
+}
+
+bool Group::canLoadVectors(uint32_t place, kiln_dtype dtype) const {
+  return dtype == KILN_F32 && dtypeOf(place) == dtype;
+}
+std::string Group::loadVector(uint32_t place, const std::string &index) {
+  return "vload4(" + index + ", p" + std::to_string(place) + ")";
+}
+std::string Group::loadLanes(uint32_t place, const std::string &first) {
+  return "vload16(0, p" + std::to_string(place) + " + " + first + ")";
+}
+
+std::string Group::text(sdk::Emitter &e) const {
   std::string arguments, pointers;
-  uint32_t place = 0;
-  auto declare = [&](kiln_dtype dtype) {
-    std::string n = std::to_string(place++), type = e.storageType(dtype);
+  size_t places = graph.inputs.size() + graph.outputs.size() + scratch.size();
+  for (uint32_t place = 0; place < places; ++place) {
+    std::string n = std::to_string(place), type = e.storageType(dtypeOf(place));
     arguments += ", global uchar *b" + n + ", long o" + n;
     pointers += "  global " + type + " *p" + n + " = (global " + type + " *)(b" + n + " + o" + n + ");\n";
-  };
-  for (uint32_t value : graph.inputs)
-    declare(graph.type(value).dtype);
-  for (uint32_t value : graph.outputs)
-    declare(graph.type(value).dtype);
-  for (kiln_dtype dtype : scratchTypes)
-    declare(dtype);
+  }
   for (size_t i = 0; i < graph.extentBounds.size(); ++i)
     arguments += ", long e" + std::to_string(i);
   std::string body = e.take();
-  text += "kernel void " + launch.function + "(global kiln_record *record, uint kernel_number, long order, long items" +
-          arguments + ") {\n  const long item = get_global_id(0);\n  if (item >= items)\n    return;\n" + pointers +
-          prefix + body + "}\n";
-  functions.insert(e.used().begin(), e.used().end());
-  kernel.launches.push_back(std::move(launch));
+  return "kernel void " + launch.function + "(global kiln_record *record, uint kernel_number, long order" + arguments +
+         ") {\n  const " + indexType + " group = get_group_id(0);\n" + pointers + head + body + "}\n";
 }
 
-bool build(const kiln_reader &reader, const kiln_kernel *source, Build &out, std::string &reason, uint32_t &op) {
-  op = KILN_NONE;
-  if (!sdk::Graph::read(reader, source, out.graph, reason))
+//===-- Kernels ---------------------------------------------------------------------------------------------------===//
+
+Source::Source(const sdk::Graph &graph) : Builder(graph, {sdk::Language::OpenCL, !graph.fits32(), false}) {}
+
+void Source::clear() {
+  variants.clear();
+  functions.clear();
+  scratchBytes = 0;
+}
+
+bool Source::launch(const std::vector<sdk::ScratchArray> &scratch,
+                    const std::function<bool(sdk::Workgroup &, sdk::Emitter &)> &print) {
+  Group group(graph, scratch, options);
+  sdk::Emitter emitter(graph, group, options);
+  if (!print(group, emitter))
     return false;
-  const sdk::Graph &graph = out.graph;
-  out.kernel.name = graph.name;
-  out.kernel.places = static_cast<uint32_t>(graph.inputs.size() + graph.outputs.size());
-  out.kernel.extents = static_cast<uint32_t>(graph.extentBounds.size());
-  Arguments around;
-  if (!sdk::Emitter(graph, around, out.options()).canPrintAll(reason, op))
-    return false;
-  if (buildProduct(out))
-    return true;
-  sdk::Phases phases;
-  if (!sdk::Phases::plan(graph, phases, reason, op))
-    return false;
-  for (const sdk::Stored &stored : phases.scratch)
-    out.addScratch(graph.type(stored.value).dtype, stored.bytes);
-  for (const sdk::Phase &phase : phases.phases) {
-    sdk::Emitter e(graph, around, out.options());
-    phases.print(e, phase, sdk::Emitter::outer(out.options().wideIndex ? "item" : "((int)item)"));
-    // What runs long is spread over more groups.
-    bool loops = std::any_of(graph.ops.begin(), graph.ops.end(), [](const sdk::Op &o) { return sdk::isWhole(o.code); });
-    out.add(e, {"", loops ? static_cast<size_t>(8) : static_cast<size_t>(64), {{1, phase.items}}});
-  }
+  group.launch.function = graph.name + "_" + std::to_string(names++);
+  for (const sdk::ScratchArray &array : scratch)
+    group.launch.scratch.push_back(array.offset);
+  variants.back().text += group.text(emitter);
+  variants.back().launches.push_back(group.launch);
+  functions.insert(emitter.used().begin(), emitter.used().end());
   return true;
+}
+
+Kernel Source::finish(std::string &text, std::set<std::string> &calls) {
+  Kernel kernel = {graph.name,
+                   static_cast<uint32_t>(graph.inputs.size() + graph.outputs.size()),
+                   static_cast<uint32_t>(graph.extentBounds.size()),
+                   {}};
+  const Variant &first = variants.front(), &last = variants.back(); // the last one is for any device
+  bool two = first.device == Device::Processor;
+  auto take = [&](const Variant &variant, Launch::Devices devices) {
+    for (const Launch &launch : variant.launches) {
+      kernel.launches.push_back(launch);
+      kernel.launches.back().devices = devices;
+    }
+  };
+  if (two)
+    take(first, Launch::Processors);
+  take(last, two ? Launch::Others : Launch::All);
+  text += two ? "#ifdef KILN_PROCESSOR\n" + first.text + "#else\n" + last.text + "#endif\n" : last.text;
+  calls.insert(functions.begin(), functions.end());
+  return kernel;
 }
 
 //===-- The compile side ------------------------------------------------------------------------------------------===//
@@ -101,14 +141,16 @@ static int32_t capabilities(const kiln_host *, const kiln_target *, kiln_capabil
 
 static int32_t claim(const kiln_host *host, const kiln_kernel *kernel, const kiln_target *, const kiln_answer *answer,
                      kiln_error *) {
-  Build built;
+  sdk::Graph graph;
   std::string reason;
-  uint32_t op;
-  if (!build(*host->reader, kernel, built, reason, op)) {
+  uint32_t op = KILN_NONE;
+  bool good = sdk::Graph::read(*host->reader, kernel, graph, reason);
+  Source source(graph);
+  if (!good || !sdk::buildKernel(source, reason, op)) {
     answer->refuse(answer->self, op, {reason.data(), reason.size()});
     return KILN_SUCCESS;
   }
-  kiln_terms terms = {sizeof(terms), 0, built.scratchBytes};
+  kiln_terms terms = {sizeof(terms), 0, source.scratchBytes};
   answer->take(answer->self, nullptr, 0, &terms);
   return KILN_SUCCESS;
 }
@@ -122,18 +164,18 @@ static int32_t compile(const kiln_host *host, const kiln_program *program, const
   std::set<std::string> functions;
   std::string text;
   for (uint32_t i = 0; i < info.kernel_count; ++i) {
-    Build built;
+    sdk::Graph graph;
     std::string reason;
-    uint32_t op;
-    if (!build(*host->reader, host->reader->program_kernel(program, i), built, reason, op)) {
-      fail(error, KILN_ERROR_INVALID, "kernel " + built.graph.name + " was not taken: " + reason);
+    uint32_t op = KILN_NONE;
+    bool good = sdk::Graph::read(*host->reader, host->reader->program_kernel(program, i), graph, reason);
+    Source source(graph);
+    if (!good || !sdk::buildKernel(source, reason, op)) {
+      fail(error, KILN_ERROR_INVALID, "kernel " + graph.name + " was not taken: " + reason);
       error->kernel = i;
       error->op = op;
       return KILN_ERROR_INVALID;
     }
-    artifact.kernels.push_back(built.kernel);
-    functions.insert(built.functions.begin(), built.functions.end());
-    text += built.text;
+    artifact.kernels.push_back(source.finish(text, functions));
   }
   artifact.source = prelude + sdk::printFunctions(sdk::Language::OpenCL, false, functions) + text;
   bool stage = target->emit.size && std::string(target->emit.data, target->emit.size) == "opencl";

@@ -132,14 +132,8 @@ private:
       extents[i] = value(info.extents[i]);
     for (size_t l = 0; l < kernel.launches.size(); ++l) {
       const Launch &launch = kernel.launches[l];
-      int64_t items = 1;
-      for (const Factor &factor : launch.factors) {
-        int64_t product = 1;
-        for (const kiln_extent &dim : factor.dims)
-          product *= dim.slot < 0 ? dim.value : extents[static_cast<size_t>(dim.slot)];
-        items *= (product + factor.divisor - 1) / factor.divisor;
-      }
-      if (items <= 0)
+      int64_t groups = launch.groups.at(extents);
+      if (groups <= 0)
         continue;
       cl_kernel code = self.kernels[info.kernel][l];
       cl_uint argument = 0;
@@ -148,14 +142,13 @@ private:
       set(self.record);
       set(cl_uint(info.kernel));
       set(cl_long(number));
-      set(cl_long(items));
       auto setPlace = [&](const Place &at) {
         set(at.memory);
         set(cl_long(at.offset));
       };
       for (uint32_t i = 0; i < info.place_count; ++i)
         setPlace(place(info.places[i]));
-      for (int64_t offset : kernel.scratch) {
+      for (int64_t offset : launch.scratch) {
         Place scratch = place(*info.scratch);
         setPlace({scratch.memory, scratch.offset + offset});
       }
@@ -163,10 +156,10 @@ private:
         set(cl_long(extent));
       if (int32_t bad = check(status, "setting a kernel's arguments", error))
         return bad;
-      size_t local = launch.local, global = (static_cast<size_t>(items) + local - 1) / local * local;
+      const size_t global[2] = {static_cast<size_t>(groups) * launch.local[0], launch.local[1]};
       ++self.counted.launches;
       int32_t bad = note(info.kernel, [&](cl_event *event) {
-        return clEnqueueNDRangeKernel(self.device->queue, code, 1, nullptr, &global, &local, 0, nullptr, event);
+        return clEnqueueNDRangeKernel(self.device->queue, code, 2, nullptr, global, launch.local, 0, nullptr, event);
       });
       if (bad) {
         error->kernel = info.kernel;

@@ -16,19 +16,17 @@ int32_t fail(kiln_error *error, kiln_code code, const std::string &message) {
 
 std::string write(const Artifact &artifact) {
   std::ostringstream out;
-  out << "kiln-opencl 1\n";
+  out << "kiln-opencl 2\n";
   for (const Kernel &kernel : artifact.kernels) {
-    out << "kernel " << kernel.name << " " << kernel.places << " " << kernel.extents << " " << kernel.scratch.size();
-    for (int64_t offset : kernel.scratch)
-      out << " " << offset;
-    out << "\n";
+    out << "kernel " << kernel.name << " " << kernel.places << " " << kernel.extents << "\n";
     for (const Launch &launch : kernel.launches) {
-      out << "phase " << launch.function << " " << launch.local << " " << launch.factors.size();
-      for (const Factor &factor : launch.factors) {
-        out << " " << factor.divisor << " " << factor.dims.size();
-        for (const kiln_extent &dim : factor.dims)
-          out << " " << dim.value << " " << dim.slot;
-      }
+      out << "launch " << launch.function << " " << launch.devices << " " << launch.local[0] << " " << launch.local[1];
+      out << " " << launch.scratch.size();
+      for (int64_t offset : launch.scratch)
+        out << " " << offset;
+      out << " " << launch.groups.steps.size();
+      for (const sdk::Number::Step &step : launch.groups.steps)
+        out << " " << static_cast<int>(step.kind) << " " << step.value;
       out << "\n";
     }
   }
@@ -38,7 +36,7 @@ std::string write(const Artifact &artifact) {
 
 bool read(const std::string &text, Artifact &artifact) {
   size_t end = text.find("\nsource "), line = text.find('\n', end + 1);
-  if (!text.starts_with("kiln-opencl 1\n") || end == std::string::npos || line == std::string::npos)
+  if (!text.starts_with("kiln-opencl 2\n") || end == std::string::npos || line == std::string::npos)
     return false;
   artifact.source = text.substr(line + 1);
   if (text.substr(end + 8, line - end - 8) != std::to_string(artifact.source.size()))
@@ -48,20 +46,20 @@ bool read(const std::string &text, Artifact &artifact) {
     size_t count = 0;
     if (word == "kernel") {
       Kernel kernel;
-      in >> kernel.name >> kernel.places >> kernel.extents >> count;
-      for (int64_t offset = 0; count-- && in >> offset;)
-        kernel.scratch.push_back(offset);
+      in >> kernel.name >> kernel.places >> kernel.extents;
       artifact.kernels.push_back(kernel);
-    } else if (word == "phase" && !artifact.kernels.empty()) {
+    } else if (word == "launch" && !artifact.kernels.empty()) {
       Launch launch;
-      in >> launch.function >> launch.local >> count;
-      for (size_t i = 0; i < count && in; ++i) {
-        Factor factor;
-        size_t dims = 0;
-        in >> factor.divisor >> dims;
-        for (kiln_extent dim; dims-- && in >> dim.value >> dim.slot;)
-          factor.dims.push_back(dim);
-        launch.factors.push_back(factor);
+      in >> launch.function >> launch.devices >> launch.local[0] >> launch.local[1] >> count;
+      for (int64_t offset = 0; count && in >> offset; --count)
+        launch.scratch.push_back(offset);
+      in >> count;
+      launch.groups.steps.clear();
+      for (int kind = 0; count && in; --count) {
+        sdk::Number::Step step{};
+        in >> kind >> step.value;
+        step.kind = static_cast<sdk::Number::Step::Kind>(kind);
+        launch.groups.steps.push_back(step);
       }
       artifact.kernels.back().launches.push_back(launch);
     } else {

@@ -8,7 +8,15 @@
 
 namespace kiln::opencl {
 
-static const char *const options = "-cl-std=CL1.2";
+static bool isProcessor(const kiln_device &device) {
+  cl_device_type type = 0;
+  clGetDeviceInfo(device.id, CL_DEVICE_TYPE, sizeof(type), &type, nullptr);
+  return type & CL_DEVICE_TYPE_CPU;
+}
+
+static const char *optionsFor(const kiln_device &device) {
+  return isProcessor(device) ? "-cl-std=CL1.2 -DKILN_PROCESSOR" : "-cl-std=CL1.2";
+}
 
 /// Where the driver's own code for this source and device is kept; empty: nowhere.
 static std::string cachePath(const kiln_device &device, const std::string &source) {
@@ -16,7 +24,7 @@ static std::string cachePath(const kiln_device &device, const std::string &sourc
   if (!host.cache_folder.size)
     return "";
   uint64_t hash = 14695981039346656037u; // FNV-1a
-  for (char c : source + text(device.id, CL_DEVICE_NAME) + text(device.id, CL_DRIVER_VERSION) + options)
+  for (char c : source + text(device.id, CL_DEVICE_NAME) + text(device.id, CL_DRIVER_VERSION) + optionsFor(device))
     hash = (hash ^ static_cast<uint8_t>(c)) * 1099511628211u;
   char name[48];
   std::snprintf(name, sizeof(name), "/opencl-%016llx.bin", static_cast<unsigned long long>(hash));
@@ -32,7 +40,7 @@ static cl_program fromCache(const kiln_device &device, const std::string &path) 
   auto *data = reinterpret_cast<const unsigned char *>(bytes.data());
   cl_int code, each;
   cl_program program = clCreateProgramWithBinary(device.context, 1, &device.id, &size, &data, &each, &code);
-  if (code == CL_SUCCESS && clBuildProgram(program, 1, &device.id, options, nullptr, nullptr) == CL_SUCCESS)
+  if (code == CL_SUCCESS && clBuildProgram(program, 1, &device.id, optionsFor(device), nullptr, nullptr) == CL_SUCCESS)
     return program;
   if (program)
     clReleaseProgram(program);
@@ -62,7 +70,7 @@ static int32_t buildProgram(kiln_executable &self, kiln_error *error) {
   self.code = clCreateProgramWithSource(device.context, 1, &source, nullptr, &code);
   if (int32_t bad = check(code, "reading the program", error))
     return bad;
-  code = clBuildProgram(self.code, 1, &device.id, options, nullptr, nullptr);
+  code = clBuildProgram(self.code, 1, &device.id, optionsFor(device), nullptr, nullptr);
   if (code != CL_SUCCESS) {
     std::string log(900, 0);
     clGetProgramBuildInfo(self.code, device.id, CL_PROGRAM_BUILD_LOG, log.size(), log.data(), nullptr);
@@ -90,8 +98,10 @@ static int32_t prepare(kiln_executable &self, const kiln_program_info &info, kil
   if (int32_t bad = buildProgram(self, error))
     return bad;
   cl_int code;
-  for (const Kernel &kernel : self.artifact.kernels) {
+  int others = isProcessor(*self.device) ? Launch::Others : Launch::Processors;
+  for (Kernel &kernel : self.artifact.kernels) {
     self.kernels.emplace_back();
+    std::erase_if(kernel.launches, [&](const Launch &launch) { return launch.devices == others; });
     for (const Launch &launch : kernel.launches) {
       cl_kernel made = clCreateKernel(self.code, launch.function.c_str(), &code);
       if (int32_t bad = check(code, "finding a kernel in the program", error))
