@@ -2,6 +2,7 @@
 // PyTorch; bf16 and f16 are computed in f32 between the first op and the last,
 // as PyTorch's kernels do.
 #include "ir/Build.h"
+#include "ir/Normal.h"
 
 #include <cmath>
 #include <limits>
@@ -59,6 +60,8 @@ SmallVector<Value> SoftplusOp::decompose(OpBuilder &builder) {
   return {e.convertTo(e.add(e.max(x, e.splatLike(x, 0.0)), tail), elementOf(getResult()))};
 }
 
+Value normalSpread(Emit &e, Value x) { return e.op<ErfOp>(e.mul(x, std::sqrt(0.5))); }
+
 SmallVector<Value> GeluOp::decompose(OpBuilder &builder) {
   Emit e(builder, getLoc());
   Value x = widened(e, getOperand());
@@ -66,7 +69,7 @@ SmallVector<Value> GeluOp::decompose(OpBuilder &builder) {
   if (getTanh())
     inner = e.tanh(e.mul(e.add(x, e.mul(e.mul(e.mul(x, x), x), 0.044715)), std::sqrt(2.0 / M_PI)));
   else
-    inner = e.op<ErfOp>(e.mul(x, std::sqrt(0.5)));
+    inner = normalSpread(e, x);
   return {e.convertTo(e.mul(e.mul(x, 0.5), e.add(inner, 1.0)), elementOf(getResult()))};
 }
 

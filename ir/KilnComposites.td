@@ -11,16 +11,20 @@ def Kiln_DecomposableOpInterface : OpInterface<"DecomposableOpInterface"> {
     "llvm::SmallVector<mlir::Value>", "decompose", (ins "mlir::OpBuilder &":$builder)>];
 }
 
-class Kiln_Composite<string mnemonic, list<Trait> traits = []>
-    : Kiln_PureOp<mnemonic, !listconcat(traits, [DeclareOpInterfaceMethods<Kiln_DecomposableOpInterface>])>;
+class Kiln_Composite<string mnemonic, list<Trait> traits = [], Kiln_Class c = Kiln_Composed, Kiln_Cost cost = Kiln_Polynomial>
+    : Kiln_PureOp<mnemonic, c, cost, !listconcat(traits, [DeclareOpInterfaceMethods<Kiln_DecomposableOpInterface>])> {
+  let primitive = 0;
+}
 
-class Kiln_UnaryComposite<string mnemonic, string formula, Kiln_Elements elements>
-    : Kiln_Composite<mnemonic, !listconcat([Kiln_OneType], elements.traits, [Elementwise, SameOperandsAndResultType])> {
+class Kiln_UnaryComposite<string mnemonic, string formula, Kiln_Elements e, Kiln_Cost cost = Kiln_Polynomial>
+    : Kiln_Composite<mnemonic, !listconcat([Kiln_OneType], e.traits, [Elementwise, SameOperandsAndResultType]), Kiln_Elementwise, cost> {
+  let dtypes = "T -> T";
+  let elements = e;
   let summary = formula;
   let description = [{
     `result[i] = f(operand[i])` with f: }] # formula # [{.
 
-    (C1) The operand and the result have the same type. }] # elements.words # [{
+    (C1) The operand and the result have the same type. }] # e.words # [{
 
     ```mlir
     func.func @}] # mnemonic # [{(%x: tensor<4xf32>) -> tensor<4xf32> {
@@ -34,13 +38,15 @@ class Kiln_UnaryComposite<string mnemonic, string formula, Kiln_Elements element
   let assemblyFormat = "$operand attr-dict `:` type($result)";
 }
 
-def Kiln_ReluOp : Kiln_UnaryComposite<"relu", "max(x, 0); gradient 0 at 0", Kiln_Numbers>;
+def Kiln_ReluOp : Kiln_UnaryComposite<"relu", "max(x, 0); gradient 0 at 0", Kiln_Numbers, Kiln_Cheap>;
 def Kiln_SiluOp : Kiln_UnaryComposite<"silu", "x * sigmoid(x)", Kiln_Floats>;
 def Kiln_SoftplusOp : Kiln_UnaryComposite<"softplus", "log(1 + e^x), stable: max(x,0) + log1p(exp(-|x|))", Kiln_Floats>;
-def Kiln_GeluOp : Kiln_Composite<"gelu", [Kiln_OneType, Kiln_FloatElements, Elementwise, SameOperandsAndResultType]> {
+def Kiln_GeluOp : Kiln_Composite<"gelu", [Kiln_OneType, Kiln_FloatElements, Elementwise, SameOperandsAndResultType], Kiln_Elementwise> {
+  let dtypes = "T -> T";
+  let elements = Kiln_Floats;
   let summary = "x * Phi(x); with tanh: 0.5x(1 + tanh(sqrt(2/pi)(x + 0.044715x^3)))";
   let description = [{
-    Phi is the standard normal distribution function, (1 + erf(x / sqrt 2)) / 2.
+    Phi is the standard normal distribution function.
 
     (C1) The operand and the result have the same type. (C2) The elements are floats.
 
@@ -57,6 +63,8 @@ def Kiln_GeluOp : Kiln_Composite<"gelu", [Kiln_OneType, Kiln_FloatElements, Elem
 }
 
 class Kiln_AxisComposite<string mnemonic, string formula> : Kiln_Composite<mnemonic, [Kiln_FloatElements, SameOperandsAndResultType]> {
+  let dtypes = "T -> T";
+  let elements = Kiln_Floats;
   let summary = formula;
   let description = [{
     A row whose elements are all -inf gives NaN, as PyTorch's.
@@ -79,6 +87,7 @@ def Kiln_SoftmaxOp : Kiln_AxisComposite<"softmax", "exp(x - max) / sum exp(x - m
 def Kiln_LogSoftmaxOp : Kiln_AxisComposite<"log_softmax", "x - max - log sum exp(x - max) along axis">;
 
 def Kiln_LayerNormOp : Kiln_Composite<"layer_norm", [AttrSizedOperandSegments, Kiln_AllTypesMatch<"(C2)", ["operand", "result"]>]> {
+  let dtypes = "T, T, T -> T";
   let summary = "(x - mean) / sqrt(var + epsilon) * scale + bias over the last axis; biased variance";
   let description = [{
     scale and bias are present together or absent. (C1) They have the shape [last dimension]. (C2) The result has the operand's type, of floats.
@@ -96,6 +105,7 @@ def Kiln_LayerNormOp : Kiln_Composite<"layer_norm", [AttrSizedOperandSegments, K
   let hasVerifier = 1;
 }
 def Kiln_RmsNormOp : Kiln_Composite<"rms_norm", [Kiln_AllTypesMatch<"(C2)", ["operand", "result"]>]> {
+  let dtypes = "T, T -> T";
   let summary = "x / sqrt(mean(x^2) + epsilon) * scale over the last axis";
   let description = [{
     (C1) scale has the shape [last dimension]. (C2) The result has the operand's type, of floats.
@@ -114,6 +124,7 @@ def Kiln_RmsNormOp : Kiln_Composite<"rms_norm", [Kiln_AllTypesMatch<"(C2)", ["op
 }
 
 def Kiln_CrossEntropyOp : Kiln_Composite<"cross_entropy"> {
+  let dtypes = "T, integer -> T";
   let summary = "negative log likelihood of the target class for each row (no reduction over rows)";
   let description = [{
     logits [..., C], targets [...] of an integer type; result [...]: -(1-s) log p[target] - s/C sum_c log p[c] with s = smoothing,
@@ -136,6 +147,7 @@ def Kiln_CrossEntropyOp : Kiln_Composite<"cross_entropy"> {
 }
 
 def Kiln_AttentionOp : Kiln_Composite<"attention"> {
+  let dtypes = "T, T, T, bool -> T, T+";
   let summary = "softmax(scale * q k^T + mask) v";
   let description = [{
     query [B, H, T, D], key [B, H, S, D], value [B, H, S, E]; result [B, H, T, E]. With `causal`, query t sees keys up to
@@ -164,6 +176,7 @@ def Kiln_AttentionOp : Kiln_Composite<"attention"> {
 
 def Kiln_AttentionGradOp : Kiln_Composite<"attention_grad", [Kiln_AllTypesMatch<"(C2)", ["query", "dquery"]>, Kiln_AllTypesMatch<"(C2)", ["key", "dkey"]>,
                                                              Kiln_AllTypesMatch<"(C2)", ["value", "dvalue"]>, Kiln_AllTypesMatch<"(C3)", ["result", "gradient"]>]> {
+  let dtypes = "T, T, T, T, T+, T, bool -> T, T, T";
   let summary = "the gradients of attention's query, key and value, from its result's";
   let description = [{
     Operands as attention's, its two results, and the gradient g of the first. With s the scores (scaled, -inf where a key is hidden),
@@ -188,6 +201,7 @@ def Kiln_AttentionGradOp : Kiln_Composite<"attention_grad", [Kiln_AllTypesMatch<
 }
 
 def Kiln_RandomUniformOp : Kiln_Composite<"random_uniform"> {
+  let dtypes = "u32, i32 -> number";
   let summary = "uniform in [0, 1): (bits >> 8) * 2^-24";
   let description = [{
     Operands and stream as random_bits. (C1) The element type is f32 or f64. (C2) Seed and counters are as random_bits takes them.
@@ -205,6 +219,7 @@ def Kiln_RandomUniformOp : Kiln_Composite<"random_uniform"> {
   let hasVerifier = 1;
 }
 def Kiln_RandomNormalOp : Kiln_Composite<"random_normal"> {
+  let dtypes = "u32, i32 -> number";
   let summary = "standard normal: Box-Muller, sqrt(-2 ln(1 - u1)) cos(2 pi u2)";
   let description = [{
     u1 and u2 are elements 2e and 2e+1 of the uniforms of shape [..., 2] that random_uniform gives. Within 1.5e-6 absolute of the formula in exact
@@ -223,6 +238,7 @@ def Kiln_RandomNormalOp : Kiln_Composite<"random_normal"> {
   let hasVerifier = 1;
 }
 def Kiln_DropoutOp : Kiln_Composite<"dropout", [Kiln_AllTypesMatch<"(C1)", ["operand", "result"]>]> {
+  let dtypes = "T, u32, i32 -> T";
   let summary = "x / (1 - p) where a uniform draw is at least p, else 0";
   let description = [{
     Operands and stream as random_bits; the draw for element e is random_uniform's. (C1) The operand and the result have the same type, of floats. (C2) 0 <= p <= 1. (C3) Seed and counters are as random_bits takes them.

@@ -4,7 +4,7 @@
 
 include "ir/KilnBase.td"
 
-def Kiln_YieldOp : Kiln_Op<"yield", [Pure, Terminator, ReturnLike]> {
+def Kiln_YieldOp : Kiln_StructureOp<"yield", [Pure, Terminator, ReturnLike]> {
   let summary = "results of a region";
   let description = [{
     ```mlir
@@ -24,7 +24,7 @@ def Kiln_YieldOp : Kiln_Op<"yield", [Pure, Terminator, ReturnLike]> {
   let builders = [OpBuilder<(ins), [{}]>];
 }
 
-def Kiln_ScanOp : Kiln_PureOp<"scan", [AttrSizedOperandSegments, SingleBlockImplicitTerminator<"YieldOp">]> {
+def Kiln_ScanOp : Kiln_ControlOp<"scan", [AttrSizedOperandSegments, SingleBlockImplicitTerminator<"YieldOp">]> {
   let summary = "a loop over time with carried values and per-step inputs and outputs";
   let description = [{
     The body runs `count` times, t = 0 … count-1 (or downwards with `reverse`). Block arguments: t as tensor<i32>, the
@@ -63,7 +63,7 @@ def Kiln_ScanOp : Kiln_PureOp<"scan", [AttrSizedOperandSegments, SingleBlockImpl
   let hasVerifier = 1;
 }
 
-def Kiln_IfOp : Kiln_PureOp<"if", [SingleBlockImplicitTerminator<"YieldOp">, NoRegionArguments]> {
+def Kiln_IfOp : Kiln_ControlOp<"if", [SingleBlockImplicitTerminator<"YieldOp">, NoRegionArguments]> {
   let summary = "one of two regions, by a scalar bool";
   let description = [{
     (C1) Both regions yield values of the results' types. (C2) The condition is i1. Regions may use values from outside.
@@ -87,7 +87,7 @@ def Kiln_IfOp : Kiln_PureOp<"if", [SingleBlockImplicitTerminator<"YieldOp">, NoR
   let hasVerifier = 1;
 }
 
-def Kiln_WhileOp : Kiln_PureOp<"while", [SingleBlockImplicitTerminator<"YieldOp">]> {
+def Kiln_WhileOp : Kiln_ControlOp<"while", [SingleBlockImplicitTerminator<"YieldOp">]> {
   let summary = "a loop whose number of steps is computed; not differentiable";
   let description = [{
     Both regions take the carried values. `condition` yields a scalar bool, `body` the next carried values.
@@ -116,7 +116,8 @@ def Kiln_WhileOp : Kiln_PureOp<"while", [SingleBlockImplicitTerminator<"YieldOp"
   let hasVerifier = 1;
 }
 
-def Kiln_StopGradientOp : Kiln_PureOp<"stop_gradient", [Kiln_OneType, SameOperandsAndResultType]> {
+def Kiln_StopGradientOp : Kiln_PureOp<"stop_gradient", Kiln_Elementwise, Kiln_Free, [Kiln_OneType, SameOperandsAndResultType]> {
+  let dtypes = "T -> T";
   let summary = "the operand; its gradient is zero (torch.detach)";
   let description = [{
     (C1) The operand and the result have the same type.
@@ -133,7 +134,7 @@ def Kiln_StopGradientOp : Kiln_PureOp<"stop_gradient", [Kiln_OneType, SameOperan
   let assemblyFormat = "$operand attr-dict `:` type($result)";
 }
 
-def Kiln_CustomGradOp : Kiln_Op<"custom_grad", [Pure, SingleBlockImplicitTerminator<"YieldOp">, IsolatedFromAbove]> {
+def Kiln_CustomGradOp : Kiln_StructureOp<"custom_grad", [Pure, SingleBlockImplicitTerminator<"YieldOp">, IsolatedFromAbove]> {
   let summary = "a function with a gradient of the user's own";
   let description = [{
     `forward` maps the operands to the results. `backward` takes the operands, then the results' gradients, and yields
@@ -162,7 +163,7 @@ def Kiln_CustomGradOp : Kiln_Op<"custom_grad", [Pure, SingleBlockImplicitTermina
   let hasVerifier = 1;
 }
 
-def Kiln_GroupOp : Kiln_Op<"group", [Pure, SingleBlockImplicitTerminator<"YieldOp">, IsolatedFromAbove]> {
+def Kiln_GroupOp : Kiln_StructureOp<"group", [Pure, SingleBlockImplicitTerminator<"YieldOp">, IsolatedFromAbove]> {
   let summary = "ops that become one kernel";
   let description = [{
     The body's arguments are the operands. `kind` says how the group was formed: "loops" (elementwise, layout and

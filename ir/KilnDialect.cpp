@@ -1,3 +1,4 @@
+#include "ir/Classes.h"
 #include "ir/Kiln.h"
 #include "ir/interpreter/Fold.h"
 
@@ -80,14 +81,7 @@ bool isKilnTensor(mlir::Type type) {
   auto tensor = llvm::dyn_cast<mlir::RankedTensorType>(type);
   if (!tensor || (tensor.getEncoding() ? !llvm::isa<DimsAttr>(tensor.getEncoding()) : !tensor.hasStaticShape()))
     return false;
-  mlir::Type element = tensor.getElementType();
-  if (element.isF32() || element.isF64() || element.isBF16() || element.isF16())
-    return true;
-  auto integer = llvm::dyn_cast<mlir::IntegerType>(element);
-  if (!integer || integer.isSigned())
-    return false;
-  unsigned width = integer.getWidth();
-  return integer.isUnsigned() ? width == 8 || width == 32 : width == 1 || width == 8 || width == 32 || width == 64;
+  return dtypeOf(tensor.getElementType()).has_value();
 }
 
 mlir::RankedTensorType tensorType(llvm::ArrayRef<Dim> dims, mlir::Type element) {

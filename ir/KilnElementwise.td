@@ -4,18 +4,26 @@
 
 include "ir/KilnBase.td"
 
-class Kiln_Unary<string mnemonic, string formula, Kiln_Elements elements>
-    : Kiln_PureOp<mnemonic, !listconcat([Kiln_OneType], elements.traits, [Elementwise, SameOperandsAndResultType])> {
+// What the op reference says of `ulps`.
+class Kiln_Accuracy<Kiln_Elements e, string ulps> {
+  bit rounds = !and(!ne(ulps, "0"), !or(!eq(e.name, "floats"), !eq(e.name, "numbers"), !eq(e.name, "any")));
+  string words = !if(rounds, "\n\n    Floats: within " # ulps # " units in the last place of the exact result.", "");
+}
+
+class Kiln_Unary<string mnemonic, string formula, Kiln_Elements e, Kiln_Cost cost = Kiln_Cheap>
+    : Kiln_PureOp<mnemonic, Kiln_Elementwise, cost, !listconcat([Kiln_OneType], e.traits, [Elementwise, SameOperandsAndResultType])> {
+  let dtypes = "T -> T";
+  let elements = e;
   let summary = formula;
   let description = [{
     `result[i] = f(operand[i])` with f: }] # formula # [{.
 
-    (C1) The operand and the result have the same type. }] # elements.words # [{
+    (C1) The operand and the result have the same type. }] # e.words # Kiln_Accuracy<e, ulps>.words # [{
 
     ```mlir
-    func.func @}] # mnemonic # [{(%x: tensor<4x}] # elements.example # [{>) -> tensor<4x}] # elements.example # [{> {
-      %r = kiln.}] # mnemonic # [{ %x : tensor<4x}] # elements.example # [{>
-      return %r : tensor<4x}] # elements.example # [{>
+    func.func @}] # mnemonic # [{(%x: tensor<4x}] # e.example # [{>) -> tensor<4x}] # e.example # [{> {
+      %r = kiln.}] # mnemonic # [{ %x : tensor<4x}] # e.example # [{>
+      return %r : tensor<4x}] # e.example # [{>
     }
     ```
   }];
@@ -24,18 +32,20 @@ class Kiln_Unary<string mnemonic, string formula, Kiln_Elements elements>
   let assemblyFormat = "$operand attr-dict `:` type($result)";
 }
 
-class Kiln_Binary<string mnemonic, string formula, Kiln_Elements elements, list<Trait> traits = []>
-    : Kiln_PureOp<mnemonic, !listconcat([Kiln_OneType], elements.traits, traits, [Elementwise, SameOperandsAndResultType])> {
+class Kiln_Binary<string mnemonic, string formula, Kiln_Elements e, Kiln_Cost cost = Kiln_Cheap, list<Trait> traits = []>
+    : Kiln_PureOp<mnemonic, Kiln_Elementwise, cost, !listconcat([Kiln_OneType], e.traits, traits, [Elementwise, SameOperandsAndResultType])> {
+  let dtypes = "T, T -> T";
+  let elements = e;
   let summary = formula;
   let description = [{
     `result[i] = f(lhs[i], rhs[i])` with f: }] # formula # [{.
 
-    (C1) Both operands and the result have the same type; nothing is broadcast. }] # elements.words # [{
+    (C1) Both operands and the result have the same type; nothing is broadcast. }] # e.words # Kiln_Accuracy<e, ulps>.words # [{
 
     ```mlir
-    func.func @}] # mnemonic # [{(%x: tensor<4x}] # elements.example # [{>, %y: tensor<4x}] # elements.example # [{>) -> tensor<4x}] # elements.example # [{> {
-      %r = kiln.}] # mnemonic # [{ %x, %y : tensor<4x}] # elements.example # [{>
-      return %r : tensor<4x}] # elements.example # [{>
+    func.func @}] # mnemonic # [{(%x: tensor<4x}] # e.example # [{>, %y: tensor<4x}] # e.example # [{>) -> tensor<4x}] # e.example # [{> {
+      %r = kiln.}] # mnemonic # [{ %x, %y : tensor<4x}] # e.example # [{>
+      return %r : tensor<4x}] # e.example # [{>
     }
     ```
   }];
@@ -47,37 +57,38 @@ class Kiln_Binary<string mnemonic, string formula, Kiln_Elements elements, list<
 def Kiln_NegOp : Kiln_Unary<"neg", "-x", Kiln_Numbers> { let hasFolder = 1; }
 def Kiln_AbsOp : Kiln_Unary<"abs", "|x|", Kiln_Numbers>;
 def Kiln_SignOp : Kiln_Unary<"sign", "-1, 0 or 1; 0 for NaN (torch.sign)", Kiln_Numbers>;
-def Kiln_ExpOp : Kiln_Unary<"exp", "e^x", Kiln_Floats>;
-def Kiln_Expm1Op : Kiln_Unary<"expm1", "e^x - 1", Kiln_Floats>;
-def Kiln_LogOp : Kiln_Unary<"log", "ln x; -inf at 0, NaN below", Kiln_Floats>;
-def Kiln_Log1pOp : Kiln_Unary<"log1p", "ln(1 + x)", Kiln_Floats>;
-def Kiln_SqrtOp : Kiln_Unary<"sqrt", "square root; NaN below 0", Kiln_Floats>;
-def Kiln_RsqrtOp : Kiln_Unary<"rsqrt", "1/sqrt(x)", Kiln_Floats>;
-def Kiln_SinOp : Kiln_Unary<"sin", "sin x", Kiln_Floats>;
-def Kiln_CosOp : Kiln_Unary<"cos", "cos x", Kiln_Floats>;
-def Kiln_TanhOp : Kiln_Unary<"tanh", "tanh x", Kiln_Floats>;
-def Kiln_SigmoidOp : Kiln_Unary<"sigmoid", "1/(1+e^-x)", Kiln_Floats>;
-def Kiln_ErfOp : Kiln_Unary<"erf", "error function", Kiln_Floats>;
+def Kiln_ExpOp : Kiln_Unary<"exp", "e^x", Kiln_Floats, Kiln_Exponential>;
+def Kiln_Expm1Op : Kiln_Unary<"expm1", "e^x - 1", Kiln_Floats, Kiln_Polynomial>;
+def Kiln_LogOp : Kiln_Unary<"log", "ln x; -inf at 0, NaN below", Kiln_Floats, Kiln_Exponential>;
+def Kiln_Log1pOp : Kiln_Unary<"log1p", "ln(1 + x)", Kiln_Floats, Kiln_Polynomial>;
+def Kiln_SqrtOp : Kiln_Unary<"sqrt", "square root; NaN below 0", Kiln_Floats, Kiln_Division> { let ulps = "2"; }
+def Kiln_RsqrtOp : Kiln_Unary<"rsqrt", "1/sqrt(x)", Kiln_Floats, Kiln_Division>;
+def Kiln_SinOp : Kiln_Unary<"sin", "sin x", Kiln_Floats, Kiln_Polynomial>;
+def Kiln_CosOp : Kiln_Unary<"cos", "cos x", Kiln_Floats, Kiln_Polynomial>;
+def Kiln_TanhOp : Kiln_Unary<"tanh", "tanh x", Kiln_Floats, Kiln_Polynomial>;
+def Kiln_SigmoidOp : Kiln_Unary<"sigmoid", "1/(1+e^-x)", Kiln_Floats, Kiln_Polynomial>;
+def Kiln_ErfOp : Kiln_Unary<"erf", "error function", Kiln_Floats, Kiln_Polynomial>;
 def Kiln_FloorOp : Kiln_Unary<"floor", "floor", Kiln_Floats>;
 def Kiln_CeilOp : Kiln_Unary<"ceil", "ceil", Kiln_Floats>;
 def Kiln_RoundOp : Kiln_Unary<"round", "nearest, ties to even (torch.round)", Kiln_Floats>;
 def Kiln_NotOp : Kiln_Unary<"not", "logical not for bool, bitwise for integers", Kiln_Bits> { let hasFolder = 1; }
 
-def Kiln_AddOp : Kiln_Binary<"add", "a + b (or, for bool)", Kiln_Any, [Commutative]> { let hasFolder = 1; }
-def Kiln_SubOp : Kiln_Binary<"sub", "a - b", Kiln_Numbers> { let hasFolder = 1; }
-def Kiln_MulOp : Kiln_Binary<"mul", "a * b (and, for bool)", Kiln_Any, [Commutative]> { let hasFolder = 1; }
-def Kiln_DivOp : Kiln_Binary<"div", "a / b; integers truncate, division by zero is recorded in the status and yields 0", Kiln_Numbers> { let hasFolder = 1; }
-def Kiln_RemOp : Kiln_Binary<"rem", "remainder with the sign of the dividend (C's fmod and %); integer division by zero as in div", Kiln_Numbers>;
-def Kiln_PowOp : Kiln_Binary<"pow", "a^b as C's pow", Kiln_Floats>;
-def Kiln_MaxOp : Kiln_Binary<"max", "larger one; NaN if either is NaN", Kiln_Any, [Commutative]>;
-def Kiln_MinOp : Kiln_Binary<"min", "smaller one; NaN if either is NaN", Kiln_Any, [Commutative]>;
-def Kiln_AndOp : Kiln_Binary<"and", "bitwise and", Kiln_Bits, [Commutative]>;
-def Kiln_OrOp : Kiln_Binary<"or", "bitwise or", Kiln_Bits, [Commutative]>;
-def Kiln_XorOp : Kiln_Binary<"xor", "bitwise exclusive or", Kiln_Bits, [Commutative]>;
+def Kiln_AddOp : Kiln_Binary<"add", "a + b (or, for bool)", Kiln_Any, Kiln_Cheap, [Commutative]> { let ulps = "0.5"; let hasFolder = 1; }
+def Kiln_SubOp : Kiln_Binary<"sub", "a - b", Kiln_Numbers> { let ulps = "0.5"; let hasFolder = 1; }
+def Kiln_MulOp : Kiln_Binary<"mul", "a * b (and, for bool)", Kiln_Any, Kiln_Cheap, [Commutative]> { let ulps = "0.5"; let hasFolder = 1; }
+def Kiln_DivOp : Kiln_Binary<"div", "a / b; integers truncate, division by zero is recorded in the status and yields 0", Kiln_Numbers, Kiln_Division> { let ulps = "2.5"; let hasFolder = 1; }
+def Kiln_RemOp : Kiln_Binary<"rem", "remainder with the sign of the dividend (C's fmod and %); integer division by zero as in div", Kiln_Numbers, Kiln_Library> { let ulps = "0"; }
+def Kiln_PowOp : Kiln_Binary<"pow", "a^b as C's pow", Kiln_Floats, Kiln_Library>;
+def Kiln_MaxOp : Kiln_Binary<"max", "larger one; NaN if either is NaN", Kiln_Any, Kiln_Cheap, [Commutative]>;
+def Kiln_MinOp : Kiln_Binary<"min", "smaller one; NaN if either is NaN", Kiln_Any, Kiln_Cheap, [Commutative]>;
+def Kiln_AndOp : Kiln_Binary<"and", "bitwise and", Kiln_Bits, Kiln_Cheap, [Commutative]>;
+def Kiln_OrOp : Kiln_Binary<"or", "bitwise or", Kiln_Bits, Kiln_Cheap, [Commutative]>;
+def Kiln_XorOp : Kiln_Binary<"xor", "bitwise exclusive or", Kiln_Bits, Kiln_Cheap, [Commutative]>;
 def Kiln_ShlOp : Kiln_Binary<"shl", "shift left; 0 when the count, read as unsigned, is not below the width", Kiln_Integers>;
 def Kiln_ShrOp : Kiln_Binary<"shr", "shift right, arithmetic for signed types; a count (read as unsigned) not below the width gives 0, or -1 for a negative value", Kiln_Integers>;
 
-def Kiln_CompareOp : Kiln_PureOp<"compare", [Kiln_OneOperandType, Elementwise, SameTypeOperands]> {
+def Kiln_CompareOp : Kiln_PureOp<"compare", Kiln_Elementwise, Kiln_Cheap, [Kiln_OneOperandType, Elementwise, SameTypeOperands]> {
+  let dtypes = "T, T -> bool";
   let summary = "lhs predicate rhs, as bool";
   let description = [{
     `result[i] = lhs[i] <predicate> rhs[i]`. Comparisons with NaN are false, `ne` true.
@@ -97,7 +108,8 @@ def Kiln_CompareOp : Kiln_PureOp<"compare", [Kiln_OneOperandType, Elementwise, S
   let hasVerifier = 1;
 }
 
-def Kiln_SelectOp : Kiln_PureOp<"select", [Elementwise, Kiln_AllTypesMatch<"(C1)", ["on_true", "on_false", "result"]>]> {
+def Kiln_SelectOp : Kiln_PureOp<"select", Kiln_Elementwise, Kiln_Cheap, [Elementwise, Kiln_AllTypesMatch<"(C1)", ["on_true", "on_false", "result"]>]> {
+  let dtypes = "bool, T, T -> T";
   let summary = "on_true where the condition holds, else on_false";
   let description = [{
     `result[i] = condition[i] ? on_true[i] : on_false[i]`; the element not chosen has no influence (NaN included).
@@ -118,7 +130,8 @@ def Kiln_SelectOp : Kiln_PureOp<"select", [Elementwise, Kiln_AllTypesMatch<"(C1)
   let hasVerifier = 1;
 }
 
-def Kiln_ConvertOp : Kiln_PureOp<"convert", [Elementwise]> {
+def Kiln_ConvertOp : Kiln_PureOp<"convert", Kiln_Elementwise, Kiln_Cheap, [Elementwise]> {
+  let dtypes = "any -> any";
   let summary = "change of element type";
   let description = [{
     Float to integer truncates towards zero and saturates (NaN gives 0); integer to a narrower one wraps; float to a

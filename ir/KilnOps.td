@@ -7,7 +7,8 @@ include "ir/KilnControl.td"
 
 //===-- Sources -------------------------------------------------------------------------------------------------===//
 
-def Kiln_ConstantOp : Kiln_PureOp<"constant", [ConstantLike]> {
+def Kiln_ConstantOp : Kiln_SourceOp<"constant", Kiln_Free, [ConstantLike]> {
+  let dtypes = "-> any";
   let summary = "a constant tensor";
   let description = [{
     The value is a dense elements attribute of the result's static shape, or, for a result with symbolic dimensions,
@@ -30,7 +31,8 @@ def Kiln_ConstantOp : Kiln_PureOp<"constant", [ConstantLike]> {
   let hasVerifier = 1;
 }
 
-def Kiln_IotaOp : Kiln_PureOp<"iota"> {
+def Kiln_IotaOp : Kiln_SourceOp<"iota"> {
+  let dtypes = "-> number";
   let summary = "result[..., i, ...] = i along one axis";
   let description = [{
     (C1) axis is below the result's rank. (C2) The element type is not bool.
@@ -48,7 +50,8 @@ def Kiln_IotaOp : Kiln_PureOp<"iota"> {
   let hasVerifier = 1;
 }
 
-def Kiln_ExtentOp : Kiln_PureOp<"extent"> {
+def Kiln_ExtentOp : Kiln_SourceOp<"extent"> {
+  let dtypes = "-> number";
   let summary = "the value of a dimension expression, as a scalar";
   let description = [{
     `kiln.extent <"B*T"> : tensor<f32>`; float or integer.
@@ -68,7 +71,8 @@ def Kiln_ExtentOp : Kiln_PureOp<"extent"> {
   let hasVerifier = 1;
 }
 
-def Kiln_RandomBitsOp : Kiln_PureOp<"random_bits"> {
+def Kiln_RandomBitsOp : Kiln_SourceOp<"random_bits", Kiln_Philox> {
+  let dtypes = "u32, i32 -> u32";
   let summary = "uniform 32-bit words from Philox 4x32-10";
   let description = [{
     Element e (row-major index in the result) is word `e mod 4` of Philox4x32-10 with key `(seed, stream)` and counter
@@ -93,7 +97,8 @@ def Kiln_RandomBitsOp : Kiln_PureOp<"random_bits"> {
 
 //===-- Layout --------------------------------------------------------------------------------------------------===//
 
-def Kiln_ReshapeOp : Kiln_PureOp<"reshape"> {
+def Kiln_ReshapeOp : Kiln_LayoutOp<"reshape", Kiln_Free> {
+  let dtypes = "T -> T";
   let summary = "the same elements in row-major order under another shape";
   let description = [{
     (C1) Operand and result have the same element type. (C2) The products of their dimensions are equal as expressions.
@@ -112,7 +117,8 @@ def Kiln_ReshapeOp : Kiln_PureOp<"reshape"> {
   let hasVerifier = 1;
 }
 
-def Kiln_TransposeOp : Kiln_PureOp<"transpose"> {
+def Kiln_TransposeOp : Kiln_LayoutOp<"transpose"> {
+  let dtypes = "T -> T";
   let summary = "permuted axes: result's axis d is the operand's axis permutation[d]";
   let description = [{
     (C1) permutation is a permutation of the operand's axes. (C2) The result's dimension d is the operand's permutation[d].
@@ -131,7 +137,8 @@ def Kiln_TransposeOp : Kiln_PureOp<"transpose"> {
   let hasVerifier = 1;
 }
 
-def Kiln_BroadcastOp : Kiln_PureOp<"broadcast"> {
+def Kiln_BroadcastOp : Kiln_LayoutOp<"broadcast", Kiln_Free> {
+  let dtypes = "T -> T";
   let summary = "operand repeated along new axes and along axes of extent 1";
   let description = [{
     Axis d of the operand becomes axis `axes[d]` of the result.
@@ -153,7 +160,8 @@ def Kiln_BroadcastOp : Kiln_PureOp<"broadcast"> {
   let hasVerifier = 1;
 }
 
-def Kiln_SliceOp : Kiln_PureOp<"slice"> {
+def Kiln_SliceOp : Kiln_LayoutOp<"slice"> {
+  let dtypes = "T -> T";
   let summary = "elements starts + i * strides; the sizes are the result's";
   let description = [{
     (C1) One start and one positive stride for each axis. (C2) The result has the operand's rank and element type.
@@ -173,7 +181,8 @@ def Kiln_SliceOp : Kiln_PureOp<"slice"> {
   let hasVerifier = 1;
 }
 
-def Kiln_PadOp : Kiln_PureOp<"pad"> {
+def Kiln_PadOp : Kiln_LayoutOp<"pad"> {
+  let dtypes = "T, T -> T";
   let summary = "operand with `value` before, after and between its elements";
   let description = [{
     Along each axis: low values, the elements with `interior` values between neighbours, high values.
@@ -194,7 +203,8 @@ def Kiln_PadOp : Kiln_PureOp<"pad"> {
   let hasVerifier = 1;
 }
 
-def Kiln_ConcatOp : Kiln_PureOp<"concat"> {
+def Kiln_ConcatOp : Kiln_LayoutOp<"concat"> {
+  let dtypes = "T -> T";
   let summary = "operands one after another along an axis";
   let description = [{
     (C1) At least one operand; all of one element type and rank. (C2) Dimensions other than axis are equal.
@@ -213,7 +223,8 @@ def Kiln_ConcatOp : Kiln_PureOp<"concat"> {
   let hasVerifier = 1;
 }
 
-def Kiln_ReverseOp : Kiln_PureOp<"reverse", [SameOperandsAndResultType]> {
+def Kiln_ReverseOp : Kiln_LayoutOp<"reverse", Kiln_Cheap, [SameOperandsAndResultType]> {
+  let dtypes = "T -> T";
   let summary = "order of elements reversed along axes";
   let description = [{
     (C1) axes are distinct and below the rank.
@@ -231,7 +242,8 @@ def Kiln_ReverseOp : Kiln_PureOp<"reverse", [SameOperandsAndResultType]> {
   let hasVerifier = 1;
 }
 
-def Kiln_DynamicSliceOp : Kiln_PureOp<"dynamic_slice"> {
+def Kiln_DynamicSliceOp : Kiln_LayoutOp<"dynamic_slice"> {
+  let dtypes = "T, integer -> T";
   let summary = "a block whose start is computed; the sizes are the result's";
   let description = [{
     Starts are clamped into [0, dimension - size], as StableHLO's.
@@ -251,7 +263,8 @@ def Kiln_DynamicSliceOp : Kiln_PureOp<"dynamic_slice"> {
   let hasVerifier = 1;
 }
 
-def Kiln_DynamicUpdateSliceOp : Kiln_PureOp<"dynamic_update_slice", [Kiln_AllTypesMatch<"(C2)", ["operand", "result"]>]> {
+def Kiln_DynamicUpdateSliceOp : Kiln_PureOp<"dynamic_update_slice", Kiln_Update, Kiln_Cheap, [Kiln_AllTypesMatch<"(C2)", ["operand", "result"]>]> {
+  let dtypes = "T, T, integer -> T";
   let summary = "operand with a block replaced, at a computed start";
   let description = [{
     Starts are clamped into [0, dimension - size of update].
@@ -273,7 +286,8 @@ def Kiln_DynamicUpdateSliceOp : Kiln_PureOp<"dynamic_update_slice", [Kiln_AllTyp
 
 //===-- Reductions ----------------------------------------------------------------------------------------------===//
 
-def Kiln_ReduceOp : Kiln_PureOp<"reduce"> {
+def Kiln_ReduceOp : Kiln_ReductionOp<"reduce"> {
+  let dtypes = "T -> T";
   let summary = "elements along axes combined into one; the axes vanish";
   let description = [{
     The order of combination is fixed for a shape (it does not depend on the number of threads) and not specified.
@@ -295,7 +309,8 @@ def Kiln_ReduceOp : Kiln_PureOp<"reduce"> {
   let hasVerifier = 1;
 }
 
-def Kiln_ArgReduceOp : Kiln_PureOp<"arg_reduce"> {
+def Kiln_ArgReduceOp : Kiln_ReductionOp<"arg_reduce"> {
+  let dtypes = "T -> integer";
   let summary = "index of the largest or smallest element along an axis";
   let description = [{
     The first one among equals; the first NaN where there is one. The axis vanishes.
@@ -315,7 +330,8 @@ def Kiln_ArgReduceOp : Kiln_PureOp<"arg_reduce"> {
   let hasVerifier = 1;
 }
 
-def Kiln_CumSumOp : Kiln_PureOp<"cumsum", [SameOperandsAndResultType]> {
+def Kiln_CumSumOp : Kiln_WholeOp<"cumsum", [SameOperandsAndResultType]> {
+  let dtypes = "T -> T";
   let summary = "running sum along an axis";
   let description = [{
     `reverse` runs from the end; `exclusive` leaves the element itself out. (C1) axis is below the rank.
@@ -333,7 +349,8 @@ def Kiln_CumSumOp : Kiln_PureOp<"cumsum", [SameOperandsAndResultType]> {
   let hasVerifier = 1;
 }
 
-def Kiln_ReduceWindowOp : Kiln_PureOp<"reduce_window"> {
+def Kiln_ReduceWindowOp : Kiln_WholeOp<"reduce_window"> {
+  let dtypes = "T -> T";
   let summary = "a reduction of each window: pooling";
   let description = [{
     Windows step by strides over the operand, padded by low and high with the kind's neutral element.
@@ -355,7 +372,8 @@ def Kiln_ReduceWindowOp : Kiln_PureOp<"reduce_window"> {
   let hasVerifier = 1;
 }
 
-def Kiln_ReduceWindowGradOp : Kiln_PureOp<"reduce_window_grad"> {
+def Kiln_ReduceWindowGradOp : Kiln_WholeOp<"reduce_window_grad"> {
+  let dtypes = "T, T -> T";
   let summary = "gradient of reduce_window max or min: each window's gradient goes to its first extreme element";
   let description = [{
     `result` has the operand's shape; window w adds `gradient[w]` to the first element (row-major within the window,
@@ -379,7 +397,8 @@ def Kiln_ReduceWindowGradOp : Kiln_PureOp<"reduce_window_grad"> {
 
 //===-- Products ------------------------------------------------------------------------------------------------===//
 
-def Kiln_DotGeneralOp : Kiln_PureOp<"dot_general"> {
+def Kiln_DotGeneralOp : Kiln_ContractionOp<"dot_general"> {
+  let dtypes = "T, T -> T+";
   let summary = "sum of products over contracted axes, for each index of the batch axes";
   let description = [{
     The result's axes are the batch axes (in lhs_batch's order), then lhs's free axes, then rhs's free axes. As StableHLO's.
@@ -407,7 +426,8 @@ def Kiln_DotGeneralOp : Kiln_PureOp<"dot_general"> {
   let hasVerifier = 1;
 }
 
-def Kiln_ConvolutionOp : Kiln_PureOp<"convolution"> {
+def Kiln_ConvolutionOp : Kiln_ContractionOp<"convolution"> {
+  let dtypes = "T, T -> T+";
   let summary = "convolution (cross-correlation) over 1 to 3 spatial axes";
   let description = [{
     Input [N, C, spatial...], filter [O, C/groups, spatial...], result [N, O, spatial...], as PyTorch's. Before the
@@ -437,7 +457,8 @@ def Kiln_ConvolutionOp : Kiln_PureOp<"convolution"> {
 
 //===-- Indexed access ------------------------------------------------------------------------------------------===//
 
-def Kiln_GatherOp : Kiln_PureOp<"gather"> {
+def Kiln_GatherOp : Kiln_LayoutOp<"gather"> {
+  let dtypes = "T, integer -> T";
   let summary = "slices of the operand along an axis, chosen by index";
   let description = [{
     With b = batch_dims: `result[p..., i..., s...] = operand[p..., o..., indices[p..., i...], s...]`: the result's shape is
@@ -462,7 +483,8 @@ def Kiln_GatherOp : Kiln_PureOp<"gather"> {
   let hasVerifier = 1;
 }
 
-def Kiln_ScatterOp : Kiln_PureOp<"scatter", [Kiln_AllTypesMatch<"(C1)", ["operand", "result"]>]> {
+def Kiln_ScatterOp : Kiln_WholeOp<"scatter", [Kiln_AllTypesMatch<"(C1)", ["operand", "result"]>]> {
+  let dtypes = "T, integer, T -> T";
   let summary = "operand with updates combined in at places chosen by index; the transpose of gather";
   let description = [{
     `result = operand; for i ascending (row-major over indices): result[p..., o..., indices[p..., i...], s...] kind= updates[p..., i..., s...]`.
@@ -484,7 +506,8 @@ def Kiln_ScatterOp : Kiln_PureOp<"scatter", [Kiln_AllTypesMatch<"(C1)", ["operan
   let hasVerifier = 1;
 }
 
-def Kiln_SortOp : Kiln_PureOp<"sort"> {
+def Kiln_SortOp : Kiln_WholeOp<"sort"> {
+  let dtypes = "T -> T, integer";
   let summary = "values sorted along an axis, and where each came from; stable";
   let description = [{
     NaN counts as the largest. (C1) axis is below the rank. (C2) values has the operand's type, indices its shape with i32 or i64.
@@ -502,7 +525,8 @@ def Kiln_SortOp : Kiln_PureOp<"sort"> {
   let hasVerifier = 1;
 }
 
-def Kiln_TopKOp : Kiln_PureOp<"top_k"> {
+def Kiln_TopKOp : Kiln_WholeOp<"top_k"> {
+  let dtypes = "T -> T, integer";
   let summary = "the k largest along the last axis, descending; lower index first among equals";
   let description = [{
     (C1) k is not above the last dimension where that is constant. (C2) The results' last dimension is k; indices are i32 or i64.

@@ -11,12 +11,18 @@
 
 namespace kiln::conformance {
 
-const std::vector<kiln_dtype> floatDtypes = {KILN_F32, KILN_F64, KILN_BF16, KILN_F16};
-const std::vector<kiln_dtype> integerDtypes = {KILN_I8, KILN_U8, KILN_I32, KILN_U32, KILN_I64};
-const std::vector<kiln_dtype> numberDtypes = {KILN_F32, KILN_F64, KILN_BF16, KILN_F16, KILN_I8,
-                                              KILN_U8,  KILN_I32, KILN_U32,  KILN_I64};
-const std::vector<kiln_dtype> allDtypes = {KILN_F32, KILN_F64, KILN_BF16, KILN_F16, KILN_I8,
-                                           KILN_U8,  KILN_I32, KILN_U32,  KILN_I64, KILN_BOOL};
+static std::vector<kiln_dtype> dtypesOf(sdk::Elements elements) {
+  std::vector<kiln_dtype> result;
+  for (int32_t dtype = 0; sdk::isSupported(dtype); ++dtype)
+    if (sdk::contains(elements, static_cast<kiln_dtype>(dtype)))
+      result.push_back(static_cast<kiln_dtype>(dtype));
+  return result;
+}
+
+const std::vector<kiln_dtype> floatDtypes = dtypesOf(sdk::Elements::Floats);
+const std::vector<kiln_dtype> integerDtypes = dtypesOf(sdk::Elements::Integers);
+const std::vector<kiln_dtype> numberDtypes = dtypesOf(sdk::Elements::Numbers);
+const std::vector<kiln_dtype> allDtypes = dtypesOf(sdk::Elements::Any);
 
 const std::vector<std::vector<int64_t>> &edgeShapes(size_t rank) {
   static const std::vector<std::vector<int64_t>> shapes[7] = {
@@ -133,50 +139,11 @@ std::string variantOf(size_t rank, bool dynamic) {
 
 namespace {
 
-struct ElementOp {
-  const char *name;
-  int operands;
-  const std::vector<kiln_dtype> *dtypes;
-  double ulps; // of floats; see docs/conformance.md
-  double low = -20, high = 20;
-};
-
-const std::vector<kiln_dtype> bits = {KILN_I8, KILN_U8, KILN_I32, KILN_U32, KILN_I64, KILN_BOOL};
-
-const ElementOp elementOps[] = {
-    {"neg", 1, &numberDtypes, 0},
-    {"abs", 1, &numberDtypes, 0},
-    {"sign", 1, &numberDtypes, 0},
-    {"exp", 1, &floatDtypes, 4},
-    {"expm1", 1, &floatDtypes, 4},
-    {"log", 1, &floatDtypes, 4},
-    {"log1p", 1, &floatDtypes, 4},
-    {"sqrt", 1, &floatDtypes, 2},
-    {"rsqrt", 1, &floatDtypes, 4},
-    {"sin", 1, &floatDtypes, 4},
-    {"cos", 1, &floatDtypes, 4},
-    {"tanh", 1, &floatDtypes, 4},
-    {"sigmoid", 1, &floatDtypes, 4},
-    {"erf", 1, &floatDtypes, 4},
-    {"floor", 1, &floatDtypes, 0},
-    {"ceil", 1, &floatDtypes, 0},
-    {"round", 1, &floatDtypes, 0},
-    {"not", 1, &bits, 0},
-    {"add", 2, &allDtypes, 0.5},
-    {"sub", 2, &numberDtypes, 0.5},
-    {"mul", 2, &allDtypes, 0.5},
-    {"div", 2, &numberDtypes, 2.5},
-    {"rem", 2, &numberDtypes, 0},
-    {"pow", 2, &floatDtypes, 16},
-    {"max", 2, &allDtypes, 0},
-    {"min", 2, &allDtypes, 0},
-    {"and", 2, &bits, 0},
-    {"or", 2, &bits, 0},
-    {"xor", 2, &bits, 0},
-    {"shl", 2, &integerDtypes, 0},
-    {"shr", 2, &integerDtypes, 0},
-    {"stop_gradient", 1, &allDtypes, 0},
-};
+/// Ops that the table says enough of: operands and result of one dtype, no attributes.
+bool isPlain(const sdk::OpInfo &op) {
+  return sdk::isElementwise(op.code) && op.attributes.empty() &&
+         std::all_of(op.operands.begin(), op.operands.end(), [](const auto &each) { return each.dtype == "T"; });
+}
 
 struct Form {
   size_t rank;
@@ -195,16 +162,17 @@ const std::vector<Form> &forms() {
   return all;
 }
 
-void add(std::vector<Case> &cases, const ElementOp &op, kiln_dtype dtype, const Form &form) {
-  Case made{op.name, variantOf(form.rank, form.dynamic), dtype, std::make_shared<Kernel>("loops"), {}, {}, {}};
+void add(std::vector<Case> &cases, const sdk::OpInfo &op, kiln_dtype dtype, const Form &form) {
+  Case made{
+      std::string(op.name), variantOf(form.rank, form.dynamic), dtype, std::make_shared<Kernel>("loops"), {}, {}, {}};
   Kernel &kernel = *made.kernel;
   Dims dims = dimsOf(kernel, form.rank, form.dynamic, made.launches);
   std::vector<uint32_t> operands;
-  for (int i = 0; i < op.operands; ++i) {
+  for (size_t i = 0; i < op.operands.size(); ++i) {
     operands.push_back(kernel.input(dtype, dims));
-    made.operands.push_back({Fill::Special, op.low, op.high});
+    made.operands.push_back({Fill::Special, -20, 20});
   }
-  uint32_t result = kernel.op(op.name, operands, dtype, dims);
+  uint32_t result = kernel.op(made.op, operands, dtype, dims);
   kernel.output(result, 0);
   made.accuracy.ulps = sdk::isFloat(dtype) ? op.ulps : 0;
   made.reports = !sdk::isFloat(dtype) && (made.op == "div" || made.op == "rem");
@@ -264,10 +232,11 @@ void addConvert(std::vector<Case> &cases, kiln_dtype from, kiln_dtype to, const 
 } // namespace
 
 void elementwiseCases(std::vector<Case> &cases) {
-  for (const ElementOp &op : elementOps)
-    for (kiln_dtype dtype : *op.dtypes)
-      for (const Form &form : forms())
-        add(cases, op, dtype, form);
+  for (const sdk::OpInfo &op : sdk::opTable())
+    if (isPlain(op))
+      for (kiln_dtype dtype : dtypesOf(op.elements))
+        for (const Form &form : forms())
+          add(cases, op, dtype, form);
   for (const Form &form : forms())
     for (kiln_dtype dtype : allDtypes) {
       addSelect(cases, dtype, form);

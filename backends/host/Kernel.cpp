@@ -1,8 +1,10 @@
 #include "backends/host/Kernel.h"
 
 #include "ir/Bounds.h"
+#include "ir/Classes.h"
 #include "passes/Fuse/Alias.h"
 #include "passes/Fuse/Cluster.h"
+#include "runtime/support/Tensor.h"
 
 #include "llvm/ADT/DenseMap.h"
 
@@ -28,31 +30,13 @@ std::optional<unsigned> loopLevel(const Dim &dim) {
 }
 
 kiln_dtype dtypeOf(mlir::Type type) {
-  if (type.isF32())
-    return KILN_F32;
-  if (type.isF64())
-    return KILN_F64;
-  if (type.isBF16())
-    return KILN_BF16;
-  if (type.isF16())
-    return KILN_F16;
-  if (type.isInteger(1))
-    return KILN_BOOL;
-  bool isUnsigned = type.isUnsignedInteger();
-  switch (type.getIntOrFloatBitWidth()) {
-  case 8:
-    return isUnsigned ? KILN_U8 : KILN_I8;
-  case 32:
-    return isUnsigned ? KILN_U32 : KILN_I32;
-  default:
-    return KILN_I64;
-  }
+  std::optional<kiln_dtype> dtype = kiln::dtypeOf(type);
+  if (!dtype)
+    llvm::report_fatal_error("an element type that no program carries");
+  return *dtype;
 }
 
-llvm::StringRef dtypeName(kiln_dtype dtype) {
-  static const char *names[] = {"f32", "f64", "bf16", "f16", "i8", "u8", "i32", "u32", "i64", "bool"};
-  return names[dtype];
-}
+llvm::StringRef dtypeName(kiln_dtype dtype) { return kiln::dtypeName(dtype); }
 
 mlir::FileLineColLoc fileLocation(mlir::Location location) {
   if (auto file = llvm::dyn_cast<mlir::FileLineColLoc>(location))
@@ -170,7 +154,7 @@ void FormBuilder::findFlat() {
   if (group.getKind() != "loops" || !llvm::all_of(body.getArguments(), fits))
     return;
   for (mlir::Operation &op : body.without_terminator()) {
-    bool elementwise = fuse::isElementwise(&op) || llvm::isa<ConstantOp>(op) ||
+    bool elementwise = isElementwise(&op) || llvm::isa<ConstantOp>(op) ||
                        (llvm::isa<BroadcastOp>(op) && dimsOf(op.getOperand(0)).empty());
     if (!elementwise || !llvm::all_of(op.getResults(), fits))
       return;

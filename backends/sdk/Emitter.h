@@ -29,7 +29,7 @@ struct Expr {
 };
 using Index = std::vector<Expr>;
 
-/// The definitions of those functions and of what they call. own: exp, erf and the like by our own polynomials, though
+/// The definitions of those functions and of what they call. own: exp, tanh and the like by our own polynomials, though
 /// the language has them.
 std::string printFunctions(const Language &language, bool own, const std::set<std::string> &used);
 
@@ -53,7 +53,7 @@ public:
 struct EmitterOptions {
   const Language &language = Language::C;
   bool wideIndex = true;     // indices are 64 bits wide; else 32, and the caller has seen to Graph::fits32
-  bool ownFunctions = false; // exp, erf, ... by functions printed along, not the language's. GLSL's
+  bool ownFunctions = false; // exp, tanh, ... by functions printed along, not the language's. GLSL's
                              // own are only as exact as each device likes, and it has no others than exp and log
 };
 

@@ -10,7 +10,6 @@ namespace kiln::sdk {
 //===-- Types -----------------------------------------------------------------------------------------------------===//
 
 static bool isBool(kiln_dtype dtype) { return dtype == KILN_BOOL; }
-static int bitWidth(kiln_dtype dtype) { return isBool(dtype) ? 1 : static_cast<int>(byteSize(dtype)) * 8; }
 
 std::string Emitter::registerType(kiln_dtype dtype) const {
   switch (dtype) {
@@ -186,11 +185,8 @@ Expr Emitter::unary(OpCode code, const Expr &a, kiln_dtype dtype) {
       Expr e = call("exp" + type, dtype, {unary(OpCode::Neg, a, dtype)}), one = literal(dtype, 1, 0);
       return bindElement(dtype, one.text + " / (" + one.text + " + " + e.text + ")", {e});
     }
-    default: {
-      static constexpr const char *names[] = {"exp", "expm1", "log",     "log1p", "sqrt",  "rsqrt", "sin",
-                                              "cos", "tanh",  "sigmoid", "erf",   "floor", "ceil",  "round"};
-      return call(names[static_cast<size_t>(code) - static_cast<size_t>(OpCode::Exp)] + type, dtype, {a});
-    }
+    default: // functions of the table (FunctionTable.cpp) are named as their ops
+      return call(std::string(infoOf(code).name) + type, dtype, {a});
     }
   }
   switch (code) {

@@ -23,16 +23,16 @@ static constexpr Function functions[] = {
 })"},
     {"max_f64", "$fn double kiln_max_f64(double a, double b) { return a != a || a > b ? a : b; }"},
     {"min_f64", "$fn double kiln_min_f64(double a, double b) { return a != a || a < b ? a : b; }"},
-    {"abs_f32"},
-    {"abs_f64"},
-    {"sqrt_f32"},
-    {"sqrt_f64"},
-    {"floor_f32"},
-    {"floor_f64"},
-    {"ceil_f32"},
-    {"ceil_f64"},
-    {"round_f32"},
-    {"round_f64"},
+    {"abs_f32", nullptr, "fabs(x)"},
+    {"abs_f64", nullptr, "fabs(x)"},
+    {"sqrt_f32", nullptr, "sqrt(x)"},
+    {"sqrt_f64", nullptr, "sqrt(x)"},
+    {"floor_f32", nullptr, "floor(x)"},
+    {"floor_f64", nullptr, "floor(x)"},
+    {"ceil_f32", nullptr, "ceil(x)"},
+    {"ceil_f64", nullptr, "ceil(x)"},
+    {"round_f32", nullptr, "rint(x)"},
+    {"round_f64", nullptr, "rint(x)"},
     {"power2", "$fn float kiln_power2($int k) { return $real($uint(k + 127) << 23); }"},
     {"exp_rest", R"(// e^r - 1 for |r| <= ln 2 / 2: Cephes' expf.
 $fn float kiln_exp_rest(float r) {
@@ -51,7 +51,8 @@ $fn float kiln_exp_rest(float r) {
   // In two steps: results beyond either end of the range come out as infinity, or denormal.
   $int n = limited == limited ? $int(k) : 0, half_n = n >> 1;
   return p * kiln_power2(half_n) * kiln_power2(n - half_n);
-})"},
+})",
+     "exp(x)"},
     {"expm1_f32", R"($fn float kiln_expm1_f32(float x) {
   float limited = x > 89.0f ? 89.0f : x < -40.0f ? -40.0f : x;
   float k = $rint(limited * 1.44269504f);
@@ -59,7 +60,8 @@ $fn float kiln_exp_rest(float r) {
   float scale = kiln_power2((limited == limited ? $int(k) : 0) - 1);
   float result = 2.0f * $fma(kiln_exp_rest(r), scale, scale - 0.5f);
   return x == 0.0f ? x : result;
-})"},
+})",
+     "expm1(x)"},
     {"log_finite", R"(// ln x of a finite positive x: Cephes' logf.
 $fn float kiln_log_finite(float x) {
   bool denormal = x < 1.17549435e-38f;
@@ -83,18 +85,20 @@ $fn float kiln_log_finite(float x) {
 $fn float kiln_log_special(float x, float result) {
   return x > 0.0f ? x > 3.40282347e38f ? x : result : x == 0.0f ? $real(0xff800000u) : $real(0x7fc00000u);
 })"},
-    {"log_f32", "$fn float kiln_log_f32(float x) { return kiln_log_special(x, kiln_log_finite(x)); }"},
+    {"log_f32", "$fn float kiln_log_f32(float x) { return kiln_log_special(x, kiln_log_finite(x)); }", "log(x)"},
     {"log1p_f32", R"($fn float kiln_log1p_f32(float x) {
   // ln(1 + x), with what rounding took from the sum put back to first order.
   float u = x + 1.0f, lost = x - (u - 1.0f);
   float result = kiln_log_special(u, kiln_log_finite(u) + lost / u);
   return $abs(x) < 2.98023224e-8f ? x : result;
-})"},
+})",
+     "log1p(x)"},
     {"tanh_f32", R"($fn float kiln_tanh_f32(float x) {
   float t = kiln_expm1_f32(-2.0f * $abs(x));
   float result = -t / (t + 2.0f);
   return $real($bits(result) & 0x7fffffffu | $bits(x) & 0x80000000u);
-})"},
+})",
+     "tanh(x)"},
     {"erf_f32", R"(// After N. Juffa: below 0.9277 x + x p(x^2), above 1 - exp(q(|x|)).
 $fn float kiln_erf_f32(float x) {
   float t = $abs(x), s = x * x;
@@ -113,7 +117,8 @@ $fn float kiln_erf_f32(float x) {
   float large = 1.0f - kiln_exp_f32(q);
   large = x < 0.0f ? -large : large;
   return t > 0.927734375f ? large : $fma(p, x, x);
-})"},
+})",
+     "erf(x)"},
     {"two_over_pi", R"(// The i-th 32 bits of 2/pi.
 $fn $uint kiln_two_over_pi($int i) {
   return i < 0    ? 0u
@@ -180,8 +185,8 @@ $fn float kiln_circular(float x, $int quarters) {
   float result = (quadrant & 1) != 0 ? cosine : sine;
   return (quadrant & 2) != 0 ? -result : result;
 })"},
-    {"sin_f32", "$fn float kiln_sin_f32(float x) { return x == 0.0f ? x : kiln_circular(x, 0); }"},
-    {"cos_f32", "$fn float kiln_cos_f32(float x) { return kiln_circular(x, 1); }"},
+    {"sin_f32", "$fn float kiln_sin_f32(float x) { return x == 0.0f ? x : kiln_circular(x, 0); }", "sin(x)"},
+    {"cos_f32", "$fn float kiln_cos_f32(float x) { return kiln_circular(x, 1); }", "cos(x)"},
     {"product_low",
      R"(// What rounding takes from a * b, by parts whose products are exact (Dekker): GLSL's fma may round twice.
 $fn float kiln_product_low(float a, float b) {
@@ -237,7 +242,8 @@ $fn float kiln_pow_positive(float x, float y) {
   if (!whole && size != 0.0f && size != inf)
     return $real(0x7fc00000u);
   return odd ? -result : result;
-})"},
+})",
+     "pow(x, y)"},
     {"fmod_f32", R"(// Exact, by subtracting shifted divisors as integers.
 $fn float kiln_fmod_f32(float x, float y) {
   $uint a = $bits(x) & 0x7fffffffu, b = $bits(y) & 0x7fffffffu, sign = $bits(x) & 0x80000000u;
@@ -262,24 +268,25 @@ $fn float kiln_fmod_f32(float x, float y) {
   for (; ma < 0x800000u && e > 1; e--)
     ma = ma << 1;
   return $real(sign | (ma >= 0x800000u ? (ma - 0x800000u) | ($uint(e) << 23) : ma));
-})"},
+})",
+     "fmod(x, y)"},
     {"power2_f64"},
     {"exp_rest_f64"},
     {"two_over_pi_f64"},
     {"trig_far_f64"},
     {"trig_f64"},
-    {"exp_f64"},
-    {"expm1_f64"},
-    {"log_f64"},
-    {"log1p_f64"},
-    {"sin_f64"},
-    {"cos_f64"},
-    {"tanh_f64"},
-    {"erf_f64"},
+    {"exp_f64", nullptr, "exp(x)"},
+    {"expm1_f64", nullptr, "expm1(x)"},
+    {"log_f64", nullptr, "log(x)"},
+    {"log1p_f64", nullptr, "log1p(x)"},
+    {"sin_f64", nullptr, "sin(x)"},
+    {"cos_f64", nullptr, "cos(x)"},
+    {"tanh_f64", nullptr, "tanh(x)"},
+    {"erf_f64", nullptr, "erf(x)"},
     {"product_low_f64"},
     {"pow_positive_f64"},
-    {"pow_f64"},
-    {"fmod_f64"},
+    {"pow_f64", nullptr, "pow(x, y)"},
+    {"fmod_f64", nullptr, "fmod(x, y)"},
     {"bf16_f32", "$fn float kiln_bf16_f32($uint h) { return $real(h << 16); }"},
     {"f32_bf16", R"($fn $uint kiln_f32_bf16(float x) {
   $uint u = $bits(x);

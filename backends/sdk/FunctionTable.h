@@ -8,6 +8,8 @@ namespace kiln::sdk {
 struct Function {
   const char *name;           // without "kiln_"
   const char *text = nullptr; // the general form; null where each language that has it has its own
+  // A call of C's mathematical library ("exp(x)") for the languages that have that.
+  const char *library = nullptr;
 };
 
 /// All functions, also those that only some language has; what a function calls comes before it.

@@ -39,10 +39,25 @@ const char *Language::find(const std::string &name) const {
   return found == functions.end() ? nullptr : found->text;
 }
 
-/// own: the general form where there is one.
-static const char *formOf(const Function &function, const Language &language, bool own) {
-  const char *special = language.find(function.name);
-  return special && !(own && function.text) ? special : function.text ? function.text : special;
+/// "exp(x)" as a function of ours, "$fn float kiln_exp_f32(float x) { return expf(x); }" in C.
+static std::string libraryForm(const Function &function, const Language &language) {
+  std::string_view name = function.name, call = function.library;
+  bool isFloat = name.ends_with("_f32");
+  std::string type = isFloat ? language.float32 : language.float64, arguments(call.substr(call.find('(')));
+  std::string parameters = "(" + type + " x" + (arguments == "(x)" ? ")" : ", " + type + " y)");
+  return "$fn " + type + " kiln_" + std::string(name) + parameters + " { return " +
+         std::string(call.substr(0, call.find('('))) + (isFloat ? language.librarySuffix : "") + arguments + "; }";
+}
+
+/// Empty where the language has none. own: the general form where there is one.
+static std::string formOf(const Function &function, const Language &language, bool own) {
+  if (own && function.text)
+    return function.text;
+  if (const char *special = language.find(function.name))
+    return special;
+  if (function.library && language.librarySuffix)
+    return libraryForm(function, language);
+  return function.text ? function.text : "";
 }
 
 static const Function *find(const std::string &name) {
@@ -53,7 +68,7 @@ static const Function *find(const std::string &name) {
 
 bool hasFunction(const Language &language, bool own, const std::string &name) {
   const Function *function = find(name);
-  return function && formOf(*function, language, own);
+  return function && !formOf(*function, language, own).empty();
 }
 
 static constexpr std::string_view tableMark = "table:";
@@ -98,7 +113,7 @@ std::string printFunctions(const Language &language, bool own, const std::set<st
   // What a function calls stands before it in the table.
   for (size_t i = table.size(); i-- > 0;)
     if (needed.contains(table[i].name))
-      if (const char *form = formOf(table[i], language, own)) {
+      if (std::string form = formOf(table[i], language, own); !form.empty()) {
         std::string text = spell(language, form);
         for (size_t j = 0; j < i; ++j)
           if (text.find("kiln_" + std::string(table[j].name) + "(") != std::string::npos)
@@ -110,7 +125,7 @@ std::string printFunctions(const Language &language, bool own, const std::set<st
       result += printTable(language, name);
   for (const Function &function : table)
     if (needed.contains(function.name))
-      if (const char *form = formOf(function, language, own))
+      if (std::string form = formOf(function, language, own); !form.empty())
         result += spell(language, form) + "\n";
   return result;
 }

@@ -1,120 +1,11 @@
 #include "Graph.h"
 #include <algorithm>
 #include <limits>
+#include <optional>
 
 namespace kiln::sdk {
 
-namespace {
-struct OpInfo {
-  const char *name;
-  int operands; // -1: any number from `atLeast`
-  int results;
-  const char *attrs; // that it must have, each with a space behind
-  int atLeast = 0;
-};
-
-/// In the order of OpCode.
-constexpr OpInfo infos[] = {
-    {"neg", 1, 1, ""},
-    {"abs", 1, 1, ""},
-    {"sign", 1, 1, ""},
-    {"exp", 1, 1, ""},
-    {"expm1", 1, 1, ""},
-    {"log", 1, 1, ""},
-    {"log1p", 1, 1, ""},
-    {"sqrt", 1, 1, ""},
-    {"rsqrt", 1, 1, ""},
-    {"sin", 1, 1, ""},
-    {"cos", 1, 1, ""},
-    {"tanh", 1, 1, ""},
-    {"sigmoid", 1, 1, ""},
-    {"erf", 1, 1, ""},
-    {"floor", 1, 1, ""},
-    {"ceil", 1, 1, ""},
-    {"round", 1, 1, ""},
-    {"not", 1, 1, ""},
-    {"add", 2, 1, ""},
-    {"sub", 2, 1, ""},
-    {"mul", 2, 1, ""},
-    {"div", 2, 1, ""},
-    {"rem", 2, 1, ""},
-    {"pow", 2, 1, ""},
-    {"max", 2, 1, ""},
-    {"min", 2, 1, ""},
-    {"and", 2, 1, ""},
-    {"or", 2, 1, ""},
-    {"xor", 2, 1, ""},
-    {"shl", 2, 1, ""},
-    {"shr", 2, 1, ""},
-    {"compare", 2, 1, "predicate "},
-    {"select", 3, 1, ""},
-    {"convert", 1, 1, ""},
-    {"stop_gradient", 1, 1, ""},
-    {"constant", 0, 1, "value "},
-    {"iota", 0, 1, "axis "},
-    {"extent", 0, 1, "expr "},
-    {"random_bits", -1, 1, "stream ", 1},
-    {"reshape", 1, 1, ""},
-    {"transpose", 1, 1, "permutation "},
-    {"broadcast", 1, 1, "axes "},
-    {"slice", 1, 1, "starts strides "},
-    {"pad", 2, 1, "low high interior "},
-    {"concat", -1, 1, "axis ", 1},
-    {"reverse", 1, 1, "axes "},
-    {"dynamic_slice", -1, 1, "", 1},
-    {"dynamic_update_slice", -1, 1, "", 2},
-    {"gather", 2, 1, "axis "},
-    {"reduce", 1, 1, "kind axes "},
-    {"arg_reduce", 1, 1, "kind axis "},
-    {"cumsum", 1, 1, "axis "},
-    {"reduce_window", 1, 1, "kind window strides low high "},
-    {"reduce_window_grad", 2, 1, "kind window strides low high "},
-    {"dot_general", 2, 1, "lhs_batch rhs_batch lhs_contract rhs_contract "},
-    {"convolution", 2, 1, "strides low high input_dilation filter_dilation groups "},
-    {"scatter", 3, 1, "kind axis "},
-    {"sort", 1, 2, "axis "},
-    {"top_k", 1, 2, "k "},
-};
-static_assert(std::size(infos) == static_cast<size_t>(OpCode::Other));
-
-std::string str(const kiln_string &s) { return s.size ? std::string(s.data, s.size) : std::string(); }
-} // namespace
-
-bool isElementwise(OpCode code) { return code <= OpCode::StopGradient; }
-bool isWhole(OpCode code) { return code >= OpCode::Reduce; }
-
-int64_t byteSize(kiln_dtype dtype) {
-  switch (dtype) {
-  case KILN_F64:
-  case KILN_I64:
-  case KILN_U64:
-    return 8;
-  case KILN_F32:
-  case KILN_I32:
-  case KILN_U32:
-    return 4;
-  case KILN_BF16:
-  case KILN_F16:
-  case KILN_I16:
-  case KILN_U16:
-    return 2;
-  default:
-    return 1;
-  }
-}
-
-bool isFloat(kiln_dtype dtype) {
-  return dtype == KILN_F32 || dtype == KILN_F64 || dtype == KILN_BF16 || dtype == KILN_F16;
-}
-bool isSigned(kiln_dtype dtype) {
-  return dtype == KILN_I8 || dtype == KILN_I16 || dtype == KILN_I32 || dtype == KILN_I64;
-}
-
-const char *dtypeName(kiln_dtype dtype) {
-  static constexpr const char *names[] = {"f32",  "f64", "bf16", "f16", "i8", "u8", "i32",    "u32",    "i64",
-                                          "bool", "i16", "u16",  "u64", "i4", "u4", "f8e4m3", "f8e5m2", "quantized"};
-  return static_cast<size_t>(dtype) < std::size(names) ? names[dtype] : "unknown";
-}
+static std::string str(const kiln_string &s) { return s.size ? std::string(s.data, s.size) : std::string(); }
 
 bool sameExtent(const kiln_extent &a, const kiln_extent &b) {
   return a.slot == b.slot && (a.slot >= 0 || a.value == b.value);
@@ -210,7 +101,7 @@ private:
     kiln_type type{};
     type.size = sizeof(type);
     reader.value(kernel, number, &type);
-    if (type.dtype < 0 || type.dtype > KILN_BOOL)
+    if (!isSupported(type.dtype))
       return error = "value " + std::to_string(number) + " is of dtype " +
                      (type.dtype < 0 || type.dtype > KILN_QUANTIZED ? "number " + std::to_string(type.dtype)
                                                                     : dtypeName(kiln_dtype(type.dtype))) +
@@ -265,8 +156,7 @@ private:
     if (source.location.line)
       op.location = str(source.location.file) + ":" + std::to_string(source.location.line) + ":" +
                     std::to_string(source.location.column);
-    auto info = std::find_if(std::begin(infos), std::end(infos), [&](const OpInfo &i) { return op.name == i.name; });
-    op.code = OpCode(info - std::begin(infos));
+    op.code = opCode(op.name);
     if (source.operand_count)
       op.operands.assign(source.operands, source.operands + source.operand_count);
     if (source.result_count)
@@ -283,30 +173,116 @@ private:
     for (uint32_t a = 0; a < source.attr_count; ++a)
       if (!readAttr(number, a, op))
         return false;
-    if (op.code != OpCode::Other && !check(op, *info))
+    if (op.code != OpCode::Other && !check(op, infoOf(op.code)))
       return false;
     graph.ops.push_back(std::move(op));
     return true;
   }
 
   bool check(const Op &op, const OpInfo &info) {
-    bool operands = info.operands >= 0 ? op.operands.size() == static_cast<size_t>(info.operands)
-                                       : op.operands.size() >= static_cast<size_t>(info.atLeast);
-    if (!operands || op.results.size() != static_cast<size_t>(info.results))
+    std::vector<const TensorInfo *> operands, results;
+    if (!match(op.operands, info.operands, operands) || !match(op.results, info.results, results))
       return fail(op, "has " + std::to_string(op.operands.size()) + " operands and " +
                           std::to_string(op.results.size()) + " results, which is not what it takes");
-    std::string_view wanted = info.attrs;
-    while (!wanted.empty()) {
-      std::string_view name = wanted.substr(0, wanted.find(' '));
-      if (!op.find(name))
-        return fail(op, "lacks its attribute '" + std::string(name) + "'");
-      wanted.remove_prefix(name.size() + 1);
+    return checkAttributes(op, info) && checkDtypes(op, info, operands, results) && checkAxes(op, info);
+  }
+
+  /// Which of the table's tensors each value is, from the left. False where there are too few or too many.
+  static bool match(const std::vector<uint32_t> &values, const std::vector<TensorInfo> &tensors,
+                    std::vector<const TensorInfo *> &each) {
+    auto needed = static_cast<size_t>(
+        std::count_if(tensors.begin(), tensors.end(), [](const TensorInfo &tensor) { return tensor.count == '1'; }));
+    size_t spare = values.size() - needed; // for those that may be missing
+    if (values.size() < needed)
+      return false;
+    for (const TensorInfo &tensor : tensors) {
+      size_t count = tensor.count == '1' ? 1 : tensor.count == '?' ? std::min<size_t>(spare, 1) : spare;
+      if (tensor.count != '1')
+        spare -= count;
+      each.insert(each.end(), count, &tensor);
     }
-    return checkAxes(op);
+    return each.size() == values.size();
+  }
+
+  static bool isOfKind(const Attr &attr, const AttrInfo &info) {
+    switch (info.kind) {
+    case AttrKind::Int:
+    case AttrKind::Bool:
+      return attr.kind == KILN_ATTR_INT;
+    case AttrKind::Number:
+      return attr.kind == KILN_ATTR_FLOAT;
+    case AttrKind::Text:
+      return attr.kind == KILN_ATTR_STRING &&
+             (info.choice.empty() ||
+              ("|" + std::string(info.choice) + "|").find("|" + attr.string + "|") != std::string::npos);
+    case AttrKind::Bytes:
+      return attr.kind == KILN_ATTR_BYTES;
+    case AttrKind::Ints:
+      return attr.kind == KILN_ATTR_INTS;
+    case AttrKind::Extents:
+      return attr.kind == KILN_ATTR_EXTENTS || attr.kind == KILN_ATTR_INTS;
+    }
+    return false;
+  }
+
+  bool checkAttributes(const Op &op, const OpInfo &info) {
+    for (const AttrInfo &attr : info.attributes)
+      if (!attr.optional && !op.find(attr.name))
+        return fail(op, "lacks its attribute '" + std::string(attr.name) + "'");
+    for (const Attr &attr : op.attrs) {
+      auto found = std::find_if(info.attributes.begin(), info.attributes.end(),
+                                [&](const AttrInfo &known) { return known.name == attr.name; });
+      if (found == info.attributes.end())
+        return fail(op, "has an attribute '" + attr.name + "' that is not known here");
+      if (!isOfKind(attr, *found))
+        return fail(op, "has an attribute '" + attr.name + "' of another kind" +
+                            (found->choice.empty() ? "" : " than " + std::string(found->choice)));
+    }
+    return true;
+  }
+
+  bool checkDtypes(const Op &op, const OpInfo &info, const std::vector<const TensorInfo *> &operands,
+                   const std::vector<const TensorInfo *> &results) {
+    std::optional<kiln_dtype> own; // T
+    auto note = [&](const std::vector<uint32_t> &values, const std::vector<const TensorInfo *> &tensors) {
+      for (size_t i = 0; i < values.size() && !own; ++i)
+        if (tensors[i]->dtype == "T")
+          own = graph.type(values[i]).dtype;
+    };
+    note(op.operands, operands);
+    note(op.results, results);
+    if (own && !contains(info.elements, *own))
+      return fail(op, "takes " + std::string(describe(info.elements)) + ", not " + dtypeName(*own));
+    auto fits = [&](uint32_t value, const TensorInfo &tensor) {
+      kiln_dtype dtype = graph.type(value).dtype;
+      if (tensor.scalar && graph.type(value).rank())
+        return false;
+      if (tensor.dtype == "T" || tensor.dtype == "T+")
+        return dtype == *own || (tensor.dtype == "T+" && dtype == accumulatorOf(*own));
+      if (tensor.dtype == "number" || tensor.dtype == "integer")
+        return contains(tensor.dtype == "number" ? Elements::Numbers : Elements::Bits, dtype);
+      return tensor.dtype == "any" || tensor.dtype == dtypeName(dtype);
+    };
+    for (size_t i = 0; i < op.operands.size(); ++i)
+      if (!fits(op.operands[i], *operands[i]))
+        return failType(op, "operand", i, *operands[i], own);
+    for (size_t i = 0; i < op.results.size(); ++i)
+      if (!fits(op.results[i], *results[i]))
+        return failType(op, "result", i, *results[i], own);
+    return true;
+  }
+
+  bool failType(const Op &op, const std::string &what, size_t i, const TensorInfo &wanted,
+                std::optional<kiln_dtype> own) {
+    const Type &type = graph.type(what == "operand" ? op.operands[i] : op.results[i]);
+    std::string name = wanted.dtype.starts_with('T') ? dtypeName(*own) : std::string(wanted.dtype);
+    return fail(op, "has " + what + " " + std::to_string(i) + " of " + dtypeName(type.dtype) + " and rank " +
+                        std::to_string(type.rank()) + ", where it takes " + (wanted.scalar ? "a scalar of " : "") +
+                        name);
   }
 
   /// What would make indices run wild.
-  bool checkAxes(const Op &op) {
+  bool checkAxes(const Op &op, const OpInfo &info) {
     size_t rank = op.operands.empty() ? graph.type(op.results[0]).rank() : graph.type(op.operands[0]).rank();
     size_t resultRank = graph.type(op.results[0]).rank();
     auto lengths = [&](size_t wanted, std::initializer_list<const char *> names) {
@@ -343,21 +319,23 @@ private:
     case OpCode::DynamicUpdateSlice:
       good = op.operands.size() == rank + 2;
       break;
-    case OpCode::ArgReduce:
-    case OpCode::CumSum:
-    case OpCode::Gather:
-    case OpCode::Scatter:
-    case OpCode::Sort:
     case OpCode::Concat:
-    case OpCode::Iota:
-      good = op.integer("axis") >= 0 && static_cast<size_t>(op.integer("axis")) < rank;
+      good = !op.operands.empty();
+      break;
+    case OpCode::Extent:
+      good = op.extents("expr").size() == 1;
+      break;
+    case OpCode::RandomBits: // a counter of four words, one of them the element's
+      good = op.operands.size() <= 4;
       break;
     default:
-      if (isElementwise(op.code))
+      if (info.opClass == OpClass::Elementwise)
         for (uint32_t v : op.operands)
           good = good && graph.type(v).rank() == resultRank;
       break;
     }
+    if (op.find("axis"))
+      good = good && op.integer("axis") >= 0 && static_cast<size_t>(op.integer("axis")) < rank;
     for (const char *name : {"axes", "permutation"})
       for (int64_t axis : op.ints(name))
         good = good && axis >= 0 && static_cast<size_t>(axis) < std::max(rank, resultRank);

@@ -4,94 +4,13 @@
 // name. Owns all that it holds; the kernel may go.
 #pragma once
 
-#include "kiln_backend.h"
+#include "Ops.h"
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace kiln::sdk {
-
-/// Ops as docs/ops.md names them. Other: a name that this version does not know (a composite): see Op::name.
-enum class OpCode {
-  // Elementwise, one operand
-  Neg,
-  Abs,
-  Sign,
-  Exp,
-  Expm1,
-  Log,
-  Log1p,
-  Sqrt,
-  Rsqrt,
-  Sin,
-  Cos,
-  Tanh,
-  Sigmoid,
-  Erf,
-  Floor,
-  Ceil,
-  Round,
-  Not,
-  // Elementwise, two operands
-  Add,
-  Sub,
-  Mul,
-  Div,
-  Rem,
-  Pow,
-  Max,
-  Min,
-  And,
-  Or,
-  Xor,
-  Shl,
-  Shr,
-  Compare,
-  // Elementwise, others
-  Select,
-  Convert,
-  StopGradient,
-  // Sources
-  Constant,
-  Iota,
-  Extent,
-  RandomBits,
-  // Layout: an element is one of an operand's
-  Reshape,
-  Transpose,
-  Broadcast,
-  Slice,
-  Pad,
-  Concat,
-  Reverse,
-  DynamicSlice,
-  DynamicUpdateSlice,
-  Gather,
-  // Whole: an element takes many of an operand's
-  Reduce,
-  ArgReduce,
-  CumSum,
-  ReduceWindow,
-  ReduceWindowGrad,
-  DotGeneral,
-  Convolution,
-  // Whole, and not a function of one element's index that is cheap: see Phases.h
-  Scatter,
-  Sort,
-  TopK,
-  Other
-};
-
-bool isElementwise(OpCode code);
-/// From Reduce on.
-bool isWhole(OpCode code);
-
-int64_t byteSize(kiln_dtype dtype);
-bool isFloat(kiln_dtype dtype);
-/// Of integers.
-bool isSigned(kiln_dtype dtype);
-const char *dtypeName(kiln_dtype dtype);
 
 struct Type {
   kiln_dtype dtype = KILN_F32;
@@ -137,8 +56,8 @@ struct Graph {
   std::vector<int64_t> extentBounds;
   std::vector<int32_t> producer; // of each value: index into ops, -1 for an input
 
-  /// Reads and checks a kernel: numbers in range, operands before their use, attributes of known ops there and of the
-  /// right lengths. False with a sentence where something is wrong.
+  /// Reads and checks a kernel: numbers in range, operands before their use, and known ops by the op table: operands,
+  /// their dtypes, attributes, of the right kinds and lengths. False with a sentence where something is wrong.
   static bool read(const kiln_reader &reader, const kiln_kernel *kernel, Graph &graph, std::string &error);
 
   const Type &type(uint32_t value) const { return values[value]; }

@@ -47,6 +47,8 @@ struct Language {
   };
   /// Whole functions that the language has itself, or that are written in what only it has.
   std::span<const Function> functions;
+  /// What names of C's mathematical library have behind them for floats ("f" in C); null: it has no such library.
+  const char *librarySuffix = nullptr;
 
   //===-- Workgroups ----------------------------------------------------------------------------------------------===//
 

@@ -64,7 +64,7 @@ bool Phases::plan(const Graph &graph, Phases &out, std::string &reason, uint32_t
   out = Phases();
   for (const Op &op : graph.ops) {
     opNumber = op.number;
-    if (op.code == OpCode::Other)
+    if (!infoOf(op.code).primitive)
       return reason = "no form of op '" + op.name + "' is known here", false;
     if (!isWhole(op.code) ||
         (hasElementForm(op.code) && readElementwise(graph, op.results[0]) && oneLastPhase(graph, op.results[0])))
@@ -222,18 +222,15 @@ void Phases::printRank(Emitter &e, const Phase &phase, const Expr &item) const {
 //===-- What can be printed ---------------------------------------------------------------------------------------===//
 
 static bool printable(const Emitter &e, const Op &op, std::string &reason) {
-  static constexpr OpCode functions[] = {OpCode::Exp, OpCode::Expm1, OpCode::Log,  OpCode::Log1p,
-                                         OpCode::Sin, OpCode::Cos,   OpCode::Tanh, OpCode::Sigmoid,
-                                         OpCode::Erf, OpCode::Pow,   OpCode::Rem};
-  if (op.code == OpCode::Other)
+  if (!infoOf(op.code).primitive)
     return reason = "no form of op '" + op.name + "' is known here", false;
   if (op.code == OpCode::Constant && e.language().largestConstant &&
       op.find("value")->string.size() > e.language().largestConstant)
     return reason = "a constant of more than " + std::to_string(e.language().largestConstant) +
                     " bytes does not fit in a shader",
            false;
-  if (std::find(std::begin(functions), std::end(functions), op.code) == std::end(functions) ||
-      e.graph.type(op.results[0]).dtype != KILN_F64)
+  bool isFunction = isElementwise(op.code) && infoOf(op.code).cost >= Cost::Exponential;
+  if (!isFunction || e.graph.type(op.results[0]).dtype != KILN_F64)
     return true;
   std::string name = op.code == OpCode::Sigmoid ? "exp" : op.code == OpCode::Rem ? "fmod" : op.name;
   return hasFunction(e.language(), e.options.ownFunctions, name + "_f64") ||

@@ -1,7 +1,7 @@
 // Which integers a function's argument may hold, from what the function does with it.
 #include "frontend/cli/IntegerRange.h"
 
-#include "ir/Kiln.h"
+#include "ir/Classes.h"
 
 #include "mlir/IR/Matchers.h"
 #include "llvm/ADT/DenseSet.h"
@@ -105,7 +105,7 @@ std::optional<Counted> Follower::counted(mlir::Value value) const {
       if (!by)
         return std::nullopt;
       shift += llvm::isa<AddOp>(op) ? *by : -*by;
-    } else if (!llvm::isa<BroadcastOp, ReshapeOp, ConvertOp, TransposeOp>(op)) {
+    } else if (!llvm::isa<ConvertOp>(op) && (!isReindexing(op) || llvm::isa<SliceOp>(op))) {
       return std::nullopt;
     }
     value = op->getOperand(0);

@@ -96,40 +96,20 @@ int flushed(int code) {
   return 1;
 }
 
-} // namespace
-
-int main(int argc, char **argv) {
-  // Where one of them was closed, the next file that is opened would take its place. What is written to a closed
-  // standard output is lost, and told: this one cannot be written to.
+/// Where one of them was closed, the next file that is opened would take its place. What is written to a closed
+/// standard output is lost, and told: this one cannot be written to.
+bool keepStandardFiles() {
   if (fcntl(STDOUT_FILENO, F_GETFD) == -1 && errno == EBADF)
     if (int nowhere = open("/dev/null", O_RDONLY); nowhere >= 0 && nowhere != STDOUT_FILENO) {
       dup2(nowhere, STDOUT_FILENO);
       close(nowhere);
     }
-  if (llvm::sys::Process::FixupStandardFileDescriptors())
-    return 1;
-  llvm::InitLLVM init(argc, argv);
-  std::signal(SIGXFSZ, SIG_IGN); // a file that grows past `ulimit -f` is an error like any other, and leaves nothing
-  CLI::App app{"kiln: from a model's definition to a native program that runs and trains it"};
-  app.set_version_flag("--version", "kiln " KILN_VERSION);
-  app.require_subcommand(1);
-  app.fallthrough(false);
+  return !llvm::sys::Process::FixupStandardFileDescriptors();
+}
 
-  kiln::ModelOptions options;
-  RawOptions raw;
-
-  CLI::App *build = app.add_subcommand("build", "compile a model to a program");
-  kiln::EmitOptions emit;
-  addCompileOptions(build, options, raw);
-  build->add_option("-o,--output", emit.output, "the program to write (default: the model file's name without .kiln)");
-  build
-      ->add_option(
-          "--emit", emit.kind,
-          "exe (default), shared, or what the backend has: object, llvm, asm, mlir (cpu); glsl, spirv (vulkan)")
-      ->check(CLI::IsMember({"exe", "shared", "object", "llvm", "asm", "mlir", "glsl", "spirv"}));
-
+std::vector<CLI::App *> addProgramCommands(CLI::App &app, kiln::ModelOptions &options, RawOptions &raw,
+                                           kiln::BenchOptions &benching) {
   // The program's own commands take the program's own options: what follows the model is handed on.
-  kiln::BenchOptions benching;
   std::vector<CLI::App *> programCommands;
   for (const char *name : {"train", "eval", "grad", "run", "generate", "bench", "info"}) {
     CLI::App *command = app.add_subcommand(name, std::string("build into the cache, then run the program's ") + name);
@@ -147,29 +127,11 @@ int main(int argc, char **argv) {
     }
     programCommands.push_back(command);
   }
+  return programCommands;
+}
 
-  CLI::App *check = app.add_subcommand("check", "find all errors of a model");
-  kiln::CheckOptions checking;
-  addCompileOptions(check, options, raw);
-  check->add_flag("--gradients", checking.gradients, "compare gradients with finite differences, in float64");
-  check->add_option("--against", checking.against,
-                    "a backend (or plugin) to run beside --backend, op by op: names the first op that differs");
-  check
-      ->add_option("--input", checking.inputs, "with --gradients, NAME=FILE: an input from a .npy or .safetensors file")
-      ->allow_extra_args(false);
-  check->add_option("--data", checking.data, "with --gradients, NAME=PATH: data NAME's first batch, read from PATH")
-      ->allow_extra_args(false);
-  check->add_option("--seed", checking.seed, "of weights and inputs (default 0)");
-
-  CLI::App *explain = app.add_subcommand("explain", "what the compiler did, and why");
-  kiln::ExplainOptions explaining;
-  addCompileOptions(explain, options, raw);
-  explain->add_flag("--memory", explaining.memory, "the arena: its size, its lower bound, the largest tensors");
-  explain->add_flag("--placement", explaining.placement, "which kernels are on which backend, and why");
-  explain->add_flag("--fusion", explaining.fusion, "which ops became one kernel");
-
+CLI::App *addConform(CLI::App &app, kiln::ConformOptions &conforming) {
   CLI::App *conform = app.add_subcommand("conform", "prove a backend right, or say where it is wrong");
-  kiln::ConformOptions conforming;
   conform->add_option("BACKEND", conforming.backend, "a backend's name (see `kiln backends`), or a plugin's path")
       ->required();
   conform->add_flag("--full", conforming.full, "every op with every dtype and shape; else a seeded choice of pairs");
@@ -186,32 +148,11 @@ int main(int argc, char **argv) {
       ->add_option("--timeout", conforming.silence, "seconds after which what is tried counts as hanging (default 300)")
       ->check(CLI::Range(1, 86400));
   conform->add_option("--device", conforming.device, "which device (default 0)");
+  return conform;
+}
 
-  CLI::App *backendList = app.add_subcommand("backends", "the backends that can be found, and their devices");
-
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError &error) {
-    int code = app.exit(error);
-    std::cout.flush();
-    return code == 0 ? flushed(0) : kWrongUsage;
-  }
-  if (int code = finishCompileOptions(options, raw))
-    return code;
-  if (build->parsed())
-    return kiln::commandBuild(options, emit);
-  if (check->parsed() && !checking.gradients && !(checking.inputs.empty() && checking.data.empty())) {
-    std::fprintf(stderr, "kiln: --input and --data are for `check --gradients`\n");
-    return kWrongUsage;
-  }
-  if (check->parsed())
-    return flushed(kiln::commandCheck(options, checking));
-  if (conform->parsed())
-    return flushed(kiln::commandConform(conforming));
-  if (backendList->parsed())
-    return flushed(kiln::commandBackends());
-  if (explain->parsed())
-    return flushed(kiln::commandExplain(options, explaining));
+int runProgramCommand(const std::vector<CLI::App *> &programCommands, kiln::ModelOptions &options,
+                      kiln::BenchOptions &benching) {
   // `bench` with several backends compares; with one, the program does it.
   for (CLI::App *command : programCommands)
     if (command->parsed() && command->get_name() == "bench" &&
@@ -240,4 +181,82 @@ int main(int argc, char **argv) {
       return kiln::commandProgram(options, command->get_name(), arguments);
     }
   return kWrongUsage;
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+  if (!keepStandardFiles())
+    return 1;
+  llvm::InitLLVM init(argc, argv);
+  std::signal(SIGXFSZ, SIG_IGN); // a file that grows past `ulimit -f` is an error like any other, and leaves nothing
+  CLI::App app{"kiln: from a model's definition to a native program that runs and trains it"};
+  app.set_version_flag("--version", "kiln " KILN_VERSION);
+  app.require_subcommand(1);
+  app.fallthrough(false);
+
+  kiln::ModelOptions options;
+  RawOptions raw;
+
+  CLI::App *build = app.add_subcommand("build", "compile a model to a program");
+  kiln::EmitOptions emit;
+  addCompileOptions(build, options, raw);
+  build->add_option("-o,--output", emit.output, "the program to write (default: the model file's name without .kiln)");
+  build
+      ->add_option(
+          "--emit", emit.kind,
+          "exe (default), shared, or what the backend has: object, llvm, asm, mlir (cpu); glsl, spirv (vulkan)")
+      ->check(CLI::IsMember({"exe", "shared", "object", "llvm", "asm", "mlir", "glsl", "spirv"}));
+
+  kiln::BenchOptions benching;
+  std::vector<CLI::App *> programCommands = addProgramCommands(app, options, raw, benching);
+
+  CLI::App *check = app.add_subcommand("check", "find all errors of a model");
+  kiln::CheckOptions checking;
+  addCompileOptions(check, options, raw);
+  check->add_flag("--gradients", checking.gradients, "compare gradients with finite differences, in float64");
+  check->add_option("--against", checking.against,
+                    "a backend (or plugin) to run beside --backend, op by op: names the first op that differs");
+  check
+      ->add_option("--input", checking.inputs, "with --gradients, NAME=FILE: an input from a .npy or .safetensors file")
+      ->allow_extra_args(false);
+  check->add_option("--data", checking.data, "with --gradients, NAME=PATH: data NAME's first batch, read from PATH")
+      ->allow_extra_args(false);
+  check->add_option("--seed", checking.seed, "of weights and inputs (default 0)");
+
+  CLI::App *explain = app.add_subcommand("explain", "what the compiler did, and why");
+  kiln::ExplainOptions explaining;
+  addCompileOptions(explain, options, raw);
+  explain->add_flag("--memory", explaining.memory, "the arena: its size, its lower bound, the largest tensors");
+  explain->add_flag("--placement", explaining.placement, "which kernels are on which backend, and why");
+  explain->add_flag("--fusion", explaining.fusion, "which ops became one kernel");
+
+  kiln::ConformOptions conforming;
+  CLI::App *conform = addConform(app, conforming);
+  CLI::App *backendList = app.add_subcommand("backends", "the backends that can be found, and their devices");
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError &error) {
+    int code = app.exit(error);
+    std::cout.flush();
+    return code == 0 ? flushed(0) : kWrongUsage;
+  }
+  if (int code = finishCompileOptions(options, raw))
+    return code;
+  if (build->parsed())
+    return kiln::commandBuild(options, emit);
+  if (check->parsed() && !checking.gradients && !(checking.inputs.empty() && checking.data.empty())) {
+    std::fprintf(stderr, "kiln: --input and --data are for `check --gradients`\n");
+    return kWrongUsage;
+  }
+  if (check->parsed())
+    return flushed(kiln::commandCheck(options, checking));
+  if (conform->parsed())
+    return flushed(kiln::commandConform(conforming));
+  if (backendList->parsed())
+    return flushed(kiln::commandBackends());
+  if (explain->parsed())
+    return flushed(kiln::commandExplain(options, explaining));
+  return runProgramCommand(programCommands, options, benching);
 }

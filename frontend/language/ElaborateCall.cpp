@@ -346,6 +346,25 @@ Value Elaborator::instantiate(const Stmt &module, const Arguments &arguments, Ra
   return value;
 }
 
+/// Whether grad returns a gradient of the right type for each float argument.
+static bool gradientsFit(Elaborator &e, const Stmt &grad, llvm::ArrayRef<mlir::Value> inputs,
+                         llvm::ArrayRef<Value> gradients) {
+  size_t wanted = 0;
+  for (mlir::Value input : inputs) {
+    if (!isFloat(llvm::cast<mlir::RankedTensorType>(input.getType()).getElementType()))
+      continue;
+    if (wanted < gradients.size() && gradients[wanted].tensor.getType() != input.getType())
+      e.error(grad.nameRange, "grad's result " + std::to_string(wanted + 1) + " is " + describe(gradients[wanted]) +
+                                  "; the argument that it belongs to is " + describe(Value::tensorOf(input)));
+    ++wanted;
+  }
+  if (wanted == gradients.size())
+    return true;
+  e.error(grad.nameRange, "grad returns " + std::to_string(gradients.size()) + " gradients; forward has " +
+                              std::to_string(wanted) + " float arguments");
+  return false;
+}
+
 /// forward and grad become the regions of one op; both see nothing but their arguments.
 Value Elaborator::callCustomGrad(const Stmt &forward, const Stmt &grad, std::shared_ptr<Instance> self,
                                  const Arguments &arguments, Range range, Frame *caller) {
@@ -412,20 +431,8 @@ Value Elaborator::callCustomGrad(const Stmt &forward, const Stmt &grad, std::sha
         .withHelp("pass the parameter as an argument, so that grad can return its gradient");
     return Value::error();
   }
-  size_t wanted = 0;
-  for (mlir::Value input : inputs) {
-    if (!isFloat(llvm::cast<mlir::RankedTensorType>(input.getType()).getElementType()))
-      continue;
-    if (wanted < gradients.size() && gradients[wanted].tensor.getType() != input.getType())
-      error(grad.nameRange, "grad's result " + std::to_string(wanted + 1) + " is " + describe(gradients[wanted]) +
-                                "; the argument that it belongs to is " + describe(Value::tensorOf(input)));
-    ++wanted;
-  }
-  if (wanted != gradients.size()) {
-    error(grad.nameRange, "grad returns " + std::to_string(gradients.size()) + " gradients; forward has " +
-                              std::to_string(wanted) + " float arguments");
+  if (!gradientsFit(*this, grad, inputs, gradients))
     return Value::error();
-  }
   auto op = builder_.create<CustomGradOp>(loc, resultTypes, inputs);
   op.getForward().push_back(forwardBlock.release());
   op.getBackward().push_back(gradBlock.release());

@@ -279,6 +279,40 @@ static std::string expectedText(Elaborator &e, Dtype dtype, const std::vector<Wr
   return text + "]";
 }
 
+/// The dimensions of a written type; false after an error.
+static bool readDims(Elaborator &e, const Expr &type, Frame &frame, std::vector<WrittenDim> &written, bool &ellipsis) {
+  for (size_t i = 1; type.kind == ExprKind::Index && i < type.children.size(); ++i) {
+    if (type.child(i).kind == ExprKind::Ellipsis) {
+      if (i > 1) {
+        e.error(type.child(i).range, "'...' stands first in a type");
+        return false;
+      }
+      ellipsis = true;
+      continue;
+    }
+    written.push_back(evalDim(e, type.child(i), frame));
+    if (written.back().failed)
+      return false;
+  }
+  return true;
+}
+
+/// The limits that are written with a dimension.
+static bool keepsLimits(Elaborator &e, const WrittenDim &written, const Dim &found, Range range,
+                        const std::string &which, Frame &frame) {
+  if (written.least) {
+    std::optional<int64_t> limit = e.boundValue(written.least, frame);
+    if (!limit || !e.constrainBelow(found, *limit, range, written.least->range, which))
+      return false;
+  }
+  if (written.bound) {
+    std::optional<int64_t> limit = e.boundValue(written.bound, frame);
+    if (!limit || !e.constrain(found, *limit, range, written.bound->range, which, false))
+      return false;
+  }
+  return true;
+}
+
 bool Elaborator::bindDims(const Expr &type, const Value &tensor, Range range, Frame &frame, const std::string &what,
                           bool final) {
   const Expr &base = type.kind == ExprKind::Index ? type.child(0) : type;
@@ -293,19 +327,8 @@ bool Elaborator::bindDims(const Expr &type, const Value &tensor, Range range, Fr
   llvm::SmallVector<Dim> actual = dimsOf(tensor.tensor);
   std::vector<WrittenDim> written;
   bool ellipsis = false;
-  for (size_t i = 1; type.kind == ExprKind::Index && i < type.children.size(); ++i) {
-    if (type.child(i).kind == ExprKind::Ellipsis) {
-      if (i > 1) {
-        error(type.child(i).range, "'...' stands first in a type");
-        return false;
-      }
-      ellipsis = true;
-      continue;
-    }
-    written.push_back(evalDim(*this, type.child(i), frame));
-    if (written.back().failed)
-      return false;
-  }
+  if (!readDims(*this, type, frame, written, ellipsis))
+    return false;
   auto mismatch = [&](const std::string &reason) -> Diagnostic & {
     return error(range, what + " is " + typeName(tensor.tensor.getType()) + "; " +
                             expectedText(*this, dtypeValue.dtype, written, ellipsis, frame) + " is expected" +
@@ -361,16 +384,8 @@ bool Elaborator::bindDims(const Expr &type, const Value &tensor, Range range, Fr
       return false;
     }
     std::string which = "the dimension " + std::string(dim.expr->range.text()) + " of " + what;
-    if (const Expr *limitExpr = written[i].least) {
-      std::optional<int64_t> limit = boundValue(limitExpr, frame);
-      if (!limit || !constrainBelow(found, *limit, range, limitExpr->range, which))
-        return false;
-    }
-    if (const Expr *limitExpr = written[i].bound) {
-      std::optional<int64_t> limit = boundValue(limitExpr, frame);
-      if (!limit || !constrain(found, *limit, range, limitExpr->range, which, false))
-        return false;
-    }
+    if (!keepsLimits(*this, written[i], found, range, which, frame))
+      return false;
   }
   return true;
 }

@@ -1,7 +1,9 @@
 #include "frontend/language/Value.h"
 
 #include "frontend/language/Builtins.h"
+#include "ir/Classes.h"
 #include "ir/Infer.h"
+#include "runtime/support/Tensor.h"
 
 #include <cstdio>
 
@@ -112,17 +114,28 @@ std::string describe(const Value &value) {
   return "a value";
 }
 
-static constexpr const char *dtypeNames[] = {"f32", "f64", "bf16", "f16",   "i8",  "u8", "i32",
-                                             "u32", "i64", "bool", "float", "int", "any"};
+// Those that are no classes stand in the order of the table of dtypes.
+static_assert(static_cast<int>(Dtype::f32) == KILN_F32 && static_cast<int>(Dtype::boolean) == KILN_BOOL);
 
 std::optional<Dtype> dtypeByName(std::string_view name) {
-  for (size_t i = 0; i < std::size(dtypeNames); ++i)
-    if (name == dtypeNames[i])
-      return static_cast<Dtype>(i);
+  for (Dtype dtype = Dtype::f32; dtype <= Dtype::any; dtype = static_cast<Dtype>(static_cast<int>(dtype) + 1))
+    if (name == dtypeName(dtype))
+      return dtype;
   return std::nullopt;
 }
 
-const char *dtypeName(Dtype dtype) { return dtypeNames[static_cast<size_t>(dtype)]; }
+const char *dtypeName(Dtype dtype) {
+  switch (dtype) {
+  case Dtype::anyFloat:
+    return "float";
+  case Dtype::anyInt:
+    return "int";
+  case Dtype::any:
+    return "any";
+  default:
+    return kiln::dtypeName(static_cast<kiln_dtype>(dtype));
+  }
+}
 
 bool isClass(Dtype dtype) { return dtype >= Dtype::anyFloat; }
 
@@ -159,11 +172,8 @@ mlir::Type elementType(Dtype dtype, mlir::MLIRContext *context) {
 bool isFloat(mlir::Type element) { return llvm::isa<mlir::FloatType>(element); }
 
 Dtype dtypeOf(mlir::Type element) {
-  for (Dtype dtype : {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::f16, Dtype::i8, Dtype::u8, Dtype::i32, Dtype::u32,
-                      Dtype::i64, Dtype::boolean})
-    if (elementType(dtype, element.getContext()) == element)
-      return dtype;
-  return Dtype::any;
+  std::optional<kiln_dtype> dtype = kiln::dtypeOf(element);
+  return dtype ? static_cast<Dtype>(*dtype) : Dtype::any;
 }
 
 bool matches(Dtype pattern, mlir::Type element) {

@@ -1,5 +1,6 @@
 #include "ir/interpreter/Fold.h"
 
+#include "ir/Classes.h"
 #include "ir/interpreter/Interpreter.h"
 #include "ir/interpreter/Kernels.h"
 
@@ -18,9 +19,7 @@ mlir::DenseElementsAttr splatOf(mlir::RankedTensorType type, mlir::Attribute val
   return mlir::DenseElementsAttr::get(type, value);
 }
 
-bool movesElements(mlir::Operation *op) {
-  return llvm::isa<BroadcastOp, ReshapeOp, TransposeOp, SliceOp, ReverseOp, StopGradientOp>(op);
-}
+bool movesElements(mlir::Operation *op) { return isReindexing(op) || llvm::isa<StopGradientOp>(op); }
 
 struct ConstantFolding : mlir::DialectFoldInterface {
   using DialectFoldInterface::DialectFoldInterface;
@@ -40,7 +39,7 @@ struct ConstantFolding : mlir::DialectFoldInterface {
       results.push_back(splatOf(type, constants[0].getSplatValue<mlir::Attribute>()));
       return mlir::success();
     }
-    bool scalar = splats && op->hasTrait<mlir::OpTrait::Elementwise>();
+    bool scalar = splats && isElementwise(op);
     if (!scalar)
       for (mlir::Type each : op->getResultTypes())
         if (auto result = llvm::cast<mlir::RankedTensorType>(each);

@@ -11,7 +11,7 @@ mlir::FailureOr<Answer> Choosy::claim(GroupOp group) {
     if (llvm::is_contained(options.refused, op.getName().stripDialect())) {
       if (answer.reason.empty())
         answer.reason = "no " + op.getName().stripDialect().str() + " here";
-    } else if (options.parts && !fuse::isSource(&op)) {
+    } else if (options.parts && !fuse::isPlainSource(&op)) {
       answer.parts.emplace_back().insert(&op);
     }
   }

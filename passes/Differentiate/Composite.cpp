@@ -3,6 +3,8 @@
 // written out.
 #include "passes/Differentiate/Backward.h"
 
+#include "ir/Normal.h"
+
 #include <cmath>
 #include <numbers>
 
@@ -47,7 +49,7 @@ LogicalResult geluRule(GeluOp op, Backward &b) {
     Value bend = e.mul(e.mul(e.mul(x, 0.5), e.sub(e.splatLike(t, 1), e.mul(t, t))), inner);
     slope = e.add(e.mul(e.add(t, 1), 0.5), bend);
   } else {
-    Value below = e.mul(e.add(e.op<ErfOp>(e.mul(x, std::sqrt(0.5))), 1), 0.5);
+    Value below = e.mul(e.add(normalSpread(e, x), 1), 0.5);
     Value density = e.mul(e.exp(e.mul(e.mul(x, x), -0.5)), std::numbers::inv_sqrtpi * std::sqrt(0.5));
     slope = e.add(below, e.mul(x, density));
   }

@@ -1,5 +1,6 @@
 #include "passes/Differentiate/LoopSums.h"
 
+#include "ir/Classes.h"
 #include "mlir/IR/IRMapping.h"
 
 namespace kiln {
@@ -54,7 +55,7 @@ bool LoopSums::collect(Value value, SmallVectorImpl<Value> &operands) {
   }
   if (auto pad = llvm::dyn_cast<PadOp>(op))
     return splatValue(pad.getValue()) == 0.0 && collect(pad.getOperand(), operands);
-  if (llvm::isa<TransposeOp, ReshapeOp, NegOp, ConvertOp, SliceOp, BroadcastOp, ReverseOp>(op))
+  if (isReindexing(op) || llvm::isa<NegOp, ConvertOp>(op))
     return isFloatTensor(op->getOperand(0).getType()) && collect(op->getOperand(0), operands);
   if (llvm::isa<AddOp, SubOp>(op))
     return collect(op->getOperand(0), operands) && collect(op->getOperand(1), operands);

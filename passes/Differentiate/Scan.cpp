@@ -3,6 +3,7 @@
 // that the backward reads are saved by the forward loop (stacked, as further outputs) and which are recomputed.
 #include "passes/Differentiate/Scan.h"
 
+#include "ir/Classes.h"
 #include "passes/Differentiate/LoopSums.h"
 
 #include "mlir/IR/IRMapping.h"
@@ -216,10 +217,9 @@ SmallVector<Value> ScanGradient::roots() {
 }
 
 bool isFreeToRepeat(Operation *op) {
-  return llvm::isa<AddOp, SubOp, MulOp, NegOp, AbsOp, SignOp, MaxOp, MinOp, SelectOp, CompareOp, ConvertOp, NotOp,
-                   AndOp, OrOp, XorOp, ShlOp, ShrOp, ConstantOp, IotaOp, ExtentOp, RandomBitsOp, ReshapeOp, TransposeOp,
-                   BroadcastOp, SliceOp, StopGradientOp, FloorOp, CeilOp, RoundOp, ReluOp, DynamicSliceOp, GatherOp>(
-      op);
+  if (llvm::isa<PadOp, ConcatOp, ReverseOp>(op)) // what reads these stands alone as often as not
+    return false;
+  return isSource(op) || isLayout(op) || (isElementwise(op) && !isDear(op));
 }
 
 // Adds what a recomputation of `value` would need saved and is not yet: itself, where it is better saved. Cheap ops are
@@ -230,7 +230,7 @@ void ScanGradient::gatherLeaves(Value value, llvm::SetVector<Value> &leaves) {
     return;
   Operation *source = value.getDefiningOp();
   bool cheap = source && isFreeToRepeat(source);
-  if (!cheap && !(source && source->hasTrait<mlir::OpTrait::Elementwise>())) {
+  if (!cheap && !(source && isElementwise(source))) {
     leaves.insert(value);
     return;
   }

@@ -1,26 +1,8 @@
 #include "passes/Fuse/Cluster.h"
 
-#include "llvm/ADT/TypeSwitch.h"
-
 namespace kiln::fuse {
 
-bool isElementwise(mlir::Operation *op) {
-  return op->hasTrait<mlir::OpTrait::Elementwise>() || llvm::isa<CompareOp, SelectOp, ConvertOp>(op);
-}
-
-bool isExpensive(mlir::Operation *op) {
-  return llvm::isa<ExpOp, Expm1Op, LogOp, Log1pOp, SinOp, CosOp, TanhOp, SigmoidOp, ErfOp, PowOp, DivOp, RemOp, SqrtOp,
-                   RsqrtOp, RandomBitsOp>(op);
-}
-
-bool isSource(mlir::Operation *op) {
-  return llvm::isa<ConstantOp, IotaOp, ExtentOp>(op) && classOf(op) == OpClass::cheap;
-}
-
-bool isLayout(mlir::Operation *op) {
-  return llvm::isa<ReshapeOp, TransposeOp, BroadcastOp, SliceOp, PadOp, ConcatOp, ReverseOp, DynamicSliceOp, GatherOp>(
-      op);
-}
+bool isPlainSource(mlir::Operation *op) { return isSource(op) && classOf(op) == OpClass::cheap; }
 
 // How many elementwise ops a cheap expression may hold: above this, storing it is no dearer than computing it again.
 static constexpr int cheapLimit = 8;
@@ -35,8 +17,7 @@ static int cheapCost(mlir::Operation *op, int budget) {
   }
   if (llvm::isa<IotaOp, ExtentOp, BroadcastOp>(op))
     return 0;
-  bool cheapKind = (isElementwise(op) && !isExpensive(op)) || llvm::isa<ReshapeOp, TransposeOp, SliceOp, ReverseOp>(op);
-  if (!cheapKind)
+  if (!(isElementwise(op) && !isDear(op)) && !isReindexing(op))
     return budget + 1;
   int cost = 1;
   for (mlir::Value operand : op->getOperands()) {
@@ -65,7 +46,7 @@ bool keepsRows(mlir::Operation *op) {
 }
 
 OpClass classOf(mlir::Operation *op) {
-  if (llvm::isa<ScanOp, IfOp, WhileOp>(op))
+  if (isControl(op))
     return OpClass::control;
   if (op->hasTrait<mlir::OpTrait::IsTerminator>() || !llvm::isa<KilnDialect>(op->getDialect()))
     return OpClass::other;
@@ -73,7 +54,8 @@ OpClass classOf(mlir::Operation *op) {
     return OpClass::cheap;
   if (llvm::isa<ReshapeOp, ConstantOp, GroupOp>(op))
     return OpClass::free;
-  if (llvm::isa<DotGeneralOp, ConvolutionOp>(op))
+  kiln::OpClass opClass = opClassOf(op);
+  if (opClass == kiln::OpClass::Contraction)
     return OpClass::contract;
   if (auto reduce = llvm::dyn_cast<ReduceOp>(op))
     return reduce.getAxes().empty() ? OpClass::single : OpClass::reduce;
@@ -84,9 +66,9 @@ OpClass classOf(mlir::Operation *op) {
     return OpClass::attention;
   if (llvm::isa<DecomposableOpInterface>(op))
     return OpClass::other;
-  if (isElementwise(op) || isLayout(op) || llvm::isa<RandomBitsOp>(op))
+  if (isElementwise(op) || isLayout(op) || isSource(op))
     return OpClass::index;
-  if (llvm::isa<ScatterOp, SortOp, TopKOp, CumSumOp, ReduceWindowOp, ReduceWindowGradOp, DynamicUpdateSliceOp>(op))
+  if (opClass == kiln::OpClass::Whole || opClass == kiln::OpClass::Update)
     return OpClass::single;
   return OpClass::other;
 }
@@ -320,7 +302,7 @@ bool Candidate::contractLegal(mlir::Operation *anchor) const {
     if (op == anchor)
       continue;
     if (prologue.contains(op)) {
-      if (isExpensive(op) || llvm::isa<GatherOp, ConcatOp, DynamicSliceOp>(op) || usedOutside(op->getResult(0), ops) ||
+      if (isDear(op) || llvm::isa<GatherOp, ConcatOp, DynamicSliceOp>(op) || usedOutside(op->getResult(0), ops) ||
           llvm::any_of(op->getUsers(), [&](mlir::Operation *user) {
             return ops.contains(user) && user != anchor && !prologue.contains(user);
           }))

@@ -1,6 +1,7 @@
 // What a group may hold: the classes of ops, and the one predicate that decides whether a set of ops is a kernel.
 #pragma once
 
+#include "ir/Classes.h"
 #include "passes/Fuse/Fuse.h"
 
 #include "llvm/ADT/SetVector.h"
@@ -20,13 +21,8 @@ enum class OpClass {
 };
 
 OpClass classOf(mlir::Operation *op);
-bool isElementwise(mlir::Operation *op);
-/// Dear enough that doing it twice costs more than storing it: exp, tanh, div, pow, ...
-bool isExpensive(mlir::Operation *op);
 /// Computes nothing and reads nothing: a splat constant, iota, extent. Part of even the smallest group.
-bool isSource(mlir::Operation *op);
-/// Moves elements without computing: transpose, slice, pad, concat, reverse, gather, dynamic_slice, reshape, broadcast.
-bool isLayout(mlir::Operation *op);
+bool isPlainSource(mlir::Operation *op);
 
 using OpSet = llvm::SmallSetVector<mlir::Operation *, 8>;
 

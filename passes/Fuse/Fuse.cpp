@@ -31,7 +31,7 @@ static constexpr unsigned maxRecomputed = 6;
 static unsigned fullSources(mlir::Operation *op) {
   unsigned count = 0;
   for (mlir::Value operand : op->getOperands())
-    count += !operand.getDefiningOp() || classOf(operand.getDefiningOp()) != OpClass::cheap;
+    count += !operand.getDefiningOp() || classOf(operand.getDefiningOp()) != fuse::OpClass::cheap;
   return count;
 }
 
@@ -45,7 +45,7 @@ static unsigned elementWidth(mlir::Value value) {
 static void duplicateCheap(mlir::Block &block) {
   llvm::DenseMap<mlir::Operation *, unsigned> depth;
   for (mlir::Operation &op : llvm::make_early_inc_range(llvm::reverse(block))) {
-    if (classOf(&op) != OpClass::index || !isElementwise(&op) || llvm::isa<PowOp, RemOp>(op) || fullSources(&op) != 1 ||
+    if (classOf(&op) != fuse::OpClass::index || !isElementwise(&op) || llvm::isa<PowOp, RemOp>(op) || fullSources(&op) != 1 ||
         dimsOf(op.getResult(0)).empty())
       continue;
     // A mask is a quarter of what it is made of: better kept.
@@ -55,10 +55,10 @@ static void duplicateCheap(mlir::Block &block) {
     llvm::SmallVector<mlir::Operation *> users = found.takeVector();
     unsigned deepest = 0;
     bool fusable = llvm::all_of(users, [&](mlir::Operation *user) {
-      OpClass opClass = classOf(user);
+      fuse::OpClass opClass = classOf(user);
       deepest = std::max(deepest, depth.lookup(user));
       return user->getBlock() == &block &&
-             ((opClass == OpClass::index && isElementwise(user)) || opClass == OpClass::reduce);
+             ((opClass == fuse::OpClass::index && isElementwise(user)) || opClass == fuse::OpClass::reduce);
     });
     if (!fusable || users.size() < 2 || deepest >= maxRecomputed)
       continue;
@@ -247,7 +247,7 @@ static llvm::SmallVector<mlir::Operation *> inlineGroup(GroupOp group) {
 bool splitGroup(GroupOp group) {
   unsigned computing = 0;
   for (mlir::Operation &op : group.getBody().front().without_terminator())
-    computing += !isSource(&op);
+    computing += !isPlainSource(&op);
   mlir::Block *block = group->getBlock();
   FuseLevel level = group.getKind() == "contract" ? FuseLevel::loops : FuseLevel::single;
   if (computing <= 1) {

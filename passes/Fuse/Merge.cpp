@@ -131,7 +131,7 @@ void Merger::collect() {
   llvm::DenseSet<mlir::Operation *> keep(kept.begin(), kept.end());
   if (level == FuseLevel::single)
     for (mlir::Operation &op : block.without_terminator())
-      if (classOf(&op) == OpClass::cheap && !isSource(&op) && !op.use_empty())
+      if (classOf(&op) == OpClass::cheap && !isPlainSource(&op) && !op.use_empty())
         keep.insert(&op);
   for (mlir::Operation &op : block.without_terminator()) {
     if (classOf(&op) == OpClass::cheap && !keep.contains(&op))
@@ -294,7 +294,7 @@ void Merger::growContracts() {
 // in memory anyway: the product dy * x below sum(dy * x), with the difference x - mean that it takes. Empty where `op`
 // is no such value. Readers of a row group are reductions; those of a product's epilogue may be elementwise too.
 OpSet Merger::betterOutside(mlir::Operation *op, const OpSet &ops, bool elementwiseReaders) const {
-  if (classOf(op) != OpClass::index || isExpensive(op) || dimsOf(op->getResult(0)).empty() || op->use_empty())
+  if (classOf(op) != OpClass::index || isDear(op) || dimsOf(op->getResult(0)).empty() || op->use_empty())
     return {};
   for (mlir::Operation *user : op->getUsers()) {
     bool reads =
@@ -319,7 +319,7 @@ OpSet Merger::betterOutside(mlir::Operation *op, const OpSet &ops, bool elementw
       if (elsewhere)
         return;
       // Nobody else wants it: it goes along.
-      bool goes = elementwiseReaders && !within && isElementwise(definition) && !isExpensive(definition) &&
+      bool goes = elementwiseReaders && !within && isElementwise(definition) && !isDear(definition) &&
                   classOf(definition) == OpClass::index && cone.size() < maxPeeled;
       if (goes)
         cone.insert(definition);

@@ -1,6 +1,7 @@
 #include "passes/Place/Place.h"
 
 #include "ir/Bounds.h"
+#include "ir/Classes.h"
 #include "passes/Fuse/Merge.h"
 #include "passes/Fuse/Outline.h"
 #include "passes/support/Entries.h"
@@ -73,8 +74,7 @@ static std::optional<uint32_t> targetOfUnit(mlir::Operation &op) {
 }
 
 static double bytesOf(mlir::Type type, const Bounds &bounds) {
-  auto tensor = llvm::cast<mlir::RankedTensorType>(type);
-  double bytes = std::max(1u, tensor.getElementTypeBitWidth() / 8);
+  auto bytes = static_cast<double>(elementBytes(type));
   for (const Dim &dim : dimsOf(type))
     bytes *= static_cast<double>(upperBound(dim, bounds).value_or(1));
   return bytes;

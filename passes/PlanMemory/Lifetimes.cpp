@@ -1,15 +1,13 @@
 #include "passes/PlanMemory/PlanMemory.h"
 
+#include "ir/Classes.h"
+
 #include <algorithm>
 #include <random>
 
 namespace kiln::plan {
 
-int64_t elementBytes(mlir::Type type) {
-  if (auto tensor = llvm::dyn_cast<mlir::RankedTensorType>(type))
-    type = tensor.getElementType();
-  return (type.getIntOrFloatBitWidth() + 7) / 8;
-}
+int64_t elementBytes(mlir::Type type) { return kiln::elementBytes(type); }
 
 Dim bytesOf(mlir::Type type) {
   Dim result = elementBytes(type);

@@ -1,4 +1,5 @@
 #include "passes/PlanMemory/PlanMemory.h"
+#include "ir/Classes.h"
 
 #include "passes/PlanMemory/Verify.h"
 #include "passes/support/Entries.h"
@@ -27,6 +28,11 @@ mlir::FailureOr<FunctionPlan> planFunction(mlir::func::FuncOp function, const Op
   plan.redZone = options.redZone;
   if (!function.getBody().hasOneBlock())
     return function.emitError() << "a function of several blocks has no memory plan";
+  mlir::FunctionType signature = function.getFunctionType();
+  for (mlir::Type type : llvm::concat<const mlir::Type>(signature.getInputs(), signature.getResults()))
+    if (!isKilnTensor(type))
+      return function.emitError() << "takes or gives " << type
+                                  << ", which has no place in memory: no tensor of the dialect";
   readSignature(plan);
   scheduleBlock(function.getBody().front(), plan.bounds);
   if (mlir::failed(assignPlaces(plan, options)))

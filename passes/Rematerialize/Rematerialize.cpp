@@ -1,5 +1,6 @@
 #include "passes/Rematerialize/Rematerialize.h"
 
+#include "ir/Classes.h"
 #include "passes/support/Values.h"
 
 #include "mlir/IR/IRMapping.h"
@@ -18,26 +19,37 @@ using mlir::Value;
 
 namespace {
 
+/// Nothing that is worth keeping: part of whatever reads it.
+bool isFree(Operation *op) { return (isSource(op) && !isDear(op)) || llvm::isa<BroadcastOp, ReshapeOp>(op); }
+
 /// What an op costs for each element; nullopt for one that is never repeated.
 std::optional<int64_t> costOf(Operation *op) {
-  if (llvm::isa<ConstantOp, IotaOp, ExtentOp, BroadcastOp, ReshapeOp>(op))
+  if (isFree(op))
     return 0;
-  if (llvm::isa<RandomBitsOp>(op))
-    return 20;
-  if (!llvm::isa<KilnDialect>(op->getDialect()) || !op->hasTrait<mlir::OpTrait::Elementwise>())
+  if (!isElementwise(op) && !isSource(op))
     return std::nullopt;
-  if (llvm::isa<PowOp>(op))
-    return 12;
-  if (llvm::isa<TanhOp, SigmoidOp, ErfOp, SinOp, CosOp, Expm1Op, Log1pOp>(op))
-    return 8;
-  if (llvm::isa<ExpOp, LogOp>(op))
-    return 6;
-  if (llvm::isa<DivOp, SqrtOp, RsqrtOp, RemOp>(op))
+  switch (opCostOf(op)) {
+  case OpCost::Free:
+    return 0;
+  case OpCost::Cheap:
+    return 1;
+  case OpCost::Division:
     return 3;
-  return 1;
+  case OpCost::Exponential:
+    return 6;
+  case OpCost::Polynomial:
+    return 8;
+  case OpCost::Library:
+    return 12;
+  case OpCost::Philox:
+    return 20;
+  }
+  llvm_unreachable("a cost of its own");
 }
 
-bool isHeavy(Operation *op) { return llvm::isa<DotGeneralOp, ConvolutionOp, AttentionOp, AttentionGradOp, ScanOp>(op); }
+bool isHeavy(Operation *op) {
+  return opClassOf(op) == OpClass::Contraction || llvm::isa<AttentionOp, AttentionGradOp, ScanOp>(op);
+}
 
 class BlockRematerializer {
 public:
@@ -54,8 +66,7 @@ public:
   void run() {
     // Readers before what they read: a copy may then ask for a copy of its operand in turn.
     for (Operation *op : llvm::reverse(order))
-      if (op->getNumResults() == 1 && !llvm::isa<ConstantOp, IotaOp, ExtentOp, BroadcastOp, ReshapeOp>(op) &&
-          costOf(op) && bytes(op->getResult(0)) >= smallest)
+      if (op->getNumResults() == 1 && !isFree(op) && costOf(op) && bytes(op->getResult(0)) >= smallest)
         consider(op);
   }
 

@@ -1,5 +1,6 @@
 #include "passes/Simplify/Patterns.h"
 
+#include "ir/Classes.h"
 #include <cmath>
 
 namespace kiln {
@@ -189,8 +190,7 @@ struct FoldSplats : mlir::RewritePattern {
   explicit FoldSplats(mlir::MLIRContext *context) : RewritePattern(MatchAnyOpTypeTag(), 1, context) {}
 
   LogicalResult matchAndRewrite(mlir::Operation *op, PatternRewriter &rewriter) const override {
-    if (op->getNumResults() != 1 || op->getNumOperands() == 0 || op->getNumOperands() > 2 ||
-        !op->hasTrait<mlir::OpTrait::Elementwise>() || !llvm::isa<KilnDialect>(op->getDialect()))
+    if (op->getNumResults() != 1 || op->getNumOperands() == 0 || op->getNumOperands() > 2 || !isElementwise(op))
       return failure();
     mlir::Type element = elementOf(op->getResult(0));
     if (!element.isF32() && !element.isF64())
@@ -212,7 +212,7 @@ struct MoveSplats : mlir::RewritePattern {
   explicit MoveSplats(mlir::MLIRContext *context) : RewritePattern(MatchAnyOpTypeTag(), 1, context) {}
 
   LogicalResult matchAndRewrite(mlir::Operation *op, PatternRewriter &rewriter) const override {
-    if (!llvm::isa<BroadcastOp, ReshapeOp, TransposeOp, SliceOp, ReverseOp, DynamicSliceOp, ConvertOp>(op))
+    if (!isReindexing(op) && !llvm::isa<DynamicSliceOp, ConvertOp>(op))
       return failure();
     std::optional<double> value = splatValue(op->getOperand(0));
     if (!value)

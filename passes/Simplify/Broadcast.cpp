@@ -1,5 +1,7 @@
 #include "passes/Simplify/Patterns.h"
 
+#include "ir/Classes.h"
+
 namespace kiln {
 
 using llvm::ArrayRef;
@@ -18,8 +20,7 @@ struct PushBroadcast : mlir::RewritePattern {
   explicit PushBroadcast(mlir::MLIRContext *context) : RewritePattern(MatchAnyOpTypeTag(), 1, context) {}
 
   LogicalResult matchAndRewrite(mlir::Operation *op, PatternRewriter &rewriter) const override {
-    if (op->getNumResults() != 1 || op->getNumOperands() == 0 || !op->hasTrait<mlir::OpTrait::Elementwise>() ||
-        !llvm::isa<KilnDialect>(op->getDialect()))
+    if (op->getNumResults() != 1 || op->getNumOperands() == 0 || !isElementwise(op))
       return failure();
     BroadcastOp widest;
     for (Value operand : op->getOperands()) {

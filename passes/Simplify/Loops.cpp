@@ -1,5 +1,6 @@
 #include "passes/Simplify/Patterns.h"
 
+#include "ir/Classes.h"
 #include "passes/support/Loops.h"
 
 #include "mlir/IR/IRMapping.h"
@@ -244,7 +245,7 @@ bool leadsToProduct(ScanOp op, Value value) {
     return false;
   if (auto dot = llvm::dyn_cast<DotGeneralOp>(source))
     return varyingSide(op, dot).has_value();
-  return source->hasTrait<mlir::OpTrait::Elementwise>() && source->getNumResults() == 1 &&
+  return isElementwise(source) && source->getNumResults() == 1 &&
          llvm::any_of(source->getOperands(), [&](Value operand) { return leadsToProduct(op, operand); });
 }
 

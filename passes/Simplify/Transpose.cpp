@@ -1,6 +1,8 @@
 // A transpose of a large result moved to where it costs less: the operand of a product, the indices of a gather.
 #include "passes/Simplify/Patterns.h"
 
+#include "ir/Classes.h"
+
 namespace kiln {
 
 using llvm::ArrayRef;
@@ -15,11 +17,6 @@ using mlir::Value;
 namespace {
 
 int64_t bytesOf(Value value) { return estimatedBytes(value.getType()); }
-
-bool isElementwise(Operation *op) {
-  return op->getNumResults() == 1 && llvm::isa<KilnDialect>(op->getDialect()) &&
-         op->hasTrait<mlir::OpTrait::Elementwise>();
-}
 
 /// Where a permutation of a product's result only permutes the left side's free axes: the same on the left operand.
 std::optional<SmallVector<int64_t>> onLeftOperand(DotGeneralOp dot, ArrayRef<int64_t> permutation) {

@@ -1,5 +1,7 @@
 #include "passes/support/Loops.h"
 
+#include "ir/Classes.h"
+
 #include "mlir/IR/IRMapping.h"
 
 namespace kiln {
@@ -8,7 +10,7 @@ using mlir::Operation;
 using mlir::Value;
 
 namespace {
-bool staysInLoop(Operation *op) { return llvm::isa<BroadcastOp, IotaOp, ConstantOp, ExtentOp>(op); }
+bool staysInLoop(Operation *op) { return (isSource(op) && !isDear(op)) || llvm::isa<BroadcastOp>(op); }
 } // namespace
 
 bool isInvariant(ScanOp scan, Value value) {

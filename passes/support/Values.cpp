@@ -1,5 +1,7 @@
 #include "passes/support/Values.h"
 
+#include "ir/Classes.h"
+
 #include <numeric>
 
 namespace kiln {
@@ -57,8 +59,7 @@ std::optional<double> splatValue(Value value) {
 }
 
 int64_t estimatedBytes(mlir::Type type, const Bounds &bounds) {
-  auto tensor = llvm::cast<mlir::RankedTensorType>(type);
-  int64_t bytes = std::max<int64_t>(1, tensor.getElementTypeBitWidth() / 8);
+  int64_t bytes = elementBytes(type);
   for (const Dim &dim : dimsOf(type)) {
     std::map<std::string, int64_t> sizes;
     for (const std::string &symbol : dim.symbols()) {

@@ -13,23 +13,21 @@ namespace kiln {
 
 namespace {
 struct DtypeInfo {
-  kiln_dtype dtype;
   const char *name;
-  uint8_t size;
-  char kind; // f, i (signed), u (unsigned), b
+  uint8_t bits;
+  char kind;
+  /// Whole bytes of numbers that a processor knows: those of fewer bits, eight-bit floats and quantized ones have none.
+  constexpr bool hasHostForm() const { return bits >= 8 && !(kind == 'f' && bits == 8); }
 };
 constexpr DtypeInfo dtypes[] = {
-    {KILN_F32, "f32", 4, 'f'}, {KILN_F64, "f64", 8, 'f'},   {KILN_BF16, "bf16", 2, 'f'}, {KILN_F16, "f16", 2, 'f'},
-    {KILN_I8, "i8", 1, 'i'},   {KILN_U8, "u8", 1, 'u'},     {KILN_I32, "i32", 4, 'i'},   {KILN_U32, "u32", 4, 'u'},
-    {KILN_I64, "i64", 8, 'i'}, {KILN_BOOL, "bool", 1, 'b'}, {KILN_I16, "i16", 2, 'i'},   {KILN_U16, "u16", 2, 'u'},
-    {KILN_U64, "u64", 8, 'u'},
+#define KILN_DTYPE(number, name, bits, kind) {name, bits, kind},
+#include "backends/api/dtypes.inc"
+#undef KILN_DTYPE
 };
 
 const DtypeInfo *info(kiln_dtype dtype) {
-  for (const DtypeInfo &entry : dtypes)
-    if (entry.dtype == dtype)
-      return &entry;
-  return nullptr;
+  bool known = static_cast<size_t>(dtype) < std::size(dtypes) && dtypes[dtype].hasHostForm();
+  return known ? &dtypes[dtype] : nullptr;
 }
 
 template <typename T> T load(const void *data, int64_t i) {
@@ -68,16 +66,16 @@ std::pair<int64_t, int64_t> integerRange(kiln_dtype dtype) {
 
 size_t dtypeSize(kiln_dtype dtype) {
   const DtypeInfo *found = info(dtype);
-  return found ? found->size : 0;
+  return found ? found->bits / 8u : 0;
 }
 const char *dtypeName(kiln_dtype dtype) {
   const DtypeInfo *found = info(dtype);
   return found ? found->name : "?";
 }
 std::optional<kiln_dtype> dtypeFromName(std::string_view name) {
-  for (const DtypeInfo &entry : dtypes)
-    if (name == entry.name)
-      return entry.dtype;
+  for (size_t i = 0; i < std::size(dtypes); ++i)
+    if (name == dtypes[i].name && dtypes[i].hasHostForm())
+      return static_cast<kiln_dtype>(i);
   return std::nullopt;
 }
 bool isFloat(kiln_dtype dtype) {

@@ -40,7 +40,7 @@ void referenceBlob(std::string_view bytes) {
   if (!reference::decode(bytes.data(), bytes.size(), graphs, error))
     fail("%s", error.c_str());
   for (const sdk::Graph &graph : graphs) {
-    if (!reference::checkTypes(graph, error))
+    if (!reference::hasPrimitivesOnly(graph, error))
       fail("%s", error.c_str());
     std::vector<int64_t> extents;
     for (int64_t bound : graph.extentBounds)

@@ -130,6 +130,19 @@ static void useWindow(const Graph &graph, const Op &op, Contraction &c) {
   c.window = window;
 }
 
+/// Where an element of the product lies in the convolution's result.
+static auto resultPlace(const Geometry &g) {
+  return [grouped = g.grouped, windows = g.windows, outputsOfGroup = g.outputs](Emitter &e, ArrayRef<Index> batch,
+                                                                                ArrayRef<Index> m, ArrayRef<Index> n) {
+    Index channel = m[0];
+    if (grouped)
+      channel = e.add(channel, e.scale(batch.back(), e.extent(outputsOfGroup)));
+    Indices at{windows ? n[0] : batch[0], channel};
+    at.append(windows ? n.begin() + 1 : n.begin(), n.end());
+    return at;
+  };
+}
+
 bool shapeOfConvolution(const Graph &graph, uint32_t number, Contraction &c, std::string &error) {
   const Op &op = graph.ops[number];
   const TensorType &input = graph.type(op.operands[0]), &filter = graph.type(op.operands[1]),
@@ -201,17 +214,7 @@ bool shapeOfConvolution(const Graph &graph, uint32_t number, Contraction &c, std
   };
   c.resultInRows = !c.window;
   c.leftForAllBatches = !g.grouped;
-  bool grouped = g.grouped, windows = g.windows;
-  Extent outputsOfGroup = g.outputs;
-  c.place = [grouped, windows, outputsOfGroup](Emitter &e, ArrayRef<Index> batch, ArrayRef<Index> m,
-                                               ArrayRef<Index> n) {
-    Index channel = m[0];
-    if (grouped)
-      channel = e.add(channel, e.scale(batch.back(), e.extent(outputsOfGroup)));
-    Indices at{windows ? n[0] : batch[0], channel};
-    at.append(windows ? n.begin() + 1 : n.begin(), n.end());
-    return at;
-  };
+  c.place = resultPlace(g);
   return true;
 }
 

@@ -16,8 +16,6 @@ static Type like(Value v, Type element) {
 
 static bool isBool(kiln_dtype dtype) { return dtype == KILN_BOOL; }
 
-static unsigned bitWidth(kiln_dtype dtype) { return isBool(dtype) ? 1 : static_cast<unsigned>(byteSize(dtype)) * 8; }
-
 //===-- One operand ----------------------------------------------------------------------------------------------===//
 
 static Value unaryInteger(Code &code, OpCode op, Value a, kiln_dtype dtype) {
@@ -62,36 +60,8 @@ Value Emitter::unary(OpCode op, Value a, kiln_dtype dtype) {
     Value differs = code.op<arith::CmpFOp>(arith::CmpFPredicate::ONE, a, zero);
     return code.op<arith::SelectOp>(differs, code.op<math::CopySignOp>(code.constant(type, 1), a), zero);
   }
-  case OpCode::Exp:
-    return emitExp(code, a);
-  case OpCode::Expm1:
-    return emitExpm1(code, a);
-  case OpCode::Log:
-    return emitLog(code, a);
-  case OpCode::Log1p:
-    return emitLog1p(code, a);
-  case OpCode::Sqrt:
-    return code.op<math::SqrtOp>(a);
-  case OpCode::Rsqrt:
-    return code.op<arith::DivFOp>(code.constant(type, 1), code.op<math::SqrtOp>(a));
-  case OpCode::Sin:
-    return emitSin(code, a);
-  case OpCode::Cos:
-    return emitCos(code, a);
-  case OpCode::Tanh:
-    return emitTanh(code, a);
-  case OpCode::Sigmoid:
-    return emitSigmoid(code, a);
-  case OpCode::Erf:
-    return emitErf(code, a);
-  case OpCode::Floor:
-    return code.op<math::FloorOp>(a);
-  case OpCode::Ceil:
-    return code.op<math::CeilOp>(a);
-  case OpCode::Round:
-    return code.op<math::RoundEvenOp>(a);
   default:
-    llvm_unreachable("not an op of one operand");
+    return emitFunction(code, op, a);
   }
 }
 
@@ -110,7 +80,7 @@ Value Emitter::binaryFloat(OpCode op, Value a, Value b) {
   case OpCode::Rem:
     return emitLibraryCall(code, "fmod", a, b);
   case OpCode::Pow:
-    return emitPow(code, a, b);
+    return emitLibraryCall(code, "pow", a, b);
   case OpCode::Max:
     return code.op<arith::MaximumFOp>(a, b);
   case OpCode::Min:
@@ -151,7 +121,7 @@ Value Emitter::integerDivision(const Op *op, Value a, Value b, kiln_dtype dtype,
 static Value integerPower(Code &code, Value a, Value b, kiln_dtype dtype) {
   Type type = a.getType();
   Value one = code.constantInt(type, 1), zero = code.constantInt(type, 0), result = one, base = a;
-  for (unsigned bit = 0; bit < bitWidth(dtype) - isSigned(dtype); ++bit) {
+  for (unsigned bit = 0; bit < static_cast<unsigned>(bitWidth(dtype) - isSigned(dtype)); ++bit) {
     Value shifted = bit ? code.op<arith::ShRUIOp>(b, code.constantInt(type, bit)) : b;
     Value set = code.op<arith::CmpIOp>(arith::CmpIPredicate::ne, code.op<arith::AndIOp>(shifted, one), zero);
     result = code.op<arith::SelectOp>(set, code.op<arith::MulIOp>(result, base), result);
@@ -234,10 +204,9 @@ Value Emitter::compare(Predicate predicate, Value a, Value b, kiln_dtype dtype) 
 /// Truncates and saturates; NaN gives 0.
 static Value floatToInteger(Code &code, Value a, kiln_dtype to, Type target) {
   Type type = a.getType();
-  unsigned bits = bitWidth(to);
+  int bits = bitWidth(to);
   bool sign = isSigned(to);
-  double low = sign ? -std::ldexp(1.0, static_cast<int>(bits) - 1) : 0,
-         high = std::ldexp(1.0, static_cast<int>(bits) - static_cast<int>(sign));
+  double low = sign ? -std::ldexp(1.0, bits - 1) : 0, high = std::ldexp(1.0, bits - static_cast<int>(sign));
   int64_t largest = sign ? static_cast<int64_t>((static_cast<uint64_t>(1) << (bits - 1)) - 1) : -1,
           smallest = sign ? static_cast<int64_t>(static_cast<uint64_t>(1) << (bits - 1)) : 0;
   Value above = code.op<arith::CmpFOp>(arith::CmpFPredicate::OGE, a, code.constant(type, high));
@@ -287,7 +256,7 @@ Value Emitter::convert(Value a, kiln_dtype from, kiln_dtype to) {
 
 Value Emitter::neutral(Combine combine, kiln_dtype dtype) {
   Type type = registerType(dtype);
-  unsigned bits = bitWidth(dtype);
+  int bits = bitWidth(dtype);
   bool sign = isSigned(dtype);
   int64_t smallest = sign ? static_cast<int64_t>(static_cast<uint64_t>(1) << (bits - 1)) : 0;
   int64_t largest = sign ? static_cast<int64_t>((static_cast<uint64_t>(1) << (bits - 1)) - 1) : -1;

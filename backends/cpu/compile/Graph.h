@@ -1,10 +1,10 @@
-// A kiln_kernel as C++ values.
+// A kernel as C++ values that can be rewritten.
 //
-// The C structs of the ABI, with names turned into enumerations and attributes into fields, so that passes over a
-// kernel (collapsing of dimensions, planning of phases) can rewrite them. Knows nothing of MLIR.
+// What sdk::Graph reads, with attributes turned into fields and extents into products, so that passes over a kernel
+// (collapsing of dimensions, planning of phases) can rewrite them. Knows nothing of MLIR.
 #pragma once
 
-#include "backends/api/kiln_backend.h"
+#include "backends/sdk/Graph.h"
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/ADT/StringRef.h"
@@ -35,86 +35,24 @@ struct TensorType {
   size_t rank() const { return dims.size(); }
 };
 
-enum class OpCode {
-  // Elementwise, one operand
-  Neg,
-  Abs,
-  Sign,
-  Exp,
-  Expm1,
-  Log,
-  Log1p,
-  Sqrt,
-  Rsqrt,
-  Sin,
-  Cos,
-  Tanh,
-  Sigmoid,
-  Erf,
-  Floor,
-  Ceil,
-  Round,
-  Not,
-  // Elementwise, two operands
-  Add,
-  Sub,
-  Mul,
-  Div,
-  Rem,
-  Pow,
-  Max,
-  Min,
-  And,
-  Or,
-  Xor,
-  Shl,
-  Shr,
-  Compare,
-  Select,
-  Convert,
-  StopGradient,
-  // Sources
-  Constant,
-  Iota,
-  Extent,
-  RandomBits,
-  // Layout
-  Reshape,
-  Transpose,
-  Broadcast,
-  Slice,
-  Pad,
-  Concat,
-  Reverse,
-  DynamicSlice,
-  DynamicUpdateSlice,
-  Gather,
-  // Ops whose result is computed as a whole before it is read
-  Reduce,
-  ArgReduce,
-  CumSum,
-  ReduceWindow,
-  ReduceWindowGrad,
-  Scatter,
-  Sort,
-  TopK,
-  DotGeneral,
-  Convolution,
-  Attention,
-  AttentionGrad
-};
+using sdk::bitWidth;
+using sdk::byteSize;
+using sdk::infoOf;
+using sdk::isElementwise;
+using sdk::isFloat;
+using sdk::isSigned;
+using sdk::isWhole;
+using sdk::OpCode;
 
 enum class Predicate { Eq, Ne, Lt, Le, Gt, Ge };
 enum class Combine { Sum, Prod, Max, Min, Any, All, Set }; // of reductions, windows and scatters
 
-bool isElementwise(OpCode code);
-bool isWhole(OpCode code); // from Reduce on
-llvm::StringRef opName(OpCode code);
+inline llvm::StringRef opName(OpCode code) { return infoOf(code).name; }
+inline llvm::StringRef dtypeName(kiln_dtype dtype) { return sdk::dtypeName(dtype); }
 
 struct Op {
   OpCode code;
   uint32_t number = 0; // in the kernel, for the status record
-  kiln_location location{};
   llvm::SmallVector<uint32_t, 3> operands;
   llvm::SmallVector<uint32_t, 2> results;
 
@@ -129,7 +67,7 @@ struct Op {
   Extent extent;                                                // extent
   llvm::SmallVector<int64_t, 4> strides, interior, window, low, high, inputDilation, filterDilation;
   llvm::SmallVector<int64_t, 2> lhsBatch, rhsBatch, lhsContract, rhsContract;
-  llvm::StringRef bytes; // constant
+  std::string bytes; // constant
 };
 
 struct Graph {
@@ -141,7 +79,8 @@ struct Graph {
   llvm::SmallVector<int64_t> extentBounds;
   std::vector<int32_t> producer; // of each value: index into ops, -1 for an input
 
-  /// Reads and checks a kernel; false, with a sentence in `error`, where it is not well formed or has an unknown op.
+  /// Reads a kernel as sdk::Graph does, which checks it; false, with a sentence in `error`, where it is not well formed
+  /// or has an op that there is no code for.
   static bool read(const kiln_reader &reader, const kiln_kernel *kernel, Graph &graph, std::string &error);
 
   const TensorType &type(uint32_t value) const { return values[value]; }
@@ -150,10 +89,5 @@ struct Graph {
   int64_t bound(const Extent &extent) const;
   int64_t bound(llvm::ArrayRef<Extent> shape) const; // of the number of elements
 };
-
-int64_t byteSize(kiln_dtype dtype);
-bool isFloat(kiln_dtype dtype);
-bool isSigned(kiln_dtype dtype); // of integers
-llvm::StringRef dtypeName(kiln_dtype dtype);
 
 } // namespace kiln::cpu

@@ -7,45 +7,28 @@ using llvm::SmallVector;
 
 namespace kiln::cpu {
 
-bool isExpensive(OpCode code) {
-  switch (code) {
-  case OpCode::Exp:
-  case OpCode::Expm1:
-  case OpCode::Log:
-  case OpCode::Log1p:
-  case OpCode::Sin:
-  case OpCode::Cos:
-  case OpCode::Tanh:
-  case OpCode::Sigmoid:
-  case OpCode::Erf:
-  case OpCode::Pow:
-  case OpCode::Rem:
-  case OpCode::RandomBits:
-    return true;
-  default:
-    return false;
-  }
-}
+bool isExpensive(OpCode code) { return infoOf(code).cost >= sdk::Cost::Exponential; }
 
 static int64_t opCost(OpCode code) {
-  if (code == OpCode::RandomBits)
-    return 40;
-  if (isExpensive(code))
-    return 12;
-  switch (code) {
-  case OpCode::Div:
-  case OpCode::Sqrt:
-  case OpCode::Rsqrt:
-  case OpCode::Gather:
-    return 4;
-  case OpCode::Constant:
-  case OpCode::Broadcast:
-  case OpCode::Reshape:
-  case OpCode::StopGradient:
-    return 0;
-  default:
+  if (isWhole(code)) // computed elsewhere: its result is read
     return 1;
+  if (code == OpCode::Gather) // a load that waits for another
+    return 4;
+  switch (infoOf(code).cost) {
+  case sdk::Cost::Free:
+    return 0;
+  case sdk::Cost::Cheap:
+    return 1;
+  case sdk::Cost::Division:
+    return 4;
+  case sdk::Cost::Exponential:
+  case sdk::Cost::Polynomial:
+  case sdk::Cost::Library:
+    return 12;
+  case sdk::Cost::Philox:
+    return 40;
   }
+  llvm_unreachable("a cost of its own");
 }
 
 int64_t costOf(const Graph &graph, ArrayRef<uint32_t> values, llvm::function_ref<bool(uint32_t)> stop) {

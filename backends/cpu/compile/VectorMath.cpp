@@ -95,7 +95,7 @@ Value emitExp(Code &code, Value x) {
   return f.mul(f.mul(p, f.power2(half)), f.power2(rest));
 }
 
-Value emitExpm1(Code &code, Value x) {
+static Value emitExpm1(Code &code, Value x) {
   Real f(code, x);
   Value limited = f.wide ? f.clamp(x, -60, 710) : f.clamp(x, -40, 89);
   Reduced reduced = reduceExp(f, limited);
@@ -164,7 +164,7 @@ Value emitLog(Code &code, Value x) {
   return logSpecials(f, x, finiteLog(f, x));
 }
 
-Value emitLog1p(Code &code, Value x) {
+static Value emitLog1p(Code &code, Value x) {
   Real f(code, x);
   // log(1 + x) with what rounding took from the sum put back to first order.
   Value u = f.add(x, f.c(1));
@@ -177,19 +177,19 @@ Value emitLog1p(Code &code, Value x) {
 
 //===-- Sigmoids -------------------------------------------------------------------------------------------------===//
 
-Value emitTanh(Code &code, Value x) {
+static Value emitTanh(Code &code, Value x) {
   Real f(code, x);
   Value t = emitExpm1(code, f.mul(f.abs(x), f.c(-2)));
   Value result = f.div(f.sub(f.c(0), t), f.add(t, f.c(2)));
   return f.copysign(result, x);
 }
 
-Value emitSigmoid(Code &code, Value x) {
+static Value emitSigmoid(Code &code, Value x) {
   Real f(code, x);
   return f.div(f.c(1), f.add(f.c(1), emitExp(code, f.sub(f.c(0), x))));
 }
 
-Value emitErf(Code &code, Value x) {
+static Value emitErf(Code &code, Value x) {
   Real f(code, x);
   if (f.wide)
     return emitLibraryCall(code, "erf", x);
@@ -296,13 +296,48 @@ static Value emitCircular(Code &code, Value x, bool cosine) {
   return branch.getResult(0);
 }
 
-Value emitSin(Code &code, Value x) {
+static Value emitSin(Code &code, Value x) {
   return Real(code, x).wide ? emitLibraryCall(code, "sin", x) : emitCircular(code, x, false);
 }
-Value emitCos(Code &code, Value x) {
+static Value emitCos(Code &code, Value x) {
   return Real(code, x).wide ? emitLibraryCall(code, "cos", x) : emitCircular(code, x, true);
 }
 
-Value emitPow(Code &code, Value x, Value y) { return emitLibraryCall(code, "pow", x, y); }
+//===-- By op ----------------------------------------------------------------------------------------------------===//
+
+Value emitFunction(Code &code, OpCode op, Value x) {
+  switch (op) {
+  case OpCode::Exp:
+    return emitExp(code, x);
+  case OpCode::Expm1:
+    return emitExpm1(code, x);
+  case OpCode::Log:
+    return emitLog(code, x);
+  case OpCode::Log1p:
+    return emitLog1p(code, x);
+  case OpCode::Sqrt:
+    return code.op<math::SqrtOp>(x);
+  case OpCode::Rsqrt:
+    return code.op<arith::DivFOp>(code.constant(x.getType(), 1), code.op<math::SqrtOp>(x));
+  case OpCode::Sin:
+    return emitSin(code, x);
+  case OpCode::Cos:
+    return emitCos(code, x);
+  case OpCode::Tanh:
+    return emitTanh(code, x);
+  case OpCode::Sigmoid:
+    return emitSigmoid(code, x);
+  case OpCode::Erf:
+    return emitErf(code, x);
+  case OpCode::Floor:
+    return code.op<math::FloorOp>(x);
+  case OpCode::Ceil:
+    return code.op<math::CeilOp>(x);
+  case OpCode::Round:
+    return code.op<math::RoundEvenOp>(x);
+  default:
+    llvm_unreachable("not a function of one float");
+  }
+}
 
 } // namespace kiln::cpu

@@ -36,7 +36,7 @@ int32_t claim(const kiln_host *host, const kiln_kernel *kernel, const kiln_targe
   return guarded(error, [&]() -> int32_t {
     sdk::Graph graph;
     std::string why;
-    if (sdk::Graph::read(*host->reader, kernel, graph, why) && checkTypes(graph, why)) {
+    if (sdk::Graph::read(*host->reader, kernel, graph, why) && hasPrimitivesOnly(graph, why)) {
       kiln_terms terms{sizeof(kiln_terms), 0, 0};
       answer->take(answer->self, nullptr, 0, &terms);
     } else {
@@ -59,7 +59,8 @@ int32_t compile(const kiln_host *host, const kiln_program *program, const kiln_t
     reader.program(program, &info);
     std::vector<sdk::Graph> graphs(info.kernel_count);
     for (uint32_t i = 0; i < info.kernel_count && why.empty(); ++i)
-      if (!sdk::Graph::read(reader, reader.program_kernel(program, i), graphs[i], why) || !checkTypes(graphs[i], why))
+      if (!sdk::Graph::read(reader, reader.program_kernel(program, i), graphs[i], why) ||
+          !hasPrimitivesOnly(graphs[i], why))
         error->kernel = i;
     if (!why.empty())
       return fail(error, KILN_ERROR_UNSUPPORTED, why.data(), why.size());

@@ -56,7 +56,7 @@ private:
 /// The bytes of a value at these extents; -1 where they make no sense.
 int64_t bytesOf(const sdk::Graph &graph, uint32_t value, const int64_t *extents);
 
-/// Whether each op's dtypes go together as docs/ops.md says. False with a sentence.
-bool checkTypes(const sdk::Graph &graph, std::string &error);
+/// Whether the reference knows each of the ops. False with a sentence.
+bool hasPrimitivesOnly(const sdk::Graph &graph, std::string &error);
 
 } // namespace kiln::reference

@@ -245,7 +245,7 @@ bool load(const kiln_program *program, const void *artifact, uint64_t bytes, Exe
   if (!decode(artifact, bytes, executable.kernels, error))
     return false;
   for (const Graph &graph : executable.kernels)
-    if (!checkTypes(graph, error))
+    if (!hasPrimitivesOnly(graph, error))
       return false;
   kiln_program_info info{};
   info.size = sizeof info;

@@ -35,7 +35,7 @@ void Tensor::allocate() {
 
 //===-- Dtypes ----------------------------------------------------------------------------------------------------===//
 
-unsigned widthOf(kiln_dtype dtype) { return dtype == KILN_BOOL ? 1 : static_cast<unsigned>(sdk::byteSize(dtype)) * 8; }
+unsigned widthOf(kiln_dtype dtype) { return static_cast<unsigned>(sdk::bitWidth(dtype)); }
 
 int64_t wrapTo(kiln_dtype dtype, int64_t value) {
   switch (dtype) {

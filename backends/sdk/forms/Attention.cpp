@@ -24,7 +24,7 @@ struct Form {
 
 bool read(const Graph &graph, Form &form) {
   for (const Op &op : graph.ops) {
-    if (op.code == OpCode::Other || isWhole(op.code)) {
+    if (isWhole(op.code)) {
       if (form.op || (op.name != "attention" && op.name != "attention_grad"))
         return false;
       form.op = &op;

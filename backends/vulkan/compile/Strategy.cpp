@@ -4,25 +4,6 @@
 
 namespace kiln::vulkan {
 
-/// Ops of floats alone on integers, and the other way round: a host that verifies never asks for these.
-static bool hasSenseOfDtypes(const sdk::Graph &graph, Refusal &refusal) {
-  using sdk::OpCode;
-  for (const sdk::Op &op : graph.ops) {
-    if (!sdk::isElementwise(op.code) || op.operands.empty())
-      continue;
-    bool floats = (op.code >= OpCode::Exp && op.code <= OpCode::Round) || op.code == OpCode::Pow;
-    bool bits = op.code == OpCode::Not || (op.code >= OpCode::And && op.code <= OpCode::Shr);
-    kiln_dtype dtype = graph.type(op.operands[0]).dtype;
-    if ((floats && !sdk::isFloat(dtype)) || (bits && sdk::isFloat(dtype))) {
-      refusal.reason =
-          "op '" + op.name + "' takes " + (floats ? "floats" : "integers") + ", not " + sdk::dtypeName(dtype);
-      refusal.op = op.number;
-      return false;
-    }
-  }
-  return true;
-}
-
 /// What no form can do.
 static bool isPossible(const sdk::Graph &graph, Refusal &refusal) {
   if (!graph.fits32()) {
@@ -72,7 +53,7 @@ void PlanBuilder::clear() {
 }
 
 bool planKernel(const sdk::Graph &graph, const Settings &settings, KernelPlan &plan, Refusal &refusal) {
-  if (!isPossible(graph, refusal) || !hasSenseOfDtypes(graph, refusal))
+  if (!isPossible(graph, refusal))
     return false;
   PlanBuilder builder(graph, settings);
   if (!sdk::buildKernel(builder, refusal.reason, refusal.op,

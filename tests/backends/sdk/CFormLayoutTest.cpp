@@ -338,7 +338,9 @@ TEST(CForm, StatusIsRecorded) {
       inputs = {indices({3}, {1, 3, 5}), indices({3}, {1, 0, 2})};
     } else {
       uint32_t x = kernel.input(KILN_F32, {5}), i = kernel.input(KILN_I32, {3});
-      std::vector<Attr> attrs{integer("axis", 0), integer("batch_dims", 0), string("kind", "set")};
+      std::vector<Attr> attrs{integer("axis", 0), integer("batch_dims", 0)};
+      if (op == "scatter")
+        attrs.push_back(string("kind", "set"));
       if (op == "gather")
         kernel.output(kernel.op(op, {x, i}, KILN_F32, {3}, attrs));
       else

@@ -1,0 +1,68 @@
+#include "ir/Classes.h"
+
+#include "llvm/ADT/DenseMap.h"
+
+namespace kiln {
+
+namespace {
+struct Classes {
+  OpClass opClass = OpClass::Structure;
+  OpCost cost = OpCost::Free;
+};
+} // namespace
+
+static Classes classesOf(mlir::Operation *op) {
+  static const llvm::DenseMap<mlir::TypeID, Classes> table = {
+#define KILN_OP_CLASSES(code, opClass, cost) {mlir::TypeID::get<code##Op>(), {OpClass::opClass, OpCost::cost}},
+#include "ir/Ops.inc"
+  };
+  return table.lookup(op->getName().getTypeID());
+}
+
+OpClass opClassOf(mlir::Operation *op) { return classesOf(op).opClass; }
+OpCost opCostOf(mlir::Operation *op) { return classesOf(op).cost; }
+
+//===-- Dtypes -------------------------------------------------------------------------------------------------===//
+
+static bool isA(mlir::Type element, llvm::StringRef name, unsigned bits, char kind) {
+  switch (kind) {
+  case 'f':
+    return name == "bf16"  ? element.isBF16()
+           : name == "f16" ? element.isF16()
+           : bits == 32    ? element.isF32()
+                           : bits == 64 && element.isF64();
+  case 'i':
+    return element.isSignlessInteger(bits);
+  case 'u':
+    return element.isUnsignedInteger(bits);
+  case 'b':
+    return element.isSignlessInteger(1);
+  default:
+    return false;
+  }
+}
+
+std::optional<kiln_dtype> dtypeOf(mlir::Type element) {
+#define KILN_DTYPE(number, name, bits, kind)                                                                           \
+  if (number <= KILN_BOOL && isA(element, name, bits, kind)) /* those behind it are reserved */                        \
+    return number;
+#include "backends/api/dtypes.inc"
+#undef KILN_DTYPE
+  return std::nullopt;
+}
+
+int64_t elementBytes(mlir::Type type) {
+  static constexpr unsigned bits[] = {
+#define KILN_DTYPE(number, name, bits, kind) bits,
+#include "backends/api/dtypes.inc"
+#undef KILN_DTYPE
+  };
+  if (auto tensor = llvm::dyn_cast<mlir::RankedTensorType>(type))
+    type = tensor.getElementType();
+  std::optional<kiln_dtype> dtype = dtypeOf(type);
+  if (!dtype)
+    llvm::report_fatal_error("an element type that the dialect does not have");
+  return bits[*dtype] / 8;
+}
+
+} // namespace kiln
