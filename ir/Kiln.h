@@ -39,4 +39,9 @@ inline llvm::SmallVector<Dim> dimsOf(mlir::Value value) { return dimsOf(value.ge
 /// The same dimensions with another element type.
 mlir::RankedTensorType withElement(mlir::Type type, mlir::Type element);
 
+/// bf16 and f16, which are computed in f32 where several ops follow each other.
+inline bool isNarrowFloat(mlir::Type element) { return element.isBF16() || element.isF16(); }
+/// Whether a number is one of an integer element type's. (A splat of one that is not would wrap.)
+bool holdsInteger(mlir::Type element, int64_t value);
+
 } // namespace kiln

@@ -17,10 +17,7 @@ namespace {
 
 mlir::Type elementOf(Value value) { return llvm::cast<mlir::RankedTensorType>(value.getType()).getElementType(); }
 
-Value widened(Emit &e, Value x) {
-  mlir::Type element = elementOf(x);
-  return element.isBF16() || element.isF16() ? e.convertTo(x, e.b.getF32Type()) : x;
-}
+Value widened(Emit &e, Value x) { return isNarrowFloat(elementOf(x)) ? e.convertTo(x, e.b.getF32Type()) : x; }
 
 /// x minus its largest element along the axis. The maximum takes no part in the
 /// gradient: it cancels out.
@@ -125,13 +122,10 @@ static Value wideEnough(Emit &e, Value targets) {
 SmallVector<Value> CrossEntropyOp::decompose(OpBuilder &builder) {
   Emit e(builder, getLoc());
   Value targets = getTargets();
-  auto integer = llvm::cast<mlir::IntegerType>(elementOf(targets));
   // A sentinel that the targets' type cannot hold matches nothing.
   int64_t sentinel = getIgnoreIndex();
-  bool canIgnore = integer.isUnsigned() ? sentinel >= 0 && llvm::isUIntN(integer.getWidth(), sentinel)
-                                        : llvm::isIntN(integer.getWidth(), sentinel);
   Value counted;
-  if (canIgnore) {
+  if (holdsInteger(elementOf(targets), sentinel)) {
     counted = e.compare(Predicate::ne, targets, e.splatInt(targets.getType(), sentinel));
     targets = e.select(counted, targets, e.splatInt(targets.getType(), 0));
   }
@@ -162,7 +156,7 @@ namespace {
 /// scale q k^T, -inf where a key is hidden, in f32 where the elements are narrower.
 Value attentionScores(Emit &e, Value query, Value key, Value mask, double scale, bool causal) {
   mlir::Type element = elementOf(query);
-  mlir::Type wide = element.isBF16() || element.isF16() ? e.b.getF32Type() : element;
+  mlir::Type wide = isNarrowFloat(element) ? e.b.getF32Type() : element;
   Value scores = e.mul(e.dot(query, key, {{0, 1}, {0, 1}, {3}, {3}}, wide), scale);
   SmallVector<Dim> dims = dimsOf(scores);
   Value hidden = e.splatLike(scores, -std::numeric_limits<double>::infinity());
@@ -187,15 +181,20 @@ SmallVector<Value> AttentionOp::decompose(OpBuilder &builder) {
   Value scores = attentionScores(e, getQuery(), getKey(), getMask(), getScale().convertToDouble(), getCausal());
   SmallVector<Dim> dims = dimsOf(scores);
   mlir::Type element = elementOf(getQuery());
-  // As softmaxOver, whose parts the second result needs.
+  // As softmaxOver, whose parts the second result needs. Where no key is seen the powers are 0, and so are the weights.
   Value largest = e.stopGradient(e.reduceMax(scores, {3}));
-  Value powers = e.exp(e.sub(scores, e.broadcastBack(largest, {3}, dims)));
+  Value none = e.compare(Predicate::eq, largest, -std::numeric_limits<double>::infinity());
+  Value shift = e.select(none, e.splatLike(largest, 0), largest);
+  Value powers = e.exp(e.sub(scores, e.broadcastBack(shift, {3}, dims)));
   Value sums = e.reduceSum(powers, {3});
-  Value weights = e.convertTo(e.div(powers, e.broadcastBack(sums, {3}, dims)), element);
+  Value divisors = e.select(none, e.splatLike(sums, 1), sums);
+  Value weights = e.convertTo(e.div(powers, e.broadcastBack(divisors, {3}, dims)), element);
   Value result = e.dot(weights, getValue(), {{0, 1}, {0, 1}, {3}, {2}}, elementOf(scores));
   SmallVector<Value> results = {e.convertTo(result, elementOf(getResult()))};
-  if (getLse())
-    results.push_back(e.add(largest, e.log(sums)));
+  if (getLse()) {
+    Value infinite = e.splatLike(sums, std::numeric_limits<double>::infinity());
+    results.push_back(e.select(none, infinite, e.add(shift, e.log(sums))));
+  }
   return results;
 }
 

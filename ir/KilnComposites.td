@@ -129,7 +129,8 @@ def Kiln_CrossEntropyOp : Kiln_Composite<"cross_entropy"> {
   let description = [{
     logits [..., C], targets [...] of an integer type; result [...]: -(1-s) log p[target] - s/C sum_c log p[c] with s = smoothing,
     and 0 where the target is ignore_index (torch.nn.functional.cross_entropy with reduction='none').
-    A target outside [0, C) other than ignore_index is clamped and recorded in the status record.
+    A target outside [0, C) other than ignore_index is recorded in the status record, and the loss and the gradient of its row
+    are NaN (PyTorch raises an error).
 
     (C1) targets has logits' shape without the last axis. (C2) The result has targets' shape and logits' element type.
 
@@ -151,9 +152,11 @@ def Kiln_AttentionOp : Kiln_Composite<"attention"> {
   let summary = "softmax(scale * q k^T + mask) v";
   let description = [{
     query [B, H, T, D], key [B, H, S, D], value [B, H, S, E]; result [B, H, T, E]. With `causal`, query t sees keys up to
-    t + (S - T). mask, when present, is bool and broadcast to [B, H, T, S]: false hides a key. A query that sees no key gives NaN.
+    t + (S - T). mask, when present, is bool and broadcast to [B, H, T, S]: false hides a key. A query that sees no key
+    gives 0 and has no gradient, as PyTorch's scaled_dot_product_attention.
     The second result, where it is asked for, is all that the backward half needs of the scores s = scale * q k^T + mask:
-    lse [B, H, T] = log sum_j exp(s_j), in f32 where the elements are narrower.
+    lse [B, H, T] = log sum_j exp(s_j), in f32 where the elements are narrower; inf for a query that sees no key, so that
+    exp(s - lse) is 0 there.
 
     (C1) Dimensions agree as stated. (C2) mask has rank 4.
 

@@ -110,4 +110,11 @@ mlir::RankedTensorType withElement(mlir::Type type, mlir::Type element) {
   return mlir::RankedTensorType::get(tensor.getShape(), element, tensor.getEncoding());
 }
 
+bool holdsInteger(mlir::Type element, int64_t value) {
+  auto integer = llvm::cast<mlir::IntegerType>(element);
+  if (integer.isUnsigned())
+    return value >= 0 && llvm::isUIntN(integer.getWidth(), static_cast<uint64_t>(value));
+  return llvm::isIntN(integer.getWidth(), value);
+}
+
 } // namespace kiln

@@ -22,13 +22,13 @@ bool isSplat(mlir::Attribute value, int64_t number) {
   return bits.getBitWidth() == 1 ? bits.getBoolValue() == (number != 0) : bits == static_cast<uint64_t>(number);
 }
 
-/// Zero of either sign: x + 0 may then turn -0 into 0 or not; nothing but 1/x
-/// can tell.
-bool isZero(mlir::Attribute value) {
+/// The zero that changes nothing: x + -0 and x - 0 are x, whereas -0 + 0 is 0. Integers have one.
+bool isZero(mlir::Attribute value, bool isNegative) {
   auto elements = llvm::dyn_cast_or_null<mlir::DenseElementsAttr>(value);
-  if (elements && elements.isSplat() && llvm::isa<mlir::FloatType>(elements.getElementType()))
-    return elements.getSplatValue<llvm::APFloat>().isZero();
-  return isSplat(value, 0);
+  if (!elements || !elements.isSplat() || !llvm::isa<mlir::FloatType>(elements.getElementType()))
+    return isSplat(value, 0);
+  llvm::APFloat number = elements.getSplatValue<llvm::APFloat>();
+  return number.isZero() && number.isNegative() == isNegative;
 }
 
 bool isBool(Value value) { return llvm::cast<mlir::RankedTensorType>(value.getType()).getElementType().isInteger(1); }
@@ -48,12 +48,14 @@ OpFoldResult NotOp::fold(FoldAdaptor) {
 }
 
 OpFoldResult AddOp::fold(FoldAdaptor adaptor) {
-  if (isZero(adaptor.getRhs()))
+  if (isZero(adaptor.getRhs(), /*isNegative=*/true))
     return getLhs();
-  return isZero(adaptor.getLhs()) ? getRhs() : Value();
+  return isZero(adaptor.getLhs(), /*isNegative=*/true) ? getRhs() : Value();
 }
 
-OpFoldResult SubOp::fold(FoldAdaptor adaptor) { return isZero(adaptor.getRhs()) ? getLhs() : Value(); }
+OpFoldResult SubOp::fold(FoldAdaptor adaptor) {
+  return isZero(adaptor.getRhs(), /*isNegative=*/false) ? getLhs() : Value();
+}
 
 OpFoldResult MulOp::fold(FoldAdaptor adaptor) {
   if (isSplat(adaptor.getRhs(), 1))

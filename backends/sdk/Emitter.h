@@ -101,6 +101,8 @@ public:
   Expr compare(std::string_view predicate, const Expr &a, const Expr &b, kiln_dtype dtype);
   Expr select(const Expr &condition, const Expr &a, const Expr &b, kiln_dtype dtype);
   Expr convert(const Expr &a, kiln_dtype from, kiln_dtype to);
+  /// Whether combine() knows the kind of reduction or scatter.
+  static bool canCombine(std::string_view kind);
   /// kind: "sum", "prod", "max", "min", "any", "all" (also "add", "mul" and "set", as scatter names them).
   Expr combine(std::string_view kind, const Expr &a, const Expr &b, kiln_dtype dtype);
   std::string isNaN(const Expr &a, kiln_dtype dtype);
@@ -239,6 +241,7 @@ private:
   static std::string linearKey(const std::vector<kiln_extent> &dims, const Index &index);
   std::string unsignedType(kiln_dtype dtype) const;
   Expr bindElement(kiln_dtype dtype, const std::string &text, std::initializer_list<Expr> operands);
+  Expr forNarrowing(const Expr &a, kiln_dtype from);
   Expr saturate(const Expr &a, kiln_dtype from, kiln_dtype to);
 
   Surroundings &around;

@@ -3,6 +3,7 @@
 #include "Functions.h"
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 namespace kiln::sdk {
 
@@ -76,10 +77,20 @@ Expr Emitter::indexOf(uint32_t value, const Index &index) {
   return bind(indexType(), toIndex(element(value, index), graph.type(value).dtype));
 }
 
-/// An integer element as an index.
+/// An integer element as an index. What an index type does not hold is its nearest number, which is out of range too.
 Expr Emitter::toIndex(const Expr &element, kiln_dtype dtype) {
-  std::string type = registerType(dtype);
-  return type == indexType() ? element : bind(indexType(), {cast(indexType(), element.text), element.level, {}});
+  if (registerType(dtype) == indexType())
+    return element;
+  Expr near = element;
+  if (!options.wideIndex && (dtype == KILN_I64 || dtype == KILN_U32)) {
+    Expr given = bind(registerType(dtype), element);
+    std::string most = literal(dtype, 0, std::numeric_limits<int32_t>::max()).text;
+    std::string text = given.text + " > " + most + " ? " + most + " : ";
+    if (std::string least = literal(dtype, 0, std::numeric_limits<int32_t>::min()).text; dtype == KILN_I64)
+      text += given.text + " < " + least + " ? " + least + " : ";
+    near = bindElement(dtype, text + given.text, {given});
+  }
+  return bind(indexType(), {cast(indexType(), near.text), near.level, {}});
 }
 
 //===-- Sources ---------------------------------------------------------------------------------------------------===//

@@ -232,8 +232,8 @@ Expr Emitter::integerDivision(OpCode code, const Expr &a, const Expr &b, kiln_dt
                      {plain, b, negated});
 }
 
-/// Where x * 0, 0 / x and x - x are taken for 0 and x / 0 for anything, infinities and NaN or not, where a compiler
-/// sees that (Mesa's does), these are spelt otherwise.
+/// Where x * 0, 0 / x and x - x are taken for 0, 0 + x for x and x / 0 for anything, infinities and NaN or not, where a
+/// compiler sees that (Mesa's does), these are spelt otherwise.
 std::optional<Expr> Emitter::unfolded(OpCode code, const Expr &a, const Expr &b, kiln_dtype dtype) {
   if (!language().foldsZeros || !isFloat(dtype))
     return {};
@@ -245,6 +245,10 @@ std::optional<Expr> Emitter::unfolded(OpCode code, const Expr &a, const Expr &b,
   auto times = [&](int sign, const char *name, const Expr &x) {
     return call(name + type, dtype, {sign < 0 ? unary(OpCode::Neg, x, dtype) : x});
   };
+  if (code == OpCode::Add && (signOf(a) == 1 || signOf(b) == 1))
+    return times(1, "plus_zero", signOf(a) == 1 ? b : a);
+  if (code == OpCode::Sub && signOf(a) == 1)
+    return times(-1, "plus_zero", b);
   if (code == OpCode::Mul && (signOf(a) || signOf(b)))
     return signOf(b) ? times(signOf(b), "zero_times", a) : times(signOf(a), "zero_times", b);
   if (code == OpCode::Div && signOf(a))
@@ -360,6 +364,26 @@ Expr Emitter::saturate(const Expr &a, kiln_dtype from, kiln_dtype to) {
                      {a, inside});
 }
 
+/// An integer that f32 holds, and that is rounded to bf16 as `a` is: what lies below the digits that count is one bit,
+/// set where any of them was.
+Expr Emitter::forNarrowing(const Expr &a, kiln_dtype from) {
+  struct Level {
+    int least, dropped; // of numbers from 2^least on, so many bits
+  };
+  static const std::vector<Level> ofWords = {{24, 8}}, ofLongs = {{54, 45}, {39, 30}, {24, 15}};
+  std::string text, zero = literal(from, 0, 0).text;
+  for (const Level &level : bitWidth(from) == 64 ? ofLongs : ofWords) {
+    int64_t step = int64_t{1} << level.dropped, limit = int64_t{1} << level.least;
+    std::string bit = literal(from, 0, step).text, rest = "(" + a.text + " & " + literal(from, 0, step - 1).text + ")";
+    std::string test = a.text + " >= " + literal(from, 0, limit).text;
+    if (isSigned(from))
+      test = "(" + test + " || " + a.text + " <= " + literal(from, 0, -limit).text + ")";
+    text +=
+        test + " ? ((" + a.text + " ^ " + rest + ") | (" + rest + " != " + zero + " ? " + bit + " : " + zero + ")) : ";
+  }
+  return bindElement(from, text + a.text, {a});
+}
+
 Expr Emitter::convert(const Expr &a, kiln_dtype from, kiln_dtype to) {
   if (from == to)
     return a;
@@ -370,8 +394,15 @@ Expr Emitter::convert(const Expr &a, kiln_dtype from, kiln_dtype to) {
     return bindElement(to, a.text + " ? " + literal(to, 1, 1).text + " : " + literal(to, 0, 0).text, {a});
   if (isFloat(from) && !isFloat(to))
     return saturate(a, from, to);
+  if (to == KILN_BF16 && !isFloat(from) && bitWidth(from) >= 32) {
+    Expr whole = forNarrowing(a, from);
+    return convert(bindElement(KILN_F32, cast(type, whole.text), {whole}), KILN_F32, to);
+  }
   if (isFloat(to)) {
-    Expr wide = registerType(from) == type ? a : bind(type, {cast(type, a.text), a.level, {}, a.changes});
+    // f64 goes to 16 bits by way of a f32 that was rounded to odd: so that the second rounding is the only one.
+    Expr wide = from == KILN_F64 && byteSize(to) == 2 ? call("f64_odd", KILN_F32, {a})
+                : registerType(from) == type          ? a
+                                                      : bind(type, {cast(type, a.text), a.level, {}, a.changes});
     if (byteSize(to) > 2)
       return wide;
     // What memory would give back.
@@ -393,6 +424,16 @@ std::string Emitter::isNaN(const Expr &a, kiln_dtype dtype) {
 
 //===-- Combining -------------------------------------------------------------------------------------------------===//
 
+static std::optional<OpCode> combiningOp(std::string_view kind) {
+  static const std::map<std::string_view, OpCode> codes = {
+      {"sum", OpCode::Add}, {"add", OpCode::Add}, {"prod", OpCode::Mul}, {"mul", OpCode::Mul},
+      {"max", OpCode::Max}, {"min", OpCode::Min}, {"any", OpCode::Or},   {"all", OpCode::And}};
+  auto found = codes.find(kind);
+  return found == codes.end() ? std::nullopt : std::optional(found->second);
+}
+
+bool Emitter::canCombine(std::string_view kind) { return kind == "set" || combiningOp(kind); }
+
 Expr Emitter::neutral(std::string_view kind, kiln_dtype dtype) {
   double infinity = std::numeric_limits<double>::infinity();
   int bits = bitWidth(dtype);
@@ -409,13 +450,10 @@ Expr Emitter::neutral(std::string_view kind, kiln_dtype dtype) {
 Expr Emitter::combine(std::string_view kind, const Expr &a, const Expr &b, kiln_dtype dtype) {
   if (kind == "set")
     return b;
-  OpCode code = kind == "prod" || kind == "mul" ? OpCode::Mul
-                : kind == "max"                 ? OpCode::Max
-                : kind == "min"                 ? OpCode::Min
-                : kind == "any"                 ? OpCode::Or
-                : kind == "all"                 ? OpCode::And
-                                                : OpCode::Add;
-  return binary(code, a, b, dtype);
+  if (std::optional<OpCode> code = combiningOp(kind))
+    return binary(*code, a, b, dtype);
+  // canPrint() refuses it.
+  return {"kiln_no_way_to_combine_by_" + std::string(kind), 0, {}};
 }
 
 } // namespace kiln::sdk

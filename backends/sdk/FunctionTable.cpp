@@ -11,6 +11,8 @@ static constexpr Function functions[] = {
     {"inf_f64"},
     {"minus_inf_f64"},
     {"nan_f64"},
+    {"plus_zero_f32"},
+    {"plus_zero_f64"},
     {"zero_times_f32"},
     {"zero_over_f32"},
     {"zero_times_f64"},
@@ -288,6 +290,13 @@ $fn float kiln_fmod_f32(float x, float y) {
     {"pow_f64", nullptr, "pow(x, y)"},
     {"fmod_f64", nullptr, "fmod(x, y)"},
     {"bf16_f32", "$fn float kiln_bf16_f32($uint h) { return $real(h << 16); }"},
+    {"f64_odd", R"(// Towards zero, and odd where that is inexact.
+$fn float kiln_f64_odd(double x) {
+  float near = $float(x);
+  double back = near, excess = (back < 0 ? -back : back) - (x < 0 ? -x : x);
+  $uint u = $bits(near);
+  return excess > 0 ? $real((u - 1u) | 1u) : excess < 0 ? $real(u | 1u) : near;
+})"},
     {"f32_bf16", R"($fn $uint kiln_f32_bf16(float x) {
   $uint u = $bits(x);
   return (u & 0x7fffffffu) > 0x7f800000u ? (u >> 16) | 64u : (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;

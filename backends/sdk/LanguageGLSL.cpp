@@ -14,6 +14,16 @@ static constexpr Language::Function functions[] = {
     {"inf_f64", "double kiln_inf_f64() { return packDouble2x32(uvec2(0u, 0x7ff00000u)); }"},
     {"minus_inf_f64", "double kiln_minus_inf_f64() { return packDouble2x32(uvec2(0u, 0xfff00000u)); }"},
     {"nan_f64", "double kiln_nan_f64() { return packDouble2x32(uvec2(0u, 0x7ff80000u)); }"},
+    {"plus_zero_f32",
+     R"(float kiln_plus_zero_f32(float x) {
+  uint u = floatBitsToUint(x);
+  return uintBitsToFloat(u == 0x80000000u ? 0u : u);
+})"},
+    {"plus_zero_f64",
+     R"(double kiln_plus_zero_f64(double x) {
+  uvec2 u = unpackDouble2x32(x);
+  return packDouble2x32(uvec2(u.x, u == uvec2(0u, 0x80000000u) ? 0u : u.y));
+})"},
     {"zero_times_f32",
      R"(float kiln_zero_times_f32(float x) {
   uint u = floatBitsToUint(x);

@@ -224,6 +224,8 @@ void Phases::printRank(Emitter &e, const Phase &phase, const Expr &item) const {
 static bool printable(const Emitter &e, const Op &op, std::string &reason) {
   if (!infoOf(op.code).primitive)
     return reason = "no form of op '" + op.name + "' is known here", false;
+  if (op.find("kind") && !Emitter::canCombine(op.text("kind")))
+    return reason = "no way to combine elements by '" + std::string(op.text("kind")) + "' is known here", false;
   if (op.code == OpCode::Constant && e.language().largestConstant &&
       op.find("value")->string.size() > e.language().largestConstant)
     return reason = "a constant of more than " + std::to_string(e.language().largestConstant) +

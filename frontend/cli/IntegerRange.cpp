@@ -66,6 +66,9 @@ private:
   void chooses(std::optional<int64_t> count, int64_t shift, const char *what) {
     if (!count || *count < 1)
       return;
+    // That it is compared too (with the number of an ignored target, say) is then not the reason.
+    if (chosen_.least == INT64_MIN)
+      why_.clear();
     chosen_ = {std::max(chosen_.least, -shift), std::min(chosen_.most, *count - 1 - shift)};
     note(what, *count);
   }

@@ -91,15 +91,30 @@ static Value minimum(BoundCall &call) {
   return extremum<MinOp>(call, call.values[0], call.values[1], call.ranges[0], call.ranges[1]);
 }
 
+/// One bound of clip, argument `index`. As torch.clamp's: where x is at a bound that is a number its gradient is 0;
+/// with a bound that is a tensor it shares the gradient, as maximum and minimum do.
+template <typename Op> static Value bounded(BoundCall &call, const Value &x, size_t index) {
+  Value value = x, bound = call.values[index];
+  bool isNumber = bound.isNumber() && !(bound.asDouble() && std::isnan(*bound.asDouble()));
+  if (!isNumber)
+    return extremum<Op>(call, value, bound, call.ranges[0], call.ranges[index]);
+  if (!call.e.unify(value, bound, call.range, call.ranges[0], call.ranges[index]))
+    return Value::error();
+  Emit emit = call.e.emit(call.range);
+  Predicate beyond = std::is_same_v<Op, MaxOp> ? Predicate::le : Predicate::ge;
+  return Value::tensorOf(emit.select(emit.compare(beyond, value.tensor, bound.tensor), bound.tensor, value.tensor),
+                         value.origins);
+}
+
 static Value clip(BoundCall &call) {
   std::optional<Value> x = call.tensor(0);
   if (!x)
     return Value::error();
   Value value = *x;
   if (call.given(1))
-    value = extremum<MaxOp>(call, value, call.values[1], call.ranges[0], call.ranges[1]);
+    value = bounded<MaxOp>(call, value, 1);
   if (!value.isError() && call.given(2))
-    value = extremum<MinOp>(call, value, call.values[2], call.ranges[0], call.ranges[2]);
+    value = bounded<MinOp>(call, value, 2);
   return value;
 }
 

@@ -175,12 +175,15 @@ static Value crossEntropy(BoundCall &call) {
     return Value::tensorOf(rows, targets->origins);
   if (*how == "sum")
     return Value::tensorOf(emit.reduceSum(rows, axes));
-  bool mayIgnore = call.ranges[2] != call.range || *ignore >= 0;
-  if (!mayIgnore)
+  // The mean is over the targets that count: NaN where none does.
+  if (!holdsInteger(targets->tensorType().getElementType(), *ignore))
     return Value::tensorOf(emit.meanOver(rows, axes));
   mlir::Value kept = emit.compare(Predicate::ne, targets->tensor, emit.splatInt(targets->tensor.getType(), *ignore));
-  mlir::Value count = emit.reduceSum(emit.convertTo(kept, logits->tensorType().getElementType()), axes);
-  return Value::tensorOf(emit.div(emit.reduceSum(rows, axes), count));
+  mlir::Type element = logits->tensorType().getElementType();
+  mlir::Type wide = isNarrowFloat(element) ? b.getF32Type() : element;
+  mlir::Value count = emit.reduceSum(emit.convertTo(kept, wide), axes);
+  mlir::Value total = emit.reduceSum(emit.convertTo(rows, wide), axes);
+  return Value::tensorOf(emit.convertTo(emit.div(total, count), element));
 }
 
 //===-- Indexed access --------------------------------------------------------------------------------------------===//

@@ -2,6 +2,7 @@
 #include "frontend/language/Elaborate.h"
 #include "ir/Infer.h"
 
+#include <limits>
 #include <set>
 
 namespace kiln::language {
@@ -115,42 +116,82 @@ static Value mean(BoundCall &call) {
   return finish(call, r->x, call.e.emit(call.range).meanOver(r->x.tensor, r->axes), r->axes, r->keep);
 }
 
-/// The mean of squared deviations, over n - correction.
-static std::optional<Value> variance(BoundCall &call, Reduction &out) {
-  std::optional<Reduction> r = reduction(call, true);
-  std::optional<double> correction = call.number(3);
-  if (!r || !correction)
-    return std::nullopt;
-  Emit emit = call.e.emit(call.range);
-  mlir::Value x = r->x.tensor;
-  mlir::Value mean = emit.broadcastBack(emit.meanOver(x, r->axes), r->axes, dimsOf(x));
-  mlir::Value deviation = emit.sub(x, mean);
-  mlir::Value squares = emit.mul(deviation, deviation), result;
-  if (*correction == 0) {
-    result = emit.meanOver(squares, r->axes);
-  } else {
-    Dim count(1);
-    for (int64_t axis : r->axes)
-      count = count * dimsOf(x)[axis];
-    mlir::Type element = r->x.tensorType().getElementType();
-    mlir::Value total = emit.reduceSum(squares, r->axes);
-    mlir::Value over = emit.sub(emit.extent(count, element), *correction);
-    result = emit.div(total, emit.broadcastScalar(over, dimsOf(total)));
-  }
-  out = *r;
-  return Value::tensorOf(result);
+/// In f32 where the elements are narrower, as PyTorch computes them.
+static mlir::Value widened(Emit &emit, mlir::Value x) {
+  mlir::Type element = llvm::cast<mlir::RankedTensorType>(x.getType()).getElementType();
+  return isNarrowFloat(element) ? emit.convertTo(x, emit.b.getF32Type()) : x;
+}
+
+static mlir::Value deviations(Emit &emit, mlir::Value x, llvm::ArrayRef<int64_t> axes) {
+  return emit.sub(x, emit.broadcastBack(emit.meanOver(x, axes), axes, dimsOf(x)));
+}
+
+/// The sum of squares over n - correction.
+static mlir::Value meanOfSquares(Emit &emit, mlir::Value x, llvm::ArrayRef<int64_t> axes, double correction) {
+  mlir::Value squares = emit.mul(x, x);
+  if (correction == 0)
+    return emit.meanOver(squares, axes);
+  Dim count(1);
+  for (int64_t axis : axes)
+    count = count * dimsOf(x)[axis];
+  mlir::Value total = emit.reduceSum(squares, axes);
+  mlir::Type element = llvm::cast<mlir::RankedTensorType>(x.getType()).getElementType();
+  mlir::Value over = emit.sub(emit.extent(count, element), correction);
+  return emit.div(total, emit.broadcastScalar(over, dimsOf(total)));
+}
+
+/// The root of what `squared` makes of x's squares. Rows whose squares would leave the type's range at either end are
+/// scaled by a power of two, which rounds nothing. Where the root is 0 its gradient is 0, as that of torch.std and
+/// torch.linalg.vector_norm.
+static mlir::Value rootOf(Emit &emit, mlir::Value x, llvm::ArrayRef<int64_t> axes,
+                          llvm::function_ref<mlir::Value(mlir::Value)> squared) {
+  bool wide = llvm::cast<mlir::RankedTensorType>(x.getType()).getElementType().isF64();
+  mlir::Value top = emit.stopGradient(emit.reduceMax(emit.op<AbsOp>(x), axes));
+  auto chosen = [&](double ofLarge, double ofSmall) {
+    mlir::Value isLarge = emit.compare(Predicate::gt, top, wide ? 0x1p400 : 0x1p50);
+    mlir::Value isSmall = emit.compare(Predicate::lt, top, wide ? 0x1p-400 : 0x1p-50);
+    mlir::Value small = emit.select(isSmall, emit.splatLike(top, ofSmall), emit.splatLike(top, 1));
+    return emit.select(isLarge, emit.splatLike(top, ofLarge), small);
+  };
+  mlir::Value scale = wide ? chosen(0x1p-600, 0x1p600) : chosen(0x1p-80, 0x1p80);
+  mlir::Value back = wide ? chosen(0x1p600, 0x1p-600) : chosen(0x1p80, 0x1p-80);
+  mlir::Value squares = squared(emit.mul(x, emit.broadcastBack(scale, axes, dimsOf(x))));
+  mlir::Value zero = emit.splatLike(squares, 0), isZero = emit.compare(Predicate::eq, squares, zero);
+  mlir::Value root = emit.sqrt(emit.select(isZero, emit.splatLike(squares, 1), squares));
+  return emit.mul(emit.select(isZero, zero, root), back);
 }
 
 static Value var(BoundCall &call) {
-  Reduction r;
-  std::optional<Value> value = variance(call, r);
-  return value ? finish(call, r.x, value->tensor, r.axes, r.keep) : Value::error();
+  std::optional<Reduction> r = reduction(call, true);
+  std::optional<double> correction = call.number(3);
+  if (!r || !correction)
+    return Value::error();
+  Emit emit = call.e.emit(call.range);
+  mlir::Value x = widened(emit, r->x.tensor);
+  mlir::Value result = meanOfSquares(emit, deviations(emit, x, r->axes), r->axes, *correction);
+  return finish(call, r->x, emit.convertTo(result, r->x.tensorType().getElementType()), r->axes, r->keep);
 }
 
 static Value standardDeviation(BoundCall &call) {
-  Reduction r;
-  std::optional<Value> value = variance(call, r);
-  return value ? finish(call, r.x, call.e.emit(call.range).sqrt(value->tensor), r.axes, r.keep) : Value::error();
+  std::optional<Reduction> r = reduction(call, true);
+  std::optional<double> correction = call.number(3);
+  if (!r || !correction)
+    return Value::error();
+  Emit emit = call.e.emit(call.range);
+  mlir::Value x = widened(emit, r->x.tensor);
+  mlir::Value result = rootOf(emit, deviations(emit, x, r->axes), r->axes,
+                              [&](mlir::Value scaled) { return meanOfSquares(emit, scaled, r->axes, *correction); });
+  return finish(call, r->x, emit.convertTo(result, r->x.tensorType().getElementType()), r->axes, r->keep);
+}
+
+static Value vectorNorm(BoundCall &call) {
+  std::optional<Reduction> r = reduction(call, true);
+  if (!r)
+    return Value::error();
+  Emit emit = call.e.emit(call.range);
+  mlir::Value result = rootOf(emit, widened(emit, r->x.tensor), r->axes,
+                              [&](mlir::Value scaled) { return emit.reduceSum(emit.mul(scaled, scaled), r->axes); });
+  return finish(call, r->x, emit.convertTo(result, r->x.tensorType().getElementType()), r->axes, r->keep);
 }
 
 static Value logsumexp(BoundCall &call) {
@@ -160,6 +201,9 @@ static Value logsumexp(BoundCall &call) {
   Emit emit = call.e.emit(call.range);
   mlir::Value x = r->x.tensor;
   mlir::Value top = emit.stopGradient(emit.reduceMax(x, r->axes));
+  // inf - inf would be NaN: a row whose largest is infinite is not shifted.
+  mlir::Value isInfinite = emit.compare(Predicate::eq, emit.op<AbsOp>(top), std::numeric_limits<double>::infinity());
+  top = emit.select(isInfinite, emit.splatLike(top, 0), top);
   mlir::Value shifted = emit.sub(x, emit.broadcastBack(top, r->axes, dimsOf(x)));
   mlir::Value result = emit.add(emit.log(emit.reduceSum(emit.exp(shifted), r->axes)), top);
   return finish(call, r->x, result, r->axes, r->keep);
@@ -233,6 +277,7 @@ llvm::ArrayRef<Builtin> reductionBuiltins() {
       {"mean", "x, axis=None, keepdims=False", mean},
       {"var", "x, axis=None, keepdims=False, correction=0", var},
       {"std", "x, axis=None, keepdims=False, correction=0", standardDeviation},
+      {"vector_norm", "x, axis=None, keepdims=False", vectorNorm},
       {"logsumexp", "x, axis=None, keepdims=False", logsumexp},
       {"argmax", "x, axis=-1", argReduce<ArgKind::max>},
       {"argmin", "x, axis=-1", argReduce<ArgKind::min>},

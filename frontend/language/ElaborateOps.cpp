@@ -15,6 +15,23 @@ static Value integerResult(Elaborator &e, bool overflow, int64_t value, Range ra
 
 static int64_t floorDivide(int64_t a, int64_t b) { return a / b - ((a % b != 0) && ((a < 0) != (b < 0))); }
 
+/// Python's, and PyTorch's for floats: the quotient that fits the remainder. (floor(1 / 0.1) is 10, though 9 times 0.1
+/// is what goes into 1.)
+static double floorDivide(double a, double b) {
+  double rest = std::fmod(a, b), quotient = (a - rest) / b;
+  if (rest != 0 && (b < 0) != (rest < 0))
+    quotient -= 1;
+  if (quotient == 0)
+    return std::copysign(0.0, a / b);
+  double whole = std::floor(quotient);
+  return quotient - whole > 0.5 ? whole + 1 : whole;
+}
+
+static double floorRemainder(double a, double b) {
+  double rest = std::fmod(a, b);
+  return rest != 0 && (b < 0) != (rest < 0) ? rest + b : rest;
+}
+
 static std::optional<Value> constantIntegers(Elaborator &e, std::string_view op, int64_t a, int64_t b, Range range) {
   int64_t result = 0;
   if (op == "+")
@@ -86,9 +103,9 @@ static std::optional<Value> floats(Elaborator &e, std::string_view op, double a,
   if (op == "/")
     return Value::floatOf(a / b);
   if (op == "//")
-    return Value::floatOf(std::floor(a / b));
+    return Value::floatOf(floorDivide(a, b));
   if (op == "%")
-    return Value::floatOf(a - std::floor(a / b) * b);
+    return Value::floatOf(floorRemainder(a, b));
   if (op == "**")
     return Value::floatOf(std::pow(a, b));
   return std::nullopt;
@@ -130,11 +147,22 @@ static std::optional<Value> compileTime(Elaborator &e, std::string_view op, cons
   return std::nullopt;
 }
 
+/// torch.floor_divide of floats, from C's remainder and whether that has the wrong sign: as floorDivide() above, and a
+/// / 0 is infinite. It is flat, so there is no gradient.
+static mlir::Value floorQuotient(Emit &emit, mlir::Value a, mlir::Value b, mlir::Value rest, mlir::Value wrongSign) {
+  mlir::Value quotient = emit.div(emit.sub(a, rest), b), plain = emit.div(a, b), zero = emit.splatLike(a, 0);
+  quotient = emit.select(wrongSign, emit.sub(quotient, 1.0), quotient);
+  mlir::Value whole = emit.op<FloorOp>(quotient);
+  mlir::Value above = emit.compare(Predicate::gt, emit.sub(quotient, whole), 0.5);
+  mlir::Value result = emit.select(above, emit.add(whole, 1.0), whole);
+  // A quotient of zero has a sign.
+  result = emit.select(emit.compare(Predicate::eq, quotient, zero), emit.mul(plain, zero), result);
+  return emit.stopGradient(emit.select(emit.compare(Predicate::eq, b, zero), plain, result));
+}
+
 /// Remainder with the divisor's sign, and quotient towards minus infinity, from C's.
 static mlir::Value floorOps(Emit &emit, std::string_view op, mlir::Value a, mlir::Value b) {
   mlir::Type element = llvm::cast<mlir::RankedTensorType>(a.getType()).getElementType();
-  if (isFloat(element) && op == "//")
-    return emit.op<FloorOp>(emit.div(a, b));
   mlir::Value rest = emit.op<RemOp>(a, b);
   if (element.isUnsignedInteger())
     return op == "%" ? rest : emit.div(a, b);
@@ -144,6 +172,8 @@ static mlir::Value floorOps(Emit &emit, std::string_view op, mlir::Value a, mlir
       emit.compare(Predicate::ne, emit.compare(Predicate::lt, rest, zero), emit.compare(Predicate::lt, b, zero)));
   if (op == "%")
     return emit.select(wrongSign, emit.add(rest, b), rest);
+  if (isFloat(element))
+    return floorQuotient(emit, a, b, rest, wrongSign);
   mlir::Value quotient = emit.div(a, b);
   return emit.select(wrongSign, emit.sub(quotient, 1.0), quotient);
 }

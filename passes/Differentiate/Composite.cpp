@@ -6,6 +6,7 @@
 #include "ir/Normal.h"
 
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 namespace kiln {
@@ -75,7 +76,7 @@ LogicalResult logSoftmaxRule(LogSoftmaxOp op, Backward &b) {
   return success();
 }
 
-// g (p - (1-s) onehot - s/C), zero in ignored rows.
+// g (p - (1-s) onehot - s/C), zero in ignored rows, NaN where the target is no class, as the loss is.
 LogicalResult crossEntropyRule(CrossEntropyOp op, Backward &b) {
   Emit e = b.emit(op);
   Value g = b.gradient(op), logits = op.getLogits(), targets = op.getTargets();
@@ -94,11 +95,13 @@ LogicalResult crossEntropyRule(CrossEntropyOp op, Backward &b) {
     p = e.sub(p, share);
   }
   Value diff = e.sub(p, e.select(hit, e.splatLike(p, 1 - smoothing), e.splatLike(p, 0)));
-  auto integer = llvm::cast<mlir::IntegerType>(elementOf(targets));
+  Value classes = e.broadcastScalar(e.extent(dims[axis], elementOf(numbers)), dimsOf(targets));
+  Value isClass = e.compare(Predicate::lt, numbers, classes);
+  if (!llvm::cast<mlir::IntegerType>(elementOf(numbers)).isUnsigned())
+    isClass = e.op<AndOp>(isClass, e.compare(Predicate::ge, numbers, e.splatInt(numbers.getType(), 0)));
+  g = e.select(isClass, g, e.splatLike(g, std::numeric_limits<double>::quiet_NaN()));
   int64_t sentinel = op.getIgnoreIndex();
-  bool canIgnore = integer.isUnsigned() ? sentinel >= 0 && llvm::isUIntN(integer.getWidth(), sentinel)
-                                        : llvm::isIntN(integer.getWidth(), sentinel);
-  if (canIgnore)
+  if (holdsInteger(elementOf(targets), sentinel))
     g = e.select(e.compare(Predicate::ne, targets, e.splatInt(targets.getType(), sentinel)), g, e.splatLike(g, 0));
   b.give(logits, e.mul(diff, e.broadcastBack(g, {axis}, dims)));
   return success();

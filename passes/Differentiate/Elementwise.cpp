@@ -130,7 +130,8 @@ void addUnaryRules(RuleTable &rules) {
   addUnary<NegOp, [](Emit &e, Value g, Value, Value) { return e.neg(g); }>(rules);
   addUnary<AbsOp, [](Emit &e, Value g, Value x, Value) { return e.mul(g, e.op<SignOp>(x)); }>(rules);
   addUnary<ExpOp, [](Emit &e, Value g, Value, Value y) { return e.mul(g, y); }>(rules);
-  addUnary<Expm1Op, [](Emit &e, Value g, Value, Value y) { return e.mul(g, e.add(y, e.splatLike(y, 1))); }>(rules);
+  // (Not y + 1: far below zero little is left of e^x beside 1.)
+  addUnary<Expm1Op, [](Emit &e, Value g, Value x, Value) { return e.mul(g, e.exp(x)); }>(rules);
   addUnary<LogOp, [](Emit &e, Value g, Value x, Value) { return e.div(g, x); }>(rules);
   addUnary<Log1pOp, [](Emit &e, Value g, Value x, Value) { return e.div(g, e.add(x, e.splatLike(x, 1))); }>(rules);
   addUnary<SqrtOp, [](Emit &e, Value g, Value, Value y) { return e.div(g, e.mul(y, 2)); }>(rules);

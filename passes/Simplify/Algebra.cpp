@@ -2,6 +2,7 @@
 
 #include "ir/Classes.h"
 #include <cmath>
+#include <limits>
 
 namespace kiln {
 
@@ -13,12 +14,42 @@ using mlir::Value;
 
 namespace {
 
+/// A splat of zero whose sum with x is x: of either sign among integers; x + 0 is 0 where x is -0.
+bool isNothingToAdd(Value value) {
+  std::optional<double> number = splatValue(value);
+  return number == 0.0 && (!isFloatTensor(value.getType()) || std::signbit(*number));
+}
+
+bool isPowerOfTwo(double number) {
+  int exponent = 0;
+  return std::abs(std::frexp(number, &exponent)) == 0.5;
+}
+
+/// Whether the type holds the number, and not as a denormal.
+bool isNormalOf(mlir::Type element, double number) {
+  llvm::APFloat value(number);
+  bool isRounded = false;
+  value.convert(llvm::cast<mlir::FloatType>(element).getFloatSemantics(), llvm::APFloat::rmNearestTiesToEven,
+                &isRounded);
+  return !isRounded && value.isNormal();
+}
+
+/// Whether x * first * second is x * (first * second) for every x (but for the last digit of a denormal result): a
+/// power of two scales without rounding. Neither may overflow, or lose digits below the range, where the other does
+/// not.
+bool mayMergeFactors(mlir::Type element, double first, double second) {
+  if (!isNormalOf(element, first * second))
+    return false;
+  double smaller = std::min(std::abs(first), std::abs(second)), larger = std::max(std::abs(first), std::abs(second));
+  return larger <= 1 ? isPowerOfTwo(first) || isPowerOfTwo(second) : smaller >= 1 && isPowerOfTwo(first);
+}
+
 LogicalResult simplifyAdd(AddOp op, PatternRewriter &rewriter) {
   if (auto negated = op.getRhs().getDefiningOp<NegOp>())
     return rewriter.replaceOpWithNewOp<SubOp>(op, op.getType(), op.getLhs(), negated.getOperand()), success();
   if (auto negated = op.getLhs().getDefiningOp<NegOp>())
     return rewriter.replaceOpWithNewOp<SubOp>(op, op.getType(), op.getRhs(), negated.getOperand()), success();
-  if (splatValue(op.getLhs()) == 0.0)
+  if (isNothingToAdd(op.getLhs()))
     return rewriter.replaceOp(op, op.getRhs()), success();
   // add(scatter add(0, i, u), y) is scatter add(y, i, u).
   for (auto [side, other] : {std::pair(op.getLhs(), op.getRhs()), std::pair(op.getRhs(), op.getLhs())}) {
@@ -34,7 +65,7 @@ LogicalResult simplifyAdd(AddOp op, PatternRewriter &rewriter) {
 }
 
 LogicalResult simplifySub(SubOp op, PatternRewriter &rewriter) {
-  if (splatValue(op.getLhs()) == 0.0)
+  if (isNothingToAdd(op.getLhs()))
     return rewriter.replaceOpWithNewOp<NegOp>(op, op.getType(), op.getRhs()), success();
   if (auto negated = op.getRhs().getDefiningOp<NegOp>())
     return rewriter.replaceOpWithNewOp<AddOp>(op, op.getType(), op.getLhs(), negated.getOperand()), success();
@@ -54,16 +85,15 @@ LogicalResult simplifyMul(MulOp op, PatternRewriter &rewriter) {
     return rewriter.replaceOp(op, e.mul(negated.getOperand(), -*factor)), success();
   auto inner = op.getLhs().getDefiningOp<MulOp>();
   std::optional<double> innerFactor = inner ? splatValue(inner.getRhs()) : std::nullopt;
-  // A power of two scales without rounding, so the two factors may be one.
-  int exponent = 0;
-  if (innerFactor &&
-      (std::abs(std::frexp(*factor, &exponent)) == 0.5 || std::abs(std::frexp(*innerFactor, &exponent)) == 0.5))
+  if (innerFactor && mayMergeFactors(elementOf(op.getResult()), *innerFactor, *factor))
     return rewriter.replaceOp(op, e.mul(inner.getLhs(), *factor * *innerFactor)), success();
   return failure();
 }
 
 LogicalResult simplifyNeg(NegOp op, PatternRewriter &rewriter) {
-  if (auto difference = op.getOperand().getDefiningOp<SubOp>(); difference && difference->hasOneUse())
+  // (Not of floats: -(x - x) is -0.)
+  if (auto difference = op.getOperand().getDefiningOp<SubOp>();
+      difference && difference->hasOneUse() && !isFloatTensor(op.getType()))
     return rewriter.replaceOpWithNewOp<SubOp>(op, op.getType(), difference.getRhs(), difference.getLhs()), success();
   auto product = op.getOperand().getDefiningOp<MulOp>();
   std::optional<double> factor = product ? splatValue(product.getRhs()) : std::nullopt;
@@ -75,9 +105,8 @@ LogicalResult simplifyNeg(NegOp op, PatternRewriter &rewriter) {
 
 LogicalResult simplifyDiv(DivOp op, PatternRewriter &rewriter) {
   std::optional<double> divisor = splatValue(op.getRhs());
-  int exponent = 0;
-  if (!divisor || !isFloatTensor(op.getType()) || std::abs(std::frexp(*divisor, &exponent)) != 0.5 || exponent < -100 ||
-      exponent > 100)
+  if (!divisor || !isFloatTensor(op.getType()) || !isPowerOfTwo(*divisor) ||
+      !isNormalOf(elementOf(op.getResult()), 1 / *divisor))
     return failure();
   Emit e(rewriter, op.getLoc());
   return rewriter.replaceOp(op, e.mul(op.getLhs(), 1 / *divisor)), success();
@@ -97,9 +126,12 @@ LogicalResult simplifyPow(PowOp op, PatternRewriter &rewriter) {
     return rewriter.replaceOp(op, e.mul(e.mul(x, x), x)), success();
   if (*exponent == -1)
     return rewriter.replaceOp(op, e.div(e.splatLike(x, 1), x)), success();
-  if (*exponent == 0.5)
-    return rewriter.replaceOp(op, e.sqrt(x)), success();
-  return failure();
+  if (*exponent != 0.5)
+    return failure();
+  // sqrt(x) but where it differs: inf at -inf, and 0 at -0.
+  double infinity = std::numeric_limits<double>::infinity();
+  Value isLowest = e.compare(Predicate::eq, x, -infinity), root = e.sqrt(e.add(x, 0));
+  return rewriter.replaceOp(op, e.select(isLowest, e.splatLike(x, infinity), root)), success();
 }
 
 LogicalResult simplifySelect(SelectOp op, PatternRewriter &rewriter) {

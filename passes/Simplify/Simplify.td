@@ -5,6 +5,10 @@ def Simplify : Pass<"kiln-simplify", "mlir::ModuleOp"> {
   let description = [{
     Folds and merges layout ops, takes transposes into products, computes elementwise ops before broadcasts, removes
     neutral elements, common subexpressions and dead code, until nothing changes.
+
+    Elementwise results are IEEE 754's as the ops are written, zeros' signs, overflow and infinities included; but for the
+    last digit of a denormal number (two factors that are powers of two become one). Sums are not: a factor may come out of
+    one, and zeros that were padded are not added.
   }];
   let dependentDialects = ["kiln::KilnDialect"];
 }

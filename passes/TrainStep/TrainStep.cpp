@@ -5,6 +5,8 @@
 #include "passes/TrainStep/Schedule.h"
 #include "passes/support/Values.h"
 
+#include <limits>
+
 namespace kiln {
 
 #define GEN_PASS_DEF_TRAINSTEP
@@ -43,6 +45,7 @@ public:
 private:
   LogicalResult readOptimizers();
   LogicalResult readGroups();
+  Value normOfGradients();
   LogicalResult clip();
   Value findStep();
   LogicalResult update();
@@ -119,6 +122,31 @@ LogicalResult StepBuilder::readGroups() {
   return success();
 }
 
+// The root of the sum of all gradients' squares. Squares leave a float's range long before the norm does: so they are
+// summed three times, of the gradients as they are, made smaller and made larger by powers of two, and one of the sums
+// is good. (Blue's algorithm, of LAPACK.) Those of one gradient stand together: one kernel reads it once for the three.
+Value StepBuilder::normOfGradients() {
+  bool wide = llvm::any_of(trained, [](const Trained &one) { return elementOf(one.gradient).isF64(); });
+  mlir::Type element = wide ? builder.getF64Type() : builder.getF32Type();
+  const double down = wide ? 0x1p-600 : 0x1p-80, up = 1 / down, tiny = wide ? 0x1p-700 : 0x1p-80;
+  Value plain, small, large;
+  auto addTo = [&](Value &total, Value gradient) {
+    Value squares = e.reduceSum(e.mul(gradient, gradient), axesUpTo(rankOf(gradient)));
+    total = total ? e.add(total, squares) : squares;
+  };
+  for (const Trained &one : trained) {
+    Value gradient = e.convertTo(one.gradient, element);
+    addTo(plain, gradient);
+    addTo(small, e.mul(gradient, up));
+    addTo(large, e.mul(gradient, down));
+  }
+  Value isLarge = e.compare(Predicate::eq, plain, std::numeric_limits<double>::infinity());
+  Value isSmall = e.compare(Predicate::lt, plain, tiny);
+  Value ofSmall = e.mul(e.sqrt(small), down), ofLarge = e.mul(e.sqrt(large), up);
+  Value norm = e.select(isLarge, ofLarge, e.select(isSmall, ofSmall, e.sqrt(plain)));
+  return e.convertTo(norm, elementOf(trained.front().gradient));
+}
+
 // torch.nn.utils.clip_grad_norm_ and clip_grad_value_.
 LogicalResult StepBuilder::clip() {
   auto clipping = train.getAs<DictionaryAttr>("clip");
@@ -133,13 +161,7 @@ LogicalResult StepBuilder::clip() {
   }
   if (!kind || kind != "norm")
     return module.emitError("kiln.train clips by neither norm nor value");
-  Value total;
-  for (const Trained &one : trained) {
-    Value squares = e.reduceSum(e.mul(one.gradient, one.gradient), axesUpTo(rankOf(one.gradient)));
-    squares = e.convertTo(squares, elementOf(trained.front().gradient));
-    total = total ? e.add(total, squares) : squares;
-  }
-  gradientNorm = e.sqrt(total);
+  gradientNorm = normOfGradients();
   Value factor = e.div(e.splatLike(gradientNorm, limit), e.add(gradientNorm, 1e-6));
   factor = e.min(factor, e.splatLike(factor, 1));
   for (Trained &one : trained) {

@@ -116,6 +116,16 @@ uint16_t floatToHalf(float value) {
   return static_cast<uint16_t>(sign | ((rounded - (112u << 23)) >> 13));
 }
 
+/// Towards zero, and odd where that is inexact: rounded to 16 bits then, a number is rounded once.
+static float roundedToOdd(double value) {
+  float near = static_cast<float>(value);
+  double have = std::fabs(static_cast<double>(near)), want = std::fabs(value);
+  uint32_t bits = std::bit_cast<uint32_t>(near);
+  if (have > want)
+    --bits;
+  return have > want || have < want ? std::bit_cast<float>(bits | 1) : near;
+}
+
 double loadNumber(kiln_dtype dtype, const void *data, int64_t i) {
   switch (dtype) {
   case KILN_F32:
@@ -164,9 +174,9 @@ void storeNumber(kiln_dtype dtype, void *data, int64_t i, double value) {
   case KILN_F64:
     return store(data, i, value);
   case KILN_BF16:
-    return store(data, i, floatToBfloat(static_cast<float>(value)));
+    return store(data, i, floatToBfloat(roundedToOdd(value)));
   case KILN_F16:
-    return store(data, i, floatToHalf(static_cast<float>(value)));
+    return store(data, i, floatToHalf(roundedToOdd(value)));
   default:
     return storeInteger(dtype, data, i, static_cast<int64_t>(value));
   }

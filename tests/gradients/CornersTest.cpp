@@ -58,7 +58,9 @@ void expect(const std::string &text, const std::vector<std::vector<double>> &val
     ASSERT_EQ(found.size(), expected.size());
     for (size_t argument = 0; argument < found.size(); ++argument)
       for (size_t index = 0; index < expected[argument].size(); ++index) {
-        if (std::isinf(expected[argument][index]))
+        if (std::isnan(expected[argument][index]))
+          EXPECT_TRUE(std::isnan(found[argument][index])) << found[argument][index];
+        else if (std::isinf(expected[argument][index]))
           EXPECT_EQ(found[argument][index], expected[argument][index]);
         else
           EXPECT_NEAR(found[argument][index], expected[argument][index], 1e-12)
@@ -84,6 +86,9 @@ std::string reduction(const std::string &kind, int rows) {
 
 TEST(Corners, Relu) { expect(unary("relu", 5), {{0.0, -0.0, 1.0, -1.0, std::nan("")}}, {{0, 0, 3, 0, 5}}); }
 TEST(Corners, Abs) { expect(unary("abs", 3), {{0, -1, 2}}, {{0, -2, 3}}); }
+TEST(Corners, Expm1) {
+  expect(unary("expm1", 3), {{0, -6, -40}}, {{1, 2 * 0.0024787521766663585, 3 * 4.248354255291589e-18}});
+}
 TEST(Corners, Sqrt) { expect(unary("sqrt", 2), {{0, 4}}, {{infinity, 0.5}}); }
 TEST(Corners, Softplus) { expect(unary("softplus", 3), {{0, 50, -800}}, {{0.5, 2, 0}}); }
 TEST(Corners, Max) { expect(binary("max"), {{1, 2, 3}, {1, 3, 2}}, {{0.5, 0, 3}, {0.5, 2, 0}}); }
@@ -119,6 +124,15 @@ TEST(Corners, CrossEntropyIgnoresRows) {
     return %0 : tensor<2xf64>
   })",
          {{0, 0, 5, 1}}, {{0.5, -0.5, 0, 0}});
+}
+
+TEST(Corners, CrossEntropyOfNoClass) {
+  // PyTorch raises an error; here the run reports one, and neither the loss nor the gradient looks like a number.
+  for (std::string type : {"i32", "i64", "ui8"})
+    expect("func.func @f(%x: tensor<3x2xf64>) -> tensor<3xf64> {\n %t = kiln.constant dense<[1, 2, 0]> : tensor<3x" +
+               type + "> : tensor<3x" + type + ">\n %0 = kiln.cross_entropy %x, %t : tensor<3x2xf64>, tensor<3x" +
+               type + "> -> tensor<3xf64>\n return %0 : tensor<3xf64>\n}",
+           {{0, 0, 0, 0, 0, 0}}, {{0.5, -0.5, std::nan(""), std::nan(""), -1.5, 1.5}});
 }
 
 TEST(Corners, CrossEntropyOfMoreClassesThanTheTargetsTypeCounts) {

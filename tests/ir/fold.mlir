@@ -5,7 +5,8 @@
 func.func @identities(%x: tensor<2x3xf32>) -> (tensor<2x3xf32>, tensor<2x3xf32>, tensor<2x3xf32>, tensor<2x3xf32>, tensor<2x3xf32>, tensor<2x3xf32>) {
   %zero = kiln.constant dense<0.0> : tensor<2x3xf32> : tensor<2x3xf32>
   %one = kiln.constant dense<1.0> : tensor<2x3xf32> : tensor<2x3xf32>
-  %a = kiln.add %x, %zero : tensor<2x3xf32>
+  %minus = kiln.constant dense<-0.0> : tensor<2x3xf32> : tensor<2x3xf32>
+  %a = kiln.add %x, %minus : tensor<2x3xf32>
   %b = kiln.sub %x, %zero : tensor<2x3xf32>
   %c = kiln.mul %one, %x : tensor<2x3xf32>
   %d = kiln.div %x, %one : tensor<2x3xf32>
@@ -17,15 +18,17 @@ func.func @identities(%x: tensor<2x3xf32>) -> (tensor<2x3xf32>, tensor<2x3xf32>,
 
 // -----
 
-// x * 0 is not 0 for infinities and NaN.
+// x * 0 is not 0 for infinities and NaN, x + 0 is not x for -0.
 // CHECK-LABEL: @not_identities
 // CHECK: kiln.mul
 // CHECK: kiln.sub
-func.func @not_identities(%x: tensor<2xf32>) -> (tensor<2xf32>, tensor<2xf32>) {
+// CHECK: kiln.add
+func.func @not_identities(%x: tensor<2xf32>) -> (tensor<2xf32>, tensor<2xf32>, tensor<2xf32>) {
   %zero = kiln.constant dense<0.0> : tensor<2xf32> : tensor<2xf32>
   %a = kiln.mul %x, %zero : tensor<2xf32>
   %b = kiln.sub %zero, %x : tensor<2xf32>
-  return %a, %b : tensor<2xf32>, tensor<2xf32>
+  %c = kiln.add %x, %zero : tensor<2xf32>
+  return %a, %b, %c : tensor<2xf32>, tensor<2xf32>, tensor<2xf32>
 }
 
 // -----

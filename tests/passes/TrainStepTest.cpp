@@ -87,7 +87,7 @@ public:
         if (auto name = step.getArgAttrOfType<mlir::StringAttr>(index, key))
           arguments.push_back(tensors.at(name.str()));
     }
-    auto result = interpret(step, arguments);
+    auto result = interpret(step, arguments, options);
     EXPECT_TRUE(result.ok()) << result.status().message();
     if (!result.ok())
       return 0;
@@ -106,6 +106,7 @@ public:
   mlir::OwningOpRef<mlir::ModuleOp> module;
   mlir::func::FuncOp step;
   std::map<std::string, HostTensor> tensors;
+  InterpreterOptions options;
 };
 
 class Optimizers : public testing::TestWithParam<OptimizerCase> {};
@@ -161,6 +162,33 @@ TEST(TrainStep, ClassifierLearns) {
     last = trainer.run(number);
   EXPECT_GT(first, 0.8);
   EXPECT_LT(last, 0.5 * first);
+}
+
+/// The norm of gradients whose squares no f32 holds: each of four equal ones moves by half of the limit.
+TEST(TrainStep, ClipsGradientsOfAnySize) {
+  for (double size : {1e20, 3e37, 1.0, 1e-12, 1e-20, 1e-30}) {
+    Trainer trainer(R"(module attributes {kiln.train = {loss = "loss.train",
+        optimizer = {kind = "sgd", lr = 1.0}, clip = {kind = "norm", value = 1.0}}} {
+      func.func @loss.train(%a: tensor<3xf32> {kiln.parameter = "a"}, %b: tensor<f32> {kiln.parameter = "b"}, %c: tensor<f32> {kiln.input = "c"})
+          -> (tensor<f32> {kiln.loss}) {
+        %0 = kiln.reduce sum %a, [0] : tensor<3xf32> -> tensor<f32>
+        %1 = kiln.add %0, %b : tensor<f32>
+        %2 = kiln.mul %1, %c : tensor<f32>
+        return %2 : tensor<f32>
+      }
+    })");
+    ASSERT_TRUE(trainer.step);
+    trainer.options.roundToDtype = true;
+    mlir::Type f32 = mlir::Float32Type::get(trainer.context.get());
+    trainer.tensors["a"] = HostTensor::ofFloats(f32, {3}, {0, 0, 0});
+    trainer.tensors["b"] = HostTensor::ofFloats(f32, {}, {0});
+    trainer.tensors["c"] = HostTensor::ofFloats(f32, {}, {size});
+    trainer.run(0);
+    EXPECT_NEAR(trainer.tensors["grad_norm"].floats[0], 2 * size, 1e-6 * size);
+    double moved = size < 0.5 ? -size : -0.5; // a norm below the limit is left as it is
+    EXPECT_NEAR(trainer.tensors["a"].floats[1], moved, 2e-6 * std::abs(moved)) << size;
+    EXPECT_NEAR(trainer.tensors["b"].floats[0], moved, 2e-6 * std::abs(moved)) << size;
+  }
 }
 
 TEST(TrainStep, FrozenParametersCostNothing) {

@@ -161,3 +161,90 @@ func.func @row_factors(%g: tensor<4x8xf32>, %s: tensor<4xf32>) -> tensor<8xf32> 
   %2 = kiln.reduce sum %1, [0] : tensor<4x8xf32> -> tensor<8xf32>
   return %2 : tensor<8xf32>
 }
+
+// -----
+
+// x + -0 and x - 0 are x; 0 + x is not where x is -0, nor is 0 - x a negation, nor -(x - y) a difference.
+// CHECK-LABEL: @zeros
+// CHECK-NOT: kiln.add %arg0, %{{.*}}
+// CHECK: %[[Z:.*]] = kiln.constant dense<0.000000e+00>
+// CHECK-DAG: %[[A:.*]] = kiln.add %{{.*}}%[[Z]]
+// CHECK-DAG: %[[S:.*]] = kiln.sub %[[Z]], %arg0
+// CHECK-DAG: %[[D:.*]] = kiln.sub %arg0, %arg1
+// CHECK-DAG: %[[N:.*]] = kiln.neg %[[D]]
+// CHECK: return %arg0, %arg0, %[[A]], %[[S]], %[[N]]
+func.func @zeros(%x: tensor<6xf32>, %y: tensor<6xf32>) -> (tensor<6xf32>, tensor<6xf32>, tensor<6xf32>, tensor<6xf32>, tensor<6xf32>) {
+  %z = kiln.constant dense<0.0> : tensor<6xf32> : tensor<6xf32>
+  %m = kiln.constant dense<-0.0> : tensor<6xf32> : tensor<6xf32>
+  %0 = kiln.add %m, %x : tensor<6xf32>
+  %1 = kiln.sub %x, %z : tensor<6xf32>
+  %2 = kiln.add %z, %x : tensor<6xf32>
+  %3 = kiln.sub %z, %x : tensor<6xf32>
+  %4 = kiln.sub %x, %y : tensor<6xf32>
+  %5 = kiln.neg %4 : tensor<6xf32>
+  return %0, %1, %2, %3, %5 : tensor<6xf32>, tensor<6xf32>, tensor<6xf32>, tensor<6xf32>, tensor<6xf32>
+}
+
+// -----
+
+// Two factors are one where no x overflows with one form alone.
+// CHECK-LABEL: @factors
+// CHECK-DAG: %[[SMALL:.*]] = kiln.constant dense<3.750000e-01>
+// CHECK-DAG: %[[LARGE:.*]] = kiln.constant dense<6.000000e+00>
+// CHECK-DAG: %[[A:.*]] = kiln.mul %arg0, %[[LARGE]]
+// CHECK-DAG: %[[B:.*]] = kiln.mul %arg0, %[[SMALL]]
+// CHECK: return %[[A]], %[[B]]
+func.func @factors(%x: tensor<6xf32>) -> (tensor<6xf32>, tensor<6xf32>) {
+  %half = kiln.constant dense<0.5> : tensor<6xf32> : tensor<6xf32>
+  %most = kiln.constant dense<1.5> : tensor<6xf32> : tensor<6xf32>
+  %less = kiln.constant dense<0.75> : tensor<6xf32> : tensor<6xf32>
+  %four = kiln.constant dense<4.0> : tensor<6xf32> : tensor<6xf32>
+  %0 = kiln.mul %x, %four : tensor<6xf32>
+  %1 = kiln.mul %0, %most : tensor<6xf32>
+  %2 = kiln.mul %x, %less : tensor<6xf32>
+  %3 = kiln.mul %2, %half : tensor<6xf32>
+  return %1, %3 : tensor<6xf32>, tensor<6xf32>
+}
+
+// 2^100 * 1.5 * 2^100 is no f32; 2^100 * 2^-100 is 1, but x * 2^100 may be infinite; so may x * 1.5, before * 2^100.
+// CHECK-LABEL: @factors_apart
+// CHECK-COUNT-5: kiln.mul
+// CHECK: return
+func.func @factors_apart(%x: tensor<6xf32>) -> (tensor<6xf32>, tensor<6xf32>, tensor<6xf32>) {
+  %up = kiln.constant dense<0x71800000> : tensor<6xf32> : tensor<6xf32>
+  %more = kiln.constant dense<0x71C00000> : tensor<6xf32> : tensor<6xf32>
+  %down = kiln.constant dense<0x0D800000> : tensor<6xf32> : tensor<6xf32>
+  %most = kiln.constant dense<1.5> : tensor<6xf32> : tensor<6xf32>
+  %0 = kiln.mul %x, %up : tensor<6xf32>
+  %1 = kiln.mul %0, %more : tensor<6xf32>
+  %2 = kiln.mul %x, %up : tensor<6xf32>
+  %3 = kiln.mul %2, %down : tensor<6xf32>
+  %4 = kiln.mul %x, %most : tensor<6xf32>
+  %5 = kiln.mul %4, %up : tensor<6xf32>
+  %6 = kiln.exp %3 : tensor<6xf32>
+  return %1, %6, %5 : tensor<6xf32>, tensor<6xf32>, tensor<6xf32>
+}
+
+// A division by a power of two is a product where the type holds its reciprocal: f16 has no 2^17.
+// CHECK-LABEL: @divisors
+// CHECK-DAG: kiln.mul %arg0
+// CHECK-DAG: kiln.div %arg1
+func.func @divisors(%x: tensor<6xf32>, %y: tensor<6xf16>) -> (tensor<6xf32>, tensor<6xf16>) {
+  %c = kiln.constant dense<0.25> : tensor<6xf32> : tensor<6xf32>
+  %d = kiln.constant dense<7.62939453125e-06> : tensor<6xf16> : tensor<6xf16>
+  %0 = kiln.div %x, %c : tensor<6xf32>
+  %1 = kiln.div %y, %d : tensor<6xf16>
+  return %0, %1 : tensor<6xf32>, tensor<6xf16>
+}
+
+// pow(x, 0.5) is sqrt(x) but at -inf and -0.
+// CHECK-LABEL: @root
+// CHECK-DAG: %[[SUM:.*]] = kiln.add %arg0
+// CHECK-DAG: %[[ROOT:.*]] = kiln.sqrt %[[SUM]]
+// CHECK-DAG: %[[LOWEST:.*]] = kiln.compare eq %arg0
+// CHECK: kiln.select %[[LOWEST]], %{{.*}}, %[[ROOT]]
+func.func @root(%x: tensor<6xf32>) -> tensor<6xf32> {
+  %h = kiln.constant dense<0.5> : tensor<6xf32> : tensor<6xf32>
+  %0 = kiln.pow %x, %h : tensor<6xf32>
+  return %0 : tensor<6xf32>
+}

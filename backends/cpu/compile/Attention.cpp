@@ -175,7 +175,7 @@ AttentionLowering::Panel AttentionLowering::panelOf(Emitter &e, const Task &task
   panel.first = code.mul(number, code.integer(columns));
   panel.count = code.min(code.sub(task.queries, panel.first), code.integer(columns));
   panel.open = panel.limit = task.keys;
-  if (op.causal) { // at least one key, so that queries which see none get NaN
+  if (op.causal) { // at least one key, so that there is a row of scores for queries which see none
     Value seen = code.add(panel.first, task.offset), one = code.integer(1);
     panel.limit = code.max(code.min(code.add(seen, panel.count), task.keys), one);
     panel.open = code.min(code.max(code.add(seen, one), code.integer(0)), panel.limit);
@@ -409,7 +409,13 @@ void AttentionLowering::forwardPanel(Emitter &e, const Task &task, const Panel &
   largest = maxima(zero, panel.open, false, largest);
   if (op.causal)
     largest = maxima(panel.open, panel.limit, true, largest);
-  Values sums(vectors, code.constant(type, 0.0));
+  // A query that sees no key has powers, a sum and a result of 0: its scores are all -inf, which is not taken off them.
+  Value lowest = code.constant(type, -std::numeric_limits<double>::infinity()), nothing = code.constant(type, 0.0);
+  for (Value &most : largest) {
+    Value none = code.here<arith::CmpFOp>(arith::CmpFPredicate::OEQ, most, lowest);
+    most = code.here<arith::SelectOp>(none, nothing, most);
+  }
+  Values sums(vectors, nothing);
   sums = code.loop(zero, panel.limit, 1, sums, [&](Value key, ValueRange carried) {
     Values next;
     for (int64_t v = 0; v < vectors; ++v) {
@@ -426,9 +432,12 @@ void AttentionLowering::forwardPanel(Emitter &e, const Task &task, const Panel &
     tile(e, height, code.address(left, code.mul(first, task.packed), bytes), shares, at(e, out, first, 0),
          code.integer(columns * bytes), panel.limit, false);
   });
-  Values factors;
-  for (Value sum : sums)
-    factors.push_back(code.here<arith::DivFOp>(code.constant(type, 1.0), sum));
+  Values factors, empty;
+  for (Value sum : sums) {
+    empty.push_back(code.here<arith::CmpFOp>(arith::CmpFPredicate::OEQ, sum, nothing));
+    Value factor = code.here<arith::DivFOp>(code.constant(type, 1.0), sum);
+    factors.push_back(code.here<arith::SelectOp>(empty.back(), nothing, factor));
+  }
   storeTurned(e, result, task, panel, out, valueWidth, factors);
   if (op.results.size() < 2)
     return;
@@ -436,9 +445,10 @@ void AttentionLowering::forwardPanel(Emitter &e, const Task &task, const Panel &
     for (int64_t v = 0; v < vectors; ++v) {
       Value place = sumsPlace(e, e.output(static_cast<size_t>(lse.output)), task, panel, v);
       Value mask = code.firstLanes(code.sub(panel.count, code.integer(v * lanes)), lanes);
-      code.maskedStore(
-          code.here<arith::AddFOp>(largest[static_cast<size_t>(v)], emitLog(code, sums[static_cast<size_t>(v)])), place,
-          mask, bytes);
+      auto lane = static_cast<size_t>(v);
+      Value logarithm = code.here<arith::AddFOp>(largest[lane], emitLog(code, sums[lane]));
+      Value infinite = code.constant(type, std::numeric_limits<double>::infinity());
+      code.maskedStore(code.here<arith::SelectOp>(empty[lane], infinite, logarithm), place, mask, bytes);
     }
 }
 

@@ -224,6 +224,45 @@ static Value roundedTo(Emitter &emitter, Value a, kiln_dtype dtype) {
   return emitter.fromMemory(emitter.toMemory(a, dtype), dtype);
 }
 
+/// A f64 as f32, towards zero, and odd where that is inexact: rounded to 16 bits then, it is rounded once.
+static Value roundedToOdd(Code &code, Value a) {
+  using P = arith::CmpFPredicate;
+  Type wide = a.getType(), single = like(a, code.f32), integer = like(a, code.i32);
+  Value near = code.op<arith::TruncFOp>(single, a), bits = code.op<arith::BitcastOp>(integer, near);
+  Value have = code.op<math::AbsFOp>(code.op<arith::ExtFOp>(wide, near)), want = code.op<math::AbsFOp>(a);
+  Value above = code.op<arith::CmpFOp>(P::OGT, have, want), inexact = code.op<arith::CmpFOp>(P::ONE, have, want);
+  Value one = code.constantInt(integer, 1);
+  Value below = code.op<arith::SelectOp>(above, code.op<arith::SubIOp>(bits, one), bits);
+  Value odd = code.op<arith::OrIOp>(below, one);
+  return code.op<arith::BitcastOp>(single, code.op<arith::SelectOp>(inexact, odd, bits));
+}
+
+/// An integer that f32 holds, and that is rounded to bf16 as `a` is: what lies below the digits that count is one bit,
+/// set where any of them was.
+static Value forNarrowing(Code &code, Value a, kiln_dtype from) {
+  struct Level {
+    int least, dropped; // of numbers from 2^least on, so many bits
+  };
+  static constexpr Level ofWords[] = {{24, 8}}, ofLongs[] = {{24, 15}, {39, 30}, {54, 45}};
+  Type type = a.getType();
+  Value result = a;
+  using P = arith::CmpIPredicate;
+  for (const Level &level : bitWidth(from) == 64 ? llvm::ArrayRef(ofLongs) : llvm::ArrayRef(ofWords)) {
+    int64_t step = int64_t{1} << level.dropped, limit = int64_t{1} << level.least;
+    Value rest = code.op<arith::AndIOp>(a, code.constantInt(type, step - 1));
+    Value bit = code.op<arith::SelectOp>(code.op<arith::CmpIOp>(P::ne, rest, code.constantInt(type, 0)),
+                                         code.constantInt(type, step), code.constantInt(type, 0));
+    Value collapsed = code.op<arith::OrIOp>(code.op<arith::XOrIOp>(a, rest), bit);
+    Value above = code.op<arith::CmpIOp>(isSigned(from) ? P::sge : P::uge, a, code.constantInt(type, limit));
+    if (isSigned(from)) {
+      Value below = code.op<arith::CmpIOp>(P::sle, a, code.constantInt(type, -limit));
+      above = code.op<arith::OrIOp>(above, below);
+    }
+    result = code.op<arith::SelectOp>(above, collapsed, result);
+  }
+  return result;
+}
+
 Value Emitter::convert(Value a, kiln_dtype from, kiln_dtype to) {
   if (from == to)
     return a;
@@ -234,6 +273,8 @@ Value Emitter::convert(Value a, kiln_dtype from, kiln_dtype to) {
     return code.op<arith::CmpIOp>(arith::CmpIPredicate::ne, a, code.constantInt(type, 0));
   }
   if (isFloat(from) && isFloat(to)) {
+    if (from == KILN_F64 && byteSize(to) == 2)
+      return roundedTo(*this, roundedToOdd(code, a), to);
     Value result = a;
     if (type != target)
       result = to == KILN_F64 ? code.op<arith::ExtFOp>(target, a) : code.op<arith::TruncFOp>(target, a);
@@ -242,6 +283,8 @@ Value Emitter::convert(Value a, kiln_dtype from, kiln_dtype to) {
   if (isFloat(from))
     return floatToInteger(code, a, to, target);
   if (isFloat(to)) {
+    if (to == KILN_BF16 && bitWidth(from) >= 32)
+      a = forNarrowing(code, a, from);
     Value result = isSigned(from) ? code.op<arith::SIToFPOp>(target, a) : code.op<arith::UIToFPOp>(target, a);
     return byteSize(to) == 2 ? roundedTo(*this, result, to) : result;
   }

@@ -312,12 +312,15 @@ bool Printer::forward() {
   addTo("sum", "weight", "v", form.valueWidth);
   emitter.close();
   closeTiles();
-  bool good = storeRow(0, "sum", form.valueWidth, " / total");
+  // A query that sees no key gives 0.
+  emitter.line("const " + scalar + " divisor = total == " + zero + " ? " + literal(1) + " : total;");
+  bool good = storeRow(0, "sum", form.valueWidth, " / divisor");
   if (form.op->results.size() > 1) {
     emitter.open("if (valid)", /*guard=*/true);
-    std::string logarithm = emitter.unary(OpCode::Log, here("total"), KILN_F32).text;
+    std::string logarithm = emitter.unary(OpCode::Log, here("divisor"), KILN_F32).text;
     Index at = {Emitter::outer("b"), Emitter::outer("h"), Emitter::outer("row")};
-    good &= storeOne(1, at, "(most + " + logarithm + ")");
+    good &= storeOne(
+        1, at, "(total == " + zero + " ? " + emitter.neutral("min", KILN_F32).text + " : most + " + logarithm + ")");
     emitter.close();
   }
   return good;

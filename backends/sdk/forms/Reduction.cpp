@@ -139,9 +139,11 @@ void Accumulators::better(const State &state, const Expr &element, const Expr &p
   std::string x = element.text, best = state.value, at = state.position, here = position.text;
   std::string ahead = x + (state.kind == "max" ? " > " : " < ") + best;
   std::string condition = "(" + ahead + " || " + x + " == " + best + " && " + here + " < " + at + ")";
-  if (isFloat(state.dtype))
-    condition = "(isnan(" + x + ") ? !isnan(" + best + ") || " + here + " < " + at + " : !isnan(" + best + ") && " +
-                condition + ")";
+  if (isFloat(state.dtype)) {
+    std::string isNaN = emitter.isNaN(element, state.dtype), bestIsNaN = emitter.isNaN(emitter.name(best), state.dtype);
+    condition =
+        "(" + isNaN + " ? !" + bestIsNaN + " || " + here + " < " + at + " : !" + bestIsNaN + " && " + condition + ")";
+  }
   emitter.line("if (" + here + " >= 0 && (" + at + " < 0 || " + condition + ")) { " + best + " = " + x + "; " + at +
                " = " + here + "; }");
 }

@@ -53,7 +53,7 @@ func.func @causal_longer_grad(%q: tensor<2x1x33x8xf32>, %k: tensor<2x1x70x8xf32>
   return %dq, %dk, %dv : tensor<2x1x33x8xf32>, tensor<2x1x70x8xf32>, tensor<2x1x70x16xf32>
 }
 
-// The first queries see no key: NaN.
+// The first queries see no key: 0, and inf in the second result.
 func.func @causal_shorter(%q: tensor<1x1x20x8xf32>, %k: tensor<1x1x12x8xf32>, %v: tensor<1x1x12x8xf32>) -> (tensor<1x1x20x8xf32>, tensor<1x1x20xf32>) {
   %o, %l = kiln.attention %q, %k, %v scale 0.35 {causal = true}
       : tensor<1x1x20x8xf32>, tensor<1x1x12x8xf32>, tensor<1x1x12x8xf32> -> tensor<1x1x20x8xf32>, tensor<1x1x20xf32>
