@@ -3,7 +3,7 @@
 
 #include "frontend/language/Elaborate.h"
 
-#include <charconv>
+#include <map>
 #include <set>
 
 namespace kiln::language {
@@ -38,121 +38,35 @@ void builtinNames(std::vector<std::string> &out) {
     out.emplace_back(name);
 }
 
-namespace {
-struct Slot {
-  std::string name;
-  std::optional<Value> initial;
-};
-struct Signature {
-  std::vector<Slot> slots;
-  bool rest = false, named = false;
-  size_t afterRest = 0; // slots from here on are by keyword only
-};
-} // namespace
-
-static Value parseDefault(std::string_view text) {
-  if (text == "None")
-    return Value::none();
-  if (text == "True" || text == "False")
-    return Value::booleanOf(text == "True");
-  if (text.front() == '"')
-    return Value::stringOf(std::string(text.substr(1, text.size() - 2)));
-  if (std::optional<Dtype> dtype = dtypeByName(text)) {
-    Value value = Value::of(Value::Kind::Dtype);
-    value.dtype = *dtype;
-    return value;
-  }
-  if (text.find_first_of(".e") == std::string_view::npos) {
-    int64_t number = 0;
-    std::from_chars(text.data(), text.data() + text.size(), number);
-    return Value::integerOf(number);
-  }
-  double number = 0;
-  std::from_chars(text.data(), text.data() + text.size(), number);
-  return Value::floatOf(number);
-}
-
-static Signature parseSignature(std::string_view text) {
-  Signature signature;
-  while (!text.empty()) {
-    size_t comma = text.find(", ");
-    std::string_view part = text.substr(0, comma);
-    text = comma == std::string_view::npos ? std::string_view() : text.substr(comma + 2);
-    if (part.substr(0, 2) == "**") {
-      signature.named = true;
-    } else if (part.front() == '*') {
-      signature.rest = true;
-      signature.afterRest = signature.slots.size();
-    } else if (size_t equals = part.find('='); equals != std::string_view::npos) {
-      signature.slots.push_back({std::string(part.substr(0, equals)), parseDefault(part.substr(equals + 1))});
-    } else {
-      signature.slots.push_back({std::string(part), std::nullopt});
+/// Each table entry's signature, read once.
+static const Signature &signatureOf(const Builtin &builtin) {
+  static const auto *all = [] {
+    auto *map = new std::map<const Builtin *, Signature>();
+    for (const auto &[name, entry] : table()) {
+      Signature &signature = map->emplace(entry, Signature::parse(entry->signature)).first->second;
+      signature.what = std::string(name);
     }
-  }
-  if (!signature.rest)
-    signature.afterRest = signature.slots.size();
-  return signature;
+    return map;
+  }();
+  return all->at(&builtin);
 }
 
 Value Elaborator::callBuiltin(const Builtin &builtin, const Arguments &arguments, Range range) {
-  Signature signature = parseSignature(builtin.signature);
-  std::string name(builtin.name);
-  BoundCall call{*this, range, builtin, {}, {}, {}, {}, {}};
-  size_t count = signature.slots.size();
-  call.values.resize(count);
-  call.ranges.assign(count, range);
-  std::vector<bool> given(count, false);
-  for (size_t i = 0; i < arguments.positional.size(); ++i) {
-    if (i < signature.afterRest) {
-      call.values[i] = arguments.positional[i];
-      call.ranges[i] = arguments.ranges[i];
-      given[i] = true;
-    } else if (signature.rest) {
-      call.rest.push_back(arguments.positional[i]);
-      call.restRanges.push_back(arguments.ranges[i]);
-    } else {
-      error(arguments.ranges[i], name + " takes at most " + std::to_string(signature.afterRest) + " argument" +
-                                     (signature.afterRest == 1 ? "" : "s") + ", found " +
-                                     std::to_string(arguments.positional.size()))
-          .withHelp("it is " + name + "(" + std::string(builtin.signature) + ")");
-      return Value::error();
-    }
-  }
-  for (size_t n = 0; n < arguments.named.size(); ++n) {
-    const auto &[key, value] = arguments.named[n];
-    size_t i = 0;
-    while (i < count && signature.slots[i].name != key)
-      ++i;
-    if (i == count && signature.named) {
-      call.named.emplace_back(key, value);
-      continue;
-    }
-    if (i == count || given[i]) {
-      Diagnostic &diagnostic =
-          error(arguments.nameRanges[n], i == count ? name + " has no argument '" + key + "'"
-                                                    : name + "'s argument '" + key + "' is given twice");
-      std::vector<std::string> names;
-      for (const Slot &slot : signature.slots)
-        names.push_back(slot.name);
-      std::string near = nearest(key, names);
-      diagnostic.withHelp((near.empty() || i < count ? "" : "did you mean '" + near + "'? ") + "it is " + name + "(" +
-                          std::string(builtin.signature) + ")");
-      return Value::error();
-    }
-    call.values[i] = value;
-    call.ranges[i] = arguments.namedRanges[n];
-    given[i] = true;
-  }
-  for (size_t i = 0; i < count; ++i) {
-    if (given[i])
-      continue;
-    if (!signature.slots[i].initial) {
-      error(range, name + " wants an argument '" + signature.slots[i].name + "'")
-          .withHelp("it is " + name + "(" + std::string(builtin.signature) + ")");
-      return Value::error();
-    }
-    call.values[i] = *signature.slots[i].initial;
-  }
+  const Signature &signature = signatureOf(builtin);
+  std::optional<BoundArguments> bound = bindArguments(*this, signature, arguments, range);
+  if (!bound)
+    return Value::error();
+  for (size_t i = 0; i < signature.slots.size(); ++i)
+    if (!bound->given[i])
+      bound->values[i] = *signature.slots[i].initial;
+  BoundCall call{*this,
+                 range,
+                 builtin,
+                 std::move(bound->values),
+                 std::move(bound->ranges),
+                 std::move(bound->rest),
+                 std::move(bound->restRanges),
+                 std::move(bound->named)};
   for (const auto *list : {&call.values, &call.rest})
     for (const Value &value : *list)
       if (value.isError())
@@ -161,7 +75,7 @@ Value Elaborator::callBuiltin(const Builtin &builtin, const Arguments &arguments
 }
 
 Value makeRecord(BoundCall &call) {
-  Signature signature = parseSignature(call.builtin.signature);
+  const Signature &signature = signatureOf(call.builtin);
   Value value = Value::of(Value::Kind::Record);
   value.record = std::make_shared<Record>();
   value.record->kind = std::string(call.builtin.name);
@@ -180,7 +94,7 @@ Value makeRecord(BoundCall &call) {
 //===-- Arguments -----------------------------------------------------------------------------------------------===//
 
 static std::string argumentName(const BoundCall &call, size_t index) {
-  Signature signature = parseSignature(call.builtin.signature);
+  const Signature &signature = signatureOf(call.builtin);
   return std::string(call.builtin.name) + "'s argument '" + signature.slots[index].name + "'";
 }
 

@@ -90,6 +90,25 @@ static Value list(BoundCall &call) {
   return items ? Value::listOf(std::move(*items)) : Value::error();
 }
 
+/// A number as a tuple of n (of one without n), a tuple as it is: what PyTorch's modules take for "each axis".
+static Value ntuple(BoundCall &call) {
+  const Value &x = call.values[0];
+  std::optional<int64_t> wanted = call.given(1) ? call.integer(1) : std::optional<int64_t>(1);
+  if (!wanted)
+    return Value::error();
+  bool whole = true;
+  for (const Value &item : x.isList() ? *x.items : std::vector<Value>())
+    whole &= item.isInteger();
+  if (x.isInteger() && *wanted >= 1 && *wanted <= 16)
+    return Value::listOf(std::vector<Value>(static_cast<size_t>(*wanted), x));
+  if (x.isList() && whole && (!call.given(1) || static_cast<int64_t>(x.items->size()) == *wanted))
+    return x;
+  call.e.error(call.ranges[0], "a number, or a tuple of " + (call.given(1) ? std::to_string(*wanted) + " " : "") +
+                                   (call.given(1) && *wanted == 1 ? "number" : "numbers") + ", is expected; this is " +
+                                   describe(x));
+  return Value::error();
+}
+
 static Value dict(BoundCall &call) {
   std::vector<Value> items;
   auto names = std::make_shared<std::vector<std::string>>();
@@ -118,9 +137,16 @@ static Value str(BoundCall &call) {
 
 llvm::ArrayRef<Builtin> compileTimeBuiltins() {
   static const Builtin builtins[] = {
-      {"range", "*numbers", range},  {"len", "x", len},           {"zip", "*lists", zip},
-      {"enumerate", "x", enumerate}, {"reversed", "x", reversed}, {"list", "x", list},
-      {"tuple", "x", list},          {"dict", "**named", dict},   {"str", "x", str},
+      {"range", "*numbers", range},
+      {"len", "x", len},
+      {"zip", "*lists", zip},
+      {"enumerate", "x", enumerate},
+      {"reversed", "x", reversed},
+      {"list", "x", list},
+      {"tuple", "x", list},
+      {"dict", "**named", dict},
+      {"str", "x", str},
+      {"ntuple", "x, n=None", ntuple},
   };
   return builtins;
 }

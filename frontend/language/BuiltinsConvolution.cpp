@@ -53,6 +53,16 @@ static Origins convolutionOrigins(BoundCall &call, const Value &x, const Value &
   return origins;
 }
 
+/// A filter or window that is larger than its input leaves no place.
+static bool placesLeft(BoundCall &call, mlir::RankedTensorType result) {
+  for (const auto &[axis, dim] : llvm::enumerate(dimsOf(result)))
+    if (axis >= 2 && !call.e.needElement(
+                         dim, call.range,
+                         "axis " + std::to_string(axis) + " of " + std::string(call.builtin.name) + "'s result,", {}))
+      return false;
+  return true;
+}
+
 static Value emitConvolution(BoundCall &call, const Value &x, mlir::Value input, mlir::Value filter,
                              const std::vector<int64_t> &strides, const std::vector<int64_t> &low,
                              const std::vector<int64_t> &high, const std::vector<int64_t> &inputDilation,
@@ -68,6 +78,8 @@ static Value emitConvolution(BoundCall &call, const Value &x, mlir::Value input,
     call.e.noteDim(diagnostic, dimsOf(w.tensor)[1], w.originOf(1));
     return Value::error();
   }
+  if (!placesLeft(call, inferred.type))
+    return Value::error();
   return Value::tensorOf(call.e.emit(call.range)
                              .create<ConvolutionOp>(inferred.type, input, filter, strides, low, high, inputDilation,
                                                     filterDilation, groups),
@@ -166,6 +178,8 @@ static Value pool(BoundCall &call, ReduceKind kind) {
     call.e.error(call.range, std::string(call.builtin.name) + " of " + describe(*x) + ": " + inferred.error);
     return Value::error();
   }
+  if (!placesLeft(call, inferred.type))
+    return Value::error();
   Emit emit = call.e.emit(call.range);
   mlir::Value result = emit.create<ReduceWindowOp>(inferred.type, kind, x->tensor, window, strides, edge, edge);
   if (kind == ReduceKind::sum)

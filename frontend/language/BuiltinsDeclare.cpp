@@ -22,8 +22,7 @@ static bool fans(BoundCall &call, const TypeInfo &type, double &in, double &out)
   return true;
 }
 
-static bool setInit(BoundCall &call, size_t index, Variable &variable) {
-  Value init = call.values[index];
+static bool setInit(BoundCall &call, size_t index, Value init, Variable &variable) {
   if (init.isNone())
     return true;
   if (init.kind == Value::Kind::Builtin) {
@@ -44,10 +43,24 @@ static bool setInit(BoundCall &call, size_t index, Variable &variable) {
   if (init.kind != Value::Kind::Record || !init.record) {
     call.e.error(call.ranges[index], "this is no initialiser: " + describe(init))
         .withHelp("the initialisers are zeros, ones, constant, uniform, normal, truncated_normal, xavier_uniform, "
-                  "xavier_normal, kaiming_uniform, kaiming_normal, orthogonal and eye");
+                  "xavier_normal, kaiming_uniform, kaiming_normal, orthogonal, zero_row and eye");
     return false;
   }
   const Record &record = *init.record;
+  if (record.kind == "zero_row") {
+    const std::vector<Dim> &dims = variable.type.dims;
+    std::optional<int64_t> rows = dims.empty() ? std::nullopt : dims[0].constant(),
+                           row = record.fields[1].second.asInteger();
+    if (!rows || !row || *row < -*rows || *row >= *rows) {
+      call.e.error(call.ranges[index], "there is no row " + describe(record.fields[1].second) + " in " +
+                                           typeText(variable.type.dtype, dims));
+      return false;
+    }
+    if (!setInit(call, index, record.fields[0].second, variable))
+      return false;
+    variable.initFields.emplace_back("zero_row", static_cast<double>(*row < 0 ? *row + *rows : *row));
+    return true;
+  }
   auto field = [&](size_t i) { return record.fields[i].second.asDouble().value_or(0); };
   double in = 0, out = 0;
   const std::string &kind = record.kind;
@@ -78,6 +91,9 @@ static Value initialiser(BoundCall &call) {
       return Value::error();
   return makeRecord(call);
 }
+
+/// Another initialiser, and then zeros in one row: the padding of a table.
+static Value zeroRow(BoundCall &call) { return call.integer(1) ? makeRecord(call) : Value::error(); }
 
 //===-- Parameters and states ------------------------------------------------------------------------------------===//
 
@@ -122,7 +138,7 @@ static Value variableValue(std::shared_ptr<Variable> variable) {
 static Value parameter(BoundCall &call) {
   std::shared_ptr<Variable> variable = declare(call, false);
   std::optional<bool> trainable = call.boolean(2);
-  if (!variable || !trainable || !setInit(call, 1, *variable))
+  if (!variable || !trainable || !setInit(call, 1, call.values[1], *variable))
     return Value::error();
   if (!isFloat(elementType(variable->type.dtype, call.e.context()))) {
     call.e
@@ -151,7 +167,7 @@ static Value state(BoundCall &call) {
   }
   std::shared_ptr<Variable> variable = declare(call, *kind == "session");
   std::optional<int64_t> batch = call.integer(3);
-  if (!variable || !batch || !setInit(call, 2, *variable))
+  if (!variable || !batch || !setInit(call, 2, call.values[2], *variable))
     return Value::error();
   variable->kind = *kind == "session" ? Variable::Kind::Session : Variable::Kind::Persistent;
   variable->batchAxis = *batch;
@@ -209,6 +225,11 @@ template <bool squares> static Value norm(BoundCall &call) {
     return Value::error();
   std::vector<Value> tensors;
   if (call.values[0].isTensor()) {
+    if (call.values[0].tensorType().getElementType().isInteger(1)) {
+      call.e.error(call.ranges[0], std::string(call.builtin.name) + " does not apply to " + describe(call.values[0]))
+          .withHelp("convert it: x.to(f32)");
+      return Value::error();
+    }
     tensors.push_back(call.values[0]);
   } else {
     std::vector<std::shared_ptr<Variable>> variables;
@@ -253,6 +274,7 @@ llvm::ArrayRef<Builtin> declarationBuiltins() {
       {"kaiming_uniform", "a=2.23606797749979", initialiser, Space::Init},
       {"kaiming_normal", "a=0.0", initialiser, Space::Init},
       {"orthogonal", "gain=1.0", initialiser, Space::Init},
+      {"zero_row", "init, row", zeroRow, Space::Init},
   };
   return builtins;
 }

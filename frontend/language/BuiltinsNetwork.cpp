@@ -19,6 +19,14 @@ static bool wantFloat(BoundCall &call, const Value &x, size_t index) {
   return false;
 }
 
+static bool wantAxis(BoundCall &call, const Value &x, size_t index) {
+  if (x.rank() > 0)
+    return true;
+  call.e.error(call.ranges[index],
+               std::string(call.builtin.name) + " wants a tensor with at least one axis; this is " + describe(x));
+  return false;
+}
+
 template <typename Op> static Value overAxis(BoundCall &call) {
   std::optional<Value> x = call.tensor(0);
   std::optional<int64_t> axis = x ? call.axis(1, x->rank()) : std::nullopt;
@@ -45,12 +53,8 @@ static std::optional<mlir::Value> lastAxisVector(BoundCall &call, const Value &x
 static Value layerNorm(BoundCall &call) {
   std::optional<Value> x = call.tensor(0);
   std::optional<double> epsilon = call.number(3);
-  if (!x || !epsilon || !wantFloat(call, *x, 0))
+  if (!x || !epsilon || !wantFloat(call, *x, 0) || !wantAxis(call, *x, 0))
     return Value::error();
-  if (x->rank() == 0) {
-    call.e.error(call.ranges[0], "layer_norm wants at least one axis");
-    return Value::error();
-  }
   mlir::Value scale, bias;
   Emit emit = call.e.emit(call.range);
   mlir::Type vector = tensorType({dimsOf(x->tensor).back()}, x->tensorType().getElementType());
@@ -75,7 +79,7 @@ static Value layerNorm(BoundCall &call) {
 static Value rmsNorm(BoundCall &call) {
   std::optional<Value> x = call.tensor(0);
   std::optional<double> epsilon = call.number(2);
-  if (!x || !epsilon || !wantFloat(call, *x, 0) || x->rank() == 0)
+  if (!x || !epsilon || !wantFloat(call, *x, 0) || !wantAxis(call, *x, 0))
     return Value::error();
   std::optional<mlir::Value> scale = lastAxisVector(call, *x, 1);
   if (!scale)

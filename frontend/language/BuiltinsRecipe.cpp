@@ -10,8 +10,8 @@ llvm::ArrayRef<Builtin> recipeBuiltins() {
        Space::Recipe},
       {"RMSprop", "lr=0.01, alpha=0.99, epsilon=1e-8, weight_decay=0.0, momentum=0.0, centered=False", makeRecord,
        Space::Recipe},
-      {"Adam", "lr=0.001, betas=None, epsilon=1e-8, weight_decay=0.0", makeRecord, Space::Recipe},
-      {"AdamW", "lr=0.001, betas=None, epsilon=1e-8, weight_decay=0.01", makeRecord, Space::Recipe},
+      {"Adam", "lr=0.001, betas=(0.9, 0.999), epsilon=1e-8, weight_decay=0.0", makeRecord, Space::Recipe},
+      {"AdamW", "lr=0.001, betas=(0.9, 0.999), epsilon=1e-8, weight_decay=0.01", makeRecord, Space::Recipe},
       {"constant", "base, warmup=0", makeRecord, Space::Recipe},
       {"linear", "base, steps, final=0.0, warmup=0", makeRecord, Space::Recipe},
       {"cosine", "base, steps, warmup=0, final=0.0", makeRecord, Space::Recipe},
@@ -31,10 +31,10 @@ llvm::ArrayRef<Builtin> recipeBuiltins() {
        "validation=None, test=None, shuffle=True",
        makeRecord, Space::Reader},
       {"images",
-       "path, labels, batch, size=None, channels=1, mean=0.0, std=1.0, validation=None, test=None, shuffle=True",
+       "path, labels, batch, size=(28, 28), channels=1, mean=0.0, std=1.0, validation=None, test=None, shuffle=True",
        makeRecord, Space::Reader},
       {"pairs",
-       "source, target, batch, source_words, target_words, max_length, bucket=None, validation=None, test=None, "
+       "source, target, batch, source_words, target_words, max_length, bucket=50, validation=None, test=None, "
        "shuffle=True",
        makeRecord, Space::Reader},
       {"safetensors", "path, **fields", makeRecord, Space::Reader},

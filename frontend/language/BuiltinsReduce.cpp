@@ -46,6 +46,17 @@ static std::optional<Reduction> reduction(BoundCall &call, bool floats) {
   return Reduction{*x, *axes, *keep};
 }
 
+/// What has no answer over no elements is refused there, as PyTorch does.
+static bool wantElements(BoundCall &call, const Value &x, llvm::ArrayRef<int64_t> axes) {
+  for (int64_t axis : axes)
+    if (!call.e.needElement(dimsOf(x.tensor)[axis], call.range,
+                            "axis " + std::to_string(axis) + " of " + describe(x) + ", which " +
+                                std::string(call.builtin.name) + " runs over,",
+                            x.originOf(axis)))
+      return false;
+  return true;
+}
+
 template <ReduceKind kind> static Value reduceWith(BoundCall &call) {
   std::optional<Reduction> r = reduction(call, false);
   if (!r)
@@ -59,6 +70,8 @@ template <ReduceKind kind> static Value reduceWith(BoundCall &call) {
   } else if (isBool) {
     r->x = call.e.convert(r->x, call.e.builder().getI32Type(), call.range); // counts
   }
+  if ((kind == ReduceKind::max || kind == ReduceKind::min) && !wantElements(call, r->x, r->axes))
+    return Value::error();
   return finish(call, r->x, call.e.emit(call.range).reduce(kind, r->x.tensor, r->axes), r->axes, r->keep);
 }
 
@@ -214,7 +227,7 @@ template <ArgKind kind> static Value argReduce(BoundCall &call) {
   if (!x)
     return Value::error();
   std::optional<int64_t> axis = call.axis(1, x->rank());
-  if (!axis)
+  if (!axis || !wantElements(call, *x, {*axis}))
     return Value::error();
   mlir::Value result = call.e.emit(call.range).argReduce(kind, x->tensor, *axis, call.e.builder().getI32Type());
   return finish(call, *x, result, {*axis}, false);

@@ -78,12 +78,20 @@ struct Settings {
     e.error(range(name), record.kind + "'s '" + std::string(name) + "' is " + describe((*this)[name]) + "; " + wanted +
                              " is expected");
   }
-  int64_t count(std::string_view name) {
+  int64_t count(std::string_view name, int64_t least = 1, int64_t most = 1 << 30) {
     std::optional<int64_t> value = (*this)[name].asInteger();
-    if (value && *value >= 1 && *value < (1ll << 31))
+    if (value && *value >= least && *value <= most)
       return *value;
-    wrong(name, "a number of at least 1");
-    return 1;
+    wrong(name, "a whole number from " + std::to_string(least) + " to " + std::to_string(most));
+    return least;
+  }
+  void boolean(std::string_view name) {
+    if ((*this)[name].kind != Value::Kind::Boolean)
+      wrong(name, "True or False");
+  }
+  void number(std::string_view name) {
+    if (!(*this)[name].asDouble())
+      wrong(name, "a number");
   }
   void string(std::string_view name) {
     if ((*this)[name].kind != Value::Kind::String)
@@ -121,21 +129,25 @@ static void splitSettings(Settings &settings) {
     if (!value.isNone() && !fraction && !paths)
       settings.wrong(name, "a fraction below 1, or a path,");
   }
-  if (settings["shuffle"].kind != Value::Kind::Boolean)
-    settings.wrong("shuffle", "True or False");
+  settings.boolean("shuffle");
 }
 
 static void imageFields(Settings &settings, DataSource &source, const Dim &batch) {
-  int64_t height = 28, width = 28, channels = settings.count("channels");
+  int64_t height = 28, width = 28, channels = settings.count("channels", 1, 64);
   const Value &size = settings["size"];
-  if (std::optional<int64_t> side = size.asInteger(); side && *side > 0) {
-    height = width = *side;
-  } else if (size.isList() && size.items->size() == 2 && (*size.items)[0].asInteger() && (*size.items)[1].asInteger()) {
-    height = *(*size.items)[0].asInteger();
-    width = *(*size.items)[1].asInteger();
-  } else if (!size.isNone()) {
-    settings.wrong("size", "a number, or (height, width),");
+  bool pair = size.isList() && size.items->size() == 2;
+  std::optional<int64_t> first = pair ? (*size.items)[0].asInteger() : size.asInteger();
+  std::optional<int64_t> second = pair ? (*size.items)[1].asInteger() : first;
+  if (first && second && std::min(*first, *second) >= 1 && std::max(*first, *second) <= 1 << 16) {
+    height = *first;
+    width = *second;
+  } else {
+    settings.wrong("size", "a number from 1 to 65536, or (height, width),");
   }
+  settings.number("mean");
+  settings.number("std");
+  if (settings["std"].asDouble() == 0.0)
+    settings.wrong("std", "a number other than 0");
   source.fields.emplace_back("image", fieldType(Dtype::f32, {batch, channels, height, width}, source.range));
   source.fields.emplace_back("label", fieldType(Dtype::i32, {batch}, source.range));
 }
@@ -180,6 +192,12 @@ std::optional<DataSource> dataSource(Elaborator &e, const std::string &name, con
       settings.count("vocabulary");
   } else if (kind == "csv") {
     settings.string("path");
+    settings.count("skip", 0);
+    settings.boolean("header");
+    settings.boolean("normalise");
+    if (const Value &separator = settings["separator"];
+        separator.kind != Value::Kind::String || separator.text.size() != 1)
+      settings.wrong("separator", "one character");
     source.fields.emplace_back("features", fieldType(Dtype::f32, {batch, settings.columns("features")}, range));
     if (!settings["label"].isNone())
       source.fields.emplace_back("label", fieldType(Dtype::i32, {batch}, range));
@@ -200,7 +218,8 @@ std::optional<DataSource> dataSource(Elaborator &e, const std::string &name, con
     settings.string("target");
     settings.count("source_words");
     settings.count("target_words");
-    int64_t longest = settings.count("max_length");
+    settings.count("bucket");
+    int64_t longest = settings.count("max_length", 2);
     Dim s = Dim::symbol(prefix + "S"), t = Dim::symbol(prefix + "T");
     source.bounds = {{prefix + "S", longest}, {prefix + "T", longest}};
     source.fields.emplace_back("source", fieldType(Dtype::i32, {batch, s}, range));

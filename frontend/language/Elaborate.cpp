@@ -289,11 +289,10 @@ bool Elaborator::build(const Stmt &model) {
     buildTraining(*this, *train[0]);
   if (!generate.empty())
     buildGeneration(*this, *generate[0]);
+  if (!diagnostics_.hasErrors())
+    reportLeftOut(model);
   if (checkOnly_)
     return true;
-  if (entries_.empty() && !diagnostics_.hasErrors())
-    error(model.nameRange, "the model " + model.name + " has no function that can be run")
-        .withHelp("an entry point is a def whose arguments all have types, as in def forward(x: f32[B, 4])");
   if (!diagnostics_.hasErrors())
     settleBounds();
   return !diagnostics_.hasErrors();
@@ -307,8 +306,12 @@ void Elaborator::check(const Stmt &model) {
 
 mlir::OwningOpRef<mlir::ModuleOp> Elaborator::run() {
   modelDeclaration_ = chooseModel();
-  if (!modelDeclaration_ || !build(*modelDeclaration_))
+  if (!modelDeclaration_ || !build(*modelDeclaration_)) {
+    if (!diagnostics_.hasErrors())
+      error(modelDeclaration_ ? modelDeclaration_->nameRange : Range(),
+            "internal error: the model could not be elaborated, and nothing says why");
     return nullptr;
+  }
   writeVariables();
   // What the elaborator builds is right by construction; should it not be, say so rather than go on.
   std::string messages;

@@ -2,6 +2,7 @@
 // which leaves ops behind.
 #pragma once
 
+#include "frontend/language/Bind.h"
 #include "frontend/language/Builtins.h"
 #include "frontend/language/Load.h"
 #include "frontend/language/Value.h"
@@ -60,11 +61,24 @@ struct Entry {
   int64_t nextStream = 1 << 20;
   const Stmt *function = nullptr; // of the model, where the entry is one of its functions
   std::map<std::string, Bound> bounds;
-  std::map<std::string, Bound> least;   // lower bounds, of those symbols that have one above 1
-  std::map<std::string, Range> symbols; // every symbol, and where it was introduced
+  std::map<std::string, int64_t> limits; // what the model's text allows a bound to be, where it names one
+  std::map<std::string, Bound> least;    // lower bounds, of those symbols that have one above 1
+  std::vector<Dim> nonEmpty;             // extents that have to be at least 1, checked when the program is called
+  std::map<std::string, Range> symbols;  // every symbol, and where it was introduced
   std::vector<std::string> inputNames;
   bool training = false, asksTraining = false, failed = false;
-  bool session = false; // uses session state without being part of generate: left out in the end
+  bool session = false;         // uses session state without being part of generate: left out in the end
+  std::set<const Stmt *> calls; // of the model's functions
+};
+
+/// What a name stands for where it is written, as far as that shows: hints are of this kind.
+enum class Wanted { Anything, Callable, Part };
+
+/// Counts nested evaluations: the expressions of functions that call each other can nest deeper than any one text.
+struct Depth {
+  explicit Depth(int &depth) : depth(depth) { ++depth; }
+  ~Depth() { --depth; }
+  int &depth;
 };
 
 /// What a call of a model's function showed about the extents of its dimensions: the bound of each name.
@@ -92,24 +106,20 @@ public:
 
   // Errors. One inside a standard module is reported at the user's call, with a note.
   Diagnostic &error(Range at, std::string message);
-  Diagnostic &unknownName(const Expr &name, const std::vector<std::string> &candidates);
+  Diagnostic &unknownName(const Expr &name, const std::vector<std::string> &candidates, Wanted wanted);
   Diagnostics &diagnostics() { return diagnostics_; }
 
   // Expressions and statements.
   Value eval(const Expr &expr, Frame &frame);
   void execute(const std::vector<StmtPtr> &body, Frame &frame);
   bool condition(const Value &value, Range range, bool &out);
+  /// False after an error: the tensor has more axes than a program can hold.
+  bool rankFits(int64_t rank, Range range);
   std::optional<std::vector<Value>> iterate(const Value &value, Range range);
   void assign(const Expr &target, const Value &value, Frame &frame, Range valueRange);
 
   // Calls.
-  struct Arguments {
-    std::vector<Value> positional;
-    std::vector<Range> ranges;
-    std::vector<std::pair<std::string, Value>> named;
-    std::vector<Range> namedRanges, nameRanges;
-    bool failed = false;
-  };
+  using Arguments = language::Arguments;
   Arguments evalArguments(const Expr &call, Frame &frame);
   Value call(const Value &callee, const Arguments &arguments, Range range, Frame &frame);
   Value callFunction(const Stmt &function, std::shared_ptr<Instance> self, const Arguments &arguments, Range range,
@@ -126,6 +136,7 @@ public:
   bool bindDims(const Expr &type, const Value &tensor, Range range, Frame &frame, const std::string &what, bool final);
   bool constrain(const Dim &dim, int64_t bound, Range range, Range boundRange, const std::string &what, bool stated);
   bool constrainBelow(const Dim &dim, int64_t least, Range range, Range leastRange, const std::string &what);
+  bool needElement(const Dim &dim, Range range, const std::string &what, Range origin);
   std::optional<int64_t> boundValue(const Expr *written, Frame &frame);
 
   // Tensors.
@@ -169,7 +180,8 @@ public:
   std::optional<Value> global(std::string_view name, bool library);
   /// `training`, `inf`, `PAD`: known without being declared.
   bool isWellKnown(std::string_view name);
-  std::vector<std::string> visibleNames(const Frame &frame) const;
+  /// Those that a hint may name, of the kind that is wanted.
+  std::vector<std::string> visibleNames(const Frame &frame, Wanted wanted) const;
 
   // Modules of the output (Entries.cpp, Train.cpp, Generate.cpp).
   std::shared_ptr<Entry> beginEntry(const std::string &name,
@@ -195,6 +207,7 @@ private:
 
   // ElaborateStmt.cpp
   void executeOne(const Stmt &statement, Frame &frame);
+  bool assertBound(const Stmt &statement, Frame &frame);
 
   // ElaborateScan.cpp
   void executeScan(const Stmt &statement, Frame &frame);
@@ -216,9 +229,16 @@ private:
   std::optional<TypeInfo> entryType(const Expr &written, Frame &frame, std::map<std::string, Bound> &bounds,
                                     std::map<std::string, Bound> &least);
   bool withinLimits(Range range);
+  Value evalKind(const Expr &expr, Frame &frame);
+  Value evalAs(Wanted wanted, const Expr &expr, Frame &frame);
+  bool reportForeignPrefix(const Expr &expr, Frame &frame);
+  void noteHidden(const Expr &expr, const Frame &frame, size_t errorsBefore);
   void noteUse(const Stmt &function, const Frame &frame);
   void settleBounds();
   void lowerBounds(Entry &entry);
+  void checkSizes(const Entry &entry);
+  /// Says which functions are left out of the program, and makes sure that nothing else is.
+  void reportLeftOut(const Stmt &model);
   void writeVariables();
   const Stmt *chooseModel();
   bool build(const Stmt &model);
@@ -252,6 +272,7 @@ private:
   /// Blocks of loops that failed, or were built again. They stay until the module is gone: values of theirs may be
   /// named in frames.
   std::vector<std::unique_ptr<mlir::Block>> graveyard_;
+  Wanted wanted_ = Wanted::Anything;
   int depth_ = 0;
   int64_t work_ = 0;
 };

@@ -1,5 +1,6 @@
 // Calls: binding arguments to parameters, functions, modules and built-in functions.
 #include "frontend/language/Elaborate.h"
+#include "frontend/language/Limits.h"
 
 namespace kiln::language {
 
@@ -50,58 +51,27 @@ Elaborator::Arguments Elaborator::evalArguments(const Expr &call, Frame &frame) 
 
 bool Elaborator::bindParameters(const Stmt &callee, const Arguments &arguments, Range range, std::vector<Binding> &out,
                                 std::vector<bool> &given, const std::string &what) {
-  size_t count = callee.parameters.size();
-  out.assign(count, {});
-  given.assign(count, false);
-  bool ok = true, hasRest = count > 0 && callee.parameters.back().rest;
-  size_t positional = hasRest ? count - 1 : count;
-  for (size_t i = 0; i < arguments.positional.size() && i < positional; ++i) {
-    out[i] = {arguments.positional[i], arguments.ranges[i]};
-    given[i] = true;
+  Signature signature;
+  signature.what = what;
+  signature.declared = callee.nameRange;
+  for (const Parameter &parameter : callee.parameters)
+    if (parameter.rest)
+      signature.rest = true;
+    else
+      signature.slots.push_back({parameter.name, parameter.initial != nullptr, std::nullopt, parameter.range});
+  signature.afterRest = signature.slots.size();
+  std::optional<BoundArguments> bound = bindArguments(*this, signature, arguments, range);
+  if (!bound)
+    return false;
+  out.clear();
+  for (size_t i = 0; i < signature.slots.size(); ++i)
+    out.push_back({std::move(bound->values[i]), bound->ranges[i]});
+  given = std::move(bound->given);
+  if (signature.rest) { // the last one
+    out.push_back({Value::listOf(std::move(bound->rest)), range});
+    given.push_back(true);
   }
-  if (hasRest) {
-    std::vector<Value> rest;
-    for (size_t i = positional; i < arguments.positional.size(); ++i)
-      rest.push_back(arguments.positional[i]);
-    out[positional] = {Value::listOf(std::move(rest)), range};
-    given[positional] = true;
-  } else if (arguments.positional.size() > positional) {
-    error(arguments.ranges[positional], what + " takes " + std::to_string(positional) + " argument" +
-                                            (positional == 1 ? "" : "s") + ", found " +
-                                            std::to_string(arguments.positional.size()))
-        .note(callee.nameRange, "it is declared here");
-    ok = false;
-  }
-  for (size_t n = 0; n < arguments.named.size(); ++n) {
-    const auto &[name, value] = arguments.named[n];
-    size_t i = 0;
-    while (i < positional && callee.parameters[i].name != name)
-      ++i;
-    if (i == positional) {
-      std::vector<std::string> names;
-      for (const Parameter &parameter : callee.parameters)
-        names.push_back(parameter.name);
-      std::string near = nearest(name, names);
-      Diagnostic &diagnostic = error(arguments.nameRanges[n], what + " has no argument '" + name + "'");
-      diagnostic.note(callee.nameRange, "it is declared here");
-      if (!near.empty())
-        diagnostic.withHelp("did you mean '" + near + "'?");
-      ok = false;
-    } else if (given[i]) {
-      error(arguments.nameRanges[n], what + "'s argument '" + name + "' is given twice");
-      ok = false;
-    } else {
-      out[i] = {value, arguments.namedRanges[n]};
-      given[i] = true;
-    }
-  }
-  for (size_t i = 0; i < count; ++i)
-    if (!given[i] && !callee.parameters[i].initial && ok) {
-      error(range, what + " wants an argument '" + callee.parameters[i].name + "'")
-          .note(callee.parameters[i].range, "it is declared here");
-      ok = false;
-    }
-  return ok;
+  return true;
 }
 
 Value Elaborator::call(const Value &callee, const Arguments &arguments, Range range, Frame &frame) {
@@ -172,6 +142,7 @@ Value Elaborator::call(const Value &callee, const Arguments &arguments, Range ra
 
 /// What a call of a model's function shows about the extents of its dimensions.
 void Elaborator::noteUse(const Stmt &function, const Frame &frame) {
+  entry_->calls.insert(&function);
   for (const auto &[name, dim] : frame.dims) {
     std::optional<int64_t> extent = dim.value.integer.constant();
     if (auto bound = entry_->bounds.find(dim.value.integer.str()); !extent && bound != entry_->bounds.end())
@@ -199,8 +170,9 @@ Value Elaborator::callFunction(const Stmt &function, std::shared_ptr<Instance> s
         .withHelp("a module's body declares; tensors are computed in functions");
     return Value::error();
   }
-  if (callSites_.size() > 100) {
-    error(range, "calls are nested more than 100 deep here").withHelp("does a function call itself without an end?");
+  if (callSites_.size() > maxCalls) {
+    error(range, "calls are nested more than " + std::to_string(maxCalls) + " deep here")
+        .withHelp("does a function call itself without an end?");
     return Value::error();
   }
   std::vector<Binding> values;
@@ -278,23 +250,26 @@ Value Elaborator::placeholder(const Expr &type, Frame &frame) {
     if (type.child(i).kind == ExprKind::Ellipsis) {
       if (!frame.ellipsis)
         return Value::error();
-      dims = *frame.ellipsis;
-      origins = frame.ellipsisOrigins;
+      dims.insert(dims.end(), frame.ellipsis->begin(), frame.ellipsis->end());
+      origins.insert(origins.end(), frame.ellipsisOrigins.begin(), frame.ellipsisOrigins.end());
       continue;
     }
-    Value dim = knownDim(type.child(i), frame);
-    if (!dim.isInteger())
-      return Value::error();
-    dims.push_back(dim.integer);
-    origins.push_back({dim.origin ? dim.origin : type.child(i).range});
+    Value written = knownDim(type.child(i), frame);
+    for (const Value &dim : written.isList() ? *written.items : std::vector<Value>{written}) {
+      if (!dim.isInteger())
+        return Value::error();
+      dims.push_back(dim.integer);
+      origins.push_back({dim.origin ? dim.origin : type.child(i).range});
+    }
   }
   mlir::Type tensor = tensorType(dims, elementType(*dtype, &context_));
   return Value::tensorOf(emit(type.range).splat(tensor, 0), std::make_shared<Origins>(std::move(origins)));
 }
 
 Value Elaborator::instantiate(const Stmt &module, const Arguments &arguments, Range range) {
-  if (callSites_.size() > 100) {
-    error(range, "modules are nested more than 100 deep here").withHelp("does a module hold itself?");
+  if (callSites_.size() > maxCalls) {
+    error(range, "modules are nested more than " + std::to_string(maxCalls) + " deep here")
+        .withHelp("does a module hold itself?");
     return Value::error();
   }
   if (module.broken)

@@ -1,18 +1,11 @@
 // Evaluation of expressions.
 #include "frontend/language/Elaborate.h"
+#include "frontend/language/Hints.h"
+#include "frontend/language/Limits.h"
 
 #include <cmath>
 
 namespace kiln::language {
-
-namespace {
-/// Counts nested evaluations: the expressions of functions that call each other can nest deeper than any one text.
-struct Depth {
-  explicit Depth(int &depth) : depth(depth) { ++depth; }
-  ~Depth() { --depth; }
-  int &depth;
-};
-} // namespace
 
 static Value evalList(Elaborator &e, const Expr &expr, Frame &frame) {
   std::vector<Value> items;
@@ -103,14 +96,14 @@ static Value evalBoolean(Elaborator &e, const Expr &expr, Frame &frame) {
 
 /// A bound on depth keeps the stack well inside 8 MiB; one on work keeps a loop of loops from running for hours.
 bool Elaborator::withinLimits(Range range) {
-  if (depth_ > 2000) {
-    error(range, "calls and expressions are nested more than 2000 deep here")
+  if (depth_ > maxEvaluations) {
+    error(range, "calls and expressions are nested more than " + std::to_string(maxEvaluations) + " deep here")
         .withHelp("does a function call itself without an end?");
     return false;
   }
-  if (++work_ <= 20'000'000)
+  if (++work_ <= maxSteps)
     return true;
-  if (work_ == 20'000'001)
+  if (work_ == maxSteps + 1)
     error(range, "elaborating the model takes more than 20 million steps; given up here")
         .withHelp("use scan for loops over time: it stays one loop");
   return false;
@@ -120,6 +113,22 @@ Value Elaborator::eval(const Expr &expr, Frame &frame) {
   Depth depth(depth_);
   if (!withinLimits(expr.range))
     return Value::error();
+  Value value = evalKind(expr, frame);
+  return value.isTensor() && !rankFits(value.rank(), expr.range) ? Value::error() : value;
+}
+
+bool Elaborator::rankFits(int64_t rank, Range range) {
+  if (rank <= maxRank)
+    return true;
+  error(range,
+        "this tensor has " + std::to_string(rank) + " axes; at most " + std::to_string(maxRank) + " are possible")
+      .withHelp("join some of them: reshape(x, …)");
+  return false;
+}
+
+Value Elaborator::evalKind(const Expr &expr, Frame &frame) {
+  if (expr.kind != ExprKind::Name)
+    wanted_ = Wanted::Anything;
   switch (expr.kind) {
   case ExprKind::Name:
     return lookup(expr, frame);
@@ -148,7 +157,10 @@ Value Elaborator::eval(const Expr &expr, Frame &frame) {
     if (expr.text == "and" || expr.text == "or")
       return evalBoolean(*this, expr, frame);
     Value left = eval(expr.child(0), frame), right = eval(expr.child(1), frame);
-    return binary(expr.text, left, right, expr.range, expr.child(0).range, expr.child(1).range);
+    size_t errorsBefore = diagnostics_.size();
+    Value value = binary(expr.text, left, right, expr.range, expr.child(0).range, expr.child(1).range);
+    noteHidden(expr, frame, errorsBefore);
+    return value;
   }
   case ExprKind::Compare: {
     if (expr.children.size() == 3) {
@@ -165,18 +177,23 @@ Value Elaborator::eval(const Expr &expr, Frame &frame) {
     return eval(expr.child(truth ? 1 : 2), frame);
   }
   case ExprKind::Call: {
-    Value callee = eval(expr.child(0), frame);
+    Value callee = evalAs(Wanted::Callable, expr.child(0), frame);
     Arguments arguments = evalArguments(expr, frame);
     if (callee.isError() || arguments.failed)
       return Value::error();
-    return call(callee, arguments, expr.range, frame);
+    size_t errorsBefore = diagnostics_.size();
+    Value value = call(callee, arguments, expr.range, frame);
+    noteHidden(expr, frame, errorsBefore);
+    return value;
   }
   case ExprKind::Index: {
     Value base = eval(expr.child(0), frame);
     if (base.isError())
       return base;
     if (base.kind == Value::Kind::Dtype) {
+      size_t errorsBefore = diagnostics_.size();
       std::optional<TypeInfo> type = evalType(expr, frame);
+      noteHidden(expr, frame, errorsBefore);
       if (!type)
         return Value::error();
       Value value = Value::of(Value::Kind::Type);
@@ -246,28 +263,48 @@ std::optional<std::vector<Value>> Elaborator::iterate(const Value &value, Range 
   return std::nullopt;
 }
 
-//===-- Names ---------------------------------------------------------------------------------------------------===//
-
-std::vector<std::string> Elaborator::visibleNames(const Frame &frame) const {
-  std::vector<std::string> names = {"training", "inf", "nan", "pi"};
-  for (const auto &[name, binding] : frame.locals)
-    names.push_back(name);
-  for (const auto &[name, binding] : frame.dims)
-    names.push_back(name);
-  if (frame.self)
-    for (const auto *list : {&frame.self->attributes, &frame.self->arguments})
-      for (const auto &[name, value] : *list)
-        names.push_back(name);
-  if (frame.self && frame.self->module)
-    for (const StmtPtr &statement : frame.self->module->body)
-      if (statement->kind == StmtKind::Def)
-        names.push_back(statement->name);
-  for (const auto &table : declarations_)
-    for (const auto &[name, statement] : table)
-      names.push_back(name);
-  builtinNames(names);
-  return names;
+/// Where what was written last failed and names an attribute that hides an argument or a module: says so.
+void Elaborator::noteHidden(const Expr &expr, const Frame &frame, size_t errorsBefore) {
+  Diagnostic *diagnostic = diagnostics_.size() > errorsBefore ? diagnostics_.last() : nullptr;
+  if (!diagnostic || !frame.self || frame.library)
+    return;
+  auto look = [&](const Expr &name) {
+    if (name.kind != ExprKind::Name || frame.locals.contains(name.text))
+      return;
+    auto set = frame.self->setAt.find(name.text);
+    const Value *now = set != frame.self->setAt.end() ? frame.self->find(name.text) : nullptr;
+    if (!now || now->isNone())
+      return;
+    std::string hidden;
+    for (const auto &[argument, value] : frame.self->arguments)
+      if (argument == name.text && value.kind != now->kind)
+        hidden = "the module's argument";
+    std::optional<Value> other = hidden.empty() ? global(name.text, frame.library) : std::nullopt;
+    const Builtin *builtin = findBuiltin(name.text, Space::General);
+    // A part may well be called as the function that it is built on.
+    bool callable = now->kind == Value::Kind::Instance || now->kind == Value::Kind::Function;
+    if (other && other->kind == Value::Kind::Module)
+      hidden = "the module " + name.text;
+    else if (other && other->kind == Value::Kind::Function && !callable)
+      hidden = "the function " + name.text;
+    else if (!other && builtin && builtin->space == Space::General && !callable && hidden.empty())
+      hidden = "the function " + name.text;
+    if (hidden.empty())
+      return;
+    std::string text = "since here '" + name.text + "' is " + describe(*now) + ", and hides " + hidden;
+    for (const Note &note : diagnostic->notes)
+      if (note.message == text)
+        return;
+    diagnostic->note(set->second, text).withHelp("give the attribute another name");
+  };
+  for (const ExprPtr &child : expr.children)
+    if (child)
+      look(*child);
+  for (const Argument &argument : expr.arguments)
+    look(*argument.value);
 }
+
+//===-- Names ---------------------------------------------------------------------------------------------------===//
 
 static const Stmt *findFunction(const Instance &instance, std::string_view name) {
   if (instance.module)
@@ -284,9 +321,8 @@ static Value functionValue(const Stmt &function, std::shared_ptr<Instance> self)
   return value;
 }
 
-static std::optional<Value> wellKnown(Elaborator &e, std::string_view name) {
-  if (name == "training")
-    return Value::booleanOf(e.training());
+/// Names with the same value everywhere.
+static std::optional<Value> wellKnown(std::string_view name) {
   if (name == "inf")
     return Value::floatOf(std::numeric_limits<double>::infinity());
   if (name == "nan")
@@ -361,29 +397,21 @@ Value Elaborator::lookup(const Expr &name, Frame &frame) {
     value.dtype = *dtype;
     return value;
   }
-  if (std::optional<Value> found = wellKnown(*this, text))
+  if (text == "training")
+    return Value::booleanOf(training());
+  if (std::optional<Value> found = wellKnown(text))
     return *found;
   if (const Builtin *builtin = findBuiltin(text, frame.space))
     return builtinValue(*builtin);
   if (frame.freeDims)
     return Value::integerOf(Dim::symbol(text), name.range);
-  unknownName(name, visibleNames(frame));
+  unknownName(name, visibleNames(frame, wanted_), wanted_);
   // Once is enough: later uses in this function stay silent.
   frame.locals[text] = {Value::error(), name.range};
   return Value::error();
 }
 
-Diagnostic &Elaborator::unknownName(const Expr &name, const std::vector<std::string> &candidates) {
-  Diagnostic &diagnostic = error(name.range, "unknown name '" + name.text + "'");
-  std::string near = nearest(name.text, candidates);
-  if (!near.empty() && name.text != "self")
-    diagnostic.withHelp("did you mean '" + near + "'?");
-  else if (name.text == "self")
-    diagnostic.withHelp("a module's attributes are used by their names: write x, not self.x");
-  return diagnostic;
-}
-
-bool Elaborator::isWellKnown(std::string_view name) { return wellKnown(*this, name).has_value(); }
+bool Elaborator::isWellKnown(std::string_view name) { return name == "training" || wellKnown(name); }
 
 std::optional<Value> Elaborator::global(std::string_view name, bool library) {
   for (int table = library ? 1 : 0; table < 2; ++table) {
@@ -445,8 +473,19 @@ static std::optional<Value> tensorAttribute(Elaborator &e, const Expr &expr, con
   return Value::tensorOf(e.emit(expr.range).transposed(base.tensor, permutation), origins);
 }
 
+/// What stands before the brackets of a call, or before a dot: an unknown name there gets hints of that kind.
+Value Elaborator::evalAs(Wanted wanted, const Expr &expr, Frame &frame) {
+  Wanted outer = wanted_;
+  wanted_ = expr.kind == ExprKind::Name ? wanted : Wanted::Anything;
+  Value value = eval(expr, frame);
+  wanted_ = outer;
+  return value;
+}
+
 Value Elaborator::attribute(const Expr &expr, Frame &frame) {
-  Value base = eval(expr.child(0), frame);
+  if (reportForeignPrefix(expr, frame))
+    return Value::error();
+  Value base = evalAs(Wanted::Part, expr.child(0), frame);
   const std::string &name = expr.text;
   switch (base.kind) {
   case Value::Kind::Error:
@@ -482,10 +521,6 @@ Value Elaborator::attribute(const Expr &expr, Frame &frame) {
         if ((*base.names)[i] == name)
           return (*base.items)[i];
     break;
-  case Value::Kind::Variable:
-    if (name == "shape" || name == "T" || name == "dtype")
-      break;
-    break;
   default:
     break;
   }
@@ -517,7 +552,9 @@ Value Elaborator::attribute(const Expr &expr, Frame &frame) {
     names = *base.names;
   }
   std::string near = nearest(name, names);
-  if (!near.empty())
+  if (std::string_view here = base.isTensor() ? hereCalled(name) : std::string_view(); !here.empty())
+    diagnostic.withHelp("PyTorch's " + name + " is here: " + std::string(here));
+  else if (!near.empty())
     diagnostic.withHelp("did you mean '" + near + "'?");
   return Value::error();
 }

@@ -1,7 +1,11 @@
 // scan: the body is executed once, into a block of its own, and becomes the region of one kiln.scan.
 #include "frontend/language/ElaborateScan.h"
+#include "backends/api/kiln_backend.h"
+#include "frontend/language/Limits.h"
 
 namespace kiln::language {
+
+static_assert(maxScans == KILN_MAX_LOOPS, "a scan is one loop of the program");
 
 static bool flatten(const Value &value, std::vector<Value> &out) {
   if (value.isTensor()) {
@@ -196,6 +200,12 @@ void Elaborator::executeScan(const Stmt &statement, Frame &frame) {
       graveyard_.emplace_back(body->block); // values of it may still be referred to
     entry_->failed = true;
   };
+  if (scanBodies_.size() >= maxScans) {
+    error(statement.range, "more than " + std::to_string(maxScans) + " scans are nested here")
+        .note(scanBodies_.front()->range, "the outermost one is here")
+        .withHelp("join two of them: scan t in N * M, with t // M and t % M");
+    return fail(nullptr);
+  }
   if (!count.isInteger()) {
     if (!count.isError())
       error(statement.value->range, "a scan counts to a dimension or number; this is " + describe(count))
@@ -203,6 +213,7 @@ void Elaborator::executeScan(const Stmt &statement, Frame &frame) {
     return fail(nullptr);
   }
   ScanBody body;
+  body.range = statement.range;
   body.count = count.integer;
   if (!carried(*this, statement, frame, body))
     return fail(nullptr);
@@ -229,6 +240,7 @@ void Elaborator::executeScan(const Stmt &statement, Frame &frame) {
     frame.locals = savedLocals;
     entry_->nextStream = savedStream;
     ScanBody again;
+    again.range = body.range;
     again.count = body.count;
     again.states = body.states;
     again.states.insert(again.states.end(), assigned.begin(), assigned.end());
@@ -319,6 +331,12 @@ void Elaborator::finishScan(const Stmt &statement, Frame &frame, ScanBody &body)
   for (size_t i = 0; i < op->getNumResults(); ++i) {
     mlir::Value result = op->getResult(i);
     int64_t rank = llvm::cast<mlir::RankedTensorType>(result.getType()).getRank();
+    if (!rankFits(rank, statement.range)) {
+      entry_->failed = true;
+      for (const ScanBody::Carry &output : body.outputs)
+        frame.locals[output.name] = {Value::error(), output.range};
+      return;
+    }
     if (i >= body.inits.size() && axis == 1 && rank > 1) {
       std::vector<int64_t> permutation(rank);
       for (int64_t d = 0; d < rank; ++d)

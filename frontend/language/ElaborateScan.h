@@ -19,6 +19,7 @@ struct Elaborator::ScanBody {
     mlir::BlockArgument argument;
   };
 
+  Range range; // of the statement
   Dim count;
   mlir::Block *block = nullptr;
   mlir::BlockArgument index;

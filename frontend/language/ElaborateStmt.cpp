@@ -1,5 +1,6 @@
 // Execution of statements.
 #include "frontend/language/Elaborate.h"
+#include "frontend/language/Limits.h"
 
 namespace kiln::language {
 
@@ -42,7 +43,8 @@ static void markAssigned(const std::vector<StmtPtr> &body, Frame &frame) {
   }
 }
 
-static void setAttribute(Instance &instance, const std::string &name, Value value) {
+static void setAttribute(Instance &instance, const std::string &name, Value value, Range range) {
+  instance.setAt[name] = range;
   for (auto &[key, old] : instance.attributes)
     if (key == name) {
       old = std::move(value);
@@ -149,7 +151,7 @@ static void executeAssign(Elaborator &e, const Stmt &statement, Frame &frame) {
       e.error(statement.value->range, "a module's body declares parameters and parts; this is " + describe(value));
       value = Value::error();
     }
-    setAttribute(*frame.self, statement.target->text, value);
+    setAttribute(*frame.self, statement.target->text, value, statement.target->range);
     frame.locals.erase(statement.target->text);
     return;
   }
@@ -157,13 +159,52 @@ static void executeAssign(Elaborator &e, const Stmt &statement, Frame &frame) {
     e.assign(*statement.target, value, frame, statement.value->range);
     for (const ExprPtr &child : statement.target->children)
       if (child->kind == ExprKind::Name)
-        setAttribute(*frame.self, child->text, frame.locals[child->text].value);
+        setAttribute(*frame.self, child->text, frame.locals[child->text].value, child->range);
     return;
   }
   e.assign(*statement.target, value, frame, statement.value->range);
 }
 
+/// What a line alone leaves behind. A function may be called for the states that it updates; what is built in has no
+/// such effects, and a module or parameter that gets no name would be none of the model's.
+static bool isUnused(const Value &value, const Expr &expr, const Frame &frame) {
+  if (value.isError() || expr.kind == ExprKind::String)
+    return false;
+  if (expr.kind != ExprKind::Call)
+    return true;
+  if (frame.mode == Frame::Mode::Module)
+    return value.kind == Value::Kind::Instance || value.kind == Value::Kind::Variable;
+  const Expr &callee = expr.child(0);
+  return callee.kind == ExprKind::Name && !frame.locals.contains(callee.text) &&
+         !(frame.self && frame.self->find(callee.text)) && findBuiltin(callee.text, Space::General) != nullptr;
+}
+
+/// `assert n > 1` of a dimension that the function's caller leaves open is asked of the caller, and in the end of the
+/// program's inputs. False where the assertion is of another form, or its truth is known.
+bool Elaborator::assertBound(const Stmt &statement, Frame &frame) {
+  const Expr &expr = *statement.value;
+  if (!entry_ || expr.kind != ExprKind::Compare || expr.children.size() != 2)
+    return false;
+  bool less = expr.text == "<" || expr.text == "<=", more = expr.text == ">" || expr.text == ">=";
+  if (!less && !more)
+    return false;
+  Value left = eval(expr.child(0), frame), right = eval(expr.child(1), frame);
+  if (!left.isInteger() || !right.isInteger())
+    return false;
+  // What is at least 0 where it holds.
+  Dim slack = (more ? left.integer - right.integer : right.integer - left.integer) - Dim(expr.text.size() == 1 ? 1 : 0);
+  if (slack.isConstant() || provablyNonNegative(Dim(-1) - slack))
+    return false;
+  if (provablyNonNegative(slack))
+    return true;
+  needElement(slack + Dim(1), expr.range, "what the assertion asks for,", {});
+  return true;
+}
+
 void Elaborator::executeOne(const Stmt &statement, Frame &frame) {
+  Depth depth(depth_);
+  if (depth_ > maxEvaluations && !withinLimits(statement.range))
+    return;
   switch (statement.kind) {
   case StmtKind::Assign:
     return executeAssign(*this, statement, frame);
@@ -203,6 +244,8 @@ void Elaborator::executeOne(const Stmt &statement, Frame &frame) {
     return;
   case StmtKind::Assert: {
     bool truth = true;
+    if (assertBound(statement, frame))
+      return;
     if (!condition(eval(*statement.value, frame), statement.value->range, truth) || truth)
       return;
     std::string message = "the assertion does not hold: " + std::string(statement.value->range.text());
@@ -217,8 +260,7 @@ void Elaborator::executeOne(const Stmt &statement, Frame &frame) {
   case StmtKind::Pass:
     return;
   case StmtKind::Expression:
-    if (Value value = eval(*statement.value, frame);
-        !value.isError() && statement.value->kind != ExprKind::String && statement.value->kind != ExprKind::Call)
+    if (Value value = eval(*statement.value, frame); isUnused(value, *statement.value, frame))
       error(statement.range, "this value is not used").withHelp("assign it, or return it");
     return;
   case StmtKind::Def:

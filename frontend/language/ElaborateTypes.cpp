@@ -1,5 +1,7 @@
 // Types in signatures: evaluation, and the unification of symbolic dimensions with what a call hands over.
 #include "frontend/language/Elaborate.h"
+#include "frontend/language/Limits.h"
+#include "frontend/language/Recipe.h"
 #include "ir/Infer.h"
 
 #include <set>
@@ -37,6 +39,67 @@ static bool isKnownNumber(Elaborator &e, const Expr &name, const Frame &frame) {
   return false;
 }
 
+namespace {
+/// A dimension that is linear in one symbol: factor * symbol + rest.
+struct Linear {
+  Dim factor, rest;
+};
+} // namespace
+
+/// The dimension as factor * symbol + rest, where it is linear in the symbol.
+static std::optional<Linear> linearIn(const Dim &dim, const std::string &symbol) {
+  Dim rest = dim.substitute({{symbol, Dim(0)}});
+  Dim factor = dim.substitute({{symbol, Dim(1)}}) - rest;
+  if (dim != factor * Dim::symbol(symbol) + rest)
+    return std::nullopt;
+  return Linear{std::move(factor), std::move(rest)};
+}
+
+namespace {
+/// factor * symbol + rest with numbers, the factor positive: such a dimension's bound is one of the symbol.
+struct OfOneSymbol {
+  std::string symbol;
+  int64_t factor, rest;
+};
+} // namespace
+
+static std::optional<OfOneSymbol> ofOneSymbol(const Dim &dim) {
+  std::vector<std::string> symbols = dim.symbols();
+  std::optional<Linear> linear = symbols.size() == 1 ? linearIn(dim, symbols[0]) : std::nullopt;
+  std::optional<int64_t> factor = linear ? linear->factor.constant() : std::nullopt;
+  std::optional<int64_t> rest = linear ? linear->rest.constant() : std::nullopt;
+  if (!factor || !rest || *factor <= 0)
+    return std::nullopt;
+  return OfOneSymbol{symbols[0], *factor, *rest};
+}
+
+std::optional<Dtype> typeBegin(Elaborator &e, const Value &value, Range range) {
+  if (value.kind == Value::Kind::Dtype)
+    return value.dtype;
+  if (!value.isError())
+    e.error(range, "a type begins with a dtype; this is " + describe(value)).withHelp("write f32[B, T], for example");
+  return std::nullopt;
+}
+
+std::optional<std::vector<Value>> dimensionsOf(Elaborator &e, const Value &value, Range range) {
+  std::vector<Value> dims = value.isList() ? *value.items : std::vector<Value>{value};
+  for (const Value &dim : dims) {
+    if (dim.isError())
+      return std::nullopt;
+    if (!dim.isInteger()) {
+      e.error(range, "a dimension is a whole number; this is " + describe(dim));
+      return std::nullopt;
+    }
+    if (std::optional<int64_t> constant = dim.integer.constant();
+        constant && (*constant < 0 || *constant > maxExtent)) {
+      e.error(range, "a dimension of " + std::to_string(*constant) + " is not possible")
+          .note(dim.origin, "it comes from here");
+      return std::nullopt;
+    }
+  }
+  return dims;
+}
+
 /// A dimension as written: its value, in which names that are new stand with the prefix.
 struct WrittenDim {
   Dim value;
@@ -46,7 +109,8 @@ struct WrittenDim {
   bool failed = false;
 };
 
-static WrittenDim evalDim(Elaborator &e, const Expr &expr, Frame &frame) {
+/// The dimension; where it is a tuple of numbers, as the kernel of Conv2d(4, 8, (3, 5)), all of them.
+static std::vector<WrittenDim> evalDims(Elaborator &e, const Expr &expr, Frame &frame) {
   WrittenDim dim;
   DimensionParts parts(expr);
   dim.expr = parts.dim;
@@ -66,15 +130,20 @@ static WrittenDim evalDim(Elaborator &e, const Expr &expr, Frame &frame) {
   Value value = e.eval(*dim.expr, frame);
   for (const Expr *name : dim.unknown)
     frame.dims.erase(name->text);
-  if (!value.isInteger()) {
-    if (!value.isError())
-      e.error(dim.expr->range, "a dimension is a whole number; this is " + describe(value));
+  std::optional<std::vector<Value>> numbers = dimensionsOf(e, value, dim.expr->range);
+  if (!numbers || (numbers->size() != 1 && !dim.unknown.empty())) {
+    if (numbers)
+      e.error(dim.expr->range, "a dimension with a new name in it is one number; this is " + describe(value));
     dim.failed = true;
-    return dim;
+    return {dim};
   }
-  dim.value = value.integer;
-  dim.origin = value.origin ? value.origin : dim.expr->range;
-  return dim;
+  std::vector<WrittenDim> dims;
+  for (const Value &number : *numbers) {
+    dim.value = number.integer;
+    dim.origin = number.origin ? number.origin : dim.expr->range;
+    dims.push_back(dim);
+  }
+  return dims;
 }
 
 /// Solves written == actual for the one unknown name in it; nullopt when that needs more than one division.
@@ -82,11 +151,8 @@ static std::optional<std::pair<const Expr *, Dim>> solve(const WrittenDim &writt
   if (written.unknown.size() != 1)
     return std::nullopt;
   std::string symbol = std::string(unknownPrefix) + written.unknown[0]->text;
-  Dim rest = written.value.substitute({{symbol, Dim(0)}});
-  Dim factor = written.value.substitute({{symbol, Dim(1)}}) - rest;
-  if (written.value != factor * Dim::symbol(symbol) + rest)
-    return std::nullopt;
-  std::optional<Dim> quotient = (actual - rest).exactDiv(factor);
+  std::optional<Linear> linear = linearIn(written.value, symbol);
+  std::optional<Dim> quotient = linear ? (actual - linear->rest).exactDiv(linear->factor) : std::nullopt;
   if (!quotient)
     return std::nullopt;
   return std::pair(written.unknown[0], *quotient);
@@ -111,31 +177,21 @@ std::optional<TypeInfo> Elaborator::evalType(const Expr &expr, Frame &frame) {
     return std::nullopt;
   if (dtype.kind == Value::Kind::Type && expr.kind != ExprKind::Index)
     return *dtype.type;
-  if (dtype.kind != Value::Kind::Dtype) {
-    error(base.range, "a type begins with a dtype; this is " + describe(dtype))
-        .withHelp("write f32[B, T], for example");
+  std::optional<Dtype> begin = typeBegin(*this, dtype, base.range);
+  if (!begin)
     return std::nullopt;
-  }
-  type.dtype = dtype.dtype;
+  type.dtype = *begin;
   bool ok = true;
   for (size_t i = 1; expr.kind == ExprKind::Index && i < expr.children.size(); ++i) {
     const Expr &child = expr.child(i);
-    Value value = eval(child, frame);
-    if (!value.isInteger()) {
-      if (!value.isError())
-        error(child.range, "a dimension is a whole number; this is " + describe(value));
-      ok = false;
-      continue;
+    std::optional<std::vector<Value>> values = dimensionsOf(*this, eval(child, frame), child.range);
+    ok &= values.has_value();
+    for (const Value &value : values ? *values : std::vector<Value>()) {
+      type.dims.push_back(value.integer);
+      type.origins.push_back({value.origin ? value.origin : child.range});
     }
-    if (std::optional<int64_t> constant = value.integer.constant();
-        constant && (*constant < 0 || *constant > (1ll << 40))) {
-      error(child.range, "a dimension of " + std::to_string(*constant) + " is not possible")
-          .note(value.origin, "it comes from here");
-      ok = false;
-    }
-    type.dims.push_back(value.integer);
-    type.origins.push_back({value.origin ? value.origin : child.range});
   }
+  ok = ok && rankFits(static_cast<int64_t>(type.dims.size()), expr.range);
   return ok ? std::optional(std::move(type)) : std::nullopt;
 }
 
@@ -180,31 +236,40 @@ bool Elaborator::constrainBelow(const Dim &dim, int64_t least, Range range, Rang
   }
   if (!entry_ || entry_->failed || provablyNonNegative(dim - Dim(least)))
     return true;
-  std::vector<std::string> symbols = dim.symbols();
-  if (symbols.size() == 1) {
-    // c*s + r >= least bounds s itself.
-    Dim rest = dim.substitute({{symbols[0], Dim(0)}});
-    Dim factor = dim.substitute({{symbols[0], Dim(1)}}) - rest;
-    std::optional<int64_t> c = factor.constant(), r = rest.constant();
-    if (c && r && *c > 0 && dim == factor * Dim::symbol(symbols[0]) + rest) {
-      int64_t limit = (least - *r + *c - 1) / *c;
-      auto known = entry_->least.find(symbols[0]);
-      if (known == entry_->least.end() || !known->second.stated) {
-        entry_->least[symbols[0]] = {limit, leastRange, false};
-        return true;
-      }
-      error(range, what + " is " + dim.str() + ", which may be " + std::to_string(*c * known->second.value + *r) +
-                       "; at least " + std::to_string(least) + " is needed")
-          .note(known->second.range,
-                "the bound " + symbols[0] + " >= " + std::to_string(known->second.value) + " comes from here")
-          .note(leastRange, "the larger bound is stated here");
-      return false;
+  if (std::optional<OfOneSymbol> one = ofOneSymbol(dim)) {
+    int64_t limit = (least - one->rest + one->factor - 1) / one->factor;
+    auto known = entry_->least.find(one->symbol);
+    if (known == entry_->least.end() || !known->second.stated) {
+      entry_->least[one->symbol] = {limit, leastRange, false};
+      return true;
     }
+    error(range, what + " is " + dim.str() + ", which may be " +
+                     std::to_string(one->factor * known->second.value + one->rest) + "; at least " +
+                     std::to_string(least) + " is needed")
+        .note(known->second.range,
+              "the bound " + one->symbol + " >= " + std::to_string(known->second.value) + " comes from here")
+        .note(leastRange, "the larger bound is stated here");
+    return false;
   }
   error(range, "cannot show that " + what + ", " + dim.str() + ", is at least " + std::to_string(least))
       .note(leastRange, "the bound is stated here")
       .withHelp("state bounds for the dimensions in it, as in 3 <= T <= 64");
   return false;
+}
+
+/// At least one element is there: shown here, asked of the function's callers, or checked when the program is called.
+bool Elaborator::needElement(const Dim &dim, Range range, const std::string &what, Range origin) {
+  if (std::optional<int64_t> constant = dim.constant(); constant && *constant < 1) {
+    Diagnostic &diagnostic = error(range, what + " has no elements");
+    noteDim(diagnostic, dim, origin);
+    return false;
+  }
+  if (!entry_ || entry_->failed || provablyNonNegative(dim - Dim(1)))
+    return true;
+  if (ofOneSymbol(dim))
+    return constrainBelow(dim, 1, range, range, what);
+  entry_->nonEmpty.push_back(dim);
+  return true;
 }
 
 /// The number of a bound; nullopt after an error.
@@ -227,28 +292,24 @@ bool Elaborator::constrain(const Dim &dim, int64_t bound, Range range, Range bou
   }
   if (!entry_ || entry_->failed)
     return true;
-  std::vector<std::string> symbols = dim.symbols();
-  if (symbols.size() == 1) {
-    // c*s + r <= bound bounds s itself.
-    Dim rest = dim.substitute({{symbols[0], Dim(0)}});
-    Dim factor = dim.substitute({{symbols[0], Dim(1)}}) - rest;
-    std::optional<int64_t> c = factor.constant(), r = rest.constant();
-    if (c && r && *c > 0 && dim == factor * Dim::symbol(symbols[0]) + rest) {
-      int64_t limit = (bound - *r) / *c;
-      auto known = entry_->bounds.find(symbols[0]);
-      if (known == entry_->bounds.end() || (!known->second.stated && known->second.value > limit)) {
-        entry_->bounds[symbols[0]] = {limit, boundRange, stated};
-        return true;
-      }
-      if (known->second.value <= limit)
-        return true;
-      error(range, what + " is " + dim.str() + ", which may be " + std::to_string(*c * known->second.value + *r) +
-                       "; at most " + std::to_string(bound) + " is allowed")
-          .note(known->second.range,
-                "the bound " + symbols[0] + " <= " + std::to_string(known->second.value) + " comes from here")
-          .note(boundRange, "the smaller bound is stated here");
-      return false;
+  if (std::optional<OfOneSymbol> one = ofOneSymbol(dim)) {
+    int64_t limit = (bound - one->rest) / one->factor;
+    auto [most, isFirst] = entry_->limits.try_emplace(one->symbol, limit);
+    most->second = std::min(most->second, limit);
+    auto known = entry_->bounds.find(one->symbol);
+    if (known == entry_->bounds.end() || (!known->second.stated && known->second.value > limit)) {
+      entry_->bounds[one->symbol] = {limit, boundRange, stated};
+      return true;
     }
+    if (known->second.value <= limit)
+      return true;
+    error(range, what + " is " + dim.str() + ", which may be " +
+                     std::to_string(one->factor * known->second.value + one->rest) + "; at most " +
+                     std::to_string(bound) + " is allowed")
+        .note(known->second.range,
+              "the bound " + one->symbol + " <= " + std::to_string(known->second.value) + " comes from here")
+        .note(boundRange, "the smaller bound is stated here");
+    return false;
   }
   if (provablyNonNegative(Dim(bound) - dim))
     return true;
@@ -258,7 +319,7 @@ bool Elaborator::constrain(const Dim &dim, int64_t bound, Range range, Range bou
   return false;
 }
 
-static std::string expectedText(Elaborator &e, Dtype dtype, const std::vector<WrittenDim> &dims, bool ellipsis,
+static std::string expectedText(Dtype dtype, const std::vector<WrittenDim> &dims, std::optional<size_t> ellipsis,
                                 const Frame &frame) {
   std::string text = dtypeName(dtype);
   if (dims.empty() && !ellipsis)
@@ -269,30 +330,35 @@ static std::string expectedText(Elaborator &e, Dtype dtype, const std::vector<Wr
     text += (first ? "" : ", ") + part;
     first = false;
   };
-  if (ellipsis && frame.ellipsis)
-    for (const Dim &dim : *frame.ellipsis)
-      add(dim.str());
-  else if (ellipsis)
-    add("...");
-  for (const WrittenDim &dim : dims)
-    add(dim.unknown.empty() ? dim.value.str() : std::string(dim.expr->range.text()));
+  for (size_t i = 0; i <= dims.size(); ++i) {
+    if (ellipsis == i && frame.ellipsis)
+      for (const Dim &dim : *frame.ellipsis)
+        add(dim.str());
+    else if (ellipsis == i)
+      add("...");
+    if (i < dims.size())
+      add(dims[i].unknown.empty() ? dims[i].value.str() : std::string(dims[i].expr->range.text()));
+  }
   return text + "]";
 }
 
-/// The dimensions of a written type; false after an error.
-static bool readDims(Elaborator &e, const Expr &type, Frame &frame, std::vector<WrittenDim> &written, bool &ellipsis) {
+/// The dimensions of a written type, and before which of them '...' stands; false after an error.
+static bool readDims(Elaborator &e, const Expr &type, Frame &frame, std::vector<WrittenDim> &written,
+                     std::optional<size_t> &ellipsis) {
   for (size_t i = 1; type.kind == ExprKind::Index && i < type.children.size(); ++i) {
     if (type.child(i).kind == ExprKind::Ellipsis) {
-      if (i > 1) {
-        e.error(type.child(i).range, "'...' stands first in a type");
+      if (ellipsis) {
+        e.error(type.child(i).range, "'...' stands only once in a type");
         return false;
       }
-      ellipsis = true;
+      ellipsis = written.size();
       continue;
     }
-    written.push_back(evalDim(e, type.child(i), frame));
-    if (written.back().failed)
-      return false;
+    for (WrittenDim &dim : evalDims(e, type.child(i), frame)) {
+      if (dim.failed)
+        return false;
+      written.push_back(std::move(dim));
+    }
   }
   return true;
 }
@@ -317,21 +383,16 @@ bool Elaborator::bindDims(const Expr &type, const Value &tensor, Range range, Fr
                           bool final) {
   const Expr &base = type.kind == ExprKind::Index ? type.child(0) : type;
   Value dtypeValue = eval(base, frame);
-  if (dtypeValue.isError())
+  if (!typeBegin(*this, dtypeValue, base.range))
     return false;
-  if (dtypeValue.kind != Value::Kind::Dtype) {
-    error(base.range, "a type begins with a dtype; this is " + describe(dtypeValue))
-        .withHelp("write f32[B, T], for example");
-    return false;
-  }
   llvm::SmallVector<Dim> actual = dimsOf(tensor.tensor);
   std::vector<WrittenDim> written;
-  bool ellipsis = false;
+  std::optional<size_t> ellipsis; // before this one of the written ones
   if (!readDims(*this, type, frame, written, ellipsis))
     return false;
   auto mismatch = [&](const std::string &reason) -> Diagnostic & {
     return error(range, what + " is " + typeName(tensor.tensor.getType()) + "; " +
-                            expectedText(*this, dtypeValue.dtype, written, ellipsis, frame) + " is expected" +
+                            expectedText(dtypeValue.dtype, written, ellipsis, frame) + " is expected" +
                             (reason.empty() ? "" : ": " + reason));
   };
   if (!matches(dtypeValue.dtype, tensor.tensorType().getElementType())) {
@@ -341,27 +402,30 @@ bool Elaborator::bindDims(const Expr &type, const Value &tensor, Range range, Fr
                                             : std::string("convert it: x.to(") + dtypeName(dtypeValue.dtype) + ")");
     return false;
   }
-  size_t lead = ellipsis && actual.size() >= written.size() ? actual.size() - written.size() : 0;
-  if (actual.size() != lead + written.size()) {
+  size_t open = ellipsis && actual.size() >= written.size() ? actual.size() - written.size() : 0;
+  if (actual.size() != open + written.size()) {
     mismatch("it has " + std::to_string(actual.size()) + (actual.size() == 1 ? " axis" : " axes"))
         .note(type.range, "the type is declared here");
     return false;
   }
   if (ellipsis) {
-    std::vector<Dim> dims(actual.begin(), actual.begin() + lead);
+    std::vector<Dim> dims(actual.begin() + *ellipsis, actual.begin() + *ellipsis + open);
     if (!frame.ellipsis) {
       frame.ellipsis = dims;
-      for (size_t i = 0; i < lead; ++i)
-        frame.ellipsisOrigins.push_back({tensor.originOf(i)});
+      for (size_t i = 0; i < open; ++i)
+        frame.ellipsisOrigins.push_back({tensor.originOf(*ellipsis + i)});
     } else if (*frame.ellipsis != dims) {
-      mismatch("the leading dimensions differ").note(type.range, "the type is declared here");
+      mismatch(*ellipsis == 0 ? "the leading dimensions differ" : "the dimensions at '...' differ")
+          .note(type.range, "the type is declared here");
       return false;
     }
   }
   for (size_t i = 0; i < written.size(); ++i) {
-    WrittenDim dim = evalDim(*this, *written[i].expr, frame); // names bound by the axes before are known now
-    const Dim &found = actual[lead + i];
-    Range origin = tensor.originOf(lead + i);
+    // Names bound by the axes before are known now.
+    WrittenDim dim = written[i].unknown.empty() ? written[i] : evalDims(*this, *written[i].expr, frame).front();
+    size_t axis = i + (ellipsis && i >= *ellipsis ? open : 0);
+    const Dim &found = actual[axis];
+    Range origin = tensor.originOf(axis);
     if (!dim.unknown.empty()) {
       if (auto solution = solve(dim, found)) {
         frame.dims[solution->first->text] = {Value::integerOf(solution->second, origin ? origin : range),

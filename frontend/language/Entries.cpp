@@ -1,7 +1,10 @@
 // Functions of the output module: their arguments, results, attributes and bounds.
 #include "frontend/language/Elaborate.h"
+#include "frontend/language/Limits.h"
 #include "frontend/language/Recipe.h"
 #include "ir/Bounds.h"
+
+#include "llvm/ADT/DenseSet.h"
 
 namespace kiln::language {
 
@@ -118,43 +121,33 @@ std::optional<TypeInfo> Elaborator::entryType(const Expr &written, Frame &frame,
   TypeInfo type;
   type.range = written.range;
   bool hasDims = written.kind == ExprKind::Index;
-  Value dtype = eval(hasDims ? written.child(0) : written, frame);
-  if (dtype.kind != Value::Kind::Dtype) {
-    if (!dtype.isError())
-      error(written.range, "a type begins with a dtype; this is " + describe(dtype))
-          .withHelp("write f32[B, T], for example");
+  const Expr &base = hasDims ? written.child(0) : written;
+  std::optional<Dtype> dtype = typeBegin(*this, eval(base, frame), base.range);
+  if (!dtype)
     return std::nullopt;
-  }
-  type.dtype = dtypeOf(elementType(dtype.dtype, &context_));
+  type.dtype = dtypeOf(elementType(*dtype, &context_));
   for (size_t i = 1; hasDims && i < written.children.size(); ++i) {
     const Expr &child = written.child(i);
     DimensionParts parts(child);
     const Expr &expr = *parts.dim;
-    Value dim = evalSymbol(expr, frame);
-    Value bound = parts.bound ? eval(*parts.bound, frame) : Value::none();
-    Value lower = parts.least ? eval(*parts.least, frame) : Value::none();
-    if (dim.isError() || bound.isError() || lower.isError())
+    std::optional<std::vector<Value>> dims = dimensionsOf(*this, evalSymbol(expr, frame), expr.range);
+    std::optional<int64_t> bound = parts.bound ? boundValue(parts.bound, frame) : std::optional<int64_t>(0);
+    std::optional<int64_t> lower = parts.least ? boundValue(parts.least, frame) : std::optional<int64_t>(0);
+    if (!dims || !bound || !lower)
       return std::nullopt;
-    if (!dim.isInteger() || (parts.bound && !bound.asInteger()) || (parts.least && !lower.asInteger())) {
-      error(child.range, "a dimension is a whole number, and its bound too; found " + describe(dim) +
-                             (parts.bound ? " and " + describe(bound) : "") +
-                             (parts.least ? " and " + describe(lower) : ""));
-      return std::nullopt;
-    }
-    if (std::optional<int64_t> constant = dim.integer.constant();
-        constant && (*constant < 0 || *constant > (1ll << 40))) {
-      error(child.range, "a dimension of " + std::to_string(*constant) + " is not possible");
-      return std::nullopt;
-    }
-    if (expr.kind == ExprKind::Name && !dim.integer.isConstant()) {
+    if (expr.kind == ExprKind::Name && dims->size() == 1 && !dims->front().integer.isConstant()) {
       if (parts.bound)
-        bounds[expr.text] = {*bound.asInteger(), parts.bound->range, true};
-      if (parts.least && *lower.asInteger() > 1)
-        least[expr.text] = {*lower.asInteger(), parts.least->range, true};
+        bounds[expr.text] = {*bound, parts.bound->range, true};
+      if (parts.least && *lower > 1)
+        least[expr.text] = {*lower, parts.least->range, true};
     }
-    type.dims.push_back(dim.integer);
-    type.origins.push_back({expr.range});
+    for (const Value &dim : *dims) {
+      type.dims.push_back(dim.integer);
+      type.origins.push_back({expr.range});
+    }
   }
+  if (!rankFits(static_cast<int64_t>(type.dims.size()), written.range))
+    return std::nullopt;
   return type;
 }
 
@@ -177,6 +170,8 @@ bool Elaborator::functionEntry(const Stmt &function, bool training) {
   entry->function = &function;
   entry->bounds = bounds;
   entry->least = least;
+  for (const auto &[symbol, bound] : bounds)
+    entry->limits[symbol] = bound.value;
   for (const auto &[symbol, range] : entry->symbols)
     if (auto given = options_.bounds.find(symbol); given != options_.bounds.end()) {
       auto stated = bounds.find(symbol);
@@ -220,15 +215,64 @@ bool Elaborator::functionEntry(const Stmt &function, bool training) {
   return entry->asksTraining && !entry->session;
 }
 
+static std::string sessionStateOf(const Entry &entry) {
+  for (const auto &[index, pair] : entry.states)
+    if (pair.first->kind == Variable::Kind::Session)
+      return pair.first->name;
+  return "";
+}
+
+void Elaborator::reportLeftOut(const Stmt &model) {
+  std::set<const Stmt *> built, run;
+  bool any = false;
+  for (const auto &entry : entries_) {
+    if (entry->failed)
+      error(entry->function ? entry->function->nameRange : model.nameRange,
+            "internal error: " + entry->name + " could not be elaborated, and nothing says why");
+    built.insert(entry->function);
+    any |= !entry->session;
+    if (!entry->session)
+      run.insert(entry->calls.begin(), entry->calls.end());
+  }
+  for (const StmtPtr &statement : model.body)
+    if (statement->kind == StmtKind::Def && isEntry(*statement) && !built.contains(statement.get()))
+      error(statement->nameRange,
+            "internal error: " + statement->name + " could not be elaborated, and nothing says why");
+  if (!recipesOf(model, StmtKind::Generate).empty() && !(*module_)->hasAttr("kiln.generate"))
+    error(model.nameRange, "internal error: the generate block could not be elaborated, and nothing says why");
+  if (diagnostics_.hasErrors() || checkOnly_)
+    return;
+  if (entries_.empty())
+    error(model.nameRange, "the model " + model.name + " has no function that can be run")
+        .withHelp("an entry point is a def whose arguments all have types, as in def forward(x: f32[B, 4])");
+  const std::string way = "a generate block keeps session state from call to call and runs such functions, a recipe "
+                          "trains through them; what the program's caller should keep is an argument and a result";
+  for (const auto &entry : entries_) {
+    if (!entry->session || entry->training)
+      continue;
+    const std::vector<std::string> &wanted = options_.entries;
+    std::string why = entry->name + " works on the session state '" + sessionStateOf(*entry) + "'";
+    Range at = entry->function->nameRange;
+    if (std::find(wanted.begin(), wanted.end(), entry->name) != wanted.end())
+      error(at, "--entry " + entry->name + ": " + why + ", so it is no entry of its own").withHelp(way);
+    else if (!any)
+      error(at, why + ", and nothing runs it: the program would be empty").withHelp(way);
+    else if (!run.contains(entry->function))
+      diagnostics_.warning(at, why + ", and nothing runs it: it is left out of the program").withHelp(way);
+  }
+}
+
 Value Elaborator::evalSymbol(const Expr &expr, Frame &frame) {
   Value value = eval(expr, frame);
   // A name that stands for something other than a number is a dimension of its own, as it is in a call.
-  if (!value.isNumber() && !value.isError() && value.kind != Value::Kind::String && expr.kind == ExprKind::Name)
+  if (!value.isNumber() && !value.isError() && !value.isList() && value.kind != Value::Kind::String &&
+      expr.kind == ExprKind::Name)
     return Value::integerOf(Dim::symbol(expr.text), expr.range);
   return value;
 }
 
-/// Lower bounds as an attribute, beside the upper ones that stand in the function already.
+/// Lower bounds, of symbols and of what is made of them, as attributes beside the upper ones that stand in the function
+/// already.
 void Elaborator::lowerBounds(Entry &entry) {
   Bounds upper = boundsOf(entry.func);
   std::vector<mlir::NamedAttribute> attributes;
@@ -243,6 +287,52 @@ void Elaborator::lowerBounds(Entry &entry) {
   }
   if (!attributes.empty())
     entry.func->setAttr("kiln.least", builder_.getDictionaryAttr(attributes));
+  std::vector<mlir::NamedAttribute> limits;
+  for (const auto &[symbol, limit] : entry.limits)
+    limits.emplace_back(builder_.getStringAttr(symbol), builder_.getI64IntegerAttr(limit));
+  if (!limits.empty())
+    entry.func->setAttr("kiln.limits", builder_.getDictionaryAttr(limits));
+  std::vector<Dim> nonEmpty;
+  for (const Dim &dim : entry.nonEmpty)
+    if (std::find(nonEmpty.begin(), nonEmpty.end(), dim) == nonEmpty.end())
+      nonEmpty.push_back(dim);
+  if (!nonEmpty.empty())
+    entry.func->setAttr("kiln.nonempty", DimsAttr::get(&context_, nonEmpty));
+}
+
+/// Sizes in bytes are 64-bit numbers.
+void Elaborator::checkSizes(const Entry &entry) {
+  auto upper = entry.func->getAttrOfType<mlir::DictionaryAttr>("kiln.bounds");
+  std::map<std::string, int64_t> bounds;
+  for (mlir::NamedAttribute bound : upper ? upper.getValue() : llvm::ArrayRef<mlir::NamedAttribute>())
+    bounds[bound.getName().str()] = llvm::cast<mlir::IntegerAttr>(bound.getValue()).getInt();
+  std::string why;
+  llvm::DenseSet<mlir::Type> seen;
+  auto look = [&](mlir::Type type) {
+    auto tensor = llvm::dyn_cast<mlir::RankedTensorType>(type);
+    if (!tensor || !why.empty() || !seen.insert(type).second)
+      return;
+    int64_t bytes = 8;
+    for (const Dim &dim : dimsOf(tensor)) {
+      std::optional<int64_t> extent = dim.evaluate(bounds);
+      if (extent && !__builtin_mul_overflow(bytes, std::max<int64_t>(*extent, 0), &bytes))
+        continue;
+      why = typeName(tensor) + " is too large";
+      for (const std::string &symbol : dim.symbols())
+        why += ", " + symbol + " being up to " + std::to_string(bounds[symbol]);
+      return;
+    }
+  };
+  mlir::func::FuncOp function = entry.func;
+  function.walk([&](mlir::Operation *op) {
+    for (mlir::Type type : op->getResultTypes())
+      look(type);
+  });
+  for (mlir::Type type : entry.block->getArgumentTypes())
+    look(type);
+  if (!why.empty())
+    error(entry.function ? entry.function->nameRange : modelDeclaration_->nameRange, "in " + entry.name + ", " + why)
+        .withHelp("lower the bounds of its dimensions");
 }
 
 void Elaborator::settleBounds() {
@@ -279,6 +369,9 @@ void Elaborator::settleBounds() {
         error(range, "the dimension " + symbol + " of " + entry->name + " has no upper bound")
             .withHelp("state one (`" + symbol + " <= 256`), or give one on the command line: --bound " + symbol +
                       "=256");
+      if (value > maxExtent && !entry->session && !diagnostics_.hasErrors())
+        error(range, "the bound of the dimension " + symbol + " is " + std::to_string(value) + "; at most " +
+                         std::to_string(maxExtent) + " is possible");
       if (value < 1 && !entry->session && !diagnostics_.hasErrors())
         error(range, "the bound of the dimension " + symbol + " is " + std::to_string(value) + "; it is at least 1");
       attributes.emplace_back(builder_.getStringAttr(symbol), builder_.getI64IntegerAttr(value));
@@ -286,6 +379,8 @@ void Elaborator::settleBounds() {
     if (!attributes.empty())
       entry->func->setAttr("kiln.bounds", builder_.getDictionaryAttr(attributes));
     lowerBounds(*entry);
+    if (!entry->session && !diagnostics_.hasErrors())
+      checkSizes(*entry);
   }
   for (const auto &[name, value] : options_.bounds)
     if (!used.contains(name)) {

@@ -16,6 +16,7 @@ private:
   const Stmt *functionFor(const char *key, Range &range);
   bool sessionValue(std::string_view name, Value &out);
   bool checkLogits(Frame &frame, Range range, bool required, Value &logits);
+  void checkDraw(const Record &record, size_t i);
   void finish(const Value &prefillLogits);
 
   Elaborator &e;
@@ -271,6 +272,27 @@ void GenerateBuilder::run() {
   finish(prefillLogits);
 }
 
+/// A setting of greedy, sample or beam against what the program takes.
+void GenerateBuilder::checkDraw(const Record &record, size_t i) {
+  const auto &[name, value] = record.fields[i];
+  auto expect = [&](bool ok, const char *what) {
+    if (!ok)
+      e.error(record.ranges[i], record.kind + "'s '" + name + "' is " + describe(value) + "; " + what + " is expected");
+  };
+  std::optional<int64_t> whole = value.asInteger();
+  std::optional<double> number = value.asDouble();
+  if (name == "temperature")
+    expect(number && *number >= 0 && *number <= std::numeric_limits<double>::max(), "a number that is not negative");
+  else if (name == "top_p")
+    expect(number && *number > 0 && *number <= 1, "a number above 0, up to 1,");
+  else if (name == "length_penalty")
+    expect(number.has_value(), "a number");
+  else if (name == "width")
+    expect(whole && *whole >= 1 && *whole <= 1024, "a whole number from 1 to 1024");
+  else if (!value.isNone() && (number || name == "top_k"))
+    expect(whole && *whole >= 0 && *whole <= INT32_MAX, "a whole number from 0 to 2147483647");
+}
+
 void GenerateBuilder::finish(const Value &prefillLogits) {
   std::vector<Elaborator::Result> results;
   if (!prefillLogits.isError())
@@ -299,11 +321,12 @@ void GenerateBuilder::finish(const Value &prefillLogits) {
       e.error(expr.range, "a way to draw is greedy(…), sample(…) or beam(…); this is " + describe(value));
     if (isDraw) {
       drawAttribute = toAttribute(e, value, expr.range);
-      for (const auto &[name, field] : value.record->fields)
+      for (size_t i = 0; i < value.record->fields.size(); ++i) {
+        const auto &[name, field] = value.record->fields[i];
+        checkDraw(*value.record, i);
         if (name == "width")
-          beams = field.asInteger().value_or(0);
-      if (beams < 1)
-        e.error(expr.range, "a beam's width is a number of at least 1");
+          beams = field.asInteger().value_or(1);
+      }
     }
   }
   attributes.push_back(b.getNamedAttr("draw", drawAttribute));

@@ -1,5 +1,8 @@
 #include "frontend/language/Lexer.h"
 
+#include "frontend/language/Limits.h"
+#include "runtime/support/Utf8.h"
+
 #include <algorithm>
 #include <array>
 #include <cctype>
@@ -96,9 +99,10 @@ private:
       return;
     lineStart_ = false;
     if (width > indents_.back()) {
-      if (indents_.size() >= 100) {
+      if (indents_.size() > maxBlocks) { // the first one is the margin
         if (!deepReported_)
-          diagnostics_.error(range(at_, at_ + 1), "more than 100 blocks are nested here");
+          diagnostics_.error(range(at_, at_ + 1), "more than " + std::to_string(maxBlocks) + " blocks are nested here")
+              .withHelp("make functions of the inner ones");
         deepReported_ = true;
         return;
       }
@@ -293,6 +297,12 @@ private:
 
 } // namespace
 
-std::vector<Token> lex(const SourceFile &file, Diagnostics &diagnostics) { return Lexer(file, diagnostics).run(); }
+std::vector<Token> lex(const SourceFile &file, Diagnostics &diagnostics) {
+  if (size_t at = utf8Prefix(file.text()); at != file.text().size()) {
+    uint32_t begin = static_cast<uint32_t>(at);
+    diagnostics.error({&file, begin, begin + 1}, "this is no character of UTF-8").withHelp("save the file as UTF-8");
+  }
+  return Lexer(file, diagnostics).run();
+}
 
 } // namespace kiln::language

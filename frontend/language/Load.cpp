@@ -2,6 +2,7 @@
 
 #include "frontend/language/Elaborate.h"
 #include "frontend/language/Parser.h"
+#include "runtime/support/Utf8.h"
 
 #include <fstream>
 #include <sstream>
@@ -35,7 +36,8 @@ mlir::OwningOpRef<mlir::ModuleOp> loadModelText(mlir::MLIRContext &context, cons
                                                              std::string(file.text, file.size), /*isLibrary=*/true),
                                 diagnostics)));
   }
-  files.push_back(&keep(parse(std::make_unique<SourceFile>(name, text), diagnostics)));
+  std::string own = text.starts_with(byteOrderMark) ? text.substr(byteOrderMark.size()) : text;
+  files.push_back(&keep(parse(std::make_unique<SourceFile>(name, std::move(own)), diagnostics)));
   bool wellFormed = !diagnostics.hasErrors();
   auto declareAll = [&](Elaborator &elaborator) {
     for (const File *file : files)

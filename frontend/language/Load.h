@@ -23,6 +23,8 @@ struct LoadOptions {
   std::vector<std::pair<std::string, std::string>> set;
   /// Upper bounds of dimensions by name.
   std::map<std::string, int64_t> bounds;
+  /// The functions that are asked for by name; none for all.
+  std::vector<std::string> entries;
   /// Keeps the batch of loss.train symbolic ("N"), as it is in loss.eval.
   bool symbolicBatch = false;
   /// Where the file has several models and none is named: all of them are checked, and there is no module.

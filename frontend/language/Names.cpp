@@ -86,13 +86,13 @@ private:
     }
   }
 
-  void expression(const Expr &expr, Scope &scope) {
+  void expression(const Expr &expr, Scope &scope, Wanted wanted = Wanted::Anything) {
     switch (expr.kind) {
     case ExprKind::Name:
       if (!known(expr.text, scope)) {
-        std::vector<std::string> candidates = e_.visibleNames(Frame());
+        std::vector<std::string> candidates = e_.visibleNames(Frame(), wanted);
         candidates.insert(candidates.end(), scope.begin(), scope.end());
-        e_.unknownName(expr, candidates);
+        e_.unknownName(expr, candidates, wanted);
         scope.insert(expr.text); // once is enough
       }
       return;
@@ -104,8 +104,16 @@ private:
           expression(*child, inner);
       return;
     }
+    case ExprKind::Attribute: {
+      Frame frame; // a scope's names stand in it, so that they are known
+      for (const std::string &name : scope)
+        frame.locals[name] = {Value::none(), {}};
+      if (!e_.reportForeignPrefix(expr, frame))
+        expression(expr.child(0), scope, Wanted::Part);
+      return;
+    }
     case ExprKind::Call: {
-      expression(expr.child(0), scope);
+      expression(expr.child(0), scope, Wanted::Callable);
       bool isState = expr.child(0).kind == ExprKind::Name && expr.child(0).text == "state";
       for (size_t i = 0; i < expr.arguments.size(); ++i)
         if (!(isState && i == 0)) // in a state's type, a new name is a dimension

@@ -1,4 +1,5 @@
 #include "frontend/language/Parser.h"
+#include "frontend/language/Limits.h"
 
 #include "frontend/language/ParserImpl.h"
 
@@ -104,7 +105,7 @@ bool Parser::topLevel(std::vector<StmtPtr> &out) {
   if (token.keyword("module") || token.keyword("model")) {
     statement = moduleDeclaration();
   } else if (token.keyword("def")) {
-    statement = definition();
+    statement = definition(Context::File);
   } else if (isHeader && token.text == "train") {
     statement = recipe(StmtKind::Train);
   } else if (isHeader && token.text == "generate") {
@@ -123,6 +124,15 @@ bool Parser::topLevel(std::vector<StmtPtr> &out) {
   if (!statement)
     return false;
   out.push_back(std::move(statement));
+  return true;
+}
+
+bool Parser::tooManyBlocks() {
+  // Of an `if` itself and the line that it stands in, only one counts.
+  if (blocks_ <= maxBlocks)
+    return false;
+  diagnostics_.error(peek().range, "more than " + std::to_string(maxBlocks) + " blocks are nested here")
+      .withHelp("make functions of the inner ones");
   return true;
 }
 
@@ -160,8 +170,8 @@ bool Parser::suite(std::vector<StmtPtr> &out, Context context) {
 }
 
 bool Parser::statementLine(std::vector<StmtPtr> &out, Context context) {
-  Nesting nesting(*this);
-  if (tooDeep(nesting))
+  Nesting nesting(blocks_);
+  if (tooManyBlocks())
     return false;
   if (peek().kind == TokenKind::Newline) {
     next();
@@ -235,7 +245,7 @@ StmtPtr Parser::compound(Context context) {
   else if (isScan())
     statement = scanStatement();
   else if (token.keyword("def"))
-    statement = definition();
+    statement = definition(context);
   else if (token.keyword("module") || token.keyword("model")) {
     error(token, "a " + token.text + " stands at the top level of the file").withHelp("move it to the left margin");
     return nullptr;
@@ -402,7 +412,7 @@ StmtPtr Parser::moduleDeclaration() {
   return statement;
 }
 
-StmtPtr Parser::definition() {
+StmtPtr Parser::definition(Context context) {
   const Token &first = next();
   auto statement = std::make_unique<Stmt>();
   statement->kind = StmtKind::Def;
@@ -414,6 +424,11 @@ StmtPtr Parser::definition() {
   statement->name = next().text;
   if (!parameterList(statement->parameters, /*typed=*/true))
     return nullptr;
+  if (context == Context::Module && !statement->parameters.empty() && statement->parameters[0].name == "self") {
+    diagnostics_.error(statement->parameters[0].range, "a module's function has no argument 'self'")
+        .withHelp("leave it out; attributes are used by their names: write x, not self.x");
+    statement->parameters.erase(statement->parameters.begin());
+  }
   if (takeSymbol("->")) {
     statement->result = type();
     if (!statement->result)
@@ -447,9 +462,6 @@ StmtPtr Parser::recipe(StmtKind kind) {
 }
 
 StmtPtr Parser::ifStatement(Context context) {
-  Nesting nesting(*this);
-  if (tooDeep(nesting))
-    return nullptr;
   const Token &first = next();
   auto statement = std::make_unique<Stmt>();
   statement->kind = StmtKind::If;
@@ -458,6 +470,9 @@ StmtPtr Parser::ifStatement(Context context) {
   if (!statement->value || !suite(statement->body, context))
     return nullptr;
   if (peek().keyword("elif")) {
+    Nesting nesting(blocks_); // it stands in the else of the one before
+    if (tooManyBlocks())
+      return nullptr;
     StmtPtr otherwise = ifStatement(context);
     if (!otherwise)
       return nullptr;

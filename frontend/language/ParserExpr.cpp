@@ -1,3 +1,4 @@
+#include "frontend/language/Limits.h"
 #include "frontend/language/ParserImpl.h"
 
 namespace kiln::language {
@@ -9,17 +10,17 @@ ExprPtr Parser::make(ExprKind kind, Range range) const {
   return expr;
 }
 
-bool Parser::tooDeep(const Nesting &nesting) {
-  if (!nesting.tooDeep())
+bool Parser::tooManyExpressions() {
+  if (expressions_ <= maxExpressions)
     return false;
-  diagnostics_.error(peek().range, "more than 150 expressions are nested here")
+  diagnostics_.error(peek().range, "more than " + std::to_string(maxExpressions) + " expressions are nested here")
       .withHelp("give parts of it names in statements of their own");
   return true;
 }
 
 ExprPtr Parser::expression() {
-  Nesting nesting(*this);
-  if (tooDeep(nesting))
+  Nesting nesting(expressions_);
+  if (tooManyExpressions())
     return nullptr;
   const Token &first = peek();
   ExprPtr value = orExpr();
@@ -100,8 +101,8 @@ ExprPtr Parser::andExpr() {
 ExprPtr Parser::notExpr() {
   if (!peek().keyword("not"))
     return comparison();
-  Nesting nesting(*this);
-  if (tooDeep(nesting))
+  Nesting nesting(expressions_);
+  if (tooManyExpressions())
     return nullptr;
   const Token &op = next();
   ExprPtr operand = notExpr();
@@ -186,8 +187,8 @@ ExprPtr Parser::binary(int level) {
 ExprPtr Parser::unary() {
   if (!peek().symbol("-") && !peek().symbol("+") && !peek().symbol("~"))
     return power();
-  Nesting nesting(*this);
-  if (tooDeep(nesting))
+  Nesting nesting(expressions_);
+  if (tooManyExpressions())
     return nullptr;
   const Token &op = next();
   ExprPtr operand = unary();

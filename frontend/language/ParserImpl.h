@@ -36,7 +36,7 @@ private:
   StmtPtr simple(Context context);
   StmtPtr assignment(Context context);
   StmtPtr moduleDeclaration();
-  StmtPtr definition();
+  StmtPtr definition(Context context);
   StmtPtr recipe(StmtKind kind);
   StmtPtr ifStatement(Context context);
   StmtPtr forStatement(Context context);
@@ -67,23 +67,23 @@ private:
   bool callArguments(std::vector<Argument> &out);
   bool checkTarget(const Expr &expr);
 
-  /// Counts nested expressions and statements, so that hostile input cannot overflow the stack.
+  /// Counts what is nested, so that hostile input cannot overflow the stack.
   struct Nesting {
-    explicit Nesting(Parser &parser) : parser(parser) { ++parser.depth_; }
-    ~Nesting() { --parser.depth_; }
-    bool tooDeep() const { return parser.depth_ > 150; }
-    Parser &parser;
+    explicit Nesting(int &depth) : depth(depth) { ++depth; }
+    ~Nesting() { --depth; }
+    int &depth;
   };
-  bool tooDeep(const Nesting &nesting);
+  bool tooManyBlocks();
+  bool tooManyExpressions();
 
   const SourceFile &source_;
   Diagnostics &diagnostics_;
   std::vector<Token> tokens_;
   size_t at_ = 0;
-  int depth_ = 0;
-  int failures_ = 0;         // statements given up so far
-  bool inType_ = false;      // where a dimension may have two bounds
-  bool suiteFailed_ = false; // whether a statement of the last block itself was given up
+  int blocks_ = 0, expressions_ = 0; // nested around this place
+  int failures_ = 0;                 // statements given up so far
+  bool inType_ = false;              // where a dimension may have two bounds
+  bool suiteFailed_ = false;         // whether a statement of the last block itself was given up
 };
 
 } // namespace kiln::language

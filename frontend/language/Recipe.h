@@ -24,6 +24,10 @@ mlir::Attribute dataAttribute(Elaborator &e, const DataSource &source);
 /// Compile-time values as attributes; null for None.
 mlir::Attribute toAttribute(Elaborator &e, const Value &value, Range range);
 mlir::Type typeOf(Elaborator &e, const TypeInfo &type);
+/// The dtype that a type begins with, and the dimensions that a value in its brackets stands for: one, or all of a
+/// tuple's, each possible. nullopt after an error.
+std::optional<Dtype> typeBegin(Elaborator &e, const Value &value, Range range);
+std::optional<std::vector<Value>> dimensionsOf(Elaborator &e, const Value &value, Range range);
 
 void buildTraining(Elaborator &e, const Stmt &recipe);
 void buildGeneration(Elaborator &e, const Stmt &recipe);

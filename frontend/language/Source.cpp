@@ -60,6 +60,12 @@ Diagnostic &Diagnostics::error(Range at, std::string message) {
   return errors_.emplace_back(Diagnostic{at, std::move(message), {}, {}});
 }
 
+Diagnostic &Diagnostics::warning(Range at, std::string message) {
+  Diagnostic &diagnostic = warnings_.emplace_back(Diagnostic{at, std::move(message), {}, {}});
+  diagnostic.severity = Diagnostic::Severity::Warning;
+  return diagnostic;
+}
+
 static void renderPlace(std::string &out, const Range &at, const char *severity, const std::string &message) {
   if (!at) {
     out += std::string(severity) + ": " + message + "\n";
@@ -85,8 +91,9 @@ static void renderPlace(std::string &out, const Range &at, const char *severity,
 
 std::vector<const Diagnostic *> Diagnostics::ordered() const {
   std::vector<const Diagnostic *> order;
-  for (const Diagnostic &diagnostic : errors_)
-    order.push_back(&diagnostic);
+  for (const auto *list : {&errors_, &warnings_})
+    for (const Diagnostic &diagnostic : *list)
+      order.push_back(&diagnostic);
   // The user's own file first, then by place.
   auto key = [](const Diagnostic *diagnostic) {
     const Range &at = diagnostic->at;
@@ -100,7 +107,8 @@ std::vector<const Diagnostic *> Diagnostics::ordered() const {
 std::string Diagnostics::render() const {
   std::string out;
   for (const Diagnostic *diagnostic : ordered()) {
-    renderPlace(out, diagnostic->at, "error", diagnostic->message);
+    bool isError = diagnostic->severity == Diagnostic::Severity::Error;
+    renderPlace(out, diagnostic->at, isError ? "error" : "warning", diagnostic->message);
     for (const Note &note : diagnostic->notes)
       renderPlace(out, note.at, "note", note.message);
     if (!diagnostic->help.empty())
@@ -132,8 +140,10 @@ static size_t edits(std::string_view a, std::string_view b) {
 
 std::string nearest(std::string_view name, const std::vector<std::string> &candidates) {
   std::string best;
-  // Edits count double, so that a difference in case alone weighs less than one.
-  size_t bestDistance = 2 * (std::max<size_t>(1, name.size() / 3) + 1);
+  // Edits count double, so that a difference in case alone weighs less than one. Of one or two letters another one is
+  // another name.
+  size_t allowed = name.size() < 3 ? 0 : name.size() / 3;
+  size_t bestDistance = 2 * (allowed + 1);
   for (const std::string &candidate : candidates) {
     size_t distance = 2 * edits(name, candidate);
     for (size_t i = 0; i < std::min(name.size(), candidate.size()); ++i)

@@ -52,10 +52,13 @@ struct Note {
 };
 
 struct Diagnostic {
+  enum class Severity { Error, Warning };
+
   Range at;
   std::string message;
   std::vector<Note> notes;
   std::string help;
+  Severity severity = Severity::Error;
 
   Diagnostic &note(Range range, std::string text);
   Diagnostic &withHelp(std::string text);
@@ -67,13 +70,17 @@ public:
   /// Adds an error; the reference stays valid. An error at a range that already has one is dropped (the reference
   /// returned is then to a scratch diagnostic).
   Diagnostic &error(Range at, std::string message);
+  /// What does not keep the model from being built, and yet may surprise.
+  Diagnostic &warning(Range at, std::string message);
+  /// The error that was added last; null where there is none.
+  Diagnostic *last() { return errors_.empty() ? nullptr : &errors_.back(); }
   /// For what has been reported in other words.
   Diagnostic &silent() { return scratch_ = {}; }
   bool hasErrors() const { return !errors_.empty(); }
   size_t size() const { return errors_.size(); }
-  /// All errors in the order of the text, the user's own file first.
+  /// All errors and warnings in the order of the text, the user's own file first.
   std::vector<const Diagnostic *> ordered() const;
-  /// All errors in that order, each with its source line, a caret, its notes and its help.
+  /// All of them in that order, each with its source line, a caret, its notes and its help.
   std::string render() const;
 
   /// Keeps what ranges point into (a parsed file) alive as long as the errors.
@@ -84,7 +91,7 @@ public:
   static constexpr size_t limit = 100;
 
 private:
-  std::deque<Diagnostic> errors_;
+  std::deque<Diagnostic> errors_, warnings_;
   std::set<Range> places_;
   Diagnostic scratch_;
   size_t dropped_ = 0;

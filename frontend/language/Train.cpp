@@ -247,6 +247,8 @@ void TrainBuilder::losses(bool training) {
   }
   std::shared_ptr<Entry> entry = e.beginEntry(training ? "loss.train" : "loss.eval", inputs, training, statement.range);
   entry->bounds = bounds;
+  for (const auto &[symbol, bound] : bounds)
+    entry->limits[symbol] = bound.value;
   std::vector<Value> values = e.inputValues(*entry, inputs);
   dataValues.clear();
   lossValue = Value::error();

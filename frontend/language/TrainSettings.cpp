@@ -27,12 +27,14 @@ std::optional<int64_t> TrainBuilder::count(std::string_view key) {
     return std::nullopt;
   const Expr &expr = *found->second->value;
   Value value = config(expr);
+  // Steps are counted in 32 bits by programs; a seed is 32 bits.
+  int64_t least = key == "seed" ? 0 : 1, most = key == "seed" ? UINT32_MAX : INT32_MAX;
   std::optional<int64_t> number = value.asInteger();
-  if (number && *number >= (key == "seed" ? 0 : 1))
+  if (number && *number >= least && *number <= most)
     return number;
   if (!value.isError())
-    e.error(expr.range, "'" + std::string(key) + "' is " + describe(value) + "; a whole number of at least " +
-                            (key == "seed" ? "0" : "1") + " is expected");
+    e.error(expr.range, "'" + std::string(key) + "' is " + describe(value) + "; a whole number from " +
+                            std::to_string(least) + " to " + std::to_string(most) + " is expected");
   return std::nullopt;
 }
 
@@ -60,12 +62,16 @@ mlir::Attribute TrainBuilder::learningRate(const Value &value, Range range, int6
   for (size_t i = 0; i < value.record->fields.size(); ++i) {
     const auto &[name, setting] = value.record->fields[i];
     bool whole = name == "steps" || name == "warmup" || name == "every" || name == "width";
-    bool ok = whole ? setting.asInteger() && *setting.asInteger() >= (name == "warmup" ? 0 : 1)
+    bool ok = whole ? setting.asInteger() && *setting.asInteger() >= (name == "warmup" ? 0 : 1) &&
+                          *setting.asInteger() <= INT32_MAX
                     : setting.asDouble() && *setting.asDouble() >= 0;
     if (!ok) {
-      e.error(value.record->ranges[i],
-              value.record->kind + "'s '" + name + "' is " + describe(setting) + "; a " + (whole ? "whole " : "") +
-                  "number " + (whole && name != "warmup" ? "of at least 1" : "that is not negative") + " is expected");
+      e.error(value.record->ranges[i], value.record->kind + "'s '" + name + "' is " + describe(setting) + "; a " +
+                                           (whole ? "whole " : "") + "number " +
+                                           (!whole             ? "that is not negative"
+                                            : name == "warmup" ? "from 0 to 2147483647"
+                                                               : "from 1 to 2147483647") +
+                                           " is expected");
       return {};
     }
     if (name == "steps")
@@ -287,11 +293,21 @@ void TrainBuilder::intervals() {
       continue;
     bool isRecord = value.kind == Value::Kind::Record;
     const Value &n = isRecord ? field(*value.record, "n") : value;
-    if ((isRecord && value.record->kind != interval.call) || !n.asInteger() || *n.asInteger() < 1) {
+    auto isCount = [](const Value &count) {
+      return count.asInteger() && *count.asInteger() >= 1 && *count.asInteger() <= INT32_MAX;
+    };
+    if ((isRecord && value.record->kind != interval.call) || !isCount(n)) {
       e.error(expr.range, "'" + std::string(interval.key) + "' is " + std::string(interval.call) +
-                              "(n, …), n a whole number of at least 1; this is " + describe(value));
+                              "(n, …), n a whole number from 1 to 2147483647; this is " +
+                              describe(isRecord && value.record->kind == interval.call ? n : value));
       continue;
     }
+    for (std::string_view name : {"batches", "keep"})
+      if (const Value &count = isRecord ? field(*value.record, name) : n; !count.isNone() && !isCount(count))
+        e.error(expr.range, std::string(interval.call) + "'s '" + std::string(name) + "' is " + describe(count) +
+                                "; a whole number from 1 to 2147483647 is expected");
+    if (const Value &minimum = isRecord ? field(*value.record, "minimum") : n; !minimum.isNone() && !minimum.asDouble())
+      e.error(expr.range, "patience's 'minimum' is " + describe(minimum) + "; a number is expected");
     std::vector<mlir::NamedAttribute> fields = {b.getNamedAttr(interval.number, b.getI64IntegerAttr(*n.asInteger()))};
     for (std::string_view name : interval.fields)
       if (mlir::Attribute attribute = isRecord ? toAttribute(e, field(*value.record, name), expr.range) : nullptr)

@@ -49,6 +49,7 @@ struct Variable {
 struct Instance {
   const Stmt *module = nullptr;
   std::vector<std::pair<std::string, Value>> arguments, attributes;
+  std::map<std::string, Range, std::less<>> setAt; // where an attribute got its value
   std::vector<Value> items;
   bool sequential = false, underConstruction = true;
   Range range; // of the call that made it

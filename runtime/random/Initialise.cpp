@@ -191,6 +191,13 @@ void initialise(const std::string &name, const Json *init, uint32_t seed, kiln_d
   RandomStream random(seed, namedStream(what.data(), what.size()));
   Target target{dtype, count, data, pool};
   fillByKind(name, *init, random, shape, target);
+  if (const Json *row = init->find("zero_row")) {
+    size_t bytes = static_cast<size_t>(count / shape[0]) * dtypeSize(dtype);
+    double number = row->number();
+    if (!(number >= 0 && number < static_cast<double>(shape[0])))
+      fail("initialiser of '%s': there is no row %g", name.c_str(), number);
+    std::memset(static_cast<uint8_t *>(data) + static_cast<size_t>(number) * bytes, 0, bytes);
+  }
 }
 
 } // namespace kiln

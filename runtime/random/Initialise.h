@@ -16,7 +16,8 @@ class ThreadPool;
 /// init). An empty or absent init is zeros. Kinds, as torch.nn.init: zeros, ones, constant (value), eye,
 /// uniform (low, high), normal (mean, std), truncated_normal (mean, std, low, high), xavier_uniform, xavier_normal
 /// (gain), kaiming_uniform, kaiming_normal (a, mode "fan_in"|"fan_out", nonlinearity or gain), orthogonal (gain), and
-/// default (Linear's and Conv's: uniform within 1/sqrt(fan_in), or within 1/sqrt(fan) where `fan` is given).
+/// default (Linear's and Conv's: uniform within 1/sqrt(fan_in), or within 1/sqrt(fan) where `fan` is given). Beside any
+/// of them `zero_row` names a row along axis 0 that is zeros.
 void initialise(const std::string &name, const Json *init, uint32_t seed, kiln_dtype dtype,
                 std::span<const int64_t> shape, void *data, ThreadPool &pool);
 

@@ -104,6 +104,15 @@ TEST(Initialise, OrthogonalRowsOrColumns) {
   }
 }
 
+TEST(Initialise, OneRowOfZeros) {
+  std::vector<float> whole = init(R"({"kind":"normal"})", {3, 2}),
+                     values = init(R"({"kind":"normal","zero_row":1.0})", {3, 2});
+  whole[2] = whole[3] = 0;
+  EXPECT_EQ(values, whole);
+  EXPECT_THROW(init(R"({"kind":"normal","zero_row":3.0})", {3, 2}), Error);
+  EXPECT_THROW(init(R"({"kind":"normal","zero_row":-1.0})", {3, 2}), Error);
+}
+
 TEST(Initialise, UnknownKind) {
   try {
     init(R"({"kind":"magic"})", {2});

@@ -1,0 +1,163 @@
+// Standard modules through the reference interpreter. Expected numbers are PyTorch's.
+#include "tests/frontend/language/Interpreted.h"
+
+namespace {
+
+using kiln::HostTensor;
+using kiln::testing::expectNear;
+using kiln::testing::floats;
+using kiln::testing::integers;
+using kiln::testing::run;
+
+const HostTensor image = floats({2, 2, 3}, {1, -2, 3, 0.5, 4, -1, 2, 0, -3, 1, -1, 2});
+const HostTensor scale = floats({2}, {2, -1}), shift = floats({2}, {0.5, 1});
+const HostTensor mean = floats({2}, {0.1, 0.2}), variance = floats({2}, {1.5, 0.5});
+
+/// A model of one module, called on x.
+std::string calling(const std::string &module, const std::string &type) {
+  return "model M():\n    part = " + module + "\n    def forward(x: " + type + "):\n        return part(x)\n";
+}
+
+TEST(Modules, BatchNorm1dTakesSequencesToo) {
+  std::string text = calling("BatchNorm1d(2)", "f32[2, 2, L <= 4]");
+  std::vector<HostTensor> results = run(text, {image, scale, shift, mean, variance});
+  expectNear(results[0], {2, 2, 3},
+             {1.9696889, -2.9292743, 5.2356644, 0.5757402, -4.3739576, 2.6970391, 3.6026766, 0.3367012, -4.5622621,
+              -0.1313595, 2.6970391, -1.5455588});
+  results = run(text, {image, scale, shift, mean, variance}, "forward.training");
+  ASSERT_EQ(results.size(), 3u);
+  expectNear(results[0], {2, 2, 3},
+             {1.2881095, -1.5490847, 3.1795723, 1.2391821, -0.7699471, 2.1002374, 2.2338409, 0.3423781, -2.4948161,
+              0.9521636, 2.1002374, 0.3781267});
+  expectNear(results[1], {2}, {0.1066667, 0.2716666});
+  expectNear(results[2], {2}, {1.8866665, 0.8141666});
+}
+
+TEST(Modules, BatchNormOfRows) {
+  std::vector<HostTensor> results =
+      run(calling("BatchNorm1d(2)", "f32[B <= 4, 2]"), {floats({2, 2}, {1, 0.5, 2, 1}), scale, shift, mean, variance},
+          "forward.training");
+  ASSERT_EQ(results.size(), 3u);
+  expectNear(results[0], {2, 2}, {-1.4999599, 1.99992, 2.4999599, 8e-05});
+  expectNear(results[1], {2}, {0.24, 0.255});
+  expectNear(results[2], {2}, {1.4, 0.4625});
+}
+
+TEST(Modules, BatchNorm3d) {
+  HostTensor x = floats({2, 2, 1, 2, 2},
+                        {0.0, 1.6829419, 1.8185948, 0.28224, -1.513605, -1.9178486, -0.558831, 1.3139732, 1.9787165,
+                         0.824237, -1.0880423, -1.9999804, -1.0731459, 0.8403341, 1.9812148, 1.3005757});
+  std::vector<HostTensor> results =
+      run(calling("BatchNorm3d(2)", "f32[2, 2, 1, 2, 2]"), {x, scale, shift, mean, variance}, "forward.training");
+  ASSERT_EQ(results.size(), 3u);
+  expectNear(results[0], {2, 2, 1, 2, 2},
+             {-0.1504198, 2.3524902, 2.5542362, 0.269334, 2.122133, 2.4128768, 1.4354317, 0.0884562, 2.7923729,
+              1.0754044, -1.7685813, -3.1248367, 1.805342, 0.4291113, -0.3914434, 0.0980921});
+  expectNear(results[1], {2}, {0.1337338, 0.1846583});
+  expectNear(results[2], {2}, {1.5566794, 0.6709302});
+}
+
+TEST(Modules, PReLUHasASlopeForEachChannel) {
+  for (const char *type : {"f32[2, 2, 3]", "f32[B <= 2, 2, L <= 3]"}) {
+    std::vector<HostTensor> results = run(calling("PReLU(2)", type), {image, floats({2}, {0.25, -0.5})});
+    expectNear(results[0], {2, 2, 3}, {1.0, -0.5, 3.0, 0.5, 4.0, 0.5, 2.0, 0.0, -0.75, 1.0, 0.5, 2.0});
+  }
+  std::vector<HostTensor> one = run(calling("PReLU()", "f32[3]"), {floats({3}, {1, -2, 3}), floats({1}, {0.25})});
+  expectNear(one[0], {3}, {1, -0.5, 3});
+}
+
+TEST(Modules, GroupNormOfAnyRank) {
+  std::vector<HostTensor> rows =
+      run(calling("GroupNorm(2, 4)", "f32[B <= 2, 4]"),
+          {floats({2, 4}, {1, 2, 3, 5, -1, 0, 4, 2}), floats({4}, {1, 2, 3, 4}), floats({4}, {0, 1, 0, 1})});
+  expectNear(rows[0], {2, 4}, {-0.99998, 2.9999599, -2.999985, 4.99998, -0.99998, 2.9999599, 2.9999847, -2.99998});
+  std::vector<HostTensor> sequences = run(calling("GroupNorm(1, 2)", "f32[B <= 2, 2, L <= 3]"), {image, scale, shift});
+  expectNear(sequences[0], {2, 2, 3},
+             {0.5797452, -2.2910795, 2.4936285, 1.1993629, -0.4752849, 1.9170691, 2.5695829, 0.3118562, -3.0747337,
+              0.5296403, 1.6585037, -0.0347914});
+}
+
+TEST(Modules, InstanceNorm1d) {
+  std::vector<HostTensor> results =
+      run(calling("InstanceNorm1d(2, affine=True)", "f32[2, 2, L <= 3]"), {image, scale, shift});
+  expectNear(results[0], {2, 2, 3},
+             {0.8244424, -2.0955396, 2.7710972, 1.3182225, -0.352446, 2.0342233, 2.7710972, 0.8244424, -2.0955396,
+              0.7327396, 2.3363018, -0.0690415});
+}
+
+TEST(Modules, NormsOverSeveralAxes) {
+  HostTensor weight = floats({2, 3}, {1, 2, 3, -1, 0.5, 2}), bias = floats({2, 3}, {0, 1, 0, 1, 0, 1});
+  std::vector<HostTensor> results = run(calling("LayerNorm([2, 3])", "f32[B <= 2, 2, 3]"), {image, weight, bias});
+  expectNear(results[0], {2, 2, 3},
+             {0.0398726, -1.7910793, 2.9904425, 1.1993628, 0.7376425, -0.8341379, 1.0347915, 0.8118562, -5.3621011,
+              0.5296403, -0.3292518, 3.0695829});
+  results = run(calling("RMSNorm((2, 3), 1e-5)", "f32[B <= 2, 2, 3]"), {image, weight});
+  expectNear(results[0], {2, 2, 3},
+             {0.4381776, -1.7527105, 3.9435987, -0.2190888, 0.8763552, -0.8763552, 1.1239012, 0.0, -5.0575552,
+              -0.5619506, -0.2809753, 2.2478025});
+}
+
+TEST(Modules, ThePaddingOfAnEmbeddingIsRead) {
+  for (const char *padding : {"0", "2", "-1", "-3"}) {
+    std::vector<HostTensor> results = run(calling(std::string("Embedding(3, 2, padding=") + padding + ")", "i32[4]"),
+                                          {integers({4}, {0, 2, 1, 2}), floats({3, 2}, {1, 2, 3, 4, 5, 6})});
+    expectNear(results[0], {4, 2}, {1, 2, 5, 6, 3, 4, 5, 6});
+  }
+}
+
+TEST(Modules, ThePaddingOfAnEmbeddingBeginsAsZeros) {
+  mlir::MLIRContext context;
+  kiln::Diagnostics diagnostics;
+  auto module =
+      kiln::loadModelText(context, calling("Embedding(3, 2, padding=-1)", "i32[4]"), "m.kiln", {}, diagnostics);
+  ASSERT_TRUE(module) << diagnostics.render();
+  auto parameters = (*module)->getAttrOfType<mlir::ArrayAttr>("kiln.parameters");
+  auto init = llvm::cast<mlir::DictionaryAttr>(parameters[0]).getAs<mlir::DictionaryAttr>("init");
+  EXPECT_EQ(init.getAs<mlir::StringAttr>("kind").str(), "normal");
+  EXPECT_EQ(init.getAs<mlir::FloatAttr>("zero_row").getValueAsDouble(), 2.0);
+}
+
+TEST(Modules, RectangularKernels) {
+  HostTensor x = floats({1, 1, 4, 6}, {1.0,       0.5403023, -0.4161468, -0.9899925, -0.6536436, 0.2836622,
+                                       0.9601703, 0.7539023, -0.1455,    -0.9111302, -0.8390715, 0.0044257,
+                                       0.843854,  0.9074468, 0.1367372,  -0.7596879, -0.9576595, -0.2751634,
+                                       0.6603167, 0.9887046, 0.4080821,  -0.5477293, -0.9999608, -0.532833});
+  std::vector<HostTensor> results = run(calling("Conv2d(1, 1, (2, 3))", "f32[1, 1, 4, 6]"),
+                                        {x, floats({1, 1, 2, 3}, {0, 0.1, 0.2, 0.3, 0.4, 0.5}), floats({1}, {0.5})});
+  expectNear(results[0], {1, 1, 3, 4},
+             {0.9876629, -0.0272076, -0.5573659, -0.1153868, 1.2307937, 0.2503089, -0.5006111, -0.3315739, 1.41571,
+              0.5477157, -0.3641482, -0.4815183});
+}
+
+/// What has to hold of a dimension that the caller leaves open is asked of the program's inputs.
+TEST(Bounds, AreAskedOfTheInputs) {
+  struct Asked {
+    const char *text, *attribute, *wanted;
+  };
+  for (const Asked &one : {
+           Asked{"def forward(x: f32[B <= 8, T <= 5]):\n        return max(x[:, 1:], axis=1)\n", "kiln.least", "T = 2"},
+           Asked{"def forward(x: f32[B <= 8, T <= 5]):\n        assert T > 2, \"long\"\n        return x\n",
+                 "kiln.least", "T = 3"},
+           Asked{"def forward(x: f32[B <= 8, 2, H <= 9]):\n        return max(max_pool(x, 3), axis=2)\n",
+                 "kiln.nonempty", "floordiv(H, 3)"},
+           Asked{"def forward(x: f32[B <= 8, 2, H <= 9], w: f32[4, 2, 3]):\n        return conv(x, w)\n", "kiln.least",
+                 "H = 3"},
+           Asked{"n = BatchNorm1d(3)\n    def forward(x: f32[B <= 8, 3]):\n        return n(x)\n", "kiln.least",
+                 "B = 2"},
+       }) {
+    mlir::MLIRContext context;
+    kiln::Diagnostics diagnostics;
+    auto module = kiln::loadModelText(context, std::string("model M():\n    ") + one.text, "m.kiln", {}, diagnostics);
+    ASSERT_TRUE(module) << one.text << diagnostics.render();
+    auto function = module->lookupSymbol<mlir::func::FuncOp>("forward.training");
+    if (!function)
+      function = module->lookupSymbol<mlir::func::FuncOp>("forward");
+    std::string found;
+    llvm::raw_string_ostream stream(found);
+    if (mlir::Attribute attribute = function->getAttr(one.attribute))
+      attribute.print(stream);
+    EXPECT_NE(found.find(one.wanted), std::string::npos) << one.text << found;
+  }
+}
+
+} // namespace
