@@ -181,6 +181,7 @@ EntryDescription EntryBuilder::describe() const {
   EntryDescription description;
   description.arguments = plan.arguments;
   Bounds least = leastOf(plan.function);
+  auto limits = plan.function->getAttrOfType<mlir::DictionaryAttr>("kiln.limits");
   for (const std::string &name : plan.symbols) {
     EntryDescription::Symbol &symbol = description.symbols.emplace_back();
     symbol.name = name;
@@ -188,7 +189,12 @@ EntryDescription EntryBuilder::describe() const {
       symbol.bound = bound->second;
     if (auto value = least.find(name); value != least.end())
       symbol.least = value->second;
+    if (auto value = limits ? limits.getAs<mlir::IntegerAttr>(name) : nullptr)
+      symbol.limit = value.getInt();
   }
+  if (auto dims = plan.function->getAttrOfType<DimsAttr>("kiln.nonempty"))
+    for (const Dim &dim : dims.dims())
+      description.nonEmpty.push_back(dim);
   description.extents = extents;
   for (unsigned level = 0; level < levels; ++level)
     description.extents.push_back(loopCounter(level));

@@ -51,10 +51,12 @@ struct EntryDescription {
     std::string name;
     int64_t bound = 0;
     std::optional<int64_t> least; ///< where it is above 1
+    std::optional<int64_t> limit; ///< the highest bound that the model's text allows, where it names one
   };
   std::vector<plan::Argument> arguments;
   std::vector<Symbol> symbols;
-  std::vector<Dim> extents; ///< the table: symbols, expressions over them, then the loops' counters
+  std::vector<Dim> nonEmpty; ///< have to be at least 1
+  std::vector<Dim> extents;  ///< the table: symbols, expressions over them, then the loops' counters
   int64_t lowerBound = 0;
   std::vector<plan::RedZone> redZones;
   std::string memory; ///< for people: plan::explain

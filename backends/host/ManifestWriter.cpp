@@ -226,6 +226,8 @@ static json entryJson(const EntryRow &row, const EntryDescription &description) 
     symbols.push_back({{"name", symbol.name}, {"bound", symbol.bound}});
     if (symbol.least)
       symbols.back()["min"] = *symbol.least;
+    if (symbol.limit)
+      symbols.back()["limit"] = *symbol.limit;
   }
   for (const Dim &dim : description.extents)
     extents.push_back(dim.str());
@@ -233,6 +235,8 @@ static json entryJson(const EntryRow &row, const EntryDescription &description) 
                  {"symbols", std::move(symbols)}, {"extents", std::move(extents)},
                  {"arena", row.arena_bytes},      {"lower_bound", description.lowerBound},
                  {"plan", nodeJson(row.root)}};
+  for (const Dim &dim : description.nonEmpty)
+    result["nonempty"].push_back(dim.str());
   for (const plan::RedZone &zone : description.redZones)
     result["red_zones"].push_back({zone.offset, zone.bytes, zone.after});
   return result;

@@ -78,8 +78,9 @@ int finishCompileOptions(kiln::ModelOptions &options, const RawOptions &raw) {
   for (const std::string &text : raw.bounds) {
     std::string name, value;
     char *end = nullptr;
+    errno = 0;
     long long bound = splitPair(text, name, value) ? std::strtoll(value.c_str(), &end, 10) : 0;
-    if (!end || *end || bound < 1) {
+    if (!end || *end || bound < 1 || errno == ERANGE) {
       std::fprintf(stderr, "kiln: --bound %s: expected DIM=N with a positive N\n", text.c_str());
       return kWrongUsage;
     }

@@ -7,6 +7,7 @@
 #include "frontend/language/Load.h"
 #include "ir/Kiln.h"
 #include "passes/Pipelines.h"
+#include "runtime/program/Weights.h"
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -145,6 +146,7 @@ absl::Status Compilation::loadText() {
   load.model = options_.model;
   load.set = options_.set;
   load.bounds = options_.bounds;
+  load.entries = options_.entries;
   Diagnostics found;
   module_ = options_.text ? loadModelText(*context_, *options_.text, options_.file, load, found)
                           : loadModel(*context_, options_.file, load, found);
@@ -214,6 +216,9 @@ absl::Status Compilation::plan(host::BuildOptions build) {
     if (!program.ok())
       return program.status();
     program_ = std::move(*program);
+    if (!options_.weights.empty())
+      if (std::string why = weightsMisfit(Manifest::parse(program_->manifest()), options_.weights); !why.empty())
+        return absl::InvalidArgumentError(absl::StrCat("--weights: ", why));
     return written;
   });
 }

@@ -17,6 +17,8 @@ std::vector<Diagnostic> diagnosticsOf(const language::Diagnostics &diagnostics) 
     Diagnostic &diagnostic = result.emplace_back();
     diagnostic.at = rangeOf(one->at);
     diagnostic.text = one->message;
+    if (one->severity == language::Diagnostic::Severity::Warning)
+      diagnostic.severity = Diagnostic::Severity::warning;
     for (const language::Note &note : one->notes)
       diagnostic.notes.push_back({rangeOf(note.at), note.message});
     diagnostic.help = one->help;

@@ -1,6 +1,7 @@
 #include "runtime/cli/Checkpoint.h"
 
 #include "runtime/files/Safetensors.h"
+#include "runtime/program/Weights.h"
 #include "runtime/support/Error.h"
 #include "runtime/support/Json.h"
 

@@ -103,7 +103,7 @@ std::vector<int32_t> encodePrompt(const Vocabulary *words, const std::string &te
 }
 
 std::vector<std::string> readLines(const std::string &path) {
-  std::string text = readFile(path);
+  std::string text = readText(path);
   protectFile(path, "what is read");
   std::vector<std::string> lines;
   for (size_t at = 0; at < text.size();) {

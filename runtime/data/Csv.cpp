@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
 #include <optional>
 #include <set>
 
@@ -51,7 +52,7 @@ CsvSource::Loaded CsvSource::read(const std::string &path, const SourceContext &
     fail("data '%s': the separator '%s' is not one character", spec_.name.c_str(), separator.c_str());
   int64_t skip = options.integerOr("skip", 0);
   std::string what = "'" + found + "'";
-  return {what, parseCsv(readFile(found), what, separator[0], static_cast<size_t>(std::max<int64_t>(skip, 0)),
+  return {what, parseCsv(readText(found), what, separator[0], static_cast<size_t>(std::max<int64_t>(skip, 0)),
                          options.booleanOr("header", false))};
 }
 
@@ -125,22 +126,58 @@ CsvSource::CsvSource(const SourceContext &context) : Source(*context.spec) {
   labelBlock_.resize(static_cast<size_t>(rows.batch));
 }
 
-bool parseInteger(const std::string &cell, int32_t &value) {
+/// The number in a cell: without the spaces around it and a plus before it.
+std::string_view numberIn(std::string_view cell) {
+  while (cell.starts_with(' '))
+    cell.remove_prefix(1);
+  while (cell.ends_with(' '))
+    cell.remove_suffix(1);
+  if (cell.starts_with('+') && !cell.starts_with("+-"))
+    cell.remove_prefix(1);
+  return cell;
+}
+
+bool parseInteger(std::string_view cell, int32_t &value) {
+  cell = numberIn(cell);
   auto [end, code] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
   return code == std::errc() && end == cell.data() + cell.size();
 }
 
-/// Labels that are not whole numbers are words: they are numbered in their sorted order.
+/// Labels are all whole numbers, or all words: those are numbered in their sorted order. One that is empty, or a number
+/// that is not whole, is neither; and one word among numbers would renumber them all.
 void CsvSource::nameClasses(const std::vector<Loaded> &files) {
   if (!labelColumn_)
     return;
-  bool numbers = true;
   std::set<std::string> words;
+  const Loaded *firstFile = nullptr;
+  size_t firstLine = 0;
+  bool numbers = false;
   for (const Loaded &file : files)
-    for (const std::vector<std::string> &row : file.table.rows) {
+    for (size_t row = 0; row < file.table.rows.size(); ++row) {
+      const std::string &cell = file.table.rows[row].at(*labelColumn_);
       int32_t value = 0;
-      numbers &= parseInteger(row.at(*labelColumn_), value);
-      words.insert(row[*labelColumn_]);
+      bool whole = parseInteger(cell, value);
+      double number = 0;
+      std::string_view text = numberIn(cell);
+      auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
+      auto refuse = [&](const std::string &why) {
+        fail("%s, line %zu, column %zu: the label '%s' %s", file.what.c_str(), file.table.lines[row], *labelColumn_ + 1,
+             cell.c_str(), why.c_str());
+      };
+      if (text.empty())
+        refuse("is empty");
+      if (!whole && end == text.data() + text.size())
+        refuse("is not a whole number from " + std::to_string(INT32_MIN) + " to " + std::to_string(INT32_MAX));
+      if (!firstFile) {
+        firstFile = &file;
+        firstLine = file.table.lines[row];
+        numbers = whole;
+      }
+      if (whole != numbers)
+        refuse((whole ? "is a number, and that of line " : "is a word, and that of line ") + std::to_string(firstLine) +
+               (firstFile == &file ? "" : " of " + firstFile->what) + (whole ? " a word" : " a number") +
+               ": labels are all whole numbers, or all words");
+      words.insert(cell);
     }
   if (!numbers)
     classes_.assign(words.begin(), words.end());
@@ -148,18 +185,22 @@ void CsvSource::nameClasses(const std::vector<Loaded> &files) {
 
 float CsvSource::number(const Loaded &file, size_t row, size_t column) const {
   const std::string &cell = file.table.rows[row][column];
-  const char *begin = cell.data(), *end = begin + cell.size();
-  while (begin < end && *begin == ' ')
-    ++begin;
-  while (end > begin && end[-1] == ' ')
-    --end;
-  if (begin < end && *begin == '+')
-    ++begin;
+  std::string_view text = numberIn(cell);
+  const char *end = text.data() + text.size();
   float value = 0;
-  auto [stop, code] = std::from_chars(begin, end, value);
-  if (begin == end || stop != end || code != std::errc())
-    fail("%s, line %zu, column %zu: '%s' is not a number", file.what.c_str(), file.table.lines[row], column + 1,
-         cell.c_str());
+  auto [stop, code] = std::from_chars(text.data(), end, value);
+  auto refuse = [&](const char *why) {
+    fail("%s, line %zu, column %zu: '%s' %s", file.what.c_str(), file.table.lines[row], column + 1, cell.c_str(), why);
+  };
+  if (text.empty() || stop != end || (code != std::errc() && code != std::errc::result_out_of_range))
+    refuse("is not a number");
+  if (code == std::errc::result_out_of_range) {
+    // from_chars leaves the value alone: what is too small is a zero of its sign, as everywhere.
+    double wide = std::strtod(std::string(text).c_str(), nullptr);
+    if (std::abs(wide) > 1)
+      refuse("is beyond the range of f32");
+    value = static_cast<float>(wide);
+  }
   return value;
 }
 

@@ -63,8 +63,8 @@ std::unique_ptr<PairSource::Texts> PairSource::read(const std::string &source, c
   std::string second = findData(target, "the target text of data '" + spec_.name + "'", context.folders);
   // Not to be moved: its words are views into its texts.
   auto texts = std::make_unique<Texts>();
-  texts->source = readFile(first);
-  texts->target = readFile(second);
+  texts->source = readText(first);
+  texts->target = readText(second);
   for (const auto &[path, text] : {std::pair(&first, &texts->source), std::pair(&second, &texts->target)})
     if (text->empty())
       fail("'%s' is empty; data '%s' needs one sentence a line", path->c_str(), spec_.name.c_str());

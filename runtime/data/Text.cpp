@@ -47,7 +47,7 @@ TextSource::TextSource(const SourceContext &context) : Source(*context.spec), se
   stream_ = namedStream(stream.data(), stream.size());
   std::string path = findData(context.override.empty() ? spec_.path : context.override,
                               "the text of data '" + spec_.name + "'", context.folders);
-  std::string text = readFile(path);
+  std::string text = readText(path);
   if (text.empty())
     fail("'%s' is empty; data '%s' needs text", path.c_str(), spec_.name.c_str());
   std::string kind = options.stringOr("tokens", "characters");
@@ -84,7 +84,7 @@ void TextSource::cut(const Json &options, std::vector<int32_t> all, const Source
   for (Split split : {Split::Validation, Split::Test})
     for (const std::string &path : splitPaths(options, splitName(split))) {
       std::string found = findData(path, "the text of data '" + spec_.name + "'", context.folders);
-      std::vector<int32_t> ids = vocabulary_.encode(readFile(found), "'" + found + "'", true);
+      std::vector<int32_t> ids = vocabulary_.encode(readText(found), "'" + found + "'", true);
       std::vector<int32_t> &tokens = tokens_[static_cast<size_t>(split)];
       tokens.insert(tokens.end(), ids.begin(), ids.end());
     }

@@ -1,7 +1,9 @@
 #include "runtime/data/Vocabulary.h"
 
+#include "runtime/files/File.h"
 #include "runtime/support/Error.h"
 #include "runtime/support/Json.h"
+#include "runtime/support/Utf8.h"
 
 #include <algorithm>
 
@@ -15,29 +17,17 @@ size_t lineOf(std::string_view text, size_t at) {
 }
 } // namespace
 
-size_t utf8Length(std::string_view text, size_t at) {
-  unsigned char lead = static_cast<unsigned char>(text[at]);
-  size_t length = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
-  if (length == 0 || length > text.size() - at)
-    return 0;
-  for (size_t i = 1; i < length; ++i)
-    if ((static_cast<unsigned char>(text[at + i]) & 0xc0) != 0x80)
-      return 0;
-  return length;
-}
-
 void Vocabulary::add(std::string token) {
   index_.emplace(token, static_cast<int32_t>(tokens_.size()));
   tokens_.push_back(std::move(token));
 }
 
 Vocabulary Vocabulary::characters(std::string_view text, const std::string &what) {
+  requireUtf8(text, what);
   std::vector<bool> ascii(128);
   std::unordered_map<std::string, bool> others;
   for (size_t at = 0; at < text.size();) {
     size_t length = utf8Length(text, at);
-    if (length == 0)
-      fail("%s is not UTF-8 text: byte %zu, line %zu", what.c_str(), at, lineOf(text, at));
     if (length == 1)
       ascii[static_cast<unsigned char>(text[at])] = true;
     else
@@ -124,6 +114,7 @@ std::vector<int32_t> Vocabulary::encode(const WordList &words) const {
 }
 
 std::vector<int32_t> Vocabulary::encode(std::string_view text, const std::string &what, bool lineEnds) const {
+  requireUtf8(text, what);
   if (kind_ == Kind::Words) {
     WordList words = WordList::cut(text);
     std::vector<int32_t> ids = encode(words);
@@ -154,8 +145,6 @@ std::vector<int32_t> Vocabulary::encode(std::string_view text, const std::string
   ids.reserve(text.size());
   for (size_t at = 0; at < text.size();) {
     size_t length = utf8Length(text, at);
-    if (length == 0)
-      fail("%s is not UTF-8 text: byte %zu, line %zu", what.c_str(), at, lineOf(text, at));
     int32_t id = length == 1 ? ascii[static_cast<unsigned char>(text[at])] : find(text.substr(at, length));
     if (id < 0)
       fail("%s: the character %s (byte %zu, line %zu) is not in the vocabulary of %zu characters", what.c_str(),

@@ -62,7 +62,4 @@ private:
   std::unordered_map<std::string, int32_t, Hash, std::equal_to<>> index_;
 };
 
-/// Length in bytes of the UTF-8 character at `at`, 0 where there is none.
-size_t utf8Length(std::string_view text, size_t at);
-
 } // namespace kiln

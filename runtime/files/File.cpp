@@ -1,7 +1,9 @@
 #include "runtime/files/File.h"
 
 #include "runtime/support/Error.h"
+#include "runtime/support/Utf8.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -119,6 +121,24 @@ std::string readFile(const std::string &path, size_t limit) {
   if (isGzip(file.text()))
     return gunzip(file.text(), "'" + path + "'", limit);
   return std::string(file.text());
+}
+
+void requireUtf8(std::string_view text, const std::string &what) {
+  size_t end = utf8Prefix(text);
+  if (end == text.size())
+    return;
+  auto line = 1 + std::count(text.begin(), text.begin() + static_cast<ptrdiff_t>(end), '\n');
+  bool wide = text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff");
+  fail("%s is not UTF-8 text: byte %zu, line %lld%s", what.c_str(), end, static_cast<long long>(line),
+       wide ? "; it begins as UTF-16 does" : "");
+}
+
+std::string readText(const std::string &path) {
+  std::string text = readFile(path);
+  requireUtf8(text, "'" + path + "'");
+  if (text.starts_with(byteOrderMark))
+    text.erase(0, byteOrderMark.size());
+  return text;
 }
 
 bool fileExists(const std::string &path) {

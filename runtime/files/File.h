@@ -31,6 +31,11 @@ private:
 /// or damaged gzip, or more than `limit` bytes unpacked.
 std::string readFile(const std::string &path, size_t limit = static_cast<size_t>(1) << 36);
 
+/// The same of a text: UTF-8 (throws Error with the byte and line where it is not), without a byte-order mark.
+std::string readText(const std::string &path);
+/// Throws Error where it is not UTF-8.
+void requireUtf8(std::string_view text, const std::string &what);
+
 bool isGzip(std::string_view bytes);
 std::string gunzip(std::string_view bytes, const std::string &what, size_t limit);
 

@@ -28,6 +28,16 @@ std::string_view valueAfter(std::string_view header, const char *key, const std:
   return header;
 }
 
+/// A dtype as it was written, a list for a structured one: what follows it in the header is no part of it.
+std::string written(std::string_view descr) {
+  size_t end = descr.size();
+  if (!descr.empty() && (descr[0] == '\'' || descr[0] == '"'))
+    end = descr.find(descr[0], 1);
+  else if (!descr.empty() && descr[0] == '[')
+    end = descr.find(']');
+  return std::string(descr.substr(0, end == std::string_view::npos ? end : std::min<size_t>(end + 1, 60)));
+}
+
 std::vector<int64_t> parseShape(std::string_view text, const std::string &what) {
   std::vector<int64_t> shape;
   size_t close = text.find(')');
@@ -68,8 +78,7 @@ Tensor parseNpy(std::string_view bytes, const std::string &what) {
     if (descr.size() > 5 && descr.substr(1, 3) == candidate.text)
       found = &candidate;
   if (!found)
-    fail("%s: the NumPy dtype %.*s is not supported", what.c_str(), static_cast<int>(std::min<size_t>(descr.size(), 8)),
-         descr.data());
+    fail("%s: the NumPy dtype %s is not supported", what.c_str(), written(descr).c_str());
   if (!valueAfter(header, "'fortran_order'", what).starts_with("False"))
     fail("%s is in Fortran order; save numpy.ascontiguousarray(x)", what.c_str());
   std::vector<int64_t> shape = parseShape(valueAfter(header, "'shape'", what), what);

@@ -64,6 +64,15 @@ TensorView parseTensor(const Json &entry, std::string_view data, const std::stri
   return tensor;
 }
 
+void readMetadata(const Json &entry, const std::string &what, std::map<std::string, std::string> &out) {
+  try {
+    for (const Json &pair : entry.object())
+      out[pair.key()] = pair.string();
+  } catch (const Error &error) {
+    throw Error(what + ": __metadata__, from names to strings: " + error.what());
+  }
+}
+
 } // namespace
 
 Safetensors Safetensors::open(const std::string &path) {
@@ -90,8 +99,7 @@ Safetensors Safetensors::parse(std::string_view bytes, const std::string &what) 
   std::string_view data = bytes.substr(8 + header);
   for (const Json &entry : root.object()) {
     if (entry.key() == "__metadata__") {
-      for (const Json &pair : entry.object())
-        result.metadata_[pair.key()] = pair.string();
+      readMetadata(entry, what, result.metadata_);
       continue;
     }
     try {
@@ -153,11 +161,12 @@ void writeSafetensors(const std::string &path, const std::vector<TensorView> &te
   file.commit();
 }
 
-void loadTensors(const Safetensors &file, const std::vector<TensorRequest> &requests, bool exact,
-                 std::span<const std::string_view> passedOver) {
+/// Why the tensors of the file cannot be those of the requests, and those that were converted on the way.
+static std::vector<std::string> misfits(const Safetensors &file, const std::vector<TensorRequest> &requests, bool exact,
+                                        std::span<const std::string_view> passedOver, std::vector<Tensor> &converted) {
   std::vector<std::string> problems;
   std::set<std::string> wanted;
-  std::vector<Tensor> converted(requests.size());
+  converted.resize(requests.size());
   for (size_t i = 0; i < requests.size(); ++i) {
     const TensorRequest &request = requests[i];
     wanted.insert(request.name);
@@ -195,12 +204,28 @@ void loadTensors(const Safetensors &file, const std::vector<TensorRequest> &requ
                        [&](std::string_view prefix) { return tensor.name.starts_with(prefix); }))
         problems.push_back("'" + tensor.name + "' (" + describeType(tensor.dtype, tensor.shape) +
                            ") is not in the model");
-  if (!problems.empty()) {
-    std::string text = file.what() + " does not fit the model:";
-    for (const std::string &problem : problems)
-      text += "\n  " + problem;
-    throw Error(text);
-  }
+  return problems;
+}
+
+static void require(const std::vector<std::string> &problems, const Safetensors &file) {
+  if (problems.empty())
+    return;
+  std::string text = file.what() + " does not fit the model:";
+  for (const std::string &problem : problems)
+    text += "\n  " + problem;
+  throw Error(text);
+}
+
+void checkTensors(const Safetensors &file, const std::vector<TensorRequest> &requests, bool exact,
+                  std::span<const std::string_view> passedOver) {
+  std::vector<Tensor> converted;
+  require(misfits(file, requests, exact, passedOver, converted), file);
+}
+
+void loadTensors(const Safetensors &file, const std::vector<TensorRequest> &requests, bool exact,
+                 std::span<const std::string_view> passedOver) {
+  std::vector<Tensor> converted;
+  require(misfits(file, requests, exact, passedOver, converted), file);
   for (size_t i = 0; i < requests.size(); ++i) {
     const TensorView *tensor = file.find(requests[i].name);
     if (tensor->bytes > 0)

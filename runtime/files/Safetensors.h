@@ -51,5 +51,8 @@ struct TensorRequest {
 /// in one Error, and then nothing was filled.
 void loadTensors(const Safetensors &file, const std::vector<TensorRequest> &requests, bool exact,
                  std::span<const std::string_view> passedOver = {});
+/// The same without filling them.
+void checkTensors(const Safetensors &file, const std::vector<TensorRequest> &requests, bool exact,
+                  std::span<const std::string_view> passedOver = {});
 
 } // namespace kiln

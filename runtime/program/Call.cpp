@@ -105,6 +105,11 @@ void Call::setInput(int argument, kiln_dtype dtype, std::span<const int64_t> sha
   const ArgumentSpec &spec = spec_.arguments[static_cast<size_t>(argument)];
   std::optional<int64_t> count = countElements(shape);
   int64_t room = spec.bytes / static_cast<int64_t>(dtypeSize(spec.type.dtype));
+  for (size_t d = 0; d < shape.size() && shape.size() == spec.type.shape.size(); ++d)
+    for (const SymbolSpec &symbol : spec_.symbols)
+      if (spec.type.shape[d] == Dim::symbol(symbol.name) && shape[d] > symbol.bound)
+        fail("%s: input '%s' is %s: %s", what, spec.name.c_str(), describeType(dtype, shape).c_str(),
+             aboveBound(symbol, shape[d], spec_.name).c_str());
   if (shape.size() != spec.type.shape.size() || !count || *count > room)
     fail("%s: input '%s' is %s; expected %s, at most %lld elements", what, spec.name.c_str(),
          describeType(dtype, shape).c_str(), spec.type.str().c_str(), static_cast<long long>(room));

@@ -64,9 +64,7 @@ void Extents::takeSymbols(std::span<const std::vector<int64_t>> shapes) {
 void Extents::checkBounds(size_t index) {
   const SymbolSpec &symbol = entry_.symbols[index];
   if (symbols_[index] > symbol.bound)
-    fail("the dimension %s is %lld, above its bound of %lld in '%s'; build with --bound %s=%lld to allow it",
-         symbol.name.c_str(), static_cast<long long>(symbols_[index]), static_cast<long long>(symbol.bound),
-         entry_.name.c_str(), symbol.name.c_str(), static_cast<long long>(symbols_[index]));
+    throw Error(aboveBound(symbol, symbols_[index], entry_.name));
   if (symbols_[index] < symbol.least)
     fail("the dimension %s is %lld; '%s' needs at least %lld", symbol.name.c_str(),
          static_cast<long long>(symbols_[index]), entry_.name.c_str(), static_cast<long long>(symbol.least));
@@ -112,6 +110,14 @@ Extents::Entry &Extents::evaluate() {
       fail("the dimension %s of '%s' is too large", dim.str().c_str(), entry_.name.c_str());
     return *value;
   };
+  for (const Dim &dim : entry_.nonEmpty)
+    if (int64_t extent = evaluate(dim); extent < 1) {
+      std::string given;
+      for (const std::string &name : dim.symbols())
+        given += (given.empty() ? "" : ", ") + name + " = " + std::to_string(values[name]);
+      fail("'%s' needs %s to be at least 1, and with %s it is %lld: the input is too small", entry_.name.c_str(),
+           dim.str().c_str(), given.c_str(), static_cast<long long>(extent));
+    }
   Entry made;
   made.symbols = symbols_;
   for (const Dim &extent : entry_.extents)

@@ -71,6 +71,7 @@ EntrySpec parseEntry(const Json &json) {
     SymbolSpec spec;
     spec.name = symbol.at("name").string();
     spec.least = symbol.integerOr("min", 1);
+    spec.limit = symbol.integerOr("limit", 0);
     spec.bound = symbol.at("bound").integer(spec.least, INT64_MAX);
     entry.symbols.push_back(std::move(spec));
   }
@@ -103,6 +104,11 @@ EntrySpec parseEntry(const Json &json) {
   for (const ArgumentSpec &argument : entry.arguments)
     for (const Dim &dim : argument.type.shape)
       check(dim);
+  if (const Json *nonEmpty = json.find("nonempty"))
+    for (const Json &dim : nonEmpty->array()) {
+      entry.nonEmpty.push_back(parseDim(dim));
+      check(entry.nonEmpty.back());
+    }
   entry.arenaBytes = json.at("arena").integer(0, INT64_MAX);
   entry.lowerBound = json.integerOr("lower_bound", 0);
   entry.plan = json.at("plan");
@@ -291,6 +297,16 @@ std::string Manifest::entryNames() const {
   for (const EntrySpec &entry : entries)
     names += (names.empty() ? "" : ", ") + entry.name;
   return names;
+}
+
+std::string aboveBound(const SymbolSpec &symbol, int64_t value, const std::string &entry) {
+  const char *name = symbol.name.c_str();
+  long long found = value, bound = symbol.bound;
+  if (symbol.limit > 0 && value > symbol.limit)
+    return format("%s is %lld; '%s' was built for %s <= %lld, and the model's text allows at most %lld: raise it there",
+                  name, found, entry.c_str(), name, bound, static_cast<long long>(symbol.limit));
+  return format("%s is %lld; '%s' was built for %s <= %lld: build with --bound %s=%lld", name, found, entry.c_str(),
+                name, bound, name, found);
 }
 
 } // namespace kiln

@@ -63,7 +63,11 @@ struct ArgumentSpec {
 struct SymbolSpec {
   std::string name;
   int64_t least = 1, bound = 0;
+  int64_t limit = 0; // the highest bound that the model's text allows; 0 where it names none
 };
+
+/// "B is 64; this program was built for B <= 16: build with --bound B=64": a dimension above its bound.
+std::string aboveBound(const SymbolSpec &symbol, int64_t value, const std::string &entry);
 
 struct EntrySpec {
   std::string name;
@@ -72,6 +76,8 @@ struct EntrySpec {
   /// After the symbols; loop slots ("@0") hold nothing here.
   std::vector<Dim> extents;
   size_t loopSlots = 0;
+  /// Have to be at least 1.
+  std::vector<Dim> nonEmpty;
   int64_t arenaBytes = 0, lowerBound = 0;
   /// Pieces of the arena that no kernel may write; only in programs that were built to be watched.
   struct RedZone {

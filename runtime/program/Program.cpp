@@ -2,6 +2,7 @@
 
 #include "runtime/backend/Embedded.h"
 #include "runtime/files/Safetensors.h"
+#include "runtime/program/Weights.h"
 #include "runtime/random/Initialise.h"
 #include "runtime/support/Error.h"
 
@@ -238,9 +239,7 @@ std::vector<TensorRequest> Program::weightRequests() {
 
 void Program::loadWeights(const std::string &path) {
   Safetensors file = Safetensors::open(path);
-  // A checkpoint holds the optimizer's and the session's states beside the weights; only those are passed over.
-  static constexpr std::string_view ofTraining[] = {"optimizer.", sessionPrefix};
-  loadTensors(file, weightRequests(), /*exact=*/true, ofTraining);
+  loadTensors(file, weightRequests(), /*exact=*/true, tensorsOfTraining());
 }
 
 void Program::profile(Profile *profile) {

@@ -28,9 +28,6 @@ class Walk;
 enum class Session : uint8_t { Sequence, Training, Evaluation };
 Session sessionOf(std::string_view entry);
 
-/// What a session state's name begins with in a checkpoint.
-inline constexpr std::string_view sessionPrefix = "session.";
-
 class Program {
 public:
   /// Reads and checks the image's manifest, opens the device and loads the backend; parameters and states are there, as

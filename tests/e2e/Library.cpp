@@ -131,7 +131,8 @@ TEST_F(SharedLibrary, TrainsSavesAndRunsFromC) {
           "forward: the array of inputs is a null pointer",
           "forward: output 0 ('0') is f32[32, 10]; the tensor given for it is f32[32, 9]",
           "'forward' gives 1 result; 2 outputs are given",
-          "forward: input 'image' is u8[100000, 1, 28, 28]; expected f32[B, 1, 28, 28], at most 25088 elements",
+          "forward: input 'image' is u8[100000, 1, 28, 28]: B is 100000; 'forward' was built for B <= 32: build with "
+          "--bound B=100000",
           "forward: input 'image' is u8[-1, 1, 28, 28]; expected f32[B, 1, 28, 28], at most 25088 elements",
           "input 'image' has the shape [32, 1, 27, 28], expected f32[B, 1, 28, 28]",
           "forward: input 'image' has the rank 9; a tensor has at most 8 dimensions",

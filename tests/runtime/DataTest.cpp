@@ -5,6 +5,7 @@
 
 #include <gmock/gmock.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <set>
 
@@ -192,6 +193,76 @@ TEST(Csv, LabelsMayBeWords) {
   Opened data("csv", path, R"({"features":1,"label":1,"batch":4,"shuffle":false})", csvFields);
   data.load(Split::Train, 0);
   EXPECT_THAT(data.values<int32_t>(1), ElementsAre(2, 1, 2, 0));
+}
+
+/// A label that is neither would renumber all the others, or be taken for one of them.
+TEST(Csv, LabelsAreAllNumbersOrAllWords) {
+  TemporaryFolder folder;
+  auto open = [&](const std::string &text) {
+    std::string path = folder.write("d.csv", text);
+    return errorOf([&] { Opened("csv", path, R"({"features":1,"label":1,"batch":1})", csvFields); });
+  };
+  EXPECT_THAT(open("1,0\n2,1\n3,\n4,10\n"), HasSubstr("line 3, column 2: the label '' is empty"));
+  EXPECT_THAT(open("1,0\n2,1.5\n"), HasSubstr("line 2, column 2: the label '1.5' is not a whole number from"));
+  EXPECT_THAT(open("1,3000000000\n"), HasSubstr("line 1, column 2: the label '3000000000' is not a whole number from"));
+  EXPECT_THAT(open("1,1e400\n"), HasSubstr("the label '1e400' is not a whole number"));
+  EXPECT_THAT(open("1,nan\n"), HasSubstr("the label 'nan' is not a whole number"));
+  EXPECT_THAT(open("1,0\n2,dog\n"),
+              HasSubstr("line 2, column 2: the label 'dog' is a word, and that of line 1 a number"));
+  EXPECT_THAT(open("1,dog\n\n2,7\n"),
+              HasSubstr("line 3, column 2: the label '7' is a number, and that of line 1 a word"));
+  EXPECT_THAT(open("1,dog\n2,\n"), HasSubstr("line 2, column 2: the label '' is empty"));
+  Opened spaced("csv", folder.write("d.csv", "1, 2\n2,+10 \n"), R"({"features":1,"label":1,"batch":2,"shuffle":false})",
+                csvFields);
+  spaced.load(Split::Train, 0);
+  EXPECT_THAT(spaced.values<int32_t>(1), ElementsAre(2, 10));
+}
+
+TEST(Csv, NumbersBeyondTheRange) {
+  TemporaryFolder folder;
+  std::string path = folder.write("d.csv", "\xef\xbb\xbf"
+                                           "1e-400,-1e-400,1e-40,0x\n");
+  Opened tiny("csv", path, R"({"features":3,"batch":1})", {{"features", KILN_F32}});
+  tiny.load(Split::Train, 0);
+  EXPECT_THAT(tiny.values<float>(0), ElementsAre(0.0f, -0.0f, 1e-40f));
+  EXPECT_TRUE(std::signbit(tiny.values<float>(0)[1]));
+  path = folder.write("d.csv", "1\n1e39\n");
+  EXPECT_THAT(errorOf([&] { Opened("csv", path, R"({"features":1,"batch":1})", {{"features", KILN_F32}}); }),
+              HasSubstr("line 2, column 1: '1e39' is beyond the range of f32"));
+}
+
+TEST(Readers, PassOverAByteOrderMarkAndRefuseWhatIsNotUtf8) {
+  TemporaryFolder folder;
+  std::string mark = "\xef\xbb\xbf", options = R"({"context":2,"batch":1,"tokens":")";
+  for (const char *tokens : {"characters", "words"}) {
+    std::string all = options + tokens + "\"}";
+    std::string text = "a b c d e f\n";
+    Opened plain("text", folder.write("t.txt", text), all, textFields);
+    Opened marked("text", folder.write("m.txt", mark + text), all, textFields);
+    EXPECT_EQ(marked->vocabulary("ids")->serialise(), plain->vocabulary("ids")->serialise());
+    // A surrogate, an overlong form, one beyond U+10FFFF, a lone continuation, a cut character, UTF-16.
+    for (const char *bad :
+         {"\xed\xa0\x80", "\xe0\x80\xaf", "\xf0\x80\x80\xaf", "\xf4\x90\x80\x80", "\x80", "\xe2\x82", "\xff\xfe"})
+      EXPECT_THAT(
+          errorOf([&] { Opened("text", folder.write("b.txt", "abc\nd " + std::string(bad)), all, textFields); }),
+          HasSubstr("is not UTF-8 text: byte 6, line 2"))
+          << bad;
+  }
+  std::string source = folder.write("a", mark + "x\ny\n"), target = folder.write("b", mark + "1\n2\n");
+  auto pairs = [&](const std::string &second) {
+    return R"({"source":")" + source + R"(","target":")" + second +
+           R"(","batch":2,"max_length":5,"source_words":10,"target_words":10,"shuffle":false})";
+  };
+  Opened data("pairs", "", pairs(target), {{"source", KILN_I32}});
+  EXPECT_GE(data->vocabulary("source")->find("x"), 0);
+  EXPECT_GE(data->vocabulary("target")->find("1"), 0);
+  std::string bad = folder.write("c", "1\n\xed\xbf\xbf\n");
+  EXPECT_THAT(errorOf([&] { Opened("pairs", "", pairs(bad), {{"source", KILN_I32}}); }),
+              HasSubstr("is not UTF-8 text: byte 2, line 2"));
+  EXPECT_THAT(errorOf([&] {
+                Opened("csv", folder.write("d.csv", "1,caf\xe9\n"), R"({"features":1,"label":1,"batch":1})", csvFields);
+              }),
+              HasSubstr("is not UTF-8 text: byte 5, line 1"));
 }
 
 TEST(Csv, Refusals) {

@@ -81,6 +81,9 @@ TEST(Safetensors, LyingFiles) {
   EXPECT_THAT(parseError(packed(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}})", 8)), HasSubstr("outside"));
   EXPECT_THAT(parseError(packed(R"({"a":{"dtype":"F32","shape":[2]}})", 8)), HasSubstr("'data_offsets' is missing"));
   EXPECT_THAT(parseError(packed(R"({"a":3})", 0)), HasSubstr("expected an object"));
+  EXPECT_THAT(parseError(packed(R"({"__metadata__":{"epoch":3}})", 0)),
+              HasSubstr("__metadata__, from names to strings: 'epoch': expected a string"));
+  EXPECT_THAT(parseError(packed(R"({"__metadata__":[1]})", 0)), HasSubstr("__metadata__, from names to strings"));
 }
 
 TEST(Safetensors, OverlapsHolesAndRepeats) {
@@ -167,6 +170,9 @@ TEST(Npy, RoundTripAndDamage) {
   std::string fortran = bytes;
   fortran.replace(fortran.find("False"), 5, "True ");
   EXPECT_THAT(errorOf([&] { parseNpy(fortran, "'x'"); }), HasSubstr("Fortran order"));
+  std::string other = bytes;
+  other.replace(other.find("<i4"), 3, "<f5");
+  EXPECT_EQ(errorOf([&] { parseNpy(other, "'x'"); }), "'x': the NumPy dtype '<f5' is not supported");
 }
 
 TEST(Gzip, UnpacksAndNoticesDamage) {

@@ -126,7 +126,7 @@ TEST_F(Chain, TooManyBeams) {
   spec.beams = 65;
   EXPECT_THAT(errorOf([&] { draw(spec, {1, 2, 3, 4, 1, 2}, 4); }),
               HasSubstr("a prompt of 6 tokens in 65 rows does not fit"));
-  EXPECT_THAT(errorOf([&] { draw(spec, {1}, 4); }), HasSubstr("B is 65, above its bound of 64"));
+  EXPECT_THAT(errorOf([&] { draw(spec, {1}, 4); }), HasSubstr("B is 65; "));
 }
 
 TEST(Generate, NeedsARecipe) {

@@ -87,7 +87,13 @@ TEST(Program, ShapesAreChecked) {
   ASSERT_GE(x, 0);
   forward.shape(x) = {17, 2};
   EXPECT_THAT(errorOf([&] { forward.run(0, 0); }),
-              HasSubstr("the dimension B is 17, above its bound of 16 in 'forward'; build with --bound B=17"));
+              HasSubstr("B is 17; 'forward' was built for B <= 16: build with --bound B=17"));
+  std::vector<float> rows(34);
+  EXPECT_THAT(
+      errorOf([&] {
+        forward.setInput(x, {"", KILN_F32, {17, 2}, reinterpret_cast<const uint8_t *>(rows.data()), 136}, "'x.npy'");
+      }),
+      HasSubstr("'x.npy': input 'x' is f32[17, 2]: B is 17; 'forward' was built for B <= 16: build with --bound B=17"));
   forward.shape(x) = {0, 2};
   EXPECT_THAT(errorOf([&] { forward.run(0, 0); }), HasSubstr("needs at least 1"));
   forward.shape(x) = {3, 3};
@@ -186,12 +192,36 @@ TEST(Extents, SymbolsFromExpressions) {
   shapes[0] = {10}; // no T gives it
   EXPECT_NE(errorOf([&] { extents.bind(shapes); }), "");
   shapes[0] = {103};
-  EXPECT_THAT(errorOf([&] { extents.bind(shapes); }), HasSubstr("T is 51, above its bound of 50"));
+  EXPECT_THAT(errorOf([&] { extents.bind(shapes); }),
+              HasSubstr("T is 51; 'f' was built for T <= 50: build with --bound T=51"));
   shapes[0] = {9};
   int64_t *before = extents.table();
   extents.bind(shapes);
   EXPECT_EQ(extents.table()[1], 513);
   (void)before;
+}
+
+TEST(Extents, WhatTheModelsTextAllowsIsNotRaisedByAnOption) {
+  EntrySpec entry = entryWith("T", {{"T", 1, 16, 16}});
+  Extents extents(entry);
+  std::vector<std::vector<int64_t>> shapes = {{30}};
+  EXPECT_THAT(errorOf([&] { extents.bind(shapes); }),
+              HasSubstr("T is 30; 'f' was built for T <= 16, and the model's text allows at most 16: raise it there"));
+  EntrySpec lower = entryWith("T", {{"T", 1, 16, 64}});
+  Extents built(lower);
+  EXPECT_THAT(errorOf([&] { built.bind(shapes); }), HasSubstr("build with --bound T=30"));
+}
+
+TEST(Extents, WhatHasToHoldElementsIsChecked) {
+  EntrySpec entry = entryWith("T", {{"T", 1, 50}});
+  entry.nonEmpty.push_back(*Dim::parse("floordiv(T-3, 2)+1"));
+  Extents extents(entry);
+  std::vector<std::vector<int64_t>> shapes = {{3}};
+  extents.bind(shapes);
+  shapes[0] = {2};
+  EXPECT_THAT(
+      errorOf([&] { extents.bind(shapes); }),
+      HasSubstr("'f' needs floordiv(T+1, 2)-1 to be at least 1, and with T = 2 it is 0: the input is too small"));
 }
 
 } // namespace

@@ -385,6 +385,8 @@ void Emitter::report(kiln_status_kind kind, const Op &op, Value bad, Value index
     if (isa<VectorType>(index.getType()))
       index = b.create<LLVM::ExtractElementOp>(loc, index, lane);
   }
+  if (index.getType() != code.i64)
+    index = b.create<arith::ExtSIOp>(loc, code.i64, index);
   b.create<func::CallOp>(
       loc, function,
       ValueRange{arguments.status, b.create<arith::ConstantOp>(loc, b.getI32IntegerAttr(kind)),

@@ -102,7 +102,14 @@ Value Emitter::integerDivision(const Op *op, Value a, Value b, kiln_dtype dtype,
       bad = code.both(bad, laneMask(mask));
     else if (mask.uniform)
       bad = code.both(bad, mask.uniform);
-    report(KILN_DIVISION_BY_ZERO, *op, bad, code.integer(0), code.integer(0));
+    Value dividend = a;
+    if (!isSigned(dtype)) { // report() extends by the sign
+      Type wide = code.i64;
+      if (auto lanes = dyn_cast<VectorType>(type))
+        wide = lanes.clone(wide);
+      dividend = code.b.create<arith::ExtUIOp>(code.loc, wide, a);
+    }
+    report(KILN_DIVISION_BY_ZERO, *op, bad, dividend, code.integer(0));
   }
   if (!isSigned(dtype)) {
     Value divisor = code.op<arith::SelectOp>(isZero, one, b);

@@ -223,6 +223,7 @@ TEST(Dtypes, DivisionByZeroIsRecorded) {
   RunResult result = run(k, {dividend, divisor});
   EXPECT_EQ(result.status.kind, KILN_DIVISION_BY_ZERO);
   EXPECT_EQ(result.status.op, 1u);
+  EXPECT_EQ(result.status.value, dividend.get(33).whole + divisor.get(33).whole);
   EXPECT_EQ(result.outputs[0].get(33).whole, 0);
 }
 

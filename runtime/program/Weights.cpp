@@ -1,0 +1,34 @@
+#include "runtime/program/Weights.h"
+
+#include "runtime/support/Error.h"
+
+namespace kiln {
+
+std::span<const std::string_view> tensorsOfTraining() {
+  static constexpr std::string_view prefixes[] = {"optimizer.", sessionPrefix};
+  return prefixes;
+}
+
+static TensorRequest requestFor(const std::string &name, const TypeSpec &type) {
+  TensorRequest request{name, type.dtype, {}, nullptr};
+  for (const Dim &dim : type.shape)
+    request.shape.push_back(dim.constant().value_or(0));
+  return request;
+}
+
+std::string weightsMisfit(const Manifest &manifest, const std::string &path) {
+  try {
+    std::vector<TensorRequest> requests;
+    for (const ParameterSpec &parameter : manifest.parameters)
+      requests.push_back(requestFor(parameter.name, parameter.type));
+    for (const StateSpec &state : manifest.states)
+      if (state.kind == "persistent")
+        requests.push_back(requestFor(state.name, state.type));
+    checkTensors(Safetensors::open(path), requests, /*exact=*/true, tensorsOfTraining());
+    return "";
+  } catch (const Error &error) {
+    return error.what();
+  }
+}
+
+} // namespace kiln
