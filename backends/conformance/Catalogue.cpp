@@ -248,15 +248,19 @@ void elementwiseCases(std::vector<Case> &cases) {
 }
 
 /// In an order that the seed decides, those cases that bring a pair which none before brought: an op and a variant, an
-/// op and a dtype, a dtype and a form (rank, constant or dynamic).
+/// op and a dtype, a dtype and a form (rank, constant or dynamic). Before them one of each op over matrices of f32: the
+/// least that a backend takes who takes it at all.
 static std::vector<Case> pairwise(std::vector<Case> cases, uint32_t seed) {
   std::vector<size_t> order(cases.size());
   std::iota(order.begin(), order.end(), static_cast<size_t>(0));
   std::mt19937 engine(seed);
   for (size_t i = order.size(); i > 1; --i) // std::shuffle is not the same everywhere
     std::swap(order[i - 1], order[engine() % i]);
-  std::set<std::string> pairs;
+  std::set<std::string> pairs, matrices;
   std::vector<bool> chosen(cases.size());
+  for (size_t at : order)
+    if (const Case &made = cases[at]; made.dtype == KILN_F32 && made.variant.ends_with("rank 2, constant"))
+      chosen[at] = matrices.insert(made.op).second;
   for (bool variants : {true, false}) // one of each variant first: they bring most of the others
     for (size_t at : order) {
       const Case &made = cases[at];

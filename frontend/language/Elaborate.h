@@ -229,6 +229,7 @@ private:
   std::optional<TypeInfo> entryType(const Expr &written, Frame &frame, std::map<std::string, Bound> &bounds,
                                     std::map<std::string, Bound> &least);
   bool withinLimits(Range range);
+  Value evalBinary(const Expr &expr, Frame &frame);
   Value evalKind(const Expr &expr, Frame &frame);
   Value evalAs(Wanted wanted, const Expr &expr, Frame &frame);
   bool reportForeignPrefix(const Expr &expr, Frame &frame);

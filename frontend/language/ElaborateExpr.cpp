@@ -126,6 +126,16 @@ bool Elaborator::rankFits(int64_t rank, Range range) {
   return false;
 }
 
+Value Elaborator::evalBinary(const Expr &expr, Frame &frame) {
+  if (expr.text == "and" || expr.text == "or")
+    return evalBoolean(*this, expr, frame);
+  Value left = eval(expr.child(0), frame), right = eval(expr.child(1), frame);
+  size_t errorsBefore = diagnostics_.size();
+  Value value = binary(expr.text, left, right, expr.range, expr.child(0).range, expr.child(1).range);
+  noteHidden(expr, frame, errorsBefore);
+  return value;
+}
+
 Value Elaborator::evalKind(const Expr &expr, Frame &frame) {
   if (expr.kind != ExprKind::Name)
     wanted_ = Wanted::Anything;
@@ -153,15 +163,8 @@ Value Elaborator::evalKind(const Expr &expr, Frame &frame) {
     return evalComprehension(*this, expr, frame);
   case ExprKind::Unary:
     return evalUnary(*this, expr, frame);
-  case ExprKind::Binary: {
-    if (expr.text == "and" || expr.text == "or")
-      return evalBoolean(*this, expr, frame);
-    Value left = eval(expr.child(0), frame), right = eval(expr.child(1), frame);
-    size_t errorsBefore = diagnostics_.size();
-    Value value = binary(expr.text, left, right, expr.range, expr.child(0).range, expr.child(1).range);
-    noteHidden(expr, frame, errorsBefore);
-    return value;
-  }
+  case ExprKind::Binary:
+    return evalBinary(expr, frame);
   case ExprKind::Compare: {
     if (expr.children.size() == 3) {
       error(expr.range, "two bounds stand at a dimension of a type alone, as in f32[3 <= T <= 64]");

@@ -177,6 +177,21 @@ static bool nextCarries(Elaborator &e, Frame &frame, Elaborator::ScanBody &body)
   return ok;
 }
 
+/// States that have another value than before the scan and are not carried by the body yet.
+static std::vector<std::shared_ptr<Variable>>
+assignedStates(const Entry &entry, const std::map<Variable *, Value> &before, const Elaborator::ScanBody &body) {
+  std::vector<std::shared_ptr<Variable>> assigned;
+  for (const auto &[index, pair] : entry.states) {
+    auto now = entry.values.find(pair.first.get());
+    auto then = before.find(pair.first.get());
+    bool isCarried = std::find(body.states.begin(), body.states.end(), pair.first) != body.states.end();
+    if (now != entry.values.end() && !isCarried &&
+        now->second.tensor != (then == before.end() ? pair.second : then->second.tensor))
+      assigned.push_back(pair.first);
+  }
+  return assigned;
+}
+
 void Elaborator::executeScan(const Stmt &statement, Frame &frame) {
   if (!inFunction(statement.range, "a scan"))
     return;
@@ -224,16 +239,7 @@ void Elaborator::executeScan(const Stmt &statement, Frame &frame) {
   for (int attempt = 0;; ++attempt) {
     if (!runScanBody(statement, frame, body))
       return fail(&body);
-    std::vector<std::shared_ptr<Variable>> assigned;
-    for (const auto &[index, pair] : entry_->states) {
-      auto now = entry_->values.find(pair.first.get());
-      auto before = savedValues.find(pair.first.get());
-      bool isCarried = std::find(body.states.begin(), body.states.end(), pair.first) != body.states.end();
-      if (now != entry_->values.end() && !isCarried &&
-          (before == savedValues.end() ? now->second.tensor != pair.second
-                                       : now->second.tensor != before->second.tensor))
-        assigned.push_back(pair.first);
-    }
+    std::vector<std::shared_ptr<Variable>> assigned = assignedStates(*entry_, savedValues, body);
     if (assigned.empty() || attempt > 3)
       break;
     graveyard_.emplace_back(body.block);
@@ -275,7 +281,8 @@ void Elaborator::markScanNames(const Expr &expr, const std::function<void(const 
 
 /// Names that the body set: those of its own vanish, and one that was there before has to be carried or yielded.
 bool Elaborator::checkLostNames(const Stmt &statement, Frame &frame,
-                                const std::map<std::string, Binding, std::less<>> &inner, const ScanBody &body) {
+                                const std::map<std::string, Binding, std::less<>> &inner,
+                                const Elaborator::ScanBody &body) {
   bool ok = true;
   for (const auto &[name, binding] : inner) {
     bool handedOn = name == statement.name;

@@ -45,8 +45,8 @@ static unsigned elementWidth(mlir::Value value) {
 static void duplicateCheap(mlir::Block &block) {
   llvm::DenseMap<mlir::Operation *, unsigned> depth;
   for (mlir::Operation &op : llvm::make_early_inc_range(llvm::reverse(block))) {
-    if (classOf(&op) != fuse::OpClass::index || !isElementwise(&op) || llvm::isa<PowOp, RemOp>(op) || fullSources(&op) != 1 ||
-        dimsOf(op.getResult(0)).empty())
+    if (classOf(&op) != fuse::OpClass::index || !isElementwise(&op) || llvm::isa<PowOp, RemOp>(op) ||
+        fullSources(&op) != 1 || dimsOf(op.getResult(0)).empty())
       continue;
     // A mask is a quarter of what it is made of: better kept.
     if (llvm::isa<CompareOp, ConvertOp>(op) && elementWidth(op.getOperand(0)) > elementWidth(op.getResult(0)))

@@ -295,7 +295,8 @@ const SourceSpec *Manifest::findSource(std::string_view name) const {
 std::string Manifest::entryNames() const {
   std::string names;
   for (const EntrySpec &entry : entries)
-    names += (names.empty() ? "" : ", ") + entry.name;
+    if (entry.name != "eval.pool") // a part of `eval`
+      names += (names.empty() ? "" : ", ") + entry.name;
   return names;
 }
 
