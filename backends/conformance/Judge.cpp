@@ -221,6 +221,10 @@ bool Judge::compare(const Expected &expected, size_t output, const Bytes &found,
 
 bool Judge::compareStatus(const Expected &expected, const kiln_status &found, std::string &why) const {
   const kiln_status &want = expected.status;
+  // Where no result has an element no index selects one: a backend may look at them or not.
+  if (std::all_of(expected.values.begin(), expected.values.end(),
+                  [](const reference::Tensor &value) { return value.size() == 0; }))
+    return true;
   auto text = [](const kiln_status &status) {
     return "kind " + std::to_string(status.kind) + ", op " + std::to_string(status.op) + ", value " +
            std::to_string(status.value) + ", limit " + std::to_string(status.limit);

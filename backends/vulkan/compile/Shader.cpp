@@ -75,6 +75,9 @@ std::string Shader::reference(uint32_t number, Place &place, const std::string &
   return blockName(home(number)) + ".d[" + at + "]";
 }
 
+/// What a narrow element is while it is a function's: 8 and 16 bits are for memory alone. Empty where it is itself.
+static std::string passedAs(kiln_dtype dtype) { return byteSize(dtype) >= 4 ? "" : dtype == KILN_I8 ? "int" : "uint"; }
+
 std::string Shader::load(uint32_t number, kiln_dtype dtype, const std::string &index) {
   Place &place = use(number, dtype, KILN_VK_READS);
   if (place.bindings.size() == 1)
@@ -90,7 +93,9 @@ std::string Shader::store(uint32_t number, kiln_dtype dtype, const std::string &
     return reference(number, place, index) + " = " + value + ";";
   place.scalars = true;
   std::string at = place.baseWord == SIZE_MAX ? index : index + " + w.w" + std::to_string(place.baseWord);
-  return "store" + std::to_string(home(number)) + "(" + at + ", " + value + ");";
+  std::string type = passedAs(dtype);
+  return "store" + std::to_string(home(number)) + "(" + at + ", " + (type.empty() ? value : type + "(" + value + ")") +
+         ");";
 }
 
 bool Shader::canLoadVectors(uint32_t number, kiln_dtype dtype) const {
@@ -215,20 +220,20 @@ std::string Shader::declare(uint32_t number, const Place &place, const sdk::Emit
   }
   // Longer than a binding may be: element i is in part i / size.
   std::string size = std::to_string(static_cast<int64_t>(settings.partBytes) / byteSize(place.dtype));
-  std::string loads, stores;
+  std::string loads, stores, passed = passedAs(place.dtype).empty() ? type : passedAs(place.dtype);
   for (size_t part = 0; part < place.bindings.size(); ++part) {
     std::string piece = name + "p" + std::to_string(part), begin = std::to_string(part) + " * " + size;
     text += block(piece, place.bindings[part], reads, writes, type + " d[]");
     std::string condition =
         part + 1 < place.bindings.size() ? "if (i < " + std::to_string(part + 1) + " * " + size + ") " : std::string();
-    loads += "  " + condition + "return " + piece + ".d[i - " + begin + "];\n";
-    stores += "  " + condition + "{ " + piece + ".d[i - " + begin + "] = x; return; }\n";
+    loads += "  " + condition + "return " + passed + "(" + piece + ".d[i - " + begin + "]);\n";
+    stores += "  " + condition + "{ " + piece + ".d[i - " + begin + "] = " + type + "(x); return; }\n";
   }
   std::string suffix = std::to_string(number);
   if (reads)
-    text += type + " load" + suffix + "(int i) {\n" + loads + "}\n";
+    text += passed + " load" + suffix + "(int i) {\n" + loads + "}\n";
   if (writes)
-    text += "void store" + suffix + "(int i, " + type + " x) {\n" + stores + "}\n";
+    text += "void store" + suffix + "(int i, " + passed + " x) {\n" + stores + "}\n";
   return text;
 }
 
