@@ -73,8 +73,9 @@ BitVector liveYields(ScanOp op) {
   return live;
 }
 
-/// The same value as output `index`, from outside the loop or from an earlier result; null where there is none.
-Value elsewhere(Emit &e, ScanOp op, ArrayRef<Value> yields, size_t index) {
+/// The same value as output `index`, from outside the loop or from an earlier result that stays; null where there is
+/// none.
+Value elsewhere(Emit &e, ScanOp op, ArrayRef<Value> yields, size_t index, const BitVector &dropped) {
   for (auto [argument, sequence] : llvm::zip_equal(op.sequenceArgs(), op.getSequences()))
     if (argument == yields[index])
       return sequence;
@@ -85,7 +86,7 @@ Value elsewhere(Emit &e, ScanOp op, ArrayRef<Value> yields, size_t index) {
     return e.broadcastTo(outsideOf(e, op, yields[index]), axes, dimsOf(op.getResult(index)));
   }
   for (size_t other = op.numCarries(); other < index; ++other)
-    if (yields[other] == yields[index])
+    if (!dropped[other] && yields[other] == yields[index])
       return op.getResult(other);
   return {};
 }
@@ -105,7 +106,7 @@ LogicalResult dropUnused(ScanOp op, PatternRewriter &rewriter) {
       replacements[index] = op.getInits()[index];
     }
   for (size_t index = carries; index < parts.yields.size(); ++index)
-    if (!dropYield[index] && (replacements[index] = elsewhere(e, op, parts.yields, index)))
+    if (!dropYield[index] && (replacements[index] = elsewhere(e, op, parts.yields, index, dropYield)))
       dropYield.set(index);
   SmallVector<std::pair<size_t, size_t>> merged;
   for (size_t index = 0; index < parts.sequences.size(); ++index) {

@@ -43,3 +43,18 @@ func.func @unused(%x: tensor<4x3xf32>, %a0: tensor<3xf32>, %b0: tensor<3xf32>, %
   }
   return %a, %y1, %y2, %y3, %b : tensor<3xf32>, tensor<4x3xf32>, tensor<4x3xf32>, tensor<4x3xf32>, tensor<3xf32>
 }
+
+// -----
+
+// An output is not taken for an equal one that nobody reads and that goes.
+// CHECK-LABEL: @twin_unread
+// CHECK: %[[R:.*]]:2 = kiln.scan "4" step(%{{.*}}) carry(%[[C:.*]] = %arg1 : tensor<3xf32>)
+// CHECK: kiln.yield %{{.*}}, %[[C]] : tensor<3xf32>, tensor<3xf32>
+// CHECK: return %[[R]]#1
+func.func @twin_unread(%x: tensor<3xf32>, %c0: tensor<3xf32>) -> tensor<4x3xf32> {
+  %r:3 = kiln.scan "4" step(%t) carry(%c = %c0 : tensor<3xf32>) -> (tensor<4x3xf32>, tensor<4x3xf32>) {
+    %n = kiln.add %c, %x : tensor<3xf32>
+    kiln.yield %n, %c, %c : tensor<3xf32>, tensor<3xf32>, tensor<3xf32>
+  }
+  return %r#2 : tensor<4x3xf32>
+}

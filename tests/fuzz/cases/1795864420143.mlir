@@ -1,0 +1,12 @@
+// arguments 7984032909217705796
+// an output of a loop was taken for its twin that nobody read
+module @Random attributes {kiln.parameters = [{init = {kind = "zeros"}, name = "p0", trainable = true, type = tensor<1x1xf32>}, {init = {kind = "zeros"}, name = "p1", trainable = true, type = tensor<1x1xf32>}, {init = {kind = "zeros"}, name = "p2", trainable = true, type = tensor<1xf32>}], kiln.states = [], kiln.train = {loss = "loss.train", optimizer = {kind = "sgd", lr = {base = 1.000000e-01 : f64, kind = "constant"}}, steps = 1 : i64}} {
+  func.func @loss.train(%arg0: tensor<1x1xf32> {kiln.parameter = "p0"}, %arg1: tensor<1x1xf32> {kiln.parameter = "p1"}, %arg2: tensor<1xf32> {kiln.parameter = "p2"}, %arg3: tensor<1xi32> {kiln.input = "x1"}) -> (tensor<f32> {kiln.loss}) {
+    %0:4 = kiln.scan "1" step(%arg4) carry(%arg5 = %arg1 : tensor<1x1xf32>, %arg6 = %arg2 : tensor<1xf32>) over(%arg7 = %arg1 : tensor<1x1xf32>) -> (tensor<1x1xf32>, tensor<1x1xf32>) {
+      kiln.yield %arg1, %arg6, %arg6, %arg6 : tensor<1x1xf32>, tensor<1xf32>, tensor<1xf32>, tensor<1xf32>
+    }
+    %1 = kiln.reduce  sum %0#3, [0] : tensor<1x1xf32> -> tensor<1xf32>
+    %2 = kiln.reduce  sum %1, [0] : tensor<1xf32> -> tensor<f32>
+    return %2 : tensor<f32>
+  }
+}
