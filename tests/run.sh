@@ -14,7 +14,7 @@ passed=0 failed=0 skipped=0
 run() { # preset, arguments for ctest
   local preset=$1 total bad jumped
   shift
-  ctest --preset "$preset" -j "$jobs" --output-on-failure --timeout 900 --no-tests=error "$@" | tee "$log"
+  ctest --preset "$preset" -j "$jobs" --output-on-failure --timeout 2700 --no-tests=error "$@" | tee "$log"
   local code=${PIPESTATUS[0]}
   total=$(sed -nE 's/.* ([0-9]+) tests? failed out of ([0-9]+)/\2/p' "$log" | tail -1)
   bad=$(sed -nE 's/.* ([0-9]+) tests? failed out of ([0-9]+)/\1/p' "$log" | tail -1)

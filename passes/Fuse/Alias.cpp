@@ -22,10 +22,18 @@ static bool staysInPlace(mlir::Value value, bool rows, llvm::DenseSet<mlir::Valu
   });
 }
 
-static bool dependsOn(mlir::Operation *op, mlir::Value value) {
+static bool dependsOn(mlir::Operation *op, mlir::Value value, llvm::SmallPtrSetImpl<mlir::Operation *> &seen) {
   return llvm::any_of(op->getOperands(), [&](mlir::Value operand) {
-    return operand == value || (operand.getDefiningOp() && dependsOn(operand.getDefiningOp(), value));
+    if (operand == value)
+      return true;
+    mlir::Operation *definition = operand.getDefiningOp();
+    return definition && seen.insert(definition).second && dependsOn(definition, value, seen);
   });
+}
+
+static bool dependsOn(mlir::Operation *op, mlir::Value value) {
+  llvm::SmallPtrSet<mlir::Operation *, 16> seen;
+  return dependsOn(op, value, seen);
 }
 
 static GroupShape shapeOfBody(mlir::Block &body) {

@@ -7,29 +7,26 @@ using llvm::SmallVector;
 
 namespace kiln::cpu {
 
-/// Whether `v` is computed from `result`, and if so by elementwise ops alone.
-static bool dependsOn(const Graph &graph, uint32_t v, uint32_t result, bool &elementwise) {
-  if (v == result)
-    return true;
-  const Op *op = graph.definingOp(v);
-  if (!op)
-    return false;
-  bool depends = false;
-  for (uint32_t operand : op->operands)
-    if (dependsOn(graph, operand, result, elementwise)) {
-      depends = true;
-      elementwise &= isElementwise(op->code);
-    }
-  return depends;
+/// Of each value: whether some op that is not elementwise lies between it and `result`, from which it is computed.
+static std::vector<bool> notElementwiseIn(const Graph &graph, uint32_t result) {
+  std::vector<bool> depends(graph.values.size()), spoilt(graph.values.size());
+  depends[result] = true;
+  for (const Op &op : graph.ops)
+    for (uint32_t operand : op.operands)
+      if (depends[operand])
+        for (uint32_t made : op.results) {
+          depends[made] = true;
+          spoilt[made] = spoilt[made] || spoilt[operand] || !isElementwise(op.code);
+        }
+  return spoilt;
 }
 
 static bool checkOutputs(const Graph &graph, const Op &product, std::string &error) {
   uint32_t result = product.results[0];
+  std::vector<bool> spoilt = notElementwiseIn(graph, result);
   for (size_t i = 0; i < graph.outputs.size(); ++i) {
     uint32_t v = graph.outputs[i];
-    bool elementwise = true;
-    dependsOn(graph, v, result, elementwise);
-    if (!elementwise || graph.type(v).dims != graph.type(result).dims) {
+    if (spoilt[v] || graph.type(v).dims != graph.type(result).dims) {
       error = ("output " + llvm::Twine(i) + " is not elementwise in the result of " + opName(product.code)).str();
       return false;
     }
