@@ -1,3 +1,5 @@
+// Ops built with their types inferred.
+
 #include "ir/Build.h"
 
 #include "llvm/ADT/STLExtras.h"

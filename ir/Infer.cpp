@@ -1,3 +1,5 @@
+// One function an op; each error is a sentence of its own.
+
 #include "ir/Infer.h"
 
 #include "llvm/ADT/SmallSet.h"

@@ -1,3 +1,5 @@
+// The dialect, its attributes, and what a tensor of it is.
+
 #include "ir/Classes.h"
 #include "ir/Kiln.h"
 #include "ir/interpreter/Fold.h"

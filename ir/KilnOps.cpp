@@ -1,3 +1,5 @@
+// How loops and branches are built, parsed and printed.
+
 #include "ir/Kiln.h"
 
 #define GET_OP_CLASSES

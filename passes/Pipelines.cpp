@@ -1,3 +1,5 @@
+// Stage by stage, and the one pipeline that runs them all.
+
 #include "passes/Pipelines.h"
 
 #include "passes/Claim/Claim.h"

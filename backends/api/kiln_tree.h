@@ -11,7 +11,7 @@ extern "C" {
 #endif
 
 /* What a kind of node has. */
-typedef struct kiln_node_form {
+typedef struct kiln_node_traits {
   const char *name; /* in manifests and messages */
   int32_t children; /* how many; -1: any number */
   int32_t places;   /* how many; -1: its kernel's inputs, then its outputs */
@@ -19,11 +19,11 @@ typedef struct kiln_node_form {
   int counts;       /* it has a `count`: of bytes at each place, or of iterations */
   int tests;        /* it has a `condition`, which it reads */
   int loops;        /* its children run `count` times, and a stride of their places belongs to it */
-} kiln_node_form;
+} kiln_node_traits;
 
 /* Null for a kind that is not known here. */
-static inline const kiln_node_form *kiln_form_of_node(int32_t kind) {
-  static const kiln_node_form forms[] = {
+static inline const kiln_node_traits *kiln_traits_of_node(int32_t kind) {
+  static const kiln_node_traits traits[] = {
       /* name    children places reads counts tests loops */
       {"sequence", -1, 0, 0, 0, 0, 0}, /* KILN_NODE_SEQUENCE */
       {"launch", 0, -1, -1, 0, 0, 0},  /* KILN_NODE_LAUNCH */
@@ -32,7 +32,7 @@ static inline const kiln_node_form *kiln_form_of_node(int32_t kind) {
       {"while", 2, 0, 0, 0, 1, 0},     /* KILN_NODE_WHILE */
       {"if", 2, 0, 0, 0, 1, 0},        /* KILN_NODE_IF */
   };
-  return kind >= 0 && kind < (int32_t)(sizeof forms / sizeof forms[0]) ? &forms[kind] : 0;
+  return kind >= 0 && kind < (int32_t)(sizeof traits / sizeof traits[0]) ? &traits[kind] : 0;
 }
 
 /* Called with each node of a tree, one before its children. `loops`: how many loops are around it. */
@@ -41,13 +41,13 @@ typedef void (*kiln_node_visitor)(void *self, const kiln_node *node, const kiln_
 static inline void kiln_walk_nodes(const kiln_reader *reader, const kiln_node *node, uint32_t loops,
                                    kiln_node_visitor visit, void *self) {
   kiln_node_info info;
-  const kiln_node_form *form;
+  const kiln_node_traits *traits;
   uint32_t i;
   info.size = sizeof info;
   reader->node(node, &info);
   visit(self, node, &info, loops);
-  form = kiln_form_of_node(info.kind);
-  if (form && form->loops)
+  traits = kiln_traits_of_node(info.kind);
+  if (traits && traits->loops)
     ++loops;
   for (i = 0; i < info.child_count; ++i)
     kiln_walk_nodes(reader, reader->child(node, i), loops, visit, self);

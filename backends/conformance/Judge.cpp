@@ -1,3 +1,5 @@
+// How operands are drawn, what the answer may miss by, and the comparison itself.
+
 #include "backends/conformance/Judge.h"
 
 #include <cmath>

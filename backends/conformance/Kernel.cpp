@@ -1,3 +1,5 @@
+// A kernel's extents, values and outputs, written into the rows of the tables.
+
 #include "backends/conformance/Kernel.h"
 
 namespace kiln::conformance {

@@ -1,3 +1,5 @@
+// Rows found, kept, counted and printed: as a table and as JSON.
+
 #include "backends/conformance/Report.h"
 
 #include "nlohmann/json.hpp"

@@ -1,3 +1,5 @@
+// A backend under test, driven through the ABI as the host would.
+
 #include "backends/conformance/Session.h"
 
 #include "runtime/support/Error.h"

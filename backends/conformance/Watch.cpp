@@ -1,3 +1,5 @@
+// The kit's child process and the parent that reads its rows.
+
 #include "backends/conformance/Watch.h"
 
 #include "nlohmann/json.hpp"

@@ -7,11 +7,11 @@
 namespace kiln::host {
 
 // Why an operand is too large for the backend; empty where none is.
-static std::string tooLarge(const Form &form, int64_t limit) {
-  const kiln_kernel &kernel = form.kernel;
+static std::string tooLarge(const GroupKernel &formed, int64_t limit) {
+  const kiln_kernel &kernel = formed.kernel;
   for (size_t i = 0; limit > 0 && i < kernel.input_count + kernel.output_count; ++i) {
     uint32_t value = i < kernel.input_count ? kernel.inputs[i] : kernel.outputs[i - kernel.input_count];
-    if (double bytes = bytesOf(kernel, value, form.extentsAtBounds); bytes > static_cast<double>(limit))
+    if (double bytes = bytesOf(kernel, value, formed.extentsAtBounds); bytes > static_cast<double>(limit))
       return llvm::formatv("an operand of {0:f0} bytes, where the backend's limit is {1}: a smaller batch or --bound "
                            "makes it fit",
                            bytes, limit)
@@ -20,23 +20,24 @@ static std::string tooLarge(const Form &form, int64_t limit) {
   return "";
 }
 
-const Answer *Answers::ask(GroupOp group, Form &form, uint32_t number) {
+const Answer *Answers::ask(GroupOp group, GroupKernel &formed, uint32_t number) {
   const Asked &at = backends_[number];
-  std::string large = tooLarge(form, at.capabilities.maxBindingBytes);
-  auto [found, isNew] = answers_.try_emplace(std::to_string(number) + (large.empty() ? ":" : " too large:") + form.key);
+  std::string large = tooLarge(formed, at.capabilities.maxBindingBytes);
+  auto [found, isNew] =
+      answers_.try_emplace(std::to_string(number) + (large.empty() ? ":" : " too large:") + formed.key);
   Answer &answer = found->second;
   if (!isNew)
     return &answer;
   std::string error;
-  form.kernel.name = {"k", 1}; // it has none yet
+  formed.kernel.name = {"k", 1}; // it has none yet
   if (!large.empty())
     answer.refusals.push_back({KILN_NONE, large});
-  else if (!at.backend->claim(form.kernel, at.target, answer, error)) {
+  else if (!at.backend->claim(formed.kernel, at.target, answer, error)) {
     group.emitError() << error;
     return nullptr;
   }
-  if (!answer.whole(form.kernel.op_count))
-    refusals_.push_back((group.getKind() + form.title).str() + " at " + locationText(group.getLoc()) +
+  if (!answer.whole(formed.kernel.op_count))
+    refusals_.push_back((group.getKind() + formed.title).str() + " at " + locationText(group.getLoc()) +
                         (number ? ", by " + at.backend->name() : std::string()) + ": " + answer.reason());
   return &answer;
 }

@@ -20,7 +20,7 @@ public:
   explicit Answers(std::vector<Asked> backends) : backends_(std::move(backends)) {}
 
   /// From the answers kept, else from the backend itself. Null, with an error at the group, where the backend fails.
-  const Answer *ask(GroupOp group, Form &form, uint32_t backend);
+  const Answer *ask(GroupOp group, GroupKernel &formed, uint32_t backend);
 
   const std::vector<Asked> &backends() const { return backends_; }
   /// What was refused, each kernel once: a sentence for `kiln explain --fusion`.

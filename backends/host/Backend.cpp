@@ -1,3 +1,5 @@
+// A backend's tables behind C++ types, every answer checked.
+
 #include "backends/host/Backend.h"
 
 #include "runtime/backend/Tables.h"

@@ -27,29 +27,29 @@ static llvm::SmallVector<fuse::OpSet> partsOf(GroupOp group, const kiln_kernel &
 }
 
 mlir::FailureOr<claim::Answer> BackendClaimant::claim(GroupOp group) {
-  mlir::FailureOr<Form *> form = forms.of(group);
-  if (mlir::failed(form))
+  mlir::FailureOr<GroupKernel *> formed = groupKernels.of(group);
+  if (mlir::failed(formed))
     return mlir::failure();
-  const Answer *said = answers.ask(group, **form, number);
+  const Answer *said = answers.ask(group, **formed, number);
   if (!said)
     return mlir::failure();
   claim::Answer answer;
-  answer.whole = said->whole((*form)->kernel.op_count);
+  answer.whole = said->whole((*formed)->kernel.op_count);
   if (answer.whole) {
     answer.scratchBytes = said->parts.front().scratchBytes;
   } else {
     answer.reason = said->reason();
-    answer.parts = partsOf(group, (*form)->kernel, *said);
+    answer.parts = partsOf(group, (*formed)->kernel, *said);
   }
   return answer;
 }
 
 double BackendClaimant::secondsOf(GroupOp group) {
-  mlir::FailureOr<Form *> form = forms.of(group);
-  if (mlir::failed(form))
+  mlir::FailureOr<GroupKernel *> formed = groupKernels.of(group);
+  if (mlir::failed(formed))
     return 0;
-  Cost cost = costOf((*form)->kernel);
-  const std::vector<int64_t> &extents = (*form)->extentsAtBounds;
+  Cost cost = costOf((*formed)->kernel);
+  const std::vector<int64_t> &extents = (*formed)->extentsAtBounds;
   return cost.flops.at(extents) / flopsPerSecond + cost.bytes.at(extents) / bytesPerSecond;
 }
 

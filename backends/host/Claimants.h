@@ -9,7 +9,8 @@ namespace kiln::host {
 
 class BackendClaimant final : public claim::Claimant {
 public:
-  BackendClaimant(uint32_t number, Answers &answers, Forms &forms) : number(number), answers(answers), forms(forms) {}
+  BackendClaimant(uint32_t number, Answers &answers, GroupKernels &groupKernels)
+      : number(number), answers(answers), groupKernels(groupKernels) {}
 
   std::string name() const override { return answers.backends()[number].backend->name(); }
   mlir::FailureOr<claim::Answer> claim(GroupOp group) override;
@@ -19,7 +20,7 @@ public:
 private:
   uint32_t number;
   Answers &answers;
-  Forms &forms;
+  GroupKernels &groupKernels;
 };
 
 } // namespace kiln::host

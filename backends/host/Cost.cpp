@@ -1,3 +1,5 @@
+// Flops and bytes of a kernel, op by op.
+
 #include "backends/host/Cost.h"
 
 #include "runtime/backend/Placement.h"

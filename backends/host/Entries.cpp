@@ -1,19 +1,21 @@
+// A planned function as an entry: its tree, its places, its part of the manifest.
+
 #include "backends/host/Entries.h"
 
 #include "passes/Claim/Claim.h"
 
 namespace kiln::host {
 
-uint32_t Kernels::add(GroupOp group, Form &form, Forms &forms) {
+uint32_t Kernels::add(GroupOp group, GroupKernel &formed, GroupKernels &groupKernels) {
   uint32_t target = claim::targetOf(group).value_or(0);
   auto [found, isNew] =
-      byKey_.try_emplace(std::to_string(target) + ":" + form.key, static_cast<uint32_t>(rows_.size()));
+      byKey_.try_emplace(std::to_string(target) + ":" + formed.key, static_cast<uint32_t>(rows_.size()));
   if (!isNew)
     return found->second;
-  form.kernel.name = form.pool.string("k" + std::to_string(rows_.size()) + form.title);
-  rows_.push_back(form.kernel);
+  formed.kernel.name = formed.pool.string("k" + std::to_string(rows_.size()) + formed.title);
+  rows_.push_back(formed.kernel);
   origins_.push_back({target, claim::reasonOf(group)});
-  forms_.push_back(forms.take(group));
+  owned_.push_back(groupKernels.take(group));
   return found->second;
 }
 
@@ -34,8 +36,9 @@ namespace {
 /// One entry's row: plan steps to nodes.
 class EntryBuilder {
 public:
-  EntryBuilder(const plan::FunctionPlan &plan, Kernels &kernels, Forms &forms, Constants &constants, Pool &pool)
-      : plan(plan), kernels(kernels), forms(forms), constants(constants), pool(pool) {
+  EntryBuilder(const plan::FunctionPlan &plan, Kernels &kernels, GroupKernels &groupKernels, Constants &constants,
+               Pool &pool)
+      : plan(plan), kernels(kernels), groupKernels(groupKernels), constants(constants), pool(pool) {
     for (const std::string &symbol : plan.symbols)
       extents.push_back(Dim::symbol(symbol));
   }
@@ -64,7 +67,7 @@ private:
 
   const plan::FunctionPlan &plan;
   Kernels &kernels;
-  Forms &forms;
+  GroupKernels &groupKernels;
   Constants &constants;
   Pool &pool;
   std::vector<Dim> extents; // without the loop counters, which follow
@@ -83,12 +86,12 @@ mlir::LogicalResult EntryBuilder::collect(const plan::Step &step) {
     levels = std::max(levels, step.level + 1);
   if (step.kind == plan::Step::Kind::launch) {
     auto group = llvm::cast<GroupOp>(step.op);
-    mlir::FailureOr<Form *> form = forms.of(group);
-    if (mlir::failed(form))
+    mlir::FailureOr<GroupKernel *> formed = groupKernels.of(group);
+    if (mlir::failed(formed))
       return mlir::failure();
     auto &[kernel, launchExtents] = launches[step.op];
-    launchExtents = (*form)->extents;
-    kernel = kernels.add(group, **form, forms);
+    launchExtents = (*formed)->extents;
+    kernel = kernels.add(group, **formed, groupKernels);
     llvm::for_each(launchExtents, [&](const Dim &dim) { note(dim); });
   }
   for (const plan::Step &child : step.children)
@@ -232,10 +235,11 @@ mlir::LogicalResult EntryBuilder::build(llvm::StringRef name, EntryRow &entry, E
   return mlir::success();
 }
 
-mlir::LogicalResult Entries::add(const plan::FunctionPlan &plan, llvm::StringRef name, Kernels &kernels, Forms &forms) {
+mlir::LogicalResult Entries::add(const plan::FunctionPlan &plan, llvm::StringRef name, Kernels &kernels,
+                                 GroupKernels &groupKernels) {
   EntryRow row;
   EntryDescription description;
-  if (mlir::failed(EntryBuilder(plan, kernels, forms, constants_, pool_).build(name, row, description)))
+  if (mlir::failed(EntryBuilder(plan, kernels, groupKernels, constants_, pool_).build(name, row, description)))
     return mlir::failure();
   rows_.push_back(row);
   descriptions_.push_back(std::move(description));

@@ -18,8 +18,8 @@ public:
     std::string reason; ///< why not the first; empty where it is
   };
 
-  /// The number of the group's kernel; the form is taken where the kernel is new.
-  uint32_t add(GroupOp group, Form &form, Forms &forms);
+  /// The number of the group's kernel; it is taken where the kernel is new.
+  uint32_t add(GroupOp group, GroupKernel &formed, GroupKernels &groupKernels);
 
   const std::vector<kiln_kernel> &rows() const { return rows_; }
   /// Of each kernel.
@@ -28,8 +28,8 @@ public:
 private:
   std::vector<kiln_kernel> rows_;
   std::vector<Origin> origins_;
-  std::vector<std::unique_ptr<Form>> forms_; ///< what the rows point to
-  llvm::StringMap<uint32_t> byKey_;          ///< by target and the form's key
+  std::vector<std::unique_ptr<GroupKernel>> owned_; ///< what the rows point to
+  llvm::StringMap<uint32_t> byKey_;                 ///< by target and the kernel's key
 };
 
 /// The program's constants, each once.
@@ -67,7 +67,8 @@ public:
   explicit Entries(int64_t alignment) : constants_(alignment) {}
 
   /// Adds the planned function as an entry, and its kernels where they are new.
-  mlir::LogicalResult add(const plan::FunctionPlan &plan, llvm::StringRef name, Kernels &kernels, Forms &forms);
+  mlir::LogicalResult add(const plan::FunctionPlan &plan, llvm::StringRef name, Kernels &kernels,
+                          GroupKernels &groupKernels);
 
   const std::vector<EntryRow> &rows() const { return rows_; }
   /// Of each entry.

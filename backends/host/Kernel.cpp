@@ -1,3 +1,5 @@
+// A group's body in the ABI's structs, op by op.
+
 #include "backends/host/Kernel.h"
 
 #include "ir/Bounds.h"
@@ -84,10 +86,11 @@ mlir::FailureOr<std::string> elementData(mlir::ElementsAttr elements) {
 }
 
 namespace {
-class FormBuilder {
+class KernelBuilder {
 public:
-  FormBuilder(GroupOp group, Form &form)
-      : group(group), bounds(boundsOf(group->getParentOfType<mlir::func::FuncOp>())), form(form), pool(form.pool) {}
+  KernelBuilder(GroupOp group, GroupKernel &formed)
+      : group(group), bounds(boundsOf(group->getParentOfType<mlir::func::FuncOp>())), formed(formed),
+        pool(formed.pool) {}
 
   mlir::LogicalResult build();
 
@@ -98,13 +101,13 @@ private:
     return {upperBound(dim, bounds).value_or(0), slot(dim)};
   }
   int32_t slot(const Dim &dim) {
-    auto found = llvm::find(form.extents, dim);
-    if (found == form.extents.end()) {
-      form.extents.push_back(dim);
+    auto found = llvm::find(formed.extents, dim);
+    if (found == formed.extents.end()) {
+      formed.extents.push_back(dim);
       extentBounds.push_back(upperBound(dim, bounds).value_or(0));
-      return static_cast<int32_t>(form.extents.size()) - 1;
+      return static_cast<int32_t>(formed.extents.size()) - 1;
     }
-    return static_cast<int32_t>(found - form.extents.begin());
+    return static_cast<int32_t>(found - formed.extents.begin());
   }
   uint32_t define(mlir::Value value);
   void findFlat();
@@ -114,10 +117,10 @@ private:
                                    std::vector<kiln_attr> &attrs);
 
   // The key: everything but names and locations, each piece with its length told by what stands before it.
-  template <typename T> void note(T number) { form.key += std::to_string(static_cast<int64_t>(number)) + ","; }
+  template <typename T> void note(T number) { formed.key += std::to_string(static_cast<int64_t>(number)) + ","; }
   void noteText(llvm::StringRef text) {
     note(text.size());
-    form.key += text;
+    formed.key += text;
   }
   void note(const kiln_extent &extent) {
     note(extent.value);
@@ -126,7 +129,7 @@ private:
 
   GroupOp group;
   Bounds bounds;
-  Form &form;
+  GroupKernel &formed;
   Pool &pool;
   llvm::DenseMap<mlir::Value, uint32_t> numbers;
   std::vector<ValueRow> values;
@@ -141,7 +144,7 @@ static constexpr int64_t sweepBound = static_cast<int64_t>(1) << 40;
 
 // Elementwise ops over tensors of one constant shape, and scalars: the shape does not matter, only the number of
 // elements, and that may as well be told at the launch. So one kernel updates every parameter of an optimizer.
-void FormBuilder::findFlat() {
+void KernelBuilder::findFlat() {
   mlir::RankedTensorType shape;
   auto fits = [&](mlir::Value value) {
     auto type = llvm::cast<mlir::RankedTensorType>(value.getType());
@@ -162,11 +165,11 @@ void FormBuilder::findFlat() {
   if (!shape)
     return;
   flat = shape.getNumElements();
-  form.extents.push_back(Dim(*flat));
+  formed.extents.push_back(Dim(*flat));
   extentBounds.push_back(sweepBound);
 }
 
-uint32_t FormBuilder::define(mlir::Value value) {
+uint32_t KernelBuilder::define(mlir::Value value) {
   uint32_t number = values.size();
   numbers[value] = number;
   std::vector<kiln_extent> dims;
@@ -200,8 +203,8 @@ static mlir::FailureOr<std::string> enumName(mlir::Attribute value) {
   return mlir::failure();
 }
 
-mlir::LogicalResult FormBuilder::addAttribute(mlir::Operation *op, llvm::StringRef name, mlir::Attribute value,
-                                              std::vector<kiln_attr> &attrs) {
+mlir::LogicalResult KernelBuilder::addAttribute(mlir::Operation *op, llvm::StringRef name, mlir::Attribute value,
+                                                std::vector<kiln_attr> &attrs) {
   if (name == "operandSegmentSizes" || name.starts_with("kiln."))
     return mlir::success();
   kiln_attr attr = {};
@@ -258,7 +261,7 @@ mlir::LogicalResult FormBuilder::addAttribute(mlir::Operation *op, llvm::StringR
 }
 
 // The counter of a loop around the launch is an extent.
-void FormBuilder::loopIndex(mlir::BlockArgument argument, mlir::Value outer) {
+void KernelBuilder::loopIndex(mlir::BlockArgument argument, mlir::Value outer) {
   unsigned level = 0;
   mlir::Operation *scan = llvm::cast<mlir::BlockArgument>(outer).getOwner()->getParentOp();
   int64_t bound = upperBound(llvm::cast<ScanOp>(scan).getCount().dims().front(), bounds).value_or(0);
@@ -284,7 +287,7 @@ void FormBuilder::loopIndex(mlir::BlockArgument argument, mlir::Value outer) {
   ops.push_back(op);
 }
 
-mlir::LogicalResult FormBuilder::addOp(mlir::Operation *op) {
+mlir::LogicalResult KernelBuilder::addOp(mlir::Operation *op) {
   OpRow result = {};
   llvm::StringRef name = op->getName().stripDialect();
   result.name = pool.string(name);
@@ -315,11 +318,11 @@ mlir::LogicalResult FormBuilder::addOp(mlir::Operation *op) {
 static std::string titleOf(mlir::Block &body) {
   llvm::SmallVector<llvm::StringRef> heavy, all;
   for (mlir::Operation &op : body.without_terminator()) {
-    fuse::OpClass opClass = fuse::classOf(&op);
-    if (opClass == fuse::OpClass::cheap)
+    fuse::Role role = fuse::roleOf(&op);
+    if (role == fuse::Role::cheap)
       continue;
     all.push_back(op.getName().stripDialect());
-    if (opClass != fuse::OpClass::index)
+    if (role != fuse::Role::index)
       heavy.push_back(all.back());
   }
   std::string title;
@@ -330,13 +333,13 @@ static std::string titleOf(mlir::Block &body) {
   return title;
 }
 
-mlir::LogicalResult FormBuilder::build() {
+mlir::LogicalResult KernelBuilder::build() {
   mlir::Block &body = group.getBody().front();
   noteText(group.getKind());
   findFlat();
   std::vector<uint32_t> inputs, outputs;
   for (auto [argument, input] : llvm::zip(body.getArguments(), group.getInputs())) {
-    form.inputOfOperand.push_back(plan::isLoopIndex(input) ? -1 : static_cast<int32_t>(inputs.size()));
+    formed.inputOfOperand.push_back(plan::isLoopIndex(input) ? -1 : static_cast<int32_t>(inputs.size()));
     if (!plan::isLoopIndex(input))
       inputs.push_back(define(argument));
   }
@@ -354,7 +357,7 @@ mlir::LogicalResult FormBuilder::build() {
   }
   for (int64_t bound : extentBounds)
     note(bound);
-  kiln_kernel &kernel = form.kernel;
+  kiln_kernel &kernel = formed.kernel;
   kernel.kind = pool.string(group.getKind());
   kernel.value_count = values.size();
   kernel.values = pool.array<ValueRow>(values);
@@ -366,15 +369,15 @@ mlir::LogicalResult FormBuilder::build() {
   kernel.ops = pool.array<OpRow>(ops);
   kernel.extent_count = extentBounds.size();
   kernel.extent_bounds = pool.array<int64_t>(extentBounds);
-  form.title = titleOf(body);
-  for (const Dim &dim : form.extents)
-    form.extentsAtBounds.push_back(upperBound(dim, bounds).value_or(1));
-  form.ownKey = form.key.size();
-  form.setAliases(aliasesOf(group));
+  formed.title = titleOf(body);
+  for (const Dim &dim : formed.extents)
+    formed.extentsAtBounds.push_back(upperBound(dim, bounds).value_or(1));
+  formed.ownKey = formed.key.size();
+  formed.setAliases(aliasesOf(group));
   return mlir::success();
 }
 
-void Form::setAliases(llvm::ArrayRef<int32_t> given) {
+void GroupKernel::setAliases(llvm::ArrayRef<int32_t> given) {
   aliases.assign(given.begin(), given.end());
   key.resize(ownKey);
   std::vector<int32_t> inputs;
@@ -385,32 +388,35 @@ void Form::setAliases(llvm::ArrayRef<int32_t> given) {
   kernel.alias = pool.array<int32_t>(inputs);
 }
 
-static constexpr llvm::StringLiteral formName = "kiln.form";
+static constexpr llvm::StringLiteral numberName = "kiln.formed";
 
-static std::optional<size_t> formNumber(GroupOp group) {
-  auto number = group->getAttrOfType<mlir::IntegerAttr>(formName);
+static std::optional<size_t> kernelNumber(GroupOp group) {
+  auto number = group->getAttrOfType<mlir::IntegerAttr>(numberName);
   return number ? std::optional(static_cast<size_t>(number.getInt())) : std::nullopt;
 }
 
-mlir::FailureOr<Form *> Forms::of(GroupOp group) {
-  std::optional<size_t> number = formNumber(group);
-  if (number && forms_[*number]) {
-    Form &form = *forms_[*number];
-    if (llvm::SmallVector<int32_t> aliases = aliasesOf(group); aliases != form.aliases)
-      form.setAliases(aliases);
-    return &form;
+mlir::FailureOr<GroupKernel *> GroupKernels::of(GroupOp group) {
+  std::optional<size_t> number = kernelNumber(group);
+  if (number && kernels_[*number]) {
+    GroupKernel &formed = *kernels_[*number];
+    if (llvm::SmallVector<int32_t> aliases = aliasesOf(group); aliases != formed.aliases)
+      formed.setAliases(aliases);
+    return &formed;
   }
-  auto form = std::make_unique<Form>();
-  if (mlir::failed(FormBuilder(group, *form).build()))
+  auto formed = std::make_unique<GroupKernel>();
+  if (mlir::failed(KernelBuilder(group, *formed).build()))
     return mlir::failure();
-  group->setAttr(formName, mlir::Builder(group.getContext()).getI64IntegerAttr(static_cast<int64_t>(forms_.size())));
-  return forms_.emplace_back(std::move(form)).get();
+  group->setAttr(numberName,
+                 mlir::Builder(group.getContext()).getI64IntegerAttr(static_cast<int64_t>(kernels_.size())));
+  return kernels_.emplace_back(std::move(formed)).get();
 }
 
-std::unique_ptr<Form> Forms::take(GroupOp group) { return std::move(forms_[formNumber(group).value()]); }
+std::unique_ptr<GroupKernel> GroupKernels::take(GroupOp group) {
+  return std::move(kernels_[kernelNumber(group).value()]);
+}
 
-void Forms::clear(mlir::func::FuncOp function) {
-  function.walk([](GroupOp group) { group->removeAttr(formName); });
+void GroupKernels::clear(mlir::func::FuncOp function) {
+  function.walk([](GroupOp group) { group->removeAttr(numberName); });
 }
 
 } // namespace kiln::host

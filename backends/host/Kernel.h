@@ -34,7 +34,7 @@ std::optional<unsigned> loopLevel(const Dim &dim);
 
 /// A group's kernel, and what the group's launch adds: the meaning of each of its extents. Owns what the kernel points
 /// to.
-struct Form {
+struct GroupKernel {
   kiln_kernel kernel = {};              ///< without a name
   std::string key;                      ///< equal for kernels that are the same but for names and places in the source
   std::string title;                    ///< a C identifier that tells a reader what it does
@@ -50,19 +50,19 @@ struct Form {
   size_t ownKey = 0;                   ///< how much of the key does not depend on the aliases
 };
 
-/// The groups' forms, each made once. A group carries the number of its form, `kiln.form`; one that is split takes it
-/// along into oblivion, and its pieces have none yet.
-class Forms {
+/// The groups' kernels, each formed once. A group carries the number of its own, `kiln.formed`; one that is split takes
+/// it along into oblivion, and its pieces have none yet.
+class GroupKernels {
 public:
-  /// The form with the aliases that the group has now. An error names the op that no kernel can hold.
-  mlir::FailureOr<Form *> of(GroupOp group);
+  /// The kernel with the aliases that the group has now. An error names the op that no kernel can hold.
+  mlir::FailureOr<GroupKernel *> of(GroupOp group);
   /// Hands it over: `of` makes a new one.
-  std::unique_ptr<Form> take(GroupOp group);
-  /// What an earlier compile left in the function is not of these forms.
+  std::unique_ptr<GroupKernel> take(GroupOp group);
+  /// What an earlier compile left in the function is not of these.
   static void clear(mlir::func::FuncOp function);
 
 private:
-  std::vector<std::unique_ptr<Form>> forms_;
+  std::vector<std::unique_ptr<GroupKernel>> kernels_;
 };
 
 kiln_dtype dtypeOf(mlir::Type elementType);

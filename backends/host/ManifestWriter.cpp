@@ -1,3 +1,5 @@
+// The manifest's text from what the program stores.
+
 #include "backends/host/ManifestWriter.h"
 
 #include "backends/host/Cost.h"
@@ -189,9 +191,9 @@ static json launchJson(const kiln_node &node) {
 }
 
 static json nodeJson(const kiln_node &node) {
-  const kiln_node_form &form = formOf(node);
-  json result = {{"node", form.name}};
-  if (form.places != 0) {
+  const kiln_node_traits &traits = traitsOf(node);
+  json result = {{"node", traits.name}};
+  if (traits.places != 0) {
     json places = json::array();
     for (size_t i = 0; i < node.place_count; ++i)
       places.push_back(placeJson(node.places[i]));
@@ -199,15 +201,15 @@ static json nodeJson(const kiln_node &node) {
   }
   if (isLaunch(node))
     result.update(launchJson(node));
-  if (form.counts)
-    result[form.loops ? "count" : "bytes"] = extentJson(node.count);
-  if (form.loops) {
+  if (traits.counts)
+    result[traits.loops ? "count" : "bytes"] = extentJson(node.count);
+  if (traits.loops) {
     result["index"] = node.index_slot;
     result["reverse"] = node.reverse != 0;
   }
-  if (form.tests)
+  if (traits.tests)
     result["condition"] = placeJson(node.condition);
-  if (form.children == 0)
+  if (traits.children == 0)
     return result;
   json children = json::array();
   for (size_t i = 0; i < node.child_count; ++i)

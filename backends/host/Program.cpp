@@ -91,17 +91,18 @@ std::string OwnedProgram::explainFusion() const {
 static constexpr int64_t redZoneBytes = 512;
 
 // The stages behind fuse, over the entries that are wanted.
-static mlir::LogicalResult runStages(mlir::ModuleOp module, const BuildOptions &options, Answers &answers, Forms &forms,
-                                     int64_t alignment, std::vector<plan::FunctionPlan> &plans) {
+static mlir::LogicalResult runStages(mlir::ModuleOp module, const BuildOptions &options, Answers &answers,
+                                     GroupKernels &groupKernels, int64_t alignment,
+                                     std::vector<plan::FunctionPlan> &plans) {
   for (mlir::func::FuncOp function : entriesOf(module, options.entries)) {
-    Forms::clear(function);
+    GroupKernels::clear(function);
     if (findUnfused(function) && mlir::failed(fuseFunction(function, FuseLevel::full)))
       return mlir::failure();
   }
   std::vector<BackendClaimant> backends;
   llvm::SmallVector<claim::Claimant *> claimants;
   for (uint32_t number = 0; number < answers.backends().size(); ++number)
-    backends.emplace_back(number, answers, forms);
+    backends.emplace_back(number, answers, groupKernels);
   for (BackendClaimant &backend : backends)
     claimants.push_back(&backend);
   PipelineOptions pipeline;
@@ -177,12 +178,12 @@ absl::StatusOr<std::unique_ptr<OwnedProgram>> buildProgram(mlir::ModuleOp module
     errors += (errors.empty() ? "" : "\n") + (at.empty() ? at : at + ": ") + "error: " + diagnostic.str();
     return mlir::success();
   });
-  Forms forms;
+  GroupKernels groupKernels;
   std::vector<plan::FunctionPlan> plans;
-  if (mlir::failed(runStages(module, options, contents->answers, forms, alignment, plans)))
+  if (mlir::failed(runStages(module, options, contents->answers, groupKernels, alignment, plans)))
     return absl::InvalidArgumentError(errors);
   for (const plan::FunctionPlan &plan : plans)
-    if (mlir::failed(contents->entries.add(plan, entryName(plan.function), contents->kernels, forms)))
+    if (mlir::failed(contents->entries.add(plan, entryName(plan.function), contents->kernels, groupKernels)))
       return absl::InvalidArgumentError(errors);
   const std::vector<EntryRow> &entries = contents->entries.rows();
   for (const std::string &wanted : options.entries)

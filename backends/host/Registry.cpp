@@ -1,3 +1,5 @@
+// Names and files of plugins, found and listed.
+
 #include "backends/host/Registry.h"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+// The blob written and read back, every length checked before it is believed.
+
 #include "backends/reference/Blob.h"
 
 #include <cstring>

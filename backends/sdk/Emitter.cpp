@@ -1,3 +1,5 @@
+// Names, guards and scopes of the printed text.
+
 #include "Emitter.h"
 #include <algorithm>
 #include <cctype>

@@ -1,3 +1,5 @@
+// From a kiln_reader to the graph, with every check on the way.
+
 #include "Graph.h"
 #include <algorithm>
 #include <limits>

@@ -1,3 +1,5 @@
+// The tables unpacked from the words that the build writes, and found by name.
+
 #include "Ops.h"
 #include <algorithm>
 #include <cstdio>

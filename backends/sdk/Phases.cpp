@@ -1,3 +1,5 @@
+// A kernel cut into phases of one item an element, and their text.
+
 #include "Phases.h"
 #include "Functions.h"
 #include <algorithm>

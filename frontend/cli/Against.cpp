@@ -132,7 +132,7 @@ host::BuildOptions trainingStep(mlir::ModuleOp module, const ModelOptions &optio
 
 /// Whether a branch or a `while` stands in the tree: it runs as a whole, with the scratch that the plan has for it.
 bool holdsControl(const kiln_node &node) {
-  return !forEachNode(node, [](const kiln_node &one) { return !formOf(one).tests; });
+  return !forEachNode(node, [](const kiln_node &one) { return !traitsOf(one).tests; });
 }
 
 /// Each kernel's scratch on this side; false with a sentence where it does not take one of them as it is.

@@ -1,3 +1,5 @@
+// Builds, runs in turns, and the agreement of results.
+
 #include "frontend/cli/Bench.h"
 
 #include "frontend/cli/BenchReport.h"

@@ -1,3 +1,5 @@
+// Numbers with units, rows, and the three forms of a report.
+
 #include "frontend/cli/BenchReport.h"
 
 #include "absl/strings/str_cat.h"

@@ -1,3 +1,5 @@
+// What a program was built from, hashed; the folder, and what of it is intact.
+
 #include "frontend/cli/Cache.h"
 
 #include "frontend/cli/Installed.h"

@@ -1,3 +1,5 @@
+// The commands that build, explain and list.
+
 #include "frontend/cli/Commands.h"
 
 #include "frontend/cli/Cache.h"

@@ -1,3 +1,5 @@
+// The stages of a compile, from the command line's options to objects.
+
 #include "frontend/driver/Compile.h"
 
 #include "backends/host/Registry.h"

@@ -1,3 +1,5 @@
+// Sections and symbols of the image, written with LLVM's own object writer.
+
 #include "frontend/driver/ImageObject.h"
 
 #include "runtime/program/Image.h"

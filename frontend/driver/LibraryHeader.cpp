@@ -1,3 +1,5 @@
+// The header's text, entry by entry.
+
 #include "frontend/driver/LibraryHeader.h"
 
 #include "frontend/driver/LibraryTemplate.h"

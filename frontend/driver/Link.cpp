@@ -1,3 +1,5 @@
+// The toolchain's start files found, lld called, the result put in its place.
+
 #include "frontend/driver/Link.h"
 
 #include "runtime/files/File.h"

@@ -1,3 +1,5 @@
+// Characters to tokens, and the stack of indentations.
+
 #include "frontend/language/Lexer.h"
 
 #include "frontend/language/Limits.h"

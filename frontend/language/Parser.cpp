@@ -1,3 +1,5 @@
+// Declarations and statements. An error skips to the next line or block: one run reports them all.
+
 #include "frontend/language/Parser.h"
 #include "frontend/language/Limits.h"
 

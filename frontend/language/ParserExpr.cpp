@@ -1,3 +1,5 @@
+// Expressions and types, by precedence.
+
 #include "frontend/language/Limits.h"
 #include "frontend/language/ParserImpl.h"
 

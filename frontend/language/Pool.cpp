@@ -1,3 +1,5 @@
+// Which means a loss is made of, found by looking at its last ops.
+
 #include "frontend/language/Pool.h"
 
 #include "ir/Build.h"

@@ -1,3 +1,5 @@
+// Lines and columns of a text, and errors rendered with a caret.
+
 #include "frontend/language/Source.h"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+// Values as C++ types, and how they are called in messages.
+
 #include "frontend/language/Value.h"
 
 #include "frontend/language/Builtins.h"

@@ -1,3 +1,5 @@
+// Elements to doubles and integers, and back with one rounding.
+
 #include "ir/interpreter/HostTensor.h"
 
 #include <cmath>

@@ -1,3 +1,5 @@
+// The walk over a function's ops, and its table of kernels.
+
 #include "ir/interpreter/Interpreter.h"
 
 #include "ir/Bounds.h"

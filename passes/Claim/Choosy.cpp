@@ -28,7 +28,7 @@ double Choosy::secondsOf(GroupOp group) {
                                                         llvm::to_vector(group->getResultTypes())))
     seconds += static_cast<double>(estimatedBytes(type, bounds)) / 10e9;
   for (mlir::Operation &op : group.getBody().front())
-    if (fuse::classOf(&op) == fuse::OpClass::contract)
+    if (fuse::roleOf(&op) == fuse::Role::contract)
       seconds += 1e-3;
   return seconds;
 }

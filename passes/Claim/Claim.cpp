@@ -1,3 +1,5 @@
+// Groups offered, split where refused, offered elsewhere, and marked with who took them.
+
 #include "passes/Claim/Claim.h"
 
 #include "passes/Fuse/Fuse.h"

@@ -1,3 +1,5 @@
+// The functions that are made: gradients beside a loss, and vector-Jacobian products.
+
 #include "passes/Differentiate/Differentiate.h"
 
 #include "passes/Differentiate/Backward.h"

@@ -1,3 +1,5 @@
+// Which sums can leave a loop, and the products that replace them.
+
 #include "passes/Differentiate/LoopSums.h"
 
 #include "ir/Classes.h"

@@ -37,7 +37,7 @@ private:
   LogicalResult writeBody();
   void planSums();
   void chooseSaved();
-  void gatherLeaves(Value value, llvm::SetVector<Value> &leaves);
+  void collectLeaves(Value value, llvm::SetVector<Value> &leaves);
   void rebuildForward();
   void buildBackward();
   void writeBackward(ArrayRef<Value> carriedValues, ArrayRef<Value> sequenceValues, ArrayRef<Value> outputs,
@@ -225,7 +225,7 @@ bool isFreeToRepeat(Operation *op) {
 // Adds what a recomputation of `value` would need saved and is not yet: itself, where it is better saved. Cheap ops are
 // repeated where that needs no more bytes saved than their result has; dearer elementwise ones (exp, tanh) where it
 // needs a quarter at most (a broadcast lies between); products and reductions never are.
-void ScanGradient::gatherLeaves(Value value, llvm::SetVector<Value> &leaves) {
+void ScanGradient::collectLeaves(Value value, llvm::SetVector<Value> &leaves) {
   if (saved.contains(value) || leaves.contains(value) || (!isForward(value) && !isCarry(value)))
     return;
   Operation *source = value.getDefiningOp();
@@ -237,7 +237,7 @@ void ScanGradient::gatherLeaves(Value value, llvm::SetVector<Value> &leaves) {
   llvm::SetVector<Value> own;
   int64_t cost = 0;
   for (Value operand : usedValues(source))
-    gatherLeaves(operand, own);
+    collectLeaves(operand, own);
   for (Value leaf : own)
     cost += leaves.contains(leaf) ? 0 : estimatedBytes(leaf.getType());
   if (cost > estimatedBytes(value.getType()) / (cheap ? 1 : 4))
@@ -270,7 +270,7 @@ void ScanGradient::chooseSaved() {
   });
   for (Value value : ordered) {
     llvm::SetVector<Value> leaves;
-    gatherLeaves(value, leaves);
+    collectLeaves(value, leaves);
     saved.insert(leaves.begin(), leaves.end());
   }
   // The closure of what is recomputed.

@@ -16,7 +16,7 @@ static bool staysInPlace(mlir::Value value, bool rows, llvm::DenseSet<mlir::Valu
   return llvm::all_of(value.getUsers(), [&](mlir::Operation *user) {
     if (llvm::isa<YieldOp>(user))
       return true;
-    if (rows && classOf(user) == fuse::OpClass::reduce)
+    if (rows && roleOf(user) == fuse::Role::reduce)
       return true;
     return isElementwise(user) && staysInPlace(user->getResult(0), rows, seen);
   });
@@ -39,7 +39,7 @@ static bool dependsOn(mlir::Operation *op, mlir::Value value) {
 static GroupShape shapeOfBody(mlir::Block &body) {
   OpSet ops;
   for (mlir::Operation &op : body.without_terminator())
-    if (classOf(&op) != fuse::OpClass::cheap)
+    if (roleOf(&op) != fuse::Role::cheap)
       ops.insert(&op);
   return ops.empty() ? GroupShape::elementwise : shapeOf(ops);
 }
@@ -68,7 +68,7 @@ bool mayAlias(GroupOp group, unsigned output, unsigned input) {
            staysInPlace(argument, true, seen);
   case GroupShape::contract: {
     for (mlir::Operation &op : body)
-      if (classOf(&op) == fuse::OpClass::contract && dependsOn(&op, argument))
+      if (roleOf(&op) == fuse::Role::contract && dependsOn(&op, argument))
         return false;
     return staysInPlace(argument, false, seen);
   }

@@ -1,8 +1,10 @@
+// The classes of ops, and whether a set of them is a kernel.
+
 #include "passes/Fuse/Cluster.h"
 
 namespace kiln::fuse {
 
-bool isPlainSource(mlir::Operation *op) { return isSource(op) && classOf(op) == OpClass::cheap; }
+bool isPlainSource(mlir::Operation *op) { return isSource(op) && roleOf(op) == Role::cheap; }
 
 // How many elementwise ops a cheap expression may hold: above this, storing it is no dearer than computing it again.
 static constexpr int cheapLimit = 8;
@@ -45,38 +47,37 @@ bool keepsRows(mlir::Operation *op) {
   return transpose && transpose.getPermutation().size() == 4 && transpose.getPermutation().back() == 3;
 }
 
-OpClass classOf(mlir::Operation *op) {
+Role roleOf(mlir::Operation *op) {
   if (isControl(op))
-    return OpClass::control;
+    return Role::control;
   if (op->hasTrait<mlir::OpTrait::IsTerminator>() || !llvm::isa<KilnDialect>(op->getDialect()))
-    return OpClass::other;
+    return Role::other;
   if (cheapCost(op, cheapLimit) <= cheapLimit)
-    return OpClass::cheap;
+    return Role::cheap;
   if (llvm::isa<ReshapeOp, ConstantOp, GroupOp>(op))
-    return OpClass::free;
+    return Role::free;
   kiln::OpClass opClass = opClassOf(op);
   if (opClass == kiln::OpClass::Contraction)
-    return OpClass::contract;
+    return Role::contract;
   if (auto reduce = llvm::dyn_cast<ReduceOp>(op))
-    return reduce.getAxes().empty() ? OpClass::single : OpClass::reduce;
+    return reduce.getAxes().empty() ? Role::single : Role::reduce;
   if (llvm::isa<ArgReduceOp>(op)) // along an axis other than the last one it shares its loop with nobody
-    return isTrailing(op) && op->getOperand(0).getType() != op->getResult(0).getType() ? OpClass::reduce
-                                                                                       : OpClass::single;
+    return isTrailing(op) && op->getOperand(0).getType() != op->getResult(0).getType() ? Role::reduce : Role::single;
   if (llvm::isa<AttentionOp, AttentionGradOp>(op))
-    return OpClass::attention;
+    return Role::attention;
   if (llvm::isa<DecomposableOpInterface>(op))
-    return OpClass::other;
+    return Role::other;
   if (isElementwise(op) || isLayout(op) || isSource(op))
-    return OpClass::index;
+    return Role::index;
   if (opClass == kiln::OpClass::Whole || opClass == kiln::OpClass::Update)
-    return OpClass::single;
-  return OpClass::other;
+    return Role::single;
+  return Role::other;
 }
 
 void forEachSource(mlir::Operation *op, llvm::function_ref<void(mlir::Value)> visit) {
   for (mlir::Value operand : op->getOperands()) {
     mlir::Operation *definition = operand.getDefiningOp();
-    if (definition && classOf(definition) == OpClass::cheap)
+    if (definition && roleOf(definition) == Role::cheap)
       forEachSource(definition, visit);
     else
       visit(operand);
@@ -86,7 +87,7 @@ void forEachSource(mlir::Operation *op, llvm::function_ref<void(mlir::Value)> vi
 // Whether a group other than that of `ops` clones the cheap member, below another cheap op that it reads.
 static bool clonedOutside(mlir::Operation *member, const OpSet &ops) {
   return llvm::any_of(member->getUsers(), [&](mlir::Operation *user) {
-    if (classOf(user) != OpClass::cheap)
+    if (roleOf(user) != Role::cheap)
       return false;
     return ops.contains(user) ? clonedOutside(user, ops) : usedOutside(user->getResult(0), ops);
   });
@@ -94,7 +95,7 @@ static bool clonedOutside(mlir::Operation *member, const OpSet &ops) {
 
 bool usedOutside(mlir::Value value, const OpSet &ops) {
   for (mlir::Operation *user : value.getUsers()) {
-    bool cheap = classOf(user) == OpClass::cheap;
+    bool cheap = roleOf(user) == Role::cheap;
     if (!ops.contains(user)) {
       if (!cheap || usedOutside(user->getResult(0), ops))
         return true;
@@ -132,7 +133,7 @@ public:
     if (isMember(value))
       return true;
     mlir::Operation *op = value.getDefiningOp();
-    return op && classOf(op) == OpClass::cheap &&
+    return op && roleOf(op) == Role::cheap &&
            llvm::any_of(op->getOperands(), [&](mlir::Value operand) { return reachesMember(operand); });
   }
 
@@ -225,7 +226,7 @@ bool Candidate::lookupLegal(mlir::Operation *op, mlir::Value row, size_t rows) c
 bool Candidate::rowsLegal() const {
   mlir::Value full, row;
   for (mlir::Operation *op : ops) {
-    if (classOf(op) != OpClass::reduce)
+    if (roleOf(op) != Role::reduce)
       continue;
     if (!isTrailing(op))
       return false;
@@ -236,7 +237,7 @@ bool Candidate::rowsLegal() const {
   }
   size_t rows = dimsOf(row).size();
   for (mlir::Operation *op : ops) {
-    if (classOf(op) == OpClass::reduce) {
+    if (roleOf(op) == Role::reduce) {
       if (!readsInPlace(op, rows))
         return false;
       continue;
@@ -253,7 +254,7 @@ bool Candidate::columnsLegal() const {
   mlir::Value full, left;
   llvm::ArrayRef<int64_t> axes;
   for (mlir::Operation *op : ops) {
-    if (classOf(op) != OpClass::reduce)
+    if (roleOf(op) != Role::reduce)
       continue;
     auto reduce = llvm::dyn_cast<ReduceOp>(op);
     if (!reduce)
@@ -266,7 +267,7 @@ bool Candidate::columnsLegal() const {
   }
   size_t rank = dimsOf(full).size();
   for (mlir::Operation *op : ops) {
-    if (classOf(op) == OpClass::reduce) {
+    if (roleOf(op) == Role::reduce) {
       // A reduction of a value that another reduction decides would need a second pass.
       if (!readsInPlace(op, 0))
         return false;
@@ -334,21 +335,21 @@ GroupShape shapeOf(const OpSet &ops) {
   mlir::Operation *anchor = nullptr, *attention = nullptr;
   bool reductions = false, trailing = true;
   for (mlir::Operation *op : ops) {
-    OpClass opClass = classOf(op);
-    if (opClass == OpClass::single)
+    Role role = roleOf(op);
+    if (role == Role::single)
       return ops.size() == 1 ? GroupShape::single : GroupShape::illegal;
-    if (opClass == OpClass::contract) {
+    if (role == Role::contract) {
       if (anchor)
         return GroupShape::illegal;
       anchor = op;
-    } else if (opClass == OpClass::attention) {
+    } else if (role == Role::attention) {
       if (attention)
         return GroupShape::illegal;
       attention = op;
-    } else if (opClass == OpClass::reduce) {
+    } else if (role == Role::reduce) {
       reductions = true;
       trailing &= isTrailing(op);
-    } else if (opClass != OpClass::index && opClass != OpClass::cheap) {
+    } else if (role != Role::index && role != Role::cheap) {
       return GroupShape::illegal;
     }
   }

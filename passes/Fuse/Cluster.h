@@ -8,7 +8,7 @@
 
 namespace kiln::fuse {
 
-enum class OpClass {
+enum class Role {
   free,      ///< reshape, and constants that live in the program's constant pool: no code runs
   cheap,     ///< cloned into each group that reads it: splat constants, iota, extent, broadcast, and masks made of them
   index,     ///< element = f(index): elementwise and layout ops, gather, dynamic_slice, random_bits
@@ -20,7 +20,7 @@ enum class OpClass {
   other,     ///< terminators, and what is not a primitive
 };
 
-OpClass classOf(mlir::Operation *op);
+Role roleOf(mlir::Operation *op);
 /// Computes nothing and reads nothing: a splat constant, iota, extent. Part of even the smallest group.
 bool isPlainSource(mlir::Operation *op);
 

@@ -1,3 +1,5 @@
+// The pass: what is made ready before merging, and groups taken apart again.
+
 #include "passes/Fuse/Fuse.h"
 
 #include "passes/Fuse/Merge.h"
@@ -31,7 +33,7 @@ static constexpr unsigned maxRecomputed = 6;
 static unsigned fullSources(mlir::Operation *op) {
   unsigned count = 0;
   for (mlir::Value operand : op->getOperands())
-    count += !operand.getDefiningOp() || classOf(operand.getDefiningOp()) != fuse::OpClass::cheap;
+    count += !operand.getDefiningOp() || roleOf(operand.getDefiningOp()) != fuse::Role::cheap;
   return count;
 }
 
@@ -45,7 +47,7 @@ static unsigned elementWidth(mlir::Value value) {
 static void duplicateCheap(mlir::Block &block) {
   llvm::DenseMap<mlir::Operation *, unsigned> depth;
   for (mlir::Operation &op : llvm::make_early_inc_range(llvm::reverse(block))) {
-    if (classOf(&op) != fuse::OpClass::index || !isElementwise(&op) || llvm::isa<PowOp, RemOp>(op) ||
+    if (roleOf(&op) != fuse::Role::index || !isElementwise(&op) || llvm::isa<PowOp, RemOp>(op) ||
         fullSources(&op) != 1 || dimsOf(op.getResult(0)).empty())
       continue;
     // A mask is a quarter of what it is made of: better kept.
@@ -55,10 +57,10 @@ static void duplicateCheap(mlir::Block &block) {
     llvm::SmallVector<mlir::Operation *> users = found.takeVector();
     unsigned deepest = 0;
     bool fusable = llvm::all_of(users, [&](mlir::Operation *user) {
-      fuse::OpClass opClass = classOf(user);
+      fuse::Role role = roleOf(user);
       deepest = std::max(deepest, depth.lookup(user));
       return user->getBlock() == &block &&
-             ((opClass == fuse::OpClass::index && isElementwise(user)) || opClass == fuse::OpClass::reduce);
+             ((role == fuse::Role::index && isElementwise(user)) || role == fuse::Role::reduce);
     });
     if (!fusable || users.size() < 2 || deepest >= maxRecomputed)
       continue;

@@ -1,3 +1,5 @@
+// The order in which ops are put together, and its limits.
+
 #include "passes/Fuse/Merge.h"
 
 #include "passes/Fuse/Donation.h"
@@ -102,14 +104,13 @@ private:
   }
   bool feedsAnchor(unsigned cluster) const {
     return llvm::any_of(clusters[cluster], [&](mlir::Operation *op) {
-      return llvm::any_of(readers.lookup(op),
-                          [](mlir::Operation *reader) { return classOf(reader) == OpClass::contract; });
+      return llvm::any_of(readers.lookup(op), [](mlir::Operation *reader) { return roleOf(reader) == Role::contract; });
     });
   }
   OpSet betterOutside(mlir::Operation *op, const OpSet &ops, bool elementwiseReaders) const;
   void growReductions(GroupShape shape);
   void mergeColumns();
-  void gatherColumns();
+  void collectColumnSums();
   void mergeElementwise();
   void mergeSiblings();
   void addPrologues();
@@ -131,17 +132,17 @@ void Merger::collect() {
   llvm::DenseSet<mlir::Operation *> keep(kept.begin(), kept.end());
   if (level == FuseLevel::single)
     for (mlir::Operation &op : block.without_terminator())
-      if (classOf(&op) == OpClass::cheap && !isPlainSource(&op) && !op.use_empty())
+      if (roleOf(&op) == Role::cheap && !isPlainSource(&op) && !op.use_empty())
         keep.insert(&op);
   for (mlir::Operation &op : block.without_terminator()) {
-    if (classOf(&op) == OpClass::cheap && !keep.contains(&op))
+    if (roleOf(&op) == Role::cheap && !keep.contains(&op))
       continue;
     position[&op] = position.size();
     owner[&op] = clusters.size();
     clusters.emplace_back();
     clusters.back().insert(&op);
-    OpClass opClass = classOf(&op);
-    bool groupable = opClass != OpClass::free && opClass != OpClass::control && opClass != OpClass::other;
+    Role role = roleOf(&op);
+    bool groupable = role != Role::free && role != Role::control && role != Role::other;
     shapes.push_back(groupable ? shapeOf(clusters.back()) : GroupShape::illegal);
   }
   for (mlir::Operation &op : block.without_terminator()) {
@@ -176,7 +177,7 @@ void Merger::findUpdates() {
     return;
   llvm::EquivalenceClasses<mlir::Operation *> sweeps;
   for (mlir::Operation &op : llvm::reverse(block)) {
-    if (!owner.count(&op) || classOf(&op) != OpClass::index || !isElementwise(&op))
+    if (!owner.count(&op) || roleOf(&op) != Role::index || !isElementwise(&op))
       continue;
     mlir::Value result = op.getResult(0);
     bool returned = llvm::is_contained(block.getTerminator()->getOperands(), result);
@@ -294,11 +295,10 @@ void Merger::growContracts() {
 // in memory anyway: the product dy * x below sum(dy * x), with the difference x - mean that it takes. Empty where `op`
 // is no such value. Readers of a row group are reductions; those of a product's epilogue may be elementwise too.
 OpSet Merger::betterOutside(mlir::Operation *op, const OpSet &ops, bool elementwiseReaders) const {
-  if (classOf(op) != OpClass::index || isDear(op) || dimsOf(op->getResult(0)).empty() || op->use_empty())
+  if (roleOf(op) != Role::index || isDear(op) || dimsOf(op->getResult(0)).empty() || op->use_empty())
     return {};
   for (mlir::Operation *user : op->getUsers()) {
-    bool reads =
-        classOf(user) == OpClass::reduce || (elementwiseReaders && isElementwise(user) && !updates.contains(user));
+    bool reads = roleOf(user) == Role::reduce || (elementwiseReaders && isElementwise(user) && !updates.contains(user));
     if (ops.contains(user) || user->getBlock() != &block || !reads ||
         shapes[owner.lookup(user)] == GroupShape::contract)
       return {};
@@ -313,14 +313,14 @@ OpSet Merger::betterOutside(mlir::Operation *op, const OpSet &ops, bool elementw
         return;
       bool elsewhere = false, within = false;
       for (mlir::Operation *user : source.getUsers()) {
-        elsewhere |= !cone.contains(user) && !ops.contains(user) && classOf(user) != OpClass::cheap;
-        within |= !cone.contains(user) && (ops.contains(user) || classOf(user) == OpClass::cheap);
+        elsewhere |= !cone.contains(user) && !ops.contains(user) && roleOf(user) != Role::cheap;
+        within |= !cone.contains(user) && (ops.contains(user) || roleOf(user) == Role::cheap);
       }
       if (elsewhere)
         return;
       // Nobody else wants it: it goes along.
       bool goes = elementwiseReaders && !within && isElementwise(definition) && !isDear(definition) &&
-                  classOf(definition) == OpClass::index && cone.size() < maxPeeled;
+                  roleOf(definition) == Role::index && cone.size() < maxPeeled;
       if (goes)
         cone.insert(definition);
       stored &= goes;
@@ -388,7 +388,7 @@ void Merger::mergeColumns() {
           if (!dimsOf(source).empty() && (!source.getDefiningOp() || !clusters[c].contains(source.getDefiningOp())))
             readersOf[source].insert(c);
           // Or what is one op away from it: sum(dy) and sum(dy * x).
-          if (mlir::Operation *definition = source.getDefiningOp(); definition && classOf(definition) == OpClass::index)
+          if (mlir::Operation *definition = source.getDefiningOp(); definition && roleOf(definition) == Role::index)
             forEachSource(definition, [&](mlir::Value above) {
               if (!dimsOf(above).empty())
                 readersOf[above].insert(c);
@@ -405,15 +405,15 @@ void Merger::mergeColumns() {
       for (unsigned j = i + 1; j < users.size(); ++j)
         if (shapes[users[i]] == GroupShape::columns && shapes[users[j]] == GroupShape::columns)
           tryMerge(users[i], users[j]);
-  gatherColumns();
+  collectColumnSums();
 }
 
 // Bias gradients and the like are short kernels, one behind the other: those of one shape that are near each other go
 // together whatever they read. Not sums to a single number: where there are many, all wait for the last.
-void Merger::gatherColumns() {
+void Merger::collectColumnSums() {
   auto leavesRows = [&](unsigned c) {
     return shapes[c] == GroupShape::columns && llvm::all_of(clusters[c], [](mlir::Operation *op) {
-             return classOf(op) != OpClass::reduce || !dimsOf(op->getResult(0)).empty();
+             return roleOf(op) != Role::reduce || !dimsOf(op->getResult(0)).empty();
            });
   };
   llvm::SmallVector<unsigned> members;
@@ -447,7 +447,7 @@ void Merger::mergeSiblings() {
     if (auto found = owner.find(&op); found != owner.end())
       for (mlir::Value operand : op.getOperands()) {
         mlir::Operation *definition = operand.getDefiningOp();
-        bool cheap = definition && classOf(definition) == OpClass::cheap;
+        bool cheap = definition && roleOf(definition) == Role::cheap;
         // A parameter's update stays one kernel, which all parameters share.
         if (!dimsOf(operand).empty() && !cheap && shapes[found->second] == GroupShape::elementwise &&
             !isUpdate(found->second))

@@ -1,3 +1,5 @@
+// A cluster's ops moved into a kiln.group, with the cheap ones that it reads.
+
 #include "passes/Fuse/Outline.h"
 
 #include "mlir/IR/IRMapping.h"
@@ -11,11 +13,11 @@ namespace kiln::fuse {
 llvm::SmallVector<mlir::Operation *> cheapOpsToKeep(mlir::Block &block) {
   llvm::SmallVector<mlir::Operation *> result;
   for (mlir::Operation &op : block) {
-    if (classOf(&op) != OpClass::cheap)
+    if (roleOf(&op) != Role::cheap)
       continue;
     bool keep = llvm::any_of(op.getUsers(), [](mlir::Operation *user) {
-      OpClass opClass = classOf(user);
-      return opClass == OpClass::free || opClass == OpClass::control || opClass == OpClass::other;
+      Role role = roleOf(user);
+      return role == Role::free || role == Role::control || role == Role::other;
     });
     if (keep)
       result.push_back(&op);
@@ -83,7 +85,7 @@ private:
     return usedOutside(result, members) || (result.use_empty() && result.getDefiningOp()->getNumResults() > 1);
   }
 
-  bool isCloned(mlir::Operation *op) const { return classOf(op) == OpClass::cheap && !kept.contains(op); }
+  bool isCloned(mlir::Operation *op) const { return roleOf(op) == Role::cheap && !kept.contains(op); }
 
   mlir::Value materialize(mlir::Value value, mlir::Block &body, mlir::OpBuilder &inner) {
     if (mlir::Value mapped = mapping.lookupOrNull(value))
@@ -144,7 +146,7 @@ static llvm::SmallVector<Unit> unitsOf(mlir::Block &block, llvm::ArrayRef<OpSet>
   for (mlir::Operation &op : block.without_terminator()) {
     auto found = unitOf.find(&op);
     if (found == unitOf.end()) {
-      if (classOf(&op) == OpClass::cheap)
+      if (roleOf(&op) == Role::cheap)
         continue;
       found = unitOf.insert({&op, static_cast<unsigned>(units.size())}).first;
       units.emplace_back();
@@ -178,7 +180,7 @@ static llvm::SmallVector<Unit> unitsOf(mlir::Block &block, llvm::ArrayRef<OpSet>
 void outlineBlock(mlir::Block &block, llvm::ArrayRef<OpSet> clusters, bool cloneKept) {
   llvm::DenseSet<mlir::Operation *> kept;
   for (const OpSet &cluster : clusters)
-    if (!cloneKept && classOf(cluster.front()) == OpClass::cheap)
+    if (!cloneKept && roleOf(cluster.front()) == Role::cheap)
       kept.insert(cluster.front());
   llvm::SmallVector<Unit> units = unitsOf(block, clusters, kept);
   using Entry = std::pair<unsigned, unsigned>;

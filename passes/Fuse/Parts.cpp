@@ -26,7 +26,7 @@ bool isClosed(const OpSet &ops) {
 }
 
 bool splitGroup(GroupOp group, llvm::ArrayRef<OpSet> parts) {
-  auto computes = [](mlir::Operation *op) { return classOf(op) != OpClass::cheap; };
+  auto computes = [](mlir::Operation *op) { return roleOf(op) != Role::cheap; };
   mlir::Block &body = group.getBody().front();
   llvm::SmallVector<OpSet> clusters;
   OpSet left;

@@ -7,7 +7,7 @@ namespace kiln {
 mlir::LogicalResult verifyPrimitives(mlir::func::FuncOp function) {
   mlir::LogicalResult result = mlir::success();
   function.getBody().walk([&](mlir::Operation *op) {
-    if (fuse::classOf(op) != fuse::OpClass::other || op->hasTrait<mlir::OpTrait::IsTerminator>())
+    if (fuse::roleOf(op) != fuse::Role::other || op->hasTrait<mlir::OpTrait::IsTerminator>())
       return;
     op->emitError() << "'" << op->getName()
                     << "' is no primitive that a kernel can hold: decompose and differentiate before fusing";
@@ -21,7 +21,7 @@ mlir::Operation *findUnfused(mlir::func::FuncOp function) {
   function.getBody().walk<mlir::WalkOrder::PreOrder>([&](mlir::Operation *op) {
     if (llvm::isa<GroupOp>(op))
       return mlir::WalkResult::skip();
-    if (fuse::classOf(op) == fuse::OpClass::control || llvm::isa<ReshapeOp, ConstantOp>(op) ||
+    if (fuse::roleOf(op) == fuse::Role::control || llvm::isa<ReshapeOp, ConstantOp>(op) ||
         op->hasTrait<mlir::OpTrait::IsTerminator>())
       return mlir::WalkResult::advance();
     found = op;

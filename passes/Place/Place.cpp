@@ -1,3 +1,5 @@
+// Loops made one backend's, and islands moved where computing there saves more than copies cost.
+
 #include "passes/Place/Place.h"
 
 #include "ir/Bounds.h"
@@ -53,7 +55,7 @@ static mlir::LogicalResult moveTogether(mlir::Operation &control, Claimants clai
 static llvm::SmallVector<mlir::Operation *> controlsOf(mlir::func::FuncOp function) {
   llvm::SmallVector<mlir::Operation *> controls;
   for (mlir::Operation &op : function.getBody().front())
-    if (fuse::classOf(&op) == fuse::OpClass::control)
+    if (fuse::roleOf(&op) == fuse::Role::control)
       controls.push_back(&op);
   return controls;
 }

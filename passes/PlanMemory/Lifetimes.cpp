@@ -1,3 +1,5 @@
+// When each buffer is alive, and an offset for it.
+
 #include "passes/PlanMemory/PlanMemory.h"
 
 #include "ir/Classes.h"

@@ -1,3 +1,5 @@
+// A function's plan, from its signature to its explanation.
+
 #include "passes/PlanMemory/PlanMemory.h"
 #include "ir/Classes.h"
 

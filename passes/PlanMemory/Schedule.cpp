@@ -1,3 +1,5 @@
+// The order of a block's launches: what frees memory first.
+
 #include "passes/PlanMemory/PlanMemory.h"
 
 #include "llvm/ADT/DenseMap.h"

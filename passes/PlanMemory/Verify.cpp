@@ -1,3 +1,5 @@
+// The plan run on names, and the sentence that says where it is wrong.
+
 #include "passes/PlanMemory/Verify.h"
 
 #include "passes/Fuse/Alias.h"

@@ -1,3 +1,5 @@
+// Which values, at what cost, and their copies in the backward half.
+
 #include "passes/Rematerialize/Rematerialize.h"
 
 #include "ir/Classes.h"

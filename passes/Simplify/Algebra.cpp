@@ -1,3 +1,5 @@
+// Elementwise identities that hold for every value of a dtype, NaN and signed zeros too.
+
 #include "passes/Simplify/Patterns.h"
 
 #include "ir/Classes.h"

@@ -1,3 +1,5 @@
+// Ops that move elements, joined, dropped or moved out of the way.
+
 #include "passes/Simplify/Patterns.h"
 
 namespace kiln {

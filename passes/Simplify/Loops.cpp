@@ -1,3 +1,5 @@
+// What does not change leaves a loop; what nobody reads is not carried.
+
 #include "passes/Simplify/Patterns.h"
 
 #include "ir/Classes.h"

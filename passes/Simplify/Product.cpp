@@ -1,3 +1,5 @@
+// Products: transposes absorbed, tables multiplied, reductions that are products.
+
 #include "passes/Simplify/Patterns.h"
 
 namespace kiln {

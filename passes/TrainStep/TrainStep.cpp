@@ -1,3 +1,5 @@
+// The recipe read, and @train_step built from it.
+
 #include "passes/TrainStep/TrainStep.h"
 
 #include "passes/Differentiate/Differentiate.h"

@@ -1,3 +1,5 @@
+// One check for each stage, and the table that names them.
+
 #include "passes/VerifyStages/VerifyStages.h"
 
 #include "passes/Fuse/Verify.h"

@@ -1,3 +1,5 @@
+// Opening a device, and buffers brought to it and back.
+
 #include "runtime/backend/Device.h"
 
 #include "runtime/support/Error.h"

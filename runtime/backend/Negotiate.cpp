@@ -1,3 +1,5 @@
+// Tables taken at the size that both sides know, and what is missing named.
+
 #include "runtime/backend/Negotiate.h"
 
 #include "runtime/backend/Tables.h"

@@ -1,3 +1,5 @@
+// Parts of an entry found, renumbered and put in order.
+
 #include "runtime/backend/Placement.h"
 
 #include "runtime/backend/Tree.h"
@@ -56,8 +58,8 @@ kiln_node Placement::renumbered(const kiln_node &node) {
 }
 
 void Placement::collect(const kiln_node &node, std::vector<kiln_extent> &loops, Part &part) const {
-  const kiln_node_form &form = formOf(node);
-  if (form.tests)
+  const kiln_node_traits &traits = traitsOf(node);
+  if (traits.tests)
     part.reads.push_back({node.condition, 1, {}, loops});
   for (size_t i = 0; i < node.place_count; ++i) {
     bool reads = i < readsOf(node, whole_.kernels);
@@ -74,11 +76,11 @@ void Placement::collect(const kiln_node &node, std::vector<kiln_extent> &loops, 
     }
     (reads ? part.reads : part.writes).push_back(std::move(access));
   }
-  if (form.loops)
+  if (traits.loops)
     loops.push_back(node.count);
   for (size_t i = 0; i < node.child_count; ++i)
     collect(node.children[i], loops, part);
-  if (form.loops)
+  if (traits.loops)
     loops.pop_back();
 }
 

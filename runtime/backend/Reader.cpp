@@ -1,3 +1,5 @@
+// The one reader of the interface's structs.
+
 #include "runtime/backend/Tree.h"
 
 #include <algorithm>
@@ -116,9 +118,9 @@ void readNode(const kiln_node *node, kiln_node_info *out) {
   info.extent_count = narrow(node->extent_count);
   info.places = node->places;
   info.extents = node->extents;
-  const kiln_node_form *form = kiln_form_of_node(node->kind);
+  const kiln_node_traits *traits = kiln_traits_of_node(node->kind);
   info.scratch = isLaunch(*node) && node->scratch.offset >= 0 ? &node->scratch : nullptr;
-  info.condition = form && form->tests ? &node->condition : nullptr;
+  info.condition = traits && traits->tests ? &node->condition : nullptr;
   info.count = node->count;
   info.index_slot = node->index_slot;
   info.reverse = node->reverse;

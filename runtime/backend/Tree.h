@@ -11,12 +11,12 @@
 namespace kiln {
 
 /// Of a kind that is known, as all are that the compiler makes and the plan's reader lets through.
-inline const kiln_node_form &formOf(const kiln_node &node) { return *kiln_form_of_node(node.kind); }
+inline const kiln_node_traits &traitsOf(const kiln_node &node) { return *kiln_traits_of_node(node.kind); }
 
 /// The kind of a name in a manifest; -1 where there is none.
 inline int32_t nodeKindOf(std::string_view name) {
-  for (int32_t kind = 0; const kiln_node_form *form = kiln_form_of_node(kind); ++kind)
-    if (name == form->name)
+  for (int32_t kind = 0; const kiln_node_traits *traits = kiln_traits_of_node(kind); ++kind)
+    if (name == traits->name)
       return kind;
   return -1;
 }
@@ -55,7 +55,7 @@ inline const ValueRow &valueAt(const kiln_kernel &kernel, size_t place) {
 
 /// How many of the node's places it reads: the first ones.
 inline size_t readsOf(const kiln_node &node, const kiln_kernel *kernels) {
-  int32_t reads = formOf(node).reads;
+  int32_t reads = traitsOf(node).reads;
   return reads < 0 ? kernels[node.kernel].input_count : static_cast<size_t>(reads);
 }
 

@@ -1,3 +1,5 @@
+// Checkpoints and weights gathered from a program, written, found again and taken.
+
 #include "runtime/cli/Checkpoint.h"
 
 #include "runtime/files/Safetensors.h"

@@ -1,3 +1,5 @@
+// Options found and converted, with an error for each way to be wrong.
+
 #include "runtime/cli/Options.h"
 
 #include "runtime/support/Error.h"

@@ -1,3 +1,5 @@
+// Lines for people and lines of JSON, as they are written.
+
 #include "runtime/cli/Output.h"
 
 #include "runtime/files/File.h"

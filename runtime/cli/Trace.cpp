@@ -1,3 +1,5 @@
+// Spans gathered and written as Chrome's JSON.
+
 #include "runtime/cli/Trace.h"
 
 #include "runtime/cli/Output.h"

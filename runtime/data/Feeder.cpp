@@ -1,3 +1,5 @@
+// Sources opened, batches drawn and put into an entry's inputs.
+
 #include "runtime/data/Feeder.h"
 
 #include "runtime/files/File.h"

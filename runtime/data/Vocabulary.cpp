@@ -1,3 +1,5 @@
+// Characters or words to numbers and back, and the file that keeps them.
+
 #include "runtime/data/Vocabulary.h"
 
 #include "runtime/files/File.h"

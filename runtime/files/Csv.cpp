@@ -1,3 +1,5 @@
+// The parser, one pass over the text.
+
 #include "runtime/files/Csv.h"
 
 #include "runtime/support/Error.h"

@@ -1,3 +1,5 @@
+// Reading, atomic writing, gzip, and where data lies.
+
 #include "runtime/files/File.h"
 
 #include "runtime/support/Error.h"

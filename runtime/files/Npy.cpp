@@ -1,3 +1,5 @@
+// The header's small grammar, checked before anything is allocated.
+
 #include "runtime/files/Npy.h"
 
 #include "runtime/files/File.h"

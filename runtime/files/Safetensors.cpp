@@ -1,3 +1,5 @@
+// The header checked whole before a tensor is looked at.
+
 #include "runtime/files/Safetensors.h"
 
 #include "runtime/support/Error.h"

@@ -1,3 +1,5 @@
+// Greedy, sampled and beam choices from logits.
+
 #include "runtime/generate/Draw.h"
 
 #include "runtime/support/Error.h"

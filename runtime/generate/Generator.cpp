@@ -1,3 +1,5 @@
+// Prefill, step, and the search over beams.
+
 #include "runtime/generate/Generator.h"
 
 #include "runtime/random/Philox.h"

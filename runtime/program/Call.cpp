@@ -1,3 +1,5 @@
+// A call's inputs, shapes and buffers, made ready and run.
+
 #include "runtime/program/Program.h"
 #include "runtime/program/RedZones.h"
 #include "runtime/support/Error.h"
@@ -9,15 +11,15 @@ namespace kiln {
 Call::Call(Program &program, size_t entry)
     : program_(program), index_(entry), spec_(program.manifest_.entries[entry]), extents_(spec_) {
   buffers_.resize(spec_.arguments.size());
-  handles_.assign(program.lanes_.size(), std::vector<kiln_buffer *>(spec_.arguments.size()));
+  handles_.assign(program.backends_.size(), std::vector<kiln_buffer *>(spec_.arguments.size()));
   shapes_.resize(spec_.arguments.size());
   for (size_t i = 0; i < spec_.arguments.size(); ++i)
     bindBuffer(i);
-  for (size_t lane = 1; lane < program.lanes_.size(); ++lane)
+  for (size_t backend = 1; backend < program.backends_.size(); ++backend)
     for (size_t i = 0; i < spec_.arguments.size(); ++i) {
-      mirrors_.emplace_back(*program.lanes_[lane]->device, buffers_[i].host,
+      mirrors_.emplace_back(*program.backends_[backend]->device, buffers_[i].host,
                             static_cast<size_t>(spec_.arguments[i].bytes));
-      handles_[lane][i] = mirrors_.back().handle();
+      handles_[backend][i] = mirrors_.back().handle();
     }
   program.reserveArena(static_cast<size_t>(spec_.arenaBytes));
 }
@@ -229,15 +231,15 @@ void Call::fetch(size_t argument) {
 
 /// What a part away from home reads, brought to its backend; or what it wrote, brought back.
 void Call::bring(const Placement::Part &part, bool back) {
-  const Device &home = program_.home(), &away = *program_.lanes_[part.backend]->device;
+  const Device &home = program_.home(), &away = *program_.backends_[part.backend]->device;
   for (const Placement::Access &access : back ? part.writes : part.reads) {
     if (access.place.space == KILN_SPACE_CONSTANT)
       continue;
     Placement::Span span = Placement::spanOf(access, extents_.table());
     bool arena = access.place.space == KILN_SPACE_ARENA;
     uint8_t *host = arena ? program_.arena_.data() : static_cast<uint8_t *>(buffers_[access.place.argument].host);
-    auto handle = [&](uint32_t lane) {
-      return arena ? program_.lanes_[lane]->arena.handle() : handles_[lane][access.place.argument];
+    auto handle = [&](uint32_t backend) {
+      return arena ? program_.backends_[backend]->arena.handle() : handles_[backend][access.place.argument];
     };
     uint64_t offset = static_cast<uint64_t>(span.offset), bytes = static_cast<uint64_t>(span.bytes);
     const Device &from = back ? away : home, &to = back ? home : away;
@@ -252,24 +254,24 @@ void Call::bring(const Placement::Part &part, bool back) {
 }
 
 void Call::runPart(const Placement::Part &part, kiln_status &status) {
-  Program::Lane &lane = *program_.lanes_[part.backend];
+  Program::OpenBackend &opened = *program_.backends_[part.backend];
   if (part.backend != 0)
     bring(part, false);
   kiln_execution execution = {};
   execution.size = sizeof execution;
   execution.entry = part.entry;
   execution.buffers = handles_[part.backend].data();
-  execution.arena = lane.arena.handle();
+  execution.arena = opened.arena.handle();
   execution.extents = extents_.table();
   execution.status = &status;
   kiln_error error = emptyError();
   int64_t began = program_.profile_ ? profileClock() : 0;
-  int32_t code = lane.tables.run.execute(lane.executable, &execution, &error);
+  int32_t code = opened.tables.run.execute(opened.executable, &execution, &error);
   const Placement &placement = program_.plan_.placement();
   if (program_.profile_ && code == KILN_SUCCESS)
     keepTimes(part.backend, began);
   if (program_.counts_ && code == KILN_SUCCESS)
-    program_.counts_->add(lane.tables.run, lane.executable);
+    program_.counts_->add(opened.tables.run, opened.executable);
   auto whole = [&](uint32_t &kernel) {
     if (kernel < placement.program(part.backend).kernel_count)
       kernel = placement.wholeKernel(part.backend, kernel);
@@ -285,15 +287,16 @@ void Call::runPart(const Placement::Part &part, kiln_status &status) {
 /// Of the execution that has just ended.
 void Call::keepTimes(uint32_t backend, int64_t began) {
   int64_t ended = profileClock();
-  const Program::Lane &lane = *program_.lanes_[backend];
-  if (!lane.tables.run.profile) {
+  const Program::OpenBackend &opened = *program_.backends_[backend];
+  if (!opened.tables.run.profile) {
     program_.profile_->spans.push_back({backend, Profile::allKernels, began, ended});
     return;
   }
   const kiln_profile_event *events = nullptr;
   size_t count = 0;
   kiln_error error = emptyError();
-  lane.device->check(lane.tables.run.profile(lane.executable, 1, &events, &count, &error), error, "it cannot profile");
+  opened.device->check(opened.tables.run.profile(opened.executable, 1, &events, &count, &error), error,
+                       "it cannot profile");
   const Placement &placement = program_.plan_.placement();
   program_.profile_->add(backend, events, count, began, ended, [&](uint32_t kernel) {
     return kernel < placement.program(backend).kernel_count ? placement.wholeKernel(backend, kernel) : KILN_NONE;

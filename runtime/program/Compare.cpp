@@ -1,3 +1,5 @@
+// Two programs in step, and the report of where they part.
+
 #include "runtime/program/Compare.h"
 
 #include "runtime/backend/Tree.h"
@@ -48,7 +50,7 @@ public:
   /// `scratch`: as Walk has it.
   Stepper(Call &call, uint32_t seed, int64_t step, const std::vector<int64_t> *scratch = nullptr)
       : call_(call), program_(call.program_) {
-    if (program_.lanes_.size() > 1)
+    if (program_.backends_.size() > 1)
       fail("the program is on several backends (%s and others); only whole programs are compared",
            program_.image_.backends[0].name);
     call.bind(seed, step);
@@ -80,7 +82,7 @@ public:
     execution.size = sizeof execution;
     execution.entry = static_cast<uint32_t>(leaf);
     execution.buffers = call_.handles_[0].data();
-    execution.arena = program_.lanes_[0]->arena.handle();
+    execution.arena = program_.backends_[0]->arena.handle();
     execution.extents = call_.extents_.table();
     execution.status = &status;
     kiln_error error = emptyError();
@@ -126,7 +128,7 @@ public:
   }
   void overwrite(const kiln_place &at, const uint8_t *data, size_t bytes) {
     kiln_buffer *buffer =
-        at.space == KILN_SPACE_ARENA ? program_.lanes_[0]->arena.handle() : call_.handles_[0][at.argument];
+        at.space == KILN_SPACE_ARENA ? program_.backends_[0]->arena.handle() : call_.handles_[0][at.argument];
     kiln_error error = emptyError();
     const Device &device = program_.home();
     device.check(device.api().write(buffer, static_cast<uint64_t>(at.offset), data, bytes, &error), error,

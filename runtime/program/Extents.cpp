@@ -1,3 +1,5 @@
+// Symbols solved from shapes, bounds checked, expressions evaluated.
+
 #include "runtime/program/Extents.h"
 
 #include "runtime/support/Error.h"

@@ -1,3 +1,5 @@
+// JSON to structs; whatever is missing or out of range is named.
+
 #include "runtime/program/Manifest.h"
 
 #include "runtime/files/File.h"

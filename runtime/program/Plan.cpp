@@ -1,3 +1,5 @@
+// The tree, its places and costs, checked against the entry's arguments.
+
 #include "runtime/program/Plan.h"
 
 #include "runtime/backend/Tree.h"
@@ -30,28 +32,28 @@ public:
     if (number < 0)
       fail("unknown node '%s'", kind.c_str());
     node.kind = static_cast<kiln_node_kind>(number);
-    const kiln_node_form &form = formOf(node);
+    const kiln_node_traits &traits = traitsOf(node);
     if (isLaunch(node)) {
       launch(json, node, loops);
       return node;
     }
-    if (form.loops && loops >= KILN_MAX_LOOPS)
+    if (traits.loops && loops >= KILN_MAX_LOOPS)
       fail("more than %d loops are nested", KILN_MAX_LOOPS);
-    if (form.places > 0) {
+    if (traits.places > 0) {
       places(json.at("places"), node, loops);
-      if (node.place_count != static_cast<size_t>(form.places))
-        fail("a %s needs %d places", form.name, form.places);
+      if (node.place_count != static_cast<size_t>(traits.places))
+        fail("a %s needs %d places", traits.name, traits.places);
     }
-    if (form.counts)
-      node.count = extent(json.at(form.loops ? "count" : "bytes"));
-    if (form.loops)
+    if (traits.counts)
+      node.count = extent(json.at(traits.loops ? "count" : "bytes"));
+    if (traits.loops)
       loop(json, node);
-    if (form.tests)
+    if (traits.tests)
       node.condition = place(json.at("condition"), loops);
-    if (form.children != 0)
-      children(json, node, depth, loops + form.loops);
-    if (form.children >= 0 && node.child_count != static_cast<size_t>(form.children))
-      fail("'%s' needs %d children", form.name, form.children);
+    if (traits.children != 0)
+      children(json, node, depth, loops + traits.loops);
+    if (traits.children >= 0 && node.child_count != static_cast<size_t>(traits.children))
+      fail("'%s' needs %d children", traits.name, traits.children);
     return node;
   }
 

@@ -1,3 +1,5 @@
+// Backends opened, memory reserved, parameters and states made.
+
 #include "runtime/program/Program.h"
 
 #include "runtime/backend/Embedded.h"
@@ -50,15 +52,15 @@ void Program::openBackends(uint32_t device) {
          static_cast<unsigned long long>(image_.backend_count), manifest_.backends.size());
   for (uint32_t i = 0; i < std::max<size_t>(manifest_.backends.size(), 1); ++i) {
     const kiln_image_backend &backend = image_.backends[i];
-    Lane &lane = *lanes_.emplace_back(std::make_unique<Lane>());
+    OpenBackend &opened = *backends_.emplace_back(std::make_unique<OpenBackend>());
     std::string why;
-    if (!openEmbedded(backend, &host_, lane.tables, why))
+    if (!openEmbedded(backend, &host_, opened.tables, why))
       fail("the program's backend %s: %s", backend.name, why.c_str());
-    lane.device = std::make_unique<Device>(lane.tables, host_, i == 0 ? device : 0);
+    opened.device = std::make_unique<Device>(opened.tables, host_, i == 0 ? device : 0);
     kiln_error error = emptyError();
-    int32_t code = lane.tables.run.load(lane.device->handle(), &plan_.placement().program(i), backend.artifact,
-                                        backend.artifact_size, &lane.executable, &error);
-    lane.device->checkMade(code, lane.executable, error, "it cannot load the program");
+    int32_t code = opened.tables.run.load(opened.device->handle(), &plan_.placement().program(i), backend.artifact,
+                                          backend.artifact_size, &opened.executable, &error);
+    opened.device->checkMade(code, opened.executable, error, "it cannot load the program");
   }
   for (auto [tensors, homes] : {std::pair{&parameters_, &parameterHomes_}, std::pair{&states_, &stateHomes_}})
     for (Tensor &tensor : *tensors)
@@ -66,10 +68,10 @@ void Program::openBackends(uint32_t device) {
 }
 
 void Program::unload() {
-  for (std::unique_ptr<Lane> &lane : lanes_)
-    if (lane->executable) {
-      lane->tables.run.unload(lane->executable);
-      lane->executable = nullptr;
+  for (std::unique_ptr<OpenBackend> &opened : backends_)
+    if (opened->executable) {
+      opened->tables.run.unload(opened->executable);
+      opened->executable = nullptr;
     }
 }
 
@@ -79,13 +81,13 @@ void Program::reserveArena(size_t bytes) {
   if (bytes <= arenaBytes_)
     return;
   // Only temporaries live here: nothing needs to be kept.
-  bool onHost = lanes_.size() > 1 || home().hostMemory();
-  for (std::unique_ptr<Lane> &lane : lanes_)
-    lane->arena = DeviceBuffer();
+  bool onHost = backends_.size() > 1 || home().hostMemory();
+  for (std::unique_ptr<OpenBackend> &opened : backends_)
+    opened->arena = DeviceBuffer();
   if (onHost)
     arena_.reserve(bytes);
-  for (std::unique_ptr<Lane> &lane : lanes_)
-    lane->arena = DeviceBuffer(*lane->device, onHost ? arena_.data() : nullptr, bytes);
+  for (std::unique_ptr<OpenBackend> &opened : backends_)
+    opened->arena = DeviceBuffer(*opened->device, onHost ? arena_.data() : nullptr, bytes);
   arenaBytes_ = bytes;
 }
 
@@ -243,16 +245,16 @@ void Program::loadWeights(const std::string &path) {
 }
 
 void Program::profile(Profile *profile) {
-  for (const std::unique_ptr<Lane> &lane : lanes_) {
-    const kiln_run_api &api = lane->tables.run;
+  for (const std::unique_ptr<OpenBackend> &opened : backends_) {
+    const kiln_run_api &api = opened->tables.run;
     if (!api.profile)
       continue;
     const kiln_profile_event *events = nullptr;
     size_t count = 0;
     kiln_error error = emptyError();
-    int32_t code = api.profile(lane->executable, profile != nullptr, &events, &count, &error);
+    int32_t code = api.profile(opened->executable, profile != nullptr, &events, &count, &error);
     if (profile)
-      lane->device->check(code, error, "it cannot profile");
+      opened->device->check(code, error, "it cannot profile");
   }
   profile_ = profile;
 }

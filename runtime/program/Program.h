@@ -108,14 +108,14 @@ private:
   ThreadPool pool_;
   kiln_host host_ = {};
   /// A backend at work. The first is the home of parameters, states and results.
-  struct Lane {
+  struct OpenBackend {
     BackendTables tables;
     std::unique_ptr<Device> device;
     kiln_executable *executable = nullptr;
     DeviceBuffer arena;
   };
-  const Device &home() const { return *lanes_[0]->device; }
-  std::vector<std::unique_ptr<Lane>> lanes_;
+  const Device &home() const { return *backends_[0]->device; }
+  std::vector<std::unique_ptr<OpenBackend>> backends_;
   std::vector<Tensor> parameters_, states_;
   std::vector<Residence> parameterHomes_, stateHomes_;
   std::map<std::string, size_t> parameterIndex_;
@@ -218,20 +218,20 @@ private:
   /// Brings a result to the host, where the device keeps it elsewhere.
   void fetch(size_t argument);
   size_t bytesNow(size_t argument) const;
-  void inspect(Walk &walk, uint32_t lane, const kiln_node &node, std::string &text, std::string &negative);
+  void inspect(Walk &walk, uint32_t backend, const kiln_node &node, std::string &text, std::string &negative);
   /// Runs a part launch by launch; `after` looks, and says whether to go on. An error of the backend is thrown.
   using After = std::function<bool(Walk &, const kiln_node &, const kiln_status &)>;
   void walkPart(const Placement::Part &part, const After &after);
   // RedZones.cpp
   void runWatched();
   void poison();
-  void checkZones(uint32_t lane, const kiln_node &node);
+  void checkZones(uint32_t backend, const kiln_node &node);
   void checkArgument(size_t argument, const std::string &who) const;
-  const uint8_t *look(uint32_t lane, const kiln_place &place, size_t bytes, std::vector<uint8_t> &scratch);
+  const uint8_t *look(uint32_t backend, const kiln_place &place, size_t bytes, std::vector<uint8_t> &scratch);
 
   std::vector<Buffer> buffers_;
-  std::vector<std::vector<kiln_buffer *>> handles_; // by lane, as the backend takes them
-  std::vector<DeviceBuffer> mirrors_;               // of the lanes after the first
+  std::vector<std::vector<kiln_buffer *>> handles_; // by backend, as the backend takes them
+  std::vector<DeviceBuffer> mirrors_;               // of the backends after the first
   std::vector<std::vector<int64_t>> shapes_;
   struct CopyBack {
     size_t from;

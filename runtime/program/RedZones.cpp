@@ -1,3 +1,5 @@
+// The pattern laid, and looked at after each launch.
+
 #include "runtime/program/RedZones.h"
 
 #include "runtime/backend/Tree.h"
@@ -40,17 +42,17 @@ void Program::addRedZones() {
 void Call::poison() {
   const Device &home = program_.home();
   size_t arena = static_cast<size_t>(spec_.arenaBytes);
-  if (home.hostMemory() || program_.lanes_.size() > 1)
+  if (home.hostMemory() || program_.backends_.size() > 1)
     fillRedZone(program_.arena_.data(), arena);
   std::vector<uint8_t> image;
-  for (const std::unique_ptr<Program::Lane> &lane : program_.lanes_) {
-    if (lane->device->hostMemory() || arena == 0)
+  for (const std::unique_ptr<Program::OpenBackend> &opened : program_.backends_) {
+    if (opened->device->hostMemory() || arena == 0)
       continue;
     image.resize(arena);
     fillRedZone(image.data(), arena);
     kiln_error error = emptyError();
-    lane->device->check(lane->device->api().write(lane->arena.handle(), 0, image.data(), arena, &error), error,
-                        "a copy to the device failed");
+    opened->device->check(opened->device->api().write(opened->arena.handle(), 0, image.data(), arena, &error), error,
+                          "a copy to the device failed");
   }
   for (size_t i = 0; i < buffers_.size() && home.hostMemory(); ++i) {
     Memory &memory = buffers_[i].memory;
@@ -82,11 +84,11 @@ void Call::checkArgument(size_t argument, const std::string &who) const {
       report(redZoneBytes - at, "in front of");
 }
 
-void Call::checkZones(uint32_t lane, const kiln_node &node) {
-  const kiln_node_form &form = formOf(node);
-  std::string who = form.children == 0 ? std::string("a ") + form.name : "a kernel in a branch or loop";
+void Call::checkZones(uint32_t backend, const kiln_node &node) {
+  const kiln_node_traits &traits = traitsOf(node);
+  std::string who = traits.children == 0 ? std::string("a ") + traits.name : "a kernel in a branch or loop";
   if (isLaunch(node)) {
-    const KernelSpec &kernel = program_.manifest_.kernels[program_.plan_.placement().wholeKernel(lane, node.kernel)];
+    const KernelSpec &kernel = program_.manifest_.kernels[program_.plan_.placement().wholeKernel(backend, node.kernel)];
     who = "kernel " + kernel.name;
     if (!kernel.ops.empty())
       who += " (" + kernel.ops.back().name +
@@ -99,7 +101,7 @@ void Call::checkZones(uint32_t lane, const kiln_node &node) {
     place.space = KILN_SPACE_ARENA;
     place.offset = zone.offset;
     size_t bytes = static_cast<size_t>(zone.bytes);
-    size_t at = firstWritten(look(lane, place, bytes, scratch), bytes, static_cast<size_t>(zone.offset));
+    size_t at = firstWritten(look(backend, place, bytes, scratch), bytes, static_cast<size_t>(zone.offset));
     if (at < bytes)
       fail("%s wrote past its memory: byte %zu of the red zone behind %s, at %lld of the arena; this is a fault of the "
            "compiler or of its backend",

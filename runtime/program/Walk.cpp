@@ -1,3 +1,5 @@
+// One launch at a time: what is not finite is looked for after each.
+
 #include "runtime/program/Walk.h"
 
 #include "runtime/backend/Tree.h"
@@ -37,7 +39,7 @@ void Walk::flatten(const kiln_node &node, std::vector<std::pair<int32_t, int64_t
       flatten(node.children[i], loops, indices);
     return;
   }
-  if (formOf(node).loops) {
+  if (traitsOf(node).loops) {
     int64_t count = value(node.count);
     for (int64_t i = 0; i < count; ++i) {
       int64_t index = node.reverse ? count - 1 - i : i;
@@ -97,9 +99,9 @@ Work Call::workOf(const kiln_node &node) const {
     return {costOf(kernel, kernel.flops, node, table), costOf(kernel, kernel.bytes, node, table), 1};
   }
   Work sum, dearest;
-  const kiln_node_form &form = formOf(node);
-  if (form.places > 0) // it moves that many bytes at each
-    sum.bytes = form.places * value(node.count);
+  const kiln_node_traits &traits = traitsOf(node);
+  if (traits.places > 0) // it moves that many bytes at each
+    sum.bytes = traits.places * value(node.count);
   for (size_t i = 0; i < node.child_count; ++i) {
     Work child = workOf(node.children[i]);
     sum.flops += child.flops;
@@ -110,7 +112,7 @@ Work Call::workOf(const kiln_node &node) const {
   }
   if (node.kind == KILN_NODE_IF)
     return dearest;
-  double times = form.loops ? value(node.count) : 1;
+  double times = traits.loops ? value(node.count) : 1;
   return {sum.flops * times, sum.bytes * times, sum.launches * times};
 }
 
@@ -131,8 +133,8 @@ Found findNotFinite(kiln_dtype dtype, const void *data, int64_t count, bool nega
 } // namespace
 
 /// A place's bytes; on a device with memory of its own they are fetched into `scratch`.
-const uint8_t *Call::look(uint32_t lane, const kiln_place &place, size_t bytes, std::vector<uint8_t> &scratch) {
-  const Device &device = *program_.lanes_[lane]->device;
+const uint8_t *Call::look(uint32_t backend, const kiln_place &place, size_t bytes, std::vector<uint8_t> &scratch) {
+  const Device &device = *program_.backends_[backend]->device;
   if (place.space == KILN_SPACE_CONSTANT)
     return program_.image_.constants + place.offset;
   bool arena = place.space == KILN_SPACE_ARENA;
@@ -141,15 +143,16 @@ const uint8_t *Call::look(uint32_t lane, const kiln_place &place, size_t bytes, 
            place.offset;
   scratch.resize(bytes);
   kiln_error error = emptyError();
-  device.check(device.api().read(arena ? program_.lanes_[lane]->arena.handle() : handles_[lane][place.argument],
-                                 static_cast<uint64_t>(place.offset), scratch.data(), bytes, &error),
-               error, "a copy from the device failed");
+  device.check(
+      device.api().read(arena ? program_.backends_[backend]->arena.handle() : handles_[backend][place.argument],
+                        static_cast<uint64_t>(place.offset), scratch.data(), bytes, &error),
+      error, "a copy from the device failed");
   return scratch.data();
 }
 
 /// What is not finite among the results of one launch: in `text` a NaN or +infinity, in `negative` the first -infinity.
-void Call::inspect(Walk &walk, uint32_t lane, const kiln_node &node, std::string &text, std::string &negative) {
-  const KernelSpec &kernel = program_.manifest_.kernels[program_.plan_.placement().wholeKernel(lane, node.kernel)];
+void Call::inspect(Walk &walk, uint32_t backend, const kiln_node &node, std::string &text, std::string &negative) {
+  const KernelSpec &kernel = program_.manifest_.kernels[program_.plan_.placement().wholeKernel(backend, node.kernel)];
   std::vector<uint8_t> scratch;
   for (size_t o = 0; o < kernel.outputs.size() && kernel.inputs + o < node.place_count && text.empty(); ++o) {
     const KernelSpec::Output &output = kernel.outputs[o];
@@ -159,7 +162,7 @@ void Call::inspect(Walk &walk, uint32_t lane, const kiln_node &node, std::string
     if (!isFloat(output.dtype))
       continue;
     const uint8_t *data =
-        look(lane, node.places[kernel.inputs + o], static_cast<size_t>(count) * dtypeSize(output.dtype), scratch);
+        look(backend, node.places[kernel.inputs + o], static_cast<size_t>(count) * dtypeSize(output.dtype), scratch);
     for (bool alsoNegative : {false, true}) {
       Found found = kiln::findNotFinite(output.dtype, data, count, alsoNegative);
       if (found.element < 0)
@@ -179,15 +182,15 @@ void Call::inspect(Walk &walk, uint32_t lane, const kiln_node &node, std::string
 
 void Call::walkPart(const Placement::Part &part, const After &after) {
   const kiln_program &program = program_.plan_.placement().program(part.backend);
-  const Program::Lane &lane = *program_.lanes_[part.backend];
-  const kiln_run_api &api = lane.device->api();
+  const Program::OpenBackend &opened = *program_.backends_[part.backend];
+  const kiln_run_api &api = opened.device->api();
   const kiln_image_backend &backend = program_.image_.backends[part.backend];
   Walk walk(program, program.entries[part.entry], extents_.table());
   kiln_executable *loaded = nullptr;
   kiln_error error = emptyError();
   int32_t code =
-      api.load(lane.device->handle(), &walk.program(), backend.artifact, backend.artifact_size, &loaded, &error);
-  lane.device->checkMade(code, loaded, error, "the step cannot be run launch by launch");
+      api.load(opened.device->handle(), &walk.program(), backend.artifact, backend.artifact_size, &loaded, &error);
+  opened.device->checkMade(code, loaded, error, "the step cannot be run launch by launch");
   std::unique_ptr<kiln_executable, void (*)(kiln_executable *)> executable(loaded, api.unload);
   for (size_t i = 0; i < walk.leaves().size(); ++i) {
     const Walk::Leaf &leaf = walk.leaves()[i];
@@ -197,10 +200,10 @@ void Call::walkPart(const Placement::Part &part, const After &after) {
     execution.size = sizeof execution;
     execution.entry = static_cast<uint32_t>(i);
     execution.buffers = handles_[part.backend].data();
-    execution.arena = lane.arena.handle();
+    execution.arena = opened.arena.handle();
     execution.extents = extents_.table();
     execution.status = &status;
-    lane.device->check(api.execute(executable.get(), &execution, &error), error, "a launch failed");
+    opened.device->check(api.execute(executable.get(), &execution, &error), error, "a launch failed");
     if (!after(walk, leaf.node, status))
       return;
   }

@@ -1,3 +1,5 @@
+// Initialisers as PyTorch defines them, from Philox streams.
+
 #include "runtime/random/Initialise.h"
 
 #include "runtime/random/Philox.h"

@@ -1,3 +1,5 @@
+// Polynomials parsed, added, multiplied, divided, bounded and printed.
+
 #include "runtime/support/Dim.h"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+// Parsing and the checked accessors.
+
 #include "runtime/support/Json.h"
 
 #include "runtime/support/Error.h"

@@ -1,3 +1,5 @@
+// Elements read and written in their dtype, with one rounding.
+
 #include "runtime/support/Tensor.h"
 
 #include "runtime/support/Error.h"

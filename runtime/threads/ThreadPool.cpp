@@ -1,3 +1,5 @@
+// Workers that spin for a while and then sleep.
+
 #include "runtime/threads/ThreadPool.h"
 
 #include "runtime/support/Error.h"

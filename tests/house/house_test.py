@@ -93,7 +93,8 @@ def style(path, lines):
     is_c = first.startswith("/*") or path.endswith(".c") or "/inc/" in path
     if first.startswith("//===") or (len(lines) > 1 and re.match(r"//\s*-{3,}", lines[1])):
         yield 1, "a banner; the first line is a sentence that says what the file is"
-    elif not first.startswith(("// ", "/* ")) and path.endswith(".h"):
+    elif not first.startswith(("// ", "/* ")) and (
+            path.endswith(".h") or (len(lines) > 100 and not path.startswith("tests/"))):
         yield 1, "has no first sentence that says what the file is"
     if path.endswith(".h") and not is_c and "#pragma once" not in lines:
         yield 1, "has no #pragma once"

@@ -1,3 +1,5 @@
+// The forward half, and what both halves share: which operands lie how, and where the scratch's areas are.
+
 #include "backends/cpu/compile/Attention.h"
 #include "backends/cpu/compile/ContractModel.h"
 #include "backends/cpu/compile/MicroKernel.h"

@@ -1,3 +1,5 @@
+// The backward half: shares made again from their sums, and the three gradients of a panel.
+
 #include "backends/cpu/compile/Attention.h"
 #include "backends/cpu/compile/ContractModel.h"
 #include "backends/cpu/compile/MicroKernel.h"

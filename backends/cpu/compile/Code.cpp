@@ -1,3 +1,5 @@
+// Where a value is put, and the integers that are folded on the way.
+
 #include "backends/cpu/compile/Code.h"
 #include "mlir/IR/Matchers.h"
 #include "llvm/Support/MathExtras.h"
@@ -73,7 +75,7 @@ size_t Code::level(Value v) const {
   return scopes.size() - 1;
 }
 
-Code::Placed::Placed(Code &code, llvm::ArrayRef<Value> values) : guard(code.b) {
+Code::Hoisted::Hoisted(Code &code, llvm::ArrayRef<Value> values) : guard(code.b) {
   size_t level = 0;
   for (Value v : values)
     if (v)
@@ -119,7 +121,7 @@ Value Code::shared(int opcode, Value x, Value y, llvm::function_ref<Value()> mak
   auto found = scopes[where].integers.find(key);
   if (found != scopes[where].integers.end())
     return found->second;
-  Placed placed(*this, {x, y});
+  Hoisted placed(*this, {x, y});
   Value made = make();
   scopes[where].integers[key] = made;
   return made;
@@ -299,7 +301,7 @@ Value Code::address(Value pointer, Value index, int64_t elementBytes) {
 }
 
 Value Code::load(Type type, Value pointer, int64_t alignment) {
-  Placed placed(*this, {pointer});
+  Hoisted placed(*this, {pointer});
   return b.create<LLVM::LoadOp>(loc, type, pointer, static_cast<unsigned>(alignment));
 }
 
@@ -315,7 +317,7 @@ Value Code::maskedLoad(VectorType type, Value pointer, Value mask, int64_t align
   Value zero = isa<FloatType>(type.getElementType()) ? constant(type, 0.0) : constantInt(type, 0);
   OpBuilder::InsertionGuard guard(b);
   if (!pinned) {
-    Placed placed(*this, {pointer, mask});
+    Hoisted placed(*this, {pointer, mask});
     return b.create<LLVM::MaskedLoadOp>(loc, type, pointer, mask, ValueRange{zero}, static_cast<unsigned>(alignment));
   }
   return b.create<LLVM::MaskedLoadOp>(loc, type, pointer, mask, ValueRange{zero}, static_cast<unsigned>(alignment));

@@ -3,10 +3,10 @@
 // Functions, loops and arithmetic of kernels. Integers are i64, addresses !llvm.ptr; control flow is scf, arithmetic
 // arith/math/vector, memory the llvm dialect's loads and stores (masked ones too).
 //
-// Code keeps the stack of loops under construction. `op<…>` and the integer helpers place an operation in the outermost
-// loop whose values it needs, so that what does not depend on a loop stands before it: no later pass has to hoist.
-// That includes loads, which is sound because a kernel reads no memory that an earlier iteration wrote; where that does
-// not hold (scratch, accumulators), use `here<…>`, which places at the current point.
+// Code keeps the stack of loops under construction. `op<…>` and the integer helpers position an operation in the
+// outermost loop whose values it needs, so that what does not depend on a loop stands before it: no later pass has to
+// hoist. That includes loads, which is sound because a kernel reads no memory that an earlier iteration wrote; where
+// that does not hold (scratch, accumulators), use `here<…>`, which places at the current point.
 #pragma once
 
 #include "backends/cpu/compile/Graph.h"
@@ -59,16 +59,16 @@ public:
   size_t depth() const { return scopes.size() - 1; }
 
   /// Moves the insertion point to the outermost scope where all of `values` are known; restores it when destroyed.
-  struct Placed {
+  struct Hoisted {
     mlir::OpBuilder::InsertionGuard guard;
-    Placed(Code &code, llvm::ArrayRef<Value> values);
+    Hoisted(Code &code, llvm::ArrayRef<Value> values);
   };
 
   /// Creates a one-result operation as far out as its operands allow.
   template <class OpTy, class... Args> Value op(Args &&...args) {
     llvm::SmallVector<Value, 4> values;
     (collect(values, args), ...);
-    Placed placed(*this, values);
+    Hoisted placed(*this, values);
     return b.createOrFold<OpTy>(loc, std::forward<Args>(args)...);
   }
   /// Creates an operation at the current point of the innermost scope.

@@ -258,7 +258,7 @@ private:
   }
 
   void reshape(const Op &op) {
-    // Nothing has to be kept, but boundaries that stand on both sides at the same place stay together, so that the
+    // Nothing has to be kept, but boundaries that stand on both sides at the same position stay together, so that the
     // reshape stays one of single dimensions.
     uint32_t operand = op.operands[0], result = op.results[0];
     Extent a(1);

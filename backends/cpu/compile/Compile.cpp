@@ -1,3 +1,5 @@
+// The compile side's table: a kernel read, merged, collapsed, built; batches compiled on the host's threads.
+
 #include "backends/cpu/compile/Compile.h"
 #include "backends/cpu/artifact.h"
 #include "backends/cpu/compile/Lower.h"

@@ -1,3 +1,5 @@
+// A product's phases in code: pack, multiply tile by tile, finish rows.
+
 #include "backends/cpu/compile/ContractLowering.h"
 
 using namespace mlir;
@@ -120,7 +122,7 @@ ContractLowering::Block ContractLowering::blockOf(Emitter &e, const Sizes &s, Va
   Value batch = code.max(s.batch, one);
   block.chunk = t.chunks > 1 ? code.div(rest, batch) : code.integer(0);
   block.batchNumber = t.chunks > 1 ? code.rem(rest, batch) : rest;
-  block.batch = e.placeOfRow(c.batch, block.batchNumber);
+  block.batch = e.indicesOfRow(c.batch, block.batchNumber);
   block.k0 = t.chunks > 1 ? code.min(code.mul(block.chunk, s.chunkLength), s.k) : code.integer(0);
   block.k1 = t.chunks > 1 ? code.min(code.add(block.k0, s.chunkLength), s.k) : s.k;
   return block;
@@ -139,20 +141,20 @@ void ContractLowering::shareTask(Emitter &e, Value task) const {
   Value batch = code.div(rest, kBlocks);
   Value n0 = code.mul(group, code.integer(t.sharedPanels * columns));
   Value n1 = code.min(code.add(n0, code.integer(t.sharedPanels * columns)), s.n);
-  Indices place = e.placeOfRow(c.batch, batch);
+  Indices position = e.indicesOfRow(c.batch, batch);
   auto panelAt = [&](Value n) {
     Value panel = code.add(code.mul(batch, s.panels), code.div(n, code.integer(columns)));
     Value row = code.add(code.mul(panel, s.kPadded), k0);
     return code.address(e.scratch(scratchBase), code.mul(row, code.integer(columns)), bytes);
   };
   if (packedByCall(c.right) && !c.right.alongK) {
-    callSplit(code, {c.accumulator, columns, t.lanes}, plainPointer(e, c.right, place, n0, k0),
+    callSplit(code, {c.accumulator, columns, t.lanes}, plainPointer(e, c.right, position, n0, k0),
               code.mul(e.extent(c.right.kStride), code.integer(bytes)), code.sub(n1, n0), code.sub(k1, k0), panelAt(n0),
               code.mul(s.kPadded, code.integer(columns * bytes)));
     return;
   }
   code.loop(n0, n1, columns, [&](Value n) {
-    packRight(e, place, n, code.min(code.add(n, code.integer(columns)), n1), k0, k1, panelAt(n), rightStride);
+    packRight(e, position, n, code.min(code.add(n, code.integer(columns)), n1), k0, k1, panelAt(n), rightStride);
   });
 }
 
@@ -360,15 +362,15 @@ void ContractLowering::finishRows(Emitter &e, ArrayRef<Index> batch, Value m, Va
   Value limit = code.add(n, columns);
   code.loop(code.integer(0), rows, 1, [&](Value r) {
     Value row = code.address(from, code.mul(r, code.integer(stride)), bytes);
-    forEachRun(e, c.n, c.resultInRows, n, limit, [&](Value first, const Place &place, Value end) {
+    forEachRun(e, c.n, c.resultInRows, n, limit, [&](Value first, const Position &position, Value end) {
       Value sums = code.loadHere(vectorType(e), code.address(row, code.sub(first, n), bytes), bytes);
-      finish(e, batch, code.add(m, r), place, end, sums);
+      finish(e, batch, code.add(m, r), position, end, sums);
     });
   });
 }
 
 /// A vector of finished sums, for columns from n on, below the limit.
-void ContractLowering::finish(Emitter &e, ArrayRef<Index> batch, Value m, const Place &n, Value limit,
+void ContractLowering::finish(Emitter &e, ArrayRef<Index> batch, Value m, const Position &n, Value limit,
                               Value sums) const {
   Code &code = e.code;
   bool whole = llvm::all_of(c.n, [](const Extent &extent) { return extent.isConstant(); }) &&
@@ -376,11 +378,11 @@ void ContractLowering::finish(Emitter &e, ArrayRef<Index> batch, Value m, const 
   Mask mask;
   if (!whole)
     mask.lanes = code.firstLanes(code.sub(limit, n.linear.base), t.lanes);
-  Indices columns = whole ? e.place(c.n, e.at(n.linear.base, 1, t.lanes)) : n.dims(e);
-  Indices at = c.place(e, batch, e.placeOfRow(c.m, m), columns);
+  Indices columns = whole ? e.indicesOf(c.n, e.at(n.linear.base, 1, t.lanes)) : n.dims(e);
+  Indices at = c.resultPosition(e, batch, e.indicesOfRow(c.m, m), columns);
   kiln_dtype dtype = graph.type(c.result).dtype;
   bool same = dtype == c.accumulator || (dtype == KILN_U32 && c.accumulator == KILN_I32);
-  // A single column has no lanes to speak of: its place is the same for all.
+  // A single column has no lanes to speak of: its position is the same for all.
   if (llvm::all_of(c.n, [](const Extent &extent) { return extent.isOne(); }) ||
       (c.window && c.window->pixels.back() == 1)) {
     sums = code.here<vector::ExtractOp>(sums, ArrayRef<int64_t>{0});
@@ -400,9 +402,9 @@ void ContractLowering::addTask(Emitter &e, Value task) const {
   Value partBytes = code.mul(code.mul(s.batch, s.m), stride);
   Value m = code.max(s.m, code.integer(1));
   Value first = code.address(e.scratch(scratchBase + sharedBytes), code.mul(task, stride), bytes);
-  Indices batch = e.placeOfRow(c.batch, code.div(task, m));
+  Indices batch = e.indicesOfRow(c.batch, code.div(task, m));
   Value row = code.rem(task, m);
-  forEachRun(e, c.n, c.resultInRows, code.integer(0), s.n, [&](Value n, const Place &place, Value limit) {
+  forEachRun(e, c.n, c.resultInRows, code.integer(0), s.n, [&](Value n, const Position &position, Value limit) {
     Value sums;
     for (int64_t part = 0; part < t.chunks; ++part) {
       Value from = code.address(first, code.add(code.mul(partBytes, code.integer(part)), n), bytes);
@@ -414,7 +416,7 @@ void ContractLowering::addTask(Emitter &e, Value task) const {
       else
         sums = code.here<arith::AddIOp>(sums, next);
     }
-    finish(e, batch, row, place, limit, sums);
+    finish(e, batch, row, position, limit, sums);
   });
 }
 

@@ -12,7 +12,7 @@
 
 namespace kiln::cpu {
 
-/// What happens to elements of the result, once known: called with the result bound, at a place and under a mask.
+/// What happens to elements of the result, once known: called with the result bound, at a position and under a mask.
 using ContractSink = std::function<void(Emitter &e, llvm::ArrayRef<Index> at, const Mask &mask)>;
 
 class ContractLowering {
@@ -93,7 +93,7 @@ private:
   void dotTask(Emitter &e, Value task) const;
   void finishRows(Emitter &e, llvm::ArrayRef<Index> batch, Value m, Value rows, Value n, Value columns, int64_t most,
                   Value from, int64_t stride) const;
-  void finish(Emitter &e, llvm::ArrayRef<Index> batch, Value m, const Place &n, Value limit, Value sums) const;
+  void finish(Emitter &e, llvm::ArrayRef<Index> batch, Value m, const Position &n, Value limit, Value sums) const;
   Value plainPointer(Emitter &e, const Contraction::Operand &operand, llvm::ArrayRef<Index> batch, Value free,
                      Value k) const;
   Value heightOf(Emitter &e, Value rows) const;

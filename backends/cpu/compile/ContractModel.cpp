@@ -1,3 +1,5 @@
+// The caches of the machine, and the blocking that moves the fewest bytes through them.
+
 #include "backends/cpu/compile/ContractModel.h"
 #include <algorithm>
 #include <cmath>

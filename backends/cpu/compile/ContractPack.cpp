@@ -55,9 +55,9 @@ void ContractLowering::packRightAlongN(Emitter &e, ArrayRef<Index> batch, Value 
   Code &code = e.code;
   code.loop(k0, k1, 1, [&](Value k) {
     Value row = code.address(to, code.mul(code.sub(k, k0), code.integer(stride)), bytes);
-    forEachRun(e, c.n, c.right.freeInRows, n0, n1, [&](Value n, const Place &place, Value limit) {
+    forEachRun(e, c.n, c.right.freeInRows, n0, n1, [&](Value n, const Position &position, Value limit) {
       Mask mask{code.firstLanes(code.sub(limit, n), t.lanes), {}};
-      Value element = e.vector(c.right.element(e, batch, place, Place(c.k, e.at(k)), mask));
+      Value element = e.vector(c.right.element(e, batch, position, Position(c.k, e.at(k)), mask));
       code.store(element, code.address(row, code.sub(n, n0), bytes), bytes);
     });
   });
@@ -70,17 +70,17 @@ void ContractLowering::turnRows(Emitter &e, const Contraction::Operand &operand,
                                 Value stride) const {
   Code &code = e.code;
   Value rows = e.workerScratch(workerBase + leftBytes + rightBytes + tileBytes + offsetBytes);
-  // A few rows side by side share what depends on the place along K, and K's loop what depends on the row.
+  // A few rows side by side share what depends on the position along K, and K's loop what depends on the row.
   int64_t together = std::min<int64_t>(t.lanes, 4);
   Value last = code.sub(count, code.integer(1));
   code.loop(code.integer(0), count, together, [&](Value group) {
     Value groupRows = code.address(rows, code.mul(group, code.integer(turnStride)), bytes);
-    forEachRun(e, c.k, operand.kInRows, k0, k1, [&](Value k, const Place &place, Value limit) {
+    forEachRun(e, c.k, operand.kInRows, k0, k1, [&](Value k, const Position &position, Value limit) {
       Mask mask{code.firstLanes(code.sub(limit, k), t.lanes), {}};
       Value column = code.address(groupRows, code.sub(k, k0), bytes);
       for (int64_t i = 0; i < together; ++i) { // beyond the edge the last row stands in
         Value row = code.add(first, code.min(code.add(group, code.integer(i)), last));
-        Value element = e.vector(operand.element(e, batch, Place(shape, e.at(row)), place, mask));
+        Value element = e.vector(operand.element(e, batch, Position(shape, e.at(row)), position, mask));
         code.store(element, code.address(column, code.integer(i * turnStride), bytes), bytes);
       }
     });
@@ -151,9 +151,9 @@ void ContractLowering::packLeftAlongM(Emitter &e, const Block &block, Value m, V
   Value end = code.min(code.add(m, code.integer(t.tileRows)), block.m1);
   code.loop(k0, k1, 1, [&](Value k) {
     Value row = code.address(to, code.mul(code.sub(k, k0), height), bytes);
-    forEachRun(e, c.m, c.left.freeInRows, m, end, [&](Value first, const Place &place, Value limit) {
+    forEachRun(e, c.m, c.left.freeInRows, m, end, [&](Value first, const Position &position, Value limit) {
       Mask mask{code.firstLanes(code.sub(limit, first), t.lanes), {}};
-      Value element = e.vector(c.left.element(e, block.batch, place, Place(c.k, e.at(k)), mask));
+      Value element = e.vector(c.left.element(e, block.batch, position, Position(c.k, e.at(k)), mask));
       code.store(element, code.address(row, code.sub(first, m), bytes), bytes);
     });
   });

@@ -1,3 +1,5 @@
+// Reading the form of a product: which axes are batch, rows, columns and depth, and how each operand lies.
+
 #include "backends/cpu/compile/ContractShape.h"
 
 using namespace mlir;
@@ -135,16 +137,16 @@ Value plainElement(Emitter &e, const Graph &graph, const Contraction::Operand &o
   Index offset = e.add(e.scale(free, e.extent(operand.freeStride)), e.scale(k, e.extent(operand.kStride)));
   for (size_t d = 0; d < batch.size(); ++d)
     offset = e.add(offset, e.scale(batch[d], e.extent(operand.batchStrides[d])));
-  // The input's own place, as a tensor of one dimension.
+  // The input's own position, as a tensor of one dimension.
   return e.loadOffset(graph.type(graph.inputs[operand.plainInput]).dtype, e.input(operand.plainInput), offset, mask);
 }
 
 void forEachRun(Emitter &e, const Shape &shape, bool inRows, Value begin, Value end,
-                llvm::function_ref<void(Value first, const Place &place, Value limit)> body) {
+                llvm::function_ref<void(Value first, const Position &position, Value limit)> body) {
   Code &code = e.code;
   size_t wide = llvm::count_if(shape, [](const Extent &extent) { return !extent.isOne(); });
   if (!inRows || wide < 2) {
-    code.loop(begin, end, e.width, [&](Value first) { body(first, Place(shape, e.at(first, 1)), end); });
+    code.loop(begin, end, e.width, [&](Value first) { body(first, Position(shape, e.at(first, 1)), end); });
     return;
   }
   size_t last = shape.size() - 1; // a row's dimension: the last that is wider than one
@@ -156,12 +158,12 @@ void forEachRun(Emitter &e, const Shape &shape, bool inRows, Value begin, Value 
   code.loop(code.div(begin, divisor), code.ceilDiv(end, divisor), 1, [&](Value row) {
     Value rowBegin = code.mul(row, length);
     Value limit = code.min(code.add(rowBegin, length), end);
-    Indices rowPlace = e.placeOfRow(outer, row);
+    Indices rowPlace = e.indicesOfRow(outer, row);
     code.loop(code.max(begin, rowBegin), limit, e.width, [&](Value first) {
       Indices dims = rowPlace;
       dims.push_back(e.at(code.sub(first, rowBegin), 1));
       dims.resize(shape.size(), e.zero());
-      body(first, Place(shape, e.at(first, 1), dims), limit);
+      body(first, Position(shape, e.at(first, 1), dims), limit);
     });
   });
 }
@@ -190,8 +192,8 @@ static void fillOperand(const Graph &graph, uint32_t value, ArrayRef<int64_t> ba
   kiln_dtype dtype = graph.type(value).dtype;
   SmallVector<int64_t> b(batch), f(free), c(contract);
   Contraction::Operand plain = operand;
-  operand.element = [=, &graph](Emitter &e, ArrayRef<Index> batchPlace, const Place &freePlace, const Place &kPlace,
-                                const Mask &mask) {
+  operand.element = [=, &graph](Emitter &e, ArrayRef<Index> batchPlace, const Position &freePlace,
+                                const Position &kPlace, const Mask &mask) {
     Value element;
     if (plain.plainInput >= 0) {
       element = plainElement(e, graph, plain, batchPlace, freePlace.linear, kPlace.linear, mask);
@@ -265,7 +267,7 @@ bool shapeOfDot(const Graph &graph, uint32_t number, Contraction &c, std::string
   fillOperand(graph, op.operands[0], op.lhsBatch, lhsFree, lhsContract, c.accumulator, swap ? c.right : c.left);
   fillOperand(graph, op.operands[1], op.rhsBatch, rhsFree, rhsContract, c.accumulator, swap ? c.left : c.right);
   c.resultInRows = c.n.size() > 1;
-  c.place = [swap](Emitter &, ArrayRef<Index> batch, ArrayRef<Index> m, ArrayRef<Index> n) {
+  c.resultPosition = [swap](Emitter &, ArrayRef<Index> batch, ArrayRef<Index> m, ArrayRef<Index> n) {
     Indices at(batch.begin(), batch.end());
     at.append(swap ? n.begin() : m.begin(), swap ? n.end() : m.end());
     at.append(swap ? m.begin() : n.begin(), swap ? m.end() : n.end());

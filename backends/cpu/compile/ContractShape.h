@@ -3,7 +3,7 @@
 //   result[b, m, n] = sum over k of left[b, m, k] * right[b, k, n]
 //
 // where b, m, n and k each stand for a list of dimensions. Whatever is particular to the op (which axes, windows,
-// padding, dilation, groups) is in the functions that give an operand's elements and a result's place.
+// padding, dilation, groups) is in the functions that give an operand's elements and a result's position.
 #pragma once
 
 #include "backends/cpu/compile/ContractModel.h"
@@ -11,13 +11,13 @@
 
 namespace kiln::cpu {
 
-/// A place within a list of dimensions: its row-major number and, once asked for, an index for each dimension.
-class Place {
+/// A position within a list of dimensions: its row-major number and, once asked for, an index for each dimension.
+class Position {
 public:
-  Place(const Shape &shape, Index linear) : shape(&shape), linear(std::move(linear)) {}
-  Place(const Shape &shape, Index linear, Indices known)
+  Position(const Shape &shape, Index linear) : shape(&shape), linear(std::move(linear)) {}
+  Position(const Shape &shape, Index linear, Indices known)
       : shape(&shape), linear(std::move(linear)), known(std::move(known)) {}
-  Indices dims(Emitter &e) const { return known ? *known : e.place(*shape, linear); }
+  Indices dims(Emitter &e) const { return known ? *known : e.indicesOf(*shape, linear); }
   const Shape *shape;
   Index linear;
 
@@ -26,7 +26,7 @@ private:
 };
 
 struct Contraction {
-  using Element = std::function<Value(Emitter &e, llvm::ArrayRef<Index> batch, const Place &free, const Place &k,
+  using Element = std::function<Value(Emitter &e, llvm::ArrayRef<Index> batch, const Position &free, const Position &k,
                                       const Mask &mask)>;
   struct Operand {
     uint32_t value = 0;
@@ -46,7 +46,7 @@ struct Contraction {
   kiln_dtype accumulator = KILN_F32;
   bool resultInRows = false; // as freeInRows, of n in the result
   std::function<Indices(Emitter &e, llvm::ArrayRef<Index> batch, llvm::ArrayRef<Index> m, llvm::ArrayRef<Index> n)>
-      place;
+      resultPosition;
 
   /// A convolution with strides of one: column n is a position in the padded image, whose rows are longer than the
   /// result's; element (n, k) is the image's at n plus an offset that depends on k alone.
@@ -76,10 +76,10 @@ Value plainElement(Emitter &e, const Graph &graph, const Contraction::Operand &o
                    const Index &free, const Index &k, const Mask &mask);
 
 /// Code for vectors of neighbours from `begin` to `end` (numbers within the shape), `body` once for each: with the
-/// number of its first lane, its place, and where its lanes end. With `inRows`, no vector crosses from a row (the last
-/// dimension) to the next.
+/// number of its first lane, its position, and where its lanes end. With `inRows`, no vector crosses from a row (the
+/// last dimension) to the next.
 void forEachRun(Emitter &e, const Shape &shape, bool inRows, Value begin, Value end,
-                llvm::function_ref<void(Value first, const Place &place, Value limit)> body);
+                llvm::function_ref<void(Value first, const Position &position, Value limit)> body);
 
 /// The axis along which neighbours of value `v` are neighbours in memory, -1 where there is none.
 int contiguousAxis(const Graph &graph, uint32_t v);

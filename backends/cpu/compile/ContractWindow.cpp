@@ -17,7 +17,7 @@ void ContractLowering::fillOffsets(Emitter &e) const {
   Code &code = e.code;
   Value table = e.workerScratch(workerBase + leftBytes + rightBytes + tileBytes);
   code.loop(code.integer(0), e.elements(c.k), 1, [&](Value k) {
-    Indices at = e.placeOfRow(c.k, k);
+    Indices at = e.indicesOfRow(c.k, k);
     Value offset = code.mul(at[0].base, code.integer(rightStride));
     for (size_t d = 0; d < c.window->pitches.size(); ++d)
       offset = code.add(offset, code.mul(at[1 + d].base, code.integer(c.window->pitches[d])));
@@ -33,12 +33,13 @@ void ContractLowering::packWindow(Emitter &e, const Block &block) const {
     Value to = code.address(right, code.mul(channel, code.integer(rightStride)), bytes);
     Indices first(c.k.size(), e.zero());
     first[0] = e.at(channel);
-    Place k(c.k, e.at(code.mul(channel, code.integer(c.window->taps))), first);
-    forEachRun(e, c.window->padded, /*inRows=*/true, block.n0, end, [&](Value n, const Place &place, Value limit) {
-      Mask mask{code.firstLanes(code.sub(limit, n), t.lanes), {}};
-      Value element = e.vector(c.right.element(e, block.batch, place, k, mask));
-      code.store(element, code.address(to, code.sub(n, block.n0), bytes), bytes);
-    });
+    Position k(c.k, e.at(code.mul(channel, code.integer(c.window->taps))), first);
+    forEachRun(e, c.window->padded, /*inRows=*/true, block.n0, end,
+               [&](Value n, const Position &position, Value limit) {
+                 Mask mask{code.firstLanes(code.sub(limit, n), t.lanes), {}};
+                 Value element = e.vector(c.right.element(e, block.batch, position, k, mask));
+                 code.store(element, code.address(to, code.sub(n, block.n0), bytes), bytes);
+               });
   });
 }
 
@@ -54,16 +55,16 @@ void ContractLowering::finishWindow(Emitter &e, ArrayRef<Index> batch, Value m, 
     code.loop(code.div(n, length), code.ceilDiv(limit, length), 1, [&](Value row) {
       Value begin = code.mul(row, length);
       Value end = code.min(limit, code.add(begin, code.integer(window.pixels.back())));
-      Indices place = e.placeOfRow(outer, row);
-      for (size_t d = 1; d < place.size(); ++d) // rows between two of the result's planes
+      Indices position = e.indicesOfRow(outer, row);
+      for (size_t d = 1; d < position.size(); ++d) // rows between two of the result's planes
         end = code.op<arith::SelectOp>(
-            code.compare(arith::CmpIPredicate::slt, place[d].base, code.integer(window.pixels[d])), end,
+            code.compare(arith::CmpIPredicate::slt, position[d].base, code.integer(window.pixels[d])), end,
             code.integer(0));
       code.loop(code.max(n, begin), end, t.lanes, [&](Value first) {
         Value sums = code.loadHere(vectorType(e), code.address(sumsOfRow, code.sub(first, n), bytes), bytes);
-        Indices dims = place;
+        Indices dims = position;
         dims.push_back(e.at(code.sub(first, begin), 1));
-        finish(e, batch, code.add(m, r), Place(c.n, e.at(first, 1), dims), end, sums);
+        finish(e, batch, code.add(m, r), Position(c.n, e.at(first, 1), dims), end, sums);
       });
     });
   });

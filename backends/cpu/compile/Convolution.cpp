@@ -74,21 +74,21 @@ static Value inputElement(Emitter &e, const Geometry &g, ArrayRef<Index> batch, 
 /// The filter's element (o, k), k counting through (C/g, window).
 static Contraction::Element filterElement(const Graph &graph, uint32_t value, const Geometry &g,
                                           const Contraction::Operand &plain) {
-  return
-      [&graph, value, g, plain](Emitter &e, ArrayRef<Index> batch, const Place &m, const Place &k, const Mask &mask) {
-        Index row = m.linear;
-        if (g.grouped)
-          row = e.add(row, e.scale(batch.back(), e.extent(g.outputs)));
-        Value element;
-        if (plain.plainInput >= 0) {
-          element = plainElement(e, graph, plain, {}, row, k.linear, mask);
-        } else {
-          Indices at{row};
-          at.append(k.dims(e));
-          element = e.value(value, at, mask);
-        }
-        return isFloat(g.dtype) ? element : e.convert(element, g.dtype, g.accumulator);
-      };
+  return [&graph, value, g, plain](Emitter &e, ArrayRef<Index> batch, const Position &m, const Position &k,
+                                   const Mask &mask) {
+    Index row = m.linear;
+    if (g.grouped)
+      row = e.add(row, e.scale(batch.back(), e.extent(g.outputs)));
+    Value element;
+    if (plain.plainInput >= 0) {
+      element = plainElement(e, graph, plain, {}, row, k.linear, mask);
+    } else {
+      Indices at{row};
+      at.append(k.dims(e));
+      element = e.value(value, at, mask);
+    }
+    return isFloat(g.dtype) ? element : e.convert(element, g.dtype, g.accumulator);
+  };
 }
 
 /// Whether windows along spatial axis `d` may lie over the input's edge; true where that is not known.
@@ -209,12 +209,12 @@ bool shapeOfConvolution(const Graph &graph, uint32_t number, Contraction &c, std
   c.right.value = op.operands[0];
   c.right.alongK = g.windows;
   c.right.freeInRows = c.right.kInRows = true;
-  c.right.element = [g](Emitter &e, ArrayRef<Index> batch, const Place &n, const Place &k, const Mask &mask) {
+  c.right.element = [g](Emitter &e, ArrayRef<Index> batch, const Position &n, const Position &k, const Mask &mask) {
     return inputElement(e, g, batch, n.dims(e), k.dims(e), mask);
   };
   c.resultInRows = !c.window;
   c.leftForAllBatches = !g.grouped;
-  c.place = resultPlace(g);
+  c.resultPosition = resultPlace(g);
   return true;
 }
 

@@ -1,3 +1,5 @@
+// A kernel's arguments, types and values, and the stores of what was computed.
+
 #include "backends/cpu/compile/Emitter.h"
 #include "mlir/IR/Matchers.h"
 #include <numeric>
@@ -254,7 +256,7 @@ Value Emitter::gatherLoad(Type type, Value pointer, const Index &offset, const M
     lanes = code.constantInt(code.vectorOf(code.i1, width), 1);
   Value zero = isa<FloatType>(type) ? code.constant(result, 0) : code.constantInt(result, 0);
   OpBuilder::InsertionGuard guard(code.b);
-  std::optional<Code::Placed> placed;
+  std::optional<Code::Hoisted> placed;
   if (!pinned)
     placed.emplace(code, ArrayRef<Value>{pointer, positions, lanes});
   Value addresses = code.b.create<LLVM::GEPOp>(code.loc, pointers, element, pointer, ArrayRef<LLVM::GEPArg>{positions});
@@ -297,7 +299,7 @@ void Emitter::storeOffset(kiln_dtype dtype, Value pointer, const Index &offset, 
   int64_t bytes = byteSize(dtype);
   bool lanesDiffer = isa<VectorType>(element.getType()) && mask.lanes;
   if (offset.uniform() && !lanesDiffer) {
-    // One place for all lanes (an extent of 1): one element is written there, never a vector.
+    // One position for all lanes (an extent of 1): one element is written there, never a vector.
     if (isa<VectorType>(element.getType()))
       element = code.lane(element, 0);
     auto write = [&] { code.store(toMemory(element, dtype), code.address(pointer, offset.base, bytes), bytes); };
@@ -364,7 +366,7 @@ static func::FuncOp reporter(Code &code) {
 
 void Emitter::report(kiln_status_kind kind, const Op &op, Value bad, Value index, Value limit) {
   func::FuncOp function = reporter(code);
-  Code::Placed placed(code, {bad, index, limit});
+  Code::Hoisted placed(code, {bad, index, limit});
   OpBuilder &b = code.b;
   Location loc = code.loc;
   Value any = bad;

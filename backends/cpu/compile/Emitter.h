@@ -1,9 +1,9 @@
 // Code for the elements of a kernel's values.
 //
-// `value(v, at, mask)` gives code for the elements of value `v` at the place `at`: one index for each dimension. It
-// works backwards: elementwise ops emit their operands at the same place, layout ops (reshape, transpose, slice, pad,
-// gather, …) emit their operand at another place, inputs are loaded. So a kernel's elementwise and layout ops never
-// exist in memory.
+// `value(v, at, mask)` gives code for the elements of value `v` at the position `at`: one index for each dimension. It
+// works backwards: elementwise ops emit their operands at the same position, layout ops (reshape, transpose, slice,
+// pad, gather, …) emit their operand at another position, inputs are loaded. So a kernel's elementwise and layout ops
+// never exist in memory.
 //
 // Lanes. An emitter has a width W. Along a dimension, lane l reads position `base + step * l` (or `lanes[l]`). What
 // does not depend on the lane (every step 0) is emitted once as a scalar; what does is a vector<W x T>. With W = 1 all
@@ -55,7 +55,7 @@ public:
   PhaseArguments arguments;
   int64_t width;
 
-  /// The elements of value `v` at a place: a scalar where no index depends on the lane, else a vector<width x T>.
+  /// The elements of value `v` at a position: a scalar where no index depends on the lane, else a vector<width x T>.
   Value value(uint32_t v, llvm::ArrayRef<Index> at, const Mask &mask = {});
 
   /// From now on `v` comes from `source` (an accumulator, a tile, a row in scratch) and not from its op. What was
@@ -66,16 +66,17 @@ public:
   void bindMemory(uint32_t v, Value pointer);
   void unbind(uint32_t v);
 
-  /// Writes elements of a tensor of v's type at `pointer`. Where all lanes have one place (v has an extent of 1 there),
-  /// one element is written: the last one of the lanes that are on. Vectors need steps of 1 (else lane by lane).
+  /// Writes elements of a tensor of v's type at `pointer`. Where all lanes have one position (v has an extent of 1
+  /// there), one element is written: the last one of the lanes that are on. Vectors need steps of 1 (else lane by
+  /// lane).
   void store(uint32_t v, Value pointer, llvm::ArrayRef<Index> at, Value element, const Mask &mask = {});
   /// The same, to the kernel's output.
   void storeOutput(size_t output, llvm::ArrayRef<Index> at, Value element, const Mask &mask = {});
   /// Reads a contiguous row-major tensor of v's type.
   Value load(uint32_t v, Value pointer, llvm::ArrayRef<Index> at, const Mask &mask = {});
 
-  /// The same with the place given as an offset in elements from the pointer. `pinned`: read at the current point, not
-  /// as far out as the address allows: for memory that this phase has written.
+  /// The same with the position given as an offset in elements from the pointer. `pinned`: read at the current point,
+  /// not as far out as the address allows: for memory that this phase has written.
   Value loadOffset(kiln_dtype dtype, Value pointer, const Index &offset, const Mask &mask = {}, bool pinned = false);
   void storeOffset(kiln_dtype dtype, Value pointer, const Index &offset, Value element, const Mask &mask = {});
 
@@ -99,11 +100,11 @@ public:
 
   Index at(Value base, int64_t step = 0, int64_t multiple = 1) const { return Index{base, step, {}, multiple}; }
   Index zero() { return Index{code.integer(0), 0, {}, static_cast<int64_t>(1) << 40}; }
-  /// Row-major position of a place within a shape, as an index of its own.
-  Index linear(llvm::ArrayRef<Extent> shape, llvm::ArrayRef<Index> place);
+  /// Row-major position of a position within a shape, as an index of its own.
+  Index linear(llvm::ArrayRef<Extent> shape, llvm::ArrayRef<Index> position);
   /// The inverse. Exact whatever the steps; cheap where rows hold whole vectors.
-  Indices place(llvm::ArrayRef<Extent> shape, const Index &linear);
-  Indices placeOfRow(llvm::ArrayRef<Extent> shape, Value linear); // of uniform indices
+  Indices indicesOf(llvm::ArrayRef<Extent> shape, const Index &linear);
+  Indices indicesOfRow(llvm::ArrayRef<Extent> shape, Value linear); // of uniform indices
 
   /// a op b on elements (both splat when one is a vector), as the ops of the dialect define it.
   Value binary(OpCode code, Value a, Value b, kiln_dtype dtype, const Op *op = nullptr, const Mask &mask = {});

@@ -1,4 +1,4 @@
-// Ops that read their operands at another place.
+// Ops that read their operands at another position.
 #include "backends/cpu/compile/Emitter.h"
 #include "mlir/IR/Matchers.h"
 
@@ -29,29 +29,29 @@ Value Emitter::emitLayout(const Op &op, uint32_t v, ArrayRef<Index> at, const Ma
   case OpCode::Reshape:
     return emitReshape(op, v, at, mask);
   case OpCode::Transpose: {
-    Indices place(at.size());
+    Indices position(at.size());
     for (size_t d = 0; d < at.size(); ++d)
-      place[op.axes[d]] = at[d];
-    return value(op.operands[0], place, mask);
+      position[op.axes[d]] = at[d];
+    return value(op.operands[0], position, mask);
   }
   case OpCode::Broadcast: {
-    Indices place;
+    Indices position;
     ArrayRef<Extent> dims = graph.type(op.operands[0]).dims;
     for (size_t d = 0; d < dims.size(); ++d)
-      place.push_back(dims[d].isOne() ? zero() : at[op.axes[d]]);
-    return value(op.operands[0], place, mask);
+      position.push_back(dims[d].isOne() ? zero() : at[op.axes[d]]);
+    return value(op.operands[0], position, mask);
   }
   case OpCode::Slice: {
-    Indices place;
+    Indices position;
     for (size_t d = 0; d < at.size(); ++d)
-      place.push_back(add(scale(at[d], code.integer(op.strides[d])), extent(op.starts[d])));
-    return value(op.operands[0], place, mask);
+      position.push_back(add(scale(at[d], code.integer(op.strides[d])), extent(op.starts[d])));
+    return value(op.operands[0], position, mask);
   }
   case OpCode::Reverse: {
-    Indices place(at.begin(), at.end());
+    Indices position(at.begin(), at.end());
     for (int64_t axis : op.axes)
-      place[axis] = sub(code.sub(extent(type.dims[axis]), code.integer(1)), at[axis]);
-    return value(op.operands[0], place, mask);
+      position[axis] = sub(code.sub(extent(type.dims[axis]), code.integer(1)), at[axis]);
+    return value(op.operands[0], position, mask);
   }
   case OpCode::Pad:
     return emitPad(op, at, mask);
@@ -101,12 +101,12 @@ Value Emitter::emitReshape(const Op &op, uint32_t v, ArrayRef<Index> at, const M
       result[fromDims[i]] = at[toDims[j]];
     } else {
       Shape outer, inner;
-      Indices place;
+      Indices position;
       for (size_t n = j; n < bestJ; ++n)
-        outer.push_back(to[toDims[n]]), place.push_back(at[toDims[n]]);
+        outer.push_back(to[toDims[n]]), position.push_back(at[toDims[n]]);
       for (size_t m = i; m < bestI; ++m)
         inner.push_back(from[fromDims[m]]);
-      Indices split = this->place(inner, linear(outer, place));
+      Indices split = this->indicesOf(inner, linear(outer, position));
       for (size_t m = i; m < bestI; ++m)
         result[fromDims[m]] = split[m - i];
     }
@@ -118,7 +118,7 @@ Value Emitter::emitReshape(const Op &op, uint32_t v, ArrayRef<Index> at, const M
 
 Value Emitter::emitPad(const Op &op, ArrayRef<Index> at, const Mask &mask) {
   uint32_t operand = op.operands[0];
-  Indices place;
+  Indices position;
   Value inside; // null: everywhere
   Mask inner = mask;
   for (size_t d = 0; d < at.size(); ++d) {
@@ -150,9 +150,9 @@ Value Emitter::emitPad(const Op &op, ArrayRef<Index> at, const Mask &mask) {
       inside = code.both(inside, condition);
       index = div(index, period);
     }
-    place.push_back(index);
+    position.push_back(index);
   }
-  Value element = value(operand, place, inner);
+  Value element = value(operand, position, inner);
   if (!inside)
     return element;
   Value padding = value(op.operands[1], {}, mask);
@@ -168,9 +168,9 @@ Value Emitter::emitConcat(const Op &op, ArrayRef<Index> at, const Mask &mask) {
   for (uint32_t operand : op.operands) {
     Value end = code.add(start, extent(graph.type(operand).dims[op.axis]));
     Value condition = inRange(at[op.axis], start, end);
-    Indices place(at.begin(), at.end());
-    place[op.axis] = add(at[op.axis], code.sub(code.integer(0), start));
-    parts.emplace_back(value(operand, place, op.operands.size() == 1 ? mask : narrow(mask, condition)), condition);
+    Indices position(at.begin(), at.end());
+    position[op.axis] = add(at[op.axis], code.sub(code.integer(0), start));
+    parts.emplace_back(value(operand, position, op.operands.size() == 1 ? mask : narrow(mask, condition)), condition);
     start = end;
   }
   result = parts.back().first;
@@ -191,15 +191,15 @@ Value Emitter::start(const Op &op, uint32_t operand, const Extent &dimension, co
 
 Value Emitter::emitDynamicSlice(const Op &op, uint32_t v, ArrayRef<Index> at, const Mask &mask) {
   ArrayRef<Extent> dims = graph.type(op.operands[0]).dims, sizes = graph.type(v).dims;
-  Indices place;
+  Indices position;
   for (size_t d = 0; d < at.size(); ++d)
-    place.push_back(add(at[d], start(op, op.operands[1 + d], dims[d], sizes[d])));
-  return value(op.operands[0], place, mask);
+    position.push_back(add(at[d], start(op, op.operands[1 + d], dims[d], sizes[d])));
+  return value(op.operands[0], position, mask);
 }
 
 Value Emitter::emitDynamicUpdate(const Op &op, uint32_t v, ArrayRef<Index> at, const Mask &mask) {
   ArrayRef<Extent> dims = graph.type(v).dims, sizes = graph.type(op.operands[1]).dims;
-  Indices place;
+  Indices position;
   Mask inner = mask;
   Value inside;
   for (size_t d = 0; d < at.size(); ++d) {
@@ -210,9 +210,9 @@ Value Emitter::emitDynamicUpdate(const Op &op, uint32_t v, ArrayRef<Index> at, c
       same(inside, condition);
       inside = code.both(inside, condition);
     }
-    place.push_back(add(at[d], code.sub(code.integer(0), first)));
+    position.push_back(add(at[d], code.sub(code.integer(0), first)));
   }
-  Value update = value(op.operands[1], place, inner);
+  Value update = value(op.operands[1], position, inner);
   if (!inside)
     return update;
   Value old = value(op.operands[0], at, mask);
@@ -251,10 +251,10 @@ Value Emitter::emitGather(const Op &op, uint32_t v, ArrayRef<Index> at, const Ma
          rank = graph.type(indices).rank();
   Indices which(at.begin(), at.begin() + batch);
   which.append(at.begin() + axis, at.begin() + axis + (rank - batch));
-  Indices place(at.begin(), at.begin() + axis);
-  place.push_back(checkedIndex(op, indices, which, graph.type(operand).dims[axis], mask));
-  place.append(at.begin() + axis + (rank - batch), at.end());
-  return value(operand, place, mask);
+  Indices position(at.begin(), at.begin() + axis);
+  position.push_back(checkedIndex(op, indices, which, graph.type(operand).dims[axis], mask));
+  position.append(at.begin() + axis + (rank - batch), at.end());
+  return value(operand, position, mask);
 }
 
 //===-- Sources --------------------------------------------------------------------------------------------------===//
@@ -298,7 +298,7 @@ Value Emitter::emitConstant(const Op &op, uint32_t v, ArrayRef<Index> at, const 
   }
   Value pointer;
   {
-    Code::Placed placed(code, {});
+    Code::Hoisted placed(code, {});
     pointer = code.b.create<LLVM::AddressOfOp>(code.loc, code.ptr, name);
   }
   return load(v, pointer, at, mask);

@@ -98,18 +98,18 @@ Index Emitter::rem(const Index &a, Value divisor) {
   return indexOf(code.op<arith::SubIOp>(lanesOf(a), whole));
 }
 
-Index Emitter::linear(ArrayRef<Extent> shape, ArrayRef<Index> place) {
+Index Emitter::linear(ArrayRef<Extent> shape, ArrayRef<Index> position) {
   Index sum = zero();
   Extent stride(1);
   for (size_t d = shape.size(); d-- > 0;) {
     if (!shape[d].isOne())
-      sum = add(sum, scale(place[d], extent(stride)));
+      sum = add(sum, scale(position[d], extent(stride)));
     stride = stride * shape[d];
   }
   return sum;
 }
 
-Indices Emitter::place(ArrayRef<Extent> shape, const Index &linear) {
+Indices Emitter::indicesOf(ArrayRef<Extent> shape, const Index &linear) {
   Indices result(shape.size(), zero());
   Index rest = linear;
   size_t first = 0;
@@ -127,7 +127,7 @@ Indices Emitter::place(ArrayRef<Extent> shape, const Index &linear) {
   return result;
 }
 
-Indices Emitter::placeOfRow(ArrayRef<Extent> shape, Value linear) { return place(shape, at(linear)); }
+Indices Emitter::indicesOfRow(ArrayRef<Extent> shape, Value linear) { return indicesOf(shape, at(linear)); }
 
 Value Emitter::inRange(const Index &index, Value low, Value high) {
   // One unsigned comparison: below low wraps to above.

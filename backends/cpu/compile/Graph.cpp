@@ -1,3 +1,5 @@
+// From the C structs to the graph, with every check on the way.
+
 #include "backends/cpu/compile/Graph.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringSwitch.h"

@@ -1,3 +1,5 @@
+// How work is cut into tasks, and how a reduction is accumulated over them.
+
 #include "backends/cpu/compile/LoopNest.h"
 
 using namespace mlir;
@@ -63,7 +65,7 @@ void Accumulator::start(Emitter &e, bool vectors, SmallVectorImpl<Value> &state)
   state.push_back(vectors ? e.code.splat(neutral, e.width) : neutral);
   if (op->code != OpCode::ArgReduce)
     return;
-  // Beyond any index: an element that equals the neutral value still takes its place.
+  // Beyond any index: an element that equals the neutral value still takes its position.
   Value none = e.code.constantInt(e.code.i64, std::numeric_limits<int64_t>::max());
   state.push_back(vectors ? e.code.splat(none, e.width) : none);
 }
@@ -91,7 +93,7 @@ void Accumulator::step(Emitter &e, MutableArrayRef<Value> state, Value element, 
     element = e.vector(element);
   Value lanes = vectors ? e.laneMask(mask) : mask.uniform;
   if (op->code != OpCode::ArgReduce) {
-    // The neutral element in place of lanes that are off: then the combination needs no second select.
+    // The neutral element in position of lanes that are off: then the combination needs no second select.
     if (lanes) {
       Value neutral = e.neutral(op->combine, dtype);
       element = code.op<arith::SelectOp>(lanes, element, vectors ? code.splat(neutral, e.width) : neutral);
@@ -153,14 +155,14 @@ States vectorLoop(Emitter &e, Value begin, Value end, int64_t unroll, States sta
   auto copy = [&](MutableArrayRef<Value> all, int64_t i) {
     return all.slice(static_cast<size_t>(i * carried), static_cast<size_t>(carried));
   };
-  auto place = [&](Value base) { return e.at(base, 1, width); };
+  auto position = [&](Value base) { return e.at(base, 1, width); };
   Value count = code.sub(end, begin);
   auto known = Code::known(count);
   Value mainEnd = code.add(begin, code.sub(count, code.rem(count, code.integer(block))));
   if (!known || *known >= block) {
     auto step = [&](Value iv, MutableArrayRef<Value> state) {
       for (int64_t i = 0; i < unroll; ++i)
-        body(place(code.add(iv, code.integer(i * width))), {}, copy(state, i));
+        body(position(code.add(iv, code.integer(i * width))), {}, copy(state, i));
     };
     if (known && *known < 2 * block) {
       step(begin, states);
@@ -179,7 +181,7 @@ States vectorLoop(Emitter &e, Value begin, Value end, int64_t unroll, States sta
     Mask mask;
     if (!known || *known % width != 0)
       mask.lanes = code.firstLanes(code.sub(end, iv), width);
-    body(place(iv), mask, state);
+    body(position(iv), mask, state);
   };
   if (known && *known % block <= width) {
     last(mainEnd, copy(states, 0));
@@ -205,22 +207,22 @@ States nest(Emitter &e, ArrayRef<Extent> shape, Indices prefix, int64_t unroll, 
   if (shape.size() > 1 && shape.back().isOne()) // lanes run along the last dimension that is wider than one
     return nest(e, shape.drop_back(), prefix, unroll, states,
                 [&](ArrayRef<Index> at, const Mask &mask, MutableArrayRef<Value> state) {
-                  Indices place(at.begin(), at.end());
-                  place.push_back(e.zero());
-                  body(place, mask, state);
+                  Indices position(at.begin(), at.end());
+                  position.push_back(e.zero());
+                  body(position, mask, state);
                 });
   if (shape.size() == 1) {
     return vectorLoop(e, code.integer(0), e.extent(shape[0]), unroll, states,
                       [&](const Index &at, const Mask &mask, MutableArrayRef<Value> state) {
-                        Indices place = prefix;
-                        place.push_back(at);
-                        body(place, mask, state);
+                        Indices position = prefix;
+                        position.push_back(at);
+                        body(position, mask, state);
                       });
   }
   return code.loop(code.integer(0), e.extent(shape[0]), 1, states, [&](Value iv, ValueRange in) {
-    Indices place = prefix;
-    place.push_back(e.at(iv));
-    return nest(e, shape.drop_front(), place, unroll, States(in.begin(), in.end()), body);
+    Indices position = prefix;
+    position.push_back(e.at(iv));
+    return nest(e, shape.drop_front(), position, unroll, States(in.begin(), in.end()), body);
   });
 }
 

@@ -1,3 +1,5 @@
+// Which form a kernel takes, and the elementwise one.
+
 #include "backends/cpu/compile/Loops.h"
 #include "backends/cpu/compile/Attention.h"
 #include "backends/cpu/compile/Contract.h"
@@ -67,7 +69,7 @@ void buildElementwise(KernelBuilder &builder, ArrayRef<size_t> outputs) {
         e.storeOutput(i, at, element, mask);
     };
     auto row = [&](Value number, Value begin, Value end) {
-      Indices prefix = e.placeOfRow(outer, number);
+      Indices prefix = e.indicesOfRow(outer, number);
       if (inner.isOne()) {
         if (!dims.empty())
           prefix.push_back(e.zero());

@@ -116,7 +116,7 @@ public:
     code.loop(first, last, 1, [&](Value unit) {
       Value chunk = code.rem(unit, code.integer(plan.chunks)), rest = code.div(unit, code.integer(plan.chunks));
       Value block = code.rem(rest, columnBlocks());
-      Indices outer = e.placeOfRow(plan.of(plan.outer()), code.div(rest, columnBlocks()));
+      Indices outer = e.indicesOfRow(plan.of(plan.outer()), code.div(rest, columnBlocks()));
       plan.keepsLast ? columns(outer, block, chunk) : row(outer, chunk);
     });
   }
@@ -148,7 +148,7 @@ private:
     }
   }
 
-  /// Puts results at their place, or partials at the chunk's.
+  /// Puts results at their position, or partials at the chunk's.
   void write(ArrayRef<Index> keptPlace, Value chunk, ArrayRef<Value> state, const Mask &mask) {
     size_t first = 0;
     for (auto [i, accumulator] : llvm::enumerate(accumulators)) {
@@ -165,7 +165,7 @@ private:
     }
   }
 
-  /// A place in the domain from its parts.
+  /// A position in the domain from its parts.
   Indices join(ArrayRef<Index> keptPlace, ArrayRef<Index> reducedPlace) {
     Indices at(plan.domain.size(), e.zero());
     for (auto [d, index] : llvm::zip(plan.kept, keptPlace))
@@ -176,16 +176,16 @@ private:
   }
 
   /// Loops over the reduced dimensions from the given one on, the outermost within its chunk, all of them singly.
-  States overReduced(size_t dim, Indices place, Value chunk, States states,
+  States overReduced(size_t dim, Indices position, Value chunk, States states,
                      llvm::function_ref<void(ArrayRef<Index>, MutableArrayRef<Value>)> body) {
     if (dim == plan.reduced.size()) {
-      body(place, states);
+      body(position, states);
       return states;
     }
     auto [begin, end] =
         dim == 0 ? chunkRange(chunk, 1) : std::pair{code.integer(0), e.extent(plan.domain[plan.reduced[dim]])};
     return code.loop(begin, end, 1, states, [&](Value iv, ValueRange in) {
-      Indices next = place;
+      Indices next = position;
       next.push_back(e.at(iv));
       return overReduced(dim + 1, next, chunk, States(in.begin(), in.end()), body);
     });
@@ -201,17 +201,17 @@ private:
         for (const Accumulator &accumulator : accumulators)
           accumulator.start(e, /*vectors=*/true, states);
       size_t carried = states.size() / static_cast<size_t>(count);
-      auto place = [&](int64_t i) {
+      auto position = [&](int64_t i) {
         Indices keptPlace(outer.begin(), outer.end());
         keptPlace.insert(keptPlace.begin() + plan.column, e.at(code.add(first, code.integer(i * e.width)), 1, e.width));
         return keptPlace;
       };
       states = overReduced(0, {}, chunk, states, [&](ArrayRef<Index> reducedPlace, MutableArrayRef<Value> state) {
         for (int64_t i = 0; i < count; ++i)
-          step(state.slice(static_cast<size_t>(i) * carried, carried), join(place(i), reducedPlace), mask);
+          step(state.slice(static_cast<size_t>(i) * carried, carried), join(position(i), reducedPlace), mask);
       });
       for (int64_t i = 0; i < count; ++i)
-        write(place(i), chunk, ArrayRef<Value>(states).slice(static_cast<size_t>(i) * carried, carried), mask);
+        write(position(i), chunk, ArrayRef<Value>(states).slice(static_cast<size_t>(i) * carried, carried), mask);
     };
     auto known = Code::known(size);
     bool whole = known && *known % (plan.columnVectors * e.width) == 0;
@@ -260,7 +260,7 @@ private:
     write(keptPlace, chunk, all.take_front(carried), {});
   }
 
-  States rowFrom(size_t dim, ArrayRef<Index> keptPlace, Indices place, Value chunk, int64_t unroll, States states) {
+  States rowFrom(size_t dim, ArrayRef<Index> keptPlace, Indices position, Value chunk, int64_t unroll, States states) {
     if (plan.reduced.empty()) {
       step(states, join(keptPlace, {}), {});
       return states;
@@ -271,12 +271,12 @@ private:
     if (last)
       return vectorLoop(e, begin, end, unroll, states,
                         [&](const Index &index, const Mask &mask, MutableArrayRef<Value> state) {
-                          Indices all = place;
+                          Indices all = position;
                           all.push_back(index);
                           step(state, join(keptPlace, all), mask);
                         });
     return code.loop(begin, end, 1, states, [&](Value iv, ValueRange in) {
-      Indices next = place;
+      Indices next = position;
       next.push_back(e.at(iv));
       return rowFrom(dim + 1, keptPlace, next, chunk, unroll, States(in.begin(), in.end()));
     });

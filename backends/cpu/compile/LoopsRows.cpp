@@ -18,7 +18,7 @@ struct RowPlan {
   Shape rows, inner;
   struct Stage {
     SmallVector<const Op *> reductions;
-    SmallVector<uint32_t> kept; // values that later stages read back in place of computing them again
+    SmallVector<uint32_t> kept; // values that later stages read back in position of computing them again
   };
   SmallVector<Stage> stages;
   SmallVector<size_t> rowOutputs, elementOutputs; // of dims R, of dims R x I
@@ -30,8 +30,8 @@ struct RowPlan {
   }
 };
 
-/// Whether `v`, asked for at the place (rows, inner) of the domain, meets every reduction's result exactly at the row.
-/// Follows each value's dimensions back through the ops; `at` says which domain dimension each is, -1 for none or
+/// Whether `v`, asked for at the position (rows, inner) of the domain, meets every reduction's result exactly at the
+/// row. Follows each value's dimensions back through the ops; `at` says which domain dimension each is, -1 for none or
 /// another.
 class RowCheck {
 public:
@@ -207,13 +207,13 @@ public:
       : graph(builder.graph), e(e), plan(plan), keptAt(keptAt) {}
 
   void row(Value number) {
-    Indices place = e.placeOfRow(plan.rows, number);
+    Indices position = e.indicesOfRow(plan.rows, number);
     for (const RowPlan::Stage &stage : plan.stages)
-      reduce(stage, place);
+      reduce(stage, position);
     if (!plan.elementOutputs.empty())
-      nest(e, plan.inner, place, 1, {},
+      nest(e, plan.inner, position, 1, {},
            [&](ArrayRef<Index> at, const Mask &mask, MutableArrayRef<Value>) { write(plan.elementOutputs, at, mask); });
-    write(plan.rowOutputs, place, {});
+    write(plan.rowOutputs, position, {});
     for (const RowPlan::Stage &stage : plan.stages) {
       for (const Op *op : stage.reductions)
         e.unbind(op->results[0]);
@@ -238,7 +238,7 @@ private:
 
   Index keptOffset(ArrayRef<Index> at) { return e.linear(plan.inner, at.drop_front(plan.rows.size())); }
 
-  void reduce(const RowPlan::Stage &stage, ArrayRef<Index> place) {
+  void reduce(const RowPlan::Stage &stage, ArrayRef<Index> position) {
     SmallVector<Accumulator> accumulators;
     SmallVector<uint32_t> operands;
     for (const Op *op : stage.reductions) {
@@ -255,7 +255,7 @@ private:
     for (int64_t i = 0; i < unroll; ++i)
       for (const Accumulator &accumulator : accumulators)
         accumulator.start(e, /*vectors=*/true, states);
-    states = nest(e, plan.inner, Indices(place.begin(), place.end()), unroll, states,
+    states = nest(e, plan.inner, Indices(position.begin(), position.end()), unroll, states,
                   [&](ArrayRef<Index> at, const Mask &mask, MutableArrayRef<Value> state) {
                     for (uint32_t v : stage.kept)
                       e.storeOffset(graph.type(v).dtype, e.workerScratch(keptAt.lookup(v)), keptOffset(at),

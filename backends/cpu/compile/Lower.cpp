@@ -1,3 +1,5 @@
+// From the dialects of a kernel module to LLVM IR, optimised, and to an object file.
+
 #include "backends/cpu/compile/Lower.h"
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
 #include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"

@@ -1,3 +1,5 @@
+// The micro-kernels: a tile of the result in registers, one function a shape.
+
 #include "backends/cpu/compile/MicroKernel.h"
 #include <cstdio>
 
@@ -211,8 +213,9 @@ static void defineDot(Code &code, const DotShape &s, StringRef name) {
 
   auto step = [&](ValueRange carried, Value p, Value mask) {
     auto get = [&](Value row) {
-      Value place = code.address(row, p, bytes);
-      return mask ? code.maskedLoad(vector, place, mask, bytes, /*pinned=*/true) : code.loadHere(vector, place, bytes);
+      Value position = code.address(row, p, bytes);
+      return mask ? code.maskedLoad(vector, position, mask, bytes, /*pinned=*/true)
+                  : code.loadHere(vector, position, bytes);
     };
     SmallVector<Value> right, next;
     for (Value row : rowsOfB)
@@ -284,12 +287,13 @@ static void defineSplit(Code &code, const SplitShape &s, StringRef name) {
     Value source = advance(code, from, code.mul(p, apart)),
           target = code.address(to, code.mul(p, code.integer(s.width)), bytes);
     code.loop(zero, panels, 1, [&](Value panel) {
-      Value first = code.mul(panel, code.integer(s.width)), place = advance(code, target, code.mul(panel, panelBytes));
+      Value first = code.mul(panel, code.integer(s.width)),
+            position = advance(code, target, code.mul(panel, panelBytes));
       for (int64_t j = 0; j < s.width; j += s.lanes) {
         Value column = code.add(first, code.integer(j));
         Value mask = code.firstLanes(code.min(code.sub(columns, column), code.integer(s.width - j)), s.lanes);
         Value element = code.maskedLoad(vector, code.address(source, column, bytes), mask, bytes, /*pinned=*/true);
-        Value there = code.address(place, code.integer(j), bytes);
+        Value there = code.address(position, code.integer(j), bytes);
         if (j + s.lanes <= s.width)
           code.store(element, there, bytes);
         else // the next panel is written already

@@ -57,10 +57,10 @@ Value KernelBuilder::home(Emitter &emitter, uint32_t v) {
   for (size_t i = 0; i < graph.outputs.size(); ++i)
     if (graph.outputs[i] == v)
       return emitter.output(i);
-  auto [place, isNew] = scratchHomes.try_emplace(v, 0);
+  auto [position, isNew] = scratchHomes.try_emplace(v, 0);
   if (isNew)
-    place->second = reserveScratch(graph.bound(graph.type(v).dims) * byteSize(graph.type(v).dtype));
-  return emitter.scratch(place->second);
+    position->second = reserveScratch(graph.bound(graph.type(v).dims) * byteSize(graph.type(v).dtype));
+  return emitter.scratch(position->second);
 }
 
 void KernelBuilder::computed(uint32_t v) { inMemory.insert(v); }

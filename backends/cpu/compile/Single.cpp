@@ -1,3 +1,5 @@
+// What the ops that are computed as a whole share, and scatter, updates and running sums.
+
 #include "backends/cpu/compile/Single.h"
 #include "backends/cpu/compile/Loops.h"
 
@@ -23,9 +25,9 @@ void eachPlace(Emitter &e, ArrayRef<Extent> shape, Indices prefix, llvm::functio
   if (shape.empty())
     return body(prefix);
   e.code.loop(e.code.integer(0), e.extent(shape.front()), 1, [&](Value iv) {
-    Indices place = prefix;
-    place.push_back(e.at(iv));
-    eachPlace(e, shape.drop_front(), place, body);
+    Indices position = prefix;
+    position.push_back(e.at(iv));
+    eachPlace(e, shape.drop_front(), position, body);
   });
 }
 
@@ -56,7 +58,7 @@ public:
 
   void unit(Emitter &e, Value number) {
     Code &code = e.code;
-    Indices prefix = e.placeOfRow(outer, code.div(number, blocks(e)));
+    Indices prefix = e.indicesOfRow(outer, code.div(number, blocks(e)));
     Value begin = code.integer(0), end = slice.empty() ? code.integer(1) : e.extent(slice.back());
     if (!slice.empty()) {
       begin = code.mul(code.rem(number, blocks(e)), code.integer(blockVectors * e.width));
@@ -168,7 +170,7 @@ void buildDynamicUpdate(KernelBuilder &builder, const Op &op) {
   Extent all(1);
   for (const Extent &dim : graph.type(operand).dims)
     all = all * dim;
-  // First the whole operand, unless it lies in place already.
+  // First the whole operand, unless it lies in position already.
   addUnitPhase(
       builder, 1, [&](Emitter &e) { return e.code.ceilDiv(e.extent(all), e.code.integer(taskGrain)); },
       [&](Emitter &e, Value unit) {
@@ -178,8 +180,8 @@ void buildDynamicUpdate(KernelBuilder &builder, const Op &op) {
           Value begin = code.mul(unit, code.integer(taskGrain));
           Value end = code.min(code.add(begin, code.integer(taskGrain)), e.extent(all));
           vectorLoop(e, begin, end, 1, {}, [&](const Index &at, const Mask &mask, MutableArrayRef<Value>) {
-            Indices place = e.place(graph.type(operand).dims, at);
-            e.storeOffset(graph.type(operand).dtype, target, at, e.value(operand, place, mask), mask);
+            Indices position = e.indicesOf(graph.type(operand).dims, at);
+            e.storeOffset(graph.type(operand).dtype, target, at, e.value(operand, position, mask), mask);
           });
         };
         int input = graph.inputNumber(operand);
@@ -194,7 +196,7 @@ void buildDynamicUpdate(KernelBuilder &builder, const Op &op) {
   addUnitPhase(
       builder, unitsPerTask(row), [&](Emitter &e) { return e.elements(outer); },
       [&](Emitter &e, Value unit) {
-        Indices prefix = e.placeOfRow(outer, unit);
+        Indices prefix = e.indicesOfRow(outer, unit);
         ArrayRef<Extent> last = ArrayRef<Extent>(sizes).take_back(sizes.empty() ? 0 : 1);
         nest(e, last, prefix, 1, {}, [&](ArrayRef<Index> at, const Mask &mask, MutableArrayRef<Value>) {
           Indices target;
@@ -242,12 +244,12 @@ void buildCumSum(KernelBuilder &builder, const Op &op) {
   addUnitPhase(
       builder, unitsPerTask(work), [&](Emitter &e) { return e.elements(outer); },
       [&](Emitter &e, Value unit) {
-        Indices place = e.placeOfRow(outer, unit);
+        Indices position = e.indicesOfRow(outer, unit);
         if (lastAxis)
-          return column(e, place, nullptr, {});
+          return column(e, position, nullptr, {});
         vectorLoop(
             e, e.code.integer(0), e.extent(dims.back()), 1, {},
-            [&](const Index &index, const Mask &mask, MutableArrayRef<Value>) { column(e, place, &index, mask); });
+            [&](const Index &index, const Mask &mask, MutableArrayRef<Value>) { column(e, position, &index, mask); });
       });
 }
 

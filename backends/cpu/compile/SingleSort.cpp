@@ -110,9 +110,9 @@ void buildSort(KernelBuilder &builder, const Op &op) {
       builder, unitsPerTask(work), [&](Emitter &e) { return e.elements(outer); },
       [&](Emitter &e, Value unit) {
         Code &code = e.code;
-        Indices place = e.placeOfRow(outer, unit);
+        Indices position = e.indicesOfRow(outer, unit);
         auto at = [&](Value i) {
-          Indices full = place;
+          Indices full = position;
           full.insert(full.begin() + rows.axis, e.at(i));
           return full;
         };

@@ -22,19 +22,19 @@ void eachPoint(ArrayRef<int64_t> window, SmallVector<int64_t> offsets,
 }
 
 /// Where a window's point lies in the operand, and whether that is inside of it (an empty mask: always). What holds for
-/// all lanes at once stays apart: the place may be one for all, and then it alone says whether memory is there.
+/// all lanes at once stays apart: the position may be one for all, and then it alone says whether memory is there.
 std::pair<Indices, Mask> pointPlace(Emitter &e, const Op &op, ArrayRef<Extent> dims, ArrayRef<Index> at,
                                     ArrayRef<int64_t> offsets) {
   Code &code = e.code;
-  Indices place;
+  Indices position;
   Mask inside;
   for (size_t d = 0; d < at.size(); ++d) {
     Index index = e.add(e.scale(at[d], code.integer(op.strides[d])), code.integer(offsets[d] - op.low[d]));
     if (op.low[d] != 0 || op.high[d] != 0)
       inside = e.narrow(inside, e.inRange(index, code.integer(0), e.extent(dims[d])));
-    place.push_back(index);
+    position.push_back(index);
   }
-  return {place, inside};
+  return {position, inside};
 }
 
 Mask bothMasks(Emitter &e, const Mask &a, const Mask &b) {
@@ -51,8 +51,8 @@ void buildReduceWindow(KernelBuilder &builder, const Op &op) {
   for (int64_t size : op.window)
     points *= size;
   auto element = [&](Emitter &e, ArrayRef<Index> at, const Mask &mask, Value state, ArrayRef<int64_t> offsets) {
-    auto [place, inside] = pointPlace(e, op, dims, at, offsets);
-    Value v = e.value(operand, place, bothMasks(e, mask, inside));
+    auto [position, inside] = pointPlace(e, op, dims, at, offsets);
+    Value v = e.value(operand, position, bothMasks(e, mask, inside));
     Value other = e.neutral(op.combine, dtype);
     for (Value condition : {inside.uniform, inside.lanes}) {
       if (!condition)
@@ -70,7 +70,7 @@ void buildReduceWindow(KernelBuilder &builder, const Op &op) {
   addUnitPhase(
       builder, unitsPerTask(graph.bound(to.back()) * points), [&](Emitter &e) { return e.elements(outer); },
       [&](Emitter &e, Value unit) {
-        Indices prefix = e.placeOfRow(outer, unit);
+        Indices prefix = e.indicesOfRow(outer, unit);
         nest(e, ArrayRef<Extent>(to).take_back(), prefix, 1, {},
              [&](ArrayRef<Index> at, const Mask &mask, MutableArrayRef<Value>) {
                Value state = e.neutral(op.combine, dtype);
@@ -105,7 +105,7 @@ public:
   int64_t work() const { return graph.bound(inner()) * 4; }
 
   void unit(Emitter &e, Value number) {
-    Indices prefix = e.placeOfRow(outer(), number);
+    Indices prefix = e.indicesOfRow(outer(), number);
     Value memory = builder.home(e, op.results[0]), zero = e.neutral(Combine::Sum, dtype);
     if (!covered)
       nest(e, inner(), prefix, 1, {}, [&](ArrayRef<Index> at, const Mask &mask, MutableArrayRef<Value>) {
@@ -138,8 +138,8 @@ private:
     if (lanes)
       best = e.vector(best);
     for (auto [number, offsets] : llvm::enumerate(points)) {
-      auto [place, inside] = pointPlace(e, op, dims, at, offsets);
-      Value v = e.value(op.operands[0], place, bothMasks(e, mask, inside));
+      auto [position, inside] = pointPlace(e, op, dims, at, offsets);
+      Value v = e.value(op.operands[0], position, bothMasks(e, mask, inside));
       if (lanes)
         v = e.vector(v);
       Value wins = e.compare(op.combine == Combine::Max ? Predicate::Gt : Predicate::Lt, v, best, dtype);
@@ -157,8 +157,8 @@ private:
     }
     Value gradient = e.value(op.operands[1], at, mask), memory = builder.home(e, op.results[0]);
     for (auto [number, offsets] : llvm::enumerate(points)) {
-      auto [place, inside] = pointPlace(e, op, dims, at, offsets);
-      Index where = e.linear(dims, place);
+      auto [position, inside] = pointPlace(e, op, dims, at, offsets);
+      Index where = e.linear(dims, position);
       Value mine = code.op<arith::CmpIOp>(arith::CmpIPredicate::eq, chosen,
                                           code.constantInt(type, static_cast<int64_t>(number)));
       if (apart && covered) {

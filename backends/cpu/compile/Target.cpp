@@ -1,3 +1,5 @@
+// The target machine, read from what the user asked for.
+
 #include "backends/cpu/compile/Target.h"
 #include "llvm/MC/MCSubtargetInfo.h"
 #include "llvm/MC/TargetRegistry.h"
@@ -45,7 +47,7 @@ std::unique_ptr<TargetMachine> createTargetMachine(const Machine &machine, std::
                                                                     CodeGenOptLevel::Default));
 }
 
-/// "x86-64-v3:l2=512K": a processor, and what is to be believed of it in place of what its name says.
+/// "x86-64-v3:l2=512K": a processor, and what is to be believed of it in position of what its name says.
 static bool readCpu(StringRef text, Machine &machine, std::string &error) {
   auto [cpu, settings] = text.split(':');
   machine.cpu = cpu.str();

@@ -1,3 +1,5 @@
+// The polynomials, their ranges and their errors.
+
 #include "backends/cpu/compile/VectorMath.h"
 #include <cmath>
 #include <limits>
@@ -227,7 +229,7 @@ Value emitLibraryCall(Code &code, llvm::StringRef name, Value x, Value y) {
     llvm::SmallVector<Value> operands{a};
     if (b)
       operands.push_back(b);
-    Code::Placed placed(code, operands);
+    Code::Hoisted placed(code, operands);
     return code.b.create<func::CallOp>(code.loc, symbol, TypeRange{element}, operands).getResult(0);
   };
   auto type = dyn_cast<VectorType>(x.getType());
@@ -269,7 +271,7 @@ static Value emitCircular(Code &code, Value x, bool cosine) {
   // Beyond, libm knows π to more digits (and gives NaN for infinity). Seldom taken.
   Real single(code, x);
   Value far = single.cmp(arith::CmpFPredicate::UGE, single.abs(x), single.c(1e6));
-  Code::Placed placed(code, {far, narrow});
+  Code::Hoisted placed(code, {far, narrow});
   Value any = vector ? Value(code.b.create<vector::ReductionOp>(code.loc, vector::CombiningKind::OR, far)) : far;
   llvm::StringRef name = cosine ? "cosf" : "sinf";
   if (!code.module.lookupSymbol(name)) {

@@ -1,3 +1,5 @@
+// A program's trees decoded, and its kernels found in the artifact.
+
 #include "backends/cpu/run/Executable.h"
 
 #include "backends/api/kiln_tree.h"
@@ -94,18 +96,18 @@ private:
     result.count = source.count;
     result.indexSlot = source.index_slot;
     result.reverse = source.reverse != 0;
-    const kiln_node_form *form = kiln_form_of_node(source.kind);
-    if (!form || source.kind > KILN_NODE_IF) // the last that Executor.cpp has a case for
+    const kiln_node_traits *traits = kiln_traits_of_node(source.kind);
+    if (!traits || source.kind > KILN_NODE_IF) // the last that Executor.cpp has a case for
       return fail("the cpu backend does not execute this kind of node");
-    if ((form->counts && !extent(source.count)) ||
-        (form->loops && source.index_slot >= static_cast<int64_t>(extentCount)))
+    if ((traits->counts && !extent(source.count)) ||
+        (traits->loops && source.index_slot >= static_cast<int64_t>(extentCount)))
       return fail("the program names an extent that its entry does not have");
-    if (form->loops && ++depth > KILN_MAX_LOOPS)
+    if (traits->loops && ++depth > KILN_MAX_LOOPS)
       return fail("the program has loops deeper than " + std::to_string(KILN_MAX_LOOPS));
-    if ((form->tests && (!source.condition || !place(*source.condition, result.condition))) ||
-        (form->children >= 0 && source.child_count != static_cast<uint32_t>(form->children)) ||
-        (form->places >= 0 && source.place_count != static_cast<uint32_t>(form->places)))
-      return fail(std::string("a ") + form->name + " of the program is not well formed");
+    if ((traits->tests && (!source.condition || !place(*source.condition, result.condition))) ||
+        (traits->children >= 0 && source.child_count != static_cast<uint32_t>(traits->children)) ||
+        (traits->places >= 0 && source.place_count != static_cast<uint32_t>(traits->places)))
+      return fail(std::string("a ") + traits->name + " of the program is not well formed");
     if (source.kind == KILN_NODE_LAUNCH && !launch(source, result))
       return false;
     result.placeBegin = static_cast<uint32_t>(entry.places.size());

@@ -1,3 +1,5 @@
+// What the processor says of itself (cpuid), beside what code was compiled for.
+
 #include "backends/cpu/run/Processor.h"
 #include <cstdint>
 #include <cstring>

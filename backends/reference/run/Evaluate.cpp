@@ -1,3 +1,5 @@
+// Ops of a kernel one after another, operands checked, results rounded to their dtype.
+
 #include "backends/reference/run/Evaluate.h"
 
 namespace kiln::reference {

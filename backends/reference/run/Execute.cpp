@@ -183,18 +183,18 @@ public:
     if (!tree)
       return fail("the program's tree has a hole");
     reader.node(tree, &node);
-    const kiln_node_form *form = kiln_form_of_node(node.kind);
-    if (!form || node.kind > KILN_NODE_IF) // the last that Walk has a case for
+    const kiln_node_traits *traits = kiln_traits_of_node(node.kind);
+    if (!traits || node.kind > KILN_NODE_IF) // the last that Walk has a case for
       return fail("the reference backend does not execute nodes of kind " + std::to_string(node.kind));
-    if (form->loops && ++depth > KILN_MAX_LOOPS)
+    if (traits->loops && ++depth > KILN_MAX_LOOPS)
       return fail("the program has loops deeper than " + std::to_string(KILN_MAX_LOOPS));
-    if ((form->counts && !extent(node.count)) ||
-        (form->loops && node.index_slot >= static_cast<int64_t>(entry.extent_count)))
+    if ((traits->counts && !extent(node.count)) ||
+        (traits->loops && node.index_slot >= static_cast<int64_t>(entry.extent_count)))
       return fail("the program names an extent that its entry does not have");
-    if ((form->tests && (!node.condition || !place(*node.condition))) ||
-        (form->children >= 0 && node.child_count != static_cast<uint32_t>(form->children)) ||
-        (form->places >= 0 && node.place_count != static_cast<uint32_t>(form->places)))
-      return fail(std::string("a ") + form->name + " of the program is not well formed");
+    if ((traits->tests && (!node.condition || !place(*node.condition))) ||
+        (traits->children >= 0 && node.child_count != static_cast<uint32_t>(traits->children)) ||
+        (traits->places >= 0 && node.place_count != static_cast<uint32_t>(traits->places)))
+      return fail(std::string("a ") + traits->name + " of the program is not well formed");
     if (node.kind == KILN_NODE_LAUNCH && !launch(node))
       return fail("a launch of the program does not fit its kernel");
     for (uint32_t i = 0; i < node.place_count; ++i)

@@ -1,3 +1,5 @@
+// Elements to doubles and integers, and back with one rounding.
+
 #include "backends/reference/run/Tensor.h"
 
 #include <cmath>

@@ -1,3 +1,5 @@
+// Reading the form of a product or a convolution, and its places.
+
 #include "backends/sdk/forms/Contraction.h"
 #include <algorithm>
 #include <numeric>

@@ -1,3 +1,5 @@
+// Numbers folded where their operands are known, evaluated at a launch, and printed.
+
 #include "backends/sdk/forms/Number.h"
 #include <algorithm>
 #include <limits>

@@ -1,3 +1,5 @@
+// A reduction's accumulators, their loop, and the tree that joins them.
+
 #include "backends/sdk/forms/Reduction.h"
 #include <algorithm>
 

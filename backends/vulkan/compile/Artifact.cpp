@@ -1,3 +1,5 @@
+// Plans, expressions and words into the blob.
+
 #include "backends/vulkan/compile/Artifact.h"
 #include "backends/vulkan/compile/Glsl.h"
 #include <cstddef>

@@ -1,3 +1,5 @@
+// The compile side's table: what is claimed, and a program's kernels as shaders.
+
 #include "backends/vulkan/compile/Compile.h"
 #include "backends/vulkan/compile/Artifact.h"
 #include "backends/vulkan/compile/Glsl.h"

@@ -1,3 +1,5 @@
+// glslang called, and what is changed in its words: strict arithmetic, arrays of buffers.
+
 #include "backends/vulkan/compile/Glsl.h"
 #include "backends/vulkan/artifact.h"
 #include "backends/vulkan/compile/MatrixWords.h"

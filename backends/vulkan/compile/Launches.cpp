@@ -1,3 +1,5 @@
+// The launches of a program walked, and what all of a kernel's agree on kept.
+
 #include "backends/vulkan/compile/Launches.h"
 #include "backends/api/kiln_tree.h"
 

@@ -1,3 +1,5 @@
+// NVIDIA's older instructions rewritten as KHR's.
+
 #include "backends/vulkan/compile/MatrixWords.h"
 #include "backends/vulkan/compile/SpirvWords.h"
 #include <cstring>

@@ -1,3 +1,5 @@
+// Buffers, loads, stores and the head of a shader.
+
 #include "backends/vulkan/compile/Shader.h"
 #include <algorithm>
 

@@ -1,3 +1,5 @@
+// The blob read, every number checked against the device and the program.
+
 #include "backends/vulkan/run/Artifact.h"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+// Opening, submitting, waiting, and what is said when a device is lost.
+
 #include "backends/vulkan/run/Device.h"
 
 #include "backends/vulkan/artifact.h"

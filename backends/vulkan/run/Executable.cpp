@@ -1,3 +1,5 @@
+// Loading, the choice of variants, and the recordings that are kept.
+
 #include "backends/vulkan/run/Executable.h"
 
 #include "backends/vulkan/run/Testing.h"

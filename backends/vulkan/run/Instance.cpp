@@ -1,3 +1,5 @@
+// The loader opened, devices ranked, validation's messages counted.
+
 #include "backends/vulkan/run/Instance.h"
 
 #include "backends/vulkan/run/Physical.h"

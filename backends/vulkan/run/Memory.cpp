@@ -1,3 +1,5 @@
+// Heaps cut into pieces; holes are filled first.
+
 #include "backends/vulkan/run/Memory.h"
 
 #include "backends/vulkan/run/Testing.h"

@@ -1,3 +1,5 @@
+// Properties, features and extensions of a device, read once.
+
 #include "backends/vulkan/run/Physical.h"
 
 #include "backends/vulkan/artifact.h"

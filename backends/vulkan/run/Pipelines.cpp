@@ -1,3 +1,5 @@
+// Pipelines made, kept by what went into them, and the driver's cache on disk.
+
 #include "backends/vulkan/run/Pipelines.h"
 
 #include "backends/vulkan/run/Device.h"

@@ -1,3 +1,5 @@
+// Descriptor sets, barriers and commands, segment by segment.
+
 #include "backends/vulkan/run/Recording.h"
 
 #include "backends/vulkan/run/Testing.h"

@@ -1,3 +1,5 @@
+// Commands moved together between barriers, within what their bytes allow.
+
 #include "backends/vulkan/run/Schedule.h"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+// The walk over the tree: loops counted, places resolved, conditions cut into segments.
+
 #include "backends/vulkan/run/Trace.h"
 
 #include <algorithm>

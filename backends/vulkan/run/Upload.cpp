@@ -1,3 +1,5 @@
+// Staging memory in a ring, and writes that wait for what reads the bytes.
+
 #include "backends/vulkan/run/Upload.h"
 
 #include "backends/vulkan/run/Device.h"

@@ -52,14 +52,14 @@ int main(void) {
   kiln_walk_nodes(&reader, &root, 0, write_launch, text);
   wrong += expect(strcmp(text, "0@0 1@1 2@1 3@2 4@0 ") == 0, text);
   for (kind = KILN_NODE_SEQUENCE; kind <= KILN_NODE_IF; ++kind)
-    wrong += expect(kiln_form_of_node(kind) != 0, "a kind has no form");
-  wrong += expect(!kiln_form_of_node(-1) && !kiln_form_of_node(1000), "an unknown kind has a form");
-  wrong += expect(kiln_form_of_node(KILN_NODE_COPY)->places == 2 && kiln_form_of_node(KILN_NODE_COPY)->reads == 1,
+    wrong += expect(kiln_traits_of_node(kind) != 0, "a kind has no form");
+  wrong += expect(!kiln_traits_of_node(-1) && !kiln_traits_of_node(1000), "an unknown kind has a form");
+  wrong += expect(kiln_traits_of_node(KILN_NODE_COPY)->places == 2 && kiln_traits_of_node(KILN_NODE_COPY)->reads == 1,
                   "a copy reads one place and writes another");
-  wrong += expect(kiln_form_of_node(KILN_NODE_IF)->tests && kiln_form_of_node(KILN_NODE_WHILE)->tests &&
-                      !kiln_form_of_node(KILN_NODE_REPEAT)->tests,
+  wrong += expect(kiln_traits_of_node(KILN_NODE_IF)->tests && kiln_traits_of_node(KILN_NODE_WHILE)->tests &&
+                      !kiln_traits_of_node(KILN_NODE_REPEAT)->tests,
                   "while and if have conditions");
-  wrong += expect(kiln_form_of_node(KILN_NODE_REPEAT)->loops && !kiln_form_of_node(KILN_NODE_WHILE)->loops,
+  wrong += expect(kiln_traits_of_node(KILN_NODE_REPEAT)->loops && !kiln_traits_of_node(KILN_NODE_WHILE)->loops,
                   "a repeat alone has strides");
   return wrong != 0;
 }
