@@ -79,7 +79,7 @@ struct Settings {
                              " is expected");
   }
   int64_t count(std::string_view name, int64_t least = 1, int64_t most = 1 << 30) {
-    std::optional<int64_t> value = (*this)[name].asInteger();
+    std::optional<int64_t> value = (*this)[name].isNumeral() ? (*this)[name].asInteger() : std::nullopt;
     if (value && *value >= least && *value <= most)
       return *value;
     wrong(name, "a whole number from " + std::to_string(least) + " to " + std::to_string(most));
@@ -90,23 +90,26 @@ struct Settings {
       wrong(name, "True or False");
   }
   void number(std::string_view name) {
-    if (!(*this)[name].asDouble())
+    if (!(*this)[name].isNumeral() || !(*this)[name].asDouble())
       wrong(name, "a number");
   }
   void string(std::string_view name) {
     if ((*this)[name].kind != Value::Kind::String)
       wrong(name, "a string");
   }
-  /// A number of columns, or the columns by index or name: how many they are.
+  static bool isColumn(const Value &value) {
+    return value.kind == Value::Kind::String || (value.kind == Value::Kind::Integer && value.asInteger());
+  }
+  /// A number of columns, one column's name, or a list of columns by index or name: how many they are.
   int64_t columns(std::string_view name) {
     const Value &value = (*this)[name];
-    if (value.isList() && !value.items->empty()) {
-      for (const Value &item : *value.items)
-        if (!item.asInteger() && item.kind != Value::Kind::String)
-          wrong(name, "a list of columns' numbers or names");
-      return static_cast<int64_t>(value.items->size());
-    }
-    return count(name);
+    if (value.kind == Value::Kind::String)
+      return 1;
+    if (!value.isList() || value.items->empty())
+      return count(name);
+    if (!std::all_of(value.items->begin(), value.items->end(), isColumn))
+      wrong(name, "a list of columns' numbers or names");
+    return static_cast<int64_t>(value.items->size());
   }
 };
 } // namespace
@@ -121,13 +124,18 @@ static TypeInfo fieldType(Dtype dtype, std::vector<Dim> dims, Range range) {
   return type;
 }
 
-static void splitSettings(Settings &settings) {
+/// `files`: of how many a split consists that has its own; 0: of any number.
+static void splitSettings(Settings &settings, size_t files) {
   for (const char *name : {"validation", "test"}) {
     const Value &value = settings[name];
-    bool fraction = value.asDouble() && *value.asDouble() >= 0 && *value.asDouble() < 1;
-    bool paths = value.kind == Value::Kind::String || value.isList();
-    if (!value.isNone() && !fraction && !paths)
-      settings.wrong(name, "a fraction below 1, or a path,");
+    bool fraction = value.isNumeral() && value.asDouble() && *value.asDouble() >= 0 && *value.asDouble() < 1;
+    bool path = files == 0 && value.kind == Value::Kind::String;
+    bool paths = value.isList() && (files == 0 ? !value.items->empty() : value.items->size() == files) &&
+                 std::all_of(value.items->begin(), value.items->end(),
+                             [](const Value &item) { return item.kind == Value::Kind::String; });
+    if (!value.isNone() && !fraction && !path && !paths)
+      settings.wrong(name, files == 0 ? "a fraction below 1, a path, or a list of paths,"
+                                      : "a fraction below 1, or " + std::to_string(files) + " paths,");
   }
   settings.boolean("shuffle");
 }
@@ -136,8 +144,9 @@ static void imageFields(Settings &settings, DataSource &source, const Dim &batch
   int64_t height = 28, width = 28, channels = settings.count("channels", 1, 64);
   const Value &size = settings["size"];
   bool pair = size.isList() && size.items->size() == 2;
-  std::optional<int64_t> first = pair ? (*size.items)[0].asInteger() : size.asInteger();
-  std::optional<int64_t> second = pair ? (*size.items)[1].asInteger() : first;
+  const Value &one = pair ? (*size.items)[0] : size, &other = pair ? (*size.items)[1] : size;
+  std::optional<int64_t> first = one.isNumeral() ? one.asInteger() : std::nullopt;
+  std::optional<int64_t> second = other.isNumeral() ? other.asInteger() : std::nullopt;
   if (first && second && std::min(*first, *second) >= 1 && std::max(*first, *second) <= 1 << 16) {
     height = *first;
     width = *second;
@@ -179,7 +188,7 @@ std::optional<DataSource> dataSource(Elaborator &e, const std::string &name, con
   }
   Dim batch = settings.count("batch");
   source.fixedBatch = true;
-  splitSettings(settings);
+  splitSettings(settings, kind == "images" || kind == "pairs" ? 2 : 0);
   if (kind == "text") {
     settings.string("path");
     Dim context = settings.count("context");
@@ -199,16 +208,13 @@ std::optional<DataSource> dataSource(Elaborator &e, const std::string &name, con
         separator.kind != Value::Kind::String || separator.text.size() != 1)
       settings.wrong("separator", "one character");
     source.fields.emplace_back("features", fieldType(Dtype::f32, {batch, settings.columns("features")}, range));
-    if (!settings["label"].isNone())
+    if (const Value &label = settings["label"]; !label.isNone()) {
+      if (!Settings::isColumn(label))
+        settings.wrong("label", "one column's number or name");
       source.fields.emplace_back("label", fieldType(Dtype::i32, {batch}, range));
-    if (!settings["target"].isNone()) {
-      // One column by number or name, or several in a list.
-      const Value &target = settings["target"];
-      int64_t count = target.isList() ? settings.columns("target") : 1;
-      if (!target.isList() && !target.asInteger() && target.kind != Value::Kind::String)
-        settings.wrong("target", "a column, or a list of columns,");
-      source.fields.emplace_back("target", fieldType(Dtype::f32, {batch, count}, range));
     }
+    if (!settings["target"].isNone())
+      source.fields.emplace_back("target", fieldType(Dtype::f32, {batch, settings.columns("target")}, range));
   } else if (kind == "images") {
     settings.string("path");
     settings.string("labels");

@@ -279,8 +279,8 @@ void GenerateBuilder::checkDraw(const Record &record, size_t i) {
     if (!ok)
       e.error(record.ranges[i], record.kind + "'s '" + name + "' is " + describe(value) + "; " + what + " is expected");
   };
-  std::optional<int64_t> whole = value.asInteger();
-  std::optional<double> number = value.asDouble();
+  std::optional<int64_t> whole = value.isNumeral() ? value.asInteger() : std::nullopt;
+  std::optional<double> number = value.isNumeral() ? value.asDouble() : std::nullopt;
   if (name == "temperature")
     expect(number && *number >= 0 && *number <= std::numeric_limits<double>::max(), "a number that is not negative");
   else if (name == "top_p")
@@ -289,7 +289,7 @@ void GenerateBuilder::checkDraw(const Record &record, size_t i) {
     expect(number.has_value(), "a number");
   else if (name == "width")
     expect(whole && *whole >= 1 && *whole <= 1024, "a whole number from 1 to 1024");
-  else if (!value.isNone() && (number || name == "top_k"))
+  else if (!value.isNone() || name == "top_k") // from, until, tokens
     expect(whole && *whole >= 0 && *whole <= INT32_MAX, "a whole number from 0 to 2147483647");
 }
 
@@ -336,16 +336,23 @@ void GenerateBuilder::finish(const Value &prefillLogits) {
         .withHelp("write draw = greedy(from=START), for example");
   if (auto bound = prefill->bounds.find("T"); bound != prefill->bounds.end())
     attributes.push_back(b.getNamedAttr("capacity", b.getI64IntegerAttr(bound->second.value)));
+  std::vector<std::string> sources;
+  if (auto data = llvm::dyn_cast_or_null<mlir::ArrayAttr>((*e.module_)->getAttr("kiln.data")))
+    for (auto source : data.getAsRange<mlir::DictionaryAttr>())
+      sources.push_back(source.getAs<mlir::StringAttr>("name").str());
   if (keys.contains("data")) {
     const Expr &expr = *keys["data"]->value;
-    if (expr.kind == ExprKind::Name)
-      attributes.push_back(b.getNamedAttr("data", b.getStringAttr(expr.text)));
-    else
+    if (expr.kind != ExprKind::Name) {
       e.error(expr.range, "'data' names a data source of the recipe");
-  } else if (auto data = llvm::dyn_cast_or_null<mlir::ArrayAttr>((*e.module_)->getAttr("kiln.data"));
-             data && !data.empty()) {
-    attributes.push_back(b.getNamedAttr("data", llvm::cast<mlir::DictionaryAttr>(data[0]).get("name")));
+    } else if (std::find(sources.begin(), sources.end(), expr.text) == sources.end() && e.diagnostics().size() == 0) {
+      std::string near = nearest(expr.text, sources);
+      e.error(expr.range, "the recipe has no data source '" + expr.text + "'")
+          .withHelp(near.empty() ? "" : "did you mean '" + near + "'?");
+    }
+    sources = {expr.text};
   }
+  if (!sources.empty())
+    attributes.push_back(b.getNamedAttr("data", b.getStringAttr(sources.front())));
   (*e.module_)->setAttr("kiln.generate", b.getDictionaryAttr(attributes));
   // One sequence is drawn at a time, or the beams of one.
   for (const std::shared_ptr<Entry> &entry : {prefill, step}) {

@@ -116,9 +116,11 @@ mlir::Attribute TrainBuilder::optimizer(const Value &value, Range at, int64_t &s
         wrong("two numbers of at least 0 and below 1, as in (0.9, 0.999),");
       fields.push_back(b.getNamedAttr("beta1", b.getF64FloatAttr(betas[0])));
       fields.push_back(b.getNamedAttr("beta2", b.getF64FloatAttr(betas[1])));
-    } else if (setting.kind == Value::Kind::Boolean) {
+    } else if (name == "nesterov" || name == "centered") {
+      if (setting.kind != Value::Kind::Boolean)
+        wrong("True or False");
       fields.push_back(b.getNamedAttr(name, b.getBoolAttr(setting.boolean)));
-    } else if (setting.asDouble() && *setting.asDouble() >= 0) {
+    } else if (setting.isNumeral() && setting.asDouble() && *setting.asDouble() >= 0) {
       fields.push_back(b.getNamedAttr(name, b.getF64FloatAttr(*setting.asDouble())));
     } else {
       wrong("a number that is not negative");
@@ -294,7 +296,7 @@ void TrainBuilder::intervals() {
     bool isRecord = value.kind == Value::Kind::Record;
     const Value &n = isRecord ? field(*value.record, "n") : value;
     auto isCount = [](const Value &count) {
-      return count.asInteger() && *count.asInteger() >= 1 && *count.asInteger() <= INT32_MAX;
+      return count.isNumeral() && count.asInteger() && *count.asInteger() >= 1 && *count.asInteger() <= INT32_MAX;
     };
     if ((isRecord && value.record->kind != interval.call) || !isCount(n)) {
       e.error(expr.range, "'" + std::string(interval.key) + "' is " + std::string(interval.call) +
@@ -306,7 +308,8 @@ void TrainBuilder::intervals() {
       if (const Value &count = isRecord ? field(*value.record, name) : n; !count.isNone() && !isCount(count))
         e.error(expr.range, std::string(interval.call) + "'s '" + std::string(name) + "' is " + describe(count) +
                                 "; a whole number from 1 to 2147483647 is expected");
-    if (const Value &minimum = isRecord ? field(*value.record, "minimum") : n; !minimum.isNone() && !minimum.asDouble())
+    if (const Value &minimum = isRecord ? field(*value.record, "minimum") : n;
+        !minimum.isNone() && !(minimum.isNumeral() && minimum.asDouble()))
       e.error(expr.range, "patience's 'minimum' is " + describe(minimum) + "; a number is expected");
     std::vector<mlir::NamedAttribute> fields = {b.getNamedAttr(interval.number, b.getI64IntegerAttr(*n.asInteger()))};
     for (std::string_view name : interval.fields)

@@ -119,6 +119,8 @@ struct Value {
   static Value listOf(std::vector<Value> items);
 
   bool isError() const { return kind == Kind::Error; }
+  /// As it is written: True, which counts as 1 elsewhere, is none.
+  bool isNumeral() const { return kind == Kind::Integer || kind == Kind::Float; }
   bool isNone() const { return kind == Kind::None; }
   bool isTensor() const { return kind == Kind::Tensor; }
   bool isInteger() const { return kind == Kind::Integer; }

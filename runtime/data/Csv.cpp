@@ -84,6 +84,8 @@ std::vector<size_t> CsvSource::columns(const Json &json, const Loaded &file) con
       list.push_back(column(Json::ofInteger(i), file));
     return list;
   }
+  if (json.isString())
+    return {column(json, file)};
   for (const Json &item : json.array())
     list.push_back(column(item, file));
   return list;
