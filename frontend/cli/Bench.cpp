@@ -114,16 +114,8 @@ absl::Status withReason(const absl::Status &status, const std::string &errors) {
 
 absl::Status build(const ModelOptions &options, const std::string &program) {
   Compilation compilation(installed(), options);
-  absl::Status status = loadPrinting(compilation);
-  if (status.ok())
-    status = compilation.runPasses();
-  if (status.ok())
-    status = compilation.plan();
-  if (status.ok())
-    status = compilation.generate();
-  if (status.ok())
-    status = compilation.linkProgram(program);
-  return status;
+  absl::Status status = compileAll(compilation);
+  return status.ok() ? compilation.linkProgram(program) : status;
 }
 
 /// What a program is asked for.

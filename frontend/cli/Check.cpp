@@ -273,12 +273,7 @@ absl::StatusOr<std::vector<GivenInput>> readGiven(const ModelOptions &options, c
   GivenInputs given = readInputFiles(check.inputs);
   if (given.error.empty() && !check.data.empty()) {
     Compilation compilation(installed(), options);
-    absl::Status status = loadPrinting(compilation);
-    if (status.ok())
-      status = compilation.runPasses();
-    if (status.ok())
-      status = compilation.plan();
-    if (!status.ok())
+    if (absl::Status status = compileToPlan(compilation); !status.ok())
       return status;
     GivenInputs batches = readFirstBatches(compilation.program().manifest(), check.data, check.seed);
     given.error = batches.error;

@@ -32,22 +32,6 @@ int report(const absl::Status &status) {
 
 namespace {
 
-absl::Status compileToPlan(Compilation &compilation) {
-  absl::Status status = loadPrinting(compilation);
-  if (status.ok())
-    status = compilation.runPasses();
-  if (status.ok())
-    status = compilation.plan();
-  return status;
-}
-
-absl::Status compileAll(Compilation &compilation, const std::string &emit) {
-  absl::Status status = compileToPlan(compilation);
-  if (status.ok())
-    status = compilation.generate(emit);
-  return status;
-}
-
 /// Writes what the backend left at a stage: to a file where one is named, else to standard output.
 absl::Status writeBlobs(const Compilation &compilation, const std::string &output) {
   std::string temporary;
@@ -123,7 +107,7 @@ int commandProgram(const ModelOptions &options, const std::string &command, cons
   if (!entry.intact()) {
     entry.open();
     Compilation compilation(installed(), options);
-    absl::Status status = compileAll(compilation, "");
+    absl::Status status = compileAll(compilation);
     if (status.ok())
       status = compilation.linkProgram(*path);
     if (status.ok())

@@ -121,11 +121,7 @@ private:
     options.entries = {"train_step"};
     options.jobs = 1;
     auto &compilation = *compilations.emplace_back(std::make_unique<Compilation>(installed(), options));
-    status = loadPrinting(compilation);
-    if (status.ok())
-      status = compilation.runPasses();
-    if (status.ok())
-      status = compilation.plan();
+    status = compileToPlan(compilation);
     if (!status.ok())
       return nullptr;
     if (compilation.program().usedBackends().size() > 1) {

@@ -2,8 +2,7 @@
 #include "frontend/cli/GivenInputs.h"
 
 #include "runtime/data/Feeder.h"
-#include "runtime/files/Npy.h"
-#include "runtime/files/Safetensors.h"
+#include "runtime/files/InputTensor.h"
 #include "runtime/support/Error.h"
 
 #include <functional>
@@ -44,32 +43,13 @@ GivenInputs guarded(const std::function<void(std::vector<GivenInput> &)> &read) 
   return given;
 }
 
-GivenInput readOne(const std::string &name, const std::string &path) {
-  std::string from = "'" + path + "'";
-  if (!path.ends_with(".safetensors"))
-    return widened(name, from, readNpy(path).view());
-  Safetensors file = Safetensors::open(path);
-  const TensorView *tensor = file.find(name);
-  if (size_t dot = name.find('.'); !tensor && dot != std::string::npos)
-    tensor = file.find(name.substr(dot + 1));
-  if (!tensor && file.tensors().size() == 1)
-    tensor = &file.tensors()[0];
-  if (!tensor) {
-    NearestName nearest(name);
-    for (const TensorView &candidate : file.tensors())
-      nearest.consider(candidate.name);
-    fail("'%s' has no tensor '%s'%s", path.c_str(), name.c_str(), nearest.hint().c_str());
-  }
-  return widened(name, from, *tensor);
-}
-
 } // namespace
 
 GivenInputs readInputFiles(const std::vector<std::string> &assignments) {
   return guarded([&](std::vector<GivenInput> &inputs) {
     for (const std::string &text : assignments) {
       auto [name, path] = splitAt("input", text);
-      inputs.push_back(readOne(name, path));
+      inputs.push_back(widened(name, "'" + path + "'", InputTensor(path, name, name).view()));
     }
   });
 }

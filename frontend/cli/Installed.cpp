@@ -25,4 +25,20 @@ absl::Status loadPrinting(Compilation &compilation) {
   return status;
 }
 
+absl::Status compileToPlan(Compilation &compilation) {
+  absl::Status status = loadPrinting(compilation);
+  if (status.ok())
+    status = compilation.runPasses();
+  if (status.ok())
+    status = compilation.plan();
+  return status;
+}
+
+absl::Status compileAll(Compilation &compilation, const std::string &emit) {
+  absl::Status status = compileToPlan(compilation);
+  if (status.ok())
+    status = compilation.generate(emit);
+  return status;
+}
+
 } // namespace kiln

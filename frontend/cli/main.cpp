@@ -131,6 +131,36 @@ std::vector<CLI::App *> addProgramCommands(CLI::App &app, kiln::ModelOptions &op
   return programCommands;
 }
 
+CLI::App *addCheck(CLI::App &app, kiln::ModelOptions &options, RawOptions &raw, kiln::CheckOptions &checking) {
+  CLI::App *check = app.add_subcommand("check", "find all errors of a model");
+  addCompileOptions(check, options, raw);
+  CLI::Option *gradients =
+      check->add_flag("--gradients", checking.gradients, "compare gradients with finite differences, in float64");
+  check
+      ->add_option("--against", checking.against,
+                   "a backend (or plugin) to run beside --backend, op by op: names the first op that differs")
+      ->excludes(gradients);
+  check
+      ->add_option("--input", checking.inputs, "with --gradients, NAME=FILE: an input from a .npy or .safetensors file")
+      ->allow_extra_args(false);
+  check->add_option("--data", checking.data, "with --gradients, NAME=PATH: data NAME's first batch, read from PATH")
+      ->allow_extra_args(false);
+  check->add_option("--seed", checking.seed, "with --gradients or --against, of weights and inputs (default 0)");
+  return check;
+}
+
+int runCheck(const CLI::App &check, const kiln::ModelOptions &options, const kiln::CheckOptions &checking) {
+  if (!checking.gradients && !(checking.inputs.empty() && checking.data.empty())) {
+    std::fprintf(stderr, "kiln: --input and --data are for `check --gradients`\n");
+    return kWrongUsage;
+  }
+  if (!checking.gradients && checking.against.empty() && check.count("--seed")) {
+    std::fprintf(stderr, "kiln: --seed is for `check --gradients` and `check --against`\n");
+    return kWrongUsage;
+  }
+  return flushed(kiln::commandCheck(options, checking));
+}
+
 CLI::App *addConform(CLI::App &app, kiln::ConformOptions &conforming) {
   CLI::App *conform = app.add_subcommand("conform", "prove a backend right, or say where it is wrong");
   conform->add_option("BACKEND", conforming.backend, "a backend's name (see `kiln backends`), or a plugin's path")
@@ -212,18 +242,8 @@ int main(int argc, char **argv) {
   kiln::BenchOptions benching;
   std::vector<CLI::App *> programCommands = addProgramCommands(app, options, raw, benching);
 
-  CLI::App *check = app.add_subcommand("check", "find all errors of a model");
   kiln::CheckOptions checking;
-  addCompileOptions(check, options, raw);
-  check->add_flag("--gradients", checking.gradients, "compare gradients with finite differences, in float64");
-  check->add_option("--against", checking.against,
-                    "a backend (or plugin) to run beside --backend, op by op: names the first op that differs");
-  check
-      ->add_option("--input", checking.inputs, "with --gradients, NAME=FILE: an input from a .npy or .safetensors file")
-      ->allow_extra_args(false);
-  check->add_option("--data", checking.data, "with --gradients, NAME=PATH: data NAME's first batch, read from PATH")
-      ->allow_extra_args(false);
-  check->add_option("--seed", checking.seed, "of weights and inputs (default 0)");
+  CLI::App *check = addCheck(app, options, raw, checking);
 
   CLI::App *explain = app.add_subcommand("explain", "what the compiler did, and why");
   kiln::ExplainOptions explaining;
@@ -247,12 +267,8 @@ int main(int argc, char **argv) {
     return code;
   if (build->parsed())
     return kiln::commandBuild(options, emit);
-  if (check->parsed() && !checking.gradients && !(checking.inputs.empty() && checking.data.empty())) {
-    std::fprintf(stderr, "kiln: --input and --data are for `check --gradients`\n");
-    return kWrongUsage;
-  }
   if (check->parsed())
-    return flushed(kiln::commandCheck(options, checking));
+    return runCheck(*check, options, checking);
   if (conform->parsed())
     return flushed(kiln::commandConform(conforming));
   if (backendList->parsed())

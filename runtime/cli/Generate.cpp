@@ -30,6 +30,8 @@ DrawSpec drawSpec(const Options &options, const Json &recipe) {
   spec.topP = options.number("top-p", spec.topP);
   spec.beams = options.integer("beam", spec.beams, 1, 1024);
   spec.lengthPenalty = options.number("length-penalty", spec.lengthPenalty);
+  if (options.has("length-penalty") && spec.kind != DrawSpec::Kind::Beam)
+    throw UsageError("--length-penalty ranks beams, and this draws without: give --beam N too");
   spec.check();
   return spec;
 }
@@ -151,6 +153,10 @@ int manyPrompts(const Options &options, const Words &words, Generator &generator
 } // namespace
 
 int generateCommand(const Options &options, Common &common) {
+  if (options.has("prompt") && options.has("prompts"))
+    throw UsageError("--prompt is one, --prompts a file of many: give one of them");
+  if (options.has("reference") && !options.has("prompts"))
+    throw UsageError("--reference answers the prompts of --prompts FILE: give that too");
   std::unique_ptr<Program> program = startProgram(options, common);
   const Manifest &manifest = program->manifest();
   if (!manifest.generate.isObject())

@@ -1,8 +1,7 @@
 // Where a command's program, weights and inputs come from.
 #include "runtime/cli/Commands.h"
 #include "runtime/files/File.h"
-#include "runtime/files/Npy.h"
-#include "runtime/files/Safetensors.h"
+#include "runtime/files/InputTensor.h"
 #include "runtime/support/Error.h"
 
 namespace kiln {
@@ -38,27 +37,6 @@ static bool answersTo(const std::string &input, const std::string &name) {
   return dot != std::string::npos && input.substr(dot + 1) == name;
 }
 
-static void setFromFile(Call &call, int input, const std::string &name, const std::string &path) {
-  protectFile(path, "what --input names");
-  if (!path.ends_with(".safetensors")) {
-    call.setInput(input, readNpy(path).view(), "'" + path + "'");
-    return;
-  }
-  Safetensors file = Safetensors::open(path);
-  const TensorView *tensor = file.find(name);
-  if (!tensor)
-    tensor = file.find(call.entry().arguments[static_cast<size_t>(input)].name);
-  if (!tensor && file.tensors().size() == 1)
-    tensor = &file.tensors()[0];
-  if (!tensor) {
-    NearestName nearest(name);
-    for (const TensorView &candidate : file.tensors())
-      nearest.consider(candidate.name);
-    fail("'%s' has no tensor '%s'%s", path.c_str(), name.c_str(), nearest.hint().c_str());
-  }
-  call.setInput(input, *tensor, "'" + path + "'");
-}
-
 void setInputs(Call &call, const Options &options) {
   const std::vector<ArgumentSpec> &arguments = call.entry().arguments;
   std::vector<bool> given(arguments.size());
@@ -78,7 +56,8 @@ void setInputs(Call &call, const Options &options) {
     if (found < 0)
       fail("--input %s: '%s' has no input of that name%s; it has: %s", name.c_str(), call.entry().name.c_str(),
            nearest.hint().c_str(), names.empty() ? "none" : names.c_str());
-    setFromFile(call, found, name, path);
+    protectFile(path, "what --input names");
+    call.setInput(found, InputTensor(path, name, arguments[static_cast<size_t>(found)].name).view(), "'" + path + "'");
     given[static_cast<size_t>(found)] = true;
   }
   std::string missing;

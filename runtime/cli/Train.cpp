@@ -119,6 +119,9 @@ void Training::checkOptions(const Options &options) const {
       throw UsageError(format("--%s needs --out DIR: the folder of the run", option));
   if (options.has("resume") && options.has("overwrite"))
     throw UsageError("--resume goes on with the run in the folder, --overwrite begins anew: give one of them");
+  if (options.has("resume") && options.has("load"))
+    throw UsageError("--resume goes on with the weights of the run in the folder, --load begins with others: give one "
+                     "of them");
   std::vector<std::pair<std::string, std::string>> files; // option, path
   for (const char *option : {"save", "profile", "json"})
     if (std::string path = options.text(option); !path.empty())

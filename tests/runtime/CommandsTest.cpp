@@ -234,6 +234,8 @@ TEST_F(Commands, GenerateByNumbers) {
   EXPECT_EQ(Json::parse(json.out, "json").at("prompt").string(), "1 2");
   EXPECT_THAT(run({"generate", "--prompt", "one"}).err, HasSubstr("token numbers are expected; found 'one'"));
   EXPECT_EQ(run({"generate", "--greedy", "--beam", "2"}).code, 2);
+  EXPECT_THAT(run({"generate", "--greedy", "--length-penalty", "1"}).err, HasSubstr("--length-penalty ranks beams"));
+  EXPECT_EQ(run({"generate", "--prompt", "1 2", "--beam", "2", "--length-penalty", "1"}).code, 0);
   EXPECT_THAT(run({"generate", "--prompt", "1", "--top-p", "2"}).err, HasSubstr("top-p 2 is not a share"));
   unsetenv("KILN_FAKE_CHAIN");
 }
@@ -243,7 +245,8 @@ TEST_F(Commands, GradRunAndEval) {
   float x[8] = {1, 0, 0, 1, 1, 1, 0, 0}, y[4] = {0, 0, 0, 0};
   writeSafetensors(at("in.safetensors"), {{"features", KILN_F32, {4, 2}, reinterpret_cast<uint8_t *>(x), 32},
                                           {"target", KILN_F32, {4, 1}, reinterpret_cast<uint8_t *>(y), 16}});
-  Outcome grad = run({"grad", "--input", "features=in.safetensors", "--input", "target=in.safetensors", "--load",
+  // The file may call a tensor "target" where the user names the input in full.
+  Outcome grad = run({"grad", "--input", "features=in.safetensors", "--input", "data.target=in.safetensors", "--load",
                       "w.safetensors", "--output", "g.safetensors"});
   ASSERT_EQ(grad.code, 0) << grad.err;
   Safetensors gradients = Safetensors::open(at("g.safetensors")), weights = Safetensors::open(at("w.safetensors"));
@@ -289,6 +292,10 @@ TEST_F(Commands, WrongUse) {
   usage({"train", "--steps", "many"}, "'--steps many': expected a whole number");
   usage({"train", "--steps", "3", "--steps", "4"}, "'--steps' stands twice");
   usage({"train", "--resume"}, "--resume needs --out DIR");
+  usage({"train", "--resume", "--out", "run", "--load", "w.safetensors"},
+        "--resume goes on with the weights of the run");
+  usage({"generate", "--prompt", "1", "--prompts", "p.txt"}, "--prompt is one, --prompts a file of many");
+  usage({"generate", "--prompt", "1", "--reference", "r.txt"}, "--reference answers the prompts of --prompts FILE");
   usage({"train", "extra"}, "unexpected argument 'extra'");
   usage({"grad"}, "grad needs --output");
   for (const char *command : {"train", "eval", "grad", "run", "generate", "bench", "info"}) {
