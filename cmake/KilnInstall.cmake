@@ -20,7 +20,8 @@ install(FILES docs/ops.md docs/fusion.md docs/write-a-backend.md DESTINATION sha
 install(FILES backends/api/kiln_backend.h backends/api/kiln_tree.h DESTINATION include/kiln)
 install(FILES "${PROJECT_BINARY_DIR}/backends/sdk/Ops.inc" backends/sdk/Ops.h backends/sdk/Graph.h backends/sdk/Emitter.h
               backends/sdk/Language.h backends/sdk/Phases.h DESTINATION include/kiln/sdk)
-install(FILES backends/sdk/forms/Forms.h backends/sdk/forms/Workgroup.h backends/sdk/forms/Number.h backends/sdk/forms/Contraction.h
+install(FILES backends/sdk/forms/Forms.h backends/sdk/forms/Workgroup.h backends/sdk/forms/Number.h backends/sdk/forms/Operands.h
+  backends/sdk/forms/Contraction.h
   DESTINATION include/kiln/sdk/forms)
 set_target_properties(kiln_backend_api PROPERTIES EXPORT_NAME backend_api)
 set_target_properties(kiln_sdk PROPERTIES EXPORT_NAME backend_sdk)

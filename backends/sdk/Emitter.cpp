@@ -299,7 +299,7 @@ Expr Emitter::elements(const std::vector<kiln_extent> &dims) {
 std::string Emitter::linearKey(const std::vector<kiln_extent> &dims, const Index &index) {
   std::string key;
   for (size_t d = 0; d < dims.size(); ++d)
-    if (!(dims[d].slot < 0 && dims[d].value == 1))
+    if (!isOne(dims[d]))
       key += index[d].text + "/" +
              (dims[d].slot < 0 ? std::to_string(dims[d].value) : "@" + std::to_string(dims[d].slot)) + ",";
   return key;
@@ -310,7 +310,7 @@ Expr Emitter::linear(const std::vector<kiln_extent> &dims, const Index &at) {
     return found->second;
   Expr sum = index(0);
   for (size_t d = 0; d < dims.size(); ++d) {
-    bool one = dims[d].slot < 0 && dims[d].value == 1;
+    bool one = isOne(dims[d]);
     sum = one ? sum : add(mul(sum, extent(dims[d])), at[d]);
   }
   return sum;
@@ -322,10 +322,10 @@ Index Emitter::unlinear(const std::vector<kiln_extent> &dims, const Expr &linear
     return result;
   Expr at = bind(indexType(), linear), rest = at;
   size_t first = 0; // the outermost axis that is not of extent 1 needs no remainder
-  while (first + 1 < dims.size() && dims[first].slot < 0 && dims[first].value == 1)
+  while (first + 1 < dims.size() && isOne(dims[first]))
     ++first;
   for (size_t d = dims.size(); d-- > first;) {
-    if (dims[d].slot < 0 && dims[d].value == 1)
+    if (isOne(dims[d]))
       continue;
     Expr size = extent(dims[d]);
     result[d] = d == first ? rest : mod(rest, size);

@@ -33,7 +33,7 @@ Expr Emitter::layout(const Op &op, uint32_t value, const Index &at) {
     const std::vector<int64_t> &axes = op.ints("axes");
     for (size_t d = 0; d < axes.size(); ++d) {
       const kiln_extent &size = operand().dims[d];
-      bool repeated = size.slot < 0 && size.value == 1;
+      bool repeated = isOne(size);
       from.push_back(repeated ? index(0) : at[static_cast<size_t>(axes[d])]);
       // A dynamic extent that differs by name may be 1.
       if (!repeated && size.slot >= 0 && !sameExtent(size, dims[static_cast<size_t>(axes[d])]))

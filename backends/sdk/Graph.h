@@ -76,6 +76,7 @@ struct Graph {
   size_t uses(uint32_t value) const;
 };
 
+inline bool isOne(const kiln_extent &extent) { return extent.slot < 0 && extent.value == 1; }
 bool sameExtent(const kiln_extent &a, const kiln_extent &b);
 bool sameDims(const std::vector<kiln_extent> &a, const std::vector<kiln_extent> &b);
 

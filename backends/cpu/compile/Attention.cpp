@@ -19,17 +19,10 @@ static constexpr int64_t wantedTasks = 16;
 
 bool buildAttention(KernelBuilder &builder) {
   const Graph &graph = builder.graph;
-  const Op *found = nullptr;
-  for (const Op &op : graph.ops) {
-    if (!isWhole(op.code))
-      continue;
-    if (found || (op.code != OpCode::Attention && op.code != OpCode::AttentionGrad)) {
-      builder.error = (opName(op.code) + " cannot stand in one kernel with attention").str();
-      return false;
-    }
-    found = &op;
-  }
-  AttentionLowering lowering(builder, *found);
+  const Op *odd = nullptr, *op = sdk::onlyWhole(graph, {OpCode::Attention, OpCode::AttentionGrad}, odd);
+  if (!op)
+    return builder.error = (opName(odd->code) + " cannot stand in one kernel with attention").str(), false;
+  AttentionLowering lowering(builder, *op);
   if (!lowering.check())
     return false;
   lowering.build();
@@ -39,65 +32,37 @@ bool buildAttention(KernelBuilder &builder) {
 //===-- Form -----------------------------------------------------------------------------------------------------===//
 
 AttentionLowering::AttentionLowering(KernelBuilder &builder, const Op &op)
-    : builder(builder), graph(builder.graph), op(op), backward(op.code == OpCode::AttentionGrad) {
-  hasMask = op.operands.size() > (backward ? 6 : 3);
-  dtype = graph.type(op.operands[0]).dtype;
+    : builder(builder), graph(builder.graph), op(op), form(graph, op) {
+  dtype = graph.type(form.q).dtype;
   bytes = byteSize(dtype);
   RegisterTile tile = registerTile(builder.machine, bytes);
   lanes = tile.lanes, vectors = tile.vectors, tileRows = tile.rows, rowUnit = tile.rowUnit;
   columns = lanes * vectors;
-  const Shape &q = graph.type(op.operands[0]).dims, &v = graph.type(op.operands[2]).dims;
-  batches = q[0], heads = q[1], queries = q[2], width = q[3], keys = v[2], valueWidth = v[3];
-  query = rowsOf(op.operands[0]), key = rowsOf(op.operands[1]), value = rowsOf(op.operands[2]);
-  if (backward) {
-    result = rowsOf(op.operands[3]), gradient = rowsOf(op.operands[5]);
+  query = rowsOf(form.q), key = rowsOf(form.k), value = rowsOf(form.v);
+  if (form.backward) {
+    result = rowsOf(form.result), gradient = rowsOf(form.gradient);
     dquery = rowsOfResult(0), dkey = rowsOfResult(1), dvalue = rowsOfResult(2);
   } else {
     result = rowsOfResult(0);
   }
 }
 
-static SmallVector<Extent, 4> rowMajor(const Shape &dims) {
-  SmallVector<Extent, 4> strides(dims.size(), Extent(1));
-  for (size_t d = dims.size(); d-- > 1;)
-    strides[d - 1] = strides[d] * dims[d];
-  return strides;
-}
-
 AttentionLowering::Rows AttentionLowering::rowsOf(uint32_t v) const {
-  const Op *source = graph.definingOp(v);
-  if (!source)
-    return {graph.inputNumber(v), -1, rowMajor(graph.type(v).dims)};
-  if (source->code != OpCode::Transpose)
-    return {};
-  Rows inner = rowsOf(source->operands[0]), outer = inner;
-  for (size_t d = 0; inner.exists() && d < source->axes.size(); ++d)
-    outer.strides[d] = inner.strides[static_cast<size_t>(source->axes[d])];
-  return outer;
+  Rows rows;
+  rows.input = graph.inputStrides(v, rows.strides);
+  return rows;
 }
 
 AttentionLowering::Rows AttentionLowering::rowsOfResult(size_t number) const {
-  uint32_t v = op.results[number];
-  for (auto [i, output] : llvm::enumerate(graph.outputs)) {
-    if (output == v)
-      return {-1, static_cast<int>(i), rowMajor(graph.type(v).dims)};
-    const Op *last = graph.definingOp(output);
-    if (last && last->code == OpCode::Transpose && last->operands[0] == v) {
-      SmallVector<Extent, 4> outer = rowMajor(graph.type(output).dims), strides(outer.size());
-      for (size_t d = 0; d < outer.size(); ++d)
-        strides[static_cast<size_t>(last->axes[d])] = outer[d];
-      return {-1, static_cast<int>(i), strides};
-    }
-  }
+  for (auto [i, output] : llvm::enumerate(graph.outputs))
+    if (sdk::Transposed below = sdk::throughTransposes(graph, output); below.value == op.results[number])
+      return {-1, static_cast<int>(i), sdk::dimsAt(rowMajor(graph.type(output).dims), below.axes)};
   return {};
 }
 
 bool AttentionLowering::checkOutputs() const {
   return llvm::all_of(graph.outputs, [&](uint32_t output) {
-    const Op *last = graph.definingOp(output);
-    if (last && last->code == OpCode::Transpose)
-      output = last->operands[0];
-    return llvm::is_contained(op.results, output);
+    return llvm::is_contained(op.results, sdk::throughTransposes(graph, output).value);
   });
 }
 
@@ -105,19 +70,19 @@ bool AttentionLowering::check() {
   if (dtype != KILN_F32 && dtype != KILN_F64)
     return builder.error = ("attention of " + dtypeName(dtype)).str(), false;
   SmallVector<Rows> read{query, key, value};
-  if (backward)
+  if (form.backward)
     read.append({result, gradient});
   if (!llvm::all_of(read, [](const Rows &rows) { return rows.exists() && rows.strides[3].isOne(); }) ||
-      (backward && graph.inputNumber(op.operands[4]) < 0))
+      (form.backward && graph.inputNumber(form.lse) < 0))
     return builder.error = "attention whose operands' rows are not contiguous inputs", false;
   if (!checkOutputs())
     return builder.error = "attention with other ops behind it", false;
   for (const Rows &rows : {result, dquery, dkey, dvalue})
     if (rows.exists() && !rows.strides[3].isOne())
       return builder.error = "attention whose result's rows are not contiguous", false;
-  if (graph.bound(queries) < fewestQueries || graph.bound(keys) < 1)
+  if (graph.bound(form.queries) < fewestQueries || graph.bound(form.keys) < 1)
     return builder.error = "attention of few queries: products of a few rows do better", false;
-  if (!queries.isConstant() && !(queries == keys))
+  if (!form.queries.isConstant() && !(form.queries == form.keys))
     return builder.error = "attention whose queries may be few beside the keys: products of a few rows do better",
            false;
   return true;
@@ -148,7 +113,7 @@ Value AttentionLowering::apart(Emitter &e, const Rows &rows) const {
 /// A panel's numbers in a tensor [B, H, T].
 Value AttentionLowering::sumsPlace(Emitter &e, Value base, const Task &task, const Panel &panel, int64_t vector) const {
   Code &code = e.code;
-  Value pair = code.add(code.mul(task.batch, e.extent(heads)), task.head);
+  Value pair = code.add(code.mul(task.batch, e.extent(form.heads)), task.head);
   Value place = code.add(code.mul(pair, task.queries), code.add(panel.first, code.integer(vector * lanes)));
   return code.address(base, place, bytes);
 }
@@ -163,10 +128,10 @@ AttentionLowering::Task AttentionLowering::taskOf(Emitter &e, Value number) cons
   Code &code = e.code;
   Task task;
   Value pair = code.div(number, code.integer(parts));
-  task.batch = code.div(pair, e.extent(heads));
-  task.head = code.rem(pair, e.extent(heads));
-  task.queries = e.extent(queries), task.keys = e.extent(keys);
-  task.width = e.extent(width), task.valueWidth = e.extent(valueWidth);
+  task.batch = code.div(pair, e.extent(form.heads));
+  task.head = code.rem(pair, e.extent(form.heads));
+  task.queries = e.extent(form.queries), task.keys = e.extent(form.keys);
+  task.width = e.extent(form.width), task.valueWidth = e.extent(form.valueWidth);
   task.offset = code.sub(task.keys, task.queries);
   return task;
 }
@@ -299,8 +264,8 @@ Value AttentionLowering::hidden(Emitter &e, const Task &task, const Panel &panel
   Value first = code.add(panel.first, code.integer(vector * lanes));
   if (diagonal && op.causal)
     result = code.firstLanes(code.sub(key, code.add(task.offset, first)), lanes);
-  if (hasMask) {
-    uint32_t mask = op.operands.back();
+  if (form.masked) {
+    uint32_t mask = form.mask;
     Indices place{e.at(task.batch), e.at(task.head), e.at(first, 1), e.at(key)};
     for (auto [index, dim] : llvm::zip(place, graph.type(mask).dims))
       if (dim.isOne())
@@ -325,14 +290,14 @@ Value AttentionLowering::masked(Emitter &e, const Task &task, const Panel &panel
 //===-- Forward --------------------------------------------------------------------------------------------------===//
 
 void AttentionLowering::build() {
-  int64_t s = roundUp(graph.bound(keys), tileRows), d = roundUp(graph.bound(width), std::max(lanes, rowUnit)),
-          v = roundUp(graph.bound(valueWidth), std::max(lanes, rowUnit));
+  int64_t s = roundUp(graph.bound(form.keys), tileRows), d = roundUp(graph.bound(form.width), std::max(lanes, rowUnit)),
+          v = roundUp(graph.bound(form.valueWidth), std::max(lanes, rowUnit));
   int64_t turned = std::max(tileRows, lanes);
   keySlivers = area(s * d);
   queryPanel = area(d * columns);
   scores = area(s * columns);
   outPanel = area(roundUp(std::max(d, v), turned) * columns + turned * columns);
-  if (backward) {
+  if (form.backward) {
     keyTurned = area(s * roundUp(d, tileRows));
     valueSlivers = area(s * v);
     gradientPanel = area(v * columns);
@@ -344,21 +309,21 @@ void AttentionLowering::build() {
     valueSums = area(s * roundUp(v, columns));
   } else {
     valueTurned = area(s * roundUp(v, tileRows));
-    int64_t pairs = std::max<int64_t>(graph.bound(batches) * graph.bound(heads), 1);
-    parts = std::clamp<int64_t>(ceilDivide(wantedTasks, pairs), 1, ceilDivide(graph.bound(queries), columns));
+    int64_t pairs = std::max<int64_t>(graph.bound(form.batches) * graph.bound(form.heads), 1);
+    parts = std::clamp<int64_t>(ceilDivide(wantedTasks, pairs), 1, ceilDivide(graph.bound(form.queries), columns));
   }
   std::unique_ptr<Emitter> own; // of this width, where the kernel's is another
-  builder.addPhase([&](Emitter &e) { return e.code.mul(e.elements({batches, heads}), e.code.integer(parts)); },
-                   [&](Emitter &given) {
-                     Emitter *e = &given;
-                     if (given.width != lanes) {
-                       own = std::make_unique<Emitter>(given.code, graph, given.arguments, lanes);
-                       e = own.get();
-                     }
-                     builder.code.loop(e->arguments.begin, e->arguments.end, 1, [&](Value number) {
-                       backward ? backwardTask(*e, number) : forwardTask(*e, number);
-                     });
-                   });
+  builder.addPhase(
+      [&](Emitter &e) { return e.code.mul(e.elements({form.batches, form.heads}), e.code.integer(parts)); },
+      [&](Emitter &given) {
+        Emitter *e = &given;
+        if (given.width != lanes) {
+          own = std::make_unique<Emitter>(given.code, graph, given.arguments, lanes);
+          e = own.get();
+        }
+        builder.code.loop(e->arguments.begin, e->arguments.end, 1,
+                          [&](Value number) { form.backward ? backwardTask(*e, number) : forwardTask(*e, number); });
+      });
 }
 
 void AttentionLowering::forwardTask(Emitter &e, Value number) const {
@@ -372,7 +337,7 @@ void AttentionLowering::forwardTask(Emitter &e, Value number) const {
     // Keys that no query of this part sees need not be packed.
     task.packed = panelOf(e, task, code.sub(last, code.integer(1))).limit;
     packSlivers(e, pointer(e, key, task, zero), apart(e, key), task.packed, task.width, e.workerScratch(keySlivers));
-    packTurned(e, pointer(e, value, task, zero), apart(e, value), valueWidth, task.packed,
+    packTurned(e, pointer(e, value, task, zero), apart(e, value), form.valueWidth, task.packed,
                e.workerScratch(valueTurned));
     code.loop(first, last, 1, [&](Value panel) {
       Panel p = panelOf(e, task, panel);
@@ -430,7 +395,7 @@ void AttentionLowering::forwardPanel(Emitter &e, const Task &task, const Panel &
     return next;
   });
   Value out = e.workerScratch(outPanel), left = e.workerScratch(valueTurned);
-  forSlivers(e, valueWidth, [&](Value first, int64_t height) {
+  forSlivers(e, form.valueWidth, [&](Value first, int64_t height) {
     tile(e, height, code.address(left, code.mul(first, task.packed), bytes), shares, at(e, out, first, 0),
          code.integer(columns * bytes), panel.limit, false);
   });
@@ -440,7 +405,7 @@ void AttentionLowering::forwardPanel(Emitter &e, const Task &task, const Panel &
     Value factor = code.here<arith::DivFOp>(code.constant(type, 1.0), sum);
     factors.push_back(code.here<arith::SelectOp>(empty.back(), nothing, factor));
   }
-  storeTurned(e, result, task, panel, out, valueWidth, factors);
+  storeTurned(e, result, task, panel, out, form.valueWidth, factors);
   if (op.results.size() < 2)
     return;
   if (Rows lse = rowsOfResult(1); lse.exists())

@@ -15,6 +15,7 @@
 #pragma once
 
 #include "backends/cpu/compile/Phases.h"
+#include "backends/sdk/forms/Operands.h"
 
 namespace kiln::cpu {
 
@@ -34,7 +35,7 @@ private:
   /// Where the rows of a tensor [B, H, rows, columns] lie: strides in elements, columns contiguous.
   struct Rows {
     int input = -1, output = -1;
-    llvm::SmallVector<Extent, 4> strides;
+    Shape strides;
     bool exists() const { return input >= 0 || output >= 0; }
   };
   /// What is known throughout a task.
@@ -97,11 +98,10 @@ private:
   KernelBuilder &builder;
   const Graph &graph;
   const Op &op;
-  bool backward, hasMask;
+  const sdk::AttentionForm<Graph, Extent> form;
   kiln_dtype dtype;
   int64_t bytes, lanes, vectors, tileRows, rowUnit, columns; // columns: queries of a panel
-  Extent batches, heads, queries, keys, width, valueWidth;
-  int64_t parts = 1; // of the queries, a task each
+  int64_t parts = 1;                                         // of the queries, a task each
   Rows query, key, value, result, gradient, dquery, dkey, dvalue;
   // Areas of a worker's scratch.
   int64_t keySlivers = 0, keyTurned = 0, valueSlivers = 0, valueTurned = 0; // left operands

@@ -16,7 +16,7 @@ void AttentionLowering::backwardTask(Emitter &e, Value number) const {
   Value zero = code.integer(0);
   Value keyRows = pointer(e, key, task, zero), valueRows = pointer(e, value, task, zero);
   packSlivers(e, keyRows, apart(e, key), task.keys, task.width, e.workerScratch(keySlivers));
-  packTurned(e, keyRows, apart(e, key), width, task.keys, e.workerScratch(keyTurned));
+  packTurned(e, keyRows, apart(e, key), form.width, task.keys, e.workerScratch(keyTurned));
   packSlivers(e, valueRows, apart(e, value), task.keys, task.valueWidth, e.workerScratch(valueSlivers));
   Value none = code.constant(vectorType(e), 0.0);
   Value rows = code.mul(code.ceilDiv(task.keys, code.integer(tileRows)), code.integer(tileRows));
@@ -31,7 +31,7 @@ void AttentionLowering::backwardTask(Emitter &e, Value number) const {
 }
 
 int64_t AttentionLowering::sumColumns(bool ofKeys) const {
-  return roundUp(graph.bound(ofKeys ? width : valueWidth), columns);
+  return roundUp(graph.bound(ofKeys ? form.width : form.valueWidth), columns);
 }
 
 void AttentionLowering::storeSums(Emitter &e, const Rows &rows, const Task &task, Value from, bool ofKeys) const {
@@ -68,7 +68,7 @@ void AttentionLowering::backwardPanel(Emitter &e, const Task &task, const Panel 
                                                code.loadHere(type, at(e, out, n, v), bytes))));
     return next;
   });
-  Value sums = e.input(static_cast<size_t>(graph.inputNumber(op.operands[4])));
+  Value sums = e.input(static_cast<size_t>(graph.inputNumber(form.lse)));
   for (int64_t v = 0; v < vectors; ++v) {
     Value mask = code.firstLanes(code.sub(panel.count, code.integer(v * lanes)), lanes);
     lse.push_back(code.maskedLoad(type, sumsPlace(e, sums, task, panel, v), mask, bytes));
@@ -76,11 +76,11 @@ void AttentionLowering::backwardPanel(Emitter &e, const Task &task, const Panel 
   multiplyRows(e, e.workerScratch(keySlivers), ofQueries, e.workerScratch(scores), panel.limit, task.width);
   multiplyRows(e, e.workerScratch(valueSlivers), ofGradient, e.workerScratch(slopes), panel.limit, task.valueWidth);
   slopesOf(e, task, panel, lse, delta);
-  forSlivers(e, width, [&](Value first, int64_t height) {
+  forSlivers(e, form.width, [&](Value first, int64_t height) {
     tile(e, height, code.address(e.workerScratch(keyTurned), code.mul(first, task.packed), bytes),
          e.workerScratch(slopes), at(e, out, first, 0), step, panel.limit, false);
   });
-  storeTurned(e, dquery, task, panel, out, width, Values(vectors, code.constant(type, op.scale)));
+  storeTurned(e, dquery, task, panel, out, form.width, Values(vectors, code.constant(type, op.scale)));
   addKeySums(e, task, panel, queryFrom, gradientFrom);
 }
 

@@ -1,5 +1,6 @@
 #include "backends/cpu/compile/Contract.h"
 #include "backends/cpu/compile/ContractLowering.h"
+#include "backends/sdk/forms/Operands.h"
 
 using namespace mlir;
 using llvm::ArrayRef;
@@ -36,19 +37,10 @@ static bool checkOutputs(const Graph &graph, const Op &product, std::string &err
 
 bool buildContract(KernelBuilder &builder) {
   const Graph &graph = builder.graph;
-  const Op *product = nullptr;
-  for (const Op &op : graph.ops) {
-    if (!isWhole(op.code))
-      continue;
-    bool isProduct = op.code == OpCode::DotGeneral || op.code == OpCode::Convolution;
-    if (product || !isProduct) {
-      builder.error = (opName(op.code) + " cannot stand in one kernel with another product").str();
-      return false;
-    }
-    product = &op;
-  }
+  const Op *odd = nullptr, *product = sdk::onlyWhole(graph, {OpCode::DotGeneral, OpCode::Convolution}, odd);
   if (!product) {
-    builder.error = "no product in the kernel";
+    builder.error = odd ? (opName(odd->code) + " cannot stand in one kernel with another product").str()
+                        : "no product in the kernel";
     return false;
   }
   Contraction contraction;

@@ -1,6 +1,7 @@
 // Reading the form of a product: which axes are batch, rows, columns and depth, and how each operand lies.
 
 #include "backends/cpu/compile/ContractShape.h"
+#include "backends/sdk/forms/Operands.h"
 
 using namespace mlir;
 using llvm::ArrayRef;
@@ -9,25 +10,8 @@ using llvm::SmallVector;
 namespace kiln::cpu {
 
 bool accumulatorOf(kiln_dtype operand, kiln_dtype &accumulator) {
-  switch (operand) {
-  case KILN_F32:
-  case KILN_BF16:
-  case KILN_F16:
-    accumulator = KILN_F32;
-    return true;
-  case KILN_F64:
-  case KILN_I64:
-    accumulator = operand;
-    return true;
-  case KILN_I8:
-  case KILN_U8:
-  case KILN_I32:
-  case KILN_U32: // the same bits as signed ones
-    accumulator = KILN_I32;
-    return true;
-  default:
-    return false;
-  }
+  accumulator = operand == KILN_U32 ? KILN_I32 : sdk::accumulatorOf(operand); // the same bits as signed ones
+  return operand != KILN_BOOL;
 }
 
 ContractTraits Contraction::traits() const {
@@ -42,84 +26,13 @@ ContractTraits Contraction::traits() const {
   return t;
 }
 
-int contiguousAxis(const Graph &graph, uint32_t v) {
-  const Op *op = graph.definingOp(v);
-  const Shape &dims = graph.type(v).dims;
-  auto lastWide = [](const Shape &shape) {
-    for (int d = static_cast<int>(shape.size()) - 1; d >= 0; --d)
-      if (!shape[d].isOne())
-        return d;
-    return static_cast<int>(shape.size()) - 1;
-  };
-  if (!op)
-    return lastWide(dims);
-  switch (op->code) {
-  case OpCode::Transpose: {
-    int source = contiguousAxis(graph, op->operands[0]);
-    for (size_t d = 0; d < op->axes.size(); ++d)
-      if (op->axes[d] == source)
-        return static_cast<int>(d);
-    return -1;
-  }
-  case OpCode::Broadcast: {
-    int source = contiguousAxis(graph, op->operands[0]);
-    if (source < 0 || graph.type(op->operands[0]).dims[source].isOne())
-      return -1;
-    return static_cast<int>(op->axes[source]);
-  }
-  case OpCode::Slice: {
-    int source = contiguousAxis(graph, op->operands[0]);
-    return source >= 0 && op->strides[source] == 1 ? source : -1;
-  }
-  case OpCode::Reshape: {
-    const Shape &from = graph.type(op->operands[0]).dims;
-    int source = contiguousAxis(graph, op->operands[0]);
-    return source == lastWide(from) ? lastWide(dims) : -1;
-  }
-  case OpCode::Constant:
-  case OpCode::Iota:
-  case OpCode::Extent:
-    return -1;
-  case OpCode::Gather:
-    return contiguousAxis(graph, op->operands[0]) == static_cast<int>(graph.type(op->operands[0]).rank()) - 1
-               ? lastWide(dims)
-               : -1;
-  default:
-    for (uint32_t operand : op->operands)
-      if (graph.type(operand).rank() == dims.size())
-        if (int axis = contiguousAxis(graph, operand); axis >= 0)
-          return axis;
-    return -1;
-  }
-}
-
-/// The strides of value `v` where it is an input seen through transposes alone; -1 where it is not, else the input.
-static int plainStrides(const Graph &graph, uint32_t v, SmallVectorImpl<Extent> &strides) {
-  const Op *op = graph.definingOp(v);
-  const Shape &dims = graph.type(v).dims;
-  if (!op) {
-    strides.assign(dims.size(), Extent(1));
-    for (size_t d = dims.size(); d-- > 1;)
-      strides[d - 1] = strides[d] * dims[d];
-    return graph.inputNumber(v);
-  }
-  if (op->code != OpCode::Transpose)
-    return -1;
-  SmallVector<Extent> source;
-  int input = plainStrides(graph, op->operands[0], source);
-  for (int64_t axis : op->axes)
-    if (input >= 0)
-      strides.push_back(source[axis]);
-  return input;
-}
-
 /// The stride between neighbours of dimensions `axes` seen as one; false where they are not evenly spaced.
-static bool jointStride(ArrayRef<int64_t> axes, const Shape &dims, ArrayRef<Extent> strides, Extent &stride) {
+static bool jointStride(ArrayRef<size_t> axes, const Shape &dims, const Shape &strides, Extent &stride) {
   stride = Extent(1);
   Extent expected;
   bool first = true;
   for (size_t i = axes.size(); i-- > 0;) {
-    int64_t axis = axes[i];
+    size_t axis = axes[i];
     if (dims[axis].isOne())
       continue;
     if (first)
@@ -168,32 +81,25 @@ void forEachRun(Emitter &e, const Shape &shape, bool inRows, Value begin, Value 
   });
 }
 
-static void fillOperand(const Graph &graph, uint32_t value, ArrayRef<int64_t> batch, ArrayRef<int64_t> free,
-                        ArrayRef<int64_t> contract, kiln_dtype accumulator, Contraction::Operand &operand) {
-  operand.value = value;
+static void fillOperand(const Graph &graph, const sdk::Operand &form, kiln_dtype accumulator,
+                        Contraction::Operand &operand) {
+  uint32_t value = operand.value = form.value;
+  const std::vector<size_t> &b = form.batchAxes, &f = form.freeAxes, &c = form.depthAxes;
   const Shape &dims = graph.type(value).dims;
-  SmallVector<Extent> strides;
-  int input = plainStrides(graph, value, strides);
-  if (input >= 0 && jointStride(free, dims, strides, operand.freeStride) &&
-      jointStride(contract, dims, strides, operand.kStride)) {
+  Shape strides;
+  int input = graph.inputStrides(value, strides);
+  if (input >= 0 && jointStride(f, dims, strides, operand.freeStride) &&
+      jointStride(c, dims, strides, operand.kStride)) {
     operand.plainInput = input;
-    for (int64_t axis : batch)
-      operand.batchStrides.push_back(strides[axis]);
+    operand.batchStrides = sdk::dimsAt(strides, b);
   }
-  int contiguous = contiguousAxis(graph, value);
-  Shape freeDims, contractDims;
-  for (int64_t axis : free)
-    freeDims.push_back(dims[axis]);
-  for (int64_t axis : contract)
-    contractDims.push_back(dims[axis]);
-  operand.alongK = !contract.empty() && contract.back() == contiguous;
-  operand.freeInRows = operand.plainInput < 0 && free.size() > 1;
-  operand.kInRows = operand.plainInput < 0 && contract.size() > 1;
+  operand.alongK = !c.empty() && static_cast<int>(c.back()) == form.innermost;
+  operand.freeInRows = operand.plainInput < 0 && f.size() > 1;
+  operand.kInRows = operand.plainInput < 0 && c.size() > 1;
   kiln_dtype dtype = graph.type(value).dtype;
-  SmallVector<int64_t> b(batch), f(free), c(contract);
   Contraction::Operand plain = operand;
-  operand.element = [=, &graph](Emitter &e, ArrayRef<Index> batchPlace, const Position &freePlace,
-                                const Position &kPlace, const Mask &mask) {
+  operand.element = [=, b = b, f = f, c = c, &graph](Emitter &e, ArrayRef<Index> batchPlace, const Position &freePlace,
+                                                     const Position &kPlace, const Mask &mask) {
     Value element;
     if (plain.plainInput >= 0) {
       element = plainElement(e, graph, plain, batchPlace, freePlace.linear, kPlace.linear, mask);
@@ -212,29 +118,20 @@ static void fillOperand(const Graph &graph, uint32_t value, ArrayRef<int64_t> ba
 }
 
 /// The order of the contracted pairs is free: the one that neighbours in memory follow comes last.
-static void orderPairs(const Graph &graph, const Op &op, SmallVectorImpl<int64_t> &lhs, SmallVectorImpl<int64_t> &rhs) {
-  SmallVector<size_t> order;
-  for (size_t i = 0; i < op.lhsContract.size(); ++i)
-    order.push_back(i);
-  llvm::sort(order, [&](size_t x, size_t y) { return op.rhsContract[x] < op.rhsContract[y]; });
-  int left = contiguousAxis(graph, op.operands[0]), right = contiguousAxis(graph, op.operands[1]);
-  auto last = llvm::find_if(order, [&](size_t i) { return op.rhsContract[i] == right; });
-  if (last == order.end())
-    last = llvm::find_if(order, [&](size_t i) { return op.lhsContract[i] == left; });
-  if (last != order.end())
-    std::rotate(last, last + 1, order.end());
-  for (size_t i : order) {
-    lhs.push_back(op.lhsContract[i]);
-    rhs.push_back(op.rhsContract[i]);
+static void orderPairs(sdk::Operand &lhs, sdk::Operand &rhs) {
+  SmallVector<std::pair<int, int>> pairs; // of the right, and of the left
+  for (auto [left, right] : llvm::zip(lhs.depthAxes, rhs.depthAxes))
+    pairs.push_back({static_cast<int>(right), static_cast<int>(left)});
+  llvm::sort(pairs);
+  auto *last = llvm::find_if(pairs, [&](auto &pair) { return pair.first == rhs.innermost; });
+  if (last == pairs.end())
+    last = llvm::find_if(pairs, [&](auto &pair) { return pair.second == lhs.innermost; });
+  if (last != pairs.end())
+    std::rotate(last, last + 1, pairs.end());
+  for (auto [i, pair] : llvm::enumerate(pairs)) {
+    rhs.depthAxes[i] = static_cast<size_t>(pair.first);
+    lhs.depthAxes[i] = static_cast<size_t>(pair.second);
   }
-}
-
-static SmallVector<int64_t> freeAxes(size_t rank, ArrayRef<int64_t> batch, ArrayRef<int64_t> contract) {
-  SmallVector<int64_t> axes;
-  for (int64_t d = 0; d < static_cast<int64_t>(rank); ++d)
-    if (!llvm::is_contained(batch, d) && !llvm::is_contained(contract, d))
-      axes.push_back(d);
-  return axes;
 }
 
 bool shapeOfDot(const Graph &graph, uint32_t number, Contraction &c, std::string &error) {
@@ -247,25 +144,17 @@ bool shapeOfDot(const Graph &graph, uint32_t number, Contraction &c, std::string
     error = ("dot_general of " + dtypeName(lhs.dtype) + " is not supported").str();
     return false;
   }
-  SmallVector<int64_t> lhsContract, rhsContract;
-  orderPairs(graph, op, lhsContract, rhsContract);
-  SmallVector<int64_t> lhsFree = freeAxes(lhs.rank(), op.lhsBatch, lhsContract),
-                       rhsFree = freeAxes(rhs.rank(), op.rhsBatch, rhsContract);
-  for (int64_t axis : op.lhsBatch)
-    c.batch.push_back(lhs.dims[axis]);
-  Shape lhsDims, rhsDims;
-  for (int64_t axis : lhsFree)
-    lhsDims.push_back(lhs.dims[axis]);
-  for (int64_t axis : rhsFree)
-    rhsDims.push_back(rhs.dims[axis]);
-  for (int64_t axis : lhsContract)
-    c.k.push_back(lhs.dims[axis]);
+  sdk::Operand left = sdk::readOperand(graph, op, true), right = sdk::readOperand(graph, op, false);
+  orderPairs(left, right);
+  c.batch = sdk::dimsAt(lhs.dims, left.batchAxes);
+  c.k = sdk::dimsAt(lhs.dims, left.depthAxes);
+  Shape lhsDims = sdk::dimsAt(lhs.dims, left.freeAxes), rhsDims = sdk::dimsAt(rhs.dims, right.freeAxes);
   // A matrix times a vector: its rows become the columns, which vectors run along.
   bool swap = graph.bound(rhsDims) == 1 && graph.bound(lhsDims) != 1;
   c.m = swap ? rhsDims : lhsDims;
   c.n = swap ? lhsDims : rhsDims;
-  fillOperand(graph, op.operands[0], op.lhsBatch, lhsFree, lhsContract, c.accumulator, swap ? c.right : c.left);
-  fillOperand(graph, op.operands[1], op.rhsBatch, rhsFree, rhsContract, c.accumulator, swap ? c.left : c.right);
+  fillOperand(graph, left, c.accumulator, swap ? c.right : c.left);
+  fillOperand(graph, right, c.accumulator, swap ? c.left : c.right);
   c.resultInRows = c.n.size() > 1;
   c.resultPosition = [swap](Emitter &, ArrayRef<Index> batch, ArrayRef<Index> m, ArrayRef<Index> n) {
     Indices at(batch.begin(), batch.end());

@@ -36,7 +36,7 @@ struct Contraction {
          kInRows = false; // vectors that cross from one row of these dimensions to the next are slow
     /// A kernel input read as it lies: element (b, f, k) at offset f * freeStride + k * kStride from its batch's start.
     int plainInput = -1;
-    llvm::SmallVector<Extent, 2> batchStrides;
+    Shape batchStrides;
     Extent freeStride, kStride;
   };
   uint32_t op = 0; // index into the graph's ops
@@ -80,8 +80,5 @@ Value plainElement(Emitter &e, const Graph &graph, const Contraction::Operand &o
 /// last dimension) to the next.
 void forEachRun(Emitter &e, const Shape &shape, bool inRows, Value begin, Value end,
                 llvm::function_ref<void(Value first, const Position &position, Value limit)> body);
-
-/// The axis along which neighbours of value `v` are neighbours in memory, -1 where there is none.
-int contiguousAxis(const Graph &graph, uint32_t v);
 
 } // namespace kiln::cpu

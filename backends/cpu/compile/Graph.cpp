@@ -1,6 +1,7 @@
 // From the C structs to the graph, with every check on the way.
 
 #include "backends/cpu/compile/Graph.h"
+#include "backends/sdk/forms/Operands.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringSwitch.h"
 #include <algorithm>
@@ -25,6 +26,13 @@ Extent operator*(const Extent &a, const Extent &b) {
   product.slots.append(b.slots.begin(), b.slots.end());
   llvm::sort(product.slots);
   return product;
+}
+
+Shape rowMajor(const Shape &dims) {
+  Shape strides(dims.size(), Extent(1));
+  for (size_t d = dims.size(); d-- > 1;)
+    strides[d - 1] = strides[d] * dims[d];
+  return strides;
 }
 
 //===-- Reading ---------------------------------------------------------------------------------------------------===//
@@ -58,6 +66,23 @@ static bool readPredicate(StringRef name, Predicate &predicate) {
   return found >= 0;
 }
 
+SmallVectorImpl<int64_t> *Op::list(StringRef name) {
+  return StringSwitch<SmallVectorImpl<int64_t> *>(name)
+      .Cases("axes", "permutation", &axes)
+      .Case("strides", &strides)
+      .Case("interior", &interior)
+      .Case("window", &window)
+      .Case("input_dilation", &inputDilation)
+      .Case("filter_dilation", &filterDilation)
+      .Case("low", &low)
+      .Case("high", &high)
+      .Case("lhs_batch", &lhsBatch)
+      .Case("rhs_batch", &rhsBatch)
+      .Case("lhs_contract", &lhsContract)
+      .Case("rhs_contract", &rhsContract)
+      .Default(nullptr);
+}
+
 /// False where the backend has no use for an attribute of that name, or no such combination.
 static bool convertAttribute(const sdk::Op &source, const sdk::Attr &attr, Op &op) {
   StringRef name = attr.name;
@@ -77,21 +102,7 @@ static bool convertAttribute(const sdk::Op &source, const sdk::Attr &attr, Op &o
     return extents(name == "starts" ? op.starts : name == "low" ? op.lowExtents : op.highExtents);
   if (name == "expr")
     return op.extent = Extent(source.extents(attr.name)[0]), true;
-  SmallVectorImpl<int64_t> *ints = StringSwitch<SmallVectorImpl<int64_t> *>(name)
-                                       .Cases("axes", "permutation", &op.axes)
-                                       .Case("strides", &op.strides)
-                                       .Case("interior", &op.interior)
-                                       .Case("window", &op.window)
-                                       .Case("input_dilation", &op.inputDilation)
-                                       .Case("filter_dilation", &op.filterDilation)
-                                       .Case("low", &op.low)
-                                       .Case("high", &op.high)
-                                       .Case("lhs_batch", &op.lhsBatch)
-                                       .Case("rhs_batch", &op.rhsBatch)
-                                       .Case("lhs_contract", &op.lhsContract)
-                                       .Case("rhs_contract", &op.rhsContract)
-                                       .Default(nullptr);
-  if (ints)
+  if (SmallVectorImpl<int64_t> *ints = op.list(name))
     return ints->assign(attr.ints.begin(), attr.ints.end()), true;
   int64_t *integer = StringSwitch<int64_t *>(name)
                          .Case("axis", &op.axis)
@@ -157,6 +168,15 @@ bool Graph::read(const kiln_reader &reader, const kiln_kernel *kernel, Graph &gr
 int Graph::inputNumber(uint32_t value) const {
   const auto *found = llvm::find(inputs, value);
   return found == inputs.end() ? -1 : static_cast<int>(found - inputs.begin());
+}
+
+int Graph::inputStrides(uint32_t value, Shape &strides) const {
+  sdk::Transposed below = sdk::throughTransposes(*this, value);
+  Shape inner = rowMajor(type(below.value).dims);
+  strides.resize(inner.size());
+  for (auto [axis, stride] : llvm::zip(below.axes, inner))
+    strides[axis] = stride;
+  return inputNumber(below.value);
 }
 
 int64_t Graph::bound(const Extent &extent) const {

@@ -23,11 +23,14 @@ struct Extent {
   explicit Extent(const kiln_extent &extent);
   bool isConstant() const { return slots.empty(); }
   bool isOne() const { return slots.empty() && factor == 1; }
+  friend bool isOne(const Extent &extent) { return extent.isOne(); }
   friend bool operator==(const Extent &a, const Extent &b) { return a.factor == b.factor && a.slots == b.slots; }
   friend Extent operator*(const Extent &a, const Extent &b);
 };
 
 using Shape = llvm::SmallVector<Extent, 4>;
+/// Strides of contiguous memory, in elements.
+Shape rowMajor(const Shape &dims);
 
 struct TensorType {
   kiln_dtype dtype = KILN_F32;
@@ -68,6 +71,10 @@ struct Op {
   llvm::SmallVector<int64_t, 4> strides, interior, window, low, high, inputDilation, filterDilation;
   llvm::SmallVector<int64_t, 2> lhsBatch, rhsBatch, lhsContract, rhsContract;
   std::string bytes; // constant
+
+  /// A list of ints under its name; null where ops have none of it.
+  llvm::SmallVectorImpl<int64_t> *list(llvm::StringRef name);
+  llvm::ArrayRef<int64_t> ints(llvm::StringRef name) const { return *const_cast<Op *>(this)->list(name); }
 };
 
 struct Graph {
@@ -86,6 +93,8 @@ struct Graph {
   const TensorType &type(uint32_t value) const { return values[value]; }
   const Op *definingOp(uint32_t value) const { return producer[value] < 0 ? nullptr : &ops[producer[value]]; }
   int inputNumber(uint32_t value) const; // -1 where it is none
+  /// The input that the value is, transposed at most, and its strides in elements; -1 where it is none.
+  int inputStrides(uint32_t value, Shape &strides) const;
   int64_t bound(const Extent &extent) const;
   int64_t bound(llvm::ArrayRef<Extent> shape) const; // of the number of elements
 };

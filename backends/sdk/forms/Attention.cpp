@@ -5,6 +5,7 @@
 // running one (Milakov and Gimelshein; FlashAttention); the backward pass computes the scores again from lse. Tiles
 // that causality hides from a whole workgroup are not looked at.
 #include "backends/sdk/forms/Forms.h"
+#include "backends/sdk/forms/Operands.h"
 #include <algorithm>
 
 namespace kiln::sdk {
@@ -13,43 +14,18 @@ namespace {
 constexpr int64_t widest = 256; // of a head: a row is kept in registers
 
 /// The attention op of a kernel, beside which only transposes and what makes a mask may stand.
-struct Form {
-  const Op *op = nullptr;
-  bool backward = false, causal = false, masked = false;
-  double scale = 1;
-  kiln_extent batch, heads, queries, keys;
-  int64_t width = 0, valueWidth = 0;
-  uint32_t q, k, v, result = 0, lse = 0, gradient = 0, mask = 0; // values
-};
-
-bool read(const Graph &graph, Form &form) {
-  for (const Op &op : graph.ops) {
-    if (isWhole(op.code)) {
-      if (form.op || (op.name != "attention" && op.name != "attention_grad"))
-        return false;
-      form.op = &op;
-    }
+struct Form : AttentionForm<Graph, kiln_extent> {
+  Form(const Graph &graph, const Op &op)
+      : AttentionForm(graph, op), op(&op), causal(op.integer("causal") != 0), scale(op.real("scale", 1)) {}
+  bool isTaken(const Graph &graph) const {
+    return graph.type(q).dtype != KILN_F64 && isKept(width) && isKept(valueWidth);
   }
-  if (!form.op)
-    return false;
-  const Op &op = *form.op;
-  form.backward = op.name == "attention_grad";
-  size_t needed = form.backward ? 6 : 3;
-  form.causal = op.integer("causal") != 0;
-  form.scale = op.real("scale", 1);
-  form.masked = op.operands.size() > needed;
-  form.q = op.operands[0], form.k = op.operands[1], form.v = op.operands[2];
-  if (form.backward)
-    form.result = op.operands[3], form.lse = op.operands[4], form.gradient = op.operands[5];
-  if (form.masked)
-    form.mask = op.operands[needed];
-  const Type &query = graph.type(form.q), &value = graph.type(form.v);
-  if (query.dims[3].slot >= 0 || value.dims[3].slot >= 0 || query.dtype == KILN_F64)
-    return false;
-  form.batch = query.dims[0], form.heads = query.dims[1], form.queries = query.dims[2], form.keys = value.dims[2];
-  form.width = query.dims[3].value, form.valueWidth = value.dims[3].value;
-  return form.width >= 1 && form.valueWidth >= 1 && form.width <= widest && form.valueWidth <= widest;
-}
+  static bool isKept(const kiln_extent &of) { return of.slot < 0 && of.value >= 1 && of.value <= widest; }
+
+  const Op *op;
+  bool causal;
+  double scale;
+};
 
 /// Rows that stream by, under a name: one element a row, or `width` of them.
 struct Stream {
@@ -110,7 +86,7 @@ private:
 
 /// A workgroup's rows are of one head. Invocations without a row go along with the last one.
 void Printer::begin(const kiln_extent &rows) {
-  Number tiles = ceilDiv(Number(rows), threads), groups = Number(form.batch) * Number(form.heads) * tiles;
+  Number tiles = ceilDiv(Number(rows), threads), groups = Number(form.batches) * Number(form.heads) * tiles;
   group.local(static_cast<uint32_t>(threads));
   group.grid(groups);
   emitter.line("const " + emitter.indexType() + " lane = " + localX(emitter) + ";");
@@ -229,7 +205,7 @@ std::string Printer::hidden(const Expr &query, const Expr &key) {
   Index at = {Emitter::outer("b"), Emitter::outer("h"), query, key};
   const std::vector<kiln_extent> &dims = graph.type(form.mask).dims;
   for (size_t axis = 0; axis < at.size(); ++axis)
-    if (dims[axis].slot < 0 && dims[axis].value == 1)
+    if (isOne(dims[axis]))
       at[axis] = emitter.index(0);
   emitter.line(name + " = !" + emitter.element(form.mask, at).text + ";");
   emitter.close();
@@ -246,25 +222,14 @@ std::string Printer::exponential(const std::string &x) {
 bool Printer::storeOne(size_t number, const Index &index, const std::string &text) {
   uint32_t result = form.op->results[number];
   for (size_t o = 0; o < graph.outputs.size(); ++o) {
-    std::vector<const Op *> chain;
-    uint32_t value = graph.outputs[o];
-    const Op *op = graph.definingOp(value);
-    for (; op && op != form.op; op = graph.definingOp(value)) {
-      if (op->code != OpCode::Transpose)
-        return false;
-      chain.push_back(op);
-      value = op->operands[0];
-    }
-    if (!op)
+    Transposed below = throughTransposes(graph, graph.outputs[o]);
+    if (graph.definingOp(below.value) != form.op)
       return false;
-    if (value != result)
+    if (below.value != result)
       continue;
     Index at = index;
-    for (size_t i = chain.size(); i-- > 0;) {
-      Index below = at;
-      for (size_t d = 0; d < at.size(); ++d)
-        at[d] = below[static_cast<size_t>(chain[i]->ints("permutation")[d])];
-    }
+    for (size_t d = 0; d < at.size(); ++d)
+      at[below.axes[d]] = index[d];
     const Type &type = graph.type(graph.outputs[o]);
     emitter.store(static_cast<uint32_t>(graph.inputs.size() + o), type.dtype, emitter.linear(type.dims, at),
                   here(text));
@@ -288,14 +253,14 @@ bool Printer::forward() {
   std::string keys = number(form.keys), queries = number(form.queries);
   std::string minusInfinity = emitter.neutral("max", KILN_F32).text;
   begin(form.queries);
-  keep("q", form.q, form.width);
-  clear("sum", form.valueWidth);
+  keep("q", form.q, form.width.value);
+  clear("sum", form.valueWidth.value);
   emitter.line(scalar + " most = " + minusInfinity + ", total = " + zero + ";");
   std::string last = form.causal ? "min(" + keys + ", end + " + keys + " - " + queries + ")" : keys;
-  openTiles("0", last, form.keys, {{"k", form.k, form.width}, {"v", form.v, form.valueWidth}});
+  openTiles("0", last, form.keys, {{"k", form.k, form.width.value}, {"v", form.v, form.valueWidth.value}});
   emitter.line(scalar + " scores[" + std::to_string(tile) + "], highest = most;");
   openRows();
-  std::string score = dot("q", "k", form.width), away = hidden(here("row"), here("(first + j)"));
+  std::string score = dot("q", "k", form.width.value), away = hidden(here("row"), here("(first + j)"));
   emitter.line("scores[j] = " + away + " ? " + minusInfinity + " : " + score + " * " + literal(form.scale) + ";");
   // A NaN is the highest of all, and stays.
   emitter.line("if (highest == highest && !(scores[j] <= highest)) highest = scores[j];");
@@ -303,18 +268,18 @@ bool Printer::forward() {
   emitter.line("const " + scalar + " base = highest == " + minusInfinity + " ? " + zero + " : highest;");
   emitter.line("const " + scalar + " fade = " + exponential("most - base") + ";");
   emitter.line("total *= fade; most = highest;");
-  emitter.open("for (" + emitter.indexType() + " d = 0; d < " + std::to_string(form.valueWidth) + "; ++d)");
+  emitter.open("for (" + emitter.indexType() + " d = 0; d < " + std::to_string(form.valueWidth.value) + "; ++d)");
   emitter.line("sum[d] *= fade;");
   emitter.close();
   openRows();
   emitter.line("const " + scalar + " weight = " + exponential("scores[j] - base") + ";");
   emitter.line("total += weight;");
-  addTo("sum", "weight", "v", form.valueWidth);
+  addTo("sum", "weight", "v", form.valueWidth.value);
   emitter.close();
   closeTiles();
   // A query that sees no key gives 0.
   emitter.line("const " + scalar + " divisor = total == " + zero + " ? " + literal(1) + " : total;");
-  bool good = storeRow(0, "sum", form.valueWidth, " / divisor");
+  bool good = storeRow(0, "sum", form.valueWidth.value, " / divisor");
   if (form.op->results.size() > 1) {
     emitter.open("if (valid)", /*guard=*/true);
     std::string logarithm = emitter.unary(OpCode::Log, here("divisor"), KILN_F32).text;
@@ -331,72 +296,75 @@ bool Printer::queryGradient(uint32_t delta) {
   std::string keys = number(form.keys), queries = number(form.queries);
   std::string minusInfinity = emitter.neutral("max", KILN_F32).text;
   begin(form.queries);
-  keep("q", form.q, form.width);
-  keep("g", form.gradient, form.valueWidth);
-  clear("dq", form.width);
+  keep("q", form.q, form.width.value);
+  keep("g", form.gradient, form.valueWidth.value);
+  clear("dq", form.width.value);
   Index at = {Emitter::outer("b"), Emitter::outer("h"), Emitter::outer("row")};
   emitter.line("const " + scalar + " lse = " + emitter.element(form.lse, at).text + ";");
   emitter.line(scalar + " delta = " + zero + ";");
-  Expr d = emitter.loop(emitter.index(form.valueWidth));
+  Expr d = emitter.loop(emitter.index(form.valueWidth.value));
   at.push_back(d);
   emitter.line("delta = " + fma + "(g[" + d.text + "], " + emitter.element(form.result, at).text + ", delta);");
   emitter.close();
   std::string last = form.causal ? "min(" + keys + ", end + " + keys + " - " + queries + ")" : keys;
-  openTiles("0", last, form.keys, {{"k", form.k, form.width}, {"v", form.v, form.valueWidth}});
+  openTiles("0", last, form.keys, {{"k", form.k, form.width.value}, {"v", form.v, form.valueWidth.value}});
   openRows();
-  std::string score = dot("q", "k", form.width), away = hidden(here("row"), here("(first + j)"));
+  std::string score = dot("q", "k", form.width.value), away = hidden(here("row"), here("(first + j)"));
   emitter.line("const " + scalar + " s = " + away + " ? " + minusInfinity + " : " + score + " * " +
                literal(form.scale) + ";");
-  std::string weight = exponential("s - lse"), slope = dot("g", "v", form.valueWidth);
+  std::string weight = exponential("s - lse"), slope = dot("g", "v", form.valueWidth.value);
   emitter.line("const " + scalar + " ds = first + j < " + keys + " ? " + weight + " * (" + slope +
                " - delta) : " + zero + ";");
-  addTo("dq", "ds", "k", form.width);
+  addTo("dq", "ds", "k", form.width.value);
   emitter.close();
   closeTiles();
   emitter.open("if (valid)", /*guard=*/true);
   emitter.line(group.store(delta, KILN_F32, "(b * " + number(form.heads) + " + h) * " + queries + " + row", "delta"));
   emitter.close();
-  return storeRow(0, "dq", form.width, " * " + literal(form.scale));
+  return storeRow(0, "dq", form.width.value, " * " + literal(form.scale));
 }
 
 bool Printer::keyGradients(uint32_t delta) {
   std::string keys = number(form.keys), queries = number(form.queries);
   std::string minusInfinity = emitter.neutral("max", KILN_F32).text;
   begin(form.keys);
-  keep("k", form.k, form.width);
-  keep("v", form.v, form.valueWidth);
-  clear("dk", form.width);
-  clear("dv", form.valueWidth);
+  keep("k", form.k, form.width.value);
+  keep("v", form.v, form.valueWidth.value);
+  clear("dk", form.width.value);
+  clear("dv", form.valueWidth.value);
   // The first query that sees the workgroup's first key.
   std::string first = form.causal ? "max(0, begin - " + keys + " + " + queries + ")" : "0";
   openTiles(
       first, queries, form.queries,
-      {{"q", form.q, form.width}, {"g", form.gradient, form.valueWidth}, {"lse", form.lse, 1}, {"delta", 0, 1, delta}});
+      {{"q", form.q, form.width.value}, {"g", form.gradient, form.valueWidth.value}, {"lse", form.lse, 1}, {"delta", 0, 1, delta}});
   openRows();
-  std::string score = dot("k", "q", form.width), away = hidden(here("(first + j)"), here("row"));
+  std::string score = dot("k", "q", form.width.value), away = hidden(here("(first + j)"), here("row"));
   emitter.line("const " + scalar + " s = " + away + " ? " + minusInfinity + " : " + score + " * " +
                literal(form.scale) + ";");
   emitter.line("const " + scalar + " lse = " + streamed("lse", "j", "0") + ";");
   emitter.line("const " + scalar + " delta = " + streamed("delta", "j", "0") + ";");
   emitter.line("const " + scalar + " weight = first + j < " + queries + " ? " + exponential("s - lse") + " : " + zero +
                ";");
-  addTo("dv", "weight", "g", form.valueWidth);
-  std::string slope = dot("v", "g", form.valueWidth);
+  addTo("dv", "weight", "g", form.valueWidth.value);
+  std::string slope = dot("v", "g", form.valueWidth.value);
   emitter.line("const " + scalar + " ds = weight * (" + slope + " - delta);");
-  addTo("dk", "ds", "q", form.width);
+  addTo("dk", "ds", "q", form.width.value);
   emitter.close();
   closeTiles();
-  return storeRow(1, "dk", form.width, " * " + literal(form.scale)) && storeRow(2, "dv", form.valueWidth, "");
+  return storeRow(1, "dk", form.width.value, " * " + literal(form.scale)) && storeRow(2, "dv", form.valueWidth.value, "");
 }
 
 bool buildAttention(Builder &builder) {
   const Graph &graph = builder.graph;
-  Form form;
-  if (!read(graph, form))
+  const Op *odd = nullptr, *op = onlyWhole(graph, {OpCode::Attention, OpCode::AttentionGrad}, odd);
+  if (!op)
+    return false;
+  const Form form(graph, *op);
+  if (!form.isTaken(graph))
     return false;
   std::vector<ScratchArray> scratch;
   if (form.backward) {
-    Number rows = max(Number(form.batch) * Number(form.heads) * Number(form.queries), Number(1));
+    Number rows = max(Number(form.batches) * Number(form.heads) * Number(form.queries), Number(1));
     scratch = {{0, KILN_F32, rows}};
     builder.needScratch(rows.at(graph.extentBounds) * 4);
   }

@@ -8,79 +8,6 @@ namespace kiln::sdk {
 
 //===-- The form --------------------------------------------------------------------------------------------------===//
 
-/// Whether the operand is memory, and which of its axes is the innermost one there.
-static void lookThrough(const Graph &graph, Operand &operand) {
-  uint32_t value = operand.value;
-  std::vector<size_t> axes(graph.type(value).rank()); // of the operand, for each axis of `value`
-  std::iota(axes.begin(), axes.end(), static_cast<size_t>(0));
-  bool memory = true;
-  for (const Op *op = graph.definingOp(value); op; op = graph.definingOp(value)) {
-    if (op->code == OpCode::Transpose) {
-      const std::vector<int64_t> &permutation = op->ints("permutation");
-      std::vector<size_t> below(axes.size());
-      for (size_t d = 0; d < axes.size(); ++d)
-        below[static_cast<size_t>(permutation[d])] = axes[d];
-      axes = below;
-    } else if (isElementwise(op->code) || op->code == OpCode::Reverse || op->code == OpCode::Slice ||
-               op->code == OpCode::Pad) {
-      memory = false; // the same axes, other elements
-    } else {
-      return;
-    }
-    value = op->operands[0];
-  }
-  const std::vector<kiln_extent> &dims = graph.type(value).dims;
-  size_t last = dims.size();
-  while (last > 0 && dims[last - 1].slot < 0 && dims[last - 1].value == 1)
-    --last;
-  if (last > 0) {
-    size_t axis = axes[last - 1];
-    auto among = [&](const std::vector<size_t> &list) {
-      return std::find(list.begin(), list.end(), axis) != list.end();
-    };
-    operand.contiguous = among(operand.depthAxes)  ? Operand::Depth
-                         : among(operand.freeAxes) ? Operand::Free
-                                                   : Operand::None;
-  }
-  if (memory) {
-    operand.place = graph.inputNumber(value);
-    operand.permutation = axes;
-  }
-}
-
-static std::vector<size_t> toAxes(const std::vector<int64_t> &list) { return {list.begin(), list.end()}; }
-
-static std::vector<size_t> others(size_t rank, const std::vector<size_t> &a, const std::vector<size_t> &b) {
-  std::vector<size_t> result;
-  for (size_t axis = 0; axis < rank; ++axis)
-    if (std::find(a.begin(), a.end(), axis) == a.end() && std::find(b.begin(), b.end(), axis) == b.end())
-      result.push_back(axis);
-  return result;
-}
-
-static std::vector<kiln_extent> dimsAt(const Type &type, const std::vector<size_t> &axes) {
-  std::vector<kiln_extent> dims;
-  for (size_t axis : axes)
-    dims.push_back(type.dims[axis]);
-  return dims;
-}
-
-void Contraction::readDot(const Graph &graph) {
-  const Type &left = graph.type(lhs.value), &right = graph.type(rhs.value);
-  lhs.batchAxes = toAxes(op->ints("lhs_batch"));
-  rhs.batchAxes = toAxes(op->ints("rhs_batch"));
-  lhs.depthAxes = toAxes(op->ints("lhs_contract"));
-  rhs.depthAxes = toAxes(op->ints("rhs_contract"));
-  lhs.freeAxes = others(left.rank(), lhs.batchAxes, lhs.depthAxes);
-  rhs.freeAxes = others(right.rank(), rhs.batchAxes, rhs.depthAxes);
-  batch = dimsAt(left, lhs.batchAxes);
-  rows = dimsAt(left, lhs.freeAxes);
-  columns = dimsAt(right, rhs.freeAxes);
-  depth = dimsAt(left, lhs.depthAxes);
-  lookThrough(graph, lhs);
-  lookThrough(graph, rhs);
-}
-
 /// lhs: the filter [O, C/groups, window...]; rhs: the input [N, C, places...].
 bool Contraction::readConvolution(const Graph &graph) {
   lhs.value = op->operands[1];
@@ -104,13 +31,8 @@ bool Contraction::readConvolution(const Graph &graph) {
 }
 
 bool Contraction::find(const Graph &graph, Contraction &form) {
-  for (const Op &op : graph.ops) {
-    if (!isWhole(op.code))
-      continue;
-    if (form.op || (op.code != OpCode::DotGeneral && op.code != OpCode::Convolution))
-      return false;
-    form.op = &op;
-  }
+  const Op *odd = nullptr;
+  form.op = onlyWhole(graph, {OpCode::DotGeneral, OpCode::Convolution}, odd);
   if (!form.op)
     return false;
   const Type &result = graph.type(form.op->results[0]);
@@ -120,11 +42,15 @@ bool Contraction::find(const Graph &graph, Contraction &form) {
   for (uint32_t value : graph.outputs)
     if (!sameDims(graph.type(value).dims, result.dims))
       return false;
-  form.lhs.value = form.op->operands[0];
-  form.rhs.value = form.op->operands[1];
   if (form.op->code == OpCode::Convolution)
     return form.readConvolution(graph);
-  form.readDot(graph);
+  form.lhs = readOperand(graph, *form.op, true);
+  form.rhs = readOperand(graph, *form.op, false);
+  const std::vector<kiln_extent> &left = graph.type(form.lhs.value).dims, &right = graph.type(form.rhs.value).dims;
+  form.batch = dimsAt(left, form.lhs.batchAxes);
+  form.rows = dimsAt(left, form.lhs.freeAxes);
+  form.columns = dimsAt(right, form.rhs.freeAxes);
+  form.depth = dimsAt(left, form.lhs.depthAxes);
   return true;
 }
 

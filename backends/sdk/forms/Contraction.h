@@ -7,21 +7,10 @@
 // result is printed by the emitter.
 #pragma once
 
+#include "Operands.h"
 #include "Workgroup.h"
 
 namespace kiln::sdk {
-
-/// One of the two operands, as its reader needs to know it.
-struct Operand {
-  uint32_t value = 0;
-  /// Of dot_general: where the operand's axes belong.
-  std::vector<size_t> batchAxes, freeAxes, depthAxes;
-  /// The last axis of the memory below it (transposes looked through): neighbours along it are neighbours in memory.
-  enum { None, Free, Depth } contiguous = None;
-  /// The operand is memory, transposed at most: element index[permutation[d]] is axis d of the place.
-  int place = -1;
-  std::vector<size_t> permutation;
-};
 
 struct Contraction {
   const Op *op = nullptr;
@@ -47,7 +36,6 @@ struct Contraction {
                      const Index &k) const;
 
 private:
-  void readDot(const Graph &graph);
   bool readConvolution(const Graph &graph);
   bool hasNeighbours(const Emitter &emitter, const Workgroup &group, const Operand &operand, kiln_dtype dtype) const;
   Index place(const Operand &operand, const Index &b, const Index &free, const Index &k) const;

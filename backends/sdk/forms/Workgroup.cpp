@@ -64,7 +64,7 @@ void defineAt(Emitter &emitter, uint32_t value, const Index &index, const Expr &
   const std::vector<kiln_extent> &dims = emitter.graph.type(value).dims;
   emitter.define(value, [index, held, &mismatch, &dims](const Index &asked) {
     for (size_t axis = 0; axis < dims.size(); ++axis)
-      mismatch |= !(dims[axis].slot < 0 && dims[axis].value == 1) && asked[axis].text != index[axis].text;
+      mismatch |= !isOne(dims[axis]) && asked[axis].text != index[axis].text;
     return held;
   });
 }
