@@ -34,6 +34,21 @@ mlir::Operation *KilnDialect::materializeConstant(mlir::OpBuilder &builder, mlir
   return nullptr;
 }
 
+/// What a module's lists (kiln.parameters, kiln.states, kiln.data) declare becomes buffers and files, with no op
+/// between.
+mlir::LogicalResult KilnDialect::verifyOperationAttribute(mlir::Operation *op, mlir::NamedAttribute attribute) {
+  mlir::WalkResult walked = attribute.getValue().walk([&](mlir::DictionaryAttr declared) {
+    auto type = declared.getAs<mlir::TypeAttr>("type");
+    if (!type || isKilnTensor(type.getValue()))
+      return mlir::WalkResult::advance();
+    auto name = declared.getAs<mlir::StringAttr>("name");
+    op->emitError() << attribute.getName().getValue() << ": '" << (name ? name.getValue() : "") << "' is "
+                    << type.getValue() << ", which is no tensor of the dialect";
+    return mlir::WalkResult::interrupt();
+  });
+  return mlir::failure(walked.wasInterrupted());
+}
+
 mlir::LogicalResult DimsAttr::verify(llvm::function_ref<mlir::InFlightDiagnostic()> emitError,
                                      llvm::ArrayRef<mlir::StringAttr> exprs) {
   for (mlir::StringAttr expr : exprs) {

@@ -43,3 +43,43 @@ func.func @f(%x: tensor<4xi16>) {
   %r = kiln.abs %x : tensor<4xi16>
   return
 }
+
+// -----
+
+// expected-error@+1 {{kiln.parameters: 'w' is 'tensor<4xcomplex<f32>>', which is no tensor of the dialect}}
+module attributes {kiln.parameters = [{name = "w", type = tensor<4xcomplex<f32>>}]} {}
+
+// -----
+
+// expected-error@+1 {{kiln.states: 'w' is 'tensor<4xf8E4M3FN>', which is no tensor of the dialect}}
+module attributes {kiln.states = [{name = "w", type = tensor<4xf8E4M3FN>}]} {}
+
+// -----
+
+// expected-error@+1 {{kiln.parameters: 'w' is 'tensor<4xf8E5M2>', which is no tensor of the dialect}}
+module attributes {kiln.parameters = [{name = "w", type = tensor<4xf8E5M2>}]} {}
+
+// -----
+
+// expected-error@+1 {{kiln.states: 'w' is 'tensor<4xindex>', which is no tensor of the dialect}}
+module attributes {kiln.states = [{name = "w", type = tensor<4xindex>}]} {}
+
+// -----
+
+// expected-error@+1 {{kiln.parameters: 'w' is 'tensor<4xi4>', which is no tensor of the dialect}}
+module attributes {kiln.parameters = [{name = "w", type = tensor<4xi4>}]} {}
+
+// -----
+
+// expected-error@+1 {{kiln.states: 'w' is 'tensor<4xi16>', which is no tensor of the dialect}}
+module attributes {kiln.states = [{name = "w", type = tensor<4xi16>}]} {}
+
+// -----
+
+// expected-error@+1 {{kiln.parameters: 'w' is 'tensor<4xui64>', which is no tensor of the dialect}}
+module attributes {kiln.parameters = [{name = "w", type = tensor<4xui64>}]} {}
+
+// -----
+
+// expected-error@+1 {{kiln.data: 'ids' is 'tensor<?xi32>', which is no tensor of the dialect}}
+module attributes {kiln.data = [{name = "data", fields = [{name = "ids", type = tensor<?xi32>}]}]} {}
