@@ -112,6 +112,12 @@ case("bce_of_sigmoid", "bce(sigmoid(x * y), z)", lambda x, y, z: F.binary_cross_
 case("bce_with_logits", "bce_with_logits(x, y, reduction='none')",
      lambda x, y: F.binary_cross_entropy_with_logits(x, y, reduction="none"), [0.0, 90.0, -90.0, 90.0, 1.0],
      Data([0.0, 1.0, 1.0, 0.0, 0.5]))
+kl = lambda **more: lambda x, y: F.kl_div(x, y, reduction="none", **more)
+case("kl_div", "kl_div(x, y, reduction='none')", kl(), [-inf, -inf, 0.5, -1.0, -2.0, 0.5],
+     Data([0.0, 0.25, 0.5, 0.0, 1.0, -1.0]))
+case("kl_div_of_target", "kl_div(x, y, reduction='none')", kl(), Data([-inf, 0.5, -2.0]), [0.25, 0.5, 1.0])
+case("kl_div_log", "kl_div(x, y, log_target=True, reduction='none')", kl(log_target=True),
+     [-inf, -inf, 0.5, -1.0, inf], [-inf, -1.5, -inf, -0.5, -1.0])
 equal = [[2.0, 2.0, 2.0], [1.0, 2.0, 4.0]]
 case("std_of_equal", "std(x, axis=1)", lambda x: x.std(dim=1, correction=0), equal)
 case("std_corrected", "std(x, axis=1, correction=1)", lambda x: x.std(dim=1), equal)
