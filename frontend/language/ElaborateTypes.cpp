@@ -8,8 +8,8 @@
 
 namespace kiln::language {
 
-/// Unknown names of a dimension expression carry this prefix, which no name of the language can have.
-static constexpr std::string_view unknownPrefix = "new.";
+/// Unknown names of a dimension expression carry this prefix, which no symbol has ("new." would be a data source's).
+static constexpr std::string_view unknownPrefix = "?";
 
 static void collectNames(const Expr &expr, std::vector<const Expr *> &out) {
   if (expr.kind == ExprKind::Name)
