@@ -90,6 +90,8 @@ public:
   bool canPrintAll(std::string &reason, uint32_t &op) const;
   /// An integer element as an index.
   Expr indexOf(uint32_t value, const Index &index);
+  /// The same as it stands there, for reports: what an index does not hold too.
+  Expr givenIndex(uint32_t value, const Index &index);
   /// Prints a report (see Surroundings) where the condition's names are known, once for the same.
   void report(kiln_status_kind kind, const Op &op, const Expr &condition, const Expr &value, const Expr &limit);
 

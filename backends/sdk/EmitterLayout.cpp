@@ -77,6 +77,10 @@ Expr Emitter::indexOf(uint32_t value, const Index &index) {
   return bind(indexType(), toIndex(element(value, index), graph.type(value).dtype));
 }
 
+Expr Emitter::givenIndex(uint32_t value, const Index &index) {
+  return bind(registerType(graph.type(value).dtype), element(value, index));
+}
+
 /// An integer element as an index. What an index type does not hold is its nearest number, which is out of range too.
 Expr Emitter::toIndex(const Expr &element, kiln_dtype dtype) {
   if (registerType(dtype) == indexType())
@@ -320,8 +324,8 @@ Expr Emitter::gather(const Op &op, uint32_t, const Index &at) {
   Expr found = indexOf(op.operands[1], which);
   Expr size = extent(operand.dims[axis]);
   report(KILN_INDEX_OUT_OF_RANGE, op,
-         {found.text + " < 0 || " + found.text + " >= " + size.text, std::max(found.level, size.level), {}}, found,
-         size);
+         {found.text + " < 0 || " + found.text + " >= " + size.text, std::max(found.level, size.level), {}},
+         givenIndex(op.operands[1], which), size);
   Expr place = clamp(found, index(0), sub(size, index(1)));
   Index from(at.begin(), at.begin() + long(axis));
   from.push_back(place);

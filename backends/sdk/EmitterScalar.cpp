@@ -217,8 +217,7 @@ Expr Emitter::unary(OpCode code, const Expr &a, kiln_dtype dtype) {
 Expr Emitter::integerDivision(OpCode code, const Expr &a, const Expr &b, kiln_dtype dtype, const Op *op) {
   std::string zero = literal(dtype, 0, 0).text, one = literal(dtype, 0, 1).text;
   if (op)
-    report(KILN_DIVISION_BY_ZERO, *op, {b.text + " == " + zero, b.level, {}}, {cast(indexType(), a.text), a.level, {}},
-           index(0));
+    report(KILN_DIVISION_BY_ZERO, *op, {b.text + " == " + zero, b.level, {}}, a, index(0));
   // Neither zero nor the lowest number by -1 may reach the division.
   bool remainder = code == OpCode::Rem;
   std::string special = b.text + " == " + zero, minus = literal(dtype, 0, -1).text;

@@ -170,7 +170,7 @@ void Phases::printUpdate(Emitter &e, const Phase &phase, const Expr &item) const
   e.ordered();
   Expr found = e.indexOf(op.operands[1], which), size = e.extent(type.dims[axis]);
   std::string outside = found.text + " < 0 || " + found.text + " >= " + size.text;
-  e.report(KILN_INDEX_OUT_OF_RANGE, op, {outside, found.level, {}}, found, size);
+  e.report(KILN_INDEX_OUT_OF_RANGE, op, {outside, found.level, {}}, e.givenIndex(op.operands[1], which), size);
   e.open("if (!(" + outside + "))", /*guard=*/true);
   Index to = at;
   to.insert(to.begin() + long(axis), found);

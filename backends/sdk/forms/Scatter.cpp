@@ -23,6 +23,7 @@ private:
   void printCopy(Workgroup &group, Emitter &emitter, const Expr &item) const;
   void printLinks(Workgroup &group, Emitter &emitter, const Expr &item) const;
   void printUpdates(Workgroup &group, Emitter &emitter, const Expr &item) const;
+  Expr givenAt(Emitter &emitter, const Index &batch, const Expr &i) const; // as it stands there
   Expr indexAt(Emitter &emitter, const Index &batch, const Expr &i) const;
 
   Builder &builder;
@@ -67,11 +68,15 @@ void ScatterPlan::printCopy(Workgroup &, Emitter &emitter, const Expr &item) con
   emitter.store(builder.outputPlace(0), graph.type(op.results[0]).dtype, item, element);
 }
 
-Expr ScatterPlan::indexAt(Emitter &emitter, const Index &batchIndex, const Expr &i) const {
+Expr ScatterPlan::givenAt(Emitter &emitter, const Index &batchIndex, const Expr &i) const {
   Index at = batchIndex, within = emitter.unlinear(chosen, i);
   at.insert(at.end(), within.begin(), within.end());
+  return emitter.givenIndex(op.operands[1], at);
+}
+
+Expr ScatterPlan::indexAt(Emitter &emitter, const Index &batchIndex, const Expr &i) const {
   kiln_dtype dtype = graph.type(op.operands[1]).dtype;
-  Expr element = emitter.element(op.operands[1], at);
+  Expr element = givenAt(emitter, batchIndex, i);
   if (dtype == KILN_I64) // what an int does not hold is out of range either way
     element.text = "clamp(" + element.text + ", " + emitter.literal(dtype, 0, -1).text + ", " +
                    emitter.literal(dtype, 0, std::numeric_limits<int32_t>::max()).text + ")";
@@ -85,7 +90,8 @@ void ScatterPlan::printLinks(Workgroup &group, Emitter &emitter, const Expr &ite
   Expr i = emitter.bind(emitter.indexType(), emitter.mod(item, n));
   Expr mine = indexAt(emitter, place, i), bound = emitter.extent(limit);
   emitter.line("const bool inside = " + mine.text + " >= 0 && " + mine.text + " < " + bound.text + ";");
-  emitter.line(group.report(KILN_INDEX_OUT_OF_RANGE, op.number, "!inside", mine.text, bound.text));
+  emitter.line(
+      group.report(KILN_INDEX_OUT_OF_RANGE, op.number, "!inside", givenAt(emitter, place, i).text, bound.text));
   emitter.line(emitter.indexType() + " head = inside ? 1 : 0, next = -1;");
   Expr before = emitter.loop(i);
   emitter.line("if (" + indexAt(emitter, place, before).text + " == " + mine.text + ") head = 0;");

@@ -137,7 +137,8 @@ std::string Shader::report(kiln_status_kind kind, uint32_t op, const std::string
         {KILN_VK_BIND_STATUS, 0, KILN_VK_READS | KILN_VK_WRITES, KILN_VK_NONE, {}, KILN_VK_NONE});
   }
   return "if (" + condition + ") report(" + std::to_string(static_cast<int>(kind)) + "u, " + std::to_string(op) +
-         "u, int(" + value + "), int(" + limit + "));";
+         "u, int(" + value + "), int((" + value + ") >> 31 >> 1), int(" + limit +
+         "));"; // the value's words, whatever its width
 }
 
 //===-- Workgroups ------------------------------------------------------------------------------------------------===//
@@ -281,11 +282,11 @@ std::string Shader::declarations(const sdk::Emitter &emitter) const {
   text += declareWords();
   if (statusBinding != SIZE_MAX)
     text += block("status", statusBinding, true, true, "uint claimed, kind, op, reserved; int value[2], limit[2]") +
-            "void report(uint kind, uint op, int value, int limit) {\n" +
+            "void report(uint kind, uint op, int low, int high, int limit) {\n" +
             (dispatch.batches ? bufferOfLaunch(statusBinding) : "") +
             "  if (atomicCompSwap(status.claimed, 0u, 1u) != 0u) return;\n"
             "  status.kind = kind; status.op = op;\n"
-            "  status.value[0] = value; status.value[1] = value >> 31;\n"
+            "  status.value[0] = low; status.value[1] = high;\n"
             "  status.limit[0] = limit; status.limit[1] = limit >> 31;\n"
             "}\n";
   for (const auto &[number, place] : places)

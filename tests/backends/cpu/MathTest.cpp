@@ -227,6 +227,18 @@ TEST(Dtypes, DivisionByZeroIsRecorded) {
   EXPECT_EQ(result.outputs[0].get(33).whole, 0);
 }
 
+TEST(Dtypes, WhatIsDividedByZeroIsToldWhole) {
+  TestKernel k;
+  uint32_t a = k.input(KILN_I64, {40}), b = k.input(KILN_I64, {40});
+  k.output(k.op("div", {a, b}));
+  Tensor dividend = randomTensor(KILN_I64, {40}, -9, 9), divisor = randomTensor(KILN_I64, {40}, 1, 9);
+  dividend.set(33, {0, -(int64_t{1} << 40) - 3});
+  divisor.set(33, {0, 0});
+  RunResult result = run(k, {dividend, divisor});
+  EXPECT_EQ(result.status.kind, KILN_DIVISION_BY_ZERO);
+  EXPECT_EQ(result.status.value, -(int64_t{1} << 40) - 3);
+}
+
 TEST(Dtypes, CompareSelectAndBool) {
   for (kiln_dtype dtype : {KILN_F32, KILN_F64, KILN_I8, KILN_U32, KILN_BOOL}) {
     TestKernel k;

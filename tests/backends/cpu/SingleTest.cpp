@@ -38,6 +38,27 @@ TEST(Gather, OutOfRangeIsClampedAndTheFirstRecorded) {
   }
 }
 
+TEST(Indexed, WhatIsOutOfRangeIsToldWhole) {
+  for (const char *op : {"gather", "scatter"})
+    for (int64_t index : {int64_t{1} << 40, -(int64_t{1} << 40) - 3, int64_t{-3}}) {
+      TestKernel k("k0", "single");
+      uint32_t x = k.input(KILN_F32, {10, 8}), ids = k.input(KILN_I64, {40});
+      std::vector<Tensor> inputs{randomTensor(KILN_F32, {10, 8}, -1, 1), randomTensor(KILN_I64, {40}, 0, 10)};
+      inputs[1].set(22, {0, index});
+      if (op == std::string("gather")) {
+        k.output(k.op(op, {x, ids}, KILN_F32, {40, 8}, {integer("axis", 0)}));
+      } else {
+        uint32_t updates = k.input(KILN_F32, {40, 8});
+        inputs.push_back(randomTensor(KILN_F32, {40, 8}, -1, 1, 3));
+        k.output(k.op(op, {x, ids, updates}, KILN_F32, {10, 8}, {string("kind", "set"), integer("axis", 0)}), 0);
+      }
+      RunResult result = run(k, inputs);
+      EXPECT_EQ(result.status.kind, KILN_INDEX_OUT_OF_RANGE) << op;
+      EXPECT_EQ(result.status.value, index) << op;
+      EXPECT_EQ(result.status.limit, 10) << op;
+    }
+}
+
 TEST(Gather, AlongVectors) {
   TestKernel k;
   uint32_t x = k.input(KILN_F32, {100}), ids = k.input(KILN_I32, {77});
