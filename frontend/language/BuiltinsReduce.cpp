@@ -174,37 +174,35 @@ static mlir::Value rootOf(Emit &emit, mlir::Value x, llvm::ArrayRef<int64_t> axe
   return emit.mul(emit.select(isZero, zero, root), back);
 }
 
-static Value var(BoundCall &call) {
-  std::optional<Reduction> r = reduction(call, true);
-  std::optional<double> correction = call.number(3);
-  if (!r || !correction)
-    return Value::error();
-  Emit emit = call.e.emit(call.range);
-  mlir::Value x = widened(emit, r->x.tensor);
-  mlir::Value result = meanOfSquares(emit, deviations(emit, x, r->axes), r->axes, *correction);
-  return finish(call, r->x, emit.convertTo(result, r->x.tensorType().getElementType()), r->axes, r->keep);
-}
-
-static Value standardDeviation(BoundCall &call) {
-  std::optional<Reduction> r = reduction(call, true);
-  std::optional<double> correction = call.number(3);
-  if (!r || !correction)
-    return Value::error();
-  Emit emit = call.e.emit(call.range);
-  mlir::Value x = widened(emit, r->x.tensor);
-  mlir::Value result = rootOf(emit, deviations(emit, x, r->axes), r->axes,
-                              [&](mlir::Value scaled) { return meanOfSquares(emit, scaled, r->axes, *correction); });
-  return finish(call, r->x, emit.convertTo(result, r->x.tensorType().getElementType()), r->axes, r->keep);
-}
-
-static Value vectorNorm(BoundCall &call) {
+/// A reduction of floats, computed in f32 where they are shorter.
+template <typename F> static Value inFullWidth(BoundCall &call, F compute) {
   std::optional<Reduction> r = reduction(call, true);
   if (!r)
     return Value::error();
   Emit emit = call.e.emit(call.range);
-  mlir::Value result = rootOf(emit, widened(emit, r->x.tensor), r->axes,
-                              [&](mlir::Value scaled) { return emit.reduceSum(emit.mul(scaled, scaled), r->axes); });
+  mlir::Value result = compute(emit, widened(emit, r->x.tensor), r->axes);
   return finish(call, r->x, emit.convertTo(result, r->x.tensorType().getElementType()), r->axes, r->keep);
+}
+
+static Value var(BoundCall &call) {
+  std::optional<double> correction = call.number(3);
+  return !correction ? Value::error() : inFullWidth(call, [&](Emit &emit, mlir::Value x, const auto &axes) {
+    return meanOfSquares(emit, deviations(emit, x, axes), axes, *correction);
+  });
+}
+
+static Value standardDeviation(BoundCall &call) {
+  std::optional<double> correction = call.number(3);
+  return !correction ? Value::error() : inFullWidth(call, [&](Emit &emit, mlir::Value x, const auto &axes) {
+    return rootOf(emit, deviations(emit, x, axes), axes,
+                  [&](mlir::Value scaled) { return meanOfSquares(emit, scaled, axes, *correction); });
+  });
+}
+
+static Value vectorNorm(BoundCall &call) {
+  return inFullWidth(call, [](Emit &emit, mlir::Value x, const auto &axes) {
+    return rootOf(emit, x, axes, [&](mlir::Value scaled) { return emit.reduceSum(emit.mul(scaled, scaled), axes); });
+  });
 }
 
 static Value logsumexp(BoundCall &call) {

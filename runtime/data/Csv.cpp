@@ -95,13 +95,7 @@ CsvSource::CsvSource(const SourceContext &context) : Source(*context.spec) {
   const Json &options = spec_.options;
   std::vector<Loaded> files;
   files.push_back(read(context.override.empty() ? spec_.path : context.override, context));
-  Rows::Options rows;
-  rows.batch = options.at("batch").integer(1, INT32_MAX);
-  rows.validation = splitFraction(options, "validation");
-  rows.test = splitFraction(options, "test");
-  rows.shuffle = options.booleanOr("shuffle", true);
-  rows.seed = context.seed;
-  rows.name = spec_.name;
+  Rows::Options rows(spec_, context.seed);
   for (Split split : {Split::Validation, Split::Test})
     for (const std::string &path : splitPaths(options, splitName(split))) {
       files.push_back(read(path, context));

@@ -70,13 +70,7 @@ ImageSource::ImageSource(const SourceContext &context) : Source(*context.spec) {
       labels = context.override.substr(comma + 1);
   }
   int64_t main = add(images, labels, context);
-  Rows::Options rows;
-  rows.batch = options.at("batch").integer(1, INT32_MAX);
-  rows.validation = splitFraction(options, "validation");
-  rows.test = splitFraction(options, "test");
-  rows.shuffle = options.booleanOr("shuffle", true);
-  rows.seed = context.seed;
-  rows.name = spec_.name;
+  Rows::Options rows(spec_, context.seed);
   for (Split split : {Split::Validation, Split::Test}) {
     std::vector<std::string> paths = splitPaths(options, splitName(split));
     if (paths.empty())

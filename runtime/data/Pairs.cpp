@@ -103,11 +103,7 @@ PairSource::PairSource(const SourceContext &context) : Source(*context.spec), se
       fail("data '%s': %s needs two paths, source and target", spec_.name.c_str(), splitName(split));
     pairs_[static_cast<size_t>(split)] = pairUp(*read(paths[0], paths[1], context), "'" + paths[0] + "'", false);
   }
-  Rows::Options rows;
-  rows.batch = batch_;
-  rows.validation = splitFraction(options, "validation");
-  rows.test = splitFraction(options, "test");
-  rows.name = spec_.name;
+  Rows::Options rows(spec_, context.seed);
   Rows parts(static_cast<int64_t>(all.size()), rows);
   for (Split split : {Split::Train, Split::Validation, Split::Test})
     for (int32_t row : parts.members(split))

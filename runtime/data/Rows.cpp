@@ -38,6 +38,11 @@ std::vector<std::string> splitPaths(const Json &options, const char *key) {
 
 static uint32_t streamOf(const std::string &name) { return namedStream(name.data(), name.size()); }
 
+Rows::Options::Options(const SourceSpec &spec, uint32_t seed)
+    : batch(spec.options.at("batch").integer(1, INT32_MAX)), validation(splitFraction(spec.options, "validation")),
+      test(splitFraction(spec.options, "test")), shuffle(spec.options.booleanOr("shuffle", true)), seed(seed),
+      name(spec.name) {}
+
 Rows::Rows(int64_t mainRows, Options options)
     : options_(std::move(options)), stream_(streamOf("shuffle:" + options_.name)) {
   if (mainRows + options_.validationRows + options_.testRows > INT32_MAX)

@@ -13,11 +13,13 @@ namespace kiln {
 class Rows {
 public:
   struct Options {
-    int64_t batch = 1;
-    double validation = 0, test = 0;          // fractions of the main file
+    /// What the recipe says of any reader.
+    Options(const SourceSpec &spec, uint32_t seed);
+    int64_t batch;
+    double validation, test;                  // fractions of the main file
     int64_t validationRows = 0, testRows = 0; // of files of their own
-    bool shuffle = true;
-    uint32_t seed = 0;
+    bool shuffle;
+    uint32_t seed;
     std::string name; // for errors and for the stream of the shuffles
   };
   Rows(int64_t mainRows, Options options);
