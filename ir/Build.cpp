@@ -2,6 +2,8 @@
 
 #include "ir/Build.h"
 
+#include "runtime/support/Integers.h"
+
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/ErrorHandling.h"
 
@@ -36,7 +38,7 @@ mlir::DenseElementsAttr splatElements(mlir::Type type, mlir::Attribute value) {
 Value Emit::splat(mlir::Type type, double value) {
   mlir::Type element = llvm::cast<RankedTensorType>(type).getElementType();
   if (!llvm::isa<mlir::FloatType>(element))
-    return splatInt(type, static_cast<int64_t>(value));
+    return splatInt(type, toInteger(value));
   return create<ConstantOp>(type, splatElements(type, mlir::FloatAttr::get(element, value)));
 }
 

@@ -2,7 +2,7 @@
 
 #include "backends/host/Cost.h"
 
-#include "runtime/backend/Placement.h"
+#include "runtime/support/Tensor.h"
 
 #include <algorithm>
 #include <string_view>
@@ -40,7 +40,7 @@ private:
 };
 
 CostSum::Term bytesTerm(const kiln_kernel &kernel, uint32_t value) {
-  return Product(kernel, static_cast<double>(elementBytes(kernel.values[value].dtype))).elements(value).get();
+  return Product(kernel, static_cast<double>(dtypeSize(kernel.values[value].dtype))).elements(value).get();
 }
 
 void addFlops(const kiln_kernel &kernel, const OpRow &op, CostSum &sum) {

@@ -8,6 +8,7 @@
 #include "llvm/ADT/TypeSwitch.h"
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 
 namespace kiln {
@@ -23,16 +24,17 @@ struct Span {
   int64_t least, most;
 };
 
-/// The one value of a constant, through what only moves or widens it.
+/// The one value of a constant, through what only moves or widens it; what no index or count comes near says nothing.
 std::optional<int64_t> constantOf(mlir::Value value) {
   while (mlir::Operation *op = value.getDefiningOp()) {
     if (auto constant = llvm::dyn_cast<ConstantOp>(op)) {
       auto dense = llvm::dyn_cast<mlir::DenseElementsAttr>(constant.getValue());
       if (!dense || !dense.isSplat())
         return std::nullopt;
-      if (llvm::isa<mlir::FloatType>(dense.getElementType()))
-        return static_cast<int64_t>(dense.getSplatValue<llvm::APFloat>().convertToDouble());
-      return dense.getSplatValue<llvm::APInt>().getSExtValue();
+      bool isFloat = llvm::isa<mlir::FloatType>(dense.getElementType());
+      double number = isFloat ? dense.getSplatValue<llvm::APFloat>().convertToDouble()
+                              : dense.getSplatValue<llvm::APInt>().signedRoundToDouble();
+      return std::abs(number) < 0x1p40 ? std::optional(static_cast<int64_t>(number)) : std::nullopt;
     }
     if (!llvm::isa<BroadcastOp, ReshapeOp, ConvertOp>(op))
       return std::nullopt;

@@ -104,7 +104,7 @@ static Value dropout(BoundCall &call) {
   std::optional<double> p = call.number(1);
   if (!x || !p)
     return Value::error();
-  if (*p < 0 || *p >= 1) {
+  if (!(*p >= 0 && *p < 1)) {
     call.e.error(call.ranges[1], "dropout's p is at least 0 and below 1; this is " + describe(call.values[1]));
     return Value::error();
   }

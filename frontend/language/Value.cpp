@@ -71,6 +71,8 @@ std::optional<int64_t> Value::asInteger() const {
 }
 
 static std::string numberText(double number) {
+  if (number != number)
+    return "nan"; // its sign says nothing
   char buffer[40];
   std::snprintf(buffer, sizeof buffer, "%.12g", number);
   return buffer;

@@ -2,6 +2,9 @@
 
 #include "ir/interpreter/HostTensor.h"
 
+#include "runtime/support/Integers.h"
+
+#include <algorithm>
 #include <cmath>
 
 namespace kiln {
@@ -123,14 +126,7 @@ int64_t highestOf(mlir::Type element) {
 int64_t saturateTo(mlir::Type element, double value) {
   if (element.isInteger(1))
     return value != 0.0;
-  if (std::isnan(value))
-    return 0;
-  double whole = std::trunc(value);
-  int64_t lowest = lowestOf(element), highest = highestOf(element);
-  if (whole <= static_cast<double>(lowest))
-    return lowest;
-  // highest may round up to 2^63 as a double: not below it means saturated.
-  return whole >= static_cast<double>(highest) ? highest : static_cast<int64_t>(whole);
+  return std::clamp(toInteger(value), lowestOf(element), highestOf(element));
 }
 
 double roundTo(mlir::Type element, double value) {

@@ -9,8 +9,6 @@
 
 namespace kiln::plan {
 
-int64_t elementBytes(mlir::Type type) { return kiln::elementBytes(type); }
-
 Dim bytesOf(mlir::Type type) {
   Dim result = elementBytes(type);
   for (const Dim &dim : dimsOf(type))

@@ -8,8 +8,6 @@
 
 namespace kiln::plan {
 
-/// Bytes of one element in memory: a bool takes one.
-int64_t elementBytes(mlir::Type type);
 /// Bytes of a tensor, as an expression.
 Dim bytesOf(mlir::Type type);
 

@@ -7,8 +7,6 @@
 
 namespace kiln {
 
-int64_t elementBytes(kiln_dtype dtype) { return static_cast<int64_t>(dtypeSize(dtype)); }
-
 Placement::Placement(const kiln_program &whole, std::vector<uint32_t> backendOf, uint32_t backends)
     : whole_(whole), backendOf_(std::move(backendOf)), localNumber_(backendOf_.size()), backends_(backends) {
   for (uint32_t kernel = 0; kernel < backendOf_.size(); ++kernel) {
@@ -66,7 +64,7 @@ void Placement::collect(const kiln_node &node, std::vector<kiln_extent> &loops, 
     Access access{node.places[i], 1, {node.count}, loops};
     if (isLaunch(node)) {
       const ValueRow &value = valueAt(whole_.kernels[node.kernel], i);
-      access.elementBytes = elementBytes(value.dtype);
+      access.elementBytes = static_cast<int64_t>(dtypeSize(value.dtype));
       access.dims.clear();
       for (uint32_t d = 0; d < value.rank; ++d)
         access.dims.push_back(value.dims[d].slot < 0 ? value.dims[d] : node.extents[value.dims[d].slot]);

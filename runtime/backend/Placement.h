@@ -64,7 +64,4 @@ private:
   std::deque<std::vector<kiln_node>> nodes_;
 };
 
-/// Bytes of an element of the dtype.
-int64_t elementBytes(kiln_dtype dtype);
-
 } // namespace kiln

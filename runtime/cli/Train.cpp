@@ -8,6 +8,7 @@
 #include "runtime/files/EventLog.h"
 #include "runtime/files/File.h"
 #include "runtime/support/Error.h"
+#include "runtime/support/Integers.h"
 
 #include <cerrno>
 #include <cmath>
@@ -221,7 +222,7 @@ void Training::readRecipe(const Options &options) {
   if (train.find("steps"))
     recipe_.steps = train.at("steps").integer(1, INT64_MAX / 2);
   else if (train.find("epochs"))
-    recipe_.steps = static_cast<int64_t>(std::ceil(train.at("epochs").number() * static_cast<double>(epoch)));
+    recipe_.steps = toInteger(std::ceil(train.at("epochs").number() * static_cast<double>(epoch)));
   else if (const Json *optimizer = train.find("optimizer"); optimizer && optimizer->find("lr"))
     recipe_.steps = optimizer->at("lr").isObject() ? optimizer->at("lr").integerOr("steps", 0) : 0;
   // How often to validate follows from the recipe alone: a run in parts (--steps, --resume) is to be as one of a piece.

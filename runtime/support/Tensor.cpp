@@ -3,7 +3,9 @@
 #include "runtime/support/Tensor.h"
 
 #include "runtime/support/Error.h"
+#include "runtime/support/Integers.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdlib>
@@ -165,7 +167,7 @@ int64_t loadInteger(kiln_dtype dtype, const void *data, int64_t i) {
   case KILN_U64:
     return load<int64_t>(data, i);
   default:
-    return static_cast<int64_t>(loadNumber(dtype, data, i));
+    return toInteger(loadNumber(dtype, data, i));
   }
 }
 
@@ -180,7 +182,8 @@ void storeNumber(kiln_dtype dtype, void *data, int64_t i, double value) {
   case KILN_F16:
     return store(data, i, floatToHalf(roundedToOdd(value)));
   default:
-    return storeInteger(dtype, data, i, static_cast<int64_t>(value));
+    auto [least, most] = integerRange(dtype);
+    return storeInteger(dtype, data, i, std::clamp(toInteger(value), least, most));
   }
 }
 

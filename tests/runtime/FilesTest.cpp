@@ -136,6 +136,26 @@ TEST(Safetensors, WidthsConvertWhereValuesFit) {
               HasSubstr("element 1 is 2147483648, which i32 cannot hold"));
 }
 
+TEST(Tensors, NumbersAreTheNearestThatAnIntegerHolds) {
+  struct Case {
+    kiln_dtype dtype;
+    double number;
+    int64_t expected;
+  };
+  for (const Case &one :
+       {Case{KILN_I32, 1e30, INT32_MAX}, Case{KILN_I32, -INFINITY, INT32_MIN}, Case{KILN_I8, 200, 127},
+        Case{KILN_U8, -1.5, 0}, Case{KILN_U32, 1e10, UINT32_MAX}, Case{KILN_I64, 0x1p63, INT64_MAX},
+        Case{KILN_I64, -1e300, INT64_MIN}, Case{KILN_I64, NAN, 0}, Case{KILN_I32, -2.9, -2}}) {
+    uint8_t bytes[8] = {};
+    storeNumber(one.dtype, bytes, 0, one.number);
+    EXPECT_EQ(loadInteger(one.dtype, bytes, 0), one.expected) << dtypeName(one.dtype) << " " << one.number;
+  }
+  double far[] = {1e300, -NAN, -1e300};
+  EXPECT_EQ(loadInteger(KILN_F64, far, 0), INT64_MAX);
+  EXPECT_EQ(loadInteger(KILN_F64, far, 1), 0);
+  EXPECT_EQ(loadInteger(KILN_F64, far, 2), INT64_MIN);
+}
+
 TEST(Dtypes, HalfAndBfloat) {
   EXPECT_EQ(halfToFloat(0x3c00), 1.0f);
   EXPECT_EQ(halfToFloat(0x0001), 0x1p-24f);

@@ -1,5 +1,6 @@
 #include "tests/backends/host/Executor.h"
 
+#include "ir/Classes.h"
 #include "runtime/backend/Tables.h"
 
 #include "absl/status/status.h"
@@ -17,7 +18,7 @@ static const llvm::fltSemantics &semanticsOf(mlir::Type element) {
 }
 
 static void store(const HostTensor &tensor, uint8_t *to) {
-  int64_t width = plan::elementBytes(tensor.element);
+  int64_t width = elementBytes(tensor.element);
   for (int64_t i = 0; i < tensor.size(); ++i) {
     uint64_t bits = 0;
     if (tensor.isFloat()) {
@@ -37,7 +38,7 @@ static HostTensor load(mlir::Type type, const std::map<std::string, int64_t> &sy
   for (const Dim &dim : dimsOf(type))
     shape.push_back(*dim.evaluate(symbols));
   HostTensor tensor = HostTensor::zeros(llvm::cast<mlir::RankedTensorType>(type).getElementType(), shape);
-  int64_t width = plan::elementBytes(type);
+  int64_t width = elementBytes(type);
   for (int64_t i = 0; i < tensor.size(); ++i) {
     uint64_t bits = 0;
     std::memcpy(&bits, from + i * width, width);
