@@ -37,13 +37,23 @@ mlir::Operation *KilnDialect::materializeConstant(mlir::OpBuilder &builder, mlir
 /// What a module's lists (kiln.parameters, kiln.states, kiln.data) declare becomes buffers and files, with no op
 /// between.
 mlir::LogicalResult KilnDialect::verifyOperationAttribute(mlir::Operation *op, mlir::NamedAttribute attribute) {
+  llvm::StringRef key = attribute.getName().getValue();
+  if (key == "kiln.parameters" || key == "kiln.states" || key == "kiln.data") {
+    auto list = llvm::dyn_cast<mlir::ArrayAttr>(attribute.getValue());
+    bool named = list && llvm::all_of(list, [](mlir::Attribute entry) {
+                   auto declared = llvm::dyn_cast<mlir::DictionaryAttr>(entry);
+                   return declared && declared.getAs<mlir::StringAttr>("name");
+                 });
+    if (!named)
+      return op->emitError() << key << " is a list of dictionaries with a name each, as [{name = \"w\", ...}]";
+  }
   mlir::WalkResult walked = attribute.getValue().walk([&](mlir::DictionaryAttr declared) {
     auto type = declared.getAs<mlir::TypeAttr>("type");
     if (!type || isKilnTensor(type.getValue()))
       return mlir::WalkResult::advance();
     auto name = declared.getAs<mlir::StringAttr>("name");
-    op->emitError() << attribute.getName().getValue() << ": '" << (name ? name.getValue() : "") << "' is "
-                    << type.getValue() << ", which is no tensor of the dialect";
+    op->emitError() << key << ": '" << (name ? name.getValue() : "") << "' is " << type.getValue()
+                    << ", which is no tensor of the dialect";
     return mlir::WalkResult::interrupt();
   });
   return mlir::failure(walked.wasInterrupted());

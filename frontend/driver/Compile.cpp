@@ -218,6 +218,9 @@ absl::Status Compilation::plan(host::BuildOptions build) {
     if (!program.ok())
       return program.status();
     program_ = std::move(*program);
+    if (llvm::StringRef(options_.file).ends_with(".mlir")) // what kiln itself writes of a text fits
+      if (std::string why = manifestMisfit(program_->manifest()); !why.empty())
+        return absl::InvalidArgumentError(absl::StrCat(options_.file, ": no program could start with this: ", why));
     if (!options_.weights.empty())
       if (std::string why = weightsMisfit(Manifest::parse(program_->manifest()), options_.weights); !why.empty())
         return absl::InvalidArgumentError(absl::StrCat("--weights: ", why));

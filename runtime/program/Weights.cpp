@@ -16,6 +16,15 @@ static TensorRequest requestFor(const std::string &name, const TypeSpec &type) {
   return request;
 }
 
+std::string manifestMisfit(const std::string &text) {
+  try {
+    Manifest::parse(text);
+    return "";
+  } catch (const std::exception &error) {
+    return error.what();
+  }
+}
+
 std::string weightsMisfit(const Manifest &manifest, const std::string &path) {
   try {
     std::vector<TensorRequest> requests;

@@ -83,3 +83,28 @@ module attributes {kiln.parameters = [{name = "w", type = tensor<4xui64>}]} {}
 
 // expected-error@+1 {{kiln.data: 'ids' is 'tensor<?xi32>', which is no tensor of the dialect}}
 module attributes {kiln.data = [{name = "data", fields = [{name = "ids", type = tensor<?xi32>}]}]} {}
+
+// -----
+
+// expected-error@+1 {{kiln.parameters is a list of dictionaries with a name each}}
+module attributes {kiln.parameters = 3} {}
+
+// -----
+
+// expected-error@+1 {{kiln.parameters is a list of dictionaries with a name each}}
+module attributes {kiln.parameters = [3]} {}
+
+// -----
+
+// expected-error@+1 {{kiln.states is a list of dictionaries with a name each}}
+module attributes {kiln.states = [{type = tensor<4xf32>}]} {}
+
+// -----
+
+// expected-error@+1 {{kiln.data is a list of dictionaries with a name each}}
+module attributes {kiln.data = [{name = 3}]} {}
+
+// -----
+
+// expected-error@+1 {{kiln.data is a list of dictionaries with a name each}}
+module attributes {kiln.data = {}} {}
