@@ -68,6 +68,11 @@ std::string locationText(mlir::Location location) {
   return file.getFilename().str() + ":" + std::to_string(file.getLine()) + ":" + std::to_string(file.getColumn());
 }
 
+std::string errorText(const mlir::Diagnostic &diagnostic) {
+  std::string at = locationText(diagnostic.getLocation());
+  return (at.empty() ? at : at + ": ") + "error: " + diagnostic.str();
+}
+
 mlir::FailureOr<std::string> elementData(mlir::ElementsAttr elements) {
   auto dense = llvm::dyn_cast<mlir::DenseElementsAttr>(elements);
   if (!dense)

@@ -174,8 +174,7 @@ absl::StatusOr<std::unique_ptr<OwnedProgram>> buildProgram(mlir::ModuleOp module
       return mlir::failure();
     if (options.diagnosed)
       options.diagnosed(diagnostic);
-    std::string at = locationText(diagnostic.getLocation());
-    errors += (errors.empty() ? "" : "\n") + (at.empty() ? at : at + ": ") + "error: " + diagnostic.str();
+    errors += (errors.empty() ? "" : "\n") + errorText(diagnostic);
     return mlir::success();
   });
   GroupKernels groupKernels;

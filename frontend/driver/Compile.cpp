@@ -2,6 +2,7 @@
 
 #include "frontend/driver/Compile.h"
 
+#include "backends/host/Kernel.h"
 #include "backends/host/Registry.h"
 #include "frontend/driver/Files.h"
 #include "frontend/driver/ImageObject.h"
@@ -170,8 +171,7 @@ absl::Status Compilation::load() {
       if (diagnostic.getSeverity() != mlir::DiagnosticSeverity::Error)
         return;
       diagnostics_.push_back(driver::diagnosticOf(diagnostic));
-      llvm::raw_string_ostream stream(passErrors_);
-      stream << diagnostic.getLocation() << ": " << diagnostic.str() << "\n";
+      passErrors_ += (passErrors_.empty() ? "" : "\n") + host::errorText(diagnostic);
     });
     if (!llvm::StringRef(options_.file).ends_with(".mlir"))
       return loadText();
