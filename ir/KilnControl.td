@@ -166,14 +166,16 @@ def Kiln_CustomGradOp : Kiln_StructureOp<"custom_grad", [Pure, SingleBlockImplic
 def Kiln_GroupOp : Kiln_StructureOp<"group", [Pure, SingleBlockImplicitTerminator<"YieldOp">, IsolatedFromAbove]> {
   let summary = "ops that become one kernel";
   let description = [{
-    The body's arguments are the operands. `kind` says how the group was formed: "loops" (elementwise, layout and
-    reductions over one iteration space), "contract" (one dot_general or convolution with what surrounds it), "single".
+    The body's arguments are the operands. `shape` says what fusion made of the ops, and what a backend may take for
+    granted (docs/fusion.md): `elementwise`, `rows` or `columns` (reductions over one iteration space), `contract` (one
+    dot_general or convolution with what surrounds it), `attention`, and one op with little around it: `window`,
+    `scatter`, `single`. A part of a group that a backend asked for may be of no shape: `any`.
 
     (C1) Argument and yield types agree with operands and results.
 
     ```mlir
     func.func @group(%x: tensor<4xf32>) -> tensor<4xf32> {
-      %r = kiln.group "loops" %x : (tensor<4xf32>) -> tensor<4xf32> {
+      %r = kiln.group elementwise %x : (tensor<4xf32>) -> tensor<4xf32> {
       ^body(%a: tensor<4xf32>):
         %b = kiln.exp %a : tensor<4xf32>
         kiln.yield %b : tensor<4xf32>
@@ -182,10 +184,10 @@ def Kiln_GroupOp : Kiln_StructureOp<"group", [Pure, SingleBlockImplicitTerminato
     }
     ```
   }];
-  let arguments = (ins Variadic<Kiln_Tensor>:$inputs, StrAttr:$kind);
+  let arguments = (ins Variadic<Kiln_Tensor>:$inputs, Kiln_GroupShapeAttr:$shape);
   let results = (outs Variadic<Kiln_Tensor>:$results);
   let regions = (region SizedRegion<1>:$body);
-  let assemblyFormat = "$kind $inputs attr-dict `:` functional-type($inputs, $results) $body";
+  let assemblyFormat = "$shape $inputs attr-dict `:` functional-type($inputs, $results) $body";
   let hasVerifier = 1;
 }
 

@@ -69,4 +69,11 @@ def Kiln_ScatterKind : Kiln_Enum<"ScatterKind", "how an update meets the element
   I32EnumAttrCase<"min", 4>]>;
 def Kiln_ScatterKindAttr : EnumAttr<Kiln_Dialect, Kiln_ScatterKind, "scatter_kind">;
 
+// Numbered as kiln_group_shape in backends/api/kiln_backend.h.
+def Kiln_GroupShape : Kiln_Enum<"GroupShape", "what fusion made of a group's ops", [
+  I32EnumAttrCase<"any", 0>, I32EnumAttrCase<"elementwise", 1>, I32EnumAttrCase<"rows", 2>,
+  I32EnumAttrCase<"columns", 3>, I32EnumAttrCase<"contract", 4>, I32EnumAttrCase<"window", 5>,
+  I32EnumAttrCase<"scatter", 6>, I32EnumAttrCase<"attention", 7>, I32EnumAttrCase<"single", 8>]>;
+def Kiln_GroupShapeAttr : EnumAttr<Kiln_Dialect, Kiln_GroupShape, "group_shape">;
+
 #endif // KILN_DIALECT_TD

@@ -150,6 +150,20 @@ typedef struct kiln_op {
   kiln_location location;
 } kiln_op;
 
+/* What fusion made of a kernel's ops (docs/fusion.md has each to the letter), and what a backend may take for granted.
+ * More will come: a number that a backend does not know promises nothing to it. */
+typedef enum kiln_group_shape {
+  KILN_SHAPE_ANY = 0,         /* nothing is promised */
+  KILN_SHAPE_ELEMENTWISE = 1, /* each element by itself: elementwise ops, and layout ops that read inputs */
+  KILN_SHAPE_ROWS = 2,        /* reductions of the trailing axes of R x I values; the others are R x I or R */
+  KILN_SHAPE_COLUMNS = 3,     /* reductions over the same axes, none below another; outputs are what is left */
+  KILN_SHAPE_CONTRACT = 4,    /* one dot_general or convolution, a prologue above it, elementwise ops below it */
+  KILN_SHAPE_WINDOW = 5,      /* reduce_window or reduce_window_grad */
+  KILN_SHAPE_SCATTER = 6,
+  KILN_SHAPE_ATTENTION = 7, /* attention or attention_grad, and transposes around it that keep rows contiguous */
+  KILN_SHAPE_SINGLE = 8     /* another op whose element takes many, alone but for its sources */
+} kiln_group_shape;
+
 /* Out. Pointers live as long as the kernel. A launch's places are the inputs, then the outputs. */
 typedef struct kiln_kernel_info {
   uint32_t size;
@@ -157,13 +171,14 @@ typedef struct kiln_kernel_info {
   uint32_t input_count, output_count;
   uint32_t extent_count;   /* length of the extents argument */
   kiln_string name;        /* unique in the program, a C identifier */
-  kiln_string kind;        /* how the host formed it, a hint: "loops", "contract", "single", the name of a composite */
+  kiln_string kind;        /* `shape` in coarse words: "loops", "contract", "single", "attention" */
   const uint32_t *inputs;  /* value numbers */
   const uint32_t *outputs; /* value numbers; an output may be an input's value (a copy) */
   const int64_t *extent_bounds;
   /* Output i may be given the same memory as input alias[i] (-1: none): only where every op between them is
    * elementwise, so that an element is read before it is written. The launch's places say whether it is so. */
   const int32_t *alias;
+  int32_t shape; /* kiln_group_shape */
 } kiln_kernel_info;
 
 /* ---- Programs: trees over planned buffers ---------------------------------------------------------------------- */
@@ -305,6 +320,7 @@ typedef struct kiln_terms {
   uint32_t size;
   uint32_t flags;        /* reserved: 0 */
   int64_t scratch_bytes; /* at the bounds, alive during a launch; 0 for none */
+  kiln_string form;      /* how the backend will compute it, a few words for people ("rows"); empty: it does not say */
 } kiln_terms;
 
 /* How a backend answers a claim. What it takes becomes one kernel each; ops that it neither takes nor refuses count as

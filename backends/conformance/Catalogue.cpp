@@ -163,8 +163,13 @@ const std::vector<Form> &forms() {
 }
 
 void add(std::vector<Case> &cases, const sdk::OpInfo &op, kiln_dtype dtype, const Form &form) {
-  Case made{
-      std::string(op.name), variantOf(form.rank, form.dynamic), dtype, std::make_shared<Kernel>("loops"), {}, {}, {}};
+  Case made{std::string(op.name),
+            variantOf(form.rank, form.dynamic),
+            dtype,
+            std::make_shared<Kernel>("elementwise"),
+            {},
+            {},
+            {}};
   Kernel &kernel = *made.kernel;
   Dims dims = dimsOf(kernel, form.rank, form.dynamic, made.launches);
   std::vector<uint32_t> operands;
@@ -184,7 +189,7 @@ void addCompare(std::vector<Case> &cases, const char *predicate, kiln_dtype dtyp
   Case made{"compare",
             std::string(predicate) + ", " + variantOf(form.rank, form.dynamic),
             dtype,
-            std::make_shared<Kernel>("loops"),
+            std::make_shared<Kernel>("elementwise"),
             {{Fill::Special}, {Fill::Special}},
             {},
             {}};
@@ -199,7 +204,7 @@ void addSelect(std::vector<Case> &cases, kiln_dtype dtype, const Form &form) {
   Case made{"select",
             variantOf(form.rank, form.dynamic),
             dtype,
-            std::make_shared<Kernel>("loops"),
+            std::make_shared<Kernel>("elementwise"),
             {{Fill::Special}, {Fill::Special}, {Fill::Special}},
             {},
             {}};
@@ -215,7 +220,7 @@ void addConvert(std::vector<Case> &cases, kiln_dtype from, kiln_dtype to, const 
   Case made{"convert",
             std::string("from ") + sdk::dtypeName(from) + ", " + variantOf(form.rank, form.dynamic),
             to,
-            std::make_shared<Kernel>("loops"),
+            std::make_shared<Kernel>("elementwise"),
             {{Fill::Special, -300, 300}},
             {},
             {}};

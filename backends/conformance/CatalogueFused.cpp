@@ -16,7 +16,7 @@ Case start(const char *op, kiln_dtype dtype, const char *kind, bool dynamic) {
 
 /// The last axis's softmax, its sums and maxima within the kernel.
 void softmax(std::vector<Case> &cases, kiln_dtype dtype, bool dynamic) {
-  Case made = start("fused: softmax", dtype, "loops", dynamic);
+  Case made = start("fused: softmax", dtype, "rows", dynamic);
   Kernel &k = *made.kernel;
   Dims d = dimsOf(k, 2, dynamic, made.launches);
   std::erase_if(made.launches, [](const Launch &l) { return !l.extents.empty() && l.extents[1] == 0; });
@@ -60,7 +60,7 @@ void linear(std::vector<Case> &cases, kiln_dtype dtype, bool dynamic) {
 
 /// A long chain of elementwise ops in one sweep, with a second output: as an optimizer's update.
 void sweep(std::vector<Case> &cases, kiln_dtype dtype, bool dynamic) {
-  Case made = start("fused: optimizer sweep", dtype, "loops", dynamic);
+  Case made = start("fused: optimizer sweep", dtype, "elementwise", dynamic);
   Kernel &k = *made.kernel;
   Dims d = dimsOf(k, 1, dynamic, made.launches);
   uint32_t p = k.input(dtype, d), g = k.input(dtype, d), m = k.input(dtype, d), rate = k.input(dtype, {});
@@ -77,7 +77,7 @@ void sweep(std::vector<Case> &cases, kiln_dtype dtype, bool dynamic) {
 
 /// Sums over the rows of a mask times a value: a column reduction with what is above it.
 void columns(std::vector<Case> &cases, kiln_dtype dtype, bool dynamic) {
-  Case made = start("fused: column sums", dtype, "loops", dynamic);
+  Case made = start("fused: column sums", dtype, "columns", dynamic);
   Kernel &k = *made.kernel;
   Dims d = dimsOf(k, 2, dynamic, made.launches);
   uint32_t x = k.input(dtype, d), y = k.input(dtype, d);
@@ -91,7 +91,7 @@ void columns(std::vector<Case> &cases, kiln_dtype dtype, bool dynamic) {
 /// x [b, t, w] under a mask [b, t, 1], summed over t and divided by how many there were: column reductions, one of them
 /// over a last axis of 1, with work before and after them and three results.
 void maskedMean(std::vector<Case> &cases, kiln_dtype dtype, bool dynamic) {
-  Case made = start("fused: masked mean", dtype, "loops", dynamic);
+  Case made = start("fused: masked mean", dtype, "any", dynamic);
   Kernel &k = *made.kernel;
   Dims d = dimsOf(k, 3, dynamic, made.launches), one = {d[0], d[1], fixed(1)}, left = {d[0], d[2]},
        count = {d[0], fixed(1)};
@@ -114,7 +114,7 @@ void maskedMean(std::vector<Case> &cases, kiln_dtype dtype, bool dynamic) {
 
 /// Rows brought to a mean of 0, in the memory of what they were, with the means and the sums of squares beside them.
 void centred(std::vector<Case> &cases, kiln_dtype dtype, bool dynamic) {
-  Case made = start("fused: centred rows", dtype, "loops", dynamic);
+  Case made = start("fused: centred rows", dtype, "rows", dynamic);
   Kernel &k = *made.kernel;
   Dims d = dimsOf(k, 2, dynamic, made.launches), row = {d[0]};
   uint32_t x = k.input(dtype, d), scale = k.input(dtype, {d[1]});
@@ -135,7 +135,7 @@ void centred(std::vector<Case> &cases, kiln_dtype dtype, bool dynamic) {
 
 /// A chain that is a result and whose column sums and maxima are others.
 void chainAndColumns(std::vector<Case> &cases, kiln_dtype dtype, bool dynamic) {
-  Case made = start("fused: chain and column sums", dtype, "loops", dynamic);
+  Case made = start("fused: chain and column sums", dtype, "any", dynamic);
   Kernel &k = *made.kernel;
   Dims d = dimsOf(k, 2, dynamic, made.launches);
   uint32_t x = k.input(dtype, d), y = k.input(dtype, d);

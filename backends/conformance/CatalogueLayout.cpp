@@ -18,7 +18,7 @@ struct Maker {
   bool dynamic;
 
   Case start(const char *op, const std::string &detail = {}) {
-    Case made{op, variantOf(rank, dynamic) + detail, dtype, std::make_shared<Kernel>("loops"), {}, {}, {}};
+    Case made{op, variantOf(rank, dynamic) + detail, dtype, std::make_shared<Kernel>("elementwise"), {}, {}, {}};
     dims = dimsOf(*made.kernel, rank, dynamic, made.launches);
     return made;
   }
@@ -142,7 +142,7 @@ struct Maker {
 
 void sources(std::vector<Case> &cases) {
   for (kiln_dtype dtype : numberDtypes) {
-    Case made{"extent", "scalar", dtype, std::make_shared<Kernel>("loops"), {}, {}, {}};
+    Case made{"extent", "scalar", dtype, std::make_shared<Kernel>("elementwise"), {}, {}, {}};
     kiln_extent extent = made.kernel->extent(1000);
     made.kernel->output(made.kernel->op("extent", {}, dtype, {}, {Attribute::dims("expr", {extent})}));
     made.launches = {{{1000}}, {{0}}, {{1}}, {{77}}};
@@ -154,7 +154,7 @@ void sources(std::vector<Case> &cases) {
       Case made{"random_bits",
                 std::to_string(counters) + " counters, " + variantOf(rank, true),
                 KILN_U32,
-                std::make_shared<Kernel>("loops"),
+                std::make_shared<Kernel>("elementwise"),
                 {},
                 {},
                 {}};

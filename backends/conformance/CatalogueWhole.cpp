@@ -31,7 +31,7 @@ void gather(std::vector<Case> &cases, kiln_dtype dtype, kiln_dtype index, bool d
   Case made = start("gather",
                     std::string("by ") + sdk::dtypeName(index) + (wrong ? ", wrong indices" : "") +
                         (dynamic ? ", dynamic" : ", constant"),
-                    dtype, "loops");
+                    dtype, "elementwise");
   Kernel &kernel = *made.kernel;
   Dims dims = {fixed(13), fixed(37), fixed(65)};
   if (dynamic)
@@ -51,7 +51,7 @@ void gather(std::vector<Case> &cases, kiln_dtype dtype, kiln_dtype index, bool d
 
 /// One of each row: operand [n, classes], ids [n].
 void pick(std::vector<Case> &cases, kiln_dtype dtype) {
-  Case made = start("gather", "one of each row", dtype, "loops");
+  Case made = start("gather", "one of each row", dtype, "elementwise");
   Kernel &kernel = *made.kernel;
   kiln_extent rows = kernel.extent(65);
   made.launches = {{{65}}, {{1}}, {{0}}};
@@ -65,7 +65,7 @@ void pick(std::vector<Case> &cases, kiln_dtype dtype) {
 }
 
 void scatter(std::vector<Case> &cases, const char *kind, kiln_dtype dtype, bool wrong) {
-  Case made = start("scatter", std::string(kind) + (wrong ? ", wrong indices" : ""), dtype, "single");
+  Case made = start("scatter", std::string(kind) + (wrong ? ", wrong indices" : ""), dtype, "scatter");
   Kernel &kernel = *made.kernel;
   kiln_extent rows = kernel.extent(13), count = kernel.extent(97), width = kernel.extent(33);
   made.launches = {{{13, 97, 33}}, {{13, 1, 1}}, {{13, 0, 3}}, {{1, 5, 1}}};
@@ -89,10 +89,18 @@ void scatter(std::vector<Case> &cases, const char *kind, kiln_dtype dtype, bool 
   finish(cases, made, result, 0);
 }
 
+/// What fusion makes of a reduction by itself.
+const char *shapeOfReduction(const std::vector<int64_t> &axes, size_t rank) {
+  if (axes.empty())
+    return "single";
+  return axes.size() < rank && axes.front() == static_cast<int64_t>(rank - axes.size()) ? "rows" : "columns";
+}
+
 void reduce(std::vector<Case> &cases, const char *kind, kiln_dtype dtype, size_t rank, bool dynamic,
             std::vector<int64_t> axes, const char *which) {
   std::string name = kind;
-  Case made = start("reduce", name + " of " + which + ", " + variantOf(rank, dynamic), dtype, "loops");
+  Case made =
+      start("reduce", name + " of " + which + ", " + variantOf(rank, dynamic), dtype, shapeOfReduction(axes, rank));
   Kernel &kernel = *made.kernel;
   Dims dims = dimsOf(kernel, rank, dynamic, made.launches), left;
   for (size_t d = 0; d < rank; ++d)
@@ -115,7 +123,7 @@ void reduce(std::vector<Case> &cases, const char *kind, kiln_dtype dtype, size_t
 
 void argReduce(std::vector<Case> &cases, const char *kind, kiln_dtype dtype, size_t rank, size_t axis) {
   Case made = start("arg_reduce", std::string(kind) + " of axis " + std::to_string(axis) + ", " + variantOf(rank, true),
-                    dtype, axis + 1 == rank ? "loops" : "single");
+                    dtype, axis + 1 == rank && axis > 0 ? "rows" : "single");
   Kernel &kernel = *made.kernel;
   Dims dims = dimsOf(kernel, rank, true, made.launches), left = dims;
   left.erase(left.begin() + static_cast<int64_t>(axis));
@@ -177,7 +185,7 @@ void window(std::vector<Case> &cases, const char *kind, kiln_dtype dtype, bool g
   Case made = start(gradient ? "reduce_window_grad" : "reduce_window",
                     std::string(kind) + " " + std::to_string(size) + " by " + std::to_string(stride) + ", padded " +
                         std::to_string(padding) + ", of " + std::to_string(height) + " x " + std::to_string(width),
-                    dtype, "single");
+                    dtype, "window");
   Kernel &kernel = *made.kernel;
   kiln_extent batch = kernel.extent(3);
   made.launches = {{{3}}, {{1}}, {{0}}};

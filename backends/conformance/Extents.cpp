@@ -52,8 +52,8 @@ std::vector<Case> constantExtents(const std::vector<Case> &cases, bool full) {
     if (count == 0)
       continue;
     // Elementwise kernels of one op are all made the same way: one each will do.
-    bool simple = from.kernel->table("k").op_count == 1 && from.kernel->table().kind.size == 5 && !from.accuracy.sums &&
-                  from.op != "reduce" && from.op != "gather";
+    bool simple = from.kernel->table("k").op_count == 1 && from.op != "gather" &&
+                  from.kernel->table().shape == KILN_SHAPE_ELEMENTWISE;
     uint32_t draw = from.seed ^ (from.seed >> 15);
     std::vector<Constants> wanted;
     for (size_t slot = 0; slot < count; ++slot)

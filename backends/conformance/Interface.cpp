@@ -215,7 +215,7 @@ private:
   //-------------------------===//
 
   static Case simple(const char *op, int64_t bound) {
-    Case made{op, "", KILN_F32, std::make_shared<Kernel>("loops"), {{}, {}}, {}, {0.5, false, 0}};
+    Case made{op, "", KILN_F32, std::make_shared<Kernel>("elementwise"), {{}, {}}, {}, {0.5, false, 0}};
     kiln_extent n = made.kernel->extent(bound);
     uint32_t x = made.kernel->input(KILN_F32, {n}), y = made.kernel->input(KILN_F32, {n});
     made.kernel->output(made.kernel->op(op, {x, y}, KILN_F32, {n}), 0);

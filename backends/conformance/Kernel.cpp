@@ -11,6 +11,14 @@ int64_t elements(const std::vector<int64_t> &shape) {
   return count;
 }
 
+Kernel::Kernel(const std::string &shape) {
+#define KILN_SHAPE(number, name, kind)                                                                                 \
+  if (shape == #name)                                                                                                  \
+    shape_ = number;
+#include "backends/api/shapes.inc"
+#undef KILN_SHAPE
+}
+
 kiln_extent Kernel::extent(int64_t bound) {
   bounds_.push_back(bound);
   return {bound, static_cast<int32_t>(bounds_.size()) - 1};
@@ -51,7 +59,8 @@ std::vector<int64_t> Kernel::shape(uint32_t value, const std::vector<int64_t> &e
 }
 
 std::shared_ptr<Kernel> Kernel::with(const std::vector<std::optional<int64_t>> &extents) const {
-  auto result = std::make_shared<Kernel>(kind_);
+  auto result = std::make_shared<Kernel>("any");
+  result->shape_ = shape_;
   std::vector<kiln_extent> now;
   for (size_t i = 0; i < bounds_.size(); ++i)
     now.push_back(extents[i] ? fixed(*extents[i]) : result->extent(bounds_[i]));
@@ -107,7 +116,7 @@ const kiln_kernel &Kernel::table(const std::string &name) {
     row.location = {{"conformance", 11}, 1, static_cast<uint32_t>(opRows_.size()) + 1};
     opRows_.push_back(row);
   }
-  table_ = {view(name_),    view(kind_),     valueRows_.size(), valueRows_.data(), inputs_.size(),
+  table_ = {view(name_),    shape_,          valueRows_.size(), valueRows_.data(), inputs_.size(),
             inputs_.data(), outputs_.size(), outputs_.data(),   opRows_.size(),    opRows_.data(),
             bounds_.size(), bounds_.data(),  alias_.data()};
   return table_;

@@ -43,7 +43,8 @@ struct Attribute {
 
 class Kernel {
 public:
-  explicit Kernel(std::string kind) : kind_(std::move(kind)) {}
+  /// shape: as in backends/api/shapes.inc; another word is "any".
+  explicit Kernel(const std::string &shape);
   Kernel(const Kernel &) = delete;
 
   /// An extent that is told at the launch.
@@ -85,7 +86,8 @@ private:
   };
   uint32_t value(kiln_dtype dtype, Dims dims);
 
-  std::string kind_, name_;
+  int32_t shape_ = KILN_SHAPE_ANY;
+  std::string name_;
   std::deque<Value> values_; // a deque: dims stay where they are
   std::deque<Op> ops_;
   std::vector<uint32_t> inputs_, outputs_;

@@ -26,8 +26,10 @@ const Answer *Answers::ask(GroupOp group, GroupKernel &formed, uint32_t number) 
   auto [found, isNew] =
       answers_.try_emplace(std::to_string(number) + (large.empty() ? ":" : " too large:") + formed.key);
   Answer &answer = found->second;
-  if (!isNew)
+  if (!isNew) {
+    formed.form = answer.form();
     return &answer;
+  }
   std::string error;
   formed.kernel.name = {"k", 1}; // it has none yet
   if (!large.empty())
@@ -36,9 +38,11 @@ const Answer *Answers::ask(GroupOp group, GroupKernel &formed, uint32_t number) 
     group.emitError() << error;
     return nullptr;
   }
+  formed.form = answer.form();
   if (!answer.whole(formed.kernel.op_count))
-    refusals_.push_back((group.getKind() + formed.title).str() + " at " + locationText(group.getLoc()) +
-                        (number ? ", by " + at.backend->name() : std::string()) + ": " + answer.reason());
+    refusals_.push_back((stringifyGroupShape(group.getShape()) + formed.title).str() + " at " +
+                        locationText(group.getLoc()) + (number ? ", by " + at.backend->name() : std::string()) + ": " +
+                        answer.reason());
   return &answer;
 }
 

@@ -53,6 +53,8 @@ struct Claiming {
         part.ops.push_back(op);
     if (terms && KILN_HAS(terms, kiln_terms, scratch_bytes))
       part.scratchBytes = terms->scratch_bytes;
+    if (terms && terms->size >= sizeof(kiln_terms) && terms->form.data)
+      part.form.assign(terms->form.data, terms->form.size);
     claiming.add(std::move(part));
   }
 

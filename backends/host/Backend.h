@@ -16,6 +16,7 @@ struct Answer {
   struct Part {
     std::vector<uint32_t> ops; ///< ascending
     int64_t scratchBytes = 0;
+    std::string form; ///< how it will compute it, for people; empty where it does not say
   };
   struct Refusal {
     uint32_t op; ///< KILN_NONE: the kernel as a whole
@@ -26,6 +27,8 @@ struct Answer {
 
   /// The kernel is taken as it is.
   bool whole(size_t opCount) const { return parts.size() == 1 && parts.front().ops.size() == opCount; }
+  /// Of a kernel that is taken as it is.
+  std::string form() const { return parts.empty() ? "" : parts.front().form; }
   /// The first reason given; a sentence that says so where there is none.
   std::string reason() const;
 };

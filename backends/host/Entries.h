@@ -24,6 +24,7 @@ public:
   const std::vector<kiln_kernel> &rows() const { return rows_; }
   /// Of each kernel.
   const std::vector<Origin> &origins() const { return origins_; }
+  const std::string &form(size_t kernel) const { return owned_[kernel]->form; }
 
 private:
   std::vector<kiln_kernel> rows_;

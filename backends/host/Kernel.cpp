@@ -159,7 +159,7 @@ void KernelBuilder::findFlat() {
     return type.getShape() == shape.getShape() && type.hasStaticShape();
   };
   mlir::Block &body = group.getBody().front();
-  if (group.getKind() != "loops" || !llvm::all_of(body.getArguments(), fits))
+  if (group.getShape() != GroupShape::elementwise || !llvm::all_of(body.getArguments(), fits))
     return;
   for (mlir::Operation &op : body.without_terminator()) {
     bool elementwise = isElementwise(&op) || llvm::isa<ConstantOp>(op) ||
@@ -338,9 +338,14 @@ static std::string titleOf(mlir::Block &body) {
   return title;
 }
 
+#define KILN_SHAPE(number, name, kind)                                                                                 \
+  static_assert(static_cast<int32_t>(GroupShape::name) == number, "a group's shape and the ABI's are one number");
+#include "backends/api/shapes.inc"
+#undef KILN_SHAPE
+
 mlir::LogicalResult KernelBuilder::build() {
   mlir::Block &body = group.getBody().front();
-  noteText(group.getKind());
+  note(static_cast<int32_t>(group.getShape()));
   findFlat();
   std::vector<uint32_t> inputs, outputs;
   for (auto [argument, input] : llvm::zip(body.getArguments(), group.getInputs())) {
@@ -363,7 +368,7 @@ mlir::LogicalResult KernelBuilder::build() {
   for (int64_t bound : extentBounds)
     note(bound);
   kiln_kernel &kernel = formed.kernel;
-  kernel.kind = pool.string(group.getKind());
+  kernel.shape = static_cast<int32_t>(group.getShape());
   kernel.value_count = values.size();
   kernel.values = pool.array<ValueRow>(values);
   kernel.input_count = inputs.size();

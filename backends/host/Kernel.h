@@ -38,6 +38,7 @@ struct GroupKernel {
   kiln_kernel kernel = {};              ///< without a name
   std::string key;                      ///< equal for kernels that are the same but for names and places in the source
   std::string title;                    ///< a C identifier that tells a reader what it does
+  std::string form;                     ///< how its backend says that it will compute it
   std::vector<Dim> extents;             ///< by slot; a loop's counter is a loopCounter
   std::vector<int64_t> extentsAtBounds; ///< of this launch (a kernel may be shared by launches of any size)
   Pool pool;

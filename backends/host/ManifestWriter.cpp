@@ -169,7 +169,7 @@ static json kernelJson(const kiln_kernel &kernel, bool describeInputs) {
   for (size_t i = 0; i < kernel.output_count; ++i)
     outputs.push_back(outputJson(kernel, kernel.outputs[i]));
   json result = {{"name", text(kernel.name)},
-                 {"kind", text(kernel.kind)},
+                 {"shape", stringifyGroupShape(static_cast<GroupShape>(kernel.shape))},
                  {"inputs", kernel.input_count},
                  {"outputs", outputs},
                  {"ops", ops},

@@ -72,8 +72,11 @@ std::string OwnedProgram::explainPlacement() const {
 
 std::string OwnedProgram::explainFusion() const {
   std::string result;
-  for (const kiln_kernel &kernel : contents_->kernels.rows()) {
-    result += text(kernel.name) + " (" + text(kernel.kind) + "):";
+  for (size_t k = 0; k < contents_->kernels.rows().size(); ++k) {
+    const kiln_kernel &kernel = contents_->kernels.rows()[k];
+    const std::string &form = contents_->kernels.form(k);
+    result += text(kernel.name) + " (" + stringifyGroupShape(static_cast<GroupShape>(kernel.shape)).str() +
+              (form.empty() ? "" : " as " + form) + "):";
     for (size_t i = 0; i < kernel.op_count; ++i)
       result += " " + text(kernel.ops[i].name);
     if (kernel.op_count && kernel.ops[kernel.op_count - 1].location.line) {

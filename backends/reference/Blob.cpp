@@ -117,7 +117,7 @@ template <typename Stream> void code(Stream &stream, Attr &attr) {
 template <typename Stream> void code(Stream &stream, Graph &graph) {
   auto word = [&](uint32_t &value) { stream.number(value); };
   stream.text(graph.name);
-  stream.text(graph.kind);
+  stream.number(graph.shape);
   stream.list(graph.extentBounds, 8, [&](int64_t &bound) { stream.number(bound); });
   stream.list(graph.values, 12, [&](Type &type) {
     stream.dtype(type.dtype);
@@ -149,7 +149,7 @@ void readKernel(const kiln_kernel *kernel, kiln_kernel_info *info) {
   info->output_count = static_cast<uint32_t>(graph.outputs.size());
   info->extent_count = static_cast<uint32_t>(graph.extentBounds.size());
   info->name = view(graph.name);
-  info->kind = view(graph.kind);
+  info->shape = graph.shape;
   info->inputs = graph.inputs.data();
   info->outputs = graph.outputs.data();
   info->extent_bounds = graph.extentBounds.data();

@@ -68,7 +68,7 @@ public:
     info.size = sizeof(info);
     reader.kernel(kernel, &info);
     graph.name = str(info.name);
-    graph.kind = str(info.kind);
+    graph.shape = info.shape > KILN_SHAPE_SINGLE || info.shape < 0 ? KILN_SHAPE_ANY : info.shape;
     if (info.extent_count)
       graph.extentBounds.assign(info.extent_bounds, info.extent_bounds + info.extent_count);
     for (uint32_t v = 0; v < info.value_count; ++v)
@@ -91,6 +91,9 @@ public:
       graph.outputs.push_back(info.outputs[i]);
       graph.alias.push_back(info.alias ? info.alias[i] : -1);
     }
+    if (!isOfShape(graph, graph.shape))
+      return error = "the kernel's shape is '" + std::string(shapeName(graph.shape)) + "', which its ops are not",
+             false;
     return true;
   }
 

@@ -48,7 +48,8 @@ struct Op {
 };
 
 struct Graph {
-  std::string name, kind;
+  std::string name;
+  int32_t shape = KILN_SHAPE_ANY; // what the host promises; a number that is not known here is none
   std::vector<Type> values;
   std::vector<uint32_t> inputs, outputs; // value numbers
   std::vector<int32_t> alias;            // one for each output
@@ -57,7 +58,8 @@ struct Graph {
   std::vector<int32_t> producer; // of each value: index into ops, -1 for an input
 
   /// Reads and checks a kernel: numbers in range, operands before their use, and known ops by the op table: operands,
-  /// their dtypes, attributes, of the right kinds and lengths. False with a sentence where something is wrong.
+  /// their dtypes, attributes, of the right kinds and lengths, and whether the ops are what `shape` says. False with a
+  /// sentence where something is wrong.
   static bool read(const kiln_reader &reader, const kiln_kernel *kernel, Graph &graph, std::string &error);
 
   const Type &type(uint32_t value) const { return values[value]; }
@@ -77,6 +79,13 @@ struct Graph {
 };
 
 inline bool isOne(const kiln_extent &extent) { return extent.slot < 0 && extent.value == 1; }
+/// Axes of a reduce, or the axis of an arg_reduce.
+std::vector<int64_t> reducedAxes(const Op &op);
+/// Whether the ops are what a shape promises. What only the printing of a kernel shows (that values meet at the same
+/// row) is not looked at.
+bool isOfShape(const Graph &graph, int32_t shape);
+const char *shapeName(int32_t shape);
+
 bool sameExtent(const kiln_extent &a, const kiln_extent &b);
 bool sameDims(const std::vector<kiln_extent> &a, const std::vector<kiln_extent> &b);
 

@@ -3,6 +3,7 @@
 #include "ir/interpreter/Interpreter.h"
 
 #include "ir/Bounds.h"
+#include "ir/Classes.h"
 #include "ir/Infer.h"
 #include "ir/interpreter/Kernels.h"
 #include "ir/interpreter/Walk.h"
@@ -10,6 +11,8 @@
 #include "absl/strings/str_cat.h"
 #include "mlir/IR/IRMapping.h"
 #include "llvm/Support/raw_ostream.h"
+#include <cmath>
+#include <random>
 
 namespace kiln {
 
@@ -93,6 +96,7 @@ private:
   StatusOr<Tensors> runScan(ScanOp op, const Tensors &operands);
   StatusOr<Tensors> runWhile(WhileOp op, const Tensors &operands);
   StatusOr<std::vector<int64_t>> shapeOf(Operation *op, mlir::Type type);
+  void jitter(HostTensor &tensor);
   const std::vector<llvm::SmallVector<Value, 2>> &lastUses(mlir::Block &block);
 
   const InterpreterOptions &options;
@@ -103,6 +107,7 @@ private:
   /// Of each composite, built once: a block whose arguments are the op's operands.
   llvm::DenseMap<Operation *, std::unique_ptr<mlir::Block>> decompositions;
   llvm::DenseMap<mlir::Block *, std::vector<llvm::SmallVector<Value, 2>>> releases;
+  std::mt19937_64 random;
   size_t stops = 0; // stop_gradient ops so far
   int hidden = 0;   // depth of decompositions: the observer does not see into them
 };
@@ -240,9 +245,20 @@ StatusOr<Tensors> Machine::runKernel(Operation *op, const Tensors &operands) {
   for (HostTensor &tensor : out) {
     if (options.roundToDtype)
       tensor.roundToElement();
+    if (options.jitter && !isLayout(op) && !isSource(op))
+      jitter(tensor);
     results.push_back(std::make_shared<HostTensor>(std::move(tensor)));
   }
   return results;
+}
+
+void Machine::jitter(HostTensor &tensor) {
+  if (!tensor.isFloat())
+    return;
+  double half = std::ldexp(0.5, 1 - static_cast<int>(llvm::cast<mlir::FloatType>(tensor.element).getFPMantissaWidth()));
+  std::uniform_real_distribution<double> part(-half, half);
+  for (double &value : tensor.floats)
+    value += value * part(random);
 }
 
 StatusOr<Tensors> Machine::runComposite(DecomposableOpInterface op, const Tensors &operands) {

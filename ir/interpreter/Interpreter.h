@@ -27,6 +27,9 @@ struct DataError {
 struct InterpreterOptions {
   /// Round each op's float results to their element type; else all floats stay doubles.
   bool roundToDtype = false;
+  /// Move each float that an op computes by up to half a unit in the last place of its element type instead, at random:
+  /// what results may come to where roundings fall elsewhere (a fused op rounds once, and not where each op ends).
+  bool jitter = false;
   /// Values of symbols that no argument's shape gives.
   std::map<std::string, int64_t> symbols;
   /// Called after each op (those inside regions too, those of a composite's decomposition not).

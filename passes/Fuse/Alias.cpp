@@ -36,14 +36,6 @@ static bool dependsOn(mlir::Operation *op, mlir::Value value) {
   return dependsOn(op, value, seen);
 }
 
-static GroupShape shapeOfBody(mlir::Block &body) {
-  OpSet ops;
-  for (mlir::Operation &op : body.without_terminator())
-    if (roleOf(&op) != fuse::Role::cheap)
-      ops.insert(&op);
-  return ops.empty() ? GroupShape::elementwise : shapeOf(ops);
-}
-
 bool mayAlias(GroupOp group, unsigned output, unsigned input) {
   mlir::Block &body = group.getBody().front();
   mlir::BlockArgument argument = body.getArgument(input);
@@ -56,7 +48,7 @@ bool mayAlias(GroupOp group, unsigned output, unsigned input) {
   if (llvm::is_contained(body.getTerminator()->getOperands(), argument))
     return false;
   llvm::DenseSet<mlir::Value> seen;
-  switch (shapeOfBody(body)) {
+  switch (group.getShape()) {
   case GroupShape::elementwise:
     return staysInPlace(argument, false, seen);
   case GroupShape::rows:
@@ -72,6 +64,7 @@ bool mayAlias(GroupOp group, unsigned output, unsigned input) {
         return false;
     return staysInPlace(argument, false, seen);
   }
+  case GroupShape::scatter:
   case GroupShape::single: {
     mlir::Operation *op = yielded.getDefiningOp();
     return llvm::isa<DynamicUpdateSliceOp, ScatterOp>(op) && argument.hasOneUse() && op->getOperand(0) == argument;

@@ -331,51 +331,53 @@ bool Candidate::attentionLegal(mlir::Operation *anchor) const {
   });
 }
 
-GroupShape shapeOf(const OpSet &ops) {
+static GroupShape shapeOfSingle(mlir::Operation *op) {
+  if (llvm::isa<ScatterOp>(op))
+    return GroupShape::scatter;
+  return llvm::isa<ReduceWindowOp, ReduceWindowGradOp>(op) ? GroupShape::window : GroupShape::single;
+}
+
+std::optional<GroupShape> shapeOf(const OpSet &ops) {
   mlir::Operation *anchor = nullptr, *attention = nullptr;
   bool reductions = false, trailing = true;
   for (mlir::Operation *op : ops) {
     Role role = roleOf(op);
     if (role == Role::single)
-      return ops.size() == 1 ? GroupShape::single : GroupShape::illegal;
+      return ops.size() == 1 ? std::optional(shapeOfSingle(op)) : std::nullopt;
     if (role == Role::contract) {
       if (anchor)
-        return GroupShape::illegal;
+        return std::nullopt;
       anchor = op;
     } else if (role == Role::attention) {
       if (attention)
-        return GroupShape::illegal;
+        return std::nullopt;
       attention = op;
     } else if (role == Role::reduce) {
       reductions = true;
       trailing &= isTrailing(op);
     } else if (role != Role::index && role != Role::cheap) {
-      return GroupShape::illegal;
+      return std::nullopt;
     }
   }
   Candidate candidate(ops);
+  auto when = [](bool legal, GroupShape shape) { return legal ? std::optional(shape) : std::nullopt; };
   if (attention)
-    return candidate.attentionLegal(attention) ? GroupShape::attention : GroupShape::illegal;
+    return when(candidate.attentionLegal(attention), GroupShape::attention);
   if (anchor)
-    return !reductions && candidate.contractLegal(anchor) ? GroupShape::contract : GroupShape::illegal;
+    return when(!reductions && candidate.contractLegal(anchor), GroupShape::contract);
   if (!reductions)
-    return candidate.elementwiseLegal() ? GroupShape::elementwise : GroupShape::illegal;
+    return when(candidate.elementwiseLegal(), GroupShape::elementwise);
   if (trailing)
-    return candidate.rowsLegal() ? GroupShape::rows : GroupShape::illegal;
-  return candidate.columnsLegal() ? GroupShape::columns : GroupShape::illegal;
+    return when(candidate.rowsLegal(), GroupShape::rows);
+  return when(candidate.columnsLegal(), GroupShape::columns);
 }
 
-llvm::StringRef kindOf(GroupShape shape) {
-  switch (shape) {
-  case GroupShape::contract:
-    return "contract";
-  case GroupShape::attention:
-    return "attention";
-  case GroupShape::single:
-    return "single";
-  default:
-    return "loops";
-  }
+std::optional<GroupShape> shapeOf(GroupOp group) {
+  OpSet ops;
+  for (mlir::Operation &op : group.getBody().front().without_terminator())
+    if (roleOf(&op) != Role::cheap)
+      ops.insert(&op);
+  return ops.empty() ? GroupShape::elementwise : shapeOf(ops);
 }
 
 } // namespace kiln::fuse

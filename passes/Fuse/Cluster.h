@@ -26,16 +26,14 @@ bool isPlainSource(mlir::Operation *op);
 
 using OpSet = llvm::SmallSetVector<mlir::Operation *, 8>;
 
-enum class GroupShape { illegal, elementwise, rows, columns, contract, attention, single };
-
-/// The predicate of docs/fusion.md. `ops` are members other than cheap ones, which are looked through.
-GroupShape shapeOf(const OpSet &ops);
+/// The predicate of docs/fusion.md: which shape of kernel the ops have, nullopt where they are none. `ops` are members
+/// other than cheap ones, which are looked through.
+std::optional<GroupShape> shapeOf(const OpSet &ops);
+/// The same of ops that are in a group already.
+std::optional<GroupShape> shapeOf(GroupOp group);
 
 /// Whether an attention op can read or write its rows through this op: a transpose that leaves the last axis last.
 bool keepsRows(mlir::Operation *op);
-
-/// The name that a group carries as its kind: "loops", "contract", "attention" or "single".
-llvm::StringRef kindOf(GroupShape shape);
 
 /// Calls `visit` for each value that `op` reads once cheap ops are looked through: results of ops that are not cheap,
 /// block arguments, and values from outside of the block.

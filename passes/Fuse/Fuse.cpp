@@ -210,7 +210,7 @@ static void storeLoopIndices(mlir::func::FuncOp function) {
     if (llvm::none_of(index.getUses(), leaves))
       return;
     mlir::OpBuilder builder = mlir::OpBuilder::atBlockBegin(&scan.getBody().front());
-    auto group = builder.create<GroupOp>(scan.getLoc(), index.getType(), index, "loops");
+    auto group = builder.create<GroupOp>(scan.getLoc(), index.getType(), index, GroupShape::elementwise);
     mlir::Block &body = group.getBody().emplaceBlock();
     builder.setInsertionPointToStart(&body);
     builder.create<YieldOp>(scan.getLoc(), mlir::ValueRange{body.addArgument(index.getType(), scan.getLoc())});
@@ -251,7 +251,7 @@ bool splitGroup(GroupOp group) {
   for (mlir::Operation &op : group.getBody().front().without_terminator())
     computing += !isPlainSource(&op);
   mlir::Block *block = group->getBlock();
-  FuseLevel level = group.getKind() == "contract" ? FuseLevel::loops : FuseLevel::single;
+  FuseLevel level = group.getShape() == GroupShape::contract ? FuseLevel::loops : FuseLevel::single;
   if (computing <= 1) {
     auto composites = group.getBody().getOps<DecomposableOpInterface>();
     if (composites.empty())

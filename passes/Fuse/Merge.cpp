@@ -53,7 +53,7 @@ public:
       addPrologues();
     llvm::SmallVector<OpSet> result;
     for (unsigned i = 0; i < clusters.size(); ++i)
-      if (shapes[i] != GroupShape::illegal && !clusters[i].empty())
+      if (shapes[i] && !clusters[i].empty())
         result.push_back(clusters[i]);
     return result;
   }
@@ -117,8 +117,8 @@ private:
 
   mlir::Block &block;
   FuseLevel level;
-  std::vector<OpSet> clusters;    // empty once merged into another
-  std::vector<GroupShape> shapes; // illegal: an op that no group holds (control, reshape, constant)
+  std::vector<OpSet> clusters;                   // empty once merged into another
+  std::vector<std::optional<GroupShape>> shapes; // nullopt: an op that no group holds (control, reshape, constant)
   llvm::DenseMap<mlir::Operation *, unsigned> owner, position;
   llvm::DenseMap<mlir::Operation *, llvm::SmallVector<mlir::Operation *, 4>> sources, readers;
   llvm::DenseSet<mlir::Operation *> updates, longUpdates;
@@ -143,7 +143,7 @@ void Merger::collect() {
     clusters.back().insert(&op);
     Role role = roleOf(&op);
     bool groupable = role != Role::free && role != Role::control && role != Role::other;
-    shapes.push_back(groupable ? shapeOf(clusters.back()) : GroupShape::illegal);
+    shapes.push_back(groupable ? shapeOf(clusters.back()) : std::nullopt);
   }
   for (mlir::Operation &op : block.without_terminator()) {
     if (!owner.count(&op))
@@ -157,7 +157,7 @@ void Merger::collect() {
       // A cheap op with a kernel of its own is read as a value where no group reads it.
       for (mlir::Value operand : nested->getOperands())
         if (mlir::Operation *definition = operand.getDefiningOp();
-            definition && keep.contains(definition) && shapes[owner.lookup(&op)] == GroupShape::illegal)
+            definition && keep.contains(definition) && !shapes[owner.lookup(&op)])
           from.insert(definition);
     });
     from.remove(&op);
@@ -243,22 +243,21 @@ bool Merger::tooBig(const OpSet &ops) const {
 }
 
 bool Merger::tryMerge(unsigned into, unsigned other, bool anywhere) {
-  if (into == other || shapes[into] == GroupShape::illegal || shapes[other] == GroupShape::illegal ||
-      shapes[into] == GroupShape::single || shapes[other] == GroupShape::single || (!anywhere && !near(into, other)))
+  if (into == other || !shapes[into] || !shapes[other] || (!anywhere && !near(into, other)))
     return false;
   OpSet both = clusters[into];
   both.insert(clusters[other].begin(), clusters[other].end());
   if (tooBig(both))
     return false;
-  GroupShape shape = shapeOf(both);
-  if (shape == GroupShape::illegal || reaches(into, other) || reaches(other, into))
+  std::optional<GroupShape> shape = shapeOf(both);
+  if (!shape || reaches(into, other) || reaches(other, into))
     return false;
   for (mlir::Operation *op : clusters[other])
     owner[op] = into;
   clusters[into] = std::move(both);
   clusters[other].clear();
   shapes[into] = shape;
-  shapes[other] = GroupShape::illegal;
+  shapes[other] = std::nullopt;
   return true;
 }
 

@@ -67,7 +67,7 @@ public:
     inner.create<YieldOp>(state.location, yielded);
     state.addOperands(inputs);
     state.addTypes(mlir::ValueRange(outputs).getTypes());
-    state.addAttribute("kind", builder.getStringAttr(kindOf(shapeOf(members))));
+    state.addAttribute("shape", GroupShapeAttr::get(builder.getContext(), shapeOf(members).value_or(GroupShape::any)));
     auto group = llvm::cast<GroupOp>(builder.create(state));
     for (auto [output, result] : llvm::zip(outputs, group->getResults())) {
       // A cheap op that reads another one stays cheap: groups to come clone both.

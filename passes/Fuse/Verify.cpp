@@ -32,7 +32,17 @@ mlir::Operation *findUnfused(mlir::func::FuncOp function) {
 
 mlir::LogicalResult verifyFused(mlir::func::FuncOp function) {
   mlir::Operation *op = findUnfused(function);
-  return op ? op->emitError() << "'" << op->getName() << "' is in no group" : mlir::success();
+  if (op)
+    return op->emitError() << "'" << op->getName() << "' is in no group";
+  mlir::WalkResult walk = function.walk([](GroupOp group) {
+    GroupShape shape = fuse::shapeOf(group).value_or(GroupShape::any);
+    if (shape == group.getShape())
+      return mlir::WalkResult::advance();
+    group.emitError() << "the group's shape is '" << stringifyGroupShape(group.getShape()) << "'; by its ops it is "
+                      << "'" << stringifyGroupShape(shape) << "'";
+    return mlir::WalkResult::interrupt();
+  });
+  return mlir::failure(walk.wasInterrupted());
 }
 
 } // namespace kiln

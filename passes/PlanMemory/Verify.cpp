@@ -309,13 +309,23 @@ private:
   }
 
   // After a choice that is not known here, a result is what the ways agree on: a value of its own, which lies wherever
-  // each way had its own.
+  // each way had its own. Results that are the same one in each way are one value.
   void join(mlir::ResultRange results, llvm::ArrayRef<Memory> ways, llvm::ArrayRef<std::vector<Content>> contents) {
     memory = ways.front();
     for (const Memory &way : llvm::drop_begin(ways))
       memory.meet(way);
     for (mlir::OpResult result : results) {
       unsigned number = result.getResultNumber();
+      auto isTwin = [&](mlir::OpResult earlier) {
+        return earlier.getResultNumber() < number &&
+               llvm::all_of(
+                   contents,
+                   [&](const std::vector<Content> &way) { return same(way[number], way[earlier.getResultNumber()]); });
+      };
+      if (auto twin = llvm::find_if(results, isTwin); twin != results.end()) {
+        values[result] = contentOf(*twin);
+        continue;
+      }
       bool agreed = llvm::all_of(
           contents, [&](const std::vector<Content> &way) { return same(way[number], contents.front()[number]); });
       values[result] = agreed ? contents.front()[number] : fresh(result);

@@ -19,6 +19,17 @@ template <typename Info> void give(const Info &info, Info *out) {
 
 uint32_t narrow(size_t count) { return static_cast<uint32_t>(count); }
 
+const char *kindOf(int32_t shape) {
+  switch (shape) {
+#define KILN_SHAPE(number, name, kind)                                                                                 \
+  case number:                                                                                                         \
+    return kind;
+#include "backends/api/shapes.inc"
+#undef KILN_SHAPE
+  }
+  return "loops";
+}
+
 void readKernel(const kiln_kernel *kernel, kiln_kernel_info *out) {
   kiln_kernel_info info = {};
   info.value_count = narrow(kernel->value_count);
@@ -27,11 +38,13 @@ void readKernel(const kiln_kernel *kernel, kiln_kernel_info *out) {
   info.output_count = narrow(kernel->output_count);
   info.extent_count = narrow(kernel->extent_count);
   info.name = kernel->name;
-  info.kind = kernel->kind;
+  const char *kind = kindOf(kernel->shape);
+  info.kind = {kind, std::strlen(kind)};
   info.inputs = kernel->inputs;
   info.outputs = kernel->outputs;
   info.extent_bounds = kernel->extent_bounds;
   info.alias = kernel->alias;
+  info.shape = kernel->shape;
   give(info, out);
 }
 

@@ -32,7 +32,7 @@ struct OpRow {
 // Everything that these point to belongs to whoever fills them.
 struct kiln_kernel {
   kiln_string name;
-  kiln_string kind;
+  int32_t shape; ///< kiln_group_shape
   size_t value_count;
   const kiln::ValueRow *values;
   size_t input_count;

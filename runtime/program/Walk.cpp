@@ -53,16 +53,28 @@ void Walk::flatten(const kiln_node &node, std::vector<std::pair<int32_t, int64_t
     return;
   }
   // What is left runs as a whole, at the places of this iteration.
-  Leaf leaf{node, loops};
+  leaves_.push_back({settled(node, indices), loops});
+}
+
+kiln_node Walk::settled(kiln_node node, const std::vector<int64_t> &indices) {
+  auto settle = [&](kiln_place &place) {
+    for (size_t level = 0; level < indices.size(); ++level)
+      place.offset += value(place.stride[level]) * indices[level];
+    for (size_t level = 0; level < KILN_MAX_LOOPS; ++level)
+      place.stride[level] =
+          level + indices.size() < KILN_MAX_LOOPS ? place.stride[level + indices.size()] : kiln_extent{0, -1};
+  };
   std::vector<kiln_place> &places = places_.emplace_back(node.places, node.places + node.place_count);
   for (kiln_place &place : places)
-    for (size_t level = 0; level < KILN_MAX_LOOPS; ++level) {
-      if (level < indices.size())
-        place.offset += value(place.stride[level]) * indices[level];
-      place.stride[level] = {0, -1};
-    }
-  leaf.node.places = places.data();
-  leaves_.push_back(std::move(leaf));
+    settle(place);
+  node.places = places.data();
+  settle(node.scratch);
+  settle(node.condition);
+  std::vector<kiln_node> &children = children_.emplace_back();
+  for (size_t i = 0; i < node.child_count; ++i)
+    children.push_back(settled(node.children[i], indices));
+  node.children = children.data();
+  return node;
 }
 
 void Walk::prepare(const Leaf &leaf) {

@@ -30,11 +30,14 @@ public:
 
 private:
   void flatten(const kiln_node &node, std::vector<std::pair<int32_t, int64_t>> &loops, std::vector<int64_t> &indices);
+  /// The node, and all below it, where the loops around it stand at `indices`: with the loops that are left.
+  kiln_node settled(kiln_node node, const std::vector<int64_t> &indices);
 
   int64_t *table_;
   int64_t arenaBytes_;
   std::vector<Leaf> leaves_;
   std::deque<std::vector<kiln_place>> places_;
+  std::deque<std::vector<kiln_node>> children_;
   std::vector<EntryRow> entries_;
   kiln_program program_;
 };

@@ -113,7 +113,6 @@ std::string kernel(const char *name, std::vector<sdk::Type> inputs, const std::v
                    std::vector<sdk::Attr> attrs = {}) {
   sdk::Graph graph;
   graph.name = "k0";
-  graph.kind = "loops";
   graph.extentBounds = {4};
   sdk::Op op;
   op.name = name;

@@ -68,8 +68,8 @@ namespace {
 
 /// A module's meaning, from the interpreter: exactly, and with each op's result rounded to its type.
 struct Expected {
-  std::vector<std::string> names; // of the results
-  std::vector<HostTensor> exact, rounded;
+  std::vector<std::string> names;                   // of the results
+  std::vector<HostTensor> exact, rounded, jittered; // jittered: as if rounded at other places
 };
 
 /// How far an f32, bf16, ... computation of that size may be off.
@@ -80,15 +80,16 @@ double relativeOf(mlir::Type element) {
 /// Empty when equal within the type's reach; else where they part. Where terms cancel, what is left is as inexact as
 /// they were large: how far the rounded computation is off tells.
 std::string compare(const std::string &name, const HostTensor &exact, const HostTensor &rounded,
-                    const HostTensor &found, bool narrower) {
+                    const HostTensor &jittered, const HostTensor &found, bool narrower) {
   if (exact.shape != found.shape)
     return name + ": shapes differ";
   double norm = 0, stray = 0;
   for (size_t i = 0; i < exact.floats.size(); ++i)
-    if (double distance = std::abs(exact.floats[i] - rounded.floats[i]); std::isfinite(distance)) {
-      norm = std::max(norm, std::abs(exact.floats[i]));
-      stray = std::max(stray, distance);
-    }
+    for (double other : {rounded.floats[i], jittered.floats[i]})
+      if (double distance = std::abs(exact.floats[i] - other); std::isfinite(distance)) {
+        norm = std::max(norm, std::abs(exact.floats[i]));
+        stray = std::max(stray, distance);
+      }
   double relative = exact.isFloat() ? relativeOf(exact.element) : 0;
   // Of an f64 that was an f32 on its way no more than f32's digits are there: its functions may be some ulps off.
   if (narrower && exact.isFloat())
@@ -175,16 +176,17 @@ private:
           name = attribute.str();
       expected.names.push_back(name);
     }
-    for (bool rounded : {false, true}) {
+    for (std::vector<HostTensor> *results : {&expected.exact, &expected.rounded, &expected.jittered}) {
       InterpreterOptions options;
-      options.roundToDtype = rounded;
+      options.roundToDtype = results == &expected.rounded;
+      options.jitter = results == &expected.jittered;
       options.symbols = case_.symbols;
-      if (rounded && mlir::failed(passes.run(*copy)))
+      if (options.roundToDtype && mlir::failed(passes.run(*copy)))
         return "decompose failed";
       absl::StatusOr<Interpreted> outcome = interpret(function, arguments, options);
       if (!outcome.ok())
         return "interpreter: " + std::string(outcome.status().message());
-      (rounded ? expected.rounded : expected.exact) = std::move(outcome->results);
+      *results = std::move(outcome->results);
     }
     return "";
   }
@@ -201,7 +203,8 @@ private:
         result = found->emplace(name, memory[name]).first;
       if (result == found->end())
         return "the program has no result " + name;
-      if (std::string gap = compare(name, expected.exact[i], expected.rounded[i], result->second, narrow_);
+      if (std::string gap =
+              compare(name, expected.exact[i], expected.rounded[i], expected.jittered[i], result->second, narrow_);
           !gap.empty())
         return gap;
     }
@@ -218,12 +221,14 @@ private:
       auto parameter = memory.find(expected.names[i]);
       if (parameter == memory.end())
         continue;
-      HostTensor exact = arguments_[expected.names[i]], rounded = exact;
+      HostTensor exact = arguments_[expected.names[i]], rounded = exact, jittered = exact;
       for (size_t e = 0; e < exact.floats.size(); ++e) {
         exact.floats[e] -= 0.1 * expected.exact[i].floats[e];
         rounded.floats[e] -= 0.1 * expected.rounded[i].floats[e];
+        jittered.floats[e] -= 0.1 * expected.jittered[i].floats[e];
       }
-      if (std::string gap = compare("train_step: " + expected.names[i], exact, rounded, parameter->second, narrow_);
+      if (std::string gap =
+              compare("train_step: " + expected.names[i], exact, rounded, jittered, parameter->second, narrow_);
           !gap.empty())
         return gap;
     }

@@ -117,7 +117,7 @@ TEST(Interpreter, IfWhileCustomGradAndGroup) {
       ^backward(%v: tensor<f32>, %gr: tensor<f32>):
         kiln.yield %gr : tensor<f32>
       }
-      %k = kiln.group "loops" %x, %limit : (tensor<f32>, tensor<f32>) -> tensor<f32> {
+      %k = kiln.group elementwise %x, %limit : (tensor<f32>, tensor<f32>) -> tensor<f32> {
       ^body(%v: tensor<f32>, %w: tensor<f32>):
         %s = kiln.sub %w, %v : tensor<f32>
         kiln.yield %s : tensor<f32>

@@ -18,6 +18,7 @@ static constexpr int64_t fewestQueries = 8;
 static constexpr int64_t wantedTasks = 16;
 
 bool buildAttention(KernelBuilder &builder) {
+  builder.note("attention");
   const Graph &graph = builder.graph;
   const Op *odd = nullptr, *op = sdk::onlyWhole(graph, {OpCode::Attention, OpCode::AttentionGrad}, odd);
   if (!op)

@@ -33,6 +33,14 @@ public:
         if (a < b && graph.type(a).dims == graph.type(b).dims)
           for (size_t d = 0; d + 1 < rank(a); ++d)
             tie(a, d, b, d);
+    // So do the values that a kernel of rows or columns reduces: one loop walks over all of them.
+    if (graph.shape == KILN_SHAPE_ROWS || graph.shape == KILN_SHAPE_COLUMNS) {
+      const Op *first = nullptr;
+      for (const Op &op : graph.ops)
+        if (isWhole(op.code) && std::exchange(first, first ? first : &op))
+          for (size_t d = 0; d + 1 < rank(op.operands[0]); ++d)
+            tie(first->operands[0], d, op.operands[0], d);
+    }
   }
 
   /// Whether dimensions d and d+1 of v become one.

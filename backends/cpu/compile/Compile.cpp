@@ -23,6 +23,7 @@ namespace {
 struct Compiled {
   std::string name;
   int64_t phases = 0, workerScratch = 0;
+  std::string form;
 };
 
 enum class Stage { Artifact, Mlir, Llvm, Assembly };
@@ -62,7 +63,7 @@ static bool build(const kiln_reader &reader, const kiln_kernel *kernel, ModuleOp
     error = where(graph, builder.error);
     return false;
   }
-  compiled = {graph.name, builder.phaseCount, builder.workerScratchBytes};
+  compiled = {graph.name, builder.phaseCount, builder.workerScratchBytes, builder.form};
   scratch = builder.scratchBytes;
   return true;
 }
@@ -219,10 +220,12 @@ static int32_t claim(const kiln_host *host, const kiln_kernel *kernel, const kil
   std::string reason;
   kiln_terms terms{};
   terms.size = sizeof terms;
-  if (build(*host->reader, kernel, *module, machine, compiled, terms.scratch_bytes, reason))
+  if (build(*host->reader, kernel, *module, machine, compiled, terms.scratch_bytes, reason)) {
+    terms.form = {compiled.form.data(), compiled.form.size()};
     answer->take(answer->self, nullptr, 0, &terms);
-  else
+  } else {
     answer->refuse(answer->self, KILN_NONE, {reason.data(), reason.size()});
+  }
   return KILN_SUCCESS;
 }
 

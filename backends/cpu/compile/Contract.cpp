@@ -36,6 +36,7 @@ static bool checkOutputs(const Graph &graph, const Op &product, std::string &err
 }
 
 bool buildContract(KernelBuilder &builder) {
+  builder.note("product");
   const Graph &graph = builder.graph;
   const Op *odd = nullptr, *product = sdk::onlyWhole(graph, {OpCode::DotGeneral, OpCode::Convolution}, odd);
   if (!product) {

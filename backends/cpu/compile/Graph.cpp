@@ -147,6 +147,7 @@ bool Graph::read(const kiln_reader &reader, const kiln_kernel *kernel, Graph &gr
   bool good = sdk::Graph::read(reader, kernel, source, error);
   graph = Graph();
   graph.name = source.name; // for messages, whatever comes
+  graph.shape = source.shape;
   if (!good)
     return false;
   for (const sdk::Type &type : source.values) {

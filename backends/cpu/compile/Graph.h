@@ -79,6 +79,7 @@ struct Op {
 
 struct Graph {
   std::string name;
+  int32_t shape = KILN_SHAPE_ANY; // as sdk::Graph has it
   std::vector<TensorType> values;
   llvm::SmallVector<uint32_t> inputs, outputs; // value numbers
   llvm::SmallVector<int32_t> alias;            // one for each output

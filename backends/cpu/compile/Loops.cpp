@@ -41,6 +41,7 @@ static Cut cutOf(const Graph &graph, ArrayRef<Extent> dims, int64_t cost) {
 }
 
 void buildElementwise(KernelBuilder &builder, ArrayRef<size_t> outputs) {
+  builder.note("elementwise");
   const Graph &graph = builder.graph;
   Shape dims = graph.type(graph.outputs[outputs.front()]).dims;
   SmallVector<uint32_t> values;
@@ -153,10 +154,6 @@ static bool updatesInPlace(const Graph &graph, const Op &op) {
 
 bool buildLoops(KernelBuilder &builder) {
   const Graph &graph = builder.graph;
-  if (isRowKernel(graph)) {
-    buildRows(builder);
-    return true;
-  }
   llvm::DenseSet<const Op *> done;
   for (size_t i = 0; i < graph.ops.size(); ++i) {
     const Op &op = graph.ops[i];
@@ -173,6 +170,7 @@ bool buildLoops(KernelBuilder &builder) {
                      dependsOn(graph, other.operands[0], {&whole});
             }))
           group.push_back(&other);
+      builder.note("columns");
       buildReduce(builder, group);
     } else if (!buildSingle(builder, op)) {
       return false;
@@ -187,12 +185,41 @@ bool buildLoops(KernelBuilder &builder) {
   return true;
 }
 
+/// Whether rows (one, where columns leave a single number) are computed whole: few long ones are better cut up than
+/// given to few threads.
+static bool hasWholeRows(const Graph &graph) {
+  auto first = llvm::find_if(graph.ops, isReduction);
+  if (first == graph.ops.end())
+    return false; // nothing is left to reduce
+  const Shape &left = graph.type(first->results[0]).dims;
+  int64_t rows = graph.bound(left), all = graph.bound(graph.type(first->operands[0]).dims);
+  return (graph.shape == KILN_SHAPE_ROWS || left.empty()) && (rows >= 8 || all / std::max<int64_t>(rows, 1) <= 16384);
+}
+
+/// The op that a kernel of no promised shape is built around; ANY where it has none.
+static int32_t shapeOfAny(const Graph &graph) {
+  for (const Op &op : graph.ops) {
+    if (infoOf(op.code).opClass == sdk::OpClass::Contraction)
+      return KILN_SHAPE_CONTRACT;
+    if (op.code == OpCode::Attention || op.code == OpCode::AttentionGrad)
+      return KILN_SHAPE_ATTENTION;
+  }
+  return KILN_SHAPE_ANY;
+}
+
 bool buildKernel(KernelBuilder &builder) {
-  bool products = llvm::any_of(
-      builder.graph.ops, [](const Op &op) { return op.code == OpCode::DotGeneral || op.code == OpCode::Convolution; });
-  bool attention = llvm::any_of(
-      builder.graph.ops, [](const Op &op) { return op.code == OpCode::Attention || op.code == OpCode::AttentionGrad; });
-  return attention ? buildAttention(builder) : products ? buildContract(builder) : buildLoops(builder);
+  const Graph &graph = builder.graph;
+  switch (graph.shape == KILN_SHAPE_ANY ? shapeOfAny(graph) : graph.shape) {
+  case KILN_SHAPE_CONTRACT:
+    return buildContract(builder);
+  case KILN_SHAPE_ATTENTION:
+    return buildAttention(builder);
+  case KILN_SHAPE_ROWS:
+  case KILN_SHAPE_COLUMNS:
+    return hasWholeRows(graph) ? buildRows(builder) : buildLoops(builder);
+  default:
+    return buildLoops(builder);
+  }
 }
 
 } // namespace kiln::cpu

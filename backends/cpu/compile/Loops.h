@@ -8,10 +8,9 @@ namespace kiln::cpu {
 /// Outputs of one shape, each element computed by itself. `outputs` are positions in graph.outputs.
 void buildElementwise(KernelBuilder &builder, llvm::ArrayRef<size_t> outputs);
 
-/// A kernel whose reductions all run over the same trailing axes: softmax, layer norm, a row's loss. One phase; each
-/// row goes through its stages while it is in cache.
-bool isRowKernel(const Graph &graph);
-void buildRows(KernelBuilder &builder);
+/// A kernel of shape rows: softmax, layer norm, a row's loss. One phase; each row goes through its stages while it is
+/// in cache. False, with builder.error set, where a value of one row is read in another.
+bool buildRows(KernelBuilder &builder);
 
 /// Reductions over the same axes of values of one shape, none of which depends on another, into their homes.
 void buildReduce(KernelBuilder &builder, llvm::ArrayRef<const Op *> ops);

@@ -1,6 +1,5 @@
 // Kernels whose reductions run over trailing axes.
 #include "backends/cpu/compile/Loops.h"
-#include <set>
 
 using namespace mlir;
 using llvm::ArrayRef;
@@ -30,116 +29,16 @@ struct RowPlan {
   }
 };
 
-/// Whether `v`, asked for at the position (rows, inner) of the domain, meets every reduction's result exactly at the
-/// row. Follows each value's dimensions back through the ops; `at` says which domain dimension each is, -1 for none or
-/// another.
-class RowCheck {
-public:
-  RowCheck(const Graph &graph, const RowPlan &plan) : graph(graph), plan(plan) {}
-
-  bool fits(uint32_t v, SmallVector<int, 4> at) {
-    if (!seen.insert({v, std::vector<int>(at.begin(), at.end())}).second)
-      return true;
-    const Op *op = graph.definingOp(v);
-    if (!op)
-      return true;
-    if (isReduction(*op)) {
-      for (size_t d = 0; d < at.size(); ++d)
-        if (at[d] != static_cast<int>(d))
-          return false;
-      return fits(op->operands[0], identity(plan.rows.size() + plan.inner.size()));
-    }
-    return llvm::all_of(llvm::enumerate(op->operands),
-                        [&](auto operand) { return fits(operand.value(), through(*op, operand.index(), v, at)); });
-  }
-  static SmallVector<int, 4> identity(size_t rank) {
-    SmallVector<int, 4> all;
-    for (size_t d = 0; d < rank; ++d)
-      all.push_back(static_cast<int>(d));
-    return all;
-  }
-
-private:
-  const Graph &graph;
-  const RowPlan &plan;
-  std::set<std::pair<uint32_t, std::vector<int>>> seen;
-
-  SmallVector<int, 4> through(const Op &op, size_t operand, uint32_t v, ArrayRef<int> at) {
-    ArrayRef<Extent> from = graph.type(op.operands[operand]).dims, to = graph.type(v).dims;
-    SmallVector<int, 4> result(from.size(), -1);
-    if (isElementwise(op.code))
-      result.assign(at.begin(), at.end());
-    else if (op.code == OpCode::Broadcast)
-      for (size_t d = 0; d < from.size(); ++d)
-        result[d] = from[d].isOne() && !to[op.axes[d]].isOne() ? -1 : at[op.axes[d]];
-    else if (op.code == OpCode::Transpose)
-      for (size_t d = 0; d < from.size(); ++d)
-        result[op.axes[d]] = at[d];
-    else if (op.code == OpCode::Gather && operand == 0)
-      // Dimensions before the axis are the result's, so a row stays a row; the chosen one is any.
-      for (size_t d = 0; d < static_cast<size_t>(op.axis); ++d)
-        result[d] = at[d];
-    else if (op.code == OpCode::Gather)
-      for (size_t d = 0; d < static_cast<size_t>(op.batchDims); ++d)
-        result[d] = at[d];
-    else if (op.code == OpCode::Reshape)
-      reshaped(from, to, at, result);
-    return result;
-  }
-  /// Unit dimensions come and go; the others keep their order.
-  static void reshaped(ArrayRef<Extent> from, ArrayRef<Extent> to, ArrayRef<int> at, SmallVectorImpl<int> &result) {
-    size_t t = 0;
-    for (size_t d = 0; d < from.size(); ++d) {
-      if (from[d].isOne())
-        continue;
-      while (t < to.size() && to[t].isOne())
-        ++t;
-      if (t == to.size() || !(to[t] == from[d])) {
-        result.assign(result.size(), -1);
-        return;
-      }
-      result[d] = at[t++];
-    }
-  }
-};
-
-bool makePlan(const Graph &graph, RowPlan &plan) {
-  const Op *first = nullptr;
-  for (const Op &op : graph.ops) {
-    if (!isWhole(op.code))
-      continue;
-    if (!isReduction(op))
-      return false;
-    const Shape &dims = graph.type(op.operands[0]).dims;
-    SmallVector<int64_t, 4> axes = reducedAxes(op);
-    if (!first) {
-      first = &op;
-      size_t rows = dims.size() - axes.size();
-      plan.rows.assign(dims.begin(), dims.begin() + rows);
-      plan.inner.assign(dims.begin() + rows, dims.end());
-    }
-    if (!(dims == plan.domain()) || axes.size() != plan.inner.size() || axes.empty() ||
-        axes.front() != static_cast<int64_t>(plan.rows.size()) || axes.back() != static_cast<int64_t>(dims.size()) - 1)
-      return false;
-    if (op.code == OpCode::ArgReduce && axes.size() != 1)
-      return false;
-  }
-  if (!first)
-    return false;
-  RowCheck check(graph, plan);
-  for (size_t i = 0; i < graph.outputs.size(); ++i) {
-    const Shape &dims = graph.type(graph.outputs[i]).dims;
-    if (dims == plan.domain())
-      plan.elementOutputs.push_back(i);
-    else if (dims == plan.rows)
-      plan.rowOutputs.push_back(i);
-    else
-      return false;
-    if (!check.fits(graph.outputs[i], RowCheck::identity(dims.size())))
-      return false;
-  }
-  // Few long rows are better cut up than given whole to few threads.
-  return graph.bound(plan.rows) >= 8 || graph.bound(plan.inner) <= 16384;
+RowPlan planOf(const Graph &graph) {
+  RowPlan plan;
+  const Op &first = *llvm::find_if(graph.ops, isReduction);
+  const Shape &dims = graph.type(first.operands[0]).dims;
+  size_t rows = graph.type(first.results[0]).dims.size();
+  plan.rows.assign(dims.begin(), dims.begin() + rows);
+  plan.inner.assign(dims.begin() + rows, dims.end());
+  for (size_t i = 0; i < graph.outputs.size(); ++i)
+    (graph.type(graph.outputs[i]).dims == plan.rows ? plan.rowOutputs : plan.elementOutputs).push_back(i);
+  return plan;
 }
 
 /// Reductions in the order of their dependence: those of a stage need those of the stages before.
@@ -206,6 +105,9 @@ public:
   RowCode(KernelBuilder &builder, Emitter &e, const RowPlan &plan, const llvm::DenseMap<uint32_t, int64_t> &keptAt)
       : graph(builder.graph), e(e), plan(plan), keptAt(keptAt) {}
 
+  /// Whether a reduction's result was asked for at another row than its own.
+  bool mismatch = false;
+
   void row(Value number) {
     Indices position = e.indicesOfRow(plan.rows, number);
     for (const RowPlan::Stage &stage : plan.stages)
@@ -239,6 +141,7 @@ private:
   Index keptOffset(ArrayRef<Index> at) { return e.linear(plan.inner, at.drop_front(plan.rows.size())); }
 
   void reduce(const RowPlan::Stage &stage, ArrayRef<Index> position) {
+    Indices row(position.begin(), position.end());
     SmallVector<Accumulator> accumulators;
     SmallVector<uint32_t> operands;
     for (const Op *op : stage.reductions) {
@@ -276,7 +179,11 @@ private:
           accumulator.merge(e, copy(i), copy(i + distance));
       accumulator.horizontal(e, copy(0));
       Value result = accumulator.result(e, copy(0));
-      e.bind(accumulator.op->results[0], [result](ArrayRef<Index>, const Mask &) { return result; });
+      e.bind(accumulator.op->results[0], [this, result, row](ArrayRef<Index> at, const Mask &) {
+        mismatch |=
+            !llvm::equal(at, row, [](const Index &a, const Index &b) { return a.base == b.base && a.uniform(); });
+        return result;
+      });
       first += size;
     }
     for (uint32_t v : stage.kept)
@@ -289,15 +196,10 @@ private:
 
 } // namespace
 
-bool isRowKernel(const Graph &graph) {
-  RowPlan plan;
-  return makePlan(graph, plan);
-}
-
-void buildRows(KernelBuilder &builder) {
+bool buildRows(KernelBuilder &builder) {
+  builder.note("rows");
   const Graph &graph = builder.graph;
-  RowPlan plan;
-  makePlan(graph, plan);
+  RowPlan plan = planOf(graph);
   makeStages(graph, plan);
   chooseKept(graph, plan);
   llvm::DenseMap<uint32_t, int64_t> keptAt;
@@ -317,7 +219,10 @@ void buildRows(KernelBuilder &builder) {
                      auto [first, last] = taskRange(e, e.elements(plan.rows), rowsPerTask(e));
                      RowCode code(builder, e, plan, keptAt);
                      e.code.loop(first, last, 1, [&](Value row) { code.row(row); });
+                     if (code.mismatch)
+                       builder.error = "the kernel's shape is 'rows', and a value of one row is read in another";
                    });
+  return builder.error.empty();
 }
 
 } // namespace kiln::cpu

@@ -63,6 +63,13 @@ Value KernelBuilder::home(Emitter &emitter, uint32_t v) {
   return emitter.scratch(position->second);
 }
 
+void KernelBuilder::note(llvm::StringRef name) {
+  if (form.empty())
+    form = name.str();
+  else if ((", " + form + ",").find(", " + name.str() + ",") == std::string::npos)
+    form += ", " + name.str();
+}
+
 void KernelBuilder::computed(uint32_t v) { inMemory.insert(v); }
 
 } // namespace kiln::cpu

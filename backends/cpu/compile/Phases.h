@@ -36,6 +36,9 @@ public:
   bool isComputed(uint32_t v) const { return inMemory.contains(v); }
 
   int64_t phaseCount = 0, scratchBytes = 0, workerScratchBytes = 0;
+  /// Notes that the kernel, or a part of it, is computed in that form.
+  void note(llvm::StringRef form);
+  std::string form; // those noted, each once, "columns, elementwise": for people
   /// Phase i's functions: NAME_pI and NAME_tI.
   static std::string phaseName(llvm::StringRef kernel, int64_t phase);
   static std::string tasksName(llvm::StringRef kernel, int64_t phase);

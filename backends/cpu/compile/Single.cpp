@@ -256,6 +256,7 @@ void buildCumSum(KernelBuilder &builder, const Op &op) {
 //===-- Choice ---------------------------------------------------------------------------------------------------===//
 
 bool buildSingle(KernelBuilder &builder, const Op &op) {
+  builder.note(opName(op.code));
   switch (op.code) {
   case OpCode::Scatter:
     buildScatter(builder, op);

@@ -334,9 +334,11 @@ bool Printer::keyGradients(uint32_t delta) {
   clear("dv", form.valueWidth.value);
   // The first query that sees the workgroup's first key.
   std::string first = form.causal ? "max(0, begin - " + keys + " + " + queries + ")" : "0";
-  openTiles(
-      first, queries, form.queries,
-      {{"q", form.q, form.width.value}, {"g", form.gradient, form.valueWidth.value}, {"lse", form.lse, 1}, {"delta", 0, 1, delta}});
+  openTiles(first, queries, form.queries,
+            {{"q", form.q, form.width.value},
+             {"g", form.gradient, form.valueWidth.value},
+             {"lse", form.lse, 1},
+             {"delta", 0, 1, delta}});
   openRows();
   std::string score = dot("k", "q", form.width.value), away = hidden(here("(first + j)"), here("row"));
   emitter.line("const " + scalar + " s = " + away + " ? " + minusInfinity + " : " + score + " * " +
@@ -351,7 +353,8 @@ bool Printer::keyGradients(uint32_t delta) {
   addTo("dk", "ds", "q", form.width.value);
   emitter.close();
   closeTiles();
-  return storeRow(1, "dk", form.width.value, " * " + literal(form.scale)) && storeRow(2, "dv", form.valueWidth.value, "");
+  return storeRow(1, "dk", form.width.value, " * " + literal(form.scale)) &&
+         storeRow(2, "dv", form.valueWidth.value, "");
 }
 
 bool buildAttention(Builder &builder) {

@@ -26,7 +26,6 @@ public:
       : builder(builder), graph(builder.graph), form(form), results(Number::of(form.left)),
         length(Number::of(form.reduced)) {}
 
-  bool legal() const;
   Division divide(bool onProcessor) const;
   /// Adds the launches of one variant.
   bool build(const Division &division);
@@ -43,20 +42,6 @@ private:
   std::vector<ScratchArray> scratch; // of the variant that is printed
 };
 } // namespace
-
-/// No reduction below another, no value of the full shape that leaves.
-bool Columns::legal() const {
-  std::vector<bool> below(graph.values.size(), false);
-  for (const Op &op : graph.ops) {
-    bool any = std::any_of(op.operands.begin(), op.operands.end(), [&](uint32_t v) { return below[v]; });
-    if (op.code == OpCode::ArgReduce || (any && isWhole(op.code)))
-      return false;
-    for (uint32_t value : op.results)
-      below[value] = any || isWhole(op.code);
-  }
-  return std::all_of(graph.outputs.begin(), graph.outputs.end(),
-                     [&](uint32_t value) { return sameDims(graph.type(value).dims, form.left); });
-}
 
 Division Columns::divide(bool onProcessor) const {
   int64_t count = std::max<int64_t>(results.at(graph.extentBounds), 1);
@@ -181,12 +166,10 @@ bool Columns::build(const Division &division) {
 }
 
 bool buildColumns(Builder &builder) {
-  ReductionForm form;
-  if (!ReductionForm::find(builder.graph, form))
+  if (!builder.canPrint(builder.graph.outputs))
     return false;
+  ReductionForm form(builder.graph);
   Columns columns(builder, form);
-  if (!columns.legal() || !builder.canPrint(builder.graph.outputs))
-    return false;
   builder.variant(Builder::Device::Processor);
   if (!columns.build(columns.divide(/*onProcessor=*/true)))
     return false;

@@ -1,7 +1,7 @@
 // Forms of kernels for devices that work in workgroups.
 //
-// One function for each form. True: the builder holds the kernel; false: it is not of that form, and what the builder
-// holds is of no use. All but the last take indices of 32 bits: Graph::fits32.
+// One function for each form, for kernels of its shape. True: the builder holds the kernel; false: it cannot be printed
+// so, and what the builder holds is of no use. All but the last take indices of 32 bits: Graph::fits32.
 #pragma once
 
 #include "Workgroup.h"
@@ -23,8 +23,8 @@ bool buildAttention(Builder &builder);
 /// An item an element, phase after phase: everything whose ops the emitter can print, in indices of any width. A reason
 /// for the user, and the op's number or KILN_NONE, where that is not so.
 bool buildElements(Builder &builder, std::string &reason, uint32_t &op);
-/// The first of these forms that fits; of kernels whose indices need 64 bits, the last one. False with a reason for the
-/// user where none does.
+/// The form for the kernel's shape; the last one for those that have none, or whose indices need 64 bits. False with a
+/// reason for the user where that does not do.
 bool buildKernel(Builder &builder, std::string &reason, uint32_t &op,
                  const std::function<void(ContractionBuilder &product)> &others = {});
 

@@ -7,39 +7,19 @@ namespace kiln::sdk {
 
 //===-- The form --------------------------------------------------------------------------------------------------===//
 
-static std::vector<size_t> axesOf(const Op &op) {
-  if (op.code == OpCode::ArgReduce)
-    return {static_cast<size_t>(op.integer("axis"))};
-  const std::vector<int64_t> &axes = op.ints("axes");
-  return {axes.begin(), axes.end()};
-}
-
-bool ReductionForm::find(const Graph &graph, ReductionForm &form) {
-  for (const Op &op : graph.ops) {
-    if (!isWhole(op.code))
-      continue;
-    if (op.code != OpCode::Reduce && op.code != OpCode::ArgReduce)
-      return false;
-    const std::vector<kiln_extent> &dims = graph.type(op.operands[0]).dims;
-    std::vector<size_t> axes = axesOf(op);
-    if (form.ops.empty()) {
-      form.full = dims;
-      form.reducedAxes = axes;
-    } else if (!sameDims(form.full, dims) || form.reducedAxes != axes) {
-      return false;
-    }
-    form.ops.push_back(&op);
+ReductionForm::ReductionForm(const Graph &graph) {
+  for (const Op &op : graph.ops)
+    if (isWhole(op.code))
+      ops.push_back(&op);
+  full = graph.type(ops[0]->operands[0]).dims;
+  for (int64_t axis : sdk::reducedAxes(*ops[0]))
+    reducedAxes.push_back(static_cast<size_t>(axis));
+  for (size_t axis = 0; axis < full.size(); ++axis) {
+    bool isReduced = std::find(reducedAxes.begin(), reducedAxes.end(), axis) != reducedAxes.end();
+    (isReduced ? reduced : left).push_back(full[axis]);
+    if (!isReduced)
+      leftAxes.push_back(axis);
   }
-  if (form.ops.empty() || form.reducedAxes.empty())
-    return false;
-  for (size_t axis = 0; axis < form.full.size(); ++axis) {
-    bool reduced = std::find(form.reducedAxes.begin(), form.reducedAxes.end(), axis) != form.reducedAxes.end();
-    (reduced ? form.reduced : form.left).push_back(form.full[axis]);
-    if (!reduced)
-      form.leftAxes.push_back(axis);
-  }
-  form.trailing = form.leftAxes.empty() || form.leftAxes.back() < form.reducedAxes.front();
-  return true;
 }
 
 Index ReductionForm::merge(const Index &outer, const Index &inner) const {

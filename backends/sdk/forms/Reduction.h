@@ -10,10 +10,9 @@ struct ReductionForm {
   std::vector<const Op *> ops;
   std::vector<kiln_extent> full, left, reduced; // dims of the operands, of the results, and what is between
   std::vector<size_t> leftAxes, reducedAxes;    // of `full`
-  bool trailing = false;                        // the reduced axes are the last ones
 
-  /// False where the kernel has none, or other ops whose element takes many, or reductions that differ.
-  static bool find(const Graph &graph, ReductionForm &form);
+  /// Of a kernel of shape rows or columns.
+  explicit ReductionForm(const Graph &graph);
   /// In order: first those that depend on no other reduction, then those that depend on these alone, and so on.
   std::vector<std::vector<const Op *>> passes(const Graph &graph) const;
   /// The index in `full` out of one in `left` and one in `reduced`.

@@ -14,7 +14,6 @@ class Rows {
 public:
   Rows(const Graph &graph, const ReductionForm &form) : graph(graph), form(form) {}
 
-  bool legal() const;
   /// lanes: invocations that share a row, a power of two; rows: of a workgroup.
   bool print(Workgroup &group, Emitter &emitter, uint32_t lanes, uint32_t rows) const;
 
@@ -23,17 +22,6 @@ private:
   const ReductionForm &form;
 };
 } // namespace
-
-bool Rows::legal() const {
-  if (!form.trailing || form.left.empty())
-    return false;
-  for (uint32_t value : graph.outputs) {
-    const std::vector<kiln_extent> &dims = graph.type(value).dims;
-    if (!sameDims(dims, form.full) && !sameDims(dims, form.left))
-      return false;
-  }
-  return true;
-}
 
 bool Rows::print(Workgroup &group, Emitter &emitter, uint32_t lanes, uint32_t rows) const {
   Number count = Number::of(form.left), inner = Number::of(form.reduced);
@@ -77,12 +65,10 @@ bool Rows::print(Workgroup &group, Emitter &emitter, uint32_t lanes, uint32_t ro
 
 bool buildRows(Builder &builder) {
   const Graph &graph = builder.graph;
-  ReductionForm form;
-  if (!ReductionForm::find(graph, form))
+  if (!builder.canPrint(graph.outputs))
     return false;
+  ReductionForm form(graph);
   Rows rowsOf(graph, form);
-  if (!rowsOf.legal() || !builder.canPrint(graph.outputs))
-    return false;
   auto launch = [&](Builder::Device device, uint32_t lanes, uint32_t rows) {
     builder.variant(device);
     return builder.launch(

@@ -69,17 +69,37 @@ void defineAt(Emitter &emitter, uint32_t value, const Index &index, const Expr &
   });
 }
 
+/// The form for the kernel's shape; empty where it has none of its own.
+static std::string_view buildForm(Builder &builder, const std::function<void(ContractionBuilder &product)> &others) {
+  const Graph &graph = builder.graph;
+  auto named = [](bool built, std::string_view name) { return built ? name : std::string_view(); };
+  switch (graph.shape) {
+  case KILN_SHAPE_CONTRACT:
+    return named(buildContraction(builder, others), "product");
+  case KILN_SHAPE_ROWS: // whose rows nobody needs again are better cut up where they are long
+    if (!isOfShape(graph, KILN_SHAPE_COLUMNS))
+      return named(buildRows(builder), "rows");
+    [[fallthrough]];
+  case KILN_SHAPE_COLUMNS:
+    return named(buildColumns(builder), "columns");
+  case KILN_SHAPE_SCATTER:
+    return named(buildScatter(builder), "scatter");
+  case KILN_SHAPE_ATTENTION:
+    return named(buildAttention(builder), "attention");
+  default:
+    return {};
+  }
+}
+
 bool buildKernel(Builder &builder, std::string &reason, uint32_t &op,
                  const std::function<void(ContractionBuilder &product)> &others) {
-  using Build = std::function<bool(Builder & builder)>;
-  const Build forms[] = {[&](Builder &b) { return buildContraction(b, others); }, buildColumns, buildRows, buildScatter,
-                         buildAttention};
-  if (builder.graph.fits32())
-    for (const Build &build : forms) {
-      if (build(builder))
-        return true;
-      builder.clear();
-    }
+  if (builder.graph.fits32()) {
+    builder.form = buildForm(builder, others);
+    if (!builder.form.empty())
+      return true;
+    builder.clear();
+  }
+  builder.form = "elements";
   return buildElements(builder, reason, op);
 }
 

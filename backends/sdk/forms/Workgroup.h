@@ -76,6 +76,7 @@ public:
   const Graph &graph;
   const EmitterOptions options;
   int64_t scratchBytes = 0; // that any of the variants needs
+  std::string_view form;    // that the kernel was given, for people
 };
 
 //===-- Printing --------------------------------------------------------------------------------------------------===//

@@ -61,6 +61,7 @@ static int32_t claim(const kiln_host *host, const kiln_kernel *kernel, const kil
       kiln_terms terms{};
       terms.size = sizeof terms;
       terms.scratch_bytes = plan.scratchBytes;
+      terms.form = {plan.form.data(), plan.form.size()};
       answer->take(answer->self, nullptr, 0, &terms);
       return KILN_SUCCESS;
     }

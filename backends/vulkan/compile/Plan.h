@@ -49,6 +49,7 @@ struct Variant {
 struct KernelPlan {
   std::vector<Variant> variants;
   int64_t scratchBytes = 0;
+  std::string_view form; // of the SDK's, by name
 };
 
 /// Why a kernel is not taken: a sentence for the user.

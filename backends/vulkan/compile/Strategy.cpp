@@ -59,7 +59,7 @@ bool planKernel(const sdk::Graph &graph, const Settings &settings, KernelPlan &p
   if (!sdk::buildKernel(builder, refusal.reason, refusal.op,
                         [&](sdk::ContractionBuilder &product) { addMatrices(builder, product); }))
     return false;
-  plan = {std::move(builder.variants), builder.scratchBytes};
+  plan = {std::move(builder.variants), builder.scratchBytes, builder.form};
   choose(settings, plan);
   return true;
 }

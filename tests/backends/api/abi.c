@@ -60,6 +60,7 @@ int main(void) {
   FIELD(kiln_kernel_info, outputs);
   FIELD(kiln_kernel_info, extent_bounds);
   FIELD(kiln_kernel_info, alias);
+  FIELD(kiln_kernel_info, shape);
   SIZE(kiln_place);
   FIELD(kiln_place, space);
   FIELD(kiln_place, argument);
@@ -134,6 +135,7 @@ int main(void) {
   FIELD(kiln_terms, size);
   FIELD(kiln_terms, flags);
   FIELD(kiln_terms, scratch_bytes);
+  FIELD(kiln_terms, form);
   SIZE(kiln_answer);
   FIELD(kiln_answer, size);
   FIELD(kiln_answer, self);

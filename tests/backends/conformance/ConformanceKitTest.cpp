@@ -160,7 +160,6 @@ TEST(Report, ExpectedFailuresAreNoFailuresButExpectedPassesAre) {
 std::string addBlob() {
   sdk::Graph graph;
   graph.name = "k0";
-  graph.kind = "loops";
   graph.values.assign(3, {KILN_F32, {{4, -1}}});
   graph.inputs = {0, 1};
   graph.outputs = {2};

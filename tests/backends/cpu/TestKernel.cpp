@@ -129,7 +129,13 @@ std::vector<int64_t> TestKernel::OpData::ints(const std::string &wanted) const {
   return attr ? attr->ints : std::vector<int64_t>();
 }
 
-TestKernel::TestKernel(std::string name, std::string kind) : name(std::move(name)), kind(std::move(kind)) {}
+TestKernel::TestKernel(std::string name, std::string shape) : name(std::move(name)) {
+#define KILN_SHAPE(number, word, kind)                                                                                 \
+  if (shape == #word)                                                                                                  \
+    this->shape = number;
+#include "backends/api/shapes.inc"
+#undef KILN_SHAPE
+}
 
 void TestKernel::note(const Dims &dims) {
   for (const Dim &dim : dims)
@@ -231,7 +237,7 @@ const kiln_kernel &TestKernel::get() {
                         {}});
   }
   built = {{name.data(), name.size()},
-           {kind.data(), kind.size()},
+           shape,
            builtTypes.size(),
            builtTypes.data(),
            inputs.size(),

@@ -56,7 +56,7 @@ Attr bytes(const std::string &value);
 
 class TestKernel {
 public:
-  explicit TestKernel(std::string name = "k0", std::string kind = "loops");
+  explicit TestKernel(std::string name = "k0", std::string shape = "any");
 
   uint32_t input(kiln_dtype dtype, Dims dims);
   uint32_t op(std::string name, std::vector<uint32_t> operands, kiln_dtype dtype, Dims dims,
@@ -89,7 +89,8 @@ public:
     int64_t integer(const std::string &name, int64_t otherwise = 0) const;
     std::vector<int64_t> ints(const std::string &name) const;
   };
-  std::string name, kind;
+  std::string name;
+  int32_t shape = KILN_SHAPE_ANY;
   std::vector<Type> types;
   std::vector<uint32_t> inputs, outputs;
   std::vector<int32_t> alias;

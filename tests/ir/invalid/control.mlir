@@ -139,7 +139,7 @@ func.func @f(%x: tensor<4xf32>, %i: tensor<4xi32>) {
 // group (C1)
 func.func @f(%x: tensor<4xf32>) {
   // expected-error@+1 {{'kiln.group' op (C1) the body's values must have the types (f32[5]), found (f32[4])}}
-  %r = kiln.group "loops" %x : (tensor<4xf32>) -> tensor<5xf32> {
+  %r = kiln.group elementwise %x : (tensor<4xf32>) -> tensor<5xf32> {
   ^body(%a: tensor<4xf32>):
     kiln.yield %a : tensor<4xf32>
   }

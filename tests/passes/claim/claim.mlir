@@ -6,7 +6,7 @@
 // Who takes all gets the groups as fusion made them. Else a group falls apart into single ops, and what is refused even so
 // is another's, with the reason.
 // ALL-LABEL: func.func @chain
-// ALL: kiln.group "loops" %{{.*}} {kiln.target = 0 : i64}
+// ALL: kiln.group elementwise %{{.*}} {kiln.target = 0 : i64}
 // ALL-NOT: kiln.group
 // ALL: return
 // CHECK-LABEL: func.func @chain
@@ -31,10 +31,10 @@ func.func @chain(%x: tensor<16xf32>) -> tensor<16xf32> {
 
 // A product that is refused first loses what surrounds it; then it is offered alone, and goes elsewhere.
 // CHECK-LABEL: func.func @product
-// CHECK: kiln.group "contract" {{.*}}kiln.target_reason = "no dot_general here"
+// CHECK: kiln.group contract {{.*}}kiln.target_reason = "no dot_general here"
 // CHECK: kiln.dot_general
 // CHECK-NEXT: kiln.yield
-// CHECK: kiln.group "loops" {{.*}}kiln.target = 0
+// CHECK: kiln.group elementwise {{.*}}kiln.target = 0
 // CHECK: kiln.tanh
 // CHECK-NOT: kiln.group
 // With parts, what the first takes stays.

@@ -4,12 +4,12 @@
 // in memory.
 // CHECK-LABEL: func.func @heads
 // CHECK: %[[Q:.*]] = kiln.reshape
-// CHECK: %[[FORWARD:.*]]:2 = kiln.group "attention" %[[Q]] {{.*}} -> (tensor<2x4x6xf32>, tensor<2x6x4x8xf32>)
+// CHECK: %[[FORWARD:.*]]:2 = kiln.group attention %[[Q]] {{.*}} -> (tensor<2x4x6xf32>, tensor<2x6x4x8xf32>)
 // CHECK: kiln.transpose
 // CHECK: kiln.attention %
 // CHECK: kiln.transpose
 // CHECK: kiln.yield
-// CHECK: kiln.group "attention" %[[Q]], %[[FORWARD]]#1, %[[FORWARD]]#0, {{.*}} -> (tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x6x4x8xf32>)
+// CHECK: kiln.group attention %[[Q]], %[[FORWARD]]#1, %[[FORWARD]]#0, {{.*}} -> (tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x6x4x8xf32>)
 // CHECK: kiln.attention_grad
 // CHECK: kiln.yield
 // CHECK-NOT: kiln.group
@@ -27,9 +27,9 @@ func.func @heads(%x: tensor<2x6x32xf32>, %g: tensor<2x4x6x8xf32>) -> (tensor<2x6
 
 // A transpose that takes rows apart is a kernel of its own.
 // CHECK-LABEL: func.func @columns
-// CHECK: kiln.group "loops"
+// CHECK: kiln.group elementwise
 // CHECK: kiln.transpose
-// CHECK: kiln.group "attention"
+// CHECK: kiln.group attention
 // CHECK-NOT: kiln.transpose
 // CHECK: return
 func.func @columns(%x: tensor<2x4x8x6xf32>) -> tensor<2x4x6x8xf32> {

@@ -5,9 +5,9 @@
 
 // The broadcast is a result, and what softmax subtracts from: the transpose is read by both kernels.
 // CHECK-LABEL: func.func @ofTransposed
-// CHECK: %[[TRANSPOSED:.*]] = kiln.group "loops" %arg0
-// CHECK: %[[BROADCAST:.*]] = kiln.group "loops" %[[TRANSPOSED]] :
-// CHECK: kiln.group "loops" %[[BROADCAST]], %[[TRANSPOSED]] :
+// CHECK: %[[TRANSPOSED:.*]] = kiln.group elementwise %arg0
+// CHECK: %[[BROADCAST:.*]] = kiln.group elementwise %[[TRANSPOSED]] :
+// CHECK: kiln.group rows %[[BROADCAST]], %[[TRANSPOSED]] :
 // CHECK: return {{.*}}, %[[BROADCAST]]
 func.func @ofTransposed(%x: tensor<8x17xf32>) -> (tensor<2x17x2x8xf32>, tensor<2x17x2x8xf32>) {
   %0 = kiln.transpose %x, [1, 0] : tensor<8x17xf32> -> tensor<17x8xf32>
@@ -27,10 +27,10 @@ func.func @ofTransposed(%x: tensor<8x17xf32>) -> (tensor<2x17x2x8xf32>, tensor<2
 
 // The same where the other reader is a column reduction, and below it lie a reverse and a gather.
 // CHECK-LABEL: func.func @ofReversed
-// CHECK: %[[GATHERED:.*]] = kiln.group "loops" %arg0, %arg1
+// CHECK: %[[GATHERED:.*]] = kiln.group elementwise %arg0, %arg1
 // CHECK: kiln.reverse
-// CHECK: kiln.group "loops" %[[GATHERED]] :
-// CHECK: kiln.group "loops" %[[GATHERED]] :
+// CHECK: kiln.group elementwise %[[GATHERED]] :
+// CHECK: kiln.group columns %[[GATHERED]] :
 // CHECK: kiln.reduce  sum
 func.func @ofReversed(%x: tensor<8x6xf32>, %i: tensor<5xi32>) -> (tensor<6xf32>, tensor<4x5x6xf32>) {
   %0 = kiln.reverse %x, [0] : tensor<8x6xf32>
@@ -46,8 +46,8 @@ func.func @ofReversed(%x: tensor<8x6xf32>, %i: tensor<5xi32>) -> (tensor<6xf32>,
 
 // Each of three cheap ops above each other is a result.
 // CHECK-LABEL: func.func @chain
-// CHECK: %[[SLICED:.*]] = kiln.group "loops" %arg0
-// CHECK-COUNT-4: kiln.group "loops" %[[SLICED]] :
+// CHECK: %[[SLICED:.*]] = kiln.group elementwise %arg0
+// CHECK-COUNT-4: kiln.group {{elementwise|rows}} %[[SLICED]] :
 func.func @chain(%x: tensor<9xf32>) -> (tensor<4xf32>, tensor<4x8xf32>, tensor<4x8xf32>, tensor<8x4xf32>) {
   %0 = kiln.slice %x, <"1">, [1] : tensor<9xf32> -> tensor<8xf32>
   %1 = kiln.broadcast %0, [1] : tensor<8xf32> -> tensor<4x8xf32>
@@ -63,9 +63,9 @@ func.func @chain(%x: tensor<9xf32>) -> (tensor<4xf32>, tensor<4x8xf32>, tensor<4
 
 // The other reader stands in a loop.
 // CHECK-LABEL: func.func @inLoop
-// CHECK: %[[BELOW:.*]] = kiln.group "loops" %arg0
+// CHECK: %[[BELOW:.*]] = kiln.group elementwise %arg0
 // CHECK: kiln.scan
-// CHECK: kiln.group "loops" {{.*}}, %[[BELOW]] :
+// CHECK: kiln.group elementwise {{.*}}, %[[BELOW]] :
 func.func @inLoop(%x: tensor<8xf32>, %y: tensor<4x8xf32>) -> (tensor<4x8xf32>, tensor<4x8xf32>) {
   %0 = kiln.reverse %x, [0] : tensor<8xf32>
   %1 = kiln.exp %0 : tensor<8xf32>

@@ -1,9 +1,9 @@
 // RUN: %kiln-opt --kiln-fuse %s | FileCheck %s
 
 // The mask is made again from the relu's result; the operand is not kept for it.
-// CHECK: %[[Y:.*]] = kiln.group "loops" %arg0
-// CHECK: kiln.group "contract" %[[Y]], %arg1
-// CHECK: kiln.group "contract" %{{.*}}, %arg1, %[[Y]]
+// CHECK: %[[Y:.*]] = kiln.group elementwise %arg0
+// CHECK: kiln.group contract %[[Y]], %arg1
+// CHECK: kiln.group contract %{{.*}}, %arg1, %[[Y]]
 // CHECK: kiln.compare {{ *}}le
 // CHECK: kiln.select
 func.func @relu(%x: tensor<4x4xf32>, %w: tensor<4x4xf32>) -> tensor<4x4xf32> {

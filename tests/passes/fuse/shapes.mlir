@@ -2,7 +2,7 @@
 
 // A product takes its bias and activation; the relu's mask in the backward half comes from the result.
 // CHECK-LABEL: func.func @epilogue
-// CHECK: kiln.group "contract"
+// CHECK: kiln.group contract
 // CHECK: kiln.dot_general
 // CHECK: kiln.broadcast
 // CHECK: kiln.tanh
@@ -20,7 +20,7 @@ func.func @epilogue(%x: tensor<4x8xf32>, %w: tensor<8x8xf32>, %b: tensor<8xf32>)
 
 // Softmax is one kernel over rows.
 // CHECK-LABEL: func.func @rows
-// CHECK-COUNT-1: kiln.group "loops"
+// CHECK-COUNT-1: kiln.group rows
 // CHECK-NOT: kiln.group
 func.func @rows(%x: tensor<4x8xf32>) -> tensor<4x8xf32> {
   %0 = kiln.reduce max %x, [1] : tensor<4x8xf32> -> tensor<4xf32>
@@ -37,7 +37,7 @@ func.func @rows(%x: tensor<4x8xf32>) -> tensor<4x8xf32> {
 
 // Reductions along columns that share an input are one kernel, with the product below one of them.
 // CHECK-LABEL: func.func @columns
-// CHECK-COUNT-1: kiln.group "loops"
+// CHECK-COUNT-1: kiln.group columns
 // CHECK-NOT: kiln.group
 func.func @columns(%x: tensor<4x8xf32>, %y: tensor<4x8xf32>) -> (tensor<8xf32>, tensor<8xf32>) {
   %0 = kiln.mul %x, %y : tensor<4x8xf32>
@@ -50,7 +50,7 @@ func.func @columns(%x: tensor<4x8xf32>, %y: tensor<4x8xf32>) -> (tensor<8xf32>, 
 
 // The second reduction needs the first one's result for its operand: two kernels.
 // CHECK-LABEL: func.func @columns_in_turn
-// CHECK-COUNT-2: kiln.group "loops"
+// CHECK-COUNT-2: kiln.group columns
 // CHECK-NOT: kiln.group
 func.func @columns_in_turn(%x: tensor<4x8xf32>) -> tensor<8xf32> {
   %0 = kiln.reduce max %x, [0] : tensor<4x8xf32> -> tensor<8xf32>
@@ -64,9 +64,9 @@ func.func @columns_in_turn(%x: tensor<4x8xf32>) -> tensor<8xf32> {
 
 // A transposed value that was computed is stored first: no element is computed at two places.
 // CHECK-LABEL: func.func @layout_of_computed
-// CHECK: kiln.group "loops"
+// CHECK: kiln.group elementwise
 // CHECK: kiln.exp
-// CHECK: kiln.group "loops"
+// CHECK: kiln.group elementwise
 // CHECK: kiln.transpose
 // CHECK: kiln.add
 func.func @layout_of_computed(%x: tensor<4x8xf32>, %y: tensor<8x4xf32>) -> tensor<8x4xf32> {
@@ -80,9 +80,9 @@ func.func @layout_of_computed(%x: tensor<4x8xf32>, %y: tensor<8x4xf32>) -> tenso
 
 // No group waits for itself: x feeds both an elementwise op and a product that this op needs.
 // CHECK-LABEL: func.func @no_cycle
-// CHECK: kiln.group "loops"
+// CHECK: kiln.group elementwise
 // CHECK: kiln.exp
-// CHECK: kiln.group "contract"
+// CHECK: kiln.group contract
 // CHECK: kiln.dot_general
 // CHECK: kiln.add
 // CHECK-NOT: kiln.group
@@ -97,7 +97,7 @@ func.func @no_cycle(%x: tensor<4x4xf32>) -> tensor<4x4xf32> {
 
 // An index that is checked against a list of classes stays with the row's loss.
 // CHECK-LABEL: func.func @lookup
-// CHECK-COUNT-1: kiln.group "loops"
+// CHECK-COUNT-1: kiln.group rows
 // CHECK-NOT: kiln.group
 func.func @lookup(%x: tensor<4x8xf32>, %t: tensor<4xi32>) -> tensor<4xf32> {
   %n = kiln.constant dense<3> : tensor<4xi32> : tensor<4xi32>
@@ -117,7 +117,7 @@ func.func @lookup(%x: tensor<4x8xf32>, %t: tensor<4xi32>) -> tensor<4xf32> {
 
 // The product stores the gradient alone: what the reductions and the elementwise reader need beside it they make of it.
 // CHECK-LABEL: func.func @peeled
-// CHECK: kiln.group "contract" {{.*}} -> tensor<4x8xf32> {
+// CHECK: kiln.group contract {{.*}} -> tensor<4x8xf32> {
 // CHECK: kiln.yield
 // CHECK: return
 func.func @peeled(%g: tensor<4x6xf32>, %w: tensor<6x8xf32>, %x: tensor<4x8xf32>, %m: tensor<8xf32>, %s: tensor<8xf32>)
@@ -139,12 +139,12 @@ func.func @peeled(%g: tensor<4x6xf32>, %w: tensor<6x8xf32>, %x: tensor<4x8xf32>,
 
 // A cheap value that leaves the function is stored by a kernel of its own; what else is made of it clones it.
 // CHECK-LABEL: func.func @cheap_and_returned
-// CHECK: %[[STORED:.*]] = kiln.group "loops" : () -> tensor<100xf32>
-// CHECK: kiln.group "loops" : () -> tensor<100xf32>
+// CHECK: %[[STORED:.*]] = kiln.group elementwise : () -> tensor<100xf32>
+// CHECK: kiln.group elementwise : () -> tensor<100xf32>
 // CHECK: kiln.iota
 // CHECK: kiln.sub
 // CHECK: kiln.log
-// CHECK: kiln.group "single"
+// CHECK: kiln.group single
 // CHECK: return %{{.*}}, %[[STORED]]
 func.func @cheap_and_returned() -> (tensor<100xf32>, tensor<100xf32>) {
   %one = kiln.constant dense<1.0> : tensor<100xf32> : tensor<100xf32>

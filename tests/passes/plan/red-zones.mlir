@@ -11,22 +11,22 @@
 
 // PLAIN: kiln.arena = 256
 func.func @chain(%x: tensor<20xf32>) -> tensor<20xf32> {
-  %0 = kiln.group "loops" %x : (tensor<20xf32>) -> tensor<20xf32> {
+  %0 = kiln.group elementwise %x : (tensor<20xf32>) -> tensor<20xf32> {
   ^bb0(%a: tensor<20xf32>):
     %1 = kiln.exp %a : tensor<20xf32>
     kiln.yield %1 : tensor<20xf32>
   }
-  %2 = kiln.group "loops" %0 : (tensor<20xf32>) -> tensor<20xf32> {
+  %2 = kiln.group elementwise %0 : (tensor<20xf32>) -> tensor<20xf32> {
   ^bb0(%a: tensor<20xf32>):
     %3 = kiln.reverse %a, [0] : tensor<20xf32>
     kiln.yield %3 : tensor<20xf32>
   }
-  %4 = kiln.group "loops" %2 : (tensor<20xf32>) -> tensor<20xf32> {
+  %4 = kiln.group elementwise %2 : (tensor<20xf32>) -> tensor<20xf32> {
   ^bb0(%a: tensor<20xf32>):
     %5 = kiln.reverse %a, [0] : tensor<20xf32>
     kiln.yield %5 : tensor<20xf32>
   }
-  %6 = kiln.group "loops" %4 : (tensor<20xf32>) -> tensor<20xf32> {
+  %6 = kiln.group elementwise %4 : (tensor<20xf32>) -> tensor<20xf32> {
   ^bb0(%a: tensor<20xf32>):
     %7 = kiln.reverse %a, [0] : tensor<20xf32>
     kiln.yield %7 : tensor<20xf32>

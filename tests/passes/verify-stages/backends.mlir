@@ -7,7 +7,7 @@
 // RUN: %kiln-opt --kiln-claim --kiln-place --kiln-verify-stage=stage=place %s
 
 func.func @loss.train(%x: tensor<16xf32>) -> tensor<16xf32> {
-  %g = kiln.group "loops" %x : (tensor<16xf32>) -> tensor<16xf32> {
+  %g = kiln.group elementwise %x : (tensor<16xf32>) -> tensor<16xf32> {
   ^body(%a: tensor<16xf32>):
     %0 = kiln.exp %a : tensor<16xf32>
     kiln.yield %0 : tensor<16xf32>
@@ -18,11 +18,11 @@ func.func @loss.train(%x: tensor<16xf32>) -> tensor<16xf32> {
 // CLAIM: backends.mlir:[[#@LINE+7]]{{.*}} error: this group is nobody's
 // PLAN: error: this launch has 1 places, and reads and writes 2
 func.func @planned(%x: tensor<16xf32>) -> tensor<16xf32> attributes {kiln.arena = 0 : i64, kiln.lower_bound = 0 : i64} {
-  %g = kiln.group "loops" %x {kiln.places = ["arg0"], kiln.target = 0 : i64} : (tensor<16xf32>) -> tensor<16xf32> {
+  %g = kiln.group elementwise %x {kiln.places = ["arg0"], kiln.target = 0 : i64} : (tensor<16xf32>) -> tensor<16xf32> {
   ^body(%a: tensor<16xf32>):
     kiln.yield %a : tensor<16xf32>
   }
-  %h = kiln.group "loops" %g {kiln.places = ["arg0", "arg1"]} : (tensor<16xf32>) -> tensor<16xf32> {
+  %h = kiln.group elementwise %g {kiln.places = ["arg0", "arg1"]} : (tensor<16xf32>) -> tensor<16xf32> {
   ^body(%a: tensor<16xf32>):
     %0 = kiln.exp %a : tensor<16xf32>
     kiln.yield %0 : tensor<16xf32>
@@ -34,12 +34,12 @@ func.func @planned(%x: tensor<16xf32>) -> tensor<16xf32> attributes {kiln.arena 
 // ARENA: error: this function has no arena, or one below its lower bound
 func.func @loop(%xs: tensor<5x16xf32>, %h0: tensor<16xf32>) -> tensor<16xf32> {
   %h = kiln.scan "5" step(%t) carry(%a = %h0 : tensor<16xf32>) over(%x = %xs : tensor<5x16xf32>) -> () {
-    %g = kiln.group "loops" %x, %a {kiln.target = 0 : i64} : (tensor<16xf32>, tensor<16xf32>) -> tensor<16xf32> {
+    %g = kiln.group elementwise %x, %a {kiln.target = 0 : i64} : (tensor<16xf32>, tensor<16xf32>) -> tensor<16xf32> {
     ^body(%y: tensor<16xf32>, %b: tensor<16xf32>):
       %1 = kiln.add %y, %b : tensor<16xf32>
       kiln.yield %1 : tensor<16xf32>
     }
-    %0 = kiln.group "loops" %g {kiln.target = 1 : i64} : (tensor<16xf32>) -> tensor<16xf32> {
+    %0 = kiln.group elementwise %g {kiln.target = 1 : i64} : (tensor<16xf32>) -> tensor<16xf32> {
     ^body(%b: tensor<16xf32>):
       %1 = kiln.tanh %b : tensor<16xf32>
       kiln.yield %1 : tensor<16xf32>

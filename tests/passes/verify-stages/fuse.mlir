@@ -5,7 +5,7 @@
 // CHECK: error: 'kiln.tanh' is in no group
 func.func @loose(%xs: tensor<5x16xf32>, %h0: tensor<16xf32>) -> tensor<4x4xf32> {
   %h = kiln.scan "5" step(%t) carry(%a = %h0 : tensor<16xf32>) over(%x = %xs : tensor<5x16xf32>) -> () {
-    %g = kiln.group "loops" %x, %a : (tensor<16xf32>, tensor<16xf32>) -> tensor<16xf32> {
+    %g = kiln.group elementwise %x, %a : (tensor<16xf32>, tensor<16xf32>) -> tensor<16xf32> {
     ^body(%y: tensor<16xf32>, %b: tensor<16xf32>):
       %1 = kiln.add %y, %b : tensor<16xf32>
       kiln.yield %1 : tensor<16xf32>

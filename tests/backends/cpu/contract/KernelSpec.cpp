@@ -67,7 +67,7 @@ uint32_t KernelSpec::op(const std::string &name, const std::vector<uint32_t> &op
 kiln_kernel KernelSpec::finish(const std::string &name) {
   kiln_kernel kernel{};
   kernel.name = text(name);
-  kernel.kind = text("contract");
+  kernel.shape = KILN_SHAPE_CONTRACT;
   kernel.value_count = types.size();
   kernel.values = types.data();
   kernel.input_count = inputs.size();
