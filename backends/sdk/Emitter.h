@@ -209,7 +209,7 @@ private:
   Expr whole(const Op &op, uint32_t value, const Index &index);
   Expr reduce(const Op &op, uint32_t value, const Index &index);
   Expr argReduce(const Op &op, uint32_t value, const Index &index);
-  Expr cumSum(const Op &op, uint32_t value, const Index &index);
+  Expr runningSum(const Op &op, uint32_t value, const Index &index);
   Expr window(const Op &op, uint32_t value, const Index &index);
   Expr windowGrad(const Op &op, uint32_t value, const Index &index);
   Expr dot(const Op &op, uint32_t value, const Index &index);

@@ -11,7 +11,7 @@ Expr Emitter::whole(const Op &op, uint32_t value, const Index &at) {
   case OpCode::ArgReduce:
     return argReduce(op, value, at);
   case OpCode::CumSum:
-    return cumSum(op, value, at);
+    return runningSum(op, value, at);
   case OpCode::ReduceWindow:
     return window(op, value, at);
   case OpCode::ReduceWindowGrad:
@@ -145,7 +145,7 @@ Expr Emitter::argReduce(const Op &op, uint32_t value, const Index &at) {
   });
 }
 
-Expr Emitter::cumSum(const Op &op, uint32_t value, const Index &at) {
+Expr Emitter::runningSum(const Op &op, uint32_t value, const Index &at) {
   const Type &operand = graph.type(op.operands[0]);
   size_t axis = static_cast<size_t>(op.integer("axis"));
   bool reverse = op.integer("reverse"), exclusive = op.integer("exclusive");

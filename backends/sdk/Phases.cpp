@@ -26,8 +26,9 @@ static bool readElementwise(const Graph &graph, uint32_t value) {
   });
 }
 
+/// What runs along an axis or goes to places of its own is cheaper, or only possible, all at once; windows are not.
 static bool hasElementForm(OpCode code) {
-  return code != OpCode::Scatter && code != OpCode::Sort && code != OpCode::TopK && code != OpCode::CumSum;
+  return infoOf(code).opClass != OpClass::Whole || code == OpCode::ReduceWindow || code == OpCode::ReduceWindowGrad;
 }
 
 int Phases::place(uint32_t value) const {
@@ -74,14 +75,14 @@ bool Phases::plan(const Graph &graph, Phases &out, std::string &reason, uint32_t
     for (uint32_t value : op.results)
       out.places.push_back({value, out.homeOf(graph, op, value)});
     Phase phase{Phase::Elements, graph.type(op.results[0]).dims, op.results, nullptr};
-    if (op.code == OpCode::CumSum) {
-      phase = {Phase::Line, without(phase.items, static_cast<size_t>(op.integer("axis"))), op.results, &op};
-    } else if (op.code == OpCode::Sort || op.code == OpCode::TopK) {
+    if (op.code == OpCode::Sort || op.code == OpCode::TopK) {
       phase = {Phase::Rank, graph.type(op.operands[0]).dims, op.results, &op};
     } else if (op.code == OpCode::Scatter) {
       phase.op = &op; // copies the operand
       out.phases.push_back(phase);
       phase = {Phase::Update, without(phase.items, static_cast<size_t>(op.integer("axis"))), op.results, &op};
+    } else if (!hasElementForm(op.code)) {
+      phase = {Phase::Line, without(phase.items, static_cast<size_t>(op.integer("axis"))), op.results, &op};
     }
     out.phases.push_back(std::move(phase));
   }

@@ -20,7 +20,7 @@ struct Stored {
 struct Phase {
   enum Kind {
     Elements, // an item computes an element of each of its values and stores it
-    Line,     // cumsum: an item runs along the axis
+    Line,     // a running sum: an item runs along the axis
     Update,   // scatter, after its operand was copied: an item goes through all indices
     Rank      // sort, top_k: an item finds the place of one element
   } kind = Elements;

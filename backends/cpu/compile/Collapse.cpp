@@ -298,15 +298,6 @@ private:
       return reduce(op, op.axes);
     case OpCode::ArgReduce:
       return reduce(op, {op.axis});
-    case OpCode::CumSum:
-      return mapWhere(result, op.operands[0], [&](size_t d) { return static_cast<int64_t>(d) != op.axis; });
-    case OpCode::Sort:
-    case OpCode::TopK: {
-      size_t axis = op.code == OpCode::TopK ? rank(result) - 1 : static_cast<size_t>(op.axis);
-      for (uint32_t each : op.results)
-        mapWhere(each, op.operands[0], [&](size_t d) { return d != axis; });
-      return;
-    }
     case OpCode::ReduceWindow:
       return window(op, op.operands[0], result);
     case OpCode::ReduceWindowGrad:
@@ -329,7 +320,12 @@ private:
         keepAll(v);
       return;
     default:
-      return layout(op);
+      if (infoOf(op.code).opClass != sdk::OpClass::Whole)
+        return layout(op);
+      // Along an axis: sort, running sums, and top_k, whose axis is the last.
+      int64_t axis = op.code == OpCode::TopK ? static_cast<int64_t>(rank(result)) - 1 : op.axis;
+      for (uint32_t each : op.results)
+        mapWhere(each, op.operands[0], [&](size_t d) { return static_cast<int64_t>(d) != axis; });
     }
   }
 };
@@ -375,12 +371,6 @@ void rewrite(const Graph &graph, Op &op, const Moves &moves) {
       op.batchDims = moves[op.operands[1]][op.batchDims - 1] + 1;
     op.axis = from[op.axis];
     return;
-  case OpCode::ArgReduce:
-  case OpCode::CumSum:
-  case OpCode::Sort:
-  case OpCode::Concat:
-    op.axis = from[op.axis];
-    return;
   case OpCode::DotGeneral: {
     ArrayRef<int64_t> right = moves[op.operands[1]];
     renumber(op.lhsBatch, from);
@@ -402,7 +392,8 @@ void rewrite(const Graph &graph, Op &op, const Moves &moves) {
     compress(op.low, from);
     return compress(op.high, from);
   default:
-    return;
+    if (!from.empty())
+      op.axis = from[op.axis]; // of those without one it is and stays 0
   }
 }
 
