@@ -313,18 +313,13 @@ void AttentionLowering::build() {
     int64_t pairs = std::max<int64_t>(graph.bound(form.batches) * graph.bound(form.heads), 1);
     parts = std::clamp<int64_t>(ceilDivide(wantedTasks, pairs), 1, ceilDivide(graph.bound(form.queries), columns));
   }
-  std::unique_ptr<Emitter> own; // of this width, where the kernel's is another
   builder.addPhase(
       [&](Emitter &e) { return e.code.mul(e.elements({form.batches, form.heads}), e.code.integer(parts)); },
-      [&](Emitter &given) {
-        Emitter *e = &given;
-        if (given.width != lanes) {
-          own = std::make_unique<Emitter>(given.code, graph, given.arguments, lanes);
-          e = own.get();
-        }
-        builder.code.loop(e->arguments.begin, e->arguments.end, 1,
-                          [&](Value number) { form.backward ? backwardTask(*e, number) : forwardTask(*e, number); });
-      });
+      [&](Emitter &e) {
+        e.code.loop(e.arguments.begin, e.arguments.end, 1,
+                    [&](Value number) { form.backward ? backwardTask(e, number) : forwardTask(e, number); });
+      },
+      lanes);
 }
 
 void AttentionLowering::forwardTask(Emitter &e, Value number) const {

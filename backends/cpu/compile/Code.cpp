@@ -289,6 +289,11 @@ llvm::SmallVector<Value> Code::ifElse(Value condition, TypeRange results,
   return llvm::SmallVector<Value>(op.getResults());
 }
 
+void Code::ifElse(Value condition, llvm::function_ref<void()> onTrue, llvm::function_ref<void()> onFalse) {
+  auto none = [](llvm::function_ref<void()> body) { return [body] { return body(), llvm::SmallVector<Value>(); }; };
+  ifElse(condition, {}, none(onTrue), none(onFalse));
+}
+
 //===-- Memory ---------------------------------------------------------------------------------------------------===//
 
 Value Code::address(Value pointer, Value index, int64_t elementBytes) {

@@ -103,6 +103,7 @@ public:
   llvm::SmallVector<Value> ifElse(Value condition, mlir::TypeRange results,
                                   llvm::function_ref<llvm::SmallVector<Value>()> onTrue,
                                   llvm::function_ref<llvm::SmallVector<Value>()> onFalse);
+  void ifElse(Value condition, llvm::function_ref<void()> onTrue, llvm::function_ref<void()> onFalse);
 
   /// Builds the body of a region op that was made by hand (scf.while): `block` is a scope while `body` runs.
   void within(mlir::Block *block, mlir::Operation *op, llvm::function_ref<void()> body);

@@ -59,24 +59,7 @@ bool buildContract(KernelBuilder &builder) {
     for (auto [i, element] : llvm::enumerate(elements))
       e.storeOutput(i, at, element, mask);
   };
-  ContractLowering lowering(graph, builder.machine, contraction, sink);
-  lowering.scratchBase = builder.reserveScratch(lowering.scratchBytes());
-  lowering.workerBase = builder.reserveWorkerScratch(lowering.workerBytes());
-  // An emitter of the product's own width, where the kernel's is another; the builder still knows it when it ends the
-  // function.
-  SmallVector<std::unique_ptr<Emitter>> emitters;
-  for (auto &phase : lowering.phases())
-    builder.addPhase(
-        [&](Emitter &e) { return phase.tasks(e); },
-        [&](Emitter &given) {
-          Emitter *e = &given;
-          if (given.width != lowering.t.lanes)
-            e = emitters.emplace_back(std::make_unique<Emitter>(given.code, graph, given.arguments, lowering.t.lanes))
-                    .get();
-          if (phase.begin)
-            phase.begin(*e);
-          builder.code.loop(e->arguments.begin, e->arguments.end, 1, [&](Value task) { phase.body(*e, task); });
-        });
+  ContractLowering(builder, contraction, sink).build();
   return true;
 }
 

@@ -14,77 +14,68 @@ static int64_t spreadStride(int64_t elements, int64_t bytes) {
   return (lines | 1) * line;
 }
 
-static int64_t aligned(int64_t size) { return roundUp(size, 64); }
-
-ContractLowering::ContractLowering(const Graph &graph, const Machine &machine, const Contraction &contraction,
-                                   ContractSink sink)
-    : c(contraction), graph(graph), machine(machine), sink(std::move(sink)), bytes(byteSize(contraction.accumulator)) {
+ContractLowering::ContractLowering(KernelBuilder &builder, const Contraction &contraction, ContractSink sink)
+    : builder(builder), graph(builder.graph), c(contraction), sink(std::move(sink)),
+      bytes(byteSize(contraction.accumulator)) {
   ContractExtents bounds{graph.bound(c.batch), graph.bound(c.m), graph.bound(c.n), graph.bound(c.k)};
-  t = chooseBlocking(machine, bounds, c.traits());
+  t = chooseBlocking(builder.machine, bounds, c.traits());
   oneBlock = t.chunks == 1 && bounds.k <= t.kc;
   leftOnce = oneBlock && t.method == Method::Tile && bounds.m <= t.mc && (c.batch.empty() || c.leftForAllBatches);
-  int64_t slack = t.lanes * (t.tileRows + 2);
+  auto area = [&](int64_t elements) { return builder.reserveWorkerScratch(elements * bytes); };
   if (t.method == Method::Dot) {
     rightStride = roundUp(t.nc, t.lanes);
-    tileBytes = aligned(bounds.m * rightStride * bytes);
+    sumsArea = area(bounds.m * rightStride);
     return;
   }
-  int64_t columns = t.tileColumns();
-  leftBytes = aligned((t.mc * t.kc + slack) * bytes);
+  int64_t columns = t.tileColumns(), slack = t.lanes * (t.tileRows + 2), rightElements = 0;
+  leftArea = area(t.mc * t.kc + slack);
   if (t.right == RightMode::Shared) {
     rightStride = columns;
-    sharedBytes = aligned(bounds.batch * ceilDivide(bounds.n, columns) * roundUp(bounds.k, t.lanes) * columns * bytes);
+    int64_t panels = bounds.batch * ceilDivide(bounds.n, columns);
+    sharedArea = builder.reserveScratch(panels * roundUp(bounds.k, t.lanes) * columns * bytes);
   } else if (t.right == RightMode::Window) {
     rightStride = spreadStride(t.nc + c.window->reach, bytes);
-    rightBytes = aligned((graph.bound(c.window->channels) * rightStride + columns + t.lanes) * bytes);
-    offsetBytes = aligned(bounds.k * 8);
+    rightElements = graph.bound(c.window->channels) * rightStride + columns + t.lanes;
   } else {
     rightStride = t.right == RightMode::Task ? spreadStride(t.nc, bytes) : columns;
-    rightBytes = aligned(((t.kc + t.lanes) * rightStride + slack) * bytes);
+    rightElements = (t.kc + t.lanes) * rightStride + slack;
   }
+  rightArea = area(rightElements);
+  int64_t tiles = oneBlock ? 1 : (t.mc / t.tileRows) * (t.nc / columns);
+  sumsArea = area(tiles * t.tileRows * columns);
+  if (t.right == RightMode::Window)
+    offsetsArea = builder.reserveWorkerScratch(bounds.k * 8);
   turnStride = spreadStride(t.kc + t.lanes, bytes); // room for the last vector's end
   if ((c.left.alongK && !packedByCall(c.left)) || (c.right.alongK && !packedByCall(c.right)))
-    turnBytes = aligned((turnStride + 1) * t.lanes * bytes);
-  int64_t tiles = oneBlock ? 1 : (t.mc / t.tileRows) * (t.nc / columns);
-  tileBytes = aligned(tiles * t.tileRows * columns * bytes);
+    turnArea = area((turnStride + 1) * t.lanes);
   if (t.chunks > 1)
-    partialBytes = aligned(t.chunks * bounds.batch * bounds.m * roundUp(bounds.n, t.lanes) * bytes);
+    partialArea = builder.reserveScratch(t.chunks * bounds.batch * bounds.m * roundUp(bounds.n, t.lanes) * bytes);
 }
 
-SmallVector<ContractLowering::Phase, 3> ContractLowering::phases() {
-  SmallVector<Phase, 3> result;
-  if (t.method == Method::Dot) {
-    result.push_back({"dot", nullptr,
-                      [this](Emitter &e) {
-                        Sizes s = sizes(e);
-                        return e.code.mul(s.batch, e.code.mul(s.mBlocks, s.nBlocks));
-                      },
-                      [this](Emitter &e, Value task) { dotTask(e, task); }});
-    return result;
-  }
+void ContractLowering::build() {
+  using Task = void (ContractLowering::*)(Emitter &e, Value task) const;
+  auto phase = [&](Task body, llvm::function_ref<Value(Code &, const Sizes &)> tasks) {
+    builder.addPhase([&](Emitter &e) { return tasks(e.code, sizes(e)); },
+                     [&](Emitter &e) {
+                       if (body == &ContractLowering::tileTask)
+                         beginTiles(e);
+                       e.code.loop(e.arguments.begin, e.arguments.end, 1, [&](Value task) { (this->*body)(e, task); });
+                     },
+                     t.lanes);
+  };
+  if (t.method == Method::Dot)
+    return phase(&ContractLowering::dotTask,
+                 [](Code &code, const Sizes &s) { return code.mul(s.batch, code.mul(s.mBlocks, s.nBlocks)); });
   if (t.right == RightMode::Shared)
-    result.push_back({"pack", nullptr,
-                      [this](Emitter &e) {
-                        Sizes s = sizes(e);
-                        return e.code.mul(s.batch,
-                                          e.code.mul(s.panelGroups, e.code.ceilDiv(s.k, e.code.integer(t.kc))));
-                      },
-                      [this](Emitter &e, Value task) { shareTask(e, task); }});
-  result.push_back({"tile", [this](Emitter &e) { beginTiles(e); },
-                    [this](Emitter &e) {
-                      Sizes s = sizes(e);
-                      Value blocks = e.code.mul(s.mBlocks, s.nBlocks);
-                      return e.code.mul(e.code.mul(s.batch, e.code.integer(t.chunks)), blocks);
-                    },
-                    [this](Emitter &e, Value task) { tileTask(e, task); }});
+    phase(&ContractLowering::shareTask, [&](Code &code, const Sizes &s) {
+      return code.mul(s.batch, code.mul(s.panelGroups, code.ceilDiv(s.k, code.integer(t.kc))));
+    });
+  phase(&ContractLowering::tileTask, [&](Code &code, const Sizes &s) {
+    Value blocks = code.mul(s.mBlocks, s.nBlocks);
+    return code.mul(code.mul(s.batch, code.integer(t.chunks)), blocks);
+  });
   if (t.chunks > 1)
-    result.push_back({"add", nullptr,
-                      [this](Emitter &e) {
-                        Sizes s = sizes(e);
-                        return e.code.mul(s.batch, s.m);
-                      },
-                      [this](Emitter &e, Value task) { addTask(e, task); }});
-  return result;
+    phase(&ContractLowering::addTask, [](Code &code, const Sizes &s) { return code.mul(s.batch, s.m); });
 }
 
 ContractLowering::Sizes ContractLowering::sizes(Emitter &e) const {
@@ -145,7 +136,7 @@ void ContractLowering::shareTask(Emitter &e, Value task) const {
   auto panelAt = [&](Value n) {
     Value panel = code.add(code.mul(batch, s.panels), code.div(n, code.integer(columns)));
     Value row = code.add(code.mul(panel, s.kPadded), k0);
-    return code.address(e.scratch(scratchBase), code.mul(row, code.integer(columns)), bytes);
+    return code.address(e.scratch(sharedArea), code.mul(row, code.integer(columns)), bytes);
   };
   if (packedByCall(c.right) && !c.right.alongK) {
     callSplit(code, {c.accumulator, columns, t.lanes}, plainPointer(e, c.right, position, n0, k0),
@@ -169,7 +160,7 @@ void ContractLowering::beginTiles(Emitter &e) const {
   all.batch.assign(c.batch.size(), e.zero());
   all.m0 = e.code.integer(0);
   all.m1 = s.m;
-  packLeft(e, all, e.code.integer(0), s.k, e.workerScratch(workerBase));
+  packLeft(e, all, e.code.integer(0), s.k, e.workerScratch(leftArea));
 }
 
 void ContractLowering::tileTask(Emitter &e, Value task) const {
@@ -199,7 +190,7 @@ Value ContractLowering::plainPointer(Emitter &e, const Contraction::Operand &ope
 
 void ContractLowering::multiplyBlock(Emitter &e, const Sizes &s, const Block &block, Value k0, Value k1) const {
   Code &code = e.code;
-  Value left = e.workerScratch(workerBase), right = e.workerScratch(workerBase + leftBytes);
+  Value left = e.workerScratch(leftArea), right = e.workerScratch(rightArea);
   if (!leftOnce)
     packLeft(e, block, k0, k1, left);
   if (t.right == RightMode::Task)
@@ -210,12 +201,12 @@ void ContractLowering::multiplyBlock(Emitter &e, const Sizes &s, const Block &bl
     if (t.right == RightMode::Shared) {
       Value panel = code.add(code.mul(block.batchNumber, s.panels), code.div(n, code.integer(columns)));
       Value row = code.add(code.mul(panel, s.kPadded), k0);
-      from = code.address(e.scratch(scratchBase), code.mul(row, code.integer(columns)), bytes);
+      from = code.address(e.scratch(sharedArea), code.mul(row, code.integer(columns)), bytes);
     } else if (t.right == RightMode::Task) {
       from = code.address(right, code.sub(n, block.n0), bytes);
     } else if (t.right == RightMode::Window) {
       from = code.address(right, code.sub(n, block.n0), bytes);
-      apart = code.address(e.workerScratch(workerBase + leftBytes + rightBytes + tileBytes), k0, 8);
+      apart = code.address(e.workerScratch(offsetsArea), k0, 8);
     } else if (t.right == RightMode::Sliver) {
       packRight(e, block.batch, n, code.min(code.add(n, code.integer(columns)), block.n1), k0, k1, right, rightStride);
       from = right;
@@ -244,7 +235,7 @@ void ContractLowering::tile(Emitter &e, const Block &block, Value m, Value n, Va
                             Value k0, Value k1) const {
   Code &code = e.code;
   int64_t columns = t.tileColumns();
-  Value sums = e.workerScratch(workerBase + leftBytes + rightBytes);
+  Value sums = e.workerScratch(sumsArea);
   Value accumulate = code.constantInt(code.i1, 0);
   if (!oneBlock) {
     Value number =
@@ -275,7 +266,7 @@ void ContractLowering::tile(Emitter &e, const Block &block, Value m, Value n, Va
     Value first = code.mul(code.add(code.mul(block.chunk, s.batch), block.batchNumber), s.m);
     code.loop(code.integer(0), rows, 1, [&](Value r) {
       Value row = code.add(code.mul(code.add(first, code.add(m, r)), stride), n);
-      Value to = code.address(e.scratch(scratchBase + sharedBytes), row, bytes);
+      Value to = code.address(e.scratch(partialArea), row, bytes);
       Value from = code.address(sums, code.mul(r, code.integer(columns)), bytes);
       code.loop(code.integer(0), width, lanes, [&](Value v) {
         code.store(code.loadHere(vectorType(e), code.address(from, v, bytes), bytes), code.address(to, v, bytes),
@@ -325,32 +316,14 @@ void ContractLowering::callTile(Emitter &e, Value height, Value width, Value lef
     if (!narrow)
       return call(t.tileVectors);
     Value wide = code.compare(arith::CmpIPredicate::sgt, width, code.integer(t.lanes));
-    code.ifElse(
-        wide, {},
-        [&] {
-          call(2);
-          return SmallVector<Value>{};
-        },
-        [&] {
-          call(1);
-          return SmallVector<Value>{};
-        });
+    code.ifElse(wide, [&] { call(2); }, [&] { call(1); });
   };
   SmallVector<int64_t, 4> all = heights();
   std::function<void(size_t)> choose = [&](size_t i) {
     if (i + 1 == all.size())
       return callHeight(all[i]);
     Value is = code.compare(arith::CmpIPredicate::eq, height, code.integer(all[i]));
-    code.ifElse(
-        is, {},
-        [&] {
-          callHeight(all[i]);
-          return SmallVector<Value>{};
-        },
-        [&] {
-          choose(i + 1);
-          return SmallVector<Value>{};
-        });
+    code.ifElse(is, [&] { callHeight(all[i]); }, [&] { choose(i + 1); });
   };
   choose(0);
 }
@@ -401,7 +374,7 @@ void ContractLowering::addTask(Emitter &e, Value task) const {
   Value stride = code.mul(code.ceilDiv(s.n, code.integer(t.lanes)), code.integer(t.lanes));
   Value partBytes = code.mul(code.mul(s.batch, s.m), stride);
   Value m = code.max(s.m, code.integer(1));
-  Value first = code.address(e.scratch(scratchBase + sharedBytes), code.mul(task, stride), bytes);
+  Value first = code.address(e.scratch(partialArea), code.mul(task, stride), bytes);
   Indices batch = e.indicesOfRow(c.batch, code.div(task, m));
   Value row = code.rem(task, m);
   forEachRun(e, c.n, c.resultInRows, code.integer(0), s.n, [&](Value n, const Position &position, Value limit) {
@@ -426,7 +399,7 @@ void ContractLowering::dotTask(Emitter &e, Value task) const {
   Code &code = e.code;
   Sizes s = sizes(e);
   Block block = blockOf(e, s, task);
-  Value sums = e.workerScratch(workerBase + leftBytes + rightBytes);
+  Value sums = e.workerScratch(sumsArea);
   Value lda = code.mul(e.extent(c.left.freeStride), code.integer(bytes));
   Value ldb = code.mul(e.extent(c.right.freeStride), code.integer(bytes));
   Value ldc = code.integer(rightStride * bytes);
@@ -446,16 +419,12 @@ void ContractLowering::dotTask(Emitter &e, Value task) const {
     Value enough = code.compare(arith::CmpIPredicate::sge, code.sub(end, begin), code.integer(size));
     auto large = [&] {
       code.loop(begin, end, size, [&](Value i) { body(code.min(i, code.sub(end, code.integer(size))), size); });
-      return SmallVector<Value>{};
     };
-    auto small = [&] {
-      code.loop(begin, end, 1, [&](Value i) { body(i, 1); });
-      return SmallVector<Value>{};
-    };
+    auto small = [&] { code.loop(begin, end, 1, [&](Value i) { body(i, 1); }); };
     if (bound < size)
       small();
     else
-      code.ifElse(enough, {}, large, small);
+      code.ifElse(enough, large, small);
   };
   int64_t rowGroup = graph.bound(c.m) >= 4 ? 4 : 1;
   int64_t columnGroup = t.lanes >= 6 ? 6 : std::min<int64_t>(t.lanes, 4);

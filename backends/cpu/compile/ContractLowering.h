@@ -9,6 +9,7 @@
 
 #include "backends/cpu/compile/ContractShape.h"
 #include "backends/cpu/compile/MicroKernel.h"
+#include "backends/cpu/compile/Phases.h"
 
 namespace kiln::cpu {
 
@@ -17,36 +18,26 @@ using ContractSink = std::function<void(Emitter &e, llvm::ArrayRef<Index> at, co
 
 class ContractLowering {
 public:
-  ContractLowering(const Graph &graph, const Machine &machine, const Contraction &contraction, ContractSink sink);
+  ContractLowering(KernelBuilder &builder, const Contraction &contraction, ContractSink sink);
 
-  const Contraction c;
-  Blocking t;
-
-  int64_t scratchBytes() const { return sharedBytes + partialBytes; }
-  int64_t workerBytes() const { return leftBytes + rightBytes + tileBytes + offsetBytes + turnBytes; }
-  /// Byte offsets of this product's parts within the launch's and the worker's scratch.
-  int64_t scratchBase = 0, workerBase = 0;
-
-  struct Phase {
-    const char *name;
-    std::function<void(Emitter &e)> begin;            // before the loop over tasks, may be null
-    std::function<Value(Emitter &e)> tasks;           // in a function of the extents alone
-    std::function<void(Emitter &e, Value task)> body; // inside the loop over tasks
-  };
-  /// The emitter that a phase is called with has width `t.lanes`.
-  llvm::SmallVector<Phase, 3> phases();
+  /// Adds the phases.
+  void build();
 
 private:
+  KernelBuilder &builder;
   const Graph &graph;
-  const Machine &machine;
+  const Contraction c;
   ContractSink sink;
-  int64_t bytes;           // of an element in packed form
-  int64_t turnStride = 0;  // and between rows that are about to be turned
-  int64_t rightStride = 0; // elements between a task's packed rows of the right operand
-  int64_t sharedBytes = 0, partialBytes = 0, leftBytes = 0, rightBytes = 0, tileBytes = 0, offsetBytes = 0,
-          turnBytes = 0;
-  bool oneBlock = false; // K is never more than one block
-  bool leftOnce = false; // all tasks multiply by the same packed rows
+  int64_t bytes; // of an element in packed form
+  Blocking t;
+  int64_t turnStride = 0;  // elements between rows that are about to be turned
+  int64_t rightStride = 0; // and between a task's packed rows of the right operand
+  bool oneBlock = false;   // K is never more than one block
+  bool leftOnce = false;   // all tasks multiply by the same packed rows
+  /// Areas of a launch's scratch: the right operand packed for all tasks, the sums of parts of K.
+  int64_t sharedArea = 0, partialArea = 0;
+  /// Of a worker's: packed operands, a block's sums, offsets of a window's rows, rows that are about to be turned.
+  int64_t leftArea = 0, rightArea = 0, sumsArea = 0, offsetsArea = 0, turnArea = 0;
 
   struct Sizes {
     Value batch, m, n, k, kPadded, panels, panelGroups, mBlocks, nBlocks, chunkLength;
@@ -85,7 +76,7 @@ private:
   void beginTiles(Emitter &e) const;
   void tileTask(Emitter &e, Value task) const;
   void multiplyBlock(Emitter &e, const Sizes &s, const Block &block, Value k0, Value k1) const;
-  void tile(Emitter &e, const Block &block, Value m, Value n, Value left, Value right, Value rightBytesApart, Value k0,
+  void tile(Emitter &e, const Block &block, Value m, Value n, Value left, Value right, Value apart, Value k0,
             Value k1) const;
   void callTile(Emitter &e, Value height, Value columns, Value left, Value right, Value ldb, Value c, Value k,
                 Value accumulate) const;

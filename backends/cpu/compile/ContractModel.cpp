@@ -6,26 +6,18 @@
 
 namespace kiln::cpu {
 
-CacheSizes cachesOf(const Machine &machine) {
-  // LLVM names processors, not caches; these are the makers' figures for a core. Unknown ones get the smallest in use.
-  struct Row {
-    const char *prefix;
-    CacheSizes sizes;
-  };
-  static const Row rows[] = {{"znver5", {48 << 10, 1 << 20}},        {"znver4", {32 << 10, 1 << 20}},
-                             {"znver", {32 << 10, 512 << 10}},       {"sapphirerapids", {48 << 10, 2 << 20}},
-                             {"emeraldrapids", {48 << 10, 2 << 20}}, {"graniterapids", {48 << 10, 2 << 20}},
-                             {"icelake", {48 << 10, 1 << 20}},       {"skylake-avx512", {32 << 10, 1 << 20}},
-                             {"cascadelake", {32 << 10, 1 << 20}},   {"skylake", {32 << 10, 256 << 10}},
-                             {"haswell", {32 << 10, 256 << 10}},     {"broadwell", {32 << 10, 256 << 10}}};
-  CacheSizes sizes = machine.vectorBytes >= 64 ? CacheSizes{32 << 10, 1 << 20} : CacheSizes{};
-  const Row *row =
-      llvm::find_if(rows, [&](const Row &each) { return llvm::StringRef(machine.cpu).starts_with(each.prefix); });
-  if (row != std::end(rows))
-    sizes = row->sizes;
+/// LLVM names processors, not caches; these are the makers' figures for a core. Unknown ones get the smallest in use.
+static int64_t secondLevelOf(const Machine &machine) {
+  static constexpr std::pair<const char *, int64_t> rows[] = {
+      {"znver5", 1 << 20},        {"znver4", 1 << 20},        {"znver", 512 << 10},   {"sapphirerapids", 2 << 20},
+      {"emeraldrapids", 2 << 20}, {"graniterapids", 2 << 20}, {"icelake", 1 << 20},   {"skylake-avx512", 1 << 20},
+      {"cascadelake", 1 << 20},   {"skylake", 256 << 10},     {"haswell", 256 << 10}, {"broadwell", 256 << 10}};
   if (machine.level2)
-    sizes.level2 = machine.level2;
-  return sizes;
+    return machine.level2;
+  for (auto [prefix, size] : rows)
+    if (llvm::StringRef(machine.cpu).starts_with(prefix))
+      return size;
+  return machine.vectorBytes >= 64 ? 1 << 20 : 512 << 10;
 }
 
 namespace {
@@ -69,22 +61,22 @@ static double spread(double total, double largest, int64_t tasks) {
 }
 
 /// Rows of the left operand's block: half of the second level, or four fifths where that is all of them.
-static int64_t mostRows(const Blocking &t, const ContractTraits &traits, const CacheSizes &caches, int64_t m) {
-  int64_t rows = caches.level2 / (t.kc * traits.bytes);
+static int64_t mostRows(const Blocking &t, const ContractTraits &traits, int64_t level2, int64_t m) {
+  int64_t rows = level2 / (t.kc * traits.bytes);
   int64_t most = roundUp(m, t.tileRows) <= rows * 4 / 5 ? rows * 4 / 5 : rows / 2;
   return std::max(t.tileRows, most / t.tileRows * t.tileRows);
 }
 
-static void chooseCut(Blocking &t, const ContractExtents &e, const ContractTraits &traits, const CacheSizes &caches) {
+static void chooseCut(Blocking &t, const ContractExtents &e, const ContractTraits &traits, int64_t level2) {
   double packElement = (traits.slowElements ? 1.0 : 0.35) * 16.0 / t.lanes;
   Cost cost{e, t, traits.bytes, packElement};
   int64_t columnsUnit = t.tileColumns();
-  int64_t maxRows = mostRows(t, traits, caches, e.m);
+  int64_t maxRows = mostRows(t, traits, level2, e.m);
   int64_t maxColumns = std::max(columnsUnit, 768 / columnsUnit * columnsUnit);
   bool packRight = t.right == RightMode::Task || t.right == RightMode::Sliver;
   if (t.right == RightMode::Task) // the block of the right operand lives in the second level too
-    maxColumns = std::max(columnsUnit,
-                          std::min(maxColumns, caches.level2 / 2 / (t.kc * traits.bytes) / columnsUnit * columnsUnit));
+    maxColumns =
+        std::max(columnsUnit, std::min(maxColumns, level2 / 2 / (t.kc * traits.bytes) / columnsUnit * columnsUnit));
   double best = INFINITY;
   int64_t k = std::max<int64_t>(1, ceilDivide(e.k, t.chunks));
   for (int64_t mb = 1; mb <= 4096; ++mb) {
@@ -126,7 +118,7 @@ Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, co
   ContractExtents e = given;
   for (int64_t *extent : {&e.batch, &e.m, &e.n, &e.k})
     *extent = std::max<int64_t>(*extent, 1);
-  CacheSizes caches = cachesOf(machine);
+  int64_t level2 = secondLevelOf(machine);
   Blocking t;
   RegisterTile registers = registerTile(machine, traits.bytes);
   t.lanes = registers.lanes, t.tileVectors = registers.vectors;
@@ -134,7 +126,7 @@ Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, co
   if (e.n <= t.lanes)
     t.tileVectors = 1;
 
-  int64_t kBlock = caches.level2 / 10 / (t.tileColumns() * traits.bytes) / t.lanes * t.lanes;
+  int64_t kBlock = level2 / 10 / (t.tileColumns() * traits.bytes) / t.lanes * t.lanes;
   kBlock = std::max(kBlock, t.lanes);
   // A single block up to half again as long saves the second pass over the accumulators.
   int64_t blocks = e.k <= kBlock * 3 / 2 ? 1 : ceilDivide(e.k, kBlock);
@@ -159,7 +151,7 @@ Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, co
   else if (!traits.rightShareable)
     t.right = RightMode::Task;
   else // where one block holds all rows, no column is packed twice
-    t.right = e.m <= mostRows(t, traits, caches, e.m) ? RightMode::Sliver : RightMode::Shared;
+    t.right = e.m <= mostRows(t, traits, level2, e.m) ? RightMode::Sliver : RightMode::Shared;
 
   // A kilobyte of each row of memory, as long as that leaves some tasks to share out.
   t.sharedPanels = std::max<int64_t>(
@@ -172,7 +164,7 @@ Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, co
     t.kc = roundUp(std::min(kBlock, ceilDivide(e.k, t.chunks)), t.lanes);
     t.right = RightMode::Task;
   }
-  chooseCut(t, e, traits, caches);
+  chooseCut(t, e, traits, level2);
   return t;
 }
 

@@ -20,11 +20,6 @@
 
 namespace kiln::cpu {
 
-struct CacheSizes {
-  int64_t level1 = 32 << 10, level2 = 512 << 10;
-};
-CacheSizes cachesOf(const Machine &machine);
-
 /// The register tile of the model above for elements of so many bytes.
 struct RegisterTile {
   int64_t lanes, vectors, rows, rowUnit;
@@ -58,7 +53,6 @@ struct Blocking {
 
 struct ContractExtents {
   int64_t batch = 1, m = 1, n = 1, k = 1; // at their bounds
-  bool dynamicM = false;                  // m may be far below its bound
 };
 
 struct ContractTraits {

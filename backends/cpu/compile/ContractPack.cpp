@@ -69,7 +69,7 @@ void ContractLowering::turnRows(Emitter &e, const Contraction::Operand &operand,
                                 ArrayRef<Index> batch, Value first, Value count, Value k0, Value k1, Value to,
                                 Value stride) const {
   Code &code = e.code;
-  Value rows = e.workerScratch(workerBase + leftBytes + rightBytes + tileBytes + offsetBytes);
+  Value rows = e.workerScratch(turnArea);
   // A few rows side by side share what depends on the position along K, and K's loop what depends on the row.
   int64_t together = std::min<int64_t>(t.lanes, 4);
   Value last = code.sub(count, code.integer(1));

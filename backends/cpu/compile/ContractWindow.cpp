@@ -15,7 +15,7 @@ namespace kiln::cpu {
 /// The table of offsets in bytes, one for each k, in the worker's scratch.
 void ContractLowering::fillOffsets(Emitter &e) const {
   Code &code = e.code;
-  Value table = e.workerScratch(workerBase + leftBytes + rightBytes + tileBytes);
+  Value table = e.workerScratch(offsetsArea);
   code.loop(code.integer(0), e.elements(c.k), 1, [&](Value k) {
     Indices at = e.indicesOfRow(c.k, k);
     Value offset = code.mul(at[0].base, code.integer(rightStride));
@@ -27,7 +27,7 @@ void ContractLowering::fillOffsets(Emitter &e) const {
 
 void ContractLowering::packWindow(Emitter &e, const Block &block) const {
   Code &code = e.code;
-  Value right = e.workerScratch(workerBase + leftBytes);
+  Value right = e.workerScratch(rightArea);
   Value end = code.add(block.n1, code.integer(c.window->reach));
   code.loop(code.integer(0), e.extent(c.window->channels), 1, [&](Value channel) {
     Value to = code.address(right, code.mul(channel, code.integer(rightStride)), bytes);

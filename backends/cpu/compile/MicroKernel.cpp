@@ -7,24 +7,12 @@ using namespace mlir;
 
 namespace kiln::cpu {
 
-static std::string nameOf(const MicroShape &s, bool taps = false) {
-  return ((taps ? "kiln_taps_" : "kiln_tile_") + dtypeName(s.dtype) + "_" + llvm::Twine(s.rows) + "x" +
-          llvm::Twine(s.vectors) + "x" + llvm::Twine(s.lanes))
-      .str();
-}
-
-static std::string nameOf(const DotShape &s) {
-  return ("kiln_dot_" + dtypeName(s.dtype) + "_" + llvm::Twine(s.rows) + "x" + llvm::Twine(s.columns) + "x" +
-          llvm::Twine(s.lanes))
-      .str();
-}
-
-static std::string nameOf(const PackShape &s) {
-  return ((s.turn ? "kiln_turn_" : "kiln_copy_") + dtypeName(s.dtype) + "_" + llvm::Twine(s.lanes)).str();
-}
-
-static std::string nameOf(const SplitShape &s) {
-  return ("kiln_split_" + dtypeName(s.dtype) + "_" + llvm::Twine(s.width) + "x" + llvm::Twine(s.lanes)).str();
+/// defineMicroKernel reads it back.
+static std::string nameOf(StringRef kind, kiln_dtype dtype, ArrayRef<int64_t> sizes) {
+  std::string name = ("kiln_" + kind + "_" + dtypeName(dtype) + "_").str();
+  for (int64_t size : sizes)
+    name += (name.back() == '_' ? "" : "x") + std::to_string(size);
+  return name;
 }
 
 static Type elementType(Code &code, kiln_dtype dtype) {
@@ -51,29 +39,27 @@ static void call(Code &code, StringRef name, ValueRange arguments) {
   code.here<func::CallOp>(function, arguments);
 }
 
-void callMicroKernel(Code &code, const MicroShape &shape, Value a, Value b, Value ldb, Value c, Value ldc, Value k,
+void callMicroKernel(Code &code, const MicroShape &s, Value a, Value b, Value ldb, Value c, Value ldc, Value k,
                      Value accumulate) {
-  call(code, nameOf(shape), {a, b, ldb, c, ldc, k, accumulate});
+  call(code, nameOf("tile", s.dtype, {s.rows, s.vectors, s.lanes}), {a, b, ldb, c, ldc, k, accumulate});
 }
 
-void callTapsKernel(Code &code, const MicroShape &shape, Value a, Value offsets, Value b, Value c, Value ldc, Value k,
+void callTapsKernel(Code &code, const MicroShape &s, Value a, Value offsets, Value b, Value c, Value ldc, Value k,
                     Value accumulate) {
-  call(code, nameOf(shape, true), {a, offsets, b, c, ldc, k, accumulate});
+  call(code, nameOf("taps", s.dtype, {s.rows, s.vectors, s.lanes}), {a, offsets, b, c, ldc, k, accumulate});
 }
 
-void callDotKernel(Code &code, const DotShape &shape, Value a, Value lda, Value b, Value ldb, Value c, Value ldc,
-                   Value k) {
-  call(code, nameOf(shape), {a, lda, b, ldb, c, ldc, k});
+void callDotKernel(Code &code, const DotShape &s, Value a, Value lda, Value b, Value ldb, Value c, Value ldc, Value k) {
+  call(code, nameOf("dot", s.dtype, {s.rows, s.columns, s.lanes}), {a, lda, b, ldb, c, ldc, k});
 }
 
-void callPack(Code &code, const PackShape &shape, Value from, Value apart, Value count, Value k, Value to,
-              Value stride) {
-  call(code, nameOf(shape), {from, apart, count, k, to, stride});
+void callPack(Code &code, const PackShape &s, Value from, Value apart, Value count, Value k, Value to, Value stride) {
+  call(code, nameOf(s.turn ? "turn" : "copy", s.dtype, {s.lanes}), {from, apart, count, k, to, stride});
 }
 
-void callSplit(Code &code, const SplitShape &shape, Value from, Value apart, Value columns, Value k, Value to,
+void callSplit(Code &code, const SplitShape &s, Value from, Value apart, Value columns, Value k, Value to,
                Value panelBytes) {
-  call(code, nameOf(shape), {from, apart, columns, k, to, panelBytes});
+  call(code, nameOf("split", s.dtype, {s.width, s.lanes}), {from, apart, columns, k, to, panelBytes});
 }
 
 static bool isMicroKernel(StringRef name) {

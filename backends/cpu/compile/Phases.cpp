@@ -22,7 +22,8 @@ std::string KernelBuilder::tasksName(llvm::StringRef kernel, int64_t phase) {
   return (kernel + "_t" + llvm::Twine(phase)).str();
 }
 
-void KernelBuilder::addPhase(llvm::function_ref<Value(Emitter &)> tasks, llvm::function_ref<void(Emitter &)> body) {
+void KernelBuilder::addPhase(llvm::function_ref<Value(Emitter &)> tasks, llvm::function_ref<void(Emitter &)> body,
+                             int64_t width) {
   {
     ValueRange arguments = code.beginFunction(tasksName(graph.name, phaseCount), {code.ptr}, {code.i64});
     PhaseArguments given;
@@ -35,7 +36,7 @@ void KernelBuilder::addPhase(llvm::function_ref<Value(Emitter &)> tasks, llvm::f
   ValueRange arguments = code.beginFunction(phaseName(graph.name, phaseCount), {p, p, p, p, p, code.i64, code.i64}, {});
   PhaseArguments given{arguments[0], arguments[1], arguments[2], arguments[3],
                        arguments[4], arguments[5], arguments[6]};
-  Emitter emitter(code, graph, given, lanes);
+  Emitter emitter(code, graph, given, width ? width : lanes);
   for (uint32_t v : inMemory)
     emitter.bindMemory(v, home(emitter, v));
   body(emitter);

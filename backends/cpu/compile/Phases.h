@@ -23,7 +23,9 @@ public:
 
   /// Appends a phase. `tasks` gives their number from the extents alone; `body` emits code for tasks [begin, end),
   /// which it is handed as i64 values in `emitter.arguments`. Both are called at once, each in a function of its own.
-  void addPhase(llvm::function_ref<Value(Emitter &)> tasks, llvm::function_ref<void(Emitter &)> body);
+  /// width: the body's lanes, where not the kernel's.
+  void addPhase(llvm::function_ref<Value(Emitter &)> tasks, llvm::function_ref<void(Emitter &)> body,
+                int64_t width = 0);
 
   /// Reserves memory of a launch (or of a worker), aligned to 64: the offset. Sizes are at the bounds.
   int64_t reserveScratch(int64_t bytes);
