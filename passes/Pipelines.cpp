@@ -144,16 +144,6 @@ private:
 
 } // namespace
 
-llvm::ArrayRef<StringRef> stageNames() {
-  static const llvm::SmallVector<StringRef> names = [] {
-    llvm::SmallVector<StringRef> result;
-    for (const Stage &stage : stages)
-      result.push_back(stage.name);
-    return result;
-  }();
-  return names;
-}
-
 void buildCompilePipeline(OpPassManager &passes, const PipelineOptions &options) {
   bool begun = options.after.empty();
   for (const Stage &stage : stages) {

@@ -13,9 +13,6 @@
 
 namespace kiln {
 
-/// The names of the stages that passes make, in order: what `--save-stages` writes.
-llvm::ArrayRef<llvm::StringRef> stageNames();
-
 struct PipelineOptions {
   /// Called with the module as imported ("import") and after each further stage.
   std::function<void(llvm::StringRef stage, mlir::ModuleOp module)> afterStage;

@@ -234,7 +234,6 @@ void Elaborator::executeScan(const Stmt &statement, Frame &frame) {
     return fail(nullptr);
   // States that the body assigns are carried too. Which ones shows only when it has run, so it runs again then.
   auto savedValues = entry_->values;
-  auto savedChanged = entry_->changed;
   int64_t savedStream = entry_->nextStream;
   for (int attempt = 0;; ++attempt) {
     if (!runScanBody(statement, frame, body))

@@ -13,7 +13,6 @@ constexpr int maxEvaluations = 2000;
 constexpr int64_t maxSteps = 20'000'000;
 constexpr int64_t maxRank = 16; // what a manifest and a safetensors file hold
 constexpr int maxScans = 3;     // KILN_MAX_LOOPS
-constexpr int maxRandomScans = 2;
 constexpr int64_t maxExtent = 1ll << 40;
 
 } // namespace kiln::language

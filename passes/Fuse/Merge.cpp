@@ -61,11 +61,6 @@ public:
 private:
   void collect();
   void findUpdates();
-  unsigned clusterOf(mlir::Value value) const {
-    mlir::Operation *op = value.getDefiningOp();
-    auto found = op ? owner.find(op) : owner.end();
-    return found == owner.end() ? ~0u : found->second;
-  }
   llvm::SmallSetVector<unsigned, 8> neighbours(unsigned cluster, bool before) const {
     llvm::SmallSetVector<unsigned, 8> result;
     for (mlir::Operation *op : clusters[cluster])
