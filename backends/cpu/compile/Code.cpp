@@ -296,6 +296,26 @@ void Code::ifElse(Value condition, llvm::function_ref<void()> onTrue, llvm::func
 
 //===-- Memory ---------------------------------------------------------------------------------------------------===//
 
+Type Code::memoryType(kiln_dtype dtype) const {
+  switch (dtype) {
+  case KILN_F32:
+    return f32;
+  case KILN_F64:
+    return f64;
+  case KILN_F16:
+    return f16;
+  case KILN_BF16:
+    return i16;
+  case KILN_I32:
+  case KILN_U32:
+    return i32;
+  case KILN_I64:
+    return i64;
+  default:
+    return i8;
+  }
+}
+
 Value Code::address(Value pointer, Value index, int64_t elementBytes) {
   if (known(index) == 0)
     return pointer;

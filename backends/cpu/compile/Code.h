@@ -111,6 +111,7 @@ public:
   //===-- Memory ------------------------------------------------------------------------------------------------===//
 
   mlir::Type i1, i8, i16, i32, i64, f32, f64, f16, ptr;
+  mlir::Type memoryType(kiln_dtype dtype) const;
   mlir::VectorType vectorOf(mlir::Type element, int64_t lanes) const { return mlir::VectorType::get({lanes}, element); }
   /// pointer + index * bytes; `offset` is added in elements too.
   Value address(Value pointer, Value index, int64_t elementBytes);

@@ -61,27 +61,7 @@ Type Emitter::registerType(kiln_dtype dtype) const {
   case KILN_BOOL:
     return code.i1;
   default:
-    return memoryType(dtype);
-  }
-}
-
-Type Emitter::memoryType(kiln_dtype dtype) const {
-  switch (dtype) {
-  case KILN_F32:
-    return code.f32;
-  case KILN_F64:
-    return code.f64;
-  case KILN_F16:
-    return code.f16;
-  case KILN_BF16:
-    return code.i16;
-  case KILN_I32:
-  case KILN_U32:
-    return code.i32;
-  case KILN_I64:
-    return code.i64;
-  default:
-    return code.i8;
+    return code.memoryType(dtype);
   }
 }
 
@@ -270,7 +250,7 @@ Value Emitter::load(uint32_t v, Value pointer, ArrayRef<Index> at, const Mask &m
 
 Value Emitter::loadOffset(kiln_dtype dtype, Value pointer, const Index &offset, const Mask &mask, bool pinned) {
   int64_t bytes = byteSize(dtype);
-  Type type = memoryType(dtype);
+  Type type = code.memoryType(dtype);
   Value loaded;
   if (offset.uniform()) {
     Value where = code.address(pointer, offset.base, bytes);

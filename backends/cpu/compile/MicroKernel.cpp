@@ -15,19 +15,6 @@ static std::string nameOf(StringRef kind, kiln_dtype dtype, ArrayRef<int64_t> si
   return name;
 }
 
-static Type elementType(Code &code, kiln_dtype dtype) {
-  switch (dtype) {
-  case KILN_F64:
-    return code.f64;
-  case KILN_I32:
-    return code.i32;
-  case KILN_I64:
-    return code.i64;
-  default:
-    return code.f32;
-  }
-}
-
 static void call(Code &code, StringRef name, ValueRange arguments) {
   auto function = code.module.lookupSymbol<func::FuncOp>(name);
   if (!function) {
@@ -99,7 +86,7 @@ static Value advance(Code &code, Value pointer, Value bytes) {
 }
 
 static void defineTile(Code &code, const MicroShape &s, bool taps, StringRef name) {
-  Type element = elementType(code, s.dtype);
+  Type element = code.memoryType(s.dtype);
   VectorType vector = code.vectorOf(element, s.lanes);
   int64_t bytes = byteSize(s.dtype);
   auto arguments =
@@ -185,7 +172,7 @@ static Value sumsOf(Code &code, SmallVector<Value> vectors) {
 }
 
 static void defineDot(Code &code, const DotShape &s, StringRef name) {
-  Type element = elementType(code, s.dtype);
+  Type element = code.memoryType(s.dtype);
   VectorType vector = code.vectorOf(element, s.lanes);
   int64_t bytes = byteSize(s.dtype);
   auto arguments = code.beginFunction(name, {code.ptr, code.i64, code.ptr, code.i64, code.ptr, code.i64, code.i64}, {});
@@ -229,7 +216,7 @@ static void defineDot(Code &code, const DotShape &s, StringRef name) {
 }
 
 static void definePack(Code &code, const PackShape &s, StringRef name) {
-  VectorType vector = code.vectorOf(elementType(code, s.dtype), s.lanes);
+  VectorType vector = code.vectorOf(code.memoryType(s.dtype), s.lanes);
   int64_t bytes = byteSize(s.dtype);
   auto arguments = code.beginFunction(name, {code.ptr, code.i64, code.i64, code.i64, code.ptr, code.i64}, {});
   Value from = arguments[0], apart = arguments[1], count = arguments[2], k = arguments[3], to = arguments[4],
@@ -263,7 +250,7 @@ static void definePack(Code &code, const PackShape &s, StringRef name) {
 }
 
 static void defineSplit(Code &code, const SplitShape &s, StringRef name) {
-  VectorType vector = code.vectorOf(elementType(code, s.dtype), s.lanes);
+  VectorType vector = code.vectorOf(code.memoryType(s.dtype), s.lanes);
   int64_t bytes = byteSize(s.dtype);
   auto arguments = code.beginFunction(name, {code.ptr, code.i64, code.i64, code.i64, code.ptr, code.i64}, {});
   Value from = arguments[0], apart = arguments[1], columns = arguments[2], k = arguments[3], to = arguments[4],

@@ -259,24 +259,18 @@ bool buildSingle(KernelBuilder &builder, const Op &op) {
   builder.note(opName(op.code));
   switch (op.code) {
   case OpCode::Scatter:
-    buildScatter(builder, op);
-    return true;
+    return buildScatter(builder, op), true;
   case OpCode::DynamicUpdateSlice:
-    buildDynamicUpdate(builder, op);
-    return true;
+    return buildDynamicUpdate(builder, op), true;
   case OpCode::CumSum:
-    buildCumSum(builder, op);
-    return true;
+    return buildCumSum(builder, op), true;
   case OpCode::ReduceWindow:
-    buildReduceWindow(builder, op);
-    return true;
+    return buildReduceWindow(builder, op), true;
   case OpCode::ReduceWindowGrad:
-    buildReduceWindowGrad(builder, op);
-    return true;
+    return buildReduceWindowGrad(builder, op), true;
   case OpCode::Sort:
   case OpCode::TopK:
-    buildSort(builder, op);
-    return true;
+    return buildSort(builder, op), true;
   default:
     builder.error =
         ("the cpu backend does not compute op '" + opName(op.code) + "' in a kernel with these others").str();
