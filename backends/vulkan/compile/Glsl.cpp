@@ -16,27 +16,6 @@
 namespace kiln::vulkan {
 
 namespace {
-// From the SPIR-V specification.
-enum : uint32_t {
-  OpEntryPoint = 15,
-  OpExecutionMode = 16,
-  OpCapability = 17,
-  OpTypeFloat = 22,
-  OpFunction = 54,
-  OpDecorate = 71,
-  OpMemberDecorate = 72,
-  OpFNegate = 127,
-  OpFAdd = 129,
-  OpFSub = 131,
-  OpFMul = 133,
-  OpFDiv = 136,
-  OpFRem = 140,
-  OpFMod = 141,
-  OpVectorTimesScalar = 142
-};
-constexpr uint32_t NoContraction = 42, SpecId = 1, StorageBufferArrayDynamicIndexing = 30;
-enum : uint32_t { SignedZeroInfNanPreserveMode = 4461, SignedZeroInfNanPreserveCapability = 4466 };
-
 /// The source's line that a message "ERROR: 0:12: ..." is about.
 std::string lineOf(const std::string &source, const std::string &message) {
   size_t at = message.find("ERROR: 0:");
@@ -51,8 +30,8 @@ std::string lineOf(const std::string &source, const std::string &message) {
 }
 
 bool isFloatArithmetic(uint32_t op) {
-  return op == OpFNegate || op == OpFAdd || op == OpFSub || op == OpFMul || op == OpFDiv || op == OpFRem ||
-         op == OpFMod || op == OpVectorTimesScalar;
+  return op == spv::OpFNegate || op == spv::OpFAdd || op == spv::OpFSub || op == spv::OpFMul || op == spv::OpFDiv ||
+         op == spv::OpFRem || op == spv::OpFMod || op == spv::OpVectorTimesScalar;
 }
 
 void insert(std::vector<uint32_t> &words, size_t at, const std::vector<uint32_t> &more) {
@@ -68,38 +47,39 @@ void makeStrict(std::vector<uint32_t> &words, bool fast) {
   size_t capabilities = spirvHeaderWords, modes = 0, decorations = 0;
   std::vector<uint32_t> executionModes, exact;
   forEachInstruction(words, [&](uint32_t op, size_t at, uint32_t length) {
-    if (op == OpCapability)
+    if (op == spv::OpCapability)
       capabilities = at + length;
-    else if (op == OpEntryPoint)
+    else if (op == spv::OpEntryPoint)
       entry = words[at + 2], modes = std::max(modes, at + length);
-    else if (op == OpExecutionMode)
+    else if (op == spv::OpExecutionMode)
       modes = at + length;
-    else if (op == OpDecorate || op == OpMemberDecorate)
+    else if (op == spv::OpDecorate || op == spv::OpMemberDecorate)
       decorations = at + length;
-    else if (op == OpTypeFloat)
-      executionModes.insert(executionModes.end(),
-                            {4u << 16 | OpExecutionMode, entry, SignedZeroInfNanPreserveMode, words[at + 2]});
-    else if (op == OpFunction)
+    else if (op == spv::OpTypeFloat)
+      executionModes.insert(executionModes.end(), {4u << 16 | spv::OpExecutionMode, entry,
+                                                   spv::ExecutionModeSignedZeroInfNanPreserve, words[at + 2]});
+    else if (op == spv::OpFunction)
       function = words[at + 2];
     else if (isFloatArithmetic(op) && !(fast && function == entry))
-      exact.insert(exact.end(), {3u << 16 | OpDecorate, words[at + 2], NoContraction});
+      exact.insert(exact.end(), {3u << 16 | spv::OpDecorate, words[at + 2], spv::DecorationNoContraction});
   });
   if (executionModes.empty())
     return;
   // From the end to the beginning, so that the places found stay right.
   insert(words, decorations ? decorations : modes, exact);
   insert(words, modes, executionModes);
-  insert(words, capabilities, {2u << 16 | OpCapability, SignedZeroInfNanPreserveCapability});
+  insert(words, capabilities, {2u << 16 | spv::OpCapability, spv::CapabilitySignedZeroInfNanPreserve});
 }
 
 /// Arrays of buffers are indexed by the launch, which glslang takes to need no capability.
 void sayArrays(std::vector<uint32_t> &words) {
   bool arrays = false;
   forEachInstruction(words, [&](uint32_t op, size_t at, uint32_t length) {
-    arrays |= op == OpDecorate && length == 4 && words[at + 2] == SpecId && words[at + 3] >= KILN_VK_BUFFERS;
+    arrays |= op == spv::OpDecorate && length == 4 && words[at + 2] == spv::DecorationSpecId &&
+              words[at + 3] >= KILN_VK_BUFFERS;
   });
   if (arrays)
-    insert(words, spirvHeaderWords, {2u << 16 | OpCapability, StorageBufferArrayDynamicIndexing});
+    insert(words, spirvHeaderWords, {2u << 16 | spv::OpCapability, spv::CapabilityStorageBufferArrayDynamicIndexing});
 }
 } // namespace
 
@@ -143,47 +123,47 @@ bool featuresOf(const std::vector<uint32_t> &words, uint32_t &features, uint32_t
   uint32_t widths = 0;
   bool special = false;
   forEachInstruction(words, [&](uint32_t op, size_t at, uint32_t) {
-    if (op == OpTypeFloat)
+    if (op == spv::OpTypeFloat)
       widths |= words[at + 2];
-    if (op != OpCapability)
+    if (op != spv::OpCapability)
       return;
     switch (words[at + 1]) {
-    case 1:  // Shader
-    case 61: // GroupNonUniform: of all that 1.2 devices have in compute shaders
+    case spv::CapabilityShader:
+    case spv::CapabilityGroupNonUniform: // of all that 1.2 devices have in compute shaders
       break;
-    case 9:
+    case spv::CapabilityFloat16:
       features |= KILN_VK_F16;
       break;
-    case 10:
+    case spv::CapabilityFloat64:
       features |= KILN_VK_F64;
       break;
-    case 11:
+    case spv::CapabilityInt64:
       features |= KILN_VK_I64;
       break;
-    case 22:
+    case spv::CapabilityInt16:
       features |= KILN_VK_I16;
       break;
-    case StorageBufferArrayDynamicIndexing:
+    case spv::CapabilityStorageBufferArrayDynamicIndexing:
       features |= KILN_VK_BUFFER_ARRAYS;
       break;
-    case 39:
+    case spv::CapabilityInt8:
       features |= KILN_VK_I8;
       break;
-    case 63:
+    case spv::CapabilityGroupNonUniformArithmetic:
       features |= KILN_VK_SUBGROUP_ARITHMETIC;
       break;
-    case 4433:
+    case spv::CapabilityStorageBuffer16BitAccess:
       features |= KILN_VK_STORAGE16;
       break;
-    case 4448:
+    case spv::CapabilityStorageBuffer8BitAccess:
       features |= KILN_VK_STORAGE8;
       break;
-    case SignedZeroInfNanPreserveCapability:
+    case spv::CapabilitySignedZeroInfNanPreserve:
       special = true;
       break;
-    case 5345: // VulkanMemoryModel
-    case 5346: // VulkanMemoryModelDeviceScope: no shader without matrices has the two
-    case 6022:
+    case spv::CapabilityVulkanMemoryModel:
+    case spv::CapabilityVulkanMemoryModelDeviceScope: // no shader without matrices has the two
+    case CapabilityCooperativeMatrixKHR:
       features |= KILN_VK_COOPERATIVE_MATRIX;
       break;
     default:

@@ -9,23 +9,6 @@
 namespace kiln::vulkan {
 
 namespace {
-// From the SPIR-V specification and that of the two extensions.
-enum : uint32_t {
-  OpExtension = 10,
-  OpCapability = 17,
-  OpTypeInt = 21,
-  OpConstantTrue = 41,
-  OpConstant = 43,
-  OpTypeCooperativeMatrixKHR = 4456,
-  OpCooperativeMatrixLoadKHR = 4457,
-  OpCooperativeMatrixStoreKHR = 4458,
-  OpCooperativeMatrixMulAddKHR = 4459,
-  OpTypeCooperativeMatrixNV = 5358,
-  OpCooperativeMatrixLoadNV = 5359,
-  OpCooperativeMatrixStoreNV = 5360,
-  OpCooperativeMatrixMulAddNV = 5361
-};
-constexpr uint32_t CooperativeMatrixNV = 5357, CooperativeMatrixKHR = 6022, ScopeSubgroup = 3;
 constexpr size_t boundWord = 3;
 
 class Rewriter {
@@ -52,50 +35,50 @@ private:
   void addConstants(uint32_t type) {
     if (!constants.empty())
       return;
-    for (uint32_t value : {0u, 1u, 2u, ScopeSubgroup}) {
+    for (uint32_t value : {0, 1, 2, +spv::ScopeSubgroup}) {
       constants[value] = to[boundWord]++;
-      put(OpConstant, {0, type, constants[value], value});
+      put(spv::OpConstant, {0, type, constants[value], value});
     }
   }
 
   void instruction(uint32_t op, Words w) {
     switch (op) {
-    case OpCapability:
-      if (w[1] == CooperativeMatrixNV)
-        w[1] = CooperativeMatrixKHR;
+    case spv::OpCapability:
+      if (w[1] == spv::CapabilityCooperativeMatrixNV)
+        w[1] = CapabilityCooperativeMatrixKHR;
       break;
-    case OpExtension: {
+    case spv::OpExtension: {
       // The two names take the same number of words.
       static constexpr char before[28] = "SPV_NV_cooperative_matrix", after[28] = "SPV_KHR_cooperative_matrix";
       if (w.size() == 1 + sizeof before / 4 && std::memcmp(&w[1], before, sizeof before) == 0)
         std::memcpy(&w[1], after, sizeof after);
       break;
     }
-    case OpTypeInt:
+    case spv::OpTypeInt:
       to.insert(to.end(), w.begin(), w.end());
       if (w[2] == 32 && w[3] == 0)
         addConstants(w[1]);
       return;
-    case OpConstant:
+    case spv::OpConstant:
       values[w[2]] = w[3];
       break;
-    case OpConstantTrue:
+    case spv::OpConstantTrue:
       isTrue.insert(w[2]);
       break;
-    case OpTypeCooperativeMatrixNV: // result, component, scope, rows, columns
+    case spv::OpTypeCooperativeMatrixNV: // result, component, scope, rows, columns
       return put(OpTypeCooperativeMatrixKHR,
-                 {0, w[1], w[2], constants[ScopeSubgroup], w[4], w[5], constants[values[w[3]] - MatrixLeft]});
-    case OpCooperativeMatrixLoadNV: { // type, result, pointer, stride, whether by columns, memory operands
+                 {0, w[1], w[2], constants[spv::ScopeSubgroup], w[4], w[5], constants[values[w[3]] - MatrixLeft]});
+    case spv::OpCooperativeMatrixLoadNV: { // type, result, pointer, stride, whether by columns, memory operands
       Words load = {0, w[1], w[2], w[3], constants[isTrue.contains(w[5])], w[4]};
       load.insert(load.end(), w.begin() + 6, w.end());
       return put(OpCooperativeMatrixLoadKHR, load);
     }
-    case OpCooperativeMatrixStoreNV: { // pointer, object, stride, whether by columns, memory operands
+    case spv::OpCooperativeMatrixStoreNV: { // pointer, object, stride, whether by columns, memory operands
       Words store = {0, w[1], w[2], constants[isTrue.contains(w[4])], w[3]};
       store.insert(store.end(), w.begin() + 5, w.end());
       return put(OpCooperativeMatrixStoreKHR, store);
     }
-    case OpCooperativeMatrixMulAddNV:
+    case spv::OpCooperativeMatrixMulAddNV:
       return put(OpCooperativeMatrixMulAddKHR, w);
     default:
       break;
@@ -112,7 +95,7 @@ private:
 } // namespace
 
 void useKhrMatrices(std::vector<uint32_t> &words) {
-  if (hasCapability(words, CooperativeMatrixNV))
+  if (hasCapability(words, spv::CapabilityCooperativeMatrixNV))
     words = Rewriter(words).take();
 }
 

@@ -3,11 +3,21 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <glslang/SPIRV/spirv.hpp>
 #include <vector>
 
 namespace kiln::vulkan {
 
 constexpr size_t spirvHeaderWords = 5;
+
+/// Of SPV_KHR_cooperative_matrix, which glslang 12 does not know.
+enum : uint32_t {
+  OpTypeCooperativeMatrixKHR = 4456,
+  OpCooperativeMatrixLoadKHR = 4457,
+  OpCooperativeMatrixStoreKHR = 4458,
+  OpCooperativeMatrixMulAddKHR = 4459,
+  CapabilityCooperativeMatrixKHR = 6022
+};
 
 /// Calls visit(opcode, index of its first word, number of words) for each instruction, as far as lengths make sense.
 template <class Visit> void forEachInstruction(const std::vector<uint32_t> &words, Visit visit) {
@@ -21,10 +31,10 @@ template <class Visit> void forEachInstruction(const std::vector<uint32_t> &word
 }
 
 inline bool hasCapability(const std::vector<uint32_t> &words, uint32_t capability) {
-  constexpr uint32_t OpCapability = 17;
   bool found = false;
-  forEachInstruction(
-      words, [&](uint32_t op, size_t at, uint32_t) { found |= op == OpCapability && words[at + 1] == capability; });
+  forEachInstruction(words, [&](uint32_t op, size_t at, uint32_t) {
+    found |= op == spv::OpCapability && words[at + 1] == capability;
+  });
   return found;
 }
 

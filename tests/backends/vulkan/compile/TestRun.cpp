@@ -89,9 +89,8 @@ static Claim claim(const kiln_kernel &kernel, const kiln_target &target) {
 
 /// Debian 12's SPIRV-Tools do not know SPV_KHR_cooperative_matrix.
 static bool isBeyond(const spvtools::SpirvTools &tools, const std::vector<uint32_t> &words) {
-  constexpr uint32_t CooperativeMatrixKHR = 6022;
   std::vector<uint32_t> ignored;
-  return vulkan::hasCapability(words, CooperativeMatrixKHR) &&
+  return vulkan::hasCapability(words, vulkan::CapabilityCooperativeMatrixKHR) &&
          !tools.Assemble("OpCapability CooperativeMatrixKHR", &ignored);
 }
 
