@@ -27,6 +27,7 @@ struct Accuracy {
   bool sums = false;    ///< the terms' magnitudes are the same kernel's result over the operands' magnitudes
   double terms = 0;     ///< how many add up; 0 where `sums` is false
   bool inPlace = false; ///< the accumulator is memory of the result's dtype: narrow floats round with each term
+  double near = 0;      ///< on top of that, so much of max(1, |exact|)
 };
 
 struct Launch {

@@ -72,38 +72,58 @@ Judge::Judge(Case &judged, bool flushesDenormals) : case_(judged), flushes_(flus
 
 //===-- Operands --------------------------------------------------------------------------------------------------===//
 
-std::vector<Bytes> Judge::operands(const Launch &launch) const {
-  std::vector<Bytes> result;
+namespace {
+
+/// Fills tensors one after another: each pair of special values meets, then come plain ones.
+struct Drawing {
+  std::mt19937_64 engine;
+  bool denormals;
   uint64_t shift = 1;
-  std::mt19937_64 engine(case_.seed);
-  for (size_t i = 0; i < case_.kernel->inputs().size(); ++i) {
-    uint32_t value = case_.kernel->inputs()[i];
-    const Operand &how = case_.operands[i];
-    Tensor tensor{case_.kernel->dtype(value), case_.kernel->shape(value, launch.extents), {}, {}};
-    tensor.allocate();
+  bool first = true;
+
+  void fill(Tensor &tensor, const Operand &how, bool specials) {
     auto count = static_cast<size_t>(tensor.size());
-    auto fill = [&](auto &to, const auto &specials, auto plain) {
-      uint64_t kinds = specials.size(), offset = count < kinds ? engine() % 1009 : 0;
+    auto each = [&](auto &to, const auto &list, auto plain) {
+      uint64_t kinds = list.size(), offset = count < kinds ? engine() % 1009 : 0;
       for (size_t e = 0; e < count; ++e) {
         uint64_t turn = (e + offset) / shift;
-        bool special = how.fill == Fill::Special && launch.special && (i > 0 ? turn < kinds : turn < kinds * kinds);
-        to[e] = special ? specials[turn % kinds] : plain();
+        to[e] = specials && turn < (first ? kinds * kinds : kinds) ? list[turn % kinds] : plain();
       }
       shift *= kinds;
     };
     if (tensor.isFloat()) {
       std::uniform_real_distribution<double> plain(how.low, how.high);
-      fill(tensor.floats, specialFloats(tensor.dtype, !flushes_), [&] { return plain(engine); });
+      each(tensor.floats, specialFloats(tensor.dtype, denormals), [&] { return plain(engine); });
       tensor.round();
     } else {
       auto low = std::max(reference::lowestOf(tensor.dtype), static_cast<int64_t>(std::ceil(how.low)));
       auto high =
           std::max(low, std::min(reference::highestOf(tensor.dtype), static_cast<int64_t>(std::floor(how.high))));
       std::uniform_int_distribution<int64_t> plain(low, high);
-      fill(tensor.integers, specialIntegers(tensor.dtype), [&] { return plain(engine); });
+      each(tensor.integers, specialIntegers(tensor.dtype), [&] { return plain(engine); });
     }
-    Bytes &bytes = result.emplace_back(count * static_cast<size_t>(sdk::byteSize(tensor.dtype)));
-    tensor.store(bytes.data());
+    first = false;
+  }
+};
+
+} // namespace
+
+Tensor draw(kiln_dtype dtype, std::vector<int64_t> shape, double low, double high, uint64_t seed) {
+  Tensor tensor{dtype, std::move(shape), {}, {}};
+  tensor.allocate();
+  Drawing{std::mt19937_64(seed), true}.fill(tensor, {Fill::Range, low, high}, false);
+  return tensor;
+}
+
+std::vector<Bytes> Judge::operands(const Launch &launch) const {
+  std::vector<Bytes> result;
+  Drawing drawing{std::mt19937_64(case_.seed), !flushes_};
+  for (size_t i = 0; i < case_.kernel->inputs().size(); ++i) {
+    uint32_t value = case_.kernel->inputs()[i];
+    Tensor tensor{case_.kernel->dtype(value), case_.kernel->shape(value, launch.extents), {}, {}};
+    tensor.allocate();
+    drawing.fill(tensor, case_.operands[i], case_.operands[i].fill == Fill::Special && launch.special);
+    tensor.store(result.emplace_back(static_cast<size_t>(tensor.size() * sdk::byteSize(tensor.dtype))).data());
   }
   return result;
 }
@@ -156,7 +176,8 @@ bool Judge::expect(const Launch &launch, const std::vector<Bytes> &operands, Exp
 double Judge::allowed(const Expected &expected, size_t output, size_t element) const {
   const Tensor &value = expected.values[output];
   kiln_dtype dtype = value.dtype;
-  double tolerance = case_.accuracy.ulps * ulpOf(dtype, value.floats[element]);
+  double exact = value.floats[element];
+  double tolerance = case_.accuracy.ulps * ulpOf(dtype, exact) + case_.accuracy.near * std::max(1.0, std::fabs(exact));
   if (case_.accuracy.sums) {
     // Sums in any order, in f32 at least: the probable error of n roundings, four times over.
     double unit = dtype == KILN_F64 ? 0x1p-53 : 0x1p-24, size = std::fabs(expected.sizes[output].floats[element]);

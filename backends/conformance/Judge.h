@@ -43,6 +43,9 @@ private:
   std::string unreadable_;
 };
 
+/// Plain numbers in [low, high], the same ones for a seed.
+reference::Tensor draw(kiln_dtype dtype, std::vector<int64_t> shape, double low, double high, uint64_t seed);
+
 /// The distance between neighbours at the value's size in the dtype.
 double ulpOf(kiln_dtype dtype, double value);
 double largestOf(kiln_dtype dtype);

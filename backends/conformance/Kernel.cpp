@@ -99,6 +99,7 @@ const kiln_kernel &Kernel::table(const std::string &name) {
       row.kind = attribute.kind;
       row.name = view(attribute.name);
       row.integer = attribute.integer;
+      row.number = attribute.floating;
       row.string = view(attribute.string);
       row.count = attribute.kind == KILN_ATTR_INTS ? attribute.ints.size() : attribute.extents.size();
       row.ints = attribute.ints.data();

@@ -23,9 +23,13 @@ struct Attribute {
   std::string string; // STRING, BYTES
   std::vector<int64_t> ints;
   Dims extents;
+  double floating = 0;
 
   static Attribute number(std::string name, int64_t value) {
     return {std::move(name), KILN_ATTR_INT, value, {}, {}, {}};
+  }
+  static Attribute real(std::string name, double value) {
+    return {std::move(name), KILN_ATTR_FLOAT, 0, {}, {}, {}, value};
   }
   static Attribute text(std::string name, std::string value) {
     return {std::move(name), KILN_ATTR_STRING, 0, std::move(value), {}, {}};
@@ -46,6 +50,7 @@ public:
   /// shape: as in backends/api/shapes.inc; another word is "any".
   explicit Kernel(const std::string &shape);
   Kernel(const Kernel &) = delete;
+  Kernel(Kernel &&) = default;
 
   /// An extent that is told at the launch.
   kiln_extent extent(int64_t bound);

@@ -68,7 +68,7 @@ private:
       home.push_back(placed ? static_cast<size_t>(kernel.alias()[i]) : arguments.size());
       if (!placed)
         arguments.emplace_back(static_cast<size_t>(expected.values[i].size() * sdk::byteSize(expected.values[i].dtype)),
-                               0xA5);
+                               unwritten);
     }
     std::vector<Bytes> again = arguments;
     kiln_status status, second;

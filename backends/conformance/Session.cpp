@@ -129,6 +129,8 @@ bool Session::run(kiln_executable *executable, uint32_t entry, int64_t arenaByte
   }
   Buffer arena(api());
   content.assign(static_cast<size_t>(arenaBytes), poison);
+  if (arenaBytes)
+    std::fill(content.begin() + static_cast<int64_t>(before), content.end() - static_cast<int64_t>(before), unwritten);
   if (arenaBytes && !make(arena, content))
     return false;
   status = {};

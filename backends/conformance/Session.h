@@ -35,6 +35,9 @@ using Bytes = std::vector<uint8_t>;
 /// of what places are aligned to.
 constexpr size_t guardBytes = 256;
 
+/// What fills results and scratch before a launch: no number in any dtype of floats.
+constexpr uint8_t unwritten = 0xFF;
+
 /// A compiled program, which outlives it.
 struct Artifact {
   Bytes bytes;

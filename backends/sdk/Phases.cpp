@@ -224,6 +224,27 @@ void Phases::printRank(Emitter &e, const Phase &phase, const Expr &item) const {
 
 //===-- What can be printed ---------------------------------------------------------------------------------------===//
 
+/// The function of the table that an op of floats is printed as; empty where it is an expression.
+static std::string functionOf(const Op &op) {
+  switch (op.code) {
+  case OpCode::Neg:
+  case OpCode::Sign:
+  case OpCode::Not:
+  case OpCode::Convert:
+  case OpCode::StopGradient:
+    return "";
+  case OpCode::Rsqrt:
+    return "sqrt";
+  case OpCode::Sigmoid:
+    return "exp";
+  case OpCode::Rem:
+    return "fmod";
+  default:
+    return isElementwise(op.code) && (op.operands.size() == 1 || infoOf(op.code).cost >= Cost::Exponential) ? op.name
+                                                                                                            : "";
+  }
+}
+
 static bool printable(const Emitter &e, const Op &op, std::string &reason) {
   if (!infoOf(op.code).primitive)
     return reason = "no form of op '" + op.name + "' is known here", false;
@@ -234,12 +255,13 @@ static bool printable(const Emitter &e, const Op &op, std::string &reason) {
     return reason = "a constant of more than " + std::to_string(e.language().largestConstant) +
                     " bytes does not fit in a shader",
            false;
-  bool isFunction = isElementwise(op.code) && infoOf(op.code).cost >= Cost::Exponential;
-  if (!isFunction || e.graph.type(op.results[0]).dtype != KILN_F64)
+  kiln_dtype dtype = e.graph.type(op.results[0]).dtype;
+  std::string name = functionOf(op);
+  if (name.empty() || !isFloat(dtype))
     return true;
-  std::string name = op.code == OpCode::Sigmoid ? "exp" : op.code == OpCode::Rem ? "fmod" : op.name;
-  return hasFunction(e.language(), e.options.ownFunctions, name + "_f64") ||
-         (reason = std::string(e.language().name) + " has no " + op.name + " of f64", false);
+  return hasFunction(e.language(), e.options.ownFunctions, name + (dtype == KILN_F64 ? "_f64" : "_f32")) ||
+         (reason = std::string(e.language().name) + " has no " + op.name + " of " + std::string(dtypeName(dtype)),
+          false);
 }
 
 bool Emitter::canPrint(uint32_t value, std::string &reason, uint32_t &op) const {

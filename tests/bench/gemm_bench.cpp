@@ -1,9 +1,11 @@
 // Matrix products and convolutions as the CPU backend compiles them, in GFLOP/s and as a share of the machine's
 // multiply-add peak measured in between. Usage: gemm_bench [threads] [name-filter], or gemm_bench threads nn|nt|tn|tt m
 // n k
-#include "tests/backends/cpu/contract/Runner.h"
+#include "backends/cpu/artifact.h"
+#include "tests/backends/cpu/OnProcessor.h"
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -13,7 +15,7 @@
 #include <sys/mman.h>
 #include <thread>
 
-using namespace contract;
+using namespace kiln::test;
 
 namespace {
 
@@ -94,10 +96,10 @@ double peak(Team &team) {
 struct Benchmark {
   std::string name;
   double flops;
-  KernelSpec spec;
+  TestKernel spec{"k0", "contract"};
 };
 
-std::vector<Dim> fixed(const std::vector<int64_t> &dims) { return {dims.begin(), dims.end()}; }
+Dims fixed(const std::vector<int64_t> &dims) { return {dims.begin(), dims.end()}; }
 
 void addDot(std::vector<std::unique_ptr<Benchmark>> &all, int64_t m, int64_t n, int64_t k, const char *layout,
             bool epilogue = false) {
@@ -108,16 +110,14 @@ void addDot(std::vector<std::unique_ptr<Benchmark>> &all, int64_t m, int64_t n, 
   bool ta = layout[0] == 't', tb = layout[1] == 't';
   uint32_t l = b->spec.input(KILN_F32, fixed(ta ? std::vector{k, m} : std::vector{m, k}));
   uint32_t r = b->spec.input(KILN_F32, fixed(tb ? std::vector{n, k} : std::vector{k, n}));
-  uint32_t c = b->spec.op(
-      "dot_general", {l, r}, b->spec.value(KILN_F32, fixed({m, n})),
-      {{"lhs_batch", {}}, {"rhs_batch", {}}, {"lhs_contract", {ta ? 0 : 1}}, {"rhs_contract", {tb ? 1 : 0}}});
+  uint32_t c = b->spec.op("dot_general", {l, r}, KILN_F32, {m, n},
+                          {ints("lhs_batch", {}), ints("rhs_batch", {}), ints("lhs_contract", {ta ? 0 : 1}),
+                           ints("rhs_contract", {tb ? 1 : 0})});
   if (epilogue) {
     uint32_t bias = b->spec.input(KILN_F32, {Dim(n)}), zero = b->spec.input(KILN_F32, {Dim(n)});
-    auto wide = [&](uint32_t v) {
-      return b->spec.op("broadcast", {v}, b->spec.value(KILN_F32, fixed({m, n})), {{"axes", {1}}});
-    };
-    c = b->spec.op("add", {c, wide(bias)}, b->spec.value(KILN_F32, fixed({m, n})));
-    c = b->spec.op("max", {c, wide(zero)}, b->spec.value(KILN_F32, fixed({m, n})));
+    auto wide = [&](uint32_t v) { return b->spec.op("broadcast", {v}, KILN_F32, {m, n}, {ints("axes", {1})}); };
+    c = b->spec.op("add", {c, wide(bias)});
+    c = b->spec.op("max", {c, wide(zero)});
   }
   b->spec.output(c);
   all.push_back(std::move(b));
@@ -132,9 +132,9 @@ void addBatched(std::vector<std::unique_ptr<Benchmark>> &all, int64_t batch, int
       2.0 * static_cast<double>(batch) * static_cast<double>(t) * static_cast<double>(t) * static_cast<double>(d);
   uint32_t l = b->spec.input(KILN_F32, fixed({batch, t, values ? t : d})),
            r = b->spec.input(KILN_F32, fixed({batch, t, d}));
-  b->spec.output(
-      b->spec.op("dot_general", {l, r}, b->spec.value(KILN_F32, fixed({batch, t, values ? d : t})),
-                 {{"lhs_batch", {0}}, {"rhs_batch", {0}}, {"lhs_contract", {2}}, {"rhs_contract", {values ? 1 : 2}}}));
+  b->spec.output(b->spec.op("dot_general", {l, r}, KILN_F32, {batch, t, values ? d : t},
+                            {ints("lhs_batch", {0}), ints("rhs_batch", {0}), ints("lhs_contract", {2}),
+                             ints("rhs_contract", {values ? 1 : 2})}));
   all.push_back(std::move(b));
 }
 
@@ -148,40 +148,29 @@ void addConvolution(std::vector<std::unique_ptr<Benchmark>> &all, int64_t n, int
   b->name = names[static_cast<int>(pass)] + std::to_string(n) + "x" + std::to_string(c) + "->" + std::to_string(o) +
             " " + std::to_string(size) + "^2";
   b->flops = 2.0 * static_cast<double>(n * c * o * out * out * k * k);
-  KernelSpec &s = b->spec;
+  TestKernel &s = b->spec;
   uint32_t result;
   auto make = [&](uint32_t x, uint32_t f, const std::vector<int64_t> &dims, int64_t p) {
-    return s.op("convolution", {x, f}, s.value(KILN_F32, fixed(dims)),
-                {{"strides", {1, 1}},
-                 {"low", {p, p}},
-                 {"high", {p, p}},
-                 {"input_dilation", {1, 1}},
-                 {"filter_dilation", {1, 1}}},
-                {{"groups", 1}});
+    return s.op("convolution", {x, f}, KILN_F32, fixed(dims),
+                {ints("strides", {1, 1}), ints("low", {p, p}), ints("high", {p, p}), ints("input_dilation", {1, 1}),
+                 ints("filter_dilation", {1, 1}), integer("groups", 1)});
   };
   if (pass == Pass::Forward) {
     uint32_t x = s.input(KILN_F32, fixed({n, c, size, size})), f = s.input(KILN_F32, fixed({o, c, k, k}));
     result = make(x, f, {n, o, out, out}, pad);
   } else if (pass == Pass::Input) {
     uint32_t g = s.input(KILN_F32, fixed({n, o, out, out})), f = s.input(KILN_F32, fixed({o, c, k, k}));
-    f = s.op("transpose", {f}, s.value(KILN_F32, fixed({c, o, k, k})), {{"permutation", {1, 0, 2, 3}}});
-    f = s.op("reverse", {f}, s.value(KILN_F32, fixed({c, o, k, k})), {{"axes", {2, 3}}});
+    f = s.op("transpose", {f}, KILN_F32, {c, o, k, k}, {ints("permutation", {1, 0, 2, 3})});
+    f = s.op("reverse", {f}, KILN_F32, {c, o, k, k}, {ints("axes", {2, 3})});
     result = make(g, f, {n, c, size, size}, k - 1 - pad);
   } else {
     uint32_t x = s.input(KILN_F32, fixed({n, c, size, size})), g = s.input(KILN_F32, fixed({n, o, out, out}));
-    x = s.op("transpose", {x}, s.value(KILN_F32, fixed({c, n, size, size})), {{"permutation", {1, 0, 2, 3}}});
-    g = s.op("transpose", {g}, s.value(KILN_F32, fixed({o, n, out, out})), {{"permutation", {1, 0, 2, 3}}});
+    x = s.op("transpose", {x}, KILN_F32, {c, n, size, size}, {ints("permutation", {1, 0, 2, 3})});
+    g = s.op("transpose", {g}, KILN_F32, {o, n, out, out}, {ints("permutation", {1, 0, 2, 3})});
     result = make(x, g, {c, o, k, k}, pad);
   }
   s.output(result);
   all.push_back(std::move(b));
-}
-
-int64_t bytesOf(const KernelSpec &spec, uint32_t v) {
-  int64_t n = 4;
-  for (const Dim &dim : spec.dims(v))
-    n *= dim.value;
-  return n;
 }
 
 char *allocate(int64_t bytes) {
@@ -196,18 +185,20 @@ char *allocate(int64_t bytes) {
 
 void measure(Benchmark &b, Team &team) {
   std::string error;
-  auto compiled = Compiled::compile({b.spec.finish("k0")}, error);
-  if (!compiled) {
+  std::string native = "native";
+  Launches launches(cpuBackend(), linkObjects, cpuTarget(native));
+  auto compiling = std::chrono::steady_clock::now();
+  if (!launches.claim(b.spec, error) || !launches.compile(error)) {
     std::printf("%-34s %s\n", b.name.c_str(), error.c_str());
     return;
   }
-  const kiln_cpu_kernel &kernel = compiled->artifact()->kernels[0];
+  double compileSeconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - compiling).count();
+  const kiln_cpu_kernel &kernel = static_cast<const kiln_cpu_artifact *>(launches.artifact().data())->kernels[0];
   std::vector<void *> args;
-  for (uint32_t v : b.spec.inputs)
-    args.push_back(allocate(bytesOf(b.spec, v)));
-  for (uint32_t v : b.spec.outputs)
-    args.push_back(allocate(bytesOf(b.spec, v)));
-  char *scratch = allocate(compiled->scratchBytes(0));
+  for (const auto &list : {b.spec.inputs(), b.spec.outputs()})
+    for (uint32_t v : list)
+      args.push_back(allocate(4 * kiln::conformance::elements(b.spec.shapeOf(v))));
+  char *scratch = allocate(launches.scratchBytes(0));
   std::vector<char *> workers;
   for (unsigned i = 0; i < team.size; ++i)
     workers.push_back(allocate(kernel.worker_scratch_bytes));
@@ -250,8 +241,8 @@ void measure(Benchmark &b, Team &team) {
     parts += (parts.empty() ? "" : " + ") +
              std::to_string(std::lround(seconds / std::accumulate(phases.begin(), phases.end(), 0.0) * 100));
   std::printf("%-34s %9.1f us %8.1f GFLOP/s %6.2f of peak %7.1f ms compile %6.1f MB scratch, phases %s %%\n",
-              b.name.c_str(), median(times) * 1e6, median(rates), median(shares), compiled->compileSeconds * 1e3,
-              static_cast<double>(compiled->scratchBytes(0)) / 1e6, parts.c_str());
+              b.name.c_str(), median(times) * 1e6, median(rates), median(shares), compileSeconds * 1e3,
+              static_cast<double>(launches.scratchBytes(0)) / 1e6, parts.c_str());
   std::fflush(stdout);
   for (void *arg : args)
     std::free(arg);

@@ -205,6 +205,21 @@ none = torch.zeros(2, 1, 1, 5, dtype=torch.bool)
 case("attention_sees_nothing", "%r = kiln.attention %a0, %a1, %a2 mask %a3 scale 0.5 : {t0}, {t1}, {t2}, {t3} -> {r0}",
      [query, key, value, none], [F.scaled_dot_product_attention(query, key, value, none, scale=0.5)])
 
+case("bool_not", "%r = kiln.not %a0 : {t0}", [c], [torch.logical_not(c)])
+case("i8_not", "%r = kiln.not %a0 : {t0}", [i8a], [torch.bitwise_not(i8a)])
+counts = torch.tensor([1, 3, 0, 7], dtype=torch.int8)
+case("i8_shl", "%r = kiln.shl %a0, %a1 : {t0}", [i8a, counts], [torch.bitwise_left_shift(i8a, counts)])
+case("i8_shr", "%r = kiln.shr %a0, %a1 : {t0}", [i8a, counts], [torch.bitwise_right_shift(i8a, counts)])
+case("u8_shr", "%r = kiln.shr %a0, %a1 : {t0}", [u8a, u8b], [torch.bitwise_right_shift(u8a, u8b)])
+long, start = torch.arange(40.0).reshape(8, 5), [torch.tensor(3, dtype=torch.int32), torch.tensor(1, dtype=torch.int64)]
+case("dynamic_slice", "%r = kiln.dynamic_slice %a0[%a1, %a2] : ({t0}, {t1}, {t2}) -> {r0}", [long, *start], [long[3:5, 1:5]])
+part = -torch.ones(2, 4)
+case("dynamic_update_slice", "%r = kiln.dynamic_update_slice %a0, %a1[%a2, %a3] : ({t0}, {t1}, {t2}, {t3}) -> {r0}",
+     [long, part, *start], [torch.slice_scatter(long, torch.slice_scatter(long[3:5], part, 1, 1, 5), 0, 3, 5)])
+case("iota", "%r = kiln.iota 1 : {r0}", [], [torch.arange(4, dtype=torch.int32).expand(3, 4)])
+case("stop_gradient", "%r = kiln.stop_gradient %a0 : {t0}", [x], [x.detach()])
+case("constant", "%r = kiln.constant dense<[1.5, -2.0]> : {r0} : {r0}", [], [torch.tensor([1.5, -2.0])])
+
 with open(__file__.replace("make_known_values.py", "KnownValues.inc"), "w") as out:
     out.write(f"// Made by make_known_values.py with PyTorch {torch.__version__}; not to be edited.\n" + "\n".join(cases) + "\n")
 print(len(cases), "cases")

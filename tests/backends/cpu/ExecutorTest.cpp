@@ -1,9 +1,7 @@
 // The walk over a program's tree, targets and refusals.
-#include "backends/cpu/Backend.h"
 #include "backends/cpu/artifact.h"
 #include "backends/cpu/run/Run.h"
-#include "backends/host/Backend.h"
-#include "tests/backends/cpu/TestKernel.h"
+#include "tests/backends/cpu/OnProcessor.h"
 #include <cstring>
 #include <gtest/gtest.h>
 
@@ -72,17 +70,17 @@ protected:
     float constants[n] = {100, 200, 300, 400};
     kiln_program program{kernels.size(),  kernels.data(), 1, &entry, reinterpret_cast<uint8_t *>(constants),
                          sizeof constants};
-    const void *artifact = nullptr;
+    conformance::Artifact artifact;
     std::string error;
-    std::shared_ptr<void> library = loadArtifact(program, "native", artifact, error);
-    ASSERT_EQ(error, "");
-    Threads threads(2);
+    ASSERT_TRUE(conformance::compile(*cpuBackend(), linkObjects, cpuTarget("native"), program, artifact, error))
+        << error;
+    conformance::Threads threads(2);
     kiln_error failure = emptyError();
     const kiln_run_api *api = kiln_cpu_run_api();
     kiln_device *device = nullptr;
     kiln_executable *executable = nullptr;
-    ASSERT_EQ(api->open(&threads.host, 0, &device, &failure), 0);
-    ASSERT_EQ(api->load(device, &program, artifact, 0, &executable, &failure), 0) << failure.message;
+    ASSERT_EQ(api->open(&threads.host(), 0, &device, &failure), 0);
+    ASSERT_EQ(api->load(device, &program, artifact.data(), 0, &executable, &failure), 0) << failure.message;
     alignas(64) static uint8_t memory[4096];
     buffers.push_back(memory);
     std::vector<kiln_buffer *> handles;
@@ -206,16 +204,13 @@ TEST(Compile, UnknownProcessorAndStageAreErrors) {
   EXPECT_NE(run(k, {randomTensor(KILN_F32, {4}, 0, 1)}, options).error.find("pentium99"), std::string::npos);
   kiln_kernel kernel = k.get();
   kiln_program program{1, &kernel, 0, nullptr, nullptr, 0};
-  std::string why;
-  std::shared_ptr<kiln::host::Backend> backend = kiln::host::Backend::create(kiln_cpu_backend, "built in", why);
-  ASSERT_TRUE(backend) << why;
   auto compile = [&](const std::string &stage, std::string &out) {
     kiln_target target{};
     target.size = sizeof target;
     target.jobs = 1;
     target.emit = text(stage);
     std::vector<kiln::host::Blob> blobs;
-    if (!backend->compile(program, target, blobs, out))
+    if (!cpuBackend()->compile(program, target, blobs, out))
       return false;
     out.clear();
     for (const kiln::host::Blob &blob : blobs)

@@ -37,7 +37,7 @@ TEST(Rows, Softmax) {
     uint32_t below = k.op("broadcast", {sum}, KILN_F32, {37, n}, {ints("axes", {0})});
     k.output(k.op("div", {e, below}), 0);
     RunOptions options;
-    options.inPlace = {true};
+    options.inPlace = true;
     check(k, {randomTensor(KILN_F32, {37, n}, -5, 5)}, 1e-6);
     check(k, {randomTensor(KILN_F32, {37, n}, -5, 5)}, 1e-6, options);
   }

@@ -91,7 +91,7 @@ TEST(Scatter, SetKeepsTheLastAndDropsOutOfRange) {
                              randomTensor(KILN_F32, {40, 8}, -1, 1, 3)};
   check(k, inputs, 0);
   RunOptions inPlace;
-  inPlace.inPlace = {true};
+  inPlace.inPlace = true;
   check(k, inputs, 0, inPlace);
   EXPECT_EQ(run(k, inputs).status.value, 20);
 }
@@ -117,7 +117,7 @@ TEST(DynamicUpdateSlice, InPlaceAndNot) {
                                where};
     check(k, inputs, 0);
     RunOptions inPlace;
-    inPlace.inPlace = {true};
+    inPlace.inPlace = true;
     check(k, inputs, 0, inPlace);
   }
 }
@@ -180,12 +180,9 @@ TEST(Sort, BothWaysStableWithNaN) {
 TEST(TopK, OfRows) {
   TestKernel k("k0", "single");
   uint32_t x = k.input(KILN_F32, {11, 100});
-  TestKernel &kernel = k;
-  uint32_t values = kernel.op("top_k", {x}, KILN_F32, {11, 7}, {integer("k", 7)});
-  kernel.types.push_back({KILN_I32, {11, 7}});
-  kernel.ops.back().results.push_back(static_cast<uint32_t>(kernel.types.size() - 1));
+  auto [values, indices] = k.op2("top_k", x, KILN_F32, KILN_I32, {11, 7}, {integer("k", 7)});
   k.output(values);
-  k.output(static_cast<uint32_t>(kernel.types.size() - 1));
+  k.output(indices);
   Tensor data = randomTensor(KILN_F32, {11, 100}, -9, 9);
   for (int64_t i = 0; i < data.count(); ++i)
     data.set(i, {std::floor(data.get(i).real), 0});

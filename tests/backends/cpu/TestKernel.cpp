@@ -1,255 +1,233 @@
+// Hand-made kernels for the conformance kit, launched one by one.
 #include "tests/backends/cpu/TestKernel.h"
-#include "backends/sdk/Graph.h"
+
 #include <cmath>
-#include <cstring>
-#include <limits>
-#include <random>
+#include <gtest/gtest.h>
 
 namespace kiln::test {
 
-//===-- Tensors --------------------------------------------------------------------------------------------------===//
+using conformance::Bytes;
+
+//===-- Tensors ---------------------------------------------------------------------------------------------------===//
 
 Tensor Tensor::make(kiln_dtype dtype, std::vector<int64_t> shape) {
-  Tensor t{dtype, std::move(shape), {}};
-  t.bytes.resize(static_cast<size_t>(t.count() * sdk::byteSize(dtype)));
-  return t;
+  Tensor tensor;
+  tensor.dtype = dtype;
+  tensor.shape = std::move(shape);
+  tensor.allocate();
+  return tensor;
 }
 
-int64_t Tensor::count() const {
-  int64_t n = 1;
-  for (int64_t d : shape)
-    n *= d;
-  return n;
-}
-
-template <class T> static T read(const Tensor &t, int64_t i) {
-  T value;
-  std::memcpy(&value, t.bytes.data() + static_cast<size_t>(i) * sizeof(T), sizeof(T));
-  return value;
-}
-template <class T> static void write(Tensor &t, int64_t i, T value) {
-  std::memcpy(t.bytes.data() + static_cast<size_t>(i) * sizeof(T), &value, sizeof(T));
+Tensor Tensor::from(kiln_dtype dtype, std::vector<int64_t> shape, const Bytes &bytes) {
+  Tensor tensor = make(dtype, std::move(shape));
+  tensor.load(bytes.data());
+  return tensor;
 }
 
 Number Tensor::get(int64_t i) const {
-  auto whole = [](int64_t v) { return Number{static_cast<double>(v), v}; };
-  switch (dtype) {
-  case KILN_F32:
-    return {read<float>(*this, i), 0};
-  case KILN_F64:
-    return {read<double>(*this, i), 0};
-  case KILN_BF16: {
-    uint32_t bits = static_cast<uint32_t>(read<uint16_t>(*this, i)) << 16;
-    float value;
-    std::memcpy(&value, &bits, 4);
-    return {value, 0};
-  }
-  case KILN_F16:
-    return {static_cast<double>(read<_Float16>(*this, i)), 0};
-  case KILN_I8:
-    return whole(read<int8_t>(*this, i));
-  case KILN_I32:
-    return whole(read<int32_t>(*this, i));
-  case KILN_U32:
-    return whole(read<uint32_t>(*this, i));
-  case KILN_I64:
-    return whole(read<int64_t>(*this, i));
-  default:
-    return whole(read<uint8_t>(*this, i));
-  }
+  auto at = static_cast<size_t>(i);
+  return isFloat() ? Number{floats[at], 0} : Number{static_cast<double>(integers[at]), integers[at]};
 }
 
-void Tensor::set(int64_t i, Number v) {
-  switch (dtype) {
-  case KILN_F32:
-    return write(*this, i, static_cast<float>(v.real));
-  case KILN_F64:
-    return write(*this, i, v.real);
-  case KILN_BF16: {
-    float value = static_cast<float>(v.real);
-    uint32_t bits;
-    std::memcpy(&bits, &value, 4);
-    bits = std::isnan(value) ? bits | 0x400000 : bits + 0x7fff + (bits >> 16 & 1);
-    return write(*this, i, static_cast<uint16_t>(bits >> 16));
-  }
-  case KILN_F16:
-    return write(*this, i, _Float16(v.real));
-  case KILN_I8:
-    return write(*this, i, static_cast<int8_t>(v.whole));
-  case KILN_I32:
-    return write(*this, i, static_cast<int32_t>(v.whole));
-  case KILN_U32:
-    return write(*this, i, static_cast<uint32_t>(v.whole));
-  case KILN_I64:
-    return write(*this, i, v.whole);
-  case KILN_BOOL:
-    return write(*this, i, static_cast<uint8_t>(v.whole != 0));
-  default:
-    return write(*this, i, static_cast<uint8_t>(v.whole));
-  }
+void Tensor::set(int64_t i, Number value) {
+  if (isFloat())
+    floats[static_cast<size_t>(i)] = reference::roundTo(dtype, value.real);
+  else
+    integers[static_cast<size_t>(i)] = reference::wrapTo(dtype, value.whole);
+}
+
+Bytes Tensor::bytes() const {
+  Bytes result(static_cast<size_t>(size() * sdk::byteSize(dtype)));
+  store(result.data());
+  return result;
 }
 
 Tensor randomTensor(kiln_dtype dtype, std::vector<int64_t> shape, double low, double high, uint32_t seed) {
-  Tensor t = Tensor::make(dtype, std::move(shape));
-  std::mt19937 generator(seed);
-  std::uniform_real_distribution<double> real(low, high);
-  for (int64_t i = 0; i < t.count(); ++i) {
-    double value = real(generator);
-    t.set(i, {value, static_cast<int64_t>(std::floor(value))});
+  if (!sdk::isFloat(dtype)) // the kit's bounds are both inside
+    low = std::floor(low), high = std::ceil(high) - 1;
+  return Tensor(conformance::draw(dtype, std::move(shape), low, high, seed));
+}
+
+Tensor wholeNumbers(kiln_dtype dtype, std::vector<int64_t> shape, uint32_t seed, int64_t range) {
+  Tensor tensor =
+      randomTensor(dtype, std::move(shape), static_cast<double>(-range), static_cast<double>(range + 1), seed);
+  for (double &value : tensor.floats)
+    value = std::floor(value);
+  return tensor;
+}
+
+//===-- Kernels ---------------------------------------------------------------------------------------------------===//
+
+Attr integer(std::string name, int64_t value) { return Attr::number(std::move(name), value); }
+Attr string(std::string name, std::string value) { return Attr::text(std::move(name), std::move(value)); }
+Attr ints(std::string name, std::vector<int64_t> values) { return Attr::list(std::move(name), std::move(values)); }
+Attr extents(std::string name, const Dims &values) {
+  conformance::Dims dims;
+  for (const Dim &dim : values)
+    dims.push_back({dim.value, dim.slot});
+  return Attr::dims(std::move(name), std::move(dims));
+}
+
+conformance::Dims TestKernel::told(const Dims &dims) {
+  conformance::Dims result;
+  for (const Dim &dim : dims) {
+    if (dim.slot == static_cast<int32_t>(bounds().size()))
+      extent(dim.value);
+    EXPECT_LT(dim.slot, static_cast<int32_t>(bounds().size())) << "extents are named in their order";
+    result.push_back({dim.value, dim.slot});
   }
-  return t;
+  return result;
 }
 
-//===-- Attributes and kernels -----------------------------------------------------------------------------------===//
-
-Attr integer(std::string name, int64_t value) { return {std::move(name), KILN_ATTR_INT, value, {}, {}, {}}; }
-Attr string(std::string name, std::string value) {
-  return {std::move(name), KILN_ATTR_STRING, 0, std::move(value), {}, {}};
-}
-Attr ints(std::string name, std::vector<int64_t> values) {
-  return {std::move(name), KILN_ATTR_INTS, 0, {}, std::move(values), {}};
-}
-Attr extents(std::string name, Dims values) {
-  return {std::move(name), KILN_ATTR_EXTENTS, 0, {}, {}, std::move(values)};
-}
-Attr bytes(const std::string &value) { return {"value", KILN_ATTR_BYTES, 0, value, {}, {}}; }
-
-const Attr *TestKernel::OpData::find(const std::string &wanted) const {
-  for (const Attr &attr : attrs)
-    if (attr.name == wanted)
-      return &attr;
-  return nullptr;
-}
-int64_t TestKernel::OpData::integer(const std::string &wanted, int64_t otherwise) const {
-  const Attr *attr = find(wanted);
-  return attr ? attr->i : otherwise;
-}
-std::vector<int64_t> TestKernel::OpData::ints(const std::string &wanted) const {
-  const Attr *attr = find(wanted);
-  return attr ? attr->ints : std::vector<int64_t>();
-}
-
-TestKernel::TestKernel(std::string name, std::string shape) : name(std::move(name)) {
-#define KILN_SHAPE(number, word, kind)                                                                                 \
-  if (shape == #word)                                                                                                  \
-    this->shape = number;
-#include "backends/api/shapes.inc"
-#undef KILN_SHAPE
-}
-
-void TestKernel::note(const Dims &dims) {
-  for (const Dim &dim : dims)
-    if (dim.slot >= 0) {
-      if (extentBounds.size() <= static_cast<size_t>(dim.slot))
-        extentBounds.resize(static_cast<size_t>(dim.slot) + 1, 1);
-      extentBounds[static_cast<size_t>(dim.slot)] = dim.value;
-    }
-}
-
-uint32_t TestKernel::input(kiln_dtype dtype, Dims dims) {
-  note(dims);
-  types.push_back({dtype, std::move(dims)});
-  inputs.push_back(static_cast<uint32_t>(types.size() - 1));
-  return inputs.back();
-}
-
-uint32_t TestKernel::op(std::string opName, std::vector<uint32_t> operands, kiln_dtype dtype, Dims dims,
+uint32_t TestKernel::op(std::string opName, std::vector<uint32_t> operands, kiln_dtype dtype, const Dims &dims,
                         std::vector<Attr> attrs) {
-  note(dims);
   for (const Attr &attr : attrs)
-    note(attr.extents);
-  types.push_back({dtype, std::move(dims)});
-  ops.push_back({std::move(opName), std::move(operands), {static_cast<uint32_t>(types.size() - 1)}, std::move(attrs)});
-  return ops.back().results[0];
+    for (const kiln_extent &dim : attr.extents)
+      told({Dim(dim.value, dim.slot)});
+  return Kernel::op(std::move(opName), std::move(operands), dtype, told(dims), std::move(attrs));
 }
 
 uint32_t TestKernel::op(std::string opName, std::vector<uint32_t> operands) {
-  Type type = types[operands[0]];
-  return op(std::move(opName), std::move(operands), type.dtype, type.dims);
+  uint32_t first = operands[0];
+  return Kernel::op(std::move(opName), std::move(operands), dtype(first), dims(first));
 }
 
 std::pair<uint32_t, uint32_t> TestKernel::op2(std::string opName, uint32_t operand, kiln_dtype first, kiln_dtype second,
-                                              Dims dims, std::vector<Attr> attrs) {
-  uint32_t a = op(std::move(opName), {operand}, first, dims, std::move(attrs));
-  types.push_back({second, std::move(dims)});
-  ops.back().results.push_back(static_cast<uint32_t>(types.size() - 1));
-  return {a, static_cast<uint32_t>(types.size() - 1)};
+                                              const Dims &dims, std::vector<Attr> attrs) {
+  uint32_t result = op(std::move(opName), {operand}, first, dims, std::move(attrs));
+  return {result, another(second, told(dims))};
 }
 
-uint32_t TestKernel::constant(kiln_dtype dtype, double value, Dims dims) {
+uint32_t TestKernel::constant(kiln_dtype dtype, double value, const Dims &dims) {
   Tensor one = Tensor::make(dtype, {});
   one.set(0, {value, static_cast<int64_t>(value)});
-  return op("constant", {}, dtype, std::move(dims), {bytes(std::string(one.bytes.begin(), one.bytes.end()))});
+  Bytes bytes = one.bytes();
+  return op("constant", {}, dtype, dims, {Attr::bytes("value", {bytes.begin(), bytes.end()})});
 }
 
 uint32_t TestKernel::constant(const Tensor &value) {
-  Dims dims(value.shape.begin(), value.shape.end());
-  return op("constant", {}, value.dtype, std::move(dims), {bytes(std::string(value.bytes.begin(), value.bytes.end()))});
+  Bytes bytes = value.bytes();
+  return op("constant", {}, value.dtype, {value.shape.begin(), value.shape.end()},
+            {Attr::bytes("value", {bytes.begin(), bytes.end()})});
 }
 
-void TestKernel::output(uint32_t value, int32_t aliasOf) {
-  outputs.push_back(value);
-  alias.push_back(aliasOf);
+//===-- The judge -------------------------------------------------------------------------------------------------===//
+
+static conformance::Case caseOf(TestKernel &kernel, double tolerance) {
+  conformance::Case made;
+  made.kernel = std::shared_ptr<conformance::Kernel>(std::shared_ptr<void>(), &kernel);
+  made.accuracy.near = tolerance;
+  return made;
 }
 
-std::vector<int64_t> TestKernel::valuesOf(const Dims &dims) const {
-  std::vector<int64_t> values;
-  for (const Dim &dim : dims)
-    values.push_back(dim.slot < 0 ? dim.value : extentValues.at(static_cast<size_t>(dim.slot)));
-  return values;
+std::vector<Bytes> bytesOf(const std::vector<Tensor> &tensors) {
+  std::vector<Bytes> bytes;
+  for (const Tensor &tensor : tensors)
+    bytes.push_back(tensor.bytes());
+  return bytes;
 }
-std::vector<int64_t> TestKernel::shapeOf(uint32_t value) const { return valuesOf(types[value].dims); }
 
-const kiln_kernel &TestKernel::get() {
-  builtTypes.clear();
-  builtOps.clear();
-  extentStore.clear();
-  attrStore.clear();
-  auto extentsOf = [&](const Dims &dims) {
-    std::vector<kiln_extent> list;
-    for (const Dim &dim : dims)
-      list.push_back({dim.value, dim.slot});
-    extentStore.push_back(std::move(list));
-    return extentStore.back().data();
-  };
-  for (const Type &type : types)
-    builtTypes.push_back({type.dtype, static_cast<uint32_t>(type.dims.size()), extentsOf(type.dims)});
-  for (const OpData &op : ops) {
-    std::vector<kiln_attr> attrs;
-    for (const Attr &attr : op.attrs)
-      attrs.push_back({sizeof(kiln_attr),
-                       attr.kind,
-                       {attr.name.data(), attr.name.size()},
-                       attr.i,
-                       0,
-                       {attr.s.data(), attr.s.size()},
-                       attr.kind == KILN_ATTR_INTS ? attr.ints.size() : attr.extents.size(),
-                       attr.ints.data(),
-                       extentsOf(attr.extents)});
-    attrStore.push_back(std::move(attrs));
-    builtOps.push_back({{op.name.data(), op.name.size()},
-                        op.operands.size(),
-                        op.operands.data(),
-                        op.results.size(),
-                        op.results.data(),
-                        attrStore.back().size(),
-                        attrStore.back().data(),
-                        {}});
+static conformance::Expected expect(conformance::Judge &judge, TestKernel &kernel, const std::vector<Tensor> &inputs) {
+  conformance::Launch launch;
+  launch.extents = kernel.extentValues;
+  conformance::Expected expected;
+  std::string error;
+  if (!judge.expect(launch, bytesOf(inputs), expected, error))
+    ADD_FAILURE() << error;
+  return expected;
+}
+
+std::vector<Tensor> evaluate(TestKernel &kernel, const std::vector<Tensor> &inputs) {
+  kernel.get();
+  conformance::Case made = caseOf(kernel, 0);
+  conformance::Judge judge(made, false);
+  std::vector<Tensor> outputs;
+  for (reference::Tensor &value : expect(judge, kernel, inputs).values)
+    outputs.emplace_back(std::move(value));
+  return outputs;
+}
+
+void judge(TestKernel &kernel, const std::vector<Tensor> &inputs, const std::vector<Bytes> &outputs, double tolerance,
+           const std::string &what, bool flushesDenormals) {
+  kernel.get();
+  conformance::Case made = caseOf(kernel, tolerance);
+  conformance::Judge judge(made, flushesDenormals);
+  conformance::Expected expected = expect(judge, kernel, inputs);
+  ASSERT_EQ(outputs.size(), expected.values.size()) << what;
+  conformance::Distance ignored;
+  std::string why;
+  for (size_t i = 0; i < outputs.size(); ++i)
+    EXPECT_TRUE(judge.compare(expected, i, outputs[i], ignored, why)) << what << ": " << why;
+}
+
+//===-- Launches --------------------------------------------------------------------------------------------------===//
+
+bool Launches::claim(TestKernel &kernel, std::string &reason) {
+  host::Answer answer;
+  if (!backend->claim(kernel.get(), target, answer, reason))
+    return false;
+  reason = answer.reason();
+  if (!answer.whole(kernel.get().op_count))
+    return false;
+  kernels.push_back(&kernel);
+  cases.push_back(caseOf(kernel, 0));
+  parts.push_back({&cases.back(), answer.parts.front().scratchBytes});
+  return true;
+}
+
+bool Launches::compile(std::string &error) {
+  program = std::make_unique<conformance::KernelProgram>(parts);
+  return conformance::compile(*backend, linker, target, program->program(), compiled, error);
+}
+
+RunResult Launches::run(conformance::Session &session, size_t number, const std::vector<Bytes> &inputs, bool inPlace,
+                        int repeat) {
+  RunResult result;
+  const TestKernel &kernel = *kernels[number];
+  auto executable = session.load(program->program(), compiled, result.error);
+  if (!executable)
+    return result;
+  std::vector<Bytes> arguments = inputs;
+  std::vector<size_t> home; // of each output, among the arguments
+  for (size_t i = 0; i < kernel.outputs().size(); ++i) {
+    bool placed = inPlace && kernel.alias()[i] >= 0;
+    home.push_back(placed ? static_cast<size_t>(kernel.alias()[i]) : arguments.size());
+    uint32_t value = kernel.outputs()[i];
+    if (!placed)
+      arguments.emplace_back(conformance::elements(kernel.shapeOf(value)) * sdk::byteSize(kernel.dtype(value)),
+                             conformance::unwritten);
   }
-  built = {{name.data(), name.size()},
-           shape,
-           builtTypes.size(),
-           builtTypes.data(),
-           inputs.size(),
-           inputs.data(),
-           outputs.size(),
-           outputs.data(),
-           builtOps.size(),
-           builtOps.data(),
-           extentBounds.size(),
-           extentBounds.data(),
-           alias.data()};
-  return built;
+  const std::vector<Bytes> before = arguments;
+  std::vector<int64_t> extents = kernel.extentValues;
+  extents.resize(kernel.bounds().size(), 0);
+  kiln_error failure = emptyError();
+  const kiln_profile_event *events = nullptr;
+  size_t count = 0;
+  for (int i = 0; i < repeat; ++i) {
+    arguments = before;
+    if (repeat > 1)
+      session.api().profile(executable.get(), 1, &events, &count, &failure);
+    if (!session.run(executable.get(), program->entry(number, inPlace), program->arena(number), arguments, extents,
+                     result.status, result.error, conformance::guardBytes))
+      return result;
+    if (repeat > 1 && !session.api().profile(executable.get(), 1, &events, &count, &failure) && count) {
+      double seconds = static_cast<double>(events[count - 1].end_ns - events[0].begin_ns) * 1e-9;
+      result.seconds = i ? std::min(result.seconds, seconds) : seconds;
+    }
+  }
+  for (size_t i = 0; i < before.size(); ++i)
+    if (std::find(home.begin(), home.end(), i) == home.end() && arguments[i] != before[i])
+      result.error = "the kernel wrote to its operand " + std::to_string(i);
+  for (size_t at : home)
+    result.bytes.push_back(arguments[at]);
+  return result;
+}
+
+void decode(const TestKernel &kernel, RunResult &result) {
+  for (size_t i = 0; i < result.bytes.size(); ++i) {
+    uint32_t value = kernel.outputs()[i];
+    result.outputs.push_back(Tensor::from(kernel.dtype(value), kernel.shapeOf(value), result.bytes[i]));
+  }
 }
 
 } // namespace kiln::test

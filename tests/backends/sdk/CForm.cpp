@@ -1,10 +1,8 @@
 #include "tests/backends/sdk/CForm.h"
 #include "runtime/backend/Tables.h"
-#include "tests/backends/cpu/EvaluateScalar.h"
 
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <dlfcn.h>
@@ -90,22 +88,27 @@ CLibrary::CLibrary(const std::string &text) {
 
 void *CLibrary::find(const std::string &name) const { return handle ? dlsym(handle.get(), name.c_str()) : nullptr; }
 
-std::vector<Tensor> runC(const CLibrary &library, const std::string &name, const Printed &printed, TestKernel &kernel,
-                         const std::vector<Tensor> &inputs, kiln_status &status) {
-  std::vector<Tensor> memory = inputs, outputs;
-  for (uint32_t value : kernel.outputs)
-    memory.push_back(Tensor::make(kernel.dtypeOf(value), kernel.shapeOf(value)));
+std::vector<conformance::Bytes> runC(const CLibrary &library, const std::string &name, const Printed &printed,
+                                     TestKernel &kernel, const std::vector<Tensor> &inputs, kiln_status &status) {
+  std::vector<conformance::Bytes> memory, outputs;
+  for (const Tensor &input : inputs)
+    memory.push_back(input.bytes());
+  auto add = [&](uint32_t value) {
+    memory.push_back(Tensor::make(kernel.dtype(value), kernel.shapeOf(value)).bytes());
+  };
+  for (uint32_t value : kernel.outputs())
+    add(value);
   for (const sdk::Stored &stored : printed.phases.scratch)
-    memory.push_back(Tensor::make(kernel.dtypeOf(stored.value), kernel.shapeOf(stored.value)));
+    add(stored.value);
   std::vector<void *> places;
-  for (Tensor &tensor : memory) {
-    tensor.bytes.reserve(1);
-    places.push_back(tensor.bytes.data());
+  for (conformance::Bytes &bytes : memory) {
+    bytes.reserve(1);
+    places.push_back(bytes.data());
   }
   // Where an output may lie in an input's memory, it does.
-  for (size_t i = 0; i < kernel.outputs.size(); ++i)
-    if (kernel.alias[i] >= 0)
-      places[inputs.size() + i] = places[static_cast<size_t>(kernel.alias[i])];
+  for (size_t i = 0; i < kernel.outputs().size(); ++i)
+    if (kernel.alias()[i] >= 0)
+      places[inputs.size() + i] = places[static_cast<size_t>(kernel.alias()[i])];
   for (size_t i = 0; i < printed.phases.phases.size(); ++i) {
     auto *run = reinterpret_cast<void (*)(int64_t, void *const *, const int64_t *, kiln_status *)>(
         library.find(name + "_" + std::to_string(i)));
@@ -119,25 +122,9 @@ std::vector<Tensor> runC(const CLibrary &library, const std::string &name, const
     for (int64_t item = 0; item < items; ++item)
       run(item, places.data(), kernel.extentValues.data(), &status);
   }
-  for (size_t i = 0; i < kernel.outputs.size(); ++i)
-    outputs.push_back(memory[kernel.alias[i] >= 0 ? static_cast<size_t>(kernel.alias[i]) : inputs.size() + i]);
+  for (size_t i = 0; i < kernel.outputs().size(); ++i)
+    outputs.push_back(memory[kernel.alias()[i] >= 0 ? static_cast<size_t>(kernel.alias()[i]) : inputs.size() + i]);
   return outputs;
-}
-
-void compare(const Tensor &got, const Tensor &expected, double tolerance, const std::string &what) {
-  ASSERT_EQ(got.shape, expected.shape) << what;
-  for (int64_t i = 0; i < got.count(); ++i) {
-    Number a = got.get(i), b = expected.get(i);
-    if (!isReal(got.dtype)) {
-      ASSERT_EQ(a.whole, b.whole) << what << ", element " << i;
-    } else if (std::isnan(b.real) || std::isinf(b.real)) {
-      ASSERT_TRUE(std::isnan(b.real) ? std::isnan(a.real) : a.real == b.real)
-          << what << ", element " << i << ": " << a.real << " for " << b.real;
-    } else {
-      ASSERT_LE(std::abs(a.real - b.real), tolerance * std::max(1.0, std::abs(b.real)))
-          << what << ", element " << i << ": " << a.real << " for " << b.real;
-    }
-  }
 }
 
 void checkC(std::vector<Case> &cases) {
@@ -172,14 +159,9 @@ void checkC(std::vector<Case> &cases) {
     CLibrary library(merged);
     for (size_t i = 0; i < cases.size(); ++i) {
       kiln_status status{};
-      std::vector<Tensor> got =
+      std::vector<conformance::Bytes> got =
           runC(library, "k" + std::to_string(i), printed[i], cases[i].kernel, cases[i].inputs, status);
-      std::vector<Tensor> expected =
-          cases[i].expected.empty() ? evaluate(cases[i].kernel, cases[i].inputs) : cases[i].expected;
-      ASSERT_EQ(got.size(), expected.size());
-      for (size_t o = 0; o < got.size(); ++o)
-        compare(got[o], expected[o], cases[i].tolerance,
-                cases[i].what + (own ? " (own functions)" : "") + ", output " + std::to_string(o));
+      judge(cases[i].kernel, cases[i].inputs, got, cases[i].tolerance, cases[i].what + (own ? " (own functions)" : ""));
     }
   }
 }

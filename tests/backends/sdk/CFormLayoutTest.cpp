@@ -210,38 +210,6 @@ struct ConvolutionCase {
   int64_t groups;
 };
 
-/// With up to two spatial axes, by its definition.
-Tensor convolve(const ConvolutionCase &c, const Tensor &x, const Tensor &f) {
-  Tensor out = Tensor::make(KILN_F32, c.out);
-  size_t spatial = c.in.size() - 2;
-  auto at = [&](const std::vector<int64_t> &list, size_t d) { return d < spatial ? list[d] : 1; };
-  auto size = [&](const std::vector<int64_t> &shape, size_t d) { return d < spatial ? shape[d + 2] : 1; };
-  auto low = [&](size_t d) { return d < spatial ? c.low[d] : 0; };
-  int64_t perGroup = c.filter[1], element = 0;
-  for (int64_t n = 0; n < c.out[0]; ++n)
-    for (int64_t o = 0; o < c.out[1]; ++o)
-      for (int64_t y = 0; y < size(c.out, 0); ++y)
-        for (int64_t z = 0; z < size(c.out, 1); ++z) {
-          double sum = 0;
-          for (int64_t i = 0; i < perGroup; ++i)
-            for (int64_t ky = 0; ky < size(c.filter, 0); ++ky)
-              for (int64_t kz = 0; kz < size(c.filter, 1); ++kz) {
-                int64_t py = y * at(c.strides, 0) + ky * at(c.filterDilation, 0) - low(0);
-                int64_t pz = z * at(c.strides, 1) + kz * at(c.filterDilation, 1) - low(1);
-                if (py < 0 || pz < 0 || py % at(c.dilation, 0) || pz % at(c.dilation, 1))
-                  continue;
-                py /= at(c.dilation, 0), pz /= at(c.dilation, 1);
-                if (py >= size(c.in, 0) || pz >= size(c.in, 1))
-                  continue;
-                int64_t channel = o / (c.out[1] / c.groups) * perGroup + i;
-                sum += x.get(((n * c.in[1] + channel) * size(c.in, 0) + py) * size(c.in, 1) + pz).real *
-                       f.get(((o * perGroup + i) * size(c.filter, 0) + ky) * size(c.filter, 1) + kz).real;
-              }
-          out.set(element++, {sum, 0});
-        }
-  return out;
-}
-
 TEST(CForm, Convolution) {
   std::vector<Case> cases;
   for (const ConvolutionCase &c : std::vector<ConvolutionCase>{
@@ -258,8 +226,7 @@ TEST(CForm, Convolution) {
              {ints("strides", c.strides), ints("low", c.low), ints("high", c.high), ints("input_dilation", c.dilation),
               ints("filter_dilation", c.filterDilation), integer("groups", c.groups)}));
     k.bindExtents({7});
-    Tensor a = numbers(c.in), b = numbers(c.filter, 2);
-    cases.push_back({"convolution", std::move(k), {a, b}, 1e-5, {convolve(c, a, b)}});
+    cases.push_back({"convolution", std::move(k), {numbers(c.in), numbers(c.filter, 2)}, 1e-5});
   }
   checkC(cases);
 }

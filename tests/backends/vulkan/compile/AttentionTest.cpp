@@ -1,5 +1,4 @@
 // Attention and its gradients against plain loops in double, causal and masked, with transposes around.
-#include "tests/backends/cpu/TestKernel.h"
 #include "tests/backends/vulkan/compile/OnDevice.h"
 #include <cmath>
 #include <gtest/gtest.h>
@@ -40,7 +39,7 @@ protected:
     const Case &c = GetParam();
     if (c.causal && s > t + c.keys - c.queries)
       return false;
-    return !c.masked || mask.bytes[static_cast<size_t>((head / c.heads) * c.keys + s)] != 0;
+    return !c.masked || mask.integers[static_cast<size_t>((head / c.heads) * c.keys + s)] != 0;
   }
 
   void SetUp() override {
@@ -51,7 +50,7 @@ protected:
     g = randomTensor(KILN_F32, {c.batch, c.heads, c.queries, c.valueWidth}, -1, 1, 4);
     mask = Tensor::make(KILN_BOOL, {c.batch, 1, 1, c.keys});
     for (int64_t i = 0; i < mask.count(); ++i)
-      mask.bytes[static_cast<size_t>(i)] = i % 3 != 1;
+      mask.set(i, {0, i % 3 != 1});
     Rows qs = rowsOf(q, c.queries, c.width), ks = rowsOf(k, c.keys, c.width), vs = rowsOf(v, c.keys, c.valueWidth);
     weights = {std::vector<double>(static_cast<size_t>(H() * c.queries * c.keys)), c.queries, c.keys};
     result = {std::vector<double>(static_cast<size_t>(H() * c.queries * c.valueWidth)), c.queries, c.valueWidth};
@@ -75,31 +74,15 @@ protected:
       }
   }
 
-  std::vector<Attr> attributes() const {
-    Attr factor{"scale", KILN_ATTR_FLOAT, 0, "", {}, {}};
-    return {factor, integer("causal", GetParam().causal)};
-  }
-
-  static Tensor toTensor(const Rows &rows, std::vector<int64_t> shape) {
-    Tensor tensor = Tensor::make(KILN_F32, std::move(shape));
-    for (size_t i = 0; i < rows.data.size(); ++i)
-      tensor.set(static_cast<int64_t>(i), {rows.data[i], 0});
-    return tensor;
-  }
+  std::vector<Attr> attributes() const { return {Attr::real("scale", scale), integer("causal", GetParam().causal)}; }
 
   /// Runs with both profiles.
   void run(TestKernel &kernel, const std::vector<Tensor> &inputs, const std::vector<Rows> &expected) {
-    Launch launch;
-    for (const Tensor &input : inputs)
-      launch.inputs.push_back(input.bytes);
-    for (const Rows &rows : expected)
-      launch.outputBytes.push_back(rows.data.size() * 4);
     for (const char *profile : {"processor", "gpu"}) {
-      kiln_kernel built = kernel.get();
-      Outcome outcome = runOnDevice(profile, withScale(built), launch);
-      ASSERT_EQ(outcome.error, "") << profile;
+      RunResult result = runOnDevice(profile, kernel, bytesOf(inputs));
+      ASSERT_EQ(result.error, "") << profile;
       for (size_t o = 0; o < expected.size(); ++o) {
-        const float *got = reinterpret_cast<const float *>(outcome.outputs[o].data());
+        const float *got = reinterpret_cast<const float *>(result.bytes[o].data());
         int bad = 0;
         for (size_t i = 0; i < expected[o].data.size() && bad < 4; ++i)
           if (!(std::abs(got[i] - expected[o].data[i]) <= 1e-5 * std::max(1.0, std::abs(expected[o].data[i]))))
@@ -109,21 +92,9 @@ protected:
     }
   }
 
-  /// The kernel builder knows no float attributes: they are set in its tables.
-  const kiln_kernel &withScale(kiln_kernel &kernel) {
-    ops.assign(kernel.ops, kernel.ops + kernel.op_count);
-    for (OpRow &op : ops)
-      for (size_t i = 0; i < op.attr_count; ++i)
-        if (op.attrs[i].kind == KILN_ATTR_FLOAT)
-          const_cast<kiln_attr *>(op.attrs)[i].number = scale;
-    kernel.ops = ops.data();
-    return kernel;
-  }
-
   static constexpr double scale = 0.3;
   Tensor q, k, v, g, mask;
   Rows weights, result, lse;
-  std::vector<OpRow> ops;
 };
 
 } // namespace

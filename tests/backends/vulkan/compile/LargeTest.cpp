@@ -1,5 +1,4 @@
 // Tensors longer than what a device binds at once (128 MiB on lavapipe): they come to a shader in parts.
-#include "tests/backends/cpu/TestKernel.h"
 #include "tests/backends/vulkan/compile/OnDevice.h"
 #include <cstring>
 #include <gtest/gtest.h>
@@ -43,9 +42,9 @@ TEST(Large, Elementwise) {
   TestKernel kernel;
   uint32_t x = kernel.input(KILN_F32, {rows, columns});
   kernel.output(kernel.op("mul", {kernel.op("add", {x, x}), x}));
-  Outcome outcome = runOnDevice("portable", kernel.get(), {{large()}, {rows * columns * 4}, {}, {}});
+  RunResult outcome = runOnDevice("portable", kernel, {large()});
   ASSERT_EQ(outcome.error, "");
-  expectAll(outcome.outputs[0], rows, columns, [](int64_t row, int64_t column) {
+  expectAll(outcome.bytes[0], rows, columns, [](int64_t row, int64_t column) {
     float value = valueAt(row, column);
     return 2 * value * value;
   });
@@ -55,9 +54,9 @@ TEST(Large, SumsOfRows) {
   TestKernel kernel;
   uint32_t x = kernel.input(KILN_F32, {rows, columns});
   kernel.output(kernel.op("reduce", {x}, KILN_F32, {rows}, {string("kind", "sum"), ints("axes", {1})}));
-  Outcome outcome = runOnDevice("portable", kernel.get(), {{large()}, {rows * 4}, {}, {}});
+  RunResult outcome = runOnDevice("portable", kernel, {large()});
   ASSERT_EQ(outcome.error, "");
-  expectAll(outcome.outputs[0], rows, 1, [](int64_t row, int64_t) {
+  expectAll(outcome.bytes[0], rows, 1, [](int64_t row, int64_t) {
     float sum = 0;
     for (int64_t column = 0; column < columns; ++column)
       sum += valueAt(row, column);
@@ -79,9 +78,9 @@ TEST(Large, AProductThatReadsOne) {
   kernel.output(
       kernel.op("dot_general", {x, w}, KILN_F32, {rows, 4},
                 {ints("lhs_batch", {}), ints("rhs_batch", {}), ints("lhs_contract", {1}), ints("rhs_contract", {0})}));
-  Outcome outcome = runOnDevice("gpu", kernel.get(), {{large(), bytesOf(weights())}, {rows * 4 * 4}, {}, {}});
+  RunResult outcome = runOnDevice("gpu", kernel, {large(), bytesOf(weights())});
   ASSERT_EQ(outcome.error, "");
-  expectAll(outcome.outputs[0], rows, 4, [&](int64_t row, int64_t column) {
+  expectAll(outcome.bytes[0], rows, 4, [&](int64_t row, int64_t column) {
     float sum = 0;
     for (int64_t k = 0; k < columns; ++k)
       sum += valueAt(row, k) * weightAt(k, column);
@@ -98,10 +97,9 @@ TEST(Large, AProductThatWritesOne) {
   kernel.output(
       kernel.op("dot_general", {x, w}, KILN_F32, {rows, columns},
                 {ints("lhs_batch", {}), ints("rhs_batch", {}), ints("lhs_contract", {1}), ints("rhs_contract", {1})}));
-  Outcome outcome =
-      runOnDevice("portable", kernel.get(), {{bytesOf(narrow), bytesOf(weights())}, {rows * columns * 4}, {}, {}});
+  RunResult outcome = runOnDevice("portable", kernel, {bytesOf(narrow), bytesOf(weights())});
   ASSERT_EQ(outcome.error, "");
-  expectAll(outcome.outputs[0], rows, columns, [&](int64_t row, int64_t column) {
+  expectAll(outcome.bytes[0], rows, columns, [&](int64_t row, int64_t column) {
     float sum = 0;
     for (int64_t k = 0; k < 4; ++k)
       sum += valueAt(row, k) * weightAt(column, k);

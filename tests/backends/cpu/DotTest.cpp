@@ -1,34 +1,52 @@
-// dot_general on the CPU: every layout and class of extents against the definition.
-#include "tests/backends/cpu/contract/Case.h"
+// dot_general: every layout and class of extents. Operands are small whole numbers, so that sums in any order are
+// exact.
+#include "tests/backends/cpu/TestKernel.h"
 
-using namespace contract;
+#include <cmath>
+#include <gtest/gtest.h>
+
+using namespace kiln::test;
 
 namespace {
 
-std::vector<Dim> fixed(const Ints &dims) { return {dims.begin(), dims.end()}; }
+using Ints = std::vector<int64_t>;
 
-Tensor expected(const Tensor &lhs, const Tensor &rhs, const DotAxes &axes) { return dot(lhs, rhs, axes); }
+struct DotAxes {
+  Ints lhsBatch, rhsBatch, lhsContract, rhsContract;
+};
 
-uint32_t addDot(KernelSpec &spec, uint32_t lhs, uint32_t rhs, kiln_dtype result, const std::vector<Dim> &dims,
-                const DotAxes &axes) {
-  return spec.op("dot_general", {lhs, rhs}, spec.value(result, dims),
-                 {{"lhs_batch", axes.lhsBatch},
-                  {"rhs_batch", axes.rhsBatch},
-                  {"lhs_contract", axes.lhsContract},
-                  {"rhs_contract", axes.rhsContract}});
+Dims fixed(const Ints &dims) { return {dims.begin(), dims.end()}; }
+
+uint32_t addDot(TestKernel &k, uint32_t lhs, uint32_t rhs, kiln_dtype result, const Dims &dims, const DotAxes &axes) {
+  return k.op("dot_general", {lhs, rhs}, result, dims,
+              {ints("lhs_batch", axes.lhsBatch), ints("rhs_batch", axes.rhsBatch),
+               ints("lhs_contract", axes.lhsContract), ints("rhs_contract", axes.rhsContract)});
+}
+
+Ints resultOf(const Ints &lhs, const Ints &rhs, const DotAxes &axes) {
+  Ints dims;
+  for (int64_t axis : axes.lhsBatch)
+    dims.push_back(lhs[static_cast<size_t>(axis)]);
+  auto addFree = [&](const Ints &shape, const Ints &batch, const Ints &contract) {
+    for (int64_t d = 0; d < static_cast<int64_t>(shape.size()); ++d)
+      if (std::find(batch.begin(), batch.end(), d) == batch.end() &&
+          std::find(contract.begin(), contract.end(), d) == contract.end())
+        dims.push_back(shape[static_cast<size_t>(d)]);
+  };
+  addFree(lhs, axes.lhsBatch, axes.lhsContract);
+  addFree(rhs, axes.rhsBatch, axes.rhsContract);
+  return dims;
 }
 
 /// A lone dot_general of constant extents.
 void check(const Ints &lhs, const Ints &rhs, const DotAxes &axes, kiln_dtype type = KILN_F32,
            kiln_dtype result = KILN_F32, const std::string &cpu = "native") {
-  Tensor a = filled(lhs, 1), b = filled(rhs, 2);
-  Tensor c = expected(a, b, axes);
-  KernelSpec spec;
-  uint32_t l = spec.input(type, fixed(lhs)), r = spec.input(type, fixed(rhs));
-  spec.output(addDot(spec, l, r, result, fixed(c.dims), axes));
-  std::vector<Tensor> out = runKernel(spec, {a, b}, {c.dims}, {}, cpu);
-  if (!out.empty())
-    expectEqual(out[0], c);
+  TestKernel k("k0", "contract");
+  uint32_t l = k.input(type, fixed(lhs)), r = k.input(type, fixed(rhs));
+  k.output(addDot(k, l, r, result, fixed(resultOf(lhs, rhs, axes)), axes));
+  RunOptions options;
+  options.cpu = cpu;
+  check(k, {wholeNumbers(type, lhs, 1), wholeNumbers(type, rhs, 2)}, 0, options);
 }
 
 const DotAxes nn{{}, {}, {1}, {0}}, nt{{}, {}, {1}, {1}}, tn{{}, {}, {0}, {0}}, tt{{}, {}, {0}, {1}};
@@ -132,93 +150,67 @@ TEST(Dot, OtherProcessors) {
 
 /// Extents known at run time only; one kernel must do for all of them.
 TEST(Dot, DynamicExtents) {
+  TestKernel k("k0", "contract");
+  Dim dm(100, 0), dk(300, 1);
+  uint32_t l = k.input(KILN_F32, {dm, dk}), r = k.input(KILN_F32, {50, dk});
+  k.output(addDot(k, l, r, KILN_F32, {dm, 50}, nt));
   for (int64_t m : {0, 1, 5, 24, 100})
-    for (int64_t k : {0, 1, 19, 300}) {
-      KernelSpec spec;
-      Dim dm(100, 0), dk(300, 1);
-      uint32_t l = spec.input(KILN_F32, {dm, dk}), r = spec.input(KILN_F32, {Dim(50), dk});
-      spec.output(addDot(spec, l, r, KILN_F32, {dm, Dim(50)}, nt));
-      Tensor a = filled({m, k}, 3), b = filled({50, k}, 4), c = expected(a, b, nt);
-      std::vector<Tensor> out = runKernel(spec, {a, b}, {c.dims}, {m, k});
-      ASSERT_FALSE(out.empty());
-      expectEqual(out[0], c);
+    for (int64_t depth : {0, 1, 19, 300}) {
+      k.bindExtents({m, depth});
+      check(k, {wholeNumbers(KILN_F32, {m, depth}, 3), wholeNumbers(KILN_F32, {50, depth}, 4)}, 0);
     }
 }
 
 TEST(Dot, DynamicRowsColumnsAndBatch) {
   for (const DotAxes &axes : {DotAxes{{0}, {0}, {2}, {2}}, DotAxes{{0}, {0}, {2}, {1}}})
     for (int64_t bound : {30, 70}) {
-      for (Ints e : {Ints{1, 1, 1}, Ints{3, 2, 17}, Ints{2, 30, 5}, Ints{0, 3, 4}, Ints{3, 29, 40}}) {
-        KernelSpec spec;
-        Dim batch(3, 0), m(bound, 1), n(45, 2);
-        bool alongK = axes.rhsContract[0] == 2;
-        uint32_t l = spec.input(KILN_F32, {batch, m, Dim(33)});
-        uint32_t r =
-            spec.input(KILN_F32, alongK ? std::vector<Dim>{batch, n, Dim(33)} : std::vector<Dim>{batch, Dim(33), n});
-        spec.output(addDot(spec, l, r, KILN_F32, {batch, m, n}, axes));
-        Tensor a = filled({e[0], e[1], 33}, 3), b = filled(alongK ? Ints{e[0], e[2], 33} : Ints{e[0], 33, e[2]}, 4),
-               c = expected(a, b, axes);
-        std::vector<Tensor> out = runKernel(spec, {a, b}, {c.dims}, {e[0], e[1], e[2]});
-        ASSERT_FALSE(out.empty());
-        expectEqual(out[0], c);
+      TestKernel k("k0", "contract");
+      Dim batch(3, 0), m(bound, 1), n(45, 2);
+      bool alongK = axes.rhsContract[0] == 2;
+      uint32_t l = k.input(KILN_F32, {batch, m, 33});
+      uint32_t r = k.input(KILN_F32, alongK ? Dims{batch, n, 33} : Dims{batch, 33, n});
+      k.output(addDot(k, l, r, KILN_F32, {batch, m, n}, axes));
+      for (const Ints &e : {Ints{1, 1, 1}, Ints{3, 2, 17}, Ints{2, 30, 5}, Ints{0, 3, 4}, Ints{3, 29, 40}}) {
+        k.bindExtents(e);
+        check(k,
+              {wholeNumbers(KILN_F32, {e[0], e[1], 33}, 3),
+               wholeNumbers(KILN_F32, alongK ? Ints{e[0], e[2], 33} : Ints{e[0], 33, e[2]}, 4)},
+              0);
       }
     }
 }
 
-void checkEpilogue(kiln_dtype type) {
-  for (Ints e : {Ints{32, 10, 128}, Ints{100, 70, 40}, Ints{100, 64, 600}, Ints{20, 30, 9000}}) {
-    int64_t m = e[0], n = e[1], k = e[2];
-    KernelSpec spec;
-    uint32_t x = spec.input(type, fixed({m, k})), w = spec.input(type, fixed({n, k}));
-    uint32_t bias = spec.input(KILN_F32, {Dim(n)}), residual = spec.input(KILN_F32, fixed({m, n}));
-    uint32_t product = addDot(spec, x, w, KILN_F32, fixed({m, n}), nt);
-    uint32_t wide = spec.op("broadcast", {bias}, spec.value(KILN_F32, fixed({m, n})), {{"axes", {1}}});
-    uint32_t biased = spec.op("add", {product, wide}, spec.value(KILN_F32, fixed({m, n})));
-    uint32_t sum = spec.op("max", {biased, residual}, spec.value(KILN_F32, fixed({m, n})));
-    spec.output(sum);
-    spec.output(biased);
-    Tensor a = filled({m, k}, 5), b = filled({n, k}, 6), c = filled({n}, 7), d = filled({m, n}, 8, 100);
-    Tensor before = expected(a, b, nt), after = before;
-    forEach(before.dims, [&](const Ints &at) {
-      before.at(at) += c.at({at[1]});
-      after.at(at) = std::max(before.at(at), d.at(at));
-    });
-    std::vector<Tensor> out = runKernel(spec, {a, b, c, d}, {after.dims, before.dims});
-    ASSERT_FALSE(out.empty());
-    expectEqual(out[0], after);
-    expectEqual(out[1], before);
-  }
-}
-
 TEST(Dot, EpilogueOfBiasResidualAndActivation) {
   for (kiln_dtype type : {KILN_F32, KILN_F16})
-    checkEpilogue(type);
+    for (Ints e : {Ints{32, 10, 128}, Ints{100, 70, 40}, Ints{100, 64, 600}, Ints{20, 30, 9000}}) {
+      int64_t m = e[0], n = e[1], depth = e[2];
+      TestKernel k("k0", "contract");
+      uint32_t x = k.input(type, {m, depth}), w = k.input(type, {n, depth});
+      uint32_t bias = k.input(KILN_F32, {n}), residual = k.input(KILN_F32, {m, n});
+      uint32_t product = addDot(k, x, w, KILN_F32, {m, n}, nt);
+      uint32_t biased = k.op("add", {product, k.op("broadcast", {bias}, KILN_F32, {m, n}, {ints("axes", {1})})});
+      k.output(k.op("max", {biased, residual}));
+      k.output(biased);
+      check(k,
+            {wholeNumbers(type, {m, depth}, 5), wholeNumbers(type, {n, depth}, 6), wholeNumbers(KILN_F32, {n}, 7),
+             wholeNumbers(KILN_F32, {m, n}, 8, 100)},
+            0);
+    }
 }
 
 /// (x^T * 2) · (w + w'), both evaluated while they are packed.
-void checkPrologue(kiln_dtype type) {
-  for (Ints e : {Ints{40, 50, 60}, Ints{9, 33, 300}}) {
-    int64_t m = e[0], n = e[1], k = e[2];
-    KernelSpec spec;
-    uint32_t x = spec.input(type, fixed({k, m})), w = spec.input(type, fixed({n, k})),
-             v = spec.input(type, fixed({n, k}));
-    uint32_t turned = spec.op("transpose", {x}, spec.value(type, fixed({m, k})), {{"permutation", {1, 0}}});
-    uint32_t twice = spec.op("add", {turned, turned}, spec.value(type, fixed({m, k})));
-    uint32_t sum = spec.op("add", {w, v}, spec.value(type, fixed({n, k})));
-    spec.output(addDot(spec, twice, sum, KILN_F32, fixed({m, n}), nt));
-    Tensor a = filled({k, m}, 9), b = filled({n, k}, 10), c = filled({n, k}, 11), lhs({m, k}), rhs({n, k});
-    forEach(lhs.dims, [&](const Ints &at) { lhs.at(at) = 2 * a.at({at[1], at[0]}); });
-    forEach(rhs.dims, [&](const Ints &at) { rhs.at(at) = b.at(at) + c.at(at); });
-    Tensor result = expected(lhs, rhs, nt);
-    std::vector<Tensor> out = runKernel(spec, {a, b, c}, {result.dims});
-    ASSERT_FALSE(out.empty());
-    expectEqual(out[0], result);
-  }
-}
-
 TEST(Dot, PrologueOfTransposeAndArithmetic) {
   for (kiln_dtype type : {KILN_F32, KILN_F16})
-    checkPrologue(type);
+    for (Ints e : {Ints{40, 50, 60}, Ints{9, 33, 300}}) {
+      int64_t m = e[0], n = e[1], depth = e[2];
+      TestKernel k("k0", "contract");
+      uint32_t x = k.input(type, {depth, m}), w = k.input(type, {n, depth}), v = k.input(type, {n, depth});
+      uint32_t turned = k.op("transpose", {x}, type, {m, depth}, {ints("permutation", {1, 0})});
+      k.output(addDot(k, k.op("add", {turned, turned}), k.op("add", {w, v}), KILN_F32, {m, n}, nt));
+      check(k,
+            {wholeNumbers(type, {depth, m}, 9), wholeNumbers(type, {n, depth}, 10), wholeNumbers(type, {n, depth}, 11)},
+            0);
+    }
 }
 
 } // namespace

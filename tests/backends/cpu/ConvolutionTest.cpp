@@ -1,0 +1,154 @@
+// convolution: windows, padding, strides, dilations and groups. Operands are small whole numbers, so that sums in any
+// order are exact.
+#include "tests/backends/cpu/TestKernel.h"
+
+#include <gtest/gtest.h>
+
+using namespace kiln::test;
+
+namespace {
+
+using Ints = std::vector<int64_t>;
+
+struct Window {
+  Ints strides, low, high, inputDilation, filterDilation;
+  int64_t groups = 1;
+};
+
+Dims fixed(const Ints &dims) { return {dims.begin(), dims.end()}; }
+
+uint32_t addConvolution(TestKernel &k, uint32_t input, uint32_t filter, kiln_dtype type, const Dims &dims,
+                        const Window &w) {
+  return k.op("convolution", {input, filter}, type, dims,
+              {ints("strides", w.strides), ints("low", w.low), ints("high", w.high),
+               ints("input_dilation", w.inputDilation), ints("filter_dilation", w.filterDilation),
+               integer("groups", w.groups)});
+}
+
+Ints resultOf(const Ints &input, const Ints &filter, const Window &w) {
+  Ints dims{input[0], filter[0]};
+  for (size_t d = 0; d < w.strides.size(); ++d) {
+    int64_t n = input[2 + d] ? (input[2 + d] - 1) * w.inputDilation[d] + 1 : 0,
+            k = (filter[2 + d] - 1) * w.filterDilation[d] + 1;
+    dims.push_back(std::max<int64_t>(0, (n + w.low[d] + w.high[d] - k) / w.strides[d] + 1));
+  }
+  return dims;
+}
+
+void check(const Ints &input, const Ints &filter, const Window &w, kiln_dtype type = KILN_F32,
+           kiln_dtype result = KILN_F32) {
+  TestKernel k("k0", "contract");
+  uint32_t x = k.input(type, fixed(input)), f = k.input(type, fixed(filter));
+  k.output(addConvolution(k, x, f, result, fixed(resultOf(input, filter, w)), w));
+  check(k, {wholeNumbers(type, input, 1), wholeNumbers(type, filter, 2)}, 0);
+}
+
+Window plane(int64_t stride = 1, int64_t pad = 0, int64_t inputDilation = 1, int64_t filterDilation = 1,
+             int64_t groups = 1) {
+  return {{stride, stride},
+          {pad, pad},
+          {pad, pad},
+          {inputDilation, inputDilation},
+          {filterDilation, filterDilation},
+          groups};
+}
+
+TEST(Convolution, Plain) {
+  check({2, 1, 28, 28}, {8, 1, 3, 3}, plane());
+  check({2, 5, 12, 11}, {7, 5, 3, 3}, plane());
+  check({3, 32, 14, 14}, {24, 32, 3, 3}, plane());
+  check({1, 3, 40, 41}, {13, 3, 5, 5}, plane());
+}
+
+TEST(Convolution, PaddingStridesAndDilations) {
+  check({2, 4, 14, 14}, {6, 4, 3, 3}, plane(1, 1));
+  check({2, 4, 15, 14}, {6, 4, 3, 3}, plane(2, 1));
+  check({2, 4, 20, 20}, {6, 4, 3, 3}, plane(1, 2, 1, 2));
+  check({2, 4, 7, 6}, {6, 4, 3, 3}, plane(1, 2, 2, 1)); // as the gradient of a strided one's input
+  check({2, 4, 9, 9}, {6, 4, 1, 1}, plane(2));
+  check({2, 4, 8, 8}, {6, 4, 3, 3}, {{1, 2}, {0, 1}, {2, 1}, {1, 2}, {2, 1}, 1});
+  check({2, 4, 8, 8}, {6, 4, 3, 3}, {{1, 1}, {-1, 0}, {-2, 1}, {1, 1}, {1, 1}, 1}); // negative padding crops
+}
+
+TEST(Convolution, OneAndThreeSpatialAxes) {
+  check({3, 5, 50}, {9, 5, 4}, {{1}, {3}, {0}, {1}, {1}, 1});
+  check({2, 3, 6, 7, 8}, {5, 3, 2, 3, 3}, {{1, 1, 2}, {0, 1, 1}, {1, 1, 0}, {1, 1, 1}, {1, 1, 1}, 1});
+}
+
+TEST(Convolution, Groups) {
+  check({2, 6, 10, 10}, {9, 2, 3, 3}, plane(1, 1, 1, 1, 3));
+  check({2, 8, 10, 10}, {8, 1, 3, 3}, plane(1, 1, 1, 1, 8)); // depthwise
+  check({2, 6, 10, 10}, {12, 2, 8, 8}, plane(1, 0, 1, 1, 3));
+}
+
+TEST(Convolution, LargeWindows) {
+  check({5, 3, 28, 28}, {6, 3, 26, 26}, plane());
+  check({8, 16, 14, 14}, {12, 16, 14, 14}, plane(1, 1));  // a filter's gradient, padded
+  check({4, 6, 15, 15}, {8, 6, 7, 7}, plane(1, 1, 1, 2)); // of a strided one
+  check({3, 2, 13, 13}, {4, 2, 13, 13}, plane());
+}
+
+TEST(Convolution, EmptyAndSingle) {
+  check({0, 3, 8, 8}, {4, 3, 3, 3}, plane());
+  check({2, 0, 8, 8}, {4, 0, 3, 3}, plane());
+  check({1, 1, 1, 1}, {1, 1, 1, 1}, plane());
+  check({1, 1, 1, 1}, {1, 1, 3, 3}, plane(1, 1));
+}
+
+TEST(Convolution, EveryType) {
+  check({2, 4, 9, 9}, {6, 4, 3, 3}, plane(1, 1), KILN_F64, KILN_F64);
+  check({2, 4, 9, 9}, {6, 4, 3, 3}, plane(1, 1), KILN_BF16, KILN_BF16);
+  check({2, 4, 9, 9}, {6, 4, 3, 3}, plane(1, 1), KILN_I32, KILN_I32);
+}
+
+TEST(Convolution, DynamicBatch) {
+  TestKernel k("k0", "contract");
+  Dim n(5, 0);
+  uint32_t x = k.input(KILN_F32, {n, 3, 9, 9}), f = k.input(KILN_F32, {4, 3, 3, 3});
+  k.output(addConvolution(k, x, f, KILN_F32, {n, 4, 9, 9}, plane(1, 1)));
+  for (int64_t count : {0, 1, 5}) {
+    k.bindExtents({count});
+    check(k, {wholeNumbers(KILN_F32, {count, 3, 9, 9}, 3), wholeNumbers(KILN_F32, {4, 3, 3, 3}, 4)}, 0);
+  }
+}
+
+/// What the differentiation of a convolution leaves behind: both operands transposed in the prologue.
+TEST(Convolution, FilterGradientWithTransposedOperands) {
+  for (Ints e : {Ints{6, 3, 14, 5}, Ints{16, 8, 28, 32}}) {
+    int64_t n = e[0], channels = e[1], size = e[2], outputs = e[3], inner = size - 2;
+    TestKernel k("k0", "contract");
+    uint32_t x = k.input(KILN_F32, {n, channels, size, size}), g = k.input(KILN_F32, {n, outputs, inner, inner});
+    uint32_t images = k.op("transpose", {x}, KILN_F32, {channels, n, size, size}, {ints("permutation", {1, 0, 2, 3})});
+    uint32_t windows =
+        k.op("transpose", {g}, KILN_F32, {outputs, n, inner, inner}, {ints("permutation", {1, 0, 2, 3})});
+    k.output(addConvolution(k, images, windows, KILN_F32, {channels, outputs, 3, 3}, plane()));
+    check(k,
+          {wholeNumbers(KILN_F32, {n, channels, size, size}, 5), wholeNumbers(KILN_F32, {n, outputs, inner, inner}, 6)},
+          0);
+  }
+}
+
+TEST(Convolution, InputGradientWithTurnedFilter) {
+  TestKernel k("k0", "contract");
+  uint32_t g = k.input(KILN_F32, {3, 6, 12, 12}), f = k.input(KILN_F32, {6, 4, 3, 3});
+  uint32_t swapped = k.op("transpose", {f}, KILN_F32, {4, 6, 3, 3}, {ints("permutation", {1, 0, 2, 3})});
+  uint32_t turned = k.op("reverse", {swapped}, KILN_F32, {4, 6, 3, 3}, {ints("axes", {2, 3})});
+  k.output(addConvolution(k, g, turned, KILN_F32, {3, 4, 14, 14}, plane(1, 2)));
+  check(k, {wholeNumbers(KILN_F32, {3, 6, 12, 12}, 5), wholeNumbers(KILN_F32, {6, 4, 3, 3}, 6)}, 0);
+}
+
+TEST(Convolution, EpilogueOfBiasAndActivation) {
+  TestKernel k("k0", "contract");
+  Ints dims{3, 20, 13, 13};
+  uint32_t x = k.input(KILN_F32, {3, 4, 13, 13}), f = k.input(KILN_F32, {20, 4, 3, 3}), bias = k.input(KILN_F32, {20});
+  uint32_t zero = k.input(KILN_F32, fixed(dims));
+  uint32_t product = addConvolution(k, x, f, KILN_F32, fixed(dims), plane(1, 1));
+  uint32_t biased = k.op("add", {product, k.op("broadcast", {bias}, KILN_F32, fixed(dims), {ints("axes", {1})})});
+  k.output(k.op("max", {biased, zero}));
+  check(k,
+        {wholeNumbers(KILN_F32, {3, 4, 13, 13}, 7), wholeNumbers(KILN_F32, {20, 4, 3, 3}, 8),
+         wholeNumbers(KILN_F32, {20}, 9), Tensor::make(KILN_F32, dims)},
+        0);
+}
+
+} // namespace
