@@ -303,10 +303,12 @@ TEST(Refusal, UnknownOpByName) {
 TEST(Refusal, DtypesThatAnOpDoesNotTake) {
   TestKernel k;
   k.output(k.op("exp", {k.input(KILN_I32, {4})}));
-  EXPECT_NE(run(k, {randomTensor(KILN_I32, {4}, 0, 9)}).error.find("'exp' takes floats, not i32"), std::string::npos);
+  EXPECT_NE(run(k, {randomTensor(KILN_I32, {4}, 0, 9)}).error.find("'exp' (conformance:1:1) takes floats, not i32"),
+            std::string::npos);
   TestKernel bits;
   uint32_t a = bits.input(KILN_F32, {4});
   bits.output(bits.op("xor", {a, a}));
-  EXPECT_NE(run(bits, {randomTensor(KILN_F32, {4}, 0, 9)}).error.find("'xor' takes integers, not f32"),
-            std::string::npos);
+  EXPECT_NE(
+      run(bits, {randomTensor(KILN_F32, {4}, 0, 9)}).error.find("'xor' (conformance:1:1) takes integers, not f32"),
+      std::string::npos);
 }

@@ -330,16 +330,16 @@ TEST(Graph, RefusesWhatIsNotWellFormed) {
   };
   TestKernel a;
   a.output(a.op("reduce", {a.input(KILN_F32, {2})}, KILN_F32, {}, {string("kind", "sum")}));
-  EXPECT_EQ(error(a), "op 'reduce' lacks its attribute 'axes'");
+  EXPECT_EQ(error(a), "op 'reduce' (conformance:1:1) lacks its attribute 'axes'");
   TestKernel b;
   b.output(b.op("add", {b.input(KILN_F32, {2})}, KILN_F32, {2}));
-  EXPECT_EQ(error(b), "op 'add' has 1 operands and 1 results, which is not what it takes");
+  EXPECT_EQ(error(b), "op 'add' (conformance:1:1) has 1 operands and 1 results, which is not what it takes");
   TestKernel c;
   c.output(c.op("cumsum", {c.input(KILN_F32, {2})}, KILN_F32, {2}, {integer("axis", 4)}));
-  EXPECT_EQ(error(c), "op 'cumsum' has attributes or operands that do not fit its types");
+  EXPECT_EQ(error(c), "op 'cumsum' (conformance:1:1) has attributes or operands that do not fit its types");
   TestKernel d;
   d.output(d.op("reverse", {d.input(KILN_F32, {2})}, KILN_F32, {2}, {ints("axes", {-1})}));
-  EXPECT_EQ(error(d), "op 'reverse' has attributes or operands that do not fit its types");
+  EXPECT_EQ(error(d), "op 'reverse' (conformance:1:1) has attributes or operands that do not fit its types");
 }
 
 /// The bodies of a kernel's phases as C.

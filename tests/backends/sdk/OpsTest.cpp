@@ -60,17 +60,23 @@ TEST(Ops, RefuseDtypesThatTheyDoNotTake) {
     kiln_dtype result;
     const char *error;
   } cases[] = {
-      {"exp", {KILN_I32}, KILN_I32, "op 'exp' takes floats, not i32"},
-      {"not", {KILN_F32}, KILN_F32, "op 'not' takes integers, not f32"},
-      {"shl", {KILN_BOOL, KILN_BOOL}, KILN_BOOL, "op 'shl' takes integers, not bool"},
-      {"sub", {KILN_BOOL, KILN_BOOL}, KILN_BOOL, "op 'sub' takes numbers, not bool"},
-      {"add", {KILN_F32, KILN_F64}, KILN_F32, "op 'add' has operand 1 of f64 and rank 1, where it takes f32"},
-      {"add", {KILN_F32, KILN_F32}, KILN_F64, "op 'add' has result 0 of f64 and rank 1, where it takes f32"},
+      {"exp", {KILN_I32}, KILN_I32, "op 'exp' (conformance:1:1) takes floats, not i32"},
+      {"not", {KILN_F32}, KILN_F32, "op 'not' (conformance:1:1) takes integers, not f32"},
+      {"shl", {KILN_BOOL, KILN_BOOL}, KILN_BOOL, "op 'shl' (conformance:1:1) takes integers, not bool"},
+      {"sub", {KILN_BOOL, KILN_BOOL}, KILN_BOOL, "op 'sub' (conformance:1:1) takes numbers, not bool"},
+      {"add",
+       {KILN_F32, KILN_F64},
+       KILN_F32,
+       "op 'add' (conformance:1:1) has operand 1 of f64 and rank 1, where it takes f32"},
+      {"add",
+       {KILN_F32, KILN_F32},
+       KILN_F64,
+       "op 'add' (conformance:1:1) has result 0 of f64 and rank 1, where it takes f32"},
       {"select",
        {KILN_I32, KILN_F32, KILN_F32},
        KILN_F32,
-       "op 'select' has operand 0 of i32 and rank 1, where it takes bool"},
-      {"pow", {KILN_I32, KILN_I32}, KILN_I32, "op 'pow' takes floats, not i32"},
+       "op 'select' (conformance:1:1) has operand 0 of i32 and rank 1, where it takes bool"},
+      {"pow", {KILN_I32, KILN_I32}, KILN_I32, "op 'pow' (conformance:1:1) takes floats, not i32"},
   };
   for (const auto &one : cases) {
     TestKernel kernel;
@@ -85,21 +91,23 @@ TEST(Ops, RefuseDtypesThatTheyDoNotTake) {
 TEST(Ops, RefuseAttributesThatAreNotTheirs) {
   TestKernel unknown;
   unknown.output(unknown.op("exp", {unknown.input(KILN_F32, {4})}, KILN_F32, {4}, {integer("base", 2)}));
-  EXPECT_EQ(errorOf(unknown), "op 'exp' has an attribute 'base' that is not known here");
+  EXPECT_EQ(errorOf(unknown), "op 'exp' (conformance:1:1) has an attribute 'base' that is not known here");
   TestKernel kind;
   kind.output(
       kind.op("reduce", {kind.input(KILN_F32, {4})}, KILN_F32, {}, {string("kind", "mean"), ints("axes", {0})}));
-  EXPECT_EQ(errorOf(kind), "op 'reduce' has an attribute 'kind' of another kind than sum|prod|max|min|any|all");
+  EXPECT_EQ(errorOf(kind),
+            "op 'reduce' (conformance:1:1) has an attribute 'kind' of another kind than sum|prod|max|min|any|all");
   TestKernel list;
   list.output(list.op("cumsum", {list.input(KILN_F32, {4})}, KILN_F32, {4}, {ints("axis", {0})}));
-  EXPECT_EQ(errorOf(list), "op 'cumsum' has an attribute 'axis' of another kind");
+  EXPECT_EQ(errorOf(list), "op 'cumsum' (conformance:1:1) has an attribute 'axis' of another kind");
 }
 
 TEST(Ops, RefuseTensorsWhereScalarsStand) {
   TestKernel kernel;
   uint32_t x = kernel.input(KILN_F32, {4}), start = kernel.input(KILN_I32, {1});
   kernel.output(kernel.op("dynamic_slice", {x, start}, KILN_F32, {2}));
-  EXPECT_EQ(errorOf(kernel), "op 'dynamic_slice' has operand 1 of i32 and rank 1, where it takes a scalar of integer");
+  EXPECT_EQ(errorOf(kernel),
+            "op 'dynamic_slice' (conformance:1:1) has operand 1 of i32 and rank 1, where it takes a scalar of integer");
 }
 
 TEST(Dtypes, ReservedOnesAreRefusedByName) {
