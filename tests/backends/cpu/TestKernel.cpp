@@ -114,6 +114,8 @@ uint32_t TestKernel::constant(const Tensor &value) {
 //===-- The judge -------------------------------------------------------------------------------------------------===//
 
 static conformance::Case caseOf(TestKernel &kernel, double tolerance) {
+  if (!kernel.table().name.size) // programs point into a table that is there
+    kernel.get();
   conformance::Case made;
   made.kernel = std::shared_ptr<conformance::Kernel>(std::shared_ptr<void>(), &kernel);
   made.accuracy.near = tolerance;
@@ -138,7 +140,6 @@ static conformance::Expected expect(conformance::Judge &judge, TestKernel &kerne
 }
 
 std::vector<Tensor> evaluate(TestKernel &kernel, const std::vector<Tensor> &inputs) {
-  kernel.get();
   conformance::Case made = caseOf(kernel, 0);
   conformance::Judge judge(made, false);
   std::vector<Tensor> outputs;
@@ -149,7 +150,6 @@ std::vector<Tensor> evaluate(TestKernel &kernel, const std::vector<Tensor> &inpu
 
 void judge(TestKernel &kernel, const std::vector<Tensor> &inputs, const std::vector<Bytes> &outputs, double tolerance,
            const std::string &what, bool flushesDenormals) {
-  kernel.get();
   conformance::Case made = caseOf(kernel, tolerance);
   conformance::Judge judge(made, flushesDenormals);
   conformance::Expected expected = expect(judge, kernel, inputs);

@@ -46,7 +46,8 @@ Attr extents(std::string name, const Dims &values);
 
 class TestKernel : public conformance::Kernel {
 public:
-  explicit TestKernel(std::string name = "k0", const std::string &shape = "any") : Kernel(shape), name(std::move(name)) {}
+  explicit TestKernel(std::string name = "k0", const std::string &shape = "any")
+      : Kernel(shape), name(std::move(name)) {}
 
   uint32_t input(kiln_dtype dtype, const Dims &dims) { return Kernel::input(dtype, told(dims)); }
   uint32_t op(std::string name, std::vector<uint32_t> operands, kiln_dtype dtype, const Dims &dims,
