@@ -2,6 +2,7 @@
 
 #include "backends/host/Backend.h"
 
+#include "backends/api/kiln_text.h"
 #include "runtime/backend/Tables.h"
 
 #include <algorithm>
@@ -230,7 +231,7 @@ bool Backend::compile(const kiln_program &program, const kiln_target &target, st
     error = "the backend " + name_ + ": " + messageOf(failure);
     if (failure.kernel < program.kernel_count) {
       const kiln_kernel &kernel = program.kernels[failure.kernel];
-      error += " (kernel " + std::string(kernel.name.data, kernel.name.size) + ")";
+      error += " (kernel " + toString(kernel.name) + ")";
     }
   } else if (!compiling.error.empty())
     error = "the backend " + name_ + ": " + compiling.error;

@@ -2,6 +2,7 @@
 
 #include "backends/host/Cost.h"
 
+#include "backends/api/kiln_text.h"
 #include "runtime/support/Tensor.h"
 
 #include <algorithm>
@@ -44,7 +45,7 @@ CostSum::Term bytesTerm(const kiln_kernel &kernel, uint32_t value) {
 }
 
 void addFlops(const kiln_kernel &kernel, const OpRow &op, CostSum &sum) {
-  std::string_view name(op.name.data, op.name.size);
+  std::string_view name = view(op.name);
   if (name == "dot_general") {
     Product product(kernel, 2);
     product.elements(op.results[0]);

@@ -2,6 +2,7 @@
 
 #include "backends/host/ManifestWriter.h"
 
+#include "backends/api/kiln_text.h"
 #include "backends/host/Cost.h"
 #include "runtime/backend/Tree.h"
 
@@ -105,8 +106,6 @@ static json argumentJson(const plan::Argument &argument, size_t number) {
 
 //===-- What the program's structs say ---------------------------------------------------------------------------===//
 
-static std::string text(kiln_string string) { return std::string(string.data ? string.data : "", string.size); }
-
 static json extentJson(const kiln_extent &extent) { return json::array({extent.value, extent.slot}); }
 
 static json sumJson(const CostSum &sum) {
@@ -163,12 +162,12 @@ static json kernelJson(const kiln_kernel &kernel, bool describeInputs) {
   for (size_t i = 0; i < kernel.op_count; ++i) {
     const kiln_location &at = kernel.ops[i].location;
     std::string location =
-        at.line ? text(at.file) + ":" + std::to_string(at.line) + ":" + std::to_string(at.column) : std::string();
-    ops.push_back({{"name", text(kernel.ops[i].name)}, {"location", location}});
+        at.line ? toString(at.file) + ":" + std::to_string(at.line) + ":" + std::to_string(at.column) : std::string();
+    ops.push_back({{"name", toString(kernel.ops[i].name)}, {"location", location}});
   }
   for (size_t i = 0; i < kernel.output_count; ++i)
     outputs.push_back(outputJson(kernel, kernel.outputs[i]));
-  json result = {{"name", text(kernel.name)},
+  json result = {{"name", toString(kernel.name)},
                  {"shape", stringifyGroupShape(static_cast<GroupShape>(kernel.shape))},
                  {"inputs", kernel.input_count},
                  {"outputs", outputs},
@@ -233,7 +232,7 @@ static json entryJson(const EntryRow &row, const EntryDescription &description) 
   }
   for (const Dim &dim : description.extents)
     extents.push_back(dim.str());
-  json result = {{"name", text(row.name)},        {"arguments", std::move(arguments)},
+  json result = {{"name", toString(row.name)},    {"arguments", std::move(arguments)},
                  {"symbols", std::move(symbols)}, {"extents", std::move(extents)},
                  {"arena", row.arena_bytes},      {"lower_bound", description.lowerBound},
                  {"plan", nodeJson(row.root)}};
@@ -250,7 +249,7 @@ std::string writeManifest(const ManifestSource &source) {
   json result;
   result["format"] = 0;
   result["model"] = module.getName() ? module.getName()->str() : std::string();
-  result["target"] = {{"triple", text(target.triple)}, {"cpu", text(target.cpu)}, {"features", json::array()}};
+  result["target"] = {{"triple", toString(target.triple)}, {"cpu", toString(target.cpu)}, {"features", json::array()}};
   for (const char *key : {"parameters", "states", "data"}) {
     mlir::Attribute value = module->getAttr("kiln." + std::string(key));
     result[key] = value ? toJson(value) : json::array();

@@ -2,6 +2,7 @@
 // same story.
 #include "backends/host/Program.h"
 
+#include "backends/api/kiln_text.h"
 #include "backends/host/Claimants.h"
 #include "backends/host/Entries.h"
 #include "backends/host/ManifestWriter.h"
@@ -36,12 +37,10 @@ OwnedProgram::~OwnedProgram() = default;
 const kiln_program &OwnedProgram::program() const { return contents_->program; }
 const std::string &OwnedProgram::manifest() const { return contents_->manifest; }
 
-static std::string text(kiln_string string) { return std::string(string.data, string.size); }
-
 std::string OwnedProgram::explainMemory(llvm::StringRef entry) const {
   const Entries &entries = contents_->entries;
   for (auto [row, description] : llvm::zip(entries.rows(), entries.descriptions()))
-    if (entry.empty() || entry == text(row.name))
+    if (entry.empty() || entry == toString(row.name))
       return description.memory;
   return "no entry named " + entry.str() + "\n";
 }
@@ -57,7 +56,7 @@ std::string OwnedProgram::explainPlacement() const {
     result += contents_->nameOf(target) + ": " + std::to_string(count) + (count == 1 ? " kernel\n" : " kernels\n");
     for (auto [kernel, origin] : llvm::zip(kernels.rows(), kernels.origins()))
       if (origin.target == target) {
-        result += "  " + text(kernel.name);
+        result += "  " + toString(kernel.name);
         if (!origin.reason.empty())
           result += "  (not on " + contents_->nameOf(0) + ": " + origin.reason + ")";
         result += "\n";
@@ -65,7 +64,7 @@ std::string OwnedProgram::explainPlacement() const {
   }
   const std::vector<EntryRow> &entries = contents_->entries.rows();
   for (size_t entry = 0; contents_->used.size() > 1 && entry < entries.size(); ++entry)
-    result += text(entries[entry].name) + ": " + std::to_string(contents_->placement->parts(entry).size()) +
+    result += toString(entries[entry].name) + ": " + std::to_string(contents_->placement->parts(entry).size()) +
               " parts, one after another\n";
   return result;
 }
@@ -75,13 +74,13 @@ std::string OwnedProgram::explainFusion() const {
   for (size_t k = 0; k < contents_->kernels.rows().size(); ++k) {
     const kiln_kernel &kernel = contents_->kernels.rows()[k];
     const std::string &form = contents_->kernels.form(k);
-    result += text(kernel.name) + " (" + stringifyGroupShape(static_cast<GroupShape>(kernel.shape)).str() +
+    result += toString(kernel.name) + " (" + stringifyGroupShape(static_cast<GroupShape>(kernel.shape)).str() +
               (form.empty() ? "" : " as " + form) + "):";
     for (size_t i = 0; i < kernel.op_count; ++i)
-      result += " " + text(kernel.ops[i].name);
+      result += " " + toString(kernel.ops[i].name);
     if (kernel.op_count && kernel.ops[kernel.op_count - 1].location.line) {
       const kiln_location &at = kernel.ops[kernel.op_count - 1].location;
-      result += "  [" + text(at.file) + ":" + std::to_string(at.line) + "]";
+      result += "  [" + toString(at.file) + ":" + std::to_string(at.line) + "]";
     }
     result += "\n";
   }
@@ -151,7 +150,7 @@ static std::string tooLarge(const std::vector<Asked> &backends, const std::vecto
         return llvm::formatv(
                    "'{0}' needs a buffer of {1} bytes ({2}), and the backend {3} allocates at most {4} in one "
                    "piece: lower the batch or a --bound",
-                   text(entry.name), largest, largest == entry.arena_bytes ? "its temporaries" : "an argument",
+                   toString(entry.name), largest, largest == entry.arena_bytes ? "its temporaries" : "an argument",
                    backends[target].backend->name(), limit)
             .str();
     }
@@ -189,7 +188,7 @@ absl::StatusOr<std::unique_ptr<OwnedProgram>> buildProgram(mlir::ModuleOp module
       return absl::InvalidArgumentError(errors);
   const std::vector<EntryRow> &entries = contents->entries.rows();
   for (const std::string &wanted : options.entries)
-    if (llvm::none_of(entries, [&](const EntryRow &entry) { return text(entry.name) == wanted; }))
+    if (llvm::none_of(entries, [&](const EntryRow &entry) { return toString(entry.name) == wanted; }))
       return absl::NotFoundError("the model has no function for the entry '" + wanted + "'");
   const std::vector<kiln_kernel> &kernels = contents->kernels.rows();
   const std::string &constants = contents->entries.constants();

@@ -1,13 +1,12 @@
 // From a kiln_reader to the graph, with every check on the way.
 
 #include "Graph.h"
+#include "kiln_text.h"
 #include <algorithm>
 #include <limits>
 #include <optional>
 
 namespace kiln::sdk {
-
-static std::string str(const kiln_string &s) { return s.size ? std::string(s.data, s.size) : std::string(); }
 
 bool sameExtent(const kiln_extent &a, const kiln_extent &b) {
   return a.slot == b.slot && (a.slot >= 0 || a.value == b.value);
@@ -67,7 +66,7 @@ public:
     kiln_kernel_info info{};
     info.size = sizeof(info);
     reader.kernel(kernel, &info);
-    graph.name = str(info.name);
+    graph.name = toString(info.name);
     graph.shape = info.shape > KILN_SHAPE_SINGLE || info.shape < 0 ? KILN_SHAPE_ANY : info.shape;
     if (info.extent_count)
       graph.extentBounds.assign(info.extent_bounds, info.extent_bounds + info.extent_count);
@@ -131,11 +130,11 @@ private:
     attr.size = sizeof(attr);
     reader.attr(kernel, op, number, &attr);
     Attr read;
-    read.name = str(attr.name);
+    read.name = toString(attr.name);
     read.kind = attr.kind;
     read.integer = attr.integer;
     read.number = attr.number;
-    read.string = str(attr.string);
+    read.string = toString(attr.string);
     if (attr.kind == KILN_ATTR_INTS && attr.count)
       read.ints.assign(attr.ints, attr.ints + attr.count);
     if (attr.kind == KILN_ATTR_EXTENTS && attr.count)
@@ -157,9 +156,9 @@ private:
     reader.op(kernel, number, &source);
     Op op;
     op.number = number;
-    op.name = str(source.name);
+    op.name = toString(source.name);
     if (source.location.line)
-      op.location = str(source.location.file) + ":" + std::to_string(source.location.line) + ":" +
+      op.location = toString(source.location.file) + ":" + std::to_string(source.location.line) + ":" +
                     std::to_string(source.location.column);
     op.code = opCode(op.name);
     if (source.operand_count)

@@ -1,4 +1,5 @@
 // kiln check --against: the model on two backends, op by op.
+#include "backends/api/kiln_text.h"
 #include "frontend/cli/Commands.h"
 #include "frontend/cli/InStep.h"
 #include "frontend/cli/Installed.h"
@@ -143,8 +144,7 @@ bool scratchOf(const Side &side, const kiln_program &program, std::vector<int64_
     if (!side.backend->claim(kernel, side.target(), answer, why))
       return false;
     if (!answer.whole(kernel.op_count)) {
-      why = absl::StrCat(side.backend->name(), " does not take kernel ",
-                         std::string(kernel.name.data, kernel.name.size), " as it is");
+      why = absl::StrCat(side.backend->name(), " does not take kernel ", toString(kernel.name), " as it is");
       return false;
     }
     scratch.push_back(answer.parts.front().scratchBytes);

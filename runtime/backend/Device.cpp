@@ -2,13 +2,12 @@
 
 #include "runtime/backend/Device.h"
 
+#include "backends/api/kiln_text.h"
 #include "runtime/support/Error.h"
 
 #include <utility>
 
 namespace kiln {
-
-static std::string text(kiln_string string) { return {string.data ? string.data : "", string.size}; }
 
 static uint32_t countDevices(const BackendTables &tables, const kiln_host &host, std::string &reason) {
   uint32_t count = 0;
@@ -16,7 +15,7 @@ static uint32_t countDevices(const BackendTables &tables, const kiln_host &host,
   kiln_error error = emptyError();
   if (tables.run.device_count(&host, &count, &why, &error) != KILN_SUCCESS)
     fail("backend %s: %s", tables.name().c_str(), messageOf(error).c_str());
-  reason = text(why);
+  reason = toString(why);
   return count;
 }
 
@@ -35,13 +34,13 @@ std::vector<std::string> Device::describe(const BackendTables &tables, const kil
   std::vector<std::string> lines;
   for (uint32_t i = 0; i < count; ++i) {
     kiln_device_info info = infoOf(tables, host, i);
-    std::string line = format("%u: %s", i, text(info.name).c_str());
+    std::string line = format("%u: %s", i, toString(info.name).c_str());
     if (info.driver.size)
-      line += ", " + text(info.driver);
+      line += ", " + toString(info.driver);
     if (info.memory_bytes)
       line += format(", %.1f GiB", static_cast<double>(info.memory_bytes) / (1 << 30));
     if (!info.usable)
-      line += " (not usable: " + text(info.reason) + ")";
+      line += " (not usable: " + toString(info.reason) + ")";
     lines.push_back(std::move(line));
   }
   if (lines.empty())
@@ -62,10 +61,10 @@ Device::Device(const BackendTables &tables, const kiln_host &host, uint32_t numb
          count == 1 ? "" : "s", list.c_str());
   }
   kiln_device_info info = infoOf(tables, host, number);
-  name_ = text(info.name);
+  name_ = toString(info.name);
   if (!info.usable)
     fail("backend %s: device %u (%s) cannot be used: %s", tables.name().c_str(), number, name_.c_str(),
-         text(info.reason).c_str());
+         toString(info.reason).c_str());
   hostMemory_ = (info.flags & KILN_BACKEND_HOST_MEMORY) && tables.run.import;
   kiln_error error = emptyError();
   int32_t code = tables.run.open(&host, number, &handle_, &error);

@@ -1,6 +1,7 @@
 // The tree, its places and costs, checked against the entry's arguments.
 
 #include "runtime/program/Plan.h"
+#include "backends/api/kiln_text.h"
 
 #include "runtime/backend/Tree.h"
 #include "runtime/support/Error.h"
@@ -8,8 +9,6 @@
 #include <set>
 
 namespace kiln {
-
-static kiln_string toString(const std::string &text) { return {text.data(), text.size()}; }
 
 /// Reads the plan of one entry.
 class PlanReader {
@@ -166,7 +165,7 @@ Plan::Plan(const Manifest &manifest, const uint8_t *constants, uint64_t constant
          static_cast<long long>(manifest.constantBytes), static_cast<unsigned long long>(constantBytes));
   for (const KernelSpec &spec : manifest.kernels) {
     kiln_kernel kernel = {};
-    kernel.name = toString(spec.name);
+    kernel.name = text(spec.name);
     if (spec.backend != 0)
       setTypes(kernel, spec);
     kernels_.push_back(kernel);
@@ -174,7 +173,7 @@ Plan::Plan(const Manifest &manifest, const uint8_t *constants, uint64_t constant
   std::set<uint32_t> launched;
   for (const EntrySpec &spec : manifest.entries) {
     EntryRow entry = {};
-    entry.name = toString(spec.name);
+    entry.name = text(spec.name);
     entry.argument_count = spec.arguments.size();
     std::vector<int64_t> &bytes = bytes_.emplace_back();
     for (const ArgumentSpec &argument : spec.arguments)

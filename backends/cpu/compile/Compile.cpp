@@ -1,6 +1,7 @@
 // The compile side's table: a kernel read, merged, collapsed, built; batches compiled on the host's threads.
 
 #include "backends/cpu/compile/Compile.h"
+#include "backends/api/kiln_text.h"
 #include "backends/cpu/artifact.h"
 #include "backends/cpu/compile/Lower.h"
 #include "backends/cpu/compile/MicroKernel.h"
@@ -167,16 +168,8 @@ static bool buildTable(const Job &job, llvm::TargetMachine &generator, llvm::Sma
 
 //===-- The ABI --------------------------------------------------------------------------------------------------===//
 
-static int32_t fail(kiln_error *error, kiln_code code, const std::string &message) {
-  error->code = code;
-  size_t size = std::min(message.size(), sizeof error->message - 1);
-  message.copy(error->message, size);
-  error->message[size] = 0;
-  return code;
-}
-
 static bool readStage(const kiln_target &target, Stage &stage) {
-  llvm::StringRef emit(target.emit.data, target.emit.size);
+  llvm::StringRef emit = view(target.emit);
   stage = emit == "mlir"   ? Stage::Mlir
           : emit == "llvm" ? Stage::Llvm
           : emit == "asm"  ? Stage::Assembly
@@ -189,7 +182,7 @@ static int32_t capabilities(const kiln_host *, const kiln_target *target, kiln_c
   std::string message;
   if (!readTarget(*target, machine, message))
     return fail(error, KILN_ERROR_INVALID, message);
-  llvm::StringRef device(target->device.data, target->device.size);
+  llvm::StringRef device = view(target->device);
   if (!device.empty() && device != "portable" && device != "native")
     return fail(error, KILN_ERROR_INVALID,
                 "the cpu backend has no device profile '" + device.str() + "'; --target-cpu names a processor");
@@ -205,8 +198,8 @@ static int32_t claim(const kiln_host *host, const kiln_kernel *kernel, const kil
   // Reading the target takes longer than most claims; hosts ask for many kernels in a row.
   thread_local std::string key, message;
   thread_local Machine machine;
-  std::string wanted(target->triple.data, target->triple.size);
-  wanted += '\n' + std::string(target->cpu.data, target->cpu.size);
+  std::string wanted = toString(target->triple);
+  wanted += '\n' + toString(target->cpu);
   if (key != wanted) {
     if (!readTarget(*target, machine, message))
       return fail(error, KILN_ERROR_INVALID, message);
@@ -221,7 +214,7 @@ static int32_t claim(const kiln_host *host, const kiln_kernel *kernel, const kil
   kiln_terms terms{};
   terms.size = sizeof terms;
   if (build(*host->reader, kernel, *module, machine, compiled, terms.scratch_bytes, reason)) {
-    terms.form = {compiled.form.data(), compiled.form.size()};
+    terms.form = text(compiled.form);
     answer->take(answer->self, nullptr, 0, &terms);
   } else {
     answer->refuse(answer->self, KILN_NONE, {reason.data(), reason.size()});
@@ -269,8 +262,7 @@ static int32_t compile(const kiln_host *host, const kiln_program *program, const
   Stage stage;
   if (!readStage(*target, stage))
     return fail(error, KILN_ERROR_INVALID,
-                "the cpu backend has no stage '" + std::string(target->emit.data, target->emit.size) +
-                    "': mlir, llvm, asm or object");
+                "the cpu backend has no stage '" + toString(target->emit) + "': mlir, llvm, asm or object");
   if (!readTarget(*target, machine, message))
     return fail(error, KILN_ERROR_INVALID, message);
   kiln_program_info info{};

@@ -89,8 +89,8 @@ public:
   Value elements(llvm::ArrayRef<Extent> shape);
 
   mlir::Type registerType(kiln_dtype dtype) const; // scalar
-  Value vector(Value element);   // splats a scalar
-  void same(Value &a, Value &b); // splats one where the other is a vector
+  Value vector(Value element);                     // splats a scalar
+  void same(Value &a, Value &b);                   // splats one where the other is a vector
   /// Between registers and memory form: bool i1/i8, bf16 and f16 from and to f32.
   Value toMemory(Value element, kiln_dtype dtype);
   Value fromMemory(Value element, kiln_dtype dtype);

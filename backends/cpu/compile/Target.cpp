@@ -1,6 +1,7 @@
 // The target machine, read from what the user asked for.
 
 #include "backends/cpu/compile/Target.h"
+#include "backends/api/kiln_text.h"
 #include "llvm/MC/MCSubtargetInfo.h"
 #include "llvm/MC/TargetRegistry.h"
 #include "llvm/Support/TargetSelect.h"
@@ -77,8 +78,8 @@ static bool readCpu(StringRef text, Machine &machine, std::string &error) {
 bool readTarget(const kiln_target &target, Machine &machine, std::string &error) {
   initialize();
   machine = {};
-  machine.triple = std::string(target.triple.data, target.triple.size);
-  if (!readCpu(StringRef(target.cpu.data, target.cpu.size), machine, error))
+  machine.triple = toString(target.triple);
+  if (!readCpu(view(target.cpu), machine, error))
     return false;
   bool native = machine.cpu.empty() || machine.cpu == "native";
   if (machine.triple.empty())

@@ -4,6 +4,7 @@
 // others are given to the host's threads. Each worker has a status record of its own; of those that reported, the one
 // whose piece of tasks began first is kept, and since tasks of a piece run in order that is the first error of the
 // launch.
+#include "backends/api/kiln_text.h"
 #include "backends/cpu/run/Executable.h"
 #include "backends/cpu/run/Processor.h"
 #include "backends/cpu/run/Run.h"
@@ -153,19 +154,9 @@ private:
   }
 };
 
-int32_t fail(kiln_error *error, kiln_code code, const std::string &message) {
-  error->code = code;
-  size_t size = std::min(message.size(), sizeof error->message - 1);
-  std::memcpy(error->message, message.data(), size);
-  error->message[size] = 0;
-  return code;
-}
-
 Device *device(kiln_device *handle) { return reinterpret_cast<Device *>(handle); }
 Buffer *buffer(kiln_buffer *handle) { return reinterpret_cast<Buffer *>(handle); }
 Executable *executable(kiln_executable *handle) { return reinterpret_cast<Executable *>(handle); }
-
-constexpr kiln_string text(const char *literal) { return {literal, __builtin_strlen(literal)}; }
 
 //===-- The device: this process ---------------------------------------------------------------------------------===//
 

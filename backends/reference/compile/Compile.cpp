@@ -1,4 +1,5 @@
 #include "backends/reference/compile/Compile.h"
+#include "backends/api/kiln_text.h"
 
 #include "backends/reference/Blob.h"
 #include "backends/reference/run/Evaluate.h"
@@ -10,24 +11,19 @@
 namespace kiln::reference {
 namespace {
 
-kiln_string view(const std::string &text) { return {text.data(), text.size()}; }
-
 int32_t capabilities(const kiln_host *, const kiln_target *target, kiln_capabilities *out, kiln_error *error) {
-  std::string_view device(target->device.data ? target->device.data : "", target->device.size);
-  if (!device.empty() && device != "portable" && device != "native") {
-    static constexpr char words[] = "the reference backend has no device profiles (--target-device)";
-    return fail(error, KILN_ERROR_INVALID, words, sizeof words - 1);
-  }
+  std::string_view device = view(target->device);
+  if (!device.empty() && device != "portable" && device != "native")
+    return fail(error, KILN_ERROR_INVALID, "the reference backend has no device profiles (--target-device)");
   out->flags = KILN_BACKEND_HOST_MEMORY | KILN_BACKEND_DETERMINISTIC;
   return KILN_SUCCESS;
 }
 
 template <typename F> int32_t guarded(kiln_error *error, F f) {
-  static constexpr char words[] = "the reference backend ran out of memory";
   try {
     return f();
   } catch (const std::bad_alloc &) {
-    return fail(error, KILN_ERROR_OUT_OF_MEMORY, words, sizeof words - 1);
+    return fail(error, KILN_ERROR_OUT_OF_MEMORY, "the reference backend ran out of memory");
   }
 }
 
@@ -41,7 +37,7 @@ int32_t claim(const kiln_host *host, const kiln_kernel *kernel, const kiln_targe
       answer->take(answer->self, nullptr, 0, &terms);
     } else {
       why += "; the reference backend evaluates primitives, composites by their decomposition";
-      answer->refuse(answer->self, KILN_NONE, view(why));
+      answer->refuse(answer->self, KILN_NONE, text(why));
     }
     return KILN_SUCCESS;
   });
@@ -51,7 +47,7 @@ int32_t compile(const kiln_host *host, const kiln_program *program, const kiln_t
                 kiln_error *error) {
   return guarded(error, [&]() -> int32_t {
     const kiln_reader &reader = *host->reader;
-    std::string emit(target->emit.data ? target->emit.data : "", target->emit.size), why;
+    std::string emit = toString(target->emit), why;
     if (!emit.empty() && emit != "object")
       why = "the reference backend has no stage '" + emit + "': its artifact is the ops themselves";
     kiln_program_info info{};
@@ -63,7 +59,7 @@ int32_t compile(const kiln_host *host, const kiln_program *program, const kiln_t
           !hasPrimitivesOnly(graphs[i], why))
         error->kernel = i;
     if (!why.empty())
-      return fail(error, KILN_ERROR_UNSUPPORTED, why.data(), why.size());
+      return fail(error, KILN_ERROR_UNSUPPORTED, why);
     std::string blob = encode(graphs);
     sink->add(sink->self, KILN_BLOB_BYTES, {"reference", 9}, blob.data(), blob.size());
     return KILN_SUCCESS;

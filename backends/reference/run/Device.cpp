@@ -1,9 +1,9 @@
 // The device: this process, on the calling thread.
+#include "backends/api/kiln_text.h"
 #include "backends/reference/run/Executable.h"
 #include "backends/reference/run/Run.h"
 
 #include <atomic>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -11,32 +11,18 @@
 
 namespace kiln::reference {
 
-int32_t fail(kiln_error *error, kiln_code code, const char *message, size_t size) {
-  error->code = code;
-  size = std::min(size, sizeof error->message - 1);
-  std::memcpy(error->message, message, size);
-  error->message[size] = 0;
-  return code;
-}
-
 namespace {
 
 std::atomic<uint64_t> allocatedBytes{0};
-
-int32_t fail(kiln_error *error, kiln_code code, const std::string &message) {
-  return reference::fail(error, code, message.data(), message.size());
-}
 
 /// Nothing is thrown across the interface.
 template <typename F> int32_t guarded(kiln_error *error, F f) {
   try {
     return f();
   } catch (const std::bad_alloc &) {
-    return fail(error, KILN_ERROR_OUT_OF_MEMORY, std::string("the reference backend ran out of memory"));
+    return fail(error, KILN_ERROR_OUT_OF_MEMORY, "the reference backend ran out of memory");
   }
 }
-
-constexpr kiln_string text(const char *literal) { return {literal, __builtin_strlen(literal)}; }
 
 int32_t deviceCount(const kiln_host *, uint32_t *count, kiln_string *, kiln_error *) {
   *count = 1;
@@ -44,7 +30,7 @@ int32_t deviceCount(const kiln_host *, uint32_t *count, kiln_string *, kiln_erro
 }
 
 int32_t noDevice(kiln_error *error) {
-  return fail(error, KILN_ERROR_INVALID, std::string("the reference backend has one device, number 0"));
+  return fail(error, KILN_ERROR_INVALID, "the reference backend has one device, number 0");
 }
 
 int32_t deviceInfo(const kiln_host *, uint32_t number, kiln_device_info *info, kiln_error *error) {
@@ -218,10 +204,9 @@ extern "C" const kiln_backend *kiln_backend_reference(const kiln_offer *offer, k
                                        {"reference evaluator", 19}, nullptr,          kiln_reference_run_api()};
   if (offer->oldest <= KILN_ABI_VERSION && KILN_ABI_VERSION <= offer->newest)
     return &backend;
-  char message[160];
-  int size = std::snprintf(message, sizeof message,
-                           "the reference backend speaks version %d of the backend interface, the host %u to %u",
-                           KILN_ABI_VERSION, offer->oldest, offer->newest);
-  kiln::reference::fail(error, KILN_ERROR_VERSION, message, static_cast<size_t>(size));
+  kiln::fail(error, KILN_ERROR_VERSION,
+             "the reference backend speaks version " + std::to_string(KILN_ABI_VERSION) +
+                 " of the backend interface, the host " + std::to_string(offer->oldest) + " to " +
+                 std::to_string(offer->newest));
   return nullptr;
 }

@@ -1,6 +1,7 @@
 // Walks a program's tree. Every place is checked against its buffer before it is touched: a judge believes nobody.
 #include "backends/reference/run/Executable.h"
 
+#include "backends/api/kiln_text.h"
 #include "backends/api/kiln_tree.h"
 #include "backends/reference/Blob.h"
 
@@ -255,7 +256,7 @@ bool load(const kiln_program *program, const void *artifact, uint64_t bytes, Exe
     kiln_kernel_info kernel{};
     kernel.size = sizeof kernel;
     reader.kernel(reader.program_kernel(program, i), &kernel);
-    same = std::string_view(kernel.name.data, kernel.name.size) == executable.kernels[i].name;
+    same = view(kernel.name) == executable.kernels[i].name;
   }
   if (!same) {
     error = "the artifact and the program do not belong together: their kernels differ";

@@ -9,8 +9,3 @@ const kiln_run_api *kiln_reference_run_api(void);
 /// What programs link: a kiln_backend_fn that gives a table with this run side and no compile side.
 const kiln_backend *kiln_backend_reference(const kiln_offer *offer, kiln_error *error);
 }
-
-namespace kiln::reference {
-/// Fills the error; gives the code.
-int32_t fail(kiln_error *error, kiln_code code, const char *message, size_t size);
-} // namespace kiln::reference

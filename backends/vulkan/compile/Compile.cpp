@@ -1,6 +1,7 @@
 // The compile side's table: what is claimed, and a program's kernels as shaders.
 
 #include "backends/vulkan/compile/Compile.h"
+#include "backends/api/kiln_text.h"
 #include "backends/vulkan/compile/Artifact.h"
 #include "backends/vulkan/compile/Glsl.h"
 #include "backends/vulkan/compile/Launches.h"
@@ -13,22 +14,6 @@
 #include <unordered_map>
 
 namespace kiln::vulkan {
-
-//===-- Errors ----------------------------------------------------------------------------------------------------===//
-
-static int32_t fail(kiln_error *error, int32_t code, const std::string &message, uint32_t kernel = KILN_NONE,
-                    uint32_t op = KILN_NONE) {
-  error->code = code;
-  error->kernel = kernel;
-  error->op = op;
-  size_t size = std::min(message.size(), sizeof error->message - 1);
-  std::memcpy(error->message, message.data(), size);
-  error->message[size] = 0;
-  return code;
-}
-
-static kiln_string text(const std::string &s) { return {s.data(), s.size()}; }
-static std::string_view view(const kiln_string &s) { return {s.data ? s.data : "", s.size}; }
 
 //===-- Capabilities and claims -----------------------------------------------------------------------------------===//
 
@@ -61,7 +46,7 @@ static int32_t claim(const kiln_host *host, const kiln_kernel *kernel, const kil
       kiln_terms terms{};
       terms.size = sizeof terms;
       terms.scratch_bytes = plan.scratchBytes;
-      terms.form = {plan.form.data(), plan.form.size()};
+      terms.form = text(plan.form);
       answer->take(answer->self, nullptr, 0, &terms);
       return KILN_SUCCESS;
     }

@@ -1,10 +1,9 @@
 #include "backends/vulkan/compile/Target.h"
+#include "backends/api/kiln_text.h"
 #include <algorithm>
 #include <string_view>
 
 namespace kiln::vulkan {
-
-static std::string_view view(const kiln_string &text) { return {text.data ? text.data : "", text.size}; }
 
 Settings Target::settings() const {
   Settings settings;

@@ -1,6 +1,7 @@
 // Loading, the choice of variants, and the recordings that are kept.
 
 #include "backends/vulkan/run/Executable.h"
+#include "backends/api/kiln_text.h"
 
 #include "backends/vulkan/run/Testing.h"
 
@@ -109,7 +110,7 @@ Failure Executable::chooseVariants(uint32_t number) {
   kiln_kernel_info its = {};
   its.size = sizeof its;
   reader->kernel(reader->program_kernel(program, number), &its);
-  std::string name(its.name.data, its.name.size);
+  std::string name = toString(its.name);
   std::string missing;
   for (uint32_t i = kernel.first_variant; i < kernel.first_variant + kernel.variant_count; ++i) {
     std::string reason = lacks(artifact.variants()[i]);

@@ -1,4 +1,5 @@
 #include "backends/vulkan/run/Failure.h"
+#include "backends/api/kiln_text.h"
 
 #include <algorithm>
 #include <cstdarg>
@@ -8,14 +9,8 @@
 namespace kiln::vulkan {
 
 int32_t Failure::report(kiln_error *error) const {
-  if (code_ != KILN_SUCCESS && error) {
-    error->code = code_;
-    error->kernel = kernel_;
-    error->op = KILN_NONE;
-    size_t length = std::min(message_.size(), sizeof error->message - 1);
-    std::memcpy(error->message, message_.data(), length);
-    error->message[length] = 0;
-  }
+  if (code_ != KILN_SUCCESS && error)
+    fail(error, code_, message_, kernel_);
   return code_;
 }
 

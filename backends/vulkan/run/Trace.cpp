@@ -1,6 +1,7 @@
 // The walk over the tree: loops counted, places resolved, conditions cut into segments.
 
 #include "backends/vulkan/run/Trace.h"
+#include "backends/api/kiln_text.h"
 
 #include <algorithm>
 
@@ -210,7 +211,7 @@ Failure Tracer::launch() {
   kiln_kernel_info info = {};
   info.size = sizeof info;
   in.reader->kernel(in.reader->program_kernel(in.program, node.kernel), &info);
-  kernelName.assign(info.name.data, info.name.size);
+  kernelName = view(info.name);
   if (!fitting[node.kernel] && !artifact.fits(kernel, node.place_count, node.extent_count))
     return invalid(
         "the Vulkan artifact has another kernel of this number: program and artifact do not belong together");

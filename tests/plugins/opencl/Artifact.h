@@ -11,7 +11,7 @@
 // are those that are there with KILN_PROCESSOR defined.
 #pragma once
 
-#include <kiln/kiln_backend.h>
+#include <kiln/kiln_text.h>
 #include <kiln/sdk/forms/Number.h>
 
 #include <cstdint>
@@ -43,9 +43,6 @@ struct Artifact {
 std::string write(const Artifact &artifact);
 /// False where the text is not one.
 bool read(const std::string &text, Artifact &artifact);
-
-/// Fills the error; returns the code.
-int32_t fail(kiln_error *error, kiln_code code, const std::string &message);
 
 const kiln_compile_api *compileApi();
 const kiln_run_api *runApi();

@@ -5,15 +5,6 @@
 
 namespace kiln::opencl {
 
-int32_t fail(kiln_error *error, kiln_code code, const std::string &message) {
-  error->code = code;
-  error->kernel = error->op = KILN_NONE;
-  size_t size = std::min(message.size(), sizeof(error->message) - 1);
-  std::memcpy(error->message, message.data(), size);
-  error->message[size] = 0;
-  return code;
-}
-
 std::string write(const Artifact &artifact) {
   std::ostringstream out;
   out << "kiln-opencl 2\n";
@@ -77,10 +68,10 @@ extern "C" __attribute__((visibility("default"))) const kiln_backend *kiln_backe
                                                                                           kiln_error *error) {
   using namespace kiln::opencl;
   if (offer->oldest > KILN_ABI_VERSION || offer->newest < KILN_ABI_VERSION) {
-    fail(error, KILN_ERROR_VERSION,
-         "the opencl backend speaks version " + std::to_string(KILN_ABI_VERSION) +
-             " of the backend interface, the host " + std::to_string(offer->oldest) + " to " +
-             std::to_string(offer->newest));
+    kiln::fail(error, KILN_ERROR_VERSION,
+               "the opencl backend speaks version " + std::to_string(KILN_ABI_VERSION) +
+                   " of the backend interface, the host " + std::to_string(offer->oldest) + " to " +
+                   std::to_string(offer->newest));
     return nullptr;
   }
   static const kiln_backend backend = {sizeof(kiln_backend), KILN_ABI_VERSION, {"opencl", 6},
