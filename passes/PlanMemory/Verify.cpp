@@ -73,6 +73,12 @@ public:
     runs = std::move(both.runs);
   }
 
+  /// Calls `visit` with the space and the first byte of each run.
+  void forEachStart(llvm::function_ref<void(int64_t space, int64_t begin)> visit) const {
+    for (const auto &[key, piece] : runs)
+      visit(key.first, key.second);
+  }
+
 private:
   void erase(const Range &range) {
     auto it = runs.lower_bound({range.space, range.begin});
@@ -331,11 +337,12 @@ private:
       values[result] = agreed ? contents.front()[number] : fresh(result);
       if (agreed)
         continue;
-      for (const Buffer &buffer : plan.buffers)
-        markIfEverywhere({0, buffer.offset, bytes(result.getType())}, number, ways, contents, values[result]);
-      for (size_t k = 0; k < plan.arguments.size(); ++k)
-        markIfEverywhere({1 + static_cast<int64_t>(k), 0, bytes(result.getType())}, number, ways, contents,
-                         values[result]);
+      // It may be a slice of what a loop stacks up: wherever a way has written.
+      int64_t size = bytes(result.getType());
+      for (const Memory &way : ways)
+        way.forEachStart([&](int64_t space, int64_t begin) {
+          markIfEverywhere({space, begin, size}, number, ways, contents, values[result]);
+        });
     }
   }
 
