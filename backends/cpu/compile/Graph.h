@@ -77,6 +77,8 @@ struct Op {
   llvm::ArrayRef<int64_t> ints(llvm::StringRef name) const { return *const_cast<Op *>(this)->list(name); }
 };
 
+inline bool isReduction(const Op &op) { return infoOf(op.code).opClass == sdk::OpClass::Reduction; }
+
 struct Graph {
   std::string name;
   int32_t shape = KILN_SHAPE_ANY; // as sdk::Graph has it

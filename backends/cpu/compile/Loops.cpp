@@ -144,8 +144,6 @@ static bool dependsOn(const Graph &graph, uint32_t v, ArrayRef<const Op *> ops) 
   return false;
 }
 
-static bool isReduction(const Op &op) { return op.code == OpCode::Reduce || op.code == OpCode::ArgReduce; }
-
 /// A dynamic_update_slice of an input that is an output: where both are one memory, only the block is written.
 static bool updatesInPlace(const Graph &graph, const Op &op) {
   return op.code == OpCode::DynamicUpdateSlice && llvm::is_contained(graph.outputs, op.results[0]) &&

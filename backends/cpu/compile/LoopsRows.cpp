@@ -1,5 +1,6 @@
 // Kernels whose reductions run over trailing axes.
 #include "backends/cpu/compile/Loops.h"
+#include "backends/sdk/forms/Operands.h"
 
 using namespace mlir;
 using llvm::ArrayRef;
@@ -10,16 +11,14 @@ namespace kiln::cpu {
 
 namespace {
 
-bool isReduction(const Op &op) { return op.code == OpCode::Reduce || op.code == OpCode::ArgReduce; }
-
 /// Rows R, elements of a row I, and the order of work within a row.
 struct RowPlan {
   Shape rows, inner;
   struct Stage {
-    SmallVector<const Op *> reductions;
+    std::vector<const Op *> reductions;
     SmallVector<uint32_t> kept; // values that later stages read back in position of computing them again
   };
-  SmallVector<Stage> stages;
+  SmallVector<Stage> stages;                      // reductions of one need those of the stages before
   SmallVector<size_t> rowOutputs, elementOutputs; // of dims R, of dims R x I
 
   Shape domain() const {
@@ -39,24 +38,6 @@ RowPlan planOf(const Graph &graph) {
   for (size_t i = 0; i < graph.outputs.size(); ++i)
     (graph.type(graph.outputs[i]).dims == plan.rows ? plan.rowOutputs : plan.elementOutputs).push_back(i);
   return plan;
-}
-
-/// Reductions in the order of their dependence: those of a stage need those of the stages before.
-void makeStages(const Graph &graph, RowPlan &plan) {
-  llvm::DenseMap<uint32_t, size_t> depth; // of values: stages that must have run
-  for (const Op &op : graph.ops) {
-    size_t deepest = 0;
-    for (uint32_t operand : op.operands)
-      deepest = std::max(deepest, depth.lookup(operand));
-    if (isReduction(op)) {
-      if (plan.stages.size() <= deepest)
-        plan.stages.resize(deepest + 1);
-      plan.stages[deepest].reductions.push_back(&op);
-      ++deepest;
-    }
-    for (uint32_t result : op.results)
-      depth[result] = deepest;
-  }
 }
 
 /// What is expensive and wanted again in a later stage is kept for a row, where rows are short enough for the cache.
@@ -200,7 +181,8 @@ bool buildRows(KernelBuilder &builder) {
   builder.note("rows");
   const Graph &graph = builder.graph;
   RowPlan plan = planOf(graph);
-  makeStages(graph, plan);
+  for (std::vector<const Op *> &reductions : sdk::passesOf(graph))
+    plan.stages.push_back({std::move(reductions), {}});
   chooseKept(graph, plan);
   llvm::DenseMap<uint32_t, int64_t> keptAt;
   for (const RowPlan::Stage &stage : plan.stages)

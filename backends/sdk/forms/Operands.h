@@ -1,4 +1,4 @@
-// How the operands of a product and of attention lie in memory.
+// What forms ask of a kernel: in which order its reductions run, how the operands of a product and of attention lie.
 //
 // Of sdk::Graph, and of a backend's own graph alike: one that has its members, with ops whose codes are OpCode and
 // whose attributes ints() reads, and with extents that isOne() knows.
@@ -24,6 +24,25 @@ const Op *onlyWhole(const Graph &graph, std::initializer_list<OpCode> codes, con
     found = &op;
   }
   return found;
+}
+
+/// Its ops whose elements take many, in the order of their dependence: first those that depend on no other, then those
+/// that depend on these alone, and so on.
+template <class Graph> auto passesOf(const Graph &graph) {
+  std::vector<std::vector<decltype(&graph.ops[0])>> passes;
+  std::vector<size_t> depth(graph.values.size(), 0);
+  for (const auto &op : graph.ops) {
+    size_t below = 0;
+    for (uint32_t operand : op.operands)
+      below = std::max(below, depth[operand]);
+    if (isWhole(op.code)) {
+      passes.resize(std::max(passes.size(), below + 1));
+      passes[below++].push_back(&op);
+    }
+    for (uint32_t value : op.results)
+      depth[value] = below;
+  }
+  return passes;
 }
 
 /// A value that is another one, transposed at most: element index[axes[d]] is axis d of that one.

@@ -31,25 +31,6 @@ Index ReductionForm::merge(const Index &outer, const Index &inner) const {
   return index;
 }
 
-std::vector<std::vector<const Op *>> ReductionForm::passes(const Graph &graph) const {
-  std::vector<size_t> depth(graph.values.size(), 0);
-  std::vector<std::vector<const Op *>> result;
-  for (const Op &op : graph.ops) {
-    size_t below = 0;
-    for (uint32_t operand : op.operands)
-      below = std::max(below, depth[operand]);
-    if (isWhole(op.code)) {
-      if (result.size() <= below)
-        result.resize(below + 1);
-      result[below].push_back(&op);
-      ++below;
-    }
-    for (uint32_t value : op.results)
-      depth[value] = below;
-  }
-  return result;
-}
-
 void defineResult(Emitter &emitter, const Op &op, const Index &index, const std::string &name, bool &mismatch) {
   Expr held = emitter.name(name);
   defineAt(emitter, op.results[0], index,

@@ -13,8 +13,6 @@ struct ReductionForm {
 
   /// Of a kernel of shape rows or columns.
   explicit ReductionForm(const Graph &graph);
-  /// In order: first those that depend on no other reduction, then those that depend on these alone, and so on.
-  std::vector<std::vector<const Op *>> passes(const Graph &graph) const;
   /// The index in `full` out of one in `left` and one in `reduced`.
   Index merge(const Index &outer, const Index &inner) const;
 };

@@ -3,6 +3,7 @@
 // The kernel's reductions take the trailing axes of R x I values; what depends on a reduction's result comes in a later
 // pass over the row. Values are computed again in each pass rather than stored.
 #include "backends/sdk/forms/Forms.h"
+#include "backends/sdk/forms/Operands.h"
 #include "backends/sdk/forms/Reduction.h"
 #include <algorithm>
 #include <bit>
@@ -31,7 +32,7 @@ bool Rows::print(Workgroup &group, Emitter &emitter, uint32_t lanes, uint32_t ro
   int64_t steps = (inner.at(graph.extentBounds) + lanes - 1) / lanes;
 
   bool mismatch = false;
-  for (const std::vector<const Op *> &pass : form.passes(graph)) {
+  for (const std::vector<const Op *> &pass : passesOf(graph)) {
     Accumulators accumulators(group, emitter, graph, pass);
     accumulators.start();
     accumulators.loop(lanes == 1 ? emitter.index(0) : lane, size, lanes, steps, [&](const Expr &k) {

@@ -69,11 +69,19 @@ void defineAt(Emitter &emitter, uint32_t value, const Index &index, const Expr &
   });
 }
 
+/// The kernel's shape; of one that promises nothing, what its ops may be: printing tells whether they are.
+static int32_t shapeToTry(const Graph &graph) {
+  for (int32_t shape : {KILN_SHAPE_CONTRACT, KILN_SHAPE_COLUMNS, KILN_SHAPE_ROWS, KILN_SHAPE_SCATTER})
+    if (graph.shape == KILN_SHAPE_ANY && isOfShape(graph, shape))
+      return shape;
+  return graph.shape;
+}
+
 /// The form for the kernel's shape; empty where it has none of its own.
 static std::string_view buildForm(Builder &builder, const std::function<void(ContractionBuilder &product)> &others) {
   const Graph &graph = builder.graph;
   auto named = [](bool built, std::string_view name) { return built ? name : std::string_view(); };
-  switch (graph.shape) {
+  switch (shapeToTry(graph)) {
   case KILN_SHAPE_CONTRACT:
     return named(buildContraction(builder, others), "product");
   case KILN_SHAPE_ROWS: // whose rows nobody needs again are better cut up where they are long
