@@ -52,8 +52,8 @@ struct Language {
 
   //===-- Workgroups ----------------------------------------------------------------------------------------------===//
 
-  // Empty where it has none. That vectors have elements x, y, z, w and combine by + and *, and that there are min and
-  // max of indices, the forms take for granted.
+  // Empty where it has none. That vectors have elements x, y, z, w, are made by a cast of as many, combine by + and *
+  // and by `fma`, and that there are min and max of indices, the forms take for granted.
   const char *localX = "", *localY = "", *localIndex = ""; // of an invocation in its workgroup
   const char *barrier = "";    // a statement: all of the workgroup meet, and see what was written before
   const char *shared = "";     // before a declaration: of memory that a workgroup shares
