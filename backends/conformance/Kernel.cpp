@@ -2,6 +2,8 @@
 
 #include "backends/conformance/Kernel.h"
 
+#include "backends/api/kiln_text.h"
+
 namespace kiln::conformance {
 
 int64_t elements(const std::vector<int64_t> &shape) {
@@ -82,8 +84,6 @@ std::shared_ptr<Kernel> Kernel::with(const std::vector<std::optional<int64_t>> &
   return result;
 }
 
-static kiln_string view(const std::string &text) { return {text.data(), text.size()}; }
-
 const kiln_kernel &Kernel::table(const std::string &name) {
   name_ = name;
   valueRows_.clear();
@@ -97,17 +97,17 @@ const kiln_kernel &Kernel::table(const std::string &name) {
       kiln_attr row{};
       row.size = sizeof row;
       row.kind = attribute.kind;
-      row.name = view(attribute.name);
+      row.name = text(attribute.name);
       row.integer = attribute.integer;
       row.number = attribute.floating;
-      row.string = view(attribute.string);
+      row.string = text(attribute.string);
       row.count = attribute.kind == KILN_ATTR_INTS ? attribute.ints.size() : attribute.extents.size();
       row.ints = attribute.ints.data();
       row.extents = attribute.extents.data();
       rows.push_back(row);
     }
     OpRow row{};
-    row.name = view(op.name);
+    row.name = text(op.name);
     row.operand_count = op.operands.size();
     row.operands = op.operands.data();
     row.result_count = op.results.size();
@@ -117,7 +117,7 @@ const kiln_kernel &Kernel::table(const std::string &name) {
     row.location = {{"conformance", 11}, 1, static_cast<uint32_t>(opRows_.size()) + 1};
     opRows_.push_back(row);
   }
-  table_ = {view(name_),    shape_,          valueRows_.size(), valueRows_.data(), inputs_.size(),
+  table_ = {text(name_),    shape_,          valueRows_.size(), valueRows_.data(), inputs_.size(),
             inputs_.data(), outputs_.size(), outputs_.data(),   opRows_.size(),    opRows_.data(),
             bounds_.size(), bounds_.data(),  alias_.data()};
   return table_;

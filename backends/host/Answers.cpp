@@ -26,10 +26,8 @@ const Answer *Answers::ask(GroupOp group, GroupKernel &formed, uint32_t number) 
   auto [found, isNew] =
       answers_.try_emplace(std::to_string(number) + (large.empty() ? ":" : " too large:") + formed.key);
   Answer &answer = found->second;
-  if (!isNew) {
-    formed.form = answer.form();
+  if (!isNew)
     return &answer;
-  }
   std::string error;
   formed.kernel.name = {"k", 1}; // it has none yet
   if (!large.empty())
@@ -38,7 +36,6 @@ const Answer *Answers::ask(GroupOp group, GroupKernel &formed, uint32_t number) 
     group.emitError() << error;
     return nullptr;
   }
-  formed.form = answer.form();
   if (!answer.whole(formed.kernel.op_count))
     refusals_.push_back((stringifyGroupShape(group.getShape()) + formed.title).str() + " at " +
                         locationText(group.getLoc()) + (number ? ", by " + at.backend->name() : std::string()) + ": " +

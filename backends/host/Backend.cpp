@@ -54,15 +54,15 @@ struct Claiming {
         part.ops.push_back(op);
     if (terms && KILN_HAS(terms, kiln_terms, scratch_bytes))
       part.scratchBytes = terms->scratch_bytes;
-    if (terms && terms->size >= sizeof(kiln_terms) && terms->form.data)
-      part.form.assign(terms->form.data, terms->form.size);
+    if (terms && KILN_HAS(terms, kiln_terms, form.size))
+      part.form = toString(terms->form);
     claiming.add(std::move(part));
   }
 
   static void refuse(void *self, uint32_t op, kiln_string reason) {
     auto &claiming = *static_cast<Claiming *>(self);
     if (claiming.guard.enter())
-      claiming.answer.refusals.push_back({op, std::string(reason.data ? reason.data : "", reason.size)});
+      claiming.answer.refusals.push_back({op, toString(reason)});
   }
 
 private:
@@ -97,8 +97,8 @@ struct Compiling {
       return;
     }
     const auto *begin = static_cast<const uint8_t *>(data);
-    compiling.blobs.push_back({kiln_blob_kind(kind), std::string(name.data ? name.data : "", name.size),
-                               std::vector<uint8_t>(begin, begin + (begin ? bytes : 0))});
+    compiling.blobs.push_back(
+        {kiln_blob_kind(kind), toString(name), std::vector<uint8_t>(begin, begin + (begin ? bytes : 0))});
   }
 };
 
@@ -107,8 +107,8 @@ template <typename Call> int32_t guarded(kiln_error &error, Call call) {
   try {
     return call();
   } catch (...) {
-    static constexpr char message[] = "it threw an exception, which the backend interface forbids: tell its author";
-    return setError(&error, KILN_ERROR_INTERNAL, message, sizeof message - 1);
+    return fail(&error, KILN_ERROR_INTERNAL,
+                "it threw an exception, which the backend interface forbids: tell its author");
   }
 }
 

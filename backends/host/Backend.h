@@ -27,8 +27,6 @@ struct Answer {
 
   /// The kernel is taken as it is.
   bool whole(size_t opCount) const { return parts.size() == 1 && parts.front().ops.size() == opCount; }
-  /// Of a kernel that is taken as it is.
-  std::string form() const { return parts.empty() ? "" : parts.front().form; }
   /// The first reason given; a sentence that says so where there is none.
   std::string reason() const;
 };

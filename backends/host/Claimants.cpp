@@ -37,6 +37,7 @@ mlir::FailureOr<claim::Answer> BackendClaimant::claim(GroupOp group) {
   answer.whole = said->whole((*formed)->kernel.op_count);
   if (answer.whole) {
     answer.scratchBytes = said->parts.front().scratchBytes;
+    (*formed)->form = said->parts.front().form;
   } else {
     answer.reason = said->reason();
     answer.parts = partsOf(group, (*formed)->kernel, *said);

@@ -2,6 +2,8 @@
 
 #include "backends/reference/Blob.h"
 
+#include "backends/api/kiln_text.h"
+
 #include <cstring>
 
 namespace kiln::reference {
@@ -139,8 +141,6 @@ template <typename Stream> void code(Stream &stream, Graph &graph) {
 //===-- A decoded graph as a reader gives it: what checks a plugin's input checks a blob too ----------------------===//
 
 const Graph &graphOf(const kiln_kernel *kernel) { return *reinterpret_cast<const Graph *>(kernel); }
-kiln_string view(const std::string &text) { return {text.data(), text.size()}; }
-
 void readKernel(const kiln_kernel *kernel, kiln_kernel_info *info) {
   const Graph &graph = graphOf(kernel);
   info->value_count = static_cast<uint32_t>(graph.values.size());
@@ -148,7 +148,7 @@ void readKernel(const kiln_kernel *kernel, kiln_kernel_info *info) {
   info->input_count = static_cast<uint32_t>(graph.inputs.size());
   info->output_count = static_cast<uint32_t>(graph.outputs.size());
   info->extent_count = static_cast<uint32_t>(graph.extentBounds.size());
-  info->name = view(graph.name);
+  info->name = text(graph.name);
   info->shape = graph.shape;
   info->inputs = graph.inputs.data();
   info->outputs = graph.outputs.data();
@@ -166,7 +166,7 @@ void readValue(const kiln_kernel *kernel, uint32_t number, kiln_type *type) {
 void readOp(const kiln_kernel *kernel, uint32_t number, kiln_op *op) {
   const Op &source = graphOf(kernel).ops[number];
   op->attr_count = static_cast<uint32_t>(source.attrs.size());
-  op->name = view(source.name);
+  op->name = text(source.name);
   op->operand_count = static_cast<uint32_t>(source.operands.size());
   op->result_count = static_cast<uint32_t>(source.results.size());
   op->operands = source.operands.data();
@@ -176,10 +176,10 @@ void readOp(const kiln_kernel *kernel, uint32_t number, kiln_op *op) {
 void readAttr(const kiln_kernel *kernel, uint32_t op, uint32_t number, kiln_attr *attr) {
   const Attr &source = graphOf(kernel).ops[op].attrs[number];
   attr->kind = source.kind;
-  attr->name = view(source.name);
+  attr->name = text(source.name);
   attr->integer = source.integer;
   attr->number = source.number;
-  attr->string = view(source.string);
+  attr->string = text(source.string);
   attr->count = source.kind == KILN_ATTR_INTS ? source.ints.size() : source.extents.size();
   attr->ints = source.ints.data();
   attr->extents = source.extents.data();

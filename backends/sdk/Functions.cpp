@@ -50,7 +50,7 @@ static std::string libraryForm(const Function &function, const Language &languag
 }
 
 /// Empty where the language has none. own: the general form where there is one.
-static std::string traitsOf(const Function &function, const Language &language, bool own) {
+static std::string textOf(const Function &function, const Language &language, bool own) {
   if (own && function.text)
     return function.text;
   if (const char *special = language.find(function.name))
@@ -68,7 +68,7 @@ static const Function *find(const std::string &name) {
 
 bool hasFunction(const Language &language, bool own, const std::string &name) {
   const Function *function = find(name);
-  return function && !traitsOf(*function, language, own).empty();
+  return function && !textOf(*function, language, own).empty();
 }
 
 static constexpr std::string_view tableMark = "table:";
@@ -113,7 +113,7 @@ std::string printFunctions(const Language &language, bool own, const std::set<st
   // What a function calls stands before it in the table.
   for (size_t i = table.size(); i-- > 0;)
     if (needed.contains(table[i].name))
-      if (std::string form = traitsOf(table[i], language, own); !form.empty()) {
+      if (std::string form = textOf(table[i], language, own); !form.empty()) {
         std::string text = spell(language, form);
         for (size_t j = 0; j < i; ++j)
           if (text.find("kiln_" + std::string(table[j].name) + "(") != std::string::npos)
@@ -125,7 +125,7 @@ std::string printFunctions(const Language &language, bool own, const std::set<st
       result += printTable(language, name);
   for (const Function &function : table)
     if (needed.contains(function.name))
-      if (std::string form = traitsOf(function, language, own); !form.empty())
+      if (std::string form = textOf(function, language, own); !form.empty())
         result += spell(language, form) + "\n";
   return result;
 }

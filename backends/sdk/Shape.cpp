@@ -56,7 +56,7 @@ bool isOfShape(const Graph &graph, int32_t shape) {
   for (const Op &op : graph.ops)
     if (isWhole(op.code))
       whole.push_back(&op);
-  auto isOne = [&](auto... codes) { return whole.size() == 1 && ((whole[0]->code == codes) || ...); };
+  auto isOnly = [&](auto... codes) { return whole.size() == 1 && ((whole[0]->code == codes) || ...); };
   switch (shape) {
   case KILN_SHAPE_ELEMENTWISE:
     return whole.empty();
@@ -70,11 +70,11 @@ bool isOfShape(const Graph &graph, int32_t shape) {
              return sameDims(graph.type(value).dims, graph.type(whole[0]->results[0]).dims);
            });
   case KILN_SHAPE_WINDOW:
-    return isOne(OpCode::ReduceWindow, OpCode::ReduceWindowGrad);
+    return isOnly(OpCode::ReduceWindow, OpCode::ReduceWindowGrad);
   case KILN_SHAPE_SCATTER:
-    return isOne(OpCode::Scatter);
+    return isOnly(OpCode::Scatter);
   case KILN_SHAPE_ATTENTION:
-    return isOne(OpCode::Attention, OpCode::AttentionGrad);
+    return isOnly(OpCode::Attention, OpCode::AttentionGrad);
   case KILN_SHAPE_SINGLE:
     return whole.size() <= 1;
   default:

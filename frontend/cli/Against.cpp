@@ -32,8 +32,6 @@ absl::Status singleOps(mlir::ModuleOp module) {
   return absl::OkStatus();
 }
 
-kiln_string view(const std::string &text) { return {text.data(), text.size()}; }
-
 /// Objects linked to a library that is gone when this is.
 class TemporaryLibrary {
 public:
@@ -82,10 +80,10 @@ struct Side {
   kiln_target target() const {
     kiln_target target{};
     target.size = sizeof target;
-    target.triple = view(triple);
-    target.cpu = view(cpu);
-    target.device = view(profile);
-    target.math = view(math);
+    target.triple = text(triple);
+    target.cpu = text(cpu);
+    target.device = text(profile);
+    target.math = text(math);
     target.jobs = std::max(1u, std::thread::hardware_concurrency());
     return target;
   }

@@ -2,6 +2,7 @@
 
 #include "frontend/driver/Compile.h"
 
+#include "backends/api/kiln_text.h"
 #include "backends/host/Kernel.h"
 #include "backends/host/Registry.h"
 #include "frontend/driver/Files.h"
@@ -31,11 +32,7 @@
 
 namespace kiln {
 
-namespace {
-
-kiln_string view(const std::string &text) { return {text.data(), text.size()}; }
-
-} // namespace
+namespace {} // namespace
 
 Installation::Installation(std::string libraries)
     : libraries_(std::move(libraries)), backends_(absl::StrCat(libraries_, "/kiln/backends")) {}
@@ -60,7 +57,7 @@ std::string Installation::profileOf(const std::string &backend, const ModelOptio
   std::shared_ptr<host::Backend> found = backends_.find(backend, why);
   kiln_target target{};
   target.size = sizeof target;
-  target.device = view(options.targetDevice);
+  target.device = text(options.targetDevice);
   host::Capabilities capabilities;
   bool takes = found && found->canCompile() && found->capabilities(target, capabilities, why);
   return takes ? options.targetDevice : "";
@@ -77,10 +74,10 @@ Compilation::Compilation(Installation &installation, ModelOptions options)
 kiln_target Compilation::target() const {
   kiln_target target{};
   target.size = sizeof(target);
-  target.triple = view(options_.triple);
-  target.cpu = view(options_.targetCpu);
-  target.device = view(options_.targetDevice);
-  target.math = view(options_.math);
+  target.triple = text(options_.triple);
+  target.cpu = text(options_.targetCpu);
+  target.device = text(options_.targetDevice);
+  target.math = text(options_.math);
   target.jobs = options_.jobs;
   return target;
 }
@@ -239,7 +236,7 @@ absl::Status Compilation::generate(const std::string &emit) {
       std::vector<host::Blob> made;
       std::string why;
       kiln_target target = part.target;
-      target.emit = view(emit);
+      target.emit = text(emit);
       if (!part.backend->compile(program_->programOf(i), target, made, why))
         status = absl::InternalError(why);
       part.blobBegin = blobs_.size();

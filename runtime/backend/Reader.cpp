@@ -152,13 +152,4 @@ const kiln_reader *tableReader() {
   return &reader;
 }
 
-int32_t setError(kiln_error *error, kiln_code code, const char *message, size_t length) {
-  error->code = code;
-  error->kernel = error->op = KILN_NONE;
-  length = std::min(length, sizeof error->message - 1);
-  std::memcpy(error->message, message, length);
-  error->message[length] = 0;
-  return code;
-}
-
 } // namespace kiln

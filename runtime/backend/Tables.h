@@ -89,7 +89,4 @@ namespace kiln {
 /// The reader of these tables, for kiln_host::reader.
 const kiln_reader *tableReader();
 
-/// Fills an error: code, message (cut to what fits). For the side that reports.
-int32_t setError(kiln_error *error, kiln_code code, const char *message, size_t length);
-
 } // namespace kiln

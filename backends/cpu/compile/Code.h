@@ -3,7 +3,7 @@
 // Functions, loops and arithmetic of kernels. Integers are i64, addresses !llvm.ptr; control flow is scf, arithmetic
 // arith/math/vector, memory the llvm dialect's loads and stores (masked ones too).
 //
-// Code keeps the stack of loops under construction. `op<…>` and the integer helpers position an operation in the
+// Code keeps the stack of loops under construction. `op<…>` and the integer helpers put an operation in the
 // outermost loop whose values it needs, so that what does not depend on a loop stands before it: no later pass has to
 // hoist. That includes loads, which is sound because a kernel reads no memory that an earlier iteration wrote; where
 // that does not hold (scratch, accumulators), use `here<…>`, which places at the current point.

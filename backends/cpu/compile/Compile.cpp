@@ -64,7 +64,7 @@ static bool build(const kiln_reader &reader, const kiln_kernel *kernel, ModuleOp
     error = where(graph, builder.error);
     return false;
   }
-  compiled = {graph.name, builder.phaseCount, builder.workerScratchBytes, builder.form};
+  compiled = {graph.name, builder.phaseCount, builder.workerScratchBytes, builder.form()};
   scratch = builder.scratchBytes;
   return true;
 }

@@ -99,7 +99,7 @@ public:
 
   Index at(Value base, int64_t step = 0, int64_t multiple = 1) const { return Index{base, step, {}, multiple}; }
   Index zero() { return Index{code.integer(0), 0, {}, static_cast<int64_t>(1) << 40}; }
-  /// Row-major position of a position within a shape, as an index of its own.
+  /// Row-major number of a position within a shape, as an index of its own.
   Index linear(llvm::ArrayRef<Extent> shape, llvm::ArrayRef<Index> position);
   /// The inverse. Exact whatever the steps; cheap where rows hold whole vectors.
   Indices indicesOf(llvm::ArrayRef<Extent> shape, const Index &linear);

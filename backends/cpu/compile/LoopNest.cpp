@@ -93,7 +93,7 @@ void Accumulator::step(Emitter &e, MutableArrayRef<Value> state, Value element, 
     element = e.vector(element);
   Value lanes = vectors ? e.laneMask(mask) : mask.uniform;
   if (op->code != OpCode::ArgReduce) {
-    // The neutral element in position of lanes that are off: then the combination needs no second select.
+    // The neutral element stands in for lanes that are off: then the combination needs no second select.
     if (lanes) {
       Value neutral = e.neutral(op->combine, dtype);
       element = code.op<arith::SelectOp>(lanes, element, vectors ? code.splat(neutral, e.width) : neutral);

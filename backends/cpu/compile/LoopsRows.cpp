@@ -16,7 +16,7 @@ struct RowPlan {
   Shape rows, inner;
   struct Stage {
     std::vector<const Op *> reductions;
-    SmallVector<uint32_t> kept; // values that later stages read back in position of computing them again
+    SmallVector<uint32_t> kept; // values that later stages read back rather than compute again
   };
   SmallVector<Stage> stages;                      // reductions of one need those of the stages before
   SmallVector<size_t> rowOutputs, elementOutputs; // of dims R, of dims R x I

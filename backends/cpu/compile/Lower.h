@@ -15,7 +15,7 @@ namespace kiln::cpu {
 /// Only the dialects that kernels are written in.
 void loadDialects(mlir::MLIRContext &context);
 
-/// scf, arith, math, vector and func to the llvm dialect, in position.
+/// scf, arith, math, vector and func to the llvm dialect, in place.
 bool lowerToLLVMDialect(mlir::ModuleOp module, std::string &error);
 
 /// To LLVM IR for the machine, with the few passes that hand-vectorised code gains from.

@@ -1,4 +1,5 @@
 #include "backends/cpu/compile/Phases.h"
+#include "llvm/ADT/StringExtras.h"
 
 using namespace mlir;
 
@@ -64,12 +65,7 @@ Value KernelBuilder::home(Emitter &emitter, uint32_t v) {
   return emitter.scratch(position->second);
 }
 
-void KernelBuilder::note(llvm::StringRef name) {
-  if (form.empty())
-    form = name.str();
-  else if ((", " + form + ",").find(", " + name.str() + ",") == std::string::npos)
-    form += ", " + name.str();
-}
+std::string KernelBuilder::form() const { return llvm::join(forms, ", "); }
 
 void KernelBuilder::computed(uint32_t v) { inMemory.insert(v); }
 

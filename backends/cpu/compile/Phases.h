@@ -6,6 +6,7 @@
 #pragma once
 
 #include "backends/cpu/compile/Emitter.h"
+#include "llvm/ADT/SetVector.h"
 
 namespace kiln::cpu {
 
@@ -39,8 +40,9 @@ public:
 
   int64_t phaseCount = 0, scratchBytes = 0, workerScratchBytes = 0;
   /// Notes that the kernel, or a part of it, is computed in that form.
-  void note(llvm::StringRef form);
-  std::string form; // those noted, each once, "columns, elementwise": for people
+  void note(llvm::StringRef form) { forms.insert(form); }
+  /// Those noted, each once: "columns, elementwise".
+  std::string form() const;
   /// Phase i's functions: NAME_pI and NAME_tI.
   static std::string phaseName(llvm::StringRef kernel, int64_t phase);
   static std::string tasksName(llvm::StringRef kernel, int64_t phase);
@@ -49,6 +51,7 @@ private:
   int64_t lanes;
   llvm::DenseMap<uint32_t, int64_t> scratchHomes;
   llvm::DenseSet<uint32_t> inMemory;
+  llvm::SmallSetVector<llvm::StringRef, 2> forms;
 };
 
 /// Emits all phases of the kernel; false, with builder.error set, where it has something that cannot be compiled.

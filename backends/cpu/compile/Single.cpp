@@ -170,7 +170,7 @@ void buildDynamicUpdate(KernelBuilder &builder, const Op &op) {
   Extent all(1);
   for (const Extent &dim : graph.type(operand).dims)
     all = all * dim;
-  // First the whole operand, unless it lies in position already.
+  // First the whole operand, unless it lies in place already.
   addUnitPhase(
       builder, 1, [&](Emitter &e) { return e.code.ceilDiv(e.extent(all), e.code.integer(taskGrain)); },
       [&](Emitter &e, Value unit) {

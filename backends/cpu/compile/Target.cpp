@@ -48,7 +48,7 @@ std::unique_ptr<TargetMachine> createTargetMachine(const Machine &machine, std::
                                                                     CodeGenOptLevel::Default));
 }
 
-/// "x86-64-v3:l2=512K": a processor, and what is to be believed of it in position of what its name says.
+/// "x86-64-v3:l2=512K": a processor, and what is to be believed of it instead of what its name says.
 static bool readCpu(StringRef text, Machine &machine, std::string &error) {
   auto [cpu, settings] = text.split(':');
   machine.cpu = cpu.str();

@@ -1,7 +1,7 @@
 // Elementary functions as polynomial code.
 //
 // On f32 and f64, scalars and vectors alike. Errors (measured by tests/backends/cpu/MathTest.cpp, which fails above
-// them) in units of the last position: exp, log, rsqrt 2; the others 4. Some of f64, and f32 sin and cos of
+// them) in units in the last place: exp, log, rsqrt 2; the others 4. Some of f64, and f32 sin and cos of
 // arguments above 1e6, call libm.
 #pragma once
 

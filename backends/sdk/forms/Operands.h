@@ -70,44 +70,51 @@ template <class Dims> int lastWide(const Dims &dims) {
   return static_cast<int>(dims.size()) - 1;
 }
 
-/// The axis along which neighbours are neighbours in memory, as far as layout and elementwise ops tell; -1: none.
-template <class Graph> int contiguousAxis(const Graph &graph, uint32_t value) {
-  const auto *op = graph.definingOp(value);
-  const auto &dims = graph.type(value).dims;
-  if (!op)
-    return lastWide(dims);
-  auto below = [&] { return contiguousAxis(graph, op->operands[0]); };
-  switch (op->code) {
+/// Of the result of one op, where that of its operands is known: contiguousAxis.
+template <class Graph, class Op, class Dims>
+int contiguousAxisOf(const Graph &graph, const Op &op, const Dims &dims, const std::vector<int> &axisOf) {
+  auto below = [&] { return axisOf[op.operands[0]]; };
+  switch (op.code) {
   case OpCode::Transpose: {
-    const auto &permutation = op->ints("permutation");
+    const auto &permutation = op.ints("permutation");
     auto found = std::find(permutation.begin(), permutation.end(), below());
     return found == permutation.end() ? -1 : static_cast<int>(found - permutation.begin());
   }
   case OpCode::Broadcast: {
     int source = below();
-    if (source < 0 || isOne(graph.type(op->operands[0]).dims[static_cast<size_t>(source)]))
+    if (source < 0 || isOne(graph.type(op.operands[0]).dims[static_cast<size_t>(source)]))
       return -1;
-    return static_cast<int>(op->ints("axes")[static_cast<size_t>(source)]);
+    return static_cast<int>(op.ints("axes")[static_cast<size_t>(source)]);
   }
   case OpCode::Slice: {
     int source = below();
-    return source >= 0 && op->ints("strides")[static_cast<size_t>(source)] == 1 ? source : -1;
+    return source >= 0 && op.ints("strides")[static_cast<size_t>(source)] == 1 ? source : -1;
   }
   case OpCode::Reshape:
-    return below() == lastWide(graph.type(op->operands[0]).dims) ? lastWide(dims) : -1;
+    return below() == lastWide(graph.type(op.operands[0]).dims) ? lastWide(dims) : -1;
   case OpCode::Constant:
   case OpCode::Iota:
   case OpCode::Extent:
     return -1;
   case OpCode::Gather:
-    return below() == static_cast<int>(graph.type(op->operands[0]).rank()) - 1 ? lastWide(dims) : -1;
+    return below() == static_cast<int>(graph.type(op.operands[0]).rank()) - 1 ? lastWide(dims) : -1;
   default:
-    for (uint32_t operand : op->operands)
-      if (graph.type(operand).rank() == dims.size())
-        if (int axis = contiguousAxis(graph, operand); axis >= 0)
-          return axis;
+    for (uint32_t operand : op.operands)
+      if (graph.type(operand).rank() == dims.size() && axisOf[operand] >= 0)
+        return axisOf[operand];
     return -1;
   }
+}
+
+/// The axis along which neighbours are neighbours in memory, as far as layout and elementwise ops tell; -1: none.
+template <class Graph> int contiguousAxis(const Graph &graph, uint32_t value) {
+  std::vector<int> axisOf; // of each value, in one walk from the inputs on, however often ops read one another
+  for (uint32_t v = 0; v < graph.values.size(); ++v)
+    axisOf.push_back(lastWide(graph.type(v).dims));
+  for (const auto &op : graph.ops)
+    for (uint32_t result : op.results)
+      axisOf[result] = contiguousAxisOf(graph, op, graph.type(result).dims, axisOf);
+  return axisOf[value];
 }
 
 //===-- Products --------------------------------------------------------------------------------------------------===//

@@ -1,6 +1,7 @@
 // The run side's table.
 #include "backends/vulkan/run/Run.h"
 
+#include "backends/api/kiln_text.h"
 #include "backends/vulkan/run/Executable.h"
 #include "backends/vulkan/run/Testing.h"
 
@@ -30,15 +31,13 @@ Buffer &of(kiln_buffer *handle) { return *reinterpret_cast<Buffer *>(handle); }
 Executable &of(kiln_executable *handle) { return *reinterpret_cast<Executable *>(handle); }
 Event &of(kiln_event *handle) { return *reinterpret_cast<Event *>(handle); }
 
-kiln_string view(const std::string &text) { return {text.data(), text.size()}; }
-
 //===-- Devices --------------------------------------------------------------------------------------------------===//
 
 int32_t deviceCount(const kiln_host *host, uint32_t *count, kiln_string *reason, kiln_error *) {
   Instance &instance = theInstance(host);
   *count = static_cast<uint32_t>(instance.devices.size());
   if (reason)
-    *reason = view(instance.reason);
+    *reason = text(instance.reason);
   return KILN_SUCCESS;
 }
 
@@ -55,9 +54,9 @@ int32_t deviceInfo(const kiln_host *host, uint32_t number, kiln_device_info *inf
   const PhysicalDevice &device = instance.devices[number];
   kiln_device_info full = {};
   full.usable = device.reason.empty();
-  full.name = view(device.name);
-  full.driver = view(device.driver);
-  full.reason = view(device.reason);
+  full.name = text(device.name);
+  full.driver = text(device.driver);
+  full.reason = text(device.reason);
   full.memory_bytes = device.memoryBytes;
   full.max_allocation_bytes = device.maxAllocationBytes;
   full.flags = KILN_BACKEND_DETERMINISTIC;

@@ -1,5 +1,6 @@
 // The reference backend, wrong in one planted way: the environment's KILN_FAULT names it. Faults in what ops mean are
 // told to the compile side by a reader that lies; those of the run side are wrapped around it.
+#include "backends/api/kiln_text.h"
 #include "backends/reference/compile/Compile.h"
 #include "backends/reference/run/Run.h"
 #include "tests/backends/conformance/Faults.h"
@@ -19,6 +20,8 @@ namespace {
 constexpr uint64_t guard = 256; // the kit's, before everything that a kernel is given
 constexpr int64_t scratch = 64; // that it asks for where it writes behind it
 
+using kiln::fail;
+using kiln::text;
 using kiln::test::Fault;
 
 Fault fault = Fault::None;
@@ -29,14 +32,6 @@ const kiln_reader *honest;
 bool is(const kiln_string &text, const char *word) {
   return text.size == std::strlen(word) && std::memcmp(text.data, word, text.size) == 0;
 }
-kiln_string text(const char *word) { return {word, std::strlen(word)}; }
-
-int32_t fail(kiln_error *error, kiln_code code, const char *message) {
-  error->code = code;
-  std::strncpy(error->message, message, sizeof error->message - 1);
-  return code;
-}
-
 //===-- Wrong ops ------------------------------------------------------------------------------------------------===//
 
 void lyingOp(const kiln_kernel *kernel, uint32_t number, kiln_op *op) {

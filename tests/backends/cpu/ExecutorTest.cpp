@@ -1,4 +1,5 @@
 // The walk over a program's tree, targets and refusals.
+#include "backends/api/kiln_text.h"
 #include "backends/cpu/artifact.h"
 #include "backends/cpu/run/Run.h"
 #include "tests/backends/cpu/OnProcessor.h"
@@ -9,8 +10,6 @@ using namespace kiln;
 using namespace kiln::test;
 
 namespace {
-kiln_string text(const std::string &s) { return {s.data(), s.size()}; }
-
 constexpr kiln_extent none{0, -1};
 
 /// Programs over f32 vectors of 4 and a counter, written as trees.
