@@ -14,48 +14,64 @@ function(kiln_library name)
   endif()
 endfunction()
 
-# One precompiled header serves every target that includes MLIR: it cuts a cold build to about a third. Further headers
-# make one for the target alone.
-function(kiln_use_mlir_pch target)
-  if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
-    set(headers
-      <string> <vector> <optional> <memory> <functional>
-      <mlir/IR/Builders.h> <mlir/IR/BuiltinOps.h> <mlir/IR/BuiltinTypes.h> <mlir/IR/OpImplementation.h>
-      <mlir/IR/PatternMatch.h> <mlir/Pass/Pass.h> <mlir/Dialect/Func/IR/FuncOps.h>)
-    target_compile_options(${target} PRIVATE -fpch-instantiate-templates -Xclang -fno-pch-timestamp)
-    if(ARGN)
-      target_precompile_headers(${target} PRIVATE ${headers} ${ARGN})
-      return()
+set(KILN_MLIR_HEADERS
+  <string> <vector> <optional> <memory> <functional>
+  <mlir/IR/Builders.h> <mlir/IR/BuiltinOps.h> <mlir/IR/BuiltinTypes.h> <mlir/IR/OpImplementation.h>
+  <mlir/IR/PatternMatch.h> <mlir/Pass/Pass.h> <mlir/Dialect/Func/IR/FuncOps.h>)
+set(KILN_PCH_OPTIONS -fpch-instantiate-templates -Xclang -fno-pch-timestamp)
+
+# kiln_share_pch(TARGET PCH HEADERS ... LINK ... [OPTIONS ...]): TARGET takes the precompiled header of the target PCH, which
+# the first that asks makes; OPTIONS are TARGET's too, as a header and its user must agree.
+function(kiln_share_pch target pch)
+  cmake_parse_arguments(arg "" "" "HEADERS;LINK;OPTIONS" ${ARGN})
+  if(NOT CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+    return()
+  endif()
+  target_compile_options(${target} PRIVATE ${KILN_PCH_OPTIONS} ${arg_OPTIONS})
+  if(NOT TARGET ${pch})
+    if(NOT EXISTS "${PROJECT_BINARY_DIR}/${pch}.cpp") # written once: its time decides what is rebuilt
+      file(WRITE "${PROJECT_BINARY_DIR}/${pch}.cpp" "")
     endif()
-    if(NOT TARGET kiln_mlir_pch)
-      if(NOT EXISTS "${PROJECT_BINARY_DIR}/kiln_mlir_pch.cpp") # written once: its time decides what is rebuilt
-        file(WRITE "${PROJECT_BINARY_DIR}/kiln_mlir_pch.cpp" "")
-      endif()
-      add_library(kiln_mlir_pch OBJECT "${PROJECT_BINARY_DIR}/kiln_mlir_pch.cpp")
-      target_link_libraries(kiln_mlir_pch PUBLIC kiln_options kiln_mlir)
-      target_compile_options(kiln_mlir_pch PRIVATE -fpch-instantiate-templates -Xclang -fno-pch-timestamp)
-      target_precompile_headers(kiln_mlir_pch PRIVATE ${headers})
-    endif()
-    target_precompile_headers(${target} REUSE_FROM kiln_mlir_pch)
-    # The header is compiled with -fPIC, which the -fPIE of executables does not match.
-    get_target_property(type ${target} TYPE)
-    if(type STREQUAL "EXECUTABLE")
-      set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
-      target_compile_options(${target} PRIVATE -fPIC)
-    endif()
+    add_library(${pch} OBJECT "${PROJECT_BINARY_DIR}/${pch}.cpp")
+    target_link_libraries(${pch} PUBLIC kiln_options ${arg_LINK})
+    target_compile_options(${pch} PRIVATE ${KILN_PCH_OPTIONS} ${arg_OPTIONS})
+    target_precompile_headers(${pch} PRIVATE ${arg_HEADERS})
+  endif()
+  target_precompile_headers(${target} REUSE_FROM ${pch})
+  # The header is compiled with -fPIC, which the -fPIE of executables does not match.
+  get_target_property(type ${target} TYPE)
+  if(type STREQUAL "EXECUTABLE")
+    set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+    target_compile_options(${target} PRIVATE -fPIC)
   endif()
 endfunction()
 
-# kiln_test(NAME [MLIR] SOURCES ... [LINK ...]): a GoogleTest program, run by ctest as NAME.
+# One precompiled header serves every target that includes MLIR: it cuts a cold build to about a third. Further headers
+# make one for the target alone.
+function(kiln_use_mlir_pch target)
+  if(ARGN AND CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+    target_compile_options(${target} PRIVATE ${KILN_PCH_OPTIONS})
+    target_precompile_headers(${target} PRIVATE ${KILN_MLIR_HEADERS} ${ARGN})
+  else()
+    kiln_share_pch(${target} kiln_mlir_pch HEADERS ${KILN_MLIR_HEADERS} LINK kiln_mlir)
+  endif()
+endfunction()
+
+# kiln_test(NAME [MLIR] SOURCES ... [LINK ...]): a GoogleTest program, run by ctest as NAME. What stands in the test's own
+# files is built without optimisation: it runs once, and compiling it is most of what it costs.
 function(kiln_test name)
   cmake_parse_arguments(arg "MLIR" "" "SOURCES;LINK" ${ARGN})
   find_package(GTest REQUIRED)
   add_executable(${name} ${arg_SOURCES})
   target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}" "${PROJECT_BINARY_DIR}")
   target_link_libraries(${name} PRIVATE kiln_options ${arg_LINK} GTest::gtest GTest::gmock GTest::gtest_main)
+  set(headers <string> <vector> <functional> <gmock/gmock.h> <gtest/gtest.h>)
+  set(gtest GTest::gtest GTest::gmock)
   if(arg_MLIR)
     target_link_libraries(${name} PRIVATE kiln_mlir)
-    kiln_use_mlir_pch(${name})
+    kiln_share_pch(${name} kiln_mlir_test_pch HEADERS ${KILN_MLIR_HEADERS} ${headers} LINK kiln_mlir ${gtest} OPTIONS -O0)
+  else()
+    kiln_share_pch(${name} kiln_test_pch HEADERS ${headers} LINK ${gtest} OPTIONS -O0)
   endif()
   add_test(NAME ${name} COMMAND ${name})
 endfunction()
