@@ -3,6 +3,7 @@
 #include "runtime/backend/Device.h"
 
 #include "backends/api/kiln_text.h"
+#include "runtime/backend/Inside.h"
 #include "runtime/support/Error.h"
 
 #include <utility>
@@ -13,7 +14,8 @@ static uint32_t countDevices(const BackendTables &tables, const kiln_host &host,
   uint32_t count = 0;
   kiln_string why = {nullptr, 0};
   kiln_error error = emptyError();
-  if (tables.run.device_count(&host, &count, &why, &error) != KILN_SUCCESS)
+  if (within(tables, "device_count", [&] { return tables.run.device_count(&host, &count, &why, &error); }) !=
+      KILN_SUCCESS)
     fail("backend %s: %s", tables.name().c_str(), messageOf(error).c_str());
   reason = toString(why);
   return count;
@@ -23,7 +25,8 @@ static kiln_device_info infoOf(const BackendTables &tables, const kiln_host &hos
   kiln_device_info info = {};
   info.size = sizeof info;
   kiln_error error = emptyError();
-  if (tables.run.device_info(&host, number, &info, &error) != KILN_SUCCESS)
+  if (within(tables, "device_info", [&] { return tables.run.device_info(&host, number, &info, &error); }) !=
+      KILN_SUCCESS)
     fail("backend %s: device %u: %s", tables.name().c_str(), number, messageOf(error).c_str());
   return info;
 }
@@ -67,13 +70,13 @@ Device::Device(const BackendTables &tables, const kiln_host &host, uint32_t numb
          toString(info.reason).c_str());
   hostMemory_ = (info.flags & KILN_BACKEND_HOST_MEMORY) && tables.run.import;
   kiln_error error = emptyError();
-  int32_t code = tables.run.open(&host, number, &handle_, &error);
+  int32_t code = within(tables, "open", [&] { return tables.run.open(&host, number, &handle_, &error); });
   checkMade(code, handle_, error, "it cannot be opened");
 }
 
 Device::~Device() {
   if (handle_)
-    tables_.run.close(handle_);
+    givingBack(tables_, "close", [&] { tables_.run.close(handle_); });
 }
 
 void Device::checkMade(int32_t code, const void *made, const kiln_error &error, const char *what) const {
@@ -87,11 +90,43 @@ void Device::check(int32_t code, const kiln_error &error, const char *what) cons
     fail("backend %s: %s: %s", tables_.name().c_str(), what, messageOf(error).c_str());
 }
 
+void Device::write(kiln_buffer *to, uint64_t offset, const void *from, uint64_t bytes) const {
+  kiln_error error = emptyError();
+  int32_t code = within(tables_, "write", [&] { return api().write(to, offset, from, bytes, &error); });
+  check(code, error, "a copy to the device failed");
+}
+
+void Device::read(kiln_buffer *from, uint64_t offset, void *to, uint64_t bytes) const {
+  kiln_error error = emptyError();
+  int32_t code = within(tables_, "read", [&] { return api().read(from, offset, to, bytes, &error); });
+  check(code, error, "a copy from the device failed");
+}
+
+kiln_executable *Device::load(const kiln_program &program, const void *artifact, uint64_t bytes,
+                              const char *what) const {
+  kiln_executable *made = nullptr;
+  kiln_error error = emptyError();
+  int32_t code = within(tables_, "load", [&] { return api().load(handle_, &program, artifact, bytes, &made, &error); });
+  checkMade(code, made, error, what);
+  return made;
+}
+
+void Device::unload(kiln_executable *executable) const {
+  givingBack(tables_, "unload", [&] { api().unload(executable); });
+}
+
+int32_t Device::execute(kiln_executable *executable, const kiln_execution &execution, std::string_view entry,
+                        kiln_error &error, std::string_view kernel) const {
+  return within(tables_, "execute", [&] { return api().execute(executable, &execution, &error); }, entry, kernel);
+}
+
 DeviceBuffer::DeviceBuffer(const Device &device, void *host, size_t bytes) : device_(&device), host_(host) {
   kiln_error error = emptyError();
   bool shared = host && device.hostMemory();
-  int32_t code = shared ? device.api().import(device.handle(), host, bytes, &handle_, &error)
-                        : device.api().allocate(device.handle(), bytes, &handle_, &error);
+  int32_t code = within(device.tables(), shared ? "import" : "allocate", [&] {
+    return shared ? device.api().import(device.handle(), host, bytes, &handle_, &error)
+                  : device.api().allocate(device.handle(), bytes, &handle_, &error);
+  });
   device.checkMade(code, handle_, error, "no memory");
   if (shared)
     host_ = nullptr;
@@ -108,21 +143,19 @@ DeviceBuffer &DeviceBuffer::operator=(DeviceBuffer &&other) noexcept {
 
 DeviceBuffer::~DeviceBuffer() {
   if (handle_)
-    device_->api().release(handle_);
+    givingBack(device_->tables(), "release", [&] { device_->api().release(handle_); });
 }
 
 void DeviceBuffer::toDevice(size_t bytes) const {
   if (!host_ || !bytes)
     return;
-  kiln_error error = emptyError();
-  device_->check(device_->api().write(handle_, 0, host_, bytes, &error), error, "a copy to the device failed");
+  device_->write(handle_, 0, host_, bytes);
 }
 
 void DeviceBuffer::toHost(size_t bytes) const {
   if (!host_ || !bytes)
     return;
-  kiln_error error = emptyError();
-  device_->check(device_->api().read(handle_, 0, host_, bytes, &error), error, "a copy from the device failed");
+  device_->read(handle_, 0, host_, bytes);
 }
 
 } // namespace kiln

@@ -21,6 +21,7 @@ public:
   /// is none.
   static std::vector<std::string> describe(const BackendTables &tables, const kiln_host &host);
 
+  const BackendTables &tables() const { return tables_; }
   const kiln_run_api &api() const { return tables_.run; }
   kiln_device *handle() const { return handle_; }
   const std::string &name() const { return name_; }
@@ -30,6 +31,15 @@ public:
   void check(int32_t code, const kiln_error &error, const char *what) const;
   /// The same for what makes something: that there is none after a success is an error too.
   void checkMade(int32_t code, const void *made, const kiln_error &error, const char *what) const;
+
+  /// The functions of the interface, their calls recorded (Inside.h). They throw Error.
+  void write(kiln_buffer *to, uint64_t offset, const void *from, uint64_t bytes) const;
+  void read(kiln_buffer *from, uint64_t offset, void *to, uint64_t bytes) const;
+  kiln_executable *load(const kiln_program &program, const void *artifact, uint64_t bytes, const char *what) const;
+  void unload(kiln_executable *executable) const;
+  /// The backend's code: its error is the caller's to tell.
+  int32_t execute(kiln_executable *executable, const kiln_execution &execution, std::string_view entry,
+                  kiln_error &error, std::string_view kernel = {}) const;
 
 private:
   const BackendTables &tables_;

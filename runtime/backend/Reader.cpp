@@ -1,5 +1,6 @@
 // The one reader of the interface's structs.
 
+#include "runtime/backend/Inside.h"
 #include "runtime/backend/Tree.h"
 
 #include <algorithm>
@@ -31,6 +32,7 @@ const char *kindOf(int32_t shape) {
 }
 
 void readKernel(const kiln_kernel *kernel, kiln_kernel_info *out) {
+  noteKernelRead(view(kernel->name));
   kiln_kernel_info info = {};
   info.value_count = narrow(kernel->value_count);
   info.op_count = narrow(kernel->op_count);

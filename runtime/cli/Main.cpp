@@ -1,4 +1,5 @@
 // main(): which command, which options, and how an error ends.
+#include "runtime/backend/Guard.h"
 #include "runtime/cli/Commands.h"
 #include "runtime/files/File.h"
 #include "runtime/support/Error.h"
@@ -42,7 +43,7 @@ const std::vector<CommandEntry> &commands() {
          {"save", "W.safetensors", "write the weights at the end"},
          {"log-dir", "DIR", "write TensorBoard event files"},
          {"profile", "FILE", "write the kernels' times of ten steps, from the second on, as a Chrome trace"}},
-        "Ctrl-C finishes the step, saves, and exits with code 130."},
+        "Ctrl-C finishes the step, saves, and exits with code 130; a second one ends at once."},
        trainCommand},
       {{"eval",
         "",
@@ -93,6 +94,8 @@ CommandSpec withCommon(CommandSpec spec) {
   spec.options.push_back({"seed", "N", "seed of everything random (default: the recipe's, else 0)"});
   spec.options.push_back({"threads", "N", "threads to compute on (default: one for each processor)"});
   spec.options.push_back({"device", "N", "which device (the CPU is 0)"});
+  spec.options.push_back(
+      {"step-timeout", "SECONDS", "end where a backend does not come back for so long (default: 3600; 0: never)"});
   spec.options.push_back({"json", "[FILE]", "JSON to standard output or a file"});
   return spec;
 }
@@ -142,6 +145,7 @@ int dispatch(const kiln_program_image &image, const std::vector<std::string> &ar
     if (options.positional().size() > (spec.arguments[0] ? 1u : 0u))
       throw UsageError("unexpected argument '" + options.positional().back() + "'");
     Common common(options, image);
+    Watchdog watchdog(options.integer("step-timeout", 3600, 0, INT32_MAX), "--step-timeout");
     int code = entry.run(options, common);
     return flushed(code);
   }
@@ -171,6 +175,7 @@ static void occupyStandardStreams() {
 
 int runProgram(const kiln_program_image &image, const std::vector<std::string> &arguments) {
   occupyStandardStreams();
+  guardProcess("error: ", "Build the program for another backend (--backend cpu), or tell the author of this one");
   std::signal(SIGXFSZ, SIG_IGN); // a file that grows past `ulimit -f` is an error like any other, and leaves nothing
   try {
     return dispatch(image, arguments);

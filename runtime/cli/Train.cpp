@@ -1,4 +1,5 @@
 // PROGRAM train
+#include "runtime/backend/Guard.h"
 #include "runtime/cli/Checkpoint.h"
 #include "runtime/cli/Commands.h"
 #include "runtime/cli/Diagnose.h"
@@ -22,13 +23,16 @@ volatile bool interrupted = false;
 
 namespace {
 
-extern "C" void onInterrupt(int) {
+extern "C" void onInterrupt(int signal) {
   // A second one is for the impatient: the default action ends the program at once.
   if (interrupted) {
-    std::signal(SIGINT, SIG_DFL);
-    std::raise(SIGINT);
+    std::signal(signal, SIG_DFL);
+    std::raise(signal);
   }
   interrupted = true;
+  Sentence sentence;
+  sentence << "stopping after this step; again ends at once";
+  sentence.tell();
 }
 
 /// What the recipe and the command line say about how to train.
@@ -201,6 +205,7 @@ void Training::start(const Options &options, bool again) {
     position_ = loadCheckpoint(last, *program_, again ? nullptr : &changes);
     tellChanges(changes);
     savedStep_ = position_.step;
+    noteCheckpoint(last, savedStep_);
     if (common_.seedGiven && common_.seed != position_.seed)
       fail("'%s' was made with --seed %u; a resumed run keeps it", last.c_str(), position_.seed);
     return;
@@ -258,6 +263,7 @@ int Training::run() {
     std::fprintf(text, "nothing to resume in '%s' yet: starting at step 0\n", out_.c_str());
   else if (out_.empty() && !options_.has("save"))
     std::fprintf(text, "note: the weights are kept only with --out DIR or --save FILE\n");
+  std::fflush(text); // should this process end otherwise than by itself
   progress_.emplace(text, position_.step, recipe_.steps, std::max<int64_t>(recipe_.logEvery, 1));
   // The first step touches fresh memory and, on some devices, still compiles.
   traceFrom_ = std::min(position_.step + 1, recipe_.steps - 1);
@@ -447,8 +453,10 @@ void Training::checkpoint(const char *name) {
   if (name == std::string_view("last"))
     keepEarlier();
   saveCheckpoint(out_ + "/" + name + ".safetensors", *program_, position_, sources_->vocabularies());
-  if (name == std::string_view("last"))
-    savedStep_ = position_.step;
+  if (name != std::string_view("last"))
+    return;
+  savedStep_ = position_.step;
+  noteCheckpoint(out_ + "/last.safetensors", savedStep_);
 }
 
 } // namespace

@@ -1,5 +1,6 @@
 // A call's inputs, shapes and buffers, made ready and run.
 
+#include "runtime/backend/Inside.h"
 #include "runtime/program/Program.h"
 #include "runtime/program/RedZones.h"
 #include "runtime/support/Error.h"
@@ -212,9 +213,11 @@ void Call::finish() {
       continue;
     }
     kiln_error error = emptyError();
-    program_.home().check(
-        program_.home().api().copy(handles_[0][copy.from], 0, copy.home->buffer.handle(), 0, bytes, &error), error,
-        "a copy on the device failed");
+    const Device &home = program_.home();
+    int32_t code = within(home.tables(), "copy", [&] {
+      return home.api().copy(handles_[0][copy.from], 0, copy.home->buffer.handle(), 0, bytes, &error);
+    });
+    home.check(code, error, "a copy on the device failed");
     copy.home->deviceNewer = true;
     copy.home->hostNewer = false;
   }
@@ -243,13 +246,10 @@ void Call::bring(const Placement::Part &part, bool back) {
     };
     uint64_t offset = static_cast<uint64_t>(span.offset), bytes = static_cast<uint64_t>(span.bytes);
     const Device &from = back ? away : home, &to = back ? home : away;
-    kiln_error error = emptyError();
     if (bytes && !from.hostMemory())
-      from.check(from.api().read(handle(back ? part.backend : 0), offset, host + offset, bytes, &error), error,
-                 "a copy from the device failed");
+      from.read(handle(back ? part.backend : 0), offset, host + offset, bytes);
     if (bytes && !to.hostMemory())
-      to.check(to.api().write(handle(back ? 0 : part.backend), offset, host + offset, bytes, &error), error,
-               "a copy to the device failed");
+      to.write(handle(back ? 0 : part.backend), offset, host + offset, bytes);
   }
 }
 
@@ -266,12 +266,12 @@ void Call::runPart(const Placement::Part &part, kiln_status &status) {
   execution.status = &status;
   kiln_error error = emptyError();
   int64_t began = program_.profile_ ? profileClock() : 0;
-  int32_t code = opened.tables.run.execute(opened.executable, &execution, &error);
+  int32_t code = opened.device->execute(opened.executable, execution, spec_.name, error);
   const Placement &placement = program_.plan_.placement();
   if (program_.profile_ && code == KILN_SUCCESS)
     keepTimes(part.backend, began);
   if (program_.counts_ && code == KILN_SUCCESS)
-    program_.counts_->add(opened.tables.run, opened.executable);
+    program_.counts_->add(opened.tables, opened.executable);
   auto whole = [&](uint32_t &kernel) {
     if (kernel < placement.program(part.backend).kernel_count)
       kernel = placement.wholeKernel(part.backend, kernel);
@@ -295,8 +295,10 @@ void Call::keepTimes(uint32_t backend, int64_t began) {
   const kiln_profile_event *events = nullptr;
   size_t count = 0;
   kiln_error error = emptyError();
-  opened.device->check(opened.tables.run.profile(opened.executable, 1, &events, &count, &error), error,
-                       "it cannot profile");
+  int32_t code = within(
+      opened.tables, "profile",
+      [&] { return opened.tables.run.profile(opened.executable, 1, &events, &count, &error); }, spec_.name);
+  opened.device->check(code, error, "it cannot profile");
   const Placement &placement = program_.plan_.placement();
   program_.profile_->add(backend, events, count, began, ended, [&](uint32_t kernel) {
     return kernel < placement.program(backend).kernel_count ? placement.wholeKernel(backend, kernel) : KILN_NONE;

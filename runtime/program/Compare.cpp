@@ -59,15 +59,12 @@ public:
     walk_ = std::make_unique<Walk>(plan.program(), plan.program().entries[call.index_], call.extents_.table(), scratch);
     program_.reserveArena(static_cast<size_t>(walk_->arenaBytes()));
     const kiln_image_backend &backend = program_.image_.backends[0];
-    kiln_error error = emptyError();
-    const Device &device = program_.home();
-    int32_t code = device.api().load(device.handle(), &walk_->program(), backend.artifact, backend.artifact_size,
-                                     &executable_, &error);
-    device.checkMade(code, executable_, error, "it cannot load the program");
+    executable_ =
+        program_.home().load(walk_->program(), backend.artifact, backend.artifact_size, "it cannot load the program");
   }
   ~Stepper() {
     if (executable_)
-      program_.home().api().unload(executable_);
+      program_.home().unload(executable_);
   }
   Stepper(const Stepper &) = delete;
 
@@ -87,7 +84,9 @@ public:
     execution.status = &status;
     kiln_error error = emptyError();
     const Device &device = program_.home();
-    device.check(device.api().execute(executable_, &execution, &error), error, "an execution failed");
+    const kiln_node &node = leaves()[leaf].node;
+    std::string_view name = isLaunch(node) ? std::string_view(kernel(leaves()[leaf]).name) : std::string_view();
+    device.check(device.execute(executable_, execution, call_.spec_.name, error, name), error, "an execution failed");
     if (status.kind != KILN_OK)
       throw Error(call_.describe(status));
   }
@@ -129,10 +128,7 @@ public:
   void overwrite(const kiln_place &at, const uint8_t *data, size_t bytes) {
     kiln_buffer *buffer =
         at.space == KILN_SPACE_ARENA ? program_.backends_[0]->arena.handle() : call_.handles_[0][at.argument];
-    kiln_error error = emptyError();
-    const Device &device = program_.home();
-    device.check(device.api().write(buffer, static_cast<uint64_t>(at.offset), data, bytes, &error), error,
-                 "a copy to the device failed");
+    program_.home().write(buffer, static_cast<uint64_t>(at.offset), data, bytes);
   }
 
 private:

@@ -1,6 +1,6 @@
 #include "runtime/program/Profile.h"
 
-#include "runtime/backend/Negotiate.h"
+#include "runtime/backend/Inside.h"
 
 #include <algorithm>
 #include <ctime>
@@ -24,11 +24,13 @@ int64_t Profile::shiftOf(const kiln_profile_event *events, size_t count, int64_t
   return first >= began && last <= ended ? 0 : ended - last;
 }
 
-void Counts::add(const kiln_run_api &api, kiln_executable *executable) {
+void Counts::add(const BackendTables &tables, kiln_executable *executable) {
   kiln_counters one = {};
   one.size = sizeof one;
   kiln_error error = emptyError();
-  if (!api.counters || api.counters(executable, &one, &error) != KILN_SUCCESS) {
+  const kiln_run_api &api = tables.run;
+  if (!api.counters ||
+      within(tables, "counters", [&] { return api.counters(executable, &one, &error); }) != KILN_SUCCESS) {
     known = false;
     return;
   }

@@ -1,7 +1,7 @@
 // What a program's backends measured and counted.
 #pragma once
 
-#include "backends/api/kiln_backend.h"
+#include "runtime/backend/Negotiate.h"
 
 #include <cstdint>
 #include <vector>
@@ -42,7 +42,7 @@ private:
 struct Counts {
   kiln_counters sum = {};
   bool known = true; ///< all of them count
-  void add(const kiln_run_api &api, kiln_executable *executable);
+  void add(const BackendTables &tables, kiln_executable *executable);
 };
 
 /// What one execution of an entry does, as the compiler counted its kernels.

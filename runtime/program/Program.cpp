@@ -3,6 +3,7 @@
 #include "runtime/program/Program.h"
 
 #include "runtime/backend/Embedded.h"
+#include "runtime/backend/Inside.h"
 #include "runtime/files/Safetensors.h"
 #include "runtime/program/Weights.h"
 #include "runtime/random/Initialise.h"
@@ -57,10 +58,8 @@ void Program::openBackends(uint32_t device) {
     if (!openEmbedded(backend, &host_, opened.tables, why))
       fail("the program's backend %s: %s", backend.name, why.c_str());
     opened.device = std::make_unique<Device>(opened.tables, host_, i == 0 ? device : 0);
-    kiln_error error = emptyError();
-    int32_t code = opened.tables.run.load(opened.device->handle(), &plan_.placement().program(i), backend.artifact,
-                                          backend.artifact_size, &opened.executable, &error);
-    opened.device->checkMade(code, opened.executable, error, "it cannot load the program");
+    opened.executable = opened.device->load(plan_.placement().program(i), backend.artifact, backend.artifact_size,
+                                            "it cannot load the program");
   }
   for (auto [tensors, homes] : {std::pair{&parameters_, &parameterHomes_}, std::pair{&states_, &stateHomes_}})
     for (Tensor &tensor : *tensors)
@@ -70,7 +69,7 @@ void Program::openBackends(uint32_t device) {
 void Program::unload() {
   for (std::unique_ptr<OpenBackend> &opened : backends_)
     if (opened->executable) {
-      opened->tables.run.unload(opened->executable);
+      opened->device->unload(opened->executable);
       opened->executable = nullptr;
     }
 }
@@ -252,7 +251,8 @@ void Program::profile(Profile *profile) {
     const kiln_profile_event *events = nullptr;
     size_t count = 0;
     kiln_error error = emptyError();
-    int32_t code = api.profile(opened->executable, profile != nullptr, &events, &count, &error);
+    int32_t code = within(opened->tables, "profile",
+                          [&] { return api.profile(opened->executable, profile != nullptr, &events, &count, &error); });
     if (profile)
       opened->device->check(code, error, "it cannot profile");
   }

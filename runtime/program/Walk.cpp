@@ -154,11 +154,8 @@ const uint8_t *Call::look(uint32_t backend, const kiln_place &place, size_t byte
     return (arena ? program_.arena_.data() : static_cast<const uint8_t *>(buffers_[place.argument].host)) +
            place.offset;
   scratch.resize(bytes);
-  kiln_error error = emptyError();
-  device.check(
-      device.api().read(arena ? program_.backends_[backend]->arena.handle() : handles_[backend][place.argument],
-                        static_cast<uint64_t>(place.offset), scratch.data(), bytes, &error),
-      error, "a copy from the device failed");
+  device.read(arena ? program_.backends_[backend]->arena.handle() : handles_[backend][place.argument],
+              static_cast<uint64_t>(place.offset), scratch.data(), bytes);
   return scratch.data();
 }
 
@@ -195,15 +192,13 @@ void Call::inspect(Walk &walk, uint32_t backend, const kiln_node &node, std::str
 void Call::walkPart(const Placement::Part &part, const After &after) {
   const kiln_program &program = program_.plan_.placement().program(part.backend);
   const Program::OpenBackend &opened = *program_.backends_[part.backend];
-  const kiln_run_api &api = opened.device->api();
   const kiln_image_backend &backend = program_.image_.backends[part.backend];
   Walk walk(program, program.entries[part.entry], extents_.table());
-  kiln_executable *loaded = nullptr;
-  kiln_error error = emptyError();
-  int32_t code =
-      api.load(opened.device->handle(), &walk.program(), backend.artifact, backend.artifact_size, &loaded, &error);
-  opened.device->checkMade(code, loaded, error, "the step cannot be run launch by launch");
-  std::unique_ptr<kiln_executable, void (*)(kiln_executable *)> executable(loaded, api.unload);
+  const Device &device = *opened.device;
+  auto unload = [&](kiln_executable *executable) { device.unload(executable); };
+  std::unique_ptr<kiln_executable, decltype(unload)> executable(
+      device.load(walk.program(), backend.artifact, backend.artifact_size, "the step cannot be run launch by launch"),
+      unload);
   for (size_t i = 0; i < walk.leaves().size(); ++i) {
     const Walk::Leaf &leaf = walk.leaves()[i];
     walk.prepare(leaf);
@@ -215,7 +210,14 @@ void Call::walkPart(const Placement::Part &part, const After &after) {
     execution.arena = opened.arena.handle();
     execution.extents = extents_.table();
     execution.status = &status;
-    opened.device->check(api.execute(executable.get(), &execution, &error), error, "a launch failed");
+    std::string_view kernel =
+        isLaunch(leaf.node)
+            ? std::string_view(
+                  program_.manifest_.kernels[program_.plan_.placement().wholeKernel(part.backend, leaf.node.kernel)]
+                      .name)
+            : std::string_view();
+    kiln_error error = emptyError();
+    device.check(device.execute(executable.get(), execution, spec_.name, error, kernel), error, "a launch failed");
     if (!after(walk, leaf.node, status))
       return;
   }

@@ -3,8 +3,14 @@
 #include "runtime/backend/Tables.h"
 
 #include <cmath>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <stdexcept>
 #include <string_view>
+#include <thread>
+#include <unistd.h>
 #include <vector>
 
 namespace kiln::testing {
@@ -182,7 +188,50 @@ int32_t load(kiln_device *, const kiln_program *program, const void *, uint64_t,
   return 0;
 }
 
+/// What the environment's KILN_FAKE_FAULT asks for, in the execution KILN_FAKE_AT (from 1).
+void misbehave() {
+  static int executions = 0;
+  const char *fault = std::getenv("KILN_FAKE_FAULT"), *at = std::getenv("KILN_FAKE_AT");
+  if (!fault || ++executions != (at ? std::atoi(at) : 1))
+    return;
+  std::string_view what = fault;
+  for (auto [name, number] : {std::pair("segv", SIGSEGV), std::pair("bus", SIGBUS), std::pair("fpe", SIGFPE),
+                              std::pair("ill", SIGILL), std::pair("abort", SIGABRT)})
+    if (what == name)
+      std::raise(number);
+  if (what == "thread") // where kernels run
+    std::thread([] { std::raise(SIGSEGV); }).join();
+  if (what == "stack") {
+    struct Deep {
+      static int down(volatile char *above, int64_t times) {
+        volatile char here[4096];
+        here[0] = above ? *above : 1;
+        return times ? down(here, times - 1) + here[0] : 0;
+      }
+    };
+    Deep::down(nullptr, static_cast<int64_t>(1) << 40);
+  }
+  if (what == "exit0")
+    std::exit(0);
+  if (what == "exit7")
+    std::exit(7);
+  if (what == "throw")
+    throw std::runtime_error("no more registers");
+  if (what == "throw int")
+    throw 42;
+  if (what == "hang" || what == "slow") { // whoever waits for it finds a file
+    std::FILE *file = std::fopen("there.txt", "w");
+    std::fputs(fault, file);
+    std::fclose(file);
+  }
+  while (what == "hang")
+    usleep(100000);
+  if (what == "slow") // long enough for a signal or two
+    usleep(1500000);
+}
+
 int32_t execute(kiln_executable *, const kiln_execution *execution, kiln_error *) {
+  misbehave();
   const EntryRow &entry = loaded->entries[execution->entry];
   void *buffers[16] = {};
   for (size_t i = 0; i < entry.argument_count; ++i)
