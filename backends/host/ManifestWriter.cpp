@@ -263,9 +263,10 @@ std::string writeManifest(const ManifestSource &source) {
     result["backends"].push_back(source.backends[used].backend->name());
   result["kernels"] = json::array();
   for (auto [kernel, origin] : llvm::zip(source.kernels.rows(), source.kernels.origins())) {
-    json one = kernelJson(kernel, origin.target != 0 || source.describeInputs);
-    if (origin.target != 0)
-      one["backend"] = llvm::find(source.used, origin.target) - source.used.begin();
+    auto number = llvm::find(source.used, origin.target) - source.used.begin();
+    json one = kernelJson(kernel, number != 0 || source.describeInputs);
+    if (number != 0)
+      one["backend"] = number;
     result["kernels"].push_back(std::move(one));
   }
   result["constants"] = source.entries.constants().size();

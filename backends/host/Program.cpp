@@ -25,7 +25,7 @@ struct OwnedProgram::Contents {
   Kernels kernels;
   Entries entries;
   kiln_program program = {};
-  std::vector<uint32_t> used; ///< the backends that have kernels; the first always
+  std::vector<uint32_t> used; ///< the backends that have kernels; the first where none has
   std::unique_ptr<Placement> placement;
   std::string manifest;
 
@@ -51,6 +51,8 @@ const std::vector<uint32_t> &OwnedProgram::usedBackends() const { return content
 std::string OwnedProgram::explainPlacement() const {
   std::string result;
   const Kernels &kernels = contents_->kernels;
+  if (contents_->used.front() != 0)
+    result += contents_->nameOf(0) + ": 0 kernels\n";
   for (uint32_t target : contents_->used) {
     size_t count = llvm::count_if(kernels.origins(), [&](const Kernels::Origin &one) { return one.target == target; });
     result += contents_->nameOf(target) + ": " + std::to_string(count) + (count == 1 ? " kernel\n" : " kernels\n");
@@ -127,7 +129,8 @@ static std::unique_ptr<Placement> placeKernels(const kiln_program &program, cons
                                                std::vector<uint32_t> &used) {
   std::vector<uint32_t> numbers(backends, 0), backendOf;
   for (uint32_t target = 0; target < backends; ++target) {
-    if (target != 0 && llvm::none_of(kernels.origins(), [&](const auto &one) { return one.target == target; }))
+    bool has = llvm::any_of(kernels.origins(), [&](const auto &one) { return one.target == target; });
+    if (!has && (target != 0 || !kernels.origins().empty()))
       continue;
     numbers[target] = static_cast<uint32_t>(used.size());
     used.push_back(target);

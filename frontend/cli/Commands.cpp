@@ -94,6 +94,11 @@ int commandBuild(const ModelOptions &options, const EmitOptions &emit) {
     status = program   ? compilation.linkProgram(output)
              : library ? compilation.linkLibrary(output)
                        : writeBlobs(compilation, output);
+  if (status.ok() && compilation.program().usedBackends().front() != 0)
+    std::fprintf(stderr,
+                 "kiln: note: the backend %s takes none of the model's kernels, and the program does without it; `kiln "
+                 "explain --placement` says why\n",
+                 compilation.backend().c_str());
   if (options.timePasses)
     std::fputs(compilation.timings().c_str(), stderr);
   return report(status);

@@ -32,8 +32,6 @@
 
 namespace kiln {
 
-namespace {} // namespace
-
 Installation::Installation(std::string libraries)
     : libraries_(std::move(libraries)), backends_(absl::StrCat(libraries_, "/kiln/backends")) {}
 

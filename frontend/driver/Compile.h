@@ -62,6 +62,8 @@ public:
   mlir::ModuleOp module() { return module_.get(); }
   mlir::MLIRContext &context() { return *context_; }
   const host::OwnedProgram &program() const { return *program_; }
+  /// The one that was asked for, by its own name.
+  const std::string &backend() const { return parts_.front().backend->name(); }
   /// What the backends left, those of the first one first.
   const std::vector<host::Blob> &blobs() const { return blobs_; }
   /// What was found so far.

@@ -1,10 +1,12 @@
-// Groups offered, split where refused, offered elsewhere, and marked with who took them.
+// Groups offered, split where some of their pieces are taken, else offered elsewhere, and marked with who took them.
 
 #include "passes/Claim/Claim.h"
 
 #include "passes/Fuse/Fuse.h"
 #include "passes/Fuse/Parts.h"
 #include "passes/support/Entries.h"
+
+#include "llvm/ADT/ScopeExit.h"
 
 namespace kiln {
 
@@ -13,7 +15,10 @@ namespace kiln {
 
 namespace claim {
 
-static constexpr llvm::StringLiteral targetName = "kiln.target", reasonName = "kiln.target_reason";
+static constexpr llvm::StringLiteral targetName = "kiln.target", reasonName = "kiln.target_reason",
+                                     asFusedName = "kiln.as_fused";
+// In a copy that is tried out: it is no piece of what is split next.
+static constexpr llvm::StringLiteral seenName = "kiln.seen";
 
 std::optional<uint32_t> targetOf(GroupOp group) {
   auto number = group->getAttrOfType<mlir::IntegerAttr>(targetName);
@@ -24,6 +29,10 @@ std::string reasonOf(GroupOp group) {
   auto reason = group->getAttrOfType<mlir::StringAttr>(reasonName);
   return reason ? reason.getValue().str() : std::string();
 }
+
+bool isAsFused(GroupOp group) { return group->hasAttr(asFusedName); }
+
+void forgetAsFused(GroupOp group) { group->removeAttr(asFusedName); }
 
 void assign(GroupOp group, uint32_t target, llvm::StringRef reason) {
   mlir::Builder builder(group.getContext());
@@ -37,18 +46,81 @@ namespace {
 struct Refused {
   GroupOp group;
   Answer answer;
+  bool inPieces = false; ///< it takes some of the pieces
 };
 } // namespace
 
-// To the first of the others that takes it as it is.
-static mlir::LogicalResult offerElsewhere(GroupOp group, const std::string &reason, Claimants claimants) {
-  std::string reasons = claimants.front()->name() + ": " + reason;
+static llvm::SmallVector<GroupOp> unclaimedOf(mlir::func::FuncOp function) {
+  llvm::SmallVector<GroupOp> unclaimed;
+  function.walk([&](GroupOp group) {
+    if (!targetOf(group))
+      unclaimed.push_back(group);
+  });
+  return unclaimed;
+}
+
+static void mark(GroupOp group, llvm::StringRef name) { group->setAttr(name, mlir::UnitAttr::get(group.getContext())); }
+
+//===-- Whole or in pieces ---------------------------------------------------------------------------------------===//
+
+// Whether the claimant takes any piece of a group that it has refused. The group does not outlive the question.
+static mlir::FailureOr<bool> takesPieces(GroupOp group, Claimant &claimant) {
+  mlir::Block *block = group->getBlock();
+  for (GroupOp other : block->getOps<GroupOp>())
+    mark(other, seenName);
+  llvm::SmallVector<GroupOp> refused = {group};
+  while (!refused.empty()) {
+    if (!splitGroup(refused.pop_back_val()))
+      continue;
+    for (GroupOp piece : block->getOps<GroupOp>()) {
+      if (piece->hasAttr(seenName))
+        continue;
+      mark(piece, seenName);
+      mlir::FailureOr<Answer> answer = claimant.claim(piece);
+      if (mlir::failed(answer))
+        return mlir::failure();
+      if (answer->whole || !answer->parts.empty())
+        return true;
+      refused.push_back(piece);
+    }
+  }
+  return false;
+}
+
+// Tried on a copy of the function, so that a group of which nothing is taken is still whole for the others.
+static mlir::LogicalResult tryPieces(mlir::func::FuncOp function, llvm::MutableArrayRef<Refused> refused,
+                                     Claimants claimants) {
+  mlir::OpBuilder builder(function);
+  auto copy = llvm::cast<mlir::func::FuncOp>(builder.clone(*function));
+  auto erase = llvm::make_scope_exit([&] { copy.erase(); });
+  for (auto [one, twin] : llvm::zip_equal(refused, unclaimedOf(copy))) {
+    if (!one.answer.parts.empty()) {
+      one.inPieces = true;
+      continue;
+    }
+    mlir::FailureOr<bool> some = takesPieces(twin, *claimants.front());
+    if (mlir::failed(some))
+      return mlir::failure();
+    one.inPieces = *some;
+  }
+  return mlir::success();
+}
+
+static bool split(const Refused &refused) {
+  return (!refused.answer.parts.empty() && fuse::splitGroup(refused.group, refused.answer.parts)) ||
+         splitGroup(refused.group);
+}
+
+// To the first of the others that takes it as it is; in pieces where none does.
+static mlir::LogicalResult offerElsewhere(const Refused &refused, Claimants claimants) {
+  GroupOp group = refused.group;
+  std::string reasons = claimants.front()->name() + ": " + refused.answer.reason;
   for (uint32_t target = 1; target < claimants.size(); ++target) {
     mlir::FailureOr<Answer> answer = claimants[target]->claim(group);
     if (mlir::failed(answer))
       return mlir::failure();
     if (answer->whole) {
-      assign(group, target, reason);
+      assign(group, target, refused.answer.reason);
       return mlir::success();
     }
     reasons += "; " + claimants[target]->name() + ": " + answer->reason;
@@ -56,35 +128,42 @@ static mlir::LogicalResult offerElsewhere(GroupOp group, const std::string &reas
   mlir::Operation *op = &group.getBody().front().getOperations().back();
   if (mlir::Operation *previous = op->getPrevNode())
     op = previous;
-  return op->emitError() << "no backend takes '" << op->getName().stripDialect() << "' of this form (" << reasons
-                         << ")";
+  llvm::StringRef name = op->getName().stripDialect();
+  mlir::Location location = op->getLoc();
+  mlir::Block *block = group->getBlock();
+  llvm::DenseSet<mlir::Operation *> before;
+  for (GroupOp other : block->getOps<GroupOp>())
+    if (other != group)
+      before.insert(other);
+  if (split(refused)) { // as it would be were the first not there
+    for (GroupOp piece : block->getOps<GroupOp>())
+      if (!before.contains(piece))
+        mark(piece, asFusedName);
+    return mlir::success();
+  }
+  return mlir::emitError(location) << "no backend takes '" << name << "' of this form (" << reasons << ")";
 }
 
-// Into the parts that the first claimant takes, or, where it takes none, into smaller groups, or to another.
-static mlir::LogicalResult settle(Refused &refused, Claimants claimants) {
+static mlir::LogicalResult settle(const Refused &refused, Claimants claimants) {
+  if (!refused.inPieces)
+    return offerElsewhere(refused, claimants);
   GroupOp group = refused.group;
   for (const fuse::OpSet &part : refused.answer.parts)
     if (!fuse::isClosed(part))
       return group.emitError() << "the backend " << claimants.front()->name()
                                << " took a set of ops that is not closed: a value leaves it and comes back";
-  if (!refused.answer.parts.empty() && fuse::splitGroup(group, refused.answer.parts))
-    return mlir::success();
-  return splitGroup(group) ? mlir::success() : offerElsewhere(group, refused.answer.reason, claimants);
+  return split(refused) ? mlir::success() : offerElsewhere(refused, claimants);
 }
 
 mlir::LogicalResult claimGroups(mlir::func::FuncOp function, Claimants claimants) {
-  function.walk([](GroupOp group) { // what an earlier claim left is not this one's
-    group->removeAttr(targetName);
+  function.walk([](GroupOp group) {
+    group->removeAttr(targetName); // what an earlier claim left is not this one's
     group->removeAttr(reasonName);
+    mark(group, asFusedName);
   });
   for (;;) {
-    llvm::SmallVector<GroupOp> unclaimed;
-    function.walk([&](GroupOp group) {
-      if (!targetOf(group))
-        unclaimed.push_back(group);
-    });
     std::vector<Refused> refused;
-    for (GroupOp group : unclaimed) {
+    for (GroupOp group : unclaimedOf(function)) {
       mlir::FailureOr<Answer> answer = claimants.front()->claim(group);
       if (mlir::failed(answer))
         return mlir::failure();
@@ -93,11 +172,13 @@ mlir::LogicalResult claimGroups(mlir::func::FuncOp function, Claimants claimants
       else
         refused.push_back({group, std::move(*answer)});
     }
-    for (Refused &one : refused)
-      if (mlir::failed(settle(one, claimants)))
-        return mlir::failure();
     if (refused.empty())
       return mlir::success();
+    if (mlir::failed(tryPieces(function, refused, claimants)))
+      return mlir::failure();
+    for (const Refused &one : refused)
+      if (mlir::failed(settle(one, claimants)))
+        return mlir::failure();
   }
 }
 

@@ -14,9 +14,13 @@ std::optional<uint32_t> targetOf(GroupOp group);
 /// Why it is not the first; empty where it is.
 std::string reasonOf(GroupOp group);
 void assign(GroupOp group, uint32_t target, llvm::StringRef reason);
+/// Fusion made it, or it is a piece of what no claimant takes whole: nothing is to be fused again. So marked by
+/// claimGroups (`kiln.as_fused`), until placed.
+bool isAsFused(GroupOp group);
+void forgetAsFused(GroupOp group);
 
-/// Every group of the function becomes somebody's, in pieces where it has to. An error names a single op that nobody
-/// takes.
+/// Every group of the function becomes somebody's: the first claimant's, in pieces where it takes only some of these,
+/// or another's. An error names a single op that nobody takes.
 mlir::LogicalResult claimGroups(mlir::func::FuncOp function, Claimants claimants);
 
 /// Scratch of a group that is somebody's, as it will run: with its results in operands' memory where it carries

@@ -4,12 +4,14 @@ def Claim : Pass<"kiln-claim", "mlir::ModuleOp"> {
   let summary = "Offers every group to those who may take it, splitting what is refused, until each is somebody's";
   let description = [{
     Each group of an entry is offered to the first claimant. What it refuses it may take in parts (closed sets of the
-    group's ops); else the group falls apart (`splitGroup` of passes/Fuse: a product loses what surrounds it, anything
-    else becomes single ops, a composite alone what it is made of), and the pieces are offered again. A single op that is
-    refused goes to the first of the other claimants that takes it; an error names it where nobody does, with
-    everybody's reasons.
+    group's ops), or in pieces: the group falls apart (`splitGroup` of passes/Fuse: a product loses what surrounds it,
+    anything else becomes single ops, a composite alone what it is made of), and each is offered again. Where it takes no
+    piece either, nothing falls apart: the group goes, as it is, to the first of the other claimants that takes it; a
+    refusal costs nothing. Only what none of these takes whole is split for them too. An error names a single op that
+    nobody takes, with everybody's reasons.
 
-    Groups get `kiln.target`, the claimant's number, and where that is not 0, `kiln.target_reason`: why not the first.
+    Groups get `kiln.target`, the claimant's number, and where that is not 0, `kiln.target_reason`: why not the first. `kiln.as_fused`
+    is on those that have not been split.
 
     Claimants are backends, through `passes/Claim/Claimant.h`. Where the pass is run by its flag there are two stand-ins,
     "home" and "other", which take all but what these options say:

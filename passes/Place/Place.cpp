@@ -200,18 +200,39 @@ static mlir::LogicalResult moveIslands(mlir::Block &block, const Bounds &bounds,
 // A group that only hands an argument on (a loop's index, into memory) has to stay what it is.
 static bool computes(GroupOp group) { return !group.getBody().front().without_terminator().empty(); }
 
+// Whether one of the groups reads what the other makes.
+static bool touches(GroupOp group, const llvm::DenseSet<mlir::Operation *> &others) {
+  return llvm::any_of(group->getUsers(), [&](mlir::Operation *user) { return others.contains(user); }) ||
+         llvm::any_of(group.getInputs(), [&](mlir::Value input) { return others.contains(input.getDefiningOp()); });
+}
+
+// The groups of the target that are fused again: pieces, and what stands right beside one. The others fusion made as
+// they are, and would make again.
+static llvm::SmallVector<GroupOp> looseGroups(mlir::Block &block, uint32_t target) {
+  llvm::SmallVector<GroupOp> all, loose;
+  llvm::DenseSet<mlir::Operation *> pieces;
+  for (GroupOp group : block.getOps<GroupOp>())
+    if (targetOf(group) == target && computes(group)) {
+      all.push_back(group);
+      if (!claim::isAsFused(group))
+        pieces.insert(group);
+    }
+  for (GroupOp group : all)
+    if (pieces.contains(group) || touches(group, pieces))
+      loose.push_back(group);
+  return loose;
+}
+
 // What was refused op by op becomes kernels again, those of the target that took it: a backend that takes little is to
 // cost no more than it has to.
 static mlir::LogicalResult fuseElsewhere(mlir::Block &block, uint32_t target, claim::Claimant &claimant) {
-  llvm::SmallVector<GroupOp> loose;
-  llvm::DenseSet<mlir::Operation *> staying;
-  for (GroupOp group : block.getOps<GroupOp>())
-    if (targetOf(group) == target && computes(group))
-      loose.push_back(group);
-    else
-      staying.insert(group);
+  llvm::SmallVector<GroupOp> loose = looseGroups(block, target);
   if (loose.size() < 2)
     return mlir::success();
+  llvm::DenseSet<mlir::Operation *> staying;
+  for (GroupOp group : block.getOps<GroupOp>())
+    if (!llvm::is_contained(loose, group))
+      staying.insert(group);
   mlir::Builder builder(block.getParentOp()->getContext());
   for (GroupOp group : loose) {
     for (mlir::Operation &op : group.getBody().front().without_terminator())
@@ -267,6 +288,7 @@ mlir::LogicalResult placeGroups(mlir::func::FuncOp function, Claimants claimants
     for (uint32_t target = 1; target < claimants.size(); ++target)
       if (mlir::failed(fuseElsewhere(*block, target, *claimants[target])))
         return mlir::failure();
+  function.walk(claim::forgetAsFused);
   return mlir::success();
 }
 

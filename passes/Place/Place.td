@@ -10,8 +10,8 @@ def Place : Pass<"kiln-place", "mlir::ModuleOp"> {
        them and the copies around cost more than the work. The cost model: a copy takes 10 µs and a nanosecond for each
        ten bytes, a part of the program of its own 20 µs; the work is what the claimant says. Nothing is copied between
        two that work in the process's memory.
-    3. Groups of one claimant other than the first that stand beside each other, op by op as they were refused, are fused
-       again for that one; what it refuses then is split until it takes it.
+    3. Pieces of what was split that went to one claimant other than the first, and the groups right beside them there,
+       are fused again for that one; what it refuses then is split until it takes it.
 
     Groups keep `kiln.target` and `kiln.target_reason`. Run by its flag, the pass has the stand-ins of `kiln-claim`, which
     must be told the same.

@@ -108,7 +108,7 @@ TEST_F(PlacementTest, ALoneTinyKernelIsNotSentToADevice) {
   // Beside its neighbours it is one kernel with them.
   EXPECT_THAT(text, HasSubstr("home: 0 kernels"));
   EXPECT_THAT(text, HasSubstr("other: 1 kernel\n"));
-  EXPECT_THAT(text, HasSubstr("f: 1 parts"));
+  EXPECT_THAT(text, Not(HasSubstr("parts"))) << "one backend has them all";
 }
 
 TEST_F(PlacementTest, WithoutCopiesItStaysWhereItWasAskedFor) {

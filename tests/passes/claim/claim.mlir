@@ -1,12 +1,13 @@
 // RUN: %kiln-opt --kiln-fuse --kiln-claim -split-input-file %s | FileCheck %s --check-prefix=ALL
 // RUN: %kiln-opt --kiln-fuse --kiln-claim=refuse=exp,dot_general -split-input-file %s | FileCheck %s
 // RUN: %kiln-opt --kiln-fuse --kiln-claim="refuse=exp,dot_general parts=true" -split-input-file %s | FileCheck %s --check-prefix=PARTS
+// RUN: %kiln-opt --kiln-fuse --kiln-claim="refuse=tanh,exp,neg,dot_general" -split-input-file %s | FileCheck %s --check-prefix=NOTHING
 // RUN: %kiln-opt --kiln-fuse --kiln-claim="refuse=exp entries=product" -split-input-file %s | FileCheck %s --check-prefix=ENTRIES
 
 // Who takes all gets the groups as fusion made them. Else a group falls apart into single ops, and what is refused even so
 // is another's, with the reason.
 // ALL-LABEL: func.func @chain
-// ALL: kiln.group elementwise %{{.*}} {kiln.target = 0 : i64}
+// ALL: kiln.group elementwise %{{.*}} {kiln.as_fused, kiln.target = 0 : i64}
 // ALL-NOT: kiln.group
 // ALL: return
 // CHECK-LABEL: func.func @chain
@@ -16,6 +17,11 @@
 // CHECK: kiln.exp
 // CHECK: kiln.group {{.*}}kiln.target = 0
 // CHECK: kiln.neg
+// Whose pieces are all refused stays one group.
+// NOTHING-LABEL: func.func @chain
+// NOTHING: kiln.group {{.*}}kiln.as_fused, kiln.target = 1
+// NOTHING-NOT: kiln.group
+// NOTHING: return
 // Functions that are not asked for are nobody's.
 // ENTRIES-LABEL: func.func @chain
 // ENTRIES-NOT: kiln.target
@@ -30,6 +36,10 @@ func.func @chain(%x: tensor<16xf32>) -> tensor<16xf32> {
 // -----
 
 // A product that is refused first loses what surrounds it; then it is offered alone, and goes elsewhere.
+// NOTHING-LABEL: func.func @product
+// NOTHING: kiln.group contract {{.*}}kiln.target = 1
+// NOTHING-NOT: kiln.group
+// NOTHING: return
 // CHECK-LABEL: func.func @product
 // CHECK: kiln.group contract {{.*}}kiln.target_reason = "no dot_general here"
 // CHECK: kiln.dot_general
