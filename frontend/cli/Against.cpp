@@ -14,6 +14,8 @@
 #include "llvm/TargetParser/Host.h"
 
 #include <cstdio>
+#include <deque>
+#include <nlohmann/json.hpp>
 #include <thread>
 
 namespace kiln {
@@ -57,65 +59,133 @@ private:
   std::string path_;
 };
 
-/// A backend of the two, with what it compiles for.
-struct Side {
-  std::shared_ptr<host::Backend> backend;
-  std::string triple = llvm::sys::getDefaultTargetTriple(), profile, cpu, math;
-  host::Capabilities capabilities;
+/// The manifest of the same program, all of whose kernels are one backend's.
+std::string onOneBackend(const std::string &manifest, const std::string &backend) {
+  nlohmann::json program = nlohmann::json::parse(manifest);
+  program["backends"] = {backend};
+  for (nlohmann::json &kernel : program["kernels"])
+    kernel.erase("backend");
+  return program.dump();
+}
 
+/// One of the two: the backend that was named and, for what it refuses, the cpu, as `kiln build` has them.
+class Side {
+public:
   absl::Status open(const std::string &name, const ModelOptions &options) {
-    std::string why;
-    backend = installed().backends().find(name, why);
-    if (!backend)
-      return absl::InvalidArgumentError(why);
-    if (!backend->canCompile() || !backend->canRun())
-      return absl::InvalidArgumentError(absl::StrCat("the backend ", name, " does not both compile and run"));
-    profile = installed().profileOf(name, options);
-    cpu = options.targetCpu;
-    math = options.math;
-    if (!backend->capabilities(target(), capabilities, why))
-      return absl::InvalidArgumentError(why);
+    cpu_ = options.targetCpu;
+    math_ = options.math;
+    for (const std::string &one :
+         name == "cpu" ? std::vector<std::string>{name} : std::vector<std::string>{name, "cpu"}) {
+      std::string why;
+      Open &opened = backends_.emplace_back();
+      opened.backend = installed().backends().find(one, why);
+      if (!opened.backend)
+        return absl::InvalidArgumentError(why);
+      if (!opened.backend->canCompile() || !opened.backend->canRun())
+        return absl::InvalidArgumentError(absl::StrCat("the backend ", one, " does not both compile and run"));
+      opened.profile = installed().profileOf(one, options);
+    }
+    for (Open &opened : backends_)
+      if (std::string why; !opened.backend->capabilities(target(opened), opened.capabilities, why))
+        return absl::InvalidArgumentError(why);
     return absl::OkStatus();
   }
-  kiln_target target() const {
+  const std::string &name() const { return backends_.front().backend->name(); }
+  bool hasProfile() const { return !backends_.front().profile.empty(); }
+
+  std::vector<host::Target> targets() const {
+    std::vector<host::Target> list;
+    for (const Open &opened : backends_)
+      list.push_back({opened.backend.get(), target(opened)});
+    return list;
+  }
+
+  /// Each kernel's scratch on the backend that was named; false with a sentence where it does not take one of them as
+  /// it is.
+  bool scratchOf(const kiln_program &program, std::vector<int64_t> &scratch, std::string &why) const {
+    for (size_t k = 0; k < program.kernel_count; ++k) {
+      const kiln_kernel &kernel = program.kernels[k];
+      host::Answer answer;
+      if (!backends_.front().backend->claim(kernel, target(backends_.front()), answer, why))
+        return false;
+      if (!answer.whole(kernel.op_count)) {
+        why = absl::StrCat(name(), " does not take kernel ", toString(kernel.name), " as it is");
+        return false;
+      }
+      scratch.push_back(answer.parts.front().scratchBytes);
+    }
+    return true;
+  }
+
+  /// The program's kernels compiled, each for its backend, with its manifest and its plan.
+  absl::Status compile(const host::OwnedProgram &program, InStepProgram &out) {
+    describe(program, out);
+    const std::vector<uint32_t> &used = program.usedBackends();
+    for (uint32_t i = 0; i < used.size(); ++i)
+      if (absl::Status status = compileFor(backends_[used[i]], program.programOf(i), out); !status.ok())
+        return status;
+    return absl::OkStatus();
+  }
+  /// All of them for the backend that was named, whoever the program has them on.
+  absl::Status compileAlone(const host::OwnedProgram &program, InStepProgram &out) {
+    describe(program, out);
+    out.manifest = onOneBackend(out.manifest, name());
+    return compileFor(backends_.front(), program.program(), out);
+  }
+
+private:
+  struct Open {
+    std::shared_ptr<host::Backend> backend;
+    std::string profile;
+    host::Capabilities capabilities;
+  };
+
+  kiln_target target(const Open &opened) const {
     kiln_target target{};
     target.size = sizeof target;
-    target.triple = text(triple);
-    target.cpu = text(cpu);
-    target.device = text(profile);
-    target.math = text(math);
+    target.triple = text(triple_);
+    target.cpu = text(cpu_);
+    target.device = text(opened.profile);
+    target.math = text(math_);
     target.jobs = std::max(1u, std::thread::hardware_concurrency());
     return target;
   }
 
-  /// The program's kernels compiled, with its manifest and its plan.
-  absl::Status compile(const host::OwnedProgram &program, TemporaryLibrary &library, InStepProgram &out) const {
-    std::string why;
-    std::vector<host::Blob> blobs;
-    if (!backend->compile(program.program(), target(), blobs, why))
-      return absl::InternalError(why);
+  static void describe(const host::OwnedProgram &program, InStepProgram &out) {
     const kiln_program &plan = program.program();
-    out.backend = backend->name();
-    out.function = backend->function();
     out.manifest = program.manifest();
     out.constants.assign(plan.constants, plan.constants + plan.constant_bytes);
+  }
+
+  absl::Status compileFor(const Open &opened, const kiln_program &program, InStepProgram &out) {
+    std::string why;
+    std::vector<host::Blob> blobs;
+    if (!opened.backend->compile(program, target(opened), blobs, why))
+      return absl::InternalError(why);
+    InStepProgram::Backend &made = out.backends.emplace_back();
+    made.name = opened.backend->name();
+    made.function = opened.backend->function();
     for (host::Blob &blob : blobs)
       if (blob.kind == KILN_BLOB_BYTES)
-        out.artifact = std::move(blob.bytes);
-    if (!out.artifact.empty())
+        made.artifact = std::move(blob.bytes);
+    if (!made.artifact.empty())
       return absl::OkStatus();
-    out.symbol = capabilities.artifactSymbol;
+    made.symbol = opened.capabilities.artifactSymbol;
+    TemporaryLibrary &library = libraries_.emplace_back();
     if (absl::Status linked = library.make(blobs); !linked.ok())
       return linked;
-    out.library = library.path();
+    made.library = library.path();
     return absl::OkStatus();
   }
+
+  std::string triple_ = llvm::sys::getDefaultTargetTriple(), cpu_, math_;
+  std::vector<Open> backends_;
+  std::deque<TemporaryLibrary> libraries_;
 };
 
-/// The two programs, and what they are linked to.
+/// The two programs.
 struct Pair {
   Side one, other;
-  TemporaryLibrary libraryA, libraryB;
   InStepProgram a, b;
   std::string notAsBuilt; ///< why the program is taken apart; empty where it runs as it is built
 };
@@ -134,22 +204,6 @@ bool holdsControl(const kiln_node &node) {
   return !forEachNode(node, [](const kiln_node &one) { return !traitsOf(one).tests; });
 }
 
-/// Each kernel's scratch on this side; false with a sentence where it does not take one of them as it is.
-bool scratchOf(const Side &side, const kiln_program &program, std::vector<int64_t> &scratch, std::string &why) {
-  for (size_t k = 0; k < program.kernel_count; ++k) {
-    const kiln_kernel &kernel = program.kernels[k];
-    host::Answer answer;
-    if (!side.backend->claim(kernel, side.target(), answer, why))
-      return false;
-    if (!answer.whole(kernel.op_count)) {
-      why = absl::StrCat(side.backend->name(), " does not take kernel ", toString(kernel.name), " as it is");
-      return false;
-    }
-    scratch.push_back(answer.parts.front().scratchBytes);
-  }
-  return true;
-}
-
 /// The program as `kiln build` makes it, every kernel and its places in memory; the same on the other backend.
 absl::Status pairAsBuilt(const ModelOptions &options, Pair &pair) {
   Compilation compilation(installed(), options);
@@ -161,46 +215,55 @@ absl::Status pairAsBuilt(const ModelOptions &options, Pair &pair) {
   if (!status.ok())
     return status;
   const host::OwnedProgram &program = compilation.program();
-  if (program.usedBackends().size() > 1) {
-    pair.notAsBuilt = absl::StrCat(pair.one.backend->name(), " takes a part of it");
-    return absl::OkStatus();
-  }
   const kiln_program &plan = program.program();
-  bool fits = scratchOf(pair.one, plan, pair.a.scratch, pair.notAsBuilt) &&
-              scratchOf(pair.other, plan, pair.b.scratch, pair.notAsBuilt);
+  // Those of a program on several backends have the scratch that they were planned with.
+  bool single = program.usedBackends().size() == 1 && program.usedBackends().front() == 0;
+  bool fits = (!single || pair.one.scratchOf(plan, pair.a.scratch, pair.notAsBuilt)) &&
+              pair.other.scratchOf(plan, pair.b.scratch, pair.notAsBuilt);
   for (size_t k = 0; fits && k < plan.kernel_count; ++k)
-    for (size_t e = 0; e < plan.entry_count && pair.b.scratch[k] > pair.a.scratch[k]; ++e)
-      if (holdsControl(plan.entries[e].root)) {
-        pair.notAsBuilt = absl::StrCat(pair.other.backend->name(), " needs more scratch within a branch");
+    for (size_t e = 0; e < plan.entry_count && (!single || pair.b.scratch[k] > pair.a.scratch[k]); ++e)
+      if (pair.b.scratch[k] && holdsControl(plan.entries[e].root)) {
+        pair.notAsBuilt = absl::StrCat(pair.other.name(), " needs more scratch within a branch");
         fits = false;
         break;
       }
   if (!fits)
     return absl::OkStatus();
-  status = pair.one.compile(program, pair.libraryA, pair.a);
-  return status.ok() ? pair.other.compile(program, pair.libraryB, pair.b) : status;
+  status = pair.one.compile(program, pair.a);
+  return status.ok() ? pair.other.compileAlone(program, pair.b) : status;
 }
 
-/// Every op its own kernel, each side with a plan of its own; what a backend refuses is an error that names the op.
+/// Every op its own kernel, each side with a plan of its own; what a backend refuses is the cpu's.
 absl::Status pairOfSingleOps(const ModelOptions &options, Pair &pair) {
   ModelOptions plain = options; // the module is the same for every device
-  plain.targetDevice = pair.other.profile.empty() ? options.targetDevice : "";
+  plain.targetDevice = pair.other.hasProfile() ? options.targetDevice : "";
   Compilation compilation(installed(), plain);
   absl::Status status = loadPrinting(compilation);
   if (status.ok())
     status = compilation.runPasses("rematerialize");
   if (status.ok())
     status = singleOps(compilation.module());
-  auto compile = [&](const Side &side, TemporaryLibrary &library, InStepProgram &out) -> absl::Status {
+  auto compile = [&](Side &side, InStepProgram &out) -> absl::Status {
     out = {};
     mlir::OwningOpRef<mlir::ModuleOp> copy = compilation.module().clone();
-    absl::StatusOr<std::unique_ptr<host::OwnedProgram>> program = host::buildProgram(
-        *copy, host::Target{side.backend.get(), side.target()}, trainingStep(compilation.module(), options));
-    return program.ok() ? side.compile(**program, library, out) : program.status();
+    absl::StatusOr<std::unique_ptr<host::OwnedProgram>> program =
+        host::buildProgram(*copy, side.targets(), trainingStep(compilation.module(), options));
+    return program.ok() ? side.compile(**program, out) : program.status();
   };
   if (status.ok())
-    status = compile(pair.one, pair.libraryA, pair.a);
-  return status.ok() ? compile(pair.other, pair.libraryB, pair.b) : status;
+    status = compile(pair.one, pair.a);
+  return status.ok() ? compile(pair.other, pair.b) : status;
+}
+
+/// " (412 of them on cpu, 11 on minimal)", where launches are on more than one backend.
+std::string sharesOf(const std::map<std::string, int64_t> &launches, const char *preposition) {
+  if (launches.size() < 2)
+    return "";
+  std::string text;
+  for (const auto &[backend, count] : launches)
+    absl::StrAppend(&text, text.empty() ? " (" : ", ", count, text.empty() ? " of them " : " ", preposition, " ",
+                    backend);
+  return text + ")";
 }
 
 } // namespace
@@ -219,16 +282,19 @@ int commandAgainst(const ModelOptions &options, const CheckOptions &check) {
   InStepResult result = runInStep(pair.a, pair.b, std::max(1u, std::thread::hardware_concurrency()), check.seed);
   if (!result.error.empty())
     return report(absl::InternalError(result.error));
+  bool watched = pair.notAsBuilt.empty() && pair.a.backends.size() == 1;
   std::printf("%s: '%s' on %s and %s, %s, with %s\n", options.file.c_str(), result.entry.c_str(),
-              pair.a.backend.c_str(), pair.b.backend.c_str(),
-              pair.notAsBuilt.empty() ? "kernel by kernel in the program's own memory"
-                                      : absl::StrCat("op by op (", pair.notAsBuilt, ")").c_str(),
+              pair.one.name().c_str(), pair.other.name().c_str(),
+              watched                   ? "kernel by kernel in the program's own memory"
+              : pair.notAsBuilt.empty() ? "kernel by kernel"
+                                        : absl::StrCat("op by op (", pair.notAsBuilt, ")").c_str(),
               result.realData ? "the recipe's first batch" : "made-up inputs (the recipe's data is not there)");
   std::fflush(stdout);
   if (!result.parting.empty())
     return report(absl::InternalError(absl::StrCat("the results part at ", result.parting)));
-  std::printf("all %lld launches agree%s\n", static_cast<long long>(result.launches),
-              pair.notAsBuilt.empty() ? ", and none wrote beside its results" : "");
+  std::printf("all %lld launches%s agree%s%s\n", static_cast<long long>(result.launches.all),
+              sharesOf(result.launches.on, "on").c_str(), sharesOf(result.launches.against, "judged by").c_str(),
+              watched ? ", and none wrote beside its results" : "");
   return 0;
 }
 

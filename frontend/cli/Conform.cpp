@@ -124,7 +124,8 @@ private:
     status = compileToPlan(compilation);
     if (!status.ok())
       return nullptr;
-    if (compilation.program().usedBackends().size() > 1) {
+    const std::vector<uint32_t> &used = compilation.program().usedBackends();
+    if (used.size() > 1 || used.front() != 0) {
       status = absl::UnimplementedError("it does not take all of it: the rest would run on another backend");
       return nullptr;
     }

@@ -1,7 +1,6 @@
 #include "frontend/cli/InStep.h"
 
 #include "runtime/data/Feeder.h"
-#include "runtime/program/Compare.h"
 #include "runtime/support/Error.h"
 
 #include <dlfcn.h>
@@ -16,12 +15,17 @@ public:
   /// `from` outlives the side.
   Side(const InStepProgram &from, unsigned threads) : constants_(from.constants.size()) {
     std::copy(from.constants.begin(), from.constants.end(), constants_.data());
-    backend_ = {from.backend.c_str(), from.function, nullptr, nullptr, from.artifact.data(), from.artifact.size()};
-    if (from.artifact.empty()) {
-      library_ = dlopen(from.library.c_str(), RTLD_NOW | RTLD_LOCAL);
-      backend_.artifact = library_ ? dlsym(library_, from.symbol.c_str()) : nullptr;
-      if (!backend_.artifact)
-        fail("the code of backend %s cannot be loaded: %s", from.backend.c_str(), dlerror());
+    for (const InStepProgram::Backend &one : from.backends) {
+      kiln_image_backend &backend = backends_.emplace_back();
+      backend = {one.name.c_str(), one.function, nullptr, nullptr, one.artifact.data(), one.artifact.size()};
+      if (one.library.empty())
+        continue;
+      void *library = dlopen(one.library.c_str(), RTLD_NOW | RTLD_LOCAL);
+      backend.artifact = library ? dlsym(library, one.symbol.c_str()) : nullptr;
+      if (library)
+        libraries_.push_back(library);
+      if (!backend.artifact)
+        fail("the code of backend %s cannot be loaded: %s", one.name.c_str(), dlerror());
     }
     image_.size = sizeof image_;
     image_.version = KILN_IMAGE_VERSION;
@@ -29,23 +33,23 @@ public:
     image_.manifest_size = from.manifest.size();
     image_.constants = constants_.data();
     image_.constant_bytes = constants_.size();
-    image_.backends = &backend_;
-    image_.backend_count = 1;
+    image_.backends = backends_.data();
+    image_.backend_count = static_cast<uint32_t>(backends_.size());
     program_ = std::make_unique<Program>(image_, threads);
   }
   ~Side() {
     program_.reset();
-    if (library_)
-      dlclose(library_);
+    for (void *library : libraries_)
+      dlclose(library);
   }
   Side(const Side &) = delete;
   Program &program() { return *program_; }
 
 private:
   Memory constants_;
-  kiln_image_backend backend_ = {};
+  std::vector<kiln_image_backend> backends_;
   kiln_program_image image_ = {};
-  void *library_ = nullptr;
+  std::vector<void *> libraries_;
   std::unique_ptr<Program> program_;
 };
 
@@ -77,7 +81,7 @@ InStepResult runInStep(const InStepProgram &a, const InStepProgram &b, unsigned 
     result.realData = feed(one.program(), callA, seed);
     feed(other.program(), callB, seed);
     SameMemory memory{a.scratch, b.scratch};
-    bool same = !a.scratch.empty() && a.scratch.size() == b.scratch.size();
+    bool same = !b.scratch.empty();
     result.parting = compareInStep(callA, callB, seed, 0, result.launches, same ? &memory : nullptr);
   } catch (const Error &error) {
     result.error = error.what();

@@ -1,7 +1,7 @@
 // Two compiled programs of one model, loaded into this process and run side by side. No MLIR here: the runtime throws.
 #pragma once
 
-#include "backends/api/kiln_backend.h"
+#include "runtime/program/Compare.h"
 
 #include <cstdint>
 #include <string>
@@ -10,20 +10,23 @@
 namespace kiln {
 
 struct InStepProgram {
-  std::string backend;
-  kiln_backend_fn function = nullptr;
+  struct Backend {
+    std::string name;
+    kiln_backend_fn function = nullptr;
+    std::vector<uint8_t> artifact; ///< bytes; or, where they are empty:
+    std::string library, symbol;   ///< a shared object that defines the artifact
+  };
+  std::vector<Backend> backends; ///< as the manifest has them
   std::string manifest;
   std::vector<uint8_t> constants;
-  std::vector<uint8_t> artifact; ///< bytes; or, where they are empty:
-  std::string library, symbol;   ///< a shared object that defines the artifact
-  std::vector<int64_t> scratch;  ///< of each kernel, where both programs have the same kernels at the same places
+  std::vector<int64_t> scratch; ///< of each kernel, where both programs have the same kernels at the same places
 };
 
 struct InStepResult {
   std::string error;   ///< why it could not be done; empty where it was
   std::string parting; ///< what compareInStep says; empty where the two agree
   std::string entry;
-  int64_t launches = 0;
+  LaunchCounts launches;
   bool realData = false; ///< the recipe's own data, or made-up inputs
 };
 

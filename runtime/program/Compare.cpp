@@ -44,63 +44,91 @@ void fillInputs(Call &call) {
   }
 }
 
-/// One side: its program, loaded once more with an entry for each launch.
+/// One side: its program, loaded once more with an entry for each launch, on each of its backends.
 class Call::Stepper {
 public:
-  /// `scratch`: as Walk has it.
+  /// `scratch`: as Walk has it; of a program that is on one backend.
   Stepper(Call &call, uint32_t seed, int64_t step, const std::vector<int64_t> *scratch = nullptr)
       : call_(call), program_(call.program_) {
-    if (program_.backends_.size() > 1)
-      fail("the program is on several backends (%s and others); only whole programs are compared",
-           program_.image_.backends[0].name);
     call.bind(seed, step);
     call.upload();
-    const Plan &plan = program_.plan_;
-    walk_ = std::make_unique<Walk>(plan.program(), plan.program().entries[call.index_], call.extents_.table(), scratch);
-    program_.reserveArena(static_cast<size_t>(walk_->arenaBytes()));
-    const kiln_image_backend &backend = program_.image_.backends[0];
-    executable_ =
-        program_.home().load(walk_->program(), backend.artifact, backend.artifact_size, "it cannot load the program");
+    const Placement &placement = program_.plan_.placement();
+    for (const Placement::Part &part : placement.parts(call.index_)) {
+      const kiln_program &own = placement.program(part.backend);
+      auto walk = std::make_unique<Walk>(own, own.entries[part.entry], call.extents_.table(), scratch);
+      program_.reserveArena(static_cast<size_t>(walk->arenaBytes()));
+      for (size_t leaf = 0; leaf < walk->leaves().size(); ++leaf)
+        steps_.push_back({parts_.size(), leaf});
+      parts_.push_back({&part, std::move(walk), nullptr});
+    }
+    for (Part &part : parts_) {
+      const kiln_image_backend &backend = program_.image_.backends[part.of->backend];
+      part.executable = deviceOf(part).load(part.walk->program(), backend.artifact, backend.artifact_size,
+                                            "it cannot load the program");
+    }
   }
   ~Stepper() {
-    if (executable_)
-      program_.home().unload(executable_);
+    for (Part &part : parts_)
+      if (part.executable)
+        deviceOf(part).unload(part.executable);
   }
   Stepper(const Stepper &) = delete;
 
-  const std::vector<Walk::Leaf> &leaves() const { return walk_->leaves(); }
-  const KernelSpec &kernel(const Walk::Leaf &leaf) const { return program_.manifest_.kernels[leaf.node.kernel]; }
-  const char *backend() const { return program_.image_.backends[0].name; }
+  /// Launches, copies, and branches as a whole.
+  size_t steps() const { return steps_.size(); }
+  const kiln_node &node(size_t i) const { return leaf(i).node; }
+  const KernelSpec &kernel(size_t i) const {
+    return program_.manifest_
+        .kernels[program_.plan_.placement().wholeKernel(partOf(i).of->backend, leaf(i).node.kernel)];
+  }
+  const char *backend(size_t i) const { return program_.image_.backends[partOf(i).of->backend].name; }
 
-  void execute(size_t leaf) {
-    walk_->prepare(leaves()[leaf]);
+  /// Before a step's operands are looked at, and behind it.
+  void enter(size_t i) {
+    if (partOf(i).of->backend != 0 && steps_[i].leaf == 0)
+      call_.bring(*partOf(i).of, false);
+  }
+  void leave(size_t i) {
+    if (partOf(i).of->backend != 0 && steps_[i].leaf + 1 == partOf(i).walk->leaves().size())
+      call_.bring(*partOf(i).of, true);
+  }
+
+  void execute(size_t i) {
+    const Part &part = partOf(i);
+    uint32_t number = part.of->backend;
+    part.walk->prepare(leaf(i));
     kiln_status status = {};
     kiln_execution execution = {};
     execution.size = sizeof execution;
-    execution.entry = static_cast<uint32_t>(leaf);
-    execution.buffers = call_.handles_[0].data();
-    execution.arena = program_.backends_[0]->arena.handle();
+    execution.entry = static_cast<uint32_t>(steps_[i].leaf);
+    execution.buffers = call_.handles_[number].data();
+    execution.arena = program_.backends_[number]->arena.handle();
     execution.extents = call_.extents_.table();
     execution.status = &status;
     kiln_error error = emptyError();
-    const Device &device = program_.home();
-    const kiln_node &node = leaves()[leaf].node;
-    std::string_view name = isLaunch(node) ? std::string_view(kernel(leaves()[leaf]).name) : std::string_view();
-    device.check(device.execute(executable_, execution, call_.spec_.name, error, name), error, "an execution failed");
-    if (status.kind != KILN_OK)
+    const Device &device = deviceOf(part);
+    std::string_view name = isLaunch(node(i)) ? std::string_view(kernel(i).name) : std::string_view();
+    device.check(device.execute(part.executable, execution, call_.spec_.name, error, name), error,
+                 "an execution failed");
+    if (status.kind != KILN_OK) {
+      status.kernel = program_.plan_.placement().wholeKernel(number, status.kernel);
       throw Error(call_.describe(status));
+    }
   }
 
-  int64_t count(const Walk::Leaf &leaf, const KernelSpec::Output &type) const {
+  int64_t count(size_t i, const KernelSpec::Output &type) const {
     int64_t count = 1;
     for (const kiln_extent &dim : type.dims)
-      count *= dim.slot < 0 ? dim.value : walk_->value(leaf.node.extents[dim.slot]);
+      count *= dim.slot < 0 ? dim.value : partOf(i).walk->value(node(i).extents[dim.slot]);
     return count;
   }
 
   /// A place's elements.
-  const uint8_t *look(const Walk::Leaf &leaf, size_t place, size_t bytes, std::vector<uint8_t> &scratch) {
-    return call_.look(0, leaf.node.places[place], bytes, scratch);
+  const uint8_t *look(size_t i, size_t place, size_t bytes, std::vector<uint8_t> &scratch) {
+    return call_.look(partOf(i).of->backend, node(i).places[place], bytes, scratch);
+  }
+  void overwrite(size_t i, size_t place, const uint8_t *data, size_t bytes) {
+    overwrite(partOf(i).of->backend, node(i).places[place], data, bytes);
   }
 
   /// All that the plan has: its arena, then each argument.
@@ -122,20 +150,31 @@ public:
     return call_.look(0, region(number), regionBytes(number), scratch);
   }
 
-  void overwrite(const Walk::Leaf &leaf, size_t place, const uint8_t *data, size_t bytes) {
-    overwrite(leaf.node.places[place], data, bytes);
-  }
-  void overwrite(const kiln_place &at, const uint8_t *data, size_t bytes) {
-    kiln_buffer *buffer =
-        at.space == KILN_SPACE_ARENA ? program_.backends_[0]->arena.handle() : call_.handles_[0][at.argument];
-    program_.home().write(buffer, static_cast<uint64_t>(at.offset), data, bytes);
-  }
+  void overwrite(const kiln_place &at, const uint8_t *data, size_t bytes) { overwrite(0, at, data, bytes); }
 
 private:
+  struct Part {
+    const Placement::Part *of;
+    std::unique_ptr<Walk> walk;
+    kiln_executable *executable;
+  };
+  struct Step {
+    size_t part, leaf;
+  };
+
+  const Part &partOf(size_t i) const { return parts_[steps_[i].part]; }
+  const Walk::Leaf &leaf(size_t i) const { return partOf(i).walk->leaves()[steps_[i].leaf]; }
+  const Device &deviceOf(const Part &part) const { return *program_.backends_[part.of->backend]->device; }
+  void overwrite(uint32_t backend, const kiln_place &at, const uint8_t *data, size_t bytes) {
+    const Program::OpenBackend &opened = *program_.backends_[backend];
+    kiln_buffer *buffer = at.space == KILN_SPACE_ARENA ? opened.arena.handle() : call_.handles_[backend][at.argument];
+    opened.device->write(buffer, static_cast<uint64_t>(at.offset), data, bytes);
+  }
+
   Call &call_;
   Program &program_;
-  std::unique_ptr<Walk> walk_;
-  kiln_executable *executable_ = nullptr;
+  std::vector<Part> parts_;
+  std::vector<Step> steps_;
 };
 
 namespace {
@@ -239,27 +278,29 @@ class InStep {
 public:
   InStep(Call &a, Call &b, uint32_t seed, int64_t step, const SameMemory *memory)
       : one_(a, seed, step), other_(b, seed, step, memory ? &memory->scratchOfB : nullptr), memory_(memory) {
-    if (one_.leaves().size() != other_.leaves().size())
-      fail("the two programs do not launch the same kernels: %zu and %zu", one_.leaves().size(),
-           other_.leaves().size());
+    if (one_.steps() != other_.steps())
+      fail("the two programs do not launch the same kernels: %zu and %zu", one_.steps(), other_.steps());
+    if (memory_ && memory_->scratchOfA.empty())
+      memory_ = nullptr;
     if (memory_)
       mirror();
   }
 
-  std::string run(int64_t &launches) {
-    launches = 0;
-    for (size_t i = 0; i < one_.leaves().size(); ++i) {
-      bool launch = isLaunch(one_.leaves()[i].node);
-      std::string parting = launch ? runLaunch(i) : std::string();
+  std::string run(LaunchCounts &launches) {
+    launches = {};
+    for (size_t i = 0; i < one_.steps(); ++i) {
+      one_.enter(i);
+      other_.enter(i);
+      std::string parting = isLaunch(one_.node(i)) ? runLaunch(i) : runOther(i);
       if (!parting.empty())
-        return format("launch %lld, ", static_cast<long long>(launches)) + parting;
-      launches += launch;
-      if (launch)
-        continue;
-      one_.execute(i);
-      other_.execute(i);
-      if (memory_)
-        mirror();
+        return format("launch %lld, ", static_cast<long long>(launches.all)) + parting;
+      if (isLaunch(one_.node(i))) {
+        ++launches.all;
+        ++launches.on[one_.backend(i)];
+        ++launches.against[other_.backend(i)];
+      }
+      one_.leave(i);
+      other_.leave(i);
     }
     return "";
   }
@@ -269,6 +310,15 @@ private:
   const SameMemory *memory_;
   std::vector<uint8_t> scratchA_, scratchB_;
 
+  /// A copy, or a branch.
+  std::string runOther(size_t i) {
+    one_.execute(i);
+    other_.execute(i);
+    if (memory_)
+      mirror();
+    return "";
+  }
+
   /// All memory of the one into the other's.
   void mirror() {
     for (size_t r = 0; r < one_.regions(); ++r)
@@ -277,8 +327,9 @@ private:
   }
 
   /// What a launch may write of the plan's memory, in ascending order.
-  std::vector<Span> writes(const Walk::Leaf &leaf, bool ofA) {
-    const KernelSpec &kernel = one_.kernel(leaf);
+  std::vector<Span> writes(size_t i, bool ofA) {
+    const KernelSpec &kernel = one_.kernel(i);
+    const kiln_node &node = one_.node(i);
     std::vector<Span> spans;
     auto add = [&](const kiln_place &place, int64_t bytes) {
       size_t begin = static_cast<size_t>(place.offset);
@@ -287,10 +338,10 @@ private:
                          begin + static_cast<size_t>(bytes)});
     };
     for (size_t o = 0; o < kernel.outputs.size(); ++o)
-      add(leaf.node.places[kernel.inputs + o],
-          one_.count(leaf, kernel.outputs[o]) * static_cast<int64_t>(dtypeSize(kernel.outputs[o].dtype)));
+      add(node.places[kernel.inputs + o],
+          one_.count(i, kernel.outputs[o]) * static_cast<int64_t>(dtypeSize(kernel.outputs[o].dtype)));
     if (ofA) // the other's lies behind its arena
-      add(leaf.node.scratch, memory_->scratchOfA[leaf.node.kernel]);
+      add(node.scratch, memory_->scratchOfA[node.kernel]);
     std::sort(spans.begin(), spans.end(),
               [](const Span &x, const Span &y) { return std::tie(x.region, x.begin) < std::tie(y.region, y.begin); });
     return spans;
@@ -321,29 +372,28 @@ private:
   }
 
   /// Empty where neither wrote anywhere but where it may; what A left in its scratch is brought to B.
-  std::string wroteBeside(const Walk::Leaf &leaf, bool isA) {
-    std::vector<Span> spans = writes(leaf, isA);
+  std::string wroteBeside(size_t i, bool isA) {
+    std::vector<Span> spans = writes(i, isA);
     std::string where = strayWrite(spans);
     if (!where.empty())
-      return nameOf(one_.kernel(leaf), 0) + ": on " + (isA ? one_ : other_).backend() + " it wrote to " + where +
-             ", which is none of its results (kernel " + one_.kernel(leaf).name + ")";
-    int64_t scratch = memory_->scratchOfA[leaf.node.kernel];
-    if (isA && leaf.node.scratch.offset >= 0 && scratch > 0)
-      other_.overwrite(leaf.node.scratch, one_.look(0, scratchA_) + leaf.node.scratch.offset,
-                       static_cast<size_t>(scratch));
+      return nameOf(one_.kernel(i), 0) + ": on " + (isA ? one_ : other_).backend(i) + " it wrote to " + where +
+             ", which is none of its results (kernel " + one_.kernel(i).name + ")";
+    const kiln_node &node = one_.node(i);
+    int64_t scratch = memory_->scratchOfA[node.kernel];
+    if (isA && node.scratch.offset >= 0 && scratch > 0)
+      other_.overwrite(node.scratch, one_.look(0, scratchA_) + node.scratch.offset, static_cast<size_t>(scratch));
     return "";
   }
 
   std::string runLaunch(size_t i) {
-    const Walk::Leaf &leafA = one_.leaves()[i], &leafB = other_.leaves()[i];
-    const KernelSpec &kernel = one_.kernel(leafA);
+    const KernelSpec &kernel = one_.kernel(i);
     std::string operands;
     double magnitude = 0, terms = 1; // of the operands, and how many there are
     // Before the launch: it may write where it reads.
     for (size_t in = 0; in < kernel.inputTypes.size(); ++in) {
       const KernelSpec::Output &type = kernel.inputTypes[in];
-      int64_t count = one_.count(leafA, type);
-      const uint8_t *data = one_.look(leafA, in, static_cast<size_t>(count) * dtypeSize(type.dtype), scratchA_);
+      int64_t count = one_.count(i, type);
+      const uint8_t *data = one_.look(i, in, static_cast<size_t>(count) * dtypeSize(type.dtype), scratchA_);
       Statistics statistics = statisticsOf(type.dtype, data, count);
       operands += format("\n  operand %zu: %lld %s: %s", in, static_cast<long long>(count), dtypeName(type.dtype),
                          describe(statistics).c_str());
@@ -354,35 +404,35 @@ private:
         terms = std::max(terms, static_cast<double>(count));
     }
     one_.execute(i);
-    std::string beside = memory_ ? wroteBeside(leafA, true) : "";
+    std::string beside = memory_ ? wroteBeside(i, true) : "";
     if (!beside.empty())
       return beside;
     other_.execute(i);
-    std::string parting = compareResults(leafA, leafB, magnitude, terms);
+    std::string parting = compareResults(i, magnitude, terms);
     if (!parting.empty())
       return parting + operands;
-    return memory_ ? wroteBeside(leafA, false) : "";
+    return memory_ ? wroteBeside(i, false) : "";
   }
 
   /// The results, which are then the same on both sides.
-  std::string compareResults(const Walk::Leaf &leafA, const Walk::Leaf &leafB, double magnitude, double terms) {
-    const KernelSpec &kernel = one_.kernel(leafA);
+  std::string compareResults(size_t i, double magnitude, double terms) {
+    const KernelSpec &kernel = one_.kernel(i);
     for (size_t o = 0; o < kernel.outputs.size(); ++o) {
       const KernelSpec::Output &type = kernel.outputs[o];
-      int64_t count = one_.count(leafA, type);
+      int64_t count = one_.count(i, type);
       size_t bytes = static_cast<size_t>(count) * dtypeSize(type.dtype), place = kernel.inputs + o;
-      const uint8_t *dataA = one_.look(leafA, place, bytes, scratchA_);
-      const uint8_t *dataB = other_.look(leafB, place, bytes, scratchB_);
+      const uint8_t *dataA = one_.look(i, place, bytes, scratchA_);
+      const uint8_t *dataB = other_.look(i, place, bytes, scratchB_);
       // A sum of n terms strays by about √n of their size.
       double stray = magnitude * std::sqrt(std::max(1.0, terms / static_cast<double>(std::max<int64_t>(count, 1))));
       int64_t at = whereTheyPart(type.dtype, dataA, dataB, count, stray, mayFallOtherwise(kernel, count));
       if (at >= 0)
         return format("%s, result %zu: element %lld of %lld is %s on %s, %s on %s (%s)", nameOf(kernel, o).c_str(), o,
                       static_cast<long long>(at), static_cast<long long>(count),
-                      valueText(type.dtype, dataA, at).c_str(), one_.backend(),
-                      valueText(type.dtype, dataB, at).c_str(), other_.backend(), dtypeName(type.dtype));
+                      valueText(type.dtype, dataA, at).c_str(), one_.backend(i),
+                      valueText(type.dtype, dataB, at).c_str(), other_.backend(i), dtypeName(type.dtype));
       if (bytes)
-        other_.overwrite(leafB, place, dataA, bytes);
+        other_.overwrite(i, place, dataA, bytes);
     }
     return "";
   }
@@ -390,7 +440,8 @@ private:
 
 } // namespace
 
-std::string compareInStep(Call &a, Call &b, uint32_t seed, int64_t step, int64_t &launches, const SameMemory *memory) {
+std::string compareInStep(Call &a, Call &b, uint32_t seed, int64_t step, LaunchCounts &launches,
+                          const SameMemory *memory) {
   return InStep(a, b, seed, step, memory).run(launches);
 }
 

@@ -1,4 +1,4 @@
-// Two programs of one model on two backends, run launch by launch side by side.
+// Two programs of one model, each on backends of its own, run launch by launch side by side.
 #pragma once
 
 #include "runtime/program/Program.h"
@@ -13,10 +13,16 @@ namespace kiln {
 ///
 /// With `memory`, the two have the same kernels at the same places, as the program was built; what lies in `a`'s memory
 /// lies in `b`'s before each launch, and neither may write anywhere but to its results and its scratch.
+/// Where `a` is on several backends, its memory is nowhere as a whole: scratchOfA is then empty, and only results are
+/// looked at.
 struct SameMemory {
   std::vector<int64_t> scratchOfA, scratchOfB; ///< for each kernel, the bytes of it
 };
-std::string compareInStep(Call &a, Call &b, uint32_t seed, int64_t step, int64_t &launches,
+struct LaunchCounts {
+  int64_t all = 0;
+  std::map<std::string, int64_t> on, against; ///< by the backend of `a` that made them, and of `b`
+};
+std::string compareInStep(Call &a, Call &b, uint32_t seed, int64_t step, LaunchCounts &launches,
                           const SameMemory *memory = nullptr);
 
 /// Room for another order of summation: f32 1e-5, f64 2^-48, f16 2^-7, bf16 2^-4.
