@@ -5,6 +5,7 @@
 #include "backends/conformance/Kernel.h"
 
 #include <cstdint>
+#include <functional>
 
 namespace kiln::conformance {
 
@@ -50,10 +51,14 @@ struct Case {
   uint32_t seed = 0;
 };
 
+/// Whether the backend takes the case's kernel.
+using Taken = std::function<bool(Case &)>;
+
 /// Every case; fewer where not `full`: then each op meets each of its dtypes, each rank, constant and dynamic extents,
-/// chosen by the seed so that every pair of these is met by some op.
+/// chosen by the seed so that every pair of these is met by some op; among what is `taken`, where that is told, so that
+/// a backend of few forms is tried in all of them.
 /// Without `edges`, none of the extents at and beside the widths of vectors, nor dynamic ones made constant.
-std::vector<Case> allCases(bool full, uint32_t seed, bool edges = true);
+std::vector<Case> allCases(bool full, uint32_t seed, bool edges = true, const Taken &taken = nullptr);
 
 /// Dynamic cases again with some of their extents as constants: 1 (where a vector has one place in memory), and all
 /// that stand at and beside the widths of vectors. Fewer where not `full`: chosen by each case's seed.

@@ -250,33 +250,59 @@ void elementwiseCases(std::vector<Case> &cases) {
     }
 }
 
+namespace {
+/// Pairs that some chosen case has brought, of cases that are taken; of the others one for each is kept, to be told.
+class Pairs {
+public:
+  explicit Pairs(const Taken &taken) : taken(taken) {}
+
+  /// Whether the case brings one of the names that none before brought. It then has brought all of `with`.
+  bool brings(Case &made, const std::vector<std::string> &names, const std::vector<std::string> &with) {
+    if (isNew(brought, names) && (!taken || taken(made))) {
+      brought.insert(with.begin(), with.end());
+      return true;
+    }
+    if (!isNew(brought, names) || !isNew(refused, names))
+      return false;
+    refused.insert(with.begin(), with.end());
+    return true;
+  }
+
+private:
+  static bool isNew(const std::set<std::string> &known, const std::vector<std::string> &names) {
+    return std::any_of(names.begin(), names.end(), [&](const std::string &name) { return !known.contains(name); });
+  }
+  const Taken &taken;
+  std::set<std::string> brought, refused;
+};
+} // namespace
+
 /// In an order that the seed decides, those cases that bring a pair which none before brought: an op and a variant, an
-/// op and a dtype, a dtype and a form (rank, constant or dynamic). Before them one of each op over matrices of f32: the
-/// least that a backend takes who takes it at all.
-static std::vector<Case> pairwise(std::vector<Case> cases, uint32_t seed) {
+/// op and a dtype, a dtype and a form (rank, constant or dynamic), of cases that are taken, as far as there are any.
+/// Before them one of each op over matrices of f32: the least that a backend takes who takes it at all.
+static std::vector<Case> pairwise(std::vector<Case> cases, uint32_t seed, const Taken &taken) {
   std::vector<size_t> order(cases.size());
   std::iota(order.begin(), order.end(), static_cast<size_t>(0));
   std::mt19937 engine(seed);
   for (size_t i = order.size(); i > 1; --i) // std::shuffle is not the same everywhere
     std::swap(order[i - 1], order[engine() % i]);
-  std::set<std::string> pairs, matrices;
+  std::set<std::string> matrices;
   std::vector<bool> chosen(cases.size());
   for (size_t at : order)
     if (const Case &made = cases[at]; made.dtype == KILN_F32 && made.variant.ends_with("rank 2, constant"))
       chosen[at] = matrices.insert(made.op).second;
+  Pairs pairs(taken);
   for (bool variants : {true, false}) // one of each variant first: they bring most of the others
     for (size_t at : order) {
-      const Case &made = cases[at];
+      Case &made = cases[at];
       std::string dtype = sdk::dtypeName(made.dtype), form;
       if (size_t rank = made.variant.find("rank "); rank != std::string::npos)
         form = made.variant.substr(rank, made.variant.find(',', made.variant.find(',', rank) + 1) - rank);
-      std::string variant = made.op + "/" + made.variant, others[] = {made.op + "//" + dtype, dtype + "///" + form};
-      bool brings =
-          variants ? !pairs.count(variant) : !pairs.count(others[0]) || (!form.empty() && !pairs.count(others[1]));
-      if (!brings)
-        continue;
-      chosen[at] = true;
-      pairs.insert({variant, others[0], others[1]});
+      std::vector<std::string> all = {made.op + "/" + made.variant, made.op + "//" + dtype};
+      if (!form.empty())
+        all.push_back(dtype + "///" + form);
+      std::vector<std::string> names(variants ? all.begin() : all.begin() + 1, variants ? all.begin() + 1 : all.end());
+      chosen[at] = pairs.brings(made, names, all) || chosen[at];
     }
   std::vector<Case> result;
   for (size_t i = 0; i < cases.size(); ++i)
@@ -285,7 +311,7 @@ static std::vector<Case> pairwise(std::vector<Case> cases, uint32_t seed) {
   return result;
 }
 
-std::vector<Case> allCases(bool full, uint32_t seed, bool edges) {
+std::vector<Case> allCases(bool full, uint32_t seed, bool edges, const Taken &taken) {
   std::vector<Case> cases;
   elementwiseCases(cases);
   layoutCases(cases);
@@ -297,7 +323,7 @@ std::vector<Case> allCases(bool full, uint32_t seed, bool edges) {
   for (Case &made : cases)
     made.seed = ++number * 2654435761u;
   if (!full)
-    cases = pairwise(std::move(cases), seed);
+    cases = pairwise(std::move(cases), seed, taken);
   for (Case &made : cases)
     std::erase_if(made.launches,
                   [&](const Launch &launch) { return (launch.full && !full) || (launch.edge && !edges); });

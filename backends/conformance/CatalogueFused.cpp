@@ -33,9 +33,16 @@ void softmax(std::vector<Case> &cases, kiln_dtype dtype, bool dynamic) {
   cases.push_back(std::move(made));
 }
 
-/// x W + b, then a relu: a product with an epilogue.
-void linear(std::vector<Case> &cases, kiln_dtype dtype, bool dynamic) {
-  Case made = start("fused: linear and relu", dtype, "contract", dynamic);
+/// What stands around a product.
+struct Around {
+  const char *name;
+  bool transposed, bias, residual, relu;
+};
+
+/// x W, of transposed operands where asked for (xᵀ and Wᵀ lie in memory), and what follows it: a product with an
+/// epilogue.
+void linear(std::vector<Case> &cases, kiln_dtype dtype, bool dynamic, const Around &around) {
+  Case made = start(around.name, dtype, "contract", dynamic);
   Kernel &k = *made.kernel;
   Dims d = {fixed(33), fixed(65), fixed(47)};
   if (dynamic)
@@ -44,17 +51,51 @@ void linear(std::vector<Case> &cases, kiln_dtype dtype, bool dynamic) {
                           : std::vector<Launch>{{{}}};
   if (dynamic)
     addEdgeExtents(made.launches, 3);
-  uint32_t x = k.input(dtype, {d[0], d[1]}), w = k.input(dtype, {d[1], d[2]}), b = k.input(dtype, {d[2]});
-  made.operands = {{}, {}, {}};
-  uint32_t product = k.op("dot_general", {x, w}, dtype, {d[0], d[2]},
-                          {Attribute::list("lhs_batch", {}), Attribute::list("rhs_batch", {}),
-                           Attribute::list("lhs_contract", {1}), Attribute::list("rhs_contract", {0})});
-  uint32_t bias = k.op("broadcast", {b}, dtype, {d[0], d[2]}, {axes({1})});
-  uint32_t sum = k.op("add", {product, bias}, dtype, {d[0], d[2]});
-  uint32_t zero = k.op("constant", {}, dtype, {d[0], d[2]},
-                       {Attribute::bytes("value", std::string(static_cast<size_t>(sdk::byteSize(dtype)), '\0'))});
-  k.output(k.op("max", {sum, zero}, dtype, {d[0], d[2]}));
+  bool turned = around.transposed;
+  uint32_t x = k.input(dtype, turned ? Dims{d[1], d[0]} : Dims{d[0], d[1]}),
+           w = k.input(dtype, turned ? Dims{d[2], d[1]} : Dims{d[1], d[2]}), b = 0, r = 0;
+  Dims out = {d[0], d[2]};
+  if (around.bias)
+    b = k.input(dtype, {d[2]});
+  if (around.residual)
+    r = k.input(dtype, out);
+  made.operands.resize(k.inputs().size());
+  uint32_t value =
+      k.op("dot_general", {x, w}, dtype, out,
+           {Attribute::list("lhs_batch", {}), Attribute::list("rhs_batch", {}),
+            Attribute::list("lhs_contract", {turned ? 0 : 1}), Attribute::list("rhs_contract", {turned ? 1 : 0})});
+  if (around.bias)
+    value = k.op("add", {value, k.op("broadcast", {b}, dtype, out, {axes({1})})}, dtype, out);
+  if (around.residual)
+    value = k.op("add", {value, r}, dtype, out);
+  if (around.relu)
+    value =
+        k.op("max",
+             {value, k.op("constant", {}, dtype, out,
+                          {Attribute::bytes("value", std::string(static_cast<size_t>(sdk::byteSize(dtype)), '\0'))})},
+             dtype, out);
+  k.output(value);
   made.accuracy = {2, true, 66};
+  cases.push_back(std::move(made));
+}
+
+constexpr Around surroundings[] = {
+    {"fused: linear and relu", false, true, false, true},
+    {"fused: product and bias", false, true, false, false},
+    {"fused: product, bias and residual", false, true, true, false},
+    {"fused: transposed product and residual", true, false, true, false},
+};
+
+/// A value of each column added to every row.
+void broadcastSum(std::vector<Case> &cases, kiln_dtype dtype, bool dynamic) {
+  Case made = start("fused: sum with a broadcast", dtype, "elementwise", dynamic);
+  Kernel &k = *made.kernel;
+  Dims d = dimsOf(k, 2, dynamic, made.launches);
+  uint32_t x = k.input(dtype, d), b = k.input(dtype, {d[1]});
+  made.operands = {{}, {}};
+  k.output(k.op("add", {x, k.op("broadcast", {b}, dtype, d, {axes({1})})}, dtype, d), 0);
+  made.accuracy = {0.5, false, 0};
+  addInPlace(made);
   cases.push_back(std::move(made));
 }
 
@@ -157,7 +198,9 @@ void fusedCases(std::vector<Case> &cases) {
   for (kiln_dtype dtype : floatDtypes)
     for (bool dynamic : {true, false}) {
       softmax(cases, dtype, dynamic);
-      linear(cases, dtype, dynamic);
+      for (const Around &around : surroundings)
+        linear(cases, dtype, dynamic, around);
+      broadcastSum(cases, dtype, dynamic);
       sweep(cases, dtype, dynamic);
       columns(cases, dtype, dynamic);
       maskedMean(cases, dtype, dynamic);

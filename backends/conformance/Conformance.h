@@ -19,6 +19,8 @@ struct Model {
     std::shared_ptr<void> keeps; ///< what the programs live in
     Outcome otherwise = Outcome::Failure;
     std::string why; ///< of a refusal or a failure, where there is no program
+    /// Where the backend has a part of the kernels: runs each beside the reference, and says so in the row.
+    std::function<void(Row &)> kernelByKernel;
   };
   std::function<Built()> build;
 };

@@ -2,6 +2,7 @@
 #include "backends/conformance/Conformance.h"
 #include "backends/conformance/Judge.h"
 #include "backends/conformance/Programs.h"
+#include "backends/sdk/Graph.h"
 
 #include "runtime/support/Error.h"
 
@@ -60,6 +61,7 @@ public:
     attempt("buffers: write, copy, read", [&](std::string &why) { return buffers(why); });
     attempt("buffers: beyond the end", [&](std::string &why) { return beyond(why); });
     attempt("buffers: more memory than there is", [&](std::string &why) { return tooMuch(why); });
+    attempt("a program without kernels", [&](std::string &why) { return empty(why); });
     programs();
   }
 
@@ -69,6 +71,7 @@ private:
   kiln_backend_fn function;
   std::unique_ptr<Session> session;
   kiln_error failure = emptyError();
+  std::vector<Case> kernels;
 
   template <typename F> void attempt(const char *name, F f) {
     Row row{"interface", name, {}, {}, Outcome::Pass, {}, 0, 0, 1};
@@ -211,31 +214,43 @@ private:
     return !huge.buffer || (huge.buffer = nullptr, why = "a failed allocation leaves a buffer", false);
   }
 
-  //===-- With a program: two kernels that every backend that claims anything should claim
-  //-------------------------===//
+  //===-- With a program of kernels that it claims
+  //-----------------------------------------------------------------===//
 
   static Case simple(const char *op, int64_t bound) {
-    Case made{op, "", KILN_F32, std::make_shared<Kernel>("elementwise"), {{}, {}}, {}, {0.5, false, 0}};
+    Case made{op, "", KILN_F32, std::make_shared<Kernel>("elementwise"), {{}, {}}, {{{bound}}}, {0.5, false, 0}};
     kiln_extent n = made.kernel->extent(bound);
     uint32_t x = made.kernel->input(KILN_F32, {n}), y = made.kernel->input(KILN_F32, {n});
     made.kernel->output(made.kernel->op(op, {x, y}, KILN_F32, {n}), 0);
     return made;
   }
 
-  void programs() {
-    Case add = simple("add", 100), mul = simple("mul", 100);
+  /// Up to two kernels: sums and products of vectors, which most backends take, else whatever it does.
+  std::vector<KernelProgram::Part> claimed() {
+    kernels = {simple("add", 100), simple("mul", 100)};
+    for (Case &other : allCases(false, context.options.seed, /*edges=*/false))
+      if (!other.reports && !other.launches.empty())
+        kernels.push_back(std::move(other));
     std::vector<KernelProgram::Part> parts;
-    for (Case *made : {&add, &mul}) {
+    for (Case &made : kernels) {
       host::Answer answer;
       std::string why;
-      if (context.backend->claim(made->kernel->table("k"), context.target, answer, why) && answer.whole(1))
-        parts.push_back({made, answer.parts[0].scratchBytes});
+      const kiln_kernel &kernel = made.kernel->table("k");
+      if (context.backend->claim(kernel, context.target, answer, why) && answer.whole(kernel.op_count))
+        parts.push_back({&made, answer.parts[0].scratchBytes});
+      if (parts.size() == 2)
+        break;
     }
+    return parts;
+  }
+
+  void programs() {
     Row row{"interface", "programs", {}, {}, Outcome::Refused, {}, 0, 0, 1};
     if (!context.report.begins(row, /*needed=*/true))
       return;
+    std::vector<KernelProgram::Part> parts = claimed();
     if (parts.empty()) {
-      row.reason = "it takes neither add nor mul of two f32 vectors: there is nothing to try with";
+      row.reason = "it takes none of the kit's kernels: there is nothing to try with";
       context.report.add(row);
       return;
     }
@@ -262,22 +277,45 @@ private:
       });
   }
 
+  /// Of a model that hands its input on, say.
+  bool empty(std::string &why) {
+    EntryRow entry{};
+    entry.name = {"nothing", 7};
+    entry.root.kind = KILN_NODE_SEQUENCE;
+    entry.root.index_slot = -1;
+    entry.root.scratch.offset = entry.root.condition.offset = -1;
+    kiln_program program{0, nullptr, 1, &entry, nullptr, 0};
+    Artifact artifact;
+    if (!compile(*context.backend, context.linker, context.target, program, artifact, why))
+      return false;
+    Session::Executable executable = session->load(program, artifact, why);
+    std::vector<Bytes> none;
+    kiln_status status;
+    return executable && session->run(executable.get(), 0, 0, none, {}, status, why);
+  }
+
   bool wrongEntry(KernelProgram &program, const Artifact &artifact, std::string &why) {
     Session::Executable executable = session->load(program.program(), artifact, why);
     if (!executable)
       return false;
     kiln_status status{};
-    std::vector<int64_t> extents(1, 1);
+    std::vector<int64_t> extents(8, 1);
     kiln_execution execution{sizeof execution, 1000, nullptr, nullptr, extents.data(), &status, nullptr};
     int32_t code = session->api().execute(executable.get(), &execution, &failure);
     return (code != KILN_SUCCESS && failure.message[0]) || (why = "it executes entry 1000 without an error", false);
   }
 
-  bool once(KernelProgram &program, kiln_executable *executable, int64_t n, std::string &why) {
-    auto bytes = static_cast<size_t>(n) * 4;
-    std::vector<Bytes> arguments(3, Bytes(bytes, 0));
+  bool once(KernelProgram &program, kiln_executable *executable, std::string &why) {
+    const Kernel &kernel = *program.made(0).kernel;
+    const std::vector<int64_t> &extents = program.made(0).launches[0].extents;
+    std::vector<Bytes> arguments;
+    for (const std::vector<uint32_t> *values : {&kernel.inputs(), &kernel.outputs()})
+      for (uint32_t value : *values)
+        arguments.emplace_back(
+            static_cast<size_t>(elements(kernel.shape(value, extents)) * sdk::byteSize(kernel.dtype(value))), 0);
     kiln_status status;
-    return session->run(executable, program.entry(0, false), program.arena(0), arguments, {n}, status, why, guardBytes);
+    return session->run(executable, program.entry(0, false), program.arena(0), arguments, extents, status, why,
+                        guardBytes);
   }
 
   bool profile(KernelProgram &program, const Artifact &artifact, std::string &why) {
@@ -291,7 +329,7 @@ private:
       return false;
     if (api.profile(executable.get(), 1, &events, &count, &failure))
       return why = messageOf(failure), false;
-    if (!once(program, executable.get(), 50, why))
+    if (!once(program, executable.get(), why))
       return false;
     if (api.profile(executable.get(), 1, &events, &count, &failure))
       return why = messageOf(failure), false;
@@ -306,7 +344,7 @@ private:
     uint64_t first = 0;
     for (int round = 0; round < 5; ++round) {
       Session::Executable executable = session->load(program.program(), artifact, why);
-      if (!executable || !once(program, executable.get(), 100, why))
+      if (!executable || !once(program, executable.get(), why))
         return false;
       Longer<kiln_counters> counters;
       if (!api.counters)

@@ -98,6 +98,10 @@ Row check(const Context &context, const Model &model, Row row) {
     return row;
   };
   Model::Built built = model.build();
+  if (built.kernelByKernel) {
+    built.kernelByKernel(row);
+    return row;
+  }
   if (!built.program || !built.judge)
     return say(built.otherwise, built.why);
   const EntryRow &entry = built.program->entries[built.entry], &judged = built.judge->entries[built.entry];

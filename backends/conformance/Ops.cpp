@@ -3,6 +3,8 @@
 #include "backends/conformance/Judge.h"
 #include "backends/conformance/Programs.h"
 
+#include <map>
+
 namespace kiln::conformance {
 
 Row rowOf(const Case &made) {
@@ -114,7 +116,8 @@ public:
       context.report.add(opening);
       return;
     }
-    cases = allCases(context.options.full, context.options.seed, context.options.edges);
+    cases = allCases(context.options.full, context.options.seed, context.options.edges,
+                     [this](Case &made) { return takes(made); });
     std::vector<KernelProgram::Part> parts;
     for (Case &made : cases) {
       int64_t scratch;
@@ -133,15 +136,34 @@ private:
   Context &context;
   std::unique_ptr<Session> session;
   std::vector<Case> cases;
+  std::map<std::string, std::pair<host::Answer, std::string>> answers; // by row, with the error of those that failed
+
+  /// Asked once: a claim may be dear.
+  const std::pair<host::Answer, std::string> &ask(Case &made) {
+    auto [found, fresh] = answers.try_emplace(rowOf(made).id());
+    if (fresh)
+      context.backend->claim(made.kernel->table("k"), context.target, found->second.first, found->second.second);
+    return found->second;
+  }
+
+  bool takes(Case &made) {
+    Row row = rowOf(made);
+    if (context.report.watcher.fatal && context.report.watcher.fatal(row))
+      return true; // or the processes that follow would try others
+    if (!context.report.only.empty() && !matches(context.report.only, row.id()))
+      return true; // it is not asked, nor tried
+    if (context.report.watcher.begins && !(context.report.watcher.done && context.report.watcher.done(row)))
+      context.report.watcher.begins({row});
+    const auto &[answer, error] = ask(made);
+    return error.empty() && answer.whole(made.kernel->table().op_count);
+  }
 
   bool claimed(Case &made, int64_t &scratch) {
     Row row = rowOf(made);
-    host::Answer answer;
-    std::string error;
-    const kiln_kernel &kernel = made.kernel->table("k");
-    if (!context.backend->claim(kernel, context.target, answer, error)) {
+    const auto &[answer, error] = ask(made);
+    if (!error.empty()) {
       fail(row, error);
-    } else if (!answer.whole(kernel.op_count)) {
+    } else if (!answer.whole(made.kernel->table().op_count)) {
       row.outcome = Outcome::Refused;
       row.reason = answer.parts.empty() ? answer.reason() : "it takes this in parts";
       if (answer.parts.empty() && (answer.refusals.empty() || answer.refusals.front().reason.empty()))

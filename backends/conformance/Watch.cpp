@@ -76,8 +76,10 @@ public:
     sigaction(SIGINT, &ignore, &before);
     bool silent = !listen(ends[0]);
     close(ends[0]);
-    if (silent)
+    if (silent) {
+      ++hangs_;
       kill(child, SIGKILL);
+    }
     int status = 0;
     while (waitpid(child, &status, 0) < 0 && errno == EINTR)
       ;
@@ -86,6 +88,8 @@ public:
   }
 
   const std::string &lost() const { return lost_; }
+  /// Processes that gave no sign of life.
+  int hangs() const { return hangs_; }
 
 private:
   const std::function<bool(Report &, std::string &)> &work;
@@ -97,6 +101,7 @@ private:
   std::vector<Row> underWay;         // by the last word of the process
   std::string refusal, lost_;
   bool ended = false, refused = false;
+  int hangs_ = 0;
 
   [[noreturn]] void tryAll(int pipe) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -221,21 +226,27 @@ private:
 
 Watched watch(const std::function<bool(Report &, std::string &)> &work, int silence, int crashes, Report &report,
               std::string &error) {
+  constexpr int mostHangs = 3; // each costs the user the whole of `silence`
   Watched result = Watched::All;
   Watcher watcher(work, silence, report);
-  for (int turn = 0; watcher.once(result, error); ++turn)
-    if (turn == crashes) {
-      report.add({"interface",
-                  "the rest",
-                  {},
-                  {},
-                  Outcome::Failure,
-                  "not tried: " + std::to_string(crashes) + " processes ended before, the last in " + watcher.lost(),
-                  0,
-                  0,
-                  1});
-      return Watched::All;
-    }
+  auto stopped = [&](const std::string &why) {
+    report.add({"interface",
+                "the rest",
+                {},
+                {},
+                Outcome::Failure,
+                "not tried: " + why + ", the last in " + watcher.lost(),
+                0,
+                0,
+                1});
+    return Watched::All;
+  };
+  for (int turn = 0; watcher.once(result, error); ++turn) {
+    if (watcher.hangs() == mostHangs)
+      return stopped(std::to_string(mostHangs) + " processes gave no sign of life");
+    if (turn == crashes)
+      return stopped(std::to_string(crashes) + " processes ended before");
+  }
   return result;
 }
 

@@ -1,7 +1,7 @@
-// kiln check --against: the model on two backends, op by op.
+// kiln check --against: the model on two backends, kernel by kernel or op by op.
+#include "frontend/cli/Against.h"
 #include "backends/api/kiln_text.h"
 #include "frontend/cli/Commands.h"
-#include "frontend/cli/InStep.h"
 #include "frontend/cli/Installed.h"
 #include "frontend/driver/Link.h"
 #include "passes/Decompose/Decompose.h"
@@ -268,33 +268,42 @@ std::string sharesOf(const std::map<std::string, int64_t> &launches, const char 
 
 } // namespace
 
-int commandAgainst(const ModelOptions &options, const CheckOptions &check) {
+absl::StatusOr<Comparison> compareBackends(const ModelOptions &options, const std::string &against, uint32_t seed) {
   Pair pair;
   absl::Status status = pair.one.open(options.backend, options);
   if (status.ok())
-    status = pair.other.open(check.against, options);
+    status = pair.other.open(against, options);
   if (status.ok())
     status = pairAsBuilt(options, pair);
   if (status.ok() && !pair.notAsBuilt.empty())
     status = pairOfSingleOps(options, pair);
   if (!status.ok())
-    return report(status);
-  InStepResult result = runInStep(pair.a, pair.b, std::max(1u, std::thread::hardware_concurrency()), check.seed);
-  if (!result.error.empty())
-    return report(absl::InternalError(result.error));
-  bool watched = pair.notAsBuilt.empty() && pair.a.backends.size() == 1;
-  std::printf("%s: '%s' on %s and %s, %s, with %s\n", options.file.c_str(), result.entry.c_str(),
-              pair.one.name().c_str(), pair.other.name().c_str(),
-              watched                   ? "kernel by kernel in the program's own memory"
-              : pair.notAsBuilt.empty() ? "kernel by kernel"
-                                        : absl::StrCat("op by op (", pair.notAsBuilt, ")").c_str(),
-              result.realData ? "the recipe's first batch" : "made-up inputs (the recipe's data is not there)");
+    return status;
+  Comparison found{
+      pair.one.name(), pair.other.name(), {}, pair.notAsBuilt, pair.notAsBuilt.empty() && pair.a.backends.size() == 1};
+  found.steps = runInStep(pair.a, pair.b, std::max(1u, std::thread::hardware_concurrency()), seed);
+  if (!found.steps.error.empty())
+    return absl::InternalError(found.steps.error);
+  return found;
+}
+
+int commandAgainst(const ModelOptions &options, const CheckOptions &check) {
+  absl::StatusOr<Comparison> found = compareBackends(options, check.against, check.seed);
+  if (!found.ok())
+    return report(found.status());
+  const InStepResult &steps = found->steps;
+  std::printf("%s: '%s' on %s and %s, %s, with %s\n", options.file.c_str(), steps.entry.c_str(), found->a.c_str(),
+              found->b.c_str(),
+              found->watched              ? "kernel by kernel in the program's own memory"
+              : found->notAsBuilt.empty() ? "kernel by kernel"
+                                          : absl::StrCat("op by op (", found->notAsBuilt, ")").c_str(),
+              steps.realData ? "the recipe's first batch" : "made-up inputs (the recipe's data is not there)");
   std::fflush(stdout);
-  if (!result.parting.empty())
-    return report(absl::InternalError(absl::StrCat("the results part at ", result.parting)));
-  std::printf("all %lld launches%s agree%s%s\n", static_cast<long long>(result.launches.all),
-              sharesOf(result.launches.on, "on").c_str(), sharesOf(result.launches.against, "judged by").c_str(),
-              watched ? ", and none wrote beside its results" : "");
+  if (!steps.parting.empty())
+    return report(absl::InternalError(absl::StrCat("the results part at ", steps.parting)));
+  std::printf("all %lld launches%s agree%s%s\n", static_cast<long long>(steps.launches.all),
+              sharesOf(steps.launches.on, "on").c_str(), sharesOf(steps.launches.against, "judged by").c_str(),
+              found->watched ? ", and none wrote beside its results" : "");
   return 0;
 }
 

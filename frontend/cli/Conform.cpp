@@ -2,6 +2,7 @@
 // process, and programs of whole models.
 #include "backends/conformance/Conformance.h"
 #include "backends/conformance/Watch.h"
+#include "frontend/cli/Against.h"
 #include "frontend/cli/Commands.h"
 #include "frontend/cli/ConformSamples.h"
 #include "frontend/cli/Installed.h"
@@ -81,7 +82,7 @@ std::shared_ptr<const void> linkObjects(const Folder &folder, const std::vector<
   return std::shared_ptr<const void>(address, [library](const void *) { dlclose(library); });
 }
 
-/// The samples' programs for the backend, and for the judge.
+/// The samples' programs for the backend, and for the judge; and a user's model.
 class Models {
 public:
   explicit Models(std::string path) : path_(std::move(path)) {}
@@ -91,42 +92,82 @@ public:
     for (const char *name :
          {"Dense", "Attend", "Recurrent", "Convolve", "Activations", "Distributions", "Norms", "Masked", "Random"})
       models.push_back({absl::StrCat(name, ", train_step"), 3, [=, this] { return build(name, under); }});
+    if (!under.model.empty())
+      models.push_back({llvm::sys::path::filename(under.model).str(), 1, [=] {
+                          conformance::Model::Built built;
+                          ModelOptions options = optionsFor(under.backend, under.targetCpu, under.targetDevice);
+                          options.file = under.model;
+                          built.kernelByKernel = inStep(options, under.seed);
+                          return built;
+                        }});
     return models;
   }
 
 private:
   using Compilations = std::vector<std::unique_ptr<Compilation>>;
 
+  static ModelOptions optionsFor(const std::string &backend, const std::string &cpu, const std::string &device) {
+    ModelOptions options;
+    options.backend = backend;
+    options.targetCpu = cpu;
+    options.targetDevice = device;
+    options.jobs = 1;
+    return options;
+  }
+
+  /// Each kernel of a model that is placed on the backend, beside the reference.
+  static std::function<void(conformance::Row &)> inStep(const ModelOptions &options, uint32_t seed) {
+    return [=](conformance::Row &row) {
+      absl::StatusOr<Comparison> found = compareBackends(options, "reference", seed);
+      const LaunchCounts none, &launches = found.ok() ? found->steps.launches : none;
+      auto own = found.ok() ? launches.on.find(found->a) : launches.on.end();
+      row.checks = own == launches.on.end() ? 0 : own->second;
+      row.outcome = conformance::Outcome::Failure;
+      if (!found.ok()) {
+        row.reason = std::string(found.status().message());
+      } else if (!found->steps.parting.empty() && launches.partedOn == found->a) {
+        row.reason = "the results part at " + found->steps.parting;
+      } else if (!found->steps.parting.empty() || row.checks == 0) {
+        row.outcome = conformance::Outcome::Refused;
+        row.reason =
+            row.checks == 0 ? "it takes none of its kernels" : "what is not its own parts: " + found->steps.parting;
+      } else {
+        row.outcome = conformance::Outcome::Pass;
+      }
+    };
+  }
+
   conformance::Model::Built build(const char *name, const ConformOptions &under) const {
     conformance::Model::Built built;
     auto compilations = std::make_shared<Compilations>();
     absl::Status status;
-    built.program = plan(name, under.backend, under.targetCpu, under.targetDevice, *compilations, status);
+    ModelOptions options = optionsFor(under.backend, under.targetCpu, under.targetDevice);
+    built.program = plan(name, options, *compilations, status);
     if (status.ok())
-      built.judge = plan(name, "reference", "native", "", *compilations, status);
+      built.judge = plan(name, optionsFor("reference", "native", ""), *compilations, status);
     built.keeps = compilations;
-    built.otherwise = absl::IsUnimplemented(status) ? conformance::Outcome::Refused : conformance::Outcome::Failure;
+    built.otherwise = conformance::Outcome::Failure;
     built.why = std::string(status.message());
+    if (absl::IsUnimplemented(status)) {
+      options.file = path_;
+      options.model = name;
+      built.kernelByKernel = inStep(options, under.seed);
+    }
     return built;
   }
 
-  const kiln_program *plan(const char *name, const std::string &backend, const std::string &cpu,
-                           const std::string &device, Compilations &compilations, absl::Status &status) const {
-    ModelOptions options;
+  const kiln_program *plan(const char *name, ModelOptions options, Compilations &compilations,
+                           absl::Status &status) const {
     options.file = path_;
     options.model = name;
-    options.backend = backend;
-    options.targetCpu = cpu;
-    options.targetDevice = device;
     options.entries = {"train_step"};
-    options.jobs = 1;
     auto &compilation = *compilations.emplace_back(std::make_unique<Compilation>(installed(), options));
     status = compileToPlan(compilation);
     if (!status.ok())
       return nullptr;
     const std::vector<uint32_t> &used = compilation.program().usedBackends();
     if (used.size() > 1 || used.front() != 0) {
-      status = absl::UnimplementedError("it does not take all of it: the rest would run on another backend");
+      status = absl::UnimplementedError("it does not take all of it");
       return nullptr;
     }
     return &compilation.program().programOf(0);
@@ -193,6 +234,17 @@ int commandConform(const ConformOptions &options) {
           kit, own);
     return backend != nullptr;
   };
+  report.watcher.added = [](const conformance::Row &row) { // the table comes at the end; this is worth knowing now
+    if (row.outcome == conformance::Outcome::Failure)
+      std::fprintf(stderr, "failure: %s: %s\n", row.id().c_str(), row.reason.c_str());
+  };
+  if (!options.model.empty()) { // what is wrong with the text is no row
+    ModelOptions model;
+    model.file = options.model;
+    Compilation compilation(installed(), model);
+    if (absl::Status loaded = loadPrinting(compilation); !loaded.ok())
+      return kiln::report(loaded);
+  }
   conformance::Watched how = conformance::watch(work, options.silence, 100, report, error);
   if (how == conformance::Watched::Refused)
     return fail(error);

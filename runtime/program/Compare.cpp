@@ -292,8 +292,10 @@ public:
       one_.enter(i);
       other_.enter(i);
       std::string parting = isLaunch(one_.node(i)) ? runLaunch(i) : runOther(i);
-      if (!parting.empty())
+      if (!parting.empty()) {
+        launches.partedOn = one_.backend(i);
         return format("launch %lld, ", static_cast<long long>(launches.all)) + parting;
+      }
       if (isLaunch(one_.node(i))) {
         ++launches.all;
         ++launches.on[one_.backend(i)];

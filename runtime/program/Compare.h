@@ -21,6 +21,7 @@ struct SameMemory {
 struct LaunchCounts {
   int64_t all = 0;
   std::map<std::string, int64_t> on, against; ///< by the backend of `a` that made them, and of `b`
+  std::string partedOn;                       ///< the backend of `a` where results part
 };
 std::string compareInStep(Call &a, Call &b, uint32_t seed, int64_t step, LaunchCounts &launches,
                           const SameMemory *memory = nullptr);

@@ -129,6 +129,37 @@ TEST(Watch, AnEndOfTheProcessOrASilenceIsOneToo) {
   EXPECT_GT(failuresOf(open, "*", "Segmentation fault"), 2);
 }
 
+TEST(Watch, ThreeSilencesAreEnough) {
+  conformance::Report report = watched("Hangs", "ops/erf/*");
+  int64_t silent = 0;
+  for (const conformance::Row &row : report.rows())
+    silent += row.reason == "nothing came of it for 2 s";
+  EXPECT_EQ(silent, 2) << "the first silence is of several that were compiled together";
+  EXPECT_EQ(report.rows().back().id(), "interface/the rest");
+  EXPECT_EQ(report.rows().back().reason.rfind("not tried: 3 processes gave no sign of life, the last in ops/erf/", 0),
+            0u)
+      << report.rows().back().reason;
+}
+
+/// Takes matrices of i32 alone, to subtract them.
+bool takesFew(conformance::Case &made) {
+  return made.op == "sub" && made.dtype == KILN_I32 && made.variant.find("rank 2") != std::string::npos;
+}
+
+TEST(Catalogue, PairsAreDrawnAmongWhatIsTaken) {
+  for (uint32_t seed : {1u, 2u}) {
+    std::vector<conformance::Case> cases = conformance::allCases(false, seed, true, takesFew);
+    std::set<std::string> forms;
+    for (conformance::Case &made : cases)
+      if (takesFew(made))
+        forms.insert(made.variant.substr(0, made.variant.find(", extents")));
+    EXPECT_EQ(forms, (std::set<std::string>{"rank 2, constant", "rank 2, dynamic"})) << seed;
+    // What is refused is told as often as if all were.
+    auto none = [](conformance::Case &) { return false; };
+    EXPECT_LT(cases.size(), conformance::allCases(false, seed, true, none).size() + 30);
+  }
+}
+
 TEST(Watch, WhatCannotBeLoadedIsNoReport) {
   conformance::Report report;
   std::string error;
