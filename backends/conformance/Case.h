@@ -71,6 +71,7 @@ void indexCases(std::vector<Case> &cases);
 void reductionCases(std::vector<Case> &cases);
 void productCases(std::vector<Case> &cases);
 void fusedCases(std::vector<Case> &cases);
+void longCases(std::vector<Case> &cases);
 
 extern const std::vector<kiln_dtype> allDtypes, floatDtypes, integerDtypes, numberDtypes;
 

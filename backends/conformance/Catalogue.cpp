@@ -319,6 +319,7 @@ std::vector<Case> allCases(bool full, uint32_t seed, bool edges, const Taken &ta
   reductionCases(cases);
   productCases(cases);
   fusedCases(cases);
+  longCases(cases);
   uint32_t number = seed;
   for (Case &made : cases)
     made.seed = ++number * 2654435761u;

@@ -1,7 +1,8 @@
 // f64 functions for GLSL, which has none.
 //
-// For scalars, such as a learning rate's schedule: right to a few units in the last place, and not fast. Reductions are
-// those of fdlibm; polynomials are Taylor's, as long as it takes.
+// Loops that always come round a few times are written out by every driver; FunctionTable.cpp counts the others'
+// passes. For scalars, such as a learning rate's schedule: right to a few units in the last place, and not fast.
+// Reductions are those of fdlibm; polynomials are Taylor's, as long as it takes.
 #pragma once
 
 namespace kiln::sdk {
@@ -12,7 +13,7 @@ inline constexpr const char *glslPower2Double =
 inline constexpr const char *glslExpRestDouble = R"(// e^r - 1 for |r| < 0.6.
 double kiln_exp_rest_f64(double r) {
   double p = r / 15.0lf;
-  for (int n = 14; n > 1; n--)
+  [[unroll]] for (int n = 14; n > 1; n--)
     p = (1.0lf + p) * r / double(n);
   return (1.0lf + p) * r;
 })";
@@ -78,17 +79,17 @@ double kiln_trig_far_f64(double x, out int quadrant) {
   uint low = bits.x, high = (bits.y & 0xfffffu) | 0x100000u, f[6], p[6], over = 0u, h, l;
   // Of |x| = m 2^(e - 52), bits of 2 / pi before number e - 54 make multiples of 4. 192 more leave 2^-137 of an error.
   int first = int((bits.y >> 20) & 0x7ffu) - 1023 - 54, word = first >> 5, shift = first & 31;
-  for (int i = 0; i < 6; i++) {
+  [[unroll]] for (int i = 0; i < 6; i++) {
     uint a = kiln_two_over_pi_f64(word + 5 - i), b = kiln_two_over_pi_f64(word + 6 - i);
     f[i] = shift == 0 ? a : (a << shift) | (b >> (32 - shift));
   }
-  for (int i = 0; i < 6; i++) {
+  [[unroll]] for (int i = 0; i < 6; i++) {
     umulExtended(low, f[i], h, l);
     p[i] = l + over;
     over = h + (p[i] < l ? 1u : 0u);
   }
   over = 0u;
-  for (int i = 0; i < 5; i++) {
+  [[unroll]] for (int i = 0; i < 5; i++) {
     umulExtended(high, f[i], h, l);
     uint part = l + over;
     h += part < l ? 1u : 0u;
@@ -101,14 +102,14 @@ double kiln_trig_far_f64(double x, out int quadrant) {
   if (above) { // the fraction less one, negated
     quadrant++;
     uint carry = 1u;
-    for (int i = 0; i < 6; i++) {
+    [[unroll]] for (int i = 0; i < 6; i++) {
       p[i] = ~p[i] + carry;
       carry = carry == 1u && p[i] == 0u ? 1u : 0u;
     }
     p[5] &= 0x3fffffffu;
   }
   double sum = double(p[5]);
-  for (int i = 4; i > 1; i--)
+  [[unroll]] for (int i = 4; i > 1; i--)
     sum = sum * 4294967296.0lf + double(p[i]);
   double r = sum * 1.17549435082228750797e-38lf * 1.57079632679489661923lf; // 2^-126
   bool negative = (bits.y >> 31) != 0u;
@@ -129,7 +130,7 @@ double kiln_trig_f64(double x, int quarter) {
   double z = r * r, sum = 0.0lf;
   bool even = (turn & 1) == 0;
   // Horner: 1 - z/(2*3) (1 - z/(4*5) (...)), or 1 - z/(1*2) (1 - z/(3*4) (...)).
-  for (int n = 10; n > 0; n--) {
+  [[unroll]] for (int n = 10; n > 0; n--) {
     int a = even ? 2 * n : 2 * n - 1;
     sum = (1.0lf + sum) * -z / double(a * (a + 1));
   }
@@ -156,14 +157,15 @@ inline constexpr const char *glslErfDouble = R"(double kiln_erf_f64(double x) {
   if (size < 0.7lf) {
     // 2 / sqrt(pi) (x - x^3 / 3 + x^5 / (2! 5) - ...), from its end.
     double sum = 0.0lf;
-    for (int n = 20; n > 0; n--)
+    [[unroll]] for (int n = 20; n > 0; n--)
       sum = (1.0lf / double(2 * n + 1) + sum) * (-size * size) / double(n);
     result = 1.12837916709551257390lf * (size + size * sum);
   } else {
     // 1 less the complement, a continued fraction.
     double fraction = 0.0lf;
-    for (int n = 600; n > 0; n--)
-      fraction = double(n) * 0.5lf / (size + fraction);
+    for (int n = 600; n > 0; n -= 12)
+      [[unroll]] for (int u = 0; u < 12; u++)
+        fraction = double(n - u) * 0.5lf / (size + fraction);
     result = 1.0lf - 0.56418958354775628695lf * kiln_exp_f64(-size * size) / (size + fraction);
   }
   return x < 0.0lf ? -result : x == 0.0lf ? x : result;
@@ -196,7 +198,7 @@ double kiln_pow_positive_f64(double x, double y) {
   double w = high * z, w_low = kiln_product_low_f64(high, z) + high * z_low + low * z;
   double c = w * 0.6666666666666666lf, c_low = kiln_product_low_f64(w, 0.6666666666666666lf) + w_low * 0.6666666666666666lf + w * 3.700743415417188e-17lf;
   double q = 0.0lf;
-  for (int i = 14; i > 1; i--)
+  [[unroll]] for (int i = 14; i > 1; i--)
     q = q * z + 2.0lf / double(2 * i + 1);
   double a = 2.0lf * high, sum = a + c, sum_low = (c - (sum - a)) + (c_low + (w * z * q + 2.0lf * low));
   // Times log2 e, plus e.
@@ -242,7 +244,8 @@ double kiln_fmod_f64(double x, double y) {
     return kiln_nan_f64();
   if (b > 1.7976931348623157e308lf)
     return x;
-  for (int n = 0; n < 2100 && a >= b; n++) {
+  for (int n = 0; n < 2100 && a >= b; n += 8)
+  [[unroll]] for (int u = 0; u < 8; u++) if (a >= b) {
     uvec2 p = unpackDouble2x32(a), q = unpackDouble2x32(b);
     int shift = int(p.y >> 20) - int(q.y >> 20);
     // With a's exponent but more than a it could be infinite.

@@ -59,6 +59,7 @@ Expr Emitter::bind(const std::string &type, const Expr &expr) {
     return expr;
   if (expr.changes) {
     Expr named{fresh("v"), level(), {}};
+    named.most = expr.most;
     line("const " + type + " " + named.text + " = " + expr.text + ";");
     return named;
   }
@@ -67,7 +68,7 @@ Expr Emitter::bind(const std::string &type, const Expr &expr) {
     if (auto found = scope.known.find(key); found != scope.known.end())
       return found->second;
   Scope &scope = scopes[static_cast<size_t>(expr.level)];
-  Expr named{fresh(type == indexType() ? "i" : "v"), expr.level, expr.constant};
+  Expr named{fresh(type == indexType() ? "i" : "v"), expr.level, expr.constant, false, expr.most};
   scope.text += "const " + type + " " + named.text + " = " + expr.text + ";\n";
   return scope.known[key] = named;
 }
@@ -82,9 +83,11 @@ Expr Emitter::variable(const std::string &type, const Expr &start) {
 void Emitter::line(const std::string &statement) { scopes.back().text += statement + "\n"; }
 
 void Emitter::open(const std::string &head, bool guard) {
+  int loop = scopes.back().loop;
   scopes.emplace_back();
   scopes.back().head = head;
   scopes.back().guard = guard;
+  scopes.back().loop = loop;
 }
 
 void Emitter::close() {
@@ -96,18 +99,12 @@ void Emitter::close() {
   std::erase_if(linearOf, [&](const auto &entry) { return entry.second.level > level(); });
 }
 
-Expr Emitter::loop(const Expr &begin, const Expr &end, const Expr &step) {
-  std::string i = fresh("i");
-  open("for (" + indexType() + " " + i + " = " + begin.text + "; " + i + " < " + end.text + "; " + i +
-       (step.text == "1" ? "++" : " += " + step.text) + ")");
-  return name(i);
-}
-
 std::string Emitter::take() {
   while (scopes.size() > 1)
     close();
   std::string result, text = std::move(scopes[0].text);
   scopes.assign(1, {});
+  printHeads(text);
   size_t depth = 0;
   for (size_t at = 0; at < text.size();) {
     size_t end = text.find('\n', at);
@@ -224,13 +221,23 @@ Expr Emitter::index(int64_t value) const {
   std::string text = std::to_string(value);
   if (options.wideIndex && (value > std::numeric_limits<int32_t>::max() || value < std::numeric_limits<int32_t>::min()))
     text += language().longSuffix;
-  return {value < 0 ? "(" + text + ")" : text, 0, value};
+  return {value < 0 ? "(" + text + ")" : text, 0, value, false, value};
 }
 
 Expr Emitter::extent(const kiln_extent &extent) {
   if (extent.slot < 0)
     return index(extent.value);
-  return bind(indexType(), {cast(indexType(), around.extent(extent.slot)), 0, {}});
+  return bind(indexType(), {cast(indexType(), around.extent(extent.slot)), 0, {}, false, graph.bound(extent)});
+}
+
+/// Of an index that is made of others, none of them negative.
+static Expr atMost(Expr expr, int64_t most) {
+  expr.most = most;
+  return expr;
+}
+static int64_t joinMost(const Expr &a, const Expr &b, bool (*overflows)(int64_t, int64_t, int64_t *)) {
+  int64_t result = -1;
+  return a.most < 0 || b.most < 0 || overflows(a.most, b.most, &result) ? -1 : result;
 }
 
 Expr Emitter::inParentheses(const std::string &text, std::initializer_list<Expr> operands) const {
@@ -247,14 +254,19 @@ Expr Emitter::add(const Expr &a, const Expr &b) {
     return index(*a.constant + *b.constant);
   if (a.constant == 0)
     return b;
-  return b.constant == 0 ? a : inParentheses(a.text + " + " + b.text, {a, b});
+  if (b.constant == 0)
+    return a;
+  auto sum = [](int64_t x, int64_t y, int64_t *to) { return __builtin_add_overflow(x, y, to); };
+  return atMost(inParentheses(a.text + " + " + b.text, {a, b}), joinMost(a, b, sum));
 }
 Expr Emitter::sub(const Expr &a, const Expr &b) {
   if (a.constant && b.constant)
     return index(*a.constant - *b.constant);
   if (a.text == b.text)
     return index(0);
-  return b.constant == 0 ? a : inParentheses(a.text + " - " + b.text, {a, b});
+  if (b.constant == 0)
+    return a;
+  return atMost(inParentheses(a.text + " - " + b.text, {a, b}), b.constant && *b.constant < 0 ? -1 : a.most);
 }
 Expr Emitter::mul(const Expr &a, const Expr &b) {
   if (a.constant && b.constant)
@@ -263,21 +275,26 @@ Expr Emitter::mul(const Expr &a, const Expr &b) {
     return index(0);
   if (a.constant == 1)
     return b;
-  return b.constant == 1 ? a : inParentheses(a.text + " * " + b.text, {a, b});
+  if (b.constant == 1)
+    return a;
+  auto product = [](int64_t x, int64_t y, int64_t *to) { return __builtin_mul_overflow(x, y, to); };
+  return atMost(inParentheses(a.text + " * " + b.text, {a, b}), joinMost(a, b, product));
 }
 Expr Emitter::div(const Expr &a, const Expr &b) {
   if (b.constant == 1 || a.constant == 0)
     return a;
   if (a.constant && b.constant && *b.constant > 0)
     return index(*a.constant / *b.constant);
-  return inParentheses(a.text + " / " + b.text, {a, b});
+  return atMost(inParentheses(a.text + " / " + b.text, {a, b}),
+                b.constant && *b.constant > 0 && a.most >= 0 ? a.most / *b.constant : a.most);
 }
 Expr Emitter::mod(const Expr &a, const Expr &b) {
   if (b.constant == 1 || a.constant == 0)
     return index(0);
   if (a.constant && b.constant && *b.constant > 0)
     return index(*a.constant % *b.constant);
-  return inParentheses(a.text + " % " + b.text, {a, b});
+  return atMost(inParentheses(a.text + " % " + b.text, {a, b}),
+                b.most > 0 && (a.most < 0 || b.most <= a.most) ? b.most - 1 : a.most);
 }
 Expr Emitter::clamp(const Expr &a, const Expr &low, const Expr &high) {
   if (a.constant && low.constant && high.constant)

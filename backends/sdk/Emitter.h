@@ -26,6 +26,7 @@ struct Expr {
   int level = 0;                   // the depth of the innermost scope whose names it uses
   std::optional<int64_t> constant; // of an index
   bool changes = false;            // a variable that is assigned to, or made of one: is printed where it is asked for
+  int64_t most = -1;               // of an index: it is never above; -1: not known
 };
 using Index = std::vector<Expr>;
 
@@ -55,6 +56,15 @@ struct EmitterOptions {
   bool wideIndex = true;     // indices are 64 bits wide; else 32, and the caller has seen to Graph::fits32
   bool ownFunctions = false; // exp, tanh, ... by functions printed along, not the language's. GLSL's
                              // own are only as exact as each device likes, and it has no others than exp and log
+  int64_t mostPasses = 0;    // that an invocation's loops should make in all, see LoopPasses; 0: any
+};
+
+/// How often the loops of one invocation come round in all, at the bounds, each loop's last look at its condition
+/// counted. Some drivers end all loops after so many.
+struct LoopPasses {
+  int64_t plain = 0;    // as written
+  int64_t stripped = 0; // with the strips that were chosen
+  int64_t strip = 1;    // their length: what Language::strip should be where passes count, else 1
 };
 
 class Emitter {
@@ -154,9 +164,17 @@ public:
   /// "} else {" of a scope that "if (...)" opened.
   void otherwise();
   void close();
-  /// for (index = begin; index < end; index += step): opens; gives the index.
-  Expr loop(const Expr &begin, const Expr &end, const Expr &step);
+  /// for (index = begin; index < end; index += step): opens; gives the index. most: how often at most, where `end`
+  /// does not tell. Where an invocation would make more passes than EmitterOptions::mostPasses, the innermost loops run
+  /// in strips of Language::strip, each a pass; what is within must not leave or skip (break, continue).
+  Expr loop(const Expr &begin, const Expr &end, const Expr &step, int64_t most = -1);
   Expr loop(const Expr &end) { return loop(index(0), end, index(1)); }
+  /// The same for an index of that name.
+  Expr loopNamed(const std::string &name, const Expr &begin, const Expr &end, const Expr &step, int64_t most = -1,
+                 const std::string &hint = "");
+  /// A loop with a head of its own that comes round `most` times at most; condition: what holds in each pass, where
+  /// looking at it again does not harm: it may then run in strips.
+  void openLoop(const std::string &head, int64_t most, const std::string &condition = "");
   std::string fresh(const std::string &prefix);
   /// Prints into the enclosing scope of that depth (an Expr's level), before the scopes within it.
   Expr within(int depth, const std::function<Expr()> &print);
@@ -165,6 +183,8 @@ public:
   void ordered();
   /// The text so far, indented; all scopes closed.
   std::string take();
+  /// Of the text that was taken last.
+  const LoopPasses &passes() const { return taken; }
   /// Functions that the text calls, to stand before it. For GLSL after the #version and #extension lines.
   std::string functions() const;
   /// Their names, for printFunctions: where several texts share them.
@@ -187,6 +207,15 @@ private:
     std::string head, text;
     std::map<std::string, Expr> known; // of expressions, by type and text
     bool guard = false;
+    int loop = -1; // the innermost one that it is in
+  };
+  /// A loop, whose head is printed when all is known of it; until then a mark stands there.
+  struct Loop {
+    int parent = -1;
+    int64_t most = 0;
+    std::string plain, strips, whole; // heads; the latter two, for strips and for all of it at once, empty: has none
+    enum { Plain, Strips, Whole } print = Plain;
+    int64_t together = 1; // of a strip
   };
   struct Definition {
     Source source;
@@ -238,6 +267,9 @@ private:
   Expr inParentheses(const std::string &text, std::initializer_list<Expr> operands) const;
   std::string wrap(kiln_dtype dtype, const std::string &text) const;
   int level() const { return static_cast<int>(scopes.size()) - 1; }
+  int openScope(Loop loop);
+  int64_t countPasses(int64_t strip);
+  void printHeads(std::string &text);
   int guardLevel() const;
   int floorLevel(const Index &index) const;
   static std::string linearKey(const std::vector<kiln_extent> &dims, const Index &index);
@@ -248,6 +280,8 @@ private:
 
   Surroundings &around;
   std::vector<Scope> scopes;
+  std::vector<Loop> loops; // outer ones before those within
+  LoopPasses taken;
   std::map<uint32_t, Definition> sources;
   std::map<std::string, Expr> linearOf; // of indices that came of unlinear
   std::set<std::string> usedFunctions;

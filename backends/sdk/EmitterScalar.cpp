@@ -1,5 +1,6 @@
 // Types, literals and elementwise ops.
 #include "Emitter.h"
+#include "FunctionTable.h"
 #include "Functions.h"
 #include <cmath>
 #include <cstdio>
@@ -90,6 +91,12 @@ std::string Emitter::toStorage(kiln_dtype dtype, const std::string &text) {
 
 std::string Emitter::function(const std::string &name) {
   usedFunctions.insert(name);
+  if (const Function *its = findFunction(name); its && its->passes > 0) {
+    Loop within; // which is printed with the function
+    within.parent = scopes.back().loop;
+    within.most = its->passes;
+    loops.push_back(within);
+  }
   return "kiln_" + name;
 }
 

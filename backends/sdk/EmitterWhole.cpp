@@ -55,13 +55,13 @@ void Emitter::accumulateInto(const Expr &total, const Accumulation &sum, size_t 
   };
   if (blocks) {
     int64_t blockSize = blockOf(sum.bounds[axis]);
-    Expr begin = loop(index(0), sum.extents[axis], index(blockSize));
+    Expr begin = loop(index(0), sum.extents[axis], index(blockSize), (sum.bounds[axis] + blockSize - 1) / blockSize);
     Expr end = bind(indexType(), inParentheses(begin.text + " + " + std::to_string(blockSize) + " < " +
                                                    sum.extents[axis].text + " ? " + begin.text + " + " +
                                                    std::to_string(blockSize) + " : " + sum.extents[axis].text,
                                                {begin, sum.extents[axis]}));
     inner([&](const Expr &part) {
-      at[axis] = loop(begin, end, index(1));
+      at[axis] = loop(begin, end, index(1), blockSize);
       accumulateInto(part, sum, axis + 1, at);
       close();
     });
@@ -71,7 +71,7 @@ void Emitter::accumulateInto(const Expr &total, const Accumulation &sum, size_t 
   int64_t within = 1; // how many are added for one index of this axis
   for (size_t d = axis + 1; d < sum.bounds.size(); ++d)
     within = std::min<int64_t>(within * std::max<int64_t>(sum.bounds[d], 1), longAxis);
-  at[axis] = loop(sum.extents[axis]);
+  at[axis] = loop(index(0), sum.extents[axis], index(1), sum.bounds[axis]);
   if (rounds && within >= smallestBlock / 2)
     inner([&](const Expr &part) { accumulateInto(part, sum, axis + 1, at); });
   else
@@ -219,7 +219,7 @@ Expr Emitter::windowGrad(const Op &op, uint32_t value, const Index &at) {
       Expr end =
           bind(indexType(),
                inParentheses(last.text + " < " + count.text + " ? " + last.text + " : " + count.text, {last, count}));
-      which.push_back(loop(first, end, index(1)));
+      which.push_back(loop(first, end, index(1), sizes[d] / strides[d] + 1));
     }
     Expr found = variable(registerType(KILN_BOOL), {"false", 0, {}}),
          mine = variable(registerType(KILN_BOOL), {"false", 0, {}});

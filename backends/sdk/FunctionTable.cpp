@@ -246,7 +246,7 @@ $fn float kiln_pow_positive(float x, float y) {
   return odd ? -result : result;
 })",
      "pow(x, y)"},
-    {"fmod_f32", R"(// Exact, by subtracting shifted divisors as integers.
+    {"fmod_f32", R"(// Exact: the rest of an integer, eight bits of the exponents' difference at a time.
 $fn float kiln_fmod_f32(float x, float y) {
   $uint a = $bits(x) & 0x7fffffffu, b = $bits(y) & 0x7fffffffu, sign = $bits(x) & 0x80000000u;
   if (b == 0u || a >= 0x7f800000u || b > 0x7f800000u)
@@ -257,21 +257,20 @@ $fn float kiln_fmod_f32(float x, float y) {
   $uint ma = ea == 0 ? a : (a & 0x7fffffu) | 0x800000u, mb = eb == 0 ? b : (b & 0x7fffffu) | 0x800000u;
   ea = ea == 0 ? 1 : ea;
   eb = eb == 0 ? 1 : eb;
-  for ($int i = ea; i > eb; i--) {
-    if (ma >= mb)
-      ma = ma - mb;
-    ma = ma << 1;
-  }
-  if (ma >= mb)
-    ma = ma - mb;
+  ma = ma % mb;
+  $int left = ea - eb;
+  for (; left >= 8; left -= 8)
+    ma = (ma << 8) % mb;
+  ma = (ma << left) % mb;
   if (ma == 0u)
     return $real(sign);
-  $int e = eb;
-  for (; ma < 0x800000u && e > 1; e--)
-    ma = ma << 1;
+  $int e = eb, up = 150 - $int($bits($float(ma)) >> 23); // to 24 bits
+  up = up < e ? up : e - 1;
+  ma = ma << up;
+  e = e - up;
   return $real(sign | (ma >= 0x800000u ? (ma - 0x800000u) | ($uint(e) << 23) : ma));
 })",
-     "fmod(x, y)"},
+     "fmod(x, y)", 32},
     {"power2_f64"},
     {"exp_rest_f64"},
     {"two_over_pi_f64"},
@@ -284,11 +283,11 @@ $fn float kiln_fmod_f32(float x, float y) {
     {"sin_f64", nullptr, "sin(x)"},
     {"cos_f64", nullptr, "cos(x)"},
     {"tanh_f64", nullptr, "tanh(x)"},
-    {"erf_f64", nullptr, "erf(x)"},
+    {"erf_f64", nullptr, "erf(x)", 51},
     {"product_low_f64"},
     {"pow_positive_f64"},
     {"pow_f64", nullptr, "pow(x, y)"},
-    {"fmod_f64", nullptr, "fmod(x, y)"},
+    {"fmod_f64", nullptr, "fmod(x, y)", 264},
     {"bf16_f32", "$fn float kiln_bf16_f32($uint h) { return $real(h << 16); }"},
     {"f64_odd", R"(// Towards zero, and odd where that is inexact.
 $fn float kiln_f64_odd(double x) {
@@ -322,7 +321,7 @@ $fn float kiln_f64_odd(double x) {
 })"},
     {"philox", R"(// Word `word` of Philox4x32-10 (Salmon et al., SC11) with key (k0, k1) and counter (c0, c1, c2, c3).
 $fn $uint kiln_philox($uint word, $uint k0, $uint k1, $uint c0, $uint c1, $uint c2, $uint c3) {
-  for ($int i = 0; i < 10; i++) {
+  $unroll for ($int i = 0; i < 10; i++) {
     $uint h0 = $mulhi(0xD2511F53u, c0), l0 = 0xD2511F53u * c0, h2 = $mulhi(0xCD9E8D57u, c2), l2 = 0xCD9E8D57u * c2;
     c0 = h2 ^ c1 ^ k0;
     c1 = l2;

@@ -16,6 +16,7 @@ static std::string spell(const Language &language, std::string text) {
   const std::pair<std::string_view, std::string> words[] = {// longer ones first
                                                             {"$uint(", language.castTo(language.uint32)},
                                                             {"$uint", language.uint32},
+                                                            {"$unroll ", language.unroll},
                                                             {"$rint(", std::string(language.rint) + "("},
                                                             {"$real(", std::string(language.floatOf) + "("},
                                                             {"$mulhi(", std::string(language.mulHigh) + "("},
@@ -60,14 +61,14 @@ static std::string textOf(const Function &function, const Language &language, bo
   return function.text ? function.text : "";
 }
 
-static const Function *find(const std::string &name) {
+const Function *findFunction(const std::string &name) {
   auto table = functionTable();
   auto found = std::find_if(table.begin(), table.end(), [&](const Function &f) { return name == f.name; });
   return found == table.end() ? nullptr : &*found;
 }
 
 bool hasFunction(const Language &language, bool own, const std::string &name) {
-  const Function *function = find(name);
+  const Function *function = findFunction(name);
   return function && !textOf(*function, language, own).empty();
 }
 

@@ -58,6 +58,8 @@ struct Language {
   const char *barrier = "";    // a statement: all of the workgroup meet, and see what was written before
   const char *shared = "";     // before a declaration: of memory that a workgroup shares
   const char *dontUnroll = ""; // before a loop
+  const char *unroll = "";     // before a loop that shall be written out: its length is known to the compiler
+  const char *strip = "";      // a number that is known to it too, see EmitterOptions::mostPasses; empty: has none
   int lanes = 4;               // of float32 in the vector that a product's tile on a processor is made of
   /// A vector of that many elements, 4 or `lanes` of them.
   std::string (*vector)(const Language &language, kiln_dtype element, int count) = nullptr;

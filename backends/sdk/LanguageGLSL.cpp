@@ -146,6 +146,8 @@ constinit const Language Language::GLSL = {.name = "the shading language",
                                            .barrier = "barrier();",
                                            .shared = "shared ",
                                            .dontUnroll = "[[dont_unroll]] ",
+                                           .unroll = "[[unroll]] ",
+                                           .strip = "strip",
                                            .vector = vectorType,
                                            .element = elementOf};
 

@@ -35,8 +35,10 @@
 #include <stdint.h>
 
 #define KILN_VK_MAGIC 0x4b564b31u /* "1KVK" */
-#define KILN_VK_ARTIFACT_VERSION 3
+#define KILN_VK_ARTIFACT_VERSION 4
 #define KILN_VK_MAX_PUSH_WORDS 32
+/* Of an invocation's loops: beyond that shaders have strips. (Mesa's llvmpipe ends them after 65,535.) */
+#define KILN_VK_SURE_PASSES 60000
 #define KILN_VK_NONE UINT32_MAX
 
 /* Features of a device that a variant may need; bits of a mask. Names: kiln_vk_feature_name. */
@@ -144,7 +146,8 @@ enum {
   /* Of the device's shape for KILN_VK_COOPERATIVE_MATRIX: sums are rows x columns */
   KILN_VK_SPECIALIZE_MATRIX_ROWS = 2,
   KILN_VK_SPECIALIZE_MATRIX_COLUMNS = 3,
-  KILN_VK_SPECIALIZE_MATRIX_DEPTH = 4
+  KILN_VK_SPECIALIZE_MATRIX_DEPTH = 4,
+  KILN_VK_SPECIALIZE_STRIP = 5 /* `value` where the driver ends loops, and strips help against it; else 1 */
 };
 typedef struct kiln_vk_specialization {
   uint32_t id;   /* constant_id, a 32-bit constant */
@@ -153,6 +156,7 @@ typedef struct kiln_vk_specialization {
 } kiln_vk_specialization;
 
 #define KILN_VK_BUFFERS 1000u /* constant_id of binding 0's number of buffers */
+#define KILN_VK_STRIP 999u    /* constant_id of KILN_VK_SPECIALIZE_STRIP */
 enum {
   KILN_VK_BATCHES = 1,
   KILN_VK_FULL_SUBGROUPS = 2 /* which the device makes full: of variants with KILN_VK_COOPERATIVE_MATRIX alone */
@@ -175,6 +179,8 @@ typedef struct kiln_vk_dispatch {
   uint32_t required_subgroup_size; /* 0: any */
   uint32_t flags;                  /* KILN_VK_BATCHES, KILN_VK_FULL_SUBGROUPS */
   kiln_vk_expression grid[3];      /* workgroups */
+  /* How often an invocation's loops come round in all, at the bounds: with strips of 1, and of what is specialized */
+  uint64_t passes, stripped_passes;
 } kiln_vk_dispatch;
 
 typedef struct kiln_vk_variant {

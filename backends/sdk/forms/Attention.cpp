@@ -54,6 +54,7 @@ private:
   void closeTiles();
   std::string streamed(const std::string &name, const std::string &j, const std::string &d);
   void openRows();
+  void openWidth(int64_t width) { emitter.loopNamed("d", emitter.index(0), emitter.index(width), emitter.index(1)); }
   std::string dot(const std::string &array, const std::string &name, int64_t width);
   void addTo(const std::string &array, const std::string &factor, const std::string &name, int64_t width);
   std::string hidden(const Expr &query, const Expr &key);
@@ -126,8 +127,8 @@ void Printer::openTiles(const std::string &first, const std::string &last, const
   if (shares)
     for (const Stream &stream : streams)
       memories.push_back(group.shared(scalar, tile * stream.width, 4));
-  emitter.open("for (" + emitter.indexType() + " first = " + first + "; first < " + last +
-               "; first += " + std::to_string(tile) + ")");
+  emitter.loopNamed("first", Emitter::outer(first), Emitter::outer(last), emitter.index(tile),
+                    (graph.bound(count) + tile - 1) / tile);
   if (!shares)
     return;
   for (size_t i = 0; i < streams.size(); ++i) {
@@ -173,21 +174,20 @@ std::string Printer::streamed(const std::string &name, const std::string &j, con
 
 /// Unrolled together with the loops over a head's width, this is what drivers take minutes to compile.
 void Printer::openRows() {
-  emitter.open(emitter.language().dontUnroll +
-               ("for (" + emitter.indexType() + " j = 0; j < " + std::to_string(tile) + "; ++j)"));
+  emitter.loopNamed("j", emitter.index(0), emitter.index(tile), emitter.index(1), tile, emitter.language().dontUnroll);
 }
 
 std::string Printer::dot(const std::string &array, const std::string &name, int64_t width) {
   std::string sum = emitter.fresh("dot");
   emitter.line(scalar + " " + sum + " = " + zero + ";");
-  emitter.open("for (" + emitter.indexType() + " d = 0; d < " + std::to_string(width) + "; ++d)");
+  openWidth(width);
   emitter.line(sum + " = " + fma + "(" + array + "[d], " + streamed(name, "j", "d") + ", " + sum + ");");
   emitter.close();
   return sum;
 }
 
 void Printer::addTo(const std::string &array, const std::string &factor, const std::string &name, int64_t width) {
-  emitter.open("for (" + emitter.indexType() + " d = 0; d < " + std::to_string(width) + "; ++d)");
+  openWidth(width);
   emitter.line(array + "[d] = " + fma + "(" + factor + ", " + streamed(name, "j", "d") + ", " + array + "[d]);");
   emitter.close();
 }
@@ -268,7 +268,7 @@ bool Printer::forward() {
   emitter.line("const " + scalar + " base = highest == " + minusInfinity + " ? " + zero + " : highest;");
   emitter.line("const " + scalar + " fade = " + exponential("most - base") + ";");
   emitter.line("total *= fade; most = highest;");
-  emitter.open("for (" + emitter.indexType() + " d = 0; d < " + std::to_string(form.valueWidth.value) + "; ++d)");
+  openWidth(form.valueWidth.value);
   emitter.line("sum[d] *= fade;");
   emitter.close();
   openRows();

@@ -106,7 +106,7 @@ bool Columns::printChunks(Workgroup &group, Emitter &emitter, const Division &di
     first = Emitter::outer("begin");
   }
   int64_t elements = division.single ? length.at(graph.extentBounds) : division.chunk;
-  accumulators.loop(first, last, division.lanes, elements / division.lanes, [&](const Expr &n) {
+  accumulators.loop(first, last, division.lanes, (elements + division.lanes - 1) / division.lanes, [&](const Expr &n) {
     Index full = form.merge(outer, emitter.unlinear(form.reduced, n));
     for (size_t i = 0; i < form.ops.size(); ++i)
       accumulators.take(i, emitter.element(form.ops[i]->operands[0], full), n);

@@ -89,12 +89,14 @@ struct ContractionPrinter {
   /// Declares `acc<i>_<j / 4>`, all 0, opens a loop over the depth, and closes it. A long depth is added up in blocks,
   /// each from 0, so that rounding errors grow with a block's length.
   void startTile(int tm, int tn);
-  Expr openDepth(const Expr &begin, const Expr &end, int64_t step);
+  /// length: of the depth, at most.
+  Expr openDepth(const Expr &begin, const Expr &end, int64_t step, int64_t length);
   void closeDepth();
   /// Of a workgroup: its tile's first row and column, its batch, its part of the depth.
   struct TileItem {
     Expr row, column, batch, part, begin, end;
     Index batchIndex;
+    int64_t length = 0; // of its part, at the bounds
   };
   /// Begins main with a grid of a workgroup for each tile, and each of `splits` parts of the depth (multiples of bk).
   TileItem openTiles(int bm, int bn, int bk, int64_t splits);

@@ -117,7 +117,7 @@ bool ContractionPrinter::panelTiles(int tm, const Panels &left, const Panels &ri
   }
   Expr base = named(emitter.add(emitter.mul(emitter.mul(batch, number(k)), number(stride)), first));
   startTile(tm, width);
-  Expr at = openDepth(emitter.index(0), number(k), 1);
+  Expr at = openDepth(emitter.index(0), number(k), 1, k.at(graph.extentBounds));
   std::string from = emitter.add(base, emitter.mul(at, number(stride))).text;
   emitter.line("const " + vector() + " panel = " + group.loadLanes(right.place, from) + ";");
   for (int i = 0; i < tm; ++i)

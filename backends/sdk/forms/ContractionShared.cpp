@@ -1,6 +1,7 @@
 // Products on GPUs: tiles in workgroup memory.
 #include "backends/sdk/forms/Contraction.h"
 #include <algorithm>
+#include <bit>
 
 namespace kiln::sdk {
 
@@ -63,7 +64,9 @@ ContractionPrinter::TileItem ContractionPrinter::openTiles(int bm, int bn, int b
   its.batchIndex = emitter.unlinear(form.batch, its.batch);
   its.begin = emitter.index(0);
   its.end = number(k);
+  its.length = k.at(graph.extentBounds);
   if (splits > 1) {
+    its.length = (its.length + splits - 1) / splits + bk;
     Expr length = number(ceilDiv(ceilDiv(k, splits), bk) * Number(bk));
     its.begin = named(emitter.mul(its.part, length));
     its.end = least(emitter.add(its.begin, length), number(k));
@@ -121,11 +124,11 @@ bool ContractionPrinter::sharedTiles(int bm, int bn, int bk, int tm, int tn, int
                ", down = thread / " + std::to_string(threadsAcross) + ";");
   TileItem item = openTiles(bm, bn, bk, splits);
   startTile(tm, tn);
-  Expr depth = openDepth(item.begin, item.end, bk);
+  Expr depth = openDepth(item.begin, item.end, bk, item.length);
   copyTile(*this, true, left, bm, leftStride, bk, threads, item.batchIndex, item.row, depth, item.end);
   copyTile(*this, false, right, bn, rightStride, bk, threads, item.batchIndex, item.column, depth, item.end);
   barrier(emitter);
-  emitter.open("for (" + emitter.indexType() + " step = 0; step < " + std::to_string(bk) + "; ++step)");
+  emitter.loopNamed("step", emitter.index(0), emitter.index(bk), emitter.index(1));
   multiplyStep(*this, left, right, leftStride, rightStride, tm, tn, threadsAcross, threadsDown);
   emitter.close();
   barrier(emitter);
@@ -205,7 +208,9 @@ bool ContractionPrinter::elements(uint32_t lanes) {
     std::string index = language.localIndex, x = language.localX;
     emitter.line(memory + "[" + index + "] = acc;");
     barrier(emitter);
-    emitter.open(std::string("for (") + language.uint32 + " d = " + std::to_string(lanes / 2) + "u; d > 0u; d >>= 1)");
+    emitter.openLoop(std::string("for (") + language.uint32 + " d = " + std::to_string(lanes / 2) +
+                         "u; d > 0u; d >>= 1)",
+                     std::bit_width(lanes / 2));
     emitter.line("if (" + x + " < d) " + memory + "[" + index + "] += " + memory + "[" + index + " + d];");
     barrier(emitter);
     emitter.close();

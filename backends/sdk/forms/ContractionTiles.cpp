@@ -27,14 +27,16 @@ void ContractionPrinter::startTile(int tm, int tn) {
     }
 }
 
-Expr ContractionPrinter::openDepth(const Expr &begin, const Expr &end, int64_t step) {
+Expr ContractionPrinter::openDepth(const Expr &begin, const Expr &end, int64_t step, int64_t length) {
   constexpr int64_t block = 512;
+  auto most = [&](int64_t of, int64_t by) { return (of + by - 1) / by; };
   if (!inBlocks())
-    return emitter.loop(begin, end, emitter.index(step));
+    return emitter.loop(begin, end, emitter.index(step), most(length, step));
   for (const std::string &name : accumulators)
     emitter.line(vector() + " total_" + name + " = " + vector("0") + ";");
-  Expr first = emitter.loop(begin, end, emitter.index(block));
-  return emitter.loop(first, least(emitter.add(first, emitter.index(block)), end), emitter.index(step));
+  Expr first = emitter.loop(begin, end, emitter.index(block), most(length, block));
+  return emitter.loop(first, least(emitter.add(first, emitter.index(block)), end), emitter.index(step),
+                      most(block, step));
 }
 
 void ContractionPrinter::closeDepth() {
@@ -188,7 +190,7 @@ bool ContractionPrinter::registerTiles(int tm, int tn) {
   left.place(row);
   right.place(column);
   startTile(tm, tn);
-  Expr at = openDepth(emitter.index(0), number(k), unroll);
+  Expr at = openDepth(emitter.index(0), number(k), unroll, k.at(graph.extentBounds));
   left.read(bs, at);
   right.read(bs, at);
   for (int step = 0; step < unroll; ++step)

@@ -2,6 +2,7 @@
 
 #include "backends/sdk/forms/Reduction.h"
 #include <algorithm>
+#include <bit>
 
 namespace kiln::sdk {
 
@@ -67,7 +68,7 @@ void Accumulators::loop(const Expr &begin, const Expr &end, int64_t step, int64_
   constexpr int64_t block = 64;
   bool sums = std::any_of(states.begin(), states.end(), [](const State &state) { return state.sums; });
   if (!sums || boundOfSteps <= 4 * block) {
-    body(emitter.loop(begin, end, emitter.index(step)));
+    body(emitter.loop(begin, end, emitter.index(step), boundOfSteps));
     emitter.close();
     return;
   }
@@ -75,10 +76,10 @@ void Accumulators::loop(const Expr &begin, const Expr &end, int64_t step, int64_
   for (State &state : states)
     if (state.sums)
       state.total = emitter.variable(emitter.registerType(state.dtype), emitter.neutral("sum", state.dtype)).text;
-  Expr first = emitter.loop(begin, end, emitter.index(step * block));
+  Expr first = emitter.loop(begin, end, emitter.index(step * block), (boundOfSteps + block - 1) / block);
   Expr last = emitter.bind(emitter.indexType(), emitter.name("min(" + first.text + " + " +
                                                              std::to_string(step * block) + ", " + end.text + ")"));
-  body(emitter.loop(first, last, emitter.index(step)));
+  body(emitter.loop(first, last, emitter.index(step), block));
   emitter.close();
   for (State &state : states)
     if (state.sums)
@@ -135,8 +136,9 @@ void Accumulators::tree(uint32_t lanes, uint32_t invocations) {
   }
   barrier(emitter);
   std::string distance = emitter.fresh("d");
-  emitter.open(std::string("for (") + language.uint32 + " " + distance + " = " + std::to_string(lanes / 2) + "u; " +
-               distance + " > 0u; " + distance + " >>= 1)");
+  emitter.openLoop(std::string("for (") + language.uint32 + " " + distance + " = " + std::to_string(lanes / 2) + "u; " +
+                       distance + " > 0u; " + distance + " >>= 1)",
+                   std::bit_width(lanes / 2));
   emitter.open("if (" + x + " < " + distance + ")", /*guard=*/true);
   for (size_t i = 0; i < states.size(); ++i) {
     const State &state = states[i];

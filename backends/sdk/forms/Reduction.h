@@ -26,6 +26,7 @@ public:
   void start();
   /// Prints `for (i = begin; i < end; i += step)` around body(i), which is to call take(). Where more than a few
   /// hundred numbers meet in one accumulator they are added in blocks, so that rounding errors grow with the blocks.
+  /// boundOfSteps: how often at most.
   void loop(const Expr &begin, const Expr &end, int64_t step, int64_t boundOfSteps,
             const std::function<void(const Expr &)> &body);
   /// One more element for reduction number `which`; position: where along the reduced axes it stands (for arg_reduce).

@@ -49,7 +49,7 @@ bool Rows::print(Workgroup &group, Emitter &emitter, uint32_t lanes, uint32_t ro
     (sameDims(graph.type(graph.outputs[i]).dims, form.full) ? full : left).push_back(i);
   if (!full.empty()) {
     declare(emitter, "last", "valid ? " + size.text + " : 0");
-    Expr k = emitter.loop(lanes == 1 ? emitter.index(0) : lane, Emitter::outer("last"), emitter.index(lanes));
+    Expr k = emitter.loop(lanes == 1 ? emitter.index(0) : lane, Emitter::outer("last"), emitter.index(lanes), steps);
     Index index = form.merge(outer, emitter.unlinear(form.reduced, k));
     emitter.storeOutputs(full, index, emitter.add(emitter.mul(row, size), k));
     emitter.close();

@@ -85,7 +85,7 @@ Expr ScatterPlan::indexAt(Emitter &emitter, const Index &batchIndex, const Expr 
 }
 
 void ScatterPlan::printLinks(Workgroup &group, Emitter &emitter, const Expr &item) const {
-  Expr n = Emitter::outer(group.word(count));
+  Expr n = number(group, emitter, count);
   Index place = emitter.unlinear(batch, emitter.bind(emitter.indexType(), emitter.div(item, n)));
   Expr i = emitter.bind(emitter.indexType(), emitter.mod(item, n));
   Expr mine = indexAt(emitter, place, i), bound = emitter.extent(limit);
@@ -96,9 +96,13 @@ void ScatterPlan::printLinks(Workgroup &group, Emitter &emitter, const Expr &ite
   Expr before = emitter.loop(i);
   emitter.line("if (" + indexAt(emitter, place, before).text + " == " + mine.text + ") head = 0;");
   emitter.close();
-  Expr after = emitter.loop(emitter.add(i, emitter.index(1)), n, emitter.index(1));
-  emitter.line("if (" + indexAt(emitter, place, after).text + " == " + mine.text + ") { next = " + after.text +
-               "; break; }");
+  emitter.line(emitter.indexType() + " after = " + i.text + " + 1;");
+  std::string isOpen = "next < 0 && after < " + n.text;
+  emitter.openLoop("while (" + isOpen + ")", count.at(graph.extentBounds), isOpen);
+  Expr after = emitter.name("(after)");
+  after.changes = true;
+  emitter.line("if (" + indexAt(emitter, place, after).text + " == " + mine.text + ") next = after;");
+  emitter.line("++after;");
   emitter.close();
   emitter.store(heads, KILN_I32, item, emitter.name("head"));
   emitter.store(links, KILN_I32, item, emitter.name("next"));
@@ -126,7 +130,7 @@ void ScatterPlan::printUpdates(Workgroup &group, Emitter &emitter, const Expr &i
   const Type &type = graph.type(op.results[0]);
   Expr sum = emitter.variable(emitter.registerType(type.dtype), emitter.element(op.operands[0], target));
   emitter.line(emitter.indexType() + " chain = " + i.text + ";");
-  emitter.open("while (chain >= 0)");
+  emitter.openLoop("while (chain >= 0)", count.at(graph.extentBounds), "chain >= 0");
   Expr chain = emitter.name("chain");
   chain.changes = true;
   Index from = place,

@@ -25,14 +25,17 @@ void barrier(Emitter &emitter) { emitter.line(emitter.language().barrier); }
 Expr number(Workgroup &group, Emitter &emitter, const Number &number) {
   if (std::optional<int64_t> constant = number.constant())
     return emitter.index(*constant);
-  return Emitter::outer(group.word(number));
+  Expr held = Emitter::outer(group.word(number));
+  held.most = number.at(emitter.graph.extentBounds);
+  return held;
 }
 
 Expr least(Emitter &emitter, const Expr &a, const Expr &b) {
   if (a.constant && b.constant)
     return emitter.index(std::min(*a.constant, *b.constant));
-  return emitter.bind(emitter.indexType(),
-                      {"min(" + a.text + ", " + b.text + ")", std::max(a.level, b.level), {}, a.changes || b.changes});
+  Expr smaller{"min(" + a.text + ", " + b.text + ")", std::max(a.level, b.level), {}, a.changes || b.changes};
+  smaller.most = a.most < 0 ? b.most : b.most < 0 ? a.most : std::min(a.most, b.most);
+  return emitter.bind(emitter.indexType(), smaller);
 }
 
 void openItems(Workgroup &group, Emitter &emitter, const Number &count, uint32_t local) {

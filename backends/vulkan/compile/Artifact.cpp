@@ -84,6 +84,8 @@ void ArtifactWriter::dispatch(const Dispatch &plan, uint32_t shaderNumber) {
   out.flags = (plan.batches ? KILN_VK_BATCHES : 0) | (plan.fullSubgroups ? KILN_VK_FULL_SUBGROUPS : 0);
   for (int axis = 0; axis < 3; ++axis)
     out.grid[axis] = expression(plan.grid[axis]);
+  out.passes = static_cast<uint64_t>(plan.passes);
+  out.stripped_passes = static_cast<uint64_t>(plan.strippedPasses);
   dispatches.push_back(out);
 }
 

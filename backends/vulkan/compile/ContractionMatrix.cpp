@@ -14,6 +14,8 @@ namespace kiln::vulkan {
 namespace {
 constexpr int subgroupsDown = 2, subgroupsAcross = 2, stepDepth = 32;
 constexpr int mostSums = 256; // M * N; the run side chooses no larger shape
+constexpr int leastSide = 8;  // nor one of smaller sides
+constexpr int leastLanes = 4; // of a subgroup
 constexpr int eight = 8;      // f16 to a uvec4
 
 std::string str(int64_t number) { return std::to_string(number); }
@@ -35,8 +37,9 @@ public:
     Emitter &emitter = p.emitter;
     auto named = [&](const Expr &expr) { return emitter.bind(emitter.indexType(), expr); };
     int perRow = inner / unit;
-    Expr e = emitter.loop(Emitter::outer("thread"), emitter.index(static_cast<int64_t>(outer) * perRow),
-                          Emitter::outer("threads"));
+    Expr e =
+        emitter.loop(Emitter::outer("thread"), emitter.index(static_cast<int64_t>(outer) * perRow),
+                     Emitter::outer("threads"), outer * perRow / (leastLanes * subgroupsDown * subgroupsAcross) + 1);
     Expr row = named(emitter.div(e, emitter.index(perRow)));
     Expr along = named(emitter.mul(emitter.mod(e, emitter.index(perRow)), emitter.index(unit)));
     // Where eight are read at once, an edge lies at a multiple of eight.
@@ -101,11 +104,11 @@ static bool matrixTiles(ContractionPrinter &printer, Shader &shader, int bm, int
   emitter.line(sum + " sums[" + count + "];");
   emitter.line("[[unroll]] for (int i = 0; i < matricesDown * matricesAcross; ++i) sums[i] = " + sum + "(0.0);");
 
-  Expr depth = emitter.loop(item.begin, item.end, emitter.index(stepDepth));
+  Expr depth = emitter.loop(item.begin, item.end, emitter.index(stepDepth), (item.length + stepDepth - 1) / stepDepth);
   left.copy(item.batchIndex, item.row, depth, item.end);
   right.copy(item.batchIndex, item.column, depth, item.end);
   emitter.line("barrier();");
-  emitter.open("for (int step = 0; step < " + str(stepDepth) + "; step += " + K + ")");
+  emitter.openLoop("for (int step = 0; step < " + str(stepDepth) + "; step += " + K + ")", stepDepth / leastSide);
   emitter.line(leftType + " lefts[" + str(wm) + " / " + M + "];");
   emitter.line("[[unroll]] for (int i = 0; i < matricesDown; ++i) " + left.read("lefts[i]", "down + i * " + M, "step"));
   emitter.open("[[unroll]] for (int j = 0; j < matricesAcross; ++j)");
@@ -120,11 +123,14 @@ static bool matrixTiles(ContractionPrinter &printer, Shader &shader, int bm, int
   emitter.close();
 
   // All subgroups hold equally many matrices, so that all meet at the barriers.
-  emitter.open("[[unroll]] for (int matrix = 0; matrix < matricesDown * matricesAcross; ++matrix)");
+  emitter.openLoop("[[unroll]] for (int matrix = 0; matrix < matricesDown * matricesAcross; ++matrix)",
+                   wm / leastSide * (wn / leastSide));
   emitter.line("coopMatStoreNV(sums[matrix], " + stage + ", uint(mine * " + str(mostSums) + "), uint(" + N +
                "), false);");
   emitter.line("barrier();");
-  emitter.open("for (int e = int(gl_SubgroupInvocationID); e < " + M + " * " + N + "; e += int(gl_WorkGroupSize.x))");
+  emitter.openLoop("for (int e = int(gl_SubgroupInvocationID); e < " + M + " * " + N +
+                       "; e += int(gl_WorkGroupSize.x))",
+                   mostSums / leastLanes);
   auto position = [&](const Expr &first, const std::string &offset) {
     return emitter.bind(emitter.indexType(), emitter.add(first, emitter.name("(" + offset + ")")));
   };

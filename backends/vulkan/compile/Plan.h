@@ -38,6 +38,7 @@ struct Dispatch {
   bool batches = false;       // does several launches at once
   bool fullSubgroups = false; // local x is specialization constant 0, the device's subgroup size
   Number grid[3] = {1, 1, 1};
+  int64_t passes = 0, strippedPasses = 0; // at the bounds
 };
 
 struct Variant {

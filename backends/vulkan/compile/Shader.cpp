@@ -315,6 +315,13 @@ static std::string extensionsFor(const std::string &text) {
 
 Dispatch Shader::finish(sdk::Emitter &emitter) {
   std::string body = emitter.take();
+  const sdk::LoopPasses &passes = emitter.passes();
+  dispatch.passes = passes.plain, dispatch.strippedPasses = passes.stripped;
+  if (passes.strip > 1) {
+    dispatch.specializations.push_back({KILN_VK_STRIP, KILN_VK_SPECIALIZE_STRIP, static_cast<uint32_t>(passes.strip)});
+    globals.push_back("layout(constant_id = " + std::to_string(KILN_VK_STRIP) + ") const int " +
+                      emitter.language().strip + " = 1;\n");
+  }
   if (dispatch.words.size() > KILN_VK_MAX_PUSH_WORDS)
     dispatch.bindings.push_back({KILN_VK_BIND_WORDS, 0, KILN_VK_READS, KILN_VK_NONE, {}, KILN_VK_NONE});
   dispatch.batches = canBatch();
@@ -323,7 +330,7 @@ Dispatch Shader::finish(sdk::Emitter &emitter) {
                                   : "layout(local_size_x = " + std::to_string(dispatch.local[0])) +
           ", local_size_y = " + std::to_string(dispatch.local[1]) + ") in;\n";
   text += "void main() {\n" + launchOf() + folding + body + "}\n";
-  if (text.find("[[dont_unroll]]") != std::string::npos)
+  if (text.find("unroll]]") != std::string::npos)
     extensions.insert("GL_EXT_control_flow_attributes");
   std::string head = "#version 460\n" + extensionsFor(text);
   for (const std::string &extension : extensions)

@@ -9,7 +9,7 @@ namespace kiln::vulkan {
 /// How elements are printed: in 32-bit indices, and in strict mode with exp and the like of our own, since GLSL's are
 /// only as exact as a device likes.
 inline sdk::EmitterOptions emitterOptions(const Settings &settings) {
-  return {sdk::Language::GLSL, /*wideIndex=*/false, /*ownFunctions=*/!settings.fast};
+  return {sdk::Language::GLSL, /*wideIndex=*/false, /*ownFunctions=*/!settings.fast, KILN_VK_SURE_PASSES};
 }
 
 /// Makes a plan of what the forms print.

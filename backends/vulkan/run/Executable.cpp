@@ -56,6 +56,11 @@ Failure Executable::load(const void *blob, uint64_t bytes) {
     return {KILN_ERROR_UNSUPPORTED,
             format("%s binds at most %s (maxStorageBufferRange), and the program counts on %s", name,
                    bytesText(limits.maxStorageBufferRange).c_str(), bytesText(head.part_bytes).c_str())};
+  constexpr uint64_t fewPasses = 1000; // of loops: any driver does as many
+  auto dispatches = artifact.dispatches();
+  if (std::any_of(dispatches.begin(), dispatches.end(), [](const auto &each) { return each.passes > fewPasses; }))
+    if (Failure failure = device.selfTest())
+      return failure;
   variants.resize(info.kernel_count);
   for (uint32_t i = 0; i < info.kernel_count; ++i)
     if (Failure failure = chooseVariants(i))
@@ -96,6 +101,11 @@ std::string Executable::lacks(const kiln_vk_variant &variant) const {
     if (invocations > limits.maxComputeWorkGroupInvocations || dispatch.local[0] > limits.maxComputeWorkGroupSize[0] ||
         dispatch.local[1] > limits.maxComputeWorkGroupSize[1] || dispatch.local[2] > limits.maxComputeWorkGroupSize[2])
       return format("workgroups of %u x %u x %u", dispatch.local[0], dispatch.local[1], dispatch.local[2]);
+    uint64_t passes = device.endsLoops() && device.findings->strips ? dispatch.stripped_passes : dispatch.passes;
+    if (device.endsLoops() && passes > device.findings->loopPasses)
+      return format("loops that come round %llu times at its bounds (its driver ends them after %llu; lower a bound with --bound)",
+                    static_cast<unsigned long long>(passes),
+                    static_cast<unsigned long long>(device.findings->loopPasses));
     if (dispatch.shared_bytes > limits.maxComputeSharedMemorySize)
       return format("%u bytes of shared memory (it has %u)", dispatch.shared_bytes, limits.maxComputeSharedMemorySize);
     uint32_t most = std::min(limits.maxPerStageDescriptorStorageBuffers, limits.maxDescriptorSetStorageBuffers);

@@ -70,10 +70,15 @@ std::string hex(const uint8_t *id) {
 
 //===-- The device's ---------------------------------------------------------------------------------------------===//
 
+std::string PipelineCache::fileOf(const char *kind) const {
+  if (!KILN_HAS(device.host, kiln_host, cache_folder.data) || !device.host->cache_folder.size)
+    return "";
+  return std::string(device.host->cache_folder.data, device.host->cache_folder.size) + "/vulkan-" +
+         hex(device.physical.deviceId) + "-" + hex(device.physical.driverId) + "." + kind;
+}
+
 Failure PipelineCache::open() {
-  if (KILN_HAS(device.host, kiln_host, cache_folder.data) && device.host->cache_folder.size)
-    file = std::string(device.host->cache_folder.data, device.host->cache_folder.size) + "/vulkan-" +
-           hex(device.physical.deviceId) + "-" + hex(device.physical.driverId) + ".pipelines";
+  file = fileOf("pipelines");
   std::vector<uint8_t> data = readCache(file);
   VkPipelineCacheCreateInfo info = {};
   info.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO;
@@ -146,14 +151,16 @@ Pipelines::~Pipelines() {
 }
 
 /// What a constant of a shader is on this device.
-static uint32_t valueOf(const kiln_vk_specialization &constant, const PhysicalDevice &device) {
+static uint32_t valueOf(const kiln_vk_specialization &constant, const Device &device) {
   switch (constant.kind) {
   case KILN_VK_SPECIALIZE_SUBGROUP_SIZE:
-    return device.subgroupSize;
+    return device.physical.subgroupSize;
   case KILN_VK_SPECIALIZE_MATRIX_ROWS:
   case KILN_VK_SPECIALIZE_MATRIX_COLUMNS:
   case KILN_VK_SPECIALIZE_MATRIX_DEPTH:
-    return device.matrix[constant.kind - KILN_VK_SPECIALIZE_MATRIX_ROWS];
+    return device.physical.matrix[constant.kind - KILN_VK_SPECIALIZE_MATRIX_ROWS];
+  case KILN_VK_SPECIALIZE_STRIP:
+    return device.endsLoops() && device.findings->strips ? constant.value : 1;
   default:
     return constant.value;
   }
@@ -163,7 +170,7 @@ std::vector<uint32_t> Pipelines::key(const PipelineShape &shape) const {
   const kiln_vk_dispatch &dispatch = artifact.dispatches()[shape.dispatch];
   std::vector<uint32_t> key = {dispatch.shader, dispatch.binding_count, shape.launches, shape.common};
   for (const kiln_vk_specialization &each : artifact.specializations(dispatch))
-    key.insert(key.end(), {each.id, valueOf(each, device.physical)});
+    key.insert(key.end(), {each.id, valueOf(each, device)});
   return key;
 }
 
@@ -185,7 +192,7 @@ VkResult Pipelines::make(const PipelineShape &shape, const PipelineCache::Layout
   std::vector<VkSpecializationMapEntry> entries;
   for (const kiln_vk_specialization &each : artifact.specializations(dispatch)) {
     entries.push_back({each.id, static_cast<uint32_t>(values.size() * 4), 4});
-    values.push_back(valueOf(each, device.physical));
+    values.push_back(valueOf(each, device));
   }
   for (uint32_t i = 0; shape.launches > 1 && i < dispatch.binding_count; ++i) {
     entries.push_back({KILN_VK_BUFFERS + i, static_cast<uint32_t>(values.size() * 4), 4});

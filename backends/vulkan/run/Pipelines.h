@@ -33,6 +33,8 @@ public:
   ~PipelineCache();
 
   Failure open();
+  /// Of a file of that kind in the host's cache folder, for this device and this driver; empty: there is no folder.
+  std::string fileOf(const char *kind) const;
   VkPipelineCache handle() const { return cache; }
   /// Writes it to its file where it has grown: into a file beside it that then takes its name, so that a reader sees
   /// the one or the other. What goes wrong is not an error: the next start takes longer.
