@@ -10,7 +10,9 @@ namespace kiln {
 
 /// What is named has to stay.
 constexpr kiln_string text(std::string_view text) { return {text.data(), text.size()}; }
-constexpr std::string_view view(const kiln_string &text) { return {text.data ? text.data : "", text.size}; }
+constexpr std::string_view view(const kiln_string &text) {
+  return text.data ? std::string_view{text.data, text.size} : std::string_view{};
+}
 
 inline std::string toString(const kiln_string &text) { return std::string(view(text)); }
 

@@ -105,6 +105,7 @@ private:
 
   [[noreturn]] void tryAll(int pipe) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    dup2(STDERR_FILENO, STDOUT_FILENO); // the table's is the parent's
     for (int number : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGINT, SIGTERM})
       std::signal(number, SIG_DFL); // no stack dump of the compiler's: the report says what crashed
     Report own;

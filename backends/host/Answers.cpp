@@ -1,6 +1,7 @@
 #include "backends/host/Answers.h"
 
 #include "backends/host/Cost.h"
+#include "runtime/backend/Inside.h"
 
 #include "llvm/Support/FormatVariadic.h"
 
@@ -29,6 +30,8 @@ const Answer *Answers::ask(GroupOp group, GroupKernel &formed, uint32_t number) 
   if (!isNew)
     return &answer;
   std::string error;
+  auto entry = group->getParentOfType<mlir::func::FuncOp>();
+  AboutEntry about(entry ? std::string_view(entry.getName()) : std::string_view());
   formed.kernel.name = {"k", 1}; // it has none yet
   if (!large.empty())
     answer.refusals.push_back({KILN_NONE, large});

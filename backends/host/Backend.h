@@ -4,6 +4,7 @@
 
 #include "runtime/backend/Negotiate.h"
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <utility>
@@ -50,7 +51,8 @@ public:
   /// In this process already. Null with a sentence.
   static std::shared_ptr<Backend> create(kiln_backend_fn function, std::string origin, std::string &error);
   /// From a shared object, which stays loaded as long as the process. Null with a sentence that begins with the path.
-  static std::shared_ptr<Backend> load(const std::string &path, std::string &error);
+  /// `foreign`: it did not come with Kiln.
+  static std::shared_ptr<Backend> load(const std::string &path, std::string &error, bool foreign = false);
 
   const std::string &name() const { return name_; }
   const std::string &title() const { return title_; }
@@ -73,6 +75,8 @@ private:
   std::string name_, title_, origin_;
   BackendTables tables_;
   kiln_backend_fn function_ = nullptr;
+  /// It answered when the call was over.
+  std::shared_ptr<std::atomic<bool>> late_ = std::make_shared<std::atomic<bool>>(false);
 };
 
 /// A line for each device that the backend finds here, or one that says why there is none or what went wrong.

@@ -49,39 +49,47 @@ static bool sameFile(const std::string &a, const std::string &b) {
   return fs::equivalent(a, b, ignored);
 }
 
-std::shared_ptr<Backend> Registry::find(const std::string &nameOrPath, std::string &error) {
-  std::string path = nameOrPath;
-  if (path.find('/') == std::string::npos && !path.ends_with(suffix)) {
-    std::string known;
-    path.clear();
-    for (const std::string &folder : folders_)
-      for (const std::string &plugin : pluginsIn(folder)) {
-        if (nameOf(plugin) == nameOrPath && path.empty())
-          path = plugin;
-        known += (known.empty() ? "" : ", ") + nameOf(plugin);
-      }
-    if (path.empty()) {
-      error = "there is no backend '" + nameOrPath + "'; there is: " + (known.empty() ? "none" : known) +
-              ". A path to a plugin (.so) works too, and KILN_BACKEND_PATH adds folders to look in";
-      for (const std::string &folder : missing())
-        error += "; it names " + folder + ", which is no folder";
-      return nullptr;
-    }
+std::string Registry::locate(const std::string &nameOrPath, std::string &error) const {
+  if (nameOrPath.find('/') != std::string::npos || nameOrPath.ends_with(suffix))
+    return nameOrPath;
+  std::string known;
+  for (const std::string &plugin : all()) {
+    if (nameOf(plugin) == nameOrPath)
+      return plugin;
+    known += (known.empty() ? "" : ", ") + nameOf(plugin);
   }
+  error = "there is no backend '" + nameOrPath + "'; there is: " + (known.empty() ? "none" : known) +
+          ". A path to a plugin (.so) works too, and KILN_BACKEND_PATH adds folders to look in";
+  for (const std::string &folder : missing())
+    error += "; it names " + folder + ", which is no folder";
+  return "";
+}
+
+bool Registry::foreign(const std::string &path) const {
+  return !sameFile(fs::path(path).parent_path().string(), folders_.back());
+}
+
+std::shared_ptr<Backend> Registry::find(const std::string &nameOrPath, std::string &error) {
+  std::string path = locate(nameOrPath, error);
+  if (path.empty())
+    return nullptr;
   for (const std::shared_ptr<Backend> &backend : loaded_)
     if (sameFile(backend->origin(), path))
       return backend;
-  std::shared_ptr<Backend> backend = Backend::load(path, error);
+  std::shared_ptr<Backend> backend = Backend::load(path, error, foreign(path));
   if (!backend)
     return nullptr;
   for (const std::shared_ptr<Backend> &other : loaded_)
     if (other->name() == backend->name()) {
-      error = "two backends are called '" + backend->name() + "': " + other->origin() + " and " + backend->origin() +
-              "; give one of them another name";
+      error = twoOfAName(backend->name(), other->origin(), backend->origin());
       return nullptr;
     }
   loaded_.push_back(backend);
   return backend;
+}
+
+std::string Registry::twoOfAName(const std::string &name, const std::string &path, const std::string &other) {
+  return "two backends are called '" + name + "': " + path + " and " + other + "; give one of them another name";
 }
 
 std::vector<std::string> Registry::missing() const {
@@ -93,14 +101,11 @@ std::vector<std::string> Registry::missing() const {
   return missing;
 }
 
-std::vector<Registry::Listed> Registry::list() {
-  std::vector<Listed> all;
+std::vector<std::string> Registry::all() const {
+  std::vector<std::string> all;
   for (const std::string &folder : folders_)
-    for (const std::string &path : pluginsIn(folder)) {
-      Listed listed{path, nullptr, ""};
-      listed.backend = find(path, listed.error);
-      all.push_back(std::move(listed));
-    }
+    for (std::string &path : pluginsIn(folder))
+      all.push_back(std::move(path));
   return all;
 }
 

@@ -17,13 +17,14 @@ public:
   /// plugin of that name from another file.
   std::shared_ptr<Backend> find(const std::string &nameOrPath, std::string &error);
 
-  struct Listed {
-    std::string path;
-    std::shared_ptr<Backend> backend; ///< null where `error` says why
-    std::string error;
-  };
-  /// All that the folders hold, in the order of the search.
-  std::vector<Listed> list();
+  /// The file that `find` would load; empty with a sentence where the name leads nowhere.
+  std::string locate(const std::string &nameOrPath, std::string &error) const;
+  /// Whether a plugin's file is none of the install's own.
+  bool foreign(const std::string &path) const;
+  /// All plugins that the folders hold, in the order of the search.
+  std::vector<std::string> all() const;
+  /// The sentence for two files whose plugins have one name.
+  static std::string twoOfAName(const std::string &name, const std::string &path, const std::string &other);
   /// What KILN_BACKEND_PATH names and is no folder.
   std::vector<std::string> missing() const;
 

@@ -62,8 +62,8 @@ void onStop(int) { stopped = 1; }
 
 /// Runs `work` in a process of its own and says how that ended. What it printed on standard error goes to `errors`,
 /// whatever the backend does there: crash, say. `limitSeconds` 0: no limit.
-absl::Status apart(const char *what, const std::string &errors, unsigned limitSeconds,
-                   const std::function<int()> &work) {
+absl::Status separately(const char *what, const std::string &errors, unsigned limitSeconds,
+                        const std::function<int()> &work) {
   std::fflush(stdout);
   std::fflush(stderr);
   pid_t child = fork();
@@ -118,6 +118,17 @@ absl::Status build(const ModelOptions &options, const std::string &program) {
   return status.ok() ? compilation.linkProgram(program) : status;
 }
 
+/// A backend's device profile as installed().profileOf() has it.
+std::string profileOf(const std::string &backend, const ModelOptions &options, const ApartOptions &apartness) {
+  std::string profile;
+  auto ask = [&](std::string &its) {
+    its = installed().profileOf(backend, options);
+    return 0;
+  };
+  (void)apart(apartness, {backend}, ask, &profile);
+  return profile;
+}
+
 /// What a program is asked for.
 struct Measuring {
   std::string folder; ///< of the backend's own
@@ -129,18 +140,21 @@ struct Measuring {
 
 /// Builds the model for the backend and has the program measure itself. An empty message: the model has errors, which
 /// are printed.
-absl::Status measure(ModelOptions options, const BenchOptions &bench, const Measuring &how, BenchRow &row) {
+absl::Status measure(ModelOptions options, const BenchOptions &bench, const Measuring &how,
+                     const ApartOptions &apartness, BenchRow &row) {
   options.backend = row.backend;
   if (std::error_code error = llvm::sys::fs::create_directories(how.folder))
     return absl::UnavailableError(absl::StrCat("cannot create ", how.folder, ": ", error.message()));
   std::string program = how.folder + "/program", errors = how.folder + "/errors.txt";
   constexpr int modelIsWrong = 3;
   auto begin = std::chrono::steady_clock::now();
-  absl::Status built = apart("the compile", errors, 0, [&] {
+  auto compile = [&](std::string &) {
     options.targetDevice = installed().profileOf(options.backend, options);
     absl::Status status = build(options, program);
     return status.ok() || !status.message().empty() ? report(status) : modelIsWrong;
-  });
+  };
+  absl::Status built =
+      separately("the compile", errors, 0, [&] { return apart(apartness, {options.backend}, compile); });
   row.compileSeconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   std::string text = fileText(errors);
   if (absl::IsInternal(built) && absl::EndsWith(built.message(), absl::StrCat("exit code ", modelIsWrong))) {
@@ -158,7 +172,7 @@ absl::Status measure(ModelOptions options, const BenchOptions &bench, const Meas
   if (how.profile)
     arguments.insert(arguments.end(), {"--profile", how.trace()});
   arguments.insert(arguments.end(), bench.arguments.begin(), bench.arguments.end());
-  absl::Status ran = apart("the program", errors, how.limitSeconds, [&] {
+  absl::Status ran = separately("the program", errors, how.limitSeconds, [&] {
     std::vector<char *> argv;
     for (std::string &argument : arguments)
       argv.push_back(argument.data());
@@ -240,7 +254,7 @@ absl::Status writeTrace(const std::string &path, const std::vector<std::pair<std
 
 } // namespace
 
-int commandBench(const ModelOptions &options, const BenchOptions &bench) {
+int commandBench(const ModelOptions &options, const BenchOptions &bench, const ApartOptions &apartness) {
   struct sigaction stop = {}; // without SA_RESTART: the wait for a child ends
   stop.sa_handler = onStop;
   sigaction(SIGINT, &stop, nullptr);
@@ -259,7 +273,7 @@ int commandBench(const ModelOptions &options, const BenchOptions &bench) {
   setenv("KILN_MODEL_DIR", model.c_str(), 1); // the recipe's data lies beside the model
   setenv("KILN_MODEL_FILE", options.file.c_str(), 1);
   if (!options.targetDevice.empty() && llvm::none_of(bench.backends, [&](const std::string &name) {
-        return !installed().profileOf(name, options).empty();
+        return !profileOf(name, options, apartness).empty();
       }))
     return report(
         absl::InvalidArgumentError(absl::StrCat("--target-device ", options.targetDevice, ": none of the backends ",
@@ -275,7 +289,7 @@ int commandBench(const ModelOptions &options, const BenchOptions &bench) {
     row.backend = name;
     Measuring how{folder.file(std::to_string(rows.size())), bench.minTime.empty() ? "1" : bench.minTime, 0,
                   !bench.profile.empty()};
-    absl::Status status = measure(options, bench, how, row);
+    absl::Status status = measure(options, bench, how, apartness, row);
     if (stopped)
       return 130;
     if (status.ok()) {
@@ -294,7 +308,7 @@ int commandBench(const ModelOptions &options, const BenchOptions &bench) {
   absl::Status checked;
   if (!reference && !traces.empty()) { // traces: of those that ran
     judge.backend = "reference";
-    checked = measure(options, bench, {folder.file("reference"), "0", kReferenceSeconds, false}, judge);
+    checked = measure(options, bench, {folder.file("reference"), "0", kReferenceSeconds, false}, apartness, judge);
     reference = &judge;
   }
   if (stopped)

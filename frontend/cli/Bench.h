@@ -1,6 +1,7 @@
 // kiln bench: one model on several backends, side by side.
 #pragma once
 
+#include "frontend/cli/Apart.h"
 #include "frontend/driver/Options.h"
 
 #include <string>
@@ -20,6 +21,6 @@ struct BenchOptions {
 /// that fails, or crashes, does not hide the others), and prints what they say, with this machine's own limits measured
 /// between them and whether the first losses (or a function's results) agree with the reference backend's. The exit
 /// code: 1 where a backend failed or does not agree.
-int commandBench(const ModelOptions &options, const BenchOptions &bench);
+int commandBench(const ModelOptions &options, const BenchOptions &bench, const ApartOptions &apartness);
 
 } // namespace kiln

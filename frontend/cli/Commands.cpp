@@ -18,6 +18,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <map>
 #include <unistd.h>
 
 namespace kiln {
@@ -104,7 +105,8 @@ int commandBuild(const ModelOptions &options, const EmitOptions &emit) {
   return report(status);
 }
 
-int commandProgram(const ModelOptions &options, const std::string &command, const std::vector<std::string> &arguments) {
+/// The program in the cache, built where it is not there.
+static int buildIntoCache(const ModelOptions &options, std::string &program) {
   absl::StatusOr<std::string> path = cachePath(options);
   if (!path.ok())
     return report(path.status());
@@ -122,7 +124,17 @@ int commandProgram(const ModelOptions &options, const std::string &command, cons
     if (!status.ok())
       return report(status);
   }
-  std::vector<char *> argv = {const_cast<char *>(path->c_str()), const_cast<char *>(command.c_str())};
+  program = *path;
+  return 0;
+}
+
+int commandProgram(const ModelOptions &options, const std::string &command, const std::vector<std::string> &arguments,
+                   const ApartOptions &apartness) {
+  std::string path;
+  auto build = [&](std::string &program) { return buildIntoCache(options, program); };
+  if (int code = apart(apartness, {options.backend}, build, &path))
+    return code;
+  std::vector<char *> argv = {const_cast<char *>(path.c_str()), const_cast<char *>(command.c_str())};
   for (const std::string &argument : arguments)
     argv.push_back(const_cast<char *>(argument.c_str()));
   argv.push_back(nullptr);
@@ -134,8 +146,8 @@ int commandProgram(const ModelOptions &options, const std::string &command, cons
   llvm::sys::path::remove_filename(folder);
   setenv("KILN_MODEL_DIR", folder.c_str(), 1);
   setenv("KILN_MODEL_FILE", options.file.c_str(), 1); // which the program does not write over
-  execv(path->c_str(), argv.data());
-  return report(absl::UnavailableError(absl::StrCat("cannot start ", *path, ": ", std::strerror(errno))));
+  execv(path.c_str(), argv.data());
+  return report(absl::UnavailableError(absl::StrCat("cannot start ", path, ": ", std::strerror(errno))));
 }
 
 int commandExplain(const ModelOptions &options, const ExplainOptions &explain) {
@@ -157,31 +169,44 @@ int commandExplain(const ModelOptions &options, const ExplainOptions &explain) {
   return 0;
 }
 
-int commandBackends() {
+/// One backend, and its name; a sentence and 1 where it cannot be used.
+static int listBackend(const std::string &path, const std::map<std::string, std::string> &others, std::string &name) {
+  std::string error;
+  std::shared_ptr<host::Backend> found = installed().backends().find(path, error);
+  if (auto other = found ? others.find(found->name()) : others.end(); other != others.end())
+    error = host::Registry::twoOfAName(found->name(), other->second, path);
+  if (!error.empty())
+    return report(absl::InvalidArgumentError(error));
+  const host::Backend &backend = *found;
+  name = backend.name();
+  std::printf("%s: %s, interface version %u, %s\n  %s\n", backend.name().c_str(), backend.title().c_str(),
+              backend.version(),
+              !backend.canRun()       ? "compiles only"
+              : !backend.canCompile() ? "runs only"
+                                      : "compiles and runs",
+              path.c_str());
+  if (backend.canRun())
+    for (const std::string &line : host::devicesOf(backend))
+      std::printf("  device %s\n", line.c_str());
+  if (backend.canCompile())
+    for (const std::string &line : claimLines(backend))
+      std::printf("  %s\n", line.c_str());
+  return 0;
+}
+
+int commandBackends(const ApartOptions &apartness) {
   bool broken = false;
   for (const std::string &folder : installed().backends().missing()) {
     std::fprintf(stderr, "kiln: error: KILN_BACKEND_PATH names %s, which is no folder\n", folder.c_str());
     broken = true;
   }
-  for (const host::Registry::Listed &listed : installed().backends().list()) {
-    if (!listed.backend) {
-      std::fprintf(stderr, "kiln: error: %s\n", listed.error.c_str());
-      broken = true;
-      continue;
-    }
-    const host::Backend &backend = *listed.backend;
-    std::printf("%s: %s, interface version %u, %s\n  %s\n", backend.name().c_str(), backend.title().c_str(),
-                backend.version(),
-                !backend.canRun()       ? "compiles only"
-                : !backend.canCompile() ? "runs only"
-                                        : "compiles and runs",
-                listed.path.c_str());
-    if (backend.canRun())
-      for (const std::string &line : host::devicesOf(backend))
-        std::printf("  device %s\n", line.c_str());
-    if (backend.canCompile())
-      for (const std::string &line : claimLines(backend))
-        std::printf("  %s\n", line.c_str());
+  std::map<std::string, std::string> paths; // by name
+  for (const std::string &path : installed().backends().all()) {
+    std::string name;
+    auto list = [&](std::string &its) { return listBackend(path, paths, its); };
+    broken |= apart(apartness, {path}, list, &name) != 0;
+    if (!name.empty())
+      paths.emplace(name, path);
   }
   return broken;
 }

@@ -1,6 +1,7 @@
 // The kiln program's commands. Each prints its errors on stderr and returns the exit code: 0, 1 (failed) or 2 (usage).
 #pragma once
 
+#include "frontend/cli/Apart.h"
 #include "frontend/driver/Options.h"
 
 #include "absl/status/status.h"
@@ -51,10 +52,11 @@ int commandCheck(const ModelOptions &options, const CheckOptions &check);
 int commandAgainst(const ModelOptions &options, const CheckOptions &check);
 int commandExplain(const ModelOptions &options, const ExplainOptions &explain);
 /// The backends that can be found, with their versions and devices.
-int commandBackends();
+int commandBackends(const ApartOptions &apartness);
 /// Proves a backend right, or says where it is wrong (docs/conformance.md).
 int commandConform(const ConformOptions &options);
 /// Builds into the cache unless it is there, then becomes the program, run with `command` and `arguments`.
-int commandProgram(const ModelOptions &options, const std::string &command, const std::vector<std::string> &arguments);
+int commandProgram(const ModelOptions &options, const std::string &command, const std::vector<std::string> &arguments,
+                   const ApartOptions &apartness);
 
 } // namespace kiln

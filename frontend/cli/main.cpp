@@ -5,6 +5,7 @@
 #include "CLI/CLI.hpp"
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/InitLLVM.h"
+#include "llvm/Support/PrettyStackTrace.h"
 #include "llvm/Support/Process.h"
 
 #include <cerrno>
@@ -25,6 +26,15 @@ struct RawOptions {
   std::vector<std::string> set, bounds;
 };
 
+/// What goes for backends that did not come with Kiln; the same for every command that loads one.
+void addApartOptions(CLI::App *app, kiln::ApartOptions &apartness) {
+  app->add_flag("--trust", apartness.trust,
+                "load a backend that did not come with kiln into this process, not into one of its own");
+  app->add_option("--backend-timeout", apartness.silence,
+                  "seconds of silence after which such a backend counts as hanging (default 300; 0: never)")
+      ->check(CLI::Range(0, 86400));
+}
+
 /// "NAME=VALUE" in two; false when there is no name or no '='.
 bool splitPair(const std::string &text, std::string &name, std::string &value) {
   size_t equals = text.find('=');
@@ -36,7 +46,7 @@ bool splitPair(const std::string &text, std::string &name, std::string &value) {
 }
 
 /// Options that say how a model is compiled; the same for every command that takes a model.
-void addCompileOptions(CLI::App *app, kiln::ModelOptions &options, RawOptions &raw) {
+void addCompileOptions(CLI::App *app, kiln::ModelOptions &options, RawOptions &raw, kiln::ApartOptions &apartness) {
   app->add_option("MODEL", options.file, "the model's .kiln file")->required();
   app->add_option("--model", options.model, "which model, where the file has several");
   app->add_option("--backend", options.backend,
@@ -59,6 +69,7 @@ void addCompileOptions(CLI::App *app, kiln::ModelOptions &options, RawOptions &r
   app->add_flag("--red-zones", options.redZones,
                 "put memory that nobody may write between all buffers, and look at it after each launch: slow, to find "
                 "faults of a backend");
+  addApartOptions(app, apartness);
   app->add_flag("--time-passes", options.timePasses, "where the time of the compile goes");
   app->add_flag("--verify-stages", options.verifyStages,
                 "look at what each stage promises to the next (also: "
@@ -109,12 +120,12 @@ bool keepStandardFiles() {
 }
 
 std::vector<CLI::App *> addProgramCommands(CLI::App &app, kiln::ModelOptions &options, RawOptions &raw,
-                                           kiln::BenchOptions &benching) {
+                                           kiln::BenchOptions &benching, kiln::ApartOptions &apartness) {
   // The program's own commands take the program's own options: what follows the model is handed on.
   std::vector<CLI::App *> programCommands;
   for (const char *name : {"train", "eval", "grad", "run", "generate", "bench", "info"}) {
     CLI::App *command = app.add_subcommand(name, std::string("build into the cache, then run the program's ") + name);
-    addCompileOptions(command, options, raw);
+    addCompileOptions(command, options, raw, apartness);
     command->allow_extras();
     command->footer("Other options go to the program: see `PROGRAM " + std::string(name) + " --help`.");
     if (command->get_name() == "bench") {
@@ -131,9 +142,10 @@ std::vector<CLI::App *> addProgramCommands(CLI::App &app, kiln::ModelOptions &op
   return programCommands;
 }
 
-CLI::App *addCheck(CLI::App &app, kiln::ModelOptions &options, RawOptions &raw, kiln::CheckOptions &checking) {
+CLI::App *addCheck(CLI::App &app, kiln::ModelOptions &options, RawOptions &raw, kiln::CheckOptions &checking,
+                   kiln::ApartOptions &apartness) {
   CLI::App *check = app.add_subcommand("check", "find all errors of a model");
-  addCompileOptions(check, options, raw);
+  addCompileOptions(check, options, raw, apartness);
   CLI::Option *gradients =
       check->add_flag("--gradients", checking.gradients, "compare gradients with finite differences, in float64");
   check
@@ -149,7 +161,8 @@ CLI::App *addCheck(CLI::App &app, kiln::ModelOptions &options, RawOptions &raw, 
   return check;
 }
 
-int runCheck(const CLI::App &check, const kiln::ModelOptions &options, const kiln::CheckOptions &checking) {
+int runCheck(const CLI::App &check, const kiln::ModelOptions &options, const kiln::CheckOptions &checking,
+             const kiln::ApartOptions &apartness) {
   if (!checking.gradients && !(checking.inputs.empty() && checking.data.empty())) {
     std::fprintf(stderr, "kiln: --input and --data are for `check --gradients`\n");
     return kWrongUsage;
@@ -158,7 +171,8 @@ int runCheck(const CLI::App &check, const kiln::ModelOptions &options, const kil
     std::fprintf(stderr, "kiln: --seed is for `check --gradients` and `check --against`\n");
     return kWrongUsage;
   }
-  return flushed(kiln::commandCheck(options, checking));
+  return flushed(kiln::apart(apartness, {options.backend, checking.against},
+                             [&](std::string &) { return kiln::commandCheck(options, checking); }));
 }
 
 CLI::App *addConform(CLI::App &app, kiln::ConformOptions &conforming) {
@@ -184,7 +198,7 @@ CLI::App *addConform(CLI::App &app, kiln::ConformOptions &conforming) {
 }
 
 int runProgramCommand(const std::vector<CLI::App *> &programCommands, kiln::ModelOptions &options,
-                      kiln::BenchOptions &benching) {
+                      kiln::BenchOptions &benching, const kiln::ApartOptions &apartness) {
   // `bench` with several backends compares; with one, the program does it.
   for (CLI::App *command : programCommands)
     if (command->parsed() && command->get_name() == "bench" &&
@@ -201,7 +215,7 @@ int runProgramCommand(const std::vector<CLI::App *> &programCommands, kiln::Mode
         return kWrongUsage;
       }
       benching.arguments = command->remaining();
-      return flushed(kiln::commandBench(options, benching));
+      return flushed(kiln::commandBench(options, benching, apartness));
     }
   for (CLI::App *command : programCommands)
     if (command->parsed()) {
@@ -210,7 +224,7 @@ int runProgramCommand(const std::vector<CLI::App *> &programCommands, kiln::Mode
         arguments.insert(arguments.end(), {"--min-time", benching.minTime});
       if (!benching.profile.empty())
         arguments.insert(arguments.end(), {"--profile", benching.profile});
-      return kiln::commandProgram(options, command->get_name(), arguments);
+      return kiln::commandProgram(options, command->get_name(), arguments, apartness);
     }
   return kWrongUsage;
 }
@@ -221,6 +235,7 @@ int main(int argc, char **argv) {
   if (!keepStandardFiles())
     return 1;
   llvm::InitLLVM init(argc, argv);
+  llvm::setBugReportMsg("kiln: error: kiln's own code crashed: a fault of kiln's, and not of the model's\n");
   std::signal(SIGXFSZ, SIG_IGN); // a file that grows past `ulimit -f` is an error like any other, and leaves nothing
   CLI::App app{"kiln: from a model's definition to a native program that runs and trains it"};
   app.set_version_flag("--version", "kiln " KILN_VERSION);
@@ -229,10 +244,11 @@ int main(int argc, char **argv) {
 
   kiln::ModelOptions options;
   RawOptions raw;
+  kiln::ApartOptions apartness;
 
   CLI::App *build = app.add_subcommand("build", "compile a model to a program");
   kiln::EmitOptions emit;
-  addCompileOptions(build, options, raw);
+  addCompileOptions(build, options, raw, apartness);
   build->add_option("-o,--output", emit.output, "the program to write (default: the model file's name without .kiln)");
   build
       ->add_option(
@@ -241,14 +257,14 @@ int main(int argc, char **argv) {
       ->check(CLI::IsMember({"exe", "shared", "object", "llvm", "asm", "mlir", "glsl", "spirv"}));
 
   kiln::BenchOptions benching;
-  std::vector<CLI::App *> programCommands = addProgramCommands(app, options, raw, benching);
+  std::vector<CLI::App *> programCommands = addProgramCommands(app, options, raw, benching, apartness);
 
   kiln::CheckOptions checking;
-  CLI::App *check = addCheck(app, options, raw, checking);
+  CLI::App *check = addCheck(app, options, raw, checking, apartness);
 
   CLI::App *explain = app.add_subcommand("explain", "what the compiler did, and why");
   kiln::ExplainOptions explaining;
-  addCompileOptions(explain, options, raw);
+  addCompileOptions(explain, options, raw, apartness);
   explain->add_flag("--memory", explaining.memory, "the arena: its size, its lower bound, the largest tensors");
   explain->add_flag("--placement", explaining.placement, "which kernels are on which backend, and why");
   explain->add_flag("--fusion", explaining.fusion, "which ops became one kernel");
@@ -256,6 +272,7 @@ int main(int argc, char **argv) {
   kiln::ConformOptions conforming;
   CLI::App *conform = addConform(app, conforming);
   CLI::App *backendList = app.add_subcommand("backends", "the backends that can be found, and their devices");
+  addApartOptions(backendList, apartness);
 
   try {
     app.parse(argc, argv);
@@ -267,14 +284,15 @@ int main(int argc, char **argv) {
   if (int code = finishCompileOptions(options, raw))
     return code;
   if (build->parsed())
-    return kiln::commandBuild(options, emit);
+    return kiln::apart(apartness, {options.backend}, [&](std::string &) { return kiln::commandBuild(options, emit); });
   if (check->parsed())
-    return runCheck(*check, options, checking);
+    return runCheck(*check, options, checking, apartness);
   if (conform->parsed())
     return flushed(kiln::commandConform(conforming));
   if (backendList->parsed())
-    return flushed(kiln::commandBackends());
+    return flushed(kiln::commandBackends(apartness));
   if (explain->parsed())
-    return flushed(kiln::commandExplain(options, explaining));
-  return runProgramCommand(programCommands, options, benching);
+    return flushed(kiln::apart(apartness, {options.backend},
+                               [&](std::string &) { return kiln::commandExplain(options, explaining); }));
+  return runProgramCommand(programCommands, options, benching, apartness);
 }

@@ -3,7 +3,7 @@
 #include "runtime/backend/Device.h"
 
 #include "backends/api/kiln_text.h"
-#include "runtime/backend/Inside.h"
+#include "runtime/backend/Within.h"
 #include "runtime/support/Error.h"
 
 #include <utility>
@@ -17,7 +17,10 @@ static uint32_t countDevices(const BackendTables &tables, const kiln_host &host,
   if (within(tables, "device_count", [&] { return tables.run.device_count(&host, &count, &why, &error); }) !=
       KILN_SUCCESS)
     fail("backend %s: %s", tables.name().c_str(), messageOf(error).c_str());
-  reason = toString(why);
+  constexpr uint32_t most = 4096;
+  if (count > most)
+    fail("backend %s says that there are %u devices: tell its author", tables.name().c_str(), count);
+  reason = readable(why);
   return count;
 }
 
@@ -28,7 +31,21 @@ static kiln_device_info infoOf(const BackendTables &tables, const kiln_host &hos
   if (within(tables, "device_info", [&] { return tables.run.device_info(&host, number, &info, &error); }) !=
       KILN_SUCCESS)
     fail("backend %s: device %u: %s", tables.name().c_str(), number, messageOf(error).c_str());
+  if (std::string flags = unknownFlags(info.flags, knownBackendFlags); !flags.empty())
+    fail("backend %s: device %u%s", tables.name().c_str(), number, flags.c_str());
+  for (const auto &[what, text] :
+       {std::pair("name", &info.name), std::pair("driver", &info.driver), std::pair("reason", &info.reason)})
+    if (std::string wrong = noString(*text); !wrong.empty())
+      fail("backend %s: device %u has a %s %s: tell its author", tables.name().c_str(), number, what, wrong.c_str());
   return info;
+}
+
+static std::string nameOfDevice(const kiln_device_info &info) {
+  return info.name.size ? readable(info.name) : "a device without a name";
+}
+
+static std::string reasonOf(const kiln_device_info &info) {
+  return info.reason.size ? readable(info.reason) : "the backend does not say why";
 }
 
 std::vector<std::string> Device::describe(const BackendTables &tables, const kiln_host &host) {
@@ -37,13 +54,13 @@ std::vector<std::string> Device::describe(const BackendTables &tables, const kil
   std::vector<std::string> lines;
   for (uint32_t i = 0; i < count; ++i) {
     kiln_device_info info = infoOf(tables, host, i);
-    std::string line = format("%u: %s", i, toString(info.name).c_str());
+    std::string line = format("%u: %s", i, nameOfDevice(info).c_str());
     if (info.driver.size)
-      line += ", " + toString(info.driver);
+      line += ", " + readable(info.driver);
     if (info.memory_bytes)
       line += format(", %.1f GiB", static_cast<double>(info.memory_bytes) / (1 << 30));
     if (!info.usable)
-      line += " (not usable: " + toString(info.reason) + ")";
+      line += " (not usable: " + reasonOf(info) + ")";
     lines.push_back(std::move(line));
   }
   if (lines.empty())
@@ -64,10 +81,10 @@ Device::Device(const BackendTables &tables, const kiln_host &host, uint32_t numb
          count == 1 ? "" : "s", list.c_str());
   }
   kiln_device_info info = infoOf(tables, host, number);
-  name_ = toString(info.name);
+  name_ = nameOfDevice(info);
   if (!info.usable)
     fail("backend %s: device %u (%s) cannot be used: %s", tables.name().c_str(), number, name_.c_str(),
-         toString(info.reason).c_str());
+         reasonOf(info).c_str());
   hostMemory_ = (info.flags & KILN_BACKEND_HOST_MEMORY) && tables.run.import;
   kiln_error error = emptyError();
   int32_t code = within(tables, "open", [&] { return tables.run.open(&host, number, &handle_, &error); });
@@ -87,7 +104,7 @@ void Device::checkMade(int32_t code, const void *made, const kiln_error &error, 
 
 void Device::check(int32_t code, const kiln_error &error, const char *what) const {
   if (code != KILN_SUCCESS)
-    fail("backend %s: %s: %s", tables_.name().c_str(), what, messageOf(error).c_str());
+    fail("backend %s: %s: %s", tables_.name().c_str(), what, messageOf(error, code).c_str());
 }
 
 void Device::write(kiln_buffer *to, uint64_t offset, const void *from, uint64_t bytes) const {

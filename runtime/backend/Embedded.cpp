@@ -40,7 +40,7 @@ static kiln_backend_fn loadPlugin(const kiln_image_backend &backend, std::string
     error = unreadable.what();
     return nullptr;
   }
-  Inside inside(backend.name, "loading");
+  Inside inside(backend.name, false, "loading");
   void *library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   auto function = library ? reinterpret_cast<kiln_backend_fn>(dlsym(library, KILN_BACKEND_SYMBOL)) : nullptr;
   if (!function)
@@ -56,7 +56,7 @@ bool openEmbedded(const kiln_image_backend &backend, const kiln_host *host, Back
   }
   if (!function)
     function = loadPlugin(backend, error);
-  Inside inside(backend.name, KILN_BACKEND_SYMBOL);
+  Inside inside(backend.name, false, KILN_BACKEND_SYMBOL);
   if (!function || !negotiate(function, host, tables, error))
     return false;
   if (!tables.backend.run)

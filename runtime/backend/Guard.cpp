@@ -175,13 +175,13 @@ void noteCheckpoint(const std::string &path, int64_t step) {
   checkpointStep = step;
 }
 
-Watchdog::Watchdog(int64_t seconds, const char *option) {
+Watchdog::Watchdog(int64_t seconds, const char *option, bool foreign) {
   if (seconds <= 0)
     return;
   sigset_t all, mask; // signals are for the other threads
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &mask);
-  thread_ = std::thread([=, this] { watch(seconds, option); });
+  thread_ = std::thread([=, this] { watch(seconds, option, foreign); });
   pthread_sigmask(SIG_SETMASK, &mask, nullptr);
 }
 
@@ -197,7 +197,7 @@ Watchdog::~Watchdog() {
 }
 
 /// Counts in looks at the record and not by a clock, so that a process that was stopped for a while is not late.
-void Watchdog::watch(int64_t seconds, const char *option) {
+void Watchdog::watch(int64_t seconds, const char *option, bool foreign) {
   constexpr int64_t looks = 4; // a second
   uint64_t last = 0;
   int64_t count = 0;
@@ -205,7 +205,8 @@ void Watchdog::watch(int64_t seconds, const char *option) {
   while (!over_.wait_for(lock, std::chrono::milliseconds(1000 / looks), [this] { return isOver_; })) {
     const CallRecord *record = callRecord.load(std::memory_order_relaxed);
     uint64_t turn = record ? record->turn.load(std::memory_order_relaxed) : 0;
-    count = turn == last && turn % 2 ? count + 1 : 0;
+    bool counts = turn % 2 && (record->foreign || !foreign);
+    count = counts && turn == last ? count + 1 : 0;
     last = turn;
     if (count < seconds * looks || told.exchange(true))
       continue;

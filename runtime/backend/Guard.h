@@ -39,13 +39,13 @@ void noteCheckpoint(const std::string &path, int64_t step);
 /// Ends the process, with a sentence and code 1, where a call into a backend takes longer. Needs guardProcess().
 class Watchdog {
 public:
-  /// `option`: what the user may change it by. 0 seconds: no limit.
-  Watchdog(int64_t seconds, const char *option);
+  /// `option`: what the user may change it by. 0 seconds: no limit. `foreign`: those of foreign backends alone.
+  Watchdog(int64_t seconds, const char *option, bool foreign = false);
   ~Watchdog();
   Watchdog(const Watchdog &) = delete;
 
 private:
-  void watch(int64_t seconds, const char *option);
+  void watch(int64_t seconds, const char *option, bool foreign);
   std::mutex mutex_;
   std::condition_variable over_;
   bool isOver_ = false;

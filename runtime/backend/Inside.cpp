@@ -2,6 +2,8 @@
 
 #include "runtime/backend/Inside.h"
 
+#include "runtime/backend/Within.h"
+
 #include "runtime/support/Error.h"
 
 #include <cstdio>
@@ -12,15 +14,21 @@ namespace kiln {
 
 std::atomic<CallRecord *> callRecord = nullptr;
 
-Inside::Inside(std::string_view backend, const char *function, std::string_view entry, std::string_view kernel)
-    : record_(callRecord.load(std::memory_order_relaxed)) {
+void (*aroundForeignCall)(bool begins) = nullptr;
+
+Inside::Inside(std::string_view backend, bool foreign, const char *function, std::string_view entry,
+               std::string_view kernel)
+    : record_(callRecord.load(std::memory_order_relaxed)), foreign_(foreign) {
   if (!record_)
     return;
+  if (foreign && aroundForeignCall)
+    aroundForeignCall(true);
   record_->backend.set(backend);
   record_->function.set(function);
   if (!entry.empty())
     record_->entry.set(entry);
   record_->kernel.set(kernel);
+  record_->foreign = foreign;
   std::string_view name = function;
   record_->reading = name == "compile" || name == "load";
   record_->turn.fetch_add(1, std::memory_order_release);
@@ -30,6 +38,8 @@ Inside::~Inside() {
   if (!record_)
     return;
   record_->turn.fetch_add(1, std::memory_order_release);
+  if (foreign_ && aroundForeignCall)
+    aroundForeignCall(false);
 }
 
 AboutEntry::AboutEntry(std::string_view entry) {

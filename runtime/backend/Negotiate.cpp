@@ -3,8 +3,10 @@
 #include "runtime/backend/Negotiate.h"
 
 #include "runtime/backend/Tables.h"
+#include "runtime/support/Utf8.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdio>
 #include <cstring>
 
@@ -18,9 +20,7 @@ namespace {
 
 void parallelFor(void *, int64_t count, kiln_task task, void *context) { task(context, 0, count, 0); }
 
-void log(void *, int32_t, kiln_string message) {
-  std::fprintf(stderr, "%.*s\n", static_cast<int>(message.size), message.data);
-}
+void log(void *, int32_t, kiln_string message) { std::fprintf(stderr, "%s\n", readable(message).c_str()); }
 
 /// As much of a sized struct as both sides know; the rest is zero.
 template <typename Table> void take(const Table *from, Table &to) {
@@ -78,15 +78,55 @@ const kiln_host *plainHost() {
   return &host;
 }
 
-std::string messageOf(const kiln_error &error) {
+std::string messageOf(const kiln_error &error, int32_t code) {
   size_t length = strnlen(error.message, sizeof error.message);
   if (length)
-    return {error.message, length};
+    return readable(std::string_view(error.message, length));
   static constexpr const char *codes[] = {"no error",         "an invalid argument", "not supported",
                                           "out of memory",    "the device is lost",  "an internal error",
                                           "no common version"};
-  bool known = error.code >= 0 && error.code < static_cast<int32_t>(std::size(codes));
-  return std::string(known ? codes[error.code] : "an unknown error") + " (the backend says no more)";
+  bool known = code >= 0 && code < static_cast<int32_t>(std::size(codes));
+  return (known ? codes[code] : "the code " + std::to_string(code) + ", which the interface does not have") +
+         " (the backend says no more)";
+}
+
+std::string unknownFlags(uint32_t flags, uint32_t known) {
+  if (!(flags & ~known))
+    return "";
+  char digits[16];
+  std::snprintf(digits, sizeof digits, "0x%x", flags & ~known);
+  return std::string(" sets the flags ") + digits + ", which version " + std::to_string(KILN_ABI_VERSION) +
+         " of the interface does not have: tell its author";
+}
+
+std::string noString(const kiln_string &string) {
+  constexpr size_t most = 65536;
+  if (string.size > most)
+    return "of " + std::to_string(string.size) + " bytes";
+  return string.data || !string.size ? "" : "of " + std::to_string(string.size) + " bytes at no address";
+}
+
+std::string readable(std::string_view text) {
+  std::string result;
+  for (size_t at = 0; at < text.size();) {
+    size_t length = utf8Length(text, at);
+    bool control = length == 1 && static_cast<unsigned char>(text[at]) < 0x20 && text[at] != '\n' && text[at] != '\t';
+    if (length == 0 || control)
+      result += "\xef\xbf\xbd";
+    else
+      result += text.substr(at, length);
+    at += length ? length : 1;
+  }
+  return result;
+}
+
+/// A sized table that a plugin gives: why its size cannot be one.
+template <typename Table> static std::string noSize(const Table *table, size_t least, const char *name) {
+  constexpr uint32_t most = 65536;
+  if (!table || (table->size >= least && table->size <= most))
+    return "";
+  return "its " + std::string(name) + " states a size of " + std::to_string(table->size) +
+         " bytes: `size` is to be sizeof(" + name + ") of the header that it is built with";
 }
 
 bool negotiate(kiln_backend_fn function, const kiln_host *host, BackendTables &tables, std::string &error) {
@@ -105,6 +145,8 @@ bool negotiate(kiln_backend_fn function, const kiln_host *host, BackendTables &t
     error = "it refuses: " + messageOf(failure);
     return false;
   }
+  if (error = noSize(backend, offsetof(kiln_backend, name), "kiln_backend"); !error.empty())
+    return false;
   take(backend, tables.backend);
   if (tables.backend.version < KILN_ABI_OLDEST || tables.backend.version > KILN_ABI_VERSION) {
     error = "it speaks version " + std::to_string(tables.backend.version) +
@@ -116,10 +158,18 @@ bool negotiate(kiln_backend_fn function, const kiln_host *host, BackendTables &t
     error = "its name is not an identifier of at most 64 letters, digits and underscores: tell its author";
     return false;
   }
+  if (std::string title = noString(tables.backend.title); !title.empty()) {
+    error = "it gives a title " + title + ": tell its author";
+    return false;
+  }
   if (!tables.backend.compile && !tables.backend.run) {
     error = "it has neither a compile side nor a run side, so there is nothing to use it for: tell its author";
     return false;
   }
+  if (error = noSize(tables.backend.compile, sizeof(uint32_t), "kiln_compile_api"); !error.empty())
+    return false;
+  if (error = noSize(tables.backend.run, sizeof(uint32_t), "kiln_run_api"); !error.empty())
+    return false;
   take(tables.backend.compile, tables.compile);
   take(tables.backend.run, tables.run);
   if (const char *name = missing(tables)) {

@@ -13,6 +13,7 @@ struct BackendTables {
   kiln_backend backend = {};
   kiln_compile_api compile = {}; ///< all null where there is no compile side
   kiln_run_api run = {};         ///< all null where there is no run side
+  bool foreign = false;          ///< it did not come with Kiln
 
   std::string name() const { return {backend.name.data, backend.name.size}; }
   std::string title() const { return {backend.title.data, backend.title.size}; }
@@ -36,7 +37,22 @@ inline kiln_error emptyError() {
   return error;
 }
 
-/// The message, or, where the backend left none, its code in words.
-std::string messageOf(const kiln_error &error);
+/// What a backend says of a failure with that code: its message, or, where it left none, the code in words.
+std::string messageOf(const kiln_error &error, int32_t code);
+inline std::string messageOf(const kiln_error &error) { return messageOf(error, error.code); }
+
+/// Flags of backends and devices that this version of the interface has.
+constexpr uint32_t knownBackendFlags =
+    KILN_BACKEND_HOST_MEMORY | KILN_BACKEND_FLUSHES_DENORMALS | KILN_BACKEND_STRIDED_VIEWS | KILN_BACKEND_DETERMINISTIC;
+/// " sets the flags 0x100, which ..."; empty where all are known.
+std::string unknownFlags(uint32_t flags, uint32_t known);
+
+/// Why a plugin's string cannot be one, as the end of a sentence ("of 99999999 bytes"); empty where it can.
+std::string noString(const kiln_string &string);
+/// A plugin's text for people: what is no UTF-8 and what would move a terminal's cursor is replaced.
+std::string readable(std::string_view text);
+inline std::string readable(const kiln_string &text) {
+  return text.data && noString(text).empty() ? readable(std::string_view(text.data, text.size)) : std::string();
+}
 
 } // namespace kiln

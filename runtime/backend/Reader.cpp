@@ -1,5 +1,6 @@
 // The one reader of the interface's structs.
 
+#include "backends/api/kiln_text.h"
 #include "runtime/backend/Inside.h"
 #include "runtime/backend/Tree.h"
 

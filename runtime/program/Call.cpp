@@ -1,6 +1,6 @@
 // A call's inputs, shapes and buffers, made ready and run.
 
-#include "runtime/backend/Inside.h"
+#include "runtime/backend/Within.h"
 #include "runtime/program/Program.h"
 #include "runtime/program/RedZones.h"
 #include "runtime/support/Error.h"
@@ -279,7 +279,8 @@ void Call::runPart(const Placement::Part &part, kiln_status &status) {
   whole(error.kernel);
   whole(status.kernel);
   if (code != KILN_SUCCESS)
-    fail("'%s' failed: %s%s", spec_.name.c_str(), messageOf(error).c_str(), describeAt(error).c_str());
+    fail("the backend %s failed in '%s': %s%s", opened.tables.name().c_str(), spec_.name.c_str(),
+         messageOf(error, code).c_str(), describeAt(error).c_str());
   if (part.backend != 0)
     bring(part, true);
 }
@@ -300,6 +301,15 @@ void Call::keepTimes(uint32_t backend, int64_t began) {
       [&] { return opened.tables.run.profile(opened.executable, 1, &events, &count, &error); }, spec_.name);
   opened.device->check(code, error, "it cannot profile");
   const Placement &placement = program_.plan_.placement();
+  size_t kernels = placement.program(backend).kernel_count;
+  constexpr size_t most = static_cast<size_t>(1) << 28;
+  if (count > most || (count && !events))
+    fail("backend %s gives %zu events of '%s' to profile%s: tell its author", opened.tables.name().c_str(), count,
+         spec_.name.c_str(), events ? "" : " at no address");
+  for (size_t i = 0; i < count; ++i)
+    if (events[i].kernel >= kernels && events[i].kernel != KILN_NONE)
+      fail("backend %s has timed the kernel %u of '%s', where it has %zu kernels: tell its author",
+           opened.tables.name().c_str(), events[i].kernel, spec_.name.c_str(), kernels);
   program_.profile_->add(backend, events, count, began, ended, [&](uint32_t kernel) {
     return kernel < placement.program(backend).kernel_count ? placement.wholeKernel(backend, kernel) : KILN_NONE;
   });
@@ -347,7 +357,8 @@ std::string Call::describe(const kiln_status &status) const {
   case KILN_NOT_FINITE:
     return format("a value is not finite (%s)", where.c_str());
   default:
-    return format("the backend reports the unknown status %d (%s)", status.kind, where.c_str());
+    return format("the backend reports the status %d, which the interface does not have (%s): tell its author",
+                  status.kind, where.c_str());
   }
 }
 

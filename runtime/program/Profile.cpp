@@ -1,6 +1,6 @@
 #include "runtime/program/Profile.h"
 
-#include "runtime/backend/Inside.h"
+#include "runtime/backend/Within.h"
 
 #include <algorithm>
 #include <ctime>

@@ -3,7 +3,7 @@
 #include "runtime/program/Program.h"
 
 #include "runtime/backend/Embedded.h"
-#include "runtime/backend/Inside.h"
+#include "runtime/backend/Within.h"
 #include "runtime/files/Safetensors.h"
 #include "runtime/program/Weights.h"
 #include "runtime/random/Initialise.h"
@@ -114,7 +114,7 @@ void Program::parallelFor(void *self, int64_t count, kiln_task task, void *conte
 }
 
 void Program::log(void *, int32_t, kiln_string message) {
-  std::fprintf(stderr, "%.*s\n", static_cast<int>(message.size), message.data);
+  std::fprintf(stderr, "%s\n", readable(message).c_str());
 }
 
 Session sessionOf(std::string_view entry) {

@@ -243,27 +243,29 @@ int32_t execute(kiln_executable *, const kiln_execution *execution, kiln_error *
 int32_t wait(kiln_event *, kiln_error *) { return 0; }
 void unload(kiln_executable *) {}
 
+kiln_run_api functions = {sizeof(kiln_run_api),
+                          deviceCount,
+                          deviceInfo,
+                          open,
+                          close,
+                          allocate,
+                          import,
+                          release,
+                          nullptr,
+                          nullptr,
+                          write,
+                          read,
+                          copy,
+                          load,
+                          unload,
+                          execute,
+                          wait,
+                          nullptr,
+                          nullptr};
+
 const kiln_backend *backend(const kiln_offer *, kiln_error *) {
-  static const kiln_run_api run = {sizeof(kiln_run_api),
-                                   deviceCount,
-                                   deviceInfo,
-                                   open,
-                                   close,
-                                   allocate,
-                                   import,
-                                   release,
-                                   nullptr,
-                                   nullptr,
-                                   write,
-                                   read,
-                                   copy,
-                                   load,
-                                   unload,
-                                   execute,
-                                   wait,
-                                   nullptr,
-                                   nullptr};
-  static const kiln_backend table = {sizeof(kiln_backend), KILN_ABI_VERSION, {"fake", 4}, {"a fake", 6}, nullptr, &run};
+  static const kiln_backend table = {sizeof(kiln_backend), KILN_ABI_VERSION, {"fake", 4},
+                                     {"a fake", 6},        nullptr,          &functions};
   return &table;
 }
 
@@ -350,6 +352,8 @@ float chainTable(int32_t h, int32_t v) { return static_cast<float>((h * 31 + v *
 std::string chainManifest() { return chain; }
 
 std::string lineManifest(const std::string &dataPath) { return manifestHead + dataPath + manifestTail; }
+
+kiln_run_api &fakeRunSide() { return functions; }
 
 void keepApart(bool on) { apart = on; }
 

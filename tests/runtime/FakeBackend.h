@@ -20,6 +20,9 @@ float chainTable(int32_t h, int32_t v);
 /// An image whose manifest is `manifest` (which must outlive it) and whose backend is the fake.
 kiln_program_image fakeImage(const std::string &manifest);
 
+/// The fake's functions, for a test that changes them for a while.
+kiln_run_api &fakeRunSide();
+
 /// Programs loaded from now on find a device with memory of its own.
 void keepApart(bool on);
 

@@ -121,6 +121,154 @@ TEST(Plugin, AnAlignmentThatIsNone) {
                    "its author");
 }
 
+/// What the host says of a plugin that does the thing; empty where nothing.
+class Wrong : public ::testing::Test {
+protected:
+  Wrong() {
+    unsetenv("KILN_WRONG");
+    std::string error;
+    backend_ = Backend::load(broken_, error);
+    EXPECT_TRUE(backend_) << error;
+    kernel_.op_count = 1;
+    kernel_.ops = &op_;
+    kernel_.name = {"k0_add", 6};
+    program_.kernel_count = 1;
+    program_.kernels = &kernel_;
+    target_.size = sizeof target_;
+  }
+  ~Wrong() override { unsetenv("KILN_WRONG"); }
+
+  std::string capabilities(const char *way) {
+    setenv("KILN_WRONG", way, 1);
+    Capabilities capabilities;
+    std::string error;
+    EXPECT_EQ(backend_->capabilities(target_, capabilities, error), error.empty());
+    return error;
+  }
+  std::string claim(const char *way) {
+    setenv("KILN_WRONG", way, 1);
+    std::string error;
+    EXPECT_EQ(backend_->claim(kernel_, target_, answer_, error), error.empty());
+    return error;
+  }
+  std::string compile(const char *way) {
+    setenv("KILN_WRONG", way, 1);
+    std::string error;
+    EXPECT_EQ(backend_->compile(program_, target_, blobs_, error), error.empty());
+    return error;
+  }
+
+  std::string broken_ = KILN_BROKEN_PLUGINS "/libkiln_backend_wrong.so";
+  std::shared_ptr<Backend> backend_;
+  OpRow op_ = {};
+  kiln_kernel kernel_ = {};
+  kiln_program program_ = {};
+  kiln_target target_ = {};
+  Answer answer_;
+  std::vector<Blob> blobs_;
+};
+
+TEST_F(Wrong, NotAtAll) {
+  EXPECT_EQ(capabilities(""), "");
+  EXPECT_EQ(claim(""), "");
+  EXPECT_TRUE(answer_.whole(1));
+  EXPECT_EQ(compile(""), "");
+  EXPECT_EQ(blobs_.size(), 1u);
+}
+
+TEST_F(Wrong, Capabilities) {
+  EXPECT_EQ(capabilities("capabilities: flags"), "the backend wrong sets the flags 0x100, which version 1 of the "
+                                                 "interface does not have: tell its author");
+  EXPECT_EQ(capabilities("capabilities: binding"),
+            "the backend wrong states a max_binding_bytes of -1: tell its author");
+  EXPECT_EQ(capabilities("capabilities: allocation"),
+            "the backend wrong states a max_allocation_bytes of -9223372036854775808: tell its author");
+  EXPECT_EQ(capabilities("capabilities: symbol nowhere"),
+            "the backend wrong names an artifact_symbol of 9 bytes at no address: tell its author");
+  EXPECT_EQ(capabilities("capabilities: symbol huge"),
+            "the backend wrong names an artifact_symbol of 1099511627776 bytes: tell its author");
+  EXPECT_EQ(capabilities("capabilities: symbol text"),
+            "the backend wrong names an artifact_symbol that is none, 'two words': tell its author");
+}
+
+TEST_F(Wrong, Errors) {
+  EXPECT_EQ(capabilities("error: 77"), "the backend wrong: the code 77, which the interface does not have (the backend "
+                                       "says no more)");
+  EXPECT_EQ(capabilities("error: -1"), "the backend wrong: the code -1, which the interface does not have (the backend "
+                                       "says no more)");
+  EXPECT_EQ(capabilities("error: without a word"), "the backend wrong: an internal error (the backend says no more)");
+  EXPECT_EQ(capabilities("error: no end"), "the backend wrong: " + std::string(sizeof kiln_error::message, 'x'));
+  EXPECT_EQ(capabilities("error: bytes"), "the backend wrong: a \xef\xbf\xbd and a \xef\xbf\xbd[2J");
+}
+
+TEST_F(Wrong, Claims) {
+  std::string makesNoSense = "the backend wrong gave an answer that makes no sense: ";
+  for (auto [way, sentence] :
+       {std::pair("claim: no ops", "it took a set of no ops"),
+        std::pair("claim: ops nowhere", "it took 3 ops, at no address, of a kernel of 1"),
+        std::pair("claim: many ops", "it took 1099511627776 ops of a kernel of 1"),
+        std::pair("claim: terms of no size", "its kiln_terms state a size of 0 bytes"),
+        std::pair("claim: flags", "in its kiln_terms it sets the flags 0x80000000, which version 1 of the interface does not "
+                                  "have: tell its author"),
+        std::pair("claim: scratch", "it asks for 1152921504606846976 bytes of scratch"),
+        std::pair("claim: form", "it names a form of 1099511627776 bytes"),
+        std::pair("claim: refused op", "it refused op 7 of a kernel of 1"),
+        std::pair("claim: reason nowhere", "it gave a reason of 9 bytes at no address"),
+        std::pair("claim: reason huge", "it gave a reason of 1099511627776 bytes"),
+        std::pair("claim: both", "it took op 0 and refused it")})
+    EXPECT_EQ(claim(way), makesNoSense + sentence);
+  EXPECT_EQ(claim("claim: reason bytes"), "");
+  EXPECT_EQ(answer_.reason(), "a \xef\xbf\xbd and a \xef\xbf\xbd[2J");
+}
+
+TEST_F(Wrong, AnswersThatComeTooLateDoNoHarmAndAreTold) {
+  EXPECT_EQ(claim(""), "");
+  EXPECT_EQ(claim("claim: late"), "the backend wrong answered a claim or gave an artifact when that call was over");
+  EXPECT_TRUE(answer_.parts.empty());
+}
+
+TEST_F(Wrong, ArtifactsThatComeTooLateDoNoHarmAndAreTold) {
+  EXPECT_EQ(compile(""), "");
+  EXPECT_EQ(compile("compile: late"), "the backend wrong answered a claim or gave an artifact when that call was over");
+  EXPECT_TRUE(blobs_.empty());
+}
+
+TEST_F(Wrong, Artifacts) {
+  for (auto [way, sentence] :
+       {std::pair("compile: nothing", " gave no artifact, and calls that a success: tell its author"),
+        std::pair("compile: object", " gave an object file, where its capabilities name no artifact_symbol: artifacts "
+                                     "are bytes then: tell its author"),
+        std::pair("compile: symbol, nothing",
+                  " gave no object file, which was to define the_symbol, and calls that a success: tell its author"),
+        std::pair("compile: symbol, bytes", " gave an artifact of bytes, where its capabilities name an "
+                                            "artifact_symbol, the_symbol: artifacts are object files then: tell its "
+                                            "author"),
+        std::pair("compile: nowhere", ": it gave an artifact of 8 bytes at no address"),
+        std::pair("compile: huge", ": it gave an artifact of 18446744073709551615 bytes"),
+        std::pair("compile: empty", " gave an artifact of no bytes: tell its author"),
+        std::pair("compile: kind", ": it gave an artifact of the unknown kind -3"),
+        std::pair("compile: name", ": it gave an artifact with a name of 9 bytes at no address"),
+        std::pair("compile: twice", " gave two artifacts of bytes; one is allowed: tell its author")}) {
+    EXPECT_EQ(compile(way), std::string("the backend wrong") + sentence);
+    EXPECT_TRUE(blobs_.empty());
+  }
+  target_.emit = {"asm", 3};
+  EXPECT_EQ(compile("compile: nothing"),
+            "the backend wrong left nothing at the stage 'asm', and calls that a success: tell its author");
+}
+
+TEST_F(Wrong, Tables) {
+  for (auto [way, sentence] :
+       {std::pair("tables: size", "its kiln_backend states a size of 2 bytes: `size` is to be sizeof(kiln_backend) of "
+                                  "the header that it is built with"),
+        std::pair("tables: compile size", "its kiln_compile_api states a size of 3735928559 bytes: `size` is to be "
+                                          "sizeof(kiln_compile_api) of the header that it is built with"),
+        std::pair("tables: title", "it gives a title of 9 bytes at no address: tell its author")}) {
+    setenv("KILN_WRONG", way, 1);
+    expectError(broken_, sentence);
+  }
+}
+
 TEST(Plugin, TwoOfAName) {
   setenv("KILN_BACKEND_PATH", "/no/such/folder:", 1);
   Registry registry(KILN_PLUGIN_FOLDER);

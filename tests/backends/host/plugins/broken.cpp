@@ -70,7 +70,9 @@ int32_t claim(const kiln_host *host, const kiln_kernel *kernel, const kiln_targe
   return 0;
 }
 
-int32_t compile(const kiln_host *, const kiln_program *, const kiln_target *, const kiln_sink *, kiln_error *error) {
+int32_t compile(const kiln_host *, const kiln_program *, const kiln_target *, const kiln_sink *sink,
+                kiln_error *error) {
+  sink->add(sink->self, KILN_BLOB_BYTES, {nullptr, 0}, "x", 1);
   if (BROKEN == THROWS_IN_COMPILE)
     throw 42;
   if (BROKEN == CANNOT_COMPILE) {
