@@ -104,7 +104,7 @@ void Device::checkMade(int32_t code, const void *made, const kiln_error &error, 
 
 void Device::check(int32_t code, const kiln_error &error, const char *what) const {
   if (code != KILN_SUCCESS)
-    fail("backend %s: %s: %s", tables_.name().c_str(), what, messageOf(error, code).c_str());
+    throw BackendError(format("backend %s: %s: %s", tables_.name().c_str(), what, messageOf(error, code).c_str()));
 }
 
 void Device::write(kiln_buffer *to, uint64_t offset, const void *from, uint64_t bytes) const {

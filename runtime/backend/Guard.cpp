@@ -24,13 +24,17 @@ SharedText<512> checkpoint;
 std::atomic<int64_t> checkpointStep = 0;
 std::atomic<bool> told = false;
 
-void addEnd(Sentence &sentence) {
-  sentence << processAdvice;
+void addCheckpoint(Sentence &sentence) {
   if (checkpoint.empty())
     return;
   sentence << ". The last checkpoint stands: ";
   checkpoint.each([&](char c) { sentence << std::string_view(&c, 1); });
   sentence << ", after step " << checkpointStep.load() << "; --resume goes on from it";
+}
+
+void addEnd(Sentence &sentence) {
+  sentence << processAdvice;
+  addCheckpoint(sentence);
 }
 
 /// What the record says, once.
@@ -173,6 +177,12 @@ void guardProcess(const char *prefix, const char *advice) {
 void noteCheckpoint(const std::string &path, int64_t step) {
   checkpoint.set(path);
   checkpointStep = step;
+}
+
+std::string standingCheckpoint() {
+  Sentence sentence;
+  addCheckpoint(sentence);
+  return std::string(sentence.text());
 }
 
 Watchdog::Watchdog(int64_t seconds, const char *option, bool foreign) {

@@ -5,6 +5,7 @@
 
 #include <condition_variable>
 #include <mutex>
+#include <string>
 #include <thread>
 
 namespace kiln {
@@ -35,6 +36,8 @@ void guardProcess(const char *prefix, const char *advice);
 
 /// The checkpoint that stands whatever comes.
 void noteCheckpoint(const std::string &path, int64_t step);
+/// ". The last checkpoint stands: ..."; empty where there is none.
+std::string standingCheckpoint();
 
 /// Ends the process, with a sentence and code 1, where a call into a backend takes longer. Needs guardProcess().
 class Watchdog {

@@ -75,8 +75,9 @@ static std::string thrown() {
 
 void failThrown(std::string_view backend, const char *function, std::string_view entry) {
   std::string of = entry.empty() ? "" : " of '" + std::string(entry) + "'";
-  fail("the backend %.*s threw an exception in its %s%s%s, which the backend interface forbids: tell its author",
-       static_cast<int>(backend.size()), backend.data(), function, of.c_str(), thrown().c_str());
+  throw BackendError(
+      format("the backend %.*s threw an exception in its %s%s%s, which the backend interface forbids: tell its author",
+             static_cast<int>(backend.size()), backend.data(), function, of.c_str(), thrown().c_str()));
 }
 
 void tellThrown(std::string_view backend, const char *function) noexcept {

@@ -185,6 +185,9 @@ int runProgram(const kiln_program_image &image, const std::vector<std::string> &
     return 2;
   } catch (const std::bad_alloc &) {
     std::fprintf(stderr, "error: out of memory\n");
+  } catch (const BackendError &error) {
+    std::fflush(stdout);
+    std::fprintf(stderr, "error: %s%s\n", error.what(), standingCheckpoint().c_str());
   } catch (const std::exception &error) {
     std::fflush(stdout);
     std::fprintf(stderr, "error: %s\n", error.what());

@@ -279,8 +279,8 @@ void Call::runPart(const Placement::Part &part, kiln_status &status) {
   whole(error.kernel);
   whole(status.kernel);
   if (code != KILN_SUCCESS)
-    fail("the backend %s failed in '%s': %s%s", opened.tables.name().c_str(), spec_.name.c_str(),
-         messageOf(error, code).c_str(), describeAt(error).c_str());
+    throw BackendError(format("the backend %s failed in '%s': %s%s", opened.tables.name().c_str(), spec_.name.c_str(),
+                              messageOf(error, code).c_str(), describeAt(error).c_str()));
   if (part.backend != 0)
     bring(part, true);
 }

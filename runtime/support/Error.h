@@ -12,6 +12,12 @@ public:
   using std::runtime_error::runtime_error;
 };
 
+/// A backend's fault or its device's, in the middle of the work.
+class BackendError : public Error {
+public:
+  using Error::Error;
+};
+
 /// Wrong use of the command line: exit code 2.
 class UsageError : public Error {
 public:

@@ -5,7 +5,9 @@
 #include "runtime/support/Error.h"
 
 #include <algorithm>
+#include <csignal>
 #include <linux/futex.h>
+#include <memory>
 #include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -116,7 +118,28 @@ bool ThreadPool::takeOne(uint32_t worker) {
   return true;
 }
 
+namespace {
+/// Where a thread whose own stack is full handles the signal that it gets for that.
+class SignalStack {
+public:
+  SignalStack() : memory_(new char[bytes]) {
+    stack_t stack = {};
+    stack.ss_sp = memory_.get();
+    stack.ss_size = bytes;
+    sigaltstack(&stack, &before_);
+  }
+  ~SignalStack() { sigaltstack(&before_, nullptr); }
+  SignalStack(const SignalStack &) = delete;
+
+private:
+  static constexpr size_t bytes = 65536;
+  std::unique_ptr<char[]> memory_;
+  stack_t before_ = {};
+};
+} // namespace
+
 void ThreadPool::work(uint32_t worker) {
+  SignalStack stack;
   while (!stop_.load(std::memory_order_relaxed)) {
     uint64_t seen = ticket_.load(std::memory_order_acquire);
     if (takeOne(worker))

@@ -103,6 +103,7 @@ void runChain(const Launch &l) {
 }
 
 const kiln_program *loaded = nullptr;
+const kiln_host *threads = nullptr; // the device's
 
 int64_t valueOf(const kiln_extent &extent, const int64_t *table) {
   return extent.slot < 0 ? extent.value : table[extent.slot];
@@ -152,7 +153,8 @@ int32_t deviceInfo(const kiln_host *, uint32_t, kiln_device_info *info, kiln_err
   info->flags = apart ? 0 : KILN_BACKEND_HOST_MEMORY;
   return 0;
 }
-int32_t open(const kiln_host *, uint32_t, kiln_device **device, kiln_error *) {
+int32_t open(const kiln_host *host, uint32_t, kiln_device **device, kiln_error *) {
+  threads = host;
   *device = reinterpret_cast<kiln_device *>(&loaded);
   return 0;
 }
@@ -188,12 +190,19 @@ int32_t load(kiln_device *, const kiln_program *program, const void *, uint64_t,
   return 0;
 }
 
+int down(volatile char *above, int64_t times) {
+  volatile char here[4096];
+  here[0] = above ? *above : 1;
+  return times ? down(here, times - 1) + here[0] : 0;
+}
+void overflow() { down(nullptr, static_cast<int64_t>(1) << 40); }
+
 /// What the environment's KILN_FAKE_FAULT asks for, in the execution KILN_FAKE_AT (from 1).
-void misbehave() {
+int32_t misbehave() {
   static int executions = 0;
   const char *fault = std::getenv("KILN_FAKE_FAULT"), *at = std::getenv("KILN_FAKE_AT");
   if (!fault || ++executions != (at ? std::atoi(at) : 1))
-    return;
+    return 0;
   std::string_view what = fault;
   for (auto [name, number] : {std::pair("segv", SIGSEGV), std::pair("bus", SIGBUS), std::pair("fpe", SIGFPE),
                               std::pair("ill", SIGILL), std::pair("abort", SIGABRT)})
@@ -201,16 +210,17 @@ void misbehave() {
       std::raise(number);
   if (what == "thread") // where kernels run
     std::thread([] { std::raise(SIGSEGV); }).join();
-  if (what == "stack") {
-    struct Deep {
-      static int down(volatile char *above, int64_t times) {
-        volatile char here[4096];
-        here[0] = above ? *above : 1;
-        return times ? down(here, times - 1) + here[0] : 0;
-      }
-    };
-    Deep::down(nullptr, static_cast<int64_t>(1) << 40);
-  }
+  if (what == "stack")
+    overflow();
+  if (what == "worker's stack")
+    threads->parallel_for(
+        threads->self, 1000,
+        [](void *, int64_t, int64_t, uint32_t worker) {
+          if (worker)
+            overflow();
+          sleep(60); // the other one comes to it
+        },
+        nullptr);
   if (what == "exit0")
     std::exit(0);
   if (what == "exit7")
@@ -228,10 +238,12 @@ void misbehave() {
     usleep(100000);
   if (what == "slow") // long enough for a signal or two
     usleep(1500000);
+  return what == "fail" ? KILN_ERROR_OUT_OF_MEMORY : 0;
 }
 
 int32_t execute(kiln_executable *, const kiln_execution *execution, kiln_error *) {
-  misbehave();
+  if (int32_t code = misbehave())
+    return code;
   const EntryRow &entry = loaded->entries[execution->entry];
   void *buffers[16] = {};
   for (size_t i = 0; i < entry.argument_count; ++i)

@@ -40,10 +40,13 @@ TEST_F(Survival, ASignalIsToldWithTheCheckpointAndStaysTheEnd) {
         std::tuple("fpe", SIGFPE, "arithmetic error (SIGFPE)"),
         std::tuple("ill", SIGILL, "illegal instruction (SIGILL)"), std::tuple("abort", SIGABRT, "abort (SIGABRT)"),
         std::tuple("thread", SIGSEGV, "segmentation fault (SIGSEGV)"),
-        std::tuple("stack", SIGSEGV, "segmentation fault (SIGSEGV)")}) {
-    if (sanitized && std::string_view(fault) == "stack")
+        std::tuple("stack", SIGSEGV, "segmentation fault (SIGSEGV)"),
+        std::tuple("worker's stack", SIGSEGV, "segmentation fault (SIGSEGV)")}) {
+    if (sanitized && std::string_view(fault).ends_with("stack"))
       continue;
-    Outcome outcome = run(training(fault, 12));
+    std::vector<std::string> arguments = training(fault, 12);
+    arguments.insert(arguments.end(), {"--threads", "2"});
+    Outcome outcome = run(arguments);
     EXPECT_TRUE(outcome.code == -number || sanitized) << fault << ": " << outcome.code;
     EXPECT_THAT(outcome.err,
                 HasSubstr(std::string("error: the backend fake crashed in its execute ('train_step'): ") + words +
@@ -75,6 +78,13 @@ TEST_F(Survival, AnExceptionIsAnErrorWithTheBackendsName) {
   EXPECT_EQ(outcome.code, 1);
   EXPECT_THAT(outcome.err, HasSubstr("error: the backend fake threw an exception in its execute of 'train_step' (no "
                                      "more registers), which the backend interface forbids: tell its author"));
+  EXPECT_THAT(outcome.err, HasSubstr("tell its author" + stands));
+  outcome = run(training("fail", 12));
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.err,
+              HasSubstr("error: the backend fake failed in 'train_step': out of memory (the backend says no "
+                        "more)" +
+                        stands));
   outcome = run(training("throw int", 12));
   EXPECT_EQ(outcome.code, 1);
   EXPECT_THAT(outcome.err, HasSubstr("the backend fake threw an exception in its execute of 'train_step', which"));

@@ -48,7 +48,7 @@ try CompilesToNothing 1 "the backend faulty gave no artifact, and calls that a s
 try LoadGivesNothing 1 "it says that it succeeded and gives nothing"
 try AllocationFails 1 "planted: no memory"
 try ExecuteFails 1 "the backend faulty failed in 'train_step': planted: a launch failed"
-try DeviceLost 1 "the backend faulty failed in 'train_step': planted: the device is lost"
+try DeviceLost 1 "the backend faulty failed in 'train_step': planted: the device is lost. The last checkpoint stands: trained/last.safetensors, after step "
 [ -s trained/last.safetensors ] || { echo "FAILED: DeviceLost: the last checkpoint is gone"; bad=1; }
 # `kiln check --against`: the program's own kernels at their places. What one writes beside its results is told, and what
 # it gives that is wrong; the model's data is there.
