@@ -21,8 +21,11 @@ public:
 
   /// What one backend compiles and loads: its kernels, and an entry for each of its parts.
   const kiln_program &program(uint32_t backend) const { return backends_[backend].program; }
-  /// The number that a kernel of that program has in the whole.
-  uint32_t wholeKernel(uint32_t backend, uint32_t kernel) const { return backends_[backend].kernelNumbers[kernel]; }
+  /// The number that a kernel of that program has in the whole; KILN_NONE where there is no such kernel.
+  uint32_t wholeKernel(uint32_t backend, uint32_t kernel) const {
+    const std::vector<uint32_t> &numbers = backends_[backend].kernelNumbers;
+    return kernel < numbers.size() ? numbers[kernel] : KILN_NONE;
+  }
 
   /// Bytes that a part reads or writes: a place, its tensor's extents, and the loops around it within the part.
   struct Access {

@@ -272,12 +272,8 @@ void Call::runPart(const Placement::Part &part, kiln_status &status) {
     keepTimes(part.backend, began);
   if (program_.counts_ && code == KILN_SUCCESS)
     program_.counts_->add(opened.tables, opened.executable);
-  auto whole = [&](uint32_t &kernel) {
-    if (kernel < placement.program(part.backend).kernel_count)
-      kernel = placement.wholeKernel(part.backend, kernel);
-  };
-  whole(error.kernel);
-  whole(status.kernel);
+  error.kernel = placement.wholeKernel(part.backend, error.kernel);
+  status.kernel = placement.wholeKernel(part.backend, status.kernel);
   if (code != KILN_SUCCESS)
     throw BackendError(format("the backend %s failed in '%s': %s%s", opened.tables.name().c_str(), spec_.name.c_str(),
                               messageOf(error, code).c_str(), describeAt(error).c_str()));
@@ -310,9 +306,8 @@ void Call::keepTimes(uint32_t backend, int64_t began) {
     if (events[i].kernel >= kernels && events[i].kernel != KILN_NONE)
       fail("backend %s has timed the kernel %u of '%s', where it has %zu kernels: tell its author",
            opened.tables.name().c_str(), events[i].kernel, spec_.name.c_str(), kernels);
-  program_.profile_->add(backend, events, count, began, ended, [&](uint32_t kernel) {
-    return kernel < placement.program(backend).kernel_count ? placement.wholeKernel(backend, kernel) : KILN_NONE;
-  });
+  program_.profile_->add(backend, events, count, began, ended,
+                         [&](uint32_t kernel) { return placement.wholeKernel(backend, kernel); });
 }
 
 void Call::run(uint32_t seed, int64_t step) {
@@ -324,7 +319,7 @@ void Call::run(uint32_t seed, int64_t step) {
     kiln_status status = {};
     runPart(part, status);
     if (status.kind != KILN_OK)
-      throw Error(describe(status));
+      throw Error(describe(status, part.backend));
   }
   finish();
 }
@@ -341,7 +336,7 @@ std::string Call::describeAt(const kiln_error &error) const {
   return text + ")";
 }
 
-std::string Call::describe(const kiln_status &status) const {
+std::string Call::describe(const kiln_status &status, uint32_t backend) const {
   std::string where = "'" + spec_.name + "'";
   const std::vector<KernelSpec> &kernels = program_.manifest_.kernels;
   if (status.kernel < kernels.size() && status.op < kernels[status.kernel].ops.size()) {
@@ -357,8 +352,8 @@ std::string Call::describe(const kiln_status &status) const {
   case KILN_NOT_FINITE:
     return format("a value is not finite (%s)", where.c_str());
   default:
-    return format("the backend reports the status %d, which the interface does not have (%s): tell its author",
-                  status.kind, where.c_str());
+    return format("the backend %s reports the status %d, which the interface does not have (%s): tell its author",
+                  program_.backends_[backend]->tables.name().c_str(), status.kind, where.c_str());
   }
 }
 

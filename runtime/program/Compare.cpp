@@ -112,7 +112,7 @@ public:
                  "an execution failed");
     if (status.kind != KILN_OK) {
       status.kernel = program_.plan_.placement().wholeKernel(number, status.kernel);
-      throw Error(call_.describe(status));
+      throw Error(call_.describe(status, number));
     }
   }
 

@@ -113,9 +113,7 @@ void Program::parallelFor(void *self, int64_t count, kiln_task task, void *conte
   static_cast<Program *>(self)->pool_.parallelFor(count, task, context);
 }
 
-void Program::log(void *, int32_t, kiln_string message) {
-  std::fprintf(stderr, "%s\n", readable(message).c_str());
-}
+void Program::log(void *, int32_t, kiln_string message) { std::fprintf(stderr, "%s\n", readable(message).c_str()); }
 
 Session sessionOf(std::string_view entry) {
   return entry == "train_step" || entry == "grad" ? Session::Training

@@ -189,7 +189,8 @@ public:
   int64_t examples() const;
 
 private:
-  std::string describe(const kiln_status &status) const;
+  /// What went wrong in the data of an execution, as one of the program's backends tells it.
+  std::string describe(const kiln_status &status, uint32_t backend) const;
   std::string describeAt(const kiln_error &error) const;
   Tensor &homeOf(size_t argument);
   void bindBuffer(size_t argument);

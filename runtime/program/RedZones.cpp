@@ -119,9 +119,8 @@ void Call::runWatched() {
     walkPart(part, [&](Walk &, const kiln_node &node, const kiln_status &status) {
       if (status.kind != KILN_OK) {
         kiln_status whole = status;
-        if (whole.kernel < placement.program(part.backend).kernel_count)
-          whole.kernel = placement.wholeKernel(part.backend, whole.kernel);
-        throw Error(describe(whole));
+        whole.kernel = placement.wholeKernel(part.backend, whole.kernel);
+        throw Error(describe(whole, part.backend));
       }
       checkZones(part.backend, node);
       return true;

@@ -27,8 +27,9 @@ protected:
       ". The last checkpoint stands: run/last.safetensors, after step 10; --resume goes on from it";
 };
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool sanitized = true; // its own report follows, and its own exit code
+// A sanitizer's own report follows, and its own exit code.
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+constexpr bool sanitized = true;
 #else
 constexpr bool sanitized = false;
 #endif

@@ -131,7 +131,7 @@ TEST(WrongBackend, Codes) {
                   };
                 },
                 step),
-            "the backend reports the status 12, which the interface does not have ('train_step'): tell its author");
+            "the backend fake reports the status 12, which the interface does not have ('train_step'): tell its author");
 }
 
 TEST(WrongBackend, Profiles) {
