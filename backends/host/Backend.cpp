@@ -172,8 +172,9 @@ struct Compiling {
   }
 };
 
-/// What is wrong with what compile gave; empty where nothing is. `symbol`: the capabilities' artifact_symbol.
-std::string misfit(const std::vector<Blob> &blobs, const std::string &symbol, const kiln_target &target) {
+/// What is wrong with what compile gave; empty where nothing is. `symbol`: the capabilities' artifact_symbol; `empty`:
+/// the program has no kernels.
+std::string misfit(const std::vector<Blob> &blobs, const std::string &symbol, const kiln_target &target, bool empty) {
   auto count = [&](kiln_blob_kind kind) {
     return std::count_if(blobs.begin(), blobs.end(), [&](const Blob &blob) { return blob.kind == kind; });
   };
@@ -181,13 +182,15 @@ std::string misfit(const std::vector<Blob> &blobs, const std::string &symbol, co
     return blobs.empty() ? "left nothing at the stage '" + std::string(stage) + "', and calls that a success" : "";
   if (count(KILN_BLOB_BYTES) > 1)
     return "gave two artifacts of bytes; one is allowed";
-  if (symbol.empty() && count(KILN_BLOB_OBJECT))
-    return "gave an object file, where its capabilities name no artifact_symbol: artifacts are bytes then";
-  if (symbol.empty() && !count(KILN_BLOB_BYTES))
-    return "gave no artifact, and calls that a success";
   if (!symbol.empty() && count(KILN_BLOB_BYTES))
     return "gave an artifact of bytes, where its capabilities name an artifact_symbol, " + symbol +
            ": artifacts are object files then";
+  if (symbol.empty() && count(KILN_BLOB_OBJECT))
+    return "gave an object file, where its capabilities name no artifact_symbol: artifacts are bytes then";
+  if (empty)
+    return ""; // of a program without kernels there may be nothing to say
+  if (symbol.empty() && !count(KILN_BLOB_BYTES))
+    return "gave no artifact, and calls that a success";
   if (!symbol.empty() && !count(KILN_BLOB_OBJECT))
     return "gave no object file, which was to define " + symbol + ", and calls that a success";
   for (const Blob &blob : blobs)
@@ -380,7 +383,8 @@ bool Backend::compile(const kiln_program &program, const kiln_target &target, st
     }
   } else if (!compiling.error.empty())
     error = "the backend " + name_ + ": " + compiling.error;
-  else if (std::string what = misfit(blobs, capabilities.artifactSymbol, target); !what.empty())
+  else if (std::string what = misfit(blobs, capabilities.artifactSymbol, target, program.kernel_count == 0);
+           !what.empty())
     error = "the backend " + name_ + " " + what + ": tell its author";
   else
     return true;

@@ -208,8 +208,9 @@ TEST_F(Wrong, Claims) {
         std::pair("claim: ops nowhere", "it took 3 ops, at no address, of a kernel of 1"),
         std::pair("claim: many ops", "it took 1099511627776 ops of a kernel of 1"),
         std::pair("claim: terms of no size", "its kiln_terms state a size of 0 bytes"),
-        std::pair("claim: flags", "in its kiln_terms it sets the flags 0x80000000, which version 1 of the interface does not "
-                                  "have: tell its author"),
+        std::pair("claim: flags",
+                  "in its kiln_terms it sets the flags 0x80000000, which version 1 of the interface does not "
+                  "have: tell its author"),
         std::pair("claim: scratch", "it asks for 1152921504606846976 bytes of scratch"),
         std::pair("claim: form", "it names a form of 1099511627776 bytes"),
         std::pair("claim: refused op", "it refused op 7 of a kernel of 1"),
@@ -255,6 +256,12 @@ TEST_F(Wrong, Artifacts) {
   target_.emit = {"asm", 3};
   EXPECT_EQ(compile("compile: nothing"),
             "the backend wrong left nothing at the stage 'asm', and calls that a success: tell its author");
+}
+
+TEST_F(Wrong, NothingIsEnoughForAProgramWithoutKernels) {
+  program_.kernel_count = 0;
+  EXPECT_EQ(compile("compile: nothing"), "");
+  EXPECT_EQ(compile("compile: empty"), "");
 }
 
 TEST_F(Wrong, Tables) {

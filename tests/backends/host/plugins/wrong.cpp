@@ -145,9 +145,13 @@ int32_t claim(const kiln_host *, const kiln_kernel *, const kiln_target *, const
 
 int32_t compile(const kiln_host *host, const kiln_program *program, const kiln_target *, const kiln_sink *sink,
                 kiln_error *) {
+  kiln_program_info whole = {};
+  whole.size = sizeof whole;
+  host->reader->program(program, &whole);
   kiln_kernel_info info = {};
   info.size = sizeof info;
-  host->reader->kernel(host->reader->program_kernel(program, 0), &info);
+  if (whole.kernel_count)
+    host->reader->kernel(host->reader->program_kernel(program, 0), &info);
   end("compile");
   auto add = [&](int32_t kind, const void *data, size_t bytes) { sink->add(sink->self, kind, text(""), data, bytes); };
   if (is("compile: nothing") || is("compile: symbol, nothing"))
