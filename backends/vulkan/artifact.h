@@ -35,7 +35,7 @@
 #include <stdint.h>
 
 #define KILN_VK_MAGIC 0x4b564b31u /* "1KVK" */
-#define KILN_VK_ARTIFACT_VERSION 4
+#define KILN_VK_ARTIFACT_VERSION 5
 #define KILN_VK_MAX_PUSH_WORDS 32
 /* Of an invocation's loops: beyond that shaders have strips. (Mesa's llvmpipe ends them after 65,535.) */
 #define KILN_VK_SURE_PASSES 60000
@@ -80,6 +80,38 @@ static inline const char *kiln_vk_feature_name(uint32_t bit) {
                                                            "a processor as the device",
                                                            "shaderStorageBufferArrayDynamicIndexing"};
   return bit < KILN_VK_FEATURE_COUNT ? names[bit] : "an unknown feature";
+}
+
+/* How a variant goes about it: what a device is tested with before it runs any of that kind. */
+enum {
+  KILN_VK_KIND_NONE = 0, /* made by hand */
+  KILN_VK_KIND_ELEMENTS = 1,
+  KILN_VK_KIND_ROWS = 2,
+  KILN_VK_KIND_ROWS_SHARED = 3,
+  KILN_VK_KIND_COLUMNS = 4,
+  KILN_VK_KIND_COLUMNS_SHARED = 5,
+  KILN_VK_KIND_PRODUCT = 6,
+  KILN_VK_KIND_PRODUCT_SHARED = 7,
+  KILN_VK_KIND_PRODUCT_MATRIX = 8,
+  KILN_VK_KIND_SCATTER = 9,
+  KILN_VK_KIND_ATTENTION = 10,
+  KILN_VK_KIND_ATTENTION_SHARED = 11,
+  KILN_VK_KIND_COUNT = 12
+};
+static inline const char *kiln_vk_kind_name(uint32_t kind) {
+  static const char *const names[KILN_VK_KIND_COUNT] = {"kernels made by hand",
+                                                        "elements",
+                                                        "rows",
+                                                        "rows in workgroup memory",
+                                                        "columns",
+                                                        "columns in workgroup memory",
+                                                        "products",
+                                                        "products in workgroup memory",
+                                                        "products of cooperative matrices",
+                                                        "scatter",
+                                                        "attention",
+                                                        "attention in workgroup memory"};
+  return kind < KILN_VK_KIND_COUNT ? names[kind] : "an unknown kind";
 }
 
 /* Expressions over a launch's extents (loop indices are among them): postfix, over 64-bit integers. The result of
@@ -188,6 +220,7 @@ typedef struct kiln_vk_variant {
   uint32_t subgroup_least, subgroup_most;  /* sizes that it works with; 0 and 0: any */
   uint32_t align;                          /* every place's byte offset is a multiple of it; else the next variant */
   uint32_t first_dispatch, dispatch_count; /* workgroup memory and invocations are the dispatches' */
+  uint32_t kind;                           /* KILN_VK_KIND_...: a device that fails its self-test does without */
 } kiln_vk_variant;
 
 typedef struct kiln_vk_kernel {

@@ -7,6 +7,7 @@
 #include "runtime/files/Safetensors.h"
 #include "runtime/program/Weights.h"
 #include "runtime/random/Initialise.h"
+#include "runtime/support/CacheFolder.h"
 #include "runtime/support/Error.h"
 
 #include <cstddef>
@@ -28,6 +29,7 @@ Program::Program(const kiln_program_image &image, unsigned threads, uint32_t dev
   host_.parallel_for = parallelFor;
   host_.worker_count = pool_.size();
   host_.log = log;
+  host_.cache_folder = {cacheFolder().data(), cacheFolder().size()};
   for (const ParameterSpec &spec : manifest_.parameters) {
     std::vector<int64_t> shape;
     shape.reserve(spec.type.shape.size());

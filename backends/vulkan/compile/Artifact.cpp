@@ -114,6 +114,7 @@ bool ArtifactWriter::add(const sdk::Graph &graph, const KernelPlan &plan,
     out.features = variant.features;
     out.align = 1;
     out.subgroup_most = variant.subgroupMost;
+    out.kind = variant.kind;
     out.first_dispatch = static_cast<uint32_t>(dispatches.size());
     out.dispatch_count = static_cast<uint32_t>(variant.dispatches.size());
     for (const Dispatch &part : variant.dispatches) {

@@ -45,6 +45,7 @@ struct Variant {
   uint32_t features = 0; // beside what the shaders' capabilities say
   std::vector<Dispatch> dispatches;
   uint32_t subgroupMost = 0; // the most invocations of a subgroup that it works with; 0: any
+  uint32_t kind = KILN_VK_KIND_NONE;
 };
 
 struct KernelPlan {

@@ -2,11 +2,14 @@
 //
 // A program that runs when the run side is built, since that has no compiler: kernels to an artifact, its bytes to
 // text.
+#include "backends/vulkan/SelfTestNumbers.h"
 #include "backends/vulkan/compile/Artifact.h"
 #include "backends/vulkan/compile/Glsl.h"
-#include "backends/vulkan/compile/Plan.h"
+#include "backends/vulkan/compile/Strategy.h"
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 
 namespace kiln::vulkan {
 namespace {
@@ -60,6 +63,208 @@ void addLoop(ArtifactWriter &writer, uint32_t strip) {
   add(writer, graph, plan);
 }
 
+//===-- Kernels of the forms --------------------------------------------------------------------------------------===//
+
+using Dims = std::vector<int64_t>;
+/// In double, or for i64 in integers.
+using Values = std::vector<double>;
+
+sdk::Attr ints(std::string name, std::vector<int64_t> value) {
+  return {std::move(name), KILN_ATTR_INTS, 0, 0, {}, std::move(value), {}};
+}
+sdk::Attr number(std::string name, int64_t value) { return {std::move(name), KILN_ATTR_INT, value, 0, {}, {}, {}}; }
+sdk::Attr text(std::string name, std::string value) {
+  return {std::move(name), KILN_ATTR_STRING, 0, 0, std::move(value), {}, {}};
+}
+
+/// A kernel with what its inputs give.
+struct Case {
+  sdk::Graph graph;
+  std::vector<Values> inputs;
+  std::vector<uint8_t> expected; // its only output's bytes
+  uint32_t feature = 0;          // that it tries; 0: its form
+
+  explicit Case(int32_t shape, uint32_t feature = 0) : feature(feature) {
+    graph.shape = shape;
+    graph.name = "trial";
+  }
+  uint32_t value(kiln_dtype dtype, const Dims &dims, int32_t producer) {
+    sdk::Type type{dtype, {}};
+    for (int64_t dim : dims)
+      type.dims.push_back({dim, -1});
+    graph.values.push_back(type);
+    graph.producer.push_back(producer);
+    return static_cast<uint32_t>(graph.values.size() - 1);
+  }
+  uint32_t input(kiln_dtype dtype, const Dims &dims) {
+    uint32_t made = value(dtype, dims, -1), number = static_cast<uint32_t>(graph.inputs.size());
+    graph.inputs.push_back(made);
+    Values &values = inputs.emplace_back(graph.bound(graph.type(made).dims));
+    for (size_t i = 0; i < values.size(); ++i)
+      values[i] = static_cast<double>(trialNumber(number, i, dtype));
+    return made;
+  }
+  uint32_t op(const char *name, std::vector<uint32_t> operands, kiln_dtype dtype, const Dims &dims,
+              std::vector<sdk::Attr> attrs = {}) {
+    uint32_t made = value(dtype, dims, static_cast<int32_t>(graph.ops.size()));
+    sdk::Op op;
+    op.code = sdk::opCode(name);
+    op.number = static_cast<uint32_t>(graph.ops.size());
+    op.name = name;
+    op.operands = std::move(operands);
+    op.results = {made};
+    op.attrs = std::move(attrs);
+    graph.ops.push_back(std::move(op));
+    return made;
+  }
+  /// Of whole numbers; for attention of any f32.
+  void output(uint32_t made, const Values &values) {
+    graph.outputs.push_back(made);
+    graph.alias.push_back(-1);
+    kiln_dtype dtype = graph.type(made).dtype;
+    auto size = static_cast<size_t>(sdk::byteSize(dtype));
+    expected.resize(values.size() * size);
+    for (size_t i = 0; i < values.size(); ++i) {
+      auto single = static_cast<float>(values[i]);
+      if (dtype == KILN_F32)
+        std::memcpy(&expected[i * size], &single, sizeof single);
+      else
+        storeNumber(static_cast<int64_t>(values[i]), dtype, &expected[i * size]);
+    }
+  }
+};
+
+/// x * x + x in a dtype, by way of another.
+Case elements(kiln_dtype dtype, kiln_dtype inBetween, uint32_t feature) {
+  const Dims dims = {300};
+  Case made(KILN_SHAPE_ELEMENTWISE, feature);
+  uint32_t x = made.input(dtype, dims), y = x;
+  if (inBetween != dtype)
+    y = made.op("convert", {x}, inBetween, dims);
+  y = made.op("add", {made.op("mul", {y, y}, inBetween, dims), y}, inBetween, dims);
+  if (inBetween != dtype)
+    y = made.op("convert", {y}, dtype, dims);
+  Values result;
+  for (double v : made.inputs[0])
+    // Of i64 the square's lowest bits are 0: inputs are multiples of 2^33.
+    result.push_back(dtype == KILN_I64 ? v : v * v + v);
+  made.output(y, result);
+  return made;
+}
+
+/// x less the sum of its row.
+Case rows() {
+  const int64_t count = 5, length = 300;
+  Case made(KILN_SHAPE_ROWS);
+  uint32_t x = made.input(KILN_F32, {count, length});
+  uint32_t sum = made.op("reduce", {x}, KILN_F32, {count}, {text("kind", "sum"), ints("axes", {1})});
+  uint32_t wide = made.op("broadcast", {sum}, KILN_F32, {count, length}, {ints("axes", {0})});
+  const Values &in = made.inputs[0];
+  Values result(in.size());
+  for (size_t row = 0; row < count; ++row) {
+    double total = 0;
+    for (size_t i = 0; i < length; ++i)
+      total += in[row * length + i];
+    for (size_t i = 0; i < length; ++i)
+      result[row * length + i] = in[row * length + i] - total;
+  }
+  made.output(made.op("sub", {x, wide}, KILN_F32, {count, length}), result);
+  return made;
+}
+
+/// Sums of columns, or of rows that nobody needs again.
+Case columns(int64_t rows, int64_t width, int64_t axis) {
+  Case made(KILN_SHAPE_COLUMNS);
+  uint32_t x = made.input(KILN_F32, {rows, width});
+  Values result(static_cast<size_t>(axis == 0 ? width : rows));
+  for (size_t i = 0; i < made.inputs[0].size(); ++i)
+    result[axis == 0 ? i % static_cast<size_t>(width) : i / static_cast<size_t>(width)] += made.inputs[0][i];
+  made.output(made.op("reduce", {x}, KILN_F32, {static_cast<int64_t>(result.size())},
+                      {text("kind", "sum"), ints("axes", {axis})}),
+              result);
+  return made;
+}
+
+Case product(kiln_dtype dtype, int64_t m, int64_t k, int64_t n) {
+  Case made(KILN_SHAPE_CONTRACT);
+  uint32_t x = made.input(dtype, {m, k}), y = made.input(dtype, {k, n});
+  Values result;
+  for (int64_t i = 0; i < m; ++i)
+    for (int64_t j = 0; j < n; ++j) {
+      double sum = 0;
+      for (int64_t d = 0; d < k; ++d)
+        sum += made.inputs[0][static_cast<size_t>(i * k + d)] * made.inputs[1][static_cast<size_t>(d * n + j)];
+      result.push_back(sum);
+    }
+  made.output(
+      made.op("dot_general", {x, y}, dtype, {m, n},
+              {ints("lhs_batch", {}), ints("rhs_batch", {}), ints("lhs_contract", {1}), ints("rhs_contract", {0})}),
+      result);
+  return made;
+}
+
+Case scatter() {
+  const int64_t rows = 6, count = 40, width = 3;
+  Case made(KILN_SHAPE_SCATTER);
+  uint32_t x = made.input(KILN_F32, {rows, width}), ids = made.input(KILN_I32, {count}),
+           updates = made.input(KILN_F32, {count, width});
+  Values result = made.inputs[0];
+  for (size_t i = 0; i < count; ++i)
+    for (size_t j = 0; j < width; ++j)
+      result[static_cast<size_t>(made.inputs[1][i]) * width + j] += made.inputs[2][i * width + j];
+  made.output(made.op("scatter", {x, ids, updates}, KILN_F32, {rows, width},
+                      {text("kind", "add"), number("axis", 0), number("batch_dims", 0)}),
+              result);
+  return made;
+}
+
+Case attention() {
+  const size_t queries = 5, keys = 20, width = 4;
+  const double scale = 0.05;
+  Case made(KILN_SHAPE_ATTENTION);
+  auto dims = [](size_t rows) { return Dims{1, 1, static_cast<int64_t>(rows), width}; };
+  uint32_t q = made.input(KILN_F32, dims(queries)), k = made.input(KILN_F32, dims(keys)),
+           v = made.input(KILN_F32, dims(keys));
+  Values result(queries * width);
+  for (size_t t = 0; t < queries; ++t) {
+    double total = 0;
+    for (size_t s = 0; s < keys; ++s) {
+      double score = 0;
+      for (size_t d = 0; d < width; ++d)
+        score += made.inputs[0][t * width + d] * made.inputs[1][s * width + d];
+      double weight = std::exp(score * scale);
+      total += weight;
+      for (size_t d = 0; d < width; ++d)
+        result[t * width + d] += weight * made.inputs[2][s * width + d];
+    }
+    for (size_t d = 0; d < width; ++d)
+      result[t * width + d] /= total;
+  }
+  sdk::Attr factor{"scale", KILN_ATTR_FLOAT, 0, scale, {}, {}, {}};
+  made.output(made.op("attention", {q, k, v}, KILN_F32, dims(queries), {factor, number("causal", 0)}), result);
+  return made;
+}
+
+std::vector<Case> allCases() {
+  std::vector<Case> cases;
+  cases.push_back(elements(KILN_F32, KILN_F32, 0));
+  cases.push_back(elements(KILN_I8, KILN_F32, KILN_VK_STORAGE8));
+  cases.push_back(elements(KILN_F16, KILN_F32, KILN_VK_STORAGE16));
+  cases.push_back(elements(KILN_BF16, KILN_F32, KILN_VK_STORAGE16));
+  cases.push_back(elements(KILN_I64, KILN_I64, KILN_VK_I64));
+  cases.push_back(elements(KILN_F64, KILN_F64, KILN_VK_F64));
+  cases.push_back(rows());
+  cases.push_back(columns(3000, 6, 0));
+  cases.push_back(columns(3, 20'000, 1));
+  cases.push_back(product(KILN_F32, 37, 70, 45));  // with edges
+  cases.push_back(product(KILN_F32, 20, 600, 24)); // the depth in parts
+  cases.push_back(product(KILN_F32, 3, 200, 40));  // an element for some invocations
+  cases.push_back(product(KILN_F16, 32, 48, 40));  // by matrices
+  cases.push_back(scatter());
+  cases.push_back(attention());
+  return cases;
+}
+
 void write(FILE *file, const char *name, const std::vector<uint8_t> &bytes) {
   std::fprintf(file, "alignas(8) constexpr uint8_t %s[] = {", name);
   for (size_t i = 0; i < bytes.size(); ++i)
@@ -78,7 +283,28 @@ int main(int count, char **arguments) {
   ArtifactWriter writer(256, 1u << 27);
   addLoop(writer, 1);
   addLoop(writer, 32);
+  Settings settings;
+  settings.partBytes = 1u << 27;
+  std::vector<uint8_t> expected;
+  std::string table;
+  uint32_t kernel = 2;
+  for (Case &each : allCases()) {
+    settings.aligned.assign(each.graph.inputs.size() + 1, true);
+    KernelPlan plan;
+    Refusal refusal;
+    if (!planKernel(each.graph, settings, plan, refusal))
+      fail(refusal.reason);
+    add(writer, each.graph, plan);
+    table += "    {" + std::to_string(kernel++) + ", " + std::to_string(each.feature) + ", " +
+             std::to_string(expected.size()) + ", {";
+    for (uint32_t value : each.graph.inputs)
+      table += std::to_string(each.graph.type(value).dtype) + ", ";
+    table += std::to_string(each.graph.type(each.graph.outputs[0]).dtype) + "}},\n";
+    expected.insert(expected.end(), each.expected.begin(), each.expected.end());
+  }
   std::fprintf(file, "// Made by compile/SelfTestCases.cpp.\n");
   write(file, "artifactBytes", writer.write());
+  write(file, "expectedBytes", expected);
+  std::fprintf(file, "constexpr Case cases[] = {\n%s};\n", table.c_str());
   return std::fclose(file) == 0 ? 0 : 1;
 }

@@ -32,6 +32,27 @@ static void choose(const Settings &settings, KernelPlan &plan) {
   plan.variants.erase(std::remove_if(plan.variants.begin(), plan.variants.end(), unwanted), plan.variants.end());
 }
 
+/// Of a variant of the sdk's form of that name.
+static uint32_t kindOf(std::string_view form, const Variant &variant) {
+  static constexpr struct {
+    std::string_view form;
+    uint32_t kind, shared;
+  } table[] = {{"elements", KILN_VK_KIND_ELEMENTS, KILN_VK_KIND_ELEMENTS},
+               {"rows", KILN_VK_KIND_ROWS, KILN_VK_KIND_ROWS_SHARED},
+               {"columns", KILN_VK_KIND_COLUMNS, KILN_VK_KIND_COLUMNS_SHARED},
+               {"product", KILN_VK_KIND_PRODUCT, KILN_VK_KIND_PRODUCT_SHARED},
+               {"scatter", KILN_VK_KIND_SCATTER, KILN_VK_KIND_SCATTER},
+               {"attention", KILN_VK_KIND_ATTENTION, KILN_VK_KIND_ATTENTION_SHARED}};
+  if (variant.features & KILN_VK_COOPERATIVE_MATRIX)
+    return KILN_VK_KIND_PRODUCT_MATRIX;
+  bool shares = std::any_of(variant.dispatches.begin(), variant.dispatches.end(),
+                            [](const Dispatch &dispatch) { return dispatch.sharedBytes > 0; });
+  for (const auto &row : table)
+    if (row.form == form)
+      return shares ? row.shared : row.kind;
+  return KILN_VK_KIND_NONE;
+}
+
 void PlanBuilder::variant(Device device) {
   variants.emplace_back();
   variants.back().features = device == Device::Processor ? static_cast<uint32_t>(KILN_VK_ON_CPU) : 0;
@@ -60,6 +81,8 @@ bool planKernel(const sdk::Graph &graph, const Settings &settings, KernelPlan &p
                         [&](sdk::ContractionBuilder &product) { addMatrices(builder, product); }))
     return false;
   plan = {std::move(builder.variants), builder.scratchBytes, builder.form};
+  for (Variant &variant : plan.variants)
+    variant.kind = kindOf(plan.form, variant);
   choose(settings, plan);
   return true;
 }

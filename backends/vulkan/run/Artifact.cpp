@@ -86,8 +86,8 @@ std::string Artifact::wrong() const {
     if (operand.element_bytes == 0 || !good(operand.bytes))
       return "an operand whose length cannot be computed";
   for (const kiln_vk_variant &variant : variants())
-    if (!within(variant.first_dispatch, variant.dispatch_count, h.dispatch_count))
-      return "a variant points beyond the dispatches";
+    if (!within(variant.first_dispatch, variant.dispatch_count, h.dispatch_count) || variant.kind >= KILN_VK_KIND_COUNT)
+      return "a variant points beyond the dispatches, or is of no known kind";
   for (const kiln_vk_dispatch &dispatch : dispatches())
     if (std::string message = wrongDispatch(dispatch); !message.empty())
       return message;

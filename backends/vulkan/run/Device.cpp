@@ -84,16 +84,6 @@ Failure Device::open() {
   return pipelines->open();
 }
 
-Failure Device::selfTest() {
-  if (findings)
-    return {};
-  Findings found;
-  if (Failure failure = findOut(*this, found))
-    return failure;
-  findings = found;
-  return {};
-}
-
 Failure Device::failure(VkResult result, const char *doing) {
   switch (result) {
   case VK_ERROR_DEVICE_LOST:

@@ -10,7 +10,6 @@
 #include "backends/vulkan/run/Pipelines.h"
 #include "backends/vulkan/run/SelfTest.h"
 #include "backends/vulkan/run/Upload.h"
-#include <optional>
 
 namespace kiln::vulkan {
 
@@ -37,7 +36,7 @@ struct Device {
   std::unique_ptr<Upload> upload;
   std::unique_ptr<PipelineCache> pipelines;
   std::vector<Executable *> executables; ///< loaded on it
-  std::optional<Findings> findings;      ///< when a program has asked for them
+  SelfTest selfTest{*this};
   uint64_t lastBufferId = 0;
   bool lost = false;
 
@@ -45,9 +44,6 @@ struct Device {
   Device(const Device &) = delete;
   ~Device();
   Failure open();
-  /// Looks for what the driver gets wrong, once.
-  Failure selfTest();
-  bool endsLoops() const { return findings && findings->loopPasses; }
 
   /// What a result means; `doing` completes "while ...".
   Failure failure(VkResult result, const char *doing);

@@ -59,7 +59,7 @@ Failure Executable::load(const void *blob, uint64_t bytes) {
   constexpr uint64_t fewPasses = 1000; // of loops: any driver does as many
   auto dispatches = artifact.dispatches();
   if (std::any_of(dispatches.begin(), dispatches.end(), [](const auto &each) { return each.passes > fewPasses; }))
-    if (Failure failure = device.selfTest())
+    if (Failure failure = device.selfTest.tryLoops())
       return failure;
   variants.resize(info.kernel_count);
   for (uint32_t i = 0; i < info.kernel_count; ++i)
@@ -101,11 +101,12 @@ std::string Executable::lacks(const kiln_vk_variant &variant) const {
     if (invocations > limits.maxComputeWorkGroupInvocations || dispatch.local[0] > limits.maxComputeWorkGroupSize[0] ||
         dispatch.local[1] > limits.maxComputeWorkGroupSize[1] || dispatch.local[2] > limits.maxComputeWorkGroupSize[2])
       return format("workgroups of %u x %u x %u", dispatch.local[0], dispatch.local[1], dispatch.local[2]);
-    uint64_t passes = device.endsLoops() && device.findings->strips ? dispatch.stripped_passes : dispatch.passes;
-    if (device.endsLoops() && passes > device.findings->loopPasses)
-      return format("loops that come round %llu times at its bounds (its driver ends them after %llu; lower a bound with --bound)",
-                    static_cast<unsigned long long>(passes),
-                    static_cast<unsigned long long>(device.findings->loopPasses));
+    const Findings &found = device.selfTest.findings();
+    uint64_t passes = found.loopPasses && found.strips ? dispatch.stripped_passes : dispatch.passes;
+    if (found.loopPasses && passes > found.loopPasses)
+      return format("loops that come round %llu times at its bounds (its driver ends them after %llu; lower a bound "
+                    "with --bound)",
+                    static_cast<unsigned long long>(passes), static_cast<unsigned long long>(found.loopPasses));
     if (dispatch.shared_bytes > limits.maxComputeSharedMemorySize)
       return format("%u bytes of shared memory (it has %u)", dispatch.shared_bytes, limits.maxComputeSharedMemorySize);
     uint32_t most = std::min(limits.maxPerStageDescriptorStorageBuffers, limits.maxDescriptorSetStorageBuffers);
@@ -121,16 +122,34 @@ Failure Executable::chooseVariants(uint32_t number) {
   its.size = sizeof its;
   reader->kernel(reader->program_kernel(program, number), &its);
   std::string name = toString(its.name);
-  std::string missing;
+  std::string missing, wrong;
   for (uint32_t i = kernel.first_variant; i < kernel.first_variant + kernel.variant_count; ++i) {
-    std::string reason = lacks(artifact.variants()[i]);
-    if (reason.empty())
-      variants[number].push_back(i);
-    else
+    const kiln_vk_variant &variant = artifact.variants()[i];
+    std::string reason = lacks(variant);
+    if (!reason.empty()) {
       missing = std::move(reason);
+      continue;
+    }
+    if (Failure failure = device.selfTest.tryOut(1u << variant.kind, variant.features))
+      return failure;
+    reason = device.selfTest.wrongIn(variant);
+    if (!reason.empty()) {
+      wrong = std::move(reason);
+      continue;
+    }
+    variants[number].push_back(i);
+    if (variant.align <= 1) // no launch will want another
+      break;
   }
   if (!variants[number].empty())
     return {};
+  if (!wrong.empty())
+    return {
+        KILN_ERROR_UNSUPPORTED,
+        format("%s computes %s wrongly with its driver (%s), as its self-test found, and kernel %s has nothing else; "
+               "choose another device (--device) or another driver, or build the program for another backend "
+               "(--backend cpu); KILN_VULKAN_SELF_TEST=again in the environment tests again",
+               device.physical.name.c_str(), wrong.c_str(), device.physical.driver.c_str(), name.c_str())};
   return {KILN_ERROR_UNSUPPORTED,
           format("%s lacks what kernel %s needs: %s; choose another device (--device), or build the program for all "
                  "devices (without --target-device) or for another backend (--backend cpu)",

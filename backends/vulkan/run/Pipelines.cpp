@@ -6,6 +6,7 @@
 
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <unistd.h>
 
 namespace kiln::vulkan {
@@ -73,8 +74,10 @@ std::string hex(const uint8_t *id) {
 std::string PipelineCache::fileOf(const char *kind) const {
   if (!KILN_HAS(device.host, kiln_host, cache_folder.data) || !device.host->cache_folder.size)
     return "";
-  return std::string(device.host->cache_folder.data, device.host->cache_folder.size) + "/vulkan-" +
-         hex(device.physical.deviceId) + "-" + hex(device.physical.driverId) + "." + kind;
+  std::string folder(device.host->cache_folder.data, device.host->cache_folder.size);
+  std::error_code ignored; // what cannot be kept is made again
+  std::filesystem::create_directories(folder, ignored);
+  return folder + "/vulkan-" + hex(device.physical.deviceId) + "-" + hex(device.physical.driverId) + "." + kind;
 }
 
 Failure PipelineCache::open() {
@@ -160,7 +163,7 @@ static uint32_t valueOf(const kiln_vk_specialization &constant, const Device &de
   case KILN_VK_SPECIALIZE_MATRIX_DEPTH:
     return device.physical.matrix[constant.kind - KILN_VK_SPECIALIZE_MATRIX_ROWS];
   case KILN_VK_SPECIALIZE_STRIP:
-    return device.endsLoops() && device.findings->strips ? constant.value : 1;
+    return device.selfTest.findings().loopPasses && device.selfTest.findings().strips ? constant.value : 1;
   default:
     return constant.value;
   }

@@ -2,16 +2,28 @@
 
 #include "backends/vulkan/run/SelfTest.h"
 
+#include "backends/vulkan/SelfTestNumbers.h"
 #include "backends/vulkan/run/Device.h"
+#include "backends/vulkan/run/Testing.h"
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <unistd.h>
+#include <utility>
 
 namespace kiln::vulkan {
 
 namespace {
+struct Case {
+  uint32_t kernel;
+  uint32_t feature;    // that it tries; 0: kinds of variants
+  uint32_t expected;   // where its output's bytes begin
+  int32_t operands[4]; // dtypes; the output's is the last
+};
 #include "SelfTestCases.inc"
 
 enum Kernel : uint32_t { loop, strips };
@@ -27,6 +39,7 @@ public:
 
   Failure open();
   /// Runs a kernel in one of its variants. operands: what the inputs hold; afterwards what all hold.
+  const Artifact &its() const { return artifact; }
   Failure launch(uint32_t kernel, uint32_t variant, const std::vector<int64_t> &extents,
                  std::vector<std::vector<uint8_t>> &operands);
 
@@ -219,15 +232,15 @@ Failure countPasses(Trial &trial, Kernel kernel, int64_t asked, int64_t &passes)
   return {};
 }
 
-Failure tryLoops(Trial &trial, Findings &findings) {
+Failure findLimit(Trial &trial, Findings &findings) {
   constexpr int64_t many = 1 << 22;
   int64_t passes = 0;
   if (Failure failure = countPasses(trial, loop, many, passes))
     return failure;
-  findings = {};
+  findings.loopsTried = true;
+  findings.loopPasses = passes == many ? 0 : static_cast<uint64_t>(passes);
   if (passes == many)
     return {};
-  findings.loopPasses = static_cast<uint64_t>(passes);
   int64_t asked = std::min(8 * passes, many);
   if (Failure failure = countPasses(trial, strips, asked, passes))
     return failure;
@@ -235,36 +248,115 @@ Failure tryLoops(Trial &trial, Findings &findings) {
   return {};
 }
 
+//===-- Kinds ----------------------------------------------------------------------------------------------------===//
+
+/// Whole numbers to the bit, f32 within what exp and sums may be off.
+bool isRight(kiln_dtype dtype, const uint8_t *got, const uint8_t *expected, size_t bytes) {
+  if (dtype != KILN_F32)
+    return std::memcmp(got, expected, bytes) == 0;
+  for (size_t at = 0; at < bytes; at += 4) {
+    float x, y;
+    std::memcpy(&x, got + at, 4);
+    std::memcpy(&y, expected + at, 4);
+    if (!(std::abs(x - y) <= 1e-4f * std::max(1.0f, std::abs(y))))
+      return false;
+  }
+  return true;
+}
+
+Failure runCase(Trial &trial, const Case &each, uint32_t variant, bool &right) {
+  const kiln_vk_kernel &kernel = trial.its().kernels()[each.kernel];
+  auto places = trial.its().operands(kernel);
+  auto dtypeOf = [&](size_t operand) { return static_cast<kiln_dtype>(each.operands[operand]); };
+  std::vector<std::vector<uint8_t>> operands(places.size());
+  for (uint32_t i = 0; i < places.size(); ++i) {
+    int64_t bytes = 0;
+    (void)evaluate(trial.its().steps(places[i].bytes), {}, bytes);
+    operands[i].resize(static_cast<size_t>(bytes));
+    for (size_t n = 0; n * places[i].element_bytes < operands[i].size() && i + 1 < places.size(); ++n)
+      storeNumber(trialNumber(i, n, dtypeOf(i)), dtypeOf(i), &operands[i][n * places[i].element_bytes]);
+  }
+  if (Failure failure = trial.launch(each.kernel, variant, {}, operands))
+    return failure;
+  right = isRight(dtypeOf(places.size() - 1), operands.back().data(), expectedBytes + each.expected,
+                  operands.back().size());
+  return {};
+}
+
+bool fits(std::span<const kiln_vk_dispatch> dispatches, const VkPhysicalDeviceLimits &limits) {
+  return std::all_of(dispatches.begin(), dispatches.end(), [&](const kiln_vk_dispatch &each) {
+    return each.shared_bytes <= limits.maxComputeSharedMemorySize &&
+           each.local[0] * each.local[1] * each.local[2] <= limits.maxComputeWorkGroupInvocations;
+  });
+}
+
+/// Every case of the kind, or of the feature, that the device can run.
+Failure tryOne(Trial &trial, const PhysicalDevice &physical, uint32_t kind, uint32_t feature, bool &right) {
+  right = true;
+  for (const Case &each : cases) {
+    if (each.feature != feature)
+      continue;
+    const kiln_vk_kernel &kernel = trial.its().kernels()[each.kernel];
+    for (uint32_t i = 0; i < kernel.variant_count && right; ++i) {
+      const kiln_vk_variant &variant = trial.its().variants()[kernel.first_variant + i];
+      if ((feature == 0 && variant.kind != kind) ||
+          (variant.features & ~physical.features & ~static_cast<uint32_t>(KILN_VK_ON_CPU)) ||
+          (variant.subgroup_most && physical.subgroupSize > variant.subgroup_most) ||
+          !fits(trial.its().dispatches(variant), physical.limits))
+        continue;
+      if (Failure failure = runCase(trial, each, i, right))
+        return failure;
+    }
+  }
+  return {};
+}
+
 //===-- Kept -----------------------------------------------------------------------------------------------------===//
 
-constexpr char fileHead[] = "kiln-vulkan-self-test 1";
+/// What was found holds for this driver and for these kernels.
+std::string headOf(const Device &device) {
+  kiln_vk_artifact artifact;
+  std::memcpy(&artifact, artifactBytes, sizeof artifact);
+  return format("kiln-vulkan-self-test 1 %016llx %s, %s\n", static_cast<unsigned long long>(artifact.checksum),
+                device.physical.name.c_str(), device.physical.driver.c_str());
+}
 
-bool readFindings(const std::string &file, Findings &findings) {
+bool readFindings(const std::string &file, const std::string &head, Findings &findings) {
   FILE *stream = file.empty() ? nullptr : std::fopen(file.c_str(), "r");
   if (!stream)
     return false;
-  char head[sizeof fileHead] = {}, end[4] = {};
+  std::string itsHead(head.size(), ' ');
+  char end[4] = {};
   unsigned long long passes = 0;
-  int strips = 0;
-  bool good = std::fread(head, sizeof head - 1, 1, stream) == 1 && std::strcmp(head, fileHead) == 0 &&
-              std::fscanf(stream, " loop-passes %llu strips %d %3s", &passes, &strips, end) == 3 &&
-              std::strcmp(end, "end") == 0;
+  int tried = 0, helps = 0;
+  Findings read;
+  bool good =
+      std::fread(itsHead.data(), head.size(), 1, stream) == 1 && itsHead == head &&
+      std::fscanf(stream, " loops-tried %d loop-passes %llu strips %d kinds %x wrong %x features %x wrong %x %3s",
+                  &tried, &passes, &helps, &read.kinds, &read.wrongKinds, &read.features, &read.wrongFeatures,
+                  end) == 8 &&
+      std::strcmp(end, "end") == 0;
   std::fclose(stream);
+  read.loopsTried = tried != 0, read.loopPasses = passes, read.strips = helps != 0;
   if (good)
-    findings = {passes, strips != 0};
+    findings = read;
   return good;
 }
 
 /// Into a file beside it that then takes its name. What goes wrong is not an error: the next start tries again.
-void writeFindings(const std::string &file, const Findings &findings) {
+void writeFindings(const std::string &file, const std::string &head, const Findings &findings) {
   if (file.empty())
     return;
   std::string fresh = file + "." + std::to_string(getpid());
   FILE *stream = std::fopen(fresh.c_str(), "w");
   if (!stream)
     return;
-  bool good = std::fprintf(stream, "%s\nloop-passes %llu\nstrips %d\nend\n", fileHead,
-                           static_cast<unsigned long long>(findings.loopPasses), findings.strips ? 1 : 0) > 0;
+  bool good = std::fprintf(stream,
+                           "%sloops-tried %d\nloop-passes %llu\nstrips %d\nkinds %x wrong %x\n"
+                           "features %x wrong %x\nend\n",
+                           head.c_str(), findings.loopsTried ? 1 : 0,
+                           static_cast<unsigned long long>(findings.loopPasses), findings.strips ? 1 : 0,
+                           findings.kinds, findings.wrongKinds, findings.features, findings.wrongFeatures) > 0;
   good = std::fclose(stream) == 0 && good;
   if (!good || std::rename(fresh.c_str(), file.c_str()) != 0)
     std::remove(fresh.c_str());
@@ -272,17 +364,76 @@ void writeFindings(const std::string &file, const Findings &findings) {
 
 } // namespace
 
-Failure findOut(Device &device, Findings &findings) {
-  std::string file = device.pipelines->fileOf("self-test");
-  if (readFindings(file, findings))
+void SelfTest::read() {
+  if (std::exchange(isRead, true))
+    return;
+  file = device.pipelines->fileOf("self-test");
+  const char *wish = std::getenv("KILN_VULKAN_SELF_TEST");
+  skips = wish && std::strcmp(wish, "skip") == 0;
+  if (!wish || std::strcmp(wish, "again") != 0)
+    (void)readFindings(file, headOf(device), known);
+  if (skips)
+    known.wrongKinds = known.wrongFeatures = 0;
+}
+
+Failure SelfTest::tryLoops() {
+  read();
+  if (known.loopsTried)
     return {};
   Trial trial(device);
   if (Failure failure = trial.open())
     return failure;
-  if (Failure failure = tryLoops(trial, findings))
+  if (Failure failure = findLimit(trial, known))
     return failure;
-  writeFindings(file, findings);
+  if (!skips)
+    writeFindings(file, headOf(device), known);
   return {};
+}
+
+Failure SelfTest::tryOut(uint32_t kinds, uint32_t features) {
+  read();
+  kinds &= ~known.kinds & ~(1u << KILN_VK_KIND_NONE);
+  features &= triedFeatures & device.physical.features & ~known.features;
+  if (skips || !(kinds | features))
+    return {};
+  Trial trial(device);
+  if (Failure failure = trial.open())
+    return failure;
+  auto attempt = [&](uint32_t kind, uint32_t feature, uint32_t bit, uint32_t &tried, uint32_t &wrong) -> Failure {
+    bool right = true;
+    if (Failure failure = tryOne(trial, device.physical, kind, feature, right))
+      return failure;
+    right = right && !(feature == 0 && hooks().wrongKinds & bit);
+    tried |= bit;
+    wrong |= right ? 0 : bit;
+    return {};
+  };
+  for (uint32_t bit = 1; bit; bit <<= 1) {
+    if (kinds & bit)
+      if (Failure failure =
+              attempt(static_cast<uint32_t>(std::countr_zero(bit)), 0, bit, known.kinds, known.wrongKinds))
+        return failure;
+    if (features & bit)
+      if (Failure failure = attempt(0, bit, bit, known.features, known.wrongFeatures))
+        return failure;
+  }
+  writeFindings(file, headOf(device), known);
+  return {};
+}
+
+std::string SelfTest::wrongIn(const kiln_vk_variant &variant) {
+  uint32_t bit = 1u << variant.kind;
+  if (known.wrongKinds & bit) {
+    const kiln_host *host = device.host;
+    if (!(std::exchange(told, told | bit) & bit) && KILN_HAS(host, kiln_host, log) && host->log) {
+      std::string message =
+          format("%s computes %s wrongly with its driver (%s): they run in another way, if there is one",
+                 device.physical.name.c_str(), kiln_vk_kind_name(variant.kind), device.physical.driver.c_str());
+      host->log(host->self, 0, {message.data(), message.size()});
+    }
+    return kiln_vk_kind_name(variant.kind);
+  }
+  return featureNames(variant.features & known.wrongFeatures);
 }
 
 } // namespace kiln::vulkan

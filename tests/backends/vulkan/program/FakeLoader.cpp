@@ -7,6 +7,7 @@
 //   lacks-timeline  devices have no timelineSemaphore
 //   memory=BYTES    allocations beyond so many bytes, all together, fail
 //   lost=N          the device is lost at the Nth submission
+//   idle            dispatches do nothing
 #include <vulkan/vulkan_core.h>
 
 #include <algorithm>
@@ -109,6 +110,11 @@ VkResult queueSubmit(VkQueue queue, uint32_t count, const VkSubmitInfo *submits,
   return OF_DEVICE(vkQueueSubmit)(queue, count, submits, fence);
 }
 
+void cmdDispatch(VkCommandBuffer commands, uint32_t x, uint32_t y, uint32_t z) {
+  if (wish() != "idle")
+    OF_DEVICE(vkCmdDispatch)(commands, x, y, z);
+}
+
 PFN_vkVoidFunction getDeviceProcAddr(VkDevice device, const char *name);
 
 PFN_vkVoidFunction spoilt(const char *name) {
@@ -122,6 +128,7 @@ PFN_vkVoidFunction spoilt(const char *name) {
                {"vkCreateDevice", reinterpret_cast<PFN_vkVoidFunction>(createDevice)},
                {"vkGetDeviceProcAddr", reinterpret_cast<PFN_vkVoidFunction>(getDeviceProcAddr)},
                {"vkAllocateMemory", reinterpret_cast<PFN_vkVoidFunction>(allocateMemory)},
+               {"vkCmdDispatch", reinterpret_cast<PFN_vkVoidFunction>(cmdDispatch)},
                {"vkQueueSubmit", reinterpret_cast<PFN_vkVoidFunction>(queueSubmit)}};
   for (const auto &entry : table)
     if (std::strcmp(entry.name, name) == 0)

@@ -2,7 +2,9 @@
 #include "tests/backends/vulkan/run/Fixture.h"
 
 #include "backends/vulkan/run/SelfTest.h"
+#include "backends/vulkan/run/Testing.h"
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <gmock/gmock.h>
@@ -23,27 +25,28 @@ protected:
     vulkan::Dispatch &dispatch = kernels[scale].plan.variants[0].dispatches[0];
     dispatch.passes = plain, dispatch.strippedPasses = stripped;
   }
+  void assume(const vulkan::Findings &findings) { internalDevice().selfTest.assume(findings); }
   int32_t loadScale() { return load({launch(scale, {argument(0), argument(1)})}, 2); }
 };
 
 TEST_F(VulkanSelfTest, LoopsThatTheDriverEnds) {
-  internalDevice().findings = vulkan::Findings{.loopPasses = 5000, .strips = true};
+  assume({.loopPasses = 5000, .strips = true, .loopsTried = true});
   setPasses(9000, 4000);
   EXPECT_EQ(loadScale(), 0) << error.message;
   setPasses(90'000, 6000);
   EXPECT_EQ(loadScale(), KILN_ERROR_UNSUPPORTED);
   EXPECT_THAT(error.message, AllOf(HasSubstr("kernel scale"), HasSubstr("loops that come round 6000 times"),
                                    HasSubstr("ends them after 5000"), HasSubstr("--bound"), HasSubstr("--device")));
-  internalDevice().findings->strips = false; // they are no help then
+  assume({.loopPasses = 5000, .strips = false, .loopsTried = true}); // they are no help then
   setPasses(9000, 4000);
   EXPECT_EQ(loadScale(), KILN_ERROR_UNSUPPORTED);
   EXPECT_THAT(error.message, HasSubstr("come round 9000 times"));
-  internalDevice().findings->loopPasses = 0;
+  assume({.loopPasses = 0, .strips = true, .loopsTried = true});
   EXPECT_EQ(loadScale(), 0) << error.message;
 }
 
 TEST_F(VulkanSelfTest, AnotherVariantHasShorterLoops) {
-  internalDevice().findings = vulkan::Findings{.loopPasses = 5000, .strips = true};
+  assume({.loopPasses = 5000, .strips = true, .loopsTried = true});
   setPasses(9000, 9000);
   vulkan::Variant shorter = kernels[scale].plan.variants[0];
   shorter.dispatches[0].passes = shorter.dispatches[0].strippedPasses = 10;
@@ -60,8 +63,8 @@ TEST_F(VulkanSelfTest, AnotherVariantHasShorterLoops) {
 TEST_F(VulkanSelfTest, ThisDevice) {
   setPasses(9000, 4000);
   ASSERT_EQ(loadScale(), 0) << error.message;
-  ASSERT_TRUE(internalDevice().findings);
-  const vulkan::Findings &found = *internalDevice().findings;
+  const vulkan::Findings &found = internalDevice().selfTest.findings();
+  ASSERT_TRUE(found.loopsTried);
   EXPECT_TRUE(found.loopPasses == 0 || (found.loopPasses > KILN_VK_SURE_PASSES && found.strips))
       << found.loopPasses << " passes";
   if (internalDevice().physical.name.find("llvmpipe") != std::string::npos) {
@@ -72,7 +75,75 @@ TEST_F(VulkanSelfTest, ThisDevice) {
 TEST_F(VulkanSelfTest, NothingIsTriedForShortLoops) {
   setPasses(900, 900);
   ASSERT_EQ(loadScale(), 0) << error.message;
-  EXPECT_FALSE(internalDevice().findings);
+  EXPECT_FALSE(internalDevice().selfTest.findings().loopsTried);
+}
+
+/// All kinds and features, with every case that the device can run.
+TEST_F(VulkanSelfTest, ThisDeviceIsRight) {
+  vulkan::SelfTest &test = internalDevice().selfTest;
+  vulkan::Failure failure = test.tryOut((1u << KILN_VK_KIND_COUNT) - 1, vulkan::triedFeatures);
+  ASSERT_FALSE(failure) << failure.message();
+  EXPECT_EQ(test.findings().kinds, (1u << KILN_VK_KIND_COUNT) - 2);
+  EXPECT_EQ(test.findings().wrongKinds, 0u);
+  EXPECT_EQ(test.findings().features, vulkan::triedFeatures & internalDevice().physical.features);
+  EXPECT_EQ(test.findings().wrongFeatures, 0u);
+}
+
+TEST_F(VulkanSelfTest, AWrongKindIsLeftForAnother) {
+  vulkan::hooks().wrongKinds = 1u << KILN_VK_KIND_ROWS_SHARED;
+  vulkan::Variant &first = kernels[scale].plan.variants[0];
+  vulkan::Variant second = first;
+  first.kind = KILN_VK_KIND_ROWS_SHARED, second.kind = KILN_VK_KIND_ROWS;
+  first.dispatches[0].glsl = "#version 460\nlayout(local_size_x = 64) in;\nvoid main() {}\n"; // shows if it runs
+  kernels[scale].plan.variants.push_back(second);
+  ASSERT_EQ(loadScale(), 0) << error.message;
+  EXPECT_THAT(log, AllOf(HasSubstr("computes rows in workgroup memory wrongly"), HasSubstr("run in another way")));
+  kiln_buffer *a = buffer({1, 2}), *b = buffer({0, 0});
+  ASSERT_EQ(run({a, b}, 2), 0) << error.message;
+  EXPECT_EQ(read(b, 2), (Floats{2, 4}));
+}
+
+TEST_F(VulkanSelfTest, NothingElseIsASentence) {
+  vulkan::hooks().wrongKinds = 1u << KILN_VK_KIND_PRODUCT;
+  kernels[scale].plan.variants[0].kind = KILN_VK_KIND_PRODUCT;
+  EXPECT_EQ(loadScale(), KILN_ERROR_UNSUPPORTED);
+  EXPECT_THAT(error.message, AllOf(HasSubstr("computes products wrongly with its driver"), HasSubstr("kernel scale"),
+                                   HasSubstr("--device"), HasSubstr("KILN_VULKAN_SELF_TEST=again")));
+  EXPECT_EQ(error.kernel, scale);
+}
+
+TEST_F(VulkanSelfTest, AWrongFeatureIsASentence) {
+  assume({.features = KILN_VK_F64, .wrongFeatures = KILN_VK_F64});
+  kernels[scale].plan.variants[0].features |= KILN_VK_F64;
+  EXPECT_EQ(loadScale(), KILN_ERROR_UNSUPPORTED);
+  EXPECT_THAT(error.message, HasSubstr("computes shaderFloat64 wrongly"));
+}
+
+TEST_F(VulkanSelfTest, TriedOnceAndAgainWhereAsked) {
+  closeDevice();
+  fs::path folder = fs::path(testing::TempDir()) / "kiln-vulkan-self-test-kinds";
+  fs::remove_all(folder);
+  fs::create_directories(folder);
+  cacheFolder = folder.string();
+  kernels[scale].plan.variants[0].kind = KILN_VK_KIND_SCATTER;
+  auto loads = [&](const char *wish) {
+    wish ? setenv("KILN_VULKAN_SELF_TEST", wish, 1) : unsetenv("KILN_VULKAN_SELF_TEST");
+    openDevice();
+    int32_t result = loadScale();
+    closeDevice();
+    unsetenv("KILN_VULKAN_SELF_TEST");
+    return result == 0;
+  };
+  EXPECT_TRUE(loads(nullptr));
+  vulkan::hooks().wrongKinds = 1u << KILN_VK_KIND_SCATTER;
+  EXPECT_TRUE(loads(nullptr)) << "it was tried again";
+  EXPECT_FALSE(loads("again"));
+  vulkan::hooks().wrongKinds = 0;
+  EXPECT_FALSE(loads(nullptr)) << "what was wrong was forgotten";
+  EXPECT_TRUE(loads("skip"));
+  EXPECT_FALSE(loads(nullptr)) << "skipping wrote something";
+  EXPECT_TRUE(loads("again"));
+  EXPECT_TRUE(loads(nullptr));
 }
 
 TEST_F(VulkanSelfTest, KeptOnDisk) {
@@ -85,7 +156,7 @@ TEST_F(VulkanSelfTest, KeptOnDisk) {
   auto found = [&] {
     openDevice();
     EXPECT_EQ(loadScale(), 0) << error.message;
-    vulkan::Findings result = *internalDevice().findings;
+    vulkan::Findings result = internalDevice().selfTest.findings();
     unload();
     closeDevice();
     return result.loopPasses;
@@ -106,8 +177,10 @@ TEST_F(VulkanSelfTest, KeptOnDisk) {
   planted.replace(at, planted.find('\n', at) - at, "7777");
   std::ofstream(file) << planted;
   EXPECT_EQ(found(), 7777u) << "it was tried again";
+  std::string ofAnother = planted; // driver
+  ofAnother.replace(ofAnother.find('\n') - 1, 1, "?");
   for (const std::string &damaged :
-       {planted.substr(0, planted.size() - 3), std::string("loop-passes 7777"), std::string()}) {
+       {planted.substr(0, planted.size() - 3), ofAnother, std::string("loop-passes 7777"), std::string()}) {
     std::ofstream(file) << damaged;
     EXPECT_EQ(found(), real) << "a damaged file was taken on trust";
     EXPECT_EQ(text(), kept);

@@ -1,0 +1,18 @@
+// From the environment, as freedesktop.org has it.
+#include "runtime/support/CacheFolder.h"
+
+#include <cstdlib>
+
+namespace kiln {
+
+const std::string &cacheFolder() {
+  static const std::string folder = [] {
+    if (const char *xdg = std::getenv("XDG_CACHE_HOME"); xdg && *xdg)
+      return std::string(xdg) + "/kiln";
+    const char *home = std::getenv("HOME");
+    return home && *home ? std::string(home) + "/.cache/kiln" : std::string();
+  }();
+  return folder;
+}
+
+} // namespace kiln
