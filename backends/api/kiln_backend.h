@@ -179,6 +179,7 @@ typedef struct kiln_kernel_info {
    * elementwise, so that an element is read before it is written. The launch's places say whether it is so. */
   const int32_t *alias;
   int32_t shape; /* kiln_group_shape */
+  int32_t piece; /* offered: nonzero where it is split off a larger kernel, which no backend has as a whole */
 } kiln_kernel_info;
 
 /* ---- Programs: trees over planned buffers ---------------------------------------------------------------------- */
@@ -314,13 +315,24 @@ typedef struct kiln_capabilities {
   int64_t max_binding_bytes;    /* of one operand; 0: no limit */
   int64_t max_allocation_bytes; /* of one buffer, the arena too; 0: no limit */
   kiln_string artifact_symbol;  /* what linked object blobs define; empty where artifacts are bytes */
+  /* A copy between the process's memory and a buffer takes link_seconds and its bytes over link_bytes_per_second; 0:
+   * not known, and the host guesses. */
+  double link_seconds, link_bytes_per_second;
 } kiln_capabilities;
+
+enum {
+  KILN_TERMS_WHOLE =
+      1 /* of a part, or of a piece: wanted only where nothing of the kernel is left to another backend */
+};
 
 typedef struct kiln_terms {
   uint32_t size;
-  uint32_t flags;        /* reserved: 0 */
+  uint32_t flags;        /* KILN_TERMS_* */
   int64_t scratch_bytes; /* at the bounds, alive during a launch; 0 for none */
   kiln_string form;      /* how the backend will compute it, a few words for people ("rows"); empty: it does not say */
+  /* What a launch takes at the bounds, all that it costs to start one included. The host weighs it against another
+   * backend's time and what it costs to go there and back. 0: not said, and what is claimed is placed here. */
+  double seconds;
 } kiln_terms;
 
 /* How a backend answers a claim. What it takes becomes one kernel each; ops that it neither takes nor refuses count as

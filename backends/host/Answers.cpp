@@ -1,6 +1,7 @@
 #include "backends/host/Answers.h"
 
 #include "backends/host/Cost.h"
+#include "passes/Claim/Claim.h"
 #include "runtime/backend/Inside.h"
 
 #include "llvm/Support/FormatVariadic.h"
@@ -23,9 +24,10 @@ static std::string tooLarge(const GroupKernel &formed, int64_t limit) {
 
 const Answer *Answers::ask(GroupOp group, GroupKernel &formed, uint32_t number) {
   const Asked &at = backends_[number];
+  formed.kernel.piece = claim::isPiece(group);
   std::string large = tooLarge(formed, at.capabilities.maxBindingBytes);
-  auto [found, isNew] =
-      answers_.try_emplace(std::to_string(number) + (large.empty() ? ":" : " too large:") + formed.key);
+  auto [found, isNew] = answers_.try_emplace(std::to_string(number) + (large.empty() ? ":" : " too large:") +
+                                             (formed.kernel.piece ? "piece:" : "") + formed.key);
   Answer &answer = found->second;
   if (!isNew)
     return &answer;

@@ -131,12 +131,17 @@ private:
   }
 
   void addTerms(Answer::Part &part, const kiln_terms &terms) {
-    constexpr uint32_t knownFlags = 0, longest = 65536;
+    constexpr uint32_t knownFlags = KILN_TERMS_WHOLE, longest = 65536;
     if (terms.size < sizeof(uint32_t) || terms.size > longest)
       return wrong("its kiln_terms state a size of " + std::to_string(terms.size) + " bytes");
     if (KILN_HAS(&terms, kiln_terms, flags))
       if (std::string flags = unknownFlags(terms.flags, knownFlags); !flags.empty())
         wrong("in its kiln_terms it" + flags);
+    part.wholeOnly = KILN_HAS(&terms, kiln_terms, flags) && (terms.flags & KILN_TERMS_WHOLE);
+    if (KILN_HAS(&terms, kiln_terms, seconds))
+      part.seconds = terms.seconds;
+    if (!(part.seconds >= 0 && part.seconds < 1e9))
+      wrong("it says that a launch takes " + std::to_string(part.seconds) + " s");
     if (KILN_HAS(&terms, kiln_terms, scratch_bytes))
       part.scratchBytes = terms.scratch_bytes;
     if (part.scratchBytes < 0 || part.scratchBytes > (static_cast<int64_t>(1) << 46))
@@ -244,6 +249,17 @@ std::string foreignMachine(const std::string &path) {
 
 } // namespace
 
+bool Answer::leavesWanted(size_t opCount) const {
+  size_t taken = 0;
+  for (const Part &part : parts)
+    taken += part.ops.size();
+  return taken < opCount && wantsWhole();
+}
+
+bool Answer::wantsWhole() const {
+  return std::any_of(parts.begin(), parts.end(), [](const Part &part) { return part.wholeOnly; });
+}
+
 std::string Answer::reason() const {
   for (const Refusal &refusal : refusals)
     if (!refusal.reason.empty())
@@ -327,13 +343,17 @@ bool Backend::capabilities(const kiln_target &target, Capabilities &capabilities
                              std::pair("max_allocation_bytes", out.max_allocation_bytes)})
     if (bytes < 0)
       return wrong(std::string(" states a ") + name + " of " + std::to_string(bytes) + ": tell its author");
+  if (!(out.link_seconds >= 0 && out.link_seconds < 1e9 && out.link_bytes_per_second >= 0))
+    return wrong(" says that a copy takes " + std::to_string(out.link_seconds) + " s and that " +
+                 std::to_string(out.link_bytes_per_second) + " bytes a second go over its link: tell its author");
   if (std::string string = noString(out.artifact_symbol); !string.empty())
     return wrong(" names an artifact_symbol " + string + ": tell its author");
   std::string symbol = toString(out.artifact_symbol);
   if (!std::all_of(symbol.begin(), symbol.end(), [](unsigned char c) { return std::isgraph(c); }))
     return wrong(" names an artifact_symbol that is none, '" + readable(std::string_view(symbol)) +
                  "': tell its author");
-  capabilities = {out.flags, alignment, out.max_binding_bytes, out.max_allocation_bytes, std::move(symbol)};
+  capabilities = {out.flags,         alignment,        out.max_binding_bytes,    out.max_allocation_bytes,
+                  std::move(symbol), out.link_seconds, out.link_bytes_per_second};
   return true;
 }
 

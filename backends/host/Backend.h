@@ -17,7 +17,9 @@ struct Answer {
   struct Part {
     std::vector<uint32_t> ops; ///< ascending
     int64_t scratchBytes = 0;
-    std::string form; ///< how it will compute it, for people; empty where it does not say
+    std::string form;       ///< how it will compute it, for people; empty where it does not say
+    double seconds = 0;     ///< of a launch at the bounds; 0 where it does not say
+    bool wholeOnly = false; ///< wanted only with all other ops of the kernel
   };
   struct Refusal {
     uint32_t op; ///< KILN_NONE: the kernel as a whole
@@ -28,6 +30,10 @@ struct Answer {
 
   /// The kernel is taken as it is.
   bool whole(size_t opCount) const { return parts.size() == 1 && parts.front().ops.size() == opCount; }
+  /// A part is wanted only with all other ops of the kernel.
+  bool wantsWhole() const;
+  /// And yet it leaves some to others.
+  bool leavesWanted(size_t opCount) const;
   /// The first reason given; a sentence that says so where there is none.
   std::string reason() const;
 };
@@ -43,6 +49,7 @@ struct Capabilities {
   int64_t alignment = 64; ///< a power of two, 64 at least
   int64_t maxBindingBytes = 0, maxAllocationBytes = 0;
   std::string artifactSymbol;
+  double linkSeconds = 0, linkBytesPerSecond = 0; ///< 0: it does not say
   bool hostMemory() const { return flags & KILN_BACKEND_HOST_MEMORY; }
 };
 

@@ -1,6 +1,7 @@
 #include "backends/host/Claimants.h"
 
 #include "backends/host/Cost.h"
+#include "passes/Claim/Claim.h"
 
 namespace kiln::host {
 
@@ -34,15 +35,29 @@ mlir::FailureOr<claim::Answer> BackendClaimant::claim(GroupOp group) {
   if (!said)
     return mlir::failure();
   claim::Answer answer;
-  answer.whole = said->whole((*formed)->kernel.op_count);
+  size_t ops = (*formed)->kernel.op_count;
+  bool leftToOthers = said->leavesWanted(ops) || (claim::isPiece(group) && said->wantsWhole());
+  answer.whole = said->whole(ops) && !leftToOthers;
   if (answer.whole) {
     answer.scratchBytes = said->parts.front().scratchBytes;
+    answer.seconds = said->parts.front().seconds;
     (*formed)->form = said->parts.front().form;
   } else {
-    answer.reason = said->reason();
-    answer.parts = partsOf(group, (*formed)->kernel, *said);
+    answer.reason = leftToOthers ? "it wants this only as a whole" : said->reason();
+    if (!leftToOthers)
+      answer.parts = partsOf(group, (*formed)->kernel, *said);
   }
   return answer;
+}
+
+claim::Link BackendClaimant::link() const {
+  const Capabilities &says = answers.backends()[number].capabilities;
+  claim::Link link;
+  if (says.linkSeconds > 0)
+    link.copySeconds = says.linkSeconds;
+  if (says.linkBytesPerSecond > 0)
+    link.bytesPerSecond = says.linkBytesPerSecond;
+  return link;
 }
 
 double BackendClaimant::secondsOf(GroupOp group) {

@@ -15,6 +15,7 @@ public:
   std::string name() const override { return answers.backends()[number].backend->name(); }
   mlir::FailureOr<claim::Answer> claim(GroupOp group) override;
   double secondsOf(GroupOp group) override;
+  claim::Link link() const override;
   bool hostMemory() const override { return answers.backends()[number].capabilities.hostMemory(); }
 
 private:

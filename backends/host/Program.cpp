@@ -60,7 +60,7 @@ std::string OwnedProgram::explainPlacement() const {
       if (origin.target == target) {
         result += "  " + toString(kernel.name);
         if (!origin.reason.empty())
-          result += "  (not on " + contents_->nameOf(0) + ": " + origin.reason + ")";
+          result += "  (" + (target ? "not on " + contents_->nameOf(0) + ": " : "") + origin.reason + ")";
         result += "\n";
       }
   }

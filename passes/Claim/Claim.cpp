@@ -2,11 +2,14 @@
 
 #include "passes/Claim/Claim.h"
 
+#include "ir/Bounds.h"
 #include "passes/Fuse/Fuse.h"
 #include "passes/Fuse/Parts.h"
 #include "passes/support/Entries.h"
+#include "passes/support/Values.h"
 
 #include "llvm/ADT/ScopeExit.h"
+#include "llvm/Support/FormatVariadic.h"
 
 namespace kiln {
 
@@ -17,8 +20,7 @@ namespace claim {
 
 static constexpr llvm::StringLiteral targetName = "kiln.target", reasonName = "kiln.target_reason",
                                      asFusedName = "kiln.as_fused";
-// In a copy that is tried out: it is no piece of what is split next.
-static constexpr llvm::StringLiteral seenName = "kiln.seen";
+static constexpr llvm::StringLiteral pieceName = "kiln.piece", noteName = "kiln.weighed";
 
 std::optional<uint32_t> targetOf(GroupOp group) {
   auto number = group->getAttrOfType<mlir::IntegerAttr>(targetName);
@@ -30,23 +32,40 @@ std::string reasonOf(GroupOp group) {
   return reason ? reason.getValue().str() : std::string();
 }
 
+bool isPiece(GroupOp group) { return group->hasAttr(pieceName); }
+
+static std::string noteOf(GroupOp group) {
+  auto note = group->getAttrOfType<mlir::StringAttr>(noteName);
+  return note ? note.getValue().str() : std::string();
+}
+
 bool isAsFused(GroupOp group) { return group->hasAttr(asFusedName); }
 
-void forgetAsFused(GroupOp group) { group->removeAttr(asFusedName); }
+void forgetTrials(GroupOp group) {
+  group->removeAttr(asFusedName);
+  group->removeAttr(noteName);
+}
 
 void assign(GroupOp group, uint32_t target, llvm::StringRef reason) {
   mlir::Builder builder(group.getContext());
   group->setAttr(targetName, builder.getI64IntegerAttr(target));
-  if (target != 0)
+  if (target != 0 || !reason.empty())
     group->setAttr(reasonName, builder.getStringAttr(reason));
 }
 
 namespace {
+/// What came of offering the pieces of a group that the first claimant refused.
+struct Trial {
+  unsigned taken = 0; ///< pieces
+  bool stated = true; ///< it said of each how long it takes
+  double seconds = 0; ///< by which those pieces there, and the rest elsewhere, take longer than the whole elsewhere
+};
+
 /// A group that the first claimant did not take as it is.
 struct Refused {
   GroupOp group;
   Answer answer;
-  bool inPieces = false; ///< it takes some of the pieces
+  Trial trial;
 };
 } // namespace
 
@@ -63,28 +82,60 @@ static void mark(GroupOp group, llvm::StringRef name) { group->setAttr(name, mli
 
 //===-- Whole or in pieces ---------------------------------------------------------------------------------------===//
 
-// Whether the claimant takes any piece of a group that it has refused. The group does not outlive the question.
-static mlir::FailureOr<bool> takesPieces(GroupOp group, Claimant &claimant) {
+// The group falls apart, and its pieces are told; none where it is one op.
+static llvm::SmallVector<GroupOp> split(GroupOp group, llvm::ArrayRef<fuse::OpSet> parts) {
   mlir::Block *block = group->getBlock();
+  llvm::DenseSet<mlir::Operation *> before;
   for (GroupOp other : block->getOps<GroupOp>())
-    mark(other, seenName);
-  llvm::SmallVector<GroupOp> refused = {group};
-  while (!refused.empty()) {
-    if (!splitGroup(refused.pop_back_val()))
+    if (other != group)
+      before.insert(other);
+  llvm::SmallVector<GroupOp> pieces;
+  if ((!parts.empty() && fuse::splitGroup(group, parts)) || splitGroup(group))
+    for (GroupOp other : block->getOps<GroupOp>())
+      if (!before.contains(other)) {
+        mark(other, pieceName);
+        pieces.push_back(other);
+      }
+  return pieces;
+}
+
+// By how much longer the program takes with the piece on the first claimant, and not within its group on the second:
+// what the one takes and the other does not, the way there and back, and the bytes that no longer stay in registers.
+static double secondsApart(GroupOp piece, double stated, Claimants claimants) {
+  Claimant &home = *claimants.front(), &other = *claimants[1];
+  double bytes = 0, seconds = other.secondsOf(piece);
+  Bounds bounds = boundsOf(piece->getParentOfType<mlir::func::FuncOp>());
+  llvm::SmallVector<mlir::Type> types(piece->getOperandTypes());
+  llvm::append_range(types, piece->getResultTypes());
+  for (mlir::Type type : types)
+    bytes += static_cast<double>(estimatedBytes(type, bounds));
+  Link link = home.link();
+  double change =
+      home.hostMemory() && other.hostMemory()
+          ? secondsOfChange
+          : secondsOfPart + static_cast<double>(types.size()) * link.copySeconds + bytes / link.bytesPerSecond;
+  return (stated > 0 ? stated : seconds) - seconds + change + bytes / memoryBytesPerSecond;
+}
+
+// The group does not outlive the question.
+static mlir::FailureOr<Trial> tryPieces(GroupOp group, Claimants claimants) {
+  Trial trial;
+  llvm::SmallVector<GroupOp> todo = {group};
+  while (!todo.empty()) {
+    GroupOp next = todo.pop_back_val();
+    mlir::FailureOr<Answer> answer = claimants.front()->claim(next);
+    if (mlir::failed(answer))
+      return mlir::failure();
+    if (!answer->whole) {
+      llvm::append_range(todo, split(next, answer->parts));
       continue;
-    for (GroupOp piece : block->getOps<GroupOp>()) {
-      if (piece->hasAttr(seenName))
-        continue;
-      mark(piece, seenName);
-      mlir::FailureOr<Answer> answer = claimant.claim(piece);
-      if (mlir::failed(answer))
-        return mlir::failure();
-      if (answer->whole || !answer->parts.empty())
-        return true;
-      refused.push_back(piece);
     }
+    ++trial.taken;
+    trial.stated &= answer->seconds > 0;
+    if (claimants.size() > 1)
+      trial.seconds += secondsApart(next, answer->seconds, claimants);
   }
-  return false;
+  return trial;
 }
 
 // Tried on a copy of the function, so that a group of which nothing is taken is still whole for the others.
@@ -94,71 +145,83 @@ static mlir::LogicalResult tryPieces(mlir::func::FuncOp function, llvm::MutableA
   auto copy = llvm::cast<mlir::func::FuncOp>(builder.clone(*function));
   auto erase = llvm::make_scope_exit([&] { copy.erase(); });
   for (auto [one, twin] : llvm::zip_equal(refused, unclaimedOf(copy))) {
-    if (!one.answer.parts.empty()) {
-      one.inPieces = true;
-      continue;
-    }
-    mlir::FailureOr<bool> some = takesPieces(twin, *claimants.front());
-    if (mlir::failed(some))
+    mlir::FailureOr<Trial> trial = tryPieces(twin, claimants);
+    if (mlir::failed(trial))
       return mlir::failure();
-    one.inPieces = *some;
+    one.trial = *trial;
   }
   return mlir::success();
 }
 
-static bool split(const Refused &refused) {
-  return (!refused.answer.parts.empty() && fuse::splitGroup(refused.group, refused.answer.parts)) ||
-         splitGroup(refused.group);
+std::string secondsText(double seconds) {
+  const char *unit = seconds < 1e-3 ? "us" : seconds < 1 ? "ms" : "s";
+  return llvm::formatv("{0:f2} {1}", seconds * (seconds < 1e-3 ? 1e6 : seconds < 1 ? 1e3 : 1), unit);
 }
 
-// To the first of the others that takes it as it is; in pieces where none does.
-static mlir::LogicalResult offerElsewhere(const Refused &refused, Claimants claimants) {
-  GroupOp group = refused.group;
-  std::string reasons = claimants.front()->name() + ": " + refused.answer.reason;
+// To the first of the others that takes it as it is; `reasons` of those that do not.
+static mlir::FailureOr<bool> offerElsewhere(GroupOp group, const std::string &reason, Claimants claimants,
+                                            std::string &reasons) {
   for (uint32_t target = 1; target < claimants.size(); ++target) {
     mlir::FailureOr<Answer> answer = claimants[target]->claim(group);
     if (mlir::failed(answer))
       return mlir::failure();
     if (answer->whole) {
-      assign(group, target, refused.answer.reason);
-      return mlir::success();
+      assign(group, target, reason);
+      return true;
     }
     reasons += "; " + claimants[target]->name() + ": " + answer->reason;
   }
+  return false;
+}
+
+// Of what its pieces are worth, for `explain --placement`; empty where there is nothing to weigh.
+static std::string weighed(const Trial &trial, Claimants claimants) {
+  if (claimants.size() < 2)
+    return "";
+  bool longer = trial.seconds > 0;
+  return llvm::formatv("{0} of its pieces here take about {1} {2} than the whole on {3}", trial.taken,
+                       secondsText(std::abs(trial.seconds)), longer ? "longer" : "less", claimants[1]->name())
+      .str();
+}
+
+static mlir::LogicalResult settle(Refused &refused, Claimants claimants) {
+  GroupOp group = refused.group;
+  const Trial &trial = refused.trial;
+  bool notWorthIt = trial.stated && trial.seconds > 0;
+  std::string reason = refused.answer.reason, note = trial.taken ? weighed(trial, claimants) : "";
+  std::string reasons = claimants.front()->name() + ": " + reason;
+  if (!trial.taken || notWorthIt) {
+    mlir::FailureOr<bool> elsewhere =
+        offerElsewhere(group, trial.taken ? reason + "; " + note : reason, claimants, reasons);
+    if (mlir::failed(elsewhere) || *elsewhere)
+      return elsewhere;
+  }
+  for (const fuse::OpSet &part : refused.answer.parts)
+    if (!fuse::isClosed(part))
+      return group.emitError() << "the backend " << claimants.front()->name()
+                               << " took a set of ops that is not closed: a value leaves it and comes back";
   mlir::Operation *op = &group.getBody().front().getOperations().back();
   if (mlir::Operation *previous = op->getPrevNode())
     op = previous;
   llvm::StringRef name = op->getName().stripDialect();
   mlir::Location location = op->getLoc();
-  mlir::Block *block = group->getBlock();
-  llvm::DenseSet<mlir::Operation *> before;
-  for (GroupOp other : block->getOps<GroupOp>())
-    if (other != group)
-      before.insert(other);
-  if (split(refused)) { // as it would be were the first not there
-    for (GroupOp piece : block->getOps<GroupOp>())
-      if (!before.contains(piece))
-        mark(piece, asFusedName);
-    return mlir::success();
+  llvm::SmallVector<GroupOp> pieces = split(group, refused.answer.parts);
+  if (pieces.empty())
+    return mlir::emitError(location) << "no backend takes '" << name << "' of this form (" << reasons << ")";
+  for (GroupOp piece : pieces) {
+    if (!trial.taken) // as it would be were the first claimant not there
+      mark(piece, asFusedName);
+    else if (!note.empty())
+      piece->setAttr(noteName, mlir::StringAttr::get(piece.getContext(),
+                                                     note + (trial.stated ? "" : "; its terms state no time")));
   }
-  return mlir::emitError(location) << "no backend takes '" << name << "' of this form (" << reasons << ")";
-}
-
-static mlir::LogicalResult settle(const Refused &refused, Claimants claimants) {
-  if (!refused.inPieces)
-    return offerElsewhere(refused, claimants);
-  GroupOp group = refused.group;
-  for (const fuse::OpSet &part : refused.answer.parts)
-    if (!fuse::isClosed(part))
-      return group.emitError() << "the backend " << claimants.front()->name()
-                               << " took a set of ops that is not closed: a value leaves it and comes back";
-  return split(refused) ? mlir::success() : offerElsewhere(refused, claimants);
+  return mlir::success();
 }
 
 mlir::LogicalResult claimGroups(mlir::func::FuncOp function, Claimants claimants) {
   function.walk([](GroupOp group) {
-    group->removeAttr(targetName); // what an earlier claim left is not this one's
-    group->removeAttr(reasonName);
+    for (llvm::StringRef name : {targetName, reasonName, pieceName, noteName}) // what an earlier claim left
+      group->removeAttr(name);
     mark(group, asFusedName);
   });
   for (;;) {
@@ -168,15 +231,15 @@ mlir::LogicalResult claimGroups(mlir::func::FuncOp function, Claimants claimants
       if (mlir::failed(answer))
         return mlir::failure();
       if (answer->whole)
-        assign(group, 0, "");
+        assign(group, 0, noteOf(group));
       else
-        refused.push_back({group, std::move(*answer)});
+        refused.push_back({group, std::move(*answer), {}});
     }
     if (refused.empty())
       return mlir::success();
     if (mlir::failed(tryPieces(function, refused, claimants)))
       return mlir::failure();
-    for (const Refused &one : refused)
+    for (Refused &one : refused)
       if (mlir::failed(settle(one, claimants)))
         return mlir::failure();
   }

@@ -11,13 +11,18 @@ namespace claim {
 
 /// The number of the claimant that has the group; nullopt where it is nobody's yet.
 std::optional<uint32_t> targetOf(GroupOp group);
-/// Why it is not the first; empty where it is.
+/// Why it is not the first's; of a piece that is, what it was weighed at; else empty.
 std::string reasonOf(GroupOp group);
 void assign(GroupOp group, uint32_t target, llvm::StringRef reason);
 /// Fusion made it, or it is a piece of what no claimant takes whole: nothing is to be fused again. So marked by
 /// claimGroups (`kiln.as_fused`), until placed.
 bool isAsFused(GroupOp group);
-void forgetAsFused(GroupOp group);
+/// It is split off a group that nobody has as a whole (`kiln.piece`).
+bool isPiece(GroupOp group);
+/// What claimGroups noted for place.
+void forgetTrials(GroupOp group);
+/// "1.25 ms", for people.
+std::string secondsText(double seconds);
 
 /// Every group of the function becomes somebody's: the first claimant's, in pieces where it takes only some of these,
 /// or another's. An error names a single op that nobody takes.

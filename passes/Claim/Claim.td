@@ -10,8 +10,12 @@ def Claim : Pass<"kiln-claim", "mlir::ModuleOp"> {
     refusal costs nothing. Only what none of these takes whole is split for them too. An error names a single op that
     nobody takes, with everybody's reasons.
 
-    Groups get `kiln.target`, the claimant's number, and where that is not 0, `kiln.target_reason`: why not the first. `kiln.as_fused`
-    is on those that have not been split.
+    Where the claimant says of all its pieces how long they take, and by that word they take longer than the whole
+    elsewhere (with the way there and back, and the bytes that no longer stay in registers), they are left to others too.
+
+    Groups get `kiln.target`, the claimant's number, and where that is not 0, `kiln.target_reason`: why not the first; of
+    a piece that is the first's, what it was weighed at. `kiln.piece` is on what was split off, `kiln.as_fused` on the
+    others and on pieces of what no claimant takes whole, `kiln.weighed` on pieces until they are placed.
 
     Claimants are backends, through `passes/Claim/Claimant.h`. Where the pass is run by its flag there are two stand-ins,
     "home" and "other", which take all but what these options say:

@@ -12,7 +12,18 @@ struct Answer {
   llvm::SmallVector<fuse::OpSet> parts;
   std::string reason;       ///< where not whole: why
   int64_t scratchBytes = 0; ///< of the whole, at the bounds
+  double seconds = 0;       ///< of a launch of the whole, by the claimant's word; 0: it does not say
 };
+
+/// What a copy between the process's memory and a claimant's takes. Rough where the claimant does not say: the question
+/// is whether a handful of numbers goes to a device and back, not which of two good ways is the better one.
+struct Link {
+  double copySeconds = 10e-6, bytesPerSecond = 10e9;
+};
+
+/// To go from one claimant to another and back: between two that work in the process's memory, where nothing is copied,
+/// and as a part of the program beside the copies. And what a processor reads and writes.
+constexpr double secondsOfChange = 2e-7, secondsOfPart = 40e-6, memoryBytesPerSecond = 10e9;
 
 class Claimant {
 public:
@@ -23,6 +34,7 @@ public:
   virtual mlir::FailureOr<Answer> claim(GroupOp group) = 0;
   /// About how long a launch of the group takes, at the bounds.
   virtual double secondsOf(GroupOp group) = 0;
+  virtual Link link() const { return {}; }
   /// It works in this process's memory: between two that do nothing is copied.
   virtual bool hostMemory() const = 0;
 };

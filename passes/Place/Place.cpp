@@ -62,12 +62,6 @@ static llvm::SmallVector<mlir::Operation *> controlsOf(mlir::func::FuncOp functi
 
 //===-- By cost --------------------------------------------------------------------------------------------------===//
 
-// What lies between a processor and a device with memory of its own. Rough, on purpose: the question is whether a
-// handful of numbers goes to a device and back, not which of two good ways is the better one.
-static constexpr double linkBytesPerSecond = 10e9, secondsOfCopy = 10e-6, secondsOfPart = 20e-6;
-
-static double transfer(double values, double bytes) { return values * secondsOfCopy + bytes / linkBytesPerSecond; }
-
 // Where an op of the block runs: a group's target, that of a loop's groups, none for what runs nowhere.
 static std::optional<uint32_t> targetOfUnit(mlir::Operation &op) {
   std::optional<uint32_t> target;
@@ -108,21 +102,26 @@ struct Island {
 /// The seconds of leaving an island where it is and of moving it to what is around it.
 class IslandCost {
 public:
-  IslandCost(const Island &island, const Bounds &bounds) : island(island), bounds(bounds) {
+  /// `copies`: they do not both work in the process's memory.
+  IslandCost(const Island &island, const Bounds &bounds, const claim::Link &link, bool copies)
+      : stay(copies ? claim::secondsOfPart : claim::secondsOfChange), island(island), bounds(bounds), link(link),
+        copies(copies) {
     for (GroupOp group : island.groups)
       members.insert(group);
   }
 
-  double stay = 2 * secondsOfPart, move = 0;
+  double stay, move = 0;
 
   void count() {
+    if (!copies)
+      return;
     llvm::DenseSet<mlir::Value> seen;
     for (GroupOp group : island.groups) {
       for (mlir::Value input : group.getInputs()) {
         mlir::Operation *maker = makerOf(input);
         if (members.contains(maker) || llvm::isa_and_nonnull<ConstantOp>(maker) || !seen.insert(input).second)
           continue;
-        (isAround(maker) ? stay : move) += transfer(1, bytesOf(input.getType(), bounds));
+        (isAround(maker) ? stay : move) += transfer(bytesOf(input.getType(), bounds));
       }
       for (mlir::Value result : group->getResults()) {
         bool around = false, home = false;
@@ -131,18 +130,21 @@ public:
             (isAround(user) ? around : home) = true;
         });
         if (around)
-          stay += transfer(1, bytesOf(result.getType(), bounds));
+          stay += transfer(bytesOf(result.getType(), bounds));
         if (home)
-          move += transfer(1, bytesOf(result.getType(), bounds));
+          move += transfer(bytesOf(result.getType(), bounds));
       }
     }
   }
 
 private:
+  double transfer(double bytes) const { return link.copySeconds + bytes / link.bytesPerSecond; }
   bool isAround(mlir::Operation *op) const { return op && targetOfUnit(*op) == island.around; }
 
   const Island &island;
   const Bounds &bounds;
+  claim::Link link;
+  bool copies;
   llvm::DenseSet<mlir::Operation *> members;
 };
 } // namespace
@@ -173,24 +175,29 @@ static llvm::SmallVector<Island> islandsOf(mlir::Block &block) {
 }
 
 static mlir::LogicalResult moveIslands(mlir::Block &block, const Bounds &bounds, Claimants claimants) {
+  claim::Claimant &home = *claimants.front();
   for (const Island &island : islandsOf(block)) {
     claim::Claimant &around = *claimants[island.around];
-    if (claimants.front()->hostMemory() && around.hostMemory()) // nothing is copied between them
-      continue;
-    IslandCost cost(island, bounds);
+    bool copies = !home.hostMemory() || !around.hostMemory();
+    IslandCost cost(island, bounds, home.link(), copies);
     cost.count();
-    bool taken = true;
+    bool taken = true, stated = true;
     for (GroupOp group : island.groups) {
-      mlir::FailureOr<claim::Answer> answer = around.claim(group);
-      if (mlir::failed(answer))
+      mlir::FailureOr<claim::Answer> here = home.claim(group), there = around.claim(group);
+      if (mlir::failed(here) || mlir::failed(there))
         return mlir::failure();
-      taken &= answer->whole;
+      taken &= there->whole;
+      stated &= here->seconds > 0;
+      cost.stay += here->seconds;
       cost.move += around.secondsOf(group);
     }
-    if (!taken || cost.move >= cost.stay)
+    // Where nothing is copied, what was asked for stays unless it says itself that it is slower.
+    if (!taken || cost.move >= cost.stay || (!copies && !stated))
       continue;
     for (GroupOp group : island.groups)
-      assign(group, island.around, "taken, but to do it beside its neighbours costs less than the copies");
+      assign(group, island.around,
+             "taken, but there and back takes about " + claim::secondsText(cost.stay) + ", beside its neighbours " +
+                 claim::secondsText(cost.move));
   }
   return mlir::success();
 }
@@ -288,7 +295,7 @@ mlir::LogicalResult placeGroups(mlir::func::FuncOp function, Claimants claimants
     for (uint32_t target = 1; target < claimants.size(); ++target)
       if (mlir::failed(fuseElsewhere(*block, target, *claimants[target])))
         return mlir::failure();
-  function.walk(claim::forgetAsFused);
+  function.walk(claim::forgetTrials);
   return mlir::success();
 }
 

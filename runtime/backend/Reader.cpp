@@ -48,6 +48,7 @@ void readKernel(const kiln_kernel *kernel, kiln_kernel_info *out) {
   info.extent_bounds = kernel->extent_bounds;
   info.alias = kernel->alias;
   info.shape = kernel->shape;
+  info.piece = kernel->piece;
   give(info, out);
 }
 

@@ -44,6 +44,7 @@ struct kiln_kernel {
   size_t extent_count;
   const int64_t *extent_bounds;
   const int32_t *alias;
+  int32_t piece = 0; ///< while it is offered: split off a larger one
 };
 
 struct kiln_node {

@@ -16,6 +16,9 @@ template <int Number> struct Choosy {
   static inline std::vector<std::string> refused;
   static inline kiln_capabilities says = {};
   static inline int64_t scratchInPlace = 0; ///< what a kernel needs where an output lies upon an input; -1: refused
+  static inline double seconds = 0;         ///< that a launch takes, as it says
+  static inline bool parts = false, wholeOnly = false; ///< takes the rest of what it refuses, each op a part
+  static inline unsigned piecesSeen = 0;
 
   static int32_t capabilities(const kiln_host *, const kiln_target *, kiln_capabilities *out, kiln_error *) {
     uint32_t size = out->size;
@@ -28,18 +31,25 @@ template <int Number> struct Choosy {
     kiln_kernel_info info = {};
     info.size = sizeof info;
     host->reader->kernel(kernel, &info);
+    piecesSeen += info.piece;
+    kiln_terms terms = {};
+    terms.size = sizeof terms;
+    terms.seconds = seconds;
+    terms.flags = wholeOnly ? KILN_TERMS_WHOLE : 0;
     for (uint32_t i = 0; i < info.op_count; ++i) {
       kiln_op op = {};
       op.size = sizeof op;
       host->reader->op(kernel, i, &op);
       if (std::string name(op.name.data, op.name.size); llvm::is_contained(refused, name)) {
         std::string reason = "no " + name + " here";
+        for (uint32_t other = 0; parts && other < info.op_count; ++other)
+          if (host->reader->op(kernel, other, &op);
+              !llvm::is_contained(refused, std::string(op.name.data, op.name.size)))
+            answer->take(answer->self, &other, 1, &terms);
         answer->refuse(answer->self, KILN_NONE, {reason.data(), reason.size()});
         return 0;
       }
     }
-    kiln_terms terms = {};
-    terms.size = sizeof terms;
     for (uint32_t i = 0; i < info.output_count; ++i)
       if (info.alias && info.alias[i] >= 0)
         terms.scratch_bytes = scratchInPlace;
@@ -79,6 +89,9 @@ protected:
     Other::refused.clear();
     Home::says = Other::says = {};
     Home::scratchInPlace = 0;
+    Home::seconds = 0;
+    Home::parts = Home::wholeOnly = false;
+    Home::piecesSeen = 0;
     Other::says.flags = KILN_BACKEND_HOST_MEMORY;
   }
 
@@ -128,6 +141,77 @@ TEST_F(PlacementTest, ALargeProductIsWorthItsCopies) {
   for (; at != std::string::npos; at = product.find("512x512"))
     product.replace(at, 7, "4x4");
   EXPECT_THAT(placed(between(product, "4x4xf32")), HasSubstr("home: 0 kernels"));
+}
+
+const char *chain = "(%x: tensor<64xf32> {kiln.input = \"x\"}) -> (tensor<64xf32> {kiln.output = \"0\"}) {\n"
+                    "    %0 = kiln.tanh %x : tensor<64xf32>\n    %1 = kiln.exp %0 : tensor<64xf32>\n"
+                    "    %2 = kiln.neg %1 : tensor<64xf32>\n    return %2 : tensor<64xf32>\n  }";
+
+TEST_F(PlacementTest, PiecesAreWeighedWhereTheirTimesAreStated) {
+  Home::says.flags = KILN_BACKEND_HOST_MEMORY;
+  std::string text = placed(chain); // at its word, and what that costs is told
+  EXPECT_THAT(text, HasSubstr("home: 2 kernels\n"));
+  EXPECT_THAT(text,
+              HasSubstr("(2 of its pieces here take about 0.50 us longer than the whole on other; its terms state no "
+                        "time)"));
+  EXPECT_EQ(Home::piecesSeen, 3u) << "tanh, exp and neg, each asked once";
+  Home::seconds = 1e-3;
+  text = placed(chain);
+  EXPECT_THAT(text, HasSubstr("home: 0 kernels\nother: 1 kernel\n"));
+  EXPECT_THAT(text,
+              HasSubstr("(not on home: no exp here; 2 of its pieces here take about 2.00 ms longer than the whole on "
+                        "other)"));
+}
+
+TEST_F(PlacementTest, AFastProductIsWorthItsSurroundings) {
+  Home::says.flags = KILN_BACKEND_HOST_MEMORY;
+  std::string body = "(%x: tensor<512x512xf32> {kiln.input = \"x\"}) -> (tensor<512x512xf32> {kiln.output = \"0\"}) {\n"
+                     "    %0 = kiln.dot_general %x, %x batch [] x [] contract [1] x [1] : tensor<512x512xf32>, "
+                     "tensor<512x512xf32> -> tensor<512x512xf32>\n    %1 = kiln.exp %0 : tensor<512x512xf32>\n"
+                     "    return %1 : tensor<512x512xf32>\n  }";
+  Home::seconds = 1e-3; // the other takes 5.4 ms and more by the host's guess
+  std::string text = placed(body);
+  EXPECT_THAT(text, HasSubstr("home: 1 kernel\n"));
+  EXPECT_THAT(text, HasSubstr("(1 of its pieces here take about 4.3"));
+  EXPECT_THAT(text, HasSubstr(" ms less than the whole on other)"));
+  Home::seconds = 8e-3;
+  EXPECT_THAT(placed(body), HasSubstr("home: 0 kernels"));
+}
+
+TEST_F(PlacementTest, AnIslandOfStatedTimesIsWeighedInHostMemoryToo) {
+  Home::says.flags = KILN_BACKEND_HOST_MEMORY;
+  std::string body = between("    %8 = kiln.cumsum %0, 0 : tensor<64xf32>", "64xf32");
+  EXPECT_THAT(placed(body), HasSubstr("home: 1 kernel\n"));
+  Home::seconds = 1e-3;
+  std::string text = placed(body);
+  EXPECT_THAT(text, HasSubstr("home: 0 kernels"));
+  EXPECT_THAT(text, HasSubstr("taken, but there and back takes about 1.00 ms, beside its neighbours 0.05 us"));
+  Home::seconds = 1e-9;
+  Home::says.link_seconds = 100; // of no account in host memory
+  EXPECT_THAT(placed(body), HasSubstr("home: 0 kernels")) << "0.2 us there and back are more than the work";
+}
+
+TEST_F(PlacementTest, TheLinkIsTheBackendsOwn) {
+  std::string product = "    %8 = kiln.dot_general %0, %0 batch [] x [] contract [1] x [1] : tensor<512x512xf32>, "
+                        "tensor<512x512xf32> -> tensor<512x512xf32>";
+  std::string body = between(product, "512x512xf32");
+  EXPECT_THAT(placed(body), HasSubstr("home: 1 kernel\n"));
+  Home::says.link_bytes_per_second = 1e6; // two matrices of 1 MiB: two seconds
+  EXPECT_THAT(placed(body), HasSubstr("home: 0 kernels"));
+  Home::says.link_bytes_per_second = -1;
+  EXPECT_THAT(build(body).status().message(), HasSubstr("says that a copy takes"));
+}
+
+TEST_F(PlacementTest, APartMayBeWantedOnlyWithTheRest) {
+  Home::says.flags = KILN_BACKEND_HOST_MEMORY;
+  Home::parts = true;
+  EXPECT_THAT(placed(chain), HasSubstr("home: 2 kernels\n"));
+  Home::wholeOnly = true;
+  std::string text = placed(chain);
+  EXPECT_THAT(text, HasSubstr("home: 0 kernels\n"));
+  EXPECT_THAT(text, HasSubstr("(not on home: it wants this only as a whole)"));
+  Home::refused.clear();
+  EXPECT_THAT(placed(chain), HasSubstr("home: 1 kernel\n"));
 }
 
 TEST_F(PlacementTest, WhatTheOtherRefusesStays) {
