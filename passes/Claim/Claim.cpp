@@ -126,6 +126,10 @@ static mlir::FailureOr<Trial> tryPieces(GroupOp group, Claimants claimants) {
     mlir::FailureOr<Answer> answer = claimants.front()->claim(next);
     if (mlir::failed(answer))
       return mlir::failure();
+    if (!llvm::all_of(answer->parts, fuse::isClosed)) { // an error, which settle has the words for
+      trial = {1, /*stated=*/false, 0};
+      return trial;
+    }
     if (!answer->whole) {
       llvm::append_range(todo, split(next, answer->parts));
       continue;

@@ -61,6 +61,7 @@ int main(void) {
   FIELD(kiln_kernel_info, extent_bounds);
   FIELD(kiln_kernel_info, alias);
   FIELD(kiln_kernel_info, shape);
+  FIELD(kiln_kernel_info, piece);
   SIZE(kiln_place);
   FIELD(kiln_place, space);
   FIELD(kiln_place, argument);
@@ -131,11 +132,14 @@ int main(void) {
   FIELD(kiln_capabilities, max_binding_bytes);
   FIELD(kiln_capabilities, max_allocation_bytes);
   FIELD(kiln_capabilities, artifact_symbol);
+  FIELD(kiln_capabilities, link_seconds);
+  FIELD(kiln_capabilities, link_bytes_per_second);
   SIZE(kiln_terms);
   FIELD(kiln_terms, size);
   FIELD(kiln_terms, flags);
   FIELD(kiln_terms, scratch_bytes);
   FIELD(kiln_terms, form);
+  FIELD(kiln_terms, seconds);
   SIZE(kiln_answer);
   FIELD(kiln_answer, size);
   FIELD(kiln_answer, self);
