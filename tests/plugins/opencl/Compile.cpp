@@ -157,7 +157,10 @@ static int32_t claim(const kiln_host *host, const kiln_kernel *kernel, const kil
     answer->refuse(answer->self, op, {reason.data(), reason.size()});
     return KILN_SUCCESS;
   }
-  kiln_terms terms = {sizeof(terms), 0, source.scratchBytes, {source.form.data(), source.form.size()}};
+  kiln_terms terms{};
+  terms.size = sizeof terms;
+  terms.scratch_bytes = source.scratchBytes;
+  terms.form = {source.form.data(), source.form.size()};
   answer->take(answer->self, nullptr, 0, &terms);
   return KILN_SUCCESS;
 }
