@@ -32,7 +32,7 @@ struct Options {
   unsigned device = 0;
   std::string targetCpu = "native";
   std::string targetDevice; ///< a profile that the backend knows; empty: its default
-  std::string only;         ///< a pattern of rows' names: nothing else is tried; empty: all
+  std::string only;         ///< as Report has it
   std::vector<Model> models;
 };
 

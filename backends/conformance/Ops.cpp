@@ -150,7 +150,7 @@ private:
     Row row = rowOf(made);
     if (context.report.watcher.fatal && context.report.watcher.fatal(row))
       return true; // or the processes that follow would try others
-    if (!context.report.only.empty() && !matches(context.report.only, row.id()))
+    if (!context.report.wants(row))
       return true; // it is not asked, nor tried
     if (context.report.watcher.begins && !(context.report.watcher.done && context.report.watcher.done(row)))
       context.report.watcher.begins({row});

@@ -38,8 +38,19 @@ std::string Row::id() const {
   return text;
 }
 
+bool Report::wants(const Row &row) const {
+  std::string id = row.id();
+  for (size_t from = 0; !only.empty() && from <= only.size();) {
+    size_t to = std::min(only.find('|', from), only.size());
+    if (matches(only.substr(from, to - from), id))
+      return true;
+    from = to + 1;
+  }
+  return only.empty();
+}
+
 bool Report::begins(const Row &row, bool needed) {
-  if (!needed && !only.empty() && !matches(only, row.id()))
+  if (!needed && !wants(row))
     return false;
   if (watcher.done && watcher.done(row))
     return false;

@@ -36,8 +36,9 @@ public:
     std::function<bool(const std::vector<Row> &)> begins; ///< false: not together, one by one
     std::function<void(const Row &)> added;
   } watcher;
-  /// Rows that are tried at all: a pattern of their names; empty: all.
+  /// Rows that are tried at all: patterns of their names, between '|'; empty: all.
   std::string only;
+  bool wants(const Row &row) const;
   /// Whether the row is to be tried; it then is what is under way. `needed`: others cannot do without it.
   bool begins(const Row &row, bool needed = false);
 

@@ -183,7 +183,7 @@ CLI::App *addConform(CLI::App &app, kiln::ConformOptions &conforming) {
   conform->add_option("--json", conforming.json, "a file for all that was tried");
   conform->add_option("--expected", conforming.expected,
                       "a file of names (with '*') that are known to fail, one a line");
-  conform->add_option("--only", conforming.only, "a pattern of names, as ops/exp/*: nothing else is tried");
+  conform->add_option("--only", conforming.only, "patterns of names, as 'ops/exp/*|models/*': nothing else is tried");
   conform->add_option("--model", conforming.model, "a model's .kiln file: each of its kernels is judged too");
   conform->add_option("--seed", conforming.seed, "of the choice and the operands (default 1)");
   conform->add_option("--target-cpu", conforming.targetCpu,

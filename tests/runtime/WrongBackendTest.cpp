@@ -122,16 +122,17 @@ TEST(WrongBackend, Codes) {
                 step),
             "the backend fake failed in 'train_step': the code -1, which the interface does not have (the backend says "
             "no more)");
-  EXPECT_EQ(errorWith(
-                [](kiln_run_api &run) {
-                  run.execute = [](kiln_executable *, const kiln_execution *execution, kiln_error *) {
-                    execution->status->kernel = 4711;
-                    execution->status->kind = 12;
-                    return 0;
-                  };
-                },
-                step),
-            "the backend fake reports the status 12, which the interface does not have ('train_step'): tell its author");
+  EXPECT_EQ(
+      errorWith(
+          [](kiln_run_api &run) {
+            run.execute = [](kiln_executable *, const kiln_execution *execution, kiln_error *) {
+              execution->status->kernel = 4711;
+              execution->status->kind = 12;
+              return 0;
+            };
+          },
+          step),
+      "the backend fake reports the status 12, which the interface does not have ('train_step'): tell its author");
 }
 
 TEST(WrongBackend, Profiles) {

@@ -183,6 +183,13 @@ TEST(Report, ExpectedFailuresAreNoFailuresButExpectedPassesAre) {
   row.outcome = conformance::Outcome::Pass;
   report.add(row);
   EXPECT_TRUE(report.failed());
+  conformance::Report wanting;
+  conformance::Row exp{"ops", "exp", "f32", "rank 1", conformance::Outcome::Pass, {}, 0, 0, 0}, log = exp;
+  log.name = "log";
+  EXPECT_TRUE(wanting.wants(exp));
+  wanting.only = "models/*|ops/exp/f32/*";
+  EXPECT_TRUE(wanting.wants(exp));
+  EXPECT_FALSE(wanting.wants(log));
   EXPECT_TRUE(conformance::matches("a*c*", "abcd"));
   EXPECT_FALSE(conformance::matches("a*c", "abcd"));
 }
