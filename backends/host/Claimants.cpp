@@ -50,6 +50,16 @@ mlir::FailureOr<claim::Answer> BackendClaimant::claim(GroupOp group) {
   return answer;
 }
 
+std::string BackendClaimant::keyOf(GroupOp group) {
+  mlir::FailureOr<GroupKernel *> formed = groupKernels.of(group);
+  if (mlir::failed(formed))
+    return "";
+  std::string key = (*formed)->key;
+  for (int64_t extent : (*formed)->extentsAtBounds)
+    key += " " + std::to_string(extent);
+  return key;
+}
+
 claim::Link BackendClaimant::link() const {
   const Capabilities &says = answers.backends()[number].capabilities;
   claim::Link link;

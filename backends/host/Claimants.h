@@ -16,6 +16,7 @@ public:
   mlir::FailureOr<claim::Answer> claim(GroupOp group) override;
   double secondsOf(GroupOp group) override;
   claim::Link link() const override;
+  std::string keyOf(GroupOp group) override;
   bool hostMemory() const override { return answers.backends()[number].capabilities.hostMemory(); }
 
 private:

@@ -9,6 +9,7 @@
 #include "passes/support/Values.h"
 
 #include "llvm/ADT/ScopeExit.h"
+#include "llvm/ADT/StringMap.h"
 #include "llvm/Support/FormatVariadic.h"
 
 namespace kiln {
@@ -148,11 +149,17 @@ static mlir::LogicalResult tryPieces(mlir::func::FuncOp function, llvm::MutableA
   mlir::OpBuilder builder(function);
   auto copy = llvm::cast<mlir::func::FuncOp>(builder.clone(*function));
   auto erase = llvm::make_scope_exit([&] { copy.erase(); });
+  llvm::StringMap<Trial> known; // a model's layers are alike
   for (auto [one, twin] : llvm::zip_equal(refused, unclaimedOf(copy))) {
+    std::string key = claimants.front()->keyOf(twin);
+    if (auto found = known.find(key); !key.empty() && found != known.end()) {
+      one.trial = found->second;
+      continue;
+    }
     mlir::FailureOr<Trial> trial = tryPieces(twin, claimants);
     if (mlir::failed(trial))
       return mlir::failure();
-    one.trial = *trial;
+    known[key] = one.trial = *trial;
   }
   return mlir::success();
 }

@@ -35,6 +35,8 @@ public:
   /// About how long a launch of the group takes, at the bounds.
   virtual double secondsOf(GroupOp group) = 0;
   virtual Link link() const { return {}; }
+  /// Equal for groups that it answers alike, at equal bounds; empty where it cannot tell.
+  virtual std::string keyOf(GroupOp group) { return ""; }
   /// It works in this process's memory: between two that do nothing is copied.
   virtual bool hostMemory() const = 0;
 };
