@@ -184,8 +184,8 @@ Failure Trial::launch(uint32_t number, uint32_t variantNumber, const std::vector
   std::memset(memory.memory.mapped, 0, end);
   operands.resize(kernel.operand_count);
   for (uint32_t i = 0; i < kernel.operand_count; ++i)
-    std::memcpy(memory.memory.mapped + places[i].offset, operands[i].data(),
-                std::min<uint64_t>(operands[i].size(), places[i].bytes));
+    std::copy_n(operands[i].data(), std::min<uint64_t>(operands[i].size(), places[i].bytes),
+                static_cast<uint8_t *>(memory.memory.mapped) + places[i].offset);
   uint32_t sets = variant.dispatch_count, bindings = 0;
   for (const kiln_vk_dispatch &dispatch : artifact.dispatches(variant))
     bindings += dispatch.binding_count;
