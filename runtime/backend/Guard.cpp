@@ -5,6 +5,7 @@
 #include "runtime/support/Error.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -101,15 +102,17 @@ Sentence &Sentence::operator<<(int64_t number) {
 }
 
 void Sentence::tell() {
+  int before = errno; // a handler of a signal leaves it as it was
   text_[size_++] = '\n';
   if (isatty(STDERR_FILENO)) // a line of progress may be open
     (void)!write(STDERR_FILENO, "\n", 1);
   for (size_t at = 0; at < size_;) {
     ssize_t count = write(STDERR_FILENO, text_ + at, size_ - at);
     if (count <= 0)
-      return;
+      break;
     at += static_cast<size_t>(count);
   }
+  errno = before;
 }
 
 void addSignal(Sentence &sentence, int signal) {
