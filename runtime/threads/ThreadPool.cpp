@@ -50,9 +50,30 @@ unsigned checkThreadCount(int64_t asked, const char *what) {
   return static_cast<unsigned>(asked);
 }
 
+namespace {
+/// Where a thread whose own stack is full handles the signal that it gets for that.
+class SignalStack {
+public:
+  explicit SignalStack(char *memory) {
+    stack_t stack = {};
+    stack.ss_sp = memory;
+    stack.ss_size = bytes;
+    sigaltstack(&stack, &before_);
+  }
+  ~SignalStack() { sigaltstack(&before_, nullptr); }
+  SignalStack(const SignalStack &) = delete;
+  static constexpr size_t bytes = 65536;
+
+private:
+  stack_t before_ = {};
+};
+} // namespace
+
 ThreadPool::ThreadPool(unsigned threads) {
   // Spinning only pays where every thread has a processor of its own.
   spins_ = threads <= availableProcessors() ? 4000 : 0;
+  // Here and not by the workers: one that starts late would allocate in the middle of a step.
+  signalStacks_.reset(new char[(std::max(threads, 1u) - 1) * SignalStack::bytes]);
   try {
     for (unsigned i = 1; i < threads; ++i)
       workers_.emplace_back([this, i] { work(i); });
@@ -118,28 +139,8 @@ bool ThreadPool::takeOne(uint32_t worker) {
   return true;
 }
 
-namespace {
-/// Where a thread whose own stack is full handles the signal that it gets for that.
-class SignalStack {
-public:
-  SignalStack() : memory_(new char[bytes]) {
-    stack_t stack = {};
-    stack.ss_sp = memory_.get();
-    stack.ss_size = bytes;
-    sigaltstack(&stack, &before_);
-  }
-  ~SignalStack() { sigaltstack(&before_, nullptr); }
-  SignalStack(const SignalStack &) = delete;
-
-private:
-  static constexpr size_t bytes = 65536;
-  std::unique_ptr<char[]> memory_;
-  stack_t before_ = {};
-};
-} // namespace
-
 void ThreadPool::work(uint32_t worker) {
-  SignalStack stack;
+  SignalStack stack(&signalStacks_[(worker - 1) * SignalStack::bytes]);
   while (!stop_.load(std::memory_order_relaxed)) {
     uint64_t seen = ticket_.load(std::memory_order_acquire);
     if (takeOne(worker))

@@ -56,6 +56,7 @@ private:
   std::atomic<uint32_t> sleepers_{0};
   std::atomic<bool> stop_{false};
   int spins_ = 0;
+  std::unique_ptr<char[]> signalStacks_; ///< of the workers, one after another
   std::vector<std::thread> workers_;
 };
 
