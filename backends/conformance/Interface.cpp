@@ -7,6 +7,7 @@
 #include "runtime/support/Error.h"
 
 #include <cstring>
+#include <deque>
 #include <utility>
 
 namespace kiln::conformance {
@@ -71,7 +72,7 @@ private:
   kiln_backend_fn function;
   std::unique_ptr<Session> session;
   kiln_error failure = emptyError();
-  std::vector<Case> kernels;
+  std::deque<Case> kernels; // of the programs, which point to them
 
   template <typename F> void attempt(const char *name, F f) {
     Row row{"interface", name, {}, {}, Outcome::Pass, {}, 0, 0, 1};
@@ -227,20 +228,21 @@ private:
 
   /// Up to two kernels: sums and products of vectors, which most backends take, else whatever it does.
   std::vector<KernelProgram::Part> claimed() {
-    kernels = {simple("add", 100), simple("mul", 100)};
-    for (Case &other : allCases(false, context.options.seed, /*edges=*/false))
-      if (!other.reports && !other.launches.empty())
-        kernels.push_back(std::move(other));
     std::vector<KernelProgram::Part> parts;
-    for (Case &made : kernels) {
+    auto offer = [&](Case made) {
       host::Answer answer;
       std::string why;
       const kiln_kernel &kernel = made.kernel->table("k");
-      if (context.backend->claim(kernel, context.target, answer, why) && answer.whole(kernel.op_count))
-        parts.push_back({&made, answer.parts[0].scratchBytes});
-      if (parts.size() == 2)
-        break;
-    }
+      if (parts.size() < 2 && context.backend->claim(kernel, context.target, answer, why) &&
+          answer.whole(kernel.op_count))
+        parts.push_back({&kernels.emplace_back(std::move(made)), answer.parts[0].scratchBytes});
+    };
+    for (const char *op : {"add", "mul"})
+      offer(simple(op, 100));
+    if (parts.size() < 2)
+      for (Case &other : allCases(false, context.options.seed, /*edges=*/false))
+        if (!other.reports && !other.launches.empty())
+          offer(std::move(other));
     return parts;
   }
 

@@ -1,9 +1,7 @@
 // Every op, dtype and edge shape, beside the float64 reference.
-#include "backends/conformance/Conformance.h"
+#include "backends/conformance/CaseAnswers.h"
 #include "backends/conformance/Judge.h"
 #include "backends/conformance/Programs.h"
-
-#include <map>
 
 namespace kiln::conformance {
 
@@ -103,7 +101,7 @@ private:
 
 class OpsCheck {
 public:
-  explicit OpsCheck(Context &context) : context(context) {}
+  explicit OpsCheck(Context &context) : context(context), answers(*context.backend, context.target) {}
 
   void run() {
     std::string error;
@@ -136,15 +134,7 @@ private:
   Context &context;
   std::unique_ptr<Session> session;
   std::vector<Case> cases;
-  std::map<std::string, std::pair<host::Answer, std::string>> answers; // by row, with the error of those that failed
-
-  /// Asked once: a claim may be dear.
-  const std::pair<host::Answer, std::string> &ask(Case &made) {
-    auto [found, fresh] = answers.try_emplace(rowOf(made).id());
-    if (fresh)
-      context.backend->claim(made.kernel->table("k"), context.target, found->second.first, found->second.second);
-    return found->second;
-  }
+  CaseAnswers answers;
 
   bool takes(Case &made) {
     Row row = rowOf(made);
@@ -154,16 +144,15 @@ private:
       return true; // it is not asked, nor tried
     if (context.report.watcher.begins && !(context.report.watcher.done && context.report.watcher.done(row)))
       context.report.watcher.begins({row});
-    const auto &[answer, error] = ask(made);
-    return error.empty() && answer.whole(made.kernel->table().op_count);
+    return answers.of(made).whole;
   }
 
   bool claimed(Case &made, int64_t &scratch) {
     Row row = rowOf(made);
-    const auto &[answer, error] = ask(made);
+    const auto &[answer, error, whole] = answers.of(made);
     if (!error.empty()) {
       fail(row, error);
-    } else if (!answer.whole(made.kernel->table().op_count)) {
+    } else if (!whole) {
       row.outcome = Outcome::Refused;
       row.reason = answer.parts.empty() ? answer.reason() : "it takes this in parts";
       if (answer.parts.empty() && (answer.refusals.empty() || answer.refusals.front().reason.empty()))

@@ -1,6 +1,6 @@
 #include "frontend/cli/Claims.h"
 
-#include "backends/conformance/Case.h"
+#include "backends/conformance/CaseAnswers.h"
 #include "backends/sdk/Graph.h"
 
 #include "absl/strings/str_cat.h"
@@ -24,20 +24,14 @@ std::map<std::string, Claims> ask(const host::Backend &backend) {
   std::map<std::string, Claims> all;
   kiln_target target = {};
   target.size = sizeof target;
-  auto taken = [&](conformance::Case &made) {
-    const kiln_kernel &kernel = made.kernel->table("k");
-    host::Answer answer;
-    std::string error;
-    return backend.claim(kernel, target, answer, error) && answer.whole(kernel.op_count);
-  };
+  conformance::CaseAnswers answers(backend, target);
+  auto taken = [&](conformance::Case &made) { return answers.of(made).whole; };
   for (conformance::Case &made : conformance::allCases(/*full=*/false, /*seed=*/1, /*edges=*/true, taken)) {
     if (made.op.find(' ') != std::string::npos) // several ops in one kernel
       continue;
     Claims &claims = all[made.op];
-    const kiln_kernel &kernel = made.kernel->table("k");
-    host::Answer answer;
-    std::string error;
-    if (backend.claim(kernel, target, answer, error) && answer.whole(kernel.op_count)) {
+    const auto &[answer, error, whole] = answers.of(made);
+    if (whole) {
       claims.taken.insert(made.dtype);
       continue;
     }
