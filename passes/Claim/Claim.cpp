@@ -20,8 +20,7 @@ namespace kiln {
 namespace claim {
 
 static constexpr llvm::StringLiteral targetName = "kiln.target", reasonName = "kiln.target_reason",
-                                     asFusedName = "kiln.as_fused";
-static constexpr llvm::StringLiteral pieceName = "kiln.piece", noteName = "kiln.weighed";
+                                     asFusedName = "kiln.as_fused", pieceName = "kiln.piece", noteName = "kiln.weighed";
 
 std::optional<uint32_t> targetOf(GroupOp group) {
   auto number = group->getAttrOfType<mlir::IntegerAttr>(targetName);
@@ -109,7 +108,7 @@ static double secondsApart(GroupOp piece, double stated, Claimants claimants) {
   llvm::SmallVector<mlir::Type> types(piece->getOperandTypes());
   llvm::append_range(types, piece->getResultTypes());
   for (mlir::Type type : types)
-    bytes += static_cast<double>(estimatedBytes(type, bounds));
+    bytes += mostBytes(type, bounds);
   Link link = home.link();
   double change =
       home.hostMemory() && other.hostMemory()
@@ -127,10 +126,9 @@ static mlir::FailureOr<Trial> tryPieces(GroupOp group, Claimants claimants) {
     mlir::FailureOr<Answer> answer = claimants.front()->claim(next);
     if (mlir::failed(answer))
       return mlir::failure();
-    if (!llvm::all_of(answer->parts, fuse::isClosed)) { // an error, which settle has the words for
-      trial = {1, /*stated=*/false, 0};
-      return trial;
-    }
+    if (!llvm::all_of(answer->parts, fuse::isClosed))
+      return next.emitError() << "the backend " << claimants.front()->name()
+                              << " took a set of ops that is not closed: a value leaves it and comes back";
     if (!answer->whole) {
       llvm::append_range(todo, split(next, answer->parts));
       continue;
@@ -195,7 +193,7 @@ static std::string weighed(const Trial &trial, Claimants claimants) {
       .str();
 }
 
-static mlir::LogicalResult settle(Refused &refused, Claimants claimants) {
+static mlir::LogicalResult settle(const Refused &refused, Claimants claimants) {
   GroupOp group = refused.group;
   const Trial &trial = refused.trial;
   bool notWorthIt = trial.stated && trial.seconds > 0;
@@ -207,10 +205,6 @@ static mlir::LogicalResult settle(Refused &refused, Claimants claimants) {
     if (mlir::failed(elsewhere) || *elsewhere)
       return elsewhere;
   }
-  for (const fuse::OpSet &part : refused.answer.parts)
-    if (!fuse::isClosed(part))
-      return group.emitError() << "the backend " << claimants.front()->name()
-                               << " took a set of ops that is not closed: a value leaves it and comes back";
   mlir::Operation *op = &group.getBody().front().getOperations().back();
   if (mlir::Operation *previous = op->getPrevNode())
     op = previous;
@@ -250,7 +244,7 @@ mlir::LogicalResult claimGroups(mlir::func::FuncOp function, Claimants claimants
       return mlir::success();
     if (mlir::failed(tryPieces(function, refused, claimants)))
       return mlir::failure();
-    for (Refused &one : refused)
+    for (const Refused &one : refused)
       if (mlir::failed(settle(one, claimants)))
         return mlir::failure();
   }

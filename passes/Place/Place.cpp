@@ -69,13 +69,6 @@ static std::optional<uint32_t> targetOfUnit(mlir::Operation &op) {
   return target;
 }
 
-static double bytesOf(mlir::Type type, const Bounds &bounds) {
-  auto bytes = static_cast<double>(elementBytes(type));
-  for (const Dim &dim : dimsOf(type))
-    bytes *= static_cast<double>(upperBound(dim, bounds).value_or(1));
-  return bytes;
-}
-
 // The op that makes a value, reshapes (the same memory) looked through; null for arguments.
 static mlir::Operation *makerOf(mlir::Value value) {
   mlir::Operation *op = value.getDefiningOp();
@@ -121,7 +114,7 @@ public:
         mlir::Operation *maker = makerOf(input);
         if (members.contains(maker) || llvm::isa_and_nonnull<ConstantOp>(maker) || !seen.insert(input).second)
           continue;
-        (isAround(maker) ? stay : move) += transfer(bytesOf(input.getType(), bounds));
+        (isAround(maker) ? stay : move) += transfer(mostBytes(input.getType(), bounds));
       }
       for (mlir::Value result : group->getResults()) {
         bool around = false, home = false;
@@ -130,9 +123,9 @@ public:
             (isAround(user) ? around : home) = true;
         });
         if (around)
-          stay += transfer(bytesOf(result.getType(), bounds));
+          stay += transfer(mostBytes(result.getType(), bounds));
         if (home)
-          move += transfer(bytesOf(result.getType(), bounds));
+          move += transfer(mostBytes(result.getType(), bounds));
       }
     }
   }

@@ -1,5 +1,6 @@
 #include "passes/support/Values.h"
 
+#include "ir/Bounds.h"
 #include "ir/Classes.h"
 
 #include <numeric>
@@ -68,6 +69,13 @@ int64_t estimatedBytes(mlir::Type type, const Bounds &bounds) {
     }
     bytes *= std::max<int64_t>(1, dim.evaluate(sizes).value_or(64));
   }
+  return bytes;
+}
+
+double mostBytes(mlir::Type type, const Bounds &bounds) {
+  auto bytes = static_cast<double>(elementBytes(type));
+  for (const Dim &dim : dimsOf(type))
+    bytes *= static_cast<double>(upperBound(dim, bounds).value_or(1));
   return bytes;
 }
 

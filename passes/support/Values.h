@@ -29,6 +29,9 @@ std::optional<double> splatValue(mlir::Value value);
 /// About how many bytes a tensor has, for decisions, not for sizes: symbols at their bounds (a function's kiln.bounds),
 /// those without one counting as 64.
 int64_t estimatedBytes(mlir::Type type, const Bounds &bounds = {});
+/// The most that it can be, each dimension at its own upper bound (1 where that has none); in double, since it may be
+/// beyond 64 bits.
+double mostBytes(mlir::Type type, const Bounds &bounds);
 
 /// The values from outside that an op uses: its operands, and what its regions capture.
 llvm::SmallVector<mlir::Value> usedValues(mlir::Operation *op);
