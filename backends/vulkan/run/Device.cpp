@@ -241,21 +241,31 @@ bool Device::isAt(TimeLine &line, uint64_t value) {
   return value <= line.reached;
 }
 
+Failure Device::commands(uint32_t family, VkCommandPoolCreateFlags flags, const char *doing, VkCommandPool &pool,
+                         std::span<VkCommandBuffer> buffers) {
+  VkCommandPoolCreateInfo info = {};
+  info.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO;
+  info.flags = flags;
+  info.queueFamilyIndex = family;
+  if (VkResult result = vk.vkCreateCommandPool(handle, &info, nullptr, &pool))
+    return failure(result, doing);
+  VkCommandBufferAllocateInfo allocate = {};
+  allocate.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO;
+  allocate.commandPool = pool;
+  allocate.level = VK_COMMAND_BUFFER_LEVEL_PRIMARY;
+  allocate.commandBufferCount = static_cast<uint32_t>(buffers.size());
+  if (buffers.empty())
+    return {};
+  if (VkResult result = vk.vkAllocateCommandBuffers(handle, &allocate, buffers.data()))
+    return failure(result, doing);
+  return {};
+}
+
 Failure Device::copyNow(VkBuffer from, VkBuffer to, const VkBufferCopy &region) {
   if (!pool) {
-    VkCommandPoolCreateInfo info = {};
-    info.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO;
-    info.flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT;
-    info.queueFamilyIndex = physical.computeFamily;
-    if (VkResult result = vk.vkCreateCommandPool(handle, &info, nullptr, &pool))
-      return failure(result, "preparing copies");
-    VkCommandBufferAllocateInfo buffers = {};
-    buffers.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO;
-    buffers.commandPool = pool;
-    buffers.level = VK_COMMAND_BUFFER_LEVEL_PRIMARY;
-    buffers.commandBufferCount = 1;
-    if (VkResult result = vk.vkAllocateCommandBuffers(handle, &buffers, &once))
-      return failure(result, "preparing copies");
+    if (Failure failure = commands(physical.computeFamily, VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT,
+                                   "preparing copies", pool, {&once, 1}))
+      return failure;
   }
   VkCommandBufferBeginInfo begin = {};
   begin.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO;

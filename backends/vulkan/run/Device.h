@@ -11,6 +11,8 @@
 #include "backends/vulkan/run/SelfTest.h"
 #include "backends/vulkan/run/Upload.h"
 
+#include <span>
+
 namespace kiln::vulkan {
 
 struct Executable;
@@ -54,6 +56,9 @@ struct Device {
   Failure create(uint64_t bytes, Home home, const std::string &what, RawBuffer &buffer);
   void destroy(RawBuffer &buffer);
 
+  /// A pool of the queue family and command buffers of it. `flags`: of the pool; `doing`: as failure() has it.
+  Failure commands(uint32_t family, VkCommandPoolCreateFlags flags, const char *doing, VkCommandPool &pool,
+                   std::span<VkCommandBuffer> buffers);
   /// Gives the commands to the compute queue, after all that was given before, uploads included.
   Failure submit(VkCommandBuffer commands);
   /// The next submission, on `queue`: sets `own` to its next number, waits for `other` at `otherValue`.

@@ -28,20 +28,9 @@ Failure Recording::record(const Pipelines &pipelines, std::vector<VkBuffer> memo
   if (Failure failure = makeSets(memories))
     return failure;
   const DeviceFunctions &vk = device.vk;
-  VkCommandPoolCreateInfo poolInfo = {};
-  poolInfo.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO;
-  poolInfo.queueFamilyIndex = device.physical.computeFamily;
-  if (VkResult result = vk.vkCreateCommandPool(device.handle, &poolInfo, nullptr, &pool))
-    return device.failure(result, "recording");
   buffers.resize(trace.segments.size());
-  VkCommandBufferAllocateInfo info = {};
-  info.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO;
-  info.commandPool = pool;
-  info.level = VK_COMMAND_BUFFER_LEVEL_PRIMARY;
-  info.commandBufferCount = static_cast<uint32_t>(buffers.size());
-  if (!buffers.empty())
-    if (VkResult result = vk.vkAllocateCommandBuffers(device.handle, &info, buffers.data()))
-      return device.failure(result, "recording");
+  if (Failure failure = device.commands(device.physical.computeFamily, 0, "recording", pool, buffers))
+    return failure;
   if (timed && !trace.commands.empty()) {
     VkQueryPoolCreateInfo query = {};
     query.sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO;

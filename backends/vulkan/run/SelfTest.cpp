@@ -83,20 +83,8 @@ void Trial::clear() {
 Failure Trial::open() {
   if (Failure failure = artifact.read(artifactBytes, sizeof artifactBytes))
     return failure;
-  VkCommandPoolCreateInfo info = {};
-  info.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO;
-  info.flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT;
-  info.queueFamilyIndex = device.physical.computeFamily;
-  if (VkResult result = device.vk.vkCreateCommandPool(device.handle, &info, nullptr, &pool))
-    return device.failure(result, "trying it");
-  VkCommandBufferAllocateInfo buffers = {};
-  buffers.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO;
-  buffers.commandPool = pool;
-  buffers.level = VK_COMMAND_BUFFER_LEVEL_PRIMARY;
-  buffers.commandBufferCount = 1;
-  if (VkResult result = device.vk.vkAllocateCommandBuffers(device.handle, &buffers, &commands))
-    return device.failure(result, "trying it");
-  return {};
+  return device.commands(device.physical.computeFamily, VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT, "trying it",
+                         pool, {&commands, 1});
 }
 
 /// Places: the operands', then scratch, then the status record.

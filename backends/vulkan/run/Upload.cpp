@@ -27,20 +27,11 @@ Failure Upload::start() {
   if (ring.handle)
     return {};
   if (!pool) {
-    VkCommandPoolCreateInfo info = {};
-    info.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO;
-    info.flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT;
-    info.queueFamilyIndex = device.physical.transferFamily;
-    if (VkResult result = device.vk.vkCreateCommandPool(device.handle, &info, nullptr, &pool))
-      return device.failure(result, "preparing uploads");
     std::vector<VkCommandBuffer> commands(batchCount);
-    VkCommandBufferAllocateInfo buffers = {};
-    buffers.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO;
-    buffers.commandPool = pool;
-    buffers.level = VK_COMMAND_BUFFER_LEVEL_PRIMARY;
-    buffers.commandBufferCount = batchCount;
-    if (VkResult result = device.vk.vkAllocateCommandBuffers(device.handle, &buffers, commands.data()))
-      return device.failure(result, "preparing uploads");
+    if (Failure failure =
+            device.commands(device.physical.transferFamily, VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT,
+                            "preparing uploads", pool, commands))
+      return failure;
     batches.resize(batchCount);
     for (size_t i = 0; i < batchCount; ++i)
       batches[i].commands = commands[i];

@@ -25,15 +25,23 @@ std::vector<Attr> dotAttributes() {
   return {ints("lhs_batch", {}), ints("rhs_batch", {}), ints("lhs_contract", {1}), ints("rhs_contract", {1})};
 }
 
+/// exp(x - max) of rows.
+struct Powers {
+  uint32_t most, power, sum;
+  Powers(TestKernel &kernel, int64_t rows, const Dim &columns) {
+    uint32_t x = kernel.input(KILN_F32, {rows, columns});
+    most = kernel.op("reduce", {x}, KILN_F32, {rows}, {kind("max"), ints("axes", {1})});
+    uint32_t wide = kernel.op("broadcast", {most}, KILN_F32, {rows, columns}, {ints("axes", {0})});
+    power = kernel.op("exp", {kernel.op("sub", {x, wide})});
+    sum = kernel.op("reduce", {power}, KILN_F32, {rows}, {kind("sum"), ints("axes", {1})});
+  }
+};
+
 /// log(sum(exp(x - max)))
 void logSumExp(int64_t rows, const Dim &columns, int64_t length) {
   TestKernel kernel("k0", "rows");
-  uint32_t x = kernel.input(KILN_F32, {rows, columns});
-  uint32_t most = kernel.op("reduce", {x}, KILN_F32, {rows}, {kind("max"), ints("axes", {1})});
-  uint32_t wide = kernel.op("broadcast", {most}, KILN_F32, {rows, columns}, {ints("axes", {0})});
-  uint32_t power = kernel.op("exp", {kernel.op("sub", {x, wide})});
-  uint32_t sum = kernel.op("reduce", {power}, KILN_F32, {rows}, {kind("sum"), ints("axes", {1})});
-  kernel.output(kernel.op("add", {kernel.op("log", {sum}), most}));
+  Powers powers(kernel, rows, columns);
+  kernel.output(kernel.op("add", {kernel.op("log", {powers.sum}), powers.most}));
   if (columns.slot >= 0)
     kernel.bindExtents({length});
   expectRight(kernel, {randomTensor(KILN_F32, {rows, length}, -2, 2)}, 1e-5);
@@ -45,13 +53,9 @@ TEST(Long, LogSumExpOfSomeColumns) { logSumExp(2, Dim(200'000, 0), 131'077); }
 TEST(Long, Softmax) {
   constexpr int64_t rows = 2, columns = 40'000;
   TestKernel kernel("k0", "rows");
-  uint32_t x = kernel.input(KILN_F32, {rows, columns});
-  uint32_t most = kernel.op("reduce", {x}, KILN_F32, {rows}, {kind("max"), ints("axes", {1})});
-  uint32_t wide = kernel.op("broadcast", {most}, KILN_F32, {rows, columns}, {ints("axes", {0})});
-  uint32_t power = kernel.op("exp", {kernel.op("sub", {x, wide})});
-  uint32_t sum = kernel.op("reduce", {power}, KILN_F32, {rows}, {kind("sum"), ints("axes", {1})});
-  uint32_t all = kernel.op("broadcast", {sum}, KILN_F32, {rows, columns}, {ints("axes", {0})});
-  kernel.output(kernel.op("div", {power, all}));
+  Powers powers(kernel, rows, columns);
+  uint32_t all = kernel.op("broadcast", {powers.sum}, KILN_F32, {rows, columns}, {ints("axes", {0})});
+  kernel.output(kernel.op("div", {powers.power, all}));
   expectRight(kernel, {randomTensor(KILN_F32, {rows, columns}, -2, 2)}, 1e-6);
 }
 
