@@ -96,20 +96,8 @@ public:
   void execute(size_t i) {
     const Part &part = partOf(i);
     uint32_t number = part.of->backend;
-    part.walk->prepare(leaf(i));
-    kiln_status status = {};
-    kiln_execution execution = {};
-    execution.size = sizeof execution;
-    execution.entry = static_cast<uint32_t>(steps_[i].leaf);
-    execution.buffers = call_.handles_[number].data();
-    execution.arena = program_.backends_[number]->arena.handle();
-    execution.extents = call_.extents_.table();
-    execution.status = &status;
-    kiln_error error = emptyError();
-    const Device &device = deviceOf(part);
-    std::string_view name = isLaunch(node(i)) ? std::string_view(kernel(i).name) : std::string_view();
-    device.check(device.execute(part.executable, execution, call_.spec_.name, error, name), error,
-                 "an execution failed");
+    kiln_status status =
+        call_.executeLeaf(*part.of, *part.walk, steps_[i].leaf, part.executable, "an execution failed");
     if (status.kind != KILN_OK) {
       status.kernel = program_.plan_.placement().wholeKernel(number, status.kernel);
       throw Error(call_.describe(status, number));

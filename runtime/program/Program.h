@@ -220,6 +220,9 @@ private:
   void fetch(size_t argument);
   size_t bytesNow(size_t argument) const;
   void inspect(Walk &walk, uint32_t backend, const kiln_node &node, std::string &text, std::string &negative);
+  /// Runs a part's leaf, an entry of what the walk loaded. `what`: begins the sentence of an error, which is thrown.
+  kiln_status executeLeaf(const Placement::Part &part, Walk &walk, size_t number, kiln_executable *executable,
+                          const char *what);
   /// Runs a part launch by launch; `after` looks, and says whether to go on. An error of the backend is thrown.
   using After = std::function<bool(Walk &, const kiln_node &, const kiln_status &)>;
   void walkPart(const Placement::Part &part, const After &after);

@@ -189,6 +189,28 @@ void Call::inspect(Walk &walk, uint32_t backend, const kiln_node &node, std::str
   }
 }
 
+kiln_status Call::executeLeaf(const Placement::Part &part, Walk &walk, size_t number, kiln_executable *executable,
+                              const char *what) {
+  const Program::OpenBackend &opened = *program_.backends_[part.backend];
+  const Walk::Leaf &leaf = walk.leaves()[number];
+  walk.prepare(leaf);
+  kiln_status status = {};
+  kiln_execution execution = {};
+  execution.size = sizeof execution;
+  execution.entry = static_cast<uint32_t>(number);
+  execution.buffers = handles_[part.backend].data();
+  execution.arena = opened.arena.handle();
+  execution.extents = extents_.table();
+  execution.status = &status;
+  std::string_view kernel;
+  if (isLaunch(leaf.node))
+    kernel = program_.manifest_.kernels[program_.plan_.placement().wholeKernel(part.backend, leaf.node.kernel)].name;
+  kiln_error error = emptyError();
+  const Device &device = *opened.device;
+  device.check(device.execute(executable, execution, spec_.name, error, kernel), error, what);
+  return status;
+}
+
 void Call::walkPart(const Placement::Part &part, const After &after) {
   const kiln_program &program = program_.plan_.placement().program(part.backend);
   const Program::OpenBackend &opened = *program_.backends_[part.backend];
@@ -200,25 +222,8 @@ void Call::walkPart(const Placement::Part &part, const After &after) {
       device.load(walk.program(), backend.artifact, backend.artifact_size, "the step cannot be run launch by launch"),
       unload);
   for (size_t i = 0; i < walk.leaves().size(); ++i) {
-    const Walk::Leaf &leaf = walk.leaves()[i];
-    walk.prepare(leaf);
-    kiln_status status = {};
-    kiln_execution execution = {};
-    execution.size = sizeof execution;
-    execution.entry = static_cast<uint32_t>(i);
-    execution.buffers = handles_[part.backend].data();
-    execution.arena = opened.arena.handle();
-    execution.extents = extents_.table();
-    execution.status = &status;
-    std::string_view kernel =
-        isLaunch(leaf.node)
-            ? std::string_view(
-                  program_.manifest_.kernels[program_.plan_.placement().wholeKernel(part.backend, leaf.node.kernel)]
-                      .name)
-            : std::string_view();
-    kiln_error error = emptyError();
-    device.check(device.execute(executable.get(), execution, spec_.name, error, kernel), error, "a launch failed");
-    if (!after(walk, leaf.node, status))
+    kiln_status status = executeLeaf(part, walk, i, executable.get(), "a launch failed");
+    if (!after(walk, walk.leaves()[i].node, status))
       return;
   }
 }
