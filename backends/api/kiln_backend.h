@@ -321,8 +321,8 @@ typedef struct kiln_capabilities {
 } kiln_capabilities;
 
 enum {
-  KILN_TERMS_WHOLE =
-      1 /* of a part, or of a piece: wanted only where nothing of the kernel is left to another backend */
+  /* Of a part, or of a piece: wanted only where nothing of the kernel is left to another backend. */
+  KILN_TERMS_WHOLE = 1
 };
 
 typedef struct kiln_terms {

@@ -2,6 +2,7 @@
 
 #include "backends/conformance/Session.h"
 
+#include "backends/api/kiln_text.h"
 #include "runtime/support/CacheFolder.h"
 #include "runtime/support/Error.h"
 #include "runtime/threads/ThreadPool.h"
@@ -26,7 +27,7 @@ Threads::Threads(unsigned count) : state_(std::make_unique<State>(count)) {
     static_cast<State *>(self)->pool.parallelFor(total, task, context);
   };
   host.log = [](void *, int32_t, kiln_string) {};
-  host.cache_folder = {cacheFolder().data(), cacheFolder().size()};
+  host.cache_folder = text(cacheFolder());
 }
 
 Threads::~Threads() = default;

@@ -48,8 +48,10 @@ public:
   std::string explainPlacement() const;
   /// One program for each backend: what it compiles. One alone is the whole.
   const kiln_program &programOf(uint32_t backend) const;
-  /// The backends that have kernels, by their number among those given; the first always.
+  /// The backends that have kernels, by their number among those given; the first where there are no kernels.
   const std::vector<uint32_t> &usedBackends() const;
+  /// The first backend has all of the kernels.
+  bool onFirstAlone() const { return usedBackends() == std::vector<uint32_t>{0}; }
   /// For `kiln explain --fusion`: each kernel with its ops, and what a backend refused and why.
   std::string explainFusion() const;
 

@@ -217,7 +217,7 @@ absl::Status pairAsBuilt(const ModelOptions &options, Pair &pair) {
   const host::OwnedProgram &program = compilation.program();
   const kiln_program &plan = program.program();
   // Those of a program on several backends have the scratch that they were planned with.
-  bool single = program.usedBackends().size() == 1 && program.usedBackends().front() == 0;
+  bool single = program.onFirstAlone();
   bool fits = (!single || pair.one.scratchOf(plan, pair.a.scratch, pair.notAsBuilt)) &&
               pair.other.scratchOf(plan, pair.b.scratch, pair.notAsBuilt);
   for (size_t k = 0; fits && k < plan.kernel_count; ++k)

@@ -4,6 +4,7 @@
 
 #include "frontend/cli/Installed.h"
 #include "frontend/driver/Files.h"
+#include "runtime/support/CacheFolder.h"
 
 #include "absl/strings/str_cat.h"
 #include "llvm/ADT/StringExtras.h"
@@ -16,7 +17,6 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <sys/file.h>
@@ -42,20 +42,16 @@ absl::Status addFile(llvm::SHA256 &hash, const std::string &path) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::string> cacheFolder() {
-  llvm::SmallString<256> folder;
-  if (const char *xdg = std::getenv("XDG_CACHE_HOME"); xdg && *xdg)
-    folder = xdg;
-  else if (const char *home = std::getenv("HOME"); home && *home)
-    llvm::sys::path::append(folder, home, ".cache");
-  else
+/// Made where it is not there.
+absl::StatusOr<std::string> programFolder() {
+  const std::string &folder = cacheFolder();
+  if (folder.empty())
     return absl::FailedPreconditionError("no folder for built programs: set XDG_CACHE_HOME or HOME, or use `kiln build "
                                          "-o PROGRAM`");
-  llvm::sys::path::append(folder, "kiln");
   if (std::error_code error = llvm::sys::fs::create_directories(folder))
-    return absl::UnavailableError(absl::StrCat("cannot create ", folder.str().str(), ": ", error.message(),
+    return absl::UnavailableError(absl::StrCat("cannot create ", folder, ": ", error.message(),
                                                "; set XDG_CACHE_HOME to a folder that can be written"));
-  return folder.str().str();
+  return folder;
 }
 
 } // namespace
@@ -149,7 +145,7 @@ absl::StatusOr<std::string> cachePath(const ModelOptions &options) {
     add(hash, absl::StrCat("bound ", name, "=", bound));
   for (const std::string &entry : options.entries)
     add(hash, absl::StrCat("entry ", entry));
-  absl::StatusOr<std::string> folder = cacheFolder();
+  absl::StatusOr<std::string> folder = programFolder();
   if (!folder.ok())
     return folder;
   return absl::StrCat(*folder, "/", llvm::sys::path::stem(options.file).str(), "-",

@@ -29,7 +29,7 @@ Program::Program(const kiln_program_image &image, unsigned threads, uint32_t dev
   host_.parallel_for = parallelFor;
   host_.worker_count = pool_.size();
   host_.log = log;
-  host_.cache_folder = {cacheFolder().data(), cacheFolder().size()};
+  host_.cache_folder = text(cacheFolder());
   for (const ParameterSpec &spec : manifest_.parameters) {
     std::vector<int64_t> shape;
     shape.reserve(spec.type.shape.size());
