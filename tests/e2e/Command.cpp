@@ -57,15 +57,25 @@ Outcome run(const std::vector<std::string> &argv) {
   return outcome;
 }
 
-std::string sourceFolder() { return KILN_SOURCE_FOLDER; }
-std::string kilnProgram() { return KILN_BINARY_FOLDER "/bin/kiln"; }
+// A built tree that was carried to another machine (tests/gpu) lies elsewhere: KILN_TEST_TREE says where.
+std::string sourceFolder() {
+  const char *tree = std::getenv("KILN_TEST_TREE");
+  return tree ? tree : KILN_SOURCE_FOLDER;
+}
+
+static std::string binaryFolder() {
+  const char *tree = std::getenv("KILN_TEST_TREE");
+  return tree ? std::string(tree) + "/build" : KILN_BINARY_FOLDER;
+}
+
+std::string kilnProgram() { return binaryFolder() + "/bin/kiln"; }
 
 namespace {
 
 /// This process's own: the same test runs on several backends at once. Kept for a look where a test failed.
 class WorkFolder {
 public:
-  WorkFolder() : path_(std::filesystem::path(KILN_BINARY_FOLDER) / "tests/e2e/work" / std::to_string(getpid())) {
+  WorkFolder() : path_(std::filesystem::path(binaryFolder()) / "tests/e2e/work" / std::to_string(getpid())) {
     std::filesystem::remove_all(path_);
   }
   ~WorkFolder() {

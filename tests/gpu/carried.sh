@@ -1,0 +1,25 @@
+# Sourced: what a packed tree carries, put where it is found. Nothing of it is used where the machine has its own.
+#
+# KILN_GPU_LIBRARIES: the folders for LD_LIBRARY_PATH of Kiln's programs alone, not of the peers'.
+KILN_GPU_LIBRARIES=
+carried=$tree/carried
+has() { ldconfig -p 2>/dev/null | grep -q "$1"; }
+if [ -d "$carried" ]; then
+  KILN_GPU_LIBRARIES=$carried/lib
+  has 'libstdc++.so.6' || KILN_GPU_LIBRARIES=$KILN_GPU_LIBRARIES:$carried/cxx
+  has 'libvulkan.so.1' || KILN_GPU_LIBRARIES=$KILN_GPU_LIBRARIES:$carried/vulkan
+  export KILN_SYSROOT=$carried/sysroot
+  if ! ls /usr/share/vulkan/explicit_layer.d/*validation* >/dev/null 2>&1; then
+    export VK_LAYER_PATH=$carried/vulkan
+  fi
+fi
+# A driver that is there, but not where the loader looks.
+if [ -z "${VK_DRIVER_FILES:-}" ] && ! ls /usr/share/vulkan/icd.d/*.json /etc/vulkan/icd.d/*.json >/dev/null 2>&1; then
+  found=$(find /usr/local/nvidia /usr/local/share /opt -name 'nvidia_icd*.json' 2>/dev/null | head -1)
+  if [ -z "$found" ] && has libGLX_nvidia.so.0; then
+    found=$KILN_GPU_WORK/nvidia_icd.json
+    echo '{"file_format_version": "1.0.1", "ICD": {"library_path": "libGLX_nvidia.so.0", "api_version": "1.3"}}' >"$found"
+  fi
+  [ -z "$found" ] || export VK_DRIVER_FILES=$found VK_ICD_FILENAMES=$found
+fi
+export KILN_GPU_LIBRARIES
