@@ -51,8 +51,11 @@ bool execute(const host::Backend &backend, const Context &context, const Model::
   const kiln_program &program = judge ? *model.judge : *model.program;
   const EntryRow &entry = program.entries[model.entry];
   Artifact artifact;
+  kiln_target target = context.target;
+  if (judge) // device profiles are the other backend's
+    target.device = {};
   std::unique_ptr<Session> session = Session::open(backend, judge ? 0 : context.options.device, 1, why);
-  if (!session || !compile(backend, context.linker, context.target, program, artifact, why))
+  if (!session || !compile(backend, context.linker, target, program, artifact, why))
     return false;
   Session::Executable executable = session->load(program, artifact, why);
   std::vector<int64_t> extents(entry.extent_count + entry.loop_slot_count, 1);
