@@ -14,6 +14,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <mutex>
@@ -61,6 +62,7 @@ private:
 
 struct Toolchain {
   std::string triple = "x86_64-linux-gnu";
+  std::string root; ///< empty, or KILN_SYSROOT: the folder that these lie in
   std::string gcc;  ///< folder of crtbeginS.o and libstdc++
   std::string libc; ///< folder of crt1.o
 };
@@ -68,7 +70,9 @@ struct Toolchain {
 /// The newest GCC folder that has what a C++ program links with.
 absl::Status findToolchain(Toolchain &toolchain) {
   std::error_code error;
-  std::string root = absl::StrCat("/usr/lib/gcc/", toolchain.triple);
+  if (const char *sysroot = std::getenv("KILN_SYSROOT"))
+    toolchain.root = sysroot;
+  std::string root = absl::StrCat(toolchain.root, "/usr/lib/gcc/", toolchain.triple);
   int best = -1;
   for (llvm::sys::fs::directory_iterator it(root, error), end; !error && it != end; it.increment(error)) {
     llvm::StringRef name = llvm::sys::path::filename(it->path());
@@ -82,7 +86,7 @@ absl::Status findToolchain(Toolchain &toolchain) {
   if (best < 0)
     return absl::NotFoundError(absl::StrCat("no C++ runtime to link with: looked for libstdc++.so and crtbeginS.o in ",
                                             root, "/*; install the package libstdc++-12-dev (or g++)"));
-  toolchain.libc = absl::StrCat("/usr/lib/", toolchain.triple);
+  toolchain.libc = absl::StrCat(toolchain.root, "/usr/lib/", toolchain.triple);
   if (!llvm::sys::fs::exists(toolchain.libc + "/crt1.o"))
     return absl::NotFoundError(absl::StrCat("no C library to link with: looked for ", toolchain.libc,
                                             "/crt1.o; install the package libc6-dev"));
@@ -107,6 +111,8 @@ std::vector<std::string> linkerArguments(const LinkJob &job, const Toolchain &to
                                    "--as-needed",
                                    "-o",
                                    "-"};
+  if (!tools.root.empty()) // for the absolute paths in libc.so, which is a text
+    args.push_back("--sysroot=" + tools.root);
   if (job.shared) {
     args.insert(args.end(), {"-shared", absl::StrCat("-soname=", llvm::sys::path::filename(job.output).str()),
                              absl::StrCat(tools.libc, "/crti.o"), absl::StrCat(tools.gcc, "/crtbeginS.o")});

@@ -3,11 +3,15 @@
 # KILN_GPU_LIBRARIES: the folders for LD_LIBRARY_PATH of Kiln's programs alone, not of the peers'.
 KILN_GPU_LIBRARIES=
 carried=$tree/carried
-has() { ldconfig -p 2>/dev/null | grep -q "$1"; }
+has() { # a library that the machine has itself
+  local path
+  path=$(ldconfig -p 2>/dev/null | sed -n "s|.*$1 .*=> ||p" | head -1)
+  [ -e "${path:-/nowhere}" ]
+}
 if [ -d "$carried" ]; then
   KILN_GPU_LIBRARIES=$carried/lib
-  has 'libstdc++.so.6' || KILN_GPU_LIBRARIES=$KILN_GPU_LIBRARIES:$carried/cxx
-  has 'libvulkan.so.1' || KILN_GPU_LIBRARIES=$KILN_GPU_LIBRARIES:$carried/vulkan
+  has libstdc++.so.6 || KILN_GPU_LIBRARIES=$KILN_GPU_LIBRARIES:$carried/cxx
+  has libvulkan.so.1 || KILN_GPU_LIBRARIES=$KILN_GPU_LIBRARIES:$carried/vulkan
   export KILN_SYSROOT=$carried/sysroot
   if ! ls /usr/share/vulkan/explicit_layer.d/*validation* >/dev/null 2>&1; then
     export VK_LAYER_PATH=$carried/vulkan

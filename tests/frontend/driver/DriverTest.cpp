@@ -56,6 +56,25 @@ TEST_F(DriverTest, ALibraryHasItsHeader) {
   EXPECT_TRUE(std::filesystem::exists(folder / "line.h"));
 }
 
+// A machine without a compiler: what programs are linked with lies in a folder of its own.
+TEST_F(DriverTest, ASysrootIsLinkedFrom) {
+  std::filesystem::path root = folder / "root";
+  setenv("KILN_SYSROOT", root.c_str(), 1);
+  CompileResult without = compile(line);
+  ASSERT_EQ(without.diagnostics.size(), 1u);
+  EXPECT_THAT(without.diagnostics.front().text, HasSubstr(root.string() + "/usr/lib/gcc"));
+
+  std::filesystem::create_directories(root);
+  for (const char *each : {"usr", "lib", "lib64"})
+    std::filesystem::create_symlink(std::string("/") + each, root / each);
+  CompileResult with = compile(line);
+  unsetenv("KILN_SYSROOT");
+  EXPECT_TRUE(with.ok);
+  for (const driver::Diagnostic &one : with.diagnostics)
+    ADD_FAILURE() << one.text;
+  EXPECT_EQ(std::system(((folder / "program").string() + " info > /dev/null").c_str()), 0);
+}
+
 TEST_F(DriverTest, AnErrorHasItsRange) {
   CompileResult result = compile("model Line():\n"
                                  "    w = Linear(3, 1)\n"
