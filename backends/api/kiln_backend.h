@@ -251,6 +251,42 @@ typedef struct kiln_program_info {
   uint64_t constant_bytes;
 } kiln_program_info;
 
+/* ---- Options --------------------------------------------------------------------------------------------------- */
+
+typedef enum kiln_option_type {
+  KILN_OPTION_TEXT = 0,
+  KILN_OPTION_INTEGER = 1, /* a whole number in decimal, from `least` to `most` */
+  KILN_OPTION_FLAG = 2,    /* "true" or "false" */
+  KILN_OPTION_CHOICE = 3   /* one of `choices` */
+} kiln_option_type;
+
+enum {
+  /* Concerns claims and code: it is set when a program is built, and belongs to what the program is known by. */
+  KILN_OPTION_COMPILE = 1,
+  /* Concerns how a program runs: it is set when that starts. Of both sides: as it was built, unless set then. */
+  KILN_OPTION_RUN = 2
+};
+
+/* What a user may set of a backend: --backend-option [BACKEND.]NAME=VALUE. Lives as long as the process. */
+typedef struct kiln_option {
+  uint32_t size;
+  uint32_t sides;    /* KILN_OPTION_COMPILE, KILN_OPTION_RUN */
+  kiln_string name;  /* letters, digits, '-' and '_', a letter first */
+  kiln_string value; /* what holds where nobody sets it, for people; empty: what `help` says */
+  kiln_string help;  /* one line */
+  int64_t least, most;
+  const kiln_string *choices;
+  size_t choice_count;
+  int32_t type; /* kiln_option_type */
+  uint32_t reserved;
+} kiln_option;
+
+/* One that was set. The host has looked at it: there is such an option, of this side, and its value fits. */
+typedef struct kiln_setting {
+  kiln_string name;
+  kiln_string value; /* integers in their shortest form */
+} kiln_setting;
+
 /* ---- What the host gives --------------------------------------------------------------------------------------- */
 
 /* How a kernel and a program are read. Numbers are below the counts that the infos state; others give an info of zeros.
@@ -285,6 +321,9 @@ typedef struct kiln_host {
   /* level: 0 error, 1 warning, 2 information. Any thread. */
   void (*log)(void *self, int32_t level, kiln_string message);
   kiln_string cache_folder; /* where a backend may keep what saves time at the next start; empty: nowhere */
+  /* With a device and the questions before it: the run side's options that were set, each once, in no order. */
+  const kiln_setting *settings;
+  size_t setting_count;
 } kiln_host;
 
 /* ---- The compile side ------------------------------------------------------------------------------------------ */
@@ -298,6 +337,9 @@ typedef struct kiln_target {
   kiln_string device; /* "portable", "native", or the backend's own name for a device profile */
   kiln_string emit;   /* empty for the artifact; else a stage for people: "mlir", "llvm", "asm", "glsl", "spirv", ... */
   kiln_string math;   /* "strict" (default): f32 is f32. "fast": products and convolutions may take narrower inputs */
+  /* The compile side's options that were set, each once, in no order. */
+  const kiln_setting *settings;
+  size_t setting_count;
 } kiln_target;
 
 enum {
@@ -496,11 +538,16 @@ typedef struct kiln_offer {
 
 typedef struct kiln_backend {
   uint32_t size;
-  uint32_t version;                /* chosen from the offer */
-  kiln_string name;                /* a C identifier: "cpu" */
-  kiln_string title;               /* for people, with the plugin's own version */
-  const kiln_compile_api *compile; /* null: no compile side */
-  const kiln_run_api *run;         /* null: no run side */
+  uint32_t version;                  /* chosen from the offer */
+  kiln_string name;                  /* a C identifier: "cpu" */
+  kiln_string title;                 /* for people, with the plugin's own version */
+  const kiln_compile_api *compile;   /* null: no compile side */
+  const kiln_run_api *run;           /* null: no run side */
+  const kiln_option *const *options; /* option_count of them */
+  size_t option_count;
+  /* Programs keep the number of the plugin that compiled them, and later run with any of the same name that reads it:
+   * artifact_oldest to artifact_version. 0: with that very file alone. artifact_oldest 0: artifact_version alone. */
+  uint32_t artifact_version, artifact_oldest;
 } kiln_backend;
 
 /* What a shared object exports as `kiln_backend_plugin`, and an archive to be linked into programs as

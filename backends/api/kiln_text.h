@@ -16,6 +16,16 @@ constexpr std::string_view view(const kiln_string &text) {
 
 inline std::string toString(const kiln_string &text) { return std::string(view(text)); }
 
+/// What was set of an option, from a kiln_target or a kiln_host (an older host's may be shorter); empty: nothing.
+template <typename Holder> std::string_view settingOf(const Holder &holder, std::string_view name) {
+  if (holder.size < offsetof(Holder, setting_count) + sizeof holder.setting_count)
+    return {};
+  for (size_t i = 0; i < holder.setting_count; ++i)
+    if (view(holder.settings[i].name) == name)
+      return view(holder.settings[i].value);
+  return {};
+}
+
 /// Fills the error, with as much of the message as it takes; gives the code.
 inline int32_t fail(kiln_error *error, int32_t code, std::string_view message, uint32_t kernel = KILN_NONE,
                     uint32_t op = KILN_NONE) {

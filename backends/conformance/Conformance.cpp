@@ -8,6 +8,7 @@ void run(const std::shared_ptr<host::Backend> &backend, const Linker &linker, co
   context.target.jobs = 1;
   context.target.cpu = {options.targetCpu.data(), options.targetCpu.size()};
   context.target.device = {options.targetDevice.data(), options.targetDevice.size()};
+  options.compileSettings.giveTo(context.target);
   Row row{"interface", "capabilities", {}, {}, Outcome::Failure, {}, 0, 0, 1};
   host::Capabilities capabilities;
   report.only = options.only;

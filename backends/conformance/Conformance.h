@@ -4,6 +4,7 @@
 #include "backends/conformance/Case.h"
 #include "backends/conformance/Report.h"
 #include "backends/conformance/Session.h"
+#include "runtime/backend/Settings.h"
 
 namespace kiln::conformance {
 
@@ -31,8 +32,9 @@ struct Options {
   uint32_t seed = 1;
   unsigned device = 0;
   std::string targetCpu = "native";
-  std::string targetDevice; ///< a profile that the backend knows; empty: its default
-  std::string only;         ///< as Report has it
+  std::string targetDevice;                 ///< a profile that the backend knows; empty: its default
+  std::string only;                         ///< as Report has it
+  SettingList compileSettings, runSettings; ///< what a user set of the backend's options
   std::vector<Model> models;
 };
 

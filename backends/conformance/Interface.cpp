@@ -56,7 +56,7 @@ public:
     std::string error;
     if (!context.report.begins({"interface", "open a device", {}, {}, Outcome::Pass, {}, 0, 0, 1}, /*needed=*/true))
       return; // it crashed
-    session = Session::open(*context.backend, context.options.device, 1, error);
+    session = Session::open(*context.backend, context.options.device, 1, error, context.options.runSettings);
     if (!session)
       return; // the ops say so
     attempt("buffers: write, copy, read", [&](std::string &why) { return buffers(why); });

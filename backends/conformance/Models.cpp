@@ -52,9 +52,13 @@ bool execute(const host::Backend &backend, const Context &context, const Model::
   const EntryRow &entry = program.entries[model.entry];
   Artifact artifact;
   kiln_target target = context.target;
-  if (judge) // device profiles are the other backend's
+  const SettingList none;
+  if (judge) { // device profiles and options are the other backend's
     target.device = {};
-  std::unique_ptr<Session> session = Session::open(backend, judge ? 0 : context.options.device, 1, why);
+    none.giveTo(target);
+  }
+  std::unique_ptr<Session> session =
+      Session::open(backend, judge ? 0 : context.options.device, 1, why, judge ? none : context.options.runSettings);
   if (!session || !compile(backend, context.linker, target, program, artifact, why))
     return false;
   Session::Executable executable = session->load(program, artifact, why);

@@ -108,7 +108,7 @@ public:
     Row opening{"ops", "open a device", {}, {}, Outcome::Failure, {}, 0, 0, 1};
     if (!context.report.begins(opening, /*needed=*/true))
       return; // it crashed
-    session = Session::open(*context.backend, context.options.device, 1, error);
+    session = Session::open(*context.backend, context.options.device, 1, error, context.options.runSettings);
     if (!session) {
       opening.reason = error;
       context.report.add(opening);

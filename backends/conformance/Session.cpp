@@ -17,7 +17,7 @@ struct Threads::State {
   explicit State(unsigned count) : pool(count) {}
 };
 
-Threads::Threads(unsigned count) : state_(std::make_unique<State>(count)) {
+Threads::Threads(unsigned count, const SettingList &settings) : state_(std::make_unique<State>(count)) {
   kiln_host &host = state_->host;
   host.size = sizeof host;
   host.worker_count = count;
@@ -28,6 +28,7 @@ Threads::Threads(unsigned count) : state_(std::make_unique<State>(count)) {
   };
   host.log = [](void *, int32_t, kiln_string) {};
   host.cache_folder = text(cacheFolder());
+  settings.giveTo(host);
 }
 
 Threads::~Threads() = default;
@@ -53,10 +54,10 @@ bool compile(const host::Backend &backend, const Linker &linker, const kiln_targ
 }
 
 std::unique_ptr<Session> Session::open(const host::Backend &backend, unsigned number, unsigned threads,
-                                       std::string &error) {
+                                       std::string &error, const SettingList &settings) {
   std::unique_ptr<Session> session(new Session);
   try {
-    session->threads_ = std::make_unique<Threads>(threads);
+    session->threads_ = std::make_unique<Threads>(threads, settings);
     session->device_ = std::make_unique<Device>(backend.tables(), session->threads_->host(), number);
   } catch (const Error &caught) {
     error = caught.what();

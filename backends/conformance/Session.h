@@ -4,6 +4,7 @@
 
 #include "backends/host/Backend.h"
 #include "runtime/backend/Device.h"
+#include "runtime/backend/Settings.h"
 #include "runtime/backend/Tables.h"
 
 #include <functional>
@@ -20,7 +21,7 @@ using Linker = std::function<std::shared_ptr<const void>(const std::vector<host:
 /// A host with threads of its own.
 class Threads {
 public:
-  explicit Threads(unsigned count);
+  explicit Threads(unsigned count, const SettingList &settings = {});
   ~Threads();
   const kiln_host &host() const;
 
@@ -51,9 +52,9 @@ bool compile(const host::Backend &backend, const Linker &linker, const kiln_targ
 
 class Session {
 public:
-  /// Opens device `number`. Null with a sentence.
+  /// Opens device `number`. `settings`: of its options, which outlive the session. Null with a sentence.
   static std::unique_ptr<Session> open(const host::Backend &backend, unsigned number, unsigned threads,
-                                       std::string &error);
+                                       std::string &error, const SettingList &settings = {});
   ~Session();
 
   const kiln_run_api &api() const { return device_->api(); }

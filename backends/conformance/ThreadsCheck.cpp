@@ -16,7 +16,8 @@ using Answers = std::vector<std::vector<Bytes>>;
 /// Compiles, loads and runs all parts on a device of its own; the arguments' bytes after each.
 bool runAll(Context &context, const KernelProgram &program, unsigned threads, Answers &answers, std::string &why) {
   Artifact artifact;
-  std::unique_ptr<Session> session = Session::open(*context.backend, context.options.device, threads, why);
+  std::unique_ptr<Session> session =
+      Session::open(*context.backend, context.options.device, threads, why, context.options.runSettings);
   if (!session || !compile(*context.backend, context.linker, context.target, program.program(), artifact, why))
     return false;
   Session::Executable executable = session->load(program.program(), artifact, why);

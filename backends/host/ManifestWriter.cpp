@@ -261,6 +261,12 @@ std::string writeManifest(const ManifestSource &source) {
   result["backends"] = json::array();
   for (uint32_t used : source.used)
     result["backends"].push_back(source.backends[used].backend->name());
+  for (uint32_t used : source.used) {
+    const kiln_target &one = source.backends[used].target;
+    for (size_t i = 0; i < one.setting_count; ++i)
+      result["backend_options"][source.backends[used].backend->name()][toString(one.settings[i].name)] =
+          toString(one.settings[i].value);
+  }
   result["kernels"] = json::array();
   for (auto [kernel, origin] : llvm::zip(source.kernels.rows(), source.kernels.origins())) {
     auto number = llvm::find(source.used, origin.target) - source.used.begin();

@@ -63,6 +63,7 @@ private:
 std::string onOneBackend(const std::string &manifest, const std::string &backend) {
   nlohmann::json program = nlohmann::json::parse(manifest);
   program["backends"] = {backend};
+  program.erase("backend_options"); // the other one's
   for (nlohmann::json &kernel : program["kernels"])
     kernel.erase("backend");
   return program.dump();
@@ -85,11 +86,31 @@ public:
         return absl::InvalidArgumentError(absl::StrCat("the backend ", one, " does not both compile and run"));
       opened.profile = installed().profileOf(one, options);
     }
-    for (Open &opened : backends_)
-      if (std::string why; !opened.backend->capabilities(target(opened), opened.capabilities, why))
-        return absl::InvalidArgumentError(why);
     return absl::OkStatus();
   }
+  void addTables(std::vector<const BackendTables *> &tables) const {
+    for (const Open &opened : backends_)
+      if (!llvm::is_contained(tables, &opened.backend->tables()))
+        tables.push_back(&opened.backend->tables());
+  }
+  /// Of each of these backends what was set of its options.
+  absl::Status set(const std::vector<const BackendTables *> &tables,
+                   const std::vector<std::vector<Setting>> &settings) {
+    for (Open &opened : backends_) {
+      size_t number = static_cast<size_t>(llvm::find(tables, &opened.backend->tables()) - tables.begin());
+      opened.settings = SettingList(settings[number], KILN_OPTION_COMPILE);
+      for (const Setting &setting : settings[number]) {
+        options_.push_back(settingText(opened.backend->name(), setting));
+        if (setting.sides & KILN_OPTION_RUN)
+          opened.startOptions.push_back(options_.back());
+      }
+      if (std::string why; !opened.backend->capabilities(target(opened), opened.capabilities, why))
+        return absl::InvalidArgumentError(why);
+    }
+    return absl::OkStatus();
+  }
+  /// What a compile for this side is given.
+  const std::vector<std::string> &options() const { return options_; }
   const std::string &name() const { return backends_.front().backend->name(); }
   bool hasProfile() const { return !backends_.front().profile.empty(); }
 
@@ -137,6 +158,8 @@ private:
   struct Open {
     std::shared_ptr<host::Backend> backend;
     std::string profile;
+    SettingList settings;
+    std::vector<std::string> startOptions;
     host::Capabilities capabilities;
   };
 
@@ -148,6 +171,7 @@ private:
     target.device = text(opened.profile);
     target.math = text(math_);
     target.jobs = std::max(1u, std::thread::hardware_concurrency());
+    opened.settings.giveTo(target);
     return target;
   }
 
@@ -164,6 +188,7 @@ private:
       return absl::InternalError(why);
     InStepProgram::Backend &made = out.backends.emplace_back();
     made.name = opened.backend->name();
+    out.startOptions.insert(out.startOptions.end(), opened.startOptions.begin(), opened.startOptions.end());
     made.function = opened.backend->function();
     for (host::Blob &blob : blobs)
       if (blob.kind == KILN_BLOB_BYTES)
@@ -180,6 +205,7 @@ private:
 
   std::string triple_ = llvm::sys::getDefaultTargetTriple(), cpu_, math_;
   std::vector<Open> backends_;
+  std::vector<std::string> options_;
   std::deque<TemporaryLibrary> libraries_;
 };
 
@@ -205,7 +231,9 @@ bool holdsControl(const kiln_node &node) {
 }
 
 /// The program as `kiln build` makes it, every kernel and its places in memory; the same on the other backend.
-absl::Status pairAsBuilt(const ModelOptions &options, Pair &pair) {
+absl::Status pairAsBuilt(ModelOptions options, Pair &pair) {
+  options.backendOptions = pair.one.options();
+  options.startsProgram = true;
   Compilation compilation(installed(), options);
   absl::Status status = loadPrinting(compilation);
   if (status.ok())
@@ -236,6 +264,7 @@ absl::Status pairAsBuilt(const ModelOptions &options, Pair &pair) {
 /// Every op its own kernel, each side with a plan of its own; what a backend refuses is the cpu's.
 absl::Status pairOfSingleOps(const ModelOptions &options, Pair &pair) {
   ModelOptions plain = options; // the module is the same for every device
+  plain.backendOptions.clear();
   plain.targetDevice = pair.other.hasProfile() ? options.targetDevice : "";
   Compilation compilation(installed(), plain);
   absl::Status status = loadPrinting(compilation);
@@ -268,11 +297,26 @@ std::string sharesOf(const std::map<std::string, int64_t> &launches, const char 
 
 } // namespace
 
+/// Of all backends that are at work on either side.
+static absl::Status setOptions(const ModelOptions &options, Pair &pair) {
+  std::vector<const BackendTables *> tables;
+  pair.one.addTables(tables);
+  pair.other.addTables(tables);
+  std::vector<std::vector<Setting>> settings;
+  std::string why;
+  if (!readSettings(options.backendOptions, tables, settings, why))
+    return absl::InvalidArgumentError(why);
+  absl::Status set = pair.one.set(tables, settings);
+  return set.ok() ? pair.other.set(tables, settings) : set;
+}
+
 absl::StatusOr<Comparison> compareBackends(const ModelOptions &options, const std::string &against, uint32_t seed) {
   Pair pair;
   absl::Status status = pair.one.open(options.backend, options);
   if (status.ok())
     status = pair.other.open(against, options);
+  if (status.ok())
+    status = setOptions(options, pair);
   if (status.ok())
     status = pairAsBuilt(options, pair);
   if (status.ok() && !pair.notAsBuilt.empty())

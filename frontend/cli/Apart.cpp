@@ -27,11 +27,13 @@ namespace kiln {
 
 namespace {
 
+constexpr size_t mostResult = 65535;
+
 /// What both processes see.
 struct Shared {
   CallRecord record;
   std::atomic<int> code = 0;
-  SharedText<4095> result;
+  SharedText<mostResult> result;
 };
 
 int noise = -1, ownOutput = -1, ownError = -1; // in the child
@@ -150,6 +152,10 @@ private:
   int code = command(result);
   if (std::fflush(stdout) != 0 || std::ferror(stdout)) {
     std::fprintf(stderr, "kiln: error: cannot write to standard output: %s\n", std::strerror(errno));
+    code = code ? code : 1;
+  }
+  if (result.size() > mostResult) {
+    std::fprintf(stderr, "kiln: error: a command's result is longer than %zu bytes\n", mostResult);
     code = code ? code : 1;
   }
   shared.result.set(result);

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
@@ -25,6 +26,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <functional>
+#include <set>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -112,9 +114,13 @@ absl::Status withReason(const absl::Status &status, const std::string &errors) {
   return absl::Status(status.code(), llvm::StringRef(errors).substr(at + 7).trim().str());
 }
 
-absl::Status build(const ModelOptions &options, const std::string &program) {
+/// `starting`: a file for what the program is to be started with.
+absl::Status build(ModelOptions options, const std::string &program, const std::string &starting) {
+  options.startsProgram = true;
   Compilation compilation(installed(), options);
   absl::Status status = compileAll(compilation);
+  if (status.ok() && !compilation.startOptions().empty())
+    status = writeFile(starting, absl::StrJoin(compilation.startOptions(), std::string(1, '\0')));
   return status.ok() ? compilation.linkProgram(program) : status;
 }
 
@@ -127,6 +133,29 @@ std::string profileOf(const std::string &backend, const ModelOptions &options, c
   };
   (void)apart(apartness, {backend}, ask, &profile);
   return profile;
+}
+
+/// An error where none of the backends has an option that was given.
+absl::Status checkBackendOptions(const std::vector<std::string> &backends, const ModelOptions &options,
+                                 const ApartOptions &apartness) {
+  std::set<std::string> known;
+  for (const std::string &backend : backends) {
+    std::string texts;
+    auto ask = [&](std::string &its) {
+      its = absl::StrJoin(installed().backendOptionsOf(backend, options), std::string(1, '\0'));
+      return 0;
+    };
+    if (!options.backendOptions.empty())
+      (void)apart(apartness, {backend}, ask, &texts);
+    for (absl::string_view text : absl::StrSplit(texts, '\0'))
+      known.insert(std::string(text));
+  }
+  for (const std::string &text : options.backendOptions)
+    if (!known.contains(text))
+      return absl::InvalidArgumentError(absl::StrCat("--backend-option ", text, ": none of the backends ",
+                                                     absl::StrJoin(backends, ", "),
+                                                     " has such an option; `kiln backends` lists them"));
+  return absl::OkStatus();
 }
 
 /// What a program is asked for.
@@ -145,12 +174,14 @@ absl::Status measure(ModelOptions options, const BenchOptions &bench, const Meas
   options.backend = row.backend;
   if (std::error_code error = llvm::sys::fs::create_directories(how.folder))
     return absl::UnavailableError(absl::StrCat("cannot create ", how.folder, ": ", error.message()));
-  std::string program = how.folder + "/program", errors = how.folder + "/errors.txt";
+  std::string program = how.folder + "/program", errors = how.folder + "/errors.txt",
+              starting = how.folder + "/start-options";
   constexpr int modelIsWrong = 3;
   auto begin = std::chrono::steady_clock::now();
   auto compile = [&](std::string &) {
     options.targetDevice = installed().profileOf(options.backend, options);
-    absl::Status status = build(options, program);
+    options.backendOptions = installed().backendOptionsOf(options.backend, options);
+    absl::Status status = build(options, program, starting);
     return status.ok() || !status.message().empty() ? report(status) : modelIsWrong;
   };
   absl::Status built =
@@ -172,6 +203,9 @@ absl::Status measure(ModelOptions options, const BenchOptions &bench, const Meas
   if (how.profile)
     arguments.insert(arguments.end(), {"--profile", how.trace()});
   arguments.insert(arguments.end(), bench.arguments.begin(), bench.arguments.end());
+  std::string startOptions = fileText(starting);
+  for (absl::string_view option : absl::StrSplit(startOptions, '\0', absl::SkipEmpty()))
+    arguments.insert(arguments.end(), {"--backend-option", std::string(option)});
   absl::Status ran = separately("the program", errors, how.limitSeconds, [&] {
     std::vector<char *> argv;
     for (std::string &argument : arguments)
@@ -278,6 +312,8 @@ int commandBench(const ModelOptions &options, const BenchOptions &bench, const A
     return report(
         absl::InvalidArgumentError(absl::StrCat("--target-device ", options.targetDevice, ": none of the backends ",
                                                 absl::StrJoin(bench.backends, ", "), " has such a profile")));
+  if (absl::Status known = checkBackendOptions(bench.backends, options, apartness); !known.ok())
+    return report(known);
   MachinePeak peak(threadsOf(bench.arguments));
   bool failed = false;
   std::vector<BenchRow> rows;

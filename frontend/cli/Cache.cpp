@@ -109,7 +109,7 @@ absl::Status CacheEntry::seal() {
   return absl::UnavailableError(absl::StrCat("cannot write ", path_, ".sum: ", std::strerror(errno)));
 }
 
-absl::StatusOr<std::string> cachePath(const ModelOptions &options) {
+absl::StatusOr<std::string> cachePath(const ModelOptions &options, const std::vector<std::string> &settings) {
   llvm::SHA256 hash;
   // The compiler itself, what it links, and the backend: their files' sizes and times change with every build.
   std::string why;
@@ -143,6 +143,8 @@ absl::StatusOr<std::string> cachePath(const ModelOptions &options) {
     add(hash, absl::StrCat("set ", name, "=", value));
   for (const auto &[name, bound] : options.bounds)
     add(hash, absl::StrCat("bound ", name, "=", bound));
+  for (const std::string &setting : settings)
+    add(hash, absl::StrCat("backend option ", setting));
   for (const std::string &entry : options.entries)
     add(hash, absl::StrCat("entry ", entry));
   absl::StatusOr<std::string> folder = programFolder();

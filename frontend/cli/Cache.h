@@ -11,7 +11,8 @@ namespace kiln {
 
 /// The path that the program of these options has in the cache ($XDG_CACHE_HOME/kiln, else ~/.cache/kiln): its name is
 /// a hash of the options, the model's text and kiln itself, so a stale one is never found. Creates the folder.
-absl::StatusOr<std::string> cachePath(const ModelOptions &options);
+/// `settings`: what of the backends' options makes it another program.
+absl::StatusOr<std::string> cachePath(const ModelOptions &options, const std::vector<std::string> &settings);
 
 /// A built program in the cache, with its size and a hash beside it, so that what was cut or damaged is built again.
 /// While the object lives no other process builds the same one; a process that ends, however, leaves no lock.

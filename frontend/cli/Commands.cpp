@@ -11,6 +11,7 @@
 #include "runtime/program/Image.h"
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
@@ -105,15 +106,19 @@ int commandBuild(const ModelOptions &options, const EmitOptions &emit) {
   return report(status);
 }
 
-/// The program in the cache, built where it is not there.
-static int buildIntoCache(const ModelOptions &options, std::string &program) {
-  absl::StatusOr<std::string> path = cachePath(options);
+/// The program in the cache, built where it is not there. `result`: its path, and what it is to be started with, each
+/// behind the one before and a zero.
+static int buildIntoCache(const ModelOptions &options, std::string &result) {
+  Compilation compilation(installed(), options);
+  if (!options.backendOptions.empty()) // of which some make another program
+    if (absl::Status opened = compilation.openBackends(); !opened.ok())
+      return report(opened);
+  absl::StatusOr<std::string> path = cachePath(options, compilation.buildSettings());
   if (!path.ok())
     return report(path.status());
   CacheEntry entry(*path);
   if (!entry.intact()) {
     entry.open();
-    Compilation compilation(installed(), options);
     absl::Status status = compileAll(compilation);
     if (status.ok())
       status = compilation.linkProgram(*path);
@@ -124,17 +129,27 @@ static int buildIntoCache(const ModelOptions &options, std::string &program) {
     if (!status.ok())
       return report(status);
   }
-  program = *path;
+  result = *path;
+  for (const std::string &option : compilation.startOptions())
+    result += '\0' + option;
   return 0;
 }
 
 int commandProgram(const ModelOptions &options, const std::string &command, const std::vector<std::string> &arguments,
                    const ApartOptions &apartness) {
-  std::string path;
-  auto build = [&](std::string &program) { return buildIntoCache(options, program); };
-  if (int code = apart(apartness, {options.backend}, build, &path))
+  std::string built;
+  auto build = [&](std::string &result) {
+    ModelOptions starting = options;
+    starting.startsProgram = true;
+    return buildIntoCache(starting, result);
+  };
+  if (int code = apart(apartness, {options.backend}, build, &built))
     return code;
+  std::vector<std::string> results = absl::StrSplit(built, '\0');
+  const std::string &path = results.front();
   std::vector<char *> argv = {const_cast<char *>(path.c_str()), const_cast<char *>(command.c_str())};
+  for (size_t i = 1; i < results.size(); ++i)
+    argv.insert(argv.end(), {const_cast<char *>("--backend-option"), results[i].data()});
   for (const std::string &argument : arguments)
     argv.push_back(const_cast<char *>(argument.c_str()));
   argv.push_back(nullptr);
@@ -185,6 +200,8 @@ static int listBackend(const std::string &path, const std::map<std::string, std:
               : !backend.canCompile() ? "runs only"
                                       : "compiles and runs",
               path.c_str());
+  for (const std::string &line : describeOptions(backend.tables(), KILN_OPTION_COMPILE | KILN_OPTION_RUN))
+    std::printf("  option %s\n", line.c_str());
   if (backend.canRun())
     for (const std::string &line : host::devicesOf(backend))
       std::printf("  device %s\n", line.c_str());

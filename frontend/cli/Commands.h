@@ -34,13 +34,14 @@ struct ConformOptions {
   bool full = false;
   uint32_t seed = 1;
   unsigned device = 0;
-  std::string json;                 ///< a file for the rows; empty: none
-  std::string expected;             ///< a file with the names of rows that are known to fail
-  std::string only;                 ///< patterns between '|': these rows alone
-  std::string model;                ///< a file: its kernels are judged too
-  std::string targetCpu = "native"; ///< or a processor that LLVM knows, on which this one can stand in
-  std::string targetDevice;         ///< a profile that the backend knows; empty: portable
-  int silence = 300;                ///< seconds without a sign of life that are a failure
+  std::string json;                        ///< a file for the rows; empty: none
+  std::string expected;                    ///< a file with the names of rows that are known to fail
+  std::string only;                        ///< patterns between '|': these rows alone
+  std::string model;                       ///< a file: its kernels are judged too
+  std::string targetCpu = "native";        ///< or a processor that LLVM knows, on which this one can stand in
+  std::string targetDevice;                ///< a profile that the backend knows; empty: portable
+  std::vector<std::string> backendOptions; ///< "[BACKEND.]NAME=VALUE"
+  int silence = 300;                       ///< seconds without a sign of life that are a failure
 };
 
 /// Prints an error where the status has one to tell; the exit code, 0 or 1.

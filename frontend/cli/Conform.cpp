@@ -95,7 +95,7 @@ public:
     if (!under.model.empty())
       models.push_back({llvm::sys::path::filename(under.model).str(), 1, [=] {
                           conformance::Model::Built built;
-                          ModelOptions options = optionsFor(under.backend, under.targetCpu, under.targetDevice);
+                          ModelOptions options = testedOptions(under);
                           options.file = under.model;
                           built.kernelByKernel = inStep(options, under.seed);
                           return built;
@@ -112,6 +112,13 @@ private:
     options.targetCpu = cpu;
     options.targetDevice = device;
     options.jobs = 1;
+    return options;
+  }
+
+  static ModelOptions testedOptions(const ConformOptions &under) {
+    ModelOptions options = optionsFor(under.backend, under.targetCpu, under.targetDevice);
+    options.backendOptions = under.backendOptions;
+    options.startsProgram = true;
     return options;
   }
 
@@ -141,7 +148,7 @@ private:
     conformance::Model::Built built;
     auto compilations = std::make_shared<Compilations>();
     absl::Status status;
-    ModelOptions options = sample(name, optionsFor(under.backend, under.targetCpu, under.targetDevice));
+    ModelOptions options = sample(name, testedOptions(under));
     const host::OwnedProgram *tested = plan(options, *compilations, status), *judge = nullptr;
     if (tested && !tested->onFirstAlone()) {
       built.kernelByKernel = inStep(options, under.seed);
@@ -187,6 +194,16 @@ bool readExpected(const std::string &path, std::vector<std::string> &patterns) {
   return true;
 }
 
+bool setOptions(const host::Backend &backend, const ConformOptions &options, conformance::Options &kit,
+                std::string &error) {
+  std::vector<std::vector<Setting>> settings;
+  if (!readSettings(options.backendOptions, {&backend.tables()}, settings, error))
+    return false;
+  kit.compileSettings = SettingList(settings.front(), KILN_OPTION_COMPILE);
+  kit.runSettings = SettingList(settings.front(), KILN_OPTION_RUN);
+  return true;
+}
+
 int fail(const std::string &message) {
   std::fprintf(stderr, "kiln: error: %s\n", message.c_str());
   return 1;
@@ -224,6 +241,8 @@ int commandConform(const ConformOptions &options) {
     if (!own.begins({"interface", "load", {}, {}, conformance::Outcome::Pass, {}, 0, 0, 1}, /*needed=*/true))
       return true; // it crashed
     std::shared_ptr<host::Backend> backend = installed().backends().find(options.backend, why);
+    if (backend && !setOptions(*backend, options, kit, why))
+      return false;
     if (backend)
       conformance::run(
           backend,

@@ -17,7 +17,7 @@ public:
     std::copy(from.constants.begin(), from.constants.end(), constants_.data());
     for (const InStepProgram::Backend &one : from.backends) {
       kiln_image_backend &backend = backends_.emplace_back();
-      backend = {one.name.c_str(), one.function, nullptr, nullptr, one.artifact.data(), one.artifact.size()};
+      backend = {one.name.c_str(), one.function, nullptr, nullptr, one.artifact.data(), one.artifact.size(), 0};
       if (one.library.empty())
         continue;
       void *library = dlopen(one.library.c_str(), RTLD_NOW | RTLD_LOCAL);
@@ -35,7 +35,7 @@ public:
     image_.constant_bytes = constants_.size();
     image_.backends = backends_.data();
     image_.backend_count = static_cast<uint32_t>(backends_.size());
-    program_ = std::make_unique<Program>(image_, threads);
+    program_ = std::make_unique<Program>(image_, threads, 0, from.startOptions);
   }
   ~Side() {
     program_.reset();

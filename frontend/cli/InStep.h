@@ -19,6 +19,7 @@ struct InStepProgram {
   std::vector<Backend> backends; ///< as the manifest has them
   std::string manifest;
   std::vector<uint8_t> constants;
+  std::vector<std::string> startOptions; ///< "BACKEND.NAME=VALUE"
   std::vector<int64_t> scratch; ///< of each kernel, where both programs have the same kernels at the same places
 };
 

@@ -35,6 +35,12 @@ void addApartOptions(CLI::App *app, kiln::ApartOptions &apartness) {
       ->check(CLI::Range(0, 86400));
 }
 
+void addBackendOption(CLI::App *app, std::vector<std::string> &options) {
+  app->add_option("--backend-option", options,
+                  "[BACKEND.]NAME=VALUE: an option of a backend's (`kiln backends` lists them)")
+      ->allow_extra_args(false);
+}
+
 /// "NAME=VALUE" in two; false when there is no name or no '='.
 bool splitPair(const std::string &text, std::string &name, std::string &value) {
   size_t equals = text.find('=');
@@ -51,6 +57,7 @@ void addCompileOptions(CLI::App *app, kiln::ModelOptions &options, RawOptions &r
   app->add_option("--model", options.model, "which model, where the file has several");
   app->add_option("--backend", options.backend,
                   "a backend's name (see `kiln backends`), or a plugin's path; default cpu");
+  addBackendOption(app, options.backendOptions);
   app->add_option("--set", raw.set, "[MODEL.]NAME=VALUE: a constant of the model")->allow_extra_args(false);
   app->add_option("--bound", raw.bounds, "DIM=N: the largest value of a dimension that the recipe leaves open")
       ->allow_extra_args(false);
@@ -77,6 +84,15 @@ void addCompileOptions(CLI::App *app, kiln::ModelOptions &options, RawOptions &r
       ->envname("KILN_VERIFY_STAGES");
 }
 
+int checkBackendOptions(const std::vector<std::string> &options) {
+  for (const std::string &text : options)
+    if (std::string name, value; !splitPair(text, name, value)) {
+      std::fprintf(stderr, "kiln: --backend-option %s: expected NAME=VALUE or BACKEND.NAME=VALUE\n", text.c_str());
+      return kWrongUsage;
+    }
+  return 0;
+}
+
 int finishCompileOptions(kiln::ModelOptions &options, const RawOptions &raw) {
   for (const std::string &text : raw.set) {
     std::string name, value;
@@ -97,7 +113,7 @@ int finishCompileOptions(kiln::ModelOptions &options, const RawOptions &raw) {
     }
     options.bounds[name] = bound;
   }
-  return 0;
+  return checkBackendOptions(options.backendOptions);
 }
 
 /// The exit code of what went well, where all of its text could be written.
@@ -185,6 +201,7 @@ CLI::App *addConform(CLI::App &app, kiln::ConformOptions &conforming) {
                       "a file of names (with '*') that are known to fail, one a line");
   conform->add_option("--only", conforming.only, "patterns of names, as 'ops/exp/*|models/*': nothing else is tried");
   conform->add_option("--model", conforming.model, "a model's .kiln file: each of its kernels is judged too");
+  addBackendOption(conform, conforming.backendOptions);
   conform->add_option("--seed", conforming.seed, "of the choice and the operands (default 1)");
   conform->add_option("--target-cpu", conforming.targetCpu,
                       "native (default), or a lesser processor that LLVM knows, as x86-64-v3");
@@ -287,6 +304,8 @@ int main(int argc, char **argv) {
     return kiln::apart(apartness, {options.backend}, [&](std::string &) { return kiln::commandBuild(options, emit); });
   if (check->parsed())
     return runCheck(*check, options, checking, apartness);
+  if (int code = checkBackendOptions(conforming.backendOptions))
+    return code;
   if (conform->parsed())
     return flushed(kiln::commandConform(conforming));
   if (backendList->parsed())

@@ -61,6 +61,18 @@ std::string Installation::profileOf(const std::string &backend, const ModelOptio
   return takes ? options.targetDevice : "";
 }
 
+std::vector<std::string> Installation::backendOptionsOf(const std::string &backend, const ModelOptions &options) {
+  std::vector<std::string> its;
+  if (options.backendOptions.empty())
+    return its;
+  std::string why;
+  std::shared_ptr<host::Backend> found = backends_.find(backend, why), cpu = backends_.find("cpu", why);
+  for (const std::string &text : options.backendOptions)
+    if ((found && hasOption(found->tables(), text)) || (cpu && hasOption(cpu->tables(), text)))
+      its.push_back(text);
+  return its;
+}
+
 Compilation::Compilation(Installation &installation, ModelOptions options)
     : installation_(installation), options_(std::move(options)) {
   if (options_.triple.empty())
@@ -108,7 +120,7 @@ absl::Status Compilation::writeStage(llvm::StringRef stage, mlir::ModuleOp modul
   return absl::OkStatus();
 }
 
-absl::Status Compilation::openBackends() {
+absl::Status Compilation::findBackends() {
   if (options_.backend.find(',') != std::string::npos && !llvm::sys::fs::exists(options_.backend))
     return absl::InvalidArgumentError(absl::StrCat("--backend ", options_.backend,
                                                    ": a program is built for one backend (the cpu takes what that one "
@@ -128,11 +140,49 @@ absl::Status Compilation::openBackends() {
     if (!part.backend->canCompile())
       return absl::InvalidArgumentError(absl::StrCat("the backend ", part.backend->name(), " (", part.backend->origin(),
                                                      ") has no compile side: it only runs what others compiled"));
-    if (!part.backend->capabilities(part.target, part.capabilities, why))
-      return absl::InvalidArgumentError(why);
     if (parts_.empty() || parts_.front().backend != part.backend)
       parts_.push_back(std::move(part));
   }
+  return absl::OkStatus();
+}
+
+absl::Status Compilation::readBackendOptions() {
+  std::vector<const BackendTables *> tables;
+  for (const Part &part : parts_)
+    tables.push_back(&part.backend->tables());
+  std::vector<std::vector<Setting>> settings;
+  std::string why;
+  if (!readSettings(options_.backendOptions, tables, settings, why))
+    return absl::InvalidArgumentError(why);
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    parts_[i].settings = SettingList(settings[i], KILN_OPTION_COMPILE);
+    parts_[i].settings.giveTo(parts_[i].target);
+    for (const Setting &setting : settings[i]) {
+      std::string text = settingText(parts_[i].backend->name(), setting);
+      if (setting.sides & KILN_OPTION_COMPILE)
+        buildSettings_.push_back(text);
+      if (setting.sides & KILN_OPTION_RUN)
+        startOptions_.push_back(text);
+      if (setting.sides == KILN_OPTION_RUN && !options_.startsProgram)
+        return absl::InvalidArgumentError(absl::StrCat("--backend-option ", text,
+                                                       ": this is set when a program starts, which nothing does here: "
+                                                       "PROGRAM train --backend-option ",
+                                                       text, ", say"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Compilation::openBackends() {
+  if (!parts_.empty())
+    return absl::OkStatus();
+  if (absl::Status found = findBackends(); !found.ok())
+    return found;
+  if (absl::Status read = readBackendOptions(); !read.ok())
+    return read;
+  for (Part &part : parts_)
+    if (std::string why; !part.backend->capabilities(part.target, part.capabilities, why))
+      return absl::InvalidArgumentError(why);
   return absl::OkStatus();
 }
 
@@ -290,6 +340,7 @@ absl::Status Compilation::describeBackends(ImageParts &parts, LinkJob &job, cons
           absl::StrCat("cannot read ", part.backend->origin(), ": ", plugin.getError().message()));
     llvm::StringRef bytes = (*plugin)->getBuffer();
     backend.plugin = llvm::sys::path::filename(part.backend->origin()).str();
+    backend.artifactVersion = part.backend->tables().backend.artifact_version;
     backend.pluginDigest = llvm::SHA256::hash(llvm::ArrayRef(bytes.bytes_begin(), bytes.size()));
     llvm::SmallString<256> beside(output);
     llvm::sys::path::remove_filename(beside);

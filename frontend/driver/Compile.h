@@ -12,6 +12,7 @@
 #include "backends/host/Registry.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/MLIRContext.h"
+#include "runtime/backend/Settings.h"
 #include "llvm/ADT/SmallVector.h"
 
 #include <functional>
@@ -32,6 +33,8 @@ public:
   /// For what compares several backends: the options' device profile as one of them gets it, empty where that one has
   /// no such profile.
   std::string profileOf(const std::string &backend, const ModelOptions &options);
+  /// Likewise: of the options' backendOptions those that this one has, or the cpu, which takes what it refuses.
+  std::vector<std::string> backendOptionsOf(const std::string &backend, const ModelOptions &options);
 
 private:
   std::string libraries_;
@@ -64,6 +67,12 @@ public:
   const host::OwnedProgram &program() const { return *program_; }
   /// The one that was asked for, by its own name.
   const std::string &backend() const { return parts_.front().backend->name(); }
+  /// Of the options' backendOptions, those for the program's start, as "BACKEND.NAME=VALUE".
+  const std::vector<std::string> &startOptions() const { return startOptions_; }
+  /// The others, likewise: the program is another with others.
+  const std::vector<std::string> &buildSettings() const { return buildSettings_; }
+  /// Finds the backends, and checks what is set of them: load() begins with it.
+  absl::Status openBackends();
   /// What the backends left, those of the first one first.
   const std::vector<host::Blob> &blobs() const { return blobs_; }
   /// What was found so far.
@@ -75,7 +84,8 @@ public:
 
 private:
   kiln_target target() const;
-  absl::Status openBackends();
+  absl::Status findBackends();
+  absl::Status readBackendOptions();
   absl::Status loadText();
   absl::Status describeBackends(struct ImageParts &parts, LinkJob &job, const std::string &output);
   absl::Status linkWith(LinkJob job, const std::string &output);
@@ -92,10 +102,12 @@ private:
   struct Part {
     std::shared_ptr<host::Backend> backend;
     kiln_target target{};
+    SettingList settings;
     host::Capabilities capabilities;
     size_t blobBegin = 0, blobEnd = 0;
   };
   std::vector<Part> parts_;
+  std::vector<std::string> startOptions_, buildSettings_;
   std::vector<std::pair<std::string, double>> seconds_;
   std::vector<std::string> newFiles_; ///< plugins put beside a program that is still to be linked
   std::vector<driver::Diagnostic> diagnostics_;

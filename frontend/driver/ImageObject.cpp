@@ -75,9 +75,10 @@ private:
           context_,
           {bytes(backend.name + '\0', 1), backend.plugin.empty() ? external("kiln_backend_" + backend.name) : null,
            backend.plugin.empty() ? null : bytes(backend.plugin + '\0', 1),
-           backend.plugin.empty() ? null : bytes(digest(backend), 1),
+           backend.plugin.empty() || backend.artifactVersion ? null : bytes(digest(backend), 1),
            linked ? external(backend.artifactSymbol) : bytes(backend.artifact, 64),
-           llvm::ConstantInt::get(i64, linked ? 0 : backend.artifact.size())}));
+           llvm::ConstantInt::get(i64, linked ? 0 : backend.artifact.size()),
+           llvm::ConstantInt::get(i64, backend.artifactVersion)}));
     }
     llvm::Constant *table = llvm::ConstantArray::get(llvm::ArrayType::get(rows.front()->getType(), rows.size()), rows);
     return new llvm::GlobalVariable(module_, table->getType(), true, llvm::GlobalValue::PrivateLinkage, table,

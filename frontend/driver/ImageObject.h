@@ -15,6 +15,7 @@ struct ImageBackend {
   std::string name;   ///< without a plugin: the image refers to the kiln_backend_fn kiln_backend_<name>
   std::string plugin; ///< a shared object's name, beside the program; empty where an archive is linked
   std::array<uint8_t, 32> pluginDigest{}; ///< its SHA-256
+  uint32_t artifactVersion = 0;           ///< of the plugin, where it states one: in place of the digest
   llvm::StringRef artifact;               ///< bytes, or empty
   std::string artifactSymbol;             ///< what linked objects define, where there are no bytes
 };

@@ -21,8 +21,10 @@ struct ModelOptions {
   std::string backend = "cpu";
   std::string targetCpu = "native";
   std::string triple;
-  std::string targetDevice; ///< a device profile of the backend; empty: portable
-  std::string math;         ///< "strict" (also where empty) or "fast"
+  std::string targetDevice;                ///< a device profile of the backend; empty: portable
+  std::string math;                        ///< "strict" (also where empty) or "fast"
+  std::vector<std::string> backendOptions; ///< "[BACKEND.]NAME=VALUE"
+  bool startsProgram = false;              ///< what of these concerns a program's start is wanted too: startOptions()
   std::string weights;
   std::string saveStages;
   bool timePasses = false;

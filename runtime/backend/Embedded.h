@@ -6,8 +6,9 @@
 
 namespace kiln {
 
-/// The tables of one of them: linked in, or from the plugin that lies beside the program, whose bytes must be those
-/// that it was built with. False with a sentence.
+/// The tables of one of them: linked in, or from the plugin that lies beside the program: one that reads the artifacts
+/// of the one that it was built with, or, where that did not say which it reads, the same to the byte. False with a
+/// sentence.
 bool openEmbedded(const kiln_image_backend &backend, const kiln_host *host, BackendTables &tables, std::string &error);
 
 } // namespace kiln

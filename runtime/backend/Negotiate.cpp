@@ -2,6 +2,7 @@
 
 #include "runtime/backend/Negotiate.h"
 
+#include "runtime/backend/Settings.h"
 #include "runtime/backend/Tables.h"
 #include "runtime/support/Utf8.h"
 
@@ -74,7 +75,8 @@ const char *missing(const BackendTables &tables) {
 } // namespace
 
 const kiln_host *plainHost() {
-  static const kiln_host host = {sizeof(kiln_host), 1, nullptr, tableReader(), parallelFor, log, {nullptr, 0}};
+  static const kiln_host host = {sizeof(kiln_host), 1,       nullptr, tableReader(), parallelFor, log,
+                                 {nullptr, 0},      nullptr, 0};
   return &host;
 }
 
@@ -176,7 +178,14 @@ bool negotiate(kiln_backend_fn function, const kiln_host *host, BackendTables &t
     error = std::string("it lacks the function '") + name + "', which is not optional: tell its author";
     return false;
   }
-  return true;
+  const kiln_backend &said = tables.backend;
+  if (said.artifact_oldest > said.artifact_version) {
+    error = "it states that it reads artifacts of the versions " + std::to_string(said.artifact_oldest) + " to " +
+            std::to_string(said.artifact_version) + ", which are none: tell its author";
+    return false;
+  }
+  error = wrongOptions(tables);
+  return error.empty();
 }
 
 } // namespace kiln

@@ -9,12 +9,13 @@ namespace kiln {
 
 class JsonOutput;
 
-/// Options that every command has: --seed, --threads, --device, --json.
+/// Options that every command has: --seed, --threads, --device, --backend-option, --json.
 struct Common {
   Common(const Options &options, const kiln_program_image &image);
   const kiln_program_image &image;
   unsigned threads;
   uint32_t device;
+  std::vector<std::string> backendOptions;
   bool seedGiven;
   uint32_t seed;
   bool json;

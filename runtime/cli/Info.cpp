@@ -4,6 +4,8 @@
 #include "runtime/cli/Output.h"
 #include "runtime/support/Error.h"
 
+#include <deque>
+
 namespace kiln {
 
 static std::string bytesText(int64_t bytes) {
@@ -31,26 +33,75 @@ static std::string signature(const EntrySpec &entry) {
   return entry.name + "(" + inputs + ") -> " + (outputs.empty() ? "()" : outputs);
 }
 
-/// The backends inside, and the devices that they find here.
-static std::vector<std::pair<std::string, std::vector<std::string>>> devicesOf(const kiln_program_image &image) {
-  std::vector<std::pair<std::string, std::vector<std::string>>> all;
+namespace {
+/// A backend inside, and what it finds here.
+struct BackendInside {
+  std::string name, plugin;
+  std::vector<std::string> devices, options; ///< lines for people
+  std::vector<std::pair<std::string, std::string>> built;
+};
+} // namespace
+
+static std::vector<BackendInside> backendsOf(const kiln_program_image &image, const Manifest &manifest,
+                                             const std::vector<std::string> &options) {
+  std::vector<BackendInside> all;
+  std::deque<BackendTables> opened;
+  std::vector<const BackendTables *> tables;
   for (uint64_t i = 0; i < image.backend_count; ++i) {
-    BackendTables tables;
+    BackendInside &one = all.emplace_back();
+    one.name = image.backends[i].name;
+    if (const char *plugin = image.backends[i].plugin)
+      one.plugin =
+          std::string(plugin) + (image.backends[i].artifact_version
+                                     ? format(", or another that reads its artifacts, version %llu",
+                                              static_cast<unsigned long long>(image.backends[i].artifact_version))
+                                     : std::string(", that very file"));
+    if (auto built = manifest.backendOptions.find(one.name); built != manifest.backendOptions.end())
+      one.built = built->second;
     std::string why;
-    std::vector<std::string> lines;
-    if (!openEmbedded(image.backends[i], plainHost(), tables, why))
-      lines.push_back(why);
-    else
-      lines = Device::describe(tables, *plainHost());
-    all.emplace_back(image.backends[i].name, std::move(lines));
+    if (!openEmbedded(image.backends[i], plainHost(), opened.emplace_back(), why)) {
+      one.devices.push_back(why);
+      continue;
+    }
+    tables.push_back(&opened.back());
+    one.devices = Device::describe(opened.back(), *plainHost());
+    one.options = describeOptions(opened.back(), KILN_OPTION_RUN);
   }
+  (void)manifest.readSettings(options, tables); // what is wrong with them
   return all;
+}
+
+static void printBackends(const std::vector<BackendInside> &backends) {
+  for (const BackendInside &backend : backends) {
+    std::printf("\nbackend %s, devices:\n", backend.name.c_str());
+    for (const std::string &line : backend.devices)
+      std::printf("  %s\n", line.c_str());
+    if (!backend.plugin.empty())
+      std::printf("  plugin %s\n", backend.plugin.c_str());
+    for (const auto &[name, value] : backend.built)
+      std::printf("  built with %s=%s\n", name.c_str(), value.c_str());
+    for (const std::string &line : backend.options)
+      std::printf("  option %s\n", line.c_str());
+  }
+}
+
+static std::string backendsJson(const std::vector<BackendInside> &backends) {
+  std::string all;
+  for (const BackendInside &backend : backends)
+    if (!backend.built.empty()) {
+      JsonLine options;
+      for (const auto &[name, value] : backend.built)
+        options.add(name.c_str(), value);
+      all += (all.empty() ? "" : ",") + jsonQuote(backend.name) + ":" + options.str();
+    }
+  return "{" + all + "}";
 }
 
 int infoCommand(const Options &, Common &common) {
   // Read without running: a manifest and lists of devices.
   const kiln_program_image &image = common.image;
   Manifest manifest = Manifest::parse({image.manifest, image.manifest_size});
+  std::vector<BackendInside> backends = backendsOf(image, manifest, common.backendOptions);
   JsonOutput json(common.json, common.jsonPath);
   int64_t elements = 0, bytes = 0, trainable = 0;
   for (const ParameterSpec &parameter : manifest.parameters) {
@@ -70,11 +121,12 @@ int infoCommand(const Options &, Common &common) {
                                                     .add("lower_bound_bytes", entry.lowerBound)
                                                     .str();
     std::string devices;
-    for (const auto &[backend, lines] : devicesOf(image))
-      for (const std::string &line : lines)
-        devices += (devices.empty() ? "" : ",") + JsonLine().add("backend", backend).add("device", line).str();
+    for (const BackendInside &backend : backends)
+      for (const std::string &line : backend.devices)
+        devices += (devices.empty() ? "" : ",") + JsonLine().add("backend", backend.name).add("device", line).str();
     json.line(JsonLine()
                   .addRaw("devices", "[" + devices + "]")
+                  .addRaw("backend_options", backendsJson(backends))
                   .add("model", manifest.model)
                   .add("backend", image.backend_count ? image.backends[0].name : "")
                   .add("cpu", manifest.cpu)
@@ -90,11 +142,7 @@ int infoCommand(const Options &, Common &common) {
     return 0;
   std::printf("model %s, built for %s\n", manifest.model.c_str(),
               manifest.cpu.empty() ? "any processor" : manifest.cpu.c_str());
-  for (const auto &[backend, lines] : devicesOf(image)) {
-    std::printf("\nbackend %s, devices:\n", backend.c_str());
-    for (const std::string &line : lines)
-      std::printf("  %s\n", line.c_str());
-  }
+  printBackends(backends);
   std::printf("\nparameters: %lld (%s), trained: %lld\n", static_cast<long long>(elements), bytesText(bytes).c_str(),
               static_cast<long long>(trainable));
   for (const ParameterSpec &parameter : manifest.parameters)

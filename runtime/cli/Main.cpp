@@ -95,6 +95,8 @@ CommandSpec withCommon(CommandSpec spec) {
   spec.options.push_back({"threads", "N", "threads to compute on (default: one for each processor)"});
   spec.options.push_back({"device", "N", "which device (the CPU is 0)"});
   spec.options.push_back(
+      {"backend-option", "[BACKEND.]NAME=VALUE", "an option of a backend's (`info` lists them)", true});
+  spec.options.push_back(
       {"step-timeout", "SECONDS", "end where a backend does not come back for so long (default: 3600; 0: never)"});
   spec.options.push_back({"json", "[FILE]", "JSON to standard output or a file"});
   return spec;
@@ -155,9 +157,12 @@ int dispatch(const kiln_program_image &image, const std::vector<std::string> &ar
 } // namespace
 
 Common::Common(const Options &options, const kiln_program_image &image)
-    : image(image), seedGiven(options.has("seed")),
+    : image(image), backendOptions(options.list("backend-option")), seedGiven(options.has("seed")),
       seed(static_cast<uint32_t>(options.integer("seed", 0, 0, UINT32_MAX))), json(options.has("json")),
       jsonPath(options.text("json")) {
+  for (const std::string &text : backendOptions)
+    if (text.find('=') == std::string::npos || text.front() == '=')
+      throw UsageError("'--backend-option " + text + "': expected NAME=VALUE or BACKEND.NAME=VALUE");
   int64_t asked = options.integer("threads", availableProcessors(), INT64_MIN, INT64_MAX);
   threads = checkThreadCount(asked);
   device = static_cast<uint32_t>(options.integer("device", 0, 0, INT32_MAX));

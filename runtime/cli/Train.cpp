@@ -94,7 +94,7 @@ private:
 Training::Training(const Options &options, Common &common)
     : options_(options), common_(common), json_(common.json, common.jsonPath), out_(options.text("out")) {
   checkOptions(options);
-  program_ = std::make_unique<Program>(common.image, common.threads, common.device);
+  program_ = std::make_unique<Program>(common.image, common.threads, common.device, common.backendOptions);
   const Manifest &manifest = program_->manifest();
   if (!manifest.findEntry("train_step"))
     fail("this program has no training step: the model has no `train` recipe, or it was built without --entry train");

@@ -12,7 +12,7 @@
 extern "C" {
 #endif
 
-#define KILN_IMAGE_VERSION 1
+#define KILN_IMAGE_VERSION 2
 
 /* Begins a sentence of every runtime: by it the compiler knows a program or a library of its own, which it may replace
  * without having been given its name. */
@@ -23,9 +23,10 @@ typedef struct kiln_image_backend {
   const char *name;             /* zero-terminated: "cpu" */
   kiln_backend_fn function;     /* linked in; null: in `plugin` */
   const char *plugin;           /* zero-terminated: the name of a shared object beside the program, or null */
-  const uint8_t *plugin_sha256; /* 32 bytes: what that file must be, or null */
+  const uint8_t *plugin_sha256; /* 32 bytes: what that file must be; null where artifact_version says it */
   const void *artifact;         /* bytes, or the address of the linked objects' artifact symbol */
   uint64_t artifact_size;       /* 0 where the artifact is a symbol */
+  uint64_t artifact_version;    /* of the plugin that compiled it: one that reads it will do; 0: that very file */
 } kiln_image_backend;
 
 typedef struct kiln_program_image {

@@ -199,6 +199,10 @@ void parseKernels(const Json &root, Manifest &manifest) {
   if (const Json *backends = root.find("backends"))
     for (const Json &name : backends->array())
       manifest.backends.push_back(name.string());
+  if (const Json *options = root.find("backend_options"))
+    for (const Json &backend : options->object())
+      for (const Json &option : backend.object())
+        manifest.backendOptions[backend.key()].emplace_back(option.key(), option.string());
   for (const Json &json : root.at("kernels").array()) {
     KernelSpec kernel;
     kernel.name = json.at("name").string();
@@ -278,6 +282,22 @@ Manifest Manifest::parse(std::string_view text) {
     std::string reason = error.what();
     throw Error(reason.starts_with("the program's manifest") ? reason : "the program's manifest is damaged: " + reason);
   }
+}
+
+std::vector<std::vector<Setting>> Manifest::readSettings(const std::vector<std::string> &options,
+                                                         const std::vector<const BackendTables *> &backends) const {
+  std::vector<std::vector<Setting>> settings;
+  std::string why;
+  if (!kiln::readSettings(options, backends, settings, why))
+    throw Error(why);
+  for (size_t i = 0; i < backends.size(); ++i) {
+    auto found = backendOptions.find(backends[i]->name());
+    auto built = found == backendOptions.end() ? decltype(found->second)() : found->second;
+    if (why = settledBefore(backends[i]->name(), settings[i], built); !why.empty())
+      throw Error(why);
+    settings[i] = settingsAtStart(*backends[i], settings[i], built);
+  }
+  return settings;
 }
 
 const EntrySpec *Manifest::findEntry(std::string_view name) const {

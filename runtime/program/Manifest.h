@@ -1,6 +1,7 @@
 // The manifest that a program carries (docs/architecture.md), read back into structs.
 #pragma once
 
+#include "runtime/backend/Settings.h"
 #include "runtime/support/Dim.h"
 #include "runtime/support/Json.h"
 #include "runtime/support/Tensor.h"
@@ -119,6 +120,8 @@ struct KernelSpec {
 struct Manifest {
   std::string model, triple, cpu;
   std::vector<std::string> backends; ///< the first one: where parameters live
+  /// By backend: names and values of the options that it was built with.
+  std::map<std::string, std::vector<std::pair<std::string, std::string>>> backendOptions;
   std::vector<ParameterSpec> parameters;
   std::vector<StateSpec> states;
   std::vector<SourceSpec> data;
@@ -129,6 +132,11 @@ struct Manifest {
 
   /// The JSON, plain or as gzip has packed it. Throws Error.
   static Manifest parse(std::string_view text);
+
+  /// What the program's backends are set to when it starts: what `options` say, and, of options of both sides, what it
+  /// was built with. Throws Error.
+  std::vector<std::vector<Setting>> readSettings(const std::vector<std::string> &options,
+                                                 const std::vector<const BackendTables *> &backends) const;
 
   const EntrySpec *findEntry(std::string_view name) const;
   const SourceSpec *findSource(std::string_view name) const;

@@ -21,7 +21,8 @@ static std::string_view manifestOf(const kiln_program_image &image) {
   return {image.manifest, image.manifest_size};
 }
 
-Program::Program(const kiln_program_image &image, unsigned threads, uint32_t device)
+Program::Program(const kiln_program_image &image, unsigned threads, uint32_t device,
+                 const std::vector<std::string> &backendOptions)
     : image_(image), manifest_(Manifest::parse(manifestOf(image))),
       plan_(manifest_, image.constants, image.constant_bytes), pool_(threads) {
   host_ = *plainHost();
@@ -42,24 +43,34 @@ Program::Program(const kiln_program_image &image, unsigned threads, uint32_t dev
   if (watched())
     addRedZones();
   try {
-    openBackends(device);
+    openBackends(device, backendOptions);
   } catch (...) {
     unload();
     throw;
   }
 }
 
-void Program::openBackends(uint32_t device) {
+void Program::openBackends(uint32_t device, const std::vector<std::string> &options) {
   if (image_.backend_count == 0 || image_.backend_count < manifest_.backends.size())
     fail("the program is damaged: it holds %llu backends, its manifest names %zu",
          static_cast<unsigned long long>(image_.backend_count), manifest_.backends.size());
-  for (uint32_t i = 0; i < std::max<size_t>(manifest_.backends.size(), 1); ++i) {
-    const kiln_image_backend &backend = image_.backends[i];
+  size_t count = std::max<size_t>(manifest_.backends.size(), 1);
+  std::vector<const BackendTables *> tables;
+  for (size_t i = 0; i < count; ++i) {
     OpenBackend &opened = *backends_.emplace_back(std::make_unique<OpenBackend>());
+    opened.host = host_;
     std::string why;
-    if (!openEmbedded(backend, &host_, opened.tables, why))
-      fail("the program's backend %s: %s", backend.name, why.c_str());
-    opened.device = std::make_unique<Device>(opened.tables, host_, i == 0 ? device : 0);
+    if (!openEmbedded(image_.backends[i], &opened.host, opened.tables, why))
+      fail("the program's backend %s: %s", image_.backends[i].name, why.c_str());
+    tables.push_back(&opened.tables);
+  }
+  std::vector<std::vector<Setting>> settings = manifest_.readSettings(options, tables);
+  for (uint32_t i = 0; i < count; ++i) {
+    const kiln_image_backend &backend = image_.backends[i];
+    OpenBackend &opened = *backends_[i];
+    opened.settings = SettingList(settings[i], KILN_OPTION_RUN);
+    opened.settings.giveTo(opened.host);
+    opened.device = std::make_unique<Device>(opened.tables, opened.host, i == 0 ? device : 0);
     opened.executable = opened.device->load(plan_.placement().program(i), backend.artifact, backend.artifact_size,
                                             "it cannot load the program");
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "runtime/backend/Device.h"
+#include "runtime/backend/Settings.h"
 #include "runtime/program/Arena.h"
 #include "runtime/program/Extents.h"
 #include "runtime/program/Image.h"
@@ -31,8 +32,9 @@ Session sessionOf(std::string_view entry);
 class Program {
 public:
   /// Reads and checks the image's manifest, opens the device and loads the backend; parameters and states are there, as
-  /// zeros. Throws Error.
-  Program(const kiln_program_image &image, unsigned threads, uint32_t device = 0);
+  /// zeros. `backendOptions`: "[BACKEND.]NAME=VALUE". Throws Error.
+  Program(const kiln_program_image &image, unsigned threads, uint32_t device = 0,
+          const std::vector<std::string> &backendOptions = {});
   ~Program();
   Program(const Program &) = delete;
 
@@ -91,7 +93,7 @@ private:
   void makeStates();
   void initialiseState(size_t slot, uint32_t seed);
   void addState(size_t state, Session session, std::vector<int64_t> shape);
-  void openBackends(uint32_t device);
+  void openBackends(uint32_t device, const std::vector<std::string> &options);
   void unload();
   void reserveArena(size_t bytes);
   /// Built with red zones: each execution goes launch by launch, and what lies around the buffers is looked at.
@@ -110,6 +112,8 @@ private:
   /// A backend at work. The first is the home of parameters, states and results.
   struct OpenBackend {
     BackendTables tables;
+    SettingList settings;
+    kiln_host host; ///< the program's, with these
     std::unique_ptr<Device> device;
     kiln_executable *executable = nullptr;
     DeviceBuffer arena;

@@ -13,6 +13,7 @@ LIBRARIES = {"llvm": "LLVM", "lld": "LLVM", "mlir": "MLIR", "absl": "Abseil", "g
              "vulkan": "Vulkan"}
 SOURCES = (".cpp", ".h", ".c")
 FOLDERS = ("frontend", "ir", "passes", "backends", "runtime", "models", "tests")
+LONGER = {"backends/api/kiln_backend.h": 900}  # one file by its nature: all that a plugin's author needs to know
 CAST = re.compile(r"(?<![\w<:.>&*])(?:std::)?(u?int(?:8|16|32|64)_t|size_t|uintptr_t|double|float|int|unsigned|char)\((?!\))")
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
 
@@ -98,8 +99,9 @@ def style(path, lines):
         yield 1, "has no first sentence that says what the file is"
     if path.endswith(".h") and not is_c and "#pragma once" not in lines:
         yield 1, "has no #pragma once"
-    if len(lines) > 600:
-        yield 1, f"has {len(lines)} lines, more than 600"
+    most = LONGER.get(path, 600)
+    if len(lines) > most:
+        yield 1, f"has {len(lines)} lines, more than {most}"
     if path.endswith(".c") or is_c:
         return
     for number, line in enumerate(code_of(lines), 1):

@@ -276,8 +276,8 @@ kiln_run_api functions = {sizeof(kiln_run_api),
                           nullptr};
 
 const kiln_backend *backend(const kiln_offer *, kiln_error *) {
-  static const kiln_backend table = {sizeof(kiln_backend), KILN_ABI_VERSION, {"fake", 4},
-                                     {"a fake", 6},        nullptr,          &functions};
+  static const kiln_backend table = {
+      sizeof(kiln_backend), KILN_ABI_VERSION, {"fake", 4}, {"a fake", 6}, nullptr, &functions, nullptr, 0, 0, 0};
   return &table;
 }
 
@@ -375,7 +375,7 @@ kiln_program_image fakeImage(const std::string &manifest) {
   image.version = KILN_IMAGE_VERSION;
   image.manifest = manifest.data();
   image.manifest_size = manifest.size();
-  static const kiln_image_backend fake = {"fake", backend, nullptr, nullptr, nullptr, 0};
+  static const kiln_image_backend fake = {"fake", backend, nullptr, nullptr, nullptr, 0, 0};
   image.backends = &fake;
   image.backend_count = 1;
   return image;

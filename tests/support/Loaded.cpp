@@ -62,7 +62,7 @@ std::unique_ptr<Loaded> Loaded::open(const std::string &library, std::string man
     error = dlerror();
     return nullptr;
   }
-  state->backend = {"cpu", kiln_backend_cpu, nullptr, nullptr, artifact, 0};
+  state->backend = {"cpu", kiln_backend_cpu, nullptr, nullptr, artifact, 0, 0};
   return start(std::move(state), std::move(manifest), constants, threads, error);
 }
 
@@ -71,7 +71,7 @@ std::unique_ptr<Loaded> Loaded::openBytes(const char *backend, kiln_backend_fn f
                                           std::string &error) {
   auto state = std::make_unique<State>();
   state->artifact = std::move(artifact);
-  state->backend = {backend, function, nullptr, nullptr, state->artifact.data(), state->artifact.size()};
+  state->backend = {backend, function, nullptr, nullptr, state->artifact.data(), state->artifact.size(), 0};
   return start(std::move(state), std::move(manifest), constants, threads, error);
 }
 

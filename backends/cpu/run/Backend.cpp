@@ -2,8 +2,16 @@
 #include <cstdio>
 
 extern "C" const kiln_backend *kiln_cpu_run_backend(void) {
-  static const kiln_backend backend = {sizeof(kiln_backend), KILN_ABI_VERSION, {"cpu", 3},
-                                       {"cpu (LLVM)", 10},   nullptr,          kiln_cpu_run_api()};
+  static const kiln_backend backend = {sizeof(kiln_backend),
+                                       KILN_ABI_VERSION,
+                                       {"cpu", 3},
+                                       {"cpu (LLVM)", 10},
+                                       nullptr,
+                                       kiln_cpu_run_api(),
+                                       nullptr,
+                                       0,
+                                       0,
+                                       0};
   return &backend;
 }
 

@@ -200,8 +200,16 @@ extern "C" const kiln_run_api *kiln_reference_run_api(void) {
 }
 
 extern "C" const kiln_backend *kiln_backend_reference(const kiln_offer *offer, kiln_error *error) {
-  static const kiln_backend backend = {sizeof(kiln_backend),        KILN_ABI_VERSION, {"reference", 9},
-                                       {"reference evaluator", 19}, nullptr,          kiln_reference_run_api()};
+  static const kiln_backend backend = {sizeof(kiln_backend),
+                                       KILN_ABI_VERSION,
+                                       {"reference", 9},
+                                       {"reference evaluator", 19},
+                                       nullptr,
+                                       kiln_reference_run_api(),
+                                       nullptr,
+                                       0,
+                                       0,
+                                       0};
   if (offer->oldest <= KILN_ABI_VERSION && KILN_ABI_VERSION <= offer->newest)
     return &backend;
   kiln::fail(error, KILN_ERROR_VERSION,

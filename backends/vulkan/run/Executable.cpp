@@ -148,7 +148,7 @@ Failure Executable::chooseVariants(uint32_t number) {
         KILN_ERROR_UNSUPPORTED,
         format("%s computes %s wrongly with its driver (%s), as its self-test found, and kernel %s has nothing else; "
                "choose another device (--device) or another driver, or build the program for another backend "
-               "(--backend cpu); KILN_VULKAN_SELF_TEST=again in the environment tests again",
+               "(--backend cpu); --backend-option vulkan.self-test=again tests again",
                device.physical.name.c_str(), wrong.c_str(), device.physical.driver.c_str(), name.c_str())};
   return {KILN_ERROR_UNSUPPORTED,
           format("%s lacks what kernel %s needs: %s; choose another device (--device), or build the program for all "

@@ -287,9 +287,36 @@ extern "C" const kiln_run_api *kiln_vulkan_run_api(void) {
   return &api;
 }
 
+static const kiln_option *const *options() {
+  static const kiln_string wishes[] = {{"once", 4}, {"again", 5}, {"skip", 4}};
+  static const kiln_option selfTest = [] {
+    static const char help[] = "kernels whose results are known, before a device runs others of their kind";
+    kiln_option option = {};
+    option.size = sizeof option;
+    option.sides = KILN_OPTION_RUN;
+    option.name = {"self-test", 9};
+    option.value = wishes[0];
+    option.help = {help, sizeof help - 1};
+    option.choices = wishes;
+    option.choice_count = std::size(wishes);
+    option.type = KILN_OPTION_CHOICE;
+    return option;
+  }();
+  static const kiln_option *const all[] = {&selfTest};
+  return all;
+}
+
 extern "C" const kiln_backend *kiln_vulkan_run_backend(void) {
-  static const kiln_backend backend = {sizeof(kiln_backend),   KILN_ABI_VERSION, {"vulkan", 6},
-                                       {"Vulkan compute", 14}, nullptr,          kiln_vulkan_run_api()};
+  static const kiln_backend backend = {sizeof(kiln_backend),
+                                       KILN_ABI_VERSION,
+                                       {"vulkan", 6},
+                                       {"Vulkan compute", 14},
+                                       nullptr,
+                                       kiln_vulkan_run_api(),
+                                       options(),
+                                       1,
+                                       0,
+                                       0};
   return &backend;
 }
 

@@ -2,6 +2,7 @@
 
 #include "backends/vulkan/run/SelfTest.h"
 
+#include "backends/api/kiln_text.h"
 #include "backends/vulkan/SelfTestNumbers.h"
 #include "backends/vulkan/run/Device.h"
 #include "backends/vulkan/run/Testing.h"
@@ -10,7 +11,6 @@
 #include <bit>
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <unistd.h>
 #include <utility>
@@ -356,9 +356,9 @@ void SelfTest::read() {
   if (std::exchange(isRead, true))
     return;
   file = device.pipelines->fileOf("self-test");
-  const char *wish = std::getenv("KILN_VULKAN_SELF_TEST");
-  skips = wish && std::strcmp(wish, "skip") == 0;
-  if (!wish || std::strcmp(wish, "again") != 0)
+  std::string_view wish = settingOf(*device.host, "self-test");
+  skips = wish == "skip";
+  if (wish != "again")
     (void)readFindings(file, headOf(device), known);
   if (skips)
     known.wrongKinds = known.wrongFeatures = 0;

@@ -97,6 +97,21 @@ int main(void) {
   FIELD(kiln_program_info, entry_count);
   FIELD(kiln_program_info, constants);
   FIELD(kiln_program_info, constant_bytes);
+  SIZE(kiln_option);
+  FIELD(kiln_option, size);
+  FIELD(kiln_option, sides);
+  FIELD(kiln_option, name);
+  FIELD(kiln_option, value);
+  FIELD(kiln_option, help);
+  FIELD(kiln_option, least);
+  FIELD(kiln_option, most);
+  FIELD(kiln_option, choices);
+  FIELD(kiln_option, choice_count);
+  FIELD(kiln_option, type);
+  FIELD(kiln_option, reserved);
+  SIZE(kiln_setting);
+  FIELD(kiln_setting, name);
+  FIELD(kiln_setting, value);
   SIZE(kiln_reader);
   FIELD(kiln_reader, size);
   FIELD(kiln_reader, kernel);
@@ -117,6 +132,8 @@ int main(void) {
   FIELD(kiln_host, parallel_for);
   FIELD(kiln_host, log);
   FIELD(kiln_host, cache_folder);
+  FIELD(kiln_host, settings);
+  FIELD(kiln_host, setting_count);
   SIZE(kiln_target);
   FIELD(kiln_target, size);
   FIELD(kiln_target, jobs);
@@ -125,6 +142,8 @@ int main(void) {
   FIELD(kiln_target, device);
   FIELD(kiln_target, emit);
   FIELD(kiln_target, math);
+  FIELD(kiln_target, settings);
+  FIELD(kiln_target, setting_count);
   SIZE(kiln_capabilities);
   FIELD(kiln_capabilities, size);
   FIELD(kiln_capabilities, flags);
@@ -227,5 +246,9 @@ int main(void) {
   FIELD(kiln_backend, title);
   FIELD(kiln_backend, compile);
   FIELD(kiln_backend, run);
+  FIELD(kiln_backend, options);
+  FIELD(kiln_backend, option_count);
+  FIELD(kiln_backend, artifact_version);
+  FIELD(kiln_backend, artifact_oldest);
   return 0;
 }

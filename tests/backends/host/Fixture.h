@@ -60,8 +60,8 @@ struct FakeBackend {
   }
   static const kiln_backend *plugin(const kiln_offer *offer, kiln_error *) {
     static const kiln_compile_api api = {sizeof(kiln_compile_api), capabilities, claim, compile};
-    static const kiln_backend backend = {sizeof(kiln_backend), offer->newest, {"fake", 4},
-                                         {"a fake", 6},        &api,          nullptr};
+    static const kiln_backend backend = {
+        sizeof(kiln_backend), offer->newest, {"fake", 4}, {"a fake", 6}, &api, nullptr, nullptr, 0, 0, 0};
     return &backend;
   }
   static const host::Backend &get() {

@@ -68,8 +68,16 @@ template <int Number> struct Choosy {
   static const kiln_backend *plugin(const kiln_offer *offer, kiln_error *) {
     static const kiln_compile_api api = {sizeof(kiln_compile_api), capabilities, claim, compile};
     static const std::string name = Number ? "other" : "home";
-    static const kiln_backend backend = {sizeof(kiln_backend),       offer->newest, {name.data(), name.size()},
-                                         {name.data(), name.size()}, &api,          nullptr};
+    static const kiln_backend backend = {sizeof(kiln_backend),
+                                         offer->newest,
+                                         {name.data(), name.size()},
+                                         {name.data(), name.size()},
+                                         &api,
+                                         nullptr,
+                                         nullptr,
+                                         0,
+                                         0,
+                                         0};
     return &backend;
   }
   static const host::Backend &get() {

@@ -47,6 +47,15 @@ TEST(Plugin, WhatIsWrongIsSaid) {
                          "tell its author");
   expectError(broken(10), nothing);
   expectError(broken(14), "it refuses: no error (the backend says no more)");
+  expectError(broken(19), "it states 1 options at no address: tell its author");
+  expectError(broken(20),
+              "its option 0 has the name 'a b', which is not up to 64 letters, digits, '-' and '_', a letter "
+              "first: tell its author");
+  expectError(broken(21), "it has two options 'tile': tell its author");
+  expectError(broken(22),
+              "its option 0 ('tile') has the default '65', and is a whole number from 1 to 64: tell its author");
+  expectError(broken(23), "its option 0 ('tile') is of the sides 4: tell its author");
+  expectError(broken(24), "its option 0 states a size of 12 bytes: tell its author");
 }
 
 TEST(Plugin, AnotherMachinesLibrary) {

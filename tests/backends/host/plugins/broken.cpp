@@ -22,7 +22,13 @@ enum {
   THROWS_IN_COMPILE,
   ANSWERS_LATER,
   BAD_ALIGNMENT,
-  NO_RUN_SIDE
+  NO_RUN_SIDE,
+  OPTIONS_NOWHERE,
+  OPTION_NAME,
+  OPTION_TWICE,
+  OPTION_DEFAULT,
+  OPTION_SIDES,
+  OPTION_SIZE
 };
 
 namespace {
@@ -93,8 +99,21 @@ kiln_backend_plugin
     (const kiln_offer *offer, kiln_error *error) {
   static const kiln_compile_api api = {sizeof(kiln_compile_api), capabilities, BROKEN == LACKS_CLAIM ? nullptr : claim,
                                        compile};
-  static kiln_backend backend = {sizeof(kiln_backend), offer->newest, {"broken", 6},
-                                 {"a broken one", 12}, &api,          nullptr};
+  static kiln_option option = {};
+  option.size = BROKEN == OPTION_SIZE ? 12 : sizeof option;
+  option.sides = BROKEN == OPTION_SIDES ? 4 : KILN_OPTION_RUN;
+  option.type = KILN_OPTION_INTEGER;
+  option.name = BROKEN == OPTION_NAME ? kiln_string{"a b", 3} : kiln_string{"tile", 4};
+  option.value = BROKEN == OPTION_DEFAULT ? kiln_string{"65", 2} : kiln_string{"16", 2};
+  option.least = 1;
+  option.most = 64;
+  static const kiln_option *const options[] = {&option, &option};
+  static kiln_backend backend = {
+      sizeof(kiln_backend), offer->newest, {"broken", 6}, {"a broken one", 12}, &api, nullptr, nullptr, 0, 0, 0};
+  if (BROKEN >= OPTIONS_NOWHERE) {
+    backend.options = BROKEN == OPTIONS_NOWHERE ? nullptr : options;
+    backend.option_count = BROKEN == OPTION_TWICE ? 2 : 1;
+  }
   if (BROKEN == REFUSES) {
     error->code = KILN_ERROR_VERSION;
     static const char message[] = "only on Sundays";

@@ -205,8 +205,8 @@ extern "C" const kiln_backend *kiln_backend_plugin(const kiln_offer *offer, kiln
   running.unload = [](kiln_executable *) {};
   running.execute = [](kiln_executable *, const kiln_execution *, kiln_error *) { return 0; };
   running.wait = [](kiln_event *, kiln_error *) { return 0; };
-  static kiln_backend backend = {sizeof backend,      offer->newest, text("wrong"),
-                                 text("a wrong one"), &compiling,    &running};
+  static kiln_backend backend = {
+      sizeof backend, offer->newest, text("wrong"), text("a wrong one"), &compiling, &running, nullptr, 0, 0, 0};
   end("tables");
   backend.size = is("tables: size") ? 2 : sizeof backend;
   backend.title = is("tables: title") ? nowhere : text("a wrong one");

@@ -124,14 +124,12 @@ TEST_F(VulkanProgram, AFeatureThatTheProgramNeeds) {
 TEST_F(VulkanProgram, ADeviceThatComputesWrongly) {
   setenv("XDG_CACHE_HOME", (folder + "/cache-of-wrong").c_str(), 1);
   Outcome first = trained("idle"), second = trained(""), again;
-  setenv("KILN_VULKAN_SELF_TEST", "again", 1);
-  again = trained("");
-  unsetenv("KILN_VULKAN_SELF_TEST");
+  again = trained("", {"--backend-option", "self-test=again"});
   unsetenv("XDG_CACHE_HOME");
   for (const Outcome &outcome : {first, second}) { // and it is remembered
     EXPECT_EQ(outcome.code, 1);
     EXPECT_THAT(outcome.err, AllOf(HasSubstr("wrongly with its driver"), HasSubstr("choose another device (--device)"),
-                                   HasSubstr("KILN_VULKAN_SELF_TEST=again")));
+                                   HasSubstr("--backend-option vulkan.self-test=again")));
   }
   EXPECT_EQ(again.code, 0) << again.err;
 }

@@ -1,6 +1,7 @@
 // What a device is found to do wrong, what programs make of it, and the file that keeps it.
 #include "tests/backends/vulkan/run/Fixture.h"
 
+#include "backends/api/kiln_text.h"
 #include "backends/vulkan/run/SelfTest.h"
 #include "backends/vulkan/run/Testing.h"
 
@@ -108,7 +109,7 @@ TEST_F(VulkanSelfTest, NothingElseIsASentence) {
   kernels[scale].plan.variants[0].kind = KILN_VK_KIND_PRODUCT;
   EXPECT_EQ(loadScale(), KILN_ERROR_UNSUPPORTED);
   EXPECT_THAT(error.message, AllOf(HasSubstr("computes products wrongly with its driver"), HasSubstr("kernel scale"),
-                                   HasSubstr("--device"), HasSubstr("KILN_VULKAN_SELF_TEST=again")));
+                                   HasSubstr("--device"), HasSubstr("--backend-option vulkan.self-test=again")));
   EXPECT_EQ(error.kernel, scale);
 }
 
@@ -127,23 +128,25 @@ TEST_F(VulkanSelfTest, TriedOnceAndAgainWhereAsked) {
   cacheFolder = folder.string();
   kernels[scale].plan.variants[0].kind = KILN_VK_KIND_SCATTER;
   auto loads = [&](const char *wish) {
-    wish ? setenv("KILN_VULKAN_SELF_TEST", wish, 1) : unsetenv("KILN_VULKAN_SELF_TEST");
+    kiln_setting setting = {text("self-test"), text(wish)};
+    host.settings = &setting;
+    host.setting_count = 1;
     openDevice();
     int32_t result = loadScale();
     closeDevice();
-    unsetenv("KILN_VULKAN_SELF_TEST");
+    host.setting_count = 0;
     return result == 0;
   };
-  EXPECT_TRUE(loads(nullptr));
+  EXPECT_TRUE(loads("once"));
   vulkan::hooks().wrongKinds = 1u << KILN_VK_KIND_SCATTER;
-  EXPECT_TRUE(loads(nullptr)) << "it was tried again";
+  EXPECT_TRUE(loads("once")) << "it was tried again";
   EXPECT_FALSE(loads("again"));
   vulkan::hooks().wrongKinds = 0;
-  EXPECT_FALSE(loads(nullptr)) << "what was wrong was forgotten";
+  EXPECT_FALSE(loads("once")) << "what was wrong was forgotten";
   EXPECT_TRUE(loads("skip"));
-  EXPECT_FALSE(loads(nullptr)) << "skipping wrote something";
+  EXPECT_FALSE(loads("once")) << "skipping wrote something";
   EXPECT_TRUE(loads("again"));
-  EXPECT_TRUE(loads(nullptr));
+  EXPECT_TRUE(loads("once"));
 }
 
 TEST_F(VulkanSelfTest, KeptOnDisk) {
