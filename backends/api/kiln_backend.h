@@ -251,6 +251,38 @@ typedef struct kiln_program_info {
   uint64_t constant_bytes;
 } kiln_program_info;
 
+/* What an argument is to its entry. */
+typedef enum kiln_role {
+  KILN_ROLE_UNKNOWN = 0,
+  KILN_ROLE_PARAMETER = 1,
+  KILN_ROLE_STATE = 2, /* persistent, or of a session */
+  KILN_ROLE_OPTIMIZER_STATE = 3,
+  KILN_ROLE_INPUT = 4, /* what else is given with each execution */
+  KILN_ROLE_SEED = 5,
+  KILN_ROLE_STEP = 6,
+  KILN_ROLE_LOSS = 7,
+  KILN_ROLE_METRIC = 8,
+  KILN_ROLE_GRADIENT = 9,
+  KILN_ROLE_OUTPUT = 10 /* what else is a result */
+} kiln_role;
+
+enum {
+  KILN_ARGUMENT_READ = 1,   /* what it holds before the execution counts */
+  KILN_ARGUMENT_WRITTEN = 2 /* the entry writes it; both: in place, as an optimizer does */
+};
+
+/* Out. Pointers live as long as the program. */
+typedef struct kiln_argument {
+  uint32_t size;
+  uint32_t flags;   /* KILN_ARGUMENT_* */
+  int32_t role;     /* kiln_role */
+  int32_t dtype;    /* kiln_dtype */
+  kiln_string name; /* "blocks.0.attn.wq": a parameter's or state's is the same in all entries */
+  uint32_t rank;
+  uint32_t reserved;
+  const kiln_extent *dims; /* rank of them; slots are the entry's. Null where nothing is known */
+} kiln_argument;
+
 /* ---- Options --------------------------------------------------------------------------------------------------- */
 
 typedef enum kiln_option_type {
@@ -304,6 +336,7 @@ typedef struct kiln_reader {
   void (*entry)(const kiln_program *program, uint32_t number, kiln_entry_info *info);
   void (*node)(const kiln_node *node, kiln_node_info *info);
   const kiln_node *(*child)(const kiln_node *node, uint32_t number);
+  void (*argument)(const kiln_program *program, uint32_t entry, uint32_t number, kiln_argument *argument);
 } kiln_reader;
 
 /* Some of the tasks begin to end - 1, ascending. */
@@ -432,6 +465,7 @@ typedef struct kiln_device_info {
   uint64_t memory_bytes;         /* 0: not known */
   uint64_t max_allocation_bytes; /* 0: no limit */
   uint32_t flags;                /* KILN_BACKEND_* */
+  uint64_t free_bytes;           /* of memory_bytes, at this moment; 0: not known */
 } kiln_device_info;
 
 typedef enum kiln_status_kind {
@@ -465,6 +499,10 @@ typedef struct kiln_execution {
   /* Null: execute returns when all is done. Else: it may return before, with an event to wait for (null: all is done);
    * status, buffers and arena live until then. */
   kiln_event **event;
+  /* Null, or one for each argument, 0 where it is not known: what the argument's buffer holds as the execution begins.
+   * Two executions on a device with the same number for an argument find the same bytes in all of it, in whichever
+   * entry and buffer: what was made of them the first time (weights packed, say) holds the second time. */
+  const uint64_t *versions;
 } kiln_execution;
 
 typedef struct kiln_profile_event {

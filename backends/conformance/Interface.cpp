@@ -266,6 +266,9 @@ private:
       return;
     }
     attempt("an entry that is not there", [&](std::string &why) { return wrongEntry(program, artifact, why); });
+    if (context.flags & KILN_BACKEND_DETERMINISTIC)
+      attempt("what is unchanged, and what is not",
+              [&](std::string &why) { return unchanged(program, artifact, why); });
     attempt("profile", [&](std::string &why) { return profile(program, artifact, why); });
     attempt("memory is given back", [&](std::string &why) { return leaks(program, artifact, why); });
     if (!artifact.bytes.empty())
@@ -302,7 +305,7 @@ private:
       return false;
     kiln_status status{};
     std::vector<int64_t> extents(8, 1);
-    kiln_execution execution{sizeof execution, 1000, nullptr, nullptr, extents.data(), &status, nullptr};
+    kiln_execution execution{sizeof execution, 1000, nullptr, nullptr, extents.data(), &status, nullptr, nullptr};
     int32_t code = session->api().execute(executable.get(), &execution, &failure);
     return (code != KILN_SUCCESS && failure.message[0]) || (why = "it executes entry 1000 without an error", false);
   }
@@ -318,6 +321,48 @@ private:
     kiln_status status;
     return session->run(executable, program.entry(0, false), program.arena(0), arguments, extents, status, why,
                         guardBytes);
+  }
+
+  /// Two sets of operands in turns, with the numbers of what they hold, with none, and with zeros.
+  bool unchanged(KernelProgram &program, const Artifact &artifact, std::string &why) {
+    Session::Executable executable = session->load(program.program(), artifact, why);
+    if (!executable)
+      return false;
+    Case &made = program.made(0);
+    const Launch &launch = made.launches.front();
+    std::vector<Bytes> operands = Judge(made, true).operands(launch);
+    size_t inputs = operands.size();
+    for (uint32_t output : made.kernel->outputs())
+      operands.emplace_back(static_cast<size_t>(elements(made.kernel->shape(output, launch.extents)) *
+                                                sdk::byteSize(made.kernel->dtype(output))));
+    std::vector<uint64_t> numbers(operands.size(), 0);
+    auto run = [&](bool zeros, const char *how, std::vector<Bytes> &results) {
+      std::vector<Bytes> arguments = operands;
+      for (size_t i = 0; i < inputs; ++i) {
+        numbers[i] = how ? 1 + 2 * i + zeros : 0;
+        if (zeros)
+          std::fill(arguments[i].begin(), arguments[i].end(), 0);
+      }
+      kiln_status status;
+      if (!session->run(executable.get(), program.entry(0, false), program.arena(0), arguments, launch.extents, status,
+                        why, guardBytes, how && !*how ? nullptr : numbers.data()))
+        return false;
+      results.assign(arguments.begin() + static_cast<int64_t>(inputs), arguments.end());
+      return true;
+    };
+    std::vector<Bytes> right[2], found;
+    if (!run(false, "", right[0]) || !run(true, "", right[1]))
+      return false;
+    for (const char *how : {"numbers", "numbers", static_cast<const char *>(nullptr), "numbers"})
+      for (bool zeros : {false, true}) {
+        if (!run(zeros, how, found))
+          return false;
+        if (found != right[zeros])
+          return why = std::string("operands ") + (how ? "with versions, each its own," : "whose versions are 0") +
+                       " give another result than without",
+                 false;
+      }
+    return true;
   }
 
   bool profile(KernelProgram &program, const Artifact &artifact, std::string &why) {

@@ -17,21 +17,25 @@ void KernelProgram::addEntry(const Part &part, uint32_t number, bool inPlace) {
   const Kernel &kernel = *part.made->kernel;
   std::vector<kiln_place> &places = places_.emplace_back();
   std::vector<int64_t> &bytes = bytes_.emplace_back();
+  std::vector<ArgumentRow> &arguments = arguments_.emplace_back(); // operands are as weights are
   constexpr int64_t before = guardBytes;
   auto place = [](uint32_t argument) {
     return kiln_place{KILN_SPACE_ARGUMENT, argument, before, {{0, -1}, {0, -1}, {0, -1}}};
   };
-  auto add = [&](uint32_t value) {
+  auto add = [&](uint32_t value, kiln_role role, uint32_t flags) {
+    arguments.push_back({role, flags, {"x", 1}, kernel.dtype(value), 0, nullptr});
     places.push_back(place(static_cast<uint32_t>(bytes.size())));
     bytes.push_back(before + elements(kernel.shape(value, kernel.bounds())) * sdk::byteSize(kernel.dtype(value)));
   };
   for (uint32_t value : kernel.inputs())
-    add(value);
+    add(value, KILN_ROLE_PARAMETER, KILN_ARGUMENT_READ);
   for (size_t i = 0; i < kernel.outputs().size(); ++i) {
-    if (inPlace && kernel.alias()[i] >= 0)
+    if (inPlace && kernel.alias()[i] >= 0) {
       places.push_back(place(static_cast<uint32_t>(kernel.alias()[i])));
-    else
-      add(kernel.outputs()[i]);
+      arguments[static_cast<size_t>(kernel.alias()[i])].flags |= KILN_ARGUMENT_WRITTEN;
+    } else {
+      add(kernel.outputs()[i], KILN_ROLE_OUTPUT, KILN_ARGUMENT_WRITTEN);
+    }
   }
   std::vector<kiln_extent> &extents = extents_.emplace_back();
   for (size_t i = 0; i < kernel.bounds().size(); ++i)
@@ -41,6 +45,7 @@ void KernelProgram::addEntry(const Part &part, uint32_t number, bool inPlace) {
   entry.name = {names_.back().data(), names_.back().size()};
   entry.argument_count = bytes.size();
   entry.argument_bytes = bytes.data();
+  entry.arguments = arguments.data();
   entry.extent_count = extents.size();
   entry.extent_bounds = kernel.bounds().data();
   entry.arena_bytes = part.scratchBytes ? part.scratchBytes + 2 * before : 0;

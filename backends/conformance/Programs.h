@@ -34,6 +34,7 @@ private:
   std::deque<std::vector<kiln_place>> places_;
   std::deque<std::vector<kiln_extent>> extents_;
   std::deque<std::vector<int64_t>> bytes_;
+  std::deque<std::vector<ArgumentRow>> arguments_;
   std::deque<std::string> names_;
   kiln_program program_{};
 };

@@ -108,7 +108,8 @@ std::string brokenGuard(const Bytes &content, size_t before, size_t size) {
 } // namespace
 
 bool Session::run(kiln_executable *executable, uint32_t entry, int64_t arenaBytes, std::vector<Bytes> &arguments,
-                  std::vector<int64_t> extents, kiln_status &status, std::string &error, size_t before) {
+                  std::vector<int64_t> extents, kiln_status &status, std::string &error, size_t before,
+                  const uint64_t *versions) {
   kiln_error failure = emptyError();
   auto check = [&](int32_t code, const char *what) {
     if (code == KILN_SUCCESS)
@@ -138,7 +139,8 @@ bool Session::run(kiln_executable *executable, uint32_t entry, int64_t arenaByte
   if (arenaBytes && !make(arena, content))
     return false;
   status = {};
-  kiln_execution execution{sizeof execution, entry, handles.data(), arena.handle, extents.data(), &status, nullptr};
+  kiln_execution execution{sizeof execution, entry,   handles.data(), arena.handle,
+                           extents.data(),   &status, nullptr,        versions};
   if (!check(api().execute(executable, &execution, &failure), "execute"))
     return false;
   auto intact = [&](kiln_buffer *buffer, size_t lead, size_t size, size_t behind, const std::string &what) {

@@ -66,9 +66,10 @@ public:
 
   /// Buffers of the arguments' sizes are made, filled with the arguments, and hold after the run what they then hold.
   /// Behind each lie guard bytes that nobody may write; `before` as many before each, where the entry's places begin
-  /// that far into its arguments, and likewise at both ends of the arena.
+  /// that far into its arguments, and likewise at both ends of the arena. `versions`: kiln_execution.versions.
   bool run(kiln_executable *executable, uint32_t entry, int64_t arenaBytes, std::vector<Bytes> &arguments,
-           std::vector<int64_t> extents, kiln_status &status, std::string &error, size_t before = 0);
+           std::vector<int64_t> extents, kiln_status &status, std::string &error, size_t before = 0,
+           const uint64_t *versions = nullptr);
 
 private:
   Session() = default;

@@ -4,6 +4,8 @@
 
 #include "passes/Claim/Claim.h"
 
+#include "llvm/ADT/StringSet.h"
+
 namespace kiln::host {
 
 uint32_t Kernels::add(GroupOp group, GroupKernel &formed, GroupKernels &groupKernels) {
@@ -64,6 +66,7 @@ private:
   kiln_place place(const plan::Place &place) const;
   kiln_node node(const plan::Step &step);
   void launch(const plan::Step &step, kiln_node &node);
+  const ArgumentRow *arguments();
 
   const plan::FunctionPlan &plan;
   Kernels &kernels;
@@ -207,6 +210,45 @@ EntryDescription EntryBuilder::describe() const {
   return description;
 }
 
+/// The states that an optimizer keeps.
+static llvm::StringSet<> optimizerStates(mlir::func::FuncOp function) {
+  llvm::StringSet<> names;
+  auto module = function->getParentOfType<mlir::ModuleOp>();
+  auto states = module ? module->getAttrOfType<mlir::ArrayAttr>("kiln.states") : nullptr;
+  for (mlir::Attribute one : states ? states.getValue() : llvm::ArrayRef<mlir::Attribute>()) {
+    auto state = llvm::dyn_cast<mlir::DictionaryAttr>(one);
+    auto name = state ? state.getAs<mlir::StringAttr>("name") : nullptr;
+    auto kind = state ? state.getAs<mlir::StringAttr>("kind") : nullptr;
+    if (name && kind && kind.getValue() == "optimizer")
+      names.insert(name.getValue());
+  }
+  return names;
+}
+
+const ArgumentRow *EntryBuilder::arguments() {
+  llvm::StringSet<> optimizers = optimizerStates(plan.function);
+  std::vector<ArgumentRow> rows;
+  for (auto [number, argument] : llvm::enumerate(plan.arguments)) {
+    ArgumentTitle title = titleOf(argument, number);
+    ArgumentRow &row = rows.emplace_back();
+    row.role = roleOf(title.role, title.role == "state" && optimizers.contains(title.name));
+    row.flags = argument.result    ? KILN_ARGUMENT_WRITTEN
+                : argument.donated ? KILN_ARGUMENT_READ | KILN_ARGUMENT_WRITTEN
+                                   : KILN_ARGUMENT_READ;
+    row.name = pool.string(title.name);
+    row.dtype = dtypeOf(llvm::cast<mlir::RankedTensorType>(argument.type).getElementType());
+    std::vector<kiln_extent> dims;
+    bool known = true;
+    for (const Dim &dim : dimsOf(argument.type)) {
+      known &= dim.constant() || llvm::is_contained(extents, dim);
+      dims.push_back(known ? extent(dim) : kiln_extent{0, -1});
+    }
+    row.rank = static_cast<uint32_t>(dims.size());
+    row.dims = known && row.rank ? pool.array<kiln_extent>(dims) : nullptr;
+  }
+  return pool.array<ArgumentRow>(rows);
+}
+
 mlir::LogicalResult EntryBuilder::build(llvm::StringRef name, EntryRow &entry, EntryDescription &description) {
   if (mlir::failed(collect(plan.root)))
     return mlir::failure();
@@ -223,6 +265,7 @@ mlir::LogicalResult EntryBuilder::build(llvm::StringRef name, EntryRow &entry, E
     bytes.push_back(upperBound(plan::bytesOf(argument.type), plan.bounds).value_or(0));
   entry.argument_count = bytes.size();
   entry.argument_bytes = pool.array<int64_t>(bytes);
+  entry.arguments = arguments();
   entry.extent_count = extents.size() + levels;
   entry.loop_slot_count = levels;
   std::vector<int64_t> extentBounds(entry.extent_count);

@@ -46,6 +46,12 @@ private:
   llvm::DenseMap<mlir::Attribute, int64_t> offsets_;
 };
 
+/// A planned argument's role and name, as the manifest has them.
+struct ArgumentTitle {
+  std::string role, name;
+};
+ArgumentTitle titleOf(const plan::Argument &argument, size_t number);
+
 /// What the manifest says of an entry beside its row.
 struct EntryDescription {
   struct Symbol {

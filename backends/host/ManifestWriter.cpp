@@ -77,24 +77,26 @@ static json toJson(mlir::Attribute attribute) {
   return nullptr;
 }
 
+ArgumentTitle titleOf(const plan::Argument &argument, size_t number) {
+  static const char *named[] = {"input", "parameter", "state", "output", "metric", "gradient", "part", "weight"};
+  static const char *plain[] = {"seed", "step", "loss"};
+  ArgumentTitle title{argument.result ? "output" : "input", "arg" + std::to_string(number)};
+  mlir::DictionaryAttr attributes = argument.attributes;
+  for (const char *role : named)
+    if (auto name = attributes ? attributes.getAs<mlir::StringAttr>("kiln." + std::string(role)) : nullptr)
+      title = {role, name.getValue().str()};
+  for (const char *role : plain)
+    if (attributes && attributes.contains("kiln." + std::string(role)))
+      title = {role, role};
+  return title;
+}
+
 /// An argument's or result's role, name, dtype and shape.
 static json argumentJson(const plan::Argument &argument, size_t number) {
   json result;
-  static const char *named[] = {"input", "parameter", "state", "output", "metric", "gradient", "part", "weight"};
-  static const char *plain[] = {"seed", "step", "loss"};
-  result["role"] = argument.result ? "output" : "input";
-  result["name"] = "arg" + std::to_string(number);
-  mlir::DictionaryAttr attributes = argument.attributes;
-  for (const char *role : named)
-    if (auto name = attributes ? attributes.getAs<mlir::StringAttr>("kiln." + std::string(role)) : nullptr) {
-      result["role"] = role;
-      result["name"] = name.getValue().str();
-    }
-  for (const char *role : plain)
-    if (attributes && attributes.contains("kiln." + std::string(role))) {
-      result["role"] = role;
-      result["name"] = role;
-    }
+  ArgumentTitle title = titleOf(argument, number);
+  result["role"] = title.role;
+  result["name"] = title.name;
   result["dtype"] = dtypeName(dtypeOf(llvm::cast<mlir::RankedTensorType>(argument.type).getElementType())).str();
   result["shape"] = shapeJson(argument.type);
   if (argument.result)

@@ -40,6 +40,13 @@ static kiln_device_info infoOf(const BackendTables &tables, const kiln_host &hos
   return info;
 }
 
+static std::string sizeText(uint64_t bytes) {
+  double value = static_cast<double>(bytes);
+  if (bytes < (1u << 20))
+    return format("%llu bytes", static_cast<unsigned long long>(bytes));
+  return bytes < (1u << 30) ? format("%.1f MiB", value / (1 << 20)) : format("%.1f GiB", value / (1 << 30));
+}
+
 static std::string nameOfDevice(const kiln_device_info &info) {
   return info.name.size ? readable(info.name) : "a device without a name";
 }
@@ -58,7 +65,9 @@ std::vector<std::string> Device::describe(const BackendTables &tables, const kil
     if (info.driver.size)
       line += ", " + readable(info.driver);
     if (info.memory_bytes)
-      line += format(", %.1f GiB", static_cast<double>(info.memory_bytes) / (1 << 30));
+      line += ", " + sizeText(info.memory_bytes);
+    if (info.free_bytes)
+      line += ", " + sizeText(info.free_bytes) + " free";
     if (!info.usable)
       line += " (not usable: " + reasonOf(info) + ")";
     lines.push_back(std::move(line));
@@ -68,7 +77,8 @@ std::vector<std::string> Device::describe(const BackendTables &tables, const kil
   return lines;
 }
 
-Device::Device(const BackendTables &tables, const kiln_host &host, uint32_t number) : tables_(tables) {
+Device::Device(const BackendTables &tables, const kiln_host &host, uint32_t number)
+    : tables_(tables), host_(host), number_(number) {
   std::string reason;
   uint32_t count = countDevices(tables, host, reason);
   if (count == 0)
@@ -94,6 +104,14 @@ Device::Device(const BackendTables &tables, const kiln_host &host, uint32_t numb
 Device::~Device() {
   if (handle_)
     givingBack(tables_, "close", [&] { tables_.run.close(handle_); });
+}
+
+std::string Device::freeMemory() const {
+  kiln_device_info info = infoOf(tables_, host_, number_);
+  if (!info.free_bytes)
+    return "";
+  return " (" + sizeText(info.free_bytes) + (info.memory_bytes ? " of " + sizeText(info.memory_bytes) : "") +
+         " are free)";
 }
 
 void Device::checkMade(int32_t code, const void *made, const kiln_error &error, const char *what) const {
@@ -144,7 +162,10 @@ DeviceBuffer::DeviceBuffer(const Device &device, void *host, size_t bytes) : dev
     return shared ? device.api().import(device.handle(), host, bytes, &handle_, &error)
                   : device.api().allocate(device.handle(), bytes, &handle_, &error);
   });
-  device.checkMade(code, handle_, error, "no memory");
+  std::string what = "no memory";
+  if (code == KILN_ERROR_OUT_OF_MEMORY)
+    what += " for " + sizeText(bytes) + device.freeMemory();
+  device.checkMade(code, handle_, error, what.c_str());
   if (shared)
     host_ = nullptr;
 }

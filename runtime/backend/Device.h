@@ -29,6 +29,8 @@ public:
   bool hostMemory() const { return hostMemory_; }
   /// Throws Error where the code is not success: "backend cpu: <what>: <message>".
   void check(int32_t code, const kiln_error &error, const char *what) const;
+  /// " (2.1 GiB of 79.1 GiB are free)"; empty where the backend does not say.
+  std::string freeMemory() const;
   /// The same for what makes something: that there is none after a success is an error too.
   void checkMade(int32_t code, const void *made, const kiln_error &error, const char *what) const;
 
@@ -43,6 +45,8 @@ public:
 
 private:
   const BackendTables &tables_;
+  const kiln_host &host_;
+  uint32_t number_;
   kiln_device *handle_ = nullptr;
   std::string name_;
   bool hostMemory_ = false;

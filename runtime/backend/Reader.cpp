@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace kiln {
 
@@ -126,6 +127,21 @@ void readEntry(const kiln_program *program, uint32_t number, kiln_entry_info *ou
   give(info, out);
 }
 
+void readArgument(const kiln_program *program, uint32_t entry, uint32_t number, kiln_argument *out) {
+  kiln_argument info = {};
+  if (entry < program->entry_count && number < program->entries[entry].argument_count &&
+      program->entries[entry].arguments) {
+    const ArgumentRow &row = program->entries[entry].arguments[number];
+    info.flags = row.flags;
+    info.role = row.role;
+    info.dtype = row.dtype;
+    info.name = row.name;
+    info.rank = row.rank;
+    info.dims = row.dims;
+  }
+  give(info, out);
+}
+
 void readNode(const kiln_node *node, kiln_node_info *out) {
   kiln_node_info info = {};
   info.kind = node->kind;
@@ -150,9 +166,22 @@ const kiln_node *childOf(const kiln_node *node, uint32_t number) {
 
 } // namespace
 
+kiln_role roleOf(std::string_view name, bool optimizerState) {
+  static constexpr std::pair<std::string_view, kiln_role> roles[] = {
+      {"input", KILN_ROLE_INPUT},   {"parameter", KILN_ROLE_PARAMETER}, {"state", KILN_ROLE_STATE},
+      {"seed", KILN_ROLE_SEED},     {"step", KILN_ROLE_STEP},           {"loss", KILN_ROLE_LOSS},
+      {"metric", KILN_ROLE_METRIC}, {"gradient", KILN_ROLE_GRADIENT}};
+  if (optimizerState)
+    return KILN_ROLE_OPTIMIZER_STATE;
+  for (const auto &[known, role] : roles)
+    if (name == known)
+      return role;
+  return KILN_ROLE_OUTPUT; // a part of a metric, a weight of an example
+}
+
 const kiln_reader *tableReader() {
   static const kiln_reader reader = {sizeof(kiln_reader), readKernel,    readValue, readOp,   readAttr, findAttr,
-                                     readProgram,         programKernel, readEntry, readNode, childOf};
+                                     readProgram,         programKernel, readEntry, readNode, childOf,  readArgument};
   return &reader;
 }
 

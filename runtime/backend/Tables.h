@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 namespace kiln {
 
@@ -64,6 +65,16 @@ struct kiln_node {
 };
 
 namespace kiln {
+/// What is known of an entry's argument beside its bytes.
+struct ArgumentRow {
+  kiln_role role;
+  uint32_t flags; ///< KILN_ARGUMENT_*
+  kiln_string name;
+  kiln_dtype dtype;
+  uint32_t rank;
+  const kiln_extent *dims;
+};
+
 struct EntryRow {
   kiln_string name;
   size_t argument_count;
@@ -73,6 +84,7 @@ struct EntryRow {
   const int64_t *extent_bounds; ///< may be null
   int64_t arena_bytes;
   kiln_node root;
+  const ArgumentRow *arguments = nullptr; ///< may be null
 };
 } // namespace kiln
 
@@ -86,6 +98,9 @@ struct kiln_program {
 };
 
 namespace kiln {
+
+/// Of a role's name in a manifest.
+kiln_role roleOf(std::string_view name, bool optimizerState);
 
 /// The reader of these tables, for kiln_host::reader.
 const kiln_reader *tableReader();

@@ -23,6 +23,9 @@ Call::Call(Program &program, size_t entry)
       handles_[backend][i] = mirrors_.back().handle();
     }
   program.reserveArena(static_cast<size_t>(spec_.arenaBytes));
+  versions_.resize(spec_.arguments.size());
+  for (const Placement::Part &part : program.plan_.placement().parts(entry))
+    written_.push_back(writtenBy(part));
 }
 
 /// The parameter or state that an argument stands for.
@@ -31,9 +34,9 @@ Tensor &Call::homeOf(size_t i) {
   bool parameter = argument.role == Role::Parameter;
   Tensor *tensor = nullptr;
   if (parameter)
-    tensor = program_.parameter(argument.name);
-  else if (tensor = program_.state(argument.name, sessionOf(spec_.name)); !tensor)
-    tensor = program_.state(argument.name); // a state that is no session's
+    tensor = program_.findParameter(argument.name);
+  else if (tensor = program_.findState(argument.name, sessionOf(spec_.name)); !tensor)
+    tensor = program_.findState(argument.name, Session::Sequence); // no session's
   if (!tensor)
     fail("the program's manifest is damaged: entry '%s' uses the unknown %s '%s'", spec_.name.c_str(),
          roleName(argument.role), argument.name.c_str());
@@ -209,6 +212,7 @@ void Call::finish() {
   for (const CopyBack &copy : copies_) {
     size_t bytes = static_cast<size_t>(spec_.arguments[copy.from].bytes);
     if (!apart) {
+      copy.home->changed();
       std::memcpy(copy.to->memory.data(), buffers_[copy.from].host, bytes);
       continue;
     }
@@ -220,6 +224,7 @@ void Call::finish() {
     home.check(code, error, "a copy on the device failed");
     copy.home->deviceNewer = true;
     copy.home->hostNewer = false;
+    copy.home->changed();
   }
   for (const SessionArgument &session : sessions_)
     program_.sessionShapes_[session.slot] = extents_.shape(session.argument);
@@ -264,6 +269,8 @@ void Call::runPart(const Placement::Part &part, kiln_status &status) {
   execution.arena = opened.arena.handle();
   execution.extents = extents_.table();
   execution.status = &status;
+  execution.versions = versionsFor(part);
+  noteWrites(part);
   kiln_error error = emptyError();
   int64_t began = program_.profile_ ? profileClock() : 0;
   int32_t code = opened.device->execute(opened.executable, execution, spec_.name, error);

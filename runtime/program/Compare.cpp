@@ -156,6 +156,7 @@ private:
   void overwrite(uint32_t backend, const kiln_place &at, const uint8_t *data, size_t bytes) {
     const Program::OpenBackend &opened = *program_.backends_[backend];
     kiln_buffer *buffer = at.space == KILN_SPACE_ARENA ? opened.arena.handle() : call_.handles_[backend][at.argument];
+    call_.noteAllWritten();
     opened.device->write(buffer, static_cast<uint64_t>(at.offset), data, bytes);
   }
 

@@ -6,6 +6,8 @@
 #include "runtime/backend/Tree.h"
 #include "runtime/support/Error.h"
 
+#include <algorithm>
+#include <optional>
 #include <set>
 
 namespace kiln {
@@ -179,6 +181,7 @@ Plan::Plan(const Manifest &manifest, const uint8_t *constants, uint64_t constant
     for (const ArgumentSpec &argument : spec.arguments)
       bytes.push_back(argument.bytes);
     entry.argument_bytes = bytes.data();
+    setArguments(entry, spec, manifest);
     entry.extent_count = spec.extentCount();
     entry.loop_slot_count = spec.loopSlots;
     entry.arena_bytes = spec.arenaBytes;
@@ -201,6 +204,48 @@ Plan::Plan(const Manifest &manifest, const uint8_t *constants, uint64_t constant
     backendOf.push_back(spec.backend);
   placement_ = std::make_unique<Placement>(program_, std::move(backendOf),
                                            static_cast<uint32_t>(std::max<size_t>(manifest.backends.size(), 1)));
+}
+
+/// A dimension as an extent of the entry's; null where its table does not hold it.
+static std::optional<kiln_extent> extentOf(const Dim &dim, const EntrySpec &spec,
+                                           const std::map<std::string, int64_t> &bounds) {
+  if (std::optional<int64_t> constant = dim.constant())
+    return kiln_extent{*constant, -1};
+  auto found = std::find(spec.extents.begin(), spec.extents.end(), dim);
+  if (found == spec.extents.end())
+    return std::nullopt;
+  return kiln_extent{dim.evaluate(bounds).value_or(0), static_cast<int32_t>(found - spec.extents.begin())};
+}
+
+void Plan::setArguments(EntryRow &entry, const EntrySpec &spec, const Manifest &manifest) {
+  std::map<std::string, int64_t> bounds;
+  for (const SymbolSpec &symbol : spec.symbols)
+    bounds[symbol.name] = symbol.bound;
+  auto isOptimizers = [&](const std::string &name) {
+    return std::any_of(manifest.states.begin(), manifest.states.end(),
+                       [&](const StateSpec &state) { return state.name == name && state.kind == "optimizer"; });
+  };
+  std::vector<ArgumentRow> &rows = arguments_.emplace_back();
+  for (const ArgumentSpec &argument : spec.arguments) {
+    ArgumentRow row = {};
+    row.role = roleOf(roleName(argument.role), argument.role == Role::State && isOptimizers(argument.name));
+    row.flags = argument.result    ? KILN_ARGUMENT_WRITTEN
+                : argument.donated ? KILN_ARGUMENT_READ | KILN_ARGUMENT_WRITTEN
+                                   : KILN_ARGUMENT_READ;
+    row.name = text(argument.name);
+    row.dtype = argument.type.dtype;
+    row.rank = static_cast<uint32_t>(argument.type.shape.size());
+    std::vector<kiln_extent> dims;
+    for (const Dim &dim : argument.type.shape)
+      if (std::optional<kiln_extent> extent = extentOf(dim, spec, bounds))
+        dims.push_back(*extent);
+    bool known = dims.size() == row.rank;
+    row.dims = extents_.emplace_back(std::move(dims)).data();
+    if (!known || !row.rank)
+      row.dims = nullptr;
+    rows.push_back(row);
+  }
+  entry.arguments = rows.data();
 }
 
 /// Values of a kernel off the first backend: its inputs, then its outputs.

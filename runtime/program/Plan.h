@@ -24,6 +24,7 @@ public:
 private:
   friend class PlanReader;
   void setTypes(kiln_kernel &kernel, const KernelSpec &spec);
+  void setArguments(EntryRow &entry, const EntrySpec &spec, const Manifest &manifest);
   kiln_program program_ = {};
   std::unique_ptr<Placement> placement_;
   std::deque<std::vector<ValueRow>> values_;
@@ -34,6 +35,7 @@ private:
   std::deque<std::vector<kiln_place>> places_;
   std::deque<std::vector<kiln_extent>> extents_;
   std::deque<std::vector<int64_t>> bytes_;
+  std::deque<std::vector<ArgumentRow>> arguments_;
 };
 
 } // namespace kiln

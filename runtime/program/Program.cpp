@@ -10,6 +10,7 @@
 #include "runtime/support/CacheFolder.h"
 #include "runtime/support/Error.h"
 
+#include <atomic>
 #include <cstddef>
 #include <cstring>
 
@@ -109,7 +110,14 @@ Program::Residence &Program::residence(const Tensor &tensor) {
                    : stateHomes_[static_cast<size_t>(&tensor - states_.data())];
 }
 
+uint64_t Program::nextVersion() {
+  static std::atomic<uint64_t> last = 0;
+  return ++last;
+}
+
 std::vector<Tensor> &Program::fetched(std::vector<Tensor> &tensors) {
+  for (Tensor &tensor : tensors)
+    residence(tensor).changed(); // whoever asks may write
   if (home().hostMemory())
     return tensors;
   for (Tensor &tensor : tensors) {
@@ -117,7 +125,7 @@ std::vector<Tensor> &Program::fetched(std::vector<Tensor> &tensors) {
     if (home.deviceNewer)
       home.buffer.toHost(tensor.memory.size());
     home.deviceNewer = false;
-    home.hostNewer = true; // whoever asks may write
+    home.hostNewer = true;
   }
   return tensors;
 }
@@ -222,14 +230,28 @@ void Program::initialiseState(size_t slot, uint32_t seed) {
   kiln::initialise(tensor.name, &stateSpec(slot).init, seed, tensor.dtype, tensor.shape, tensor.memory.data(), pool_);
 }
 
-Tensor *Program::parameter(const std::string &name) {
+Tensor *Program::findParameter(const std::string &name) {
   auto found = parameterIndex_.find(name);
-  return found == parameterIndex_.end() ? nullptr : &parameters()[found->second];
+  return found == parameterIndex_.end() ? nullptr : &parameters_[found->second];
+}
+
+Tensor *Program::findState(const std::string &name, Session session) {
+  auto found = stateIndex_.find({name, session});
+  return found == stateIndex_.end() ? nullptr : &states_[found->second];
+}
+
+Tensor *Program::parameter(const std::string &name) {
+  Tensor *found = findParameter(name);
+  if (found)
+    fetched(parameters_);
+  return found;
 }
 
 Tensor *Program::state(const std::string &name, Session session) {
-  auto found = stateIndex_.find({name, session});
-  return found == stateIndex_.end() ? nullptr : &states()[found->second];
+  Tensor *found = findState(name, session);
+  if (found)
+    fetched(states_);
+  return found;
 }
 
 std::vector<TensorView> Program::weights() {

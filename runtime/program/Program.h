@@ -85,7 +85,12 @@ private:
   struct Residence {
     DeviceBuffer buffer;
     bool hostNewer = true, deviceNewer = false;
+    /// Of what it holds: kiln_execution.versions.
+    uint64_t version = nextVersion();
+    void changed() { version = nextVersion(); }
   };
+  /// Each number once in this process.
+  static uint64_t nextVersion();
   struct Slot {
     size_t state; // in the manifest
     Session session;
@@ -100,6 +105,9 @@ private:
   bool watched() const;
   void addRedZones();
   Residence &residence(const Tensor &tensor);
+  /// As parameter() and state(), of which nobody asks for the contents.
+  Tensor *findParameter(const std::string &name);
+  Tensor *findState(const std::string &name, Session session);
   std::vector<Tensor> &fetched(std::vector<Tensor> &tensors);
   static void parallelFor(void *self, int64_t count, kiln_task task, void *context);
   static void log(void *self, int32_t level, kiln_string message);
@@ -216,6 +224,11 @@ private:
   };
   void upload();
   void runPart(const Placement::Part &part, kiln_status &status);
+  /// What the part's backend may take for unchanged; and that what it writes has changed, whatever becomes of it.
+  const uint64_t *versionsFor(const Placement::Part &part);
+  void noteWrites(const Placement::Part &part);
+  void noteAllWritten();
+  std::vector<bool> writtenBy(const Placement::Part &part) const;
   void bring(const Placement::Part &part, bool back);
   void keepTimes(uint32_t backend, int64_t began);
   Work workOf(const kiln_node &node) const;
@@ -238,6 +251,8 @@ private:
   const uint8_t *look(uint32_t backend, const kiln_place &place, size_t bytes, std::vector<uint8_t> &scratch);
 
   std::vector<Buffer> buffers_;
+  std::vector<uint64_t> versions_;                  // of the execution that is under way
+  std::vector<std::vector<bool>> written_;          // by part: the arguments that it writes
   std::vector<std::vector<kiln_buffer *>> handles_; // by backend, as the backend takes them
   std::vector<DeviceBuffer> mirrors_;               // of the backends after the first
   std::vector<std::vector<int64_t>> shapes_;

@@ -205,6 +205,7 @@ kiln_status Call::executeLeaf(const Placement::Part &part, Walk &walk, size_t nu
   std::string_view kernel;
   if (isLaunch(leaf.node))
     kernel = program_.manifest_.kernels[program_.plan_.placement().wholeKernel(part.backend, leaf.node.kernel)].name;
+  noteWrites(part);
   kiln_error error = emptyError();
   const Device &device = *opened.device;
   device.check(device.execute(executable, execution, spec_.name, error, kernel), error, what);

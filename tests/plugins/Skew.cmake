@@ -12,6 +12,7 @@ function(take_away text)
 endfunction()
 set(older "${header}")
 take_away("  uint32_t flags;                /* KILN_BACKEND_* */\n") # of a device
+take_away("  uint64_t free_bytes;           /* of memory_bytes, at this moment; 0: not known */\n")
 take_away("  uint64_t device_bytes;              /* allocated on the device now, by this backend */\n")
 take_away("  int32_t (*counters)(kiln_executable *executable, kiln_counters *out, kiln_error *error);\n")
 take_away("  kiln_string artifact_symbol;  /* what linked object blobs define; empty where artifacts are bytes */\n")
@@ -22,7 +23,7 @@ take_away("  kiln_string cache_folder; /* where a backend may keep what saves ti
 ")
 
 string(REGEX REPLACE "#define KILN_ABI_VERSION [0-9]+" "#define KILN_ABI_VERSION 2" newer "${header}")
-foreach(struct error type attr op kernel_info node_info entry_info program_info option reader host target capabilities terms
+foreach(struct error type attr op kernel_info node_info entry_info program_info argument option reader host target capabilities terms
         answer sink compile_api device_info execution counters run_api offer backend)
   string(REGEX REPLACE "\n} kiln_${struct};" "\n  uint64_t later[5];\n} kiln_${struct};" changed "${newer}")
   if(changed STREQUAL newer)

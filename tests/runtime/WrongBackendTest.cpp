@@ -82,6 +82,24 @@ TEST(WrongBackend, Devices) {
             "backend fake: device 0 (a \xef\xbf\xbd) cannot be used: no \xef\xbf\xbd[2J");
 }
 
+TEST(WrongBackend, HowMuchMemoryThereIsIsSaid) {
+  auto none = [](kiln_device *, void *, uint64_t, kiln_buffer **, kiln_error *) {
+    return static_cast<int32_t>(KILN_ERROR_OUT_OF_MEMORY);
+  };
+  EXPECT_EQ(errorWith([&](kiln_run_api &run) { run.import = none; }),
+            "backend fake: no memory for 8 bytes: out of memory (the backend says no more)");
+  EXPECT_EQ(errorWith([&](kiln_run_api &run) {
+              run.import = none;
+              run.device_info = changedInfo<[](kiln_device_info &info) {
+                info.flags = KILN_BACKEND_HOST_MEMORY;
+                info.memory_bytes = static_cast<uint64_t>(80) << 30;
+                info.free_bytes = static_cast<uint64_t>(100) << 20;
+              }>;
+            }),
+            "backend fake: no memory for 8 bytes (100.0 MiB of 80.0 GiB are free): out of memory (the backend says no "
+            "more)");
+}
+
 TEST(WrongBackend, SuccessesThatGiveNothing) {
   EXPECT_EQ(errorWith([](kiln_run_api &run) {
               run.open = [](const kiln_host *, uint32_t, kiln_device **, kiln_error *) { return 0; };

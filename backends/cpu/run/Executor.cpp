@@ -9,6 +9,8 @@
 #include "backends/cpu/run/Processor.h"
 #include "backends/cpu/run/Run.h"
 #include <algorithm>
+#include <cstddef>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
@@ -165,6 +167,19 @@ int32_t deviceCount(const kiln_host *, uint32_t *count, kiln_string *, kiln_erro
   return KILN_SUCCESS;
 }
 
+/// What the system could give, caches of files included; 0 where it does not say.
+uint64_t availableMemory() {
+  std::FILE *file = std::fopen("/proc/meminfo", "re");
+  unsigned long long kibibytes = 0;
+  char line[128];
+  while (file && std::fgets(line, sizeof line, file))
+    if (std::sscanf(line, "MemAvailable: %llu kB", &kibibytes) == 1)
+      break;
+  if (file)
+    std::fclose(file);
+  return kibibytes * 1024;
+}
+
 int32_t deviceInfo(const kiln_host *, uint32_t number, kiln_device_info *info, kiln_error *error) {
   if (number != 0)
     return fail(error, KILN_ERROR_INVALID, "the cpu backend has one device, number 0");
@@ -174,6 +189,8 @@ int32_t deviceInfo(const kiln_host *, uint32_t number, kiln_device_info *info, k
   info->driver = text("native code");
   info->memory_bytes = static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
   info->flags = KILN_BACKEND_HOST_MEMORY | KILN_BACKEND_DETERMINISTIC;
+  if (info->size >= offsetof(kiln_device_info, free_bytes) + sizeof info->free_bytes)
+    info->free_bytes = availableMemory();
   return KILN_SUCCESS;
 }
 

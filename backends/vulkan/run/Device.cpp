@@ -117,16 +117,8 @@ Failure Device::failure(VkResult result, const char *doing) {
 
 Failure Device::outOfMemory(uint64_t bytes, const std::string &what) {
   uint32_t heap = allocator->heap(Home::device);
-  uint64_t all = physical.memory.memoryHeaps[heap].size, left = all - std::min(all, allocator->bytes());
-  if (physical.hasMemoryBudget) {
-    VkPhysicalDeviceMemoryBudgetPropertiesEXT budget = {};
-    budget.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT;
-    VkPhysicalDeviceMemoryProperties2 properties = {};
-    properties.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2;
-    properties.pNext = &budget;
-    instance.vk.vkGetPhysicalDeviceMemoryProperties2(physical.handle, &properties);
-    left = budget.heapBudget[heap] - std::min(budget.heapBudget[heap], budget.heapUsage[heap]);
-  }
+  uint64_t all = physical.memory.memoryHeaps[heap].size;
+  uint64_t left = freeBytes(instance.vk, physical, heap).value_or(all - std::min(all, allocator->bytes()));
   return {KILN_ERROR_OUT_OF_MEMORY,
           format("%s has no room for %s of %s: about %s of its %s are left, and this program has taken %s; lower the "
                  "batch or the bounds (--bound), or choose another device (--device)",

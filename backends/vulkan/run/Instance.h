@@ -26,6 +26,7 @@ struct PhysicalDevice {
   uint32_t transferFamily = 0; ///< computeFamily where there is none for transfers alone
   uint32_t timestampBits = 0;
   uint64_t memoryBytes = 0;        ///< of the largest heap that shaders read fast
+  uint32_t memoryHeap = 0;         ///< that one
   uint64_t maxAllocationBytes = 0; ///< of one buffer
   bool unified = false;            ///< all of its memory is the host's too
   bool hasMemoryBudget = false, hasCooperativeMatrix = false, flushesDenormals = false;

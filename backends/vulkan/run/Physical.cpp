@@ -165,7 +165,10 @@ void readMemory(const InstanceFunctions &vk, PhysicalDevice &device) {
     const VkMemoryType &type = device.memory.memoryTypes[i];
     if (!(type.propertyFlags & VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT))
       continue;
-    device.memoryBytes = std::max<uint64_t>(device.memoryBytes, device.memory.memoryHeaps[type.heapIndex].size);
+    if (uint64_t size = device.memory.memoryHeaps[type.heapIndex].size; size > device.memoryBytes) {
+      device.memoryBytes = size;
+      device.memoryHeap = type.heapIndex;
+    }
     anyHidden |= !(type.propertyFlags & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT);
   }
   device.unified = device.type == VK_PHYSICAL_DEVICE_TYPE_CPU ||
@@ -173,6 +176,18 @@ void readMemory(const InstanceFunctions &vk, PhysicalDevice &device) {
 }
 
 } // namespace
+
+std::optional<uint64_t> freeBytes(const InstanceFunctions &vk, const PhysicalDevice &device, uint32_t heap) {
+  if (!device.hasMemoryBudget)
+    return std::nullopt;
+  VkPhysicalDeviceMemoryBudgetPropertiesEXT budget = {};
+  budget.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT;
+  VkPhysicalDeviceMemoryProperties2 properties = {};
+  properties.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2;
+  properties.pNext = &budget;
+  vk.vkGetPhysicalDeviceMemoryProperties2(device.handle, &properties);
+  return budget.heapBudget[heap] - std::min(budget.heapBudget[heap], budget.heapUsage[heap]);
+}
 
 PhysicalDevice describe(const InstanceFunctions &vk, PFN_vkGetInstanceProcAddr get, VkInstance instance,
                         VkPhysicalDevice handle) {

@@ -3,12 +3,16 @@
 
 #include "backends/vulkan/run/CooperativeMatrix.h"
 #include "backends/vulkan/run/Instance.h"
+#include <optional>
 
 namespace kiln::vulkan {
 
 /// Reads all of it; `reason` says what it lacks to be usable.
 PhysicalDevice describe(const InstanceFunctions &vk, PFN_vkGetInstanceProcAddr get, VkInstance instance,
                         VkPhysicalDevice handle);
+
+/// What of a heap nobody has taken, as the driver sees it now; null where it does not say.
+std::optional<uint64_t> freeBytes(const InstanceFunctions &vk, const PhysicalDevice &device, uint32_t heap);
 
 /// The features of Vulkan that stand for a mask of the artifact's, and those that the run side itself needs, in one
 /// chain: for asking as for switching on.

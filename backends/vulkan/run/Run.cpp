@@ -3,6 +3,7 @@
 
 #include "backends/api/kiln_text.h"
 #include "backends/vulkan/run/Executable.h"
+#include "backends/vulkan/run/Physical.h"
 #include "backends/vulkan/run/Testing.h"
 
 #include <algorithm>
@@ -58,6 +59,7 @@ int32_t deviceInfo(const kiln_host *host, uint32_t number, kiln_device_info *inf
   full.driver = text(device.driver);
   full.reason = text(device.reason);
   full.memory_bytes = device.memoryBytes;
+  full.free_bytes = freeBytes(instance.vk, device, device.memoryHeap).value_or(0);
   full.max_allocation_bytes = device.maxAllocationBytes;
   full.flags = KILN_BACKEND_DETERMINISTIC;
   if (device.flushesDenormals)

@@ -97,6 +97,15 @@ int main(void) {
   FIELD(kiln_program_info, entry_count);
   FIELD(kiln_program_info, constants);
   FIELD(kiln_program_info, constant_bytes);
+  SIZE(kiln_argument);
+  FIELD(kiln_argument, size);
+  FIELD(kiln_argument, flags);
+  FIELD(kiln_argument, role);
+  FIELD(kiln_argument, dtype);
+  FIELD(kiln_argument, name);
+  FIELD(kiln_argument, rank);
+  FIELD(kiln_argument, reserved);
+  FIELD(kiln_argument, dims);
   SIZE(kiln_option);
   FIELD(kiln_option, size);
   FIELD(kiln_option, sides);
@@ -124,6 +133,7 @@ int main(void) {
   FIELD(kiln_reader, entry);
   FIELD(kiln_reader, node);
   FIELD(kiln_reader, child);
+  FIELD(kiln_reader, argument);
   SIZE(kiln_host);
   FIELD(kiln_host, size);
   FIELD(kiln_host, worker_count);
@@ -182,6 +192,7 @@ int main(void) {
   FIELD(kiln_device_info, memory_bytes);
   FIELD(kiln_device_info, max_allocation_bytes);
   FIELD(kiln_device_info, flags);
+  FIELD(kiln_device_info, free_bytes);
   SIZE(kiln_status);
   FIELD(kiln_status, kind);
   FIELD(kiln_status, kernel);
@@ -198,6 +209,7 @@ int main(void) {
   FIELD(kiln_execution, extents);
   FIELD(kiln_execution, status);
   FIELD(kiln_execution, event);
+  FIELD(kiln_execution, versions);
   SIZE(kiln_profile_event);
   FIELD(kiln_profile_event, kernel);
   FIELD(kiln_profile_event, reserved);

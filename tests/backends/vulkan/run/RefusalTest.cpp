@@ -39,6 +39,7 @@ TEST_F(VulkanRefusals, NoSuchDevice) {
   EXPECT_GT(info.name.size, 0u);
   EXPECT_GT(info.driver.size, 0u);
   EXPECT_GT(info.memory_bytes, 0u);
+  EXPECT_LE(info.free_bytes, info.memory_bytes);
   kiln_device_info shorter = {};
   shorter.size = offsetof(kiln_device_info, name);
   ASSERT_EQ(api->device_info(&host, 0, &shorter, &error), 0);

@@ -1,0 +1,45 @@
+// Which of an entry's arguments hold what they held before: kiln_execution.versions.
+
+#include "runtime/backend/Tree.h"
+#include "runtime/program/Program.h"
+
+namespace kiln {
+
+std::vector<bool> Call::writtenBy(const Placement::Part &part) const {
+  const Placement &placement = program_.plan_.placement();
+  std::vector<bool> written(spec_.arguments.size(), false);
+  forEachNode(placement.program(part.backend).entries[part.entry].root, [&](const kiln_node &node) {
+    size_t reads = isLaunch(node) ? 0 : readsOf(node, nullptr);
+    if (isLaunch(node))
+      reads = program_.manifest_.kernels[placement.wholeKernel(part.backend, node.kernel)].inputs;
+    for (size_t i = reads; i < node.place_count; ++i)
+      if (node.places[i].space == KILN_SPACE_ARGUMENT)
+        written[node.places[i].argument] = true;
+  });
+  return written;
+}
+
+const uint64_t *Call::versionsFor(const Placement::Part &part) {
+  // Of another backend's mirror only what a part reads is brought over, unless all is the process's own memory.
+  bool whole =
+      part.backend == 0 || (program_.home().hostMemory() && program_.backends_[part.backend]->device->hostMemory());
+  for (size_t i = 0; i < buffers_.size(); ++i)
+    versions_[i] = whole && buffers_[i].home ? buffers_[i].home->version : 0;
+  return versions_.data();
+}
+
+void Call::noteWrites(const Placement::Part &part) {
+  const std::vector<Placement::Part> &parts = program_.plan_.placement().parts(index_);
+  const std::vector<bool> &written = written_[static_cast<size_t>(&part - parts.data())];
+  for (size_t i = 0; i < buffers_.size(); ++i)
+    if (written[i] && buffers_[i].home)
+      buffers_[i].home->changed();
+}
+
+void Call::noteAllWritten() {
+  for (const Buffer &buffer : buffers_)
+    if (buffer.home)
+      buffer.home->changed();
+}
+
+} // namespace kiln
