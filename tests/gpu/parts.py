@@ -22,18 +22,28 @@ KILN = TREE / "build/bin/kiln"
 LAYOUTS = ("nn", "nt", "tn", "tt")
 
 
+class Over(Exception):
+    """The part's time."""
+
+
 class Part:
     """What every part has: its time, its rows, and how it runs programs."""
 
     def __init__(self, name, out, limit, small):
         self.name, self.out, self.small = name, out, small
         self.end = time.monotonic() + limit
+        self.most = 600 if small else 60  # seconds of one program, so that one that hangs does not take a part's whole time
         self.work = Path(os.environ.get("KILN_GPU_WORK", "/tmp"))
-        self.wrong = []
+        self.wrong, self.printed = [], ""
         self.facts = rows.facts(out)
+        # What a run before measured of this part, until its time was over or something failed.
+        self.before = {(row["what"], row["peer"]) for row in rows.read(out) if row["part"] == name}
 
     def left(self):
         return self.end - time.monotonic()
+
+    def has(self, what, peer="kiln, strict"):
+        return (what, peer) in self.before
 
     def row(self, what, value, unit, peer="kiln, strict", **more):
         rows.append(self.out, {"part": self.name, "what": what, "value": value, "unit": unit, "peer": peer, **more, **self.facts})
@@ -48,19 +58,20 @@ class Part:
         print(sentence, flush=True)
         self.wrong.append(sentence)
 
-    def run(self, command, ours=True, stop=signal.SIGKILL, **variables):
-        """Its standard output, or None where it failed; `stop`: how it is told that the part's time is over."""
+    def run(self, command, ours=True, stop=signal.SIGKILL, most=1e9, **variables):
+        """Its standard output, or None where it failed. `stop`: how it is told that its time is over, `most` seconds or the part's."""
         environment = {**os.environ, **variables}
         if ours and os.environ.get("KILN_GPU_LIBRARIES"):
             environment["LD_LIBRARY_PATH"] = os.environ["KILN_GPU_LIBRARIES"] + ":" + os.environ.get("LD_LIBRARY_PATH", "")
         command = [str(word) for word in command]
+        self.printed = ""
         print("$ " + " ".join(command), flush=True)
         if self.left() < 1:
-            return self.fail("no time left")
+            raise Over
         child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
                                  errors="replace", start_new_session=True)
         try:
-            text, said = child.communicate(timeout=self.left())
+            text, said = child.communicate(timeout=min(self.left(), most))
         except subprocess.TimeoutExpired:
             os.killpg(child.pid, stop)
             try:
@@ -69,6 +80,7 @@ class Part:
                 os.killpg(child.pid, signal.SIGKILL)
                 text, said = child.communicate()
             self.fail(f"ended after its time: {command[0]}")
+        self.printed = text  # rows that were printed before something went wrong are rows
         print(said[-4000:], flush=True)
         if child.returncode:
             return self.fail(f"exit code {child.returncode}: {' '.join(command)}\n{text[-2000:]}{said[-2000:]}")
@@ -99,13 +111,13 @@ class Part:
         for setting in settings:
             command += ["--set", setting]
         start = time.monotonic()
-        if self.run(command, KILN_DATA=self.data()) is None:
+        if self.run(command, most=self.most, KILN_DATA=self.data()) is None:
             return None
         return program, time.monotonic() - start
 
     def bench(self, program, function, seconds, *more):
         """What `PROGRAM bench` says of the function, with its median in seconds; or None."""
-        text = self.run([program, "bench", function, "--json", "--min-time", seconds, *more], KILN_DATA=self.data())
+        text = self.run([program, "bench", function, "--json", "--min-time", seconds, *more], most=self.most, KILN_DATA=self.data())
         if text is None:
             return None
         row = json.loads(text)["benchmarks"][0]
@@ -114,17 +126,26 @@ class Part:
 
     def peer(self, script, *arguments):
         """Rows of a script of peers/: a line of JSON each."""
+        if self.has(f"all of {script}", "peer"):
+            return
         python = os.environ.get("PEER", "python3")
         command = [python, HERE / "peers" / script, *arguments, "--limit", int(self.left())] + (["--small"] if self.small else [])
         module = {"torch_rows.py": "torch", "jax_rows.py": "jax"}[script]
         asked = subprocess.run([python, "-c", f"import importlib.util as u, sys; sys.exit(not u.find_spec('{module}'))"])
         if asked.returncode:
             return self.left_out(f"{self.name} by {module}", f"{python} has no {module}")
-        self.lines(self.run(command, ours=False))
+        whole = self.run(command, ours=False) is not None
+        self.lines()
+        if whole:
+            self.row(f"all of {script}", max(1, len(self.printed.splitlines())), "rows", "peer")
 
-    def lines(self, text):
-        for line in (text or "").splitlines():
-            row = json.loads(line)
+    def lines(self):
+        """The rows that the last program printed."""
+        for line in self.printed.splitlines():
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError:
+                continue  # cut off, or a library's own words
             if row.get("left out"):
                 self.left_out(row["what"], row["left out"])
             elif row.pop("wrong", ""):
@@ -152,7 +173,7 @@ def device(part):
 def kit(part, profile):
     """The conformance kit; what it tried before its time was over counts."""
     report = part.work / "kit.json"
-    command = [KILN, "conform", "vulkan", "--target-device", profile, "--json", report, "--timeout", 60]
+    command = [KILN, "conform", "vulkan", "--target-device", profile, "--json", report, "--timeout", part.most]
     if part.small:
         command += ["--only", "ops/add/f32/*|ops/dot_general/f32/*|interface/*|models/Dense*"]
     part.run(command, stop=signal.SIGINT)
@@ -196,16 +217,20 @@ def greedy(part):
 def products(part):
     sides = [64] if part.small else [4096, 1024, 8192, 2048, 512, 256, 128, 64]
     layouts = LAYOUTS[:1] if part.small else LAYOUTS
-    part.lines(part.run([TREE / "build/bin/gpu_loops", HERE, 0.05, ",".join(layouts), *sides]))
+    for side in sides:
+        if not part.has(f"product f32 {layouts[-1]} {side}", "loop by hand, registers"):
+            part.run([TREE / "build/bin/gpu_loops", HERE, 0.05, ",".join(layouts), side], most=part.most)
+            part.lines()
     part.peer("torch_rows.py", "products")
     for layout in layouts:
         for side in sides:
-            entries = [f"{dtype}_{layout}" for dtype in ("f32", "f16", "bf16")]
-            built = part.build(HERE / "products.kiln", ",".join(entries), [f"side={side}"])
-            for entry in entries if built else []:
+            names = {f"{dtype}_{layout}": f"product {dtype} {layout} {side}" for dtype in ("f32", "f16", "bf16")}
+            names = {entry: what for entry, what in names.items() if not part.has(what)}
+            built = names and part.build(HERE / "products.kiln", ",".join(names), [f"side={side}"])
+            for entry, what in names.items() if built else ():
                 row = part.bench(built[0], entry, 0.05)
                 if row:
-                    part.row(f"product {entry.replace('_', ' ')} {side}", 2 * side**3 / row["seconds"] / 1e9, "GFLOP/s",
+                    part.row(what, 2 * side**3 / row["seconds"] / 1e9, "GFLOP/s",
                              seconds=row["seconds"], dispatches=row["dispatches"])
 
 
@@ -213,6 +238,8 @@ def attention(part):
     shapes = [(64, 64)] if part.small else [(1024, 64), (4096, 64), (1024, 128), (256, 64), (64, 64), (4096, 128), (256, 128), (64, 128)]
     part.peer("torch_rows.py", "attention")
     for length, depth in shapes:
+        if part.has(f"attention f16 T={length} d={depth}"):
+            continue
         settings = [f"length={length}", f"depth={depth}"] + (["batch=1", "heads=2"] if part.small else [])
         built = part.build(HERE / "attention.kiln", settings=settings)
         for dtype in ("f32", "f16") if built else ():
@@ -256,12 +283,14 @@ SMALL_STEPS = {"mlp": (BENCH / "mlp.kiln", ["width=16"]), "gpt": (HERE / "gpt.ki
 def steps(part):
     """Whole training steps: loss, gradients, clipping where the recipe has it, optimizer."""
     for math in ("strict", "fast"):
+        peer = f"kiln, {math}"
         for name, (model, settings) in (SMALL_STEPS if part.small else STEPS).items():
+            if part.has(f"step {name}, memory", peer):
+                continue
             built = part.build(model, "train_step", settings, math)
             row = built and part.bench(built[0], "train_step", 0.05 if part.small else 0.3)
             if not row:
                 continue
-            peer = f"kiln, {math}"
             part.row(f"step {name}", row["seconds"] * 1e3, "ms", peer, dispatches=row["dispatches"], barriers=row["barriers"],
                      submits=row["submits"], gflops=row["gflops_per_second"], bytes_moved=row["bytes_moved"])
             part.row(f"step {name}, compile", built[1], "s", peer)
@@ -363,7 +392,10 @@ def main():
     part = Part(options.part, options.out, options.limit, options.small)
     if os.environ.get("KILN_GPU_BREAK") == options.part:
         part.run(["false"])
-    PARTS[options.part](part)
+    try:
+        PARTS[options.part](part)
+    except Over:
+        part.fail("The part's time is over. What it measured stands; run.sh with the same folder goes on from here.")
     sys.exit(bool(part.wrong))
 
 

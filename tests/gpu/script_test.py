@@ -58,6 +58,9 @@ def main():
         run("--only", "products", broken)
         states = [row["state"] for row in rows.read(broken) if row["part"] == "products" and row["what"] == "part"]
         check(states == ["failed", "done"], f"what failed is tried again: {states}")
+        names = [(row["what"], row["peer"]) for row in rows.read(broken) if row["part"] == "products" and row["what"] != "part"
+                 and row.get("state") != "left out"]
+        check(names and len(set(names)) == len(names), f"what was measured before the failure is not measured again: {names}")
 
         table = subprocess.run([sys.executable, HERE / "table.py", whole], capture_output=True, text=True)
         print(table.stdout + table.stderr)

@@ -53,15 +53,20 @@ def table(part, found):
     return "\n".join(lines)
 
 
+def table_of(row):
+    """Peers' steps that take long to compile are a part of their own, and stand beside the others."""
+    return "steps" if row["part"] == "steps-compiled" else row["part"]
+
+
 def main():
     found = rows.read(sys.argv[1])
     if not found:
         sys.exit(f"{Path(sys.argv[1]) / 'results.jsonl'} has no rows")
     for device in sorted({f"{row['device']}, {row['driver']}" for row in found if row["device"] != "unknown"}):
         print(f"On {device}:\n")
-    for part in dict.fromkeys(row["part"] for row in found):
-        mine = [row for row in found if row["part"] == part]
-        measured = [row for row in mine if row["what"] != "part" and row.get("state") != "left out"]
+    for part in dict.fromkeys(map(table_of, found)):
+        mine = [row for row in found if table_of(row) == part]
+        measured = [row for row in mine if row["what"] != "part" and row.get("state") != "left out" and row["peer"] != "peer"]
         if measured:
             print(table(part, measured) + "\n")
         for row in mine:

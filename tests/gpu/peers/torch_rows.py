@@ -118,19 +118,19 @@ def rows(small):
         row(f"{name} {height}x{width}", 4 * height * width * (1 if name.endswith("_sum") else 2) / took / 1e9, "GB/s", seconds=took)
 
 
-def measure_step(name, peer, step, begin):
+def measure_step(name, peer, step, compiled_since=None):
     step()
     if CUDA:
         torch.cuda.synchronize()
-    ready = time.perf_counter() - begin
+    if compiled_since:
+        row(f"step {name}, compile", time.perf_counter() - compiled_since, "s", peer)
     row(f"step {name}", seconds(step, 0.3) * 1e3, "ms", peer)
-    row(f"step {name}, compile", ready, "s", peer)
     if CUDA:
         row(f"step {name}, memory", torch.cuda.max_memory_allocated() / 2**20, "MiB", peer)
 
 
 def steps(small, end, compiled=False):
-    """Eager and as a CUDA graph; or compiled by Inductor, then as a graph too. "compile" is all until the first step is made."""
+    """Eager and as a CUDA graph; or compiled by Inductor, then as a graph too. Then "compile" is all until the first step is made."""
     names = models.SMALL if small else models.NAMES
     for name in names:
         for mode in modes():
@@ -145,12 +145,11 @@ def steps(small, end, compiled=False):
                 begin = time.perf_counter()
                 step = models.step_of(name, DEVICE, compiled)
                 if not compiled:
-                    measure_step(name, with_mode("eager"), step, begin)
-                    begin = time.perf_counter()
+                    measure_step(name, with_mode("eager"), step)
                 if CUDA:
                     step = graphed(step)
                 if CUDA or compiled:
-                    measure_step(name, with_mode(", ".join(["Inductor"] * compiled + ["CUDA graph"] * CUDA)), step, begin)
+                    measure_step(name, with_mode(", ".join(["Inductor"] * compiled + ["CUDA graph"] * CUDA)), step, begin if compiled else None)
             except Exception as error:  # one model's trouble is not another's
                 left_out(f"step {name} by {NAME}, {with_mode('compiled' if compiled else 'eager')}", str(error)[:300])
             step = None
