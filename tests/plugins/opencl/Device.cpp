@@ -74,9 +74,15 @@ int32_t deviceInfo(const kiln_host *, uint32_t number, kiln_device_info *info, k
   cl_ulong memory = 0, largest = 0;
   clGetDeviceInfo(id, CL_DEVICE_GLOBAL_MEM_SIZE, sizeof(memory), &memory, nullptr);
   clGetDeviceInfo(id, CL_DEVICE_MAX_MEM_ALLOC_SIZE, sizeof(largest), &largest, nullptr);
-  kiln_device_info mine = {
-      info->size, words.reason.empty(),      view(words.name), view(words.driver), view(words.reason), memory,
-      largest,    KILN_BACKEND_DETERMINISTIC};
+  kiln_device_info mine = {};
+  mine.size = info->size;
+  mine.usable = words.reason.empty();
+  mine.name = view(words.name);
+  mine.driver = view(words.driver);
+  mine.reason = view(words.reason);
+  mine.memory_bytes = memory;
+  mine.max_allocation_bytes = largest;
+  mine.flags = KILN_BACKEND_DETERMINISTIC;
   std::memcpy(info, &mine, std::min<size_t>(info->size, sizeof(mine)));
   return KILN_SUCCESS;
 }

@@ -74,15 +74,15 @@ extern "C" __attribute__((visibility("default"))) const kiln_backend *kiln_backe
                    std::to_string(offer->newest));
     return nullptr;
   }
-  static const kiln_backend backend = {sizeof(kiln_backend),
-                                       KILN_ABI_VERSION,
-                                       {"opencl", 6},
-                                       {"opencl 1.0", 10},
-                                       compileApi(),
-                                       runApi(),
-                                       nullptr,
-                                       0,
-                                       0,
-                                       0};
+  static const kiln_backend backend = [] {
+    kiln_backend made = {};
+    made.size = sizeof made;
+    made.version = KILN_ABI_VERSION;
+    made.name = {"opencl", 6};
+    made.title = {"opencl 1.0", 10};
+    made.compile = compileApi();
+    made.run = runApi();
+    return made;
+  }();
   return &backend;
 }
