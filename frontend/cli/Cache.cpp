@@ -19,6 +19,7 @@
 #include <cstdio>
 #include <cstring>
 #include <fcntl.h>
+#include <map>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -70,6 +71,21 @@ std::string sumOf(const std::string &path) {
 
 } // namespace
 
+/// Of a program and the plugins that are its own: files that have its name before theirs.
+std::string sumOfAll(const std::string &path) {
+  std::map<std::string, std::string> sums;
+  std::string own = absl::StrCat(llvm::sys::path::filename(path).str(), "-");
+  std::error_code error;
+  for (llvm::sys::fs::directory_iterator file(llvm::sys::path::parent_path(path), error), end; !error && file != end;
+       file.increment(error))
+    if (llvm::StringRef name = llvm::sys::path::filename(file->path()); name.starts_with(own) && name.ends_with(".so"))
+      sums[name.str()] = sumOf(file->path());
+  std::string all = sumOf(path);
+  for (const auto &[name, sum] : sums)
+    absl::StrAppend(&all, name, " ", sum);
+  return all;
+}
+
 CacheEntry::CacheEntry(std::string path) : path_(std::move(path)) {
   std::string beside = path_ + ".sum";
   seal_ = ::open(beside.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
@@ -88,10 +104,10 @@ CacheEntry::~CacheEntry() {
 }
 
 bool CacheEntry::intact() const {
-  char text[64] = {};
+  char text[8192] = {};
   if (seal_ < 0 || pread(seal_, text, sizeof text - 1, 0) <= 0 || !llvm::sys::fs::can_execute(path_))
     return false;
-  return sumOf(path_) == text;
+  return sumOfAll(path_) == text;
 }
 
 void CacheEntry::open() {
@@ -103,7 +119,7 @@ void CacheEntry::open() {
 }
 
 absl::Status CacheEntry::seal() {
-  std::string sum = sumOf(path_);
+  std::string sum = sumOfAll(path_);
   if (seal_ >= 0 && !sum.empty() && pwrite(seal_, sum.data(), sum.size(), 0) == static_cast<ssize_t>(sum.size()))
     return absl::OkStatus();
   return absl::UnavailableError(absl::StrCat("cannot write ", path_, ".sum: ", std::strerror(errno)));

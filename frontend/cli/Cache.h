@@ -14,8 +14,9 @@ namespace kiln {
 /// `settings`: what of the backends' options makes it another program.
 absl::StatusOr<std::string> cachePath(const ModelOptions &options, const std::vector<std::string> &settings);
 
-/// A built program in the cache, with its size and a hash beside it, so that what was cut or damaged is built again.
-/// While the object lives no other process builds the same one; a process that ends, however, leaves no lock.
+/// A built program in the cache, with its size and a hash (and those of its plugins) beside it, so that what was cut or
+/// damaged is built again. While the object lives no other process builds the same one; a process that ends, however,
+/// leaves no lock.
 class CacheEntry {
 public:
   explicit CacheEntry(std::string path);

@@ -121,7 +121,7 @@ static int buildIntoCache(const ModelOptions &options, std::string &result) {
     entry.open();
     absl::Status status = compileAll(compilation);
     if (status.ok())
-      status = compilation.linkProgram(*path);
+      status = compilation.linkProgram(*path, /*ownPlugins=*/true);
     if (status.ok())
       status = entry.seal();
     if (options.timePasses)

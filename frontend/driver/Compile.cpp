@@ -295,7 +295,10 @@ absl::Status Compilation::generate(const std::string &emit) {
   });
 }
 
-absl::Status Compilation::linkProgram(const std::string &output) { return linkWith(LinkJob(), output); }
+absl::Status Compilation::linkProgram(const std::string &output, bool ownPlugins) {
+  ownPlugins_ = ownPlugins;
+  return linkWith(LinkJob(), output);
+}
 
 absl::Status Compilation::linkLibrary(const std::string &output) {
   Manifest manifest = Manifest::parse(program_->manifest());
@@ -340,6 +343,8 @@ absl::Status Compilation::describeBackends(ImageParts &parts, LinkJob &job, cons
           absl::StrCat("cannot read ", part.backend->origin(), ": ", plugin.getError().message()));
     llvm::StringRef bytes = (*plugin)->getBuffer();
     backend.plugin = llvm::sys::path::filename(part.backend->origin()).str();
+    if (ownPlugins_)
+      backend.plugin = absl::StrCat(llvm::sys::path::filename(output).str(), "-", backend.plugin);
     backend.artifactVersion = part.backend->tables().backend.artifact_version;
     backend.pluginDigest = llvm::SHA256::hash(llvm::ArrayRef(bytes.bytes_begin(), bytes.size()));
     llvm::SmallString<256> beside(output);

@@ -57,8 +57,9 @@ public:
   absl::Status plan(host::BuildOptions build = {});
   /// The backend's objects, or what it leaves at a stage ("object", "llvm", "asm", "mlir").
   absl::Status generate(const std::string &emit = "");
-  /// The finished program, replaced atomically.
-  absl::Status linkProgram(const std::string &output);
+  /// The finished program, replaced atomically. `ownPlugins`: plugins beside it have its name before theirs, where
+  /// other programs lie in the same folder.
+  absl::Status linkProgram(const std::string &output, bool ownPlugins = false);
   /// The finished library, replaced atomically, and its header beside it ("libgpt.so": "gpt.h").
   absl::Status linkLibrary(const std::string &output);
 
@@ -109,6 +110,7 @@ private:
   std::vector<Part> parts_;
   std::vector<std::string> startOptions_, buildSettings_;
   std::vector<std::pair<std::string, double>> seconds_;
+  bool ownPlugins_ = false;
   std::vector<std::string> newFiles_; ///< plugins put beside a program that is still to be linked
   std::vector<driver::Diagnostic> diagnostics_;
   std::string renderedText_;

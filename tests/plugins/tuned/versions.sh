@@ -39,5 +39,19 @@ says 1 "reads artifacts of version 2, and the program needs one that reads versi
 says 0 "done after 40 steps" program-plain/program train
 give three plain
 says 1 "is not the one that the program was built with, and that one stated no artifact_version" program-plain/program train
+
+# In the cache, beside each other: each program has the plugin that it was built with.
+for built in plain four plain two three two plain; do
+  says 0 "done after 40 steps" "$kiln" train plane.kiln --backend "$plugins/$built/$name"
+done
+plain=("$kiln" train plane.kiln --backend "$plugins/plain/$name")
+says 0 "version 2" "$kiln" info plane.kiln --backend "$plugins/two/$name"
+rm cache/kiln/*-"$name"
+says 0 "the program in the cache is not as it was built" "${plain[@]}"
+grep -qF "done after 40 steps" said || { echo "FAILED: it was not built again"; bad=1; }
+for file in cache/kiln/*-"$name"; do echo x >> "$file"; done
+says 0 "the program in the cache is not as it was built" "${plain[@]}"
+says 0 "done after 40 steps" "${plain[@]}"
+never "not as it was built"
 [ $bad -ne 0 ] || echo "every version is met"
 exit $bad
