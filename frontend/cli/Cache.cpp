@@ -72,7 +72,7 @@ std::string sumOf(const std::string &path) {
 } // namespace
 
 /// Of a program and the plugins that are its own: files that have its name before theirs.
-std::string sumOfAll(const std::string &path) {
+static std::string sumOfAll(const std::string &path) {
   std::map<std::string, std::string> sums;
   std::string own = absl::StrCat(llvm::sys::path::filename(path).str(), "-");
   std::error_code error;

@@ -228,7 +228,7 @@ private:
   const uint64_t *versionsFor(const Placement::Part &part);
   void noteWrites(const Placement::Part &part);
   void noteAllWritten();
-  std::vector<bool> writtenBy(const Placement::Part &part) const;
+  std::vector<size_t> writtenBy(const Placement::Part &part) const;
   void bring(const Placement::Part &part, bool back);
   void keepTimes(uint32_t backend, int64_t began);
   Work workOf(const kiln_node &node) const;
@@ -252,7 +252,7 @@ private:
 
   std::vector<Buffer> buffers_;
   std::vector<uint64_t> versions_;                  // of the execution that is under way
-  std::vector<std::vector<bool>> written_;          // by part: the arguments that it writes
+  std::vector<std::vector<size_t>> written_;        // by part: the parameters and states that it writes
   std::vector<std::vector<kiln_buffer *>> handles_; // by backend, as the backend takes them
   std::vector<DeviceBuffer> mirrors_;               // of the backends after the first
   std::vector<std::vector<int64_t>> shapes_;

@@ -3,19 +3,23 @@
 #include "runtime/backend/Tree.h"
 #include "runtime/program/Program.h"
 
+#include <algorithm>
+
 namespace kiln {
 
-std::vector<bool> Call::writtenBy(const Placement::Part &part) const {
+std::vector<size_t> Call::writtenBy(const Placement::Part &part) const {
   const Placement &placement = program_.plan_.placement();
-  std::vector<bool> written(spec_.arguments.size(), false);
+  std::vector<size_t> written;
   forEachNode(placement.program(part.backend).entries[part.entry].root, [&](const kiln_node &node) {
     size_t reads = isLaunch(node) ? 0 : readsOf(node, nullptr);
     if (isLaunch(node))
       reads = program_.manifest_.kernels[placement.wholeKernel(part.backend, node.kernel)].inputs;
     for (size_t i = reads; i < node.place_count; ++i)
-      if (node.places[i].space == KILN_SPACE_ARGUMENT)
-        written[node.places[i].argument] = true;
+      if (node.places[i].space == KILN_SPACE_ARGUMENT && buffers_[node.places[i].argument].home)
+        written.push_back(node.places[i].argument);
   });
+  std::sort(written.begin(), written.end());
+  written.erase(std::unique(written.begin(), written.end()), written.end());
   return written;
 }
 
@@ -30,10 +34,8 @@ const uint64_t *Call::versionsFor(const Placement::Part &part) {
 
 void Call::noteWrites(const Placement::Part &part) {
   const std::vector<Placement::Part> &parts = program_.plan_.placement().parts(index_);
-  const std::vector<bool> &written = written_[static_cast<size_t>(&part - parts.data())];
-  for (size_t i = 0; i < buffers_.size(); ++i)
-    if (written[i] && buffers_[i].home)
-      buffers_[i].home->changed();
+  for (size_t argument : written_[static_cast<size_t>(&part - parts.data())])
+    buffers_[argument].home->changed();
 }
 
 void Call::noteAllWritten() {
