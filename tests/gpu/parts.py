@@ -160,6 +160,7 @@ def device(part):
     section = text.split("\nvulkan:")[-1].splitlines()
     found = next((line.split(":", 1)[1] for line in section if line.strip().startswith("device 0:")), None)
     if not found:
+        part.run([KILN, "backends"], VK_LOADER_DEBUG="error,warn,driver")
         return part.fail("no Vulkan device:\n" + text)
     name, driver, memory = re.split(r", (?![^()]*\))", found.strip())  # name (LLVM 15, 256 bits), driver, memory
     part.facts = {"device": name, "driver": driver}

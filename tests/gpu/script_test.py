@@ -19,8 +19,8 @@ def check(holds, what):
         sys.exit(f"FAILED: {what}")
 
 
-def run(*arguments, **variables):
-    done = subprocess.run([HERE / "run.sh", "--small", *arguments], capture_output=True, text=True,
+def run(*arguments, script=HERE / "run.sh", **variables):
+    done = subprocess.run([script, "--small", *arguments], capture_output=True, text=True,
                           env={**os.environ, "PEER": "python3", **variables})
     print(done.stdout + done.stderr, flush=True)
     check(done.returncode == 0, f"run.sh ends with {done.returncode}")
@@ -61,6 +61,14 @@ def main():
         names = [(row["what"], row["peer"]) for row in rows.read(broken) if row["part"] == "products" and row["what"] != "part"
                  and row.get("state") != "left out"]
         check(names and len(set(names)) == len(names), f"what was measured before the failure is not measured again: {names}")
+
+        # The same from a packed tree: its own compiler, libraries and files to link with.
+        packed, there = f"{folder}/packed", f"{folder}/there"
+        subprocess.run([HERE / "pack.sh", packed], check=True)
+        run("--only", "device,parity,profile", there, script=f"{packed}/kiln-gpu/tests/gpu/run.sh")
+        states = {row["part"]: row["state"] for row in rows.read(there) if row["what"] == "part"}
+        check(states == {"device": "done", "parity": "done", "profile": "done"}, f"in a packed tree: {states}")
+        check(f"$ {packed}/kiln-gpu/build/bin/kiln build" in Path(there, "log.txt").read_text(), "its own compiler")
 
         table = subprocess.run([sys.executable, HERE / "table.py", whole], capture_output=True, text=True)
         print(table.stdout + table.stderr)
