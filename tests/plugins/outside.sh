@@ -76,7 +76,8 @@ if ! [ -f /usr/include/CL/cl.h ]; then
   exit 77
 fi
 make_plugin opencl
-if ! KILN_BACKEND_PATH=$work/opencl "$prefix/bin/kiln" backends | grep -A 2 '^opencl:' | grep -q 'device 0'; then
+if ! KILN_BACKEND_PATH=$work/opencl "$prefix/bin/kiln" backends |
+    awk '/^[^ ]/ { mine = $1 == "opencl:" } mine && /^ *device 0:/ { found = 1 } END { exit !found }'; then
   echo "SKIPPED: the opencl backend (no OpenCL device: install pocl-opencl-icd)"
   exit 77
 fi

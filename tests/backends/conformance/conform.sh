@@ -4,7 +4,7 @@
 set -uo pipefail
 kiln=$1 backend=$2
 shift 2
-if ! "$kiln" backends | grep -A 2 "^$backend:" | grep -q 'device 0'; then
+if ! "$kiln" backends | awk -v name="$backend:" '/^[^ ]/ { mine = $1 == name } mine && /^ *device 0:/ { found = 1 } END { exit !found }'; then
   echo "SKIPPED: kiln conform $backend (it finds no device here; \`kiln backends\` says why)"
   exit 77
 fi
