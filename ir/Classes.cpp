@@ -22,6 +22,16 @@ static Classes classesOf(mlir::Operation *op) {
 OpClass opClassOf(mlir::Operation *op) { return classesOf(op).opClass; }
 OpCost opCostOf(mlir::Operation *op) { return classesOf(op).cost; }
 
+llvm::StringRef nameOf(mlir::Operation *op) {
+  auto custom = llvm::dyn_cast<CustomOp>(op);
+  return custom && custom.getName() ? *custom.getName() : op->getName().stripDialect();
+}
+
+static constexpr llvm::StringLiteral wholeName = "kiln.whole";
+
+bool isWhole(mlir::Operation *op) { return op->hasAttr(wholeName); }
+void keepWhole(mlir::Operation *op) { op->setAttr(wholeName, mlir::UnitAttr::get(op->getContext())); }
+
 //===-- Dtypes -------------------------------------------------------------------------------------------------===//
 
 static bool isA(mlir::Type element, llvm::StringRef name, unsigned bits, char kind) {

@@ -35,6 +35,13 @@ inline bool isControl(mlir::Operation *op) { return opClassOf(op) == OpClass::Co
 /// Dear enough that doing it twice costs more than storing it: exp, tanh, div, pow, ...
 inline bool isDear(mlir::Operation *op) { return opCostOf(op) >= OpCost::Division; }
 
+/// As the op reference, backends and kernels have it: "softmax", and a custom op's own name.
+llvm::StringRef nameOf(mlir::Operation *op);
+/// A composite or custom op that a backend takes whole (`kiln.whole`): it is not decomposed, is a group of its own, and
+/// reads what is stored.
+bool isWhole(mlir::Operation *op);
+void keepWhole(mlir::Operation *op);
+
 /// The dtype that an element type of the dialect is; none for any other type.
 std::optional<kiln_dtype> dtypeOf(mlir::Type element);
 /// Bytes of one element in memory, of a tensor or an element type of the dialect: a bool takes one.

@@ -4,6 +4,8 @@
 #include "ir/Build.h"
 #include "ir/Normal.h"
 
+#include "mlir/IR/IRMapping.h"
+
 #include <cmath>
 #include <limits>
 
@@ -270,6 +272,20 @@ SmallVector<Value> DropoutOp::decompose(OpBuilder &builder) {
     return {zero};
   Value keep = e.compare(Predicate::ge, bits, e.splatInt(bits.getType(), threshold));
   return {e.select(keep, e.mul(x, 1.0 / (1.0 - p)), zero)};
+}
+
+//===-- Functions as ops -----------------------------------------------------------------------------------------===//
+
+SmallVector<Value> CustomOp::decompose(OpBuilder &builder) {
+  mlir::Block &body = getForward().front();
+  mlir::IRMapping map;
+  map.map(body.getArguments(), getInputs());
+  for (mlir::Operation &nested : body.without_terminator())
+    builder.clone(nested, map);
+  SmallVector<Value> results;
+  for (Value value : body.getTerminator()->getOperands())
+    results.push_back(map.lookupOrDefault(value));
+  return results;
 }
 
 } // namespace kiln

@@ -259,4 +259,37 @@ def Kiln_DropoutOp : Kiln_Composite<"dropout", [Kiln_AllTypesMatch<"(C1)", ["ope
   let hasVerifier = 1;
 }
 
+def Kiln_CustomOp : Kiln_StructureOp<"custom", [Pure, SingleBlockImplicitTerminator<"YieldOp">, IsolatedFromAbove,
+                                               DeclareOpInterfaceMethods<Kiln_DecomposableOpInterface>]> {
+  let summary = "a function as an op: of the user's own, with a gradient of its own, or both";
+  let description = [{
+    `forward` maps the operands to the results, and is what the op does wherever it is not taken whole. One with a `name`
+    is offered to the backends that name it, as an op of that name with `fields` for attributes. `backward`, where there is
+    one, takes the operands, then the results' gradients, and yields one gradient for each operand of float type; else
+    the gradient is that of `forward`. The gradient of a named one is a custom op too, `NAME_grad`, with the operands
+    and results of `backward`.
+
+    (C1) Regions have argument and yield types as stated. (C2) Fields are numbers, booleans and strings.
+
+    ```mlir
+    func.func @custom(%x: tensor<4xf32>) -> tensor<4xf32> {
+      %r = kiln.custom "quantise" %x {fields = {steps = 8 : i64}} : (tensor<4xf32>) -> tensor<4xf32> forward {
+      ^forward(%a: tensor<4xf32>):
+        %b = kiln.round %a : tensor<4xf32>
+        kiln.yield %b : tensor<4xf32>
+      } backward {
+      ^backward(%a: tensor<4xf32>, %g: tensor<4xf32>):
+        kiln.yield %g : tensor<4xf32>
+      }
+      return %r : tensor<4xf32>
+    }
+    ```
+  }];
+  let arguments = (ins Variadic<Kiln_Tensor>:$inputs, OptionalAttr<StrAttr>:$name, OptionalAttr<DictionaryAttr>:$fields);
+  let results = (outs Variadic<Kiln_Tensor>:$results);
+  let regions = (region SizedRegion<1>:$forward, MaxSizedRegion<1>:$backward);
+  let assemblyFormat = "($name^)? $inputs attr-dict `:` functional-type($inputs, $results) `forward` $forward (`backward` $backward^)?";
+  let hasVerifier = 1;
+}
+
 #endif // KILN_COMPOSITES_TD

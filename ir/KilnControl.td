@@ -134,35 +134,6 @@ def Kiln_StopGradientOp : Kiln_PureOp<"stop_gradient", Kiln_Elementwise, Kiln_Fr
   let assemblyFormat = "$operand attr-dict `:` type($result)";
 }
 
-def Kiln_CustomGradOp : Kiln_StructureOp<"custom_grad", [Pure, SingleBlockImplicitTerminator<"YieldOp">, IsolatedFromAbove]> {
-  let summary = "a function with a gradient of the user's own";
-  let description = [{
-    `forward` maps the operands to the results. `backward` takes the operands, then the results' gradients, and yields
-    one gradient for each operand of float type. Outside of differentiation the op is its forward region.
-
-    (C1) Regions have argument and yield types as stated.
-
-    ```mlir
-    func.func @custom_grad(%x: tensor<4xf32>) -> tensor<4xf32> {
-      %r = kiln.custom_grad %x : (tensor<4xf32>) -> tensor<4xf32> forward {
-      ^forward(%a: tensor<4xf32>):
-        %b = kiln.round %a : tensor<4xf32>
-        kiln.yield %b : tensor<4xf32>
-      } backward {
-      ^backward(%a: tensor<4xf32>, %g: tensor<4xf32>):
-        kiln.yield %g : tensor<4xf32>
-      }
-      return %r : tensor<4xf32>
-    }
-    ```
-  }];
-  let arguments = (ins Variadic<Kiln_Tensor>:$inputs);
-  let results = (outs Variadic<Kiln_Tensor>:$results);
-  let regions = (region SizedRegion<1>:$forward, SizedRegion<1>:$backward);
-  let assemblyFormat = "$inputs attr-dict `:` functional-type($inputs, $results) `forward` $forward `backward` $backward";
-  let hasVerifier = 1;
-}
-
 def Kiln_GroupOp : Kiln_StructureOp<"group", [Pure, SingleBlockImplicitTerminator<"YieldOp">, IsolatedFromAbove]> {
   let summary = "ops that become one kernel";
   let description = [{

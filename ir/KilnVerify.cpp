@@ -371,15 +371,22 @@ LogicalResult WhileOp::verify() {
   return expectTypes(*this, "(C2) the condition's value", condition, yielded(getCondition()));
 }
 
-LogicalResult CustomGradOp::verify() {
+LogicalResult CustomOp::verify() {
   SmallVector<mlir::Type> inputs(getInputs().getTypes()), backward = inputs, gradients;
   llvm::append_range(backward, getResultTypes());
   for (mlir::Type type : inputs)
     if (llvm::isa<mlir::FloatType>(llvm::cast<RankedTensorType>(type).getElementType()))
       gradients.push_back(type);
   if (mlir::failed(expectTypes(*this, "(C1) forward's arguments", inputs, getForward().getArgumentTypes())) ||
-      mlir::failed(expectTypes(*this, "(C1) forward's values", getResultTypes(), yielded(getForward()))) ||
-      mlir::failed(expectTypes(*this, "(C1) backward's arguments", backward, getBackward().getArgumentTypes())))
+      mlir::failed(expectTypes(*this, "(C1) forward's values", getResultTypes(), yielded(getForward()))))
+    return mlir::failure();
+  for (mlir::NamedAttribute attribute : getFields().value_or(mlir::DictionaryAttr::get(getContext())))
+    if (!llvm::isa<mlir::IntegerAttr, mlir::FloatAttr, mlir::StringAttr>(attribute.getValue()))
+      return emitOpError() << "(C2) field '" << attribute.getName().getValue()
+                           << "' is no number, boolean or string: " << attribute.getValue();
+  if (getBackward().empty())
+    return mlir::success();
+  if (mlir::failed(expectTypes(*this, "(C1) backward's arguments", backward, getBackward().getArgumentTypes())))
     return mlir::failure();
   return expectTypes(*this, "(C1) backward's values", gradients, yielded(getBackward()));
 }

@@ -32,7 +32,14 @@ void import(OpPassManager &, const PipelineOptions &) {}
 /// that need not be in a loop have left it, and what is simple now stays simple in both halves; later the backward half
 /// would hold on to it. Equal values of the two halves are one value from here on: `simplify` may merge them until
 /// `rematerialize`.
-void differentiate(OpPassManager &passes, const PipelineOptions &) {
+/// First of all, custom ops that no backend knows become what they are made of: a loop then saves what their gradient
+/// reads, as if it were written there.
+void differentiate(OpPassManager &passes, const PipelineOptions &options) {
+  DecomposeOptions derived;
+  derived.derived = true;
+  passes.addPass(createDecompose(derived, [claimants = options.claimants](mlir::Operation *op) {
+    return mlir::FailureOr<bool>(claim::namesWhole(op, claimants));
+  }));
   passes.addPass(createSimplify());
   passes.addPass(createDifferentiate());
 }
@@ -44,12 +51,14 @@ void trainStep(OpPassManager &passes, const PipelineOptions &) { passes.addPass(
 
 /// DECOMPOSE. Nothing asks for a gradient any more, so composites, custom gradients and stop_gradient have done their
 /// work. Primitives alone are left, and attention, which is one kernel where a backend has it: if none has, `claim`
-/// takes it apart.
-void decompose(OpPassManager &passes, const PipelineOptions &) {
-  static const std::string whole[] = {"kiln.attention", "kiln.attention_grad"};
-  DecomposeOptions options;
-  options.keep = whole;
-  passes.addPass(createDecompose(options));
+/// takes it apart. So are the composites that a backend names and takes; it is asked here, while they are whole, so
+/// that what it refuses is fused as if it had not been asked.
+void decompose(OpPassManager &passes, const PipelineOptions &options) {
+  static const std::string attention[] = {"kiln.attention", "kiln.attention_grad"};
+  DecomposeOptions decompose;
+  decompose.keep = attention;
+  passes.addPass(createDecompose(
+      decompose, [claimants = options.claimants](mlir::Operation *op) { return claim::takesWhole(op, claimants); }));
 }
 
 /// SIMPLIFY: the least that computes the same. Behind decompose, whose parts repeat each other and what is around them;

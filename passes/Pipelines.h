@@ -24,8 +24,8 @@ struct PipelineOptions {
   /// only where it is asked to.
   bool verify = true;
 
-  // For claim, place and plan. Named things outlive the passes.
-  /// Those who may take groups, the home first; none: stand-ins that take all.
+  // For decompose, claim, place and plan. Named things outlive the passes.
+  /// Those who may take groups, the home first; none: stand-ins that take all, and no composite whole.
   llvm::ArrayRef<claim::Claimant *> claimants;
   /// Entries of the program to make; all where none is named.
   llvm::ArrayRef<std::string> entries;

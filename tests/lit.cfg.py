@@ -33,5 +33,6 @@ for name in ("kiln-opt", "kiln"):
     config.substitutions.append(("%" + name + r"\b", os.path.join(config.kiln_binary_dir, "bin", name)))
 config.substitutions.append(("%broken", os.path.join(config.kiln_binary_dir, "tests", "backends", "host", "plugins", "libbroken_")))
 config.substitutions.append(("%nothing", os.path.join(config.kiln_binary_dir, "tests", "plugins", "libkiln_backend_nothing.so")))
+config.substitutions.append(("%whole", os.path.join(config.kiln_binary_dir, "tests", "plugins", "libkiln_backend_whole.so")))
 config.substitutions.append(("%wrong", os.path.join(config.kiln_binary_dir, "tests", "backends", "host", "plugins", "libkiln_backend_wrong.so")))
 config.substitutions.append(("%minimal", os.path.join(config.kiln_binary_dir, "tests", "plugins", "libkiln_backend_minimal.so")))

@@ -112,7 +112,8 @@ typedef struct kiln_location {
  *
  * A kernel is one launch: what it does with its inputs, as a graph of ops. Values are numbered from 0. Ops stand in an
  * order in which every operand comes first, and are named as in the op reference (docs/ops.md), "add", "reduce",
- * "dot_general", with the attributes' names there; enumerations are strings ("sum"), booleans INT. The op "extent" has
+ * "dot_general", with the attributes' names there; enumerations are strings ("sum"), booleans INT. They are primitives,
+ * but for attention and what the backend names itself (kiln_capabilities.composites). The op "extent" has
  * no operands, one i32 scalar result and the attribute "expr" (EXTENTS, one): its value.
  */
 typedef struct kiln_kernel kiln_kernel;
@@ -393,6 +394,11 @@ typedef struct kiln_capabilities {
   /* A copy between the process's memory and a buffer takes link_seconds and its bytes over link_bytes_per_second; 0:
    * not known, and the host guesses. */
   double link_seconds, link_bytes_per_second;
+  /* Ops that the backend is to be offered whole, one a kernel, before they are decomposed: composites of docs/ops.md
+   * ("softmax", "layer_norm"), and a user's own (`op swiglu(…)`, "swiglu") with their gradients ("swiglu_grad"). What
+   * it refuses is offered as what it is made of, fused with what is around it. Lives as long as the process. */
+  const kiln_string *composites;
+  size_t composite_count;
 } kiln_capabilities;
 
 enum {

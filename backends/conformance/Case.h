@@ -32,11 +32,12 @@ struct Accuracy {
 };
 
 struct Launch {
-  std::vector<int64_t> extents; ///< one for each of the kernel's
-  bool inPlace = false;         ///< outputs lie in the inputs that their alias names
-  bool special = true;          ///< false: Special operands are filled with plain numbers
-  bool full = false;            ///< in the full tier alone
-  bool edge = false;            ///< at and beside the widths of vectors
+  std::vector<int64_t> extents;      ///< one for each of the kernel's
+  bool inPlace = false;              ///< outputs lie in the inputs that their alias names
+  bool special = true;               ///< false: Special operands are filled with plain numbers
+  bool full = false;                 ///< in the full tier alone
+  bool edge = false;                 ///< at and beside the widths of vectors
+  std::vector<int64_t> defined = {}; ///< one for each extent of the case's definition, where it has one
 };
 
 struct Case {
@@ -49,6 +50,9 @@ struct Case {
   Accuracy accuracy;
   bool reports = false; ///< data with errors: the status record counts too
   uint32_t seed = 0;
+  /// What a composite or an op of a user's own does, in primitives, with the kernel's inputs and outputs: the reference
+  /// takes this in the kernel's place. Null: the kernel itself.
+  std::shared_ptr<Kernel> definition = nullptr;
 };
 
 /// Whether the backend takes the case's kernel.

@@ -36,6 +36,8 @@ struct Options {
   std::string only;                         ///< as Report has it
   SettingList compileSettings, runSettings; ///< what a user set of the backend's options
   std::vector<Model> models;
+  /// Composites that the backend names, and ops of a user's own, each with its definition.
+  std::vector<Case> whole;
 };
 
 /// Runs everything. Nothing that the backend does wrong within the interface's reach ends the process.

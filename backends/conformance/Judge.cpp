@@ -67,7 +67,8 @@ double largestOf(kiln_dtype dtype) { return formatOf(dtype).largest; }
 double smallestNormalOf(kiln_dtype dtype) { return std::ldexp(1, formatOf(dtype).lowest); }
 
 Judge::Judge(Case &judged, bool flushesDenormals) : case_(judged), flushes_(flushesDenormals) {
-  sdk::Graph::read(*tableReader(), &judged.kernel->table(), graph_, unreadable_);
+  const kiln_kernel &kernel = judged.definition ? judged.definition->table("definition") : judged.kernel->table();
+  sdk::Graph::read(*tableReader(), &kernel, graph_, unreadable_);
 }
 
 //===-- Operands --------------------------------------------------------------------------------------------------===//
@@ -156,7 +157,8 @@ bool Judge::expect(const Launch &launch, const std::vector<Bytes> &operands, Exp
     std::vector<const uint8_t *> memory;
     for (const Bytes &bytes : from)
       memory.push_back(bytes.data());
-    if (!evaluator.run(graph_, launch.extents.data(), memory, status, error))
+    const std::vector<int64_t> &extents = case_.definition ? launch.defined : launch.extents;
+    if (!evaluator.run(graph_, extents.data(), memory, status, error))
       return false;
     for (uint32_t output : graph_.outputs)
       to.push_back(evaluator.value(output));

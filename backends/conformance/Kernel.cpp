@@ -60,6 +60,36 @@ std::vector<int64_t> Kernel::shape(uint32_t value, const std::vector<int64_t> &e
   return result;
 }
 
+std::shared_ptr<Kernel> Kernel::of(const kiln_kernel &kernel) {
+  auto result = std::make_shared<Kernel>("any");
+  result->shape_ = kernel.shape;
+  result->bounds_.assign(kernel.extent_bounds, kernel.extent_bounds + kernel.extent_count);
+  for (size_t i = 0; i < kernel.value_count; ++i) {
+    const ValueRow &row = kernel.values[i];
+    result->values_.push_back({row.dtype, Dims(row.dims, row.dims + row.rank)});
+  }
+  for (size_t i = 0; i < kernel.op_count; ++i) {
+    const OpRow &row = kernel.ops[i];
+    Op &op = result->ops_.emplace_back();
+    op.name = view(row.name);
+    op.operands.assign(row.operands, row.operands + row.operand_count);
+    op.results.assign(row.results, row.results + row.result_count);
+    for (const kiln_attr *attr = row.attrs; attr != row.attrs + row.attr_count; ++attr) {
+      Attribute &own = op.attributes.emplace_back();
+      own = {std::string(view(attr->name)), attr->kind, attr->integer, std::string(view(attr->string)), {}, {}};
+      own.floating = attr->number;
+      if (attr->kind == KILN_ATTR_INTS)
+        own.ints.assign(attr->ints, attr->ints + attr->count);
+      if (attr->kind == KILN_ATTR_EXTENTS)
+        own.extents.assign(attr->extents, attr->extents + attr->count);
+    }
+  }
+  result->inputs_.assign(kernel.inputs, kernel.inputs + kernel.input_count);
+  result->outputs_.assign(kernel.outputs, kernel.outputs + kernel.output_count);
+  result->alias_.assign(kernel.alias, kernel.alias + kernel.output_count);
+  return result;
+}
+
 std::shared_ptr<Kernel> Kernel::with(const std::vector<std::optional<int64_t>> &extents) const {
   auto result = std::make_shared<Kernel>("any");
   result->shape_ = shape_;

@@ -62,6 +62,8 @@ public:
   uint32_t another(kiln_dtype dtype, Dims dims);
   void output(uint32_t value, int32_t alias = -1);
 
+  /// The same as a table, whatever that one lives in.
+  static std::shared_ptr<Kernel> of(const kiln_kernel &kernel);
   /// The same kernel with constants in place of those extents that have a value.
   std::shared_ptr<Kernel> with(const std::vector<std::optional<int64_t>> &extents) const;
 

@@ -116,6 +116,7 @@ public:
     }
     cases = allCases(context.options.full, context.options.seed, context.options.edges,
                      [this](Case &made) { return takes(made); });
+    cases.insert(cases.end(), context.options.whole.begin(), context.options.whole.end());
     std::vector<KernelProgram::Part> parts;
     for (Case &made : cases) {
       int64_t scratch;

@@ -204,6 +204,25 @@ std::string misfit(const std::vector<Blob> &blobs, const std::string &symbol, co
   return "";
 }
 
+/// The names of composites that the capabilities state; what is wrong with them, or nothing.
+std::string compositesOf(const kiln_capabilities &says, std::vector<std::string> &names) {
+  constexpr size_t most = 4096;
+  if (says.composite_count > most || (says.composite_count && !says.composites))
+    return " names " + std::to_string(says.composite_count) + " composites" +
+           (says.composites ? "" : " at no address") + ": tell its author";
+  for (size_t i = 0; i < says.composite_count; ++i) {
+    if (std::string string = noString(says.composites[i]); !string.empty())
+      return " names a composite " + string + ": tell its author";
+    names.push_back(toString(says.composites[i]));
+    const std::string &name = names.back();
+    if (name.empty() ||
+        !std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) || c == '_'; }))
+      return " names a composite '" + readable(std::string_view(name)) +
+             "', which no op can be called: tell its author";
+  }
+  return "";
+}
+
 /// A plugin's function must not throw; where it does, that is its failure and not this process's end.
 template <typename Call>
 int32_t guarded(const BackendTables &tables, const char *function, const std::string &kernel, kiln_error &error,
@@ -352,8 +371,11 @@ bool Backend::capabilities(const kiln_target &target, Capabilities &capabilities
   if (!std::all_of(symbol.begin(), symbol.end(), [](unsigned char c) { return std::isgraph(c); }))
     return wrong(" names an artifact_symbol that is none, '" + readable(std::string_view(symbol)) +
                  "': tell its author");
-  capabilities = {out.flags,         alignment,        out.max_binding_bytes,    out.max_allocation_bytes,
-                  std::move(symbol), out.link_seconds, out.link_bytes_per_second};
+  std::vector<std::string> composites;
+  if (std::string what = compositesOf(out, composites); !what.empty())
+    return wrong(what);
+  capabilities = {out.flags,         alignment,        out.max_binding_bytes,     out.max_allocation_bytes,
+                  std::move(symbol), out.link_seconds, out.link_bytes_per_second, std::move(composites)};
   return true;
 }
 

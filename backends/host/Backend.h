@@ -50,6 +50,7 @@ struct Capabilities {
   int64_t maxBindingBytes = 0, maxAllocationBytes = 0;
   std::string artifactSymbol;
   double linkSeconds = 0, linkBytesPerSecond = 0; ///< 0: it does not say
+  std::vector<std::string> composites;            ///< to be offered whole
   bool hostMemory() const { return flags & KILN_BACKEND_HOST_MEMORY; }
 };
 

@@ -79,4 +79,15 @@ double BackendClaimant::secondsOf(GroupOp group) {
   return cost.flops.at(extents) / flopsPerSecond + cost.bytes.at(extents) / bytesPerSecond;
 }
 
+bool BackendClaimant::namesWhole(llvm::StringRef op) const {
+  return llvm::is_contained(answers.backends()[number].capabilities.composites, op);
+}
+
+BackendClaimants::BackendClaimants(Answers &answers, GroupKernels &groupKernels) {
+  for (uint32_t number = 0; number < answers.backends().size(); ++number)
+    backends.emplace_back(number, answers, groupKernels);
+  for (BackendClaimant &backend : backends)
+    claimants.push_back(&backend);
+}
+
 } // namespace kiln::host

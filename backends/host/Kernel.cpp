@@ -294,7 +294,7 @@ void KernelBuilder::loopIndex(mlir::BlockArgument argument, mlir::Value outer) {
 
 mlir::LogicalResult KernelBuilder::addOp(mlir::Operation *op) {
   OpRow result = {};
-  llvm::StringRef name = op->getName().stripDialect();
+  llvm::StringRef name = nameOf(op);
   result.name = pool.string(name);
   noteText(name);
   std::vector<uint32_t> operands, results;
@@ -305,7 +305,9 @@ mlir::LogicalResult KernelBuilder::addOp(mlir::Operation *op) {
   for (mlir::Value value : op->getResults())
     results.push_back(define(value));
   std::vector<kiln_attr> attrs;
-  for (mlir::NamedAttribute attribute : op->getAttrDictionary())
+  auto custom = llvm::dyn_cast<CustomOp>(op);
+  mlir::DictionaryAttr own = custom ? custom.getFieldsAttr() : op->getAttrDictionary();
+  for (mlir::NamedAttribute attribute : own ? own : mlir::DictionaryAttr::get(op->getContext()))
     if (mlir::failed(addAttribute(op, attribute.getName(), attribute.getValue(), attrs)))
       return mlir::failure();
   result.operand_count = operands.size();
@@ -326,7 +328,7 @@ static std::string titleOf(mlir::Block &body) {
     fuse::Role role = fuse::roleOf(&op);
     if (role == fuse::Role::cheap)
       continue;
-    all.push_back(op.getName().stripDialect());
+    all.push_back(nameOf(&op));
     if (role != fuse::Role::index)
       heavy.push_back(all.back());
   }

@@ -103,17 +103,12 @@ static mlir::LogicalResult runStages(mlir::ModuleOp module, const BuildOptions &
     if (findUnfused(function) && mlir::failed(fuseFunction(function, FuseLevel::full)))
       return mlir::failure();
   }
-  std::vector<BackendClaimant> backends;
-  llvm::SmallVector<claim::Claimant *> claimants;
-  for (uint32_t number = 0; number < answers.backends().size(); ++number)
-    backends.emplace_back(number, answers, groupKernels);
-  for (BackendClaimant &backend : backends)
-    claimants.push_back(&backend);
+  BackendClaimants claimants(answers, groupKernels);
   PipelineOptions pipeline;
   pipeline.after = "fuse";
   pipeline.afterStage = options.afterStage;
   pipeline.verify = options.verify;
-  pipeline.claimants = claimants;
+  pipeline.claimants = claimants.get();
   pipeline.entries = options.entries;
   pipeline.plan.alignment = alignment;
   pipeline.plan.redZone = options.redZones ? redZoneBytes : 0;

@@ -114,6 +114,10 @@ public:
   const std::string &name() const { return backends_.front().backend->name(); }
   bool hasProfile() const { return !backends_.front().profile.empty(); }
 
+  bool namesComposites() const {
+    return llvm::any_of(backends_, [](const Open &opened) { return !opened.capabilities.composites.empty(); });
+  }
+
   std::vector<host::Target> targets() const {
     std::vector<host::Target> list;
     for (const Open &opened : backends_)
@@ -266,6 +270,11 @@ absl::Status pairOfSingleOps(const ModelOptions &options, Pair &pair) {
   ModelOptions plain = options; // the module is the same for every device
   plain.backendOptions.clear();
   plain.targetDevice = pair.other.hasProfile() ? options.targetDevice : "";
+  plain.wholeComposites = false; // nor for every backend: what one takes whole has no single launch on the other
+  for (const Side *side : {&pair.one, &pair.other})
+    if (side->namesComposites())
+      absl::StrAppend(&pair.notAsBuilt, "; ", side->name(),
+                      "'s whole composites are decomposed here, and judged by `kiln conform --model`");
   Compilation compilation(installed(), plain);
   absl::Status status = loadPrinting(compilation);
   if (status.ok())

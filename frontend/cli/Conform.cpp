@@ -1,10 +1,12 @@
 // kiln conform: the kit of backends/conformance, with what only the compiler can give it: objects linked into this
 // process, and programs of whole models.
+#include "backends/api/kiln_text.h"
 #include "backends/conformance/Conformance.h"
 #include "backends/conformance/Watch.h"
 #include "frontend/cli/Against.h"
 #include "frontend/cli/Commands.h"
 #include "frontend/cli/ConformSamples.h"
+#include "frontend/cli/ConformWhole.h"
 #include "frontend/cli/Installed.h"
 
 #include "absl/strings/str_cat.h"
@@ -101,6 +103,30 @@ public:
                           return built;
                         }});
     return models;
+  }
+
+  /// Of what the backend is to be offered whole; what it fails at is left to the kit.
+  absl::StatusOr<std::vector<conformance::Case>> whole(const host::Backend &backend, const ConformOptions &under,
+                                                       const std::string &composites) const {
+    ModelOptions options = optionsFor(under.backend, under.targetCpu, under.targetDevice);
+    kiln_target target{};
+    target.size = sizeof target;
+    target.device = text(options.targetDevice);
+    host::Capabilities capabilities;
+    std::string why;
+    std::vector<conformance::Case> cases;
+    if (!backend.capabilities(target, capabilities, why) || capabilities.composites.empty())
+      return cases;
+    for (const std::string &file : {composites, under.model}) {
+      options.file = file;
+      if (file.empty())
+        continue;
+      absl::StatusOr<std::vector<conformance::Case>> made = wholeCases(options, capabilities.composites, under.seed);
+      if (!made.ok())
+        return made;
+      std::move(made->begin(), made->end(), std::back_inserter(cases));
+    }
+    return cases;
   }
 
 private:
@@ -226,8 +252,11 @@ int commandConform(const ConformOptions &options) {
   if (folder.error())
     return fail("cannot make a temporary folder: " + folder.error().message());
   const Models models(folder.file("samples.kiln"));
-  if (absl::Status status = writeText(folder.file("samples.kiln"), conformSamples); !status.ok())
-    return fail(std::string(status.message()));
+  const std::string composites = folder.file("composites.kiln");
+  for (const auto &[path, text] :
+       {std::pair(folder.file("samples.kiln"), conformSamples), std::pair(composites, conformComposites)})
+    if (absl::Status status = writeText(path, text); !status.ok())
+      return fail(std::string(status.message()));
   std::string error;
   conformance::Options kit;
   kit.full = options.full;
@@ -241,16 +270,20 @@ int commandConform(const ConformOptions &options) {
     if (!own.begins({"interface", "load", {}, {}, conformance::Outcome::Pass, {}, 0, 0, 1}, /*needed=*/true))
       return true; // it crashed
     std::shared_ptr<host::Backend> backend = installed().backends().find(options.backend, why);
-    if (backend && !setOptions(*backend, options, kit, why))
+    if (!backend || !setOptions(*backend, options, kit, why))
       return false;
-    if (backend)
-      conformance::run(
-          backend,
-          [&](const std::vector<host::Blob> &blobs, const std::string &symbol, std::string &wrong) {
-            return linkObjects(folder, blobs, symbol, wrong);
-          },
-          kit, own);
-    return backend != nullptr;
+    conformance::Options all = kit;
+    absl::StatusOr<std::vector<conformance::Case>> whole = models.whole(*backend, options, composites);
+    if (!whole.ok())
+      return why = std::string(whole.status().message()), false;
+    all.whole = std::move(*whole);
+    conformance::run(
+        backend,
+        [&](const std::vector<host::Blob> &blobs, const std::string &symbol, std::string &wrong) {
+          return linkObjects(folder, blobs, symbol, wrong);
+        },
+        all, own);
+    return true;
   };
   report.watcher.added = [](const conformance::Row &row) { // the table comes at the end; this is worth knowing now
     if (row.outcome == conformance::Outcome::Failure)

@@ -196,7 +196,7 @@ void Follower::visit(mlir::OpOperand &use, int64_t shift) {
       })
       .Case<BroadcastOp, ReshapeOp, TransposeOp, SliceOp, ReverseOp, PadOp, ConcatOp, StopGradientOp>(
           [&](mlir::Operation *) { follow(op->getResult(0), shift); })
-      .Case<ScanOp, WhileOp, CustomGradOp>([&](mlir::Operation *) { intoRegions(use, shift); });
+      .Case<ScanOp, WhileOp, CustomOp>([&](mlir::Operation *) { intoRegions(use, shift); });
 }
 
 IntegerRange Follower::range() const {

@@ -3,7 +3,7 @@
 #include "frontend/driver/Compile.h"
 
 #include "backends/api/kiln_text.h"
-#include "backends/host/Kernel.h"
+#include "backends/host/Claimants.h"
 #include "backends/host/Registry.h"
 #include "frontend/driver/Files.h"
 #include "frontend/driver/ImageObject.h"
@@ -228,7 +228,15 @@ absl::Status Compilation::load() {
 absl::Status Compilation::runPasses(const std::string &until) {
   return timed("passes", [&]() -> absl::Status {
     absl::Status written;
+    std::vector<host::Asked> asked;
+    for (const Part &part : parts_)
+      asked.push_back({part.backend.get(), part.target, part.capabilities});
+    host::Answers answers(std::move(asked));
+    host::GroupKernels kernels;
+    host::BackendClaimants claimants(answers, kernels); // for composites that one of them takes whole
     PipelineOptions pipeline;
+    if (options_.wholeComposites)
+      pipeline.claimants = claimants.get();
     pipeline.until = until.empty() ? "fuse" : llvm::StringRef(until);
     pipeline.verify = options_.verifyStages;
     pipeline.afterStage = [&](llvm::StringRef stage, mlir::ModuleOp module) {

@@ -28,7 +28,9 @@ struct ModelOptions {
   std::string weights;
   std::string saveStages;
   bool timePasses = false;
-  bool redZones = false;      ///< memory between all buffers that nobody may write, looked at after each launch
+  bool redZones = false; ///< memory between all buffers that nobody may write, looked at after each launch
+  /// Composites that a backend names are offered to it whole; else all are decomposed.
+  bool wholeComposites = true;
   bool verifyStages = false;  ///< what each stage of the compile promises, looked at
   bool everyModel = false;    ///< all models of a file with several, none of them named: checked, and no module
   bool symbolicBatch = false; ///< keep the batch of the loss open

@@ -96,7 +96,7 @@ enum class StmtKind {
   Assert, // value, target: the message or null
   Pass,
   Expression, // value
-  Def,        // name, parameters, result, body
+  Def,        // name, parameters, result, body; isOp
   Module,     // name, parameters, body; isModel
   Train,      // name, arguments in value (a Call, or null), body
   Generate,   // the same
@@ -111,7 +111,7 @@ struct Stmt {
   ExprPtr target, value, axis, result;
   std::vector<Parameter> parameters;
   std::vector<StmtPtr> body, otherwise;
-  bool isModel = false, reversed = false;
+  bool isModel = false, isOp = false, reversed = false;
   bool broken = false; // part of it could not be parsed: it is not elaborated
 };
 

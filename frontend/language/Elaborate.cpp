@@ -44,11 +44,14 @@ void Elaborator::declare(const File &file) {
       range = statement->target->range;
       break;
     case StmtKind::Def:
+      if (statement->isOp)
+        declareOp(*statement);
+      break;
     case StmtKind::Module:
       break;
     default:
       error(statement->range, "this does not stand at the top level")
-          .withHelp("at the top level stand module, model, def, train, generate and NAME = value");
+          .withHelp("at the top level stand module, model, def, op, train, generate and NAME = value");
       continue;
     }
     auto [place, isNew] = table.try_emplace(name, statement.get());
@@ -56,6 +59,12 @@ void Elaborator::declare(const File &file) {
       error(range, "'" + name + "' is declared twice")
           .note(place->second->nameRange ? place->second->nameRange : place->second->range, "the first one is here");
   }
+  for (const auto &[name, statement] : table)
+    if (auto gradient = table.find(name + "_grad");
+        statement->isOp && gradient != table.end() && gradient->second->isOp)
+      error(gradient->second->nameRange, "the gradient of the op " + name + " is called '" + gradient->first + "'")
+          .note(statement->nameRange, "the op is declared here")
+          .withHelp("give this one another name, or write it as " + name + "'s own gradient, def grad(…) in its body");
 }
 
 std::vector<const Stmt *> Elaborator::recipesOf(const Stmt &model, StmtKind kind) {

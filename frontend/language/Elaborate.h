@@ -209,6 +209,23 @@ private:
   void executeOne(const Stmt &statement, Frame &frame);
   bool assertBound(const Stmt &statement, Frame &frame);
 
+  // ElaborateCustom.cpp
+  static bool isCustom(const Stmt &function, const Instance *self, const Stmt *&grad);
+  void declareOp(const Stmt &op);
+  struct CustomCall {
+    std::shared_ptr<Instance> self;
+    std::vector<Binding> values;
+    Range range;
+    Frame *caller;
+  };
+  Value callCustom(const Stmt &function, const Stmt *grad, std::shared_ptr<Instance> self, const Arguments &arguments,
+                   Range range, Frame *caller);
+  std::unique_ptr<mlir::Block> customRegion(const Stmt &function, const CustomCall &call,
+                                            llvm::ArrayRef<mlir::Type> types, std::vector<Value> &results);
+  bool customOperands(const Stmt &function, CustomCall &call, const std::vector<bool> &given,
+                      std::vector<mlir::Value> &inputs, std::vector<mlir::NamedAttribute> &fields);
+  mlir::Attribute opAttribute(const Stmt &op, size_t parameter, const Value &value, Range range);
+
   // ElaborateScan.cpp
   void executeScan(const Stmt &statement, Frame &frame);
   static void markScanNames(const Expr &expr, const std::function<void(const std::string &, Range)> &mark);
@@ -248,8 +265,7 @@ private:
 
   Value placeholder(const Expr &type, Frame &frame);
   Value knownDim(const Expr &expr, Frame &frame);
-  Value callCustomGrad(const Stmt &forward, const Stmt &grad, std::shared_ptr<Instance> self,
-                       const Arguments &arguments, Range range, Frame *caller);
+  static std::string calleeName(const Stmt &function, const Instance *self);
   Value gatherIndex(const Value &base, size_t axis, const Value &index, Range range);
 
   mlir::MLIRContext &context_;

@@ -154,7 +154,7 @@ void Elaborator::noteUse(const Stmt &function, const Frame &frame) {
   }
 }
 
-static std::string calleeName(const Stmt &function, const Instance *self) {
+std::string Elaborator::calleeName(const Stmt &function, const Instance *self) {
   if (self && self->module)
     return self->module->name + "." + function.name;
   return function.name;
@@ -197,10 +197,9 @@ Value Elaborator::callFunction(const Stmt &function, std::shared_ptr<Instance> s
     return Value::error();
   if (self && self == model_ && entry_)
     noteUse(function, frame);
-  if (self && self->module && function.name == "forward" && !keep)
-    for (const StmtPtr &statement : self->module->body)
-      if (statement->kind == StmtKind::Def && statement->name == "grad")
-        return callCustomGrad(function, *statement, self, arguments, range, caller);
+  const Stmt *grad = nullptr;
+  if (!keep && isCustom(function, self.get(), grad))
+    return callCustom(function, grad, self, arguments, range, caller);
   callSites_.push_back(range);
   // What could not be parsed is not looked at; neither is what lacks a part of it.
   if (!function.broken)
@@ -319,102 +318,6 @@ Value Elaborator::instantiate(const Stmt &module, const Arguments &arguments, Ra
   Value value = Value::of(Value::Kind::Instance);
   value.instance = std::move(instance);
   return value;
-}
-
-/// Whether grad returns a gradient of the right type for each float argument.
-static bool gradientsFit(Elaborator &e, const Stmt &grad, llvm::ArrayRef<mlir::Value> inputs,
-                         llvm::ArrayRef<Value> gradients) {
-  size_t wanted = 0;
-  for (mlir::Value input : inputs) {
-    if (!isFloat(llvm::cast<mlir::RankedTensorType>(input.getType()).getElementType()))
-      continue;
-    if (wanted < gradients.size() && gradients[wanted].tensor.getType() != input.getType())
-      e.error(grad.nameRange, "grad's result " + std::to_string(wanted + 1) + " is " + describe(gradients[wanted]) +
-                                  "; the argument that it belongs to is " + describe(Value::tensorOf(input)));
-    ++wanted;
-  }
-  if (wanted == gradients.size())
-    return true;
-  e.error(grad.nameRange, "grad returns " + std::to_string(gradients.size()) + " gradients; forward has " +
-                              std::to_string(wanted) + " float arguments");
-  return false;
-}
-
-/// forward and grad become the regions of one op; both see nothing but their arguments.
-Value Elaborator::callCustomGrad(const Stmt &forward, const Stmt &grad, std::shared_ptr<Instance> self,
-                                 const Arguments &arguments, Range range, Frame *caller) {
-  std::string what = calleeName(forward, self.get());
-  if (!inFunction(range, "a call"))
-    return Value::error();
-  std::vector<Binding> values;
-  std::vector<bool> given;
-  if (!bindParameters(forward, arguments, range, values, given, what))
-    return Value::error();
-  std::vector<mlir::Value> inputs;
-  for (Binding &binding : values) {
-    std::optional<Value> tensor = toTensor(binding.value, binding.range);
-    if (!tensor)
-      return Value::error();
-    binding.value = *tensor;
-    inputs.push_back(tensor->tensor);
-  }
-  mlir::Location loc = location(range);
-  size_t statesBefore = entry_->parameters.size() + entry_->states.size();
-  // Each region is built in a block of its own; the op is made last, when the results are known.
-  auto region = [&](const Stmt &function, const std::vector<mlir::Type> &types, std::vector<Value> &results) {
-    auto block = std::make_unique<mlir::Block>();
-    Arguments inner;
-    for (mlir::Type type : types) {
-      inner.positional.push_back(Value::tensorOf(block->addArgument(type, loc)));
-      inner.ranges.push_back(range);
-    }
-    mlir::OpBuilder::InsertionGuard guard(builder_);
-    builder_.setInsertionPointToEnd(block.get());
-    Frame scratch;
-    Value result = callFunction(function, self, inner, range, caller, &scratch);
-    if (result.isError())
-      return std::unique_ptr<mlir::Block>();
-    results = result.isList() ? *result.items : std::vector<Value>{result};
-    std::vector<mlir::Value> yielded;
-    for (Value &item : results) {
-      std::optional<Value> tensor = toTensor(item, range);
-      if (!tensor)
-        return std::unique_ptr<mlir::Block>();
-      item = *tensor;
-      yielded.push_back(tensor->tensor);
-    }
-    builder_.create<YieldOp>(loc, yielded);
-    return block;
-  };
-  std::vector<mlir::Type> types, resultTypes;
-  for (mlir::Value input : inputs)
-    types.push_back(input.getType());
-  std::vector<Value> results, gradients;
-  std::unique_ptr<mlir::Block> forwardBlock = region(forward, types, results);
-  if (!forwardBlock)
-    return Value::error();
-  for (const Value &result : results) {
-    resultTypes.push_back(result.tensor.getType());
-    types.push_back(result.tensor.getType());
-  }
-  std::unique_ptr<mlir::Block> gradBlock = region(grad, types, gradients);
-  if (!gradBlock)
-    return Value::error();
-  if (entry_->parameters.size() + entry_->states.size() != statesBefore) {
-    error(range, what + " has a grad of its own and uses a parameter or state")
-        .note(grad.nameRange, "the grad is declared here")
-        .withHelp("pass the parameter as an argument, so that grad can return its gradient");
-    return Value::error();
-  }
-  if (!gradientsFit(*this, grad, inputs, gradients))
-    return Value::error();
-  auto op = builder_.create<CustomGradOp>(loc, resultTypes, inputs);
-  op.getForward().push_back(forwardBlock.release());
-  op.getBackward().push_back(gradBlock.release());
-  std::vector<Value> out;
-  for (mlir::Value result : op.getResults())
-    out.push_back(Value::tensorOf(result));
-  return out.size() == 1 ? out[0] : Value::listOf(std::move(out));
 }
 
 } // namespace kiln::language

@@ -106,7 +106,7 @@ bool Parser::topLevel(std::vector<StmtPtr> &out) {
   bool isHeader = token.kind == TokenKind::Name && peek(1).kind == TokenKind::Name;
   if (token.keyword("module") || token.keyword("model")) {
     statement = moduleDeclaration();
-  } else if (token.keyword("def")) {
+  } else if (token.keyword("def") || (isHeader && token.text == "op")) {
     statement = definition(Context::File);
   } else if (isHeader && token.text == "train") {
     statement = recipe(StmtKind::Train);
@@ -118,9 +118,10 @@ bool Parser::topLevel(std::vector<StmtPtr> &out) {
     return false;
   } else {
     Diagnostic &diagnostic = error(token, "expected a declaration, found " + found(token));
-    std::string near = nearest(token.text, {"module", "model", "def", "train", "generate"});
-    diagnostic.withHelp(!near.empty() ? "did you mean '" + near + "'?"
-                                      : "at the top level stand module, model, def, train, generate and NAME = value");
+    std::string near = nearest(token.text, {"module", "model", "def", "op", "train", "generate"});
+    diagnostic.withHelp(!near.empty()
+                            ? "did you mean '" + near + "'?"
+                            : "at the top level stand module, model, def, op, train, generate and NAME = value");
     return false;
   }
   if (!statement)
@@ -418,6 +419,7 @@ StmtPtr Parser::definition(Context context) {
   const Token &first = next();
   auto statement = std::make_unique<Stmt>();
   statement->kind = StmtKind::Def;
+  statement->isOp = first.text == "op";
   if (peek().kind != TokenKind::Name) {
     error(peek(), "expected the function's name, found " + found(peek()));
     return nullptr;

@@ -210,7 +210,7 @@ StatusOr<Tensors> Machine::runOp(Operation *op, const Tensors &operands) {
     results = runBlock((operands[0]->integers[0] ? branch.getThenRegion() : branch.getElseRegion()).front(), {});
   } else if (auto loop = llvm::dyn_cast<WhileOp>(op)) {
     results = runWhile(loop, operands);
-  } else if (auto custom = llvm::dyn_cast<CustomGradOp>(op)) {
+  } else if (auto custom = llvm::dyn_cast<CustomOp>(op)) {
     results = runBlock(custom.getForward().front(), operands);
   } else if (auto group = llvm::dyn_cast<GroupOp>(op)) {
     results = runBlock(group.getBody().front(), operands);

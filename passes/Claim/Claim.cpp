@@ -3,12 +3,15 @@
 #include "passes/Claim/Claim.h"
 
 #include "ir/Bounds.h"
+#include "ir/Classes.h"
 #include "passes/Fuse/Fuse.h"
 #include "passes/Fuse/Parts.h"
 #include "passes/support/Entries.h"
 #include "passes/support/Values.h"
 
+#include "mlir/IR/IRMapping.h"
 #include "llvm/ADT/ScopeExit.h"
+#include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/Support/FormatVariadic.h"
 
@@ -79,6 +82,49 @@ static llvm::SmallVector<GroupOp> unclaimedOf(mlir::func::FuncOp function) {
 }
 
 static void mark(GroupOp group, llvm::StringRef name) { group->setAttr(name, mlir::UnitAttr::get(group.getContext())); }
+
+//===-- Composites ------------------------------------------------------------------------------------------------===//
+
+bool namesWhole(mlir::Operation *op, Claimants claimants) {
+  std::string name = nameOf(op).str();
+  return llvm::any_of(claimants, [&](Claimant *one) {
+    return one->namesWhole(name) || (llvm::isa<CustomOp>(op) && one->namesWhole(name + "_grad"));
+  });
+}
+
+GroupOp alone(mlir::Operation *op) {
+  mlir::OpBuilder builder(op);
+  llvm::SetVector<mlir::Value> inputs(op->getOperands().begin(), op->getOperands().end());
+  auto group = builder.create<GroupOp>(op->getLoc(), op->getResultTypes(), inputs.getArrayRef(), GroupShape::single);
+  mlir::Block &body = group.getBody().emplaceBlock();
+  mlir::IRMapping map;
+  for (mlir::Value input : inputs)
+    map.map(input, body.addArgument(input.getType(), input.getLoc()));
+  builder.setInsertionPointToStart(&body);
+  mlir::Operation *copy = builder.clone(*op, map);
+  builder.create<YieldOp>(op->getLoc(), copy->getResults());
+  return group;
+}
+
+mlir::FailureOr<bool> takesWhole(mlir::Operation *op, Claimants claimants) {
+  GroupOp group;
+  auto erase = llvm::make_scope_exit([&] {
+    if (group)
+      group->erase();
+  });
+  for (Claimant *claimant : claimants) {
+    if (!claimant->namesWhole(nameOf(op)))
+      continue;
+    if (!group)
+      group = alone(op);
+    mlir::FailureOr<Answer> answer = claimant->claim(group);
+    if (mlir::failed(answer))
+      return mlir::failure();
+    if (answer->whole)
+      return true;
+  }
+  return false;
+}
 
 //===-- Whole or in pieces ---------------------------------------------------------------------------------------===//
 
@@ -208,7 +254,7 @@ static mlir::LogicalResult settle(const Refused &refused, Claimants claimants) {
   mlir::Operation *op = &group.getBody().front().getOperations().back();
   if (mlir::Operation *previous = op->getPrevNode())
     op = previous;
-  llvm::StringRef name = op->getName().stripDialect();
+  std::string name = nameOf(op).str();
   mlir::Location location = op->getLoc();
   llvm::SmallVector<GroupOp> pieces = split(group, refused.answer.parts);
   if (pieces.empty())

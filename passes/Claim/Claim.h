@@ -24,6 +24,13 @@ void forgetTrials(GroupOp group);
 /// "1.25 ms", for people.
 std::string secondsText(double seconds);
 
+/// Whether one of the claimants names the composite or custom op, or its gradient's.
+bool namesWhole(mlir::Operation *op, Claimants claimants);
+/// The op as a group of its own beside it, which the caller erases.
+GroupOp alone(mlir::Operation *op);
+/// Whether one that names it takes it, as a group of its own.
+mlir::FailureOr<bool> takesWhole(mlir::Operation *op, Claimants claimants);
+
 /// Every group of the function becomes somebody's: the first claimant's, in pieces where it takes only some of these,
 /// or another's. An error names a single op that nobody takes.
 mlir::LogicalResult claimGroups(mlir::func::FuncOp function, Claimants claimants);

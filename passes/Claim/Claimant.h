@@ -34,6 +34,8 @@ public:
   virtual mlir::FailureOr<Answer> claim(GroupOp group) = 0;
   /// About how long a launch of the group takes, at the bounds.
   virtual double secondsOf(GroupOp group) = 0;
+  /// It is to be offered ops of this name whole, before they are decomposed.
+  virtual bool namesWhole(llvm::StringRef op) const { return false; }
   virtual Link link() const { return {}; }
   /// Equal for groups that it answers alike, at equal bounds; empty where it cannot tell.
   virtual std::string keyOf(GroupOp group) { return ""; }

@@ -1,41 +1,44 @@
+// Each composite in turn: left whole where a backend takes it so, else replaced by its decomposition.
+
 #include "passes/Decompose/Decompose.h"
 
-#include "mlir/IR/IRMapping.h"
+#include "ir/Classes.h"
 
 namespace kiln {
 
 #define GEN_PASS_DEF_DECOMPOSE
 #include "passes/Decompose/Decompose.h.inc"
 
-using llvm::SmallVector;
 using mlir::Operation;
-using mlir::Value;
 
 namespace {
-
-/// The op's forward region in its place.
-SmallVector<Value> inlined(CustomGradOp op, mlir::OpBuilder &builder) {
-  mlir::Block &body = op.getForward().front();
-  mlir::IRMapping map;
-  map.map(body.getArguments(), op.getInputs());
-  for (Operation &nested : body.without_terminator())
-    builder.clone(nested, map);
-  SmallVector<Value> results;
-  for (Value value : body.getTerminator()->getOperands())
-    results.push_back(map.lookupOrDefault(value));
-  return results;
-}
 
 struct Decompose : impl::DecomposeBase<Decompose> {
   using DecomposeBase::DecomposeBase;
 
+  TakesWhole takes;
+
+  bool isOfInterest(Operation *op) {
+    auto custom = llvm::dyn_cast<CustomOp>(op);
+    return !derived || (custom && custom.getBackward().empty());
+  }
+
+  mlir::FailureOr<bool> staysWhole(Operation *op) {
+    if (llvm::is_contained(keep, op->getName().getStringRef()))
+      return true;
+    if (!llvm::isa<DecomposableOpInterface>(op) || op->getParentOfType<CustomOp>())
+      return false;
+    if (takes)
+      return takes(op);
+    std::string name = nameOf(op).str();
+    return llvm::is_contained(whole, name) || (derived && llvm::is_contained(whole, name + "_grad"));
+  }
+
   bool expand(Operation *op) {
     mlir::OpBuilder builder(op);
-    SmallVector<Value> values;
+    llvm::SmallVector<mlir::Value> values;
     if (auto composite = llvm::dyn_cast<DecomposableOpInterface>(op))
       values = composite.decompose(builder);
-    else if (auto custom = llvm::dyn_cast<CustomGradOp>(op))
-      values = inlined(custom, builder);
     else if (auto stop = llvm::dyn_cast<StopGradientOp>(op))
       values = {stop.getOperand()};
     else
@@ -46,16 +49,33 @@ struct Decompose : impl::DecomposeBase<Decompose> {
   }
 
   void runOnOperation() override {
-    bool changed = true;
-    while (changed) { // a decomposition may hold composites
+    bool changed = true, failed = false;
+    while (changed && !failed) { // a decomposition may hold composites
       changed = false;
       getOperation().walk([&](Operation *op) {
-        if (!llvm::is_contained(keep, op->getName().getStringRef()))
+        if (failed || isWhole(op) || !isOfInterest(op))
+          return;
+        mlir::FailureOr<bool> stays = staysWhole(op);
+        failed = mlir::failed(stays);
+        if (failed)
+          return;
+        if (!*stays)
           changed |= expand(op);
+        else if (!derived && !llvm::is_contained(keep, op->getName().getStringRef()))
+          keepWhole(op);
       });
     }
+    if (failed)
+      signalPassFailure();
   }
 };
 
 } // namespace
+
+std::unique_ptr<mlir::Pass> createDecompose(DecomposeOptions options, TakesWhole takes) {
+  auto pass = std::make_unique<Decompose>(std::move(options));
+  pass->takes = std::move(takes);
+  return pass;
+}
+
 } // namespace kiln

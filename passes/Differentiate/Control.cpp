@@ -1,4 +1,5 @@
 // Gradients of branches and of functions that bring their own; loops over time are in Scan.cpp.
+#include "passes/Differentiate/Differentiate.h"
 #include "passes/Differentiate/Scan.h"
 
 #include "mlir/IR/IRMapping.h"
@@ -22,24 +23,6 @@ LogicalResult whileRule(WhileOp op, Backward &) {
 
 LogicalResult groupRule(GroupOp op, Backward &) {
   return op.emitOpError("has no gradient: differentiation comes before fusion");
-}
-
-LogicalResult customGradRule(CustomGradOp op, Backward &b) {
-  mlir::IRMapping map;
-  Block &backward = op.getBackward().front();
-  SmallVector<Value> arguments(op.getInputs());
-  for (Value result : op.getResults()) {
-    Value g = b.gradient(result);
-    arguments.push_back(g ? g : b.emit(op).splatLike(result, 0));
-  }
-  map.map(backward.getArguments(), arguments);
-  for (Operation &nested : backward.without_terminator())
-    b.builder.clone(nested, map);
-  size_t next = 0;
-  for (Value input : op.getInputs())
-    if (isFloatTensor(input.getType()))
-      b.give(input, map.lookupOrDefault(backward.getTerminator()->getOperand(next++)));
-  return success();
 }
 
 /// One branch's half of the backward `if`: its forward again, then the gradients of `captured` through it.
@@ -90,13 +73,69 @@ LogicalResult ifRule(IfOp op, Backward &b) {
   return success();
 }
 
+/// The gradient of what the op is made of, as a region over its operands and its results' gradients.
+LogicalResult deriveBackward(CustomOp op, mlir::Region &to, mlir::TypeRange arguments, Backward &outer) {
+  mlir::OpBuilder::InsertionGuard guard(outer.builder);
+  Block &block = to.emplaceBlock();
+  block.addArguments(arguments, SmallVector<mlir::Location>(arguments.size(), op.getLoc()));
+  outer.builder.setInsertionPointToEnd(&block);
+  mlir::IRMapping map;
+  Block &body = op.getForward().front();
+  map.map(body.getArguments(), block.getArguments().take_front(body.getNumArguments()));
+  for (Operation &nested : body.without_terminator())
+    outer.builder.clone(nested, map);
+  SmallVector<Value> outputs, cotangents, inputs;
+  for (auto [value, g] :
+       llvm::zip_equal(body.getTerminator()->getOperands(), block.getArguments().drop_front(body.getNumArguments())))
+    if (isFloatTensor(value.getType())) {
+      outputs.push_back(map.lookupOrDefault(value));
+      cotangents.push_back(g);
+    }
+  for (Value argument : block.getArguments().take_front(body.getNumArguments()))
+    if (isFloatTensor(argument.getType()))
+      inputs.push_back(argument);
+  mlir::FailureOr<SmallVector<Value>> gradients = differentiate(outer.builder, outputs, cotangents, inputs);
+  if (mlir::failed(gradients))
+    return failure();
+  outer.builder.create<YieldOp>(op.getLoc(), *gradients);
+  return success();
+}
+
+// A named one's gradient is an op too, whose definition is the backward region, its own or derived.
+LogicalResult customRule(CustomOp op, Backward &b) {
+  SmallVector<Value> arguments(op.getInputs());
+  for (Value result : op.getResults()) {
+    Value g = b.gradient(result);
+    arguments.push_back(g ? g : b.emit(op).splatLike(result, 0));
+  }
+  SmallVector<mlir::Type> types;
+  for (Value input : op.getInputs())
+    if (isFloatTensor(input.getType()))
+      types.push_back(input.getType());
+  mlir::StringAttr name;
+  if (op.getName())
+    name = b.builder.getStringAttr(*op.getName() + "_grad");
+  auto gradient = b.builder.create<CustomOp>(op.getLoc(), types, arguments, name, op.getFieldsAttr());
+  if (!op.getBackward().empty()) {
+    mlir::IRMapping map;
+    op.getBackward().cloneInto(&gradient.getForward(), map);
+  } else if (mlir::failed(deriveBackward(op, gradient.getForward(), mlir::ValueRange(arguments).getTypes(), b))) {
+    return failure();
+  }
+  size_t next = 0;
+  for (Value input : op.getInputs())
+    if (isFloatTensor(input.getType()))
+      b.give(input, gradient.getResult(next++));
+  return success();
+}
+
 } // namespace
 
 void addControlRules(RuleTable &rules) {
   rules.add<IfOp>(ifRule);
   rules.add<WhileOp>(whileRule);
   rules.add<GroupOp>(groupRule);
-  rules.add<CustomGradOp>(customGradRule);
+  rules.add<CustomOp>(customRule);
   rules.add<ScanOp>(scanRule);
   rules.addZero<StopGradientOp>();
 }

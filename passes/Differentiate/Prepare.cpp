@@ -24,7 +24,7 @@ void decomposeUnruled(mlir::func::FuncOp function) {
   while (changed) { // a decomposition may hold composites
     SmallVector<DecomposableOpInterface> composites;
     function.walk([&](DecomposableOpInterface op) {
-      if (!rules.find(op) || isNarrow(op))
+      if (!rules.find(op) || (isNarrow(op) && !llvm::isa<CustomOp>(op)))
         composites.push_back(op);
     });
     for (DecomposableOpInterface op : composites) {

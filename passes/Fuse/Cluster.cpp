@@ -11,7 +11,7 @@ static constexpr int cheapLimit = 8;
 
 // The number of ops in a cheap expression, or more than `budget` where it is not cheap.
 static int cheapCost(mlir::Operation *op, int budget) {
-  if (!op || budget < 0)
+  if (!op || budget < 0 || isWhole(op))
     return budget + 1;
   if (auto constant = llvm::dyn_cast<ConstantOp>(op)) {
     auto dense = llvm::dyn_cast<mlir::DenseElementsAttr>(constant.getValue());
@@ -54,6 +54,8 @@ Role roleOf(mlir::Operation *op) {
     return Role::other;
   if (cheapCost(op, cheapLimit) <= cheapLimit)
     return Role::cheap;
+  if (isWhole(op))
+    return Role::single;
   if (llvm::isa<ReshapeOp, ConstantOp, GroupOp>(op))
     return Role::free;
   kiln::OpClass opClass = opClassOf(op);

@@ -183,7 +183,7 @@ static void dropRepeatedOutputs(GroupOp group) {
 static void fuseBlock(mlir::Block &block, FuseLevel level) {
   // Inside out: what an inner block still reads of an outer cheap op is then known.
   for (mlir::Operation &op : block)
-    if (!llvm::isa<GroupOp>(op))
+    if (isControl(&op))
       for (mlir::Region &region : op.getRegions())
         for (mlir::Block &inner : region)
           fuseBlock(inner, level);

@@ -17,7 +17,7 @@ llvm::SmallVector<mlir::Operation *> cheapOpsToKeep(mlir::Block &block) {
       continue;
     bool keep = llvm::any_of(op.getUsers(), [](mlir::Operation *user) {
       Role role = roleOf(user);
-      return role == Role::free || role == Role::control || role == Role::other;
+      return role == Role::free || role == Role::control || role == Role::other || isWhole(user);
     });
     if (keep)
       result.push_back(&op);
@@ -41,7 +41,7 @@ class GroupMaker {
 public:
   /// `kept`: cheap ops that are read as values, not cloned.
   GroupMaker(mlir::OpBuilder &builder, const OpSet &members, const llvm::DenseSet<mlir::Operation *> &kept)
-      : builder(builder), members(members), kept(kept) {}
+      : builder(builder), members(members), kept(kept), whole(isWhole(members.front())) {}
 
   GroupOp make() {
     llvm::SmallVector<mlir::Value> outputs;
@@ -86,12 +86,13 @@ private:
   }
 
   bool isCloned(mlir::Operation *op) const { return roleOf(op) == Role::cheap && !kept.contains(op); }
+  bool computesHere(mlir::Operation *op) const { return members.contains(op) || (isCloned(op) && !whole); }
 
   mlir::Value materialize(mlir::Value value, mlir::Block &body, mlir::OpBuilder &inner) {
     if (mlir::Value mapped = mapping.lookupOrNull(value))
       return mapped;
     mlir::Operation *op = value.getDefiningOp();
-    if (op && (members.contains(op) || isCloned(op))) {
+    if (op && computesHere(op)) {
       clone(op, body, inner);
       return mapping.lookup(value);
     }
@@ -112,6 +113,7 @@ private:
   mlir::OpBuilder &builder;
   const OpSet &members;
   const llvm::DenseSet<mlir::Operation *> &kept;
+  bool whole; // what it reads is stored
   mlir::IRMapping mapping;
   llvm::SmallVector<mlir::Value> inputs;
 };
@@ -166,7 +168,7 @@ static llvm::SmallVector<Unit> unitsOf(mlir::Block &block, llvm::ArrayRef<OpSet>
       forEachDeepSource(op, waitFor);
       op->walk([&](mlir::Operation *nested) {
         for (mlir::Value operand : nested->getOperands())
-          if (!unit.cluster || kept.contains(operand.getDefiningOp()))
+          if (!unit.cluster || isWhole(op) || kept.contains(operand.getDefiningOp()))
             waitFor(operand);
       });
     }

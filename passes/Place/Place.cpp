@@ -26,6 +26,28 @@ static constexpr llvm::StringLiteral opReasonName = "kiln.refused";
 
 //===-- Loops and branches ---------------------------------------------------------------------------------------===//
 
+// What another backend took whole becomes what it is made of, where this one has no such op.
+static mlir::LogicalResult decomposeRefused(mlir::Operation &control, claim::Claimant &claimant) {
+  for (;;) {
+    GroupOp refused;
+    bool failed = false;
+    control.walk([&](GroupOp group) {
+      if (llvm::none_of(group.getBody().getOps(), [](mlir::Operation &op) { return isWhole(&op); }))
+        return mlir::WalkResult::advance();
+      mlir::FailureOr<claim::Answer> answer = claimant.claim(group);
+      failed = mlir::failed(answer);
+      if (!failed && answer->whole)
+        return mlir::WalkResult::advance();
+      refused = group;
+      return mlir::WalkResult::interrupt();
+    });
+    if (failed)
+      return mlir::failure();
+    if (!refused || !splitGroup(refused))
+      return mlir::success();
+  }
+}
+
 // Where one of its kernels is elsewhere, all of them go there: a backend runs a loop by itself.
 static mlir::LogicalResult moveTogether(mlir::Operation &control, Claimants claimants) {
   uint32_t target = 0;
@@ -38,6 +60,8 @@ static mlir::LogicalResult moveTogether(mlir::Operation &control, Claimants clai
   });
   if (target == 0)
     return mlir::success();
+  if (mlir::failed(decomposeRefused(control, *claimants[target])))
+    return mlir::failure();
   mlir::WalkResult all = control.walk([&](GroupOp group) -> mlir::WalkResult {
     mlir::FailureOr<claim::Answer> answer = claimants[target]->claim(group);
     if (mlir::failed(answer))

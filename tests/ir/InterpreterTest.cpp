@@ -91,7 +91,7 @@ TEST(Interpreter, ScanOfNoStepsGivesTheInitialCarries) {
   EXPECT_EQ(results[1].shape, std::vector<int64_t>{0});
 }
 
-TEST(Interpreter, IfWhileCustomGradAndGroup) {
+TEST(Interpreter, IfWhileCustomAndGroup) {
   auto results = run(R"(
     func.func @f(%c: tensor<i1>, %x: tensor<f32>, %limit: tensor<f32>) -> (tensor<f32>, tensor<f32>, tensor<f32>, tensor<f32>) {
       %a = kiln.if %c : (tensor<i1>) -> tensor<f32> {
@@ -109,7 +109,7 @@ TEST(Interpreter, IfWhileCustomGradAndGroup) {
         %d = kiln.add %v, %v : tensor<f32>
         kiln.yield %d : tensor<f32>
       }
-      %g = kiln.custom_grad %x : (tensor<f32>) -> tensor<f32> forward {
+      %g = kiln.custom %x : (tensor<f32>) -> tensor<f32> forward {
       ^forward(%v: tensor<f32>):
         %r = kiln.floor %v : tensor<f32>
         kiln.yield %r : tensor<f32>

@@ -163,6 +163,8 @@ int main(void) {
   FIELD(kiln_capabilities, artifact_symbol);
   FIELD(kiln_capabilities, link_seconds);
   FIELD(kiln_capabilities, link_bytes_per_second);
+  FIELD(kiln_capabilities, composites);
+  FIELD(kiln_capabilities, composite_count);
   SIZE(kiln_terms);
   FIELD(kiln_terms, size);
   FIELD(kiln_terms, flags);

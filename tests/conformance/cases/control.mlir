@@ -111,7 +111,7 @@ func.func @until(%x: tensor<4xf32>) -> (tensor<4xf32>, tensor<i32>) {
 }
 
 func.func @custom(%x: tensor<5xf32>) -> tensor<5xf32> {
-  %r = kiln.custom_grad %x : (tensor<5xf32>) -> tensor<5xf32> forward {
+  %r = kiln.custom %x : (tensor<5xf32>) -> tensor<5xf32> forward {
   ^forward(%a: tensor<5xf32>):
     %b = kiln.round %a : tensor<5xf32>
     kiln.yield %b : tensor<5xf32>

@@ -1,6 +1,6 @@
 // Branches, loops over time, and a gradient of the user's own.
 func.func @custom_grad(%x: tensor<4xf32>, %y: tensor<4xf32>) -> tensor<4xf32> {
-  %r = kiln.custom_grad %x, %y : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32> forward {
+  %r = kiln.custom %x, %y : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32> forward {
   ^forward(%a: tensor<4xf32>, %b: tensor<4xf32>):
     %0 = kiln.mul %a, %b : tensor<4xf32>
     kiln.yield %0 : tensor<4xf32>
@@ -11,6 +11,29 @@ func.func @custom_grad(%x: tensor<4xf32>, %y: tensor<4xf32>) -> tensor<4xf32> {
     kiln.yield %0, %1 : tensor<4xf32>, tensor<4xf32>
   }
   return %r : tensor<4xf32>
+}
+func.func @custom_derived(%x: tensor<4xf32>, %y: tensor<4xf32>, %i: tensor<4xi32> {test.range = [0, 3]}) -> (tensor<4xf32>, tensor<4xf32>) {
+  %r:3 = kiln.custom "blend" %x, %i, %y {fields = {slope = 0.5 : f64}} : (tensor<4xf32>, tensor<4xi32>, tensor<4xf32>) -> (tensor<4xf32>, tensor<4xi32>, tensor<4xf32>) forward {
+  ^forward(%a: tensor<4xf32>, %n: tensor<4xi32>, %b: tensor<4xf32>):
+    %0 = kiln.tanh %a : tensor<4xf32>
+    %1 = kiln.mul %0, %b : tensor<4xf32>
+    %2 = kiln.gelu %1 : tensor<4xf32>
+    kiln.yield %2, %n, %0 : tensor<4xf32>, tensor<4xi32>, tensor<4xf32>
+  }
+  return %r#0, %r#2 : tensor<4xf32>, tensor<4xf32>
+}
+func.func @custom_in_a_loop(%x: tensor<5x4xf32>, %h0: tensor<4xf32>) -> tensor<4xf32> {
+  %h = kiln.scan "5" step(%t) carry(%c = %h0 : tensor<4xf32>) over(%xt = %x : tensor<5x4xf32>) -> () {
+    %r = kiln.custom "cell" %c, %xt : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32> forward {
+    ^forward(%a: tensor<4xf32>, %b: tensor<4xf32>):
+      %0 = kiln.mul %a, %b : tensor<4xf32>
+      %1 = kiln.tanh %0 : tensor<4xf32>
+      %2 = kiln.add %1, %b : tensor<4xf32>
+      kiln.yield %2 : tensor<4xf32>
+    }
+    kiln.yield %r : tensor<4xf32>
+  }
+  return %h : tensor<4xf32>
 }
 func.func @branch_taken(%x: tensor<4xf32>, %y: tensor<4xf32>, %c: tensor<i1> {test.range = [1, 1]}) -> tensor<4xf32> {
   %r = kiln.if %c : (tensor<i1>) -> tensor<4xf32> {

@@ -123,8 +123,8 @@ func.func @f(%x: tensor<4xf32>) {
 
 // custom_grad (C1): one gradient for each float operand
 func.func @f(%x: tensor<4xf32>, %i: tensor<4xi32>) {
-  // expected-error@+1 {{'kiln.custom_grad' op (C1) backward's values must have the types (f32[4]), found (f32[4], i32[4])}}
-  %r = kiln.custom_grad %x, %i : (tensor<4xf32>, tensor<4xi32>) -> tensor<4xf32> forward {
+  // expected-error@+1 {{'kiln.custom' op (C1) backward's values must have the types (f32[4]), found (f32[4], i32[4])}}
+  %r = kiln.custom %x, %i : (tensor<4xf32>, tensor<4xi32>) -> tensor<4xf32> forward {
   ^forward(%a: tensor<4xf32>, %b: tensor<4xi32>):
     kiln.yield %a : tensor<4xf32>
   } backward {

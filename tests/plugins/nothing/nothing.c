@@ -1,8 +1,18 @@
-/* A backend that takes nothing: what it costs to ask it. */
+/* A backend that takes nothing, and wants every composite whole: what it costs to ask it. */
 #include <kiln/kiln_backend.h>
+
+#define NAME(literal) {literal, sizeof(literal) - 1}
+static const kiln_string composites[] = {
+    NAME("relu"),           NAME("silu"),          NAME("softplus"), NAME("gelu"),          NAME("softmax"),
+    NAME("log_softmax"),    NAME("layer_norm"),    NAME("rms_norm"), NAME("cross_entropy"), NAME("attention"),
+    NAME("random_uniform"), NAME("random_normal"), NAME("dropout"),  NAME("attention_grad")};
 
 static int32_t capabilities(const kiln_host *host, const kiln_target *to, kiln_capabilities *out, kiln_error *error) {
   out->flags = KILN_BACKEND_HOST_MEMORY;
+  if (out->size >= sizeof *out) {
+    out->composites = composites;
+    out->composite_count = sizeof composites / sizeof *composites;
+  }
   return KILN_SUCCESS;
 }
 

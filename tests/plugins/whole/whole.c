@@ -1,0 +1,224 @@
+/* A backend of whole composites: softmax over the last axis, and a user's own op swiglu with its gradient, of f32. */
+#include <kiln/kiln_backend.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#define TEXT(literal) ((kiln_string){literal, sizeof(literal) - 1})
+#define MOST_DIMS 4
+static int32_t fail(kiln_error *error, int32_t code, const char *message) {
+  memcpy(error->message, message, strlen(message) + 1); /* all of ours are short */
+  return error->code = code;
+}
+/* ---- The compile side ---- */
+enum { SOFTMAX, SWIGLU, SWIGLU_GRAD, OPS };
+static const kiln_string names[OPS] = {{"softmax", 7}, {"swiglu", 6}, {"swiglu_grad", 11}};
+struct code { /* of one kernel */
+  uint32_t op, rank;
+  kiln_extent dims[MOST_DIMS]; /* of the first input */
+  double beta;                 /* swiglu's */
+};
+/* Null, or why the kernel is not for us. */
+static const char *understand(const kiln_reader *read, const kiln_kernel *kernel, struct code *code) {
+  kiln_kernel_info info = {.size = sizeof info};
+  kiln_op op = {.size = sizeof op};
+  kiln_type type = {.size = sizeof type};
+  kiln_attr attr = {.size = sizeof attr};
+  read->kernel(kernel, &info);
+  read->op(kernel, 0, &op);
+  for (code->op = 0; code->op < OPS; ++code->op)
+    if (op.name.size == names[code->op].size && !memcmp(op.name.data, names[code->op].data, op.name.size))
+      break;
+  if (info.op_count != 1 || code->op == OPS || info.output_count != 1)
+    return "this backend takes softmax, swiglu and swiglu_grad, one at a time";
+  read->value(kernel, info.inputs[0], &type);
+  if (type.dtype != KILN_F32 || type.rank == 0 || type.rank > MOST_DIMS)
+    return "this backend computes with f32 of one to four axes";
+  code->rank = type.rank;
+  memcpy(code->dims, type.dims, type.rank * sizeof *type.dims);
+  if (code->op == SOFTMAX && (!read->find_attr(kernel, 0, TEXT("axis"), &attr) || attr.integer + 1 != type.rank))
+    return "this backend has a softmax of the last axis";
+  code->beta = code->op != SOFTMAX && read->find_attr(kernel, 0, TEXT("beta"), &attr) ? attr.number : 1;
+  return NULL;
+}
+static int32_t capabilities(const kiln_host *host, const kiln_target *to, kiln_capabilities *out, kiln_error *error) {
+  out->flags = KILN_BACKEND_DETERMINISTIC;
+  if (out->size >= sizeof *out)
+    out->composites = names, out->composite_count = OPS;
+  return KILN_SUCCESS;
+}
+static int32_t claim(const kiln_host *host, const kiln_kernel *kernel, const kiln_target *target,
+                     const kiln_answer *answer, kiln_error *error) {
+  struct code code;
+  kiln_terms terms = {.size = sizeof terms};
+  const char *why = understand(host->reader, kernel, &code);
+  why ? answer->refuse(answer->self, KILN_NONE, (kiln_string){why, strlen(why)})
+      : answer->take(answer->self, NULL, 0, &terms);
+  return KILN_SUCCESS;
+}
+static int32_t compile(const kiln_host *host, const kiln_program *program, const kiln_target *target,
+                       const kiln_sink *sink, kiln_error *error) {
+  kiln_program_info info = {.size = sizeof info};
+  host->reader->program(program, &info);
+  struct code *codes = calloc(info.kernel_count + 1, sizeof *codes);
+  if (!codes)
+    return fail(error, KILN_ERROR_OUT_OF_MEMORY, "no memory to compile in");
+  for (uint32_t i = 0; i < info.kernel_count; ++i)
+    understand(host->reader, host->reader->program_kernel(program, i), &codes[i]);
+  sink->add(sink->self, KILN_BLOB_BYTES, TEXT("whole"), codes, info.kernel_count * sizeof *codes);
+  free(codes);
+  return KILN_SUCCESS;
+}
+/* ---- The run side: one device, which is this process ---- */
+struct kiln_buffer {
+  uint64_t size;
+  uint8_t bytes[];
+};
+struct kiln_executable {
+  const kiln_reader *read;
+  const kiln_program *program;
+  const struct code *codes; /* the artifact */
+  const uint8_t *constants;
+  const kiln_execution *run;             /* the one that is under way */
+  int64_t iteration[KILN_MAX_LOOPS + 1]; /* of the loops around, the outermost first */
+  int depth;
+};
+static int32_t devices(const kiln_host *host, uint32_t *count, kiln_string *why, kiln_error *error) {
+  return *count = 1, KILN_SUCCESS;
+}
+static int32_t device_info(const kiln_host *host, uint32_t number, kiln_device_info *info, kiln_error *error) {
+  return info->usable = 1, info->name = TEXT("this process"), KILN_SUCCESS;
+}
+static int32_t open_device(const kiln_host *host, uint32_t number, kiln_device **device, kiln_error *error) {
+  *device = number ? NULL : (kiln_device *)host; /* all that a device needs to know here */
+  return number ? fail(error, KILN_ERROR_INVALID, "there is one device, number 0") : KILN_SUCCESS;
+}
+static void close_device(kiln_device *device) {}
+static int32_t allocate(kiln_device *device, uint64_t bytes, kiln_buffer **buffer, kiln_error *error) {
+  kiln_buffer *made = bytes < SIZE_MAX / 2 ? malloc(sizeof *made + bytes) : NULL;
+  if (!made)
+    return fail(error, KILN_ERROR_OUT_OF_MEMORY, "no memory for a buffer");
+  return made->size = bytes, *buffer = made, KILN_SUCCESS;
+}
+static void release(kiln_buffer *buffer) { free(buffer); }
+static int32_t check(const kiln_buffer *buffer, uint64_t at, uint64_t bytes, kiln_error *error) {
+  int inside = at <= buffer->size && bytes <= buffer->size - at;
+  return inside ? KILN_SUCCESS : fail(error, KILN_ERROR_INVALID, "this reaches beyond the end of a buffer");
+}
+static int32_t write(kiln_buffer *to, uint64_t offset, const void *from, uint64_t bytes, kiln_error *error) {
+  return check(to, offset, bytes, error) ? error->code : (memmove(to->bytes + offset, from, bytes), KILN_SUCCESS);
+}
+static int32_t read(kiln_buffer *from, uint64_t offset, void *to, uint64_t bytes, kiln_error *error) {
+  return check(from, offset, bytes, error) ? error->code : (memcpy(to, from->bytes + offset, bytes), KILN_SUCCESS);
+}
+static int32_t copy(kiln_buffer *a, uint64_t at, kiln_buffer *b, uint64_t to, uint64_t bytes, kiln_error *error) {
+  return check(a, at, bytes, error) ? error->code : write(b, to, a->bytes + at, bytes, error);
+}
+static int32_t load(kiln_device *device, const kiln_program *program, const void *artifact, uint64_t bytes,
+                    kiln_executable **executable, kiln_error *error) {
+  kiln_executable *made = malloc(sizeof *made);
+  if (!made)
+    return fail(error, KILN_ERROR_OUT_OF_MEMORY, "no memory for a program");
+  *made = (kiln_executable){.read = ((const kiln_host *)device)->reader, .program = program, .codes = artifact};
+  kiln_program_info info = {.size = sizeof info};
+  made->read->program(program, &info);
+  if (bytes != info.kernel_count * sizeof(struct code))
+    return free(made), fail(error, KILN_ERROR_INVALID, "this artifact is not of this program: build it again");
+  return made->constants = info.constants, *executable = made, KILN_SUCCESS;
+}
+static void unload(kiln_executable *executable) { free(executable); }
+static int64_t value(kiln_extent extent, const int64_t *table) {
+  return extent.slot < 0 ? extent.value : table[extent.slot];
+}
+static uint8_t *place(const kiln_executable *w, const kiln_place *p) {
+  uint8_t *at = p->space == KILN_SPACE_ARENA      ? w->run->arena->bytes
+                : p->space == KILN_SPACE_ARGUMENT ? w->run->buffers[p->argument]->bytes
+                                                  : (uint8_t *)w->constants;
+  for (int level = 0; level < w->depth; ++level)
+    at += value(p->stride[level], w->run->extents) * w->iteration[level];
+  return at + p->offset;
+}
+static int64_t extent(const kiln_executable *w, const kiln_node_info *node, kiln_extent of) {
+  return of.slot < 0 ? of.value : value(node->extents[of.slot], w->run->extents);
+}
+static void softmax(const float *x, float *out, int64_t rows, int64_t n) {
+  for (int64_t row = 0; row < rows; ++row, x += n, out += n) {
+    float most = -INFINITY, sum = 0;
+    for (int64_t i = 0; i < n; ++i)
+      most = x[i] > most ? x[i] : most;
+    for (int64_t i = 0; i < n; ++i)
+      sum += out[i] = expf(x[i] - most);
+    for (int64_t i = 0; i < n; ++i)
+      out[i] /= sum;
+  }
+}
+/* Rows of x are [a, b]; y = a * sigmoid(beta * a) * b. With `dy`, out is the gradient of x. */
+static void swiglu(const float *x, const float *dy, float *out, int64_t rows, int64_t width, float beta) {
+  for (int64_t i = 0; i < rows * width; ++i) {
+    int64_t at = i / width * 2 * width + i % width;
+    float a = x[at], b = x[at + width], s = 1 / (1 + expf(-beta * a));
+    if (!dy) {
+      out[i] = a * s * b;
+    } else {
+      out[at] = dy[i] * b * (s + beta * a * s * (1 - s));
+      out[at + width] = dy[i] * a * s;
+    }
+  }
+}
+static void launch(const kiln_executable *w, const kiln_node_info *node) {
+  const struct code *code = &w->codes[node->kernel];
+  const float *x = (const float *)place(w, &node->places[0]), *second = (const float *)place(w, &node->places[1]);
+  float *out = (float *)place(w, &node->places[node->place_count - 1]);
+  int64_t rows = 1, n = extent(w, node, code->dims[code->rank - 1]);
+  for (uint32_t d = 0; d + 1 < code->rank; ++d)
+    rows *= extent(w, node, code->dims[d]);
+  if (code->op == SOFTMAX)
+    softmax(x, out, rows, n);
+  else
+    swiglu(x, code->op == SWIGLU ? NULL : second, out, rows, n / 2, (float)code->beta);
+}
+static void run(kiln_executable *w, const kiln_node *node) {
+  kiln_node_info info = {.size = sizeof info};
+  w->read->node(node, &info);
+  if (info.kind == KILN_NODE_LAUNCH)
+    launch(w, &info);
+  if (info.kind == KILN_NODE_COPY)
+    memmove(place(w, &info.places[1]), place(w, &info.places[0]), value(info.count, w->run->extents));
+  if (info.kind == KILN_NODE_IF)
+    run(w, w->read->child(node, *place(w, info.condition) ? 0 : 1));
+  if (info.kind == KILN_NODE_WHILE)
+    for (run(w, w->read->child(node, 0)); *place(w, info.condition); run(w, w->read->child(node, 0)))
+      run(w, w->read->child(node, 1));
+  int loop = info.kind == KILN_NODE_REPEAT;
+  int64_t count = loop ? value(info.count, w->run->extents) : info.kind == KILN_NODE_SEQUENCE;
+  for (int64_t i = 0; i < count; ++i, w->depth -= loop) {
+    w->iteration[w->depth] = info.reverse ? count - 1 - i : i;
+    if (loop && info.index_slot >= 0)
+      w->run->extents[info.index_slot] = w->iteration[w->depth];
+    w->depth += loop;
+    for (uint32_t c = 0; c < info.child_count; ++c)
+      run(w, w->read->child(node, c));
+  }
+}
+static int32_t execute(kiln_executable *w, const kiln_execution *execution, kiln_error *error) {
+  kiln_entry_info entry = {.size = sizeof entry};
+  w->read->entry(w->program, execution->entry, &entry);
+  if (!entry.root)
+    return fail(error, KILN_ERROR_INVALID, "the program has no such entry");
+  w->run = execution;
+  run(w, entry.root);
+  if (execution->event)
+    *execution->event = NULL; /* all is done */
+  return KILN_SUCCESS;
+}
+static int32_t wait(kiln_event *event, kiln_error *error) { return KILN_SUCCESS; }
+/* ---- The plugin ---- */
+__attribute__((visibility("default"))) const kiln_backend *kiln_backend_plugin(const kiln_offer *offer,
+                                                                               kiln_error *error) {
+  static const kiln_compile_api compiling = {sizeof compiling, capabilities, claim, compile};
+  static const kiln_run_api running = {sizeof running, devices, device_info, open_device, close_device, allocate,
+                                       NULL,           release, NULL,        NULL,        write,        read,
+                                       copy,           load,    unload,      execute,     wait};
+  static const kiln_backend backend = {sizeof backend, 1, {"whole", 5}, {"whole 1.0", 9}, &compiling, &running};
+  int known = offer->oldest <= 1 && offer->newest >= 1;
+  return known ? &backend : (fail(error, KILN_ERROR_VERSION, "this backend speaks version 1 of the interface"), NULL);
+}
