@@ -15,7 +15,7 @@ foreach(backend cpu vulkan reference)
   endif()
 endforeach()
 install(FILES LICENSE DESTINATION share/doc/kiln)
-install(FILES docs/ops.md docs/fusion.md docs/write-a-backend.md docs/backends.md docs/conformance.md DESTINATION share/doc/kiln)
+install(FILES docs/ops.md docs/fusion.md docs/write-a-backend.md docs/grow-a-backend.md docs/backends.md docs/conformance.md DESTINATION share/doc/kiln)
 
 install(FILES backends/api/kiln_backend.h backends/api/kiln_text.h backends/api/kiln_tree.h DESTINATION include/kiln)
 install(FILES "${PROJECT_BINARY_DIR}/backends/sdk/Ops.inc" backends/sdk/Ops.h backends/sdk/Graph.h backends/sdk/Emitter.h

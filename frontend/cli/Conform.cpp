@@ -107,11 +107,13 @@ public:
 
   /// Of what the backend is to be offered whole; what it fails at is left to the kit.
   absl::StatusOr<std::vector<conformance::Case>> whole(const host::Backend &backend, const ConformOptions &under,
+                                                       const SettingList &settings,
                                                        const std::string &composites) const {
-    ModelOptions options = optionsFor(under.backend, under.targetCpu, under.targetDevice);
+    ModelOptions options = testedOptions(under);
     kiln_target target{};
     target.size = sizeof target;
     target.device = text(options.targetDevice);
+    settings.giveTo(target);
     host::Capabilities capabilities;
     std::string why;
     std::vector<conformance::Case> cases;
@@ -272,17 +274,17 @@ int commandConform(const ConformOptions &options) {
     std::shared_ptr<host::Backend> backend = installed().backends().find(options.backend, why);
     if (!backend || !setOptions(*backend, options, kit, why))
       return false;
-    conformance::Options all = kit;
-    absl::StatusOr<std::vector<conformance::Case>> whole = models.whole(*backend, options, composites);
+    absl::StatusOr<std::vector<conformance::Case>> whole =
+        models.whole(*backend, options, kit.compileSettings, composites);
     if (!whole.ok())
       return why = std::string(whole.status().message()), false;
-    all.whole = std::move(*whole);
+    kit.whole = std::move(*whole);
     conformance::run(
         backend,
         [&](const std::vector<host::Blob> &blobs, const std::string &symbol, std::string &wrong) {
           return linkObjects(folder, blobs, symbol, wrong);
         },
-        all, own);
+        kit, own);
     return true;
   };
   report.watcher.added = [](const conformance::Row &row) { // the table comes at the end; this is worth knowing now

@@ -186,6 +186,14 @@ TEST_F(Wrong, NotAtAll) {
 }
 
 TEST_F(Wrong, Capabilities) {
+  EXPECT_EQ(capabilities("capabilities: composite"),
+            "the backend wrong names a composite 'soft max', which no op can be called: tell its author");
+  EXPECT_EQ(capabilities("capabilities: composite nowhere"),
+            "the backend wrong names a composite of 9 bytes at no address: tell its author");
+  EXPECT_EQ(capabilities("capabilities: composites at no address"),
+            "the backend wrong names 3 composites at no address: tell its author");
+  EXPECT_EQ(capabilities("capabilities: many composites"),
+            "the backend wrong names 1099511627776 composites at no address: tell its author");
   EXPECT_EQ(capabilities("capabilities: flags"), "the backend wrong sets the flags 0x100, which version 1 of the "
                                                  "interface does not have: tell its author");
   EXPECT_EQ(capabilities("capabilities: binding"),

@@ -1,7 +1,7 @@
-/* The smallest backend with weights that it packs once: what an execution only reads is copied to memory of the device's
- * own, and taken from there as long as the host says that it holds what it held (kiln_execution.versions). Were the host
- * wrong, results would be those of older weights. PACKING_BLIND: it never looks at the number again, which is to be seen
- * in the results. */
+/* The smallest backend with weights that it packs once: what an execution only reads is copied to memory of the
+ * device's own, and taken from there as long as the host says that it holds what it held (kiln_execution.versions).
+ * Were the host wrong, results would be those of older weights. PACKING_BLIND: it never looks at the number again,
+ * which is to be seen in the results. */
 #define kiln_backend_plugin minimal_plugin
 #include "../minimal/minimal.c"
 #undef kiln_backend_plugin

@@ -1,10 +1,13 @@
-/* A backend of whole composites: softmax over the last axis, and a user's own op swiglu with its gradient, of f32. */
+/* A backend of whole composites: softmax over the last axis, and a user's own op swiglu with its gradient, of f32, on
+ * the host's threads. docs/grow-a-backend.md tells of it. */
 #include <kiln/kiln_backend.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #define TEXT(literal) ((kiln_string){literal, sizeof(literal) - 1})
 #define MOST_DIMS 4
+#define START_SECONDS 2e-6    /* to wake the threads */
+#define BYTES_PER_SECOND 10e9 /* what a core reads and writes */
 static int32_t fail(kiln_error *error, int32_t code, const char *message) {
   memcpy(error->message, message, strlen(message) + 1); /* all of ours are short */
   return error->code = code;
@@ -49,11 +52,15 @@ static int32_t capabilities(const kiln_host *host, const kiln_target *to, kiln_c
 static int32_t claim(const kiln_host *host, const kiln_kernel *kernel, const kiln_target *target,
                      const kiln_answer *answer, kiln_error *error) {
   struct code code;
-  kiln_terms terms = {.size = sizeof terms};
+  kiln_terms terms = {.size = sizeof terms, .form = TEXT("rows")};
   const char *why = understand(host->reader, kernel, &code);
-  why ? answer->refuse(answer->self, KILN_NONE, (kiln_string){why, strlen(why)})
-      : answer->take(answer->self, NULL, 0, &terms);
-  return KILN_SUCCESS;
+  if (why)
+    return answer->refuse(answer->self, KILN_NONE, (kiln_string){why, strlen(why)}), KILN_SUCCESS;
+  double bytes = sizeof(float);
+  for (uint32_t d = 0; d < code.rank; ++d)
+    bytes *= (double)code.dims[d].value; /* where it is dynamic: its bound */
+  terms.seconds = START_SECONDS + 2 * bytes / BYTES_PER_SECOND;
+  return answer->take(answer->self, NULL, 0, &terms), KILN_SUCCESS;
 }
 static int32_t compile(const kiln_host *host, const kiln_program *program, const kiln_target *target,
                        const kiln_sink *sink, kiln_error *error) {
@@ -74,6 +81,7 @@ struct kiln_buffer {
   uint8_t bytes[];
 };
 struct kiln_executable {
+  const kiln_host *host; /* the device's: its threads */
   const kiln_reader *read;
   const kiln_program *program;
   const struct code *codes; /* the artifact */
@@ -118,7 +126,10 @@ static int32_t load(kiln_device *device, const kiln_program *program, const void
   kiln_executable *made = malloc(sizeof *made);
   if (!made)
     return fail(error, KILN_ERROR_OUT_OF_MEMORY, "no memory for a program");
-  *made = (kiln_executable){.read = ((const kiln_host *)device)->reader, .program = program, .codes = artifact};
+  *made = (kiln_executable){.host = (const kiln_host *)device,
+                            .read = ((const kiln_host *)device)->reader,
+                            .program = program,
+                            .codes = artifact};
   kiln_program_info info = {.size = sizeof info};
   made->read->program(program, &info);
   if (bytes != info.kernel_count * sizeof(struct code))
@@ -140,41 +151,52 @@ static uint8_t *place(const kiln_executable *w, const kiln_place *p) {
 static int64_t extent(const kiln_executable *w, const kiln_node_info *node, kiln_extent of) {
   return of.slot < 0 ? of.value : value(node->extents[of.slot], w->run->extents);
 }
-static void softmax(const float *x, float *out, int64_t rows, int64_t n) {
-  for (int64_t row = 0; row < rows; ++row, x += n, out += n) {
-    float most = -INFINITY, sum = 0;
-    for (int64_t i = 0; i < n; ++i)
-      most = x[i] > most ? x[i] : most;
-    for (int64_t i = 0; i < n; ++i)
-      sum += out[i] = expf(x[i] - most);
-    for (int64_t i = 0; i < n; ++i)
-      out[i] /= sum;
-  }
+struct work { /* of one launch */
+  const struct code *code;
+  const float *x, *second;
+  float *out;
+  int64_t width;
+};
+static void softmax(const struct work *w, int64_t row) {
+  const float *x = w->x + row * w->width;
+  float *out = w->out + row * w->width, most = -INFINITY, sum = 0;
+  for (int64_t i = 0; i < w->width; ++i)
+    most = x[i] > most ? x[i] : most;
+  for (int64_t i = 0; i < w->width; ++i)
+    sum += out[i] = expf(x[i] - most);
+  for (int64_t i = 0; i < w->width; ++i)
+    out[i] /= sum;
 }
-/* Rows of x are [a, b]; y = a * sigmoid(beta * a) * b. With `dy`, out is the gradient of x. */
-static void swiglu(const float *x, const float *dy, float *out, int64_t rows, int64_t width, float beta) {
-  for (int64_t i = 0; i < rows * width; ++i) {
-    int64_t at = i / width * 2 * width + i % width;
-    float a = x[at], b = x[at + width], s = 1 / (1 + expf(-beta * a));
+/* A row of x is [a, b]: a * sigmoid(beta * a) * b, or, where dy is given, the gradient of x. */
+static void swiglu(const struct work *w, int64_t row, const float *dy) {
+  int64_t n = w->width / 2;
+  const float *x = w->x + row * w->width;
+  const float beta = (float)w->code->beta;
+  float *out = w->out + row * (dy ? w->width : n);
+  for (int64_t i = 0; i < n; ++i) {
+    float a = x[i], b = x[i + n], s = 1 / (1 + expf(-beta * a));
     if (!dy) {
       out[i] = a * s * b;
     } else {
-      out[at] = dy[i] * b * (s + beta * a * s * (1 - s));
-      out[at + width] = dy[i] * a * s;
+      out[i] = dy[row * n + i] * b * (s + beta * a * s * (1 - s));
+      out[i + n] = dy[row * n + i] * a * s;
     }
   }
 }
+static void rows(void *context, int64_t begin, int64_t end, uint32_t worker) {
+  const struct work *w = context;
+  for (int64_t row = begin; row < end; ++row)
+    w->code->op == SOFTMAX ? softmax(w, row) : swiglu(w, row, w->code->op == SWIGLU ? NULL : w->second);
+}
 static void launch(const kiln_executable *w, const kiln_node_info *node) {
   const struct code *code = &w->codes[node->kernel];
-  const float *x = (const float *)place(w, &node->places[0]), *second = (const float *)place(w, &node->places[1]);
-  float *out = (float *)place(w, &node->places[node->place_count - 1]);
-  int64_t rows = 1, n = extent(w, node, code->dims[code->rank - 1]);
+  struct work work = {code, (const float *)place(w, &node->places[0]), (const float *)place(w, &node->places[1]),
+                      (float *)place(w, &node->places[node->place_count - 1]),
+                      extent(w, node, code->dims[code->rank - 1])};
+  int64_t count = 1;
   for (uint32_t d = 0; d + 1 < code->rank; ++d)
-    rows *= extent(w, node, code->dims[d]);
-  if (code->op == SOFTMAX)
-    softmax(x, out, rows, n);
-  else
-    swiglu(x, code->op == SWIGLU ? NULL : second, out, rows, n / 2, (float)code->beta);
+    count *= extent(w, node, code->dims[d]);
+  w->host->parallel_for(w->host->self, count, rows, &work);
 }
 static void run(kiln_executable *w, const kiln_node *node) {
   kiln_node_info info = {.size = sizeof info};

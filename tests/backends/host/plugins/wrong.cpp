@@ -77,6 +77,13 @@ int32_t capabilities(const kiln_host *, const kiln_target *, kiln_capabilities *
   end("capabilities");
   if (way().starts_with("error"))
     return failing(error);
+  static const kiln_string notWords[] = {{"soft max", 8}}, unreadable[] = {nowhere};
+  out->composites = is("capabilities: composite")           ? notWords
+                    : is("capabilities: composite nowhere") ? unreadable
+                                                            : nullptr;
+  out->composite_count = is("capabilities: composites at no address") ? 3
+                         : is("capabilities: many composites")        ? static_cast<size_t>(1) << 40
+                                                                      : out->composites != nullptr;
   out->flags = is("capabilities: flags") ? 0x100 : 0;
   out->max_binding_bytes = is("capabilities: binding") ? -1 : 0;
   out->max_allocation_bytes = is("capabilities: allocation") ? INT64_MIN : 0;
