@@ -24,6 +24,16 @@ Elaborator::~Elaborator() {
     }
 }
 
+/// Functions of one name in a body: the first would be taken, and Python takes the last.
+static void reportTwins(Elaborator &elaborator, const std::vector<StmtPtr> &body) {
+  std::map<std::string_view, Range> seen;
+  for (const StmtPtr &statement : body)
+    if (statement->kind == StmtKind::Def)
+      if (auto [place, isNew] = seen.try_emplace(statement->name, statement->nameRange); !isNew)
+        elaborator.error(statement->nameRange, "'" + statement->name + "' is declared twice")
+            .note(place->second, "the first one is here");
+}
+
 void Elaborator::declare(const File &file) {
   bool library = file.source->isLibrary();
   auto &table = declarations_[library ? 1 : 0];
@@ -46,8 +56,10 @@ void Elaborator::declare(const File &file) {
     case StmtKind::Def:
       if (statement->isOp)
         declareOp(*statement);
+      reportTwins(*this, statement->body);
       break;
     case StmtKind::Module:
+      reportTwins(*this, statement->body);
       break;
     default:
       error(statement->range, "this does not stand at the top level")

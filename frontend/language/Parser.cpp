@@ -106,7 +106,7 @@ bool Parser::topLevel(std::vector<StmtPtr> &out) {
   bool isHeader = token.kind == TokenKind::Name && peek(1).kind == TokenKind::Name;
   if (token.keyword("module") || token.keyword("model")) {
     statement = moduleDeclaration();
-  } else if (token.keyword("def") || (isHeader && token.text == "op")) {
+  } else if (token.keyword("def") || isOp()) {
     statement = definition(Context::File);
   } else if (isHeader && token.text == "train") {
     statement = recipe(StmtKind::Train);
@@ -192,7 +192,7 @@ bool Parser::statementLine(std::vector<StmtPtr> &out, Context context) {
   }
   const Token &first = peek();
   if (first.keyword("if") || first.keyword("for") || first.keyword("def") || first.keyword("module") ||
-      first.keyword("model") || isScan())
+      first.keyword("model") || isScan() || isOp())
     return false;
   do {
     if (peek().kind == TokenKind::Newline)
@@ -232,6 +232,9 @@ bool Parser::foreignStatement(const Token &first) {
   return false;
 }
 
+/// op NAME(…
+bool Parser::isOp() const { return peek().is(TokenKind::Name, "op") && peek(1).kind == TokenKind::Name; }
+
 bool Parser::isScan() const {
   return peek().is(TokenKind::Name, "scan") && peek(1).kind == TokenKind::Name && peek(2).keyword("in");
 }
@@ -249,8 +252,9 @@ StmtPtr Parser::compound(Context context) {
     statement = scanStatement();
   else if (token.keyword("def"))
     statement = definition(context);
-  else if (token.keyword("module") || token.keyword("model")) {
-    error(token, "a " + token.text + " stands at the top level of the file").withHelp("move it to the left margin");
+  else if (token.keyword("module") || token.keyword("model") || isOp()) {
+    error(token, (isOp() ? "an " : "a ") + token.text + " stands at the top level of the file")
+        .withHelp("move it to the left margin");
     return nullptr;
   } else if (context == Context::Generate && token.kind == TokenKind::Name && peek(1).symbol(":")) {
     statement = std::make_unique<Stmt>();

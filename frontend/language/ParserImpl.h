@@ -42,6 +42,7 @@ private:
   StmtPtr forStatement(Context context);
   StmtPtr scanStatement();
   bool parameterList(std::vector<Parameter> &out, bool typed);
+  bool isOp() const;
   bool isScan() const;
   /// Reports a statement that belongs to Python.
   bool foreignStatement(const Token &first);

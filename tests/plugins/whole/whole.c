@@ -44,7 +44,7 @@ static const char *understand(const kiln_reader *read, const kiln_kernel *kernel
   return NULL;
 }
 static int32_t capabilities(const kiln_host *host, const kiln_target *to, kiln_capabilities *out, kiln_error *error) {
-  out->flags = KILN_BACKEND_DETERMINISTIC;
+  out->flags = KILN_BACKEND_DETERMINISTIC | KILN_BACKEND_HOST_MEMORY;
   if (out->size >= sizeof *out)
     out->composites = names, out->composite_count = OPS;
   return KILN_SUCCESS;
@@ -78,7 +78,7 @@ static int32_t compile(const kiln_host *host, const kiln_program *program, const
 /* ---- The run side: one device, which is this process ---- */
 struct kiln_buffer {
   uint64_t size;
-  uint8_t bytes[];
+  uint8_t *bytes; /* the host's, or behind this */
 };
 struct kiln_executable {
   const kiln_host *host; /* the device's: its threads */
@@ -94,6 +94,7 @@ static int32_t devices(const kiln_host *host, uint32_t *count, kiln_string *why,
   return *count = 1, KILN_SUCCESS;
 }
 static int32_t device_info(const kiln_host *host, uint32_t number, kiln_device_info *info, kiln_error *error) {
+  info->flags = KILN_BACKEND_HOST_MEMORY;
   return info->usable = 1, info->name = TEXT("this process"), KILN_SUCCESS;
 }
 static int32_t open_device(const kiln_host *host, uint32_t number, kiln_device **device, kiln_error *error) {
@@ -101,12 +102,21 @@ static int32_t open_device(const kiln_host *host, uint32_t number, kiln_device *
   return number ? fail(error, KILN_ERROR_INVALID, "there is one device, number 0") : KILN_SUCCESS;
 }
 static void close_device(kiln_device *device) {}
-static int32_t allocate(kiln_device *device, uint64_t bytes, kiln_buffer **buffer, kiln_error *error) {
-  kiln_buffer *made = bytes < SIZE_MAX / 2 ? malloc(sizeof *made + bytes) : NULL;
+static int32_t import(kiln_device *device, void *memory, uint64_t bytes, kiln_buffer **buffer, kiln_error *error) {
+  uint64_t own = memory ? 0 : bytes, head = 64; /* places are aligned to that */
+  kiln_buffer *made = own < SIZE_MAX / 2 ? aligned_alloc(64, (head + own + 63) / 64 * 64) : NULL;
   if (!made)
     return fail(error, KILN_ERROR_OUT_OF_MEMORY, "no memory for a buffer");
-  return made->size = bytes, *buffer = made, KILN_SUCCESS;
+  *made = (kiln_buffer){bytes, memory ? memory : (uint8_t *)made + head};
+  return *buffer = made, KILN_SUCCESS;
 }
+static int32_t allocate(kiln_device *device, uint64_t bytes, kiln_buffer **buffer, kiln_error *error) {
+  return import(device, NULL, bytes, buffer, error);
+}
+static int32_t map(kiln_buffer *buffer, void **memory, kiln_error *error) {
+  return *memory = buffer->bytes, KILN_SUCCESS;
+}
+static void unmap(kiln_buffer *buffer) {}
 static void release(kiln_buffer *buffer) { free(buffer); }
 static int32_t check(const kiln_buffer *buffer, uint64_t at, uint64_t bytes, kiln_error *error) {
   int inside = at <= buffer->size && bytes <= buffer->size - at;
@@ -238,7 +248,7 @@ __attribute__((visibility("default"))) const kiln_backend *kiln_backend_plugin(c
                                                                                kiln_error *error) {
   static const kiln_compile_api compiling = {sizeof compiling, capabilities, claim, compile};
   static const kiln_run_api running = {sizeof running, devices, device_info, open_device, close_device, allocate,
-                                       NULL,           release, NULL,        NULL,        write,        read,
+                                       import,         release, map,         unmap,       write,        read,
                                        copy,           load,    unload,      execute,     wait};
   static const kiln_backend backend = {sizeof backend, 1, {"whole", 5}, {"whole 1.0", 9}, &compiling, &running};
   int known = offer->oldest <= 1 && offer->newest >= 1;
