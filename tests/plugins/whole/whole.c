@@ -103,11 +103,12 @@ static int32_t open_device(const kiln_host *host, uint32_t number, kiln_device *
 }
 static void close_device(kiln_device *device) {}
 static int32_t import(kiln_device *device, void *memory, uint64_t bytes, kiln_buffer **buffer, kiln_error *error) {
-  uint64_t own = memory ? 0 : bytes, head = 64; /* places are aligned to that */
-  kiln_buffer *made = own < SIZE_MAX / 2 ? aligned_alloc(64, (head + own + 63) / 64 * 64) : NULL;
+  uint64_t own = memory ? 0 : bytes + 64;
+  kiln_buffer *made = own < SIZE_MAX / 2 ? malloc(sizeof *made + own) : NULL;
   if (!made)
     return fail(error, KILN_ERROR_OUT_OF_MEMORY, "no memory for a buffer");
-  *made = (kiln_buffer){bytes, memory ? memory : (uint8_t *)made + head};
+  uint8_t *behind = (uint8_t *)(made + 1); /* from there to what places are aligned to */
+  *made = (kiln_buffer){bytes, memory ? memory : behind + 63 - ((uintptr_t)behind + 63) % 64};
   return *buffer = made, KILN_SUCCESS;
 }
 static int32_t allocate(kiln_device *device, uint64_t bytes, kiln_buffer **buffer, kiln_error *error) {
