@@ -214,16 +214,16 @@ private:
   void declareOp(const Stmt &op);
   struct CustomCall {
     std::shared_ptr<Instance> self;
-    std::vector<Binding> values;
+    std::vector<Binding> values; ///< of the function's parameters, as its signature takes them
     Range range;
     Frame *caller;
   };
-  Value callCustom(const Stmt &function, const Stmt *grad, std::shared_ptr<Instance> self, const Arguments &arguments,
-                   Range range, Frame *caller);
+  Value callCustom(const Stmt &function, const Stmt *grad, CustomCall call);
   std::unique_ptr<mlir::Block> customRegion(const Stmt &function, const CustomCall &call,
                                             llvm::ArrayRef<mlir::Type> types, std::vector<Value> &results);
-  bool customOperands(const Stmt &function, CustomCall &call, const std::vector<bool> &given,
-                      std::vector<mlir::Value> &inputs, std::vector<mlir::NamedAttribute> &fields);
+  bool customOperands(const Stmt &function, CustomCall &call, std::vector<mlir::Value> &inputs,
+                      std::vector<mlir::NamedAttribute> &fields);
+  bool tensorsOf(Value &value, Range range, std::vector<mlir::Value> &inputs);
   mlir::Attribute opAttribute(const Stmt &op, size_t parameter, const Value &value, Range range);
 
   // ElaborateScan.cpp

@@ -199,7 +199,7 @@ Value Elaborator::callFunction(const Stmt &function, std::shared_ptr<Instance> s
     noteUse(function, frame);
   const Stmt *grad = nullptr;
   if (!keep && isCustom(function, self.get(), grad))
-    return callCustom(function, grad, self, arguments, range, caller);
+    return callCustom(function, grad, {self, std::move(values), range, caller});
   callSites_.push_back(range);
   // What could not be parsed is not looked at; neither is what lacks a part of it.
   if (!function.broken)

@@ -103,6 +103,20 @@ mlir::Attribute Elaborator::opAttribute(const Stmt &op, size_t parameter, const 
   return nullptr;
 }
 
+/// The value with the block's next arguments in place of its tensors.
+static Value overArguments(const Value &value, mlir::Block &block, llvm::ArrayRef<mlir::Type> types,
+                           mlir::Location loc) {
+  if (value.isTensor())
+    return Value::tensorOf(block.addArgument(types[block.getNumArguments()], loc));
+  if (!value.isList())
+    return value;
+  Value list = value;
+  list.items = std::make_shared<std::vector<Value>>();
+  for (const Value &item : *value.items)
+    list.items->push_back(overArguments(item, block, types, loc));
+  return list;
+}
+
 /// The function's body over tensors of `types` and the other values, as a block of its own; null after an error.
 std::unique_ptr<mlir::Block> Elaborator::customRegion(const Stmt &function, const CustomCall &call,
                                                       llvm::ArrayRef<mlir::Type> types, std::vector<Value> &results) {
@@ -114,8 +128,7 @@ std::unique_ptr<mlir::Block> Elaborator::customRegion(const Stmt &function, cons
     inner.ranges.push_back(call.range);
   };
   for (const Binding &binding : call.values)
-    add(binding.value.isTensor() ? Value::tensorOf(block->addArgument(types[block->getNumArguments()], loc))
-                                 : binding.value);
+    add(overArguments(binding.value, *block, types, loc));
   while (block->getNumArguments() < types.size())
     add(Value::tensorOf(block->addArgument(types[block->getNumArguments()], loc)));
   mlir::OpBuilder::InsertionGuard guard(builder_);
@@ -139,43 +152,43 @@ std::unique_ptr<mlir::Block> Elaborator::customRegion(const Stmt &function, cons
   return block;
 }
 
+/// Adds the tensors that the value is, or consists of; false after an error.
+bool Elaborator::tensorsOf(Value &value, Range range, std::vector<mlir::Value> &inputs) {
+  if (value.isList()) {
+    value.items = std::make_shared<std::vector<Value>>(*value.items);
+    return llvm::all_of(*value.items, [&](Value &item) { return tensorsOf(item, range, inputs); });
+  }
+  std::optional<Value> tensor = toTensor(value, range);
+  if (tensor)
+    inputs.push_back((value = *tensor).tensor);
+  return tensor.has_value();
+}
+
 /// The tensors among the values, and the attributes that the others make; false after an error.
-bool Elaborator::customOperands(const Stmt &function, CustomCall &call, const std::vector<bool> &given,
-                                std::vector<mlir::Value> &inputs, std::vector<mlir::NamedAttribute> &fields) {
-  Frame defaults;
-  defaults.mode = Frame::Mode::Function;
-  defaults.self = call.self;
-  defaults.library = function.range.file && function.range.file->isLibrary();
+bool Elaborator::customOperands(const Stmt &function, CustomCall &call, std::vector<mlir::Value> &inputs,
+                                std::vector<mlir::NamedAttribute> &fields) {
   bool fits = true;
   for (size_t i = 0; i < call.values.size(); ++i) {
     Binding &binding = call.values[i];
-    if (!given[i])
-      binding = {eval(*function.parameters[i].initial, defaults), call.range};
-    if (function.isOp && !function.parameters[i].type) {
-      mlir::Attribute attribute = opAttribute(function, i, binding.value, binding.range);
-      if (attribute)
-        fields.push_back(builder_.getNamedAttr(function.parameters[i].name, attribute));
-      fits &= attribute || binding.value.isNone();
+    if (!function.isOp || function.parameters[i].type) {
+      fits &= tensorsOf(binding.value, binding.range, inputs);
       continue;
     }
-    std::optional<Value> tensor = toTensor(binding.value, binding.range);
-    fits &= tensor.has_value();
-    if (tensor)
-      inputs.push_back((binding.value = *tensor).tensor);
+    mlir::Attribute attribute = opAttribute(function, i, binding.value, binding.range);
+    if (attribute)
+      fields.push_back(builder_.getNamedAttr(function.parameters[i].name, attribute));
+    fits &= attribute || binding.value.isNone();
   }
   return fits;
 }
 
 /// What it computes and its gradient become the regions of one op; both see nothing but their arguments.
-Value Elaborator::callCustom(const Stmt &function, const Stmt *grad, std::shared_ptr<Instance> self,
-                             const Arguments &arguments, Range range, Frame *caller) {
-  std::string what = calleeName(function, self.get());
-  CustomCall call{std::move(self), {}, range, caller};
-  std::vector<bool> given;
+Value Elaborator::callCustom(const Stmt &function, const Stmt *grad, CustomCall call) {
+  std::string what = calleeName(function, call.self.get());
+  Range range = call.range;
   std::vector<mlir::Value> inputs;
   std::vector<mlir::NamedAttribute> fields;
-  if (!inFunction(range, "a call") || !bindParameters(function, arguments, range, call.values, given, what) ||
-      !customOperands(function, call, given, inputs, fields))
+  if (!inFunction(range, "a call") || !customOperands(function, call, inputs, fields))
     return Value::error();
   bool asked = entry_->asksTraining;
   entry_->asksTraining = false;
