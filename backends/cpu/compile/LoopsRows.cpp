@@ -80,6 +80,12 @@ void chooseKept(const Graph &graph, RowPlan &plan) {
   visit(wanted, plan.stages.size());
 }
 
+/// A kept value is stored as it is computed: what one stage has in a register and the next reads back is one value.
+kiln_dtype keptType(const Graph &graph, uint32_t v) {
+  kiln_dtype dtype = graph.type(v).dtype;
+  return dtype == KILN_BF16 || dtype == KILN_F16 ? KILN_F32 : dtype;
+}
+
 /// Emits the code of one row.
 class RowCode {
 public:
@@ -142,7 +148,7 @@ private:
     states = nest(e, plan.inner, Indices(position.begin(), position.end()), unroll, states,
                   [&](ArrayRef<Index> at, const Mask &mask, MutableArrayRef<Value> state) {
                     for (uint32_t v : stage.kept)
-                      e.storeOffset(graph.type(v).dtype, e.workerScratch(keptAt.lookup(v)), keptOffset(at),
+                      e.storeOffset(keptType(graph, v), e.workerScratch(keptAt.lookup(v)), keptOffset(at),
                                     e.vector(e.value(v, at, mask)), mask);
                     size_t first = 0;
                     for (auto [accumulator, v] : llvm::zip(accumulators, operands)) {
@@ -169,7 +175,7 @@ private:
     }
     for (uint32_t v : stage.kept)
       e.bind(v, [this, v](ArrayRef<Index> at, const Mask &mask) {
-        return e.loadOffset(graph.type(v).dtype, e.workerScratch(keptAt.lookup(v)), keptOffset(at), mask,
+        return e.loadOffset(keptType(graph, v), e.workerScratch(keptAt.lookup(v)), keptOffset(at), mask,
                             /*pinned=*/true);
       });
   }
@@ -187,7 +193,7 @@ bool buildRows(KernelBuilder &builder) {
   llvm::DenseMap<uint32_t, int64_t> keptAt;
   for (const RowPlan::Stage &stage : plan.stages)
     for (uint32_t v : stage.kept)
-      keptAt[v] = builder.reserveWorkerScratch(graph.bound(plan.inner) * byteSize(graph.type(v).dtype));
+      keptAt[v] = builder.reserveWorkerScratch(graph.bound(plan.inner) * byteSize(keptType(graph, v)));
   SmallVector<uint32_t> outputs(graph.outputs.begin(), graph.outputs.end());
   int64_t grain = taskGrain;
   for (int64_t weight = costOf(graph, outputs, [](uint32_t) { return false; }); weight > 16 && grain > 1024;
