@@ -9,6 +9,8 @@
 #include "ir/Bounds.h"
 #include "ir/Classes.h"
 #include "passes/Claim/Claim.h"
+#include "passes/support/Composites.h"
+#include "runtime/support/Tensor.h"
 
 #include "absl/strings/str_cat.h"
 #include "llvm/ADT/STLExtras.h"
@@ -85,19 +87,7 @@ private:
   static void decompose(GroupOp group) {
     for (bool changed = true; changed;) { // a decomposition may hold composites
       changed = false;
-      group.getBody().walk([&](mlir::Operation *op) {
-        mlir::OpBuilder builder(op);
-        llvm::SmallVector<mlir::Value> values;
-        if (auto composite = llvm::dyn_cast<DecomposableOpInterface>(op))
-          values = composite.decompose(builder);
-        else if (auto stop = llvm::dyn_cast<StopGradientOp>(op))
-          values = {stop.getOperand()};
-        else
-          return;
-        op->replaceAllUsesWith(values);
-        op->erase();
-        changed = true;
-      });
+      group.getBody().walk([&](mlir::Operation *op) { changed |= expand(op); });
     }
   }
 
@@ -129,9 +119,9 @@ private:
     made.definition = conformance::Kernel::of(definition.kernel);
     made.seed = seed + static_cast<uint32_t>(cases.size());
     for (size_t i = 0; i < kernel.input_count; ++i) {
-      bool isFloat = host::dtypeName(kernel.values[kernel.inputs[i]].dtype).contains('f');
-      made.operands.push_back(isFloat ? conformance::Operand{conformance::Fill::Range, -2, 2}
-                                      : conformance::Operand{conformance::Fill::Index, 0, 1});
+      made.operands.push_back(isFloat(kernel.values[kernel.inputs[i]].dtype)
+                                  ? conformance::Operand{conformance::Fill::Range, -2, 2}
+                                  : conformance::Operand{conformance::Fill::Index, 0, 1});
     }
     // At the bounds, at 1, and between.
     for (int64_t part : {0, 1, 2, 3})

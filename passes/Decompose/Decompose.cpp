@@ -3,6 +3,7 @@
 #include "passes/Decompose/Decompose.h"
 
 #include "ir/Classes.h"
+#include "passes/support/Composites.h"
 
 namespace kiln {
 
@@ -32,20 +33,6 @@ struct Decompose : impl::DecomposeBase<Decompose> {
       return takes(op);
     std::string name = nameOf(op).str();
     return llvm::is_contained(whole, name) || (derived && llvm::is_contained(whole, name + "_grad"));
-  }
-
-  bool expand(Operation *op) {
-    mlir::OpBuilder builder(op);
-    llvm::SmallVector<mlir::Value> values;
-    if (auto composite = llvm::dyn_cast<DecomposableOpInterface>(op))
-      values = composite.decompose(builder);
-    else if (auto stop = llvm::dyn_cast<StopGradientOp>(op))
-      values = {stop.getOperand()};
-    else
-      return false;
-    op->replaceAllUsesWith(values);
-    op->erase();
-    return true;
   }
 
   void runOnOperation() override {

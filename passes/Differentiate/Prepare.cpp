@@ -1,6 +1,7 @@
 #include "passes/Differentiate/Prepare.h"
 
 #include "passes/Differentiate/Backward.h"
+#include "passes/support/Composites.h"
 #include "passes/support/Loops.h"
 
 namespace kiln {
@@ -27,11 +28,8 @@ void decomposeUnruled(mlir::func::FuncOp function) {
       if (!rules.find(op) || (isNarrow(op) && !llvm::isa<CustomOp>(op)))
         composites.push_back(op);
     });
-    for (DecomposableOpInterface op : composites) {
-      mlir::OpBuilder builder(op);
-      op->replaceAllUsesWith(op.decompose(builder));
-      op->erase();
-    }
+    for (DecomposableOpInterface op : composites)
+      expand(op);
     changed = !composites.empty();
   }
 }

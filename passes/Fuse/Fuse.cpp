@@ -5,6 +5,7 @@
 #include "passes/Fuse/Merge.h"
 #include "passes/Fuse/Outline.h"
 #include "passes/Fuse/Verify.h"
+#include "passes/support/Composites.h"
 
 #include "ir/Build.h"
 
@@ -20,10 +21,7 @@ using namespace fuse;
 #include "passes/Fuse/Fuse.h.inc"
 
 static void dropStopGradients(mlir::Block &block) {
-  block.walk([](StopGradientOp op) {
-    op.getResult().replaceAllUsesWith(op.getOperand());
-    op.erase();
-  });
+  block.walk([](StopGradientOp op) { expand(op); });
 }
 
 // How many ops in a row are done again rather than stored.
@@ -231,21 +229,6 @@ mlir::LogicalResult fuseFunction(mlir::func::FuncOp function, FuseLevel level) {
   return mlir::success();
 }
 
-// The group's ops back in the block.
-static llvm::SmallVector<mlir::Operation *> inlineGroup(GroupOp group) {
-  mlir::Block &body = group.getBody().front();
-  for (auto [argument, input] : llvm::zip(body.getArguments(), group.getInputs()))
-    argument.replaceAllUsesWith(input);
-  llvm::SmallVector<mlir::Operation *> ops;
-  for (mlir::Operation &op : llvm::make_early_inc_range(body.without_terminator())) {
-    op.moveBefore(group);
-    ops.push_back(&op);
-  }
-  group->replaceAllUsesWith(body.getTerminator()->getOperands());
-  group->erase();
-  return ops;
-}
-
 bool splitGroup(GroupOp group) {
   unsigned computing = 0;
   for (mlir::Operation &op : group.getBody().front().without_terminator())
@@ -258,13 +241,11 @@ bool splitGroup(GroupOp group) {
       return false;
     DecomposableOpInterface composite = *composites.begin();
     level = FuseLevel::full;
-    inlineGroup(group);
-    mlir::OpBuilder builder(composite);
-    composite->replaceAllUsesWith(composite.decompose(builder));
-    composite->erase();
+    fuse::dissolve(group);
+    expand(composite);
     dropStopGradients(*block);
   } else {
-    inlineGroup(group);
+    fuse::dissolve(group);
   }
   // Groups already there are left as they are; only the loose ops are put into new ones.
   outlineBlock(*block, clustersOf(*block, level), level != FuseLevel::single);
