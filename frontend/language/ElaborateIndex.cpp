@@ -4,6 +4,18 @@
 
 namespace kiln::language {
 
+/// dict(a=…)["a"]: the choice by a word that a command line sets.
+static Value dictItem(Elaborator &e, const Expr &subscript, const Value &base, const std::string &key) {
+  std::string have;
+  for (size_t i = 0; i < base.names->size(); ++i) {
+    if ((*base.names)[i] == key)
+      return (*base.items)[i];
+    have += (i > 0 ? ", " : "") + (*base.names)[i];
+  }
+  e.error(subscript.range, "the dict has no '" + key + "'").withHelp("it has " + (have.empty() ? "no names" : have));
+  return Value::error();
+}
+
 static Value listIndex(Elaborator &e, const Expr &expr, const Value &base, Frame &frame) {
   const std::vector<Value> &items = base.isList() ? *base.items : base.instance->items;
   int64_t size = static_cast<int64_t>(items.size());
@@ -37,9 +49,15 @@ static Value listIndex(Elaborator &e, const Expr &expr, const Value &base, Frame
       out.push_back(items[i]);
     return Value::listOf(std::move(out));
   }
-  std::optional<int64_t> index = constant(&subscript, 0);
-  if (!index)
+  Value key = e.eval(subscript, frame);
+  if (key.kind == Value::Kind::String && base.isList() && base.names)
+    return dictItem(e, subscript, base, key.text);
+  std::optional<int64_t> index = key.asInteger();
+  if (!index) {
+    if (!key.isError())
+      e.error(subscript.range, "a list's index is a number known at compile time; this is " + describe(key));
     return Value::error();
+  }
   int64_t at = *index < 0 ? *index + size : *index;
   if (at < 0 || at >= size) {
     e.error(subscript.range, "the index " + std::to_string(*index) + " is outside of the list, which has " +

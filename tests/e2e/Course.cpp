@@ -1,0 +1,206 @@
+// The course's own small examples (models/README.md), each trained as its card says: they end where the notes say.
+#include "runtime/files/Safetensors.h"
+#include "tests/e2e/Command.h"
+#include "tests/e2e/Fixture.h"
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <tuple>
+
+namespace kiln::test {
+namespace {
+
+using Words = std::vector<std::string>;
+
+std::string modelFile(const std::string &path) { return sourceFolder() + "/models/" + path; }
+
+/// A model of the course as a program, with its data at hand.
+struct Example {
+  std::string folder, program, weights;
+  Words data;
+
+  Example(const std::string &name, const std::string &model, const Words &data, const Words &settings = {}) {
+    static int count = 0;
+    folder = freshFolder("course-" + name + "-" + model + std::to_string(count++));
+    program = folder + "/program";
+    weights = folder + "/weights.safetensors";
+    Words command = {kilnProgram(), "build", modelFile(name + "/" + name + ".kiln"), "--model", model, "-o", program};
+    for (const std::string &setting : settings)
+      command.insert(command.end(), {"--set", setting});
+    Outcome built = run(command);
+    EXPECT_EQ(built.code, 0) << built.err;
+    std::string paths;
+    for (const std::string &file : data)
+      paths += (paths.empty() ? "" : ",") + modelFile(name + "/" + file);
+    if (!paths.empty())
+      this->data = {"--data", "data=" + paths};
+  }
+
+  Outcome call(Words arguments, const Words &more = {}) const {
+    arguments.insert(arguments.begin(), program);
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return outcome;
+  }
+
+  Outcome withData(Words arguments, const Words &more = {}) const {
+    arguments.insert(arguments.end(), data.begin(), data.end());
+    return call(arguments, more);
+  }
+
+  /// The weights that a run ends with.
+  std::map<std::string, Values> train(int seed, const Words &more = {}) const {
+    withData({"train", "--seed", std::to_string(seed), "--save", weights}, more);
+    return readTensors(weights);
+  }
+
+  /// Loss and metrics over the examples: at the initial weights, or at the trained ones.
+  nlohmann::json figures(bool trained, int seed) const {
+    Words command = {"eval", "--split", "train", "--json", "--seed", std::to_string(seed)};
+    if (trained)
+      command.insert(command.end(), {"--load", weights});
+    return nlohmann::json::parse(withData(command).out, nullptr, false);
+  }
+
+  /// Every result of a function.
+  std::map<std::string, Values> results(const std::string &function, const Words &more) const {
+    std::string path = folder + "/results.safetensors";
+    call({"run", function, "--output", path}, more);
+    return readTensors(path);
+  }
+};
+
+// Only the last bias is learnt: from 0 to -16, as all the notes' readers find.
+TEST(Dose, TheLastBiasEndsAtMinus16) {
+  Example dose("dose", "Fixed", {"doses.csv"});
+  EXPECT_NEAR(dose.figures(false, 0)["loss"].get<double>(), 16.0 * 16.0, 2.0);
+  auto weights = dose.train(0);
+  EXPECT_NEAR(weights.at("final").data[0], -16.0, 0.02);
+  EXPECT_EQ(weights.at("w10").data[0], 12.6F);
+  EXPECT_LT(dose.figures(true, 0)["loss"].get<double>(), 1e-6);
+}
+
+TEST(Dose, AllWeightsFreeFindTheCurve) {
+  for (const char *shape : {"softplus", "tanh", "sigmoid", "relu"}) {
+    SCOPED_TRACE(shape);
+    Example dose("dose", "Free", {"doses.csv"}, {std::string("shape=") + shape, "units=8"});
+    EXPECT_GT(dose.figures(false, 0)["loss"].get<double>(), 0.5);
+    dose.train(0);
+    EXPECT_LT(dose.figures(true, 0)["loss"].get<double>(), 1e-6);
+  }
+}
+
+TEST(Dose, OtherLosses) {
+  for (const char *loss : {"absolute", "root"}) {
+    SCOPED_TRACE(loss);
+    Example dose("dose", "Free", {"doses.csv"}, {std::string("loss=") + loss});
+    double before = dose.figures(false, 0)["loss"];
+    dose.train(0);
+    EXPECT_LT(dose.figures(true, 0)["loss"].get<double>(), 0.2 * before); // it swings around the corner
+  }
+}
+
+// PyTorch's F.batch_norm and F.layer_norm of the three rows.
+TEST(Norms, ComeOutBalanced) {
+  const double columns[3][3] = {{-1.221087, -1.224745, -1.221087}, {1.221087, 1.224744, 1.221087}, {0, 0, 0}};
+  const double rows[3][3] = {
+      {-0.708169, 1.414213, -0.706044}, {-0.707992, 1.414213, -0.706221}, {-0.708073, 1.414213, -0.706141}};
+  Example norms("norms", "Norms", {});
+  for (const char *function : {"forward", "by_hand"}) {
+    auto results = norms.results(function, {"--training", "--input", "x=" + modelFile("norms/rows.npy")});
+    ASSERT_EQ(results.size(), 2u);
+    for (int i = 0; i < 9; ++i) {
+      EXPECT_NEAR(results.begin()->second.data[i], columns[i / 3][i % 3], 2e-6) << function;
+      EXPECT_NEAR(results.rbegin()->second.data[i], rows[i / 3][i % 3], 2e-6) << function;
+    }
+  }
+}
+
+// The two names, which are followed and preceded by the same words, move together.
+TEST(Embeddings, TheTwoNamesMoveTogether) {
+  for (const char *model : {"OneHot", "Table"}) {
+    SCOPED_TRACE(model);
+    Example words("embeddings", model, {"sentences.csv"});
+    std::vector<double> before, after;
+    for (int seed : {0, 1, 2}) {
+      before.push_back(words.figures(false, seed)["alike"]);
+      words.train(seed);
+      nlohmann::json figures = words.figures(true, seed);
+      EXPECT_EQ(figures["accuracy"], 1.0);
+      EXPECT_LT(figures["loss"].get<double>(), 1e-3);
+      after.push_back(figures["alike"]);
+    }
+    std::sort(before.begin(), before.end());
+    std::sort(after.begin(), after.end());
+    EXPECT_LT(before[1], 0.9);
+    EXPECT_GT(after[1], 0.97);
+  }
+}
+
+TEST(Prices, BothKindsTellTheCompaniesApart) {
+  for (auto [model, seed] : {std::pair("Equations", 1), {"Standard", 1}}) {
+    Example prices("prices", model, {"prices.csv"});
+    EXPECT_GT(prices.figures(false, seed)["loss"].get<double>(), 0.1);
+    prices.train(seed);
+    EXPECT_LT(prices.figures(true, seed)["loss"].get<double>(), 1e-2) << model;
+  }
+}
+
+TensorView view(const std::string &name, std::vector<int64_t> shape, const std::vector<float> &values) {
+  return {name, KILN_F32, std::move(shape), reinterpret_cast<const uint8_t *>(values.data()), 4 * values.size()};
+}
+
+// The equations are the standard LSTM, bit for bit, once their weights stand where PyTorch has them.
+TEST(Prices, TheEquationsAreTheStandardLstm) {
+  Example equations("prices", "Equations", {"prices.csv"}), standard("prices", "Standard", {"prices.csv"});
+  auto weights = equations.train(3, {"--steps", "500"});
+  std::vector<float> x, h, b, zero(4);
+  for (std::string gate : {"keep", "forget", "candidate", "output"}) {
+    x.push_back(static_cast<float>(weights.at(gate + ".x").data[0]));
+    h.push_back(static_cast<float>(weights.at(gate + ".h").data[0]));
+    b.push_back(static_cast<float>(weights.at(gate + ".b").data[0]));
+  }
+  writeSafetensors(standard.weights, {view("lstm.weight_ih_l0", {4, 1}, x), view("lstm.weight_hh_l0", {4, 1}, h),
+                                      view("lstm.bias_ih_l0", {4}, b), view("lstm.bias_hh_l0", {4}, zero)});
+  std::string input = equations.folder + "/prices.safetensors";
+  writeSafetensors(input, {view("prices", {2, 4}, {0, 0.5F, 0.25F, 1, 1, 0.5F, 0.25F, 1})});
+  auto a = equations.results("forward", {"--load", equations.weights, "--input", "prices=" + input});
+  auto c = standard.results("forward", {"--load", standard.weights, "--input", "prices=" + input});
+  ASSERT_EQ(a.size(), 1u);
+  ASSERT_EQ(a.begin()->second.data.size(), 2u);
+  EXPECT_EQ(a.begin()->second.data, c.begin()->second.data);
+}
+
+TEST(Vamos, LetsGoIsVamos) {
+  for (const char *name : {"vamos", "vamos_transformer"}) {
+    Example vamos(name, "Vamos", {"english.txt", "spanish.txt"});
+    for (int seed : {0, 1}) {
+      vamos.train(seed);
+      EXPECT_EQ(vamos.call({"generate", "--load", vamos.weights, "--prompt", "let's go"}).out, "vamos\n") << name;
+    }
+  }
+}
+
+TEST(StatQuest, BothPromptsAreAnsweredByAwesome) {
+  Example statquest("statquest", "StatQuest", {"prompts.csv"});
+  statquest.train(0);
+  for (std::string prompt : {"0 1 2 4", "2 1 0 4"})
+    EXPECT_EQ(statquest.withData({"generate", "--load", statquest.weights, "--prompt", prompt}).out, prompt + " 3\n");
+}
+
+// At minus half the weight: there the choice turns where hunger begins.
+TEST(Fries, TheBiasSettles) {
+  Example fries("fries", "Fries", {});
+  std::vector<double> biases;
+  for (int seed : {0, 1, 2})
+    biases.push_back(fries.train(seed).at("bias").data[0]);
+  std::sort(biases.begin(), biases.end());
+  EXPECT_GT(biases[1], -11.0);
+  EXPECT_LT(biases[1], -9.0);
+}
+
+} // namespace
+} // namespace kiln::test
