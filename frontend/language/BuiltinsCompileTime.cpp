@@ -109,6 +109,8 @@ static Value ntuple(BoundCall &call) {
   return Value::error();
 }
 
+static Value isNumber(BoundCall &call) { return Value::booleanOf(call.values[0].isNumber()); }
+
 static Value dict(BoundCall &call) {
   std::vector<Value> items;
   auto names = std::make_shared<std::vector<std::string>>();
@@ -147,6 +149,7 @@ llvm::ArrayRef<Builtin> compileTimeBuiltins() {
       {"dict", "**named", dict},
       {"str", "x", str},
       {"ntuple", "x, n=None", ntuple},
+      {"is_number", "x", isNumber},
   };
   return builtins;
 }

@@ -86,18 +86,54 @@ static Value emitConvolution(BoundCall &call, const Value &x, mlir::Value input,
                          std::make_shared<Origins>(std::move(origins)));
 }
 
+/// Argument 3 of conv: numbers, or "same" (the result is as large as the input; an odd one more stands behind) or
+/// "valid".
+static bool edges(BoundCall &call, const Value &w, const std::vector<int64_t> &stride,
+                  const std::vector<int64_t> &dilation, std::vector<int64_t> &low, std::vector<int64_t> &high) {
+  size_t spatial = stride.size();
+  const Value &padding = call.values[3];
+  if (padding.kind != Value::Kind::String) {
+    std::optional<std::vector<int64_t>> numbers = call.perAxis(3, spatial);
+    if (!numbers || !positive(call, 3, *numbers, 0))
+      return false;
+    low = high = *numbers;
+    return true;
+  }
+  if (padding.text != "same" && padding.text != "valid") {
+    call.e.error(call.ranges[3], "conv's padding is numbers, \"same\" or \"valid\"; this is \"" + padding.text + "\"");
+    return false;
+  }
+  low.assign(spatial, 0);
+  high = low;
+  for (size_t i = 0; i < spatial && padding.text == "same"; ++i) {
+    std::optional<int64_t> size = dimsOf(w.tensor)[2 + i].constant();
+    if (!size || stride[i] != 1) {
+      call.e.error(call.ranges[3],
+                   size ? "padding=\"same\" goes with stride 1" : "padding=\"same\" wants a filter of known size");
+      return false;
+    }
+    int64_t total = dilation[i] * (*size - 1);
+    low[i] = total / 2;
+    high[i] = total - low[i];
+  }
+  return true;
+}
+
 Value convolve(BoundCall &call) {
   Value x, w;
   if (!operands(call, x, w))
     return Value::error();
   size_t spatial = x.rank() - 2;
-  auto stride = call.perAxis(2, spatial), padding = call.perAxis(3, spatial), dilation = call.perAxis(4, spatial);
+  auto stride = call.perAxis(2, spatial), dilation = call.perAxis(4, spatial);
   std::optional<int64_t> groups = call.integer(5);
-  if (!stride || !padding || !dilation || !groups || !positive(call, 2, *stride, 1) ||
-      !positive(call, 3, *padding, 0) || !positive(call, 4, *dilation, 1) || !positive(call, 5, {*groups}, 1))
+  if (!stride || !dilation || !groups || !positive(call, 2, *stride, 1) || !positive(call, 4, *dilation, 1) ||
+      !positive(call, 5, {*groups}, 1))
     return Value::error();
-  return emitConvolution(call, x, x.tensor, w.tensor, *stride, *padding, *padding, std::vector<int64_t>(spatial, 1),
-                         *dilation, *groups, w, convolutionOrigins(call, x, w, 0));
+  std::vector<int64_t> low, high;
+  if (!edges(call, w, *stride, *dilation, low, high))
+    return Value::error();
+  return emitConvolution(call, x, x.tensor, w.tensor, *stride, low, high, std::vector<int64_t>(spatial, 1), *dilation,
+                         *groups, w, convolutionOrigins(call, x, w, 0));
 }
 
 /// The gradient of convolution with respect to its input: the input dilated by the stride, the filter turned round.
@@ -156,7 +192,8 @@ static Value pool(BoundCall &call, ReduceKind kind) {
   size_t spatial = x->rank() - 2;
   auto size = call.perAxis(1, spatial), stride = call.given(2) ? call.perAxis(2, spatial) : size,
        padding = call.perAxis(3, spatial);
-  if (!size || !stride || !padding || !positive(call, 1, *size, 1) || !positive(call, 2, *stride, 1) ||
+  std::optional<bool> countPadding = kind == ReduceKind::sum ? call.boolean(4) : true;
+  if (!size || !stride || !padding || !countPadding || !positive(call, 1, *size, 1) || !positive(call, 2, *stride, 1) ||
       !positive(call, 3, *padding, 0))
     return Value::error();
   std::vector<int64_t> window = {1, 1}, strides = {1, 1}, edge = {0, 0};
@@ -182,8 +219,18 @@ static Value pool(BoundCall &call, ReduceKind kind) {
     return Value::error();
   Emit emit = call.e.emit(call.range);
   mlir::Value result = emit.create<ReduceWindowOp>(inferred.type, kind, x->tensor, window, strides, edge, edge);
-  if (kind == ReduceKind::sum)
+  if (kind == ReduceKind::sum && !*countPadding) {
+    // How much of each window is the input's.
+    llvm::SmallVector<Dim> dims = dimsOf(x->tensor), counted = dimsOf(inferred.type);
+    dims[0] = dims[1] = counted[0] = counted[1] = Dim(1);
+    mlir::Type element = x->tensorType().getElementType();
+    mlir::Value ones = emit.splat(tensorType(dims, element), 1);
+    mlir::Value inside =
+        emit.create<ReduceWindowOp>(tensorType(counted, element), kind, ones, window, strides, edge, edge);
+    result = emit.div(result, emit.broadcastTrailing(inside, dimsOf(result)));
+  } else if (kind == ReduceKind::sum) {
     result = emit.div(result, static_cast<double>(count));
+  }
   return Value::tensorOf(result, std::make_shared<Origins>(std::move(origins)));
 }
 

@@ -35,33 +35,90 @@ template <typename Op> static Value overAxis(BoundCall &call) {
   return Value::tensorOf(call.e.emit(call.range).create<Op>(x->tensor.getType(), x->tensor, *axis), x->origins);
 }
 
-/// A scale or bias of shape [last dimension of x].
-static std::optional<mlir::Value> lastAxisVector(BoundCall &call, const Value &x, size_t index) {
+namespace {
+/// x with the axes of a norm as one, its last.
+struct Normed {
+  mlir::Value tensor;
+  std::vector<int64_t> axes;
+  std::vector<int64_t> order; // the axes that stay, then those of the norm
+  std::vector<Dim> dims;      // of x in that order
+
+  mlir::Value back(Emit &emit, mlir::Value result) const {
+    std::vector<int64_t> inverse(order.size());
+    for (size_t i = 0; i < order.size(); ++i)
+      inverse[order[i]] = static_cast<int64_t>(i);
+    return emit.transposed(emit.reshapeTo(result, dims), inverse);
+  }
+};
+} // namespace
+
+static std::optional<Normed> normed(BoundCall &call, const Value &x, size_t axisIndex) {
+  if (!wantFloat(call, x, 0) || !wantAxis(call, x, 0))
+    return std::nullopt;
+  std::optional<std::vector<int64_t>> axes = call.axes(axisIndex, x.rank());
+  if (!axes)
+    return std::nullopt;
+  if (axes->empty()) {
+    call.e.error(call.ranges[axisIndex], std::string(call.builtin.name) + " wants at least one axis");
+    return std::nullopt;
+  }
+  Normed out;
+  out.axes = *axes;
+  for (int64_t i = 0; i < x.rank(); ++i)
+    if (std::find(axes->begin(), axes->end(), i) == axes->end())
+      out.order.push_back(i);
+  std::vector<Dim> joined;
+  Dim width(1);
+  for (int64_t i : out.order)
+    joined.push_back(dimsOf(x.tensor)[i]);
+  for (int64_t i : *axes) {
+    out.order.push_back(i);
+    width = width * dimsOf(x.tensor)[i];
+  }
+  joined.push_back(width);
+  for (int64_t i : out.order)
+    out.dims.push_back(dimsOf(x.tensor)[i]);
+  Emit emit = call.e.emit(call.range);
+  out.tensor = emit.reshapeTo(emit.transposed(x.tensor, out.order), joined);
+  return out;
+}
+
+/// A scale or bias with the extents of the norm's axes.
+static std::optional<mlir::Value> ofNormedAxes(BoundCall &call, const Value &x, const Normed &normed, size_t index) {
   std::optional<Value> vector = call.tensor(index);
   if (!vector)
     return std::nullopt;
   llvm::SmallVector<Dim> dims = dimsOf(x.tensor), own = dimsOf(vector->tensor);
-  if (own.size() == 1 && own[0] == dims.back())
-    return vector->tensor;
-  Diagnostic &diagnostic = call.e.error(
-      call.ranges[index], std::string(call.builtin.name) + " wants one number for each entry of the last axis of " +
-                              describe(x) + "; this is " + describe(*vector));
-  call.e.noteDim(diagnostic, dims.back(), x.originOf(dims.size() - 1));
+  bool fits =
+      own.size() == normed.axes.size() && vector->tensorType().getElementType() == x.tensorType().getElementType();
+  for (size_t i = 0; fits && i < own.size(); ++i)
+    fits = own[i] == dims[normed.axes[i]];
+  if (fits)
+    return call.e.emit(call.range).reshapeTo(vector->tensor, {dimsOf(normed.tensor).back()});
+  bool last = normed.axes.size() == 1 && normed.axes[0] == x.rank() - 1;
+  Diagnostic &diagnostic =
+      call.e.error(call.ranges[index], std::string(call.builtin.name) + " wants one number for each entry of the " +
+                                           (last                      ? "last axis"
+                                            : normed.axes.size() == 1 ? "axis " + std::to_string(normed.axes[0])
+                                                                      : "axes that it runs over") +
+                                           " of " + describe(x) + "; this is " + describe(*vector));
+  call.e.noteDim(diagnostic, dims[normed.axes.back()], x.originOf(normed.axes.back()));
   return std::nullopt;
 }
 
 static Value layerNorm(BoundCall &call) {
   std::optional<Value> x = call.tensor(0);
   std::optional<double> epsilon = call.number(3);
-  if (!x || !epsilon || !wantFloat(call, *x, 0) || !wantAxis(call, *x, 0))
+  std::optional<Normed> rows = x && epsilon ? normed(call, *x, 4) : std::nullopt;
+  if (!rows)
     return Value::error();
   mlir::Value scale, bias;
   Emit emit = call.e.emit(call.range);
-  mlir::Type vector = tensorType({dimsOf(x->tensor).back()}, x->tensorType().getElementType());
+  mlir::Type vector = tensorType({dimsOf(rows->tensor).back()}, x->tensorType().getElementType());
   for (size_t i : {1, 2}) {
     if (!call.given(i))
       continue;
-    std::optional<mlir::Value> value = lastAxisVector(call, *x, i);
+    std::optional<mlir::Value> value = ofNormedAxes(call, *x, *rows, i);
     if (!value)
       return Value::error();
     (i == 1 ? scale : bias) = *value;
@@ -71,23 +128,22 @@ static Value layerNorm(BoundCall &call) {
     bias = emit.splat(vector, 0.0);
   if (bias && !scale)
     scale = emit.splat(vector, 1.0);
-  return Value::tensorOf(
-      emit.create<LayerNormOp>(x->tensor.getType(), x->tensor, scale, bias, call.e.builder().getF64FloatAttr(*epsilon)),
-      x->origins);
+  mlir::Value result = emit.create<LayerNormOp>(rows->tensor.getType(), rows->tensor, scale, bias,
+                                                call.e.builder().getF64FloatAttr(*epsilon));
+  return Value::tensorOf(rows->back(emit, result), x->origins);
 }
 
 static Value rmsNorm(BoundCall &call) {
   std::optional<Value> x = call.tensor(0);
   std::optional<double> epsilon = call.number(2);
-  if (!x || !epsilon || !wantFloat(call, *x, 0) || !wantAxis(call, *x, 0))
-    return Value::error();
-  std::optional<mlir::Value> scale = lastAxisVector(call, *x, 1);
+  std::optional<Normed> rows = x && epsilon ? normed(call, *x, 3) : std::nullopt;
+  std::optional<mlir::Value> scale = rows ? ofNormedAxes(call, *x, *rows, 1) : std::nullopt;
   if (!scale)
     return Value::error();
-  return Value::tensorOf(
-      call.e.emit(call.range)
-          .create<RmsNormOp>(x->tensor.getType(), x->tensor, *scale, call.e.builder().getF64FloatAttr(*epsilon)),
-      x->origins);
+  Emit emit = call.e.emit(call.range);
+  mlir::Value result =
+      emit.create<RmsNormOp>(rows->tensor.getType(), rows->tensor, *scale, call.e.builder().getF64FloatAttr(*epsilon));
+  return Value::tensorOf(rows->back(emit, result), x->origins);
 }
 
 static Value attention(BoundCall &call) {
@@ -140,56 +196,6 @@ static Value attention(BoundCall &call) {
                          shared(std::move(origins)));
 }
 
-static Value crossEntropy(BoundCall &call) {
-  std::optional<Value> logits = call.tensor(0), targets = call.tensor(1);
-  std::optional<int64_t> ignore = call.integer(2);
-  std::optional<double> smoothing = call.number(3);
-  std::optional<std::string> how = call.string(4);
-  if (!logits || !targets || !ignore || !smoothing || !how || !wantFloat(call, *logits, 0))
-    return Value::error();
-  if (*how != "mean" && *how != "sum" && *how != "none") {
-    call.e.error(call.ranges[4], "cross_entropy's reduction is \"mean\", \"sum\" or \"none\"");
-    return Value::error();
-  }
-  if (isFloat(targets->tensorType().getElementType()) || targets->tensorType().getElementType().isInteger(1)) {
-    call.e.error(call.ranges[1],
-                 "cross_entropy's targets are class numbers, of an integer type; this is " + describe(*targets));
-    return Value::error();
-  }
-  Inferred inferred = inferCrossEntropy(logits->tensorType(), targets->tensorType());
-  if (!inferred) {
-    Diagnostic &diagnostic = call.e.error(
-        call.range, "cross_entropy wants targets with the logits' shape without its last axis: the logits are " +
-                        describe(*logits) + ", the targets " + describe(*targets));
-    for (int64_t i = 0; i + 1 < logits->rank() && i < targets->rank(); ++i)
-      if (dimsOf(logits->tensor)[i] != dimsOf(targets->tensor)[i]) {
-        call.e.noteDim(diagnostic, dimsOf(logits->tensor)[i], logits->originOf(i));
-        call.e.noteDim(diagnostic, dimsOf(targets->tensor)[i], targets->originOf(i));
-      }
-    return Value::error();
-  }
-  Emit emit = call.e.emit(call.range);
-  mlir::OpBuilder &b = call.e.builder();
-  mlir::Value rows = emit.create<CrossEntropyOp>(inferred.type, logits->tensor, targets->tensor,
-                                                 b.getF64FloatAttr(*smoothing), b.getI64IntegerAttr(*ignore));
-  std::vector<int64_t> axes;
-  for (int64_t i = 0; i < targets->rank(); ++i)
-    axes.push_back(i);
-  if (*how == "none")
-    return Value::tensorOf(rows, targets->origins);
-  if (*how == "sum")
-    return Value::tensorOf(emit.reduceSum(rows, axes));
-  // The mean is over the targets that count: NaN where none does.
-  if (!holdsInteger(targets->tensorType().getElementType(), *ignore))
-    return Value::tensorOf(emit.meanOver(rows, axes));
-  mlir::Value kept = emit.compare(Predicate::ne, targets->tensor, emit.splatInt(targets->tensor.getType(), *ignore));
-  mlir::Type element = logits->tensorType().getElementType();
-  mlir::Type wide = isNarrowFloat(element) ? b.getF32Type() : element;
-  mlir::Value count = emit.reduceSum(emit.convertTo(kept, wide), axes);
-  mlir::Value total = emit.reduceSum(emit.convertTo(rows, wide), axes);
-  return Value::tensorOf(emit.convertTo(emit.div(total, count), element));
-}
-
 //===-- Indexed access --------------------------------------------------------------------------------------------===//
 
 static std::optional<Value> indices(BoundCall &call, size_t index) {
@@ -232,6 +238,41 @@ static Value pick(BoundCall &call) {
                          at->origins);
 }
 
+/// torch.gather: indices of x's rank; along the other axes each index stays in its own place.
+static Value gatherAlong(BoundCall &call) {
+  std::optional<Value> x = call.tensor(0), at = indices(call, 1);
+  std::optional<int64_t> axis = x ? call.axis(2, x->rank()) : std::nullopt;
+  if (!at || !axis)
+    return Value::error();
+  llvm::SmallVector<Dim> from = dimsOf(x->tensor), to = dimsOf(at->tensor);
+  bool fits = from.size() == to.size();
+  for (size_t i = 0; fits && i < to.size(); ++i)
+    fits = static_cast<int64_t>(i) == *axis || call.e.provablyNonNegative(from[i] - to[i]);
+  if (!fits) {
+    Diagnostic &diagnostic = call.e.error(
+        call.ranges[1], "gather wants indices with as many axes as x, and no longer ones beside axis " +
+                            std::to_string(*axis) + ": x is " + describe(*x) + ", the indices are " + describe(*at));
+    if (from.size() != to.size())
+      diagnostic.withHelp("take(x, indices, axis) takes whole slices, pick(x, indices) one element a row");
+    return Value::error();
+  }
+  // Along the last axis, for each of the places before it.
+  Emit emit = call.e.emit(call.range);
+  mlir::Value operand = x->tensor;
+  std::vector<int64_t> order, back;
+  for (int64_t i = 0; i < x->rank(); ++i) {
+    if (i != *axis)
+      order.push_back(i);
+    back.push_back(i < *axis ? i : i == *axis ? x->rank() - 1 : i - 1);
+    if (i != *axis && from[i] != to[i])
+      operand = emit.sliceAxis(operand, i, Dim(0), to[i]);
+  }
+  order.push_back(*axis);
+  mlir::Value picked =
+      emit.gather(emit.transposed(operand, order), emit.transposed(at->tensor, order), x->rank() - 1, x->rank() - 1);
+  return Value::tensorOf(emit.transposed(picked, back), at->origins);
+}
+
 template <ScatterKind kind> static Value scatter(BoundCall &call) {
   std::optional<Value> x = call.tensor(0), at = indices(call, 1), updates = call.tensor(2);
   std::optional<int64_t> axis = x ? call.axis(3, x->rank()) : std::nullopt;
@@ -270,6 +311,8 @@ static Value oneHot(BoundCall &call) {
   return Value::tensorOf(emit.convertTo(same, *type), shared(std::move(origins)));
 }
 
+Value crossEntropy(BoundCall &call);
+Value einsum(BoundCall &call);
 Value convolve(BoundCall &call);
 Value convolveTransposed(BoundCall &call);
 Value maxPool(BoundCall &call);
@@ -279,16 +322,19 @@ llvm::ArrayRef<Builtin> networkBuiltins() {
   static const Builtin builtins[] = {
       {"softmax", "x, axis=-1", overAxis<SoftmaxOp>},
       {"log_softmax", "x, axis=-1", overAxis<LogSoftmaxOp>},
-      {"layer_norm", "x, scale=None, bias=None, epsilon=1e-5", layerNorm},
-      {"rms_norm", "x, scale, epsilon=1e-6", rmsNorm},
+      {"layer_norm", "x, scale=None, bias=None, epsilon=1e-5, axis=-1", layerNorm},
+      {"rms_norm", "x, scale, epsilon=1e-6, axis=-1", rmsNorm},
       {"attention", "q, k, v, mask=None, causal=False, scale=None", attention},
-      {"cross_entropy", "logits, targets, ignore_index=-100, smoothing=0.0, reduction=\"mean\"", crossEntropy},
+      {"cross_entropy", "logits, targets, ignore_index=-100, smoothing=0.0, reduction=\"mean\", weight=None",
+       crossEntropy},
+      {"einsum", "equation, *tensors", einsum},
       {"conv", "x, w, stride=1, padding=0, dilation=1, groups=1", convolve},
       {"conv_transpose", "x, w, stride=1, padding=0, output_padding=0, dilation=1, groups=1", convolveTransposed},
       {"max_pool", "x, size, stride=None, padding=0", maxPool},
-      {"avg_pool", "x, size, stride=None, padding=0", averagePool},
+      {"avg_pool", "x, size, stride=None, padding=0, count_padding=True", averagePool},
       {"take", "x, indices, axis=0", take},
       {"pick", "x, indices", pick},
+      {"gather", "x, indices, axis", gatherAlong},
       {"scatter_add", "x, indices, updates, axis=0", scatter<ScatterKind::add>},
       {"scatter_set", "x, indices, updates, axis=0", scatter<ScatterKind::set>},
       {"one_hot", "x, n, dtype=f32", oneHot},

@@ -179,6 +179,44 @@ static Value reverse(BoundCall &call) {
   return Value::tensorOf(call.e.emit(call.range).create<ReverseOp>(x->tensor.getType(), x->tensor, *axes), x->origins);
 }
 
+/// What an axis is continued with: its own elements, mirrored about its ends (reflect), its ends (replicate), or its
+/// other end (circular).
+static std::optional<mlir::Value> continued(BoundCall &call, const Value &x, mlir::Value tensor, int64_t axis,
+                                            const Dim &low, const Dim &high, const std::string &mode) {
+  Emit emit = call.e.emit(call.range);
+  Dim extent = dimsOf(tensor)[axis];
+  for (const Dim &side : {low, high}) {
+    Dim most = mode == "reflect" ? extent - Dim(1) : mode == "circular" ? extent : side;
+    if (call.e.provablyNonNegative(most - side) && call.e.provablyNonNegative(extent - Dim(1)))
+      continue;
+    Diagnostic &diagnostic =
+        call.e.error(call.range, "pad(mode=\"" + mode + "\"): " + side.str() +
+                                     " elements are not shown to be there beside an axis of extent " + extent.str());
+    call.e.noteDim(diagnostic, extent, x.originOf(axis));
+    return std::nullopt;
+  }
+  auto part = [&](const Dim &start, const Dim &size) { return emit.sliceAxis(tensor, axis, start, size); };
+  auto mirrored = [&](mlir::Value value) {
+    return emit.create<ReverseOp>(value.getType(), value, llvm::ArrayRef<int64_t>(axis)).getResult();
+  };
+  auto repeated = [&](mlir::Value value, const Dim &count) {
+    llvm::SmallVector<Dim> dims = dimsOf(value);
+    dims[axis] = count;
+    return emit.broadcastTrailing(value, dims);
+  };
+  std::vector<mlir::Value> parts;
+  if (low != Dim(0))
+    parts.push_back(mode == "reflect"     ? mirrored(part(Dim(1), low))
+                    : mode == "replicate" ? repeated(part(Dim(0), Dim(1)), low)
+                                          : part(extent - low, low));
+  parts.push_back(tensor);
+  if (high != Dim(0))
+    parts.push_back(mode == "reflect"     ? mirrored(part(extent - Dim(1) - high, high))
+                    : mode == "replicate" ? repeated(part(extent - Dim(1), Dim(1)), high)
+                                          : part(Dim(0), high));
+  return emit.concat(parts, axis);
+}
+
 static Value pad(BoundCall &call) {
   std::optional<Value> x = call.tensor(0);
   if (!x)
@@ -202,6 +240,13 @@ static Value pad(BoundCall &call) {
       return Value::error();
     }
   }
+  std::optional<std::string> mode = call.string(4);
+  if (!mode)
+    return Value::error();
+  if (*mode != "constant" && *mode != "reflect" && *mode != "replicate" && *mode != "circular") {
+    call.e.error(call.ranges[4], "pad's mode is \"constant\", \"reflect\", \"replicate\" or \"circular\"");
+    return Value::error();
+  }
   std::optional<Value> value = call.e.toTensor(call.values[3], call.ranges[3], x->tensorType().getElementType());
   if (!value)
     return Value::error();
@@ -209,8 +254,18 @@ static Value pad(BoundCall &call) {
   for (size_t i = 0; i < origins.size(); ++i)
     if (amounts[0][i] != Dim(0) || amounts[1][i] != Dim(0))
       origins[i] = {call.range};
-  return Value::tensorOf(call.e.emit(call.range).pad(x->tensor, value->tensor, amounts[0], amounts[1]),
-                         shared(std::move(origins)));
+  if (*mode == "constant")
+    return Value::tensorOf(call.e.emit(call.range).pad(x->tensor, value->tensor, amounts[0], amounts[1]),
+                           shared(std::move(origins)));
+  mlir::Value tensor = x->tensor;
+  for (int64_t axis = 0; axis < x->rank(); ++axis)
+    if (amounts[0][axis] != Dim(0) || amounts[1][axis] != Dim(0)) {
+      std::optional<mlir::Value> wider = continued(call, *x, tensor, axis, amounts[0][axis], amounts[1][axis], *mode);
+      if (!wider)
+        return Value::error();
+      tensor = *wider;
+    }
+  return Value::tensorOf(tensor, shared(std::move(origins)));
 }
 
 /// The tensors of a *rest, or of its one list, with one dtype.
@@ -426,7 +481,7 @@ llvm::ArrayRef<Builtin> shapeBuiltins() {
       {"flatten", "x, start=0, end=-1", flatten},
       {"broadcast", "x, *dims", broadcast},
       {"reverse", "x, axis", reverse},
-      {"pad", "x, low, high, value=0", pad},
+      {"pad", "x, low, high, value=0, mode=\"constant\"", pad},
       {"roll", "x, shift, axis", roll},
       {"concat", "*tensors, axis=-1", concat},
       {"stack", "*tensors, axis=0", stack},

@@ -161,6 +161,7 @@ public:
   Value convert(const Value &tensor, mlir::Type element, Range range);
   void noteDim(Diagnostic &diagnostic, const Dim &dim, Range origin);
   Value index(const Expr &expr, const Value &base, Frame &frame);
+  Value gatherIndex(const Value &base, size_t axis, const Value &index, Range range);
   bool provablyNonNegative(const Dim &dim) const;
   mlir::Value seed(Range range);
   mlir::Value stepCounter(Range range);
@@ -266,7 +267,6 @@ private:
   Value placeholder(const Expr &type, Frame &frame);
   Value knownDim(const Expr &expr, Frame &frame);
   static std::string calleeName(const Stmt &function, const Instance *self);
-  Value gatherIndex(const Value &base, size_t axis, const Value &index, Range range);
 
   mlir::MLIRContext &context_;
   Diagnostics &diagnostics_;

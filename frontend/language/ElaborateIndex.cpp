@@ -2,6 +2,8 @@
 #include "frontend/language/Elaborate.h"
 #include "ir/Infer.h"
 
+#include <limits>
+
 namespace kiln::language {
 
 /// dict(a=…)["a"]: the choice by a word that a command line sets.
@@ -256,18 +258,200 @@ static bool planSubscripts(Elaborator &e, const Expr &expr, const Value &base, l
       return false;
     ++axis;
   }
-  int tensors = 0;
-  for (const IndexPlan::Pick &pick : plan.picks)
-    tensors += pick.index.rank() > 0;
-  bool behind = tensors == 1 && !plan.newAxes.empty() && plan.picks[0].index.rank() > 0 &&
-                plan.newAxes.back() > static_cast<int64_t>(plan.picks[0].axis);
-  if (tensors <= 1 && !behind)
-    return true;
-  e.error(expr.range, tensors > 1 ? "only one of the subscripts may be a tensor with axes"
-                                  : "new axes behind a tensor's index are not supported")
-      .withHelp("take it apart in two statements; to pick one element for each row write pick(x, indices)");
-  return false;
+  return true;
 }
+
+/// Whether tensors with axes are among the subscripts, several of them, or one before a new axis.
+static bool isJoint(const IndexPlan &plan) {
+  int tensors = 0;
+  bool behind = false;
+  for (const IndexPlan::Pick &pick : plan.picks) {
+    tensors += pick.index.rank() > 0;
+    behind |= pick.index.rank() > 0 && !plan.newAxes.empty() && plan.newAxes.back() > static_cast<int64_t>(pick.axis);
+  }
+  return tensors > 1 || (tensors == 1 && behind);
+}
+
+namespace {
+/// x[rows, columns]: indices that are broadcast together and walk along several axes at once, as in PyTorch and numpy.
+/// Their axes stand where the first of them does, or in front where others come between (a number does not).
+class JointIndex {
+public:
+  JointIndex(Elaborator &e, const Expr &expr, IndexPlan &plan) : e_(e), range_(expr.range), plan_(plan) {}
+
+  Value run(Value value) {
+    for (size_t p = plan_.picks.size(); p-- > 0;) { // a scalar takes its axis away, as a number does
+      const IndexPlan::Pick &pick = plan_.picks[p];
+      value = pick.index.rank() == 0 ? e_.gatherIndex(value, pick.axis, pick.index, pick.range) : value;
+      if (value.isError() || !isInteger(pick))
+        return Value::error();
+    }
+    sort(value);
+    return broadcastIndices() ? finish(e_.emit(range_).reshapeTo(value.tensor, dims_)) : Value::error();
+  }
+
+private:
+  bool isInteger(const IndexPlan::Pick &pick) {
+    mlir::Type element = pick.index.tensorType().getElementType();
+    if (!isFloat(element) && !element.isInteger(1))
+      return true;
+    e_.error(pick.range, "an index is an integer tensor; this is " + describe(pick.index));
+    return false;
+  }
+
+  /// Which axes are left after numbers and scalars, and which of those are walked along.
+  void sort(const Value &value) {
+    llvm::SmallVector<Dim> now = dimsOf(value.tensor);
+    size_t at = 0;
+    for (size_t axis = 0; axis < plan_.starts.size(); ++axis) {
+      auto pick = std::find_if(plan_.picks.begin(), plan_.picks.end(), [&](const auto &p) { return p.axis == axis; });
+      if (pick != plan_.picks.end() && pick->index.rank() == 0)
+        continue;
+      if (plan_.dropped[axis]) {
+        ++at;
+        continue;
+      }
+      bool walked = pick != plan_.picks.end();
+      if (walked) {
+        together_ &= indices_.empty() ||
+                     (walks_.back() + 1 == static_cast<int64_t>(dims_.size()) && !newAxisBetween(lastWalk_, axis));
+        lastWalk_ = axis;
+        indices_.push_back(pick->index);
+        ranges_.push_back(pick->range);
+        walks_.push_back(static_cast<int64_t>(dims_.size()));
+      } else {
+        rests_.push_back(static_cast<int64_t>(dims_.size()));
+        restAxes_.push_back(axis);
+      }
+      dims_.push_back(now[at++]);
+    }
+  }
+
+  bool newAxisBetween(size_t first, size_t last) const {
+    return std::any_of(plan_.newAxes.begin(), plan_.newAxes.end(), [&](int64_t position) {
+      return position > static_cast<int64_t>(first) && position <= static_cast<int64_t>(last);
+    });
+  }
+
+  /// x[iota(B)[:, None], columns]: the first index says of each row where it is.
+  bool isEachRow() {
+    mlir::Value value = indices_[0].tensor;
+    llvm::SmallVector<Dim> own = dimsOf(value);
+    bool isColumn = own.size() == shape_.size() && own[0] == dims_[walks_[0]] && shape_[0] == own[0];
+    for (size_t i = 1; i < own.size(); ++i)
+      isColumn &= own[i] == Dim(1);
+    while (auto reshape = value.getDefiningOp<ReshapeOp>())
+      value = reshape.getOperand();
+    auto iota = value.getDefiningOp<IotaOp>();
+    return isColumn && iota && llvm::cast<mlir::RankedTensorType>(value.getType()).getRank() == 1;
+  }
+
+  bool broadcastIndices() {
+    std::vector<Value> same = indices_;
+    if (same.size() > 1 && !e_.broadcastAll(same, ranges_, range_))
+      return false;
+    shape_ = dimsOf(same[0].tensor);
+    rows_ = indices_.size() > 1 && isEachRow() ? 1 : 0;
+    indices_ = std::move(same);
+    return true;
+  }
+
+  /// One index over the axes that are walked along; -1, which the program reports, where one of them is outside.
+  mlir::Value linear(Emit &emit) {
+    if (indices_.size() == rows_ + 1)
+      return indices_.back().tensor;
+    Dim total(1);
+    bool wide = false;
+    for (size_t i = rows_; i < indices_.size(); ++i) {
+      total = total * dims_[walks_[i]];
+      mlir::Type element = indices_[i].tensorType().getElementType();
+      wide |= element.getIntOrFloatBitWidth() > 32 || element.isUnsignedInteger(32);
+    }
+    wide |= !e_.provablyNonNegative(Dim(std::numeric_limits<int32_t>::max()) - total);
+    mlir::Type type = wide ? e_.builder().getI64Type() : e_.builder().getI32Type();
+    mlir::Value at, inside;
+    for (size_t i = rows_; i < indices_.size(); ++i) {
+      mlir::Value index = emit.convertTo(indices_[i].tensor, type);
+      mlir::Value extent = emit.broadcastScalar(emit.extent(dims_[walks_[i]], type), shape_);
+      mlir::Value fits = emit.op<AndOp>(emit.compare(Predicate::ge, index, emit.splatInt(index.getType(), 0)),
+                                        emit.compare(Predicate::lt, index, extent));
+      inside = inside ? emit.op<AndOp>(inside, fits) : fits;
+      at = at ? emit.add(emit.mul(at, extent), index) : index;
+    }
+    return emit.select(inside, at, emit.splatInt(at.getType(), -1));
+  }
+
+  Value finish(mlir::Value value) {
+    Emit emit = e_.emit(range_);
+    // The walked axes first, as one (behind that of the rows); then the others.
+    std::vector<int64_t> order = walks_;
+    order.insert(order.end(), rests_.begin(), rests_.end());
+    std::vector<Dim> flat;
+    Dim total(1);
+    for (size_t i = 0; i < walks_.size(); ++i)
+      i < rows_ ? flat.push_back(dims_[walks_[i]]) : void(total = total * dims_[walks_[i]]);
+    flat.push_back(total);
+    for (int64_t axis : rests_)
+      flat.push_back(dims_[axis]);
+    value = emit.reshapeTo(emit.transposed(value, order), flat);
+    value = emit.gather(value, linear(emit), static_cast<int64_t>(rows_), static_cast<int64_t>(rows_));
+    return placed(emit, value);
+  }
+
+  /// [indices…, rest…] with the indices' axes where they belong, and new axes put in.
+  Value placed(Emit &emit, mlir::Value value) {
+    size_t firstWalk = plan_.starts.size(), before = 0;
+    for (const IndexPlan::Pick &pick : plan_.picks)
+      if (pick.index.rank() > 0)
+        firstWalk = std::min(firstWalk, pick.axis);
+    while (together_ && before < restAxes_.size() && restAxes_[before] < firstWalk)
+      ++before;
+    std::vector<int64_t> order;
+    for (size_t i = 0; i < before; ++i)
+      order.push_back(static_cast<int64_t>(shape_.size() + i));
+    for (size_t i = 0; i < shape_.size(); ++i)
+      order.push_back(static_cast<int64_t>(i));
+    for (size_t i = before; i < rests_.size(); ++i)
+      order.push_back(static_cast<int64_t>(shape_.size() + i));
+    value = emit.transposed(value, order);
+    std::vector<Dim> shape;
+    Origins origins;
+    auto indexAxes = [&] {
+      for (size_t i = 0; i < shape_.size(); ++i) {
+        shape.push_back(shape_[i]);
+        origins.push_back({indices_[0].originOf(i)});
+      }
+    };
+    if (!together_)
+      indexAxes();
+    for (size_t axis = 0; axis <= plan_.starts.size(); ++axis) {
+      for (int64_t position : plan_.newAxes)
+        if (position == static_cast<int64_t>(axis)) {
+          shape.push_back(Dim(1));
+          origins.push_back({});
+        }
+      if (together_ && axis == firstWalk)
+        indexAxes();
+      if (auto rest = std::find(restAxes_.begin(), restAxes_.end(), axis); rest != restAxes_.end()) {
+        shape.push_back(dims_[rests_[rest - restAxes_.begin()]]);
+        origins.push_back(plan_.origins[axis]);
+      }
+    }
+    return Value::tensorOf(emit.reshapeTo(value, shape), std::make_shared<Origins>(std::move(origins)));
+  }
+
+  Elaborator &e_;
+  Range range_;
+  IndexPlan &plan_;
+  std::vector<Value> indices_;
+  std::vector<Range> ranges_;
+  llvm::SmallVector<Dim> dims_, shape_; // of what is left; of the indices together
+  std::vector<int64_t> walks_, rests_;  // axes of what is left
+  std::vector<size_t> restAxes_;        // axes of the base
+  bool together_ = true;
+  size_t rows_ = 0, lastWalk_ = 0;
+};
+} // namespace
 
 /// The shape that is left: the base's axes without dropped and picked ones, a picking tensor's own, new ones.
 static Value finishIndex(Elaborator &e, const Expr &expr, const Value &value, const IndexPlan &plan) {
@@ -314,6 +498,8 @@ Value Elaborator::index(const Expr &expr, const Value &base, Frame &frame) {
   mlir::Value tensor =
       sliced ? emit(expr.range).slice(base.tensor, plan.starts, plan.sizes, plan.strides) : base.tensor;
   Value value = Value::tensorOf(tensor, std::make_shared<Origins>(plan.origins));
+  if (isJoint(plan))
+    return JointIndex(*this, expr, plan).run(value);
   for (size_t p = plan.picks.size(); p-- > 0;) {
     value = gatherIndex(value, plan.picks[p].axis, plan.picks[p].index, plan.picks[p].range);
     if (value.isError())

@@ -14,8 +14,8 @@ namespace kiln::language {
 
 namespace {
 
-constexpr std::array keywords = {"module", "model", "def", "return", "for", "in", "if",   "elif",  "else", "yield",
-                                 "assert", "pass",  "and", "or",     "not", "is", "True", "False", "None"};
+constexpr std::array keywords = {"def",  "return", "for", "in",  "if", "elif", "else",  "yield", "assert",
+                                 "pass", "and",    "or",  "not", "is", "True", "False", "None"};
 // Longest first.
 constexpr std::array symbols = {"...", "**=", "//=", "->", "**", "//", "<=", ">=", "==", "!=", "<<", ">>", "+=", "-=",
                                 "*=",  "/=",  "%=",  "@=", "+",  "-",  "*",  "/",  "%",  "@",  "<",  ">",  "=",  "(",
@@ -162,6 +162,11 @@ private:
     while (line > 0 && (text_[line - 1] == ' ' || text_[line - 1] == '\t'))
       --line;
     if (line == 0 || text_[line - 1] != '\n' || (text_[at_] != ' ' && text != "return" && text != "pass"))
+      return false;
+    // Those that are names as well declare something only before another name.
+    bool isWord = text == "module" || text == "model" || text == "train" || text == "generate";
+    size_t after = std::min(text_.find_first_not_of(' ', at_), text_.size());
+    if (isWord && (after == text_.size() || !isNameStart(text_[after])))
       return false;
     diagnostics_.error(range(brackets_.back(), brackets_.back() + 1),
                        std::string("'") + text_[brackets_.back()] + "' is never closed");

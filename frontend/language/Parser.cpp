@@ -104,7 +104,7 @@ bool Parser::topLevel(std::vector<StmtPtr> &out) {
   }
   StmtPtr statement;
   bool isHeader = token.kind == TokenKind::Name && peek(1).kind == TokenKind::Name;
-  if (token.keyword("module") || token.keyword("model")) {
+  if (isModule()) {
     statement = moduleDeclaration();
   } else if (token.keyword("def") || isOp()) {
     statement = definition(Context::File);
@@ -191,16 +191,19 @@ bool Parser::statementLine(std::vector<StmtPtr> &out, Context context) {
     return true;
   }
   const Token &first = peek();
-  if (first.keyword("if") || first.keyword("for") || first.keyword("def") || first.keyword("module") ||
-      first.keyword("model") || isScan() || isOp())
+  if (first.keyword("if") || first.keyword("for") || first.keyword("def") || isModule() || isScan() || isOp())
     return false;
   do {
     if (peek().kind == TokenKind::Newline)
       break;
     StmtPtr statement = simple(context);
-    if (!statement)
+    if (!statement) {
+      chained_.clear();
       return false;
+    }
     out.push_back(std::move(statement));
+    std::move(chained_.begin(), chained_.end(), std::back_inserter(out));
+    chained_.clear();
   } while (takeSymbol(";"));
   if (peek().kind == TokenKind::Newline) {
     next();
@@ -232,6 +235,12 @@ bool Parser::foreignStatement(const Token &first) {
   return false;
 }
 
+/// module NAME, model NAME: else they are names like any other.
+bool Parser::isModule() const {
+  return (peek().is(TokenKind::Name, "module") || peek().is(TokenKind::Name, "model")) &&
+         peek(1).kind == TokenKind::Name;
+}
+
 /// op NAME(…
 bool Parser::isOp() const { return peek().is(TokenKind::Name, "op") && peek(1).kind == TokenKind::Name; }
 
@@ -252,7 +261,7 @@ StmtPtr Parser::compound(Context context) {
     statement = scanStatement();
   else if (token.keyword("def"))
     statement = definition(context);
-  else if (token.keyword("module") || token.keyword("model") || isOp()) {
+  else if (isModule() || isOp()) {
     error(token, (isOp() ? "an " : "a ") + token.text + " stands at the top level of the file")
         .withHelp("move it to the left margin");
     return nullptr;
@@ -344,12 +353,50 @@ StmtPtr Parser::assignment(Context context) {
     statement->kind = StmtKind::Assign;
     statement->target = std::move(value);
     value = expressionList();
-    if (!value)
+    if (!value || !chain(*statement, value))
       return nullptr;
   }
   statement->value = std::move(value);
   statement->range = since(first);
   return statement;
+}
+
+static ExprPtr copyOf(const Expr &expr) {
+  auto copy = std::make_unique<Expr>();
+  copy->kind = expr.kind;
+  copy->range = expr.range;
+  copy->nameRange = expr.nameRange;
+  copy->text = expr.text;
+  for (const ExprPtr &child : expr.children)
+    copy->children.push_back(copyOf(*child));
+  return copy;
+}
+
+/// a = b = value is b = value, and then a = b. `value` is what stands behind the first '='.
+bool Parser::chain(Stmt &statement, ExprPtr &value) {
+  std::vector<ExprPtr> targets;
+  while (peek().symbol("=") && statement.name.empty() && value->kind != ExprKind::Call) {
+    if (!checkTarget(*value))
+      return false;
+    next();
+    targets.push_back(std::move(statement.target));
+    statement.target = std::move(value);
+    value = expressionList();
+    if (!value)
+      return false;
+  }
+  const Expr *from = statement.target.get();
+  for (auto target = targets.rbegin(); target != targets.rend(); ++target) {
+    auto copy = std::make_unique<Stmt>();
+    copy->kind = StmtKind::Assign;
+    copy->nameRange = statement.nameRange;
+    copy->range = (*target)->range.to(from->range);
+    copy->value = copyOf(*from);
+    copy->target = std::move(*target);
+    from = copy->target.get();
+    chained_.push_back(std::move(copy));
+  }
+  return true;
 }
 
 bool Parser::parameterList(std::vector<Parameter> &out, bool typed) {
@@ -404,10 +451,6 @@ StmtPtr Parser::moduleDeclaration() {
   auto statement = std::make_unique<Stmt>();
   statement->kind = StmtKind::Module;
   statement->isModel = first.text == "model";
-  if (peek().kind != TokenKind::Name) {
-    error(peek(), "expected the " + first.text + "'s name, found " + found(peek()));
-    return nullptr;
-  }
   statement->nameRange = peek().range;
   statement->name = next().text;
   if (peek().symbol("(") && !parameterList(statement->parameters, /*typed=*/false))

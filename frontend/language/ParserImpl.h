@@ -35,6 +35,7 @@ private:
   StmtPtr compound(Context context);
   StmtPtr simple(Context context);
   StmtPtr assignment(Context context);
+  bool chain(Stmt &statement, ExprPtr &value);
   StmtPtr moduleDeclaration();
   StmtPtr definition(Context context);
   StmtPtr recipe(StmtKind kind);
@@ -42,6 +43,7 @@ private:
   StmtPtr forStatement(Context context);
   StmtPtr scanStatement();
   bool parameterList(std::vector<Parameter> &out, bool typed);
+  bool isModule() const;
   bool isOp() const;
   bool isScan() const;
   /// Reports a statement that belongs to Python.
@@ -84,6 +86,7 @@ private:
   int blocks_ = 0, expressions_ = 0; // nested around this place
   int failures_ = 0;                 // statements given up so far
   bool inType_ = false;              // where a dimension may have two bounds
+  std::vector<StmtPtr> chained_;     // the further assignments of a = b = value
   bool suiteFailed_ = false;         // whether a statement of the last block itself was given up
 };
 

@@ -54,6 +54,8 @@ void TrainBuilder::read() {
     const Expr &value = *statement->value;
     bool single = statement->target->kind == ExprKind::Name;
     for (const std::string &name : names) {
+      if (name == "_") // what is not used
+        continue;
       auto [place, isNew] = (single && isKey(name) ? keys : locals).try_emplace(name, statement.get());
       if (!isNew)
         e.error(statement->target->range, "'" + name + "' is set twice in this recipe")

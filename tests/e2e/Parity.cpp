@@ -60,7 +60,7 @@ const Built &built(const std::string &name) {
 /// Drivers that compile shaders on the processor take seconds for each: there, the small programs stand for the others.
 bool takesLong(const std::string &name) {
   return std::getenv("KILN_TEST_BACKEND") && !std::getenv("KILN_LONG") &&
-         (name == "resnet" || name == "translate" || name == "zoo");
+         (name == "resnet" || name == "translate" || name == "zoo" || name == "annex");
 }
 
 class Parity : public testing::TestWithParam<const char *> {
@@ -154,34 +154,34 @@ TEST_P(Parity, StatesAfterOneStep) {
 }
 
 struct Group {
-  const char *function;
+  const char *model, *function;
   std::vector<const char *> inputs;
 };
 
-/// Every standard module and loss as compiled code: zoo.kiln.
+/// Every standard module, function and loss as compiled code: zoo.kiln, annex.kiln.
 class Zoo : public testing::TestWithParam<Group> {
 protected:
   void SetUp() override {
-    if (takesLong("zoo"))
+    if (takesLong(GetParam().model))
       GTEST_SKIP() << "takes minutes: set KILN_LONG to have it run";
   }
 };
 
-std::string zooFile(const std::string &name) { return built("zoo").fixture.folder + "/" + name; }
-
-Outcome callZoo(std::vector<std::string> command, const std::vector<const char *> &inputs, const std::string &output) {
-  command.insert(command.begin(), built("zoo").program);
+Outcome callZoo(const std::string &model, std::vector<std::string> command, const std::vector<const char *> &inputs,
+                const std::string &output) {
+  auto file = [&](const std::string &name) { return built(model).fixture.folder + "/" + name; };
+  command.insert(command.begin(), built(model).program);
   for (const char *input : inputs)
-    command.insert(command.end(), {"--input", input + ("=" + zooFile("inputs.safetensors"))});
-  command.insert(command.end(), {"--load", zooFile("init.safetensors"), "--output", output, "--threads", "2"});
+    command.insert(command.end(), {"--input", input + ("=" + file("inputs.safetensors"))});
+  command.insert(command.end(), {"--load", file("init.safetensors"), "--output", output, "--threads", "2"});
   return run(command);
 }
 
 TEST_P(Zoo, Outputs) {
-  const Built &zoo = built("zoo");
+  const Built &zoo = built(GetParam().model);
   ASSERT_EQ(zoo.error, "");
   std::string function = GetParam().function, path = zoo.folder + "/" + function + ".safetensors";
-  Outcome outcome = callZoo({"run", function}, GetParam().inputs, path);
+  Outcome outcome = callZoo(GetParam().model, {"run", function}, GetParam().inputs, path);
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   auto results = readTensors(path);
   size_t count = 0;
@@ -196,28 +196,42 @@ TEST_P(Zoo, Outputs) {
   EXPECT_EQ(results.size(), count);
 }
 
-INSTANTIATE_TEST_SUITE_P(Groups, Zoo,
-                         testing::Values(Group{"dense", {"x", "y", "ids"}}, Group{"activations", {"x"}},
-                                         Group{"norms", {"x", "image", "sequence"}},
-                                         Group{"convolutions", {"image", "sequence"}},
-                                         Group{"recurrent", {"x", "sequence", "mask"}},
-                                         Group{"attending", {"sequence", "memory", "mask"}},
-                                         Group{"positions", {"sequence"}}, Group{"losses", {"x", "y", "label"}}),
-                         [](const auto &info) { return std::string(info.param.function); });
+INSTANTIATE_TEST_SUITE_P(
+    Groups, Zoo,
+    testing::Values(
+        Group{"zoo", "dense", {"x", "y", "ids"}}, Group{"zoo", "activations", {"x"}},
+        Group{"zoo", "norms", {"x", "image", "sequence"}}, Group{"zoo", "convolutions", {"image", "sequence"}},
+        Group{"zoo", "recurrent", {"x", "sequence", "mask"}}, Group{"zoo", "attending", {"sequence", "memory", "mask"}},
+        Group{"zoo", "positions", {"sequence"}}, Group{"zoo", "losses", {"x", "y", "label"}},
+        Group{"annex", "indexing", {"image", "rows", "places"}}, Group{"annex", "products", {"image", "x"}},
+        Group{"annex", "resizing", {"image", "points", "theta", "angles"}}, Group{"annex", "padding", {"image"}},
+        Group{"annex", "pooling", {"image"}}, Group{"annex", "convolutions", {"image"}},
+        Group{"annex", "norms", {"image"}}, Group{"annex", "attending", {"sequence", "image", "mask"}},
+        Group{"annex", "recurrent", {"sequence", "x"}}, Group{"annex", "losses", {"x", "y", "label"}},
+        Group{"annex", "alignments", {"sequence", "labels", "times", "counts"}}),
+    [](const auto &info) { return std::string(info.param.model) + "_" + info.param.function; });
 
-TEST(ZooTraining, Gradients) {
-  const Built &zoo = built("zoo");
+class ZooTraining : public testing::TestWithParam<const char *> {};
+
+TEST_P(ZooTraining, Gradients) {
+  const Built &zoo = built(GetParam());
   ASSERT_EQ(zoo.error, "");
-  if (takesLong("zoo"))
+  if (takesLong(GetParam()))
     GTEST_SKIP() << "builds; to run it takes minutes: set KILN_LONG";
   std::string path = zoo.folder + "/gradients.safetensors";
-  Outcome outcome = callZoo({"grad"}, {"x", "y", "image", "sequence", "memory", "mask", "ids", "label"}, path);
+  std::vector<const char *> inputs;
+  for (const std::string &input : zoo.inputs)
+    inputs.push_back(input.c_str());
+  Outcome outcome = callZoo(GetParam(), {"grad"}, inputs, path);
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   auto gradients = readTensors(path);
   EXPECT_EQ(compareLosses(zoo.fixture, gradients.at("loss").data), "");
   gradients.erase("loss");
   EXPECT_EQ(compareGradients(zoo.fixture, gradients), "");
 }
+
+INSTANTIATE_TEST_SUITE_P(Models, ZooTraining, testing::Values("zoo", "annex"),
+                         [](const auto &info) { return std::string(info.param); });
 
 INSTANTIATE_TEST_SUITE_P(Models, Parity, testing::Values("softmax", "iris", "mnist", "resnet", "gpt", "translate"),
                          [](const auto &info) { return std::string(info.param); });

@@ -350,4 +350,57 @@ model M():
   expectNear(results[0], {1, 2}, {9, 18});
 }
 
+TEST(Statements, SeveralNamesForOneValue) {
+  std::vector<HostTensor> results = run("model M():\n"
+                                        "    h = state(f32[2], persistent)\n"
+                                        "    def forward(x: f32[2]):\n"
+                                        "        (a, b) = c = (x, x + 1.0)\n"
+                                        "        d = h = e = c[1] * 2.0\n"
+                                        "        return a, b, d + h + e\n",
+                                        {floats({2}, {1, 2}), floats({2}, {7, 7})});
+  ASSERT_EQ(results.size(), 4u);
+  expectNear(results[0], {2}, {1, 2});
+  expectNear(results[1], {2}, {2, 3});
+  expectNear(results[2], {2}, {12, 18});
+  expectNear(results[3], {2}, {4, 6});
+}
+
+/// The names of the parameters of a model's text, in their order.
+std::vector<std::string> parametersOf(const std::string &text) {
+  mlir::MLIRContext context;
+  kiln::Diagnostics diagnostics;
+  auto module = kiln::loadModelText(context, text, "m.kiln", {}, diagnostics);
+  EXPECT_TRUE(module) << diagnostics.render();
+  std::vector<std::string> names;
+  if (module)
+    for (mlir::Attribute entry : (*module)->getAttrOfType<mlir::ArrayAttr>("kiln.parameters"))
+      names.push_back(llvm::cast<mlir::StringAttr>(llvm::cast<mlir::DictionaryAttr>(entry).get("name")).str());
+  return names;
+}
+
+TEST(Statements, WordsOfDeclarationsAreNamesElsewhere) {
+  const char *body = "module Body(train=2):\n"
+                     "    module   = Linear(train, 2, bias=False)\n"
+                     "    generate = [module]\n"
+                     "    def forward(x: f32[2, 2]):\n"
+                     "        train = module(x)\n"
+                     "        return sum(\n"
+                     "            train + generate[0](x))\n\n"
+                     "model Whole():\n"
+                     "    model = Body()\n"
+                     "    def forward(x: f32[2, 2]):\n"
+                     "        return concat([\n"
+                     "            model (x)[None],\n"
+                     "            model(x)[None]])\n\n"
+                     "train Whole:\n"
+                     "    data  = safetensors(\"d.safetensors\", x=f32[2, 2])\n"
+                     "    _, a  = (1, 2)\n"
+                     "    b, _  = (3, 4)\n"
+                     "    model = forward(data.x)\n"
+                     "    loss  = sum(model) * a * b\n"
+                     "    optimizer = SGD(lr=0.1)\n"
+                     "    steps = 1\n";
+  EXPECT_EQ(parametersOf(body), std::vector<std::string>{"model.module.weight"});
+}
+
 } // namespace
