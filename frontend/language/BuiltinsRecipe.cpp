@@ -28,7 +28,12 @@ llvm::ArrayRef<Builtin> recipeBuiltins() {
        makeRecord, Space::Reader},
       {"csv",
        "path, features, batch, label=None, target=None, separator=\",\", skip=0, header=False, normalise=False, "
-       "validation=None, test=None, shuffle=True",
+       "classes=None, validation=None, test=None, shuffle=True",
+       makeRecord, Space::Reader},
+      {"table",
+       "path, text, batch, max_length, pair=None, label=None, target=None, tokens=\"words\", vocabulary=None, "
+       "min_count=1, special_tokens=None, classes=None, separator=None, skip=0, header=None, quotes=True, "
+       "padding=\"longest\", bucket=50, validation=None, test=None, shuffle=True",
        makeRecord, Space::Reader},
       {"images",
        "path, labels, batch, size=(28, 28), channels=1, mean=0.0, std=1.0, validation=None, test=None, shuffle=True",

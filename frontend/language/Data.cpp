@@ -97,6 +97,42 @@ struct Settings {
     if ((*this)[name].kind != Value::Kind::String)
       wrong(name, "a string");
   }
+  void separator() {
+    const Value &value = (*this)["separator"];
+    if (value.kind != Value::Kind::String || value.text.size() != 1)
+      wrong("separator", "one character");
+  }
+  /// "characters", "words", or the path of a tokenizer.json; and how many.
+  void tokens() {
+    const Value &value = (*this)["tokens"];
+    if (value.kind != Value::Kind::String ||
+        (value.text != "characters" && value.text != "words" && !value.text.ends_with(".json")))
+      wrong("tokens", "\"characters\", \"words\", or a tokenizer's path, which ends in .json,");
+    if (!(*this)["vocabulary"].isNone())
+      count("vocabulary");
+  }
+  /// How many classes there are, or their names.
+  void classes() {
+    const Value &value = (*this)["classes"];
+    auto isName = [](const Value &item) { return isColumn(item); };
+    if (value.isNone())
+      return;
+    if (value.isNumeral())
+      count("classes");
+    else if (!value.isList() || value.items->empty() || !std::all_of(value.items->begin(), value.items->end(), isName))
+      wrong("classes", "a number of classes, or a list of their names");
+  }
+  /// One of a few words.
+  void oneOf(std::string_view name, std::initializer_list<const char *> words) {
+    const Value &value = (*this)[name];
+    std::string list;
+    for (const char *word : words) {
+      if (value.kind == Value::Kind::String && value.text == word)
+        return;
+      list += (list.empty() ? "\"" : " or \"") + std::string(word) + "\"";
+    }
+    wrong(name, list);
+  }
   static bool isColumn(const Value &value) {
     return value.kind == Value::Kind::String || (value.kind == Value::Kind::Integer && value.asInteger());
   }
@@ -161,6 +197,123 @@ static void imageFields(Settings &settings, DataSource &source, const Dim &batch
   source.fields.emplace_back("label", fieldType(Dtype::i32, {batch}, source.range));
 }
 
+/// A file of batches: the fields are what the recipe says they are.
+static void batchFields(Settings &settings, DataSource &source) {
+  settings.string("path");
+  for (size_t i = 1; i < settings.record.fields.size(); ++i) {
+    const auto &[field, type] = settings.record.fields[i];
+    if (type.kind != Value::Kind::Type && type.kind != Value::Kind::Dtype) {
+      settings.wrong(field, "a type such as f32[12, 64]");
+      continue;
+    }
+    TypeInfo info = type.kind == Value::Kind::Type ? *type.type : TypeInfo{type.dtype, {}, {}, source.range};
+    if (isClass(info.dtype))
+      settings.wrong(field, "a type such as f32[12, 64]");
+    source.fields.emplace_back(field, info);
+  }
+  if (!source.fields.empty())
+    return;
+  settings.ok = false;
+  settings.e.error(source.range,
+                   "safetensors wants the tensors that it holds: safetensors(\"x.safetensors\", ids=i32[12, 64])");
+}
+
+static void textFields(Settings &settings, DataSource &source, const Dim &batch) {
+  settings.string("path");
+  Dim context = settings.count("context");
+  for (const char *field : {"ids", "next"})
+    source.fields.emplace_back(field, fieldType(Dtype::i32, {batch, context}, source.range));
+  settings.tokens();
+}
+
+/// A class, numbers, or both.
+static void targetFields(Settings &settings, DataSource &source, const Dim &batch, bool single) {
+  if (const Value &label = settings["label"]; !label.isNone()) {
+    if (!Settings::isColumn(label))
+      settings.wrong("label", "one column's number or name");
+    source.fields.emplace_back("label", fieldType(Dtype::i32, {batch}, source.range));
+  }
+  settings.classes();
+  const Value &target = settings["target"];
+  if (target.isNone())
+    return;
+  // Of a table, a number is a column; of a csv, how many.
+  int64_t columns = single && Settings::isColumn(target) ? 1 : settings.columns("target");
+  source.fields.emplace_back("target", fieldType(Dtype::f32, {batch, columns}, source.range));
+}
+
+static void csvFields(Settings &settings, DataSource &source, const Dim &batch) {
+  settings.string("path");
+  settings.count("skip", 0);
+  settings.boolean("header");
+  settings.boolean("normalise");
+  settings.separator();
+  source.fields.emplace_back("features", fieldType(Dtype::f32, {batch, settings.columns("features")}, source.range));
+  targetFields(settings, source, batch, false);
+}
+
+/// The columns of `text` or `pair`: how many texts they make, 0 for one that is not listed.
+static int64_t textColumns(Settings &settings, std::string_view name) {
+  const Value &value = settings[name];
+  bool list = value.isList() && !value.items->empty() &&
+              std::all_of(value.items->begin(), value.items->end(), Settings::isColumn);
+  if (!list && !Settings::isColumn(value) && !(name == "pair" && value.isNone()))
+    settings.wrong(name, "a column's number or name, a text with columns in braces, or a list of those");
+  return list ? static_cast<int64_t>(value.items->size()) : 0;
+}
+
+/// The fields of sequences of tokens, each [lead…, T].
+static void sequenceFields(Settings &settings, DataSource &source, std::vector<Dim> lead, const std::string &prefix) {
+  int64_t longest = settings.count("max_length");
+  settings.oneOf("padding", {"longest", "max_length"});
+  bool whole = settings["padding"].kind == Value::Kind::String && settings["padding"].text == "max_length";
+  Dim length = whole ? Dim(longest) : Dim::symbol(prefix + "T");
+  if (!whole)
+    source.bounds = {{prefix + "T", longest}};
+  source.fields.emplace_back("lengths", fieldType(Dtype::i32, lead, source.range));
+  lead.push_back(length);
+  for (const char *field : {"ids", "types", "next"})
+    source.fields.emplace_back(field, fieldType(Dtype::i32, lead, source.range));
+  source.fields.emplace_back("mask", fieldType(Dtype::boolean, lead, source.range));
+  settings.tokens();
+  settings.count("min_count");
+  if (!settings["special_tokens"].isNone())
+    settings.boolean("special_tokens");
+  settings.count("bucket");
+}
+
+static void tableFields(Settings &settings, DataSource &source, const Dim &batch, const std::string &prefix) {
+  settings.string("path");
+  settings.count("skip", 0);
+  if (!settings["header"].isNone())
+    settings.boolean("header");
+  settings.boolean("quotes");
+  if (!settings["separator"].isNone())
+    settings.separator();
+  int64_t texts = textColumns(settings, "text"), pairs = textColumns(settings, "pair");
+  if (std::min(texts, pairs) > 1 && texts != pairs)
+    settings.wrong("pair", "a list of as many columns as text has, " + std::to_string(texts) + ",");
+  std::vector<Dim> lead = {batch};
+  if (std::max(texts, pairs) > 0)
+    lead.push_back(std::max(texts, pairs));
+  sequenceFields(settings, source, lead, prefix);
+  targetFields(settings, source, batch, true);
+}
+
+static void pairFields(Settings &settings, DataSource &source, const Dim &batch, const std::string &prefix) {
+  settings.string("source");
+  settings.string("target");
+  settings.count("source_words");
+  settings.count("target_words");
+  settings.count("bucket");
+  int64_t longest = settings.count("max_length", 2);
+  Dim s = Dim::symbol(prefix + "S"), t = Dim::symbol(prefix + "T");
+  source.bounds = {{prefix + "S", longest}, {prefix + "T", longest}};
+  source.fields.emplace_back("source", fieldType(Dtype::i32, {batch, s}, source.range));
+  source.fields.emplace_back("target", fieldType(Dtype::i32, {batch, t}, source.range));
+  source.fields.emplace_back("next", fieldType(Dtype::i32, {batch, t}, source.range));
+}
+
 std::optional<DataSource> dataSource(Elaborator &e, const std::string &name, const Value &value, Range range,
                                      const std::string &prefix) {
   DataSource source;
@@ -170,67 +323,24 @@ std::optional<DataSource> dataSource(Elaborator &e, const std::string &name, con
   Settings settings{e, *value.record};
   const std::string &kind = value.record->kind;
   if (kind == "safetensors") {
-    settings.string("path");
-    for (size_t i = 1; i < value.record->fields.size(); ++i) {
-      const auto &[field, type] = value.record->fields[i];
-      if (type.kind != Value::Kind::Type && type.kind != Value::Kind::Dtype) {
-        settings.wrong(field, "a type such as f32[12, 64]");
-        continue;
-      }
-      TypeInfo info = type.kind == Value::Kind::Type ? *type.type : TypeInfo{type.dtype, {}, {}, range};
-      if (isClass(info.dtype))
-        settings.wrong(field, "a type such as f32[12, 64]");
-      source.fields.emplace_back(field, info);
-    }
-    if (source.fields.empty())
-      e.error(range, "safetensors wants the tensors that it holds: safetensors(\"x.safetensors\", ids=i32[12, 64])");
-    return settings.ok && !source.fields.empty() ? std::optional(std::move(source)) : std::nullopt;
+    batchFields(settings, source);
+    return settings.ok ? std::optional(std::move(source)) : std::nullopt;
   }
   Dim batch = settings.count("batch");
   source.fixedBatch = true;
   splitSettings(settings, kind == "images" || kind == "pairs" ? 2 : 0);
   if (kind == "text") {
-    settings.string("path");
-    Dim context = settings.count("context");
-    for (const char *field : {"ids", "next"})
-      source.fields.emplace_back(field, fieldType(Dtype::i32, {batch, context}, range));
-    const Value &tokens = settings["tokens"];
-    if (tokens.kind != Value::Kind::String || (tokens.text != "characters" && tokens.text != "words"))
-      settings.wrong("tokens", "\"characters\" or \"words\"");
-    if (!settings["vocabulary"].isNone())
-      settings.count("vocabulary");
+    textFields(settings, source, batch);
   } else if (kind == "csv") {
-    settings.string("path");
-    settings.count("skip", 0);
-    settings.boolean("header");
-    settings.boolean("normalise");
-    if (const Value &separator = settings["separator"];
-        separator.kind != Value::Kind::String || separator.text.size() != 1)
-      settings.wrong("separator", "one character");
-    source.fields.emplace_back("features", fieldType(Dtype::f32, {batch, settings.columns("features")}, range));
-    if (const Value &label = settings["label"]; !label.isNone()) {
-      if (!Settings::isColumn(label))
-        settings.wrong("label", "one column's number or name");
-      source.fields.emplace_back("label", fieldType(Dtype::i32, {batch}, range));
-    }
-    if (!settings["target"].isNone())
-      source.fields.emplace_back("target", fieldType(Dtype::f32, {batch, settings.columns("target")}, range));
+    csvFields(settings, source, batch);
+  } else if (kind == "table") {
+    tableFields(settings, source, batch, prefix);
   } else if (kind == "images") {
     settings.string("path");
     settings.string("labels");
     imageFields(settings, source, batch);
-  } else { // pairs
-    settings.string("source");
-    settings.string("target");
-    settings.count("source_words");
-    settings.count("target_words");
-    settings.count("bucket");
-    int64_t longest = settings.count("max_length", 2);
-    Dim s = Dim::symbol(prefix + "S"), t = Dim::symbol(prefix + "T");
-    source.bounds = {{prefix + "S", longest}, {prefix + "T", longest}};
-    source.fields.emplace_back("source", fieldType(Dtype::i32, {batch, s}, range));
-    source.fields.emplace_back("target", fieldType(Dtype::i32, {batch, t}, range));
-    source.fields.emplace_back("next", fieldType(Dtype::i32, {batch, t}, range));
+  } else {
+    pairFields(settings, source, batch, prefix);
   }
   return settings.ok ? std::optional(std::move(source)) : std::nullopt;
 }

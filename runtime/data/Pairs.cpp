@@ -1,14 +1,14 @@
 // pairs(source, target, batch, source_words, target_words, max_length, bucket=None): parallel sentences, one a line.
+#include "runtime/data/Buckets.h"
 #include "runtime/data/Rows.h"
 #include "runtime/files/File.h"
-#include "runtime/random/Philox.h"
 #include "runtime/support/Error.h"
 
 #include <algorithm>
 #include <list>
 #include <memory>
+#include <optional>
 #include <span>
-#include <tuple>
 
 namespace kiln {
 
@@ -43,16 +43,12 @@ private:
   };
   std::unique_ptr<Texts> read(const std::string &source, const std::string &target, const SourceContext &context) const;
   std::vector<Pair> pairUp(const Texts &texts, const std::string &what, bool dropLong);
-  const std::vector<int32_t> &order(int64_t epoch);
 
-  int64_t batch_, maxLength_, bucket_;
-  uint32_t seed_;
-  bool shuffle_;
+  int64_t batch_, maxLength_;
   Vocabulary sourceWords_, targetWords_;
   std::list<std::vector<int32_t>> numbers_; // of whole texts; pairs point into them
   std::vector<Pair> pairs_[3];
-  std::vector<int32_t> order_;
-  int64_t epoch_ = -1;
+  std::optional<Buckets> buckets_;
   std::vector<int32_t> block_;
   std::vector<const Pair *> batchRows_;
 };
@@ -76,13 +72,10 @@ std::unique_ptr<PairSource::Texts> PairSource::read(const std::string &source, c
   return texts;
 }
 
-PairSource::PairSource(const SourceContext &context) : Source(*context.spec), seed_(context.seed) {
+PairSource::PairSource(const SourceContext &context) : Source(*context.spec) {
   const Json &options = spec_.options;
   batch_ = options.at("batch").integer(1, INT32_MAX);
   maxLength_ = options.at("max_length").integer(2, INT32_MAX);
-  shuffle_ = options.booleanOr("shuffle", true);
-  // So many batches are sorted by length together; 1 sorts nothing.
-  bucket_ = options.integerOr("bucket", 50);
   std::string source = options.stringOr("source", spec_.path), target = options.stringOr("target", "");
   if (size_t comma = context.override.find(','); comma != std::string::npos) {
     source = context.override.substr(0, comma);
@@ -117,6 +110,12 @@ PairSource::PairSource(const SourceContext &context) : Source(*context.spec), se
                   return a.target.size() < b.target.size();
                 return std::lexicographical_compare(a.source.begin(), a.source.end(), b.source.begin(), b.source.end());
               });
+  buckets_.emplace(Buckets::Options{pairs_[0].size(), batch_, options.integerOr("bucket", 50),
+                                    options.booleanOr("shuffle", true), context.seed, spec_.name},
+                   [this](int32_t row) {
+                     const Pair &pair = pairs_[0][static_cast<size_t>(row)];
+                     return std::pair(pair.source.size(), pair.target.size());
+                   });
   block_.resize(static_cast<size_t>(batch_ * maxLength_));
 }
 
@@ -150,47 +149,6 @@ std::vector<PairSource::Pair> PairSource::pairUp(const Texts &texts, const std::
   return pairs;
 }
 
-/// An epoch: all rows shuffled; each stretch of `bucket` batches sorted by length; the batches shuffled.
-const std::vector<int32_t> &PairSource::order(int64_t epoch) {
-  if (epoch == epoch_)
-    return order_;
-  const std::vector<Pair> &pairs = pairs_[0];
-  std::vector<int32_t> rows(pairs.size());
-  for (size_t i = 0; i < rows.size(); ++i)
-    rows[i] = static_cast<int32_t>(i);
-  size_t batch = static_cast<size_t>(batch_), whole = pairs.size() / batch;
-  order_ = rows;
-  if (shuffle_) {
-    std::string stream = "shuffle:" + spec_.name;
-    uint32_t number = namedStream(stream.data(), stream.size());
-    shuffle(rows, seed_, number, static_cast<uint32_t>(epoch));
-    size_t stretch = batch * static_cast<size_t>(std::max<int64_t>(bucket_, 1));
-    // By the source's length, then the target's, then the row; the lengths are looked up once.
-    std::vector<std::tuple<size_t, size_t, int32_t>> keys;
-    for (size_t begin = 0; bucket_ > 1 && begin < rows.size(); begin += stretch) {
-      size_t end = std::min(begin + stretch, rows.size());
-      keys.clear();
-      for (size_t i = begin; i < end; ++i) {
-        const Pair &pair = pairs[static_cast<size_t>(rows[i])];
-        keys.emplace_back(pair.source.size(), pair.target.size(), rows[i]);
-      }
-      std::sort(keys.begin(), keys.end());
-      for (size_t i = begin; i < end; ++i)
-        rows[i] = std::get<2>(keys[i - begin]);
-    }
-    std::vector<int32_t> batches(whole);
-    for (size_t i = 0; i < whole; ++i)
-      batches[i] = static_cast<int32_t>(i);
-    shuffle(batches, seed_, number ^ 1, static_cast<uint32_t>(epoch));
-    order_.clear();
-    for (int32_t b : batches)
-      order_.insert(order_.end(), rows.begin() + static_cast<ptrdiff_t>(static_cast<size_t>(b) * batch),
-                    rows.begin() + static_cast<ptrdiff_t>((static_cast<size_t>(b) + 1) * batch));
-  }
-  epoch_ = epoch;
-  return order_;
-}
-
 void PairSource::load(Split split, int64_t number, std::span<FieldBuffer> fields) {
   const std::vector<Pair> &pairs = pairs_[static_cast<size_t>(split)];
   int64_t perEpoch = batches(split);
@@ -200,10 +158,12 @@ void PairSource::load(Split split, int64_t number, std::span<FieldBuffer> fields
   std::vector<const Pair *> &rows = batchRows_;
   rows.clear();
   int64_t begin = number % perEpoch * batch_, end = std::min(begin + batch_, static_cast<int64_t>(pairs.size()));
-  const std::vector<int32_t> *training = split == Split::Train ? &order(number / perEpoch) : nullptr;
-  for (int64_t i = begin; i < end; ++i)
-    rows.push_back(
-        &pairs[training ? static_cast<size_t>((*training)[static_cast<size_t>(i)]) : static_cast<size_t>(i)]);
+  if (split == Split::Train)
+    for (int32_t row : buckets_->batch(number))
+      rows.push_back(&pairs[static_cast<size_t>(row)]);
+  else
+    for (int64_t i = begin; i < end; ++i)
+      rows.push_back(&pairs[static_cast<size_t>(i)]);
   for (size_t f = 0; f < fields.size(); ++f) {
     if (!fields[f].data)
       continue;

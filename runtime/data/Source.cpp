@@ -44,6 +44,8 @@ std::unique_ptr<Source> openSource(const SourceContext &context) {
     return openImages(context);
   if (spec.reader == "pairs")
     return openPairs(context);
+  if (spec.reader == "table")
+    return openTable(context);
   fail("data '%s': unknown reader '%s'", spec.name.c_str(), spec.reader.c_str());
 }
 

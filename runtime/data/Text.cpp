@@ -1,5 +1,6 @@
-// text(path, context, batch, tokens="characters"|"words", vocabulary=None): windows of a running text.
+// text(path, context, batch, tokens="characters"|"words"|"….json", vocabulary=None): windows of a running text.
 #include "runtime/data/Rows.h"
+#include "runtime/data/Sequences.h"
 #include "runtime/files/File.h"
 #include "runtime/random/Philox.h"
 #include "runtime/support/Error.h"
@@ -60,8 +61,10 @@ TextSource::TextSource(const SourceContext &context) : Source(*context.spec), se
            size);
   } else if (kind == "words") {
     vocabulary_ = Vocabulary::words(text, size);
+  } else if (kind.ends_with(".json")) {
+    vocabulary_ = openTokenizer(context, kind);
   } else {
-    fail("data '%s': unknown tokens '%s' (characters or words)", spec_.name.c_str(), kind.c_str());
+    fail("data '%s': unknown tokens '%s' (characters, words, or a tokenizer's path, which ends in .json)", spec_.name.c_str(), kind.c_str());
   }
   cut(options, vocabulary_.encode(text, "'" + path + "'", true), context);
   if (static_cast<int64_t>(tokens_[0].size()) <= context_)

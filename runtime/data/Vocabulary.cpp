@@ -1,4 +1,4 @@
-// Characters or words to numbers and back, and the file that keeps them.
+// Characters, words or subwords to numbers and back, and the file that keeps them.
 
 #include "runtime/data/Vocabulary.h"
 
@@ -24,7 +24,14 @@ void Vocabulary::add(std::string token) {
   tokens_.push_back(std::move(token));
 }
 
-Vocabulary Vocabulary::characters(std::string_view text, const std::string &what) {
+Vocabulary Vocabulary::subwords(std::shared_ptr<const Tokenizer> tokenizer) {
+  Vocabulary vocabulary;
+  vocabulary.kind_ = Kind::Subwords;
+  vocabulary.tokenizer_ = std::move(tokenizer);
+  return vocabulary;
+}
+
+Vocabulary Vocabulary::characters(std::string_view text, const std::string &what, bool withSpecials) {
   requireUtf8(text, what);
   std::vector<bool> ascii(128);
   std::unordered_map<std::string, bool> others;
@@ -49,6 +56,9 @@ Vocabulary Vocabulary::characters(std::string_view text, const std::string &what
     });
   });
   Vocabulary vocabulary;
+  if (withSpecials)
+    for (const char *special : specials)
+      vocabulary.add(special);
   for (std::string &token : tokens)
     vocabulary.add(std::move(token));
   return vocabulary;
@@ -74,6 +84,8 @@ Vocabulary Vocabulary::words(const WordList &words, size_t limit, size_t least) 
 }
 
 std::string Vocabulary::serialise() const {
+  if (tokenizer_)
+    return tokenizer_->json();
   std::string text =
       kind_ == Kind::Words ? "{\"kind\":\"words\",\"tokens\":[" : "{\"kind\":\"characters\",\"tokens\":[";
   for (size_t i = 0; i < tokens_.size(); ++i)
@@ -82,7 +94,9 @@ std::string Vocabulary::serialise() const {
 }
 
 Vocabulary Vocabulary::deserialise(std::string_view text, const std::string &what) {
-  Json json = Json::parse(text, what, 4);
+  Json json = Json::parse(text, what);
+  if (json.isObject() && json.find("model"))
+    return subwords(Tokenizer::parse(std::string(text), what));
   Vocabulary vocabulary;
   const std::string &kind = json.at("kind").string();
   if (kind != "words" && kind != "characters")
@@ -99,6 +113,8 @@ Vocabulary Vocabulary::deserialise(std::string_view text, const std::string &wha
 }
 
 int32_t Vocabulary::find(std::string_view token) const {
+  if (tokenizer_)
+    return tokenizer_->find(token);
   auto found = index_.find(token);
   return found == index_.end() ? -1 : found->second;
 }
@@ -117,9 +133,14 @@ std::vector<int32_t> Vocabulary::encode(const WordList &words) const {
 
 std::vector<int32_t> Vocabulary::encode(std::string_view text, const std::string &what, bool lineEnds) const {
   requireUtf8(text, what);
+  std::vector<int32_t> ids;
+  if (tokenizer_) {
+    tokenizer_->encode(text, ids);
+    return ids;
+  }
   if (kind_ == Kind::Words) {
     WordList words = WordList::cut(text);
-    std::vector<int32_t> ids = encode(words);
+    ids = encode(words);
     if (!lineEnds)
       return ids;
     // The last line's end is one only where a newline stands.
@@ -138,7 +159,6 @@ std::vector<int32_t> Vocabulary::encode(std::string_view text, const std::string
     copy(ids.size());
     return withEnds;
   }
-  std::vector<int32_t> ids;
   int32_t ascii[128];
   for (size_t c = 0; c < 128; ++c) {
     char character = static_cast<char>(c);
@@ -148,6 +168,8 @@ std::vector<int32_t> Vocabulary::encode(std::string_view text, const std::string
   for (size_t at = 0; at < text.size();) {
     size_t length = utf8Length(text, at);
     int32_t id = length == 1 ? ascii[static_cast<unsigned char>(text[at])] : find(text.substr(at, length));
+    if (id < 0 && hasSpecials())
+      id = UnknownToken;
     if (id < 0)
       fail("%s: the character %s (byte %zu, line %zu) is not in the vocabulary of %zu characters", what.c_str(),
            jsonQuote(text.substr(at, length)).c_str(), at, lineOf(text, at), size());
@@ -158,16 +180,20 @@ std::vector<int32_t> Vocabulary::encode(std::string_view text, const std::string
 }
 
 std::string Vocabulary::piece(int32_t id, bool first) const {
+  if (tokenizer_)
+    return tokenizer_->piece(id, first);
   if (id < 0 || static_cast<size_t>(id) >= tokens_.size())
+    return "";
+  if ((kind_ == Kind::Words || hasSpecials()) && (id == PadToken || id == StartToken || id == EndToken))
     return "";
   if (kind_ == Kind::Characters)
     return tokens_[static_cast<size_t>(id)];
-  if (id == PadToken || id == StartToken || id == EndToken)
-    return "";
   return (first ? "" : " ") + tokens_[static_cast<size_t>(id)];
 }
 
 std::string Vocabulary::decode(const std::vector<int32_t> &ids) const {
+  if (tokenizer_)
+    return tokenizer_->decode(ids);
   std::string text;
   for (int32_t id : ids)
     text += piece(id, text.empty());

@@ -9,8 +9,8 @@ namespace kiln {
 namespace {
 class CsvReader {
 public:
-  CsvReader(std::string_view text, const std::string &what, char separator)
-      : text_(text), what_(what), separator_(separator) {}
+  CsvReader(std::string_view text, const std::string &what, char separator, bool quotes)
+      : text_(text), what_(what), separator_(separator), quotes_(quotes) {}
 
   bool atEnd() const { return at_ >= text_.size(); }
   size_t line() const { return line_; }
@@ -40,7 +40,7 @@ public:
 private:
   std::string cell() {
     std::string value;
-    if (!atEnd() && text_[at_] == '"') {
+    if (quotes_ && !atEnd() && text_[at_] == '"') {
       size_t opened = line_;
       ++at_;
       while (true) {
@@ -58,6 +58,8 @@ private:
     }
     while (!atEnd() && text_[at_] != separator_ && text_[at_] != '\n')
       value += text_[at_++];
+    if (value.find('\0') != std::string::npos)
+      fail("%s, line %zu: a NUL byte, which no text has; is this a table?", what_.c_str(), line_);
     if (!value.empty() && value.back() == '\r')
       value.pop_back();
     return value;
@@ -66,14 +68,16 @@ private:
   std::string_view text_;
   const std::string &what_;
   char separator_;
+  bool quotes_;
   size_t at_ = 0, line_ = 1;
 };
 } // namespace
 
-CsvTable parseCsv(std::string_view text, const std::string &what, char separator, size_t skip, bool header) {
+CsvTable parseCsv(std::string_view text, const std::string &what, char separator, size_t skip, bool header,
+                  bool quotes) {
   if (text.starts_with("\xef\xbb\xbf"))
     text.remove_prefix(3);
-  CsvReader reader(text, what, separator);
+  CsvReader reader(text, what, separator, quotes);
   CsvTable table;
   for (size_t i = 0; i < skip && !reader.atEnd(); ++i)
     reader.skipLine();

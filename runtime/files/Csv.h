@@ -15,7 +15,9 @@ struct CsvTable {
   size_t width = 0;
 };
 
-/// `skip` lines are passed over first. Every row must be as wide as the first one; throws Error with the line.
-CsvTable parseCsv(std::string_view text, const std::string &what, char separator, size_t skip, bool header);
+/// `skip` lines are passed over first. Every row must be as wide as the first one; throws Error with the line. Without
+/// `quotes` a quote is a character as any other.
+CsvTable parseCsv(std::string_view text, const std::string &what, char separator, size_t skip, bool header,
+                  bool quotes = true);
 
 } // namespace kiln

@@ -214,6 +214,13 @@ Json Json::ofInteger(int64_t value) {
   return json;
 }
 
+Json Json::ofString(std::string value) {
+  Json json;
+  json.kind_ = Kind::String;
+  json.string_ = std::move(value);
+  return json;
+}
+
 std::string jsonQuote(std::string_view text) {
   std::string quoted = "\"";
   for (char c : text) {

@@ -48,6 +48,7 @@ public:
 
   // For tests and for values built in code.
   static Json ofInteger(int64_t value);
+  static Json ofString(std::string value);
 
 private:
   friend class JsonBuilder;

@@ -7,6 +7,7 @@
 #include "runtime/files/Safetensors.h"
 #include "runtime/program/Plan.h"
 #include "runtime/support/Dim.h"
+#include "runtime/text/Tokenizer.h"
 #include "tests/fuzz/Harness.h"
 #include "tests/runtime/FakeBackend.h"
 
@@ -68,6 +69,28 @@ void manifest(std::string_view bytes) {
   Plan plan(manifest, nullptr, 0);
 }
 
+/// A tokenizer from its file, and a text with everything in it that the file speaks of.
+void tokenizer(std::string_view bytes) {
+  auto tokenizer = Tokenizer::parse(std::string(bytes), "input");
+  std::vector<int32_t> ids;
+  std::vector<TextRange> ranges;
+  std::string text = "Ab ba\u00e9 [X] 12, don't \u4e2d\n b";
+  tokenizer->encode(text, ids, &ranges);
+  for (size_t i = 0; i < ids.size(); ++i)
+    if (ranges[i].begin > ranges[i].end || ranges[i].end > text.size() || ids[i] < 0)
+      std::abort();
+  tokenizer->decode(ids);
+}
+
+const char *wordPieceSeed =
+    R"({"added_tokens":[{"id":4,"content":"[X]","special":true,"lstrip":true,"single_word":false}],)"
+    R"("normalizer":{"type":"Sequence","normalizers":[{"type":"BertNormalizer","lowercase":true},{"type":"NFC"}]},)"
+    R"("pre_tokenizer":{"type":"BertPreTokenizer"},"post_processor":{"type":"TemplateProcessing",)"
+    R"("single":[{"SpecialToken":{"id":"[X]","type_id":0}},{"Sequence":{"id":"A","type_id":0}}],)"
+    R"("pair":[{"Sequence":{"id":"A","type_id":0}},{"Sequence":{"id":"B","type_id":1}}],)"
+    R"("special_tokens":{"[X]":{"ids":[4]}}},"decoder":{"type":"WordPiece","prefix":"##"},)"
+    R"("model":{"type":"WordPiece","unk_token":"u","max_input_chars_per_word":9,"vocab":{"u":0,"a":1,"##b":2,"b":3}}})";
+
 } // namespace
 
 const std::vector<testing::Parser> &testing::parsers() {
@@ -89,6 +112,7 @@ const std::vector<testing::Parser> &testing::parsers() {
        [](std::string_view bytes) { Vocabulary::deserialise(bytes, "input"); }},
       {"To be, or not to be: \xc3\xa9t\xc3\xa9",
        [](std::string_view bytes) { Vocabulary::characters(bytes, "input"); }},
+      {wordPieceSeed, tokenizer},
   };
   return all;
 }

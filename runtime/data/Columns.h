@@ -1,0 +1,47 @@
+// Rows of cells with columns of different meaning: what the readers of tables share.
+#pragma once
+
+#include "runtime/data/Source.h"
+#include "runtime/files/Csv.h"
+
+#include <optional>
+
+namespace kiln {
+
+/// One file of a source.
+struct TableFile {
+  std::string what;
+  CsvTable table;
+
+  /// Opens a file by the reader's options (separator, skip, header). Throws Error.
+  static TableFile read(const std::string &path, const SourceContext &context, bool header);
+  /// A column by its number (negative ones count from the end) or its name. Throws Error.
+  size_t column(const Json &json) const;
+  /// A number n (the first n), one name, or a list of numbers and names.
+  std::vector<size_t> columns(const Json &json) const;
+  /// The number in a cell; throws Error with its line.
+  float number(size_t row, size_t column) const;
+  [[noreturn]] void refuse(size_t row, size_t column, const std::string &why) const;
+};
+
+/// The file that the recipe (or --data) names, then those of validation and test, whose rows it counts.
+std::vector<TableFile> readTables(const SourceContext &context, bool header, int64_t &validation, int64_t &test);
+
+/// A column of classes: all whole numbers, or all words, which are numbered in their sorted order; or by `classes`:
+/// their names in the order of their numbers, or how many there are. Throws Error with the line of a label that is
+/// none.
+class Labels {
+public:
+  Labels(const std::vector<TableFile> &files, size_t column, const Json *classes);
+  int32_t of(const TableFile &file, size_t row) const;
+
+private:
+  void nameClasses(const std::vector<TableFile> &files);
+
+  size_t column_;
+  int64_t count_ = -1;               // of numbered classes, where it is known
+  std::vector<std::string> classes_; // where labels are words, or named
+  bool sorted_ = true;
+};
+
+} // namespace kiln

@@ -1,0 +1,65 @@
+// A tokenizer as Hugging Face's `tokenizer.json` describes it: text to token numbers and back, with that library's
+// numbers.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace kiln {
+
+/// Bytes of a text.
+struct TextRange {
+  uint32_t begin = 0, end = 0;
+};
+
+class Tokenizer {
+public:
+  /// One place of the sequence that is made of one text or two: a special token, or a text.
+  struct Part {
+    enum class Kind : uint8_t { Token, First, Second } kind;
+    int32_t token; // of a Token
+    int32_t type;
+  };
+
+  /// Throws Error for what is damaged, and for parts that are not known, by their names.
+  static std::shared_ptr<const Tokenizer> parse(std::string json, const std::string &what);
+  ~Tokenizer();
+
+  /// The numbers of a text, which is UTF-8, without the special tokens around it. `ranges`: where each stands in it.
+  void encode(std::string_view text, std::vector<int32_t> &ids, std::vector<TextRange> *ranges = nullptr) const;
+  /// The text of one more token in a running text; special tokens have none.
+  std::string piece(int32_t id, bool first) const;
+  std::string decode(const std::vector<int32_t> &ids) const;
+
+  /// Tokens in all: one more than the highest number.
+  size_t size() const;
+  /// -1 where there is none of that name.
+  int32_t find(std::string_view token) const;
+  /// Empty for a number that has none.
+  const std::string &token(int32_t id) const;
+  bool isSpecial(int32_t id) const;
+  /// What fills a batch ("[PAD]", "<pad>", …), what hides a word, what a sequence begins and ends with; -1 for none.
+  int32_t pad() const { return pad_; }
+  int32_t mask() const { return mask_; }
+  int32_t start() const { return start_; }
+  int32_t end() const { return end_; }
+  const std::vector<Part> &sequence(bool pair) const { return pair ? pair_ : single_; }
+  /// The file's text.
+  const std::string &json() const { return json_; }
+
+private:
+  struct Parts;
+  Tokenizer();
+  void parseSequences(const class Json *post, const std::string &what);
+  void nameSpecials(const Json &json);
+
+  std::string json_;
+  std::unique_ptr<Parts> parts_;
+  std::vector<Part> single_, pair_;
+  int32_t pad_ = -1, mask_ = -1, start_ = -1, end_ = -1;
+};
+
+} // namespace kiln
