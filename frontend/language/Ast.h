@@ -112,7 +112,8 @@ struct Stmt {
   std::vector<Parameter> parameters;
   std::vector<StmtPtr> body, otherwise;
   bool isModel = false, isOp = false, reversed = false;
-  bool broken = false; // part of it could not be parsed: it is not elaborated
+  bool isBuffer = false; // a Def without parameters: NAME = buffer(value)
+  bool broken = false;   // part of it could not be parsed: it is not elaborated
 };
 
 /// A parsed file. Owns its text.

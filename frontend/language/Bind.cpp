@@ -2,6 +2,7 @@
 #include "frontend/language/Bind.h"
 
 #include "frontend/language/Elaborate.h"
+#include "frontend/language/Hints.h"
 
 #include <charconv>
 
@@ -94,13 +95,15 @@ public:
 
 private:
   /// Says where the parameters are to be seen, behind what may have been meant.
-  void explain(Diagnostic &diagnostic, Range declared, const std::string &near = "") {
+  void explain(Diagnostic &diagnostic, Range declared, std::string help = "") {
     ok_ = false;
-    std::string help = near.empty() ? "" : "did you mean '" + near + "'?";
     if (declared)
       diagnostic.note(declared, "it is declared here");
     else
-      help += (help.empty() ? "" : " ") + ("it is " + signature_.what + "(" + signature_.text + ")");
+      help += (help.empty()         ? ""
+               : help.back() == '?' ? " "
+                                    : "; ") +
+              ("it is " + signature_.what + "(" + signature_.text + ")");
     diagnostic.withHelp(help);
   }
 
@@ -141,8 +144,9 @@ private:
       std::vector<std::string> names;
       for (const Slot &slot : signature_.slots)
         names.push_back(slot.name);
+      std::string hint = keywordHint(key, names), near = hint.empty() ? nearest(key, names) : "";
       explain(e_.error(arguments_.nameRanges[n], signature_.what + " has no argument '" + key + "'"),
-              signature_.declared, nearest(key, names));
+              signature_.declared, near.empty() ? hint : "did you mean '" + near + "'?");
     } else if (bound_.given[i]) {
       explain(e_.error(arguments_.nameRanges[n], signature_.what + "'s argument '" + key + "' is given twice"),
               signature_.declared);

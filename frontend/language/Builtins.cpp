@@ -33,9 +33,10 @@ const Builtin *findBuiltin(std::string_view name, Space space) {
   return found;
 }
 
-void builtinNames(std::vector<std::string> &out) {
+void builtinNames(std::vector<std::string> &out, bool generalOnly) {
   for (const auto &[name, builtin] : table())
-    out.emplace_back(name);
+    if (!generalOnly || builtin->space == Space::General)
+      out.emplace_back(name);
 }
 
 /// Each table entry's signature, read once.

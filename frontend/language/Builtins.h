@@ -61,6 +61,6 @@ llvm::ArrayRef<Builtin> recipeBuiltins();
 const Builtin *findBuiltin(std::string_view name, Space space);
 /// The call's arguments as a record that is named after the function.
 Value makeRecord(BoundCall &call);
-void builtinNames(std::vector<std::string> &out);
+void builtinNames(std::vector<std::string> &out, bool generalOnly = false);
 
 } // namespace kiln::language

@@ -139,16 +139,27 @@ static Value str(BoundCall &call) {
 
 llvm::ArrayRef<Builtin> compileTimeBuiltins() {
   static const Builtin builtins[] = {
+      // Numbers: an end; a begin and an end; or with a step.
       {"range", "*numbers", range},
+      // How many items a list has, or entries the first axis.
       {"len", "x", len},
+      // Lists side by side.
       {"zip", "*lists", zip},
+      // (number, item) of each item.
       {"enumerate", "x", enumerate},
+      // A list from its end.
       {"reversed", "x", reversed},
+      // A list of the items.
       {"list", "x", list},
+      // The same.
       {"tuple", "x", list},
+      // Values by name: d.a or d["a"].
       {"dict", "**named", dict},
+      // A number as text.
       {"str", "x", str},
+      // A number n times, a tuple of n as it is.
       {"ntuple", "x, n=None", ntuple},
+      // Whether x is a number known at compile time.
       {"is_number", "x", isNumber},
   };
   return builtins;

@@ -199,6 +199,40 @@ static Value frozen(BoundCall &call) {
   return call.values[0];
 }
 
+static bool setInference(const Value &value) {
+  bool any = false;
+  if (value.isList())
+    for (const Value &item : *value.items)
+      any |= setInference(item);
+  if (value.kind != Value::Kind::Instance || value.instance->inference)
+    return any || value.kind == Value::Kind::Instance;
+  value.instance->inference = true;
+  for (const Value &item : value.instance->items)
+    setInference(item);
+  for (const auto &[name, attribute] : value.instance->attributes)
+    setInference(attribute);
+  return true;
+}
+
+/// A part, or a list of parts, in inference mode: in a module's body, as frozen.
+static Value inference(BoundCall &call) {
+  if (call.e.entry()) {
+    call.e.error(call.range, "inference(…) stands in a module's body, not in a function");
+    return Value::error();
+  }
+  if (!setInference(call.values[0])) {
+    call.e.error(call.ranges[0], "inference takes a module, or a list of them; this is " + describe(call.values[0]));
+    return Value::error();
+  }
+  return call.values[0];
+}
+
+/// Where it stands as it may, the parser has made a function of it.
+static Value buffer(BoundCall &call) {
+  call.e.error(call.range, "a buffer is declared alone on a line of a module's body: NAME = buffer(value)");
+  return Value::error();
+}
+
 static Value sequential(BoundCall &call) {
   std::vector<Value> items = call.rest.size() == 1 && call.rest[0].isList() ? *call.rest[0].items : call.rest;
   for (size_t i = 0; i < items.size(); ++i)
@@ -259,21 +293,45 @@ template <bool squares> static Value norm(BoundCall &call) {
 
 llvm::ArrayRef<Builtin> declarationBuiltins() {
   static const Builtin builtins[] = {
+      // A trained tensor of a module, in its body. torch.nn.Parameter.
       {"parameter", "type, init=None, trainable=True, name=None", parameter},
+      // A tensor that is kept and updated: `persistent` (saved) or `session` (reset with each sequence).
+      // torch.nn.Module.register_buffer.
       {"state", "type, kind, init=None, batch=0, name=None", state},
+      // A part that takes part and is not trained. torch.nn.Module.requires_grad_(False).
       {"frozen", "x", frozen},
+      // A part, or a list of parts, in inference mode throughout: batch norms by their running statistics, which stay,
+      // and no dropout; it is trained unless it is frozen. torch.nn.Module.eval.
+      {"inference", "x", inference},
+      // Contents that are computed where they are used, not saved and not trained: NAME = buffer(value), in a module.
+      // torch.nn.Module.register_buffer(persistent=False).
+      {"buffer", "value", buffer},
+      // Modules and functions one after the other. torch.nn.Sequential.
       {"Sequential", "*layers", sequential},
+      // The sum of |w| over the trainable parameters of a part.
       {"l1", "x", norm<false>},
+      // The sum of w² over them.
       {"l2", "x", norm<true>},
+      // Initialiser: a number. torch.nn.init.constant_.
       {"constant", "value", initialiser, Space::Init},
+      // Initialiser: between low and high. torch.nn.init.uniform_.
       {"uniform", "low=0.0, high=1.0", initialiser, Space::Init},
+      // Initialiser: normal. torch.nn.init.normal_.
       {"normal", "mean=0.0, std=1.0", initialiser, Space::Init},
+      // Initialiser: normal within two deviations. torch.nn.init.trunc_normal_.
       {"truncated_normal", "mean=0.0, std=1.0", initialiser, Space::Init},
+      // Initialiser: uniform within gain √(6 / (in + out)). torch.nn.init.xavier_uniform_.
       {"xavier_uniform", "gain=1.0", initialiser, Space::Init},
+      // Initialiser: normal with deviation gain √(2 / (in + out)). torch.nn.init.xavier_normal_.
       {"xavier_normal", "gain=1.0", initialiser, Space::Init},
+      // Initialiser: uniform within √(6 / ((1 + a²) in)); the default is what nn.Linear and nn.Conv2d begin with.
+      // torch.nn.init.kaiming_uniform_.
       {"kaiming_uniform", "a=2.23606797749979", initialiser, Space::Init},
+      // Initialiser: normal with deviation √(2 / ((1 + a²) in)). torch.nn.init.kaiming_normal_.
       {"kaiming_normal", "a=0.0", initialiser, Space::Init},
+      // Initialiser: rows or columns at right angles. torch.nn.init.orthogonal_.
       {"orthogonal", "gain=1.0", initialiser, Space::Init},
+      // Initialiser: another one, with zeros in one row.
       {"zero_row", "init, row", zeroRow, Space::Init},
   };
   return builtins;

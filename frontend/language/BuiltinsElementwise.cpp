@@ -153,36 +153,67 @@ static Value convertFunction(BoundCall &call) {
 
 llvm::ArrayRef<Builtin> elementwiseBuiltins() {
   static const Builtin builtins[] = {
+      // |x|. torch.abs.
       {"abs", "x", unary<AbsOp, absOf, false>},
+      // -1, 0 or 1. torch.sign.
       {"sign", "x", unary<SignOp, signOf, false>},
+      // -x. torch.neg.
       {"neg", "x", unary<NegOp, negOf, false>},
+      // eˣ. torch.exp.
       {"exp", "x", unary<ExpOp, expOf>},
+      // eˣ - 1. torch.expm1.
       {"expm1", "x", unary<Expm1Op, expm1Of>},
+      // ln x. torch.log.
       {"log", "x", unary<LogOp, logOf>},
+      // ln(1 + x). torch.log1p.
       {"log1p", "x", unary<Log1pOp, log1pOf>},
+      // √x. torch.sqrt.
       {"sqrt", "x", unary<SqrtOp, sqrtOf>},
+      // 1 / √x. torch.rsqrt.
       {"rsqrt", "x", unary<RsqrtOp, rsqrtOf>},
+      // sin x. torch.sin.
       {"sin", "x", unary<SinOp, sinOf>},
+      // cos x. torch.cos.
       {"cos", "x", unary<CosOp, cosOf>},
+      // tanh x. torch.tanh.
       {"tanh", "x", unary<TanhOp, tanhOf>},
+      // 1 / (1 + e⁻ˣ). torch.sigmoid.
       {"sigmoid", "x", unary<SigmoidOp, sigmoidOf>},
+      // The error function. torch.erf.
       {"erf", "x", unary<ErfOp, erfOf>},
+      // The next whole number below. torch.floor.
       {"floor", "x", unary<FloorOp, floorOf>},
+      // The next whole number above. torch.ceil.
       {"ceil", "x", unary<CeilOp, ceilOf>},
+      // The nearest whole number, a half to the even one. torch.round.
       {"round", "x", unary<RoundOp, roundOf>},
+      // max(x, 0). torch.relu.
       {"relu", "x", unary<ReluOp, reluOf>},
+      // x sigmoid(x). torch.nn.functional.silu.
       {"silu", "x", unary<SiluOp, siluOf>},
+      // ln(1 + eˣ). torch.nn.functional.softplus.
       {"softplus", "x", unary<SoftplusOp, softplusOf>},
+      // x Φ(x), or with tanh its approximation. torch.nn.functional.gelu.
       {"gelu", "x, tanh=False", gelu},
+      // x². torch.square.
       {"square", "x", square},
+      // 1 / x. torch.reciprocal.
       {"reciprocal", "x", reciprocal},
+      // aᵇ. torch.pow.
       {"pow", "a, b", powFunction},
+      // The larger one of each two. torch.maximum.
       {"maximum", "a, b", maximum},
+      // The smaller one of each two. torch.minimum.
       {"minimum", "a, b", minimum},
+      // x between low and high. torch.clamp.
       {"clip", "x, low=None, high=None", clip},
+      // a where the condition is true, else b. torch.where.
       {"where", "condition, a, b", where},
+      // Whether x is no number. torch.isnan.
       {"isnan", "x", isnan},
+      // x, through which no gradient flows. torch.Tensor.detach.
       {"stop_gradient", "x", stopGradient},
+      // x as another dtype; also x.to(dtype). torch.Tensor.to.
       {"convert", "x, dtype", convertFunction},
   };
   return builtins;

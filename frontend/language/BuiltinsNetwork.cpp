@@ -320,23 +320,42 @@ Value averagePool(BoundCall &call);
 
 llvm::ArrayRef<Builtin> networkBuiltins() {
   static const Builtin builtins[] = {
+      // eˣ over its sum along an axis. torch.softmax.
       {"softmax", "x, axis=-1", overAxis<SoftmaxOp>},
+      // The logarithm of softmax. torch.log_softmax.
       {"log_softmax", "x, axis=-1", overAxis<LogSoftmaxOp>},
+      // (x - mean) / √(var + epsilon) scale + bias over an axis or a tuple of them. torch.nn.functional.layer_norm.
       {"layer_norm", "x, scale=None, bias=None, epsilon=1e-5, axis=-1", layerNorm},
+      // x / √(mean(x²) + epsilon) scale over an axis or a tuple of them. torch.nn.functional.rms_norm.
       {"rms_norm", "x, scale, epsilon=1e-6, axis=-1", rmsNorm},
+      // softmax(scale q kᵀ) v of [B, H, T, D]; the mask is true where a key is seen; a query that sees none gives 0;
+      // with causal the last query is at the last key. torch.nn.functional.scaled_dot_product_attention.
       {"attention", "q, k, v, mask=None, causal=False, scale=None", attention},
+      // -log softmax(logits)[target]: logits [..., C], targets [...] (or shares [..., C]), a weight for each class.
+      // torch.nn.functional.cross_entropy.
       {"cross_entropy", "logits, targets, ignore_index=-100, smoothing=0.0, reduction=\"mean\", weight=None",
        crossEntropy},
+      // Sums of products by letters that name the axes. torch.einsum.
       {"einsum", "equation, *tensors", einsum},
+      // Convolution over 1 to 3 axes: x [B, C, space…], w [O, C / groups, size…]. torch.nn.functional.conv2d.
       {"conv", "x, w, stride=1, padding=0, dilation=1, groups=1", convolve},
+      // Its transpose: w [C, O / groups, size…]. torch.nn.functional.conv_transpose2d.
       {"conv_transpose", "x, w, stride=1, padding=0, output_padding=0, dilation=1, groups=1", convolveTransposed},
+      // The largest of each window of [B, C, space…]. torch.nn.functional.max_pool2d.
       {"max_pool", "x, size, stride=None, padding=0", maxPool},
+      // The mean of each window. torch.nn.functional.avg_pool2d.
       {"avg_pool", "x, size, stride=None, padding=0, count_padding=True", averagePool},
+      // Slices of x by their numbers along an axis; rows of a table. torch.index_select, torch.nn.functional.embedding.
       {"take", "x, indices, axis=0", take},
+      // One element, or k, of each row: x [..., n], indices [...] or [..., k].
       {"pick", "x, indices", pick},
+      // Elements along an axis by indices of x's rank. torch.gather.
       {"gather", "x, indices, axis", gatherAlong},
+      // x with updates added at indices along an axis, the reverse of take. torch.index_add.
       {"scatter_add", "x, indices, updates, axis=0", scatter<ScatterKind::add>},
+      // x with slices replaced at indices along an axis. torch.index_copy.
       {"scatter_set", "x, indices, updates, axis=0", scatter<ScatterKind::set>},
+      // 1 at the class, else 0: [..., n]. torch.nn.functional.one_hot.
       {"one_hot", "x, n, dtype=f32", oneHot},
   };
   return builtins;

@@ -124,15 +124,25 @@ static Value dropout(BoundCall &call) {
 
 llvm::ArrayRef<Builtin> randomBuiltins() {
   static const Builtin builtins[] = {
+      // Zeros. torch.zeros.
       {"zeros", "*dims, dtype=f32", filled<0>},
+      // Ones. torch.ones.
       {"ones", "*dims, dtype=f32", filled<1>},
+      // A value everywhere: full(d, …, value). torch.full.
       {"full", "*dims, dtype=f32", full},
+      // 0, 1, …, n - 1. torch.arange.
       {"iota", "n, dtype=i32", iota},
+      // 1 on the diagonal. torch.eye.
       {"eye", "n, dtype=f32", eye},
+      // bool [n, n]: true where column <= row. torch.ones(n, n).tril().bool().
       {"tril", "n", tril},
+      // Draws between 0 and 1. torch.rand.
       {"random_uniform", "*dims", random<RandomUniformOp>},
+      // Draws of mean 0 and variance 1. torch.randn.
       {"random_normal", "*dims", random<RandomNormalOp>},
+      // true with probability p: bernoulli(p, d, …). torch.bernoulli.
       {"bernoulli", "p, *dims", bernoulli},
+      // In training a share p of the elements is 0, the others 1 / (1 - p) times as large. torch.nn.functional.dropout.
       {"dropout", "x, p", dropout},
   };
   return builtins;

@@ -279,21 +279,37 @@ static Value topK(BoundCall &call) {
 
 llvm::ArrayRef<Builtin> reductionBuiltins() {
   static const Builtin builtins[] = {
+      // The sum over axes. torch.sum.
       {"sum", "x, axis=None, keepdims=False", sum},
+      // The product over axes. torch.prod.
       {"prod", "x, axis=None, keepdims=False", reduceWith<ReduceKind::prod>},
+      // The largest over axes; of two or more, elementwise. torch.amax.
       {"max", "x, *others, axis=None, keepdims=False", extremum<ReduceKind::max>},
+      // The smallest over axes; of two or more, elementwise. torch.amin.
       {"min", "x, *others, axis=None, keepdims=False", extremum<ReduceKind::min>},
+      // Whether any is true. torch.any.
       {"any", "x, axis=None, keepdims=False", reduceWith<ReduceKind::any>},
+      // Whether all are true. torch.all.
       {"all", "x, axis=None, keepdims=False", reduceWith<ReduceKind::all>},
+      // The mean over axes. torch.mean.
       {"mean", "x, axis=None, keepdims=False", mean},
+      // The variance over axes, over n - correction (0 here, 1 in PyTorch). torch.var.
       {"var", "x, axis=None, keepdims=False, correction=0", var},
+      // Its root. torch.std.
       {"std", "x, axis=None, keepdims=False, correction=0", standardDeviation},
+      // √(sum x²) over axes. torch.linalg.vector_norm.
       {"vector_norm", "x, axis=None, keepdims=False", vectorNorm},
+      // ln(sum eˣ) over axes. torch.logsumexp.
       {"logsumexp", "x, axis=None, keepdims=False", logsumexp},
+      // Where the largest is, the first of equal ones. torch.argmax.
       {"argmax", "x, axis=-1", argReduce<ArgKind::max>},
+      // Where the smallest is. torch.argmin.
       {"argmin", "x, axis=-1", argReduce<ArgKind::min>},
+      // The sum up to each element along an axis. torch.cumsum.
       {"cumsum", "x, axis, reverse=False, exclusive=False", cumsum},
+      // (values, indices) in order along an axis. torch.sort.
       {"sort", "x, axis=-1, descending=False", sort},
+      // (values, indices) of the k largest of the last axis. torch.topk.
       {"top_k", "x, k", topK},
   };
   return builtins;

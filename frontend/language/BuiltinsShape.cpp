@@ -473,20 +473,36 @@ static Value update(BoundCall &call) {
 
 llvm::ArrayRef<Builtin> shapeBuiltins() {
   static const Builtin builtins[] = {
+      // Other dimensions, one of which may be -1. torch.reshape.
       {"reshape", "x, *dims", reshape},
+      // Two axes swapped. torch.transpose.
       {"transpose", "x, a=-2, b=-1", transpose},
+      // All axes in a new order. torch.permute.
       {"permute", "x, *axes", permute},
+      // Without an axis of extent 1. torch.squeeze.
       {"squeeze", "x, axis", squeeze},
+      // With one more. torch.unsqueeze.
       {"unsqueeze", "x, axis", unsqueeze},
+      // The axes from start to end as one. torch.flatten.
       {"flatten", "x, start=0, end=-1", flatten},
+      // Repeated to these dimensions. torch.broadcast_to.
       {"broadcast", "x, *dims", broadcast},
+      // Backwards along axes. torch.flip.
       {"reverse", "x, axis", reverse},
+      // With more on each side: a number for each axis; mode "constant", "reflect", "replicate" or "circular".
+      // torch.nn.functional.pad.
       {"pad", "x, low, high, value=0, mode=\"constant\"", pad},
+      // Moved round along an axis. torch.roll.
       {"roll", "x, shift, axis", roll},
+      // One behind the other along an axis (the last; the first in PyTorch). torch.cat.
       {"concat", "*tensors, axis=-1", concat},
+      // As a new axis. torch.stack.
       {"stack", "*tensors, axis=0", stack},
+      // n equal parts along an axis, or a tuple of sizes. torch.chunk, torch.split.
       {"split", "x, n, axis=-1", split},
+      // `size` entries from a computed start, which is clamped to fit. torch.narrow.
       {"slice", "x, start, size, axis", slice},
+      // x with a block replaced at a computed start.
       {"update", "x, block, start, axis", update},
   };
   return builtins;

@@ -76,9 +76,10 @@ enum class Wanted { Anything, Callable, Part };
 
 /// Counts nested evaluations: the expressions of functions that call each other can nest deeper than any one text.
 struct Depth {
-  explicit Depth(int &depth) : depth(depth) { ++depth; }
-  ~Depth() { --depth; }
+  explicit Depth(int &depth, int by = 1) : depth(depth), by(by) { depth += by; }
+  ~Depth() { depth -= by; }
   int &depth;
+  int by;
 };
 
 /// What a call of a model's function showed about the extents of its dimensions: the bound of each name.
@@ -169,6 +170,8 @@ public:
   Entry *entry() { return entry_; }
   /// Whether the function being built is in training mode. Asking is noted: such a function has two variants.
   bool training() {
+    if (inference_ > 0)
+      return false;
     if (entry_)
       entry_->asksTraining = true;
     return entry_ && entry_->training;
@@ -177,6 +180,7 @@ public:
   // Names.
   Value lookup(const Expr &name, Frame &frame);
   Value current(const Value &value, Frame &frame, Range range);
+  Value bufferContents(const Value &buffer, Frame &frame, Range range);
   Value attribute(const Expr &expr, Frame &frame);
   std::optional<Value> global(std::string_view name, bool library);
   /// `training`, `inf`, `PAD`: known without being declared.
@@ -291,6 +295,7 @@ private:
   std::vector<std::unique_ptr<mlir::Block>> graveyard_;
   Wanted wanted_ = Wanted::Anything;
   int depth_ = 0;
+  int inference_ = 0; // calls around this place of parts that are in inference mode throughout
   int64_t work_ = 0;
 };
 

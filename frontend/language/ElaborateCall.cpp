@@ -86,6 +86,15 @@ Value Elaborator::call(const Value &callee, const Arguments &arguments, Range ra
   }
   switch (callee.kind) {
   case Value::Kind::Builtin:
+    // PyTorch's x.max(1), which speaks of an axis.
+    if ((callee.builtin->name == "max" || callee.builtin->name == "min") && callee.items &&
+        arguments.positional.size() == 1 && arguments.named.empty() && arguments.positional[0].isInteger()) {
+      std::string name(callee.builtin->name);
+      error(range, "x." + name + "(n) is no reduction: a second value is compared with each element")
+          .withHelp("along an axis: " + name + "(x, axis=n), and arg" + name +
+                    "(x, n) for the indices; with a number: " + name + "(x, n)");
+      return Value::error();
+    }
     return callBuiltin(*callee.builtin, *all, range);
   case Value::Kind::Module:
     return instantiate(*callee.declaration, *all, range);
@@ -200,6 +209,7 @@ Value Elaborator::callFunction(const Stmt &function, std::shared_ptr<Instance> s
   const Stmt *grad = nullptr;
   if (!keep && isCustom(function, self.get(), grad))
     return callCustom(function, grad, {self, std::move(values), range, caller});
+  Depth inference(inference_, self && self->inference ? 1 : 0);
   callSites_.push_back(range);
   // What could not be parsed is not looked at; neither is what lacks a part of it.
   if (!function.broken)

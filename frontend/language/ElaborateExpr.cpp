@@ -312,7 +312,7 @@ void Elaborator::noteHidden(const Expr &expr, const Frame &frame, size_t errorsB
 static const Stmt *findFunction(const Instance &instance, std::string_view name) {
   if (instance.module)
     for (const StmtPtr &statement : instance.module->body)
-      if (statement->kind == StmtKind::Def && statement->name == name)
+      if (statement->kind == StmtKind::Def && !statement->isBuffer && statement->name == name)
         return statement.get();
   return nullptr;
 }
@@ -348,9 +348,22 @@ static Value builtinValue(const Builtin &builtin) {
 }
 
 /// In a function, a parameter or state stands for its present value, in lists too.
+/// What a buffer holds: computed where it is used, and no gradient flows back.
+Value Elaborator::bufferContents(const Value &buffer, Frame &frame, Range range) {
+  Value value = callFunction(*buffer.declaration, buffer.instance, {}, range, &frame);
+  if (value.isError())
+    return value;
+  std::optional<Value> contents = toTensor(value, buffer.declaration->range);
+  if (!contents)
+    return Value::error();
+  return Value::tensorOf(emit(range).stopGradient(contents->tensor), contents->origins);
+}
+
 Value Elaborator::current(const Value &value, Frame &frame, Range range) {
   if (value.kind == Value::Kind::Variable)
     return read(value.variable, &frame, range);
+  if (value.kind == Value::Kind::Function && value.declaration->isBuffer)
+    return bufferContents(value, frame, range);
   if (!value.isList())
     return value;
   bool holdsVariables = false;
@@ -550,13 +563,17 @@ Value Elaborator::attribute(const Expr &expr, Frame &frame) {
   std::vector<std::string> names;
   if (base.isTensor()) {
     names = {"shape", "rank", "dtype", "T", "to"};
-    builtinNames(names);
+    builtinNames(names, true);
+    for (const auto &table : declarations_)
+      for (const auto &[function, statement] : table)
+        if (statement->kind == StmtKind::Def)
+          names.push_back(function);
   } else if (base.names) {
     names = *base.names;
   }
   std::string near = nearest(name, names);
   if (std::string_view here = base.isTensor() ? hereCalled(name) : std::string_view(); !here.empty())
-    diagnostic.withHelp("PyTorch's " + name + " is here: " + std::string(here));
+    diagnostic.withHelp(hereHint(name));
   else if (!near.empty())
     diagnostic.withHelp("did you mean '" + near + "'?");
   return Value::error();

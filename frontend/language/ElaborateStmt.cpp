@@ -165,6 +165,14 @@ static void executeAssign(Elaborator &e, const Stmt &statement, Frame &frame) {
   e.assign(*statement.target, value, frame, statement.value->range);
 }
 
+/// An attribute that is a function without arguments: reading it calls it.
+static void declareBuffer(const Stmt &statement, Frame &frame) {
+  Value value = Value::of(Value::Kind::Function);
+  value.declaration = &statement;
+  value.instance = frame.self;
+  setAttribute(*frame.self, statement.name, std::move(value), statement.nameRange);
+}
+
 /// What a line alone leaves behind. A function may be called for the states that it updates; what is built in has no
 /// such effects, and a module or parameter that gets no name would be none of the model's.
 static bool isUnused(const Value &value, const Expr &expr, const Frame &frame) {
@@ -264,6 +272,8 @@ void Elaborator::executeOne(const Stmt &statement, Frame &frame) {
       error(statement.range, "this value is not used").withHelp("assign it, or return it");
     return;
   case StmtKind::Def:
+    if (statement.isBuffer && frame.mode == Frame::Mode::Module)
+      return declareBuffer(statement, frame);
     if (frame.function && frame.function->isOp && statement.name == "grad")
       return;
     if (frame.mode != Frame::Mode::Module)

@@ -107,7 +107,7 @@ static bool isTensorType(const Expr &type) {
 }
 
 bool Elaborator::isEntry(const Stmt &function) {
-  if (function.name == "grad" || function.name[0] == '_')
+  if (function.name == "grad" || function.name[0] == '_' || function.isBuffer)
     return false;
   for (const Parameter &parameter : function.parameters)
     if (!parameter.type || parameter.rest || !isTensorType(*parameter.type))

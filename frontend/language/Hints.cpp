@@ -3,66 +3,219 @@
 
 #include "frontend/language/Elaborate.h"
 
+#include <algorithm>
+
 namespace kiln::language {
 
+/// What PyTorch calls so, and how it is written here.
+static constexpr std::pair<std::string_view, std::string_view> functions[] = {
+    {"adaptive_avg_pool1d", "adaptive_avg_pool(x, size)"},
+    {"adaptive_avg_pool2d", "adaptive_avg_pool(x, size)"},
+    {"adaptive_max_pool2d", "adaptive_max_pool(x, size)"},
+    {"add", "a + b"},
+    {"arange", "iota(n)"},
+    {"argsort", "sort(x, axis)[1]"},
+    {"as_tensor", "an argument of the function: f32[B, n]"},
+    {"avg_pool1d", "avg_pool(x, size)"},
+    {"avg_pool2d", "avg_pool(x, size)"},
+    {"avg_pool3d", "avg_pool(x, size)"},
+    {"backward", "left out: a train recipe makes the gradients"},
+    {"batch_norm", "BatchNorm2d(features)"},
+    {"BCELoss", "bce(p, y)"},
+    {"BCEWithLogitsLoss", "bce_with_logits(x, y)"},
+    {"bfloat16", "bf16"},
+    {"binary_cross_entropy", "bce(p, y)"},
+    {"binary_cross_entropy_with_logits", "bce_with_logits(x, y)"},
+    {"bmm", "a @ b"},
+    {"bool", "x.to(bool)"},
+    {"cat", "concat(a, b, axis=0)"},
+    {"chunk", "split(x, n, axis=0)"},
+    {"clamp", "clip(x, low, high)"},
+    {"clone", "left out: x itself"},
+    {"concatenate", "concat(a, b, axis=0)"},
+    {"contiguous", "left out: x itself"},
+    {"conv1d", "conv(x, w)"},
+    {"conv2d", "conv(x, w)"},
+    {"conv3d", "conv(x, w)"},
+    {"conv_transpose2d", "conv_transpose(x, w)"},
+    {"CosineEmbeddingLoss", "cosine_embedding(x, y, label)"},
+    {"cpu", "left out: x itself"},
+    {"CrossEntropyLoss", "cross_entropy(logits, targets)"},
+    {"ctc_loss", "ctc(logp, targets, input_lengths, target_lengths)"},
+    {"CTCLoss", "ctc(logp, targets, input_lengths, target_lengths)"},
+    {"cuda", "left out: x itself"},
+    {"detach", "stop_gradient(x)"},
+    {"dim", "x.rank"},
+    {"div", "a / b"},
+    {"double", "x.to(f64)"},
+    {"embedding", "take(table, ids)"},
+    {"empty", "zeros(d, …)"},
+    {"eq", "a == b"},
+    {"eval", "inference(part), for a part; the program itself knows its modes"},
+    {"expand", "broadcast(x, d, …)"},
+    {"expand_as", "broadcast(x, y.shape)"},
+    {"flip", "reverse(x, axis)"},
+    {"float", "x.to(f32)"},
+    {"float16", "f16"},
+    {"float32", "f32"},
+    {"from_numpy", "an argument of the function: f32[B, n]"},
+    {"full_like", "full(x.shape, value)"},
+    {"gaussian_nll_loss", "gaussian_nll(x, y, var)"},
+    {"ge", "a >= b"},
+    {"group_norm", "GroupNorm(groups, features)"},
+    {"gt", "a > b"},
+    {"half", "x.to(f16)"},
+    {"huber_loss", "huber(x, y)"},
+    {"HuberLoss", "huber(x, y)"},
+    {"index_select", "take(x, indices, axis)"},
+    {"instance_norm", "InstanceNorm2d(features)"},
+    {"int", "x.to(i32)"},
+    {"int32", "i32"},
+    {"int64", "i64"},
+    {"isinstance", "is_number(x)"},
+    {"item", "left out: a scalar is a tensor of no axes"},
+    {"KLDivLoss", "kl_div(logp, target)"},
+    {"l1_loss", "mae(x, y)"},
+    {"L1Loss", "mae(x, y)"},
+    {"le", "a <= b"},
+    {"linear", "x @ w.T + b"},
+    {"logical_and", "a & b"},
+    {"logical_not", "~a"},
+    {"logical_or", "a | b"},
+    {"logsigmoid", "log_sigmoid(x)"},
+    {"long", "x.to(i64)"},
+    {"lt", "a < b"},
+    {"MarginRankingLoss", "margin_ranking(a, b, label)"},
+    {"matmul", "a @ b"},
+    {"max_pool1d", "max_pool(x, size)"},
+    {"max_pool2d", "max_pool(x, size)"},
+    {"max_pool3d", "max_pool(x, size)"},
+    {"mm", "a @ b"},
+    {"Module", "module NAME(arguments): declares one"},
+    {"ModuleDict", "dict(name=module, …)"},
+    {"ModuleList", "a list of modules: [Linear(n, n) for _ in range(k)]"},
+    {"moveaxis", "moved(x, axis, to)"},
+    {"movedim", "moved(x, axis, to)"},
+    {"mse_loss", "mse(x, y)"},
+    {"MSELoss", "mse(x, y)"},
+    {"mul", "a * b"},
+    {"mv", "a @ b"},
+    {"ndim", "x.rank"},
+    {"ne", "a != b"},
+    {"nll_loss", "nll(logp, targets)"},
+    {"NLLLoss", "nll(logp, targets)"},
+    {"no_grad", "stop_gradient(x), or frozen(part)"},
+    {"norm", "vector_norm(x, axis)"},
+    {"numel", "the product of x.shape"},
+    {"ones_like", "ones(x.shape)"},
+    {"outer", "a[:, None] * b"},
+    {"Parameter", "parameter(f32[n], init=…)"},
+    {"ParameterList", "a list of parameters: [parameter(f32[n]) for _ in range(k)]"},
+    {"poisson_nll_loss", "poisson_nll(x, y)"},
+    {"print", "left out: return it, and `run` shows it"},
+    {"rand", "random_uniform(d, …)"},
+    {"rand_like", "random_uniform(x.shape)"},
+    {"randint", "floor(random_uniform(d, …) * n).to(i32)"},
+    {"randn", "random_normal(d, …)"},
+    {"randn_like", "random_normal(x.shape)"},
+    {"register_buffer", "NAME = state(f32[n], persistent)"},
+    {"repeat", "tile(x, n, axis)"},
+    {"requires_grad_", "frozen(part), or parameter(…, trainable=False)"},
+    {"scaled_dot_product_attention", "attention(q, k, v)"},
+    {"sigmoid_focal_loss", "focal(x, y)"},
+    {"size", "x.shape"},
+    {"smooth_l1_loss", "smooth_l1(x, y)"},
+    {"SmoothL1Loss", "smooth_l1(x, y)"},
+    {"sub", "a - b"},
+    {"super", "left out: a module has no base"},
+    {"swapaxes", "transpose(x, a, b)"},
+    {"t", "x.T"},
+    {"Tensor", "a tensor's type is its dtype and dimensions: f32[B, T]"},
+    {"tensor", "an argument of the function, or numbers: stack(1.0, 2.0)"},
+    {"topk", "top_k(x, k)"},
+    {"TransformerDecoder", "a list of layers: [TransformerDecoderLayer(width, heads) for _ in range(k)]"},
+    {"TransformerEncoder", "a list of layers: [TransformerEncoderLayer(width, heads) for _ in range(k)]"},
+    {"triplet_margin_loss", "triplet(anchor, positive, negative)"},
+    {"TripletMarginLoss", "triplet(anchor, positive, negative)"},
+    {"triu", "~tril_mask(n, m, above=-1)"},
+    {"type", "x.to(f32)"},
+    {"unbind", "x[0], x[1], …"},
+    {"upsample", "interpolate(x, size)"},
+    {"view", "reshape(x, d, …)"},
+    {"view_as", "reshape(x, y.shape)"},
+    {"zeros_like", "zeros(x.shape)"},
+};
+
 std::string_view hereCalled(std::string_view name) {
-  static constexpr std::pair<std::string_view, std::string_view> names[] = {
-      {"arange", "iota(n)"},
-      {"avg_pool1d", "avg_pool(x, size)"},
-      {"avg_pool2d", "avg_pool(x, size)"},
-      {"binary_cross_entropy", "bce(p, y)"},
-      {"binary_cross_entropy_with_logits", "bce_with_logits(x, y)"},
-      {"bmm", "a @ b"},
-      {"bool", "x.to(bool)"},
-      {"cat", "concat(a, b, axis=0)"},
-      {"chunk", "split(x, n, axis=0)"},
-      {"clamp", "clip(x, low, high)"},
-      {"conv1d", "conv(x, w)"},
-      {"conv2d", "conv(x, w)"},
-      {"conv3d", "conv(x, w)"},
-      {"conv_transpose2d", "conv_transpose(x, w)"},
-      {"detach", "stop_gradient(x)"},
-      {"dim", "x.rank"},
-      {"double", "x.to(f64)"},
-      {"embedding", "take(table, ids)"},
-      {"expand", "broadcast(x, d, …)"},
-      {"float", "x.to(f32)"},
-      {"half", "x.to(f16)"},
-      {"index_select", "take(x, indices, axis)"},
-      {"int", "x.to(i32)"},
-      {"l1_loss", "mae(x, y)"},
-      {"linear", "x @ w.T + b"},
-      {"long", "x.to(i64)"},
-      {"matmul", "a @ b"},
-      {"max_pool1d", "max_pool(x, size)"},
-      {"max_pool2d", "max_pool(x, size)"},
-      {"mm", "a @ b"},
-      {"ModuleList", "a list of modules: [Linear(n, n) for _ in range(k)]"},
-      {"mse_loss", "mse(x, y)"},
-      {"mv", "a @ b"},
-      {"nll_loss", "nll(logp, targets)"},
-      {"norm", "vector_norm(x, axis)"},
-      {"ones_like", "ones(x.shape)"},
-      {"Parameter", "parameter(f32[n], init=…)"},
-      {"rand", "random_uniform(d, …)"},
-      {"randn", "random_normal(d, …)"},
-      {"register_buffer", "NAME = state(f32[n], persistent)"},
-      {"repeat", "tile(x, n, axis)"},
-      {"scaled_dot_product_attention", "attention(q, k, v)"},
-      {"size", "x.shape"},
-      {"smooth_l1_loss", "smooth_l1(x, y)"},
-      {"swapaxes", "transpose(x, a, b)"},
-      {"t", "x.T"},
-      {"Tensor", "a tensor's type is its dtype and dimensions: f32[B, T]"},
-      {"topk", "top_k(x, k)"},
-      {"triu", "iota and a comparison; tril(n) is there"},
-      {"type", "x.to(f32)"},
-      {"view", "reshape(x, d, …)"},
-      {"zeros_like", "zeros(x.shape)"},
-  };
-  for (const auto &[theirs, here] : names)
+  for (const auto &[theirs, here] : functions)
     if (theirs == name)
       return here;
+  return {};
+}
+
+std::string hereHint(std::string_view name) {
+  constexpr std::string_view nothing = "left out: ";
+  std::string_view here = hereCalled(name);
+  if (here.substr(0, nothing.size()) == nothing)
+    return "leave " + std::string(name) + " out: " + std::string(here.substr(nothing.size()));
+  return "PyTorch's " + std::string(name) + " is here: " + std::string(here);
+}
+
+/// The same of keyword arguments.
+static constexpr std::pair<std::string_view, std::string_view> keywords[] = {
+    {"approximate", "tanh"},
+    {"attn_mask", "mask"},
+    {"count_include_pad", "count_padding"},
+    {"d_model", "width"},
+    {"dim", "axis"},
+    {"dim_feedforward", "hidden"},
+    {"dims", "axis"},
+    {"elementwise_affine", "affine"},
+    {"embed_dim", "width"},
+    {"embedding_dim", "width"},
+    {"end_dim", "end"},
+    {"eps", "epsilon"},
+    {"hidden_size", "width"},
+    {"in_channels", "inputs"},
+    {"in_features", "inputs"},
+    {"input_size", "inputs"},
+    {"is_causal", "causal"},
+    {"key_padding_mask", "mask"},
+    {"keepdim", "keepdims"},
+    {"kernel_size", "size"},
+    {"label_smoothing", "smoothing"},
+    {"negative_slope", "slope"},
+    {"nhead", "heads"},
+    {"norm_first", "pre_norm"},
+    {"normalized_shape", "width"},
+    {"num_channels", "features"},
+    {"num_classes", "n"},
+    {"num_embeddings", "count"},
+    {"num_features", "features"},
+    {"num_groups", "groups"},
+    {"num_heads", "heads"},
+    {"num_layers", "layers"},
+    {"num_parameters", "slopes"},
+    {"out_channels", "outputs"},
+    {"out_features", "outputs"},
+    {"output_size", "size"},
+    {"padding_idx", "padding"},
+    {"pos_weight", "positive_weight"},
+    {"scale_factor", "scale"},
+    {"start_dim", "start"},
+    {"unbiased", "correction"},
+    {"upscale_factor", "factor"},
+};
+
+std::string keywordHint(std::string_view keyword, const std::vector<std::string> &slots) {
+  if (keyword == "inplace" || keyword == "batch_first" || keyword == "device")
+    return "leave it out: " + std::string(keyword == "inplace" ? "values do not change"
+                                          : keyword == "batch_first"
+                                              ? "the batch comes first, always"
+                                              : "the backend is chosen when the program is built");
+  for (const auto &[theirs, here] : keywords)
+    if (theirs == keyword && std::find(slots.begin(), slots.end(), here) != slots.end())
+      return "PyTorch's " + std::string(keyword) + " is " + std::string(here) + " here";
   return {};
 }
 
@@ -116,7 +269,7 @@ Diagnostic &Elaborator::unknownName(const Expr &name, const std::vector<std::str
   if (name.text == "self")
     diagnostic.withHelp("a module's attributes are used by their names: write x, not self.x");
   else if (std::string_view here = hereCalled(name.text); wanted == Wanted::Callable && !here.empty())
-    diagnostic.withHelp("PyTorch's " + name.text + " is here: " + std::string(here));
+    diagnostic.withHelp(hereHint(name.text));
   else if (!near.empty())
     diagnostic.withHelp("did you mean '" + near + "'?");
   return diagnostic;
@@ -124,8 +277,9 @@ Diagnostic &Elaborator::unknownName(const Expr &name, const std::vector<std::str
 
 /// nn.Linear, F.leaky_relu, torch.nn.functional.gelu: there are no prefixes here. False where the name is known.
 bool Elaborator::reportForeignPrefix(const Expr &expr, Frame &frame) {
-  static constexpr std::string_view prefixes[] = {"torch", "nn",  "F",  "np",    "numpy",
-                                                  "jnp",   "jax", "tf", "keras", "math"};
+  static constexpr std::string_view prefixes[] = {"torch", "nn",          "F",  "np",        "numpy",
+                                                  "jnp",   "jax",         "tf", "keras",     "math",
+                                                  "optim", "torchvision", "T",  "transforms"};
   const Expr *first = &expr.child(0);
   while (first->kind == ExprKind::Attribute)
     first = &first->child(0);
@@ -140,9 +294,9 @@ bool Elaborator::reportForeignPrefix(const Expr &expr, Frame &frame) {
       dtypeByName(expr.text))
     diagnostic.withHelp("what is built in has no prefix: write " + expr.text);
   else if (!here.empty())
-    diagnostic.withHelp("PyTorch's " + expr.text + " is here: " + std::string(here));
+    diagnostic.withHelp(hereHint(expr.text));
   else
-    diagnostic.withHelp("what is built in has no prefix; docs/language.md lists it");
+    diagnostic.withHelp("what is built in has no prefix; docs/nn.md lists it");
   return true;
 }
 

@@ -36,6 +36,7 @@ private:
   StmtPtr simple(Context context);
   StmtPtr assignment(Context context);
   bool chain(Stmt &statement, ExprPtr &value);
+  StmtPtr bufferOr(StmtPtr statement);
   StmtPtr moduleDeclaration();
   StmtPtr definition(Context context);
   StmtPtr recipe(StmtKind kind);

@@ -52,7 +52,8 @@ struct Instance {
   std::map<std::string, Range, std::less<>> setAt; // where an attribute got its value
   std::vector<Value> items;
   bool sequential = false, underConstruction = true;
-  Range range; // of the call that made it
+  bool inference = false; // whatever mode the program is in
+  Range range;            // of the call that made it
 
   const Value *find(std::string_view name) const;
 };

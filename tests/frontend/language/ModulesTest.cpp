@@ -129,6 +129,98 @@ TEST(Modules, RectangularKernels) {
               0.5477157, -0.3641482, -0.4815183});
 }
 
+TEST(Modules, APartInInferenceModeKeepsToItsStatistics) {
+  const std::string text = "model M():\n"
+                           "    still  = inference(Sequential(BatchNorm1d(2, affine=False), Dropout(0.9)))\n"
+                           "    moving = BatchNorm1d(2, affine=False)\n"
+                           "    def forward(x: f32[2, 2]):\n"
+                           "        return still(x), moving(x)\n"
+                           "    def both(x: f32[2, 2]):\n"
+                           "        return still(x)\n";
+  std::vector<HostTensor> results =
+      run(text, {floats({2, 2}, {1, 0.5, 2, 1}), mean, variance, mean, variance}, "forward.training");
+  ASSERT_EQ(results.size(), 4u); // of the states only those of `moving` change
+  expectNear(results[0], {2, 2}, {0.7348445, 0.4242598, 1.5513384, 1.1313595});
+  expectNear(results[1], {2, 2}, {-0.99998, -0.99992, 0.99998, 0.99992});
+  expectNear(results[2], {2}, {0.24, 0.255});
+  mlir::MLIRContext context;
+  kiln::Diagnostics diagnostics;
+  auto module = kiln::loadModelText(context, text, "m.kiln", {}, diagnostics);
+  ASSERT_TRUE(module) << diagnostics.render();
+  EXPECT_FALSE(module->lookupSymbol<mlir::func::FuncOp>("both.training")); // it has one mode
+}
+
+TEST(Modules, ABufferIsComputedAndNotKept) {
+  const std::string text = "module Table(n, scale=None):\n"
+                           "    rows = buffer(cumprod(1.0 + iota(n).to(f32), 0))\n"
+                           "    if scale is None:\n"
+                           "        half = buffer(0.5)\n"
+                           "    else:\n"
+                           "        half = None\n"
+                           "    def forward(x: f32[n]) -> f32[n]:\n"
+                           "        return x * rows if half is None else x * rows * half\n\n"
+                           "model M():\n"
+                           "    a = Table(4)\n"
+                           "    b = [Table(4, scale=1)]\n"
+                           "    def forward(x: f32[4]):\n"
+                           "        return a(x), b[0](x), a.rows\n";
+  std::vector<HostTensor> results = run(text, {floats({4}, {1, 2, 3, -1})});
+  ASSERT_EQ(results.size(), 3u);
+  expectNear(results[0], {4}, {0.5, 2, 9, -12});
+  expectNear(results[1], {4}, {1, 4, 18, -24});
+  expectNear(results[2], {4}, {1, 2, 6, 24});
+  mlir::MLIRContext context;
+  kiln::Diagnostics diagnostics;
+  auto module = kiln::loadModelText(context, text, "m.kiln", {}, diagnostics);
+  ASSERT_TRUE(module) << diagnostics.render();
+  for (const char *list : {"kiln.parameters", "kiln.states"})
+    EXPECT_EQ((*module)->getAttrOfType<mlir::ArrayAttr>(list).size(), 0u);
+}
+
+/// A batch that the program calls with random draws: what augmentation does to it in training, and that it does nothing
+/// otherwise.
+TEST(Modules, AugmentationKeepsToTheImage) {
+  const std::string text = "model M():\n"
+                           "    def forward(x: f32[2, 1, 3, 4], t: i32[2]):\n"
+                           "        a, b = mixup(x, t, 3, alpha=0.4)\n"
+                           "        return random_flip(x, 0.99), random_shift(x, 1), random_rotate(x, 0), a, b\n";
+  std::vector<double> pixels;
+  for (int i = 1; i <= 24; ++i)
+    pixels.push_back(i);
+  std::vector<HostTensor> arguments = {floats({2, 1, 3, 4}, pixels), integers({2}, {2, 0})};
+  std::vector<HostTensor> still = run(text, arguments);
+  for (int i = 0; i < 4; ++i)
+    expectNear(still[i], {2, 1, 3, 4}, pixels);
+  expectNear(still[4], {2, 3}, {0, 0, 1, 1, 0, 0});
+  arguments.push_back(integers({}, {7})); // the seed and the step
+  arguments.push_back(integers({}, {3}));
+  std::vector<HostTensor> moved = run(text, arguments, "forward.training");
+  ASSERT_EQ(moved.size(), 5u);
+  expectNear(moved[2], {2, 1, 3, 4}, pixels);
+  for (int image = 0; image < 2; ++image) {
+    auto at = [&](int result, int row, int column) { return moved[result].floats[image * 12 + row * 4 + column]; };
+    auto own = [&](int row, int column) {
+      return row < 0 || row > 2 || column < 0 || column > 3 ? 0.0 : pixels[image * 12 + row * 4 + column];
+    };
+    for (int column = 0; column < 4; ++column)
+      EXPECT_EQ(at(0, 1, column), own(1, 3 - column));
+    int found = 0;
+    for (int down = -1; down <= 1; ++down)
+      for (int right = -1; right <= 1; ++right) {
+        bool same = true;
+        for (int i = 0; i < 12; ++i)
+          same &= at(1, i / 4, i % 4) == own(i / 4 + down, i % 4 + right);
+        found += same;
+      }
+    EXPECT_EQ(found, 1);
+  }
+  double share = moved[4].floats[2]; // of the first image in the first place
+  EXPECT_GE(share, 0.0);
+  EXPECT_LE(share, 1.0);
+  EXPECT_NEAR(moved[4].floats[0], 1 - share, 1e-6);
+  EXPECT_NEAR(moved[3].floats[0], share * 1 + (1 - share) * 13, 1e-4);
+}
+
 /// What has to hold of a dimension that the caller leaves open is asked of the program's inputs.
 TEST(Bounds, AreAskedOfTheInputs) {
   struct Asked {
