@@ -101,6 +101,9 @@ std::vector<int32_t> encodePrompt(const Vocabulary *words, const std::string &te
   // Without a prompt a text begins where a line does.
   if (words && words->kind() == Vocabulary::Kind::Characters)
     return {std::max(0, words->find("\n"))};
+  if (words && words->tokenizer())
+    return words->tokenizer()->start() >= 0 ? std::vector<int32_t>{words->tokenizer()->start()}
+                                            : std::vector<int32_t>();
   return {words ? static_cast<int32_t>(EndToken) : 0};
 }
 

@@ -64,7 +64,8 @@ TextSource::TextSource(const SourceContext &context) : Source(*context.spec), se
   } else if (kind.ends_with(".json")) {
     vocabulary_ = openTokenizer(context, kind);
   } else {
-    fail("data '%s': unknown tokens '%s' (characters, words, or a tokenizer's path, which ends in .json)", spec_.name.c_str(), kind.c_str());
+    fail("data '%s': unknown tokens '%s' (characters, words, or a tokenizer's path, which ends in .json)",
+         spec_.name.c_str(), kind.c_str());
   }
   cut(options, vocabulary_.encode(text, "'" + path + "'", true), context);
   if (static_cast<int64_t>(tokens_[0].size()) <= context_)

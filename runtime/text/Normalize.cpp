@@ -68,8 +68,6 @@ void toNfc(Characters &characters) {
     if (starter != SIZE_MAX && (adjacent || (last < mark && last != 0)))
       if (char32_t composed = compose(out.text[starter], c)) {
         out.text[starter] = composed;
-        if (characters.tracked)
-          out.from[starter].end = std::max(out.from[starter].end, characters.from[i].end);
         continue;
       }
     if (mark == 0)
@@ -130,6 +128,61 @@ void spaceChinese(Characters &characters) {
   characters = std::move(out);
 }
 
+/// White space at the ends goes.
+void strip(Characters &characters, bool left, bool right) {
+  size_t begin = 0, end = characters.text.size();
+  while (left && begin < end && isUnicodeSpace(characters.text[begin]))
+    ++begin;
+  while (right && end > begin && isUnicodeSpace(characters.text[end - 1]))
+    --end;
+  size_t at = 0;
+  filter(characters, [&](char32_t) { return at++ >= begin && at <= end; });
+}
+
+std::u32string charactersIn(const std::string &text) {
+  std::u32string characters;
+  for (size_t at = 0; at < text.size();)
+    characters += nextCharacter(text, at);
+  return characters;
+}
+
+/// A text in place of another one; of patterns those that are in use.
+Normalizer replacer(const Json &json, const std::string &what) {
+  const Json &pattern = json.at("pattern");
+  std::u32string from, to = charactersIn(json.at("content").string());
+  bool runs = false; // of two or more spaces
+  if (const Json *regex = pattern.find("Regex")) {
+    runs = regex->string() == " {2,}";
+    if (!runs)
+      fail("%s: the normalizer's pattern \"%s\" is not known; these are: \" {2,}\", and texts", what.c_str(),
+           regex->string().c_str());
+    from = U"  ";
+  } else {
+    from = charactersIn(pattern.at("String").string());
+  }
+  if (from.empty())
+    fail("%s: the normalizer replaces an empty text", what.c_str());
+  return [=](Characters &characters) {
+    Characters out = characters.like();
+    std::u32string_view text = characters.text;
+    for (size_t at = 0; at < text.size();) {
+      if (!text.substr(at).starts_with(from)) {
+        out.add(text[at], characters.range(at));
+        ++at;
+        continue;
+      }
+      size_t end = at + from.size();
+      while (runs && end < text.size() && text[end] == ' ')
+        ++end;
+      TextRange range = characters.range(end - 1);
+      for (char32_t c : to)
+        out.add(c, range);
+      at = end;
+    }
+    characters = std::move(out);
+  };
+}
+
 Normalizer bertNormalizer(const Json &json) {
   bool clean = json.booleanOr("clean_text", true), chinese = json.booleanOr("handle_chinese_chars", true);
   bool lower = json.booleanOr("lowercase", true), strip = json.booleanOr("strip_accents", lower);
@@ -167,6 +220,26 @@ Normalizer parseNormalizer(const Json *json, const std::string &what) {
         return unicodeClass(c) != UnicodeClass::NonspacingMark && unicodeClass(c) != UnicodeClass::Mark;
       });
     };
+  if (type == "Precompiled")
+    return parseCharsmap(*json, what);
+  if (type == "Replace")
+    return replacer(*json, what);
+  if (type == "Strip") {
+    bool left = json->booleanOr("strip_left", true), right = json->booleanOr("strip_right", true);
+    return [=](Characters &characters) { strip(characters, left, right); };
+  }
+  if (type == "Prepend") {
+    std::u32string before = charactersIn(json->at("prepend").string());
+    return [before](Characters &characters) {
+      Characters out = characters.like();
+      for (char32_t c : before)
+        if (!characters.text.empty())
+          out.add(c, characters.range(0));
+      for (size_t i = 0; i < characters.text.size(); ++i)
+        out.add(characters.text[i], characters.range(i));
+      characters = std::move(out);
+    };
+  }
   if (type == "Sequence") {
     std::vector<Normalizer> steps;
     for (const Json &step : json->at("normalizers").array())
@@ -176,7 +249,9 @@ Normalizer parseNormalizer(const Json *json, const std::string &what) {
         step(characters);
     };
   }
-  unknownPart(*json, "normalizer", "BertNormalizer, NFC, NFD, Lowercase, StripAccents, Sequence", what);
+  unknownPart(*json, "normalizer",
+              "BertNormalizer, NFC, NFD, Lowercase, StripAccents, Strip, Replace, Prepend, Precompiled, Sequence",
+              what);
 }
 
 } // namespace kiln

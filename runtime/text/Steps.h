@@ -36,6 +36,7 @@ struct Characters {
 using Normalizer = std::function<void(Characters &)>;
 /// Null for none.
 Normalizer parseNormalizer(const Json *json, const std::string &what);
+Normalizer parseCharsmap(const Json &json, const std::string &what);
 
 /// A text cut into words: what the model sees one by one.
 struct WordSplit {
@@ -88,8 +89,15 @@ public:
 /// Fills the table with the model's vocabulary.
 std::unique_ptr<TokenModel> parseTokenModel(const Json &json, TokenTable &table, const std::string &what);
 std::unique_ptr<TokenModel> parseWordPiece(const Json &json, TokenTable &table, const std::string &what);
+std::unique_ptr<TokenModel> parseBpe(const Json &json, TokenTable &table, const std::string &what);
+std::unique_ptr<TokenModel> parseUnigram(const Json &json, TokenTable &table, const std::string &what);
 
-/// The text of a token, as its decoder writes it.
+/// GPT-2's letters for bytes: what is printable stands for itself, the others are moved up.
+char32_t letterOfByte(unsigned char byte);
+/// -1 where it stands for none.
+int byteOfLetter(char32_t letter);
+
+/// The text of a token, as its decoder writes it: bytes, which may be a part of a character.
 using TokenDecoder = std::function<std::string(const std::string &token, bool first)>;
 TokenDecoder parseDecoder(const Json *json, const std::string &what);
 

@@ -3,6 +3,7 @@
 #include "runtime/text/Tokenizer.h"
 
 #include "runtime/support/Error.h"
+#include "runtime/support/Utf8.h"
 #include "runtime/text/Steps.h"
 #include "runtime/text/Unicode.h"
 
@@ -43,10 +44,17 @@ void unknownPart(const Json &json, const char *part, const char *known, const st
 }
 
 std::unique_ptr<TokenModel> parseTokenModel(const Json &json, TokenTable &table, const std::string &what) {
-  const std::string &type = json.at("type").string();
+  // Older files do not say which; their members do.
+  std::string type = json.stringOr("type", json.find("merges")                     ? "BPE"
+                                           : json.find("max_input_chars_per_word") ? "WordPiece"
+                                                                                   : "Unigram");
   if (type == "WordPiece")
     return parseWordPiece(json, table, what);
-  unknownPart(json, "model", "WordPiece", what);
+  if (type == "BPE")
+    return parseBpe(json, table, what);
+  if (type == "Unigram")
+    return parseUnigram(json, table, what);
+  unknownPart(json, "model", "WordPiece, BPE, Unigram", what);
 }
 
 namespace {
@@ -343,6 +351,27 @@ std::string Tokenizer::piece(int32_t id, bool first) const {
   return isSpecial(id) || !parts_->table.has(id) ? "" : parts_->decoder(parts_->table.token(id), first);
 }
 
+/// What is no UTF-8 becomes U+FFFD, one for each part that could have begun a character.
+static std::string readable(const std::string &text) {
+  std::string out;
+  for (size_t at = 0; at < text.size();) {
+    if (size_t length = utf8Length(text, at)) {
+      out.append(text, at, length);
+      at += length;
+      continue;
+    }
+    out += "\xef\xbf\xbd";
+    // The longest beginning of a character: filled up with what may follow, it is one.
+    size_t length = 1;
+    for (size_t part = 2; part < 4 && at + part <= text.size(); ++part)
+      for (const char *rest : {"\x80", "\x80\x80", "\x90", "\x90\x80"})
+        if (std::string whole = text.substr(at, part) + rest; utf8Length(whole, 0) == whole.size())
+          length = part;
+    at += length;
+  }
+  return out;
+}
+
 std::string Tokenizer::decode(const std::vector<int32_t> &ids) const {
   std::string text;
   bool first = true;
@@ -352,7 +381,7 @@ std::string Tokenizer::decode(const std::vector<int32_t> &ids) const {
     text += piece(id, first);
     first = false;
   }
-  return text;
+  return utf8Prefix(text) == text.size() ? text : readable(text);
 }
 
 } // namespace kiln

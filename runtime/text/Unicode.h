@@ -21,7 +21,8 @@ enum class UnicodeClass : uint8_t {
   Mark,
   Punctuation,
   Symbol,
-  Separator
+  Separator,
+  OtherNumber // one half, a circled one: no digit, and no letter that is a number
 };
 
 UnicodeClass unicodeClass(char32_t c);

@@ -7,7 +7,7 @@ import sys
 import unicodedata
 
 # In the order of UnicodeClass (Unicode.h).
-CLASSES = ["Cn", "Cc", "Cf", "Co", "Cs", "L", "N", "Mn", "M", "P", "S", "Z"]
+CLASSES = ["Cn", "Cc", "Cf", "Co", "Cs", "L", "N", "Mn", "M", "P", "S", "Z", "No"]
 # BERT's steps see Unicode 8.0, as the library that everybody's numbers come from does: what is newer, or a mark since.
 LATER = 0x80
 MARKS_SINCE = {0x1885, 0x1886, 0xA9BD}

@@ -91,6 +91,19 @@ const char *wordPieceSeed =
     R"("special_tokens":{"[X]":{"ids":[4]}}},"decoder":{"type":"WordPiece","prefix":"##"},)"
     R"("model":{"type":"WordPiece","unk_token":"u","max_input_chars_per_word":9,"vocab":{"u":0,"a":1,"##b":2,"b":3}}})";
 
+const char *bytesSeed =
+    R"({"added_tokens":[{"id":9,"content":"[X]","normalized":true}],"normalizer":{"type":"Sequence","normalizers":[)"
+    R"({"type":"Strip"},{"type":"Prepend","prepend":"a"},{"type":"Replace","pattern":{"String":"e"},"content":"b"}]},)"
+    R"("pre_tokenizer":{"type":"Sequence","pretokenizers":[{"type":"Digits"},{"type":"ByteLevel","use_regex":true}]},)"
+    R"("decoder":{"type":"ByteLevel"},"model":{"type":"BPE","unk_token":"u","fuse_unk":true,"byte_fallback":true,)"
+    R"("vocab":{"u":0,"a":1,"b":2,"ab":3,"aba":4,"<0x41>":5},"merges":["a b",["ab","a"]]}})";
+const char *unigramSeed =
+    R"({"normalizer":{"type":"Precompiled","precompiled_charsmap":"CAAAAAAEAAABAQAAYgA="},)"
+    R"("pre_tokenizer":{"type":"Metaspace","prepend_scheme":"first"},"decoder":{"type":"Sequence","decoders":[)"
+    R"({"type":"Replace","pattern":{"String":"\u2581"},"content":" "},{"type":"ByteFallback"},{"type":"Fuse"},)"
+    R"({"type":"Strip","content":" ","start":1}]},"model":{"type":"Unigram","unk_id":0,)"
+    R"("vocab":[["u",0],["a",-1],["b",-1.5],["ab",-2],["\u2581",-3]]}})";
+
 } // namespace
 
 const std::vector<testing::Parser> &testing::parsers() {
@@ -113,6 +126,8 @@ const std::vector<testing::Parser> &testing::parsers() {
       {"To be, or not to be: \xc3\xa9t\xc3\xa9",
        [](std::string_view bytes) { Vocabulary::characters(bytes, "input"); }},
       {wordPieceSeed, tokenizer},
+      {bytesSeed, tokenizer},
+      {unigramSeed, tokenizer},
   };
   return all;
 }

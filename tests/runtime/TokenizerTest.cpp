@@ -64,6 +64,88 @@ void compare(const std::string &name) {
 }
 
 TEST(Tokenizer, WordPiece) { compare("wordpiece"); }
+TEST(Tokenizer, BytesOfGpt2) { compare("gpt2"); }
+TEST(Tokenizer, BytesOfGpt4) { compare("gpt4"); }
+TEST(Tokenizer, BytesOfQwen) { compare("qwen"); }
+TEST(Tokenizer, Unigram) { compare("unigram"); }
+TEST(Tokenizer, BytesWhereNoTokenIs) { compare("llama"); }
+
+std::string base64(std::string_view bytes) {
+  const char *letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string text;
+  uint32_t bits = 0;
+  int count = 0;
+  for (char c : bytes) {
+    bits = bits << 8 | static_cast<unsigned char>(c);
+    for (count += 8; count >= 6; count -= 6)
+      text += letters[bits >> (count - 6) & 63];
+  }
+  return count ? text + letters[bits << (6 - count) & 63] : text;
+}
+
+std::string unigram(const std::string &more) {
+  return R"({"model":{"type":"Unigram","unk_id":0,"vocab":[["u",0],["b",-1],["bb",-1.5],["\u00e9",-3],["x",-2]]})" +
+         more + "}";
+}
+
+/// One key, "A", which becomes "bb": sentencepiece's table by hand.
+TEST(Tokenizer, Precompiled) {
+  std::vector<uint32_t> units(67);
+  units[0] = 1 << 10;                      // its children begin at 1
+  units[1 ^ 'A'] = 1 << 10 | 1 << 8 | 'A'; // a leaf, its value beside it
+  units[1 ^ 'A' ^ 1] = 1u << 31 | 0;       // where its text begins
+  uint32_t size = static_cast<uint32_t>(units.size() * 4);
+  std::string bytes(reinterpret_cast<const char *>(&size), 4);
+  bytes.append(reinterpret_cast<const char *>(units.data()), size);
+  bytes.append("bb\0", 3);
+  auto with = [](const std::string &map) {
+    return unigram(R"(,"normalizer":{"type":"Precompiled","precompiled_charsmap":")" + map + "\"}");
+  };
+  auto tokenizer = Tokenizer::parse(with(base64(bytes)), "t");
+  std::vector<int32_t> ids;
+  std::vector<TextRange> ranges;
+  tokenizer->encode("xAAz", ids, &ranges);
+  EXPECT_THAT(ids, ElementsAre(4, 2, 2, 0));
+  EXPECT_EQ(ranges[1].begin, 1u);
+  EXPECT_EQ(ranges[1].end, 2u);
+  EXPECT_THAT(errorOf([&] { Tokenizer::parse(with("a?"), "t"); }), HasSubstr("is not base64"));
+  EXPECT_THAT(errorOf([&] { Tokenizer::parse(with(base64(bytes.substr(0, 40))), "t"); }), HasSubstr("is damaged"));
+}
+
+TEST(Tokenizer, RefusalsOfOtherModels) {
+  auto parse = [](const std::string &json) { return errorOf([&] { Tokenizer::parse(json, "'t.json'"); }); };
+  auto bpe = [](const std::string &merges) {
+    return R"({"model":{"vocab":{"a":0,"b":1,"ab":2},"merges":[)" + merges + "]}}";
+  };
+  EXPECT_EQ(parse(bpe(R"("a b")")), ""); // an older file, which does not say that it is BPE
+  EXPECT_EQ(parse(bpe(R"(["a","b"])")), "");
+  EXPECT_THAT(parse(bpe(R"("a")")), HasSubstr("merge 0 is not two tokens"));
+  EXPECT_THAT(parse(bpe(R"("a c")")), HasSubstr(R"(the merge's token "c" is not in the vocabulary)"));
+  EXPECT_THAT(parse(bpe(R"("b a")")), HasSubstr(R"(the merge's result "ba" is not in the vocabulary)"));
+  EXPECT_THAT(parse(R"({"model":{"type":"Unigram","vocab":[["a"]]}})"), HasSubstr("is not a token and its score"));
+  EXPECT_THAT(parse(R"({"model":{"type":"Unigram","vocab":[]}})"), HasSubstr("the vocabulary is empty"));
+  EXPECT_THAT(parse(unigram(R"(,"pre_tokenizer":{"type":"Split","pattern":{"Regex":"x+"},"behavior":"Isolated"})")),
+              HasSubstr("the pre_tokenizer's pattern \"x+\" is not known"));
+  EXPECT_THAT(parse(unigram(R"(,"pre_tokenizer":{"type":"Metaspace","replacement":"ab"})")),
+              HasSubstr("replacement is not one character"));
+  auto without = Tokenizer::parse(R"({"model":{"type":"Unigram","vocab":[["a",0]]}})", "t");
+  std::vector<int32_t> ids;
+  EXPECT_THAT(errorOf([&] { without->encode("ab", ids); }),
+              HasSubstr(R"(the vocabulary of the tokenizer has no token for "b", and no unk_id)"));
+}
+
+TEST(Tokenizer, PartsOfCharacters) {
+  auto tokenizer = Tokenizer::parse(readFile(fixture("gpt2.json")), "gpt2");
+  std::vector<int32_t> ids;
+  tokenizer->encode("\U0001f600", ids);
+  ASSERT_GT(ids.size(), 1u);
+  std::string running;
+  for (int32_t id : ids)
+    running += tokenizer->piece(id, false);
+  EXPECT_EQ(running, "\U0001f600");
+  ids.pop_back(); // what has been cut is one character that nobody knows
+  EXPECT_EQ(tokenizer->decode(ids), "\ufffd");
+}
 
 TEST(Tokenizer, Unicode) {
   EXPECT_EQ(unicodeClass('a'), UnicodeClass::Letter);
