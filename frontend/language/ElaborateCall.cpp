@@ -105,6 +105,8 @@ Value Elaborator::call(const Value &callee, const Arguments &arguments, Range ra
     if (callee.dtype == Dtype::any)
       return callBuiltin(*findBuiltin("any", Space::General), *all, range);
     // int(x) and float(x) are for compile-time numbers, f32(x) and the like for tensors.
+    if (callee.dtype == Dtype::anyInt && all->positional.size() == 1 && all->positional[0].isInteger())
+      return all->positional[0]; // a dimension is one
     if (isClass(callee.dtype) && all->positional.size() == 1 && all->positional[0].asDouble()) {
       double number = *all->positional[0].asDouble();
       if (callee.dtype == Dtype::anyFloat)

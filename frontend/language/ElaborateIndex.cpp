@@ -356,29 +356,23 @@ private:
     return true;
   }
 
-  /// One index over the axes that are walked along; -1, which the program reports, where one of them is outside.
+  /// One index over the axes that are walked along.
   mlir::Value linear(Emit &emit) {
     if (indices_.size() == rows_ + 1)
       return indices_.back().tensor;
     Dim total(1);
-    bool wide = false;
-    for (size_t i = rows_; i < indices_.size(); ++i) {
+    for (size_t i = rows_; i < indices_.size(); ++i)
       total = total * dims_[walks_[i]];
-      mlir::Type element = indices_[i].tensorType().getElementType();
-      wide |= element.getIntOrFloatBitWidth() > 32 || element.isUnsignedInteger(32);
-    }
-    wide |= !e_.provablyNonNegative(Dim(std::numeric_limits<int32_t>::max()) - total);
-    mlir::Type type = wide ? e_.builder().getI64Type() : e_.builder().getI32Type();
-    mlir::Value at, inside;
+    bool narrow = e_.provablyNonNegative(Dim(std::numeric_limits<int32_t>::max()) - total);
+    mlir::Type type = narrow ? e_.builder().getI32Type() : e_.builder().getI64Type();
+    mlir::Value at;
     for (size_t i = rows_; i < indices_.size(); ++i) {
-      mlir::Value index = emit.convertTo(indices_[i].tensor, type);
-      mlir::Value extent = emit.broadcastScalar(emit.extent(dims_[walks_[i]], type), shape_);
-      mlir::Value fits = emit.op<AndOp>(emit.compare(Predicate::ge, index, emit.splatInt(index.getType(), 0)),
-                                        emit.compare(Predicate::lt, index, extent));
-      inside = inside ? emit.op<AndOp>(inside, fits) : fits;
-      at = at ? emit.add(emit.mul(at, extent), index) : index;
+      // Picking from 0, 1, … is the index itself, or, where it is outside, the error that says so.
+      Dim extent = dims_[walks_[i]];
+      mlir::Value index = emit.gather(emit.iota({extent}, 0, type), indices_[i].tensor, 0);
+      at = at ? emit.add(emit.mul(at, emit.broadcastScalar(emit.extent(extent, type), shape_)), index) : index;
     }
-    return emit.select(inside, at, emit.splatInt(at.getType(), -1));
+    return at;
   }
 
   Value finish(mlir::Value value) {

@@ -144,7 +144,7 @@ std::string nearest(std::string_view name, const std::vector<std::string> &candi
   std::string best;
   // Edits count double, so that a difference in case alone weighs less than one. Of one or two letters another one is
   // another name.
-  size_t allowed = name.size() < 3 ? 0 : name.size() / 3;
+  size_t allowed = name.size() < 3 ? 0 : std::min<size_t>(name.size() / 3, 2);
   size_t bestDistance = 2 * (allowed + 1);
   for (const std::string &candidate : candidates) {
     size_t distance = 2 * edits(name, candidate);

@@ -206,8 +206,9 @@ INSTANTIATE_TEST_SUITE_P(
         Group{"annex", "indexing", {"image", "rows", "places"}}, Group{"annex", "products", {"image", "x"}},
         Group{"annex", "resizing", {"image", "points", "theta", "angles"}}, Group{"annex", "padding", {"image"}},
         Group{"annex", "pooling", {"image"}}, Group{"annex", "convolutions", {"image"}},
-        Group{"annex", "norms", {"image"}}, Group{"annex", "attending", {"sequence", "image", "mask"}},
-        Group{"annex", "recurrent", {"sequence", "x"}}, Group{"annex", "losses", {"x", "y", "label"}},
+        Group{"annex", "norms", {"image"}}, Group{"annex", "activations", {"x", "y"}},
+        Group{"annex", "attending", {"sequence", "image", "mask"}}, Group{"annex", "recurrent", {"sequence", "x"}},
+        Group{"annex", "losses", {"x", "y", "label"}},
         Group{"annex", "alignments", {"sequence", "labels", "times", "counts"}}),
     [](const auto &info) { return std::string(info.param.model) + "_" + info.param.function; });
 
