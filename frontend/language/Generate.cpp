@@ -15,6 +15,8 @@ private:
   void callByNames(const Stmt &function, bool isPrefill, Frame &frame, Range range);
   const Stmt *functionFor(const char *key, Range &range);
   bool sessionValue(std::string_view name, Value &out);
+  Value sessionItem(const std::string &name, const Value &value, Range range);
+  Value leftIn(Frame &frame, const std::string &path);
   bool checkLogits(Frame &frame, Range range, bool required, Value &logits);
   void checkDraw(const Record &record, size_t i);
   void finish(const Value &prefillLogits);
@@ -114,24 +116,34 @@ bool GenerateBuilder::sessionValue(std::string_view name, Value &out) {
   auto found = prefillFrame.locals.find(name);
   if (found == prefillFrame.locals.end() || name == "prompt" || name == "position")
     return false;
-  const Value &value = found->second.value;
-  if (!value.isTensor()) {
-    out = value;
-    return true;
+  out = sessionItem(std::string(name), found->second.value, found->second.range);
+  return true;
+}
+
+/// Of a tuple, each tensor is a state of its own: memory.0, memory.1.
+Value GenerateBuilder::sessionItem(const std::string &name, const Value &value, Range range) {
+  if (value.isList()) {
+    Value list = value;
+    list.items = std::make_shared<std::vector<Value>>();
+    for (const auto &[i, item] : llvm::enumerate(*value.items))
+      list.items->push_back(sessionItem(name + "." + std::to_string(i), item, range));
+    return list;
   }
-  auto [place, isNew] = sessions.try_emplace(std::string(name));
+  if (!value.isTensor())
+    return value;
+  auto [place, isNew] = sessions.try_emplace(name);
   if (isNew) {
     auto variable = std::make_shared<Variable>();
     variable->kind = Variable::Kind::Session;
-    variable->name = "generate." + std::string(name);
-    variable->range = found->second.range;
+    variable->name = "generate." + name;
+    variable->range = range;
     variable->trainable = false;
     variable->type.dtype = dtypeOf(value.tensorType().getElementType());
-    variable->type.range = found->second.range;
+    variable->type.range = range;
     variable->batchAxis = -1;
     for (const auto &[axis, dim] : llvm::enumerate(dimsOf(value.tensor))) {
       variable->type.dims.push_back(dim);
-      variable->type.origins.push_back({found->second.range});
+      variable->type.origins.push_back({range});
       if (dim == Dim::symbol("B") && variable->batchAxis < 0)
         variable->batchAxis = static_cast<int64_t>(axis);
     }
@@ -139,7 +151,7 @@ bool GenerateBuilder::sessionValue(std::string_view name, Value &out) {
     e.states_.push_back(variable);
     place->second = variable;
   }
-  out = e.read(place->second, nullptr, found->second.range);
+  Value read = e.read(place->second, nullptr, range);
   for (const Dim &dim : place->second->type.dims)
     for (const std::string &symbol : dim.symbols())
       if (auto bound = prefill->bounds.find(symbol); bound != prefill->bounds.end())
@@ -147,7 +159,29 @@ bool GenerateBuilder::sessionValue(std::string_view name, Value &out) {
   for (const auto &[symbol, least] : prefill->least)
     if (step->bounds.contains(symbol))
       step->least.try_emplace(symbol, least);
-  return true;
+  return read;
+}
+
+/// What a block left in a name of sessions, or in an item of it; None where the block does not set the name.
+Value GenerateBuilder::leftIn(Frame &frame, const std::string &path) {
+  llvm::SmallVector<llvm::StringRef> parts;
+  llvm::StringRef(path).split(parts, '.');
+  auto found = frame.locals.find(std::string_view(parts[0]));
+  if (found == frame.locals.end())
+    return Value::none();
+  Value value = found->second.value;
+  for (llvm::StringRef part : llvm::drop_begin(parts)) {
+    size_t index = 0;
+    if (value.isError() || !value.isList() || part.getAsInteger(10, index) || index >= value.items->size()) {
+      if (!value.isError())
+        e.error(found->second.range, "the prefill sets '" + parts[0].str() + "' to a tuple of tensors; the step, to " +
+                                         describe(found->second.value));
+      return Value::error();
+    }
+    Value item = (*value.items)[index];
+    value = std::move(item);
+  }
+  return value;
 }
 
 /// A function's name as prefill or step: the first argument is the prompt or token, the others are found by name.
@@ -266,8 +300,8 @@ void GenerateBuilder::run() {
   }
   // What the step sets again is carried to the next one.
   for (const auto &[name, variable] : sessions)
-    if (auto found = frame.locals.find(name); found != frame.locals.end())
-      e.write(variable, found->second.value, found->second.range);
+    if (Value value = leftIn(frame, name); !value.isNone() && !value.isError())
+      e.write(variable, value, frame.locals.find(name.substr(0, name.find('.')))->second.range);
   e.endEntry(*step, {{logits, "output", "logits"}}, range);
   finish(prefillLogits);
 }
@@ -298,7 +332,7 @@ void GenerateBuilder::finish(const Value &prefillLogits) {
   if (!prefillLogits.isError())
     results.push_back({prefillLogits, "output", "logits"});
   for (const auto &[name, variable] : sessions)
-    results.push_back({prefillFrame.locals[name].value, "state", variable->name});
+    results.push_back({leftIn(prefillFrame, name), "state", variable->name});
   e.endEntry(*prefill, results, recipe.nameRange);
 
   std::vector<mlir::NamedAttribute> attributes = {b.getNamedAttr("prefill", b.getStringAttr("generate.prefill")),

@@ -202,5 +202,32 @@ TEST(Fries, TheBiasSettles) {
   EXPECT_LT(biases[1], -9.0);
 }
 
+// What an RNN, an LSTM (whose memory is a tuple) and a GRU write, token by token, is what forward makes likeliest over
+// the whole of it.
+TEST(Characters, WriteWhatForwardMakesLikeliest) {
+  for (std::string cell : {"rnn", "lstm", "gru"}) {
+    SCOPED_TRACE(cell);
+    Fixture fixture = Fixture::open(cell);
+    Words settings;
+    for (const auto &[key, value] : fixture.settings)
+      settings.push_back(key + "=" + value);
+    Example model("characters", "Characters", {}, settings);
+    std::string weights = fixture.folder + "/init.safetensors", input = model.folder + "/ids.safetensors";
+    Outcome written = model.call({"generate", "--greedy", "--tokens", "8", "--json", "--load", weights, "--data",
+                                  "data=" + fixture.data + "/batches.safetensors", "--prompt", "0"});
+    std::vector<int32_t> ids = {0};
+    nlohmann::json line = nlohmann::json::parse(written.out);
+    for (int32_t token : line["tokens"])
+      ids.push_back(token);
+    ASSERT_EQ(ids.size(), 9u);
+    writeSafetensors(input, {{"ids", KILN_I32, {1, 9}, reinterpret_cast<const uint8_t *>(ids.data()), 36}});
+    Values scores = model.results("forward", {"--load", weights, "--input", "ids=" + input}).begin()->second;
+    for (int at = 0; at < 8; ++at) {
+      auto row = scores.data.begin() + at * scores.shape[2];
+      EXPECT_EQ(std::max_element(row, row + scores.shape[2]) - row, ids[at + 1]) << at;
+    }
+  }
+}
+
 } // namespace
 } // namespace kiln::test

@@ -38,7 +38,16 @@ Fixture Fixture::open(const std::string &name) {
   fixture.source = sourceFolder() + "/" + text["source"].get<std::string>();
   fixture.model = text["model"];
   for (const auto &[key, value] : text["set"].items())
-    fixture.settings.emplace_back(key, value.dump());
+    fixture.settings.emplace_back(key, value.is_string() ? value.get<std::string>() : value.dump());
+  fixture.data = sourceFolder() + "/tests/fixtures/" + text.value("data", name);
+  fixture.function = text.value("function", "forward");
+  for (const auto &[field, values] : readTensors(fixture.data + "/inputs.safetensors"))
+    fixture.fields.push_back(field);
+  if (text.contains("inputs"))
+    fixture.inputs = text["inputs"];
+  else
+    std::copy_if(fixture.fields.begin(), fixture.fields.end(), std::back_inserter(fixture.inputs),
+                 [](const std::string &field) { return field != "label" && field != "next"; });
   fixture.leftOut = text["left_out"];
   fixture.expected = readTensors(fixture.folder + "/expected.safetensors");
   return fixture;
@@ -110,6 +119,24 @@ std::string compareGradients(const Fixture &fixture, const std::map<std::string,
   for (const auto &[name, values] : gradients)
     if (!fixture.expected.contains("gradient." + name) && !fixture.leftOut.contains(name))
       wrong << name << ": a gradient that PyTorch does not have\n";
+  return wrong.str();
+}
+
+std::string compareFinal(const Fixture &fixture, const std::map<std::string, Values> &weights) {
+  std::ostringstream wrong;
+  for (const auto &[key, values] : fixture.expected) {
+    if (!key.starts_with("final."))
+      continue;
+    std::string name = key.substr(6);
+    auto found = weights.find(name);
+    if (found == weights.end()) {
+      wrong << name << ": no such weight\n";
+      continue;
+    }
+    double own = fixture.expected.at("strayed." + name).data.at(0), away = distance(values, found->second);
+    if (double allowed = std::max(1e-5 * norm(values), 10 * own); !(away <= allowed))
+      wrong << name << ": " << away << " away after the last step, allowed " << allowed << "\n";
+  }
   return wrong.str();
 }
 

@@ -33,7 +33,7 @@ protected:
     module = loadModel(context, fixture.source, options, diagnostics);
     ASSERT_TRUE(module) << diagnostics.render();
     initial = readTensors(fixture.folder + "/init.safetensors");
-    batches = readTensors(fixture.folder + "/batches.safetensors");
+    batches = readTensors(fixture.data + "/batches.safetensors");
   }
 
   void runPasses() {
