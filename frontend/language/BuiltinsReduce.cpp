@@ -2,6 +2,7 @@
 #include "frontend/language/Elaborate.h"
 #include "ir/Infer.h"
 
+#include <cmath>
 #include <limits>
 #include <set>
 
@@ -200,7 +201,32 @@ static Value standardDeviation(BoundCall &call) {
 }
 
 static Value vectorNorm(BoundCall &call) {
-  return inFullWidth(call, [](Emit &emit, mlir::Value x, const auto &axes) {
+  std::optional<double> order = call.number(3);
+  if (!order)
+    return Value::error();
+  if (!(*order > 0)) {
+    call.e.error(call.ranges[3], "vector_norm's order is above 0, or inf; this is " + describe(call.values[3]));
+    return Value::error();
+  }
+  if (std::isinf(*order)) { // the largest of nothing is refused
+    std::optional<Value> x = call.tensor(0);
+    std::optional<std::vector<int64_t>> axes = x ? call.axes(1, x->rank()) : std::nullopt;
+    if (!axes || !wantElements(call, *x, *axes))
+      return Value::error();
+  }
+  return inFullWidth(call, [&](Emit &emit, mlir::Value x, const auto &axes) {
+    mlir::Value size = emit.op<AbsOp>(x);
+    if (*order == 1)
+      return emit.reduceSum(size, axes);
+    if (std::isinf(*order))
+      return emit.reduceMax(size, axes);
+    if (*order != 2) {
+      // Of nothing but zeros the root has gradient 0.
+      mlir::Value sum = emit.reduceSum(emit.op<PowOp>(size, emit.splatLike(size, *order)), axes);
+      mlir::Value isZero = emit.compare(Predicate::eq, sum, 0);
+      mlir::Value safe = emit.select(isZero, emit.splatLike(sum, 1), sum);
+      return emit.select(isZero, sum, emit.op<PowOp>(safe, emit.splatLike(sum, 1 / *order)));
+    }
     return rootOf(emit, x, axes, [&](mlir::Value scaled) { return emit.reduceSum(emit.mul(scaled, scaled), axes); });
   });
 }
@@ -297,8 +323,9 @@ llvm::ArrayRef<Builtin> reductionBuiltins() {
       {"var", "x, axis=None, keepdims=False, correction=0", var},
       // Its root. torch.std.
       {"std", "x, axis=None, keepdims=False, correction=0", standardDeviation},
-      // √(sum x²) over axes. torch.linalg.vector_norm.
-      {"vector_norm", "x, axis=None, keepdims=False", vectorNorm},
+      // √(sum x²) over axes; of another order (sum |x|^order)^(1 / order), the largest |x| for inf.
+      // torch.linalg.vector_norm.
+      {"vector_norm", "x, axis=None, keepdims=False, order=2", vectorNorm},
       // ln(sum eˣ) over axes. torch.logsumexp.
       {"logsumexp", "x, axis=None, keepdims=False", logsumexp},
       // Where the largest is, the first of equal ones. torch.argmax.
