@@ -286,6 +286,10 @@ void Elaborator::noteHidden(const Expr &expr, const Frame &frame, size_t errorsB
     const Builtin *builtin = findBuiltin(name.text, Space::General);
     // A part may well be called as the function that it is built on.
     bool callable = now->kind == Value::Kind::Instance || now->kind == Value::Kind::Function;
+    if (expr.kind == ExprKind::Call && &name == expr.children[0].get() &&
+        (diagnostic->message.find(" has no argument '") != std::string::npos ||
+         diagnostic->message.find(" takes ") != std::string::npos))
+      callable = false; // but not with other arguments
     if (other && other->kind == Value::Kind::Module)
       hidden = "the module " + name.text;
     else if (other && other->kind == Value::Kind::Function && !callable)

@@ -259,7 +259,7 @@ std::vector<std::string> Elaborator::visibleNames(const Frame &frame, Wanted wan
     for (const auto &[name, statement] : table)
       if (wanted == Wanted::Anything || statement->kind != StmtKind::Assign)
         names.push_back(name);
-  builtinNames(names);
+  builtinNames(names, frame.space == Space::General);
   return names;
 }
 
@@ -295,6 +295,8 @@ bool Elaborator::reportForeignPrefix(const Expr &expr, Frame &frame) {
     diagnostic.withHelp("what is built in has no prefix: write " + expr.text);
   else if (!here.empty())
     diagnostic.withHelp(hereHint(expr.text));
+  else if (std::string near = nearest(expr.text, visibleNames(frame, Wanted::Callable)); !near.empty())
+    diagnostic.withHelp("what is built in has no prefix; did you mean '" + near + "'?");
   else
     diagnostic.withHelp("what is built in has no prefix; docs/nn.md lists it");
   return true;
