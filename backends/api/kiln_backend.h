@@ -52,7 +52,8 @@ typedef enum kiln_code {
   KILN_ERROR_OUT_OF_MEMORY = 3,
   KILN_ERROR_DEVICE_LOST = 4, /* nothing more can be done with the device but closing it */
   KILN_ERROR_INTERNAL = 5,    /* the backend's fault */
-  KILN_ERROR_VERSION = 6      /* no version in common */
+  KILN_ERROR_VERSION = 6,     /* no version in common */
+  KILN_ERROR_CANCELLED = 7    /* given up, because kiln_execution.cancel asked for it */
 } kiln_code;
 
 /* Out. The message is one sentence or more, what went wrong and what to do, zero-terminated. */
@@ -380,7 +381,8 @@ enum {
   KILN_BACKEND_HOST_MEMORY = 1, /* buffers are memory of this process: import works, map is free */
   KILN_BACKEND_FLUSHES_DENORMALS = 2,
   KILN_BACKEND_STRIDED_VIEWS = 4, /* reserved: takes operands that are not contiguous */
-  KILN_BACKEND_DETERMINISTIC = 8  /* equal inputs give equal bits */
+  KILN_BACKEND_DETERMINISTIC = 8, /* equal inputs give equal bits */
+  KILN_BACKEND_CANCELS = 16       /* of a device: it looks at kiln_execution.cancel several times a second */
 };
 
 /* Out. What holds for all that the backend compiles for the target. */
@@ -406,6 +408,15 @@ enum {
   KILN_TERMS_WHOLE = 1
 };
 
+/* How an input of a kernel is to lie in memory: contiguous, axis order[k] of the value the k-th from outside. */
+typedef struct kiln_layout {
+  uint32_t size;
+  uint32_t input; /* its number among the kernel's inputs */
+  uint32_t rank;  /* of the value */
+  uint32_t reserved;
+  const uint32_t *order; /* rank of them, each axis once */
+} kiln_layout;
+
 typedef struct kiln_terms {
   uint32_t size;
   uint32_t flags;        /* KILN_TERMS_* */
@@ -414,6 +425,13 @@ typedef struct kiln_terms {
   /* What a launch takes at the bounds, all that it costs to start one included. The host weighs it against another
    * backend's time and what it costs to go there and back. 0: not said, and what is claimed is placed here. */
   double seconds;
+  /* Of a kernel that is taken whole: inputs that had better lie otherwise, layout_count of them. Where the host
+   * follows, the kernel is offered again: such an input has the shape that it has in memory, and the first ops are a
+   * "transpose" of each, which gives the value as it was. That is to be taken too. Parameters that an entry only reads
+   * are brought into that order once, and again when they change; all else once for all kernels of the entry that want
+   * it so. */
+  const kiln_layout *const *layouts;
+  size_t layout_count;
 } kiln_terms;
 
 /* How a backend answers a claim. What it takes becomes one kernel each; ops that it neither takes nor refuses count as
@@ -493,6 +511,19 @@ typedef struct kiln_status {
   uint64_t order; /* the launch's position in the execution */
 } kiln_status;
 
+/* A moment that comes: when what another device, or another backend, was given before is done. Its functions are for
+ * any thread. It lives until what was given after it (kiln_run_api.after) is done. */
+typedef struct kiln_signal {
+  uint32_t size;
+  uint32_t reserved;
+  void *self;
+  void (*wait)(void *self);    /* returns when it has come */
+  int32_t (*came)(void *self); /* whether it has */
+} kiln_signal;
+
+/* Called once, on any thread, when an event is over and before wait returns, with its code. It calls no backend. */
+typedef void (*kiln_notice)(void *context, int32_t code);
+
 /* One run of an entry. */
 typedef struct kiln_execution {
   uint32_t size;
@@ -503,12 +534,16 @@ typedef struct kiln_execution {
   int64_t *extents;    /* the full table; the executor may write the loops' slots. Read before execute returns */
   kiln_status *status; /* all zero when given; filled when the execution is over */
   /* Null: execute returns when all is done. Else: it may return before, with an event to wait for (null: all is done);
-   * status, buffers and arena live until then. */
+   * status, buffers and arena live until then. All else that is given here is read before execute returns. */
   kiln_event **event;
   /* Null, or one for each argument, 0 where it is not known: what the argument's buffer holds as the execution begins.
    * Two executions on a device with the same number for an argument find the same bytes in all of it, in whichever
    * entry and buffer: what was made of them the first time (weights packed, say) holds the second time. */
   const uint64_t *versions;
+  /* Null, or a word that becomes nonzero, at any time and for good, where nobody wants the results any more. Who looks
+   * at it (KILN_BACKEND_CANCELS) ends what is under way early, with KILN_ERROR_CANCELLED; what was written is
+   * undefined. */
+  const volatile int32_t *cancel;
 } kiln_execution;
 
 typedef struct kiln_profile_event {
@@ -569,6 +604,20 @@ typedef struct kiln_run_api {
                      kiln_error *error);
   /* Optional. */
   int32_t (*counters)(kiln_executable *executable, kiln_counters *out, kiln_error *error);
+
+  /* Optional, each by itself: work that goes on while the host does. As write, read and copy, in order with executions
+   * and with each other; but they return at once, with an event to wait for (null: all is done). The host's memory is
+   * the backend's until then. */
+  int32_t (*write_async)(kiln_buffer *to, uint64_t offset, const void *from, uint64_t bytes, kiln_event **event,
+                         kiln_error *error);
+  int32_t (*read_async)(kiln_buffer *from, uint64_t offset, void *to, uint64_t bytes, kiln_event **event,
+                        kiln_error *error);
+  int32_t (*copy_async)(kiln_buffer *from, uint64_t from_offset, kiln_buffer *to, uint64_t to_offset, uint64_t bytes,
+                        kiln_event **event, kiln_error *error);
+  /* Has `notice` called when the event is over, at once where it is. The event is to be waited for all the same. */
+  int32_t (*notify)(kiln_event *event, kiln_notice notice, void *context, kiln_error *error);
+  /* What the device is given from now on begins when the signal has come. Returns at once. */
+  int32_t (*after)(kiln_device *device, const kiln_signal *signal, kiln_error *error);
 } kiln_run_api;
 
 /* ---- The plugin ------------------------------------------------------------------------------------------------ */

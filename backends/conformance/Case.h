@@ -53,6 +53,7 @@ struct Case {
   /// What a composite or an op of a user's own does, in primitives, with the kernel's inputs and outputs: the reference
   /// takes this in the kernel's place. Null: the kernel itself.
   std::shared_ptr<Kernel> definition = nullptr;
+  bool asked = false; ///< the backend asked for operands that lie so: a refusal is a failure
 };
 
 /// Whether the backend takes the case's kernel.

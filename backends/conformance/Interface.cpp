@@ -1,5 +1,6 @@
 // What holds for every call whatever the ops: versions, sizes, buffers, wrong arguments, broken artifacts.
 #include "backends/conformance/Conformance.h"
+#include "backends/conformance/Events.h"
 #include "backends/conformance/Judge.h"
 #include "backends/conformance/Programs.h"
 #include "backends/sdk/Graph.h"
@@ -62,6 +63,13 @@ public:
     attempt("buffers: write, copy, read", [&](std::string &why) { return buffers(why); });
     attempt("buffers: beyond the end", [&](std::string &why) { return beyond(why); });
     attempt("buffers: more memory than there is", [&](std::string &why) { return tooMuch(why); });
+    const kiln_run_api &api = session->api();
+    if (api.write_async && api.read_async)
+      attempt("copies that go on", [&](std::string &why) { return copiesThatGoOn(*session, why); });
+    if (api.write_async && api.read_async && api.notify)
+      attempt("notices of events", [&](std::string &why) { return noticesOfEvents(*session, why); });
+    if (api.write_async && api.read_async && api.after)
+      attempt("work after a signal", [&](std::string &why) { return workAfterASignal(*session, why); });
     attempt("a program without kernels", [&](std::string &why) { return empty(why); });
     programs();
   }
@@ -268,6 +276,10 @@ private:
     if (context.flags & KILN_BACKEND_DETERMINISTIC)
       attempt("what is unchanged, and what is not",
               [&](std::string &why) { return unchanged(program, artifact, why); });
+    if (context.flags & KILN_BACKEND_DETERMINISTIC)
+      attempt("executions that go on", [&](std::string &why) { return goesOn(program, artifact, why); });
+    if (context.flags & KILN_BACKEND_CANCELS)
+      attempt("an execution that is cancelled", [&](std::string &why) { return cancelled(program, artifact, why); });
     attempt("profile", [&](std::string &why) { return profile(program, artifact, why); });
     attempt("memory is given back", [&](std::string &why) { return leaks(program, artifact, why); });
     if (!artifact.bytes.empty())
@@ -304,7 +316,8 @@ private:
       return false;
     kiln_status status{};
     std::vector<int64_t> extents(8, 1);
-    kiln_execution execution{sizeof execution, 1000, nullptr, nullptr, extents.data(), &status, nullptr, nullptr};
+    kiln_execution execution{sizeof execution, 1000,    nullptr, nullptr, extents.data(),
+                             &status,          nullptr, nullptr, nullptr};
     int32_t code = session->api().execute(executable.get(), &execution, &failure);
     return (code != KILN_SUCCESS && failure.message[0]) || (why = "it executes entry 1000 without an error", false);
   }
@@ -322,33 +335,75 @@ private:
                         guardBytes);
   }
 
+  /// The first kernel, with operands of its own, or with zeros.
+  bool first(KernelProgram &program, kiln_executable *executable, bool zeros, const How &how,
+             std::vector<Bytes> &results, std::string &why) {
+    Case &made = program.made(0);
+    const Launch &launch = made.launches.front();
+    std::vector<Bytes> arguments = Judge(made, true).operands(launch);
+    size_t inputs = arguments.size();
+    for (Bytes &input : arguments)
+      if (zeros)
+        std::fill(input.begin(), input.end(), 0);
+    for (uint32_t output : made.kernel->outputs())
+      arguments.emplace_back(static_cast<size_t>(elements(made.kernel->shape(output, launch.extents)) *
+                                                 sdk::byteSize(made.kernel->dtype(output))));
+    kiln_status status;
+    if (!session->run(executable, program.entry(0, false), program.arena(0), arguments, launch.extents, status, why,
+                      guardBytes, how))
+      return false;
+    results.assign(arguments.begin() + static_cast<int64_t>(inputs), arguments.end());
+    return true;
+  }
+
+  /// With an event it gives what it gives without.
+  bool goesOn(KernelProgram &program, const Artifact &artifact, std::string &why) {
+    Session::Executable executable = session->load(program.program(), artifact, why);
+    std::vector<Bytes> right, found;
+    for (bool zeros : {false, true, false})
+      if (!executable || !first(program, executable.get(), zeros, {}, right, why) ||
+          !first(program, executable.get(), zeros, {.event = true}, found, why))
+        return false;
+      else if (right != found)
+        return why = "an execution that was given an event has another result when that is over", false;
+    return true;
+  }
+
+  /// It may have been done already; what comes after it is right.
+  bool cancelled(KernelProgram &program, const Artifact &artifact, std::string &why) {
+    Session::Executable executable = session->load(program.program(), artifact, why);
+    std::vector<Bytes> right, found;
+    static const volatile int32_t asked = 1, notAsked = 0; // an event may outlive this function
+    if (!executable || !first(program, executable.get(), false, {}, right, why))
+      return false;
+    for (bool event : {false, true}) {
+      int32_t code = KILN_SUCCESS;
+      if (!first(program, executable.get(), false, {.cancel = &asked, .event = event, .code = &code}, found, why) &&
+          code != KILN_ERROR_CANCELLED)
+        return why = "it fails with code " + std::to_string(code) + ": " + why, false;
+      why.clear();
+      if (!first(program, executable.get(), false, {.cancel = &notAsked, .event = event}, found, why))
+        return false;
+      if (found != right)
+        return why = "the execution after one that was cancelled has another result", false;
+    }
+    return true;
+  }
+
   /// Two sets of operands in turns, with the numbers of what they hold, with none, and with zeros.
   bool unchanged(KernelProgram &program, const Artifact &artifact, std::string &why) {
     Session::Executable executable = session->load(program.program(), artifact, why);
     if (!executable)
       return false;
-    Case &made = program.made(0);
-    const Launch &launch = made.launches.front();
-    std::vector<Bytes> operands = Judge(made, true).operands(launch);
-    size_t inputs = operands.size();
-    for (uint32_t output : made.kernel->outputs())
-      operands.emplace_back(static_cast<size_t>(elements(made.kernel->shape(output, launch.extents)) *
-                                                sdk::byteSize(made.kernel->dtype(output))));
-    std::vector<uint64_t> numbers(operands.size(), 0);
+    const Kernel &kernel = *program.made(0).kernel;
+    size_t inputs = kernel.inputs().size();
+    std::vector<uint64_t> numbers(inputs + kernel.outputs().size(), 0);
     enum class Told { Nothing, Unknown, Numbers };
     auto run = [&](bool zeros, Told told, std::vector<Bytes> &results) {
-      std::vector<Bytes> arguments = operands;
-      for (size_t i = 0; i < inputs; ++i) {
+      for (size_t i = 0; i < inputs; ++i)
         numbers[i] = told == Told::Numbers ? 1 + 2 * i + zeros : 0;
-        if (zeros)
-          std::fill(arguments[i].begin(), arguments[i].end(), 0);
-      }
-      kiln_status status;
-      if (!session->run(executable.get(), program.entry(0, false), program.arena(0), arguments, launch.extents, status,
-                        why, guardBytes, told == Told::Nothing ? nullptr : numbers.data()))
-        return false;
-      results.assign(arguments.begin() + static_cast<int64_t>(inputs), arguments.end());
-      return true;
+      return first(program, executable.get(), zeros, {.versions = told == Told::Nothing ? nullptr : numbers.data()},
+                   results, why);
     };
     std::vector<Bytes> right[2], found;
     if (!run(false, Told::Nothing, right[0]) || !run(true, Told::Nothing, right[1]))

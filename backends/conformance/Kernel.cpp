@@ -114,6 +114,27 @@ std::shared_ptr<Kernel> Kernel::with(const std::vector<std::optional<int64_t>> &
   return result;
 }
 
+std::shared_ptr<Kernel> Kernel::arranged(const std::vector<std::pair<uint32_t, std::vector<int64_t>>> &layouts) const {
+  std::shared_ptr<Kernel> result = with(std::vector<std::optional<int64_t>>(bounds_.size()));
+  result->shape_ = KILN_SHAPE_ANY;
+  for (const auto &[input, order] : layouts) {
+    uint32_t plain = result->inputs_[input];
+    Dims dims;
+    std::vector<int64_t> inverse(order.size());
+    for (size_t k = 0; k < order.size(); ++k) {
+      dims.push_back(result->dims(plain)[static_cast<size_t>(order[k])]);
+      inverse[static_cast<size_t>(order[k])] = static_cast<int64_t>(k);
+    }
+    result->inputs_[input] = result->value(result->dtype(plain), std::move(dims));
+    result->ops_.push_front(
+        {"transpose", {result->inputs_[input]}, {plain}, {Attribute::list("permutation", std::move(inverse))}});
+    for (int32_t &alias : result->alias_)
+      if (alias == static_cast<int32_t>(input))
+        alias = -1;
+  }
+  return result;
+}
+
 const kiln_kernel &Kernel::table(const std::string &name) {
   name_ = name;
   valueRows_.clear();

@@ -66,6 +66,8 @@ public:
   static std::shared_ptr<Kernel> of(const kiln_kernel &kernel);
   /// The same kernel with constants in place of those extents that have a value.
   std::shared_ptr<Kernel> with(const std::vector<std::optional<int64_t>> &extents) const;
+  /// The same with inputs that lie otherwise (kiln_terms.layouts), and a transpose behind each.
+  std::shared_ptr<Kernel> arranged(const std::vector<std::pair<uint32_t, std::vector<int64_t>>> &layouts) const;
 
   /// Named so; valid until the kernel changes or goes.
   const kiln_kernel &table(const std::string &name);

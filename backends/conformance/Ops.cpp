@@ -3,6 +3,8 @@
 #include "backends/conformance/Judge.h"
 #include "backends/conformance/Programs.h"
 
+#include <deque>
+
 namespace kiln::conformance {
 
 Row rowOf(const Case &made) {
@@ -120,9 +122,13 @@ public:
     std::vector<KernelProgram::Part> parts;
     for (Case &made : cases) {
       int64_t scratch;
-      if (context.report.begins(rowOf(made)) && claimed(made, scratch))
+      if (context.report.begins(rowOf(made)) && claimed(made, scratch)) {
         parts.push_back({&made, scratch});
-      if (parts.size() == 64) {
+        Case *other = asArranged(made);
+        if (other && context.report.begins(rowOf(*other)) && claimed(*other, scratch))
+          parts.push_back({other, scratch});
+      }
+      if (parts.size() >= 64) {
         check(parts);
         parts.clear();
       }
@@ -135,6 +141,7 @@ private:
   Context &context;
   std::unique_ptr<Session> session;
   std::vector<Case> cases;
+  std::deque<Case> arranged; ///< more of them, as their backend asked
   CaseAnswers answers;
 
   bool takes(Case &made) {
@@ -148,11 +155,27 @@ private:
     return answers.of(made).whole;
   }
 
+  /// The kernel with its operands as its backend asked for them; null where it asked for nothing.
+  Case *asArranged(Case &made) {
+    const auto &layouts = answers.of(made).answer.parts.front().layouts;
+    if (layouts.empty() || made.definition || made.asked)
+      return nullptr;
+    Case &other = arranged.emplace_back(made);
+    other.kernel = made.kernel->arranged(layouts);
+    other.variant += ", arranged";
+    other.asked = true;
+    for (Launch &launch : other.launches)
+      launch.inPlace = false;
+    return &other;
+  }
+
   bool claimed(Case &made, int64_t &scratch) {
     Row row = rowOf(made);
     const auto &[answer, error, whole] = answers.of(made);
     if (!error.empty()) {
       fail(row, error);
+    } else if (!whole && made.asked) {
+      fail(row, "it asked for operands that lie so, and refuses the kernel that has them: " + answer.reason());
     } else if (!whole) {
       row.outcome = Outcome::Refused;
       row.reason = answer.parts.empty() ? answer.reason() : "it takes this in parts";

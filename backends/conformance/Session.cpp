@@ -109,7 +109,7 @@ std::string brokenGuard(const Bytes &content, size_t before, size_t size) {
 
 bool Session::run(kiln_executable *executable, uint32_t entry, int64_t arenaBytes, std::vector<Bytes> &arguments,
                   std::vector<int64_t> extents, kiln_status &status, std::string &error, size_t before,
-                  const uint64_t *versions) {
+                  const How &how) {
   kiln_error failure = emptyError();
   auto check = [&](int32_t code, const char *what) {
     if (code == KILN_SUCCESS)
@@ -139,10 +139,30 @@ bool Session::run(kiln_executable *executable, uint32_t entry, int64_t arenaByte
   if (arenaBytes && !make(arena, content))
     return false;
   status = {};
-  kiln_execution execution{sizeof execution, entry,   handles.data(), arena.handle,
-                           extents.data(),   &status, nullptr,        versions};
-  if (!check(api().execute(executable, &execution, &failure), "execute"))
+  kiln_event *event = nullptr;
+  kiln_execution execution{};
+  execution.size = sizeof execution;
+  execution.entry = entry;
+  execution.buffers = handles.data();
+  execution.arena = arena.handle;
+  execution.extents = extents.data();
+  execution.status = &status;
+  execution.event = how.event ? &event : nullptr;
+  execution.versions = how.versions;
+  execution.cancel = how.cancel;
+  int32_t code = api().execute(executable, &execution, &failure);
+  // All but status, buffers and arena is the host's again.
+  std::fill(extents.begin(), extents.end(), -1);
+  execution = {};
+  handles.assign(handles.size(), nullptr);
+  if (code == KILN_SUCCESS && event)
+    code = api().wait(event, &failure);
+  if (how.code)
+    *how.code = code;
+  if (!check(code, "execute"))
     return false;
+  for (size_t i = 0; i < handles.size(); ++i)
+    handles[i] = buffers[i].handle;
   auto intact = [&](kiln_buffer *buffer, size_t lead, size_t size, size_t behind, const std::string &what) {
     content.resize(lead + size + behind);
     if (!check(api().read(buffer, 0, content.data(), content.size(), &failure), "read"))

@@ -50,6 +50,14 @@ struct Artifact {
 bool compile(const host::Backend &backend, const Linker &linker, const kiln_target &target, const kiln_program &program,
              Artifact &artifact, std::string &error);
 
+/// What else an execution is given.
+struct How {
+  const uint64_t *versions = nullptr;
+  const volatile int32_t *cancel = nullptr;
+  bool event = false;      ///< it may return before it is done
+  int32_t *code = nullptr; ///< takes what came of it
+};
+
 class Session {
 public:
   /// Opens device `number`. `settings`: of its options, which outlive the session. Null with a sentence.
@@ -66,10 +74,13 @@ public:
 
   /// Buffers of the arguments' sizes are made, filled with the arguments, and hold after the run what they then hold.
   /// Behind each lie guard bytes that nobody may write; `before` as many before each, where the entry's places begin
-  /// that far into its arguments, and likewise at both ends of the arena. `versions`: kiln_execution.versions.
+  /// that far into its arguments, and likewise at both ends of the arena.
   bool run(kiln_executable *executable, uint32_t entry, int64_t arenaBytes, std::vector<Bytes> &arguments,
-           std::vector<int64_t> extents, kiln_status &status, std::string &error, size_t before = 0,
-           const uint64_t *versions = nullptr);
+           std::vector<int64_t> extents, kiln_status &status, std::string &error, size_t before, const How &how);
+  bool run(kiln_executable *executable, uint32_t entry, int64_t arenaBytes, std::vector<Bytes> &arguments,
+           std::vector<int64_t> extents, kiln_status &status, std::string &error, size_t before = 0) {
+    return run(executable, entry, arenaBytes, arguments, std::move(extents), status, error, before, How());
+  }
 
 private:
   Session() = default;

@@ -130,6 +130,37 @@ private:
       answer.parts.push_back(std::move(part));
   }
 
+  void addLayouts(Answer::Part &part, const kiln_terms &terms) {
+    if (!KILN_HAS(&terms, kiln_terms, layout_count))
+      return;
+    if (terms.layout_count > kernel.input_count || !terms.layouts)
+      return wrong(
+          "it asks for " + std::to_string(terms.layout_count) + " layouts" +
+          (terms.layouts ? " of a kernel of " + std::to_string(kernel.input_count) + " inputs" : ", at no address"));
+    for (size_t i = 0; i < terms.layout_count; ++i) {
+      const kiln_layout *layout = terms.layouts[i];
+      if (!layout || layout->size < sizeof(kiln_layout))
+        return wrong("layout " + std::to_string(i) + " is none: `size` is to be sizeof(kiln_layout)");
+      std::string which = "its layout of input " + std::to_string(layout->input);
+      if (layout->input >= kernel.input_count)
+        return wrong(which + " is for a kernel with more inputs than " + std::to_string(kernel.input_count));
+      uint32_t rank = kernel.values[kernel.inputs[layout->input]].rank;
+      if (layout->rank != rank || !layout->order)
+        return wrong(which + " has " + std::to_string(layout->rank) + " axes" +
+                     (layout->order ? "; the input has " + std::to_string(rank) : " at no address"));
+      std::vector<int64_t> order(layout->order, layout->order + rank), sorted = order;
+      std::sort(sorted.begin(), sorted.end());
+      for (uint32_t axis = 0; axis < rank; ++axis)
+        if (sorted[axis] != axis)
+          return wrong(which + " does not have each axis once");
+      for (const auto &[input, other] : part.layouts)
+        if (input == layout->input)
+          return wrong(which + " stands twice");
+      if (order != sorted)
+        part.layouts.emplace_back(layout->input, std::move(order));
+    }
+  }
+
   void addTerms(Answer::Part &part, const kiln_terms &terms) {
     constexpr uint32_t knownFlags = KILN_TERMS_WHOLE, longest = 65536;
     if (terms.size < sizeof(uint32_t) || terms.size > longest)
@@ -142,6 +173,7 @@ private:
       part.seconds = terms.seconds;
     if (!(part.seconds >= 0 && part.seconds < 1e9))
       wrong("it says that a launch takes " + std::to_string(part.seconds) + " s");
+    addLayouts(part, terms);
     if (KILN_HAS(&terms, kiln_terms, scratch_bytes))
       part.scratchBytes = terms.scratch_bytes;
     if (part.scratchBytes < 0 || part.scratchBytes > (static_cast<int64_t>(1) << 46))

@@ -20,6 +20,8 @@ struct Answer {
     std::string form;       ///< how it will compute it, for people; empty where it does not say
     double seconds = 0;     ///< of a launch at the bounds; 0 where it does not say
     bool wholeOnly = false; ///< wanted only with all other ops of the kernel
+    /// Inputs of the kernel that had better lie otherwise, each once: kiln_terms.layouts.
+    std::vector<std::pair<uint32_t, std::vector<int64_t>>> layouts;
   };
   struct Refusal {
     uint32_t op; ///< KILN_NONE: the kernel as a whole

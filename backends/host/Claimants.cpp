@@ -42,6 +42,10 @@ mlir::FailureOr<claim::Answer> BackendClaimant::claim(GroupOp group) {
     answer.scratchBytes = said->parts.front().scratchBytes;
     answer.seconds = said->parts.front().seconds;
     (*formed)->form = said->parts.front().form;
+    for (const auto &[input, order] : said->parts.front().layouts)
+      for (auto [operand, number] : llvm::enumerate((*formed)->inputOfOperand))
+        if (number == static_cast<int32_t>(input))
+          answer.layouts.push_back({static_cast<unsigned>(operand), {order.begin(), order.end()}});
   } else {
     answer.reason = leftToOthers ? "it wants this only as a whole" : said->reason();
     if (!leftToOthers)

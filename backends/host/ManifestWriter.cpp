@@ -78,7 +78,8 @@ static json toJson(mlir::Attribute attribute) {
 }
 
 ArgumentTitle titleOf(const plan::Argument &argument, size_t number) {
-  static const char *named[] = {"input", "parameter", "state", "output", "metric", "gradient", "part", "weight"};
+  static const char *named[] = {"input",    "parameter", "state",  "output",  "metric",
+                                "gradient", "part",      "weight", "arranged"};
   static const char *plain[] = {"seed", "step", "loss"};
   ArgumentTitle title{argument.result ? "output" : "input", "arg" + std::to_string(number)};
   mlir::DictionaryAttr attributes = argument.attributes;
@@ -99,6 +100,8 @@ static json argumentJson(const plan::Argument &argument, size_t number) {
   result["name"] = title.name;
   result["dtype"] = dtypeName(dtypeOf(llvm::cast<mlir::RankedTensorType>(argument.type).getElementType())).str();
   result["shape"] = shapeJson(argument.type);
+  if (auto order = argument.attributes ? argument.attributes.getAs<mlir::DenseI64ArrayAttr>("kiln.order") : nullptr)
+    result["order"] = order.asArrayRef().vec();
   if (argument.result)
     result["result"] = true;
   if (argument.donated)
@@ -272,7 +275,7 @@ std::string writeManifest(const ManifestSource &source) {
   result["kernels"] = json::array();
   for (auto [kernel, origin] : llvm::zip(source.kernels.rows(), source.kernels.origins())) {
     auto number = llvm::find(source.used, origin.target) - source.used.begin();
-    json one = kernelJson(kernel, number != 0 || source.describeInputs);
+    json one = kernelJson(kernel, source.used.size() > 1 || source.describeInputs);
     if (number != 0)
       one["backend"] = number;
     result["kernels"].push_back(std::move(one));

@@ -14,7 +14,7 @@ struct ManifestSource {
   const std::vector<uint32_t> &used; ///< of these, those that have kernels
   const Kernels &kernels;
   const Entries &entries;
-  bool describeInputs; ///< of every kernel, not only of those that are not on the first backend
+  bool describeInputs; ///< also where there is one backend
 };
 
 std::string writeManifest(const ManifestSource &source);

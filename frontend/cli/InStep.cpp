@@ -35,7 +35,7 @@ public:
     image_.constant_bytes = constants_.size();
     image_.backends = backends_.data();
     image_.backend_count = static_cast<uint32_t>(backends_.size());
-    program_ = std::make_unique<Program>(image_, threads, 0, from.startOptions);
+    program_ = std::make_unique<Program>(image_, threads, std::vector<uint32_t>{0}, from.startOptions);
   }
   ~Side() {
     program_.reset();

@@ -13,6 +13,8 @@ struct Answer {
   std::string reason;       ///< where not whole: why
   int64_t scratchBytes = 0; ///< of the whole, at the bounds
   double seconds = 0;       ///< of a launch of the whole, by the claimant's word; 0: it does not say
+  /// Operands of the whole that had better lie otherwise: axis order[k] the k-th in memory, the outermost first.
+  llvm::SmallVector<std::pair<unsigned, llvm::SmallVector<int64_t>>> layouts;
 };
 
 /// What a copy between the process's memory and a claimant's takes. Rough where the claimant does not say: the question

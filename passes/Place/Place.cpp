@@ -1,6 +1,7 @@
 // Loops made one backend's, and islands moved where computing there saves more than copies cost.
 
 #include "passes/Place/Place.h"
+#include "passes/Place/Layouts.h"
 
 #include "ir/Bounds.h"
 #include "ir/Classes.h"
@@ -313,7 +314,7 @@ mlir::LogicalResult placeGroups(mlir::func::FuncOp function, Claimants claimants
       if (mlir::failed(fuseElsewhere(*block, target, *claimants[target])))
         return mlir::failure();
   function.walk(claim::forgetTrials);
-  return mlir::success();
+  return arrangeOperands(function, claimants);
 }
 
 mlir::LogicalResult verifyPlaced(mlir::func::FuncOp function) {

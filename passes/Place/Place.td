@@ -13,6 +13,8 @@ def Place : Pass<"kiln-place", "mlir::ModuleOp"> {
        0.2 µs are between them; there only groups whose time the first claimant states are weighed.
     3. Pieces of what was split that went to one claimant other than the first, and the groups right beside them there,
        are fused again for that one; what it refuses then is split until it takes it.
+    4. Operands that a claimant asks for in another order in memory come in that order: a parameter that the function only
+       reads as one more argument (`kiln.arranged`: its name, `kiln.order`), all else by a group that transposes.
 
     Groups keep `kiln.target` and `kiln.target_reason`. Run by its flag, the pass has the stand-ins of `kiln-claim`, which
     must be told the same.

@@ -3,12 +3,17 @@
 #include "runtime/backend/Device.h"
 
 #include "backends/api/kiln_text.h"
+#include "runtime/backend/Cancel.h"
 #include "runtime/backend/Within.h"
 #include "runtime/support/Error.h"
 
 #include <utility>
 
 namespace kiln {
+
+std::atomic<int32_t> cancelWord = 0;
+std::atomic<int64_t> cancelSeconds = 0;
+std::atomic<bool> someoneCancels = false;
 
 static uint32_t countDevices(const BackendTables &tables, const kiln_host &host, std::string &reason) {
   uint32_t count = 0;
@@ -96,6 +101,8 @@ Device::Device(const BackendTables &tables, const kiln_host &host, uint32_t numb
     fail("backend %s: device %u (%s) cannot be used: %s", tables.name().c_str(), number, name_.c_str(),
          reasonOf(info).c_str());
   hostMemory_ = (info.flags & KILN_BACKEND_HOST_MEMORY) && tables.run.import;
+  if (info.flags & KILN_BACKEND_CANCELS)
+    someoneCancels = true;
   kiln_error error = emptyError();
   int32_t code = within(tables, "open", [&] { return tables.run.open(&host, number, &handle_, &error); });
   checkMade(code, handle_, error, "it cannot be opened");
@@ -153,6 +160,54 @@ void Device::unload(kiln_executable *executable) const {
 int32_t Device::execute(kiln_executable *executable, const kiln_execution &execution, std::string_view entry,
                         kiln_error &error, std::string_view kernel) const {
   return within(tables_, "execute", [&] { return api().execute(executable, &execution, &error); }, entry, kernel);
+}
+
+int32_t Device::wait(kiln_event *event, std::string_view entry, kiln_error &error) const {
+  return within(tables_, "wait", [&] { return api().wait(event, &error); }, entry);
+}
+
+kiln_event *Device::beginWrite(kiln_buffer *to, uint64_t offset, const void *from, uint64_t bytes) const {
+  if (!api().write_async)
+    return write(to, offset, from, bytes), nullptr;
+  kiln_event *event = nullptr;
+  kiln_error error = emptyError();
+  int32_t code =
+      within(tables_, "write_async", [&] { return api().write_async(to, offset, from, bytes, &event, &error); });
+  check(code, error, "a copy to the device failed");
+  return event;
+}
+
+kiln_event *Device::beginRead(kiln_buffer *from, uint64_t offset, void *to, uint64_t bytes) const {
+  if (!api().read_async)
+    return read(from, offset, to, bytes), nullptr;
+  kiln_event *event = nullptr;
+  kiln_error error = emptyError();
+  int32_t code =
+      within(tables_, "read_async", [&] { return api().read_async(from, offset, to, bytes, &event, &error); });
+  check(code, error, "a copy from the device failed");
+  return event;
+}
+
+kiln_event *Device::beginCopy(kiln_buffer *from, kiln_buffer *to, uint64_t bytes) const {
+  kiln_event *event = nullptr;
+  kiln_error error = emptyError();
+  bool goesOn = api().copy_async;
+  int32_t code = within(tables_, goesOn ? "copy_async" : "copy", [&] {
+    return goesOn ? api().copy_async(from, 0, to, 0, bytes, &event, &error) : api().copy(from, 0, to, 0, bytes, &error);
+  });
+  check(code, error, "a copy on the device failed");
+  return event;
+}
+
+bool Device::notify(kiln_event *event, kiln_notice notice, void *context) const {
+  kiln_error error = emptyError();
+  return within(tables_, "notify", [&] { return api().notify(event, notice, context, &error); }) == KILN_SUCCESS;
+}
+
+void Device::after(const kiln_signal &signal) const {
+  kiln_error error = emptyError();
+  int32_t code = within(tables_, "after", [&] { return api().after(handle_, &signal, &error); });
+  check(code, error, "it cannot wait for another device");
 }
 
 DeviceBuffer::DeviceBuffer(const Device &device, void *host, size_t bytes) : device_(&device), host_(host) {

@@ -42,6 +42,15 @@ public:
   /// The backend's code: its error is the caller's to tell.
   int32_t execute(kiln_executable *executable, const kiln_execution &execution, std::string_view entry,
                   kiln_error &error, std::string_view kernel = {}) const;
+  /// Likewise; the event is gone afterwards.
+  int32_t wait(kiln_event *event, std::string_view entry, kiln_error &error) const;
+  /// They go on where the backend can: with an event to wait for, null where all is done.
+  kiln_event *beginWrite(kiln_buffer *to, uint64_t offset, const void *from, uint64_t bytes) const;
+  kiln_event *beginRead(kiln_buffer *from, uint64_t offset, void *to, uint64_t bytes) const;
+  kiln_event *beginCopy(kiln_buffer *from, kiln_buffer *to, uint64_t bytes) const;
+  /// False where this event tells nobody.
+  bool notify(kiln_event *event, kiln_notice notice, void *context) const;
+  void after(const kiln_signal &signal) const;
 
 private:
   const BackendTables &tables_;

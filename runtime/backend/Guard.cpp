@@ -2,6 +2,7 @@
 
 #include "runtime/backend/Guard.h"
 
+#include "runtime/backend/Cancel.h"
 #include "runtime/support/Error.h"
 
 #include <algorithm>
@@ -221,7 +222,12 @@ void Watchdog::watch(int64_t seconds, const char *option, bool foreign) {
     bool counts = turn % 2 && (record->foreign || !foreign);
     count = counts && turn == last ? count + 1 : 0;
     last = turn;
-    if (count < seconds * looks || told.exchange(true))
+    constexpr int64_t grace = 5; // seconds in which a backend that looks for it gives up
+    if (count == seconds * looks) {
+      cancelSeconds = seconds;
+      (void)askToCancel(CancelReason::Late);
+    }
+    if (count < (seconds + (someoneCancels ? grace : 0)) * looks || told.exchange(true))
       continue;
     Sentence sentence;
     sentence << processPrefix;

@@ -84,9 +84,9 @@ std::string messageOf(const kiln_error &error, int32_t code) {
   size_t length = strnlen(error.message, sizeof error.message);
   if (length)
     return readable(std::string_view(error.message, length));
-  static constexpr const char *codes[] = {"no error",         "an invalid argument", "not supported",
-                                          "out of memory",    "the device is lost",  "an internal error",
-                                          "no common version"};
+  static constexpr const char *codes[] = {"no error",          "an invalid argument", "not supported",
+                                          "out of memory",     "the device is lost",  "an internal error",
+                                          "no common version", "it was cancelled"};
   bool known = code >= 0 && code < static_cast<int32_t>(std::size(codes));
   return (known ? codes[code] : "the code " + std::to_string(code) + ", which the interface does not have") +
          " (the backend says no more)";

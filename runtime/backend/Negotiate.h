@@ -42,8 +42,8 @@ std::string messageOf(const kiln_error &error, int32_t code);
 inline std::string messageOf(const kiln_error &error) { return messageOf(error, error.code); }
 
 /// Flags of backends and devices that this version of the interface has.
-constexpr uint32_t knownBackendFlags =
-    KILN_BACKEND_HOST_MEMORY | KILN_BACKEND_FLUSHES_DENORMALS | KILN_BACKEND_STRIDED_VIEWS | KILN_BACKEND_DETERMINISTIC;
+constexpr uint32_t knownBackendFlags = KILN_BACKEND_HOST_MEMORY | KILN_BACKEND_FLUSHES_DENORMALS |
+                                       KILN_BACKEND_STRIDED_VIEWS | KILN_BACKEND_DETERMINISTIC | KILN_BACKEND_CANCELS;
 /// " sets the flags 0x100, which ..."; empty where all are known.
 std::string unknownFlags(uint32_t flags, uint32_t known);
 

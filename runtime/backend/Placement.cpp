@@ -96,7 +96,7 @@ void Placement::placeEntry(const EntryRow &entry) {
         break;
       home = home < 0 ? next : home;
     }
-    Part part{home < 0 ? 0 : static_cast<uint32_t>(home), 0, {}, {}};
+    Part part{home < 0 ? 0 : static_cast<uint32_t>(home), 0, {}, {}, true};
     OneBackend &backend = backends_[part.backend];
     part.entry = static_cast<uint32_t>(backend.entries.size());
     EntryRow row = entry;
@@ -104,7 +104,9 @@ void Placement::placeEntry(const EntryRow &entry) {
     std::vector<kiln_extent> loops;
     for (size_t i = begin; i < end; ++i) {
       children.push_back(renumbered(*leaves[i]));
-      if (part.backend != 0)
+      forEachLaunch(*leaves[i],
+                    [&](const kiln_node &launch) { part.known = part.known && whole_.kernels[launch.kernel].values; });
+      if (backends_.size() > 1 && part.known)
         collect(*leaves[i], loops, part);
     }
     row.root = {};

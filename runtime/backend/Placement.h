@@ -43,7 +43,8 @@ public:
   struct Part {
     uint32_t backend;
     uint32_t entry;                    ///< of that backend's program
-    std::vector<Access> reads, writes; ///< of parts that are not at home
+    std::vector<Access> reads, writes; ///< where there are several backends
+    bool known = true;                 ///< those are all; else a kernel at home does not say what it has
   };
   const std::vector<Part> &parts(size_t entry) const { return parts_[entry]; }
 

@@ -170,7 +170,7 @@ kiln_role roleOf(std::string_view name, bool optimizerState) {
   static constexpr std::pair<std::string_view, kiln_role> roles[] = {
       {"input", KILN_ROLE_INPUT},   {"parameter", KILN_ROLE_PARAMETER}, {"state", KILN_ROLE_STATE},
       {"seed", KILN_ROLE_SEED},     {"step", KILN_ROLE_STEP},           {"loss", KILN_ROLE_LOSS},
-      {"metric", KILN_ROLE_METRIC}, {"gradient", KILN_ROLE_GRADIENT}};
+      {"metric", KILN_ROLE_METRIC}, {"gradient", KILN_ROLE_GRADIENT},   {"arranged", KILN_ROLE_PARAMETER}};
   if (optimizerState)
     return KILN_ROLE_OPTIMIZER_STATE;
   for (const auto &[known, role] : roles)

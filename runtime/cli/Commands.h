@@ -14,7 +14,7 @@ struct Common {
   Common(const Options &options, const kiln_program_image &image);
   const kiln_program_image &image;
   unsigned threads;
-  uint32_t device;
+  std::vector<uint32_t> devices;
   std::vector<std::string> backendOptions;
   bool seedGiven;
   uint32_t seed;

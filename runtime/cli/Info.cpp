@@ -163,6 +163,8 @@ int infoCommand(const Options &, Common &common) {
       std::printf(" (lower bound %s)", bytesText(entry.lowerBound).c_str());
     for (const SymbolSpec &symbol : entry.symbols)
       std::printf("; %s <= %lld", symbol.name.c_str(), static_cast<long long>(symbol.bound));
+    if (common.devices.size() > 1)
+      std::printf("; on device %u", common.devices[Program::deviceOf(manifest, entry.name, common.devices.size())]);
     std::printf("\n");
   }
   return 0;

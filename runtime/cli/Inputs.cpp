@@ -7,7 +7,7 @@
 namespace kiln {
 
 std::unique_ptr<Program> startProgram(const Options &options, Common &common) {
-  auto program = std::make_unique<Program>(common.image, common.threads, common.device, common.backendOptions);
+  auto program = std::make_unique<Program>(common.image, common.threads, common.devices, common.backendOptions);
   const Json &train = program->manifest().train;
   if (!common.seedGiven && train.isObject())
     common.seed = static_cast<uint32_t>(train.integerOr("seed", 0));

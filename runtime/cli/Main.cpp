@@ -1,10 +1,13 @@
 // main(): which command, which options, and how an error ends.
+#include "runtime/backend/Cancel.h"
 #include "runtime/backend/Guard.h"
 #include "runtime/cli/Commands.h"
 #include "runtime/files/File.h"
 #include "runtime/support/Error.h"
 
+#include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -43,7 +46,7 @@ const std::vector<CommandEntry> &commands() {
          {"save", "W.safetensors", "write the weights at the end"},
          {"log-dir", "DIR", "write TensorBoard event files"},
          {"profile", "FILE", "write the kernels' times of ten steps, from the second on, as a Chrome trace"}},
-        "Ctrl-C finishes the step, saves, and exits with code 130; a second one ends at once."},
+        "Ctrl-C finishes the step, saves, and exits with code 130; a second one gives the step up, or ends at once."},
        trainCommand},
       {{"eval",
         "",
@@ -93,7 +96,9 @@ const std::vector<CommandEntry> &commands() {
 CommandSpec withCommon(CommandSpec spec) {
   spec.options.push_back({"seed", "N", "seed of everything random (default: the recipe's, else 0)"});
   spec.options.push_back({"threads", "N", "threads to compute on (default: one for each processor)"});
-  spec.options.push_back({"device", "N", "which device (the CPU is 0)"});
+  spec.options.push_back(
+      {"device", "N[,N]...",
+       "which device (the CPU is 0); several: the first trains, the others have the other functions in turn"});
   spec.options.push_back(
       {"backend-option", "[BACKEND.]NAME=VALUE", "an option of a backend's (`info` lists them)", true});
   spec.options.push_back(
@@ -156,6 +161,23 @@ int dispatch(const kiln_program_image &image, const std::vector<std::string> &ar
 
 } // namespace
 
+/// "0", or several: "0,1".
+static std::vector<uint32_t> deviceList(const std::string &text) {
+  std::vector<uint32_t> list;
+  for (size_t at = 0; at <= text.size();) {
+    size_t end = std::min(text.find(',', at), text.size());
+    uint32_t number = 0;
+    auto [stop, wrong] = std::from_chars(text.data() + at, text.data() + end, number);
+    if (wrong != std::errc() || stop != text.data() + end || number > INT32_MAX)
+      throw UsageError("'--device " + text + "': expected the number of a device, or several: 0,1");
+    if (std::find(list.begin(), list.end(), number) != list.end())
+      throw UsageError("'--device " + text + "': device " + std::to_string(number) + " stands twice");
+    list.push_back(number);
+    at = end + 1;
+  }
+  return list;
+}
+
 Common::Common(const Options &options, const kiln_program_image &image)
     : image(image), backendOptions(options.list("backend-option")), seedGiven(options.has("seed")),
       seed(static_cast<uint32_t>(options.integer("seed", 0, 0, UINT32_MAX))), json(options.has("json")),
@@ -165,7 +187,7 @@ Common::Common(const Options &options, const kiln_program_image &image)
       throw UsageError("'--backend-option " + text + "': expected NAME=VALUE or BACKEND.NAME=VALUE");
   int64_t asked = options.integer("threads", availableProcessors(), INT64_MIN, INT64_MAX);
   threads = checkThreadCount(asked);
-  device = static_cast<uint32_t>(options.integer("device", 0, 0, INT32_MAX));
+  devices = deviceList(options.has("device") ? options.text("device") : "0");
   protectFile("/proc/self/exe", "this program");
   if (const char *model = std::getenv("KILN_MODEL_FILE")) // set by `kiln COMMAND MODEL.kiln`
     protectFile(model, "the model");
@@ -193,6 +215,8 @@ int runProgram(const kiln_program_image &image, const std::vector<std::string> &
   } catch (const BackendError &error) {
     std::fflush(stdout);
     std::fprintf(stderr, "error: %s%s\n", error.what(), standingCheckpoint().c_str());
+    if (cancelReason() == CancelReason::Interrupted)
+      return 130;
   } catch (const std::exception &error) {
     std::fflush(stdout);
     std::fprintf(stderr, "error: %s\n", error.what());

@@ -1,4 +1,5 @@
 // PROGRAM train
+#include "runtime/backend/Cancel.h"
 #include "runtime/backend/Guard.h"
 #include "runtime/cli/Checkpoint.h"
 #include "runtime/cli/Commands.h"
@@ -24,14 +25,19 @@ volatile bool interrupted = false;
 namespace {
 
 extern "C" void onInterrupt(int signal) {
-  // A second one is for the impatient: the default action ends the program at once.
+  // A second one is for the impatient: a backend that can gives up the step; else, and at a third, the default action
+  // ends the program at once.
+  Sentence sentence;
   if (interrupted) {
+    if (cancelReason() == CancelReason::None && askToCancel(CancelReason::Interrupted)) {
+      sentence << "giving up this step; again ends at once";
+      return sentence.tell();
+    }
     std::signal(signal, SIG_DFL);
     std::raise(signal);
   }
   interrupted = true;
-  Sentence sentence;
-  sentence << "stopping after this step; again ends at once";
+  sentence << "stopping after this step; again " << (someoneCancels ? "gives it up" : "ends at once");
   sentence.tell();
 }
 
@@ -61,6 +67,9 @@ private:
   void watchGradientNorm(int64_t step);
   void start(const Options &options, bool again = false);
   void oneStep(int64_t step);
+  void completeStep(int64_t step);
+  void finishLater();
+  bool endsSomething(int64_t step) const;
   [[noreturn]] void failNotFinite(int64_t step);
   void validate(int64_t step, JsonLine &line);
   void judge(const Evaluation &result, int64_t step);
@@ -78,6 +87,13 @@ private:
   Recipe recipe_;
   std::optional<Sources> sources_;
   Call *step_ = nullptr;
+  int64_t loaded_ = -1; // the step whose batch is there already
+  struct Later {
+    int64_t step;
+    size_t asked;
+  };
+  std::optional<Later> later_; // numbers of the last step that are on their way
+  Call::Numbers numbers_;      // of the step that is looked at
   std::optional<Feeder> trainFeed_;
   std::optional<Evaluator> eval_;
   Position position_;
@@ -94,7 +110,7 @@ private:
 Training::Training(const Options &options, Common &common)
     : options_(options), common_(common), json_(common.json, common.jsonPath), out_(options.text("out")) {
   checkOptions(options);
-  program_ = std::make_unique<Program>(common.image, common.threads, common.device, common.backendOptions);
+  program_ = std::make_unique<Program>(common.image, common.threads, common.devices, common.backendOptions);
   const Manifest &manifest = program_->manifest();
   if (!manifest.findEntry("train_step"))
     fail("this program has no training step: the model has no `train` recipe, or it was built without --entry train");
@@ -267,8 +283,9 @@ int Training::run() {
   progress_.emplace(text, position_.step, recipe_.steps, std::max<int64_t>(recipe_.logEvery, 1));
   // The first step touches fresh memory and, on some devices, still compiles.
   traceFrom_ = std::min(position_.step + 1, recipe_.steps - 1);
-  while (position_.step < recipe_.steps && !interrupted && !stopEarly_)
-    oneStep(position_.step);
+  for (int64_t step = position_.step; step < recipe_.steps && !interrupted && !stopEarly_; ++step)
+    oneStep(step);
+  finishLater();
   if (trace_)
     trace_->write();
   progress_->finish();
@@ -309,14 +326,47 @@ void Training::watch(int64_t step) {
 void Training::oneStep(int64_t step) {
   watch(step);
   int64_t began = trace_ ? profileClock() : 0;
-  trainFeed_->load(Split::Train, step);
+  if (loaded_ != step)
+    trainFeed_->load(Split::Train, step);
   if (trace_)
     trace_->did("load a batch", began, step);
   began = trace_ ? profileClock() : 0;
-  step_->run(position_.seed, step);
-  lastLoss_ = step_->loss();
-  if (trace_)
-    trace_->did("train_step", began, step);
+  step_->start(position_.seed, step);
+  bool ordinary = step_->goesOn() && !endsSomething(step);
+  std::optional<Later> now;
+  if (ordinary && step_->readsLater())
+    now = {step, step_->askLater()};
+  finishLater();
+  if (ordinary) // the next batch, while the device is at this one
+    trainFeed_->load(Split::Train, loaded_ = step + 1);
+  later_ = now;
+  if (!now) {
+    step_->take(numbers_);
+    if (trace_)
+      trace_->did("train_step", began, step);
+    completeStep(step);
+  }
+}
+
+/// Something is due after this step that is to see its results.
+bool Training::endsSomething(int64_t step) const {
+  int64_t done = step + 1;
+  return done == recipe_.steps || (eval_ && done % recipe_.validateEvery == 0) ||
+         (!out_.empty() && done % recipe_.checkpointEvery == 0);
+}
+
+/// The step before, whose numbers were left on their way.
+void Training::finishLater() {
+  if (!later_)
+    return;
+  Later later = *later_;
+  later_.reset();
+  step_->take(later.asked, numbers_);
+  completeStep(later.step);
+}
+
+void Training::completeStep(int64_t step) {
+  lastLoss_ = numbers_.loss;
   if (!std::isfinite(lastLoss_)) {
     progress_->finish();
     failNotFinite(step);
@@ -328,15 +378,15 @@ void Training::oneStep(int64_t step) {
   if (json_ || log_ || validateNow) {
     JsonLine line;
     line.add("step", step).add("loss", lastLoss_);
-    for (const Call::Metric &metric : step_->metrics())
-      line.add(metric.name, step_->number(metric.argument));
+    for (size_t i = 0; i < numbers_.metrics.size(); ++i)
+      line.add(step_->metrics()[i].name, numbers_.metrics[i]);
     if (validateNow)
       validate(step, line);
     json_.line(line.str());
     if (log_) {
       log_->scalar("train/loss", step, lastLoss_);
-      for (const Call::Metric &metric : step_->metrics())
-        log_->scalar("train/" + metric.name, step, step_->number(metric.argument));
+      for (size_t i = 0; i < numbers_.metrics.size(); ++i)
+        log_->scalar("train/" + step_->metrics()[i].name, step, numbers_.metrics[i]);
     }
   }
   if (!out_.empty() && (position_.step % recipe_.checkpointEvery == 0 || improved_)) {
@@ -351,10 +401,10 @@ void Training::oneStep(int64_t step) {
 
 /// A norm that is not finite clips its step to nothing while the loss may look well.
 void Training::watchGradientNorm(int64_t step) {
-  for (const Call::Metric &metric : step_->metrics()) {
-    if (metric.name != "grad_norm")
+  for (size_t i = 0; i < numbers_.metrics.size(); ++i) {
+    if (step_->metrics()[i].name != "grad_norm")
       continue;
-    double norm = step_->number(metric.argument);
+    double norm = numbers_.metrics[i];
     if (std::isfinite(norm) || ++lostNorms_ > 1)
       continue;
     progress_->finish();
@@ -375,7 +425,7 @@ void Training::failNotFinite(int64_t step) {
   start(options_, true);
   for (int64_t i = position_.step; i < step && !interrupted; ++i) {
     trainFeed_->load(Split::Train, i);
-    step_->run(position_.seed, i);
+    step_->start(position_.seed, i);
   }
   trainFeed_->load(Split::Train, step);
   fail("%s", describeNotFinite(*program_, *step_, position_.seed, step, loss).c_str());

@@ -23,7 +23,7 @@ static_assert(sameNumber(KILN_TENSOR_F32, KILN_F32) && sameNumber(KILN_TENSOR_F6
               sameNumber(KILN_TENSOR_I64, KILN_I64) && sameNumber(KILN_TENSOR_BOOL, KILN_BOOL));
 
 struct kiln_library_model {
-  kiln_library_model(unsigned threads, uint32_t device) : program(kiln_image, threads, device) {}
+  kiln_library_model(unsigned threads, uint32_t device) : program(kiln_image, threads, {device}) {}
 
   Program program;
   Position position;

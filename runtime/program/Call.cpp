@@ -1,5 +1,6 @@
 // A call's inputs, shapes and buffers, made ready and run.
 
+#include "runtime/backend/Cancel.h"
 #include "runtime/backend/Within.h"
 #include "runtime/program/Program.h"
 #include "runtime/program/RedZones.h"
@@ -10,7 +11,8 @@
 namespace kiln {
 
 Call::Call(Program &program, size_t entry)
-    : program_(program), index_(entry), spec_(program.manifest_.entries[entry]), extents_(spec_) {
+    : program_(program), index_(entry), spec_(program.manifest_.entries[entry]),
+      home_(Program::deviceOf(program.manifest_, spec_.name, program.homes())), extents_(spec_) {
   buffers_.resize(spec_.arguments.size());
   handles_.assign(program.backends_.size(), std::vector<kiln_buffer *>(spec_.arguments.size()));
   shapes_.resize(spec_.arguments.size());
@@ -65,16 +67,18 @@ void Call::bindBuffer(size_t i) {
       buffer.host = tensor.memory.data();
       buffer.home = &home;
       buffer.tensor = &tensor;
-      handles_[0][i] = home.buffer.handle();
+      handles_[0][i] = program_.bufferOn(home_, home, tensor);
       return;
     }
-    copies_.push_back({i, &tensor, &home});
+    copies_.push_back({i, &tensor, &home, program_.bufferOn(home_, home, tensor)});
   }
   size_t bytes = static_cast<size_t>(argument.bytes), zone = spec_.redZones.empty() ? 0 : redZoneBytes;
   buffer.memory = Memory(bytes + 2 * zone);
   buffer.host = buffer.memory.data() + zone;
-  buffer.device = DeviceBuffer(program_.home(), buffer.host, bytes);
+  buffer.device = DeviceBuffer(home(), buffer.host, bytes);
   handles_[0][i] = buffer.device.handle();
+  if (argument.role == Role::Arranged)
+    arranged_.push_back(arrangedOf(i));
   if (argument.role == Role::Loss)
     loss_ = number;
   else if (argument.role == Role::Metric)
@@ -185,113 +189,108 @@ size_t Call::bytesNow(size_t argument) const {
   return static_cast<size_t>(countElements(extents_.shape(argument)).value_or(0)) * dtypeSize(spec.type.dtype);
 }
 
-/// What the host has written since the last run: inputs always, parameters and states where somebody asked for them.
-void Call::upload() {
-  if (program_.home().hostMemory())
-    return;
-  for (size_t i = 0; i < buffers_.size(); ++i) {
-    Buffer &buffer = buffers_[i];
-    const ArgumentSpec &spec = spec_.arguments[i];
-    if (buffer.home && buffer.home->hostNewer) {
-      buffer.home->buffer.toDevice(static_cast<size_t>(spec.bytes));
-      buffer.home->hostNewer = false;
-    } else if (!buffer.home && !spec.result) {
-      buffer.device.toDevice(bytesNow(i));
-    }
-  }
-}
-
-/// Notes what the run has changed on the device, and brings new values of parameters and states home.
-void Call::finish() {
-  bool apart = !program_.home().hostMemory();
-  for (size_t i = 0; apart && i < buffers_.size(); ++i) {
-    if (buffers_[i].home && spec_.arguments[i].donated)
-      buffers_[i].home->deviceNewer = true;
-    buffers_[i].stale = spec_.arguments[i].result;
-  }
-  for (const CopyBack &copy : copies_) {
-    size_t bytes = static_cast<size_t>(spec_.arguments[copy.from].bytes);
-    if (!apart) {
-      copy.home->changed();
-      std::memcpy(copy.to->memory.data(), buffers_[copy.from].host, bytes);
-      continue;
-    }
-    kiln_error error = emptyError();
-    const Device &home = program_.home();
-    int32_t code = within(home.tables(), "copy", [&] {
-      return home.api().copy(handles_[0][copy.from], 0, copy.home->buffer.handle(), 0, bytes, &error);
-    });
-    home.check(code, error, "a copy on the device failed");
-    copy.home->deviceNewer = true;
-    copy.home->hostNewer = false;
-    copy.home->changed();
-  }
-  for (const SessionArgument &session : sessions_)
-    program_.sessionShapes_[session.slot] = extents_.shape(session.argument);
-}
-
-void Call::fetch(size_t argument) {
-  Buffer &buffer = buffers_[argument];
-  if (buffer.stale)
-    buffer.device.toHost(bytesNow(argument));
-  buffer.stale = false;
-}
-
-/// What a part away from home reads, brought to its backend; or what it wrote, brought back.
-void Call::bring(const Placement::Part &part, bool back) {
-  const Device &home = program_.home(), &away = *program_.backends_[part.backend]->device;
-  for (const Placement::Access &access : back ? part.writes : part.reads) {
-    if (access.place.space == KILN_SPACE_CONSTANT)
-      continue;
-    Placement::Span span = Placement::spanOf(access, extents_.table());
-    bool arena = access.place.space == KILN_SPACE_ARENA;
-    uint8_t *host = arena ? program_.arena_.data() : static_cast<uint8_t *>(buffers_[access.place.argument].host);
-    auto handle = [&](uint32_t backend) {
-      return arena ? program_.backends_[backend]->arena.handle() : handles_[backend][access.place.argument];
-    };
-    uint64_t offset = static_cast<uint64_t>(span.offset), bytes = static_cast<uint64_t>(span.bytes);
-    const Device &from = back ? away : home, &to = back ? home : away;
-    if (bytes && !from.hostMemory())
-      from.read(handle(back ? part.backend : 0), offset, host + offset, bytes);
-    if (bytes && !to.hostMemory())
-      to.write(handle(back ? 0 : part.backend), offset, host + offset, bytes);
-  }
-}
-
-void Call::runPart(const Placement::Part &part, kiln_status &status) {
-  Program::OpenBackend &opened = *program_.backends_[part.backend];
+/// Gives the part to its backend. What that does on its own goes on; whoever looks at the results waits for it.
+void Call::runPart(const Placement::Part &part) {
+  Program::OpenBackend &opened = this->opened(part.backend);
+  InFlight &inFlight = program_.inFlight_;
   if (part.backend != 0)
     bring(part, false);
+  std::vector<HostSpan> memory;
+  if (opened.device->hostMemory() && program_.backends_.size() > 1)
+    inFlight.order(*opened.device, memory = memoryOf(part));
+  if (cancelReason() != CancelReason::None)
+    failCancelled(part.backend);
+  bool measured = program_.profile_ || program_.counts_;
+  kiln_event *event = nullptr;
+  kiln_status *status = inFlight.status();
   kiln_execution execution = {};
   execution.size = sizeof execution;
   execution.entry = part.entry;
   execution.buffers = handles_[part.backend].data();
   execution.arena = opened.arena.handle();
   execution.extents = extents_.table();
-  execution.status = &status;
+  execution.status = status;
+  execution.event = measured ? nullptr : &event;
   execution.versions = versionsFor(part);
+  execution.cancel = cancelAddress();
   noteWrites(part);
   kiln_error error = emptyError();
   int64_t began = program_.profile_ ? profileClock() : 0;
   int32_t code = opened.device->execute(opened.executable, execution, spec_.name, error);
-  const Placement &placement = program_.plan_.placement();
   if (program_.profile_ && code == KILN_SUCCESS)
     keepTimes(part.backend, began);
   if (program_.counts_ && code == KILN_SUCCESS)
     program_.counts_->add(opened.tables, opened.executable);
-  error.kernel = placement.wholeKernel(part.backend, error.kernel);
-  status.kernel = placement.wholeKernel(part.backend, status.kernel);
-  if (code != KILN_SUCCESS)
-    throw BackendError(format("the backend %s failed in '%s': %s%s", opened.tables.name().c_str(), spec_.name.c_str(),
-                              messageOf(error, code).c_str(), describeAt(error).c_str()));
+  if (code == KILN_SUCCESS && event) {
+    inFlight.add({opened.device.get(), event, std::move(memory), this, nullptr, part.backend, status});
+  } else {
+    kiln_status over = *status;
+    inFlight.giveBack(status);
+    checkExecution(part.backend, code, error, over);
+  }
   if (part.backend != 0)
     bring(part, true);
+}
+
+void Call::checkOver(const InFlight::Work &work, int32_t code, kiln_error &error) const {
+  if (work.what)
+    work.device->check(code, error, work.what);
+  else
+    checkExecution(work.backend, code, error, *work.status);
+}
+
+void Call::checkExecution(uint32_t backend, int32_t code, kiln_error &error, const kiln_status &status) const {
+  const Placement &placement = program_.plan_.placement();
+  if (code == KILN_ERROR_CANCELLED && cancelReason() != CancelReason::None)
+    failCancelled(backend);
+  if (code != KILN_SUCCESS) {
+    error.kernel = placement.wholeKernel(backend, error.kernel);
+    throw BackendError(format("the backend %s failed in '%s': %s%s", opened(backend).tables.name().c_str(),
+                              spec_.name.c_str(), messageOf(error, code).c_str(), describeAt(error).c_str()));
+  }
+  if (status.kind == KILN_OK)
+    return;
+  kiln_status whole = status;
+  whole.kernel = placement.wholeKernel(backend, whole.kernel);
+  throw Error(describe(whole, backend));
+}
+
+void Call::failCancelled(uint32_t backend) const {
+  std::string why = "at the second signal";
+  if (cancelReason() == CancelReason::Late)
+    why = format("after %lld s (--step-timeout)", static_cast<long long>(cancelSeconds));
+  throw BackendError(
+      format("the backend %s gave up '%s' %s", opened(backend).tables.name().c_str(), spec_.name.c_str(), why.c_str()));
+}
+
+void Call::start(uint32_t seed, int64_t step) {
+  InFlight &inFlight = program_.inFlight_;
+  bool several = program_.backends_.size() > 1, onHost = home().hostMemory();
+  if (several || onHost || !spec_.redZones.empty())
+    inFlight.settle();
+  constexpr size_t most = 16; // a few steps: each is an execution and some copies
+  inFlight.settle(most);
+  bind(seed, step);
+  upload();
+  if (!spec_.redZones.empty())
+    return runWatched();
+  for (const Placement::Part &part : program_.plan_.placement().parts(index_))
+    runPart(part);
+  // What works in the process's memory shares it with who fills the next run's inputs.
+  if (several || onHost)
+    inFlight.settle();
+  finish();
+}
+
+void Call::run(uint32_t seed, int64_t step) {
+  start(seed, step);
+  program_.inFlight_.settle();
 }
 
 /// Of the execution that has just ended.
 void Call::keepTimes(uint32_t backend, int64_t began) {
   int64_t ended = profileClock();
-  const Program::OpenBackend &opened = *program_.backends_[backend];
+  const Program::OpenBackend &opened = this->opened(backend);
   if (!opened.tables.run.profile) {
     program_.profile_->spans.push_back({backend, Profile::allKernels, began, ended});
     return;
@@ -315,20 +314,6 @@ void Call::keepTimes(uint32_t backend, int64_t began) {
            opened.tables.name().c_str(), events[i].kernel, spec_.name.c_str(), kernels);
   program_.profile_->add(backend, events, count, began, ended,
                          [&](uint32_t kernel) { return placement.wholeKernel(backend, kernel); });
-}
-
-void Call::run(uint32_t seed, int64_t step) {
-  bind(seed, step);
-  upload();
-  if (!spec_.redZones.empty())
-    return runWatched();
-  for (const Placement::Part &part : program_.plan_.placement().parts(index_)) {
-    kiln_status status = {};
-    runPart(part, status);
-    if (status.kind != KILN_OK)
-      throw Error(describe(status, part.backend));
-  }
-  finish();
 }
 
 /// Where a backend's failure happened, as far as it says.
@@ -360,7 +345,7 @@ std::string Call::describe(const kiln_status &status, uint32_t backend) const {
     return format("a value is not finite (%s)", where.c_str());
   default:
     return format("the backend %s reports the status %d, which the interface does not have (%s): tell its author",
-                  program_.backends_[backend]->tables.name().c_str(), status.kind, where.c_str());
+                  opened(backend).tables.name().c_str(), status.kind, where.c_str());
   }
 }
 

@@ -152,9 +152,9 @@ private:
 
   const Part &partOf(size_t i) const { return parts_[steps_[i].part]; }
   const Walk::Leaf &leaf(size_t i) const { return partOf(i).walk->leaves()[steps_[i].leaf]; }
-  const Device &deviceOf(const Part &part) const { return *program_.backends_[part.of->backend]->device; }
+  const Device &deviceOf(const Part &part) const { return *call_.opened(part.of->backend).device; }
   void overwrite(uint32_t backend, const kiln_place &at, const uint8_t *data, size_t bytes) {
-    const Program::OpenBackend &opened = *program_.backends_[backend];
+    const Program::OpenBackend &opened = call_.opened(backend);
     kiln_buffer *buffer = at.space == KILN_SPACE_ARENA ? opened.arena.handle() : call_.handles_[backend][at.argument];
     call_.noteAllWritten();
     opened.device->write(buffer, static_cast<uint64_t>(at.offset), data, bytes);

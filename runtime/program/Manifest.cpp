@@ -5,6 +5,7 @@
 #include "runtime/files/File.h"
 #include "runtime/support/Error.h"
 
+#include <algorithm>
 #include <charconv>
 #include <set>
 
@@ -13,9 +14,10 @@ namespace kiln {
 namespace {
 
 constexpr std::pair<const char *, Role> roles[] = {
-    {"input", Role::Input},       {"parameter", Role::Parameter}, {"state", Role::State},   {"seed", Role::Seed},
-    {"step", Role::Step},         {"loss", Role::Loss},           {"metric", Role::Metric}, {"output", Role::Output},
-    {"gradient", Role::Gradient}, {"part", Role::Part},           {"weight", Role::Weight}};
+    {"input", Role::Input},   {"parameter", Role::Parameter}, {"state", Role::State},
+    {"seed", Role::Seed},     {"step", Role::Step},           {"loss", Role::Loss},
+    {"metric", Role::Metric}, {"output", Role::Output},       {"gradient", Role::Gradient},
+    {"part", Role::Part},     {"weight", Role::Weight},       {"arranged", Role::Arranged}};
 
 Dim parseDim(const Json &json) {
   if (json.isInt())
@@ -61,6 +63,17 @@ ArgumentSpec parseArgument(const Json &json, const EntrySpec &entry) {
   argument.type = parseType(json);
   argument.bytes = json.at("bytes").integer(0, INT64_MAX);
   argument.donated = json.booleanOr("donated", false);
+  if (argument.role == Role::Arranged) {
+    std::vector<size_t> axes;
+    for (const Json &axis : json.at("order").array()) {
+      argument.order.push_back(static_cast<size_t>(axis.integer(0, 15)));
+      axes.push_back(axes.size());
+    }
+    if (!std::is_permutation(axes.begin(), axes.end(), argument.order.begin(), argument.order.end()) ||
+        axes.size() != argument.type.shape.size())
+      fail("'order': not each axis once");
+    return argument;
+  }
   argument.result = json.booleanOr("result", argument.role >= Role::Loss ||
                                                  entry.find(argument.role, argument.name, false) != nullptr);
   return argument;

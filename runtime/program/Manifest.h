@@ -14,7 +14,20 @@
 
 namespace kiln {
 
-enum class Role : uint8_t { Input, Parameter, State, Seed, Step, Loss, Metric, Output, Gradient, Part, Weight };
+enum class Role : uint8_t {
+  Input,
+  Parameter,
+  State,
+  Seed,
+  Step,
+  Loss,
+  Metric,
+  Output,
+  Gradient,
+  Part,
+  Weight,
+  Arranged ///< a parameter in another order in memory
+};
 const char *roleName(Role role);
 
 /// dtype and symbolic shape.
@@ -56,6 +69,7 @@ struct ArgumentSpec {
   Role role = Role::Input;
   std::string name;
   TypeSpec type;
+  std::vector<size_t> order; ///< of what is arranged: axis k is the parameter's axis order[k]
   int64_t bytes = 0;
   bool donated = false;
   bool result = false;

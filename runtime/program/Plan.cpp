@@ -168,7 +168,7 @@ Plan::Plan(const Manifest &manifest, const uint8_t *constants, uint64_t constant
   for (const KernelSpec &spec : manifest.kernels) {
     kiln_kernel kernel = {};
     kernel.name = text(spec.name);
-    if (spec.backend != 0)
+    if (spec.backend != 0 || (manifest.backends.size() > 1 && spec.inputTypes.size() == spec.inputs))
       setTypes(kernel, spec);
     kernels_.push_back(kernel);
   }

@@ -22,7 +22,7 @@ static std::string_view manifestOf(const kiln_program_image &image) {
   return {image.manifest, image.manifest_size};
 }
 
-Program::Program(const kiln_program_image &image, unsigned threads, uint32_t device,
+Program::Program(const kiln_program_image &image, unsigned threads, const std::vector<uint32_t> &devices,
                  const std::vector<std::string> &backendOptions)
     : image_(image), manifest_(Manifest::parse(manifestOf(image))),
       plan_(manifest_, image.constants, image.constant_bytes), pool_(threads) {
@@ -44,14 +44,42 @@ Program::Program(const kiln_program_image &image, unsigned threads, uint32_t dev
   if (watched())
     addRedZones();
   try {
-    openBackends(device, backendOptions);
+    openBackends(devices, backendOptions);
   } catch (...) {
     unload();
     throw;
   }
 }
 
-void Program::openBackends(uint32_t device, const std::vector<std::string> &options) {
+/// What trains is one group, each other function one of its own; what belongs to a function ("eval.pool") is with it.
+static std::vector<std::string_view> groupsOf(const Manifest &manifest) {
+  std::vector<std::string_view> groups;
+  for (const EntrySpec &entry : manifest.entries)
+    if (sessionOf(entry.name) == Session::Training && groups.empty())
+      groups.emplace_back("train_step");
+  for (const EntrySpec &entry : manifest.entries)
+    if (sessionOf(entry.name) != Session::Training && entry.name.find('.') == std::string::npos)
+      groups.push_back(entry.name);
+  return groups;
+}
+
+uint32_t Program::deviceOf(const Manifest &manifest, std::string_view entry, size_t devices) {
+  std::vector<std::string_view> groups = groupsOf(manifest);
+  bool trains = !groups.empty() && groups.front() == "train_step";
+  if (devices < 2 || (trains && sessionOf(entry) == Session::Training))
+    return 0;
+  auto found = std::find(groups.begin(), groups.end(), entry.substr(0, entry.find('.')));
+  size_t number = found == groups.end() ? 0 : static_cast<size_t>(found - groups.begin());
+  return static_cast<uint32_t>(trains && number ? 1 + (number - 1) % (devices - 1) : number % devices);
+}
+
+void Program::openDevice(OpenBackend &opened, uint32_t backend, uint32_t device) {
+  opened.device = std::make_unique<Device>(opened.tables, opened.host, device);
+  opened.executable = opened.device->load(plan_.placement().program(backend), image_.backends[backend].artifact,
+                                          image_.backends[backend].artifact_size, "it cannot load the program");
+}
+
+void Program::openBackends(const std::vector<uint32_t> &devices, const std::vector<std::string> &options) {
   if (image_.backend_count == 0 || image_.backend_count < manifest_.backends.size())
     fail("the program is damaged: it holds %llu backends, its manifest names %zu",
          static_cast<unsigned long long>(image_.backend_count), manifest_.backends.size());
@@ -67,40 +95,75 @@ void Program::openBackends(uint32_t device, const std::vector<std::string> &opti
   }
   std::vector<std::vector<Setting>> settings = manifest_.readSettings(options, tables);
   for (uint32_t i = 0; i < count; ++i) {
-    const kiln_image_backend &backend = image_.backends[i];
     OpenBackend &opened = *backends_[i];
     opened.settings = SettingList(settings[i], KILN_OPTION_RUN);
     opened.settings.giveTo(opened.host);
-    opened.device = std::make_unique<Device>(opened.tables, opened.host, i == 0 ? device : 0);
-    opened.executable = opened.device->load(plan_.placement().program(i), backend.artifact, backend.artifact_size,
-                                            "it cannot load the program");
+    openDevice(opened, i, i == 0 ? devices.at(0) : 0);
   }
-  for (auto [tensors, homes] : {std::pair{&parameters_, &parameterHomes_}, std::pair{&states_, &stateHomes_}})
-    for (Tensor &tensor : *tensors)
-      homes->push_back({DeviceBuffer(home(), tensor.memory.data(), tensor.memory.size())});
-}
-
-void Program::unload() {
-  for (std::unique_ptr<OpenBackend> &opened : backends_)
-    if (opened->executable) {
-      opened->device->unload(opened->executable);
-      opened->executable = nullptr;
+  if (size_t groups = groupsOf(manifest_).size(); devices.size() > std::max<size_t>(groups, 1))
+    fail("--device names %zu devices, and the program has something to do for %zu: what trains has one, and each other "
+         "function; it has: %s",
+         devices.size(), std::max<size_t>(groups, 1), manifest_.entryNames().c_str());
+  for (size_t i = 1; i < devices.size(); ++i) {
+    OpenBackend &opened = *otherHomes_.emplace_back(std::make_unique<OpenBackend>());
+    opened.tables = backends_[0]->tables;
+    opened.host = backends_[0]->host;
+    openDevice(opened, 0, devices[i]);
+  }
+  for (auto [tensors, residences] : {std::pair{&parameters_, &parameterHomes_}, std::pair{&states_, &stateHomes_}})
+    for (Tensor &tensor : *tensors) {
+      Residence &residence = residences->emplace_back();
+      residence.on.resize(homes());
+      if (homes() == 1) // else where it is used
+        bufferOn(0, residence, tensor);
     }
 }
 
-Program::~Program() { unload(); }
+kiln_buffer *Program::bufferOn(uint32_t home, Residence &residence, Tensor &tensor) {
+  DeviceBuffer &buffer = residence.on[home].buffer;
+  if (!buffer.handle())
+    buffer = DeviceBuffer(*homeAt(home).device, tensor.memory.data(), tensor.memory.size());
+  return buffer.handle();
+}
+
+bool Program::hostMemory() const {
+  bool all = home().hostMemory();
+  for (const std::unique_ptr<OpenBackend> &opened : otherHomes_)
+    all &= opened->device->hostMemory();
+  return all;
+}
+
+void Program::unload() {
+  eachOpened([](OpenBackend &opened) {
+    if (opened.executable)
+      opened.device->unload(opened.executable);
+    opened.executable = nullptr;
+  });
+}
+
+Program::~Program() {
+  try {
+    inFlight_.settle();
+  } catch (const std::exception &) { // nobody asks any more
+  }
+  unload();
+}
 
 void Program::reserveArena(size_t bytes) {
   if (bytes <= arenaBytes_)
     return;
   // Only temporaries live here: nothing needs to be kept.
+  inFlight_.settle();
   bool onHost = backends_.size() > 1 || home().hostMemory();
-  for (std::unique_ptr<OpenBackend> &opened : backends_)
-    opened->arena = DeviceBuffer();
+  eachOpened([&](OpenBackend &opened) {
+    onHost |= opened.device->hostMemory();
+    opened.arena = DeviceBuffer();
+  });
   if (onHost)
     arena_.reserve(bytes);
-  for (std::unique_ptr<OpenBackend> &opened : backends_)
-    opened->arena = DeviceBuffer(*opened->device, onHost ? arena_.data() : nullptr, bytes);
+  eachOpened([&](OpenBackend &opened) {
+    opened.arena = DeviceBuffer(*opened.device, onHost ? arena_.data() : nullptr, bytes);
+  });
   arenaBytes_ = bytes;
 }
 
@@ -116,14 +179,15 @@ uint64_t Program::nextVersion() {
 }
 
 std::vector<Tensor> &Program::fetched(std::vector<Tensor> &tensors) {
+  inFlight_.settle();
   for (Tensor &tensor : tensors)
     residence(tensor).changed(); // whoever asks may write
-  if (home().hostMemory())
+  if (hostMemory())
     return tensors;
   for (Tensor &tensor : tensors) {
     Residence &home = residence(tensor);
     if (home.deviceNewer)
-      home.buffer.toHost(tensor.memory.size());
+      home.on[home.owner].buffer.toHost(tensor.memory.size());
     home.deviceNewer = false;
     home.hostNewer = true;
   }
@@ -277,18 +341,19 @@ void Program::loadWeights(const std::string &path) {
 }
 
 void Program::profile(Profile *profile) {
-  for (const std::unique_ptr<OpenBackend> &opened : backends_) {
-    const kiln_run_api &api = opened->tables.run;
+  inFlight_.settle();
+  eachOpened([&](OpenBackend &opened) {
+    const kiln_run_api &api = opened.tables.run;
     if (!api.profile)
-      continue;
+      return;
     const kiln_profile_event *events = nullptr;
     size_t count = 0;
     kiln_error error = emptyError();
-    int32_t code = within(opened->tables, "profile",
-                          [&] { return api.profile(opened->executable, profile != nullptr, &events, &count, &error); });
+    int32_t code = within(opened.tables, "profile",
+                          [&] { return api.profile(opened.executable, profile != nullptr, &events, &count, &error); });
     if (profile)
-      opened->device->check(code, error, "it cannot profile");
-  }
+      opened.device->check(code, error, "it cannot profile");
+  });
   profile_ = profile;
 }
 

@@ -6,6 +6,7 @@
 #include "runtime/program/Arena.h"
 #include "runtime/program/Extents.h"
 #include "runtime/program/Image.h"
+#include "runtime/program/InFlight.h"
 #include "runtime/program/Manifest.h"
 #include "runtime/program/Plan.h"
 #include "runtime/program/Profile.h"
@@ -32,8 +33,9 @@ Session sessionOf(std::string_view entry);
 class Program {
 public:
   /// Reads and checks the image's manifest, opens the device and loads the backend; parameters and states are there, as
-  /// zeros. `backendOptions`: "[BACKEND.]NAME=VALUE". Throws Error.
-  Program(const kiln_program_image &image, unsigned threads, uint32_t device = 0,
+  /// zeros. `devices`: of the first backend; where there are several, the functions have them in turn (deviceOf).
+  /// `backendOptions`: "[BACKEND.]NAME=VALUE". Throws Error.
+  Program(const kiln_program_image &image, unsigned threads, const std::vector<uint32_t> &devices = {0},
           const std::vector<std::string> &backendOptions = {});
   ~Program();
   Program(const Program &) = delete;
@@ -72,6 +74,10 @@ public:
 
   /// The entry, made ready on first use. Throws Error with the names that there are.
   Call &call(const std::string &entry);
+  /// Which of so many devices an entry runs on: the first trains, the others have the other functions in turn, in the
+  /// order of `info`. Where nothing trains, all have.
+  static uint32_t deviceOf(const Manifest &manifest, std::string_view entry, size_t devices);
+
   /// From now on executions add their launches' times to `profile`, which outlives them; null: no longer. A backend
   /// that measures no launches counts as one each time. Throws Error where a device cannot measure.
   void profile(Profile *profile);
@@ -81,10 +87,15 @@ public:
 
 private:
   friend class Call;
-  /// A parameter or state on the device.
+  /// A parameter or state on the devices.
   struct Residence {
-    DeviceBuffer buffer;
+    struct Copy {
+      DeviceBuffer buffer;  ///< made when an entry first needs it there
+      bool current = false; ///< it holds what the newest does
+    };
+    std::vector<Copy> on; ///< by home
     bool hostNewer = true, deviceNewer = false;
+    uint32_t owner = 0; ///< where deviceNewer: the home that has it
     /// Of what it holds: kiln_execution.versions.
     uint64_t version = nextVersion();
     void changed() { version = nextVersion(); }
@@ -98,13 +109,21 @@ private:
   void makeStates();
   void initialiseState(size_t slot, uint32_t seed);
   void addState(size_t state, Session session, std::vector<int64_t> shape);
-  void openBackends(uint32_t device, const std::vector<std::string> &options);
+  struct OpenBackend;
+  void openBackends(const std::vector<uint32_t> &devices, const std::vector<std::string> &options);
+  void openDevice(OpenBackend &opened, uint32_t backend, uint32_t device);
   void unload();
   void reserveArena(size_t bytes);
   /// Built with red zones: each execution goes launch by launch, and what lies around the buffers is looked at.
   bool watched() const;
   void addRedZones();
   Residence &residence(const Tensor &tensor);
+  kiln_buffer *bufferOn(uint32_t home, Residence &residence, Tensor &tensor);
+  /// What the host, or another home, has of it that this one lacks.
+  void bringTo(uint32_t home, Residence &residence, Tensor &tensor, size_t bytes, const Call *call);
+  void changedOn(uint32_t home, Residence &residence);
+  /// All homes work in this process's memory.
+  bool hostMemory() const;
   /// As parameter() and state(), of which nobody asks for the contents.
   Tensor *findParameter(const std::string &name);
   Tensor *findState(const std::string &name, Session session);
@@ -127,7 +146,15 @@ private:
     DeviceBuffer arena;
   };
   const Device &home() const { return *backends_[0]->device; }
+  size_t homes() const { return 1 + otherHomes_.size(); }
+  OpenBackend &homeAt(uint32_t home) { return home ? *otherHomes_[home - 1] : *backends_[0]; }
+  template <typename Visit> void eachOpened(Visit visit) {
+    for (auto *list : {&backends_, &otherHomes_})
+      for (std::unique_ptr<OpenBackend> &opened : *list)
+        visit(*opened);
+  }
   std::vector<std::unique_ptr<OpenBackend>> backends_;
+  std::vector<std::unique_ptr<OpenBackend>> otherHomes_; // the first backend on further devices
   std::vector<Tensor> parameters_, states_;
   std::vector<Residence> parameterHomes_, stateHomes_;
   std::map<std::string, size_t> parameterIndex_;
@@ -139,6 +166,7 @@ private:
   size_t arenaBytes_ = 0;
   Profile *profile_ = nullptr;
   Counts *counts_ = nullptr;
+  InFlight inFlight_; // gone before all that it may still use
 };
 
 /// One entry with its buffers. A step: set the inputs' shapes and contents, then run().
@@ -171,6 +199,21 @@ public:
 
   /// Throws Error for shapes that do not fit, and for what the backend reports (with op and source line).
   void run(uint32_t seed, int64_t step);
+  /// The same, but what the backend can do on its own may go on afterwards: inputs may be filled for the next run. What
+  /// it reports then is thrown by whoever next asks for a result, runs something or reads weights.
+  void start(uint32_t seed, int64_t step);
+  bool goesOn() const { return !program_.inFlight_.empty(); }
+  /// Loss (NaN where there is none) and metrics of the run that was started last: they may be taken when the next is
+  /// under way already. Of two runs at most, and only where the device can read while it goes on (readsLater).
+  struct Numbers {
+    double loss;
+    std::vector<double> metrics;
+  };
+  bool readsLater() const { return goesOn() && home().api().read_async; }
+  size_t askLater();
+  void take(size_t asked, Numbers &numbers);
+  /// The same at once.
+  void take(Numbers &numbers);
 
   /// Runs it launch by launch and says which result is the first that is not finite; empty where none is. States and
   /// parameters change as in a run. Throws Error where a backend cannot.
@@ -201,6 +244,11 @@ public:
   int64_t examples() const;
 
 private:
+  friend class InFlight;
+  /// Throws what is wrong with work that is over.
+  void checkOver(const InFlight::Work &work, int32_t code, kiln_error &error) const;
+  void checkExecution(uint32_t backend, int32_t code, kiln_error &error, const kiln_status &status) const;
+  [[noreturn]] void failCancelled(uint32_t backend) const;
   /// What went wrong in the data of an execution, as one of the program's backends tells it.
   std::string describe(const kiln_status &status, uint32_t backend) const;
   std::string describeAt(const kiln_error &error) const;
@@ -209,9 +257,16 @@ private:
   /// Extents, seed and step of the next execution.
   void bind(uint32_t seed, int64_t step);
 
+  /// A backend as this entry has it: of the first, on this entry's device.
+  Program::OpenBackend &opened(uint32_t backend) const {
+    return backend ? *program_.backends_[backend] : program_.homeAt(home_);
+  }
+  const Device &home() const { return *opened(0).device; }
+
   Program &program_;
   size_t index_;
   const EntrySpec &spec_;
+  uint32_t home_; ///< its device
   Extents extents_;
   /// What the entry is given for an argument.
   struct Buffer {
@@ -219,11 +274,24 @@ private:
     Memory memory;                      // its own, unless a parameter or state lives there
     DeviceBuffer device;                // likewise
     Program::Residence *home = nullptr; // of the parameter or state
-    const Tensor *tensor = nullptr;     // likewise
+    Tensor *tensor = nullptr;           // likewise
     bool stale = false;                 // the device has what the host has not fetched
+    uint64_t version = 0;               // of what is arranged, and the host's alone to write
   };
   void upload();
-  void runPart(const Placement::Part &part, kiln_status &status);
+  /// Parameters that kernels want in another order: as they are now, where they have changed.
+  struct Arranged {
+    size_t argument;
+    Tensor *tensor;
+    Program::Residence *home;
+    uint64_t version; ///< of the parameter, when it was arranged
+  };
+  Arranged arrangedOf(size_t argument);
+  void arrange();
+  void runPart(const Placement::Part &part);
+  /// Of this process's memory, what a part touches, and what an access does.
+  std::vector<HostSpan> memoryOf(const Placement::Part &part) const;
+  HostSpan memoryOf(const Placement::Access &access, bool written) const;
   /// What the part's backend may take for unchanged; and that what it writes has changed, whatever becomes of it.
   const uint64_t *versionsFor(const Placement::Part &part);
   void noteWrites(const Placement::Part &part);
@@ -260,6 +328,7 @@ private:
     size_t from;
     Tensor *to;
     Program::Residence *home;
+    kiln_buffer *handle;
   };
   std::vector<CopyBack> copies_;
   struct SessionArgument {
@@ -268,6 +337,13 @@ private:
   };
   std::vector<SessionArgument> sessions_;
   std::vector<Metric> metrics_;
+  std::vector<Arranged> arranged_;
+  struct Asked {
+    std::vector<uint64_t> values; ///< as the device has them
+    uint64_t added = 0;           ///< when they are there
+  };
+  Asked asked_[2];
+  size_t turn_ = 0;
   int loss_ = -1, seed_ = -1, step_ = -1;
 };
 

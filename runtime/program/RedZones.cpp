@@ -40,18 +40,18 @@ void Program::addRedZones() {
 
 /// The arena as a whole, results, and what lies around arguments: whoever reads what was not written reads NaN.
 void Call::poison() {
-  const Device &home = program_.home();
+  const Device &home = this->home();
   size_t arena = static_cast<size_t>(spec_.arenaBytes);
   if (home.hostMemory() || program_.backends_.size() > 1)
     fillRedZone(program_.arena_.data(), arena);
   std::vector<uint8_t> image;
-  for (const std::unique_ptr<Program::OpenBackend> &opened : program_.backends_) {
-    if (opened->device->hostMemory() || arena == 0)
-      continue;
+  program_.eachOpened([&](Program::OpenBackend &opened) {
+    if (opened.device->hostMemory() || arena == 0)
+      return;
     image.resize(arena);
     fillRedZone(image.data(), arena);
-    opened->device->write(opened->arena.handle(), 0, image.data(), arena);
-  }
+    opened.device->write(opened.arena.handle(), 0, image.data(), arena);
+  });
   for (size_t i = 0; i < buffers_.size() && home.hostMemory(); ++i) {
     Memory &memory = buffers_[i].memory;
     size_t bytes = static_cast<size_t>(spec_.arguments[i].bytes);
@@ -106,7 +106,7 @@ void Call::checkZones(uint32_t backend, const kiln_node &node) {
            who.c_str(), at, zone.after.empty() ? "nothing" : zone.after.c_str(),
            static_cast<long long>(zone.offset) + static_cast<long long>(at));
   }
-  for (size_t i = 0; i < buffers_.size() && program_.home().hostMemory(); ++i)
+  for (size_t i = 0; i < buffers_.size() && home().hostMemory(); ++i)
     checkArgument(i, who);
 }
 

@@ -25,10 +25,9 @@ std::vector<size_t> Call::writtenBy(const Placement::Part &part) const {
 
 const uint64_t *Call::versionsFor(const Placement::Part &part) {
   // Of another backend's mirror only what a part reads is brought over, unless all is the process's own memory.
-  bool whole =
-      part.backend == 0 || (program_.home().hostMemory() && program_.backends_[part.backend]->device->hostMemory());
+  bool whole = part.backend == 0 || (home().hostMemory() && opened(part.backend).device->hostMemory());
   for (size_t i = 0; i < buffers_.size(); ++i)
-    versions_[i] = whole && buffers_[i].home ? buffers_[i].home->version : 0;
+    versions_[i] = !whole ? 0 : buffers_[i].home ? buffers_[i].home->version : buffers_[i].version;
   return versions_.data();
 }
 

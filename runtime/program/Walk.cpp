@@ -2,6 +2,7 @@
 
 #include "runtime/program/Walk.h"
 
+#include "runtime/backend/Cancel.h"
 #include "runtime/backend/Tree.h"
 #include "runtime/support/Error.h"
 
@@ -146,15 +147,16 @@ Found findNotFinite(kiln_dtype dtype, const void *data, int64_t count, bool nega
 
 /// A place's bytes; on a device with memory of its own they are fetched into `scratch`.
 const uint8_t *Call::look(uint32_t backend, const kiln_place &place, size_t bytes, std::vector<uint8_t> &scratch) {
-  const Device &device = *program_.backends_[backend]->device;
+  const Device &device = *opened(backend).device;
   if (place.space == KILN_SPACE_CONSTANT)
     return program_.image_.constants + place.offset;
+  program_.inFlight_.settle();
   bool arena = place.space == KILN_SPACE_ARENA;
   if (device.hostMemory())
     return (arena ? program_.arena_.data() : static_cast<const uint8_t *>(buffers_[place.argument].host)) +
            place.offset;
   scratch.resize(bytes);
-  device.read(arena ? program_.backends_[backend]->arena.handle() : handles_[backend][place.argument],
+  device.read(arena ? opened(backend).arena.handle() : handles_[backend][place.argument],
               static_cast<uint64_t>(place.offset), scratch.data(), bytes);
   return scratch.data();
 }
@@ -191,7 +193,7 @@ void Call::inspect(Walk &walk, uint32_t backend, const kiln_node &node, std::str
 
 kiln_status Call::executeLeaf(const Placement::Part &part, Walk &walk, size_t number, kiln_executable *executable,
                               const char *what) {
-  const Program::OpenBackend &opened = *program_.backends_[part.backend];
+  const Program::OpenBackend &opened = this->opened(part.backend);
   const Walk::Leaf &leaf = walk.leaves()[number];
   walk.prepare(leaf);
   kiln_status status = {};
@@ -202,10 +204,12 @@ kiln_status Call::executeLeaf(const Placement::Part &part, Walk &walk, size_t nu
   execution.arena = opened.arena.handle();
   execution.extents = extents_.table();
   execution.status = &status;
+  execution.cancel = cancelAddress();
   std::string_view kernel;
   if (isLaunch(leaf.node))
     kernel = program_.manifest_.kernels[program_.plan_.placement().wholeKernel(part.backend, leaf.node.kernel)].name;
   noteWrites(part);
+  program_.inFlight_.settle();
   kiln_error error = emptyError();
   const Device &device = *opened.device;
   device.check(device.execute(executable, execution, spec_.name, error, kernel), error, what);
@@ -214,7 +218,7 @@ kiln_status Call::executeLeaf(const Placement::Part &part, Walk &walk, size_t nu
 
 void Call::walkPart(const Placement::Part &part, const After &after) {
   const kiln_program &program = program_.plan_.placement().program(part.backend);
-  const Program::OpenBackend &opened = *program_.backends_[part.backend];
+  const Program::OpenBackend &opened = this->opened(part.backend);
   const kiln_image_backend &backend = program_.image_.backends[part.backend];
   Walk walk(program, program.entries[part.entry], extents_.table());
   const Device &device = *opened.device;
@@ -230,6 +234,7 @@ void Call::walkPart(const Placement::Part &part, const After &after) {
 }
 
 std::string Call::findNotFinite(uint32_t seed, int64_t step) {
+  program_.inFlight_.settle();
   bind(seed, step);
   upload();
   std::string negative, text;

@@ -14,6 +14,21 @@ set(older "${header}")
 take_away("  uint32_t flags;                /* KILN_BACKEND_* */\n") # of a device
 take_away("  uint64_t free_bytes;           /* of memory_bytes, at this moment; 0: not known */\n")
 take_away("  uint64_t device_bytes;              /* allocated on the device now, by this backend */\n")
+take_away("
+  /* Optional, each by itself: work that goes on while the host does. As write, read and copy, in order with executions
+   * and with each other; but they return at once, with an event to wait for (null: all is done). The host's memory is
+   * the backend's until then. */
+  int32_t (*write_async)(kiln_buffer *to, uint64_t offset, const void *from, uint64_t bytes, kiln_event **event,
+                         kiln_error *error);
+  int32_t (*read_async)(kiln_buffer *from, uint64_t offset, void *to, uint64_t bytes, kiln_event **event,
+                        kiln_error *error);
+  int32_t (*copy_async)(kiln_buffer *from, uint64_t from_offset, kiln_buffer *to, uint64_t to_offset, uint64_t bytes,
+                        kiln_event **event, kiln_error *error);
+  /* Has `notice` called when the event is over, at once where it is. The event is to be waited for all the same. */
+  int32_t (*notify)(kiln_event *event, kiln_notice notice, void *context, kiln_error *error);
+  /* What the device is given from now on begins when the signal has come. Returns at once. */
+  int32_t (*after)(kiln_device *device, const kiln_signal *signal, kiln_error *error);
+")
 take_away("  int32_t (*counters)(kiln_executable *executable, kiln_counters *out, kiln_error *error);\n")
 take_away("  kiln_string artifact_symbol;  /* what linked object blobs define; empty where artifacts are bytes */\n")
 take_away("  kiln_string cache_folder; /* where a backend may keep what saves time at the next start; empty: nowhere */

@@ -273,6 +273,11 @@ kiln_run_api functions = {sizeof(kiln_run_api),
                           execute,
                           wait,
                           nullptr,
+                          nullptr,
+                          nullptr,
+                          nullptr,
+                          nullptr,
+                          nullptr,
                           nullptr};
 
 const kiln_backend *backend(const kiln_offer *, kiln_error *) {

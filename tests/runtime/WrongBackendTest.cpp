@@ -60,9 +60,9 @@ TEST(WrongBackend, Devices) {
             }),
             "backend fake finds no device");
   EXPECT_EQ(errorWith([](kiln_run_api &run) {
-              run.device_info = changedInfo<[](kiln_device_info &info) { info.flags = 0x30; }>;
+              run.device_info = changedInfo<[](kiln_device_info &info) { info.flags = 0x60; }>;
             }),
-            "backend fake: device 0 sets the flags 0x30, which version " + std::to_string(KILN_ABI_VERSION) +
+            "backend fake: device 0 sets the flags 0x60, which version " + std::to_string(KILN_ABI_VERSION) +
                 " of the interface does not have: tell its author");
   EXPECT_EQ(errorWith([](kiln_run_api &run) {
               run.device_info = changedInfo<[](kiln_device_info &info) { info.usable = 0; }>;

@@ -345,6 +345,11 @@ extern "C" const kiln_run_api *kiln_cpu_run_api(void) {
                                    execute,
                                    wait,
                                    profile,
-                                   counters};
+                                   counters,
+                                   nullptr,
+                                   nullptr,
+                                   nullptr,
+                                   nullptr,
+                                   nullptr};
   return &api;
 }

@@ -33,7 +33,7 @@ int32_t claim(const kiln_host *host, const kiln_kernel *kernel, const kiln_targe
     sdk::Graph graph;
     std::string why;
     if (sdk::Graph::read(*host->reader, kernel, graph, why) && hasPrimitivesOnly(graph, why)) {
-      kiln_terms terms{sizeof(kiln_terms), 0, 0, {}, 0};
+      kiln_terms terms{sizeof(kiln_terms), 0, 0, {}, 0, nullptr, 0};
       answer->take(answer->self, nullptr, 0, &terms);
     } else {
       why += "; the reference backend evaluates primitives, composites by their decomposition";

@@ -195,7 +195,12 @@ extern "C" const kiln_run_api *kiln_reference_run_api(void) {
                                    executeEntry,
                                    wait,
                                    profile,
-                                   counters};
+                                   counters,
+                                   nullptr,
+                                   nullptr,
+                                   nullptr,
+                                   nullptr,
+                                   nullptr};
   return &api;
 }
 

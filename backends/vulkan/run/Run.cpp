@@ -285,7 +285,12 @@ extern "C" const kiln_run_api *kiln_vulkan_run_api(void) {
                                    execute,
                                    wait,
                                    profile,
-                                   counters};
+                                   counters,
+                                   nullptr,
+                                   nullptr,
+                                   nullptr,
+                                   nullptr,
+                                   nullptr};
   return &api;
 }
 

@@ -127,7 +127,7 @@ int32_t capabilities(const kiln_host *host, const kiln_target *target, kiln_capa
 int32_t claim(const kiln_host *host, const kiln_kernel *kernel, const kiln_target *target, const kiln_answer *answer,
               kiln_error *error) {
   if (fault == Fault::ClaimsEverything) {
-    kiln_terms terms{sizeof terms, 0, 0, {}, 0};
+    kiln_terms terms{sizeof terms, 0, 0, {}, 0, nullptr, 0};
     answer->take(answer->self, nullptr, 0, &terms);
     return KILN_SUCCESS;
   }
@@ -139,18 +139,18 @@ int32_t claim(const kiln_host *host, const kiln_kernel *kernel, const kiln_targe
   }
   if (fault == Fault::AnswersFromAnotherThread) {
     std::thread([&] {
-      kiln_terms terms{sizeof terms, 0, 0, {}, 0};
+      kiln_terms terms{sizeof terms, 0, 0, {}, 0, nullptr, 0};
       answer->take(answer->self, nullptr, 0, &terms);
     }).join();
     return KILN_SUCCESS;
   }
   if (fault == Fault::WritesBehindScratch) {
-    kiln_terms terms{sizeof terms, 0, scratch, {}, 0};
+    kiln_terms terms{sizeof terms, 0, scratch, {}, 0, nullptr, 0};
     answer->take(answer->self, nullptr, 0, &terms);
     return KILN_SUCCESS;
   }
   if (fault == Fault::ScratchLies) {
-    kiln_terms terms{sizeof terms, 0, -4096, {}, 0};
+    kiln_terms terms{sizeof terms, 0, -4096, {}, 0, nullptr, 0};
     answer->take(answer->self, nullptr, 0, &terms);
     return KILN_SUCCESS;
   }

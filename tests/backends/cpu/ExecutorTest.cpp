@@ -89,7 +89,8 @@ protected:
     kiln_status status{};
     const kiln_profile_event *events = nullptr;
     ASSERT_EQ(api->profile(executable, 1, &events, &launches, &failure), 0);
-    kiln_execution execution{sizeof execution, 0, handles.data(), handles.back(), table, &status, nullptr, nullptr};
+    kiln_execution execution{sizeof execution, 0,       handles.data(), handles.back(), table,
+                             &status,          nullptr, nullptr,        nullptr};
     ASSERT_EQ(api->execute(executable, &execution, &failure), 0) << failure.message;
     ASSERT_EQ(api->profile(executable, 0, &events, &launches, &failure), 0);
     EXPECT_EQ(status.kind, KILN_OK);

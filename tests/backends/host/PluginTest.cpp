@@ -140,6 +140,9 @@ protected:
     EXPECT_TRUE(backend_) << error;
     kernel_.op_count = 1;
     kernel_.ops = &op_;
+    kernel_.value_count = kernel_.input_count = 1;
+    kernel_.values = &value_;
+    kernel_.inputs = &input_;
     kernel_.name = {"k0_add", 6};
     program_.kernel_count = 1;
     program_.kernels = &kernel_;
@@ -170,6 +173,9 @@ protected:
   std::string broken_ = KILN_BROKEN_PLUGINS "/libkiln_backend_wrong.so";
   std::shared_ptr<Backend> backend_;
   OpRow op_ = {};
+  kiln_extent dim_ = {4, -1};
+  ValueRow value_ = {KILN_F32, 1, &dim_};
+  uint32_t input_ = 0;
   kiln_kernel kernel_ = {};
   kiln_program program_ = {};
   kiln_target target_ = {};
@@ -233,6 +239,14 @@ TEST_F(Wrong, Claims) {
         std::pair("claim: refused op", "it refused op 7 of a kernel of 1"),
         std::pair("claim: reason nowhere", "it gave a reason of 9 bytes at no address"),
         std::pair("claim: reason huge", "it gave a reason of 1099511627776 bytes"),
+        std::pair("claim: many layouts", "it asks for 1000 layouts of a kernel of 1 inputs"),
+        std::pair("claim: layouts nowhere", "it asks for 1 layouts, at no address"),
+        std::pair("claim: no layout", "layout 0 is none: `size` is to be sizeof(kiln_layout)"),
+        std::pair("claim: layout of no size", "layout 0 is none: `size` is to be sizeof(kiln_layout)"),
+        std::pair("claim: layout of no input", "its layout of input 9 is for a kernel with more inputs than 1"),
+        std::pair("claim: layout of another rank", "its layout of input 0 has 2 axes; the input has 1"),
+        std::pair("claim: layout without an order", "its layout of input 0 has 1 axes at no address"),
+        std::pair("claim: layout with an axis too many", "its layout of input 0 does not have each axis once"),
         std::pair("claim: both", "it took op 0 and refused it")})
     EXPECT_EQ(claim(way), makesNoSense + sentence);
   EXPECT_EQ(claim("claim: reason bytes"), "");

@@ -101,8 +101,41 @@ int32_t capabilities(const kiln_host *, const kiln_target *, kiln_capabilities *
 const kiln_answer *kept = nullptr;
 const kiln_sink *keptSink = nullptr;
 
+/// Layouts that there cannot be; false where the way is another.
+bool asksWrongly(const kiln_answer *answer) {
+  static const uint32_t twice[] = {0, 0};
+  kiln_layout layout = {sizeof layout, 0, 1, 0, twice};
+  const kiln_layout *const layouts[] = {&layout}, *const none[] = {nullptr};
+  kiln_terms terms = {};
+  terms.size = sizeof terms;
+  terms.layouts = layouts;
+  terms.layout_count = 1;
+  if (is("claim: many layouts"))
+    terms.layout_count = 1000;
+  else if (is("claim: layouts nowhere"))
+    terms.layouts = nullptr;
+  else if (is("claim: no layout"))
+    terms.layouts = none;
+  else if (is("claim: layout of no size"))
+    layout.size = 4;
+  else if (is("claim: layout of no input"))
+    layout.input = 9;
+  else if (is("claim: layout of another rank"))
+    layout.rank = 2;
+  else if (is("claim: layout without an order"))
+    layout.order = nullptr;
+  else if (is("claim: layout with an axis too many"))
+    layout.order = &layout.rank;
+  else
+    return false;
+  answer->take(answer->self, nullptr, 0, &terms);
+  return true;
+}
+
 /// Whether the claim is answered wrongly; else it is taken.
 bool answersWrongly(const kiln_answer *answer) {
+  if (asksWrongly(answer))
+    return true;
   kiln_terms terms = {};
   terms.size = sizeof terms;
   const uint32_t ops[] = {0};

@@ -285,7 +285,8 @@ int32_t VulkanRun::run(std::vector<kiln_buffer *> buffers, int64_t length, uint3
     arenaBuffer = bytes(arenaBytes);
   int64_t table[2] = {length, 0};
   status = {};
-  kiln_execution execution{sizeof execution, entry, buffers.data(), arenaBuffer, table, &status, event, nullptr};
+  kiln_execution execution{sizeof execution, entry, buffers.data(), arenaBuffer, table,
+                           &status,          event, nullptr,        nullptr};
   return api->execute(executable, &execution, &error);
 }
 
