@@ -35,6 +35,22 @@ llvm::ArrayRef<Builtin> recipeBuiltins() {
        "min_count=1, special_tokens=None, classes=None, separator=None, skip=0, header=None, quotes=True, "
        "padding=\"longest\", bucket=50, validation=None, test=None, shuffle=True",
        makeRecord, Space::Reader},
+      {"conll",
+       "path, batch, max_length, word=0, tag=-1, classes=None, tokens=\"words\", vocabulary=None, min_count=1, "
+       "special_tokens=None, padding=\"longest\", bucket=50, validation=None, test=None, shuffle=True",
+       makeRecord, Space::Reader},
+      {"squad",
+       "path, batch, max_length, stride=128, tokens=\"words\", vocabulary=None, min_count=1, special_tokens=None, "
+       "padding=\"longest\", bucket=50, validation=None, test=None, shuffle=True",
+       makeRecord, Space::Reader},
+      {"masked",
+       "path, batch, max_length, share=0.15, next_sentence=False, tokens=\"words\", vocabulary=None, min_count=1, "
+       "special_tokens=None, padding=\"longest\", bucket=50, validation=None, test=None, shuffle=True",
+       makeRecord, Space::Reader},
+      {"series",
+       "path, columns, context, batch, horizon=1, stride=1, group=None, separator=None, skip=0, header=None, "
+       "quotes=True, normalise=False, validation=None, test=None, shuffle=True",
+       makeRecord, Space::Reader},
       {"images",
        "path, labels, batch, size=(28, 28), channels=1, mean=0.0, std=1.0, validation=None, test=None, shuffle=True",
        makeRecord, Space::Reader},

@@ -300,6 +300,63 @@ static void tableFields(Settings &settings, DataSource &source, const Dim &batch
   targetFields(settings, source, batch, true);
 }
 
+/// Words with a tag each.
+static void conllFields(Settings &settings, DataSource &source, const Dim &batch, const std::string &prefix) {
+  settings.string("path");
+  settings.count("word", -(1 << 20));
+  settings.count("tag", -(1 << 20));
+  settings.classes();
+  sequenceFields(settings, source, {batch}, prefix);
+  source.fields.emplace_back("tags", source.fields.back().second);
+  source.fields.back().second.dtype = Dtype::i32;
+}
+
+/// Questions and paragraphs.
+static void squadFields(Settings &settings, DataSource &source, const Dim &batch, const std::string &prefix) {
+  settings.string("path");
+  settings.count("stride", 0);
+  sequenceFields(settings, source, {batch}, prefix);
+  for (const char *field : {"start", "end"})
+    source.fields.emplace_back(field, fieldType(Dtype::i32, {batch}, source.range));
+}
+
+/// Text with words hidden.
+static void maskedFields(Settings &settings, DataSource &source, const Dim &batch, const std::string &prefix) {
+  settings.string("path");
+  std::optional<double> share = settings["share"].isNumeral() ? settings["share"].asDouble() : std::nullopt;
+  if (!share || *share <= 0 || *share > 1)
+    settings.wrong("share", "a number above 0, up to 1,");
+  settings.boolean("next_sentence");
+  sequenceFields(settings, source, {batch}, prefix);
+  source.fields.emplace_back("labels", source.fields.back().second);
+  source.fields.back().second.dtype = Dtype::i32;
+  if (settings["next_sentence"].kind == Value::Kind::Boolean && settings["next_sentence"].boolean)
+    source.fields.emplace_back("next_sentence", fieldType(Dtype::i32, {batch}, source.range));
+}
+
+/// Windows over rows in their order.
+static void seriesFields(Settings &settings, DataSource &source, const Dim &batch) {
+  settings.string("path");
+  settings.count("skip", 0);
+  settings.count("stride");
+  if (!settings["header"].isNone())
+    settings.boolean("header");
+  settings.boolean("quotes");
+  settings.boolean("normalise");
+  if (!settings["separator"].isNone())
+    settings.separator();
+  if (!settings["group"].isNone() && !Settings::isColumn(settings["group"]))
+    settings.wrong("group", "one column's number or name");
+  Dim columns = 1;
+  if (const Value &list = settings["columns"]; list.isList() && !list.items->empty())
+    columns = settings.columns("columns");
+  else if (!Settings::isColumn(list))
+    settings.wrong("columns", "one column's number or name, or a list of those,");
+  Dim context = settings.count("context"), horizon = settings.count("horizon");
+  source.fields.emplace_back("past", fieldType(Dtype::f32, {batch, context, columns}, source.range));
+  source.fields.emplace_back("future", fieldType(Dtype::f32, {batch, horizon, columns}, source.range));
+}
+
 static void pairFields(Settings &settings, DataSource &source, const Dim &batch, const std::string &prefix) {
   settings.string("source");
   settings.string("target");
@@ -335,6 +392,14 @@ std::optional<DataSource> dataSource(Elaborator &e, const std::string &name, con
     csvFields(settings, source, batch);
   } else if (kind == "table") {
     tableFields(settings, source, batch, prefix);
+  } else if (kind == "conll") {
+    conllFields(settings, source, batch, prefix);
+  } else if (kind == "squad") {
+    squadFields(settings, source, batch, prefix);
+  } else if (kind == "masked") {
+    maskedFields(settings, source, batch, prefix);
+  } else if (kind == "series") {
+    seriesFields(settings, source, batch);
   } else if (kind == "images") {
     settings.string("path");
     settings.string("labels");

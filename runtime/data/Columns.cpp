@@ -3,6 +3,8 @@
 
 #include "runtime/data/Rows.h"
 #include "runtime/files/File.h"
+#include "runtime/files/JsonRows.h"
+#include "runtime/files/Xml.h"
 #include "runtime/support/Error.h"
 
 #include <algorithm>
@@ -38,12 +40,16 @@ TableFile TableFile::read(const std::string &path, const SourceContext &context,
   const Json &options = context.spec->options;
   const std::string &name = context.spec->name;
   std::string found = findData(path, "data '" + name + "'", context.folders);
+  std::string what = "'" + found + "'";
+  if (found.ends_with(".xml"))
+    return {what, parseXmlRows(readText(found), what)};
+  if (found.ends_with(".jsonl"))
+    return {what, parseJsonRows(readText(found), what)};
   bool commas = found.ends_with(".csv") || found.ends_with(".csv.gz");
   std::string separator = options.stringOr("separator", commas ? "," : "\t");
   if (separator.size() != 1)
     fail("data '%s': the separator '%s' is not one character", name.c_str(), separator.c_str());
   int64_t skip = options.integerOr("skip", 0);
-  std::string what = "'" + found + "'";
   return {what, parseCsv(readText(found), what, separator[0], static_cast<size_t>(std::max<int64_t>(skip, 0)), header,
                          options.booleanOr("quotes", true))};
 }

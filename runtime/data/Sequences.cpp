@@ -84,6 +84,16 @@ size_t SequenceMaker::specials(bool pair) const {
   }));
 }
 
+size_t SequenceMaker::lead(bool pair, size_t first) const {
+  size_t count = 0;
+  for (const Tokenizer::Part &part : pair ? pair_ : single_) {
+    if (part.kind == (pair ? Tokenizer::Part::Kind::Second : Tokenizer::Part::Kind::First))
+      break;
+    count += part.kind == Tokenizer::Part::Kind::Token ? 1 : first;
+  }
+  return count;
+}
+
 void SequenceMaker::make(std::span<const int32_t> first, const std::span<const int32_t> *second,
                          std::vector<int32_t> &ids, std::vector<int8_t> &types) const {
   size_t room = maxLength_ - specials(second != nullptr), a = first.size(), b = second ? second->size() : 0;

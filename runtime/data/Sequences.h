@@ -39,6 +39,8 @@ public:
             std::vector<int8_t> &types) const;
   /// How many tokens stand around and between.
   size_t specials(bool pair) const;
+  /// How many stand before the last of the texts, the first one being so long.
+  size_t lead(bool pair, size_t first) const;
 
 private:
   size_t maxLength_;

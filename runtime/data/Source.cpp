@@ -36,16 +36,13 @@ std::unique_ptr<Source> openSource(const SourceContext &context) {
   const std::string &path = context.override.empty() ? spec.path : context.override;
   if (path.ends_with(".safetensors") || spec.reader == "safetensors")
     return openBatches(context, findData(path, "data '" + spec.name + "'", context.folders));
-  if (spec.reader == "text")
-    return openText(context);
-  if (spec.reader == "csv")
-    return openCsv(context);
-  if (spec.reader == "images")
-    return openImages(context);
-  if (spec.reader == "pairs")
-    return openPairs(context);
-  if (spec.reader == "table")
-    return openTable(context);
+  using Open = std::unique_ptr<Source> (*)(const SourceContext &);
+  constexpr std::pair<const char *, Open> readers[] = {
+      {"text", openText},   {"csv", openCsv},       {"images", openImages}, {"pairs", openPairs},  {"table", openTable},
+      {"conll", openConll}, {"series", openSeries}, {"squad", openSquad},   {"masked", openMasked}};
+  for (const auto &[name, open] : readers)
+    if (spec.reader == name)
+      return open(context);
   fail("data '%s': unknown reader '%s'", spec.name.c_str(), spec.reader.c_str());
 }
 

@@ -1,15 +1,18 @@
 // Every parser of files that a compiled program reads, and of its own manifest.
-#include "runtime/data/Vocabulary.h"
+#include "runtime/data/Source.h"
 #include "runtime/files/Csv.h"
 #include "runtime/files/File.h"
 #include "runtime/files/Idx.h"
+#include "runtime/files/JsonRows.h"
 #include "runtime/files/Npy.h"
 #include "runtime/files/Safetensors.h"
+#include "runtime/files/Xml.h"
 #include "runtime/program/Plan.h"
 #include "runtime/support/Dim.h"
 #include "runtime/text/Tokenizer.h"
 #include "tests/fuzz/Harness.h"
 #include "tests/runtime/FakeBackend.h"
+#include "tests/runtime/Temporary.h"
 
 #include <cstdio>
 #include <cstdlib>
@@ -69,6 +72,35 @@ void manifest(std::string_view bytes) {
   Plan plan(manifest, nullptr, 0);
 }
 
+/// A reader over a file of these bytes, and its first batches.
+void readerOf(const char *reader, const char *name, std::string_view bytes) {
+  static const testing::TemporaryFolder folder;
+  SourceSpec spec;
+  spec.name = "data";
+  spec.reader = reader;
+  spec.path = folder.write(name, std::string(bytes));
+  spec.options = Json::parse(R"({"batch":1,"max_length":6,"text":0,"label":1,"columns":[1],"group":0,"context":1,)"
+                             R"("stride":1,"share":0.5,"next_sentence":true,"validation":0.2,"header":true})",
+                             "options");
+  std::vector<std::pair<const char *, kiln_dtype>> fields;
+  if (reader == std::string_view("series"))
+    fields = {{"past", KILN_F32}, {"future", KILN_F32}};
+  else
+    fields = {{"ids", KILN_I32}, {"mask", KILN_BOOL}, {"types", KILN_I32}, {"lengths", KILN_I32}, {"next", KILN_I32}};
+  for (const auto &[field, dtype] : fields)
+    spec.fields.push_back({field, {dtype, {}}});
+  SourceContext context;
+  context.spec = &spec;
+  std::unique_ptr<Source> source = openSource(context);
+  std::vector<uint8_t> memory(1 << 12);
+  std::vector<int64_t> shape;
+  std::vector<FieldBuffer> buffers;
+  for (const auto &[field, dtype] : fields)
+    buffers.push_back({dtype, memory.data(), 1 << 8, &shape});
+  for (int64_t batch = 0; batch < 2; ++batch)
+    source->load(Split::Train, batch, buffers);
+}
+
 /// A tokenizer from its file, and a text with everything in it that the file speaks of.
 void tokenizer(std::string_view bytes) {
   auto tokenizer = Tokenizer::parse(std::string(bytes), "input");
@@ -115,6 +147,17 @@ const std::vector<testing::Parser> &testing::parsers() {
                    18),
        [](std::string_view bytes) { parseIdx(bytes, "input"); }},
       {"a,b\n1,\"x, \"\"y\"\"\nz\"\n2,w\n", [](std::string_view bytes) { parseCsv(bytes, "input", ',', 0, true); }},
+      {"<?xml version=\"1.0\"?>\n<r><!-- c --><i id=\"1\" k='a'><p>x &amp; &#65;</p><q/></i></r>\n",
+       [](std::string_view bytes) { parseXmlRows(bytes, "input"); }},
+      {"{\"a\":1,\"b\":\"x\"}\n\n{\"b\":null,\"a\":true}\n",
+       [](std::string_view bytes) { parseJsonRows(bytes, "input"); }},
+      {"EU B-ORG\n\nrejects\tO\n", [](std::string_view bytes) { readerOf("conll", "t.conll", bytes); }},
+      {R"({"data":[{"paragraphs":[{"context":"a bc","qas":[{"id":"q","question":"b?",)"
+       R"("answers":[{"text":"bc","answer_start":2}]}]}]}]})",
+       [](std::string_view bytes) { readerOf("squad", "t.json", bytes); }},
+      {"g\tx\na\t1\na\t2\na\t3.5\nb\t4\nb\t5\n", [](std::string_view bytes) { readerOf("series", "t.tsv", bytes); }},
+      {"a b\n\nc d\ne\n", [](std::string_view bytes) { readerOf("masked", "t.txt", bytes); }},
+      {"a\t1\n\"b c\"\t0\n", [](std::string_view bytes) { readerOf("table", "t.tsv", bytes); }},
       {lineManifest("x.csv"), manifest},
       {std::string("\037\213\010\000\000\000\000\000\002\003\313\110\315\311\311\127\310\100\047\001\343\121\075\215"
                    "\027\000\000\000",

@@ -1,0 +1,159 @@
+// series(path, columns, context, batch, horizon=1, stride=1, group=None, normalise=False, …): windows over rows in
+// their order, what was and what comes.
+#include "runtime/data/Columns.h"
+#include "runtime/data/Rows.h"
+#include "runtime/support/Error.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace kiln {
+
+namespace {
+
+class SeriesSource final : public Source {
+public:
+  SeriesSource(const SourceContext &context);
+  int64_t batches(Split split) const override { return rows_->batches(split); }
+  void load(Split split, int64_t number, std::span<FieldBuffer> fields) override;
+
+private:
+  /// Rows of one group, beside each other; those before `train` are trained on, those before `validation` validate.
+  struct Stretch {
+    size_t begin, train, validation, end;
+  };
+  void cut(const TableFile &file, size_t first, Split split, std::vector<Stretch> &stretches) const;
+  void normalise(const std::vector<Stretch> &stretches);
+
+  size_t context_, horizon_, stride_, width_ = 0;
+  std::vector<float> values_;   // rows of `width_`
+  std::vector<size_t> windows_; // where each begins: training, validation, test
+  std::optional<Rows> rows_;
+  std::vector<float> block_;
+};
+
+/// The file's stretches: all of it, or a group each, whose rows stand beside each other.
+void SeriesSource::cut(const TableFile &file, size_t first, Split split, std::vector<Stretch> &stretches) const {
+  const Json &options = spec_.options;
+  size_t rows = file.table.rows.size();
+  std::optional<size_t> group;
+  if (const Json *column = options.find("group"))
+    group = file.column(*column);
+  double validation = splitFraction(options, "validation"), test = splitFraction(options, "test");
+  if (validation + test >= 1)
+    fail("data '%s': validation and test take all of it", spec_.name.c_str());
+  std::vector<std::string> seen;
+  for (size_t begin = 0; begin < rows;) {
+    size_t end = begin + 1;
+    while (end < rows && (!group || file.table.rows[end][*group] == file.table.rows[begin][*group]))
+      ++end;
+    if (group) {
+      const std::string &name = file.table.rows[begin][*group];
+      if (std::find(seen.begin(), seen.end(), name) != seen.end())
+        file.refuse(begin, *group, "the rows of '" + name + "' do not stand beside each other; sort the file by group");
+      seen.push_back(name);
+    }
+    double size = static_cast<double>(end - begin);
+    Stretch stretch{first + begin, first + end, first + end, first + end};
+    if (split == Split::Train) {
+      stretch.validation = stretch.end - static_cast<size_t>(std::llround(test * size));
+      stretch.train = stretch.validation - static_cast<size_t>(std::llround(validation * size));
+    } else {
+      stretch.train = first + begin;
+      if (split == Split::Test)
+        stretch.validation = first + begin;
+    }
+    stretches.push_back(stretch);
+    begin = end;
+  }
+}
+
+SeriesSource::SeriesSource(const SourceContext &context) : Source(*context.spec) {
+  const Json &options = spec_.options;
+  context_ = static_cast<size_t>(options.at("context").integer(1, INT32_MAX));
+  horizon_ = static_cast<size_t>(options.integerOr("horizon", 1));
+  stride_ = static_cast<size_t>(std::max<int64_t>(options.integerOr("stride", 1), 1));
+  const Json &wanted = options.at("columns");
+  bool named = wanted.isString();
+  if (wanted.isArray())
+    for (const Json &column : wanted.array())
+      named |= column.isString();
+  if (const Json *group = options.find("group"))
+    named |= group->isString();
+  Rows::Options rows(spec_, context.seed);
+  int64_t validationRows = 0, testRows = 0;
+  std::vector<TableFile> files = readTables(context, options.booleanOr("header", named), validationRows, testRows);
+  std::vector<size_t> columns =
+      wanted.isInt() ? std::vector<size_t>{files[0].column(wanted)} : files[0].columns(wanted);
+  width_ = columns.size();
+  std::vector<Stretch> stretches;
+  size_t validationFiles = splitPaths(options, "validation").size();
+  for (size_t i = 0; i < files.size(); ++i) {
+    Split split = i == 0 ? Split::Train : i <= validationFiles ? Split::Validation : Split::Test;
+    cut(files[i], values_.size() / width_, split, stretches);
+    for (size_t row = 0; row < files[i].table.rows.size(); ++row)
+      for (size_t column : columns)
+        values_.push_back(files[i].number(row, column));
+  }
+  // A window is of the part that all it foretells lies in; what was may reach back.
+  auto add = [&](size_t Stretch::*from, size_t Stretch::*to) {
+    size_t before = windows_.size();
+    for (const Stretch &stretch : stretches)
+      for (size_t at = std::max(stretch.begin + context_, stretch.*from); at + horizon_ <= stretch.*to; at += stride_)
+        windows_.push_back(at - context_);
+    return static_cast<int64_t>(windows_.size() - before);
+  };
+  int64_t train = add(&Stretch::begin, &Stretch::train);
+  rows.validation = rows.test = 0;
+  rows.validationRows = add(&Stretch::train, &Stretch::validation);
+  rows.testRows = add(&Stretch::validation, &Stretch::end);
+  if (train == 0)
+    fail("data '%s': %s has no %zu rows beside each other to train on (context=%zu and horizon=%zu)",
+         spec_.name.c_str(), files[0].what.c_str(), context_ + horizon_, context_, horizon_);
+  rows_.emplace(train, rows);
+  if (options.booleanOr("normalise", false))
+    normalise(stretches);
+  block_.resize(static_cast<size_t>(rows.batch) * std::max(context_, horizon_) * width_);
+}
+
+/// Each column to mean 0 and deviation 1 over the rows that are trained on.
+void SeriesSource::normalise(const std::vector<Stretch> &stretches) {
+  for (size_t column = 0; column < width_; ++column) {
+    double sum = 0, squares = 0, count = 0;
+    auto each = [&](auto what) {
+      for (const Stretch &stretch : stretches)
+        for (size_t row = stretch.begin; row < stretch.train; ++row)
+          what(static_cast<double>(values_[row * width_ + column]));
+    };
+    each([&](double value) { sum += value, count += 1; });
+    double mean = sum / count;
+    each([&](double value) { squares += (value - mean) * (value - mean); });
+    double deviation = std::sqrt(squares / count);
+    for (size_t i = column; i < values_.size(); i += width_)
+      values_[i] = static_cast<float>((values_[i] - mean) / (deviation > 0 ? deviation : 1.0));
+  }
+}
+
+void SeriesSource::load(Split split, int64_t number, std::span<FieldBuffer> fields) {
+  std::span<const int32_t> rows = rows_->batch(split, number);
+  for (size_t f = 0; f < fields.size(); ++f) {
+    if (!fields[f].data)
+      continue;
+    const std::string &name = spec_.fields[f].name;
+    bool past = name == "past";
+    if (!past && name != "future")
+      fail("data '%s': a series has the fields past and future, not '%s'", spec_.name.c_str(), name.c_str());
+    size_t length = past ? context_ : horizon_, shift = past ? 0 : context_;
+    for (size_t i = 0; i < rows.size(); ++i)
+      std::copy_n(values_.begin() + static_cast<ptrdiff_t>((windows_[static_cast<size_t>(rows[i])] + shift) * width_),
+                  length * width_, block_.begin() + static_cast<ptrdiff_t>(i * length * width_));
+    int64_t shape[] = {static_cast<int64_t>(rows.size()), static_cast<int64_t>(length), static_cast<int64_t>(width_)};
+    storeField(*this, f, fields, KILN_F32, block_.data(), shape);
+  }
+}
+
+} // namespace
+
+std::unique_ptr<Source> openSeries(const SourceContext &context) { return std::make_unique<SeriesSource>(context); }
+
+} // namespace kiln
