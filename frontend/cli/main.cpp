@@ -1,6 +1,7 @@
 // The kiln program: its commands and what they take. The work is in Commands.cpp.
 #include "frontend/cli/Bench.h"
 #include "frontend/cli/Commands.h"
+#include "frontend/cli/Tokenizer.h"
 
 #include "CLI/CLI.hpp"
 #include "llvm/ADT/StringRef.h"
@@ -248,6 +249,18 @@ int runProgramCommand(const std::vector<CLI::App *> &programCommands, kiln::Mode
 
 } // namespace
 
+static CLI::App *addTokenizer(CLI::App &app, kiln::TokenizerOptions &options) {
+  CLI::App *tokenizer = app.add_subcommand("tokenizer", "tokenizers of texts")->require_subcommand(1);
+  CLI::App *train = tokenizer->add_subcommand("train", "learn byte pairs from texts, and write a tokenizer.json");
+  train->add_option("FILE", options.files, "texts (UTF-8, may be gzip)")->required();
+  train->add_option("--vocabulary", options.vocabulary, "tokens in all, the 256 bytes among them")->required();
+  train->add_option("--min-count", options.least, "how often a pair stands that is merged (default: 2)");
+  train->add_option("--special", options.specials, "a special token; several may be given (default: <|endoftext|>)")
+      ->allow_extra_args(false);
+  train->add_option("-o,--output", options.output, "the file to write (default: tokenizer.json)");
+  return train;
+}
+
 int main(int argc, char **argv) {
   if (!keepStandardFiles())
     return 1;
@@ -288,6 +301,8 @@ int main(int argc, char **argv) {
 
   kiln::ConformOptions conforming;
   CLI::App *conform = addConform(app, conforming);
+  kiln::TokenizerOptions training;
+  CLI::App *tokenizerTrain = addTokenizer(app, training);
   CLI::App *backendList = app.add_subcommand("backends", "the backends that can be found, and their devices");
   addApartOptions(backendList, apartness);
 
@@ -308,6 +323,8 @@ int main(int argc, char **argv) {
     return code;
   if (conform->parsed())
     return flushed(kiln::commandConform(conforming));
+  if (tokenizerTrain->parsed())
+    return flushed(kiln::commandTokenizerTrain(training));
   if (backendList->parsed())
     return flushed(kiln::commandBackends(apartness));
   if (explain->parsed())

@@ -68,7 +68,10 @@ void TrainBuilder::read() {
     Value record = config(value, Space::Reader);
     if (record.kind != Value::Kind::Record)
       continue;
-    std::string prefix = record.record->kind == "pairs" && pairs++ > 0 ? names[0] + "." : "";
+    // The lengths of the first source are S and T; those of the others have their names in front.
+    const std::string &kind = record.record->kind;
+    bool sequences = kind == "pairs" || kind == "table" || kind == "conll" || kind == "squad" || kind == "masked";
+    std::string prefix = sequences && pairs++ > 0 ? names[0] + "." : "";
     if (std::optional<DataSource> source = dataSource(e, names[0], record, value.range, prefix))
       sources.push_back(std::move(*source));
   }

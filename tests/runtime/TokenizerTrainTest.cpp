@@ -1,0 +1,48 @@
+#include "frontend/cli/Tokenizer.h"
+#include "runtime/files/File.h"
+#include "runtime/support/Json.h"
+#include "runtime/text/Tokenizer.h"
+
+#include <gmock/gmock.h>
+
+namespace kiln {
+namespace {
+
+/// Hugging Face's trainer over the same lines: every token, every merge.
+TEST(TokenizerTrain, LearnsWhatOthersLearn) {
+  Json wanted = Json::parse(readFile(KILN_SOURCE "/tests/fixtures/tokenizers/trained.json"), "trained.json");
+  std::vector<std::string_view> texts;
+  for (const Json &text : wanted.at("texts").array())
+    texts.push_back(text.string());
+  std::string made = trainTokenizer(texts, 340, 1, {"<|endoftext|>", "<|pad|>"});
+  Json json = Json::parse(made, "made");
+  size_t count = 0;
+  for (const Json &token : json.at("model").at("vocab").object()) {
+    const Json *other = wanted.at("vocab").find(token.key());
+    ASSERT_TRUE(other) << token.key();
+    EXPECT_EQ(token.integer(), other->integer()) << token.key();
+    ++count;
+  }
+  EXPECT_EQ(count, 340u);
+  EXPECT_EQ(json.at("model").at("merges").str(), wanted.at("merges").str());
+  // And what it reads by them comes back.
+  auto tokenizer = Tokenizer::parse(made, "made");
+  for (std::string_view text : texts) {
+    std::vector<int32_t> ids;
+    tokenizer->encode(text, ids);
+    if (text.find("<|endoftext|>") == std::string_view::npos)
+      EXPECT_EQ(tokenizer->decode(ids), text);
+  }
+}
+
+TEST(TokenizerTrain, Ends) {
+  auto sizeOf = [](const std::string &json) { return Tokenizer::parse(json, "made")->size(); };
+  EXPECT_EQ(sizeOf(trainTokenizer({"abab ab"}, 400, 1, {"x1"})), 257u + 3); // ab, abab, " ab"
+  EXPECT_EQ(sizeOf(trainTokenizer({"abab ab"}, 400, 2, {"x1"})), 257u + 1); // ab alone stands twice
+  EXPECT_EQ(sizeOf(trainTokenizer({""}, 400, 1, {"x1"})), 257u);
+  // A special token that the text spells: no second one of its name.
+  EXPECT_EQ(sizeOf(trainTokenizer({"ab ab"}, 400, 1, {"ab"})), 257u + 1);
+}
+
+} // namespace
+} // namespace kiln
