@@ -7,6 +7,10 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <tuple>
 
 namespace kiln::test {
@@ -72,6 +76,22 @@ struct Example {
     return readTensors(path);
   }
 };
+
+TEST(Models, AreWithoutErrors) {
+  size_t count = 0;
+  for (const auto &entry : std::filesystem::directory_iterator(modelFile(""))) {
+    std::string name = entry.path().filename();
+    if (!entry.is_directory())
+      continue;
+    Outcome outcome = run({kilnProgram(), "check", entry.path() / (name + ".kiln")});
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    std::ifstream file(entry.path() / (name + ".kiln"));
+    EXPECT_LE(std::count(std::istreambuf_iterator<char>(file), {}, '\n'), 60) << name << " does not fit on a page";
+    EXPECT_TRUE(std::filesystem::exists(entry.path() / "README.md")) << name << " has no card";
+    ++count;
+  }
+  EXPECT_GE(count, 20u);
+}
 
 // Only the last bias is learnt: from 0 to -16, as all the notes' readers find.
 TEST(Dose, TheLastBiasEndsAtMinus16) {
@@ -185,10 +205,52 @@ TEST(Vamos, LetsGoIsVamos) {
 }
 
 TEST(StatQuest, BothPromptsAreAnsweredByAwesome) {
-  Example statquest("statquest", "StatQuest", {"prompts.csv"});
+  Example statquest("statquest", "StatQuest", {"prompts.tsv"});
   statquest.train(0);
-  for (std::string prompt : {"0 1 2 4", "2 1 0 4"})
-    EXPECT_EQ(statquest.withData({"generate", "--load", statquest.weights, "--prompt", prompt}).out, prompt + " 3\n");
+  for (std::string prompt : {"what is statquest <EOS>", "statquest is what <EOS>"})
+    EXPECT_EQ(statquest.call({"generate", "--load", statquest.weights, "--prompt", prompt}).out, prompt + " awesome\n");
+}
+
+// Ten, three and one update an epoch: the more, the further it comes in twenty epochs.
+TEST(Sentences, MoreUpdatesAnEpochComeFurther) {
+  std::vector<double> losses;
+  for (const char *batch : {"1", "3", "10"}) {
+    Example sentences("sentences", "Sentences", {"sentences.tsv"}, {std::string("batch=") + batch});
+    Outcome outcome = sentences.withData({"train", "--seed", "0", "--save", sentences.weights, "--json"});
+    EXPECT_EQ(std::count(outcome.out.begin(), outcome.out.end(), '\n'), 20 * (10 / std::stoi(batch)));
+    losses.push_back(sentences.figures(true, 0)["loss"]);
+  }
+  EXPECT_LT(losses[0], 0.05);
+  EXPECT_LT(losses[1], 0.3);
+  EXPECT_LT(losses[0], losses[1]);
+  EXPECT_LT(losses[1], losses[2]);
+}
+
+// The published weights give the embeddings that transformers gives.
+TEST(MiniLM, PublishedWeightsGiveTheirEmbeddings) {
+  const char *data = std::getenv("KILN_DATA");
+  if (!data)
+    GTEST_SKIP() << "KILN_DATA is not set: no published weights";
+  Example minilm("minilm", "MiniLM", {});
+  std::string folder = std::string(data) + "/minilm/", reference = folder + "reference.safetensors";
+  auto found = minilm.results("forward", {"--load", folder + "model.safetensors", "--input", "ids=" + reference,
+                                          "--input", "mask=" + reference});
+  Values expected = readTensors(reference).at("embeddings");
+  const Values &embeddings = found.begin()->second;
+  ASSERT_EQ(embeddings.shape, expected.shape);
+  for (size_t i = 0; i < expected.data.size(); ++i)
+    ASSERT_NEAR(embeddings.data[i], expected.data[i], 1e-5) << i;
+}
+
+// The pole stands for 195 moments of 500 and more, in the mean of 128 episodes.
+TEST(CartPole, KeepsThePoleUpright) {
+  Example cart("cartpole", "CartPole", {});
+  EXPECT_LT(cart.figures(false, 0)["length"].get<double>(), 60);
+  cart.train(0, {"--steps", "100"});
+  double sum = 0;
+  for (int seed : {11, 12, 13, 14})
+    sum += cart.figures(true, seed)["length"].get<double>();
+  EXPECT_GE(sum / 4, 195);
 }
 
 // At minus half the weight: there the choice turns where hunger begins.
