@@ -195,9 +195,9 @@ void Call::runPart(const Placement::Part &part) {
   InFlight &inFlight = program_.inFlight_;
   if (part.backend != 0)
     bring(part, false);
-  std::vector<HostSpan> memory;
-  if (opened.device->hostMemory() && program_.backends_.size() > 1)
-    inFlight.order(*opened.device, memory = memoryOf(part));
+  bool shares = opened.device->hostMemory() && program_.backends_.size() > 1;
+  if (shares && !inFlight.empty())
+    inFlight.order(*opened.device, memoryOf(part));
   if (cancelReason() != CancelReason::None)
     failCancelled(part.backend);
   bool measured = program_.profile_ || program_.counts_;
@@ -222,6 +222,9 @@ void Call::runPart(const Placement::Part &part) {
   if (program_.counts_ && code == KILN_SUCCESS)
     program_.counts_->add(opened.tables, opened.executable);
   if (code == KILN_SUCCESS && event) {
+    std::vector<HostSpan> memory;
+    if (shares)
+      memory = memoryOf(part);
     inFlight.add({opened.device.get(), event, std::move(memory), this, nullptr, part.backend, status});
   } else {
     kiln_status over = *status;

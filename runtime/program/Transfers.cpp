@@ -154,6 +154,8 @@ void Call::take(Numbers &numbers) {
 void Call::bring(const Placement::Part &part, bool back) {
   const Device &home = this->home(), &away = *program_.backends_[part.backend]->device;
   const Device &from = back ? away : home, &to = back ? home : away;
+  if (from.hostMemory() && to.hostMemory())
+    return;
   InFlight &inFlight = program_.inFlight_;
   for (const Placement::Access &access : back ? part.writes : part.reads) {
     if (access.place.space == KILN_SPACE_CONSTANT)

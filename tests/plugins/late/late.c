@@ -204,9 +204,9 @@ static int32_t late_notify(kiln_event *handle, kiln_notice notice, void *context
   struct event *event = (struct event *)handle;
   (void)error;
   pthread_mutex_lock(&event->device->mutex);
+#ifndef LATE_SILENT
   if (event->done)
     notice(context, event->code);
-#ifndef LATE_SILENT
   event->notice = notice;
 #endif
   event->context = context;
