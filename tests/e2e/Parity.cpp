@@ -220,7 +220,7 @@ INSTANTIATE_TEST_SUITE_P(
         Group{"annex", "pooling", {"image"}}, Group{"annex", "convolutions", {"image"}},
         Group{"annex", "norms", {"image"}}, Group{"annex", "activations", {"x", "y"}},
         Group{"annex", "attending", {"sequence", "image", "mask"}}, Group{"annex", "recurrent", {"sequence", "x"}},
-        Group{"annex", "losses", {"x", "y", "label"}},
+        Group{"annex", "losses", {"x", "y", "label"}}, Group{"annex", "corners", {"other", "label"}},
         Group{"annex", "alignments", {"sequence", "labels", "times", "counts"}}),
     [](const auto &info) { return std::string(info.param.model) + "_" + info.param.function; });
 
