@@ -47,6 +47,11 @@ llvm::ArrayRef<Builtin> recipeBuiltins() {
        "path, batch, max_length, share=0.15, next_sentence=False, tokens=\"words\", vocabulary=None, min_count=1, "
        "special_tokens=None, padding=\"longest\", bucket=50, validation=None, test=None, shuffle=True",
        makeRecord, Space::Reader},
+      {"skipgram",
+       "path, batch, window=5, negative=5, cbow=False, tokens=\"words\", vocabulary=None, min_count=1, "
+       "validation=None, "
+       "test=None, shuffle=True",
+       makeRecord, Space::Reader},
       {"series",
        "path, columns, context, batch, horizon=1, stride=1, group=None, separator=None, skip=0, header=None, "
        "quotes=True, normalise=False, validation=None, test=None, shuffle=True",

@@ -334,6 +334,23 @@ static void maskedFields(Settings &settings, DataSource &source, const Dim &batc
     source.fields.emplace_back("next_sentence", fieldType(Dtype::i32, {batch}, source.range));
 }
 
+/// Words and their neighbours.
+static void skipgramFields(Settings &settings, DataSource &source, const Dim &batch) {
+  settings.string("path");
+  int64_t window = settings.count("window", 1, 1 << 20);
+  Dim negative = settings.count("negative", 1, 1 << 20);
+  settings.boolean("cbow");
+  settings.tokens();
+  settings.count("min_count");
+  bool cbow = settings["cbow"].kind == Value::Kind::Boolean && settings["cbow"].boolean;
+  std::vector<Dim> context = {batch};
+  if (cbow)
+    context.push_back(2 * window);
+  source.fields.emplace_back("center", fieldType(Dtype::i32, {batch}, source.range));
+  source.fields.emplace_back("context", fieldType(Dtype::i32, context, source.range));
+  source.fields.emplace_back("negatives", fieldType(Dtype::i32, {batch, negative}, source.range));
+}
+
 /// Windows over rows in their order.
 static void seriesFields(Settings &settings, DataSource &source, const Dim &batch) {
   settings.string("path");
@@ -398,6 +415,8 @@ std::optional<DataSource> dataSource(Elaborator &e, const std::string &name, con
     squadFields(settings, source, batch, prefix);
   } else if (kind == "masked") {
     maskedFields(settings, source, batch, prefix);
+  } else if (kind == "skipgram") {
+    skipgramFields(settings, source, batch);
   } else if (kind == "series") {
     seriesFields(settings, source, batch);
   } else if (kind == "images") {

@@ -55,5 +55,41 @@ TEST(Allocation, NoneInASteadyStep) {
   EXPECT_EQ(allocations - before, 0);
 }
 
+/// Sequences of tokens: within an epoch (at its beginning the order is drawn).
+TEST(Allocation, NoneInABatchOfSequences) {
+  testing::TemporaryFolder folder;
+  std::string rows, tags, text;
+  for (int i = 0; i < 200; ++i) {
+    rows += "a word " + std::string(static_cast<size_t>(i % 9), 'x') + " more\t" + std::to_string(i % 3) + "\n";
+    tags += "word O\nplace B-LOC\n" + std::string(i % 3 ? "" : "\n");
+    text += "a line of words " + std::to_string(i) + "\n";
+  }
+  const std::pair<const char *, std::string> readers[] = {{"table", folder.write("t.tsv", rows)},
+                                                          {"conll", folder.write("t.conll", tags)},
+                                                          {"masked", folder.write("t.txt", text)}};
+  for (const auto &[reader, path] : readers) {
+    SourceSpec spec;
+    spec.name = "data";
+    spec.reader = reader;
+    spec.path = path;
+    spec.options = Json::parse(R"({"text":0,"label":1,"batch":4,"max_length":16,"validation":0.2})", "options");
+    for (const char *name : {"ids", "types", "lengths", "next"})
+      spec.fields.push_back({name, {KILN_I32, {}}});
+    SourceContext context;
+    context.spec = &spec;
+    std::unique_ptr<Source> source = openSource(context);
+    std::vector<int32_t> memory(64);
+    std::vector<int64_t> shape(4);
+    std::vector<FieldBuffer> buffers(4, {KILN_I32, memory.data(), 64, &shape});
+    source->load(Split::Train, 0, buffers);
+    long before = allocations;
+    for (int64_t i = 1; i < source->batches(Split::Train); ++i)
+      source->load(Split::Train, i, buffers);
+    for (int64_t i = 0; i < source->batches(Split::Validation); ++i)
+      source->load(Split::Validation, i, buffers);
+    EXPECT_EQ(allocations - before, 0) << reader;
+  }
+}
+
 } // namespace
 } // namespace kiln

@@ -1,6 +1,7 @@
 #include "tests/runtime/Opened.h"
 
 #include <cmath>
+#include <map>
 
 namespace kiln {
 namespace {
@@ -190,6 +191,53 @@ TEST(Masked, NextSentences) {
                        {{"ids", KILN_I32}});
               }),
               HasSubstr("its tokenizer has no token [MASK] or <mask> to hide words behind"));
+}
+
+TEST(Skipgram, NeighboursAndOthers) {
+  TemporaryFolder folder;
+  std::string text;
+  for (int i = 0; i < 40; ++i)
+    text += "a b c d\ne f e f\nalone\n\n";
+  std::string path = folder.write("t.txt", text);
+  const Fields fields = {{"center", KILN_I32}, {"context", KILN_I32}, {"negatives", KILN_I32}};
+  Opened data("skipgram", path, R"({"batch":16,"window":1,"negative":3,"validation":0.25})", fields, 3);
+  EXPECT_EQ(data->batches(Split::Train), 15); // 30 of the 40 rounds, each of eight words
+  EXPECT_EQ(data->batches(Split::Validation), 5);
+  const Vocabulary &words = *data->vocabulary("center");
+  std::map<int32_t, int> seen;
+  for (int64_t batch = 0; batch < 60; ++batch) {
+    data.load(Split::Train, batch);
+    EXPECT_THAT(data.shape(1), ElementsAre(16));
+    EXPECT_THAT(data.shape(2), ElementsAre(16, 3));
+    std::vector<int32_t> centers = data.values<int32_t>(0), contexts = data.values<int32_t>(1);
+    for (size_t i = 0; i < centers.size(); ++i) {
+      char center = "abcdef"[0], context = center;
+      for (char c : std::string("abcdef")) {
+        center = words.find(std::string(1, c)) == centers[i] ? c : center;
+        context = words.find(std::string(1, c)) == contexts[i] ? c : context;
+      }
+      EXPECT_EQ(std::abs(center - context), 1); // never across a line, never the word itself
+      EXPECT_EQ(center < 'e', context < 'e');
+    }
+    for (int32_t word : data.values<int32_t>(2))
+      ++seen[word];
+  }
+  EXPECT_EQ(seen.size(), 6u); // those that stand alone are no example
+  double twice = seen[words.find("e")], once = seen[words.find("a")];
+  EXPECT_NEAR(twice / once, std::pow(2, 0.75), 0.25);
+  Opened bag("skipgram", path, R"({"batch":8,"window":2,"cbow":true,"shuffle":false})", fields);
+  bag.load(Split::Train, 0);
+  EXPECT_THAT(bag.shape(1), ElementsAre(8, 4));
+  std::vector<int32_t> around = bag.values<int32_t>(1);
+  auto id = [&](const char *word) { return bag->vocabulary("center")->find(word); };
+  EXPECT_THAT(std::vector<int32_t>(around.begin(), around.begin() + 8),
+              ElementsAre(id("b"), id("c"), PadToken, PadToken, id("a"), id("c"), id("d"), PadToken));
+  auto open = [&](const std::string &bad) {
+    std::string other = folder.write("b.txt", bad);
+    return errorOf([&] { Opened("skipgram", other, R"({"batch":1})", fields); });
+  };
+  EXPECT_THAT(open(""), HasSubstr("is empty"));
+  EXPECT_THAT(open("a\nb\n"), HasSubstr("no line of its text has two words beside each other"));
 }
 
 TEST(Table, XmlAndJsonLines) {
