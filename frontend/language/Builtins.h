@@ -6,8 +6,8 @@
 
 namespace kiln::language {
 
-/// Where a name is looked for first: `constant` is an initialiser behind `init=` and a schedule behind `lr=`.
-enum class Space { General, Init, Recipe, Reader, Draw };
+/// Where a name is looked for first: `constant` is an initialiser behind `init=` and a schedule in an optimizer's rate.
+enum class Space { General, Init, Recipe, Rate, Reader, Draw };
 
 /// The values of one call, in the order of the signature.
 struct BoundCall {

@@ -187,6 +187,26 @@ static Value state(BoundCall &call) {
   return variableValue(std::move(variable));
 }
 
+/// The type of a parameter, state or tensor: state(like(p), persistent).
+static Value like(BoundCall &call) {
+  const Value &x = call.values[0];
+  Value value = Value::of(Value::Kind::Type);
+  if (x.kind == Value::Kind::Variable) {
+    value.type = std::make_shared<TypeInfo>(x.variable->type);
+    return value;
+  }
+  if (!x.isTensor()) {
+    call.e.error(call.ranges[0], "like(x) is the type of a parameter, a state or a tensor; this is " + describe(x));
+    return Value::error();
+  }
+  value.type = std::make_shared<TypeInfo>();
+  value.type->dtype = dtypeOf(x.tensorType().getElementType());
+  llvm::append_range(value.type->dims, dimsOf(x.tensor));
+  value.type->origins.resize(value.type->dims.size());
+  value.type->range = call.range;
+  return value;
+}
+
 static Value frozen(BoundCall &call) {
   std::vector<std::shared_ptr<Variable>> variables;
   call.e.collect(call.values[0], variables);
@@ -298,6 +318,8 @@ llvm::ArrayRef<Builtin> declarationBuiltins() {
       // A tensor that is kept and updated: `persistent` (saved) or `session` (reset with each sequence).
       // torch.nn.Module.register_buffer.
       {"state", "type, kind, init=None, batch=0, name=None", state},
+      // The type of a parameter, state or tensor, as a state's is written: state(like(p), persistent).
+      {"like", "x", like},
       // A part that takes part and is not trained. torch.nn.Module.requires_grad_(False).
       {"frozen", "x", frozen},
       // A part, or a list of parts, in inference mode throughout: batch norms by their running statistics, which stay,

@@ -1,26 +1,13 @@
-// The vocabulary of recipes: optimizers, schedules, data readers, ways to draw. Each call is a record of its settings.
+// The vocabulary of recipes: groups, intervals, data readers, ways to draw. Each call is a record of its settings.
 #include "frontend/language/Elaborate.h"
 
 namespace kiln::language {
 
 llvm::ArrayRef<Builtin> recipeBuiltins() {
   static const Builtin builtins[] = {
-      {"SGD", "lr, momentum=0.0, dampening=0.0, nesterov=False, weight_decay=0.0", makeRecord, Space::Recipe},
-      {"Adagrad", "lr=0.01, lr_decay=0.0, weight_decay=0.0, initial_accumulator=0.0, epsilon=1e-10", makeRecord,
-       Space::Recipe},
-      {"RMSprop", "lr=0.01, alpha=0.99, epsilon=1e-8, weight_decay=0.0, momentum=0.0, centered=False", makeRecord,
-       Space::Recipe},
-      {"Adam", "lr=0.001, betas=(0.9, 0.999), epsilon=1e-8, weight_decay=0.0", makeRecord, Space::Recipe},
-      {"AdamW", "lr=0.001, betas=(0.9, 0.999), epsilon=1e-8, weight_decay=0.01", makeRecord, Space::Recipe},
-      {"constant", "base, warmup=0", makeRecord, Space::Recipe},
-      {"linear", "base, steps, final=0.0, warmup=0", makeRecord, Space::Recipe},
-      {"cosine", "base, steps, warmup=0, final=0.0", makeRecord, Space::Recipe},
-      {"exponential", "base, factor, every=1, warmup=0", makeRecord, Space::Recipe},
-      {"step", "base, factor, every, warmup=0", makeRecord, Space::Recipe},
-      {"noam", "width, warmup, factor=1.0", makeRecord, Space::Recipe},
       {"clip_norm", "value", makeRecord, Space::Recipe},
       {"clip_value", "value", makeRecord, Space::Recipe},
-      {"group", "parameters, weight_decay=None, lr_scale=1.0", makeRecord, Space::Recipe},
+      {"group", "parameters, lr_scale=1.0, **settings", makeRecord, Space::Recipe},
       {"over", "parameters, optimizer", makeRecord, Space::Recipe},
       {"every", "n, batches=None, keep=2", makeRecord, Space::Recipe},
       {"patience", "n, metric=\"loss\", best=\"min\", minimum=0.0", makeRecord, Space::Recipe},

@@ -36,7 +36,9 @@ static void reportTwins(Elaborator &elaborator, const std::vector<StmtPtr> &body
 
 void Elaborator::declare(const File &file) {
   bool library = file.source->isLibrary();
-  auto &table = declarations_[library ? 1 : 0];
+  // Optimizers and schedules are known where a recipe's are read, so that their short names are free elsewhere.
+  bool recipes = library && (file.source->name() == "nn/optimizer.kiln" || file.source->name() == "nn/schedule.kiln");
+  auto &table = declarations_[recipes ? 2 : library ? 1 : 0];
   for (const StmtPtr &statement : file.statements) {
     std::string name = statement->name;
     Range range = statement->nameRange;

@@ -67,6 +67,7 @@ struct Entry {
   std::map<std::string, Range> symbols;  // every symbol, and where it was introduced
   std::vector<std::string> inputNames;
   bool training = false, asksTraining = false, failed = false;
+  bool update = false;          // an optimizer's: scalars take the dtype of what they are assigned to
   bool session = false;         // uses session state without being part of generate: left out in the end
   std::set<const Stmt *> calls; // of the model's functions
 };
@@ -160,6 +161,8 @@ public:
   /// Broadcasts all to one shape by numpy's rules.
   bool broadcastAll(std::vector<Value> &values, const std::vector<Range> &ranges, Range range);
   Value convert(const Value &tensor, mlir::Type element, Range range);
+  /// A float scalar in the dtype of the scalar that is wanted; anything else as it is.
+  Value asScalarOf(const Value &value, mlir::RankedTensorType wanted, Range range);
   void noteDim(Diagnostic &diagnostic, const Dim &dim, Range origin);
   Value index(const Expr &expr, const Value &base, Frame &frame);
   Value gatherIndex(const Value &base, size_t axis, const Value &index, Range range);
@@ -231,6 +234,11 @@ private:
   bool tensorsOf(Value &value, Range range, std::vector<mlir::Value> &inputs);
   mlir::Attribute opAttribute(const Stmt &op, size_t parameter, const Value &value, Range range);
 
+  // Optimizers.cpp
+  static bool isOptimizer(const Stmt &module);
+  Value optimizerRecord(const Stmt &module, const Arguments &arguments, Range range);
+  std::optional<Value> recipeName(const std::string &name, Range range);
+
   // ElaborateScan.cpp
   void executeScan(const Stmt &statement, Frame &frame);
   static void markScanNames(const Expr &expr, const std::function<void(const std::string &, Range)> &mark);
@@ -262,6 +270,7 @@ private:
   void checkSizes(const Entry &entry);
   /// Says which functions are left out of the program, and makes sure that nothing else is.
   void reportLeftOut(const Stmt &model);
+  mlir::DictionaryAttr initOf(const Variable &variable);
   void writeVariables();
   const Stmt *chooseModel();
   bool build(const Stmt &model);
@@ -277,7 +286,7 @@ private:
   const LoadOptions &options_;
   mlir::OpBuilder builder_;
   mlir::OwningOpRef<mlir::ModuleOp> module_;
-  std::map<std::string, const Stmt *, std::less<>> declarations_[2]; // the user's, the library's
+  std::map<std::string, const Stmt *, std::less<>> declarations_[3]; // the user's, the library's, its optimizers'
   std::map<const Stmt *, Value> constants_;
   std::vector<const Stmt *> recipes_;
   std::vector<Range> callSites_;
@@ -294,6 +303,8 @@ private:
   /// named in frames.
   std::vector<std::unique_ptr<mlir::Block>> graveyard_;
   Wanted wanted_ = Wanted::Anything;
+  bool optimizing_ = false;          // a recipe's optimizers are being read: rates and updates know names of their own
+  int64_t *scheduleSteps_ = nullptr; // while they are: what the schedules say of a run's length
   int depth_ = 0;
   int inference_ = 0; // calls around this place of parts that are in inference mode throughout
   int64_t work_ = 0;

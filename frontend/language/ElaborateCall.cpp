@@ -8,8 +8,6 @@ namespace kiln::language {
 static Space spaceOf(std::string_view keyword, Space outer) {
   if (keyword == "init")
     return Space::Init;
-  if (keyword == "lr")
-    return Space::Recipe;
   return outer;
 }
 
@@ -97,6 +95,8 @@ Value Elaborator::call(const Value &callee, const Arguments &arguments, Range ra
     }
     return callBuiltin(*callee.builtin, *all, range);
   case Value::Kind::Module:
+    if (frame.space == Space::Rate && isOptimizer(*callee.declaration))
+      return optimizerRecord(*callee.declaration, *all, range);
     return instantiate(*callee.declaration, *all, range);
   case Value::Kind::Function:
     return callFunction(*callee.declaration, callee.instance, *all, range, &frame);
@@ -195,6 +195,7 @@ Value Elaborator::callFunction(const Stmt &function, std::shared_ptr<Instance> s
   frame.self = self;
   frame.library = function.range.file && function.range.file->isLibrary();
   frame.caller = caller;
+  frame.space = optimizing_ ? Space::Rate : Space::General;
   frame.function = &function;
   callSites_.push_back(range);
   for (size_t i = 0; i < values.size(); ++i)
@@ -204,6 +205,9 @@ Value Elaborator::callFunction(const Stmt &function, std::shared_ptr<Instance> s
   for (const Binding &binding : values)
     if (binding.value.isError())
       return Value::error();
+  for (size_t i = 0; scheduleSteps_ && i < values.size(); ++i)
+    if (std::optional<int64_t> steps = values[i].value.asInteger(); steps && function.parameters[i].name == "steps")
+      *scheduleSteps_ = std::max(*scheduleSteps_, *steps);
   if (!bindSignature(function, values, frame, what))
     return Value::error();
   if (self && self == model_ && entry_)
@@ -297,15 +301,17 @@ Value Elaborator::instantiate(const Stmt &module, const Arguments &arguments, Ra
   frame.mode = Frame::Mode::Module;
   frame.self = instance;
   frame.library = module.range.file && module.range.file->isLibrary();
+  const Space space = optimizing_ ? Space::Rate : Space::General;
+  frame.space = space;
   callSites_.push_back(range);
   size_t errorsBefore = diagnostics_.size();
   bool failed = false;
   for (size_t i = 0; i < values.size(); ++i) {
     Value value = values[i].value;
     if (!given[i]) {
-      frame.space = module.parameters[i].name == "init" ? Space::Init : Space::General;
+      frame.space = module.parameters[i].name == "init" ? Space::Init : space;
       value = eval(*module.parameters[i].initial, frame);
-      frame.space = Space::General;
+      frame.space = space;
     }
     if (value.isTensor()) {
       error(values[i].range, module.name + "'s argument '" + module.parameters[i].name +

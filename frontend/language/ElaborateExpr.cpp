@@ -404,6 +404,9 @@ Value Elaborator::lookup(const Expr &name, Frame &frame) {
     if (frame.lookup(text, value))
       return value;
   }
+  if (frame.space == Space::Rate)
+    if (std::optional<Value> found = recipeName(text, name.range))
+      return *found;
   if (frame.self) {
     if (const Value *found = frame.self->find(text))
       return frame.mode == Frame::Mode::Module ? *found : current(*found, frame, name.range);
@@ -434,7 +437,7 @@ Value Elaborator::lookup(const Expr &name, Frame &frame) {
 bool Elaborator::isWellKnown(std::string_view name) { return name == "training" || wellKnown(name); }
 
 std::optional<Value> Elaborator::global(std::string_view name, bool library) {
-  for (int table = library ? 1 : 0; table < 2; ++table) {
+  for (int table = library ? 1 : 0; table < (optimizing_ ? 3 : 2); ++table) {
     auto found = declarations_[table].find(name);
     if (found == declarations_[table].end())
       continue;
@@ -450,7 +453,7 @@ std::optional<Value> Elaborator::global(std::string_view name, bool library) {
       return known->second;
     constants_[&statement] = Value::error(); // a constant that needs itself stays an error
     Frame frame;
-    frame.library = table == 1;
+    frame.library = table != 0;
     Value value = eval(*statement.value, frame);
     if (value.isInteger())
       value.origin = statement.value->range;
@@ -460,6 +463,23 @@ std::optional<Value> Elaborator::global(std::string_view name, bool library) {
     return value;
   }
   return std::nullopt;
+}
+
+/// What is known of a parameter or state without its value.
+static std::optional<Value> variableAttribute(const Expr &expr, const Variable &variable) {
+  if (expr.text == "shape") {
+    std::vector<Value> dims;
+    for (const Dim &dim : variable.type.dims)
+      dims.push_back(Value::integerOf(dim, variable.range));
+    return Value::listOf(std::move(dims));
+  }
+  if (expr.text == "rank" || expr.text == "ndim")
+    return Value::integerOf(static_cast<int64_t>(variable.type.dims.size()), expr.range);
+  if (expr.text != "dtype")
+    return std::nullopt;
+  Value value = Value::of(Value::Kind::Dtype);
+  value.dtype = variable.type.dtype;
+  return value;
 }
 
 static std::optional<Value> tensorAttribute(Elaborator &e, const Expr &expr, const Value &base) {
@@ -512,6 +532,10 @@ Value Elaborator::attribute(const Expr &expr, Frame &frame) {
     return base;
   case Value::Kind::Tensor:
     if (std::optional<Value> value = tensorAttribute(*this, expr, base))
+      return *value;
+    break;
+  case Value::Kind::Variable:
+    if (std::optional<Value> value = variableAttribute(expr, *base.variable))
       return *value;
     break;
   case Value::Kind::Instance: {

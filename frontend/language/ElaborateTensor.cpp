@@ -74,11 +74,12 @@ void Elaborator::write(const std::shared_ptr<Variable> &variable, const Value &v
   Value old = read(variable, nullptr, range);
   if (old.isError())
     return;
-  auto argument = entry_->states.find(variable->index);
-  mlir::Type wanted = argument->second.second.getType();
-  std::optional<Value> tensor = toTensor(value, range, llvm::cast<mlir::RankedTensorType>(wanted).getElementType());
+  mlir::RankedTensorType wanted = old.tensorType();
+  std::optional<Value> tensor = toTensor(value, range, wanted.getElementType());
   if (!tensor)
     return;
+  if (entry_->update)
+    tensor = asScalarOf(*tensor, wanted, range);
   if (tensor->tensor.getType() != wanted) {
     Diagnostic &diagnostic =
         error(range, "the state is " + typeName(wanted) + ", and its new value " + typeName(tensor->tensor.getType()));
@@ -88,6 +89,12 @@ void Elaborator::write(const std::shared_ptr<Variable> &variable, const Value &v
   entry_->values[variable.get()] = *tensor;
   if (std::find(entry_->changed.begin(), entry_->changed.end(), variable.get()) == entry_->changed.end())
     entry_->changed.push_back(variable.get());
+}
+
+Value Elaborator::asScalarOf(const Value &value, mlir::RankedTensorType wanted, Range range) {
+  bool scalars = wanted.getRank() == 0 && value.isTensor() && value.rank() == 0;
+  return scalars && isFloat(value.tensorType().getElementType()) ? convert(value, wanted.getElementType(), range)
+                                                                 : value;
 }
 
 std::optional<Value> Elaborator::toTensor(const Value &value, Range range, mlir::Type element) {
@@ -134,13 +141,17 @@ Value Elaborator::convert(const Value &value, mlir::Type element, Range range) {
   return Value::tensorOf(emit(range).convertTo(value.tensor, element), value.origins);
 }
 
-/// The type both operands go to, as PyTorch promotes: bool, integers by width, floats by width.
-static mlir::Type promoted(mlir::Type a, mlir::Type b) {
+/// The type both operands go to, as PyTorch promotes: bool, integers by width, floats by width; of one kind, a scalar
+/// takes the other's type.
+static mlir::Type promoted(const Value &left, const Value &right) {
+  mlir::Type a = left.tensorType().getElementType(), b = right.tensorType().getElementType();
   if (a == b)
     return a;
   auto rank = [](mlir::Type type) { return isFloat(type) ? 2 : type.isInteger(1) ? 0 : 1; };
   if (rank(a) != rank(b))
     return rank(a) > rank(b) ? a : b;
+  if ((left.rank() == 0) != (right.rank() == 0))
+    return left.rank() == 0 ? b : a;
   unsigned wa = a.getIntOrFloatBitWidth(), wb = b.getIntOrFloatBitWidth();
   if (wa != wb)
     return wa > wb ? a : b;
@@ -178,7 +189,7 @@ bool Elaborator::unify(Value &left, Value &right, Range range, Range leftRange, 
     *value = *tensor;
   }
   if (promote) {
-    mlir::Type element = promoted(left.tensorType().getElementType(), right.tensorType().getElementType());
+    mlir::Type element = promoted(left, right);
     left = convert(left, element, range);
     right = convert(right, element, range);
   }

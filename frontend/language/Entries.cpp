@@ -399,20 +399,22 @@ void Elaborator::settleBounds() {
 
 //===-- Parameters and states ------------------------------------------------------------------------------------===//
 
+mlir::DictionaryAttr Elaborator::initOf(const Variable &variable) {
+  mlir::Builder &b = builder_;
+  std::vector<mlir::NamedAttribute> fields = {b.getNamedAttr("kind", b.getStringAttr(variable.initKind))};
+  for (const auto &[name, value] : variable.initFields)
+    fields.push_back(b.getNamedAttr(name, b.getF64FloatAttr(value)));
+  return b.getDictionaryAttr(fields);
+}
+
 void Elaborator::writeVariables() {
   mlir::Builder &b = builder_;
-  auto init = [&](const Variable &variable) {
-    std::vector<mlir::NamedAttribute> fields = {b.getNamedAttr("kind", b.getStringAttr(variable.initKind))};
-    for (const auto &[name, value] : variable.initFields)
-      fields.push_back(b.getNamedAttr(name, b.getF64FloatAttr(value)));
-    return b.getDictionaryAttr(fields);
-  };
   std::vector<mlir::Attribute> parameters, states;
   for (const std::shared_ptr<Variable> &variable : parameters_)
     parameters.push_back(b.getDictionaryAttr(
         {b.getNamedAttr("name", b.getStringAttr(variable->name)),
          b.getNamedAttr("type", mlir::TypeAttr::get(typeOf(*this, variable->type))),
-         b.getNamedAttr("trainable", b.getBoolAttr(variable->trainable)), b.getNamedAttr("init", init(*variable))}));
+         b.getNamedAttr("trainable", b.getBoolAttr(variable->trainable)), b.getNamedAttr("init", initOf(*variable))}));
   // Session states that no function of the module uses would only take room.
   std::set<const Variable *> inUse;
   for (const auto &entry : entries_)
@@ -427,7 +429,7 @@ void Elaborator::writeVariables() {
         b.getNamedAttr("name", b.getStringAttr(variable->name)),
         b.getNamedAttr("type", mlir::TypeAttr::get(typeOf(*this, variable->type))),
         b.getNamedAttr("kind", b.getStringAttr(session ? "session" : "persistent")),
-        b.getNamedAttr("init", init(*variable))};
+        b.getNamedAttr("init", initOf(*variable))};
     if (session)
       fields.push_back(b.getNamedAttr("batch_axis", b.getI64IntegerAttr(variable->batchAxis)));
     states.push_back(b.getDictionaryAttr(fields));

@@ -255,8 +255,8 @@ std::vector<std::string> Elaborator::visibleNames(const Frame &frame, Wanted wan
     for (const StmtPtr &statement : frame.self->module->body)
       if (statement->kind == StmtKind::Def)
         names.push_back(statement->name);
-  for (const auto &table : declarations_)
-    for (const auto &[name, statement] : table)
+  for (size_t table = 0; table < (optimizing_ ? 3 : 2); ++table)
+    for (const auto &[name, statement] : declarations_[table])
       if (wanted == Wanted::Anything || statement->kind != StmtKind::Assign)
         names.push_back(name);
   builtinNames(names, frame.space == Space::General);
@@ -268,6 +268,8 @@ Diagnostic &Elaborator::unknownName(const Expr &name, const std::vector<std::str
   std::string near = nearest(name.text, candidates);
   if (name.text == "self")
     diagnostic.withHelp("a module's attributes are used by their names: write x, not self.x");
+  else if (name.text == "step")
+    diagnostic.withHelp("the number of the step is known in a recipe's `lr` alone, and in the functions that it calls");
   else if (std::string_view here = hereCalled(name.text); wanted == Wanted::Callable && !here.empty())
     diagnostic.withHelp(hereHint(name.text));
   else if (!near.empty())

@@ -130,7 +130,7 @@ private:
 
   bool known(const std::string &name, const Scope &scope) {
     if (scope.contains(name) || e_.declarations_[0].contains(name) || e_.declarations_[1].contains(name) ||
-        dtypeByName(name) || e_.isWellKnown(name))
+        e_.declarations_[2].contains(name) || dtypeByName(name) || e_.isWellKnown(name))
       return true;
     for (Space space : {Space::General, Space::Init, Space::Recipe, Space::Reader, Space::Draw})
       if (findBuiltin(name, space))

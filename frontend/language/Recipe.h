@@ -23,6 +23,8 @@ mlir::Attribute dataAttribute(Elaborator &e, const DataSource &source);
 
 /// Compile-time values as attributes; null for None.
 mlir::Attribute toAttribute(Elaborator &e, const Value &value, Range range);
+/// A record's field by its name; None where it has none of this name.
+const Value &field(const Record &record, std::string_view name);
 mlir::Type typeOf(Elaborator &e, const TypeInfo &type);
 /// The dtype that a type begins with, and the dimensions that a value in its brackets stands for: one, or all of a
 /// tuple's, each possible. nullopt after an error.

@@ -1,4 +1,5 @@
-// The builder of a train block's functions and attributes, shared by Train.cpp (functions) and TrainSettings.cpp.
+// The builder of a train block's functions and attributes, shared by Train.cpp (functions), Optimizers.cpp and
+// TrainSettings.cpp.
 #pragma once
 
 #include "frontend/language/Recipe.h"
@@ -24,14 +25,34 @@ private:
   Value config(const Expr &expr, Space space = Space::Recipe);
   std::optional<double> number(std::string_view key, double least);
   std::optional<int64_t> count(std::string_view key);
-  mlir::Attribute optimizer(const Value &value, Range range, int64_t &scheduleSteps);
+  /// A learning rate in the function of rates, or the number that it is.
+  struct Rate {
+    Value value;
+    std::optional<double> number;
+    Range range;
+  };
+  /// An optimizer of the recipe, and the parameters that are its own; all of them where there is only one.
+  struct Chosen {
+    std::shared_ptr<Record> record;
+    std::optional<std::set<std::string, std::less<>>> names;
+    Rate rate;
+  };
+  Rate rate(const Record &record);
+  bool readOptimizers(const Value &value, const Expr &expr);
   void optimizers(int64_t &scheduleSteps);
+  mlir::Attribute describeOptimizer(const Chosen &one, const std::string &code);
+  std::shared_ptr<Instance> instanceFor(const Record &record, const Rate &rate, const Record *group,
+                                        const std::shared_ptr<Variable> &parameter);
+  bool statesOf(const std::shared_ptr<Instance> &instance, std::vector<std::shared_ptr<Variable>> &states);
+  bool writeUpdate(const std::string &name, const Record &record, const Rate &rate, const Record *group,
+                   const Variable &like);
+  mlir::Attribute writeUpdates();
   void length(int64_t scheduleSteps);
   void clip();
   void intervals();
-  mlir::Attribute learningRate(const Value &value, Range range, int64_t &scheduleSteps);
   mlir::Attribute groups();
   std::vector<std::string> parameterNames(const Value &value, Range range);
+  void chosenBy(const Value &predicate, Range range, std::vector<std::string> &names);
   std::vector<std::pair<std::string, const Expr *>> metrics();
   void set(const std::string &name, mlir::Attribute attribute) {
     if (attribute)
@@ -47,6 +68,8 @@ private:
   std::set<std::string, std::less<>> used, inProgress;
   std::vector<mlir::NamedAttribute> attributes;
   std::vector<std::string> metricNames;
+  std::vector<Chosen> chosen;
+  std::map<std::string, std::shared_ptr<Record>, std::less<>> groupOf; // by parameter
   std::set<std::string> reached; // by one of several losses; empty where there is one
   // While a loss function is being built:
   std::map<std::string, Value, std::less<>> dataValues;

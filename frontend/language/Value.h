@@ -11,6 +11,7 @@
 namespace kiln::language {
 
 class Elaborator;
+struct Arguments;
 struct Builtin;
 struct Value;
 
@@ -64,6 +65,8 @@ struct Record {
   std::vector<std::pair<std::string, Value>> fields;
   std::vector<Range> ranges; // of the fields' expressions, empty where the default stands
   Range range;
+  const Stmt *module = nullptr;         // of an optimizer
+  std::shared_ptr<Arguments> arguments; // its, as they were given
 };
 
 struct Value {

@@ -3,9 +3,11 @@
 #include "passes/TrainStep/TrainStep.h"
 
 #include "passes/Differentiate/Differentiate.h"
-#include "passes/TrainStep/Optimizer.h"
-#include "passes/TrainStep/Schedule.h"
 #include "passes/support/Values.h"
+
+#include "mlir/IR/IRMapping.h"
+
+#include "llvm/ADT/SetVector.h"
 
 #include <limits>
 
@@ -31,9 +33,8 @@ struct Trained {
   unsigned argument;
   StringAttr name;
   Value gradient;
-  const Optimizer *optimizer;
-  mlir::Attribute rate;
-  double rateScale = 1, weightDecay = 0;
+  FuncOp update;
+  unsigned rate; // which result of the function of rates
 };
 
 class StepBuilder {
@@ -45,14 +46,15 @@ public:
   LogicalResult run();
 
 private:
-  LogicalResult readOptimizers();
-  LogicalResult readGroups();
+  LogicalResult readUpdates();
   Value normOfGradients();
   LogicalResult clip();
-  Value findStep();
+  Value step();
+  SmallVector<Value> call(FuncOp called, llvm::ArrayRef<Value> arguments);
   LogicalResult update();
   void finish();
-  Value addState(const Trained &trained, const OptimizerState &state);
+  Value addState(Trained &trained, DictionaryAttr state);
+  void eraseCalled();
   /// The place of an argument behind all that have one of these attributes.
   unsigned behind(llvm::ArrayRef<StringRef> attributes);
 
@@ -62,9 +64,10 @@ private:
   LossGradients made;
   mlir::OpBuilder builder;
   Emit e;
-  SmallVector<std::unique_ptr<Optimizer>> optimizers;
+  FuncOp rates;
   SmallVector<Trained> trained;
   Value gradientNorm;
+  SmallVector<Value> metrics; // the rates; null for those that do not change
   llvm::MapVector<mlir::StringAttr, Value> newParameters, newStates;
   SmallVector<mlir::Attribute> stateEntries;
 };
@@ -78,48 +81,40 @@ unsigned StepBuilder::behind(llvm::ArrayRef<StringRef> attributes) {
   return position;
 }
 
-// `optimizer = {…}` trains every trainable parameter; `optimizers = [{…, parameters = […]}, …]` each its own.
-LogicalResult StepBuilder::readOptimizers() {
-  SmallVector<DictionaryAttr> recipes;
-  if (auto one = train.getAs<DictionaryAttr>("optimizer"))
-    recipes.push_back(one);
-  if (auto several = train.getAs<mlir::ArrayAttr>("optimizers"))
-    for (mlir::Attribute recipe : several)
-      recipes.push_back(llvm::cast<DictionaryAttr>(recipe));
-  if (recipes.empty())
-    return module.emitError("kiln.train names no optimizer");
-  llvm::DenseSet<StringAttr> taken;
-  for (DictionaryAttr recipe : recipes) {
-    std::unique_ptr<Optimizer> optimizer = Optimizer::make(recipe, module);
-    if (!optimizer)
-      return failure();
-    auto own = recipe.getAs<mlir::ArrayAttr>("parameters");
-    for (auto [index, gradient] : llvm::zip_equal(made.parameters, made.gradients)) {
-      auto name = function.getArgAttrOfType<StringAttr>(index, "kiln.parameter");
-      if (own && !llvm::is_contained(own, name))
-        continue;
-      if (!taken.insert(name).second)
-        return module.emitError("parameter ") << name << " is in two optimizers";
-      trained.push_back({index, name, gradient, optimizer.get(), recipe.get("lr"), 1, optimizer->weightDecay()});
-    }
-    optimizers.push_back(std::move(optimizer));
+/// A function that `kiln.train` names, of one block; null, with an error, where there is none.
+static FuncOp named(mlir::ModuleOp module, mlir::Attribute name, StringRef what) {
+  auto text = llvm::dyn_cast_or_null<StringAttr>(name);
+  auto function = text ? module.lookupSymbol<FuncOp>(text.getValue()) : FuncOp();
+  if (!function || !function.getBody().hasOneBlock()) {
+    module.emitError("kiln.train names no function of ") << what << " that exists";
+    return {};
   }
-  return success();
+  return function;
 }
 
-LogicalResult StepBuilder::readGroups() {
-  auto groups = train.getAs<mlir::ArrayAttr>("groups");
-  if (!groups)
-    return success();
-  for (auto group : groups.getAsRange<DictionaryAttr>()) {
-    auto names = group.getAs<mlir::ArrayAttr>("parameters");
-    if (!names)
-      return module.emitError("a group of kiln.train names no parameters");
-    for (Trained &one : trained)
-      if (llvm::is_contained(names, one.name)) {
-        one.rateScale = numberOf(group, "lr_scale", one.rateScale);
-        one.weightDecay = numberOf(group, "weight_decay", one.weightDecay);
-      }
+// `updates = [{parameter, function, rate}, …]`: in this order they are trained, and counted in the norm.
+LogicalResult StepBuilder::readUpdates() {
+  auto updates = train.getAs<mlir::ArrayAttr>("updates");
+  rates = named(module, train.get("rates"), "rates");
+  if (!updates || !rates)
+    return updates ? failure() : module.emitError("kiln.train names no updates");
+  llvm::DenseMap<StringAttr, unsigned> place;
+  for (auto [place_, index] : llvm::enumerate(made.parameters))
+    place[function.getArgAttrOfType<StringAttr>(index, "kiln.parameter")] = static_cast<unsigned>(place_);
+  llvm::DenseSet<StringAttr> taken;
+  for (auto update : updates.getAsRange<DictionaryAttr>()) {
+    auto name = update.getAs<StringAttr>("parameter");
+    auto rate = update.getAs<mlir::IntegerAttr>("rate");
+    FuncOp called = named(module, update.get("function"), "an update");
+    if (!called)
+      return failure();
+    if (!rate || rate.getInt() < 0 || rate.getInt() >= rates.getNumResults())
+      return module.emitError("an update of kiln.train has no rate");
+    if (!taken.insert(name).second)
+      return module.emitError("parameter ") << name << " is in two optimizers";
+    if (auto found = place.find(name); found != place.end())
+      trained.push_back({made.parameters[found->second], name, made.gradients[found->second], called,
+                         static_cast<unsigned>(rate.getInt())});
   }
   return success();
 }
@@ -155,7 +150,8 @@ LogicalResult StepBuilder::clip() {
   if (!clipping || trained.empty())
     return success();
   auto kind = clipping.getAs<StringAttr>("kind");
-  double limit = numberOf(clipping, "value", 0);
+  auto value = clipping.getAs<mlir::FloatAttr>("value");
+  double limit = value ? value.getValueAsDouble() : 0;
   if (kind && kind == "value") {
     for (Trained &one : trained)
       one.gradient = e.min(e.max(one.gradient, e.splatLike(one.gradient, -limit)), e.splatLike(one.gradient, limit));
@@ -173,7 +169,7 @@ LogicalResult StepBuilder::clip() {
   return success();
 }
 
-Value StepBuilder::findStep() {
+Value StepBuilder::step() {
   for (unsigned index = 0; index < function.getNumArguments(); ++index)
     if (function.getArgAttr(index, "kiln.step"))
       return function.getArgument(index);
@@ -184,47 +180,80 @@ Value StepBuilder::findStep() {
   return function.getArgument(last);
 }
 
-Value StepBuilder::addState(const Trained &one, const OptimizerState &state) {
+/// The results of a function's body, written here; a last argument that is marked as the step is found by itself.
+SmallVector<Value> StepBuilder::call(FuncOp called, llvm::ArrayRef<Value> arguments) {
+  mlir::Block &body = called.getBody().front();
+  mlir::IRMapping map;
+  for (auto [index, argument] : llvm::enumerate(body.getArguments()))
+    map.map(argument, called.getArgAttr(static_cast<unsigned>(index), "kiln.step") ? step() : arguments[index]);
+  for (mlir::Operation &op : body.without_terminator())
+    builder.clone(op, map);
+  SmallVector<Value> results;
+  for (Value result : body.getTerminator()->getOperands())
+    results.push_back(map.lookup(result));
+  return results;
+}
+
+Value StepBuilder::addState(Trained &one, DictionaryAttr state) {
   auto type = function.getArgument(one.argument).getType();
-  StringAttr name = builder.getStringAttr("optimizer." + state.name + "." + one.name.getValue());
+  auto own = state.getAs<StringAttr>("name");
+  for (auto [index, argument] : llvm::enumerate(one.update.getArgumentTypes()))
+    if (one.update.getArgAttrOfType<StringAttr>(static_cast<unsigned>(index), "kiln.input") == own)
+      type = argument;
+  StringAttr name = builder.getStringAttr("optimizer." + own.getValue() + "." + one.name.getValue());
   unsigned position = behind({"kiln.input", "kiln.parameter", "kiln.state"});
   function.insertArgument(position, type, builder.getDictionaryAttr(builder.getNamedAttr("kiln.state", name)),
                           function.getLoc());
-  DictionaryAttr init =
-      state.initial == 0
-          ? builder.getDictionaryAttr(builder.getNamedAttr("kind", builder.getStringAttr("zeros")))
-          : builder.getDictionaryAttr({builder.getNamedAttr("kind", builder.getStringAttr("constant")),
-                                       builder.getNamedAttr("value", builder.getF64FloatAttr(state.initial))});
-  stateEntries.push_back(builder.getDictionaryAttr(
-      {builder.getNamedAttr("name", name), builder.getNamedAttr("type", mlir::TypeAttr::get(type)),
-       builder.getNamedAttr("kind", builder.getStringAttr("optimizer")), builder.getNamedAttr("init", init)}));
+  stateEntries.push_back(builder.getDictionaryAttr({builder.getNamedAttr("name", name),
+                                                    builder.getNamedAttr("type", mlir::TypeAttr::get(type)),
+                                                    builder.getNamedAttr("kind", builder.getStringAttr("optimizer")),
+                                                    builder.getNamedAttr("init", state.get("init"))}));
+  newStates[name] = {};
   return function.getArgument(position);
 }
 
+/// Each update's function: (p, gradient, lr, states…, step) to (p, states…).
 LogicalResult StepBuilder::update() {
-  Value step = e.convertTo(findStep(), builder.getF64Type());
-  llvm::DenseMap<mlir::Attribute, Value> rates; // one schedule is computed once
-  for (const Trained &one : trained) {
-    Value &rate = rates[one.rate];
-    if (!rate)
-      rate = learningRate(e, one.rate, step, module);
-    if (!rate)
-      return failure();
-    UpdateInputs inputs{function.getArgument(one.argument),
-                        one.gradient,
-                        {},
-                        one.rateScale == 1 ? rate : e.mul(rate, one.rateScale),
-                        step,
-                        one.weightDecay};
-    SmallVector<OptimizerState> states = one.optimizer->states();
-    for (const OptimizerState &state : states)
-      inputs.states.push_back(addState(one, state));
-    UpdateResult result = one.optimizer->update(e, inputs);
-    newParameters[one.name] = result.parameter;
-    for (auto [state, value] : llvm::zip_equal(states, result.states))
-      newStates[builder.getStringAttr("optimizer." + state.name + "." + one.name.getValue())] = value;
+  SmallVector<Value> rate = call(rates, {});
+  for (Value value : rate) // one that never changes is known from the recipe
+    metrics.push_back(value.getDefiningOp<ConstantOp>() ? Value() : e.convertTo(value, builder.getF32Type()));
+  for (Trained &one : trained) {
+    auto states = one.update->getAttrOfType<mlir::ArrayAttr>("kiln.states");
+    size_t count = states ? states.size() : 0;
+    if (one.update.getNumArguments() < 3 + count || one.update.getNumResults() != 1 + count ||
+        one.update.getArgumentTypes()[0] != function.getArgument(one.argument).getType())
+      return one.update.emitError("is no update of ")
+             << one.name << ": (p, gradient, lr, states…, step) to (p, states…)";
+    SmallVector<Value> arguments = {function.getArgument(one.argument), one.gradient, rate[one.rate]};
+    SmallVector<StringAttr> names;
+    for (size_t i = 0; i < count; ++i) {
+      arguments.push_back(addState(one, llvm::cast<DictionaryAttr>(states[i])));
+      names.push_back(newStates.back().first);
+    }
+    SmallVector<Value> results = call(one.update, arguments);
+    newParameters[one.name] = results[0];
+    for (auto [name, value] : llvm::zip_equal(names, llvm::ArrayRef(results).drop_front()))
+      newStates[name] = value;
   }
   return success();
+}
+
+/// The functions have done their work; what they are named by has, too.
+void StepBuilder::eraseCalled() {
+  llvm::SetVector<mlir::Operation *> called;
+  called.insert(rates);
+  for (const Trained &one : trained)
+    called.insert(one.update);
+  for (auto update : train.getAs<mlir::ArrayAttr>("updates").getAsRange<DictionaryAttr>())
+    if (auto name = update.getAs<StringAttr>("function"))
+      if (auto function = module.lookupSymbol<FuncOp>(name.getValue()))
+        called.insert(function);
+  for (mlir::Operation *function : called)
+    function->erase();
+  mlir::NamedAttrList kept(train);
+  kept.erase("rates");
+  kept.erase("updates");
+  module->setAttr("kiln.train", kept.getDictionary(module.getContext()));
 }
 
 // The results in the order of the contract: loss, metrics, new parameters, new states.
@@ -246,10 +275,18 @@ void StepBuilder::finish() {
   auto named = [&](StringRef key, StringAttr name) {
     return builder.getDictionaryAttr(builder.getNamedAttr(key, name));
   };
-  if (gradientNorm) {
-    results.push_back(gradientNorm);
-    attributes.push_back(named("kiln.metric", builder.getStringAttr("grad_norm")));
-  }
+  auto addMetric = [&](Value value, const std::string &name) {
+    for (DictionaryAttr attribute : attributes) // a recipe's own metric of this name is meant
+      if (attribute.getAs<StringAttr>("kiln.metric") == builder.getStringAttr(name))
+        return;
+    results.push_back(value);
+    attributes.push_back(named("kiln.metric", builder.getStringAttr(name)));
+  };
+  if (gradientNorm)
+    addMetric(gradientNorm, "grad_norm");
+  for (auto [index, rate] : llvm::enumerate(metrics))
+    if (rate)
+      addMetric(rate, index == 0 ? "lr" : "lr." + std::to_string(index));
   for (auto &[name, value] : newParameters) {
     results.push_back(value);
     attributes.push_back(named("kiln.parameter", name));
@@ -271,9 +308,10 @@ void StepBuilder::finish() {
 }
 
 LogicalResult StepBuilder::run() {
-  if (mlir::failed(readOptimizers()) || mlir::failed(readGroups()) || mlir::failed(clip()) || mlir::failed(update()))
+  if (mlir::failed(readUpdates()) || mlir::failed(clip()) || mlir::failed(update()))
     return failure();
   finish();
+  eraseCalled();
   return success();
 }
 

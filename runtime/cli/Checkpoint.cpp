@@ -3,9 +3,12 @@
 #include "runtime/cli/Checkpoint.h"
 
 #include "runtime/files/Safetensors.h"
+#include "runtime/program/WeightFiles.h"
 #include "runtime/program/Weights.h"
 #include "runtime/support/Error.h"
 #include "runtime/support/Json.h"
+
+#include <algorithm>
 
 namespace kiln {
 
@@ -96,8 +99,27 @@ Position loadCheckpoint(const std::string &path, Program &program, RecipeChanges
   return position;
 }
 
-void saveWeights(const std::string &path, Program &program, const Vocabularies &vocabularies) {
-  writeSafetensors(path, program.weights(), metadataOf(program, vocabularies));
+void checkPatterns(const std::vector<std::string> &patterns, const Manifest &manifest) {
+  for (const std::string &pattern : patterns) {
+    bool any = false;
+    for (const ParameterSpec &parameter : manifest.parameters)
+      any |= matchesPattern(pattern, parameter.name);
+    for (const StateSpec &state : manifest.states)
+      any |= state.kind == "persistent" && matchesPattern(pattern, state.name);
+    if (!any)
+      fail("--save-only %s: no weight of the model is called so", pattern.c_str());
+  }
+}
+
+void saveWeights(const std::string &path, Program &program, const Vocabularies &vocabularies,
+                 const std::vector<std::string> &patterns) {
+  std::vector<TensorView> weights = program.weights();
+  if (!patterns.empty())
+    std::erase_if(weights, [&](const TensorView &tensor) {
+      return std::none_of(patterns.begin(), patterns.end(),
+                          [&](const std::string &pattern) { return matchesPattern(pattern, tensor.name); });
+    });
+  writeSafetensors(path, weights, metadataOf(program, vocabularies));
 }
 
 std::map<std::string, Vocabulary> loadVocabularies(const std::map<std::string, std::string> &metadata,

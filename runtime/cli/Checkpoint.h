@@ -29,7 +29,11 @@ void saveCheckpoint(const std::string &path, Program &program, const Position &p
 Position loadCheckpoint(const std::string &path, Program &program, RecipeChanges *changes = nullptr);
 
 /// Weights for use elsewhere: parameters, persistent states, vocabularies.
-void saveWeights(const std::string &path, Program &program, const Vocabularies &vocabularies);
+/// `patterns`: of the names that are written; none: all of them.
+void saveWeights(const std::string &path, Program &program, const Vocabularies &vocabularies,
+                 const std::vector<std::string> &patterns = {});
+/// Throws Error for a pattern that no weight of the model is of.
+void checkPatterns(const std::vector<std::string> &patterns, const Manifest &manifest);
 
 /// The vocabularies that a weights file or checkpoint carries, by "data.field".
 std::map<std::string, Vocabulary> loadVocabularies(const std::map<std::string, std::string> &metadata,

@@ -4,6 +4,7 @@
 #include "runtime/cli/Options.h"
 #include "runtime/data/Feeder.h"
 #include "runtime/program/Program.h"
+#include "runtime/program/WeightFiles.h"
 
 namespace kiln {
 
@@ -24,6 +25,10 @@ struct Common {
 
 /// A program with its weights: the recipe's start, or --load.
 std::unique_ptr<Program> startProgram(const Options &options, Common &common);
+/// The weights that --load and the options beside it name.
+WeightChoice weightChoice(const Options &options);
+/// Initial values, and --load; what it does not fit with --partial is told on stderr.
+void startWeights(Program &program, const Options &options, uint32_t seed);
 std::map<std::string, std::string> dataOverrides(const Options &options);
 /// The --input options into the entry's inputs: NAME=FILE.npy, NAME=FILE.safetensors, or a .safetensors file alone.
 void setInputs(Call &call, const Options &options);

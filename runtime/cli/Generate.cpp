@@ -41,9 +41,12 @@ class Words {
 public:
   Words(const Options &options, const Common &common, const Manifest &manifest) {
     std::string source = manifest.generate.stringOr("data", manifest.data.empty() ? "" : manifest.data[0].name);
-    if (options.has("load")) {
-      Safetensors file = Safetensors::open(options.text("load"));
-      saved_ = loadVocabularies(file.metadata(), file.what());
+    if (WeightChoice choice = weightChoice(options); !choice.empty()) {
+      for (const WeightChoice::File &loaded : choice.files)
+        if (!loaded.path.ends_with(".json")) { // an index has no metadata
+          Safetensors file = Safetensors::open(loaded.path);
+          saved_.merge(loadVocabularies(file.metadata(), file.what()));
+        }
     } else if (common.image.weights) {
       std::string_view bytes(reinterpret_cast<const char *>(common.image.weights), common.image.weight_bytes);
       saved_ = loadVocabularies(Safetensors::parse(bytes, "the program's own weights").metadata(), "the program");

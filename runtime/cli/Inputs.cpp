@@ -4,6 +4,8 @@
 #include "runtime/files/InputTensor.h"
 #include "runtime/support/Error.h"
 
+#include <algorithm>
+
 namespace kiln {
 
 std::unique_ptr<Program> startProgram(const Options &options, Common &common) {
@@ -11,12 +13,48 @@ std::unique_ptr<Program> startProgram(const Options &options, Common &common) {
   const Json &train = program->manifest().train;
   if (!common.seedGiven && train.isObject())
     common.seed = static_cast<uint32_t>(train.integerOr("seed", 0));
-  program->initialise(common.seed);
-  if (options.has("load")) {
-    program->loadWeights(options.text("load"));
-    protectFile(options.text("load"), "what --load names");
-  }
+  startWeights(*program, options, common.seed);
   return program;
+}
+
+/// "encoder=W.safetensors", unless a file of just that name is there.
+static WeightChoice::File weightFile(const std::string &text) {
+  size_t equals = text.find('=');
+  static constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.";
+  if (equals == std::string::npos || equals == 0 || text.find_first_not_of(letters) != equals || fileExists(text))
+    return {text, ""};
+  return {text.substr(equals + 1), text.substr(0, equals)};
+}
+
+WeightChoice weightChoice(const Options &options) {
+  WeightChoice choice;
+  for (const std::string &text : options.list("load"))
+    choice.files.push_back(weightFile(text));
+  for (const char *option : {"partial", "strip", "rename", "ignore"})
+    if (options.has(option) && choice.empty())
+      throw UsageError(format("--%s is about the weights of --load; there are none", option));
+  choice.partial = options.has("partial");
+  choice.strip = options.list("strip");
+  choice.ignore = options.list("ignore");
+  for (const std::string &text : options.list("rename")) {
+    auto [from, to] = splitAssignment("rename", text);
+    size_t stars = static_cast<size_t>(std::count(from.begin(), from.end(), '*'));
+    if (stars > 1 || std::count(to.begin(), to.end(), '*') > static_cast<ptrdiff_t>(stars))
+      throw UsageError("--rename " + text + ": a name has at most one *, and the new one no more than the old");
+    choice.renames.emplace_back(from, to);
+  }
+  return choice;
+}
+
+void startWeights(Program &program, const Options &options, uint32_t seed) {
+  WeightChoice choice = weightChoice(options);
+  std::vector<std::string> left = program.start(seed, choice);
+  if (!left.empty())
+    std::fprintf(stderr, "note: --partial: not all of it fits:\n");
+  for (const std::string &line : left)
+    std::fprintf(stderr, "  %s\n", line.c_str());
+  for (const WeightChoice::File &file : choice.files)
+    protectFile(file.path, "what --load names");
 }
 
 std::map<std::string, std::string> dataOverrides(const Options &options) {

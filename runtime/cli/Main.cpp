@@ -28,7 +28,15 @@ struct CommandEntry {
 
 const OptionSpec dataOption = {"data", "NAME=PATH", "read data NAME from PATH (a .safetensors file holds batches)",
                                true};
-const OptionSpec loadOption = {"load", "W.safetensors", "start from these weights"};
+const OptionSpec loadOption = {"load", "[PREFIX=]W.safetensors",
+                               "start from these weights, or a .json index of shards; PREFIX: a part of the model", true};
+/// What may stand beside --load.
+const OptionSpec loadOptions[] = {
+    {"partial", nullptr, "with --load: take what fits, tell the rest"},
+    {"strip", "PREFIX", "with --load: names begin without it", true},
+    {"rename", "OLD=NEW", "with --load: other names; * stands for anything", true},
+    {"ignore", "PATTERN", "with --load: tensors that are not looked at", true},
+};
 const OptionSpec profileOption = {"profile", "FILE", "write the kernels' times as a Chrome trace"};
 const OptionSpec inputOption = {"input", "NAME=FILE", "an input from a .npy or .safetensors file", true};
 
@@ -44,6 +52,7 @@ const std::vector<CommandEntry> &commands() {
          {"overwrite", nullptr, "begin anew in a DIR that holds a run"},
          loadOption,
          {"save", "W.safetensors", "write the weights at the end"},
+         {"save-only", "PATTERN", "with --save: those of these names (an adapter, a head)", true},
          {"log-dir", "DIR", "write TensorBoard event files"},
          {"profile", "FILE", "write the kernels' times of ten steps, from the second on, as a Chrome trace"}},
         "Ctrl-C finishes the step, saves, and exits with code 130; a second one gives the step up, or ends at once."},
@@ -94,6 +103,9 @@ const std::vector<CommandEntry> &commands() {
 }
 
 CommandSpec withCommon(CommandSpec spec) {
+  if (std::any_of(spec.options.begin(), spec.options.end(),
+                  [](const OptionSpec &option) { return option.name == loadOption.name; }))
+    spec.options.insert(spec.options.end(), std::begin(loadOptions), std::end(loadOptions));
   spec.options.push_back({"seed", "N", "seed of everything random (default: the recipe's, else 0)"});
   spec.options.push_back({"threads", "N", "threads to compute on (default: one for each processor)"});
   spec.options.push_back(

@@ -51,6 +51,7 @@ struct Recipe {
   double minimum = 0;
   int64_t checkpointEvery = 0, keep = 1;
   int64_t logEvery = 0;
+  std::vector<std::pair<std::string, double>> rates; // those that never change, by their names among the metrics
 };
 
 class Training {
@@ -116,6 +117,7 @@ Training::Training(const Options &options, Common &common)
     fail("this program has no training step: the model has no `train` recipe, or it was built without --entry train");
   if (!common.seedGiven && manifest.train.isObject())
     common.seed = static_cast<uint32_t>(manifest.train.integerOr("seed", 0));
+  checkPatterns(options.list("save-only"), manifest);
   takeFolder(options);
   start(options);
   sources_.emplace(manifest, dataOverrides(options), position_.seed);
@@ -140,6 +142,8 @@ void Training::checkOptions(const Options &options) const {
       throw UsageError(format("--%s needs --out DIR: the folder of the run", option));
   if (options.has("resume") && options.has("overwrite"))
     throw UsageError("--resume goes on with the run in the folder, --overwrite begins anew: give one of them");
+  if (options.has("save-only") && !options.has("save"))
+    throw UsageError("--save-only says which weights --save writes; there is no --save");
   if (options.has("resume") && options.has("load"))
     throw UsageError("--resume goes on with the weights of the run in the folder, --load begins with others: give one "
                      "of them");
@@ -157,8 +161,9 @@ void Training::checkOptions(const Options &options) const {
         throw UsageError(format("--%s and --%s write to one file, '%s'", files[k].first.c_str(), files[i].first.c_str(),
                                 files[k].second.c_str()));
   for (const char *option : {"profile", "json"})
-    if (options.has(option) && options.has("load") && sameFile(options.text(option), options.text("load")))
-      throw UsageError(format("--%s would replace the weights of --load", option));
+    for (const WeightChoice::File &file : weightChoice(options).files)
+      if (options.has(option) && sameFile(options.text(option), file.path))
+        throw UsageError(format("--%s would replace the weights of --load", option));
   for (const auto &[option, path] : files)
     if (option == "save" || option == "profile")
       checkWritable(path);
@@ -187,8 +192,9 @@ void Training::beginAnew() {
   for (std::string path; path = out_ + format("/previous-%zu.safetensors", files.size() - 1), fileExists(path);)
     files.push_back(path);
   for (const std::string &file : files)
-    if (options_.has("load") && sameFile(file, options_.text("load")))
-      fail("--overwrite would remove '%s', the weights of --load; choose another folder", file.c_str());
+    for (const WeightChoice::File &loaded : weightChoice(options_).files)
+      if (sameFile(file, loaded.path))
+        fail("--overwrite would remove '%s', the weights of --load; choose another folder", file.c_str());
   for (const std::string &file : files)
     unlink(file.c_str());
 }
@@ -227,9 +233,7 @@ void Training::start(const Options &options, bool again) {
     return;
   }
   position_.step = 0;
-  program_->initialise(position_.seed);
-  if (options.has("load"))
-    program_->loadWeights(options.text("load"));
+  startWeights(*program_, options, position_.seed);
 }
 
 void Training::readRecipe(const Options &options) {
@@ -244,8 +248,6 @@ void Training::readRecipe(const Options &options) {
     recipe_.steps = train.at("steps").integer(1, INT64_MAX / 2);
   else if (train.find("epochs"))
     recipe_.steps = toInteger(std::ceil(train.at("epochs").number() * static_cast<double>(epoch)));
-  else if (const Json *optimizer = train.find("optimizer"); optimizer && optimizer->find("lr"))
-    recipe_.steps = optimizer->at("lr").isObject() ? optimizer->at("lr").integerOr("steps", 0) : 0;
   // How often to validate follows from the recipe alone: a run in parts (--steps, --resume) is to be as one of a piece.
   int64_t planned = recipe_.steps > 0 ? recipe_.steps : 1000;
   recipe_.steps = options.integer("steps", recipe_.steps, 0, INT32_MAX);
@@ -260,6 +262,13 @@ void Training::readRecipe(const Options &options) {
   recipe_.highest = part("early_stopping").stringOr("best", "min") == "max";
   recipe_.minimum = part("early_stopping").numberOr("minimum", 0);
   recipe_.logEvery = train.integerOr("log", std::max<int64_t>(1, recipe_.steps / 20));
+  // Rates that change are among the step's metrics.
+  if (const Json *lr = part("optimizer").find("lr"); lr && lr->isNumber())
+    recipe_.rates.emplace_back("lr", lr->number());
+  if (const Json *several = train.find("optimizers"); several && several->isArray())
+    for (size_t i = 0; i < several->array().size(); ++i)
+      if (const Json *lr = several->array()[i].find("lr"); lr && lr->isNumber())
+        recipe_.rates.emplace_back(i == 0 ? "lr" : "lr." + std::to_string(i), lr->number());
 }
 
 std::string Training::detail(double loss) const {
@@ -294,7 +303,7 @@ int Training::run() {
   if (!out_.empty() && position_.bestStep < 0)
     checkpoint("best"); // a run without a validation of the schedule: its end is the best there is
   if (options_.has("save"))
-    saveWeights(options_.text("save"), *program_, sources_->vocabularies());
+    saveWeights(options_.text("save"), *program_, sources_->vocabularies(), options_.list("save-only"));
   if (log_)
     log_->flush();
   std::string best = position_.bestStep < 0
@@ -380,6 +389,8 @@ void Training::completeStep(int64_t step) {
     line.add("step", step).add("loss", lastLoss_);
     for (size_t i = 0; i < numbers_.metrics.size(); ++i)
       line.add(step_->metrics()[i].name, numbers_.metrics[i]);
+    for (const auto &[name, rate] : recipe_.rates)
+      line.add(name, rate);
     if (validateNow)
       validate(step, line);
     json_.line(line.str());
@@ -387,6 +398,8 @@ void Training::completeStep(int64_t step) {
       log_->scalar("train/loss", step, lastLoss_);
       for (size_t i = 0; i < numbers_.metrics.size(); ++i)
         log_->scalar("train/" + step_->metrics()[i].name, step, numbers_.metrics[i]);
+      for (const auto &[name, rate] : recipe_.rates)
+        log_->scalar("train/" + name, step, rate);
     }
   }
   if (!out_.empty() && (position_.step % recipe_.checkpointEvery == 0 || improved_)) {

@@ -80,7 +80,7 @@ void readMetadata(const Json &entry, const std::string &what, std::map<std::stri
 Safetensors Safetensors::open(const std::string &path) {
   MappedFile file(path);
   Safetensors result = parse(file.text(), "'" + path + "'");
-  result.file_.push_back(std::move(file));
+  result.files_.push_back(std::move(file));
   return result;
 }
 
@@ -126,6 +126,28 @@ Safetensors Safetensors::parse(std::string_view bytes, const std::string &what) 
     throw Error(what + ": bytes after the last tensor belong to none; the file is damaged");
   for (size_t i = 0; i < result.tensors_.size(); ++i)
     result.byName_[result.tensors_[i].name] = i;
+  return result;
+}
+
+Safetensors Safetensors::join(std::vector<Safetensors> files,
+                              const std::function<std::string(size_t, const std::string &)> &rename) {
+  Safetensors result;
+  for (size_t i = 0; i < files.size(); ++i) {
+    result.what_ += (i == 0 ? "" : ", ") + files[i].what_;
+    for (TensorView tensor : files[i].tensors_) {
+      std::string own = tensor.name;
+      tensor.name = rename(i, own);
+      if (tensor.name.empty())
+        continue;
+      auto [place, isNew] = result.byName_.try_emplace(tensor.name, result.tensors_.size());
+      if (!isNew)
+        throw Error(files[i].what_ + ": '" + own + "' would be the model's '" + tensor.name +
+                    "', which is there already");
+      result.tensors_.push_back(std::move(tensor));
+    }
+    for (MappedFile &file : files[i].files_)
+      result.files_.push_back(std::move(file));
+  }
   return result;
 }
 

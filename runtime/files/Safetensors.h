@@ -4,6 +4,7 @@
 #include "runtime/files/File.h"
 #include "runtime/support/Tensor.h"
 
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -19,6 +20,10 @@ public:
   static Safetensors open(const std::string &path);
   /// `bytes` must outlive the result.
   static Safetensors parse(std::string_view bytes, const std::string &what);
+  /// The tensors of several files in one, each under the name that `rename` gives it (of which file, by what name); an
+  /// empty one leaves it out. Throws Error where two come by one name. There is no metadata.
+  static Safetensors join(std::vector<Safetensors> files,
+                          const std::function<std::string(size_t, const std::string &)> &rename);
 
   const TensorView *find(const std::string &name) const;
   /// In the order of their place in the file.
@@ -27,7 +32,7 @@ public:
   const std::string &what() const { return what_; }
 
 private:
-  std::vector<MappedFile> file_; // none or one
+  std::vector<MappedFile> files_; // none where the bytes are somebody else's
   std::string what_;
   std::vector<TensorView> tensors_;
   std::map<std::string, size_t> byName_;

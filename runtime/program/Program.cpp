@@ -336,8 +336,17 @@ std::vector<TensorRequest> Program::weightRequests() {
 }
 
 void Program::loadWeights(const std::string &path) {
-  Safetensors file = Safetensors::open(path);
-  loadTensors(file, weightRequests(), /*exact=*/true, tensorsOfTraining());
+  WeightChoice choice;
+  choice.files.push_back({path, ""});
+  loadWeightFiles(choice, weightRequests());
+}
+
+std::vector<std::string> Program::start(uint32_t seed, const WeightChoice &choice) {
+  if (choice.empty() || choice.partial)
+    initialise(seed);
+  else
+    initialiseStates(seed, false);
+  return choice.empty() ? std::vector<std::string>() : loadWeightFiles(choice, weightRequests());
 }
 
 void Program::profile(Profile *profile) {

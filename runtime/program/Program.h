@@ -10,6 +10,7 @@
 #include "runtime/program/Manifest.h"
 #include "runtime/program/Plan.h"
 #include "runtime/program/Profile.h"
+#include "runtime/program/WeightFiles.h"
 #include "runtime/threads/ThreadPool.h"
 
 #include <functional>
@@ -71,6 +72,8 @@ public:
   std::vector<TensorView> weights();
   std::vector<TensorRequest> weightRequests();
   void loadWeights(const std::string &path);
+  /// Initial values where the choice does not bring all of them, then its files. What did not fit, of a partial one.
+  std::vector<std::string> start(uint32_t seed, const WeightChoice &choice);
 
   /// The entry, made ready on first use. Throws Error with the names that there are.
   Call &call(const std::string &entry);

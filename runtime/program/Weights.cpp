@@ -1,5 +1,6 @@
 #include "runtime/program/Weights.h"
 
+#include "runtime/program/WeightFiles.h"
 #include "runtime/support/Error.h"
 
 namespace kiln {
@@ -33,7 +34,9 @@ std::string weightsMisfit(const Manifest &manifest, const std::string &path) {
     for (const StateSpec &state : manifest.states)
       if (state.kind == "persistent")
         requests.push_back(requestFor(state.name, state.type));
-    checkTensors(Safetensors::open(path), requests, /*exact=*/true, tensorsOfTraining());
+    WeightChoice choice;
+    choice.files.push_back({path, ""});
+    checkWeightFiles(choice, requests);
     return "";
   } catch (const Error &error) {
     return error.what();

@@ -39,6 +39,7 @@ private:
   void addArguments(mlir::func::FuncOp function, RandomGraph &graph);
   llvm::SmallVector<mlir::Value> chooseResults();
   mlir::Value lossOf(llvm::ArrayRef<mlir::Value> results);
+  mlir::Attribute addUpdates(mlir::ModuleOp module, llvm::ArrayRef<mlir::Type> inputs);
   void addRecipe(mlir::ModuleOp module, llvm::ArrayRef<mlir::Type> inputs);
   void finish(mlir::func::FuncOp function, llvm::ArrayRef<mlir::Value> results);
 

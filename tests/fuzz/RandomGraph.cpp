@@ -144,6 +144,37 @@ mlir::Value Generator::lossOf(llvm::ArrayRef<mlir::Value> results) {
   return loss;
 }
 
+/// SGD for each parameter, as functions: p - lr * gradient.
+mlir::Attribute Generator::addUpdates(mlir::ModuleOp module, llvm::ArrayRef<mlir::Type> inputs) {
+  mlir::OpBuilder::InsertionGuard guard(builder_);
+  mlir::Type rate = tensorType({}, builder_.getF64Type());
+  auto begin = [&](const std::string &name, llvm::ArrayRef<mlir::Type> arguments, mlir::Type result) {
+    builder_.setInsertionPointToEnd(module.getBody());
+    auto function = builder_.create<mlir::func::FuncOp>(builder_.getUnknownLoc(), name,
+                                                        builder_.getFunctionType(arguments, result));
+    function.setPrivate();
+    builder_.setInsertionPointToStart(function.addEntryBlock());
+    return function;
+  };
+  begin("optimizer.rates", {}, rate);
+  builder_.create<mlir::func::ReturnOp>(builder_.getUnknownLoc(), emit_.splat(rate, 0.1));
+  llvm::SmallVector<mlir::Attribute> updates;
+  for (unsigned i = 0; i < 3; ++i) {
+    if (!isParameter(inputs[i]))
+      continue;
+    std::string name = "optimizer.update." + std::to_string(i);
+    mlir::func::FuncOp update = begin(name, {inputs[i], inputs[i], rate}, inputs[i]);
+    mlir::Value p = update.getArgument(0);
+    mlir::Value lr = emit_.broadcastScalar(emit_.convertTo(update.getArgument(2), elementOf(p)), dimsOf(p));
+    builder_.create<mlir::func::ReturnOp>(builder_.getUnknownLoc(), emit_.sub(p, emit_.mul(lr, update.getArgument(1))));
+    updates.push_back(
+        builder_.getDictionaryAttr({builder_.getNamedAttr("parameter", builder_.getStringAttr("p" + std::to_string(i))),
+                                    builder_.getNamedAttr("function", builder_.getStringAttr(name)),
+                                    builder_.getNamedAttr("rate", builder_.getI64IntegerAttr(0))}));
+  }
+  return builder_.getArrayAttr(updates);
+}
+
 void Generator::addRecipe(mlir::ModuleOp module, llvm::ArrayRef<mlir::Type> inputs) {
   mlir::Builder &b = builder_;
   auto named = [&](const char *name, mlir::Attribute value) { return b.getNamedAttr(name, value); };
@@ -158,14 +189,11 @@ void Generator::addRecipe(mlir::ModuleOp module, llvm::ArrayRef<mlir::Type> inpu
     states.push_back(
         b.getDictionaryAttr({named("name", b.getStringAttr("s4")), named("type", mlir::TypeAttr::get(inputs[4])),
                              named("kind", b.getStringAttr("persistent")), named("init", zeros)}));
-  if (options_.gradients) {
-    mlir::Attribute rate =
-        b.getDictionaryAttr({named("kind", b.getStringAttr("constant")), named("base", b.getF64FloatAttr(0.1))});
-    mlir::Attribute sgd = b.getDictionaryAttr({named("kind", b.getStringAttr("sgd")), named("lr", rate)});
-    module->setAttr("kiln.train",
-                    b.getDictionaryAttr({named("loss", b.getStringAttr("loss.train")), named("optimizer", sgd),
-                                         named("steps", b.getI64IntegerAttr(1))}));
-  }
+  if (options_.gradients)
+    module->setAttr("kiln.train", b.getDictionaryAttr({named("loss", b.getStringAttr("loss.train")),
+                                                       named("rates", b.getStringAttr("optimizer.rates")),
+                                                       named("updates", addUpdates(module, inputs)),
+                                                       named("steps", b.getI64IntegerAttr(1))}));
   module->setAttr("kiln.parameters", b.getArrayAttr(parameters));
   module->setAttr("kiln.states", b.getArrayAttr(states));
 }

@@ -1,5 +1,6 @@
 // Train steps run by the interpreter: each optimizer's numbers beside PyTorch's, and a classifier that learns.
 #include "passes/TrainStep/TrainStep.h"
+#include "frontend/language/Load.h"
 #include "ir/interpreter/Interpreter.h"
 #include "passes/Decompose/Decompose.h"
 #include "passes/Simplify/Simplify.h"
@@ -27,23 +28,27 @@ const OptimizerCase cases[] = {
 #include "tests/passes/Optimizers.inc"
 };
 
-const char *const body = R"(
-  func.func @loss.train(%a: tensor<5xf64> {kiln.parameter = "a"}, %b: tensor<2x2xf64> {kiln.parameter = "b"})
-      -> (tensor<f64> {kiln.loss}) {
-    %0 = kiln.sin %a : tensor<5xf64>
-    %1 = kiln.mul %a, %0 : tensor<5xf64>
-    %2 = kiln.reduce sum %1, [0] : tensor<5xf64> -> tensor<f64>
-    %c = kiln.constant dense<0.7> : tensor<f64> : tensor<f64>
-    %3 = kiln.mul %2, %c : tensor<f64>
-    %4 = kiln.sin %b : tensor<2x2xf64>
-    %5 = kiln.mul %b, %4 : tensor<2x2xf64>
-    %6 = kiln.reduce sum %5, [0, 1] : tensor<2x2xf64> -> tensor<f64>
-    %d = kiln.constant dense<-1.3> : tensor<f64> : tensor<f64>
-    %7 = kiln.mul %6, %d : tensor<f64>
-    %8 = kiln.add %3, %7 : tensor<f64>
-    return %8 : tensor<f64>
-  }
-})";
+/// A model of two parameters, with what recipes below name.
+std::string withRecipe(const std::string &recipe, const std::string &trainable = "True") {
+  std::string lines = "    " + recipe;
+  for (size_t at = 0; (at = lines.find("; ", at)) != std::string::npos;)
+    lines.replace(at, 2, "\n    ");
+  return "model Test():\n"
+         "    a = parameter(f64[5], trainable=" +
+         trainable +
+         ")\n"
+         "    b = parameter(f64[2, 2])\n"
+         "    def forward() -> f64:\n"
+         "        return 0.7 * sum(a * sin(a)) - 1.3 * sum(b * sin(b))\n"
+         "def matrices(p):\n"
+         "    return p.rank == 2\n"
+         "def halved(n):\n"
+         "    return 0.1 / (n + 1)\n"
+         "train Test:\n"
+         "    loss = forward()\n"
+         "    steps = 6\n" +
+         lines + "\n";
+}
 
 /// A module, compiled as far as @train_step in primitives, and the tensors that it trains.
 class Trainer {
@@ -52,7 +57,13 @@ public:
     mlir::DialectRegistry registry;
     registry.insert<KilnDialect, mlir::func::FuncDialect>();
     context = std::make_unique<mlir::MLIRContext>(registry, mlir::MLIRContext::Threading::DISABLED);
-    module = mlir::parseSourceString<mlir::ModuleOp>(text, context.get());
+    if (text.starts_with("model ")) {
+      Diagnostics diagnostics;
+      module = loadModelText(*context, text, "test.kiln", {}, diagnostics);
+      EXPECT_FALSE(diagnostics.hasErrors()) << diagnostics.render();
+    } else {
+      module = mlir::parseSourceString<mlir::ModuleOp>(text, context.get());
+    }
     if (!module)
       return;
     mlir::PassManager passes(context.get());
@@ -69,8 +80,11 @@ public:
       for (auto state : states.getAsRange<mlir::DictionaryAttr>()) {
         auto type = llvm::cast<mlir::RankedTensorType>(state.getAs<mlir::TypeAttr>("type").getValue());
         HostTensor tensor = HostTensor::zeros(type.getElementType(), type.getShape().vec());
-        if (auto value = state.getAs<mlir::DictionaryAttr>("init").getAs<mlir::FloatAttr>("value"))
+        auto init = state.getAs<mlir::DictionaryAttr>("init");
+        if (auto value = init.getAs<mlir::FloatAttr>("value"))
           std::fill(tensor.floats.begin(), tensor.floats.end(), value.getValueAsDouble());
+        else if (init.getAs<mlir::StringAttr>("kind") == "ones")
+          std::fill(tensor.floats.begin(), tensor.floats.end(), 1.0);
         tensors[state.getAs<mlir::StringAttr>("name").str()] = tensor;
       }
   }
@@ -112,8 +126,7 @@ public:
 class Optimizers : public testing::TestWithParam<OptimizerCase> {};
 
 TEST_P(Optimizers, AgreeWithPyTorch) {
-  Trainer trainer("module attributes {kiln.train = {loss = \"loss.train\", " + std::string(GetParam().recipe) + "}} {" +
-                  body);
+  Trainer trainer(withRecipe(GetParam().recipe));
   ASSERT_TRUE(trainer.step);
   trainer.initialise();
   mlir::Type f64 = mlir::Float64Type::get(trainer.context.get());
@@ -167,22 +180,23 @@ TEST(TrainStep, ClassifierLearns) {
 /// The norm of gradients whose squares no f32 holds: each of four equal ones moves by half of the limit.
 TEST(TrainStep, ClipsGradientsOfAnySize) {
   for (double size : {1e20, 3e37, 1.0, 1e-12, 1e-20, 1e-30}) {
-    Trainer trainer(R"(module attributes {kiln.train = {loss = "loss.train",
-        optimizer = {kind = "sgd", lr = 1.0}, clip = {kind = "norm", value = 1.0}}} {
-      func.func @loss.train(%a: tensor<3xf32> {kiln.parameter = "a"}, %b: tensor<f32> {kiln.parameter = "b"}, %c: tensor<f32> {kiln.input = "c"})
-          -> (tensor<f32> {kiln.loss}) {
-        %0 = kiln.reduce sum %a, [0] : tensor<3xf32> -> tensor<f32>
-        %1 = kiln.add %0, %b : tensor<f32>
-        %2 = kiln.mul %1, %c : tensor<f32>
-        return %2 : tensor<f32>
-      }
-    })");
+    Trainer trainer("model Test():\n"
+                    "    a = parameter(f32[3])\n"
+                    "    b = parameter(f32)\n"
+                    "    def forward(c: f32) -> f32:\n"
+                    "        return (sum(a) + b) * c\n"
+                    "train Test:\n"
+                    "    data = safetensors(\"c.safetensors\", c=f32)\n"
+                    "    loss = forward(data.c)\n"
+                    "    optimizer = SGD(lr=1.0)\n"
+                    "    clip = 1.0\n"
+                    "    steps = 1\n");
     ASSERT_TRUE(trainer.step);
     trainer.options.roundToDtype = true;
     mlir::Type f32 = mlir::Float32Type::get(trainer.context.get());
     trainer.tensors["a"] = HostTensor::ofFloats(f32, {3}, {0, 0, 0});
     trainer.tensors["b"] = HostTensor::ofFloats(f32, {}, {0});
-    trainer.tensors["c"] = HostTensor::ofFloats(f32, {}, {size});
+    trainer.tensors["data.c"] = HostTensor::ofFloats(f32, {}, {size});
     trainer.run(0);
     EXPECT_NEAR(trainer.tensors["grad_norm"].floats[0], 2 * size, 1e-6 * size);
     double moved = size < 0.5 ? -size : -0.5; // a norm below the limit is left as it is
@@ -192,10 +206,7 @@ TEST(TrainStep, ClipsGradientsOfAnySize) {
 }
 
 TEST(TrainStep, FrozenParametersCostNothing) {
-  Trainer trainer(std::string(R"(module attributes {
-      kiln.parameters = [{name = "a", type = tensor<5xf64>, trainable = false}, {name = "b", type = tensor<2x2xf64>, trainable = true}],
-      kiln.train = {loss = "loss.train", optimizer = {kind = "adam", lr = 0.1}}} {)") +
-                  body);
+  Trainer trainer(withRecipe("optimizer = Adam(lr=0.1)", "False"));
   ASSERT_TRUE(trainer.step);
   // No new value of `a`, no state for it, and no cosine of it.
   for (unsigned index = 0; index < trainer.step.getNumResults(); ++index)

@@ -1,7 +1,11 @@
 // RUN: %kiln-opt --kiln-train-step -split-input-file -verify-diagnostics %s
 
-// expected-error @below {{unknown optimizer "lion"; known: sgd, adagrad, rmsprop, adam, adamw}}
-module attributes {kiln.train = {loss = "loss.train", optimizer = {kind = "lion", lr = 0.1}}} {
+// expected-error @below {{kiln.train names no updates}}
+module attributes {kiln.train = {loss = "loss.train", rates = "r"}} {
+  func.func private @r() -> tensor<f64> {
+    %0 = kiln.constant dense<0.1> : tensor<f64> : tensor<f64>
+    return %0 : tensor<f64>
+  }
   func.func @loss.train(%w: tensor<f32> {kiln.parameter = "w"}) -> (tensor<f32> {kiln.loss}) {
     return %w : tensor<f32>
   }
@@ -9,8 +13,8 @@ module attributes {kiln.train = {loss = "loss.train", optimizer = {kind = "lion"
 
 // -----
 
-// expected-error @below {{unknown schedule "sawtooth"; known: constant, linear, cosine, exponential, step, noam}}
-module attributes {kiln.train = {loss = "loss.train", optimizer = {kind = "sgd", lr = {kind = "sawtooth", base = 0.1}}}} {
+// expected-error @below {{kiln.train names no function of rates that exists}}
+module attributes {kiln.train = {loss = "loss.train", updates = []}} {
   func.func @loss.train(%w: tensor<f32> {kiln.parameter = "w"}) -> (tensor<f32> {kiln.loss}) {
     return %w : tensor<f32>
   }
@@ -19,7 +23,14 @@ module attributes {kiln.train = {loss = "loss.train", optimizer = {kind = "sgd",
 // -----
 
 // expected-error @below {{parameter "w" is in two optimizers}}
-module attributes {kiln.train = {loss = "loss.train", optimizers = [{kind = "sgd", lr = 0.1, parameters = ["w"]}, {kind = "sgd", lr = 0.1}]}} {
+module attributes {kiln.train = {loss = "loss.train", rates = "r", updates = [{parameter = "w", function = "u", rate = 0 : i64}, {parameter = "w", function = "u", rate = 0 : i64}]}} {
+  func.func private @r() -> tensor<f64> {
+    %0 = kiln.constant dense<0.1> : tensor<f64> : tensor<f64>
+    return %0 : tensor<f64>
+  }
+  func.func private @u(%p: tensor<f32>, %g: tensor<f32>, %lr: tensor<f64>) -> tensor<f32> {
+    return %p : tensor<f32>
+  }
   func.func @loss.train(%w: tensor<f32> {kiln.parameter = "w"}) -> (tensor<f32> {kiln.loss}) {
     return %w : tensor<f32>
   }
@@ -27,7 +38,39 @@ module attributes {kiln.train = {loss = "loss.train", optimizers = [{kind = "sgd
 
 // -----
 
-module attributes {kiln.train = {loss = "loss.train", optimizer = {kind = "sgd", lr = 0.1}}} {
+// expected-error @below {{an update of kiln.train has no rate}}
+module attributes {kiln.train = {loss = "loss.train", rates = "r", updates = [{parameter = "w", function = "u", rate = 1 : i64}]}} {
+  func.func private @r() -> tensor<f64> {
+    %0 = kiln.constant dense<0.1> : tensor<f64> : tensor<f64>
+    return %0 : tensor<f64>
+  }
+  func.func private @u(%p: tensor<f32>, %g: tensor<f32>, %lr: tensor<f64>) -> tensor<f32> {
+    return %p : tensor<f32>
+  }
+  func.func @loss.train(%w: tensor<f32> {kiln.parameter = "w"}) -> (tensor<f32> {kiln.loss}) {
+    return %w : tensor<f32>
+  }
+}
+
+// -----
+
+module attributes {kiln.train = {loss = "loss.train", rates = "r", updates = [{parameter = "w", function = "u", rate = 0 : i64}]}} {
+  func.func private @r() -> tensor<f64> {
+    %0 = kiln.constant dense<0.1> : tensor<f64> : tensor<f64>
+    return %0 : tensor<f64>
+  }
+  // expected-error @below {{is no update of "w": (p, gradient, lr, states}}
+  func.func private @u(%p: tensor<2xf32>, %g: tensor<2xf32>, %lr: tensor<f64>) -> tensor<2xf32> {
+    return %p : tensor<2xf32>
+  }
+  func.func @loss.train(%w: tensor<f32> {kiln.parameter = "w"}) -> (tensor<f32> {kiln.loss}) {
+    return %w : tensor<f32>
+  }
+}
+
+// -----
+
+module attributes {kiln.train = {loss = "loss.train"}} {
   // expected-error @below {{a loss is one floating-point number}}
   func.func @loss.train(%w: tensor<2xf32> {kiln.parameter = "w"}) -> (tensor<2xf32> {kiln.loss}) {
     return %w : tensor<2xf32>
@@ -37,5 +80,5 @@ module attributes {kiln.train = {loss = "loss.train", optimizer = {kind = "sgd",
 // -----
 
 // expected-error @below {{kiln.train names no loss function that exists}}
-module attributes {kiln.train = {loss = "elsewhere", optimizer = {kind = "sgd", lr = 0.1}}} {
+module attributes {kiln.train = {loss = "elsewhere"}} {
 }

@@ -1,6 +1,6 @@
 // arguments 1
 // the gradient of a mean that is always zero: all of it is rounding
-module @Random attributes {kiln.parameters = [{init = {kind = "zeros"}, name = "p0", trainable = true, type = tensor<2x2xf32>}, {init = {kind = "zeros"}, name = "p1", trainable = true, type = tensor<15x2xf32>}, {init = {kind = "zeros"}, name = "p2", trainable = true, type = tensor<16xf32>}], kiln.states = [], kiln.train = {loss = "loss.train", optimizer = {kind = "sgd", lr = {base = 1.000000e-01 : f64, kind = "constant"}}, steps = 1 : i64}} {
+module @Random attributes {kiln.parameters = [{init = {kind = "zeros"}, name = "p0", trainable = true, type = tensor<2x2xf32>}, {init = {kind = "zeros"}, name = "p1", trainable = true, type = tensor<15x2xf32>}, {init = {kind = "zeros"}, name = "p2", trainable = true, type = tensor<16xf32>}], kiln.states = [], kiln.train = {loss = "loss.train", rates = "optimizer.rates", updates = [{parameter = "p0", function = "optimizer.update.0", rate = 0 : i64}, {parameter = "p1", function = "optimizer.update.1", rate = 0 : i64}, {parameter = "p2", function = "optimizer.update.2", rate = 0 : i64}], steps = 1 : i64}} {
   func.func @loss.train(%arg0: tensor<2x2xf32> {kiln.parameter = "p0"}, %arg1: tensor<15x2xf32> {kiln.parameter = "p1"}, %arg2: tensor<16xf32> {kiln.parameter = "p2"}, %arg3: tensor<5xi32> {kiln.input = "x3"}) -> (tensor<f32> {kiln.loss}) {
     %0 = kiln.gather %arg1, %arg3, 0 : tensor<15x2xf32>, tensor<5xi32> -> tensor<5x2xf32>
     %1 = kiln.constant dense<5.000000e-01> : tensor<f32> : tensor<f32>
@@ -46,5 +46,30 @@ module @Random attributes {kiln.parameters = [{init = {kind = "zeros"}, name = "
     %41 = kiln.mul %39, %40 : tensor<f32>
     %42 = kiln.add %37, %41 : tensor<f32>
     return %42 : tensor<f32>
+  }
+  func.func private @optimizer.rates() -> tensor<f64> {
+    %0 = kiln.constant dense<1.000000e-01> : tensor<f64> : tensor<f64>
+    return %0 : tensor<f64>
+  }
+  func.func private @optimizer.update.0(%p: tensor<2x2xf32>, %g: tensor<2x2xf32>, %lr: tensor<f64>) -> tensor<2x2xf32> {
+    %0 = kiln.convert %lr : tensor<f64> -> tensor<f32>
+    %1 = kiln.broadcast %0, [] : tensor<f32> -> tensor<2x2xf32>
+    %2 = kiln.mul %1, %g : tensor<2x2xf32>
+    %3 = kiln.sub %p, %2 : tensor<2x2xf32>
+    return %3 : tensor<2x2xf32>
+  }
+  func.func private @optimizer.update.1(%p: tensor<15x2xf32>, %g: tensor<15x2xf32>, %lr: tensor<f64>) -> tensor<15x2xf32> {
+    %0 = kiln.convert %lr : tensor<f64> -> tensor<f32>
+    %1 = kiln.broadcast %0, [] : tensor<f32> -> tensor<15x2xf32>
+    %2 = kiln.mul %1, %g : tensor<15x2xf32>
+    %3 = kiln.sub %p, %2 : tensor<15x2xf32>
+    return %3 : tensor<15x2xf32>
+  }
+  func.func private @optimizer.update.2(%p: tensor<16xf32>, %g: tensor<16xf32>, %lr: tensor<f64>) -> tensor<16xf32> {
+    %0 = kiln.convert %lr : tensor<f64> -> tensor<f32>
+    %1 = kiln.broadcast %0, [] : tensor<f32> -> tensor<16xf32>
+    %2 = kiln.mul %1, %g : tensor<16xf32>
+    %3 = kiln.sub %p, %2 : tensor<16xf32>
+    return %3 : tensor<16xf32>
   }
 }

@@ -1,0 +1,467 @@
+// The optimizers of a recipe, written in Kiln: one function for all rates, and one for each kind of update.
+#include "frontend/language/TrainBuilder.h"
+
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringSet.h"
+#include "llvm/Support/GlobPattern.h"
+#include "llvm/Support/xxhash.h"
+
+namespace kiln::language {
+
+//===-- Names and calls ------------------------------------------------------------------------------------------===//
+
+static const Stmt *updateOf(const Stmt &module) {
+  for (const StmtPtr &statement : module.body)
+    if (statement->kind == StmtKind::Def && statement->name == "update")
+      return statement.get();
+  return nullptr;
+}
+
+bool Elaborator::isOptimizer(const Stmt &module) { return !module.parameters.empty() && updateOf(module); }
+
+/// An optimizer's call in a recipe: its arguments, checked and kept, since there is no parameter yet.
+Value Elaborator::optimizerRecord(const Stmt &module, const Arguments &arguments, Range range) {
+  auto kept = std::make_shared<Arguments>(arguments);
+  kept->positional.insert(kept->positional.begin(), Value::none());
+  kept->ranges.insert(kept->ranges.begin(), range);
+  std::vector<Binding> values;
+  std::vector<bool> given;
+  if (module.broken || !bindParameters(module, *kept, range, values, given, module.name))
+    return Value::error();
+  Value value = Value::of(Value::Kind::Record);
+  value.record = std::make_shared<Record>();
+  value.record->kind = module.name;
+  value.record->range = range;
+  value.record->module = &module;
+  value.record->arguments = std::move(kept);
+  return value;
+}
+
+/// What is known in rates and updates alone: the step, and schedules by their names, which may be those of a model's
+/// functions.
+std::optional<Value> Elaborator::recipeName(const std::string &name, Range range) {
+  if (wanted_ != Wanted::Callable) {
+    if (name != "step" || !entry_)
+      return std::nullopt;
+    return Value::tensorOf(emit(range).convertTo(stepCounter(range), builder_.getF64Type()));
+  }
+  if (declarations_[0].contains(name) || !declarations_[2].contains(name))
+    return std::nullopt;
+  return global(name, /*library=*/true);
+}
+
+//===-- Which parameters -----------------------------------------------------------------------------------------===//
+
+/// Those that a function of a parameter takes: `def matrices(p): return p.rank == 2`.
+void TrainBuilder::chosenBy(const Value &predicate, Range range, std::vector<std::string> &names) {
+  for (const std::shared_ptr<Variable> &variable : e.parameters_) {
+    Elaborator::Arguments arguments;
+    arguments.positional.push_back(Value::of(Value::Kind::Variable));
+    arguments.positional.back().variable = variable;
+    arguments.ranges.push_back(range);
+    Value chosen = e.callFunction(*predicate.declaration, predicate.instance, arguments, range, nullptr);
+    if (chosen.isError())
+      return;
+    if (chosen.kind != Value::Kind::Boolean) {
+      e.error(range,
+              predicate.declaration->name + " chooses parameters: it gives True or False; this is " + describe(chosen));
+      return;
+    }
+    if (chosen.boolean)
+      names.push_back(variable->name);
+  }
+}
+
+/// Parameters by parts of the model, functions of a parameter, lists of these, or patterns over names.
+std::vector<std::string> TrainBuilder::parameterNames(const Value &value, Range range) {
+  std::vector<std::string> names;
+  if (value.isError())
+    return names;
+  size_t errorsBefore = e.diagnostics_.size();
+  if (value.kind == Value::Kind::String) {
+    llvm::Expected<llvm::GlobPattern> pattern = llvm::GlobPattern::create(value.text);
+    if (!pattern) {
+      llvm::consumeError(pattern.takeError());
+      e.error(range, "malformed pattern \"" + value.text + "\"");
+      return names;
+    }
+    for (const std::shared_ptr<Variable> &variable : e.parameters_)
+      if (pattern->match(variable->name))
+        names.push_back(variable->name);
+  } else if (value.kind == Value::Kind::Function) {
+    chosenBy(value, range, names);
+  } else if (value.isList()) {
+    for (const Value &item : *value.items) {
+      // A pattern or a part may add none, as an activation does; all of them together have to.
+      if (item.kind == Value::Kind::String || item.kind == Value::Kind::Function) {
+        for (std::string &name : parameterNames(item, range))
+          names.push_back(std::move(name));
+        continue;
+      }
+      std::vector<std::shared_ptr<Variable>> variables;
+      e.collect(item, variables);
+      for (const std::shared_ptr<Variable> &variable : variables)
+        names.push_back(variable->name);
+    }
+  } else {
+    std::vector<std::shared_ptr<Variable>> variables;
+    e.collect(value, variables);
+    for (const std::shared_ptr<Variable> &variable : variables)
+      names.push_back(variable->name);
+  }
+  if (names.empty() && e.diagnostics_.size() == errorsBefore)
+    e.error(range, "there are no parameters in " + describe(value));
+  return names;
+}
+
+/// `groups`: which of a recipe's groups a parameter is in.
+mlir::Attribute TrainBuilder::groups() {
+  const Expr &expr = *keys["groups"]->value;
+  Value value = config(expr);
+  if (value.isError())
+    return {};
+  std::vector<mlir::Attribute> out;
+  bool ok = value.isList();
+  for (const Value &item : ok ? *value.items : std::vector<Value>()) {
+    if (item.kind != Value::Kind::Record || item.record->kind != "group") {
+      ok = false;
+      break;
+    }
+    std::vector<mlir::NamedAttribute> fields;
+    std::vector<mlir::Attribute> names;
+    for (const std::string &name : parameterNames(field(*item.record, "parameters"), item.record->ranges[0])) {
+      if (!groupOf.try_emplace(name, item.record).second)
+        e.error(item.record->ranges[0], "the parameter '" + name + "' is in two groups");
+      names.push_back(b.getStringAttr(name));
+    }
+    fields.push_back(b.getNamedAttr("parameters", b.getArrayAttr(names)));
+    for (size_t i = 1; i < item.record->fields.size(); ++i) {
+      const auto &[name, setting] = item.record->fields[i];
+      if (name == "lr_scale" && !setting.asDouble())
+        e.error(item.record->range, "a group's lr_scale is a number; this is " + describe(setting));
+      else if (mlir::Attribute attribute = toAttribute(e, setting, item.record->ranges[i]))
+        fields.push_back(b.getNamedAttr(name, attribute));
+    }
+    out.push_back(b.getDictionaryAttr(fields));
+  }
+  if (!ok)
+    e.error(expr.range, "groups are a list of group(parameters, …)");
+  return b.getArrayAttr(out);
+}
+
+//===-- Rates ----------------------------------------------------------------------------------------------------===//
+
+/// An optimizer's `lr` as an f64[] in the function that is being built; a number stays beside it.
+TrainBuilder::Rate TrainBuilder::rate(const Record &record) {
+  Rate rate;
+  rate.range = record.range;
+  const std::vector<Parameter> &parameters = record.module->parameters;
+  size_t index = 0;
+  while (index < parameters.size() && parameters[index].name != "lr")
+    ++index;
+  if (index == parameters.size()) {
+    e.error(record.range, "the optimizer " + record.kind + " has no argument 'lr'")
+        .note(record.module->nameRange, "it is declared here");
+    return rate;
+  }
+  std::vector<Binding> values;
+  std::vector<bool> given;
+  if (!e.bindParameters(*record.module, *record.arguments, record.range, values, given, record.kind))
+    return rate;
+  Value value = values[index].value;
+  rate.range = values[index].range;
+  if (!given[index]) {
+    Frame frame;
+    frame.space = Space::Rate;
+    frame.library = record.module->range.file && record.module->range.file->isLibrary();
+    rate.range = parameters[index].initial->range;
+    value = e.eval(*parameters[index].initial, frame);
+  }
+  if (value.isError())
+    return rate;
+  if (value.kind == Value::Kind::Function) { // of the step, or of nothing, since it knows the step by its name
+    Elaborator::Arguments arguments;
+    if (!value.declaration->parameters.empty()) {
+      mlir::Value step = e.stepCounter(rate.range);
+      arguments.positional.push_back(Value::tensorOf(e.emit(rate.range).convertTo(step, b.getF64Type())));
+      arguments.ranges.push_back(rate.range);
+    }
+    value = e.callFunction(*value.declaration, value.instance, arguments, rate.range, nullptr);
+    if (value.isError())
+      return rate;
+  }
+  if (value.isNumeral() && value.asDouble())
+    rate.number = value.asDouble();
+  std::optional<Value> tensor;
+  if (rate.number ? *rate.number >= 0 : value.isTensor() && value.rank() == 0)
+    tensor = e.toTensor(value, rate.range, b.getF64Type());
+  if (!tensor) {
+    e.error(rate.range, "a learning rate is a number that is not negative, an expression of the step or a function of "
+                        "it; this is " +
+                            describe(value))
+        .withHelp("as in lr=1e-3, lr=cosine(1e-3, steps=1000) or lr=1e-3 * minimum(1.0, step / 100)");
+    return rate;
+  }
+  rate.value = e.convert(*tensor, b.getF64Type(), rate.range);
+  return rate;
+}
+
+/// What a checkpoint says of a rate: the number, or its text and what its numbers come to.
+static mlir::Attribute describeRate(mlir::Builder &b, const std::optional<double> &number, Range range,
+                                    const std::string &code) {
+  if (number)
+    return b.getF64FloatAttr(*number);
+  std::string text;
+  for (char c : std::string(range.text()))
+    if (!(std::isspace(static_cast<unsigned char>(c)) && (text.empty() || text.back() == ' ')))
+      text += std::isspace(static_cast<unsigned char>(c)) ? ' ' : c;
+  return b.getDictionaryAttr({b.getNamedAttr("kind", b.getStringAttr(text)),
+                              b.getNamedAttr("code", b.getStringAttr(llvm::utohexstr(llvm::xxh3_64bits(code))))});
+}
+
+//===-- Updates --------------------------------------------------------------------------------------------------===//
+
+/// The optimizer for parameters of this type, with what their group says in place of its arguments.
+std::shared_ptr<Instance> TrainBuilder::instanceFor(const Record &record, const Rate &rate, const Record *group,
+                                                    const std::shared_ptr<Variable> &parameter) {
+  Elaborator::Arguments arguments = *record.arguments;
+  arguments.positional[0] = Value::of(Value::Kind::Variable);
+  arguments.positional[0].variable = parameter;
+  const std::vector<Parameter> &parameters = record.module->parameters;
+  auto put = [&](const std::string &name, const Value &value, Range range) {
+    for (size_t i = 1; i < arguments.positional.size() && i < parameters.size(); ++i)
+      if (parameters[i].name == name) {
+        arguments.positional[i] = value;
+        return;
+      }
+    for (auto &[other, old] : arguments.named)
+      if (other == name) {
+        old = value;
+        return;
+      }
+    arguments.named.emplace_back(name, value);
+    arguments.namedRanges.push_back(range);
+    arguments.nameRanges.push_back(range);
+  };
+  for (size_t i = 1; group && i < group->fields.size(); ++i)
+    if (const auto &[name, setting] = group->fields[i]; name == "lr") {
+      e.error(group->range, "a group's learning rate is a share of the recipe's: lr_scale=…");
+      return nullptr;
+    } else if (name != "lr_scale" && !setting.isNone()) {
+      put(name, setting, group->range);
+    }
+  put("lr", rate.number ? Value::floatOf(*rate.number) : Value::none(), rate.range);
+  Value made = e.instantiate(*record.module, arguments, record.range);
+  return made.kind == Value::Kind::Instance ? made.instance : nullptr;
+}
+
+/// The states of an optimizer for one parameter, by their paths in it; false after an error.
+bool TrainBuilder::statesOf(const std::shared_ptr<Instance> &instance, std::vector<std::shared_ptr<Variable>> &states) {
+  std::vector<std::shared_ptr<Variable>> parameters;
+  std::swap(parameters, e.parameters_);
+  std::swap(states, e.states_);
+  Value root = Value::of(Value::Kind::Instance);
+  root.instance = instance;
+  std::vector<const Instance *> seen;
+  e.namePaths(root, "", "", seen);
+  std::swap(states, e.states_);
+  std::swap(parameters, e.parameters_);
+  for (const std::shared_ptr<Variable> &variable : parameters)
+    e.error(variable->range, "an optimizer keeps states; this is a parameter");
+  for (const std::shared_ptr<Variable> &variable : states)
+    if (variable->kind == Variable::Kind::Session) {
+      e.error(variable->range, "an optimizer's states are kept beside the parameters: state(…, persistent)");
+      return false;
+    }
+  return parameters.empty();
+}
+
+/// Writes the function of one kind of update: (p, gradient, lr, states…, step) to (p, states…). False after an error.
+bool TrainBuilder::writeUpdate(const std::string &name, const Record &record, const Rate &rate, const Record *group,
+                               const Variable &like) {
+  auto parameter = std::make_shared<Variable>();
+  parameter->type = like.type;
+  parameter->range = like.range;
+  parameter->name = "p";
+  parameter->index = 0;
+  std::shared_ptr<Instance> instance = instanceFor(record, rate, group, parameter);
+  std::vector<std::shared_ptr<Variable>> states;
+  if (!instance || !statesOf(instance, states))
+    return false;
+  const Stmt &update = *updateOf(*record.module);
+  std::vector<std::pair<std::string, TypeInfo>> inputs = {
+      {"p", like.type}, {"gradient", like.type}, {"lr", {Dtype::f64, {}, {}, record.range}}};
+  for (const std::shared_ptr<Variable> &state : states)
+    inputs.emplace_back(state->name, state->type);
+  std::shared_ptr<Entry> entry = e.beginEntry(name, inputs, true, record.range);
+  entry->update = true;
+  std::vector<Value> values = e.inputValues(*entry, inputs);
+  entry->values[parameter.get()] = values[0];
+  for (size_t i = 0; i < states.size(); ++i)
+    entry->values[states[i].get()] = values[3 + i];
+  double scale = group ? field(*group, "lr_scale").asDouble().value_or(1) : 1;
+  Emit emit = e.emit(record.range);
+  if (scale != 1)
+    values[2] = Value::tensorOf(emit.mul(values[2].tensor, scale));
+  Elaborator::Arguments arguments;
+  arguments.positional = {values[1], values[2]};
+  if (update.parameters.size() > 2)
+    arguments.positional.push_back(Value::tensorOf(emit.convertTo(e.stepCounter(record.range), b.getF64Type())));
+  arguments.ranges.assign(arguments.positional.size(), record.range);
+  Value moved = e.callFunction(update, instance, arguments, record.range, nullptr);
+  mlir::RankedTensorType wanted = values[0].tensorType();
+  if (moved.isTensor())
+    moved = e.asScalarOf(moved, wanted, record.range);
+  if (!moved.isError() && (!moved.isTensor() || moved.tensorType() != wanted))
+    e.error(update.nameRange, record.kind + ".update gives the parameter's new value, " + typeName(wanted) +
+                                  "; this is " + describe(moved));
+  if (entry->seed)
+    e.error(update.nameRange, record.kind + ".update draws random numbers; an optimizer does not");
+  std::vector<Elaborator::Result> results = {{moved, "output", "0"}};
+  std::vector<mlir::Attribute> described;
+  for (size_t i = 0; i < states.size(); ++i) {
+    results.push_back({entry->values[states[i].get()], "output", std::to_string(i + 1)});
+    described.push_back(b.getDictionaryAttr(
+        {b.getNamedAttr("name", b.getStringAttr(states[i]->name)), b.getNamedAttr("init", e.initOf(*states[i]))}));
+  }
+  entry->changed.clear();
+  entry->failed |= moved.isError();
+  e.endEntry(*entry, results, record.range);
+  entry->func.setPrivate();
+  entry->func->setAttr("kiln.states", b.getArrayAttr(described));
+  return !entry->failed;
+}
+
+//===-- All of it ------------------------------------------------------------------------------------------------===//
+
+/// `optimizer = Adam(…)` for all, or `[over(parts, Adam(…)), …]`, each for its own parameters.
+bool TrainBuilder::readOptimizers(const Value &value, const Expr &expr) {
+  if (value.isError())
+    return false;
+  auto isOptimizer = [](const Value &item) { return item.kind == Value::Kind::Record && item.record->module; };
+  auto report = [&](Range range, const Value &item) {
+    e.error(range, "this is no optimizer: " + describe(item))
+        .withHelp(
+            "the optimizers are SGD, Adagrad, Adadelta, RMSprop, Adam, AdamW, Adamax, NAdam, RAdam, Lion, LAMB and "
+            "Muon, and any module of yours with def update(g, lr, step)");
+    return false;
+  };
+  if (!value.isList()) {
+    if (!isOptimizer(value))
+      return report(expr.range, value);
+    chosen.push_back({value.record, {}, rate(*value.record)});
+    return true;
+  }
+  llvm::StringSet<> seen;
+  for (const Value &item : *value.items) {
+    if (item.kind != Value::Kind::Record || item.record->kind != "over") {
+      e.error(expr.range, "several optimizers are a list of over(parameters, optimizer); this is " + describe(item));
+      return false;
+    }
+    std::set<std::string, std::less<>> names;
+    for (const std::string &name : parameterNames(item.record->fields[0].second, item.record->ranges[0])) {
+      if (!seen.insert(name).second)
+        e.error(item.record->ranges[0], "the parameter '" + name + "' has two optimizers");
+      if (!reached.empty() && !reached.count(name))
+        e.error(item.record->ranges[0], "the parameter '" + name + "' has an optimizer, but no loss")
+            .note(keys["loss"]->range, "the losses and their parameters are here");
+      names.insert(name);
+    }
+    const Value &optimizer = item.record->fields[1].second;
+    if (!isOptimizer(optimizer))
+      return report(item.record->ranges[1], optimizer);
+    chosen.push_back({optimizer.record, std::move(names), rate(*optimizer.record)});
+  }
+  return true;
+}
+
+/// The settings of one optimizer as they are kept with a checkpoint.
+mlir::Attribute TrainBuilder::describeOptimizer(const Chosen &one, const std::string &code) {
+  std::string kind = one.record->kind;
+  for (char &c : kind)
+    c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  std::vector<mlir::NamedAttribute> fields = {b.getNamedAttr("kind", b.getStringAttr(kind))};
+  fields.push_back(b.getNamedAttr("lr", describeRate(b, one.rate.number, one.rate.range, code)));
+  std::vector<Binding> values;
+  std::vector<bool> given;
+  const Stmt &module = *one.record->module;
+  if (e.bindParameters(module, *one.record->arguments, one.record->range, values, given, one.record->kind))
+    for (size_t i = 1; i < module.parameters.size(); ++i)
+      if (given[i] && module.parameters[i].name != "lr" && !values[i].value.isTensor())
+        if (mlir::Attribute attribute = toAttribute(e, values[i].value, values[i].range))
+          fields.push_back(b.getNamedAttr(module.parameters[i].name, attribute));
+  if (one.names) {
+    std::vector<llvm::StringRef> names(one.names->begin(), one.names->end());
+    fields.push_back(b.getNamedAttr("parameters", b.getStrArrayAttr(names)));
+  }
+  return b.getDictionaryAttr(fields);
+}
+
+/// One update for each parameter that the loss reads: kinds that agree in optimizer, group and type share a function.
+mlir::Attribute TrainBuilder::writeUpdates() {
+  std::vector<mlir::Attribute> updates;
+  std::map<std::tuple<size_t, const Record *, std::string>, std::string> written;
+  Entry *loss = nullptr;
+  for (const auto &entry : e.entries_)
+    if (entry->name == "loss.train")
+      loss = entry.get();
+  for (size_t i = 0; i < chosen.size(); ++i)
+    for (const auto &[index, pair] : loss->parameters) {
+      const Variable &variable = *pair.first;
+      if (!variable.trainable || (chosen[i].names && !chosen[i].names->contains(variable.name)) ||
+          (!reached.empty() && !reached.count(variable.name)))
+        continue;
+      auto found = groupOf.find(variable.name);
+      const Record *group = found == groupOf.end() ? nullptr : found->second.get();
+      auto [place, isNew] = written.try_emplace({i, group, typeText(variable.type.dtype, variable.type.dims)},
+                                                "optimizer.update." + std::to_string(written.size()));
+      if (isNew && !writeUpdate(place->second, *chosen[i].record, chosen[i].rate, group, variable))
+        return {};
+      updates.push_back(b.getDictionaryAttr({b.getNamedAttr("parameter", b.getStringAttr(variable.name)),
+                                             b.getNamedAttr("function", b.getStringAttr(place->second)),
+                                             b.getNamedAttr("rate", b.getI64IntegerAttr(static_cast<int64_t>(i)))}));
+    }
+  return b.getArrayAttr(updates);
+}
+
+void TrainBuilder::optimizers(int64_t &scheduleSteps) {
+  if (!keys.count("optimizer")) {
+    e.error(recipe.nameRange, "the recipe has no optimizer")
+        .withHelp("write `optimizer = AdamW(lr=1e-3)`, for example");
+    return;
+  }
+  const Expr &expr = *keys["optimizer"]->value;
+  if (keys.count("groups"))
+    set("groups", groups());
+  e.optimizing_ = true;
+  e.scheduleSteps_ = &scheduleSteps;
+  std::shared_ptr<Entry> rates = e.beginEntry("optimizer.rates", {}, true, expr.range);
+  bool ok = readOptimizers(config(expr, Space::Rate), expr);
+  std::vector<Elaborator::Result> results;
+  for (const Chosen &one : chosen) {
+    ok &= one.rate.value.isTensor();
+    results.push_back({one.rate.value, "output", std::to_string(results.size())});
+  }
+  if (!ok)
+    results.clear();
+  rates->failed |= !ok;
+  if (rates->seed)
+    e.error(expr.range, "a learning rate draws random numbers; it is a function of the step alone");
+  e.endEntry(*rates, results, expr.range);
+  rates->func.setPrivate();
+  if (ok && !e.diagnostics_.hasErrors()) {
+    std::string code;
+    llvm::raw_string_ostream(code) << rates->func;
+    std::vector<mlir::Attribute> described;
+    for (const Chosen &one : chosen)
+      described.push_back(describeOptimizer(one, code));
+    set(chosen.front().names ? "optimizers" : "optimizer",
+        chosen.front().names ? b.getArrayAttr(described) : described.front());
+    set("rates", b.getStringAttr("optimizer.rates"));
+    set("updates", writeUpdates());
+  }
+  e.scheduleSteps_ = nullptr;
+  e.optimizing_ = false;
+}
+
+} // namespace kiln::language

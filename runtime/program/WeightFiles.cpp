@@ -1,0 +1,233 @@
+#include "runtime/program/WeightFiles.h"
+
+#include "runtime/program/Weights.h"
+#include "runtime/support/Error.h"
+#include "runtime/support/Json.h"
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <functional>
+#include <set>
+
+namespace kiln {
+
+namespace {
+
+/// `*` stands for any characters. Where it matches, `part` is what the first one stands for.
+bool matches(std::string_view pattern, std::string_view text, std::string &part) {
+  size_t star = pattern.find('*');
+  if (star == std::string_view::npos)
+    return pattern == text;
+  std::string_view before = pattern.substr(0, star), after = pattern.substr(star + 1);
+  if (!text.starts_with(before))
+    return false;
+  std::string rest;
+  for (size_t length = 0; before.size() + length <= text.size(); ++length)
+    if (matches(after, text.substr(before.size() + length), rest)) {
+      part = text.substr(before.size(), length);
+      return true;
+    }
+  return false;
+}
+
+/// What PyTorch's modules keep among their weights and a model computes by itself.
+bool isComputed(std::string_view name) {
+  static constexpr std::string_view names[] = {"num_batches_tracked", "position_ids", "token_type_ids",
+                                               "inv_freq",            "masked_bias",  "pe"};
+  std::string_view last = name.substr(name.rfind('.') == std::string_view::npos ? 0 : name.rfind('.') + 1);
+  return std::find(std::begin(names), std::end(names), last) != std::end(names);
+}
+
+/// The files that an index names, each checked to lie beside it.
+std::vector<std::string> shardsOf(const std::string &index) {
+  Json json = Json::parse(MappedFile(index).text(), index);
+  const Json *map = json.isObject() ? json.find("weight_map") : nullptr;
+  if (!map || !map->isObject() || map->object().empty())
+    fail("%s is no index of weights: it has no \"weight_map\"", index.c_str());
+  std::set<std::string> names;
+  for (const Json &member : map->object()) {
+    if (!member.isString() || member.string().empty() || member.string().find('/') != std::string::npos)
+      fail("%s: '%s' is in no file beside the index", index.c_str(), member.key().c_str());
+    names.insert(member.string());
+  }
+  std::vector<std::string> paths;
+  for (const std::string &name : names)
+    paths.push_back((std::filesystem::path(index).parent_path() / name).string());
+  return paths;
+}
+
+/// The names that the model knows a file's tensors by; empty for those that are not looked at.
+class Renamer {
+public:
+  explicit Renamer(const WeightChoice &choice)
+      : choice_(choice), used_(choice.strip.size() + choice.renames.size() + choice.ignore.size()) {}
+
+  std::string operator()(std::string name, const std::string &prefix) {
+    std::string part;
+    size_t rule = 0;
+    for (const std::string &pattern : choice_.ignore)
+      if (bool found = matches(pattern, name, part); used_[rule] = used_[rule] || found, ++rule, found)
+        return "";
+    for (std::string_view training : tensorsOfTraining())
+      if (name.starts_with(training))
+        return "";
+    rule = choice_.ignore.size();
+    bool stripped = false;
+    for (const std::string &begin : choice_.strip) {
+      if (!stripped && name.starts_with(begin)) {
+        stripped = used_[rule] = true;
+        name = name.substr(begin.size());
+      }
+      ++rule;
+    }
+    for (const auto &[from, to] : choice_.renames) {
+      if (matches(from, name, part)) {
+        used_[rule] = true;
+        size_t star = to.find('*');
+        name = star == std::string::npos ? to : to.substr(0, star) + part + to.substr(star + 1);
+        break;
+      }
+      ++rule;
+    }
+    return prefix.empty() || name.empty() ? name : prefix + "." + name;
+  }
+
+  /// A rule that nothing follows is a mistake.
+  void checkUsed() const {
+    std::vector<std::string> rules;
+    for (const std::string &pattern : choice_.ignore)
+      rules.push_back("--ignore " + pattern);
+    for (const std::string &begin : choice_.strip)
+      rules.push_back("--strip " + begin);
+    for (const auto &[from, to] : choice_.renames)
+      rules.push_back("--rename " + from + "=" + to);
+    for (size_t i = 0; i < rules.size(); ++i)
+      if (!used_[i])
+        fail("%s: no tensor of the weights is called so", rules[i].c_str());
+  }
+
+private:
+  const WeightChoice &choice_;
+  std::vector<bool> used_;
+};
+
+Safetensors openAll(const WeightChoice &choice) {
+  std::vector<Safetensors> opened;
+  std::vector<std::string> prefixes;
+  for (const WeightChoice::File &file : choice.files) {
+    bool isIndex = file.path.ends_with(".json");
+    for (const std::string &path : isIndex ? shardsOf(file.path) : std::vector<std::string>{file.path}) {
+      opened.push_back(Safetensors::open(path));
+      prefixes.push_back(file.prefix);
+    }
+  }
+  Renamer rename(choice);
+  Safetensors joined = Safetensors::join(
+      std::move(opened), [&](size_t file, const std::string &name) { return rename(name, prefixes[file]); });
+  rename.checkUsed();
+  return joined;
+}
+
+bool sameBytes(const TensorView &a, const TensorView &b) {
+  return a.dtype == b.dtype && a.shape == b.shape && std::memcmp(a.data, b.data, a.bytes) == 0;
+}
+
+/// Without what the model does not want and need not: buffers that it computes, second names of what it takes.
+Safetensors withoutSpare(Safetensors file, const std::vector<TensorRequest> &requests) {
+  std::set<std::string> wanted;
+  for (const TensorRequest &request : requests)
+    wanted.insert(request.name);
+  std::set<std::string> spare;
+  for (const TensorView &tensor : file.tensors())
+    if (!wanted.contains(tensor.name) &&
+        (isComputed(tensor.name) || std::any_of(file.tensors().begin(), file.tensors().end(), [&](const TensorView &other) {
+           return wanted.contains(other.name) && sameBytes(tensor, other);
+         })))
+      spare.insert(tensor.name);
+  std::vector<Safetensors> one;
+  one.push_back(std::move(file));
+  return Safetensors::join(std::move(one),
+                           [&](size_t, const std::string &name) { return spare.contains(name) ? std::string() : name; });
+}
+
+std::string misfitOf(const Safetensors &file, const TensorRequest &request) {
+  try {
+    checkTensors(file, {request}, /*exact=*/false);
+    return "";
+  } catch (const Error &error) {
+    std::string text = error.what();
+    return text.substr(text.find('\n') + 3);
+  }
+}
+
+/// Those requests that the file fits, the others told in `lines`.
+std::vector<TensorRequest> fitting(const Safetensors &file, const std::vector<TensorRequest> &requests,
+                                   std::vector<std::string> &lines) {
+  std::vector<TensorRequest> fit;
+  std::set<std::string> wanted;
+  for (const TensorRequest &request : requests) {
+    wanted.insert(request.name);
+    if (std::string why = misfitOf(file, request); why.empty())
+      fit.push_back(request);
+    else
+      lines.push_back(why);
+  }
+  for (const TensorView &tensor : file.tensors())
+    if (!wanted.contains(tensor.name))
+      lines.push_back("'" + tensor.name + "' (" + describeType(tensor.dtype, tensor.shape) + ") is not in the model");
+  if (fit.empty() && !requests.empty())
+    fail("--partial: nothing of %s fits the model", file.what().c_str());
+  return fit;
+}
+
+/// "model." where every name that is missing is there behind it.
+std::string commonPrefix(const Safetensors &file, const std::vector<TensorRequest> &requests) {
+  std::string prefix;
+  for (const TensorRequest &request : requests) {
+    if (file.find(request.name))
+      continue;
+    if (prefix.empty())
+      for (const TensorView &tensor : file.tensors())
+        if (tensor.name.ends_with("." + request.name))
+          prefix = tensor.name.substr(0, tensor.name.size() - request.name.size());
+    if (prefix.empty() || !file.find(prefix + request.name))
+      return "";
+  }
+  return prefix;
+}
+
+std::vector<std::string> each(const WeightChoice &choice, const std::vector<TensorRequest> &requests, bool fill) {
+  Safetensors file = withoutSpare(openAll(choice), requests);
+  std::vector<std::string> lines;
+  std::vector<TensorRequest> taken = choice.partial ? fitting(file, requests, lines) : requests;
+  try {
+    if (fill)
+      loadTensors(file, taken, /*exact=*/!choice.partial);
+    else
+      checkTensors(file, taken, /*exact=*/!choice.partial);
+  } catch (const Error &error) {
+    std::string prefix = commonPrefix(file, taken);
+    throw prefix.empty() ? error
+                         : Error(std::string(error.what()) + "\nhelp: the names begin with '" + prefix +
+                                 "' there: --strip " + prefix);
+  }
+  return lines;
+}
+
+} // namespace
+
+bool matchesPattern(std::string_view pattern, std::string_view name) {
+  std::string part;
+  return matches(pattern, name, part);
+}
+
+std::vector<std::string> loadWeightFiles(const WeightChoice &choice, const std::vector<TensorRequest> &requests) {
+  return each(choice, requests, true);
+}
+
+std::vector<std::string> checkWeightFiles(const WeightChoice &choice, const std::vector<TensorRequest> &requests) {
+  return each(choice, requests, false);
+}
+
+} // namespace kiln

@@ -1,0 +1,40 @@
+// Weights as people have them: several files, shards with an index, a part of a model, names by another scheme.
+#pragma once
+
+#include "runtime/files/Safetensors.h"
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace kiln {
+
+/// Which files, and how their tensors are called in the model.
+struct WeightChoice {
+  struct File {
+    std::string path;   ///< safetensors, or the JSON index of several beside it
+    std::string prefix; ///< "encoder": its tensors are the model's `encoder.…`
+  };
+  std::vector<File> files;
+  std::vector<std::string> strip;                           ///< beginnings of names that the model does not have
+  std::vector<std::pair<std::string, std::string>> renames; ///< patterns with at most one `*` each
+  std::vector<std::string> ignore;                          ///< patterns of names that are not looked at
+  bool partial = false;                                     ///< what fits is taken, the rest is told
+
+  bool empty() const { return files.empty(); }
+};
+
+/// Whether a name is of the pattern, in which each `*` stands for any characters.
+bool matchesPattern(std::string_view pattern, std::string_view name);
+
+/// Fills the requests from the files: all of them, and nothing else may be there but what a checkpoint of training holds
+/// beside weights, buffers that a model computes (`num_batches_tracked`, `position_ids`, …), and a second name of the
+/// same bytes (a tied weight). Throws one Error that lists all that does not fit; nothing was filled then. With `partial`
+/// what fits is filled, and the lines that come back say what does not; none fits at all: an Error.
+std::vector<std::string> loadWeightFiles(const WeightChoice &choice, const std::vector<TensorRequest> &requests);
+
+/// As above, without filling anything: throws, or gives the lines.
+std::vector<std::string> checkWeightFiles(const WeightChoice &choice, const std::vector<TensorRequest> &requests);
+
+} // namespace kiln
