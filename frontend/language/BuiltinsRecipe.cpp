@@ -9,6 +9,7 @@ llvm::ArrayRef<Builtin> recipeBuiltins() {
       {"clip_value", "value", makeRecord, Space::Recipe},
       {"group", "parameters, lr_scale=1.0, **settings", makeRecord, Space::Recipe},
       {"over", "parameters, optimizer", makeRecord, Space::Recipe},
+      {"load", "path, prefix=None, partial=False, strip=None, ignore=None", makeRecord, Space::Recipe},
       {"every", "n, batches=None, keep=2", makeRecord, Space::Recipe},
       {"patience", "n, metric=\"loss\", best=\"min\", minimum=0.0", makeRecord, Space::Recipe},
       {"text", "path, context, batch, tokens=\"characters\", vocabulary=None, validation=None, test=None, shuffle=True",
@@ -51,8 +52,10 @@ llvm::ArrayRef<Builtin> recipeBuiltins() {
        "shuffle=True",
        makeRecord, Space::Reader},
       {"safetensors", "path, **fields", makeRecord, Space::Reader},
-      {"greedy", "from=None, until=None, tokens=None", makeRecord, Space::Draw},
-      {"sample", "temperature=1.0, top_k=0, top_p=1.0, from=None, until=None, tokens=None", makeRecord, Space::Draw},
+      {"greedy", "from=None, until=None, tokens=None, repetition_penalty=1.0", makeRecord, Space::Draw},
+      {"sample",
+       "temperature=1.0, top_k=0, top_p=1.0, min_p=0.0, from=None, until=None, tokens=None, repetition_penalty=1.0",
+       makeRecord, Space::Draw},
       {"beam", "width, length_penalty=0.0, from=None, until=None, tokens=None", makeRecord, Space::Draw},
   };
   return builtins;

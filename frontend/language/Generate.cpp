@@ -319,7 +319,20 @@ void GenerateBuilder::checkDraw(const Record &record, size_t i) {
     expect(number && *number >= 0 && *number <= std::numeric_limits<double>::max(), "a number that is not negative");
   else if (name == "top_p")
     expect(number && *number > 0 && *number <= 1, "a number above 0, up to 1,");
-  else if (name == "length_penalty")
+  else if (name == "min_p")
+    expect(number && *number >= 0 && *number <= 1, "a number from 0 to 1");
+  else if (name == "repetition_penalty")
+    expect(number && *number > 0 && *number <= std::numeric_limits<double>::max(), "a number above 0");
+  else if (name == "until" && !value.isNone()) {
+    std::vector<Value> ends = value.isList() ? *value.items : std::vector<Value>{value};
+    expect(!ends.empty() && std::all_of(ends.begin(), ends.end(),
+                                        [](const Value &end) {
+                                          std::optional<int64_t> token = end.isNumeral() ? end.asInteger() : std::nullopt;
+                                          return token ? *token >= 0 && *token <= INT32_MAX
+                                                       : end.kind == Value::Kind::String && !end.text.empty();
+                                        }),
+           "a token, a text, or a list of those that end a sequence,");
+  } else if (name == "length_penalty")
     expect(number.has_value(), "a number");
   else if (name == "width")
     expect(whole && *whole >= 1 && *whole <= 1024, "a whole number from 1 to 1024");

@@ -50,6 +50,8 @@ private:
   void length(int64_t scheduleSteps);
   void clip();
   void intervals();
+  void weights();
+  mlir::Attribute weightsOf(const Value &value, Range range);
   mlir::Attribute groups();
   std::vector<std::string> parameterNames(const Value &value, Range range);
   void chosenBy(const Value &predicate, Range range, std::vector<std::string> &names);

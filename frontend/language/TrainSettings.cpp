@@ -127,6 +127,55 @@ void TrainBuilder::intervals() {
   }
 }
 
+/// "path", or load(path, prefix=…, partial=…, strip=…, ignore=…); null after an error.
+mlir::Attribute TrainBuilder::weightsOf(const Value &value, Range range) {
+  auto isText = [](const Value &text) { return text.kind == Value::Kind::String && !text.text.empty(); };
+  auto isTexts = [&](const Value &texts) {
+    return isText(texts) || (texts.isList() && !texts.items->empty() &&
+                             std::all_of(texts.items->begin(), texts.items->end(), isText));
+  };
+  if (isText(value))
+    return b.getDictionaryAttr({b.getNamedAttr("path", b.getStringAttr(value.text))});
+  if (value.kind != Value::Kind::Record || value.record->kind != "load") {
+    if (!value.isError())
+      e.error(range, "weights are a path, load(path, …) or a list of those; this is " + describe(value));
+    return {};
+  }
+  std::vector<mlir::NamedAttribute> fields;
+  for (size_t i = 0; i < value.record->fields.size(); ++i) {
+    const auto &[name, field] = value.record->fields[i];
+    bool ok = name == "partial"                       ? field.kind == Value::Kind::Boolean
+              : name == "path"                        ? isText(field)
+              : name == "prefix" && !field.isNone()   ? isText(field)
+                                                      : field.isNone() || isTexts(field);
+    if (!ok) {
+      e.error(value.record->ranges[i], "load's '" + name + "' is " + describe(field) + "; " +
+                                           (name == "partial" ? "True or False"
+                                            : name == "path" || name == "prefix" ? "a string"
+                                                                                 : "a string, or a list of them,") +
+                                           " is expected");
+      return {};
+    }
+    Value written = (name == "strip" || name == "ignore") && isText(field) ? Value::listOf({field}) : field;
+    if (mlir::Attribute attribute = toAttribute(e, written, value.record->ranges[i]))
+      fields.push_back(b.getNamedAttr(name, attribute));
+  }
+  return b.getDictionaryAttr(fields);
+}
+
+/// `weights`: what a training begins with, in place of initial values.
+void TrainBuilder::weights() {
+  if (!keys.count("weights"))
+    return;
+  const Expr &expr = *keys["weights"]->value;
+  Value value = config(expr);
+  std::vector<mlir::Attribute> all;
+  for (const Value &item : value.isList() ? *value.items : std::vector<Value>{value})
+    if (mlir::Attribute one = weightsOf(item, expr.range))
+      all.push_back(one);
+  set("weights", b.getArrayAttr(all));
+}
+
 void TrainBuilder::settings() {
   int64_t scheduleSteps = 0;
   set("loss", b.getStringAttr("loss.train"));
@@ -135,6 +184,7 @@ void TrainBuilder::settings() {
   length(scheduleSteps);
   clip();
   intervals();
+  weights();
   for (const char *key : {"log", "seed"})
     if (std::optional<int64_t> value = count(key))
       set(key, b.getI64IntegerAttr(*value));

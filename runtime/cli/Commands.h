@@ -27,8 +27,9 @@ struct Common {
 std::unique_ptr<Program> startProgram(const Options &options, Common &common);
 /// The weights that --load and the options beside it name.
 WeightChoice weightChoice(const Options &options);
-/// Initial values, and --load; what it does not fit with --partial is told on stderr.
-void startWeights(Program &program, const Options &options, uint32_t seed);
+/// Initial values, and --load, or, for a training, the recipe's weights; what a partial one does not fit is told on
+/// stderr.
+void startWeights(Program &program, const Options &options, uint32_t seed, bool trains = false);
 std::map<std::string, std::string> dataOverrides(const Options &options);
 /// The --input options into the entry's inputs: NAME=FILE.npy, NAME=FILE.safetensors, or a .safetensors file alone.
 void setInputs(Call &call, const Options &options);

@@ -16,7 +16,8 @@ namespace {
 
 DrawSpec drawSpec(const Options &options, const Json &recipe) {
   DrawSpec spec = DrawSpec::parse(recipe.find("draw"));
-  bool sampling = options.has("temperature") || options.has("top-k") || options.has("top-p");
+  bool sampling = options.has("temperature") || options.has("top-k") || options.has("top-p") ||
+                  options.has("min-p");
   if (options.has("greedy") + options.has("beam") + sampling > 1)
     throw UsageError("--greedy, --beam and the sampling options exclude each other");
   if (options.has("greedy"))
@@ -28,6 +29,10 @@ DrawSpec drawSpec(const Options &options, const Json &recipe) {
   spec.temperature = options.number("temperature", spec.temperature);
   spec.topK = options.integer("top-k", spec.topK, 0, INT32_MAX);
   spec.topP = options.number("top-p", spec.topP);
+  spec.minP = options.number("min-p", spec.minP);
+  spec.repetitionPenalty = options.number("repetition-penalty", spec.repetitionPenalty);
+  if (options.has("stop"))
+    spec.stops = options.list("stop");
   spec.beams = options.integer("beam", spec.beams, 1, 1024);
   spec.lengthPenalty = options.number("length-penalty", spec.lengthPenalty);
   if (options.has("length-penalty") && spec.kind != DrawSpec::Kind::Beam)
@@ -131,8 +136,55 @@ std::string decode(const Vocabulary *words, const std::vector<int32_t> &ids) {
   return text;
 }
 
+/// A sequence as text, which ends where one of `stops` begins. What may be the beginning of one waits.
+class Written {
+public:
+  Written(const Vocabulary *words, const std::vector<std::string> &stops, bool first)
+      : words_(words), stops_(stops), first_(first) {}
+
+  /// False where the sequence ends.
+  bool add(int32_t token) {
+    std::string piece = words_ ? words_->piece(token, first_) : (first_ ? "" : " ") + std::to_string(token);
+    first_ = first_ && piece.empty();
+    size_t from = text_.size();
+    text_ += piece;
+    size_t end = std::string::npos;
+    for (const std::string &stop : stops_)
+      end = std::min(end, text_.find(stop, from > stop.size() ? from - stop.size() : 0));
+    if (end == std::string::npos)
+      return true;
+    text_.resize(end);
+    ended_ = true;
+    return false;
+  }
+
+  /// What has not been taken and is no beginning of a stop; `all`: the rest, at the end.
+  std::string take(bool all = false) {
+    size_t sure = text_.size();
+    if (!all && !ended_)
+      for (const std::string &stop : stops_)
+        for (size_t length = std::min(stop.size(), text_.size()); length > 0; --length)
+          if (text_.ends_with(std::string_view(stop).substr(0, length))) {
+            sure = std::min(sure, text_.size() - length);
+            break;
+          }
+    std::string piece = sure > taken_ ? text_.substr(taken_, sure - taken_) : std::string();
+    taken_ = std::max(taken_, sure);
+    return piece;
+  }
+  const std::string &text() const { return text_; }
+
+private:
+  const Vocabulary *words_;
+  const std::vector<std::string> &stops_;
+  bool first_, ended_ = false;
+  std::string text_;
+  size_t taken_ = 0;
+};
+
 /// Many prompts, one a line; with references, BLEU at the end.
-int manyPrompts(const Options &options, const Words &words, Generator &generator, int64_t limit, JsonOutput &json) {
+int manyPrompts(const Options &options, const Words &words, Generator &generator, const DrawSpec &draw, int64_t limit,
+                JsonOutput &json) {
   std::vector<std::string> prompts = readLines(options.text("prompts")), references, answers;
   if (options.has("reference")) {
     references = readLines(options.text("reference"));
@@ -141,9 +193,11 @@ int manyPrompts(const Options &options, const Words &words, Generator &generator
            options.text("reference").c_str(), references.size());
   }
   for (size_t i = 0; i < prompts.size(); ++i) {
-    std::vector<int32_t> ids = generator.generate(encodePrompt(words.prompt(), prompts[i], true), limit,
-                                                  static_cast<uint32_t>(i), [](int32_t) {});
-    answers.push_back(decode(words.answer(), ids));
+    Written written(words.answer(), draw.stops, true);
+    std::vector<int32_t> ids =
+        generator.generate(encodePrompt(words.prompt(), prompts[i], true), limit, static_cast<uint32_t>(i),
+                           [&](int32_t token, double) { return draw.stops.empty() || written.add(token); });
+    answers.push_back(draw.stops.empty() ? decode(words.answer(), ids) : written.text());
     json.line(JsonLine().add("prompt", prompts[i]).add("text", answers.back()).str());
     if (!json.ownsStandardOutput())
       std::printf("%s\n", answers.back().c_str());
@@ -156,11 +210,48 @@ int manyPrompts(const Options &options, const Words &words, Generator &generator
   return 0;
 }
 
+/// One sequence: written as it is drawn, and a line of JSON at its end.
+void oneSample(const Words &words, Generator &generator, const DrawSpec &draw, const std::vector<int32_t> &prompt,
+               const std::string &text, int64_t limit, uint32_t number, JsonOutput &json, bool scored) {
+  bool print = !json.ownsStandardOutput();
+  // A text goes on where its prompt ends; an answer in another vocabulary stands alone.
+  bool continues = words.prompt() == words.answer();
+  if (print && continues)
+    std::fputs(text.c_str(), stdout);
+  Written written(words.answer(), draw.stops, !continues || text.empty());
+  std::string scores;
+  std::vector<int32_t> ids = generator.generate(prompt, limit, number, [&](int32_t token, double score) {
+    scores += (scores.empty() ? "" : ",") + shortest(score);
+    bool goesOn = written.add(token);
+    if (print) {
+      std::fputs(written.take().c_str(), stdout);
+      std::fflush(stdout);
+    }
+    return goesOn;
+  });
+  if (print)
+    std::printf("%s\n", written.take(true).c_str());
+  if (!json)
+    return;
+  std::string list;
+  for (int32_t id : ids)
+    list += (list.empty() ? "" : ",") + std::to_string(id);
+  JsonLine line;
+  line.add("prompt", text).add("text", draw.stops.empty() ? decode(words.answer(), ids) : written.text());
+  line.addRaw("tokens", "[" + list + "]");
+  if (scored)
+    line.addRaw("log_probabilities", "[" + scores + "]");
+  json.line(line.str());
+}
+
 } // namespace
 
 int generateCommand(const Options &options, Common &common) {
   if (options.has("prompt") && options.has("prompts"))
     throw UsageError("--prompt is one, --prompts a file of many: give one of them");
+  for (const char *option : {"samples", "log-probabilities"})
+    if (options.has(option) && options.has("prompts"))
+      throw UsageError(format("--%s is about one --prompt, not a file of many", option));
   if (options.has("reference") && !options.has("prompts"))
     throw UsageError("--reference answers the prompts of --prompts FILE: give that too");
   std::unique_ptr<Program> program = startProgram(options, common);
@@ -173,38 +264,16 @@ int generateCommand(const Options &options, Common &common) {
   int64_t limit = options.integer("tokens", draw.tokens > 0 ? draw.tokens : 200, 1, INT32_MAX);
   JsonOutput json(common.json, common.jsonPath);
   if (options.has("prompts"))
-    return manyPrompts(options, words, generator, limit, json);
+    return manyPrompts(options, words, generator, draw, limit, json);
   std::string text = options.text("prompt");
   std::vector<int32_t> prompt = encodePrompt(words.prompt(), text, options.has("prompt"));
   if (prompt.empty())
     fail("the prompt is empty; give at least one token with --prompt");
-  bool print = !json.ownsStandardOutput();
-  // A text goes on where its prompt ends; an answer in another vocabulary stands alone.
-  bool continues = words.prompt() == words.answer();
-  if (print && continues)
-    std::fputs(text.c_str(), stdout);
-  bool first = !continues || text.empty();
-  std::vector<int32_t> ids = generator.generate(prompt, limit, 0, [&](int32_t token) {
-    if (!print)
-      return;
-    std::string piece =
-        words.answer() ? words.answer()->piece(token, first) : (first ? "" : " ") + std::to_string(token);
-    first = first && piece.empty();
-    std::fputs(piece.c_str(), stdout);
-    std::fflush(stdout);
-  });
-  if (print)
-    std::fputc('\n', stdout);
-  if (json) {
-    std::string list;
-    for (int32_t id : ids)
-      list += (list.empty() ? "" : ",") + std::to_string(id);
-    json.line(JsonLine()
-                  .add("prompt", text)
-                  .add("text", decode(words.answer(), ids))
-                  .addRaw("tokens", "[" + list + "]")
-                  .str());
-  }
+  int64_t samples = options.integer("samples", 1, 1, 1 << 20);
+  generator.score(options.has("log-probabilities"));
+  for (int64_t i = 0; i < samples; ++i)
+    oneSample(words, generator, draw, prompt, text, limit, static_cast<uint32_t>(i), json,
+              options.has("log-probabilities"));
   return 0;
 }
 

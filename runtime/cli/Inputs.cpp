@@ -5,6 +5,7 @@
 #include "runtime/support/Error.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 namespace kiln {
 
@@ -46,8 +47,28 @@ WeightChoice weightChoice(const Options &options) {
   return choice;
 }
 
-void startWeights(Program &program, const Options &options, uint32_t seed) {
+/// What `weights` of the train block names.
+static WeightChoice recipeWeights(const Manifest &manifest) {
+  WeightChoice choice;
+  const Json *weights = manifest.train.isObject() ? manifest.train.find("weights") : nullptr;
+  const char *folder = std::getenv("KILN_MODEL_DIR"); // as for data: the folder that the model stands in
+  for (const Json &one : weights ? weights->array() : std::vector<Json>()) {
+    choice.files.push_back({findData(one.at("path").string(), "the recipe's weights", folder ? folder : ""),
+                            one.stringOr("prefix", "")});
+    const Json *partial = one.find("partial");
+    choice.partial |= partial && partial->kind() == Json::Kind::Bool && partial->boolean();
+    for (auto [key, list] : {std::pair("strip", &choice.strip), std::pair("ignore", &choice.ignore)})
+      if (const Json *rules = one.find(key))
+        for (const Json &rule : rules->array())
+          list->push_back(rule.string());
+  }
+  return choice;
+}
+
+void startWeights(Program &program, const Options &options, uint32_t seed, bool trains) {
   WeightChoice choice = weightChoice(options);
+  if (trains && choice.empty())
+    choice = recipeWeights(program.manifest());
   std::vector<std::string> left = program.start(seed, choice);
   if (!left.empty())
     std::fprintf(stderr, "note: --partial: not all of it fits:\n");

@@ -233,7 +233,7 @@ void Training::start(const Options &options, bool again) {
     return;
   }
   position_.step = 0;
-  startWeights(*program_, options, position_.seed);
+  startWeights(*program_, options, position_.seed, /*trains=*/true);
 }
 
 void Training::readRecipe(const Options &options) {

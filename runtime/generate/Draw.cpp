@@ -27,7 +27,19 @@ DrawSpec DrawSpec::parse(const Json *json) {
   spec.beams = json->integerOr("width", 1);
   spec.lengthPenalty = json->numberOr("length_penalty", 0.0);
   spec.from = static_cast<int32_t>(json->integerOr("from", -1));
-  spec.until = static_cast<int32_t>(json->integerOr("until", -1));
+  spec.minP = json->numberOr("min_p", 0.0);
+  spec.repetitionPenalty = json->numberOr("repetition_penalty", 1.0);
+  auto end = [&](const Json &value) {
+    if (value.isString())
+      spec.stops.push_back(value.string());
+    else
+      spec.until.push_back(static_cast<int32_t>(value.integer(0, INT32_MAX)));
+  };
+  if (const Json *until = json->find("until"); until && until->isArray())
+    for (const Json &value : until->array())
+      end(value);
+  else if (until && !until->isNull())
+    end(*until);
   spec.tokens = json->integerOr("tokens", 0);
   return spec;
 }
@@ -39,6 +51,13 @@ void DrawSpec::check() const {
     fail("top-k %lld is below 0", static_cast<long long>(topK));
   if (!(topP > 0 && topP <= 1))
     fail("top-p %s is not a share above 0, up to 1", shortest(topP).c_str());
+  if (!(minP >= 0 && minP <= 1))
+    fail("min-p %s is not a share from 0 to 1", shortest(minP).c_str());
+  if (!(repetitionPenalty > 0) || std::isinf(repetitionPenalty))
+    fail("the repetition penalty %s is not a number above 0", shortest(repetitionPenalty).c_str());
+  for (const std::string &stop : stops)
+    if (stop.empty())
+      fail("a text that ends a sequence is empty");
   if (beams < 1 || beams > 1024)
     fail("%lld beams: expected 1 to 1024", static_cast<long long>(beams));
 }
@@ -53,45 +72,80 @@ int32_t argmax(std::span<const float> logits) {
   return best;
 }
 
-int32_t Sampler::draw(std::span<const float> logits, float uniform) {
-  int32_t top = argmax(logits);
-  if (spec_.temperature == 0)
-    return top;
-  double highest = logits[static_cast<size_t>(top)];
+bool DrawSpec::ends(int32_t token) const { return std::find(until.begin(), until.end(), token) != until.end(); }
+
+void penalise(std::span<float> logits, std::span<const int32_t> history, double penalty) {
+  if (penalty == 1)
+    return;
+  std::vector<int32_t> seen(history.begin(), history.end());
+  std::sort(seen.begin(), seen.end());
+  seen.erase(std::unique(seen.begin(), seen.end()), seen.end());
+  for (int32_t token : seen)
+    if (token >= 0 && static_cast<size_t>(token) < logits.size()) {
+      float &logit = logits[static_cast<size_t>(token)];
+      logit = static_cast<float>(logit > 0 ? logit / penalty : logit * penalty);
+    }
+}
+
+size_t Sampler::cut(std::span<const float> logits, double highest, double &sum) {
   order_.resize(logits.size());
   std::iota(order_.begin(), order_.end(), 0);
-  // Equal logits keep their order, so that the draw does not depend on the sort.
+  // Equal logits keep their order, so that the draw does not depend on how they are sorted.
   auto likelier = [&](int32_t a, int32_t b) {
     float x = logits[static_cast<size_t>(a)], y = logits[static_cast<size_t>(b)];
     return x != y ? x > y || std::isnan(y) : a < b;
   };
-  size_t kept = logits.size();
-  if (spec_.topK > 0)
-    kept = std::min(kept, static_cast<size_t>(spec_.topK));
-  if (kept < logits.size() || spec_.topP < 1)
-    std::partial_sort(order_.begin(), order_.begin() + static_cast<ptrdiff_t>(kept), order_.end(), likelier);
-  weights_.resize(kept);
+  auto weight = [&](int32_t token) {
+    double logit = logits[static_cast<size_t>(token)];
+    return std::isnan(logit) ? 0 : std::exp((logit - highest) / spec_.temperature);
+  };
+  size_t kept = spec_.topK > 0 ? std::min(logits.size(), static_cast<size_t>(spec_.topK)) : logits.size();
+  if (kept < logits.size())
+    std::nth_element(order_.begin(), order_.begin() + static_cast<ptrdiff_t>(kept), order_.end(), likelier);
+  sum = 0;
+  for (size_t i = 0; i < kept; ++i)
+    sum += weight(order_[i]);
+  // Sorted in front, twice as many each time, until they hold the share that is wanted.
+  const bool whole = spec_.topP >= 1 && spec_.topK == 0;
+  size_t sorted = 0, wanted = whole ? 0 : spec_.topP >= 1 ? kept : std::min<size_t>(kept, 64);
+  double share = 0;
+  weights_.clear();
+  for (; sorted < kept && !whole; wanted = std::min(kept, 2 * wanted)) {
+    auto begin = order_.begin() + static_cast<ptrdiff_t>(sorted), end = order_.begin() + static_cast<ptrdiff_t>(kept);
+    std::partial_sort(begin, order_.begin() + static_cast<ptrdiff_t>(wanted), end, likelier);
+    for (; sorted < wanted; ++sorted) {
+      if (spec_.topP < 1 && share >= spec_.topP * sum) {
+        sum = share;
+        return sorted;
+      }
+      weights_.push_back(weight(order_[sorted]));
+      share += weights_.back();
+    }
+  }
+  for (size_t i = sorted; i < kept; ++i)
+    weights_.push_back(weight(order_[i]));
+  return kept;
+}
+
+int32_t Sampler::draw(std::span<const float> logits, float uniform) {
+  int32_t top = argmax(logits);
+  if (spec_.temperature == 0)
+    return top;
   double sum = 0;
-  for (size_t i = 0; i < kept; ++i) {
-    double logit = logits[static_cast<size_t>(order_[i])];
-    weights_[i] = std::isnan(logit) ? 0 : std::exp((logit - highest) / spec_.temperature);
-    sum += weights_[i];
-  }
-  if (spec_.topP < 1) {
-    double share = 0;
-    size_t nucleus = 0;
-    while (nucleus < kept && share < spec_.topP * sum)
-      share += weights_[nucleus++];
-    kept = std::max<size_t>(nucleus, 1);
-    sum = share;
-  }
+  size_t kept = cut(logits, logits[static_cast<size_t>(top)], sum);
+  if (spec_.minP > 0) // the likeliest weighs 1
+    for (size_t i = 0; i < kept; ++i)
+      if (weights_[i] < spec_.minP) {
+        sum -= weights_[i];
+        weights_[i] = 0;
+      }
   double at = static_cast<double>(uniform) * sum;
   for (size_t i = 0; i < kept; ++i) {
     at -= weights_[i];
     if (at < 0)
       return order_[i];
   }
-  return order_[0];
+  return top;
 }
 
 void logSoftmax(std::span<const float> logits, std::vector<double> &out) {
@@ -139,7 +193,7 @@ void Beams::advance(std::span<const float> logits, size_t vocabulary) {
     const Candidate &candidate = candidates[i];
     Beam beam = live_[candidate.row];
     beam.score = candidate.score;
-    if (candidate.token == spec_.until) {
+    if (spec_.ends(candidate.token)) {
       beam.score = normalised(candidate.score, beam.tokens.size() + 1);
       finished_.push_back(std::move(beam));
       continue;

@@ -18,26 +18,38 @@ struct DrawSpec {
   double topP = 1.0;
   int64_t beams = 1;
   double lengthPenalty = 0.0;
-  int32_t from = -1, until = -1;
+  double minP = 0.0;              // 0: all
+  double repetitionPenalty = 1.0; // of tokens that are there already: logits divided by it where positive, else times
+  int32_t from = -1;
+  std::vector<int32_t> until;     // tokens that end
+  std::vector<std::string> stops; // texts that end, which only a reader of tokens knows
   int64_t tokens = 0; // 0: not said
 
   /// From a `generate` recipe's "draw". Throws Error.
   static DrawSpec parse(const Json *json);
   /// Throws Error for a temperature below 0, a share outside (0, 1], ...
   void check() const;
+  bool ends(int32_t token) const;
 };
 
 /// Index of the largest; the first of equals. Throws Error where all are NaN.
 int32_t argmax(std::span<const float> logits);
 
-/// Draws from softmax(logits / temperature), cut to the topK likeliest, then to the likeliest that hold topP together.
-/// A pure function of the uniform number in [0, 1).
+/// Hugging Face's repetition penalty: once for each token that is there, however often.
+void penalise(std::span<float> logits, std::span<const int32_t> history, double penalty);
+
+/// Draws from softmax(logits / temperature), cut to the topK likeliest, then to the likeliest that hold topP together,
+/// then to those of at least minP of the likeliest's share. A pure function of the uniform number in [0, 1). What is cut
+/// away is never sorted.
 class Sampler {
 public:
   explicit Sampler(const DrawSpec &spec) : spec_(spec) {}
   int32_t draw(std::span<const float> logits, float uniform);
 
 private:
+  /// How many of the likeliest stand, sorted, in front of `order_`, with their weights: those that topK and topP leave.
+  size_t cut(std::span<const float> logits, double highest, double &sum);
+
   const DrawSpec &spec_;
   std::vector<int32_t> order_;
   std::vector<double> weights_;

@@ -43,6 +43,11 @@ void Generator::takeLogits(Call &call) {
   }
 }
 
+double Generator::scoreOf(int32_t token) {
+  logSoftmax(std::span<const float>(logits_.data(), vocabulary_), scores_);
+  return scores_[static_cast<size_t>(token)];
+}
+
 bool Generator::prefill(std::span<const int32_t> prompt) {
   program_.initialiseStates(seed_, true);
   int input = prefill_->input("prompt");
@@ -110,11 +115,12 @@ void Generator::reorder(const std::vector<int32_t> &parents) {
 }
 
 std::vector<int32_t> Generator::generate(const std::vector<int32_t> &prompt, int64_t limit, uint32_t sequence,
-                                         const std::function<void(int32_t)> &each) {
+                                         const std::function<bool(int32_t, double)> &each) {
   if (draw_.kind == DrawSpec::Kind::Beam) {
     std::vector<int32_t> tokens = search(prompt, limit);
-    for (int32_t token : tokens)
-      each(token);
+    for (size_t i = 0; i < tokens.size(); ++i)
+      if (!each(tokens[i], 0))
+        tokens.resize(i + 1);
     return tokens;
   }
   std::vector<int32_t> history = prompt, tokens;
@@ -134,15 +140,15 @@ std::vector<int32_t> Generator::generate(const std::vector<int32_t> &prompt, int
   Sampler sampler(draw_);
   RandomStream random(seed_, namedStream("generate", 8), sequence);
   while (static_cast<int64_t>(tokens.size()) < limit) {
-    std::span<const float> row(logits_.data(), vocabulary_);
+    std::span<float> row(logits_.data(), vocabulary_);
+    penalise(row, history, draw_.repetitionPenalty);
     int32_t token =
         draw_.kind == DrawSpec::Kind::Greedy ? argmax(row) : sampler.draw(row, random.uniform(tokens.size()));
-    if (token == draw_.until)
+    if (draw_.ends(token))
       break;
     tokens.push_back(token);
     history.push_back(token);
-    each(token);
-    if (static_cast<int64_t>(tokens.size()) == limit)
+    if (!each(token, scored_ ? scoreOf(token) : 0) || static_cast<int64_t>(tokens.size()) == limit)
       break;
     if (decoderOnly && capacity_ > 0 && position >= capacity_)
       position = read(static_cast<size_t>(std::max<int64_t>(1, capacity_ / 2)));

@@ -1,3 +1,4 @@
+// Names put right, what is spare left out, and then all of it checked before a byte is taken.
 #include "runtime/program/WeightFiles.h"
 
 #include "runtime/program/Weights.h"

@@ -4,7 +4,11 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <cmath>
+#include <memory>
+#include <numeric>
+#include <random>
 
 namespace kiln {
 namespace {
@@ -54,6 +58,68 @@ TEST(Draw, TopKAndTopPCutTheTail) {
   EXPECT_THAT(errorOf([&] { cold.check(); }), HasSubstr("top-p 0"));
 }
 
+/// What is cut away is not sorted; the choice is that of a whole sort.
+TEST(Draw, SelectionIsThatOfASort) {
+  std::mt19937 generator(5);
+  std::normal_distribution<float> normal(0, 3);
+  for (int trial = 0; trial < 300; ++trial) {
+    std::vector<float> logits(1 + generator() % 700);
+    for (float &logit : logits)
+      logit = generator() % 9 == 0 ? 1.5f : normal(generator); // with equals
+    DrawSpec spec;
+    spec.topK = trial % 3 == 0 ? 0 : static_cast<int64_t>(1 + generator() % 200);
+    spec.topP = trial % 2 == 0 ? 1.0 : 0.05 + 0.9 * static_cast<double>(generator() % 1000) / 1000;
+    if (spec.topK == 0 && spec.topP == 1)
+      continue;
+    std::vector<int32_t> order(logits.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return logits[a] > logits[b]; });
+    size_t kept = spec.topK ? std::min(order.size(), static_cast<size_t>(spec.topK)) : order.size();
+    double sum = 0, share = 0;
+    for (size_t i = 0; i < kept; ++i)
+      sum += std::exp(static_cast<double>(logits[order[i]]) - logits[order[0]]);
+    size_t nucleus = 0;
+    while (spec.topP < 1 && nucleus < kept && share < spec.topP * sum * (1 - 1e-12))
+      share += std::exp(static_cast<double>(logits[order[nucleus++]]) - logits[order[0]]);
+    if (spec.topP < 1) {
+      kept = nucleus;
+      sum = share;
+    }
+    for (double uniform : {0.0, 0.11, 0.5, 0.83, 0.999}) {
+      double at = static_cast<double>(static_cast<float>(uniform)) * sum;
+      size_t i = 0;
+      while (i + 1 < kept && (at -= std::exp(static_cast<double>(logits[order[i]]) - logits[order[0]])) >= 0)
+        ++i;
+      EXPECT_EQ(Sampler(spec).draw(logits, static_cast<float>(uniform)), order[i]) << trial << " at " << uniform;
+    }
+  }
+}
+
+TEST(Draw, MinPIsAShareOfTheLikeliest) {
+  std::vector<float> logits = {std::log(0.1f), std::log(0.5f), std::log(0.3f), std::log(0.1f)};
+  DrawSpec spec;
+  spec.minP = 0.5;
+  int counts[4] = {};
+  for (int i = 0; i < 800; ++i)
+    ++counts[Sampler(spec).draw(logits, (static_cast<float>(i) + 0.5f) / 800)];
+  EXPECT_THAT(counts, ElementsAre(0, 500, 300, 0));
+  spec.minP = 1.5;
+  EXPECT_THAT(errorOf([&] { spec.check(); }), HasSubstr("min-p 1.5"));
+}
+
+/// transformers.RepetitionPenaltyLogitsProcessor.
+TEST(Draw, WhatIsThereAlreadyIsLessLikely) {
+  std::vector<float> logits = {2, -3, 4, 0};
+  penalise(logits, std::vector<int32_t>{0, 1, 0, 9, -1}, 2);
+  EXPECT_THAT(logits, ElementsAre(1, -6, 4, 0));
+}
+
+TEST(Draw, SeveralEnds) {
+  DrawSpec spec = DrawSpec::parse(std::make_unique<Json>(Json::parse(R"({"until": [3, "\n\n", 5]})", "test")).get());
+  EXPECT_TRUE(spec.ends(3) && spec.ends(5) && !spec.ends(4));
+  EXPECT_THAT(spec.stops, ElementsAre("\n\n"));
+}
+
 /// Logits of a chain: token after token with given probabilities.
 std::vector<float> rows(const std::vector<int32_t> &last, const std::vector<std::vector<float>> &chain) {
   std::vector<float> logits;
@@ -70,7 +136,7 @@ TEST(Beams, FindWhatGreedyMisses) {
   DrawSpec spec;
   spec.kind = DrawSpec::Kind::Beam;
   spec.beams = 2;
-  spec.until = 3;
+  spec.until = {3};
   Beams beams(spec);
   std::vector<int32_t> last = {0, 0};
   for (int i = 0; i < 6 && !beams.done(); ++i) {
@@ -87,7 +153,7 @@ TEST(Beams, OneBeamIsGreedy) {
   DrawSpec spec;
   spec.kind = DrawSpec::Kind::Beam;
   spec.beams = 1;
-  spec.until = 3;
+  spec.until = {3};
   Beams beams(spec);
   std::vector<int32_t> last = {0};
   for (int i = 0; i < 6 && !beams.done(); ++i) {

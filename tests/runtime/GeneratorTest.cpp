@@ -36,7 +36,7 @@ protected:
 
   std::vector<int32_t> draw(DrawSpec spec, const std::vector<int32_t> &prompt, int64_t limit, uint32_t seed = 0) {
     Generator generator(program_, spec, seed);
-    return generator.generate(prompt, limit, 0, [](int32_t) {});
+    return generator.generate(prompt, limit, 0, [](int32_t, double) { return true; });
   }
 
   std::string manifest_;
@@ -74,7 +74,7 @@ TEST_F(Chain, AFullCacheKeepsItsLastHalf) {
 
 TEST_F(Chain, TheEndTokenEnds) {
   DrawSpec spec;
-  spec.until = 0;
+  spec.until = {0};
   for (uint32_t seed = 0; seed < 20; ++seed) {
     std::vector<int32_t> tokens = draw(spec, {1}, 500, seed);
     EXPECT_LT(tokens.size(), 500u);
@@ -106,7 +106,7 @@ TEST_F(Chain, AWideBeamIsExact) {
       DrawSpec spec;
       spec.kind = DrawSpec::Kind::Beam;
       spec.beams = 64;
-      spec.until = 0;
+      spec.until = {0};
       EXPECT_EQ(draw(spec, prompt, 4), expected) << first << second;
     }
 }
@@ -114,7 +114,7 @@ TEST_F(Chain, AWideBeamIsExact) {
 TEST_F(Chain, TokensWithoutTextAreNotDrawn) {
   DrawSpec spec;
   Generator generator(program_, spec, 3, 4);
-  std::vector<int32_t> tokens = generator.generate({1}, 200, 0, [](int32_t) {});
+  std::vector<int32_t> tokens = generator.generate({1}, 200, 0, [](int32_t, double) { return true; });
   EXPECT_EQ(tokens.size(), 200u);
   EXPECT_EQ(std::count(tokens.begin(), tokens.end(), 4), 0);
   EXPECT_GT(std::count(tokens.begin(), tokens.end(), 3), 0);
