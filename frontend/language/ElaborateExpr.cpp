@@ -475,11 +475,9 @@ static std::optional<Value> variableAttribute(const Expr &expr, const Variable &
   }
   if (expr.text == "rank" || expr.text == "ndim")
     return Value::integerOf(static_cast<int64_t>(variable.type.dims.size()), expr.range);
-  if (expr.text != "dtype")
-    return std::nullopt;
   Value value = Value::of(Value::Kind::Dtype);
   value.dtype = variable.type.dtype;
-  return value;
+  return expr.text == "dtype" ? std::optional(value) : std::nullopt;
 }
 
 static std::optional<Value> tensorAttribute(Elaborator &e, const Expr &expr, const Value &base) {
@@ -531,11 +529,9 @@ Value Elaborator::attribute(const Expr &expr, Frame &frame) {
   case Value::Kind::Error:
     return base;
   case Value::Kind::Tensor:
-    if (std::optional<Value> value = tensorAttribute(*this, expr, base))
-      return *value;
-    break;
   case Value::Kind::Variable:
-    if (std::optional<Value> value = variableAttribute(expr, *base.variable))
+    if (std::optional<Value> value =
+            base.isTensor() ? tensorAttribute(*this, expr, base) : variableAttribute(expr, *base.variable))
       return *value;
     break;
   case Value::Kind::Instance: {
@@ -551,10 +547,9 @@ Value Elaborator::attribute(const Expr &expr, Frame &frame) {
       for (const StmtPtr &statement : base.instance->module->body)
         if (statement->kind == StmtKind::Def)
           names.push_back(statement->name);
-    Diagnostic &diagnostic = error(expr.nameRange, describe(base) + " has no attribute '" + name + "'");
     std::string near = nearest(name, names);
-    if (!near.empty())
-      diagnostic.withHelp("did you mean '" + near + "'?");
+    Diagnostic &diagnostic = error(expr.nameRange, describe(base) + " has no attribute '" + name + "'");
+    diagnostic.withHelp(near.empty() ? "" : "did you mean '" + near + "'?");
     if (base.instance->module)
       diagnostic.note(base.instance->module->nameRange, "the module is declared here");
     return Value::error();
@@ -600,10 +595,8 @@ Value Elaborator::attribute(const Expr &expr, Frame &frame) {
     names = *base.names;
   }
   std::string near = nearest(name, names);
-  if (std::string_view here = base.isTensor() ? hereCalled(name) : std::string_view(); !here.empty())
-    diagnostic.withHelp(hereHint(name));
-  else if (!near.empty())
-    diagnostic.withHelp("did you mean '" + near + "'?");
+  bool elsewhere = base.isTensor() && !hereCalled(name).empty();
+  diagnostic.withHelp(elsewhere ? hereHint(name) : near.empty() ? "" : "did you mean '" + near + "'?");
   return Value::error();
 }
 
