@@ -352,17 +352,6 @@ static Value builtinValue(const Builtin &builtin) {
 }
 
 /// In a function, a parameter or state stands for its present value, in lists too.
-/// What a buffer holds: computed where it is used, and no gradient flows back.
-Value Elaborator::bufferContents(const Value &buffer, Frame &frame, Range range) {
-  Value value = callFunction(*buffer.declaration, buffer.instance, {}, range, &frame);
-  if (value.isError())
-    return value;
-  std::optional<Value> contents = toTensor(value, buffer.declaration->range);
-  if (!contents)
-    return Value::error();
-  return Value::tensorOf(emit(range).stopGradient(contents->tensor), contents->origins);
-}
-
 Value Elaborator::current(const Value &value, Frame &frame, Range range) {
   if (value.kind == Value::Kind::Variable)
     return read(value.variable, &frame, range);
@@ -587,8 +576,8 @@ Value Elaborator::attribute(const Expr &expr, Frame &frame) {
   if (base.isTensor()) {
     names = {"shape", "rank", "dtype", "T", "to"};
     builtinNames(names, true);
-    for (const auto &table : declarations_)
-      for (const auto &[function, statement] : table)
+    for (size_t table = 0; table < 2; ++table)
+      for (const auto &[function, statement] : declarations_[table])
         if (statement->kind == StmtKind::Def)
           names.push_back(function);
   } else if (base.names) {

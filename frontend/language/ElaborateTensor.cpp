@@ -70,6 +70,17 @@ Value Elaborator::read(const std::shared_ptr<Variable> &variable, Frame *frame, 
   return value;
 }
 
+/// What a buffer holds: computed where it is used, and no gradient flows back.
+Value Elaborator::bufferContents(const Value &buffer, Frame &frame, Range range) {
+  Value value = callFunction(*buffer.declaration, buffer.instance, {}, range, &frame);
+  if (value.isError())
+    return value;
+  std::optional<Value> contents = toTensor(value, buffer.declaration->range);
+  if (!contents)
+    return Value::error();
+  return Value::tensorOf(emit(range).stopGradient(contents->tensor), contents->origins);
+}
+
 void Elaborator::write(const std::shared_ptr<Variable> &variable, const Value &value, Range range) {
   Value old = read(variable, nullptr, range);
   if (old.isError())
