@@ -73,7 +73,8 @@ TEST(Draw, SelectionIsThatOfASort) {
       continue;
     std::vector<int32_t> order(logits.size());
     std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return logits[a] > logits[b]; });
+    std::sort(order.begin(), order.end(),
+              [&](int32_t a, int32_t b) { return logits[a] != logits[b] ? logits[a] > logits[b] : a < b; });
     size_t kept = spec.topK ? std::min(order.size(), static_cast<size_t>(spec.topK)) : order.size();
     double sum = 0, share = 0;
     for (size_t i = 0; i < kept; ++i)
