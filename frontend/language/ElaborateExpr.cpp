@@ -426,9 +426,9 @@ Value Elaborator::lookup(const Expr &name, Frame &frame) {
 bool Elaborator::isWellKnown(std::string_view name) { return name == "training" || wellKnown(name); }
 
 std::optional<Value> Elaborator::global(std::string_view name, bool library) {
-  for (int table = library ? 1 : 0; table < (optimizing_ ? 3 : 2); ++table) {
+  for (int table : {0, 2, 1}) {
     auto found = declarations_[table].find(name);
-    if (found == declarations_[table].end())
+    if (found == declarations_[table].end() || (table == 0 && library) || (table == 2 && !optimizing_))
       continue;
     const Stmt &statement = *found->second;
     if (statement.kind == StmtKind::Def)

@@ -75,7 +75,8 @@ void startWeights(Program &program, const Options &options, uint32_t seed, bool 
   for (const std::string &line : left)
     std::fprintf(stderr, "  %s\n", line.c_str());
   for (const WeightChoice::File &file : choice.files)
-    protectFile(file.path, "what --load names");
+    if (!trains) // which may write its weights where it read them
+      protectFile(file.path, "what --load names");
 }
 
 std::map<std::string, std::string> dataOverrides(const Options &options) {

@@ -34,8 +34,8 @@ bool matches(std::string_view pattern, std::string_view text, std::string &part)
 
 /// What PyTorch's modules keep among their weights and a model computes by itself.
 bool isComputed(std::string_view name) {
-  static constexpr std::string_view names[] = {"num_batches_tracked", "position_ids", "token_type_ids",
-                                               "inv_freq",            "masked_bias",  "pe"};
+  static constexpr std::string_view names[] = {
+      "num_batches_tracked", "position_ids", "token_type_ids", "inv_freq", "masked_bias", "pe"};
   std::string_view last = name.substr(name.rfind('.') == std::string_view::npos ? 0 : name.rfind('.') + 1);
   return std::find(std::begin(names), std::end(names), last) != std::end(names);
 }
@@ -130,8 +130,11 @@ Safetensors openAll(const WeightChoice &choice) {
   return joined;
 }
 
-bool sameBytes(const TensorView &a, const TensorView &b) {
-  return a.dtype == b.dtype && a.shape == b.shape && std::memcmp(a.data, b.data, a.bytes) == 0;
+/// A second name of a tied weight, by its bytes. Numbers that are all one are alike by chance.
+bool isSecondName(const TensorView &a, const TensorView &b) {
+  size_t width = dtypeSize(a.dtype);
+  bool varied = a.bytes > width && std::memcmp(a.data, a.data + width, a.bytes - width) != 0;
+  return varied && a.dtype == b.dtype && a.shape == b.shape && std::memcmp(a.data, b.data, a.bytes) == 0;
 }
 
 /// Without what the model does not want and need not: buffers that it computes, second names of what it takes.
@@ -142,14 +145,15 @@ Safetensors withoutSpare(Safetensors file, const std::vector<TensorRequest> &req
   std::set<std::string> spare;
   for (const TensorView &tensor : file.tensors())
     if (!wanted.contains(tensor.name) &&
-        (isComputed(tensor.name) || std::any_of(file.tensors().begin(), file.tensors().end(), [&](const TensorView &other) {
-           return wanted.contains(other.name) && sameBytes(tensor, other);
+        (isComputed(tensor.name) ||
+         std::any_of(file.tensors().begin(), file.tensors().end(), [&](const TensorView &other) {
+           return wanted.contains(other.name) && isSecondName(tensor, other);
          })))
       spare.insert(tensor.name);
   std::vector<Safetensors> one;
   one.push_back(std::move(file));
-  return Safetensors::join(std::move(one),
-                           [&](size_t, const std::string &name) { return spare.contains(name) ? std::string() : name; });
+  return Safetensors::join(
+      std::move(one), [&](size_t, const std::string &name) { return spare.contains(name) ? std::string() : name; });
 }
 
 std::string misfitOf(const Safetensors &file, const TensorRequest &request) {
@@ -209,9 +213,9 @@ std::vector<std::string> each(const WeightChoice &choice, const std::vector<Tens
       checkTensors(file, taken, /*exact=*/!choice.partial);
   } catch (const Error &error) {
     std::string prefix = commonPrefix(file, taken);
-    throw prefix.empty() ? error
-                         : Error(std::string(error.what()) + "\nhelp: the names begin with '" + prefix +
-                                 "' there: --strip " + prefix);
+    throw prefix.empty()
+        ? error
+        : Error(std::string(error.what()) + "\nhelp: the names begin with '" + prefix + "' there: --strip " + prefix);
   }
   return lines;
 }
