@@ -327,7 +327,8 @@ void GenerateBuilder::checkDraw(const Record &record, size_t i) {
     std::vector<Value> ends = value.isList() ? *value.items : std::vector<Value>{value};
     expect(!ends.empty() && std::all_of(ends.begin(), ends.end(),
                                         [](const Value &end) {
-                                          std::optional<int64_t> token = end.isNumeral() ? end.asInteger() : std::nullopt;
+                                          std::optional<int64_t> token =
+                                              end.isNumeral() ? end.asInteger() : std::nullopt;
                                           return token ? *token >= 0 && *token <= INT32_MAX
                                                        : end.kind == Value::Kind::String && !end.text.empty();
                                         }),

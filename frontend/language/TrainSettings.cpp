@@ -131,8 +131,8 @@ void TrainBuilder::intervals() {
 mlir::Attribute TrainBuilder::weightsOf(const Value &value, Range range) {
   auto isText = [](const Value &text) { return text.kind == Value::Kind::String && !text.text.empty(); };
   auto isTexts = [&](const Value &texts) {
-    return isText(texts) || (texts.isList() && !texts.items->empty() &&
-                             std::all_of(texts.items->begin(), texts.items->end(), isText));
+    return isText(texts) ||
+           (texts.isList() && !texts.items->empty() && std::all_of(texts.items->begin(), texts.items->end(), isText));
   };
   if (isText(value))
     return b.getDictionaryAttr({b.getNamedAttr("path", b.getStringAttr(value.text))});
@@ -144,13 +144,13 @@ mlir::Attribute TrainBuilder::weightsOf(const Value &value, Range range) {
   std::vector<mlir::NamedAttribute> fields;
   for (size_t i = 0; i < value.record->fields.size(); ++i) {
     const auto &[name, field] = value.record->fields[i];
-    bool ok = name == "partial"                       ? field.kind == Value::Kind::Boolean
-              : name == "path"                        ? isText(field)
-              : name == "prefix" && !field.isNone()   ? isText(field)
-                                                      : field.isNone() || isTexts(field);
+    bool ok = name == "partial"                     ? field.kind == Value::Kind::Boolean
+              : name == "path"                      ? isText(field)
+              : name == "prefix" && !field.isNone() ? isText(field)
+                                                    : field.isNone() || isTexts(field);
     if (!ok) {
       e.error(value.record->ranges[i], "load's '" + name + "' is " + describe(field) + "; " +
-                                           (name == "partial" ? "True or False"
+                                           (name == "partial"                    ? "True or False"
                                             : name == "path" || name == "prefix" ? "a string"
                                                                                  : "a string, or a list of them,") +
                                            " is expected");

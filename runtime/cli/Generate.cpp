@@ -16,8 +16,7 @@ namespace {
 
 DrawSpec drawSpec(const Options &options, const Json &recipe) {
   DrawSpec spec = DrawSpec::parse(recipe.find("draw"));
-  bool sampling = options.has("temperature") || options.has("top-k") || options.has("top-p") ||
-                  options.has("min-p");
+  bool sampling = options.has("temperature") || options.has("top-k") || options.has("top-p") || options.has("min-p");
   if (options.has("greedy") + options.has("beam") + sampling > 1)
     throw UsageError("--greedy, --beam and the sampling options exclude each other");
   if (options.has("greedy"))

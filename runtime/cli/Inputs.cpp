@@ -53,8 +53,8 @@ static WeightChoice recipeWeights(const Manifest &manifest) {
   const Json *weights = manifest.train.isObject() ? manifest.train.find("weights") : nullptr;
   const char *folder = std::getenv("KILN_MODEL_DIR"); // as for data: the folder that the model stands in
   for (const Json &one : weights ? weights->array() : std::vector<Json>()) {
-    choice.files.push_back({findData(one.at("path").string(), "the recipe's weights", folder ? folder : ""),
-                            one.stringOr("prefix", "")});
+    choice.files.push_back(
+        {findData(one.at("path").string(), "the recipe's weights", folder ? folder : ""), one.stringOr("prefix", "")});
     const Json *partial = one.find("partial");
     choice.partial |= partial && partial->kind() == Json::Kind::Bool && partial->boolean();
     for (auto [key, list] : {std::pair("strip", &choice.strip), std::pair("ignore", &choice.ignore)})

@@ -29,7 +29,8 @@ struct CommandEntry {
 const OptionSpec dataOption = {"data", "NAME=PATH", "read data NAME from PATH (a .safetensors file holds batches)",
                                true};
 const OptionSpec loadOption = {"load", "[PREFIX=]W.safetensors",
-                               "start from these weights, or a .json index of shards; PREFIX: a part of the model", true};
+                               "start from these weights, or a .json index of shards; PREFIX: a part of the model",
+                               true};
 /// What may stand beside --load.
 const OptionSpec loadOptions[] = {
     {"partial", nullptr, "with --load: take what fits, tell the rest"},

@@ -23,7 +23,7 @@ struct DrawSpec {
   int32_t from = -1;
   std::vector<int32_t> until;     // tokens that end
   std::vector<std::string> stops; // texts that end, which only a reader of tokens knows
-  int64_t tokens = 0; // 0: not said
+  int64_t tokens = 0;             // 0: not said
 
   /// From a `generate` recipe's "draw". Throws Error.
   static DrawSpec parse(const Json *json);
@@ -39,8 +39,8 @@ int32_t argmax(std::span<const float> logits);
 void penalise(std::span<float> logits, std::span<const int32_t> history, double penalty);
 
 /// Draws from softmax(logits / temperature), cut to the topK likeliest, then to the likeliest that hold topP together,
-/// then to those of at least minP of the likeliest's share. A pure function of the uniform number in [0, 1). What is cut
-/// away is never sorted.
+/// then to those of at least minP of the likeliest's share. A pure function of the uniform number in [0, 1). What is
+/// cut away is never sorted.
 class Sampler {
 public:
   explicit Sampler(const DrawSpec &spec) : spec_(spec) {}

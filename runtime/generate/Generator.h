@@ -15,8 +15,8 @@ public:
   Generator(Program &program, const DrawSpec &draw, uint32_t seed, size_t known = 0);
 
   /// The tokens after the prompt, at most `limit`, without the end token. `each` sees every token as it is drawn (beam
-  /// search: all of them at the end) and the log of its probability among all (0 in a search); where it gives false, the
-  /// sequence ends behind this one. `sequence` numbers the sequences of a run, so that each draws anew.
+  /// search: all of them at the end) and the log of its probability among all (0 in a search); where it gives false,
+  /// the sequence ends behind this one. `sequence` numbers the sequences of a run, so that each draws anew.
   std::vector<int32_t> generate(const std::vector<int32_t> &prompt, int64_t limit, uint32_t sequence,
                                 const std::function<bool(int32_t, double)> &each);
 
