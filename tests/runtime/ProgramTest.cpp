@@ -1,4 +1,5 @@
 #include "runtime/program/Program.h"
+#include "runtime/program/WeightFiles.h"
 #include "runtime/support/Error.h"
 #include "tests/runtime/FakeBackend.h"
 #include "tests/runtime/Temporary.h"
@@ -24,6 +25,42 @@ std::string replaced(std::string text, const std::string &from, const std::strin
 std::string loadError(const std::string &manifest) {
   kiln_program_image image = fakeImage(manifest);
   return errorOf([&] { Program program(image, 1); });
+}
+
+/// Case 28 of what users met: a state_dict as PyTorch writes it.
+TEST(WeightFiles, WhatAModelComputesAndSecondNamesArePassedOver) {
+  testing::TemporaryFolder folder;
+  float table[4] = {1, 2, 3, 4}, other[4] = {1, 2, 3, 5}, zeros[4] = {}, first[4] = {}, second[4] = {};
+  int64_t count = 7;
+  auto view = [](const std::string &name, const float *data) {
+    return TensorView{name, KILN_F32, {2, 2}, reinterpret_cast<const uint8_t *>(data), 16};
+  };
+  auto load = [&](std::vector<TensorView> tensors, bool partial = false) {
+    std::string path = folder / "w.safetensors";
+    writeSafetensors(path, tensors);
+    WeightChoice choice;
+    choice.files.push_back({path, ""});
+    choice.partial = partial;
+    return loadWeightFiles(choice, {{"embed.weight", KILN_F32, {2, 2}, first}, {"bias", KILN_F32, {2, 2}, second}});
+  };
+  TensorView tracked{"bn.num_batches_tracked", KILN_I64, {}, reinterpret_cast<const uint8_t *>(&count), 8};
+  load({view("embed.weight", table), view("bias", zeros), tracked, view("positions.pe", other),
+        view("head.weight", table), view("optimizer.exp_avg.bias", other)});
+  EXPECT_THAT(first, ElementsAre(1, 2, 3, 4));
+  // Other bytes are no second name; nor are numbers that are all one.
+  EXPECT_THAT(errorOf([&] { load({view("embed.weight", table), view("bias", zeros), view("head.weight", other)}); }),
+              HasSubstr("'head.weight' (f32[2, 2]) is not in the model"));
+  EXPECT_THAT(errorOf([&] { load({view("embed.weight", table), view("bias", zeros), view("more.bias", zeros)}); }),
+              HasSubstr("'more.bias' (f32[2, 2]) is not in the model"));
+  EXPECT_THAT(errorOf([&] { load({view("model.embed.weight", table), view("model.bias", zeros)}); }),
+              HasSubstr("help: the names begin with 'model.' there: --strip model."));
+  first[0] = 9;
+  EXPECT_THAT(
+      load({view("bias", other), view("more", zeros)}, true),
+      ElementsAre(HasSubstr("'embed.weight' (f32[2, 2]) is missing"), "'more' (f32[2, 2]) is not in the model"));
+  EXPECT_EQ(first[0], 9);
+  EXPECT_THAT(second, ElementsAre(1, 2, 3, 5));
+  EXPECT_THAT(errorOf([&] { load({view("more", zeros)}, true); }), HasSubstr("--partial: nothing of"));
 }
 
 TEST(Manifest, Damage) {
