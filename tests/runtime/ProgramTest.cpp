@@ -36,7 +36,7 @@ TEST(WeightFiles, WhatAModelComputesAndSecondNamesArePassedOver) {
     return TensorView{name, KILN_F32, {2, 2}, reinterpret_cast<const uint8_t *>(data), 16};
   };
   auto load = [&](std::vector<TensorView> tensors, bool partial = false) {
-    std::string path = folder / "w.safetensors";
+    std::string path = folder.path() + "/w.safetensors";
     writeSafetensors(path, tensors);
     WeightChoice choice;
     choice.files.push_back({path, ""});
