@@ -34,6 +34,11 @@ Value Elaborator::optimizerRecord(const Stmt &module, const Arguments &arguments
   value.record->range = range;
   value.record->module = &module;
   value.record->arguments = std::move(kept);
+  for (size_t i = 1; i < module.parameters.size(); ++i)
+    if (given[i]) {
+      value.record->fields.emplace_back(module.parameters[i].name, std::move(values[i].value));
+      value.record->ranges.push_back(values[i].range);
+    }
   return value;
 }
 
@@ -164,13 +169,12 @@ TrainBuilder::Rate TrainBuilder::rate(const Record &record) {
         .note(record.module->nameRange, "it is declared here");
     return rate;
   }
-  std::vector<Binding> values;
-  std::vector<bool> given;
-  if (!e.bindParameters(*record.module, *record.arguments, record.range, values, given, record.kind))
-    return rate;
-  Value value = values[index].value;
-  rate.range = values[index].range;
-  if (!given[index]) {
+  Value value;
+  auto given = std::find_if(record.fields.begin(), record.fields.end(), [](const auto &f) { return f.first == "lr"; });
+  if (given != record.fields.end()) {
+    value = given->second;
+    rate.range = record.ranges[static_cast<size_t>(given - record.fields.begin())];
+  } else {
     Frame frame;
     frame.space = Space::Rate;
     frame.library = record.module->range.file && record.module->range.file->isLibrary();
@@ -382,14 +386,10 @@ mlir::Attribute TrainBuilder::describeOptimizer(const Chosen &one, const std::st
     c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   std::vector<mlir::NamedAttribute> fields = {b.getNamedAttr("kind", b.getStringAttr(kind))};
   fields.push_back(b.getNamedAttr("lr", describeRate(b, one.rate.number, one.rate.range, code)));
-  std::vector<Binding> values;
-  std::vector<bool> given;
-  const Stmt &module = *one.record->module;
-  if (e.bindParameters(module, *one.record->arguments, one.record->range, values, given, one.record->kind))
-    for (size_t i = 1; i < module.parameters.size(); ++i)
-      if (given[i] && module.parameters[i].name != "lr" && !values[i].value.isTensor())
-        if (mlir::Attribute attribute = toAttribute(e, values[i].value, values[i].range))
-          fields.push_back(b.getNamedAttr(module.parameters[i].name, attribute));
+  for (size_t i = 0; i < one.record->fields.size(); ++i)
+    if (const auto &[name, value] = one.record->fields[i]; name != "lr" && !value.isTensor())
+      if (mlir::Attribute attribute = toAttribute(e, value, one.record->ranges[i]))
+        fields.push_back(b.getNamedAttr(name, attribute));
   if (one.names) {
     std::vector<llvm::StringRef> names(one.names->begin(), one.names->end());
     fields.push_back(b.getNamedAttr("parameters", b.getStrArrayAttr(names)));

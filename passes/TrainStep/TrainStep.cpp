@@ -53,7 +53,7 @@ private:
   SmallVector<Value> call(FuncOp called, llvm::ArrayRef<Value> arguments);
   LogicalResult update();
   void finish();
-  Value addState(Trained &trained, DictionaryAttr state);
+  std::pair<StringAttr, Value> addState(const Trained &trained, DictionaryAttr state, mlir::Type type);
   void eraseCalled();
   /// The place of an argument behind all that have one of these attributes.
   unsigned behind(llvm::ArrayRef<StringRef> attributes);
@@ -99,8 +99,8 @@ LogicalResult StepBuilder::readUpdates() {
   if (!updates || !rates)
     return updates ? failure() : module.emitError("kiln.train names no updates");
   llvm::DenseMap<StringAttr, unsigned> place;
-  for (auto [place_, index] : llvm::enumerate(made.parameters))
-    place[function.getArgAttrOfType<StringAttr>(index, "kiln.parameter")] = static_cast<unsigned>(place_);
+  for (unsigned i = 0; i < made.parameters.size(); ++i)
+    place[function.getArgAttrOfType<StringAttr>(made.parameters[i], "kiln.parameter")] = i;
   llvm::DenseSet<StringAttr> taken;
   for (auto update : updates.getAsRange<DictionaryAttr>()) {
     auto name = update.getAs<StringAttr>("parameter");
@@ -194,13 +194,10 @@ SmallVector<Value> StepBuilder::call(FuncOp called, llvm::ArrayRef<Value> argume
   return results;
 }
 
-Value StepBuilder::addState(Trained &one, DictionaryAttr state) {
-  auto type = function.getArgument(one.argument).getType();
-  auto own = state.getAs<StringAttr>("name");
-  for (auto [index, argument] : llvm::enumerate(one.update.getArgumentTypes()))
-    if (one.update.getArgAttrOfType<StringAttr>(static_cast<unsigned>(index), "kiln.input") == own)
-      type = argument;
-  StringAttr name = builder.getStringAttr("optimizer." + own.getValue() + "." + one.name.getValue());
+/// An argument for a state of the update's, by the name that the program knows it by.
+std::pair<StringAttr, Value> StepBuilder::addState(const Trained &one, DictionaryAttr state, mlir::Type type) {
+  StringAttr name =
+      builder.getStringAttr("optimizer." + state.getAs<StringAttr>("name").getValue() + "." + one.name.getValue());
   unsigned position = behind({"kiln.input", "kiln.parameter", "kiln.state"});
   function.insertArgument(position, type, builder.getDictionaryAttr(builder.getNamedAttr("kiln.state", name)),
                           function.getLoc());
@@ -208,8 +205,7 @@ Value StepBuilder::addState(Trained &one, DictionaryAttr state) {
                                                     builder.getNamedAttr("type", mlir::TypeAttr::get(type)),
                                                     builder.getNamedAttr("kind", builder.getStringAttr("optimizer")),
                                                     builder.getNamedAttr("init", state.get("init"))}));
-  newStates[name] = {};
-  return function.getArgument(position);
+  return {name, function.getArgument(position)};
 }
 
 /// Each update's function: (p, gradient, lr, states…, step) to (p, states…).
@@ -227,8 +223,9 @@ LogicalResult StepBuilder::update() {
     SmallVector<Value> arguments = {function.getArgument(one.argument), one.gradient, rate[one.rate]};
     SmallVector<StringAttr> names;
     for (size_t i = 0; i < count; ++i) {
-      arguments.push_back(addState(one, llvm::cast<DictionaryAttr>(states[i])));
-      names.push_back(newStates.back().first);
+      auto [name, value] = addState(one, llvm::cast<DictionaryAttr>(states[i]), one.update.getArgumentTypes()[3 + i]);
+      arguments.push_back(value);
+      names.push_back(name);
     }
     SmallVector<Value> results = call(one.update, arguments);
     newParameters[one.name] = results[0];
