@@ -166,37 +166,39 @@ int32_t Device::wait(kiln_event *event, std::string_view entry, kiln_error &erro
   return within(tables_, "wait", [&] { return api().wait(event, &error); }, entry);
 }
 
+/// A copy, by the backend's `function`: the event that tells of it, null where it is over.
+template <typename Copy>
+static kiln_event *begin(const Device &device, const char *function, const char *what, Copy copy) {
+  kiln_event *event = nullptr;
+  kiln_error error = emptyError();
+  int32_t code = within(device.tables(), function, [&] { return copy(&event, &error); });
+  device.check(code, error, what);
+  return event;
+}
+
 kiln_event *Device::beginWrite(kiln_buffer *to, uint64_t offset, const void *from, uint64_t bytes) const {
   if (!api().write_async)
     return write(to, offset, from, bytes), nullptr;
-  kiln_event *event = nullptr;
-  kiln_error error = emptyError();
-  int32_t code =
-      within(tables_, "write_async", [&] { return api().write_async(to, offset, from, bytes, &event, &error); });
-  check(code, error, "a copy to the device failed");
-  return event;
+  return begin(*this, "write_async", "a copy to the device failed", [&](kiln_event **event, kiln_error *error) {
+    return api().write_async(to, offset, from, bytes, event, error);
+  });
 }
 
 kiln_event *Device::beginRead(kiln_buffer *from, uint64_t offset, void *to, uint64_t bytes) const {
   if (!api().read_async)
     return read(from, offset, to, bytes), nullptr;
-  kiln_event *event = nullptr;
-  kiln_error error = emptyError();
-  int32_t code =
-      within(tables_, "read_async", [&] { return api().read_async(from, offset, to, bytes, &event, &error); });
-  check(code, error, "a copy from the device failed");
-  return event;
+  return begin(*this, "read_async", "a copy from the device failed", [&](kiln_event **event, kiln_error *error) {
+    return api().read_async(from, offset, to, bytes, event, error);
+  });
 }
 
 kiln_event *Device::beginCopy(kiln_buffer *from, kiln_buffer *to, uint64_t bytes) const {
-  kiln_event *event = nullptr;
-  kiln_error error = emptyError();
   bool goesOn = api().copy_async;
-  int32_t code = within(tables_, goesOn ? "copy_async" : "copy", [&] {
-    return goesOn ? api().copy_async(from, 0, to, 0, bytes, &event, &error) : api().copy(from, 0, to, 0, bytes, &error);
-  });
-  check(code, error, "a copy on the device failed");
-  return event;
+  return begin(*this, goesOn ? "copy_async" : "copy", "a copy on the device failed",
+               [&](kiln_event **event, kiln_error *error) {
+                 return goesOn ? api().copy_async(from, 0, to, 0, bytes, event, error)
+                               : api().copy(from, 0, to, 0, bytes, error);
+               });
 }
 
 bool Device::notify(kiln_event *event, kiln_notice notice, void *context) const {

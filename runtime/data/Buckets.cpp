@@ -1,7 +1,6 @@
 // Shuffles, and sorts by length in stretches of batches.
 #include "runtime/data/Buckets.h"
 
-#include "runtime/data/Rows.h"
 #include "runtime/random/Philox.h"
 
 #include <algorithm>
@@ -53,6 +52,37 @@ void Buckets::order(int64_t epoch) {
   for (int32_t b : batches)
     order_.insert(order_.end(), rows.begin() + static_cast<ptrdiff_t>(static_cast<size_t>(b) * batch),
                   rows.begin() + static_cast<ptrdiff_t>((static_cast<size_t>(b) + 1) * batch));
+}
+
+static std::vector<int32_t> byLength(std::vector<int32_t> rows, const std::function<size_t(size_t)> &length) {
+  auto key = [&](int32_t row) { return std::pair(length(static_cast<size_t>(row)), row); };
+  std::sort(rows.begin(), rows.end(), [&](int32_t a, int32_t b) { return key(a) < key(b); });
+  return rows;
+}
+
+RowsByLength::RowsByLength(Rows rows, const Rows::Options &options, int64_t bucket,
+                           std::function<size_t(size_t row)> length)
+    : rows_(std::move(rows)), size_(static_cast<size_t>(options.batch)),
+      ordered_{rows_.members(Split::Train), byLength(rows_.members(Split::Validation), length),
+               byLength(rows_.members(Split::Test), length)},
+      buckets_({ordered_[0].size(), options.batch, bucket, options.shuffle, options.seed, options.name},
+               [training = ordered_[0], length](int32_t place) {
+                 return std::pair(length(static_cast<size_t>(training[static_cast<size_t>(place)])), size_t{0});
+               }) {
+  taken_.reserve(size_);
+}
+
+std::span<const int32_t> RowsByLength::batch(Split split, int64_t number) {
+  const std::vector<int32_t> &ordered = ordered_[static_cast<size_t>(split)];
+  if (split != Split::Train) {
+    // Rows counts which they are, and says it where there are none.
+    size_t count = rows_.batch(split, number).size();
+    return std::span(ordered).subspan(static_cast<size_t>(number % batches(split)) * size_, count);
+  }
+  taken_.clear();
+  for (int32_t place : buckets_.batch(number))
+    taken_.push_back(ordered[static_cast<size_t>(place)]);
+  return taken_;
 }
 
 } // namespace kiln

@@ -14,21 +14,9 @@ SequenceSource::SequenceSource(const SourceContext &context, Vocabulary vocabula
       batch_(static_cast<size_t>(options.batch)),
       longest_(static_cast<size_t>(spec_.options.at("max_length").integer(1, INT32_MAX))),
       whole_(spec_.options.stringOr("padding", "longest") == "max_length") {
-  rows_.emplace(static_cast<int64_t>(data_.size()) - options.validationRows - options.testRows, options);
-  auto length = [this](int32_t row) { return data_.length(static_cast<size_t>(row)); };
-  for (Split split : {Split::Train, Split::Validation, Split::Test}) {
-    std::vector<int32_t> &list = ordered_[static_cast<size_t>(split)];
-    list = rows_->members(split);
-    if (split != Split::Train)
-      std::sort(list.begin(), list.end(),
-                [&](int32_t a, int32_t b) { return std::pair(length(a), a) < std::pair(length(b), b); });
-  }
-  buckets_.emplace(
-      Buckets::Options{ordered_[0].size(), options.batch, spec_.options.integerOr("bucket", 50), options.shuffle,
-                       options.seed, spec_.name},
-      [this, length](int32_t place) { return std::pair(length(ordered_[0][static_cast<size_t>(place)]), size_t{0}); });
+  rows_.emplace(Rows(static_cast<int64_t>(data_.size()) - options.validationRows - options.testRows, options), options,
+                spec_.options.integerOr("bucket", 50), [this](size_t row) { return data_.length(row); });
   block_.emplace(batch_, longest_, vocabulary_.pad(), whole_);
-  batchRows_.reserve(batch_);
   numbers_.resize(batch_ * longest_);
   labels_.resize(batch_ * longest_);
 }
@@ -108,18 +96,7 @@ void SequenceSource::hide(Split split, int64_t number) {
 }
 
 void SequenceSource::load(Split split, int64_t number, std::span<FieldBuffer> fields) {
-  batchRows_.clear();
-  const std::vector<int32_t> &ordered = ordered_[static_cast<size_t>(split)];
-  if (split == Split::Train) {
-    for (int32_t place : buckets_->batch(number))
-      batchRows_.push_back(ordered[static_cast<size_t>(place)]);
-  } else {
-    // Rows counts which they are, and says it where there are none.
-    size_t count = rows_->batch(split, number).size();
-    size_t begin = static_cast<size_t>(number % rows_->batches(split)) * batch_;
-    batchRows_.assign(ordered.begin() + static_cast<ptrdiff_t>(begin),
-                      ordered.begin() + static_cast<ptrdiff_t>(begin + count));
-  }
+  batchRows_ = rows_->batch(split, number);
   block_->clear();
   if (share_ > 0)
     hide(split, number);

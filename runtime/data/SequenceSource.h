@@ -49,10 +49,9 @@ private:
   SequenceRows data_;
   size_t batch_, longest_;
   bool whole_;
-  std::optional<Rows> rows_;
-  std::optional<Buckets> buckets_;
-  std::vector<int32_t> ordered_[3]; // validation and test by their length
-  std::vector<int32_t> batchRows_, numbers_;
+  std::optional<RowsByLength> rows_;
+  std::span<const int32_t> batchRows_;
+  std::vector<int32_t> numbers_;
   std::optional<SequenceBlock> block_;
   double share_ = 0; // of the tokens that are hidden
   uint32_t seed_ = 0, stream_ = 0;

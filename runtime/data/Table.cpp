@@ -90,7 +90,6 @@ private:
   void readTexts(const std::vector<TableFile> &files, const SourceContext &context);
   void readTargets(const std::vector<TableFile> &files);
   void makeSequences(const std::vector<TableFile> &files, const std::vector<std::string> &texts, bool paired);
-  void orderRows(const SourceContext &context);
   SequenceBlock::Row sequence(size_t row, size_t variant) const;
   size_t length(size_t row) const;
 
@@ -105,10 +104,9 @@ private:
   std::vector<int32_t> labels_;
   std::vector<float> targets_;
   size_t targetWidth_ = 0;
-  std::optional<Rows> rows_;
-  std::optional<Buckets> buckets_;
-  std::vector<int32_t> ordered_[3]; // validation and test by their length
-  std::vector<int32_t> batchRows_, labelBlock_;
+  std::optional<RowsByLength> rows_;
+  std::span<const int32_t> batchRows_;
+  std::vector<int32_t> labelBlock_;
   std::vector<float> targetBlock_;
   std::optional<SequenceBlock> block_;
 };
@@ -122,13 +120,12 @@ TableSource::TableSource(const SourceContext &context) : Source(*context.spec) {
   Rows::Options rows(spec_, context.seed);
   std::vector<TableFile> files =
       readTables(context, options.booleanOr("header", header), rows.validationRows, rows.testRows);
-  rows_.emplace(static_cast<int64_t>(files[0].table.rows.size()), rows);
+  Rows parts(static_cast<int64_t>(files[0].table.rows.size()), rows);
   readTexts(files, context);
   readTargets(files);
-  orderRows(context);
+  rows_.emplace(std::move(parts), rows, options.integerOr("bucket", 50), [this](size_t row) { return length(row); });
   size_t batch = static_cast<size_t>(rows.batch), longest = static_cast<size_t>(options.at("max_length").integer());
   block_.emplace(batch * variants_, longest, vocabulary_.pad(), options.stringOr("padding", "longest") == "max_length");
-  batchRows_.reserve(batch);
   labelBlock_.resize(batch);
   targetBlock_.resize(batch * targetWidth_);
 }
@@ -220,41 +217,13 @@ size_t TableSource::length(size_t row) const {
   return longest;
 }
 
-void TableSource::orderRows(const SourceContext &context) {
-  const Json &options = spec_.options;
-  for (Split split : {Split::Train, Split::Validation, Split::Test}) {
-    std::vector<int32_t> &list = ordered_[static_cast<size_t>(split)];
-    list = rows_->members(split);
-    if (split != Split::Train)
-      std::sort(list.begin(), list.end(), [this](int32_t a, int32_t b) {
-        return std::pair(length(static_cast<size_t>(a)), a) < std::pair(length(static_cast<size_t>(b)), b);
-      });
-  }
-  buckets_.emplace(Buckets::Options{ordered_[0].size(), options.at("batch").integer(), options.integerOr("bucket", 50),
-                                    options.booleanOr("shuffle", true), context.seed, spec_.name},
-                   [this](int32_t row) {
-                     return std::pair(length(static_cast<size_t>(ordered_[0][static_cast<size_t>(row)])), size_t{0});
-                   });
-}
-
 SequenceBlock::Row TableSource::sequence(size_t row, size_t variant) const {
   size_t number = row * variants_ + variant, begin = number ? ends_[number - 1] : 0, size = ends_[number] - begin;
   return {std::span(ids_).subspan(begin, size), std::span(types_).subspan(begin, size)};
 }
 
 void TableSource::load(Split split, int64_t number, std::span<FieldBuffer> fields) {
-  batchRows_.clear();
-  const std::vector<int32_t> &ordered = ordered_[static_cast<size_t>(split)];
-  if (split == Split::Train) {
-    for (int32_t place : buckets_->batch(number))
-      batchRows_.push_back(ordered[static_cast<size_t>(place)]);
-  } else {
-    // Rows counts which they are, and says it where there are none.
-    size_t count = rows_->batch(split, number).size();
-    size_t begin = static_cast<size_t>(number % rows_->batches(split)) * labelBlock_.size();
-    batchRows_.assign(ordered.begin() + static_cast<ptrdiff_t>(begin),
-                      ordered.begin() + static_cast<ptrdiff_t>(begin + count));
-  }
+  batchRows_ = rows_->batch(split, number);
   block_->clear();
   for (int32_t row : batchRows_)
     for (size_t variant = 0; variant < variants_; ++variant)

@@ -187,7 +187,7 @@ void writeSafetensors(const std::string &path, const std::vector<TensorView> &te
 
 /// Why the tensors of the file cannot be those of the requests, and those that were converted on the way.
 static std::vector<std::string> misfits(const Safetensors &file, const std::vector<TensorRequest> &requests, bool exact,
-                                        std::span<const std::string_view> passedOver, std::vector<Tensor> &converted) {
+                                        std::vector<Tensor> &converted) {
   std::vector<std::string> problems;
   std::set<std::string> wanted;
   converted.resize(requests.size());
@@ -223,9 +223,7 @@ static std::vector<std::string> misfits(const Safetensors &file, const std::vect
   }
   if (exact)
     for (const TensorView &tensor : file.tensors())
-      if (!wanted.contains(tensor.name) &&
-          std::none_of(passedOver.begin(), passedOver.end(),
-                       [&](std::string_view prefix) { return tensor.name.starts_with(prefix); }))
+      if (!wanted.contains(tensor.name))
         problems.push_back("'" + tensor.name + "' (" + describeType(tensor.dtype, tensor.shape) +
                            ") is not in the model");
   return problems;
@@ -240,16 +238,19 @@ static void require(const std::vector<std::string> &problems, const Safetensors 
   throw Error(text);
 }
 
-void checkTensors(const Safetensors &file, const std::vector<TensorRequest> &requests, bool exact,
-                  std::span<const std::string_view> passedOver) {
+std::vector<std::string> tensorMisfits(const Safetensors &file, const std::vector<TensorRequest> &requests,
+                                       bool exact) {
   std::vector<Tensor> converted;
-  require(misfits(file, requests, exact, passedOver, converted), file);
+  return misfits(file, requests, exact, converted);
 }
 
-void loadTensors(const Safetensors &file, const std::vector<TensorRequest> &requests, bool exact,
-                 std::span<const std::string_view> passedOver) {
+void checkTensors(const Safetensors &file, const std::vector<TensorRequest> &requests, bool exact) {
+  require(tensorMisfits(file, requests, exact), file);
+}
+
+void loadTensors(const Safetensors &file, const std::vector<TensorRequest> &requests, bool exact) {
   std::vector<Tensor> converted;
-  require(misfits(file, requests, exact, passedOver, converted), file);
+  require(misfits(file, requests, exact, converted), file);
   for (size_t i = 0; i < requests.size(); ++i) {
     const TensorView *tensor = file.find(requests[i].name);
     if (tensor->bytes > 0)

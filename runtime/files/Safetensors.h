@@ -52,12 +52,11 @@ struct TensorRequest {
 };
 
 /// Fills every request from the file, converting widths where every value fits. All that does not match (missing names,
-/// shapes, dtypes, and, with `exact`, names that nobody asked for and that begin with none of `passedOver`) is listed
-/// in one Error, and then nothing was filled.
-void loadTensors(const Safetensors &file, const std::vector<TensorRequest> &requests, bool exact,
-                 std::span<const std::string_view> passedOver = {});
+/// shapes, dtypes, and, with `exact`, names that nobody asked for) is listed in one Error, and then nothing was filled.
+void loadTensors(const Safetensors &file, const std::vector<TensorRequest> &requests, bool exact);
 /// The same without filling them.
-void checkTensors(const Safetensors &file, const std::vector<TensorRequest> &requests, bool exact,
-                  std::span<const std::string_view> passedOver = {});
+void checkTensors(const Safetensors &file, const std::vector<TensorRequest> &requests, bool exact);
+/// What that Error would list.
+std::vector<std::string> tensorMisfits(const Safetensors &file, const std::vector<TensorRequest> &requests, bool exact);
 
 } // namespace kiln

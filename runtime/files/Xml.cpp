@@ -4,6 +4,7 @@
 #include "runtime/files/Xml.h"
 
 #include "runtime/support/Error.h"
+#include "runtime/support/Utf8.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -209,20 +210,13 @@ private:
             std::strtoul(std::string(text.substr(i + (hex ? 3 : 2), end - i)).c_str(), nullptr, hex ? 16 : 10);
         if (code == 0 || code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
           wrong("&#…; is no character");
-        append(out, static_cast<uint32_t>(code));
+        appendUtf8(out, static_cast<char32_t>(code));
         i = end;
       } else {
         wrong("an & that begins no entity: &amp; stands for it");
       }
     }
     return out;
-  }
-  static void append(std::string &out, uint32_t code) {
-    int more = code < 0x80 ? 0 : code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;
-    constexpr uint32_t leads[] = {0, 0xc0, 0xe0, 0xf0};
-    out += static_cast<char>(leads[more] | code >> 6 * more);
-    while (more-- > 0)
-      out += static_cast<char>(0x80 | (code >> 6 * more & 0x3f));
   }
 
   std::string_view text_;

@@ -97,6 +97,22 @@ void InFlight::order(const Device &device, std::span<const HostSpan> memory) {
   tidy();
 }
 
+void InFlight::read(const Device &from, kiln_buffer *buffer, uint64_t offset, uint8_t *to, size_t bytes,
+                    const Call *call) {
+  HostSpan written = {to, bytes, true};
+  order(from, {&written, 1});
+  if (kiln_event *event = from.beginRead(buffer, offset, to, bytes))
+    add({&from, event, {written}, call, "a copy from the device failed", 0, nullptr});
+}
+
+void InFlight::write(const Device &to, kiln_buffer *buffer, uint64_t offset, const uint8_t *from, size_t bytes,
+                     const Call *call) {
+  HostSpan read = {from, bytes, false};
+  order(to, {&read, 1});
+  if (kiln_event *event = to.beginWrite(buffer, offset, from, bytes))
+    add({&to, event, {read}, call, "a copy to the device failed", 0, nullptr});
+}
+
 void InFlight::await(Pending &pending) {
   Work &work = pending.work;
   if (!work.event)

@@ -50,6 +50,10 @@ public:
   /// Before the device is given what touches this memory: what others do there comes first. Where both backends can,
   /// the one waits for the other by a signal; else this thread does. Throws what it finds wrong then.
   void order(const Device &device, std::span<const HostSpan> memory);
+  /// Copies between a device's buffer and the process's memory, in the order that `order` finds; what goes on is added.
+  void read(const Device &from, kiln_buffer *buffer, uint64_t offset, uint8_t *to, size_t bytes, const Call *call);
+  void write(const Device &to, kiln_buffer *buffer, uint64_t offset, const uint8_t *from, size_t bytes,
+             const Call *call);
   /// Waits until no more than `most` are left. Throws the first error.
   void settle(size_t most = 0);
   /// Waits for what was added before `added()` was that.

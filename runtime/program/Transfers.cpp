@@ -60,19 +60,17 @@ void Program::bringTo(uint32_t home, Residence &residence, Tensor &tensor, size_
   const Device &to = *homeAt(home).device;
   uint8_t *host = tensor.memory.data();
   if (residence.deviceNewer) {
-    const Device &from = *homeAt(residence.owner).device;
     bytes = tensor.memory.size();
-    HostSpan written = {host, bytes, true};
-    inFlight_.order(from, {&written, 1});
-    if (kiln_event *event = from.beginRead(residence.on[residence.owner].buffer.handle(), 0, host, bytes))
-      inFlight_.add({&from, event, {written}, call, "a copy from the device failed", 0, nullptr});
+    inFlight_.read(*homeAt(residence.owner).device, residence.on[residence.owner].buffer.handle(), 0, host, bytes,
+                   call);
     residence.deviceNewer = false;
   }
-  HostSpan read = {host, bytes, false};
-  inFlight_.order(to, {&read, 1});
-  if (!to.hostMemory() && bytes)
-    if (kiln_event *event = to.beginWrite(here.buffer.handle(), 0, host, bytes))
-      inFlight_.add({&to, event, {read}, call, "a copy to the device failed", 0, nullptr});
+  if (!to.hostMemory() && bytes) {
+    inFlight_.write(to, here.buffer.handle(), 0, host, bytes, call);
+  } else { // it is there, once it has been read
+    HostSpan read = {host, bytes, false};
+    inFlight_.order(to, {&read, 1});
+  }
   here.current = true;
 }
 
@@ -167,19 +165,13 @@ void Call::bring(const Placement::Part &part, bool back) {
       return access.place.space == KILN_SPACE_ARENA ? opened(backend).arena.handle()
                                                     : handles_[backend][access.place.argument];
     };
-    uint64_t offset = static_cast<uint64_t>(span.offset), bytes = static_cast<uint64_t>(span.bytes);
-    HostSpan written = memoryOf(access, true), read = memoryOf(access, false);
-    uint8_t *host = const_cast<uint8_t *>(written.begin);
-    if (!from.hostMemory()) {
-      inFlight.order(from, {&written, 1});
-      if (kiln_event *event = from.beginRead(handle(back ? part.backend : 0), offset, host, bytes))
-        inFlight.add({&from, event, {written}, this, "a copy from the device failed", 0, nullptr});
-    }
-    if (!to.hostMemory()) {
-      inFlight.order(to, {&read, 1});
-      if (kiln_event *event = to.beginWrite(handle(back ? 0 : part.backend), offset, host, bytes))
-        inFlight.add({&to, event, {read}, this, "a copy to the device failed", 0, nullptr});
-    }
+    uint64_t offset = static_cast<uint64_t>(span.offset);
+    HostSpan memory = memoryOf(access, true);
+    uint8_t *host = const_cast<uint8_t *>(memory.begin);
+    if (!from.hostMemory())
+      inFlight.read(from, handle(back ? part.backend : 0), offset, host, memory.bytes, this);
+    if (!to.hostMemory())
+      inFlight.write(to, handle(back ? 0 : part.backend), offset, host, memory.bytes, this);
   }
 }
 

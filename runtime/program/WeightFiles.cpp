@@ -13,24 +13,26 @@
 
 namespace kiln {
 
-namespace {
-
-/// `*` stands for any characters. Where it matches, `part` is what the first one stands for.
-bool matches(std::string_view pattern, std::string_view text, std::string &part) {
-  size_t star = pattern.find('*');
-  if (star == std::string_view::npos)
-    return pattern == text;
-  std::string_view before = pattern.substr(0, star), after = pattern.substr(star + 1);
-  if (!text.starts_with(before))
-    return false;
-  std::string rest;
-  for (size_t length = 0; before.size() + length <= text.size(); ++length)
-    if (matches(after, text.substr(before.size() + length), rest)) {
-      part = text.substr(before.size(), length);
-      return true;
+bool matchesPattern(std::string_view pattern, std::string_view name) {
+  size_t p = 0, at = 0, star = std::string_view::npos, from = 0; // behind the last star, where the rest was tried
+  while (at < name.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = ++p;
+      from = at;
+    } else if (p < pattern.size() && pattern[p] == name[at]) {
+      ++p;
+      ++at;
+    } else if (star != std::string_view::npos) {
+      p = star;
+      at = ++from;
+    } else {
+      return false;
     }
-  return false;
+  }
+  return pattern.find_first_not_of('*', p) == std::string_view::npos;
 }
+
+namespace {
 
 /// What PyTorch's modules keep among their weights and a model computes by itself.
 bool isComputed(std::string_view name) {
@@ -65,10 +67,9 @@ public:
       : choice_(choice), used_(choice.strip.size() + choice.renames.size() + choice.ignore.size()) {}
 
   std::string operator()(std::string name, const std::string &prefix) {
-    std::string part;
     size_t rule = 0;
     for (const std::string &pattern : choice_.ignore)
-      if (bool found = matches(pattern, name, part); used_[rule] = used_[rule] || found, ++rule, found)
+      if (bool found = matchesPattern(pattern, name); used_[rule] = used_[rule] || found, ++rule, found)
         return "";
     for (std::string_view training : tensorsOfTraining())
       if (name.starts_with(training))
@@ -83,10 +84,11 @@ public:
       ++rule;
     }
     for (const auto &[from, to] : choice_.renames) {
-      if (matches(from, name, part)) {
+      if (matchesPattern(from, name)) {
         used_[rule] = true;
-        size_t star = to.find('*');
-        name = star == std::string::npos ? to : to.substr(0, star) + part + to.substr(star + 1);
+        size_t star = from.find('*'), there = to.find('*'); // at most one each
+        std::string part = star == std::string::npos ? "" : name.substr(star, name.size() - (from.size() - 1));
+        name = there == std::string::npos ? to : to.substr(0, there) + part + to.substr(there + 1);
         break;
       }
       ++rule;
@@ -156,16 +158,6 @@ Safetensors withoutSpare(Safetensors file, const std::vector<TensorRequest> &req
       std::move(one), [&](size_t, const std::string &name) { return spare.contains(name) ? std::string() : name; });
 }
 
-std::string misfitOf(const Safetensors &file, const TensorRequest &request) {
-  try {
-    checkTensors(file, {request}, /*exact=*/false);
-    return "";
-  } catch (const Error &error) {
-    std::string text = error.what();
-    return text.substr(text.find('\n') + 3);
-  }
-}
-
 /// Those requests that the file fits, the others told in `lines`.
 std::vector<TensorRequest> fitting(const Safetensors &file, const std::vector<TensorRequest> &requests,
                                    std::vector<std::string> &lines) {
@@ -173,10 +165,10 @@ std::vector<TensorRequest> fitting(const Safetensors &file, const std::vector<Te
   std::set<std::string> wanted;
   for (const TensorRequest &request : requests) {
     wanted.insert(request.name);
-    if (std::string why = misfitOf(file, request); why.empty())
+    std::vector<std::string> why = tensorMisfits(file, {request}, /*exact=*/false);
+    if (why.empty())
       fit.push_back(request);
-    else
-      lines.push_back(why);
+    lines.insert(lines.end(), why.begin(), why.end());
   }
   for (const TensorView &tensor : file.tensors())
     if (!wanted.contains(tensor.name))
@@ -221,11 +213,6 @@ std::vector<std::string> each(const WeightChoice &choice, const std::vector<Tens
 }
 
 } // namespace
-
-bool matchesPattern(std::string_view pattern, std::string_view name) {
-  std::string part;
-  return matches(pattern, name, part);
-}
 
 std::vector<std::string> loadWeightFiles(const WeightChoice &choice, const std::vector<TensorRequest> &requests) {
   return each(choice, requests, true);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 #include <string_view>
 
 namespace kiln {
@@ -34,6 +35,15 @@ inline size_t utf8Prefix(std::string_view text) {
     at += length;
   }
   return at;
+}
+
+/// A character's bytes behind a text.
+inline void appendUtf8(std::string &text, char32_t c) {
+  int more = c < 0x80 ? 0 : c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
+  constexpr unsigned leads[] = {0, 0xc0, 0xe0, 0xf0};
+  text += static_cast<char>(leads[more] | c >> 6 * more);
+  while (more-- > 0)
+    text += static_cast<char>(0x80 | (c >> 6 * more & 0x3f));
 }
 
 /// The mark that some editors put before a UTF-8 text. It is no part of the text.

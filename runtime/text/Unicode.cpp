@@ -105,23 +105,4 @@ char32_t nextCharacter(std::string_view text, size_t &at) {
   return c;
 }
 
-void appendUtf8(std::string &text, char32_t c) {
-  auto tail = [&](int shift) { text += static_cast<char>(0x80 | (c >> shift & 0x3f)); };
-  if (c < 0x80) {
-    text += static_cast<char>(c);
-  } else if (c < 0x800) {
-    text += static_cast<char>(0xc0 | c >> 6);
-    tail(0);
-  } else if (c < 0x10000) {
-    text += static_cast<char>(0xe0 | c >> 12);
-    tail(6);
-    tail(0);
-  } else {
-    text += static_cast<char>(0xf0 | c >> 18);
-    tail(12);
-    tail(6);
-    tail(0);
-  }
-}
-
 } // namespace kiln

@@ -1,6 +1,8 @@
 // What tokenizers ask of Unicode: classes, lower case, canonical forms.
 #pragma once
 
+#include "runtime/support/Utf8.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -41,6 +43,5 @@ char32_t compose(char32_t first, char32_t second);
 
 /// The character at `at` of a text that is UTF-8, and on to the next one.
 char32_t nextCharacter(std::string_view text, size_t &at);
-void appendUtf8(std::string &text, char32_t c);
 
 } // namespace kiln
