@@ -39,6 +39,13 @@ static void targetNames(const Expr &target, std::vector<std::string> &out) {
       targetNames(*child, out);
 }
 
+/// A reader's call, or one of two as a condition says.
+static bool isSource(const Expr &expr) {
+  if (expr.kind == ExprKind::Conditional)
+    return isSource(expr.child(1)) && isSource(expr.child(2));
+  return expr.kind == ExprKind::Call && expr.child(0).kind == ExprKind::Name && isReader(expr.child(0).text);
+}
+
 /// Sorts the block's statements into settings, data sources and values for later use.
 void TrainBuilder::read() {
   int pairs = 0;
@@ -61,8 +68,7 @@ void TrainBuilder::read() {
         e.error(statement->target->range, "'" + name + "' is set twice in this recipe")
             .note(place->second->range, "the first one is here");
     }
-    if (!single || value.kind != ExprKind::Call || value.child(0).kind != ExprKind::Name ||
-        !isReader(value.child(0).text))
+    if (!single || !isSource(value))
       continue;
     sourceNames.insert(names[0]);
     Value record = config(value, Space::Reader);

@@ -9,6 +9,7 @@
 namespace kiln {
 
 class JsonOutput;
+class TextRows;
 
 /// Options that every command has: --seed, --threads, --device, --backend-option, --json.
 struct Common {
@@ -31,8 +32,9 @@ WeightChoice weightChoice(const Options &options);
 /// stderr.
 void startWeights(Program &program, const Options &options, uint32_t seed, bool trains = false);
 std::map<std::string, std::string> dataOverrides(const Options &options);
-/// The --input options into the entry's inputs: NAME=FILE.npy, NAME=FILE.safetensors, or a .safetensors file alone.
-void setInputs(Call &call, const Options &options);
+/// The --input options into the entry's inputs: NAME=FILE.npy, NAME=FILE.safetensors, or a .safetensors file alone; all
+/// but what `texts` fill have to be given.
+void setInputs(Call &call, const Options &options, const TextRows *texts = nullptr);
 
 int trainCommand(const Options &options, Common &common);
 int evalCommand(const Options &options, Common &common);

@@ -1,14 +1,10 @@
-// PROGRAM eval, grad and run
+// PROGRAM eval and grad
 #include "runtime/data/Evaluate.h"
 #include "runtime/cli/Commands.h"
 #include "runtime/cli/Output.h"
-#include "runtime/cli/Trace.h"
 #include "runtime/files/File.h"
-#include "runtime/files/Npy.h"
 #include "runtime/files/Safetensors.h"
 #include "runtime/support/Error.h"
-
-#include <optional>
 
 namespace kiln {
 
@@ -59,70 +55,6 @@ int gradCommand(const Options &options, Common &common) {
   JsonOutput json(common.json, common.jsonPath);
   json.line(JsonLine().add("loss", loss).str());
   std::fprintf(textOutput(json), "loss %.9g\n", loss);
-  return 0;
-}
-
-static std::string defaultFunction(const Manifest &manifest) {
-  if (manifest.findEntry("forward"))
-    return "forward";
-  std::string only;
-  for (const EntrySpec &entry : manifest.entries)
-    if (entry.name != "train_step" && entry.name != "eval" && entry.name != "eval.pool" && entry.name != "grad" &&
-        !entry.name.starts_with("generate.")) {
-      if (!only.empty())
-        throw UsageError("which function? This program has: " + manifest.entryNames());
-      only = entry.name;
-    }
-  if (only.empty())
-    throw UsageError("this program has no function to run; it has: " + manifest.entryNames());
-  return only;
-}
-
-int runCommand(const Options &options, Common &common) {
-  if (!options.has("output"))
-    throw UsageError("run needs --output FILE (.npy or .safetensors)");
-  checkWritable(options.text("output"));
-  std::unique_ptr<Program> program = startProgram(options, common);
-  const Manifest &manifest = program->manifest();
-  std::string name = options.positional().empty() ? defaultFunction(manifest) : options.positional()[0];
-  // A function that means the same in both modes stands there once.
-  if (options.has("training") && manifest.findEntry(name + ".training"))
-    name += ".training";
-  Call &call = program->call(name);
-  setInputs(call, options);
-  checkWritable(options.text("output")); // now that it is known what is read
-  std::optional<Trace> trace;
-  if (options.has("profile"))
-    trace.emplace(*program, options.text("profile"));
-  int64_t began = profileClock();
-  call.run(common.seed, 0);
-  if (trace) {
-    trace->did("run", began);
-    trace->write();
-  }
-  std::vector<TensorView> results = call.results(Role::Output);
-  for (Role role : {Role::Loss, Role::Metric, Role::Gradient})
-    for (TensorView &view : call.results(role)) {
-      if (view.name.empty())
-        view.name = roleName(role);
-      results.push_back(view);
-    }
-  std::string path = options.text("output");
-  if (path.ends_with(".npy")) {
-    if (results.size() != 1)
-      fail("'%s' gives %zu results; a .npy file holds one: write to a .safetensors file", name.c_str(), results.size());
-    writeNpy(path, results[0]);
-  } else {
-    writeSafetensors(path, results);
-  }
-  JsonOutput json(common.json, common.jsonPath);
-  JsonLine line;
-  std::FILE *text = textOutput(json);
-  for (const TensorView &view : results) {
-    std::fprintf(text, "%s: %s\n", view.name.c_str(), describeType(view.dtype, view.shape).c_str());
-    line.add(view.name, describeType(view.dtype, view.shape));
-  }
-  json.line(line.str());
   return 0;
 }
 

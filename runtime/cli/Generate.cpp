@@ -1,14 +1,10 @@
 // PROGRAM generate
-#include "runtime/cli/Checkpoint.h"
 #include "runtime/cli/Commands.h"
 #include "runtime/cli/Output.h"
-#include "runtime/files/File.h"
-#include "runtime/files/Safetensors.h"
+#include "runtime/cli/Words.h"
 #include "runtime/generate/Bleu.h"
 #include "runtime/generate/Generator.h"
 #include "runtime/support/Error.h"
-
-#include <optional>
 
 namespace kiln {
 
@@ -40,51 +36,6 @@ DrawSpec drawSpec(const Options &options, const Json &recipe) {
   return spec;
 }
 
-/// The vocabularies that read prompts and write answers: from the weights' file, else from the recipe's data.
-class Words {
-public:
-  Words(const Options &options, const Common &common, const Manifest &manifest) {
-    std::string source = manifest.generate.stringOr("data", manifest.data.empty() ? "" : manifest.data[0].name);
-    if (WeightChoice choice = weightChoice(options); !choice.empty()) {
-      for (const WeightChoice::File &loaded : choice.files)
-        if (!loaded.path.ends_with(".json")) { // an index has no metadata
-          Safetensors file = Safetensors::open(loaded.path);
-          saved_.merge(loadVocabularies(file.metadata(), file.what()));
-        }
-    } else if (common.image.weights) {
-      std::string_view bytes(reinterpret_cast<const char *>(common.image.weights), common.image.weight_bytes);
-      saved_ = loadVocabularies(Safetensors::parse(bytes, "the program's own weights").metadata(), "the program");
-    }
-    prompt_ = saved(source, {"ids", "source"});
-    answer_ = saved(source, {"ids", "target"});
-    if ((prompt_ && answer_) || source.empty())
-      return;
-    sources_.emplace(manifest, dataOverrides(options), common.seed);
-    const SourceSpec *spec = manifest.findSource(source);
-    if (!spec)
-      fail("the `generate` recipe names the data '%s', which the recipe does not have", source.c_str());
-    std::map<std::string, const Vocabulary *> all = sources_->open(source).vocabularies();
-    prompt_ = all.contains("ids") ? all["ids"] : all.contains("source") ? all["source"] : nullptr;
-    answer_ = all.contains("ids") ? all["ids"] : all.contains("target") ? all["target"] : nullptr;
-  }
-
-  /// Null where the model's data has no words: then numbers are read and written.
-  const Vocabulary *prompt() const { return prompt_; }
-  const Vocabulary *answer() const { return answer_; }
-
-private:
-  const Vocabulary *saved(const std::string &source, std::initializer_list<const char *> fields) const {
-    for (const char *field : fields)
-      if (auto found = saved_.find(source + "." + field); found != saved_.end())
-        return &found->second;
-    return nullptr;
-  }
-
-  std::map<std::string, Vocabulary> saved_;
-  std::optional<Sources> sources_;
-  const Vocabulary *prompt_ = nullptr, *answer_ = nullptr;
-};
-
 std::vector<int32_t> encodePrompt(const Vocabulary *words, const std::string &text, bool given) {
   std::vector<int32_t> ids;
   if (words) {
@@ -112,18 +63,6 @@ std::vector<int32_t> encodePrompt(const Vocabulary *words, const std::string &te
     return words->tokenizer()->start() >= 0 ? std::vector<int32_t>{words->tokenizer()->start()}
                                             : std::vector<int32_t>();
   return {words ? static_cast<int32_t>(EndToken) : 0};
-}
-
-std::vector<std::string> readLines(const std::string &path) {
-  std::string text = readText(path);
-  protectFile(path, "what is read");
-  std::vector<std::string> lines;
-  for (size_t at = 0; at < text.size();) {
-    size_t end = std::min(text.find('\n', at), text.size());
-    lines.push_back(text.substr(at, end - at));
-    at = end + 1;
-  }
-  return lines;
 }
 
 std::string decode(const Vocabulary *words, const std::vector<int32_t> &ids) {
@@ -258,7 +197,8 @@ int generateCommand(const Options &options, Common &common) {
   if (!manifest.generate.isObject())
     fail("this program draws no sequences: the model has no `generate` recipe");
   DrawSpec draw = drawSpec(options, manifest.generate);
-  Words words(options, common, manifest);
+  Words words(options, common, manifest,
+              manifest.generate.stringOr("data", manifest.data.empty() ? "" : manifest.data[0].name));
   Generator generator(*program, draw, common.seed, words.answer() ? words.answer()->size() : 0);
   int64_t limit = options.integer("tokens", draw.tokens > 0 ? draw.tokens : 200, 1, INT32_MAX);
   JsonOutput json(common.json, common.jsonPath);

@@ -1,5 +1,6 @@
 // Where a command's program, weights and inputs come from.
 #include "runtime/cli/Commands.h"
+#include "runtime/cli/Texts.h"
 #include "runtime/files/File.h"
 #include "runtime/files/InputTensor.h"
 #include "runtime/support/Error.h"
@@ -97,7 +98,7 @@ static bool answersTo(const std::string &input, const std::string &name) {
   return dot != std::string::npos && input.substr(dot + 1) == name;
 }
 
-void setInputs(Call &call, const Options &options) {
+void setInputs(Call &call, const Options &options, const TextRows *texts) {
   const std::vector<ArgumentSpec> &arguments = call.entry().arguments;
   std::vector<bool> given(arguments.size());
   std::string names;
@@ -122,7 +123,7 @@ void setInputs(Call &call, const Options &options) {
   }
   std::string missing;
   for (int input : call.inputs())
-    if (!given[static_cast<size_t>(input)])
+    if (!given[static_cast<size_t>(input)] && !(texts && texts->fills(input)))
       missing += (missing.empty() ? "" : ", ") + arguments[static_cast<size_t>(input)].name + " " +
                  arguments[static_cast<size_t>(input)].type.str();
   if (!missing.empty())

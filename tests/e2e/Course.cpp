@@ -242,6 +242,86 @@ TEST(MiniLM, PublishedWeightsGiveTheirEmbeddings) {
     ASSERT_NEAR(embeddings.data[i], expected.data[i], 1e-5) << i;
 }
 
+std::string dataFolder() {
+  const char *data = std::getenv("KILN_DATA");
+  return data ? std::string(data) + "/" : "";
+}
+
+void writeLines(const std::string &path, const Words &lines) {
+  std::ofstream file(path);
+  for (std::string line : lines) {
+    std::replace(line.begin(), line.end(), '\n', ' ');
+    file << line << '\n';
+  }
+}
+
+/// MiniLM as published, within the program.
+std::string publishedMiniLM() {
+  static std::string program;
+  if (program.empty()) {
+    program = freshFolder("course-published") + "/program";
+    Outcome built = run({kilnProgram(), "build", modelFile("minilm/minilm.kiln"), "--weights",
+                         dataFolder() + "minilm/model.safetensors", "-o", program});
+    EXPECT_EQ(built.code, 0) << built.err;
+  }
+  return program;
+}
+
+// From the sentences alone, whatever stands beside them in a run.
+TEST(MiniLM, TextsGiveTheirEmbeddings) {
+  if (dataFolder().empty())
+    GTEST_SKIP() << "KILN_DATA is not set: no published weights";
+  std::string folder = freshFolder("course-texts");
+  Values expected = readTensors(dataFolder() + "minilm/reference.safetensors").at("embeddings");
+  std::ifstream file(dataFolder() + "minilm/sentences.json");
+  Words command = {publishedMiniLM(), "run", "--output", folder + "/all.safetensors"};
+  nlohmann::json sentences = nlohmann::json::parse(file);
+  for (const nlohmann::json &sentence : sentences["sentences"])
+    command.insert(command.end(), {"--text", sentence.get<std::string>()});
+  Outcome outcome = run(command);
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  Values found = readTensors(folder + "/all.safetensors").begin()->second;
+  ASSERT_EQ(found.shape, expected.shape);
+  for (size_t i = 0; i < expected.data.size(); ++i)
+    ASSERT_NEAR(found.data[i], expected.data[i], 1e-5) << i;
+}
+
+// Each question of XQuAD finds its paragraph among the 240, as often as with transformers.
+TEST(MiniLM, QuestionsFindTheirParagraphs) {
+  if (dataFolder().empty())
+    GTEST_SKIP() << "KILN_DATA is not set: no published weights";
+  std::string folder = freshFolder("course-retrieval");
+  Words paragraphs, questions;
+  std::vector<size_t> right;
+  std::ifstream file(dataFolder() + "xquad/xquad.en.json");
+  nlohmann::json all = nlohmann::json::parse(file);
+  for (const nlohmann::json &article : all["data"])
+    for (const nlohmann::json &paragraph : article["paragraphs"]) {
+      for (const nlohmann::json &question : paragraph["qas"]) {
+        questions.push_back(question["question"]);
+        right.push_back(paragraphs.size());
+      }
+      paragraphs.push_back(paragraph["context"]);
+    }
+  writeLines(folder + "/paragraphs.txt", paragraphs);
+  writeLines(folder + "/questions.txt", questions);
+  Outcome read = run({publishedMiniLM(), "run", "--texts", folder + "/paragraphs.txt", "--output", folder + "/p.npy"});
+  ASSERT_EQ(read.code, 0) << read.err;
+  Outcome asked = run({publishedMiniLM(), "run", "nearest", "--texts", folder + "/questions.txt", "--input",
+                       "among=" + folder + "/p.npy", "--output", folder + "/found.safetensors"});
+  ASSERT_EQ(asked.code, 0) << asked.err;
+  Values lines = readTensors(folder + "/found.safetensors").at("lines");
+  ASSERT_EQ(lines.data.size(), 5 * right.size());
+  double first = 0, five = 0;
+  for (size_t i = 0; i < right.size(); ++i) {
+    auto row = lines.data.begin() + static_cast<ptrdiff_t>(5 * i);
+    first += row[0] == static_cast<double>(right[i]);
+    five += std::count(row, row + 5, static_cast<double>(right[i])) > 0;
+  }
+  EXPECT_NEAR(first / right.size(), 0.885, 0.001);
+  EXPECT_NEAR(five / right.size(), 0.982, 0.001);
+}
+
 // The pole stands for 195 moments of 500 and more, in the mean of 128 episodes.
 TEST(CartPole, KeepsThePoleUpright) {
   Example cart("cartpole", "CartPole", {});

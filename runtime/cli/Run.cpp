@@ -1,0 +1,245 @@
+// PROGRAM run
+#include "runtime/cli/Output.h"
+#include "runtime/cli/Texts.h"
+#include "runtime/cli/Trace.h"
+#include "runtime/files/File.h"
+#include "runtime/files/Npy.h"
+#include "runtime/files/Safetensors.h"
+#include "runtime/support/Error.h"
+
+#include <cstring>
+#include <optional>
+
+namespace kiln {
+
+static std::string defaultFunction(const Manifest &manifest) {
+  if (manifest.findEntry("forward"))
+    return "forward";
+  std::string only;
+  for (const EntrySpec &entry : manifest.entries)
+    if (entry.name != "train_step" && entry.name != "eval" && entry.name != "eval.pool" && entry.name != "grad" &&
+        !entry.name.starts_with("generate.")) {
+      if (!only.empty())
+        throw UsageError("which function? This program has: " + manifest.entryNames());
+      only = entry.name;
+    }
+  if (only.empty())
+    throw UsageError("this program has no function to run; it has: " + manifest.entryNames());
+  return only;
+}
+
+namespace {
+
+/// What a function gave, as a user sees it.
+std::vector<TensorView> allResults(Call &call) {
+  std::vector<TensorView> results = call.results(Role::Output);
+  for (Role role : {Role::Loss, Role::Metric, Role::Gradient})
+    for (TensorView &view : call.results(role)) {
+      if (view.name.empty())
+        view.name = roleName(role);
+      results.push_back(view);
+    }
+  return results;
+}
+
+/// More texts than rows of one run: run after run, the results' rows one behind the other.
+class Runs {
+public:
+  Runs(Call &call, const TextRows &texts) : call_(call), texts_(texts) {
+    if (texts.count() <= texts.most())
+      return;
+    for (const ArgumentSpec &argument : call.entry().arguments) {
+      bool fills = texts.fills(static_cast<int>(&argument - call.entry().arguments.data()));
+      bool seen = argument.role == Role::Output || argument.role == Role::Loss || argument.role == Role::Metric ||
+                  argument.role == Role::Gradient;
+      if ((argument.role == Role::Input && !fills && ofRows(argument, 0)) ||
+          (argument.result && seen && !ofRows(argument, 1)))
+        fail("%zu texts do not fit one run of '%s', which takes %zu, and '%s' is %s: not a row for each text; give "
+             "fewer, or build with a higher --bound %s",
+             texts.count(), call.entry().name.c_str(), texts.most(), argument.name.c_str(), argument.type.str().c_str(),
+             texts.rowSymbol().c_str());
+    }
+  }
+
+  std::vector<TensorView> run(uint32_t seed) {
+    for (size_t begin = 0; begin < texts_.count(); begin += texts_.most()) {
+      size_t size = std::min(texts_.most(), texts_.count() - begin);
+      texts_.fill(call_, begin, size);
+      call_.run(seed, 0);
+      if (size == texts_.count())
+        return allResults(call_);
+      keep(allResults(call_));
+    }
+    std::vector<TensorView> views;
+    for (Kept &kept : kept_) {
+      kept.view.data = kept.bytes.data();
+      kept.view.bytes = kept.bytes.size();
+      views.push_back(kept.view);
+    }
+    return views;
+  }
+
+private:
+  /// Is its first axis the rows (`all`: which it has to be; else: is it any axis)?
+  bool ofRows(const ArgumentSpec &argument, int first) const {
+    for (size_t d = 0; d < argument.type.shape.size() && (d == 0 || !first); ++d)
+      if (argument.type.shape[d] == Dim::symbol(texts_.rowSymbol()))
+        return true;
+    return false;
+  }
+
+  void keep(const std::vector<TensorView> &results) {
+    kept_.resize(results.size());
+    for (size_t i = 0; i < results.size(); ++i) {
+      Kept &kept = kept_[i];
+      int64_t rows = kept.bytes.empty() ? 0 : kept.view.shape[0];
+      kept.view = results[i];
+      kept.view.shape[0] += rows;
+      kept.bytes.insert(kept.bytes.end(), results[i].data, results[i].data + results[i].bytes);
+    }
+  }
+
+  struct Kept {
+    TensorView view;
+    std::vector<uint8_t> bytes;
+  };
+  Call &call_;
+  const TextRows &texts_;
+  std::vector<Kept> kept_;
+};
+
+/// --lines RESULT=FILE: a number stands for that line of a file, from 0.
+std::map<std::string, std::vector<std::string>> namedLines(const Options &options) {
+  std::map<std::string, std::vector<std::string>> all;
+  for (const std::string &text : options.list("lines")) {
+    auto [name, path] = splitAssignment("lines", text);
+    if (!all.emplace(name, readLines(path)).second)
+      throw UsageError("'--lines " + name + "=…' stands twice");
+  }
+  return all;
+}
+
+std::string element(const TensorView &view, int64_t i) {
+  if (!isFloat(view.dtype))
+    return std::to_string(loadInteger(view.dtype, view.data, i));
+  double value = loadNumber(view.dtype, view.data, i);
+  return view.dtype == KILN_F64 ? shortest(value) : shortest(static_cast<float>(value));
+}
+
+/// The values: a row of the last axis a line; with lines of a file, each number with its own.
+void printValues(const TensorView &view, const std::vector<std::string> *lines) {
+  std::printf("%s: %s\n", view.name.c_str(), describeType(view.dtype, view.shape).c_str());
+  int64_t count = *countElements(view.shape), width = view.shape.empty() ? 1 : view.shape.back();
+  for (int64_t i = 0; i < count; ++i) {
+    std::fputs(element(view, i).c_str(), stdout);
+    if (lines) {
+      int64_t number = loadInteger(view.dtype, view.data, i);
+      bool there = number >= 0 && number < static_cast<int64_t>(lines->size());
+      std::printf("\t%s", there ? (*lines)[static_cast<size_t>(number)].c_str() : "(no such line)");
+    }
+    std::fputs(lines || (i + 1) % width == 0 ? "\n" : " ", stdout);
+  }
+}
+
+/// The values as JSON: a list in a list for each axis.
+std::string jsonValues(const TensorView &view, size_t axis, int64_t &at) {
+  if (axis == view.shape.size()) {
+    std::string text = element(view, at++);
+    return text.find_first_of("ni") == std::string::npos ? text : jsonQuote(text); // nan, inf
+  }
+  std::string text = "[";
+  for (int64_t i = 0; i < view.shape[axis]; ++i)
+    text += (i ? "," : "") + jsonValues(view, axis + 1, at);
+  return text + "]";
+}
+
+void printResults(const std::vector<TensorView> &results, const Options &options, JsonOutput &json) {
+  auto lines = namedLines(options);
+  for (const auto &[name, all] : lines) {
+    NearestName nearest(name);
+    bool found = false;
+    for (const TensorView &view : results) {
+      nearest.consider(view.name);
+      found |= view.name == name && !isFloat(view.dtype);
+    }
+    if (!found)
+      fail("--lines %s: there is no result of whole numbers of that name%s", name.c_str(), nearest.hint().c_str());
+  }
+  JsonLine line;
+  for (const TensorView &view : results) {
+    int64_t at = 0;
+    if (json)
+      line.addRaw(view.name, jsonValues(view, 0, at));
+    auto found = lines.find(view.name);
+    if (!json.ownsStandardOutput())
+      printValues(view, found == lines.end() ? nullptr : &found->second);
+  }
+  json.line(line.str());
+}
+
+void writeResults(const std::string &path, const std::vector<TensorView> &results, const std::string &function,
+                  JsonOutput &json) {
+  if (path.ends_with(".npy")) {
+    if (results.size() != 1)
+      fail("'%s' gives %zu results; a .npy file holds one: write to a .safetensors file", function.c_str(),
+           results.size());
+    writeNpy(path, results[0]);
+  } else {
+    writeSafetensors(path, results);
+  }
+  JsonLine line;
+  std::FILE *text = textOutput(json);
+  for (const TensorView &view : results) {
+    std::fprintf(text, "%s: %s\n", view.name.c_str(), describeType(view.dtype, view.shape).c_str());
+    line.add(view.name, describeType(view.dtype, view.shape));
+  }
+  json.line(line.str());
+}
+
+} // namespace
+
+int runCommand(const Options &options, Common &common) {
+  bool texts = TextRows::asked(options), writes = options.has("output");
+  if (writes && options.has("lines"))
+    throw UsageError("--lines is about what is printed; with --output nothing is");
+  for (const char *option : {"data", "tokenizer"})
+    if (options.has(option) && !texts)
+      throw UsageError(format("--%s is about the texts of --text or --texts; there are none", option));
+  if (writes)
+    checkWritable(options.text("output"));
+  std::unique_ptr<Program> program = startProgram(options, common);
+  const Manifest &manifest = program->manifest();
+  std::string name = options.positional().empty() ? defaultFunction(manifest) : options.positional()[0];
+  // A function that means the same in both modes stands there once.
+  if (options.has("training") && manifest.findEntry(name + ".training"))
+    name += ".training";
+  Call &call = program->call(name);
+  std::optional<TextRows> rows;
+  if (texts)
+    rows.emplace(options, common, manifest, call.entry());
+  setInputs(call, options, rows ? &*rows : nullptr);
+  if (writes)
+    checkWritable(options.text("output")); // now that it is known what is read
+  std::optional<Trace> trace;
+  if (options.has("profile"))
+    trace.emplace(*program, options.text("profile"));
+  int64_t began = profileClock();
+  std::optional<Runs> runs;
+  if (rows)
+    runs.emplace(call, *rows);
+  else
+    call.run(common.seed, 0);
+  std::vector<TensorView> results = runs ? runs->run(common.seed) : allResults(call);
+  if (trace) {
+    trace->did("run", began);
+    trace->write();
+  }
+  JsonOutput json(common.json, common.jsonPath);
+  if (writes)
+    writeResults(options.text("output"), results, name, json);
+  else
+    printResults(results, options, json);
+  return 0;
+}
+
+} // namespace kiln

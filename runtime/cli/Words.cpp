@@ -1,0 +1,68 @@
+// Where a program's vocabulary comes from.
+#include "runtime/cli/Words.h"
+
+#include "runtime/cli/Checkpoint.h"
+#include "runtime/data/Sequences.h"
+#include "runtime/files/File.h"
+#include "runtime/files/Safetensors.h"
+#include "runtime/support/Error.h"
+
+#include <cstdlib>
+
+namespace kiln {
+
+Words::Words(const Options &options, const Common &common, const Manifest &manifest, const std::string &source) {
+  if (WeightChoice choice = weightChoice(options); !choice.empty()) {
+    for (const WeightChoice::File &loaded : choice.files)
+      if (!loaded.path.ends_with(".json")) { // an index has no metadata
+        Safetensors file = Safetensors::open(loaded.path);
+        saved_.merge(loadVocabularies(file.metadata(), file.what()));
+      }
+  } else if (common.image.weights) {
+    std::string_view bytes(reinterpret_cast<const char *>(common.image.weights), common.image.weight_bytes);
+    saved_ = loadVocabularies(Safetensors::parse(bytes, "the program's own weights").metadata(), "the program");
+  }
+  prompt_ = saved(source, {"ids", "source"});
+  answer_ = saved(source, {"ids", "target"});
+  if ((prompt_ && answer_) || source.empty())
+    return;
+  const SourceSpec *spec = manifest.findSource(source);
+  if (!spec)
+    fail("the `generate` recipe names the data '%s', which the recipe does not have", source.c_str());
+  std::map<std::string, std::string> overrides = dataOverrides(options);
+  // A tokenizer's file is enough: its data need not be there.
+  if (std::string tokens = spec->options.stringOr("tokens", ""); tokens.ends_with(".json") && overrides.empty()) {
+    SourceContext context;
+    context.spec = spec;
+    const char *folder = std::getenv("KILN_MODEL_DIR");
+    context.folders = folder ? folder : "";
+    tokenizer_ = openTokenizer(context, tokens);
+    prompt_ = answer_ = &*tokenizer_;
+    return;
+  }
+  sources_.emplace(manifest, overrides, common.seed);
+  std::map<std::string, const Vocabulary *> all = sources_->open(source).vocabularies();
+  prompt_ = all.contains("ids") ? all["ids"] : all.contains("source") ? all["source"] : nullptr;
+  answer_ = all.contains("ids") ? all["ids"] : all.contains("target") ? all["target"] : nullptr;
+}
+
+const Vocabulary *Words::saved(const std::string &source, std::initializer_list<const char *> fields) const {
+  for (const char *field : fields)
+    if (auto found = saved_.find(source + "." + field); found != saved_.end())
+      return &found->second;
+  return nullptr;
+}
+
+std::vector<std::string> readLines(const std::string &path) {
+  std::string text = readText(path);
+  protectFile(path, "what is read");
+  std::vector<std::string> lines;
+  for (size_t at = 0; at < text.size();) {
+    size_t end = std::min(text.find('\n', at), text.size());
+    lines.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return lines;
+}
+
+} // namespace kiln
