@@ -1,6 +1,7 @@
 // The kiln program: its commands and what they take. The work is in Commands.cpp.
 #include "frontend/cli/Bench.h"
 #include "frontend/cli/Commands.h"
+#include "frontend/cli/Plot.h"
 #include "frontend/cli/Tokenizer.h"
 
 #include "CLI/CLI.hpp"
@@ -303,6 +304,8 @@ int main(int argc, char **argv) {
   CLI::App *conform = addConform(app, conforming);
   kiln::TokenizerOptions training;
   CLI::App *tokenizerTrain = addTokenizer(app, training);
+  kiln::PlotCommand plotting;
+  kiln::addPlot(app, plotting);
   CLI::App *backendList = app.add_subcommand("backends", "the backends that can be found, and their devices");
   addApartOptions(backendList, apartness);
 
@@ -325,6 +328,8 @@ int main(int argc, char **argv) {
     return flushed(kiln::commandConform(conforming));
   if (tokenizerTrain->parsed())
     return flushed(kiln::commandTokenizerTrain(training));
+  if (kiln::isPlot(plotting))
+    return flushed(kiln::commandPlot(plotting));
   if (backendList->parsed())
     return flushed(kiln::commandBackends(apartness));
   if (explain->parsed())

@@ -7,10 +7,12 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <random>
 #include <tuple>
 
 namespace kiln::test {
@@ -224,6 +226,43 @@ TEST(Sentences, MoreUpdatesAnEpochComeFurther) {
   EXPECT_LT(losses[1], 0.3);
   EXPECT_LT(losses[0], losses[1]);
   EXPECT_LT(losses[1], losses[2]);
+}
+
+// Three clouds of points stay three clouds; the shares that say who is near are those of the perplexity.
+TEST(Tsne, WhatIsNearStaysNear) {
+  constexpr int kEach = 20, kAll = 3 * kEach, kWidth = 5;
+  Example tsne("tsne", "TSNE", {}, {"points=60", "width=5", "perplexity=10", "steps=500"});
+  std::mt19937 random(1);
+  std::normal_distribution<float> normal;
+  std::vector<float> points;
+  for (int i = 0; i < kAll * kWidth; ++i)
+    points.push_back(normal(random) + (i % kWidth == i / kWidth / kEach ? 12.0F : 0.0F));
+  std::string input = tsne.folder + "/points.safetensors", shares = tsne.folder + "/shares.safetensors";
+  writeSafetensors(input, {view("x", {kAll, kWidth}, points)});
+  Values p = tsne.results("neighbours", {"--input", "x=" + input}).begin()->second;
+  ASSERT_EQ(p.data.size(), static_cast<size_t>(kAll * kAll));
+  double sum = 0;
+  for (int i = 0; i < kAll; ++i)
+    for (int k = 0; k < kAll; ++k) {
+      sum += p.data[i * kAll + k];
+      EXPECT_FLOAT_EQ(p.data[i * kAll + k], p.data[k * kAll + i]);
+    }
+  EXPECT_NEAR(sum, 1, 1e-5);
+  EXPECT_EQ(p.data[0], 0);
+  std::vector<float> values(p.data.begin(), p.data.end());
+  writeSafetensors(shares, {view("p", {1, kAll, kAll}, values)});
+  tsne.call({"train", "--data", "data=" + shares, "--save", tsne.weights});
+  Values y = readTensors(tsne.weights).at("y");
+  for (int i = 0; i < kAll; ++i) {
+    int nearest = i ? 0 : 1;
+    auto apart = [&](int k) {
+      return std::hypot(y.data[2 * i] - y.data[2 * k], y.data[2 * i + 1] - y.data[2 * k + 1]);
+    };
+    for (int k = 0; k < kAll; ++k)
+      if (k != i && apart(k) < apart(nearest))
+        nearest = k;
+    EXPECT_EQ(nearest / kEach, i / kEach) << i;
+  }
 }
 
 // The published weights give the embeddings that transformers gives.

@@ -10,7 +10,7 @@ import sys
 # Where a library's headers lie, for the names that the table uses. Standard headers and the table's folders aside, every
 # other folder of headers is free for all.
 LIBRARIES = {"llvm": "LLVM", "lld": "LLVM", "mlir": "MLIR", "absl": "Abseil", "glslang": "glslang", "spirv-tools": "glslang",
-             "vulkan": "Vulkan"}
+             "vulkan": "Vulkan", "freetype": "FreeType"}
 SOURCES = (".cpp", ".h", ".c")
 FOLDERS = ("frontend", "ir", "passes", "backends", "runtime", "models", "tests")
 LONGER = {"backends/api/kiln_backend.h": 900}  # one file by its nature: all that a plugin's author needs to know
