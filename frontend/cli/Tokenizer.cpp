@@ -20,10 +20,11 @@ namespace {
 using Pair = std::pair<int32_t, int32_t>;
 
 const char *preTokenizerJson = R"({"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":true})";
+const char *lowercaseJson = R"({"type":"Lowercase"})";
 
 class Trainer {
 public:
-  Trainer(const std::vector<std::string> &specials) {
+  Trainer(const std::vector<std::string> &specials, bool lowercase) : lowercase_(lowercase) {
     for (const std::string &special : specials) {
       made_.emplace(special, static_cast<int32_t>(tokens_.size())); // a merge that spells it makes no second one
       tokens_.push_back(special);
@@ -47,6 +48,8 @@ public:
       WordSplit split;
       while (at < end)
         split.characters.text += nextCharacter(text, at);
+      if (lowercase_)
+        lower_(split.characters);
       split.words = {{0, split.characters.text.size()}};
       cut_(split);
       for (const WordSplit::Word &word : split.words)
@@ -86,8 +89,9 @@ public:
           format("%s\n    {\"id\": %zu, \"content\": %s, \"single_word\": false, \"lstrip\": false, \"rstrip\": false, "
                  "\"normalized\": false, \"special\": true}",
                  i ? "," : "", i, jsonQuote(tokens_[i]).c_str());
-    text += std::string("\n  ],\n  \"normalizer\": null,\n  \"pre_tokenizer\": ") + preTokenizerJson +
-            ",\n  \"post_processor\": null,\n  \"decoder\": " + preTokenizerJson +
+    text += std::string("\n  ],\n  \"normalizer\": ") + (lowercase_ ? lowercaseJson : "null") +
+            ",\n  \"pre_tokenizer\": " + preTokenizerJson + ",\n  \"post_processor\": " + aroundJson() +
+            ",\n  \"decoder\": " + preTokenizerJson +
             ",\n  \"model\": {\n    \"type\": \"BPE\", \"dropout\": null, \"unk_token\": null, "
             "\"continuing_subword_prefix\": null, \"end_of_word_suffix\": null, \"fuse_unk\": false, "
             "\"byte_fallback\": false, \"ignore_merges\": false,\n    \"vocab\": {";
@@ -102,6 +106,27 @@ public:
   size_t size() const { return tokens_.size(); }
 
 private:
+  /// Where [CLS] and [SEP] are among the special tokens they stand around texts as BERT has them.
+  std::string aroundJson() const {
+    std::map<std::string, size_t> ids;
+    for (size_t i = 0; i < specials_; ++i)
+      ids[tokens_[i]] = i;
+    if (!ids.contains("[CLS]") || !ids.contains("[SEP]"))
+      return "null";
+    auto token = [](const char *name, int type) {
+      return format(R"({"SpecialToken":{"id":"%s","type_id":%d}})", name, type);
+    };
+    auto text = [](const char *name, int type) {
+      return format(R"({"Sequence":{"id":"%s","type_id":%d}})", name, type);
+    };
+    std::string first = token("[CLS]", 0) + "," + text("A", 0) + "," + token("[SEP]", 0), known;
+    for (const char *name : {"[CLS]", "[SEP]"})
+      known += format(R"(%s"%s":{"id":"%s","ids":[%zu],"tokens":["%s"]})", known.empty() ? "" : ",", name, name,
+                      ids[name], name);
+    return R"({"type":"TemplateProcessing","single":[)" + first + R"(],"pair":[)" + first + "," + text("B", 1) + "," +
+           token("[SEP]", 1) + R"(],"special_tokens":{)" + known + "}}";
+  }
+
   struct Word {
     std::vector<int32_t> tokens;
     int64_t count;
@@ -165,6 +190,11 @@ private:
     Json json = Json::parse(preTokenizerJson, "the trainer's pre_tokenizer");
     return parsePreTokenizer(&json, "the trainer");
   }();
+  Normalizer lower_ = [] {
+    Json json = Json::parse(lowercaseJson, "the trainer's normalizer");
+    return parseNormalizer(&json, "the trainer");
+  }();
+  bool lowercase_;
   std::vector<std::string> tokens_;
   size_t specials_ = 0;
   std::unordered_map<char32_t, int32_t> letters_;
@@ -180,8 +210,8 @@ private:
 } // namespace
 
 std::string trainTokenizer(const std::vector<std::string_view> &texts, size_t size, size_t least,
-                           const std::vector<std::string> &specials) {
-  Trainer trainer(specials);
+                           const std::vector<std::string> &specials, bool lowercase) {
+  Trainer trainer(specials, lowercase);
   for (std::string_view text : texts)
     trainer.read(text);
   trainer.merge(size, least);
@@ -209,8 +239,9 @@ int commandTokenizerTrain(const TokenizerOptions &options) {
         fail("'%s' is empty; there is nothing to learn from", file.c_str());
     }
     checkUnprotected(options.output);
-    std::string json = trainTokenizer({texts.begin(), texts.end()}, static_cast<size_t>(options.vocabulary),
-                                      static_cast<size_t>(std::max<int64_t>(options.least, 1)), specials);
+    std::string json =
+        trainTokenizer({texts.begin(), texts.end()}, static_cast<size_t>(options.vocabulary),
+                       static_cast<size_t>(std::max<int64_t>(options.least, 1)), specials, options.lowercase);
     size_t size = Tokenizer::parse(json, "the new tokenizer")->size();
     AtomicFile out(options.output);
     out.write(json);

@@ -10,14 +10,16 @@ namespace kiln {
 
 /// A byte-level BPE tokenizer of `size` tokens in all (fewer where the texts have no more pairs): the special tokens,
 /// the 256 bytes, and then what the most frequent pairs make, one by one; of pairs that are as frequent the first by
-/// its numbers. The text of a tokenizer.json. A pair that stands fewer than `least` times is not merged.
+/// its numbers. The text of a tokenizer.json. A pair that stands fewer than `least` times is not merged; `lowercase`:
+/// capitals count as small letters. Where [CLS] and [SEP] are among the special tokens they stand around texts.
 std::string trainTokenizer(const std::vector<std::string_view> &texts, size_t size, size_t least,
-                           const std::vector<std::string> &specials);
+                           const std::vector<std::string> &specials, bool lowercase = false);
 
 struct TokenizerOptions {
   std::vector<std::string> files;
   int64_t vocabulary = 0, least = 2;
   std::vector<std::string> specials;
+  bool lowercase = false;
   std::string output = "tokenizer.json";
 };
 

@@ -258,6 +258,7 @@ static CLI::App *addTokenizer(CLI::App &app, kiln::TokenizerOptions &options) {
   train->add_option("--min-count", options.least, "how often a pair stands that is merged (default: 2)");
   train->add_option("--special", options.specials, "a special token; several may be given (default: <|endoftext|>)")
       ->allow_extra_args(false);
+  train->add_flag("--lowercase", options.lowercase, "capitals count as small letters");
   train->add_option("-o,--output", options.output, "the file to write (default: tokenizer.json)");
   return train;
 }

@@ -32,8 +32,13 @@ llvm::ArrayRef<Builtin> recipeBuiltins() {
        "padding=\"longest\", bucket=50, validation=None, test=None, shuffle=True",
        makeRecord, Space::Reader},
       {"masked",
-       "path, batch, max_length, share=0.15, next_sentence=False, tokens=\"words\", vocabulary=None, min_count=1, "
-       "special_tokens=None, padding=\"longest\", bucket=50, validation=None, test=None, shuffle=True",
+       "path, batch, max_length, share=0.15, next_sentence=False, sentence_end=None, tokens=\"words\", "
+       "vocabulary=None, "
+       "min_count=1, special_tokens=None, padding=\"longest\", bucket=50, validation=None, test=None, shuffle=True",
+       makeRecord, Space::Reader},
+      {"corrupted",
+       "path, batch, max_length, share=0.15, span=3.0, tokens=\"words\", vocabulary=None, min_count=1, "
+       "padding=\"longest\", validation=None, test=None, shuffle=True",
        makeRecord, Space::Reader},
       {"skipgram",
        "path, batch, window=5, negative=5, cbow=False, tokens=\"words\", vocabulary=None, min_count=1, "

@@ -320,18 +320,47 @@ static void squadFields(Settings &settings, DataSource &source, const Dim &batch
     source.fields.emplace_back(field, fieldType(Dtype::i32, {batch}, source.range));
 }
 
+static double number(Settings &settings, std::string_view name) {
+  return settings[name].isNumeral() ? settings[name].asDouble().value_or(0) : 0;
+}
+
 /// Text with words hidden.
 static void maskedFields(Settings &settings, DataSource &source, const Dim &batch, const std::string &prefix) {
   settings.string("path");
-  std::optional<double> share = settings["share"].isNumeral() ? settings["share"].asDouble() : std::nullopt;
-  if (!share || *share <= 0 || *share > 1)
+  if (double share = number(settings, "share"); !(share > 0 && share <= 1))
     settings.wrong("share", "a number above 0, up to 1,");
   settings.boolean("next_sentence");
+  const Value &ending = settings["sentence_end"];
+  if (!ending.isNone() && (ending.kind != Value::Kind::String || ending.text.empty()))
+    settings.wrong("sentence_end", "a text, as \" . \",");
   sequenceFields(settings, source, {batch}, prefix);
   source.fields.emplace_back("labels", source.fields.back().second);
   source.fields.back().second.dtype = Dtype::i32;
   if (settings["next_sentence"].kind == Value::Kind::Boolean && settings["next_sentence"].boolean)
     source.fields.emplace_back("next_sentence", fieldType(Dtype::i32, {batch}, source.range));
+}
+
+/// Text with pieces cut out: what is read is T long, what is written S.
+static void corruptedFields(Settings &settings, DataSource &source, const Dim &batch, const std::string &prefix) {
+  settings.string("path");
+  if (double share = number(settings, "share"); !(share > 0 && share < 1))
+    settings.wrong("share", "a number between 0 and 1");
+  if (double span = number(settings, "span"); !(span >= 1 && span <= 1 << 20))
+    settings.wrong("span", "a number of at least 1");
+  int64_t longest = settings.count("max_length", 3);
+  settings.oneOf("padding", {"longest", "max_length"});
+  bool whole = settings["padding"].kind == Value::Kind::String && settings["padding"].text == "max_length";
+  Dim length = whole ? Dim(longest) : Dim::symbol(prefix + "T"), written = Dim::symbol(prefix + "S");
+  source.bounds = {{prefix + "S", longest}};
+  if (!whole)
+    source.bounds[prefix + "T"] = longest;
+  source.fields.emplace_back("lengths", fieldType(Dtype::i32, {batch}, source.range));
+  source.fields.emplace_back("ids", fieldType(Dtype::i32, {batch, length}, source.range));
+  source.fields.emplace_back("mask", fieldType(Dtype::boolean, {batch, length}, source.range));
+  for (const char *field : {"target", "answer"})
+    source.fields.emplace_back(field, fieldType(Dtype::i32, {batch, written}, source.range));
+  settings.tokens();
+  settings.count("min_count");
 }
 
 /// Words and their neighbours.
@@ -415,6 +444,8 @@ std::optional<DataSource> dataSource(Elaborator &e, const std::string &name, con
     squadFields(settings, source, batch, prefix);
   } else if (kind == "masked") {
     maskedFields(settings, source, batch, prefix);
+  } else if (kind == "corrupted") {
+    corruptedFields(settings, source, batch, prefix);
   } else if (kind == "skipgram") {
     skipgramFields(settings, source, batch);
   } else if (kind == "series") {

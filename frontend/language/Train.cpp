@@ -76,7 +76,8 @@ void TrainBuilder::read() {
       continue;
     // The lengths of the first source are S and T; those of the others have their names in front.
     const std::string &kind = record.record->kind;
-    bool sequences = kind == "pairs" || kind == "table" || kind == "conll" || kind == "squad" || kind == "masked";
+    bool sequences = kind == "pairs" || kind == "table" || kind == "conll" || kind == "squad" || kind == "masked" ||
+                     kind == "corrupted";
     std::string prefix = sequences && pairs++ > 0 ? names[0] + "." : "";
     if (std::optional<DataSource> source = dataSource(e, names[0], record, value.range, prefix))
       sources.push_back(std::move(*source));

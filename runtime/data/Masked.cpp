@@ -1,7 +1,6 @@
-// masked(path, batch, max_length, share=0.15, next_sentence=False, tokens="words", …): text with words hidden, as BERT
-// learns from.
+// masked(path, batch, max_length, share=0.15, next_sentence=False, sentence_end=None, tokens="words", …): text with
+// words hidden, as BERT learns from.
 #include "runtime/data/SequenceSource.h"
-#include "runtime/files/File.h"
 #include "runtime/random/Philox.h"
 #include "runtime/support/Error.h"
 
@@ -10,23 +9,6 @@
 namespace kiln {
 
 namespace {
-
-/// The lines of a text that hold something.
-std::vector<std::string> readParagraphs(const std::string &path, const SourceContext &context) {
-  std::string found = findData(path, "the text of data '" + context.spec->name + "'", context.folders);
-  std::string text = readText(found);
-  std::vector<std::string> lines;
-  for (size_t at = 0; at < text.size();) {
-    size_t end = std::min(text.find('\n', at), text.size());
-    std::string line = text.substr(at, end - at);
-    if (std::any_of(line.begin(), line.end(), [](char c) { return !isSpace(c); }))
-      lines.push_back(std::move(line));
-    at = end + 1;
-  }
-  if (lines.empty())
-    fail("'%s' is empty; data '%s' needs text", found.c_str(), context.spec->name.c_str());
-  return lines;
-}
 
 /// Windows over the whole text, one after the other.
 void addWindows(const TokenTexts &tokens, const SequenceMaker &maker, size_t longest, SequenceRows &rows) {

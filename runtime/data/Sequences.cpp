@@ -54,6 +54,33 @@ TokenTexts encodeTexts(const Vocabulary &vocabulary, std::span<const std::string
   return out;
 }
 
+/// The parts of a line that `ending` ends, where there is one, and that hold something.
+static void addSentences(const std::string &line, const std::string &ending, std::vector<std::string> &sentences) {
+  for (size_t at = 0; at < line.size();) {
+    size_t end = ending.empty() ? std::string::npos : line.find(ending, at);
+    end = end == std::string::npos ? line.size() : end + ending.size();
+    std::string part = line.substr(at, end - at);
+    if (std::any_of(part.begin(), part.end(), [](char c) { return !isSpace(c); }))
+      sentences.push_back(std::move(part));
+    at = end;
+  }
+}
+
+std::vector<std::string> readParagraphs(const std::string &path, const SourceContext &context) {
+  std::string found = findData(path, "the text of data '" + context.spec->name + "'", context.folders);
+  std::string text = readText(found);
+  std::vector<std::string> lines;
+  for (size_t at = 0; at < text.size();) {
+    size_t end = std::min(text.find('\n', at), text.size());
+    std::string line = text.substr(at, end - at);
+    addSentences(line, context.spec->options.stringOr("sentence_end", ""), lines);
+    at = end + 1;
+  }
+  if (lines.empty())
+    fail("'%s' is empty; data '%s' needs text", found.c_str(), context.spec->name.c_str());
+  return lines;
+}
+
 SequenceMaker::SequenceMaker(const Vocabulary &vocabulary, size_t maxLength, bool specials, bool pair,
                              const std::string &name)
     : maxLength_(maxLength) {

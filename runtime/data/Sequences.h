@@ -25,6 +25,10 @@ Vocabulary openTokenizer(const SourceContext &context, const std::string &path);
 /// Checks `vocabulary` of the options against it; throws Error where it has more tokens.
 void checkVocabularySize(const SourceContext &context, const Vocabulary &vocabulary, const std::string &what);
 
+/// The lines of a text that hold something; with `sentence_end` among the reader's options they end behind each of
+/// those too. Throws Error.
+std::vector<std::string> readParagraphs(const std::string &path, const SourceContext &context);
+
 TokenTexts encodeTexts(const Vocabulary &vocabulary, std::span<const std::string> texts);
 
 /// A sequence made of one text or two.

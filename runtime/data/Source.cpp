@@ -38,9 +38,9 @@ std::unique_ptr<Source> openSource(const SourceContext &context) {
     return openBatches(context, findData(path, "data '" + spec.name + "'", context.folders));
   using Open = std::unique_ptr<Source> (*)(const SourceContext &);
   constexpr std::pair<const char *, Open> readers[] = {
-      {"text", openText},     {"csv", openCsv},          {"images", openImages}, {"pairs", openPairs},
-      {"table", openTable},   {"conll", openConll},      {"series", openSeries}, {"squad", openSquad},
-      {"masked", openMasked}, {"skipgram", openSkipgram}};
+      {"text", openText},     {"csv", openCsv},           {"images", openImages},      {"pairs", openPairs},
+      {"table", openTable},   {"conll", openConll},       {"series", openSeries},      {"squad", openSquad},
+      {"masked", openMasked}, {"skipgram", openSkipgram}, {"corrupted", openCorrupted}};
   for (const auto &[name, open] : readers)
     if (spec.reader == name)
       return open(context);

@@ -70,6 +70,7 @@ std::unique_ptr<Source> openConll(const SourceContext &context);
 std::unique_ptr<Source> openSeries(const SourceContext &context);
 std::unique_ptr<Source> openSquad(const SourceContext &context);
 std::unique_ptr<Source> openMasked(const SourceContext &context);
+std::unique_ptr<Source> openCorrupted(const SourceContext &context);
 std::unique_ptr<Source> openSkipgram(const SourceContext &context);
 std::unique_ptr<Source> openBatches(const SourceContext &context, const std::string &path);
 

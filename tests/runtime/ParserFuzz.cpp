@@ -79,12 +79,22 @@ void readerOf(const char *reader, const char *name, std::string_view bytes) {
   spec.name = "data";
   spec.reader = reader;
   spec.path = folder.write(name, std::string(bytes));
-  spec.options = Json::parse(R"({"batch":1,"max_length":6,"text":0,"label":1,"columns":[1],"group":0,"context":1,)"
-                             R"("stride":1,"share":0.5,"next_sentence":true,"validation":0.2,"header":true})",
-                             "options");
+  static const std::string pieces = folder.write(
+      "pieces.json",
+      R"({"pre_tokenizer":{"type":"Whitespace"},"model":{"type":"WordPiece","unk_token":"u",)"
+      R"("max_input_chars_per_word":9,"vocab":{"u":0,"a":1,"</s>":2,"<extra_id_0>":3,"<extra_id_1>":4}}})");
+  std::string tokens = reader == std::string_view("corrupted") ? R"("tokens":")" + pieces + "\"," : "";
+  spec.options = Json::parse(
+      "{" + tokens +
+          R"("batch":1,"max_length":6,"text":0,"label":1,"columns":[1],"group":0,"context":1,)"
+          R"("stride":1,"share":0.5,"next_sentence":true,"sentence_end":" . ","validation":0.2,"header":true})",
+      "options");
   std::vector<std::pair<const char *, kiln_dtype>> fields;
   if (reader == std::string_view("series"))
     fields = {{"past", KILN_F32}, {"future", KILN_F32}};
+  else if (reader == std::string_view("corrupted"))
+    fields = {
+        {"ids", KILN_I32}, {"mask", KILN_BOOL}, {"lengths", KILN_I32}, {"target", KILN_I32}, {"answer", KILN_I32}};
   else
     fields = {{"ids", KILN_I32}, {"mask", KILN_BOOL}, {"types", KILN_I32}, {"lengths", KILN_I32}, {"next", KILN_I32}};
   for (const auto &[field, dtype] : fields)
@@ -157,6 +167,7 @@ const std::vector<testing::Parser> &testing::parsers() {
        [](std::string_view bytes) { readerOf("squad", "t.json", bytes); }},
       {"g\tx\na\t1\na\t2\na\t3.5\nb\t4\nb\t5\n", [](std::string_view bytes) { readerOf("series", "t.tsv", bytes); }},
       {"a b\n\nc d\ne\n", [](std::string_view bytes) { readerOf("masked", "t.txt", bytes); }},
+      {"a b . a\na a u a a a a\n", [](std::string_view bytes) { readerOf("corrupted", "t.txt", bytes); }},
       {"a\t1\n\"b c\"\t0\n", [](std::string_view bytes) { readerOf("table", "t.tsv", bytes); }},
       {lineManifest("x.csv"), manifest},
       {std::string("\037\213\010\000\000\000\000\000\002\003\313\110\315\311\311\127\310\100\047\001\343\121\075\215"

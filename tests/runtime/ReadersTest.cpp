@@ -193,6 +193,121 @@ TEST(Masked, NextSentences) {
               HasSubstr("its tokenizer has no token [MASK] or <mask> to hide words behind"));
 }
 
+// Sentences within a line, as their ending says.
+TEST(Masked, SentencesOfALine) {
+  TemporaryFolder folder;
+  std::string path = folder.write("t.txt", "a b . c . \n. d .\n\ne");
+  Opened data("masked", path,
+              R"({"batch":3,"max_length":8,"share":1e-9,"next_sentence":true,"shuffle":false,"sentence_end":" . "})",
+              {{"ids", KILN_I32}, {"next_sentence", KILN_I32}});
+  EXPECT_EQ(data->batches(Split::Train), 1); // "a b . ", "c . ", ". d .", "e"
+  data.load(Split::Train, 0);
+  EXPECT_THAT(data.shape(0), ElementsAre(3, 6));
+}
+
+/// Words of one letter, and names for what is cut out.
+std::string sentinelTokenizer(size_t sentinels, bool end) {
+  std::string vocab = R"("u":0,"<pad>":1)";
+  size_t count = 2;
+  if (end)
+    vocab += R"(,"</s>":)" + std::to_string(count++);
+  for (char c = 'a'; c <= 'j'; ++c)
+    vocab += std::string(",\"") + c + "\":" + std::to_string(count++);
+  for (size_t i = 0; i < sentinels; ++i)
+    vocab += ",\"<extra_id_" + std::to_string(i) + ">\":" + std::to_string(count++);
+  return R"({"pre_tokenizer":{"type":"Whitespace"},"model":{"type":"WordPiece","unk_token":"u",)"
+         R"("max_input_chars_per_word":9,"vocab":{)" +
+         vocab + "}}}";
+}
+
+TEST(Corrupted, PiecesAreCutOutAndWritten) {
+  TemporaryFolder folder;
+  std::string text;
+  for (int i = 0; i < 990; ++i)
+    text += std::string(1, static_cast<char>('a' + i * i % 10)) + (i % 7 == 6 ? "\n" : " ");
+  std::string path = folder.write("t.txt", text), tokens = folder.write("t.json", sentinelTokenizer(8, true));
+  const Fields fields = {{"ids", KILN_I32},    {"mask", KILN_BOOL},  {"lengths", KILN_I32},
+                         {"target", KILN_I32}, {"answer", KILN_I32}, {"labels", KILN_I32}};
+  auto options = [&](const char *more) {
+    return R"({"batch":10,"max_length":100,"share":0.15,"span":3,"tokens":")" + tokens + "\"" + more + "}";
+  };
+  Opened data("corrupted", path, options(R"(,"shuffle":false)"), {fields.begin(), fields.end() - 1}, 3);
+  ASSERT_EQ(data->batches(Split::Train), 1);
+  data.load(Split::Train, 0);
+  // Of 99 tokens 15 go, in 5 pieces: 99 - 15 + 5 and the end are read, 15 + 5 and the end written.
+  EXPECT_THAT(data.shape(0), ElementsAre(10, 90));
+  EXPECT_THAT(data.shape(4), ElementsAre(10, 21));
+  std::vector<int32_t> ids = data.values<int32_t>(0), target = data.values<int32_t>(3),
+                       answer = data.values<int32_t>(4);
+  const Vocabulary &words = *data->vocabulary("ids");
+  int32_t first = words.find("<extra_id_0>"), end = words.find("</s>");
+  size_t letters = 0;
+  for (size_t row = 0; row < 10; ++row) {
+    EXPECT_EQ(data.values<int32_t>(2)[row], 90);
+    EXPECT_EQ(ids[row * 90 + 89], end);
+    EXPECT_EQ(answer[row * 21 + 20], end);
+    EXPECT_EQ(target[row * 21], words.pad());
+    size_t piece = row * 21, next = 0;
+    for (size_t i = row * 90; i < row * 90 + 89; ++i) {
+      std::vector<int32_t> told = {ids[i]};
+      if (ids[i] >= first) { // in order, each with what stood there
+        EXPECT_EQ(ids[i], first + static_cast<int32_t>(next));
+        ASSERT_EQ(answer[piece], first + static_cast<int32_t>(next++));
+        told.clear();
+        while (answer[++piece] < first && answer[piece] != end)
+          told.push_back(answer[piece]);
+        EXPECT_FALSE(told.empty());
+      }
+      for (int32_t id : told) {
+        EXPECT_EQ(id, words.find(std::string(1, static_cast<char>('a' + letters * letters % 10)))) << letters;
+        ++letters;
+      }
+    }
+    EXPECT_EQ(next, 5u);
+    for (size_t i = 1; i < 21; ++i)
+      EXPECT_EQ(target[row * 21 + i], answer[row * 21 + i - 1]);
+  }
+  EXPECT_EQ(letters, 990u);
+  data.load(Split::Train, 1);
+  EXPECT_NE(data.values<int32_t>(0), ids); // other pieces
+  data.load(Split::Train, 0);
+  EXPECT_EQ(data.values<int32_t>(0), ids);
+  // Validation: the same whatever the seed is.
+  std::vector<int32_t> seen;
+  for (uint32_t seed : {1u, 2u}) {
+    Opened other("corrupted", folder.write("two.txt", text + text), options(R"(,"validation":0.3)"),
+                 {fields.begin(), fields.end() - 1}, seed);
+    other.load(Split::Validation, 0);
+    EXPECT_TRUE(seen.empty() || other.values<int32_t>(4) == seen);
+    seen = other.values<int32_t>(4);
+  }
+  Opened wrong("corrupted", path, options(""), fields);
+  EXPECT_THAT(errorOf([&] { wrong.load(Split::Train, 0); }), HasSubstr("its reader has no field 'labels'"));
+}
+
+TEST(Corrupted, SmallWindowsAndRefusals) {
+  TemporaryFolder folder;
+  std::string path = folder.write("t.txt", "a b c d e\n"), tokens = folder.write("t.json", sentinelTokenizer(2, false));
+  const Fields fields = {{"ids", KILN_I32}, {"answer", KILN_I32}};
+  auto open = [&](const std::string &text, const std::string &options) {
+    return errorOf([&] { Opened("corrupted", text, R"({"batch":1,"max_length":6,)" + options + "}", fields); });
+  };
+  // Two tokens in a window: one is cut, one stays. What is left over at the end is none.
+  Opened data("corrupted", path, R"({"batch":2,"max_length":2,"share":0.99,"tokens":")" + tokens + "\"}", fields);
+  ASSERT_EQ(data->batches(Split::Train), 1);
+  data.load(Split::Train, 0);
+  EXPECT_THAT(data.shape(0), ElementsAre(2, 2));
+  EXPECT_THAT(data.shape(1), ElementsAre(2, 2));
+  EXPECT_THAT(open(path, R"("share":0.5)"),
+              HasSubstr("corrupted(…) needs a tokenizer with <extra_id_0>, <extra_id_1>"));
+  EXPECT_THAT(open(path, R"("share":0.5,"span":1,"tokens":")" + tokens + "\""),
+              HasSubstr("windows of 6 tokens lose up to 3 pieces, and the tokenizer has 2 of <extra_id_0>, …"));
+  EXPECT_THAT(open(folder.write("one.txt", "a\n"), R"("tokens":")" + tokens + "\""),
+              HasSubstr("a text has fewer than two tokens"));
+  EXPECT_THAT(open(folder.write("none.txt", " \n\n"), R"("tokens":")" + tokens + "\""),
+              HasSubstr("none.txt' is empty"));
+}
+
 TEST(Skipgram, NeighboursAndOthers) {
   TemporaryFolder folder;
   std::string text;
@@ -311,6 +426,11 @@ TEST(RealData, EveryReader) {
   Opened words("masked", "wikitext2/valid.txt", R"({"batch":8,"max_length":64,"next_sentence":true,)" + wordPiece + "}",
                {{"ids", KILN_I32}, {"labels", KILN_I32}, {"next_sentence", KILN_I32}});
   words.load(Split::Train, 0);
+  TemporaryFolder folder;
+  Opened spans("corrupted", "wikitext2/valid.txt",
+               R"({"batch":8,"max_length":64,"tokens":")" + folder.write("t.json", sentinelTokenizer(8, true)) + "\"}",
+               {{"ids", KILN_I32}, {"target", KILN_I32}, {"answer", KILN_I32}});
+  spans.load(Split::Train, 0);
   Opened choice("table", "copa/balanced-copa-dev-all.xml",
                 R"({"text":"p","pair":["a1","a2"],"label":"most-plausible-alternative","classes":["1","2"],"batch":8,)"
                 R"("max_length":64,)" +

@@ -35,6 +35,25 @@ TEST(TokenizerTrain, LearnsWhatOthersLearn) {
   }
 }
 
+// Small letters alone; [CLS] and [SEP] around one text and two.
+TEST(TokenizerTrain, LowercaseAndTemplate) {
+  auto tokenizer = Tokenizer::parse(trainTokenizer({"Abab AB"}, 400, 1, {"[PAD]", "[CLS]", "[SEP]"}, true), "made");
+  EXPECT_EQ(tokenizer->size(), 256u + 3 + 3); // ab, abab, " ab"
+  std::vector<int32_t> ids, small;
+  tokenizer->encode("ABab", ids);
+  tokenizer->encode("abab", small);
+  EXPECT_EQ(ids, small);
+  EXPECT_EQ(ids.size(), 1u);
+  EXPECT_EQ(tokenizer->pad(), 0);
+  std::string parts;
+  for (const Tokenizer::Part &part : tokenizer->sequence(true))
+    parts += part.kind == Tokenizer::Part::Kind::Token ? std::to_string(part.token) : "t";
+  EXPECT_EQ(parts, "1t2t2");
+  EXPECT_EQ(tokenizer->sequence(true)[3].type, 1);
+  EXPECT_EQ(tokenizer->sequence(false).size(), 3u);
+  EXPECT_EQ(Tokenizer::parse(trainTokenizer({"ab"}, 400, 1, {"[CLS]"}), "made")->sequence(false).size(), 1u);
+}
+
 TEST(TokenizerTrain, Ends) {
   auto sizeOf = [](const std::string &json) { return Tokenizer::parse(json, "made")->size(); };
   EXPECT_EQ(sizeOf(trainTokenizer({"abab ab"}, 400, 1, {"x1"})), 257u + 3); // ab, abab, " ab"
