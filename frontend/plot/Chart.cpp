@@ -137,7 +137,7 @@ private:
   }
   void equalise() {
     double wide = axisX_->high() - axisX_->low(), high = axisY_->high() - axisY_->low();
-    double unit = std::max(wide / (right_ - left_), high / (bottom_ - top_)) * 1.04;
+    double unit = std::max(wide / (right_ - left_), high / (bottom_ - top_)) * 1.1;
     double moreX = (unit * (right_ - left_) - wide) / 2, moreY = (unit * (bottom_ - top_) - high) / 2;
     Axis x(axisX_->low() - moreX, axisX_->high() + moreX, false, static_cast<int>((right_ - left_) / 90), false),
         y(axisY_->low() - moreY, axisY_->high() + moreY, false, static_cast<int>((bottom_ - top_) / 60), false);
@@ -167,12 +167,12 @@ private:
   double left_ = 0, right_ = 0, top_ = 0, bottom_ = 0;
 };
 
-/// A line of more points than there are places: the lowest and the highest of each half a unit are enough.
-std::vector<Point> thinned(std::vector<Point> line) {
+/// A line of more points than there are places: the lowest and the highest of each unit, or part of one, are enough.
+std::vector<Point> thinned(const std::vector<Point> &line, double parts) {
   std::vector<Point> kept;
   for (size_t at = 0; at < line.size();) {
     size_t end = at, low = at, high = at;
-    for (; end < line.size() && std::floor(2 * line[end].x) == std::floor(2 * line[at].x); ++end) {
+    for (; end < line.size() && std::floor(parts * line[end].x) == std::floor(parts * line[at].x); ++end) {
       low = line[end].y < line[low].y ? end : low;
       high = line[end].y > line[high].y ? end : high;
     }
@@ -207,7 +207,7 @@ Drawing drawChart(const Chart &chart, size_t &dropped) {
       continue;
     }
     bool rising = std::is_sorted(places.begin(), places.end(), [](Point a, Point b) { return a.x < b.x; });
-    drawing.add(Path{{rising ? thinned(std::move(places)) : std::move(places)},
+    drawing.add(Path{{rising ? thinned(places, curve.form == Form::Faint ? 0.8 : 2) : places},
                      series(curve.colour, curve.form == Form::Faint ? 0.25 : 1),
                      {},
                      curve.form == Form::Faint ? 1.0 : 2.0,

@@ -88,7 +88,9 @@ void plotLoss(const Options &options) {
       const Series &series = seriesOf(metrics, path, column);
       std::vector<double> x = stepsOf(metrics, series, path, options.step);
       auto count = static_cast<double>(series.values.size());
-      double weight = options.smooth >= 0 ? options.smooth : count < 60 ? 0 : 1 - 40 / count; // a fortieth of the run
+      double weight = options.smooth >= 0 ? options.smooth
+                      : count < 120       ? 0
+                                          : 1 - 100 / count; // a hundredth of the run
       std::string name = options.sources.size() > 1 ? names[run] + (columns.size() > 1 ? ", " + column : "")
                          : columns.size() > 1       ? column
                          : validated                ? "training"
@@ -124,8 +126,8 @@ void plotLine(const Options &options) {
   auto curve = [&](const std::string &source, const std::string &xSource, const std::string &name, Form form,
                    int colour) {
     Array y = readArray(source);
-    if (y.rank() == 2 && y.shape[1] == 1)
-      y.shape = {y.shape[0]};
+    if (y.rank() > 1) // [N, 1] and [1, N, 1] are one line too
+      std::erase(y.shape, 1);
     requireRank(y, 1, "a number for each place of a line ([N])");
     std::vector<double> x(y.values.size());
     std::iota(x.begin(), x.end(), 0.0);

@@ -30,6 +30,8 @@ private:
     std::string text;
   };
   bool isFree(const Box &box) const;
+  /// Where the text stands on a side of its point: -1 left or above, 1 right or below.
+  static Box beside(const Wanted &one, int x, int y, double gap);
 
   Box inside_;
   std::vector<Wanted> wanted_;

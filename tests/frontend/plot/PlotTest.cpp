@@ -66,10 +66,10 @@ TEST(Labels, KeepClearOfEachOtherAndOfThePoints) {
   }
   Drawing drawing;
   size_t dropped = labels.place(drawing);
-  EXPECT_EQ(dropped + drawing.shapes.size(), 300u);
-  EXPECT_GT(drawing.shapes.size(), 60u);
   std::vector<Box> boxes;
   for (const Shape &shape : drawing.shapes) {
+    if (!std::holds_alternative<Text>(shape)) // a line to a label that stands further off
+      continue;
     const Text &text = std::get<Text>(shape);
     Box box = {text.at.x, text.at.y - text.size * 0.8, text.at.x + textWidth(text.text, text.size), text.at.y};
     for (const Box &other : boxes)
@@ -80,6 +80,8 @@ TEST(Labels, KeepClearOfEachOtherAndOfThePoints) {
     EXPECT_LE(box.right, 600);
     boxes.push_back(box);
   }
+  EXPECT_EQ(dropped + boxes.size(), 300u);
+  EXPECT_GT(boxes.size(), 100u);
 }
 
 TEST(Project, ComponentsAreThoseOfLargestVariance) {
