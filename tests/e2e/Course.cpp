@@ -206,6 +206,17 @@ TEST(Vamos, LetsGoIsVamos) {
   }
 }
 
+// Each of the 26 letters becomes its word.
+TEST(Letters, AWordComesOutOfItsFirstLetter) {
+  Example letters("letters", "Letters", {"words.tsv"});
+  letters.train(0);
+  std::ifstream words(modelFile("letters/words.tsv"));
+  int count = 0;
+  for (std::string word; std::getline(words, word); ++count)
+    EXPECT_EQ(letters.call({"generate", "--load", letters.weights, "--prompt", word.substr(0, 1)}).out, word + "\n");
+  EXPECT_EQ(count, 26);
+}
+
 TEST(StatQuest, BothPromptsAreAnsweredByAwesome) {
   Example statquest("statquest", "StatQuest", {"prompts.tsv"});
   statquest.train(0);
