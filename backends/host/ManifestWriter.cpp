@@ -263,6 +263,8 @@ std::string writeManifest(const ManifestSource &source) {
     mlir::Attribute value = module->getAttr("kiln." + std::string(key));
     result[key] = value ? toJson(value) : json::object();
   }
+  if (mlir::Attribute stages = module->getAttr("kiln.stages"))
+    result["stages"] = toJson(stages);
   result["backends"] = json::array();
   for (uint32_t used : source.used)
     result["backends"].push_back(source.backends[used].backend->name());

@@ -12,6 +12,7 @@
 #include "ir/Kiln.h"
 #include "ir/interpreter/Interpreter.h"
 #include "passes/Differentiate/Differentiate.h"
+#include "passes/support/Stages.h"
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -66,7 +67,8 @@ std::string describe(const DataError &error) {
 
 class GradientCheck {
 public:
-  GradientCheck(mlir::ModuleOp module, uint32_t seed) : module_(module), random_(seed), seed_(seed) {}
+  GradientCheck(mlir::ModuleOp module, Stage stage, uint32_t seed)
+      : module_(module), stage_(std::move(stage)), random_(seed), seed_(seed) {}
 
   /// Prints what the inputs that nobody gave were drawn from.
   absl::Status prepare(std::vector<GivenInput> given);
@@ -83,6 +85,7 @@ private:
   std::string sourceOf(unsigned argument);
 
   mlir::ModuleOp module_;
+  Stage stage_;
   std::mt19937_64 random_;
   uint32_t seed_;
   bool given_ = false; // something is: what is wrong with the data may be the user's
@@ -93,10 +96,7 @@ private:
 };
 
 absl::Status GradientCheck::prepare(std::vector<GivenInput> given) {
-  auto train = module_->getAttrOfType<mlir::DictionaryAttr>("kiln.train");
-  if (!train)
-    return absl::InvalidArgumentError("the model has no train block, so it has no loss to check gradients of; add one");
-  loss_ = module_.lookupSymbol<mlir::func::FuncOp>(train.getAs<mlir::StringAttr>("loss").getValue());
+  loss_ = module_.lookupSymbol<mlir::func::FuncOp>(stage_.train.getAs<mlir::StringAttr>("loss").getValue());
   given_ = !given.empty();
   Draws draws(loss_, std::move(given), seed_);
   absl::StatusOr<std::vector<HostTensor>> made = draws.make();
@@ -106,7 +106,7 @@ absl::Status GradientCheck::prepare(std::vector<GivenInput> given) {
   random_ = draws.random();
   for (const std::string &line : draws.lines())
     std::printf("  drawn %s\n", line.c_str());
-  mlir::FailureOr<mlir::func::FuncOp> grad = createGrad(loss_, "kiln.check.grad");
+  mlir::FailureOr<mlir::func::FuncOp> grad = createGrad(loss_, "kiln.check.grad" + stage_.suffix);
   if (mlir::failed(grad))
     return absl::InternalError("");
   grad_ = *grad;
@@ -308,6 +308,39 @@ absl::Status conclude(const Tally &tally) {
 
 } // namespace
 
+/// What is given for a recipe of several: the others have inputs of other names.
+static std::vector<GivenInput> givenFor(mlir::ModuleOp module, const Stage &stage, const std::vector<GivenInput> &all) {
+  auto loss = module.lookupSymbol<mlir::func::FuncOp>(stage.train.getAs<mlir::StringAttr>("loss").getValue());
+  std::vector<GivenInput> own;
+  for (const GivenInput &given : all)
+    for (unsigned i = 0; i < loss.getNumArguments(); ++i)
+      if (auto name = loss.getArgAttrOfType<mlir::StringAttr>(i, "kiln.input");
+          name && (name == given.name || name.getValue().ends_with("." + given.name))) {
+        own.push_back(given);
+        break;
+      }
+  return own;
+}
+
+static absl::Status checkGradients(mlir::ModuleOp module, const std::vector<GivenInput> &given, uint32_t seed) {
+  llvm::SmallVector<Stage> stages = stagesOf(module);
+  if (stages.empty())
+    return absl::InvalidArgumentError("the model has no train block, so it has no loss to check gradients of; add one");
+  for (const Stage &stage : stages) {
+    if (stages.size() > 1)
+      std::printf("recipe %s:\n", stage.suffix.empty() ? "that is the first" : stage.suffix.c_str() + 1);
+    GradientCheck gradients(module, stage, seed);
+    absl::Status status = gradients.prepare(stages.size() > 1 ? givenFor(module, stage, given) : given);
+    if (status.ok()) {
+      absl::StatusOr<Tally> tally = gradients.run();
+      status = tally.ok() ? conclude(*tally) : tally.status();
+    }
+    if (!status.ok())
+      return status;
+  }
+  return absl::OkStatus();
+}
+
 int commandCheck(const ModelOptions &options, const CheckOptions &check) {
   if (!check.against.empty())
     return commandAgainst(options, check);
@@ -325,12 +358,7 @@ int commandCheck(const ModelOptions &options, const CheckOptions &check) {
   if (!given.ok())
     return report(given.status());
   std::printf("%s: gradients along random directions against central differences, float64\n", options.file.c_str());
-  GradientCheck gradients(compilation.module(), check.seed);
-  absl::Status status = gradients.prepare(std::move(*given));
-  if (status.ok()) {
-    absl::StatusOr<Tally> tally = gradients.run();
-    status = tally.ok() ? conclude(*tally) : tally.status();
-  }
+  absl::Status status = checkGradients(compilation.module(), *given, check.seed);
   std::fflush(stdout);
   return report(status);
 }

@@ -98,9 +98,9 @@ enum class StmtKind {
   Expression, // value
   Def,        // name, parameters, result, body; isOp
   Module,     // name, parameters, body; isModel
-  Train,      // name, arguments in value (a Call, or null), body
+  Train,      // name, arguments in value (a Call, or null), body; target: its own name, or null
   Generate,   // the same
-  Section,    // name ("prefill", "step"), body: inside Generate
+  Section,    // name ("prefill", "step", "after"), body: inside Generate and Train
 };
 
 struct Stmt {

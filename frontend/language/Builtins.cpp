@@ -2,6 +2,7 @@
 #include "frontend/language/Builtins.h"
 
 #include "frontend/language/Elaborate.h"
+#include "frontend/language/Parts.h"
 
 #include <map>
 #include <set>
@@ -53,6 +54,8 @@ static const Signature &signatureOf(const Builtin &builtin) {
 }
 
 Value Elaborator::callBuiltin(const Builtin &builtin, const Arguments &arguments, Range range) {
+  if (assignsParts(entry_) && appliesToParts(builtin, arguments))
+    return partsCall(*this, builtin, arguments, range);
   const Signature &signature = signatureOf(builtin);
   std::optional<BoundArguments> bound = bindArguments(*this, signature, arguments, range);
   if (!bound)

@@ -1,5 +1,6 @@
 // What a module's body declares: parameters, states, initialisers, Sequential, frozen parts; and norms of parameters.
 #include "frontend/language/Elaborate.h"
+#include "frontend/language/Parts.h"
 
 #include <cmath>
 
@@ -219,6 +220,21 @@ static Value frozen(BoundCall &call) {
   return call.values[0];
 }
 
+/// Another part like this one, with parameters and states of its own: in a module's body, as frozen.
+static Value copy(BoundCall &call) {
+  std::optional<bool> trainable = call.boolean(1);
+  std::vector<std::shared_ptr<Variable>> variables;
+  call.e.collect(call.values[0], variables);
+  if (call.e.entry())
+    call.e.error(call.range, "copy(…) stands in a module's body, not in a function")
+        .withHelp("a recipe gives the copy new values: its blocks begin, after and end assign them");
+  else if (call.values[0].kind != Value::Kind::Instance || variables.empty())
+    call.e.error(call.ranges[0], "copy takes a module with parameters; this is " + describe(call.values[0]));
+  else if (trainable)
+    return copyPart(call.e, call.values[0], *trainable);
+  return Value::error();
+}
+
 static bool setInference(const Value &value) {
   bool any = false;
   if (value.isList())
@@ -322,6 +338,9 @@ llvm::ArrayRef<Builtin> declarationBuiltins() {
       {"like", "x", like},
       // A part that takes part and is not trained. torch.nn.Module.requires_grad_(False).
       {"frozen", "x", frozen},
+      // Another part like this one, whose parameters and states are its own and begin as this one's; not trained unless
+      // it says so. copy.deepcopy.
+      {"copy", "part, trainable=False", copy},
       // A part, or a list of parts, in inference mode throughout: batch norms by their running statistics, which stay,
       // and no dropout; it is trained unless it is frozen. torch.nn.Module.eval.
       {"inference", "x", inference},

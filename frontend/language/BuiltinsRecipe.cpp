@@ -16,7 +16,7 @@ llvm::ArrayRef<Builtin> recipeBuiltins() {
        makeRecord, Space::Reader},
       {"csv",
        "path, features, batch, label=None, target=None, separator=\",\", skip=0, header=False, normalise=False, "
-       "classes=None, validation=None, test=None, shuffle=True",
+       "classes=None, rows=None, validation=None, test=None, shuffle=True",
        makeRecord, Space::Reader},
       {"table",
        "path, text, batch, max_length, pair=None, label=None, target=None, tokens=\"words\", vocabulary=None, "
@@ -50,7 +50,8 @@ llvm::ArrayRef<Builtin> recipeBuiltins() {
        "quotes=True, normalise=False, validation=None, test=None, shuffle=True",
        makeRecord, Space::Reader},
       {"images",
-       "path, labels, batch, size=(28, 28), channels=1, mean=0.0, std=1.0, validation=None, test=None, shuffle=True",
+       "path, labels, batch, size=(28, 28), channels=1, mean=0.0, std=1.0, rows=None, validation=None, test=None, "
+       "shuffle=True",
        makeRecord, Space::Reader},
       {"pairs",
        "source, target, batch, source_words, target_words, max_length, bucket=50, validation=None, test=None, "

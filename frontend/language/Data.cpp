@@ -176,6 +176,17 @@ static void splitSettings(Settings &settings, size_t files) {
   settings.boolean("shuffle");
 }
 
+/// rows=(from, to): which of the file's it has.
+static void rowSettings(Settings &settings) {
+  const Value &value = settings["rows"];
+  if (value.isNone())
+    return;
+  auto whole = [&](size_t i) { return (*value.items)[i].isNumeral() ? (*value.items)[i].asInteger() : std::nullopt; };
+  bool pair = value.isList() && value.items->size() == 2 && whole(0) && whole(1);
+  if (!pair || *whole(0) < 0 || *whole(1) <= *whole(0) || *whole(1) > INT32_MAX)
+    settings.wrong("rows", "(from, to), the first of the file's rows and the one behind the last,");
+}
+
 static void imageFields(Settings &settings, DataSource &source, const Dim &batch) {
   int64_t height = 28, width = 28, channels = settings.count("channels", 1, 64);
   const Value &size = settings["size"];
@@ -435,6 +446,7 @@ std::optional<DataSource> dataSource(Elaborator &e, const std::string &name, con
   if (kind == "text") {
     textFields(settings, source, batch);
   } else if (kind == "csv") {
+    rowSettings(settings);
     csvFields(settings, source, batch);
   } else if (kind == "table") {
     tableFields(settings, source, batch, prefix);
@@ -453,6 +465,7 @@ std::optional<DataSource> dataSource(Elaborator &e, const std::string &name, con
   } else if (kind == "images") {
     settings.string("path");
     settings.string("labels");
+    rowSettings(settings);
     imageFields(settings, source, batch);
   } else {
     pairFields(settings, source, batch, prefix);

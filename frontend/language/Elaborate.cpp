@@ -86,9 +86,8 @@ std::vector<const Stmt *> Elaborator::recipesOf(const Stmt &model, StmtKind kind
   for (const Stmt *recipe : recipes_)
     if (recipe->kind == kind && recipe->name == model.name)
       out.push_back(recipe);
-  if (out.size() > 1)
-    error(out[1]->nameRange,
-          "the model " + model.name + " has two " + (kind == StmtKind::Train ? "train" : "generate") + " blocks")
+  if (out.size() > 1 && kind == StmtKind::Generate)
+    error(out[1]->nameRange, "the model " + model.name + " has two generate blocks")
         .note(out[0]->nameRange, "the first one is here");
   return out;
 }
@@ -309,7 +308,7 @@ bool Elaborator::build(const Stmt &model) {
     if (statement->kind == StmtKind::Def && isEntry(*statement) && functionEntry(*statement, false))
       functionEntry(*statement, true);
   if (!train.empty())
-    buildTraining(*this, *train[0]);
+    buildTraining(*this, train);
   if (!generate.empty())
     buildGeneration(*this, *generate[0]);
   if (!diagnostics_.hasErrors())

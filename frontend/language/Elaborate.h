@@ -212,6 +212,7 @@ private:
   friend class TrainBuilder;
   friend class NameCheck;
   friend class GenerateBuilder;
+  friend class Copier;
 
   // ElaborateStmt.cpp
   void executeOne(const Stmt &statement, Frame &frame);

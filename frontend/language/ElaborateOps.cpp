@@ -1,5 +1,6 @@
 // Operators on compile-time values and tensors.
 #include "frontend/language/Elaborate.h"
+#include "frontend/language/Parts.h"
 #include "ir/Infer.h"
 
 #include <cmath>
@@ -238,6 +239,8 @@ Value Elaborator::binary(std::string_view op, const Value &left, const Value &ri
                          Range rightRange) {
   if (left.isError() || right.isError())
     return Value::error();
+  if (assignsParts(entry_) && (isPart(left) || isPart(right)))
+    return partsBinary(*this, op, left, right, range, leftRange, rightRange);
   if (op == "@")
     return matmul(left, right, range, leftRange, rightRange);
   if (std::optional<Value> value = compileTime(*this, op, left, right, range))

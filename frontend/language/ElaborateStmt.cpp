@@ -1,6 +1,7 @@
 // Execution of statements.
 #include "frontend/language/Elaborate.h"
 #include "frontend/language/Limits.h"
+#include "frontend/language/Parts.h"
 
 namespace kiln::language {
 
@@ -58,6 +59,10 @@ static void assignAttribute(Elaborator &e, const Expr &target, const Value &valu
   Value base = e.eval(target.child(0), frame);
   if (base.isError())
     return;
+  if (!frame.function && assignsParts(e.entry()) && base.kind == Value::Kind::Instance)
+    if (const Value *place = base.instance->find(target.text);
+        place && assignPart(e, target, *place, value, valueRange))
+      return;
   if (frame.mode != Frame::Mode::Module) {
     e.error(target.range, "attributes are assigned in a module's body only")
         .withHelp("a function updates a state of its own module by the state's name");
@@ -99,6 +104,10 @@ void Elaborator::assign(const Expr &target, const Value &value, Frame &frame, Ra
       frame.locals[target.text] = {value, target.range};
       return;
     }
+    if (!frame.function && assignsParts(entry_) && frame.self && !frame.locals.contains(target.text))
+      if (const Value *found = frame.self->find(target.text);
+          found && assignPart(*this, target, *found, value, valueRange))
+        return;
     if (frame.self && frame.mode == Frame::Mode::Function)
       if (const Value *found = frame.self->find(target.text);
           found && found->kind == Value::Kind::Variable && !frame.locals.contains(target.text)) {

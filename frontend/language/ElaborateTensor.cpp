@@ -92,9 +92,10 @@ void Elaborator::write(const std::shared_ptr<Variable> &variable, const Value &v
   if (entry_->update)
     tensor = asScalarOf(*tensor, wanted, range);
   if (tensor->tensor.getType() != wanted) {
+    std::string what = variable->kind == Variable::Kind::Parameter ? "the parameter" : "the state";
     Diagnostic &diagnostic =
-        error(range, "the state is " + typeName(wanted) + ", and its new value " + typeName(tensor->tensor.getType()));
-    diagnostic.note(variable->range, "the state is declared here");
+        error(range, what + " is " + typeName(wanted) + ", and its new value " + typeName(tensor->tensor.getType()));
+    diagnostic.note(variable->range, what + " is declared here");
     return;
   }
   entry_->values[variable.get()] = *tensor;

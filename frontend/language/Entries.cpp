@@ -69,7 +69,8 @@ void Elaborator::endEntry(Entry &entry, const std::vector<Result> &results, Rang
   }
   for (Variable *state : entry.changed) {
     values.push_back(entry.values[state].tensor);
-    roles.emplace_back("kiln.state", text(builder_, state->name));
+    roles.emplace_back(state->kind == Variable::Kind::Parameter ? "kiln.parameter" : "kiln.state",
+                       text(builder_, state->name));
   }
   entry_ = nullptr;
   if (entry.failed || diagnostics_.hasErrors())
@@ -404,6 +405,11 @@ mlir::DictionaryAttr Elaborator::initOf(const Variable &variable) {
   std::vector<mlir::NamedAttribute> fields = {b.getNamedAttr("kind", b.getStringAttr(variable.initKind))};
   for (const auto &[name, value] : variable.initFields)
     fields.push_back(b.getNamedAttr(name, b.getF64FloatAttr(value)));
+  const Variable *original = variable.original.get();
+  while (original && original->original)
+    original = original->original.get();
+  if (original)
+    fields.push_back(b.getNamedAttr("of", b.getStringAttr(original->name)));
   return b.getDictionaryAttr(fields);
 }
 

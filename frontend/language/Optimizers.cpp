@@ -403,7 +403,7 @@ mlir::Attribute TrainBuilder::writeUpdates() {
   std::map<std::tuple<size_t, const Record *, std::string>, std::string> written;
   Entry *loss = nullptr;
   for (const auto &entry : e.entries_)
-    if (entry->name == "loss.train")
+    if (entry->name == "loss.train" + suffix)
       loss = entry.get();
   for (size_t i = 0; i < chosen.size(); ++i)
     for (const auto &[index, pair] : loss->parameters) {
@@ -414,7 +414,7 @@ mlir::Attribute TrainBuilder::writeUpdates() {
       auto found = groupOf.find(variable.name);
       const Record *group = found == groupOf.end() ? nullptr : found->second.get();
       auto [place, isNew] = written.try_emplace({i, group, typeText(variable.type.dtype, variable.type.dims)},
-                                                "optimizer.update." + std::to_string(written.size()));
+                                                "optimizer.update" + suffix + "." + std::to_string(written.size()));
       if (isNew && !writeUpdate(place->second, *chosen[i].record, chosen[i].rate, group, variable))
         return {};
       updates.push_back(b.getDictionaryAttr({b.getNamedAttr("parameter", b.getStringAttr(variable.name)),
@@ -435,7 +435,7 @@ void TrainBuilder::optimizers(int64_t &scheduleSteps) {
     set("groups", groups());
   e.optimizing_ = true;
   e.scheduleSteps_ = &scheduleSteps;
-  std::shared_ptr<Entry> rates = e.beginEntry("optimizer.rates", {}, true, expr.range);
+  std::shared_ptr<Entry> rates = e.beginEntry("optimizer.rates" + suffix, {}, true, expr.range);
   bool ok = readOptimizers(config(expr, Space::Rate), expr);
   std::vector<Elaborator::Result> results;
   for (const Chosen &one : chosen) {
@@ -457,7 +457,7 @@ void TrainBuilder::optimizers(int64_t &scheduleSteps) {
       described.push_back(describeOptimizer(one, code));
     set(chosen.front().names ? "optimizers" : "optimizer",
         chosen.front().names ? b.getArrayAttr(described) : described.front());
-    set("rates", b.getStringAttr("optimizer.rates"));
+    set("rates", b.getStringAttr("optimizer.rates" + suffix));
     set("updates", writeUpdates());
   }
   e.scheduleSteps_ = nullptr;

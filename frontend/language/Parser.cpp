@@ -265,7 +265,8 @@ StmtPtr Parser::compound(Context context) {
     error(token, (isOp() ? "an " : "a ") + token.text + " stands at the top level of the file")
         .withHelp("move it to the left margin");
     return nullptr;
-  } else if (context == Context::Generate && token.kind == TokenKind::Name && peek(1).symbol(":")) {
+  } else if ((context == Context::Generate || context == Context::Train) && token.kind == TokenKind::Name &&
+             peek(1).symbol(":")) {
     statement = std::make_unique<Stmt>();
     statement->kind = StmtKind::Section;
     statement->range = statement->nameRange = token.range;
@@ -429,7 +430,7 @@ StmtPtr Parser::definition(Context context) {
   return statement;
 }
 
-/// train NAME(arguments): …, generate NAME: …
+/// train NAME(arguments) as NAME: …, generate NAME: …
 StmtPtr Parser::recipe(StmtKind kind) {
   const Token &first = next();
   auto statement = std::make_unique<Stmt>();
@@ -442,6 +443,15 @@ StmtPtr Parser::recipe(StmtKind kind) {
       return nullptr;
     call->range = since(first);
     statement->value = std::move(call);
+  }
+  if (kind == StmtKind::Train && peek().is(TokenKind::Name, "as")) {
+    next();
+    if (peek().kind != TokenKind::Name) {
+      error(peek(), "expected the recipe's own name, found " + found(peek()));
+      return nullptr;
+    }
+    statement->target = make(ExprKind::Name, peek().range);
+    statement->target->text = next().text;
   }
   statement->range = since(first);
   return suite(statement->body, kind == StmtKind::Train ? Context::Train : Context::Generate) ? std::move(statement)

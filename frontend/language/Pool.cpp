@@ -134,7 +134,7 @@ void addResults(mlir::func::FuncOp eval, llvm::ArrayRef<mlir::Value> values, llv
 
 } // namespace
 
-void poolResults(mlir::ModuleOp module, mlir::func::FuncOp eval) {
+void poolResults(mlir::ModuleOp module, mlir::func::FuncOp eval, llvm::StringRef suffix) {
   mlir::Operation *end = eval.front().getTerminator();
   Parts parts(examplesOf(eval));
   llvm::SmallVector<unsigned> results;
@@ -160,7 +160,7 @@ void poolResults(mlir::ModuleOp module, mlir::func::FuncOp eval) {
     values.push_back(part.weight);
     roles.emplace_back("kiln.weight", name);
   }
-  auto pool = b.create<mlir::func::FuncOp>(eval.getLoc(), poolName, b.getFunctionType(types, {}));
+  auto pool = b.create<mlir::func::FuncOp>(eval.getLoc(), (poolName + suffix).str(), b.getFunctionType(types, {}));
   b.setInsertionPointToStart(pool.addEntryBlock());
   mlir::IRMapping map;
   for (auto [part, argument] : llvm::zip(parts.list(), pool.getArguments())) {

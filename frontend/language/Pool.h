@@ -14,7 +14,7 @@ inline constexpr llvm::StringLiteral poolName = "eval.pool";
 /// become further results of `eval`; `@eval.pool`, added to the module, computes the loss and the metrics from the
 /// parts' weighted means. A ratio of two sums (counts, extents among them) is a part, its weight the divisor.
 /// Nothing is added where the means by examples are right as they are. `eval` is complete and its function has no
-/// other caller.
-void poolResults(mlir::ModuleOp module, mlir::func::FuncOp eval);
+/// other caller. `suffix` stands behind the new function's name.
+void poolResults(mlir::ModuleOp module, mlir::func::FuncOp eval, llvm::StringRef suffix);
 
 } // namespace kiln::language

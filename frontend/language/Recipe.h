@@ -31,7 +31,8 @@ mlir::Type typeOf(Elaborator &e, const TypeInfo &type);
 std::optional<Dtype> typeBegin(Elaborator &e, const Value &value, Range range);
 std::optional<std::vector<Value>> dimensionsOf(Elaborator &e, const Value &value, Range range);
 
-void buildTraining(Elaborator &e, const Stmt &recipe);
+/// The recipes of a model, in the order of the file.
+void buildTraining(Elaborator &e, const std::vector<const Stmt *> &recipes);
 void buildGeneration(Elaborator &e, const Stmt &recipe);
 
 } // namespace kiln::language

@@ -22,6 +22,7 @@ void TrainBuilder::run() {
   losses(true);
   losses(false);
   settings();
+  sections();
   for (const auto &[name, statement] : locals)
     if (!used.count(name) && !sourceNames.count(name)) {
       std::string near = nearest(name, {std::begin(recipeKeys), std::end(recipeKeys)});
@@ -52,6 +53,15 @@ void TrainBuilder::read() {
   for (const StmtPtr &statement : recipe.body) {
     if (statement->kind == StmtKind::Pass)
       continue;
+    if (statement->kind == StmtKind::Section) {
+      if (statement->name != "begin" && statement->name != "after" && statement->name != "end")
+        e.error(statement->range,
+                "the blocks of a recipe are begin, after and end; there is no '" + statement->name + "'");
+      else if (auto [place, isNew] = blocks.try_emplace(statement->name, statement.get()); !isNew)
+        e.error(statement->range, "'" + statement->name + "' stands twice in this recipe")
+            .note(place->second->range, "the first one is here");
+      continue;
+    }
     if (statement->kind != StmtKind::Assign || !statement->name.empty()) {
       e.error(statement->range, "a recipe holds lines of the form NAME = value");
       continue;
@@ -257,7 +267,9 @@ void TrainBuilder::losses(bool training) {
     for (const auto &[name, value] : source.bounds)
       bounds[name] = {value, source.range, true};
   }
-  std::shared_ptr<Entry> entry = e.beginEntry(training ? "loss.train" : "loss.eval", inputs, training, statement.range);
+  std::shared_ptr<Entry> entry =
+      e.beginEntry((training ? "loss.train" : "loss.eval") + suffix, inputs, training, statement.range);
+  entry->nextStream += number_ << 22;
   entry->bounds = bounds;
   for (const auto &[symbol, bound] : bounds)
     entry->limits[symbol] = bound.value;
@@ -296,7 +308,7 @@ void TrainBuilder::losses(bool training) {
     entry->failed |= result.value.isError();
   e.endEntry(*entry, results, statement.range);
   if (!training && !entry->failed && !e.diagnostics_.hasErrors())
-    poolResults(*e.module_, entry->func);
+    poolResults(*e.module_, entry->func, suffix);
   e.entries_.push_back(std::move(entry));
 }
 
@@ -305,10 +317,9 @@ void TrainBuilder::writeData() {
   for (const DataSource &source : sources)
     if (mlir::Attribute attribute = dataAttribute(e, source))
       data.push_back(attribute);
-  (*e.module_)->setAttr("kiln.data", b.getArrayAttr(data));
-  (*e.module_)->setAttr("kiln.train", b.getDictionaryAttr(attributes));
+  this->data = b.getArrayAttr(data);
 }
 
-void buildTraining(Elaborator &e, const Stmt &recipe) { TrainBuilder(e, recipe).run(); }
+void buildTraining(Elaborator &e, const std::vector<const Stmt *> &recipes) { TrainBuilder::all(e, recipes); }
 
 } // namespace kiln::language

@@ -1,5 +1,5 @@
-// The builder of a train block's functions and attributes, shared by Train.cpp (functions), Optimizers.cpp and
-// TrainSettings.cpp.
+// The builder of a train block's functions and attributes, shared by Train.cpp (functions), Optimizers.cpp,
+// TrainSettings.cpp and Stages.cpp.
 #pragma once
 
 #include "frontend/language/Recipe.h"
@@ -8,9 +8,16 @@ namespace kiln::language {
 
 class TrainBuilder {
 public:
-  TrainBuilder(Elaborator &e, const Stmt &recipe) : e(e), b(e.builder()), recipe(recipe) {}
+  /// `number`: how many recipes of the model are built before.
+  TrainBuilder(Elaborator &e, const Stmt &recipe, int64_t number)
+      : e(e), b(e.builder()), recipe(recipe), number_(number), suffix(number == 0 ? "" : "." + stageName(recipe)) {}
 
   void run();
+  /// All recipes of a model; those behind the first become `kiln.stages`.
+  static void all(Elaborator &e, const std::vector<const Stmt *> &recipes);
+  /// What a recipe is called on the command line.
+  static std::string stageName(const Stmt &recipe) { return recipe.target ? recipe.target->text : "train"; }
+  static bool isSeries(const Stmt &recipe);
 
 private:
   void read();
@@ -21,6 +28,11 @@ private:
   void regularise(std::vector<Elaborator::Result> &terms);
   void settings();
   void writeData();
+  void section(const Stmt &section);
+  void sections();
+  static bool checkNames(Elaborator &e, const std::vector<const Stmt *> &recipes);
+  static mlir::Attribute series(Elaborator &e, const Stmt &recipe, const std::vector<const Stmt *> &recipes,
+                                std::map<std::string, Range> &listed);
   bool find(std::string_view name, Value &out, Frame &frame);
   Value config(const Expr &expr, Space space = Space::Recipe);
   std::optional<double> number(std::string_view key, double least);
@@ -64,7 +76,10 @@ private:
   Elaborator &e;
   mlir::OpBuilder &b;
   const Stmt &recipe;
-  std::map<std::string, const Stmt *, std::less<>> keys, locals;
+  int64_t number_;
+  std::string suffix;                                                    // of the names of its functions
+  std::map<std::string, const Stmt *, std::less<>> keys, locals, blocks; // blocks: begin, after, end
+  mlir::ArrayAttr data;                                                  // of its sources
   std::vector<DataSource> sources;
   std::set<std::string> sourceNames;
   std::set<std::string, std::less<>> used, inProgress;

@@ -178,8 +178,8 @@ void TrainBuilder::weights() {
 
 void TrainBuilder::settings() {
   int64_t scheduleSteps = 0;
-  set("loss", b.getStringAttr("loss.train"));
-  set("eval", b.getStringAttr("loss.eval"));
+  set("loss", b.getStringAttr("loss.train" + suffix));
+  set("eval", b.getStringAttr("loss.eval" + suffix));
   optimizers(scheduleSteps);
   length(scheduleSteps);
   clip();

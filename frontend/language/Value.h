@@ -40,9 +40,10 @@ struct Variable {
   std::vector<std::pair<std::string, double>> initFields;
   bool trainable = true;
   int64_t batchAxis = 0;
-  std::string lastName; // the last component of its name, when given
-  std::string name;     // the path; empty until the model's tree has been walked
-  int index = -1;       // among the model's parameters or states
+  std::string lastName;               // the last component of its name, when given
+  std::string name;                   // the path; empty until the model's tree has been walked
+  int index = -1;                     // among the model's parameters or states
+  std::shared_ptr<Variable> original; // of a copy, whose initial values are that one's
   Range range;
 };
 

@@ -4,6 +4,7 @@
 
 #include "passes/Differentiate/Backward.h"
 #include "passes/Differentiate/Prepare.h"
+#include "passes/support/Stages.h"
 
 #include "mlir/IR/SymbolTable.h"
 
@@ -54,6 +55,9 @@ SmallVector<unsigned> trainableArguments(FuncOp function) {
     for (auto parameter : parameters.getAsRange<mlir::DictionaryAttr>())
       if (auto trainable = parameter.getAs<mlir::BoolAttr>("trainable"); trainable && !trainable.getValue())
         frozen.insert(parameter.getAs<mlir::StringAttr>("name").getValue());
+  if (auto here = function->getAttrOfType<mlir::ArrayAttr>("kiln.frozen"))
+    for (auto name : here.getAsRange<mlir::StringAttr>())
+      frozen.insert(name.getValue());
   SmallVector<unsigned> indices;
   for (unsigned index = 0; index < function.getNumArguments(); ++index) {
     auto name = function.getArgAttrOfType<mlir::StringAttr>(index, "kiln.parameter");
@@ -223,14 +227,15 @@ struct Differentiate : impl::DifferentiateBase<Differentiate> {
   }
 
   LogicalResult differentiateLoss(mlir::ModuleOp module) {
-    auto train = module->getAttrOfType<mlir::DictionaryAttr>("kiln.train");
-    if (!train)
-      return mlir::success();
-    auto name = train.getAs<mlir::StringAttr>("loss");
-    auto loss = name ? module.lookupSymbol<FuncOp>(name.getValue()) : FuncOp();
-    if (!loss)
-      return module.emitError("kiln.train names no loss function that exists");
-    return createGrad(loss, "grad");
+    for (const Stage &stage : stagesOf(module)) {
+      auto name = stage.train.getAs<mlir::StringAttr>("loss");
+      auto loss = name ? module.lookupSymbol<FuncOp>(name.getValue()) : FuncOp();
+      if (!loss)
+        return module.emitError("kiln.train names no loss function that exists");
+      if (mlir::failed(createGrad(loss, "grad" + stage.suffix)))
+        return failure();
+    }
+    return mlir::success();
   }
 
   void runOnOperation() override {

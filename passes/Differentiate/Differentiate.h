@@ -42,7 +42,8 @@ mlir::FailureOr<LossGradients> copyWithGradients(mlir::func::FuncOp loss, llvm::
 void setResults(mlir::func::FuncOp function, llvm::ArrayRef<mlir::Value> results,
                 llvm::ArrayRef<mlir::DictionaryAttr> attributes);
 
-/// The indices of a function's arguments that are trainable parameters of the module.
+/// The indices of a function's arguments that are trainable parameters of the module; its attribute `kiln.frozen` names
+/// those that its stage does not train.
 llvm::SmallVector<unsigned> trainableArguments(mlir::func::FuncOp function);
 
 #define GEN_PASS_DECL

@@ -3,6 +3,7 @@
 #include "passes/TrainStep/TrainStep.h"
 
 #include "passes/Differentiate/Differentiate.h"
+#include "passes/support/Stages.h"
 #include "passes/support/Values.h"
 
 #include "mlir/IR/IRMapping.h"
@@ -39,8 +40,8 @@ struct Trained {
 
 class StepBuilder {
 public:
-  StepBuilder(mlir::ModuleOp module, DictionaryAttr train, LossGradients made)
-      : module(module), train(train), function(made.function), made(std::move(made)),
+  StepBuilder(mlir::ModuleOp module, Stage stage, LossGradients made)
+      : module(module), train(stage.train), suffix(stage.suffix), function(made.function), made(std::move(made)),
         builder(function.getBody().front().getTerminator()), e(builder, function.getLoc()) {}
 
   LogicalResult run();
@@ -52,6 +53,8 @@ private:
   Value step();
   SmallVector<Value> call(FuncOp called, llvm::ArrayRef<Value> arguments);
   LogicalResult update();
+  LogicalResult after();
+  unsigned argumentOf(StringRef attribute, StringAttr name, mlir::Type type, llvm::ArrayRef<StringRef> before);
   void finish();
   std::pair<StringAttr, Value> addState(const Trained &trained, DictionaryAttr state, mlir::Type type);
   void eraseCalled();
@@ -60,6 +63,7 @@ private:
 
   mlir::ModuleOp module;
   DictionaryAttr train;
+  std::string suffix; // of the stage's functions
   FuncOp function;
   LossGradients made;
   mlir::OpBuilder builder;
@@ -196,8 +200,9 @@ SmallVector<Value> StepBuilder::call(FuncOp called, llvm::ArrayRef<Value> argume
 
 /// An argument for a state of the update's, by the name that the program knows it by.
 std::pair<StringAttr, Value> StepBuilder::addState(const Trained &one, DictionaryAttr state, mlir::Type type) {
+  std::string owner = suffix.empty() ? "optimizer." : suffix.substr(1) + ".optimizer.";
   StringAttr name =
-      builder.getStringAttr("optimizer." + state.getAs<StringAttr>("name").getValue() + "." + one.name.getValue());
+      builder.getStringAttr(owner + state.getAs<StringAttr>("name").getValue().str() + "." + one.name.getValue().str());
   unsigned position = behind({"kiln.input", "kiln.parameter", "kiln.state"});
   function.insertArgument(position, type, builder.getDictionaryAttr(builder.getNamedAttr("kiln.state", name)),
                           function.getLoc());
@@ -235,10 +240,66 @@ LogicalResult StepBuilder::update() {
   return success();
 }
 
+/// The argument that has this name under this attribute, behind those of `before` where it is new.
+unsigned StepBuilder::argumentOf(StringRef attribute, StringAttr name, mlir::Type type,
+                                 llvm::ArrayRef<StringRef> before) {
+  for (unsigned index = 0; index < function.getNumArguments(); ++index)
+    if (function.getArgAttrOfType<StringAttr>(index, attribute) == name)
+      return index;
+  unsigned position = behind(before);
+  function.insertArgument(position, type, builder.getDictionaryAttr(builder.getNamedAttr(attribute, name)),
+                          function.getLoc());
+  return position;
+}
+
+// What the recipe says of parameters and states behind an update: (parameters, states, seed, step) to new ones of them.
+// It sees what the update has made.
+LogicalResult StepBuilder::after() {
+  if (!train.get("after"))
+    return success();
+  FuncOp called = named(module, train.get("after"), "what comes after an update");
+  if (!called)
+    return failure();
+  mlir::Operation *terminator = function.getBody().front().getTerminator();
+  for (unsigned index = 0; index < function.getNumResults(); ++index)
+    if (auto name = function.getResultAttrOfType<StringAttr>(index, "kiln.state"))
+      newStates[name] = terminator->getOperand(index);
+  SmallVector<Value> arguments;
+  for (auto [index, type] : llvm::enumerate(called.getArgumentTypes())) {
+    unsigned number = static_cast<unsigned>(index);
+    auto parameter = called.getArgAttrOfType<StringAttr>(number, "kiln.parameter");
+    auto state = called.getArgAttrOfType<StringAttr>(number, "kiln.state");
+    Value value;
+    if (parameter) {
+      value = newParameters.lookup(parameter);
+      if (!value)
+        value = function.getArgument(argumentOf("kiln.parameter", parameter, type, {"kiln.input", "kiln.parameter"}));
+    } else if (state) {
+      value = newStates.lookup(state);
+      if (!value)
+        value =
+            function.getArgument(argumentOf("kiln.state", state, type, {"kiln.input", "kiln.parameter", "kiln.state"}));
+    } else if (!called.getArgAttr(number, "kiln.step")) {
+      return called.emitError("reads what a step does not have behind its update");
+    }
+    arguments.push_back(value);
+  }
+  for (auto [index, value] : llvm::enumerate(call(called, arguments))) {
+    unsigned number = static_cast<unsigned>(index);
+    if (auto name = called.getResultAttrOfType<StringAttr>(number, "kiln.parameter"))
+      newParameters[name] = value;
+    else if (auto name = called.getResultAttrOfType<StringAttr>(number, "kiln.state"))
+      newStates[name] = value;
+  }
+  return success();
+}
+
 /// The functions have done their work; what they are named by has, too.
 void StepBuilder::eraseCalled() {
   llvm::SetVector<mlir::Operation *> called;
   called.insert(rates);
+  if (train.get("after"))
+    called.insert(named(module, train.get("after"), "what comes after an update"));
   for (const Trained &one : trained)
     called.insert(one.update);
   for (auto update : train.getAs<mlir::ArrayAttr>("updates").getAsRange<DictionaryAttr>())
@@ -250,7 +311,8 @@ void StepBuilder::eraseCalled() {
   mlir::NamedAttrList kept(train);
   kept.erase("rates");
   kept.erase("updates");
-  module->setAttr("kiln.train", kept.getDictionary(module.getContext()));
+  kept.erase("after");
+  setTrain(module, suffix, kept.getDictionary(module.getContext()));
 }
 
 // The results in the order of the contract: loss, metrics, new parameters, new states.
@@ -266,7 +328,7 @@ void StepBuilder::finish() {
   for (unsigned index = 0; index < function.getNumResults(); ++index) {
     if (function.getResultAttr(index, "kiln.metric"))
       copy(index, results, attributes);
-    if (function.getResultAttr(index, "kiln.state"))
+    if (auto name = function.getResultAttrOfType<StringAttr>(index, "kiln.state"); name && !newStates.contains(name))
       copy(index, states, stateAttributes);
   }
   auto named = [&](StringRef key, StringAttr name) {
@@ -305,7 +367,7 @@ void StepBuilder::finish() {
 }
 
 LogicalResult StepBuilder::run() {
-  if (mlir::failed(readUpdates()) || mlir::failed(clip()) || mlir::failed(update()))
+  if (mlir::failed(readUpdates()) || mlir::failed(clip()) || mlir::failed(update()) || mlir::failed(after()))
     return failure();
   finish();
   eraseCalled();
@@ -313,20 +375,19 @@ LogicalResult StepBuilder::run() {
 }
 
 struct TrainStep : impl::TrainStepBase<TrainStep> {
-  void runOnOperation() override {
-    mlir::ModuleOp module = getOperation();
-    auto train = module->getAttrOfType<DictionaryAttr>("kiln.train");
-    if (!train)
-      return;
-    auto name = train.getAs<StringAttr>("loss");
+  LogicalResult addStep(mlir::ModuleOp module, const Stage &stage) {
+    auto name = stage.train.getAs<StringAttr>("loss");
     auto loss = name ? module.lookupSymbol<FuncOp>(name.getValue()) : FuncOp();
-    if (!loss) {
-      module.emitError("kiln.train names no loss function that exists");
-      return signalPassFailure();
-    }
-    mlir::FailureOr<LossGradients> made = copyWithGradients(loss, "train_step");
-    if (mlir::failed(made) || mlir::failed(StepBuilder(module, train, *made).run()))
-      signalPassFailure();
+    if (!loss)
+      return module.emitError("kiln.train names no loss function that exists");
+    mlir::FailureOr<LossGradients> made = copyWithGradients(loss, "train_step" + stage.suffix);
+    return mlir::failed(made) ? failure() : StepBuilder(module, stage, *made).run();
+  }
+
+  void runOnOperation() override {
+    for (const Stage &stage : stagesOf(getOperation()))
+      if (mlir::failed(addStep(getOperation(), stage)))
+        return signalPassFailure();
   }
 };
 

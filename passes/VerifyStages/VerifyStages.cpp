@@ -6,6 +6,7 @@
 #include "passes/Place/Place.h"
 #include "passes/PlanMemory/PlanMemory.h"
 #include "passes/support/Entries.h"
+#include "passes/support/Stages.h"
 
 #include "ir/Kiln.h"
 
@@ -64,10 +65,11 @@ LogicalResult imported(FuncOp function) {
   return verifyDeclared(function, "kiln.state", "kiln.states");
 }
 
-/// A model with a recipe has the function.
+/// A model with a recipe has the function, for each of them.
 LogicalResult trains(mlir::ModuleOp module, StringRef name) {
-  if (module->hasAttr("kiln.train") && !module.lookupSymbol<FuncOp>(name))
-    return module.emitError() << "there is a kiln.train and no @" << name;
+  for (const Stage &stage : stagesOf(module))
+    if (std::string of = name.str() + stage.suffix; !module.lookupSymbol<FuncOp>(of))
+      return module.emitError() << "there is a kiln.train and no @" << of;
   return mlir::success();
 }
 

@@ -4,16 +4,26 @@ namespace kiln {
 
 std::string entryName(mlir::func::FuncOp function) {
   llvm::StringRef name = function.getName();
-  if (function.isPrivate() || function.isExternal() || name == "loss.train")
+  if (function.isPrivate() || function.isExternal() || name.starts_with("loss.train"))
     return "";
-  return name == "loss.eval" ? "eval" : name.str();
+  return name.consume_front("loss.eval") ? "eval" + name.str() : name.str();
+}
+
+/// What a function belongs to: `eval.pool` and `eval` make one measurement, `stage.begin` and `stage.end` stand around
+/// a stage's steps.
+static std::string ownerOf(llvm::StringRef name) {
+  for (auto [part, owner] :
+       {std::pair("eval.pool", "eval"), std::pair("stage.begin", "train_step"), std::pair("stage.end", "train_step")})
+    if (name.consume_front(part))
+      return owner + name.str();
+  return name.str();
 }
 
 llvm::SmallVector<mlir::func::FuncOp> entriesOf(mlir::ModuleOp module, llvm::ArrayRef<std::string> wanted) {
   llvm::SmallVector<mlir::func::FuncOp> entries;
   for (auto function : module.getOps<mlir::func::FuncOp>()) {
     std::string name = entryName(function);
-    if (!name.empty() && (wanted.empty() || llvm::is_contained(wanted, name == "eval.pool" ? "eval" : name)))
+    if (!name.empty() && (wanted.empty() || llvm::is_contained(wanted, ownerOf(name))))
       entries.push_back(function);
   }
   return entries;

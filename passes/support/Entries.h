@@ -5,11 +5,12 @@
 
 namespace kiln {
 
-/// A function's name as an entry ("eval" for `loss.eval`); empty for one that is none.
+/// A function's name as an entry ("eval" for `loss.eval`, "eval.finetune" for `loss.eval.finetune`); empty for one that
+/// is none.
 std::string entryName(mlir::func::FuncOp function);
 
-/// The functions that become entries of these names; all that may where none is named. `eval.pool` comes with `eval`:
-/// the two make one measurement.
+/// The functions that become entries of these names; all that may where none is named. What belongs to one of them
+/// comes with it: `eval.pool` with `eval`, `stage.begin` and `stage.end` with `train_step`.
 llvm::SmallVector<mlir::func::FuncOp> entriesOf(mlir::ModuleOp module, llvm::ArrayRef<std::string> wanted);
 
 } // namespace kiln

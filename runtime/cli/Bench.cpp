@@ -1,6 +1,7 @@
 // PROGRAM bench: Google Benchmark's JSON schema.
 #include "runtime/cli/Commands.h"
 #include "runtime/cli/Output.h"
+#include "runtime/cli/Stages.h"
 #include "runtime/cli/Trace.h"
 #include "runtime/files/File.h"
 #include "runtime/program/Compare.h"
@@ -251,7 +252,10 @@ int benchCommand(const Options &options, Common &common) {
   for (int input : call.inputs())
     fromData &= call.entry().arguments[static_cast<size_t>(input)].name.find('.') != std::string::npos;
   if (fromData) {
-    sources.emplace(manifest, dataOverrides(options), common.seed);
+    // By the recipe that the function is of: train_step.finetune.
+    if (size_t dot = name.find('.'); dot != std::string::npos && manifest.findStage(name.substr(dot + 1)))
+      program->chooseStage(name.substr(dot + 1));
+    sources.emplace(manifest, overridesFor(manifest, options), common.seed);
     feeder.emplace(call, *sources);
   } else {
     fillInputs(call);

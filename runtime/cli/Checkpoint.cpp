@@ -26,7 +26,7 @@ static std::vector<TensorView> everything(Program &program) {
   for (const Tensor &tensor : program.parameters())
     views.push_back(tensor.view());
   for (size_t i = 0; i < program.manifest().states.size(); ++i)
-    if (!program.manifest().states[i].isSession())
+    if (const StateSpec &state = program.manifest().states[i]; !state.isSession() && program.manifest().keeps(state))
       views.push_back(program.states()[i].view());
   for (size_t slot : program.sessionSlots(Session::Training)) {
     TensorView view = program.states()[slot].view();
@@ -43,10 +43,14 @@ static std::vector<TensorView> everything(Program &program) {
 void saveCheckpoint(const std::string &path, Program &program, const Position &position,
                     const Vocabularies &vocabularies) {
   std::map<std::string, std::string> metadata = metadataOf(program, vocabularies);
+  std::string stage = position.stage.empty()
+                          ? ""
+                          : format(",\"stage\":%s,\"round\":%lld,\"ended\":%s", jsonQuote(position.stage).c_str(),
+                                   static_cast<long long>(position.round), position.ended ? "true" : "false");
   metadata["kiln.checkpoint"] =
-      format("{\"format\":0,\"step\":%lld,\"seed\":%u,\"best\":%s,\"best_step\":%lld,\"stale\":%lld}",
+      format("{\"format\":0,\"step\":%lld,\"seed\":%u,\"best\":%s,\"best_step\":%lld,\"stale\":%lld%s}",
              static_cast<long long>(position.step), position.seed, jsonNumber(position.best).c_str(),
-             static_cast<long long>(position.bestStep), static_cast<long long>(position.stale));
+             static_cast<long long>(position.bestStep), static_cast<long long>(position.stale), stage.c_str());
   metadata["kiln.recipe"] = recipeText(program.manifest());
   writeSafetensors(path, everything(program), metadata);
 }
@@ -77,6 +81,9 @@ Position loadCheckpoint(const std::string &path, Program &program, RecipeChanges
     position.best = json.numberOr("best", 0);
     position.bestStep = json.at("best_step").integer(-1, INT64_MAX);
     position.stale = json.at("stale").integer(0, INT64_MAX);
+    position.stage = json.stringOr("stage", "");
+    position.round = json.integerOr("round", 0);
+    position.ended = json.booleanOr("ended", false);
   } catch (const Error &error) {
     fail("%s is damaged: %s", file.what().c_str(), error.what());
   }
@@ -84,6 +91,13 @@ Position loadCheckpoint(const std::string &path, Program &program, RecipeChanges
   if (model != file.metadata().end() && model->second != program.manifest().model)
     fail("%s is of the model %s; this program is of %s", file.what().c_str(), model->second.c_str(),
          program.manifest().model.c_str());
+  if (position.stage.empty() != program.manifest().stages.empty())
+    fail("%s is of %s; this program's model has %s: the weights alone are taken by --load", file.what().c_str(),
+         position.stage.empty() ? "a recipe without a name" : ("the recipe '" + position.stage + "'").c_str(),
+         program.manifest().stages.empty() ? "one recipe, without a name"
+                                           : ("the recipes " + program.manifest().stageNames()).c_str());
+  if (!position.stage.empty())
+    program.chooseStage(position.stage);
   if (auto recipe = file.metadata().find("kiln.recipe"); changes && recipe != file.metadata().end())
     *changes = changesSince(recipe->second, program.manifest(), file.what() + ": kiln.recipe");
   if (changes && !changes->refused.empty())

@@ -31,6 +31,8 @@ WeightChoice weightChoice(const Options &options);
 /// Initial values, and --load, or, for a training, the recipe's weights; what a partial one does not fit is told on
 /// stderr.
 void startWeights(Program &program, const Options &options, uint32_t seed, bool trains = false);
+/// What the recipe names, in place of what the program has: where a stage begins.
+void takeRecipeWeights(Program &program);
 std::map<std::string, std::string> dataOverrides(const Options &options);
 /// The --input options into the entry's inputs: NAME=FILE.npy, NAME=FILE.safetensors, or a .safetensors file alone; all
 /// but what `texts` fill have to be given.

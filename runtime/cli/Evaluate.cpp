@@ -2,6 +2,7 @@
 #include "runtime/data/Evaluate.h"
 #include "runtime/cli/Commands.h"
 #include "runtime/cli/Output.h"
+#include "runtime/cli/Stages.h"
 #include "runtime/files/File.h"
 #include "runtime/files/Safetensors.h"
 #include "runtime/support/Error.h"
@@ -10,12 +11,14 @@ namespace kiln {
 
 int evalCommand(const Options &options, Common &common) {
   std::unique_ptr<Program> program = startProgram(options, common);
+  chooseStage(*program, options, "eval");
   const Manifest &manifest = program->manifest();
-  if (!manifest.findEntry("eval"))
-    fail("this program has no evaluation: the model has no `train` recipe, or it was built without --entry eval");
+  if (!manifest.findEntry("eval" + manifest.suffix))
+    fail("this program has no evaluation: the model has no `train` recipe, or it was built without --entry eval%s",
+         manifest.suffix.c_str());
   std::string name = manifest.train.isObject() ? manifest.train.stringOr("split", "validation") : "validation";
   Split split = splitFromName(options.text("split", name));
-  Sources sources(manifest, dataOverrides(options), common.seed);
+  Sources sources(manifest, overridesFor(manifest, options), common.seed);
   Evaluator evaluator(*program, sources);
   JsonOutput json(common.json, common.jsonPath);
   Evaluation result = evaluator.measure(split, common.seed, 0);
@@ -39,9 +42,12 @@ int gradCommand(const Options &options, Common &common) {
     throw UsageError("grad needs --output G.safetensors");
   checkWritable(options.text("output"));
   std::unique_ptr<Program> program = startProgram(options, common);
-  if (!program->manifest().findEntry("grad"))
-    fail("this program has no gradients: the model has no `train` recipe, or it was built without --entry grad");
-  Call &call = program->call("grad");
+  chooseStage(*program, options, "grad");
+  const std::string &suffix = program->manifest().suffix;
+  if (!program->manifest().findEntry("grad" + suffix))
+    fail("this program has no gradients: the model has no `train` recipe, or it was built without --entry grad%s",
+         suffix.c_str());
+  Call &call = program->call("grad" + suffix);
   setInputs(call, options);
   checkWritable(options.text("output")); // now that it is known what is read
   call.run(common.seed, 0);

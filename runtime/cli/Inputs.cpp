@@ -66,15 +66,23 @@ static WeightChoice recipeWeights(const Manifest &manifest) {
   return choice;
 }
 
-void startWeights(Program &program, const Options &options, uint32_t seed, bool trains) {
-  WeightChoice choice = weightChoice(options);
-  if (trains && choice.empty())
-    choice = recipeWeights(program.manifest());
-  std::vector<std::string> left = program.start(seed, choice);
+static void tellLeft(const std::vector<std::string> &left) {
   if (!left.empty())
     std::fprintf(stderr, "note: --partial: not all of it fits:\n");
   for (const std::string &line : left)
     std::fprintf(stderr, "  %s\n", line.c_str());
+}
+
+void takeRecipeWeights(Program &program) {
+  if (WeightChoice choice = recipeWeights(program.manifest()); !choice.empty())
+    tellLeft(loadWeightFiles(choice, program.weightRequests()));
+}
+
+void startWeights(Program &program, const Options &options, uint32_t seed, bool trains) {
+  WeightChoice choice = weightChoice(options);
+  if (trains && choice.empty())
+    choice = recipeWeights(program.manifest());
+  tellLeft(program.start(seed, choice));
   for (const WeightChoice::File &file : choice.files)
     if (!trains) // which may write its weights where it read them
       protectFile(file.path, "what --load names");

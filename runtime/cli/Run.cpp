@@ -17,8 +17,7 @@ static std::string defaultFunction(const Manifest &manifest) {
     return "forward";
   std::string only;
   for (const EntrySpec &entry : manifest.entries)
-    if (entry.name != "train_step" && entry.name != "eval" && entry.name != "eval.pool" && entry.name != "grad" &&
-        !entry.name.starts_with("generate.")) {
+    if (sessionOf(entry.name) == Session::Sequence && !entry.name.starts_with("generate.")) {
       if (!only.empty())
         throw UsageError("which function? This program has: " + manifest.entryNames());
       only = entry.name;

@@ -8,9 +8,10 @@
 namespace kiln {
 
 Evaluator::Evaluator(Program &program, Sources &sources)
-    : program_(program), call_(program.call("eval")), feeder_(call_, sources) {
-  if (program.manifest().findEntry("eval.pool")) {
-    bindPool(program.call("eval.pool"));
+    : program_(program), call_(program.call("eval" + program.manifest().suffix)), feeder_(call_, sources) {
+  const std::string pool = "eval.pool" + program.manifest().suffix;
+  if (program.manifest().findEntry(pool)) {
+    bindPool(program.call(pool));
     return;
   }
   const std::vector<ArgumentSpec> &arguments = call_.entry().arguments;

@@ -5,13 +5,14 @@
 #include "runtime/files/File.h"
 #include "runtime/support/Error.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <unistd.h>
 
 namespace kiln {
 
 Sources::Sources(const Manifest &manifest, std::map<std::string, std::string> overrides, uint32_t seed)
-    : manifest_(manifest), overrides_(std::move(overrides)), seed_(seed) {
+    : specs_(manifest.data), overrides_(std::move(overrides)), seed_(seed) {
   for (const auto &[name, path] : overrides_) {
     if (manifest.findSource(name))
       continue;
@@ -50,11 +51,11 @@ static std::string fromHere(std::string paths) {
 Source &Sources::open(const std::string &name) {
   std::unique_ptr<Source> &source = open_[name];
   if (!source) {
-    const SourceSpec *spec = manifest_.findSource(name);
-    if (!spec)
+    auto spec = std::find_if(specs_.begin(), specs_.end(), [&](const SourceSpec &one) { return one.name == name; });
+    if (spec == specs_.end())
       fail("the recipe has no data '%s'", name.c_str());
     SourceContext context;
-    context.spec = spec;
+    context.spec = &*spec;
     if (auto found = overrides_.find(name); found != overrides_.end())
       context.override = fromHere(found->second);
     context.seed = seed_;

@@ -17,7 +17,7 @@ public:
   std::map<std::string, const Vocabulary *> vocabularies() const;
 
 private:
-  const Manifest &manifest_;
+  std::vector<SourceSpec> specs_;
   std::map<std::string, std::string> overrides_;
   uint32_t seed_;
   std::string folders_;

@@ -1,3 +1,4 @@
+// Splits and the orders of epochs.
 #include "runtime/data/Rows.h"
 
 #include "runtime/random/Philox.h"
@@ -41,21 +42,31 @@ static uint32_t streamOf(const std::string &name) { return namedStream(name.data
 Rows::Options::Options(const SourceSpec &spec, uint32_t seed)
     : batch(spec.options.at("batch").integer(1, INT32_MAX)), validation(splitFraction(spec.options, "validation")),
       test(splitFraction(spec.options, "test")), shuffle(spec.options.booleanOr("shuffle", true)), seed(seed),
-      name(spec.name) {}
+      name(spec.name) {
+  const Json *rows = spec.options.find("rows");
+  if (!rows)
+    return;
+  if (rows->array().size() != 2)
+    fail("data '%s': rows is (from, to)", name.c_str());
+  from = rows->array()[0].integer(0, INT32_MAX);
+  to = rows->array()[1].integer(from + 1, INT32_MAX);
+}
 
 Rows::Rows(int64_t mainRows, Options options)
     : options_(std::move(options)), stream_(streamOf("shuffle:" + options_.name)) {
   if (mainRows + options_.validationRows + options_.testRows > INT32_MAX)
     fail("data '%s' has more than 2,147,483,647 rows", options_.name.c_str());
-  std::vector<int32_t> rows(static_cast<size_t>(mainRows));
-  std::iota(rows.begin(), rows.end(), 0);
-  auto share = [&](double fraction) {
-    return static_cast<int64_t>(std::llround(fraction * static_cast<double>(mainRows)));
-  };
+  int64_t to = options_.to < 0 ? mainRows : options_.to, own = to - options_.from;
+  if (to > mainRows)
+    fail("data '%s': rows=(%lld, %lld) of a file that has %lld rows", options_.name.c_str(),
+         static_cast<long long>(options_.from), static_cast<long long>(to), static_cast<long long>(mainRows));
+  std::vector<int32_t> rows(static_cast<size_t>(own));
+  std::iota(rows.begin(), rows.end(), static_cast<int32_t>(options_.from));
+  auto share = [&](double fraction) { return static_cast<int64_t>(std::llround(fraction * static_cast<double>(own))); };
   int64_t validation = share(options_.validation), test = share(options_.test);
-  if (validation + test >= mainRows && mainRows > 0)
+  if (validation + test >= own && own > 0)
     fail("data '%s': validation and test take all of its %lld rows", options_.name.c_str(),
-         static_cast<long long>(mainRows));
+         static_cast<long long>(own));
   if (validation + test > 0)
     shuffle(rows, 0, streamOf("split:" + options_.name), 0);
   auto end = rows.end();

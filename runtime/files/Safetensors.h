@@ -49,6 +49,7 @@ struct TensorRequest {
   kiln_dtype dtype = KILN_F32;
   std::vector<int64_t> shape;
   void *data = nullptr;
+  std::string original = {}; ///< of a copy: where the file has none of its name, the one that it is like
 };
 
 /// Fills every request from the file, converting widths where every value fits. All that does not match (missing names,

@@ -159,10 +159,16 @@ void giveOutputs(Call &call, const std::vector<int> &results, kiln_tensor *outpu
 void load(kiln_library_model &model, const std::string &path) {
   Safetensors file = Safetensors::open(path);
   std::map<std::string, Vocabulary> vocabularies = loadVocabularies(file.metadata(), file.what());
+  const std::string first = model.program.manifest().stage; // the recipe that a library trains by
   if (file.metadata().contains("kiln.checkpoint") && model.program.manifest().findEntry("train_step"))
     model.position = loadCheckpoint(path, model.program);
   else
     model.program.loadWeights(path);
+  if (model.program.manifest().stage != first) { // a run of another recipe: its result is where this one begins
+    model.program.chooseStage(first);
+    model.position.step = 0;
+  }
+  model.position.stage = first;
   model.vocabularies = std::move(vocabularies);
 }
 
@@ -173,6 +179,7 @@ void save(kiln_library_model &model, const std::string &path) {
   Vocabularies vocabularies;
   for (const auto &[name, vocabulary] : model.vocabularies)
     vocabularies[name] = &vocabulary;
+  model.position.stage = model.program.manifest().stage;
   if (model.program.manifest().findEntry("train_step"))
     saveCheckpoint(path, model.program, model.position, vocabularies);
   else
@@ -217,8 +224,8 @@ int kiln_library_run(kiln_library_model *model, const char *function, const kiln
   return guarded([&] {
     need(model, "run", "model");
     need(function, "run", "function's name");
-    if (function == std::string_view("train_step"))
-      fail("run: 'train_step' changes the parameters; there is a function of its own for it");
+    if (std::string_view name = function; name == "train_step" || name.starts_with("train_step."))
+      fail("run: '%s' changes the parameters; there is a function of its own for it", function);
     Call &call = model->program.call(function);
     setInputs(call, inputs, input_count);
     call.bindShapes();

@@ -165,10 +165,11 @@ void parseTensors(const Json &root, Manifest &manifest) {
   }
 }
 
-void parseData(const Json &root, Manifest &manifest) {
+std::vector<SourceSpec> parseData(const Json &root) {
+  std::vector<SourceSpec> sources;
   const Json *data = root.find("data");
   if (!data)
-    return;
+    return sources;
   for (const Json &json : data->array()) {
     SourceSpec source;
     source.name = json.at("name").string();
@@ -177,8 +178,34 @@ void parseData(const Json &root, Manifest &manifest) {
     source.options = copyOf(json, "options");
     for (const Json &field : json.at("fields").array())
       source.fields.push_back({field.at("name").string(), parseType(field)});
-    manifest.data.push_back(std::move(source));
+    sources.push_back(std::move(source));
   }
+  return sources;
+}
+
+void parseStages(const Json &root, Manifest &manifest) {
+  const Json *stages = root.find("stages");
+  if (!stages)
+    return;
+  for (const Json &json : stages->array()) {
+    StageSpec stage;
+    stage.name = json.at("name").string();
+    stage.rounds = json.integerOr("rounds", 1);
+    if (const Json *series = json.find("stages"))
+      for (const Json &name : series->array())
+        stage.stages.push_back(name.string());
+    bool first = !stage.isSeries() && !json.find("train"); // it stands at the top
+    stage.suffix = first ? "" : "." + stage.name;
+    stage.train = copyOf(first ? root : json, "train");
+    stage.data = parseData(first ? root : json);
+    if (first)
+      manifest.stage = stage.name;
+    manifest.stages.push_back(std::move(stage));
+  }
+  for (const StageSpec &series : manifest.stages)
+    for (const std::string &name : series.stages)
+      if (const StageSpec *stage = manifest.findStage(name); !stage || stage->isSeries())
+        fail("'stages': '%s' names '%s', which is none", series.name.c_str(), name.c_str());
 }
 
 KernelSpec::Output parseKernelOutput(const Json &json, size_t ops) {
@@ -253,8 +280,9 @@ Manifest parseAll(std::string_view text) {
     manifest.cpu = target->stringOr("cpu", "");
   }
   parseTensors(root, manifest);
-  parseData(root, manifest);
+  manifest.data = parseData(root);
   manifest.train = copyOf(root, "train");
+  parseStages(root, manifest);
   manifest.generate = copyOf(root, "generate");
   parseKernels(root, manifest);
   manifest.constantBytes = root.integerOr("constants", 0);
@@ -327,10 +355,59 @@ const SourceSpec *Manifest::findSource(std::string_view name) const {
   return nullptr;
 }
 
+const StageSpec *Manifest::findStage(std::string_view name) const {
+  for (const StageSpec &one : stages)
+    if (one.name == name)
+      return &one;
+  return nullptr;
+}
+
+const StageSpec *Manifest::seriesOf(std::string_view name) const {
+  for (const StageSpec &one : stages)
+    if (std::find(one.stages.begin(), one.stages.end(), name) != one.stages.end())
+      return &one;
+  return nullptr;
+}
+
+std::string Manifest::stageNames() const {
+  std::string names;
+  for (const StageSpec &one : stages)
+    names += (names.empty() ? "" : ", ") + one.name;
+  return names;
+}
+
+void Manifest::chooseStage(const std::string &name) {
+  const StageSpec *chosen = findStage(name);
+  if (!chosen) {
+    NearestName nearest(name);
+    for (const StageSpec &one : stages)
+      nearest.consider(one.name);
+    fail("the model has no recipe '%s'%s; %s%s", name.c_str(), nearest.hint().c_str(),
+         stages.empty() ? "it has one, without a name" : "it has: ", stageNames().c_str());
+  }
+  stage = chosen->name;
+  suffix = chosen->suffix;
+  train = chosen->train;
+  data = chosen->data;
+}
+
+bool Manifest::keeps(const StateSpec &state) const {
+  if (state.kind != "optimizer" || stages.empty())
+    return true;
+  const StageSpec *series = seriesOf(stage);
+  for (const StageSpec &one : stages) {
+    bool live = one.name == stage || (series && seriesOf(one.name) == series);
+    const EntrySpec *step = live ? findEntry("train_step" + one.suffix) : nullptr;
+    if (step && step->find(Role::State, state.name, false))
+      return true;
+  }
+  return false;
+}
+
 std::string Manifest::entryNames() const {
   std::string names;
   for (const EntrySpec &entry : entries)
-    if (entry.name != "eval.pool") // a part of `eval`
+    if (!entry.name.starts_with("eval.pool") && !entry.name.starts_with("stage.")) // parts of others
       names += (names.empty() ? "" : ", ") + entry.name;
   return names;
 }

@@ -131,6 +131,16 @@ struct KernelSpec {
   std::vector<Output> inputTypes; ///< of a kernel that is not on the first backend
 };
 
+/// A recipe of a model that has several, or one with a name: with steps of its own, or a series of others.
+struct StageSpec {
+  std::string name, suffix; ///< behind the names of its entries
+  Json train;
+  std::vector<SourceSpec> data;
+  std::vector<std::string> stages; ///< of a series
+  int64_t rounds = 1;
+  bool isSeries() const { return !stages.empty(); }
+};
+
 struct Manifest {
   std::string model, triple, cpu;
   std::vector<std::string> backends; ///< the first one: where parameters live
@@ -140,6 +150,8 @@ struct Manifest {
   std::vector<StateSpec> states;
   std::vector<SourceSpec> data;
   Json train, generate;
+  std::vector<StageSpec> stages; ///< in the order of the file; none where there is one recipe without a name
+  std::string stage, suffix;     ///< the recipe that `train` and `data` are of, and what its entries' names end with
   std::vector<KernelSpec> kernels;
   int64_t constantBytes = 0;
   std::vector<EntrySpec> entries;
@@ -153,6 +165,15 @@ struct Manifest {
                                                  const std::vector<const BackendTables *> &backends) const;
 
   const EntrySpec *findEntry(std::string_view name) const;
+  /// Throws Error, with the names that there are.
+  void chooseStage(const std::string &name);
+  const StageSpec *findStage(std::string_view name) const;
+  /// The series that a stage stands in; null where it stands for itself.
+  const StageSpec *seriesOf(std::string_view stage) const;
+  /// "pretrain, finetune"
+  std::string stageNames() const;
+  /// Whether a run that is at this stage needs the state: an optimizer's states belong to their stage.
+  bool keeps(const StateSpec &state) const;
   const SourceSpec *findSource(std::string_view name) const;
   /// For error texts: "forward, loss, ..."
   std::string entryNames() const;

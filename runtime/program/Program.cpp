@@ -201,9 +201,10 @@ void Program::parallelFor(void *self, int64_t count, kiln_task task, void *conte
 void Program::log(void *, int32_t, kiln_string message) { std::fprintf(stderr, "%s\n", readable(message).c_str()); }
 
 Session sessionOf(std::string_view entry) {
-  return entry == "train_step" || entry == "grad" ? Session::Training
-         : entry == "eval"                        ? Session::Evaluation
-                                                  : Session::Sequence;
+  std::string_view base = entry.substr(0, entry.find('.')); // of a stage: train_step.finetune
+  return base == "train_step" || base == "grad" || entry.starts_with("stage.") ? Session::Training
+         : base == "eval"                                                      ? Session::Evaluation
+                                                                               : Session::Sequence;
 }
 
 /// The largest shape in which one of a session's entries takes a state; empty where none does.
@@ -332,6 +333,14 @@ std::vector<TensorRequest> Program::weightRequests() {
   std::vector<TensorRequest> requests;
   for (const TensorView &view : weights())
     requests.push_back({view.name, view.dtype, view.shape, const_cast<uint8_t *>(view.data)});
+  for (TensorRequest &request : requests) {
+    for (const ParameterSpec &parameter : manifest_.parameters)
+      if (parameter.name == request.name && parameter.init.isObject())
+        request.original = parameter.init.stringOr("of", "");
+    for (const StateSpec &state : manifest_.states)
+      if (state.name == request.name && state.init.isObject())
+        request.original = state.init.stringOr("of", "");
+  }
   return requests;
 }
 

@@ -42,6 +42,8 @@ public:
   Program(const Program &) = delete;
 
   const Manifest &manifest() const { return manifest_; }
+  /// From here on `train` and `data` of the manifest are this recipe's.
+  void chooseStage(const std::string &name) { manifest_.chooseStage(name); }
   ThreadPool &pool() { return pool_; }
   const kiln_program_image &image() const { return image_; }
 

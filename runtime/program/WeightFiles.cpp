@@ -194,15 +194,35 @@ std::string commonPrefix(const Safetensors &file, const std::vector<TensorReques
   return prefix;
 }
 
+/// What is asked of the file, and the copies in the model that it knows nothing of.
+std::pair<std::vector<TensorRequest>, std::vector<TensorRequest>>
+withoutCopies(const Safetensors &file, const std::vector<TensorRequest> &requests) {
+  std::vector<TensorRequest> asked, copies;
+  for (const TensorRequest &request : requests)
+    (request.original.empty() || file.find(request.name) ? asked : copies).push_back(request);
+  return {asked, copies};
+}
+
+void fillCopies(const std::vector<TensorRequest> &copies, const std::vector<TensorRequest> &requests) {
+  for (const TensorRequest &copy : copies)
+    for (const TensorRequest &original : requests)
+      if (original.name == copy.original)
+        std::memcpy(copy.data, original.data,
+                    static_cast<size_t>(countElements(copy.shape).value_or(0)) * dtypeSize(copy.dtype));
+}
+
 std::vector<std::string> each(const WeightChoice &choice, const std::vector<TensorRequest> &requests, bool fill) {
   Safetensors file = withoutSpare(openAll(choice), requests);
   std::vector<std::string> lines;
-  std::vector<TensorRequest> taken = choice.partial ? fitting(file, requests, lines) : requests;
+  auto [asked, copies] = withoutCopies(file, requests);
+  std::vector<TensorRequest> taken = choice.partial ? fitting(file, asked, lines) : asked;
   try {
     if (fill)
       loadTensors(file, taken, /*exact=*/!choice.partial);
     else
       checkTensors(file, taken, /*exact=*/!choice.partial);
+    if (fill)
+      fillCopies(copies, requests);
   } catch (const Error &error) {
     std::string prefix = commonPrefix(file, taken);
     throw prefix.empty()

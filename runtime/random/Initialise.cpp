@@ -189,7 +189,7 @@ void initialise(const std::string &name, const Json *init, uint32_t seed, kiln_d
   std::memset(data, 0, static_cast<size_t>(count) * dtypeSize(dtype));
   if (!init || !init->isObject() || count == 0)
     return;
-  std::string what = "initialise:" + name;
+  std::string what = "initialise:" + init->stringOr("of", name);
   RandomStream random(seed, namedStream(what.data(), what.size()));
   Target target{dtype, count, data, pool};
   fillByKind(name, *init, random, shape, target);
