@@ -11,6 +11,8 @@ llvm::ArrayRef<Builtin> recipeBuiltins() {
       {"over", "parameters, optimizer", makeRecord, Space::Recipe},
       {"load", "path, prefix=None, partial=False, strip=None, ignore=None", makeRecord, Space::Recipe},
       {"every", "n, batches=None, keep=2", makeRecord, Space::Recipe},
+      {"plateau", "base, factor=0.1, patience=10, metric=\"loss\", best=\"min\", threshold=1e-4, least=0.0", makeRecord,
+       Space::Rate},
       {"patience", "n, metric=\"loss\", best=\"min\", minimum=0.0", makeRecord, Space::Recipe},
       {"text", "path, context, batch, tokens=\"characters\", vocabulary=None, validation=None, test=None, shuffle=True",
        makeRecord, Space::Reader},

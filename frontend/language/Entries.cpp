@@ -434,7 +434,9 @@ void Elaborator::writeVariables() {
     std::vector<mlir::NamedAttribute> fields = {
         b.getNamedAttr("name", b.getStringAttr(variable->name)),
         b.getNamedAttr("type", mlir::TypeAttr::get(typeOf(*this, variable->type))),
-        b.getNamedAttr("kind", b.getStringAttr(session ? "session" : "persistent")),
+        b.getNamedAttr("kind", b.getStringAttr(session                              ? "session"
+                                               : variable->lastName == plateauState ? "optimizer"
+                                                                                    : "persistent")),
         b.getNamedAttr("init", initOf(*variable))};
     if (session)
       fields.push_back(b.getNamedAttr("batch_axis", b.getI64IntegerAttr(variable->batchAxis)));

@@ -194,6 +194,12 @@ TrainBuilder::Rate TrainBuilder::rate(const Record &record) {
     if (value.isError())
       return rate;
   }
+  if (value.kind == Value::Kind::Record && value.record->kind == "plateau") {
+    std::shared_ptr<Record> record = value.record;
+    if (value = plateau(*record, rate.range); value.isError())
+      return rate;
+    plateau_ = record;
+  }
   if (value.isNumeral() && value.asDouble())
     rate.number = value.asDouble();
   std::optional<Value> tensor;
@@ -208,6 +214,68 @@ TrainBuilder::Rate TrainBuilder::rate(const Record &record) {
   }
   rate.value = e.convert(*tensor, b.getF64Type(), rate.range);
   return rate;
+}
+
+/// plateau(base, …): the base times what validations have made of a state that starts at 1.
+Value TrainBuilder::plateau(const Record &record, Range range) {
+  std::optional<Value> base = e.toTensor(field(record, "base"), range, b.getF64Type());
+  bool ok = base && base->rank() == 0;
+  if (base && !ok)
+    e.error(range, "plateau's 'base' is a number or an expression of the step; this is " + describe(*base));
+  if (plateau_ && plateau_.get() != &record) {
+    e.error(range, "a recipe has one plateau").note(plateau_->range, "another one is here");
+    ok = false;
+  }
+  auto check = [&](const char *name, bool right, const char *wanted) {
+    if (!right)
+      e.error(range, std::string("plateau's '") + name + "' is " + describe(field(record, name)) + "; " + wanted +
+                         " is expected");
+    ok &= right;
+  };
+  auto number = [&](const char *name) { return field(record, name).asDouble().value_or(-1); };
+  const Value &patience = field(record, "patience"), &best = field(record, "best");
+  check("factor", number("factor") > 0 && number("factor") < 1, "a number between 0 and 1");
+  check("patience",
+        patience.isNumeral() && patience.asInteger() && *patience.asInteger() >= 0 &&
+            *patience.asInteger() <= INT32_MAX,
+        "a whole number from 0");
+  check("threshold", number("threshold") >= 0, "a number of at least 0");
+  check("least", number("least") >= 0, "a number of at least 0");
+  check("metric", field(record, "metric").kind == Value::Kind::String, "\"loss\" or the name of a metric");
+  check("best", best.kind == Value::Kind::String && (best.text == "min" || best.text == "max"), "\"min\" or \"max\"");
+  if (!ok)
+    return Value::error();
+  if (!plateauScale_) {
+    plateauScale_ = std::make_shared<Variable>();
+    plateauScale_->kind = Variable::Kind::Persistent;
+    plateauScale_->type = {Dtype::f64, {}, {}, range};
+    plateauScale_->initKind = "ones";
+    plateauScale_->lastName = plateauState;
+    plateauScale_->name = "optimizer" + suffix + ".plateau";
+    plateauScale_->trainable = false;
+    plateauScale_->range = range;
+    plateauScale_->index = static_cast<int>(e.states_.size());
+    e.states_.push_back(plateauScale_);
+  }
+  Emit emit = e.emit(range);
+  mlir::Value scaled =
+      emit.mul(e.convert(*base, b.getF64Type(), range).tensor, e.read(plateauScale_, nullptr, range).tensor);
+  return Value::tensorOf(emit.max(scaled, emit.splatLike(scaled, number("least"))));
+}
+
+/// What the program judges by; the metrics are known by now.
+void TrainBuilder::checkPlateau() {
+  if (!plateau_)
+    return;
+  const Value &metric = field(*plateau_, "metric");
+  if (metric.text != "loss" && std::find(metricNames.begin(), metricNames.end(), metric.text) == metricNames.end())
+    e.error(plateau_->range,
+            "plateau watches " + describe(metric) + ", which is neither \"loss\" nor a metric of this recipe");
+  std::vector<mlir::NamedAttribute> fields = {b.getNamedAttr("state", b.getStringAttr(plateauScale_->name))};
+  for (const char *name : {"factor", "patience", "metric", "best", "threshold"})
+    if (mlir::Attribute attribute = toAttribute(e, field(*plateau_, name), plateau_->range))
+      fields.push_back(b.getNamedAttr(name, attribute));
+  set("plateau", b.getDictionaryAttr(fields));
 }
 
 /// What a checkpoint says of a rate: the number, or its text and what its numbers come to.
@@ -459,6 +527,7 @@ void TrainBuilder::optimizers(int64_t &scheduleSteps) {
         chosen.front().names ? b.getArrayAttr(described) : described.front());
     set("rates", b.getStringAttr("optimizer.rates" + suffix));
     set("updates", writeUpdates());
+    checkPlateau();
   }
   e.scheduleSteps_ = nullptr;
   e.optimizing_ = false;

@@ -31,6 +31,9 @@ mlir::Type typeOf(Elaborator &e, const TypeInfo &type);
 std::optional<Dtype> typeBegin(Elaborator &e, const Value &value, Range range);
 std::optional<std::vector<Value>> dimensionsOf(Elaborator &e, const Value &value, Range range);
 
+/// The state that a rate which reads a metric is scaled by; it belongs to the optimizer.
+inline constexpr const char *plateauState = "optimizer.plateau";
+
 /// The recipes of a model, in the order of the file.
 void buildTraining(Elaborator &e, const std::vector<const Stmt *> &recipes);
 void buildGeneration(Elaborator &e, const Stmt &recipe);

@@ -50,6 +50,8 @@ private:
     Rate rate;
   };
   Rate rate(const Record &record);
+  Value plateau(const Record &record, Range range);
+  void checkPlateau();
   bool readOptimizers(const Value &value, const Expr &expr);
   void optimizers(int64_t &scheduleSteps);
   mlir::Attribute describeOptimizer(const Chosen &one, const std::string &code);
@@ -86,6 +88,8 @@ private:
   std::vector<mlir::NamedAttribute> attributes;
   std::vector<std::string> metricNames;
   std::vector<Chosen> chosen;
+  std::shared_ptr<Record> plateau_; // of a rate that reads a metric
+  std::shared_ptr<Variable> plateauScale_;
   std::map<std::string, std::shared_ptr<Record>, std::less<>> groupOf; // by parameter
   std::set<std::string> reached; // by one of several losses; empty where there is one
   // While a loss function is being built:

@@ -200,7 +200,7 @@ SmallVector<Value> StepBuilder::call(FuncOp called, llvm::ArrayRef<Value> argume
 
 /// An argument for a state of the update's, by the name that the program knows it by.
 std::pair<StringAttr, Value> StepBuilder::addState(const Trained &one, DictionaryAttr state, mlir::Type type) {
-  std::string owner = suffix.empty() ? "optimizer." : suffix.substr(1) + ".optimizer.";
+  std::string owner = "optimizer" + suffix + ".";
   StringAttr name =
       builder.getStringAttr(owner + state.getAs<StringAttr>("name").getValue().str() + "." + one.name.getValue().str());
   unsigned position = behind({"kiln.input", "kiln.parameter", "kiln.state"});
@@ -215,7 +215,12 @@ std::pair<StringAttr, Value> StepBuilder::addState(const Trained &one, Dictionar
 
 /// Each update's function: (p, gradient, lr, states…, step) to (p, states…).
 LogicalResult StepBuilder::update() {
-  SmallVector<Value> rate = call(rates, {});
+  SmallVector<Value> read; // states that rates depend on
+  for (unsigned index = 0; index < rates.getNumArguments(); ++index)
+    if (auto name = rates.getArgAttrOfType<StringAttr>(index, "kiln.state"))
+      read.push_back(function.getArgument(argumentOf("kiln.state", name, rates.getArgumentTypes()[index],
+                                                     {"kiln.input", "kiln.parameter", "kiln.state"})));
+  SmallVector<Value> rate = call(rates, read);
   for (Value value : rate) // one that never changes is known from the recipe
     metrics.push_back(value.getDefiningOp<ConstantOp>() ? Value() : e.convertTo(value, builder.getF32Type()));
   for (Trained &one : trained) {

@@ -47,6 +47,9 @@ void saveCheckpoint(const std::string &path, Program &program, const Position &p
                           ? ""
                           : format(",\"stage\":%s,\"round\":%lld,\"ended\":%s", jsonQuote(position.stage).c_str(),
                                    static_cast<long long>(position.round), position.ended ? "true" : "false");
+  if (position.plateauStale >= 0)
+    stage += format(",\"plateau_best\":%s,\"plateau_stale\":%lld", jsonNumber(position.plateauBest).c_str(),
+                    static_cast<long long>(position.plateauStale));
   metadata["kiln.checkpoint"] =
       format("{\"format\":0,\"step\":%lld,\"seed\":%u,\"best\":%s,\"best_step\":%lld,\"stale\":%lld%s}",
              static_cast<long long>(position.step), position.seed, jsonNumber(position.best).c_str(),
@@ -81,6 +84,8 @@ Position loadCheckpoint(const std::string &path, Program &program, RecipeChanges
     position.best = json.numberOr("best", 0);
     position.bestStep = json.at("best_step").integer(-1, INT64_MAX);
     position.stale = json.at("stale").integer(0, INT64_MAX);
+    position.plateauBest = json.numberOr("plateau_best", 0);
+    position.plateauStale = json.integerOr("plateau_stale", -1);
     position.stage = json.stringOr("stage", "");
     position.round = json.integerOr("round", 0);
     position.ended = json.booleanOr("ended", false);

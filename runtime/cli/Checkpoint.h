@@ -16,10 +16,12 @@ struct Position {
   uint32_t seed = 0;
   double best = 0; // of the early stopping's metric
   int64_t bestStep = -1;
-  int64_t stale = 0;      // validations without improvement
-  std::string stage = {}; // the recipe; empty where the model has one without a name
-  int64_t round = 0;      // of the series that it stands in
-  bool ended = false;     // its block `end` is done
+  int64_t stale = 0;         // validations without improvement
+  double plateauBest = 0;    // of the metric that a rate reads
+  int64_t plateauStale = -1; // validations since; -1: there was none
+  std::string stage = {};    // the recipe; empty where the model has one without a name
+  int64_t round = 0;         // of the series that it stands in
+  bool ended = false;        // its block `end` is done
 };
 
 using Vocabularies = std::map<std::string, const Vocabulary *>;

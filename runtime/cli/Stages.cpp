@@ -32,8 +32,9 @@ static const StageSpec &named(const Manifest &manifest, const std::string &name)
   NearestName nearest(name);
   for (const StageSpec &one : manifest.stages)
     nearest.consider(one.name);
-  throw UsageError("the model has no recipe '" + name + "'" + nearest.hint() + "; " +
-                   (manifest.stages.empty() ? "it has one, without a name" : "it has: " + manifest.stageNames()));
+  if (manifest.stages.empty())
+    throw UsageError("unexpected argument '" + name + "': the model has one recipe, and it has no name");
+  throw UsageError("the model has no recipe '" + name + "'" + nearest.hint() + "; it has: " + manifest.stageNames());
 }
 
 std::vector<Visit> planOf(const Manifest &manifest, const std::vector<std::string> &names) {

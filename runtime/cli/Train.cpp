@@ -311,23 +311,46 @@ void Training::validate(int64_t step, JsonLine &line) {
   if (log_)
     log_->flush();
   // One at the end of a run that falls between two of the schedule is for information.
-  if (position_.step % at_->recipe.validateEvery == 0)
+  if (position_.step % at_->recipe.validateEvery == 0) {
     judge(result, position_.step);
+    watchPlateau(result);
+  }
+}
+
+double Training::measured(const Evaluation &result, const std::string &metric, const char *who) const {
+  if (metric == "loss")
+    return result.loss;
+  for (const auto &[name, value] : result.metrics)
+    if (name == metric)
+      return value;
+  fail("%s: the recipe has no metric '%s'", who, metric.c_str());
+}
+
+/// torch.optim.lr_scheduler.ReduceLROnPlateau, of the validations of the schedule.
+void Training::watchPlateau(const Evaluation &result) {
+  const TrainingRecipe::Plateau &plateau = at_->recipe.plateau;
+  if (plateau.state.empty())
+    return;
+  double value = measured(result, plateau.metric, "plateau");
+  bool better =
+      position_.plateauStale < 0 || (plateau.highest ? value > position_.plateauBest * (1 + plateau.threshold)
+                                                     : value < position_.plateauBest * (1 - plateau.threshold));
+  if (better)
+    position_.plateauBest = value;
+  position_.plateauStale = better ? 0 : position_.plateauStale + 1;
+  if (position_.plateauStale <= plateau.patience)
+    return;
+  Tensor *scale = program_->state(plateau.state);
+  if (!scale)
+    fail("the program's manifest is damaged: there is no state '%s'", plateau.state.c_str());
+  storeNumber(scale->dtype, scale->memory.data(), 0,
+              loadNumber(scale->dtype, scale->memory.data(), 0) * plateau.factor);
+  position_.plateauStale = 0;
 }
 
 /// Is this the best so far, and has there been none better for too long?
 void Training::judge(const Evaluation &result, int64_t step) {
-  double value = result.loss;
-  if (at_->recipe.metric != "loss") {
-    bool found = false;
-    for (const auto &[name, metric] : result.metrics)
-      if (name == at_->recipe.metric) {
-        value = metric;
-        found = true;
-      }
-    if (!found)
-      fail("early_stopping: the recipe has no metric '%s'", at_->recipe.metric.c_str());
-  }
+  double value = measured(result, at_->recipe.metric, "early_stopping");
   double gain = at_->recipe.highest ? value - position_.best : position_.best - value;
   improved_ = position_.bestStep < 0 || gain > at_->recipe.minimum;
   if (improved_) {

@@ -74,6 +74,7 @@ void Training::enter(size_t number) {
   if (other || (number > 0 && visit.series.empty())) {
     position_.bestStep = -1;
     position_.stale = 0;
+    position_.plateauStale = -1;
   }
   if (number > 0 && visit.first) {
     program_->resetSession(Session::Training, position_.seed);
@@ -232,6 +233,14 @@ void Training::readRecipe(TrainingStage &stage, int64_t rounds) {
   recipe.metric = part("early_stopping").stringOr("metric", "loss");
   recipe.highest = part("early_stopping").stringOr("best", "min") == "max";
   recipe.minimum = part("early_stopping").numberOr("minimum", 0);
+  if (const Json &plateau = part("plateau"); plateau.isObject()) {
+    recipe.plateau.state = plateau.at("state").string();
+    recipe.plateau.metric = plateau.stringOr("metric", "loss");
+    recipe.plateau.highest = plateau.stringOr("best", "min") == "max";
+    recipe.plateau.factor = plateau.numberOr("factor", 0.1);
+    recipe.plateau.threshold = plateau.numberOr("threshold", 1e-4);
+    recipe.plateau.patience = plateau.integerOr("patience", 10);
+  }
   recipe.logEvery = train.integerOr("log", std::max<int64_t>(1, recipe.steps * rounds / 20));
   // Rates that change are among the step's metrics.
   if (const Json *lr = part("optimizer").find("lr"); lr && lr->isNumber())

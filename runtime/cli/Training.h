@@ -25,6 +25,12 @@ struct TrainingRecipe {
   double minimum = 0;
   int64_t checkpointEvery = 0, keep = 1;
   int64_t logEvery = 0;
+  struct Plateau {
+    std::string state, metric; // none: no rate reads a metric
+    bool highest = false;
+    double factor = 0.1, threshold = 1e-4;
+    int64_t patience = 10;
+  } plateau;
   std::vector<std::pair<std::string, double>> rates; // those that never change, by their names among the metrics
 };
 
@@ -69,7 +75,9 @@ private:
   bool endsSomething(int64_t step) const;
   [[noreturn]] void failNotFinite(int64_t step);
   void validate(int64_t step, JsonLine &line);
+  double measured(const Evaluation &result, const std::string &metric, const char *who) const;
   void judge(const Evaluation &result, int64_t step);
+  void watchPlateau(const Evaluation &result);
   void checkpoint(const char *name);
   void keepEarlier();
   void watch(int64_t step);

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <cmath>
 #include <fstream>
 #include <sstream>
 
@@ -164,6 +165,10 @@ TEST(StagesByName, AreMeasuredByName) {
   ASSERT_EQ(first.code, 0) << first.err;
   nlohmann::json told = nlohmann::json::parse(first.out);
   EXPECT_NEAR(told.at("loss").get<double>(), told.at("averaged").get<double>(), 1e-6); // a copy begins as its part
+  ASSERT_EQ(built.call(with(with(train, start), {"--out", built.folder + "/run"})).code, 0);
+  Outcome left =
+      built.call(with({"eval", "finetune", "--load", built.folder + "/run/finetune.safetensors"}, stagesData));
+  EXPECT_EQ(left.code, 0) << left.err; // what an optimizer has left in a checkpoint is none of the weights
   std::string gradients = built.folder + "/gradients";
   Outcome second = built.call({"grad", "finetune", "--input", "x=" + fixture("inputs.safetensors"), "--input",
                                "label=" + fixture("inputs.safetensors"), "--load", fixture("init.safetensors"),
@@ -172,6 +177,64 @@ TEST(StagesByName, AreMeasuredByName) {
   std::map<std::string, Values> found = readTensors(gradients);
   EXPECT_EQ(found.count("net.head.weight"), 1u);
   EXPECT_EQ(found.count("net.body.0.weight"), 0u); // frozen there
+}
+
+//===-- A rate that reads a metric -------------------------------------------------------------------------------===//
+
+/// A line through made-up points, with steps that are too large at first.
+Built plateauProgram(const std::string &name) {
+  std::string folder = freshFolder(name + "-model");
+  std::ofstream(folder + "/line.kiln") << "model Line():\n"
+                                          "    w = Linear(2, 1)\n\n"
+                                          "    def forward(x: f32[B, 2]) -> f32[B, 1]:\n"
+                                          "        return w(x)\n\n"
+                                          "train Line:\n"
+                                          "    data      = csv(\"rows.csv\", features=2, target=[2], batch=8, "
+                                          "validation=0.25)\n"
+                                          "    loss      = mse(forward(data.features), data.target)\n"
+                                          "    optimizer = SGD(lr=plateau(0.9, factor=0.5, patience=1, threshold=0.01, "
+                                          "least=0.06))\n"
+                                          "    steps     = 80\n"
+                                          "    validate  = every(2)\n";
+  std::ofstream rows(folder + "/rows.csv");
+  for (int i = 0; i < 64; ++i) {
+    double a = (i * 37 % 64) / 32.0 - 1, b = (i * 23 % 64) / 32.0 - 1, off = (i * 11 % 16) / 8.0 - 1;
+    rows << a << "," << b << "," << 2 * a - b + off << "\n";
+  }
+  rows.close();
+  Built built(name, "cpu", {folder + "/line.kiln"});
+  built.folder = folder;
+  return built;
+}
+
+TEST(Plateau, LowersTheRateAsPyTorchDoes) {
+  Built built = plateauProgram("plateau");
+  Words command = {"train", "--data", "data=" + built.folder + "/rows.csv", "--json"};
+  Outcome outcome = built.call(with(command, {"--out", built.folder + "/whole"}));
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  // torch.optim.lr_scheduler.ReduceLROnPlateau(mode="min", threshold_mode="rel")
+  double rate = 0.9, best = INFINITY;
+  int stale = 0, lowered = 0;
+  for (const nlohmann::json &line : lines(outcome.out)) {
+    EXPECT_FLOAT_EQ(line.at("lr").get<float>(), static_cast<float>(std::max(rate, 0.06))) << line.at("step");
+    if (!line.contains("val_loss"))
+      continue;
+    double loss = line.at("val_loss");
+    bool better = loss < best * (1 - 0.01);
+    best = better ? loss : best;
+    stale = better ? 0 : stale + 1;
+    if (stale > 1) {
+      rate *= 0.5;
+      stale = 0;
+      ++lowered;
+    }
+  }
+  EXPECT_GE(lowered, 4); // down to the least
+  // In pieces: an unbroken run's bits.
+  ASSERT_EQ(built.call(with(command, {"--out", built.folder + "/part", "--steps", "21"})).code, 0);
+  ASSERT_EQ(built.call(with(command, {"--out", built.folder + "/part", "--resume"})).code, 0);
+  EXPECT_EQ(readTensors(built.folder + "/part/last.safetensors").at("w.weight").data,
+            readTensors(built.folder + "/whole/last.safetensors").at("w.weight").data);
 }
 
 //===-- Models of several recipes --------------------------------------------------------------------------------===//

@@ -3,7 +3,7 @@
 // Two recipes of a model: each has its gradients and its step, whose optimizer has states of its own. What a stage freezes
 // the other one trains. What comes behind an update sees its results, and brings arguments of its own.
 // CHECK-NOT: after =
-// CHECK: kiln.states = [{{.*}}name = "optimizer.momentum.w"{{.*}}name = "tune.optimizer.momentum.w"{{.*}}
+// CHECK: kiln.states = [{{.*}}name = "optimizer.momentum.w"{{.*}}name = "optimizer.tune.momentum.w"{{.*}}
 // CHECK: func.func @grad(
 // CHECK-SAME: {kiln.gradient = "v"}, {{.*}}{kiln.gradient = "w"})
 // CHECK: func.func @grad.tune(
@@ -14,7 +14,7 @@
 // CHECK-SAME: kiln.state = "optimizer.momentum.w"
 // CHECK-SAME: {kiln.parameter = "v"}, {{.*}}{kiln.parameter = "w"}, {{.*}}{kiln.parameter = "mean"}, {{.*}}{kiln.state = "optimizer.momentum.v"}, {{.*}}{kiln.state = "optimizer.momentum.w"}
 // CHECK-LABEL: func.func @train_step.tune(
-// CHECK-SAME: kiln.state = "tune.optimizer.momentum.w"
+// CHECK-SAME: kiln.state = "optimizer.tune.momentum.w"
 // CHECK-NOT: @stage.after
 module attributes {
     kiln.parameters = [{name = "v", type = tensor<4xf32>, trainable = true}, {name = "w", type = tensor<4xf32>, trainable = true},
