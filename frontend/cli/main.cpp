@@ -2,6 +2,7 @@
 #include "frontend/cli/Bench.h"
 #include "frontend/cli/Commands.h"
 #include "frontend/cli/Plot.h"
+#include "frontend/cli/RateFinder.h"
 #include "frontend/cli/Tokenizer.h"
 
 #include "CLI/CLI.hpp"
@@ -291,6 +292,10 @@ int main(int argc, char **argv) {
   kiln::BenchOptions benching;
   std::vector<CLI::App *> programCommands = addProgramCommands(app, options, raw, benching, apartness);
 
+  kiln::RateFinderOptions finding;
+  CLI::App *rateFinder = kiln::addRateFinder(app, finding);
+  addCompileOptions(rateFinder, options, raw, apartness);
+
   kiln::CheckOptions checking;
   CLI::App *check = addCheck(app, options, raw, checking, apartness);
 
@@ -321,6 +326,8 @@ int main(int argc, char **argv) {
     return code;
   if (build->parsed())
     return kiln::apart(apartness, {options.backend}, [&](std::string &) { return kiln::commandBuild(options, emit); });
+  if (rateFinder->parsed())
+    return flushed(kiln::commandRateFinder(options, finding, rateFinder->remaining(), apartness));
   if (check->parsed())
     return runCheck(*check, options, checking, apartness);
   if (int code = checkBackendOptions(conforming.backendOptions))

@@ -162,6 +162,8 @@ std::shared_ptr<Instance> Elaborator::instantiateModel(const Stmt &model, const 
       return nullptr;
   }
   for (const auto &[key, text] : options_.set) {
+    if (key == sweptRates) // is about its recipe
+      continue;
     size_t dot = key.find('.');
     std::string name = dot == std::string::npos ? key : key.substr(dot + 1);
     if (dot != std::string::npos && key.substr(0, dot) != model.name) {

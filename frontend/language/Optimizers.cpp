@@ -213,7 +213,23 @@ TrainBuilder::Rate TrainBuilder::rate(const Record &record) {
     return rate;
   }
   rate.value = e.convert(*tensor, b.getF64Type(), rate.range);
+  sweep(rate);
   return rate;
+}
+
+/// `kiln lr-find`: from·(to/from)^(step/(steps − 1)), whatever the recipe says.
+void TrainBuilder::sweep(Rate &rate) {
+  for (const auto &[key, text] : e.options_.set) {
+    double from = 0, to = 0;
+    long long steps = 0;
+    if (key != sweptRates || std::sscanf(text.c_str(), "%lf,%lf,%lld", &from, &to, &steps) != 3)
+      continue;
+    Emit emit = e.emit(rate.range);
+    mlir::Value step = emit.convertTo(e.stepCounter(rate.range), b.getF64Type());
+    mlir::Value grown = emit.op<ExpOp>(emit.mul(step, std::log(to / from) / static_cast<double>(steps - 1)));
+    rate.value = Value::tensorOf(emit.mul(grown, from));
+    rate.number.reset();
+  }
 }
 
 /// plateau(base, …): the base times what validations have made of a state that starts at 1.

@@ -34,6 +34,9 @@ std::optional<std::vector<Value>> dimensionsOf(Elaborator &e, const Value &value
 /// The state that a rate which reads a metric is scaled by; it belongs to the optimizer.
 inline constexpr const char *plateauState = "optimizer.plateau";
 
+/// Among what a command line sets: "FROM,TO,STEPS", rates that grow from step to step in place of a recipe's own.
+inline constexpr const char *sweptRates = "@rates";
+
 /// The recipes of a model, in the order of the file.
 void buildTraining(Elaborator &e, const std::vector<const Stmt *> &recipes);
 void buildGeneration(Elaborator &e, const Stmt &recipe);

@@ -50,6 +50,7 @@ private:
     Rate rate;
   };
   Rate rate(const Record &record);
+  void sweep(Rate &rate);
   Value plateau(const Record &record, Range range);
   void checkPlateau();
   bool readOptimizers(const Value &value, const Expr &expr);

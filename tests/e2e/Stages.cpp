@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -177,6 +178,45 @@ TEST(StagesByName, AreMeasuredByName) {
   std::map<std::string, Values> found = readTensors(gradients);
   EXPECT_EQ(found.count("net.head.weight"), 1u);
   EXPECT_EQ(found.count("net.body.0.weight"), 0u); // frozen there
+}
+
+// What `begin` draws is another thing in each round, and is drawn once where a run is taken up within one.
+TEST(Rounds, BeginWithDrawsAndAreTakenUpWithin) {
+  std::string folder = freshFolder("rounds-drawn");
+  std::ofstream(folder + "/drawn.kiln") << "model Drawn():\n"
+                                           "    w     = Linear(2, 1)\n"
+                                           "    noise = state(f32[4, 2], persistent)\n"
+                                           "    sums  = state(f32[2], persistent)\n\n"
+                                           "train Drawn as walk:\n"
+                                           "    begin:\n"
+                                           "        noise = random_normal(4, 2)\n"
+                                           "        sums  = sums + sum(noise, axis=0)\n"
+                                           "    loss       = mean((w(noise) - 1.0) ** 2)\n"
+                                           "    optimizer  = Adam(lr=0.05)\n"
+                                           "    steps      = 3\n"
+                                           "    checkpoint = every(2, keep=2)\n\n"
+                                           "train Drawn as walks:\n"
+                                           "    stages = [walk]\n"
+                                           "    rounds = 5\n";
+  Built built("rounds-drawn-program", "cpu", {folder + "/drawn.kiln"});
+  Outcome whole = built.call({"train", "--out", folder + "/whole", "--json", "--seed", "4"});
+  ASSERT_EQ(whole.code, 0) << whole.err;
+  EXPECT_EQ(lines(whole.out).size(), 15u);
+  // After 14 steps, within the last round.
+  std::filesystem::create_directory(folder + "/part");
+  std::filesystem::copy_file(folder + "/whole/previous-1.safetensors", folder + "/part/last.safetensors");
+  Outcome rest = built.call({"train", "--out", folder + "/part", "--resume"});
+  ASSERT_EQ(rest.code, 0) << rest.err;
+  EXPECT_NE(rest.out.find("resumed at step 14"), std::string::npos) << rest.out;
+  std::map<std::string, Values> a = readTensors(folder + "/whole/last.safetensors");
+  std::map<std::string, Values> b = readTensors(folder + "/part/last.safetensors");
+  for (const auto &[name, value] : a)
+    EXPECT_EQ(value.data, b.at(name).data) << name;
+  std::map<std::string, Values> before = readTensors(folder + "/whole/previous-1.safetensors");
+  EXPECT_EQ(a.at("noise").data, before.at("noise").data);
+  EXPECT_EQ(a.at("sums").data, before.at("sums").data);
+  double own = a.at("noise").data[0] + a.at("noise").data[2] + a.at("noise").data[4] + a.at("noise").data[6];
+  EXPECT_GT(std::abs(a.at("sums").data[0] - 5 * own), 1e-3); // five rounds, not one five times
 }
 
 //===-- A rate that reads a metric -------------------------------------------------------------------------------===//
