@@ -252,7 +252,7 @@ INSTANTIATE_TEST_SUITE_P(Models, Parity, testing::Values("softmax", "iris", "mni
 INSTANTIATE_TEST_SUITE_P(Course, Parity,
                          testing::Values("digits", "digits_other", "lenet", "autoencoder", "vae", "ngram", "rnn",
                                          "lstm", "gru", "cbow", "skipgram", "seq2seq", "transformer", "sentiment",
-                                         "letters"),
+                                         "letters", "detr"),
                          [](const auto &info) { return std::string(info.param); });
 
 } // namespace
