@@ -166,11 +166,10 @@ CLI::App *addRateFinder(CLI::App &app, RateFinderOptions &finding) {
   command->add_option("--json", finding.json, "a file for rates and losses, a line each");
   command->allow_extras();
   command->footer("Other options go to the program: see `PROGRAM train --help`.");
-  return command;
+  return finding.command = command;
 }
 
-int commandRateFinder(ModelOptions options, const RateFinderOptions &finding, std::vector<std::string> arguments,
-                      const ApartOptions &apartness) {
+int commandRateFinder(ModelOptions options, const RateFinderOptions &finding, const ApartOptions &apartness) {
   if (finding.from >= finding.to) {
     std::fprintf(stderr, "kiln: --from %g is not below --to %g\n", finding.from, finding.to);
     return 2;
@@ -180,7 +179,7 @@ int commandRateFinder(ModelOptions options, const RateFinderOptions &finding, st
                 static_cast<long long>(finding.steps));
   options.set.emplace_back("@rates", sweep);
   try {
-    return find(options, finding, std::move(arguments), apartness);
+    return find(options, finding, finding.command->remaining(), apartness);
   } catch (const std::exception &error) {
     std::fprintf(stderr, "kiln: error: %s\n", error.what());
     return 1;

@@ -293,8 +293,7 @@ int main(int argc, char **argv) {
   std::vector<CLI::App *> programCommands = addProgramCommands(app, options, raw, benching, apartness);
 
   kiln::RateFinderOptions finding;
-  CLI::App *rateFinder = kiln::addRateFinder(app, finding);
-  addCompileOptions(rateFinder, options, raw, apartness);
+  addCompileOptions(kiln::addRateFinder(app, finding), options, raw, apartness);
 
   kiln::CheckOptions checking;
   CLI::App *check = addCheck(app, options, raw, checking, apartness);
@@ -326,8 +325,8 @@ int main(int argc, char **argv) {
     return code;
   if (build->parsed())
     return kiln::apart(apartness, {options.backend}, [&](std::string &) { return kiln::commandBuild(options, emit); });
-  if (rateFinder->parsed())
-    return flushed(kiln::commandRateFinder(options, finding, rateFinder->remaining(), apartness));
+  if (finding.command->parsed())
+    return flushed(kiln::commandRateFinder(options, finding, apartness));
   if (check->parsed())
     return runCheck(*check, options, checking, apartness);
   if (int code = checkBackendOptions(conforming.backendOptions))
