@@ -2,6 +2,7 @@
 #include "frontend/plot/Drawing.h"
 
 #include "runtime/support/Error.h"
+#include "runtime/support/Utf8.h"
 
 #include <cmath>
 #include <map>
@@ -19,9 +20,17 @@ std::string number(double value) {
   return text == "-0" ? "0" : text;
 }
 
+/// What is no UTF-8 (a file's name, an argument) is none of XML's either.
 std::string escaped(const std::string &text) {
   std::string out;
-  for (char c : text)
+  for (size_t at = 0; at < text.size();) {
+    size_t length = utf8Length(text, at);
+    if (length != 1) {
+      out += length ? text.substr(at, length) : "\xef\xbf\xbd";
+      at += length ? length : 1;
+      continue;
+    }
+    char c = text[at++];
     switch (c) {
     case '&':
       out += "&amp;";
@@ -38,6 +47,7 @@ std::string escaped(const std::string &text) {
     default: // control characters are none of XML's
       out += static_cast<unsigned char>(c) < ' ' || c == 0x7f ? ' ' : c;
     }
+  }
   return out;
 }
 
@@ -160,8 +170,9 @@ std::string writeSvg(const Drawing &drawing, Theme theme) {
     std::visit(writer, shape);
   std::string size = number(drawing.width), high = number(drawing.height);
   return "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"" + size + "\" height=\"" + high + "\" viewBox=\"0 0 " +
-         size + ' ' + high + "\" role=\"img\">\n<title>" + escaped(drawing.title) + "</title>\n<style>" +
-         writer.style() + "</style>\n" + writer.body() + "</svg>\n";
+         size + ' ' + high + "\" role=\"img\">\n" +
+         (drawing.title.empty() ? "" : "<title>" + escaped(drawing.title) + "</title>\n") + "<style>" + writer.style() +
+         "</style>\n" + writer.body() + "</svg>\n";
 }
 
 } // namespace kiln::plot

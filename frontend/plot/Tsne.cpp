@@ -7,6 +7,7 @@
 #include "runtime/files/Safetensors.h"
 #include "runtime/support/Error.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstdlib>
@@ -80,6 +81,12 @@ Plane tsne(const Array &points, double perplexity, int64_t steps, int64_t seed, 
   if (perplexity < 1 || perplexity * 3 > static_cast<double>(count - 1))
     fail("--perplexity %s is for at least %.0f points; there are %lld", shortest(perplexity).c_str(),
          std::ceil(perplexity * 3 + 1), static_cast<long long>(count));
+  for (double value : points.values)
+    if (!std::isfinite(static_cast<float>(value)))
+      fail("%s holds %s, which is too large for t-SNE", points.what.c_str(), shortest(value).c_str());
+  auto first = points.values.begin();
+  if (std::equal(first + width, points.values.end(), first))
+    fail("%s: all points are one; there is nothing to tell apart", points.what.c_str());
   Folder folder;
   AtomicFile model(folder.file("tsne.kiln"));
   model.write(kTsneModel);

@@ -195,14 +195,14 @@ TEST(Png, ShapesStandWhereTheyAreDrawnInBothThemes) {
 
 TEST(Svg, FollowsTheReaderUnlessToldOtherwise) {
   Chart chart;
-  chart.title = "a < b & \"c\"\x01";
+  chart.title = "a < b & \"c\"\x01\xff";
   chart.curves = {{"x", Form::Line, 0, {0, 1, 2}, {1, 4, 9}, {}}, {"y", Form::Dots, 1, {1}, {2}, {"<label>"}}};
   size_t dropped = 9;
   Drawing drawing = drawChart(chart, dropped);
   EXPECT_EQ(dropped, 0u);
   std::string text = writeSvg(drawing, Theme::Auto);
   EXPECT_NE(text.find("@media (prefers-color-scheme:dark)"), std::string::npos);
-  EXPECT_NE(text.find("a &lt; b &amp; &quot;c&quot; </title>"), std::string::npos);
+  EXPECT_NE(text.find("a &lt; b &amp; &quot;c&quot; \xef\xbf\xbd</title>"), std::string::npos);
   EXPECT_NE(text.find(">&lt;label&gt;</text>"), std::string::npos);
   for (Theme theme : {Theme::Light, Theme::Dark}) {
     std::string fixed = writeSvg(drawing, theme);
