@@ -39,8 +39,9 @@ size_t Labels::place(Drawing &drawing) {
         Point to = {std::clamp(one.at.x, box.left, box.right), std::clamp(one.at.y, box.top, box.bottom)};
         Box way = {std::min(one.at.x, to.x) - 1, std::min(one.at.y, to.y) - 1, std::max(one.at.x, to.x) + 1,
                    std::max(one.at.y, to.y) + 1};
-        bool crosses =
-            away > 0 && std::any_of(placed_.begin(), placed_.end(), [&](const Box &other) { return way.meets(other); });
+        auto meets = [&](const Box &other) { return way.meets(other); };
+        bool crosses = away > 0 && (std::any_of(placed_.begin(), placed_.end(), meets) ||
+                                    std::count_if(points_.begin(), points_.end(), meets) > 1); // its own is one
         if (found || crosses || !isFree(box))
           continue;
         found = true;
