@@ -5,6 +5,8 @@
 
 namespace kiln::language {
 
+static constexpr int64_t maxRounds = 1'000'000; // docs/language.md, "Limits"
+
 static const Stmt *keyOf(const Stmt &recipe, std::string_view name) {
   for (const StmtPtr &statement : recipe.body)
     if (statement->kind == StmtKind::Assign && statement->target->kind == ExprKind::Name &&
@@ -36,6 +38,8 @@ void TrainBuilder::section(const Stmt &section) {
   };
   size_t errorsBefore = e.diagnostics().size();
   e.execute(section.body, frame);
+  if (frame.returned)
+    e.error(section.range, "'" + section.name + "' is no function: it returns nothing");
   if (e.diagnostics().size() == errorsBefore && entry->changed.empty())
     e.error(section.range, "'" + section.name + "' assigns nothing")
         .withHelp("it gives parts, parameters or states of the model new values: average = 0.9 * average + 0.1 * net");
@@ -91,13 +95,16 @@ mlir::Attribute TrainBuilder::series(Elaborator &e, const Stmt &recipe, const st
                                      std::map<std::string, Range> &listed) {
   TrainBuilder builder(e, recipe, 1);
   for (const StmtPtr &statement : recipe.body) {
-    bool known = statement->kind == StmtKind::Assign && statement->target->kind == ExprKind::Name &&
+    bool known = statement->kind == StmtKind::Assign && statement->name.empty() &&
+                 statement->target->kind == ExprKind::Name &&
                  (statement->target->text == "stages" || statement->target->text == "rounds");
     if (!known && statement->kind != StmtKind::Pass)
       e.error(statement->range, "a recipe of stages has `stages` and `rounds` alone");
     else if (known && !builder.keys.try_emplace(statement->target->text, statement.get()).second)
       e.error(statement->range, "'" + statement->target->text + "' is set twice in this recipe");
   }
+  if (!builder.keys.count("stages"))
+    return {};
   const Expr &list = *builder.keys["stages"]->value;
   std::vector<std::string> names, known;
   for (const Stmt *other : recipes)
@@ -120,6 +127,9 @@ mlir::Attribute TrainBuilder::series(Elaborator &e, const Stmt &recipe, const st
     names.push_back(item->text);
   }
   std::optional<int64_t> rounds = builder.keys.count("rounds") ? builder.count("rounds") : std::optional<int64_t>(1);
+  if (rounds && *rounds > maxRounds)
+    e.error(builder.keys["rounds"]->value->range,
+            "'rounds' is " + std::to_string(*rounds) + "; at most " + std::to_string(maxRounds) + " are possible");
   std::vector<llvm::StringRef> texts(names.begin(), names.end());
   mlir::Builder &b = e.builder();
   return b.getDictionaryAttr({b.getNamedAttr("name", b.getStringAttr(stageName(recipe))),
@@ -153,7 +163,8 @@ void TrainBuilder::all(Elaborator &e, const std::vector<const Stmt *> &recipes) 
   int64_t number = 0;
   for (const Stmt *recipe : recipes) {
     if (isSeries(*recipe)) {
-      stages.push_back(series(e, *recipe, recipes, listed));
+      if (mlir::Attribute one = series(e, *recipe, recipes, listed))
+        stages.push_back(one);
       continue;
     }
     for (const std::shared_ptr<Variable> &variable : e.parameters_)

@@ -225,6 +225,9 @@ void Training::readRecipe(TrainingStage &stage, int64_t rounds) {
   recipe.steps = options.integer("steps", recipe.steps, 0, INT32_MAX);
   if (recipe.steps <= 0 && !options.has("steps"))
     fail("the recipe does not say how long to train; give --steps N");
+  if (recipe.steps > INT32_MAX / rounds)
+    fail("%lld rounds of %lld steps are more than the %d that can be counted", static_cast<long long>(rounds),
+         static_cast<long long>(recipe.steps), INT32_MAX);
   recipe.validateEvery = part("validate").integerOr("every", std::max<int64_t>(1, planned / 10));
   recipe.validateBatches = part("validate").integerOr("batches", 0);
   recipe.checkpointEvery = part("checkpoint").integerOr("every", recipe.validateEvery);

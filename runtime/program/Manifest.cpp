@@ -190,7 +190,7 @@ void parseStages(const Json &root, Manifest &manifest) {
   for (const Json &json : stages->array()) {
     StageSpec stage;
     stage.name = json.at("name").string();
-    stage.rounds = json.integerOr("rounds", 1);
+    stage.rounds = json.find("rounds") ? json.at("rounds").integer(1, 1000000) : 1;
     if (const Json *series = json.find("stages"))
       for (const Json &name : series->array())
         stage.stages.push_back(name.string());
