@@ -32,7 +32,7 @@ Axis::Axis(double low, double high, bool logarithmic, int wanted, bool round)
       low_ = low / 2;
       high_ = high * 2;
     }
-    double decades = std::log10(high_ / low_);
+    double decades = std::log10(high_) - std::log10(low_); // whose quotient may overflow
     int every = std::max(1, static_cast<int>(std::ceil(decades / wanted)));
     for (int power = static_cast<int>(std::floor(std::log10(low_))); std::pow(10, power) <= high_ * 1.0001; ++power)
       for (double factor : {1.0, 2.0, 5.0})
@@ -56,7 +56,8 @@ Axis::Axis(double low, double high, bool logarithmic, int wanted, bool round)
 }
 
 double Axis::place(double value) const {
-  return logarithmic_ ? std::log(value / low_) / std::log(high_ / low_) : (value - low_) / (high_ - low_);
+  return logarithmic_ ? (std::log(value) - std::log(low_)) / (std::log(high_) - std::log(low_))
+                      : (value - low_) / (high_ - low_);
 }
 
 std::string Axis::label(double tick) const {

@@ -28,6 +28,8 @@ Array matrixAt(Array array, const std::string &at, int64_t rank) {
   }
   while (array.rank() > rank && indices.empty() && array.shape[0] == 1)
     array.shape.erase(array.shape.begin());
+  if (array.rank() < rank)
+    fail("%s has the shape %s; a map has rows and columns", array.what.c_str(), describeShape(array.shape).c_str());
   if (array.rank() - static_cast<int64_t>(indices.size()) != rank)
     fail("%s has %lld axes; a picture shows %lld: --at names the others' places, as --at %s", array.what.c_str(),
          static_cast<long long>(array.rank()), static_cast<long long>(rank), array.rank() == rank + 2 ? "0,1" : "0");

@@ -44,7 +44,10 @@ void writeChart(Chart chart, const Options &options) {
   for (const Curve &curve : chart.curves)
     for (auto [on, values, axis] : {std::tuple(chart.logX, &curve.x, 'x'), {chart.logY, &curve.y, 'y'}})
       for (double value : *values)
-        if (on && value <= 0)
+        if (std::abs(value) > 1e300)
+          fail("'%s' has a value of %s, which is too large to draw",
+               curve.name.empty() ? "the curve" : curve.name.c_str(), shortest(value).c_str());
+        else if (on && value <= 0)
           fail("--log-%c: '%s' has a value of %s, which has no logarithm", axis,
                curve.name.empty() ? "the curve" : curve.name.c_str(), shortest(value).c_str());
   size_t dropped = 0;

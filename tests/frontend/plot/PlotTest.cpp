@@ -49,6 +49,9 @@ TEST(Axis, OneValueAndLogarithms) {
   EXPECT_NEAR(decades.place(std::sqrt(1e-3)), 0.5, 1e-9);
   EXPECT_EQ(decades.label(decades.ticks()[0]), "1e-06");
   EXPECT_LE(decades.ticks().size(), 6u);
+  Axis all(1e-300, 1e300, true, 5, false);
+  EXPECT_NEAR(all.place(1), 0.5, 1e-9);
+  EXPECT_LE(all.ticks().size(), 7u);
   EXPECT_EQ(plainNumber(1234567.25, 1), "1,234,567.2");
   EXPECT_EQ(plainNumber(-1234, 0), "-1,234");
   EXPECT_EQ(plainNumber(-0.001, 1), "0.0");
