@@ -40,6 +40,8 @@ Fixture Fixture::open(const std::string &name) {
   for (const auto &[key, value] : text["set"].items())
     fixture.settings.emplace_back(key, value.is_string() ? value.get<std::string>() : value.dump());
   fixture.data = sourceFolder() + "/tests/fixtures/" + text.value("data", name);
+  fixture.given = text.contains("given") ? fixture.folder + "/" + text["given"].get<std::string>()
+                                         : fixture.data + "/inputs.safetensors";
   fixture.function = text.value("function", "forward");
   for (const auto &[field, values] : readTensors(fixture.data + "/inputs.safetensors"))
     fixture.fields.push_back(field);

@@ -20,6 +20,7 @@ std::map<std::string, Values> readTensors(const std::string &path);
 struct Fixture {
   std::string name, folder, source, model;
   std::string data;                                          ///< the folder of the batches; another case's at times
+  std::string given;                                         ///< the file of what `function` takes
   std::vector<std::string> fields;                           ///< of the batches
   std::vector<std::string> inputs;                           ///< of these, those that `function` takes
   std::string function;                                      ///< whose outputs are compared

@@ -101,7 +101,7 @@ protected:
     std::string path = model->folder + "/output." + mode + ".safetensors";
     std::vector<std::string> command = {"run", model->fixture.function, "--output", path};
     for (const std::string &field : model->fixture.inputs)
-      command.insert(command.end(), {"--input", input(field)});
+      command.insert(command.end(), {"--input", field + "=" + model->fixture.given});
     if (mode == "train")
       command.push_back("--training");
     Outcome outcome = call(command);
@@ -252,7 +252,8 @@ INSTANTIATE_TEST_SUITE_P(Models, Parity, testing::Values("softmax", "iris", "mni
 INSTANTIATE_TEST_SUITE_P(Course, Parity,
                          testing::Values("digits", "digits_other", "lenet", "autoencoder", "vae", "ngram", "rnn",
                                          "lstm", "gru", "cbow", "skipgram", "seq2seq", "transformer", "sentiment",
-                                         "letters", "detr"),
+                                         "tagger", "forecast", "diffusion", "bert", "sentences", "names", "subwords",
+                                         "tasks", "t5", "finetune", "letters", "detr"),
                          [](const auto &info) { return std::string(info.param); });
 
 } // namespace
