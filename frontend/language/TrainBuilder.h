@@ -66,6 +66,7 @@ private:
   void clip();
   void intervals();
   void weights();
+  bool resultOf(const Expr &expr);
   mlir::Attribute weightsOf(const Value &value, Range range);
   mlir::Attribute groups();
   std::vector<std::string> parameterNames(const Value &value, Range range);

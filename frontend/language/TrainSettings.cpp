@@ -163,11 +163,31 @@ mlir::Attribute TrainBuilder::weightsOf(const Value &value, Range range) {
   return b.getDictionaryAttr(fields);
 }
 
+/// `weights = pretrain`: the result of an earlier recipe. False where the expression names none.
+bool TrainBuilder::resultOf(const Expr &expr) {
+  if (expr.kind != ExprKind::Name || locals.contains(expr.text))
+    return false;
+  bool before = true;
+  for (const Stmt *other : e.recipes_) {
+    before &= other != &recipe;
+    if (other->kind != StmtKind::Train || other->name != recipe.name || stageName(*other) != expr.text)
+      continue;
+    if (!before)
+      e.error(expr.range, "'" + expr.text + "' is not trained before this recipe")
+          .note(other->nameRange, "it is declared here");
+    set("from", b.getStringAttr(expr.text));
+    return true;
+  }
+  return false;
+}
+
 /// `weights`: what a training begins with, in place of initial values.
 void TrainBuilder::weights() {
   if (!keys.count("weights"))
     return;
   const Expr &expr = *keys["weights"]->value;
+  if (resultOf(expr))
+    return;
   Value value = config(expr);
   std::vector<mlir::Attribute> all;
   for (const Value &item : value.isList() ? *value.items : std::vector<Value>{value})

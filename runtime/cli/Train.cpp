@@ -103,9 +103,12 @@ void Training::leave() {
     endVisit();
     savedStep_ = -1; // what stands is without it
   }
+  const std::string &name = visit.series.empty() ? visit.stage : visit.series;
+  if (visit.last || stopEarly_)
+    keepResult(name);
   if (out_.empty() || plan_.size() == 1 || !(visit.last || stopEarly_))
     return;
-  checkpoint((visit.series.empty() ? visit.stage : visit.series).c_str());
+  checkpoint(name.c_str());
   checkpoint("last");
 }
 

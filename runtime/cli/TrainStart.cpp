@@ -5,6 +5,7 @@
 #include "runtime/support/Integers.h"
 
 #include <algorithm>
+#include <cstring>
 #include <unistd.h>
 
 namespace kiln {
@@ -80,6 +81,39 @@ void Training::enter(size_t number) {
     program_->resetSession(Session::Training, position_.seed);
     takeRecipeWeights(*program_);
   }
+  const Json &train = program_->manifest().train;
+  if (const Json *from = train.isObject() ? train.find("from") : nullptr;
+      from && visit.first && (number > 0 || !options_.has("load")))
+    takeResult(from->string());
+}
+
+/// `weights = pretrain`: what that recipe has left, in this run or in its folder.
+void Training::takeResult(const std::string &name) {
+  std::string path = out_ + "/" + name + ".safetensors";
+  if (auto kept = results_.find(name); kept != results_.end()) {
+    std::vector<TensorRequest> places = program_->weightRequests();
+    for (size_t i = 0; i < places.size(); ++i)
+      std::memcpy(places[i].data, kept->second[i].data(), kept->second[i].size());
+  } else if (!out_.empty() && fileExists(path)) {
+    program_->loadWeights(path);
+  } else {
+    fail("the recipe '%s' begins with the result of '%s': train both (`train` without a name), or give that one's "
+         "weights "
+         "with --load",
+         position_.stage.c_str(), name.c_str());
+  }
+}
+
+void Training::keepResult(const std::string &name) {
+  bool wanted = false;
+  for (size_t later = visit_ + 1; later < plan_.size(); ++later)
+    if (const StageSpec *stage = program_->manifest().findStage(plan_[later].stage); stage && stage->train.isObject())
+      wanted |= plan_[later].first && stage->train.stringOr("from", "") == name;
+  if (!wanted)
+    return;
+  std::vector<std::vector<uint8_t>> &kept = results_[name];
+  for (const TensorView &view : program_->weights())
+    kept.emplace_back(view.data, view.data + view.bytes);
 }
 
 /// `begin` or `end` of the recipe, where it has them.

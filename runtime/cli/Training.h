@@ -54,6 +54,8 @@ private:
   void readRecipe(TrainingStage &stage, int64_t rounds);
   TrainingStage &open(const Visit &visit);
   void enter(size_t number);
+  void takeResult(const std::string &name);
+  void keepResult(const std::string &name);
   void steps();
   void tellProgress();
   void endVisit();
@@ -90,7 +92,8 @@ private:
   std::string out_;
   std::optional<FolderLock> lock_; // of out_
   std::vector<Visit> plan_;
-  size_t visit_ = 0; // where in it
+  size_t visit_ = 0;                                                 // where in it
+  std::map<std::string, std::vector<std::vector<uint8_t>>> results_; // weights that later recipes begin with
   std::map<std::string, std::unique_ptr<TrainingStage>> stages_;
   TrainingStage *at_ = nullptr;
   int64_t until_ = 0;   // the steps of the stage that this visit ends at

@@ -180,6 +180,29 @@ TEST(StagesByName, AreMeasuredByName) {
   EXPECT_EQ(found.count("net.body.0.weight"), 0u); // frozen there
 }
 
+TEST(StagesByName, BeginWithTheResultThatTheyName) {
+  std::string folder = freshFolder("stages-result"), recipe = "    loss      = mean((w(ones(4, 2)) - 1.0) ** 2)\n";
+  std::ofstream(folder + "/line.kiln") << "model Line():\n    w = Linear(2, 1)\n\n"
+                                       << "train Line as a:\n"
+                                       << recipe << "    optimizer = SGD(lr=0.1)\n    steps = 3\n\n"
+                                       << "train Line as b:\n"
+                                       << recipe << "    optimizer = SGD(lr=0.2)\n    steps = 3\n\n"
+                                       << "train Line as c:\n"
+                                       << recipe << "    optimizer = SGD(lr=0.0)\n    weights = a\n    steps = 2\n";
+  Built built("stages-result-program", "cpu", {folder + "/line.kiln"});
+  Outcome all = built.call({"train", "--out", folder + "/run", "--save", folder + "/end"});
+  ASSERT_EQ(all.code, 0) << all.err;
+  std::map<std::string, Values> end = readTensors(folder + "/end"), a = readTensors(folder + "/run/a.safetensors");
+  EXPECT_EQ(end.at("w.weight").data, a.at("w.weight").data);
+  EXPECT_NE(end.at("w.weight").data, readTensors(folder + "/run/b.safetensors").at("w.weight").data);
+  Outcome alone = built.call({"train", "c"});
+  EXPECT_EQ(alone.code, 1);
+  EXPECT_NE(alone.err.find("the recipe 'c' begins with the result of 'a'"), std::string::npos) << alone.err;
+  Outcome given = built.call({"train", "c", "--load", folder + "/run/a.safetensors", "--save", folder + "/given"});
+  EXPECT_EQ(given.code, 0) << given.err;
+  EXPECT_EQ(readTensors(folder + "/given").at("w.weight").data, a.at("w.weight").data);
+}
+
 // What `begin` draws is another thing in each round, and is drawn once where a run is taken up within one.
 TEST(Rounds, BeginWithDrawsAndAreTakenUpWithin) {
   std::string folder = freshFolder("rounds-drawn");
