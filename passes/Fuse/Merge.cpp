@@ -69,7 +69,9 @@ private:
           result.insert(other);
     return result;
   }
+  void sortClusters();
   bool reaches(unsigned from, unsigned to);
+  void joinInOrder(unsigned from, unsigned to, unsigned joined);
   bool tooBig(const OpSet &ops) const;
   bool tryMerge(unsigned into, unsigned other, bool anywhere = false);
   bool isUpdate(unsigned cluster) const {
@@ -117,6 +119,8 @@ private:
   llvm::DenseMap<mlir::Operation *, unsigned> owner, position;
   llvm::DenseMap<mlir::Operation *, llvm::SmallVector<mlir::Operation *, 4>> sources, readers;
   llvm::DenseSet<mlir::Operation *> updates, longUpdates;
+  std::vector<unsigned> order, rank; // clusters before their readers, and where each stands
+  bool sorted = false;
   std::vector<unsigned> visited; // the search in which a cluster was last seen
   unsigned search = 0;
 };
@@ -160,7 +164,6 @@ void Merger::collect() {
     for (mlir::Operation *definition : from)
       readers[definition].push_back(&op);
   }
-  visited.assign(clusters.size(), 0);
 }
 
 // Ops that serve nothing but the new value of a donated argument: an optimizer's sweep over one parameter.
@@ -196,30 +199,74 @@ void Merger::findUpdates() {
     }
 }
 
-// A way from one cluster to another that leads through a third.
+// The clusters in an order in which each stands before those that read it (Kahn).
+void Merger::sortClusters() {
+  order.clear();
+  rank.assign(clusters.size(), 0);
+  visited.assign(clusters.size(), 0);
+  search = 0;
+  std::vector<unsigned> waiting(clusters.size(), 0);
+  for (unsigned c = 0; c < clusters.size(); ++c)
+    waiting[c] = neighbours(c, true).size();
+  for (unsigned c = 0; c < clusters.size(); ++c)
+    if (!clusters[c].empty() && waiting[c] == 0)
+      order.push_back(c);
+  for (unsigned i = 0; i < order.size(); ++i) {
+    rank[order[i]] = i;
+    for (unsigned next : neighbours(order[i], false))
+      if (--waiting[next] == 0)
+        order.push_back(next);
+  }
+  sorted = true;
+}
+
+// A way from one cluster to a later one that leads through a third. It leads through nothing that stands after `to`:
+// what is met on the search is marked as visited.
 bool Merger::reaches(unsigned from, unsigned to) {
   ++search;
-  llvm::SmallVector<unsigned> stack;
-  visited[from] = search;
-  for (unsigned next : neighbours(from, false))
-    if (next != to) {
-      visited[next] = search;
-      stack.push_back(next);
-    }
+  llvm::SmallVector<unsigned> stack = {from};
   while (!stack.empty()) {
     unsigned current = stack.pop_back_val();
     for (mlir::Operation *op : clusters[current])
       for (mlir::Operation *reader : readers.lookup(op)) {
         unsigned next = owner.lookup(reader);
-        if (next == to)
+        if (next == to && current != from)
           return true;
-        if (visited[next] != search) {
+        if (next != current && visited[next] != search && rank[next] < rank[to]) {
           visited[next] = search;
           stack.push_back(next);
         }
       }
   }
   return false;
+}
+
+// Gives two clusters, between which nothing leads, one place in the order: behind all of what stood between them but
+// what the earlier one reaches (as Pearce and Kelly keep an order under new edges: only what stands between is looked
+// at).
+void Merger::joinInOrder(unsigned from, unsigned to, unsigned joined) {
+  llvm::SmallVector<unsigned> behind;
+  unsigned place = rank[from];
+  auto put = [&](unsigned cluster) {
+    order[place] = cluster;
+    rank[cluster] = place++;
+  };
+  for (unsigned i = rank[from] + 1, end = rank[to]; i < end; ++i) {
+    if (clusters[order[i]].empty())
+      continue;
+    if (visited[order[i]] == search)
+      behind.push_back(order[i]);
+    else
+      put(order[i]);
+  }
+  unsigned end = rank[to];
+  put(joined);
+  for (unsigned cluster : behind)
+    put(cluster);
+  // What is left over holds clusters that are empty: they are passed over.
+  unsigned gone = joined == from ? to : from;
+  for (; place <= end; ++place)
+    order[place] = gone;
 }
 
 bool Merger::tooBig(const OpSet &ops) const {
@@ -245,7 +292,12 @@ bool Merger::tryMerge(unsigned into, unsigned other, bool anywhere) {
   if (tooBig(both))
     return false;
   std::optional<GroupShape> shape = shapeOf(both);
-  if (!shape || reaches(into, other) || reaches(other, into))
+  if (!shape)
+    return false;
+  if (!sorted)
+    sortClusters();
+  auto [from, to] = rank[into] < rank[other] ? std::make_pair(into, other) : std::make_pair(other, into);
+  if (reaches(from, to))
     return false;
   for (mlir::Operation *op : clusters[other])
     owner[op] = into;
@@ -253,6 +305,7 @@ bool Merger::tryMerge(unsigned into, unsigned other, bool anywhere) {
   clusters[other].clear();
   shapes[into] = shape;
   shapes[other] = std::nullopt;
+  joinInOrder(from, to, into);
   return true;
 }
 
@@ -344,8 +397,8 @@ void Merger::peel(GroupShape shape) {
           OpSet alone;
           alone.insert(member);
           shapes.push_back(shapeOf(alone));
-          visited.push_back(0);
           clusters.push_back(std::move(alone));
+          sorted = false;
         }
         clusters[c] = std::move(rest);
         again = true;
