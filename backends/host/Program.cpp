@@ -115,6 +115,8 @@ static mlir::LogicalResult runStages(mlir::ModuleOp module, const BuildOptions &
   pipeline.plans = &plans;
   mlir::PassManager passes(module.getContext());
   passes.enableVerifier(options.verify);
+  if (options.times)
+    timePasses(passes, *options.times);
   buildCompilePipeline(passes, pipeline);
   return passes.run(module);
 }

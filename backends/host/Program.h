@@ -2,6 +2,7 @@
 #pragma once
 
 #include "backends/host/Backend.h"
+#include "passes/support/PassTimes.h"
 #include "runtime/backend/Tables.h"
 
 #include "absl/status/statusor.h"
@@ -26,6 +27,8 @@ struct BuildOptions {
   std::function<void(llvm::StringRef stage, mlir::ModuleOp module)> afterStage;
   /// Looks behind each stage whether it left what it promises.
   bool verify = true;
+  /// Where the seconds of the passes go; null: nowhere.
+  PassTimes *times = nullptr;
   /// Told of each error beside the status, which has them as one text.
   std::function<void(const mlir::Diagnostic &)> diagnosed;
 };

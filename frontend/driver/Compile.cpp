@@ -92,10 +92,12 @@ kiln_target Compilation::target() const {
   return target;
 }
 
-absl::Status Compilation::timed(const char *step, const std::function<absl::Status()> &work) {
+absl::Status Compilation::timed(const char *step, const std::function<absl::Status(PassTimes &times)> &work) {
   auto start = std::chrono::steady_clock::now();
-  absl::Status status = work();
-  seconds_.emplace_back(step, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  PassTimes times;
+  absl::Status status = work(times);
+  std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  steps_.push_back({step, seconds.count(), std::move(times)});
   return status;
 }
 
@@ -209,7 +211,7 @@ absl::Status Compilation::load() {
       return input;
   if (absl::Status opened = openBackends(); !opened.ok())
     return opened;
-  return timed("load", [&]() -> absl::Status {
+  return timed("load", [&](PassTimes &) -> absl::Status {
     context_ = std::make_unique<mlir::MLIRContext>(mlir::MLIRContext::Threading::DISABLED);
     context_->loadDialect<KilnDialect, mlir::func::FuncDialect>();
     context_->getDiagEngine().registerHandler([this](mlir::Diagnostic &diagnostic) {
@@ -226,7 +228,7 @@ absl::Status Compilation::load() {
 }
 
 absl::Status Compilation::runPasses(const std::string &until) {
-  return timed("passes", [&]() -> absl::Status {
+  return timed("passes", [&](PassTimes &times) -> absl::Status {
     absl::Status written;
     std::vector<host::Asked> asked;
     for (const Part &part : parts_)
@@ -243,6 +245,7 @@ absl::Status Compilation::runPasses(const std::string &until) {
       written.Update(writeStage(stage, module));
     };
     mlir::PassManager passes(context_.get());
+    timePasses(passes, times);
     buildCompilePipeline(passes, pipeline);
     if (mlir::failed(passes.run(*module_)))
       return absl::InvalidArgumentError(passErrors_);
@@ -251,10 +254,11 @@ absl::Status Compilation::runPasses(const std::string &until) {
 }
 
 absl::Status Compilation::plan(host::BuildOptions build) {
-  return timed("plan", [&]() -> absl::Status {
+  return timed("plan", [&](PassTimes &times) -> absl::Status {
     if (build.entries.empty())
       build.entries = options_.entries;
     build.redZones = options_.redZones;
+    build.times = &times;
     build.verify = options_.verifyStages;
     build.diagnosed = [this](const mlir::Diagnostic &diagnostic) {
       diagnostics_.push_back(driver::diagnosticOf(diagnostic));
@@ -282,7 +286,7 @@ absl::Status Compilation::plan(host::BuildOptions build) {
 }
 
 absl::Status Compilation::generate(const std::string &emit) {
-  return timed("code", [&]() -> absl::Status {
+  return timed("code", [&](PassTimes &) -> absl::Status {
     blobs_.clear();
     absl::Status status;
     const std::vector<uint32_t> &used = program_->usedBackends();
@@ -373,7 +377,7 @@ absl::Status Compilation::describeBackends(ImageParts &parts, LinkJob &job, cons
 }
 
 absl::Status Compilation::linkWith(LinkJob job, const std::string &output) {
-  return timed("link", [&]() -> absl::Status {
+  return timed("link", [&](PassTimes &) -> absl::Status {
     llvm::InitializeAllTargetInfos();
     llvm::InitializeAllTargets();
     llvm::InitializeAllTargetMCs();
@@ -414,9 +418,16 @@ absl::Status Compilation::linkWith(LinkJob job, const std::string &output) {
 std::string Compilation::timings() const {
   std::string text;
   double total = 0;
-  for (const auto &[step, seconds] : seconds_) {
-    absl::StrAppendFormat(&text, "%8.1f ms  %s\n", seconds * 1e3, step);
-    total += seconds;
+  for (const Step &step : steps_) {
+    absl::StrAppendFormat(&text, "%8.1f ms  %s\n", step.seconds * 1e3, step.name);
+    double rest = step.seconds;
+    for (const auto &[pass, seconds] : step.passes) {
+      absl::StrAppendFormat(&text, "    %8.1f ms  %s\n", seconds * 1e3, pass);
+      rest -= seconds;
+    }
+    if (!step.passes.empty())
+      absl::StrAppendFormat(&text, "    %8.1f ms  the rest: verifiers, tables\n", rest * 1e3);
+    total += step.seconds;
   }
   absl::StrAppendFormat(&text, "%8.1f ms  in all\n", total * 1e3);
   return text;

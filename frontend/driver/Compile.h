@@ -90,7 +90,7 @@ private:
   absl::Status loadText();
   absl::Status describeBackends(struct ImageParts &parts, LinkJob &job, const std::string &output);
   absl::Status linkWith(LinkJob job, const std::string &output);
-  absl::Status timed(const char *step, const std::function<absl::Status()> &work);
+  absl::Status timed(const char *step, const std::function<absl::Status(PassTimes &times)> &work);
   absl::Status writeStage(llvm::StringRef stage, mlir::ModuleOp module);
 
   Installation &installation_;
@@ -109,7 +109,12 @@ private:
   };
   std::vector<Part> parts_;
   std::vector<std::string> startOptions_, buildSettings_;
-  std::vector<std::pair<std::string, double>> seconds_;
+  struct Step {
+    std::string name;
+    double seconds = 0;
+    PassTimes passes; ///< of which so much is theirs
+  };
+  std::vector<Step> steps_;
   bool ownPlugins_ = false;
   std::vector<std::string> newFiles_; ///< plugins put beside a program that is still to be linked
   std::vector<driver::Diagnostic> diagnostics_;

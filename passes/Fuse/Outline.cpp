@@ -39,9 +39,10 @@ namespace {
 /// One cluster's way into a group op.
 class GroupMaker {
 public:
-  /// `kept`: cheap ops that are read as values, not cloned.
-  GroupMaker(mlir::OpBuilder &builder, const OpSet &members, const llvm::DenseSet<mlir::Operation *> &kept)
-      : builder(builder), members(members), kept(kept), whole(isWhole(members.front())) {}
+  /// `ordered`: the members in the order of the block. `kept`: cheap ops that are read as values, not cloned.
+  GroupMaker(mlir::OpBuilder &builder, const OpSet &members, llvm::ArrayRef<mlir::Operation *> ordered,
+             const llvm::DenseSet<mlir::Operation *> &kept)
+      : builder(builder), members(members), ordered(ordered), kept(kept), whole(isWhole(members.front())) {}
 
   GroupOp make() {
     llvm::SmallVector<mlir::Value> outputs;
@@ -56,9 +57,6 @@ public:
     mlir::Block *body = &state.addRegion()->emplaceBlock();
     mlir::OpBuilder inner(builder.getContext());
     inner.setInsertionPointToEnd(body);
-    // Members in the order of the block, whatever order fusion found them in.
-    llvm::SmallVector<mlir::Operation *> ordered(members.begin(), members.end());
-    llvm::sort(ordered, [](mlir::Operation *a, mlir::Operation *b) { return a->isBeforeInBlock(b); });
     for (mlir::Operation *op : ordered)
       clone(op, *body, inner);
     llvm::SmallVector<mlir::Value> yielded;
@@ -112,6 +110,7 @@ private:
 
   mlir::OpBuilder &builder;
   const OpSet &members;
+  llvm::ArrayRef<mlir::Operation *> ordered;
   const llvm::DenseSet<mlir::Operation *> &kept;
   bool whole; // what it reads is stored
   mlir::IRMapping mapping;
@@ -199,7 +198,7 @@ void outlineBlock(mlir::Block &block, llvm::ArrayRef<OpSet> clusters, bool clone
     Unit &unit = units[ready.top().second];
     ready.pop();
     if (unit.cluster) {
-      GroupMaker(builder, *unit.cluster, kept).make();
+      GroupMaker(builder, *unit.cluster, unit.ops, kept).make();
     } else {
       for (mlir::Operation *op : unit.ops) {
         op->moveBefore(block.getTerminator());

@@ -1,0 +1,56 @@
+// How long each pass of a pipeline took.
+
+#include "passes/support/PassTimes.h"
+
+#include "mlir/Pass/PassInstrumentation.h"
+#include "mlir/Pass/PassManager.h"
+#include "llvm/ADT/STLExtras.h"
+
+#include <chrono>
+
+namespace kiln {
+
+namespace {
+class Clock : public mlir::PassInstrumentation {
+public:
+  explicit Clock(PassTimes &times) : times(times) {}
+
+  void runBeforePass(mlir::Pass *, mlir::Operation *) override { running.push_back({now(), 0}); }
+  void runAfterPass(mlir::Pass *pass, mlir::Operation *) override { stop(pass); }
+  void runAfterPassFailed(mlir::Pass *pass, mlir::Operation *) override { stop(pass); }
+
+private:
+  static double now() {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  }
+
+  // A pass that runs others has the time that is not theirs. One without an argument only holds others (a pipeline over
+  // the functions of a module).
+  void stop(mlir::Pass *pass) {
+    auto [start, others] = running.pop_back_val();
+    double all = now() - start, seconds = all - others;
+    llvm::StringRef name = pass->getArgument();
+    if (!running.empty())
+      running.back().others += name.empty() ? others : all;
+    if (name.empty())
+      return;
+    auto found = llvm::find_if(times, [&](const auto &one) { return one.first == name; });
+    if (found == times.end())
+      times.emplace_back(name.str(), seconds);
+    else
+      found->second += seconds;
+  }
+
+  struct Running {
+    double start, others;
+  };
+  PassTimes &times;
+  llvm::SmallVector<Running> running;
+};
+} // namespace
+
+void timePasses(mlir::PassManager &passes, PassTimes &times) {
+  passes.addInstrumentation(std::make_unique<Clock>(times));
+}
+
+} // namespace kiln
