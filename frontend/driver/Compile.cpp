@@ -376,6 +376,33 @@ absl::Status Compilation::describeBackends(ImageParts &parts, LinkJob &job, cons
   return absl::OkStatus();
 }
 
+/// Does the program have a use for a tokenizer.json? Where its recipe names one, or where nothing else says which words
+/// the numbers are that it takes.
+static bool readsTokenizers(const Manifest &manifest) {
+  bool ownWords = false;
+  for (const SourceSpec &source : manifest.data) {
+    for (const Json &value : source.options.object())
+      if (value.isString() && llvm::StringRef(value.string()).ends_with(".json"))
+        return true;
+    ownWords |= source.reader != "csv" && source.reader != "images" && source.reader != "series" &&
+                source.reader != "safetensors";
+  }
+  return !ownWords && llvm::any_of(manifest.entries, [](const EntrySpec &entry) {
+    return llvm::any_of(entry.arguments, [](const ArgumentSpec &argument) {
+      return argument.role == Role::Input && argument.name.find('.') == std::string::npos &&
+             !argument.type.shape.empty() && (argument.type.dtype == KILN_I32 || argument.type.dtype == KILN_I64);
+    });
+  });
+}
+
+/// Names the readers of the recipe's data, each once.
+static void chooseReaders(const Manifest &manifest, ImageParts &parts) {
+  for (const SourceSpec &source : manifest.data)
+    if (source.reader != "safetensors" && !llvm::is_contained(parts.readers, source.reader)) // which all programs read
+      parts.readers.push_back(source.reader);
+  parts.tokenizers = readsTokenizers(manifest);
+}
+
 absl::Status Compilation::linkWith(LinkJob job, const std::string &output) {
   return timed("link", [&](PassTimes &) -> absl::Status {
     llvm::InitializeAllTargetInfos();
@@ -395,6 +422,7 @@ absl::Status Compilation::linkWith(LinkJob job, const std::string &output) {
     parts.constants = llvm::StringRef(reinterpret_cast<const char *>(program.constants), program.constant_bytes);
     parts.weights = weights ? weights->getBuffer() : llvm::StringRef();
     parts.triple = options_.triple;
+    chooseReaders(Manifest::parse(program_->manifest()), parts);
     job.archives = {absl::StrCat(installation_.libraries(), "/libkiln_program.a")};
     if (absl::Status described = describeBackends(parts, job, output); !described.ok())
       return described;

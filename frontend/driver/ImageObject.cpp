@@ -60,10 +60,21 @@ public:
         word(parts.backends.size()),
     };
     llvm::Constant *image = llvm::ConstantStruct::getAnon(context_, fields);
-    new llvm::GlobalVariable(module_, image->getType(), true, llvm::GlobalValue::ExternalLinkage, image, "kiln_image");
+    exported("kiln_image", image);
+    llvm::Constant *none = llvm::ConstantPointerNull::get(llvm::PointerType::getUnqual(context_));
+    std::vector<llvm::Constant *> readers;
+    for (const std::string &name : parts.readers)
+      readers.push_back(external("kiln_reader_" + name));
+    readers.push_back(none);
+    exported("kiln_readers", llvm::ConstantArray::get(llvm::ArrayType::get(none->getType(), readers.size()), readers));
+    exported("kiln_tokenizers", parts.tokenizers ? external("kiln_tokenizer_reader") : none);
   }
 
 private:
+  void exported(const char *name, llvm::Constant *value) {
+    new llvm::GlobalVariable(module_, value->getType(), true, llvm::GlobalValue::ExternalLinkage, value, name);
+  }
+
   /// Field for field kiln_image_backend.
   llvm::Constant *backends(const std::vector<ImageBackend> &list) {
     llvm::Type *i64 = llvm::Type::getInt64Ty(context_);

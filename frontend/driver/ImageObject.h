@@ -25,10 +25,12 @@ struct ImageParts {
   llvm::StringRef constants; ///< aligned to 64 in the program
   llvm::StringRef weights;   ///< a whole safetensors file, or empty
   std::vector<ImageBackend> backends;
+  std::vector<std::string> readers; ///< of data, by their names in the recipe (runtime/data/Source.h)
+  bool tokenizers = false;          ///< reads tokenizer.json
   std::string triple;
 };
 
-/// An object that defines `kiln_image` (runtime/program/Image.h) for the triple.
+/// An object that defines `kiln_image` (runtime/program/Image.h), and which readers it links, for the triple.
 absl::StatusOr<llvm::SmallVector<char, 0>> imageObject(const ImageParts &parts);
 
 } // namespace kiln

@@ -136,7 +136,7 @@ void addSentences(const TaggedFile &file, const Vocabulary &vocabulary, const Se
 
 } // namespace
 
-std::unique_ptr<Source> openConll(const SourceContext &context) {
+static std::unique_ptr<Source> openConll(const SourceContext &context) {
   const SourceSpec &spec = *context.spec;
   const Json &options = spec.options;
   std::vector<TaggedFile> files;
@@ -163,5 +163,7 @@ std::unique_ptr<Source> openConll(const SourceContext &context) {
     }
   return std::make_unique<SequenceSource>(context, std::move(vocabulary), std::move(rows), split);
 }
+
+const Reader kiln_reader_conll{"conll", openConll};
 
 } // namespace kiln

@@ -208,8 +208,10 @@ void CorruptedSource::load(Split split, int64_t number, std::span<FieldBuffer> f
 
 } // namespace
 
-std::unique_ptr<Source> openCorrupted(const SourceContext &context) {
+static std::unique_ptr<Source> openCorrupted(const SourceContext &context) {
   return std::make_unique<CorruptedSource>(context);
 }
+
+const Reader kiln_reader_corrupted{"corrupted", openCorrupted};
 
 } // namespace kiln

@@ -103,6 +103,8 @@ void CsvSource::load(Split split, int64_t number, std::span<FieldBuffer> fields)
 
 } // namespace
 
-std::unique_ptr<Source> openCsv(const SourceContext &context) { return std::make_unique<CsvSource>(context); }
+static std::unique_ptr<Source> openCsv(const SourceContext &context) { return std::make_unique<CsvSource>(context); }
+
+const Reader kiln_reader_csv{"csv", openCsv};
 
 } // namespace kiln

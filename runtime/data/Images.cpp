@@ -121,6 +121,10 @@ void ImageSource::load(Split split, int64_t number, std::span<FieldBuffer> field
 
 } // namespace
 
-std::unique_ptr<Source> openImages(const SourceContext &context) { return std::make_unique<ImageSource>(context); }
+static std::unique_ptr<Source> openImages(const SourceContext &context) {
+  return std::make_unique<ImageSource>(context);
+}
+
+const Reader kiln_reader_images{"images", openImages};
 
 } // namespace kiln

@@ -42,7 +42,7 @@ void addPairs(const TokenTexts &tokens, const SequenceMaker &maker, uint64_t str
 
 } // namespace
 
-std::unique_ptr<Source> openMasked(const SourceContext &context) {
+static std::unique_ptr<Source> openMasked(const SourceContext &context) {
   const SourceSpec &spec = *context.spec;
   const Json &options = spec.options;
   std::vector<std::string> lines = readParagraphs(context.override.empty() ? spec.path : context.override, context);
@@ -74,5 +74,7 @@ std::unique_ptr<Source> openMasked(const SourceContext &context) {
   source->hideWords(options.numberOr("share", 0.15), context.seed);
   return source;
 }
+
+const Reader kiln_reader_masked{"masked", openMasked};
 
 } // namespace kiln

@@ -191,6 +191,8 @@ void PairSource::load(Split split, int64_t number, std::span<FieldBuffer> fields
 
 } // namespace
 
-std::unique_ptr<Source> openPairs(const SourceContext &context) { return std::make_unique<PairSource>(context); }
+static std::unique_ptr<Source> openPairs(const SourceContext &context) { return std::make_unique<PairSource>(context); }
+
+const Reader kiln_reader_pairs{"pairs", openPairs};
 
 } // namespace kiln

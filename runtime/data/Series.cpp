@@ -154,6 +154,10 @@ void SeriesSource::load(Split split, int64_t number, std::span<FieldBuffer> fiel
 
 } // namespace
 
-std::unique_ptr<Source> openSeries(const SourceContext &context) { return std::make_unique<SeriesSource>(context); }
+static std::unique_ptr<Source> openSeries(const SourceContext &context) {
+  return std::make_unique<SeriesSource>(context);
+}
+
+const Reader kiln_reader_series{"series", openSeries};
 
 } // namespace kiln

@@ -169,6 +169,10 @@ void SkipgramSource::load(Split split, int64_t number, std::span<FieldBuffer> fi
 
 } // namespace
 
-std::unique_ptr<Source> openSkipgram(const SourceContext &context) { return std::make_unique<SkipgramSource>(context); }
+static std::unique_ptr<Source> openSkipgram(const SourceContext &context) {
+  return std::make_unique<SkipgramSource>(context);
+}
+
+const Reader kiln_reader_skipgram{"skipgram", openSkipgram};
 
 } // namespace kiln

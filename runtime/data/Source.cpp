@@ -36,14 +36,9 @@ std::unique_ptr<Source> openSource(const SourceContext &context) {
   const std::string &path = context.override.empty() ? spec.path : context.override;
   if (path.ends_with(".safetensors") || spec.reader == "safetensors")
     return openBatches(context, findData(path, "data '" + spec.name + "'", context.folders));
-  using Open = std::unique_ptr<Source> (*)(const SourceContext &);
-  constexpr std::pair<const char *, Open> readers[] = {
-      {"text", openText},     {"csv", openCsv},           {"images", openImages},      {"pairs", openPairs},
-      {"table", openTable},   {"conll", openConll},       {"series", openSeries},      {"squad", openSquad},
-      {"masked", openMasked}, {"skipgram", openSkipgram}, {"corrupted", openCorrupted}};
-  for (const auto &[name, open] : readers)
-    if (spec.reader == name)
-      return open(context);
+  for (const Reader *const *reader = kiln_readers; *reader; ++reader)
+    if (spec.reader == (*reader)->name)
+      return (*reader)->open(context);
   fail("data '%s': unknown reader '%s'", spec.name.c_str(), spec.reader.c_str());
 }
 

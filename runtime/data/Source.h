@@ -58,20 +58,24 @@ protected:
   const SourceSpec &spec_;
 };
 
+/// What opens the sources of one kind, by the recipe's name of it.
+struct Reader {
+  const char *name;
+  std::unique_ptr<Source> (*open)(const SourceContext &);
+};
+
+extern "C" {
+/// Those that there are, and a null. A program has those of its recipe, so that the linker drops the others: the driver
+/// writes the list, by their names, into the program's image (elsewhere: AllReaders.cpp).
+extern const Reader *const kiln_readers[];
+extern const Reader kiln_reader_text, kiln_reader_csv, kiln_reader_images, kiln_reader_pairs, kiln_reader_table,
+    kiln_reader_conll, kiln_reader_series, kiln_reader_squad, kiln_reader_masked, kiln_reader_corrupted,
+    kiln_reader_skipgram;
+}
+
 /// Opens the recipe's source, or what --data puts in its place.
 std::unique_ptr<Source> openSource(const SourceContext &context);
 
-std::unique_ptr<Source> openText(const SourceContext &context);
-std::unique_ptr<Source> openCsv(const SourceContext &context);
-std::unique_ptr<Source> openImages(const SourceContext &context);
-std::unique_ptr<Source> openPairs(const SourceContext &context);
-std::unique_ptr<Source> openTable(const SourceContext &context);
-std::unique_ptr<Source> openConll(const SourceContext &context);
-std::unique_ptr<Source> openSeries(const SourceContext &context);
-std::unique_ptr<Source> openSquad(const SourceContext &context);
-std::unique_ptr<Source> openMasked(const SourceContext &context);
-std::unique_ptr<Source> openCorrupted(const SourceContext &context);
-std::unique_ptr<Source> openSkipgram(const SourceContext &context);
 std::unique_ptr<Source> openBatches(const SourceContext &context, const std::string &path);
 
 /// Copies `count` elements of a row-major block into a field, converting; throws Error naming the field where a value

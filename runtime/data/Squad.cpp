@@ -159,7 +159,7 @@ private:
 
 } // namespace
 
-std::unique_ptr<Source> openSquad(const SourceContext &context) {
+static std::unique_ptr<Source> openSquad(const SourceContext &context) {
   const SourceSpec &spec = *context.spec;
   QuestionFile main = readQuestions(context.override.empty() ? spec.path : context.override, context);
   std::vector<std::string> texts = main.paragraphs;
@@ -181,5 +181,7 @@ std::unique_ptr<Source> openSquad(const SourceContext &context) {
   SequenceRows rows = std::move(windows.rows);
   return std::make_unique<SequenceSource>(context, std::move(vocabulary), std::move(rows), split);
 }
+
+const Reader kiln_reader_squad{"squad", openSquad};
 
 } // namespace kiln

@@ -252,6 +252,10 @@ void TableSource::load(Split split, int64_t number, std::span<FieldBuffer> field
 
 } // namespace
 
-std::unique_ptr<Source> openTable(const SourceContext &context) { return std::make_unique<TableSource>(context); }
+static std::unique_ptr<Source> openTable(const SourceContext &context) {
+  return std::make_unique<TableSource>(context);
+}
+
+const Reader kiln_reader_table{"table", openTable};
 
 } // namespace kiln

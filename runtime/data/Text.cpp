@@ -126,6 +126,8 @@ void TextSource::load(Split split, int64_t number, std::span<FieldBuffer> fields
 
 } // namespace
 
-std::unique_ptr<Source> openText(const SourceContext &context) { return std::make_unique<TextSource>(context); }
+static std::unique_ptr<Source> openText(const SourceContext &context) { return std::make_unique<TextSource>(context); }
+
+const Reader kiln_reader_text{"text", openText};
 
 } // namespace kiln

@@ -174,7 +174,18 @@ void Tokenizer::Parts::addTokens(const Json &json, const std::string &what) {
   std::sort(specials.begin(), specials.end());
 }
 
+const TokenizerReader kiln_tokenizer_reader;
+
 std::shared_ptr<const Tokenizer> Tokenizer::parse(std::string text, const std::string &what) {
+  if (!kiln_tokenizers)
+    fail("%s: this program reads no tokenizers, because its recipe's texts have words of their own; name one in the "
+         "recipe "
+         "(tokens = \"tokenizer.json\") and build it again",
+         what.c_str());
+  return kiln_tokenizers->parse(std::move(text), what);
+}
+
+std::shared_ptr<const Tokenizer> Tokenizer::read(std::string text, const std::string &what) {
   Json json = Json::parse(text, what);
   std::shared_ptr<Tokenizer> tokenizer(new Tokenizer);
   tokenizer->json_ = std::move(text);

@@ -24,23 +24,24 @@ public:
     int32_t type;
   };
 
-  /// Throws Error for what is damaged, and for parts that are not known, by their names.
+  /// Throws Error for what is damaged, and for parts that are not known, by their names; in a program without
+  /// tokenizers, for that.
   static std::shared_ptr<const Tokenizer> parse(std::string json, const std::string &what);
-  ~Tokenizer();
+  virtual ~Tokenizer();
 
   /// The numbers of a text, which is UTF-8, without the special tokens around it. `ranges`: where each stands in it.
-  void encode(std::string_view text, std::vector<int32_t> &ids, std::vector<TextRange> *ranges = nullptr) const;
+  virtual void encode(std::string_view text, std::vector<int32_t> &ids, std::vector<TextRange> *ranges = nullptr) const;
   /// The text of one more token in a running text; special tokens have none.
-  std::string piece(int32_t id, bool first) const;
-  std::string decode(const std::vector<int32_t> &ids) const;
+  virtual std::string piece(int32_t id, bool first) const;
+  virtual std::string decode(const std::vector<int32_t> &ids) const;
 
   /// Tokens in all: one more than the highest number.
-  size_t size() const;
+  virtual size_t size() const;
   /// -1 where there is none of that name.
-  int32_t find(std::string_view token) const;
+  virtual int32_t find(std::string_view token) const;
   /// Empty for a number that has none.
-  const std::string &token(int32_t id) const;
-  bool isSpecial(int32_t id) const;
+  virtual const std::string &token(int32_t id) const;
+  virtual bool isSpecial(int32_t id) const;
   /// What fills a batch ("[PAD]", "<pad>", …), what hides a word, what a sequence begins and ends with; -1 for none.
   int32_t pad() const { return pad_; }
   int32_t mask() const { return mask_; }
@@ -52,7 +53,9 @@ public:
 
 private:
   struct Parts;
+  friend struct TokenizerReader;
   Tokenizer();
+  static std::shared_ptr<const Tokenizer> read(std::string json, const std::string &what);
   void parseSequences(const class Json *post, const std::string &what);
   void nameSpecials(const Json &json);
 
@@ -61,5 +64,17 @@ private:
   std::vector<Part> single_, pair_;
   int32_t pad_ = -1, mask_ = -1, start_ = -1, end_ = -1;
 };
+
+/// What makes a tokenizer. All that it needs hangs on this, its functions as they are virtual.
+struct TokenizerReader {
+  std::shared_ptr<const Tokenizer> (*parse)(std::string json, const std::string &what) = Tokenizer::read;
+};
+
+extern "C" {
+/// Null in a program whose recipe's texts have words of their own: the driver writes it into the program's image
+/// (elsewhere: runtime/data/AllReaders.cpp).
+extern const TokenizerReader *const kiln_tokenizers;
+extern const TokenizerReader kiln_tokenizer_reader;
+}
 
 } // namespace kiln

@@ -1,0 +1,13 @@
+// Every reader, and tokenizers: for what is no program (the compiler, tests).
+#include "runtime/data/Source.h"
+#include "runtime/text/Tokenizer.h"
+
+namespace kiln {
+
+const Reader *const kiln_readers[] = {&kiln_reader_text,      &kiln_reader_csv,      &kiln_reader_images,
+                                      &kiln_reader_pairs,     &kiln_reader_table,    &kiln_reader_conll,
+                                      &kiln_reader_series,    &kiln_reader_squad,    &kiln_reader_masked,
+                                      &kiln_reader_corrupted, &kiln_reader_skipgram, nullptr};
+const TokenizerReader *const kiln_tokenizers = &kiln_tokenizer_reader;
+
+} // namespace kiln
