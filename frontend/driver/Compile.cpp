@@ -18,6 +18,7 @@
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
+#include "llvm/ADT/ScopeExit.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
@@ -409,18 +410,24 @@ absl::Status Compilation::linkWith(LinkJob job, const std::string &output) {
     llvm::InitializeAllTargets();
     llvm::InitializeAllTargetMCs();
     llvm::InitializeAllAsmPrinters();
-    std::unique_ptr<llvm::MemoryBuffer> weights;
+    llvm::sys::fs::file_t weights = -1;
+    auto close = llvm::make_scope_exit([&] {
+      if (weights >= 0)
+        (void)llvm::sys::fs::closeFile(weights);
+    });
     if (!options_.weights.empty()) {
-      llvm::ErrorOr<std::unique_ptr<llvm::MemoryBuffer>> file = llvm::MemoryBuffer::getFile(options_.weights);
-      if (!file)
-        return absl::NotFoundError(absl::StrCat("cannot read ", options_.weights, ": ", file.getError().message()));
-      weights = std::move(*file);
+      llvm::sys::fs::file_status status;
+      std::error_code error = llvm::sys::fs::openFileForRead(options_.weights, weights);
+      if (error || (error = llvm::sys::fs::status(weights, status)))
+        return absl::NotFoundError(absl::StrCat("cannot read ", options_.weights, ": ", error.message()));
+      job.weights = weights;
+      job.weightBytes = status.getSize();
     }
     const kiln_program &program = program_->program();
     ImageParts parts;
     parts.manifest = program_->manifest();
     parts.constants = llvm::StringRef(reinterpret_cast<const char *>(program.constants), program.constant_bytes);
-    parts.weights = weights ? weights->getBuffer() : llvm::StringRef();
+    parts.weightBytes = job.weightBytes;
     parts.triple = options_.triple;
     chooseReaders(Manifest::parse(program_->manifest()), parts);
     job.archives = {absl::StrCat(installation_.libraries(), "/libkiln_program.a")};

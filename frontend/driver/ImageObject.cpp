@@ -54,8 +54,7 @@ public:
         word(manifest.size()),
         bytes(parts.constants, 64),
         word(parts.constants.size()),
-        bytes(parts.weights, 64),
-        word(parts.weights.size()),
+        word(parts.weightBytes),
         backends(parts.backends),
         word(parts.backends.size()),
     };

@@ -23,7 +23,7 @@ struct ImageBackend {
 struct ImageParts {
   llvm::StringRef manifest;
   llvm::StringRef constants; ///< aligned to 64 in the program
-  llvm::StringRef weights;   ///< a whole safetensors file, or empty
+  uint64_t weightBytes = 0;  ///< of the weights that are put behind the program
   std::vector<ImageBackend> backends;
   std::vector<std::string> readers; ///< of data, by their names in the recipe (runtime/data/Source.h)
   bool tokenizers = false;          ///< reads tokenizer.json

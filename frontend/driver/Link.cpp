@@ -3,6 +3,7 @@
 #include "frontend/driver/Link.h"
 
 #include "runtime/files/File.h"
+#include "runtime/program/Image.h"
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -179,15 +180,37 @@ private:
   int kept_;
 };
 
+/// Adds `size` bytes of one file to another; 0, or errno.
+int append(int file, int from, off_t size) {
+  for (off_t done = 0; done < size;)
+    if (ssize_t sent = sendfile(file, from, &done, static_cast<size_t>(size - done)); sent <= 0)
+      return sent < 0 && errno ? errno : EIO;
+  return 0;
+}
+
+/// The weights, and what OwnWeights (runtime/program/Weights.h) finds them by.
+int appendWeights(int file, const LinkJob &job) {
+  constexpr off_t alignment = 64;
+  off_t end = lseek(file, 0, SEEK_END);
+  if (end < 0 || lseek(file, (end + alignment - 1) / alignment * alignment, SEEK_SET) < 0)
+    return errno;
+  if (int error = append(file, job.weights, static_cast<off_t>(job.weightBytes)))
+    return error;
+  std::string trailer = KILN_WEIGHTS_MARK;
+  trailer.append(reinterpret_cast<const char *>(&job.weightBytes), sizeof job.weightBytes);
+  ssize_t written = write(file, trailer.data(), trailer.size());
+  return written == static_cast<ssize_t>(trailer.size()) ? 0 : written < 0 ? errno : ENOSPC;
+}
+
 /// Beside the output first; the finished file takes its place in one step.
-absl::Status writeProgram(int linked, const std::string &output) {
+absl::Status writeProgram(int linked, const LinkJob &job) {
+  const std::string &output = job.output;
   std::string temporary;
   int file = openTemporary(output, "tmp", temporary, 0777);
-  off_t size = lseek(linked, 0, SEEK_END), done = 0;
-  int error = file < 0 ? errno : size <= 0 ? EIO : 0;
-  while (!error && done < size)
-    if (sendfile(file, linked, &done, static_cast<size_t>(size - done)) <= 0)
-      error = errno ? errno : EIO;
+  off_t size = lseek(linked, 0, SEEK_END);
+  int error = file < 0 ? errno : size <= 0 ? EIO : append(file, linked, size);
+  if (!error && job.weights >= 0)
+    error = appendWeights(file, job);
   if (file >= 0 && close(file) != 0 && !error)
     error = errno;
   if (!error && rename(temporary.c_str(), output.c_str()) != 0)
@@ -239,7 +262,7 @@ absl::Status link(const LinkJob &job) {
     return absl::ResourceExhaustedError(absl::StrCat("cannot write ", job.output,
                                                      ": it does not fit into memory, or into the size that a file may "
                                                      "have (ulimit -f)"));
-  return writeProgram(linked.descriptor(), job.output);
+  return writeProgram(linked.descriptor(), job);
 }
 
 } // namespace kiln

@@ -20,7 +20,9 @@ struct LinkJob {
   std::vector<ObjectBytes> objects;
   std::vector<std::string> archives; ///< paths, in link order
   std::string output;                ///< replaced atomically
-  bool shared = false;               ///< a shared library in place of an executable
+  int weights = -1;                  ///< a file that is put behind what is linked, or none
+  uint64_t weightBytes = 0;
+  bool shared = false; ///< a shared library in place of an executable
   /// Of a library: the names that it exports, each with the symbol that it stands for; nothing else is visible. None:
   /// all is.
   std::vector<std::pair<std::string, std::string>> exports;

@@ -11,15 +11,20 @@
 
 namespace kiln {
 
-/// The folder of the executable or library that this code is in.
-static std::string ownFolder() {
+std::string ownFile() {
   Dl_info info = {};
   if (dladdr(reinterpret_cast<const void *>(&openEmbedded), &info) && info.dli_fname && info.dli_fname[0] == '/' &&
       std::strstr(info.dli_fname, ".so"))
-    return folderOf(info.dli_fname);
+    return info.dli_fname;
+  return "/proc/self/exe";
+}
+
+/// The folder that it lies in.
+static std::string ownFolder() {
+  std::string file = ownFile();
   char path[4096];
-  ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
-  return length > 0 ? folderOf(std::string(path, static_cast<size_t>(length))) : ".";
+  ssize_t length = readlink(file.c_str(), path, sizeof path - 1);
+  return folderOf(length > 0 ? std::string(path, static_cast<size_t>(length)) : file);
 }
 
 static kiln_backend_fn loadPlugin(const kiln_image_backend &backend, std::string &error) {

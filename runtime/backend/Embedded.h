@@ -6,6 +6,9 @@
 
 namespace kiln {
 
+/// The executable or library that this code is in.
+std::string ownFile();
+
 /// The tables of one of them: linked in, or from the plugin that lies beside the program: one that reads the artifacts
 /// of the one that it was built with, or, where that did not say which it reads, the same to the byte. False with a
 /// sentence.

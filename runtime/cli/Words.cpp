@@ -5,6 +5,7 @@
 #include "runtime/data/Sequences.h"
 #include "runtime/files/File.h"
 #include "runtime/files/Safetensors.h"
+#include "runtime/program/Weights.h"
 #include "runtime/support/Error.h"
 
 #include <cstdlib>
@@ -18,9 +19,8 @@ Words::Words(const Options &options, const Common &common, const Manifest &manif
         Safetensors file = Safetensors::open(loaded.path);
         saved_.merge(loadVocabularies(file.metadata(), file.what()));
       }
-  } else if (common.image.weights) {
-    std::string_view bytes(reinterpret_cast<const char *>(common.image.weights), common.image.weight_bytes);
-    saved_ = loadVocabularies(Safetensors::parse(bytes, "the program's own weights").metadata(), "the program");
+  } else if (common.image.weight_bytes) {
+    saved_ = loadVocabularies(OwnWeights(common.image).tensors().metadata(), "the program");
   }
   prompt_ = saved(source, {"ids", "source"});
   answer_ = saved(source, {"ids", "target"});

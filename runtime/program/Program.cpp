@@ -261,10 +261,9 @@ std::vector<size_t> Program::sessionSlots(Session session) const {
 }
 
 void Program::initialise(uint32_t seed) {
-  if (image_.weights) {
-    std::string_view bytes(reinterpret_cast<const char *>(image_.weights), image_.weight_bytes);
+  if (image_.weight_bytes) {
     initialiseStates(seed, false);
-    loadTensors(Safetensors::parse(bytes, "the program's own weights"), weightRequests(), false);
+    loadTensors(OwnWeights(image_).tensors(), weightRequests(), false);
     return;
   }
   for (size_t i = 0; i < parameters().size(); ++i) {

@@ -1,7 +1,11 @@
 #include "runtime/program/Weights.h"
 
+#include "runtime/backend/Embedded.h"
 #include "runtime/program/WeightFiles.h"
 #include "runtime/support/Error.h"
+
+#include <algorithm>
+#include <cstring>
 
 namespace kiln {
 
@@ -9,6 +13,24 @@ std::span<const std::string_view> tensorsOfTraining() {
   static constexpr std::string_view prefixes[] = {"optimizer.", sessionPrefix};
   return prefixes;
 }
+
+// Behind the program: the weights, a mark, their size.
+static std::string_view weightsBehind(const MappedFile &file, const kiln_program_image &image) {
+  constexpr std::string_view mark = KILN_WEIGHTS_MARK;
+  std::string_view text = file.text();
+  uint64_t size = 0;
+  size_t end = text.size() - std::min(text.size(), mark.size() + sizeof size);
+  std::string_view trailer = text.substr(end);
+  if (trailer.starts_with(mark) && trailer.size() == mark.size() + sizeof size)
+    std::memcpy(&size, trailer.data() + mark.size(), sizeof size);
+  if (size == 0 || size != image.weight_bytes || size > end)
+    fail("the program's own weights are no longer behind it: its file was cut, stripped or added to; copy or build it "
+         "again");
+  return text.substr(end - size, size);
+}
+
+OwnWeights::OwnWeights(const kiln_program_image &image)
+    : file_(ownFile()), tensors_(Safetensors::parse(weightsBehind(file_, image), "the program's own weights")) {}
 
 static TensorRequest requestFor(const std::string &name, const TypeSpec &type) {
   TensorRequest request{name, type.dtype, {}, nullptr};

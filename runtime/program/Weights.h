@@ -1,7 +1,9 @@
 // What a file of weights has to hold for a program.
 #pragma once
 
+#include "runtime/files/File.h"
 #include "runtime/files/Safetensors.h"
+#include "runtime/program/Image.h"
 #include "runtime/program/Manifest.h"
 
 #include <span>
@@ -12,6 +14,18 @@ namespace kiln {
 
 /// What a session state's name begins with in a checkpoint.
 inline constexpr std::string_view sessionPrefix = "session.";
+
+/// The weights that a program carries, as they lie in its file: mapped while this lives.
+class OwnWeights {
+public:
+  /// For an image that has some. Throws Error where the file has them no longer.
+  explicit OwnWeights(const kiln_program_image &image);
+  const Safetensors &tensors() const { return tensors_; }
+
+private:
+  MappedFile file_;
+  Safetensors tensors_;
+};
 
 /// A checkpoint holds the optimizer's and the session's states beside the weights; only those are passed over.
 std::span<const std::string_view> tensorsOfTraining();
