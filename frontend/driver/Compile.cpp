@@ -377,11 +377,19 @@ absl::Status Compilation::describeBackends(ImageParts &parts, LinkJob &job, cons
   return absl::OkStatus();
 }
 
+/// The data of all recipes.
+static std::vector<SourceSpec> sourcesOf(const Manifest &manifest) {
+  std::vector<SourceSpec> sources = manifest.data;
+  for (const StageSpec &stage : manifest.stages)
+    sources.insert(sources.end(), stage.data.begin(), stage.data.end());
+  return sources;
+}
+
 /// Does the program have a use for a tokenizer.json? Where its recipe names one, or where nothing else says which words
 /// the numbers are that it takes.
 static bool readsTokenizers(const Manifest &manifest) {
   bool ownWords = false;
-  for (const SourceSpec &source : manifest.data) {
+  for (const SourceSpec &source : sourcesOf(manifest)) {
     for (const Json &value : source.options.object())
       if (value.isString() && llvm::StringRef(value.string()).ends_with(".json"))
         return true;
@@ -398,7 +406,7 @@ static bool readsTokenizers(const Manifest &manifest) {
 
 /// Names the readers of the recipe's data, each once.
 static void chooseReaders(const Manifest &manifest, ImageParts &parts) {
-  for (const SourceSpec &source : manifest.data)
+  for (const SourceSpec &source : sourcesOf(manifest))
     if (source.reader != "safetensors" && !llvm::is_contained(parts.readers, source.reader)) // which all programs read
       parts.readers.push_back(source.reader);
   parts.tokenizers = readsTokenizers(manifest);
