@@ -14,8 +14,8 @@ extern "C" {
 
 #define KILN_IMAGE_VERSION 3
 
-/* A whole safetensors file (`--weights`) stands behind the program's own file, and behind it these eight bytes and its size
- * (uint64_t). */
+/* A whole safetensors file (`--weights`) stands behind the program's own file, and behind it these eight bytes and its
+ * size (uint64_t). */
 #define KILN_WEIGHTS_MARK "KilnWts\1"
 
 /* Begins a sentence of every runtime: by it the compiler knows a program or a library of its own, which it may replace
@@ -40,7 +40,7 @@ typedef struct kiln_program_image {
   uint64_t manifest_size;
   const uint8_t *constants; /* aligned to 64 */
   uint64_t constant_bytes;
-  uint64_t weight_bytes; /* of the weights behind the program's file; 0: it has none */
+  uint64_t weight_bytes;              /* of the weights behind the program's file; 0: it has none */
   const kiln_image_backend *backends; /* the first: where parameters live; others in the manifest's order */
   uint64_t backend_count;
 } kiln_program_image;
