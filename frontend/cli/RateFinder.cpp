@@ -27,13 +27,15 @@ struct Point {
 /// A file that is gone with this.
 struct Temporary {
   Temporary() {
+    std::error_code none;
+    path = std::filesystem::temp_directory_path(none).string() + "/kiln-lr-find-XXXXXX";
     int handle = mkstemp(path.data());
     if (handle < 0)
-      fail("cannot make a temporary file in /tmp");
+      fail("cannot make a file '%s': %s", path.c_str(), describeErrno(errno).c_str());
     close(handle);
   }
   ~Temporary() { unlink(path.c_str()); }
-  std::string path = "/tmp/kiln-lr-find-XXXXXX";
+  std::string path;
 };
 
 /// Runs the training in a process of its own, which becomes the program; its exit code.

@@ -149,14 +149,15 @@ Value Accumulator::result(Emitter &e, ArrayRef<Value> state) const {
 //===-- Loops ----------------------------------------------------------------------------------------------------===//
 
 States vectorLoop(Emitter &e, Value begin, Value end, int64_t unroll, States states,
-                  llvm::function_ref<void(const Index &, const Mask &, MutableArrayRef<Value>)> body) {
+                  llvm::function_ref<void(const Index &, const Mask &, MutableArrayRef<Value>)> body,
+                  std::optional<int64_t> given) {
   Code &code = e.code;
   int64_t width = e.width, carried = static_cast<int64_t>(states.size()) / unroll, block = unroll * width;
   auto copy = [&](MutableArrayRef<Value> all, int64_t i) {
     return all.slice(static_cast<size_t>(i * carried), static_cast<size_t>(carried));
   };
   auto position = [&](Value base) { return e.at(base, 1, width); };
-  Value count = code.sub(end, begin);
+  Value count = given ? code.integer(*given) : code.sub(end, begin);
   auto known = Code::known(count);
   Value mainEnd = code.add(begin, code.sub(count, code.rem(count, code.integer(block))));
   if (!known || *known >= block) {
@@ -224,6 +225,114 @@ States nest(Emitter &e, ArrayRef<Extent> shape, Indices prefix, int64_t unroll, 
     position.push_back(e.at(iv));
     return nest(e, shape.drop_front(), position, unroll, States(in.begin(), in.end()), body);
   });
+}
+
+//===-- Cascades -------------------------------------------------------------------------------------------------===//
+
+/// How many are added up one behind the other.
+static constexpr int64_t chainLength = 16;
+
+Cascade::Cascade(Emitter &e, ArrayRef<Accumulator> accumulators, int64_t copies, bool vectors)
+    : e(e), accumulators(accumulators), copies(copies), vectors(vectors),
+      rounds(llvm::any_of(accumulators, [](const Accumulator &one) {
+        return one.op->code == OpCode::Reduce && isFloat(one.dtype) &&
+               (one.op->combine == Combine::Sum || one.op->combine == Combine::Prod);
+      })) {}
+
+States Cascade::fresh() const {
+  States states;
+  for (int64_t i = 0; i < copies; ++i)
+    for (const Accumulator &accumulator : accumulators)
+      accumulator.start(e, vectors, states);
+  return states;
+}
+
+void Cascade::merge(MutableArrayRef<Value> into, ArrayRef<Value> from) const {
+  for (int64_t i = 0; i < copies; ++i)
+    for (const Accumulator &accumulator : accumulators) {
+      accumulator.merge(e, into.take_front(accumulator.size()), from.take_front(accumulator.size()));
+      into = into.drop_front(accumulator.size());
+      from = from.drop_front(accumulator.size());
+    }
+}
+
+void Cascade::finish(MutableArrayRef<Value> states) const {
+  size_t carried = states.size() / static_cast<size_t>(copies), first = 0;
+  for (const Accumulator &accumulator : accumulators) {
+    auto copy = [&](int64_t i) { return states.slice(static_cast<size_t>(i) * carried + first, accumulator.size()); };
+    for (int64_t distance = copies / 2; distance > 0; distance /= 2)
+      for (int64_t i = 0; i < distance; ++i)
+        accumulator.merge(e, copy(i), copy(i + distance));
+    accumulator.horizontal(e, copy(0));
+    first += accumulator.size();
+  }
+}
+
+// [begin, end), of at most `bound` elements, in blocks with sums of their own, these in blocks again, until a run makes
+// no more than `chain` steps.
+States Cascade::over(Value begin, Value end, std::optional<int64_t> count, int64_t bound, int64_t step, int64_t chain,
+                     States states, Run run) const {
+  Code &code = e.code;
+  int64_t steps = llvm::divideCeil(bound, step);
+  if (!rounds || steps <= chain)
+    return run(begin, end, count, states);
+  int64_t block = step * static_cast<int64_t>(llvm::alignTo(llvm::divideCeil(steps, chainLength), chain));
+  bool whole = count && *count % block == 0;
+  return code.loop(begin, end, block, states, [&](Value iv, ValueRange in) {
+    States into(in.begin(), in.end());
+    Value next = code.add(iv, code.integer(block));
+    merge(into, over(iv, whole ? next : code.min(next, end), whole ? std::optional(block) : std::nullopt, block, step,
+                     chain, fresh(), run));
+    return into;
+  });
+}
+
+States Cascade::places(Value begin, Value end, int64_t bound, int64_t additions, States states,
+                       llvm::function_ref<States(Value, States)> body) const {
+  int64_t chain = std::max<int64_t>(chainLength / additions, 1);
+  return over(begin, end, Code::known(e.code.sub(end, begin)), bound, 1, chain, states,
+              [&](Value from, Value to, std::optional<int64_t>, States inner) {
+                return States(e.code.loop(from, to, 1, inner, [&](Value iv, ValueRange in) {
+                  return body(iv, States(in.begin(), in.end()));
+                }));
+              });
+}
+
+States Cascade::nest(ArrayRef<Extent> shape, Value begin, Value end, Indices prefix, States states,
+                     llvm::function_ref<void(ArrayRef<Index>, const Mask &, MutableArrayRef<Value>)> body) const {
+  if (shape.empty()) {
+    body(prefix, {}, states);
+    return states;
+  }
+  if (shape.size() > 1 && shape.back().isOne()) // lanes run along the last dimension that is wider than one
+    return nest(shape.drop_back(), begin, end, prefix, states,
+                [&](ArrayRef<Index> at, const Mask &mask, MutableArrayRef<Value> state) {
+                  Indices position(at.begin(), at.end());
+                  position.push_back(e.zero());
+                  body(position, mask, state);
+                });
+  int64_t block = copies * e.width;
+  if (shape.size() == 1)
+    return over(begin, end, Code::known(e.code.sub(end, begin)), e.graph.bound(shape[0]), block, chainLength, states,
+                [&](Value from, Value to, std::optional<int64_t> count, States inner) {
+                  return vectorLoop(
+                      e, from, to, copies, inner,
+                      [&](const Index &at, const Mask &mask, MutableArrayRef<Value> state) {
+                        Indices position = prefix;
+                        position.push_back(at);
+                        body(position, mask, state);
+                      },
+                      count);
+                });
+  int64_t additions = llvm::divideCeil(e.graph.bound(shape.back()), block);
+  for (const Extent &extent : shape.drop_front().drop_back())
+    additions *= std::max<int64_t>(e.graph.bound(extent), 1);
+  return places(begin, end, e.graph.bound(shape[0]), std::max<int64_t>(additions, 1), states,
+                [&](Value iv, States inner) {
+                  Indices position = prefix;
+                  position.push_back(e.at(iv));
+                  return nest(shape.drop_front(), e.code.integer(0), e.extent(shape[1]), position, inner, body);
+                });
 }
 
 } // namespace kiln::cpu

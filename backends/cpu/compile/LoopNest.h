@@ -38,13 +38,48 @@ using States = llvm::SmallVector<Value>;
 
 /// Runs over [begin, end) of a dimension in vectors, `unroll` at a time, the last one masked. `begin` is a multiple of
 /// the width. `states` holds `unroll` copies of what is carried; each vector is given its own copy. Returns them.
+/// `count`: end - begin, where that is known and not to be seen.
 States vectorLoop(Emitter &e, Value begin, Value end, int64_t unroll, States states,
-                  llvm::function_ref<void(const Index &at, const Mask &mask, llvm::MutableArrayRef<Value> state)> body);
+                  llvm::function_ref<void(const Index &at, const Mask &mask, llvm::MutableArrayRef<Value> state)> body,
+                  std::optional<int64_t> count = std::nullopt);
 
 /// The loops around it: all places of `shape`, the last dimension in vectors. With rank 0 the body runs once, on a
 /// scalar.
 States
 nest(Emitter &e, llvm::ArrayRef<Extent> shape, Indices prefix, int64_t unroll, States states,
      llvm::function_ref<void(llvm::ArrayRef<Index> at, const Mask &mask, llvm::MutableArrayRef<Value> state)> body);
+
+/// How a long sum is made of short ones, so that its error grows with the number of levels and not with its length: at
+/// most sixteen elements, or sums of such, are added up one behind the other (as in PyTorch's cascade_sum).
+class Cascade {
+public:
+  /// `copies` of what the accumulators carry, one behind the other; vectors where `vectors`. The accumulators outlive
+  /// it.
+  Cascade(Emitter &e, llvm::ArrayRef<Accumulator> accumulators, int64_t copies, bool vectors);
+
+  /// What a sum begins with.
+  States fresh() const;
+  /// All places of `shape`, whose first dimension is [begin, end), the last dimension in vectors, `copies` at a time.
+  States nest(llvm::ArrayRef<Extent> shape, Value begin, Value end, Indices prefix, States states,
+              llvm::function_ref<void(llvm::ArrayRef<Index> at, const Mask &mask, llvm::MutableArrayRef<Value> state)>
+                  body) const;
+  /// The places of one dimension singly, [begin, end) of at most `bound`, at each of which `additions` are made.
+  States places(Value begin, Value end, int64_t bound, int64_t additions, States states,
+                llvm::function_ref<States(Value at, States states)> body) const;
+  /// All copies and their lanes in the first one, as scalars.
+  void finish(llvm::MutableArrayRef<Value> states) const;
+
+private:
+  using Run = llvm::function_ref<States(Value begin, Value end, std::optional<int64_t> count, States states)>;
+  States over(Value begin, Value end, std::optional<int64_t> count, int64_t bound, int64_t step, int64_t chain,
+              States states, Run run) const;
+  void merge(llvm::MutableArrayRef<Value> into, llvm::ArrayRef<Value> from) const;
+
+  Emitter &e;
+  llvm::ArrayRef<Accumulator> accumulators;
+  int64_t copies;
+  bool vectors;
+  bool rounds; // one of them adds or multiplies floats
+};
 
 } // namespace kiln::cpu

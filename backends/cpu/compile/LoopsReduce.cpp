@@ -175,20 +175,29 @@ private:
     return at;
   }
 
-  /// Loops over the reduced dimensions from the given one on, the outermost within its chunk, all of them singly.
-  States overReduced(size_t dim, Indices position, Value chunk, States states,
+  /// The range of a reduced dimension, the outermost within its chunk.
+  std::pair<Value, Value> range(size_t dim, Value chunk, int64_t multiple) {
+    return dim == 0 ? chunkRange(chunk, multiple)
+                    : std::pair{code.integer(0), e.extent(plan.domain[plan.reduced[dim]])};
+  }
+
+  /// Loops over the reduced dimensions from the given one on, all of them singly.
+  States overReduced(const Cascade &cascade, size_t dim, Indices position, Value chunk, States states,
                      llvm::function_ref<void(ArrayRef<Index>, MutableArrayRef<Value>)> body) {
     if (dim == plan.reduced.size()) {
       body(position, states);
       return states;
     }
-    auto [begin, end] =
-        dim == 0 ? chunkRange(chunk, 1) : std::pair{code.integer(0), e.extent(plan.domain[plan.reduced[dim]])};
-    return code.loop(begin, end, 1, states, [&](Value iv, ValueRange in) {
-      Indices next = position;
-      next.push_back(e.at(iv));
-      return overReduced(dim + 1, next, chunk, States(in.begin(), in.end()), body);
-    });
+    auto [begin, end] = range(dim, chunk, 1);
+    int64_t additions = 1;
+    for (size_t inner : ArrayRef(plan.reduced).drop_front(dim + 1))
+      additions *= std::max<int64_t>(e.graph.bound(plan.domain[inner]), 1);
+    return cascade.places(begin, end, e.graph.bound(plan.domain[plan.reduced[dim]]), additions, states,
+                          [&](Value iv, States inner) {
+                            Indices next = position;
+                            next.push_back(e.at(iv));
+                            return overReduced(cascade, dim + 1, next, chunk, inner, body);
+                          });
   }
 
   /// The last wide dimension is kept: a block of columns in vectors that stay in registers.
@@ -196,20 +205,19 @@ private:
     Value size = e.extent(plan.columns());
     Value begin = code.mul(block, blockColumns());
     auto vectors = [&](Value first, int64_t count, const Mask &mask) {
-      States states;
-      for (int64_t i = 0; i < count; ++i)
-        for (const Accumulator &accumulator : accumulators)
-          accumulator.start(e, /*vectors=*/true, states);
+      Cascade cascade(e, accumulators, count, /*vectors=*/true);
+      States states = cascade.fresh();
       size_t carried = states.size() / static_cast<size_t>(count);
       auto position = [&](int64_t i) {
         Indices keptPlace(outer.begin(), outer.end());
         keptPlace.insert(keptPlace.begin() + plan.column, e.at(code.add(first, code.integer(i * e.width)), 1, e.width));
         return keptPlace;
       };
-      states = overReduced(0, {}, chunk, states, [&](ArrayRef<Index> reducedPlace, MutableArrayRef<Value> state) {
-        for (int64_t i = 0; i < count; ++i)
-          step(state.slice(static_cast<size_t>(i) * carried, carried), join(position(i), reducedPlace), mask);
-      });
+      states =
+          overReduced(cascade, 0, {}, chunk, states, [&](ArrayRef<Index> reducedPlace, MutableArrayRef<Value> state) {
+            for (int64_t i = 0; i < count; ++i)
+              step(state.slice(static_cast<size_t>(i) * carried, carried), join(position(i), reducedPlace), mask);
+          });
       for (int64_t i = 0; i < count; ++i)
         write(position(i), chunk, ArrayRef<Value>(states).slice(static_cast<size_t>(i) * carried, carried), mask);
     };
@@ -242,44 +250,19 @@ private:
     int64_t unroll = cost <= 12 ? 4 : cost <= 24 ? 2 : 1;
     if (plan.reduced.empty() || e.graph.bound(plan.domain[plan.reduced.back()]) <= 2 * e.width)
       unroll = 1;
-    States states;
-    for (int64_t i = 0; i < unroll; ++i)
-      for (const Accumulator &accumulator : accumulators)
-        accumulator.start(e, /*vectors=*/!plan.reduced.empty(), states);
-    states = rowFrom(0, keptPlace, {}, chunk, unroll, states);
-    size_t carried = states.size() / static_cast<size_t>(unroll), first = 0;
-    MutableArrayRef<Value> all = states;
-    for (const Accumulator &accumulator : accumulators) {
-      auto copy = [&](int64_t i) { return all.slice(static_cast<size_t>(i) * carried + first, accumulator.size()); };
-      for (int64_t distance = unroll / 2; distance > 0; distance /= 2)
-        for (int64_t i = 0; i < distance; ++i)
-          accumulator.merge(e, copy(i), copy(i + distance));
-      accumulator.horizontal(e, copy(0));
-      first += accumulator.size();
-    }
-    write(keptPlace, chunk, all.take_front(carried), {});
-  }
-
-  States rowFrom(size_t dim, ArrayRef<Index> keptPlace, Indices position, Value chunk, int64_t unroll, States states) {
+    Cascade cascade(e, accumulators, unroll, /*vectors=*/!plan.reduced.empty());
+    States states = cascade.fresh();
     if (plan.reduced.empty()) {
       step(states, join(keptPlace, {}), {});
-      return states;
+    } else {
+      auto [begin, end] = range(0, chunk, plan.reduced.size() == 1 ? e.width * 4 : 1);
+      states = cascade.nest(plan.of(plan.reduced), begin, end, {}, states,
+                            [&](ArrayRef<Index> at, const Mask &mask, MutableArrayRef<Value> state) {
+                              step(state, join(keptPlace, at), mask);
+                            });
     }
-    bool last = dim + 1 == plan.reduced.size();
-    auto [begin, end] = dim == 0 ? chunkRange(chunk, last ? e.width * 4 : 1)
-                                 : std::pair{code.integer(0), e.extent(plan.domain[plan.reduced[dim]])};
-    if (last)
-      return vectorLoop(e, begin, end, unroll, states,
-                        [&](const Index &index, const Mask &mask, MutableArrayRef<Value> state) {
-                          Indices all = position;
-                          all.push_back(index);
-                          step(state, join(keptPlace, all), mask);
-                        });
-    return code.loop(begin, end, 1, states, [&](Value iv, ValueRange in) {
-      Indices next = position;
-      next.push_back(e.at(iv));
-      return rowFrom(dim + 1, keptPlace, next, chunk, unroll, States(in.begin(), in.end()));
-    });
+    cascade.finish(states);
+    write(keptPlace, chunk, ArrayRef<Value>(states).take_front(states.size() / static_cast<size_t>(unroll)), {});
   }
 };
 

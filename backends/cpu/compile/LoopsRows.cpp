@@ -141,31 +141,24 @@ private:
     int64_t unroll = cost * static_cast<int64_t>(operands.size()) <= 12 ? 4 : cost <= 24 ? 2 : 1;
     if (graph.bound(plan.inner.back()) <= 2 * e.width)
       unroll = 1;
-    States states;
-    for (int64_t i = 0; i < unroll; ++i)
-      for (const Accumulator &accumulator : accumulators)
-        accumulator.start(e, /*vectors=*/true, states);
-    states = nest(e, plan.inner, Indices(position.begin(), position.end()), unroll, states,
-                  [&](ArrayRef<Index> at, const Mask &mask, MutableArrayRef<Value> state) {
-                    for (uint32_t v : stage.kept)
-                      e.storeOffset(keptType(graph, v), e.workerScratch(keptAt.lookup(v)), keptOffset(at),
-                                    e.vector(e.value(v, at, mask)), mask);
-                    size_t first = 0;
-                    for (auto [accumulator, v] : llvm::zip(accumulators, operands)) {
-                      accumulator.step(e, state.slice(first, accumulator.size()), e.value(v, at, mask), at, mask);
-                      first += accumulator.size();
-                    }
-                  });
-    size_t carried = states.size() / static_cast<size_t>(unroll), first = 0;
+    Cascade cascade(e, accumulators, unroll, /*vectors=*/true);
+    States states = cascade.nest(
+        plan.inner, e.code.integer(0), e.extent(plan.inner.front()), Indices(position.begin(), position.end()),
+        cascade.fresh(), [&](ArrayRef<Index> at, const Mask &mask, MutableArrayRef<Value> state) {
+          for (uint32_t v : stage.kept)
+            e.storeOffset(keptType(graph, v), e.workerScratch(keptAt.lookup(v)), keptOffset(at),
+                          e.vector(e.value(v, at, mask)), mask);
+          size_t first = 0;
+          for (auto [accumulator, v] : llvm::zip(accumulators, operands)) {
+            accumulator.step(e, state.slice(first, accumulator.size()), e.value(v, at, mask), at, mask);
+            first += accumulator.size();
+          }
+        });
+    cascade.finish(states);
+    size_t first = 0;
     for (const Accumulator &accumulator : accumulators) {
       size_t size = accumulator.size();
-      MutableArrayRef<Value> all = states;
-      auto copy = [&](int64_t i) { return all.slice(static_cast<size_t>(i) * carried + first, size); };
-      for (int64_t distance = unroll / 2; distance > 0; distance /= 2)
-        for (int64_t i = 0; i < distance; ++i)
-          accumulator.merge(e, copy(i), copy(i + distance));
-      accumulator.horizontal(e, copy(0));
-      Value result = accumulator.result(e, copy(0));
+      Value result = accumulator.result(e, ArrayRef<Value>(states).slice(first, size));
       e.bind(accumulator.op->results[0], [this, result, row](ArrayRef<Index> at, const Mask &) {
         mismatch |=
             !llvm::equal(at, row, [](const Index &a, const Index &b) { return a.base == b.base && a.uniform(); });
