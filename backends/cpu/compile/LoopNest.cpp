@@ -229,8 +229,8 @@ States nest(Emitter &e, ArrayRef<Extent> shape, Indices prefix, int64_t unroll, 
 
 //===-- Cascades -------------------------------------------------------------------------------------------------===//
 
-/// How many are added up one behind the other.
-static constexpr int64_t chainLength = 16;
+/// How many are added up one behind the other; four times as many are not cut yet (the row of a norm stays one loop).
+static constexpr int64_t chainLength = 16, uncut = 4;
 
 Cascade::Cascade(Emitter &e, ArrayRef<Accumulator> accumulators, int64_t copies, bool vectors)
     : e(e), accumulators(accumulators), copies(copies), vectors(vectors),
@@ -274,7 +274,7 @@ States Cascade::over(Value begin, Value end, std::optional<int64_t> count, int64
                      States states, Run run) const {
   Code &code = e.code;
   int64_t steps = llvm::divideCeil(bound, step);
-  if (!rounds || steps <= chain)
+  if (!rounds || steps <= uncut * chain)
     return run(begin, end, count, states);
   int64_t block = step * static_cast<int64_t>(llvm::alignTo(llvm::divideCeil(steps, chainLength), chain));
   bool whole = count && *count % block == 0;

@@ -50,7 +50,7 @@ nest(Emitter &e, llvm::ArrayRef<Extent> shape, Indices prefix, int64_t unroll, S
      llvm::function_ref<void(llvm::ArrayRef<Index> at, const Mask &mask, llvm::MutableArrayRef<Value> state)> body);
 
 /// How a long sum is made of short ones, so that its error grows with the number of levels and not with its length: at
-/// most sixteen elements, or sums of such, are added up one behind the other (as in PyTorch's cascade_sum).
+/// most 64 elements, or sums of such, are added up one behind the other (as in PyTorch's cascade_sum).
 class Cascade {
 public:
   /// `copies` of what the accumulators carry, one behind the other; vectors where `vectors`. The accumulators outlive
