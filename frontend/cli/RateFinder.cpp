@@ -1,6 +1,7 @@
 // A short training whose rate grows, its losses read, and a picture of them.
 #include "frontend/cli/RateFinder.h"
 
+#include "frontend/language/Recipe.h"
 #include "frontend/plot/Write.h"
 #include "runtime/files/File.h"
 #include "runtime/support/Error.h"
@@ -12,7 +13,6 @@
 #include <cmath>
 #include <cstdio>
 #include <fcntl.h>
-#include <filesystem>
 #include <fstream>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,20 +25,6 @@ struct Point {
   double rate, loss, smooth;
 };
 
-/// A file that is gone with this.
-struct Temporary {
-  Temporary() {
-    std::error_code none;
-    path = std::filesystem::temp_directory_path(none).string() + "/kiln-lr-find-XXXXXX";
-    int handle = mkstemp(path.data());
-    if (handle < 0)
-      fail("cannot make a file '%s': %s", path.c_str(), describeErrno(errno).c_str());
-    close(handle);
-  }
-  ~Temporary() { unlink(path.c_str()); }
-  std::string path;
-};
-
 /// Runs the training in a process of its own, which becomes the program; its exit code.
 int train(const ModelOptions &options, const std::vector<std::string> &arguments, const ApartOptions &apartness,
           const std::string &messages) {
@@ -47,7 +33,7 @@ int train(const ModelOptions &options, const std::vector<std::string> &arguments
   if (child < 0)
     fail("cannot start a process");
   if (child == 0) {
-    int nowhere = open("/dev/null", O_WRONLY), told = open(messages.c_str(), O_WRONLY | O_TRUNC);
+    int nowhere = open("/dev/null", O_WRONLY), told = open(messages.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
     if (nowhere < 0 || told < 0 || dup2(nowhere, 1) < 0 || dup2(told, 2) < 0)
       _exit(1);
     _exit(commandProgram(options, "train", arguments, apartness));
@@ -79,6 +65,14 @@ std::vector<Point> readLosses(const std::string &path, const RateFinderOptions &
       break;
   }
   return points;
+}
+
+void writeLines(const std::vector<Point> &points, const std::string &path) {
+  AtomicFile file(path);
+  for (const Point &point : points)
+    file.write(format("{\"lr\":%s,\"loss\":%s,\"smoothed\":%s}\n", jsonNumber(point.rate).c_str(),
+                      jsonNumber(point.loss).c_str(), jsonNumber(point.smooth).c_str()));
+  file.commit();
 }
 
 /// The smoothed losses, the steps' own faintly behind; of those that leave the picture only the first.
@@ -133,25 +127,21 @@ int find(const ModelOptions &options, const RateFinderOptions &finding, std::vec
   output.output = finding.output;
   if (!finding.output.empty())
     plot::checkOutput(output);
-  Temporary lines, messages;
-  arguments.insert(arguments.end(), {"--steps", std::to_string(finding.steps), "--json", lines.path});
-  int code = train(options, arguments, apartness, messages.path);
-  std::vector<Point> points = readLosses(lines.path, finding);
+  if (!finding.json.empty())
+    checkWritable(finding.json);
+  TemporaryFolder folder("kiln-lr-find");
+  std::string lines = folder.file("lines"), messages = folder.file("messages");
+  arguments.insert(arguments.end(), {"--steps", std::to_string(finding.steps), "--json", lines});
+  int code = train(options, arguments, apartness, messages);
+  std::vector<Point> points = readLosses(lines, finding);
   if (code != 0 && points.size() < 10) { // else it has gone where rates are too high, as it is to
-    std::ifstream told(messages.path);
+    std::ifstream told(messages);
     for (std::string line; std::getline(told, line);)
       std::fprintf(stderr, "%s\n", line.c_str());
     return code;
   }
-  std::FILE *json = finding.json.empty() ? nullptr : std::fopen(finding.json.c_str(), "we");
-  if (!finding.json.empty() && !json)
-    fail("cannot write '%s'", finding.json.c_str());
-  for (const Point &point : points)
-    if (json)
-      std::fprintf(json, "{\"lr\":%s,\"loss\":%s,\"smoothed\":%s}\n", jsonNumber(point.rate).c_str(),
-                   jsonNumber(point.loss).c_str(), jsonNumber(point.smooth).c_str());
-  if (json && std::fclose(json) != 0)
-    fail("cannot write '%s'", finding.json.c_str());
+  if (!finding.json.empty())
+    writeLines(points, finding.json);
   if (!finding.output.empty())
     draw(points, finding);
   tell(points, finding);
@@ -180,7 +170,7 @@ int commandRateFinder(ModelOptions options, const RateFinderOptions &finding, co
   char sweep[128];
   std::snprintf(sweep, sizeof sweep, "%.17g,%.17g,%lld", finding.from, finding.to,
                 static_cast<long long>(finding.steps));
-  options.set.emplace_back("@rates", sweep);
+  options.set.emplace_back(language::sweptRates, sweep);
   try {
     return find(options, finding, finding.command->remaining(), apartness);
   } catch (const std::exception &error) {

@@ -393,8 +393,7 @@ static bool readsTokenizers(const Manifest &manifest) {
     for (const Json &value : source.options.object())
       if (value.isString() && llvm::StringRef(value.string()).ends_with(".json"))
         return true;
-    ownWords |= source.reader != "csv" && source.reader != "images" && source.reader != "series" &&
-                source.reader != "safetensors";
+    ownWords |= source.options.find("tokens") || source.options.find("source_words");
   }
   return !ownWords && llvm::any_of(manifest.entries, [](const EntrySpec &entry) {
     return llvm::any_of(entry.arguments, [](const ArgumentSpec &argument) {

@@ -229,13 +229,8 @@ std::vector<std::string> readNames(const std::string &spec) {
     fail("'%s' is a text, a name a line: leave out ':%s'", path.c_str(), name.c_str());
   std::string text = readText(path);
   std::vector<std::string> names;
-  for (size_t at = 0; at < text.size();) {
-    size_t end = std::min(text.find('\n', at), text.size());
-    names.push_back(text.substr(at, end - at));
-    if (names.back().ends_with('\r'))
-      names.back().pop_back();
-    at = end + 1;
-  }
+  for (std::string_view line : linesOf(text))
+    names.emplace_back(line.substr(0, line.size() - (line.ends_with('\r') ? 1 : 0)));
   if (names.empty())
     fail("'%s' is empty: there is no name in it", path.c_str());
   return names;
@@ -249,14 +244,12 @@ std::map<std::string, Series> readMetrics(const std::string &path) {
   protectFile(path, "what is drawn");
   std::string text = readText(path);
   std::map<std::string, Series> all;
-  size_t line = 0;
-  for (size_t at = 0; at < text.size(); ++line) {
-    size_t end = std::min(text.find('\n', at), text.size());
-    std::string_view one(text.data() + at, end - at);
-    at = end + 1;
+  size_t number = 0;
+  for (std::string_view one : linesOf(text)) {
+    ++number;
     if (one.find_first_not_of(" \t\r") == std::string_view::npos)
       continue;
-    std::string where = path + ":" + std::to_string(line + 1);
+    std::string where = path + ":" + std::to_string(number);
     Json json = Json::parse(one, where);
     if (!json.isObject())
       fail("%s: a line of a run is a JSON object, as {\"step\":0,\"loss\":4.19}", where.c_str());
@@ -266,7 +259,7 @@ std::map<std::string, Series> readMetrics(const std::string &path) {
         if (!std::isfinite(value))
           fail("%s: '%s' is not finite", where.c_str(), member.key().c_str());
         Series &series = all[member.key()];
-        series.at.push_back(static_cast<double>(line));
+        series.at.push_back(static_cast<double>(number - 1));
         series.values.push_back(value);
       }
   }

@@ -24,29 +24,8 @@ namespace {
 
 constexpr int64_t kMostPoints = 5000; // all pairs are looked at in each step
 
-class Folder {
-public:
-  Folder() {
-    std::error_code none;
-    path_ = std::filesystem::temp_directory_path(none).string() + "/kiln-tsne-XXXXXX";
-    if (!mkdtemp(path_.data()))
-      fail("cannot make a folder '%s': %s", path_.c_str(), describeErrno(errno).c_str());
-  }
-  ~Folder() {
-    std::error_code none;
-    std::filesystem::remove_all(path_, none);
-  }
-  Folder(const Folder &) = delete;
-  Folder &operator=(const Folder &) = delete;
-  std::string file(const char *name) const { return path_ + "/" + name; }
-  const std::string &path() const { return path_; }
-
-private:
-  std::string path_;
-};
-
 /// Its errors go to our own; what else it says does not.
-void call(std::vector<std::string> arguments, const Folder &folder) {
+void call(std::vector<std::string> arguments, const TemporaryFolder &folder) {
   std::vector<char *> argv, environment;
   for (std::string &argument : arguments)
     argv.push_back(argument.data());
@@ -87,7 +66,7 @@ Plane tsne(const Array &points, double perplexity, int64_t steps, int64_t seed, 
   auto first = points.values.begin();
   if (std::equal(first + width, points.values.end(), first))
     fail("%s: all points are one; there is nothing to tell apart", points.what.c_str());
-  Folder folder;
+  TemporaryFolder folder("kiln-tsne");
   AtomicFile model(folder.file("tsne.kiln"));
   model.write(kTsneModel);
   model.commit();

@@ -98,8 +98,7 @@ void Training::takeResult(const std::string &name) {
     program_->loadWeights(path);
   } else {
     fail("the recipe '%s' begins with the result of '%s': train both (`train` without a name), or give that one's "
-         "weights "
-         "with --load",
+         "weights with --load",
          position_.stage.c_str(), name.c_str());
   }
 }

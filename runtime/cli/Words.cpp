@@ -56,13 +56,8 @@ const Vocabulary *Words::saved(const std::string &source, std::initializer_list<
 std::vector<std::string> readLines(const std::string &path) {
   std::string text = readText(path);
   protectFile(path, "what is read");
-  std::vector<std::string> lines;
-  for (size_t at = 0; at < text.size();) {
-    size_t end = std::min(text.find('\n', at), text.size());
-    lines.push_back(text.substr(at, end - at));
-    at = end + 1;
-  }
-  return lines;
+  std::vector<std::string_view> lines = linesOf(text);
+  return {lines.begin(), lines.end()};
 }
 
 } // namespace kiln

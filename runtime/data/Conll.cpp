@@ -42,11 +42,8 @@ TaggedFile readTagged(const std::string &path, const SourceContext &context) {
   int64_t word = options.integerOr("word", 0), tag = options.integerOr("tag", -1);
   bool open = false; // a sentence is on
   size_t line = 0;
-  for (size_t at = 0; at < text.size();) {
-    size_t end = std::min(text.find('\n', at), text.size());
-    std::string_view content = std::string_view(text).substr(at, end - at);
+  for (std::string_view content : linesOf(text)) {
     ++line;
-    at = end + 1;
     if (content.find('\0') != std::string_view::npos)
       fail("%s, line %zu: a NUL byte, which no text has", file.what.c_str(), line);
     if (content.starts_with(byteOrderMark)) // where files were put together

@@ -55,13 +55,13 @@ TokenTexts encodeTexts(const Vocabulary &vocabulary, std::span<const std::string
 }
 
 /// The parts of a line that `ending` ends, where there is one, and that hold something.
-static void addSentences(const std::string &line, const std::string &ending, std::vector<std::string> &sentences) {
+static void addSentences(std::string_view line, const std::string &ending, std::vector<std::string> &sentences) {
   for (size_t at = 0; at < line.size();) {
     size_t end = ending.empty() ? std::string::npos : line.find(ending, at);
     end = end == std::string::npos ? line.size() : end + ending.size();
-    std::string part = line.substr(at, end - at);
+    std::string_view part = line.substr(at, end - at);
     if (std::any_of(part.begin(), part.end(), [](char c) { return !isSpace(c); }))
-      sentences.push_back(std::move(part));
+      sentences.emplace_back(part);
     at = end;
   }
 }
@@ -70,12 +70,9 @@ std::vector<std::string> readParagraphs(const std::string &path, const SourceCon
   std::string found = findData(path, "the text of data '" + context.spec->name + "'", context.folders);
   std::string text = readText(found);
   std::vector<std::string> lines;
-  for (size_t at = 0; at < text.size();) {
-    size_t end = std::min(text.find('\n', at), text.size());
-    std::string line = text.substr(at, end - at);
-    addSentences(line, context.spec->options.stringOr("sentence_end", ""), lines);
-    at = end + 1;
-  }
+  std::string ending = context.spec->options.stringOr("sentence_end", "");
+  for (std::string_view line : linesOf(text))
+    addSentences(line, ending, lines);
   if (lines.empty())
     fail("'%s' is empty; data '%s' needs text", found.c_str(), context.spec->name.c_str());
   return lines;

@@ -46,11 +46,8 @@ void SkipgramSource::readLines(const std::string &path, const SourceContext &con
   std::string found = findData(path, "the text of data '" + spec_.name + "'", context.folders), text = readText(found);
   if (text.empty())
     fail("'%s' is empty; data '%s' needs text", found.c_str(), spec_.name.c_str());
-  for (size_t at = 0; at < text.size();) {
-    size_t end = std::min(text.find('\n', at), text.size());
-    lines.push_back(text.substr(at, end - at));
-    at = end + 1;
-  }
+  for (std::string_view line : linesOf(text))
+    lines.emplace_back(line);
 }
 
 SkipgramSource::SkipgramSource(const SourceContext &context) : Source(*context.spec), seed_(context.seed) {

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <dirent.h>
 #include <fcntl.h>
+#include <filesystem>
 #include <mutex>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -143,6 +144,16 @@ std::string readText(const std::string &path) {
   return text;
 }
 
+std::vector<std::string_view> linesOf(std::string_view text) {
+  std::vector<std::string_view> lines;
+  for (size_t at = 0; at < text.size();) {
+    size_t end = std::min(text.find('\n', at), text.size());
+    lines.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return lines;
+}
+
 bool fileExists(const std::string &path) {
   struct stat status;
   return stat(path.c_str(), &status) == 0;
@@ -193,6 +204,18 @@ std::string findData(const std::string &path, const std::string &what, std::stri
   }
   fail("%s is not there: looked for %s; give it with --data, or set KILN_DATA to the folder that holds it",
        what.c_str(), tried.c_str());
+}
+
+TemporaryFolder::TemporaryFolder(const std::string &name) {
+  std::error_code none;
+  path_ = std::filesystem::temp_directory_path(none).string() + "/" + name + "-XXXXXX";
+  if (!mkdtemp(path_.data()))
+    fail("cannot make a folder '%s': %s", path_.c_str(), describeErrno(errno).c_str());
+}
+
+TemporaryFolder::~TemporaryFolder() {
+  std::error_code none;
+  std::filesystem::remove_all(path_, none);
 }
 
 bool sameFile(const std::string &a, const std::string &b) {

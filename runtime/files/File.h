@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace kiln {
 
@@ -33,6 +34,8 @@ std::string readFile(const std::string &path, size_t limit = static_cast<size_t>
 
 /// The same of a text: UTF-8 (throws Error with the byte and line where it is not), without a byte-order mark.
 std::string readText(const std::string &path);
+/// Its lines, without their ends ('\n'); none of nothing.
+std::vector<std::string_view> linesOf(std::string_view text);
 /// Throws Error where it is not UTF-8.
 void requireUtf8(std::string_view text, const std::string &what);
 
@@ -51,6 +54,22 @@ std::string findData(const std::string &path, const std::string &what, std::stri
 
 /// Are these one file, whatever the paths look like (links of both kinds)? False where one of them is not there.
 bool sameFile(const std::string &a, const std::string &b);
+
+/// An empty folder where the system has its temporary files (TMPDIR), which is gone with this. Throws Error.
+class TemporaryFolder {
+public:
+  /// `name`: what it is called, in part.
+  explicit TemporaryFolder(const std::string &name);
+  ~TemporaryFolder();
+  TemporaryFolder(const TemporaryFolder &) = delete;
+  TemporaryFolder &operator=(const TemporaryFolder &) = delete;
+
+  const std::string &path() const { return path_; }
+  std::string file(const std::string &name) const { return path_ + "/" + name; }
+
+private:
+  std::string path_;
+};
 
 /// From now on nothing of this process writes over the file: what a command reads is not to be lost to a slip in the
 /// name of an output. `what`: "the model" and the like, for the sentence.

@@ -2,6 +2,7 @@
 
 #include "runtime/files/JsonRows.h"
 
+#include "runtime/files/File.h"
 #include "runtime/support/Error.h"
 #include "runtime/support/Json.h"
 
@@ -12,10 +13,7 @@ namespace kiln {
 CsvTable parseJsonRows(std::string_view text, const std::string &what) {
   CsvTable table;
   size_t line = 0;
-  for (size_t at = 0; at < text.size();) {
-    size_t end = std::min(text.find('\n', at), text.size());
-    std::string_view content = text.substr(at, end - at);
-    at = end + 1;
+  for (std::string_view content : linesOf(text)) {
     ++line;
     if (content.find_first_not_of(" \t\r") == std::string_view::npos)
       continue;

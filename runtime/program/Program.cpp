@@ -329,16 +329,17 @@ std::vector<TensorView> Program::weights() {
 }
 
 std::vector<TensorRequest> Program::weightRequests() {
+  std::vector<const Json *> initials; // in the order of weights()
+  for (const ParameterSpec &parameter : manifest_.parameters)
+    initials.push_back(&parameter.init);
+  for (const StateSpec &state : manifest_.states)
+    if (state.kind == "persistent")
+      initials.push_back(&state.init);
   std::vector<TensorRequest> requests;
-  for (const TensorView &view : weights())
-    requests.push_back({view.name, view.dtype, view.shape, const_cast<uint8_t *>(view.data)});
-  for (TensorRequest &request : requests) {
-    for (const ParameterSpec &parameter : manifest_.parameters)
-      if (parameter.name == request.name && parameter.init.isObject())
-        request.original = parameter.init.stringOr("of", "");
-    for (const StateSpec &state : manifest_.states)
-      if (state.name == request.name && state.init.isObject())
-        request.original = state.init.stringOr("of", "");
+  for (const TensorView &view : weights()) {
+    const Json &initial = *initials[requests.size()];
+    requests.push_back({view.name, view.dtype, view.shape, const_cast<uint8_t *>(view.data),
+                        initial.isObject() ? initial.stringOr("of", "") : ""});
   }
   return requests;
 }

@@ -217,12 +217,12 @@ std::vector<std::string> each(const WeightChoice &choice, const std::vector<Tens
   auto [asked, copies] = withoutCopies(file, requests);
   std::vector<TensorRequest> taken = choice.partial ? fitting(file, asked, lines) : asked;
   try {
-    if (fill)
-      loadTensors(file, taken, /*exact=*/!choice.partial);
-    else
+    if (!fill) {
       checkTensors(file, taken, /*exact=*/!choice.partial);
-    if (fill)
+    } else {
+      loadTensors(file, taken, /*exact=*/!choice.partial);
       fillCopies(copies, requests);
+    }
   } catch (const Error &error) {
     std::string prefix = commonPrefix(file, taken);
     throw prefix.empty()

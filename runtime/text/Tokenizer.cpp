@@ -179,8 +179,7 @@ const TokenizerReader kiln_tokenizer_reader;
 std::shared_ptr<const Tokenizer> Tokenizer::parse(std::string text, const std::string &what) {
   if (!kiln_tokenizers)
     fail("%s: this program reads no tokenizers, because its recipe's texts have words of their own; name one in the "
-         "recipe "
-         "(tokens = \"tokenizer.json\") and build it again",
+         "recipe (tokens = \"tokenizer.json\") and build it again",
          what.c_str());
   return kiln_tokenizers->parse(std::move(text), what);
 }

@@ -14,11 +14,19 @@
 
 namespace kiln::test {
 
-static std::string contents(const std::string &path) {
+std::string bytes(const std::string &path) {
   std::ifstream file(path, std::ios::binary);
   std::stringstream text;
   text << file.rdbuf();
   return text.str();
+}
+
+std::vector<nlohmann::json> jsonLines(const std::string &text) {
+  std::vector<nlohmann::json> all;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);)
+    all.push_back(nlohmann::json::parse(line));
+  return all;
 }
 
 Outcome run(const std::vector<std::string> &argv) {
@@ -47,8 +55,8 @@ Outcome run(const std::vector<std::string> &argv) {
     while (waitpid(child, &status, 0) < 0 && errno == EINTR)
       ;
     outcome.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    outcome.out = contents(paths[0]);
-    outcome.err = contents(paths[1]);
+    outcome.out = bytes(paths[0]);
+    outcome.err = bytes(paths[1]);
   } else {
     outcome.err = "cannot start " + argv[0];
   }

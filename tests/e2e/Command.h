@@ -1,6 +1,8 @@
 // Runs a program and catches what it says.
 #pragma once
 
+#include <nlohmann/json.hpp>
+
 #include <string>
 #include <vector>
 
@@ -19,5 +21,10 @@ Outcome run(const std::vector<std::string> &argv);
 std::string sourceFolder();
 std::string kilnProgram();
 std::string freshFolder(const std::string &name);
+
+/// All of a file.
+std::string bytes(const std::string &path);
+/// What --json has printed, a line each.
+std::vector<nlohmann::json> jsonLines(const std::string &text);
 
 } // namespace kiln::test

@@ -16,13 +16,6 @@
 namespace kiln::test {
 namespace {
 
-std::string bytes(const std::string &path) {
-  std::ifstream file(path, std::ios::binary);
-  std::stringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
 struct Case {
   const char *name, *source;
   std::vector<std::string> settings;

@@ -14,13 +14,6 @@
 namespace kiln::test {
 namespace {
 
-std::string bytes(const std::string &path) {
-  std::ifstream file(path, std::ios::binary);
-  std::stringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
 const nlohmann::json &expected() {
   static const nlohmann::json figures =
       nlohmann::json::parse(bytes(sourceFolder() + "/tests/fixtures/sessions/expected.json"));
@@ -28,14 +21,6 @@ const nlohmann::json &expected() {
 }
 
 std::string fixture(const std::string &file) { return sourceFolder() + "/tests/fixtures/sessions/" + file; }
-
-std::vector<nlohmann::json> lines(const std::string &text) {
-  std::vector<nlohmann::json> all;
-  std::istringstream stream(text);
-  for (std::string line; std::getline(stream, line);)
-    all.push_back(nlohmann::json::parse(line));
-  return all;
-}
 
 struct Case {
   const char *name, *model, *backend;
@@ -78,7 +63,7 @@ TEST_P(Sessions, AreCarriedAsPyTorchCarriesThem) {
   const nlohmann::json &figures = expected().at(GetParam().name);
   Outcome trained = train("run");
   ASSERT_EQ(trained.code, 0) << trained.err;
-  std::vector<nlohmann::json> steps = lines(trained.out);
+  std::vector<nlohmann::json> steps = jsonLines(trained.out);
   std::vector<double> exact = figures.at("losses"), single = figures.at("losses.f32");
   ASSERT_EQ(steps.size(), exact.size());
   double tolerance = 3e-6;
@@ -99,7 +84,7 @@ TEST_P(Sessions, GoOnAfterAResume) {
   ASSERT_EQ(train("parts", {"--resume", "--steps", "4"}).code, 0);
   Outcome rest = train("parts", {"--resume"});
   ASSERT_EQ(rest.code, 0) << rest.err;
-  EXPECT_EQ(lines(rest.out).size(), 4u);
+  EXPECT_EQ(jsonLines(rest.out).size(), 4u);
   EXPECT_TRUE(bytes(folder + "/whole/last.safetensors") == bytes(folder + "/parts/last.safetensors"));
 }
 
@@ -110,7 +95,7 @@ TEST_P(Sessions, AllCommandsTakeThem) {
   // A checkpoint's session states are a training's: whoever takes its weights begins anew.
   Outcome first = run({program, "eval", "--data", data, "--load", folder + "/run/last.safetensors", "--json"});
   ASSERT_EQ(first.code, 0) << first.err;
-  EXPECT_GT(lines(first.out).at(0).at("loss").get<double>(), 0);
+  EXPECT_GT(jsonLines(first.out).at(0).at("loss").get<double>(), 0);
   Outcome timed = call({"bench", "--data", data, "--min-time", "0"});
   EXPECT_EQ(timed.code, 0) << timed.err;
   Outcome checked = run({kilnProgram(), "check", sourceFolder() + "/tests/e2e/sessions.kiln", "--model",
@@ -148,7 +133,7 @@ TEST(SessionsOfAnEvaluation, BeginAnewAndGoOnThroughASmallerLastBatch) {
   Outcome measured = run(overTable(program, "eval"));
   ASSERT_EQ(measured.code, 0) << measured.err;
   double loss = expected().at("tagger").at("validation");
-  EXPECT_NEAR(lines(measured.out).at(0).at("loss").get<double>(), loss, 3e-6 * loss);
+  EXPECT_NEAR(jsonLines(measured.out).at(0).at("loss").get<double>(), loss, 3e-6 * loss);
 }
 
 TEST(SessionsOfAnEvaluation, LeaveTheTrainingsAlone) {
@@ -157,7 +142,7 @@ TEST(SessionsOfAnEvaluation, LeaveTheTrainingsAlone) {
     std::string folder = freshFolder(std::string("sessions-every") + every);
     Outcome trained = run(overTable(tagger(folder, every), "train"));
     ASSERT_EQ(trained.code, 0) << trained.err;
-    for (const nlohmann::json &line : lines(trained.out))
+    for (const nlohmann::json &line : jsonLines(trained.out))
       losses->push_back(line.at("loss"));
   }
   EXPECT_EQ(often.size(), 12u);

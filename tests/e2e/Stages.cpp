@@ -20,21 +20,6 @@ using Words = std::vector<std::string>;
 
 std::string fixture(const std::string &file) { return sourceFolder() + "/tests/fixtures/stages/" + file; }
 
-std::vector<nlohmann::json> lines(const std::string &text) {
-  std::vector<nlohmann::json> all;
-  std::istringstream stream(text);
-  for (std::string line; std::getline(stream, line);)
-    all.push_back(nlohmann::json::parse(line));
-  return all;
-}
-
-std::string bytes(const std::string &path) {
-  std::ifstream file(path, std::ios::binary);
-  std::stringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
 struct Built {
   std::string folder, program;
 
@@ -78,7 +63,7 @@ TEST_P(Stages, GoOnFromEachOtherAsInPyTorch) {
   Outcome outcome =
       built.call(with(with(train, start), {"--json", "--out", built.folder + "/run", "--save", built.folder + "/end"}));
   ASSERT_EQ(outcome.code, 0) << outcome.err;
-  std::vector<nlohmann::json> told = lines(outcome.out);
+  std::vector<nlohmann::json> told = jsonLines(outcome.out);
   ASSERT_EQ(told.size(), 20u);
   for (size_t i = 0; i < told.size(); ++i) {
     std::string stage = i < 12 ? "pretrain" : "finetune";
@@ -224,7 +209,7 @@ TEST(Rounds, BeginWithDrawsAndAreTakenUpWithin) {
   Built built("rounds-drawn-program", "cpu", {folder + "/drawn.kiln"});
   Outcome whole = built.call({"train", "--out", folder + "/whole", "--json", "--seed", "4"});
   ASSERT_EQ(whole.code, 0) << whole.err;
-  EXPECT_EQ(lines(whole.out).size(), 15u);
+  EXPECT_EQ(jsonLines(whole.out).size(), 15u);
   // After 14 steps, within the last round.
   std::filesystem::create_directory(folder + "/part");
   std::filesystem::copy_file(folder + "/whole/previous-1.safetensors", folder + "/part/last.safetensors");
@@ -278,7 +263,7 @@ TEST(Plateau, LowersTheRateAsPyTorchDoes) {
   // torch.optim.lr_scheduler.ReduceLROnPlateau(mode="min", threshold_mode="rel")
   double rate = 0.9, best = INFINITY;
   int stale = 0, lowered = 0;
-  for (const nlohmann::json &line : lines(outcome.out)) {
+  for (const nlohmann::json &line : jsonLines(outcome.out)) {
     EXPECT_FLOAT_EQ(line.at("lr").get<float>(), static_cast<float>(std::max(rate, 0.06))) << line.at("step");
     if (!line.contains("val_loss"))
       continue;
@@ -388,7 +373,7 @@ TEST_P(StagesOfModels, FederatedAveragesAreThoseOfTheSameArithmetic) {
       "server.");
   Outcome outcome = built.call(command);
   ASSERT_EQ(outcome.code, 0) << outcome.err;
-  std::vector<nlohmann::json> told = lines(outcome.out);
+  std::vector<nlohmann::json> told = jsonLines(outcome.out);
   ASSERT_EQ(told.size(), 30u);
   EXPECT_EQ(told[29].at("round"), 2);
   std::map<std::string, Values> expected = readTensors(fixture("federated.safetensors"));
@@ -434,7 +419,7 @@ TEST_P(StagesOfModels, ATransferTrainsWhatItsStagesTrain) {
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   std::map<std::string, Values> expected = readTensors(fixture("transfer.safetensors"));
   for (const char *stage : {"source", "top", "whole"})
-    expectLosses(lines(outcome.out), stage, expected.at(std::string(stage) + ".loss"));
+    expectLosses(jsonLines(outcome.out), stage, expected.at(std::string(stage) + ".loss"));
   std::map<std::string, Values> source = readTensors(folder + "/run/source.safetensors");
   std::map<std::string, Values> top = readTensors(folder + "/run/top.safetensors");
   std::map<std::string, Values> whole = readTensors(folder + "/run/whole.safetensors");
@@ -454,7 +439,7 @@ TEST_P(StagesOfModels, PpoIsThatOfTheReference) {
                 {model, "--set", "width=8", "--set", "batch=4", "--set", "rounds=40"});
     Outcome outcome = built.call({"train", "ppo", "--steps", "1", "--seed", "1", "--json"});
     ASSERT_EQ(outcome.code, 0) << outcome.err;
-    told.push_back(lines(outcome.out));
+    told.push_back(jsonLines(outcome.out));
     ASSERT_EQ(told.back().size(), 40u);
   }
   for (size_t i = 0; i < 40; ++i)

@@ -198,33 +198,11 @@ States vectorLoop(Emitter &e, Value begin, Value end, int64_t unroll, States sta
   return states;
 }
 
-States nest(Emitter &e, ArrayRef<Extent> shape, Indices prefix, int64_t unroll, States states,
-            llvm::function_ref<void(ArrayRef<Index>, const Mask &, MutableArrayRef<Value>)> body) {
-  Code &code = e.code;
-  if (shape.empty()) {
-    body(prefix, {}, states);
-    return states;
-  }
-  if (shape.size() > 1 && shape.back().isOne()) // lanes run along the last dimension that is wider than one
-    return nest(e, shape.drop_back(), prefix, unroll, states,
-                [&](ArrayRef<Index> at, const Mask &mask, MutableArrayRef<Value> state) {
-                  Indices position(at.begin(), at.end());
-                  position.push_back(e.zero());
-                  body(position, mask, state);
-                });
-  if (shape.size() == 1) {
-    return vectorLoop(e, code.integer(0), e.extent(shape[0]), unroll, states,
-                      [&](const Index &at, const Mask &mask, MutableArrayRef<Value> state) {
-                        Indices position = prefix;
-                        position.push_back(at);
-                        body(position, mask, state);
-                      });
-  }
-  return code.loop(code.integer(0), e.extent(shape[0]), 1, states, [&](Value iv, ValueRange in) {
-    Indices position = prefix;
-    position.push_back(e.at(iv));
-    return nest(e, shape.drop_front(), position, unroll, States(in.begin(), in.end()), body);
-  });
+void nest(Emitter &e, ArrayRef<Extent> shape, Indices prefix,
+          llvm::function_ref<void(ArrayRef<Index>, const Mask &)> body) {
+  Cascade(e, {}, 1, /*vectors=*/true)
+      .nest(shape, e.code.integer(0), shape.empty() ? Value() : e.extent(shape[0]), prefix, {},
+            [&](ArrayRef<Index> at, const Mask &mask, MutableArrayRef<Value>) { body(at, mask); });
 }
 
 //===-- Cascades -------------------------------------------------------------------------------------------------===//
@@ -269,7 +247,7 @@ void Cascade::finish(MutableArrayRef<Value> states) const {
 }
 
 // [begin, end), of at most `bound` elements, in blocks with sums of their own, these in blocks again, until a run makes
-// no more than `chain` steps.
+// no more than four times `chain` steps.
 States Cascade::over(Value begin, Value end, std::optional<int64_t> count, int64_t bound, int64_t step, int64_t chain,
                      States states, Run run) const {
   Code &code = e.code;

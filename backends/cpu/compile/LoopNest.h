@@ -43,11 +43,9 @@ States vectorLoop(Emitter &e, Value begin, Value end, int64_t unroll, States sta
                   llvm::function_ref<void(const Index &at, const Mask &mask, llvm::MutableArrayRef<Value> state)> body,
                   std::optional<int64_t> count = std::nullopt);
 
-/// The loops around it: all places of `shape`, the last dimension in vectors. With rank 0 the body runs once, on a
-/// scalar.
-States
-nest(Emitter &e, llvm::ArrayRef<Extent> shape, Indices prefix, int64_t unroll, States states,
-     llvm::function_ref<void(llvm::ArrayRef<Index> at, const Mask &mask, llvm::MutableArrayRef<Value> state)> body);
+/// All places of `shape`, the last dimension in vectors. With rank 0 the body runs once, on a scalar.
+void nest(Emitter &e, llvm::ArrayRef<Extent> shape, Indices prefix,
+          llvm::function_ref<void(llvm::ArrayRef<Index> at, const Mask &mask)> body);
 
 /// How a long sum is made of short ones, so that its error grows with the number of levels and not with its length: at
 /// most 64 elements, or sums of such, are added up one behind the other (as in PyTorch's cascade_sum).

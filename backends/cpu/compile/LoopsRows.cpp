@@ -100,8 +100,8 @@ public:
     for (const RowPlan::Stage &stage : plan.stages)
       reduce(stage, position);
     if (!plan.elementOutputs.empty())
-      nest(e, plan.inner, position, 1, {},
-           [&](ArrayRef<Index> at, const Mask &mask, MutableArrayRef<Value>) { write(plan.elementOutputs, at, mask); });
+      nest(e, plan.inner, position,
+           [&](ArrayRef<Index> at, const Mask &mask) { write(plan.elementOutputs, at, mask); });
     write(plan.rowOutputs, position, {});
     for (const RowPlan::Stage &stage : plan.stages) {
       for (const Op *op : stage.reductions)

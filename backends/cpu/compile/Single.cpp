@@ -120,7 +120,7 @@ private:
     const Extent &size = graph.type(operand).dims[axis];
     auto copy = [&] {
       if (slice.empty()) {
-        nest(e, {size}, prefix, 1, {}, [&](ArrayRef<Index> at, const Mask &mask, MutableArrayRef<Value>) {
+        nest(e, {size}, prefix, [&](ArrayRef<Index> at, const Mask &mask) {
           e.store(operand, target, at, e.value(operand, at, mask), mask);
         });
         return;
@@ -198,7 +198,7 @@ void buildDynamicUpdate(KernelBuilder &builder, const Op &op) {
       [&](Emitter &e, Value unit) {
         Indices prefix = e.indicesOfRow(outer, unit);
         ArrayRef<Extent> last = ArrayRef<Extent>(sizes).take_back(sizes.empty() ? 0 : 1);
-        nest(e, last, prefix, 1, {}, [&](ArrayRef<Index> at, const Mask &mask, MutableArrayRef<Value>) {
+        nest(e, last, prefix, [&](ArrayRef<Index> at, const Mask &mask) {
           Indices target;
           for (size_t d = 0; d < at.size(); ++d)
             target.push_back(e.add(at[d], e.start(op, op.operands[2 + d], dims[d], sizes[d])));

@@ -71,13 +71,11 @@ void buildReduceWindow(KernelBuilder &builder, const Op &op) {
       builder, unitsPerTask(graph.bound(to.back()) * points), [&](Emitter &e) { return e.elements(outer); },
       [&](Emitter &e, Value unit) {
         Indices prefix = e.indicesOfRow(outer, unit);
-        nest(e, ArrayRef<Extent>(to).take_back(), prefix, 1, {},
-             [&](ArrayRef<Index> at, const Mask &mask, MutableArrayRef<Value>) {
-               Value state = e.neutral(op.combine, dtype);
-               eachPoint(op.window, {},
-                         [&](ArrayRef<int64_t> offsets) { state = element(e, at, mask, state, offsets); });
-               e.store(result, builder.home(e, result), at, state, mask);
-             });
+        nest(e, ArrayRef<Extent>(to).take_back(), prefix, [&](ArrayRef<Index> at, const Mask &mask) {
+          Value state = e.neutral(op.combine, dtype);
+          eachPoint(op.window, {}, [&](ArrayRef<int64_t> offsets) { state = element(e, at, mask, state, offsets); });
+          e.store(result, builder.home(e, result), at, state, mask);
+        });
       });
 }
 
@@ -108,12 +106,10 @@ public:
     Indices prefix = e.indicesOfRow(outer(), number);
     Value memory = builder.home(e, op.results[0]), zero = e.neutral(Combine::Sum, dtype);
     if (!covered)
-      nest(e, inner(), prefix, 1, {}, [&](ArrayRef<Index> at, const Mask &mask, MutableArrayRef<Value>) {
-        e.store(op.results[0], memory, at, zero, mask);
-      });
+      nest(e, inner(), prefix,
+           [&](ArrayRef<Index> at, const Mask &mask) { e.store(op.results[0], memory, at, zero, mask); });
     Shape spanned(windows.begin() + shared, windows.end());
-    nest(e, spanned, prefix, 1, {},
-         [&](ArrayRef<Index> at, const Mask &mask, MutableArrayRef<Value>) { window(e, at, mask); });
+    nest(e, spanned, prefix, [&](ArrayRef<Index> at, const Mask &mask) { window(e, at, mask); });
   }
 
 private:
