@@ -4,6 +4,7 @@
 
 #include "frontend/cli/Installed.h"
 #include "frontend/driver/Files.h"
+#include "runtime/program/Weights.h"
 #include "runtime/support/CacheFolder.h"
 
 #include "absl/strings/str_cat.h"
@@ -41,6 +42,12 @@ absl::Status addFile(llvm::SHA256 &hash, const std::string &path) {
     return absl::NotFoundError(absl::StrCat("cannot read ", path, ": ", buffer.getError().message()));
   add(hash, (*buffer)->getBuffer());
   return absl::OkStatus();
+}
+
+void addWeights(llvm::SHA256 &hash, const WeightSet &weights) {
+  add(hash, safetensorsHeader(weights.tensors.tensors(), weights.metadata));
+  for (const TensorView &tensor : weights.tensors.tensors())
+    hash.update(llvm::ArrayRef(tensor.data, tensor.bytes));
 }
 
 /// Made where it is not there.
@@ -139,8 +146,12 @@ absl::StatusOr<std::string> cachePath(const ModelOptions &options, const std::ve
     if (!llvm::sys::fs::status(file, status))
       add(hash, absl::StrCat(file, status.getSize(), status.getLastModificationTime().time_since_epoch().count()));
   }
-  if (absl::Status read = addFile(hash, options.file); !read.ok())
+  if (options.text)
+    add(hash, *options.text);
+  else if (absl::Status read = addFile(hash, options.file); !read.ok())
     return read;
+  if (options.weightSet)
+    addWeights(hash, *options.weightSet);
   if (!options.weights.empty())
     if (absl::Status read = addFile(hash, options.weights); !read.ok())
       return read;

@@ -1,6 +1,7 @@
 // The kiln program: its commands and what they take. The work is in Commands.cpp.
 #include "frontend/cli/Bench.h"
 #include "frontend/cli/Commands.h"
+#include "frontend/cli/Import.h"
 #include "frontend/cli/Plot.h"
 #include "frontend/cli/RateFinder.h"
 #include "frontend/cli/Tokenizer.h"
@@ -56,7 +57,7 @@ bool splitPair(const std::string &text, std::string &name, std::string &value) {
 
 /// Options that say how a model is compiled; the same for every command that takes a model.
 void addCompileOptions(CLI::App *app, kiln::ModelOptions &options, RawOptions &raw, kiln::ApartOptions &apartness) {
-  app->add_option("MODEL", options.file, "the model's .kiln file")->required();
+  app->add_option("MODEL", options.file, "the model's .kiln file, or a Hugging Face folder")->required();
   app->add_option("--model", options.model, "which model, where the file has several");
   app->add_option("--backend", options.backend,
                   "a backend's name (see `kiln backends`), or a plugin's path; default cpu");
@@ -116,7 +117,8 @@ int finishCompileOptions(kiln::ModelOptions &options, const RawOptions &raw) {
     }
     options.bounds[name] = bound;
   }
-  return checkBackendOptions(options.backendOptions);
+  int code = checkBackendOptions(options.backendOptions);
+  return code ? code : kiln::importGiven(options);
 }
 
 /// The exit code of what went well, where all of its text could be written.
@@ -251,6 +253,14 @@ int runProgramCommand(const std::vector<CLI::App *> &programCommands, kiln::Mode
 
 } // namespace
 
+static CLI::App *addExplain(CLI::App &app, kiln::ExplainOptions &explaining) {
+  CLI::App *explain = app.add_subcommand("explain", "what the compiler did, and why");
+  explain->add_flag("--memory", explaining.memory, "the arena: its size, its lower bound, the largest tensors");
+  explain->add_flag("--placement", explaining.placement, "which kernels are on which backend, and why");
+  explain->add_flag("--fusion", explaining.fusion, "which ops became one kernel");
+  return explain;
+}
+
 static CLI::App *addTokenizer(CLI::App &app, kiln::TokenizerOptions &options) {
   CLI::App *tokenizer = app.add_subcommand("tokenizer", "tokenizers of texts")->require_subcommand(1);
   CLI::App *train = tokenizer->add_subcommand("train", "learn byte pairs from texts, and write a tokenizer.json");
@@ -298,17 +308,15 @@ int main(int argc, char **argv) {
   kiln::CheckOptions checking;
   CLI::App *check = addCheck(app, options, raw, checking, apartness);
 
-  CLI::App *explain = app.add_subcommand("explain", "what the compiler did, and why");
   kiln::ExplainOptions explaining;
+  CLI::App *explain = addExplain(app, explaining);
   addCompileOptions(explain, options, raw, apartness);
-  explain->add_flag("--memory", explaining.memory, "the arena: its size, its lower bound, the largest tensors");
-  explain->add_flag("--placement", explaining.placement, "which kernels are on which backend, and why");
-  explain->add_flag("--fusion", explaining.fusion, "which ops became one kernel");
-
   kiln::ConformOptions conforming;
   CLI::App *conform = addConform(app, conforming);
   kiln::TokenizerOptions training;
   CLI::App *tokenizerTrain = addTokenizer(app, training);
+  kiln::ImportOptions importing;
+  CLI::App *import = kiln::addImport(app, importing);
   kiln::PlotCommand plotting;
   kiln::addPlot(app, plotting);
   CLI::App *backendList = app.add_subcommand("backends", "the backends that can be found, and their devices");
@@ -321,6 +329,8 @@ int main(int argc, char **argv) {
     std::cout.flush();
     return code == 0 ? flushed(0) : kWrongUsage;
   }
+  if (import->parsed())
+    return flushed(kiln::commandImport(importing));
   if (int code = finishCompileOptions(options, raw))
     return code;
   if (build->parsed())

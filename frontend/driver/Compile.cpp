@@ -282,6 +282,9 @@ absl::Status Compilation::plan(host::BuildOptions build) {
     if (!options_.weights.empty())
       if (std::string why = weightsMisfit(Manifest::parse(program_->manifest()), options_.weights); !why.empty())
         return absl::InvalidArgumentError(absl::StrCat("--weights: ", why));
+    if (options_.weightSet)
+      if (std::string why = weightsMisfit(Manifest::parse(program_->manifest()), *options_.weightSet); !why.empty())
+        return absl::InvalidArgumentError(why);
     return written;
   });
 }
@@ -411,25 +414,38 @@ static void chooseReaders(const Manifest &manifest, ImageParts &parts) {
   parts.tokenizers = readsTokenizers(manifest);
 }
 
+/// The bytes of the weights that go into the program; `file` and `header` hold what of them is nowhere else.
+absl::Status Compilation::findWeights(LinkJob &job, std::unique_ptr<llvm::MemoryBuffer> &file, std::string &header) {
+  auto add = [&](const void *data, size_t size) {
+    job.weights.push_back({static_cast<const uint8_t *>(data), size});
+    job.weightBytes += size;
+  };
+  if (options_.weightSet) {
+    const std::vector<TensorView> &tensors = options_.weightSet->tensors.tensors();
+    header = safetensorsHeader(tensors, options_.weightSet->metadata);
+    add(header.data(), header.size());
+    for (const TensorView &tensor : tensors)
+      add(tensor.data, tensor.bytes);
+  } else if (!options_.weights.empty()) {
+    auto opened = llvm::MemoryBuffer::getFile(options_.weights, /*IsText=*/false, /*RequiresNullTerminator=*/false);
+    if (!opened)
+      return absl::NotFoundError(absl::StrCat("cannot read ", options_.weights, ": ", opened.getError().message()));
+    file = std::move(*opened);
+    add(file->getBufferStart(), file->getBufferSize());
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Compilation::linkWith(LinkJob job, const std::string &output) {
   return timed("link", [&](PassTimes &) -> absl::Status {
     llvm::InitializeAllTargetInfos();
     llvm::InitializeAllTargets();
     llvm::InitializeAllTargetMCs();
     llvm::InitializeAllAsmPrinters();
-    llvm::sys::fs::file_t weights = -1;
-    auto close = llvm::make_scope_exit([&] {
-      if (weights >= 0)
-        (void)llvm::sys::fs::closeFile(weights);
-    });
-    if (!options_.weights.empty()) {
-      llvm::sys::fs::file_status status;
-      std::error_code error = llvm::sys::fs::openFileForRead(options_.weights, weights);
-      if (error || (error = llvm::sys::fs::status(weights, status)))
-        return absl::NotFoundError(absl::StrCat("cannot read ", options_.weights, ": ", error.message()));
-      job.weights = weights;
-      job.weightBytes = status.getSize();
-    }
+    std::unique_ptr<llvm::MemoryBuffer> file;
+    std::string header;
+    if (absl::Status found = findWeights(job, file, header); !found.ok())
+      return found;
     const kiln_program &program = program_->program();
     ImageParts parts;
     parts.manifest = program_->manifest();

@@ -14,6 +14,7 @@
 #include "mlir/IR/MLIRContext.h"
 #include "runtime/backend/Settings.h"
 #include "llvm/ADT/SmallVector.h"
+#include "llvm/Support/MemoryBuffer.h"
 
 #include <functional>
 #include <memory>
@@ -90,6 +91,7 @@ private:
   absl::Status loadText();
   absl::Status describeBackends(struct ImageParts &parts, LinkJob &job, const std::string &output);
   absl::Status linkWith(LinkJob job, const std::string &output);
+  absl::Status findWeights(LinkJob &job, std::unique_ptr<llvm::MemoryBuffer> &file, std::string &header);
   absl::Status timed(const char *step, const std::function<absl::Status(PassTimes &times)> &work);
   absl::Status writeStage(llvm::StringRef stage, mlir::ModuleOp module);
 

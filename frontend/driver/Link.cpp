@@ -194,8 +194,12 @@ int appendWeights(int file, const LinkJob &job) {
   off_t end = lseek(file, 0, SEEK_END);
   if (end < 0 || lseek(file, (end + alignment - 1) / alignment * alignment, SEEK_SET) < 0)
     return errno;
-  if (int error = append(file, job.weights, static_cast<off_t>(job.weightBytes)))
-    return error;
+  for (const ObjectBytes &piece : job.weights)
+    for (size_t done = 0; done < piece.size;)
+      if (ssize_t n = write(file, piece.data + done, piece.size - done); n > 0)
+        done += static_cast<size_t>(n);
+      else if (n == 0 || errno != EINTR)
+        return n == 0 ? ENOSPC : errno;
   std::string trailer = KILN_WEIGHTS_MARK;
   trailer.append(reinterpret_cast<const char *>(&job.weightBytes), sizeof job.weightBytes);
   ssize_t written = write(file, trailer.data(), trailer.size());
@@ -209,7 +213,7 @@ absl::Status writeProgram(int linked, const LinkJob &job) {
   int file = openTemporary(output, "tmp", temporary, 0777);
   off_t size = lseek(linked, 0, SEEK_END);
   int error = file < 0 ? errno : size <= 0 ? EIO : append(file, linked, size);
-  if (!error && job.weights >= 0)
+  if (!error && !job.weights.empty())
     error = appendWeights(file, job);
   if (file >= 0 && close(file) != 0 && !error)
     error = errno;

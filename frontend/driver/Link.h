@@ -10,7 +10,7 @@
 
 namespace kiln {
 
-/// An object file in memory; the bytes outlive the link.
+/// Bytes in memory (or mapped) that outlive the link.
 struct ObjectBytes {
   const uint8_t *data;
   size_t size;
@@ -20,9 +20,10 @@ struct LinkJob {
   std::vector<ObjectBytes> objects;
   std::vector<std::string> archives; ///< paths, in link order
   std::string output;                ///< replaced atomically
-  int weights = -1;                  ///< a file that is put behind what is linked, or none
-  uint64_t weightBytes = 0;
-  bool shared = false; ///< a shared library in place of an executable
+  /// Bytes that are put behind what is linked, piece after piece: a safetensors file, or none.
+  std::vector<ObjectBytes> weights;
+  uint64_t weightBytes = 0; ///< of all of them
+  bool shared = false;      ///< a shared library in place of an executable
   /// Of a library: the names that it exports, each with the symbol that it stands for; nothing else is visible. None:
   /// all is.
   std::vector<std::pair<std::string, std::string>> exports;

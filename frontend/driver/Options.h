@@ -3,12 +3,15 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 namespace kiln {
+
+struct WeightSet;
 
 struct ModelOptions {
   std::string file; ///< the model's .kiln text
@@ -26,6 +29,9 @@ struct ModelOptions {
   std::vector<std::string> backendOptions; ///< "[BACKEND.]NAME=VALUE"
   bool startsProgram = false;              ///< what of these concerns a program's start is wanted too: startOptions()
   std::string weights;
+  /// What an import brings in place of `weights` (runtime/program/Weights.h); a compile takes from it what the model
+  /// does not need.
+  std::shared_ptr<WeightSet> weightSet;
   std::string saveStages;
   bool timePasses = false;
   bool redZones = false; ///< memory between all buffers that nobody may write, looked at after each launch

@@ -1,6 +1,9 @@
 # Writes OUTPUT: a table of the .kiln files' names and texts. Each text is a list of characters' codes, since a string literal
-# may not be as long as a file.
-set(text "#include <cstddef>\n\nnamespace kiln::language {\n")
+# may not be as long as a file. NAMESPACE: where the table stands (default: kiln::language).
+if(NOT NAMESPACE)
+  set(NAMESPACE kiln::language)
+endif()
+set(text "#include <cstddef>\n\nnamespace ${NAMESPACE} {\n")
 set(table "")
 set(count 0)
 foreach(file IN LISTS FILES)
@@ -14,5 +17,5 @@ endforeach()
 string(APPEND text "struct LibraryFile {\n  const char *name, *text;\n  size_t size;\n};\n")
 string(APPEND text "extern const LibraryFile libraryFiles[];\nextern const size_t libraryFileCount;\n")
 string(APPEND text "const LibraryFile libraryFiles[] = {\n${table}    {nullptr, nullptr, 0}};\nconst size_t libraryFileCount = ${count};\n")
-string(APPEND text "} // namespace kiln::language\n")
+string(APPEND text "} // namespace ${NAMESPACE}\n")
 file(WRITE "${OUTPUT}" "${text}")

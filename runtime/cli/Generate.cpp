@@ -36,10 +36,12 @@ DrawSpec drawSpec(const Options &options, const Json &recipe) {
   return spec;
 }
 
-std::vector<int32_t> encodePrompt(const Vocabulary *words, const std::string &text, bool given) {
-  std::vector<int32_t> ids;
+std::vector<int32_t> encodePrompt(const Words &all, const std::string &text, bool given) {
+  const Vocabulary *words = all.prompt();
+  std::vector<int32_t> ids = all.lead();
   if (words) {
-    ids = words->encode(text, "the prompt");
+    std::vector<int32_t> own = words->encode(text, "the prompt");
+    ids.insert(ids.end(), own.begin(), own.end());
   } else {
     for (size_t at = 0; at < text.size();) {
       size_t end = std::min(text.find_first_of(" ,", at), text.size());
@@ -133,7 +135,7 @@ int manyPrompts(const Options &options, const Words &words, Generator &generator
   for (size_t i = 0; i < prompts.size(); ++i) {
     Written written(words.answer(), draw.stops, true);
     std::vector<int32_t> ids =
-        generator.generate(encodePrompt(words.prompt(), prompts[i], true), limit, static_cast<uint32_t>(i),
+        generator.generate(encodePrompt(words, prompts[i], true), limit, static_cast<uint32_t>(i),
                            [&](int32_t token, double) { return draw.stops.empty() || written.add(token); });
     answers.push_back(draw.stops.empty() ? decode(words.answer(), ids) : written.text());
     json.line(JsonLine().add("prompt", prompts[i]).add("text", answers.back()).str());
@@ -205,7 +207,7 @@ int generateCommand(const Options &options, Common &common) {
   if (options.has("prompts"))
     return manyPrompts(options, words, generator, draw, limit, json);
   std::string text = options.text("prompt");
-  std::vector<int32_t> prompt = encodePrompt(words.prompt(), text, options.has("prompt"));
+  std::vector<int32_t> prompt = encodePrompt(words, text, options.has("prompt"));
   if (prompt.empty())
     fail("the prompt is empty; give at least one token with --prompt");
   int64_t samples = options.integer("samples", 1, 1, 1 << 20);

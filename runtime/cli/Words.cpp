@@ -24,8 +24,12 @@ Words::Words(const Options &options, const Common &common, const Manifest &manif
   }
   prompt_ = saved(source, {"ids", "source"});
   answer_ = saved(source, {"ids", "target"});
-  if ((prompt_ && answer_) || source.empty())
+  if (prompt_ && answer_)
     return;
+  if (source.empty()) {
+    readOwnTokenizer(common);
+    return;
+  }
   const SourceSpec *spec = manifest.findSource(source);
   if (!spec)
     fail("the `generate` recipe names the data '%s', which the recipe does not have", source.c_str());
@@ -44,6 +48,23 @@ Words::Words(const Options &options, const Common &common, const Manifest &manif
   std::map<std::string, const Vocabulary *> all = sources_->open(source).vocabularies();
   prompt_ = all.contains("ids") ? all["ids"] : all.contains("source") ? all["source"] : nullptr;
   answer_ = all.contains("ids") ? all["ids"] : all.contains("target") ? all["target"] : nullptr;
+}
+
+/// Of a program whose model came with one.
+void Words::readOwnTokenizer(const Common &common) {
+  if (!common.image.weight_bytes)
+    return;
+  OwnWeights own(common.image);
+  auto found = own.tensors().metadata().find(std::string(ownTokenizer));
+  if (found == own.tensors().metadata().end())
+    return;
+  tokenizer_ = Vocabulary::subwords(Tokenizer::parse(found->second, "the program's own tokenizer"));
+  prompt_ = answer_ = &*tokenizer_;
+  for (const Tokenizer::Part &part : tokenizer_->tokenizer()->sequence(/*pair=*/false)) {
+    if (part.kind != Tokenizer::Part::Kind::Token)
+      break;
+    lead_.push_back(part.token);
+  }
 }
 
 const Vocabulary *Words::saved(const std::string &source, std::initializer_list<const char *> fields) const {

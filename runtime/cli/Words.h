@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace kiln {
 
@@ -18,11 +19,16 @@ public:
   /// Null where the data has no words: then numbers are read and written.
   const Vocabulary *prompt() const { return prompt_; }
   const Vocabulary *answer() const { return answer_; }
+  /// What stands before a prompt: the special tokens that a model from elsewhere has before a text.
+  const std::vector<int32_t> &lead() const { return lead_; }
 
 private:
   const Vocabulary *saved(const std::string &source, std::initializer_list<const char *> fields) const;
 
+  void readOwnTokenizer(const Common &common);
+
   std::map<std::string, Vocabulary> saved_;
+  std::vector<int32_t> lead_;
   std::optional<Vocabulary> tokenizer_;
   std::optional<Sources> sources_;
   const Vocabulary *prompt_ = nullptr, *answer_ = nullptr;

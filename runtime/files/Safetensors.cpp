@@ -156,8 +156,8 @@ const TensorView *Safetensors::find(const std::string &name) const {
   return found == byName_.end() ? nullptr : &tensors_[found->second];
 }
 
-void writeSafetensors(const std::string &path, const std::vector<TensorView> &tensors,
-                      const std::map<std::string, std::string> &metadata) {
+std::string safetensorsHeader(const std::vector<TensorView> &tensors,
+                              const std::map<std::string, std::string> &metadata) {
   std::string header = "{";
   if (!metadata.empty()) {
     header += "\"__metadata__\":{";
@@ -177,9 +177,13 @@ void writeSafetensors(const std::string &path, const std::vector<TensorView> &te
   header += "}";
   header.resize((header.size() + 7) / 8 * 8, ' ');
   uint64_t size = header.size();
+  return std::string(reinterpret_cast<const char *>(&size), 8) + header;
+}
+
+void writeSafetensors(const std::string &path, const std::vector<TensorView> &tensors,
+                      const std::map<std::string, std::string> &metadata) {
   AtomicFile file(path);
-  file.write(&size, 8);
-  file.write(header);
+  file.write(safetensorsHeader(tensors, metadata));
   for (const TensorView &tensor : tensors)
     file.write(tensor.data, tensor.bytes);
   file.commit();

@@ -39,6 +39,10 @@ private:
   std::map<std::string, std::string> metadata_;
 };
 
+/// What stands before the tensors' bytes in a file of them: the header's length, and the header.
+std::string safetensorsHeader(const std::vector<TensorView> &tensors,
+                              const std::map<std::string, std::string> &metadata = {});
+
 /// Writes atomically. Tensors are written in the order given, which must not repeat a name.
 void writeSafetensors(const std::string &path, const std::vector<TensorView> &tensors,
                       const std::map<std::string, std::string> &metadata = {});

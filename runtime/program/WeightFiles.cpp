@@ -115,7 +115,9 @@ private:
   std::vector<bool> used_;
 };
 
-Safetensors openAll(const WeightChoice &choice) {
+} // namespace
+
+Safetensors openWeightFiles(const WeightChoice &choice) {
   std::vector<Safetensors> opened;
   std::vector<std::string> prefixes;
   for (const WeightChoice::File &file : choice.files) {
@@ -133,13 +135,12 @@ Safetensors openAll(const WeightChoice &choice) {
 }
 
 /// A second name of a tied weight, by its bytes. Numbers that are all one are alike by chance.
-bool isSecondName(const TensorView &a, const TensorView &b) {
+static bool isSecondName(const TensorView &a, const TensorView &b) {
   size_t width = dtypeSize(a.dtype);
   bool varied = a.bytes > width && std::memcmp(a.data, a.data + width, a.bytes - width) != 0;
   return varied && a.dtype == b.dtype && a.shape == b.shape && std::memcmp(a.data, b.data, a.bytes) == 0;
 }
 
-/// Without what the model does not want and need not: buffers that it computes, second names of what it takes.
 Safetensors withoutSpare(Safetensors file, const std::vector<TensorRequest> &requests) {
   std::set<std::string> wanted;
   for (const TensorRequest &request : requests)
@@ -157,6 +158,8 @@ Safetensors withoutSpare(Safetensors file, const std::vector<TensorRequest> &req
   return Safetensors::join(
       std::move(one), [&](size_t, const std::string &name) { return spare.contains(name) ? std::string() : name; });
 }
+
+namespace {
 
 /// Those requests that the file fits, the others told in `lines`.
 std::vector<TensorRequest> fitting(const Safetensors &file, const std::vector<TensorRequest> &requests,
@@ -212,7 +215,7 @@ void fillCopies(const std::vector<TensorRequest> &copies, const std::vector<Tens
 }
 
 std::vector<std::string> each(const WeightChoice &choice, const std::vector<TensorRequest> &requests, bool fill) {
-  Safetensors file = withoutSpare(openAll(choice), requests);
+  Safetensors file = withoutSpare(openWeightFiles(choice), requests);
   std::vector<std::string> lines;
   auto [asked, copies] = withoutCopies(file, requests);
   std::vector<TensorRequest> taken = choice.partial ? fitting(file, asked, lines) : asked;

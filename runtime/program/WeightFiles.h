@@ -28,6 +28,12 @@ struct WeightChoice {
 /// Whether a name is of the pattern, in which each `*` stands for any characters.
 bool matchesPattern(std::string_view pattern, std::string_view name);
 
+/// The files' tensors by the model's names, none of them looked at. Throws Error.
+Safetensors openWeightFiles(const WeightChoice &choice);
+
+/// Without what the model does not want and need not: buffers that it computes, second names of what it takes.
+Safetensors withoutSpare(Safetensors file, const std::vector<TensorRequest> &requests);
+
 /// Fills the requests from the files: all of them, and nothing else may be there but what a checkpoint of training
 /// holds beside weights, buffers that a model computes (`num_batches_tracked`, `position_ids`, …), and a second name of
 /// the same bytes (a tied weight). Throws one Error that lists all that does not fit; nothing was filled then. With

@@ -48,17 +48,32 @@ std::string manifestMisfit(const std::string &text) {
   }
 }
 
+static std::vector<TensorRequest> requestsOf(const Manifest &manifest) {
+  std::vector<TensorRequest> requests;
+  for (const ParameterSpec &parameter : manifest.parameters)
+    requests.push_back(requestFor(parameter.name, parameter.type));
+  for (const StateSpec &state : manifest.states)
+    if (state.kind == "persistent")
+      requests.push_back(requestFor(state.name, state.type));
+  return requests;
+}
+
 std::string weightsMisfit(const Manifest &manifest, const std::string &path) {
   try {
-    std::vector<TensorRequest> requests;
-    for (const ParameterSpec &parameter : manifest.parameters)
-      requests.push_back(requestFor(parameter.name, parameter.type));
-    for (const StateSpec &state : manifest.states)
-      if (state.kind == "persistent")
-        requests.push_back(requestFor(state.name, state.type));
     WeightChoice choice;
     choice.files.push_back({path, ""});
-    checkWeightFiles(choice, requests);
+    checkWeightFiles(choice, requestsOf(manifest));
+    return "";
+  } catch (const Error &error) {
+    return error.what();
+  }
+}
+
+std::string weightsMisfit(const Manifest &manifest, WeightSet &weights) {
+  try {
+    std::vector<TensorRequest> requests = requestsOf(manifest);
+    weights.tensors = withoutSpare(std::move(weights.tensors), requests);
+    checkTensors(weights.tensors, requests, /*exact=*/true);
     return "";
   } catch (const Error &error) {
     return error.what();

@@ -6,6 +6,7 @@
 #include "runtime/program/Image.h"
 #include "runtime/program/Manifest.h"
 
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -27,6 +28,15 @@ private:
   Safetensors tensors_;
 };
 
+/// What of a program's own weights names the tokenizer.json of its texts, where no recipe does.
+inline constexpr std::string_view ownTokenizer = "kiln.tokenizer";
+
+/// Weights that a program is to carry, which are in no file of their own yet.
+struct WeightSet {
+  Safetensors tensors;
+  std::map<std::string, std::string> metadata;
+};
+
 /// A checkpoint holds the optimizer's and the session's states beside the weights; only those are passed over.
 std::span<const std::string_view> tensorsOfTraining();
 
@@ -36,5 +46,7 @@ std::string manifestMisfit(const std::string &text);
 /// Why the file's tensors are not the weights of the program: names, shapes, dtypes, or the file is none. Empty where
 /// they are.
 std::string weightsMisfit(const Manifest &manifest, const std::string &path);
+/// The same of a set, which is left without what the program does not need.
+std::string weightsMisfit(const Manifest &manifest, WeightSet &weights);
 
 } // namespace kiln

@@ -1,0 +1,81 @@
+// What a path is, and who reads it.
+#include "frontend/cli/Import.h"
+
+#include "frontend/cli/Commands.h"
+#include "frontend/driver/Files.h"
+#include "frontend/huggingface/Folder.h"
+#include "runtime/program/Weights.h"
+#include "runtime/support/Error.h"
+
+#include "CLI/CLI.hpp"
+
+#include <cstdio>
+#include <filesystem>
+
+namespace kiln {
+
+namespace {
+
+int failed(const std::exception &error) {
+  std::fprintf(stderr, "kiln: error: %s\n", error.what());
+  return 1;
+}
+
+/// Behind the text's first words: how the folder's weights are loaded.
+std::string withUse(const huggingface::Imported &imported, const std::string &path) {
+  std::string use =
+      "# Its weights: --load " + (imported.prefix.empty() ? "" : imported.prefix + "=") + path + "/model.safetensors\n";
+  size_t end = imported.text.find('\n') + 1;
+  return imported.text.substr(0, end) + use + imported.text.substr(end);
+}
+
+} // namespace
+
+CLI::App *addImport(CLI::App &app, ImportOptions &options) {
+  CLI::App *command = app.add_subcommand("import", "the .kiln text of a model from elsewhere");
+  command->add_option("MODEL", options.path, "a Hugging Face folder (config.json, model.safetensors)")->required();
+  command->add_option("--model", options.model, "which model, where it is not the one that the folder names");
+  command->add_option("-o,--output", options.output, "the text to write (default: standard output)");
+  return command;
+}
+
+int commandImport(const ImportOptions &options) {
+  try {
+    if (!huggingface::isFolder(options.path))
+      fail("'%s' is no model that can be imported: a folder with a config.json is expected", options.path.c_str());
+    huggingface::Imported imported = huggingface::readFolder(options.path, options.model);
+    std::string text = withUse(imported, options.path);
+    if (options.output.empty()) {
+      std::fputs(text.c_str(), stdout);
+      return 0;
+    }
+    if (absl::Status status = checkOutput(options.output); !status.ok())
+      return report(status);
+    return report(writeFile(options.output, text));
+  } catch (const std::exception &error) {
+    return failed(error);
+  }
+}
+
+int importGiven(ModelOptions &options) {
+  try {
+    if (!huggingface::isFolder(options.file))
+      return 0;
+    if (!options.weights.empty())
+      fail("--weights %s: the weights are those of the folder %s", options.weights.c_str(), options.file.c_str());
+    huggingface::Imported imported = huggingface::readFolder(options.file, options.model);
+    options.text = std::move(imported.text);
+    options.weightSet = std::make_shared<WeightSet>();
+    options.weightSet->tensors = std::move(imported.tensors);
+    if (!imported.tokenizer.empty())
+      options.weightSet->metadata[std::string(ownTokenizer)] = std::move(imported.tokenizer);
+    options.file = std::filesystem::path(options.file).lexically_normal().string();
+    while (options.file.size() > 1 && options.file.ends_with('/'))
+      options.file.pop_back();
+    return 0;
+  } catch (const std::exception &error) {
+    return failed(error);
+  }
+}
+
+} // namespace kiln

@@ -1,0 +1,257 @@
+// A template is cut into blocks; those that the model reaches by name are written.
+#include "frontend/huggingface/Family.h"
+
+#include "runtime/support/Error.h"
+
+#include <algorithm>
+#include <cctype>
+#include <set>
+
+namespace kiln::huggingface {
+
+/// Written by the build from families/*.kiln.
+struct LibraryFile {
+  const char *name, *text;
+  size_t size;
+};
+extern const LibraryFile libraryFiles[];
+extern const size_t libraryFileCount;
+
+namespace {
+
+constexpr Family families[] = {
+    {"bert", "bert.kiln", "bert.", {"Bert", "Bert"}, "num_hidden_layers", nullptr},
+    {"roberta", "bert.kiln", "roberta.", {"Roberta", "Roberta"}, "num_hidden_layers", nullptr},
+    {"xlm-roberta", "bert.kiln", "roberta.", {"Roberta", "XLMRoberta"}, "num_hidden_layers", nullptr},
+    {"camembert", "bert.kiln", "roberta.", {"Roberta", "Camembert"}, "num_hidden_layers", nullptr},
+    {"gpt2", "gpt2.kiln", "transformer.", {"GPT2", "GPT2"}, "n_layer", "*.attn.bias"},
+    {"llama", "llama.kiln", "model.", {"Llama", "Llama"}, "num_hidden_layers", nullptr},
+    {"mistral", "llama.kiln", "model.", {"Llama", "Mistral"}, "num_hidden_layers", nullptr},
+    {"qwen2", "llama.kiln", "model.", {"Llama", "Qwen2"}, "num_hidden_layers", nullptr},
+    {"qwen3", "llama.kiln", "model.", {"Llama", "Qwen3"}, "num_hidden_layers", nullptr},
+};
+
+bool isWordCharacter(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; }
+
+/// Top-level pieces of a text: a constant, a function, a module, a recipe, with the comment right above.
+struct Block {
+  std::vector<std::string> lines;
+  std::string kind, name; ///< "model", "BertModel"; a constant's kind is empty
+  std::string value, mark, argument;
+  bool isConstant() const { return kind.empty(); }
+};
+
+std::string trimmed(std::string_view text) {
+  size_t begin = text.find_first_not_of(' '), end = text.find_last_not_of(' ');
+  return begin == std::string_view::npos ? "" : std::string(text.substr(begin, end - begin + 1));
+}
+
+std::string wordAt(std::string_view text, size_t at) {
+  size_t end = at;
+  while (end < text.size() && isWordCharacter(text[end]))
+    ++end;
+  return std::string(text.substr(at, end - at));
+}
+
+/// A constant's line: NAME = VALUE # MARK ARGUMENT.
+void readConstant(Block &block, const std::string &line) {
+  size_t equals = line.find('='), comment = line.find('#');
+  block.name = trimmed(std::string_view(line).substr(0, equals));
+  block.value =
+      trimmed(std::string_view(line).substr(equals + 1, comment == std::string::npos ? comment : comment - equals - 1));
+  if (comment == std::string::npos)
+    return;
+  std::string words = trimmed(std::string_view(line).substr(comment + 1));
+  size_t space = std::min(words.find(' '), words.size());
+  block.mark = words.substr(0, space);
+  block.argument = trimmed(std::string_view(words).substr(space));
+}
+
+std::vector<Block> blocksOf(std::string_view text) {
+  std::vector<Block> blocks;
+  std::vector<std::string> above; // comments that the next block takes
+  for (size_t at = 0; at < text.size();) {
+    size_t end = std::min(text.find('\n', at), text.size());
+    std::string line(text.substr(at, end - at));
+    at = end + 1;
+    bool inside = line.empty() || line[0] == ' ';
+    if (inside && !above.empty() && line.empty()) { // the file's first words belong to nothing
+      blocks.push_back({above, "text", "", "", "", ""});
+      above.clear();
+    } else if (inside && !blocks.empty()) {
+      blocks.back().lines.push_back(line);
+    } else if (line[0] == '#') {
+      above.push_back(line);
+    } else {
+      Block block;
+      block.lines = std::move(above);
+      above.clear();
+      block.lines.push_back(line);
+      std::string first = wordAt(line, 0);
+      if (first == "def" || first == "module" || first == "model" || first == "generate") {
+        block.kind = first;
+        block.name = wordAt(line, first.size() + 1);
+      } else {
+        readConstant(block, line);
+      }
+      blocks.push_back(std::move(block));
+    }
+  }
+  for (Block &block : blocks)
+    while (!block.lines.empty() && block.lines.back().empty())
+      block.lines.pop_back();
+  return blocks;
+}
+
+/// The words of a block's code; comments and texts are none.
+void addWords(const Block &block, std::set<std::string> &words) {
+  for (const std::string &line : block.lines) {
+    bool quoted = false;
+    for (size_t at = 0; at < line.size(); ++at) {
+      if (line[at] == '"' && (at == 0 || line[at - 1] != '\\'))
+        quoted = !quoted;
+      if (quoted)
+        continue;
+      if (line[at] == '#')
+        break;
+      if (isWordCharacter(line[at])) {
+        std::string word = wordAt(line, at);
+        at += word.size() - 1;
+        words.insert(word);
+      }
+    }
+  }
+}
+
+/// The blocks that the model reaches, in the order of the template.
+std::vector<Block> reached(std::vector<Block> blocks, const std::string &model) {
+  std::set<std::string> words = {model};
+  std::vector<bool> kept(blocks.size());
+  for (bool more = true; more;) {
+    more = false;
+    for (size_t i = 0; i < blocks.size(); ++i) {
+      bool wanted = blocks[i].kind == "text" ||
+                    (blocks[i].kind == "generate" ? blocks[i].name == model : words.contains(blocks[i].name));
+      if (!wanted || kept[i])
+        continue;
+      kept[i] = more = true;
+      if (blocks[i].kind != "text")
+        addWords(blocks[i], words);
+    }
+  }
+  std::vector<Block> left;
+  for (size_t i = 0; i < blocks.size(); ++i)
+    if (kept[i])
+      left.push_back(std::move(blocks[i]));
+  return left;
+}
+
+/// Words that begin with one name begin with the other.
+std::string renamed(const std::string &line, std::string_view from, std::string_view to) {
+  std::string text;
+  for (size_t at = 0; at < line.size();) {
+    if (isWordCharacter(line[at]) && line.compare(at, from.size(), from) == 0) {
+      text += to;
+      at += from.size();
+    }
+    while (at < line.size() && isWordCharacter(line[at]))
+      text += line[at++];
+    while (at < line.size() && !isWordCharacter(line[at]))
+      text += line[at++];
+  }
+  return text;
+}
+
+std::string_view templateOf(const Family &family) {
+  for (size_t i = 0; i < libraryFileCount; ++i)
+    if (std::string_view(libraryFiles[i].name) == family.file)
+      return {libraryFiles[i].text, libraryFiles[i].size};
+  fail("the template %s is not part of this kiln", family.file);
+}
+
+/// The template's name of a model.
+std::string templateName(const Family &family, const std::string &architecture) {
+  std::string_view own = family.classes[1];
+  return architecture.starts_with(own) ? family.classes[0] + architecture.substr(own.size()) : architecture;
+}
+
+void writeConstant(Block &block, const Settings &settings, const std::function<bool(std::string_view)> &hasTensor) {
+  std::string value = block.value;
+  if (block.mark == "config" || block.mark == "default")
+    value = settings.text(block.name, block.value, block.mark == "config");
+  else if (block.mark == "weights")
+    value = hasTensor(block.argument) ? "True" : "False";
+  block.value = value;
+}
+
+/// Constants that stand below each other have their values below each other.
+void alignConstants(std::vector<Block> &blocks) {
+  for (size_t begin = 0; begin < blocks.size();) {
+    size_t end = begin, width = 0;
+    for (; end < blocks.size() && blocks[end].isConstant(); ++end)
+      width = std::max(width, blocks[end].name.size());
+    for (size_t i = begin; i < end; ++i)
+      blocks[i].lines.back() =
+          blocks[i].name + std::string(width - blocks[i].name.size(), ' ') + " = " + blocks[i].value;
+    begin = std::max(end, begin + 1);
+  }
+}
+
+} // namespace
+
+const Family &familyOf(const std::string &modelType, const std::string &what) {
+  std::string known;
+  for (const Family &family : families) {
+    if (modelType == family.modelType)
+      return family;
+    known += (known.empty() ? "" : ", ") + std::string(family.modelType);
+  }
+  fail("%s: the model_type %s is not known; those that are: %s", what.c_str(), jsonQuote(modelType).c_str(),
+       known.c_str());
+}
+
+bool isPlain(const Family &family, const std::string &architecture) {
+  return templateName(family, architecture) == family.classes[0] + std::string("Model");
+}
+
+std::string architectureOf(const Family &family, const Settings &settings, const std::string &named) {
+  std::string asked = named.empty() ? family.classes[1] + std::string("Model") : named, known;
+  const Json *list = settings.config().find("architectures");
+  if (named.empty() && list && list->isArray() && !list->array().empty())
+    asked = list->array()[0].string();
+  for (const Block &block : blocksOf(templateOf(family))) {
+    if (block.kind != "model" || !block.name.starts_with(family.classes[0]))
+      continue;
+    std::string name = family.classes[1] + block.name.substr(std::string_view(family.classes[0]).size());
+    if (name == asked)
+      return asked;
+    known += (known.empty() ? "" : ", ") + name;
+  }
+  fail("%s: the architecture %s is not known; of the model_type \"%s\" there are: %s", settings.what().c_str(),
+       jsonQuote(asked).c_str(), family.modelType, known.c_str());
+}
+
+std::string writeModel(const Family &family, const std::string &architecture, const Settings &settings,
+                       const std::function<bool(std::string_view)> &hasTensor) {
+  std::string model = templateName(family, architecture), text;
+  bool afterConstant = false;
+  std::vector<Block> blocks = reached(blocksOf(templateOf(family)), model);
+  for (Block &block : blocks)
+    if (block.isConstant())
+      writeConstant(block, settings, hasTensor);
+  alignConstants(blocks);
+  for (Block &block : blocks) {
+    if (block.kind == "model" && block.name != model) // a part of the one that the text is about
+      for (std::string &line : block.lines)
+        if (line.starts_with("model "))
+          line = "module" + line.substr(5);
+    if (!text.empty() && !(afterConstant && block.isConstant()))
+      text += '\n';
+    afterConstant = block.isConstant();
+    for (const std::string &line : block.lines)
+      text += (line.starts_with("#") ? line : renamed(line, family.classes[0], family.classes[1])) + '\n';
+  }
+  return text;
+}
+
+} // namespace kiln::huggingface

@@ -1,0 +1,167 @@
+// The files of a folder, each read by its own rules.
+#include "frontend/huggingface/Folder.h"
+
+#include "frontend/huggingface/Family.h"
+#include "runtime/files/File.h"
+#include "runtime/program/WeightFiles.h"
+#include "runtime/support/Error.h"
+#include "runtime/text/Tokenizer.h"
+
+#include <algorithm>
+#include <filesystem>
+
+namespace kiln::huggingface {
+
+namespace {
+
+constexpr size_t maxConfig = size_t{1} << 24;
+
+std::string inside(const std::string &folder, const std::string &name) {
+  return (std::filesystem::path(folder) / name).string();
+}
+
+bool isThere(const std::string &path) {
+  std::error_code error;
+  return std::filesystem::is_regular_file(path, error);
+}
+
+Json readJson(const std::string &path) {
+  std::error_code error;
+  if (std::filesystem::is_regular_file(path, error) && std::filesystem::file_size(path, error) > maxConfig)
+    fail("'%s' is larger than 16 MiB: that is no such file", path.c_str());
+  return Json::parse(readText(path), "'" + path + "'", 32);
+}
+
+/// The safetensors file, or the index of several. Throws Error, which says what stands there in their place.
+std::string weightsOf(const std::string &folder) {
+  for (const char *name : {"model.safetensors", "model.safetensors.index.json"})
+    if (std::string path = inside(folder, name); isThere(path))
+      return path;
+  for (const char *name : {"pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5", "flax_model.msgpack"})
+    if (isThere(inside(folder, name)))
+      fail("'%s' has its weights in %s alone, which is not read (a pickle runs what it holds); save it as safetensors: "
+           "model.save_pretrained(FOLDER) of transformers does",
+           folder.c_str(), name);
+  fail("'%s' has no weights: model.safetensors, or model.safetensors.index.json and its shards, are expected",
+       folder.c_str());
+}
+
+/// What sentence-transformers keeps beside a model: how a text's embedding comes of its tokens.
+void readSentenceModules(const std::string &folder, Settings &settings) {
+  std::string path = inside(folder, "modules.json");
+  if (!isThere(path))
+    return;
+  Json modules = readJson(path);
+  bool normalized = false;
+  for (const Json &module : modules.array()) {
+    const std::string &type = module.at("type").string();
+    std::string kind = type.substr(type.rfind('.') == std::string::npos ? 0 : type.rfind('.') + 1);
+    if (kind == "Normalize") {
+      normalized = true;
+    } else if (kind == "Pooling") {
+      const std::string &place = module.at("path").string();
+      if (place.empty() || place.find('/') != std::string::npos || place.starts_with("."))
+        fail("'%s': the path %s is no folder beside it", path.c_str(), jsonQuote(place).c_str());
+      Json pooling = readJson(inside(inside(folder, place), "config.json"));
+      std::string how;
+      for (auto [key, value] : {std::pair("pooling_mode_mean_tokens", "mean"),
+                                {"pooling_mode_cls_token", "cls"},
+                                {"pooling_mode_max_tokens", "max"}})
+        if (pooling.booleanOr(key, false))
+          how += (how.empty() ? "" : "+") + std::string(value);
+      if (how != "mean" && how != "cls" && how != "max")
+        fail("'%s': tokens are pooled by '%s'; one of mean, cls and max is known", inside(place, "config.json").c_str(),
+             how.empty() ? "none that is known" : how.c_str());
+      settings.set("pooling", '"' + how + '"');
+    } else if (kind != "Transformer") {
+      fail("'%s': the module %s is not known; there are Transformer, Pooling and Normalize", path.c_str(),
+           jsonQuote(type).c_str());
+    }
+  }
+  settings.set("normalized", normalized ? "True" : "False");
+  if (std::string lengths = inside(folder, "sentence_bert_config.json"); isThere(lengths))
+    if (Json json = readJson(lengths); const Json *most = json.find("max_seq_length"))
+      for (const char *key : {"longest", "longest_roberta"})
+        settings.set(key, std::to_string(most->integer(1, INT32_MAX)));
+}
+
+/// What files beside config.json say, and what is said there in another form.
+void readOthers(const std::string &folder, Settings &settings) {
+  if (const Json *labels = settings.config().find("id2label"); labels && labels->isObject())
+    settings.set("num_labels", std::to_string(labels->object().size()));
+  if (std::string path = inside(folder, "generation_config.json"); isThere(path))
+    if (Json json = readJson(path); const Json *end = json.find("eos_token_id"))
+      settings.set("eos_token_id", kilnText(*end, "'" + path + "'"));
+  readSentenceModules(folder, settings);
+}
+
+/// Old files call a norm's weights so.
+std::string modernName(const std::string &name) {
+  for (auto [old, now] : {std::pair("LayerNorm.gamma", "LayerNorm.weight"), {"LayerNorm.beta", "LayerNorm.bias"}})
+    if (name.ends_with(old))
+      return name.substr(0, name.size() - std::string_view(old).size()) + now;
+  return name;
+}
+
+/// The tensors by the names that the model has for them. Files of a plain model lack the prefix that the others have.
+Safetensors nameTensors(Safetensors files, const Family &family, bool plain, std::string &prefix) {
+  bool prefixed = std::any_of(files.tensors().begin(), files.tensors().end(),
+                              [&](const TensorView &tensor) { return tensor.name.starts_with(family.prefix); });
+  std::string add = !plain && !prefixed ? family.prefix : "", strip = plain && prefixed ? family.prefix : "";
+  prefix = add.substr(0, add.size() - !add.empty());
+  std::vector<Safetensors> one;
+  std::vector<const TensorView *> masks;
+  for (const TensorView &tensor : files.tensors())
+    if (family.ignored && matchesPattern(family.ignored, tensor.name) && tensor.shape.size() == 4)
+      masks.push_back(&tensor);
+  std::vector<std::string> ignored;
+  for (const TensorView *mask : masks)
+    ignored.push_back(mask->name);
+  one.push_back(std::move(files));
+  return Safetensors::join(std::move(one), [&](size_t, const std::string &name) {
+    if (std::find(ignored.begin(), ignored.end(), name) != ignored.end())
+      return std::string();
+    std::string own = modernName(name);
+    return own.starts_with(strip) ? add + own.substr(strip.size()) : own;
+  });
+}
+
+bool hasTensor(const Safetensors &tensors, std::string_view name) {
+  std::string end = "." + std::string(name);
+  return std::any_of(tensors.tensors().begin(), tensors.tensors().end(),
+                     [&](const TensorView &tensor) { return tensor.name == name || tensor.name.ends_with(end); });
+}
+
+} // namespace
+
+bool isFolder(const std::string &path) {
+  std::error_code error;
+  return std::filesystem::is_directory(path, error) && isThere(inside(path, "config.json"));
+}
+
+Imported readFolder(const std::string &path, const std::string &architecture) {
+  std::string what = inside(path, "config.json");
+  Settings settings(readJson(what), "'" + what + "'");
+  const Json *type = settings.config().find("model_type");
+  if (!type || !type->isString())
+    fail("'%s': 'model_type' is missing; it says which kind of model this is", what.c_str());
+  const Family &family = familyOf(type->string(), settings.what());
+  readOthers(path, settings);
+  Imported result;
+  result.model = architectureOf(family, settings, architecture);
+  WeightChoice choice;
+  choice.files.push_back({weightsOf(path), ""});
+  result.tensors = nameTensors(openWeightFiles(choice), family, isPlain(family, result.model), result.prefix);
+  if (int64_t layers = settings.size(family.layers); layers > static_cast<int64_t>(result.tensors.tensors().size()))
+    fail("'%s': '%s' is %lld, and the weights have %zu tensors in all: they are not this model's", what.c_str(),
+         family.layers, static_cast<long long>(layers), result.tensors.tensors().size());
+  result.text = writeModel(family, result.model, settings,
+                           [&](std::string_view name) { return hasTensor(result.tensors, name); });
+  if (std::string tokenizer = inside(path, "tokenizer.json"); isThere(tokenizer)) {
+    result.tokenizer = readText(tokenizer);
+    Tokenizer::parse(result.tokenizer, "'" + tokenizer + "'");
+  }
+  return result;
+}
+
+} // namespace kiln::huggingface

@@ -1,0 +1,27 @@
+// A folder as Hugging Face has them (config.json, model.safetensors or its shards, tokenizer.json) as a Kiln text and
+// its weights.
+#pragma once
+
+#include "runtime/files/Safetensors.h"
+
+#include <string>
+
+namespace kiln::huggingface {
+
+struct Imported {
+  std::string model;     ///< the model's name in the text
+  std::string text;      ///< Kiln; its parameters are the tensors
+  Safetensors tensors;   ///< as the model calls them, mapped; what a model computes by itself may be among them
+  std::string tokenizer; ///< tokenizer.json's text; empty: there is none
+  /// The files' tensors are the text's parameters behind this prefix, which `--load` takes; empty: by the same names.
+  std::string prefix;
+};
+
+/// Is it a folder with a config.json?
+bool isFolder(const std::string &path);
+
+/// Reads the folder. `architecture`: the model, where it is not the one that config.json names. Throws Error: what is
+/// missing, damaged or not known, and where.
+Imported readFolder(const std::string &path, const std::string &architecture = "");
+
+} // namespace kiln::huggingface

@@ -1,0 +1,199 @@
+// Values of config.json, each checked before it becomes text of a program.
+#include "frontend/huggingface/Settings.h"
+
+#include "runtime/support/Error.h"
+
+#include <cctype>
+#include <cmath>
+
+namespace kiln::huggingface {
+
+namespace {
+
+struct Activation {
+  const char *theirs, *ours;
+};
+constexpr Activation activations[] = {
+    {"gelu", "gelu"},           {"gelu_new", "gelu_tanh"}, {"gelu_pytorch_tanh", "gelu_tanh"},
+    {"gelu_fast", "gelu_tanh"}, {"relu", "relu"},          {"silu", "silu"},
+    {"swish", "silu"},          {"tanh", "tanh"},          {"quick_gelu", "quick_gelu"},
+};
+
+bool isActivation(const std::string &name) {
+  for (const Activation &known : activations)
+    if (name == known.ours)
+      return true;
+  return false;
+}
+
+/// What the template's value says of a setting's kind.
+enum class Kind : uint8_t { Any, Text, Flag, Number, Whole, Function };
+
+Kind kindOf(const std::string &like) {
+  if (like == "None")
+    return Kind::Any;
+  if (like.starts_with('"'))
+    return Kind::Text;
+  if (like == "True" || like == "False" || like.find("==") != std::string::npos)
+    return Kind::Flag;
+  if (isActivation(like))
+    return Kind::Function;
+  bool digits =
+      !like.empty() && std::isdigit(static_cast<unsigned char>(like[0])) && like.find(' ') == std::string::npos;
+  return digits && like.find_first_of(".e") != std::string::npos ? Kind::Number : Kind::Whole;
+}
+
+std::string listText(const Json &value, const std::string &what) {
+  std::string text = "[";
+  for (const Json &item : value.array())
+    text += (text.size() > 1 ? ", " : "") + kilnText(item, what);
+  return text + "]";
+}
+
+bool isName(const std::string &name) {
+  bool right = !name.empty() && !std::isdigit(static_cast<unsigned char>(name[0]));
+  for (char c : name)
+    right &= std::isalnum(static_cast<unsigned char>(c)) || c == '_';
+  return right;
+}
+
+std::string quoted(const std::string &text, const std::string &what) {
+  for (char c : text)
+    if (c < ' ' || c > '~' || c == '"' || c == '\\')
+      fail("%s: %s cannot be a word of a model's text", what.c_str(), jsonQuote(text).c_str());
+  return '"' + text + '"';
+}
+
+} // namespace
+
+std::string kilnNumber(double value) {
+  if (!std::isfinite(value))
+    fail("a number of config.json is not finite");
+  std::string text = shortest(value);
+  return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
+}
+
+std::string kilnText(const Json &value, const std::string &what) {
+  switch (value.kind()) {
+  case Json::Kind::Null:
+    return "None";
+  case Json::Kind::Bool:
+    return value.boolean() ? "True" : "False";
+  case Json::Kind::Int:
+    return std::to_string(value.integer());
+  case Json::Kind::Float:
+    return kilnNumber(value.number());
+  case Json::Kind::String:
+    return quoted(value.string(), what);
+  case Json::Kind::Array:
+    return listText(value, what);
+  case Json::Kind::Object:
+    break;
+  }
+  std::string text = "dict(";
+  for (const Json &item : value.object()) {
+    if (!isName(item.key()))
+      fail("%s: %s cannot be a name of a model's text", what.c_str(), jsonQuote(item.key()).c_str());
+    text += (text.back() == '(' ? "" : ", ") + item.key() + "=" + kilnText(item, what);
+  }
+  return text + ")";
+}
+
+Settings::Settings(Json config, std::string what) : config_(std::move(config)), what_(std::move(what)) {
+  if (!config_.isObject())
+    fail("%s: an object is expected", what_.c_str());
+  readRotary();
+}
+
+/// Rotary positions have stood under two names: rope_theta beside rope_scaling, and rope_parameters for both, which may
+/// be one for each kind of layer.
+void Settings::readRotary() {
+  auto take = [&](const Json &parameters, const char *theta, const char *scaling) {
+    if (!parameters.isObject())
+      fail("%s: rope_parameters and rope_scaling are objects", what_.c_str());
+    if (const Json *base = parameters.find("rope_theta"))
+      given_[theta] = kilnNumber(base->number());
+    std::string kind = parameters.stringOr("rope_type", parameters.stringOr("type", "default"));
+    std::string text = "dict(rope_type=" + quoted(kind, what_);
+    for (const Json &item : parameters.object())
+      if (item.key() != "rope_type" && item.key() != "type" && item.key() != "rope_theta") {
+        if (!isName(item.key()))
+          fail("%s: %s cannot be a name of a model's text", what_.c_str(), jsonQuote(item.key()).c_str());
+        text += ", " + item.key() + "=" + kilnText(item, what_);
+      }
+    if (scaling)
+      given_[scaling] = kind == "default" ? "None" : text + ")";
+  };
+  if (const Json *scaling = config_.find("rope_scaling"))
+    take(*scaling, "rope_theta", "rope_scaling");
+  const Json *parameters = config_.find("rope_parameters");
+  if (!parameters)
+    return;
+  if (!parameters->isObject())
+    fail("%s: rope_parameters is an object", what_.c_str());
+  if (const Json *full = parameters->find("full_attention"))
+    take(*full, "rope_theta", "rope_scaling");
+  if (const Json *sliding = parameters->find("sliding_attention"))
+    take(*sliding, "rope_local_base_freq", nullptr);
+  if (!parameters->find("full_attention") && !parameters->find("sliding_attention"))
+    take(*parameters, "rope_theta", "rope_scaling");
+}
+
+bool Settings::has(std::string_view key) const { return given_.contains(key) || config_.find(key); }
+
+int64_t Settings::size(const std::string &key) const {
+  const Json *value = config_.find(key);
+  if (!value)
+    fail("%s: '%s' is missing; a whole number is expected", what_.c_str(), key.c_str());
+  if (!value->isInt() || value->integer() < 1 || value->integer() > INT32_MAX)
+    fail("%s: '%s' is %s; a whole number from 1 to 2147483647 is expected", what_.c_str(), key.c_str(),
+         value->str().substr(0, 60).c_str());
+  return value->integer();
+}
+
+std::string Settings::activation(const Json &value) const {
+  std::string known;
+  for (const Activation &activation : activations) {
+    if (value.isString() && value.string() == activation.theirs)
+      return activation.ours;
+    known += (known.empty() ? "" : ", ") + std::string(activation.theirs);
+  }
+  fail("%s: '%s' is %s; known activations are %s", what_.c_str(), value.key().c_str(),
+       value.str().substr(0, 60).c_str(), known.c_str());
+}
+
+std::string Settings::text(const std::string &key, const std::string &like, bool isSize) const {
+  if (auto given = given_.find(key); given != given_.end())
+    return given->second;
+  if (isSize)
+    return std::to_string(size(key));
+  const Json *value = config_.find(key);
+  if (!value)
+    return like;
+  auto expected = [&](bool right, const char *what) {
+    if (!right)
+      fail("%s: '%s' is %s; %s is expected", what_.c_str(), key.c_str(), value->str().substr(0, 60).c_str(), what);
+  };
+  switch (kindOf(like)) {
+  case Kind::Any:
+    break;
+  case Kind::Text:
+    expected(value->isString(), "a text");
+    break;
+  case Kind::Flag:
+    expected(value->kind() == Json::Kind::Bool, "true or false");
+    break;
+  case Kind::Number:
+    expected(value->isNumber() && std::fabs(value->number()) < 1e30, "a number");
+    return kilnNumber(value->number());
+  case Kind::Whole:
+    expected(value->isInt() && value->integer() >= -1 && value->integer() <= INT32_MAX,
+             "a whole number up to 2147483647");
+    break;
+  case Kind::Function:
+    return activation(*value);
+  }
+  return kilnText(*value, what_);
+}
+
+} // namespace kiln::huggingface

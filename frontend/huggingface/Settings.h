@@ -1,0 +1,45 @@
+// What a model's config.json says, as the constants of a Kiln text.
+#pragma once
+
+#include "runtime/support/Json.h"
+
+#include <map>
+#include <string>
+#include <string_view>
+
+namespace kiln::huggingface {
+
+class Settings {
+public:
+  /// `what`: the file, for messages. Throws Error where it is no object.
+  Settings(Json config, std::string what);
+
+  const Json &config() const { return config_; }
+  const std::string &what() const { return what_; }
+  /// A setting that other files of the folder say, as Kiln writes it; it goes before config.json's.
+  void set(const std::string &key, std::string text) { given_[key] = std::move(text); }
+  /// Of config.json, or set; null is not there.
+  bool has(std::string_view key) const;
+
+  /// The value of `key` as Kiln writes it. `like`: the template's own value, whose kind it has to be of. Throws Error:
+  /// of another kind, out of range, an activation that is not known, a name that could not be written.
+  std::string text(const std::string &key, const std::string &like, bool isSize) const;
+
+  /// The number of a size. Throws Error: missing, none, below 1, above 2^31 - 1.
+  int64_t size(const std::string &key) const;
+
+private:
+  void readRotary();
+  std::string activation(const Json &value) const;
+
+  Json config_;
+  std::string what_;
+  std::map<std::string, std::string, std::less<>> given_;
+};
+
+/// Any value as Kiln writes it: None, True, 3, 0.5, "text", [1, 2], dict(a=1). Throws Error for what has no such form.
+std::string kilnText(const Json &value, const std::string &what);
+/// A number with a point.
+std::string kilnNumber(double value);
+
+} // namespace kiln::huggingface

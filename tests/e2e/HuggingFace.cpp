@@ -1,0 +1,110 @@
+// Folders of Hugging Face as programs: what they compute and write is what transformers does (make_huggingface.py).
+#include "tests/e2e/Command.h"
+#include "tests/e2e/Fixture.h"
+
+#include "gtest/gtest.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+namespace kiln::test {
+namespace {
+
+using Words = std::vector<std::string>;
+
+std::string casesFolder() { return sourceFolder() + "/tests/fixtures/huggingface/"; }
+
+Words caseNames() {
+  Words names;
+  for (const auto &entry : std::filesystem::directory_iterator(casesFolder()))
+    names.push_back(entry.path().filename().string());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+class HuggingFace : public ::testing::TestWithParam<std::string> {
+protected:
+  void SetUp() override {
+    folder_ = freshFolder("huggingface-" + GetParam());
+    expected_ = readTensors(casesFolder() + GetParam() + "/expected.safetensors");
+  }
+
+  void compare(const std::string &program, const std::string &results) {
+    std::string inputs = casesFolder() + GetParam() + "/expected.safetensors";
+    Words command = {program, "run", "forward", "--output", results};
+    for (const char *name : {"ids", "mask", "types"})
+      if (expected_.contains(name))
+        command.insert(command.end(), {"--input", std::string(name) + "=" + inputs});
+    Outcome ran = run(command);
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    for (const auto &[name, found] : readTensors(results)) {
+      ASSERT_TRUE(expected_.contains(name)) << name;
+      const Values &expected = expected_.at(name);
+      ASSERT_EQ(found.shape, expected.shape);
+      double most = 0;
+      for (double value : expected.data)
+        most = std::max(most, std::abs(value));
+      for (size_t i = 0; i < found.data.size(); ++i)
+        ASSERT_NEAR(found.data[i], expected.data[i], 1e-5 * most) << name << " " << i;
+    }
+  }
+
+  std::string folder_;
+  std::map<std::string, Values> expected_;
+};
+
+// Results, and the tokens of a greedy search with its cache.
+TEST_P(HuggingFace, ComputesAsTransformersDoes) {
+  std::string program = folder_ + "/program";
+  Outcome built = run({kilnProgram(), "build", casesFolder() + GetParam(), "--set", "batch=2", "-o", program});
+  ASSERT_EQ(built.code, 0) << built.err;
+  compare(program, folder_ + "/results.safetensors");
+  if (!expected_.contains("tokens"))
+    return;
+  std::string prompt;
+  for (double token : expected_["prompt"].data)
+    prompt += std::to_string(static_cast<int>(token)) + " ";
+  const std::vector<double> &tokens = expected_["tokens"].data;
+  Outcome drawn = run({program, "generate", "--prompt", prompt, "--tokens", std::to_string(tokens.size()), "--json"});
+  ASSERT_EQ(drawn.code, 0) << drawn.err;
+  EXPECT_EQ(jsonLines(drawn.out).at(0)["tokens"].get<std::vector<double>>(), tokens);
+}
+
+INSTANTIATE_TEST_SUITE_P(Cases, HuggingFace, ::testing::ValuesIn(caseNames()),
+                         [](const auto &info) { return info.param; });
+
+// The text that `import` writes is a model like any other, which loads the folder's weights.
+TEST(HuggingFaceText, LoadsTheFoldersWeights) {
+  std::string data = casesFolder() + "bert_classes", folder = freshFolder("huggingface-text");
+  Outcome written = run({kilnProgram(), "import", data, "-o", folder + "/model.kiln"});
+  ASSERT_EQ(written.code, 0) << written.err;
+  Outcome built = run({kilnProgram(), "build", folder + "/model.kiln", "--weights", data + "/model.safetensors", "-o",
+                       folder + "/program"});
+  ASSERT_EQ(built.code, 0) << built.err;
+}
+
+// The published sentence encoder: text in, embedding out.
+TEST(HuggingFacePublished, SentencesGiveTheirEmbeddings) {
+  const char *data = std::getenv("KILN_DATA");
+  if (!data)
+    GTEST_SKIP() << "KILN_DATA is not set: no published folder";
+  std::string published = std::string(data) + "/minilm", folder = freshFolder("huggingface-minilm");
+  Outcome built = run({kilnProgram(), "build", published, "-o", folder + "/program"});
+  ASSERT_EQ(built.code, 0) << built.err;
+  Words command = {folder + "/program", "run", "embed", "--output", folder + "/all.safetensors"};
+  std::ifstream file(published + "/sentences.json");
+  nlohmann::json sentences = nlohmann::json::parse(file);
+  for (const nlohmann::json &sentence : sentences["sentences"])
+    command.insert(command.end(), {"--text", sentence.get<std::string>()});
+  Outcome ran = run(command);
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  Values expected = readTensors(published + "/reference.safetensors").at("embeddings");
+  Values found = readTensors(folder + "/all.safetensors").begin()->second;
+  ASSERT_EQ(found.shape, expected.shape);
+  for (size_t i = 0; i < expected.data.size(); ++i)
+    ASSERT_NEAR(found.data[i], expected.data[i], 1e-5) << i;
+}
+
+} // namespace
+} // namespace kiln::test
