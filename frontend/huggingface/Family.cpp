@@ -24,11 +24,14 @@ constexpr Family families[] = {
     {"roberta", "bert.kiln", "roberta.", {"Roberta", "Roberta"}, "num_hidden_layers", nullptr},
     {"xlm-roberta", "bert.kiln", "roberta.", {"Roberta", "XLMRoberta"}, "num_hidden_layers", nullptr},
     {"camembert", "bert.kiln", "roberta.", {"Roberta", "Camembert"}, "num_hidden_layers", nullptr},
+    {"distilbert", "distilbert.kiln", "distilbert.", {"DistilBert", "DistilBert"}, "n_layers", nullptr},
     {"gpt2", "gpt2.kiln", "transformer.", {"GPT2", "GPT2"}, "n_layer", "*.attn.bias"},
     {"llama", "llama.kiln", "model.", {"Llama", "Llama"}, "num_hidden_layers", nullptr},
     {"mistral", "llama.kiln", "model.", {"Llama", "Mistral"}, "num_hidden_layers", nullptr},
     {"qwen2", "llama.kiln", "model.", {"Llama", "Qwen2"}, "num_hidden_layers", nullptr},
     {"qwen3", "llama.kiln", "model.", {"Llama", "Qwen3"}, "num_hidden_layers", nullptr},
+    {"phi3", "phi3.kiln", "model.", {"Phi3", "Phi3"}, "num_hidden_layers", nullptr},
+    {"gemma3_text", "gemma3.kiln", "model.", {"Gemma3", "Gemma3"}, "num_hidden_layers", nullptr},
 };
 
 bool isWordCharacter(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; }
@@ -178,7 +181,7 @@ std::string templateName(const Family &family, const std::string &architecture) 
 void writeConstant(Block &block, const Settings &settings, const std::function<bool(std::string_view)> &hasTensor) {
   std::string value = block.value;
   if (block.mark == "config" || block.mark == "default")
-    value = settings.text(block.name, block.value, block.mark == "config");
+    value = settings.text(block.argument.empty() ? block.name : block.argument, block.value, block.mark == "config");
   else if (block.mark == "weights")
     value = hasTensor(block.argument) ? "True" : "False";
   block.value = value;
@@ -211,7 +214,8 @@ const Family &familyOf(const std::string &modelType, const std::string &what) {
 }
 
 bool isPlain(const Family &family, const std::string &architecture) {
-  return templateName(family, architecture) == family.classes[0] + std::string("Model");
+  std::string name = templateName(family, architecture).substr(std::string_view(family.classes[0]).size());
+  return name == "Model" || name == "TextModel";
 }
 
 std::string architectureOf(const Family &family, const Settings &settings, const std::string &named) {

@@ -111,12 +111,14 @@ void Settings::readRotary() {
   auto take = [&](const Json &parameters, const char *theta, const char *scaling) {
     if (!parameters.isObject())
       fail("%s: rope_parameters and rope_scaling are objects", what_.c_str());
-    if (const Json *base = parameters.find("rope_theta"))
-      given_[theta] = kilnNumber(base->number());
+    for (auto [key, name] : {std::pair("rope_theta", theta), {"partial_rotary_factor", "partial_rotary_factor"}})
+      if (const Json *value = parameters.find(key))
+        given_[name] = kilnNumber(value->number());
     std::string kind = parameters.stringOr("rope_type", parameters.stringOr("type", "default"));
     std::string text = "dict(rope_type=" + quoted(kind, what_);
     for (const Json &item : parameters.object())
-      if (item.key() != "rope_type" && item.key() != "type" && item.key() != "rope_theta") {
+      if (item.key() != "rope_type" && item.key() != "type" && item.key() != "rope_theta" &&
+          item.key() != "partial_rotary_factor") {
         if (!isName(item.key()))
           fail("%s: %s cannot be a name of a model's text", what_.c_str(), jsonQuote(item.key()).c_str());
         text += ", " + item.key() + "=" + kilnText(item, what_);
