@@ -4,6 +4,7 @@
 #include "passes/Decompose/Decompose.h"
 #include "passes/Differentiate/Differentiate.h"
 #include "passes/Fuse/Fuse.h"
+#include "passes/Narrow/Narrow.h"
 #include "passes/Pipelines.h"
 #include "passes/Place/Place.h"
 #include "passes/PlanMemory/PlanMemory.h"
@@ -19,6 +20,7 @@ void registerPasses() {
   registerTrainStep();
   registerDecompose();
   registerSimplify();
+  registerNarrow();
   registerRematerialize();
   registerFuse();
   registerClaim();

@@ -6,6 +6,7 @@
 #include "passes/Decompose/Decompose.h"
 #include "passes/Differentiate/Differentiate.h"
 #include "passes/Fuse/Fuse.h"
+#include "passes/Narrow/Narrow.h"
 #include "passes/Place/Place.h"
 #include "passes/Rematerialize/Rematerialize.h"
 #include "passes/Simplify/Simplify.h"
@@ -65,6 +66,15 @@ void decompose(OpPassManager &passes, const PipelineOptions &options) {
 /// it is also where the values that gradients wrote once more "as the decomposition does" become one with the forward
 /// half's. The last stage that merges equal values across a function.
 void simplify(OpPassManager &passes, const PipelineOptions &) { passes.addPass(createSimplify()); }
+
+/// NARROW: products read their operands rounded, where a function or the user asks for it. Behind simplify, for which a
+/// conversion would hide what is around a product (transposes, constants), and which would make one of two that fusion
+/// puts into two kernels. Before rematerialize, which weighs what the backward half reads.
+void narrow(OpPassManager &passes, const PipelineOptions &options) {
+  NarrowOptions narrow;
+  narrow.compute = options.compute;
+  passes.addPass(createNarrow(narrow));
+}
 
 /// REMATERIALIZE: what is cheap is computed again by the backward half, and not kept for it. Behind simplify, which
 /// would merge the copies; nothing behind this may (fuse merges within a group alone). Before fuse, which then groups
@@ -128,6 +138,7 @@ constexpr Stage stages[] = {
     {"train-step", trainStep},
     {"decompose", decompose},
     {"simplify", simplify},
+    {"narrow", narrow},
     {"rematerialize", rematerialize},
     {"fuse", fuse},
     {"claim", claim},

@@ -24,6 +24,9 @@ struct PipelineOptions {
   /// only where it is asked to.
   bool verify = true;
 
+  /// The type that products round their operands to: "bf16", or empty for what each function asks for.
+  std::string compute;
+
   // For decompose, claim, place and plan. Named things outlive the passes.
   /// Those who may take groups, the home first; none: stand-ins that take all, and no composite whole.
   llvm::ArrayRef<claim::Claimant *> claimants;

@@ -159,8 +159,8 @@ absl::StatusOr<std::string> cachePath(const ModelOptions &options, const std::ve
   if (std::error_code error = llvm::sys::fs::make_absolute(full))
     return absl::UnavailableError(absl::StrCat("cannot find the folder of ", options.file, ": ", error.message()));
   add(hash, full);
-  for (const std::string &part :
-       {options.model, options.backend, options.targetCpu, options.triple, options.targetDevice, options.math})
+  for (const std::string &part : {options.model, options.backend, options.targetCpu, options.triple,
+                                  options.targetDevice, options.math, options.compute})
     add(hash, part);
   if (options.redZones)
     add(hash, "red zones");

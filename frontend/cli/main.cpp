@@ -75,6 +75,8 @@ void addCompileOptions(CLI::App *app, kiln::ModelOptions &options, RawOptions &r
                   "portable (default: whatever device the program finds), or a profile that the backend knows");
   app->add_option("--math", options.math, "strict (default), or fast: as exact as the device likes")
       ->check(CLI::IsMember({"strict", "fast"}));
+  app->add_option("--compute", options.compute, "bf16: products read their operands rounded to it, sums stay f32")
+      ->check(CLI::IsMember({"bf16"}));
   app->add_option("--jobs", options.jobs, "threads to compile on (default: all cores)");
   app->add_option("--save-stages", options.saveStages, "a folder for the module after each stage");
   app->add_flag("--red-zones", options.redZones,

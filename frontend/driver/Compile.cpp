@@ -241,6 +241,7 @@ absl::Status Compilation::runPasses(const std::string &until) {
     if (options_.wholeComposites)
       pipeline.claimants = claimants.get();
     pipeline.until = until.empty() ? "fuse" : llvm::StringRef(until);
+    pipeline.compute = options_.compute;
     pipeline.verify = options_.verifyStages;
     pipeline.afterStage = [&](llvm::StringRef stage, mlir::ModuleOp module) {
       written.Update(writeStage(stage, module));

@@ -26,6 +26,7 @@ struct ModelOptions {
   std::string triple;
   std::string targetDevice;                ///< a device profile of the backend; empty: portable
   std::string math;                        ///< "strict" (also where empty) or "fast"
+  std::string compute;                     ///< "bf16": of products' operands, in all entries; empty: as recipes say
   std::vector<std::string> backendOptions; ///< "[BACKEND.]NAME=VALUE"
   bool startsProgram = false;              ///< what of these concerns a program's start is wanted too: startOptions()
   std::string weights;

@@ -5,8 +5,8 @@
 namespace kiln::language {
 
 static constexpr std::string_view recipeKeys[] = {
-    "loss",    "optimizer", "steps",    "epochs",         "clip",       "groups", "frozen", "l1",     "l2",
-    "metrics", "split",     "validate", "early_stopping", "checkpoint", "log",    "seed",   "weights"};
+    "loss",    "optimizer", "steps",    "epochs",         "clip",       "groups", "frozen", "l1",      "l2",
+    "metrics", "split",     "validate", "early_stopping", "checkpoint", "log",    "seed",   "weights", "compute"};
 
 static bool isKey(std::string_view name) {
   return std::find(std::begin(recipeKeys), std::end(recipeKeys), name) != std::end(recipeKeys);

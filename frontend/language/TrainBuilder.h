@@ -64,6 +64,7 @@ private:
   mlir::Attribute writeUpdates();
   void length(int64_t scheduleSteps);
   void clip();
+  void compute();
   void intervals();
   void weights();
   bool resultOf(const Expr &expr);

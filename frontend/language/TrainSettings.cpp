@@ -76,6 +76,20 @@ void TrainBuilder::clip() {
                                    b.getNamedAttr("value", b.getF64FloatAttr(*amount.asDouble()))}));
 }
 
+/// compute = bf16: what products of the step round their operands to; f32 is as they are.
+void TrainBuilder::compute() {
+  auto found = keys.find("compute");
+  if (found == keys.end())
+    return;
+  const Expr &expr = *found->second->value;
+  Value value = config(expr);
+  bool isType = value.kind == Value::Kind::Dtype;
+  if (isType && value.dtype == Dtype::bf16)
+    set("compute", b.getStringAttr("bf16"));
+  else if (!value.isError() && !(isType && value.dtype == Dtype::f32))
+    e.error(expr.range, "'compute' is bf16 or f32; this is " + describe(value));
+}
+
 /// validate = every(n, batches=…), checkpoint = every(n, keep=…), early_stopping = patience(n, …); a number alone is n.
 void TrainBuilder::intervals() {
   struct Interval {
@@ -203,6 +217,7 @@ void TrainBuilder::settings() {
   optimizers(scheduleSteps);
   length(scheduleSteps);
   clip();
+  compute();
   intervals();
   weights();
   for (const char *key : {"log", "seed"})

@@ -362,6 +362,8 @@ void StepBuilder::finish() {
     attributes.push_back(named("kiln.state", name));
   }
   setResults(function, results, attributes);
+  if (auto compute = train.getAs<StringAttr>("compute"))
+    function->setAttr("kiln.compute", compute);
   if (stateEntries.empty())
     return;
   SmallVector<mlir::Attribute> all;

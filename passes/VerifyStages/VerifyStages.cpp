@@ -95,6 +95,7 @@ const Promise promises[] = {
     {"train-step", [](mlir::ModuleOp module) { return trains(module, "train_step"); }, stepped},
     {"decompose", nullptr, verifyPrimitives},
     {"simplify", nullptr, verifyPrimitives},
+    {"narrow", nullptr, verifyPrimitives},
     {"rematerialize", nullptr, verifyPrimitives},
     {"fuse", nullptr, verifyFused},
     {"claim", nullptr, claim::verifyClaimed, true},

@@ -16,9 +16,15 @@ static int64_t spreadStride(int64_t elements, int64_t bytes) {
 
 ContractLowering::ContractLowering(KernelBuilder &builder, const Contraction &contraction, ContractSink sink)
     : builder(builder), graph(builder.graph), c(contraction), sink(std::move(sink)),
-      bytes(byteSize(contraction.accumulator)) {
+      bytes(byteSize(contraction.accumulator)), packed(contraction.accumulator) {
   ContractExtents bounds{graph.bound(c.batch), graph.bound(c.m), graph.bound(c.n), graph.bound(c.k)};
   t = chooseBlocking(builder.machine, bounds, c.traits());
+  pairs = builder.machine.dotsOfBF16() && c.operandType == KILN_BF16 && t.method == Method::Tile && !c.window;
+  if (pairs) {
+    packed = KILN_BF16;
+    bounds.k = ceilDivide(bounds.k, 2);
+    t = chooseBlocking(builder.machine, bounds, c.traits());
+  }
   oneBlock = t.chunks == 1 && bounds.k <= t.kc;
   leftOnce = oneBlock && t.method == Method::Tile && bounds.m <= t.mc && (c.batch.empty() || c.leftForAllBatches);
   auto area = [&](int64_t elements) { return builder.reserveWorkerScratch(elements * bytes); };
@@ -45,7 +51,7 @@ ContractLowering::ContractLowering(KernelBuilder &builder, const Contraction &co
   sumsArea = area(tiles * t.tileRows * columns);
   if (t.right == RightMode::Window)
     offsetsArea = builder.reserveWorkerScratch(bounds.k * 8);
-  turnStride = spreadStride(t.kc + t.lanes, bytes); // room for the last vector's end
+  turnStride = spreadStride(t.kc * (pairs ? 2 : 1) + t.lanes, bytes); // room for the last vector's end
   if ((c.left.alongK && !packedByCall(c.left)) || (c.right.alongK && !packedByCall(c.right)))
     turnArea = area((turnStride + 1) * t.lanes);
   if (t.chunks > 1)
@@ -85,6 +91,8 @@ ContractLowering::Sizes ContractLowering::sizes(Emitter &e) const {
   s.m = e.elements(c.m);
   s.n = e.elements(c.n);
   s.k = e.elements(c.k);
+  if (pairs)
+    s.k = code.ceilDiv(s.k, code.integer(2));
   s.kPadded = code.mul(code.ceilDiv(s.k, code.integer(t.lanes)), code.integer(t.lanes));
   s.panels = code.ceilDiv(s.n, code.integer(t.tileColumns()));
   s.panelGroups = code.ceilDiv(s.panels, code.integer(t.sharedPanels));
@@ -119,6 +127,10 @@ ContractLowering::Block ContractLowering::blockOf(Emitter &e, const Sizes &s, Va
   return block;
 }
 
+Value ContractLowering::elementOfK(Emitter &e, Value k) const {
+  return pairs ? e.code.min(e.code.mul(k, e.code.integer(2)), e.elements(c.k)) : k;
+}
+
 /// Some neighbouring panels, one K block.
 void ContractLowering::shareTask(Emitter &e, Value task) const {
   Code &code = e.code;
@@ -139,8 +151,8 @@ void ContractLowering::shareTask(Emitter &e, Value task) const {
     return code.address(e.scratch(sharedArea), code.mul(row, code.integer(columns)), bytes);
   };
   if (packedByCall(c.right) && !c.right.alongK) {
-    callSplit(code, {c.accumulator, columns, t.lanes}, plainPointer(e, c.right, position, n0, k0),
-              code.mul(e.extent(c.right.kStride), code.integer(bytes)), code.sub(n1, n0), code.sub(k1, k0), panelAt(n0),
+    callSplit(code, {packed, columns, t.lanes, c.right.memory}, plainPointer(e, c.right, position, n0, k0),
+              apartOf(e, c.right), code.sub(n1, n0), code.sub(elementOfK(e, k1), elementOfK(e, k0)), panelAt(n0),
               code.mul(s.kPadded, code.integer(columns * bytes)));
     return;
   }
@@ -182,10 +194,11 @@ void ContractLowering::tileTask(Emitter &e, Value task) const {
 Value ContractLowering::plainPointer(Emitter &e, const Contraction::Operand &operand, ArrayRef<Index> batch, Value free,
                                      Value k) const {
   Code &code = e.code;
-  Value offset = code.add(code.mul(free, e.extent(operand.freeStride)), code.mul(k, e.extent(operand.kStride)));
+  Value offset =
+      code.add(code.mul(free, e.extent(operand.freeStride)), code.mul(elementOfK(e, k), e.extent(operand.kStride)));
   for (size_t d = 0; d < batch.size(); ++d)
     offset = code.add(offset, code.mul(batch[d].base, e.extent(operand.batchStrides[d])));
-  return code.address(e.input(operand.plainInput), offset, bytes);
+  return code.address(e.input(operand.plainInput), offset, byteSize(operand.memory));
 }
 
 void ContractLowering::multiplyBlock(Emitter &e, const Sizes &s, const Block &block, Value k0, Value k1) const {
@@ -307,7 +320,7 @@ void ContractLowering::callTile(Emitter &e, Value height, Value width, Value lef
   auto callHeight = [&](int64_t h) {
     bool narrow = t.tileVectors == 2 && (!constant || (restColumns && restColumns <= t.lanes));
     auto call = [&](int64_t vectors) {
-      MicroShape shape{c.accumulator, h, vectors, t.lanes};
+      MicroShape shape{packed, h, vectors, t.lanes};
       if (t.right == RightMode::Window)
         callTapsKernel(code, shape, left, ldb, right, to, ldc, k, accumulate);
       else
@@ -400,13 +413,12 @@ void ContractLowering::dotTask(Emitter &e, Value task) const {
   Sizes s = sizes(e);
   Block block = blockOf(e, s, task);
   Value sums = e.workerScratch(sumsArea);
-  Value lda = code.mul(e.extent(c.left.freeStride), code.integer(bytes));
-  Value ldb = code.mul(e.extent(c.right.freeStride), code.integer(bytes));
+  Value lda = apartOf(e, c.left), ldb = apartOf(e, c.right);
   Value ldc = code.integer(rightStride * bytes);
   auto call = [&](int64_t rows, int64_t columns, Value m, Value n) {
     Value to = code.address(
         sums, code.add(code.mul(code.sub(m, block.m0), code.integer(rightStride)), code.sub(n, block.n0)), bytes);
-    callDotKernel(code, {c.accumulator, rows, columns, t.lanes},
+    callDotKernel(code, {c.accumulator, rows, columns, t.lanes, c.left.memory, c.right.memory},
                   plainPointer(e, c.left, block.batch, m, code.integer(0)), lda,
                   plainPointer(e, c.right, block.batch, n, code.integer(0)), ldb, to, ldc, s.k);
   };

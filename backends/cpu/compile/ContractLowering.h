@@ -3,6 +3,9 @@
 // Tile method:   [pack the right operand]   tiles   [add the parts of K in order]
 // Dot method:    rows against rows
 //
+// Pairs. Where the processor has dot products of bf16, an element of a packed operand is a pair of neighbours along K
+// (MicroKernel.h), and K's blocks, and all numbers of K below that are not named elements, count pairs.
+//
 // Padding. Slivers and panels are as wide as the micro-kernel, whatever the extents: what lies beyond an edge is never
 // defined and only ever reaches elements of a tile that nobody reads.
 #pragma once
@@ -29,6 +32,8 @@ private:
   const Contraction c;
   ContractSink sink;
   int64_t bytes; // of an element in packed form
+  bool pairs = false;
+  kiln_dtype packed; // of packed operands: the accumulator's, or bf16 for pairs
   Blocking t;
   int64_t turnStride = 0;  // elements between rows that are about to be turned
   int64_t rightStride = 0; // and between a task's packed rows of the right operand
@@ -49,8 +54,16 @@ private:
   };
   Block blockOf(Emitter &e, const Sizes &s, Value task) const;
 
+  /// K's element that a packed one begins with, K's length at most.
+  Value elementOfK(Emitter &e, Value k) const;
+
   // ContractPack.cpp
   bool packedByCall(const Contraction::Operand &operand) const;
+  PackShape packShape(const Contraction::Operand &operand) const {
+    return {packed, t.lanes, operand.alongK, operand.memory};
+  }
+  Value apartOf(Emitter &e, const Contraction::Operand &operand) const;
+  Value packedElement(Emitter &e, Value k, llvm::function_ref<Value(const Position &k)> element) const;
   mlir::VectorType vectorType(Emitter &e) const;
   void packRight(Emitter &e, llvm::ArrayRef<Index> batch, Value n0, Value n1, Value k0, Value k1, Value to,
                  int64_t stride) const;

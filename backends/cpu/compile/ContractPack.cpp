@@ -18,29 +18,47 @@ VectorType ContractLowering::vectorType(Emitter &e) const {
   return e.code.vectorOf(e.registerType(c.accumulator), t.lanes);
 }
 
-/// Whether vectors of the operand are in memory as the micro-kernel wants them: the program's shared functions pack it.
+/// Whether vectors of the operand are in memory as the micro-kernel wants them, but for a float's width: the program's
+/// shared functions pack it.
 bool ContractLowering::packedByCall(const Contraction::Operand &operand) const {
-  return operand.plainInput >= 0 && (operand.alongK ? operand.kStride : operand.freeStride).isOne() &&
-         (c.operandType == c.accumulator || (c.operandType == KILN_U32 && c.accumulator == KILN_I32));
+  return c.plainFor(operand, pairs) && (operand.alongK ? operand.kStride : operand.freeStride).isOne();
+}
+
+/// Bytes between rows of a plain operand: those that packing, or the dot kernel, goes through.
+Value ContractLowering::apartOf(Emitter &e, const Contraction::Operand &operand) const {
+  Value stride = e.extent(operand.alongK ? operand.freeStride : operand.kStride);
+  return e.code.mul(stride, e.code.integer(byteSize(operand.memory)));
+}
+
+/// What is packed at k of K: the operand's element there, or the pair that begins there.
+Value ContractLowering::packedElement(Emitter &e, Value k, llvm::function_ref<Value(const Position &k)> element) const {
+  Code &code = e.code;
+  Value first = elementOfK(e, k);
+  auto at = [&](Value number) { return e.vector(element(Position(c.k, e.at(number)))); };
+  if (!pairs)
+    return at(first);
+  Value length = e.elements(c.k), second = code.add(first, code.integer(1));
+  Value there = code.compare(arith::CmpIPredicate::slt, second, length);
+  Value low = at(first), high = at(code.min(second, code.sub(length, code.integer(1))));
+  return pairsOf(code, low, code.here<arith::SelectOp>(there, high, code.constant(high.getType(), 0.0)));
 }
 
 void ContractLowering::packRight(Emitter &e, ArrayRef<Index> batch, Value n0, Value n1, Value k0, Value k1, Value to,
                                  int64_t stride) const {
   Code &code = e.code;
   Value step = code.integer(stride * bytes);
-  PackShape shape{c.accumulator, t.lanes, c.right.alongK};
-  if (packedByCall(c.right) && c.right.alongK) {
-    Value apart = code.mul(e.extent(c.right.freeStride), code.integer(bytes));
+  if (packedByCall(c.right)) {
+    PackShape shape = packShape(c.right);
+    Value apart = apartOf(e, c.right), elements = code.sub(elementOfK(e, k1), elementOfK(e, k0));
+    if (!c.right.alongK) {
+      callPack(code, shape, plainPointer(e, c.right, batch, n0, k0), apart, code.sub(n1, n0), elements, to, step);
+      return;
+    }
     code.loop(n0, n1, t.lanes, [&](Value n) {
       Value columns = code.min(code.sub(n1, n), code.integer(t.lanes));
-      callPack(code, shape, plainPointer(e, c.right, batch, n, k0), apart, columns, code.sub(k1, k0),
+      callPack(code, shape, plainPointer(e, c.right, batch, n, k0), apart, columns, elements,
                code.address(to, code.sub(n, n0), bytes), step);
     });
-    return;
-  }
-  if (packedByCall(c.right)) {
-    Value apart = code.mul(e.extent(c.right.kStride), code.integer(bytes));
-    callPack(code, shape, plainPointer(e, c.right, batch, n0, k0), apart, code.sub(n1, n0), code.sub(k1, k0), to, step);
     return;
   }
   if (c.right.alongK)
@@ -57,7 +75,8 @@ void ContractLowering::packRightAlongN(Emitter &e, ArrayRef<Index> batch, Value 
     Value row = code.address(to, code.mul(code.sub(k, k0), code.integer(stride)), bytes);
     forEachRun(e, c.n, c.right.freeInRows, n0, n1, [&](Value n, const Position &position, Value limit) {
       Mask mask{code.firstLanes(code.sub(limit, n), t.lanes), {}};
-      Value element = e.vector(c.right.element(e, batch, position, Position(c.k, e.at(k)), mask));
+      Value element =
+          packedElement(e, k, [&](const Position &there) { return c.right.element(e, batch, position, there, mask); });
       code.store(element, code.address(row, code.sub(n, n0), bytes), bytes);
     });
   });
@@ -69,15 +88,15 @@ void ContractLowering::turnRows(Emitter &e, const Contraction::Operand &operand,
                                 ArrayRef<Index> batch, Value first, Value count, Value k0, Value k1, Value to,
                                 Value stride) const {
   Code &code = e.code;
-  Value rows = e.workerScratch(turnArea);
+  Value rows = e.workerScratch(turnArea), begin = elementOfK(e, k0), end = elementOfK(e, k1);
   // A few rows side by side share what depends on the position along K, and K's loop what depends on the row.
   int64_t together = std::min<int64_t>(t.lanes, 4);
   Value last = code.sub(count, code.integer(1));
   code.loop(code.integer(0), count, together, [&](Value group) {
     Value groupRows = code.address(rows, code.mul(group, code.integer(turnStride)), bytes);
-    forEachRun(e, c.k, operand.kInRows, k0, k1, [&](Value k, const Position &position, Value limit) {
+    forEachRun(e, c.k, operand.kInRows, begin, end, [&](Value k, const Position &position, Value limit) {
       Mask mask{code.firstLanes(code.sub(limit, k), t.lanes), {}};
-      Value column = code.address(groupRows, code.sub(k, k0), bytes);
+      Value column = code.address(groupRows, code.sub(k, begin), bytes);
       for (int64_t i = 0; i < together; ++i) { // beyond the edge the last row stands in
         Value row = code.add(first, code.min(code.add(group, code.integer(i)), last));
         Value element = e.vector(operand.element(e, batch, Position(shape, e.at(row)), position, mask));
@@ -85,8 +104,8 @@ void ContractLowering::turnRows(Emitter &e, const Contraction::Operand &operand,
       }
     });
   });
-  callPack(code, {c.accumulator, t.lanes, true}, rows, code.integer(turnStride * bytes), count, code.sub(k1, k0), to,
-           stride);
+  callPack(code, {packed, t.lanes, true, c.accumulator}, rows, code.integer(turnStride * bytes), count,
+           code.sub(end, begin), to, stride);
 }
 
 void ContractLowering::packRightAlongK(Emitter &e, ArrayRef<Index> batch, Value n0, Value n1, Value k0, Value k1,
@@ -107,8 +126,8 @@ void ContractLowering::packLeft(Emitter &e, const Block &block, Value k0, Value 
     // All whole slivers at once, row by row of memory.
     Value rows = code.mul(code.div(code.sub(block.m1, block.m0), code.integer(t.tileRows)), code.integer(t.tileRows));
     Value panel = code.mul(code.sub(k1, k0), code.integer(t.tileRows * bytes));
-    callSplit(code, {c.accumulator, t.tileRows, t.lanes}, plainPointer(e, c.left, block.batch, block.m0, k0),
-              code.mul(e.extent(c.left.kStride), code.integer(bytes)), rows, code.sub(k1, k0), to, panel);
+    callSplit(code, {packed, t.tileRows, t.lanes, c.left.memory}, plainPointer(e, c.left, block.batch, block.m0, k0),
+              apartOf(e, c.left), rows, code.sub(elementOfK(e, k1), elementOfK(e, k0)), to, panel);
     first = code.add(block.m0, rows);
   }
   code.loop(first, block.m1, t.tileRows, [&](Value m) {
@@ -126,10 +145,9 @@ void ContractLowering::packLeft(Emitter &e, const Block &block, Value k0, Value 
 void ContractLowering::packLeftByCall(Emitter &e, const Block &block, Value m, Value height, Value k0, Value k1,
                                       Value to) const {
   Code &code = e.code;
-  PackShape shape{c.accumulator, t.lanes, c.left.alongK};
-  Value rows = code.min(code.sub(block.m1, m), code.integer(t.tileRows));
-  Value apart = code.mul(e.extent(c.left.alongK ? c.left.freeStride : c.left.kStride), code.integer(bytes));
-  Value stride = code.mul(height, code.integer(bytes)), k = code.sub(k1, k0);
+  PackShape shape = packShape(c.left);
+  Value rows = code.min(code.sub(block.m1, m), code.integer(t.tileRows)), apart = apartOf(e, c.left);
+  Value stride = code.mul(height, code.integer(bytes)), k = code.sub(elementOfK(e, k1), elementOfK(e, k0));
   // Where a sliver is wider than a vector, the right part first: what it writes beyond its rows is then overwritten.
   for (int64_t r = c.left.alongK ? (t.tileRows - 1) / t.lanes * t.lanes : 0; r >= 0; r -= t.lanes) {
     Value rest = code.sub(rows, code.integer(r));
@@ -153,7 +171,8 @@ void ContractLowering::packLeftAlongM(Emitter &e, const Block &block, Value m, V
     Value row = code.address(to, code.mul(code.sub(k, k0), height), bytes);
     forEachRun(e, c.m, c.left.freeInRows, m, end, [&](Value first, const Position &position, Value limit) {
       Mask mask{code.firstLanes(code.sub(limit, first), t.lanes), {}};
-      Value element = e.vector(c.left.element(e, block.batch, position, Position(c.k, e.at(k)), mask));
+      Value element = packedElement(
+          e, k, [&](const Position &there) { return c.left.element(e, block.batch, position, there, mask); });
       code.store(element, code.address(row, code.sub(first, m), bytes), bytes);
     });
   });

@@ -14,14 +14,23 @@ bool accumulatorOf(kiln_dtype operand, kiln_dtype &accumulator) {
   return operand != KILN_BOOL;
 }
 
+bool Contraction::plainFor(const Operand &operand, bool pairs) const {
+  if (operand.plainInput < 0)
+    return false;
+  if (pairs) // rounded to bf16 while packed, or there already
+    return operand.memory == KILN_F32 || operand.memory == KILN_BF16;
+  bool exact = operand.memory == operandType || operandType == accumulator; // widened at most
+  bool narrow = accumulator == KILN_F32 && (operand.memory == KILN_BF16 || operand.memory == KILN_F16);
+  return exact && (operand.memory == accumulator || narrow);
+}
+
 ContractTraits Contraction::traits() const {
   ContractTraits t;
   t.bytes = byteSize(accumulator);
-  bool sameType = operandType == accumulator || (operandType == KILN_U32 && accumulator == KILN_I32);
-  bool left1 = sameType && left.plainInput >= 0, right1 = sameType && right.plainInput >= 0;
-  t.bothAlongK = left1 && right1 && left.kStride.isOne() && right.kStride.isOne();
+  t.bothAlongK = plainFor(left, false) && plainFor(right, false) && left.kStride.isOne() && right.kStride.isOne();
   t.window = window.has_value();
-  t.rightPlainAlongN = right1 && right.freeStride.isOne();
+  bool asItIs = byteSize(right.memory) == t.bytes && plainFor(right, false);
+  t.rightPlainAlongN = asItIs && right.freeStride.isOne();
   t.rightShareable = n.size() <= 1;
   return t;
 }
@@ -51,7 +60,34 @@ Value plainElement(Emitter &e, const Graph &graph, const Contraction::Operand &o
   for (size_t d = 0; d < batch.size(); ++d)
     offset = e.add(offset, e.scale(batch[d], e.extent(operand.batchStrides[d])));
   // The input's own position, as a tensor of one dimension.
-  return e.loadOffset(graph.type(graph.inputs[operand.plainInput]).dtype, e.input(operand.plainInput), offset, mask);
+  Value element = e.loadOffset(operand.memory, e.input(operand.plainInput), offset, mask);
+  return e.convert(element, operand.memory, graph.type(operand.value).dtype);
+}
+
+/// A conversion that packing can do on its way: one float to another, neither wider than f32.
+static bool canPackThrough(const Graph &graph, const Op &op) {
+  auto small = [&](uint32_t value) {
+    kiln_dtype dtype = graph.type(value).dtype;
+    return dtype == KILN_F32 || dtype == KILN_BF16 || dtype == KILN_F16;
+  };
+  return op.code == OpCode::Convert && small(op.operands[0]) && small(op.results[0]);
+}
+
+/// As Graph::inputStrides, through one such conversion too.
+static int plainStrides(const Graph &graph, uint32_t value, Shape &strides, kiln_dtype &memory) {
+  sdk::Transposed above = sdk::throughTransposes(graph, value);
+  const Op *op = graph.definingOp(above.value);
+  bool through = op && canPackThrough(graph, *op);
+  Shape below;
+  uint32_t source = through ? op->operands[0] : above.value;
+  int input = graph.inputStrides(source, below);
+  memory = graph.type(source).dtype;
+  if (memory == KILN_U32)
+    memory = KILN_I32; // the same bits
+  strides.resize(below.size());
+  for (auto [axis, stride] : llvm::zip(above.axes, below))
+    strides[axis] = stride;
+  return input;
 }
 
 void forEachRun(Emitter &e, const Shape &shape, bool inRows, Value begin, Value end,
@@ -87,7 +123,7 @@ static void fillOperand(const Graph &graph, const sdk::Operand &form, kiln_dtype
   const std::vector<size_t> &b = form.batchAxes, &f = form.freeAxes, &c = form.depthAxes;
   const Shape &dims = graph.type(value).dims;
   Shape strides;
-  int input = graph.inputStrides(value, strides);
+  int input = plainStrides(graph, value, strides, operand.memory);
   if (input >= 0 && jointStride(f, dims, strides, operand.freeStride) &&
       jointStride(c, dims, strides, operand.kStride)) {
     operand.plainInput = input;

@@ -36,6 +36,8 @@ struct Contraction {
          kInRows = false; // vectors that cross from one row of these dimensions to the next are slow
     /// A kernel input read as it lies: element (b, f, k) at offset f * freeStride + k * kStride from its batch's start.
     int plainInput = -1;
+    kiln_dtype memory =
+        KILN_F32; // of that input: the operand's, or what a conversion that can be packed with makes it of
     Shape batchStrides;
     Extent freeStride, kStride;
   };
@@ -61,6 +63,8 @@ struct Contraction {
   bool leftForAllBatches = false; // the left operand does not depend on the batch
 
   kiln_dtype operandType = KILN_F32;
+  /// Whether the operand's elements become the accumulator's, or pairs, by widening or narrowing what is in memory.
+  bool plainFor(const Operand &operand, bool pairs) const;
   ContractTraits traits() const;
 };
 

@@ -193,7 +193,9 @@ bool shapeOfConvolution(const Graph &graph, uint32_t number, Contraction &c, std
   c.left.value = op.operands[1];
   c.left.alongK = true;
   Contraction::Operand plain;
+  plain.value = op.operands[1];
   plain.plainInput = graph.inputNumber(op.operands[1]);
+  plain.memory = c.left.memory = filter.dtype;
   plain.freeStride = filter.dims[1];
   for (const Extent &extent : window)
     plain.freeStride = plain.freeStride * extent;

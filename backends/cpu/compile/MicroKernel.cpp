@@ -1,15 +1,16 @@
 // The micro-kernels: a tile of the result in registers, one function a shape.
 
 #include "backends/cpu/compile/MicroKernel.h"
-#include <cstdio>
 
 using namespace mlir;
 
 namespace kiln::cpu {
 
 /// defineMicroKernel reads it back.
-static std::string nameOf(StringRef kind, kiln_dtype dtype, ArrayRef<int64_t> sizes) {
-  std::string name = ("kiln_" + kind + "_" + dtypeName(dtype) + "_").str();
+static std::string nameOf(StringRef kind, ArrayRef<kiln_dtype> dtypes, ArrayRef<int64_t> sizes) {
+  std::string name = ("kiln_" + kind + "_").str();
+  for (kiln_dtype dtype : dtypes)
+    name += (dtypeName(dtype) + "_").str();
   for (int64_t size : sizes)
     name += (name.back() == '_' ? "" : "x") + std::to_string(size);
   return name;
@@ -28,25 +29,26 @@ static void call(Code &code, StringRef name, ValueRange arguments) {
 
 void callMicroKernel(Code &code, const MicroShape &s, Value a, Value b, Value ldb, Value c, Value ldc, Value k,
                      Value accumulate) {
-  call(code, nameOf("tile", s.dtype, {s.rows, s.vectors, s.lanes}), {a, b, ldb, c, ldc, k, accumulate});
+  call(code, nameOf("tile", {s.dtype}, {s.rows, s.vectors, s.lanes}), {a, b, ldb, c, ldc, k, accumulate});
 }
 
 void callTapsKernel(Code &code, const MicroShape &s, Value a, Value offsets, Value b, Value c, Value ldc, Value k,
                     Value accumulate) {
-  call(code, nameOf("taps", s.dtype, {s.rows, s.vectors, s.lanes}), {a, offsets, b, c, ldc, k, accumulate});
+  call(code, nameOf("taps", {s.dtype}, {s.rows, s.vectors, s.lanes}), {a, offsets, b, c, ldc, k, accumulate});
 }
 
 void callDotKernel(Code &code, const DotShape &s, Value a, Value lda, Value b, Value ldb, Value c, Value ldc, Value k) {
-  call(code, nameOf("dot", s.dtype, {s.rows, s.columns, s.lanes}), {a, lda, b, ldb, c, ldc, k});
+  call(code, nameOf("dot", {s.dtype, s.leftMemory, s.rightMemory}, {s.rows, s.columns, s.lanes}),
+       {a, lda, b, ldb, c, ldc, k});
 }
 
 void callPack(Code &code, const PackShape &s, Value from, Value apart, Value count, Value k, Value to, Value stride) {
-  call(code, nameOf(s.turn ? "turn" : "copy", s.dtype, {s.lanes}), {from, apart, count, k, to, stride});
+  call(code, nameOf(s.turn ? "turn" : "copy", {s.dtype, s.memory}, {s.lanes}), {from, apart, count, k, to, stride});
 }
 
 void callSplit(Code &code, const SplitShape &s, Value from, Value apart, Value columns, Value k, Value to,
                Value panelBytes) {
-  call(code, nameOf("split", s.dtype, {s.width, s.lanes}), {from, apart, columns, k, to, panelBytes});
+  call(code, nameOf("split", {s.dtype, s.memory}, {s.width, s.lanes}), {from, apart, columns, k, to, panelBytes});
 }
 
 static bool isMicroKernel(StringRef name) {
@@ -61,8 +63,17 @@ void collectMicroKernels(ModuleOp module, std::set<std::string> &names) {
       names.insert(function.getName().str());
 }
 
-/// acc + a * b
+static Value intrinsic(Code &code, StringRef name, Type result, ValueRange arguments) {
+  return code.here<LLVM::CallIntrinsicOp>(result, code.b.getStringAttr(name), arguments).getResult(0);
+}
+
+/// acc + a * b; of pairs: + both products
 static Value multiplyAdd(Code &code, Value a, Value b, Value acc) {
+  if (getElementTypeOrSelf(a) != getElementTypeOrSelf(acc)) {
+    auto pairs = code.vectorOf(code.b.getBF16Type(), cast<VectorType>(a.getType()).getNumElements() * 2);
+    return intrinsic(code, "llvm.x86.avx512bf16.dpbf16ps.512", acc.getType(),
+                     {acc, code.here<vector::BitCastOp>(pairs, a), code.here<vector::BitCastOp>(pairs, b)});
+  }
   if (isa<FloatType>(getElementTypeOrSelf(acc))) {
     if (code.machine.fma) // where there is none it would be a call for each element
       return code.here<vector::FMAOp>(a, b, acc);
@@ -86,9 +97,10 @@ static Value advance(Code &code, Value pointer, Value bytes) {
 }
 
 static void defineTile(Code &code, const MicroShape &s, bool taps, StringRef name) {
-  Type element = code.memoryType(s.dtype);
-  VectorType vector = code.vectorOf(element, s.lanes);
-  int64_t bytes = byteSize(s.dtype);
+  bool pairs = s.dtype == KILN_BF16;
+  Type element = pairs ? code.i32 : code.memoryType(s.dtype);
+  VectorType packed = code.vectorOf(element, s.lanes), vector = pairs ? code.vectorOf(code.f32, s.lanes) : packed;
+  int64_t bytes = packedBytes(s.dtype);
   auto arguments =
       taps ? code.beginFunction(name, {code.ptr, code.ptr, code.ptr, code.ptr, code.i64, code.i64, code.i1}, {})
            : code.beginFunction(name, {code.ptr, code.ptr, code.i64, code.ptr, code.i64, code.i64, code.i1}, {});
@@ -113,10 +125,10 @@ static void defineTile(Code &code, const MicroShape &s, bool taps, StringRef nam
       pb = advance(code, pb, code.loadHere(code.i64, code.address(ldb, p, 8), 8));
     SmallVector<Value> right;
     for (int64_t j = 0; j < s.vectors; ++j)
-      right.push_back(code.loadHere(vector, code.address(pb, code.integer(j * s.lanes), bytes), bytes));
+      right.push_back(code.loadHere(packed, code.address(pb, code.integer(j * s.lanes), bytes), bytes));
     for (int64_t r = 0; r < s.rows; ++r) {
       Value scalar = code.loadHere(element, code.address(pa, code.integer(r), bytes), bytes);
-      Value left = code.here<vector::SplatOp>(scalar, vector);
+      Value left = code.here<vector::SplatOp>(scalar, packed);
       for (int64_t j = 0; j < s.vectors; ++j)
         next[r * s.vectors + j] = multiplyAdd(code, left, right[j], next[r * s.vectors + j]);
     }
@@ -171,6 +183,23 @@ static Value sumsOf(Code &code, SmallVector<Value> vectors) {
   return vectors[0];
 }
 
+/// The elements from number p on of a row of `memory`'s type, as `vector` holds them; all of them without a mask.
+static Value loadAs(Code &code, VectorType vector, kiln_dtype memory, Value row, Value p, Value mask) {
+  int64_t bytes = byteSize(memory), lanes = vector.getNumElements();
+  Value position = code.address(row, p, bytes);
+  auto there = code.vectorOf(code.memoryType(memory), lanes);
+  Value element =
+      mask ? code.maskedLoad(there, position, mask, bytes, /*pinned=*/true) : code.loadHere(there, position, bytes);
+  if (there == vector)
+    return element;
+  if (memory == KILN_F16)
+    return code.here<arith::ExtFOp>(vector, element);
+  auto wide = code.vectorOf(code.i32, lanes);
+  Value bits = code.here<arith::ExtUIOp>(wide, element);
+  bits = code.here<arith::ShLIOp>(bits, code.constantInt(wide, 16));
+  return code.here<arith::BitcastOp>(vector, bits);
+}
+
 static void defineDot(Code &code, const DotShape &s, StringRef name) {
   Type element = code.memoryType(s.dtype);
   VectorType vector = code.vectorOf(element, s.lanes);
@@ -185,16 +214,11 @@ static void defineDot(Code &code, const DotShape &s, StringRef name) {
     rowsOfB.push_back(advance(code, b, code.mul(ldb, code.integer(j))));
 
   auto step = [&](ValueRange carried, Value p, Value mask) {
-    auto get = [&](Value row) {
-      Value position = code.address(row, p, bytes);
-      return mask ? code.maskedLoad(vector, position, mask, bytes, /*pinned=*/true)
-                  : code.loadHere(vector, position, bytes);
-    };
     SmallVector<Value> right, next;
     for (Value row : rowsOfB)
-      right.push_back(get(row));
+      right.push_back(loadAs(code, vector, s.rightMemory, row, p, mask));
     for (int64_t r = 0; r < s.rows; ++r) {
-      Value left = get(rowsOfA[r]);
+      Value left = loadAs(code, vector, s.leftMemory, rowsOfA[r], p, mask);
       for (int64_t j = 0; j < s.columns; ++j)
         next.push_back(multiplyAdd(code, left, right[j], carried[r * s.columns + j]));
     }
@@ -215,19 +239,75 @@ static void defineDot(Code &code, const DotShape &s, StringRef name) {
   code.endFunction();
 }
 
+Value pairsOf(Code &code, Value first, Value second) {
+  int64_t lanes = cast<VectorType>(first.getType()).getNumElements();
+  auto half = code.vectorOf(code.b.getBF16Type(), lanes), bits = code.vectorOf(code.i16, lanes);
+  auto wide = code.vectorOf(code.i32, lanes);
+  auto rounded = [&](Value v) {
+    Value narrow = intrinsic(code, "llvm.x86.avx512bf16.cvtneps2bf16.512", half, v);
+    return code.here<arith::ExtUIOp>(wide, code.here<arith::BitcastOp>(bits, narrow));
+  };
+  Value upper = code.here<arith::ShLIOp>(rounded(second), code.constantInt(wide, 16));
+  return code.here<arith::OrIOp>(rounded(first), upper);
+}
+
+namespace {
+/// A vector of packed elements of an operand in memory: what packing's loops have in common.
+struct PackedLoad {
+  Code &code;
+  kiln_dtype dtype, memory;
+  int64_t lanes;
+  bool pairs() const { return dtype == KILN_BF16; }
+  int64_t step() const { return pairs() ? 2 : 1; } // elements of K in one packed element
+  VectorType type() const { return code.vectorOf(pairs() ? code.i32 : code.memoryType(dtype), lanes); }
+  VectorType floats() const { return code.vectorOf(code.f32, lanes); }
+
+  /// Lanes along K: packed elements from element p on, those from k on are 0.
+  Value alongK(Value row, Value p, Value k) const {
+    Value rest = code.sub(k, p);
+    if (!pairs())
+      return loadAs(code, type(), memory, row, p, code.firstLanes(rest, lanes));
+    if (memory == KILN_BF16) {
+      auto halves = code.vectorOf(code.i16, 2 * lanes);
+      Value both = code.maskedLoad(halves, code.address(row, p, 2), code.firstLanes(rest, 2 * lanes), 2, true);
+      return code.here<vector::BitCastOp>(type(), both);
+    }
+    auto part = [&](int64_t at) {
+      Value begin = code.add(p, code.integer(at));
+      return loadAs(code, floats(), memory, row, begin, code.firstLanes(code.sub(k, begin), lanes));
+    };
+    auto all = code.vectorOf(code.b.getBF16Type(), 2 * lanes);
+    Value both = intrinsic(code, "llvm.x86.avx512bf16.cvtne2ps2bf16.512", all, {part(lanes), part(0)});
+    return code.here<vector::BitCastOp>(type(), both);
+  }
+
+  /// Lanes along the free axis: elements j and on, `count` of them at most, of K's element p (and of the next, `apart`
+  /// bytes further, where there is one).
+  Value alongFree(Value row, Value apart, Value p, Value k, Value j, Value count) const {
+    if (!pairs())
+      return loadAs(code, type(), memory, row, j, code.firstLanes(count, lanes));
+    Value more = code.compare(arith::CmpIPredicate::slt, code.add(p, code.integer(1)), k);
+    Value below = code.here<arith::SelectOp>(more, count, code.integer(0));
+    auto part = [&](Value from, Value mask) { return loadAs(code, floats(), memory, from, j, mask); };
+    return pairsOf(code, part(row, code.firstLanes(count, lanes)),
+                   part(advance(code, row, apart), code.firstLanes(below, lanes)));
+  }
+};
+} // namespace
+
 static void definePack(Code &code, const PackShape &s, StringRef name) {
-  VectorType vector = code.vectorOf(code.memoryType(s.dtype), s.lanes);
-  int64_t bytes = byteSize(s.dtype);
+  PackedLoad load{code, s.dtype, s.memory, s.lanes};
+  int64_t bytes = packedBytes(s.dtype);
   auto arguments = code.beginFunction(name, {code.ptr, code.i64, code.i64, code.i64, code.ptr, code.i64}, {});
   Value from = arguments[0], apart = arguments[1], count = arguments[2], k = arguments[3], to = arguments[4],
         stride = arguments[5];
   auto row = [&](Value base, Value number, Value distance) { return advance(code, base, code.mul(number, distance)); };
+  auto packed = [&](Value p) { return load.pairs() ? code.div(p, code.integer(2)) : p; };
   if (!s.turn) {
-    code.loop(code.integer(0), k, 1, [&](Value p) {
-      Value source = row(from, p, apart), target = row(to, p, stride);
+    code.loop(code.integer(0), k, load.step(), [&](Value p) {
+      Value source = row(from, p, apart), target = row(to, packed(p), stride);
       code.loop(code.integer(0), count, s.lanes, [&](Value j) {
-        Value mask = code.firstLanes(code.sub(count, j), s.lanes);
-        Value element = code.maskedLoad(vector, code.address(source, j, bytes), mask, bytes, /*pinned=*/true);
+        Value element = load.alongFree(source, apart, p, k, j, code.sub(count, j));
         code.store(element, code.address(target, j, bytes), bytes);
       });
     });
@@ -237,35 +317,34 @@ static void definePack(Code &code, const PackShape &s, StringRef name) {
   SmallVector<Value> rows; // beyond the last one it stands in
   for (int64_t r = 0; r < s.lanes; ++r)
     rows.push_back(row(from, code.min(code.integer(r), code.sub(count, code.integer(1))), apart));
-  code.loop(code.integer(0), k, s.lanes, [&](Value p) {
-    Value mask = code.firstLanes(code.sub(k, p), s.lanes);
+  code.loop(code.integer(0), k, s.lanes * load.step(), [&](Value p) {
     SmallVector<Value> square;
     for (Value source : rows)
-      square.push_back(code.maskedLoad(vector, code.address(source, p, bytes), mask, bytes, /*pinned=*/true));
+      square.push_back(load.alongK(source, p, k));
     transposeSquare(code, square);
     for (int64_t i = 0; i < s.lanes; ++i)
-      code.store(square[i], row(to, code.add(p, code.integer(i)), stride), bytes);
+      code.store(square[i], row(to, code.add(packed(p), code.integer(i)), stride), bytes);
   });
   code.endFunction();
 }
 
 static void defineSplit(Code &code, const SplitShape &s, StringRef name) {
-  VectorType vector = code.vectorOf(code.memoryType(s.dtype), s.lanes);
-  int64_t bytes = byteSize(s.dtype);
+  PackedLoad load{code, s.dtype, s.memory, s.lanes};
+  int64_t bytes = packedBytes(s.dtype);
   auto arguments = code.beginFunction(name, {code.ptr, code.i64, code.i64, code.i64, code.ptr, code.i64}, {});
   Value from = arguments[0], apart = arguments[1], columns = arguments[2], k = arguments[3], to = arguments[4],
         panelBytes = arguments[5];
   Value zero = code.integer(0), panels = code.ceilDiv(columns, code.integer(s.width));
-  code.loop(zero, k, 1, [&](Value p) {
+  code.loop(zero, k, load.step(), [&](Value p) {
     Value source = advance(code, from, code.mul(p, apart)),
-          target = code.address(to, code.mul(p, code.integer(s.width)), bytes);
+          target = code.address(to, code.mul(code.div(p, code.integer(load.step())), code.integer(s.width)), bytes);
     code.loop(zero, panels, 1, [&](Value panel) {
       Value first = code.mul(panel, code.integer(s.width)),
             position = advance(code, target, code.mul(panel, panelBytes));
       for (int64_t j = 0; j < s.width; j += s.lanes) {
         Value column = code.add(first, code.integer(j));
-        Value mask = code.firstLanes(code.min(code.sub(columns, column), code.integer(s.width - j)), s.lanes);
-        Value element = code.maskedLoad(vector, code.address(source, column, bytes), mask, bytes, /*pinned=*/true);
+        Value count = code.min(code.sub(columns, column), code.integer(s.width - j));
+        Value element = load.alongFree(source, apart, p, k, column, count);
         Value there = code.address(position, code.integer(j), bytes);
         if (j + s.lanes <= s.width)
           code.store(element, there, bytes);
@@ -277,30 +356,44 @@ static void defineSplit(Code &code, const SplitShape &s, StringRef name) {
   code.endFunction();
 }
 
+/// The dtypes and the sizes of a name that nameOf made; false where it is another's.
+static bool readName(StringRef name, StringRef &kind, SmallVectorImpl<kiln_dtype> &dtypes,
+                     SmallVectorImpl<int64_t> &sizes) {
+  SmallVector<StringRef> parts, numbers;
+  name.split(parts, '_');
+  kind = parts[1];
+  for (StringRef part : ArrayRef(parts).drop_front(2).drop_back()) {
+    auto known = {KILN_F32, KILN_F64, KILN_I32, KILN_I64, KILN_BF16, KILN_F16};
+    const auto *found = llvm::find_if(known, [&](kiln_dtype dtype) { return dtypeName(dtype) == part; });
+    if (found == known.end())
+      return false;
+    dtypes.push_back(*found);
+  }
+  parts.back().split(numbers, 'x');
+  for (StringRef number : numbers)
+    if (number.getAsInteger(10, sizes.emplace_back()))
+      return false;
+  return true;
+}
+
 bool defineMicroKernel(Code &code, StringRef name) {
-  if (!isMicroKernel(name))
+  StringRef kind;
+  SmallVector<kiln_dtype> of;
+  SmallVector<int64_t> sizes;
+  if (!isMicroKernel(name) || !readName(name, kind, of, sizes))
     return false;
-  char kind[8] = {}, dtype[8] = {};
-  long sizes[3] = {};
-  int read = std::sscanf(name.str().c_str(), "kiln_%7[a-z]_%7[a-z0-9]_%ldx%ldx%ld", kind, dtype, &sizes[0], &sizes[1],
-                         &sizes[2]);
-  StringRef is(kind);
-  bool pack = is == "turn" || is == "copy";
-  if (read != (pack ? 3 : is == "split" ? 4 : 5))
+  auto has = [&](size_t dtypes, size_t numbers) { return of.size() == dtypes && sizes.size() == numbers; };
+  if ((kind == "turn" || kind == "copy") && has(2, 1))
+    definePack(code, {of[0], sizes[0], kind == "turn", of[1]}, name);
+  else if (kind == "split" && has(2, 2))
+    defineSplit(code, {of[0], sizes[0], sizes[1], of[1]}, name);
+  else if ((kind == "tile" || kind == "taps") && has(1, 3))
+    defineTile(code, {of[0], sizes[0], sizes[1], sizes[2]}, kind == "taps", name);
+  else if (kind == "dot" && has(3, 3))
+    defineDot(code, {of[0], sizes[0], sizes[1], sizes[2], of[1], of[2]}, name);
+  else
     return false;
-  for (kiln_dtype candidate : {KILN_F32, KILN_F64, KILN_I32, KILN_I64})
-    if (dtypeName(candidate) == dtype) {
-      if (pack)
-        definePack(code, {candidate, sizes[0], is == "turn"}, name);
-      else if (is == "split")
-        defineSplit(code, {candidate, sizes[0], sizes[1]}, name);
-      else if (is == "tile" || is == "taps")
-        defineTile(code, {candidate, sizes[0], sizes[1], sizes[2]}, is == "taps", name);
-      else
-        defineDot(code, {candidate, sizes[0], sizes[1], sizes[2]}, name);
-      return true;
-    }
-  return false;
+  return true;
 }
 
 void transposeSquare(Code &code, MutableArrayRef<Value> vectors) {

@@ -17,8 +17,10 @@ namespace kiln::cpu {
 /// With rows of b that lie wherever `offsets` say (bytes, one for each p), as the windows of a convolution do:
 ///
 ///   void f(a, offsets, b, c, ldc, k, accumulate)
+///
+/// bf16: an element of a packed operand is a pair of neighbours along K, four bytes, and p counts pairs; sums are f32.
 struct MicroShape {
-  kiln_dtype dtype = KILN_F32; // of operands and accumulators: f32, f64, i32 or i64
+  kiln_dtype dtype = KILN_F32; // of operands and accumulators: f32, f64, i32 or i64; or bf16
   int64_t rows = 0, vectors = 0, lanes = 0;
   int64_t columns() const { return vectors * lanes; }
 };
@@ -27,31 +29,38 @@ struct MicroShape {
 ///
 ///   void f(a, lda, b, ldb, c, ldc, k):   c[r][j] = sum over p < k of a[r][p] * b[j][p],   r < rows, j < columns
 ///
-/// Strides are in bytes. Sums are formed lane by lane, then across lanes in a fixed tree.
+/// Strides are in bytes. Sums are formed lane by lane, then across lanes in a fixed tree. Operands of f32 products may
+/// lie in memory as bf16 or f16.
 struct DotShape {
   kiln_dtype dtype = KILN_F32;
   int64_t rows = 0, columns = 0, lanes = 0;
+  kiln_dtype leftMemory = dtype, rightMemory = dtype;
 };
 
-/// Packing of operands that lie in memory as they are:
+/// Packing of operands that lie in memory as they are, or in another float type:
 ///
 ///   turn:   void f(from, apart, rows, k, to, stride):      to[p][r] = from[r][p],   r < rows <= lanes
 ///   copy:   void f(from, apart, columns, k, to, stride):   to[p][j] = from[p][j],   j < columns
 ///
 /// p < k. Rows of `from` are `apart` bytes from each other, rows of `to` `stride` bytes. Whole vectors are stored, in
-/// ascending order of p; turn stores up to a multiple of the lanes of p.
+/// ascending order of p; turn stores up to a multiple of the lanes of p. To bf16 go pairs: to[p][r] holds elements 2p
+/// and 2p + 1 for p < k / 2, rounded up; what is behind the last one is 0.
 struct PackShape {
-  kiln_dtype dtype = KILN_F32;
+  kiln_dtype dtype = KILN_F32; // packed, as MicroShape's
   int64_t lanes = 0;
   bool turn = false;
+  kiln_dtype memory = dtype; // of from: dtype; bf16 or f16 for f32; f32 for bf16
 };
 
 /// Rows cut into panels of `width` columns, each [k][width], `panelBytes` apart; rows are read from end to end:
 ///
 ///   void f(from, apart, columns, k, to, panelBytes):   to[j / width][p][j % width] = from[p][j],   j < columns
+///
+/// Pairs and types of memory as above.
 struct SplitShape {
   kiln_dtype dtype = KILN_F32;
   int64_t width = 0, lanes = 0;
+  kiln_dtype memory = dtype;
 };
 
 /// Calls at the current point; declares the function where the module lacks it.
@@ -73,6 +82,12 @@ void collectMicroKernels(mlir::ModuleOp module, std::set<std::string> &names);
 
 /// Defines them, with external linkage, in code's module. False for a name that is none.
 bool defineMicroKernel(Code &code, llvm::StringRef name);
+
+/// Of MicroShape and PackShape: the bytes of an element in packed form.
+inline int64_t packedBytes(kiln_dtype dtype) { return dtype == KILN_BF16 ? 4 : byteSize(dtype); }
+
+/// A pair for each lane from two vectors of f32, both rounded to bf16: low halves from `first`. Asks for avx512bf16.
+mlir::Value pairsOf(Code &code, mlir::Value first, mlir::Value second);
 
 /// In registers: vectors[i][j] becomes vectors[j][i]. As many vectors as lanes, a power of two.
 void transposeSquare(Code &code, llvm::MutableArrayRef<mlir::Value> vectors);

@@ -139,6 +139,70 @@ TEST(Dot, HalvesOfEveryLayout) {
   check({6, 7, 40}, {7, 56, 6}, {{}, {}, {1, 0}, {0, 2}}, KILN_F16);
 }
 
+/// Operands that the kernel rounds to bf16, or widens from it or from f16, while it packs them: `left` and `right` are
+/// their types in memory, `product` that of the product's operands.
+void checkConverted(const Ints &lhs, const Ints &rhs, const DotAxes &axes, kiln_dtype left, kiln_dtype right,
+                    kiln_dtype product, const std::string &cpu) {
+  SCOPED_TRACE(std::to_string(left) + " and " + std::to_string(right) + " to " + std::to_string(product) + ", " + cpu);
+  TestKernel k("k0", "contract");
+  auto operand = [&](kiln_dtype type, const Ints &dims) {
+    uint32_t value = k.input(type, fixed(dims));
+    return type == product ? value : k.op("convert", {value}, product, fixed(dims));
+  };
+  uint32_t l = operand(left, lhs), r = operand(right, rhs);
+  k.output(addDot(k, l, r, KILN_F32, fixed(resultOf(lhs, rhs, axes)), axes));
+  RunOptions options;
+  options.cpu = cpu;
+  check(k, {wholeNumbers(left, lhs, 1), wholeNumbers(right, rhs, 2)}, 0, options);
+}
+
+/// Depths that are even, odd, one, none and in several blocks or parts; whole numbers stay what they are in bf16.
+TEST(Dot, ConvertedOnTheWay) {
+  auto layouts = [](Extents e, kiln_dtype left, kiln_dtype right, kiln_dtype product, const std::string &cpu) {
+    SCOPED_TRACE(std::to_string(e.m) + " x " + std::to_string(e.n) + " x " + std::to_string(e.k));
+    checkConverted({e.m, e.k}, {e.k, e.n}, nn, left, right, product, cpu);
+    checkConverted({e.k, e.m}, {e.n, e.k}, tt, left, right, product, cpu);
+    if (left == right) // the others are the same pieces of code, paired otherwise
+      return;
+    checkConverted({e.m, e.k}, {e.n, e.k}, nt, left, right, product, cpu);
+    checkConverted({e.k, e.m}, {e.k, e.n}, tn, left, right, product, cpu);
+  };
+  for (Extents e : {Extents{70, 50, 33}, Extents{13, 33, 1}, Extents{97, 101, 104}, Extents{10, 20, 9001},
+                    Extents{60, 70, 0}, Extents{3, 40, 65}})
+    layouts(e, KILN_F32, KILN_F32, KILN_BF16, "native");
+  for (Extents e : {Extents{61, 37, 1009}, Extents{1, 70, 129}}) {
+    layouts(e, KILN_BF16, KILN_F32, KILN_BF16, "native");
+    layouts(e, KILN_F32, KILN_BF16, KILN_F32, "native");
+    layouts(e, KILN_F16, KILN_F32, KILN_F32, "native");
+  }
+  layouts({70, 50, 33}, KILN_F32, KILN_F32, KILN_F16, "native");
+  layouts({70, 50, 33}, KILN_BF16, KILN_F32, KILN_BF16, "haswell");
+  layouts({3, 40, 65}, KILN_F16, KILN_F32, KILN_F32, "haswell");
+}
+
+/// Pairs of neighbours along K where K is several axes, batches lie inside, or an operand is computed on its way.
+TEST(Dot, PairsThatAreNotInMemory) {
+  for (kiln_dtype memory : {KILN_F32, KILN_BF16}) {
+    auto converted = [&](const Ints &lhs, const Ints &rhs, const DotAxes &axes) {
+      checkConverted(lhs, rhs, axes, memory, memory, KILN_BF16, "native");
+    };
+    converted({6, 7, 40}, {7, 50, 6}, {{}, {}, {1, 0}, {0, 2}});
+    converted({3, 5, 70}, {3, 5, 40}, {{}, {}, {0, 1}, {0, 1}});
+    converted({70, 41, 2}, {41, 80, 2}, {{2}, {2}, {1}, {0}});
+    converted({3, 17, 2, 9}, {3, 21, 2, 9}, {{0, 2}, {0, 2}, {3}, {3}});
+  }
+  for (bool turned : {false, true}) {
+    TestKernel k("k0", "contract");
+    Ints rhs = turned ? Ints{40, 51} : Ints{51, 40};
+    uint32_t l = k.input(KILN_F32, {70, 51}), r = k.input(KILN_F32, fixed(rhs)), c = k.input(KILN_F32, {51});
+    l = k.op("add", {l, k.op("broadcast", {c}, KILN_F32, {70, 51}, {ints("axes", {1})})});
+    l = k.op("convert", {l}, KILN_BF16, {70, 51});
+    r = k.op("convert", {k.op("neg", {r})}, KILN_BF16, fixed(rhs));
+    k.output(addDot(k, l, r, KILN_F32, {70, 40}, turned ? nt : nn));
+    check(k, {wholeNumbers(KILN_F32, {70, 51}, 1), wholeNumbers(KILN_F32, rhs, 2), wholeNumbers(KILN_F32, {51}, 3)}, 0);
+  }
+}
+
 TEST(Dot, OtherProcessors) {
   for (const char *cpu : {"x86-64", "haswell"}) {
     check({45, 37}, {29, 37}, nt, KILN_F32, KILN_F32, cpu);
