@@ -3,6 +3,7 @@
 
 #include "frontend/cli/Commands.h"
 #include "frontend/driver/Files.h"
+#include "frontend/gguf/Model.h"
 #include "frontend/huggingface/Folder.h"
 #include "runtime/program/Weights.h"
 #include "runtime/support/Error.h"
@@ -21,6 +22,12 @@ int failed(const std::exception &error) {
   return 1;
 }
 
+bool isModel(const std::string &path) { return huggingface::isFolder(path) || gguf::isGguf(path); }
+
+huggingface::Imported readModel(const std::string &path, const std::string &model) {
+  return gguf::isGguf(path) ? gguf::readModel(path, model) : huggingface::readFolder(path, model);
+}
+
 /// Behind the text's first words: how the folder's weights are loaded.
 std::string withUse(const huggingface::Imported &imported, const std::string &path) {
   std::string use =
@@ -33,7 +40,8 @@ std::string withUse(const huggingface::Imported &imported, const std::string &pa
 
 CLI::App *addImport(CLI::App &app, ImportOptions &options) {
   CLI::App *command = app.add_subcommand("import", "the .kiln text of a model from elsewhere");
-  command->add_option("MODEL", options.path, "a Hugging Face folder (config.json, model.safetensors)")->required();
+  command->add_option("MODEL", options.path, "a Hugging Face folder (config.json, model.safetensors), or a GGUF file")
+      ->required();
   command->add_option("--model", options.model, "which model, where it is not the one that the folder names");
   command->add_option("-o,--output", options.output, "the text to write (default: standard output)");
   return command;
@@ -41,10 +49,11 @@ CLI::App *addImport(CLI::App &app, ImportOptions &options) {
 
 int commandImport(const ImportOptions &options) {
   try {
-    if (!huggingface::isFolder(options.path))
-      fail("'%s' is no model that can be imported: a folder with a config.json is expected", options.path.c_str());
-    huggingface::Imported imported = huggingface::readFolder(options.path, options.model);
-    std::string text = withUse(imported, options.path);
+    if (!isModel(options.path))
+      fail("'%s' is no model that can be imported: a folder with a config.json, or a .gguf file, is expected",
+           options.path.c_str());
+    huggingface::Imported imported = readModel(options.path, options.model);
+    std::string text = gguf::isGguf(options.path) ? imported.text : withUse(imported, options.path);
     if (options.output.empty()) {
       std::fputs(text.c_str(), stdout);
       return 0;
@@ -59,11 +68,11 @@ int commandImport(const ImportOptions &options) {
 
 int importGiven(ModelOptions &options) {
   try {
-    if (!huggingface::isFolder(options.file))
+    if (!isModel(options.file))
       return 0;
     if (!options.weights.empty())
-      fail("--weights %s: the weights are those of the folder %s", options.weights.c_str(), options.file.c_str());
-    huggingface::Imported imported = huggingface::readFolder(options.file, options.model);
+      fail("--weights %s: the weights are those of %s", options.weights.c_str(), options.file.c_str());
+    huggingface::Imported imported = readModel(options.file, options.model);
     options.text = std::move(imported.text);
     options.weightSet = std::make_shared<WeightSet>();
     options.weightSet->tensors = std::move(imported.tensors);

@@ -57,7 +57,7 @@ bool splitPair(const std::string &text, std::string &name, std::string &value) {
 
 /// Options that say how a model is compiled; the same for every command that takes a model.
 void addCompileOptions(CLI::App *app, kiln::ModelOptions &options, RawOptions &raw, kiln::ApartOptions &apartness) {
-  app->add_option("MODEL", options.file, "the model's .kiln file, or a Hugging Face folder")->required();
+  app->add_option("MODEL", options.file, "the model's .kiln file, a Hugging Face folder, or a GGUF file")->required();
   app->add_option("--model", options.model, "which model, where the file has several");
   app->add_option("--backend", options.backend,
                   "a backend's name (see `kiln backends`), or a plugin's path; default cpu");

@@ -46,6 +46,16 @@ std::string weightsOf(const std::string &folder) {
        folder.c_str());
 }
 
+/// What `read` throws, with the file's name before it.
+template <typename Read> void inFile(const std::string &path, Read read) {
+  try {
+    read();
+  } catch (const Error &error) {
+    std::string why = error.what();
+    throw why.find(path) == std::string::npos ? Error("'" + path + "': " + why) : error;
+  }
+}
+
 /// What sentence-transformers keeps beside a model: how a text's embedding comes of its tokens.
 void readSentenceModules(const std::string &folder, Settings &settings) {
   std::string path = inside(folder, "modules.json");
@@ -81,18 +91,20 @@ void readSentenceModules(const std::string &folder, Settings &settings) {
   settings.set("normalized", normalized ? "True" : "False");
   if (std::string lengths = inside(folder, "sentence_bert_config.json"); isThere(lengths))
     if (Json json = readJson(lengths); const Json *most = json.find("max_seq_length"))
-      for (const char *key : {"longest", "longest_roberta"})
-        settings.set(key, std::to_string(most->integer(1, INT32_MAX)));
+      settings.set("longest", std::to_string(most->integer(1, INT32_MAX)));
 }
 
 /// What files beside config.json say, and what is said there in another form.
 void readOthers(const std::string &folder, Settings &settings) {
   if (const Json *labels = settings.config().find("id2label"); labels && labels->isObject())
     settings.set("num_labels", std::to_string(labels->object().size()));
-  if (std::string path = inside(folder, "generation_config.json"); isThere(path))
-    if (Json json = readJson(path); const Json *end = json.find("eos_token_id"))
-      settings.set("eos_token_id", kilnText(*end, "'" + path + "'"));
-  readSentenceModules(folder, settings);
+  std::string path = inside(folder, "generation_config.json");
+  inFile(path, [&] {
+    if (isThere(path))
+      if (Json json = readJson(path); const Json *end = json.find("eos_token_id"))
+        settings.set("eos_token_id", kilnText(*end, "'" + path + "'"));
+  });
+  inFile(inside(folder, "modules.json"), [&] { readSentenceModules(folder, settings); });
 }
 
 /// Old files call a norm's weights so.
@@ -139,24 +151,31 @@ bool isFolder(const std::string &path) {
   return std::filesystem::is_directory(path, error) && isThere(inside(path, "config.json"));
 }
 
+Imported makeModel(const Settings &settings, Safetensors tensors, const std::string &architecture) {
+  const char *what = settings.what().c_str();
+  const Json *type = settings.config().find("model_type");
+  if (!type || !type->isString())
+    fail("%s: 'model_type' is missing; it says which kind of model this is", what);
+  const Family &family = familyOf(type->string(), settings.what());
+  Imported result;
+  result.model = architectureOf(family, settings, architecture);
+  result.tensors = nameTensors(std::move(tensors), family, isPlain(family, result.model), result.prefix);
+  if (int64_t layers = settings.size(family.layers); layers > static_cast<int64_t>(result.tensors.tensors().size()))
+    fail("%s: '%s' is %lld, and the weights have %zu tensors in all: they are not this model's", what, family.layers,
+         static_cast<long long>(layers), result.tensors.tensors().size());
+  result.text = writeModel(family, result.model, settings,
+                           [&](std::string_view name) { return hasTensor(result.tensors, name); });
+  return result;
+}
+
 Imported readFolder(const std::string &path, const std::string &architecture) {
   std::string what = inside(path, "config.json");
   Settings settings(readJson(what), "'" + what + "'");
-  const Json *type = settings.config().find("model_type");
-  if (!type || !type->isString())
-    fail("'%s': 'model_type' is missing; it says which kind of model this is", what.c_str());
-  const Family &family = familyOf(type->string(), settings.what());
   readOthers(path, settings);
-  Imported result;
-  result.model = architectureOf(family, settings, architecture);
   WeightChoice choice;
   choice.files.push_back({weightsOf(path), ""});
-  result.tensors = nameTensors(openWeightFiles(choice), family, isPlain(family, result.model), result.prefix);
-  if (int64_t layers = settings.size(family.layers); layers > static_cast<int64_t>(result.tensors.tensors().size()))
-    fail("'%s': '%s' is %lld, and the weights have %zu tensors in all: they are not this model's", what.c_str(),
-         family.layers, static_cast<long long>(layers), result.tensors.tensors().size());
-  result.text = writeModel(family, result.model, settings,
-                           [&](std::string_view name) { return hasTensor(result.tensors, name); });
+  Imported result;
+  inFile(what, [&] { result = makeModel(settings, openWeightFiles(choice), architecture); });
   if (std::string tokenizer = inside(path, "tokenizer.json"); isThere(tokenizer)) {
     result.tokenizer = readText(tokenizer);
     Tokenizer::parse(result.tokenizer, "'" + tokenizer + "'");

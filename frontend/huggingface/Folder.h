@@ -2,6 +2,7 @@
 // its weights.
 #pragma once
 
+#include "frontend/huggingface/Settings.h"
 #include "runtime/files/Safetensors.h"
 
 #include <string>
@@ -23,5 +24,9 @@ bool isFolder(const std::string &path);
 /// Reads the folder. `architecture`: the model, where it is not the one that config.json names. Throws Error: what is
 /// missing, damaged or not known, and where.
 Imported readFolder(const std::string &path, const std::string &architecture = "");
+
+/// The model of these settings with these tensors, which its names are found for; there is no tokenizer yet. Throws
+/// Error.
+Imported makeModel(const Settings &settings, Safetensors tensors, const std::string &architecture);
 
 } // namespace kiln::huggingface

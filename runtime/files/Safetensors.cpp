@@ -129,6 +129,17 @@ Safetensors Safetensors::parse(std::string_view bytes, const std::string &what) 
   return result;
 }
 
+Safetensors Safetensors::of(std::vector<TensorView> tensors, const std::string &what,
+                            std::shared_ptr<const void> owner) {
+  Safetensors result;
+  result.what_ = what;
+  result.tensors_ = std::move(tensors);
+  result.owners_.push_back(std::move(owner));
+  for (size_t i = 0; i < result.tensors_.size(); ++i)
+    result.byName_[result.tensors_[i].name] = i;
+  return result;
+}
+
 Safetensors Safetensors::join(std::vector<Safetensors> files,
                               const std::function<std::string(size_t, const std::string &)> &rename) {
   Safetensors result;
@@ -147,6 +158,8 @@ Safetensors Safetensors::join(std::vector<Safetensors> files,
     }
     for (MappedFile &file : files[i].files_)
       result.files_.push_back(std::move(file));
+    for (std::shared_ptr<const void> &owner : files[i].owners_)
+      result.owners_.push_back(std::move(owner));
   }
   return result;
 }

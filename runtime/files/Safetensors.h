@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -20,6 +21,8 @@ public:
   static Safetensors open(const std::string &path);
   /// `bytes` must outlive the result.
   static Safetensors parse(std::string_view bytes, const std::string &what);
+  /// Tensors from elsewhere; `owner` keeps their bytes. No name stands twice.
+  static Safetensors of(std::vector<TensorView> tensors, const std::string &what, std::shared_ptr<const void> owner);
   /// The tensors of several files in one, each under the name that `rename` gives it (of which file, by what name); an
   /// empty one leaves it out. Throws Error where two come by one name. There is no metadata.
   static Safetensors join(std::vector<Safetensors> files,
@@ -33,6 +36,7 @@ public:
 
 private:
   std::vector<MappedFile> files_; // none where the bytes are somebody else's
+  std::vector<std::shared_ptr<const void>> owners_;
   std::string what_;
   std::vector<TensorView> tensors_;
   std::map<std::string, size_t> byName_;

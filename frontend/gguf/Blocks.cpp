@@ -1,0 +1,142 @@
+// Each block format as ggml's reference has it (ggml-quants.c), bit for bit in f32.
+#include "frontend/gguf/Blocks.h"
+
+#include "runtime/support/Tensor.h"
+
+#include <cstring>
+
+namespace kiln::gguf {
+
+namespace {
+
+float halfAt(const uint8_t *bytes) {
+  uint16_t bits;
+  std::memcpy(&bits, bytes, sizeof bits);
+  return halfToFloat(bits);
+}
+
+void widenF32(const uint8_t *block, float *out) { std::memcpy(out, block, 4); }
+void widenF16(const uint8_t *block, float *out) { *out = halfAt(block); }
+void widenBF16(const uint8_t *block, float *out) {
+  uint16_t bits;
+  std::memcpy(&bits, block, sizeof bits);
+  *out = bfloatToFloat(bits);
+}
+
+/// Four bits of each number; the first half of the block is in the low ones. `high`: a fifth bit for each, or null.
+template <typename Place> void nibbles(const uint8_t *low, const uint8_t *high, Place place) {
+  uint32_t fifth = 0;
+  if (high)
+    std::memcpy(&fifth, high, 4);
+  for (int i = 0; i < 16; ++i) {
+    place(i, (low[i] & 15) | static_cast<int>((fifth >> i & 1) << 4));
+    place(i + 16, (low[i] >> 4) | static_cast<int>((fifth >> (i + 16) & 1) << 4));
+  }
+}
+
+void widenQ4_0(const uint8_t *block, float *out) {
+  float scale = halfAt(block);
+  nibbles(block + 2, nullptr, [&](int i, int q) { out[i] = scale * static_cast<float>(q - 8); });
+}
+
+void widenQ4_1(const uint8_t *block, float *out) {
+  float scale = halfAt(block), least = halfAt(block + 2);
+  nibbles(block + 4, nullptr, [&](int i, int q) { out[i] = scale * static_cast<float>(q) + least; });
+}
+
+void widenQ5_0(const uint8_t *block, float *out) {
+  float scale = halfAt(block);
+  nibbles(block + 6, block + 2, [&](int i, int q) { out[i] = scale * static_cast<float>(q - 16); });
+}
+
+void widenQ5_1(const uint8_t *block, float *out) {
+  float scale = halfAt(block), least = halfAt(block + 2);
+  nibbles(block + 8, block + 4, [&](int i, int q) { out[i] = scale * static_cast<float>(q) + least; });
+}
+
+void widenQ8_0(const uint8_t *block, float *out) {
+  float scale = halfAt(block);
+  for (int i = 0; i < 32; ++i)
+    out[i] = scale * static_cast<float>(static_cast<int8_t>(block[2 + i]));
+}
+
+/// Of eight sub-blocks, scale and minimum j, six bits each.
+void scaleAndLeast(const uint8_t *packed, int j, float &scale, float &least) {
+  int s = j < 4 ? packed[j] & 63 : (packed[j + 4] & 15) | (packed[j - 4] >> 6) << 4;
+  int m = j < 4 ? packed[j + 4] & 63 : (packed[j + 4] >> 4) | (packed[j] >> 6) << 4;
+  scale = static_cast<float>(s);
+  least = static_cast<float>(m);
+}
+
+/// Q4_K and Q5_K: 256 numbers in eight sub-blocks of 32. `high`: a fifth bit for each, or null.
+void widenK(const uint8_t *block, const uint8_t *high, const uint8_t *low, float *out) {
+  float scale = halfAt(block), least = halfAt(block + 2);
+  for (int j = 0; j < 8; ++j) {
+    float s, m;
+    scaleAndLeast(block + 4, j, s, m);
+    float step = scale * s, below = least * m;
+    const uint8_t *pair = low + 32 * (j / 2); // two sub-blocks in the two halves of each byte
+    for (int i = 0; i < 32; ++i) {
+      int q = (j % 2 ? pair[i] >> 4 : pair[i] & 15) | (high ? (high[i] >> j & 1) << 4 : 0);
+      out[32 * j + i] = step * static_cast<float>(q) - below;
+    }
+  }
+}
+
+void widenQ4_K(const uint8_t *block, float *out) { widenK(block, nullptr, block + 16, out); }
+void widenQ5_K(const uint8_t *block, float *out) { widenK(block, block + 16, block + 48, out); }
+
+void widenQ6_K(const uint8_t *block, float *out) {
+  const uint8_t *low = block, *high = block + 128, *scales = block + 192;
+  float scale = halfAt(block + 208);
+  for (int i = 0; i < 256; ++i) {
+    int half = i / 128, part = i % 128 / 32, column = i % 32; // four parts of 32 share the bytes of `high`
+    int four = low[64 * half + 32 * (part % 2) + column] >> (part / 2 * 4) & 15;
+    int two = high[32 * half + column] >> (2 * part) & 3;
+    float step = scale * static_cast<float>(static_cast<int8_t>(scales[i / 16]));
+    out[i] = step * static_cast<float>((four | two << 4) - 32);
+  }
+}
+
+constexpr BlockType types[] = {
+    {0, "F32", 1, 4, widenF32},        {1, "F16", 1, 2, widenF16},        {2, "Q4_0", 32, 18, widenQ4_0},
+    {3, "Q4_1", 32, 20, widenQ4_1},    {6, "Q5_0", 32, 22, widenQ5_0},    {7, "Q5_1", 32, 24, widenQ5_1},
+    {8, "Q8_0", 32, 34, widenQ8_0},    {12, "Q4_K", 256, 144, widenQ4_K}, {13, "Q5_K", 256, 176, widenQ5_K},
+    {14, "Q6_K", 256, 210, widenQ6_K}, {30, "BF16", 1, 2, widenBF16},
+};
+
+struct Name {
+  uint32_t number;
+  const char *name;
+};
+constexpr Name others[] = {
+    {9, "Q8_1"},   {10, "Q2_K"},   {11, "Q3_K"},  {15, "Q8_K"},  {16, "IQ2_XXS"}, {17, "IQ2_XS"}, {18, "IQ3_XXS"},
+    {19, "IQ1_S"}, {20, "IQ4_NL"}, {21, "IQ3_S"}, {22, "IQ2_S"}, {23, "IQ4_XS"},  {24, "I8"},     {25, "I16"},
+    {26, "I32"},   {27, "I64"},    {28, "F64"},   {29, "IQ1_M"}, {34, "TQ1_0"},   {35, "TQ2_0"},  {39, "MXFP4"}};
+
+} // namespace
+
+const BlockType *blockType(uint32_t number) {
+  for (const BlockType &type : types)
+    if (type.number == number)
+      return &type;
+  return nullptr;
+}
+
+std::string typeName(uint32_t number) {
+  if (const BlockType *type = blockType(number))
+    return type->name;
+  for (const Name &other : others)
+    if (other.number == number)
+      return other.name;
+  return "?";
+}
+
+std::string knownTypes() {
+  std::string names;
+  for (const BlockType &type : types)
+    names += (names.empty() ? "" : ", ") + std::string(type.name);
+  return names;
+}
+
+} // namespace kiln::gguf

@@ -1,0 +1,321 @@
+// llama.cpp's names and forms, taken back to those of Hugging Face.
+#include "frontend/gguf/Model.h"
+
+#include "frontend/gguf/Reader.h"
+#include "frontend/gguf/Words.h"
+#include "frontend/huggingface/Settings.h"
+#include "runtime/support/Error.h"
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+
+namespace kiln::gguf {
+
+namespace {
+
+struct Architecture {
+  const char *theirs, *modelType, *model;
+};
+constexpr Architecture architectures[] = {
+    {"llama", "llama", "LlamaForCausalLM"}, {"qwen2", "qwen2", "Qwen2ForCausalLM"},
+    {"qwen3", "qwen3", "Qwen3ForCausalLM"}, {"gemma3", "gemma3_text", "Gemma3ForCausalLM"},
+    {"phi3", "phi3", "Phi3ForCausalLM"},    {"gpt2", "gpt2", "GPT2LMHeadModel"},
+};
+
+struct Renaming {
+  const char *theirs, *ours;
+  const char *only = nullptr; ///< the architecture that calls it so; null: all but those that have their own
+};
+constexpr Renaming parts[] = {
+    {"attn_norm", "ln_1", "gpt2"},
+    {"attn_qkv", "attn.c_attn", "gpt2"},
+    {"attn_output", "attn.c_proj", "gpt2"},
+    {"ffn_norm", "ln_2", "gpt2"},
+    {"ffn_up", "mlp.c_fc", "gpt2"},
+    {"ffn_down", "mlp.c_proj", "gpt2"},
+    {"ffn_up", "mlp.gate_up_proj", "phi3"},
+    {"ffn_norm", "pre_feedforward_layernorm", "gemma3"},
+    {"attn_norm", "input_layernorm"},
+    {"attn_q", "self_attn.q_proj"},
+    {"attn_k", "self_attn.k_proj"},
+    {"attn_v", "self_attn.v_proj"},
+    {"attn_qkv", "self_attn.qkv_proj"},
+    {"attn_output", "self_attn.o_proj"},
+    {"attn_q_norm", "self_attn.q_norm"},
+    {"attn_k_norm", "self_attn.k_norm"},
+    {"ffn_norm", "post_attention_layernorm"},
+    {"post_attention_norm", "post_attention_layernorm"},
+    {"post_ffw_norm", "post_feedforward_layernorm"},
+    {"ffn_gate", "mlp.gate_proj"},
+    {"ffn_up", "mlp.up_proj"},
+    {"ffn_down", "mlp.down_proj"},
+};
+constexpr Renaming wholes[] = {
+    {"token_embd", "transformer.wte", "gpt2"},
+    {"position_embd", "transformer.wpe", "gpt2"},
+    {"output_norm", "transformer.ln_f", "gpt2"},
+    {"token_embd", "model.embed_tokens"},
+    {"output_norm", "model.norm"},
+    {"output", "lm_head"},
+};
+
+template <size_t n>
+std::string renamed(const Renaming (&table)[n], const std::string &architecture, const std::string &name) {
+  for (const Renaming &entry : table)
+    if (name == entry.theirs && (!entry.only || architecture == entry.only))
+      return entry.ours;
+  return "";
+}
+
+class Reading {
+public:
+  explicit Reading(const File &file) : file_(file) {
+    std::optional<std::string> named = file.text("general.architecture");
+    if (!named)
+      fail("%s: 'general.architecture' is missing; it says which kind of model this is", file.what().c_str());
+    architecture_ = *named;
+    std::string known;
+    for (const Architecture &entry : architectures) {
+      if (architecture_ == entry.theirs)
+        entry_ = &entry;
+      known += (known.empty() ? "" : ", ") + std::string(entry.theirs);
+    }
+    if (!entry_)
+      fail("%s: the architecture %s is not known; those that are: %s", file.what().c_str(),
+           jsonQuote(architecture_).c_str(), known.c_str());
+  }
+
+  const char *model() const { return entry_->model; }
+  /// What config.json of a folder would say.
+  std::string config();
+  /// The tensors by Hugging Face's names, in Hugging Face's forms; `memory` holds those that are not the file's own.
+  std::vector<TensorView> tensors(std::vector<Tensor> &memory);
+
+private:
+  std::string key(const char *name) const { return architecture_ + "." + name; }
+  int64_t need(const char *name);
+  void addWhole(const char *ours, const char *theirs);
+  void addNumber(const char *ours, const char *theirs);
+  void add(const std::string &ours, const std::string &json) { config_ += ",\"" + ours + "\":" + json; }
+  void addSizes();
+  void addRotary();
+  std::string factorsOf(const char *tensor);
+  std::string nameOf(const std::string &theirs) const;
+  bool isChanged(const std::string &name, const TensorInfo &tensor) const;
+  void change(const std::string &name, Tensor &tensor) const;
+
+  const File &file_;
+  std::string architecture_, config_;
+  const Architecture *entry_ = nullptr;
+};
+
+int64_t Reading::need(const char *name) {
+  std::optional<int64_t> found = file_.whole(key(name));
+  if (!found || *found < 1 || *found > INT32_MAX)
+    fail("%s: '%s' is %s; a whole number from 1 to 2147483647 is expected", file_.what().c_str(), key(name).c_str(),
+         found ? std::to_string(*found).c_str() : "missing");
+  return *found;
+}
+
+void Reading::addWhole(const char *ours, const char *theirs) {
+  if (std::optional<int64_t> found = file_.whole(key(theirs)))
+    add(ours, std::to_string(*found));
+}
+
+void Reading::addNumber(const char *ours, const char *theirs) {
+  if (std::optional<double> found = file_.number(key(theirs)))
+    add(ours, jsonNumber(*found));
+}
+
+/// The numbers of a small tensor, widened.
+std::string Reading::factorsOf(const char *name) {
+  const TensorInfo *tensor = file_.find(name);
+  if (!tensor)
+    return "";
+  if (tensor->shape.size() != 1 || tensor->shape[0] > 1024 || tensor->type->elements != 1)
+    fail("%s: '%s' is no list of up to 1024 factors", file_.what().c_str(), name);
+  std::string list;
+  for (int64_t i = 0; i < tensor->shape[0]; ++i) {
+    float value;
+    tensor->type->widen(tensor->data + static_cast<size_t>(i) * tensor->type->bytes, &value);
+    list += (list.empty() ? "[" : ",") + jsonNumber(value);
+  }
+  return list + "]";
+}
+
+/// Numbers of rotary positions: the base, and what scales it.
+void Reading::addRotary() {
+  addNumber("rope_theta", "rope.freq_base");
+  addNumber("rope_local_base_freq", "rope.freq_base_swa");
+  std::string kind = file_.text(key("rope.scaling.type")).value_or("none"), scaling;
+  std::string factors = factorsOf(architecture_ == "phi3" ? "rope_factors_short.weight" : "rope_freqs.weight");
+  if (!factors.empty())
+    scaling = R"({"rope_type":"longrope","short_factor":)" + factors + "}";
+  else if (kind == "linear")
+    scaling =
+        R"({"rope_type":"linear","factor":)" + jsonNumber(file_.number(key("rope.scaling.factor")).value_or(1)) + "}";
+  else if (kind != "none")
+    scaling = R"({"rope_type":)" + jsonQuote(kind) + "}";
+  if (!scaling.empty())
+    add("rope_scaling", scaling);
+  addWhole("original_max_position_embeddings", "rope.scaling.original_context_length");
+  int64_t width =
+      file_.whole(key("attention.key_length")).value_or(need("embedding_length") / need("attention.head_count"));
+  if (std::optional<int64_t> turned = file_.whole(key("rope.dimension_count")); turned && *turned != width)
+    add("partial_rotary_factor", jsonNumber(static_cast<double>(*turned) / static_cast<double>(width)));
+}
+
+void Reading::addSizes() {
+  struct Size {
+    const char *ours, *theirs;
+  };
+  static constexpr Size gpt2[] = {{"n_embd", "embedding_length"},
+                                  {"n_inner", "feed_forward_length"},
+                                  {"n_layer", "block_count"},
+                                  {"n_head", "attention.head_count"},
+                                  {"n_positions", "context_length"}};
+  static constexpr Size others[] = {{"hidden_size", "embedding_length"},
+                                    {"intermediate_size", "feed_forward_length"},
+                                    {"num_hidden_layers", "block_count"},
+                                    {"num_attention_heads", "attention.head_count"},
+                                    {"max_position_embeddings", "context_length"}};
+  for (const Size &size : architecture_ == "gpt2" ? gpt2 : others)
+    add(size.ours, std::to_string(need(size.theirs)));
+  const TensorInfo *words = file_.find("token_embd.weight");
+  if (!words || words->shape.size() != 2)
+    fail("%s: the tensor 'token_embd.weight' is missing, or no matrix", file_.what().c_str());
+  add("vocab_size", std::to_string(words->shape[0]));
+  add("tie_word_embeddings", file_.find("output.weight") ? "false" : "true");
+}
+
+std::string Reading::config() {
+  std::string type = entry_->modelType;
+  if (type == "llama" && file_.value(key("attention.sliding_window")))
+    type = "mistral"; // llama.cpp has one name for both
+  config_ = "{\"model_type\":\"" + type + "\"";
+  addSizes();
+  addWhole("num_key_value_heads", "attention.head_count_kv");
+  addWhole("head_dim", "attention.key_length");
+  addWhole("sliding_window", "attention.sliding_window");
+  addNumber("rms_norm_eps", "attention.layer_norm_rms_epsilon");
+  addNumber("layer_norm_epsilon", "attention.layer_norm_epsilon");
+  addNumber("final_logit_softcapping", "final_logit_softcapping");
+  if (architecture_ != "gpt2")
+    addRotary();
+  if (architecture_ == "gemma3") // the largest one alone divides by another width than that of its keys
+    add("query_pre_attn_scalar",
+        std::to_string(need("block_count") == 62 ? need("embedding_length") / need("attention.head_count")
+                                                 : need("attention.key_length")));
+  std::string ends;
+  for (const char *name : {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"})
+    if (std::optional<int64_t> token = file_.whole(name))
+      ends += (ends.empty() ? "" : ",") + std::to_string(*token);
+  if (!ends.empty())
+    add("eos_token_id", "[" + ends + "]");
+  return config_ + "}";
+}
+
+std::string Reading::nameOf(const std::string &theirs) const {
+  size_t dot = theirs.rfind('.');
+  std::string stem = theirs.substr(0, dot), end = dot == std::string::npos ? "" : theirs.substr(dot);
+  if (!stem.starts_with("blk.")) {
+    std::string ours = renamed(wholes, architecture_, stem);
+    return ours.empty() ? theirs : ours + end;
+  }
+  size_t number = stem.find('.', 4);
+  std::string ours = number == std::string::npos ? "" : renamed(parts, architecture_, stem.substr(number + 1));
+  if (ours.empty())
+    return theirs;
+  return (architecture_ == "gpt2" ? "transformer.h." : "model.layers.") + stem.substr(4, number - 4) + "." + ours + end;
+}
+
+bool Reading::isChanged(const std::string &name, const TensorInfo &tensor) const {
+  return (architecture_ == "llama" &&
+          (name.find(".q_proj.") != std::string::npos || name.find(".k_proj.") != std::string::npos)) ||
+         (architecture_ == "gemma3" && name.ends_with("norm.weight")) ||
+         (architecture_ == "gpt2" && name.starts_with("transformer.h.") && tensor.shape.size() == 2);
+}
+
+/// What llama.cpp's converter did to a tensor, undone.
+void Reading::change(const std::string &name, Tensor &tensor) const {
+  float *data = tensor.as<float>();
+  if (architecture_ == "gemma3") { // the norm's weight counts from 1
+    for (int64_t i = 0; i < tensor.count(); ++i)
+      data[i] -= 1.0F;
+    return;
+  }
+  std::vector<float> old(data, data + tensor.count());
+  int64_t rows = tensor.shape[0], width = rows ? tensor.count() / rows : 0;
+  if (architecture_ == "gpt2") { // a product by the matrix itself, not by its transpose
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t c = 0; c < width; ++c)
+        data[c * rows + r] = old[static_cast<size_t>(r * width + c)];
+    std::swap(tensor.shape[0], tensor.shape[1]);
+    return;
+  }
+  // Pairs that turn together stand side by side there, half a head apart here.
+  bool queries = name.find(".q_proj.") != std::string::npos;
+  int64_t heads = file_.whole(key("attention.head_count")).value_or(0);
+  if (!queries)
+    heads = file_.whole(key("attention.head_count_kv")).value_or(heads);
+  int64_t half = heads > 0 ? rows / heads / 2 : 0;
+  if (half < 1 || half * 2 * heads != rows)
+    fail("%s: the rows of '%s' are not those of %lld heads", file_.what().c_str(), name.c_str(),
+         static_cast<long long>(heads));
+  for (int64_t head = 0; head < heads; ++head)
+    for (int64_t i = 0; i < half; ++i)
+      for (int64_t side = 0; side < 2; ++side)
+        std::memcpy(data + ((head * 2 + side) * half + i) * width, old.data() + ((head * half + i) * 2 + side) * width,
+                    static_cast<size_t>(width) * sizeof(float));
+}
+
+std::vector<TensorView> Reading::tensors(std::vector<Tensor> &memory) {
+  std::vector<TensorView> views;
+  for (const TensorInfo &tensor : file_.tensors()) {
+    if (tensor.name.starts_with("rope_f")) // a setting: factorsOf
+      continue;
+    std::string name = nameOf(tensor.name);
+    kiln_dtype plain = tensor.type->number == 0 ? KILN_F32 : tensor.type->number == 1 ? KILN_F16 : KILN_BF16;
+    if (tensor.type->elements == 1 && !isChanged(name, tensor)) {
+      views.push_back({name, plain, tensor.shape, tensor.data, tensor.bytes});
+      continue;
+    }
+    Tensor wide(name, KILN_F32, tensor.shape);
+    const uint8_t *block = tensor.data;
+    float *out = wide.as<float>();
+    for (int64_t i = 0; i < wide.count(); i += tensor.type->elements, block += tensor.type->bytes)
+      tensor.type->widen(block, out + i);
+    if (isChanged(name, tensor))
+      change(name, wide);
+    views.push_back(wide.view());
+    memory.push_back(std::move(wide));
+  }
+  return views;
+}
+
+} // namespace
+
+bool isGguf(const std::string &path) {
+  std::error_code error;
+  return path.ends_with(".gguf") && std::filesystem::is_regular_file(path, error);
+}
+
+huggingface::Imported readModel(const std::string &path, const std::string &architecture) {
+  struct Held {
+    std::optional<File> file;
+    std::vector<Tensor> memory;
+  };
+  auto held = std::make_shared<Held>();
+  held->file.emplace(File::open(path));
+  const File &file = *held->file;
+  Reading reading(file);
+  huggingface::Settings settings(Json::parse(reading.config(), file.what()), file.what());
+  Safetensors tensors = Safetensors::of(reading.tensors(held->memory), file.what(), held);
+  huggingface::Imported model =
+      huggingface::makeModel(settings, std::move(tensors), architecture.empty() ? reading.model() : architecture);
+  model.tokenizer = tokenizerOf(file);
+  return model;
+}
+
+} // namespace kiln::gguf
