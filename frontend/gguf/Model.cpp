@@ -1,7 +1,6 @@
 // llama.cpp's names and forms, taken back to those of Hugging Face.
 #include "frontend/gguf/Model.h"
 
-#include "frontend/gguf/Reader.h"
 #include "frontend/gguf/Words.h"
 #include "frontend/huggingface/Settings.h"
 #include "runtime/support/Error.h"
@@ -301,14 +300,13 @@ bool isGguf(const std::string &path) {
   return path.ends_with(".gguf") && std::filesystem::is_regular_file(path, error);
 }
 
-huggingface::Imported readModel(const std::string &path, const std::string &architecture) {
+huggingface::Imported modelOf(File opened, const std::string &architecture) {
   struct Held {
-    std::optional<File> file;
+    File file;
     std::vector<Tensor> memory;
   };
-  auto held = std::make_shared<Held>();
-  held->file.emplace(File::open(path));
-  const File &file = *held->file;
+  auto held = std::make_shared<Held>(Held{std::move(opened), {}});
+  const File &file = held->file;
   Reading reading(file);
   huggingface::Settings settings(Json::parse(reading.config(), file.what()), file.what());
   Safetensors tensors = Safetensors::of(reading.tensors(held->memory), file.what(), held);
@@ -316,6 +314,10 @@ huggingface::Imported readModel(const std::string &path, const std::string &arch
       huggingface::makeModel(settings, std::move(tensors), architecture.empty() ? reading.model() : architecture);
   model.tokenizer = tokenizerOf(file);
   return model;
+}
+
+huggingface::Imported readModel(const std::string &path, const std::string &architecture) {
+  return modelOf(File::open(path), architecture);
 }
 
 } // namespace kiln::gguf

@@ -1,18 +1,20 @@
 // A GGUF file as a Kiln text and its weights: the families of frontend/huggingface by llama.cpp's names.
 #pragma once
 
+#include "frontend/gguf/Reader.h"
 #include "frontend/huggingface/Folder.h"
 
 #include <string>
 
 namespace kiln::gguf {
 
-/// Does the name end so, or the file begin so?
+/// Is it a file whose name ends so?
 bool isGguf(const std::string &path);
 
-/// Reads the file. Blocks of quantised numbers are widened to f32; tensors that are plain stay as they are, mapped.
-/// `architecture`: the model, where it is not the one that goes on with a text. Throws Error: what is damaged, missing
-/// or not known.
+/// The model of a file. Blocks of quantised numbers are widened to f32; tensors that are plain stay as they are,
+/// mapped. `architecture`: the model, where it is not the one that goes on with a text. Throws Error: what is damaged,
+/// missing or not known.
+huggingface::Imported modelOf(File file, const std::string &architecture = "");
 huggingface::Imported readModel(const std::string &path, const std::string &architecture = "");
 
 } // namespace kiln::gguf

@@ -1,4 +1,5 @@
-// Folders of Hugging Face as programs: what they compute and write is what transformers does (make_huggingface.py).
+// Folders of Hugging Face and GGUF files as programs: what they compute and write is what transformers does
+// (make_huggingface.py, make_gguf.py).
 #include "tests/e2e/Command.h"
 #include "tests/e2e/Fixture.h"
 
@@ -14,11 +15,15 @@ namespace {
 using Words = std::vector<std::string>;
 
 std::string casesFolder() { return sourceFolder() + "/tests/fixtures/huggingface/"; }
+std::string filesFolder() { return sourceFolder() + "/tests/fixtures/gguf/"; }
 
+/// Folders by their names, and files as NAME.gguf, which are of the folder NAME.
 Words caseNames() {
   Words names;
-  for (const auto &entry : std::filesystem::directory_iterator(casesFolder()))
-    names.push_back(entry.path().filename().string());
+  for (const std::string &folder : {casesFolder(), filesFolder()})
+    for (const auto &entry : std::filesystem::directory_iterator(folder))
+      if (entry.is_directory() || entry.path().extension() == ".gguf")
+        names.push_back(entry.path().filename().string());
   std::sort(names.begin(), names.end());
   return names;
 }
@@ -27,15 +32,17 @@ class HuggingFace : public ::testing::TestWithParam<std::string> {
 protected:
   void SetUp() override {
     folder_ = freshFolder("huggingface-" + GetParam());
-    expected_ = readTensors(casesFolder() + GetParam() + "/expected.safetensors");
+    bool file = GetParam().ends_with(".gguf");
+    model_ = (file ? filesFolder() : casesFolder()) + GetParam();
+    inputs_ = casesFolder() + GetParam().substr(0, GetParam().find('.')) + "/expected.safetensors";
+    expected_ = readTensors(inputs_);
   }
 
   void compare(const std::string &program, const std::string &results) {
-    std::string inputs = casesFolder() + GetParam() + "/expected.safetensors";
     Words command = {program, "run", "forward", "--output", results};
     for (const char *name : {"ids", "mask", "types"})
       if (expected_.contains(name))
-        command.insert(command.end(), {"--input", std::string(name) + "=" + inputs});
+        command.insert(command.end(), {"--input", std::string(name) + "=" + inputs_});
     Outcome ran = run(command);
     ASSERT_EQ(ran.code, 0) << ran.err;
     for (const auto &[name, found] : readTensors(results)) {
@@ -50,14 +57,14 @@ protected:
     }
   }
 
-  std::string folder_;
+  std::string folder_, model_, inputs_;
   std::map<std::string, Values> expected_;
 };
 
 // Results, and the tokens of a greedy search with its cache.
 TEST_P(HuggingFace, ComputesAsTransformersDoes) {
   std::string program = folder_ + "/program";
-  Outcome built = run({kilnProgram(), "build", casesFolder() + GetParam(), "--set", "batch=2", "-o", program});
+  Outcome built = run({kilnProgram(), "build", model_, "--set", "batch=2", "-o", program});
   ASSERT_EQ(built.code, 0) << built.err;
   compare(program, folder_ + "/results.safetensors");
   if (!expected_.contains("tokens"))
@@ -71,8 +78,11 @@ TEST_P(HuggingFace, ComputesAsTransformersDoes) {
   EXPECT_EQ(jsonLines(drawn.out).at(0)["tokens"].get<std::vector<double>>(), tokens);
 }
 
-INSTANTIATE_TEST_SUITE_P(Cases, HuggingFace, ::testing::ValuesIn(caseNames()),
-                         [](const auto &info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(Cases, HuggingFace, ::testing::ValuesIn(caseNames()), [](const auto &info) {
+  std::string name = info.param;
+  std::replace(name.begin(), name.end(), '.', '_');
+  return name;
+});
 
 // The text that `import` writes is a model like any other, which loads the folder's weights.
 TEST(HuggingFaceText, LoadsTheFoldersWeights) {

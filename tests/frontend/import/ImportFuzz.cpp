@@ -1,0 +1,76 @@
+// What reads folders of Hugging Face and GGUF files: a config.json beside given tensors, a whole file, a tokenizer.
+#include "frontend/gguf/Model.h"
+#include "frontend/gguf/Words.h"
+#include "frontend/huggingface/Folder.h"
+#include "runtime/support/Json.h"
+#include "tests/fuzz/Harness.h"
+
+#include <fstream>
+#include <sstream>
+
+namespace kiln {
+namespace {
+
+std::string fixture(const std::string &name) {
+  std::ifstream file(std::string(KILN_FIXTURES) + "/" + name, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+void config(std::string_view bytes) {
+  static const float number = 1;
+  std::vector<TensorView> tensors;
+  for (const char *name : {"model.layers.0.self_attn.q_proj.weight", "model.layers.0.self_attn.q_norm.weight",
+                           "bert.pooler.dense.weight", "transformer.h.0.attn.bias", "lm_head.weight"})
+    tensors.push_back({name, KILN_F32, {1}, reinterpret_cast<const uint8_t *>(&number), sizeof number});
+  huggingface::Settings settings(Json::parse(bytes, "input", 32), "input");
+  huggingface::makeModel(settings, Safetensors::of(tensors, "input", nullptr), "");
+}
+
+void ggufModel(std::string_view bytes) { gguf::modelOf(gguf::File::parse(bytes, "input")); }
+
+std::string entry(const std::string &key, uint32_t type, const std::string &value) {
+  uint64_t size = key.size();
+  return std::string(reinterpret_cast<char *>(&size), 8) + key + std::string(reinterpret_cast<char *>(&type), 4) +
+         value;
+}
+
+std::string text(const std::string &value) {
+  uint64_t size = value.size();
+  return std::string(reinterpret_cast<char *>(&size), 8) + value;
+}
+
+std::string list(uint32_t type, uint64_t count, const std::string &values) {
+  return std::string(reinterpret_cast<char *>(&type), 4) + std::string(reinterpret_cast<char *>(&count), 8) + values;
+}
+
+/// A file with a tokenizer and no model: what is damaged is the tokenizer.
+std::string words() {
+  float scores[] = {0, 0, -1, -2, -3};
+  int32_t types[] = {2, 3, 1, 1, 1}, bos = 1;
+  std::string file = std::string("GGUF\3\0\0\0\0\0\0\0\0\0\0\0\6\0\0\0\0\0\0\0", 24);
+  file += entry("general.architecture", 8, text("llama")) + entry("tokenizer.ggml.model", 8, text("llama"));
+  file +=
+      entry("tokenizer.ggml.tokens", 9, list(8, 5, text("<unk>") + text("<s>") + text("ab") + text("a") + text("b")));
+  file += entry("tokenizer.ggml.scores", 9, list(6, 5, std::string(reinterpret_cast<char *>(scores), sizeof scores)));
+  file += entry("tokenizer.ggml.token_type", 9, list(5, 5, std::string(reinterpret_cast<char *>(types), sizeof types)));
+  return file + entry("tokenizer.ggml.bos_token_id", 5, std::string(reinterpret_cast<char *>(&bos), 4));
+}
+
+} // namespace
+
+const std::vector<testing::Parser> &testing::parsers() {
+  static const std::vector<Parser> all = {
+      {fixture("huggingface/llama/config.json"), config},
+      {fixture("huggingface/phi3_long/config.json"), config},
+      {fixture("huggingface/bert/config.json"), config},
+      {fixture("huggingface/gemma3/config.json"), config},
+      {fixture("gguf/llama.gguf"), ggufModel},
+      {fixture("gguf/gpt2.gguf"), ggufModel},
+      {words(), [](std::string_view bytes) { gguf::tokenizerOf(gguf::File::parse(bytes, "input")); }},
+  };
+  return all;
+}
+
+} // namespace kiln

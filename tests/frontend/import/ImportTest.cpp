@@ -1,0 +1,96 @@
+// Blocks of quantised numbers against gguf's own reference (tests/fixtures/make_gguf.py), and files that lie.
+#include "frontend/gguf/Model.h"
+#include "frontend/gguf/Words.h"
+#include "runtime/files/Safetensors.h"
+#include "runtime/support/Error.h"
+
+#include "gtest/gtest.h"
+
+#include <cstring>
+
+namespace kiln {
+namespace {
+
+const std::string fixtures = std::string(KILN_FIXTURES) + "/gguf/";
+
+TEST(GgufBlocks, AreWidenedAsTheReferenceDoes) {
+  Safetensors file = Safetensors::open(fixtures + "blocks.safetensors");
+  int types = 0;
+  for (uint32_t number = 0; number < 64; ++number) {
+    const gguf::BlockType *type = gguf::blockType(number);
+    if (!type || type->elements == 1)
+      continue;
+    const TensorView *blocks = file.find(std::string(type->name) + ".blocks");
+    const TensorView *values = file.find(std::string(type->name) + ".values");
+    ASSERT_TRUE(blocks && values) << type->name;
+    ASSERT_EQ(blocks->shape[1], static_cast<int64_t>(type->bytes));
+    ASSERT_EQ(values->shape[1], type->elements);
+    for (int64_t i = 0; i < blocks->shape[0]; ++i) {
+      std::vector<float> found(static_cast<size_t>(type->elements)), expected(found.size());
+      type->widen(blocks->data + static_cast<size_t>(i) * type->bytes, found.data());
+      std::memcpy(expected.data(), values->data + static_cast<size_t>(i) * found.size() * 4, found.size() * 4);
+      EXPECT_EQ(found, expected) << type->name << " " << i;
+    }
+    ++types;
+  }
+  EXPECT_EQ(types, 8);
+}
+
+/// What reading it says.
+std::string refused(const std::string &bytes) {
+  try {
+    gguf::modelOf(gguf::File::parse(bytes, "x"));
+    return "";
+  } catch (const Error &error) {
+    return error.what();
+  }
+}
+
+std::string number64(uint64_t value) { return std::string(reinterpret_cast<char *>(&value), 8); }
+std::string number32(uint32_t value) { return std::string(reinterpret_cast<char *>(&value), 4); }
+std::string header(uint64_t tensors, uint64_t entries) {
+  return "GGUF" + number32(3) + number64(tensors) + number64(entries);
+}
+
+TEST(GgufFile, NumbersThatDoNotFitAreRefusedBeforeAnythingIsAllocated) {
+  EXPECT_NE(refused("").find("does not begin with 'GGUF'"), std::string::npos);
+  EXPECT_NE(refused("GGUF" + number32(9) + std::string(16, '\0')).find("version 9; 2 and 3 are known"),
+            std::string::npos);
+  EXPECT_NE(refused(header(0, UINT64_MAX)).find("keys do not fit"), std::string::npos);
+  EXPECT_NE(refused(header(UINT64_MAX / 2, 0)).find("tensors do not fit"), std::string::npos);
+  EXPECT_NE(refused(header(0, 1) + number64(UINT64_MAX) + std::string(32, 'x')).find("are wanted at byte"),
+            std::string::npos);
+  std::string key = number64(1) + "k";
+  EXPECT_NE(refused(header(0, 1) + key + number32(9) + number32(8) + number64(UINT64_MAX / 8) + std::string(8, '\0'))
+                .find("a list of"),
+            std::string::npos);
+  EXPECT_NE(refused(header(0, 1) + key + number32(9) + number32(9) + number64(1) + std::string(8, '\0'))
+                .find("a list of lists"),
+            std::string::npos);
+  EXPECT_NE(refused(header(0, 1) + key + number32(77) + std::string(8, '\0')).find("no type 77"), std::string::npos);
+}
+
+std::string tensor(const std::string &name, std::vector<uint64_t> extents, uint32_t type, uint64_t offset) {
+  std::string text = number64(name.size()) + name + number32(static_cast<uint32_t>(extents.size()));
+  for (uint64_t extent : extents)
+    text += number64(extent);
+  return text + number32(type) + number64(offset);
+}
+
+TEST(GgufFile, TensorsLieInsideAndApart) {
+  std::string room(256, '\0');
+  auto why = [&](const std::string &tensors, uint64_t count) { return refused(header(count, 0) + tensors + room); };
+  EXPECT_NE(why(tensor("a", {1ULL << 40, 1ULL << 40}, 0, 0), 1).find("too many elements"), std::string::npos);
+  EXPECT_NE(why(tensor("a", {0}, 0, 0), 1).find("an axis without elements"), std::string::npos);
+  EXPECT_NE(why(tensor("a", {1000}, 0, 0), 1).find("lies outside the file"), std::string::npos);
+  EXPECT_NE(why(tensor("a", {8}, 0, UINT64_MAX - 31), 1).find("lies outside the file"), std::string::npos);
+  EXPECT_NE(why(tensor("a", {8}, 0, 3), 1).find("not aligned"), std::string::npos);
+  EXPECT_NE(why(tensor("a", {31}, 8, 0), 1).find("no whole blocks"), std::string::npos);
+  EXPECT_NE(why(tensor("a", {256}, 10, 0), 1).find("is of the type 10 (Q2_K), which is not read"), std::string::npos);
+  EXPECT_NE(why(tensor("a", {16}, 0, 0) + tensor("b", {8}, 0, 32), 2).find("overlap"), std::string::npos);
+  EXPECT_NE(why(tensor("a", {8}, 0, 0) + tensor("a", {8}, 0, 32), 2).find("stands twice"), std::string::npos);
+  EXPECT_NE(why(tensor("a", {8}, 0, 0), 1).find("'general.architecture' is missing"), std::string::npos);
+}
+
+} // namespace
+} // namespace kiln
