@@ -28,6 +28,15 @@ huggingface::Imported readModel(const std::string &path, const std::string &mode
   return gguf::isGguf(path) ? gguf::readModel(path, model) : huggingface::readFolder(path, model);
 }
 
+/// What belongs to the model: the files of its folder, or itself.
+std::vector<std::string> filesOf(const std::string &path) {
+  std::vector<std::string> files;
+  std::error_code error;
+  for (std::filesystem::directory_iterator it(path, error), end; !error && it != end; it.increment(error))
+    files.push_back(it->path().string());
+  return files.empty() ? std::vector<std::string>{path} : files;
+}
+
 /// Behind the text's first words: how the folder's weights are loaded.
 std::string withUse(const huggingface::Imported &imported, const std::string &path) {
   std::string use =
@@ -58,7 +67,13 @@ int commandImport(const ImportOptions &options) {
       std::fputs(text.c_str(), stdout);
       return 0;
     }
-    if (absl::Status status = checkOutput(options.output); !status.ok())
+    std::vector<InputFile> inputs;
+    std::vector<std::string> files = filesOf(options.path);
+    for (const std::string &file : files)
+      inputs.push_back({file, "part of the model that is imported"});
+    absl::Status status = checkOutput(options.output);
+    status.Update(checkNotInput(options.output, inputs));
+    if (!status.ok())
       return report(status);
     return report(writeFile(options.output, text));
   } catch (const std::exception &error) {
@@ -74,6 +89,7 @@ int importGiven(ModelOptions &options) {
       fail("--weights %s: the weights are those of %s", options.weights.c_str(), options.file.c_str());
     huggingface::Imported imported = readModel(options.file, options.model);
     options.text = std::move(imported.text);
+    options.importedFiles = filesOf(options.file);
     options.weightSet = std::make_shared<WeightSet>();
     options.weightSet->tensors = std::move(imported.tensors);
     if (!imported.tokenizer.empty())

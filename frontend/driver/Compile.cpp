@@ -46,7 +46,11 @@ std::string headerPath(const std::string &library) {
 }
 
 std::vector<InputFile> inputsOf(const ModelOptions &options) {
-  return {{options.file, "the model that is compiled"}, {options.weights, "the file of --weights"}};
+  std::vector<InputFile> inputs = {{options.file, "the model that is compiled"},
+                                   {options.weights, "the file of --weights"}};
+  for (const std::string &file : options.importedFiles)
+    inputs.push_back({file, "part of the model that is imported"});
+  return inputs;
 }
 
 std::string Installation::profileOf(const std::string &backend, const ModelOptions &options) {

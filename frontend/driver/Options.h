@@ -33,6 +33,7 @@ struct ModelOptions {
   /// What an import brings in place of `weights` (runtime/program/Weights.h); a compile takes from it what the model
   /// does not need.
   std::shared_ptr<WeightSet> weightSet;
+  std::vector<std::string> importedFiles; ///< that an import has read: no output takes their place
   std::string saveStages;
   bool timePasses = false;
   bool redZones = false; ///< memory between all buffers that nobody may write, looked at after each launch
