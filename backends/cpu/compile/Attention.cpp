@@ -160,8 +160,9 @@ void AttentionLowering::packSlivers(Emitter &e, Value from, Value apart, Value r
       Value rest = code.sub(rows, code.add(m, code.integer(r)));
       Value there = code.address(from, code.add(source, code.mul(code.integer(r), apart)), 1);
       code.ifThen(code.compare(arith::CmpIPredicate::sgt, rest, code.integer(0)), [&] {
-        callPack(code, {dtype, lanes, true}, there, apart, code.min(rest, code.integer(std::min(lanes, tileRows - r))),
-                 k, code.address(place, code.integer(r), bytes), code.integer(tileRows * bytes));
+        callPack(code, {dtype, lanes, Packing::Turn}, there, apart,
+                 code.min(rest, code.integer(std::min(lanes, tileRows - r))), k,
+                 code.address(place, code.integer(r), bytes), code.integer(tileRows * bytes));
       });
     }
   });
@@ -197,8 +198,8 @@ void AttentionLowering::packPanel(Emitter &e, Value from, Value apart, Value cou
   for (int64_t v = vectors - 1; v >= 0; --v) {
     Value rest = code.sub(count, code.integer(v * lanes));
     code.ifThen(code.compare(arith::CmpIPredicate::sgt, rest, code.integer(0)), [&] {
-      callPack(code, {dtype, lanes, true}, code.address(from, code.mul(code.integer(v * lanes), apart), 1), apart,
-               code.min(rest, code.integer(lanes)), k, code.address(to, code.integer(v * lanes), bytes),
+      callPack(code, {dtype, lanes, Packing::Turn}, code.address(from, code.mul(code.integer(v * lanes), apart), 1),
+               apart, code.min(rest, code.integer(lanes)), k, code.address(to, code.integer(v * lanes), bytes),
                code.integer(columns * bytes));
     });
   }

@@ -219,6 +219,27 @@ private:
              [&](size_t d) { return op.window[d] == 1 && op.strides[d] == 1 && op.low[d] == 0 && op.high[d] == 0; });
   }
 
+  /// Along neighbouring axes where a window is one pixel, and windows are pixels, images are rows. In the result pixels
+  /// are only numbered: the op has their extents.
+  void convolution(const Op &op) {
+    uint32_t input = op.operands[0], filter = op.operands[1], result = op.results[0];
+    auto plain = [&](size_t d) {
+      return dim(filter, 2 + d).isOne() && op.strides[d] == 1 && op.low[d] == 0 && op.high[d] == 0 &&
+             op.inputDilation[d] == 1;
+    };
+    for (uint32_t v : {input, filter, result})
+      keep(v, 0), keep(v, 1);
+    for (size_t d = 0; d + 1 < op.strides.size(); ++d) {
+      if (plain(d) && plain(d + 1)) {
+        tie(result, 2 + d, input, 2 + d);
+        tie(filter, 2 + d, input, 2 + d);
+      } else {
+        keep(input, 2 + d);
+        keep(filter, 2 + d);
+      }
+    }
+  }
+
   void layout(const Op &op) {
     uint32_t operand = op.operands.empty() ? 0 : op.operands[0], result = op.results[0];
     switch (op.code) {
@@ -316,9 +337,7 @@ private:
     case OpCode::DotGeneral:
       return dot(op);
     case OpCode::Convolution:
-      for (uint32_t v : {op.operands[0], op.operands[1], result})
-        keepAll(v);
-      return;
+      return convolution(op);
     default:
       if (infoOf(op.code).opClass != sdk::OpClass::Whole)
         return layout(op);
@@ -391,6 +410,18 @@ void rewrite(const Graph &graph, Op &op, const Moves &moves) {
     compress(op.strides, from);
     compress(op.low, from);
     return compress(op.high, from);
+  case OpCode::Convolution: {
+    Shape pixels; // joined where the input's axes are
+    for (size_t d = 0; d < op.pixels.size(); ++d)
+      if (from[2 + d] != from[1 + d])
+        pixels.push_back(op.pixels[d]);
+      else
+        pixels.back() = pixels.back() * op.pixels[d];
+    op.pixels = pixels;
+    for (auto *list : {&op.strides, &op.low, &op.high, &op.inputDilation, &op.filterDilation})
+      compress(*list, from.drop_front(2));
+    return;
+  }
   default:
     if (!from.empty())
       op.axis = from[op.axis]; // of those without one it is and stays 0

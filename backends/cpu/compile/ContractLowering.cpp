@@ -18,51 +18,79 @@ ContractLowering::ContractLowering(KernelBuilder &builder, const Contraction &co
     : builder(builder), graph(builder.graph), c(contraction), sink(std::move(sink)),
       bytes(byteSize(contraction.accumulator)), packed(contraction.accumulator) {
   ContractExtents bounds{graph.bound(c.batch), graph.bound(c.m), graph.bound(c.n), graph.bound(c.k)};
-  t = chooseBlocking(builder.machine, bounds, c.traits());
+  t = chooseBlocking(builder.machine, bounds, c.traits(graph, builder.machine));
   pairs = builder.machine.dotsOfBF16() && c.operandType == KILN_BF16 && t.method == Method::Tile && !c.window;
   if (pairs) {
     packed = KILN_BF16;
     bounds.k = ceilDivide(bounds.k, 2);
-    t = chooseBlocking(builder.machine, bounds, c.traits());
+    t = chooseBlocking(builder.machine, bounds, c.traits(graph, builder.machine));
   }
+  columns = t.right == RightMode::Window ? Shape{Extent(c.window->columns)} : c.n;
+  bounds.n = graph.bound(columns);
+  if (t.unfold || t.right == RightMode::Window)
+    builder.note(t.unfold ? "unfolded" : "in place");
+  if (t.rowsFirst)
+    builder.note("rows first");
+  if (t.edge)
+    builder.note("edge");
   oneBlock = t.chunks == 1 && bounds.k <= t.kc;
-  leftOnce = oneBlock && t.method == Method::Tile && bounds.m <= t.mc && (c.batch.empty() || c.leftForAllBatches);
+  lines = packedByCall(c.left) && c.left.alongK;
+  leftOnce = oneBlock && t.method == Method::Tile && !t.rowsFirst && bounds.m <= t.mc &&
+             (c.batch.empty() || c.leftForAllBatches);
   auto area = [&](int64_t elements) { return builder.reserveWorkerScratch(elements * bytes); };
   if (t.method == Method::Dot) {
     rightStride = roundUp(t.nc, t.lanes);
     sumsArea = area(bounds.m * rightStride);
     return;
   }
-  int64_t columns = t.tileColumns(), slack = t.lanes * (t.tileRows + 2), rightElements = 0;
-  leftArea = area(t.mc * t.kc + slack);
+  int64_t width = t.tileColumns(), slack = t.lanes * (t.tileRows + 2);
+  leftArea = area((t.rowsFirst ? t.tileRows : t.mc) * t.kc + slack);
+  rightStride = t.right == RightMode::Task ? spreadStride(t.nc, bytes) : width;
   if (t.right == RightMode::Shared) {
-    rightStride = columns;
-    int64_t panels = bounds.batch * ceilDivide(bounds.n, columns);
-    sharedArea = builder.reserveScratch(panels * roundUp(bounds.k, t.lanes) * columns * bytes);
-  } else if (t.right == RightMode::Window) {
-    rightStride = spreadStride(t.nc + c.window->reach, bytes);
-    rightElements = graph.bound(c.window->channels) * rightStride + columns + t.lanes;
-  } else {
-    rightStride = t.right == RightMode::Task ? spreadStride(t.nc, bytes) : columns;
-    rightElements = (t.kc + t.lanes) * rightStride + slack;
+    int64_t panels = bounds.batch * ceilDivide(bounds.n, width);
+    sharedArea = builder.reserveScratch(panels * roundUp(bounds.k, t.lanes) * width * bytes);
+  } else if (t.right != RightMode::Window) {
+    rightArea = area((t.kc + t.lanes) * rightStride + slack);
   }
-  rightArea = area(rightElements);
-  int64_t tiles = oneBlock ? 1 : (t.mc / t.tileRows) * (t.nc / columns);
-  sumsArea = area(tiles * t.tileRows * columns);
-  if (t.right == RightMode::Window)
-    offsetsArea = builder.reserveWorkerScratch(bounds.k * 8);
+  if (t.right == RightMode::Window || t.unfold)
+    reserveImage(bounds);
+  int64_t tiles = oneBlock ? 1 : (t.mc / t.tileRows) * (t.nc / width);
+  sumsArea = area(tiles * t.tileRows * width);
+  edgeStride = spreadStride(t.kc, bytes);
+  if (t.edge)
+    edgeArea = area(t.edge * edgeStride);
   turnStride = spreadStride(t.kc * (pairs ? 2 : 1) + t.lanes, bytes); // room for the last vector's end
-  if ((c.left.alongK && !packedByCall(c.left)) || (c.right.alongK && !packedByCall(c.right)))
+  if ((c.left.alongK && !lines) || (c.right.alongK && !packedByCall(c.right)))
     turnArea = area((turnStride + 1) * t.lanes);
   if (t.chunks > 1)
     partialArea = builder.reserveScratch(t.chunks * bounds.batch * bounds.m * roundUp(bounds.n, t.lanes) * bytes);
 }
+
+/// Room for the part of the image that the pixels of a task see, and for the table of offsets in it.
+void ContractLowering::reserveImage(const ContractExtents &bounds) {
+  const Contraction::Window &window = *c.window;
+  int64_t places = t.nc;
+  if (t.unfold) {
+    int64_t step = t.right == RightMode::Shared ? t.sharedPanels * t.tileColumns() : t.nc;
+    for (int64_t n = places = 0; n < bounds.n; n += step)
+      places = std::max(places, window.placeOf(std::min(n + step, bounds.n) - 1) - window.placeOf(n) + 1);
+  }
+  imageStride = spreadStride(places + window.reach, bytes);
+  int64_t planes = (t.unfold ? t.imageChannels : graph.bound(window.channels)) * window.planes;
+  imageArea = builder.reserveWorkerScratch((planes * imageStride + t.tileColumns() + t.lanes) * bytes);
+  offsetsArea = builder.reserveWorkerScratch(bounds.k * 8);
+}
+
+/// Rows of the right operand that a task of the sharing phase packs.
+int64_t ContractLowering::depthOfShare() const { return t.unfold ? t.imageChannels * c.window->taps : t.kc; }
 
 void ContractLowering::build() {
   using Task = void (ContractLowering::*)(Emitter &e, Value task) const;
   auto phase = [&](Task body, llvm::function_ref<Value(Code &, const Sizes &)> tasks) {
     builder.addPhase([&](Emitter &e) { return tasks(e.code, sizes(e)); },
                      [&](Emitter &e) {
+                       if (t.right == RightMode::Window || t.unfold)
+                         fillOffsets(e);
                        if (body == &ContractLowering::tileTask)
                          beginTiles(e);
                        e.code.loop(e.arguments.begin, e.arguments.end, 1, [&](Value task) { (this->*body)(e, task); });
@@ -74,7 +102,7 @@ void ContractLowering::build() {
                  [](Code &code, const Sizes &s) { return code.mul(s.batch, code.mul(s.mBlocks, s.nBlocks)); });
   if (t.right == RightMode::Shared)
     phase(&ContractLowering::shareTask, [&](Code &code, const Sizes &s) {
-      return code.mul(s.batch, code.mul(s.panelGroups, code.ceilDiv(s.k, code.integer(t.kc))));
+      return code.mul(s.batch, code.mul(s.panelGroups, code.ceilDiv(s.k, code.integer(depthOfShare()))));
     });
   phase(&ContractLowering::tileTask, [&](Code &code, const Sizes &s) {
     Value blocks = code.mul(s.mBlocks, s.nBlocks);
@@ -89,7 +117,7 @@ ContractLowering::Sizes ContractLowering::sizes(Emitter &e) const {
   Sizes s;
   s.batch = e.elements(c.batch);
   s.m = e.elements(c.m);
-  s.n = e.elements(c.n);
+  s.n = e.elements(columns);
   s.k = e.elements(c.k);
   if (pairs)
     s.k = code.ceilDiv(s.k, code.integer(2));
@@ -131,40 +159,51 @@ Value ContractLowering::elementOfK(Emitter &e, Value k) const {
   return pairs ? e.code.min(e.code.mul(k, e.code.integer(2)), e.elements(c.k)) : k;
 }
 
+/// Where the packed panel of column n begins, at row k.
+Value ContractLowering::sharedPanel(Emitter &e, const Sizes &s, Value batch, Value n, Value k) const {
+  Code &code = e.code;
+  Value width = code.integer(t.tileColumns()), panel = code.add(code.mul(batch, s.panels), code.div(n, width));
+  return code.address(e.scratch(sharedArea), code.mul(code.add(code.mul(panel, s.kPadded), k), width), bytes);
+}
+
 /// Some neighbouring panels, one K block.
 void ContractLowering::shareTask(Emitter &e, Value task) const {
   Code &code = e.code;
   Sizes s = sizes(e);
-  int64_t columns = t.tileColumns();
+  int64_t width = t.tileColumns(), depth = depthOfShare();
   Value one = code.integer(1), groups = code.max(s.panelGroups, one);
-  Value kBlocks = code.max(code.ceilDiv(s.k, code.integer(t.kc)), one);
-  Value group = code.rem(task, groups), rest = code.div(task, groups);
-  Value k0 = code.mul(code.rem(rest, kBlocks), code.integer(t.kc)),
-        k1 = code.min(code.add(k0, code.integer(t.kc)), s.k);
+  Value kBlocks = code.max(code.ceilDiv(s.k, code.integer(depth)), one);
+  Value group = code.rem(task, groups), rest = code.div(task, groups), kBlock = code.rem(rest, kBlocks);
+  Value k0 = code.mul(kBlock, code.integer(depth)), k1 = code.min(code.add(k0, code.integer(depth)), s.k);
   Value batch = code.div(rest, kBlocks);
-  Value n0 = code.mul(group, code.integer(t.sharedPanels * columns));
-  Value n1 = code.min(code.add(n0, code.integer(t.sharedPanels * columns)), s.n);
+  Value n0 = code.mul(group, code.integer(t.sharedPanels * width));
+  Value n1 = code.min(code.add(n0, code.integer(t.sharedPanels * width)), s.n);
   Indices position = e.indicesOfRow(c.batch, batch);
-  auto panelAt = [&](Value n) {
-    Value panel = code.add(code.mul(batch, s.panels), code.div(n, code.integer(columns)));
-    Value row = code.add(code.mul(panel, s.kPadded), k0);
-    return code.address(e.scratch(sharedArea), code.mul(row, code.integer(columns)), bytes);
-  };
+  auto panelAt = [&](Value n) { return sharedPanel(e, s, batch, n, k0); };
   if (packedByCall(c.right) && !c.right.alongK) {
-    callSplit(code, {packed, columns, t.lanes, c.right.memory}, plainPointer(e, c.right, position, n0, k0),
+    callSplit(code, {packed, width, t.lanes, c.right.memory}, plainPointer(e, c.right, position, n0, k0),
               apartOf(e, c.right), code.sub(n1, n0), code.sub(elementOfK(e, k1), elementOfK(e, k0)), panelAt(n0),
-              code.mul(s.kPadded, code.integer(columns * bytes)));
+              code.mul(s.kPadded, code.integer(width * bytes)));
     return;
   }
-  code.loop(n0, n1, columns, [&](Value n) {
-    packRight(e, position, n, code.min(code.add(n, code.integer(columns)), n1), k0, k1, panelAt(n), rightStride);
+  Value first = code.mul(kBlock, code.integer(t.imageChannels)), place;
+  if (t.unfold) {
+    auto [begin, end] = placesOf(e, n0, n1);
+    place = begin;
+    packImage(e, position, first,
+              code.min(code.add(first, code.integer(t.imageChannels)), e.extent(c.window->channels)), begin, end);
+  }
+  code.loop(n0, n1, width, [&](Value n) {
+    Value end = code.min(code.add(n, code.integer(width)), n1);
+    if (t.unfold)
+      unfold(e, n, end, k0, k1, first, place, panelAt(n));
+    else
+      packRight(e, position, n, end, k0, k1, panelAt(n), rightStride);
   });
 }
 
 /// Once for a range of tasks: what they share.
 void ContractLowering::beginTiles(Emitter &e) const {
-  if (t.right == RightMode::Window)
-    fillOffsets(e);
   if (!leftOnce)
     return;
   Sizes s = sizes(e);
@@ -179,8 +218,16 @@ void ContractLowering::tileTask(Emitter &e, Value task) const {
   Code &code = e.code;
   Sizes s = sizes(e);
   Block block = blockOf(e, s, task);
-  if (t.right == RightMode::Window)
-    packWindow(e, block);
+  block.place = block.n0;
+  Value zero = code.integer(0);
+  if (t.right == RightMode::Window) {
+    packImage(e, block.batch, zero, e.extent(c.window->channels), block.n0,
+              code.add(block.n1, code.integer(c.window->reach)));
+  } else if (t.unfold && t.right == RightMode::Sliver) {
+    auto [begin, end] = placesOf(e, block.n0, block.n1);
+    block.place = begin;
+    packImage(e, block.batch, zero, e.extent(c.window->channels), begin, end);
+  }
   if (oneBlock) {
     multiplyBlock(e, s, block, block.k0, block.k1);
     return;
@@ -201,31 +248,65 @@ Value ContractLowering::plainPointer(Emitter &e, const Contraction::Operand &ope
   return code.address(e.input(operand.plainInput), offset, byteSize(operand.memory));
 }
 
+/// One sliver of rows after the other, each with all columns; the next one is fetched meanwhile, some rows with each
+/// panel.
+void ContractLowering::multiplyRowsFirst(Emitter &e, const Sizes &s, const Block &block, Value k0, Value k1) const {
+  Code &code = e.code;
+  Value left = e.workerScratch(leftArea), width = code.integer(t.tileColumns()), rows = code.integer(t.tileRows);
+  Value apart = code.integer(rightStride * bytes);
+  if (t.edge) {
+    Value last = code.sub(s.n, code.integer(t.edge)), inPanel = code.rem(last, width);
+    Value panel = sharedPanel(e, s, block.batchNumber, code.sub(last, inPanel), k0);
+    packEdge(e, code.address(panel, inPanel, bytes), apart, code.sub(k1, k0));
+  }
+  bool asWide = byteSize(c.left.memory) * (pairs ? 2 : 1) == bytes; // in memory as packed
+  Value share = code.ceilDiv(rows, code.max(code.ceilDiv(s.n, width), code.integer(1)));
+  code.loop(block.m0, block.m1, t.tileRows, [&](Value m) {
+    packSliver(e, block, m, k0, k1, left);
+    // After the last sliver, the first one of the next K block.
+    Value next = code.add(m, rows), wraps = code.compare(arith::CmpIPredicate::sge, next, block.m1);
+    Value more = code.compare(arith::CmpIPredicate::slt, k1, block.k1);
+    Value nextRow = code.op<arith::SelectOp>(wraps, block.m0, next), nextK = code.op<arith::SelectOp>(wraps, k1, k0);
+    Value count = code.op<arith::SelectOp>(wraps, code.op<arith::SelectOp>(more, share, code.integer(0)), share);
+    code.loop(block.n0, block.n1, t.tileColumns(), [&](Value n) {
+      Value first = code.add(nextRow, code.mul(code.div(n, width), share));
+      Ahead ahead;
+      if (asWide)
+        ahead = {plainPointer(e, c.left, block.batch, first, nextK), apartOf(e, c.left), count};
+      tile(e, block, m, n, left, sharedPanel(e, s, block.batchNumber, n, k0), apart, k0, k1, ahead);
+    });
+  });
+}
+
 void ContractLowering::multiplyBlock(Emitter &e, const Sizes &s, const Block &block, Value k0, Value k1) const {
   Code &code = e.code;
+  if (t.rowsFirst)
+    return multiplyRowsFirst(e, s, block, k0, k1);
   Value left = e.workerScratch(leftArea), right = e.workerScratch(rightArea);
   if (!leftOnce)
     packLeft(e, block, k0, k1, left);
   if (t.right == RightMode::Task)
     packRight(e, block.batch, block.n0, block.n1, k0, k1, right, rightStride);
-  int64_t columns = t.tileColumns();
-  code.loop(block.n0, block.n1, columns, [&](Value n) {
+  int64_t width = t.tileColumns();
+  code.loop(block.n0, block.n1, width, [&](Value n) {
     Value from, apart = code.integer(rightStride * bytes);
     if (t.right == RightMode::Shared) {
-      Value panel = code.add(code.mul(block.batchNumber, s.panels), code.div(n, code.integer(columns)));
-      Value row = code.add(code.mul(panel, s.kPadded), k0);
-      from = code.address(e.scratch(sharedArea), code.mul(row, code.integer(columns)), bytes);
+      from = sharedPanel(e, s, block.batchNumber, n, k0);
     } else if (t.right == RightMode::Task) {
       from = code.address(right, code.sub(n, block.n0), bytes);
     } else if (t.right == RightMode::Window) {
-      from = code.address(right, code.sub(n, block.n0), bytes);
+      from = code.address(e.workerScratch(imageArea), code.sub(n, block.n0), bytes);
       apart = code.address(e.workerScratch(offsetsArea), k0, 8);
     } else if (t.right == RightMode::Sliver) {
-      packRight(e, block.batch, n, code.min(code.add(n, code.integer(columns)), block.n1), k0, k1, right, rightStride);
+      Value end = code.min(code.add(n, code.integer(width)), block.n1);
+      if (t.unfold)
+        unfold(e, n, end, k0, k1, code.integer(0), block.place, right);
+      else
+        packRight(e, block.batch, n, end, k0, k1, right, rightStride);
       from = right;
     } else {
       // The last columns are packed: a whole vector read past the end of the operand might not be ours.
-      Value whole = code.compare(arith::CmpIPredicate::sle, code.add(n, code.integer(columns)), s.n);
+      Value whole = code.compare(arith::CmpIPredicate::sle, code.add(n, code.integer(width)), s.n);
       Value there = plainPointer(e, c.right, block.batch, n, k0);
       Value thereApart = code.mul(e.extent(c.right.kStride), code.integer(bytes));
       auto chosen = code.ifElse(
@@ -237,108 +318,35 @@ void ContractLowering::multiplyBlock(Emitter &e, const Sizes &s, const Block &bl
       from = chosen[0];
       apart = chosen[1];
     }
+    if (t.edge) {
+      Value last = code.sub(s.n, code.integer(t.edge));
+      code.ifThen(code.compare(arith::CmpIPredicate::slt, last, code.add(n, code.integer(width))),
+                  [&] { packEdge(e, code.address(from, code.sub(last, n), bytes), apart, code.sub(k1, k0)); });
+    }
     code.loop(block.m0, block.m1, t.tileRows, [&](Value m) {
-      Value sliver = code.address(left, code.mul(code.sub(m, block.m0), code.sub(k1, k0)), bytes);
+      Value sliver = code.address(left, code.mul(code.sub(m, block.m0), depthOf(code, k0, k1)), bytes);
       tile(e, block, m, n, sliver, from, apart, k0, k1);
     });
   });
 }
 
-void ContractLowering::tile(Emitter &e, const Block &block, Value m, Value n, Value left, Value right, Value apart,
-                            Value k0, Value k1) const {
+/// The last columns, turned: each contiguous along K, with zeros up to a multiple of the lanes.
+void ContractLowering::packEdge(Emitter &e, Value from, Value apart, Value depth) const {
   Code &code = e.code;
-  int64_t columns = t.tileColumns();
-  Value sums = e.workerScratch(sumsArea);
-  Value accumulate = code.constantInt(code.i1, 0);
-  if (!oneBlock) {
-    Value number =
-        code.add(code.mul(code.div(code.sub(n, block.n0), code.integer(columns)), code.integer(t.mc / t.tileRows)),
-                 code.div(code.sub(m, block.m0), code.integer(t.tileRows)));
-    sums = code.address(sums, code.mul(number, code.integer(t.tileRows * columns)), bytes);
-    accumulate = code.compare(arith::CmpIPredicate::sgt, k0, block.k0);
-  }
-  Value rows = code.sub(block.m1, m), width = code.sub(block.n1, n);
-  callTile(e, heightOf(e, rows), width, left, right, apart, sums, code.sub(k1, k0), accumulate);
-
-  Value last = oneBlock ? code.constantInt(code.i1, 1) : code.compare(arith::CmpIPredicate::sge, k1, block.k1);
-  code.ifThen(last, [&] {
-    rows = code.min(rows, code.integer(t.tileRows));
-    width = code.min(width, code.integer(columns));
-    if (t.right == RightMode::Window) {
-      finishWindow(e, block.batch, m, rows, n, width, sums, columns);
-      return;
-    }
-    if (t.chunks == 1) {
-      finishRows(e, block.batch, m, rows, n, width, columns, sums, columns);
-      return;
-    }
-    // A part of K: put down as it is.
-    Sizes s = sizes(e);
-    int64_t lanes = t.lanes;
-    Value stride = code.mul(code.ceilDiv(s.n, code.integer(lanes)), code.integer(lanes));
-    Value first = code.mul(code.add(code.mul(block.chunk, s.batch), block.batchNumber), s.m);
-    code.loop(code.integer(0), rows, 1, [&](Value r) {
-      Value row = code.add(code.mul(code.add(first, code.add(m, r)), stride), n);
-      Value to = code.address(e.scratch(partialArea), row, bytes);
-      Value from = code.address(sums, code.mul(r, code.integer(columns)), bytes);
-      code.loop(code.integer(0), width, lanes, [&](Value v) {
-        code.store(code.loadHere(vectorType(e), code.address(from, v, bytes), bytes), code.address(to, v, bytes),
-                   bytes);
-      });
-    });
+  Type type = pairs ? code.i32 : e.registerType(c.accumulator);
+  Value zero = isa<FloatType>(type) ? code.constant(type, 0.0) : code.constantInt(type, 0);
+  auto put = [&](Value k, llvm::function_ref<Value(int64_t)> element) {
+    Value to = code.address(e.workerScratch(edgeArea), k, bytes);
+    for (int64_t j = 0; j < t.edge; ++j)
+      code.store(element(j), code.address(to, code.integer(j * edgeStride), bytes), bytes);
+  };
+  code.loop(code.integer(0), depth, 1, [&](Value k) {
+    Value row = code.address(from, code.mul(k, apart), 1);
+    put(k, [&](int64_t j) { return code.loadHere(type, code.address(row, code.integer(j), bytes), bytes); });
   });
-}
-
-SmallVector<int64_t, 4> ContractLowering::heights() const {
-  SmallVector<int64_t, 4> all;
-  bool constant = llvm::all_of(c.m, [](const Extent &extent) { return extent.isConstant(); });
-  int64_t m = graph.bound(c.m), rest = m % t.tileRows;
-  for (int64_t h = t.tileRows; h > 0; h -= t.rowUnit)
-    if (!constant || (h == t.tileRows && m >= h) || (rest && h == roundUp(rest, t.rowUnit)))
-      all.push_back(h);
-  if (all.empty())
-    all.push_back(t.tileRows);
-  return all;
-}
-
-/// The height of the sliver that holds the first of `rows` rows: whole, or the rest rounded up to the unit.
-Value ContractLowering::heightOf(Emitter &e, Value rows) const {
-  Code &code = e.code;
-  SmallVector<int64_t, 4> all = heights();
-  if (all.size() == 1)
-    return code.integer(all[0]);
-  Value unit = code.integer(t.rowUnit);
-  return code.min(code.integer(t.tileRows), code.mul(code.ceilDiv(rows, unit), unit));
-}
-
-void ContractLowering::callTile(Emitter &e, Value height, Value width, Value left, Value right, Value ldb, Value to,
-                                Value k, Value accumulate) const {
-  Code &code = e.code;
-  Value ldc = code.integer(t.tileColumns() * bytes);
-  bool constant = llvm::all_of(c.n, [](const Extent &extent) { return extent.isConstant(); });
-  int64_t restColumns = graph.bound(c.n) % t.tileColumns();
-  auto callHeight = [&](int64_t h) {
-    bool narrow = t.tileVectors == 2 && (!constant || (restColumns && restColumns <= t.lanes));
-    auto call = [&](int64_t vectors) {
-      MicroShape shape{packed, h, vectors, t.lanes};
-      if (t.right == RightMode::Window)
-        callTapsKernel(code, shape, left, ldb, right, to, ldc, k, accumulate);
-      else
-        callMicroKernel(code, shape, left, right, ldb, to, ldc, k, accumulate);
-    };
-    if (!narrow)
-      return call(t.tileVectors);
-    Value wide = code.compare(arith::CmpIPredicate::sgt, width, code.integer(t.lanes));
-    code.ifElse(wide, [&] { call(2); }, [&] { call(1); });
-  };
-  SmallVector<int64_t, 4> all = heights();
-  std::function<void(size_t)> choose = [&](size_t i) {
-    if (i + 1 == all.size())
-      return callHeight(all[i]);
-    Value is = code.compare(arith::CmpIPredicate::eq, height, code.integer(all[i]));
-    code.ifElse(is, [&] { callHeight(all[i]); }, [&] { choose(i + 1); });
-  };
-  choose(0);
+  Value lanes = code.integer(t.lanes);
+  code.loop(depth, code.mul(code.ceilDiv(depth, lanes), lanes), 1,
+            [&](Value k) { put(k, [&](int64_t) { return zero; }); });
 }
 
 /// Rows of sums at `from`, `stride` elements apart, become elements of the result. `most`: what columns never exceeds.
@@ -360,7 +368,8 @@ void ContractLowering::finish(Emitter &e, ArrayRef<Index> batch, Value m, const 
                               Value sums) const {
   Code &code = e.code;
   bool whole = llvm::all_of(c.n, [](const Extent &extent) { return extent.isConstant(); }) &&
-               graph.bound(c.n) % t.lanes == 0 && t.method == Method::Tile && !c.resultInRows && !c.window;
+               graph.bound(c.n) % t.lanes == 0 && t.method == Method::Tile && !c.resultInRows &&
+               t.right != RightMode::Window;
   Mask mask;
   if (!whole)
     mask.lanes = code.firstLanes(code.sub(limit, n.linear.base), t.lanes);
@@ -370,7 +379,7 @@ void ContractLowering::finish(Emitter &e, ArrayRef<Index> batch, Value m, const 
   bool same = dtype == c.accumulator || (dtype == KILN_U32 && c.accumulator == KILN_I32);
   // A single column has no lanes to speak of: its position is the same for all.
   if (llvm::all_of(c.n, [](const Extent &extent) { return extent.isOne(); }) ||
-      (c.window && c.window->pixels.back() == 1)) {
+      (t.right == RightMode::Window && c.window->axes.back().pixels == 1)) {
     sums = code.here<vector::ExtractOp>(sums, ArrayRef<int64_t>{0});
     mask = {};
   }

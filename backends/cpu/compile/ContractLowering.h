@@ -39,10 +39,15 @@ private:
   int64_t rightStride = 0; // and between a task's packed rows of the right operand
   bool oneBlock = false;   // K is never more than one block
   bool leftOnce = false;   // all tasks multiply by the same packed rows
+  bool lines = false;      // rows of the left operand are packed as they lie
+  Shape columns;           // of the product: the result's, or places of the image
+  int64_t imageStride = 0; // between planes of a worker's copy of the image
+  int64_t edgeStride = 0;  // between the edge's columns
   /// Areas of a launch's scratch: the right operand packed for all tasks, the sums of parts of K.
   int64_t sharedArea = 0, partialArea = 0;
-  /// Of a worker's: packed operands, a block's sums, offsets of a window's rows, rows that are about to be turned.
-  int64_t leftArea = 0, rightArea = 0, sumsArea = 0, offsetsArea = 0, turnArea = 0;
+  /// Of a worker's: packed operands, a block's sums, rows that are about to be turned, the edge's columns; the copy of
+  /// the image and the offsets in it.
+  int64_t leftArea = 0, rightArea = 0, sumsArea = 0, turnArea = 0, edgeArea = 0, imageArea = 0, offsetsArea = 0;
 
   struct Sizes {
     Value batch, m, n, k, kPadded, panels, panelGroups, mBlocks, nBlocks, chunkLength;
@@ -51,6 +56,7 @@ private:
   struct Block { // what a task computes
     Indices batch;
     Value batchNumber, chunk, m0, m1, n0, n1, k0, k1;
+    Value place; // of the image's copy that the worker has: its first
   };
   Block blockOf(Emitter &e, const Sizes &s, Value task) const;
 
@@ -60,7 +66,7 @@ private:
   // ContractPack.cpp
   bool packedByCall(const Contraction::Operand &operand) const;
   PackShape packShape(const Contraction::Operand &operand) const {
-    return {packed, t.lanes, operand.alongK, operand.memory};
+    return {packed, t.lanes, operand.alongK ? Packing::Turn : Packing::Copy, operand.memory};
   }
   Value apartOf(Emitter &e, const Contraction::Operand &operand) const;
   Value packedElement(Emitter &e, Value k, llvm::function_ref<Value(const Position &k)> element) const;
@@ -74,25 +80,34 @@ private:
   void packRightAlongK(Emitter &e, llvm::ArrayRef<Index> batch, Value n0, Value n1, Value k0, Value k1, Value to,
                        int64_t stride) const;
   void packLeft(Emitter &e, const Block &block, Value k0, Value k1, Value to) const;
+  void packSliver(Emitter &e, const Block &block, Value m, Value k0, Value k1, Value to) const;
   void packLeftByCall(Emitter &e, const Block &block, Value m, Value height, Value k0, Value k1, Value to) const;
   void packLeftAlongM(Emitter &e, const Block &block, Value m, Value height, Value k0, Value k1, Value to) const;
   void packLeftAlongK(Emitter &e, const Block &block, Value m, Value height, Value k0, Value k1, Value to) const;
 
   // ContractWindow.cpp
   void fillOffsets(Emitter &e) const;
-  void packWindow(Emitter &e, const Block &block) const;
+  void packImage(Emitter &e, llvm::ArrayRef<Index> batch, Value first, Value last, Value begin, Value end) const;
+  std::pair<Value, Value> placesOf(Emitter &e, Value n0, Value n1) const;
+  void unfold(Emitter &e, Value n0, Value n1, Value k0, Value k1, Value first, Value begin, Value to) const;
   void finishWindow(Emitter &e, llvm::ArrayRef<Index> batch, Value m, Value rows, Value n, Value columns, Value from,
                     int64_t stride) const;
 
   // ContractLowering.cpp
+  void reserveImage(const ContractExtents &bounds);
+  int64_t depthOfShare() const;
   void shareTask(Emitter &e, Value task) const;
   void beginTiles(Emitter &e) const;
   void tileTask(Emitter &e, Value task) const;
   void multiplyBlock(Emitter &e, const Sizes &s, const Block &block, Value k0, Value k1) const;
-  void tile(Emitter &e, const Block &block, Value m, Value n, Value left, Value right, Value apart, Value k0,
-            Value k1) const;
+  void multiplyRowsFirst(Emitter &e, const Sizes &s, const Block &block, Value k0, Value k1) const;
+  Value sharedPanel(Emitter &e, const Sizes &s, Value batch, Value n, Value k) const;
+  void fetchResult(Emitter &e, const Block &block, Value m, Value rows, Value n, Value width) const;
+  void packEdge(Emitter &e, Value from, Value apart, Value depth) const;
+  void tile(Emitter &e, const Block &block, Value m, Value n, Value left, Value right, Value apart, Value k0, Value k1,
+            const Ahead &ahead = {}) const;
   void callTile(Emitter &e, Value height, Value columns, Value left, Value right, Value ldb, Value c, Value k,
-                Value accumulate) const;
+                Value accumulate, const Ahead &ahead) const;
   void addTask(Emitter &e, Value task) const;
   void dotTask(Emitter &e, Value task) const;
   void finishRows(Emitter &e, llvm::ArrayRef<Index> batch, Value m, Value rows, Value n, Value columns, int64_t most,
@@ -101,6 +116,7 @@ private:
   Value plainPointer(Emitter &e, const Contraction::Operand &operand, llvm::ArrayRef<Index> batch, Value free,
                      Value k) const;
   Value heightOf(Emitter &e, Value rows) const;
+  Value depthOf(Code &code, Value k0, Value k1) const;
   llvm::SmallVector<int64_t, 4> heights() const;
 };
 

@@ -22,12 +22,13 @@ static int64_t secondLevelOf(const Machine &machine) {
 
 namespace {
 /// Cycles, for comparing cuts with each other. One multiply-add instruction is half a cycle, what is packed about a
-/// third of a cycle an element of a 64-byte vector's sixteenth.
+/// third of a cycle an element of a 64-byte vector's sixteenth, a tenth where it is only copied.
 struct Cost {
   const ContractExtents &e;
+  const ContractTraits &traits;
   const Blocking &t;
-  int64_t bytes;
-  double packElement, epilogueElement = 0.15;
+  double packElement = (traits.slowElements ? 1.0 : 0.35) * 16.0 / t.lanes, epilogueElement = 0.15;
+  double leftElement = traits.lines ? 0.1 * 16.0 / t.lanes : packElement;
 
   double rowsCost(int64_t rows) const {
     int64_t whole = rows / t.tileRows, rest = rows % t.tileRows;
@@ -36,14 +37,35 @@ struct Cost {
       cost += std::max<double>(roundUp(rest, t.rowUnit), t.tileRows * 0.5);
     return cost;
   }
-  double task(int64_t rows, int64_t columns, int64_t k, bool packRight) const {
-    int64_t slivers = ceilDivide(columns, t.lanes);
-    double arithmetic = rowsCost(rows) * static_cast<double>(slivers) * k * 0.5;
-    double packing = static_cast<double>(rows) * k * packElement +
-                     (packRight ? static_cast<double>(columns) * k * packElement : 0.0);
+  /// Vectors of columns; of an edge, what its sums along K are worth.
+  double slivers(int64_t columns) const {
+    bool edge = t.edge && columns % t.lanes == t.edge;
+    return edge ? static_cast<double>(columns / t.lanes) + 0.1 * t.edge
+                : static_cast<double>(ceilDivide(columns, t.lanes));
+  }
+  bool packsRight() const {
+    return t.right == RightMode::Task || t.right == RightMode::Sliver || t.right == RightMode::Window;
+  }
+  /// What stands before the products with so many columns.
+  double rightCost(int64_t columns, int64_t k) const {
+    const ContractTraits::Image &image = traits.image;
+    bool inPlace = t.right == RightMode::Window;
+    if (!inPlace && !t.unfold)
+      return static_cast<double>(columns) * k * packElement;
+    // A vector of a row of the image takes a dozen cycles with its masks, one of pixels a load for each row and a
+    // store.
+    double places = inPlace ? columns : static_cast<double>(columns) * image.places / static_cast<double>(e.n);
+    double copied = static_cast<double>(image.planes) * (places + image.reach) * 12.0 / std::min(image.row, t.lanes);
+    double unfolded = inPlace ? 0 : static_cast<double>(columns) * k * (image.rowsOfVector + 2.0) / t.lanes;
+    return copied * static_cast<double>(k) / e.k + unfolded;
+  }
+  double task(int64_t rows, int64_t columns, int64_t k, bool withRight) const {
+    double arithmetic = rowsCost(rows) * slivers(columns) * k * 0.5;
+    double packing = static_cast<double>(rows) * k * leftElement + (withRight ? rightCost(columns, k) : 0.0);
     // What packing does not bring near is fetched: slivers of the right operand once a task, sums once a K block.
-    double fetching = static_cast<double>(columns) * k * 0.075 * bytes +
-                      static_cast<double>(rows) * columns * 0.05 * bytes * static_cast<double>(ceilDivide(k, t.kc) - 1);
+    double fetching =
+        static_cast<double>(columns) * k * 0.075 * traits.bytes +
+        static_cast<double>(rows) * columns * 0.05 * traits.bytes * static_cast<double>(ceilDivide(k, t.kc) - 1);
     return arithmetic + packing + fetching + static_cast<double>(rows) * columns * epilogueElement + 400;
   }
 };
@@ -60,41 +82,55 @@ static double spread(double total, double largest, int64_t tasks) {
   return sum / 3;
 }
 
-/// Rows of the left operand's block: half of the second level, or four fifths where that is all of them.
+/// Rows of the left operand's block: half of the second level, or four fifths where that is all of them. Rows first, as
+/// many as an eighth of it has sums for, where there is more than one K block.
 static int64_t mostRows(const Blocking &t, const ContractTraits &traits, int64_t level2, int64_t m) {
+  if (t.rowsFirst)
+    return std::max<int64_t>(1, level2 / 8 / (t.nc * traits.bytes) / t.tileRows) * t.tileRows;
   int64_t rows = level2 / (t.kc * traits.bytes);
   int64_t most = roundUp(m, t.tileRows) <= rows * 4 / 5 ? rows * 4 / 5 : rows / 2;
   return std::max(t.tileRows, most / t.tileRows * t.tileRows);
 }
 
-static void chooseCut(Blocking &t, const ContractExtents &e, const ContractTraits &traits, int64_t level2) {
-  double packElement = (traits.slowElements ? 1.0 : 0.35) * 16.0 / t.lanes;
-  Cost cost{e, t, traits.bytes, packElement};
-  int64_t columnsUnit = t.tileColumns();
+/// Whether a task may take all columns, rows first; then with K blocks that let them stay in the second level.
+static void tryRowsFirst(Blocking &t, const ContractExtents &e, const ContractTraits &traits, int64_t level2) {
+  int64_t columns = roundUp(e.n, t.tileColumns()), fits = level2 / 2 / (columns * traits.bytes) / t.lanes * t.lanes;
+  t.rowsFirst = traits.lines && t.right == RightMode::Shared && t.chunks == 1 && fits * 2 >= t.kc;
+  if (!t.rowsFirst)
+    return;
+  t.nc = columns;
+  t.kc = roundUp(ceilDivide(e.k, ceilDivide(e.k, std::min(fits, t.kc))), t.lanes);
+}
+
+/// Chooses mc and nc; returns the time.
+static double chooseCut(Blocking &t, const ContractExtents &e, const ContractTraits &traits, int64_t level2) {
+  tryRowsFirst(t, e, traits, level2);
+  Cost cost{e, traits, t};
+  int64_t columnsUnit = t.rowsFirst ? t.nc : t.tileColumns();
   int64_t maxRows = mostRows(t, traits, level2, e.m);
   int64_t maxColumns = std::max(columnsUnit, 768 / columnsUnit * columnsUnit);
-  bool packRight = t.right == RightMode::Task || t.right == RightMode::Sliver;
   if (t.right == RightMode::Task) // the block of the right operand lives in the second level too
     maxColumns =
         std::max(columnsUnit, std::min(maxColumns, level2 / 2 / (t.kc * traits.bytes) / columnsUnit * columnsUnit));
   double best = INFINITY;
   int64_t k = std::max<int64_t>(1, ceilDivide(e.k, t.chunks));
+  // A phase of its own shares what it does out evenly.
+  double before = t.right == RightMode::Shared ? cost.rightCost(e.n, e.k) * e.batch + 2000 : 0;
   for (int64_t mb = 1; mb <= 4096; ++mb) {
     int64_t mc = roundUp(ceilDivide(e.m, mb), t.tileRows);
     for (int64_t nb = 1; mc <= maxRows && nb <= 4096; ++nb) {
       int64_t nc = roundUp(ceilDivide(e.n, nb), columnsUnit);
       if (nc <= maxColumns) {
-        int64_t tasks = e.batch * ceilDivide(e.m, mc) * ceilDivide(e.n, nc) * t.chunks;
-        double largest = cost.task(std::min(mc, e.m), std::min(nc, e.n), k, packRight);
+        int64_t mBlocks = ceilDivide(e.m, mc), nBlocks = ceilDivide(e.n, nc);
+        int64_t tasks = e.batch * mBlocks * nBlocks * t.chunks;
+        double largest = cost.task(std::min(mc, e.m), std::min(nc, e.n), k, cost.packsRight());
         double total = cost.task(e.m, e.n, k, false) * e.batch * t.chunks;
-        total += (ceilDivide(e.n, nc) - 1) * static_cast<double>(e.m) * e.k * packElement *
-                 e.batch; // the left operand, again
-        if (packRight)
-          total += ceilDivide(e.m, mc) * static_cast<double>(e.n) * e.k * packElement * e.batch;
-        total += (ceilDivide(e.m, mc) - 1) * static_cast<double>(e.n) * e.k * 0.075 * traits.bytes *
-                 e.batch; // slivers, again
+        total += (nBlocks - 1) * static_cast<double>(e.m) * e.k * cost.leftElement * e.batch; // the left operand, again
+        if (cost.packsRight())
+          total += mBlocks * nBlocks * cost.rightCost(std::min(nc, e.n), e.k) * e.batch;
+        total += (mBlocks - 1) * static_cast<double>(e.n) * e.k * 0.075 * traits.bytes * e.batch; // slivers, again
         total += 400.0 * tasks;
-        double time = spread(total, largest, tasks);
+        double time = before + spread(total, largest, tasks);
         if (time < best * 0.999) {
           best = time;
           t.mc = mc;
@@ -107,6 +143,32 @@ static void chooseCut(Blocking &t, const ContractExtents &e, const ContractTrait
     if (mc == t.tileRows)
       break;
   }
+  return best;
+}
+
+/// A convolution's columns in place, or unfolded in one way or the other.
+static void chooseImage(Blocking &t, const ContractExtents &e, const ContractTraits &traits, int64_t level2) {
+  Blocking best = t;
+  double least = INFINITY;
+  auto consider = [&](RightMode right, bool unfold) {
+    Blocking tried = t;
+    ContractExtents extents = e;
+    tried.right = right, tried.unfold = unfold;
+    tried.imageChannels = traits.image.channels;
+    if (!unfold)
+      extents.n = traits.image.places, tried.edge = 0;
+    if (right == RightMode::Shared)
+      tried.imageChannels = std::clamp<int64_t>(t.kc * traits.image.channels / e.k, 1, traits.image.channels);
+    double time = chooseCut(tried, extents, traits, level2);
+    if (time < least)
+      least = time, best = tried;
+  };
+  consider(RightMode::Window, false);
+  if (traits.image.rowsOfVector <= 5) {
+    consider(RightMode::Sliver, true);
+    consider(RightMode::Shared, true);
+  }
+  t = best;
 }
 
 RegisterTile registerTile(const Machine &machine, int64_t bytes) {
@@ -125,6 +187,10 @@ Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, co
   t.rowUnit = registers.rowUnit, t.tileRows = registers.rows;
   if (e.n <= t.lanes)
     t.tileVectors = 1;
+  else if (e.m < t.rowUnit) { // fewer rows than any tile has: as many columns as there are registers for, up to eight
+    t.tileRows = t.rowUnit = e.m;
+    t.tileVectors = std::min<int64_t>({8, (machine.vectorRegisters - 2) / (e.m + 1), ceilDivide(e.n, t.lanes)});
+  }
 
   int64_t kBlock = level2 / 10 / (t.tileColumns() * traits.bytes) / t.lanes * t.lanes;
   kBlock = std::max(kBlock, t.lanes);
@@ -132,6 +198,7 @@ Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, co
   int64_t blocks = e.k <= kBlock * 3 / 2 ? 1 : ceilDivide(e.k, kBlock);
   t.kc = roundUp(ceilDivide(e.k, blocks), t.lanes);
 
+  bool image = traits.image.planes > 0 && !traits.rightPlainAlongN;
   // Packing the right operand costs about eleven multiply-adds an element; the dot kernel a quarter of the arithmetic.
   bool fewRows = e.m <= 4 * t.tileRows;
   if (traits.bothAlongK && fewRows) {
@@ -146,8 +213,6 @@ Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, co
   }
   if (traits.rightPlainAlongN && e.m <= 2 * t.tileRows)
     t.right = RightMode::Direct;
-  else if (traits.window)
-    t.right = RightMode::Window;
   else if (!traits.rightShareable)
     t.right = RightMode::Task;
   else // where one block holds all rows, no column is packed twice
@@ -159,12 +224,20 @@ Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, co
 
   // Too few tiles for the threads and much to sum: split K.
   int64_t tiles = e.batch * ceilDivide(e.m, t.tileRows) * ceilDivide(e.n, t.tileColumns());
-  if (tiles < 128 && e.k >= 4096 && !traits.window) {
+  if (tiles < 128 && e.k >= 4096 && !image) {
     t.chunks = std::min<int64_t>(16, e.k / 1024);
     t.kc = roundUp(std::min(kBlock, ceilDivide(e.k, t.chunks)), t.lanes);
     t.right = RightMode::Task;
   }
-  chooseCut(t, e, traits, level2);
+  // The last few columns, where they are that few: with all rows and no part of K, in packed columns.
+  int64_t rest = e.n % t.lanes;
+  if (traits.lines && traits.fixedColumns && t.chunks == 1 && t.right != RightMode::Direct && e.m >= t.tileRows &&
+      rest <= t.lanes / 4)
+    t.edge = rest;
+  if (image)
+    chooseImage(t, e, traits, level2);
+  else
+    chooseCut(t, e, traits, level2);
   return t;
 }
 

@@ -11,6 +11,13 @@
 // of it, or four fifths where that holds all rows: mc <= level / 2 / (kc * bytes). A longer kc saves passes over the
 // sums, and slivers stream from the second level fast enough: with 12 by 32 floats, 15 bytes a cycle.
 //
+// Few columns. Where the packed columns of a K block take at most half of the second level, the left operand is packed
+// sliver by sliver, and each meets all columns before the next, which is fetched meanwhile: then nothing of the left
+// operand has to stay, and it streams from memory while sums are made.
+//
+// Convolutions. Their right operand is read in place from a copy of the image (columns are wasted between rows), or
+// unfolded into packed columns, sliver by sliver or by a phase of its own: whatever takes the fewest cycles.
+//
 // Tasks. Of all cuts (multiples of the tile) that fit, the cheapest in cycles: arithmetic, packing and fetching,
 // weighed by how evenly the tasks fall on 2, 4 and 8 threads. Only extents (at their bounds) enter, never the number of
 // threads.
@@ -31,7 +38,7 @@ enum class RightMode {
   Shared, // packed by a phase of its own into the launch's scratch, in panels of a tile's width
   Task,   // packed by each task into the worker's scratch, a K block of all its columns at a time
   Sliver, // the same, a tile's width at a time
-  Window, // the part of a padded image under the task's windows, which every window reads
+  Window, // the part of a padded image under the task's windows, which every window reads in place
   Direct  // read where it lies
 };
 
@@ -48,6 +55,10 @@ struct Blocking {
   int64_t mc = 1, nc = 1, kc = 1; // a task's rows and columns, a K block
   int64_t sharedPanels = 1;       // that one task packs
   int64_t chunks = 1;             // parts of K that are summed apart, then in order
+  bool rowsFirst = false;    // a sliver of the left operand meets all of a task's columns before the next one is packed
+  int64_t edge = 0;          // last columns that are summed along K, since a vector of them would be wasted
+  bool unfold = false;       // the right operand is packed from a copy of the padded image,
+  int64_t imageChannels = 1; // of so many channels at a time
   int64_t tileColumns() const { return lanes * tileVectors; }
 };
 
@@ -60,8 +71,14 @@ struct ContractTraits {
   bool bothAlongK = false;       // plain operands, contiguous along K
   bool rightPlainAlongN = false; // plain right operand, contiguous along N
   bool rightShareable = true;    // N is one dimension: panels can be cut
-  bool window = false;           // a convolution's padded image can stand for its columns
+  bool lines = false;            // rows of the left operand are packed as they lie
+  bool fixedColumns = false;     // their number is constant
   bool slowElements = false;     // the right operand's elements cost more than a load each
+  /// A convolution's image (Contraction::Window): planes of all channels, places of a plane under all windows, what
+  /// windows reach beyond, its rows' length, rows that a vector of pixels touches. No planes: none.
+  struct Image {
+    int64_t channels = 0, planes = 0, places = 0, reach = 0, row = 1, rowsOfVector = 1;
+  } image;
 };
 
 Blocking chooseBlocking(const Machine &machine, const ContractExtents &extents, const ContractTraits &traits);

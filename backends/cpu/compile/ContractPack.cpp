@@ -73,7 +73,7 @@ void ContractLowering::packRightAlongN(Emitter &e, ArrayRef<Index> batch, Value 
   Code &code = e.code;
   code.loop(k0, k1, 1, [&](Value k) {
     Value row = code.address(to, code.mul(code.sub(k, k0), code.integer(stride)), bytes);
-    forEachRun(e, c.n, c.right.freeInRows, n0, n1, [&](Value n, const Position &position, Value limit) {
+    forEachRun(e, c.columns, c.right.freeInRows, n0, n1, [&](Value n, const Position &position, Value limit) {
       Mask mask{code.firstLanes(code.sub(limit, n), t.lanes), {}};
       Value element =
           packedElement(e, k, [&](const Position &there) { return c.right.element(e, batch, position, there, mask); });
@@ -104,7 +104,7 @@ void ContractLowering::turnRows(Emitter &e, const Contraction::Operand &operand,
       }
     });
   });
-  callPack(code, {packed, t.lanes, true, c.accumulator}, rows, code.integer(turnStride * bytes), count,
+  callPack(code, {packed, t.lanes, Packing::Turn, c.accumulator}, rows, code.integer(turnStride * bytes), count,
            code.sub(end, begin), to, stride);
 }
 
@@ -113,12 +113,12 @@ void ContractLowering::packRightAlongK(Emitter &e, ArrayRef<Index> batch, Value 
   Code &code = e.code;
   code.loop(n0, n1, t.lanes, [&](Value n) {
     Value columns = code.min(code.sub(n1, n), code.integer(t.lanes));
-    turnRows(e, c.right, c.n, batch, n, columns, k0, k1, code.address(to, code.sub(n, n0), bytes),
+    turnRows(e, c.right, c.columns, batch, n, columns, k0, k1, code.address(to, code.sub(n, n0), bytes),
              code.integer(stride * bytes));
   });
 }
 
-/// Slivers of tileRows rows (the last one lower, see heightOf), each [k][rows], one after the other.
+/// Slivers of tileRows rows (the last one lower, see heightOf), each [k][rows] or in lines, one after the other.
 void ContractLowering::packLeft(Emitter &e, const Block &block, Value k0, Value k1, Value to) const {
   Code &code = e.code;
   Value first = block.m0;
@@ -131,36 +131,28 @@ void ContractLowering::packLeft(Emitter &e, const Block &block, Value k0, Value 
     first = code.add(block.m0, rows);
   }
   code.loop(first, block.m1, t.tileRows, [&](Value m) {
-    Value height = heightOf(e, code.sub(block.m1, m));
-    Value sliver = code.address(to, code.mul(code.sub(m, block.m0), code.sub(k1, k0)), bytes);
-    if (packedByCall(c.left))
-      packLeftByCall(e, block, m, height, k0, k1, sliver);
-    else if (c.left.alongK)
-      packLeftAlongK(e, block, m, height, k0, k1, sliver);
-    else
-      packLeftAlongM(e, block, m, height, k0, k1, sliver);
+    packSliver(e, block, m, k0, k1, code.address(to, code.mul(code.sub(m, block.m0), depthOf(code, k0, k1)), bytes));
   });
+}
+
+void ContractLowering::packSliver(Emitter &e, const Block &block, Value m, Value k0, Value k1, Value to) const {
+  Value height = heightOf(e, e.code.sub(block.m1, m));
+  if (packedByCall(c.left))
+    packLeftByCall(e, block, m, height, k0, k1, to);
+  else if (c.left.alongK)
+    packLeftAlongK(e, block, m, height, k0, k1, to);
+  else
+    packLeftAlongM(e, block, m, height, k0, k1, to);
 }
 
 void ContractLowering::packLeftByCall(Emitter &e, const Block &block, Value m, Value height, Value k0, Value k1,
                                       Value to) const {
   Code &code = e.code;
-  PackShape shape = packShape(c.left);
-  Value rows = code.min(code.sub(block.m1, m), code.integer(t.tileRows)), apart = apartOf(e, c.left);
-  Value stride = code.mul(height, code.integer(bytes)), k = code.sub(elementOfK(e, k1), elementOfK(e, k0));
-  // Where a sliver is wider than a vector, the right part first: what it writes beyond its rows is then overwritten.
-  for (int64_t r = c.left.alongK ? (t.tileRows - 1) / t.lanes * t.lanes : 0; r >= 0; r -= t.lanes) {
-    Value rest = code.sub(rows, code.integer(r));
-    auto pack = [&] {
-      Value count = c.left.alongK ? code.min(rest, code.integer(t.lanes)) : rest;
-      Value from = plainPointer(e, c.left, block.batch, code.add(m, code.integer(r)), k0);
-      callPack(code, shape, from, apart, count, k, code.address(to, code.integer(r), bytes), stride);
-    };
-    if (r == 0)
-      pack();
-    else
-      code.ifThen(code.compare(arith::CmpIPredicate::sgt, rest, code.integer(0)), pack);
-  }
+  Value rows = code.min(code.sub(block.m1, m), code.integer(t.tileRows));
+  Value stride = code.mul(height, code.integer(lines ? t.lanes * bytes : bytes));
+  PackShape shape{packed, t.lanes, lines ? Packing::Line : Packing::Copy, c.left.memory};
+  callPack(code, shape, plainPointer(e, c.left, block.batch, m, k0), apartOf(e, c.left), rows,
+           code.sub(elementOfK(e, k1), elementOfK(e, k0)), to, stride);
 }
 
 void ContractLowering::packLeftAlongM(Emitter &e, const Block &block, Value m, Value height, Value k0, Value k1,

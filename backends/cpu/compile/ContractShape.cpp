@@ -24,14 +24,23 @@ bool Contraction::plainFor(const Operand &operand, bool pairs) const {
   return exact && (operand.memory == accumulator || narrow);
 }
 
-ContractTraits Contraction::traits() const {
+ContractTraits Contraction::traits(const Graph &graph, const Machine &machine) const {
   ContractTraits t;
   t.bytes = byteSize(accumulator);
-  t.bothAlongK = plainFor(left, false) && plainFor(right, false) && left.kStride.isOne() && right.kStride.isOne();
-  t.window = window.has_value();
+  bool left1 = plainFor(left, false) && left.kStride.isOne();
+  t.bothAlongK = left1 && plainFor(right, false) && right.kStride.isOne();
+  t.lines = left1 && left.alongK;
+  t.fixedColumns = llvm::all_of(n, [](const Extent &extent) { return extent.isConstant(); });
   bool asItIs = byteSize(right.memory) == t.bytes && plainFor(right, false);
   t.rightPlainAlongN = asItIs && right.freeStride.isOne();
   t.rightShareable = n.size() <= 1;
+  if (window)
+    t.image = {graph.bound(window->channels),
+               graph.bound(window->channels) * window->planes,
+               window->columns,
+               window->reach,
+               graph.bound(window->plane.back()),
+               window->rowsOfVector(registerTile(machine, t.bytes).lanes)};
   return t;
 }
 
@@ -191,6 +200,7 @@ bool shapeOfDot(const Graph &graph, uint32_t number, Contraction &c, std::string
   c.n = swap ? lhsDims : rhsDims;
   fillOperand(graph, left, c.accumulator, swap ? c.right : c.left);
   fillOperand(graph, right, c.accumulator, swap ? c.left : c.right);
+  c.columns = c.n;
   c.resultInRows = c.n.size() > 1;
   c.resultPosition = [swap](Emitter &, ArrayRef<Index> batch, ArrayRef<Index> m, ArrayRef<Index> n) {
     Indices at(batch.begin(), batch.end());

@@ -44,20 +44,40 @@ struct Contraction {
   uint32_t op = 0; // index into the graph's ops
   uint32_t result = 0;
   Shape batch, m, n, k;
+  Shape columns; // n as the right operand counts it: before neighbouring dimensions of the result became one
   Operand left, right;
   kiln_dtype accumulator = KILN_F32;
   bool resultInRows = false; // as freeInRows, of n in the result
   std::function<Indices(Emitter &e, llvm::ArrayRef<Index> batch, llvm::ArrayRef<Index> m, llvm::ArrayRef<Index> n)>
       resultPosition;
 
-  /// A convolution with strides of one: column n is a position in the padded image, whose rows are longer than the
-  /// result's; element (n, k) is the image's at n plus an offset that depends on k alone.
+  /// A convolution of constant sizes: its padded, dilated image, cut into planes. Where windows move by s along an
+  /// axis, a plane holds every s-th position: what windows see at (n, k) lies in a plane that k chooses, at the place
+  /// of pixel n plus an offset that depends on k alone. Planes that no window reads are left out.
   struct Window {
-    Shape padded;                       // one channel's, padded and dilated: constant
-    llvm::SmallVector<int64_t> pixels;  // the result's spatial dimensions
-    llvm::SmallVector<int64_t> pitches; // from one position of k's dimensions to the next, channels left out
+    struct Axis {
+      int64_t pixels, stride, dilation;
+      llvm::SmallVector<int64_t> residues; // positions modulo the stride that there are planes for
+      int64_t pitch;                       // in a plane, from one position to the next
+    };
+    llvm::SmallVector<Axis> axes;
+    Shape plane; // its dimensions
     Extent channels;
-    int64_t reach = 0, taps = 1; // largest offset within a channel; positions of a window
+    int64_t planes = 1;          // of a channel
+    int64_t columns = 0;         // places of a plane from the first to the last pixel's
+    int64_t reach = 0, taps = 1; // largest offset in a plane; positions of a window
+    /// The image's element at a place of a plane (an index for each axis), zero where there is none.
+    std::function<Value(Emitter &e, llvm::ArrayRef<Index> batch, Value channel, Value plane,
+                        llvm::ArrayRef<Index> place, const Mask &mask)>
+        element;
+
+    int64_t pixels() const;
+    int64_t placeOf(int64_t pixel) const;
+    Value placeOf(Emitter &e, Value pixel) const;
+    /// Plane and offset for a position of the window (an index for each axis).
+    std::pair<Value, Value> lookup(Code &code, llvm::ArrayRef<Index> tap) const;
+    /// How many rows of pixels a vector of neighbours may touch.
+    int64_t rowsOfVector(int64_t lanes) const;
   };
   std::optional<Window> window;
   bool leftForAllBatches = false; // the left operand does not depend on the batch
@@ -65,7 +85,7 @@ struct Contraction {
   kiln_dtype operandType = KILN_F32;
   /// Whether the operand's elements become the accumulator's, or pairs, by widening or narrowing what is in memory.
   bool plainFor(const Operand &operand, bool pairs) const;
-  ContractTraits traits() const;
+  ContractTraits traits(const Graph &graph, const Machine &machine) const;
 };
 
 /// False, with a sentence in `error`, for element types that no micro-kernel takes.

@@ -1,9 +1,12 @@
-// Convolutions without copying windows.
+// Convolutions without windows in memory.
 //
-// A task copies the part of the padded, dilated image that its columns see, once. Column n of the right operand is then
-// a position in that copy, and row k lies at an offset of its own from there: the micro-kernel takes a table of
-// offsets. Rows of the copy are longer than the result's by what a window reaches beyond its first position; columns in
-// between are computed and dropped.
+// A task copies the part of the padded, dilated image that its pixels see, once (Contraction::Window). From there
+//   in place:  column n of the right operand is a place in that copy, and row k lies at an offset of its own from
+//   there:
+//              the micro-kernel takes a table of offsets. Rows of the copy are longer than the result's by what a
+//              window reaches beyond its first position; columns in between are computed and dropped.
+//   unfolded:  columns are pixels. Vectors of them are put together from rows of the copy, masked, and packed as any
+//              other right operand's: which lanes come from which row is the same for every k.
 #include "backends/cpu/compile/ContractLowering.h"
 
 using namespace mlir;
@@ -18,52 +21,98 @@ void ContractLowering::fillOffsets(Emitter &e) const {
   Value table = e.workerScratch(offsetsArea);
   code.loop(code.integer(0), e.elements(c.k), 1, [&](Value k) {
     Indices at = e.indicesOfRow(c.k, k);
-    Value offset = code.mul(at[0].base, code.integer(rightStride));
-    for (size_t d = 0; d < c.window->pitches.size(); ++d)
-      offset = code.add(offset, code.mul(at[1 + d].base, code.integer(c.window->pitches[d])));
+    auto [plane, offset] = c.window->lookup(code, ArrayRef<Index>(at).drop_front());
+    plane = code.add(code.mul(at[0].base, code.integer(c.window->planes)), plane);
+    offset = code.add(code.mul(plane, code.integer(imageStride)), offset);
     code.store(code.mul(offset, code.integer(bytes)), code.address(table, k, 8), 8);
   });
 }
 
-void ContractLowering::packWindow(Emitter &e, const Block &block) const {
+/// Places [begin, end) of the planes of channels [first, last) into the worker's copy of the image.
+void ContractLowering::packImage(Emitter &e, ArrayRef<Index> batch, Value first, Value last, Value begin,
+                                 Value end) const {
   Code &code = e.code;
-  Value right = e.workerScratch(rightArea);
-  Value end = code.add(block.n1, code.integer(c.window->reach));
-  code.loop(code.integer(0), e.extent(c.window->channels), 1, [&](Value channel) {
-    Value to = code.address(right, code.mul(channel, code.integer(rightStride)), bytes);
-    Indices first(c.k.size(), e.zero());
-    first[0] = e.at(channel);
-    Position k(c.k, e.at(code.mul(channel, code.integer(c.window->taps))), first);
-    forEachRun(e, c.window->padded, /*inRows=*/true, block.n0, end,
-               [&](Value n, const Position &position, Value limit) {
-                 Mask mask{code.firstLanes(code.sub(limit, n), t.lanes), {}};
-                 Value element = e.vector(c.right.element(e, block.batch, position, k, mask));
-                 code.store(element, code.address(to, code.sub(n, block.n0), bytes), bytes);
-               });
+  Value planes = code.integer(c.window->planes);
+  code.loop(code.integer(0), code.mul(code.sub(last, first), planes), 1, [&](Value number) {
+    Value to = code.address(e.workerScratch(imageArea), code.mul(number, code.integer(imageStride)), bytes);
+    Value channel = code.add(first, code.div(number, planes)), plane = code.rem(number, planes);
+    forEachRun(e, c.window->plane, /*inRows=*/true, begin, end, [&](Value n, const Position &position, Value limit) {
+      Mask mask{code.firstLanes(code.sub(limit, n), t.lanes), {}};
+      Value element = e.vector(c.window->element(e, batch, channel, plane, position.dims(e), mask));
+      code.store(element, code.address(to, code.sub(n, begin), bytes), bytes);
+    });
   });
 }
 
-/// finishRows where columns are positions in the padded image.
+/// The places that pixels [n0, n1) see.
+std::pair<Value, Value> ContractLowering::placesOf(Emitter &e, Value n0, Value n1) const {
+  Code &code = e.code;
+  Value last = c.window->placeOf(e, code.sub(n1, code.integer(1)));
+  return {c.window->placeOf(e, n0), code.add(last, code.integer(c.window->reach + 1))};
+}
+
+/// to[k - k0][n - n0] for whole vectors of pixels from n0 to n1. The copy of the image begins with the channel `first`
+/// and the place `begin`.
+void ContractLowering::unfold(Emitter &e, Value n0, Value n1, Value k0, Value k1, Value first, Value begin,
+                              Value to) const {
+  Code &code = e.code;
+  const Contraction::Window &window = *c.window;
+  bool together = window.rowsOfVector(t.lanes) == 1;
+  Value row = code.integer(together ? window.pixels() : window.axes.back().pixels);
+  Value before = code.mul(first, code.integer(window.planes * imageStride));
+  Value image = code.address(e.workerScratch(imageArea), code.sub(code.integer(0), before), bytes);
+  VectorType vector = vectorType(e);
+  code.loop(n0, n1, t.lanes, [&](Value n) {
+    SmallVector<Value> masks, froms;
+    Value number = code.div(n, row);
+    for (int64_t i = 0; i < window.rowsOfVector(t.lanes); ++i) {
+      Value start = code.mul(code.add(number, code.integer(i)), row);
+      Value end = code.min(code.add(start, row), n1);
+      Value lanes = code.firstLanes(code.sub(end, n), t.lanes);
+      if (i > 0) // those of the rows before are taken already
+        lanes =
+            code.op<arith::AndIOp>(lanes, code.op<arith::XOrIOp>(code.firstLanes(code.sub(start, n), t.lanes),
+                                                                 code.constantInt(code.vectorOf(code.i1, t.lanes), 1)));
+      masks.push_back(lanes);
+      Value place = code.add(code.sub(window.placeOf(e, start), begin), code.sub(n, start));
+      froms.push_back(code.address(image, place, bytes));
+    }
+    Value target = code.address(to, code.sub(n, n0), bytes);
+    code.loop(k0, k1, 1, [&](Value k) {
+      Value offset = code.loadHere(code.i64, code.address(e.workerScratch(offsetsArea), k, 8), 8);
+      Value element = isFloat(c.accumulator) ? code.constant(vector, 0.0) : code.constantInt(vector, 0);
+      for (auto [from, lanes] : llvm::zip(froms, masks))
+        element = code.here<LLVM::MaskedLoadOp>(vector, code.address(from, offset, 1), lanes, ValueRange{element},
+                                                static_cast<unsigned>(bytes));
+      Value there = code.mul(code.sub(k, k0), code.integer(t.tileColumns()));
+      code.store(element, code.address(target, there, bytes), bytes);
+    });
+  });
+}
+
+/// finishRows where columns are places in the image.
 void ContractLowering::finishWindow(Emitter &e, ArrayRef<Index> batch, Value m, Value rows, Value n, Value columns,
                                     Value from, int64_t stride) const {
   Code &code = e.code;
   const Contraction::Window &window = *c.window;
-  Shape outer(window.padded.begin(), window.padded.end() - 1);
-  Value length = e.extent(window.padded.back()), limit = code.add(n, columns);
+  Shape outer(window.plane.begin(), window.plane.end() - 1);
+  Value length = e.extent(window.plane.back()), limit = code.add(n, columns);
   code.loop(code.integer(0), rows, 1, [&](Value r) {
     Value sumsOfRow = code.address(from, code.mul(r, code.integer(stride)), bytes);
     code.loop(code.div(n, length), code.ceilDiv(limit, length), 1, [&](Value row) {
       Value begin = code.mul(row, length);
-      Value end = code.min(limit, code.add(begin, code.integer(window.pixels.back())));
+      Value end = code.min(limit, code.add(begin, code.integer(window.axes.back().pixels)));
       Indices position = e.indicesOfRow(outer, row);
       for (size_t d = 1; d < position.size(); ++d) // rows between two of the result's planes
         end = code.op<arith::SelectOp>(
-            code.compare(arith::CmpIPredicate::slt, position[d].base, code.integer(window.pixels[d])), end,
+            code.compare(arith::CmpIPredicate::slt, position[d].base, code.integer(window.axes[d].pixels)), end,
             code.integer(0));
       code.loop(code.max(n, begin), end, t.lanes, [&](Value first) {
         Value sums = code.loadHere(vectorType(e), code.address(sumsOfRow, code.sub(first, n), bytes), bytes);
         Indices dims = position;
         dims.push_back(e.at(code.sub(first, begin), 1));
+        if (c.n.size() != c.columns.size())
+          dims = e.indicesOf(c.n, e.linear(c.columns, dims));
         finish(e, batch, code.add(m, r), Position(c.n, e.at(first, 1), dims), end, sums);
       });
     });

@@ -27,25 +27,19 @@ struct Geometry {
 };
 } // namespace
 
-/// Element of the padded, dilated input under a window: zero where there is none.
-static Value inputElement(Emitter &e, const Geometry &g, ArrayRef<Index> batch, ArrayRef<Index> free, ArrayRef<Index> k,
-                          const Mask &mask) {
+/// Element of the padded, dilated input: `at` is an index for each of its axes, from the padding's first on. Zero where
+/// there is none.
+static Value paddedElement(Emitter &e, const Geometry &g, const Index &image, const Index &channel, ArrayRef<Index> at,
+                           ArrayRef<bool> mayMiss, const Mask &mask) {
   Code &code = e.code;
-  size_t spatial = g.strides.size();
-  Indices at(2 + spatial);
-  at[0] = g.windows ? free[0] : batch[0];
-  at[1] = g.grouped ? e.add(e.scale(batch.back(), e.extent(g.channels)), k[0]) : k[0];
-  Mask inside = mask;
-  Mask valid;
+  Indices place{image, channel};
+  Mask inside = mask, valid;
   auto require = [&](Value condition) {
     inside = e.narrow(inside, condition);
     valid = e.narrow(valid, condition);
   };
-  for (size_t d = 0; d < spatial; ++d) {
-    Index pixel = e.scale(free[free.size() - spatial + d], code.integer(g.strides[d]));
-    Index position = e.add(pixel, e.scale(k[1 + d], code.integer(g.filterDilation[d])));
-    if (g.low[d])
-      position = e.add(position, code.integer(-g.low[d]));
+  for (size_t d = 0; d < at.size(); ++d) {
+    Index position = g.low[d] ? e.add(at[d], code.integer(-g.low[d])) : at[d];
     Value size = e.extent(g.inputDims[2 + d]);
     if (g.inputDilation[d] > 1) {
       Value dilation = code.integer(g.inputDilation[d]);
@@ -53,12 +47,12 @@ static Value inputElement(Emitter &e, const Geometry &g, ArrayRef<Index> batch, 
       require(e.inRange(position, code.integer(0), code.max(spread, code.integer(0))));
       require(e.inRange(e.rem(position, dilation), code.integer(0), code.integer(1)));
       position = e.div(position, dilation);
-    } else if (g.mayMiss[d]) {
+    } else if (mayMiss[d]) {
       require(e.inRange(position, code.integer(0), size));
     }
-    at[2 + d] = position;
+    place.push_back(position);
   }
-  Value element = e.value(g.input, at, inside);
+  Value element = e.value(g.input, place, inside);
   if (valid.lanes || valid.uniform) {
     element = valid.lanes ? e.vector(element) : element;
     Type type = element.getType();
@@ -69,6 +63,21 @@ static Value inputElement(Emitter &e, const Geometry &g, ArrayRef<Index> batch, 
       element = code.op<arith::SelectOp>(valid.uniform, element, zero);
   }
   return isFloat(g.dtype) ? element : e.convert(element, g.dtype, g.accumulator);
+}
+
+static Index channelOf(Emitter &e, const Geometry &g, ArrayRef<Index> batch, const Index &channel) {
+  return g.grouped ? e.add(e.scale(batch.back(), e.extent(g.channels)), channel) : channel;
+}
+
+/// The element under a window: `free` ends with an index for each of the result's axes, k is (channel, position).
+static Value inputElement(Emitter &e, const Geometry &g, ArrayRef<Index> batch, ArrayRef<Index> free, ArrayRef<Index> k,
+                          const Mask &mask) {
+  size_t spatial = g.strides.size();
+  Indices at;
+  for (size_t d = 0; d < spatial; ++d)
+    at.push_back(e.add(e.scale(free[free.size() - spatial + d], e.code.integer(g.strides[d])),
+                       e.scale(k[1 + d], e.code.integer(g.filterDilation[d]))));
+  return paddedElement(e, g, g.windows ? free[0] : batch[0], channelOf(e, g, batch, k[0]), at, g.mayMiss, mask);
 }
 
 /// The filter's element (o, k), k counting through (C/g, window).
@@ -92,42 +101,80 @@ static Contraction::Element filterElement(const Graph &graph, uint32_t value, co
 }
 
 /// Whether windows along spatial axis `d` may lie over the input's edge; true where that is not known.
-static bool mayMissEdge(const Op &op, const TensorType &input, const TensorType &filter, const TensorType &result,
-                        size_t d) {
+static bool mayMissEdge(const Op &op, const TensorType &input, const TensorType &filter, size_t d) {
   if (op.low[d] > 0 || op.high[d] > 0 || op.inputDilation[d] > 1)
     return true;
-  const Extent &n = input.dims[2 + d], &k = filter.dims[2 + d], &p = result.dims[2 + d];
+  const Extent &n = input.dims[2 + d], &k = filter.dims[2 + d], &p = op.pixels[d];
   if (!n.isConstant() || !k.isConstant() || !p.isConstant())
     return true;
   int64_t last = (p.factor - 1) * op.strides[d] + (k.factor - 1) * op.filterDilation[d] - op.low[d];
   return last >= n.factor;
 }
 
-/// Where windows move by one and sizes are constant, columns become positions in the padded image.
-static void useWindow(const Graph &graph, const Op &op, Contraction &c) {
-  const Shape &filter = graph.type(op.operands[1]).dims, &result = graph.type(op.results[0]).dims;
+/// Where sizes are constant, the image in planes.
+static void useWindow(const Graph &graph, const Op &op, const Geometry &g, Contraction &c) {
+  const Shape &filter = graph.type(op.operands[1]).dims, &input = graph.type(op.operands[0]).dims;
   size_t spatial = op.strides.size();
   Contraction::Window window;
-  for (size_t d = 0; d < spatial; ++d) {
-    if (op.strides[d] != 1 || !filter[2 + d].isConstant() || !result[2 + d].isConstant())
-      return;
-    if (filter[2 + d].factor < 1 || result[2 + d].factor < 1)
-      return;
-    window.pixels.push_back(result[2 + d].factor);
-    window.padded.push_back(Extent(result[2 + d].factor + (filter[2 + d].factor - 1) * op.filterDilation[d]));
-    window.taps *= filter[2 + d].factor;
-  }
-  window.pitches.resize(spatial);
-  int64_t pitch = 1, columns = 1;
+  SmallVector<bool> mayMiss(spatial);
+  window.axes.resize(spatial);
+  window.plane.resize(spatial);
+  int64_t pitch = 1;
   for (size_t d = spatial; d-- > 0;) {
-    window.pitches[d] = pitch * op.filterDilation[d];
-    window.reach += (filter[2 + d].factor - 1) * window.pitches[d];
-    columns += (window.pixels[d] - 1) * pitch;
-    pitch *= window.padded[d].factor;
+    const Extent &taps = filter[2 + d], &pixels = op.pixels[d];
+    if (!taps.isConstant() || !pixels.isConstant() || taps.factor < 1 || pixels.factor < 1)
+      return;
+    Contraction::Window::Axis &axis = window.axes[d];
+    axis = {pixels.factor, op.strides[d], op.filterDilation[d], {}, pitch};
+    for (int64_t j = 0; j < taps.factor; ++j)
+      if (!llvm::is_contained(axis.residues, j * axis.dilation % axis.stride))
+        axis.residues.push_back(j * axis.dilation % axis.stride);
+    int64_t reach = (taps.factor - 1) * axis.dilation / axis.stride, length = axis.pixels + reach;
+    window.plane[d] = Extent(length);
+    window.planes *= static_cast<int64_t>(axis.residues.size());
+    window.taps *= taps.factor;
+    window.reach += reach * pitch;
+    pitch *= length;
+    int64_t last = (length - 1) * axis.stride + *llvm::max_element(axis.residues) - op.low[d];
+    mayMiss[d] = op.low[d] > 0 || !input[2 + d].isConstant() || last >= input[2 + d].factor;
   }
+  window.columns = window.placeOf(window.pixels() - 1) + 1;
   window.channels = filter[1];
-  c.n = {Extent(columns)};
+  window.element = [=, axes = window.axes](Emitter &e, ArrayRef<Index> batch, Value channel, Value plane,
+                                           ArrayRef<Index> place, const Mask &mask) {
+    Code &code = e.code;
+    Indices at(place.begin(), place.end());
+    for (size_t d = axes.size(); d-- > 0;) {
+      Value count = code.integer(static_cast<int64_t>(axes[d].residues.size())), number = code.rem(plane, count);
+      plane = code.div(plane, count);
+      Value residue = code.integer(axes[d].residues[0]);
+      for (size_t i = 1; i < axes[d].residues.size(); ++i)
+        residue = code.op<arith::SelectOp>(
+            code.compare(arith::CmpIPredicate::eq, number, code.integer(static_cast<int64_t>(i))),
+            code.integer(axes[d].residues[i]), residue);
+      at[d] = e.add(e.scale(at[d], code.integer(axes[d].stride)), residue);
+    }
+    return paddedElement(e, g, batch[0], channelOf(e, g, batch, e.at(channel)), at, mayMiss, mask);
+  };
   c.window = window;
+}
+
+/// A convolution whose windows are pixels, with no padding: its image is a matrix.
+static void usePlainImage(const Graph &graph, const Op &op, const Geometry &g, Contraction &c) {
+  if (op.strides.size() != 1 || !graph.type(op.operands[1]).dims[2].isOne() || op.strides[0] != 1 || op.low[0] != 0 ||
+      op.high[0] != 0 || op.inputDilation[0] != 1)
+    return;
+  Shape strides;
+  int input = graph.inputStrides(op.operands[0], strides);
+  if (input < 0)
+    return;
+  c.right.plainInput = input;
+  c.right.memory = g.dtype;
+  c.right.freeStride = strides[2];
+  c.right.kStride = strides[1];
+  c.right.batchStrides = {strides[0]};
+  if (g.grouped)
+    c.right.batchStrides.push_back(strides[1] * g.channels);
 }
 
 /// Where an element of the product lies in the convolution's result.
@@ -169,13 +216,13 @@ bool shapeOfConvolution(const Graph &graph, uint32_t number, Contraction &c, std
   g.inputDilation.assign(op.inputDilation.begin(), op.inputDilation.end());
   g.filterDilation.assign(op.filterDilation.begin(), op.filterDilation.end());
   for (size_t d = 0; d < g.strides.size(); ++d)
-    g.mayMiss.push_back(mayMissEdge(op, input, filter, result, d));
+    g.mayMiss.push_back(mayMissEdge(op, input, filter, d));
   g.channels = filter.dims[1];
   g.grouped = op.groups > 1;
   g.outputs = g.grouped ? Extent(outputs.factor / op.groups) : outputs;
 
-  Shape window(filter.dims.begin() + 2, filter.dims.end()), pixels(result.dims.begin() + 2, result.dims.end());
-  g.windows = graph.bound(window) > graph.bound(pixels);
+  Shape window(filter.dims.begin() + 2, filter.dims.end());
+  g.windows = graph.bound(window) > graph.bound(op.pixels);
   if (!g.windows)
     c.batch.push_back(input.dims[0]);
   if (g.grouped)
@@ -183,12 +230,11 @@ bool shapeOfConvolution(const Graph &graph, uint32_t number, Contraction &c, std
   c.m.push_back(g.outputs);
   if (g.windows)
     c.n.push_back(input.dims[0]);
-  c.n.append(pixels.begin(), pixels.end());
+  c.columns = c.n;
+  c.n.append(result.dims.begin() + 2, result.dims.end());
+  c.columns.append(op.pixels.begin(), op.pixels.end());
   c.k.push_back(filter.dims[1]);
   c.k.append(window.begin(), window.end());
-
-  if (!g.windows)
-    useWindow(graph, op, c);
 
   c.left.value = op.operands[1];
   c.left.alongK = true;
@@ -214,10 +260,60 @@ bool shapeOfConvolution(const Graph &graph, uint32_t number, Contraction &c, std
   c.right.element = [g](Emitter &e, ArrayRef<Index> batch, const Position &n, const Position &k, const Mask &mask) {
     return inputElement(e, g, batch, n.dims(e), k.dims(e), mask);
   };
-  c.resultInRows = !c.window;
+  c.resultInRows = c.n.size() > 1;
   c.leftForAllBatches = !g.grouped;
   c.resultPosition = resultPlace(g);
+  if (!g.windows) {
+    useWindow(graph, op, g, c);
+    usePlainImage(graph, op, g, c);
+  }
   return true;
+}
+
+int64_t Contraction::Window::pixels() const {
+  int64_t product = 1;
+  for (const Axis &axis : axes)
+    product *= axis.pixels;
+  return product;
+}
+
+int64_t Contraction::Window::placeOf(int64_t pixel) const {
+  int64_t place = 0;
+  for (const Axis &axis : llvm::reverse(axes)) {
+    place += pixel % axis.pixels * axis.pitch;
+    pixel /= axis.pixels;
+  }
+  return place;
+}
+
+Value Contraction::Window::placeOf(Emitter &e, Value pixel) const {
+  if (columns == pixels())
+    return pixel;
+  Value place = e.code.integer(0);
+  for (const Axis &axis : llvm::reverse(axes)) {
+    Value count = e.code.integer(axis.pixels);
+    place = e.code.add(place, e.code.mul(e.code.rem(pixel, count), e.code.integer(axis.pitch)));
+    pixel = e.code.div(pixel, count);
+  }
+  return place;
+}
+
+std::pair<Value, Value> Contraction::Window::lookup(Code &code, ArrayRef<Index> tap) const {
+  Value plane = code.integer(0), offset = plane;
+  for (auto [axis, index] : llvm::zip(axes, tap)) {
+    Value at = code.mul(index.base, code.integer(axis.dilation)), stride = code.integer(axis.stride);
+    Value number = code.integer(0), residue = code.rem(at, stride);
+    for (size_t i = 1; i < axis.residues.size(); ++i)
+      number = code.op<arith::SelectOp>(code.compare(arith::CmpIPredicate::eq, residue, code.integer(axis.residues[i])),
+                                        code.integer(static_cast<int64_t>(i)), number);
+    plane = code.add(code.mul(plane, code.integer(static_cast<int64_t>(axis.residues.size()))), number);
+    offset = code.add(offset, code.mul(code.div(at, stride), code.integer(axis.pitch)));
+  }
+  return {plane, offset};
+}
+
+int64_t Contraction::Window::rowsOfVector(int64_t lanes) const {
+  return columns == pixels() ? 1 : (lanes + axes.back().pixels - 2) / axes.back().pixels + 1;
 }
 
 } // namespace kiln::cpu

@@ -248,6 +248,27 @@ Value Emitter::load(uint32_t v, Value pointer, ArrayRef<Index> at, const Mask &m
   return loadOffset(graph.type(v).dtype, pointer, linear(graph.type(v).dims, at), mask);
 }
 
+/// Lane l of what is loaded lies 2 * l elements from `where`: two vectors whose odd lanes are not read.
+Value Emitter::everySecond(Type type, Value where, const Mask &mask, int64_t bytes, bool pinned) {
+  VectorType vector = code.vectorOf(type, width), bits = code.vectorOf(code.i1, width);
+  Value lanes = laneMask(mask), none = code.constantInt(bits, 0);
+  if (!lanes)
+    lanes = code.constantInt(bits, 1);
+  Value halves[2];
+  for (int64_t half : {0, 1}) {
+    SmallVector<int64_t> spread;
+    for (int64_t l = 0; l < width; ++l)
+      spread.push_back(l % 2 ? width : half * width / 2 + l / 2);
+    Value some = code.op<vector::ShuffleOp>(lanes, none, spread);
+    halves[half] = code.maskedLoad(vector, code.address(where, code.integer(half * width), bytes), some, bytes, pinned);
+  }
+  SmallVector<int64_t> even;
+  for (int64_t l = 0; l < width; ++l)
+    even.push_back(2 * l);
+  return pinned ? Value(code.here<vector::ShuffleOp>(halves[0], halves[1], even))
+                : code.op<vector::ShuffleOp>(halves[0], halves[1], even);
+}
+
 Value Emitter::loadOffset(kiln_dtype dtype, Value pointer, const Index &offset, const Mask &mask, bool pinned) {
   int64_t bytes = byteSize(dtype);
   Type type = code.memoryType(dtype);
@@ -265,6 +286,8 @@ Value Emitter::loadOffset(kiln_dtype dtype, Value pointer, const Index &offset, 
     loaded = lanes    ? code.maskedLoad(result, where, lanes, bytes, pinned)
              : pinned ? code.loadHere(result, where, bytes)
                       : code.load(result, where, bytes);
+  } else if (!offset.lanes && offset.step == 2 && width > 1 && bytes >= 4) {
+    loaded = everySecond(type, code.address(pointer, offset.base, bytes), mask, bytes, pinned);
   } else {
     loaded = gatherLoad(type, pointer, offset, mask, bytes, pinned);
   }

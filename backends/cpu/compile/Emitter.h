@@ -169,6 +169,7 @@ private:
   Value emitRandomBits(const Op &op, uint32_t v, llvm::ArrayRef<Index> at, const Mask &mask);
 
   void report(kiln_status_kind kind, const Op &op, Value bad, Value index, Value limit);
+  Value everySecond(mlir::Type type, Value where, const Mask &mask, int64_t bytes, bool pinned);
   Value gatherLoad(mlir::Type type, Value pointer, const Index &offset, const Mask &mask, int64_t bytes, bool pinned);
   Value integerDivision(const Op *op, Value a, Value b, kiln_dtype dtype, bool remainder, const Mask &mask);
   Value binaryFloat(OpCode code, Value a, Value b);

@@ -163,6 +163,9 @@ bool Graph::read(const kiln_reader &reader, const kiln_kernel *kernel, Graph &gr
   for (const sdk::Op &op : source.ops)
     if (!convertOp(op, graph.ops.emplace_back(), error))
       return false;
+  for (Op &op : graph.ops)
+    if (op.code == OpCode::Convolution)
+      op.pixels.assign(graph.type(op.results[0]).dims.begin() + 2, graph.type(op.results[0]).dims.end());
   return true;
 }
 

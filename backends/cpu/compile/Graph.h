@@ -70,6 +70,7 @@ struct Op {
   Extent extent;                                                // extent
   llvm::SmallVector<int64_t, 4> strides, interior, window, low, high, inputDilation, filterDilation;
   llvm::SmallVector<int64_t, 2> lhsBatch, rhsBatch, lhsContract, rhsContract;
+  Shape pixels;      // convolution: its result's spatial extents, whatever the result's own dimensions have become
   std::string bytes; // constant
 
   /// A list of ints under its name; null where ops have none of it.

@@ -27,14 +27,30 @@ static void call(Code &code, StringRef name, ValueRange arguments) {
   code.here<func::CallOp>(function, arguments);
 }
 
+static void callTile(Code &code, StringRef kind, const MicroShape &s, SmallVector<Value> arguments,
+                     const Ahead &ahead) {
+  if (s.lines) {
+    if (ahead.from)
+      arguments.append({ahead.from, ahead.apart, ahead.count});
+    else
+      arguments.append({arguments[0], code.integer(0), code.integer(0)});
+  }
+  call(code, nameOf((kind + (s.lines ? "l" : "")).str(), {s.dtype}, {s.rows, s.vectors, s.lanes}), arguments);
+}
+
 void callMicroKernel(Code &code, const MicroShape &s, Value a, Value b, Value ldb, Value c, Value ldc, Value k,
-                     Value accumulate) {
-  call(code, nameOf("tile", {s.dtype}, {s.rows, s.vectors, s.lanes}), {a, b, ldb, c, ldc, k, accumulate});
+                     Value accumulate, const Ahead &ahead) {
+  callTile(code, "tile", s, {a, b, ldb, c, ldc, k, accumulate}, ahead);
 }
 
 void callTapsKernel(Code &code, const MicroShape &s, Value a, Value offsets, Value b, Value c, Value ldc, Value k,
                     Value accumulate) {
-  call(code, nameOf("taps", {s.dtype}, {s.rows, s.vectors, s.lanes}), {a, offsets, b, c, ldc, k, accumulate});
+  callTile(code, "taps", s, {a, offsets, b, c, ldc, k, accumulate}, {});
+}
+
+void callEdgeKernel(Code &code, const EdgeShape &s, Value a, Value b, Value ldb, Value c, Value ldc, Value k,
+                    Value accumulate) {
+  call(code, nameOf("edge", {s.dtype}, {s.rows, s.columns, s.lanes}), {a, b, ldb, c, ldc, k, accumulate});
 }
 
 void callDotKernel(Code &code, const DotShape &s, Value a, Value lda, Value b, Value ldb, Value c, Value ldc, Value k) {
@@ -43,7 +59,9 @@ void callDotKernel(Code &code, const DotShape &s, Value a, Value lda, Value b, V
 }
 
 void callPack(Code &code, const PackShape &s, Value from, Value apart, Value count, Value k, Value to, Value stride) {
-  call(code, nameOf(s.turn ? "turn" : "copy", {s.dtype, s.memory}, {s.lanes}), {from, apart, count, k, to, stride});
+  static constexpr const char *kinds[] = {"turn", "copy", "line"};
+  call(code, nameOf(kinds[static_cast<int>(s.packing)], {s.dtype, s.memory}, {s.lanes}),
+       {from, apart, count, k, to, stride});
 }
 
 void callSplit(Code &code, const SplitShape &s, Value from, Value apart, Value columns, Value k, Value to,
@@ -52,8 +70,9 @@ void callSplit(Code &code, const SplitShape &s, Value from, Value apart, Value c
 }
 
 static bool isMicroKernel(StringRef name) {
-  return llvm::any_of(std::initializer_list<const char *>{"kiln_tile_", "kiln_taps_", "kiln_dot_", "kiln_turn_",
-                                                          "kiln_copy_", "kiln_split_"},
+  return llvm::any_of(std::initializer_list<const char *>{"kiln_tile_", "kiln_taps_", "kiln_tilel_", "kiln_tapsl_",
+                                                          "kiln_edge_", "kiln_dot_", "kiln_turn_", "kiln_copy_",
+                                                          "kiln_line_", "kiln_split_"},
                       [&](const char *prefix) { return name.starts_with(prefix); });
 }
 
@@ -88,12 +107,55 @@ static Value sum(Code &code, Value a, Value b) {
   return code.here<arith::AddIOp>(a, b);
 }
 
-static Value zeroOf(Code &code, VectorType type) {
-  return isa<FloatType>(type.getElementType()) ? code.constant(type, 0.0) : code.constantInt(type, 0);
+static Value zeroOf(Code &code, Type type) {
+  return isa<FloatType>(getElementTypeOrSelf(type)) ? code.constant(type, 0.0) : code.constantInt(type, 0);
 }
 
 static Value advance(Code &code, Value pointer, Value bytes) {
   return code.here<LLVM::GEPOp>(code.ptr, code.i8, pointer, ValueRange{bytes});
+}
+
+using Step = llvm::function_ref<SmallVector<Value>(Value p, ValueRange carried)>;
+
+/// Steps through whole lines of a, `together` of them at once; a's pointer is the last but one of what is carried.
+static SmallVector<Value> sumLines(Code &code, const MicroShape &s, ValueRange ahead, Value whole, int64_t together,
+                                   ValueRange state, Step step) {
+  int64_t bytes = packedBytes(s.dtype);
+  size_t pointer = state.size() - 2;
+  return code.loop(code.integer(0), whole, s.lanes, state, [&](Value group, ValueRange carried) {
+    Value there = code.address(ahead[0], group, bytes);
+    code.loop(code.integer(0), ahead[2], 1,
+              [&](Value row) { code.here<LLVM::Prefetch>(advance(code, there, code.mul(row, ahead[1])), 0u, 2u, 1u); });
+    Value end = code.add(group, code.integer(s.lanes));
+    auto next = code.loop(group, end, together, carried, [&](Value p, ValueRange inner) {
+      SmallVector<Value> values(inner.begin(), inner.end());
+      for (int64_t i = 0; i < together; ++i)
+        values = step(code.add(p, code.integer(i)), values);
+      return values;
+    });
+    next[pointer] = advance(code, carried[pointer], code.integer(s.rows * s.lanes * bytes));
+    return next;
+  });
+}
+
+/// c = tile, or c += tile where `accumulate`.
+static void storeTile(Code &code, const MicroShape &s, ArrayRef<Value> tile, Value c, Value ldc, Value accumulate) {
+  int64_t bytes = packedBytes(s.dtype);
+  SmallVector<Value> places;
+  for (int64_t r = 0; r < s.rows; ++r)
+    for (int64_t j = 0; j < s.vectors; ++j)
+      places.push_back(
+          code.address(advance(code, c, code.mul(ldc, code.integer(r))), code.integer(j * s.lanes), bytes));
+  code.ifElse(
+      accumulate,
+      [&] {
+        for (auto [place, value] : llvm::zip(places, tile))
+          code.store(sum(code, code.loadHere(value.getType(), place, bytes), value), place, bytes);
+      },
+      [&] {
+        for (auto [place, value] : llvm::zip(places, tile))
+          code.store(value, place, bytes);
+      });
 }
 
 static void defineTile(Code &code, const MicroShape &s, bool taps, StringRef name) {
@@ -101,9 +163,12 @@ static void defineTile(Code &code, const MicroShape &s, bool taps, StringRef nam
   Type element = pairs ? code.i32 : code.memoryType(s.dtype);
   VectorType packed = code.vectorOf(element, s.lanes), vector = pairs ? code.vectorOf(code.f32, s.lanes) : packed;
   int64_t bytes = packedBytes(s.dtype);
-  auto arguments =
-      taps ? code.beginFunction(name, {code.ptr, code.ptr, code.ptr, code.ptr, code.i64, code.i64, code.i1}, {})
-           : code.beginFunction(name, {code.ptr, code.ptr, code.i64, code.ptr, code.i64, code.i64, code.i1}, {});
+  Type p = code.ptr, n = code.i64;
+  SmallVector<Type> types =
+      taps ? SmallVector<Type>{p, p, p, p, n, n, code.i1} : SmallVector<Type>{p, p, n, p, n, n, code.i1};
+  if (s.lines)
+    types.append({p, n, n});
+  auto arguments = code.beginFunction(name, types, {});
   Value a = arguments[0], b = arguments[taps ? 2 : 1], ldb = arguments[taps ? 1 : 2], c = arguments[3],
         ldc = arguments[4];
   Value k = arguments[5], accumulate = arguments[6];
@@ -114,45 +179,41 @@ static void defineTile(Code &code, const MicroShape &s, bool taps, StringRef nam
       code.here<LLVM::Prefetch>(advance(code, c, code.add(code.mul(ldc, code.integer(r)), code.integer(line))), 1u, 3u,
                                 1u);
 
-  SmallVector<Value> state(s.rows * s.vectors, zeroOf(code, vector));
+  size_t sums = static_cast<size_t>(s.rows * s.vectors);
+  SmallVector<Value> state(sums, zeroOf(code, vector));
   state.push_back(a);
   state.push_back(b);
-  Value sliverBytes = code.integer(s.rows * bytes);
-  auto out = code.loop(code.integer(0), k, 1, state, [&](Value p, ValueRange carried) {
+  // From one row's element of a to the next row's, and from one k to the next.
+  int64_t acrossRows = s.lines ? s.lanes : 1, alongK = s.lines ? 1 : s.rows;
+  auto step = [&](Value p, ValueRange carried) {
     SmallVector<Value> next(carried.begin(), carried.end());
-    Value pa = next[state.size() - 2], pb = next[state.size() - 1];
+    Value pa = next[sums], pb = next[sums + 1];
     if (taps)
       pb = advance(code, pb, code.loadHere(code.i64, code.address(ldb, p, 8), 8));
     SmallVector<Value> right;
     for (int64_t j = 0; j < s.vectors; ++j)
       right.push_back(code.loadHere(packed, code.address(pb, code.integer(j * s.lanes), bytes), bytes));
     for (int64_t r = 0; r < s.rows; ++r) {
-      Value scalar = code.loadHere(element, code.address(pa, code.integer(r), bytes), bytes);
+      Value scalar = code.loadHere(element, code.address(pa, code.integer(r * acrossRows), bytes), bytes);
       Value left = code.here<vector::SplatOp>(scalar, packed);
       for (int64_t j = 0; j < s.vectors; ++j)
         next[r * s.vectors + j] = multiplyAdd(code, left, right[j], next[r * s.vectors + j]);
     }
-    next[state.size() - 2] = advance(code, pa, sliverBytes);
+    next[sums] = advance(code, pa, code.integer(alongK * bytes));
     if (!taps)
-      next[state.size() - 1] = advance(code, pb, ldb);
+      next[sums + 1] = advance(code, pb, ldb);
     return next;
-  });
+  };
+  SmallVector<Value> out = state;
+  Value whole = code.integer(0);
+  if (s.lines) { // a few k at a time, so that the loop over a line ends seldom and is predicted
+    int64_t together = std::min<int64_t>(s.lanes, 4);
+    whole = code.mul(code.div(k, code.integer(s.lanes)), code.integer(s.lanes));
+    out = sumLines(code, s, arguments.drop_front(7), whole, together, out, step);
+  }
+  out = code.loop(whole, k, 1, out, step);
 
-  SmallVector<Value> tile(out.begin(), out.begin() + s.rows * s.vectors);
-  SmallVector<Value> places;
-  for (int64_t r = 0; r < s.rows; ++r)
-    for (int64_t j = 0; j < s.vectors; ++j)
-      places.push_back(
-          code.address(advance(code, c, code.mul(ldc, code.integer(r))), code.integer(j * s.lanes), bytes));
-  code.ifThen(accumulate, [&] {
-    for (size_t i = 0; i < tile.size(); ++i)
-      code.store(sum(code, code.loadHere(vector, places[i], bytes), tile[i]), places[i], bytes);
-  });
-  Value no = code.here<arith::XOrIOp>(accumulate, code.constantInt(code.i1, 1));
-  code.ifThen(no, [&] {
-    for (size_t i = 0; i < tile.size(); ++i)
-      code.store(tile[i], places[i], bytes);
-  });
+  storeTile(code, s, ArrayRef<Value>(out).take_front(sums), c, ldc, accumulate);
   code.endFunction();
 }
 
@@ -181,6 +242,54 @@ static Value sumsOf(Code &code, SmallVector<Value> vectors) {
     vectors = next;
   }
   return vectors[0];
+}
+
+/// c (+)= the sums of `rows` rows of a from the first on, `columns` accumulators each.
+static void edgeRows(Code &code, const EdgeShape &s, ValueRange arguments, int64_t first, int64_t rows) {
+  bool pairs = s.dtype == KILN_BF16;
+  VectorType packed = code.vectorOf(pairs ? code.i32 : code.memoryType(s.dtype), s.lanes);
+  VectorType vector = pairs ? code.vectorOf(code.f32, s.lanes) : packed;
+  int64_t bytes = packedBytes(s.dtype);
+  Value a = arguments[0], b = arguments[1], ldb = arguments[2], c = arguments[3], ldc = arguments[4];
+  Value k = arguments[5], accumulate = arguments[6];
+  SmallVector<Value> zeros(static_cast<size_t>(rows * s.columns), zeroOf(code, vector)), columns;
+  for (int64_t j = 0; j < s.columns; ++j)
+    columns.push_back(advance(code, b, code.mul(ldb, code.integer(j))));
+  auto sums = code.loop(code.integer(0), k, s.lanes, zeros, [&](Value p, ValueRange carried) {
+    SmallVector<Value> next, right;
+    for (Value column : columns)
+      right.push_back(code.loadHere(packed, code.address(column, p, bytes), bytes));
+    Value lines = advance(code, a, code.mul(p, code.integer(s.rows * bytes)));
+    for (int64_t r = 0; r < rows; ++r) {
+      Value left = code.loadHere(packed, code.address(lines, code.integer((first + r) * s.lanes), bytes), bytes);
+      for (int64_t j = 0; j < s.columns; ++j)
+        next.push_back(multiplyAdd(code, left, right[j], carried[static_cast<size_t>(r * s.columns + j)]));
+    }
+    return next;
+  });
+  for (int64_t j = 0; j < s.columns; ++j) {
+    SmallVector<Value> column;
+    for (int64_t r = 0; r < rows; ++r)
+      column.push_back(sums[static_cast<size_t>(r * s.columns + j)]);
+    Value all = sumsOf(code, column);
+    for (int64_t r = 0; r < rows; ++r) {
+      Value place = code.address(advance(code, c, code.mul(ldc, code.integer(first + r))), code.integer(j), bytes);
+      Value mine = code.here<vector::ExtractOp>(all, ArrayRef<int64_t>{r});
+      Value before = code.here<arith::SelectOp>(accumulate, code.loadHere(mine.getType(), place, bytes),
+                                                zeroOf(code, mine.getType()));
+      code.store(sum(code, before, mine), place, bytes);
+    }
+  }
+}
+
+static void defineEdge(Code &code, const EdgeShape &s, StringRef name) {
+  auto arguments = code.beginFunction(name, {code.ptr, code.ptr, code.i64, code.ptr, code.i64, code.i64, code.i1}, {});
+  // As many accumulators as a tile has, and no more rows than a vector has lanes for their sums.
+  int64_t registers = code.machine.vectorRegisters >= 32 ? 24 : 12;
+  int64_t together = std::max<int64_t>(1, std::min({s.rows, registers / s.columns, s.lanes}));
+  for (int64_t r = 0; r < s.rows; r += together)
+    edgeRows(code, s, arguments, r, std::min(together, s.rows - r));
+  code.endFunction();
 }
 
 /// The elements from number p on of a row of `memory`'s type, as `vector` holds them; all of them without a mask.
@@ -303,7 +412,18 @@ static void definePack(Code &code, const PackShape &s, StringRef name) {
         stride = arguments[5];
   auto row = [&](Value base, Value number, Value distance) { return advance(code, base, code.mul(number, distance)); };
   auto packed = [&](Value p) { return load.pairs() ? code.div(p, code.integer(2)) : p; };
-  if (!s.turn) {
+  if (s.packing == Packing::Line) { // rows stay as they are, cut into vectors
+    code.loop(code.integer(0), count, 1, [&](Value r) {
+      Value source = row(from, r, apart), target = code.address(to, code.mul(r, code.integer(s.lanes)), bytes);
+      code.loop(code.integer(0), k, s.lanes * load.step(), [&](Value p) {
+        Value group = code.div(p, code.integer(s.lanes * load.step()));
+        code.store(load.alongK(source, p, k), row(target, group, stride), bytes);
+      });
+    });
+    code.endFunction();
+    return;
+  }
+  if (s.packing == Packing::Copy) {
     code.loop(code.integer(0), k, load.step(), [&](Value p) {
       Value source = row(from, p, apart), target = row(to, packed(p), stride);
       code.loop(code.integer(0), count, s.lanes, [&](Value j) {
@@ -383,12 +503,15 @@ bool defineMicroKernel(Code &code, StringRef name) {
   if (!isMicroKernel(name) || !readName(name, kind, of, sizes))
     return false;
   auto has = [&](size_t dtypes, size_t numbers) { return of.size() == dtypes && sizes.size() == numbers; };
-  if ((kind == "turn" || kind == "copy") && has(2, 1))
-    definePack(code, {of[0], sizes[0], kind == "turn", of[1]}, name);
+  auto packing = kind == "turn" ? Packing::Turn : kind == "copy" ? Packing::Copy : Packing::Line;
+  if ((kind == "turn" || kind == "copy" || kind == "line") && has(2, 1))
+    definePack(code, {of[0], sizes[0], packing, of[1]}, name);
   else if (kind == "split" && has(2, 2))
     defineSplit(code, {of[0], sizes[0], sizes[1], of[1]}, name);
-  else if ((kind == "tile" || kind == "taps") && has(1, 3))
-    defineTile(code, {of[0], sizes[0], sizes[1], sizes[2]}, kind == "taps", name);
+  else if ((kind.starts_with("tile") || kind.starts_with("taps")) && has(1, 3))
+    defineTile(code, {of[0], sizes[0], sizes[1], sizes[2], kind.ends_with("l")}, kind.starts_with("taps"), name);
+  else if (kind == "edge" && has(1, 3))
+    defineEdge(code, {of[0], sizes[0], sizes[1], sizes[2]}, name);
   else if (kind == "dot" && has(3, 3))
     defineDot(code, {of[0], sizes[0], sizes[1], sizes[2], of[1], of[2]}, name);
   else

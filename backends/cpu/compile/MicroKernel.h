@@ -5,8 +5,9 @@
 //   void f(a, b, ldb, c, ldc, k, accumulate):   c[r][j] (+)= sum over p < k of a[p][r] * b[p][j],   r < rows, j <
 //   vectors * lanes
 //
-// a: [k][rows], contiguous. b: k rows, ldb bytes apart. c: rows, ldc bytes apart. The accumulators live in registers.
-// A kernel declares those that it calls; one more module, made once a program, holds their bodies.
+// a: [k][rows], contiguous, or in lines: [k / lanes][rows][lanes], as a row that is contiguous along k is packed
+// without being turned. b: k rows, ldb bytes apart. c: rows, ldc bytes apart. The accumulators live in registers. A
+// kernel declares those that it calls; one more module, made once a program, holds their bodies.
 #pragma once
 
 #include "backends/cpu/compile/Code.h"
@@ -22,7 +23,26 @@ namespace kiln::cpu {
 struct MicroShape {
   kiln_dtype dtype = KILN_F32; // of operands and accumulators: f32, f64, i32 or i64; or bf16
   int64_t rows = 0, vectors = 0, lanes = 0;
+  bool lines = false; // how a lies
   int64_t columns() const { return vectors * lanes; }
+};
+
+/// With a in lines, the functions have three more arguments: rows of memory, `apart` bytes from each other, `count` of
+/// them, that are fetched into the second level while the tile is summed, as far as k packed elements reach.
+struct Ahead {
+  mlir::Value from, apart, count;
+};
+
+/// The few columns that a whole vector would be wasted on: a in lines, each column contiguous along k, up to a multiple
+/// of the lanes, where it ends with zeros.
+///
+///   void f(a, b, ldb, c, ldc, k, accumulate):   c[r][j] (+)= sum over p < k of a[r][p] * b[j][p],   r < rows, j <
+///   columns
+///
+/// Sums are formed lane by lane, then across lanes in a fixed tree.
+struct EdgeShape {
+  kiln_dtype dtype = KILN_F32; // as MicroShape's
+  int64_t rows = 0, columns = 0, lanes = 0;
 };
 
 /// A product along the contiguous axis of both operands, without packing:
@@ -41,14 +61,17 @@ struct DotShape {
 ///
 ///   turn:   void f(from, apart, rows, k, to, stride):      to[p][r] = from[r][p],   r < rows <= lanes
 ///   copy:   void f(from, apart, columns, k, to, stride):   to[p][j] = from[p][j],   j < columns
+///   line:   void f(from, apart, rows, k, to, stride):      to[p / lanes][r][p % lanes] = from[r][p],   r < rows
 ///
-/// p < k. Rows of `from` are `apart` bytes from each other, rows of `to` `stride` bytes. Whole vectors are stored, in
-/// ascending order of p; turn stores up to a multiple of the lanes of p. To bf16 go pairs: to[p][r] holds elements 2p
-/// and 2p + 1 for p < k / 2, rounded up; what is behind the last one is 0.
+/// p < k. Rows of `from` are `apart` bytes from each other, rows of `to` (in lines: groups of them) `stride` bytes.
+/// Whole vectors are stored, in ascending order of p; turn and line store up to a multiple of the lanes of p, line
+/// zeros. To bf16 go pairs: to[p][r] holds elements 2p and 2p + 1 for p < k / 2, rounded up; what is behind the last
+/// one is 0.
+enum class Packing { Turn, Copy, Line };
 struct PackShape {
   kiln_dtype dtype = KILN_F32; // packed, as MicroShape's
   int64_t lanes = 0;
-  bool turn = false;
+  Packing packing = Packing::Copy;
   kiln_dtype memory = dtype; // of from: dtype; bf16 or f16 for f32; f32 for bf16
 };
 
@@ -65,9 +88,11 @@ struct SplitShape {
 
 /// Calls at the current point; declares the function where the module lacks it.
 void callMicroKernel(Code &code, const MicroShape &shape, mlir::Value a, mlir::Value b, mlir::Value ldb, mlir::Value c,
-                     mlir::Value ldc, mlir::Value k, mlir::Value accumulate);
+                     mlir::Value ldc, mlir::Value k, mlir::Value accumulate, const Ahead &ahead = {});
 void callTapsKernel(Code &code, const MicroShape &shape, mlir::Value a, mlir::Value offsets, mlir::Value b,
                     mlir::Value c, mlir::Value ldc, mlir::Value k, mlir::Value accumulate);
+void callEdgeKernel(Code &code, const EdgeShape &shape, mlir::Value a, mlir::Value b, mlir::Value ldb, mlir::Value c,
+                    mlir::Value ldc, mlir::Value k, mlir::Value accumulate);
 void callDotKernel(Code &code, const DotShape &shape, mlir::Value a, mlir::Value lda, mlir::Value b, mlir::Value ldb,
                    mlir::Value c, mlir::Value ldc, mlir::Value k);
 

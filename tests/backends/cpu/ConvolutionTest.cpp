@@ -36,11 +36,13 @@ Ints resultOf(const Ints &input, const Ints &filter, const Window &w) {
 }
 
 void check(const Ints &input, const Ints &filter, const Window &w, kiln_dtype type = KILN_F32,
-           kiln_dtype result = KILN_F32) {
+           kiln_dtype result = KILN_F32, const std::string &cpu = "native") {
   TestKernel k("k0", "contract");
   uint32_t x = k.input(type, fixed(input)), f = k.input(type, fixed(filter));
   k.output(addConvolution(k, x, f, result, fixed(resultOf(input, filter, w)), w));
-  check(k, {wholeNumbers(type, input, 1), wholeNumbers(type, filter, 2)}, 0);
+  RunOptions options;
+  options.cpu = cpu;
+  check(k, {wholeNumbers(type, input, 1), wholeNumbers(type, filter, 2)}, 0, options);
 }
 
 Window plane(int64_t stride = 1, int64_t pad = 0, int64_t inputDilation = 1, int64_t filterDilation = 1,
@@ -95,6 +97,55 @@ TEST(Convolution, EmptyAndSingle) {
   check({1, 1, 1, 1}, {1, 1, 3, 3}, plane(1, 1));
 }
 
+/// Vectors of 8 and 16 lanes; a small second level makes several K blocks of what one holds elsewhere.
+class OnTargets : public testing::TestWithParam<const char *> {
+protected:
+  void check(const Ints &input, const Ints &filter, const Window &w) {
+    SCOPED_TRACE(testing::PrintToString(input) + " " + testing::PrintToString(filter));
+    ::check(input, filter, w, KILN_F32, KILN_F32, GetParam());
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Convolution, OnTargets,
+                         testing::Values("native", "native:l2=64K", "x86-64-v3", "x86-64-v3:l2=32K"));
+
+TEST_P(OnTargets, PixelsThatAreAMatrix) {
+  check({1, 70, 7, 7}, {37, 70, 1, 1}, plane()); // 49 columns: one beyond whole vectors
+  check({1, 300, 14, 14}, {64, 300, 1, 1}, plane());
+  check({2, 33, 5, 10}, {50, 33, 1, 1}, plane()); // two beyond
+  check({1, 40, 3, 17}, {29, 40, 1, 1}, plane()); // three beyond
+  check({3, 9, 1, 1}, {30, 9, 1, 1}, plane());
+  check({2, 12, 9, 9}, {20, 6, 1, 1}, plane(1, 0, 1, 1, 2));
+  check({2, 12, 9, 9}, {2, 12, 1, 1}, plane()); // few rows
+}
+
+TEST_P(OnTargets, SmallImagesOfManyChannels) {
+  check({1, 130, 7, 7}, {70, 130, 3, 3}, plane(1, 1));
+  check({2, 64, 14, 14}, {100, 64, 3, 3}, plane(1, 1));
+  check({1, 65, 6, 5}, {41, 65, 3, 3}, plane(1, 1));
+  check({1, 64, 4, 4}, {64, 64, 3, 3}, plane(1, 1));
+  check({1, 30, 9, 11}, {31, 30, 5, 3}, plane(1, 2, 1, 2));
+  check({1, 33, 6, 7, 5}, {40, 33, 3, 3, 2}, {{1, 1, 1}, {1, 1, 0}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1});
+}
+
+TEST_P(OnTargets, Strides) {
+  check({1, 64, 14, 14}, {72, 64, 1, 1}, plane(2));
+  check({2, 40, 15, 13}, {60, 40, 3, 3}, plane(2, 1));
+  check({1, 3, 61, 63}, {24, 3, 7, 7}, plane(2, 3)); // few channels, a large window
+  check({1, 16, 20, 23}, {32, 16, 3, 3}, plane(3, 1));
+  check({1, 16, 20, 23}, {32, 16, 3, 3}, plane(2, 2, 1, 2)); // dilated by the stride: one plane
+  check({1, 16, 20, 23}, {32, 16, 2, 3}, plane(3, 2, 1, 2));
+  check({1, 16, 20, 20}, {32, 8, 3, 3}, plane(2, 1, 1, 1, 2));
+  check({1, 16, 9, 9}, {32, 16, 3, 3}, {{2, 1}, {0, 1}, {3, 1}, {2, 1}, {1, 1}, 1});
+}
+
+TEST_P(OnTargets, Depthwise) {
+  check({2, 19, 12, 14}, {19, 1, 3, 3}, plane(1, 1, 1, 1, 19));
+  check({1, 20, 15, 15}, {20, 1, 3, 3}, plane(2, 1, 1, 1, 20));
+  check({1, 10, 7, 7}, {20, 1, 5, 5}, plane(1, 2, 1, 1, 10)); // two outputs a channel
+  check({1, 6, 30, 31}, {18, 1, 3, 3}, plane(1, 1, 1, 1, 6));
+}
+
 TEST(Convolution, EveryType) {
   check({2, 4, 9, 9}, {6, 4, 3, 3}, plane(1, 1), KILN_F64, KILN_F64);
   check({2, 4, 9, 9}, {6, 4, 3, 3}, plane(1, 1), KILN_BF16, KILN_BF16);
@@ -135,6 +186,17 @@ TEST(Convolution, InputGradientWithTurnedFilter) {
   uint32_t turned = k.op("reverse", {swapped}, KILN_F32, {4, 6, 3, 3}, {ints("axes", {2, 3})});
   k.output(addConvolution(k, g, turned, KILN_F32, {3, 4, 14, 14}, plane(1, 2)));
   check(k, {wholeNumbers(KILN_F32, {3, 6, 12, 12}, 5), wholeNumbers(KILN_F32, {6, 4, 3, 3}, 6)}, 0);
+}
+
+/// What the convolution reads is added to its result: its dimensions stay apart.
+TEST(Convolution, ResidualOfItsOwnInput) {
+  for (int64_t size : {1, 3}) {
+    TestKernel k("k0", "contract");
+    Ints dims{2, 20, 7, 7};
+    uint32_t x = k.input(KILN_F32, fixed(dims)), f = k.input(KILN_F32, {20, 20, size, size});
+    k.output(k.op("add", {addConvolution(k, x, f, KILN_F32, fixed(dims), plane(1, size / 2)), x}));
+    check(k, {wholeNumbers(KILN_F32, dims, 10), wholeNumbers(KILN_F32, {20, 20, size, size}, 11)}, 0);
+  }
 }
 
 TEST(Convolution, EpilogueOfBiasAndActivation) {

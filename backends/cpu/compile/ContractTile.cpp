@@ -1,0 +1,154 @@
+// One tile of a product: its micro-kernels, what is fetched for it, what becomes of its sums.
+
+#include "backends/cpu/compile/ContractLowering.h"
+
+using namespace mlir;
+using llvm::ArrayRef;
+using llvm::SmallVector;
+
+namespace kiln::cpu {
+
+/// Where a tile's elements will be written, and what of the same shape is read for them, is fetched while it is summed:
+/// rows lie far apart, and nothing else would ask for them in time.
+void ContractLowering::fetchResult(Emitter &e, const Block &block, Value m, Value rows, Value n, Value width) const {
+  Code &code = e.code;
+  const Shape &dims = graph.type(c.result).dims;
+  SmallVector<std::pair<Value, int64_t>> read, written;
+  for (auto [i, v] : llvm::enumerate(graph.inputs))
+    if (graph.type(v).dims == dims && v != c.left.value && v != c.right.value)
+      read.push_back({e.input(i), byteSize(graph.type(v).dtype)});
+  for (auto [i, v] : llvm::enumerate(graph.outputs))
+    written.push_back({e.output(i), byteSize(graph.type(v).dtype)});
+  code.loop(code.integer(0), rows, 1, [&](Value r) {
+    Value place = e.linear(dims, c.resultPosition(e, block.batch, e.indicesOfRow(c.m, code.add(m, r)), {e.at(n)})).base;
+    auto fetch = [&](Value pointer, int64_t size, bool write) {
+      Value from = code.address(pointer, place, size);
+      code.loop(code.integer(0), code.mul(width, code.integer(size)), 64,
+                [&](Value byte) { code.here<LLVM::Prefetch>(code.address(from, byte, 1), write ? 1u : 0u, 3u, 1u); });
+    };
+    for (auto [pointer, size] : read)
+      fetch(pointer, size, false);
+    for (auto [pointer, size] : written)
+      fetch(pointer, size, true);
+  });
+}
+
+void ContractLowering::tile(Emitter &e, const Block &block, Value m, Value n, Value left, Value right, Value apart,
+                            Value k0, Value k1, const Ahead &ahead) const {
+  Code &code = e.code;
+  int64_t width = t.tileColumns();
+  Value sums = e.workerScratch(sumsArea);
+  Value accumulate = code.constantInt(code.i1, 0);
+  if (!oneBlock) {
+    Value number =
+        code.add(code.mul(code.div(code.sub(n, block.n0), code.integer(width)), code.integer(t.mc / t.tileRows)),
+                 code.div(code.sub(m, block.m0), code.integer(t.tileRows)));
+    sums = code.address(sums, code.mul(number, code.integer(t.tileRows * width)), bytes);
+    accumulate = code.compare(arith::CmpIPredicate::sgt, k0, block.k0);
+  }
+  Value rows = code.sub(block.m1, m), rest = code.sub(block.n1, n);
+  if (oneBlock && c.n.size() == 1 && t.right != RightMode::Window)
+    fetchResult(e, block, m, code.min(rows, code.integer(t.tileRows)), n, code.min(rest, code.integer(width)));
+  callTile(e, heightOf(e, rows), rest, left, right, apart, sums, code.sub(k1, k0), accumulate, ahead);
+
+  Value last = oneBlock ? code.constantInt(code.i1, 1) : code.compare(arith::CmpIPredicate::sge, k1, block.k1);
+  code.ifThen(last, [&] {
+    rows = code.min(rows, code.integer(t.tileRows));
+    rest = code.min(rest, code.integer(width));
+    if (t.right == RightMode::Window) {
+      finishWindow(e, block.batch, m, rows, n, rest, sums, width);
+      return;
+    }
+    if (t.chunks == 1) {
+      finishRows(e, block.batch, m, rows, n, rest, width, sums, width);
+      return;
+    }
+    // A part of K: put down as it is.
+    Sizes s = sizes(e);
+    int64_t lanes = t.lanes;
+    Value stride = code.mul(code.ceilDiv(s.n, code.integer(lanes)), code.integer(lanes));
+    Value first = code.mul(code.add(code.mul(block.chunk, s.batch), block.batchNumber), s.m);
+    code.loop(code.integer(0), rows, 1, [&](Value r) {
+      Value row = code.add(code.mul(code.add(first, code.add(m, r)), stride), n);
+      Value to = code.address(e.scratch(partialArea), row, bytes);
+      Value from = code.address(sums, code.mul(r, code.integer(width)), bytes);
+      code.loop(code.integer(0), rest, lanes, [&](Value v) {
+        code.store(code.loadHere(vectorType(e), code.address(from, v, bytes), bytes), code.address(to, v, bytes),
+                   bytes);
+      });
+    });
+  });
+}
+
+SmallVector<int64_t, 4> ContractLowering::heights() const {
+  SmallVector<int64_t, 4> all;
+  bool constant = llvm::all_of(c.m, [](const Extent &extent) { return extent.isConstant(); });
+  int64_t m = graph.bound(c.m), rest = m % t.tileRows;
+  for (int64_t h = t.tileRows; h > 0; h -= t.rowUnit)
+    if (!constant || (h == t.tileRows && m >= h) || (rest && h == roundUp(rest, t.rowUnit)))
+      all.push_back(h);
+  if (all.empty())
+    all.push_back(t.tileRows);
+  return all;
+}
+
+/// How long a packed row of the left operand is.
+Value ContractLowering::depthOf(Code &code, Value k0, Value k1) const {
+  Value depth = code.sub(k1, k0), lanes = code.integer(t.lanes);
+  return lines ? code.mul(code.ceilDiv(depth, lanes), lanes) : depth;
+}
+
+/// The height of the sliver that holds the first of `rows` rows: whole, or the rest rounded up to the unit.
+Value ContractLowering::heightOf(Emitter &e, Value rows) const {
+  Code &code = e.code;
+  SmallVector<int64_t, 4> all = heights();
+  if (all.size() == 1)
+    return code.integer(all[0]);
+  Value unit = code.integer(t.rowUnit);
+  return code.min(code.integer(t.tileRows), code.mul(code.ceilDiv(rows, unit), unit));
+}
+
+void ContractLowering::callTile(Emitter &e, Value height, Value width, Value left, Value right, Value ldb, Value to,
+                                Value k, Value accumulate, const Ahead &ahead) const {
+  Code &code = e.code;
+  int64_t whole = t.tileColumns(), last = graph.bound(columns) % whole;
+  Value ldc = code.integer(whole * bytes);
+  bool constant = llvm::all_of(columns, [](const Extent &extent) { return extent.isConstant(); });
+  auto call = [&](int64_t rows, int64_t vectors) {
+    MicroShape shape{packed, rows, vectors, t.lanes, lines};
+    if (t.right == RightMode::Window)
+      callTapsKernel(code, shape, left, ldb, right, to, ldc, k, accumulate);
+    else
+      callMicroKernel(code, shape, left, right, ldb, to, ldc, k, accumulate, ahead);
+  };
+  // The last panel may be narrower; where its width is not known, only much narrower ones have code of their own.
+  int64_t narrow = !constant ? 1 : t.edge ? last / t.lanes : ceilDivide(last, t.lanes);
+  auto callNarrow = [&](int64_t rows) {
+    if (narrow)
+      call(rows, narrow);
+    if (t.edge)
+      callEdgeKernel(code, {packed, rows, t.edge, t.lanes}, left, e.workerScratch(edgeArea),
+                     code.integer(edgeStride * bytes), code.address(to, code.integer(narrow * t.lanes), bytes), ldc, k,
+                     accumulate);
+  };
+  auto callHeight = [&](int64_t rows) {
+    if (!t.edge && (narrow == t.tileVectors || (constant && !last)))
+      return call(rows, t.tileVectors);
+    if (constant && graph.bound(columns) < whole)
+      return callNarrow(rows);
+    Value least = code.integer(constant ? whole : t.lanes + 1);
+    code.ifElse(
+        code.compare(arith::CmpIPredicate::sge, width, least), [&] { call(rows, t.tileVectors); },
+        [&] { callNarrow(rows); });
+  };
+  SmallVector<int64_t, 4> all = heights();
+  std::function<void(size_t)> choose = [&](size_t i) {
+    if (i + 1 == all.size())
+      return callHeight(all[i]);
+    Value is = code.compare(arith::CmpIPredicate::eq, height, code.integer(all[i]));
+    code.ifElse(is, [&] { callHeight(all[i]); }, [&] { choose(i + 1); });
+  };
+  choose(0);
+}
+
+} // namespace kiln::cpu
