@@ -54,13 +54,83 @@ bool mayAccumulate(mlir::Type operand, mlir::Type result) {
 
 } // namespace
 
-bool isNonNegative(const Dim &dim) {
-  // With every symbol s = s' + 1, s' >= 0, an expression without a minus sign
-  // cannot be negative.
+/// With every symbol s = s' + 1, s' >= 0, an expression without a minus sign cannot be negative.
+static bool hasNoMinus(const Dim &dim) {
   std::map<std::string, Dim> shifted;
   for (const std::string &name : dim.symbols())
     shifted.emplace(name, Dim::symbol(name) + Dim(1));
   return dim.substitute(shifted).str().find('-') == std::string::npos;
+}
+
+namespace {
+/// floordiv(base + rest, divisor) as it stands in a text.
+struct Quotient {
+  std::string text;
+  Dim base;
+  int64_t rest = 0, divisor = 1;
+};
+} // namespace
+
+/// The quotients of an expression that no other one holds, each once.
+static std::vector<Quotient> quotientsOf(const std::string &text) {
+  std::vector<Quotient> out;
+  for (size_t at = 0; (at = text.find("floordiv(", at)) != std::string::npos;) {
+    size_t end = at + 9, comma = 0;
+    for (int depth = 1; end < text.size() && depth > 0; ++end) {
+      depth += text[end] == '(' ? 1 : text[end] == ')' ? -1 : 0;
+      comma = depth == 1 && text[end] == ',' ? end : comma;
+    }
+    std::optional<Dim> whole = Dim::parse(text.substr(at + 9, comma - at - 9)),
+                       divisor = Dim::parse(text.substr(comma + 1, end - comma - 2));
+    std::map<std::string, int64_t> zeros;
+    for (const std::string &symbol : whole ? whole->symbols() : std::vector<std::string>())
+      zeros[symbol] = 0;
+    std::optional<int64_t> rest = whole ? whole->evaluate(zeros) : std::nullopt;
+    Quotient quotient{text.substr(at, end - at), Dim(), rest.value_or(0),
+                      divisor ? divisor->constant().value_or(0) : 0};
+    bool isNew = llvm::none_of(out, [&](const Quotient &other) { return other.text == quotient.text; });
+    if (rest && quotient.divisor > 0 && isNew) {
+      quotient.base = *whole - Dim(*rest);
+      out.push_back(std::move(quotient));
+    }
+    at = end;
+  }
+  return out;
+}
+
+/// Quotients of neighbours differ by little: floordiv(N+2, 3) is floordiv(N, 3) or one more. An expression that is at
+/// most `dim`, with one quotient less; nullopt where no two are neighbours.
+static std::optional<Dim> withoutNeighbour(const Dim &dim) {
+  std::string text = dim.str();
+  std::vector<Quotient> quotients = quotientsOf(text);
+  for (const Quotient &large : quotients)
+    for (const Quotient &small : quotients) {
+      if (large.divisor != small.divisor || large.base != small.base || large.rest <= small.rest)
+        continue;
+      std::string open = text;
+      for (size_t at = 0; (at = open.find(large.text, at)) != std::string::npos;)
+        open.replace(at, large.text.size(), "quotient'");
+      std::replace(open.begin(), open.end(), '\'', '_');
+      std::optional<Dim> parsed = Dim::parse(open), base = Dim::parse(small.text);
+      if (!parsed || !base)
+        continue;
+      const std::string name = "quotient_";
+      Dim zero = parsed->substitute({{name, Dim(0)}});
+      std::optional<int64_t> factor = (parsed->substitute({{name, Dim(1)}}) - zero).constant();
+      if (!factor || *parsed != zero + Dim(*factor) * Dim::symbol(name))
+        continue;
+      int64_t most = (large.rest - small.rest + large.divisor - 1) / large.divisor;
+      return zero + Dim(*factor) * (*base + Dim(*factor < 0 ? most : 0));
+    }
+  return std::nullopt;
+}
+
+bool isNonNegative(const Dim &dim) {
+  std::optional<Dim> least = dim;
+  for (int rounds = 0; least && rounds < 4; ++rounds, least = withoutNeighbour(*least))
+    if (hasNoMinus(*least))
+      return true;
+  return false;
 }
 
 std::string describe(mlir::Type type) {

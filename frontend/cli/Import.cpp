@@ -5,12 +5,15 @@
 #include "frontend/driver/Files.h"
 #include "frontend/gguf/Model.h"
 #include "frontend/huggingface/Folder.h"
+#include "frontend/onnx/ImportFile.h"
 #include "runtime/program/Weights.h"
 #include "runtime/support/Error.h"
 
 #include "CLI/CLI.hpp"
 
+#include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 
 namespace kiln {
@@ -20,6 +23,50 @@ namespace {
 int failed(const std::exception &error) {
   std::fprintf(stderr, "kiln: error: %s\n", error.what());
   return 1;
+}
+
+bool isOnnx(const std::string &path) { return path.ends_with(".onnx"); }
+
+onnx::ImportedFile readOnnx(const std::string &path, const std::string &name,
+                            const std::map<std::string, int64_t> &bounds,
+                            const std::map<std::string, std::string> &dims) {
+  onnx::ImportedFile imported = onnx::importFile(path, {name, bounds, dims});
+  for (const std::string &problem : imported.problems)
+    std::fprintf(stderr, "kiln: error: %s: %s\n", path.c_str(), problem.c_str());
+  return imported;
+}
+
+/// An ONNX file as a text and, beside it, its weights.
+int importOnnx(const ImportOptions &options) {
+  const std::string &output = options.output;
+  std::string weights = (output.ends_with(".kiln") ? output.substr(0, output.size() - 5) : output) + ".safetensors";
+  if (absl::Status input = checkInput(options.path); !input.ok())
+    return report(input);
+  for (const std::string &path : {output, weights})
+    for (const absl::Status &status :
+         {checkOutput(path), checkNotInput(path, {{options.path, "the model that is imported"}})})
+      if (!output.empty() && !options.check && !status.ok())
+        return report(status);
+  onnx::ImportedFile imported = readOnnx(options.path, options.model, options.bounds, options.dims);
+  if (!imported.problems.empty())
+    return 1;
+  std::string open;
+  for (const std::string &dim : imported.open)
+    open += " --bound " + dim + "=N";
+  if (options.check) {
+    std::printf("%s can be imported%s%s\n", options.path.c_str(), open.empty() ? "" : "; a build wants", open.c_str());
+    return 0;
+  }
+  if (output.empty()) {
+    std::fputs(imported.text.c_str(), stdout);
+    return 0;
+  }
+  writeSafetensors(weights, imported.weights.tensors());
+  if (absl::Status written = writeFile(output, imported.text); !written.ok())
+    return report(written);
+  std::printf("%s and %s are written\nkiln build %s --weights %s%s\n", output.c_str(), weights.c_str(), output.c_str(),
+              weights.c_str(), open.c_str());
+  return 0;
 }
 
 bool isModel(const std::string &path) { return huggingface::isFolder(path) || gguf::isGguf(path); }
@@ -47,19 +94,59 @@ std::string withUse(const huggingface::Imported &imported, const std::string &pa
 
 } // namespace
 
+bool readDims(const std::vector<std::string> &rawBounds, const std::vector<std::string> &rawDims,
+              std::map<std::string, int64_t> &bounds, std::map<std::string, std::string> &dims) {
+  for (const std::string &text : rawBounds) {
+    size_t equals = text.find('=');
+    std::string value = equals == std::string::npos || equals == 0 ? "" : text.substr(equals + 1);
+    char *end = nullptr;
+    errno = 0;
+    long long bound = std::strtoll(value.c_str(), &end, 10);
+    if (*end || bound < 1 || errno == ERANGE) {
+      std::fprintf(stderr, "kiln: --bound %s: expected DIM=N with a positive N\n", text.c_str());
+      return false;
+    }
+    bounds[text.substr(0, equals)] = bound;
+  }
+  for (const std::string &text : rawDims) {
+    size_t equals = text.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      std::fprintf(stderr, "kiln: --dim %s: expected DIM=N, or an expression as DIM=32*DIM\n", text.c_str());
+      return false;
+    }
+    dims[text.substr(0, equals)] = text.substr(equals + 1);
+  }
+  return true;
+}
+
 CLI::App *addImport(CLI::App &app, ImportOptions &options) {
   CLI::App *command = app.add_subcommand("import", "the .kiln text of a model from elsewhere");
-  command->add_option("MODEL", options.path, "a Hugging Face folder (config.json, model.safetensors), or a GGUF file")
-      ->required();
+  command->add_option("MODEL", options.path,
+                      "a Hugging Face folder (config.json, model.safetensors), a GGUF file, or an ONNX file");
   command->add_option("--model", options.model, "which model, where it is not the one that the folder names");
-  command->add_option("-o,--output", options.output, "the text to write (default: standard output)");
+  command->add_option("-o,--output", options.output,
+                      "the text to write (default: standard output); an ONNX file's weights are written beside it");
+  command->add_option("--bound", options.rawBounds, "DIM=N: the largest value of a dimension of an ONNX file")
+      ->allow_extra_args(false);
+  command
+      ->add_option("--dim", options.rawDims,
+                   "DIM=N: a dimension of an ONNX file that is this number, or an expression (H=32*H)")
+      ->allow_extra_args(false);
+  command->add_flag("--check", options.check, "only list what keeps an ONNX file from being imported");
+  command->add_flag("--ops", options.ops, "only print the table of ONNX's ops, and what each becomes");
   return command;
 }
 
 int commandImport(const ImportOptions &options) {
   try {
+    if (options.ops) {
+      std::fputs(onnx::opsTable().c_str(), stdout);
+      return 0;
+    }
+    if (isOnnx(options.path))
+      return importOnnx(options);
     if (!isModel(options.path))
-      fail("'%s' is no model that can be imported: a folder with a config.json, or a .gguf file, is expected",
+      fail("'%s' is no model that can be imported: a folder with a config.json, a .gguf or an .onnx file is expected",
            options.path.c_str());
     huggingface::Imported imported = readModel(options.path, options.model);
     std::string text = gguf::isGguf(options.path) ? imported.text : withUse(imported, options.path);
@@ -83,6 +170,19 @@ int commandImport(const ImportOptions &options) {
 
 int importGiven(ModelOptions &options) {
   try {
+    if (isOnnx(options.file)) {
+      if (absl::Status input = checkInput(options.file); !input.ok())
+        return report(input);
+      onnx::ImportedFile imported = readOnnx(options.file, options.model, options.bounds, options.dims);
+      if (!imported.problems.empty())
+        return 1;
+      options.text = std::move(imported.text);
+      if (!options.weights.empty())
+        return 0;
+      options.weightSet = std::make_shared<WeightSet>();
+      options.weightSet->tensors = std::move(imported.weights);
+      return 0;
+    }
     if (!isModel(options.file))
       return 0;
     if (!options.weights.empty())

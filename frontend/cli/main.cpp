@@ -27,7 +27,7 @@ namespace {
 constexpr int kWrongUsage = 2;
 
 struct RawOptions {
-  std::vector<std::string> set, bounds;
+  std::vector<std::string> set, bounds, dims;
 };
 
 /// What goes for backends that did not come with Kiln; the same for every command that loads one.
@@ -57,13 +57,17 @@ bool splitPair(const std::string &text, std::string &name, std::string &value) {
 
 /// Options that say how a model is compiled; the same for every command that takes a model.
 void addCompileOptions(CLI::App *app, kiln::ModelOptions &options, RawOptions &raw, kiln::ApartOptions &apartness) {
-  app->add_option("MODEL", options.file, "the model's .kiln file, a Hugging Face folder, or a GGUF file")->required();
+  app->add_option("MODEL", options.file, "the model's .kiln file, a Hugging Face folder, a GGUF file, or an ONNX file")
+      ->required();
   app->add_option("--model", options.model, "which model, where the file has several");
   app->add_option("--backend", options.backend,
                   "a backend's name (see `kiln backends`), or a plugin's path; default cpu");
   addBackendOption(app, options.backendOptions);
   app->add_option("--set", raw.set, "[MODEL.]NAME=VALUE: a constant of the model")->allow_extra_args(false);
   app->add_option("--bound", raw.bounds, "DIM=N: the largest value of a dimension that the recipe leaves open")
+      ->allow_extra_args(false);
+  app->add_option("--dim", raw.dims,
+                  "DIM=N: a dimension of an ONNX file that is this number, or an expression (H=32*H)")
       ->allow_extra_args(false);
   app->add_option("--entry", options.entries, "entry points to build, separated by commas (default: all)")
       ->delimiter(',');
@@ -108,17 +112,8 @@ int finishCompileOptions(kiln::ModelOptions &options, const RawOptions &raw) {
     }
     options.set.emplace_back(name, value);
   }
-  for (const std::string &text : raw.bounds) {
-    std::string name, value;
-    char *end = nullptr;
-    errno = 0;
-    long long bound = splitPair(text, name, value) ? std::strtoll(value.c_str(), &end, 10) : 0;
-    if (!end || *end || bound < 1 || errno == ERANGE) {
-      std::fprintf(stderr, "kiln: --bound %s: expected DIM=N with a positive N\n", text.c_str());
-      return kWrongUsage;
-    }
-    options.bounds[name] = bound;
-  }
+  if (!kiln::readDims(raw.bounds, raw.dims, options.bounds, options.dims))
+    return kWrongUsage;
   int code = checkBackendOptions(options.backendOptions);
   return code ? code : kiln::importGiven(options);
 }
@@ -332,7 +327,9 @@ int main(int argc, char **argv) {
     return code == 0 ? flushed(0) : kWrongUsage;
   }
   if (import->parsed())
-    return flushed(kiln::commandImport(importing));
+    return kiln::readDims(importing.rawBounds, importing.rawDims, importing.bounds, importing.dims)
+               ? flushed(kiln::commandImport(importing))
+               : kWrongUsage;
   if (int code = finishCompileOptions(options, raw))
     return code;
   if (build->parsed())

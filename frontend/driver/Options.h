@@ -14,13 +14,14 @@ namespace kiln {
 struct WeightSet;
 
 struct ModelOptions {
-  std::string file; ///< the model's .kiln text
+  std::string file; ///< the model's .kiln text, or an ONNX file
   /// The text itself, where it is not what the file holds (an editor's); locations name the file.
   std::optional<std::string> text;
   std::string model; ///< empty: the file's only one
   std::vector<std::pair<std::string, std::string>> set;
   std::map<std::string, int64_t> bounds;
-  std::vector<std::string> entries; ///< empty: all
+  std::map<std::string, std::string> dims; ///< of an ONNX file: dimensions that are to be numbers or expressions
+  std::vector<std::string> entries;        ///< empty: all
   std::string backend = "cpu";
   std::string targetCpu = "native";
   std::string triple;

@@ -191,6 +191,10 @@ public:
   /// Those that a hint may name, of the kind that is wanted.
   std::vector<std::string> visibleNames(const Frame &frame, Wanted wanted) const;
 
+  // A function that is written statement by statement (Draft.cpp, whose frame it is).
+  std::shared_ptr<Entry> beginDraft(Frame &frame);
+  void declareInDraft(const std::vector<StmtPtr> &body, Entry &entry);
+
   // Modules of the output (Entries.cpp, Train.cpp, Generate.cpp).
   std::shared_ptr<Entry> beginEntry(const std::string &name,
                                     const std::vector<std::pair<std::string, TypeInfo>> &inputs, bool training,
@@ -257,6 +261,8 @@ private:
   Value evalSymbol(const Expr &expr, Frame &frame);
   bool isEntry(const Stmt &function);
   bool functionEntry(const Stmt &function, bool training);
+  std::shared_ptr<Entry> openEntry(const Stmt &function, bool training,
+                                   std::vector<std::pair<std::string, TypeInfo>> &inputs);
   std::optional<TypeInfo> entryType(const Expr &written, Frame &frame, std::map<std::string, Bound> &bounds,
                                     std::map<std::string, Bound> &least);
   bool withinLimits(Range range);

@@ -152,18 +152,18 @@ std::optional<TypeInfo> Elaborator::entryType(const Expr &written, Frame &frame,
   return type;
 }
 
-/// Builds the entry of a function; true when it depends on the mode, so that a training variant has to be built too.
-bool Elaborator::functionEntry(const Stmt &function, bool training) {
+/// The entry of a function, up to its first statement; null after an error.
+std::shared_ptr<Entry> Elaborator::openEntry(const Stmt &function, bool training,
+                                             std::vector<std::pair<std::string, TypeInfo>> &inputs) {
   Frame frame;
   frame.self = model_;
   frame.mode = Frame::Mode::Function;
   frame.freeDims = true;
-  std::vector<std::pair<std::string, TypeInfo>> inputs;
   std::map<std::string, Bound> bounds, least;
   for (const Parameter &parameter : function.parameters) {
     std::optional<TypeInfo> type = entryType(*parameter.type, frame, bounds, least);
     if (!type)
-      return false;
+      return nullptr;
     inputs.emplace_back(parameter.name, std::move(*type));
   }
   std::shared_ptr<Entry> entry =
@@ -181,10 +181,19 @@ bool Elaborator::functionEntry(const Stmt &function, bool training) {
                                         std::to_string(stated->second.value) + " that is stated here");
         builder_.setInsertionPointToEnd(module_->getBody());
         entry_ = nullptr;
-        return false;
+        return nullptr;
       }
       entry->bounds[symbol] = {given->second, range, true};
     }
+  return entry;
+}
+
+/// Builds the entry of a function; true when it depends on the mode, so that a training variant has to be built too.
+bool Elaborator::functionEntry(const Stmt &function, bool training) {
+  std::vector<std::pair<std::string, TypeInfo>> inputs;
+  std::shared_ptr<Entry> entry = openEntry(function, training, inputs);
+  if (!entry)
+    return false;
   Arguments arguments;
   arguments.positional = inputValues(*entry, inputs);
   for (const Parameter &parameter : function.parameters)

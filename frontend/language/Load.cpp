@@ -18,6 +18,17 @@ extern const LibraryFile libraryFiles[];
 extern const size_t libraryFileCount;
 } // namespace language
 
+std::vector<std::unique_ptr<language::File>> language::parseLibrary(Diagnostics &diagnostics) {
+  std::vector<std::unique_ptr<File>> files;
+  for (size_t i = 0; i < libraryFileCount; ++i) {
+    const LibraryFile &file = libraryFiles[i];
+    files.push_back(parse(std::make_unique<SourceFile>(std::string("nn/") + file.name,
+                                                       std::string(file.text, file.size), /*isLibrary=*/true),
+                          diagnostics));
+  }
+  return files;
+}
+
 using namespace language;
 
 mlir::OwningOpRef<mlir::ModuleOp> loadModelText(mlir::MLIRContext &context, const std::string &text,
@@ -30,12 +41,8 @@ mlir::OwningOpRef<mlir::ModuleOp> loadModelText(mlir::MLIRContext &context, cons
     return *static_cast<const File *>(diagnostics.kept());
   };
   std::vector<const File *> files;
-  for (size_t i = 0; i < libraryFileCount; ++i) {
-    const LibraryFile &file = libraryFiles[i];
-    files.push_back(&keep(parse(std::make_unique<SourceFile>(std::string("nn/") + file.name,
-                                                             std::string(file.text, file.size), /*isLibrary=*/true),
-                                diagnostics)));
-  }
+  for (std::unique_ptr<File> &file : parseLibrary(diagnostics))
+    files.push_back(&keep(std::move(file)));
   std::string own = text.starts_with(byteOrderMark) ? text.substr(byteOrderMark.size()) : text;
   files.push_back(&keep(parse(std::make_unique<SourceFile>(name, std::move(own)), diagnostics)));
   bool wellFormed = !diagnostics.hasErrors();

@@ -9,4 +9,7 @@ namespace kiln::language {
 /// could not be parsed is left out.
 std::unique_ptr<File> parse(std::unique_ptr<SourceFile> source, Diagnostics &diagnostics);
 
+/// The standard modules' files.
+std::vector<std::unique_ptr<File>> parseLibrary(Diagnostics &diagnostics);
+
 } // namespace kiln::language

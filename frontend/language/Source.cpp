@@ -62,6 +62,13 @@ Diagnostic &Diagnostics::error(Range at, std::string message) {
   return errors_.emplace_back(Diagnostic{at, std::move(message), {}, {}});
 }
 
+void Diagnostics::clear() {
+  errors_.clear();
+  warnings_.clear();
+  places_.clear();
+  dropped_ = 0;
+}
+
 Diagnostic &Diagnostics::warning(Range at, std::string message) {
   Diagnostic &diagnostic = warnings_.emplace_back(Diagnostic{at, std::move(message), {}, {}});
   diagnostic.severity = Diagnostic::Severity::Warning;

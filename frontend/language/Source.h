@@ -74,6 +74,10 @@ public:
   Diagnostic &warning(Range at, std::string message);
   /// The error that was added last; null where there is none.
   Diagnostic *last() { return errors_.empty() ? nullptr : &errors_.back(); }
+  /// The error that was found first; null where there is none.
+  const Diagnostic *first() const { return errors_.empty() ? nullptr : &errors_.front(); }
+  /// Forgets all of them: what was tried is given up.
+  void clear();
   /// For what has been reported in other words.
   Diagnostic &silent() { return scratch_ = {}; }
   bool hasErrors() const { return !errors_.empty(); }

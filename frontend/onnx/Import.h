@@ -1,0 +1,38 @@
+// From an ONNX model to Kiln: a text that reads as one written by hand, and the weights that it names.
+#pragma once
+
+#include "frontend/onnx/Model.h"
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace kiln::onnx {
+
+struct ImportOptions {
+  std::string name = "Model";              ///< what the model is called
+  std::map<std::string, int64_t> bounds;   ///< upper bounds of dimensions: `f32[B <= 8]`
+  std::map<std::string, std::string> dims; ///< dimensions that are to be numbers, or expressions as 32*H
+};
+
+/// What came of a model.
+struct Imported {
+  std::string text; ///< empty where there are problems
+  /// The parameters and states of the text by their names in the file; they point into the model, or into `own`.
+  std::vector<TensorView> weights;
+  std::vector<std::shared_ptr<const Constant>> own;
+  std::vector<std::string> problems; ///< each a sentence with the node's name
+  std::vector<std::string> open;     ///< dimensions that have no bound yet
+};
+
+/// Never throws for what a model holds: all that keeps it from being imported is among the problems.
+Imported importModel(const Model &model, const ImportOptions &options);
+
+/// A name of the language made of any text; `fallback` where nothing of it can be used.
+std::string identifier(const std::string &text, const std::string &fallback);
+
+/// The table of ops, as Markdown: what an op becomes, its opsets, what of it is refused.
+std::string opsTable();
+
+} // namespace kiln::onnx

@@ -1,0 +1,50 @@
+#include "frontend/onnx/ImportFile.h"
+
+#include "runtime/support/Error.h"
+
+#include <cctype>
+
+namespace kiln::onnx {
+
+std::string modelName(const std::string &path) {
+  std::string stem = path.substr(path.rfind('/') + 1), out;
+  if (stem.ends_with(".onnx"))
+    stem.resize(stem.size() - 5);
+  bool begins = true;
+  for (char c : stem) {
+    bool fits = std::isalnum(static_cast<unsigned char>(c));
+    if (fits)
+      out += begins ? static_cast<char>(std::toupper(static_cast<unsigned char>(c))) : c;
+    begins = !fits;
+  }
+  return identifier(out, "Model");
+}
+
+namespace {
+/// What the weights' bytes lie in.
+struct Held {
+  Model model;
+  std::vector<std::shared_ptr<const Constant>> own;
+};
+} // namespace
+
+ImportedFile importFile(const std::string &path, ImportOptions options) {
+  ImportedFile out;
+  try {
+    auto held = std::make_shared<Held>();
+    held->model = Model::open(path);
+    if (options.name.empty())
+      options.name = modelName(path);
+    Imported imported = importModel(held->model, options);
+    out.text = std::move(imported.text);
+    out.problems = std::move(imported.problems);
+    out.open = std::move(imported.open);
+    held->own = std::move(imported.own);
+    out.weights = Safetensors::of(std::move(imported.weights), path, held);
+  } catch (const std::exception &error) {
+    out.problems = {error.what()};
+  }
+  return out;
+}
+
+} // namespace kiln::onnx

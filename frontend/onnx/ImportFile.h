@@ -1,0 +1,26 @@
+// An ONNX file imported for a command line: whatever is wrong is a list of sentences.
+#pragma once
+
+#include "frontend/onnx/Import.h"
+#include "runtime/files/Safetensors.h"
+
+#include <string>
+#include <vector>
+
+namespace kiln::onnx {
+
+/// The text of a file, its weights, and what else there is to say. `problems` is empty where all went well.
+struct ImportedFile {
+  std::string text;
+  Safetensors weights; ///< mapped where they lie in the file as they are
+  std::vector<std::string> problems;
+  std::vector<std::string> open; ///< dimensions without a bound
+};
+
+/// Reads and imports. Without a name, the model is called after the file. Does not throw.
+ImportedFile importFile(const std::string &path, ImportOptions options);
+
+/// "my-model.v2.onnx": "MyModelV2".
+std::string modelName(const std::string &path);
+
+} // namespace kiln::onnx

@@ -1,0 +1,173 @@
+// The importer's inside: the way through a graph, node by node, and what the writers of ops see of it.
+#pragma once
+
+#include "frontend/language/Draft.h"
+#include "frontend/onnx/Import.h"
+#include "frontend/onnx/Value.h"
+
+#include <functional>
+#include <optional>
+#include <set>
+
+namespace kiln::onnx {
+
+/// Why a node cannot be imported: one sentence, to which the node's name is added.
+struct Refusal {
+  std::string why;
+};
+[[noreturn]] void refuse(std::string why);
+
+class Importer;
+
+/// One node as the writer of its op sees it: typed access to attributes and inputs, and results.
+class Call {
+public:
+  Call(Importer &importer, const Node &node, int64_t opset) : importer(importer), node(node), opset(opset) {}
+
+  Importer &importer;
+  const Node &node;
+  int64_t opset; ///< of the node's domain
+
+  // Attributes. Each refuses an attribute of another kind. What is never asked for is refused in the end.
+  bool hasAttribute(std::string_view name);
+  int64_t integer(std::string_view name, int64_t fallback);
+  double number(std::string_view name, double fallback);
+  std::string string(std::string_view name, const std::string &fallback);
+  std::vector<int64_t> integers(std::string_view name, std::vector<int64_t> fallback = {});
+  std::vector<double> numbers(std::string_view name, std::vector<double> fallback = {});
+  const Attribute *attribute(std::string_view name);
+  /// Refuses the first attribute that nobody has asked for.
+  void checkAttributes() const;
+
+  // Inputs.
+  size_t inputs() const { return node.inputs.size(); }
+  bool has(size_t index) const { return index < node.inputs.size() && !node.inputs[index].empty(); }
+  Value &in(size_t index);
+  /// An operand beside tensors of at least `rank` axes: a number where it is one, else a tensor's name.
+  std::string number(size_t index, int64_t rank);
+  /// A tensor's name, or an expression that is one.
+  std::string tensor(size_t index);
+  /// All inputs as operands of an elementwise op; one of them at least is a tensor.
+  std::vector<std::string> operands();
+  /// Elements that have to be known: `what` they are, for the refusal.
+  std::vector<Element> elements(size_t index, const char *what);
+  std::vector<Dim> dims(size_t index, const char *what);
+  std::vector<int64_t> constants(size_t index, const char *what);
+  /// The same of floats.
+  std::vector<double> floats(size_t index, const char *what);
+  /// An axis made positive. Refuses one that is out of range.
+  int64_t axis(int64_t axis, int64_t rank) const;
+  /// Axes from an attribute, or, from opset `since` on, from an input; `fallback` where there are none.
+  std::vector<int64_t> axes(const char *name, size_t input, int64_t since, int64_t rank, std::vector<int64_t> fallback);
+
+  // Results.
+  /// Result `index` is this expression: a statement of its own.
+  void set(size_t index, const std::string &expression);
+  /// Several results of one expression that gives a tuple. A result that nobody names is `_`.
+  void setAll(const std::string &expression, size_t count);
+  /// Result `index` is another value, which nothing has to be written for.
+  void alias(size_t index, Value value);
+  void know(size_t index, kiln_dtype dtype, std::vector<Dim> shape, std::vector<Element> elements);
+  bool wants(size_t index) const { return index < node.outputs.size() && !node.outputs[index].empty(); }
+  /// A statement that no result has its name from; the name that it got.
+  std::string let(const std::string &wish, const std::string &expression);
+  /// The type of an expression that let() has named.
+  Value typed(const std::string &name);
+
+private:
+  std::set<std::string, std::less<>> asked_;
+};
+
+/// One line of the table of ops.
+struct Op {
+  const char *name;
+  int64_t since; ///< the first opset that is read (7 where it is older)
+  /// How it is written, for the table; where it holds {0}, {1}, … it is also what writes it.
+  const char *written;
+  std::function<void(Call &)> write; ///< null where `written` does
+  const char *refused = "";          ///< what of it is not there
+  const char *domain = "";
+};
+
+const std::vector<Op> &ops();
+const Op *findOp(const std::string &domain, const std::string &name);
+/// Writes the node, by the op's function or by its template.
+void writeOp(const Op &op, Call &call);
+/// Results that can be told from what is known of the inputs; false where they cannot, and the op is to be written.
+bool foldKnown(Call &call);
+
+/// A statement of the function that is being written.
+struct Line {
+  std::vector<std::string> names; ///< that it sets
+  std::string expression;
+  int depth = 0;      ///< of the blocks around it
+  bool fixed = false; ///< stays a line of its own, as it stands
+};
+
+class Importer {
+public:
+  Importer(const Model &model, const ImportOptions &options) : model_(model), options_(options) {}
+
+  Imported run();
+
+  Value *find(const std::string &name);
+  void bind(const std::string &name, Value value);
+  language::Draft &draft() { return *draft_; }
+  /// A name that nothing has yet.
+  std::string fresh(const std::string &wish, const std::string &fallback);
+  /// Writes `names = expression` and says what it is. Throws Refusal with what the language says against it.
+  void write(std::vector<std::string> names, const std::string &expression);
+  /// The type that the language gives a name.
+  Value typeOf(const std::string &name);
+  /// The value as a tensor: what is only known so far gets an expression, or a parameter.
+  std::string tensor(Value &value);
+  /// Is it shown to be 0 or more?
+  bool isNonNegative(const Dim &dim) { return draft_->isNonNegative(dim); }
+  std::optional<bool> lessOrEqual(const Dim &a, const Dim &b);
+
+  /// The nodes of a graph in the place of a node, its inputs being these: a branch that is taken, a loop's body. Its
+  /// results, in order.
+  std::vector<Value> inlined(const Graph &graph, const std::vector<Value> &inputs);
+  /// Lines written from here on, and the end of it.
+  std::vector<Line> &lines() { return lines_; }
+
+private:
+  std::string signature();
+  Value inputValue(const ValueInfo &input, std::string &typeText);
+  Dim openDim(const std::string &ours, const std::string &theirs);
+  std::string dimName(const ValueInfo &input, size_t axis);
+  void constants(const Graph &graph);
+  void nodes(const std::vector<Node> &nodes, const std::vector<std::string> &wanted);
+  void node(const Node &node);
+  void giveUp(const Node &node);
+  bool expand(const Node &node);
+  std::vector<Value> called(const Node &node, const Function &callee);
+  static void resolve(Node &inner, const Node &caller, const Function &function);
+  void declare(Value &value);
+  std::string returned();
+  std::string text(const std::string &arguments, std::string result);
+  void problem(const std::string &sentence) { problems_.push_back(sentence); }
+
+  const Model &model_;
+  const ImportOptions &options_;
+  std::unique_ptr<language::Draft> draft_;
+  std::vector<std::map<std::string, Value>> scopes_{1};
+  std::set<std::string> names_;   // that are taken
+  std::set<std::string> bounded_; // dimensions whose bound has been written
+  std::set<std::string> stored_;  // names in the weights' file
+  std::vector<std::string> declarations_, problems_;
+  std::map<std::string, std::string> dimNames_; // the file's to ours
+  std::vector<std::string> dims_;               // ours, in order
+  std::map<const Constant *, std::string> declared_;
+  std::map<std::string, int64_t> opsets_;
+  std::vector<Line> lines_;
+  Imported out_;
+  int depth_ = 0; // of functions and graphs inside of each other
+  size_t nodes_ = 0;
+};
+
+/// Drops statements that nothing uses, and puts expressions that are used once, and are short, where they are used.
+/// `result`: what the function returns.
+void inlineLines(std::vector<Line> &lines, std::string &result);
+
+} // namespace kiln::onnx

@@ -1,0 +1,165 @@
+// The text: its statements, made to read well: nothing unused, and no name for what is used once and short.
+#include "frontend/onnx/Importer.h"
+#include "runtime/support/Error.h"
+
+#include <cctype>
+
+namespace kiln::onnx {
+
+static bool isWord(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; }
+
+/// Calls `found` with each name in an expression and its place; keywords of calls and words in strings are none.
+template <typename Found> static void eachName(const std::string &text, Found found) {
+  for (size_t i = 0; i < text.size();) {
+    if (text[i] == '"') {
+      i = text.find('"', i + 1);
+      if (i == std::string::npos)
+        return;
+      ++i;
+      continue;
+    }
+    if (!isWord(text[i])) {
+      ++i;
+      continue;
+    }
+    size_t begin = i;
+    while (i < text.size() && isWord(text[i]))
+      ++i;
+    bool isKeyword = i + 1 < text.size() && text[i] == '=' && text[i + 1] != '=';
+    bool isAttribute = begin > 0 && text[begin - 1] == '.';
+    if (!isKeyword && !isAttribute)
+      found(text.substr(begin, i - begin), begin);
+  }
+}
+
+/// A name, a number, a call or a subscript as a whole: it needs no brackets wherever it stands.
+static bool isAtom(const std::string &text) {
+  size_t i = 0;
+  while (i < text.size() && (isWord(text[i]) || text[i] == '.'))
+    ++i;
+  while (i < text.size()) {
+    if (text[i] != '(' && text[i] != '[' && text[i] != '.')
+      return false;
+    if (text[i] == '.') {
+      ++i;
+      while (i < text.size() && isWord(text[i]))
+        ++i;
+      continue;
+    }
+    int depth = 0;
+    do {
+      depth += text[i] == '(' || text[i] == '[' ? 1 : text[i] == ')' || text[i] == ']' ? -1 : 0;
+      ++i;
+    } while (i < text.size() && depth > 0);
+  }
+  return true;
+}
+
+/// Does what stands there stand alone between brackets and commas?
+static bool standsAlone(const std::string &text, size_t begin, size_t end) {
+  bool left = begin == 0 || text[begin - 1] == '(' || (begin > 1 && text.substr(begin - 2, 2) == ", ");
+  bool right = end == text.size() || text[end] == ')' || text[end] == ',';
+  return left && right;
+}
+
+static void dropUnused(std::vector<Line> &lines, const std::string &result) {
+  std::set<std::string> used;
+  auto use = [&](const std::string &text) {
+    eachName(text, [&](const std::string &name, size_t) { used.insert(name); });
+  };
+  use(result);
+  std::vector<Line> kept;
+  for (auto line = lines.rbegin(); line != lines.rend(); ++line) {
+    bool wanted = line->fixed;
+    for (const std::string &name : line->names)
+      wanted |= used.contains(name);
+    if (!wanted)
+      continue;
+    use(line->expression);
+    kept.push_back(std::move(*line));
+  }
+  lines.assign(std::make_move_iterator(kept.rbegin()), std::make_move_iterator(kept.rend()));
+}
+
+void inlineLines(std::vector<Line> &lines, std::string &result) {
+  constexpr size_t kWidth = 104;
+  dropUnused(lines, result);
+  std::map<std::string, int> uses;
+  auto count = [&](const std::string &text) { eachName(text, [&](const std::string &name, size_t) { ++uses[name]; }); };
+  count(result);
+  for (const Line &line : lines)
+    count(line.expression);
+  std::map<std::string, size_t> pending; // names that may go into their use, and their lines
+  std::vector<bool> gone(lines.size(), false);
+  for (size_t at = 0; at < lines.size(); ++at) {
+    Line &line = lines[at];
+    for (bool again = !line.fixed; again;) {
+      again = false;
+      std::string found;
+      size_t place = 0;
+      eachName(line.expression, [&](const std::string &name, size_t begin) {
+        if (auto it = pending.find(name); found.empty() && it != pending.end()) {
+          const Line &from = lines[it->second];
+          bool near = at - it->second <= 8 && from.depth == line.depth;
+          if (near && line.expression.size() + from.expression.size() < kWidth - line.names[0].size())
+            found = name, place = begin;
+        }
+      });
+      if (found.empty())
+        continue;
+      const std::string &inner = lines[pending[found]].expression;
+      size_t end = place + found.size();
+      bool bare = isAtom(inner) || (standsAlone(line.expression, place, end));
+      line.expression =
+          line.expression.substr(0, place) + (bare ? inner : "(" + inner + ")") + line.expression.substr(end);
+      gone[pending[found]] = true;
+      pending.erase(found);
+      again = true;
+    }
+    if (line.names.size() == 1 && !line.fixed && uses[line.names[0]] == 1)
+      pending[line.names[0]] = at;
+  }
+  std::vector<Line> kept;
+  for (size_t at = 0; at < lines.size(); ++at)
+    if (!gone[at])
+      kept.push_back(std::move(lines[at]));
+  lines = std::move(kept);
+}
+
+std::string Importer::returned() {
+  std::string out;
+  size_t count = model_.graph.outputs.size();
+  std::set<std::string> taken;
+  for (const ValueInfo &output : model_.graph.outputs) {
+    Value *value = find(output.name);
+    if (!value)
+      throw Error("the result '" + output.name + "' is defined nowhere");
+    if (value->failed)
+      return "";
+    std::string text = tensor(*value), name = identifier(output.name, "output");
+    for (int i = 2; !taken.insert(name).second; ++i)
+      name = identifier(output.name, "output") + "_" + std::to_string(i);
+    out += (out.empty() ? "" : ", ") + (count == 1 ? text : name + "=" + text);
+  }
+  return count == 1 ? out : "dict(" + out + ")";
+}
+
+std::string Importer::text(const std::string &arguments, std::string result) {
+  inlineLines(lines_, result);
+  std::string out = "# Imported from ONNX" +
+                    (model_.producer.empty() ? "" : " (" + identifier(model_.producer, "producer") + ")") + ".\n";
+  out += "model " + options_.name + "():\n";
+  for (const std::string &line : declarations_)
+    out += "    " + line + "\n";
+  out += std::string(declarations_.empty() ? "" : "\n") + "    def forward(" + arguments + "):\n";
+  for (const Line &line : lines_) {
+    std::string left;
+    for (const std::string &name : line.names)
+      left += (left.empty() ? "" : ", ") + name;
+    out += std::string(8 + 4 * static_cast<size_t>(line.depth), ' ') + left + (left.empty() ? "" : " = ") +
+           line.expression + "\n";
+  }
+  return out + "        return " + result + "\n";
+}
+
+} // namespace kiln::onnx

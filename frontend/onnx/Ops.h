@@ -1,0 +1,32 @@
+// The parts of the table of ops, and what their writers share.
+#pragma once
+
+#include "frontend/onnx/Importer.h"
+
+namespace kiln::onnx {
+
+std::vector<Op> elementwiseOps();
+std::vector<Op> reductionOps();
+std::vector<Op> shapeOps();
+std::vector<Op> indexOps();
+std::vector<Op> networkOps();
+std::vector<Op> recurrentOps();
+std::vector<Op> quantisedOps();
+std::vector<Op> controlOps();
+
+/// "(2, 3)", or "2" where all are equal and `collapse` asks for it.
+std::string tupleText(const std::vector<int64_t> &numbers, bool collapse = false);
+std::string dimsText(const std::vector<Dim> &dims);
+/// "axis=1", "axis=(1, 2)"
+std::string axisText(const std::vector<int64_t> &axes);
+/// x[:, None] and the like: a vector as it stands along axis `at` of a tensor with `rank` axes.
+std::string alongAxis(const std::string &vector, int64_t at, int64_t rank);
+/// ", name=text"
+std::string keyword(const char *name, const std::string &text);
+/// The shape that both broadcast to; refuses where they do not.
+std::vector<Dim> broadcastShape(const std::vector<Dim> &a, const std::vector<Dim> &b);
+/// x, padded (and, where a number is negative, cut) along each axis. Symbolic where a size is.
+std::string padded(Call &call, const std::string &x, const std::vector<Dim> &shape, const std::vector<Dim> &low,
+                   const std::vector<Dim> &high, const std::string &value, const std::string &mode = "constant");
+
+} // namespace kiln::onnx

@@ -1,0 +1,205 @@
+// Ops that pick elements by place, and the reverse.
+#include "frontend/onnx/Ops.h"
+
+#include <algorithm>
+
+namespace kiln::onnx {
+
+/// Indices as Kiln takes them: none negative. ONNX counts negative ones from the end.
+static std::string indices(Call &call, size_t input, const Dim &extent) {
+  Value &value = call.in(input);
+  if (value.known && std::all_of(value.known->begin(), value.known->end(), [](const Element &element) {
+        std::optional<double> number = element.constant();
+        return number && *number >= 0;
+      }))
+    return call.tensor(input);
+  return "from_end(" + call.tensor(input) + ", " + dimText(extent) + ")";
+}
+
+static std::string colons(int64_t count) {
+  std::string out;
+  for (int64_t i = 0; i < count; ++i)
+    out += ":, ";
+  return out;
+}
+
+static void gather(Call &call) {
+  Value x = call.in(0), at = call.in(1);
+  int64_t axis = call.axis(call.integer("axis", 0), x.rank());
+  if (at.rank() == 0 && at.known)
+    return call.set(0, call.tensor(0) + "[" + colons(axis) + dimText(at.known->front().dim) + "]");
+  if (at.rank() == 0)
+    return call.set(0, call.tensor(0) + "[" + colons(axis) + indices(call, 1, x.shape[axis]) + "]");
+  call.set(0, "take(" + call.tensor(0) + ", " + indices(call, 1, x.shape[axis]) + ", " + std::to_string(axis) + ")");
+}
+
+static void gatherElements(Call &call) {
+  Value x = call.in(0);
+  int64_t axis = call.axis(call.integer("axis", 0), x.rank());
+  call.set(0, "gather(" + call.tensor(0) + ", " + indices(call, 1, x.shape[axis]) + ", " + std::to_string(axis) + ")");
+}
+
+/// The number of the axes that a last axis of indices walks along; it has to be known.
+static int64_t depthOf(Call &call, const Value &at, int64_t most) {
+  std::optional<int64_t> depth = at.rank() > 0 ? at.shape.back().constant() : std::nullopt;
+  if (!depth || *depth < 1 || *depth > most)
+    refuse("the last axis of its indices is not known to be 1 to " + std::to_string(most));
+  return *depth;
+}
+
+static void gatherND(Call &call) {
+  Value x = call.in(0), at = call.in(1);
+  int64_t batch = call.integer("batch_dims", 0);
+  if (batch < 0 || batch >= x.rank() || batch >= at.rank())
+    refuse("its batch_dims is " + std::to_string(batch));
+  depthOf(call, at, x.rank() - batch);
+  call.set(0,
+           "gather_nd(" + call.tensor(0) + ", " + call.tensor(1) + (batch ? ", " + std::to_string(batch) : "") + ")");
+}
+
+static std::string reductionOf(Call &call) {
+  std::string how = call.string("reduction", "none");
+  if (how != "none" && how != "add")
+    refuse("its reduction is '" + how + "'; none and add are there");
+  return how;
+}
+
+static void scatterElements(Call &call) {
+  Value x = call.in(0), at = call.in(1);
+  int64_t axis = call.axis(call.integer("axis", 0), x.rank());
+  std::string how = reductionOf(call);
+  call.set(0, "scatter_elements(" + call.tensor(0) + ", " + indices(call, 1, x.shape[axis]) + ", " + call.tensor(2) +
+                  ", " + std::to_string(axis) + (how == "add" ? ", add=True)" : ")"));
+}
+
+static void scatterND(Call &call) {
+  Value x = call.in(0), at = call.in(1);
+  std::string how = reductionOf(call);
+  depthOf(call, at, x.rank());
+  call.set(0, "scatter_nd(" + call.tensor(0) + ", " + call.tensor(1) + ", " + call.tensor(2) +
+                  (how == "add" ? ", add=True)" : ")"));
+}
+
+/// start:end:step of one axis, clamped to it as numpy does. `reversed`: it counts down, and the range is of the axis
+/// turned round.
+static std::string span(Call &call, Dim start, Dim end, int64_t step, const Dim &extent, Dim &size) {
+  Importer &importer = call.importer;
+  auto resolved = [&](Dim at, const Dim &low, const Dim &high) {
+    std::optional<int64_t> number = at.constant();
+    // Exporters write large numbers for "to the end": no axis is as long.
+    if (number && *number >= (1LL << 29))
+      return high;
+    if (number && *number <= -(1LL << 29))
+      return low;
+    if (importer.isNonNegative(Dim(-1) - at))
+      at = at + extent;
+    else if (!importer.isNonNegative(at))
+      refuse("it is not shown whether " + dimText(at) + " counts from the end");
+    if (importer.isNonNegative(low - at))
+      return low;
+    if (importer.isNonNegative(at - high))
+      return high;
+    return importer.isNonNegative(at - low) ? at : max(at, low);
+  };
+  bool down = step < 0;
+  int64_t by = std::abs(step);
+  if (down) { // of the reversed axis: element i is element extent - 1 - i of this one
+    start = extent - Dim(1) - resolved(start, Dim(-1), extent - Dim(1));
+    end = extent - Dim(1) - resolved(end, Dim(-1), extent - Dim(1));
+  } else {
+    start = resolved(start, Dim(0), extent), end = resolved(end, Dim(0), extent);
+  }
+  if (importer.isNonNegative(start - end))
+    end = start;
+  size = by == 1 ? end - start : (end - start + Dim(by - 1)).floordiv(by);
+  if (start == Dim(0) && end == extent && by == 1)
+    return ":";
+  std::string out = (start == Dim(0) ? "" : dimText(start)) + ":" + (end == extent ? "" : dimText(end));
+  return by == 1 ? out : out + ":" + std::to_string(by);
+}
+
+static void slice(Call &call) {
+  Value x = call.in(0);
+  std::vector<Dim> starts, ends;
+  std::vector<int64_t> axes, steps;
+  if (call.opset < 10) {
+    for (int64_t start : call.integers("starts"))
+      starts.emplace_back(start);
+    for (int64_t end : call.integers("ends"))
+      ends.emplace_back(end);
+    axes = call.integers("axes");
+  } else {
+    starts = call.dims(1, "its starts"), ends = call.dims(2, "its ends");
+    axes = call.has(3) ? call.constants(3, "its axes") : axes;
+    steps = call.has(4) ? call.constants(4, "its steps") : steps;
+  }
+  for (size_t i = axes.size(); i < starts.size(); ++i)
+    axes.push_back(static_cast<int64_t>(i));
+  steps.resize(starts.size(), 1);
+  if (ends.size() != starts.size() || axes.size() != starts.size())
+    refuse("it has " + std::to_string(starts.size()) + " starts, " + std::to_string(ends.size()) + " ends and " +
+           std::to_string(axes.size()) + " axes");
+  std::vector<std::string> spans(x.shape.size(), ":");
+  std::string out = call.tensor(0);
+  for (size_t i = 0; i < starts.size(); ++i) {
+    int64_t axis = call.axis(axes[i], x.rank());
+    if (steps[i] == 0)
+      refuse("its step is 0");
+    Dim size;
+    spans[axis] = span(call, starts[i], ends[i], steps[i], x.shape[axis], size);
+    if (steps[i] < 0)
+      out = "reverse(" + out + ", " + std::to_string(axis) + ")";
+  }
+  while (!spans.empty() && spans.back() == ":")
+    spans.pop_back();
+  std::string text;
+  for (const std::string &span : spans)
+    text += (text.empty() ? "" : ", ") + span;
+  if (text.empty() && out == call.tensor(0))
+    return call.alias(0, x);
+  call.set(0, text.empty() ? out : out + "[" + text + "]");
+}
+
+static void oneHot(Call &call) {
+  Value at = call.in(0), values = call.in(2);
+  int64_t depth = call.opset >= 9 ? call.constants(1, "its depth").at(0) : 0;
+  int64_t axis = call.axis(call.integer("axis", -1), at.rank() + 1);
+  std::string n = std::to_string(depth);
+  std::string at64 = isFloat(at.dtype) ? call.tensor(0) + ".to(i64)" : call.tensor(0);
+  std::string hot = "(from_end(" + at64 + ", " + n + ")[..., None] == iota(" + n +
+                    ", dtype=" + (isFloat(at.dtype) ? "i64" : dtypeName(at.dtype)) + "))";
+  std::string off = values.known && values.known->size() == 2 ? elementText((*values.known)[0], values.dtype)
+                                                              : call.tensor(2) + "[0]";
+  std::string on = values.known && values.known->size() == 2 ? elementText((*values.known)[1], values.dtype)
+                                                             : call.tensor(2) + "[1]";
+  std::string out = values.known
+                        ? "where(" + hot + ", full(" + on + ", dtype=" + dtypeName(values.dtype) + "), " + off + ")"
+                        : "where(" + hot + ", " + on + ", " + off + ")";
+  call.set(0, axis == at.rank() ? out : "moved(" + out + ", -1, " + std::to_string(axis) + ")");
+}
+
+static void reverseSequence(Call &call) {
+  Value x = call.in(0);
+  int64_t batch = call.integer("batch_axis", 1), time = call.integer("time_axis", 0);
+  if (x.rank() < 2 || batch + time != 1 || batch * time != 0)
+    refuse("its axes are not 0 and 1");
+  std::string swapped = batch == 0 ? call.tensor(0) : "transpose(" + call.tensor(0) + ", 0, 1)";
+  std::string out = "reverse_sequence(" + swapped + ", " + call.tensor(1) + ")";
+  call.set(0, batch == 0 ? out : "transpose(" + out + ", 0, 1)");
+}
+
+std::vector<Op> indexOps() {
+  return {
+      {"Gather", 7, "x[:, 3], take(x, from_end(at, n), 0)", gather},
+      {"GatherElements", 11, "gather(x, from_end(at, n), axis)", gatherElements},
+      {"GatherND", 11, "gather_nd(x, at)", gatherND},
+      {"ScatterElements", 11, "scatter_elements(x, at, updates, axis)", scatterElements, "reductions other than add"},
+      {"Scatter", 9, "scatter_elements(x, at, updates, axis)", scatterElements},
+      {"ScatterND", 11, "scatter_nd(x, at, updates)", scatterND, "reductions other than add"},
+      {"Slice", 7, "x[:, 1:T - 1:2]", slice, "ends that depend on data"},
+      {"OneHot", 9, "where(at[..., None] == iota(n), on, off)", oneHot, "a depth that depends on data"},
+      {"ReverseSequence", 10, "reverse_sequence(x, lengths)", reverseSequence},
+  };
+}
+
+} // namespace kiln::onnx

@@ -1,0 +1,522 @@
+// Products, convolutions, pooling, normalisation, resizing.
+#include "frontend/onnx/Ops.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace kiln::onnx {
+
+static void matmul(Call &call) { call.set(0, call.tensor(0) + " @ " + call.tensor(1)); }
+
+static void gemm(Call &call) {
+  double alpha = call.number("alpha", 1), beta = call.number("beta", 1);
+  std::string a = call.tensor(0) + (call.integer("transA", 0) ? ".T" : ""),
+              b = call.tensor(1) + (call.integer("transB", 0) ? ".T" : "");
+  std::string out = a + " @ " + b;
+  if (alpha != 1)
+    out = numberText(alpha) + " * (" + out + ")";
+  if (call.has(2) && beta != 0)
+    out += " + " + (beta != 1 ? numberText(beta) + " * " : "") + call.number(2, 2);
+  call.set(0, out);
+}
+
+static void einsum(Call &call) {
+  std::string equation = call.string("equation", ""), out;
+  equation.erase(std::remove(equation.begin(), equation.end(), ' '), equation.end());
+  if (equation.find_first_of("\"\\\n") != std::string::npos)
+    refuse("its equation is '" + equation + "'");
+  for (size_t i = 0; i < call.inputs(); ++i)
+    out += ", " + call.tensor(i);
+  call.set(0, "einsum(\"" + equation + "\"" + out + ")");
+}
+
+//===-- Windows --------------------------------------------------------------------------------------------------===//
+
+namespace {
+/// How windows lie on the spatial axes: from the attributes, `auto_pad` and `ceil_mode` worked out.
+struct Windows {
+  std::vector<int64_t> size, stride, dilation;
+  std::vector<Dim> low, high;
+
+  bool isSymmetric() const {
+    return low == high && std::all_of(low.begin(), low.end(), [](const Dim &d) { return d.constant().has_value(); });
+  }
+  std::vector<int64_t> padding() const {
+    std::vector<int64_t> out;
+    for (const Dim &dim : low)
+      out.push_back(*dim.constant());
+    return out;
+  }
+};
+} // namespace
+
+static std::vector<int64_t> perAxis(Call &call, const char *name, size_t count) {
+  std::vector<int64_t> out = call.integers(name, std::vector<int64_t>(count, 1));
+  if (out.size() != count)
+    refuse("its '" + std::string(name) + "' has " + std::to_string(out.size()) + " numbers for " +
+           std::to_string(count) + " spatial axes");
+  for (int64_t number : out)
+    if (number < 1 || number > (1 << 20))
+      refuse("its '" + std::string(name) + "' holds " + std::to_string(number));
+  return out;
+}
+
+/// ceil_mode: one more window where it begins inside of the input or the padding in front.
+static void roundUp(Call &call, Windows &w, const std::vector<Dim> &extents) {
+  for (size_t i = 0; i < w.size.size(); ++i) {
+    Dim room = extents[i] + w.low[i] + w.high[i] - Dim(w.dilation[i] * (w.size[i] - 1) + 1);
+    Dim more = (room + Dim(w.stride[i] - 1)).floordiv(w.stride[i]) * Dim(w.stride[i]) - room;
+    // The last window has to begin before the padding behind.
+    Dim begins = room + more;
+    if (std::optional<bool> inside = call.importer.lessOrEqual(begins, extents[i] + w.low[i] - Dim(1));
+        inside && !*inside)
+      more = more - Dim(w.stride[i]);
+    w.high[i] = w.high[i] + more;
+  }
+}
+
+static Windows windows(Call &call, const Value &x, std::vector<int64_t> size) {
+  size_t spatial = size.size();
+  Windows w;
+  w.size = std::move(size);
+  w.stride = perAxis(call, "strides", spatial);
+  w.dilation = perAxis(call, "dilations", spatial);
+  std::vector<int64_t> pads = call.integers("pads", std::vector<int64_t>(2 * spatial, 0));
+  std::string automatic = call.string("auto_pad", "NOTSET");
+  if (pads.size() != 2 * spatial)
+    refuse("it has " + std::to_string(pads.size()) + " pads for " + std::to_string(spatial) + " spatial axes");
+  for (size_t i = 0; i < spatial; ++i) {
+    Dim low(pads[i]), high(pads[spatial + i]);
+    if (automatic == "VALID")
+      low = high = Dim(0);
+    if (automatic == "SAME_UPPER" || automatic == "SAME_LOWER") {
+      Dim extent = x.shape[2 + i];
+      Dim count = (extent + Dim(w.stride[i] - 1)).floordiv(w.stride[i]);
+      Dim total = max((count - Dim(1)) * Dim(w.stride[i]) + Dim(w.dilation[i] * (w.size[i] - 1) + 1) - extent, Dim(0));
+      Dim half = total.floordiv(2);
+      low = automatic == "SAME_UPPER" ? half : total - half;
+      high = total - low;
+    }
+    w.low.push_back(low), w.high.push_back(high);
+  }
+  return w;
+}
+
+static std::vector<Dim> around(const std::vector<Dim> &spatial) {
+  std::vector<Dim> out = {Dim(0), Dim(0)};
+  out.insert(out.end(), spatial.begin(), spatial.end());
+  return out;
+}
+
+static std::string option(const char *name, const std::vector<int64_t> &numbers, int64_t plain) {
+  bool isPlain = std::all_of(numbers.begin(), numbers.end(), [&](int64_t n) { return n == plain; });
+  return isPlain ? "" : keyword(name, tupleText(numbers, /*collapse=*/true));
+}
+
+static std::vector<int64_t> kernelOf(Call &call, const Value &w) {
+  std::vector<int64_t> size;
+  for (size_t i = 2; i < w.shape.size(); ++i) {
+    if (!w.shape[i].constant())
+      refuse("the size of its filter is not known");
+    size.push_back(*w.shape[i].constant());
+  }
+  std::vector<int64_t> stated = call.integers("kernel_shape", size);
+  if (stated != size)
+    refuse("its kernel_shape is " + tupleText(stated) + ", and its filter " + tupleText(size));
+  return size;
+}
+
+/// x and w of 3 to 5 axes, the same number.
+static void checkFilter(const Value &x, const Value &w) {
+  if (x.rank() < 3 || x.rank() > 5 || w.rank() != x.rank())
+    refuse("it wants [N, C, spatial…] with 3 to 5 axes and a filter with as many; found " + typeText(x.dtype, x.shape) +
+           " and " + typeText(w.dtype, w.shape));
+}
+
+static void conv(Call &call) {
+  Value x = call.in(0), w = call.in(1);
+  checkFilter(x, w);
+  Windows windows = onnx::windows(call, x, kernelOf(call, w));
+  int64_t groups = call.integer("group", 1);
+  std::string input = call.tensor(0), padding;
+  if (windows.isSymmetric() &&
+      std::all_of(windows.low.begin(), windows.low.end(), [](const Dim &d) { return *d.constant() >= 0; }))
+    padding = option("padding", windows.padding(), 0);
+  else
+    input = padded(call, input, x.shape, around(windows.low), around(windows.high), "0.0");
+  std::string out = "conv(" + input + ", " + call.tensor(1) + option("stride", windows.stride, 1) + padding +
+                    option("dilation", windows.dilation, 1) +
+                    (groups != 1 ? keyword("groups", std::to_string(groups)) : "") + ")";
+  if (call.has(2))
+    out += " + " + alongAxis(call.tensor(2), 1, x.rank());
+  call.set(0, out);
+}
+
+static void convTranspose(Call &call) {
+  Value x = call.in(0), w = call.in(1);
+  checkFilter(x, w);
+  size_t spatial = w.shape.size() - 2;
+  std::vector<int64_t> size = kernelOf(call, w), stride = perAxis(call, "strides", spatial),
+                       dilation = perAxis(call, "dilations", spatial);
+  std::vector<int64_t> pads = call.integers("pads", std::vector<int64_t>(2 * spatial, 0)),
+                       extra = call.integers("output_padding", std::vector<int64_t>(spatial, 0));
+  std::vector<int64_t> wanted = call.integers("output_shape");
+  std::string automatic = call.string("auto_pad", "NOTSET");
+  int64_t groups = call.integer("group", 1);
+  if (pads.size() != 2 * spatial || extra.size() != spatial || (!wanted.empty() && wanted.size() != spatial))
+    refuse("its pads, output_padding or output_shape do not have a number for each spatial axis");
+  // All of it, and then the part that is wanted.
+  std::string out = "conv_transpose(" + call.tensor(0) + ", " + call.tensor(1) + option("stride", stride, 1);
+  std::vector<Dim> low(spatial), high(spatial);
+  for (size_t i = 0; i < spatial; ++i) {
+    Dim full = (x.shape[2 + i] - Dim(1)) * Dim(stride[i]) + Dim(extra[i] + dilation[i] * (size[i] - 1) + 1);
+    low[i] = Dim(pads[i]), high[i] = Dim(pads[spatial + i]);
+    bool same = automatic == "SAME_UPPER" || automatic == "SAME_LOWER";
+    if (same || !wanted.empty()) {
+      Dim total = full - (wanted.empty() ? x.shape[2 + i] * Dim(stride[i]) : Dim(wanted[i]));
+      Dim half = total.floordiv(2);
+      low[i] = automatic == "SAME_UPPER" ? half : total - half;
+      high[i] = total - low[i];
+    }
+  }
+  std::vector<int64_t> padding(spatial, 0);
+  bool symmetric = true;
+  for (size_t i = 0; i < spatial; ++i)
+    symmetric &= low[i] == high[i] && low[i].constant() && *low[i].constant() >= 0;
+  for (size_t i = 0; i < spatial && symmetric; ++i)
+    padding[i] = *low[i].constant();
+  out += option("padding", padding, 0) + option("output_padding", extra, 0) + option("dilation", dilation, 1) +
+         (groups != 1 ? keyword("groups", std::to_string(groups)) : "") + ")";
+  if (!symmetric) {
+    std::string name = call.let("full_size", out);
+    std::vector<Dim> cutLow, cutHigh;
+    for (size_t i = 0; i < spatial; ++i)
+      cutLow.push_back(Dim(0) - low[i]), cutHigh.push_back(Dim(0) - high[i]);
+    out = padded(call, name, call.typed(name).shape, around(cutLow), around(cutHigh), "0.0");
+  }
+  if (call.has(2))
+    out += " + " + alongAxis(call.tensor(2), 1, x.rank());
+  call.set(0, out);
+}
+
+/// A pool's windows; the filter's size is an attribute.
+static Windows poolWindows(Call &call, const Value &x) {
+  if (x.rank() < 3 || x.rank() > 5)
+    refuse("it wants [N, C, spatial…] with 3 to 5 axes; found " + typeText(x.dtype, x.shape));
+  size_t spatial = x.shape.size() - 2;
+  if (!call.hasAttribute("kernel_shape"))
+    refuse("it has no kernel_shape");
+  Windows w = windows(call, x, perAxis(call, "kernel_shape", spatial));
+  if (call.integer("ceil_mode", 0) != 0)
+    roundUp(call, w, {x.shape.begin() + 2, x.shape.end()});
+  return w;
+}
+
+/// Padding that the language's pools take: equal at both ends, at most half a window.
+static bool fitsPool(const Windows &w) {
+  if (!w.isSymmetric())
+    return false;
+  std::vector<int64_t> padding = w.padding();
+  for (size_t i = 0; i < padding.size(); ++i)
+    if (padding[i] < 0 || 2 * padding[i] > w.size[i])
+      return false;
+  return true;
+}
+
+static bool isDilated(const Windows &w) {
+  return std::any_of(w.dilation.begin(), w.dilation.end(), [](int64_t d) { return d != 1; });
+}
+
+static std::string poolArguments(const Windows &w, bool withPadding) {
+  std::string stride = w.stride == w.size ? "" : keyword("stride", tupleText(w.stride, true));
+  return ", " + tupleText(w.size, true) + stride + (withPadding ? option("padding", w.padding(), 0) : "") + ")";
+}
+
+static void maxPool(Call &call) {
+  Value x = call.in(0);
+  Windows w = poolWindows(call, x);
+  call.integer("storage_order", 0);
+  if (call.wants(1))
+    refuse("its second result, the places of the largest elements, is not there");
+  if (!isFloat(x.dtype))
+    refuse("it is of integers");
+  bool fits = fitsPool(w);
+  std::string input =
+      fits ? call.tensor(0) : padded(call, call.tensor(0), x.shape, around(w.low), around(w.high), "(-inf)");
+  if (isDilated(w))
+    return call.set(
+        0, "max_pool_dilated(" +
+               (fits ? padded(call, call.tensor(0), x.shape, around(w.low), around(w.high), "(-inf)") : input) + ", " +
+               tupleText(w.size) + ", " + tupleText(w.stride) + ", " + tupleText(w.dilation) + ")");
+  call.set(0, "max_pool(" + input + poolArguments(w, fits));
+}
+
+static void averagePool(Call &call) {
+  Value x = call.in(0);
+  bool counts = call.integer("count_include_pad", 0) != 0, ceil = call.integer("ceil_mode", 0) != 0;
+  Windows w = poolWindows(call, x);
+  if (isDilated(w))
+    refuse("its windows are dilated");
+  if (fitsPool(w) && !ceil)
+    return call.set(0, "avg_pool(" + call.tensor(0) +
+                           poolArguments(w, true).substr(0, poolArguments(w, true).size() - 1) +
+                           (counts || option("padding", w.padding(), 0).empty() ? ")" : ", count_padding=False)"));
+  // Sums over what is there, by how much of each window is.
+  std::string wide = padded(call, call.tensor(0), x.shape, around(w.low), around(w.high), "0.0");
+  std::vector<Dim> ones(x.shape.begin(), x.shape.end());
+  ones[0] = ones[1] = Dim(1);
+  std::string one = "ones(" + dimsText(ones) + keyword("dtype", dtypeName(x.dtype)) + ")", part;
+  if (!counts || ceil) {
+    if (counts) { // the padding that was asked for counts, what ceil_mode adds behind does not
+      std::vector<int64_t> pads = call.integers("pads", std::vector<int64_t>(2 * w.size.size(), 0));
+      std::vector<Dim> low(w.low), high;
+      for (size_t i = 0; i < w.size.size(); ++i)
+        ones[2 + i] = ones[2 + i] + w.low[i] + Dim(pads[w.size.size() + i]),
+                 high.push_back(w.high[i] - Dim(pads[w.size.size() + i]));
+      one = "ones(" + dimsText(ones) + keyword("dtype", dtypeName(x.dtype)) + ")";
+      std::fill(low.begin(), low.end(), Dim(0));
+      part = padded(call, one, ones, around(low), around(high), "0.0");
+    } else {
+      part = padded(call, one, ones, around(w.low), around(w.high), "0.0");
+    }
+    return call.set(0, "avg_pool(" + wide + poolArguments(w, false) + " / avg_pool(" + part + poolArguments(w, false));
+  }
+  call.set(0, "avg_pool(" + wide + poolArguments(w, false));
+}
+
+static void lpPool(Call &call) {
+  Value x = call.in(0);
+  int64_t p = call.integer("p", 2);
+  Windows w = poolWindows(call, x);
+  if (isDilated(w) || p < 1)
+    refuse("its windows are dilated, or its p is below 1");
+  int64_t count = 1;
+  for (int64_t n : w.size)
+    count *= n;
+  std::string power = numberText(static_cast<double>(p)),
+              wide = padded(call, call.tensor(0), x.shape, around(w.low), around(w.high), "0.0");
+  call.set(0, "(avg_pool(abs(" + wide + ") ** " + power + poolArguments(w, false) + " * " +
+                  numberText(static_cast<double>(count)) + ") ** (1.0 / " + power + ")");
+}
+
+static std::vector<int64_t> spatialAxes(const Value &x) {
+  std::vector<int64_t> axes;
+  for (int64_t i = 2; i < x.rank(); ++i)
+    axes.push_back(i);
+  if (axes.empty())
+    refuse("it wants [N, C, spatial…]; found " + typeText(x.dtype, x.shape));
+  return axes;
+}
+
+static std::function<void(Call &)> globalPool(const char *function) {
+  return [=](Call &call) {
+    std::vector<int64_t> axes = spatialAxes(call.in(0));
+    call.set(0, std::string(function) + "(" + call.tensor(0) + ", " + axisText(axes) + ", keepdims=True)");
+  };
+}
+
+static void globalLpPool(Call &call) {
+  std::vector<int64_t> axes = spatialAxes(call.in(0));
+  call.set(0, "vector_norm(" + call.tensor(0) + ", " + axisText(axes) +
+                  ", keepdims=True, order=" + std::to_string(call.integer("p", 2)) + ")");
+}
+
+//===-- Normalisation --------------------------------------------------------------------------------------------===//
+
+static void batchNorm(Call &call) {
+  Value x = call.in(0);
+  double epsilon = call.number("epsilon", 1e-5F);
+  call.number("momentum", 0.9F);
+  call.integer("spatial", 1);
+  if (call.integer("training_mode", 0) != 0)
+    refuse("it is in training mode, which a recipe of Kiln's decides");
+  std::string out = "batch_norm(" + call.tensor(0);
+  for (size_t i = 1; i < 5; ++i)
+    out += ", " + call.tensor(i);
+  call.set(0, out + (epsilon == 1e-5F ? "" : keyword("epsilon", numberText(epsilon))) + ")");
+}
+
+static void instanceNorm(Call &call) {
+  double epsilon = call.number("epsilon", 1e-5F);
+  call.set(0, "instance_norm(" + call.tensor(0) + ", " + call.tensor(1) + ", " + call.tensor(2) +
+                  keyword("epsilon", numberText(epsilon)) + ")");
+}
+
+static void layerNorm(Call &call) {
+  Value x = call.in(0);
+  int64_t axis = call.axis(call.integer("axis", -1), x.rank());
+  double epsilon = call.number("epsilon", 1e-5F);
+  call.integer("stash_type", 1);
+  std::vector<int64_t> axes;
+  for (int64_t i = axis; i < x.rank(); ++i)
+    axes.push_back(i);
+  std::string over = axisText(axes), at = axes.size() == 1 && axes[0] + 1 == x.rank() ? "" : ", " + over;
+  std::vector<Dim> tail(x.shape.begin() + axis, x.shape.end());
+  bool plain = call.in(1).shape == tail && (!call.has(2) || call.in(2).shape == tail);
+  if (plain && !call.wants(1) && !call.wants(2))
+    return call.set(0, "layer_norm(" + call.tensor(0) + ", " + call.tensor(1) +
+                           (call.has(2) ? ", " + call.tensor(2) : "") + keyword("epsilon", numberText(epsilon)) + at +
+                           ")");
+  std::string mean = call.let("mean", "mean(" + call.tensor(0) + ", " + over + ", keepdims=True)");
+  std::string scale = call.let("inverse_deviation", "rsqrt(var(" + call.tensor(0) + ", " + over +
+                                                        ", keepdims=True) + " + numberText(epsilon) + ")");
+  call.set(0, "(" + call.tensor(0) + " - " + mean + ") * " + scale + " * " + call.tensor(1) +
+                  (call.has(2) ? " + " + call.tensor(2) : ""));
+  call.set(1, mean);
+  call.set(2, scale);
+}
+
+static void rmsNorm(Call &call) {
+  Value x = call.in(0);
+  int64_t axis = call.axis(call.integer("axis", -1), x.rank());
+  double epsilon = call.number("epsilon", 1e-5F);
+  call.integer("stash_type", 1);
+  std::vector<int64_t> axes;
+  for (int64_t i = axis; i < x.rank(); ++i)
+    axes.push_back(i);
+  call.set(0, call.tensor(0) + " * rsqrt(mean(square(" + call.tensor(0) + "), " + axisText(axes) +
+                  ", keepdims=True) + " + numberText(epsilon) + ") * " + call.tensor(1));
+}
+
+static void groupNorm(Call &call) {
+  int64_t groups = call.integer("num_groups", 0);
+  double epsilon = call.number("epsilon", 1e-5F);
+  call.integer("stash_type", 1);
+  if (groups < 1)
+    refuse("its num_groups is " + std::to_string(groups));
+  std::string perGroup = call.opset < 21 ? ", per_group=True" : "";
+  call.set(0, "group_norm(" + call.tensor(0) + ", " + call.tensor(1) + ", " + call.tensor(2) + ", " +
+                  std::to_string(groups) + keyword("epsilon", numberText(epsilon)) + perGroup + ")");
+}
+
+static void meanVariance(Call &call) {
+  std::vector<int64_t> axes = call.integers("axes", {0, 2, 3});
+  for (int64_t &axis : axes)
+    axis = call.axis(axis, call.in(0).rank());
+  std::string x = call.tensor(0), over = axisText(axes) + ", keepdims=True";
+  call.set(0, "(" + x + " - mean(" + x + ", " + over + ")) / (std(" + x + ", " + over + ") + 1e-9)");
+}
+
+static void lpNorm(Call &call) {
+  int64_t p = call.integer("p", 2), axis = call.axis(call.integer("axis", -1), call.in(0).rank());
+  std::string norm = "vector_norm(" + call.tensor(0) + ", axis=" + std::to_string(axis) + ", keepdims=True" +
+                     (p == 2 ? ")" : ", order=" + std::to_string(p) + ")");
+  std::string name = call.let("norm", norm);
+  call.set(0, call.tensor(0) + " / where(" + name + " == 0, 1.0, " + name + ")");
+}
+
+static void localResponse(Call &call) {
+  int64_t size = call.integer("size", 1);
+  if (call.in(0).rank() < 3 || size < 1)
+    refuse("it wants [N, C, spatial…] and a size");
+  call.set(0, "local_response_norm(" + call.tensor(0) + ", " + std::to_string(size) + ", " +
+                  numberText(call.number("alpha", 1e-4F)) + ", " + numberText(call.number("beta", 0.75)) + ", " +
+                  numberText(call.number("bias", 1)) + ")");
+}
+
+//===-- Resizing -------------------------------------------------------------------------------------------------===//
+
+static void resize(Call &call) {
+  Value x = call.in(0);
+  bool old = call.node.type == "Upsample" || call.opset < 11;
+  std::string mode = call.string("mode", "nearest"),
+              place = call.string("coordinate_transformation_mode", old ? "asymmetric" : "half_pixel");
+  std::string nearest = call.string("nearest_mode", old ? "floor" : "round_prefer_floor"),
+              policy = call.string("keep_aspect_ratio_policy", "stretch");
+  double cubic = call.number("cubic_coeff_a", -0.75), outside = call.number("extrapolation_value", 0);
+  bool exclude = call.integer("exclude_outside", 0) != 0, antialias = call.integer("antialias", 0) != 0;
+  std::vector<int64_t> axes = call.integers("axes");
+  if (axes.empty())
+    for (int64_t i = 0; i < x.rank(); ++i)
+      axes.push_back(i);
+  if (antialias || exclude || policy != "stretch" || place == "tf_crop_and_resize" ||
+      (mode == "cubic" && cubic != -0.75))
+    refuse("it has antialias, exclude_outside, keep_aspect_ratio_policy, tf_crop_and_resize or a cubic_coeff_a of its "
+           "own");
+  (void)outside;
+  size_t scaleInput = old ? 1 : 2, sizeInput = 3;
+  std::vector<double> scales;
+  if (call.node.type == "Upsample" && call.hasAttribute("scales"))
+    scales = call.numbers("scales");
+  else if (call.has(scaleInput) && product(call.in(scaleInput).shape) != Dim(0))
+    scales = call.floats(scaleInput, "its scales");
+  std::vector<Dim> sizes = scales.empty() ? call.dims(sizeInput, "its sizes") : std::vector<Dim>();
+  if ((scales.empty() ? sizes.size() : scales.size()) != axes.size())
+    refuse("it has scales or sizes for other than its " + std::to_string(axes.size()) + " axes");
+  std::string out = call.tensor(0);
+  for (size_t i = 0; i < axes.size(); ++i) {
+    int64_t axis = call.axis(axes[i], x.rank());
+    Dim extent = x.shape[axis], size = scales.empty() ? sizes[i] : Dim(0);
+    std::string step;
+    if (!scales.empty()) {
+      if (scales[i] == 1)
+        continue;
+      double whole = std::nearbyint(scales[i]);
+      if (scales[i] == whole && whole >= 1)
+        size = extent * Dim(static_cast<int64_t>(whole));
+      else if (double back = std::nearbyint(1 / scales[i]); scales[i] > 0 && 1 / back == scales[i])
+        size = extent.floordiv(static_cast<int64_t>(back));
+      else if (extent.constant())
+        size = Dim(static_cast<int64_t>(std::floor(static_cast<double>(*extent.constant()) * scales[i])));
+      else
+        refuse("it scales the open dimension " + dimText(extent) + " by the fraction " + numberText(scales[i]));
+      step = numberText(1 / scales[i], KILN_F64);
+    }
+    if (size == extent && scales.empty())
+      continue;
+    out = "resized(" + out + ", " + std::to_string(axis) + ", " + dimText(size) +
+          (step.empty() ? "" : keyword("step", step)) +
+          (mode == "nearest" ? keyword("rounding", "\"" + nearest + "\"") : keyword("mode", "\"" + mode + "\"")) +
+          (place == "half_pixel" ? "" : keyword("place", "\"" + place + "\"")) + ")";
+  }
+  out == call.tensor(0) ? call.alias(0, x) : call.set(0, out);
+}
+
+static void stft(Call &call) {
+  Value x = call.in(0);
+  bool onesided = call.integer("onesided", 1) != 0;
+  int64_t step = call.constants(1, "its step").at(0);
+  std::optional<int64_t> length;
+  if (call.has(3))
+    length = call.constants(3, "its length").at(0);
+  else if (call.has(2) && call.in(2).rank() == 1)
+    length = call.in(2).shape[0].constant();
+  if (!length || *length < 1 || step < 1)
+    refuse("the length of its frames is not known");
+  if (x.rank() == 3 && x.shape[2] != Dim(1))
+    refuse("its signal is complex");
+  std::string signal = x.rank() == 3 ? "squeeze(" + call.tensor(0) + ", 2)" : call.tensor(0);
+  call.set(0, "stft(" + signal + ", " + std::to_string(*length) + ", " + std::to_string(step) +
+                  (call.has(2) ? ", " + call.tensor(2) : "") + (onesided ? ")" : ", onesided=False)"));
+}
+
+std::vector<Op> networkOps() {
+  const char *pools = "dilated windows";
+  return {
+      {"MatMul", 7, "a @ b", matmul},
+      {"Gemm", 7, "a @ b.T + c", gemm},
+      {"Einsum", 12, "einsum(\"ij,jk->ik\", a, b)", einsum},
+      {"Conv", 7, "conv(x, w, stride=2, padding=1) + b[:, None, None]", conv},
+      {"ConvTranspose", 7, "conv_transpose(x, w, stride=2) + b[:, None, None]", convTranspose},
+      {"MaxPool", 7, "max_pool(x, 3, stride=2)", maxPool, "the places of the largest elements; integers"},
+      {"AveragePool", 7, "avg_pool(x, 3, stride=2)", averagePool, pools},
+      {"LpPool", 7, "avg_pool(abs(x) ** p, 3) …", lpPool, pools},
+      {"GlobalAveragePool", 7, "mean(x, axis=(2, 3), keepdims=True)", globalPool("mean")},
+      {"GlobalMaxPool", 7, "max(x, axis=(2, 3), keepdims=True)", globalPool("max")},
+      {"GlobalLpPool", 7, "vector_norm(x, axis=(2, 3), keepdims=True)", globalLpPool},
+      {"BatchNormalization", 7, "batch_norm(x, scale, bias, mean, variance)", batchNorm, "training mode"},
+      {"InstanceNormalization", 7, "instance_norm(x, scale, bias)", instanceNorm},
+      {"LayerNormalization", 17, "layer_norm(x, scale, bias)", layerNorm},
+      {"RMSNormalization", 23, "x * rsqrt(mean(square(x), axis=-1, keepdims=True) + epsilon) * scale", rmsNorm},
+      {"GroupNormalization", 18, "group_norm(x, scale, bias, groups)", groupNorm},
+      {"MeanVarianceNormalization", 9, "(x - mean(x)) / (std(x) + 1e-9)", meanVariance},
+      {"LpNormalization", 7, "x / vector_norm(x)", lpNorm},
+      {"LRN", 7, "local_response_norm(x, size)", localResponse},
+      {"Resize", 10, "resized(x, axis, size)", resize,
+       "antialias, exclude_outside, tf_crop_and_resize, an aspect ratio kept"},
+      {"Upsample", 7, "resized(x, axis, size)", resize},
+      {"STFT", 17, "stft(x, length, step, window)", stft, "complex signals"},
+  };
+}
+
+} // namespace kiln::onnx

@@ -1,0 +1,123 @@
+// Quantised ops, in the arithmetic that they stand for: integers are widened, scaled, rounded and clipped.
+#include "frontend/onnx/Ops.h"
+
+#include <cctype>
+
+namespace kiln::onnx {
+
+/// A scale or zero point as it stands beside x: along its axis where it has one.
+static std::string beside(Call &call, size_t input, const Value &x, int64_t axis) {
+  Value &value = call.in(input);
+  if (value.isSingle())
+    return value.known && value.rank() == 0 ? call.number(input, x.rank())
+           : value.rank() == 0              ? call.tensor(input)
+                                            : "reshape(" + call.tensor(input) + ")";
+  if (value.rank() != 1)
+    refuse("it is quantised by blocks");
+  return alongAxis(call.tensor(input), call.axis(axis, x.rank()), x.rank());
+}
+
+/// A tensor converted; a number fits any dtype.
+static std::string widened(const std::string &text, const char *dtype) {
+  bool isNumber = text.empty() || std::isdigit(static_cast<unsigned char>(text[0])) || text[0] == '(';
+  return isNumber ? text : text + ".to(" + dtype + ")";
+}
+
+static std::pair<const char *, const char *> limits(kiln_dtype dtype) {
+  if (dtype == KILN_U8)
+    return {"0", "255"};
+  if (dtype == KILN_I8)
+    return {"(-128)", "127"};
+  refuse(std::string("it quantises to ") + dtypeName(dtype) + "; u8 and i8 are there");
+}
+
+static void quantize(Call &call) {
+  Value x = call.in(0);
+  int64_t axis = call.integer("axis", 1);
+  call.integer("saturate", 1);
+  if (call.integer("block_size", 0) != 0)
+    refuse("it is quantised by blocks");
+  int64_t asked = call.integer("output_dtype", 0);
+  call.integer("precision", 0);
+  kiln_dtype to = call.has(2) ? call.in(2).dtype : KILN_U8;
+  if (!call.has(2) && asked != 0) {
+    std::optional<kiln_dtype> dtype = dtypeOf(asked);
+    if (!dtype)
+      refuse("it quantises to " + dataTypeName(asked) + ", which Kiln does not have");
+    to = *dtype;
+  }
+  auto [low, high] = limits(to);
+  std::string scaled = call.tensor(0) + " / " + beside(call, 1, x, axis);
+  std::string zero = call.has(2) ? " + " + widened(beside(call, 2, x, axis), dtypeName(x.dtype)) : "";
+  call.set(0, "clip(round(" + scaled + ")" + zero + ", " + low + ", " + high + ").to(" + dtypeName(to) + ")");
+}
+
+static void dequantize(Call &call) {
+  Value x = call.in(0);
+  int64_t axis = call.integer("axis", 1);
+  if (call.integer("block_size", 0) != 0)
+    refuse("it is quantised by blocks");
+  int64_t asked = call.integer("output_dtype", 0);
+  std::optional<kiln_dtype> to = asked ? dtypeOf(asked) : call.in(1).dtype;
+  if (!to)
+    refuse("its result is of a type that Kiln does not have");
+  std::string whole = x.dtype == KILN_I32 ? call.tensor(0) : call.tensor(0) + ".to(i32)";
+  if (call.has(2))
+    whole = "(" + whole + " - " + widened(beside(call, 2, x, axis), "i32") + ")";
+  std::string scale = beside(call, 1, x, axis);
+  call.set(0, whole + ".to(" + dtypeName(*to) + ") * " + scale);
+}
+
+static void dynamicQuantize(Call &call) {
+  std::string x = call.tensor(0);
+  std::string low = call.let("low", "minimum(min(" + x + "), 0.0)"),
+              high = call.let("high", "maximum(max(" + x + "), 0.0)");
+  std::string scale = call.let("scale", "(" + high + " - " + low + ") / 255.0");
+  std::string zero = call.let("zero_point", "clip(round(0.0 - " + low + " / " + scale + "), 0, 255)");
+  call.set(0, "clip(round(" + x + " / " + scale + ") + " + zero + ", 0, 255).to(u8)");
+  call.alias(1, call.typed(scale));
+  call.set(2, zero + ".to(u8)");
+}
+
+/// An operand of an integer product as i32, its zero point taken off.
+static std::string centred(Call &call, size_t input, size_t zero, int64_t axis) {
+  Value x = call.in(input);
+  std::string out = call.tensor(input) + ".to(i32)";
+  return call.has(zero) ? "(" + out + " - " + widened(beside(call, zero, x, axis), "i32") + ")" : out;
+}
+
+static void matmulInteger(Call &call) {
+  Value a = call.in(0), b = call.in(1);
+  // A zero point for each row of a, or for each column of b.
+  call.set(0, centred(call, 0, 2, a.rank() > 1 ? -2 : 0) + " @ " + centred(call, 1, 3, -1));
+}
+
+static void qlinearMatmul(Call &call) {
+  Value a = call.in(0), b = call.in(3), y = call.in(7);
+  auto number = [&](size_t scale, size_t zero, size_t x, int64_t axis) {
+    Value value = call.in(x);
+    return "((" + call.tensor(x) + ".to(i32) - " + widened(beside(call, zero, value, axis), "i32") + ").to(f32) * " +
+           beside(call, scale, value, axis) + ")";
+  };
+  std::string product = number(1, 2, 0, a.rank() > 1 ? -2 : 0) + " @ " + number(4, 5, 3, -1);
+  auto [low, high] = limits(y.dtype);
+  std::string name = call.let("product", product);
+  Value result = call.typed(name);
+  call.set(0, "clip(round(" + name + " / " + beside(call, 6, result, -1) + ") + " +
+                  widened(beside(call, 7, result, -1), "f32") + ", " + low + ", " + high + ").to(" +
+                  dtypeName(y.dtype) + ")");
+}
+
+std::vector<Op> quantisedOps() {
+  return {
+      {"QuantizeLinear", 10, "clip(round(x / scale) + zero, 0, 255).to(u8)", quantize,
+       "16, 4 and 8-bit floating types; blocks"},
+      {"DequantizeLinear", 10, "(x.to(i32) - zero).to(f32) * scale", dequantize,
+       "16, 4 and 8-bit floating types; blocks"},
+      {"DynamicQuantizeLinear", 11, "clip(round(x / scale) + zero, 0, 255).to(u8)", dynamicQuantize},
+      {"MatMulInteger", 10, "(a.to(i32) - zero) @ (b.to(i32) - zero)", matmulInteger},
+      {"QLinearMatMul", 10, "dequantised, multiplied, quantised", qlinearMatmul},
+  };
+}
+
+} // namespace kiln::onnx

@@ -1,0 +1,60 @@
+// What a name of an ONNX graph stands for while Kiln is written: its type, how it is written, and what is known of its
+// elements.
+#pragma once
+
+#include "frontend/onnx/Model.h"
+#include "runtime/support/Dim.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace kiln::onnx {
+
+/// One element that is known when the model is read: a number, or an integer made of dimensions.
+struct Element {
+  Element() = default;
+  /*implicit*/ Element(Dim dim) : dim(std::move(dim)), isDim(true) {}
+  /*implicit*/ Element(double number) : number(number), isDim(false) {}
+
+  Dim dim;
+  double number = 0;
+  bool isDim = true; ///< always so for integers and bool; of a float, where it is a whole number
+
+  /// The number, where no dimension is open in it.
+  std::optional<double> constant() const;
+};
+
+struct Value {
+  std::string text; ///< a name, or empty where nothing has been written yet
+  kiln_dtype dtype = KILN_F32;
+  std::vector<Dim> shape;
+  std::shared_ptr<const std::vector<Element>> known; ///< row-major
+  std::shared_ptr<const Constant> constant;
+  std::string wish; ///< what to call it
+  bool failed = false;
+
+  int64_t rank() const { return static_cast<int64_t>(shape.size()); }
+  /// One element, with or without axes.
+  bool isSingle() const;
+};
+
+/// Above this many elements nothing is computed when the model is read.
+constexpr int64_t kMostKnown = 1024;
+/// The same of floats: what is larger is a weight.
+constexpr int64_t kMostKnownFloats = 16;
+
+/// The value of a constant; its elements are known where they are few.
+Value valueOf(std::shared_ptr<const Constant> constant);
+/// "f32[B, 4]"
+std::string typeText(kiln_dtype dtype, const std::vector<Dim> &shape);
+/// A dimension as Kiln writes it: "(T + 1) // 2"; `atom`: in brackets where it is more than a name or number.
+std::string dimText(const Dim &dim, bool atom = false);
+Dim product(const std::vector<Dim> &dims);
+/// A number as Kiln writes it: "0.5", "(-1.0)", "inf", with as many digits as the dtype tells apart.
+std::string numberText(double number, kiln_dtype dtype = KILN_F32);
+/// An element as Kiln writes it: a number, True, or an expression of dimensions in brackets.
+std::string elementText(const Element &element, kiln_dtype dtype);
+
+} // namespace kiln::onnx
