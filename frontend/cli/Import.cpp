@@ -137,7 +137,9 @@ CLI::App *addImport(CLI::App &app, ImportOptions &options) {
   return command;
 }
 
-int commandImport(const ImportOptions &options) {
+int commandImport(ImportOptions &options) {
+  if (!readDims(options.rawBounds, options.rawDims, options.bounds, options.dims))
+    return 2;
   try {
     if (options.ops) {
       std::fputs(onnx::opsTable().c_str(), stdout);

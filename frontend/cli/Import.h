@@ -30,7 +30,7 @@ bool readDims(const std::vector<std::string> &rawBounds, const std::vector<std::
 
 CLI::App *addImport(CLI::App &app, ImportOptions &options);
 /// Writes the model's text. The exit code; errors are told on stderr.
-int commandImport(const ImportOptions &options);
+int commandImport(ImportOptions &options);
 
 /// Where the options' file is a model from elsewhere: its text, weights and tokenizer take the place of a .kiln file's.
 /// The exit code, 0 where there is nothing to do; errors are told on stderr.

@@ -327,9 +327,7 @@ int main(int argc, char **argv) {
     return code == 0 ? flushed(0) : kWrongUsage;
   }
   if (import->parsed())
-    return kiln::readDims(importing.rawBounds, importing.rawDims, importing.bounds, importing.dims)
-               ? flushed(kiln::commandImport(importing))
-               : kWrongUsage;
+    return flushed(kiln::commandImport(importing));
   if (int code = finishCompileOptions(options, raw))
     return code;
   if (build->parsed())

@@ -1,0 +1,168 @@
+"""ONNX's backend node tests through `kiln` on a backend: pass, fail and unsupported, by op.
+
+usage: onnx_nodes.py KILN [--backend cpu] [--only PATTERN] [--list] [--jobs 2]
+Needs PyPI's onnx and numpy (python3 -m venv /opt/peers; /opt/peers/bin/pip install onnx numpy). Each case is a model and
+arrays that the package computes; the model is built and run, and its results are compared as ONNX's own runner does.
+"""
+import argparse
+import collections
+import concurrent.futures
+import fnmatch
+import json
+import os
+import re
+import struct
+import subprocess
+import tempfile
+
+import numpy as np
+import onnx
+from onnx.backend.test.loader import load_model_tests
+
+DTYPES = {"F32": "<f4", "F64": "<f8", "F16": "<f2", "I64": "<i8", "I32": "<i4", "U32": "<u4", "I8": "i1", "U8": "u1", "BOOL": "?"}
+# Types that Kiln has no dtype for: cases with them do not count.
+OUTSIDE = {"uint16", "int16", "uint64", "string", "complex64", "complex128", "float8e4m3fn", "float8e4m3fnuz", "float8e5m2",
+           "float8e5m2fnuz", "uint4", "int4", "float4e2m1", "float8e8m0", "uint2", "int2"}
+
+
+def identifier(name):
+    out = re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_")
+    return out if out and not out[0].isdigit() else "input" + ("_" + out if out else "")
+
+
+def types_of(graph):
+    found = set()
+    for value in list(graph.input) + list(graph.output) + list(graph.value_info):
+        kind = value.type.WhichOneof("value")
+        if kind == "tensor_type":
+            found.add(onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type).lower())
+        elif kind:
+            found.add(kind)
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.name == "to" and attribute.i:
+                found.add(onnx.TensorProto.DataType.Name(attribute.i).lower())
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                found |= types_of(attribute.g)
+    return found
+
+
+def read_safetensors(path):
+    data = open(path, "rb").read()
+    size = struct.unpack("<Q", data[:8])[0]
+    out = {}
+    for name, entry in json.loads(data[8:8 + size]).items():
+        if name == "__metadata__":
+            continue
+        begin, end = entry["data_offsets"]
+        raw = data[8 + size + begin:8 + size + end]
+        if entry["dtype"] == "BF16":
+            array = (np.frombuffer(raw, "<u2").astype(np.uint32) << 16).view(np.float32)
+        else:
+            array = np.frombuffer(raw, DTYPES[entry["dtype"]])
+        out[name] = array.reshape(entry["shape"])
+    return out
+
+
+def read_arrays(folder, kind, count):
+    arrays = []
+    for i in range(count):
+        tensor = onnx.TensorProto()
+        with open(os.path.join(folder, f"{kind}_{i}.pb"), "rb") as file:
+            tensor.ParseFromString(file.read())
+        array = onnx.numpy_helper.to_array(tensor)
+        arrays.append(array.astype(np.float32) if array.dtype.name == "bfloat16" else array)
+    return arrays
+
+
+def compare(expected, found, rtol, atol):
+    if expected.shape != found.shape:
+        return f"the shape is {found.shape}, expected {expected.shape}"
+    if expected.dtype != found.dtype and not (expected.dtype.kind == found.dtype.kind == "f"):
+        return f"the dtype is {found.dtype}, expected {expected.dtype}"
+    a, b = expected.astype(np.float64), found.astype(np.float64)
+    if np.allclose(a, b, rtol, atol, equal_nan=True):
+        return ""
+    with np.errstate(all="ignore"):
+        return f"differs by {np.nanmax(np.abs(a - b)):.3g}"
+
+
+def run_case(arguments, case):
+    """(verdict, reason): pass, fail, unsupported, outside."""
+    folder = case.model_dir
+    model = onnx.load(os.path.join(folder, "model.onnx"))
+    outside = types_of(model.graph) & (OUTSIDE | {"sequence_type", "optional_type", "map_type", "sparse_tensor_type"})
+    domains = {entry.domain for entry in model.opset_import} - {"", "ai.onnx"}
+    if outside or any("preview" in domain or ".ml" in domain for domain in domains):
+        return "outside", ", ".join(sorted(outside or domains))
+    with tempfile.TemporaryDirectory() as work:
+        program = os.path.join(work, "program")
+        path = os.path.join(folder, "model.onnx")
+        built = subprocess.run([arguments.kiln, "build", path, "-o", program, "--backend", arguments.backend, "--jobs", "1"],
+                               capture_output=True, text=True, timeout=120)
+        if built.returncode != 0:
+            text = built.stderr.strip().replace(path + ": ", "")
+            if built.returncode != 1:
+                return "fail", f"exit code {built.returncode}: {text[-300:]}"
+            return "unsupported", text.split("\n")[0][:260]
+        given = [value for value in model.graph.input]
+        for number in range(len([name for name in os.listdir(folder) if name.startswith("test_data_set")])):
+            data = os.path.join(folder, f"test_data_set_{number}")
+            inputs = read_arrays(data, "input", len(given))
+            expected = read_arrays(data, "output", len(model.graph.output))
+            command = [program, "run", "forward", "--output", os.path.join(work, "out.safetensors"), "--threads", "1"]
+            for value, array in zip(given, inputs):
+                file = os.path.join(work, identifier(value.name) + ".npy")
+                np.save(file, np.asarray(array))
+                command += ["--input", identifier(value.name) + "=" + file]
+            ran = subprocess.run(command, capture_output=True, text=True, timeout=120)
+            if ran.returncode != 0:
+                return "fail", f"run: {ran.stderr.strip()[:260]}"
+            found = read_safetensors(os.path.join(work, "out.safetensors"))
+            for value, array in zip(model.graph.output, expected):
+                name = identifier(value.name) if len(expected) > 1 else "0"
+                why = compare(array, found[name], case.rtol, case.atol)
+                if why:
+                    return "fail", f"{value.name} {why}"
+    return "pass", ""
+
+
+def op_of(case):
+    nodes = onnx.load(os.path.join(case.model_dir, "model.onnx")).graph.node
+    return nodes[-1].op_type if len(nodes) == 1 or "expanded" not in case.name else "expanded functions"
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("kiln")
+    parser.add_argument("--backend", default="cpu")
+    parser.add_argument("--only", default="*")
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--jobs", type=int, default=2)
+    arguments = parser.parse_args()
+    cases = [case for case in load_model_tests(kind="node") if fnmatch.fnmatch(case.name, arguments.only)]
+    counts, by_op, lines = collections.Counter(), collections.defaultdict(collections.Counter), []
+
+    def one(case):
+        try:
+            return case, op_of(case), *run_case(arguments, case)
+        except subprocess.TimeoutExpired:
+            return case, op_of(case), "fail", "more than two minutes"
+
+    with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
+        for case, op, verdict, why in pool.map(one, cases):
+            counts[verdict] += 1
+            by_op[op][verdict] += 1
+            if verdict in ("fail", "unsupported"):
+                lines.append(f"{verdict:12} {case.name}: {why}")
+    for op, row in sorted(by_op.items()):
+        print(f"{op:28} " + "  ".join(f"{verdict} {row[verdict]}" for verdict in ("pass", "fail", "unsupported", "outside") if row[verdict]))
+    if arguments.list:
+        print("\n".join(sorted(lines)))
+    inside = sum(counts.values()) - counts["outside"]
+    print(f"{counts['pass']} of {inside} within Kiln's types pass ({100 * counts['pass'] / max(inside, 1):.1f}%); {counts['fail']} fail, "
+          f"{counts['unsupported']} are refused, {counts['outside']} are of other types")
+
+
+if __name__ == "__main__":
+    main()
