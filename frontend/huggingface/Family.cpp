@@ -32,6 +32,8 @@ constexpr Family families[] = {
     {"qwen3", "llama.kiln", "model.", {"Llama", "Qwen3"}, "num_hidden_layers", nullptr},
     {"phi3", "phi3.kiln", "model.", {"Phi3", "Phi3"}, "num_hidden_layers", nullptr},
     {"gemma3_text", "gemma3.kiln", "model.", {"Gemma3", "Gemma3"}, "num_hidden_layers", nullptr},
+    {"t5", "t5.kiln", "", {"T5", "T5"}, "num_layers", nullptr},
+    {"vit", "vit.kiln", "vit.", {"ViT", "ViT"}, "num_hidden_layers", nullptr},
 };
 
 bool isWordCharacter(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; }

@@ -36,12 +36,21 @@ DrawSpec drawSpec(const Options &options, const Json &recipe) {
   return spec;
 }
 
-std::vector<int32_t> encodePrompt(const Words &all, const std::string &text, bool given) {
+/// Does what is drawn answer the prompt, which is read as a whole first, and not go on with it?
+bool isAnswered(const Manifest &manifest) {
+  const EntrySpec *prefill = manifest.findEntry(manifest.generate.stringOr("prefill", ""));
+  return prefill && !prefill->find(Role::Output, "logits", true);
+}
+
+/// `answered`: the prompt is read as a whole, and what is drawn does not go on with it.
+std::vector<int32_t> encodePrompt(const Words &all, const std::string &text, bool given, bool answered) {
   const Vocabulary *words = all.prompt();
   std::vector<int32_t> ids = all.lead();
   if (words) {
     std::vector<int32_t> own = words->encode(text, "the prompt");
     ids.insert(ids.end(), own.begin(), own.end());
+    if (answered)
+      ids.insert(ids.end(), all.trail().begin(), all.trail().end());
   } else {
     for (size_t at = 0; at < text.size();) {
       size_t end = std::min(text.find_first_of(" ,", at), text.size());
@@ -124,7 +133,7 @@ private:
 
 /// Many prompts, one a line; with references, BLEU at the end.
 int manyPrompts(const Options &options, const Words &words, Generator &generator, const DrawSpec &draw, int64_t limit,
-                JsonOutput &json) {
+                JsonOutput &json, bool answered) {
   std::vector<std::string> prompts = readLines(options.text("prompts")), references, answers;
   if (options.has("reference")) {
     references = readLines(options.text("reference"));
@@ -135,7 +144,7 @@ int manyPrompts(const Options &options, const Words &words, Generator &generator
   for (size_t i = 0; i < prompts.size(); ++i) {
     Written written(words.answer(), draw.stops, true);
     std::vector<int32_t> ids =
-        generator.generate(encodePrompt(words, prompts[i], true), limit, static_cast<uint32_t>(i),
+        generator.generate(encodePrompt(words, prompts[i], true, answered), limit, static_cast<uint32_t>(i),
                            [&](int32_t token, double) { return draw.stops.empty() || written.add(token); });
     answers.push_back(draw.stops.empty() ? decode(words.answer(), ids) : written.text());
     json.line(JsonLine().add("prompt", prompts[i]).add("text", answers.back()).str());
@@ -152,10 +161,10 @@ int manyPrompts(const Options &options, const Words &words, Generator &generator
 
 /// One sequence: written as it is drawn, and a line of JSON at its end.
 void oneSample(const Words &words, Generator &generator, const DrawSpec &draw, const std::vector<int32_t> &prompt,
-               const std::string &text, int64_t limit, uint32_t number, JsonOutput &json, bool scored) {
+               const std::string &text, int64_t limit, uint32_t number, JsonOutput &json, bool scored, bool answered) {
   bool print = !json.ownsStandardOutput();
   // A text goes on where its prompt ends; an answer in another vocabulary stands alone.
-  bool continues = words.prompt() == words.answer();
+  bool continues = words.prompt() == words.answer() && !answered;
   if (print && continues)
     std::fputs(text.c_str(), stdout);
   Written written(words.answer(), draw.stops, !continues || text.empty());
@@ -204,17 +213,18 @@ int generateCommand(const Options &options, Common &common) {
   Generator generator(*program, draw, common.seed, words.answer() ? words.answer()->size() : 0);
   int64_t limit = options.integer("tokens", draw.tokens > 0 ? draw.tokens : 200, 1, INT32_MAX);
   JsonOutput json(common.json, common.jsonPath);
+  bool answered = isAnswered(manifest);
   if (options.has("prompts"))
-    return manyPrompts(options, words, generator, draw, limit, json);
+    return manyPrompts(options, words, generator, draw, limit, json, answered);
   std::string text = options.text("prompt");
-  std::vector<int32_t> prompt = encodePrompt(words, text, options.has("prompt"));
+  std::vector<int32_t> prompt = encodePrompt(words, text, options.has("prompt"), answered);
   if (prompt.empty())
     fail("the prompt is empty; give at least one token with --prompt");
   int64_t samples = options.integer("samples", 1, 1, 1 << 20);
   generator.score(options.has("log-probabilities"));
   for (int64_t i = 0; i < samples; ++i)
     oneSample(words, generator, draw, prompt, text, limit, static_cast<uint32_t>(i), json,
-              options.has("log-probabilities"));
+              options.has("log-probabilities"), answered);
   return 0;
 }
 

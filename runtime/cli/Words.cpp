@@ -60,11 +60,12 @@ void Words::readOwnTokenizer(const Common &common) {
     return;
   tokenizer_ = Vocabulary::subwords(Tokenizer::parse(found->second, "the program's own tokenizer"));
   prompt_ = answer_ = &*tokenizer_;
-  for (const Tokenizer::Part &part : tokenizer_->tokenizer()->sequence(/*pair=*/false)) {
-    if (part.kind != Tokenizer::Part::Kind::Token)
-      break;
-    lead_.push_back(part.token);
-  }
+  std::vector<int32_t> *side = &lead_;
+  for (const Tokenizer::Part &part : tokenizer_->tokenizer()->sequence(/*pair=*/false))
+    if (part.kind == Tokenizer::Part::Kind::Token)
+      side->push_back(part.token);
+    else
+      side = &trail_;
 }
 
 const Vocabulary *Words::saved(const std::string &source, std::initializer_list<const char *> fields) const {

@@ -19,8 +19,10 @@ public:
   /// Null where the data has no words: then numbers are read and written.
   const Vocabulary *prompt() const { return prompt_; }
   const Vocabulary *answer() const { return answer_; }
-  /// What stands before a prompt: the special tokens that a model from elsewhere has before a text.
+  /// What stands before a prompt, and behind one that is read as a whole: the special tokens that a model from
+  /// elsewhere has around a text.
   const std::vector<int32_t> &lead() const { return lead_; }
+  const std::vector<int32_t> &trail() const { return trail_; }
 
 private:
   const Vocabulary *saved(const std::string &source, std::initializer_list<const char *> fields) const;
@@ -28,7 +30,7 @@ private:
   void readOwnTokenizer(const Common &common);
 
   std::map<std::string, Vocabulary> saved_;
-  std::vector<int32_t> lead_;
+  std::vector<int32_t> lead_, trail_;
   std::optional<Vocabulary> tokenizer_;
   std::optional<Sources> sources_;
   const Vocabulary *prompt_ = nullptr, *answer_ = nullptr;

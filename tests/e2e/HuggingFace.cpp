@@ -40,7 +40,7 @@ protected:
 
   void compare(const std::string &program, const std::string &results) {
     Words command = {program, "run", "forward", "--output", results};
-    for (const char *name : {"ids", "mask", "types"})
+    for (const char *name : {"ids", "mask", "types", "target", "image"})
       if (expected_.contains(name))
         command.insert(command.end(), {"--input", std::string(name) + "=" + inputs_});
     Outcome ran = run(command);
@@ -72,6 +72,8 @@ TEST_P(HuggingFace, ComputesAsTransformersDoes) {
   std::string prompt;
   for (double token : expected_["prompt"].data)
     prompt += std::to_string(static_cast<int>(token)) + " ";
+  if (std::string text = model_ + "/prompt.txt"; std::filesystem::exists(text))
+    prompt = bytes(text);
   const std::vector<double> &tokens = expected_["tokens"].data;
   Outcome drawn = run({program, "generate", "--prompt", prompt, "--tokens", std::to_string(tokens.size()), "--json"});
   ASSERT_EQ(drawn.code, 0) << drawn.err;
