@@ -148,23 +148,24 @@ void addBatched(std::vector<std::unique_ptr<Benchmark>> &all, int64_t batch, int
 enum class Pass { Forward, Input, Filter };
 
 void addConvolution(std::vector<std::unique_ptr<Benchmark>> &all, int64_t n, int64_t c, int64_t o, int64_t size,
-                    int64_t k, int64_t pad, Pass pass) {
+                    int64_t k, int64_t pad, Pass pass, int64_t stride = 1) {
   auto b = std::make_unique<Benchmark>();
-  int64_t out = size + 2 * pad - k + 1;
+  int64_t out = (size + 2 * pad - k) / stride + 1;
   const char *names[] = {"conv ", "conv dx ", "conv dw "};
   b->name = names[static_cast<int>(pass)] + std::to_string(n) + "x" + std::to_string(c) + "->" + std::to_string(o) +
-            " " + std::to_string(size) + "^2";
+            " " + std::to_string(size) + "^2 " + std::to_string(k) + "x" + std::to_string(k) +
+            (stride > 1 ? " s" + std::to_string(stride) : "");
   b->flops = 2.0 * static_cast<double>(n * c * o * out * out * k * k);
   TestKernel &s = b->spec;
   uint32_t result;
-  auto make = [&](uint32_t x, uint32_t f, const std::vector<int64_t> &dims, int64_t p) {
+  auto make = [&](uint32_t x, uint32_t f, const std::vector<int64_t> &dims, int64_t p, int64_t step = 1) {
     return s.op("convolution", {x, f}, KILN_F32, fixed(dims),
-                {ints("strides", {1, 1}), ints("low", {p, p}), ints("high", {p, p}), ints("input_dilation", {1, 1}),
-                 ints("filter_dilation", {1, 1}), integer("groups", 1)});
+                {ints("strides", {step, step}), ints("low", {p, p}), ints("high", {p, p}),
+                 ints("input_dilation", {1, 1}), ints("filter_dilation", {1, 1}), integer("groups", 1)});
   };
   if (pass == Pass::Forward) {
     uint32_t x = s.input(KILN_F32, fixed({n, c, size, size})), f = s.input(KILN_F32, fixed({o, c, k, k}));
-    result = make(x, f, {n, o, out, out}, pad);
+    result = make(x, f, {n, o, out, out}, pad, stride);
   } else if (pass == Pass::Input) {
     uint32_t g = s.input(KILN_F32, fixed({n, o, out, out})), f = s.input(KILN_F32, fixed({o, c, k, k}));
     f = s.op("transpose", {f}, KILN_F32, {c, o, k, k}, {ints("permutation", {1, 0, 2, 3})});
@@ -179,6 +180,14 @@ void addConvolution(std::vector<std::unique_ptr<Benchmark>> &all, int64_t n, int
   s.output(result);
   all.push_back(std::move(b));
 }
+
+/// Channels in and out, the image's side, the window's, stride.
+constexpr int64_t resnet50[][5] = {
+    {3, 64, 224, 7, 2},     {64, 64, 56, 1, 1},   {64, 64, 56, 3, 1},    {64, 256, 56, 1, 1},   {256, 64, 56, 1, 1},
+    {256, 128, 56, 1, 1},   {128, 128, 56, 3, 2}, {128, 512, 28, 1, 1},  {256, 512, 56, 1, 2},  {512, 128, 28, 1, 1},
+    {128, 128, 28, 3, 1},   {512, 256, 28, 1, 1}, {256, 256, 28, 3, 2},  {256, 1024, 14, 1, 1}, {512, 1024, 28, 1, 2},
+    {1024, 256, 14, 1, 1},  {256, 256, 14, 3, 1}, {1024, 512, 14, 1, 1}, {512, 512, 14, 3, 2},  {512, 2048, 7, 1, 1},
+    {1024, 2048, 14, 1, 2}, {2048, 512, 7, 1, 1}, {512, 512, 7, 3, 1}};
 
 char *allocate(int64_t bytes) {
   constexpr int64_t page = 2 << 20;
@@ -290,6 +299,8 @@ int main(int argc, char **argv) {
     addConvolution(all, 64, 32, 64, 26, 3, 0, pass);
     addConvolution(all, 64, 32, 32, 14, 3, 1, pass);
   }
+  for (auto [c, o, size, k, stride] : resnet50)
+    addConvolution(all, 1, c, o, size, k, k / 2, Pass::Forward, stride);
   if (argc > 5) { // one product: threads, layout, m, n, k
     all.clear();
     for (bool narrow : {false, true})

@@ -48,7 +48,7 @@ ContractLowering::ContractLowering(KernelBuilder &builder, const Contraction &co
   rightStride = t.right == RightMode::Task ? spreadStride(t.nc, bytes) : width;
   if (t.right == RightMode::Shared) {
     int64_t panels = bounds.batch * ceilDivide(bounds.n, width);
-    sharedArea = builder.reserveScratch(panels * roundUp(bounds.k, t.lanes) * width * bytes);
+    sharedArea = builder.reserveScratch(panels * (roundUp(bounds.k, t.lanes) + 3) * width * bytes);
   } else if (t.right != RightMode::Window) {
     rightArea = area((t.kc + t.lanes) * rightStride + slack);
   }
@@ -121,7 +121,8 @@ ContractLowering::Sizes ContractLowering::sizes(Emitter &e) const {
   s.k = e.elements(c.k);
   if (pairs)
     s.k = code.ceilDiv(s.k, code.integer(2));
-  s.kPadded = code.mul(code.ceilDiv(s.k, code.integer(t.lanes)), code.integer(t.lanes));
+  // Three more rows: panels a power of two apart would fall into the same few cache sets.
+  s.kPadded = code.add(code.mul(code.ceilDiv(s.k, code.integer(t.lanes)), code.integer(t.lanes)), code.integer(3));
   s.panels = code.ceilDiv(s.n, code.integer(t.tileColumns()));
   s.panelGroups = code.ceilDiv(s.panels, code.integer(t.sharedPanels));
   s.mBlocks = code.ceilDiv(s.m, code.integer(t.mc));
@@ -272,10 +273,35 @@ void ContractLowering::multiplyRowsFirst(Emitter &e, const Sizes &s, const Block
       Value first = code.add(nextRow, code.mul(code.div(n, width), share));
       Ahead ahead;
       if (asWide)
-        ahead = {plainPointer(e, c.left, block.batch, first, nextK), apartOf(e, c.left), count};
+        ahead = {plainPointer(e, c.left, block.batch, first, nextK), apartOf(e, c.left), count,
+                 code.integer(t.lanes * bytes)};
       tile(e, block, m, n, left, sharedPanel(e, s, block.batchNumber, n, k0), apart, k0, k1, ahead);
     });
   });
+}
+
+/// What the sliver of the right operand after the one at n is packed from, shared out over the tiles of this one.
+Ahead ContractLowering::nextPanel(Emitter &e, const Block &block, Value m, Value n, Value k0) const {
+  Code &code = e.code;
+  if (t.right != RightMode::Sliver || !packedByCall(c.right) || pairs || byteSize(c.right.memory) != bytes)
+    return {};
+  Value one = code.integer(1), rows = code.integer(t.tileRows), zero = code.integer(0);
+  Value tiles = code.ceilDiv(code.sub(block.m1, block.m0), rows), tile = code.div(code.sub(m, block.m0), rows);
+  Value next = code.add(n, code.integer(t.tileColumns())), apart = apartOf(e, c.right);
+  Value more = code.compare(arith::CmpIPredicate::slt, next, block.n1), from = zero, count = zero, step = zero;
+  if (c.right.alongK) { // some rows of memory for each tile, a line of each at a time
+    count = code.ceilDiv(code.integer(t.tileColumns()), code.max(tiles, one));
+    from = plainPointer(e, c.right, block.batch, code.add(next, code.mul(tile, count)), k0);
+    step = code.integer(t.lanes * bytes);
+  } else { // of each k one of the lines that its columns may touch
+    Value lines = code.integer(t.tileColumns() * bytes / 64 + 1), part = code.div(tile, lines);
+    count = code.ceilDiv(code.integer(t.lanes), code.max(code.div(tiles, lines), one));
+    Value line = code.mul(code.rem(tile, lines), code.integer(64));
+    from = code.address(plainPointer(e, c.right, block.batch, next, k0),
+                        code.add(line, code.mul(code.mul(part, count), apart)), 1);
+    step = code.mul(apart, code.integer(t.lanes));
+  }
+  return {from, apart, code.op<arith::SelectOp>(more, count, zero), step};
 }
 
 void ContractLowering::multiplyBlock(Emitter &e, const Sizes &s, const Block &block, Value k0, Value k1) const {
@@ -325,7 +351,7 @@ void ContractLowering::multiplyBlock(Emitter &e, const Sizes &s, const Block &bl
     }
     code.loop(block.m0, block.m1, t.tileRows, [&](Value m) {
       Value sliver = code.address(left, code.mul(code.sub(m, block.m0), depthOf(code, k0, k1)), bytes);
-      tile(e, block, m, n, sliver, from, apart, k0, k1);
+      tile(e, block, m, n, sliver, from, apart, k0, k1, nextPanel(e, block, m, n, k0));
     });
   });
 }

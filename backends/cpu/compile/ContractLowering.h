@@ -101,6 +101,7 @@ private:
   void tileTask(Emitter &e, Value task) const;
   void multiplyBlock(Emitter &e, const Sizes &s, const Block &block, Value k0, Value k1) const;
   void multiplyRowsFirst(Emitter &e, const Sizes &s, const Block &block, Value k0, Value k1) const;
+  Ahead nextPanel(Emitter &e, const Block &block, Value m, Value n, Value k0) const;
   Value sharedPanel(Emitter &e, const Sizes &s, Value batch, Value n, Value k) const;
   void fetchResult(Emitter &e, const Block &block, Value m, Value rows, Value n, Value width) const;
   void packEdge(Emitter &e, Value from, Value apart, Value depth) const;

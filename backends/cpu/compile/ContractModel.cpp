@@ -157,8 +157,10 @@ static void chooseImage(Blocking &t, const ContractExtents &e, const ContractTra
     tried.imageChannels = traits.image.channels;
     if (!unfold)
       extents.n = traits.image.places, tried.edge = 0;
-    if (right == RightMode::Shared)
-      tried.imageChannels = std::clamp<int64_t>(t.kc * traits.image.channels / e.k, 1, traits.image.channels);
+    if (right == RightMode::Shared) { // all columns of a few channels: each place is copied once
+      tried.imageChannels = ceilDivide(traits.image.channels, 16);
+      tried.sharedPanels = ceilDivide(e.n, t.tileColumns());
+    }
     double time = chooseCut(tried, extents, traits, level2);
     if (time < least)
       least = time, best = tried;

@@ -130,6 +130,20 @@ Indices Emitter::indicesOf(ArrayRef<Extent> shape, const Index &linear) {
 Indices Emitter::indicesOfRow(ArrayRef<Extent> shape, Value linear) { return indicesOf(shape, at(linear)); }
 
 Value Emitter::inRange(const Index &index, Value low, Value high) {
+  if (!index.lanes && (index.step == 1 || index.step == 2)) {
+    // Lanes from one to another: counted, since positions would fill two vectors.
+    auto lanesBelow = [&](Value limit) {
+      Value distance = code.sub(limit, index.base);
+      if (index.step == 2)
+        distance = code.op<arith::ShRSIOp>(code.add(distance, code.integer(1)), code.integer(1));
+      return code.firstLanes(code.max(distance, code.integer(0)), width);
+    };
+    Value below = lanesBelow(high);
+    if (Code::known(low) == 0 && Code::known(index.base).value_or(-1) >= 0)
+      return below;
+    Value under = lanesBelow(low), all = code.constantInt(code.vectorOf(code.i1, width), 1);
+    return code.op<arith::AndIOp>(below, code.op<arith::XOrIOp>(under, all));
+  }
   // One unsigned comparison: below low wraps to above.
   Value position = positions(index), size = code.sub(high, low);
   if (!isa<VectorType>(position.getType()))

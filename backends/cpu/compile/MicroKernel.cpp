@@ -31,9 +31,9 @@ static void callTile(Code &code, StringRef kind, const MicroShape &s, SmallVecto
                      const Ahead &ahead) {
   if (s.lines) {
     if (ahead.from)
-      arguments.append({ahead.from, ahead.apart, ahead.count});
+      arguments.append({ahead.from, ahead.apart, ahead.count, ahead.step});
     else
-      arguments.append({arguments[0], code.integer(0), code.integer(0)});
+      arguments.append({arguments[0], code.integer(0), code.integer(0), code.integer(0)});
   }
   call(code, nameOf((kind + (s.lines ? "l" : "")).str(), {s.dtype}, {s.rows, s.vectors, s.lanes}), arguments);
 }
@@ -123,7 +123,7 @@ static SmallVector<Value> sumLines(Code &code, const MicroShape &s, ValueRange a
   int64_t bytes = packedBytes(s.dtype);
   size_t pointer = state.size() - 2;
   return code.loop(code.integer(0), whole, s.lanes, state, [&](Value group, ValueRange carried) {
-    Value there = code.address(ahead[0], group, bytes);
+    Value there = advance(code, ahead[0], code.mul(code.div(group, code.integer(s.lanes)), ahead[3]));
     code.loop(code.integer(0), ahead[2], 1,
               [&](Value row) { code.here<LLVM::Prefetch>(advance(code, there, code.mul(row, ahead[1])), 0u, 2u, 1u); });
     Value end = code.add(group, code.integer(s.lanes));
@@ -167,7 +167,7 @@ static void defineTile(Code &code, const MicroShape &s, bool taps, StringRef nam
   SmallVector<Type> types =
       taps ? SmallVector<Type>{p, p, p, p, n, n, code.i1} : SmallVector<Type>{p, p, n, p, n, n, code.i1};
   if (s.lines)
-    types.append({p, n, n});
+    types.append({p, n, n, n});
   auto arguments = code.beginFunction(name, types, {});
   Value a = arguments[0], b = arguments[taps ? 2 : 1], ldb = arguments[taps ? 1 : 2], c = arguments[3],
         ldc = arguments[4];

@@ -27,10 +27,11 @@ struct MicroShape {
   int64_t columns() const { return vectors * lanes; }
 };
 
-/// With a in lines, the functions have three more arguments: rows of memory, `apart` bytes from each other, `count` of
-/// them, that are fetched into the second level while the tile is summed, as far as k packed elements reach.
+/// With a in lines, the functions have four more arguments: what is fetched into the second level while the tile is
+/// summed. For each line of a: `count` lines of memory, `apart` bytes from each other; for the next one, `step` bytes
+/// further.
 struct Ahead {
-  mlir::Value from, apart, count;
+  mlir::Value from, apart, count, step;
 };
 
 /// The few columns that a whole vector would be wasted on: a in lines, each column contiguous along k, up to a multiple
