@@ -10,6 +10,7 @@
 #include "passes/PlanMemory/PlanMemory.h"
 #include "passes/Rematerialize/Rematerialize.h"
 #include "passes/Simplify/Simplify.h"
+#include "passes/StoreWeights/StoreWeights.h"
 #include "passes/TrainStep/TrainStep.h"
 #include "passes/VerifyStages/VerifyStages.h"
 
@@ -21,6 +22,7 @@ void registerPasses() {
   registerDecompose();
   registerSimplify();
   registerNarrow();
+  registerStoreWeights();
   registerRematerialize();
   registerFuse();
   registerClaim();

@@ -10,6 +10,7 @@
 #include "passes/Place/Place.h"
 #include "passes/Rematerialize/Rematerialize.h"
 #include "passes/Simplify/Simplify.h"
+#include "passes/StoreWeights/StoreWeights.h"
 #include "passes/TrainStep/TrainStep.h"
 #include "passes/VerifyStages/VerifyStages.h"
 
@@ -27,6 +28,14 @@ namespace {
 /// primitives, functions of one block without side effects, parameters and states as arguments that the module
 /// declares.
 void import(OpPassManager &, const PipelineOptions &) {}
+
+/// STORE-WEIGHTS: matrices in the type that the user wants them stored in. First of all, since there is one declaration
+/// of a parameter, and behind this every stage sees the model as if it had been written so.
+void storeWeights(OpPassManager &passes, const PipelineOptions &options) {
+  StoreWeightsOptions store;
+  store.as = options.weightsAs;
+  passes.addPass(createStoreWeights(store));
+}
 
 /// DIFFERENTIATE: @grad beside the loss. Before decompose, because composites have gradients of their own that are
 /// better than those of their parts (softmax with cross entropy, attention, norms). Behind a first simplify: products
@@ -134,6 +143,7 @@ struct Stage {
 
 constexpr Stage stages[] = {
     {"import", import},
+    {"store-weights", storeWeights},
     {"differentiate", differentiate},
     {"train-step", trainStep},
     {"decompose", decompose},

@@ -26,6 +26,8 @@ struct PipelineOptions {
 
   /// The type that products round their operands to: "bf16", or empty for what each function asks for.
   std::string compute;
+  /// The type that matrices are stored in: "bf16", or empty for what is declared.
+  std::string weightsAs;
 
   // For decompose, claim, place and plan. Named things outlive the passes.
   /// Those who may take groups, the home first; none: stand-ins that take all, and no composite whole.

@@ -160,7 +160,7 @@ absl::StatusOr<std::string> cachePath(const ModelOptions &options, const std::ve
     return absl::UnavailableError(absl::StrCat("cannot find the folder of ", options.file, ": ", error.message()));
   add(hash, full);
   for (const std::string &part : {options.model, options.backend, options.targetCpu, options.triple,
-                                  options.targetDevice, options.math, options.compute})
+                                  options.targetDevice, options.math, options.compute, options.weightsAs})
     add(hash, part);
   if (options.redZones)
     add(hash, "red zones");

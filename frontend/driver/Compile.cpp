@@ -11,6 +11,7 @@
 #include "frontend/language/Load.h"
 #include "ir/Kiln.h"
 #include "passes/Pipelines.h"
+#include "runtime/program/StoredWeights.h"
 #include "runtime/program/Weights.h"
 
 #include "absl/strings/str_cat.h"
@@ -246,6 +247,7 @@ absl::Status Compilation::runPasses(const std::string &until) {
       pipeline.claimants = claimants.get();
     pipeline.until = until.empty() ? "fuse" : llvm::StringRef(until);
     pipeline.compute = options_.compute;
+    pipeline.weightsAs = options_.weightsAs;
     pipeline.verify = options_.verifyStages;
     pipeline.afterStage = [&](llvm::StringRef stage, mlir::ModuleOp module) {
       written.Update(writeStage(stage, module));
@@ -290,8 +292,22 @@ absl::Status Compilation::plan(host::BuildOptions build) {
     if (options_.weightSet)
       if (std::string why = weightsMisfit(Manifest::parse(program_->manifest()), *options_.weightSet); !why.empty())
         return absl::InvalidArgumentError(why);
+    if (absl::Status stored = storeWeights(); !stored.ok())
+      return stored;
     return written;
   });
+}
+
+/// With --weights-as: the weights that go into the program, in the types that it stores.
+absl::Status Compilation::storeWeights() {
+  if (options_.weightsAs.empty() || (options_.weights.empty() && !options_.weightSet))
+    return absl::OkStatus();
+  std::string why;
+  if (!options_.weightSet)
+    options_.weightSet = openWeights(options_.weights, why);
+  if (options_.weightSet)
+    why = storeAsDeclared(Manifest::parse(program_->manifest()), *options_.weightSet);
+  return why.empty() ? absl::OkStatus() : absl::InvalidArgumentError(absl::StrCat("--weights-as: ", why));
 }
 
 absl::Status Compilation::generate(const std::string &emit) {

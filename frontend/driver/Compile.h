@@ -88,6 +88,7 @@ private:
   kiln_target target() const;
   absl::Status findBackends();
   absl::Status readBackendOptions();
+  absl::Status storeWeights();
   absl::Status loadText();
   absl::Status describeBackends(struct ImageParts &parts, LinkJob &job, const std::string &output);
   absl::Status linkWith(LinkJob job, const std::string &output);

@@ -91,6 +91,7 @@ struct Promise {
 
 const Promise promises[] = {
     {"import", nullptr, imported},
+    {"store-weights", nullptr, imported},
     {"differentiate", [](mlir::ModuleOp module) { return trains(module, "grad"); }, differentiated},
     {"train-step", [](mlir::ModuleOp module) { return trains(module, "train_step"); }, stepped},
     {"decompose", nullptr, verifyPrimitives},

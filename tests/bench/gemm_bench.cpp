@@ -1,6 +1,6 @@
 // Matrix products and convolutions as the CPU backend compiles them, in GFLOP/s and as a share of the machine's
 // multiply-add peak measured in between. Usage: gemm_bench [threads] [name-filter], or gemm_bench threads nn|nt|tn|tt m
-// n k, which goes by once in f32 and once with operands rounded to bf16 (shares are of f32's peak)
+// n k, which goes by in f32, with operands rounded to bf16, and with the right one stored so (shares are of f32's peak)
 #include "backends/cpu/artifact.h"
 #include "tests/backends/cpu/OnProcessor.h"
 #include <algorithm>
@@ -102,20 +102,24 @@ struct Benchmark {
 Dims fixed(const std::vector<int64_t> &dims) { return {dims.begin(), dims.end()}; }
 
 void addDot(std::vector<std::unique_ptr<Benchmark>> &all, int64_t m, int64_t n, int64_t k, const char *layout,
-            bool epilogue = false, bool narrow = false) {
+            bool epilogue = false, bool narrow = false, bool stored = false) {
   auto b = std::make_unique<Benchmark>();
   b->name = std::string(layout) +
             (epilogue ? "+bias+relu "
              : narrow ? " in bf16 "
+             : stored ? " of bf16 "
                       : " ") +
             std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k);
   b->flops = 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
   bool ta = layout[0] == 't', tb = layout[1] == 't';
   uint32_t l = b->spec.input(KILN_F32, fixed(ta ? std::vector{k, m} : std::vector{m, k}));
-  uint32_t r = b->spec.input(KILN_F32, fixed(tb ? std::vector{n, k} : std::vector{k, n}));
+  Dims rightDims = fixed(tb ? std::vector{n, k} : std::vector{k, n});
+  uint32_t r = b->spec.input(stored ? KILN_BF16 : KILN_F32, rightDims);
+  if (stored)
+    r = b->spec.op("convert", {r}, KILN_F32, rightDims);
   if (narrow) {
     l = b->spec.op("convert", {l}, KILN_BF16, fixed(ta ? std::vector{k, m} : std::vector{m, k}));
-    r = b->spec.op("convert", {r}, KILN_BF16, fixed(tb ? std::vector{n, k} : std::vector{k, n}));
+    r = b->spec.op("convert", {r}, KILN_BF16, rightDims);
   }
   uint32_t c = b->spec.op("dot_general", {l, r}, KILN_F32, {m, n},
                           {ints("lhs_batch", {}), ints("rhs_batch", {}), ints("lhs_contract", {ta ? 0 : 1}),
@@ -303,8 +307,8 @@ int main(int argc, char **argv) {
     addConvolution(all, 1, c, o, size, k, k / 2, Pass::Forward, stride);
   if (argc > 5) { // one product: threads, layout, m, n, k
     all.clear();
-    for (bool narrow : {false, true})
-      addDot(all, std::atol(argv[3]), std::atol(argv[4]), std::atol(argv[5]), argv[2], false, narrow);
+    for (int kind = 0; kind < 3; ++kind)
+      addDot(all, std::atol(argv[3]), std::atol(argv[4]), std::atol(argv[5]), argv[2], false, kind == 1, kind == 2);
     argc = 2;
   }
   for (auto &b : all)

@@ -322,6 +322,8 @@ static void defineDot(Code &code, const DotShape &s, StringRef name) {
   for (int64_t j = 0; j < s.columns; ++j)
     rowsOfB.push_back(advance(code, b, code.mul(ldb, code.integer(j))));
 
+  // A row against many is as fast as memory brings them: those of the next call but one are on their way meanwhile.
+  Value ahead = code.mul(ldb, code.integer(s.columns * 2));
   auto step = [&](ValueRange carried, Value p, Value mask) {
     SmallVector<Value> right, next;
     for (Value row : rowsOfB)
@@ -334,9 +336,17 @@ static void defineDot(Code &code, const DotShape &s, StringRef name) {
     return next;
   };
   SmallVector<Value> zeros(s.rows * s.columns, zeroOf(code, vector));
-  Value whole = code.mul(code.div(k, code.integer(s.lanes)), code.integer(s.lanes));
-  auto sums = code.loop(code.integer(0), whole, s.lanes, zeros,
-                        [&](Value p, ValueRange carried) { return step(carried, p, {}); });
+  int64_t line = std::max<int64_t>(s.lanes, 64 / byteSize(s.rightMemory)); // of memory, in elements
+  Value whole = code.mul(code.div(k, code.integer(line)), code.integer(line));
+  auto sums = code.loop(code.integer(0), whole, line, zeros, [&](Value p, ValueRange carried) {
+    SmallVector<Value> now(carried.begin(), carried.end());
+    if (s.rows == 1)
+      for (Value row : rowsOfB)
+        code.here<LLVM::Prefetch>(code.address(advance(code, row, ahead), p, byteSize(s.rightMemory)), 0u, 3u, 1u);
+    for (int64_t i = 0; i < line; i += s.lanes)
+      now = step(now, code.add(p, code.integer(i)), {});
+    return now;
+  });
   sums = code.loop(whole, k, s.lanes, sums, [&](Value p, ValueRange carried) {
     return step(carried, p, code.firstLanes(code.sub(k, p), s.lanes));
   });
