@@ -1,5 +1,6 @@
 // Folders of Hugging Face and GGUF files as programs: what they compute and write is what transformers does
 // (make_huggingface.py, make_gguf.py).
+#include "runtime/files/Safetensors.h"
 #include "tests/e2e/Command.h"
 #include "tests/e2e/Fixture.h"
 
@@ -86,14 +87,39 @@ INSTANTIATE_TEST_SUITE_P(Cases, HuggingFace, ::testing::ValuesIn(caseNames()), [
   return name;
 });
 
-// The text that `import` writes is a model like any other, which loads the folder's weights.
-TEST(HuggingFaceText, LoadsTheFoldersWeights) {
-  std::string data = casesFolder() + "bert_classes", folder = freshFolder("huggingface-text");
-  Outcome written = run({kilnProgram(), "import", data, "-o", folder + "/model.kiln"});
-  ASSERT_EQ(written.code, 0) << written.err;
-  Outcome built = run({kilnProgram(), "build", folder + "/model.kiln", "--weights", data + "/model.safetensors", "-o",
-                       folder + "/program"});
-  ASSERT_EQ(built.code, 0) << built.err;
+// The text that `import` writes is a model like any other: it loads the folder's weights, trains, and saves them as
+// they came.
+TEST(HuggingFaceText, SavesWeightsAsTheyCame) {
+  for (const std::string &name : {std::string("bert_classes"), std::string("gpt2"), std::string("qwen2")}) {
+    std::string data = casesFolder() + name, folder = freshFolder("huggingface-text");
+    std::string text = folder + "/model.kiln", saved = folder + "/saved.safetensors";
+    Outcome written = run({kilnProgram(), "import", data, "-o", text});
+    ASSERT_EQ(written.code, 0) << written.err;
+    std::vector<int32_t> ids(18, 3), labels(18, 1);
+    writeSafetensors(folder + "/data.safetensors",
+                     {{"ids", KILN_I32, {1, 2, 9}, reinterpret_cast<const uint8_t *>(ids.data()), 72},
+                      {"next", KILN_I32, {1, 2, 9}, reinterpret_cast<const uint8_t *>(labels.data()), 72}});
+    bool classes = name == "bert_classes";
+    std::string model = classes          ? "BertForSequenceClassification"
+                        : name == "gpt2" ? "GPT2LMHeadModel"
+                                         : "Qwen2ForCausalLM";
+    std::ofstream(text, std::ios::app)
+        << "\ntrain " << model << "(batch=2):\n"
+        << "    data      = safetensors(\"data.safetensors\", ids=i32[2, 9], next=i32[2, 9])\n"
+        << (classes ? "    loss      = cross_entropy(forward(data.ids, data.ids > 0, 0 * data.ids), data.next[:, 0])\n"
+                    : "    loss      = cross_entropy(forward(data.ids), data.next)\n")
+        << "    optimizer = SGD(lr=0.0)\n    steps     = 1\n";
+    Outcome trained =
+        run({kilnProgram(), "train", text, "--load", data + "/model.safetensors", "--save", saved, "--json"});
+    ASSERT_EQ(trained.code, 0) << trained.err;
+    std::map<std::string, Values> before = readTensors(data + "/model.safetensors"), after = readTensors(saved);
+    ASSERT_EQ(before.size(), after.size()) << name;
+    for (const auto &[tensor, values] : before) {
+      ASSERT_TRUE(after.contains(tensor)) << tensor;
+      EXPECT_EQ(values.shape, after[tensor].shape) << tensor;
+      EXPECT_EQ(values.data, after[tensor].data) << tensor;
+    }
+  }
 }
 
 // The published sentence encoder: text in, embedding out.
