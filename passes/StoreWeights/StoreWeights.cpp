@@ -2,6 +2,7 @@
 
 #include "passes/StoreWeights/StoreWeights.h"
 
+#include "ir/Classes.h"
 #include "passes/support/Stages.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -30,7 +31,7 @@ bool isStored(mlir::Type type) {
 }
 
 /// Whether an op's elements are some of its first operand's, unchanged.
-bool movesElements(Operation *op) { return llvm::isa<GatherOp, SliceOp, TransposeOp, ReshapeOp>(op); }
+bool movesElements(Operation *op) { return isReindexing(op) || llvm::isa<GatherOp, DynamicSliceOp>(op); }
 
 /// The users of `narrow` read it widened to `wide`'s element type; those that move elements do so before.
 void widenBehind(Value narrow, mlir::Type wide, mlir::OpBuilder builder) {
