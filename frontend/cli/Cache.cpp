@@ -48,6 +48,7 @@ void addWeights(llvm::SHA256 &hash, const WeightSet &weights) {
   add(hash, safetensorsHeader(weights.tensors.tensors(), weights.metadata));
   for (const TensorView &tensor : weights.tensors.tensors())
     hash.update(llvm::ArrayRef(tensor.data, tensor.bytes));
+  add(hash, weights.tokenizer);
 }
 
 /// Made where it is not there.

@@ -194,8 +194,7 @@ int importGiven(ModelOptions &options) {
     options.importedFiles = filesOf(options.file);
     options.weightSet = std::make_shared<WeightSet>();
     options.weightSet->tensors = std::move(imported.tensors);
-    if (!imported.tokenizer.empty())
-      options.weightSet->metadata[std::string(ownTokenizer)] = std::move(imported.tokenizer);
+    options.weightSet->tokenizer = std::move(imported.tokenizer);
     options.file = std::filesystem::path(options.file).lexically_normal().string();
     while (options.file.size() > 1 && options.file.ends_with('/'))
       options.file.pop_back();

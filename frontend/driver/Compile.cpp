@@ -442,7 +442,13 @@ absl::Status Compilation::findWeights(LinkJob &job, std::unique_ptr<llvm::Memory
     job.weightBytes += size;
   };
   if (options_.weightSet) {
-    const std::vector<TensorView> &tensors = options_.weightSet->tensors.tensors();
+    std::vector<TensorView> tensors = options_.weightSet->tensors.tensors();
+    if (const std::string &words = options_.weightSet->tokenizer; !words.empty())
+      tensors.push_back({std::string(ownTokenizer),
+                         KILN_U8,
+                         {static_cast<int64_t>(words.size())},
+                         reinterpret_cast<const uint8_t *>(words.data()),
+                         words.size()});
     header = safetensorsHeader(tensors, options_.weightSet->metadata);
     add(header.data(), header.size());
     for (const TensorView &tensor : tensors)

