@@ -14,6 +14,9 @@ static int64_t spreadStride(int64_t elements, int64_t bytes) {
   return (lines | 1) * line;
 }
 
+/// Rows of a turned filter that a task makes: neighbours, which lie in the same lines of memory.
+constexpr int64_t turnedRows = 8;
+
 ContractLowering::ContractLowering(KernelBuilder &builder, const Contraction &contraction, ContractSink sink)
     : builder(builder), graph(builder.graph), c(contraction), sink(std::move(sink)),
       bytes(byteSize(contraction.accumulator)), packed(contraction.accumulator) {
@@ -38,6 +41,10 @@ ContractLowering::ContractLowering(KernelBuilder &builder, const Contraction &co
   leftOnce = oneBlock && t.method == Method::Tile && !t.rowsFirst && bounds.m <= t.mc &&
              (c.batch.empty() || c.leftForAllBatches);
   auto area = [&](int64_t elements) { return builder.reserveWorkerScratch(elements * bytes); };
+  if (c.turned) {
+    builder.note("filter turned");
+    turnedArea = builder.reserveScratch(bounds.m * bounds.k * bytes);
+  }
   if (t.method == Method::Dot) {
     rightStride = roundUp(t.nc, t.lanes);
     sumsArea = area(bounds.m * rightStride);
@@ -89,7 +96,7 @@ void ContractLowering::build() {
   auto phase = [&](Task body, llvm::function_ref<Value(Code &, const Sizes &)> tasks) {
     builder.addPhase([&](Emitter &e) { return tasks(e.code, sizes(e)); },
                      [&](Emitter &e) {
-                       if (t.right == RightMode::Window || t.unfold)
+                       if ((t.right == RightMode::Window || t.unfold) && body != &ContractLowering::turnTask)
                          fillOffsets(e);
                        if (body == &ContractLowering::tileTask)
                          beginTiles(e);
@@ -97,6 +104,9 @@ void ContractLowering::build() {
                      },
                      t.lanes);
   };
+  if (c.turned)
+    phase(&ContractLowering::turnTask,
+          [](Code &code, const Sizes &s) { return code.ceilDiv(s.m, code.integer(turnedRows)); });
   if (t.method == Method::Dot)
     return phase(&ContractLowering::dotTask,
                  [](Code &code, const Sizes &s) { return code.mul(s.batch, code.mul(s.mBlocks, s.nBlocks)); });
@@ -158,6 +168,34 @@ ContractLowering::Block ContractLowering::blockOf(Emitter &e, const Sizes &s, Va
 
 Value ContractLowering::elementOfK(Emitter &e, Value k) const {
   return pairs ? e.code.min(e.code.mul(k, e.code.integer(2)), e.elements(c.k)) : k;
+}
+
+/// Some rows of the turned filter.
+void ContractLowering::turnTask(Emitter &e, Value task) const {
+  Code &code = e.code;
+  const Contraction::Turned &turned = *c.turned;
+  VectorType vector = vectorType(e);
+  Value first = code.mul(task, code.integer(turnedRows)), depth = e.extent(turned.depth), rows = e.extent(turned.rows);
+  Value last = code.min(code.add(first, code.integer(turnedRows)), e.elements(c.m));
+  Value taps = code.integer(turned.taps), length = code.mul(e.extent(c.k[0]), taps);
+  code.loop(code.integer(0), e.extent(c.k[0]), 1, [&](Value channel) {
+    code.loop(first, last, 1, [&](Value m) {
+      Value from = code.address(e.input(static_cast<size_t>(turned.input)),
+                                code.add(code.mul(m, rows), code.mul(channel, depth)), bytes);
+      Value to = code.address(e.scratch(turnedArea), code.add(code.mul(m, length), code.mul(channel, taps)), bytes);
+      for (int64_t done = 0; done < turned.taps; done += t.lanes) {
+        int64_t count = std::min(t.lanes, turned.taps - done);
+        int64_t begin = turned.reversed ? turned.taps - done - count : done;
+        Value mask = code.firstLanes(code.integer(count), t.lanes);
+        Value element = code.maskedLoad(vector, code.address(from, code.integer(begin), bytes), mask, bytes, true);
+        SmallVector<int64_t> order;
+        for (int64_t l = 0; l < t.lanes; ++l)
+          order.push_back(turned.reversed && l < count ? count - 1 - l : l);
+        element = code.here<vector::ShuffleOp>(element, element, order);
+        code.maskedStore(element, code.address(to, code.integer(done), bytes), mask, bytes);
+      }
+    });
+  });
 }
 
 /// Where the packed panel of column n begins, at row k.
@@ -246,7 +284,8 @@ Value ContractLowering::plainPointer(Emitter &e, const Contraction::Operand &ope
       code.add(code.mul(free, e.extent(operand.freeStride)), code.mul(elementOfK(e, k), e.extent(operand.kStride)));
   for (size_t d = 0; d < batch.size(); ++d)
     offset = code.add(offset, code.mul(batch[d].base, e.extent(operand.batchStrides[d])));
-  return code.address(e.input(operand.plainInput), offset, byteSize(operand.memory));
+  Value base = &operand == &c.left && c.turned ? e.scratch(turnedArea) : e.input(operand.plainInput);
+  return code.address(base, offset, byteSize(operand.memory));
 }
 
 /// One sliver of rows after the other, each with all columns; the next one is fetched meanwhile, some rows with each

@@ -43,8 +43,8 @@ private:
   Shape columns;           // of the product: the result's, or places of the image
   int64_t imageStride = 0; // between planes of a worker's copy of the image
   int64_t edgeStride = 0;  // between the edge's columns
-  /// Areas of a launch's scratch: the right operand packed for all tasks, the sums of parts of K.
-  int64_t sharedArea = 0, partialArea = 0;
+  /// Areas of a launch's scratch: the right operand packed for all tasks, the sums of parts of K, a turned filter.
+  int64_t sharedArea = 0, partialArea = 0, turnedArea = 0;
   /// Of a worker's: packed operands, a block's sums, rows that are about to be turned, the edge's columns; the copy of
   /// the image and the offsets in it.
   int64_t leftArea = 0, rightArea = 0, sumsArea = 0, turnArea = 0, edgeArea = 0, imageArea = 0, offsetsArea = 0;
@@ -84,6 +84,8 @@ private:
   void packLeftByCall(Emitter &e, const Block &block, Value m, Value height, Value k0, Value k1, Value to) const;
   void packLeftAlongM(Emitter &e, const Block &block, Value m, Value height, Value k0, Value k1, Value to) const;
   void packLeftAlongK(Emitter &e, const Block &block, Value m, Value height, Value k0, Value k1, Value to) const;
+
+  void turnTask(Emitter &e, Value task) const;
 
   // ContractWindow.cpp
   void fillOffsets(Emitter &e) const;

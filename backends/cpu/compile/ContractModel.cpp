@@ -166,10 +166,8 @@ static void chooseImage(Blocking &t, const ContractExtents &e, const ContractTra
       least = time, best = tried;
   };
   consider(RightMode::Window, false);
-  if (traits.image.rowsOfVector <= 5) {
-    consider(RightMode::Sliver, true);
-    consider(RightMode::Shared, true);
-  }
+  consider(RightMode::Sliver, true);
+  consider(RightMode::Shared, true);
   t = best;
 }
 

@@ -80,6 +80,15 @@ struct Contraction {
     int64_t rowsOfVector(int64_t lanes) const;
   };
   std::optional<Window> window;
+  /// A filter whose axes of channels are exchanged, whose window is reversed, or both: element (m, channel, tap) of the
+  /// input lies at m * rows + channel * depth + tap. A phase turns it into a matrix of its own, which `left` describes.
+  struct Turned {
+    int input = -1;
+    Extent rows, depth;
+    int64_t taps = 1;
+    bool reversed = false;
+  };
+  std::optional<Turned> turned;
   bool leftForAllBatches = false; // the left operand does not depend on the batch
 
   kiln_dtype operandType = KILN_F32;

@@ -5,6 +5,8 @@
 //             gradient of the input. Columns are packed along the pixels of a row.
 //   windows:  batch (g), rows O/g, columns (N, the result's pixels), K (C/g, the filter's window): where the window is
 //             large and the result small, as in the gradient of a filter. Columns are packed along the window's rows.
+// Small images stand side by side among the columns of one product (joined), so that they fill its tiles and the filter
+// is packed once for all of them.
 // The filter is the left operand, read as it lies: (C/g, window) is contiguous.
 #include "backends/cpu/compile/ContractShape.h"
 
@@ -23,7 +25,8 @@ struct Geometry {
   SmallVector<int64_t> strides, low, inputDilation, filterDilation;
   SmallVector<bool> mayMiss; // an axis along which windows may lie over the edge
   Extent channels, outputs;  // of a group
-  bool grouped = false, windows = false;
+  bool grouped = false, windows = false, joined = false;
+  bool imageInColumns() const { return windows || joined; }
 };
 } // namespace
 
@@ -77,7 +80,8 @@ static Value inputElement(Emitter &e, const Geometry &g, ArrayRef<Index> batch, 
   for (size_t d = 0; d < spatial; ++d)
     at.push_back(e.add(e.scale(free[free.size() - spatial + d], e.code.integer(g.strides[d])),
                        e.scale(k[1 + d], e.code.integer(g.filterDilation[d]))));
-  return paddedElement(e, g, g.windows ? free[0] : batch[0], channelOf(e, g, batch, k[0]), at, g.mayMiss, mask);
+  return paddedElement(e, g, g.imageInColumns() ? free[0] : batch[0], channelOf(e, g, batch, k[0]), at, g.mayMiss,
+                       mask);
 }
 
 /// The filter's element (o, k), k counting through (C/g, window).
@@ -118,7 +122,6 @@ static void useWindow(const Graph &graph, const Op &op, const Geometry &g, Contr
   Contraction::Window window;
   SmallVector<bool> mayMiss(spatial);
   window.axes.resize(spatial);
-  window.plane.resize(spatial);
   int64_t pitch = 1;
   for (size_t d = spatial; d-- > 0;) {
     const Extent &taps = filter[2 + d], &pixels = op.pixels[d];
@@ -130,7 +133,7 @@ static void useWindow(const Graph &graph, const Op &op, const Geometry &g, Contr
       if (!llvm::is_contained(axis.residues, j * axis.dilation % axis.stride))
         axis.residues.push_back(j * axis.dilation % axis.stride);
     int64_t reach = (taps.factor - 1) * axis.dilation / axis.stride, length = axis.pixels + reach;
-    window.plane[d] = Extent(length);
+    window.plane.insert(window.plane.begin(), Extent(length));
     window.planes *= static_cast<int64_t>(axis.residues.size());
     window.taps *= taps.factor;
     window.reach += reach * pitch;
@@ -138,31 +141,38 @@ static void useWindow(const Graph &graph, const Op &op, const Geometry &g, Contr
     int64_t last = (length - 1) * axis.stride + *llvm::max_element(axis.residues) - op.low[d];
     mayMiss[d] = op.low[d] > 0 || !input[2 + d].isConstant() || last >= input[2 + d].factor;
   }
+  if (g.joined) { // images one after the other, as if along an axis of their own
+    window.axes.insert(window.axes.begin(), {input[0].factor, 1, 1, {0}, pitch});
+    window.plane.insert(window.plane.begin(), input[0]);
+  }
   window.columns = window.placeOf(window.pixels() - 1) + 1;
   window.channels = filter[1];
   window.element = [=, axes = window.axes](Emitter &e, ArrayRef<Index> batch, Value channel, Value plane,
                                            ArrayRef<Index> place, const Mask &mask) {
     Code &code = e.code;
+    Index image = g.joined ? place[0] : batch[0];
+    place = place.take_back(g.strides.size());
     Indices at(place.begin(), place.end());
-    for (size_t d = axes.size(); d-- > 0;) {
-      Value count = code.integer(static_cast<int64_t>(axes[d].residues.size())), number = code.rem(plane, count);
+    for (size_t d = at.size(); d-- > 0;) {
+      const Contraction::Window::Axis &axis = axes[axes.size() - at.size() + d];
+      Value count = code.integer(static_cast<int64_t>(axis.residues.size())), number = code.rem(plane, count);
       plane = code.div(plane, count);
-      Value residue = code.integer(axes[d].residues[0]);
-      for (size_t i = 1; i < axes[d].residues.size(); ++i)
+      Value residue = code.integer(axis.residues[0]);
+      for (size_t i = 1; i < axis.residues.size(); ++i)
         residue = code.op<arith::SelectOp>(
             code.compare(arith::CmpIPredicate::eq, number, code.integer(static_cast<int64_t>(i))),
-            code.integer(axes[d].residues[i]), residue);
-      at[d] = e.add(e.scale(at[d], code.integer(axes[d].stride)), residue);
+            code.integer(axis.residues[i]), residue);
+      at[d] = e.add(e.scale(at[d], code.integer(axis.stride)), residue);
     }
-    return paddedElement(e, g, batch[0], channelOf(e, g, batch, e.at(channel)), at, mayMiss, mask);
+    return paddedElement(e, g, image, channelOf(e, g, batch, e.at(channel)), at, mayMiss, mask);
   };
   c.window = window;
 }
 
 /// A convolution whose windows are pixels, with no padding: its image is a matrix.
 static void usePlainImage(const Graph &graph, const Op &op, const Geometry &g, Contraction &c) {
-  if (op.strides.size() != 1 || !graph.type(op.operands[1]).dims[2].isOne() || op.strides[0] != 1 || op.low[0] != 0 ||
-      op.high[0] != 0 || op.inputDilation[0] != 1)
+  if (g.joined || op.strides.size() != 1 || !graph.type(op.operands[1]).dims[2].isOne() || op.strides[0] != 1 ||
+      op.low[0] != 0 || op.high[0] != 0 || op.inputDilation[0] != 1)
     return;
   Shape strides;
   int input = graph.inputStrides(op.operands[0], strides);
@@ -179,15 +189,90 @@ static void usePlainImage(const Graph &graph, const Op &op, const Geometry &g, C
 
 /// Where an element of the product lies in the convolution's result.
 static auto resultPlace(const Geometry &g) {
-  return [grouped = g.grouped, windows = g.windows, outputsOfGroup = g.outputs](Emitter &e, ArrayRef<Index> batch,
-                                                                                ArrayRef<Index> m, ArrayRef<Index> n) {
+  return [grouped = g.grouped, joint = g.imageInColumns(),
+          outputsOfGroup = g.outputs](Emitter &e, ArrayRef<Index> batch, ArrayRef<Index> m, ArrayRef<Index> n) {
     Index channel = m[0];
     if (grouped)
       channel = e.add(channel, e.scale(batch.back(), e.extent(outputsOfGroup)));
-    Indices at{windows ? n[0] : batch[0], channel};
-    at.append(windows ? n.begin() + 1 : n.begin(), n.end());
+    Indices at{joint ? n[0] : batch[0], channel};
+    at.append(joint ? n.begin() + 1 : n.begin(), n.end());
     return at;
   };
+}
+
+/// Whether images are few pixels each, and windows are those of a layer, not of a filter's gradient.
+static bool joinsImages(const Op &op, const Shape &input, const Shape &window) {
+  auto constant = [](const Shape &shape) {
+    return llvm::all_of(shape, [](const Extent &extent) { return extent.isConstant() && extent.factor > 0; });
+  };
+  int64_t pixels = 1, taps = 1;
+  if (op.groups > 1 || !constant(op.pixels) || !constant(window) || !input[0].isConstant() || input[0].factor < 2)
+    return false;
+  for (size_t d = 0; d < window.size(); ++d)
+    pixels *= op.pixels[d].factor, taps *= window[d].factor;
+  return taps <= 32 && pixels <= (taps == 1 ? 32 : 128);
+}
+
+/// Where the filter is an input with its axes of channels exchanged, its window reversed, or both: how it lies.
+static void useTurnedFilter(const Graph &graph, const Op &op, const Geometry &g, Contraction &c) {
+  bool swapped = false, reversed = false;
+  uint32_t v = op.operands[1];
+  for (const Op *below = graph.definingOp(v); below; below = graph.definingOp(v)) {
+    size_t spatial = g.strides.size();
+    if (below->code == OpCode::Reverse) {
+      for (size_t d = 0; d < spatial; ++d)
+        if (!graph.type(v).dims[2 + d].isOne() && !llvm::is_contained(below->axes, static_cast<int64_t>(2 + d)))
+          return;
+      if (below->axes.empty() || *llvm::min_element(below->axes) < 2)
+        return;
+      reversed = !reversed;
+    } else if (below->code == OpCode::Transpose && below->axes[0] == 1 && below->axes[1] == 0 &&
+               llvm::is_sorted(ArrayRef<int64_t>(below->axes).drop_front(2))) {
+      swapped = !swapped;
+    } else {
+      return;
+    }
+    v = below->operands[0];
+  }
+  const TensorType &filter = graph.type(op.operands[1]);
+  Extent taps(1);
+  for (size_t d = 2; d < filter.dims.size(); ++d)
+    taps = taps * filter.dims[d];
+  int input = graph.inputNumber(v);
+  if (input < 0 || g.grouped || g.windows || !taps.isConstant() || filter.dtype != c.accumulator)
+    return;
+  Extent rows = swapped ? taps : filter.dims[1] * taps, depth = swapped ? filter.dims[0] * taps : taps;
+  c.turned = {input, rows, depth, taps.factor, reversed};
+  c.left.plainInput = input; // once it is turned
+  c.left.memory = filter.dtype;
+  c.left.freeStride = filter.dims[1] * taps;
+  c.left.kStride = Extent(1);
+  c.left.batchStrides.assign(c.batch.size(), Extent(0));
+}
+
+/// The filter as the left operand.
+static void useFilter(const Graph &graph, const Op &op, const Geometry &g, Contraction &c) {
+  const TensorType &filter = graph.type(op.operands[1]);
+  c.left.value = op.operands[1];
+  c.left.alongK = true;
+  Contraction::Operand plain;
+  plain.value = op.operands[1];
+  plain.plainInput = graph.inputNumber(op.operands[1]);
+  plain.memory = c.left.memory = filter.dtype;
+  plain.freeStride = filter.dims[1];
+  for (const Extent &extent : ArrayRef(filter.dims).drop_front(2))
+    plain.freeStride = plain.freeStride * extent;
+  c.left.kInRows = plain.plainInput < 0;
+  if (plain.plainInput >= 0) {
+    c.left.plainInput = plain.plainInput;
+    c.left.freeStride = plain.freeStride;
+    c.left.batchStrides.assign(c.batch.size(), Extent(0));
+    if (g.grouped)
+      c.left.batchStrides.back() = g.outputs * plain.freeStride;
+  }
+  if (plain.plainInput < 0)
+    useTurnedFilter(graph, op, g, c);
+  c.left.element = filterElement(graph, op.operands[1], g, plain);
 }
 
 bool shapeOfConvolution(const Graph &graph, uint32_t number, Contraction &c, std::string &error) {
@@ -222,13 +307,14 @@ bool shapeOfConvolution(const Graph &graph, uint32_t number, Contraction &c, std
   g.outputs = g.grouped ? Extent(outputs.factor / op.groups) : outputs;
 
   Shape window(filter.dims.begin() + 2, filter.dims.end());
-  g.windows = graph.bound(window) > graph.bound(op.pixels);
-  if (!g.windows)
+  g.joined = joinsImages(op, input.dims, window);
+  g.windows = !g.joined && graph.bound(window) > graph.bound(op.pixels);
+  if (!g.imageInColumns())
     c.batch.push_back(input.dims[0]);
   if (g.grouped)
     c.batch.push_back(Extent(op.groups));
   c.m.push_back(g.outputs);
-  if (g.windows)
+  if (g.imageInColumns())
     c.n.push_back(input.dims[0]);
   c.columns = c.n;
   c.n.append(result.dims.begin() + 2, result.dims.end());
@@ -236,24 +322,7 @@ bool shapeOfConvolution(const Graph &graph, uint32_t number, Contraction &c, std
   c.k.push_back(filter.dims[1]);
   c.k.append(window.begin(), window.end());
 
-  c.left.value = op.operands[1];
-  c.left.alongK = true;
-  Contraction::Operand plain;
-  plain.value = op.operands[1];
-  plain.plainInput = graph.inputNumber(op.operands[1]);
-  plain.memory = c.left.memory = filter.dtype;
-  plain.freeStride = filter.dims[1];
-  for (const Extent &extent : window)
-    plain.freeStride = plain.freeStride * extent;
-  c.left.kInRows = plain.plainInput < 0;
-  if (plain.plainInput >= 0) {
-    c.left.plainInput = plain.plainInput;
-    c.left.freeStride = plain.freeStride;
-    c.left.batchStrides.assign(c.batch.size(), Extent(0));
-    if (g.grouped)
-      c.left.batchStrides.back() = g.outputs * plain.freeStride;
-  }
-  c.left.element = filterElement(graph, op.operands[1], g, plain);
+  useFilter(graph, op, g, c);
   c.right.value = op.operands[0];
   c.right.alongK = g.windows;
   c.right.freeInRows = c.right.kInRows = true;
@@ -300,7 +369,7 @@ Value Contraction::Window::placeOf(Emitter &e, Value pixel) const {
 
 std::pair<Value, Value> Contraction::Window::lookup(Code &code, ArrayRef<Index> tap) const {
   Value plane = code.integer(0), offset = plane;
-  for (auto [axis, index] : llvm::zip(axes, tap)) {
+  for (auto [axis, index] : llvm::zip(ArrayRef(axes).take_back(tap.size()), tap)) {
     Value at = code.mul(index.base, code.integer(axis.dilation)), stride = code.integer(axis.stride);
     Value number = code.integer(0), residue = code.rem(at, stride);
     for (size_t i = 1; i < axis.residues.size(); ++i)

@@ -179,13 +179,39 @@ TEST(Convolution, FilterGradientWithTransposedOperands) {
   }
 }
 
-TEST(Convolution, InputGradientWithTurnedFilter) {
-  TestKernel k("k0", "contract");
-  uint32_t g = k.input(KILN_F32, {3, 6, 12, 12}), f = k.input(KILN_F32, {6, 4, 3, 3});
-  uint32_t swapped = k.op("transpose", {f}, KILN_F32, {4, 6, 3, 3}, {ints("permutation", {1, 0, 2, 3})});
-  uint32_t turned = k.op("reverse", {swapped}, KILN_F32, {4, 6, 3, 3}, {ints("axes", {2, 3})});
-  k.output(addConvolution(k, g, turned, KILN_F32, {3, 4, 14, 14}, plane(1, 2)));
-  check(k, {wholeNumbers(KILN_F32, {3, 6, 12, 12}, 5), wholeNumbers(KILN_F32, {6, 4, 3, 3}, 6)}, 0);
+/// Of an input's gradient: the filter's channels exchanged, its window reversed, or only one of both; strides as
+/// dilation.
+TEST_P(OnTargets, TurnedFilters) {
+  RunOptions options;
+  options.cpu = GetParam();
+  for (Ints e : {Ints{3, 6, 12, 4, 3, 1}, Ints{2, 33, 4, 40, 3, 1}, Ints{4, 20, 2, 37, 5, 1}, Ints{2, 16, 7, 24, 3, 2},
+                 Ints{1, 18, 9, 25, 1, 1}, Ints{3, 10, 4, 14, 7, 1}})
+    for (bool swapped : {true, false})
+      for (bool reversed : {true, false}) {
+        int64_t n = e[0], outputs = e[1], size = e[2], channels = e[3], taps = e[4], stride = e[5];
+        SCOPED_TRACE(testing::PrintToString(e));
+        int64_t inner = (size - 1) * stride + 1, pad = taps - 1;
+        Ints turned{channels, outputs, taps, taps}, lies = swapped ? Ints{outputs, channels, taps, taps} : turned;
+        TestKernel k("k0", "contract");
+        uint32_t g = k.input(KILN_F32, {n, outputs, size, size}), f = k.input(KILN_F32, fixed(lies));
+        if (swapped)
+          f = k.op("transpose", {f}, KILN_F32, fixed(turned), {ints("permutation", {1, 0, 2, 3})});
+        if (reversed)
+          f = k.op("reverse", {f}, KILN_F32, fixed(turned), {ints("axes", {2, 3})});
+        int64_t result = inner + pad;
+        k.output(addConvolution(k, g, f, KILN_F32, {n, channels, result, result}, plane(1, pad, stride)));
+        kiln::test::check(k, {wholeNumbers(KILN_F32, {n, outputs, size, size}, 5), wholeNumbers(KILN_F32, lies, 6)}, 0,
+                          options);
+      }
+}
+
+TEST_P(OnTargets, SmallImagesSideBySide) {
+  check({5, 40, 2, 2}, {50, 40, 3, 3}, plane(1, 1));
+  check({7, 33, 4, 4}, {20, 33, 1, 1}, plane());
+  check({16, 20, 1, 1}, {30, 20, 3, 3}, plane(1, 1));
+  check({3, 24, 8, 8}, {40, 24, 3, 3}, plane(2, 1));
+  check({2, 10, 3, 1}, {14, 10, 3, 3}, plane(1, 1));
+  check({3, 9, 2, 3, 2}, {17, 9, 2, 3, 1}, {{1, 1, 1}, {1, 1, 0}, {0, 1, 0}, {1, 1, 1}, {1, 1, 1}, 1});
 }
 
 /// What the convolution reads is added to its result: its dimensions stay apart.
