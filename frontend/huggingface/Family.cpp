@@ -20,20 +20,21 @@ extern const size_t libraryFileCount;
 namespace {
 
 constexpr Family families[] = {
-    {"bert", "bert.kiln", "bert.", {"Bert", "Bert"}, "num_hidden_layers", nullptr},
-    {"roberta", "bert.kiln", "roberta.", {"Roberta", "Roberta"}, "num_hidden_layers", nullptr},
-    {"xlm-roberta", "bert.kiln", "roberta.", {"Roberta", "XLMRoberta"}, "num_hidden_layers", nullptr},
-    {"camembert", "bert.kiln", "roberta.", {"Roberta", "Camembert"}, "num_hidden_layers", nullptr},
-    {"distilbert", "distilbert.kiln", "distilbert.", {"DistilBert", "DistilBert"}, "n_layers", nullptr},
-    {"gpt2", "gpt2.kiln", "transformer.", {"GPT2", "GPT2"}, "n_layer", "*.attn.bias"},
-    {"llama", "llama.kiln", "model.", {"Llama", "Llama"}, "num_hidden_layers", nullptr},
-    {"mistral", "llama.kiln", "model.", {"Llama", "Mistral"}, "num_hidden_layers", nullptr},
-    {"qwen2", "llama.kiln", "model.", {"Llama", "Qwen2"}, "num_hidden_layers", nullptr},
-    {"qwen3", "llama.kiln", "model.", {"Llama", "Qwen3"}, "num_hidden_layers", nullptr},
-    {"phi3", "phi3.kiln", "model.", {"Phi3", "Phi3"}, "num_hidden_layers", nullptr},
-    {"gemma3_text", "gemma3.kiln", "model.", {"Gemma3", "Gemma3"}, "num_hidden_layers", nullptr},
-    {"t5", "t5.kiln", "", {"T5", "T5"}, "num_layers", nullptr},
-    {"vit", "vit.kiln", "vit.", {"ViT", "ViT"}, "num_hidden_layers", nullptr},
+    {"bert", "bert.kiln", "bert.", {"Bert", "Bert"}, nullptr},
+    {"roberta", "bert.kiln", "roberta.", {"Roberta", "Roberta"}, nullptr},
+    {"xlm-roberta", "bert.kiln", "roberta.", {"Roberta", "XLMRoberta"}, nullptr},
+    {"camembert", "bert.kiln", "roberta.", {"Roberta", "Camembert"}, nullptr},
+    {"distilbert", "distilbert.kiln", "distilbert.", {"DistilBert", "DistilBert"}, nullptr},
+    {"gpt2", "gpt2.kiln", "transformer.", {"GPT2", "GPT2"}, "*.attn.bias"},
+    {"llama", "llama.kiln", "model.", {"Llama", "Llama"}, nullptr},
+    {"mistral", "llama.kiln", "model.", {"Llama", "Mistral"}, nullptr},
+    {"qwen2", "llama.kiln", "model.", {"Llama", "Qwen2"}, nullptr},
+    {"qwen3", "llama.kiln", "model.", {"Llama", "Qwen3"}, nullptr},
+    {"phi3", "phi3.kiln", "model.", {"Phi3", "Phi3"}, nullptr},
+    {"gemma3_text", "gemma3.kiln", "model.", {"Gemma3", "Gemma3"}, nullptr},
+    {"t5", "t5.kiln", "", {"T5", "T5"}, nullptr},
+    {"clip", "clip.kiln", "", {"CLIP", "CLIP"}, nullptr},
+    {"vit", "vit.kiln", "vit.", {"ViT", "ViT"}, nullptr},
 };
 
 bool isWordCharacter(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; }

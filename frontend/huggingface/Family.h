@@ -1,8 +1,8 @@
 // Families of models: which there are, and how a family's template becomes the text of one model.
 //
 // A template (families/*.kiln) is a Kiln text that stands for itself. What of it is a model's own is marked behind the
-// constant: `# config` (config.json has to say it), `# default` (it may; `# default KEY`: by another name), `# weights NAME` (is there a tensor of that
-// name, or one whose name ends so behind a dot?).
+// constant: `# config` (config.json has to say it), `# default` (it may; `# default KEY`: by another name), `# weights
+// NAME` (is there a tensor of that name, or one whose name ends so behind a dot?).
 #pragma once
 
 #include "frontend/huggingface/Settings.h"
@@ -19,7 +19,6 @@ struct Family {
   const char *file;       ///< the template
   const char *prefix;     ///< what names begin with in files of models that have the plain one as a part: "bert."
   const char *classes[2]; ///< how the template's models begin, and this type's: "Llama", "Qwen2"
-  const char *layers;     ///< the setting that counts layers
   const char *ignored;    ///< a pattern of tensors that are computed, not weights; null: none
 };
 

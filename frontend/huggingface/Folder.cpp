@@ -151,7 +151,7 @@ bool isFolder(const std::string &path) {
   return std::filesystem::is_directory(path, error) && isThere(inside(path, "config.json"));
 }
 
-Imported makeModel(const Settings &settings, Safetensors tensors, const std::string &architecture) {
+Imported makeModel(Settings settings, Safetensors tensors, const std::string &architecture) {
   const char *what = settings.what().c_str();
   const Json *type = settings.config().find("model_type");
   if (!type || !type->isString())
@@ -160,9 +160,7 @@ Imported makeModel(const Settings &settings, Safetensors tensors, const std::str
   Imported result;
   result.model = architectureOf(family, settings, architecture);
   result.tensors = nameTensors(std::move(tensors), family, isPlain(family, result.model), result.prefix);
-  if (int64_t layers = settings.size(family.layers); layers > static_cast<int64_t>(result.tensors.tensors().size()))
-    fail("%s: '%s' is %lld, and the weights have %zu tensors in all: they are not this model's", what, family.layers,
-         static_cast<long long>(layers), result.tensors.tensors().size());
+  settings.limitLayers(result.tensors.tensors().size());
   result.text = writeModel(family, result.model, settings,
                            [&](std::string_view name) { return hasTensor(result.tensors, name); });
   return result;

@@ -27,6 +27,6 @@ Imported readFolder(const std::string &path, const std::string &architecture = "
 
 /// The model of these settings with these tensors, which its names are found for; there is no tokenizer yet. Throws
 /// Error.
-Imported makeModel(const Settings &settings, Safetensors tensors, const std::string &architecture);
+Imported makeModel(Settings settings, Safetensors tensors, const std::string &architecture);
 
 } // namespace kiln::huggingface

@@ -141,10 +141,21 @@ void Settings::readRotary() {
     take(*parameters, "rope_theta", "rope_scaling");
 }
 
-bool Settings::has(std::string_view key) const { return given_.contains(key) || config_.find(key); }
+const Json *Settings::find(const std::string &key) const {
+  size_t dot = key.find('.');
+  const Json *outer = dot == std::string::npos ? &config_ : config_.find(key.substr(0, dot));
+  return outer && outer->isObject() ? outer->find(key.substr(dot + 1)) : nullptr;
+}
+
+/// A number of layers is no more than the tensors are; each has several.
+static bool countsLayers(const std::string &key) {
+  std::string name = key.substr(key.find('.') + 1);
+  return name == "num_hidden_layers" || name == "num_layers" || name == "num_decoder_layers" || name == "n_layer" ||
+         name == "n_layers";
+}
 
 int64_t Settings::size(const std::string &key) const {
-  const Json *value = config_.find(key);
+  const Json *value = find(key);
   if (!value)
     fail("%s: '%s' is missing; a whole number is expected", what_.c_str(), key.c_str());
   if (!value->isInt() || value->integer() < 1 || value->integer() > INT32_MAX)
@@ -165,11 +176,15 @@ std::string Settings::activation(const Json &value) const {
 }
 
 std::string Settings::text(const std::string &key, const std::string &like, bool isSize) const {
+  if (const Json *layers = countsLayers(key) ? find(key) : nullptr)
+    if (layers->isInt() && layers->integer() > mostLayers_)
+      fail("%s: '%s' is %lld, and the weights have %lld tensors in all: they are not this model's", what_.c_str(),
+           key.c_str(), static_cast<long long>(layers->integer()), static_cast<long long>(mostLayers_));
   if (auto given = given_.find(key); given != given_.end())
     return given->second;
   if (isSize)
     return std::to_string(size(key));
-  const Json *value = config_.find(key);
+  const Json *value = find(key);
   if (!value)
     return like;
   auto expected = [&](bool right, const char *what) {

@@ -3,6 +3,7 @@
 
 #include "runtime/support/Json.h"
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
@@ -18,23 +19,25 @@ public:
   const std::string &what() const { return what_; }
   /// A setting that other files of the folder say, as Kiln writes it; it goes before config.json's.
   void set(const std::string &key, std::string text) { given_[key] = std::move(text); }
-  /// Of config.json, or set; null is not there.
-  bool has(std::string_view key) const;
+  /// What the weights allow: no count of layers is above it.
+  void limitLayers(size_t most) { mostLayers_ = static_cast<int64_t>(most); }
 
-  /// The value of `key` as Kiln writes it. `like`: the template's own value, whose kind it has to be of. Throws Error:
-  /// of another kind, out of range, an activation that is not known, a name that could not be written.
+  /// The value of `key` ("a.b": within an object) as Kiln writes it. `like`: the template's own value, whose kind it
+  /// has to be of. Throws Error: of another kind, out of range, an activation that is not known, a name that could not
+  /// be written.
   std::string text(const std::string &key, const std::string &like, bool isSize) const;
 
-  /// The number of a size. Throws Error: missing, none, below 1, above 2^31 - 1.
-  int64_t size(const std::string &key) const;
-
 private:
+  /// "a.b" is b within a; null is not there.
+  const Json *find(const std::string &key) const;
+  int64_t size(const std::string &key) const;
   void readRotary();
   std::string activation(const Json &value) const;
 
   Json config_;
   std::string what_;
   std::map<std::string, std::string, std::less<>> given_;
+  int64_t mostLayers_ = INT32_MAX;
 };
 
 /// Any value as Kiln writes it: None, True, 3, 0.5, "text", [1, 2], dict(a=1). Throws Error for what has no such form.

@@ -65,7 +65,7 @@ protected:
 // Results, and the tokens of a greedy search with its cache.
 TEST_P(HuggingFace, ComputesAsTransformersDoes) {
   std::string program = folder_ + "/program";
-  Outcome built = run({kilnProgram(), "build", model_, "--set", "batch=2", "-o", program});
+  Outcome built = run({kilnProgram(), "build", model_, "--set", "batch=3", "-o", program});
   ASSERT_EQ(built.code, 0) << built.err;
   compare(program, folder_ + "/results.safetensors");
   if (!expected_.contains("tokens"))
