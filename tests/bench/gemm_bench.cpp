@@ -302,6 +302,8 @@ int main(int argc, char **argv) {
     addConvolution(all, 64, 1, 32, 28, 3, 0, pass);
     addConvolution(all, 64, 32, 64, 26, 3, 0, pass);
     addConvolution(all, 64, 32, 32, 14, 3, 1, pass);
+    for (int64_t channels = 64, size = 16; size >= 2; channels *= 2, size /= 2) // a ResNet-18's of images of 64 x 64
+      addConvolution(all, 16, channels, channels, size, 3, 1, pass);
   }
   for (auto [c, o, size, k, stride] : resnet50)
     addConvolution(all, 1, c, o, size, k, k / 2, Pass::Forward, stride);

@@ -15,7 +15,7 @@ static int64_t spreadStride(int64_t elements, int64_t bytes) {
 }
 
 /// Rows of a turned filter that a task makes: neighbours, which lie in the same lines of memory.
-constexpr int64_t turnedRows = 8;
+constexpr int64_t turnedRows = 16;
 
 ContractLowering::ContractLowering(KernelBuilder &builder, const Contraction &contraction, ContractSink sink)
     : builder(builder), graph(builder.graph), c(contraction), sink(std::move(sink)),
@@ -179,6 +179,12 @@ void ContractLowering::turnTask(Emitter &e, Value task) const {
   Value last = code.min(code.add(first, code.integer(turnedRows)), e.elements(c.m));
   Value taps = code.integer(turned.taps), length = code.mul(e.extent(c.k[0]), taps);
   code.loop(code.integer(0), e.extent(c.k[0]), 1, [&](Value channel) {
+    if (turned.rows == Extent(turned.taps)) { // rows are neighbours, channels far apart: fetched some channels ahead
+      Value there = code.add(code.mul(first, rows), code.mul(code.add(channel, code.integer(8)), depth));
+      Value ahead = code.address(e.input(static_cast<size_t>(turned.input)), there, bytes);
+      for (int64_t byte = 0; byte < turnedRows * turned.taps * bytes; byte += 64)
+        code.here<LLVM::Prefetch>(code.address(ahead, code.integer(byte), 1), 0u, 3u, 1u);
+    }
     code.loop(first, last, 1, [&](Value m) {
       Value from = code.address(e.input(static_cast<size_t>(turned.input)),
                                 code.add(code.mul(m, rows), code.mul(channel, depth)), bytes);

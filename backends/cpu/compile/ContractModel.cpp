@@ -22,13 +22,16 @@ static int64_t secondLevelOf(const Machine &machine) {
 
 namespace {
 /// Cycles, for comparing cuts with each other. One multiply-add instruction is half a cycle, what is packed about a
-/// third of a cycle an element of a 64-byte vector's sixteenth, a tenth where it is only copied.
+/// third of a cycle an element of a 64-byte vector's sixteenth, a tenth where it is only copied; three tenths more
+/// where a left operand larger than the second level comes from further off and nothing has fetched it.
 struct Cost {
   const ContractExtents &e;
   const ContractTraits &traits;
   const Blocking &t;
+  int64_t level2;
   double packElement = (traits.slowElements ? 1.0 : 0.35) * 16.0 / t.lanes, epilogueElement = 0.15;
-  double leftElement = traits.lines ? 0.1 * 16.0 / t.lanes : packElement;
+  bool far = traits.lines && !t.rowsFirst && e.m * e.k * traits.bytes > level2;
+  double leftElement = (traits.lines ? 0.1 * 16.0 / t.lanes : packElement) + (far ? 0.3 : 0.0);
 
   double rowsCost(int64_t rows) const {
     int64_t whole = rows / t.tileRows, rest = rows % t.tileRows;
@@ -105,7 +108,7 @@ static void tryRowsFirst(Blocking &t, const ContractExtents &e, const ContractTr
 /// Chooses mc and nc; returns the time.
 static double chooseCut(Blocking &t, const ContractExtents &e, const ContractTraits &traits, int64_t level2) {
   tryRowsFirst(t, e, traits, level2);
-  Cost cost{e, traits, t};
+  Cost cost{e, traits, t, level2};
   int64_t columnsUnit = t.rowsFirst ? t.nc : t.tileColumns();
   int64_t maxRows = mostRows(t, traits, level2, e.m);
   int64_t maxColumns = std::max(columnsUnit, 768 / columnsUnit * columnsUnit);
