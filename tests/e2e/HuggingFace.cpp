@@ -23,7 +23,8 @@ Words caseNames() {
   Words names;
   for (const std::string &folder : {casesFolder(), filesFolder()})
     for (const auto &entry : std::filesystem::directory_iterator(folder))
-      if (entry.is_directory() || entry.path().extension() == ".gguf")
+      if (std::filesystem::exists(casesFolder() + entry.path().stem().string()) && // words_NAME.gguf are no models
+          (entry.is_directory() || entry.path().extension() == ".gguf"))
         names.push_back(entry.path().filename().string());
   std::sort(names.begin(), names.end());
   return names;

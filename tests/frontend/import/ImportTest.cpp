@@ -3,6 +3,8 @@
 #include "frontend/gguf/Words.h"
 #include "runtime/files/Safetensors.h"
 #include "runtime/support/Error.h"
+#include "runtime/support/Json.h"
+#include "runtime/text/Tokenizer.h"
 
 #include "gtest/gtest.h"
 
@@ -90,6 +92,25 @@ TEST(GgufFile, TensorsLieInsideAndApart) {
   EXPECT_NE(why(tensor("a", {16}, 0, 0) + tensor("b", {8}, 0, 32), 2).find("overlap"), std::string::npos);
   EXPECT_NE(why(tensor("a", {8}, 0, 0) + tensor("a", {8}, 0, 32), 2).find("stands twice"), std::string::npos);
   EXPECT_NE(why(tensor("a", {8}, 0, 0), 1).find("'general.architecture' is missing"), std::string::npos);
+}
+
+// The numbers that Hugging Face's tokenizers give for the same words.
+TEST(GgufWords, GiveTheNumbersOfTheirTokenizers) {
+  for (const std::string name : {"llama", "gpt2", "gpt4", "qwen"}) {
+    gguf::File file = gguf::File::open(fixtures + "words_" + name + ".gguf");
+    auto tokenizer = Tokenizer::parse(gguf::tokenizerOf(file), name);
+    Json cases = Json::parse(readFile(fixtures + "../tokenizers/" + name + ".cases.json"), name);
+    ASSERT_GT(cases.at("texts").array().size(), 50u);
+    for (const Json &one : cases.at("texts").array()) {
+      std::vector<int32_t> ids, expected;
+      tokenizer->encode(one.array()[0].string(), ids);
+      for (const Json &id : one.array()[1].array())
+        expected.push_back(static_cast<int32_t>(id.integer()));
+      EXPECT_EQ(ids, expected) << name << " " << one.array()[0].str();
+      if (name != std::string("llama")) // whose bytes are special tokens in that file, which no text has
+        EXPECT_EQ(tokenizer->decode(ids), one.array()[2].string()) << name;
+    }
+  }
 }
 
 } // namespace
