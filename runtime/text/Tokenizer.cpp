@@ -85,18 +85,20 @@ public:
   void add(AddedToken token) {
     if (token.text.empty())
       return;
-    begins_[token.text[0] & 0xff] = true;
-    tokens_.push_back(std::move(token));
-    std::sort(tokens_.begin(), tokens_.end(),
-              [](const AddedToken &a, const AddedToken &b) { return a.text.size() > b.text.size(); });
+    tokens_[token.text[0] & 0xff].push_back(std::move(token));
+    empty_ = false;
   }
-  bool empty() const { return tokens_.empty(); }
+  /// Behind the last add().
+  void sort() {
+    for (std::vector<AddedToken> &tokens : tokens_)
+      std::sort(tokens.begin(), tokens.end(),
+                [](const AddedToken &a, const AddedToken &b) { return a.text.size() > b.text.size(); });
+  }
+  bool empty() const { return empty_; }
 
   /// The next token in [from, end): where it begins and ends, with the spaces that it takes. Null for none.
   const AddedToken *next(std::u32string_view text, size_t from, size_t &begin, size_t &end) const {
     for (size_t at = from; at < text.size(); ++at) {
-      if (!begins_[text[at] & 0xff])
-        continue;
       const AddedToken *found = match(text, at);
       if (!found)
         continue;
@@ -113,7 +115,7 @@ public:
 
 private:
   const AddedToken *match(std::u32string_view text, size_t at) const {
-    for (const AddedToken &token : tokens_) {
+    for (const AddedToken &token : tokens_[text[at] & 0xff]) {
       if (!text.substr(at).starts_with(token.text))
         continue;
       size_t end = at + token.text.size();
@@ -125,8 +127,8 @@ private:
     return nullptr;
   }
 
-  std::vector<AddedToken> tokens_;
-  bool begins_[256] = {};
+  std::vector<AddedToken> tokens_[256]; // by how they begin, the longest first
+  bool empty_ = true;
 };
 
 } // namespace
@@ -171,6 +173,8 @@ void Tokenizer::Parts::addTokens(const Json &json, const std::string &what) {
     token.text = std::move(characters.text);
     (behind ? normalized : plain).add(std::move(token));
   }
+  plain.sort();
+  normalized.sort();
   std::sort(specials.begin(), specials.end());
 }
 
