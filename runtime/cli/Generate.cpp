@@ -131,6 +131,19 @@ private:
   size_t taken_ = 0;
 };
 
+/// Says what of a prompt the vocabulary lacks: the model reads UNK in its place.
+void noteUnknown(const Vocabulary *words, const std::string &text) {
+  std::vector<std::string> unknown = words ? words->unknownIn(text) : std::vector<std::string>();
+  if (unknown.empty())
+    return;
+  std::string list;
+  for (size_t i = 0; i < std::min<size_t>(unknown.size(), 5); ++i)
+    list += (i ? ", " : "") + jsonQuote(unknown[i]);
+  if (unknown.size() > 5)
+    list += format(" and %zu more", unknown.size() - 5);
+  std::fprintf(stderr, "note: not in the vocabulary, and unknown to the model: %s\n", list.c_str());
+}
+
 /// Many prompts, one a line; with references, BLEU at the end.
 int manyPrompts(const Options &options, const Words &words, Generator &generator, const DrawSpec &draw, int64_t limit,
                 JsonOutput &json, bool answered) {
@@ -218,6 +231,7 @@ int generateCommand(const Options &options, Common &common) {
     return manyPrompts(options, words, generator, draw, limit, json, answered);
   std::string text = options.text("prompt");
   std::vector<int32_t> prompt = encodePrompt(words, text, options.has("prompt"), answered);
+  noteUnknown(words.prompt(), text);
   if (prompt.empty())
     fail("the prompt is empty; give at least one token with --prompt");
   int64_t samples = options.integer("samples", 1, 1, 1 << 20);

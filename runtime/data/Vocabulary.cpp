@@ -131,6 +131,26 @@ std::vector<int32_t> Vocabulary::encode(const WordList &words) const {
   return ids;
 }
 
+std::vector<std::string> Vocabulary::unknownIn(std::string_view text) const {
+  std::vector<std::string> unknown;
+  auto look = [&](std::string_view token) {
+    if (find(token) < 0 && std::find(unknown.begin(), unknown.end(), token) == unknown.end())
+      unknown.emplace_back(token);
+  };
+  if (tokenizer_)
+    return unknown;
+  if (kind_ == Kind::Words) {
+    for (const auto &word : WordList::cut(text).distinct)
+      look(word);
+    return unknown;
+  }
+  for (size_t at = 0, length; at < text.size(); at += length) {
+    length = utf8Length(text, at);
+    look(text.substr(at, length));
+  }
+  return unknown;
+}
+
 std::vector<int32_t> Vocabulary::encode(std::string_view text, const std::string &what, bool lineEnds) const {
   requireUtf8(text, what);
   std::vector<int32_t> ids;

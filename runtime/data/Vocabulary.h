@@ -56,6 +56,8 @@ public:
   std::vector<int32_t> encode(std::string_view text, const std::string &what, bool lineEnds = false) const;
   /// The words of a text that has been cut already, line ends left out.
   std::vector<int32_t> encode(const WordList &words) const;
+  /// Those that encode() makes UNK of, each once, in the order of the text; none of subwords.
+  std::vector<std::string> unknownIn(std::string_view text) const;
   /// What a reader sees of it: words joined by spaces, special tokens left out.
   std::string decode(const std::vector<int32_t> &ids) const;
   /// The text of one more token in a running text.
