@@ -34,6 +34,7 @@ constexpr Family families[] = {
     {"gemma3_text", "gemma3.kiln", "model.", {"Gemma3", "Gemma3"}, nullptr},
     {"t5", "t5.kiln", "", {"T5", "T5"}, nullptr},
     {"clip", "clip.kiln", "", {"CLIP", "CLIP"}, nullptr},
+    {"resnet", "resnet.kiln", "resnet.", {"ResNet", "ResNet"}, nullptr},
     {"vit", "vit.kiln", "vit.", {"ViT", "ViT"}, nullptr},
 };
 

@@ -30,7 +30,7 @@ bool isActivation(const std::string &name) {
 enum class Kind : uint8_t { Any, Text, Flag, Number, Whole, Function };
 
 Kind kindOf(const std::string &like) {
-  if (like == "None")
+  if (like == "None" || like.starts_with('['))
     return Kind::Any;
   if (like.starts_with('"'))
     return Kind::Text;
@@ -151,7 +151,7 @@ const Json *Settings::find(const std::string &key) const {
 static bool countsLayers(const std::string &key) {
   std::string name = key.substr(key.find('.') + 1);
   return name == "num_hidden_layers" || name == "num_layers" || name == "num_decoder_layers" || name == "n_layer" ||
-         name == "n_layers";
+         name == "n_layers" || name == "depths";
 }
 
 int64_t Settings::size(const std::string &key) const {
@@ -177,9 +177,10 @@ std::string Settings::activation(const Json &value) const {
 
 std::string Settings::text(const std::string &key, const std::string &like, bool isSize) const {
   if (const Json *layers = countsLayers(key) ? find(key) : nullptr)
-    if (layers->isInt() && layers->integer() > mostLayers_)
-      fail("%s: '%s' is %lld, and the weights have %lld tensors in all: they are not this model's", what_.c_str(),
-           key.c_str(), static_cast<long long>(layers->integer()), static_cast<long long>(mostLayers_));
+    for (const Json &count : layers->isArray() ? layers->array() : std::vector<Json>{*layers})
+      if (count.isInt() && count.integer() > mostLayers_)
+        fail("%s: '%s' is %lld, and the weights have %lld tensors in all: they are not this model's", what_.c_str(),
+             key.c_str(), static_cast<long long>(count.integer()), static_cast<long long>(mostLayers_));
   if (auto given = given_.find(key); given != given_.end())
     return given->second;
   if (isSize)

@@ -66,7 +66,10 @@ protected:
 // Results, and the tokens of a greedy search with its cache.
 TEST_P(HuggingFace, ComputesAsTransformersDoes) {
   std::string program = folder_ + "/program";
-  Outcome built = run({kilnProgram(), "build", model_, "--set", "batch=3", "-o", program});
+  Words build = {kilnProgram(), "build", model_, "--set", "batch=3", "-o", program};
+  if (GetParam().starts_with("resnet"))
+    build.insert(build.end(), {"--set", "size=32"});
+  Outcome built = run(build);
   ASSERT_EQ(built.code, 0) << built.err;
   compare(program, folder_ + "/results.safetensors");
   if (!expected_.contains("tokens"))
