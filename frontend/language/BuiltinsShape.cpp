@@ -250,6 +250,10 @@ static Value pad(BoundCall &call) {
   std::optional<Value> value = call.e.toTensor(call.values[3], call.ranges[3], x->tensorType().getElementType());
   if (!value)
     return Value::error();
+  if (value->rank() != 0 || value->tensorType().getElementType() != x->tensorType().getElementType()) {
+    call.e.error(call.ranges[3], "pad's value is one number of the tensor's dtype; this is " + describe(*value));
+    return Value::error();
+  }
   Origins origins = originsOf(*x);
   for (size_t i = 0; i < origins.size(); ++i)
     if (amounts[0][i] != Dim(0) || amounts[1][i] != Dim(0))

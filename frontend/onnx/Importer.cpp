@@ -11,9 +11,14 @@ namespace kiln::onnx {
 
 /// Calls of functions and branches inside of each other, and nodes in all: what a small file can ask for is bounded.
 static constexpr int kMaxNesting = 64;
-static constexpr size_t kMaxNodes = 200000;
+static constexpr size_t kMaxNodes = 50000;
 
 namespace {
+/// Thrown where going on would take too long: no node catches it.
+struct TooMuch {
+  std::string why;
+};
+
 /// Runs at the end of a block, however that comes.
 template <typename Work> struct AtEnd {
   Work work;
@@ -62,7 +67,7 @@ static std::string shortened(std::string name, const std::string &fallback) {
 std::string Importer::fresh(const std::string &wish, const std::string &fallback) {
   std::string base = identifier(shortened(wish, fallback), "v");
   std::string name = base;
-  for (int i = 2; !names_.insert(name).second; ++i)
+  for (int &i = numbers_.try_emplace(base, 2).first->second; !names_.insert(name).second; ++i)
     name = base + "_" + std::to_string(i);
   return name;
 }
@@ -378,9 +383,13 @@ static std::vector<const Node *> ordered(const std::vector<Node> &nodes, const s
 }
 
 void Importer::nodes(const std::vector<Node> &nodes, const std::vector<std::string> &wanted) {
+  for (const Node &node : nodes)
+    for (const std::string &output : node.outputs)
+      if (scopes_.back().contains(output))
+        throw Error("the name '" + output + "' is defined twice, the second time by " + node.called());
   for (const Node *node : ordered(nodes, wanted)) {
     if (++nodes_ > kMaxNodes)
-      throw Error("the model has more than " + std::to_string(kMaxNodes) + " nodes, functions written out");
+      throw TooMuch{"the model has more than " + std::to_string(kMaxNodes) + " nodes, functions written out"};
     this->node(*node);
   }
 }
@@ -444,7 +453,7 @@ bool Importer::expand(const Node &node) {
 std::vector<Value> Importer::called(const Node &node, const Function &callee) {
   const Function *function = &callee;
   if (depth_ >= kMaxNesting)
-    throw Error("functions call each other more than " + std::to_string(kMaxNesting) + " deep");
+    throw TooMuch{"functions call each other more than " + std::to_string(kMaxNesting) + " deep"};
   if (node.inputs.size() > function->inputs.size() || node.outputs.size() > function->outputs.size())
     refuse("it has more inputs or outputs than the function that it calls");
   std::map<std::string, Value> scope;
@@ -516,7 +525,7 @@ std::vector<Value> Importer::inlined(const Graph &graph, const std::vector<Value
     depth_ = depth;
   }};
   if (++depth_ > kMaxNesting)
-    throw Error("graphs stand in each other more than " + std::to_string(kMaxNesting) + " deep");
+    throw TooMuch{"graphs stand in each other more than " + std::to_string(kMaxNesting) + " deep"};
   if (inputs.size() != graph.inputs.size())
     refuse("its graph '" + graph.name + "' has " + std::to_string(graph.inputs.size()) + " inputs, and is given " +
            std::to_string(inputs.size()));
@@ -543,8 +552,8 @@ std::vector<Value> Importer::inlined(const Graph &graph, const std::vector<Value
 Imported Importer::run() {
   try {
     opsets_ = model_.opsets;
-    if (auto own = opsets_.find(""); own == opsets_.end())
-      opsets_[""] = 1;
+    if (opsets_.empty())
+      throw Error("the file does not say which opset it is of");
     names_ = language::Draft::knownNames();
     names_.insert("forward");
     for (const char *free : {"state", "like", "copy", "inference", "buffer", "frozen", "l1", "l2"})
@@ -565,6 +574,8 @@ Imported Importer::run() {
       out_.text = text(arguments, result);
   } catch (const Refusal &refusal) {
     problem(refusal.why);
+  } catch (const TooMuch &much) {
+    problem(much.why);
   } catch (const Error &error) {
     problem(error.what());
   }

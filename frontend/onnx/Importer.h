@@ -152,9 +152,10 @@ private:
   const ImportOptions &options_;
   std::unique_ptr<language::Draft> draft_;
   std::vector<std::map<std::string, Value>> scopes_{1};
-  std::set<std::string> names_;   // that are taken
-  std::set<std::string> bounded_; // dimensions whose bound has been written
-  std::set<std::string> stored_;  // names in the weights' file
+  std::set<std::string> names_;        // that are taken
+  std::map<std::string, int> numbers_; // the next one behind a name that is taken
+  std::set<std::string> bounded_;      // dimensions whose bound has been written
+  std::set<std::string> stored_;       // names in the weights' file
   std::vector<std::string> declarations_, problems_;
   std::map<std::string, std::string> dimNames_; // the file's to ours
   std::vector<std::string> dims_;               // ours, in order

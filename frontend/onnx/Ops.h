@@ -13,6 +13,7 @@ std::vector<Op> networkOps();
 std::vector<Op> recurrentOps();
 std::vector<Op> quantisedOps();
 std::vector<Op> controlOps();
+std::vector<Op> attentionOps();
 
 /// "(2, 3)", or "2" where all are equal and `collapse` asks for it.
 std::string tupleText(const std::vector<int64_t> &numbers, bool collapse = false);

@@ -19,21 +19,18 @@ static void division(Call &call) {
 static void modulo(Call &call) {
   std::vector<std::string> xs = call.operands();
   bool truncated = call.integer("fmod", 0) != 0;
-  if (!truncated && isFloat(call.in(0).dtype))
-    refuse("it is of floats, and fmod is 0");
   call.set(0, truncated ? "truncated_mod(" + xs[0] + ", " + xs[1] + ")" : xs[0] + " % " + xs[1]);
 }
 
 static void power(Call &call) {
-  Value &base = call.in(0), &exponent = call.in(1);
+  Value base = call.in(0), exponent = call.in(1);
   std::vector<std::string> xs = call.operands();
   std::string to = std::string(".to(") + dtypeName(base.dtype) + ")";
-  if (base.dtype == exponent.dtype || !xs[1].starts_with(call.tensor(1)))
-    return call.set(0, xs[0] + " ** " + xs[1]);
+  bool isNumber = exponent.text.empty() && xs[1] != call.tensor(1);
   if (isFloat(base.dtype))
-    return call.set(0, xs[0] + " ** " + xs[1] + to);
-  std::string wide = isFloat(exponent.dtype) ? dtypeName(exponent.dtype) : "f64";
-  call.set(0, "(" + xs[0] + ".to(" + wide + ") ** " + xs[1] + ".to(" + wide + "))" + to);
+    return call.set(0, xs[0] + " ** " + xs[1] + (isNumber || exponent.dtype == base.dtype ? "" : to));
+  // Powers of integers are exact in f64 as far as most of them go.
+  call.set(0, "(" + call.tensor(0) + ".to(f64) ** " + (isNumber ? xs[1] : xs[1] + ".to(f64)") + ")" + to);
 }
 
 /// Max, Min, Sum and Mean take any number of operands.

@@ -162,7 +162,7 @@ static void slice(Call &call) {
 
 static void oneHot(Call &call) {
   Value at = call.in(0), values = call.in(2);
-  int64_t depth = call.opset >= 9 ? call.constants(1, "its depth").at(0) : 0;
+  int64_t depth = call.opset >= 9 ? static_cast<int64_t>(call.floats(1, "its depth").at(0)) : 0;
   int64_t axis = call.axis(call.integer("axis", -1), at.rank() + 1);
   std::string n = std::to_string(depth);
   std::string at64 = isFloat(at.dtype) ? call.tensor(0) + ".to(i64)" : call.tensor(0);

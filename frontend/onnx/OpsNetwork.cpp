@@ -133,23 +133,69 @@ static void checkFilter(const Value &x, const Value &w) {
            " and " + typeText(w.dtype, w.shape));
 }
 
-static void conv(Call &call) {
-  Value x = call.in(0), w = call.in(1);
+/// conv(…) of two tensors, whose windows the node's attributes say.
+static std::string convolved(Call &call, const Value &x, const Value &w) {
   checkFilter(x, w);
   Windows windows = onnx::windows(call, x, kernelOf(call, w));
   int64_t groups = call.integer("group", 1);
-  std::string input = call.tensor(0), padding;
+  std::string input = x.text, padding;
   if (windows.isSymmetric() &&
       std::all_of(windows.low.begin(), windows.low.end(), [](const Dim &d) { return *d.constant() >= 0; }))
     padding = option("padding", windows.padding(), 0);
   else
     input = padded(call, input, x.shape, around(windows.low), around(windows.high), "0.0");
-  std::string out = "conv(" + input + ", " + call.tensor(1) + option("stride", windows.stride, 1) + padding +
-                    option("dilation", windows.dilation, 1) +
-                    (groups != 1 ? keyword("groups", std::to_string(groups)) : "") + ")";
+  return "conv(" + input + ", " + w.text + option("stride", windows.stride, 1) + padding +
+         option("dilation", windows.dilation, 1) + (groups != 1 ? keyword("groups", std::to_string(groups)) : "") + ")";
+}
+
+static Value written(Call &call, size_t input) {
+  std::string text = call.tensor(input);
+  Value value = call.in(input);
+  value.text = text;
+  return value;
+}
+
+static void conv(Call &call) {
+  Value x = written(call, 0), w = written(call, 1);
+  std::string out = convolved(call, x, w);
   if (call.has(2))
     out += " + " + alongAxis(call.tensor(2), 1, x.rank());
   call.set(0, out);
+}
+
+/// Integers less their zero point, in f64, where their sums are exact.
+static Value centred(Call &call, size_t input, size_t zero, const char *name) {
+  Value x = call.in(input);
+  std::string out = call.tensor(input) + ".to(f64)";
+  if (call.has(zero)) {
+    Value point = call.in(zero);
+    out += " - " +
+           (point.isSingle() ? "reshape(" + call.tensor(zero) + ")" : alongAxis(call.tensor(zero), 0, x.rank())) +
+           ".to(f64)";
+  }
+  return call.typed(call.let(name, out));
+}
+
+static void convInteger(Call &call) {
+  Value x = centred(call, 0, 2, "centred"), w = centred(call, 1, 3, "filter");
+  call.set(0, convolved(call, x, w) + ".to(i32)");
+}
+
+static void qlinearConv(Call &call) {
+  Value y = call.in(7);
+  if (y.dtype != KILN_U8 && y.dtype != KILN_I8)
+    refuse(std::string("it quantises to ") + dtypeName(y.dtype) + "; u8 and i8 are there");
+  Value x = centred(call, 0, 2, "centred"), w = centred(call, 3, 5, "filter");
+  Value scale = call.in(4);
+  std::string sums = convolved(call, x, w);
+  if (call.has(8))
+    sums += " + " + alongAxis(call.tensor(8), 1, x.rank()) + ".to(f64)";
+  std::string product = call.let("sums", sums);
+  std::string factor = "reshape(" + call.tensor(1) + ").to(f64) * " +
+                       (scale.isSingle() ? "reshape(" + call.tensor(4) + ")" : alongAxis(call.tensor(4), 1, x.rank())) +
+                       ".to(f64) / reshape(" + call.tensor(6) + ").to(f64)";
+  call.set(0, "clip(round(" + product + " * (" + factor + ")) + reshape(" + call.tensor(7) + ").to(f64), " +
+                  (y.dtype == KILN_U8 ? "0, 255" : "(-128), 127") + ").to(" + dtypeName(y.dtype) + ")");
 }
 
 static void convTranspose(Call &call) {
@@ -238,8 +284,12 @@ static void maxPool(Call &call) {
   call.integer("storage_order", 0);
   if (call.wants(1))
     refuse("its second result, the places of the largest elements, is not there");
-  if (!isFloat(x.dtype))
-    refuse("it is of integers");
+  if (!isFloat(x.dtype)) { // f64 has all of them but the largest i64
+    x = call.typed(call.let("wide", call.tensor(0) + ".to(f64)"));
+    std::string wide = padded(call, x.text, x.shape, around(w.low), around(w.high), "(-inf)");
+    return call.set(0, "max_pool_dilated(" + wide + ", " + tupleText(w.size) + ", " + tupleText(w.stride) + ", " +
+                           tupleText(w.dilation) + ").to(" + dtypeName(call.in(0).dtype) + ")");
+  }
   bool fits = fitsPool(w);
   std::string input =
       fits ? call.tensor(0) : padded(call, call.tensor(0), x.shape, around(w.low), around(w.high), "(-inf)");
@@ -255,48 +305,43 @@ static void averagePool(Call &call) {
   Value x = call.in(0);
   bool counts = call.integer("count_include_pad", 0) != 0, ceil = call.integer("ceil_mode", 0) != 0;
   Windows w = poolWindows(call, x);
-  if (isDilated(w))
-    refuse("its windows are dilated");
-  if (fitsPool(w) && !ceil)
+  bool dilated = isDilated(w);
+  if (fitsPool(w) && !ceil && !dilated)
     return call.set(0, "avg_pool(" + call.tensor(0) +
                            poolArguments(w, true).substr(0, poolArguments(w, true).size() - 1) +
                            (counts || option("padding", w.padding(), 0).empty() ? ")" : ", count_padding=False)"));
   // Sums over what is there, by how much of each window is.
+  auto pooled = [&](const std::string &y) {
+    return dilated ? "sum_pool_dilated(" + y + ", " + tupleText(w.size) + ", " + tupleText(w.stride) + ", " +
+                         tupleText(w.dilation) + ")"
+                   : "avg_pool(" + y + poolArguments(w, false);
+  };
   std::string wide = padded(call, call.tensor(0), x.shape, around(w.low), around(w.high), "0.0");
-  std::vector<Dim> ones(x.shape.begin(), x.shape.end());
+  std::vector<Dim> ones = x.shape, low = w.low, high = w.high;
   ones[0] = ones[1] = Dim(1);
-  std::string one = "ones(" + dimsText(ones) + keyword("dtype", dtypeName(x.dtype)) + ")", part;
-  if (!counts || ceil) {
-    if (counts) { // the padding that was asked for counts, what ceil_mode adds behind does not
-      std::vector<int64_t> pads = call.integers("pads", std::vector<int64_t>(2 * w.size.size(), 0));
-      std::vector<Dim> low(w.low), high;
-      for (size_t i = 0; i < w.size.size(); ++i)
-        ones[2 + i] = ones[2 + i] + w.low[i] + Dim(pads[w.size.size() + i]),
-                 high.push_back(w.high[i] - Dim(pads[w.size.size() + i]));
-      one = "ones(" + dimsText(ones) + keyword("dtype", dtypeName(x.dtype)) + ")";
-      std::fill(low.begin(), low.end(), Dim(0));
-      part = padded(call, one, ones, around(low), around(high), "0.0");
-    } else {
-      part = padded(call, one, ones, around(w.low), around(w.high), "0.0");
+  if (counts) { // the padding that was asked for counts, what ceil_mode adds behind does not
+    std::vector<int64_t> pads = call.integers("pads", std::vector<int64_t>(2 * w.size.size(), 0));
+    for (size_t i = 0; i < w.size.size(); ++i) {
+      Dim behind = ceil ? Dim(pads[w.size.size() + i]) : high[i];
+      ones[2 + i] = ones[2 + i] + low[i] + behind;
+      high[i] = high[i] - behind;
+      low[i] = Dim(0);
     }
-    return call.set(0, "avg_pool(" + wide + poolArguments(w, false) + " / avg_pool(" + part + poolArguments(w, false));
   }
-  call.set(0, "avg_pool(" + wide + poolArguments(w, false));
+  std::string one = "ones(" + dimsText(ones) + keyword("dtype", dtypeName(x.dtype)) + ")";
+  call.set(0, pooled(wide) + " / " + pooled(padded(call, one, ones, around(low), around(high), "0.0")));
 }
 
 static void lpPool(Call &call) {
   Value x = call.in(0);
   int64_t p = call.integer("p", 2);
   Windows w = poolWindows(call, x);
-  if (isDilated(w) || p < 1)
-    refuse("its windows are dilated, or its p is below 1");
-  int64_t count = 1;
-  for (int64_t n : w.size)
-    count *= n;
+  if (p < 1)
+    refuse("its p is below 1");
   std::string power = numberText(static_cast<double>(p)),
               wide = padded(call, call.tensor(0), x.shape, around(w.low), around(w.high), "0.0");
-  call.set(0, "(avg_pool(abs(" + wide + ") ** " + power + poolArguments(w, false) + " * " +
-                  numberText(static_cast<double>(count)) + ") ** (1.0 / " + power + ")");
+  call.set(0, "sum_pool_dilated(abs(" + wide + ") ** " + power + ", " + tupleText(w.size) + ", " + tupleText(w.stride) +
+                  ", " + tupleText(w.dilation) + ") ** (1.0 / " + power + ")");
 }
 
 static std::vector<int64_t> spatialAxes(const Value &x) {
@@ -490,17 +535,30 @@ static void stft(Call &call) {
                   (call.has(2) ? ", " + call.tensor(2) : "") + (onesided ? ")" : ", onesided=False)"));
 }
 
+static void dft(Call &call) {
+  Value x = call.in(0);
+  bool inverse = call.integer("inverse", 0) != 0, onesided = call.integer("onesided", 0) != 0;
+  int64_t axis = call.opset < 20 ? call.integer("axis", 1) : call.has(2) ? call.constants(2, "its axis").at(0) : -2;
+  axis = call.axis(axis, x.rank());
+  std::optional<int64_t> length = call.has(1) ? call.constants(1, "its length").at(0) : x.shape[axis].constant();
+  if (!length || *length < 1 || axis + 1 == x.rank() || (inverse && onesided))
+    refuse("the length of its axis is not known, or its axis is the last one, or it is onesided and inverse");
+  call.set(0, "dft(" + call.tensor(0) + ", " + std::to_string(axis) + ", " + std::to_string(*length) +
+                  (inverse ? ", inverse=True" : "") + (onesided ? ", onesided=True)" : ")"));
+}
+
 std::vector<Op> networkOps() {
-  const char *pools = "dilated windows";
   return {
       {"MatMul", 7, "a @ b", matmul},
       {"Gemm", 7, "a @ b.T + c", gemm},
       {"Einsum", 12, "einsum(\"ij,jk->ik\", a, b)", einsum},
       {"Conv", 7, "conv(x, w, stride=2, padding=1) + b[:, None, None]", conv},
+      {"ConvInteger", 10, "conv(x.to(f64) - zero, w.to(f64) - zero).to(i32)", convInteger},
+      {"QLinearConv", 10, "the same, scaled, rounded and clipped", qlinearConv},
       {"ConvTranspose", 7, "conv_transpose(x, w, stride=2) + b[:, None, None]", convTranspose},
-      {"MaxPool", 7, "max_pool(x, 3, stride=2)", maxPool, "the places of the largest elements; integers"},
-      {"AveragePool", 7, "avg_pool(x, 3, stride=2)", averagePool, pools},
-      {"LpPool", 7, "avg_pool(abs(x) ** p, 3) …", lpPool, pools},
+      {"MaxPool", 7, "max_pool(x, 3, stride=2)", maxPool, "the places of the largest elements"},
+      {"AveragePool", 7, "avg_pool(x, 3, stride=2)", averagePool},
+      {"LpPool", 7, "sum_pool_dilated(abs(x) ** p, 3) ** (1.0 / p)", lpPool},
       {"GlobalAveragePool", 7, "mean(x, axis=(2, 3), keepdims=True)", globalPool("mean")},
       {"GlobalMaxPool", 7, "max(x, axis=(2, 3), keepdims=True)", globalPool("max")},
       {"GlobalLpPool", 7, "vector_norm(x, axis=(2, 3), keepdims=True)", globalLpPool},
@@ -515,6 +573,7 @@ std::vector<Op> networkOps() {
       {"Resize", 10, "resized(x, axis, size)", resize,
        "antialias, exclude_outside, tf_crop_and_resize, an aspect ratio kept"},
       {"Upsample", 7, "resized(x, axis, size)", resize},
+      {"DFT", 17, "dft(x, axis, length)", dft, "inverse and onesided at once"},
       {"STFT", 17, "stft(x, length, step, window)", stft, "complex signals"},
   };
 }

@@ -2,6 +2,7 @@
 #include "frontend/onnx/Ops.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace kiln::onnx {
 
@@ -209,7 +210,23 @@ static void expand(Call &call) {
   call.set(0, "broadcast(" + call.tensor(0) + ", " + dimsText(shape) + ")");
 }
 
+/// A range of floats that are all known.
+static void floatRange(Call &call) {
+  double start = call.floats(0, "its start").at(0), limit = call.floats(1, "its end").at(0),
+         delta = call.floats(2, "its step").at(0);
+  double size = delta == 0 ? -1 : std::ceil((limit - start) / delta);
+  if (!(size < 1e9) || delta == 0)
+    refuse("its step is 0, or it has no end");
+  std::string dtype = dtypeName(call.in(0).dtype),
+              out = "iota(" + std::to_string(static_cast<int64_t>(std::max(size, 0.0))) + ").to(" + dtype + ")";
+  if (delta != 1)
+    out += " * " + numberText(delta, call.in(0).dtype);
+  call.set(0, start == 0 ? out : out + " + " + numberText(start, call.in(0).dtype));
+}
+
 static void range(Call &call) {
+  if (isFloat(call.in(0).dtype))
+    return floatRange(call);
   Dim start = call.dims(0, "its start").at(0), limit = call.dims(1, "its end").at(0),
       delta = call.dims(2, "its step").at(0);
   std::optional<int64_t> step = delta.constant();
@@ -298,6 +315,10 @@ static void pad(Call &call) {
   } else {
     amounts = call.dims(1, "its pads");
     value = call.has(2) ? call.number(2, 0) : !isFloat(x.dtype) ? "0" : value;
+    if (call.has(2) && call.in(2).rank() > 0 && call.in(2).known)
+      value = elementText(call.in(2).known->at(0), x.dtype);
+    else if (call.has(2) && call.in(2).rank() > 0)
+      value = "reshape(" + value + ")";
   }
   std::vector<int64_t> axes;
   if (call.opset >= 18 && call.has(3))

@@ -1,0 +1,221 @@
+// Files that lie, graphs that make no sense, and what is said of them; the table of docs/onnx.md; all problems at once.
+#include "frontend/onnx/ImportFile.h"
+#include "frontend/onnx/Model.h"
+#include "frontend/onnx/Value.h"
+#include "runtime/files/File.h"
+#include "runtime/support/Error.h"
+#include "tests/frontend/onnx/Proto.h"
+
+#include "gtest/gtest.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+namespace kiln::onnx {
+namespace {
+
+using namespace testing;
+
+/// Everything that is wrong with a model, a line each; empty where it is imported.
+std::string problems(const std::string &bytes, const std::string &folder = "",
+                     ImportOptions options = {"Model", {}, {}}) {
+  try {
+    Model model = Model::parse(bytes, folder);
+    std::string out;
+    for (const std::string &problem : importModel(model, options).problems)
+      out += problem + "\n";
+    return out;
+  } catch (const Error &error) {
+    return std::string("file: ") + error.what();
+  }
+}
+
+#define EXPECT_SAYS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
+
+std::string input(const std::string &bytes) { return text(11, bytes); }
+std::string output(const std::string &bytes) { return text(12, bytes); }
+std::string nodes(const std::vector<std::string> &all) {
+  std::string out;
+  for (const std::string &one : all)
+    out += text(1, one);
+  return out;
+}
+
+/// x: f32[2, 3] and y, with these nodes between.
+std::string between(const std::vector<std::string> &all, const std::string &more = "", int64_t opset = 17) {
+  return model(nodes(all) + more + input(value("x", 1, {2, 3})) + output(value("y", 1, {2, 3})), opset);
+}
+
+std::string floats(size_t count) { return std::string(count * 4, '\0'); }
+
+TEST(OnnxFile, ARightModelIsImported) { EXPECT_EQ(problems(between({node("Relu", {"x"}, {"y"})})), ""); }
+
+TEST(OnnxFile, IsRefusedWhereverItIsCut) {
+  std::string whole = between({node("Add", {"x", "w"}, {"y"})}, text(5, tensor("w", 1, {3}, floats(3))));
+  ASSERT_EQ(problems(whole), "");
+  for (size_t size = 0; size + 1 < whole.size(); ++size)
+    EXPECT_NE(problems(whole.substr(0, size)), "") << size;
+}
+
+TEST(OnnxFile, LengthsAreCheckedBeforeTheyAreFollowed) {
+  EXPECT_SAYS(problems("\x3a\xff\xff\xff\xff\xff\xff\xff\xff\x7f"), "are left");
+  EXPECT_SAYS(problems(std::string("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 11)), "more than ten bytes");
+  EXPECT_SAYS(problems("\x3b"), "wire type");
+  EXPECT_SAYS(problems("hello"), "no ONNX file");
+  EXPECT_SAYS(problems(""), "it has no graph");
+}
+
+TEST(OnnxFile, TensorsHaveTheBytesThatTheyAskFor) {
+  auto with = [](const std::string &w) { return problems(between({node("Add", {"x", "w"}, {"y"})}, text(5, w))); };
+  EXPECT_SAYS(with(tensor("w", 1, {3}, floats(2))), "f32[3], 12 bytes, and the file has 8 bytes");
+  EXPECT_SAYS(with(tensor("w", 1, {1LL << 60, 1LL << 60}, "")), "too large");
+  EXPECT_SAYS(with(tensor("w", 1, {-3}, floats(3))), "has the shape");
+  EXPECT_SAYS(with(tensor("w", 8, {3}, "")), "of type string");
+  EXPECT_SAYS(with(tensor("w", 99, {3}, "")), "type 99");
+  EXPECT_SAYS(with(tensor("w", 9, {3}, "abc")), "of bool and holds");
+  EXPECT_SAYS(with(number(1, 3) + number(2, 1) + text(8, "w") + text(9, floats(3)) + text(4, floats(3))), "twice");
+}
+
+TEST(OnnxFile, NestedTooDeepIsRefused) {
+  std::string graph = nodes({node("Relu", {"x"}, {"y"})});
+  for (int i = 0; i < 100; ++i)
+    graph = nodes({node("If", {"x"}, {"y"}, text(5, text(1, "then_branch") + text(6, graph) + number(20, 5)))});
+  EXPECT_SAYS(problems(model(graph)), "nested more than");
+}
+
+TEST(OnnxGraph, CyclesAndNamesThatAreDefinedTwiceOrNowhere) {
+  EXPECT_SAYS(
+      problems(between({node("Add", {"x", "b"}, {"a"}), node("Relu", {"a"}, {"b"}), node("Relu", {"b"}, {"y"})})),
+      "a cycle through");
+  EXPECT_SAYS(problems(between({node("Relu", {"x"}, {"y"}), node("Abs", {"x"}, {"y"})})), "'y' is defined twice");
+  EXPECT_SAYS(problems(between({node("Relu", {"x"}, {"x"}), node("Relu", {"x"}, {"y"})})), "defined twice");
+  EXPECT_SAYS(problems(between({node("Relu", {"nothing"}, {"y"})})), "'nothing' is defined nowhere");
+  EXPECT_SAYS(problems(between({node("Relu", {"x"}, {"z"})})), "'y' is defined nowhere");
+  // Out of order is an order that can be put right.
+  EXPECT_EQ(problems(between({node("Relu", {"a"}, {"y"}), node("Abs", {"x"}, {"a"})})), "");
+}
+
+TEST(OnnxGraph, AttributesOfAnotherTypeOrOfNoMeaning) {
+  EXPECT_SAYS(
+      problems(between({node("Softmax", {"x"}, {"y"}, text(5, text(1, "axis") + text(4, "one") + number(20, 3)))})),
+      "'axis' is a text; an integer is expected");
+  EXPECT_SAYS(problems(between({node("Softmax", {"x"}, {"y"}, attribute("axis", 5))})), "axis 5 is outside");
+  EXPECT_SAYS(problems(between({node("Relu", {"x"}, {"y"}, attribute("speed", 5))})), "'speed' is not known");
+  EXPECT_SAYS(problems(between({node("Relu", {"x"}, {"y"}, attribute("a", 5) + attribute("a", 5))})), "'a' twice");
+  EXPECT_SAYS(problems(between({node("Relu", {"x"}, {"y"}, text(5, text(1, "a") + number(3, 1) + number(20, 7)))})),
+              "said to be a list of integers and holds an integer");
+}
+
+TEST(OnnxGraph, MissingInputsAndUnknownOps) {
+  EXPECT_SAYS(problems(between({node("Add", {"x"}, {"y"})})), "input 1 is missing");
+  EXPECT_SAYS(problems(between({node("Frobnicate", {"x"}, {"y"})})),
+              "node 'the_Frobnicate' (Frobnicate): Kiln has no such op yet");
+  EXPECT_SAYS(problems(between({node("Relu", {"x"}, {"y"}, "", "com.other")})), "com.other.Relu");
+}
+
+TEST(OnnxGraph, AllProblemsAreToldAtOnce) {
+  std::string all = problems(
+      between({node("Frobnicate", {"x"}, {"a"}), node("Softmax", {"x"}, {"b"}, attribute("axis", 9)),
+               node("Add", {"a", "b"}, {"c"}), node("NonZero", {"x"}, {"d"}), node("Sum", {"c", "d"}, {"y"})}));
+  EXPECT_SAYS(all, "Frobnicate");
+  EXPECT_SAYS(all, "Softmax");
+  EXPECT_SAYS(all, "NonZero");
+  EXPECT_EQ(std::count(all.begin(), all.end(), '\n'), 3) << all; // what follows from them is silent
+}
+
+TEST(OnnxGraph, AShapeThatDependsOnDataIsRefusedByNode) {
+  std::string reshape = model(nodes({node("Reshape", {"x", "s"}, {"y"})}) + input(value("x", 1, {2, 3})) +
+                              input(value("s", 7, {2})) + output(value("y", 1, {3, 2})));
+  EXPECT_SAYS(problems(reshape), "node 'the_Reshape' (Reshape): its shape depends on data: 's'");
+}
+
+TEST(OnnxGraph, ShapesAreComputedWithNamesInThem) {
+  // y = reshape(x, shape(x)[0] * 3): one program for all N1.
+  std::string three(8, '\0'), zero(8, '\0');
+  three[0] = 3;
+  std::string graph = model(nodes({node("Shape", {"x"}, {"s"}), node("Gather", {"s", "zero"}, {"n"}),
+                                   node("Mul", {"n", "three"}, {"m"}), node("Reshape", {"x", "m"}, {"y"})}) +
+                            text(5, tensor("zero", 7, {1}, zero)) + text(5, tensor("three", 7, {1}, three)) +
+                            input(value("x", 1, {-1, 3})) + output(value("y", 1, {-2})));
+  Model model = Model::parse(graph, "");
+  Imported imported = importModel(model, {"Model", {{"N1", 8}}, {}});
+  ASSERT_TRUE(imported.problems.empty()) << imported.problems[0];
+  EXPECT_SAYS(imported.text, "def forward(x: f32[N1 <= 8, 3])");
+  EXPECT_SAYS(imported.text, "reshape(x, 3 * N1)");
+}
+
+TEST(OnnxGraph, AFunctionThatCallsItselfEnds) {
+  std::string function =
+      text(1, "F") + text(4, "a") + text(5, "b") + text(7, node("F", {"a"}, {"b"}, "", "own")) + text(10, "own");
+  std::string whole = between({node("F", {"x"}, {"y"}, "", "own")}) + text(25, function);
+  EXPECT_SAYS(problems(whole), "functions call each other more than");
+}
+
+TEST(OnnxGraph, AFunctionBombEnds) {
+  std::string functions;
+  for (int i = 0; i < 30; ++i) { // each calls the next one twice: 2^30 nodes
+    std::string next = i == 29 ? "Relu" : "F" + std::to_string(i + 1), domain = i == 29 ? "" : "own";
+    functions += text(25, text(1, "F" + std::to_string(i)) + text(4, "a") + text(5, "c") +
+                              text(7, node(next, {"a"}, {"b"}, "", domain)) +
+                              text(7, node(next, {"b"}, {"c"}, "", domain)) + text(10, "own"));
+  }
+  EXPECT_SAYS(problems(between({node("F0", {"x"}, {"y"}, "", "own")}) + functions), "more than 50000 nodes");
+}
+
+std::string external(const std::string &location, const std::string &more = "") {
+  std::string w = number(1, 3) + number(2, 1) + text(8, "w") + text(13, text(1, "location") + text(2, location)) +
+                  more + number(14, 1);
+  return between({node("Add", {"x", "w"}, {"y"})}, text(5, w));
+}
+
+TEST(OnnxExternal, StaysInTheModelsFolder) {
+  TemporaryFolder folder("onnx");
+  std::filesystem::create_directory(folder.file("model"));
+  std::ofstream(folder.file("secret")) << floats(3);
+  std::ofstream(folder.file("model/own")) << floats(4);
+  std::filesystem::create_symlink(folder.file("secret"), folder.file("model/link"));
+  std::string home = folder.file("model");
+  auto offset = [](const char *value) { return text(13, text(1, "offset") + text(2, value)); };
+  auto length = [](const char *value) { return text(13, text(1, "length") + text(2, value)); };
+  EXPECT_EQ(problems(external("own", offset("4")), home), "");
+  EXPECT_EQ(problems(external("own", length("12")), home), "");
+  EXPECT_SAYS(problems(external("own"), home), "12 bytes, and the file has 16");
+  EXPECT_SAYS(problems(external("../secret"), home), "outside of the model's folder");
+  EXPECT_SAYS(problems(external("link"), home), "outside of the model's folder");
+  EXPECT_SAYS(problems(external(folder.file("secret")), home), "outside of the model's folder");
+  EXPECT_SAYS(problems(external(folder.file("model/own")), home), "outside of the model's folder");
+  EXPECT_SAYS(problems(external("gone"), home), "cannot be read");
+  EXPECT_SAYS(problems(external("own", offset("17")), home), "begins at byte 17");
+  EXPECT_SAYS(problems(external("own", offset("8") + length("18446744073709551615")), home), "which has 16");
+  EXPECT_SAYS(problems(external("own", offset("-1")), home), "which is no number");
+  EXPECT_SAYS(problems(external("own")), "there is no folder");
+}
+
+TEST(OnnxOptions, DimensionsThatAreNumbersOrExpressions) {
+  std::string open =
+      model(nodes({node("Relu", {"x"}, {"y"})}) + input(value("x", 1, {-1, 3})) + output(value("y", 1, {-1, 3})));
+  EXPECT_EQ(problems(open, "", {"Model", {}, {{"N1", "4"}}}), "");
+  EXPECT_EQ(problems(open, "", {"Model", {}, {{"N1", "32*H"}}}), "");
+  EXPECT_SAYS(problems(open, "", {"Model", {}, {{"N1", "0"}}}), "a number is expected");
+  EXPECT_SAYS(problems(open, "", {"Model", {}, {{"N1", "4*"}}}), "a number is expected");
+}
+
+TEST(OnnxText, DimensionsAreWrittenAsKilnReadsThem) {
+  EXPECT_EQ(dimText(*Dim::parse("floordiv(T+1, 2)")), "(T + 1) // 2");
+  EXPECT_EQ(dimText(*Dim::parse("floordiv(floordiv(T+1, 2)+1, 2)*3-B"), true), "(3 * ((((T + 1) // 2) + 1) // 2) - B)");
+  EXPECT_EQ(dimText(*Dim::parse("max(T-3, B)")), "max(B, T - 3)");
+  EXPECT_EQ(identifier("a.b/c:0", "v"), "a_b_c_0");
+  EXPECT_EQ(identifier("7", "v"), "v_7");
+  EXPECT_EQ(modelName("/x/my-model.v2.onnx"), "MyModelV2");
+}
+
+/// docs/onnx.md has the table that `kiln import --ops` prints.
+TEST(OnnxDocs, HaveTheTableOfOps) {
+  std::ifstream file(std::string(KILN_SOURCE) + "/docs/onnx.md");
+  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  EXPECT_NE(text.find(opsTable()), std::string::npos) << "put the lines of `kiln import --ops` into docs/onnx.md";
+}
+
+} // namespace
+} // namespace kiln::onnx
