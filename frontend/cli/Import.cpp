@@ -185,6 +185,12 @@ int importGiven(ModelOptions &options) {
       options.weightSet->tensors = std::move(imported.weights);
       return 0;
     }
+    std::error_code error;
+    if (!isModel(options.file) && std::filesystem::is_directory(options.file, error))
+      fail(
+          "'%s' is a folder without a config.json; a .kiln file, a folder of Hugging Face, a .gguf or an .onnx file is "
+          "expected",
+          options.file.c_str());
     if (!isModel(options.file))
       return 0;
     if (!options.weights.empty())

@@ -33,6 +33,7 @@ constexpr Family families[] = {
     {"phi3", "phi3.kiln", "model.", {"Phi3", "Phi3"}, nullptr},
     {"gemma3_text", "gemma3.kiln", "model.", {"Gemma3", "Gemma3"}, nullptr},
     {"t5", "t5.kiln", "", {"T5", "T5"}, nullptr},
+    {"mt5", "t5.kiln", "", {"T5", "MT5"}, nullptr},
     {"clip", "clip.kiln", "", {"CLIP", "CLIP"}, nullptr},
     {"resnet", "resnet.kiln", "resnet.", {"ResNet", "ResNet"}, nullptr},
     {"vit", "vit.kiln", "vit.", {"ViT", "ViT"}, nullptr},
