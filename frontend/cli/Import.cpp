@@ -72,7 +72,10 @@ int importOnnx(const ImportOptions &options) {
 bool isModel(const std::string &path) { return huggingface::isFolder(path) || gguf::isGguf(path); }
 
 huggingface::Imported readModel(const std::string &path, const std::string &model) {
-  return gguf::isGguf(path) ? gguf::readModel(path, model) : huggingface::readFolder(path, model);
+  huggingface::Imported read = gguf::isGguf(path) ? gguf::readModel(path, model) : huggingface::readFolder(path, model);
+  for (const std::string &note : read.notes)
+    std::fprintf(stderr, "kiln: note: %s\n", note.c_str());
+  return read;
 }
 
 /// What belongs to the model: the files of its folder, or itself.
@@ -85,11 +88,13 @@ std::vector<std::string> filesOf(const std::string &path) {
 }
 
 /// Behind the text's first words: how the folder's weights are loaded.
-std::string withUse(const huggingface::Imported &imported, const std::string &path) {
-  std::string use =
-      "# Its weights: --load " + (imported.prefix.empty() ? "" : imported.prefix + "=") + path + "/model.safetensors\n";
+std::string withUse(const huggingface::Imported &imported) {
+  if (imported.weights.empty())
+    return imported.text;
+  std::string prefix = imported.prefix.empty() ? "" : imported.prefix + "=";
   size_t end = imported.text.find('\n') + 1;
-  return imported.text.substr(0, end) + use + imported.text.substr(end);
+  return imported.text.substr(0, end) + "# Its weights: --load " + prefix + imported.weights + imported.rules + "\n" +
+         imported.text.substr(end);
 }
 
 } // namespace
@@ -151,7 +156,7 @@ int commandImport(ImportOptions &options) {
       fail("'%s' is no model that can be imported: a folder with a config.json, a .gguf or an .onnx file is expected",
            options.path.c_str());
     huggingface::Imported imported = readModel(options.path, options.model);
-    std::string text = gguf::isGguf(options.path) ? imported.text : withUse(imported, options.path);
+    std::string text = withUse(imported);
     if (options.output.empty()) {
       std::fputs(text.c_str(), stdout);
       return 0;

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
 
 namespace kiln::huggingface {
 
@@ -116,25 +117,39 @@ std::string modernName(const std::string &name) {
 }
 
 /// The tensors by the names that the model has for them. Files of a plain model lack the prefix that the others have.
-Safetensors nameTensors(Safetensors files, const Family &family, bool plain, std::string &prefix) {
-  bool prefixed = std::any_of(files.tensors().begin(), files.tensors().end(),
-                              [&](const TensorView &tensor) { return tensor.name.starts_with(family.prefix); });
-  std::string add = !plain && !prefixed ? family.prefix : "", strip = plain && prefixed ? family.prefix : "";
-  prefix = add.substr(0, add.size() - !add.empty());
-  std::vector<Safetensors> one;
-  std::vector<const TensorView *> masks;
-  for (const TensorView &tensor : files.tensors())
+/// `result`: its tensors, and how a program's options say the same.
+void nameTensors(Safetensors files, const Family &family, bool plain, Imported &result) {
+  std::set<std::string> masks;
+  bool prefixed = false, old = false;
+  for (const TensorView &tensor : files.tensors()) {
+    prefixed |= tensor.name.starts_with(family.prefix);
+    old |= modernName(tensor.name) != tensor.name;
     if (family.ignored && matchesPattern(family.ignored, tensor.name) && tensor.shape.size() == 4)
-      masks.push_back(&tensor);
-  std::vector<std::string> ignored;
-  for (const TensorView *mask : masks)
-    ignored.push_back(mask->name);
+      masks.insert(tensor.name);
+  }
+  std::string add = !plain && !prefixed ? family.prefix : "", strip = plain && prefixed ? family.prefix : "";
+  result.prefix = add.substr(0, add.size() - !add.empty());
+  std::set<std::string> heads; // which the plain model is without
+  for (const TensorView &tensor : files.tensors())
+    if (!strip.empty() && !tensor.name.starts_with(strip))
+      heads.insert(tensor.name.substr(0, tensor.name.find('.')));
+  if (!strip.empty())
+    result.rules += " --strip " + strip;
+  for (const std::string &head : heads) {
+    result.rules += " --ignore '" + head + ".*'";
+    result.notes.push_back("the tensors '" + head + ".*' are left out: " + result.model + " has no such part");
+  }
+  if (!masks.empty())
+    result.rules += std::string(" --ignore '") + family.ignored + "'";
+  if (old)
+    result.rules += " --rename '*LayerNorm.gamma=*LayerNorm.weight' --rename '*LayerNorm.beta=*LayerNorm.bias'";
+  std::vector<Safetensors> one;
   one.push_back(std::move(files));
-  return Safetensors::join(std::move(one), [&](size_t, const std::string &name) {
-    if (std::find(ignored.begin(), ignored.end(), name) != ignored.end())
+  result.tensors = Safetensors::join(std::move(one), [&](size_t, const std::string &name) {
+    if (masks.contains(name))
       return std::string();
     std::string own = modernName(name);
-    return own.starts_with(strip) ? add + own.substr(strip.size()) : own;
+    return own.starts_with(strip) ? add + own.substr(strip.size()) : std::string();
   });
 }
 
@@ -159,7 +174,7 @@ Imported makeModel(Settings settings, Safetensors tensors, const std::string &ar
   const Family &family = familyOf(type->string(), settings.what());
   Imported result;
   result.model = architectureOf(family, settings, architecture);
-  result.tensors = nameTensors(std::move(tensors), family, isPlain(family, result.model), result.prefix);
+  nameTensors(std::move(tensors), family, isPlain(family, result.model), result);
   settings.limitLayers(result.tensors.tensors().size());
   result.text = writeModel(family, result.model, settings,
                            [&](std::string_view name) { return hasTensor(result.tensors, name); });
@@ -174,6 +189,7 @@ Imported readFolder(const std::string &path, const std::string &architecture) {
   choice.files.push_back({weightsOf(path), ""});
   Imported result;
   inFile(what, [&] { result = makeModel(settings, openWeightFiles(choice), architecture); });
+  result.weights = choice.files[0].path;
   if (std::string tokenizer = inside(path, "tokenizer.json"); isThere(tokenizer)) {
     result.tokenizer = readText(tokenizer);
     Tokenizer::parse(result.tokenizer, "'" + tokenizer + "'");

@@ -6,6 +6,7 @@
 #include "runtime/files/Safetensors.h"
 
 #include <string>
+#include <vector>
 
 namespace kiln::huggingface {
 
@@ -14,8 +15,11 @@ struct Imported {
   std::string text;      ///< Kiln; its parameters are the tensors
   Safetensors tensors;   ///< as the model calls them, mapped; what a model computes by itself may be among them
   std::string tokenizer; ///< tokenizer.json's text; empty: there is none
+  std::string weights;   ///< the file of the tensors, or the index of several; empty where there is none of that form
   /// The files' tensors are the text's parameters behind this prefix, which `--load` takes; empty: by the same names.
   std::string prefix;
+  std::vector<std::string> notes; ///< what was left out
+  std::string rules;              ///< and with these options beside it: " --strip bert."
 };
 
 /// Is it a folder with a config.json?

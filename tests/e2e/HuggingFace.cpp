@@ -126,6 +126,20 @@ TEST(HuggingFaceText, SavesWeightsAsTheyCame) {
   }
 }
 
+// A file with other names: the text's second line says with which options a program takes it.
+TEST(HuggingFaceText, SaysHowItsWeightsAreLoaded) {
+  std::string data = casesFolder() + "gpt2_published", folder = freshFolder("huggingface-published");
+  Outcome written = run({kilnProgram(), "import", data, "-o", folder + "/model.kiln"});
+  ASSERT_EQ(written.code, 0) << written.err;
+  std::string file = data + "/model.safetensors";
+  EXPECT_NE(
+      bytes(folder + "/model.kiln").find("# Its weights: --load transformer=" + file + " --ignore '*.attn.bias'\n"),
+      std::string::npos);
+  Outcome loaded = run({kilnProgram(), "generate", folder + "/model.kiln", "--load", "transformer=" + file, "--ignore",
+                        "*.attn.bias", "--prompt", "3 4", "--tokens", "2"});
+  EXPECT_EQ(loaded.code, 0) << loaded.err;
+}
+
 // The published sentence encoder: text in, embedding out.
 TEST(HuggingFacePublished, SentencesGiveTheirEmbeddings) {
   const char *data = std::getenv("KILN_DATA");

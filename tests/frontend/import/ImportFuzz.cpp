@@ -21,8 +21,9 @@ std::string fixture(const std::string &name) {
 void config(std::string_view bytes) {
   static const float number = 1;
   std::vector<TensorView> tensors;
-  for (const char *name : {"model.layers.0.self_attn.q_proj.weight", "model.layers.0.self_attn.q_norm.weight",
-                           "bert.pooler.dense.weight", "transformer.h.0.attn.bias", "lm_head.weight"})
+  for (const char *name :
+       {"model.layers.0.self_attn.q_proj.weight", "model.layers.0.self_attn.q_norm.weight", "bert.pooler.dense.weight",
+        "bert.embeddings.LayerNorm.gamma", "transformer.h.0.attn.bias", "lm_head.weight"})
     tensors.push_back({name, KILN_F32, {1}, reinterpret_cast<const uint8_t *>(&number), sizeof number});
   huggingface::Settings settings(Json::parse(bytes, "input", 32), "input");
   huggingface::makeModel(settings, Safetensors::of(tensors, "input", nullptr), "");
