@@ -214,7 +214,9 @@ void Importer::declare(Value &value) {
     stored_.insert(stored = ours);
   std::string line = ours + " = ";
   line += isFloat(value.dtype) ? "parameter(" : "state(";
-  line += typeText(value.dtype, value.shape) + (isFloat(value.dtype) ? "" : ", persistent");
+  line += typeText(value.dtype, value.shape) + (!isFloat(value.dtype) ? ", persistent"
+                                                : value.trained       ? ""
+                                                                      : ", trainable=False");
   line += (stored == ours ? "" : ", name=\"" + stored + "\"") + ")";
   if (std::string why = draft_->declare(line); !why.empty())
     refuse("the tensor '" + constant.name + "' cannot be declared: " + why);

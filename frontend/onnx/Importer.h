@@ -167,6 +167,14 @@ private:
   size_t nodes_ = 0;
 };
 
+/// How often each name is used.
+std::map<std::string, int> countUses(const std::vector<Line> &lines, const std::string &result);
+/// The text with an expression in the place of a name, where it then is no longer than that.
+std::string withInserted(const std::string &text, const std::string &name, const std::string &inner, size_t longest);
+/// Puts GELU, SiLU, hard swish and layer norm where a file has their parts. `rank`: of a name, -1 where it is no
+/// tensor.
+void findComposites(std::vector<Line> &lines, const std::string &result,
+                    const std::function<int64_t(const std::string &)> &rank);
 /// Drops statements that nothing uses, and puts expressions that are used once, and are short, where they are used.
 /// `result`: what the function returns.
 void inlineLines(std::vector<Line> &lines, std::string &result);

@@ -81,14 +81,29 @@ static void dropUnused(std::vector<Line> &lines, const std::string &result) {
   lines.assign(std::make_move_iterator(kept.rbegin()), std::make_move_iterator(kept.rend()));
 }
 
-void inlineLines(std::vector<Line> &lines, std::string &result) {
-  constexpr size_t kWidth = 104;
-  dropUnused(lines, result);
+std::map<std::string, int> countUses(const std::vector<Line> &lines, const std::string &result) {
   std::map<std::string, int> uses;
   auto count = [&](const std::string &text) { eachName(text, [&](const std::string &name, size_t) { ++uses[name]; }); };
   count(result);
   for (const Line &line : lines)
     count(line.expression);
+  return uses;
+}
+
+std::string withInserted(const std::string &text, const std::string &name, const std::string &inner, size_t longest) {
+  size_t place = std::string::npos;
+  eachName(text, [&](const std::string &found, size_t begin) { place = found == name ? begin : place; });
+  if (place == std::string::npos || text.size() + inner.size() > longest)
+    return text;
+  size_t end = place + name.size();
+  bool bare = isAtom(inner) || standsAlone(text, place, end);
+  return text.substr(0, place) + (bare ? inner : "(" + inner + ")") + text.substr(end);
+}
+
+void inlineLines(std::vector<Line> &lines, std::string &result) {
+  constexpr size_t kWidth = 104;
+  dropUnused(lines, result);
+  std::map<std::string, int> uses = countUses(lines, result);
   std::map<std::string, size_t> pending; // names that may go into their use, and their lines
   std::vector<bool> gone(lines.size(), false);
   for (size_t at = 0; at < lines.size(); ++at) {
@@ -96,22 +111,17 @@ void inlineLines(std::vector<Line> &lines, std::string &result) {
     for (bool again = !line.fixed; again;) {
       again = false;
       std::string found;
-      size_t place = 0;
-      eachName(line.expression, [&](const std::string &name, size_t begin) {
+      eachName(line.expression, [&](const std::string &name, size_t) {
         if (auto it = pending.find(name); found.empty() && it != pending.end()) {
           const Line &from = lines[it->second];
           bool near = at - it->second <= 8 && from.depth == line.depth;
           if (near && line.expression.size() + from.expression.size() < kWidth - line.names[0].size())
-            found = name, place = begin;
+            found = name;
         }
       });
       if (found.empty())
         continue;
-      const std::string &inner = lines[pending[found]].expression;
-      size_t end = place + found.size();
-      bool bare = isAtom(inner) || (standsAlone(line.expression, place, end));
-      line.expression =
-          line.expression.substr(0, place) + (bare ? inner : "(" + inner + ")") + line.expression.substr(end);
+      line.expression = withInserted(line.expression, found, lines[pending[found]].expression, std::string::npos);
       gone[pending[found]] = true;
       pending.erase(found);
       again = true;
@@ -145,6 +155,10 @@ std::string Importer::returned() {
 }
 
 std::string Importer::text(const std::string &arguments, std::string result) {
+  findComposites(lines_, result, [this](const std::string &name) {
+    std::optional<language::Draft::Type> type = draft_->typeOf(name);
+    return type ? static_cast<int64_t>(type->dims.size()) : -1;
+  });
   inlineLines(lines_, result);
   std::string out = "# Imported from ONNX" +
                     (model_.producer.empty() ? "" : " (" + identifier(model_.producer, "producer") + ")") + ".\n";

@@ -376,6 +376,7 @@ static void batchNorm(Call &call) {
   if (call.integer("training_mode", 0) != 0)
     refuse("it is in training mode, which a recipe of Kiln's decides");
   std::string out = "batch_norm(" + call.tensor(0);
+  call.in(3).trained = call.in(4).trained = false; // statistics that were measured
   for (size_t i = 1; i < 5; ++i)
     out += ", " + call.tensor(i);
   call.set(0, out + (epsilon == 1e-5F ? "" : keyword("epsilon", numberText(epsilon))) + ")");

@@ -33,7 +33,7 @@ struct Value {
   std::shared_ptr<const std::vector<Element>> known; ///< row-major
   std::shared_ptr<const Constant> constant;
   std::string wish; ///< what to call it
-  bool failed = false;
+  bool failed = false, trained = true;
 
   int64_t rank() const { return static_cast<int64_t>(shape.size()); }
   /// One element, with or without axes.
