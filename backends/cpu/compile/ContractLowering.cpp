@@ -55,7 +55,7 @@ ContractLowering::ContractLowering(KernelBuilder &builder, const Contraction &co
   rightStride = t.right == RightMode::Task ? spreadStride(t.nc, bytes) : width;
   if (t.right == RightMode::Shared) {
     int64_t panels = bounds.batch * ceilDivide(bounds.n, width);
-    sharedArea = builder.reserveScratch(panels * (roundUp(bounds.k, t.lanes) + 3) * width * bytes);
+    sharedArea = builder.reserveScratch(panels * roundUp(bounds.k, t.lanes) * width * bytes);
   } else if (t.right != RightMode::Window) {
     rightArea = area((t.kc + t.lanes) * rightStride + slack);
   }
@@ -131,8 +131,7 @@ ContractLowering::Sizes ContractLowering::sizes(Emitter &e) const {
   s.k = e.elements(c.k);
   if (pairs)
     s.k = code.ceilDiv(s.k, code.integer(2));
-  // Three more rows: panels a power of two apart would fall into the same few cache sets.
-  s.kPadded = code.add(code.mul(code.ceilDiv(s.k, code.integer(t.lanes)), code.integer(t.lanes)), code.integer(3));
+  s.kPadded = code.mul(code.ceilDiv(s.k, code.integer(t.lanes)), code.integer(t.lanes));
   s.panels = code.ceilDiv(s.n, code.integer(t.tileColumns()));
   s.panelGroups = code.ceilDiv(s.panels, code.integer(t.sharedPanels));
   s.mBlocks = code.ceilDiv(s.m, code.integer(t.mc));
