@@ -176,7 +176,8 @@ static void usePlainImage(const Graph &graph, const Op &op, const Geometry &g, C
     return;
   Shape strides;
   int input = graph.inputStrides(op.operands[0], strides);
-  if (input < 0)
+  if (input < 0 ||
+      !strides[2].isOne()) // the pixels of a row lie side by side, which an image that was turned does not have
     return;
   c.right.plainInput = input;
   c.right.memory = g.dtype;
