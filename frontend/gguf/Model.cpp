@@ -245,7 +245,7 @@ void Reading::change(const std::string &name, Tensor &tensor) const {
     return;
   }
   std::vector<float> old(data, data + tensor.count());
-  int64_t rows = tensor.shape[0], width = rows ? tensor.count() / rows : 0;
+  int64_t rows = tensor.shape.empty() ? 0 : tensor.shape[0], width = rows ? tensor.count() / rows : 0;
   if (architecture_ == "gpt2") { // a product by the matrix itself, not by its transpose
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t c = 0; c < width; ++c)

@@ -94,6 +94,19 @@ TEST(GgufFile, TensorsLieInsideAndApart) {
   EXPECT_NE(why(tensor("a", {8}, 0, 0), 1).find("'general.architecture' is missing"), std::string::npos);
 }
 
+// A matrix of queries without axes (found by import_fuzz).
+TEST(GgufFile, QueriesThatAreNoMatrixAreRefused) {
+  auto key = [](const std::string &name) { return number64(name.size()) + name; };
+  std::string file = header(2, 6) + key("general.architecture") + number32(8) + key("llama");
+  for (const char *size :
+       {"embedding_length", "feed_forward_length", "block_count", "attention.head_count", "context_length"})
+    file += key(std::string("llama.") + size) + number32(4) + number32(2);
+  file += tensor("token_embd.weight", {2, 4}, 0, 0) + tensor("blk.0.attn_q.weight", {}, 0, 32) + std::string(128, '\0');
+  EXPECT_NE(refused(file).find("the rows of 'model.layers.0.self_attn.q_proj.weight' are not those of 2 heads"),
+            std::string::npos)
+      << refused(file);
+}
+
 // The numbers that Hugging Face's tokenizers give for the same words.
 TEST(GgufWords, GiveTheNumbersOfTheirTokenizers) {
   for (const std::string name : {"llama", "gpt2", "gpt4", "qwen"}) {
