@@ -149,6 +149,12 @@ static double chooseCut(Blocking &t, const ContractExtents &e, const ContractTra
   return best;
 }
 
+/// Whether all packed columns may be kept for a phase of its own to read: six megabytes of them, which stay in a third
+/// level and rule no program's memory.
+static bool staysNear(const ContractExtents &e, const ContractTraits &traits) {
+  return e.batch * e.n * e.k * traits.bytes <= 6 << 20;
+}
+
 /// A convolution's columns in place, or unfolded in one way or the other.
 static void chooseImage(Blocking &t, const ContractExtents &e, const ContractTraits &traits, int64_t level2) {
   Blocking best = t;
@@ -170,7 +176,8 @@ static void chooseImage(Blocking &t, const ContractExtents &e, const ContractTra
   };
   consider(RightMode::Window, false);
   consider(RightMode::Sliver, true);
-  consider(RightMode::Shared, true);
+  if (staysNear(e, traits))
+    consider(RightMode::Shared, true);
   t = best;
 }
 
@@ -219,7 +226,9 @@ Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, co
   else if (!traits.rightShareable)
     t.right = RightMode::Task;
   else // where one block holds all rows, no column is packed twice
-    t.right = e.m <= mostRows(t, traits, level2, e.m) ? RightMode::Sliver : RightMode::Shared;
+    t.right = e.m <= mostRows(t, traits, level2, e.m) || (traits.image.planes && !staysNear(e, traits))
+                  ? RightMode::Sliver
+                  : RightMode::Shared;
 
   // A kilobyte of each row of memory, as long as that leaves some tasks to share out.
   t.sharedPanels = std::max<int64_t>(
