@@ -2,6 +2,7 @@
 
 #include "runtime/support/Error.h"
 
+#include <algorithm>
 #include <charconv>
 #include <filesystem>
 
@@ -20,8 +21,8 @@ static uint64_t numberOf(const std::map<std::string, std::string> &where, const 
   return value;
 }
 
-std::shared_ptr<MappedFile> openExternal(const std::string &folder, const std::map<std::string, std::string> &where,
-                                         const std::string &tensor, std::string_view &bytes) {
+void openExternal(const std::string &folder, const std::map<std::string, std::string> &where, const std::string &tensor,
+                  std::vector<std::shared_ptr<MappedFile>> &opened, std::string_view &bytes) {
   namespace fs = std::filesystem;
   auto found = where.find("location");
   if (found == where.end() || found->second.empty())
@@ -41,7 +42,10 @@ std::shared_ptr<MappedFile> openExternal(const std::string &folder, const std::m
     fail("the tensor '%s' is in the file '%s', which is outside of the model's folder: external data is only read from "
          "inside of it",
          tensor.c_str(), location.c_str());
-  auto file = std::make_shared<MappedFile>(path.string());
+  auto known = std::find_if(opened.begin(), opened.end(), [&](const auto &other) { return other->path() == path; });
+  std::shared_ptr<MappedFile> file = known != opened.end() ? *known : std::make_shared<MappedFile>(path.string());
+  if (known == opened.end())
+    opened.push_back(file);
   uint64_t offset = numberOf(where, "offset", 0, tensor);
   if (offset > file->size())
     fail("the external data of '%s' begins at byte %llu of '%s', which has %zu", tensor.c_str(),
@@ -52,7 +56,6 @@ std::shared_ptr<MappedFile> openExternal(const std::string &folder, const std::m
          static_cast<unsigned long long>(offset), static_cast<unsigned long long>(offset + length), location.c_str(),
          file->size());
   bytes = file->text().substr(offset, length);
-  return file;
 }
 
 } // namespace kiln::onnx

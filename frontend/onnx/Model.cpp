@@ -194,8 +194,7 @@ std::shared_ptr<Constant> Reader::tensor(Wire wire) {
   if (out->shape.size() > 16)
     fail("the tensor '%s' has %zu axes; a program's tensors have at most 16", out->name.c_str(), out->shape.size());
   if (external) {
-    std::shared_ptr<MappedFile> file = openExternal(folder_, where, out->name, out->bytes);
-    model_.files.push_back(std::move(file));
+    openExternal(folder_, where, out->name, model_.files, out->bytes);
     hasRaw = true;
   }
   finish(*out, typed, hasRaw);

@@ -8,8 +8,8 @@ namespace kiln::onnx {
 const std::vector<Op> &ops() {
   static const auto *all = [] {
     auto *table = new std::vector<Op>();
-    for (const auto &part : {elementwiseOps(), reductionOps(), shapeOps(), indexOps(), networkOps(), recurrentOps(),
-                             quantisedOps(), controlOps(), attentionOps()})
+    for (const auto &part : {elementwiseOps(), reductionOps(), shapeOps(), indexOps(), networkOps(), signalOps(),
+                             recurrentOps(), quantisedOps(), controlOps(), attentionOps()})
       table->insert(table->end(), part.begin(), part.end());
     return table;
   }();

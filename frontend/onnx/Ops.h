@@ -10,6 +10,7 @@ std::vector<Op> reductionOps();
 std::vector<Op> shapeOps();
 std::vector<Op> indexOps();
 std::vector<Op> networkOps();
+std::vector<Op> signalOps();
 std::vector<Op> recurrentOps();
 std::vector<Op> quantisedOps();
 std::vector<Op> controlOps();

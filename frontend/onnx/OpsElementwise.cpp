@@ -155,7 +155,8 @@ static void identity(Call &call) { call.alias(0, call.in(0)); }
 static void dropout(Call &call) {
   call.number("ratio", 0.5);
   call.integer("seed", 0);
-  if (call.has(2) && (!call.in(2).known || call.in(2).known->front().dim != Dim(0)))
+  bool drops = !call.has(1) || !call.in(1).known || call.in(1).known->front().constant() != 0.0;
+  if (drops && call.has(2) && (!call.in(2).known || call.in(2).known->front().dim != Dim(0)))
     refuse("it is in training mode, which a recipe of Kiln's decides");
   call.alias(0, call.in(0));
   if (call.wants(1))

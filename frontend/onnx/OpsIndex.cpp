@@ -188,6 +188,44 @@ static void reverseSequence(Call &call) {
   call.set(0, batch == 0 ? out : "transpose(" + out + ", 0, 1)");
 }
 
+/// What a condition that is known lets through.
+static void compress(Call &call) {
+  Value x = call.in(0);
+  std::vector<int64_t> condition = call.constants(1, "its condition"), places;
+  for (size_t i = 0; i < condition.size(); ++i)
+    if (condition[i] != 0)
+      places.push_back(static_cast<int64_t>(i));
+  bool flat = !call.hasAttribute("axis");
+  int64_t axis = flat ? 0 : call.axis(call.integer("axis", 0), x.rank());
+  if (places.empty())
+    refuse("its condition lets nothing through");
+  std::string parts, source = flat ? call.let("flat", "reshape(" + call.tensor(0) + ", -1)") : call.tensor(0);
+  for (int64_t place : places)
+    parts += source + "[" + colons(axis) + std::to_string(place) + ":" + std::to_string(place + 1) + "], ";
+  call.set(0, "concat(" + parts + "axis=" + std::to_string(axis) + ")");
+}
+
+/// Where elements that are known are not 0.
+static void nonZero(Call &call) {
+  Value x = call.in(0);
+  std::vector<double> elements = call.floats(0, "the places of its result");
+  std::vector<Dim> shape = x.shape.empty() ? std::vector<Dim>{Dim(1)} : x.shape;
+  std::vector<std::vector<int64_t>> places(shape.size());
+  int64_t count = 0;
+  for (size_t i = 0; i < elements.size(); ++i)
+    if (elements[i] != 0) {
+      ++count;
+      int64_t rest = static_cast<int64_t>(i);
+      for (size_t axis = shape.size(); axis-- > 0; rest /= *shape[axis].constant())
+        places[axis].push_back(rest % *shape[axis].constant());
+    }
+  std::vector<Element> out;
+  for (const std::vector<int64_t> &axis : places)
+    for (int64_t place : axis)
+      out.emplace_back(Dim(place));
+  call.know(0, KILN_I64, {Dim(static_cast<int64_t>(shape.size())), Dim(count)}, std::move(out));
+}
+
 std::vector<Op> indexOps() {
   return {
       {"Gather", 7, "x[:, 3], take(x, from_end(at, n), 0)", gather},
@@ -197,6 +235,8 @@ std::vector<Op> indexOps() {
       {"Scatter", 9, "scatter_elements(x, at, updates, axis)", scatterElements},
       {"ScatterND", 11, "scatter_nd(x, at, updates)", scatterND, "reductions other than add"},
       {"Slice", 7, "x[:, 1:T - 1:2]", slice, "ends that depend on data"},
+      {"Compress", 9, "concat(x[0:1], x[3:4])", compress, "a condition that depends on data"},
+      {"NonZero", 9, "places that are known", nonZero, "of data"},
       {"OneHot", 9, "where(at[..., None] == iota(n), on, off)", oneHot, "a depth that depends on data"},
       {"ReverseSequence", 10, "reverse_sequence(x, lengths)", reverseSequence},
   };

@@ -1,4 +1,4 @@
-// Products, convolutions, pooling, normalisation, resizing.
+// Products, convolutions, pooling, normalisation.
 #include "frontend/onnx/Ops.h"
 
 #include <algorithm>
@@ -460,94 +460,6 @@ static void localResponse(Call &call) {
                   numberText(call.number("bias", 1)) + ")");
 }
 
-//===-- Resizing -------------------------------------------------------------------------------------------------===//
-
-static void resize(Call &call) {
-  Value x = call.in(0);
-  bool old = call.node.type == "Upsample" || call.opset < 11;
-  std::string mode = call.string("mode", "nearest"),
-              place = call.string("coordinate_transformation_mode", old ? "asymmetric" : "half_pixel");
-  std::string nearest = call.string("nearest_mode", old ? "floor" : "round_prefer_floor"),
-              policy = call.string("keep_aspect_ratio_policy", "stretch");
-  double cubic = call.number("cubic_coeff_a", -0.75), outside = call.number("extrapolation_value", 0);
-  bool exclude = call.integer("exclude_outside", 0) != 0, antialias = call.integer("antialias", 0) != 0;
-  std::vector<int64_t> axes = call.integers("axes");
-  if (axes.empty())
-    for (int64_t i = 0; i < x.rank(); ++i)
-      axes.push_back(i);
-  if (antialias || exclude || policy != "stretch" || place == "tf_crop_and_resize" ||
-      (mode == "cubic" && cubic != -0.75))
-    refuse("it has antialias, exclude_outside, keep_aspect_ratio_policy, tf_crop_and_resize or a cubic_coeff_a of its "
-           "own");
-  (void)outside;
-  size_t scaleInput = old ? 1 : 2, sizeInput = 3;
-  std::vector<double> scales;
-  if (call.node.type == "Upsample" && call.hasAttribute("scales"))
-    scales = call.numbers("scales");
-  else if (call.has(scaleInput) && product(call.in(scaleInput).shape) != Dim(0))
-    scales = call.floats(scaleInput, "its scales");
-  std::vector<Dim> sizes = scales.empty() ? call.dims(sizeInput, "its sizes") : std::vector<Dim>();
-  if ((scales.empty() ? sizes.size() : scales.size()) != axes.size())
-    refuse("it has scales or sizes for other than its " + std::to_string(axes.size()) + " axes");
-  std::string out = call.tensor(0);
-  for (size_t i = 0; i < axes.size(); ++i) {
-    int64_t axis = call.axis(axes[i], x.rank());
-    Dim extent = x.shape[axis], size = scales.empty() ? sizes[i] : Dim(0);
-    std::string step;
-    if (!scales.empty()) {
-      if (scales[i] == 1)
-        continue;
-      double whole = std::nearbyint(scales[i]);
-      if (scales[i] == whole && whole >= 1)
-        size = extent * Dim(static_cast<int64_t>(whole));
-      else if (double back = std::nearbyint(1 / scales[i]); scales[i] > 0 && 1 / back == scales[i])
-        size = extent.floordiv(static_cast<int64_t>(back));
-      else if (extent.constant())
-        size = Dim(static_cast<int64_t>(std::floor(static_cast<double>(*extent.constant()) * scales[i])));
-      else
-        refuse("it scales the open dimension " + dimText(extent) + " by the fraction " + numberText(scales[i]));
-      step = numberText(1 / scales[i], KILN_F64);
-    }
-    if (size == extent && scales.empty())
-      continue;
-    out = "resized(" + out + ", " + std::to_string(axis) + ", " + dimText(size) +
-          (step.empty() ? "" : keyword("step", step)) +
-          (mode == "nearest" ? keyword("rounding", "\"" + nearest + "\"") : keyword("mode", "\"" + mode + "\"")) +
-          (place == "half_pixel" ? "" : keyword("place", "\"" + place + "\"")) + ")";
-  }
-  out == call.tensor(0) ? call.alias(0, x) : call.set(0, out);
-}
-
-static void stft(Call &call) {
-  Value x = call.in(0);
-  bool onesided = call.integer("onesided", 1) != 0;
-  int64_t step = call.constants(1, "its step").at(0);
-  std::optional<int64_t> length;
-  if (call.has(3))
-    length = call.constants(3, "its length").at(0);
-  else if (call.has(2) && call.in(2).rank() == 1)
-    length = call.in(2).shape[0].constant();
-  if (!length || *length < 1 || step < 1)
-    refuse("the length of its frames is not known");
-  if (x.rank() == 3 && x.shape[2] != Dim(1))
-    refuse("its signal is complex");
-  std::string signal = x.rank() == 3 ? "squeeze(" + call.tensor(0) + ", 2)" : call.tensor(0);
-  call.set(0, "stft(" + signal + ", " + std::to_string(*length) + ", " + std::to_string(step) +
-                  (call.has(2) ? ", " + call.tensor(2) : "") + (onesided ? ")" : ", onesided=False)"));
-}
-
-static void dft(Call &call) {
-  Value x = call.in(0);
-  bool inverse = call.integer("inverse", 0) != 0, onesided = call.integer("onesided", 0) != 0;
-  int64_t axis = call.opset < 20 ? call.integer("axis", 1) : call.has(2) ? call.constants(2, "its axis").at(0) : -2;
-  axis = call.axis(axis, x.rank());
-  std::optional<int64_t> length = call.has(1) ? call.constants(1, "its length").at(0) : x.shape[axis].constant();
-  if (!length || *length < 1 || axis + 1 == x.rank() || (inverse && onesided))
-    refuse("the length of its axis is not known, or its axis is the last one, or it is onesided and inverse");
-  call.set(0, "dft(" + call.tensor(0) + ", " + std::to_string(axis) + ", " + std::to_string(*length) +
-                  (inverse ? ", inverse=True" : "") + (onesided ? ", onesided=True)" : ")"));
-}
-
 std::vector<Op> networkOps() {
   return {
       {"MatMul", 7, "a @ b", matmul},
@@ -571,11 +483,6 @@ std::vector<Op> networkOps() {
       {"MeanVarianceNormalization", 9, "(x - mean(x)) / (std(x) + 1e-9)", meanVariance},
       {"LpNormalization", 7, "x / vector_norm(x)", lpNorm},
       {"LRN", 7, "local_response_norm(x, size)", localResponse},
-      {"Resize", 10, "resized(x, axis, size)", resize,
-       "antialias, exclude_outside, tf_crop_and_resize, an aspect ratio kept"},
-      {"Upsample", 7, "resized(x, axis, size)", resize},
-      {"DFT", 17, "dft(x, axis, length)", dft, "inverse and onesided at once"},
-      {"STFT", 17, "stft(x, length, step, window)", stft, "complex signals"},
   };
 }
 

@@ -1,10 +1,12 @@
 // Reductions, softmax, and what finds places.
 #include "frontend/onnx/Ops.h"
 
+#include <algorithm>
+
 namespace kiln::onnx {
 
 /// `written` has {x} for the operand and {axis} for ", axis=…, keepdims=…". `since`: the opset with axes as an input.
-static std::function<void(Call &)> reduction(const char *written, int64_t since) {
+static std::function<void(Call &)> reduction(const char *written, int64_t since, const char *none = "") {
   return [=](Call &call) {
     Value x = call.in(0);
     bool keep = call.integer("keepdims", 1) != 0;
@@ -12,7 +14,17 @@ static std::function<void(Call &)> reduction(const char *written, int64_t since)
     std::vector<int64_t> axes = call.axes("axes", 1, since, x.rank(), {});
     if (axes.empty() && noop)
       return call.alias(0, x);
-    bool all = axes.empty();
+    bool all = axes.empty(), nothing = false;
+    std::vector<Dim> shape;
+    for (int64_t i = 0; i < x.rank(); ++i) {
+      bool gone = all || std::find(axes.begin(), axes.end(), i) != axes.end();
+      nothing |= gone && x.shape[i] == Dim(0);
+      if (!gone || keep)
+        shape.push_back(gone ? Dim(1) : x.shape[i]);
+    }
+    if (nothing && isFloat(x.dtype) && *none) // the language refuses a largest element of none
+      return call.set(0, "full(" + dimsText(shape) + (shape.empty() ? "" : ", ") + none +
+                             keyword("dtype", dtypeName(x.dtype)) + ")");
     std::string axis = (all ? "" : ", " + axisText(axes)) + (keep ? ", keepdims=True" : "");
     std::string out = written;
     for (auto [mark, text] : {std::pair<std::string, std::string>("{x}", call.tensor(0)), {"{axis}", axis}})
@@ -96,8 +108,8 @@ std::vector<Op> reductionOps() {
   return {
       {"ReduceSum", 7, "sum(x, axis=1, keepdims=True)", reduction("sum({x}{axis})", 13)},
       {"ReduceMean", 7, "mean(x, axis=1, keepdims=True)", reduction("mean({x}{axis})", 18)},
-      {"ReduceMax", 7, "max(x, axis=1, keepdims=True)", reduction("max({x}{axis})", 18), "over no elements"},
-      {"ReduceMin", 7, "min(x, axis=1, keepdims=True)", reduction("min({x}{axis})", 18), "over no elements"},
+      {"ReduceMax", 7, "max(x, axis=1, keepdims=True)", reduction("max({x}{axis})", 18, "(-inf)"), "over no integers"},
+      {"ReduceMin", 7, "min(x, axis=1, keepdims=True)", reduction("min({x}{axis})", 18, "inf"), "over no integers"},
       {"ReduceProd", 7, "prod(x, axis=1, keepdims=True)", reduction("prod({x}{axis})", 18)},
       {"ReduceL1", 7, "sum(abs(x), axis=1, keepdims=True)", reduction("sum(abs({x}){axis})", 18)},
       {"ReduceL2", 7, "vector_norm(x, axis=1, keepdims=True)", reduction("vector_norm({x}{axis})", 18)},

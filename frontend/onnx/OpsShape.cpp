@@ -370,7 +370,11 @@ static void spaceToDepth(Call &call) {
   int64_t b = call.integer("blocksize", 0);
   if (x.rank() != 4 || b < 1)
     refuse("it wants [N, C, H, W] and a blocksize");
-  call.set(0, "space_to_depth(" + call.tensor(0) + ", " + std::to_string(b) + ")");
+  std::string mode = call.string("mode", "DCR");
+  if (mode != "DCR" && mode != "CRD")
+    refuse("its mode is '" + mode + "'");
+  call.set(0, std::string(mode == "DCR" ? "space_to_depth(" : "pixel_unshuffle(") + call.tensor(0) + ", " +
+                  std::to_string(b) + ")");
 }
 
 static void depthToSpace(Call &call) {

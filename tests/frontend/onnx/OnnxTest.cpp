@@ -107,6 +107,22 @@ TEST(OnnxGraph, AttributesOfAnotherTypeOrOfNoMeaning) {
               "said to be a list of integers and holds an integer");
 }
 
+TEST(OnnxGraph, TextsOfAFileAreNoPartsOfOurs) {
+  auto attribute_ = [](const std::string &name, const std::string &value) {
+    return text(5, text(1, name) + text(4, value) + number(20, 3));
+  };
+  std::string scales(8, '\0');
+  scales[2] = scales[6] = '\x80', scales[3] = scales[7] = '\x3f'; // 1.0, 1.0
+  EXPECT_SAYS(problems(between({node("Resize", {"x", "", "s"}, {"y"}, attribute_("mode", "linear\") + x + (\""))},
+                               text(5, tensor("s", 1, {2}, scales)))),
+              "which is not there");
+  EXPECT_SAYS(problems(between({node("Einsum", {"x"}, {"y"}, attribute_("equation", "ij->ij\", x) + (\""))})),
+              "its equation is");
+  EXPECT_EQ(
+      problems(between({node("Add", {"x", "w\" + x\\n"}, {"y"})}, text(5, tensor("w\" + x\\n", 1, {3}, floats(3))))),
+      "");
+}
+
 TEST(OnnxGraph, MissingInputsAndUnknownOps) {
   EXPECT_SAYS(problems(between({node("Add", {"x"}, {"y"})})), "input 1 is missing");
   EXPECT_SAYS(problems(between({node("Frobnicate", {"x"}, {"y"})})),
