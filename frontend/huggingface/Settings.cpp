@@ -44,6 +44,10 @@ Kind kindOf(const std::string &like) {
 }
 
 std::string listText(const Json &value, const std::string &what) {
+  constexpr size_t most = 4096; // as many factors as half a head has entries, kinds of layers, ends of a text
+  if (value.array().size() > most)
+    fail("%s: '%s' is a list of %zu; up to %zu are expected", what.c_str(), value.key().c_str(), value.array().size(),
+         most);
   std::string text = "[";
   for (const Json &item : value.array())
     text += (text.size() > 1 ? ", " : "") + kilnText(item, what);
@@ -176,11 +180,14 @@ std::string Settings::activation(const Json &value) const {
 }
 
 std::string Settings::text(const std::string &key, const std::string &like, bool isSize) const {
-  if (const Json *layers = countsLayers(key) ? find(key) : nullptr)
+  if (const Json *layers = countsLayers(key) ? find(key) : nullptr) {
+    if (layers->isArray() && static_cast<int64_t>(layers->array().size()) > mostLayers_)
+      fail("%s: '%s' is longer than the weights have tensors: they are not this model's", what_.c_str(), key.c_str());
     for (const Json &count : layers->isArray() ? layers->array() : std::vector<Json>{*layers})
       if (count.isInt() && count.integer() > mostLayers_)
         fail("%s: '%s' is %lld, and the weights have %lld tensors in all: they are not this model's", what_.c_str(),
              key.c_str(), static_cast<long long>(count.integer()), static_cast<long long>(mostLayers_));
+  }
   if (auto given = given_.find(key); given != given_.end())
     return given->second;
   if (isSize)
