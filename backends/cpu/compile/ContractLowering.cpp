@@ -492,7 +492,10 @@ void ContractLowering::dotTask(Emitter &e, Value task) const {
   Sizes s = sizes(e);
   Block block = blockOf(e, s, task);
   Value sums = e.workerScratch(sumsArea);
-  Value lda = apartOf(e, c.left), ldb = apartOf(e, c.right);
+  auto apart = [&](const Contraction::Operand &operand) {
+    return code.mul(e.extent(operand.freeStride), code.integer(byteSize(operand.memory)));
+  };
+  Value lda = apart(c.left), ldb = apart(c.right);
   Value ldc = code.integer(rightStride * bytes);
   auto call = [&](int64_t rows, int64_t columns, Value m, Value n) {
     Value to = code.address(

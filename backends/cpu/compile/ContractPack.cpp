@@ -24,7 +24,7 @@ bool ContractLowering::packedByCall(const Contraction::Operand &operand) const {
   return c.plainFor(operand, pairs) && (operand.alongK ? operand.kStride : operand.freeStride).isOne();
 }
 
-/// Bytes between rows of a plain operand: those that packing, or the dot kernel, goes through.
+/// Bytes between the rows of a plain operand that packing goes through.
 Value ContractLowering::apartOf(Emitter &e, const Contraction::Operand &operand) const {
   Value stride = e.extent(operand.alongK ? operand.freeStride : operand.kStride);
   return e.code.mul(stride, e.code.integer(byteSize(operand.memory)));

@@ -108,6 +108,11 @@ TEST(Dot, VectorsAndScalars) {
   check({41}, {41, 37}, {{}, {}, {0}, {0}});
   check({41}, {41}, {{}, {}, {0}, {0}});
   check({5}, {7}, {{}, {}, {}, {}});
+  // Nothing to sum, or one product, and rows that are apart: which axis is contiguous says nothing.
+  check({5, 9}, {7, 9}, {{1}, {1}, {}, {}});
+  check({2, 3, 9}, {7, 9}, {{2}, {1}, {}, {}});
+  check({9, 5}, {9, 7}, {{0}, {0}, {}, {}});
+  check({5, 1, 9}, {7, 1, 9}, {{2}, {2}, {1}, {1}});
 }
 
 TEST(Dot, EveryType) {
