@@ -71,11 +71,13 @@ static std::vector<int64_t> strides(const std::vector<int64_t> &shape) {
   return out;
 }
 
-/// Calls `visit` with each position of a shape, in order.
+/// Calls `visit` with each position of a shape, in order. What is large is not computed here: a small file may ask for
+/// any size.
 template <typename Visit> static void eachPosition(const std::vector<int64_t> &shape, Visit visit) {
   int64_t total = 1;
   for (int64_t n : shape)
-    total *= n;
+    if (__builtin_mul_overflow(total, n, &total) || total > 4 * kMostKnown)
+      throw Unknown();
   std::vector<int64_t> at(shape.size(), 0);
   for (int64_t i = 0; i < total; ++i) {
     visit(at);

@@ -168,6 +168,21 @@ TEST(OnnxGraph, AFunctionThatCallsItselfEnds) {
   EXPECT_SAYS(problems(whole), "functions call each other more than");
 }
 
+TEST(OnnxGraph, KnownElementsDoNotGrowWithoutABound) {
+  // Each sum is as large as the square of the one before.
+  std::string a = tensor("a0", 7, {1000, 1}, std::string(8000, '\0'));
+  std::vector<std::string> all;
+  for (int i = 0; i < 6; ++i) {
+    std::string n = std::to_string(i), next = std::to_string(i + 1);
+    all.push_back(node("Transpose", {"a" + n}, {"t" + n}));
+    all.push_back(node("Add", {"a" + n, "t" + n}, {"b" + n}));
+    all.push_back(node("Reshape", {"b" + n, "column"}, {"a" + next}));
+  }
+  std::string column = tensor("column", 7, {2}, std::string(8, '\xff') + "\1" + std::string(7, '\0'));
+  problems(model(nodes(all) + text(5, a) + text(5, column) + input(value("x", 1, {2, 3})) +
+                 output(value("a6", 7, {-1, 1}))));
+}
+
 TEST(OnnxGraph, AFunctionBombEnds) {
   std::string functions;
   for (int i = 0; i < 30; ++i) { // each calls the next one twice: 2^30 nodes
