@@ -256,6 +256,40 @@ void dot(std::vector<Case> &cases, kiln_dtype dtype, const Product &p) {
   finish(cases, made, c);
 }
 
+/// Products whose axes are no matrix's: batches that lie innermost, nothing to sum, several axes to sum or to keep.
+struct ProductAxes {
+  const char *name;
+  std::vector<int64_t> left, right, result, leftBatch, rightBatch, leftSummed, rightSummed;
+};
+const ProductAxes productAxes[] = {
+    {"an outer product", {5}, {37}, {5, 37}, {}, {}, {}, {}},
+    {"outer products, their batch innermost", {2, 3, 9}, {7, 9}, {9, 2, 3, 7}, {2}, {1}, {}, {}},
+    {"the batch innermost", {19, 33, 3}, {33, 21, 3}, {3, 19, 21}, {2}, {2}, {1}, {0}},
+    {"one product each, rows apart", {5, 1, 9}, {7, 1, 9}, {9, 5, 7}, {2}, {2}, {1}, {1}},
+    {"two axes summed, in another order", {6, 7, 40}, {7, 50, 6}, {40, 50}, {}, {}, {1, 0}, {0, 2}},
+    {"two axes kept", {4, 5, 24}, {3, 24, 11}, {4, 5, 3, 11}, {}, {}, {2}, {1}},
+    {"rows of heads beside each other", {2, 17, 3, 9}, {2, 21, 3, 9}, {2, 3, 17, 21}, {0, 2}, {0, 2}, {3}, {3}},
+};
+
+void dotOfAxes(std::vector<Case> &cases, kiln_dtype dtype, const ProductAxes &axes) {
+  Case made = start("dot_general", axes.name, dtype, "contract");
+  made.launches = {{{}}};
+  auto dims = [](const std::vector<int64_t> &extents) {
+    Dims all;
+    for (int64_t extent : extents)
+      all.push_back(fixed(extent));
+    return all;
+  };
+  uint32_t a = operand(made, dtype, dims(axes.left)), b = operand(made, dtype, dims(axes.right));
+  uint32_t c = made.kernel->op(
+      "dot_general", {a, b}, dtype, dims(axes.result),
+      {Attribute::list("lhs_batch", axes.leftBatch), Attribute::list("rhs_batch", axes.rightBatch),
+       Attribute::list("lhs_contract", axes.leftSummed), Attribute::list("rhs_contract", axes.rightSummed)});
+  if (isFloat(dtype))
+    made.accuracy = {1, true, 64};
+  finish(cases, made, c);
+}
+
 struct ImageSizes {
   int64_t size = 0, taps = 3, channels = 6, outputs = 4; // 0: by the number of dimensions
 };
@@ -367,6 +401,8 @@ void productCases(std::vector<Case> &cases) {
       if (!p.wide || resultOf(dtype, true) != dtype)
         dot(cases, dtype, p);
     }
+    for (const ProductAxes &axes : productAxes)
+      dotOfAxes(cases, dtype, axes);
     for (size_t spatial : {1u, 2u, 3u}) {
       convolution(cases, dtype, spatial, 1, 1, 1, 1, 1);
       convolution(cases, dtype, spatial, 2, 2, 1, 1, 0);
