@@ -52,6 +52,9 @@ private:
   void layout(mlir::Value x);
   void slice(mlir::Value x, int64_t axis);
   void product(mlir::Value x);
+  void anyProduct(mlir::Value x);
+  void convolution(mlir::Value x);
+  void attention(mlir::Value x);
   void row(mlir::Value x);
   void index(mlir::Value x);
   void integers(mlir::Value x);

@@ -2,6 +2,7 @@
 #include "tests/fuzz/Generator.h"
 
 #include <algorithm>
+#include <numeric>
 
 namespace kiln::test {
 
@@ -173,6 +174,64 @@ void Generator::product(mlir::Value x) {
   }
 }
 
+/// Each axis is summed, kept on both sides or one of a batch, wherever it lies.
+void Generator::anyProduct(mlir::Value x) {
+  DotAxes axes;
+  std::vector<int64_t> order(static_cast<size_t>(rank(x)));
+  std::iota(order.begin(), order.end(), 0);
+  std::shuffle(order.begin(), order.end(), random_);
+  int64_t kept = 0;
+  for (int64_t axis : order)
+    switch (below(3)) {
+    case 0:
+      axes.lhsBatch.push_back(axis);
+      axes.rhsBatch.push_back(axis);
+      break;
+    case 1:
+      axes.lhsContract.push_back(axis);
+      axes.rhsContract.push_back(axis);
+      break;
+    default:
+      ++kept;
+    }
+  if (rank(x) + kept <= 5)
+    keep(emit_.tanh(emit_.dot(x, ofType(x.getType()), axes)));
+}
+
+/// Over the last axis of a matrix or more, the one before it being the channels; windows may lie over the edge.
+void Generator::convolution(mlir::Value x) {
+  if (rank(x) < 2 || rank(x) > 3)
+    return;
+  llvm::SmallVector<Dim> dims = dimsOf(x);
+  if (rank(x) == 2)
+    x = emit_.reshapeTo(x, {Dim(1), dims[0], dims[1]});
+  Dim channels = dims[dims.size() - 2], length = dims.back();
+  std::optional<int64_t> size = length.constant();
+  int64_t taps = 1 + below(3), stride = 1 + below(2), padding = below(2);
+  if (!size || *size + 2 * padding < taps)
+    return;
+  llvm::SmallVector<Dim> filterDims = {Dim(1 + below(3)), channels, Dim(taps)};
+  mlir::Value filter = emit_.convertTo(emit_.iota(filterDims, 0, builder_.getF32Type()), elementOf(x));
+  filter = emit_.add(filter, emit_.convertTo(emit_.iota(filterDims, 1, builder_.getF32Type()), elementOf(x)));
+  filter = emit_.op<SinOp>(emit_.add(emit_.mul(filter, 0.7), 0.3));
+  llvm::SmallVector<Dim> result = {dimsOf(x)[0], filterDims[0], Dim((*size + 2 * padding - taps) / stride + 1)};
+  auto one = [](int64_t value) { return llvm::SmallVector<int64_t, 1>{value}; };
+  keep(emit_.tanh(emit_.create<ConvolutionOp>(tensorType(result, elementOf(x)), x, filter, one(stride), one(padding),
+                                              one(padding), one(1), one(1), 1)));
+}
+
+/// A matrix's rows over another's, in two heads that are alike.
+void Generator::attention(mlir::Value x) {
+  if (rank(x) != 2)
+    return;
+  llvm::SmallVector<Dim> dims = {Dim(1), Dim(2), dimsOf(x)[0], dimsOf(x)[1]};
+  auto heads = [&](mlir::Value value) { return emit_.broadcastTo(value, {2, 3}, dims); };
+  mlir::Value q = heads(x), k = heads(ofType(x.getType())), v = heads(ofType(x.getType()));
+  auto op = emit_.create<AttentionOp>(q.getType(), q, k, v, mlir::Value(), builder_.getF64FloatAttr(0.3),
+                                      builder_.getBoolAttr(below(2)));
+  keep(op.getResult());
+}
+
 void Generator::row(mlir::Value x) {
   if (rank(x) == 0)
     return;
@@ -254,7 +313,7 @@ void Generator::otherType(mlir::Value x) {
 
 void Generator::step() {
   mlir::Value x = pick();
-  switch (below(options_.everything ? 15 : 10)) {
+  switch (below(options_.everything ? 19 : 10)) {
   case 0:
   case 1:
     return unary(x);
@@ -279,6 +338,13 @@ void Generator::step() {
     return integers(x);
   case 13:
     return otherType(x);
+  case 14:
+  case 15:
+    return anyProduct(x);
+  case 16:
+    return convolution(x);
+  case 17:
+    return attention(x);
   default:
     return control(x);
   }
