@@ -339,7 +339,11 @@ static void sliced(Known &k) {
   if (call.opset < 10) {
     starts = call.integers("starts"), ends = call.integers("ends"), axes = call.integers("axes");
   } else {
-    starts = call.constants(1, "its starts"), ends = call.constants(2, "its ends");
+    // Where they end may be a dimension: then elements are picked when the program runs.
+    for (const Element &start : k.at(1))
+      starts.push_back(wholeOf(start));
+    for (const Element &end : k.at(2))
+      ends.push_back(wholeOf(end));
     axes = call.has(3) ? call.constants(3, "its axes") : axes;
     steps = call.has(4) ? call.constants(4, "its steps") : steps;
   }

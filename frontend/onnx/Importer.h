@@ -17,6 +17,12 @@ struct Refusal {
 };
 [[noreturn]] void refuse(std::string why);
 
+/// A node that has a dimension be at most so much, which nobody has said: the model is read again with it as a bound.
+struct ImpliedBound {
+  std::string dim;
+  int64_t most;
+};
+
 class Importer;
 
 /// One node as the writer of its op sees it: typed access to attributes and inputs, and results.

@@ -99,6 +99,11 @@ static std::string span(Call &call, Dim start, Dim end, int64_t step, const Dim 
       return low;
     if (importer.isNonNegative(at - high))
       return high;
+    // As many of a table as there are positions, say: the table has no more.
+    std::vector<std::string> symbols = at.symbols();
+    if (symbols.size() == 1 && at == Dim::symbol(symbols[0]) && high.constant() && *high.constant() >= 1 &&
+        !importer.isNonNegative(high - at))
+      throw ImpliedBound{symbols[0], *high.constant()};
     return importer.isNonNegative(at - low) ? at : max(at, low);
   };
   bool down = step < 0;
