@@ -1,5 +1,7 @@
 #include "frontend/onnx/ImportFile.h"
 
+#include "frontend/onnx/Importer.h"
+
 #include "runtime/support/Error.h"
 
 #include <cctype>
@@ -18,6 +20,31 @@ std::string modelName(const std::string &path) {
     begins = !fits;
   }
   return identifier(out, "Model");
+}
+
+Imported importModel(const Model &model, const ImportOptions &given) {
+  ImportOptions options = given;
+  for (;;)
+    try {
+      return Importer(model, options).run();
+    } catch (const ImpliedBound &implied) {
+      auto wanted = given.bounds.find(implied.dim);
+      if (wanted != given.bounds.end()) {
+        Imported refused;
+        refused.problems = {"the model has at most " + std::to_string(implied.most) + " for the dimension " +
+                            implied.dim + " (a table of so many rows is cut to it): --bound " + implied.dim + "=" +
+                            std::to_string(wanted->second) + " is more"};
+        return refused;
+      }
+      auto [bound, isNew] = options.bounds.try_emplace(implied.dim, implied.most);
+      if (!isNew && bound->second <= implied.most) {
+        Imported refused;
+        refused.problems = {"it is not shown that the dimension " + implied.dim + " is at most " +
+                            std::to_string(implied.most)};
+        return refused;
+      }
+      bound->second = implied.most;
+    }
 }
 
 namespace {

@@ -590,29 +590,4 @@ Imported Importer::run() {
   return std::move(out_);
 }
 
-Imported importModel(const Model &model, const ImportOptions &given) {
-  ImportOptions options = given;
-  for (;;)
-    try {
-      return Importer(model, options).run();
-    } catch (const ImpliedBound &implied) {
-      auto wanted = given.bounds.find(implied.dim);
-      if (wanted != given.bounds.end()) {
-        Imported refused;
-        refused.problems = {"the model has at most " + std::to_string(implied.most) + " for the dimension " +
-                            implied.dim + " (a table of so many rows is cut to it): --bound " + implied.dim + "=" +
-                            std::to_string(wanted->second) + " is more"};
-        return refused;
-      }
-      auto [bound, isNew] = options.bounds.try_emplace(implied.dim, implied.most);
-      if (!isNew && bound->second <= implied.most) {
-        Imported refused;
-        refused.problems = {"it is not shown that the dimension " + implied.dim + " is at most " +
-                            std::to_string(implied.most)};
-        return refused;
-      }
-      bound->second = implied.most;
-    }
-}
-
 } // namespace kiln::onnx
