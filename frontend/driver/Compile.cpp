@@ -280,6 +280,8 @@ absl::Status Compilation::plan(host::BuildOptions build) {
     for (const Part &part : parts_)
       targets.push_back({part.backend.get(), part.target});
     absl::StatusOr<std::unique_ptr<host::OwnedProgram>> program = host::buildProgram(*module_, targets, build);
+    if (!program.ok() && program.status().code() == absl::StatusCode::kNotFound && !options_.weightsAs.empty())
+      return absl::NotFoundError(absl::StrCat(program.status().message(), " (--weights-as leaves out what trains it)"));
     if (!program.ok())
       return program.status();
     program_ = std::move(*program);

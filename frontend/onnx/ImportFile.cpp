@@ -1,7 +1,6 @@
 #include "frontend/onnx/ImportFile.h"
 
 #include "frontend/onnx/Importer.h"
-
 #include "runtime/support/Error.h"
 
 #include <cctype>
