@@ -72,8 +72,10 @@ void addCompileOptions(CLI::App *app, kiln::ModelOptions &options, RawOptions &r
   app->add_option("--entry", options.entries, "entry points to build, separated by commas (default: all)")
       ->delimiter(',');
   app->add_option("--weights", options.weights, "a safetensors file to put into the program");
-  app->add_option("--weights-as", options.weightsAs, "bf16: matrices are stored so; the program does not train")
-      ->check(CLI::IsMember({"bf16"}));
+  app->add_option(
+         "--weights-as", options.weightsAs,
+         "bf16, or q8 (bytes, and a scale for 32 of them): how matrices are stored; the program does not train")
+      ->check(CLI::IsMember({"bf16", "q8"}));
   app->add_option("--target-cpu", options.targetCpu,
                   "native (default), or a processor that LLVM knows; with :l2=SIZE, the cache to cut products for");
   app->add_option("--target", options.triple, "a triple to compile for (default: this machine's)");

@@ -288,14 +288,15 @@ absl::Status Compilation::plan(host::BuildOptions build) {
     if (llvm::StringRef(options_.file).ends_with(".mlir")) // what kiln itself writes of a text fits
       if (std::string why = manifestMisfit(program_->manifest()); !why.empty())
         return absl::InvalidArgumentError(absl::StrCat(options_.file, ": no program could start with this: ", why));
-    if (!options_.weights.empty())
-      if (std::string why = weightsMisfit(Manifest::parse(program_->manifest()), options_.weights); !why.empty())
-        return absl::InvalidArgumentError(absl::StrCat("--weights: ", why));
-    if (options_.weightSet)
-      if (std::string why = weightsMisfit(Manifest::parse(program_->manifest()), *options_.weightSet); !why.empty())
-        return absl::InvalidArgumentError(why);
     if (absl::Status stored = storeWeights(); !stored.ok())
       return stored;
+    if (options_.weightSet) {
+      if (std::string why = weightsMisfit(Manifest::parse(program_->manifest()), *options_.weightSet); !why.empty())
+        return absl::InvalidArgumentError(options_.weights.empty() ? why : absl::StrCat("--weights: ", why));
+    } else if (!options_.weights.empty()) {
+      if (std::string why = weightsMisfit(Manifest::parse(program_->manifest()), options_.weights); !why.empty())
+        return absl::InvalidArgumentError(absl::StrCat("--weights: ", why));
+    }
     return written;
   });
 }

@@ -495,13 +495,21 @@ void ContractLowering::dotTask(Emitter &e, Value task) const {
   auto apart = [&](const Contraction::Operand &operand) {
     return code.mul(e.extent(operand.freeStride), code.integer(byteSize(operand.memory)));
   };
-  Value lda = apart(c.left), ldb = apart(c.right);
+  Value lda = apart(c.left), ldb = c.right.blocks.exist() ? Value() : apart(c.right);
   Value ldc = code.integer(rightStride * bytes);
   auto call = [&](int64_t rows, int64_t columns, Value m, Value n) {
     Value to = code.address(
         sums, code.add(code.mul(code.sub(m, block.m0), code.integer(rightStride)), code.sub(n, block.n0)), bytes);
-    callDotKernel(code, {c.accumulator, rows, columns, t.lanes, c.left.memory, c.right.memory},
-                  plainPointer(e, c.left, block.batch, m, code.integer(0)), lda,
+    Value left = plainPointer(e, c.left, block.batch, m, code.integer(0));
+    if (const Contraction::Operand::Blocks &blocks = c.right.blocks; blocks.exist()) {
+      Value scales = code.div(s.k, code.integer(blocks.size));
+      callBlocksKernel(code, {rows, columns, t.lanes, blocks.size}, left, lda,
+                       code.address(e.input(blocks.bytes), code.mul(n, s.k), 1), s.k,
+                       code.address(e.input(blocks.scales), code.mul(n, scales), 4), code.mul(scales, code.integer(4)),
+                       to, ldc, s.k);
+      return;
+    }
+    callDotKernel(code, {c.accumulator, rows, columns, t.lanes, c.left.memory, c.right.memory}, left, lda,
                   plainPointer(e, c.right, block.batch, n, code.integer(0)), ldb, to, ldc, s.k);
   };
   // Whole groups, the last of them moved back to end with the block (what it computes again comes out the same); where

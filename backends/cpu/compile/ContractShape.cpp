@@ -28,7 +28,8 @@ ContractTraits Contraction::traits(const Graph &graph, const Machine &machine) c
   ContractTraits t;
   t.bytes = byteSize(accumulator);
   bool left1 = plainFor(left, false) && left.kStride.isOne();
-  t.bothAlongK = left1 && plainFor(right, false) && right.kStride.isOne();
+  bool wholeVectors = right.blocks.exist() && right.blocks.size % registerTile(machine, t.bytes).lanes == 0;
+  t.bothAlongK = left1 && ((plainFor(right, false) && right.kStride.isOne()) || wholeVectors);
   t.lines = left1 && left.alongK;
   t.fixedColumns = llvm::all_of(n, [](const Extent &extent) { return extent.isConstant(); });
   bool asItIs = byteSize(right.memory) == t.bytes && plainFor(right, false);
@@ -126,6 +127,30 @@ void forEachRun(Emitter &e, const Shape &shape, bool inRows, Value begin, Value 
   });
 }
 
+/// Whether the operand is f32(bytes[N, K, size]) * scales[N, K], summed over its last two axes.
+static void readBlocks(const Graph &graph, const sdk::Operand &form, Contraction::Operand &operand) {
+  const Op *product = graph.definingOp(form.value);
+  const Shape &dims = graph.type(form.value).dims;
+  bool summed = dims.size() == 3 && form.batchAxes.empty() && form.depthAxes == std::vector<size_t>{1, 2};
+  if (!summed || !product || product->code != OpCode::Mul || graph.type(form.value).dtype != KILN_F32)
+    return;
+  auto read = [&](uint32_t wide, uint32_t spread) {
+    const Op *convert = graph.definingOp(wide), *broadcast = graph.definingOp(spread);
+    if (!convert || convert->code != OpCode::Convert || !broadcast || broadcast->code != OpCode::Broadcast)
+      return false;
+    uint32_t bytes = convert->operands[0], scales = broadcast->operands[0];
+    operand.blocks.bytes = graph.inputNumber(bytes);
+    operand.blocks.scales = graph.inputNumber(scales);
+    return operand.blocks.bytes >= 0 && operand.blocks.scales >= 0 && graph.type(bytes).dtype == KILN_I8 &&
+           graph.type(scales).dtype == KILN_F32 && graph.type(scales).dims.size() == 2 &&
+           broadcast->ints("axes") == llvm::ArrayRef<int64_t>{0, 1} && dims[2].isConstant();
+  };
+  if (read(product->operands[0], product->operands[1]) || read(product->operands[1], product->operands[0]))
+    operand.blocks.size = dims[2].factor;
+  else
+    operand.blocks = {};
+}
+
 static void fillOperand(const Graph &graph, const sdk::Operand &form, kiln_dtype accumulator,
                         Contraction::Operand &operand) {
   uint32_t value = operand.value = form.value;
@@ -138,6 +163,7 @@ static void fillOperand(const Graph &graph, const sdk::Operand &form, kiln_dtype
     operand.plainInput = input;
     operand.batchStrides = sdk::dimsAt(strides, b);
   }
+  readBlocks(graph, form, operand);
   operand.alongK = !c.empty() && static_cast<int>(c.back()) == form.innermost;
   operand.freeInRows = operand.plainInput < 0 && f.size() > 1;
   operand.kInRows = operand.plainInput < 0 && c.size() > 1;

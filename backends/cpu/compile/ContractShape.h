@@ -40,6 +40,12 @@ struct Contraction {
         KILN_F32; // of that input: the operand's, or what a conversion that can be packed with makes it of
     Shape batchStrides;
     Extent freeStride, kStride;
+    /// Rows of K bytes, of which each `size` neighbours are multiplied by a number of their own (kernel inputs both).
+    struct Blocks {
+      int bytes = -1, scales = -1;
+      int64_t size = 0;
+      bool exist() const { return bytes >= 0; }
+    } blocks;
   };
   uint32_t op = 0; // index into the graph's ops
   uint32_t result = 0;

@@ -1,6 +1,6 @@
 // The micro-kernels: a tile of the result in registers, one function a shape.
 
-#include "backends/cpu/compile/MicroKernel.h"
+#include "backends/cpu/compile/MicroKernelCode.h"
 
 using namespace mlir;
 
@@ -58,6 +58,12 @@ void callDotKernel(Code &code, const DotShape &s, Value a, Value lda, Value b, V
        {a, lda, b, ldb, c, ldc, k});
 }
 
+void callBlocksKernel(Code &code, const BlocksShape &s, Value a, Value lda, Value b, Value ldb, Value scales, Value lds,
+                      Value c, Value ldc, Value k) {
+  call(code, nameOf("blocks", {KILN_F32}, {s.rows, s.columns, s.lanes, s.block}),
+       {a, lda, b, ldb, scales, lds, c, ldc, k});
+}
+
 void callPack(Code &code, const PackShape &s, Value from, Value apart, Value count, Value k, Value to, Value stride) {
   static constexpr const char *kinds[] = {"turn", "copy", "line"};
   call(code, nameOf(kinds[static_cast<int>(s.packing)], {s.dtype, s.memory}, {s.lanes}),
@@ -72,7 +78,7 @@ void callSplit(Code &code, const SplitShape &s, Value from, Value apart, Value c
 static bool isMicroKernel(StringRef name) {
   return llvm::any_of(std::initializer_list<const char *>{"kiln_tile_", "kiln_taps_", "kiln_tilel_", "kiln_tapsl_",
                                                           "kiln_edge_", "kiln_dot_", "kiln_turn_", "kiln_copy_",
-                                                          "kiln_line_", "kiln_split_"},
+                                                          "kiln_line_", "kiln_split_", "kiln_blocks_"},
                       [&](const char *prefix) { return name.starts_with(prefix); });
 }
 
@@ -82,7 +88,7 @@ void collectMicroKernels(ModuleOp module, std::set<std::string> &names) {
       names.insert(function.getName().str());
 }
 
-static Value intrinsic(Code &code, StringRef name, Type result, ValueRange arguments) {
+Value intrinsic(Code &code, StringRef name, Type result, ValueRange arguments) {
   return code.here<LLVM::CallIntrinsicOp>(result, code.b.getStringAttr(name), arguments).getResult(0);
 }
 
@@ -111,7 +117,7 @@ static Value zeroOf(Code &code, Type type) {
   return isa<FloatType>(getElementTypeOrSelf(type)) ? code.constant(type, 0.0) : code.constantInt(type, 0);
 }
 
-static Value advance(Code &code, Value pointer, Value bytes) {
+Value advance(Code &code, Value pointer, Value bytes) {
   return code.here<LLVM::GEPOp>(code.ptr, code.i8, pointer, ValueRange{bytes});
 }
 
@@ -293,7 +299,7 @@ static void defineEdge(Code &code, const EdgeShape &s, StringRef name) {
 }
 
 /// The elements from number p on of a row of `memory`'s type, as `vector` holds them; all of them without a mask.
-static Value loadAs(Code &code, VectorType vector, kiln_dtype memory, Value row, Value p, Value mask) {
+Value loadAs(Code &code, VectorType vector, kiln_dtype memory, Value row, Value p, Value mask) {
   int64_t bytes = byteSize(memory), lanes = vector.getNumElements();
   Value position = code.address(row, p, bytes);
   auto there = code.vectorOf(code.memoryType(memory), lanes);
@@ -359,131 +365,53 @@ static void defineDot(Code &code, const DotShape &s, StringRef name) {
   code.endFunction();
 }
 
-Value pairsOf(Code &code, Value first, Value second) {
-  int64_t lanes = cast<VectorType>(first.getType()).getNumElements();
-  auto half = code.vectorOf(code.b.getBF16Type(), lanes), bits = code.vectorOf(code.i16, lanes);
-  auto wide = code.vectorOf(code.i32, lanes);
-  auto rounded = [&](Value v) {
-    Value narrow = intrinsic(code, "llvm.x86.avx512bf16.cvtneps2bf16.512", half, v);
-    return code.here<arith::ExtUIOp>(wide, code.here<arith::BitcastOp>(bits, narrow));
+static void defineBlocks(Code &code, const BlocksShape &s, StringRef name) {
+  VectorType vector = code.vectorOf(code.f32, s.lanes), bytes = code.vectorOf(code.i8, s.lanes),
+             wide = code.vectorOf(code.i32, s.lanes);
+  auto arguments = code.beginFunction(
+      name, {code.ptr, code.i64, code.ptr, code.i64, code.ptr, code.i64, code.ptr, code.i64, code.i64}, {});
+  auto rowsAt = [&](Value base, Value apart, int64_t count) {
+    SmallVector<Value> rows;
+    for (int64_t i = 0; i < count; ++i)
+      rows.push_back(advance(code, base, code.mul(apart, code.integer(i))));
+    return rows;
   };
-  Value upper = code.here<arith::ShLIOp>(rounded(second), code.constantInt(wide, 16));
-  return code.here<arith::OrIOp>(rounded(first), upper);
-}
-
-namespace {
-/// A vector of packed elements of an operand in memory: what packing's loops have in common.
-struct PackedLoad {
-  Code &code;
-  kiln_dtype dtype, memory;
-  int64_t lanes;
-  bool pairs() const { return dtype == KILN_BF16; }
-  int64_t step() const { return pairs() ? 2 : 1; } // elements of K in one packed element
-  VectorType type() const { return code.vectorOf(pairs() ? code.i32 : code.memoryType(dtype), lanes); }
-  VectorType floats() const { return code.vectorOf(code.f32, lanes); }
-
-  /// Lanes along K: packed elements from element p on, those from k on are 0.
-  Value alongK(Value row, Value p, Value k) const {
-    Value rest = code.sub(k, p);
-    if (!pairs())
-      return loadAs(code, type(), memory, row, p, code.firstLanes(rest, lanes));
-    if (memory == KILN_BF16) {
-      auto halves = code.vectorOf(code.i16, 2 * lanes);
-      Value both = code.maskedLoad(halves, code.address(row, p, 2), code.firstLanes(rest, 2 * lanes), 2, true);
-      return code.here<vector::BitCastOp>(type(), both);
-    }
-    auto part = [&](int64_t at) {
-      Value begin = code.add(p, code.integer(at));
-      return loadAs(code, floats(), memory, row, begin, code.firstLanes(code.sub(k, begin), lanes));
-    };
-    auto all = code.vectorOf(code.b.getBF16Type(), 2 * lanes);
-    Value both = intrinsic(code, "llvm.x86.avx512bf16.cvtne2ps2bf16.512", all, {part(lanes), part(0)});
-    return code.here<vector::BitCastOp>(type(), both);
-  }
-
-  /// Lanes along the free axis: elements j and on, `count` of them at most, of K's element p (and of the next, `apart`
-  /// bytes further, where there is one).
-  Value alongFree(Value row, Value apart, Value p, Value k, Value j, Value count) const {
-    if (!pairs())
-      return loadAs(code, type(), memory, row, j, code.firstLanes(count, lanes));
-    Value more = code.compare(arith::CmpIPredicate::slt, code.add(p, code.integer(1)), k);
-    Value below = code.here<arith::SelectOp>(more, count, code.integer(0));
-    auto part = [&](Value from, Value mask) { return loadAs(code, floats(), memory, from, j, mask); };
-    return pairsOf(code, part(row, code.firstLanes(count, lanes)),
-                   part(advance(code, row, apart), code.firstLanes(below, lanes)));
-  }
-};
-} // namespace
-
-static void definePack(Code &code, const PackShape &s, StringRef name) {
-  PackedLoad load{code, s.dtype, s.memory, s.lanes};
-  int64_t bytes = packedBytes(s.dtype);
-  auto arguments = code.beginFunction(name, {code.ptr, code.i64, code.i64, code.i64, code.ptr, code.i64}, {});
-  Value from = arguments[0], apart = arguments[1], count = arguments[2], k = arguments[3], to = arguments[4],
-        stride = arguments[5];
-  auto row = [&](Value base, Value number, Value distance) { return advance(code, base, code.mul(number, distance)); };
-  auto packed = [&](Value p) { return load.pairs() ? code.div(p, code.integer(2)) : p; };
-  if (s.packing == Packing::Line) { // rows stay as they are, cut into vectors
-    code.loop(code.integer(0), count, 1, [&](Value r) {
-      Value source = row(from, r, apart), target = code.address(to, code.mul(r, code.integer(s.lanes)), bytes);
-      code.loop(code.integer(0), k, s.lanes * load.step(), [&](Value p) {
-        Value group = code.div(p, code.integer(s.lanes * load.step()));
-        code.store(load.alongK(source, p, k), row(target, group, stride), bytes);
-      });
-    });
-    code.endFunction();
-    return;
-  }
-  if (s.packing == Packing::Copy) {
-    code.loop(code.integer(0), k, load.step(), [&](Value p) {
-      Value source = row(from, p, apart), target = row(to, packed(p), stride);
-      code.loop(code.integer(0), count, s.lanes, [&](Value j) {
-        Value element = load.alongFree(source, apart, p, k, j, code.sub(count, j));
-        code.store(element, code.address(target, j, bytes), bytes);
-      });
-    });
-    code.endFunction();
-    return;
-  }
-  SmallVector<Value> rows; // beyond the last one it stands in
-  for (int64_t r = 0; r < s.lanes; ++r)
-    rows.push_back(row(from, code.min(code.integer(r), code.sub(count, code.integer(1))), apart));
-  code.loop(code.integer(0), k, s.lanes * load.step(), [&](Value p) {
-    SmallVector<Value> square;
-    for (Value source : rows)
-      square.push_back(load.alongK(source, p, k));
-    transposeSquare(code, square);
-    for (int64_t i = 0; i < s.lanes; ++i)
-      code.store(square[i], row(to, code.add(packed(p), code.integer(i)), stride), bytes);
-  });
-  code.endFunction();
-}
-
-static void defineSplit(Code &code, const SplitShape &s, StringRef name) {
-  PackedLoad load{code, s.dtype, s.memory, s.lanes};
-  int64_t bytes = packedBytes(s.dtype);
-  auto arguments = code.beginFunction(name, {code.ptr, code.i64, code.i64, code.i64, code.ptr, code.i64}, {});
-  Value from = arguments[0], apart = arguments[1], columns = arguments[2], k = arguments[3], to = arguments[4],
-        panelBytes = arguments[5];
-  Value zero = code.integer(0), panels = code.ceilDiv(columns, code.integer(s.width));
-  code.loop(zero, k, load.step(), [&](Value p) {
-    Value source = advance(code, from, code.mul(p, apart)),
-          target = code.address(to, code.mul(code.div(p, code.integer(load.step())), code.integer(s.width)), bytes);
-    code.loop(zero, panels, 1, [&](Value panel) {
-      Value first = code.mul(panel, code.integer(s.width)),
-            position = advance(code, target, code.mul(panel, panelBytes));
-      for (int64_t j = 0; j < s.width; j += s.lanes) {
-        Value column = code.add(first, code.integer(j));
-        Value count = code.min(code.sub(columns, column), code.integer(s.width - j));
-        Value element = load.alongFree(source, apart, p, k, column, count);
-        Value there = code.address(position, code.integer(j), bytes);
-        if (j + s.lanes <= s.width)
-          code.store(element, there, bytes);
-        else // the next panel is written already
-          code.maskedStore(element, there, code.firstLanes(code.integer(s.width - j), s.lanes), bytes);
+  SmallVector<Value> left = rowsAt(arguments[0], arguments[1], s.rows),
+                     right = rowsAt(arguments[2], arguments[3], s.columns),
+                     scales = rowsAt(arguments[4], arguments[5], s.columns);
+  SmallVector<Value> zeros(s.rows * s.columns, zeroOf(code, vector));
+  Value ahead = code.mul(arguments[3], code.integer(s.columns * 4));
+  auto sums = code.loop(code.integer(0), arguments[8], s.block, zeros, [&](Value p, ValueRange carried) {
+    SmallVector<Value> next(carried.begin(), carried.end());
+    for (int64_t j = 0; j < s.columns; ++j) {
+      if (s.rows == 1) // as in defineDot
+        code.here<LLVM::Prefetch>(code.address(advance(code, right[j], ahead), p, 1), 0u, 3u, 1u);
+      SmallVector<Value> elements;
+      for (int64_t i = 0; i < s.block; i += s.lanes) {
+        Value narrow = code.loadHere(bytes, code.address(right[j], code.add(p, code.integer(i)), 1), 1);
+        elements.push_back(code.here<arith::SIToFPOp>(vector, code.here<arith::ExtSIOp>(wide, narrow)));
       }
-    });
+      Value scale = code.loadHere(code.f32, code.address(scales[j], code.div(p, code.integer(s.block)), 4), 4);
+      Value factor = code.here<vector::SplatOp>(scale, vector);
+      for (int64_t r = 0; r < s.rows; ++r) {
+        Value sum;
+        for (auto [i, element] : llvm::enumerate(elements)) {
+          Value from = code.address(left[r], code.add(p, code.integer(static_cast<int64_t>(i) * s.lanes)), 4);
+          Value other = code.loadHere(vector, from, 4);
+          sum = sum ? multiplyAdd(code, other, element, sum) : code.here<arith::MulFOp>(other, element).getResult();
+        }
+        Value &total = next[r * s.columns + j];
+        total = multiplyAdd(code, sum, factor, total);
+      }
+    }
+    return next;
   });
+  Value count = code.firstLanes(code.integer(s.columns), s.lanes);
+  for (int64_t r = 0; r < s.rows; ++r) {
+    SmallVector<Value> row(sums.begin() + r * s.columns, sums.begin() + (r + 1) * s.columns);
+    Value to = advance(code, arguments[6], code.mul(arguments[7], code.integer(r)));
+    code.maskedStore(sumsOf(code, row), to, count, 4);
+  }
   code.endFunction();
 }
 
@@ -525,27 +453,11 @@ bool defineMicroKernel(Code &code, StringRef name) {
     defineEdge(code, {of[0], sizes[0], sizes[1], sizes[2]}, name);
   else if (kind == "dot" && has(3, 3))
     defineDot(code, {of[0], sizes[0], sizes[1], sizes[2], of[1], of[2]}, name);
+  else if (kind == "blocks" && has(1, 4))
+    defineBlocks(code, {sizes[0], sizes[1], sizes[2], sizes[3]}, name);
   else
     return false;
   return true;
-}
-
-void transposeSquare(Code &code, MutableArrayRef<Value> vectors) {
-  int64_t lanes = cast<VectorType>(vectors[0].getType()).getNumElements();
-  // A step with distance d exchanges bit d of the vector's number with bit d of the lane's.
-  for (int64_t d = 1; d < lanes; d *= 2)
-    for (int64_t i = 0; i < lanes; ++i) {
-      if (i & d)
-        continue;
-      SmallVector<int64_t> low, high;
-      for (int64_t l = 0; l < lanes; ++l) {
-        low.push_back(l & d ? lanes + l - d : l);
-        high.push_back(l & d ? lanes + l : l + d);
-      }
-      Value x = vectors[i], y = vectors[i + d];
-      vectors[i] = code.here<vector::ShuffleOp>(x, y, low);
-      vectors[i + d] = code.here<vector::ShuffleOp>(x, y, high);
-    }
 }
 
 } // namespace kiln::cpu

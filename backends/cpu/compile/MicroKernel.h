@@ -58,6 +58,16 @@ struct DotShape {
   kiln_dtype leftMemory = dtype, rightMemory = dtype;
 };
 
+/// The same of f32 rows and rows of bytes, of which each `block` neighbours share a scale (f32):
+///
+///   void f(a, lda, b, ldb, scales, lds, c, ldc, k):
+///       c[r][j] = sum over p < k of a[r][p] * b[j][p] * scales[j][p / block],   r < rows, j < columns
+///
+/// k is a multiple of the block, and that of the lanes.
+struct BlocksShape {
+  int64_t rows = 0, columns = 0, lanes = 0, block = 0;
+};
+
 /// Packing of operands that lie in memory as they are, or in another float type:
 ///
 ///   turn:   void f(from, apart, rows, k, to, stride):      to[p][r] = from[r][p],   r < rows <= lanes
@@ -96,6 +106,10 @@ void callEdgeKernel(Code &code, const EdgeShape &shape, mlir::Value a, mlir::Val
                     mlir::Value ldc, mlir::Value k, mlir::Value accumulate);
 void callDotKernel(Code &code, const DotShape &shape, mlir::Value a, mlir::Value lda, mlir::Value b, mlir::Value ldb,
                    mlir::Value c, mlir::Value ldc, mlir::Value k);
+
+void callBlocksKernel(Code &code, const BlocksShape &shape, mlir::Value a, mlir::Value lda, mlir::Value b,
+                      mlir::Value ldb, mlir::Value scales, mlir::Value lds, mlir::Value c, mlir::Value ldc,
+                      mlir::Value k);
 
 void callPack(Code &code, const PackShape &shape, mlir::Value from, mlir::Value apart, mlir::Value count, mlir::Value k,
               mlir::Value to, mlir::Value stride);

@@ -208,6 +208,32 @@ TEST(Dot, PairsThatAreNotInMemory) {
   }
 }
 
+/// Bytes in blocks that share a scale, as weights are stored: rows against rows, and packed where there are many.
+TEST(Dot, BytesInBlocks) {
+  auto blocks = [](int64_t m, int64_t n, int64_t k, int64_t size, bool scalesFirst, const std::string &cpu) {
+    SCOPED_TRACE(std::to_string(m) + " x " + std::to_string(n) + " x " + std::to_string(k) + " of " +
+                 std::to_string(size) + ", " + cpu);
+    TestKernel kernel("k0", "contract");
+    uint32_t x = kernel.input(KILN_F32, {m, k, size}), bytes = kernel.input(KILN_I8, {n, k, size}),
+             scales = kernel.input(KILN_F32, {n, k});
+    uint32_t wide = kernel.op("convert", {bytes}, KILN_F32, {n, k, size});
+    uint32_t spread = kernel.op("broadcast", {scales}, KILN_F32, {n, k, size}, {ints("axes", {0, 1})});
+    uint32_t w = scalesFirst ? kernel.op("mul", {spread, wide}) : kernel.op("mul", {wide, spread});
+    kernel.output(addDot(kernel, x, w, KILN_F32, {m, n}, {{}, {}, {1, 2}, {1, 2}}));
+    RunOptions options;
+    options.cpu = cpu;
+    check(kernel,
+          {wholeNumbers(KILN_F32, {m, k, size}, 1), wholeNumbers(KILN_I8, {n, k, size}, 2),
+           wholeNumbers(KILN_F32, {n, k}, 3)},
+          0, options);
+  };
+  for (const char *cpu : {"native", "haswell", "x86-64"})
+    for (Extents e : {Extents{1, 97, 5}, Extents{1, 3, 1}, Extents{7, 41, 3}, Extents{70, 40, 2}})
+      blocks(e.m, e.n, e.k, 32, e.m == 7, cpu);
+  blocks(1, 20, 3, 24, false, "native"); // no multiple of a vector
+  blocks(3, 20, 3, 7, false, "native");
+}
+
 TEST(Dot, OtherProcessors) {
   for (const char *cpu : {"x86-64", "haswell"}) {
     check({45, 37}, {29, 37}, nt, KILN_F32, KILN_F32, cpu);
