@@ -1,7 +1,7 @@
 """ONNX's backend node tests through `kiln` on a backend: pass, fail and unsupported, by op.
 
 usage: onnx_nodes.py KILN [--backend cpu] [--only PATTERN] [--list] [--jobs 2]
-Needs PyPI's onnx and numpy (python3 -m venv /opt/peers; /opt/peers/bin/pip install onnx numpy). Each case is a model and
+Needs PyPI's onnx and numpy (python3 -m venv peers; peers/bin/pip install onnx numpy). Each case is a model and
 arrays that the package computes; the model is built and run, and its results are compared as ONNX's own runner does.
 """
 import argparse
