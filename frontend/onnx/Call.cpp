@@ -137,6 +137,21 @@ int64_t Call::axis(int64_t axis, int64_t rank) const {
   return positive;
 }
 
+void Call::sliceAxes(size_t starts, size_t ends, std::vector<int64_t> &axes, std::vector<int64_t> &steps) {
+  if (opset < 10) {
+    axes = integers("axes");
+  } else {
+    axes = has(3) ? constants(3, "its axes") : std::vector<int64_t>();
+    steps = has(4) ? constants(4, "its steps") : std::vector<int64_t>();
+  }
+  for (size_t i = axes.size(); i < starts; ++i)
+    axes.push_back(static_cast<int64_t>(i));
+  steps.resize(starts, 1);
+  if (ends != starts || axes.size() != starts)
+    refuse("it has " + std::to_string(starts) + " starts, " + std::to_string(ends) + " ends and " +
+           std::to_string(axes.size()) + " axes");
+}
+
 std::vector<int64_t> Call::axes(const char *name, size_t input, int64_t since, int64_t rank,
                                 std::vector<int64_t> fallback) {
   std::vector<int64_t> out;

@@ -337,21 +337,15 @@ static void sliced(Known &k) {
   Call &call = k.call;
   std::vector<int64_t> shape = numbers(k.in[0]->shape), starts, ends, axes, steps;
   if (call.opset < 10) {
-    starts = call.integers("starts"), ends = call.integers("ends"), axes = call.integers("axes");
+    starts = call.integers("starts"), ends = call.integers("ends");
   } else {
     // Where they end may be a dimension: then elements are picked when the program runs.
     for (const Element &start : k.at(1))
       starts.push_back(wholeOf(start));
     for (const Element &end : k.at(2))
       ends.push_back(wholeOf(end));
-    axes = call.has(3) ? call.constants(3, "its axes") : axes;
-    steps = call.has(4) ? call.constants(4, "its steps") : steps;
   }
-  for (size_t i = axes.size(); i < starts.size(); ++i)
-    axes.push_back(static_cast<int64_t>(i));
-  steps.resize(starts.size(), 1);
-  if (ends.size() != starts.size() || axes.size() != starts.size())
-    refuse("it has " + std::to_string(starts.size()) + " starts and " + std::to_string(ends.size()) + " ends");
+  call.sliceAxes(starts.size(), ends.size(), axes, steps);
   std::vector<int64_t> first(shape.size(), 0), step(shape.size(), 1), size = shape;
   for (size_t i = 0; i < starts.size(); ++i) {
     int64_t axis = call.axis(axes[i], static_cast<int64_t>(shape.size())), n = shape[axis];

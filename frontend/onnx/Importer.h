@@ -63,6 +63,9 @@ public:
   std::vector<double> floats(size_t index, const char *what);
   /// An axis made positive. Refuses one that is out of range.
   int64_t axis(int64_t axis, int64_t rank) const;
+  /// Of a slice: the axes of so many starts and ends, the first ones where none are named, and the steps, 1 likewise.
+  /// Refuses lists that are not of one length.
+  void sliceAxes(size_t starts, size_t ends, std::vector<int64_t> &axes, std::vector<int64_t> &steps);
   /// Axes from an attribute, or, from opset `since` on, from an input; `fallback` where there are none.
   std::vector<int64_t> axes(const char *name, size_t input, int64_t since, int64_t rank, std::vector<int64_t> fallback);
 

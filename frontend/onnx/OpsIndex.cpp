@@ -132,18 +132,10 @@ static void slice(Call &call) {
       starts.emplace_back(start);
     for (int64_t end : call.integers("ends"))
       ends.emplace_back(end);
-    axes = call.integers("axes");
   } else {
     starts = call.dims(1, "its starts"), ends = call.dims(2, "its ends");
-    axes = call.has(3) ? call.constants(3, "its axes") : axes;
-    steps = call.has(4) ? call.constants(4, "its steps") : steps;
   }
-  for (size_t i = axes.size(); i < starts.size(); ++i)
-    axes.push_back(static_cast<int64_t>(i));
-  steps.resize(starts.size(), 1);
-  if (ends.size() != starts.size() || axes.size() != starts.size())
-    refuse("it has " + std::to_string(starts.size()) + " starts, " + std::to_string(ends.size()) + " ends and " +
-           std::to_string(axes.size()) + " axes");
+  call.sliceAxes(starts.size(), ends.size(), axes, steps);
   std::vector<std::string> spans(x.shape.size(), ":");
   std::string out = call.tensor(0);
   for (size_t i = 0; i < starts.size(); ++i) {

@@ -388,14 +388,20 @@ static void instanceNorm(Call &call) {
                   keyword("epsilon", numberText(epsilon)) + ")");
 }
 
+/// An axis and those behind it: what a norm goes over.
+static std::vector<int64_t> axesFrom(int64_t axis, int64_t rank) {
+  std::vector<int64_t> axes;
+  for (; axis < rank; ++axis)
+    axes.push_back(axis);
+  return axes;
+}
+
 static void layerNorm(Call &call) {
   Value x = call.in(0);
   int64_t axis = call.axis(call.integer("axis", -1), x.rank());
   double epsilon = call.number("epsilon", 1e-5F);
   call.integer("stash_type", 1);
-  std::vector<int64_t> axes;
-  for (int64_t i = axis; i < x.rank(); ++i)
-    axes.push_back(i);
+  std::vector<int64_t> axes = axesFrom(axis, x.rank());
   std::string over = axisText(axes), at = axes.size() == 1 && axes[0] + 1 == x.rank() ? "" : ", " + over;
   std::vector<Dim> tail(x.shape.begin() + axis, x.shape.end());
   bool plain = call.in(1).shape == tail && (!call.has(2) || call.in(2).shape == tail);
@@ -417,10 +423,7 @@ static void rmsNorm(Call &call) {
   int64_t axis = call.axis(call.integer("axis", -1), x.rank());
   double epsilon = call.number("epsilon", 1e-5F);
   call.integer("stash_type", 1);
-  std::vector<int64_t> axes;
-  for (int64_t i = axis; i < x.rank(); ++i)
-    axes.push_back(i);
-  call.set(0, call.tensor(0) + " * rsqrt(mean(square(" + call.tensor(0) + "), " + axisText(axes) +
+  call.set(0, call.tensor(0) + " * rsqrt(mean(square(" + call.tensor(0) + "), " + axisText(axesFrom(axis, x.rank())) +
                   ", keepdims=True) + " + numberText(epsilon) + ") * " + call.tensor(1));
 }
 

@@ -43,23 +43,21 @@ bool isStored(mlir::Type type, bool inBlocks) {
 bool movesElements(Operation *op) { return isReindexing(op) || llvm::isa<GatherOp, DynamicSliceOp>(op); }
 
 /// The users of `narrow` read it widened to `wide`'s element type; those that move elements do so before.
-void widenBehind(Value narrow, mlir::Type wide, mlir::OpBuilder builder) {
+void widenBehind(Value narrow, mlir::Type wide) {
   Value widened;
   for (mlir::OpOperand &use : llvm::make_early_inc_range(narrow.getUses())) {
     Operation *user = use.getOwner();
+    auto type = llvm::cast<RankedTensorType>(narrow.getType());
     if (movesElements(user) && use.getOperandNumber() == 0) {
       Value moved = user->getResult(0);
-      auto type = llvm::cast<RankedTensorType>(moved.getType());
-      moved.setType(type.clone(llvm::cast<RankedTensorType>(narrow.getType()).getElementType()));
-      builder.setInsertionPointAfter(user);
-      widenBehind(moved, wide, builder);
+      moved.setType(llvm::cast<RankedTensorType>(moved.getType()).clone(type.getElementType()));
+      widenBehind(moved, wide);
       continue;
     }
     if (!widened) {
-      auto type = llvm::cast<RankedTensorType>(narrow.getType()).clone(wide);
-      mlir::OpBuilder::InsertionGuard guard(builder);
+      mlir::OpBuilder builder(user->getContext());
       builder.setInsertionPointAfterValue(narrow);
-      widened = builder.create<ConvertOp>(narrow.getLoc(), type, narrow);
+      widened = builder.create<ConvertOp>(narrow.getLoc(), type.clone(wide), narrow);
     }
     use.set(widened);
   }
@@ -226,7 +224,7 @@ private:
   void storeNarrow(FuncOp function, unsigned number) {
     mlir::BlockArgument argument = function.getArgument(number);
     argument.setType(typeOf(llvm::cast<RankedTensorType>(argument.getType())));
-    widenBehind(argument, mlir::FloatType::getF32(&getContext()), mlir::OpBuilder(function.getContext()));
+    widenBehind(argument, mlir::FloatType::getF32(&getContext()));
   }
 
   /// The argument goes, and its blocks and their scales come in its place.

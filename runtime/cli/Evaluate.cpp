@@ -14,9 +14,7 @@ int evalCommand(const Options &options, Common &common) {
   chooseStage(*program, options, "eval");
   const Manifest &manifest = program->manifest();
   if (!manifest.findEntry("eval" + manifest.suffix))
-    fail("this program has no evaluation: the model has no `train` recipe, or it was built with --weights-as or "
-         "without --entry eval%s",
-         manifest.suffix.c_str());
+    failUntrained("evaluation", "eval" + manifest.suffix);
   std::string name = manifest.train.isObject() ? manifest.train.stringOr("split", "validation") : "validation";
   Split split = splitFromName(options.text("split", name));
   Sources sources(manifest, overridesFor(manifest, options), common.seed);
@@ -46,9 +44,7 @@ int gradCommand(const Options &options, Common &common) {
   chooseStage(*program, options, "grad");
   const std::string &suffix = program->manifest().suffix;
   if (!program->manifest().findEntry("grad" + suffix))
-    fail("this program has no gradients: the model has no `train` recipe, or it was built with --weights-as or without "
-         "--entry grad%s",
-         suffix.c_str());
+    failUntrained("gradients", "grad" + suffix);
   Call &call = program->call("grad" + suffix);
   setInputs(call, options);
   checkWritable(options.text("output")); // now that it is known what is read

@@ -52,6 +52,12 @@ std::vector<Visit> planOf(const Manifest &manifest, const std::vector<std::strin
   return plan;
 }
 
+void failUntrained(const char *what, const std::string &entry) {
+  fail("this program has no %s: the model has no `train` recipe, or it was built with --weights-as or without --entry "
+       "%s",
+       what, entry.c_str());
+}
+
 void chooseStage(Program &program, const Options &options, const char *command) {
   const Manifest &manifest = program.manifest();
   std::vector<std::string> steps;

@@ -27,6 +27,10 @@ std::vector<Visit> planOf(const Manifest &manifest, const std::vector<std::strin
 /// none is named.
 void chooseStage(Program &program, const Options &options, const char *command);
 
+/// For an entry that a command wants of a recipe, and the program has not: throws Error, which says what is missing
+/// ("training step") and by which name a build has it ("train").
+[[noreturn]] void failUntrained(const char *what, const std::string &entry);
+
 /// What --data says of this recipe: "data" of any recipe, "finetune.data" of that one. Throws Error for data that no
 /// recipe of the program has.
 std::map<std::string, std::string> overridesFor(const Manifest &manifest, const Options &options);

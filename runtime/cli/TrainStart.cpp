@@ -20,9 +20,7 @@ Training::Training(const Options &options, Common &common)
     const StageSpec *stage = manifest.findStage(visit.stage);
     std::string entry = "train_step" + (stage ? stage->suffix : "");
     if (!manifest.findEntry(entry))
-      fail("this program has no training step: the model has no `train` recipe, or it was built with --weights-as or "
-           "without --entry %s",
-           stage ? entry.c_str() : "train");
+      failUntrained("training step", stage ? entry : "train");
   }
   if (!plan_[0].stage.empty())
     program_->chooseStage(plan_[0].stage);

@@ -21,12 +21,13 @@ ContractLowering::ContractLowering(KernelBuilder &builder, const Contraction &co
     : builder(builder), graph(builder.graph), c(contraction), sink(std::move(sink)),
       bytes(byteSize(contraction.accumulator)), packed(contraction.accumulator) {
   ContractExtents bounds{graph.bound(c.batch), graph.bound(c.m), graph.bound(c.n), graph.bound(c.k)};
-  t = chooseBlocking(builder.machine, bounds, c.traits(graph, builder.machine));
+  const ContractTraits traits = c.traits(graph, builder.machine);
+  t = chooseBlocking(builder.machine, bounds, traits);
   pairs = builder.machine.dotsOfBF16() && c.operandType == KILN_BF16 && t.method == Method::Tile && !c.window;
   if (pairs) {
     packed = KILN_BF16;
     bounds.k = ceilDivide(bounds.k, 2);
-    t = chooseBlocking(builder.machine, bounds, c.traits(graph, builder.machine));
+    t = chooseBlocking(builder.machine, bounds, traits);
   }
   columns = t.right == RightMode::Window ? Shape{Extent(c.window->columns)} : c.n;
   bounds.n = graph.bound(columns);

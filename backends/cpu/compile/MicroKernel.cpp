@@ -315,6 +315,17 @@ Value loadAs(Code &code, VectorType vector, kiln_dtype memory, Value row, Value 
   return code.here<arith::BitcastOp>(vector, bits);
 }
 
+/// c[r][j] = the lanes of sums[r][j], added up.
+static void storeSums(Code &code, ArrayRef<Value> sums, int64_t rows, int64_t lanes, Value c, Value ldc,
+                      int64_t bytes) {
+  size_t columns = sums.size() / static_cast<size_t>(rows);
+  Value count = code.firstLanes(code.integer(static_cast<int64_t>(columns)), lanes);
+  for (int64_t r = 0; r < rows; ++r) {
+    SmallVector<Value> row(sums.slice(static_cast<size_t>(r) * columns, columns));
+    code.maskedStore(sumsOf(code, row), advance(code, c, code.mul(ldc, code.integer(r))), count, bytes);
+  }
+}
+
 static void defineDot(Code &code, const DotShape &s, StringRef name) {
   Type element = code.memoryType(s.dtype);
   VectorType vector = code.vectorOf(element, s.lanes);
@@ -357,11 +368,7 @@ static void defineDot(Code &code, const DotShape &s, StringRef name) {
   sums = code.loop(whole, k, s.lanes, sums, [&](Value p, ValueRange carried) {
     return step(carried, p, code.firstLanes(code.sub(k, p), s.lanes));
   });
-  Value count = code.firstLanes(code.integer(s.columns), s.lanes);
-  for (int64_t r = 0; r < s.rows; ++r) {
-    SmallVector<Value> row(sums.begin() + r * s.columns, sums.begin() + (r + 1) * s.columns);
-    code.maskedStore(sumsOf(code, row), advance(code, c, code.mul(ldc, code.integer(r))), count, bytes);
-  }
+  storeSums(code, sums, s.rows, s.lanes, c, ldc, bytes);
   code.endFunction();
 }
 
@@ -406,12 +413,7 @@ static void defineBlocks(Code &code, const BlocksShape &s, StringRef name) {
     }
     return next;
   });
-  Value count = code.firstLanes(code.integer(s.columns), s.lanes);
-  for (int64_t r = 0; r < s.rows; ++r) {
-    SmallVector<Value> row(sums.begin() + r * s.columns, sums.begin() + (r + 1) * s.columns);
-    Value to = advance(code, arguments[6], code.mul(arguments[7], code.integer(r)));
-    code.maskedStore(sumsOf(code, row), to, count, 4);
-  }
+  storeSums(code, sums, s.rows, s.lanes, arguments[6], arguments[7], 4);
   code.endFunction();
 }
 
