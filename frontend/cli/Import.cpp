@@ -27,19 +27,26 @@ int failed(const std::exception &error) {
 
 bool isOnnx(const std::string &path) { return path.ends_with(".onnx"); }
 
-onnx::ImportedFile readOnnx(const std::string &path, const std::string &name,
-                            const std::map<std::string, int64_t> &bounds,
-                            const std::map<std::string, std::string> &dims) {
-  onnx::ImportedFile imported = onnx::importFile(path, {name, bounds, dims});
+onnx::ImportedFile readOnnx(const std::string &path, const onnx::ImportOptions &options) {
+  onnx::ImportedFile imported = onnx::importFile(path, options);
   for (const std::string &problem : imported.problems)
     std::fprintf(stderr, "kiln: error: %s: %s\n", path.c_str(), problem.c_str());
   return imported;
 }
 
+/// What comes next of a text with a recipe.
+void tellTraining(const std::string &text, bool lossIsOpen) {
+  if (lossIsOpen)
+    std::printf("its loss is left to name: name_a_loss in %s\n", text.c_str());
+  std::printf("kiln train %s --save tuned.safetensors\n", text.c_str());
+}
+
 /// An ONNX file as a text and, beside it, its weights.
 int importOnnx(const ImportOptions &options) {
   const std::string &output = options.output;
-  std::string weights = (output.ends_with(".kiln") ? output.substr(0, output.size() - 5) : output) + ".safetensors";
+  std::string weights =
+      output.empty() ? "model.safetensors"
+                     : (output.ends_with(".kiln") ? output.substr(0, output.size() - 5) : output) + ".safetensors";
   if (absl::Status input = checkInput(options.path); !input.ok())
     return report(input);
   for (const std::string &path : {output, weights})
@@ -47,7 +54,9 @@ int importOnnx(const ImportOptions &options) {
          {checkOutput(path), checkNotInput(path, {{options.path, "the model that is imported"}})})
       if (!output.empty() && !options.check && !status.ok())
         return report(status);
-  onnx::ImportedFile imported = readOnnx(options.path, options.model, options.bounds, options.dims);
+  std::string weightsName = std::filesystem::path(weights).filename().string();
+  onnx::ImportedFile imported =
+      readOnnx(options.path, {options.model, options.bounds, options.dims, options.train, weightsName});
   if (!imported.problems.empty())
     return 1;
   std::string open;
@@ -64,8 +73,11 @@ int importOnnx(const ImportOptions &options) {
   writeSafetensors(weights, imported.weights.tensors());
   if (absl::Status written = writeFile(output, imported.text); !written.ok())
     return report(written);
-  std::printf("%s and %s are written\nkiln build %s --weights %s%s\n", output.c_str(), weights.c_str(), output.c_str(),
-              weights.c_str(), open.c_str());
+  std::printf("%s and %s are written\n", output.c_str(), weights.c_str());
+  if (options.train)
+    tellTraining(output, imported.lossIsOpen);
+  else
+    std::printf("kiln build %s --weights %s%s\n", output.c_str(), weights.c_str(), open.c_str());
   return 0;
 }
 
@@ -138,6 +150,8 @@ CLI::App *addImport(CLI::App &app, ImportOptions &options) {
                    "DIM=N: a dimension of an ONNX file that is this number, or an expression (H=32*H)")
       ->allow_extra_args(false);
   command->add_flag("--check", options.check, "only list what keeps an ONNX file from being imported");
+  command->add_flag("--train", options.train,
+                    "with a recipe that trains it further; batch norms and dropout as in training");
   command->add_flag("--ops", options.ops, "only print the table of ONNX's ops, and what each becomes");
   return command;
 }
@@ -180,7 +194,7 @@ int importGiven(ModelOptions &options) {
     if (isOnnx(options.file)) {
       if (absl::Status input = checkInput(options.file); !input.ok())
         return report(input);
-      onnx::ImportedFile imported = readOnnx(options.file, options.model, options.bounds, options.dims);
+      onnx::ImportedFile imported = readOnnx(options.file, {options.model, options.bounds, options.dims});
       if (!imported.problems.empty())
         return 1;
       options.text = std::move(imported.text);

@@ -62,7 +62,10 @@ void Call::checkAttributes() const {
 Value &Call::in(size_t index) {
   if (!has(index))
     refuse("its input " + std::to_string(index) + " is missing");
-  return *importer.find(node.inputs[index]);
+  Value &value = *importer.find(node.inputs[index]);
+  if (value.items)
+    refuse("its input " + std::to_string(index) + ", '" + node.inputs[index] + "', is a sequence of tensors");
+  return value;
 }
 
 std::string Call::number(size_t index, int64_t rank) {
@@ -71,6 +74,12 @@ std::string Call::number(size_t index, int64_t rank) {
   if (value.text.empty() && value.known && value.isSingle() && value.rank() <= rank && !isWeight)
     return elementText(value.known->front(), value.dtype);
   return importer.tensor(value);
+}
+
+std::string Call::setting(size_t index, int64_t rank) {
+  const Value &value = in(index);
+  bool isNumber = value.initial && value.isSingle() && value.rank() <= rank;
+  return isNumber ? elementText(value.initial->front(), value.dtype) : number(index, rank);
 }
 
 std::string Call::tensor(size_t index) { return importer.tensor(in(index)); }
@@ -90,6 +99,8 @@ std::vector<std::string> Call::operands() {
 
 std::vector<Element> Call::elements(size_t index, const char *what) {
   Value &value = in(index);
+  if (!value.known && value.initial)
+    return *value.initial;
   if (!value.known)
     refuse(std::string(what) + " depend" + (std::string_view(what).ends_with("s") ? "" : "s") + " on data: '" +
            node.inputs[index] + "' is not known before the model runs");
@@ -172,10 +183,12 @@ static std::string wishOf(const Call &call, size_t index) {
   return index < call.node.outputs.size() ? call.node.outputs[index] : "";
 }
 
+std::string Call::resultName(size_t index) { return importer.fresh(wishOf(*this, index), node.type); }
+
 void Call::set(size_t index, const std::string &expression) {
   if (!wants(index))
     return;
-  std::string name = importer.fresh(wishOf(*this, index), node.type);
+  std::string name = resultName(index);
   importer.write({name}, expression);
   importer.bind(node.outputs[index], importer.typeOf(name));
 }

@@ -440,8 +440,8 @@ static bool fold(Known &k, const std::string &op) {
     counted(k);
   else if (op == "ReduceProd" || op == "ReduceSum")
     reduced(k, op == "ReduceProd");
-  else if (op == "Cast") {
-    std::optional<kiln_dtype> to = dtypeOf(k.call.integer("to", 0));
+  else if (op == "Cast" || op == "CastLike") {
+    std::optional<kiln_dtype> to = op == "Cast" ? dtypeOf(k.call.integer("to", 0)) : k.call.in(1).dtype;
     if (!to)
       throw Unknown();
     k.call.integer("saturate", 1);
@@ -454,11 +454,14 @@ static bool fold(Known &k, const std::string &op) {
   return true;
 }
 
+static bool takesSequence(const std::string &op) { return op.find("Sequence") != std::string::npos; }
+
 bool foldKnown(Call &call) {
-  if (!call.node.domain.empty() || reshapes(call.node.type) || call.inputs() == 0)
+  if (!call.node.domain.empty() || reshapes(call.node.type) || call.inputs() == 0 || takesSequence(call.node.type))
     return false;
   Known k{call, {}};
-  for (size_t i = 0; i < call.inputs(); ++i) {
+  size_t operands = call.node.type == "CastLike" ? 1 : call.inputs(); // of the other one, only the type matters
+  for (size_t i = 0; i < operands; ++i) {
     Value *value = call.has(i) ? &call.in(i) : nullptr;
     // What has been written stays written: its elements are known, and its name is shorter.
     if (value && (!value->known || !value->text.empty()))

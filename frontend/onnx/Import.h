@@ -14,6 +14,8 @@ struct ImportOptions {
   std::string name = "Model";              ///< what the model is called
   std::map<std::string, int64_t> bounds;   ///< upper bounds of dimensions: `f32[B <= 8]`
   std::map<std::string, std::string> dims; ///< dimensions that are to be numbers, or expressions as 32*H
+  bool train = false;       ///< the text is to be trained: with a recipe, batch norms and dropout as in training
+  std::string weights = {}; ///< with `train`: the file of the weights, as the recipe calls it
 };
 
 /// What came of a model.
@@ -24,6 +26,7 @@ struct Imported {
   std::vector<std::shared_ptr<const Constant>> own;
   std::vector<std::string> problems; ///< each a sentence with the node's name
   std::vector<std::string> open;     ///< dimensions that have no bound yet
+  bool lossIsOpen = false;           ///< what the recipe minimises is left to name
 };
 
 /// Never throws for what a model holds: all that keeps it from being imported is among the problems.

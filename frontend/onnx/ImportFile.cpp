@@ -65,6 +65,7 @@ ImportedFile importFile(const std::string &path, ImportOptions options) {
     out.text = std::move(imported.text);
     out.problems = std::move(imported.problems);
     out.open = std::move(imported.open);
+    out.lossIsOpen = imported.lossIsOpen;
     held->own = std::move(imported.own);
     out.weights = Safetensors::of(std::move(imported.weights), path, held);
   } catch (const std::exception &error) {

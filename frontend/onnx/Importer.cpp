@@ -180,6 +180,7 @@ std::string Importer::signature() {
     for (int i = 2; !names_.insert(value.text).second; ++i)
       value.text = identifier(input.name, "input") + "_" + std::to_string(i);
     out += (out.empty() ? "" : ", ") + value.text + ": " + type;
+    inputs_.emplace_back(value.text, value);
     bind(input.name, std::move(value));
   }
   return out;
@@ -189,18 +190,15 @@ void Importer::constants(const Graph &graph) {
   for (const std::shared_ptr<Constant> &constant : graph.constants) {
     if (constant->name.empty())
       throw Error("an initializer has no name");
-    Value value;
-    if (constant->problem.empty())
-      value = valueOf(constant);
-    value.constant = constant;
-    bind(constant->name, std::move(value));
+    bind(constant->name, constantValue(constant));
   }
 }
 
 /// A parameter, or a state where it is not trained: integers.
 void Importer::declare(Value &value) {
   const Constant &constant = *value.constant;
-  if (auto found = declared_.find(&constant); found != declared_.end()) {
+  const auto key = std::pair(&constant, value.statistic);
+  if (auto found = declared_.find(key); found != declared_.end()) {
     value.text = found->second;
     return;
   }
@@ -213,15 +211,14 @@ void Importer::declare(Value &value) {
   if (!plain || !stored_.insert(stored).second)
     stored_.insert(stored = ours);
   std::string line = ours + " = ";
-  line += isFloat(value.dtype) ? "parameter(" : "state(";
-  line += typeText(value.dtype, value.shape) + (!isFloat(value.dtype) ? ", persistent"
-                                                : value.trained       ? ""
-                                                                      : ", trainable=False");
+  bool isState = !isFloat(value.dtype) || value.statistic;
+  line += isState ? "state(" : "parameter(";
+  line += typeText(value.dtype, value.shape) + (isState ? ", persistent" : value.trained ? "" : ", trainable=False");
   line += (stored == ours ? "" : ", name=\"" + stored + "\"") + ")";
   if (std::string why = draft_->declare(line); !why.empty())
     refuse("the tensor '" + constant.name + "' cannot be declared: " + why);
   declarations_.push_back(line);
-  declared_[&constant] = value.text = ours;
+  declared_[key] = value.text = ours;
   TensorView view;
   view.name = stored;
   view.dtype = value.dtype;
@@ -251,6 +248,8 @@ static std::shared_ptr<const Constant> constantOf(const Value &value) {
 }
 
 std::string Importer::tensor(Value &value) {
+  if (value.items)
+    refuse("it gives a sequence of tensors");
   if (!value.text.empty())
     return value.text;
   if (value.constant && !value.constant->problem.empty())
@@ -275,6 +274,7 @@ std::string Importer::tensor(Value &value) {
   if (constant) {
     if (!value.constant)
       value.constant = constantOf(value);
+    value.trained &= !options_.train; // what is worked out is no weight
     declare(value);
     return value.text;
   }
@@ -317,8 +317,7 @@ std::optional<bool> Importer::lessOrEqual(const Dim &a, const Dim &b) {
 
 //===-- Nodes ----------------------------------------------------------------------------------------------------===//
 
-/// Every name that a node reads, graphs inside of it included.
-static void readsOf(const Node &node, std::vector<std::string> &out) {
+void readsOf(const Node &node, std::vector<std::string> &out) {
   out.insert(out.end(), node.inputs.begin(), node.inputs.end());
   for (const Attribute &attribute : node.attributes)
     if (attribute.graph) {
@@ -561,6 +560,8 @@ Imported Importer::run() {
     for (const char *free : {"state", "like", "copy", "inference", "buffer", "frozen", "l1", "l2"})
       names_.erase(free); // functions that stand in a module's body alone
     std::string arguments = signature();
+    if (options_.train)
+      names_.insert("data"); // of the recipe
     draft_ = std::make_unique<language::Draft>(arguments, options_.bounds);
     if (!draft_->failure().empty())
       throw Error("its inputs: " + draft_->failure());

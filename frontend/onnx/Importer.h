@@ -51,6 +51,8 @@ public:
   Value &in(size_t index);
   /// An operand beside tensors of at least `rank` axes: a number where it is one, else a tensor's name.
   std::string number(size_t index, int64_t rank);
+  /// The same of what is no weight, whatever the file calls it: a number where it is one.
+  std::string setting(size_t index, int64_t rank);
   /// A tensor's name, or an expression that is one.
   std::string tensor(size_t index);
   /// All inputs as operands of an elementwise op; one of them at least is a tensor.
@@ -78,6 +80,8 @@ public:
   void alias(size_t index, Value value);
   void know(size_t index, kiln_dtype dtype, std::vector<Dim> shape, std::vector<Element> elements);
   bool wants(size_t index) const { return index < node.outputs.size() && !node.outputs[index].empty(); }
+  /// The name that result `index` gets, for who writes the statement.
+  std::string resultName(size_t index);
   /// A statement that no result has its name from; the name that it got.
   std::string let(const std::string &wish, const std::string &expression);
   /// The type of an expression that let() has named.
@@ -133,6 +137,10 @@ public:
   /// Is it shown to be 0 or more?
   bool isNonNegative(const Dim &dim) { return draft_->isNonNegative(dim); }
   std::optional<bool> lessOrEqual(const Dim &a, const Dim &b);
+  /// Does a node of the file, or its result, use this name?
+  bool isRead(const std::string &name) const;
+  /// Is the text to be trained?
+  bool forTraining() const { return options_.train; }
 
   /// The nodes of a graph in the place of a node, its inputs being these: a branch that is taken, a loop's body. Its
   /// results, in order.
@@ -155,6 +163,11 @@ private:
   void declare(Value &value);
   std::string returned();
   std::string text(const std::string &arguments, std::string result);
+  Value constantValue(const std::shared_ptr<Constant> &constant) const;
+  std::string recipe();
+  std::string recipeData(std::string &arguments) const;
+  std::string recipeLoss(const std::string &outputs, std::string &target);
+  std::vector<int64_t> sizesOf(const std::vector<Dim> &shape) const;
   void problem(const std::string &sentence) { problems_.push_back(sentence); }
 
   const Model &model_;
@@ -166,9 +179,10 @@ private:
   std::set<std::string> bounded_;      // dimensions whose bound has been written
   std::set<std::string> stored_;       // names in the weights' file
   std::vector<std::string> declarations_, problems_;
-  std::map<std::string, std::string> dimNames_; // the file's to ours
-  std::vector<std::string> dims_;               // ours, in order
-  std::map<const Constant *, std::string> declared_;
+  std::map<std::string, std::string> dimNames_;                       // the file's to ours
+  std::vector<std::string> dims_;                                     // ours, in order
+  std::map<std::pair<const Constant *, bool>, std::string> declared_; // with: is it a statistic
+  std::vector<std::pair<std::string, Value>> inputs_;                 // of forward
   std::map<std::string, int64_t> opsets_;
   std::vector<Line> lines_;
   Imported out_;
@@ -176,6 +190,8 @@ private:
   size_t nodes_ = 0;
 };
 
+/// Every name that a node reads, graphs inside of it included.
+void readsOf(const Node &node, std::vector<std::string> &out);
 /// How often each name is used.
 std::map<std::string, int> countUses(const std::vector<Line> &lines, const std::string &result);
 /// The text with an expression in the place of a name, where it then is no longer than that.

@@ -173,7 +173,7 @@ std::string Importer::text(const std::string &arguments, std::string result) {
     out += std::string(8 + 4 * static_cast<size_t>(line.depth), ' ') + left + (left.empty() ? "" : " = ") +
            line.expression + "\n";
   }
-  return out + "        return " + result + "\n";
+  return out + "        return " + result + "\n" + (options_.train ? recipe() : "");
 }
 
 } // namespace kiln::onnx

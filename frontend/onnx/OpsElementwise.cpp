@@ -23,7 +23,10 @@ static void modulo(Call &call) {
 }
 
 static void power(Call &call) {
-  Value base = call.in(0), exponent = call.in(1);
+  Value base = call.in(0);
+  Value &exponent = call.in(1);
+  if (exponent.initial && exponent.isSingle())
+    exponent.known = exponent.initial, exponent.constant = nullptr; // a power is no weight
   std::vector<std::string> xs = call.operands();
   std::string to = std::string(".to(") + dtypeName(base.dtype) + ")";
   bool isNumber = exponent.text.empty() && xs[1] != call.tensor(1);
@@ -56,8 +59,8 @@ static void clip(Call &call) {
     low = call.hasAttribute("min") ? numberText(least) : "";
     high = call.hasAttribute("max") ? numberText(most) : "";
   } else {
-    low = call.has(1) ? call.number(1, call.in(0).rank()) : "";
-    high = call.has(2) ? call.number(2, call.in(0).rank()) : "";
+    low = call.has(1) ? call.setting(1, call.in(0).rank()) : "";
+    high = call.has(2) ? call.setting(2, call.in(0).rank()) : "";
   }
   if (low.empty() && high.empty())
     return call.alias(0, call.in(0));
@@ -153,11 +156,21 @@ static void bitShift(Call &call) {
 static void identity(Call &call) { call.alias(0, call.in(0)); }
 
 static void dropout(Call &call) {
-  call.number("ratio", 0.5);
+  double ratio = call.number("ratio", 0.5);
   call.integer("seed", 0);
+  if (call.importer.forTraining()) {
+    if (call.wants(1) && call.importer.isRead(call.node.outputs[1]))
+      refuse("the graph uses which elements it drops; a recipe of Kiln's drops others");
+    if (call.has(1))
+      ratio = call.floats(1, "its ratio").at(0);
+    if (!(ratio >= 0 && ratio < 1))
+      refuse("its ratio is " + numberText(ratio) + "; a number from 0 to below 1 is expected");
+    return ratio == 0 ? call.alias(0, call.in(0))
+                      : call.set(0, "dropout(" + call.tensor(0) + ", " + numberText(ratio) + ")");
+  }
   bool drops = !call.has(1) || !call.in(1).known || call.in(1).known->front().constant() != 0.0;
   if (drops && call.has(2) && (!call.in(2).known || call.in(2).known->front().dim != Dim(0)))
-    refuse("it is in training mode, which a recipe of Kiln's decides");
+    refuse("it is in training mode, which a recipe of Kiln's decides: --train");
   call.alias(0, call.in(0));
   if (call.wants(1))
     call.set(1, "full(" + dimsText(call.in(0).shape) + (call.in(0).rank() ? ", " : "") + "True, dtype=bool)");
@@ -232,7 +245,7 @@ static std::vector<Op> arithmeticOps() {
 static std::vector<Op> activationOps() {
   return {
       {"Identity", 7, "x", identity},
-      {"Dropout", 7, "x", dropout, "training mode"},
+      {"Dropout", 7, "x, with --train dropout(x, p)", dropout, "training mode without --train"},
       {"Relu", 7, "relu({0})", nullptr},
       {"Sigmoid", 7, "sigmoid({0})", nullptr},
       {"Softplus", 7, "softplus({0})", nullptr},

@@ -368,13 +368,32 @@ static void globalLpPool(Call &call) {
 
 //===-- Normalisation --------------------------------------------------------------------------------------------===//
 
+/// By the batch's statistics in training, which the running ones, states of the model, follow.
+static void trainedBatchNorm(Call &call, double epsilon, double momentum) {
+  std::string out = "trained_batch_norm(" + call.tensor(0) + ", " + call.tensor(1) + ", " + call.tensor(2);
+  std::vector<std::string> results = {call.resultName(0)};
+  for (size_t i = 3; i < 5; ++i) {
+    call.in(i).statistic = true;
+    results.push_back(call.tensor(i));
+    out += ", " + results.back();
+  }
+  out += (epsilon == 1e-5F ? "" : keyword("epsilon", numberText(epsilon)));
+  out += (momentum == 0.9F ? "" : keyword("momentum", numberText(momentum)));
+  call.importer.write(results, out + ")");
+  call.alias(0, call.typed(results[0]));
+  for (size_t i = 1; i < 3; ++i)
+    call.alias(i, call.in(i + 2));
+}
+
 static void batchNorm(Call &call) {
-  Value x = call.in(0);
   double epsilon = call.number("epsilon", 1e-5F);
-  call.number("momentum", 0.9F);
+  double momentum = call.number("momentum", 0.9F);
   call.integer("spatial", 1);
-  if (call.integer("training_mode", 0) != 0)
-    refuse("it is in training mode, which a recipe of Kiln's decides");
+  if (call.integer("training_mode", 0) != 0 && !call.importer.forTraining())
+    refuse("it is in training mode, which a recipe of Kiln's decides: --train");
+  bool counted = call.in(3).constant && call.in(4).constant;
+  if (call.importer.forTraining() && counted)
+    return trainedBatchNorm(call, epsilon, momentum);
   std::string out = "batch_norm(" + call.tensor(0);
   call.in(3).trained = call.in(4).trained = false; // statistics that were measured
   for (size_t i = 1; i < 5; ++i)
@@ -478,7 +497,8 @@ std::vector<Op> networkOps() {
       {"GlobalAveragePool", 7, "mean(x, axis=(2, 3), keepdims=True)", globalPool("mean")},
       {"GlobalMaxPool", 7, "max(x, axis=(2, 3), keepdims=True)", globalPool("max")},
       {"GlobalLpPool", 7, "vector_norm(x, axis=(2, 3), keepdims=True)", globalLpPool},
-      {"BatchNormalization", 7, "batch_norm(x, scale, bias, mean, variance)", batchNorm, "training mode"},
+      {"BatchNormalization", 7, "batch_norm(x, scale, bias, mean, variance)", batchNorm,
+       "training mode without --train"},
       {"InstanceNormalization", 7, "instance_norm(x, scale, bias)", instanceNorm},
       {"LayerNormalization", 17, "layer_norm(x, scale, bias)", layerNorm},
       {"RMSNormalization", 23, "x * rsqrt(mean(square(x), axis=-1, keepdims=True) + epsilon) * scale", rmsNorm},

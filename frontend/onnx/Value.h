@@ -32,8 +32,13 @@ struct Value {
   std::vector<Dim> shape;
   std::shared_ptr<const std::vector<Element>> known; ///< row-major
   std::shared_ptr<const Constant> constant;
-  std::string wish; ///< what to call it
+  /// Of what is trained: the elements that it begins with. An op that asks for its settings may have them; nothing is
+  /// computed of them when the model is read.
+  std::shared_ptr<const std::vector<Element>> initial;
+  std::string wish;                                ///< what to call it
+  std::shared_ptr<const std::vector<Value>> items; ///< of a sequence of tensors, which is no tensor itself
   bool failed = false, trained = true;
+  bool statistic = false; ///< of a batch norm in training: a state
 
   int64_t rank() const { return static_cast<int64_t>(shape.size()); }
   /// One element, with or without axes.

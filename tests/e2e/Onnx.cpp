@@ -6,6 +6,7 @@
 #include "tests/e2e/Command.h"
 
 #include "gtest/gtest.h"
+#include <nlohmann/json.hpp>
 #include <zlib.h>
 
 #include <algorithm>
@@ -13,6 +14,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <map>
 
 namespace kiln::test {
@@ -178,6 +180,59 @@ TEST_P(SmallModels, GiveTheExpectedResults) {
 
 INSTANTIATE_TEST_SUITE_P(All, SmallModels, testing::ValuesIn(smallModels()),
                          [](const auto &info) { return info.param; });
+
+//===-- Trained further ------------------------------------------------------------------------------------------===//
+
+/// The models of tests/fixtures/onnx_training (make_onnx_training.py), as docs/onnx.md has them trained: the imported
+/// text, in which the optimizer and the length are named, and PyTorch's losses.
+class TrainedModels : public testing::TestWithParam<const char *> {};
+
+std::string replaced(std::string text, const std::string &what, const std::string &by) {
+  size_t at = text.find(what);
+  EXPECT_NE(at, std::string::npos) << what << " in\n" << text;
+  return at == std::string::npos ? text : text.replace(at, what.size(), by);
+}
+
+TEST_P(TrainedModels, HavePyTorchsLosses) {
+  std::string name = GetParam(), fixtures = sourceFolder() + "/tests/fixtures/onnx_training/" + name;
+  std::string folder = freshFolder("onnx-training-" + name), model = folder + "/model.kiln";
+  nlohmann::json expected = nlohmann::json::parse(bytes(fixtures + ".json"));
+  Outcome imported = run({kilnProgram(), "import", fixtures + ".onnx", "--train", "--bound",
+                          "B=" + std::to_string(expected["batch"].get<int>()), "-o", model});
+  ASSERT_EQ(imported.code, 0) << imported.err;
+  std::string text = replaced(bytes(model), "Adam(lr=1e-4)", expected["optimizer"].get<std::string>());
+  text = replaced(text, "steps     = 100", "steps     = " + std::to_string(expected["steps"].get<int>()));
+  std::ofstream(model) << text;
+  Outcome trained = run({kilnProgram(), "train", model, "--data", "data=" + fixtures + ".safetensors", "--json",
+                         "--out", folder + "/run", "--save", folder + "/tuned.safetensors"});
+  ASSERT_EQ(trained.code, 0) << trained.err;
+  std::vector<double> losses;
+  for (const nlohmann::json &entry : jsonLines(trained.out))
+    if (entry.contains("loss"))
+      losses.push_back(entry["loss"]);
+  ASSERT_EQ(losses.size(), expected["losses"].size());
+  for (size_t i = 0; i < losses.size(); ++i)
+    EXPECT_NEAR(losses[i], expected["losses"][i].get<double>(), 5e-6) << "step " << i;
+
+  // What was trained answers as PyTorch's model does, by the running statistics.
+  std::string field = expected["input"];
+  Safetensors batches = Safetensors::open(fixtures + ".safetensors");
+  TensorView batch = *batches.find(field);
+  batch.bytes /= static_cast<size_t>(batch.shape[0]);
+  batch.shape.erase(batch.shape.begin());
+  writeNpy(folder + "/input.npy", batch);
+  Outcome ran = run({kilnProgram(), "run", model, "forward", "--load", folder + "/tuned.safetensors", "--input",
+                     field + "=" + folder + "/input.npy", "--output", folder + "/after.safetensors"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  Safetensors after = Safetensors::open(folder + "/after.safetensors");
+  for (size_t i = 0; i < expected["after"].size(); ++i)
+    EXPECT_NEAR(loadNumber(KILN_F32, after.tensors()[0].data, static_cast<int64_t>(i)),
+                expected["after"][i].get<double>(), 2e-4);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, TrainedModels,
+                         testing::Values("norms", "norms_torchscript", "shufflenet", "bert", "gpt2"),
+                         [](const auto &info) { return std::string(info.param); });
 
 } // namespace
 } // namespace kiln::test
