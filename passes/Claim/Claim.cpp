@@ -130,18 +130,13 @@ mlir::FailureOr<bool> takesWhole(mlir::Operation *op, Claimants claimants) {
 
 // The group falls apart, and its pieces are told; none where it is one op.
 static llvm::SmallVector<GroupOp> split(GroupOp group, llvm::ArrayRef<fuse::OpSet> parts) {
-  mlir::Block *block = group->getBlock();
-  llvm::DenseSet<mlir::Operation *> before;
-  for (GroupOp other : block->getOps<GroupOp>())
-    if (other != group)
-      before.insert(other);
   llvm::SmallVector<GroupOp> pieces;
-  if ((!parts.empty() && fuse::splitGroup(group, parts)) || splitGroup(group))
-    for (GroupOp other : block->getOps<GroupOp>())
-      if (!before.contains(other)) {
-        mark(other, pieceName);
-        pieces.push_back(other);
-      }
+  if (!parts.empty())
+    pieces = fuse::splitGroup(group, parts);
+  if (pieces.empty())
+    pieces = splitGroup(group);
+  for (GroupOp piece : pieces)
+    mark(piece, pieceName);
   return pieces;
 }
 

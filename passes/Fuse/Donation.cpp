@@ -4,14 +4,20 @@ namespace kiln {
 
 llvm::SmallVector<int> donations(mlir::func::FuncOp function) {
   llvm::SmallVector<int> result(function.getNumResults(), -1);
-  for (unsigned r = 0; r < function.getNumResults(); ++r)
-    for (llvm::StringRef role : {"kiln.parameter", "kiln.state"}) {
+  for (llvm::StringRef role : {"kiln.parameter", "kiln.state"}) {
+    llvm::DenseMap<mlir::Attribute, unsigned> named; // the argument of a name; taken once
+    for (unsigned a = 0; a < function.getNumArguments(); ++a)
+      if (mlir::Attribute name = function.getArgAttr(a, role))
+        named[name] = a;
+    for (unsigned r = 0; r < function.getNumResults(); ++r) {
       mlir::Attribute name = function.getResultAttr(r, role);
-      for (unsigned a = 0; name && a < function.getNumArguments(); ++a)
-        if (function.getArgAttr(a, role) == name && function.getArgumentTypes()[a] == function.getResultTypes()[r] &&
-            !llvm::is_contained(result, static_cast<int>(a)))
-          result[r] = static_cast<int>(a);
+      auto found = name ? named.find(name) : named.end();
+      if (found == named.end() || function.getArgumentTypes()[found->second] != function.getResultTypes()[r])
+        continue;
+      result[r] = static_cast<int>(found->second);
+      named.erase(found);
     }
+  }
   return result;
 }
 

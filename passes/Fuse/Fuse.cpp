@@ -229,27 +229,23 @@ mlir::LogicalResult fuseFunction(mlir::func::FuncOp function, FuseLevel level) {
   return mlir::success();
 }
 
-bool splitGroup(GroupOp group) {
+llvm::SmallVector<GroupOp> splitGroup(GroupOp group) {
   unsigned computing = 0;
-  for (mlir::Operation &op : group.getBody().front().without_terminator())
+  mlir::Block &body = group.getBody().front();
+  for (mlir::Operation &op : body.without_terminator())
     computing += !isPlainSource(&op);
-  mlir::Block *block = group->getBlock();
   FuseLevel level = group.getShape() == GroupShape::contract ? FuseLevel::loops : FuseLevel::single;
   if (computing <= 1) {
     auto composites = group.getBody().getOps<DecomposableOpInterface>();
     if (composites.empty())
-      return false;
-    DecomposableOpInterface composite = *composites.begin();
+      return {};
     level = FuseLevel::full;
-    fuse::dissolve(group);
-    expand(composite);
-    dropStopGradients(*block);
-  } else {
-    fuse::dissolve(group);
+    expand(*composites.begin());
+    dropStopGradients(body);
   }
-  // Groups already there are left as they are; only the loose ops are put into new ones.
-  outlineBlock(*block, clustersOf(*block, level), level != FuseLevel::single);
-  return true;
+  // Within the group, so that nothing else of its block is looked at.
+  outlineBlock(body, clustersOf(body, level), level != FuseLevel::single);
+  return dissolve(group);
 }
 
 namespace {

@@ -18,8 +18,9 @@ enum class FuseLevel {
 mlir::LogicalResult fuseFunction(mlir::func::FuncOp function, FuseLevel level);
 
 /// Replaces a group by smaller ones: a product loses what surrounds it, anything else falls apart into single ops, and
-/// a composite alone into groups of what it is made of. False when the group holds one primitive already.
-bool splitGroup(GroupOp group);
+/// a composite alone into groups of what it is made of. Returns them, in its place; none, and nothing is changed, where
+/// the group holds one primitive already.
+llvm::SmallVector<GroupOp> splitGroup(GroupOp group);
 
 #define GEN_PASS_DECL
 #include "passes/Fuse/Fuse.h.inc"

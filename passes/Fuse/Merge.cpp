@@ -3,6 +3,7 @@
 #include "passes/Fuse/Merge.h"
 
 #include "passes/Fuse/Donation.h"
+#include "passes/Fuse/Order.h"
 #include "passes/Fuse/Outline.h"
 #include "passes/support/Values.h"
 
@@ -27,7 +28,7 @@ static constexpr size_t maxFusedUpdate = 4;
 static constexpr unsigned maxDistance = 24;
 
 namespace {
-class Merger {
+class Merger : private ClusterGraph {
 public:
   Merger(mlir::Block &block, FuseLevel level) : block(block), level(level) {
     collect();
@@ -64,14 +65,11 @@ private:
   llvm::SmallSetVector<unsigned, 8> neighbours(unsigned cluster, bool before) const {
     llvm::SmallSetVector<unsigned, 8> result;
     for (mlir::Operation *op : clusters[cluster])
-      for (mlir::Operation *next : before ? sources.lookup(op) : readers.lookup(op))
+      for (mlir::Operation *next : before ? sourcesOf(op) : readersOf(op))
         if (unsigned other = owner.lookup(next); other != cluster)
           result.insert(other);
     return result;
   }
-  void sortClusters();
-  bool reaches(unsigned from, unsigned to);
-  void joinInOrder(unsigned from, unsigned to, unsigned joined);
   bool tooBig(const OpSet &ops) const;
   bool tryMerge(unsigned into, unsigned other, bool anywhere = false);
   bool isUpdate(unsigned cluster) const {
@@ -101,7 +99,7 @@ private:
   }
   bool feedsAnchor(unsigned cluster) const {
     return llvm::any_of(clusters[cluster], [&](mlir::Operation *op) {
-      return llvm::any_of(readers.lookup(op), [](mlir::Operation *reader) { return roleOf(reader) == Role::contract; });
+      return llvm::any_of(readersOf(op), [](mlir::Operation *reader) { return roleOf(reader) == Role::contract; });
     });
   }
   OpSet betterOutside(mlir::Operation *op, const OpSet &ops, bool elementwiseReaders) const;
@@ -114,15 +112,10 @@ private:
 
   mlir::Block &block;
   FuseLevel level;
-  std::vector<OpSet> clusters;                   // empty once merged into another
   std::vector<std::optional<GroupShape>> shapes; // nullopt: an op that no group holds (control, reshape, constant)
-  llvm::DenseMap<mlir::Operation *, unsigned> owner, position;
-  llvm::DenseMap<mlir::Operation *, llvm::SmallVector<mlir::Operation *, 4>> sources, readers;
   llvm::DenseSet<mlir::Operation *> updates, longUpdates;
-  std::vector<unsigned> order, rank; // clusters before their readers, and where each stands
+  ClusterOrder order = ClusterOrder(*this);
   bool sorted = false;
-  std::vector<unsigned> visited; // the search in which a cluster was last seen
-  unsigned search = 0;
 };
 } // namespace
 
@@ -160,7 +153,7 @@ void Merger::collect() {
           from.insert(definition);
     });
     from.remove(&op);
-    sources[&op] = llvm::SmallVector<mlir::Operation *, 4>(from.begin(), from.end());
+    sources[&op] = Ops(from.begin(), from.end());
     for (mlir::Operation *definition : from)
       readers[definition].push_back(&op);
   }
@@ -168,20 +161,22 @@ void Merger::collect() {
 
 // Ops that serve nothing but the new value of a donated argument: an optimizer's sweep over one parameter.
 void Merger::findUpdates() {
-  llvm::DenseSet<mlir::Value> donated;
-  for (auto [argument, value] : overwrites(block))
-    donated.insert(value);
   if (!llvm::isa<mlir::func::FuncOp>(block.getParentOp()))
     return;
+  llvm::DenseSet<mlir::Value> donated, results;
+  for (auto [argument, value] : overwrites(block))
+    donated.insert(value);
+  for (mlir::Value value : block.getTerminator()->getOperands())
+    results.insert(value);
   llvm::EquivalenceClasses<mlir::Operation *> sweeps;
   for (mlir::Operation &op : llvm::reverse(block)) {
     if (!owner.count(&op) || roleOf(&op) != Role::index || !isElementwise(&op))
       continue;
     mlir::Value result = op.getResult(0);
-    bool returned = llvm::is_contained(block.getTerminator()->getOperands(), result);
+    bool returned = results.contains(result);
     if (returned ? !donated.contains(result) : dimsOf(result).empty())
       continue;
-    llvm::ArrayRef<mlir::Operation *> users = readers[&op];
+    llvm::ArrayRef<mlir::Operation *> users = readersOf(&op);
     if ((users.empty() && !returned) ||
         !llvm::all_of(users, [&](mlir::Operation *user) { return updates.contains(user); }))
       continue;
@@ -197,76 +192,6 @@ void Merger::findUpdates() {
       if (std::distance(members.begin(), members.end()) > static_cast<ptrdiff_t>(maxFusedUpdate))
         longUpdates.insert(members.begin(), members.end());
     }
-}
-
-// The clusters in an order in which each stands before those that read it (Kahn).
-void Merger::sortClusters() {
-  order.clear();
-  rank.assign(clusters.size(), 0);
-  visited.assign(clusters.size(), 0);
-  search = 0;
-  std::vector<unsigned> waiting(clusters.size(), 0);
-  for (unsigned c = 0; c < clusters.size(); ++c)
-    waiting[c] = neighbours(c, true).size();
-  for (unsigned c = 0; c < clusters.size(); ++c)
-    if (!clusters[c].empty() && waiting[c] == 0)
-      order.push_back(c);
-  for (unsigned i = 0; i < order.size(); ++i) {
-    rank[order[i]] = i;
-    for (unsigned next : neighbours(order[i], false))
-      if (--waiting[next] == 0)
-        order.push_back(next);
-  }
-  sorted = true;
-}
-
-// A way from one cluster to a later one that leads through a third. It leads through nothing that stands after `to`:
-// what is met on the search is marked as visited.
-bool Merger::reaches(unsigned from, unsigned to) {
-  ++search;
-  llvm::SmallVector<unsigned> stack = {from};
-  while (!stack.empty()) {
-    unsigned current = stack.pop_back_val();
-    for (mlir::Operation *op : clusters[current])
-      for (mlir::Operation *reader : readers.lookup(op)) {
-        unsigned next = owner.lookup(reader);
-        if (next == to && current != from)
-          return true;
-        if (next != current && visited[next] != search && rank[next] < rank[to]) {
-          visited[next] = search;
-          stack.push_back(next);
-        }
-      }
-  }
-  return false;
-}
-
-// Gives two clusters, between which nothing leads, one place in the order: behind all of what stood between them but
-// what the earlier one reaches (as Pearce and Kelly keep an order under new edges: only what stands between is looked
-// at).
-void Merger::joinInOrder(unsigned from, unsigned to, unsigned joined) {
-  llvm::SmallVector<unsigned> behind;
-  unsigned place = rank[from];
-  auto put = [&](unsigned cluster) {
-    order[place] = cluster;
-    rank[cluster] = place++;
-  };
-  for (unsigned i = rank[from] + 1, end = rank[to]; i < end; ++i) {
-    if (clusters[order[i]].empty())
-      continue;
-    if (visited[order[i]] == search)
-      behind.push_back(order[i]);
-    else
-      put(order[i]);
-  }
-  unsigned end = rank[to];
-  put(joined);
-  for (unsigned cluster : behind)
-    put(cluster);
-  // What is left over holds clusters that are empty: they are passed over.
-  unsigned gone = joined == from ? to : from;
-  for (; place <= end; ++place)
-    order[place] = gone;
 }
 
 bool Merger::tooBig(const OpSet &ops) const {
@@ -295,9 +220,10 @@ bool Merger::tryMerge(unsigned into, unsigned other, bool anywhere) {
   if (!shape)
     return false;
   if (!sorted)
-    sortClusters();
-  auto [from, to] = rank[into] < rank[other] ? std::make_pair(into, other) : std::make_pair(other, into);
-  if (reaches(from, to))
+    order.sort();
+  sorted = true;
+  auto [from, to] = order.before(into, other) ? std::make_pair(into, other) : std::make_pair(other, into);
+  if (order.waysBetween(from, to))
     return false;
   for (mlir::Operation *op : clusters[other])
     owner[op] = into;
@@ -305,7 +231,7 @@ bool Merger::tryMerge(unsigned into, unsigned other, bool anywhere) {
   clusters[other].clear();
   shapes[into] = shape;
   shapes[other] = std::nullopt;
-  joinInOrder(from, to, into);
+  order.join(from, to, into);
   return true;
 }
 

@@ -25,14 +25,19 @@ llvm::SmallVector<mlir::Operation *> cheapOpsToKeep(mlir::Block &block) {
   return result;
 }
 
-void dissolve(GroupOp group) {
+llvm::SmallVector<GroupOp> dissolve(GroupOp group) {
   mlir::Block &body = group.getBody().front();
   for (auto [argument, input] : llvm::zip(body.getArguments(), group.getInputs()))
     argument.replaceAllUsesWith(input);
-  for (mlir::Operation &op : llvm::make_early_inc_range(body.without_terminator()))
+  llvm::SmallVector<GroupOp> within;
+  for (mlir::Operation &op : llvm::make_early_inc_range(body.without_terminator())) {
     op.moveBefore(group);
+    if (auto inner = llvm::dyn_cast<GroupOp>(op))
+      within.push_back(inner);
+  }
   group->replaceAllUsesWith(body.getTerminator()->getOperands());
   group->erase();
+  return within;
 }
 
 namespace {

@@ -10,8 +10,8 @@ namespace kiln::fuse {
 /// still clone these, unless `cloneKept` is false.
 void outlineBlock(mlir::Block &block, llvm::ArrayRef<OpSet> clusters, bool cloneKept);
 
-/// Puts the group's ops back into its block and erases it.
-void dissolve(GroupOp group);
+/// Puts the group's ops back into its block, where it stood, and erases it. Returns those that are groups.
+llvm::SmallVector<GroupOp> dissolve(GroupOp group);
 
 /// Cheap ops that something other than a group reads: they need a kernel of their own.
 llvm::SmallVector<mlir::Operation *> cheapOpsToKeep(mlir::Block &block);

@@ -25,7 +25,7 @@ bool isClosed(const OpSet &ops) {
   return true;
 }
 
-bool splitGroup(GroupOp group, llvm::ArrayRef<OpSet> parts) {
+llvm::SmallVector<GroupOp> splitGroup(GroupOp group, llvm::ArrayRef<OpSet> parts) {
   auto computes = [](mlir::Operation *op) { return roleOf(op) != Role::cheap; };
   mlir::Block &body = group.getBody().front();
   llvm::SmallVector<OpSet> clusters;
@@ -40,19 +40,17 @@ bool splitGroup(GroupOp group, llvm::ArrayRef<OpSet> parts) {
       if (computes(op))
         cluster.insert(op);
     if (cluster.size() == all)
-      return false;
+      return {};
     left.remove_if([&](mlir::Operation *op) { return cluster.contains(op); });
     if (!cluster.empty())
       clusters.push_back(std::move(cluster));
   }
   if (clusters.empty())
-    return false;
+    return {};
   for (mlir::Operation *op : left)
     clusters.emplace_back().insert(op);
-  mlir::Block *block = group->getBlock();
-  dissolve(group);
-  outlineBlock(*block, clusters, /*cloneKept=*/true);
-  return true;
+  outlineBlock(body, clusters, /*cloneKept=*/true);
+  return dissolve(group);
 }
 
 } // namespace kiln::fuse

@@ -9,7 +9,7 @@ namespace kiln::fuse {
 bool isClosed(const OpSet &ops);
 
 /// Replaces a group by one for each of these closed sets of its ops, which do not meet, and single ops for the rest.
-/// False, and nothing is done, where that would leave the group as it is.
-bool splitGroup(GroupOp group, llvm::ArrayRef<OpSet> parts);
+/// Returns them, in its place; none, and nothing is changed, where that would leave the group as it is.
+llvm::SmallVector<GroupOp> splitGroup(GroupOp group, llvm::ArrayRef<OpSet> parts);
 
 } // namespace kiln::fuse

@@ -44,7 +44,7 @@ static mlir::LogicalResult decomposeRefused(mlir::Operation &control, claim::Cla
     });
     if (failed)
       return mlir::failure();
-    if (!refused || !splitGroup(refused))
+    if (!refused || splitGroup(refused).empty())
       return mlir::success();
   }
 }
@@ -256,25 +256,23 @@ static mlir::LogicalResult fuseElsewhere(mlir::Block &block, uint32_t target, cl
     return mlir::success();
   llvm::DenseSet<mlir::Operation *> staying;
   for (GroupOp group : block.getOps<GroupOp>())
-    if (!llvm::is_contained(loose, group))
-      staying.insert(group);
+    staying.insert(group);
   mlir::Builder builder(block.getParentOp()->getContext());
   for (GroupOp group : loose) {
     for (mlir::Operation &op : group.getBody().front().without_terminator())
       op.setAttr(opReasonName, builder.getStringAttr(reasonOf(group)));
+    staying.erase(group);
     fuse::dissolve(group);
   }
   fuse::outlineBlock(block, fuse::clustersOf(block, FuseLevel::full), /*cloneKept=*/true);
+  llvm::SmallVector<GroupOp> todo;
+  for (GroupOp group : block.getOps<GroupOp>())
+    if (!staying.contains(group))
+      todo.push_back(group);
+  std::reverse(todo.begin(), todo.end());
   std::string reason;
-  for (;;) {
-    GroupOp next;
-    for (GroupOp group : block.getOps<GroupOp>())
-      if (targetOf(group) != target && !staying.contains(group)) {
-        next = group;
-        break;
-      }
-    if (!next)
-      return mlir::success();
+  while (!todo.empty()) {
+    GroupOp next = todo.pop_back_val();
     // The last op's: what the kernel is for. Pieces of one that had to be split have its reason.
     for (mlir::Operation &op : next.getBody().front().without_terminator())
       if (auto own = llvm::dyn_cast_or_null<mlir::StringAttr>(op.removeAttr(opReasonName)))
@@ -282,12 +280,17 @@ static mlir::LogicalResult fuseElsewhere(mlir::Block &block, uint32_t target, cl
     mlir::FailureOr<claim::Answer> answer = claimant.claim(next);
     if (mlir::failed(answer))
       return mlir::failure();
-    if (answer->whole)
+    if (answer->whole) {
       assign(next, target, reason);
-    else if (!splitGroup(next))
+      continue;
+    }
+    llvm::SmallVector<GroupOp> pieces = splitGroup(next);
+    if (pieces.empty())
       return next.emitError() << "the backend " << claimant.name()
                               << " refuses what it took before: " << answer->reason;
+    todo.append(pieces.rbegin(), pieces.rend());
   }
+  return mlir::success();
 }
 
 static llvm::SmallVector<mlir::Block *> blocksOf(mlir::func::FuncOp function) {

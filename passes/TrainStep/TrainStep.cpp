@@ -36,6 +36,9 @@ struct Trained {
   Value gradient;
   FuncOp update;
   unsigned rate; // which result of the function of rates
+  /// Of the optimizer: the names that the program knows them by, and the arguments.
+  SmallVector<StringAttr, 2> states;
+  SmallVector<Value, 2> stateValues;
 };
 
 class StepBuilder {
@@ -56,10 +59,13 @@ private:
   LogicalResult after();
   unsigned argumentOf(StringRef attribute, StringAttr name, mlir::Type type, llvm::ArrayRef<StringRef> before);
   void finish();
-  std::pair<StringAttr, Value> addState(const Trained &trained, DictionaryAttr state, mlir::Type type);
+  LogicalResult addStates();
   void eraseCalled();
   /// The place of an argument behind all that have one of these attributes.
   unsigned behind(llvm::ArrayRef<StringRef> attributes);
+  DictionaryAttr named(StringRef key, StringAttr name) {
+    return builder.getDictionaryAttr(builder.getNamedAttr(key, name));
+  }
 
   mlir::ModuleOp module;
   DictionaryAttr train;
@@ -70,7 +76,7 @@ private:
   Emit e;
   FuncOp rates;
   SmallVector<Trained> trained;
-  Value gradientNorm;
+  Value gradientNorm, stepArgument;
   SmallVector<Value> metrics; // the rates; null for those that do not change
   llvm::MapVector<mlir::StringAttr, Value> newParameters, newStates;
   SmallVector<mlir::Attribute> stateEntries;
@@ -86,7 +92,7 @@ unsigned StepBuilder::behind(llvm::ArrayRef<StringRef> attributes) {
 }
 
 /// A function that `kiln.train` names, of one block; null, with an error, where there is none.
-static FuncOp named(mlir::ModuleOp module, mlir::Attribute name, StringRef what) {
+static FuncOp calledAs(mlir::ModuleOp module, mlir::Attribute name, StringRef what) {
   auto text = llvm::dyn_cast_or_null<StringAttr>(name);
   auto function = text ? module.lookupSymbol<FuncOp>(text.getValue()) : FuncOp();
   if (!function || !function.getBody().hasOneBlock()) {
@@ -99,7 +105,7 @@ static FuncOp named(mlir::ModuleOp module, mlir::Attribute name, StringRef what)
 // `updates = [{parameter, function, rate}, …]`: in this order they are trained, and counted in the norm.
 LogicalResult StepBuilder::readUpdates() {
   auto updates = train.getAs<mlir::ArrayAttr>("updates");
-  rates = named(module, train.get("rates"), "rates");
+  rates = calledAs(module, train.get("rates"), "rates");
   if (!updates || !rates)
     return updates ? failure() : module.emitError("kiln.train names no updates");
   llvm::DenseMap<StringAttr, unsigned> place;
@@ -109,7 +115,7 @@ LogicalResult StepBuilder::readUpdates() {
   for (auto update : updates.getAsRange<DictionaryAttr>()) {
     auto name = update.getAs<StringAttr>("parameter");
     auto rate = update.getAs<mlir::IntegerAttr>("rate");
-    FuncOp called = named(module, update.get("function"), "an update");
+    FuncOp called = calledAs(module, update.get("function"), "an update");
     if (!called)
       return failure();
     if (!rate || rate.getInt() < 0 || rate.getInt() >= rates.getNumResults())
@@ -117,8 +123,13 @@ LogicalResult StepBuilder::readUpdates() {
     if (!taken.insert(name).second)
       return module.emitError("parameter ") << name << " is in two optimizers";
     if (auto found = place.find(name); found != place.end())
-      trained.push_back({made.parameters[found->second], name, made.gradients[found->second], called,
-                         static_cast<unsigned>(rate.getInt())});
+      trained.push_back({made.parameters[found->second],
+                         name,
+                         made.gradients[found->second],
+                         called,
+                         static_cast<unsigned>(rate.getInt()),
+                         {},
+                         {}});
   }
   return success();
 }
@@ -174,14 +185,16 @@ LogicalResult StepBuilder::clip() {
 }
 
 Value StepBuilder::step() {
+  if (stepArgument)
+    return stepArgument;
   for (unsigned index = 0; index < function.getNumArguments(); ++index)
     if (function.getArgAttr(index, "kiln.step"))
-      return function.getArgument(index);
+      return stepArgument = function.getArgument(index);
   unsigned last = function.getNumArguments();
   function.insertArgument(last, tensorType({}, builder.getI32Type()),
                           builder.getDictionaryAttr(builder.getNamedAttr("kiln.step", builder.getUnitAttr())),
                           function.getLoc());
-  return function.getArgument(last);
+  return stepArgument = function.getArgument(last);
 }
 
 /// The results of a function's body, written here; a last argument that is marked as the step is found by itself.
@@ -198,19 +211,38 @@ SmallVector<Value> StepBuilder::call(FuncOp called, llvm::ArrayRef<Value> argume
   return results;
 }
 
-/// An argument for a state of the update's, by the name that the program knows it by.
-std::pair<StringAttr, Value> StepBuilder::addState(const Trained &one, DictionaryAttr state, mlir::Type type) {
-  std::string owner = "optimizer" + suffix + ".";
-  StringAttr name =
-      builder.getStringAttr(owner + state.getAs<StringAttr>("name").getValue().str() + "." + one.name.getValue().str());
+/// Arguments for the states of all updates, at once: each insertion by itself goes through all arguments.
+LogicalResult StepBuilder::addStates() {
+  SmallVector<mlir::Type> types;
+  SmallVector<DictionaryAttr> attributes;
+  for (Trained &one : trained) {
+    auto states = one.update->getAttrOfType<mlir::ArrayAttr>("kiln.states");
+    size_t count = states ? states.size() : 0;
+    if (one.update.getNumArguments() < 3 + count || one.update.getNumResults() != 1 + count ||
+        one.update.getArgumentTypes()[0] != function.getArgument(one.argument).getType())
+      return one.update.emitError("is no update of ")
+             << one.name << ": (p, gradient, lr, states…, step) to (p, states…)";
+    for (size_t i = 0; i < count; ++i) {
+      auto state = llvm::cast<DictionaryAttr>(states[i]);
+      mlir::Type type = one.update.getArgumentTypes()[3 + i];
+      StringAttr name = builder.getStringAttr("optimizer" + suffix + "." + state.getAs<StringAttr>("name").getValue() +
+                                              "." + one.name.getValue());
+      one.states.push_back(name);
+      types.push_back(type);
+      attributes.push_back(named("kiln.state", name));
+      stateEntries.push_back(builder.getDictionaryAttr(
+          {builder.getNamedAttr("name", name), builder.getNamedAttr("type", mlir::TypeAttr::get(type)),
+           builder.getNamedAttr("kind", builder.getStringAttr("optimizer")),
+           builder.getNamedAttr("init", state.get("init"))}));
+    }
+  }
   unsigned position = behind({"kiln.input", "kiln.parameter", "kiln.state"});
-  function.insertArgument(position, type, builder.getDictionaryAttr(builder.getNamedAttr("kiln.state", name)),
-                          function.getLoc());
-  stateEntries.push_back(builder.getDictionaryAttr({builder.getNamedAttr("name", name),
-                                                    builder.getNamedAttr("type", mlir::TypeAttr::get(type)),
-                                                    builder.getNamedAttr("kind", builder.getStringAttr("optimizer")),
-                                                    builder.getNamedAttr("init", state.get("init"))}));
-  return {name, function.getArgument(position)};
+  function.insertArguments(SmallVector<unsigned>(types.size(), position), types, attributes,
+                           SmallVector<mlir::Location>(types.size(), function.getLoc()));
+  for (Trained &one : trained)
+    for (size_t i = 0; i < one.states.size(); ++i)
+      one.stateValues.push_back(function.getArgument(position++));
+  return success();
 }
 
 /// Each update's function: (p, gradient, lr, states…, step) to (p, states…).
@@ -223,23 +255,14 @@ LogicalResult StepBuilder::update() {
   SmallVector<Value> rate = call(rates, read);
   for (Value value : rate) // one that never changes is known from the recipe
     metrics.push_back(value.getDefiningOp<ConstantOp>() ? Value() : e.convertTo(value, builder.getF32Type()));
+  if (mlir::failed(addStates()))
+    return failure();
   for (Trained &one : trained) {
-    auto states = one.update->getAttrOfType<mlir::ArrayAttr>("kiln.states");
-    size_t count = states ? states.size() : 0;
-    if (one.update.getNumArguments() < 3 + count || one.update.getNumResults() != 1 + count ||
-        one.update.getArgumentTypes()[0] != function.getArgument(one.argument).getType())
-      return one.update.emitError("is no update of ")
-             << one.name << ": (p, gradient, lr, states…, step) to (p, states…)";
     SmallVector<Value> arguments = {function.getArgument(one.argument), one.gradient, rate[one.rate]};
-    SmallVector<StringAttr> names;
-    for (size_t i = 0; i < count; ++i) {
-      auto [name, value] = addState(one, llvm::cast<DictionaryAttr>(states[i]), one.update.getArgumentTypes()[3 + i]);
-      arguments.push_back(value);
-      names.push_back(name);
-    }
+    llvm::append_range(arguments, one.stateValues);
     SmallVector<Value> results = call(one.update, arguments);
     newParameters[one.name] = results[0];
-    for (auto [name, value] : llvm::zip_equal(names, llvm::ArrayRef(results).drop_front()))
+    for (auto [name, value] : llvm::zip_equal(one.states, llvm::ArrayRef(results).drop_front()))
       newStates[name] = value;
   }
   return success();
@@ -262,7 +285,7 @@ unsigned StepBuilder::argumentOf(StringRef attribute, StringAttr name, mlir::Typ
 LogicalResult StepBuilder::after() {
   if (!train.get("after"))
     return success();
-  FuncOp called = named(module, train.get("after"), "what comes after an update");
+  FuncOp called = calledAs(module, train.get("after"), "what comes after an update");
   if (!called)
     return failure();
   mlir::Operation *terminator = function.getBody().front().getTerminator();
@@ -304,7 +327,7 @@ void StepBuilder::eraseCalled() {
   llvm::SetVector<mlir::Operation *> called;
   called.insert(rates);
   if (train.get("after"))
-    called.insert(named(module, train.get("after"), "what comes after an update"));
+    called.insert(calledAs(module, train.get("after"), "what comes after an update"));
   for (const Trained &one : trained)
     called.insert(one.update);
   for (auto update : train.getAs<mlir::ArrayAttr>("updates").getAsRange<DictionaryAttr>())
@@ -336,9 +359,6 @@ void StepBuilder::finish() {
     if (auto name = function.getResultAttrOfType<StringAttr>(index, "kiln.state"); name && !newStates.contains(name))
       copy(index, states, stateAttributes);
   }
-  auto named = [&](StringRef key, StringAttr name) {
-    return builder.getDictionaryAttr(builder.getNamedAttr(key, name));
-  };
   auto addMetric = [&](Value value, const std::string &name) {
     for (DictionaryAttr attribute : attributes) // a recipe's own metric of this name is meant
       if (attribute.getAs<StringAttr>("kiln.metric") == builder.getStringAttr(name))

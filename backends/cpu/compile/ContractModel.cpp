@@ -105,6 +105,17 @@ static void tryRowsFirst(Blocking &t, const ContractExtents &e, const ContractTr
   t.kc = roundUp(ceilDivide(e.k, ceilDivide(e.k, std::min(fits, t.kc))), t.lanes);
 }
 
+/// What an extent may be cut into: each size that some number of equal pieces has, in multiples of the unit, once, from
+/// the largest that is allowed down. Most numbers of pieces have the size of their neighbours'.
+static llvm::SmallVector<int64_t> piecesOf(int64_t extent, int64_t unit, int64_t most) {
+  llvm::SmallVector<int64_t> sizes;
+  int64_t last = 0, fewest = std::max<int64_t>(1, ceilDivide(extent, most));
+  for (int64_t pieces = fewest; pieces <= fewest + 4096 && last != unit; ++pieces)
+    if (int64_t size = roundUp(ceilDivide(extent, pieces), unit); size != last && size <= most)
+      sizes.push_back(last = size);
+  return sizes;
+}
+
 /// Chooses mc and nc; returns the time.
 static double chooseCut(Blocking &t, const ContractExtents &e, const ContractTraits &traits, int64_t level2) {
   tryRowsFirst(t, e, traits, level2);
@@ -119,33 +130,26 @@ static double chooseCut(Blocking &t, const ContractExtents &e, const ContractTra
   int64_t k = std::max<int64_t>(1, ceilDivide(e.k, t.chunks));
   // A phase of its own shares what it does out evenly.
   double before = t.right == RightMode::Shared ? cost.rightCost(e.n, e.k) * e.batch + 2000 : 0;
-  for (int64_t mb = 1; mb <= 4096; ++mb) {
-    int64_t mc = roundUp(ceilDivide(e.m, mb), t.tileRows);
-    for (int64_t nb = 1; mc <= maxRows && nb <= 4096; ++nb) {
-      int64_t nc = roundUp(ceilDivide(e.n, nb), columnsUnit);
-      if (nc <= maxColumns) {
-        int64_t mBlocks = ceilDivide(e.m, mc), nBlocks = ceilDivide(e.n, nc);
-        int64_t tasks = e.batch * mBlocks * nBlocks * t.chunks;
-        double largest = cost.task(std::min(mc, e.m), std::min(nc, e.n), k, cost.packsRight());
-        double total = cost.task(e.m, e.n, k, false) * e.batch * t.chunks;
-        total += (nBlocks - 1) * static_cast<double>(e.m) * e.k * cost.leftElement * e.batch; // the left operand, again
-        if (cost.packsRight())
-          total += mBlocks * nBlocks * cost.rightCost(std::min(nc, e.n), e.k) * e.batch;
-        total += (mBlocks - 1) * static_cast<double>(e.n) * e.k * 0.075 * traits.bytes * e.batch; // slivers, again
-        total += 400.0 * tasks;
-        double time = before + spread(total, largest, tasks);
-        if (time < best * 0.999) {
-          best = time;
-          t.mc = mc;
-          t.nc = nc;
-        }
+  double once = cost.task(e.m, e.n, k, false) * e.batch * t.chunks; // however it is cut
+  llvm::SmallVector<int64_t> columns = piecesOf(e.n, columnsUnit, maxColumns);
+  for (int64_t mc : piecesOf(e.m, t.tileRows, maxRows))
+    for (int64_t nc : columns) {
+      int64_t mBlocks = ceilDivide(e.m, mc), nBlocks = ceilDivide(e.n, nc);
+      int64_t tasks = e.batch * mBlocks * nBlocks * t.chunks;
+      double largest = cost.task(std::min(mc, e.m), std::min(nc, e.n), k, cost.packsRight());
+      double total = once;
+      total += (nBlocks - 1) * static_cast<double>(e.m) * e.k * cost.leftElement * e.batch; // the left operand, again
+      if (cost.packsRight())
+        total += mBlocks * nBlocks * cost.rightCost(std::min(nc, e.n), e.k) * e.batch;
+      total += (mBlocks - 1) * static_cast<double>(e.n) * e.k * 0.075 * traits.bytes * e.batch; // slivers, again
+      total += 400.0 * tasks;
+      double time = before + spread(total, largest, tasks);
+      if (time < best * 0.999) {
+        best = time;
+        t.mc = mc;
+        t.nc = nc;
       }
-      if (nc == columnsUnit)
-        break;
     }
-    if (mc == t.tileRows)
-      break;
-  }
   return best;
 }
 
