@@ -5,9 +5,11 @@
 #include "frontend/driver/Files.h"
 #include "frontend/gguf/Model.h"
 #include "frontend/huggingface/Folder.h"
+#include "frontend/huggingface/Recipe.h"
 #include "frontend/onnx/ImportFile.h"
 #include "runtime/program/Weights.h"
 #include "runtime/support/Error.h"
+#include "runtime/support/Json.h"
 
 #include "CLI/CLI.hpp"
 
@@ -99,6 +101,17 @@ std::vector<std::string> filesOf(const std::string &path) {
   return files.empty() ? std::vector<std::string>{path} : files;
 }
 
+/// May `output` be written, beside the model at `path`?
+absl::Status checkWritable(const std::string &path, const std::string &output) {
+  std::vector<InputFile> inputs;
+  std::vector<std::string> files = filesOf(path);
+  for (const std::string &file : files)
+    inputs.push_back({file, "part of the model that is imported"});
+  absl::Status status = checkOutput(output);
+  status.Update(checkNotInput(output, inputs));
+  return status;
+}
+
 /// Behind the text's first words: how the folder's weights are loaded.
 std::string withUse(const huggingface::Imported &imported) {
   if (imported.weights.empty())
@@ -107,6 +120,54 @@ std::string withUse(const huggingface::Imported &imported) {
   size_t end = imported.text.find('\n') + 1;
   return imported.text.substr(0, end) + "# Its weights: --load " + prefix + imported.weights + imported.rules + "\n" +
          imported.text.substr(end);
+}
+
+/// A path as a text in the folder of `output` calls it.
+std::string seenFrom(const std::string &output, const std::string &path) {
+  std::error_code error;
+  std::filesystem::path folder = std::filesystem::absolute(output, error).parent_path();
+  std::filesystem::path near = std::filesystem::proximate(path, folder, error);
+  return error ? path : near.string();
+}
+
+/// The text with a recipe. Weights that a recipe can load where they are stay there; others (a GGUF file's, those by
+/// old names) are written beside the text, and so is a GGUF file's tokenizer.
+int importForTraining(const ImportOptions &options, const huggingface::Imported &imported, std::string text) {
+  const std::string &output = options.output;
+  std::string stem = output.empty()              ? "model"
+                     : output.ends_with(".kiln") ? output.substr(0, output.size() - 5)
+                                                 : output;
+  std::string weights = stem + ".safetensors", tokenizer = stem + ".tokenizer.json";
+  bool ownWeights = imported.weights.empty() || imported.renamed;
+  bool ownTokenizer = imported.weights.empty() && !imported.tokenizer.empty();
+  std::string folderTokenizer = imported.tokenizer.empty() ? "" : options.path + "/tokenizer.json";
+  std::string load = ownWeights
+                         ? jsonQuote(std::filesystem::path(weights).filename().string())
+                         : huggingface::loadText(imported, seenFrom(output, imported.weights), !options.model.empty());
+  huggingface::Recipe recipe = huggingface::recipeOf(imported, load,
+                                                     ownTokenizer ? std::filesystem::path(tokenizer).filename().string()
+                                                     : folderTokenizer.empty() ? ""
+                                                                               : seenFrom(output, folderTokenizer));
+  text += recipe.text;
+  if (output.empty()) {
+    std::fputs(text.c_str(), stdout);
+    return 0;
+  }
+  std::vector<std::pair<bool, std::string>> files = {{true, output}, {ownWeights, weights}, {ownTokenizer, tokenizer}};
+  for (const auto &[written, path] : files)
+    if (absl::Status status = written ? checkWritable(options.path, path) : absl::OkStatus(); !status.ok())
+      return report(status);
+  if (ownWeights)
+    writeSafetensors(weights, imported.tensors.tensors());
+  absl::Status status = ownTokenizer ? writeFile(tokenizer, imported.tokenizer) : absl::OkStatus();
+  status.Update(writeFile(output, text));
+  if (!status.ok())
+    return report(status);
+  for (const auto &[written, path] : files)
+    if (written)
+      std::printf("%s is written\n", path.c_str());
+  tellTraining(output, recipe.lossIsOpen);
+  return 0;
 }
 
 } // namespace
@@ -171,17 +232,13 @@ int commandImport(ImportOptions &options) {
            options.path.c_str());
     huggingface::Imported imported = readModel(options.path, options.model);
     std::string text = withUse(imported);
+    if (options.train)
+      return importForTraining(options, imported, text);
     if (options.output.empty()) {
       std::fputs(text.c_str(), stdout);
       return 0;
     }
-    std::vector<InputFile> inputs;
-    std::vector<std::string> files = filesOf(options.path);
-    for (const std::string &file : files)
-      inputs.push_back({file, "part of the model that is imported"});
-    absl::Status status = checkOutput(options.output);
-    status.Update(checkNotInput(options.output, inputs));
-    if (!status.ok())
+    if (absl::Status status = checkWritable(options.path, options.output); !status.ok())
       return report(status);
     return report(writeFile(options.output, text));
   } catch (const std::exception &error) {

@@ -136,11 +136,16 @@ void nameTensors(Safetensors files, const Family &family, bool plain, Imported &
   if (!strip.empty())
     result.rules += " --strip " + strip;
   for (const std::string &head : heads) {
+    result.ignored.push_back(head + ".*");
     result.rules += " --ignore '" + head + ".*'";
     result.notes.push_back("the tensors '" + head + ".*' are left out: " + result.model + " has no such part");
   }
-  if (!masks.empty())
+  if (!masks.empty()) {
+    result.ignored.emplace_back(family.ignored);
     result.rules += std::string(" --ignore '") + family.ignored + "'";
+  }
+  result.strip = strip;
+  result.renamed = old;
   if (old)
     result.rules += " --rename '*LayerNorm.gamma=*LayerNorm.weight' --rename '*LayerNorm.beta=*LayerNorm.bias'";
   std::vector<Safetensors> one;

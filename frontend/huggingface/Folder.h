@@ -20,6 +20,10 @@ struct Imported {
   std::string prefix;
   std::vector<std::string> notes; ///< what was left out
   std::string rules;              ///< and with these options beside it: " --strip bert."
+  /// What the rules are made of: what is cut off the front of names, which tensors are left out, are others renamed?
+  std::string strip;
+  std::vector<std::string> ignored;
+  bool renamed = false;
 };
 
 /// Is it a folder with a config.json?

