@@ -417,18 +417,31 @@ Inferred inferCrossEntropy(RankedTensorType logits, RankedTensorType targets) {
   return inferred(rows, logits.getElementType());
 }
 
-Inferred inferAttention(RankedTensorType query, RankedTensorType key, RankedTensorType value, RankedTensorType mask) {
+Inferred inferAttention(RankedTensorType query, RankedTensorType key, RankedTensorType value,
+                        const AttentionOptions &options) {
   for (RankedTensorType type : {query, key, value})
     if (type.getRank() != 4 || !isFloat(type.getElementType()) || type.getElementType() != query.getElementType())
       return failed("(C1) query, key and value must have rank 4 and one float "
                     "type, found " +
                     describe(query) + ", " + describe(key) + " and " + describe(value));
   SmallVector<Dim> q = dimsOf(query), k = dimsOf(key), v = dimsOf(value);
-  if (q[0] != k[0] || q[0] != v[0] || q[1] != k[1] || q[1] != v[1] || q[3] != k[3] || k[2] != v[2])
-    return failed("(C1) expected query [B, H, T, D], key [B, H, S, D] and "
-                  "value [B, H, S, E], found " +
-                  describe(query) + ", " + describe(key) + " and " + describe(value));
-  if (mask) {
+  if (options.groups < 1)
+    return failed("(C5) groups must be at least 1, found " + std::to_string(options.groups));
+  if (q[0] != k[0] || q[0] != v[0] || k[1] != v[1] || q[1] != k[1] * Dim(options.groups) || q[3] != k[3] ||
+      k[2] != v[2])
+    return failed("(C1) expected query [B, H, T, D], key [B, H, S, D] and value [B, H, S, E]" +
+                  (options.groups == 1
+                       ? std::string()
+                       : ", with " + std::to_string(options.groups) + " heads of queries for each of keys and values") +
+                  ", found " + describe(query) + ", " + describe(key) + " and " + describe(value));
+  if (RankedTensorType start = options.start; start && (start.getRank() || !start.getElementType().isInteger(32)))
+    return failed("(C3) start must be a scalar i32, found " + describe(start));
+  if (options.start && !options.causal)
+    return failed("(C3) start says where causal queries begin: without causal it has no meaning");
+  if (options.slidingWindow && (static_cast<int64_t>(*options.slidingWindow) < 1 || !options.causal))
+    return failed("(C4) a sliding window is of at least 1 key and needs causal, found " +
+                  std::to_string(static_cast<int64_t>(*options.slidingWindow)));
+  if (RankedTensorType mask = options.mask) {
     SmallVector<Dim> m = dimsOf(mask), scores = {q[0], q[1], q[2], k[2]};
     if (m.size() != 4 || !mask.getElementType().isInteger(1))
       return failed("(C2) mask must be i1 of rank 4, found " + describe(mask));

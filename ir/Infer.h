@@ -5,6 +5,7 @@
 
 #include "ir/Kiln.h"
 
+#include <optional>
 #include <string>
 
 namespace kiln {
@@ -48,8 +49,22 @@ Inferred inferGather(mlir::RankedTensorType operand, mlir::RankedTensorType indi
 /// The type of `values`; that of `indices` is withElement(type, i32 or i64).
 Inferred inferTopK(mlir::RankedTensorType operand, int64_t k);
 Inferred inferCrossEntropy(mlir::RankedTensorType logits, mlir::RankedTensorType targets);
-/// `mask` may be null.
+
+/// What attention and attention_grad say beside query, key and value; types that are null are not there.
+struct AttentionOptions {
+  mlir::RankedTensorType mask = {}, start = {};
+  bool causal = false;
+  int64_t groups = 1;
+  std::optional<uint64_t> slidingWindow = {};
+};
+template <class Op> AttentionOptions attentionOptions(Op op) {
+  auto typeOf = [](mlir::Value value) {
+    return value ? llvm::cast<mlir::RankedTensorType>(value.getType()) : mlir::RankedTensorType();
+  };
+  return {typeOf(op.getMask()), typeOf(op.getStart()), op.getCausal(), static_cast<int64_t>(op.getGroups()),
+          op.getSlidingWindow()};
+}
 Inferred inferAttention(mlir::RankedTensorType query, mlir::RankedTensorType key, mlir::RankedTensorType value,
-                        mlir::RankedTensorType mask);
+                        const AttentionOptions &options);
 
 } // namespace kiln

@@ -83,8 +83,7 @@ static RankedTensorType lseOf(RankedTensorType result) {
 }
 
 LogicalResult AttentionOp::verify() {
-  Inferred expected = inferAttention(typeOf(getQuery()), typeOf(getKey()), typeOf(getValue()),
-                                     getMask() ? typeOf(getMask()) : RankedTensorType());
+  Inferred expected = inferAttention(typeOf(getQuery()), typeOf(getKey()), typeOf(getValue()), attentionOptions(*this));
   if (!expected)
     return emitOpError(expected.error);
   if (expected.type != getResult().getType())
@@ -97,8 +96,7 @@ LogicalResult AttentionOp::verify() {
 }
 
 LogicalResult AttentionGradOp::verify() {
-  Inferred expected = inferAttention(typeOf(getQuery()), typeOf(getKey()), typeOf(getValue()),
-                                     getMask() ? typeOf(getMask()) : RankedTensorType());
+  Inferred expected = inferAttention(typeOf(getQuery()), typeOf(getKey()), typeOf(getValue()), attentionOptions(*this));
   if (!expected)
     return emitOpError(expected.error);
   if (expected.type != getResult().getType())

@@ -155,23 +155,59 @@ SmallVector<Value> CrossEntropyOp::decompose(OpBuilder &builder) {
 
 namespace {
 
+/// Products of attention, in which `groups` heads of queries share one of keys and values.
+struct HeadProducts {
+  Emit &e;
+  int64_t groups;
+
+  /// [B, H, T, N] as [B, K, groups, T, N].
+  Value apart(Value x) const {
+    SmallVector<Dim> dims = dimsOf(x);
+    return e.reshapeTo(x, {dims[0], *dims[1].exactDiv(Dim(groups)), Dim(groups), dims[2], dims[3]});
+  }
+  /// Rows of queries [B, H, T, N] by axis `axis` of what belongs to the keys [B, K, S, D]: [B, H, T, the other axis].
+  Value ofQueries(Value rows, Value keys, int64_t axis, mlir::Type wide) const {
+    if (groups == 1)
+      return e.dot(rows, keys, {{0, 1}, {0, 1}, {3}, {axis}}, wide);
+    Value product = e.dot(apart(rows), keys, {{0, 1}, {0, 1}, {4}, {axis}}, wide);
+    SmallVector<Dim> dims = dimsOf(rows);
+    return e.reshapeTo(product, {dims[0], dims[1], dims[2], dimsOf(product).back()});
+  }
+  /// Summed over all queries of a head of keys: [B, H, T, S] by [B, H, T, D] as [B, K, S, D].
+  Value ofKeys(Value x, Value y, mlir::Type wide) const {
+    return groups == 1 ? e.dot(x, y, {{0, 1}, {0, 1}, {2}, {2}}, wide)
+                       : e.dot(apart(x), apart(y), {{0, 1}, {0, 1}, {2, 3}, {2, 3}}, wide);
+  }
+};
+
+/// Which keys causal queries see: bool [T, S].
+template <class Op> Value causalKeys(Emit &e, Op op, const Dim &queries, const Dim &keys) {
+  SmallVector<Dim> plane = {queries, keys};
+  mlir::Type i32 = e.b.getI32Type();
+  Value place = e.iota(plane, 0, i32), key = e.iota(plane, 1, i32);
+  if (op.getStart())
+    place = e.add(place, e.broadcastScalar(op.getStart(), plane));
+  else if (Dim offset = keys - queries; offset != Dim(0))
+    place = e.add(place, e.broadcastScalar(e.extent(offset, i32), plane));
+  Value seen = e.compare(Predicate::le, key, place);
+  if (!op.getSlidingWindow())
+    return seen;
+  int64_t most = std::min<int64_t>(*op.getSlidingWindow(), std::numeric_limits<int32_t>::max());
+  Value back = e.sub(place, e.splatInt(place.getType(), most));
+  return e.op<AndOp>(seen, e.compare(Predicate::gt, key, back));
+}
+
 /// scale q k^T, -inf where a key is hidden, in f32 where the elements are narrower.
-Value attentionScores(Emit &e, Value query, Value key, Value mask, double scale, bool causal) {
-  mlir::Type element = elementOf(query);
+template <class Op> Value attentionScores(Emit &e, Op op) {
+  mlir::Type element = elementOf(op.getQuery());
   mlir::Type wide = isNarrowFloat(element) ? e.b.getF32Type() : element;
-  Value scores = e.mul(e.dot(query, key, {{0, 1}, {0, 1}, {3}, {3}}, wide), scale);
+  HeadProducts heads{e, static_cast<int64_t>(op.getGroups())};
+  Value scores = e.mul(heads.ofQueries(op.getQuery(), op.getKey(), 3, wide), op.getScale().convertToDouble());
   SmallVector<Dim> dims = dimsOf(scores);
   Value hidden = e.splatLike(scores, -std::numeric_limits<double>::infinity());
-  if (causal) {
-    SmallVector<Dim> plane = {dims[2], dims[3]};
-    mlir::Type i32 = e.b.getI32Type();
-    Value last = e.iota(plane, 0, i32);
-    if (Dim offset = dims[3] - dims[2]; offset != Dim(0))
-      last = e.add(last, e.broadcastScalar(e.extent(offset, i32), plane));
-    Value seen = e.compare(Predicate::le, e.iota(plane, 1, i32), last);
-    scores = e.select(e.broadcastTo(seen, {2, 3}, dims), scores, hidden);
-  }
-  if (mask)
+  if (op.getCausal())
+    scores = e.select(e.broadcastTo(causalKeys(e, op, dims[2], dims[3]), {2, 3}, dims), scores, hidden);
+  if (Value mask = op.getMask())
     scores = e.select(e.broadcastTo(mask, {0, 1, 2, 3}, dims), scores, hidden);
   return scores;
 }
@@ -180,7 +216,7 @@ Value attentionScores(Emit &e, Value query, Value key, Value mask, double scale,
 
 SmallVector<Value> AttentionOp::decompose(OpBuilder &builder) {
   Emit e(builder, getLoc());
-  Value scores = attentionScores(e, getQuery(), getKey(), getMask(), getScale().convertToDouble(), getCausal());
+  Value scores = attentionScores(e, *this);
   SmallVector<Dim> dims = dimsOf(scores);
   mlir::Type element = elementOf(getQuery());
   // As softmaxOver, whose parts the second result needs. Where no key is seen the powers are 0, and so are the weights.
@@ -191,7 +227,8 @@ SmallVector<Value> AttentionOp::decompose(OpBuilder &builder) {
   Value sums = e.reduceSum(powers, {3});
   Value divisors = e.select(none, e.splatLike(sums, 1), sums);
   Value weights = e.convertTo(e.div(powers, e.broadcastBack(divisors, {3}, dims)), element);
-  Value result = e.dot(weights, getValue(), {{0, 1}, {0, 1}, {3}, {2}}, elementOf(scores));
+  Value result =
+      HeadProducts{e, static_cast<int64_t>(getGroups())}.ofQueries(weights, getValue(), 2, elementOf(scores));
   SmallVector<Value> results = {e.convertTo(result, elementOf(getResult()))};
   if (getLse()) {
     Value infinite = e.splatLike(sums, std::numeric_limits<double>::infinity());
@@ -203,20 +240,22 @@ SmallVector<Value> AttentionOp::decompose(OpBuilder &builder) {
 SmallVector<Value> AttentionGradOp::decompose(OpBuilder &builder) {
   Emit e(builder, getLoc());
   double scale = getScale().convertToDouble();
-  Value scores = attentionScores(e, getQuery(), getKey(), getMask(), scale, getCausal());
+  Value scores = attentionScores(e, *this);
   SmallVector<Dim> dims = dimsOf(scores);
   mlir::Type wide = elementOf(scores), element = elementOf(getQuery());
   // Where a key is hidden its share is 0, and so is the slope of its score.
   Value shares = e.exp(e.sub(scores, e.broadcastBack(getLse(), {3}, dims)));
-  auto product = [&](Value x, Value y, int64_t ofX, int64_t ofY) {
-    return e.convertTo(e.dot(x, e.convertTo(y, elementOf(x)), {{0, 1}, {0, 1}, {ofX}, {ofY}}, wide), element);
+  HeadProducts heads{e, static_cast<int64_t>(getGroups())};
+  auto ofKeys = [&](Value x, Value y) {
+    return e.convertTo(heads.ofKeys(x, e.convertTo(y, elementOf(x)), wide), element);
   };
-  Value dvalue = product(e.convertTo(shares, element), getGradient(), 2, 2);
+  Value dvalue = ofKeys(e.convertTo(shares, element), getGradient());
   // The row sums of P dP are those of g O, which are over the narrower axis.
   Value sums = e.reduceSum(e.mul(widened(e, getGradient()), widened(e, getResult())), {3});
-  Value slope = e.dot(getGradient(), getValue(), {{0, 1}, {0, 1}, {3}, {3}}, wide);
+  Value slope = heads.ofQueries(getGradient(), getValue(), 3, wide);
   slope = e.convertTo(e.mul(e.mul(e.sub(slope, e.broadcastBack(sums, {3}, dims)), shares), scale), element);
-  return {product(slope, getKey(), 3, 2), product(slope, getQuery(), 2, 2), dvalue};
+  Value dquery = e.convertTo(heads.ofQueries(slope, e.convertTo(getKey(), elementOf(slope)), 2, wide), element);
+  return {dquery, ofKeys(slope, getQuery()), dvalue};
 }
 
 //===-- Random ---------------------------------------------------------------------------------------------------===//

@@ -147,18 +147,21 @@ def Kiln_CrossEntropyOp : Kiln_Composite<"cross_entropy"> {
   let hasVerifier = 1;
 }
 
-def Kiln_AttentionOp : Kiln_Composite<"attention"> {
-  let dtypes = "T, T, T, bool -> T, T+";
+def Kiln_AttentionOp : Kiln_Composite<"attention", [AttrSizedOperandSegments]> {
+  let dtypes = "T, T, T, bool, i32 -> T, T+";
   let summary = "softmax(scale * q k^T + mask) v";
   let description = [{
-    query [B, H, T, D], key [B, H, S, D], value [B, H, S, E]; result [B, H, T, E]. With `causal`, query t sees keys up to
-    t + (S - T). mask, when present, is bool and broadcast to [B, H, T, S]: false hides a key. A query that sees no key
-    gives 0 and has no gradient, as PyTorch's scaled_dot_product_attention.
+    query [B, H, T, D], key [B, K, S, D], value [B, K, S, E]; result [B, H, T, E]. H = K * `groups`: query head h reads the
+    keys and values of head h / groups. With `causal`, query t has the place start + t among the keys, or t + (S - T) where
+    there is no start, and sees keys up to its own place; with `sliding_window`, the last so many of these. mask, when
+    present, is bool and broadcast to [B, H, T, S]: false hides a key. A query that sees no key gives 0 and has no
+    gradient, as PyTorch's scaled_dot_product_attention.
     The second result, where it is asked for, is all that the backward half needs of the scores s = scale * q k^T + mask:
     lse [B, H, T] = log sum_j exp(s_j), in f32 where the elements are narrower; inf for a query that sees no key, so that
     exp(s - lse) is 0 there.
 
-    (C1) Dimensions agree as stated. (C2) mask has rank 4.
+    (C1) Dimensions agree as stated. (C2) mask has rank 4. (C3) start is a scalar i32 and needs `causal`. (C4) `sliding_window`
+    is at least 1 and needs `causal`. (C5) `groups` is at least 1.
 
     ```mlir
     func.func @attention(%q: tensor<2x4x6x8xf32>, %k: tensor<2x4x9x8xf32>, %v: tensor<2x4x9x16xf32>, %m: tensor<2x1x1x9xi1>) -> tensor<2x4x6x16xf32> {
@@ -167,26 +170,34 @@ def Kiln_AttentionOp : Kiln_Composite<"attention"> {
       return %r : tensor<2x4x6x16xf32>
     }
     ```
+
+    One token read against a cache of 9 keys, the first `%at` of which are there; two heads of queries share one of keys:
+
+    ```mlir
+    func.func @attention_step(%q: tensor<2x4x1x8xf32>, %k: tensor<2x2x9x8xf32>, %v: tensor<2x2x9x8xf32>, %at: tensor<i32>) -> tensor<2x4x1x8xf32> {
+      %r = kiln.attention %q, %k, %v start %at : tensor<i32> scale 0.35 {causal = true, groups = 2 : i64, sliding_window = 4 : i64}
+          : tensor<2x4x1x8xf32>, tensor<2x2x9x8xf32>, tensor<2x2x9x8xf32> -> tensor<2x4x1x8xf32>
+      return %r : tensor<2x4x1x8xf32>
+    }
+    ```
   }];
-  let arguments = (ins Kiln_Tensor:$query, Kiln_Tensor:$key, Kiln_Tensor:$value, Optional<Kiln_Tensor>:$mask, F64Attr:$scale, DefaultValuedAttr<BoolAttr, "false">:$causal);
+  let arguments = (ins Kiln_Tensor:$query, Kiln_Tensor:$key, Kiln_Tensor:$value, Optional<Kiln_Tensor>:$mask, Optional<Kiln_Scalar>:$start, F64Attr:$scale,
+                   DefaultValuedAttr<BoolAttr, "false">:$causal, DefaultValuedAttr<I64Attr, "1">:$groups, OptionalAttr<I64Attr>:$sliding_window);
   let results = (outs Kiln_Tensor:$result, Optional<Kiln_Tensor>:$lse);
-  let assemblyFormat = "$query `,` $key `,` $value (`mask` $mask^)? `scale` $scale attr-dict `:` type($query) `,` type($key) `,` type($value) (`,` type($mask)^)? `->` type($result) (`,` type($lse)^)?";
-  let builders = [OpBuilder<(ins "mlir::Type":$type, "mlir::Value":$query, "mlir::Value":$key, "mlir::Value":$value, "mlir::Value":$mask, "mlir::FloatAttr":$scale, "mlir::BoolAttr":$causal), [{
-    build($_builder, $_state, type, mlir::Type(), query, key, value, mask, scale, causal);
-  }]>];
+  let assemblyFormat = "$query `,` $key `,` $value (`mask` $mask^)? (`start` $start^ `:` type($start))? `scale` $scale attr-dict `:` type($query) `,` type($key) `,` type($value) (`,` type($mask)^)? `->` type($result) (`,` type($lse)^)?";
   let hasVerifier = 1;
 }
 
-def Kiln_AttentionGradOp : Kiln_Composite<"attention_grad", [Kiln_AllTypesMatch<"(C2)", ["query", "dquery"]>, Kiln_AllTypesMatch<"(C2)", ["key", "dkey"]>,
+def Kiln_AttentionGradOp : Kiln_Composite<"attention_grad", [AttrSizedOperandSegments, Kiln_AllTypesMatch<"(C2)", ["query", "dquery"]>, Kiln_AllTypesMatch<"(C2)", ["key", "dkey"]>,
                                                              Kiln_AllTypesMatch<"(C2)", ["value", "dvalue"]>, Kiln_AllTypesMatch<"(C3)", ["result", "gradient"]>]> {
-  let dtypes = "T, T, T, T, T+, T, bool -> T, T, T";
+  let dtypes = "T, T, T, T, T+, T, bool, i32 -> T, T, T";
   let summary = "the gradients of attention's query, key and value, from its result's";
   let description = [{
     Operands as attention's, its two results, and the gradient g of the first. With s the scores (scaled, -inf where a key is hidden),
     P = exp(s - lse) and dS = P * (g value^T - rowsum(g * result)):
     dquery = scale * dS key, dkey = scale * dS^T query, dvalue = P^T g.
 
-    (C1) query, key, value, mask, result and lse fit together as attention's. (C2) Gradients have their operands' types. (C3) g has the result's type.
+    (C1) query, key, value, mask, start, attributes, result and lse fit together as attention's. (C2) Gradients have their operands' types. (C3) g has the result's type.
 
     ```mlir
     func.func @attention_grad(%q: tensor<2x4x6x8xf32>, %k: tensor<2x4x9x8xf32>, %v: tensor<2x4x9x8xf32>, %o: tensor<2x4x6x8xf32>, %l: tensor<2x4x6xf32>, %g: tensor<2x4x6x8xf32>)
@@ -197,9 +208,10 @@ def Kiln_AttentionGradOp : Kiln_Composite<"attention_grad", [Kiln_AllTypesMatch<
     }
     ```
   }];
-  let arguments = (ins Kiln_Tensor:$query, Kiln_Tensor:$key, Kiln_Tensor:$value, Kiln_Tensor:$result, Kiln_Tensor:$lse, Kiln_Tensor:$gradient, Optional<Kiln_Tensor>:$mask, F64Attr:$scale, DefaultValuedAttr<BoolAttr, "false">:$causal);
+  let arguments = (ins Kiln_Tensor:$query, Kiln_Tensor:$key, Kiln_Tensor:$value, Kiln_Tensor:$result, Kiln_Tensor:$lse, Kiln_Tensor:$gradient, Optional<Kiln_Tensor>:$mask, Optional<Kiln_Scalar>:$start, F64Attr:$scale,
+                   DefaultValuedAttr<BoolAttr, "false">:$causal, DefaultValuedAttr<I64Attr, "1">:$groups, OptionalAttr<I64Attr>:$sliding_window);
   let results = (outs Kiln_Tensor:$dquery, Kiln_Tensor:$dkey, Kiln_Tensor:$dvalue);
-  let assemblyFormat = "$query `,` $key `,` $value `,` $result `,` $lse `,` $gradient (`mask` $mask^)? `scale` $scale attr-dict `:` type($query) `,` type($key) `,` type($value) `,` type($result) `,` type($lse) (`,` type($mask)^)?";
+  let assemblyFormat = "$query `,` $key `,` $value `,` $result `,` $lse `,` $gradient (`mask` $mask^)? (`start` $start^ `:` type($start))? `scale` $scale attr-dict `:` type($query) `,` type($key) `,` type($value) `,` type($result) `,` type($lse) (`,` type($mask)^)?";
   let hasVerifier = 1;
 }
 

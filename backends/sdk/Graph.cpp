@@ -191,9 +191,15 @@ private:
     return checkAttributes(op, info) && checkDtypes(op, info, operands, results) && checkAxes(op, info);
   }
 
+  /// Whether the value has the dtype of a tensor of which there is but one kind.
+  bool mayBe(uint32_t value, const TensorInfo &tensor) const {
+    kiln_dtype dtype = graph.type(value).dtype;
+    return tensor.dtype != dtypeName(KILN_BOOL) || dtype == KILN_BOOL;
+  }
+
   /// Which of the table's tensors each value is, from the left. False where there are too few or too many.
-  static bool match(const std::vector<uint32_t> &values, const std::vector<TensorInfo> &tensors,
-                    std::vector<const TensorInfo *> &each) {
+  bool match(const std::vector<uint32_t> &values, const std::vector<TensorInfo> &tensors,
+             std::vector<const TensorInfo *> &each) const {
     auto needed = static_cast<size_t>(
         std::count_if(tensors.begin(), tensors.end(), [](const TensorInfo &tensor) { return tensor.count == '1'; }));
     size_t spare = values.size() - needed; // for those that may be missing
@@ -201,6 +207,8 @@ private:
       return false;
     for (const TensorInfo &tensor : tensors) {
       size_t count = tensor.count == '1' ? 1 : tensor.count == '?' ? std::min<size_t>(spare, 1) : spare;
+      if (tensor.count == '?' && count && !mayBe(values[each.size()], tensor)) // the next one that may be missing
+        count = 0;
       if (tensor.count != '1')
         spare -= count;
       each.insert(each.end(), count, &tensor);
@@ -328,6 +336,12 @@ private:
       break;
     case OpCode::Extent:
       good = op.extents("expr").size() == 1;
+      break;
+    case OpCode::Attention:
+    case OpCode::AttentionGrad:
+      good = std::all_of(op.operands.begin(), op.operands.begin() + 3,
+                         [&](uint32_t v) { return graph.type(v).rank() == 4; }) &&
+             resultRank == 4 && op.integer("groups", 1) >= 1 && op.integer("sliding_window", 1) >= 1;
       break;
     case OpCode::RandomBits: // a counter of four words, one of them the element's
       good = op.operands.size() <= 4;

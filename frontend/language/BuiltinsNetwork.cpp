@@ -146,54 +146,110 @@ static Value rmsNorm(BoundCall &call) {
   return Value::tensorOf(rows->back(emit, result), x->origins);
 }
 
+/// attention's mask as bool of rank 4; null where there is none, nothing where it is wrong.
+static std::optional<mlir::Value> attentionMask(BoundCall &call, const Emit &emit) {
+  if (!call.given(3))
+    return mlir::Value();
+  std::optional<Value> given = call.tensor(3);
+  if (!given)
+    return std::nullopt;
+  if (!given->tensorType().getElementType().isInteger(1) || given->rank() > 4) {
+    call.e.error(call.ranges[3],
+                 "attention's mask is bool and broadcasts to [B, H, T, S]; this is " + describe(*given));
+    return std::nullopt;
+  }
+  llvm::SmallVector<Dim> dims = dimsOf(given->tensor);
+  while (dims.size() < 4)
+    dims.insert(dims.begin(), Dim(1));
+  return Emit(emit).reshapeTo(given->tensor, dims);
+}
+
+/// Where the first query is among the keys, i32; null where that is not said, nothing where it is wrong.
+static std::optional<mlir::Value> attentionStart(BoundCall &call, const Emit &emit) {
+  if (!call.given(6))
+    return mlir::Value();
+  std::optional<Value> given = call.tensor(6);
+  if (!given)
+    return std::nullopt;
+  if (given->rank() != 0 || isFloat(given->tensorType().getElementType()) ||
+      given->tensorType().getElementType().isInteger(1)) {
+    call.e.error(call.ranges[6], "a start is one integer; this is " + describe(*given));
+    return std::nullopt;
+  }
+  return Emit(emit).convertTo(given->tensor, call.e.builder().getI32Type());
+}
+
+/// scale=, or 1/sqrt of the heads' width.
+static std::optional<double> attentionScale(BoundCall &call, const Value &q) {
+  if (call.given(5))
+    return call.number(5);
+  Dim last = dimsOf(q.tensor).back();
+  if (std::optional<int64_t> width = last.constant(); width && *width > 0)
+    return 1 / std::sqrt(static_cast<double>(*width));
+  call.e.error(call.ranges[0], "attention's last axis, " + last.str() + ", is not a known number")
+      .withHelp("give scale=");
+  return std::nullopt;
+}
+
+/// How many heads of queries share one of keys and values.
+static std::optional<int64_t> attentionGroups(BoundCall &call, const Value &q, const Value &k) {
+  if (q.rank() != 4 || k.rank() != 4 || dimsOf(q.tensor)[1] == dimsOf(k.tensor)[1])
+    return 1;
+  Dim heads = dimsOf(q.tensor)[1], keyHeads = dimsOf(k.tensor)[1];
+  std::optional<Dim> groups = keyHeads == Dim(0) ? std::nullopt : heads.exactDiv(keyHeads);
+  if (groups && groups->constant() && *groups->constant() > 0)
+    return groups->constant();
+  Diagnostic &diagnostic =
+      call.e.error(call.ranges[1], "attention's " + heads.str() + " heads of queries are no multiple of the " +
+                                       keyHeads.str() + " of keys");
+  call.e.noteDim(diagnostic, heads, q.originOf(1));
+  call.e.noteDim(diagnostic, keyHeads, k.originOf(1));
+  return std::nullopt;
+}
+
 static Value attention(BoundCall &call) {
   std::optional<Value> q = call.tensor(0), k = call.tensor(1), v = call.tensor(2);
   std::optional<bool> causal = call.boolean(4);
   if (!q || !k || !v || !causal)
     return Value::error();
   Emit emit = call.e.emit(call.range);
-  mlir::Value mask;
-  if (call.given(3)) {
-    std::optional<Value> given = call.tensor(3);
-    if (!given)
-      return Value::error();
-    if (!given->tensorType().getElementType().isInteger(1) || given->rank() > 4) {
-      call.e.error(call.ranges[3],
-                   "attention's mask is bool and broadcasts to [B, H, T, S]; this is " + describe(*given));
+  std::optional<mlir::Value> mask = attentionMask(call, emit), start = attentionStart(call, emit);
+  std::optional<int64_t> window = call.given(7) ? call.integer(7) : std::optional<int64_t>(0);
+  if (!mask || !start || !window)
+    return Value::error();
+  for (size_t which : {6, 7})
+    if (call.given(which) && !*causal) {
+      call.e.error(call.ranges[which], std::string(which == 6 ? "start" : "window") + " is of causal attention alone")
+          .withHelp("add causal=True");
       return Value::error();
     }
-    llvm::SmallVector<Dim> dims = dimsOf(given->tensor);
-    while (dims.size() < 4)
-      dims.insert(dims.begin(), Dim(1));
-    mask = emit.reshapeTo(given->tensor, dims);
+  if (call.given(7) && *window < 1) {
+    call.e.error(call.ranges[7], "a window is of at least 1 key; this is " + std::to_string(*window));
+    return Value::error();
   }
-  Inferred inferred =
-      inferAttention(q->tensorType(), k->tensorType(), v->tensorType(),
-                     mask ? llvm::cast<mlir::RankedTensorType>(mask.getType()) : mlir::RankedTensorType());
+  AttentionOptions options;
+  if (*mask)
+    options.mask = llvm::cast<mlir::RankedTensorType>(mask->getType());
+  options.causal = *causal;
+  std::optional<int64_t> groups = attentionGroups(call, *q, *k);
+  if (!groups)
+    return Value::error();
+  options.groups = *groups;
+  Inferred inferred = inferAttention(q->tensorType(), k->tensorType(), v->tensorType(), options);
   if (!inferred)
     return refused(call, inferred);
-  double scale = 0;
-  if (call.given(5)) {
-    std::optional<double> given = call.number(5);
-    if (!given)
-      return Value::error();
-    scale = *given;
-  } else {
-    std::optional<int64_t> width = dimsOf(q->tensor).back().constant();
-    if (!width || *width <= 0) {
-      call.e
-          .error(call.ranges[0], "attention's last axis, " + dimsOf(q->tensor).back().str() + ", is not a known number")
-          .withHelp("give scale=");
-      return Value::error();
-    }
-    scale = 1 / std::sqrt(static_cast<double>(*width));
-  }
+  std::optional<double> scale = attentionScale(call, *q);
+  if (!scale)
+    return Value::error();
   Origins origins = {{q->originOf(0)}, {q->originOf(1)}, {q->originOf(2)}, {v->originOf(3)}};
   mlir::OpBuilder &b = call.e.builder();
-  return Value::tensorOf(emit.create<AttentionOp>(inferred.type, q->tensor, k->tensor, v->tensor, mask,
-                                                  b.getF64FloatAttr(scale), b.getBoolAttr(*causal))
-                             ->getResult(0),
-                         shared(std::move(origins)));
+  return Value::tensorOf(
+      emit.create<AttentionOp>(inferred.type, mlir::Type(), q->tensor, k->tensor, v->tensor, *mask, *start,
+                               b.getF64FloatAttr(*scale), b.getBoolAttr(*causal),
+                               options.groups == 1 ? mlir::IntegerAttr() : b.getI64IntegerAttr(options.groups),
+                               call.given(7) ? b.getI64IntegerAttr(*window) : mlir::IntegerAttr())
+          ->getResult(0),
+      shared(std::move(origins)));
 }
 
 //===-- Indexed access --------------------------------------------------------------------------------------------===//
@@ -329,8 +385,11 @@ llvm::ArrayRef<Builtin> networkBuiltins() {
       // x / √(mean(x²) + epsilon) scale over an axis or a tuple of them. torch.nn.functional.rms_norm.
       {"rms_norm", "x, scale, epsilon=1e-6, axis=-1", rmsNorm},
       // softmax(scale q kᵀ) v of [B, H, T, D]; the mask is true where a key is seen; a query that sees none gives 0;
-      // with causal the last query is at the last key. torch.nn.functional.scaled_dot_product_attention.
-      {"attention", "q, k, v, mask=None, causal=False, scale=None", attention},
+      // with causal the last query is at the last key, or the first one at key `start`, and sees the last `window` keys
+      // up
+      // to its own. Keys and values may have fewer heads: H / K of queries share one.
+      // torch.nn.functional.scaled_dot_product_attention.
+      {"attention", "q, k, v, mask=None, causal=False, scale=None, start=None, window=None", attention},
       // -log softmax(logits)[target]: logits [..., C], targets [...] (or shares [..., C]), a weight for each class.
       // torch.nn.functional.cross_entropy.
       {"cross_entropy", "logits, targets, ignore_index=-100, smoothing=0.0, reduction=\"mean\", weight=None",

@@ -154,9 +154,10 @@ LogicalResult rmsNormRule(RmsNormOp op, Backward &b) {
 LogicalResult attentionRule(AttentionOp op, Backward &b) {
   Emit e = b.emit(op);
   Value g = b.gradient(op.getResult());
-  auto gradients = e.create<AttentionGradOp>(op.getQuery().getType(), op.getKey().getType(), op.getValue().getType(),
-                                             op.getQuery(), op.getKey(), op.getValue(), op.getResult(), op.getLse(), g,
-                                             op.getMask(), op.getScaleAttr(), op.getCausalAttr());
+  auto gradients =
+      e.create<AttentionGradOp>(op.getQuery().getType(), op.getKey().getType(), op.getValue().getType(), op.getQuery(),
+                                op.getKey(), op.getValue(), op.getResult(), op.getLse(), g, op.getMask(), op.getStart(),
+                                op.getScaleAttr(), op.getCausalAttr(), op.getGroupsAttr(), op.getSlidingWindowAttr());
   b.give(op.getQuery(), gradients.getDquery());
   b.give(op.getKey(), gradients.getDkey());
   b.give(op.getValue(), gradients.getDvalue());

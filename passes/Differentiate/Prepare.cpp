@@ -42,9 +42,10 @@ void keepAttentionSums(mlir::func::FuncOp function) {
     SmallVector<Dim> dims = dimsOf(op.getResult());
     dims.pop_back();
     mlir::OpBuilder builder(op);
-    auto both = builder.create<AttentionOp>(
-        op.getLoc(), op.getResult().getType(), tensorType(dims, op.getResult().getType().getElementType()),
-        op.getQuery(), op.getKey(), op.getValue(), op.getMask(), op.getScaleAttr(), op.getCausalAttr());
+    auto both = builder.create<AttentionOp>(op.getLoc(), op.getResult().getType(),
+                                            tensorType(dims, op.getResult().getType().getElementType()), op.getQuery(),
+                                            op.getKey(), op.getValue(), op.getMask(), op.getStart(), op.getScaleAttr(),
+                                            op.getCausalAttr(), op.getGroupsAttr(), op.getSlidingWindowAttr());
     op.getResult().replaceAllUsesWith(both.getResult());
     op.erase();
   });

@@ -220,15 +220,23 @@ void Generator::convolution(mlir::Value x) {
                                               one(padding), one(1), one(1), 1)));
 }
 
-/// A matrix's rows over another's, in two heads that are alike.
+/// A matrix's rows over another's, in two heads that are alike, and may share keys; from a place of their own, or in a
+/// window.
 void Generator::attention(mlir::Value x) {
   if (rank(x) != 2)
     return;
-  llvm::SmallVector<Dim> dims = {Dim(1), Dim(2), dimsOf(x)[0], dimsOf(x)[1]};
-  auto heads = [&](mlir::Value value) { return emit_.broadcastTo(value, {2, 3}, dims); };
-  mlir::Value q = heads(x), k = heads(ofType(x.getType())), v = heads(ofType(x.getType()));
-  auto op = emit_.create<AttentionOp>(q.getType(), q, k, v, mlir::Value(), builder_.getF64FloatAttr(0.3),
-                                      builder_.getBoolAttr(below(2)));
+  int64_t shared = below(2) ? 2 : 1;
+  bool causal = below(2);
+  auto heads = [&](mlir::Value value, int64_t count) {
+    return emit_.broadcastTo(value, {2, 3}, {Dim(1), Dim(count), dimsOf(x)[0], dimsOf(x)[1]});
+  };
+  mlir::Value q = heads(x, 2), k = heads(ofType(x.getType()), 2 / shared), v = heads(ofType(x.getType()), 2 / shared);
+  auto i32 = mlir::RankedTensorType::get({}, builder_.getI32Type());
+  mlir::Value start = causal && below(3) == 0 ? emit_.splatInt(i32, static_cast<int64_t>(below(7)) - 2) : mlir::Value();
+  auto window = causal && below(3) == 0 ? builder_.getI64IntegerAttr(1 + below(5)) : mlir::IntegerAttr();
+  auto op = emit_.create<AttentionOp>(q.getType(), mlir::Type(), q, k, v, mlir::Value(), start,
+                                      builder_.getF64FloatAttr(0.3), builder_.getBoolAttr(causal),
+                                      shared == 1 ? mlir::IntegerAttr() : builder_.getI64IntegerAttr(shared), window);
   keep(op.getResult());
 }
 

@@ -219,6 +219,12 @@ case("dynamic_update_slice", "%r = kiln.dynamic_update_slice %a0, %a1[%a2, %a3] 
 case("iota", "%r = kiln.iota 1 : {r0}", [], [torch.arange(4, dtype=torch.int32).expand(3, 4)])
 case("stop_gradient", "%r = kiln.stop_gradient %a0 : {t0}", [x], [x.detach()])
 case("constant", "%r = kiln.constant dense<[1.5, -2.0]> : {r0} : {r0}", [], [torch.tensor([1.5, -2.0])])
+shared_key, shared_value = rand(2, 1, 5, 4), rand(2, 1, 5, 6)
+near = torch.tril(torch.ones(3, 5, dtype=torch.bool), diagonal=1) & ~torch.tril(torch.ones(3, 5, dtype=torch.bool), diagonal=-1)
+case("attention_start_window_shared",
+     "%r = kiln.attention %a0, %a1, %a2 start %a3 : tensor<i32> scale 0.5 {causal = true, groups = 2 : i64, sliding_window = 2 : i64} : {t0}, {t1}, {t2} -> {r0}",
+     [query, shared_key, shared_value, torch.tensor(1, dtype=torch.int32)],
+     [F.scaled_dot_product_attention(query, shared_key, shared_value, near, scale=0.5, enable_gqa=True)])
 
 with open(__file__.replace("make_known_values.py", "KnownValues.inc"), "w") as out:
     out.write(f"// Made by make_known_values.py with PyTorch {torch.__version__}; not to be edited.\n" + "\n".join(cases) + "\n")

@@ -12,7 +12,7 @@ using llvm::SmallVector;
 
 namespace kiln::cpu {
 
-// Below so many queries a panel is mostly empty, and products of a few rows do better.
+// Below so many queries a panel is mostly empty, and each query by itself does better.
 static constexpr int64_t fewestQueries = 8;
 // With fewer batches and heads than this, the queries are shared out too.
 static constexpr int64_t wantedTasks = 16;
@@ -40,9 +40,11 @@ AttentionLowering::AttentionLowering(KernelBuilder &builder, const Op &op)
   lanes = tile.lanes, vectors = tile.vectors, tileRows = tile.rows, rowUnit = tile.rowUnit;
   columns = lanes * vectors;
   query = rowsOf(form.q), key = rowsOf(form.k), value = rowsOf(form.v);
+  key.ofKeys = value.ofKeys = true;
   if (form.backward) {
     result = rowsOf(form.result), gradient = rowsOf(form.gradient);
     dquery = rowsOfResult(0), dkey = rowsOfResult(1), dvalue = rowsOfResult(2);
+    dkey.ofKeys = dvalue.ofKeys = true;
   } else {
     result = rowsOfResult(0);
   }
@@ -81,10 +83,13 @@ bool AttentionLowering::check() {
   for (const Rows &rows : {result, dquery, dkey, dvalue})
     if (rows.exists() && !rows.strides[3].isOne())
       return builder.error = "attention whose result's rows are not contiguous", false;
-  if (graph.bound(form.queries) < fewestQueries || graph.bound(form.keys) < 1)
-    return builder.error = "attention of few queries: products of a few rows do better", false;
-  if (!form.queries.isConstant() && !(form.queries == form.keys))
-    return builder.error = "attention whose queries may be few beside the keys: products of a few rows do better",
+  if (graph.bound(form.keys) < 1)
+    return builder.error = "attention over no keys", false;
+  if (form.backward && graph.bound(form.queries) < fewestQueries)
+    return builder.error = "gradients of attention of few queries: products of a few rows do better", false;
+  if (form.backward && !form.queries.isConstant() && !(form.queries == form.keys))
+    return builder.error = "gradients of attention whose queries may be few beside the keys: products of a few rows do "
+                           "better",
            false;
   return true;
 }
@@ -100,7 +105,7 @@ int64_t AttentionLowering::area(int64_t elements) {
 Value AttentionLowering::pointer(Emitter &e, const Rows &rows, const Task &task, Value row) const {
   Code &code = e.code;
   Value offset = code.mul(row, e.extent(rows.strides[2]));
-  offset = code.add(offset, code.mul(task.head, e.extent(rows.strides[1])));
+  offset = code.add(offset, code.mul(rows.ofKeys ? task.keyHead : task.head, e.extent(rows.strides[1])));
   offset = code.add(offset, code.mul(task.batch, e.extent(rows.strides[0])));
   return code.address(rows.input >= 0 ? e.input(static_cast<size_t>(rows.input))
                                       : e.output(static_cast<size_t>(rows.output)),
@@ -125,29 +130,63 @@ Value AttentionLowering::at(Emitter &e, Value base, Value row, int64_t vector) c
   return code.address(base, place, bytes);
 }
 
+Value AttentionLowering::placeOf(Emitter &e) const {
+  Code &code = e.code;
+  Value keys = e.extent(form.keys), queries = e.extent(form.queries);
+  if (!form.started)
+    return code.sub(keys, queries);
+  // Further away than this no query sees a key either, and sums stay small.
+  Value start = code.op<arith::ExtSIOp>(code.i64, e.value(form.start, {}));
+  Value most = code.add(keys, code.integer(op.slidingWindow)), least = code.sub(code.integer(0), queries);
+  return code.max(code.min(start, most), least);
+}
+
 AttentionLowering::Task AttentionLowering::taskOf(Emitter &e, Value number) const {
   Code &code = e.code;
   Task task;
   Value pair = code.div(number, code.integer(parts));
-  task.batch = code.div(pair, e.extent(form.heads));
-  task.head = code.rem(pair, e.extent(form.heads));
+  task.batch = code.div(pair, e.extent(form.keyHeads));
+  task.head = task.keyHead = code.rem(pair, e.extent(form.keyHeads));
   task.queries = e.extent(form.queries), task.keys = e.extent(form.keys);
   task.width = e.extent(form.width), task.valueWidth = e.extent(form.valueWidth);
-  task.offset = code.sub(task.keys, task.queries);
+  task.offset = placeOf(e);
+  task.skipped = code.integer(0), task.packed = task.keys;
   return task;
+}
+
+void AttentionLowering::forHeads(Emitter &e, const Task &task, llvm::function_ref<void(const Task &)> body) const {
+  Code &code = e.code;
+  if (op.groups == 1)
+    return body(task);
+  code.loop(code.integer(0), code.integer(op.groups), 1, [&](Value number) {
+    Task one = task;
+    one.head = code.add(code.mul(task.keyHead, code.integer(op.groups)), number);
+    body(one);
+  });
 }
 
 AttentionLowering::Panel AttentionLowering::panelOf(Emitter &e, const Task &task, Value number) const {
   Code &code = e.code;
   Panel panel;
+  Value zero = code.integer(0), one = code.integer(1);
   panel.first = code.mul(number, code.integer(columns));
   panel.count = code.min(code.sub(task.queries, panel.first), code.integer(columns));
+  panel.begin = panel.closed = zero;
   panel.open = panel.limit = task.keys;
-  if (op.causal) { // at least one key, so that there is a row of scores for queries which see none
-    Value seen = code.add(panel.first, task.offset), one = code.integer(1);
-    panel.limit = code.max(code.min(code.add(seen, panel.count), task.keys), one);
-    panel.open = code.min(code.max(code.add(seen, one), code.integer(0)), panel.limit);
+  if (!op.causal)
+    return panel;
+  // At least one key, so that there is a row of scores for queries which see none.
+  Value place = code.add(panel.first, task.offset), least = code.min(task.keys, one);
+  panel.limit = code.max(code.min(code.add(place, panel.count), task.keys), least);
+  if (op.slidingWindow) { // keys behind place + 1 - window are seen by the first query, those behind last by the last
+                          // one
+    Value back = code.sub(code.add(place, one), code.integer(op.slidingWindow));
+    Value first = code.max(code.min(back, code.sub(panel.limit, one)), zero);
+    panel.begin = code.mul(code.div(first, code.integer(tileRows)), code.integer(tileRows));
+    Value last = code.add(back, code.sub(panel.count, one));
+    panel.closed = code.min(code.max(last, panel.begin), panel.limit);
   }
+  panel.open = code.min(code.max(code.add(place, one), panel.closed), panel.limit);
   return panel;
 }
 
@@ -264,8 +303,15 @@ Value AttentionLowering::hidden(Emitter &e, const Task &task, const Panel &panel
   Code &code = e.code;
   Value result;
   Value first = code.add(panel.first, code.integer(vector * lanes));
-  if (diagonal && op.causal)
-    result = code.firstLanes(code.sub(key, code.add(task.offset, first)), lanes);
+  if (diagonal && op.causal) {
+    Value ahead = code.sub(key, code.add(task.offset, first)); // of lane 0's own place
+    result = code.firstLanes(ahead, lanes);
+    if (op.slidingWindow) { // lanes from ahead + window on have it behind their window
+      Value near = code.firstLanes(code.add(ahead, code.integer(op.slidingWindow)), lanes);
+      Value behind = code.op<arith::XOrIOp>(near, code.constantInt(near.getType(), 1));
+      result = code.op<arith::OrIOp>(result, behind);
+    }
+  }
   if (form.masked) {
     uint32_t mask = form.mask;
     Indices place{e.at(task.batch), e.at(task.head), e.at(first, 1), e.at(key)};
@@ -291,34 +337,74 @@ Value AttentionLowering::masked(Emitter &e, const Task &task, const Panel &panel
 
 //===-- Forward --------------------------------------------------------------------------------------------------===//
 
-void AttentionLowering::build() {
+AttentionLowering::Few AttentionLowering::fewQueries() const {
+  if (form.backward || form.queries == form.keys)
+    return graph.bound(form.queries) < fewestQueries ? Few::Always : Few::Never;
+  if (graph.bound(form.queries) < fewestQueries)
+    return Few::Always;
+  return form.queries.isConstant() ? Few::Never : Few::Asked;
+}
+
+Value AttentionLowering::areFew(Emitter &e) const {
+  return e.code.compare(arith::CmpIPredicate::slt, e.extent(form.queries), e.code.integer(fewestQueries));
+}
+
+void AttentionLowering::reserve() {
   int64_t s = roundUp(graph.bound(form.keys), tileRows), d = roundUp(graph.bound(form.width), std::max(lanes, rowUnit)),
           v = roundUp(graph.bound(form.valueWidth), std::max(lanes, rowUnit));
   int64_t turned = std::max(tileRows, lanes);
+  if (fewQueries() == Few::Always) {
+    queryPanel = area(d);
+    scores = area(roundUp(s, lanes));
+    return;
+  }
   keySlivers = area(s * d);
   queryPanel = area(d * columns);
   scores = area(s * columns);
   outPanel = area(roundUp(std::max(d, v), turned) * columns + turned * columns);
-  if (form.backward) {
-    keyTurned = area(s * roundUp(d, tileRows));
-    valueSlivers = area(s * v);
-    gradientPanel = area(v * columns);
-    slopes = area(s * columns);
-    queryRows = area(roundUp(d, columns) * columns);
-    gradientRows = area(roundUp(v, columns) * columns);
-    sliver = area(columns * tileRows);
-    keySums = area(s * roundUp(d, columns));
-    valueSums = area(s * roundUp(v, columns));
-  } else {
+  if (!form.backward) {
     valueTurned = area(s * roundUp(v, tileRows));
-    int64_t pairs = std::max<int64_t>(graph.bound(form.batches) * graph.bound(form.heads), 1);
+    return;
+  }
+  keyTurned = area(s * roundUp(d, tileRows));
+  valueSlivers = area(s * v);
+  gradientPanel = area(v * columns);
+  slopes = area(s * columns);
+  queryRows = area(roundUp(d, columns) * columns);
+  gradientRows = area(roundUp(v, columns) * columns);
+  sliver = area(columns * tileRows);
+  keySums = area(s * roundUp(d, columns));
+  valueSums = area(s * roundUp(v, columns));
+}
+
+void AttentionLowering::build() {
+  reserve();
+  Few few = fewQueries();
+  if (!form.backward && few != Few::Always) {
+    int64_t pairs = std::max<int64_t>(graph.bound(form.batches) * graph.bound(form.keyHeads), 1);
     parts = std::clamp<int64_t>(ceilDivide(wantedTasks, pairs), 1, ceilDivide(graph.bound(form.queries), columns));
   }
+  auto tasks = [this, few](Emitter &e) {
+    Value ofRows = e.elements({form.batches, form.heads});
+    Value ofPanels = e.code.mul(e.elements({form.batches, form.keyHeads}), e.code.integer(parts));
+    return few == Few::Always  ? ofRows
+           : few == Few::Never ? ofPanels
+                               : e.code.op<arith::SelectOp>(areFew(e), ofRows, ofPanels);
+  };
+  auto each = [](Emitter &e, llvm::function_ref<void(Value)> body) {
+    e.code.loop(e.arguments.begin, e.arguments.end, 1, body);
+  };
   builder.addPhase(
-      [&](Emitter &e) { return e.code.mul(e.elements({form.batches, form.heads}), e.code.integer(parts)); },
+      tasks,
       [&](Emitter &e) {
-        e.code.loop(e.arguments.begin, e.arguments.end, 1,
-                    [&](Value number) { form.backward ? backwardTask(e, number) : forwardTask(e, number); });
+        auto panels = [&] {
+          each(e, [&](Value number) { form.backward ? backwardTask(e, number) : forwardTask(e, number); });
+        };
+        auto rows = [&] { each(e, [&](Value number) { rowsTask(e, number); }); };
+        if (few == Few::Asked)
+          e.code.ifElse(areFew(e), rows, panels);
+        else
+          few == Few::Always ? rows() : panels();
       },
       lanes);
 }
@@ -326,36 +412,39 @@ void AttentionLowering::build() {
 void AttentionLowering::forwardTask(Emitter &e, Value number) const {
   Code &code = e.code;
   Task task = taskOf(e, number);
-  Value panels = code.ceilDiv(task.queries, code.integer(columns));
+  Value panels = code.ceilDiv(task.queries, code.integer(columns)), one = code.integer(1);
   Value each = code.ceilDiv(panels, code.integer(parts));
   Value first = code.mul(code.rem(number, code.integer(parts)), each), last = code.min(code.add(first, each), panels);
   code.ifThen(code.compare(arith::CmpIPredicate::slt, first, last), [&] {
-    Value zero = code.integer(0);
     // Keys that no query of this part sees need not be packed.
-    task.packed = panelOf(e, task, code.sub(last, code.integer(1))).limit;
-    packSlivers(e, pointer(e, key, task, zero), apart(e, key), task.packed, task.width, e.workerScratch(keySlivers));
-    packTurned(e, pointer(e, value, task, zero), apart(e, value), form.valueWidth, task.packed,
+    task.skipped = panelOf(e, task, first).begin;
+    task.packed = panelOf(e, task, code.sub(last, one)).limit;
+    Value count = code.sub(task.packed, task.skipped);
+    packSlivers(e, pointer(e, key, task, task.skipped), apart(e, key), count, task.width, e.workerScratch(keySlivers));
+    packTurned(e, pointer(e, value, task, task.skipped), apart(e, value), form.valueWidth, count,
                e.workerScratch(valueTurned));
-    code.loop(first, last, 1, [&](Value panel) {
-      Panel p = panelOf(e, task, panel);
-      packPanel(e, pointer(e, query, task, p.first), apart(e, query), p.count, task.width, e.workerScratch(queryPanel));
-      scaleArea(e, e.workerScratch(queryPanel), code.mul(task.width, code.integer(columns)));
-      Value shares = e.workerScratch(scores);
-      multiplyRows(e, e.workerScratch(keySlivers), e.workerScratch(queryPanel), shares, p.limit, task.width);
-      forwardPanel(e, task, p);
+    forHeads(e, task, [&](const Task &one) {
+      code.loop(first, last, 1, [&](Value panel) { forwardPanel(e, one, panelOf(e, one, panel)); });
     });
   });
 }
 
-/// x > y ? x : y, which is one instruction; NaN shows in the sum.
-static Value larger(Code &code, Value x, Value y) {
+Value AttentionLowering::larger(Code &code, Value x, Value y) {
   return code.here<arith::SelectOp>(code.here<arith::CmpFOp>(arith::CmpFPredicate::OGT, x, y), x, y);
 }
 
 void AttentionLowering::forwardPanel(Emitter &e, const Task &task, const Panel &panel) const {
   Code &code = e.code;
   VectorType type = vectorType(e);
-  Value shares = e.workerScratch(scores), zero = code.integer(0);
+  Value shares = e.workerScratch(scores);
+  packPanel(e, pointer(e, query, task, panel.first), apart(e, query), panel.count, task.width,
+            e.workerScratch(queryPanel));
+  scaleArea(e, e.workerScratch(queryPanel), code.mul(task.width, code.integer(columns)));
+  // Scores lie by their key's number, slivers from the first one that was packed.
+  Value before = code.sub(panel.begin, task.skipped);
+  multiplyRows(e, code.address(e.workerScratch(keySlivers), code.mul(before, task.width), bytes),
+               e.workerScratch(queryPanel), at(e, shares, panel.begin, 0), code.sub(panel.limit, panel.begin),
+               task.width);
   auto maxima = [&](Value from, Value to, bool diagonal, const Values &inits) {
     return code.loop(from, to, 1, inits, [&](Value key, ValueRange carried) {
       Values next;
@@ -370,7 +459,9 @@ void AttentionLowering::forwardPanel(Emitter &e, const Task &task, const Panel &
     });
   };
   Values largest(vectors, code.constant(type, -std::numeric_limits<double>::infinity()));
-  largest = maxima(zero, panel.open, false, largest);
+  if (op.slidingWindow)
+    largest = maxima(panel.begin, panel.closed, true, largest);
+  largest = maxima(panel.closed, panel.open, false, largest);
   if (op.causal)
     largest = maxima(panel.open, panel.limit, true, largest);
   // A query that sees no key has powers, a sum and a result of 0: its scores are all -inf, which is not taken off them.
@@ -380,7 +471,7 @@ void AttentionLowering::forwardPanel(Emitter &e, const Task &task, const Panel &
     most = code.here<arith::SelectOp>(none, nothing, most);
   }
   Values sums(vectors, nothing);
-  sums = code.loop(zero, panel.limit, 1, sums, [&](Value key, ValueRange carried) {
+  sums = code.loop(panel.begin, panel.limit, 1, sums, [&](Value key, ValueRange carried) {
     Values next;
     for (int64_t v = 0; v < vectors; ++v) {
       Value place = at(e, shares, key, v);
@@ -392,9 +483,11 @@ void AttentionLowering::forwardPanel(Emitter &e, const Task &task, const Panel &
     return next;
   });
   Value out = e.workerScratch(outPanel), left = e.workerScratch(valueTurned);
+  Value packed = code.sub(task.packed, task.skipped);
   forSlivers(e, form.valueWidth, [&](Value first, int64_t height) {
-    tile(e, height, code.address(left, code.mul(first, task.packed), bytes), shares, at(e, out, first, 0),
-         code.integer(columns * bytes), panel.limit, false);
+    Value from = code.add(code.mul(first, packed), code.mul(before, code.integer(height)));
+    tile(e, height, code.address(left, from, bytes), at(e, shares, panel.begin, 0), at(e, out, first, 0),
+         code.integer(columns * bytes), code.sub(panel.limit, panel.begin), false);
   });
   Values factors, empty;
   for (Value sum : sums) {

@@ -1,10 +1,15 @@
 // Attention, softmax(scale q k^T + mask) v, and its gradients, without a matrix of scores.
 //
-// A task takes a batch and head (few of these: and a part of the queries). Keys and values are packed once a task;
-// queries come in panels as wide as a register tile. All is computed turned: the scores of a panel are [keys][panel],
-// so that a softmax runs down the rows with the queries side by side in vectors, and the shares lie as the next product
-// wants its right operand. A panel's scores are all of the matrix that ever exists, in the worker's scratch. Under a
-// causal mask keys beyond the panel's last query are not looked at.
+// A task takes a batch and a head of keys (few of these: and a part of the queries), with all heads of queries that
+// share it. Keys and values are packed once a task; queries come in panels as wide as a register tile. All is computed
+// turned: the scores of a panel are [keys][panel], so that a softmax runs down the rows with the queries side by side
+// in vectors, and the shares lie as the next product wants its right operand. A panel's scores are all of the matrix
+// that ever exists, in the worker's scratch. Under a causal mask keys beyond the panel's last query are not looked at,
+// nor those before the first one's sliding window.
+//
+// Where queries are few (a step of decoding), a task takes a batch and head of queries, and each query its keys as they
+// lie: dot products of whole rows, a softmax along them, and the values' rows added up. Nothing is packed, and the work
+// grows with the keys that are seen, however long the cache.
 //
 // The backward half makes a panel's shares again from its scores and lse, and from them, with g the result's gradient:
 // dv += P^T g, dS = P (g v^T - rowsum(g result)), dq = scale dS k, dk += scale dS^T q. A task's dk and dv are summed in
@@ -36,18 +41,20 @@ private:
   struct Rows {
     int input = -1, output = -1;
     Shape strides;
+    bool ofKeys = false; // heads are those of keys and values
     bool exists() const { return input >= 0 || output >= 0; }
   };
   /// What is known throughout a task.
   struct Task {
-    Value batch, head;
+    Value batch, head, keyHead;
     Value queries, keys, width, valueWidth; // T, S, D, E
-    Value offset;                           // S - T: query t sees keys up to t + offset
-    Value packed;                           // how many keys were packed
+    Value offset;                           // start, else S - T: causal query t sees keys up to t + offset
+    Value skipped, packed;                  // keys are packed from `skipped` on, a multiple of a sliver, below `packed`
   };
-  /// Queries of one panel: from `first`, `count` of them. Keys below `open` are seen by all, from `limit` on by none.
+  /// Queries of one panel: from `first`, `count` of them. Keys before `begin` are seen by none, as are those from
+  /// `limit` on, and keys from `closed` to `open` by all.
   struct Panel {
-    Value first, count, open, limit;
+    Value first, count, begin, closed, open, limit;
   };
 
   Rows rowsOf(uint32_t value) const;
@@ -56,10 +63,32 @@ private:
   Value pointer(Emitter &e, const Rows &rows, const Task &task, Value row) const;
   Value apart(Emitter &e, const Rows &rows) const; // bytes between rows
 
+  void reserve();
   /// Reserves a worker's scratch: with room for what whole vectors write past the end.
   int64_t area(int64_t elements);
 
+  /// Whether queries are few: known (then and never), or asked at run time.
+  enum class Few { Never, Always, Asked };
+  Few fewQueries() const;
+  Value areFew(Emitter &e) const;
+  void rowsTask(Emitter &e, Value number) const; // of few queries
+  /// A query by itself: row `row`, and the keys that causality and the window let it see, from a multiple of the lanes.
+  struct Single {
+    Value row, begin, first, limit;
+  };
+  Single singleOf(Emitter &e, const Task &task, Value row) const;
+  /// Its scores, into the scratch; gives the largest of them, for each lane.
+  Value scoresOf(Emitter &e, const Task &task, const Single &one) const;
+  Value dots(Emitter &e, const Task &task, const Single &one, Value key) const; // of as many keys as lanes, from `key`
+  Value hiddenKeys(Emitter &e, const Task &task, const Single &one, Value key) const;
+  /// The values' rows added up by the powers in the scratch, times `factor`, where they belong.
+  void storeValues(Emitter &e, const Task &task, const Single &one, Value factor) const;
+  void storeSum(Emitter &e, const Task &task, const Single &one, Value lse) const;
+
   Task taskOf(Emitter &e, Value number) const;
+  /// The task with each head of queries in turn that shares its keys.
+  void forHeads(Emitter &e, const Task &task, llvm::function_ref<void(const Task &)> body) const;
+  Value placeOf(Emitter &e) const; // Task::offset
   Panel panelOf(Emitter &e, const Task &task, Value number) const;
   void forwardTask(Emitter &e, Value number) const;
   void forwardPanel(Emitter &e, const Task &task, const Panel &panel) const;
@@ -87,6 +116,8 @@ private:
   void storeTurned(Emitter &e, const Rows &rows, const Task &task, const Panel &panel, Value from, const Extent &size,
                    const Values &factors) const;
 
+  /// x > y ? x : y, which is one instruction; NaN shows in the sum.
+  static Value larger(Code &code, Value x, Value y);
   mlir::VectorType vectorType(Emitter &e) const;
   Value at(Emitter &e, Value base, Value row, int64_t vector) const; // a panel's vector
   /// The lanes of queries that do not see key `key`, null for none; `diagonal`: the causal mask may hide some.

@@ -12,7 +12,6 @@ namespace kiln::cpu {
 void AttentionLowering::backwardTask(Emitter &e, Value number) const {
   Code &code = e.code;
   Task task = taskOf(e, number);
-  task.packed = task.keys;
   Value zero = code.integer(0);
   Value keyRows = pointer(e, key, task, zero), valueRows = pointer(e, value, task, zero);
   packSlivers(e, keyRows, apart(e, key), task.keys, task.width, e.workerScratch(keySlivers));
@@ -24,8 +23,10 @@ void AttentionLowering::backwardTask(Emitter &e, Value number) const {
     code.loop(zero, code.mul(rows, code.integer(sumColumns(ofKeys))), lanes, [&](Value i) {
       code.store(none, code.address(e.workerScratch(ofKeys ? keySums : valueSums), i, bytes), bytes);
     });
-  code.loop(zero, code.ceilDiv(task.queries, code.integer(columns)), 1,
-            [&](Value panel) { backwardPanel(e, task, panelOf(e, task, panel)); });
+  forHeads(e, task, [&](const Task &one) {
+    code.loop(zero, code.ceilDiv(task.queries, code.integer(columns)), 1,
+              [&](Value panel) { backwardPanel(e, one, panelOf(e, one, panel)); });
+  });
   for (bool ofKeys : {true, false})
     storeSums(e, ofKeys ? dkey : dvalue, task, e.workerScratch(ofKeys ? keySums : valueSums), ofKeys);
 }
@@ -73,12 +74,18 @@ void AttentionLowering::backwardPanel(Emitter &e, const Task &task, const Panel 
     Value mask = code.firstLanes(code.sub(panel.count, code.integer(v * lanes)), lanes);
     lse.push_back(code.maskedLoad(type, sumsPlace(e, sums, task, panel, v), mask, bytes));
   }
-  multiplyRows(e, e.workerScratch(keySlivers), ofQueries, e.workerScratch(scores), panel.limit, task.width);
-  multiplyRows(e, e.workerScratch(valueSlivers), ofGradient, e.workerScratch(slopes), panel.limit, task.valueWidth);
+  Value seen = code.sub(panel.limit, panel.begin);
+  auto products = [&](int64_t slivers, Value right, int64_t to, Value k) {
+    multiplyRows(e, code.address(e.workerScratch(slivers), code.mul(panel.begin, k), bytes), right,
+                 at(e, e.workerScratch(to), panel.begin, 0), seen, k);
+  };
+  products(keySlivers, ofQueries, scores, task.width);
+  products(valueSlivers, ofGradient, slopes, task.valueWidth);
   slopesOf(e, task, panel, lse, delta);
   forSlivers(e, form.width, [&](Value first, int64_t height) {
-    tile(e, height, code.address(e.workerScratch(keyTurned), code.mul(first, task.packed), bytes),
-         e.workerScratch(slopes), at(e, out, first, 0), step, panel.limit, false);
+    Value from = code.add(code.mul(first, task.packed), code.mul(panel.begin, code.integer(height)));
+    tile(e, height, code.address(e.workerScratch(keyTurned), from, bytes),
+         at(e, e.workerScratch(slopes), panel.begin, 0), at(e, out, first, 0), step, seen, false);
   });
   storeTurned(e, dquery, task, panel, out, form.width, Values(vectors, code.constant(type, op.scale)));
   addKeySums(e, task, panel, queryFrom, gradientFrom);
@@ -102,7 +109,9 @@ void AttentionLowering::slopesOf(Emitter &e, const Task &task, const Panel &pane
       }
     });
   };
-  pass(code.integer(0), panel.open, false);
+  if (op.slidingWindow)
+    pass(panel.begin, panel.closed, true);
+  pass(panel.closed, panel.open, false);
   if (!op.causal)
     return;
   // To the end of the last sliver, which is added to the keys' sums as a whole.
@@ -120,7 +129,7 @@ void AttentionLowering::addKeySums(Emitter &e, const Task &task, const Panel &pa
   scaleArea(e, ofQueries, code.integer(sumColumns(true) * columns));
   callSplit(code, split, gradientFrom, apart(e, gradient), task.valueWidth, panel.count, ofGradient, panelBytes);
   Value block = e.workerScratch(sliver), apartHere = code.integer(columns * bytes);
-  code.loop(zero, panel.limit, tileRows, [&](Value key) {
+  code.loop(panel.begin, panel.limit, tileRows, [&](Value key) {
     for (bool ofKeys : {false, true}) {
       Value from = at(e, e.workerScratch(ofKeys ? slopes : scores), key, 0), right = ofKeys ? ofQueries : ofGradient;
       packSlivers(e, from, apartHere, code.integer(tileRows), panel.count, block);

@@ -110,6 +110,7 @@ static bool convertAttribute(const sdk::Op &source, const sdk::Attr &attr, Op &o
                          .Case("stream", &op.stream)
                          .Case("k", &op.k)
                          .Case("groups", &op.groups)
+                         .Case("sliding_window", &op.slidingWindow)
                          .Default(nullptr);
   if (integer)
     return *integer = attr.integer, true;

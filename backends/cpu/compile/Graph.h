@@ -61,7 +61,7 @@ struct Op {
 
   // Attributes, under the names that the dialect gives them. Empty or zero where an op has none.
   llvm::SmallVector<int64_t, 4> axes; // broadcast, reduce, reverse; transpose's permutation
-  int64_t axis = 0, batchDims = 0, stream = 0, k = 0, groups = 1;
+  int64_t axis = 0, batchDims = 0, stream = 0, k = 0, groups = 1, slidingWindow = 0;
   bool reverse = false, exclusive = false, descending = false, causal = false;
   double scale = 1;
   Predicate predicate = Predicate::Eq;

@@ -16,7 +16,8 @@ constexpr int64_t widest = 256; // of a head: a row is kept in registers
 /// The attention op of a kernel, beside which only transposes and what makes a mask may stand.
 struct Form : AttentionForm<Graph, kiln_extent> {
   Form(const Graph &graph, const Op &op)
-      : AttentionForm(graph, op), op(&op), causal(op.integer("causal") != 0), scale(op.real("scale", 1)) {}
+      : AttentionForm(graph, op), op(&op), causal(op.integer("causal") != 0), scale(op.real("scale", 1)),
+        groups(op.integer("groups", 1)), window(op.integer("sliding_window")) {}
   bool isTaken(const Graph &graph) const {
     return graph.type(q).dtype != KILN_F64 && isKept(width) && isKept(valueWidth);
   }
@@ -25,6 +26,7 @@ struct Form : AttentionForm<Graph, kiln_extent> {
   const Op *op;
   bool causal;
   double scale;
+  int64_t groups, window; // 0: all keys up to a query's own place
 };
 
 /// Rows that stream by, under a name: one element a row, or `width` of them.
@@ -33,6 +35,7 @@ struct Stream {
   uint32_t value;
   int64_t width;
   uint32_t scratch = KILN_NONE; // a place in place of the value
+  bool ofKeys = false;          // its heads are those of keys and values
 };
 
 class Printer {
@@ -45,8 +48,11 @@ public:
   bool keyGradients(uint32_t delta);
 
 private:
-  void begin(const kiln_extent &rows);
-  void keep(const std::string &array, uint32_t value, int64_t width);
+  void begin(const kiln_extent &rows, bool ofKeys);
+  void keep(const std::string &array, uint32_t value, int64_t width, bool ofKeys = false);
+  Expr headOf(bool ofKeys) { return !ofKeys && headsTurn ? here("h") : Emitter::outer(ofKeys ? "kh" : "h"); }
+  void openKeys();
+  std::string firstKey();
   void clear(const std::string &array, int64_t width);
   /// Opens the loop over the tiles of what streams, from row `first` to `last`, and brings a tile in.
   void openTiles(const std::string &first, const std::string &last, const kiln_extent &count,
@@ -59,7 +65,7 @@ private:
   void addTo(const std::string &array, const std::string &factor, const std::string &name, int64_t width);
   std::string hidden(const Expr &query, const Expr &key);
   std::string exponential(const std::string &x);
-  bool storeRow(size_t result, const std::string &array, int64_t width, const std::string &factor);
+  bool storeRow(size_t result, const std::string &array, int64_t width, const std::string &factor, bool ofKeys = false);
   bool storeOne(size_t result, const Index &index, const std::string &text);
   std::string number(const kiln_extent &extent) { return group.word(Number(extent)); }
   std::string literal(double x) { return emitter.literal(KILN_F32, x, 0).text; }
@@ -75,6 +81,7 @@ private:
   Emitter &emitter;
   const std::string scalar = emitter.registerType(KILN_F32), fma = emitter.language().fma, zero = literal(0);
   const bool shares;
+  bool headsTurn = false; // h is a loop's: that of the queries' heads which share the keys
   const int threads;
   int tile = 16; // rows of what streams
   std::vector<Stream> streams;
@@ -86,25 +93,47 @@ private:
 //===-- Rows ------------------------------------------------------------------------------------------------------===//
 
 /// A workgroup's rows are of one head. Invocations without a row go along with the last one.
-void Printer::begin(const kiln_extent &rows) {
-  Number tiles = ceilDiv(Number(rows), threads), groups = Number(form.batches) * Number(form.heads) * tiles;
+void Printer::begin(const kiln_extent &rows, bool ofKeys) {
+  const kiln_extent &heads = ofKeys ? form.keyHeads : form.heads;
+  Number tiles = ceilDiv(Number(rows), threads), groups = Number(form.batches) * Number(heads) * tiles;
   group.local(static_cast<uint32_t>(threads));
   group.grid(groups);
   emitter.line("const " + emitter.indexType() + " lane = " + localX(emitter) + ";");
   emitter.line("const " + emitter.indexType() + " own = min(group, " + group.word(groups) + " - 1), above = own / " +
                group.word(tiles) + ";");
-  emitter.line("const " + emitter.indexType() + " b = above / " + number(form.heads) + ", h = above % " +
-               number(form.heads) + ";");
+  std::string head = "above % " + number(heads);
+  emitter.line("const " + emitter.indexType() + " b = above / " + number(heads) + ", " +
+               (ofKeys ? "kh = " + head : "h = " + head + ", kh = h / " + std::to_string(form.groups)) + ";");
   emitter.line("const " + emitter.indexType() + " begin = own % " + group.word(tiles) + " * " +
                std::to_string(threads) + ", end = min(begin + " + std::to_string(threads) + ", " + number(rows) + ");");
   emitter.line("const bool valid = group == own && begin + lane < end;");
   emitter.line("const " + emitter.indexType() + " row = min(begin + lane, end - 1);");
+  if (!form.causal)
+    return;
+  // Where query 0 is among the keys. Further away than this no query sees a key either.
+  std::string keys = number(form.keys), queries = number(form.queries), place = keys + " - " + queries;
+  if (form.started) {
+    emitter.line("const " + emitter.indexType() + " start = " + emitter.element(form.start, {}).text + ";");
+    place = "min(max(start, -" + queries + "), " + keys + " + " + std::to_string(form.window) + ")";
+  }
+  emitter.line("const " + emitter.indexType() + " place = " + place + ";");
 }
 
-void Printer::keep(const std::string &array, uint32_t value, int64_t width) {
+/// Opens the loop over the tiles of keys that some query of the workgroup may see.
+void Printer::openKeys() {
+  std::string keys = number(form.keys);
+  openTiles(firstKey(), form.causal ? "min(" + keys + ", end + place)" : keys, form.keys,
+            {{"k", form.k, form.width.value, KILN_NONE, true}, {"v", form.v, form.valueWidth.value, KILN_NONE, true}});
+}
+
+std::string Printer::firstKey() {
+  return form.window ? "max(0, begin + place + 1 - " + std::to_string(form.window) + ")" : "0";
+}
+
+void Printer::keep(const std::string &array, uint32_t value, int64_t width, bool ofKeys) {
   emitter.line(scalar + " " + array + "[" + std::to_string(width) + "];");
   Expr d = emitter.loop(emitter.index(width));
-  Index at = {Emitter::outer("b"), Emitter::outer("h"), Emitter::outer("row"), d};
+  Index at = {Emitter::outer("b"), headOf(ofKeys), Emitter::outer("row"), d};
   emitter.line(array + "[" + d.text + "] = " + emitter.element(value, at).text + ";");
   emitter.close();
 }
@@ -166,7 +195,7 @@ std::string Printer::streamed(const std::string &name, const std::string &j, con
   if (stream.scratch != KILN_NONE)
     return group.load(stream.scratch, KILN_F32,
                       "(b * " + number(form.heads) + " + h) * " + number(form.queries) + " + " + row);
-  Index at = {Emitter::outer("b"), Emitter::outer("h"), here(row)};
+  Index at = {Emitter::outer("b"), headOf(stream.ofKeys), here(row)};
   if (graph.type(stream.value).rank() == 4)
     at.push_back(here(d));
   return emitter.element(stream.value, at).text;
@@ -198,11 +227,14 @@ std::string Printer::hidden(const Expr &query, const Expr &key) {
   emitter.line(std::string(emitter.language().boolean) + " " + name + " = " + key.text + " >= " + s + " || " +
                query.text + " >= " + t + ";");
   if (form.causal)
-    emitter.line(name + " = " + name + " || " + key.text + " > " + query.text + " + " + s + " - " + t + ";");
+    emitter.line(name + " = " + name + " || " + key.text + " > " + query.text + " + place;");
+  if (form.window)
+    emitter.line(name + " = " + name + " || " + key.text + " <= " + query.text + " + place - " +
+                 std::to_string(form.window) + ";");
   if (!form.masked)
     return name;
   emitter.open("if (!" + name + ")", /*guard=*/true);
-  Index at = {Emitter::outer("b"), Emitter::outer("h"), query, key};
+  Index at = {Emitter::outer("b"), headOf(false), query, key};
   const std::vector<kiln_extent> &dims = graph.type(form.mask).dims;
   for (size_t axis = 0; axis < at.size(); ++axis)
     if (isOne(dims[axis]))
@@ -237,10 +269,10 @@ bool Printer::storeOne(size_t number, const Index &index, const std::string &tex
   return true;
 }
 
-bool Printer::storeRow(size_t number, const std::string &array, int64_t width, const std::string &factor) {
+bool Printer::storeRow(size_t number, const std::string &array, int64_t width, const std::string &factor, bool ofKeys) {
   emitter.open("if (valid)", /*guard=*/true);
   Expr d = emitter.loop(emitter.index(width));
-  Index at = {Emitter::outer("b"), Emitter::outer("h"), Emitter::outer("row"), d};
+  Index at = {Emitter::outer("b"), headOf(ofKeys), Emitter::outer("row"), d};
   bool good = storeOne(number, at, "(" + array + "[" + d.text + "]" + factor + ")");
   emitter.close();
   emitter.close();
@@ -250,14 +282,12 @@ bool Printer::storeRow(size_t number, const std::string &array, int64_t width, c
 //===-- Passes ----------------------------------------------------------------------------------------------------===//
 
 bool Printer::forward() {
-  std::string keys = number(form.keys), queries = number(form.queries);
   std::string minusInfinity = emitter.neutral("max", KILN_F32).text;
-  begin(form.queries);
+  begin(form.queries, false);
   keep("q", form.q, form.width.value);
   clear("sum", form.valueWidth.value);
   emitter.line(scalar + " most = " + minusInfinity + ", total = " + zero + ";");
-  std::string last = form.causal ? "min(" + keys + ", end + " + keys + " - " + queries + ")" : keys;
-  openTiles("0", last, form.keys, {{"k", form.k, form.width.value}, {"v", form.v, form.valueWidth.value}});
+  openKeys();
   emitter.line(scalar + " scores[" + std::to_string(tile) + "], highest = most;");
   openRows();
   std::string score = dot("q", "k", form.width.value), away = hidden(here("row"), here("(first + j)"));
@@ -295,7 +325,7 @@ bool Printer::forward() {
 bool Printer::queryGradient(uint32_t delta) {
   std::string keys = number(form.keys), queries = number(form.queries);
   std::string minusInfinity = emitter.neutral("max", KILN_F32).text;
-  begin(form.queries);
+  begin(form.queries, false);
   keep("q", form.q, form.width.value);
   keep("g", form.gradient, form.valueWidth.value);
   clear("dq", form.width.value);
@@ -306,8 +336,7 @@ bool Printer::queryGradient(uint32_t delta) {
   at.push_back(d);
   emitter.line("delta = " + fma + "(g[" + d.text + "], " + emitter.element(form.result, at).text + ", delta);");
   emitter.close();
-  std::string last = form.causal ? "min(" + keys + ", end + " + keys + " - " + queries + ")" : keys;
-  openTiles("0", last, form.keys, {{"k", form.k, form.width.value}, {"v", form.v, form.valueWidth.value}});
+  openKeys();
   openRows();
   std::string score = dot("q", "k", form.width.value), away = hidden(here("row"), here("(first + j)"));
   emitter.line("const " + scalar + " s = " + away + " ? " + minusInfinity + " : " + score + " * " +
@@ -325,16 +354,24 @@ bool Printer::queryGradient(uint32_t delta) {
 }
 
 bool Printer::keyGradients(uint32_t delta) {
-  std::string keys = number(form.keys), queries = number(form.queries);
+  std::string queries = number(form.queries);
   std::string minusInfinity = emitter.neutral("max", KILN_F32).text;
-  begin(form.keys);
-  keep("k", form.k, form.width.value);
-  keep("v", form.v, form.valueWidth.value);
+  begin(form.keys, true);
+  keep("k", form.k, form.width.value, true);
+  keep("v", form.v, form.valueWidth.value, true);
   clear("dk", form.width.value);
   clear("dv", form.valueWidth.value);
-  // The first query that sees the workgroup's first key.
-  std::string first = form.causal ? "max(0, begin - " + keys + " + " + queries + ")" : "0";
-  openTiles(first, queries, form.queries,
+  headsTurn = form.groups > 1;
+  if (headsTurn) // each head of queries in turn that shares these keys
+    emitter.loopNamed("g", emitter.index(0), emitter.index(form.groups), emitter.index(1), form.groups,
+                      emitter.language().dontUnroll);
+  emitter.line("const " + emitter.indexType() + " h = kh" +
+               (headsTurn ? " * " + std::to_string(form.groups) + " + g" : "") + ";");
+  // From the first query that sees the workgroup's first key to the last one whose window holds its last key.
+  std::string first = form.causal ? "max(0, begin - place)" : "0", last = queries;
+  if (form.window)
+    last = "min(" + queries + ", end - place + " + std::to_string(form.window - 1) + ")";
+  openTiles(first, last, form.queries,
             {{"q", form.q, form.width.value},
              {"g", form.gradient, form.valueWidth.value},
              {"lse", form.lse, 1},
@@ -353,8 +390,10 @@ bool Printer::keyGradients(uint32_t delta) {
   addTo("dk", "ds", "q", form.width.value);
   emitter.close();
   closeTiles();
-  return storeRow(1, "dk", form.width.value, " * " + literal(form.scale)) &&
-         storeRow(2, "dv", form.valueWidth.value, "");
+  if (headsTurn)
+    emitter.close();
+  return storeRow(1, "dk", form.width.value, " * " + literal(form.scale), true) &&
+         storeRow(2, "dv", form.valueWidth.value, "", true);
 }
 
 bool buildAttention(Builder &builder) {

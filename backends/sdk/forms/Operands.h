@@ -169,21 +169,25 @@ template <class Dims> Dims dimsAt(const Dims &dims, const std::vector<size_t> &a
 
 /// Of attention and attention_grad: which value is what.
 template <class Graph, class Extent> struct AttentionForm {
-  bool backward = false, masked = false;
-  uint32_t q = 0, k = 0, v = 0, result = 0, lse = 0, gradient = 0, mask = 0;
-  Extent batches, heads, queries, keys, width, valueWidth;
+  bool backward = false, masked = false, started = false;
+  uint32_t q = 0, k = 0, v = 0, result = 0, lse = 0, gradient = 0, mask = 0, start = 0;
+  Extent batches, heads, keyHeads, queries, keys, width, valueWidth;
 
   AttentionForm() = default;
   template <class Op> AttentionForm(const Graph &graph, const Op &op) : backward(op.code == OpCode::AttentionGrad) {
     size_t needed = backward ? 6 : 3;
-    masked = op.operands.size() > needed;
+    masked = op.operands.size() > needed && graph.type(op.operands[needed]).dtype == KILN_BOOL;
+    started = op.operands.size() > needed + (masked ? 1 : 0);
     q = op.operands[0], k = op.operands[1], v = op.operands[2];
     if (backward)
       result = op.operands[3], lse = op.operands[4], gradient = op.operands[5];
     if (masked)
       mask = op.operands[needed];
+    if (started)
+      start = op.operands.back();
     const auto &query = graph.type(q).dims, &value = graph.type(v).dims;
-    batches = query[0], heads = query[1], queries = query[2], width = query[3], keys = value[2], valueWidth = value[3];
+    batches = query[0], heads = query[1], keyHeads = value[1], queries = query[2], width = query[3], keys = value[2],
+    valueWidth = value[3];
   }
 };
 

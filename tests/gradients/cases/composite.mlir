@@ -41,6 +41,16 @@ func.func @attention_plain(%q: tensor<1x2x3x4xf32>, %k: tensor<1x2x3x4xf32>, %v:
   %0 = kiln.attention %q, %k, %v scale 0.5 : tensor<1x2x3x4xf32>, tensor<1x2x3x4xf32>, tensor<1x2x3x4xf32> -> tensor<1x2x3x4xf32>
   return %0 : tensor<1x2x3x4xf32>
 }
+func.func @attention_shared_window(%q: tensor<1x4x6x3xf32>, %k: tensor<1x2x6x3xf32>, %v: tensor<1x2x6x2xf32>) -> tensor<1x4x6x2xf32> {
+  %0 = kiln.attention %q, %k, %v scale 0.35 {causal = true, groups = 2 : i64, sliding_window = 3 : i64}
+      : tensor<1x4x6x3xf32>, tensor<1x2x6x3xf32>, tensor<1x2x6x2xf32> -> tensor<1x4x6x2xf32>
+  return %0 : tensor<1x4x6x2xf32>
+}
+func.func @attention_started(%q: tensor<1x2x3x3xf32>, %k: tensor<1x2x7x3xf32>, %v: tensor<1x2x7x2xf32>, %s: tensor<i32> {test.range = [2, 3]}) -> tensor<1x2x3x2xf32> {
+  %0 = kiln.attention %q, %k, %v start %s : tensor<i32> scale 0.35 {causal = true}
+      : tensor<1x2x3x3xf32>, tensor<1x2x7x3xf32>, tensor<1x2x7x2xf32> -> tensor<1x2x3x2xf32>
+  return %0 : tensor<1x2x3x2xf32>
+}
 func.func @dropout(%x: tensor<4x8xf32>, %seed: tensor<ui32> {test.range = [1, 9]}, %step: tensor<i32>) -> tensor<4x8xf32> {
   %0 = kiln.dropout %x, %seed, %step p 0.4 stream 3 : tensor<4x8xf32>, tensor<ui32>, tensor<i32>
   return %0 : tensor<4x8xf32>

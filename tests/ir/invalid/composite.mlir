@@ -174,7 +174,7 @@ func.func @f(%q: tensor<2x4x6x8xf32>, %l: tensor<2x4x8xf32>) {
 // attention_grad (C2)
 func.func @f(%q: tensor<2x4x6x8xf32>, %k: tensor<2x4x9x8xf32>, %l: tensor<2x4x6xf32>) {
   // expected-error@+1 {{failed to verify that (C2) all of {key, dkey} have the same type}}
-  %dq, %dk, %dv = "kiln.attention_grad"(%q, %k, %k, %q, %l, %q) {scale = 1.0} : (tensor<2x4x6x8xf32>, tensor<2x4x9x8xf32>, tensor<2x4x9x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6xf32>, tensor<2x4x6x8xf32>) -> (tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x9x8xf32>)
+  %dq, %dk, %dv = "kiln.attention_grad"(%q, %k, %k, %q, %l, %q) {scale = 1.0, operandSegmentSizes = array<i32: 1, 1, 1, 1, 1, 1, 0, 0>} : (tensor<2x4x6x8xf32>, tensor<2x4x9x8xf32>, tensor<2x4x9x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6xf32>, tensor<2x4x6x8xf32>) -> (tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x9x8xf32>)
   return
 }
 
@@ -183,8 +183,48 @@ func.func @f(%q: tensor<2x4x6x8xf32>, %k: tensor<2x4x9x8xf32>, %l: tensor<2x4x6x
 // attention_grad (C3)
 func.func @f(%q: tensor<2x4x6x8xf32>, %g: tensor<2x4x6x9xf32>, %l: tensor<2x4x6xf32>) {
   // expected-error@+1 {{failed to verify that (C3) all of {result, gradient} have the same type}}
-  %dq, %dk, %dv = "kiln.attention_grad"(%q, %q, %q, %q, %l, %g) {scale = 1.0} : (tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6xf32>, tensor<2x4x6x9xf32>) -> (tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>)
+  %dq, %dk, %dv = "kiln.attention_grad"(%q, %q, %q, %q, %l, %g) {scale = 1.0, operandSegmentSizes = array<i32: 1, 1, 1, 1, 1, 1, 0, 0>} : (tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6xf32>, tensor<2x4x6x9xf32>) -> (tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>)
   return
+}
+
+// -----
+
+func.func @attention_groups(%q: tensor<2x4x6x8xf32>, %k: tensor<2x3x6x8xf32>) -> tensor<2x4x6x8xf32> {
+  // expected-error@+1 {{'kiln.attention' op (C1) expected query [B, H, T, D], key [B, H, S, D] and value [B, H, S, E], with 2 heads of queries for each of keys and values, found f32[2, 4, 6, 8], f32[2, 3, 6, 8] and f32[2, 3, 6, 8]}}
+  %r = kiln.attention %q, %k, %k scale 1.0 {groups = 2 : i64} : tensor<2x4x6x8xf32>, tensor<2x3x6x8xf32>, tensor<2x3x6x8xf32> -> tensor<2x4x6x8xf32>
+  return %r : tensor<2x4x6x8xf32>
+}
+
+// -----
+
+func.func @attention_no_groups(%q: tensor<2x4x6x8xf32>) -> tensor<2x4x6x8xf32> {
+  // expected-error@+1 {{'kiln.attention' op (C5) groups must be at least 1, found 0}}
+  %r = kiln.attention %q, %q, %q scale 1.0 {groups = 0 : i64} : tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32> -> tensor<2x4x6x8xf32>
+  return %r : tensor<2x4x6x8xf32>
+}
+
+// -----
+
+func.func @attention_start(%q: tensor<2x4x6x8xf32>, %s: tensor<i64>) -> tensor<2x4x6x8xf32> {
+  // expected-error@+1 {{'kiln.attention' op (C3) start must be a scalar i32, found i64[]}}
+  %r = kiln.attention %q, %q, %q start %s : tensor<i64> scale 1.0 {causal = true} : tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32> -> tensor<2x4x6x8xf32>
+  return %r : tensor<2x4x6x8xf32>
+}
+
+// -----
+
+func.func @attention_start_of_all(%q: tensor<2x4x6x8xf32>, %s: tensor<i32>) -> tensor<2x4x6x8xf32> {
+  // expected-error@+1 {{'kiln.attention' op (C3) start says where causal queries begin: without causal it has no meaning}}
+  %r = kiln.attention %q, %q, %q start %s : tensor<i32> scale 1.0 : tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32> -> tensor<2x4x6x8xf32>
+  return %r : tensor<2x4x6x8xf32>
+}
+
+// -----
+
+func.func @attention_window(%q: tensor<2x4x6x8xf32>) -> tensor<2x4x6x8xf32> {
+  // expected-error@+1 {{'kiln.attention' op (C4) a sliding window is of at least 1 key and needs causal, found 0}}
+  %r = kiln.attention %q, %q, %q scale 1.0 {causal = true, sliding_window = 0 : i64} : tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32> -> tensor<2x4x6x8xf32>
+  return %r : tensor<2x4x6x8xf32>
 }
 
 // -----
