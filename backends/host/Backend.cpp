@@ -434,16 +434,19 @@ bool Backend::claim(const kiln_kernel &kernel, const kiln_target &target, Answer
 }
 
 bool Backend::compile(const kiln_program &program, const kiln_target &target, std::vector<Blob> &blobs,
-                      std::string &error) const {
+                      std::string &error, const std::string &cacheFolder) const {
   blobs.clear();
   Capabilities capabilities;
   if (!this->capabilities(target, capabilities, error))
     return false;
+  kiln_host host = *plainHost();
+  if (capabilities.flags & KILN_BACKEND_DETERMINISTIC)
+    host.cache_folder = text(cacheFolder);
   Compiling compiling{blobs, {}};
   Answering answering(compiling, {sizeof(kiln_sink), nullptr, Compiling::add}, late_);
   kiln_error failure = emptyError();
   int32_t code = guarded(tables_, "compile", {}, failure, [&] {
-    return tables_.compile.compile(plainHost(), &program, &target, answering.functions(), &failure);
+    return tables_.compile.compile(&host, &program, &target, answering.functions(), &failure);
   });
   if (answering.elsewhere())
     error = "the backend " + name_ + " gave its artifact from another thread";

@@ -78,8 +78,10 @@ public:
   /// that are not there, answers from another thread or after the call).
   bool capabilities(const kiln_target &target, Capabilities &capabilities, std::string &error) const;
   bool claim(const kiln_kernel &kernel, const kiln_target &target, Answer &answer, std::string &error) const;
-  bool compile(const kiln_program &program, const kiln_target &target, std::vector<Blob> &blobs,
-               std::string &error) const;
+  /// `cacheFolder`: where it may keep what saves time at the next compile; empty: nowhere. A backend that does not say
+  /// that equal inputs give equal bits is given none.
+  bool compile(const kiln_program &program, const kiln_target &target, std::vector<Blob> &blobs, std::string &error,
+               const std::string &cacheFolder = "") const;
 
 private:
   std::string name_, title_, origin_;

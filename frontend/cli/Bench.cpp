@@ -117,6 +117,7 @@ absl::Status withReason(const absl::Status &status, const std::string &errors) {
 /// `starting`: a file for what the program is to be started with.
 absl::Status build(ModelOptions options, const std::string &program, const std::string &starting) {
   options.startsProgram = true;
+  options.cache = false; // what a compile takes is what is measured
   Compilation compilation(installed(), options);
   absl::Status status = compileAll(compilation);
   if (status.ok() && !compilation.startOptions().empty())

@@ -133,20 +133,46 @@ absl::Status CacheEntry::seal() {
   return absl::UnavailableError(absl::StrCat("cannot write ", path_, ".sum: ", std::strerror(errno)));
 }
 
-absl::StatusOr<std::string> cachePath(const ModelOptions &options, const std::vector<std::string> &settings) {
-  llvm::SHA256 hash;
-  // The compiler itself, what it links, and the backend: their files' sizes and times change with every build.
-  std::string why;
-  std::shared_ptr<host::Backend> backend = installed().backends().find(options.backend, why);
-  if (!backend)
-    return absl::InvalidArgumentError(why);
-  for (const std::string &file : {llvm::sys::fs::getMainExecutable(nullptr, nullptr), backend->origin(),
-                                  absl::StrCat(installed().libraries(), "/libkiln_program.a"),
-                                  absl::StrCat(installed().libraries(), "/libkiln_", backend->name(), "_run.a")}) {
+/// The compiler itself, what it links, and the backends (the cpu takes what another one refuses): their files' sizes
+/// and times change with every build.
+static absl::Status addCompiler(llvm::SHA256 &hash, const ModelOptions &options) {
+  std::vector<std::string> files = {llvm::sys::fs::getMainExecutable(nullptr, nullptr),
+                                    absl::StrCat(installed().libraries(), "/libkiln_program.a")};
+  for (const std::string &name : {options.backend, std::string("cpu")}) {
+    std::string why;
+    std::shared_ptr<host::Backend> backend = installed().backends().find(name, why);
+    if (!backend)
+      return absl::InvalidArgumentError(why);
+    files.push_back(backend->origin());
+    files.push_back(absl::StrCat(installed().libraries(), "/libkiln_", backend->name(), "_run.a"));
+  }
+  for (const std::string &file : files) {
     llvm::sys::fs::file_status status;
     if (!llvm::sys::fs::status(file, status))
-      add(hash, absl::StrCat(file, status.getSize(), status.getLastModificationTime().time_since_epoch().count()));
+      add(hash,
+          absl::StrCat(file, " ", status.getSize(), " ", status.getLastModificationTime().time_since_epoch().count()));
   }
+  if (const char *sysroot = std::getenv("KILN_SYSROOT"))
+    add(hash, absl::StrCat("sysroot ", sysroot));
+  return absl::OkStatus();
+}
+
+/// "native" is another processor on another machine, and may have fewer features in a virtual one.
+static void addProcessor(llvm::SHA256 &hash) {
+  add(hash, llvm::sys::getHostCPUName());
+  std::vector<std::string> features;
+  for (const auto &feature : llvm::sys::getHostCPUFeatures())
+    if (feature.second)
+      features.push_back(feature.first().str());
+  llvm::sort(features);
+  for (const std::string &feature : features)
+    add(hash, feature);
+}
+
+absl::StatusOr<std::string> programKey(const ModelOptions &options, const std::vector<std::string> &settings) {
+  llvm::SHA256 hash;
+  if (absl::Status known = addCompiler(hash, options); !known.ok())
+    return known;
   if (options.text)
     add(hash, *options.text);
   else if (absl::Status read = addFile(hash, options.file); !read.ok())
@@ -166,7 +192,7 @@ absl::StatusOr<std::string> cachePath(const ModelOptions &options, const std::ve
   if (options.redZones)
     add(hash, "red zones");
   if (llvm::StringRef(options.targetCpu).split(':').first == "native")
-    add(hash, llvm::sys::getHostCPUName());
+    addProcessor(hash);
   for (const auto &[name, value] : options.set)
     add(hash, absl::StrCat("set ", name, "=", value));
   for (const auto &[name, bound] : options.bounds)
@@ -175,11 +201,17 @@ absl::StatusOr<std::string> cachePath(const ModelOptions &options, const std::ve
     add(hash, absl::StrCat("backend option ", setting));
   for (const std::string &entry : options.entries)
     add(hash, absl::StrCat("entry ", entry));
+  return llvm::toHex(hash.final(), /*LowerCase=*/true);
+}
+
+absl::StatusOr<std::string> cachePath(const ModelOptions &options, const std::vector<std::string> &settings) {
+  absl::StatusOr<std::string> key = programKey(options, settings);
+  if (!key.ok())
+    return key;
   absl::StatusOr<std::string> folder = programFolder();
   if (!folder.ok())
     return folder;
-  return absl::StrCat(*folder, "/", llvm::sys::path::stem(options.file).str(), "-",
-                      llvm::toHex(hash.final(), true).substr(0, 24));
+  return absl::StrCat(*folder, "/", llvm::sys::path::stem(options.file).str(), "-", key->substr(0, 24));
 }
 
 } // namespace kiln

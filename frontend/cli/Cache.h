@@ -9,7 +9,11 @@
 
 namespace kiln {
 
-/// The path that the program of these options has in the cache ($XDG_CACHE_HOME/kiln, else ~/.cache/kiln): its name is
+/// A hash of all that a program is made from: the options, the texts that they name, and kiln itself. `settings`: what
+/// of the backends' options makes it another program.
+absl::StatusOr<std::string> programKey(const ModelOptions &options, const std::vector<std::string> &settings);
+
+/// The path that the program of these options has in the cache (runtime/support/CacheFolder.h): its name is
 /// a hash of the options, the model's text and kiln itself, so a stale one is never found. Creates the folder.
 /// `settings`: what of the backends' options makes it another program.
 absl::StatusOr<std::string> cachePath(const ModelOptions &options, const std::vector<std::string> &settings);

@@ -2,6 +2,7 @@
 
 #include "frontend/cli/Commands.h"
 
+#include "backends/sdk/Store.h"
 #include "frontend/cli/Cache.h"
 #include "frontend/cli/Claims.h"
 #include "frontend/cli/Installed.h"
@@ -9,10 +10,12 @@
 #include "frontend/driver/LibraryHeader.h"
 #include "runtime/files/File.h"
 #include "runtime/program/Image.h"
+#include "runtime/support/CacheFolder.h"
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -79,6 +82,50 @@ absl::Status checkBuildOutput(const ModelOptions &options, const EmitOptions &em
   return status;
 }
 
+/// The programs that builds have made, for those that want the same again: whoever has one file, without weights.
+class BuiltPrograms {
+public:
+  BuiltPrograms(const ModelOptions &options, const EmitOptions &emit, Compilation &compilation) {
+    bool wanted = options.cache && emit.kind == "exe" && options.weights.empty() && !options.weightSet &&
+                  options.saveStages.empty() && !options.verifyStages;
+    if (!wanted || (!options.backendOptions.empty() && !compilation.openBackends().ok()))
+      return; // the build tells what is wrong
+    if (absl::StatusOr<std::string> found = programKey(options, compilation.buildSettings()); found.ok())
+      key = *found;
+  }
+
+  /// Writes the one that was kept, if there is one.
+  bool take(const std::string &output) const {
+    std::string bytes;
+    if (key.empty() || !store.find(key, bytes))
+      return false;
+    std::string temporary;
+    int handle = openTemporary(output, "tmp", temporary, 0777);
+    if (handle < 0)
+      return false;
+    llvm::raw_fd_ostream stream(handle, /*shouldClose=*/true);
+    stream << bytes;
+    stream.close();
+    std::error_code error = stream.error();
+    stream.clear_error();
+    if (!error)
+      error = llvm::sys::fs::rename(temporary, output);
+    if (error)
+      (void)llvm::sys::fs::remove(temporary); // built anew, that tells what is wrong
+    return !error;
+  }
+
+  void keep(const std::string &output) const {
+    auto file = llvm::MemoryBuffer::getFile(output, /*IsText=*/false, /*RequiresNullTerminator=*/false);
+    if (!key.empty() && file)
+      store.keep(key, (*file)->getBuffer());
+  }
+
+private:
+  std::string key; // empty: there is nothing to take or to keep
+  sdk::Store store = sdk::Store(cacheFolder().empty() ? "" : cacheFolder() + "/programs");
+};
+
 } // namespace
 
 int commandBuild(const ModelOptions &options, const EmitOptions &emit) {
@@ -91,16 +138,26 @@ int commandBuild(const ModelOptions &options, const EmitOptions &emit) {
   if (absl::Status writable = checkBuildOutput(options, emit, output); !writable.ok())
     return report(writable);
   Compilation compilation(installed(), options);
+  BuiltPrograms built(options, emit, compilation);
+  if (built.take(output)) {
+    if (options.timePasses)
+      std::fputs("the program is as it was built before, from the cache (--no-cache builds it anew)\n", stderr);
+    return 0;
+  }
   absl::Status status = compileAll(compilation, program || library ? "" : emit.kind);
   if (status.ok())
     status = program   ? compilation.linkProgram(output)
              : library ? compilation.linkLibrary(output)
                        : writeBlobs(compilation, output);
-  if (status.ok() && compilation.program().usedBackends().front() != 0)
+  bool unused = status.ok() && compilation.program().usedBackends().front() != 0;
+  if (unused)
     std::fprintf(stderr,
                  "kiln: note: the backend %s takes none of the model's kernels, and the program does without it; `kiln "
                  "explain --placement` says why\n",
                  compilation.backend().c_str());
+  // What is said of a build is said of each.
+  if (status.ok() && program && !unused && compilation.renderedText().empty() && compilation.repeats())
+    built.keep(output);
   if (options.timePasses)
     std::fputs(compilation.timings().c_str(), stderr);
   return report(status);
@@ -117,7 +174,7 @@ static int buildIntoCache(const ModelOptions &options, std::string &result) {
   if (!path.ok())
     return report(path.status());
   CacheEntry entry(*path);
-  if (!entry.intact()) {
+  if (!options.cache || !entry.intact()) {
     entry.open();
     absl::Status status = compileAll(compilation);
     if (status.ok())

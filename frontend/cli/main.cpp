@@ -98,6 +98,14 @@ void addCompileOptions(CLI::App *app, kiln::ModelOptions &options, RawOptions &r
       ->envname("KILN_VERIFY_STAGES");
 }
 
+/// For what ends in a program.
+void addCacheOption(CLI::App *app, kiln::ModelOptions &options) {
+  options.cache = true;
+  app->add_flag_callback(
+      "--no-cache", [&options] { options.cache = false; },
+      "take nothing from earlier builds, and keep nothing for later ones");
+}
+
 int checkBackendOptions(const std::vector<std::string> &options) {
   for (const std::string &text : options)
     if (std::string name, value; !splitPair(text, name, value)) {
@@ -141,6 +149,20 @@ bool keepStandardFiles() {
   return !llvm::sys::Process::FixupStandardFileDescriptors();
 }
 
+CLI::App *addBuild(CLI::App &app, kiln::ModelOptions &options, RawOptions &raw, kiln::EmitOptions &emit,
+                   kiln::ApartOptions &apartness) {
+  CLI::App *build = app.add_subcommand("build", "compile a model to a program");
+  addCompileOptions(build, options, raw, apartness);
+  addCacheOption(build, options);
+  build->add_option("-o,--output", emit.output, "the program to write (default: the model file's name without .kiln)");
+  build
+      ->add_option(
+          "--emit", emit.kind,
+          "exe (default), shared, or what the backend has: object, llvm, asm, mlir (cpu); glsl, spirv (vulkan)")
+      ->check(CLI::IsMember({"exe", "shared", "object", "llvm", "asm", "mlir", "glsl", "spirv"}));
+  return build;
+}
+
 std::vector<CLI::App *> addProgramCommands(CLI::App &app, kiln::ModelOptions &options, RawOptions &raw,
                                            kiln::BenchOptions &benching, kiln::ApartOptions &apartness) {
   // The program's own commands take the program's own options: what follows the model is handed on.
@@ -148,6 +170,7 @@ std::vector<CLI::App *> addProgramCommands(CLI::App &app, kiln::ModelOptions &op
   for (const char *name : {"train", "eval", "grad", "run", "generate", "bench", "info"}) {
     CLI::App *command = app.add_subcommand(name, std::string("build into the cache, then run the program's ") + name);
     addCompileOptions(command, options, raw, apartness);
+    addCacheOption(command, options);
     command->allow_extras();
     command->footer("Other options go to the program: see `PROGRAM " + std::string(name) + " --help`.");
     if (command->get_name() == "bench") {
@@ -290,15 +313,8 @@ int main(int argc, char **argv) {
   RawOptions raw;
   kiln::ApartOptions apartness;
 
-  CLI::App *build = app.add_subcommand("build", "compile a model to a program");
   kiln::EmitOptions emit;
-  addCompileOptions(build, options, raw, apartness);
-  build->add_option("-o,--output", emit.output, "the program to write (default: the model file's name without .kiln)");
-  build
-      ->add_option(
-          "--emit", emit.kind,
-          "exe (default), shared, or what the backend has: object, llvm, asm, mlir (cpu); glsl, spirv (vulkan)")
-      ->check(CLI::IsMember({"exe", "shared", "object", "llvm", "asm", "mlir", "glsl", "spirv"}));
+  CLI::App *build = addBuild(app, options, raw, emit, apartness);
 
   kiln::BenchOptions benching;
   std::vector<CLI::App *> programCommands = addProgramCommands(app, options, raw, benching, apartness);

@@ -13,6 +13,7 @@
 #include "passes/Pipelines.h"
 #include "runtime/program/StoredWeights.h"
 #include "runtime/program/Weights.h"
+#include "runtime/support/CacheFolder.h"
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -325,7 +326,8 @@ absl::Status Compilation::generate(const std::string &emit) {
       std::string why;
       kiln_target target = part.target;
       target.emit = text(emit);
-      if (!part.backend->compile(program_->programOf(i), target, made, why))
+      std::string kept = options_.cache && emit.empty() ? cacheFolder() : "";
+      if (!part.backend->compile(program_->programOf(i), target, made, why, kept))
         status = absl::InternalError(why);
       part.blobBegin = blobs_.size();
       std::move(made.begin(), made.end(), std::back_inserter(blobs_));
@@ -519,6 +521,17 @@ std::string Compilation::timings() const {
   }
   absl::StrAppendFormat(&text, "%8.1f ms  in all\n", total * 1e3);
   return text;
+}
+
+bool Compilation::repeats() const {
+  bool archives = true, deterministic = true;
+  for (uint32_t number : program_->usedBackends()) {
+    const Part &part = parts_[number];
+    deterministic &= (part.capabilities.flags & KILN_BACKEND_DETERMINISTIC) != 0;
+    archives &=
+        llvm::sys::fs::exists(absl::StrCat(installation_.libraries(), "/libkiln_", part.backend->name(), "_run.a"));
+  }
+  return archives && deterministic;
 }
 
 CompileResult compileModel(Installation &installation, const ModelOptions &options, const std::string &output) {

@@ -77,6 +77,8 @@ public:
   absl::Status openBackends();
   /// What the backends left, those of the first one first.
   const std::vector<host::Blob> &blobs() const { return blobs_; }
+  /// Whether the program that was linked is one file, from backends that make the same of the same.
+  bool repeats() const;
   /// What was found so far.
   const std::vector<driver::Diagnostic> &diagnostics() const { return diagnostics_; }
   /// The errors of the model's text for a terminal: each with its source line and a caret.

@@ -44,6 +44,7 @@ struct ModelOptions {
   bool verifyStages = false;  ///< what each stage of the compile promises, looked at
   bool everyModel = false;    ///< all models of a file with several, none of them named: checked, and no module
   bool symbolicBatch = false; ///< keep the batch of the loss open
+  bool cache = false;         ///< kernels of other builds are taken, and this one's kept (runtime/support/CacheFolder.h)
   uint32_t jobs = 0;          ///< 0: as many as there are cores
 };
 

@@ -1,11 +1,11 @@
-// Where backends may keep what saves time at the next start.
+// Where what saves time at the next build or start is kept.
 #pragma once
 
 #include <string>
 
 namespace kiln {
 
-/// $XDG_CACHE_HOME/kiln, else ~/.cache/kiln, whether it is there or not; empty where neither is named.
+/// $KILN_CACHE_DIR, else $XDG_CACHE_HOME/kiln, else ~/.cache/kiln, whether it is there or not; empty where neither is named.
 const std::string &cacheFolder();
 
 } // namespace kiln

@@ -3,16 +3,17 @@
 #include "backends/cpu/compile/Compile.h"
 #include "backends/api/kiln_text.h"
 #include "backends/cpu/artifact.h"
+#include "backends/cpu/compile/Kept.h"
 #include "backends/cpu/compile/Lower.h"
 #include "backends/cpu/compile/MicroKernel.h"
 #include "backends/cpu/compile/Phases.h"
 #include "backends/cpu/compile/Target.h"
+#include "backends/sdk/Key.h"
 #include "llvm/IR/Constants.h"
 #include "llvm/IR/Module.h"
 #include "llvm/Support/raw_ostream.h"
 #include "llvm/Target/TargetMachine.h"
 #include <atomic>
-#include <set>
 #include <thread>
 
 using namespace mlir;
@@ -20,100 +21,110 @@ using namespace mlir;
 namespace kiln::cpu {
 namespace {
 
-/// What the table says of a compiled kernel.
-struct Compiled {
-  std::string name;
-  int64_t phases = 0, workerScratch = 0;
-  std::string form;
-};
-
 enum class Stage { Artifact, Mlir, Llvm, Assembly };
 
-/// Kernels that become one object.
-struct Batch {
-  std::vector<size_t> kernels;
-  llvm::SmallVector<char, 0> out;
-  std::set<std::string> microKernels;
+/// What becomes one module: a kernel, however many of the program's are equal to it.
+struct Unit {
+  const kiln_kernel *kernel = nullptr;
+  size_t size = 0; // its ops
+  std::string digest;
+  Compiled compiled;
+  bool found = false; // as it was kept
   std::string error;
 };
 
 struct Job {
   const kiln_reader &reader;
-  const kiln_program *program;
   const Machine &machine;
   Stage stage;
-  std::vector<Compiled> compiled;
+  Kept kept;
+  std::vector<Unit> units;
+  std::vector<std::pair<std::string, size_t>> kernels; // the program's names, and their units
+};
+
+/// What is made once for a thread's modules.
+struct Worker {
+  MLIRContext context{MLIRContext::Threading::DISABLED};
+  std::unique_ptr<llvm::TargetMachine> generator;
+  std::unique_ptr<LoweringPatterns> patterns;
+
+  explicit Worker(const Machine &machine) {
+    std::string none; // the target has been looked at
+    generator = createTargetMachine(machine, none);
+    loadDialects(context);
+    patterns = std::make_unique<LoweringPatterns>(context);
+  }
 };
 
 } // namespace
 
 static std::string where(const Graph &graph, const std::string &error) { return "kernel " + graph.name + ": " + error; }
 
-/// One kernel into a module.
-static bool build(const kiln_reader &reader, const kiln_kernel *kernel, ModuleOp module, const Machine &machine,
-                  Compiled &compiled, int64_t &scratch, std::string &error) {
-  Graph graph;
-  if (!Graph::read(reader, kernel, graph, error)) {
-    error = where(graph, error);
-    return false;
-  }
+/// One kernel into a module. `symbol`: what its functions are called after; empty: its name.
+static std::unique_ptr<KernelBuilder> build(Graph &graph, ModuleOp module, const Machine &machine,
+                                            const std::string &symbol, std::string &error) {
   mergeEqualOps(graph);
   collapseDimensions(graph);
-  KernelBuilder builder(module, graph, machine);
-  if (!buildKernel(builder)) {
-    error = where(graph, builder.error);
-    return false;
+  std::string name = graph.name;
+  if (!symbol.empty())
+    graph.name = symbol;
+  auto builder = std::make_unique<KernelBuilder>(module, graph, machine);
+  bool built = buildKernel(*builder);
+  graph.name = name;
+  if (!built) {
+    error = where(graph, builder->error);
+    return nullptr;
   }
-  compiled = {graph.name, builder.phaseCount, builder.workerScratchBytes, builder.form()};
-  scratch = builder.scratchBytes;
-  return true;
+  return builder;
 }
 
 /// A module of kernels to machine code or text, appended to `out`.
-static bool finish(ModuleOp module, const Machine &machine, llvm::TargetMachine &generator, Stage stage,
+static bool finish(ModuleOp module, const Machine &machine, Worker &worker, Stage stage,
                    llvm::SmallVectorImpl<char> &out, std::string &error) {
   llvm::raw_svector_ostream text(out);
   if (stage == Stage::Mlir) {
     module.print(text);
     return true;
   }
-  if (!lowerToLLVMDialect(module, error))
+  if (!lowerToLLVMDialect(module, *worker.patterns, error))
     return false;
   llvm::LLVMContext context;
-  std::unique_ptr<llvm::Module> lowered = lowerToLLVM(module, context, machine, generator, error);
+  std::unique_ptr<llvm::Module> lowered = lowerToLLVM(module, context, machine, *worker.generator, error);
   if (!lowered)
     return false;
   if (stage == Stage::Llvm) {
     lowered->print(text, nullptr);
     return true;
   }
-  return generate(*lowered, generator, stage == Stage::Assembly, out, error);
+  return generate(*lowered, *worker.generator, stage == Stage::Assembly, out, error);
 }
 
-static void compileBatch(Job &job, Batch &batch, MLIRContext &context, llvm::TargetMachine &generator) {
-  OwningOpRef<ModuleOp> module = ModuleOp::create(UnknownLoc::get(&context));
-  for (size_t number : batch.kernels) {
-    int64_t scratch = 0;
-    const kiln_kernel *kernel = job.reader.program_kernel(job.program, static_cast<uint32_t>(number));
-    if (!build(job.reader, kernel, *module, job.machine, job.compiled[number], scratch, batch.error))
-      return;
+static void compileUnit(const Job &job, Unit &unit, Worker &worker) {
+  Graph graph;
+  if (!Graph::read(job.reader, unit.kernel, graph, unit.error)) {
+    unit.error = where(graph, unit.error);
+    return;
   }
-  collectMicroKernels(*module, batch.microKernels);
-  finish(*module, job.machine, generator, job.stage, batch.out, batch.error);
+  OwningOpRef<ModuleOp> module = ModuleOp::create(UnknownLoc::get(&worker.context));
+  std::unique_ptr<KernelBuilder> builder = build(graph, *module, job.machine, unit.compiled.symbol, unit.error);
+  if (!builder)
+    return;
+  Compiled &compiled = unit.compiled;
+  compiled.phases = builder->phaseCount;
+  compiled.workerScratch = builder->workerScratchBytes;
+  collectMicroKernels(*module, compiled.microKernels);
+  if (finish(*module, job.machine, worker, job.stage, compiled.code, unit.error) && job.stage == Stage::Artifact)
+    job.kept.keep(unit.digest, compiled);
 }
 
-/// Runs `work` on the given number of threads, each with a context and a code generator of its own.
-static void onThreads(unsigned threads, const Machine &machine,
-                      llvm::function_ref<void(MLIRContext &, llvm::TargetMachine &)> work) {
+/// Runs `work` on the given number of threads.
+static void onThreads(size_t threads, const Machine &machine, llvm::function_ref<void(Worker &)> work) {
   auto run = [&] {
-    std::string local;
-    std::unique_ptr<llvm::TargetMachine> generator = createTargetMachine(machine, local);
-    MLIRContext context(MLIRContext::Threading::DISABLED);
-    loadDialects(context);
-    work(context, *generator);
+    Worker worker(machine);
+    work(worker);
   };
   std::vector<std::thread> others;
-  for (unsigned i = 1; i < threads; ++i)
+  for (size_t i = 1; i < threads; ++i)
     others.emplace_back(run);
   run();
   for (std::thread &thread : others)
@@ -148,15 +159,16 @@ static bool buildTable(const Job &job, llvm::TargetMachine &generator, llvm::Sma
   auto *phaseType = llvm::StructType::get(pointer, pointer);
   auto *kernelType = llvm::StructType::get(pointer, pointer, i64, i64);
   llvm::SmallVector<llvm::Constant *> kernels;
-  for (const Compiled &compiled : job.compiled) {
+  for (const auto &[name, number] : job.kernels) {
+    const Compiled &compiled = job.units[number].compiled;
     llvm::SmallVector<llvm::Constant *> phases;
     for (int64_t i = 0; i < compiled.phases; ++i)
-      phases.push_back(llvm::ConstantStruct::get(phaseType, {function(KernelBuilder::phaseName(compiled.name, i)),
-                                                             function(KernelBuilder::tasksName(compiled.name, i))}));
+      phases.push_back(llvm::ConstantStruct::get(phaseType, {function(KernelBuilder::phaseName(compiled.symbol, i)),
+                                                             function(KernelBuilder::tasksName(compiled.symbol, i))}));
     kernels.push_back(llvm::ConstantStruct::get(
-        kernelType, {string(compiled.name), table(phaseType, phases),
-                     llvm::ConstantInt::get(i64, static_cast<uint64_t>(compiled.phases)),
-                     llvm::ConstantInt::get(i64, static_cast<uint64_t>(compiled.workerScratch))}));
+        kernelType,
+        {string(name), table(phaseType, phases), llvm::ConstantInt::get(i64, static_cast<uint64_t>(compiled.phases)),
+         llvm::ConstantInt::get(i64, static_cast<uint64_t>(compiled.workerScratch))}));
   }
   auto *artifact = llvm::ConstantStruct::getAnon(
       {llvm::ConstantInt::get(i32, KILN_CPU_ARTIFACT_VERSION), llvm::ConstantInt::get(i32, kernels.size()),
@@ -209,12 +221,19 @@ static int32_t claim(const kiln_host *host, const kiln_kernel *kernel, const kil
   thread_local MLIRContext context(MLIRContext::Threading::DISABLED);
   loadDialects(context);
   OwningOpRef<ModuleOp> module = ModuleOp::create(UnknownLoc::get(&context));
-  Compiled compiled;
   std::string reason;
+  Graph graph;
   kiln_terms terms{};
   terms.size = sizeof terms;
-  if (build(*host->reader, kernel, *module, machine, compiled, terms.scratch_bytes, reason)) {
-    terms.form = text(compiled.form);
+  std::unique_ptr<KernelBuilder> builder;
+  if (Graph::read(*host->reader, kernel, graph, reason))
+    builder = build(graph, *module, machine, "", reason);
+  else
+    reason = where(graph, reason);
+  if (builder) {
+    std::string form = builder->form();
+    terms.scratch_bytes = builder->scratchBytes;
+    terms.form = text(form);
     answer->take(answer->self, nullptr, 0, &terms);
   } else {
     answer->refuse(answer->self, KILN_NONE, {reason.data(), reason.size()});
@@ -222,36 +241,96 @@ static int32_t claim(const kiln_host *host, const kiln_kernel *kernel, const kil
   return KILN_SUCCESS;
 }
 
-/// The kernels' code, batch by batch, on as many threads as asked.
-static bool compileKernels(Job &job, unsigned threads, std::vector<Batch> &batches, std::string &error) {
-  for (size_t i = 0; i < job.compiled.size(); ++i)
-    batches[i % batches.size()].kernels.push_back(i);
+/// What a kernel's functions are called after: the op that it is for, and the digest.
+static std::string symbolOf(const kiln_reader &reader, const kiln_kernel *kernel, uint32_t ops,
+                            const std::string &digest) {
+  std::string title = "kernel";
+  for (uint32_t i = 0; i < ops; ++i) {
+    kiln_op op{};
+    op.size = sizeof op;
+    reader.op(kernel, i, &op);
+    title = toString(op.name);
+    if (sdk::OpClass kind = infoOf(sdk::opCode(title)).opClass;
+        kind == sdk::OpClass::Contraction || kind == sdk::OpClass::Whole)
+      break;
+  }
+  return title + "_" + digest.substr(0, 32);
+}
+
+/// The units of a program. Of an artifact each different kernel is one; what is looked at (--emit) has all of them, by
+/// their names.
+static void collectUnits(Job &job, const kiln_program *program, uint32_t count) {
+  llvm::StringMap<size_t> known;
+  for (uint32_t number = 0; number < count; ++number) {
+    const kiln_kernel *kernel = job.reader.program_kernel(program, number);
+    kiln_kernel_info info{};
+    info.size = sizeof info;
+    job.reader.kernel(kernel, &info);
+    bool artifact = job.stage == Stage::Artifact;
+    std::string digest = artifact ? job.kept.digest(sdk::keyOf(job.reader, kernel)) : std::to_string(number);
+    auto [found, isNew] = known.try_emplace(digest, job.units.size());
+    job.kernels.emplace_back(toString(info.name), found->second);
+    if (!isNew)
+      continue;
+    Unit &unit = job.units.emplace_back();
+    unit.kernel = kernel;
+    unit.size = info.op_count;
+    unit.digest = digest;
+    if (artifact) {
+      unit.compiled.symbol = symbolOf(job.reader, kernel, info.op_count, digest);
+      unit.found = job.kept.find(digest, unit.compiled);
+    }
+  }
+}
+
+/// The code of those that were not kept, on as many threads as asked, the largest first: no thread has one left when
+/// the others are done.
+static bool compileUnits(Job &job, unsigned threads, std::string &error) {
+  std::vector<Unit *> todo;
+  for (Unit &unit : job.units)
+    if (!unit.found)
+      todo.push_back(&unit);
+  llvm::sort(todo, [](const Unit *a, const Unit *b) { return std::pair(b->size, a) < std::pair(a->size, b); });
   std::atomic<size_t> next = 0;
-  onThreads(std::min<unsigned>(threads, batches.size()), job.machine,
-            [&](MLIRContext &context, llvm::TargetMachine &generator) {
-              for (size_t i = next++; i < batches.size(); i = next++)
-                compileBatch(job, batches[i], context, generator);
-            });
-  for (Batch &batch : batches)
-    if (!batch.error.empty())
-      return error = batch.error, false;
+  if (!todo.empty())
+    onThreads(std::min<size_t>(threads, todo.size()), job.machine, [&](Worker &worker) {
+      for (size_t i = next++; i < todo.size(); i = next++)
+        compileUnit(job, *todo[i], worker);
+    });
+  for (const Unit &unit : job.units)
+    if (!unit.error.empty())
+      return error = unit.error, false;
   return true;
 }
 
 /// What the kernels share: their micro-kernels, and the table of all of them.
-static bool compileShared(Job &job, const std::vector<Batch> &batches, llvm::SmallVectorImpl<char> &shared,
-                          llvm::SmallVectorImpl<char> &table, std::string &error) {
-  std::set<std::string> microKernels;
-  for (const Batch &batch : batches)
-    microKernels.insert(batch.microKernels.begin(), batch.microKernels.end());
-  onThreads(1, job.machine, [&](MLIRContext &context, llvm::TargetMachine &generator) {
-    OwningOpRef<ModuleOp> module = ModuleOp::create(UnknownLoc::get(&context));
-    Code code(*module, job.machine);
-    for (const std::string &name : microKernels)
-      defineMicroKernel(code, name);
-    if (finish(*module, job.machine, generator, job.stage, shared, error) && job.stage == Stage::Artifact)
-      buildTable(job, generator, table, error);
+static bool compileShared(const Job &job, llvm::SmallVector<char, 0> &shared, llvm::SmallVector<char, 0> &table,
+                          std::string &error) {
+  std::string content = "micro-kernels";
+  std::set<std::string> names;
+  for (const Unit &unit : job.units)
+    names.insert(unit.compiled.microKernels.begin(), unit.compiled.microKernels.end());
+  for (const std::string &name : names)
+    content += " " + name;
+  bool artifact = job.stage == Stage::Artifact;
+  Compiled micro;
+  std::string digest = job.kept.digest(content);
+  bool found = artifact && job.kept.find(digest, micro);
+  onThreads(1, job.machine, [&](Worker &worker) {
+    if (!found) {
+      OwningOpRef<ModuleOp> module = ModuleOp::create(UnknownLoc::get(&worker.context));
+      Code code(*module, job.machine);
+      for (const std::string &name : names)
+        defineMicroKernel(code, name);
+      if (!finish(*module, job.machine, worker, job.stage, micro.code, error))
+        return;
+      if (artifact)
+        job.kept.keep(digest, micro);
+    }
+    if (artifact)
+      buildTable(job, *worker.generator, table, error);
   });
+  shared = std::move(micro.code);
   return error.empty();
 }
 
@@ -268,25 +347,24 @@ static int32_t compile(const kiln_host *host, const kiln_program *program, const
   kiln_program_info info{};
   info.size = sizeof info;
   host->reader->program(program, &info);
-  Job job{*host->reader, program, machine, stage, std::vector<Compiled>(info.kernel_count)};
-  unsigned threads = std::max(1u, std::min(target->jobs, 64u));
-  std::vector<Batch> batches(std::min<size_t>(std::max(info.kernel_count, 1u), threads * 4));
+  Job job{*host->reader, machine, stage, Kept(*host, machine), {}, {}};
+  collectUnits(job, program, info.kernel_count);
   llvm::SmallVector<char, 0> shared, table;
-  if (!compileKernels(job, threads, batches, message) || !compileShared(job, batches, shared, table, message))
+  if (!compileUnits(job, std::clamp(target->jobs, 1u, 64u), message) || !compileShared(job, shared, table, message))
     return fail(error, KILN_ERROR_INTERNAL, message);
   auto give = [&](kiln_blob_kind kind, const llvm::SmallVectorImpl<char> &bytes) {
     sink->add(sink->self, kind, {nullptr, 0}, bytes.data(), bytes.size());
   };
   if (stage == Stage::Artifact) {
-    for (Batch &batch : batches)
-      give(KILN_BLOB_OBJECT, batch.out);
+    for (const Unit &unit : job.units)
+      give(KILN_BLOB_OBJECT, unit.compiled.code);
     give(KILN_BLOB_OBJECT, shared);
     give(KILN_BLOB_OBJECT, table);
     return KILN_SUCCESS;
   }
   llvm::SmallVector<char, 0> all;
-  for (Batch &batch : batches)
-    all.append(batch.out.begin(), batch.out.end());
+  for (const Unit &unit : job.units)
+    all.append(unit.compiled.code.begin(), unit.compiled.code.end());
   all.append(shared.begin(), shared.end());
   give(KILN_BLOB_TEXT, all);
   return KILN_SUCCESS;

@@ -35,27 +35,43 @@ void loadDialects(MLIRContext &context) {
                       math::MathDialect, scf::SCFDialect, vector::VectorDialect>();
 }
 
-bool lowerToLLVMDialect(ModuleOp module, std::string &error) {
-  MLIRContext *context = module.getContext();
-  ScopedDiagnosticHandler handler(context, [&](Diagnostic &diagnostic) {
+struct LoweringPatterns::Contents {
+  LLVMTypeConverter types;
+  LLVMConversionTarget target;
+  FrozenRewritePatternSet patterns;
+
+  explicit Contents(MLIRContext &context) : types(&context, options(context)), target(context), patterns(all()) {
+    target.addLegalOp<ModuleOp>();
+  }
+
+  static LowerToLLVMOptions options(MLIRContext &context) {
+    LowerToLLVMOptions options(&context);
+    options.overrideIndexBitwidth(64);
+    return options;
+  }
+
+  RewritePatternSet all() {
+    RewritePatternSet patterns(&types.getContext());
+    populateSCFToControlFlowConversionPatterns(patterns);
+    cf::populateControlFlowToLLVMConversionPatterns(types, patterns);
+    arith::populateArithToLLVMConversionPatterns(types, patterns);
+    populateMathToLLVMConversionPatterns(types, patterns);
+    populateVectorToLLVMConversionPatterns(types, patterns);
+    populateFuncToLLVMConversionPatterns(types, patterns);
+    return patterns;
+  }
+};
+
+LoweringPatterns::LoweringPatterns(MLIRContext &context) : contents(std::make_unique<Contents>(context)) {}
+LoweringPatterns::~LoweringPatterns() = default;
+
+bool lowerToLLVMDialect(ModuleOp module, const LoweringPatterns &patterns, std::string &error) {
+  ScopedDiagnosticHandler handler(module.getContext(), [&](Diagnostic &diagnostic) {
     llvm::raw_string_ostream(error) << diagnostic << "\n";
     return success();
   });
-  if (failed(verify(module)))
-    return false;
-  LowerToLLVMOptions options(context);
-  options.overrideIndexBitwidth(64);
-  LLVMTypeConverter types(context, options);
-  RewritePatternSet patterns(context);
-  populateSCFToControlFlowConversionPatterns(patterns);
-  cf::populateControlFlowToLLVMConversionPatterns(types, patterns);
-  arith::populateArithToLLVMConversionPatterns(types, patterns);
-  populateMathToLLVMConversionPatterns(types, patterns);
-  populateVectorToLLVMConversionPatterns(types, patterns);
-  populateFuncToLLVMConversionPatterns(types, patterns);
-  LLVMConversionTarget target(*context);
-  target.addLegalOp<ModuleOp>();
-  return succeeded(applyFullConversion(module, target, std::move(patterns)));
+  return succeeded(verify(module)) &&
+         succeeded(applyFullConversion(module, patterns.contents->target, patterns.contents->patterns));
 }
 
 std::unique_ptr<llvm::Module> lowerToLLVM(ModuleOp module, llvm::LLVMContext &context, const Machine &machine,

@@ -15,8 +15,21 @@ namespace kiln::cpu {
 /// Only the dialects that kernels are written in.
 void loadDialects(mlir::MLIRContext &context);
 
+/// How ops of these dialects become ops of the llvm dialect, for all modules of a context: making it takes as long as
+/// using it for a small kernel.
+class LoweringPatterns {
+public:
+  explicit LoweringPatterns(mlir::MLIRContext &context);
+  ~LoweringPatterns();
+
+private:
+  friend bool lowerToLLVMDialect(mlir::ModuleOp, const LoweringPatterns &, std::string &);
+  struct Contents;
+  std::unique_ptr<Contents> contents;
+};
+
 /// scf, arith, math, vector and func to the llvm dialect, in place.
-bool lowerToLLVMDialect(mlir::ModuleOp module, std::string &error);
+bool lowerToLLVMDialect(mlir::ModuleOp module, const LoweringPatterns &patterns, std::string &error);
 
 /// To LLVM IR for the machine, with the few passes that hand-vectorised code gains from.
 std::unique_ptr<llvm::Module> lowerToLLVM(mlir::ModuleOp module, llvm::LLVMContext &context, const Machine &machine,
