@@ -1,4 +1,5 @@
-// The compile side's table: a kernel read, merged, collapsed, built; batches compiled on the host's threads.
+// The compile side's table: a kernel read, merged, collapsed, built; each different one compiled, on the host's
+// threads.
 
 #include "backends/cpu/compile/Compile.h"
 #include "backends/api/kiln_text.h"
