@@ -92,6 +92,7 @@ enum class StmtKind {
   If,     // value, body, otherwise
   For,    // target, value, body
   Scan,   // name: the step's; value: the count; target: a tuple of the carried names, or null; body; reversed; axis
+  While,  // value: the condition; target, body, axis: as a scan's; bound: of its steps, or null
   Yield,  // value
   Assert, // value, target: the message or null
   Pass,
@@ -108,7 +109,7 @@ struct Stmt {
   Range range;     // of the whole statement, or of its header
   Range nameRange; // of its name
   std::string name;
-  ExprPtr target, value, axis, result;
+  ExprPtr target, value, axis, bound, result;
   std::vector<Parameter> parameters;
   std::vector<StmtPtr> body, otherwise;
   bool isModel = false, isOp = false, reversed = false;

@@ -130,11 +130,11 @@ std::optional<Draft::Type> Draft::typeOf(const std::string &name) const {
 bool Draft::isNonNegative(const Dim &dim) const { return parts_->elaborator->provablyNonNegative(dim); }
 
 std::set<std::string> Draft::knownNames() {
-  std::set<std::string> names = {"training", "inf",  "nan",   "pi",    "PAD",    "UNK",    "START", "END", "step",
-                                 "seed",     "f32",  "f64",   "bf16",  "f16",    "i8",     "u8",    "i32", "u32",
-                                 "i64",      "bool", "int",   "float", "any",    "def",    "for",   "in",  "if",
-                                 "elif",     "else", "or",    "yield", "assert", "return", "pass",  "and", "not",
-                                 "is",       "True", "False", "None",  "model",  "module"};
+  std::set<std::string> names = {"training", "inf",  "nan",   "pi",    "PAD",   "UNK",    "START",  "END",  "step",
+                                 "seed",     "f32",  "f64",   "bf16",  "f16",   "i8",     "u8",     "i32",  "u32",
+                                 "i64",      "bool", "int",   "float", "any",   "def",    "for",    "in",   "if",
+                                 "elif",     "else", "while", "or",    "yield", "assert", "return", "pass", "and",
+                                 "not",      "is",   "True",  "False", "None",  "model",  "module"};
   std::vector<std::string> builtins;
   builtinNames(builtins, /*generalOnly=*/false);
   names.insert(builtins.begin(), builtins.end());

@@ -19,6 +19,17 @@ struct Binding {
   Range range;
 };
 
+/// Why a name that was set before is not known here.
+struct Lost {
+  Range range;      // where it was set
+  std::string what; // "is set inside of a scan, and not known after it"
+  std::string help = {};
+  Range other = {}; // where else
+};
+
+struct OpenIf;
+struct Side;
+
 /// One activation of a function, of a module's body or of a recipe.
 struct Frame {
   enum class Mode { Constants, Module, Function, Recipe } mode = Mode::Constants;
@@ -35,8 +46,10 @@ struct Frame {
   const Expr *returnExpr = nullptr;
   bool freeDims = false; // in a state's type: unknown names are symbols
   Space space = Space::General;
-  int scanDepth = 0;
-  std::map<std::string, Range> lost;                     // names that a scan's body set and did not hand on
+  int loopDepth = 0;                                     // scans and whiles of this function around the place
+  std::map<std::string, Lost> lost;                      // names that a loop or a branch set and did not hand on
+  bool mayReturn = false;                                // its body is being executed
+  std::vector<std::shared_ptr<OpenIf>> open;             // whose rest is the function's
   std::function<bool(std::string_view, Value &)> lookup; // names of a recipe, found lazily
 };
 
@@ -115,6 +128,9 @@ public:
   Value eval(const Expr &expr, Frame &frame);
   void execute(const std::vector<StmtPtr> &body, Frame &frame);
   bool condition(const Value &value, Range range, bool &out);
+  /// The scalar bool that decides when the program runs; nullopt after an error.
+  std::optional<mlir::Value> decision(const Value &value, Range range, const char *what);
+  void reportLost(const std::string &name, const Lost &lost, Range range);
   /// False after an error: the tensor has more axes than a program can hold.
   bool rankFits(int64_t rank, Range range);
   std::optional<std::vector<Value>> iterate(const Value &value, Range range);
@@ -220,6 +236,7 @@ private:
 
   // ElaborateStmt.cpp
   void executeOne(const Stmt &statement, Frame &frame);
+  void executeReturn(const Stmt &statement, Frame &frame);
   bool assertBound(const Stmt &statement, Frame &frame);
 
   // ElaborateCustom.cpp
@@ -244,9 +261,30 @@ private:
   Value optimizerRecord(const Stmt &module, const Arguments &arguments, Range range);
   std::optional<Value> recipeName(const std::string &name, Range range);
 
-  // ElaborateScan.cpp
+  // ElaborateBranch.cpp
+  Side runSide(Frame &frame, const std::function<void()> &run);
+  void executeIf(const Stmt &statement, mlir::Value condition, Frame &frame);
+  Value chooseByData(const Expr &expr, mlir::Value condition, Frame &frame);
+  void openIf(Frame &frame, std::shared_ptr<OpenIf> open, Side rest);
+  void closeIfs(Frame &frame, size_t base);
+  Value suspendIfs(Frame &frame, size_t base);
+  void reportResults(Range range, const Side &first, const Side &second);
+
+  // ElaborateScan.cpp, ElaborateWhile.cpp
   void executeScan(const Stmt &statement, Frame &frame);
-  static void markScanNames(const Expr &expr, const std::function<void(const std::string &, Range)> &mark);
+  void executeWhile(const Stmt &statement, Frame &frame);
+  void failLoop(const Stmt &statement, Frame &frame, ScanBody *body);
+  void bury(ScanBody &body);
+  bool runLoop(const Stmt &statement, Frame &frame, ScanBody &body, const std::function<bool(ScanBody &)> &once);
+  void addCarried(mlir::Block &block, Frame &frame, const ScanBody &body);
+  bool runStatements(const Stmt &statement, Frame &frame, ScanBody &body, mlir::Block &block);
+  bool runYield(const Stmt &yield, Frame &frame, ScanBody &body);
+  bool runCondition(const Stmt &statement, Frame &frame, ScanBody &body);
+  bool runBoundedWhile(const Stmt &statement, Frame &frame, ScanBody &body);
+  bool runWhile(const Stmt &statement, Frame &frame, ScanBody &body);
+  void finishWhile(const Stmt &statement, Frame &frame, ScanBody &body);
+  void branchOfWhile(ScanBody &body);
+  void nameResults(const Stmt &statement, Frame &frame, const ScanBody &body, const std::vector<Value> &results);
   bool checkLostNames(const Stmt &statement, Frame &frame, const std::map<std::string, Binding, std::less<>> &inner,
                       const ScanBody &body);
   bool runScanBody(const Stmt &statement, Frame &frame, ScanBody &body);
@@ -306,6 +344,7 @@ private:
   std::vector<std::shared_ptr<Variable>> parameters_, states_;
   std::map<const Stmt *, DimUses> uses_; // of the model's functions
   std::vector<ScanBody *> scanBodies_;
+  std::vector<mlir::Block *> regions_; // of loops and branches around the insertion point, outermost first
   /// Blocks of loops that failed, or were built again. They stay until the module is gone: values of theirs may be
   /// named in frames.
   std::vector<std::unique_ptr<mlir::Block>> graveyard_;

@@ -218,14 +218,17 @@ Value Elaborator::callFunction(const Stmt &function, std::shared_ptr<Instance> s
   Depth inference(inference_, self && self->inference ? 1 : 0);
   callSites_.push_back(range);
   // What could not be parsed is not looked at; neither is what lacks a part of it.
+  frame.mayReturn = true;
   if (!function.broken)
     execute(function.body, frame);
+  frame.mayReturn = false;
   if (!frame.returned) {
     bool failed = function.broken;
     for (const auto &[name, binding] : frame.locals)
       failed |= binding.value.isError();
     frame.result = failed ? Value::error() : Value::none();
   }
+  closeIfs(frame, 0);
   if (function.result && !frame.result.isError()) {
     Binding result{frame.result, frame.returnExpr ? frame.returnExpr->range : function.nameRange};
     if (!bindType(*function.result, result, frame, "the result of " + what, true))

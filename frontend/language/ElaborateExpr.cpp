@@ -69,6 +69,10 @@ static Value evalUnary(Elaborator &e, const Expr &expr, Frame &frame) {
     return negate(e, expr, operand);
   if (expr.text == "+" && (operand.isNumber() || operand.isTensor()))
     return operand;
+  if (expr.text == "not" && operand.isTensor()) {
+    std::optional<mlir::Value> tensor = e.decision(operand, expr.child(0).range, "'not'");
+    return tensor ? Value::tensorOf(e.emit(expr.range).op<NotOp>(*tensor)) : Value::error();
+  }
   if (expr.text == "not") {
     bool value = false;
     if (!e.condition(operand, expr.child(0).range, value))
@@ -83,9 +87,21 @@ static Value evalUnary(Elaborator &e, const Expr &expr, Frame &frame) {
   return Value::error();
 }
 
+/// `and` and `or` of bools that are computed: both sides are.
+static Value bothOrEither(Elaborator &e, const Expr &expr, const Value &left, Frame &frame) {
+  std::string what = "'" + expr.text + "'";
+  Value right = e.eval(expr.child(1), frame);
+  if (right.isError() || !e.decision(left, expr.child(0).range, what.c_str()) ||
+      (right.isTensor() && !e.decision(right, expr.child(1).range, what.c_str())))
+    return Value::error();
+  return e.binary(expr.text == "and" ? "&" : "|", left, right, expr.range, expr.child(0).range, expr.child(1).range);
+}
+
 static Value evalBoolean(Elaborator &e, const Expr &expr, Frame &frame) {
   // As in Python, the result is one of the operands.
   Value left = e.eval(expr.child(0), frame);
+  if (left.isTensor())
+    return bothOrEither(e, expr, left, frame);
   bool truth = false;
   if (!e.condition(left, expr.child(0).range, truth))
     return Value::error();
@@ -175,7 +191,12 @@ Value Elaborator::evalKind(const Expr &expr, Frame &frame) {
   }
   case ExprKind::Conditional: {
     bool truth = false;
-    if (!condition(eval(expr.child(0), frame), expr.child(0).range, truth))
+    Value value = eval(expr.child(0), frame);
+    if (value.isTensor()) {
+      std::optional<mlir::Value> tensor = decision(value, expr.child(0).range, "an `if`");
+      return tensor ? chooseByData(expr, *tensor, frame) : Value::error();
+    }
+    if (!condition(value, expr.child(0).range, truth))
       return Value::error();
     return eval(expr.child(truth ? 1 : 2), frame);
   }
@@ -241,8 +262,8 @@ bool Elaborator::condition(const Value &value, Range range, bool &out) {
     out = !value.items->empty();
     return true;
   case Value::Kind::Tensor:
-    error(range, "a condition has to be known at compile time; this is " + describe(value))
-        .withHelp("to choose between elements, write where(condition, a, b)");
+    error(range, "this has to be known at compile time; it is " + describe(value))
+        .withHelp("`if` and `while` may be decided by data; to choose between elements, write where(condition, a, b)");
     return false;
   default:
     out = true;
@@ -373,6 +394,13 @@ Value Elaborator::current(const Value &value, Frame &frame, Range range) {
   return list;
 }
 
+void Elaborator::reportLost(const std::string &name, const Lost &lost, Range range) {
+  Diagnostic &diagnostic = error(range, "'" + name + "' " + lost.what);
+  diagnostic.note(lost.range, "it is set here").withHelp(lost.help);
+  if (lost.other)
+    diagnostic.note(lost.other, "and here");
+}
+
 Value Elaborator::lookup(const Expr &name, Frame &frame) {
   const std::string &text = name.text;
   if (frame.space != Space::General)
@@ -380,14 +408,12 @@ Value Elaborator::lookup(const Expr &name, Frame &frame) {
       return builtinValue(*builtin);
   if (auto found = frame.locals.find(text); found != frame.locals.end())
     return found->second.value;
-  if (auto found = frame.dims.find(text); found != frame.dims.end())
-    return found->second.value;
   if (auto found = frame.lost.find(text); found != frame.lost.end()) {
-    error(name.range, "'" + text + "' is set inside of a scan, and not known after it")
-        .note(found->second, "it is set here")
-        .withHelp("carry it (`carrying " + text + "`) or yield it");
+    reportLost(text, found->second, name.range);
     return Value::error();
   }
+  if (auto found = frame.dims.find(text); found != frame.dims.end())
+    return found->second.value;
   if (frame.lookup) {
     Value value;
     if (frame.lookup(text, value))

@@ -1,54 +1,15 @@
-// scan: the body is executed once, into a block of its own, and becomes the region of one kiln.scan.
+// scan: the body is executed once, into a block of its own, and becomes the region of one kiln.scan. What is common to
+// scan and while.
 #include "frontend/language/ElaborateScan.h"
 #include "backends/api/kiln_backend.h"
 #include "frontend/language/Limits.h"
+#include "frontend/language/Structure.h"
 
 namespace kiln::language {
 
 static_assert(maxScans == KILN_MAX_LOOPS, "a scan is one loop of the program");
 
-static bool flatten(const Value &value, std::vector<Value> &out) {
-  if (value.isTensor()) {
-    out.push_back(value);
-    return true;
-  }
-  if (!value.isList())
-    return false;
-  for (const Value &item : *value.items)
-    if (!flatten(item, out))
-      return false;
-  return true;
-}
-
-/// The same structure with other tensors.
-static Value rebuild(const Value &shape, std::vector<Value>::const_iterator &next) {
-  if (shape.isTensor())
-    return *next++;
-  std::vector<Value> items;
-  for (const Value &item : *shape.items)
-    items.push_back(rebuild(item, next));
-  Value value = Value::listOf(std::move(items));
-  value.names = shape.names;
-  return value;
-}
-
-static bool numbersToTensors(Elaborator &e, Value &value, Range range) {
-  if (value.isNumber()) {
-    std::optional<Value> tensor = e.toTensor(value, range);
-    if (!tensor)
-      return false;
-    value = *tensor;
-  } else if (value.isList()) {
-    std::vector<Value> items = *value.items;
-    for (Value &item : items)
-      if (!numbersToTensors(e, item, range))
-        return false;
-    auto names = value.names;
-    value = Value::listOf(std::move(items));
-    value.names = names;
-  }
-  return true;
-}
+static const char *wordOf(const Stmt &loop) { return loop.kind == StmtKind::While ? "while" : "scan"; }
 
 /// The carried names with their values before the loop.
 static bool carried(Elaborator &e, const Stmt &statement, Frame &frame, Elaborator::ScanBody &body) {
@@ -75,7 +36,7 @@ static bool carried(Elaborator &e, const Stmt &statement, Frame &frame, Elaborat
       return false;
     std::vector<Value> parts;
     if (!flatten(value, parts)) {
-      e.error(name.range, "a scan carries tensors; '" + name.text + "' is " + describe(value))
+      e.error(name.range, "a loop carries tensors; '" + name.text + "' is " + describe(value))
           .note(found->second.range, "it is set here");
       return false;
     }
@@ -86,65 +47,77 @@ static bool carried(Elaborator &e, const Stmt &statement, Frame &frame, Elaborat
   return true;
 }
 
-/// Executes the body once. The block's arguments: the index, the carried values, the carried states, the sequences.
-bool Elaborator::runScanBody(const Stmt &statement, Frame &frame, ScanBody &body) {
-  mlir::Location loc = location(statement.range);
-  body.block = new mlir::Block();
-  body.index = body.block->addArgument(tensorType({}, builder_.getI32Type()), loc);
+/// The carried values and states become arguments of the block, and what their names hold from here on.
+void Elaborator::addCarried(mlir::Block &block, Frame &frame, const ScanBody &body) {
   std::vector<Value> arguments;
   for (mlir::Value init : body.inits)
-    arguments.push_back(Value::tensorOf(body.block->addArgument(init.getType(), loc)));
+    arguments.push_back(Value::tensorOf(block.addArgument(init.getType(), location(body.range))));
   auto next = std::vector<Value>::const_iterator(arguments.begin());
-  frame.locals[statement.name] = {Value::tensorOf(body.index), statement.nameRange};
   for (const ScanBody::Carry &carry : body.names)
     frame.locals[carry.name] = {rebuild(carry.value, next), carry.range};
   for (const auto &state : body.states)
     entry_->values[state.get()] = *next++;
+}
 
-  mlir::OpBuilder::InsertionGuard guard(builder_);
+/// Executes the body once. The block's arguments: the index, the carried values, the carried states, the sequences.
+bool Elaborator::runScanBody(const Stmt &statement, Frame &frame, ScanBody &body) {
+  body.block = new mlir::Block();
+  body.index = body.block->addArgument(tensorType({}, builder_.getI32Type()), location(statement.range));
+  frame.locals[statement.name] = {Value::tensorOf(body.index), statement.nameRange};
+  addCarried(*body.block, frame, body);
   body.before = builder_.saveInsertionPoint();
-  builder_.setInsertionPointToEnd(body.block);
+  return runStatements(statement, frame, body, *body.block);
+}
+
+/// The statements of a loop's body, into the block; the last one may be a yield.
+bool Elaborator::runStatements(const Stmt &statement, Frame &frame, ScanBody &body, mlir::Block &block) {
+  mlir::OpBuilder::InsertionGuard guard(builder_);
+  builder_.setInsertionPointToEnd(&block);
   scanBodies_.push_back(&body);
+  regions_.push_back(&block);
   entry_->loops.push_back(body.index);
-  ++frame.scanDepth;
+  ++frame.loopDepth;
   bool ok = true;
   size_t errorsBefore = diagnostics_.size();
-  for (const StmtPtr &inner : statement.body) {
-    if (inner->kind != StmtKind::Yield || inner != statement.body.back()) {
+  for (const StmtPtr &inner : statement.body)
+    if (inner->kind == StmtKind::Yield && inner == statement.body.back())
+      ok = runYield(*inner, frame, body);
+    else
       executeOne(*inner, frame);
-      if (frame.returned)
-        break;
+  --frame.loopDepth;
+  entry_->loops.pop_back();
+  regions_.pop_back();
+  scanBodies_.pop_back();
+  return ok && diagnostics_.size() == errorsBefore;
+}
+
+bool Elaborator::runYield(const Stmt &yield, Frame &frame, ScanBody &body) {
+  bool ok = true;
+  for (size_t i = 0; i < yield.value->children.size(); ++i) {
+    const Expr &expr = yield.value->child(i);
+    Value value = eval(expr, frame);
+    const Expr *name = yield.target->children[i]     ? yield.target->children[i].get()
+                       : expr.kind == ExprKind::Name ? &expr
+                                                     : nullptr;
+    if (!name) {
+      error(expr.range, "what a loop yields needs a name for after the loop")
+          .withHelp("write yield y = " + std::string(expr.range.text()));
+      ok = false;
       continue;
     }
-    for (size_t i = 0; i < inner->value->children.size(); ++i) {
-      const Expr &expr = inner->value->child(i);
-      Value value = eval(expr, frame);
-      const Expr *name = inner->target->children[i]    ? inner->target->children[i].get()
-                         : expr.kind == ExprKind::Name ? &expr
-                                                       : nullptr;
-      if (!name) {
-        error(expr.range, "what a scan yields needs a name for after the loop")
-            .withHelp("write yield y = " + std::string(expr.range.text()));
-        ok = false;
-        continue;
-      }
-      std::vector<Value> parts;
-      if (value.isError() || !numbersToTensors(*this, value, expr.range) || !flatten(value, parts)) {
-        if (!value.isError())
-          error(expr.range, "a scan yields tensors; this is " + describe(value));
-        frame.locals[name->text] = {Value::error(), name->range};
-        ok = false;
-        continue;
-      }
-      body.outputs.push_back({name->text, name->range, value, parts.size()});
-      for (const Value &part : parts)
-        body.yielded.push_back(part.tensor);
+    std::vector<Value> parts;
+    if (value.isError() || !numbersToTensors(*this, value, expr.range) || !flatten(value, parts)) {
+      if (!value.isError())
+        error(expr.range, "a loop yields tensors; this is " + describe(value));
+      frame.locals[name->text] = {Value::error(), name->range};
+      ok = false;
+      continue;
     }
+    body.outputs.push_back({name->text, name->range, value, parts.size()});
+    for (const Value &part : parts)
+      body.yielded.push_back(part.tensor);
   }
-  --frame.scanDepth;
-  entry_->loops.pop_back();
-  scanBodies_.pop_back();
-  return ok && !frame.returned && diagnostics_.size() == errorsBefore;
+  return ok;
 }
 
 /// What the carried names hold at the end of a step has to have the types that they began with.
@@ -152,6 +125,10 @@ static bool nextCarries(Elaborator &e, Frame &frame, Elaborator::ScanBody &body)
   bool ok = true;
   size_t at = 0;
   for (const auto &carry : body.names) {
+    if (auto lost = frame.lost.find(carry.name); lost != frame.lost.end() && !frame.locals.contains(carry.name)) {
+      e.reportLost(carry.name, lost->second, carry.range);
+      return false;
+    }
     Binding &binding = frame.locals[carry.name];
     std::vector<Value> parts;
     if (binding.value.isError())
@@ -177,105 +154,129 @@ static bool nextCarries(Elaborator &e, Frame &frame, Elaborator::ScanBody &body)
   return ok;
 }
 
-/// States that have another value than before the scan and are not carried by the body yet.
+/// What a state holds among `values`; what it came with where it has none.
+static mlir::Value valueOf(const Entry &entry, const std::map<Variable *, Value> &values, Variable &variable) {
+  auto found = values.find(&variable);
+  return found != values.end() ? found->second.tensor : argumentOf(entry, variable);
+}
+
+/// States that have another value than before the loop and are not carried by the body yet; in a recipe's blocks,
+/// parameters too.
 static std::vector<std::shared_ptr<Variable>>
 assignedStates(const Entry &entry, const std::map<Variable *, Value> &before, const Elaborator::ScanBody &body) {
   std::vector<std::shared_ptr<Variable>> assigned;
-  for (const auto &[index, pair] : entry.states) {
-    auto now = entry.values.find(pair.first.get());
-    auto then = before.find(pair.first.get());
-    bool isCarried = std::find(body.states.begin(), body.states.end(), pair.first) != body.states.end();
-    if (now != entry.values.end() && !isCarried &&
-        now->second.tensor != (then == before.end() ? pair.second : then->second.tensor))
-      assigned.push_back(pair.first);
-  }
+  for (const auto *table : {&entry.parameters, &entry.states})
+    for (const auto &[index, pair] : *table)
+      if (!llvm::is_contained(body.states, pair.first) &&
+          valueOf(entry, entry.values, *pair.first) != valueOf(entry, before, *pair.first))
+        assigned.push_back(pair.first);
   return assigned;
+}
+
+/// Names that the statements set.
+static void markNames(const std::vector<StmtPtr> &body, const std::function<void(const std::string &, Range)> &mark) {
+  std::function<void(const Expr &)> names = [&](const Expr &expr) {
+    if (expr.kind == ExprKind::Name)
+      mark(expr.text, expr.range);
+    if (expr.kind == ExprKind::Tuple || expr.kind == ExprKind::List)
+      for (const ExprPtr &child : expr.children)
+        if (child)
+          names(*child);
+  };
+  for (const StmtPtr &inner : body) {
+    if (inner->target && inner->kind != StmtKind::Assert)
+      names(*inner->target);
+    if (inner->kind == StmtKind::Yield)
+      names(*inner->value);
+    markNames(inner->body, mark);
+    markNames(inner->otherwise, mark);
+  }
+}
+
+/// After an error: what the loop would have set is unknown from here on.
+void Elaborator::failLoop(const Stmt &statement, Frame &frame, ScanBody *body) {
+  auto poison = [&](const std::string &name, Range range) { frame.locals[name] = {Value::error(), range}; };
+  markNames(statement.body, poison);
+  const Expr *carried = statement.target.get();
+  if (carried && carried->kind == ExprKind::Name)
+    poison(carried->text, carried->range);
+  for (size_t i = 0; carried && i < carried->children.size(); ++i)
+    if (carried->child(i).kind == ExprKind::Name)
+      poison(carried->child(i).text, carried->child(i).range);
+  if (body)
+    bury(*body);
+  entry_->failed = true;
+}
+
+/// Values of the loop's blocks may still be referred to.
+void Elaborator::bury(ScanBody &body) {
+  for (mlir::Block **block : {&body.block, &body.inner})
+    if (*block)
+      graveyard_.emplace_back(std::exchange(*block, nullptr));
+}
+
+/// Executes the body by `once` until all states that it assigns are carried: which ones shows only when it has run. The
+/// frame is then as it was before the loop. False after an error.
+bool Elaborator::runLoop(const Stmt &statement, Frame &frame, ScanBody &body,
+                         const std::function<bool(ScanBody &)> &once) {
+  if (scanBodies_.size() >= maxScans) {
+    error(statement.range, "more than " + std::to_string(maxScans) + " scans or whiles are nested here")
+        .note(scanBodies_.front()->range, "the outermost one is here")
+        .withHelp("join two of them: scan t in N * M, with t // M and t % M");
+    return false;
+  }
+  auto savedLocals = frame.locals;
+  auto savedLost = frame.lost;
+  auto savedValues = entry_->values;
+  int64_t savedStream = entry_->nextStream;
+  bool ok = false;
+  for (int attempt = 0;; ++attempt) {
+    if (!carried(*this, statement, frame, body))
+      break;
+    for (const auto &state : body.states)
+      body.inits.push_back(valueOf(*entry_, savedValues, *state));
+    if (!once(body))
+      break;
+    std::vector<std::shared_ptr<Variable>> assigned = assignedStates(*entry_, savedValues, body);
+    if (assigned.empty() || attempt > 3) {
+      ok = nextCarries(*this, frame, body);
+      break;
+    }
+    bury(body);
+    frame.locals = savedLocals;
+    frame.lost = savedLost;
+    entry_->nextStream = savedStream;
+    entry_->values = savedValues;
+    ScanBody again;
+    again.range = body.range;
+    again.count = body.count;
+    again.states = body.states;
+    again.states.insert(again.states.end(), assigned.begin(), assigned.end());
+    body = std::move(again);
+  }
+  for (const auto &state : body.states)
+    if (ok)
+      body.next.push_back(valueOf(*entry_, entry_->values, *state));
+  std::swap(savedLocals, frame.locals); // savedLocals: as they are at the end of the body
+  return ok && checkLostNames(statement, frame, savedLocals, body);
 }
 
 void Elaborator::executeScan(const Stmt &statement, Frame &frame) {
   if (!inFunction(statement.range, "a scan"))
     return;
   Value count = eval(*statement.value, frame);
-  auto savedLocals = frame.locals;
-  auto fail = [&](ScanBody *body) {
-    frame.locals = savedLocals;
-    auto poison = [&](const std::string &name, Range range) { frame.locals[name] = {Value::error(), range}; };
-    for (const StmtPtr &inner : statement.body) {
-      if (inner->kind == StmtKind::Assign)
-        markScanNames(*inner->target, poison);
-      if (inner->kind == StmtKind::Yield)
-        for (const auto *list : {inner->value.get(), inner->target.get()})
-          for (const ExprPtr &name : list->children)
-            if (name)
-              markScanNames(*name, poison);
-    }
-    if (statement.target)
-      markScanNames(*statement.target, poison);
-    if (body)
-      graveyard_.emplace_back(body->block); // values of it may still be referred to
-    entry_->failed = true;
-  };
-  if (scanBodies_.size() >= maxScans) {
-    error(statement.range, "more than " + std::to_string(maxScans) + " scans are nested here")
-        .note(scanBodies_.front()->range, "the outermost one is here")
-        .withHelp("join two of them: scan t in N * M, with t // M and t % M");
-    return fail(nullptr);
-  }
+  ScanBody body;
+  body.range = statement.range;
   if (!count.isInteger()) {
     if (!count.isError())
       error(statement.value->range, "a scan counts to a dimension or number; this is " + describe(count))
           .withHelp("write scan t in T, and take x[:, t]");
-    return fail(nullptr);
+    return failLoop(statement, frame, nullptr);
   }
-  ScanBody body;
-  body.range = statement.range;
   body.count = count.integer;
-  if (!carried(*this, statement, frame, body))
-    return fail(nullptr);
-  // States that the body assigns are carried too. Which ones shows only when it has run, so it runs again then.
-  auto savedValues = entry_->values;
-  int64_t savedStream = entry_->nextStream;
-  for (int attempt = 0;; ++attempt) {
-    if (!runScanBody(statement, frame, body))
-      return fail(&body);
-    std::vector<std::shared_ptr<Variable>> assigned = assignedStates(*entry_, savedValues, body);
-    if (assigned.empty() || attempt > 3)
-      break;
-    graveyard_.emplace_back(body.block);
-    frame.locals = savedLocals;
-    entry_->nextStream = savedStream;
-    ScanBody again;
-    again.range = body.range;
-    again.count = body.count;
-    again.states = body.states;
-    again.states.insert(again.states.end(), assigned.begin(), assigned.end());
-    if (!carried(*this, statement, frame, again))
-      return fail(nullptr);
-    for (const auto &state : again.states) {
-      auto before = savedValues.find(state.get());
-      again.inits.push_back(before != savedValues.end() ? before->second.tensor : entry_->states[state->index].second);
-    }
-    entry_->values = savedValues;
-    body = std::move(again);
-  }
-  if (!nextCarries(*this, frame, body))
-    return fail(&body);
-  for (const auto &state : body.states)
-    body.next.push_back(entry_->values[state.get()].tensor);
-  Frame after;
-  after.locals = std::move(savedLocals);
-  std::swap(after.locals, frame.locals); // after.locals: as they are at the end of the body
-  if (!checkLostNames(statement, frame, after.locals, body))
-    return fail(&body);
+  if (!runLoop(statement, frame, body, [&](ScanBody &one) { return runScanBody(statement, frame, one); }))
+    return failLoop(statement, frame, &body);
   finishScan(statement, frame, body);
-}
-
-void Elaborator::markScanNames(const Expr &expr, const std::function<void(const std::string &, Range)> &mark) {
-  if (expr.kind == ExprKind::Name)
-    mark(expr.text, expr.range);
-  if (expr.kind == ExprKind::Tuple || expr.kind == ExprKind::List)
-    for (const ExprPtr &child : expr.children)
-      markScanNames(*child, mark);
 }
 
 /// Names that the body set: those of its own vanish, and one that was there before has to be carried or yielded.
@@ -283,22 +284,30 @@ bool Elaborator::checkLostNames(const Stmt &statement, Frame &frame,
                                 const std::map<std::string, Binding, std::less<>> &inner,
                                 const Elaborator::ScanBody &body) {
   bool ok = true;
-  for (const auto &[name, binding] : inner) {
+  std::string word = wordOf(statement);
+  auto check = [&](const std::string &name, Range range) {
     bool handedOn = name == statement.name;
     for (const auto &carry : body.names)
       handedOn |= carry.name == name;
     if (handedOn)
-      continue;
+      return;
     auto before = frame.locals.find(name);
     if (before == frame.locals.end()) {
-      frame.lost[name] = binding.range;
-    } else if (before->second.range != binding.range) {
-      error(binding.range, "'" + name + "' has a value from before the scan, and is set in it without being carried")
+      frame.lost[name] = {range, "is set inside of a " + word + ", and not known after it",
+                          "carry it (`carrying " + name + "`) or yield it"};
+    } else if (before->second.range != range) {
+      error(range, "'" + name + "' has a value from before the " + word + ", and is set in it without being carried")
           .note(before->second.range, "it was set here")
           .withHelp("carry it (`carrying " + name + "`), or use another name");
       ok = false;
     }
-  }
+  };
+  for (const auto &[name, binding] : inner)
+    check(name, binding.range);
+  std::map<std::string, Lost> lost = frame.lost;
+  for (const auto &[name, why] : lost)
+    if (!inner.contains(name) && frame.locals.contains(name))
+      check(name, why.range);
   return ok;
 }
 
@@ -311,7 +320,7 @@ void Elaborator::finishScan(const Stmt &statement, Frame &frame, ScanBody &body)
     std::optional<int64_t> constant = value.asInteger();
     if (!constant || *constant < 0 || *constant > 1) {
       error(statement.axis->range, "'along' is followed by 0 or 1, the axis that the steps are stacked along");
-      return;
+      return failLoop(statement, frame, &body);
     }
     axis = *constant;
   }
@@ -351,7 +360,13 @@ void Elaborator::finishScan(const Stmt &statement, Frame &frame, ScanBody &body)
     }
     results.push_back(Value::tensorOf(result));
   }
-  auto next = std::vector<Value>::const_iterator(results.begin());
+  nameResults(statement, frame, body, results);
+}
+
+/// Behind the loop: the carried values, the states, the stacked values.
+void Elaborator::nameResults(const Stmt &statement, Frame &frame, const ScanBody &body,
+                             const std::vector<Value> &results) {
+  auto next = results.begin();
   for (const ScanBody::Carry &carry : body.names)
     frame.locals[carry.name] = {rebuild(carry.value, next), carry.range};
   for (const auto &state : body.states)
@@ -370,8 +385,8 @@ std::optional<Value> Elaborator::scanSlice(const Value &base, size_t axis, const
     if (dims[axis] != body.count)
       return std::nullopt;
     mlir::Value tensor = base.tensor;
-    for (size_t inner = level; inner < scanBodies_.size(); ++inner)
-      if (tensor.getParentBlock() == scanBodies_[inner]->block)
+    for (auto region = llvm::find(regions_, body.block); region != regions_.end(); ++region)
+      if (tensor.getParentBlock() == *region)
         return std::nullopt;
     ScanBody::Sequence *known = nullptr;
     for (ScanBody::Sequence &sequence : body.sequences)

@@ -1,4 +1,4 @@
-// The state of one scan while its body is executed.
+// The state of one scan or while, while its body is executed.
 #pragma once
 
 #include "frontend/language/Elaborate.h"
@@ -21,7 +21,10 @@ struct Elaborator::ScanBody {
 
   Range range; // of the statement
   Dim count;
-  mlir::Block *block = nullptr;
+  mlir::Block *block = nullptr; // of the scan; of a while without a bound, its condition's
+  mlir::Block *inner = nullptr; // of a while: its statements
+  mlir::Value condition;        // of a while, in `block`
+  bool decided = false;         // does it read what the loop carries?
   mlir::BlockArgument index;
   mlir::OpBuilder::InsertPoint before;
   std::vector<Carry> names, outputs;
@@ -29,5 +32,11 @@ struct Elaborator::ScanBody {
   std::vector<mlir::Value> inits, next, yielded;
   std::vector<Sequence> sequences;
 };
+
+/// What a parameter or state is when the function begins.
+inline mlir::Value argumentOf(const Entry &entry, const Variable &variable) {
+  const auto &table = variable.kind == Variable::Kind::Parameter ? entry.parameters : entry.states;
+  return table.at(variable.index).second;
+}
 
 } // namespace kiln::language

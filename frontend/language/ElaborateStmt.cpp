@@ -35,7 +35,7 @@ static void markAssigned(const std::vector<StmtPtr> &body, Frame &frame) {
   for (const StmtPtr &statement : body) {
     if (statement->kind == StmtKind::Assign)
       markError(*statement->target, frame);
-    if (statement->kind == StmtKind::Return) {
+    if (statement->kind == StmtKind::Return && frame.mayReturn && frame.loopDepth == 0) {
       frame.result = Value::error();
       frame.returned = true;
     }
@@ -218,6 +218,21 @@ bool Elaborator::assertBound(const Stmt &statement, Frame &frame) {
   return true;
 }
 
+void Elaborator::executeReturn(const Stmt &statement, Frame &frame) {
+  if (frame.loopDepth > 0) {
+    error(statement.range, "'return' stands inside of a loop")
+        .withHelp("carry the value, and return it after the loop");
+    return;
+  }
+  if (!frame.mayReturn && !regions_.empty()) {
+    error(statement.range, "'return' stands in a block that is no function");
+    return;
+  }
+  frame.result = statement.value ? eval(*statement.value, frame) : Value::none();
+  frame.returnExpr = statement.value.get();
+  frame.returned = true;
+}
+
 void Elaborator::executeOne(const Stmt &statement, Frame &frame) {
   Depth depth(depth_);
   if (depth_ > maxEvaluations && !withinLimits(statement.range))
@@ -226,16 +241,14 @@ void Elaborator::executeOne(const Stmt &statement, Frame &frame) {
   case StmtKind::Assign:
     return executeAssign(*this, statement, frame);
   case StmtKind::Return:
-    frame.result = statement.value ? eval(*statement.value, frame) : Value::none();
-    frame.returnExpr = statement.value.get();
-    frame.returned = true;
-    if (frame.scanDepth > 0)
-      error(statement.range, "'return' stands inside of a scan")
-          .withHelp("carry the value, and return it after the loop");
-    return;
+    return executeReturn(statement, frame);
   case StmtKind::If: {
     bool truth = false;
-    if (!condition(eval(*statement.value, frame), statement.value->range, truth)) {
+    Value value = eval(*statement.value, frame);
+    std::optional<mlir::Value> tensor;
+    if (value.isTensor() && (tensor = decision(value, statement.value->range, "an `if`")))
+      return executeIf(statement, *tensor, frame);
+    if (value.isTensor() || !condition(value, statement.value->range, truth)) {
       markAssigned(statement.body, frame);
       markAssigned(statement.otherwise, frame);
       return;
@@ -256,8 +269,10 @@ void Elaborator::executeOne(const Stmt &statement, Frame &frame) {
   }
   case StmtKind::Scan:
     return executeScan(statement, frame);
+  case StmtKind::While:
+    return executeWhile(statement, frame);
   case StmtKind::Yield:
-    error(statement.range, "'yield' stands last in the body of a scan, and nowhere else");
+    error(statement.range, "'yield' stands last in the body of a scan or a while, and nowhere else");
     return;
   case StmtKind::Assert: {
     bool truth = true;

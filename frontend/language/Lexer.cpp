@@ -14,8 +14,8 @@ namespace kiln::language {
 
 namespace {
 
-constexpr std::array keywords = {"def",  "return", "for", "in",  "if", "elif", "else",  "yield", "assert",
-                                 "pass", "and",    "or",  "not", "is", "True", "False", "None"};
+constexpr std::array keywords = {"def",    "return", "for", "in", "while", "if", "elif", "else",  "yield",
+                                 "assert", "pass",   "and", "or", "not",   "is", "True", "False", "None"};
 // Longest first.
 constexpr std::array symbols = {"...", "**=", "//=", "->", "**", "//", "<=", ">=", "==", "!=", "<<", ">>", "+=", "-=",
                                 "*=",  "/=",  "%=",  "@=", "+",  "-",  "*",  "/",  "%",  "@",  "<",  ">",  "=",  "(",
@@ -154,8 +154,8 @@ private:
   /// A statement's keyword that begins a line inside an open bracket: the bracket was never closed. Reports it and
   /// goes back to the line's start, outside of brackets.
   bool recoverBracket(size_t begin, std::string_view text) {
-    static constexpr std::array starts = {"module", "model", "def",   "return",  "yield",
-                                          "assert", "pass",  "train", "generate"};
+    static constexpr std::array starts = {"module", "model", "def",   "return",   "yield",
+                                          "assert", "pass",  "train", "generate", "while"};
     if (brackets_.empty() || std::find(starts.begin(), starts.end(), text) == starts.end())
       return false;
     size_t line = begin;

@@ -78,7 +78,7 @@ private:
         declaration(*statement, scope);
         continue;
       }
-      for (const ExprPtr *part : {&statement->target, &statement->value, &statement->axis})
+      for (const ExprPtr *part : {&statement->target, &statement->value, &statement->axis, &statement->bound})
         if (*part)
           expression(**part, scope);
       statements(statement->body, scope);

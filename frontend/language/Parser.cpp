@@ -191,7 +191,8 @@ bool Parser::statementLine(std::vector<StmtPtr> &out, Context context) {
     return true;
   }
   const Token &first = peek();
-  if (first.keyword("if") || first.keyword("for") || first.keyword("def") || isModule() || isScan() || isOp())
+  if (first.keyword("if") || first.keyword("for") || first.keyword("while") || first.keyword("def") || isModule() ||
+      isScan() || isOp())
     return false;
   do {
     if (peek().kind == TokenKind::Newline)
@@ -220,7 +221,6 @@ bool Parser::statementLine(std::vector<StmtPtr> &out, Context context) {
 // Statements that Python has and this language has not, with what does their work here.
 bool Parser::foreignStatement(const Token &first) {
   static constexpr std::pair<std::string_view, const char *> instead[] = {
-      {"while", "for i in range(n): repeats so many times; scan t in T carrying x: is a loop over time"},
       {"class", "module NAME(arguments): declares a module, model NAME(arguments): one that is trained"},
       {"import", "nothing is imported: the standard modules and functions are there (docs/language.md)"},
       {"from", "nothing is imported: the standard modules and functions are there (docs/language.md)"},
@@ -257,6 +257,8 @@ StmtPtr Parser::compound(Context context) {
     statement = ifStatement(context);
   else if (token.keyword("for"))
     statement = forStatement(context);
+  else if (token.keyword("while"))
+    statement = whileStatement();
   else if (isScan())
     statement = scanStatement();
   else if (token.keyword("def"))
@@ -511,24 +513,42 @@ StmtPtr Parser::scanStatement() {
     next();
     statement->reversed = true;
   }
-  if (peek().is(TokenKind::Name, "carrying")) {
+  return loopClauses(*statement) && loopBody(*statement, first, "'reversed', 'carrying', 'along' or ':'")
+             ? std::move(statement)
+             : nullptr;
+}
+
+StmtPtr Parser::whileStatement() {
+  const Token &first = next();
+  auto statement = std::make_unique<Stmt>();
+  statement->kind = StmtKind::While;
+  statement->value = expression();
+  return statement->value && loopClauses(*statement) &&
+                 loopBody(*statement, first, "'carrying', 'at most', 'along' or ':'")
+             ? std::move(statement)
+             : nullptr;
+}
+
+/// carrying NAMES at most N along AXIS
+bool Parser::loopClauses(Stmt &loop) {
+  auto clause = [&](std::string_view word) { return peek().is(TokenKind::Name, word) && (next(), true); };
+  if (clause("carrying") && !(loop.target = target()))
+    return false;
+  if (loop.kind == StmtKind::While && peek(1).is(TokenKind::Name, "most") && clause("at")) {
     next();
-    statement->target = target();
-    if (!statement->target)
-      return nullptr;
+    if (!(loop.bound = expression()))
+      return false;
   }
-  if (peek().is(TokenKind::Name, "along")) {
-    next();
-    statement->axis = expression();
-    if (!statement->axis)
-      return nullptr;
-  }
-  statement->range = since(first);
+  return !clause("along") || (loop.axis = expression());
+}
+
+bool Parser::loopBody(Stmt &loop, const Token &first, const char *expected) {
+  loop.range = since(first);
   if (!peek().symbol(":") && peek().kind == TokenKind::Name) {
-    error(peek(), "expected 'reversed', 'carrying', 'along' or ':', found " + found(peek()));
-    return nullptr;
+    error(peek(), "expected " + std::string(expected) + ", found " + found(peek()));
+    return false;
   }
-  return suite(statement->body, Context::Function) ? std::move(statement) : nullptr;
+  return suite(loop.body, Context::Function);
 }
 
 std::unique_ptr<File> parse(std::unique_ptr<SourceFile> source, Diagnostics &diagnostics) {

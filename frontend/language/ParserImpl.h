@@ -43,6 +43,9 @@ private:
   StmtPtr ifStatement(Context context);
   StmtPtr forStatement(Context context);
   StmtPtr scanStatement();
+  StmtPtr whileStatement();
+  bool loopClauses(Stmt &loop);
+  bool loopBody(Stmt &loop, const Token &first, const char *expected);
   bool parameterList(std::vector<Parameter> &out, bool typed);
   bool isModule() const;
   bool isOp() const;
