@@ -159,6 +159,8 @@ public:
 
   // Tensors.
   mlir::Location location(Range range) const;
+  /// Where the user's text calls what stands in a standard module.
+  Range userRange(Range range) const;
   Emit emit(Range range) { return Emit(builder_, location(range)); }
   mlir::OpBuilder &builder() { return builder_; }
   mlir::MLIRContext *context() { return &context_; }
@@ -344,7 +346,8 @@ private:
   std::vector<std::shared_ptr<Variable>> parameters_, states_;
   std::map<const Stmt *, DimUses> uses_; // of the model's functions
   std::vector<ScanBody *> scanBodies_;
-  std::vector<mlir::Block *> regions_; // of loops and branches around the insertion point, outermost first
+  std::vector<mlir::Block *> regions_;        // of loops and branches around the insertion point, outermost first
+  std::map<mlir::Operation *, Range> whiles_; // those without a bound
   /// Blocks of loops that failed, or were built again. They stay until the module is gone: values of theirs may be
   /// named in frames.
   std::vector<std::unique_ptr<mlir::Block>> graveyard_;

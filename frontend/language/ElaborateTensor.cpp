@@ -6,13 +6,16 @@
 
 namespace kiln::language {
 
-mlir::Location Elaborator::location(Range range) const {
+Range Elaborator::userRange(Range range) const {
   if (range.file && range.file->isLibrary())
     for (auto site = callSites_.rbegin(); site != callSites_.rend(); ++site)
-      if (site->file && !site->file->isLibrary()) {
-        range = *site;
-        break;
-      }
+      if (site->file && !site->file->isLibrary())
+        return *site;
+  return range;
+}
+
+mlir::Location Elaborator::location(Range range) const {
+  range = userRange(range);
   if (!range.file)
     return mlir::UnknownLoc::get(&context_);
   return mlir::FileLineColLoc::get(&context_, range.file->name(), range.file->line(range.begin),

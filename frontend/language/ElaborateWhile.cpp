@@ -112,6 +112,7 @@ void Elaborator::finishWhile(const Stmt &statement, Frame &frame, ScanBody &body
     }
     builder_.create<YieldOp>(loc, body.next);
   }
+  whiles_[op] = userRange(statement.range);
   op.getCondition().push_back(body.block);
   op.getBody().push_back(body.inner);
   std::vector<Value> results;

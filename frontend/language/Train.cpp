@@ -1,4 +1,5 @@
 // The train block: the functions loss.train and loss.eval, and the settings as attributes of the module.
+#include "frontend/language/Gradient.h"
 #include "frontend/language/Pool.h"
 #include "frontend/language/TrainBuilder.h"
 
@@ -309,7 +310,23 @@ void TrainBuilder::losses(bool training) {
   e.endEntry(*entry, results, statement.range);
   if (!training && !entry->failed && !e.diagnostics_.hasErrors())
     poolResults(*e.module_, entry->func, suffix);
+  if (training && !entry->failed)
+    checkLoops(*entry);
   e.entries_.push_back(std::move(entry));
+}
+
+/// A while whose number of steps has no bound has no gradient.
+void TrainBuilder::checkLoops(Entry &entry) {
+  auto isTrained = [&](mlir::BlockArgument argument) {
+    return llvm::any_of(entry.parameters, [&](const auto &item) {
+      return item.second.second == argument && item.second.first->trainable;
+    });
+  };
+  for (mlir::Operation *loop : loopsWithoutGradient(entry.func, isTrained))
+    if (auto found = e.whiles_.find(loop); found != e.whiles_.end())
+      e.error(found->second,
+              "the loss's gradient flows through this loop, which has none: its number of steps is computed")
+          .withHelp("bound it with `at most N`, or put stop_gradient on what it reads");
 }
 
 void TrainBuilder::writeData() {

@@ -23,6 +23,7 @@ private:
   void read();
   void freeze();
   void losses(bool training);
+  void checkLoops(Entry &entry);
   Value scalar(const Expr &expr, const std::string &what, Frame &frame);
   Value severalLosses(const Expr &list, Frame &frame, std::vector<Elaborator::Result> &terms);
   void regularise(std::vector<Elaborator::Result> &terms);

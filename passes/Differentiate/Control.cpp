@@ -17,20 +17,20 @@ using mlir::Value;
 namespace {
 
 LogicalResult whileRule(WhileOp op, Backward &) {
-  return op.emitOpError("has no gradient: its number of steps is computed. Use scan, or put stop_gradient on what it "
-                        "reads");
+  return op.emitOpError("has no gradient: its number of steps is computed. Bound it (`while … at most N`), or put "
+                        "stop_gradient on what it reads");
 }
 
 LogicalResult groupRule(GroupOp op, Backward &) {
   return op.emitOpError("has no gradient: differentiation comes before fusion");
 }
 
-/// One branch's half of the backward `if`: its forward again, then the gradients of `captured` through it.
+/// One branch's half of the backward `if`: its forward again, then the gradients of `captured` through it, null where
+/// there is none.
 LogicalResult branchGradient(IfOp op, mlir::Region &from, mlir::Region &to, llvm::ArrayRef<Value> captured,
-                             Backward &outer) {
-  Block &block = to.empty() ? to.emplaceBlock() : to.front();
+                             Backward &outer, SmallVector<Value> &gradients) {
   mlir::OpBuilder::InsertionGuard guard(outer.builder);
-  outer.builder.setInsertionPointToEnd(&block);
+  outer.builder.setInsertionPointToEnd(&to.emplaceBlock());
   mlir::IRMapping map;
   SmallVector<Operation *> forward;
   for (Operation &nested : from.front().without_terminator())
@@ -43,32 +43,41 @@ LogicalResult branchGradient(IfOp op, mlir::Region &from, mlir::Region &to, llvm
       inner.give(map.lookupOrDefault(yielded), g);
   if (mlir::failed(inner.run(forward)))
     return failure();
-  SmallVector<Value> gradients;
-  for (Value value : captured) {
-    Value g = inner.gradient(value);
-    gradients.push_back(g ? g : outer.emit(op).splatLike(value, 0));
-  }
-  outer.builder.create<YieldOp>(op.getLoc(), gradients);
+  for (Value value : captured)
+    gradients.push_back(inner.gradient(value));
   return success();
 }
 
 // The branch taken is computed again in the backward branch: the gradients then need nothing saved.
 LogicalResult ifRule(IfOp op, Backward &b) {
-  SmallVector<Value> captured;
+  llvm::SetVector<Value> captured;
   for (Value value : usedValues(op))
-    if (b.wants(value) && !llvm::is_contained(captured, value))
-      captured.push_back(value);
+    if (b.wants(value))
+      captured.insert(value);
   // The sums of the results' gradients have to stand before the new op.
   for (Value result : op.getResults())
     b.gradient(result);
-  SmallVector<mlir::Type> types;
-  for (Value value : captured)
-    types.push_back(value.getType());
-  auto backward = b.builder.create<IfOp>(op.getLoc(), types, op.getCondition());
-  if (mlir::failed(branchGradient(op, op.getThenRegion(), backward.getThenRegion(), captured, b)) ||
-      mlir::failed(branchGradient(op, op.getElseRegion(), backward.getElseRegion(), captured, b)))
+  mlir::Region regions[2];
+  SmallVector<Value> gradients[2], useful;
+  if (mlir::failed(branchGradient(op, op.getThenRegion(), regions[0], captured.getArrayRef(), b, gradients[0])) ||
+      mlir::failed(branchGradient(op, op.getElseRegion(), regions[1], captured.getArrayRef(), b, gradients[1])))
     return failure();
-  for (auto [value, g] : llvm::zip_equal(captured, backward.getResults()))
+  for (auto [index, value] : llvm::enumerate(captured))
+    if (gradients[0][index] || gradients[1][index])
+      useful.push_back(value);
+  for (unsigned side = 0; side < 2; ++side) {
+    mlir::OpBuilder::InsertionGuard guard(b.builder);
+    b.builder.setInsertionPointToEnd(&regions[side].front());
+    SmallVector<Value> yields;
+    for (auto [index, value] : llvm::enumerate(captured))
+      if (Value g = gradients[side][index]; g || llvm::is_contained(useful, value))
+        yields.push_back(g ? g : b.emit(op).splatLike(value, 0));
+    b.builder.create<YieldOp>(op.getLoc(), yields);
+  }
+  auto backward = b.builder.create<IfOp>(op.getLoc(), mlir::TypeRange(mlir::ValueRange(useful)), op.getCondition());
+  backward.getThenRegion().takeBody(regions[0]);
+  backward.getElseRegion().takeBody(regions[1]);
+  for (auto [value, g] : llvm::zip_equal(useful, backward.getResults()))
     b.give(value, g);
   return success();
 }

@@ -1,6 +1,7 @@
 #include "passes/Differentiate/Prepare.h"
 
 #include "passes/Differentiate/Backward.h"
+#include "passes/support/Branches.h"
 #include "passes/support/Composites.h"
 #include "passes/support/Loops.h"
 
@@ -56,6 +57,8 @@ void keepAttentionSums(mlir::func::FuncOp function) {
 void prepare(mlir::func::FuncOp function) {
   decomposeUnruled(function);
   keepAttentionSums(function);
+  mlir::IRRewriter rewriter(function.getContext());
+  function.walk<mlir::WalkOrder::PostOrder>([&](IfOp op) { (void)dropUnusedResults(op, rewriter); });
   // Inner loops first: what leaves one may then leave the next.
   function.walk<mlir::WalkOrder::PostOrder>([](ScanOp scan) { hoistInvariants(scan); });
 }

@@ -24,6 +24,7 @@ struct Simplify : impl::SimplifyBase<Simplify> {
     addProductPatterns(set);
     addTransposePatterns(set);
     addLoopPatterns(set);
+    addControlPatterns(set);
     patterns = mlir::FrozenRewritePatternSet(std::move(set));
     return mlir::success();
   }

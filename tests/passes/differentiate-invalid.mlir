@@ -1,7 +1,7 @@
 // RUN: %kiln-opt --kiln-differentiate=function=f -split-input-file -verify-diagnostics %s
 
 func.func @f(%x: tensor<f32>) -> tensor<f32> {
-  // expected-error @below {{has no gradient: its number of steps is computed. Use scan, or put stop_gradient on what it reads}}
+  // expected-error @below {{has no gradient: its number of steps is computed. Bound it (`while … at most N`), or put stop_gradient on what it reads}}
   %0 = kiln.while %x : (tensor<f32>) -> tensor<f32> {
   ^cond(%a: tensor<f32>):
     %one = kiln.constant dense<1.0> : tensor<f32> : tensor<f32>
