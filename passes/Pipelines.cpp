@@ -74,7 +74,12 @@ void decompose(OpPassManager &passes, const PipelineOptions &options) {
 /// SIMPLIFY: the least that computes the same. Behind decompose, whose parts repeat each other and what is around them;
 /// it is also where the values that gradients wrote once more "as the decomposition does" become one with the forward
 /// half's. The last stage that merges equal values across a function.
-void simplify(OpPassManager &passes, const PipelineOptions &) { passes.addPass(createSimplify()); }
+/// Scans with a condition end early from here on, since nothing asks for their gradient any more.
+void simplify(OpPassManager &passes, const PipelineOptions &) {
+  SimplifyOptions simplify;
+  simplify.endEarly = true;
+  passes.addPass(createSimplify(simplify));
+}
 
 /// NARROW: products read their operands rounded, where a function or the user asks for it. Behind simplify, for which a
 /// conversion would hide what is around a product (transposes, constants), and which would make one of two that fusion

@@ -307,6 +307,7 @@ private:
                                     std::map<std::string, Bound> &least);
   bool withinLimits(Range range);
   Value evalBinary(const Expr &expr, Frame &frame);
+  Value evalConditional(const Expr &expr, Frame &frame);
   Value evalKind(const Expr &expr, Frame &frame);
   Value evalAs(Wanted wanted, const Expr &expr, Frame &frame);
   bool reportForeignPrefix(const Expr &expr, Frame &frame);

@@ -5,6 +5,9 @@ namespace kiln::language {
 
 namespace {
 
+/// A function whose gradient is zero where it has one.
+bool isStep(mlir::Operation *op) { return llvm::isa<SignOp, RoundOp>(op) || llvm::isa<FloorOp, CeilOp>(op); }
+
 /// All values that some results depend on by floats, through regions of loops and branches.
 class Slice {
 public:
@@ -30,7 +33,7 @@ public:
 private:
   void throughOp(mlir::OpResult result) {
     mlir::Operation *op = result.getOwner();
-    if (llvm::isa<StopGradientOp, SignOp, FloorOp, CeilOp, RoundOp>(op))
+    if (llvm::isa<StopGradientOp>(op) || isStep(op))
       return;
     if (llvm::isa<WhileOp>(op))
       whiles_.insert(op);

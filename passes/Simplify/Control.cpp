@@ -160,10 +160,11 @@ LogicalResult endEarly(ScanOp op, PatternRewriter &rewriter) {
 
 } // namespace
 
-void addControlPatterns(mlir::RewritePatternSet &patterns) {
+void addControlPatterns(mlir::RewritePatternSet &patterns, bool early) {
   addPattern<IfOp>(patterns, dropBranchResults);
   addPattern<WhileOp>(patterns, dropCarries);
-  addPattern<ScanOp>(patterns, endEarly);
+  if (early)
+    addPattern<ScanOp>(patterns, endEarly);
 }
 
 } // namespace kiln

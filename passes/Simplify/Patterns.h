@@ -19,8 +19,8 @@ void addProductPatterns(mlir::RewritePatternSet &patterns);
 void addTransposePatterns(mlir::RewritePatternSet &patterns);
 /// Loops over time: what need not be in them.
 void addLoopPatterns(mlir::RewritePatternSet &patterns);
-/// Branches and whiles: what nobody reads; scans that may end early.
-void addControlPatterns(mlir::RewritePatternSet &patterns);
+/// Branches and whiles: what nobody reads; with `endEarly` scans become whiles, which have no gradient.
+void addControlPatterns(mlir::RewritePatternSet &patterns, bool endEarly);
 
 /// A pattern for one op, written as a function.
 template <typename Op> struct FunctionPattern : mlir::OpRewritePattern<Op> {

@@ -24,7 +24,7 @@ struct Simplify : impl::SimplifyBase<Simplify> {
     addProductPatterns(set);
     addTransposePatterns(set);
     addLoopPatterns(set);
-    addControlPatterns(set);
+    addControlPatterns(set, endEarly);
     patterns = mlir::FrozenRewritePatternSet(std::move(set));
     return mlir::success();
   }

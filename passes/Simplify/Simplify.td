@@ -10,5 +10,7 @@ def Simplify : Pass<"kiln-simplify", "mlir::ModuleOp"> {
     last digit of a denormal number (two factors that are powers of two become one). Sums are not: a factor may come out of
     one, and zeros that were padded are not added.
   }];
+  let options = [Option<"endEarly", "end-early", "bool", "false",
+                        "Scans whose steps do nothing from some step on become whiles, which have no gradient">];
   let dependentDialects = ["kiln::KilnDialect"];
 }

@@ -66,7 +66,7 @@ Values firstRows(Values values, const Values &expected) {
 
 /// Drivers that compile shaders on the processor take seconds for each: there, the small programs stand for the others.
 bool takesLong(const std::string &name) {
-  static const std::set<std::string> small = {"softmax", "iris", "mnist", "gpt", "digits", "lenet", "rnn"};
+  static const std::set<std::string> small = {"softmax", "iris", "mnist", "gpt", "digits", "lenet", "rnn", "control"};
   return std::getenv("KILN_TEST_BACKEND") && !std::getenv("KILN_LONG") && !small.contains(name);
 }
 
@@ -170,7 +170,8 @@ struct Group {
   std::vector<const char *> inputs;
 };
 
-/// Every standard module, function and loss as compiled code: zoo.kiln, annex.kiln.
+/// Every standard module, function and loss as compiled code: zoo.kiln, annex.kiln; branches and loops that data
+/// decide: control.kiln.
 class Zoo : public testing::TestWithParam<Group> {
 protected:
   void SetUp() override {
@@ -221,7 +222,8 @@ INSTANTIATE_TEST_SUITE_P(
         Group{"annex", "norms", {"image"}}, Group{"annex", "activations", {"x", "y"}},
         Group{"annex", "attending", {"sequence", "image", "mask"}}, Group{"annex", "recurrent", {"sequence", "x"}},
         Group{"annex", "losses", {"x", "y", "label"}}, Group{"annex", "corners", {"other", "label"}},
-        Group{"annex", "alignments", {"sequence", "labels", "times", "counts"}}),
+        Group{"annex", "alignments", {"sequence", "labels", "times", "counts"}}, Group{"control", "branches", {"x"}},
+        Group{"control", "early", {"x"}}, Group{"control", "loops", {"x"}}, Group{"control", "nested", {"x", "n"}}),
     [](const auto &info) { return std::string(info.param.model) + "_" + info.param.function; });
 
 class ZooTraining : public testing::TestWithParam<const char *> {};
@@ -243,7 +245,7 @@ TEST_P(ZooTraining, Gradients) {
   EXPECT_EQ(compareGradients(zoo.fixture, gradients), "");
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, ZooTraining, testing::Values("zoo", "annex"),
+INSTANTIATE_TEST_SUITE_P(Models, ZooTraining, testing::Values("zoo", "annex", "control"),
                          [](const auto &info) { return std::string(info.param); });
 
 INSTANTIATE_TEST_SUITE_P(Models, Parity, testing::Values("softmax", "iris", "mnist", "resnet", "gpt", "translate"),

@@ -1,4 +1,4 @@
-// RUN: %kiln-opt --kiln-simplify -split-input-file %s | FileCheck %s
+// RUN: %kiln-opt --kiln-simplify=end-early -split-input-file %s | FileCheck %s
 
 // Results that nobody reads, and one that is the same on both sides, go, with what computes them.
 // CHECK-LABEL: @branch
