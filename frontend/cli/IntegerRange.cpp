@@ -196,6 +196,11 @@ void Follower::visit(mlir::OpOperand &use, int64_t shift) {
       })
       .Case<BroadcastOp, ReshapeOp, TransposeOp, SliceOp, ReverseOp, PadOp, ConcatOp, StopGradientOp>(
           [&](mlir::Operation *) { follow(op->getResult(0), shift); })
+      .Case<YieldOp>([&](mlir::Operation *) { // out of a branch, or to a loop's end
+        if (mlir::Operation *parent = op->getParentOp();
+            parent && llvm::isa<IfOp, ScanOp, WhileOp>(parent) && number < parent->getNumResults())
+          follow(parent->getResult(number), shift);
+      })
       .Case<ScanOp, WhileOp, CustomOp>([&](mlir::Operation *) { intoRegions(use, shift); });
 }
 

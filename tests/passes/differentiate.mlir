@@ -2,6 +2,7 @@
 // RUN: %kiln-opt --kiln-differentiate="function=unused wrt=0,2" --canonicalize %s | FileCheck %s --check-prefix=UNUSED
 // RUN: %kiln-opt --kiln-differentiate=function=tied --canonicalize %s | FileCheck %s --check-prefix=TIED
 // RUN: %kiln-opt --kiln-differentiate=function=rnn --canonicalize %s | FileCheck %s --check-prefix=RNN
+// RUN: %kiln-opt --kiln-differentiate="function=stopped wrt=0" %s | FileCheck %s --check-prefix=STOPPED
 
 // @grad has the loss's arguments; it returns the loss and the gradient of each trainable parameter, by name.
 // GRAD-LABEL: func.func @grad
@@ -60,4 +61,33 @@ func.func @rnn(%x: tensor<7x2x3xf32>, %h0: tensor<2x4xf32>, %u: tensor<4x4xf32>,
     kiln.yield %5, %5 : tensor<2x4xf32>, tensor<2x4xf32>
   }
   return %ys, %h : tensor<7x2x4xf32>, tensor<2x4xf32>
+}
+
+// A branch gives gradients to what has one in it alone: %n is read behind stop_gradient, and what made it (a while without
+// a gradient) is not asked for one.
+// STOPPED-LABEL: @stopped.grad
+// STOPPED: kiln.while
+// STOPPED: kiln.if %arg1
+// STOPPED: %[[G:.*]] = kiln.if %arg1 : (tensor<i1>) -> tensor<f32>
+// STOPPED: return %{{.*}}, %[[G]]
+func.func @stopped(%x: tensor<f32>, %c: tensor<i1>) -> tensor<f32> {
+  %one = kiln.constant dense<1.0> : tensor<f32> : tensor<f32>
+  %n = kiln.while %one : (tensor<f32>) -> tensor<f32> {
+  ^condition(%a: tensor<f32>):
+    %p = kiln.compare lt %a, %x : tensor<f32> -> tensor<i1>
+    kiln.yield %p : tensor<i1>
+  } do {
+  ^body(%a: tensor<f32>):
+    %b = kiln.mul %a, %x : tensor<f32>
+    kiln.yield %b : tensor<f32>
+  }
+  %r = kiln.if %c : (tensor<i1>) -> tensor<f32> {
+    %s = kiln.stop_gradient %n : tensor<f32>
+    %y = kiln.mul %x, %s : tensor<f32>
+    kiln.yield %y : tensor<f32>
+  } else {
+    %y = kiln.exp %x : tensor<f32>
+    kiln.yield %y : tensor<f32>
+  }
+  return %r : tensor<f32>
 }

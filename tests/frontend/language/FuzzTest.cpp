@@ -62,12 +62,31 @@ std::vector<std::string> corpus() {
 /// Deletes, repeats, swaps, inserts or splices a few pieces.
 std::string mutate(std::string text, const std::vector<std::string> &files, std::mt19937 &random) {
   auto below = [&](size_t n) { return n == 0 ? 0 : std::uniform_int_distribution<size_t>(0, n - 1)(random); };
-  static const char *const pieces[] = {
-      "(",         ")",    "[",      "]",    ":",        "\n",     "    ",   ",",     "=",
-      "*",         "-1",   "0",      "1e9",  "if ",      "for ",   " in ",   "scan ", "yield ",
-      "return",    "None", "T",      "B",    "f32[",     "...",    "\t",     "\r\n",  "\"",
-      "\xff",      "x",    "@",      ".T",   "softmax(", "state",  "train ", "<= ",   "9223372036854775807",
-      "carrying ", "def ", "model ", "grad", "zeros(",   "range(", "//",     "%",     "frozen("};
+  static const char *const pieces[] = {"(",         ")",
+                                       "[",         "]",
+                                       ":",         "\n",
+                                       "    ",      ",",
+                                       "=",         "*",
+                                       "-1",        "0",
+                                       "1e9",       "if ",
+                                       "for ",      " in ",
+                                       "scan ",     "yield ",
+                                       "return",    "None",
+                                       "T",         "B",
+                                       "f32[",      "...",
+                                       "\t",        "\r\n",
+                                       "\"",        "\xff",
+                                       "x",         "@",
+                                       ".T",        "softmax(",
+                                       "state",     "train ",
+                                       "<= ",       "9223372036854775807",
+                                       "carrying ", "def ",
+                                       "model ",    "grad",
+                                       "zeros(",    "range(",
+                                       "//",        "%",
+                                       "frozen(",   "while ",
+                                       " at most ", "else:",
+                                       "elif ",     " if x[0] > 0.0 else "};
   for (size_t rounds = 1 + below(4); rounds > 0; --rounds) {
     size_t at = below(text.size() + 1), length = below(std::min<size_t>(text.size() - at, 40) + 1);
     switch (below(5)) {
