@@ -1,6 +1,7 @@
 // The kiln program: its commands and what they take. The work is in Commands.cpp.
 #include "frontend/cli/Bench.h"
 #include "frontend/cli/Commands.h"
+#include "frontend/cli/Export.h"
 #include "frontend/cli/Import.h"
 #include "frontend/cli/Plot.h"
 #include "frontend/cli/RateFinder.h"
@@ -334,6 +335,9 @@ int main(int argc, char **argv) {
   CLI::App *tokenizerTrain = addTokenizer(app, training);
   kiln::ImportOptions importing;
   CLI::App *import = kiln::addImport(app, importing);
+  kiln::ExportCommand exporting;
+  CLI::App *exportModel = kiln::addExport(app, exporting);
+  addCompileOptions(exportModel, options, raw, apartness);
   kiln::PlotCommand plotting;
   kiln::addPlot(app, plotting);
   CLI::App *backendList = app.add_subcommand("backends", "the backends that can be found, and their devices");
@@ -352,6 +356,8 @@ int main(int argc, char **argv) {
     return code;
   if (build->parsed())
     return kiln::apart(apartness, {options.backend}, [&](std::string &) { return kiln::commandBuild(options, emit); });
+  if (exportModel->parsed())
+    return kiln::commandExport(options, exporting);
   if (finding.command->parsed())
     return flushed(kiln::commandRateFinder(options, finding, apartness));
   if (check->parsed())

@@ -75,7 +75,7 @@ public:
     for (size_t i = 0; i < stacked.size(); ++i) {
       names.push_back(
           importer_.fresh(call_.wants(firstResult + i) ? call_.node.outputs[firstResult + i] : "stacked", "stacked"));
-      yields += (yields.empty() ? "" : ", ") + names.back() + " = " + importer_.tensor(stacked[i]);
+      yields += (yields.empty() ? "" : ", ") + names.back() + " = " + beforeStep(stacked[i]);
     }
     std::vector<Line> &lines = importer_.lines();
     for (size_t i = before_; i < lines.size(); ++i)
@@ -102,6 +102,17 @@ public:
   }
 
 private:
+  /// What a step gives, where the carried values have their new ones already: an old one has to be kept.
+  std::string beforeStep(Value &value) {
+    std::string text = importer_.tensor(value);
+    if (std::find(carried_.begin(), carried_.end(), text) == carried_.end())
+      return text;
+    std::string kept = importer_.fresh(text + "_before", "kept");
+    importer_.write({kept}, text);
+    importer_.lines().back().fixed = true;
+    return kept;
+  }
+
   Call &call_;
   Importer &importer_;
   std::vector<std::string> carried_;
@@ -149,24 +160,34 @@ static void loop(Call &call) {
                {results.begin() + 1 + static_cast<int64_t>(carried), results.end()}, count, "", carried);
 }
 
+/// Does it count down? All of its inputs and outputs have to go the same way.
+static bool goesBackwards(Call &call, size_t scanned, size_t stacked) {
+  std::vector<int64_t> all = call.integers("scan_input_directions"), out = call.integers("scan_output_directions");
+  all.resize(scanned, 0);
+  out.resize(stacked, 0);
+  all.insert(all.end(), out.begin(), out.end());
+  size_t back = static_cast<size_t>(std::count(all.begin(), all.end(), 1));
+  if (back != 0 && back != all.size())
+    refuse("it goes forwards through some of its inputs and outputs and backwards through others");
+  return back != 0;
+}
+
 static void scan(Call &call) {
   Importer &importer = call.importer;
   const Graph &body = graphOf(call, "body");
   if (call.opset < 9)
     refuse("it is of opset 8, which is another op");
   int64_t scanned = call.integer("num_scan_inputs", 0);
-  for (const char *name : {"scan_input_axes", "scan_output_axes", "scan_output_directions"})
+  for (const char *name : {"scan_input_axes", "scan_output_axes"})
     for (int64_t number : call.integers(name))
       if (number != 0)
         refuse("its '" + std::string(name) + "' is not 0");
-  std::vector<int64_t> directions = call.integers("scan_input_directions");
   size_t carried =
       call.inputs() - static_cast<size_t>(std::clamp<int64_t>(scanned, 0, static_cast<int64_t>(call.inputs())));
   if (scanned < 1 || carried + static_cast<size_t>(scanned) != call.inputs())
     refuse("its num_scan_inputs is " + std::to_string(scanned) + " of " + std::to_string(call.inputs()) + " inputs");
-  for (int64_t direction : directions)
-    if (direction != 0)
-      refuse("it goes backwards through an input");
+  size_t stacked = call.node.outputs.size() - std::min(carried, call.node.outputs.size());
+  bool reversed = goesBackwards(call, static_cast<size_t>(scanned), stacked);
   LoopWriter writer(call);
   std::vector<Value> inputs;
   for (size_t i = 0; i < carried; ++i)
@@ -187,7 +208,8 @@ static void scan(Call &call) {
   if (results.size() < carried)
     refuse("its body has fewer results than it carries values");
   writer.close(dimText(count), {results.begin(), results.begin() + static_cast<int64_t>(carried)},
-               {results.begin() + static_cast<int64_t>(carried), results.end()}, count, "", carried);
+               {results.begin() + static_cast<int64_t>(carried), results.end()}, count, reversed ? " reversed" : "",
+               carried);
 }
 
 std::vector<Op> controlOps() {
@@ -195,7 +217,7 @@ std::vector<Op> controlOps() {
       {"If", 7, "the branch that is taken, or where(condition, a, b)", branch,
        "branches of different shapes where data decide"},
       {"Loop", 7, "scan t in n carrying a along 0", loop, "a condition or a count that depends on data"},
-      {"Scan", 9, "scan t in n carrying a along 0", scan, "axes other than 0, backwards"},
+      {"Scan", 9, "scan t in n carrying a along 0", scan, "axes other than 0, both ways at once"},
   };
 }
 

@@ -1,0 +1,42 @@
+// The dialect's ops, each with what it becomes.
+#pragma once
+
+#include "frontend/export/Graph.h"
+
+namespace kiln::exported {
+
+struct Op {
+  const char *name;    ///< of the dialect, without "kiln."
+  const char *written; ///< ONNX's ops, for the table; empty: there is none, and `write` says so
+  void (*write)(Graph &graph, mlir::Operation *op);
+};
+
+std::vector<Op> elementwiseOps();
+std::vector<Op> layoutOps();
+std::vector<Op> productOps();
+std::vector<Op> reductionOps();
+std::vector<Op> indexOps();
+std::vector<Op> controlOps();
+
+/// All of them.
+const std::vector<Op> &ops();
+/// Composites that stay whole, as kiln-decompose calls them.
+std::vector<std::string> wholeOps(int opset);
+/// Writes the ops of a block but its last one.
+void writeBlock(Graph &graph, mlir::Block &block);
+
+inline mlir::Type elementOf(mlir::Value value) {
+  return llvm::cast<mlir::RankedTensorType>(value.getType()).getElementType();
+}
+inline bool isBool(mlir::Type element) { return element.isInteger(1); }
+inline bool isFloating(mlir::Type element) { return llvm::isa<mlir::FloatType>(element); }
+inline int64_t rankOf(mlir::Value value) { return llvm::cast<mlir::RankedTensorType>(value.getType()).getRank(); }
+/// 0, 1, …, n - 1.
+inline std::vector<int64_t> counted(int64_t n, int64_t from = 0) {
+  std::vector<int64_t> out;
+  for (int64_t i = from; i < n; ++i)
+    out.push_back(i);
+  return out;
+}
+
+} // namespace kiln::exported
