@@ -16,6 +16,7 @@ std::vector<Op> quantisedOps();
 std::vector<Op> controlOps();
 std::vector<Op> attentionOps();
 std::vector<Op> sequenceOps();
+std::vector<Op> microsoftOps();
 
 /// "(2, 3)", or "2" where all are equal and `collapse` asks for it.
 std::string tupleText(const std::vector<int64_t> &numbers, bool collapse = false);

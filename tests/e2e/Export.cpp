@@ -95,6 +95,7 @@ TEST_P(Export, IsReadAgainWithTheSameResults) {
       bounds.insert(bounds.end(), {"--bound", std::string(dim) + "=64"});
   Words names = inputsOf(imported.out);
   ASSERT_FALSE(names.empty());
+  options_.insert(options_.end(), {"--entry", function_});
   std::map<std::string, Values> own = results(model_, function_, options_, names, "own.safetensors");
   std::map<std::string, Values> again = results(file, "forward", bounds, names, "again.safetensors");
   ASSERT_FALSE(own.empty());

@@ -74,7 +74,7 @@ def cases(fixtures):
             options += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
         source = os.path.join(fixtures, "../..", case["source"])
         functions = [case.get("function", "forward")]
-        if name in ("zoo", "annex"):  # one function for each kind of op
+        if name in ("zoo", "annex", "control"):  # one function for each kind of op
             with open(source) as file:
                 functions = re.findall(r"^    def (\w+)\(\w+: ", file.read(), re.M)
         for function in functions:

@@ -1,0 +1,238 @@
+// The com.microsoft ops that optimised and quantised files hold, by their documentation:
+// https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
+#include "frontend/onnx/Ops.h"
+
+namespace kiln::onnx {
+
+namespace {
+
+std::string plus(Call &call, const std::string &text, size_t input) {
+  return call.has(input) ? text + " + " + call.tensor(input) : text;
+}
+
+//===-- Activations and products -------------------------------------------------------------------------------===//
+
+std::function<void(Call &)> gelu(bool tanh) {
+  return [=](Call &call) { call.set(0, "gelu(" + plus(call, call.tensor(0), 1) + (tanh ? ", tanh=True)" : ")")); };
+}
+
+void quickGelu(Call &call) {
+  double alpha = call.number("alpha", 1.702F);
+  call.set(0, call.tensor(0) + " * sigmoid(" + numberText(alpha) + " * " + call.tensor(0) + ")");
+}
+
+void fusedMatmul(Call &call) {
+  if (call.integer("transBatchA", 0) != 0 || call.integer("transBatchB", 0) != 0)
+    refuse("its batch axes are moved");
+  double alpha = call.number("alpha", 1);
+  auto side = [&](size_t index, const char *name) {
+    bool turned = call.integer(name, 0) != 0 && call.in(index).rank() > 1;
+    return call.tensor(index) + (turned ? ".T" : "");
+  };
+  std::string out = side(0, "transA") + " @ " + side(1, "transB");
+  call.set(0, alpha == 1 ? out : "(" + out + ") * " + numberText(alpha));
+}
+
+//===-- Norms
+//------------------------------------------------------------------------------------------------------===//
+
+std::string normed(Call &call, const std::string &x, size_t gamma, bool simplified, double epsilon) {
+  if (simplified)
+    return "rms_norm(" + x + ", " + call.tensor(gamma) + keyword("epsilon", numberText(epsilon)) + ")";
+  return "layer_norm(" + x + ", " + call.tensor(gamma) + (call.has(gamma + 1) ? ", " + call.tensor(gamma + 1) : "") +
+         keyword("epsilon", numberText(epsilon)) + ")";
+}
+
+/// The norm of x + skip + bias, and that sum.
+std::function<void(Call &)> skipNorm(bool simplified) {
+  return [=](Call &call) {
+    double epsilon = call.number("epsilon", simplified ? 1e-6F : 1e-12F);
+    if (call.wants(1) || call.wants(2))
+      refuse("it is asked for its mean or deviation");
+    std::string sum = call.let("skipped", plus(call, call.tensor(0) + " + " + call.tensor(1), simplified ? 3 : 4));
+    call.set(0, normed(call, sum, 2, simplified, epsilon));
+    call.alias(3, call.typed(sum));
+  };
+}
+
+void simplifiedNorm(Call &call) {
+  Value x = call.in(0);
+  double epsilon = call.number("epsilon", 1e-5F);
+  call.integer("stash_type", 1);
+  if (call.axis(call.integer("axis", -1), x.rank()) + 1 != x.rank() || call.wants(1))
+    refuse("it goes over other than the last axis, or is asked for its deviation");
+  call.set(0, normed(call, call.tensor(0), 1, true, epsilon));
+}
+
+void embedNorm(Call &call) {
+  Value ids = call.in(0);
+  double epsilon = call.number("epsilon", 1e-12F);
+  bool counts = call.integer("mask_index_type", 1) != 0;
+  if (ids.rank() != 2)
+    refuse("its tokens are not [B, T]");
+  std::string length = dimText(ids.shape[1]);
+  std::string places = call.has(8) ? call.tensor(8) : "iota(" + length + ")";
+  std::string sum =
+      "take(" + call.tensor(2) + ", " + call.tensor(0) + ", 0) + take(" + call.tensor(3) + ", " + places + ", 0)";
+  if (call.has(1) && call.has(4))
+    sum += " + take(" + call.tensor(4) + ", " + call.tensor(1) + ", 0)";
+  std::string name = call.let("embedded", sum);
+  call.set(0, normed(call, name, 5, false, epsilon));
+  call.set(1, call.has(7) && counts ? "sum(" + call.tensor(7) + ", axis=1).to(i32)"
+                                    : "zeros(" + dimText(ids.shape[0]) + ", dtype=i32)");
+  call.alias(2, call.typed(name));
+}
+
+//===-- Attention
+//--------------------------------------------------------------------------------------------------===//
+
+/// What is common: the arguments of `attended` behind q, k and v.
+std::string attendedBy(Call &call, size_t mask, size_t added) {
+  int64_t heads = call.integer("num_heads", 0);
+  double filter = call.number("mask_filter_value", -10000), scale = call.number("scale", 0);
+  if (heads < 1)
+    refuse("its num_heads is " + std::to_string(heads));
+  std::string out = ", " + std::to_string(heads);
+  if (call.has(mask)) {
+    if (call.in(mask).rank() > 3)
+      refuse("its mask has " + std::to_string(call.in(mask).rank()) + " axes");
+    out += keyword("mask", call.tensor(mask)) + keyword("hidden", numberText(filter));
+  }
+  out += call.has(added) ? keyword("added", call.tensor(added)) : "";
+  out += scale != 0 ? keyword("scale", numberText(scale)) : "";
+  return out + (call.integer("unidirectional", 0) != 0 ? ", causal=True)" : ")");
+}
+
+void attention(Call &call) {
+  for (size_t past : {4, 6})
+    if (call.has(past))
+      refuse("it goes on from keys and values of before");
+  if (call.wants(1) || call.integer("do_rotary", 0) != 0 || call.integer("past_present_share_buffer", 0) != 0)
+    refuse("it keeps its keys and values, or turns them");
+  std::vector<int64_t> sizes = call.integers("qkv_hidden_sizes");
+  call.integer("rotary_embedding_dim", 0);
+  std::string parts = sizes.empty() ? "3" : tupleText(sizes);
+  std::string all = call.let("qkv", plus(call, call.tensor(0) + " @ " + call.tensor(1), 2));
+  call.set(0, "attended(*split(" + all + ", " + parts + ")" + attendedBy(call, 3, 5));
+}
+
+void multiHead(Call &call) {
+  for (size_t past : {6, 7, 8, 9})
+    if (call.has(past))
+      refuse("it goes on from keys and values of before");
+  if (!call.has(1) || !call.has(2) || call.in(0).rank() != 3 || call.in(1).rank() != 3 || call.in(2).rank() != 3)
+    refuse("its queries, keys and values are packed; [B, T, H * D] each is there");
+  if (call.wants(1) || call.wants(2))
+    refuse("it keeps its keys and values");
+  std::string q = call.tensor(0), k = call.tensor(1), v = call.tensor(2);
+  if (call.has(3)) {
+    Dim width = call.in(0).shape[2], other = call.in(2).shape[2];
+    std::string both = dimText(width), twice = dimText(width + width);
+    q += " + " + call.tensor(3) + "[:" + both + "]";
+    k += " + " + call.tensor(3) + "[" + both + ":" + twice + "]";
+    v += " + " + call.tensor(3) + "[" + twice + ":" + dimText(width + width + other) + "]";
+  }
+  call.set(0, "attended(" + q + ", " + k + ", " + v + attendedBy(call, 4, 5));
+}
+
+//===-- Quantised
+//--------------------------------------------------------------------------------------------------===//
+
+/// Rows of 4 or 8 bits with a scale for each block of them.
+void matmulBits(Call &call) {
+  int64_t bits = call.integer("bits", 4), block = call.integer("block_size", 32), n = call.integer("N", 0),
+          k = call.integer("K", 0);
+  call.integer("accuracy_level", 0);
+  call.integer("weight_prepacked", 0);
+  if (bits != 4 && bits != 8)
+    refuse("it is of " + std::to_string(bits) + " bits; 4 and 8 are there");
+  if (call.has(4))
+    refuse("it has its groups in another order (g_idx)");
+  if (block < 16 || n < 1 || k < 1 || call.in(1).rank() != 3)
+    refuse("its K, N or block_size do not fit its weights");
+  std::string zero = call.has(3) ? keyword("zero", call.tensor(3)) : "";
+  std::string weights = "block_weights(" + call.tensor(1) + ", " + call.tensor(2) + ", " + std::to_string(n) + ", " +
+                        std::to_string(k) + ", " + std::to_string(bits) + zero + ")";
+  call.set(0, plus(call, call.tensor(0) + " @ " + weights + ".T", 5));
+}
+
+/// (x - zero) * scale
+std::string widened(Call &call, size_t x, size_t scale, size_t zero) {
+  std::string whole = call.tensor(x) + ".to(i32)";
+  whole = call.has(zero) ? "(" + whole + " - " + call.tensor(zero) + ".to(i32))" : whole;
+  return "(" + whole + ".to(f32) * " + call.tensor(scale) + ")";
+}
+
+/// The result quantised again by its own scale and zero point.
+void narrowed(Call &call, const std::string &result, size_t scale, size_t zero, kiln_dtype dtype) {
+  if (dtype != KILN_U8 && dtype != KILN_I8)
+    refuse(std::string("it quantises to ") + dtypeName(dtype) + "; u8 and i8 are there");
+  std::string from = call.has(zero) ? " + " + call.tensor(zero) + ".to(f32)" : "";
+  call.set(0, "clip(round((" + result + ") / " + call.tensor(scale) + ")" + from +
+                  (dtype == KILN_U8 ? ", 0, 255).to(u8)" : ", (-128), 127).to(i8)"));
+}
+
+std::function<void(Call &)> qlinearBinary(const char *op) {
+  return
+      [=](Call &call) { narrowed(call, widened(call, 0, 1, 2) + op + widened(call, 3, 4, 5), 6, 7, call.in(0).dtype); };
+}
+
+void qlinearSigmoid(Call &call) { narrowed(call, "sigmoid(" + widened(call, 0, 1, 2) + ")", 3, 4, call.in(0).dtype); }
+
+void qlinearLeaky(Call &call) {
+  std::string alpha = numberText(call.number("alpha", 0.01F));
+  narrowed(call, "leaky_relu(" + widened(call, 0, 1, 2) + ", " + alpha + ")", 3, 4, call.in(0).dtype);
+}
+
+std::string centred(Call &call, size_t x, size_t zero) {
+  std::string whole = call.tensor(x) + ".to(i32)";
+  return call.has(zero) ? "(" + whole + " - " + call.tensor(zero) + ".to(i32))" : whole;
+}
+
+void integerToFloat(Call &call) {
+  std::string product = "(" + centred(call, 0, 4) + " @ " + centred(call, 1, 5) + ").to(f32)";
+  call.set(0, plus(call, product + " * (" + call.tensor(2) + " * " + call.tensor(3) + ")", 6));
+}
+
+/// The left side is quantised as DynamicQuantizeLinear does it.
+void dynamicMatmul(Call &call) {
+  std::string x = call.tensor(0);
+  std::string low = call.let("low", "minimum(min(" + x + "), 0.0)");
+  std::string scale = call.let("scale", "(maximum(max(" + x + "), 0.0) - " + low + ") / 255.0");
+  std::string zero = call.let("zero_point", "clip(round(0.0 - " + low + " / " + scale + "), 0, 255)");
+  std::string whole = "(clip(round(" + x + " / " + scale + ") + " + zero + ", 0, 255) - " + zero + ").to(i32)";
+  std::string product = "(" + whole + " @ " + centred(call, 1, 3) + ").to(f32)";
+  call.set(0, plus(call, product + " * (" + scale + " * " + call.tensor(2) + ")", 4));
+}
+
+} // namespace
+
+std::vector<Op> microsoftOps() {
+  const char *domain = "com.microsoft";
+  return {
+      {"Gelu", 1, "gelu(x)", gelu(false), "", domain},
+      {"BiasGelu", 1, "gelu(a + b)", gelu(false), "", domain},
+      {"FastGelu", 1, "gelu(x + bias, tanh=True)", gelu(true), "", domain},
+      {"QuickGelu", 1, "x * sigmoid(1.702 * x)", quickGelu, "", domain},
+      {"FusedMatMul", 1, "(a @ b.T) * alpha", fusedMatmul, "batch axes that are moved", domain},
+      {"SkipLayerNormalization", 1, "layer_norm(x + skip + bias, scale, shift)", skipNorm(false),
+       "its mean and deviation", domain},
+      {"SkipSimplifiedLayerNormalization", 1, "rms_norm(x + skip + bias, scale)", skipNorm(true), "its deviation",
+       domain},
+      {"SimplifiedLayerNormalization", 1, "rms_norm(x, scale)", simplifiedNorm, "other axes than the last"},
+      {"EmbedLayerNormalization", 1, "layer_norm(take(words, ids, 0) + take(places, iota(T), 0))", embedNorm, "",
+       domain},
+      {"Attention", 1, "attended(q, k, v, heads)", attention, "keys and values of before", domain},
+      {"MultiHeadAttention", 1, "attended(q, k, v, heads)", multiHead, "packed inputs, keys and values of before",
+       domain},
+      {"MatMulNBits", 1, "a @ block_weights(b, scales, n, k, 4).T", matmulBits, "groups in another order", domain},
+      {"QLinearAdd", 1, "dequantised, added, quantised", qlinearBinary(" + "), "", domain},
+      {"QLinearMul", 1, "dequantised, multiplied, quantised", qlinearBinary(" * "), "", domain},
+      {"QLinearSigmoid", 1, "dequantised, sigmoid, quantised", qlinearSigmoid, "", domain},
+      {"QLinearLeakyRelu", 1, "dequantised, leaky_relu, quantised", qlinearLeaky, "", domain},
+      {"MatMulIntegerToFloat", 1, "((a - zero) @ (b - zero)).to(f32) * scale", integerToFloat, "", domain},
+      {"DynamicQuantizeMatMul", 1, "x quantised, multiplied, dequantised", dynamicMatmul, "", domain},
+  };
+}
+
+} // namespace kiln::onnx
