@@ -18,6 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "mlir/IR/Diagnostics.h"
+#include "mlir/IR/Verifier.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
 #include "llvm/ADT/ScopeExit.h"
@@ -254,9 +255,10 @@ absl::Status Compilation::runPasses(const std::string &until) {
       written.Update(writeStage(stage, module));
     };
     mlir::PassManager passes(context_.get());
+    passes.enableVerifier(options_.verifyStages); // else once, of what all of them have made
     timePasses(passes, times);
     buildCompilePipeline(passes, pipeline);
-    if (mlir::failed(passes.run(*module_)))
+    if (mlir::failed(passes.run(*module_)) || (!options_.verifyStages && mlir::failed(mlir::verify(*module_))))
       return absl::InvalidArgumentError(passErrors_);
     return written;
   });

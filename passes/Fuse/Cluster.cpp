@@ -9,9 +9,16 @@ bool isPlainSource(mlir::Operation *op) { return isSource(op) && roleOf(op) == R
 // How many elementwise ops a cheap expression may hold: above this, storing it is no dearer than computing it again.
 static constexpr int cheapLimit = 8;
 
-// The number of ops in a cheap expression, or more than `budget` where it is not cheap.
+// The classes of which a cheap expression is made. No backend takes an op of theirs whole.
+static bool mayBeCheap(kiln::OpClass opClass) {
+  return opClass == kiln::OpClass::Elementwise || opClass == kiln::OpClass::Layout || opClass == kiln::OpClass::Source;
+}
+
+// The number of ops in a cheap expression, or more than `budget` where it is not cheap. Asked more often than all else
+// of fusion: most are told by their class, or by that of what they read.
 static int cheapCost(mlir::Operation *op, int budget) {
-  if (!op || budget < 0 || isWhole(op))
+  kiln::OpClass opClass = op ? opClassOf(op) : kiln::OpClass::Structure;
+  if (budget < 0 || !mayBeCheap(opClass))
     return budget + 1;
   if (auto constant = llvm::dyn_cast<ConstantOp>(op)) {
     auto dense = llvm::dyn_cast<mlir::DenseElementsAttr>(constant.getValue());
@@ -19,8 +26,11 @@ static int cheapCost(mlir::Operation *op, int budget) {
   }
   if (llvm::isa<IotaOp, ExtentOp, BroadcastOp>(op))
     return 0;
-  if (!(isElementwise(op) && !isDear(op)) && !isReindexing(op))
+  if (!(opClass == kiln::OpClass::Elementwise && !isDear(op)) && !isReindexing(op))
     return budget + 1;
+  for (mlir::Value operand : op->getOperands())
+    if (mlir::Operation *source = operand.getDefiningOp(); !source || !mayBeCheap(opClassOf(source)))
+      return budget + 1;
   int cost = 1;
   for (mlir::Value operand : op->getOperands()) {
     cost += cheapCost(operand.getDefiningOp(), budget - cost);
@@ -54,11 +64,13 @@ Role roleOf(mlir::Operation *op) {
     return Role::other;
   if (cheapCost(op, cheapLimit) <= cheapLimit)
     return Role::cheap;
-  if (isWhole(op))
-    return Role::single;
   if (llvm::isa<ReshapeOp, ConstantOp, GroupOp>(op))
     return Role::free;
   kiln::OpClass opClass = opClassOf(op);
+  if (mayBeCheap(opClass) && !llvm::isa<DecomposableOpInterface>(op))
+    return Role::index;
+  if (isWhole(op))
+    return Role::single;
   if (opClass == kiln::OpClass::Contraction)
     return Role::contract;
   if (auto reduce = llvm::dyn_cast<ReduceOp>(op))
@@ -69,8 +81,6 @@ Role roleOf(mlir::Operation *op) {
     return Role::attention;
   if (llvm::isa<DecomposableOpInterface>(op))
     return Role::other;
-  if (isElementwise(op) || isLayout(op) || isSource(op))
-    return Role::index;
   if (opClass == kiln::OpClass::Whole || opClass == kiln::OpClass::Update)
     return Role::single;
   return Role::other;
