@@ -5,6 +5,7 @@
 #include "passes/Fuse/Merge.h"
 #include "passes/Fuse/Outline.h"
 #include "passes/Fuse/Verify.h"
+#include "passes/support/BlockOrder.h"
 #include "passes/support/Composites.h"
 
 #include "ir/Build.h"
@@ -43,6 +44,7 @@ static unsigned elementWidth(mlir::Value value) {
 // each gets its own copy of the op. Only where nobody needs the value in memory. An exponential too: it takes less time
 // than eight bytes of traffic, and what the backward half computes again need not wait for it.
 static void duplicateCheap(mlir::Block &block) {
+  BlockOrder order(block);
   llvm::DenseMap<mlir::Operation *, unsigned> depth;
   for (mlir::Operation &op : llvm::make_early_inc_range(llvm::reverse(block))) {
     if (roleOf(&op) != fuse::Role::index || !isElementwise(&op) || llvm::isa<PowOp, RemOp>(op) ||
@@ -63,10 +65,11 @@ static void duplicateCheap(mlir::Block &block) {
     if (!fusable || users.size() < 2 || deepest >= maxRecomputed)
       continue;
     // The first reader keeps the op, later ones get theirs where they stand.
-    llvm::sort(users, [](mlir::Operation *a, mlir::Operation *b) { return a->isBeforeInBlock(b); });
+    llvm::sort(users, [&](mlir::Operation *a, mlir::Operation *b) { return order.isBefore(a, b); });
     for (mlir::Operation *user : llvm::drop_begin(users)) {
       mlir::OpBuilder builder(user);
       mlir::Operation *copy = builder.clone(op);
+      order.added(copy);
       user->replaceUsesOfWith(op.getResult(0), copy->getResult(0));
       depth[copy] = deepest + 1;
     }
@@ -84,6 +87,7 @@ static bool isSplatZero(mlir::Value value) {
 // The backward half of a relu asks where the operand was not above zero. The result knows as well (for NaN too), and it
 // is what the next product keeps anyway: so neither the operand nor a mask need be.
 static void maskFromRelu(mlir::Block &block) {
+  BlockOrder order(block);
   for (auto select : block.getOps<SelectOp>()) {
     auto compare = select.getCondition().getDefiningOp<CompareOp>();
     if (!compare || compare->getBlock() != &block || compare.getPredicate() != Predicate::le ||
@@ -91,10 +95,11 @@ static void maskFromRelu(mlir::Block &block) {
       continue;
     for (mlir::OpOperand &use : llvm::make_early_inc_range(compare.getResult().getUses())) {
       mlir::Operation *user = use.getOwner();
-      if (user == select || user->getBlock() != &block || !select->isBeforeInBlock(user))
+      if (user == select || user->getBlock() != &block || !order.isBefore(select, user))
         continue;
       mlir::OpBuilder builder(user);
       auto copy = llvm::cast<CompareOp>(builder.clone(*compare));
+      order.added(copy);
       copy.getLhsMutable().assign(select.getResult());
       // A splat does not depend on where it stands, and the zero stands above both.
       use.set(copy.getResult());

@@ -3,6 +3,7 @@
 #include "passes/Rematerialize/Rematerialize.h"
 
 #include "ir/Classes.h"
+#include "passes/support/BlockOrder.h"
 #include "passes/support/Values.h"
 
 #include "mlir/IR/IRMapping.h"
@@ -56,7 +57,7 @@ bool isHeavy(Operation *op) {
 class BlockRematerializer {
 public:
   BlockRematerializer(Block &block, Bounds bounds, int64_t gap, int64_t budget, int64_t smallest)
-      : block(block), bounds(std::move(bounds)), gap(gap), budget(budget), smallest(smallest) {
+      : block(block), standing(block), bounds(std::move(bounds)), gap(gap), budget(budget), smallest(smallest) {
     int64_t heavy = 0;
     for (Operation &op : block) {
       order.push_back(&op);
@@ -86,7 +87,7 @@ private:
   bool livesAt(Value value, Operation *point) {
     return llvm::any_of(value.getUsers(), [&](Operation *user) {
       Operation *at = inBlock(user);
-      return at == point || point->isBeforeInBlock(at);
+      return at == point || standing.isBefore(point, at);
     });
   }
 
@@ -116,7 +117,7 @@ private:
       uses.push_back(&use);
     llvm::sort(uses, [&](OpOperand *a, OpOperand *b) {
       Operation *left = inBlock(a->getOwner()), *right = inBlock(b->getOwner());
-      return left != right && left->isBeforeInBlock(right);
+      return standing.isBefore(left, right);
     });
     // The first long pause.
     int64_t last = place.lookup(op);
@@ -148,17 +149,19 @@ private:
 
   Value repeat(Plan &found, Operation *op, Operation *point) {
     SmallVector<Operation *> ops(found.ops.begin(), found.ops.end());
-    llvm::sort(ops, [](Operation *a, Operation *b) { return a != b && a->isBeforeInBlock(b); });
+    llvm::sort(ops, [&](Operation *a, Operation *b) { return standing.isBefore(a, b); });
     mlir::OpBuilder builder(point);
     mlir::IRMapping map;
     for (Operation *source : ops) {
       Operation *copy = builder.clone(*source, map);
       place[copy] = place.lookup(point);
+      standing.added(copy);
     }
     return map.lookup(op->getResult(0));
   }
 
   Block &block;
+  BlockOrder standing;
   Bounds bounds;
   int64_t gap, budget, smallest;
   SmallVector<Operation *> order;
