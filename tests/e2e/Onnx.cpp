@@ -230,6 +230,45 @@ TEST_P(TrainedModels, HavePyTorchsLosses) {
                 expected["after"][i].get<double>(), 2e-4);
 }
 
+/// A model of the wild, whose loss is left to name: the first step's is that of ONNX Runtime's results, and the second
+/// one on the same batch is smaller.
+TEST(TrainedWildModel, BeginsWithOnnxRuntimesLossAndLearns) {
+  const char *data = std::getenv("KILN_DATA");
+  if (!data)
+    GTEST_SKIP() << "KILN_DATA is not set: no model of the wild is trained";
+  std::string path = std::string(data) + "/onnx/magika", folder = freshFolder("onnx-training-magika");
+  std::map<std::string, Tensor> arrays = readNpz(path + ".npz");
+  const Tensor &rows = arrays.at("case1.in.bytes"), &shares = arrays.at("case1.out.target_label");
+  int64_t count = rows.shape[0], classes = shares.shape[1];
+  Tensor bytesTwice("bytes", KILN_I32, {2, count, rows.shape[1]}), labels("label", KILN_I32, {2, count});
+  double expected = 0;
+  for (int64_t i = 0; i < 2 * rows.count(); ++i)
+    bytesTwice.as<int32_t>()[i] = rows.as<int32_t>()[i % rows.count()];
+  for (int64_t i = 0; i < 2 * count; ++i)
+    labels.as<int32_t>()[i] = static_cast<int32_t>(i % count * 7);
+  for (int64_t i = 0; i < count; ++i)
+    expected -= std::log(shares.as<float>()[i * classes + i * 7]) / static_cast<double>(count);
+  writeSafetensors(folder + "/data.safetensors", {bytesTwice.view(), labels.view()});
+  std::string model = folder + "/magika.kiln";
+  Outcome imported =
+      run({kilnProgram(), "import", path + ".onnx", "--train", "--bound", "B=" + std::to_string(count), "-o", model});
+  ASSERT_EQ(imported.code, 0) << imported.err;
+  EXPECT_NE(imported.out.find("its loss is left to name: name_a_loss in " + model), std::string::npos) << imported.out;
+  std::string text = replaced(bytes(model), "name_a_loss(forward(data.bytes), data.target)",
+                              "nll(log(forward(data.bytes)), data.label)");
+  text = replaced(text, "target=f32[" + std::to_string(count) + ", 214]", "label=i32[" + std::to_string(count) + "]");
+  std::ofstream(model) << replaced(text, "steps     = 100", "steps     = 2");
+  Outcome trained = run({kilnProgram(), "train", model, "--json", "--out", folder + "/run"});
+  ASSERT_EQ(trained.code, 0) << trained.err;
+  std::vector<double> losses;
+  for (const nlohmann::json &entry : jsonLines(trained.out))
+    if (entry.contains("loss"))
+      losses.push_back(entry["loss"]);
+  ASSERT_EQ(losses.size(), 2u);
+  EXPECT_NEAR(losses[0], expected, 1e-4 * expected);
+  EXPECT_LT(losses[1], losses[0] - 0.1);
+}
+
 INSTANTIATE_TEST_SUITE_P(All, TrainedModels,
                          testing::Values("norms", "norms_torchscript", "shufflenet", "bert", "gpt2"),
                          [](const auto &info) { return std::string(info.param); });
