@@ -8,6 +8,28 @@ namespace kiln::onnx {
 
 static void matmul(Call &call) { call.set(0, call.tensor(0) + " @ " + call.tensor(1)); }
 
+/// What com.microsoft's fused ops put behind their sums.
+static std::string activated(Call &call, const std::string &x) {
+  std::string kind = call.string("activation", "");
+  std::vector<double> numbers = call.numbers("activation_params");
+  for (const char *name : {"activation_alpha", "activation_beta"})
+    if (call.hasAttribute(name))
+      numbers.push_back(call.number(name, 0));
+  call.number("activation_gamma", 0);
+  auto number = [&](size_t i, double fallback) { return numberText(i < numbers.size() ? numbers[i] : fallback); };
+  if (kind.empty())
+    return x;
+  if (kind == "Relu" || kind == "Tanh" || kind == "Sigmoid")
+    return (kind == "Relu" ? "relu(" : kind == "Tanh" ? "tanh(" : "sigmoid(") + x + ")";
+  if (kind == "LeakyRelu")
+    return "leaky_relu(" + x + ", " + number(0, 0.01F) + ")";
+  if (kind == "Clip" && numbers.size() == 2)
+    return "clip(" + x + ", " + number(0, 0) + ", " + number(1, 0) + ")";
+  if (kind == "HardSigmoid")
+    return "clip(" + number(0, 0.2F) + " * (" + x + ") + " + number(1, 0.5) + ", 0.0, 1.0)";
+  refuse("its activation is '" + kind + "'");
+}
+
 static void gemm(Call &call) {
   double alpha = call.number("alpha", 1), beta = call.number("beta", 1);
   std::string a = call.tensor(0) + (call.integer("transA", 0) ? ".T" : ""),
@@ -17,7 +39,7 @@ static void gemm(Call &call) {
     out = numberText(alpha) + " * (" + out + ")";
   if (call.has(2) && beta != 0)
     out += " + " + (beta != 1 ? numberText(beta) + " * " : "") + call.number(2, 2);
-  call.set(0, out);
+  call.set(0, call.node.domain.empty() ? out : activated(call, out));
 }
 
 static void einsum(Call &call) {
@@ -160,7 +182,10 @@ static void conv(Call &call) {
   std::string out = convolved(call, x, w);
   if (call.has(2))
     out += " + " + alongAxis(call.tensor(2), 1, x.rank());
-  call.set(0, out);
+  bool fused = !call.node.domain.empty();
+  if (fused && call.has(3))
+    out += " + " + call.tensor(3);
+  call.set(0, fused ? activated(call, out) : out);
 }
 
 /// Integers less their zero point, in f64, where their sums are exact.
@@ -486,6 +511,9 @@ std::vector<Op> networkOps() {
   return {
       {"MatMul", 7, "a @ b", matmul},
       {"Gemm", 7, "a @ b.T + c", gemm},
+      {"FusedGemm", 1, "relu(a @ b.T + c)", gemm, "other activations than the common ones", "com.microsoft"},
+      {"FusedConv", 1, "relu(conv(x, w) + b[:, None, None] + z)", conv, "other activations than the common ones",
+       "com.microsoft"},
       {"Einsum", 12, "einsum(\"ij,jk->ik\", a, b)", einsum},
       {"Conv", 7, "conv(x, w, stride=2, padding=1) + b[:, None, None]", conv},
       {"ConvInteger", 10, "conv(x.to(f64) - zero, w.to(f64) - zero).to(i32)", convInteger},
