@@ -27,7 +27,8 @@ const std::vector<Op> &ops() {
 }
 
 std::vector<std::string> wholeOps(int opset) {
-  std::vector<std::string> out = {"kiln.softmax", "kiln.log_softmax", "kiln.layer_norm", "kiln.relu", "kiln.softplus"};
+  std::vector<std::string> out = {"kiln.softmax", "kiln.log_softmax", "kiln.layer_norm",
+                                  "kiln.relu",    "kiln.softplus",    "kiln.attention"};
   if (opset >= 20)
     out.emplace_back("kiln.gelu");
   return out;
@@ -39,17 +40,29 @@ static const Op *findOp(mlir::Operation *op) {
   return found == ops().end() ? nullptr : &*found;
 }
 
-void writeBlock(Graph &graph, mlir::Block &block) {
-  for (mlir::Operation &op : block.without_terminator()) {
-    if (!graph.problem.empty())
-      return;
-    graph.current = &op;
-    if (const Op *known = findOp(&op))
-      known->write(graph, &op);
+void writeOps(Graph &graph, mlir::Operation *first, mlir::Operation *end) {
+  for (mlir::Operation *op = first; op && op != end && graph.problem.empty(); op = op->getNextNode()) {
+    graph.current = op;
+    if (const Op *known = findOp(op))
+      known->write(graph, op);
+    else if (llvm::isa<DecomposableOpInterface>(op))
+      writeParts(graph, op);
     else
-      graph.fail(&op, "has no counterpart in ONNX");
+      graph.fail(op, "has no counterpart in ONNX");
   }
 }
+
+void writeParts(Graph &graph, mlir::Operation *op) {
+  mlir::OpBuilder builder(op);
+  mlir::Operation *before = op->getPrevNode();
+  llvm::SmallVector<mlir::Value> results = llvm::cast<DecomposableOpInterface>(op).decompose(builder);
+  writeOps(graph, before ? before->getNextNode() : &op->getBlock()->front(), op);
+  for (auto [own, value] : llvm::zip(op->getResults(), results))
+    if (value)
+      graph.set(own, graph.held(value));
+}
+
+void writeBlock(Graph &graph, mlir::Block &block) { writeOps(graph, &block.front(), block.getTerminator()); }
 
 std::string opsTable() {
   std::vector<Op> sorted = ops();

@@ -22,6 +22,10 @@ std::vector<Op> controlOps();
 const std::vector<Op> &ops();
 /// Composites that stay whole, as kiln-decompose calls them.
 std::vector<std::string> wholeOps(int opset);
+/// Writes the ops from one to before another one of its block; an op that is not known fails.
+void writeOps(Graph &graph, mlir::Operation *first, mlir::Operation *end);
+/// Writes what a composite is made of in its place.
+void writeParts(Graph &graph, mlir::Operation *op);
 /// Writes the ops of a block but its last one.
 void writeBlock(Graph &graph, mlir::Block &block);
 

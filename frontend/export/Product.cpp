@@ -1,6 +1,8 @@
 // Products and convolutions.
 #include "frontend/export/Ops.h"
 
+#include <limits>
+
 namespace kiln::exported {
 
 namespace {
@@ -153,10 +155,43 @@ void convolution(Graph &graph, Operation *op) {
   graph.set(conv.getResult(), graph.add("Conv", {x, filter}, attributes));
 }
 
+/// i64, 0 … n - 1, beside one axis: [n, 1] or [n].
+std::string places(Graph &graph, Operation *op, const Dim &from, const Dim &to, bool rows) {
+  auto scalar = [&](const Dim &dim) { return graph.add("Squeeze", {graph.size(dim), graph.integers({0})}); };
+  mlir::Type whole = mlir::IntegerType::get(op->getContext(), 64);
+  std::string range = graph.add("Range", {scalar(from), scalar(to), graph.scalar(whole, 1)});
+  Dim count = to - from;
+  return rows ? graph.reshaped(range, {count}, {count, Dim(1)}) : range;
+}
+
+/// Two products and a softmax, where every query sees a key; else what the op is made of, which gives 0 where none is
+/// seen.
+void attention(Graph &graph, Operation *op) {
+  auto attention = llvm::cast<AttentionOp>(op);
+  llvm::SmallVector<Dim> q = dimsOf(attention.getQuery()), k = dimsOf(attention.getKey());
+  std::optional<int64_t> more = (k[2] - q[2]).constant(); // of keys than of queries
+  bool seesAny = !attention.getCausal() || (more && *more >= 0);
+  if (attention.getMask() || attention.getStart() || attention.getLse() || attention.getGroups() != 1 ||
+      attention.getSlidingWindow() || !seesAny || !elementOf(attention.getQuery()).isF32())
+    return writeParts(graph, op);
+  mlir::Type element = elementOf(attention.getQuery());
+  std::string scores = graph.add(
+      "MatMul", {graph.full(attention.getQuery()), graph.transposed(graph.full(attention.getKey()), {0, 1, 3, 2})});
+  scores = graph.add("Mul", {scores, graph.scalar(element, attention.getScale().convertToDouble())});
+  if (attention.getCausal()) {
+    std::string seen =
+        graph.add("LessOrEqual", {places(graph, op, Dim(0), k[2], false), places(graph, op, k[2] - q[2], k[2], true)});
+    scores = graph.add("Where", {seen, scores, graph.scalar(element, -std::numeric_limits<double>::infinity())});
+  }
+  std::string shares = graph.add("Softmax", {scores}, {attribute("axis", int64_t{-1})});
+  graph.set(op->getResult(0), graph.add("MatMul", {shares, graph.full(attention.getValue())}));
+}
+
 } // namespace
 
 std::vector<Op> productOps() {
   return {
+      {"attention", "MatMul, Softmax, MatMul; where a query may see no key its parts", attention},
       {"dot_general", "MatMul, with Transpose and Reshape around it", dot},
       {"convolution", "Conv; of an image with zeros in it Reshape, Pad", convolution},
   };
