@@ -1,4 +1,5 @@
 // The generate block: the functions generate.prefill and generate.step over session state, and how tokens are drawn.
+#include "frontend/language/DeriveStep.h"
 #include "frontend/language/Recipe.h"
 
 namespace kiln::language {
@@ -17,6 +18,11 @@ private:
   bool sessionValue(std::string_view name, Value &out);
   Value sessionItem(const std::string &name, const Value &value, Range range);
   Value leftIn(Frame &frame, const std::string &path);
+  const Stmt *derivedFrom();
+  void takeOneToken();
+  bool derive(const Stmt &function, bool isPrefill, Frame &frame, Entry &entry);
+  mlir::Value derivedState(const std::string &name, mlir::RankedTensorType type, Range range);
+  Range rangeOf(mlir::Location location) const;
   bool checkLogits(Frame &frame, Range range, bool required, Value &logits);
   void checkDraw(const Record &record, size_t i);
   void finish(const Value &prefillLogits);
@@ -29,6 +35,7 @@ private:
   std::shared_ptr<Entry> prefill, step;
   Frame prefillFrame;
   std::map<std::string, std::shared_ptr<Variable>, std::less<>> sessions; // values that flow from prefill to step
+  std::map<std::string, std::shared_ptr<Variable>, std::less<>> derived;  // what a derived step keeps
 };
 
 static const Stmt *modelFunction(const Instance &model, std::string_view name) {
@@ -95,7 +102,7 @@ std::shared_ptr<Entry> GenerateBuilder::begin(bool isPrefill, const Stmt *sectio
   tokens.dtype = Dtype::i32;
   tokens.range = range;
   tokens.dims = {Dim::symbol("B")};
-  if (isPrefill)
+  if (isPrefill || derivedFrom()) // a step is derived over any number of tokens, and is then of one
     tokens.dims.push_back(Dim::symbol("T"));
   tokens.origins.assign(tokens.dims.size(), {range});
   TypeInfo position;
@@ -193,7 +200,7 @@ void GenerateBuilder::callByNames(const Stmt &function, bool isPrefill, Frame &f
     if (i == 0) {
       value = frame.locals[isPrefill ? "prompt" : "token"].value;
       // A function over [B, T] reads one token as [B, 1].
-      if (!isPrefill && parameter.type && parameter.type->kind == ExprKind::Index &&
+      if (value.rank() == 1 && parameter.type && parameter.type->kind == ExprKind::Index &&
           parameter.type->children.size() == 3)
         value = Value::tensorOf(e.emit(range).reshapeTo(value.tensor, {dimsOf(value.tensor)[0], Dim(1)}));
     } else if (auto found = frame.locals.find(parameter.name); found != frame.locals.end()) {
@@ -229,6 +236,8 @@ void GenerateBuilder::callByNames(const Stmt &function, bool isPrefill, Frame &f
                     (!isPrefill || !result.isList() || name.empty() || name == "logits");
     if (isLogits)
       frame.locals["logits"] = {values[0], range};
+    else if (i == 0 && derivedFrom() == &function)
+      frame.locals[""] = {values[0], range};
     if (!name.empty())
       frame.locals[name] = {values[i], range};
   }
@@ -243,6 +252,110 @@ void GenerateBuilder::body(bool isPrefill, Frame &frame) {
   Range range;
   if (const Stmt *function = functionFor(isPrefill ? "prefill" : "step", range))
     callByNames(*function, isPrefill, frame, range);
+}
+
+/// The model's forward, where the block says nothing of prefill and step and the model has no functions of these names.
+const Stmt *GenerateBuilder::derivedFrom() {
+  for (const char *name : {"prefill", "step"})
+    if (keys.contains(name) || modelFunction(*e.model(), name))
+      return nullptr;
+  return prefillSection || stepSection ? nullptr : modelFunction(*e.model(), "forward");
+}
+
+/// Where an op comes from, in the model's file.
+Range GenerateBuilder::rangeOf(mlir::Location location) const {
+  const SourceFile *file = recipe.range.file;
+  auto at = llvm::dyn_cast<mlir::FileLineColLoc>(location);
+  if (!at || !file || at.getFilename() != file->name())
+    return recipe.nameRange;
+  uint32_t begin = file->lineBegin(at.getLine()) + at.getColumn() - 1;
+  auto end = static_cast<uint32_t>(std::min(file->text().find('\n', begin), file->text().size()));
+  return {file, begin, end};
+}
+
+/// Session state of a derived step, declared when it is first asked for.
+mlir::Value GenerateBuilder::derivedState(const std::string &name, mlir::RankedTensorType type, Range range) {
+  auto [place, isNew] = derived.try_emplace(name);
+  if (isNew) {
+    auto variable = std::make_shared<Variable>();
+    variable->kind = Variable::Kind::Session;
+    variable->name = "generate." + name;
+    variable->range = range;
+    variable->trainable = false;
+    variable->type.dtype = dtypeOf(type.getElementType());
+    variable->type.range = range;
+    variable->batchAxis = -1;
+    for (const auto &[axis, dim] : llvm::enumerate(dimsOf(type))) {
+      variable->type.dims.push_back(dim);
+      variable->type.origins.push_back({range});
+      if (dim == Dim::symbol("B") && variable->batchAxis < 0)
+        variable->batchAxis = static_cast<int64_t>(axis);
+    }
+    variable->index = static_cast<int>(e.states_.size());
+    e.states_.push_back(variable);
+    place->second = variable;
+  }
+  return e.read(place->second, nullptr, range).tensor;
+}
+
+/// Makes of what `function` computes of a sequence what the prefill, or the step, computes of the next tokens.
+bool GenerateBuilder::derive(const Stmt &function, bool isPrefill, Frame &frame, Entry &entry) {
+  Range range = recipe.nameRange;
+  size_t errorsBefore = e.diagnostics().size();
+  frame.locals[isPrefill ? "prompt" : "token"] = {Value::tensorOf(entry.block->getArgument(0)), range};
+  frame.dims["T"] = {Value::integerOf(Dim::symbol("T"), range), range};
+  callByNames(function, isPrefill, frame, range);
+  if (e.diagnostics().size() != errorsBefore)
+    return false;
+  auto result = frame.locals.find("logits");
+  if (result == frame.locals.end())
+    result = frame.locals.find("");
+  if (result == frame.locals.end() || !result->second.value.isTensor()) {
+    e.error(range, "a generate block without prefill and step draws by forward's result, and " + recipe.name +
+                       "'s is no tensor")
+        .withHelp("give logits, f32[B, T, V]: a score for each next token; or write prefill and step");
+    return false;
+  }
+  auto bound = entry.bounds.find("T");
+  if (bound == entry.bounds.end()) {
+    e.error(function.parameters[0].range, "how long a sequence may be is not said, which a step's cache is made for")
+        .withHelp("state a bound: T <= 256");
+    return false;
+  }
+  mlir::Value position = isPrefill ? frame.locals["position"].value.tensor : entry.block->getArgument(1);
+  StepStates states{
+      [&](const std::string &name, mlir::RankedTensorType type) { return derivedState(name, type, range); },
+      [&](const std::string &name, mlir::Value value) { e.write(derived[name], Value::tensorOf(value), range); }};
+  StepDeriver deriver(*entry.block, Dim::symbol("T"), position, bound->second.value, isPrefill, states);
+  if (!deriver.derive(entry.block->getArgument(0))) {
+    const StepDeriver::Failure &failure = deriver.failure();
+    e.error(rangeOf(failure.op->getLoc()), "no step of one token can be derived from " + recipe.name +
+                                               ".forward: here '" + failure.op->getName().stripDialect().str() +
+                                               "' mixes " + failure.what)
+        .note(range, "this generate block has neither prefill nor step")
+        .withHelp("attention(q, k, v, causal=True), loops over the sequence and what is computed for each position by "
+                  "itself can be; else write prefill and step");
+    return false;
+  }
+  b.setInsertionPointToEnd(entry.block);
+  frame.locals["logits"] = {Value::tensorOf(deriver.last(result->second.value.tensor)), range};
+  return true;
+}
+
+/// The derived step's input becomes tokens [B], one of each sequence.
+void GenerateBuilder::takeOneToken() {
+  mlir::BlockArgument token = step->block->getArgument(0);
+  auto type = llvm::cast<mlir::RankedTensorType>(token.getType());
+  token.setType(tensorType({dimsOf(type)[0]}, type.getElementType()));
+  b.setInsertionPointToStart(step->block);
+  auto rows = b.create<ReshapeOp>(token.getLoc(), type, token);
+  token.replaceAllUsesExcept(rows.getResult(), rows);
+  b.setInsertionPointToEnd(step->block);
+  for (auto *table : {&step->bounds, &step->least})
+    table->erase("T");
+  step->symbols.erase("T");
+  step->limits.erase("T");
+  llvm::erase_if(step->nonEmpty, [](const Dim &dim) { return !dim.symbols().empty() && dim.symbols().front() == "T"; });
 }
 
 bool GenerateBuilder::checkLogits(Frame &frame, Range range, bool required, Value &logits) {
@@ -277,7 +390,11 @@ void GenerateBuilder::run() {
     prefillFrame.dims[name] = {Value::integerOf(Dim::symbol(name), range), range};
   std::optional<Value> zero = e.toTensor(Value::integerOf(0), range);
   prefillFrame.locals["position"] = {*zero, range};
-  body(true, prefillFrame);
+  const Stmt *function = derivedFrom();
+  if (function)
+    derive(*function, true, prefillFrame, *prefill);
+  else
+    body(true, prefillFrame);
   Value prefillLogits;
   if (e.diagnostics().size() != errorsBefore || !checkLogits(prefillFrame, range, false, prefillLogits)) {
     e.entry_ = nullptr;
@@ -291,8 +408,12 @@ void GenerateBuilder::run() {
   frame.locals["token"] = {Value::tensorOf(step->block->getArgument(0)), range};
   frame.locals["position"] = {Value::tensorOf(step->block->getArgument(1)), range};
   frame.dims["B"] = {Value::integerOf(Dim::symbol("B"), range), range};
-  frame.lookup = [&](std::string_view name, Value &out) { return sessionValue(name, out); };
-  body(false, frame);
+  if (function) {
+    derive(*function, false, frame, *step);
+  } else {
+    frame.lookup = [&](std::string_view name, Value &out) { return sessionValue(name, out); };
+    body(false, frame);
+  }
   Value logits;
   if (e.diagnostics().size() != errorsBefore || !checkLogits(frame, range, true, logits)) {
     e.entry_ = nullptr;
@@ -302,7 +423,11 @@ void GenerateBuilder::run() {
   for (const auto &[name, variable] : sessions)
     if (Value value = leftIn(frame, name); !value.isNone() && !value.isError())
       e.write(variable, value, frame.locals.find(name.substr(0, name.find('.')))->second.range);
+  if (function)
+    takeOneToken();
   e.endEntry(*step, {{logits, "output", "logits"}}, range);
+  if (function)
+    fixSymbol(step->func, "T", 1);
   finish(prefillLogits);
 }
 

@@ -1,0 +1,89 @@
+// The next step of a function over a sequence, derived from the function.
+//
+// A decoder's forward takes a whole sequence, [B, T]. What it computes of the next T tokens behind `position` others is
+// the same, where along the time axis each op is
+//   pointwise   element t of the result depends on element t of the operands;
+//   a place     iota, or a table's first T rows: these begin at `position`;
+//   causal      attention(causal=True): keys and values go into a cache of session state, queries begin at `position`;
+//   carried     a loop over the sequence: its carries are session state;
+//   the last    the element T - 1, which then stands for the newest token.
+// Any other op mixes positions, and is named.
+#pragma once
+
+#include "ir/Build.h"
+
+#include "llvm/ADT/DenseMap.h"
+
+#include <functional>
+#include <optional>
+#include <string>
+
+namespace kiln::language {
+
+/// Session state of a derived step, as it is declared in the order in which it is asked for.
+struct StepStates {
+  /// The state that `name` is before the step; its type is `type`.
+  std::function<mlir::Value(const std::string &name, mlir::RankedTensorType type)> read;
+  /// What it is afterwards.
+  std::function<void(const std::string &name, mlir::Value value)> write;
+};
+
+class StepDeriver {
+public:
+  /// Of the ops of `block` so far, which is an entry's. `time` is the extent of the sequence's axis, a symbol;
+  /// `position` an i32 scalar; `capacity` the longest sequence; `begins`: the position is 0, and what is carried begins
+  /// anew.
+  StepDeriver(mlir::Block &block, const Dim &time, mlir::Value position, int64_t capacity, bool begins,
+              const StepStates &states)
+      : block_(block), time_(time), position_(position), capacity_(capacity), begins_(begins), states_(states) {}
+
+  /// Rewrites the ops, tokens [B, T] being the sequence. False where one mixes positions: failure() says how.
+  bool derive(mlir::Value tokens);
+  /// Of a result the element of the newest token, without the time axis; the result itself where it has none.
+  mlir::Value last(mlir::Value result);
+
+  struct Failure {
+    mlir::Operation *op = nullptr;
+    std::string what;
+  };
+  const Failure &failure() const { return failure_; }
+
+private:
+  using Axis = int64_t;
+  static constexpr Axis none = -1;
+
+  Axis axisOf(mlir::Value value) const;
+  bool set(mlir::Value value, Axis axis);
+  bool mixes(mlir::Operation *op, const std::string &how);
+  bool visit(mlir::Operation &op);
+  bool source(mlir::Operation &op);
+  bool visitIota(IotaOp op);
+  bool visitElementwise(mlir::Operation &op);
+  bool visitOverOthers(mlir::Operation &op, llvm::ArrayRef<int64_t> axes, bool vanish);
+  bool visitReshape(ReshapeOp op);
+  bool visitTranspose(TransposeOp op);
+  bool visitBroadcast(BroadcastOp op);
+  bool visitSlice(SliceOp op);
+  bool visitConcat(ConcatOp op);
+  bool visitGather(GatherOp op);
+  bool visitDot(DotGeneralOp op);
+  bool visitAttention(AttentionOp op);
+  bool visitScan(ScanOp op);
+  mlir::Value cached(Emit &e, const std::string &name, mlir::Value rows);
+  mlir::Value lastOf(Emit &e, mlir::Value value);
+
+  mlir::Block &block_;
+  Dim time_;
+  mlir::Value position_;
+  int64_t capacity_;
+  bool begins_;
+  const StepStates &states_;
+  llvm::DenseMap<mlir::Value, Axis> axes_; // of those that depend on the sequence
+  int number_ = 0;                         // of caches and carries
+  Failure failure_;
+};
+
+/// `symbol` as a number, in all types and attributes of the function.
+void fixSymbol(mlir::Operation *function, const std::string &symbol, int64_t value);
+
+} // namespace kiln::language
