@@ -138,7 +138,7 @@ public:
   bool isNonNegative(const Dim &dim) { return draft_->isNonNegative(dim); }
   std::optional<bool> lessOrEqual(const Dim &a, const Dim &b);
   /// Does a node of the file, or its result, use this name?
-  bool isRead(const std::string &name) const;
+  bool isRead(const std::string &name);
   /// Is the text to be trained?
   bool forTraining() const { return options_.train; }
 
@@ -178,6 +178,7 @@ private:
   std::map<std::string, int> numbers_; // the next one behind a name that is taken
   std::set<std::string> bounded_;      // dimensions whose bound has been written
   std::set<std::string> stored_;       // names in the weights' file
+  std::set<std::string> reads_;        // that something of the file uses, once somebody has asked
   std::vector<std::string> declarations_, problems_;
   std::map<std::string, std::string> dimNames_;                       // the file's to ours
   std::vector<std::string> dims_;                                     // ours, in order

@@ -50,18 +50,21 @@ Value Importer::constantValue(const std::shared_ptr<Constant> &constant) const {
   return value;
 }
 
-bool Importer::isRead(const std::string &name) const {
-  std::vector<std::string> reads;
-  for (const Node &node : model_.graph.nodes)
-    readsOf(node, reads);
-  for (const Function &function : model_.functions) {
-    reads.insert(reads.end(), function.outputs.begin(), function.outputs.end());
-    for (const Node &node : function.nodes)
+bool Importer::isRead(const std::string &name) {
+  if (reads_.empty()) {
+    std::vector<std::string> reads;
+    for (const Node &node : model_.graph.nodes)
       readsOf(node, reads);
+    for (const Function &function : model_.functions) {
+      reads.insert(reads.end(), function.outputs.begin(), function.outputs.end());
+      for (const Node &node : function.nodes)
+        readsOf(node, reads);
+    }
+    for (const ValueInfo &output : model_.graph.outputs)
+      reads.push_back(output.name);
+    reads_.insert(reads.begin(), reads.end());
   }
-  for (const ValueInfo &output : model_.graph.outputs)
-    reads.push_back(output.name);
-  return std::find(reads.begin(), reads.end(), name) != reads.end();
+  return reads_.contains(name);
 }
 
 //===-- The recipe -----------------------------------------------------------------------------------------------===//
@@ -97,27 +100,31 @@ std::string Importer::recipeData(std::string &arguments) const {
 
 /// The node that makes a value, through what passes it on as it is.
 static const Node *makerOf(const Graph &graph, std::string name) {
+  std::map<std::string, const Node *> makers;
+  for (const Node &node : graph.nodes)
+    for (const std::string &output : node.outputs)
+      makers.emplace(output, &node);
   for (size_t steps = 0; steps <= graph.nodes.size(); ++steps) {
-    auto maker = std::find_if(graph.nodes.begin(), graph.nodes.end(), [&](const Node &node) {
-      return std::find(node.outputs.begin(), node.outputs.end(), name) != node.outputs.end();
-    });
-    if (maker == graph.nodes.end())
+    auto maker = makers.find(name);
+    if (maker == makers.end())
       return nullptr;
-    if ((maker->type != "Identity" && maker->type != "Cast") || maker->inputs.empty())
-      return &*maker;
-    name = maker->inputs[0];
+    const Node &node = *maker->second;
+    if ((node.type != "Identity" && node.type != "Cast") || node.inputs.empty())
+      return &node;
+    name = node.inputs[0];
   }
   return nullptr;
 }
 
 /// Is there a table with a row for each of so many tokens, which a node takes rows of?
 static bool readsTokens(const Graph &graph, const Dim &tokens) {
-  for (const Node &node : graph.nodes)
-    if (node.type == "Gather" && !node.inputs.empty())
-      for (const std::shared_ptr<Constant> &constant : graph.constants)
-        if (constant->name == node.inputs[0] && constant->shape.size() == 2 && Dim(constant->shape[0]) == tokens)
-          return true;
-  return false;
+  std::set<std::string> tables;
+  for (const std::shared_ptr<Constant> &constant : graph.constants)
+    if (constant->shape.size() == 2 && Dim(constant->shape[0]) == tokens)
+      tables.insert(constant->name);
+  return std::any_of(graph.nodes.begin(), graph.nodes.end(), [&](const Node &node) {
+    return node.type == "Gather" && !node.inputs.empty() && tables.contains(node.inputs[0]);
+  });
 }
 
 /// The loss of what the model gives, `outputs`, where its form tells which; empty where it does not. `target`: the
