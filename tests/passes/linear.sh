@@ -51,15 +51,15 @@ MODEL
   grep -q train_step out || { echo "no step was planned" >&2; exit 1; }
 }
 
-# NAME FEW: of few, twice and four times as many.
+# NAME FEW PERCENT: of few, twice and four times as many; the larger difference is at most PERCENT of the smaller one.
 linear() {
   local few some many first second
   few=$("$1" "$2") some=$("$1" $(($2 * 2))) many=$("$1" $(($2 * 4)))
   first=$((some - few)) second=$((many - some))
-  echo "$1: $2 more: $first instructions; $(($2 * 2)) more: $second, at most 2.3 times as many"
-  [ "$first" -gt 10000000 ] && [ $((second * 10)) -le $((first * 23)) ]
+  echo "$1: $2 more: $first instructions; $(($2 * 2)) more: $second, at most $3% of that"
+  [ "$first" -gt 10000000 ] && [ $((second * 100)) -le $((first * $3)) ]
 }
 
 kiln=$1 opt=$2 valgrind=$3
-linear chain 500
-linear layers 20
+linear chain 500 230
+linear layers 20 206 # it was 210 where fusion, the step and the plan grew with the square
