@@ -115,6 +115,7 @@ struct Line {
   std::string expression;
   int depth = 0;      ///< of the blocks around it
   bool fixed = false; ///< stays a line of its own, as it stands
+  bool takes = false; ///< though fixed, expressions may go into it
 };
 
 class Importer {

@@ -57,7 +57,10 @@ static bool isAtom(const std::string &text) {
 
 /// Does what stands there stand alone between brackets and commas?
 static bool standsAlone(const std::string &text, size_t begin, size_t end) {
-  bool left = begin == 0 || text[begin - 1] == '(' || (begin > 1 && text.substr(begin - 2, 2) == ", ");
+  auto follows = [&](std::string_view mark) {
+    return begin >= mark.size() && text.compare(begin - mark.size(), mark.size(), mark) == 0;
+  };
+  bool left = begin == 0 || follows("(") || follows(", ") || (follows(" = ") && text.find('=') == begin - 2);
   bool right = end == text.size() || text[end] == ')' || text[end] == ',';
   return left && right;
 }
@@ -108,14 +111,15 @@ void inlineLines(std::vector<Line> &lines, std::string &result) {
   std::vector<bool> gone(lines.size(), false);
   for (size_t at = 0; at < lines.size(); ++at) {
     Line &line = lines[at];
-    for (bool again = !line.fixed; again;) {
+    size_t left = line.names.empty() ? 0 : line.names[0].size();
+    for (bool again = !line.fixed || line.takes; again;) {
       again = false;
       std::string found;
       eachName(line.expression, [&](const std::string &name, size_t) {
         if (auto it = pending.find(name); found.empty() && it != pending.end()) {
           const Line &from = lines[it->second];
           bool near = at - it->second <= 8 && from.depth == line.depth;
-          if (near && line.expression.size() + from.expression.size() < kWidth - line.names[0].size())
+          if (near && line.expression.size() + from.expression.size() < kWidth - left)
             found = name;
         }
       });

@@ -1,4 +1,4 @@
-// If, Loop and Scan: branches that are taken, both branches where data decide, loops with a known count.
+// If, Loop and Scan: branches that are taken, branches and loops that data decide, loops with a known count.
 #include "frontend/onnx/Ops.h"
 
 #include <algorithm>
@@ -12,6 +12,72 @@ static const Graph &graphOf(Call &call, const char *name) {
   return *found->graph;
 }
 
+/// A bool as `if` and `while` take it.
+static std::string decision(Call &call, Value condition) {
+  std::string text = call.importer.tensor(condition);
+  return condition.rank() == 0 ? text : "reshape(" + text + ")";
+}
+
+namespace {
+/// A branch that data decide: what each side writes becomes its block.
+class BranchWriter {
+public:
+  explicit BranchWriter(Call &call) : call_(call), importer_(call.importer) {}
+
+  void write(const Graph &first, const Graph &second) {
+    std::string condition = decision(call_, call_.in(0));
+    size_t begin = importer_.lines().size();
+    std::vector<Value> a = importer_.inlined(first, {});
+    size_t middle = importer_.lines().size();
+    std::vector<Value> b = importer_.inlined(second, {});
+    std::string left, texts[2];
+    std::vector<std::string> names(call_.node.outputs.size());
+    for (size_t i = 0; i < names.size(); ++i) {
+      if (i >= a.size() || i >= b.size())
+        refuse("a branch has fewer results than it");
+      if (!call_.wants(i) || a[i].failed || b[i].failed)
+        continue;
+      if (a[i].dtype != b[i].dtype || a[i].shape != b[i].shape)
+        refuse("its condition depends on data, and its branches give " + typeText(a[i].dtype, a[i].shape) + " and " +
+               typeText(b[i].dtype, b[i].shape) + ": they would have to be of one shape");
+      std::string comma = left.empty() ? "" : ", ";
+      texts[0] += comma + importer_.tensor(a[i]);
+      texts[1] += comma + importer_.tensor(b[i]);
+      // Its type is told by either side; the statement itself comes last.
+      names[i] = importer_.fresh(call_.node.outputs[i], "chosen");
+      importer_.write({names[i]}, importer_.tensor(a[i]));
+      importer_.lines().pop_back();
+      left += comma + names[i];
+    }
+    if (!left.empty())
+      finish(condition, left, texts, begin, middle);
+    for (size_t i = 0; i < names.size(); ++i)
+      if (!names[i].empty())
+        call_.alias(i, importer_.typeOf(names[i]));
+  }
+
+private:
+  void finish(const std::string &condition, const std::string &left, const std::string (&texts)[2], size_t begin,
+              size_t middle) {
+    std::vector<Line> &lines = importer_.lines();
+    bool bare = begin == lines.size() && left.find(',') == std::string::npos;
+    if (bare) { // both sides are there already
+      lines.push_back({{left}, texts[0] + " if " + condition + " else " + texts[1], 0, false});
+      return;
+    }
+    for (size_t i = begin; i < lines.size(); ++i)
+      ++lines[i].depth;
+    lines.push_back({{}, left + " = " + texts[1], 1, true, true});
+    auto at = [&](size_t index) { return lines.begin() + static_cast<int64_t>(index); };
+    lines.insert(at(middle), {Line{{}, left + " = " + texts[0], 1, true, true}, Line{{}, "else:", 0, true}});
+    lines.insert(at(begin), Line{{}, "if " + condition + ":", 0, true});
+  }
+
+  Call &call_;
+  Importer &importer_;
+};
+} // namespace
+
 static void branch(Call &call) {
   Importer &importer = call.importer;
   const Graph &first = graphOf(call, "then_branch"), &second = graphOf(call, "else_branch");
@@ -22,19 +88,7 @@ static void branch(Call &call) {
       call.alias(i, results[i]);
     return;
   }
-  // Data decide: both are computed, and one of them is taken.
-  std::vector<Value> a = importer.inlined(first, {}), b = importer.inlined(second, {});
-  std::string text = condition.rank() == 0 ? call.tensor(0) : "reshape(" + call.tensor(0) + ")";
-  for (size_t i = 0; i < call.node.outputs.size(); ++i) {
-    if (i >= a.size() || i >= b.size())
-      refuse("a branch has fewer results than it");
-    if (a[i].failed || b[i].failed)
-      continue;
-    if (a[i].dtype != b[i].dtype || a[i].shape != b[i].shape)
-      refuse("its condition depends on data, and its branches give " + typeText(a[i].dtype, a[i].shape) + " and " +
-             typeText(b[i].dtype, b[i].shape) + ": they would have to be of one shape");
-    call.set(i, "where(" + text + ", " + importer.tensor(a[i]) + ", " + importer.tensor(b[i]) + ")");
-  }
+  BranchWriter(call).write(first, second);
 }
 
 namespace {
@@ -61,44 +115,55 @@ public:
   }
   /// `next`: the carried values' new ones; `stacked`: what each step gives.
   void close(const std::string &count, std::vector<Value> next, std::vector<Value> stacked, const Dim &extent,
-             const std::string &how, size_t firstResult) {
-    std::string left, right, yields;
-    for (size_t i = 0; i < next.size(); ++i) {
-      Value old = importer_.typeOf(carried_[i]);
-      if (next[i].dtype != old.dtype || next[i].shape != old.shape)
-        refuse("a value that it carries is " + typeText(old.dtype, old.shape) + " before a step and " +
-               typeText(next[i].dtype, next[i].shape) + " after it");
-      left += (left.empty() ? "" : ", ") + carried_[i];
-      right += (right.empty() ? "" : ", ") + importer_.tensor(next[i]);
-    }
+             size_t firstResult, const std::string &how = "") {
+    assign(next);
+    std::string yields;
     std::vector<std::string> names;
     for (size_t i = 0; i < stacked.size(); ++i) {
       names.push_back(
           importer_.fresh(call_.wants(firstResult + i) ? call_.node.outputs[firstResult + i] : "stacked", "stacked"));
       yields += (yields.empty() ? "" : ", ") + names.back() + " = " + beforeStep(stacked[i]);
     }
-    std::vector<Line> &lines = importer_.lines();
-    for (size_t i = before_; i < lines.size(); ++i)
-      ++lines[i].depth;
-    int depth = 1;
-    if (!left.empty())
-      lines.push_back({{}, left + " = " + right, depth, true});
-    if (!yields.empty())
-      lines.push_back({{}, "yield " + yields, depth, true});
-    if (left.empty() && yields.empty())
+    if (left_.empty() && yields.empty())
       refuse("it has no results");
-    std::string header =
-        "scan " + step_ + " in " + count + how + (left.empty() ? "" : " carrying " + left) + " along 0:";
-    lines.insert(lines.begin() + static_cast<int64_t>(before_), Line{{}, header, 0, true});
+    wrap("scan " + step_ + " in " + count + how + (left_.empty() ? "" : " carrying " + left_) + " along 0:", yields);
     for (size_t i = 0; i < stacked.size(); ++i) {
       std::vector<Dim> shape = stacked[i].shape;
       shape.insert(shape.begin(), extent);
       importer_.write({names[i]}, "zeros(" + dimsText(shape) + ", dtype=" + dtypeName(stacked[i].dtype) + ")");
-      lines.pop_back();
+      importer_.lines().pop_back();
       call_.alias(firstResult + i, importer_.typeOf(names[i]));
     }
-    for (size_t i = 0; i < next.size(); ++i)
-      call_.alias(i, importer_.typeOf(carried_[i]));
+    giveCarried(next.size());
+  }
+
+  /// A loop that goes on while `first` holds, then while `going` does, and for no more steps than `most` or `count` (an
+  /// expression) says. `step`: the name of the number of the step as the body has it.
+  void closeWhile(const std::string &first, std::optional<Value> going, const std::string &most,
+                  const std::string &count, std::vector<Value> next, const std::string &step) {
+    std::vector<Line> &lines = importer_.lines();
+    assign(next);
+    std::string condition;
+    if (going) {
+      std::string name = importer_.fresh("going", "going");
+      lines.insert(lines.begin() + static_cast<int64_t>(before_++), Line{{}, name + " = " + first, 0, true});
+      left_ += (left_.empty() ? "" : ", ") + name;
+      right_ += (right_.empty() ? "" : ", ") + decision(call_, *going);
+      condition = name;
+    } else if (first != "True") {
+      condition = first;
+    }
+    bool counts = !count.empty();
+    std::vector<Line> body(lines.begin() + static_cast<int64_t>(before_), lines.end());
+    if (counts || countUses(body, right_)[step] > 0) {
+      lines.insert(lines.begin() + static_cast<int64_t>(before_++), Line{{}, step_ + " = 0", 0, true});
+      left_ += (left_.empty() ? "" : ", ") + step_;
+      right_ += (right_.empty() ? "" : ", ") + step_ + " + 1";
+    }
+    if (counts)
+      condition += (condition.empty() ? "" : " and ") + step_ + " < " + count;
+    wrap("while " + condition + " carrying " + left_ + (most.empty() ? "" : " at most " + most) + ":", "");
+    giveCarried(next.size());
   }
 
 private:
@@ -112,11 +177,37 @@ private:
     importer_.lines().back().fixed = true;
     return kept;
   }
+  /// The names of what is carried, and what they hold after a step.
+  void assign(std::vector<Value> &next) {
+    for (size_t i = 0; i < next.size(); ++i) {
+      Value old = importer_.typeOf(carried_[i]);
+      if (next[i].dtype != old.dtype || next[i].shape != old.shape)
+        refuse("a value that it carries is " + typeText(old.dtype, old.shape) + " before a step and " +
+               typeText(next[i].dtype, next[i].shape) + " after it");
+      left_ += (left_.empty() ? "" : ", ") + carried_[i];
+      right_ += (right_.empty() ? "" : ", ") + importer_.tensor(next[i]);
+    }
+  }
+  /// The header before what has been written since the loop began, and the last lines behind it.
+  void wrap(const std::string &header, const std::string &yields) {
+    std::vector<Line> &lines = importer_.lines();
+    for (size_t i = before_; i < lines.size(); ++i)
+      ++lines[i].depth;
+    if (!left_.empty())
+      lines.push_back({{}, left_ + " = " + right_, 1, true, true});
+    if (!yields.empty())
+      lines.push_back({{}, "yield " + yields, 1, true});
+    lines.insert(lines.begin() + static_cast<int64_t>(before_), Line{{}, header, 0, true});
+  }
+  void giveCarried(size_t count) {
+    for (size_t i = 0; i < count; ++i)
+      call_.alias(i, importer_.typeOf(carried_[i]));
+  }
 
   Call &call_;
   Importer &importer_;
   std::vector<std::string> carried_;
-  std::string step_;
+  std::string step_, left_, right_;
   size_t before_ = 0;
 };
 } // namespace
@@ -129,35 +220,68 @@ static bool anyFailed(const std::vector<Value> &values) {
   return std::any_of(values.begin(), values.end(), [](const Value &value) { return value.failed; });
 }
 
+/// How many steps a loop may take: a dimension, an expression that data decide, or nothing.
+struct Steps {
+  std::optional<Dim> most;
+  std::string counted;
+};
+
+static Steps stepsOf(Call &call) {
+  Steps out;
+  if (!call.has(0))
+    return out;
+  const Value &count = call.in(0);
+  if (!count.known || count.known->size() != 1) {
+    out.counted = decision(call, count);
+    return out;
+  }
+  Dim most = call.dims(0, "the number of its steps").at(0);
+  // What exporters write for a loop without a bound.
+  constexpr int64_t kEndless = INT32_MAX;
+  if (!most.constant() || *most.constant() < kEndless)
+    out.most = call.importer.isNonNegative(most) ? most : max(most, Dim(0));
+  return out;
+}
+
 static void loop(Call &call) {
   Importer &importer = call.importer;
   const Graph &body = graphOf(call, "body");
-  if (!call.has(0))
-    refuse("it has no bound on the number of its steps, and the language has no such loop yet");
-  Dim count = call.dims(0, "the number of its steps").at(0);
-  if (call.has(1) && !isTrue(call.in(1)))
-    refuse("its condition depends on data, and the language has no such loop yet");
-  if (!importer.isNonNegative(count))
-    count = max(count, Dim(0));
+  Steps steps = stepsOf(call);
+  bool begins = !call.has(1) || isTrue(call.in(1));
+  std::string first = begins ? "True" : decision(call, call.in(1));
   LoopWriter writer(call);
+  // The body runs where its condition holds.
   Value truth;
   truth.dtype = KILN_BOOL;
   truth.known = std::make_shared<std::vector<Element>>(1, Element(Dim(1)));
   std::vector<Value> inputs = {Value(), truth};
   for (size_t i = 2; i < call.inputs(); ++i)
     inputs.push_back(writer.carry(call.in(i), i < body.inputs.size() ? body.inputs[i].name : "carried"));
-  std::string step = writer.open();
-  inputs[0] = call.typed(call.let("step", step + ".to(i64)"));
+  std::string step = call.let("step", writer.open() + ".to(i64)");
+  inputs[0] = call.typed(step);
   std::vector<Value> results = importer.inlined(body, inputs);
   if (anyFailed(results))
     return;
-  size_t carried = call.inputs() < 2 ? 0 : call.inputs() - 2;
-  if (results.size() < 1 + carried)
+  int64_t carried = call.inputs() < 2 ? 0 : static_cast<int64_t>(call.inputs()) - 2;
+  if (results.size() < 1 + static_cast<size_t>(carried))
     refuse("its body has fewer results than it carries values");
-  if (!isTrue(results[0]))
-    refuse("it ends by a condition that depends on data, and the language has no such loop yet");
-  writer.close(dimText(count), {results.begin() + 1, results.begin() + 1 + static_cast<int64_t>(carried)},
-               {results.begin() + 1 + static_cast<int64_t>(carried), results.end()}, count, "", carried);
+  std::vector<Value> next(results.begin() + 1, results.begin() + 1 + carried);
+  std::vector<Value> stacked(results.begin() + 1 + carried, results.end());
+  bool goesOn = isTrue(results[0]);
+  if (steps.most && begins && goesOn)
+    return writer.close(dimText(*steps.most), std::move(next), std::move(stacked), *steps.most,
+                        static_cast<size_t>(carried));
+  for (size_t i = 0; i < stacked.size(); ++i)
+    if (call.wants(static_cast<size_t>(carried) + i))
+      refuse("it stacks the values of its steps, and data decide how many there are");
+  if (goesOn && !steps.most && steps.counted.empty())
+    refuse("it never ends: it has neither a number of steps nor a condition that changes");
+  if (carried == 0)
+    refuse("it has no results");
+  // Where only its beginning depends on data, the number of the step ends it.
+  std::string most = steps.most && !goesOn ? dimText(*steps.most) : "";
+  std::string counted = steps.most && goesOn ? dimText(*steps.most) : steps.counted;
+  writer.closeWhile(first, goesOn ? std::optional<Value>() : results[0], most, counted, std::move(next), step);
 }
 
 /// Does it count down? All of its inputs and outputs have to go the same way.
@@ -208,15 +332,15 @@ static void scan(Call &call) {
   if (results.size() < carried)
     refuse("its body has fewer results than it carries values");
   writer.close(dimText(count), {results.begin(), results.begin() + static_cast<int64_t>(carried)},
-               {results.begin() + static_cast<int64_t>(carried), results.end()}, count, reversed ? " reversed" : "",
-               carried);
+               {results.begin() + static_cast<int64_t>(carried), results.end()}, count, carried,
+               reversed ? " reversed" : "");
 }
 
 std::vector<Op> controlOps() {
   return {
-      {"If", 7, "the branch that is taken, or where(condition, a, b)", branch,
-       "branches of different shapes where data decide"},
-      {"Loop", 7, "scan t in n carrying a along 0", loop, "a condition or a count that depends on data"},
+      {"If", 7, "the branch that is taken, or if", branch, "branches of different shapes where data decide"},
+      {"Loop", 7, "scan t in n carrying a along 0, or while", loop,
+       "stacked values where data decide the number of steps"},
       {"Scan", 9, "scan t in n carrying a along 0", scan, "axes other than 0, both ways at once"},
   };
 }

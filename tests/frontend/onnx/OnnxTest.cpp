@@ -130,6 +130,45 @@ TEST(OnnxGraph, MissingInputsAndUnknownOps) {
   EXPECT_SAYS(problems(between({node("Relu", {"x"}, {"y"}, "", "com.other")})), "com.other.Relu");
 }
 
+/// A loop over x whose body is `relu`, then the condition and what else it gives.
+std::string loopOf(const std::string &count, const std::string &go, const std::vector<std::string> &outputs,
+                   const std::string &more = "") {
+  std::string body =
+      nodes({node("Relu", {"s"}, {"s2"}), node("Identity", {"s2"}, {"row"}),
+             node("ReduceSum", {"s2"}, {"all"}, attribute("keepdims", 0)),
+             node("Cast", {"all"}, {"changing"}, attribute("to", 9)), node("Identity", {"go"}, {"same"})}) +
+      input(value("i", 7, {})) + input(value("go", 9, {})) + input(value("s", 1, {2, 3})) + output(value(go, 9, {})) +
+      output(value("s2", 1, {2, 3})) + more;
+  std::string graph = text(5, text(1, "body") + text(6, body) + number(20, 5));
+  return between({node("Loop", {count, "", "x"}, outputs, graph)},
+                 text(5, tensor("three", 7, {}, std::string("\3\0\0\0\0\0\0\0", 8))));
+}
+
+TEST(OnnxGraph, LoopsThatDataDecide) {
+  EXPECT_EQ(problems(loopOf("", "changing", {"y"})), "");
+  EXPECT_EQ(problems(loopOf("three", "changing", {"y"})), "");
+  EXPECT_EQ(problems(loopOf("three", "same", {"y"})), "");
+  EXPECT_SAYS(problems(loopOf("", "same", {"y"})), "it never ends");
+  std::string rows = output(value("row", 1, {2, 3}));
+  EXPECT_EQ(problems(loopOf("three", "same", {"y", "rows"}, rows)), "");
+  EXPECT_EQ(problems(loopOf("three", "changing", {"y"}, rows)), "");
+  EXPECT_SAYS(problems(loopOf("three", "changing", {"y", "rows"}, rows)), "it stacks the values of its steps");
+}
+
+TEST(OnnxGraph, BranchesThatDataDecideAreOfOneShape) {
+  auto side = [](const std::string &name, const std::string &op, const std::string &result) {
+    std::string graph = nodes({node(op, {"x"}, {result})}) + output(value(result, 1, {2, 3}));
+    return text(5, text(1, name) + text(6, graph) + number(20, 5));
+  };
+  auto branch = [&](const std::string &other) {
+    return problems(between(
+        {node("ReduceMax", {"x"}, {"m"}, attribute("keepdims", 0)), node("Cast", {"m"}, {"c"}, attribute("to", 9)),
+         node("If", {"c"}, {"y"}, side("then_branch", "Relu", "a") + side("else_branch", other, "b"))}));
+  };
+  EXPECT_EQ(branch("Abs"), "");
+  EXPECT_SAYS(branch("Transpose"), "they would have to be of one shape");
+}
+
 TEST(OnnxGraph, AllProblemsAreToldAtOnce) {
   std::string all = problems(
       between({node("Frobnicate", {"x"}, {"a"}), node("Softmax", {"x"}, {"b"}, attribute("axis", 9)),
