@@ -255,6 +255,7 @@ int importGiven(ModelOptions &options) {
       if (!imported.problems.empty())
         return 1;
       options.text = std::move(imported.text);
+      options.origins = std::move(imported.origins);
       if (!options.weights.empty())
         return 0;
       options.weightSet = std::make_shared<WeightSet>();

@@ -205,6 +205,7 @@ absl::Status Compilation::loadText() {
   load.set = options_.set;
   load.bounds = options_.bounds;
   load.entries = options_.entries;
+  load.origins = options_.origins;
   Diagnostics found;
   module_ = options_.text ? loadModelText(*context_, *options_.text, options_.file, load, found)
                           : loadModel(*context_, options_.file, load, found);

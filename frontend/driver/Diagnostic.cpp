@@ -8,7 +8,8 @@ static Range rangeOf(const language::Range &at) {
   if (!at)
     return {};
   const language::SourceFile &file = *at.file;
-  return {file.name(), file.line(at.begin), file.column(at.begin), file.line(at.end), file.column(at.end)};
+  return {file.place(file.line(at.begin)), file.line(at.begin), file.column(at.begin), file.line(at.end),
+          file.column(at.end)};
 }
 
 std::vector<Diagnostic> diagnosticsOf(const language::Diagnostics &diagnostics) {

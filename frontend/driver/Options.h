@@ -35,6 +35,7 @@ struct ModelOptions {
   /// What an import brings in place of `weights` (runtime/program/Weights.h); a compile takes from it what the model
   /// does not need.
   std::shared_ptr<WeightSet> weightSet;
+  std::vector<std::string> origins;       ///< of an imported text's lines: where in the file they come from
   std::vector<std::string> importedFiles; ///< that an import has read: no output takes their place
   std::string saveStages;
   bool timePasses = false;
@@ -44,8 +45,8 @@ struct ModelOptions {
   bool verifyStages = false;  ///< what each stage of the compile promises, looked at
   bool everyModel = false;    ///< all models of a file with several, none of them named: checked, and no module
   bool symbolicBatch = false; ///< keep the batch of the loss open
-  bool cache = false;         ///< kernels of other builds are taken, and this one's kept (runtime/support/CacheFolder.h)
-  uint32_t jobs = 0;          ///< 0: as many as there are cores
+  bool cache = false; ///< kernels of other builds are taken, and this one's kept (runtime/support/CacheFolder.h)
+  uint32_t jobs = 0;  ///< 0: as many as there are cores
 };
 
 } // namespace kiln

@@ -3,6 +3,8 @@
 #include "frontend/language/ElaborateScan.h"
 #include "frontend/language/Structure.h"
 
+#include <utility>
+
 namespace kiln::language {
 
 namespace {

@@ -5,6 +5,8 @@
 #include "frontend/language/Limits.h"
 #include "frontend/language/Structure.h"
 
+#include <utility>
+
 namespace kiln::language {
 
 static_assert(maxScans == KILN_MAX_LOOPS, "a scan is one loop of the program");

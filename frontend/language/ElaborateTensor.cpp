@@ -18,8 +18,8 @@ mlir::Location Elaborator::location(Range range) const {
   range = userRange(range);
   if (!range.file)
     return mlir::UnknownLoc::get(&context_);
-  return mlir::FileLineColLoc::get(&context_, range.file->name(), range.file->line(range.begin),
-                                   range.file->column(range.begin));
+  uint32_t line = range.file->line(range.begin);
+  return mlir::FileLineColLoc::get(&context_, range.file->place(line), line, range.file->column(range.begin));
 }
 
 bool Elaborator::inFunction(Range range, const char *what) {

@@ -44,7 +44,9 @@ mlir::OwningOpRef<mlir::ModuleOp> loadModelText(mlir::MLIRContext &context, cons
   for (std::unique_ptr<File> &file : parseLibrary(diagnostics))
     files.push_back(&keep(std::move(file)));
   std::string own = text.starts_with(byteOrderMark) ? text.substr(byteOrderMark.size()) : text;
-  files.push_back(&keep(parse(std::make_unique<SourceFile>(name, std::move(own)), diagnostics)));
+  auto source = std::make_unique<SourceFile>(name, std::move(own));
+  source->setOrigins(options.origins);
+  files.push_back(&keep(parse(std::move(source), diagnostics)));
   bool wellFormed = !diagnostics.hasErrors();
   auto declareAll = [&](Elaborator &elaborator) {
     for (const File *file : files)

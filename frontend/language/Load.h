@@ -29,6 +29,8 @@ struct LoadOptions {
   bool symbolicBatch = false;
   /// Where the file has several models and none is named: all of them are checked, and there is no module.
   bool everyModel = false;
+  /// Of an imported text: what its lines come from, as messages and profiles say it.
+  std::vector<std::string> origins;
 };
 
 /// Loads the kiln and func dialects into the context, and the model from the file. Null after errors, which

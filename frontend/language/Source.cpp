@@ -81,7 +81,7 @@ static void renderPlace(std::string &out, const Range &at, const char *severity,
     return;
   }
   uint32_t line = at.file->line(at.begin), column = at.file->column(at.begin);
-  out += at.file->name() + ":" + std::to_string(line) + ":" + std::to_string(column) + ": " + severity + ": " +
+  out += at.file->place(line) + ":" + std::to_string(line) + ":" + std::to_string(column) + ": " + severity + ": " +
          message + "\n";
   std::string_view text = at.file->lineText(line);
   // Tabs and control characters would move the caret away from what it points at.

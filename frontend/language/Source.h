@@ -18,6 +18,13 @@ public:
   SourceFile(std::string name, std::string text, bool isLibrary = false);
 
   const std::string &name() const { return name_; }
+  /// What the lines of an imported text come from: "node '/encoder/MatMul'", or nothing.
+  void setOrigins(std::vector<std::string> origins) { origins_ = std::move(origins); }
+  /// The name as places say it: with what the line comes from.
+  std::string place(uint32_t line) const {
+    bool known = line >= 1 && line <= origins_.size() && !origins_[line - 1].empty();
+    return known ? name_ + " (" + origins_[line - 1] + ")" : name_;
+  }
   std::string_view text() const { return text_; }
   /// True for the standard modules that are built in.
   bool isLibrary() const { return isLibrary_; }
@@ -30,6 +37,7 @@ public:
 private:
   std::string name_, text_;
   bool isLibrary_;
+  std::vector<std::string> origins_;
   std::vector<uint32_t> lines_;
 };
 

@@ -225,4 +225,15 @@ std::string Call::let(const std::string &wish, const std::string &expression) {
 
 Value Call::typed(const std::string &name) { return importer.typeOf(name); }
 
+void readsOf(const Node &node, std::vector<std::string> &out) {
+  out.insert(out.end(), node.inputs.begin(), node.inputs.end());
+  for (const Attribute &attribute : node.attributes)
+    if (attribute.graph) {
+      for (const Node &inner : attribute.graph->nodes)
+        readsOf(inner, out);
+      for (const ValueInfo &output : attribute.graph->outputs)
+        out.push_back(output.name);
+    }
+}
+
 } // namespace kiln::onnx

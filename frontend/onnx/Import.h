@@ -25,8 +25,10 @@ struct Imported {
   std::vector<TensorView> weights;
   std::vector<std::shared_ptr<const Constant>> own;
   std::vector<std::string> problems; ///< each a sentence with the node's name
-  std::vector<std::string> open;     ///< dimensions that have no bound yet
-  bool lossIsOpen = false;           ///< what the recipe minimises is left to name
+  std::vector<std::string>
+      origins;                   ///< of the text's lines: the nodes that a line is written for, as messages name them
+  std::vector<std::string> open; ///< dimensions that have no bound yet
+  bool lossIsOpen = false;       ///< what the recipe minimises is left to name
 };
 
 /// Never throws for what a model holds: all that keeps it from being imported is among the problems.

@@ -64,6 +64,7 @@ ImportedFile importFile(const std::string &path, ImportOptions options) {
     Imported imported = importModel(held->model, options);
     out.text = std::move(imported.text);
     out.problems = std::move(imported.problems);
+    out.origins = std::move(imported.origins);
     out.open = std::move(imported.open);
     out.lossIsOpen = imported.lossIsOpen;
     held->own = std::move(imported.own);

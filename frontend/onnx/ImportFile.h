@@ -14,8 +14,9 @@ struct ImportedFile {
   std::string text;
   Safetensors weights; ///< mapped where they lie in the file as they are
   std::vector<std::string> problems;
-  std::vector<std::string> open; ///< dimensions without a bound
-  bool lossIsOpen = false;       ///< of a recipe: the loss is left to name
+  std::vector<std::string> origins; ///< of its lines: the nodes
+  std::vector<std::string> open;    ///< dimensions without a bound
+  bool lossIsOpen = false;          ///< of a recipe: the loss is left to name
 };
 
 /// Reads and imports. Without a name, the model is called after the file. Does not throw.

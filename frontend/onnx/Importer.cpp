@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cstring>
+#include <utility>
 
 namespace kiln::onnx {
 
@@ -293,7 +294,7 @@ void Importer::write(std::vector<std::string> names, const std::string &expressi
     left += (left.empty() ? "" : ", ") + name;
   if (std::string why = draft_->add(left + " = " + expression); !why.empty())
     refuse("`" + expression + "`: " + why);
-  lines_.push_back({std::move(names), expression, 0, false});
+  lines_.push_back({std::move(names), expression, 0, false, false, {node_}});
 }
 
 Value Importer::typeOf(const std::string &name) {
@@ -316,17 +317,6 @@ std::optional<bool> Importer::lessOrEqual(const Dim &a, const Dim &b) {
 }
 
 //===-- Nodes ----------------------------------------------------------------------------------------------------===//
-
-void readsOf(const Node &node, std::vector<std::string> &out) {
-  out.insert(out.end(), node.inputs.begin(), node.inputs.end());
-  for (const Attribute &attribute : node.attributes)
-    if (attribute.graph) {
-      for (const Node &inner : attribute.graph->nodes)
-        readsOf(inner, out);
-      for (const ValueInfo &output : attribute.graph->outputs)
-        out.push_back(output.name);
-    }
-}
 
 /// The nodes that the wanted names need, each behind those that it reads. Throws Error for a cycle and for a name that
 /// two nodes define.
@@ -417,6 +407,15 @@ void Importer::node(const Node &node) {
     if (value && value->failed)
       return giveUp(node);
   }
+  // Nodes inside of this one say who they are themselves.
+  std::string outer = std::exchange(node_, node.ownName());
+  const size_t begin = lines_.size();
+  AtEnd done{[&] {
+    for (size_t i = begin; i < lines_.size(); ++i)
+      if (lines_[i].nodes.empty())
+        lines_[i].nodes = {node_};
+    node_ = std::move(outer);
+  }};
   try {
     if (expand(node))
       return;

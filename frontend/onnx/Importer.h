@@ -113,9 +113,10 @@ bool foldKnown(Call &call);
 struct Line {
   std::vector<std::string> names; ///< that it sets
   std::string expression;
-  int depth = 0;      ///< of the blocks around it
-  bool fixed = false; ///< stays a line of its own, as it stands
-  bool takes = false; ///< though fixed, expressions may go into it
+  int depth = 0;                       ///< of the blocks around it
+  bool fixed = false;                  ///< stays a line of its own, as it stands
+  bool takes = false;                  ///< though fixed, expressions may go into it
+  std::vector<std::string> nodes = {}; ///< that it is written for, in order
 };
 
 class Importer {
@@ -188,7 +189,8 @@ private:
   std::map<std::string, int64_t> opsets_;
   std::vector<Line> lines_;
   Imported out_;
-  int depth_ = 0; // of functions and graphs inside of each other
+  std::string node_; // that is being written
+  int depth_ = 0;    // of functions and graphs inside of each other
   size_t nodes_ = 0;
 };
 

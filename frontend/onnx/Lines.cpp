@@ -2,6 +2,7 @@
 #include "frontend/onnx/Importer.h"
 #include "runtime/support/Error.h"
 
+#include <algorithm>
 #include <cctype>
 
 namespace kiln::onnx {
@@ -126,6 +127,8 @@ void inlineLines(std::vector<Line> &lines, std::string &result) {
       if (found.empty())
         continue;
       line.expression = withInserted(line.expression, found, lines[pending[found]].expression, std::string::npos);
+      std::vector<std::string> &nodes = lines[pending[found]].nodes;
+      line.nodes.insert(line.nodes.begin(), nodes.begin(), nodes.end());
       gone[pending[found]] = true;
       pending.erase(found);
       again = true;
@@ -158,6 +161,20 @@ std::string Importer::returned() {
   return count == 1 ? out : "dict(" + out + ")";
 }
 
+/// "node '/encoder/MatMul'", "nodes '/encoder/MatMul' to '/encoder/Add'"; what else a file may have in a name goes.
+static std::string originText(const Line &line) {
+  if (line.nodes.empty() || line.nodes.front().empty())
+    return "";
+  auto quoted = [](const std::string &name) {
+    std::string out = "'";
+    for (char c : name.substr(0, 200))
+      out += static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? ' ' : c;
+    return out + "'";
+  };
+  const std::string &first = line.nodes.front(), &last = line.nodes.back();
+  return first == last ? "node " + quoted(first) : "nodes " + quoted(first) + " to " + quoted(last);
+}
+
 std::string Importer::text(const std::string &arguments, std::string result) {
   findComposites(lines_, result, [this](const std::string &name) {
     std::optional<language::Draft::Type> type = draft_->typeOf(name);
@@ -170,10 +187,12 @@ std::string Importer::text(const std::string &arguments, std::string result) {
   for (const std::string &line : declarations_)
     out += "    " + line + "\n";
   out += std::string(declarations_.empty() ? "" : "\n") + "    def forward(" + arguments + "):\n";
+  out_.origins.resize(static_cast<size_t>(std::count(out.begin(), out.end(), '\n')));
   for (const Line &line : lines_) {
     std::string left;
     for (const std::string &name : line.names)
       left += (left.empty() ? "" : ", ") + name;
+    out_.origins.push_back(originText(line));
     out += std::string(8 + 4 * static_cast<size_t>(line.depth), ' ') + left + (left.empty() ? "" : " = ") +
            line.expression + "\n";
   }

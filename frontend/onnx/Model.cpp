@@ -56,11 +56,15 @@ const Attribute *Node::find(std::string_view wanted) const {
   return nullptr;
 }
 
-std::string Node::called() const {
+std::string Node::ownName() const {
   std::string own = name;
   for (size_t i = 0; own.empty() && i < outputs.size(); ++i)
     own = outputs[i];
-  return "node '" + own + "' (" + (domain.empty() ? "" : domain + ".") + type + ")";
+  return own;
+}
+
+std::string Node::called() const {
+  return "node '" + ownName() + "' (" + (domain.empty() ? "" : domain + ".") + type + ")";
 }
 
 //===-- Tensors --------------------------------------------------------------------------------------------------===//

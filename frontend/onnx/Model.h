@@ -78,6 +78,8 @@ struct Node {
   const Attribute *find(std::string_view name) const;
   /// "node 'conv1' (Conv)"
   std::string called() const;
+  /// Its name; its first result's where it has none.
+  std::string ownName() const;
 };
 
 /// An input or output. A dimension is a number, or a name, or nothing.

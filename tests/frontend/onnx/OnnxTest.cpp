@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 
 namespace kiln::onnx {
 namespace {
@@ -260,6 +261,23 @@ TEST(OnnxExternal, StaysInTheModelsFolder) {
   EXPECT_SAYS(problems(external("own", offset("8") + length("18446744073709551615")), home), "which has 16");
   EXPECT_SAYS(problems(external("own", offset("-1")), home), "which is no number");
   EXPECT_SAYS(problems(external("own")), "there is no folder");
+}
+
+/// Each line of the text says which nodes it is written for: one, or those that were put together.
+TEST(OnnxText, LinesKnowTheirNodes) {
+  std::string bytes = between({node("Relu", {"x"}, {"a"}), node("Abs", {"a"}, {"b"}), node("Add", {"b", "b"}, {"c"}),
+                               node("Exp", {"c"}, {"d"}), node("Sub", {"d", "b"}, {"y"})});
+  Imported imported = importModel(Model::parse(bytes, ""), {"Model", {}, {}});
+  ASSERT_TRUE(imported.problems.empty());
+  std::istringstream lines(imported.text);
+  std::vector<std::string> found;
+  size_t number = 0;
+  for (std::string line; std::getline(lines, line); ++number)
+    if (number < imported.origins.size() && !imported.origins[number].empty())
+      found.push_back(line.substr(8) + "  # " + imported.origins[number]);
+  ASSERT_EQ(found.size(), 2u) << imported.text;
+  EXPECT_EQ(found[0], "b = abs(relu(x))  # nodes 'the_Relu' to 'the_Abs'");
+  EXPECT_EQ(found[1], "y = exp(b + b) - b  # nodes 'the_Add' to 'the_Sub'");
 }
 
 TEST(OnnxOptions, DimensionsThatAreNumbersOrExpressions) {
