@@ -166,4 +166,5 @@ def main():
             print(f"| {name} {function} | {ours * 1e3:.1f} ms | {theirs * 1e3:.1f} ms | {ratio:.2f} |", flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()
