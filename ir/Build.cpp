@@ -169,4 +169,9 @@ Value Emit::gather(Value operand, Value indices, int64_t axis, int64_t batchDims
                           indices, axis, batchDims);
 }
 
+Value Emit::dequantize(Value blocks, Value scales, Value minimums) {
+  Inferred type = inferDequantize(typeOf(blocks), typeOf(scales), minimums ? typeOf(minimums) : RankedTensorType());
+  return create<DequantizeOp>(require(type, "dequantize"), blocks, scales, minimums);
+}
+
 } // namespace kiln

@@ -96,6 +96,8 @@ public:
   // Products and indexed access. `element`: the result's, where it is wider.
   mlir::Value dot(mlir::Value lhs, mlir::Value rhs, const DotAxes &axes, mlir::Type element = {});
   mlir::Value gather(mlir::Value operand, mlir::Value indices, int64_t axis, int64_t batchDims = 0);
+  /// `minimums` may be null.
+  mlir::Value dequantize(mlir::Value blocks, mlir::Value scales, mlir::Value minimums = {});
   mlir::Value scatter(ScatterKind kind, mlir::Value operand, mlir::Value indices, mlir::Value updates, int64_t axis,
                       int64_t batchDims = 0) {
     return create<ScatterOp>(operand.getType(), kind, operand, indices, updates, axis, batchDims);

@@ -394,6 +394,24 @@ Inferred inferGather(RankedTensorType operand, RankedTensorType indices, int64_t
   return inferred(dims, operand.getElementType());
 }
 
+Inferred inferDequantize(RankedTensorType blocks, RankedTensorType scales, RankedTensorType minimums) {
+  bool halves = blocks.getElementType().isUnsignedInteger(8);
+  if (blocks.getRank() < 2 || !(halves || blocks.getElementType().isSignlessInteger(8)))
+    return failed("(C1) expected blocks of i8 or ui8 with two axes and more, found " + describe(blocks));
+  SmallVector<Dim> dims = dimsOf(blocks);
+  Dim size = dims.pop_back_val();
+  if (halves)
+    dims.back() = dims.back() * Dim(2);
+  if (dims != dimsOf(scales) || !(scales.getElementType().isF16() || scales.getElementType().isF32()))
+    return failed("(C2) expected a scale of f16 or f32 for each block, found " + describe(scales) + " for " +
+                  describe(blocks));
+  if (minimums && minimums != scales)
+    return failed("(C3) expected minimums of the scales' type, found " + describe(minimums) + " beside " +
+                  describe(scales));
+  dims.back() = dims.back() * size;
+  return inferred(dims, mlir::Float32Type::get(blocks.getContext()));
+}
+
 Inferred inferTopK(RankedTensorType operand, int64_t k) {
   if (operand.getRank() < 1)
     return failed("(C1) the operand must have an axis");

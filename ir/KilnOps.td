@@ -483,6 +483,36 @@ def Kiln_GatherOp : Kiln_LayoutOp<"gather"> {
   let hasVerifier = 1;
 }
 
+def Kiln_DequantizeOp : Kiln_LayoutOp<"dequantize"> {
+  let dtypes = "integer, any, any -> f32";
+  let summary = "rows of numbers that are stored in blocks, each block with a scale, and with a minimum where there is one";
+  let description = [{
+    A row of K numbers is K / B blocks of B neighbours: element k is number k % B of block b = k / B, and is
+    `q * scales[..., b]`, or `q * scales[..., b] + minimums[..., b]`. Where q lies, the blocks' element type says:
+
+    - i8, `blocks[..., K / B, B]`: q is a byte.
+    - ui8, `blocks[..., K / (2 B), B]`: two blocks lie in the halves of B bytes, the first of them in the low ones. q is
+      the half, 0 to 15; without minimums, the half less 8.
+
+    (C1) Blocks are i8 or ui8, and have a last axis. (C2) Scales are f16 or f32, of the blocks' dimensions without the
+    last axis, with the last but one twice as long where there are two in a byte. (C3) Minimums are of the scales' type.
+    (C4) The result is f32, of the scales' dimensions with B times the last one.
+
+    ```mlir
+    func.func @dequantize(%bytes: tensor<9x2x32xi8>, %s: tensor<9x2xf16>, %halves: tensor<9x1x32xui8>, %m: tensor<9x2xf16>)
+        -> (tensor<9x64xf32>, tensor<9x64xf32>) {
+      %a = kiln.dequantize %bytes, %s : tensor<9x2x32xi8>, tensor<9x2xf16> -> tensor<9x64xf32>
+      %b = kiln.dequantize %halves, %s, %m : tensor<9x1x32xui8>, tensor<9x2xf16>, tensor<9x2xf16> -> tensor<9x64xf32>
+      return %a, %b : tensor<9x64xf32>, tensor<9x64xf32>
+    }
+    ```
+  }];
+  let arguments = (ins Kiln_Tensor:$blocks, Kiln_Tensor:$scales, Optional<Kiln_Tensor>:$minimums);
+  let results = (outs Kiln_Tensor:$result);
+  let assemblyFormat = "$blocks `,` $scales (`,` $minimums^)? attr-dict `:` type($blocks) `,` type($scales) (`,` type($minimums)^)? `->` type($result)";
+  let hasVerifier = 1;
+}
+
 def Kiln_ScatterOp : Kiln_WholeOp<"scatter", [Kiln_AllTypesMatch<"(C1)", ["operand", "result"]>]> {
   let dtypes = "T, integer, T -> T";
   let summary = "operand with updates combined in at places chosen by index; the transpose of gather";

@@ -282,6 +282,13 @@ LogicalResult GatherOp::verify() {
                     getType(), "(C4)");
 }
 
+LogicalResult DequantizeOp::verify() {
+  return expectType(*this,
+                    inferDequantize(typeOf(getBlocks()), typeOf(getScales()),
+                                    getMinimums() ? typeOf(getMinimums()) : RankedTensorType()),
+                    getType(), "(C4)");
+}
+
 LogicalResult ScatterOp::verify() {
   Inferred updates = inferGather(typeOf(getOperand()), typeOf(getIndices()), getAxis(), getBatchDims());
   if (!updates)

@@ -34,7 +34,7 @@ void import(OpPassManager &, const PipelineOptions &) {}
 void storeWeights(OpPassManager &passes, const PipelineOptions &options) {
   StoreWeightsOptions store;
   store.as = options.weightsAs;
-  passes.addPass(createStoreWeights(store));
+  passes.addPass(createStoreWeights(store, options.storedForms));
 }
 
 /// DIFFERENTIATE: @grad beside the loss. Before decompose, because composites have gradients of their own that are

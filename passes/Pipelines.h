@@ -3,6 +3,7 @@
 
 #include "passes/Claim/Claimant.h"
 #include "passes/PlanMemory/PlanMemory.h"
+#include "passes/StoreWeights/StoreWeights.h"
 
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/PassManager.h"
@@ -26,8 +27,10 @@ struct PipelineOptions {
 
   /// The type that products round their operands to: "bf16", or empty for what each function asks for.
   std::string compute;
-  /// The type that matrices are stored in: "bf16", or empty for what is declared.
+  /// The type that matrices are stored in: "bf16", "q8", "q4", or empty (or "f32") for what is declared.
   std::string weightsAs;
+  /// Of matrices whose weights are in blocks already, how they lie.
+  StoredForms storedForms;
 
   // For decompose, claim, place and plan. Named things outlive the passes.
   /// Those who may take groups, the home first; none: stand-ins that take all, and no composite whole.

@@ -64,6 +64,29 @@ void pick(std::vector<Case> &cases, kiln_dtype dtype) {
   finish(cases, made, result);
 }
 
+/// Rows of three or of four blocks of 32, which a vector does not end with, or of one and of two of 7.
+void dequantize(std::vector<Case> &cases, bool halves, bool lifted, kiln_dtype scales, int64_t size) {
+  Case made = start("dequantize",
+                    std::string(halves ? "halves" : "bytes") + (lifted ? " with minimums" : "") + ", " +
+                        sdk::dtypeName(scales) + " for " + std::to_string(size),
+                    KILN_F32, "elementwise");
+  Kernel &kernel = *made.kernel;
+  kiln_extent rows = kernel.extent(13);
+  made.launches = {{{13}}, {{1}}, {{0}}};
+  addEdgeExtents(made.launches, 1);
+  int64_t perRow = halves ? 4 : 3;
+  std::vector<uint32_t> of = {operand(made, halves ? KILN_U8 : KILN_I8,
+                                      {rows, fixed(halves ? perRow / 2 : perRow), fixed(size)}, {Fill::Special}),
+                              operand(made, scales, {rows, fixed(perRow)})};
+  if (lifted)
+    of.push_back(operand(made, scales, {rows, fixed(perRow)}));
+  uint32_t result = kernel.op("dequantize", of, KILN_F32, {rows, fixed(perRow * size)}, {});
+  made.accuracy = {0.5}; // one product; with a minimum, a sum of the rounded one
+  if (lifted)
+    made.accuracy = {1, true, 2};
+  finish(cases, made, result);
+}
+
 void scatter(std::vector<Case> &cases, const char *kind, kiln_dtype dtype, bool wrong) {
   Case made = start("scatter", std::string(kind) + (wrong ? ", wrong indices" : ""), dtype, "scatter");
   Kernel &kernel = *made.kernel;
@@ -332,6 +355,10 @@ void convolution(std::vector<Case> &cases, kiln_dtype dtype, size_t spatial, int
 } // namespace
 
 void indexCases(std::vector<Case> &cases) {
+  for (bool halves : {false, true})
+    for (bool lifted : {false, true})
+      for (kiln_dtype scales : {KILN_F16, KILN_F32})
+        dequantize(cases, halves, lifted, scales, scales == KILN_F16 ? 32 : 7);
   for (kiln_dtype dtype : allDtypes) {
     for (kiln_dtype index : integerDtypes)
       for (bool wrong : {false, true})

@@ -61,6 +61,8 @@ Expr Emitter::layout(const Op &op, uint32_t value, const Index &at) {
     return element(op.operands[0], from);
   case OpCode::DynamicUpdateSlice:
     return dynamicUpdate(op, value, at);
+  case OpCode::Dequantize:
+    return dequantize(op, at);
   default:
     return gather(op, value, at);
   }
@@ -331,6 +333,30 @@ Expr Emitter::gather(const Op &op, uint32_t, const Index &at) {
   from.push_back(place);
   from.insert(from.end(), at.begin() + long(inner), at.end());
   return element(op.operands[0], from);
+}
+
+/// A byte or half of one, times its block's scale.
+Expr Emitter::dequantize(const Op &op, const Index &at) {
+  const Type &blocks = graph.type(op.operands[0]);
+  bool halves = blocks.dtype == KILN_U8, lifted = op.operands.size() > 2;
+  Expr size = extent(blocks.dims.back());
+  Index block = at, from = at;
+  block.back() = bind(indexType(), div(at.back(), size));
+  from.back() = halves ? bind(indexType(), div(block.back(), index(2))) : block.back();
+  from.push_back(mod(at.back(), size));
+  Expr q = bind(registerType(blocks.dtype), element(op.operands[0], from));
+  if (halves) {
+    Expr odd = bind(indexType(), mod(block.back(), index(2)));
+    q = bindElement(KILN_U8, odd.text + " == 1 ? " + q.text + " / 16u : " + q.text + " % 16u", {odd, q});
+  }
+  auto scalar = [&](uint32_t operand) { return convert(element(operand, block), graph.type(operand).dtype, KILN_F32); };
+  Expr wide = convert(q, blocks.dtype, KILN_F32), scale = scalar(op.operands[1]);
+  std::string text = halves && !lifted ? "(" + wide.text + " - " + literal(KILN_F32, 8, 0).text + ")" : wide.text;
+  text += " * " + scale.text;
+  if (!lifted)
+    return bindElement(KILN_F32, text, {wide, scale});
+  Expr minimum = scalar(op.operands[2]);
+  return bindElement(KILN_F32, text + " + " + minimum.text, {wide, scale, minimum});
 }
 
 /// A report where the condition's names are known, but not twice for the same.

@@ -126,6 +126,26 @@ private:
   sdk::Store store = sdk::Store(cacheFolder().empty() ? "" : cacheFolder() + "/programs");
 };
 
+/// How far the matrices are that were put into blocks: each with its own line where there are few, else the farthest.
+void reportStored(std::vector<StoredError> stored) {
+  if (stored.empty())
+    return;
+  llvm::sort(stored, [](const StoredError &a, const StoredError &b) {
+    return std::tie(b.relative, a.name) < std::tie(a.relative, b.name);
+  });
+  double sum = 0;
+  for (const StoredError &each : stored)
+    sum += each.relative;
+  std::printf("%zu %s stored in blocks; root of the mean squared error, over that of the elements: %.3g%% on average\n",
+              stored.size(), stored.size() == 1 ? "matrix is" : "matrices are",
+              100 * sum / static_cast<double>(stored.size()));
+  constexpr size_t most = 8;
+  for (size_t i = 0; i < std::min(stored.size(), most); ++i)
+    std::printf("  %.3g%%  %s\n", 100 * stored[i].relative, stored[i].name.c_str());
+  if (stored.size() > most)
+    std::printf("  %.3g%% and less: %zu others\n", 100 * stored[most].relative, stored.size() - most);
+}
+
 } // namespace
 
 int commandBuild(const ModelOptions &options, const EmitOptions &emit) {
@@ -158,6 +178,8 @@ int commandBuild(const ModelOptions &options, const EmitOptions &emit) {
   // What is said of a build is said of each.
   if (status.ok() && program && !unused && compilation.renderedText().empty() && compilation.repeats())
     built.keep(output);
+  if (status.ok())
+    reportStored(compilation.storedErrors());
   if (options.timePasses)
     std::fputs(compilation.timings().c_str(), stderr);
   return report(status);

@@ -85,8 +85,9 @@ int importOnnx(const ImportOptions &options) {
 
 bool isModel(const std::string &path) { return huggingface::isFolder(path) || gguf::isGguf(path); }
 
-huggingface::Imported readModel(const std::string &path, const std::string &model) {
-  huggingface::Imported read = gguf::isGguf(path) ? gguf::readModel(path, model) : huggingface::readFolder(path, model);
+huggingface::Imported readModel(const std::string &path, const std::string &model, bool keepBlocks) {
+  huggingface::Imported read =
+      gguf::isGguf(path) ? gguf::readModel(path, model, keepBlocks) : huggingface::readFolder(path, model);
   for (const std::string &note : read.notes)
     std::fprintf(stderr, "kiln: note: %s\n", note.c_str());
   return read;
@@ -230,7 +231,7 @@ int commandImport(ImportOptions &options) {
     if (!isModel(options.path))
       fail("'%s' is no model that can be imported: a folder with a config.json, a .gguf or an .onnx file is expected",
            options.path.c_str());
-    huggingface::Imported imported = readModel(options.path, options.model);
+    huggingface::Imported imported = readModel(options.path, options.model, /*keepBlocks=*/false);
     std::string text = withUse(imported);
     if (options.train)
       return importForTraining(options, imported, text);
@@ -272,7 +273,7 @@ int importGiven(ModelOptions &options) {
       return 0;
     if (!options.weights.empty())
       fail("--weights %s: the weights are those of %s", options.weights.c_str(), options.file.c_str());
-    huggingface::Imported imported = readModel(options.file, options.model);
+    huggingface::Imported imported = readModel(options.file, options.model, options.weightsAs.empty());
     options.text = std::move(imported.text);
     options.importedFiles = filesOf(options.file);
     options.weightSet = std::make_shared<WeightSet>();

@@ -75,8 +75,9 @@ void addCompileOptions(CLI::App *app, kiln::ModelOptions &options, RawOptions &r
   app->add_option("--weights", options.weights, "a safetensors file to put into the program");
   app->add_option(
          "--weights-as", options.weightsAs,
-         "bf16, or q8 (bytes, and a scale for 32 of them): how matrices are stored; the program does not train")
-      ->check(CLI::IsMember({"bf16", "q8"}));
+         "f32, bf16, q8 (bytes, and a scale for 32 of them), or q4 (halves of bytes): how matrices are stored; what a "
+         "recipe trains stays as it is, and without frozen matrices the program does not train")
+      ->check(CLI::IsMember({"f32", "bf16", "q8", "q4"}));
   app->add_option("--target-cpu", options.targetCpu,
                   "native (default), or a processor that LLVM knows; with :l2=SIZE, the cache to cut products for");
   app->add_option("--target", options.triple, "a triple to compile for (default: this machine's)");

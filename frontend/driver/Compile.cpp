@@ -236,6 +236,24 @@ absl::Status Compilation::load() {
   });
 }
 
+/// Of weights that come in blocks, as an import leaves them (NAME of i8 or ui8, and NAME.scales): how they lie.
+static StoredForms formsOf(const WeightSet *weights) {
+  StoredForms forms;
+  for (const TensorView &tensor : weights ? weights->tensors.tensors() : std::vector<TensorView>())
+    for (bool columns : {false, true}) {
+      BlockForm form;
+      form.columns = columns;
+      const TensorView *scales = weights->tensors.find(tensor.name + form.scales());
+      bool bytes = tensor.dtype == KILN_I8 || tensor.dtype == KILN_U8;
+      if (!bytes || tensor.shape.size() != 3 || !scales || (scales->dtype != KILN_F16 && scales->dtype != KILN_F32))
+        continue;
+      form.size = tensor.shape[2], form.halves = tensor.dtype == KILN_U8, form.wideScales = scales->dtype == KILN_F32;
+      form.minimums = weights->tensors.find(tensor.name + ".minimums") != nullptr;
+      forms[tensor.name] = form;
+    }
+  return forms;
+}
+
 absl::Status Compilation::runPasses(const std::string &until) {
   return timed("passes", [&](PassTimes &times) -> absl::Status {
     absl::Status written;
@@ -251,6 +269,9 @@ absl::Status Compilation::runPasses(const std::string &until) {
     pipeline.until = until.empty() ? "fuse" : llvm::StringRef(until);
     pipeline.compute = options_.compute;
     pipeline.weightsAs = options_.weightsAs;
+    if (options_.weightsAs.empty())
+      pipeline.storedForms = formsOf(options_.weightSet.get());
+    hadRecipe_ = (*module_)->hasAttr("kiln.train");
     pipeline.verify = options_.verifyStages;
     pipeline.afterStage = [&](llvm::StringRef stage, mlir::ModuleOp module) {
       written.Update(writeStage(stage, module));
@@ -264,6 +285,16 @@ absl::Status Compilation::runPasses(const std::string &until) {
     return written;
   });
 }
+
+/// Whether an entry is asked for that a recipe makes.
+static bool namesTraining(const std::vector<std::string> &entries) {
+  return llvm::any_of(entries, [](llvm::StringRef entry) {
+    llvm::StringRef role = entry.split('.').first;
+    return role == "train_step" || role == "eval" || role == "grad";
+  });
+}
+
+bool Compilation::lostTraining() const { return hadRecipe_ && !(*module_)->hasAttr("kiln.train"); }
 
 absl::Status Compilation::plan(host::BuildOptions build) {
   return timed("plan", [&](PassTimes &times) -> absl::Status {
@@ -284,7 +315,7 @@ absl::Status Compilation::plan(host::BuildOptions build) {
     for (const Part &part : parts_)
       targets.push_back({part.backend.get(), part.target});
     absl::StatusOr<std::unique_ptr<host::OwnedProgram>> program = host::buildProgram(*module_, targets, build);
-    if (!program.ok() && program.status().code() == absl::StatusCode::kNotFound && !options_.weightsAs.empty())
+    if (program.status().code() == absl::StatusCode::kNotFound && lostTraining() && namesTraining(build.entries))
       return absl::NotFoundError(absl::StrCat(program.status().message(), " (--weights-as leaves out what trains it)"));
     if (!program.ok())
       return program.status();
@@ -292,28 +323,30 @@ absl::Status Compilation::plan(host::BuildOptions build) {
     if (llvm::StringRef(options_.file).ends_with(".mlir")) // what kiln itself writes of a text fits
       if (std::string why = manifestMisfit(program_->manifest()); !why.empty())
         return absl::InvalidArgumentError(absl::StrCat(options_.file, ": no program could start with this: ", why));
-    if (absl::Status stored = storeWeights(); !stored.ok())
-      return stored;
-    if (options_.weightSet) {
-      if (std::string why = weightsMisfit(Manifest::parse(program_->manifest()), *options_.weightSet); !why.empty())
-        return absl::InvalidArgumentError(options_.weights.empty() ? why : absl::StrCat("--weights: ", why));
-    } else if (!options_.weights.empty()) {
-      if (std::string why = weightsMisfit(Manifest::parse(program_->manifest()), options_.weights); !why.empty())
-        return absl::InvalidArgumentError(absl::StrCat("--weights: ", why));
-    }
+    if (absl::Status fit = checkWeights(); !fit.ok())
+      return fit;
     return written;
   });
 }
 
-/// With --weights-as: the weights that go into the program, in the types that it stores.
-absl::Status Compilation::storeWeights() {
-  if (options_.weightsAs.empty() || (options_.weights.empty() && !options_.weightSet))
-    return absl::OkStatus();
-  std::string why;
-  if (!options_.weightSet)
+/// Whether the weights, stored as the program declares them, are its own.
+absl::Status Compilation::checkWeights() {
+  std::string why, given = options_.weights.empty() ? "" : "--weights: ";
+  if (!options_.weightsAs.empty() && !options_.weights.empty() && !options_.weightSet)
     options_.weightSet = openWeights(options_.weights, why);
-  if (options_.weightSet)
-    why = storeAsDeclared(Manifest::parse(program_->manifest()), *options_.weightSet);
+  if (options_.weightSet) {
+    why = storedMisfit(Manifest::parse(program_->manifest()), *options_.weightSet);
+  } else if (!options_.weights.empty() && why.empty()) {
+    why = weightsMisfit(Manifest::parse(program_->manifest()), options_.weights);
+  }
+  return why.empty() ? absl::OkStatus() : absl::InvalidArgumentError(absl::StrCat(given, why));
+}
+
+/// The weights that go into the program, in the types that it stores.
+absl::Status Compilation::storeWeights() {
+  if (!options_.weightSet || options_.weightsAs.empty())
+    return absl::OkStatus();
+  std::string why = storeSet(Manifest::parse(program_->manifest()), *options_.weightSet, storedErrors_);
   return why.empty() ? absl::OkStatus() : absl::InvalidArgumentError(absl::StrCat("--weights-as: ", why));
 }
 
@@ -479,6 +512,8 @@ absl::Status Compilation::linkWith(LinkJob job, const std::string &output) {
     llvm::InitializeAllAsmPrinters();
     std::unique_ptr<llvm::MemoryBuffer> file;
     std::string header;
+    if (absl::Status stored = storeWeights(); !stored.ok())
+      return stored;
     if (absl::Status found = findWeights(job, file, header); !found.ok())
       return found;
     const kiln_program &program = program_->program();

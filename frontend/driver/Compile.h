@@ -13,6 +13,7 @@
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/MLIRContext.h"
 #include "runtime/backend/Settings.h"
+#include "runtime/program/StoredError.h"
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/Support/MemoryBuffer.h"
 
@@ -83,6 +84,8 @@ public:
   const std::vector<driver::Diagnostic> &diagnostics() const { return diagnostics_; }
   /// The errors of the model's text for a terminal: each with its source line and a caret.
   const std::string &renderedText() const { return renderedText_; }
+  /// Of the matrices that a link has put into blocks.
+  const std::vector<StoredError> &storedErrors() const { return storedErrors_; }
   /// How long each step took, for people.
   std::string timings() const;
 
@@ -90,7 +93,10 @@ private:
   kiln_target target() const;
   absl::Status findBackends();
   absl::Status readBackendOptions();
+  absl::Status checkWeights();
   absl::Status storeWeights();
+  /// Whether --weights-as has taken the model's recipe away.
+  bool lostTraining() const;
   absl::Status loadText();
   absl::Status describeBackends(struct ImageParts &parts, LinkJob &job, const std::string &output);
   absl::Status linkWith(LinkJob job, const std::string &output);
@@ -103,6 +109,8 @@ private:
   std::unique_ptr<mlir::MLIRContext> context_;
   mlir::OwningOpRef<mlir::ModuleOp> module_;
   std::unique_ptr<host::OwnedProgram> program_;
+  std::vector<StoredError> storedErrors_;
+  bool hadRecipe_ = false;
   std::vector<host::Blob> blobs_;
   /// The one that was asked for, then those that take what it refuses.
   struct Part {

@@ -86,23 +86,93 @@ void widenK(const uint8_t *block, const uint8_t *high, const uint8_t *low, float
 void widenQ4_K(const uint8_t *block, float *out) { widenK(block, nullptr, block + 16, out); }
 void widenQ5_K(const uint8_t *block, float *out) { widenK(block, block + 16, block + 48, out); }
 
+/// Of Q6_K, number i: four bits in one place, two in another.
+int sixAt(const uint8_t *block, int i) {
+  const uint8_t *low = block, *high = block + 128;
+  int half = i / 128, part = i % 128 / 32, column = i % 32; // four parts of 32 share the bytes of `high`
+  int four = low[64 * half + 32 * (part % 2) + column] >> (part / 2 * 4) & 15;
+  int two = high[32 * half + column] >> (2 * part) & 3;
+  return four | two << 4;
+}
+
 void widenQ6_K(const uint8_t *block, float *out) {
-  const uint8_t *low = block, *high = block + 128, *scales = block + 192;
+  const uint8_t *scales = block + 192;
   float scale = halfAt(block + 208);
   for (int i = 0; i < 256; ++i) {
-    int half = i / 128, part = i % 128 / 32, column = i % 32; // four parts of 32 share the bytes of `high`
-    int four = low[64 * half + 32 * (part % 2) + column] >> (part / 2 * 4) & 15;
-    int two = high[32 * half + column] >> (2 * part) & 3;
     float step = scale * static_cast<float>(static_cast<int8_t>(scales[i / 16]));
-    out[i] = step * static_cast<float>((four | two << 4) - 32);
+    out[i] = step * static_cast<float>(sixAt(block, i) - 32);
   }
 }
 
+//===-- As they are ----------------------------------------------------------------------------------------------===//
+
+/// Q4_1 where it is lifted, else Q4_0.
+template <bool lifted> void splitFours(const uint8_t *block, int8_t *numbers, float *scales, float *minimums) {
+  *scales = halfAt(block);
+  if (lifted)
+    *minimums = halfAt(block + 2);
+  nibbles(block + (lifted ? 4 : 2), nullptr, [&](int i, int q) { numbers[i] = static_cast<int8_t>(q); });
+}
+
+void splitQ5_0(const uint8_t *block, int8_t *numbers, float *scales, float *) {
+  *scales = halfAt(block);
+  nibbles(block + 6, block + 2, [&](int i, int q) { numbers[i] = static_cast<int8_t>(q - 16); });
+}
+
+void splitQ5_1(const uint8_t *block, int8_t *numbers, float *scales, float *minimums) {
+  *scales = halfAt(block), *minimums = halfAt(block + 2);
+  nibbles(block + 8, block + 4, [&](int i, int q) { numbers[i] = static_cast<int8_t>(q); });
+}
+
+void splitQ8_0(const uint8_t *block, int8_t *numbers, float *scales, float *) {
+  *scales = halfAt(block);
+  std::memcpy(numbers, block + 2, 32);
+}
+
+void splitK(const uint8_t *block, const uint8_t *high, const uint8_t *low, int8_t *numbers, float *scales,
+            float *minimums) {
+  float scale = halfAt(block), least = halfAt(block + 2);
+  for (int j = 0; j < 8; ++j) {
+    float s, m;
+    scaleAndLeast(block + 4, j, s, m);
+    scales[j] = scale * s, minimums[j] = -(least * m);
+    const uint8_t *pair = low + 32 * (j / 2);
+    for (int i = 0; i < 32; ++i)
+      numbers[32 * j + i] =
+          static_cast<int8_t>((j % 2 ? pair[i] >> 4 : pair[i] & 15) | (high ? (high[i] >> j & 1) << 4 : 0));
+  }
+}
+
+void splitQ4_K(const uint8_t *block, int8_t *numbers, float *scales, float *minimums) {
+  splitK(block, nullptr, block + 16, numbers, scales, minimums);
+}
+void splitQ5_K(const uint8_t *block, int8_t *numbers, float *scales, float *minimums) {
+  splitK(block, block + 16, block + 48, numbers, scales, minimums);
+}
+
+void splitQ6_K(const uint8_t *block, int8_t *numbers, float *scales, float *) {
+  float scale = halfAt(block + 208);
+  for (int i = 0; i < 16; ++i)
+    scales[i] = scale * static_cast<float>(static_cast<int8_t>(block[192 + i]));
+  for (int i = 0; i < 256; ++i)
+    numbers[i] = static_cast<int8_t>(sixAt(block, i) - 32);
+}
+
+constexpr KeptForm none{}, bytes{32}, bytesLifted{32, false, false, true}, bytesWide{32, false, true, true},
+    sixteens{16, false, true}, halves{32, true}, halvesLifted{32, true, false, true}, halvesWide{32, true, true, true};
+
 constexpr BlockType types[] = {
-    {0, "F32", 1, 4, widenF32},        {1, "F16", 1, 2, widenF16},        {2, "Q4_0", 32, 18, widenQ4_0},
-    {3, "Q4_1", 32, 20, widenQ4_1},    {6, "Q5_0", 32, 22, widenQ5_0},    {7, "Q5_1", 32, 24, widenQ5_1},
-    {8, "Q8_0", 32, 34, widenQ8_0},    {12, "Q4_K", 256, 144, widenQ4_K}, {13, "Q5_K", 256, 176, widenQ5_K},
-    {14, "Q6_K", 256, 210, widenQ6_K}, {30, "BF16", 1, 2, widenBF16},
+    {0, "F32", 1, 4, widenF32, none, nullptr},
+    {1, "F16", 1, 2, widenF16, none, nullptr},
+    {2, "Q4_0", 32, 18, widenQ4_0, halves, splitFours<false>},
+    {3, "Q4_1", 32, 20, widenQ4_1, halvesLifted, splitFours<true>},
+    {6, "Q5_0", 32, 22, widenQ5_0, bytes, splitQ5_0},
+    {7, "Q5_1", 32, 24, widenQ5_1, bytesLifted, splitQ5_1},
+    {8, "Q8_0", 32, 34, widenQ8_0, bytes, splitQ8_0},
+    {12, "Q4_K", 256, 144, widenQ4_K, halvesWide, splitQ4_K},
+    {13, "Q5_K", 256, 176, widenQ5_K, bytesWide, splitQ5_K},
+    {14, "Q6_K", 256, 210, widenQ6_K, sixteens, splitQ6_K},
+    {30, "BF16", 1, 2, widenBF16, none, nullptr},
 };
 
 struct Name {

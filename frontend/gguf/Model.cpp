@@ -67,9 +67,15 @@ std::string renamed(const Renaming (&table)[n], const std::string &architecture,
   return "";
 }
 
+/// Which of the file's rows is `row` here, of heads of so many rows.
+int64_t theirRow(int64_t row, int64_t perHead) {
+  int64_t head = row / perHead, within = row % perHead, half = perHead / 2;
+  return head * perHead + within % half * 2 + within / half;
+}
+
 class Reading {
 public:
-  explicit Reading(const File &file) : file_(file) {
+  Reading(const File &file, bool keepBlocks) : file_(file), keepBlocks_(keepBlocks) {
     std::optional<std::string> named = file.text("general.architecture");
     if (!named)
       fail("%s: 'general.architecture' is missing; it says which kind of model this is", file.what().c_str());
@@ -104,7 +110,13 @@ private:
   bool isChanged(const std::string &name, const TensorInfo &tensor) const;
   void change(const std::string &name, Tensor &tensor) const;
 
+  bool keeps(const std::string &name, const TensorInfo &tensor) const;
+  int64_t headsOf(const std::string &name, int64_t rows) const;
+  void keep(const std::string &name, const TensorInfo &tensor, std::vector<TensorView> &views,
+            std::vector<Tensor> &memory) const;
+
   const File &file_;
+  bool keepBlocks_;
   std::string architecture_, config_;
   const Architecture *entry_ = nullptr;
 };
@@ -253,20 +265,71 @@ void Reading::change(const std::string &name, Tensor &tensor) const {
     std::swap(tensor.shape[0], tensor.shape[1]);
     return;
   }
-  // Pairs that turn together stand side by side there, half a head apart here.
-  bool queries = name.find(".q_proj.") != std::string::npos;
+  int64_t heads = headsOf(name, rows);
+  for (int64_t row = 0; row < rows; ++row)
+    std::memcpy(data + row * width, old.data() + theirRow(row, rows / heads) * width,
+                static_cast<size_t>(width) * sizeof(float));
+}
+
+/// Of queries and keys of llama, where rows of a head that turn together stand side by side in the file, and half a
+/// head apart here: how many heads there are.
+int64_t Reading::headsOf(const std::string &name, int64_t rows) const {
   int64_t heads = file_.whole(key("attention.head_count")).value_or(0);
-  if (!queries)
+  if (name.find(".q_proj.") == std::string::npos)
     heads = file_.whole(key("attention.head_count_kv")).value_or(heads);
-  int64_t half = heads > 0 ? rows / heads / 2 : 0;
-  if (half < 1 || half * 2 * heads != rows)
+  if (heads < 1 || rows < 1 || rows % (2 * heads))
     fail("%s: the rows of '%s' are not those of %lld heads", file_.what().c_str(), name.c_str(),
          static_cast<long long>(heads));
-  for (int64_t head = 0; head < heads; ++head)
-    for (int64_t i = 0; i < half; ++i)
-      for (int64_t side = 0; side < 2; ++side)
-        std::memcpy(data + ((head * 2 + side) * half + i) * width, old.data() + ((head * half + i) * 2 + side) * width,
-                    static_cast<size_t>(width) * sizeof(float));
+  return heads;
+}
+
+/// Whether the blocks themselves go into the program: those of whole matrices. An order of rows is undone of them; what
+/// was transposed is by columns here.
+bool Reading::keeps(const std::string &name, const TensorInfo &tensor) const {
+  return keepBlocks_ && tensor.type->kept.size && tensor.shape.size() == 2 && tensor.shape[0] > 0 &&
+         (!isChanged(name, tensor) || architecture_ == "llama" || architecture_ == "gpt2");
+}
+
+void Reading::keep(const std::string &name, const TensorInfo &tensor, std::vector<TensorView> &views,
+                   std::vector<Tensor> &memory) const {
+  const BlockType &type = *tensor.type;
+  int64_t rows = tensor.shape[0], width = tensor.shape[1], size = type.kept.size, perRow = width / size;
+  bool halves = type.kept.halves && perRow % 2 == 0, apart = type.kept.halves && !halves; // halves as bytes
+  kiln_dtype scaleType = type.kept.wideScales ? KILN_F32 : KILN_F16;
+  bool reordered = isChanged(name, tensor) && architecture_ == "llama";
+  bool columns = isChanged(name, tensor) && architecture_ == "gpt2";
+  int64_t perHead = reordered ? rows / headsOf(name, rows) : 0;
+  Tensor numbers(name, halves ? KILN_U8 : KILN_I8, {rows, halves ? perRow / 2 : perRow, size});
+  Tensor scales(name + (columns ? ".column_scales" : ".scales"), scaleType, {rows, perRow}),
+      minimums(name + ".minimums", scaleType, {rows, perRow});
+  std::vector<int8_t> q(static_cast<size_t>(width));
+  std::vector<float> its(static_cast<size_t>(perRow)), least(static_cast<size_t>(perRow));
+  size_t rowBytes = static_cast<size_t>(width / type.elements) * type.bytes;
+  for (int64_t row = 0; row < rows; ++row) {
+    const uint8_t *from = tensor.data + static_cast<size_t>(perHead ? theirRow(row, perHead) : row) * rowBytes;
+    for (int64_t i = 0; i < width; i += type.elements, from += type.bytes)
+      type.split(from, q.data() + i, its.data() + i / size, least.data() + i / size);
+    auto *to = numbers.as<uint8_t>() + row * width / (halves ? 2 : 1);
+    for (int64_t i = 0; i < width; ++i) {
+      auto number = static_cast<uint8_t>(q[static_cast<size_t>(i)]);
+      if (halves)
+        to[i / (2 * size) * size + i % size] |= static_cast<uint8_t>(number << (i / size % 2 * 4));
+      else
+        to[i] = static_cast<uint8_t>(number - (apart && !type.kept.minimums ? 8 : 0));
+    }
+    for (int64_t b = 0; b < perRow; ++b) {
+      storeNumber(scaleType, scales.as<void>(), row * perRow + b, static_cast<double>(its[static_cast<size_t>(b)]));
+      if (type.kept.minimums)
+        storeNumber(scaleType, minimums.as<void>(), row * perRow + b,
+                    static_cast<double>(least[static_cast<size_t>(b)]));
+    }
+  }
+  for (Tensor *tensor : {&numbers, &scales, &minimums}) {
+    if (tensor == &minimums && !type.kept.minimums)
+      continue;
+    views.push_back(tensor->view());
+    memory.push_back(std::move(*tensor));
+  }
 }
 
 std::vector<TensorView> Reading::tensors(std::vector<Tensor> &memory) {
@@ -278,6 +341,10 @@ std::vector<TensorView> Reading::tensors(std::vector<Tensor> &memory) {
     kiln_dtype plain = tensor.type->number == 0 ? KILN_F32 : tensor.type->number == 1 ? KILN_F16 : KILN_BF16;
     if (tensor.type->elements == 1 && !isChanged(name, tensor)) {
       views.push_back({name, plain, tensor.shape, tensor.data, tensor.bytes});
+      continue;
+    }
+    if (keeps(name, tensor)) {
+      keep(name, tensor, views, memory);
       continue;
     }
     Tensor wide(name, KILN_F32, tensor.shape);
@@ -300,14 +367,14 @@ bool isGguf(const std::string &path) {
   return path.ends_with(".gguf") && std::filesystem::is_regular_file(path, error);
 }
 
-huggingface::Imported modelOf(File opened, const std::string &architecture) {
+huggingface::Imported modelOf(File opened, const std::string &architecture, bool keepBlocks) {
   struct Held {
     File file;
     std::vector<Tensor> memory;
   };
   auto held = std::make_shared<Held>(Held{std::move(opened), {}});
   const File &file = held->file;
-  Reading reading(file);
+  Reading reading(file, keepBlocks);
   huggingface::Settings settings(Json::parse(reading.config(), file.what()), file.what());
   Safetensors tensors = Safetensors::of(reading.tensors(held->memory), file.what(), held);
   huggingface::Imported model =
@@ -316,8 +383,8 @@ huggingface::Imported modelOf(File opened, const std::string &architecture) {
   return model;
 }
 
-huggingface::Imported readModel(const std::string &path, const std::string &architecture) {
-  return modelOf(File::open(path), architecture);
+huggingface::Imported readModel(const std::string &path, const std::string &architecture, bool keepBlocks) {
+  return modelOf(File::open(path), architecture, keepBlocks);
 }
 
 } // namespace kiln::gguf

@@ -1,4 +1,4 @@
-// gather and scatter.
+// gather, scatter, and numbers in blocks.
 #include "ir/interpreter/Kernels.h"
 
 #include <cmath>
@@ -49,6 +49,22 @@ Status gather(Call &call) {
           std::copy(slice, slice + p.inner, to);
         }
   });
+  return OkStatus();
+}
+
+Status dequantize(Call &call) {
+  const HostTensor &blocks = *call.in[0], &scales = *call.in[1];
+  bool halves = llvm::cast<DequantizeOp>(call.op).getBlocks().getType().getElementType().isUnsignedInteger(8);
+  bool lifted = call.in.size() > 2;
+  int64_t size = blocks.shape.back();
+  for (int64_t block = 0; block < scales.size(); ++block)
+    for (int64_t i = 0; i < size; ++i) {
+      int64_t q = blocks.integers[(halves ? block / 2 : block) * size + i];
+      if (halves)
+        q = (block % 2 ? q >> 4 : q & 15) - (lifted ? 0 : 8);
+      double element = static_cast<double>(q) * scales.floats[block];
+      call.out[0].floats[block * size + i] = lifted ? element + call.in[2]->floats[block] : element;
+    }
   return OkStatus();
 }
 
@@ -107,6 +123,7 @@ Status scatter(Call &call) {
 
 void addIndexKernels(KernelTable &table) {
   table[mlir::TypeID::get<GatherOp>()] = gather;
+  table[mlir::TypeID::get<DequantizeOp>()] = dequantize;
   table[mlir::TypeID::get<ScatterOp>()] = scatter;
 }
 

@@ -65,6 +65,9 @@ LogicalResult scatterRule(ScatterOp op, Backward &b) {
   }
 }
 
+/// Blocks are whole numbers, and what they were made of with their scales is not known any more: nothing is given.
+LogicalResult dequantizeRule(DequantizeOp, Backward &) { return success(); }
+
 /// The gradient of values that were taken along the last axis of `operand` by `indices`.
 Value putBack(Emit &e, Value operand, Value indices, Value g) {
   int64_t axis = rankOf(operand) - 1;
@@ -95,6 +98,7 @@ LogicalResult topKRule(TopKOp op, Backward &b) {
 
 void addIndexRules(RuleTable &rules) {
   rules.add<GatherOp>(gatherRule);
+  rules.add<DequantizeOp>(dequantizeRule);
   rules.add<ScatterOp>(scatterRule);
   rules.add<SortOp>(sortRule);
   rules.add<TopKOp>(topKRule);

@@ -77,6 +77,23 @@ static void duplicateCheap(mlir::Block &block) {
   }
 }
 
+// Numbers in blocks are a fraction of what they are widened: each reader has its own, where it stands.
+static void widenWhereRead(mlir::Block &block) {
+  auto found = block.getOps<DequantizeOp>();
+  for (auto op : llvm::SmallVector<DequantizeOp>(found.begin(), found.end()))
+    for (mlir::OpOperand &use : llvm::make_early_inc_range(op.getResult().getUses())) {
+      mlir::Operation *user = use.getOwner();
+      if (user->getBlock() != &block || user->hasTrait<mlir::OpTrait::IsTerminator>())
+        continue;
+      if (op.getResult().hasOneUse()) {
+        op->moveBefore(user);
+        break;
+      }
+      mlir::OpBuilder builder(user);
+      use.set(builder.clone(*op)->getResult(0));
+    }
+}
+
 static bool isSplatZero(mlir::Value value) {
   auto constant = value.getDefiningOp<ConstantOp>();
   auto dense = constant ? llvm::dyn_cast<mlir::DenseElementsAttr>(constant.getValue()) : nullptr;
@@ -192,6 +209,7 @@ static void fuseBlock(mlir::Block &block, FuseLevel level) {
           fuseBlock(inner, level);
   if (level != FuseLevel::single) {
     maskFromRelu(block);
+    widenWhereRead(block);
     duplicateCheap(block);
     ownTransposes(block);
   }

@@ -30,13 +30,33 @@ namespace {
 /// Weights of so many neighbours along a row share a scale.
 constexpr int64_t blockSize = 32;
 
-bool isStored(mlir::Type type, bool inBlocks) {
-  auto tensor = llvm::dyn_cast<RankedTensorType>(type);
-  bool matrix = tensor && tensor.getElementType().isF32() && tensor.getRank() >= 2;
-  if (!inBlocks)
-    return matrix;
-  return matrix && tensor.getRank() == 2 && tensor.hasStaticShape() && tensor.getDimSize(1) % blockSize == 0 &&
-         tensor.getDimSize(1) > 0;
+/// The form of a matrix whose rows are of whole blocks: halves of bytes where they are asked for and two blocks can
+/// share their bytes.
+std::optional<BlockForm> formOf(RankedTensorType type, bool inHalves, bool columns) {
+  if (type.getRank() != 2 || !type.hasStaticShape())
+    return std::nullopt;
+  int64_t length = type.getDimSize(columns ? 0 : 1);
+  if (length % blockSize || length == 0)
+    return std::nullopt;
+  BlockForm form;
+  form.size = blockSize;
+  form.halves = inHalves && length % (2 * blockSize) == 0;
+  form.columns = columns;
+  return form;
+}
+
+/// Whether all that reads the matrix are products that sum over axis `axis` of it, and nothing else.
+bool isSummedOver(Value matrix, int64_t axis) {
+  return llvm::all_of(matrix.getUses(), [&](mlir::OpOperand &use) {
+    if (auto product = llvm::dyn_cast<DotGeneralOp>(use.getOwner())) {
+      bool left = use.getOperandNumber() == 0;
+      return product.getLhs() != product.getRhs() &&
+             (left ? product.getLhsContract() : product.getRhsContract()) == llvm::ArrayRef<int64_t>{axis};
+    }
+    auto turned = llvm::dyn_cast<TransposeOp>(use.getOwner());
+    return turned && turned.getPermutation() == llvm::ArrayRef<int64_t>{1, 0} &&
+           isSummedOver(turned.getResult(), 1 - axis);
+  });
 }
 
 /// Whether an op's elements are some of its first operand's, unchanged.
@@ -63,74 +83,44 @@ void widenBehind(Value narrow, mlir::Type wide) {
   }
 }
 
-/// bytes[..., K / 32, 32] times scales[..., K / 32].
-Value widened(Emit &e, Value bytes, Value scales) {
-  mlir::Type f32 = e.b.getF32Type();
-  llvm::SmallVector<Dim> dims = dimsOf(bytes);
-  auto axes = llvm::to_vector(llvm::seq<int64_t>(0, static_cast<int64_t>(dims.size()) - 1));
-  return e.mul(e.convertTo(bytes, f32), e.broadcastTo(scales, axes, dims));
+bool picksRows(mlir::OpOperand &use) {
+  auto gather = llvm::dyn_cast<GatherOp>(use.getOwner());
+  return gather && use.getOperandNumber() == 0 && gather.getAxis() == 0 && gather.getBatchDims() == 0;
 }
 
-/// The same as rows [..., K].
-Value widenedRows(Emit &e, Value bytes, Value scales) {
-  llvm::SmallVector<Dim> dims = dimsOf(bytes);
-  Dim last = dims.pop_back_val();
-  dims.back() = dims.back() * last;
-  return e.reshapeTo(widened(e, bytes, scales), dims);
-}
+/// Arguments that a matrix has become.
+struct Stored {
+  Value blocks, scales, minimums; // null: none
+  bool columns = false;
 
-/// Of a product's right operand: the axis that is summed, where it is the only one and there are no batches; else -1.
-int64_t summedAxis(DotGeneralOp product, Value operand) {
-  bool right = product.getRhs() == operand && product.getLhs() != operand && product.getRhsBatch().empty() &&
-               product.getRhsContract().size() == 1;
-  return right ? product.getRhsContract()[0] : -1;
-}
+  Value widened(Emit &e) const {
+    Value rows = e.dequantize(blocks, scales, minimums);
+    return columns ? e.transposed(rows, {1, 0}) : rows;
+  }
+  /// The rows that `indices` pick, widened alone.
+  Value rows(Emit &e, Value indices) const {
+    auto picked = [&](Value of) { return of ? e.gather(of, indices, 0) : Value(); };
+    return Stored{picked(blocks), picked(scales), picked(minimums), false}.widened(e);
+  }
+};
 
-/// The product x W^T with W's blocks as they lie: x's rows are cut likewise, and both halves of K are summed.
-void multiplyBlocks(DotGeneralOp product, Value bytes, Value scales) {
-  mlir::OpBuilder builder(product);
-  Emit e(builder, product.getLoc());
-  int64_t axis = product.getLhsContract()[0];
-  llvm::SmallVector<Dim> dims = dimsOf(product.getLhs());
-  dims[static_cast<size_t>(axis)] = dimsOf(bytes)[1];
-  dims.insert(dims.begin() + axis + 1, Dim(blockSize));
-  DotAxes axes;
-  axes.lhsContract = {axis, axis + 1};
-  axes.rhsContract = {1, 2};
-  Value made = e.dot(e.reshapeTo(product.getLhs(), dims), widened(e, bytes, scales), axes);
-  product.getResult().replaceAllUsesWith(made);
-  product.erase();
-}
-
-/// The users of `matrix`, an argument that has become bytes, read its blocks: rows picked from it, products with it;
-/// whatever else there is reads all of it, widened there.
-void readBlocks(Value matrix, Value bytes, Value scales) {
+/// The users of `matrix`, an argument that has become blocks, read it widened; rows are picked before.
+void readBlocks(Value matrix, const Stored &stored) {
+  Value all;
   for (mlir::OpOperand &use : llvm::make_early_inc_range(matrix.getUses())) {
-    Operation *user = use.getOwner();
-    mlir::OpBuilder builder(user);
-    Emit e(builder, user->getLoc());
-    if (auto gather = llvm::dyn_cast<GatherOp>(user);
-        gather && use.getOperandNumber() == 0 && gather.getAxis() == 0 && gather.getBatchDims() == 0) {
-      Value rows = e.gather(bytes, gather.getIndices(), 0), of = e.gather(scales, gather.getIndices(), 0);
-      gather.getResult().replaceAllUsesWith(widenedRows(e, rows, of));
+    mlir::OpBuilder builder(use.getOwner());
+    Emit e(builder, use.getOwner()->getLoc());
+    if (!stored.columns && picksRows(use)) {
+      auto gather = llvm::cast<GatherOp>(use.getOwner());
+      gather.getResult().replaceAllUsesWith(stored.rows(e, gather.getIndices()));
       gather.erase();
       continue;
     }
-    if (auto product = llvm::dyn_cast<DotGeneralOp>(user); product && summedAxis(product, matrix) == 1) {
-      multiplyBlocks(product, bytes, scales);
-      continue;
+    if (!all) {
+      builder.setInsertionPointToStart(matrix.getParentBlock());
+      all = stored.widened(e);
     }
-    if (auto turned = llvm::dyn_cast<TransposeOp>(user)) {
-      for (mlir::OpOperand &of : llvm::make_early_inc_range(turned.getResult().getUses()))
-        if (auto product = llvm::dyn_cast<DotGeneralOp>(of.getOwner());
-            product && summedAxis(product, turned.getResult()) == 0)
-          multiplyBlocks(product, bytes, scales);
-      if (turned.getResult().use_empty()) {
-        turned.erase();
-        continue;
-      }
-    }
-    use.set(widenedRows(e, bytes, scales));
+    use.set(all);
   }
 }
 
@@ -138,22 +128,84 @@ class StoreWeights : public impl::StoreWeightsBase<StoreWeights> {
 public:
   using StoreWeightsBase::StoreWeightsBase;
 
+  StoredForms kept;
+
   void runOnOperation() override {
-    if (as.empty())
+    if (as.empty() && kept.empty())
       return;
-    if (as != "bf16" && as != "q8") {
-      getOperation().emitError("weights are stored as bf16, as q8 or as they are declared, not as '" + as + "'");
+    if (!as.empty() && as != "f32" && as != "bf16" && as != "q8" && as != "q4") {
+      getOperation().emitError("weights are stored as f32, bf16, q8, q4 or as they are declared, not as '" + as + "'");
       return signalPassFailure();
     }
-    dropTraining();
-    llvm::StringSet<> stored = declare();
+    if (as == "f32")
+      return;
+    frozenAlone = freezes();
+    if (!frozenAlone)
+      dropTraining();
+    findReaders();
+    declare();
     for (auto function : getOperation().getOps<FuncOp>())
       if (!function.isExternal())
-        store(function, stored);
+        store(function);
   }
 
 private:
-  bool inBlocks() const { return as == "q8"; }
+  bool frozenAlone = false; // a recipe trains others: these stay as they are, and so does what trains them
+  std::map<std::string, BlockForm, std::less<>> blocks;
+  llvm::StringSet<> narrow;
+  llvm::StringSet<> columns; // of matrices that products sum over the columns of
+  llvm::StringSet<> tables;  // that rows are picked from
+
+  llvm::ArrayRef<mlir::Attribute> declared() {
+    auto all = getOperation()->getAttrOfType<mlir::ArrayAttr>("kiln.parameters");
+    return all ? all.getValue() : llvm::ArrayRef<mlir::Attribute>();
+  }
+
+  static bool isTrained(DictionaryAttr parameter) {
+    auto trainable = parameter.getAs<mlir::BoolAttr>("trainable");
+    return !trainable || trainable.getValue();
+  }
+
+  /// Whether the form asks for another type of a parameter; then it is noted.
+  bool choose(StringRef name, mlir::Type type) {
+    auto tensor = llvm::dyn_cast<RankedTensorType>(type);
+    if (!tensor || !tensor.getElementType().isF32() || tensor.getRank() < 2)
+      return false;
+    if (auto found = kept.find(name.str()); found != kept.end() && formOf(tensor, false, found->second.columns))
+      return blocks[name.str()] = found->second, true;
+    if (as == "bf16")
+      return narrow.insert(name).second;
+    std::optional<BlockForm> form =
+        as.empty() ? std::nullopt : formOf(tensor, as == "q4" && !tables.contains(name), columns.contains(name));
+    if (form)
+      blocks[name.str()] = *form;
+    return form.has_value();
+  }
+
+  void findReaders() {
+    llvm::StringSet<> others;
+    for (auto function : getOperation().getOps<FuncOp>())
+      for (unsigned i = 0; !function.isExternal() && i < function.getNumArguments(); ++i) {
+        auto name = function.getArgAttrOfType<StringAttr>(i, "kiln.parameter");
+        Value argument = function.getArgument(i);
+        if (!name || argument.use_empty() || llvm::cast<RankedTensorType>(argument.getType()).getRank() != 2)
+          continue;
+        (isSummedOver(argument, 0) ? columns : others).insert(name.getValue());
+        if (llvm::any_of(argument.getUses(), [](mlir::OpOperand &use) { return picksRows(use); }))
+          tables.insert(name.getValue());
+      }
+    for (const auto &other : others)
+      columns.erase(other.getKey());
+  }
+
+  /// Whether there is a recipe, and a matrix that none trains.
+  bool freezes() {
+    return getOperation()->hasAttr("kiln.train") && llvm::any_of(declared(), [](mlir::Attribute one) {
+             auto parameter = llvm::cast<DictionaryAttr>(one);
+             auto type = llvm::dyn_cast<RankedTensorType>(parameter.getAs<TypeAttr>("type").getValue());
+             return !isTrained(parameter) && type && type.getRank() >= 2;
+           });
+  }
 
   void dropTraining() {
     mlir::ModuleOp module = getOperation();
@@ -168,54 +220,62 @@ private:
     module->removeAttr("kiln.stages");
   }
 
-  /// The declarations' types; the names of those that have changed.
-  llvm::StringSet<> declare() {
-    mlir::ModuleOp module = getOperation();
+  /// The declarations, as they are stored.
+  void declare() {
     mlir::Builder builder(&getContext());
-    llvm::StringSet<> stored;
     SmallVector<mlir::Attribute> all;
-    auto declared = module->getAttrOfType<mlir::ArrayAttr>("kiln.parameters");
-    for (mlir::Attribute one : declared ? declared.getValue() : llvm::ArrayRef<mlir::Attribute>()) {
+    for (mlir::Attribute one : declared()) {
       NamedAttrList parameter(llvm::cast<DictionaryAttr>(one));
       auto type = llvm::cast<TypeAttr>(parameter.get("type")).getValue();
-      bool changes = isStored(type, inBlocks());
-      StringRef name = llvm::cast<StringAttr>(parameter.get("name")).getValue();
-      if (changes) {
-        stored.insert(name);
-        parameter.set("type", TypeAttr::get(typeOf(llvm::cast<RankedTensorType>(type))));
-      }
-      if (changes && inBlocks()) // what is drawn for a matrix is no block
-        parameter.set("init", builder.getDictionaryAttr(builder.getNamedAttr("kind", builder.getStringAttr("zeros"))));
-      all.push_back(parameter.getDictionary(&getContext()));
-      if (changes && inBlocks()) {
-        parameter.set("name", builder.getStringAttr(name + ".scales"));
-        parameter.set("type", TypeAttr::get(scalesOf(llvm::cast<RankedTensorType>(type))));
+      std::string name = llvm::cast<StringAttr>(parameter.get("name")).str();
+      bool changes = !(frozenAlone && isTrained(llvm::cast<DictionaryAttr>(one))) && choose(name, type);
+      auto add = [&](const std::string &as, RankedTensorType type) {
+        parameter.set("name", builder.getStringAttr(as));
+        parameter.set("type", TypeAttr::get(type));
         all.push_back(parameter.getDictionary(&getContext()));
+      };
+      if (!changes) {
+        all.push_back(one);
+        continue;
       }
+      auto matrix = llvm::cast<RankedTensorType>(type);
+      if (narrow.contains(name)) {
+        add(name, matrix.clone(builder.getBF16Type()));
+        continue;
+      }
+      // What is drawn for a matrix is no block.
+      parameter.set("init", builder.getDictionaryAttr(builder.getNamedAttr("kind", builder.getStringAttr("zeros"))));
+      const BlockForm &form = blocks.find(name)->second;
+      add(name, blocksOf(matrix, form));
+      add(name + form.scales(), scalesOf(matrix, form));
+      if (form.minimums)
+        add(name + ".minimums", scalesOf(matrix, form));
     }
-    if (declared)
-      module->setAttr("kiln.parameters", builder.getArrayAttr(all));
-    return stored;
+    if (!all.empty())
+      getOperation()->setAttr("kiln.parameters", builder.getArrayAttr(all));
   }
 
-  RankedTensorType typeOf(RankedTensorType matrix) {
+  RankedTensorType blocksOf(RankedTensorType matrix, const BlockForm &form) {
+    int64_t rows = matrix.getDimSize(form.columns ? 1 : 0), count = matrix.getDimSize(form.columns ? 0 : 1) / form.size;
+    if (!form.halves)
+      return RankedTensorType::get({rows, count, form.size}, mlir::IntegerType::get(&getContext(), 8));
+    auto bytes = mlir::IntegerType::get(&getContext(), 8, mlir::IntegerType::Unsigned);
+    return RankedTensorType::get({rows, count / 2, form.size}, bytes);
+  }
+  RankedTensorType scalesOf(RankedTensorType matrix, const BlockForm &form) {
     mlir::Builder builder(&getContext());
-    if (!inBlocks())
-      return matrix.clone(builder.getBF16Type());
-    return RankedTensorType::get({matrix.getDimSize(0), matrix.getDimSize(1) / blockSize, blockSize},
-                                 builder.getI8Type());
-  }
-  RankedTensorType scalesOf(RankedTensorType matrix) {
-    return RankedTensorType::get({matrix.getDimSize(0), matrix.getDimSize(1) / blockSize},
-                                 mlir::FloatType::getF32(&getContext()));
+    mlir::Type element = form.wideScales ? mlir::Type(builder.getF32Type()) : builder.getF16Type();
+    int64_t rows = matrix.getDimSize(form.columns ? 1 : 0), count = matrix.getDimSize(form.columns ? 0 : 1) / form.size;
+    return RankedTensorType::get({rows, count}, element);
   }
 
-  void store(FuncOp function, const llvm::StringSet<> &stored) {
+  void store(FuncOp function) {
     for (unsigned i = 0; i < function.getNumArguments(); ++i) {
       auto name = function.getArgAttrOfType<StringAttr>(i, "kiln.parameter");
-      if (!name || !stored.contains(name.getValue()))
-        continue;
-      inBlocks() ? storeBlocks(function, i, name.getValue()) : storeNarrow(function, i);
+      if (name && narrow.contains(name.getValue()))
+        storeNarrow(function, i);
+      if (auto found = blocks.find(name ? name.str() : ""); found != blocks.end())
+        i += storeBlocks(function, i, name.getValue(), found->second);
     }
     function.setFunctionType(mlir::FunctionType::get(&getContext(), function.getBody().front().getArgumentTypes(),
                                                      function.getFunctionType().getResults()));
@@ -223,25 +283,38 @@ private:
 
   void storeNarrow(FuncOp function, unsigned number) {
     mlir::BlockArgument argument = function.getArgument(number);
-    argument.setType(typeOf(llvm::cast<RankedTensorType>(argument.getType())));
+    argument.setType(llvm::cast<RankedTensorType>(argument.getType()).clone(mlir::FloatType::getBF16(&getContext())));
     widenBehind(argument, mlir::FloatType::getF32(&getContext()));
   }
 
-  /// The argument goes, and its blocks and their scales come in its place.
-  void storeBlocks(FuncOp function, unsigned number, StringRef name) {
+  /// The argument goes, and its blocks, their scales and minimums come in its place: so many more.
+  unsigned storeBlocks(FuncOp function, unsigned number, StringRef name, const BlockForm &form) {
     mlir::BlockArgument matrix = function.getArgument(number);
     auto type = llvm::cast<RankedTensorType>(matrix.getType());
     mlir::Builder builder(&getContext());
-    auto named = [&](const llvm::Twine &of) {
-      return builder.getDictionaryAttr(builder.getNamedAttr("kiln.parameter", builder.getStringAttr(of)));
+    unsigned last = number;
+    auto insert = [&](const char *end, RankedTensorType its) {
+      mlir::NamedAttribute named = builder.getNamedAttr("kiln.parameter", builder.getStringAttr(name + end));
+      function.insertArgument(++last, its, builder.getDictionaryAttr(named), matrix.getLoc());
     };
-    function.insertArgument(number + 1, typeOf(type), named(name), matrix.getLoc());
-    function.insertArgument(number + 2, scalesOf(type), named(name + ".scales"), matrix.getLoc());
-    readBlocks(function.getArgument(number), function.getArgument(number + 1), function.getArgument(number + 2));
+    insert("", blocksOf(type, form));
+    insert(form.scales(), scalesOf(type, form));
+    if (form.minimums)
+      insert(".minimums", scalesOf(type, form));
+    auto argument = [&](unsigned i) { return i <= last ? Value(function.getArgument(i)) : Value(); };
+    readBlocks(function.getArgument(number),
+               {argument(number + 1), argument(number + 2), argument(number + 3), form.columns});
     function.eraseArgument(number);
+    return last - number - 1;
   }
 };
 
 } // namespace
+
+std::unique_ptr<mlir::Pass> createStoreWeights(StoreWeightsOptions options, StoredForms kept) {
+  auto pass = std::make_unique<StoreWeights>(std::move(options));
+  pass->kept = std::move(kept);
+  return pass;
+}
 
 } // namespace kiln

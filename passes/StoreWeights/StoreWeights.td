@@ -1,19 +1,22 @@
 include "mlir/Pass/PassBase.td"
 
 def StoreWeights : Pass<"kiln-store-weights", "mlir::ModuleOp"> {
-  let summary = "Parameters of two dimensions and more stored in bf16 or in blocks of bytes";
+  let summary = "Parameters of two dimensions and more stored in bf16 or in blocks";
   let description = [{
     Parameters of f32 with at least two dimensions (matrices, embeddings, filters) become parameters of bf16, which functions widen where they
     read them: behind what merely picks or moves elements (gather, slices, transpose, reshape), so that a row of an embedding is widened and not the table.
     Vectors (norms, biases) stay f32, and so does all arithmetic.
 
-    `q8`: a matrix [N, K] whose rows are of whole blocks of 32 becomes bytes i8[N, K / 32, 32], under its name, and a scale for each block, f32[N, K / 32],
-    `NAME.scales`; an element is its byte times its block's scale. Rows that are picked are widened alone, products read the blocks as they
-    lie: `x W^T` is summed over both axes that K was cut into.
+    `q8`: a matrix [N, K] whose rows are of whole blocks of 32 becomes bytes i8[N, K / 32, 32], under its name, and a scale for each block, f16[N, K / 32],
+    `NAME.scales`; functions read it through `kiln.dequantize`. `q4`: halves of bytes, ui8[N, K / 64, 32], where rows are of whole pairs of blocks; others are stored as q8, and so are tables
+    that rows are picked from (embeddings, which are the scores' matrix where they are tied): they bear it less.
+    A matrix [K, N] that is read by nothing but products over K is stored so by its columns, its scales as `NAME.column_scales`.
+    Rows that are picked are widened alone; a product takes the op into its kernel.
 
-    Such a model is not trained: its recipes, the functions that only they use, and stages go.
+    Where a recipe freezes matrices, these alone are stored so, and what trains the others stays. Else such a model is not trained: its recipes,
+    the functions that only they use, and stages go.
   }];
   let dependentDialects = ["kiln::KilnDialect"];
   let options = [
-    Option<"as", "as", "std::string", "", "bf16 or q8; nothing is done where it is empty">];
+    Option<"as", "as", "std::string", "", "f32, bf16, q8 or q4; nothing is done where it is empty or f32">];
 }

@@ -131,13 +131,15 @@ void checkPatterns(const std::vector<std::string> &patterns, const Manifest &man
 }
 
 void saveWeights(const std::string &path, Program &program, const Vocabularies &vocabularies,
-                 const std::vector<std::string> &patterns) {
+                 const std::vector<std::string> &patterns, const std::string &prefix) {
   std::vector<TensorView> weights = program.weights();
   if (!patterns.empty())
     std::erase_if(weights, [&](const TensorView &tensor) {
       return std::none_of(patterns.begin(), patterns.end(),
                           [&](const std::string &pattern) { return matchesPattern(pattern, tensor.name); });
     });
+  for (TensorView &tensor : weights)
+    tensor.name = prefix + tensor.name;
   writeSafetensors(path, weights, metadataOf(program, vocabularies));
 }
 

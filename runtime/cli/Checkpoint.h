@@ -34,9 +34,9 @@ void saveCheckpoint(const std::string &path, Program &program, const Position &p
 Position loadCheckpoint(const std::string &path, Program &program, RecipeChanges *changes = nullptr);
 
 /// Weights for use elsewhere: parameters, persistent states, vocabularies.
-/// `patterns`: of the names that are written; none: all of them.
+/// `patterns`: of the names that are written; none: all of them. `prefix`: what these begin with in the file.
 void saveWeights(const std::string &path, Program &program, const Vocabularies &vocabularies,
-                 const std::vector<std::string> &patterns = {});
+                 const std::vector<std::string> &patterns = {}, const std::string &prefix = {});
 /// Throws Error for a pattern that no weight of the model is of.
 void checkPatterns(const std::vector<std::string> &patterns, const Manifest &manifest);
 

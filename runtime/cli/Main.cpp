@@ -54,6 +54,7 @@ const std::vector<CommandEntry> &commands() {
          loadOption,
          {"save", "W.safetensors", "write the weights at the end"},
          {"save-only", "PATTERN", "with --save: those of these names (an adapter, a head)", true},
+         {"save-prefix", "PREFIX", "with --save: names begin with it in the file (base_model.model., as PEFT has it)"},
          {"log-dir", "DIR", "write TensorBoard event files"},
          {"profile", "FILE", "write the kernels' times of ten steps, from the second on, as a Chrome trace"}},
         "Ctrl-C finishes the step, saves, and exits with code 130; a second one gives the step up, or ends at once."},

@@ -133,7 +133,8 @@ int Training::run() {
   if (!out_.empty() && position_.bestStep < 0)
     checkpoint("best"); // a run without a validation of the schedule: its end is the best there is
   if (options_.has("save"))
-    saveWeights(options_.text("save"), *program_, at_->sources.vocabularies(), options_.list("save-only"));
+    saveWeights(options_.text("save"), *program_, at_->sources.vocabularies(), options_.list("save-only"),
+                options_.text("save-prefix"));
   if (log_)
     log_->flush();
   tellEnd(text);

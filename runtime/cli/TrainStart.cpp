@@ -129,6 +129,8 @@ void Training::checkOptions(const Options &options) const {
     throw UsageError("--resume goes on with the run in the folder, --overwrite begins anew: give one of them");
   if (options.has("save-only") && !options.has("save"))
     throw UsageError("--save-only says which weights --save writes; there is no --save");
+  if (options.has("save-prefix") && !options.has("save"))
+    throw UsageError("--save-prefix says what names --save writes; there is no --save");
   if (options.has("resume") && options.has("load"))
     throw UsageError("--resume goes on with the weights of the run in the folder, --load begins with others: give one "
                      "of them");

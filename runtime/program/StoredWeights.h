@@ -1,19 +1,41 @@
 // Weights in the types that a program stores them in.
 #pragma once
 
+#include "runtime/program/StoredError.h"
 #include "runtime/program/Weights.h"
 
+#include <map>
 #include <memory>
+#include <string>
+#include <vector>
 
 namespace kiln {
 
 /// The weights of a file, as views into it. Null, with the reason in `why`, where it is none.
 std::shared_ptr<WeightSet> openWeights(const std::string &path, std::string &why);
 
-/// Tensors of parameters whose type is narrower become of that type, rounded to nearest (to infinity beyond its range);
-/// those of parameters in blocks (i8[N, K / 32, 32] beside NAME.scales, f32[N, K / 32]) become bytes and scales: a
-/// block's scale is its largest magnitude over 127, and a byte its element over that, rounded. The others stay
-/// the views that they are. Not empty: which tensor cannot be stored so, and why.
-std::string storeAsDeclared(const Manifest &manifest, WeightSet &weights);
+/// What a program stores: of each parameter the type, by its name.
+struct StoredType {
+  kiln_dtype dtype = KILN_F32;
+  std::vector<int64_t> shape;
+};
+using StoredTypes = std::map<std::string, StoredType>;
+StoredTypes storedTypes(const std::vector<TensorRequest> &requests);
+
+/// Tensors whose type is narrower become of that type, rounded to nearest (to infinity beyond its range); matrices that
+/// are stored in blocks (NAME of i8 or ui8 beside NAME.scales, or NAME.column_scales where they are its columns', as
+/// kiln.dequantize reads them) become blocks and scales. A byte is its element over the scale, which is its block's
+/// largest magnitude over 127; of halves of bytes the scale is chosen for a small error. The others stay the views that
+/// they are, those in blocks already too. Throws Error: which tensor cannot be stored so, and why.
+Safetensors storeAs(const StoredTypes &types, Safetensors weights, std::vector<StoredError> *errors = nullptr);
+
+/// The names, dtypes and shapes that storeAs would leave; their bytes mean nothing.
+Safetensors typesAs(const StoredTypes &types, const Safetensors &weights);
+
+/// Why a set's tensors, stored so, are not the weights of the program; empty where they are. What the program does not
+/// need goes.
+std::string storedMisfit(const Manifest &manifest, WeightSet &weights);
+/// The set's tensors as the program stores them. Not empty: which cannot be stored so, and why.
+std::string storeSet(const Manifest &manifest, WeightSet &weights, std::vector<StoredError> &errors);
 
 } // namespace kiln

@@ -48,7 +48,7 @@ std::string manifestMisfit(const std::string &text) {
   }
 }
 
-static std::vector<TensorRequest> requestsOf(const Manifest &manifest) {
+std::vector<TensorRequest> requestsOf(const Manifest &manifest) {
   std::vector<TensorRequest> requests;
   for (const ParameterSpec &parameter : manifest.parameters)
     requests.push_back(requestFor(parameter.name, parameter.type));

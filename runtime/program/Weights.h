@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace kiln {
 
@@ -47,6 +48,8 @@ std::string manifestMisfit(const std::string &text);
 /// Why the file's tensors are not the weights of the program: names, shapes, dtypes, or the file is none. Empty where
 /// they are.
 std::string weightsMisfit(const Manifest &manifest, const std::string &path);
+/// What a file of weights has to hold for a program.
+std::vector<TensorRequest> requestsOf(const Manifest &manifest);
 /// The same of a set, which is left without what the program does not need.
 std::string weightsMisfit(const Manifest &manifest, WeightSet &weights);
 

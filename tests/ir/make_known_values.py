@@ -5,7 +5,7 @@ import torch.nn.functional as F
 torch.manual_seed(0)
 torch.set_default_dtype(torch.float64)
 cases = []
-NAMES = {torch.float64: "f64", torch.float32: "f32", torch.int32: "i32", torch.int64: "i64", torch.bool: "i1",
+NAMES = {torch.float64: "f64", torch.float32: "f32", torch.float16: "f16", torch.int32: "i32", torch.int64: "i64", torch.bool: "i1",
          torch.uint8: "ui8", torch.int8: "i8"}
 
 
@@ -170,6 +170,21 @@ case("gather_axis1", "%r = kiln.gather %a0, %a1, 1 : {t0}, {t1} -> {r0}", [m, to
 rows = torch.tensor([2, 0, 1, 1, 0])
 case("gather_batch", "%r = kiln.gather %a0, %a1, 1 {batch_dims = 1 : i64} : {t0}, {t1} -> {r0}", [table, rows],
      [table.gather(1, rows[:, None])[:, 0]])
+# Blocks of four: per-group quantised tensors of PyTorch's own, dequantised by its kernel, then the same numbers as halves.
+whole = torch.tensor([[[127, -128, 0, 5], [1, -1, 100, -100]]], dtype=torch.int8)
+scales, least = torch.tensor([[0.5, -0.25]], dtype=torch.float16), torch.tensor([[-3.0, 0.125]], dtype=torch.float16)
+widened = torch.stack([torch._make_per_tensor_quantized_tensor(whole[0, b].contiguous(), float(scales[0, b]), 0).dequantize()
+                       for b in range(2)]).reshape(1, 8).float()
+case("dequantize_bytes", "%r = kiln.dequantize %a0, %a1 : {t0}, {t1} -> {r0}", [whole, scales], [widened])
+case("dequantize_bytes_lifted", "%r = kiln.dequantize %a0, %a1, %a2 : {t0}, {t1}, {t2} -> {r0}", [whole, scales, least],
+     [widened + least.float().repeat_interleave(4, 1)])
+halves = torch.tensor([[0, 15, 8, 3], [7, 9, 1, 14]], dtype=torch.uint8)
+packed = torch.bitwise_or(halves[0], torch.bitwise_left_shift(halves[1], 4)).reshape(1, 1, 4)
+group = torch.stack([torch._make_per_tensor_quantized_tensor(halves[b], float(scales[0, b]), 8).dequantize()
+                     for b in range(2)]).reshape(1, 8).float()
+case("dequantize_halves", "%r = kiln.dequantize %a0, %a1 : {t0}, {t1} -> {r0}", [packed, scales], [group])
+case("dequantize_halves_lifted", "%r = kiln.dequantize %a0, %a1, %a2 : {t0}, {t1}, {t2} -> {r0}", [packed, scales, least],
+     [(halves.float() * scales.float().reshape(2, 1) + least.float().reshape(2, 1)).reshape(1, 8)])
 updates = rand(4, 3)
 at = torch.tensor([1, 3, 1, 0])
 case("scatter_add", "%r = kiln.scatter add %a0, %a1, %a2, 0 : {t0}, {t1}, {t2}", [table, at, updates], [table.index_add(0, at, updates)])

@@ -50,4 +50,4 @@ module @M attributes {
   }
 }
 
-// TYPE: weights are stored as bf16, as q8 or as they are declared, not as 'i8'
+// TYPE: weights are stored as f32, bf16, q8, q4 or as they are declared, not as 'i8'

@@ -281,6 +281,10 @@ private:
       return;
     case OpCode::Gather:
       return indexed(op, operand, op.operands[1], result);
+    case OpCode::Dequantize: // rows are cut up anew
+      for (uint32_t each : op.operands)
+        keepAll(each);
+      return keepAll(result);
     default:
       return; // constant, random_bits, extent, reshape: only the row-major order counts
     }

@@ -17,6 +17,9 @@ static int64_t spreadStride(int64_t elements, int64_t bytes) {
 /// Rows of a turned filter that a task makes: neighbours, which lie in the same lines of memory.
 constexpr int64_t turnedRows = 16;
 
+/// Columns that one call of the dot kernels takes.
+static int64_t dotColumns(int64_t lanes) { return lanes >= 6 ? 6 : std::min<int64_t>(lanes, 4); }
+
 ContractLowering::ContractLowering(KernelBuilder &builder, const Contraction &contraction, ContractSink sink)
     : builder(builder), graph(builder.graph), c(contraction), sink(std::move(sink)),
       bytes(byteSize(contraction.accumulator)), packed(contraction.accumulator) {
@@ -49,6 +52,7 @@ ContractLowering::ContractLowering(KernelBuilder &builder, const Contraction &co
   if (t.method == Method::Dot) {
     rightStride = roundUp(t.nc, t.lanes);
     sumsArea = area(bounds.m * rightStride);
+    reserveWords(bounds);
     return;
   }
   int64_t width = t.tileColumns(), slack = t.lanes * (t.tileRows + 2);
@@ -101,6 +105,8 @@ void ContractLowering::build() {
                          fillOffsets(e);
                        if (body == &ContractLowering::tileTask)
                          beginTiles(e);
+                       if (words)
+                         roundRows(e);
                        e.code.loop(e.arguments.begin, e.arguments.end, 1, [&](Value task) { (this->*body)(e, task); });
                      },
                      t.lanes);
@@ -488,6 +494,55 @@ void ContractLowering::addTask(Emitter &e, Value task) const {
 
 //===-- Rows against rows ---------------------------------------------------------------------------------------===//
 
+/// So few rows meet the blocks one by one.
+constexpr int64_t fewRows = 3;
+
+void ContractLowering::reserveWords(const ContractExtents &bounds) {
+  const Contraction::Operand::Blocks &blocks = c.right.blocks;
+  words = blocks.existFor(t.lanes) && bounds.m <= fewRows && multipliesWords(builder.machine, blocks.layout);
+  if (!words)
+    return;
+  builder.note("words");
+  int64_t k = bounds.k, ofBlocks = k / blocks.layout.size;
+  wordsArea = builder.reserveWorkerScratch(bounds.m * k * 2);
+  factorsArea = builder.reserveWorkerScratch(bounds.m * ofBlocks * 4);
+  extrasArea = builder.reserveWorkerScratch(bounds.m * ofBlocks * t.lanes * 4);
+  finiteArea = builder.reserveWorkerScratch(bounds.m * 8);
+  roomArea = builder.reserveWorkerScratch(dotColumns(t.lanes) * t.lanes * 4);
+}
+
+/// Of row m.
+WordsPlaces ContractLowering::wordsOf(Emitter &e, Value m) const {
+  Code &code = e.code;
+  Value k = e.elements(c.k), ofBlocks = code.div(k, code.integer(c.right.blocks.layout.size));
+  auto place = [&](int64_t area, Value apart, int64_t size) {
+    return code.address(e.workerScratch(area), code.mul(m, apart), size);
+  };
+  return {place(wordsArea, k, 2), place(factorsArea, ofBlocks, 4), place(extrasArea, ofBlocks, t.lanes * 4),
+          place(finiteArea, code.integer(1), 8), e.workerScratch(roomArea)};
+}
+
+/// Once for a range of tasks.
+void ContractLowering::roundRows(Emitter &e) const {
+  Code &code = e.code;
+  code.loop(code.integer(0), e.elements(c.m), 1, [&](Value m) {
+    callRound(code, c.right.blocks.layout, plainPointer(e, c.left, {}, m, code.integer(0)), e.elements(c.k),
+              wordsOf(e, m));
+  });
+}
+
+/// From a row of the operand on.
+BlockRows ContractLowering::blockRows(Emitter &e, const Contraction::Operand &operand, Value first) const {
+  Code &code = e.code;
+  const Contraction::Operand::Blocks &blocks = operand.blocks;
+  const BlockLayout &layout = blocks.layout;
+  Value k = e.elements(c.k), apart = layout.halves ? code.div(k, code.integer(2)) : k;
+  Value scalesApart = code.mul(code.div(k, code.integer(layout.size)), code.integer(byteSize(layout.scale)));
+  auto row = [&](int input, Value distance) { return code.address(e.input(input), code.mul(first, distance), 1); };
+  return {row(blocks.bytes, apart), apart, row(blocks.scales, scalesApart), scalesApart,
+          row(blocks.minimums, scalesApart)};
+}
+
 void ContractLowering::dotTask(Emitter &e, Value task) const {
   Code &code = e.code;
   Sizes s = sizes(e);
@@ -496,22 +551,26 @@ void ContractLowering::dotTask(Emitter &e, Value task) const {
   auto apart = [&](const Contraction::Operand &operand) {
     return code.mul(e.extent(operand.freeStride), code.integer(byteSize(operand.memory)));
   };
-  Value lda = apart(c.left), ldb = c.right.blocks.exist() ? Value() : apart(c.right);
+  const Contraction::Operand::Blocks &blocks = c.right.blocks;
+  bool inBlocks = blocks.existFor(t.lanes);
+  Value lda = apart(c.left), ldb = inBlocks ? Value() : apart(c.right);
   Value ldc = code.integer(rightStride * bytes);
   auto call = [&](int64_t rows, int64_t columns, Value m, Value n) {
     Value to = code.address(
         sums, code.add(code.mul(code.sub(m, block.m0), code.integer(rightStride)), code.sub(n, block.n0)), bytes);
     Value left = plainPointer(e, c.left, block.batch, m, code.integer(0));
-    if (const Contraction::Operand::Blocks &blocks = c.right.blocks; blocks.exist()) {
-      Value scales = code.div(s.k, code.integer(blocks.size));
-      callBlocksKernel(code, {rows, columns, t.lanes, blocks.size}, left, lda,
-                       code.address(e.input(blocks.bytes), code.mul(n, s.k), 1), s.k,
-                       code.address(e.input(blocks.scales), code.mul(n, scales), 4), code.mul(scales, code.integer(4)),
-                       to, ldc, s.k);
+    if (!inBlocks) {
+      callDotKernel(code, {c.accumulator, rows, columns, t.lanes, c.left.memory, c.right.memory}, left, lda,
+                    plainPointer(e, c.right, block.batch, n, code.integer(0)), ldb, to, ldc, s.k);
       return;
     }
-    callDotKernel(code, {c.accumulator, rows, columns, t.lanes, c.left.memory, c.right.memory}, left, lda,
-                  plainPointer(e, c.right, block.batch, n, code.integer(0)), ldb, to, ldc, s.k);
+    BlocksShape shape{blocks.layout, rows, columns, t.lanes};
+    auto asFloats = [&] { callBlocksKernel(code, shape, left, lda, blockRows(e, c.right, n), to, ldc, s.k); };
+    if (!words)
+      return asFloats();
+    WordsPlaces places = wordsOf(e, m);
+    Value finite = code.compare(arith::CmpIPredicate::ne, code.loadHere(code.i64, places.finite, 8), code.integer(0));
+    code.ifElse(finite, [&] { callWordsKernel(code, shape, places, blockRows(e, c.right, n), to, s.k); }, asFloats);
   };
   // Whole groups, the last of them moved back to end with the block (what it computes again comes out the same); where
   // there is not even one, one by one.
@@ -529,8 +588,8 @@ void ContractLowering::dotTask(Emitter &e, Value task) const {
     else
       code.ifElse(enough, large, small);
   };
-  int64_t rowGroup = graph.bound(c.m) >= 4 ? 4 : 1;
-  int64_t columnGroup = t.lanes >= 6 ? 6 : std::min<int64_t>(t.lanes, 4);
+  int64_t rowGroup = graph.bound(c.m) > fewRows ? 4 : 1;
+  int64_t columnGroup = dotColumns(t.lanes);
   groups(block.n0, block.n1, columnGroup, graph.bound(c.n), [&](Value n, int64_t columns) {
     groups(block.m0, block.m1, rowGroup, graph.bound(c.m), [&](Value m, int64_t rows) { call(rows, columns, m, n); });
   });

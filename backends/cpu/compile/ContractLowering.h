@@ -47,6 +47,9 @@ private:
   int64_t sharedArea = 0, partialArea = 0, turnedArea = 0;
   /// Of a worker's: packed operands, a block's sums, rows that are about to be turned, the edge's columns; the copy of
   /// the image and the offsets in it.
+  /// Where products of blocks are of whole numbers: of a row the words, their factors, their extras, whether they are.
+  int64_t wordsArea = 0, factorsArea = 0, extrasArea = 0, finiteArea = 0, roomArea = 0;
+  bool words = false; // rows are rounded to them
   int64_t leftArea = 0, rightArea = 0, sumsArea = 0, turnArea = 0, edgeArea = 0, imageArea = 0, offsetsArea = 0;
 
   struct Sizes {
@@ -112,6 +115,10 @@ private:
   void callTile(Emitter &e, Value height, Value columns, Value left, Value right, Value ldb, Value c, Value k,
                 Value accumulate, const Ahead &ahead) const;
   void addTask(Emitter &e, Value task) const;
+  void reserveWords(const ContractExtents &bounds);
+  WordsPlaces wordsOf(Emitter &e, Value m) const;
+  void roundRows(Emitter &e) const;
+  BlockRows blockRows(Emitter &e, const Contraction::Operand &operand, Value row) const;
   void dotTask(Emitter &e, Value task) const;
   void finishRows(Emitter &e, llvm::ArrayRef<Index> batch, Value m, Value rows, Value n, Value columns, int64_t most,
                   Value from, int64_t stride) const;

@@ -89,6 +89,15 @@ void ContractLowering::turnRows(Emitter &e, const Contraction::Operand &operand,
                                 Value stride) const {
   Code &code = e.code;
   Value rows = e.workerScratch(turnArea), begin = elementOfK(e, k0), end = elementOfK(e, k1);
+  auto turn = [&] {
+    callPack(code, {packed, t.lanes, Packing::Turn, c.accumulator}, rows, code.integer(turnStride * bytes), count,
+             code.sub(end, begin), to, stride);
+  };
+  if (operand.blocks.existFor(t.lanes) && !pairs) {
+    callWiden(code, operand.blocks.layout, t.lanes, blockRows(e, operand, first), count, begin, end, rows,
+              code.integer(turnStride * bytes));
+    return turn();
+  }
   // A few rows side by side share what depends on the position along K, and K's loop what depends on the row.
   int64_t together = std::min<int64_t>(t.lanes, 4);
   Value last = code.sub(count, code.integer(1));
@@ -104,8 +113,7 @@ void ContractLowering::turnRows(Emitter &e, const Contraction::Operand &operand,
       }
     });
   });
-  callPack(code, {packed, t.lanes, Packing::Turn, c.accumulator}, rows, code.integer(turnStride * bytes), count,
-           code.sub(end, begin), to, stride);
+  turn();
 }
 
 void ContractLowering::packRightAlongK(Emitter &e, ArrayRef<Index> batch, Value n0, Value n1, Value k0, Value k1,

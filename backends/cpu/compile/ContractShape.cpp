@@ -28,7 +28,7 @@ ContractTraits Contraction::traits(const Graph &graph, const Machine &machine) c
   ContractTraits t;
   t.bytes = byteSize(accumulator);
   bool left1 = plainFor(left, false) && left.kStride.isOne();
-  bool wholeVectors = right.blocks.exist() && right.blocks.size % registerTile(machine, t.bytes).lanes == 0;
+  bool wholeVectors = right.blocks.existFor(registerTile(machine, t.bytes).lanes);
   t.bothAlongK = left1 && ((plainFor(right, false) && right.kStride.isOne()) || wholeVectors);
   t.lines = left1 && left.alongK;
   t.fixedColumns = llvm::all_of(n, [](const Extent &extent) { return extent.isConstant(); });
@@ -127,28 +127,23 @@ void forEachRun(Emitter &e, const Shape &shape, bool inRows, Value begin, Value 
   });
 }
 
-/// Whether the operand is f32(bytes[N, K, size]) * scales[N, K], summed over its last two axes.
+/// Whether the operand is rows that are stored in blocks, summed along K.
 static void readBlocks(const Graph &graph, const sdk::Operand &form, Contraction::Operand &operand) {
-  const Op *product = graph.definingOp(form.value);
-  const Shape &dims = graph.type(form.value).dims;
-  bool summed = dims.size() == 3 && form.batchAxes.empty() && form.depthAxes == std::vector<size_t>{1, 2};
-  if (!summed || !product || product->code != OpCode::Mul || graph.type(form.value).dtype != KILN_F32)
+  const Op *op = graph.definingOp(form.value);
+  bool summed = form.batchAxes.empty() && form.depthAxes == std::vector<size_t>{1};
+  if (!op || op->code != OpCode::Dequantize || graph.type(form.value).rank() != 2 || !summed)
     return;
-  auto read = [&](uint32_t wide, uint32_t spread) {
-    const Op *convert = graph.definingOp(wide), *broadcast = graph.definingOp(spread);
-    if (!convert || convert->code != OpCode::Convert || !broadcast || broadcast->code != OpCode::Broadcast)
-      return false;
-    uint32_t bytes = convert->operands[0], scales = broadcast->operands[0];
-    operand.blocks.bytes = graph.inputNumber(bytes);
-    operand.blocks.scales = graph.inputNumber(scales);
-    return operand.blocks.bytes >= 0 && operand.blocks.scales >= 0 && graph.type(bytes).dtype == KILN_I8 &&
-           graph.type(scales).dtype == KILN_F32 && graph.type(scales).dims.size() == 2 &&
-           broadcast->ints("axes") == llvm::ArrayRef<int64_t>{0, 1} && dims[2].isConstant();
-  };
-  if (read(product->operands[0], product->operands[1]) || read(product->operands[1], product->operands[0]))
-    operand.blocks.size = dims[2].factor;
-  else
-    operand.blocks = {};
+  SmallVector<int> numbers;
+  for (uint32_t value : op->operands)
+    numbers.push_back(graph.inputNumber(value));
+  const TensorType &blocks = graph.type(op->operands[0]);
+  if (llvm::is_contained(numbers, -1) || !blocks.dims[2].isConstant())
+    return;
+  bool lifted = numbers.size() > 2;
+  operand.blocks = {numbers[0],
+                    numbers[1],
+                    lifted ? numbers[2] : numbers[1],
+                    {graph.type(op->operands[1]).dtype, blocks.dims[2].factor, blocks.dtype == KILN_U8, lifted}};
 }
 
 static void fillOperand(const Graph &graph, const sdk::Operand &form, kiln_dtype accumulator,

@@ -8,6 +8,7 @@
 
 #include "backends/cpu/compile/ContractModel.h"
 #include "backends/cpu/compile/Emitter.h"
+#include "backends/cpu/compile/MicroKernel.h"
 
 namespace kiln::cpu {
 
@@ -40,11 +41,12 @@ struct Contraction {
         KILN_F32; // of that input: the operand's, or what a conversion that can be packed with makes it of
     Shape batchStrides;
     Extent freeStride, kStride;
-    /// Rows of K bytes, of which each `size` neighbours are multiplied by a number of their own (kernel inputs both).
+    /// Rows that are stored in blocks, kernel inputs all of them.
     struct Blocks {
-      int bytes = -1, scales = -1;
-      int64_t size = 0;
-      bool exist() const { return bytes >= 0; }
+      int bytes = -1, scales = -1, minimums = -1;
+      BlockLayout layout;
+      /// Whether vectors of so many lanes lie within one block each.
+      bool existFor(int64_t lanes) const { return bytes >= 0 && layout.size % lanes == 0; }
     } blocks;
   };
   uint32_t op = 0; // index into the graph's ops

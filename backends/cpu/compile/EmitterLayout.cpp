@@ -63,6 +63,8 @@ Value Emitter::emitLayout(const Op &op, uint32_t v, ArrayRef<Index> at, const Ma
     return emitDynamicUpdate(op, v, at, mask);
   case OpCode::Gather:
     return emitGather(op, v, at, mask);
+  case OpCode::Dequantize:
+    return emitDequantize(op, at, mask);
   default:
     llvm_unreachable("not a layout op");
   }
@@ -255,6 +257,37 @@ Value Emitter::emitGather(const Op &op, uint32_t v, ArrayRef<Index> at, const Ma
   position.push_back(checkedIndex(op, indices, which, graph.type(operand).dims[axis], mask));
   position.append(at.begin() + axis + (rank - batch), at.end());
   return value(operand, position, mask);
+}
+
+Value Emitter::emitDequantize(const Op &op, ArrayRef<Index> at, const Mask &mask) {
+  const TensorType &blocks = graph.type(op.operands[0]);
+  bool halves = blocks.dtype == KILN_U8, lifted = op.operands.size() > 2;
+  Value size = extent(blocks.dims.back()), two = code.integer(2);
+  Indices block(at.begin(), at.end()), from(at.begin(), at.end());
+  block.back() = div(at.back(), size);
+  from.back() = halves ? div(block.back(), two) : block.back();
+  from.push_back(rem(at.back(), size));
+  Value q = convert(value(op.operands[0], from, mask), blocks.dtype, KILN_I32);
+  if (halves) {
+    Value odd = convert(positions(rem(block.back(), two)), KILN_I64, KILN_I32);
+    same(q, odd);
+    Value shift = code.op<arith::ShLIOp>(odd, code.constantInt(odd.getType(), 2));
+    q = code.op<arith::ShRUIOp>(q, shift);
+    q = code.op<arith::AndIOp>(q, code.constantInt(q.getType(), 15));
+    if (!lifted)
+      q = code.op<arith::SubIOp>(q, code.constantInt(q.getType(), 8));
+  }
+  auto scalar = [&](uint32_t operand) {
+    return convert(value(operand, block, mask), graph.type(operand).dtype, KILN_F32);
+  };
+  Value element = convert(q, KILN_I32, KILN_F32), scale = scalar(op.operands[1]);
+  same(element, scale);
+  element = code.op<arith::MulFOp>(element, scale);
+  if (!lifted)
+    return element;
+  Value minimum = scalar(op.operands[2]);
+  same(element, minimum);
+  return code.op<arith::AddFOp>(element, minimum);
 }
 
 //===-- Sources --------------------------------------------------------------------------------------------------===//

@@ -6,8 +6,7 @@ using namespace mlir;
 
 namespace kiln::cpu {
 
-/// defineMicroKernel reads it back.
-static std::string nameOf(StringRef kind, ArrayRef<kiln_dtype> dtypes, ArrayRef<int64_t> sizes) {
+std::string nameOf(StringRef kind, ArrayRef<kiln_dtype> dtypes, ArrayRef<int64_t> sizes) {
   std::string name = ("kiln_" + kind + "_").str();
   for (kiln_dtype dtype : dtypes)
     name += (dtypeName(dtype) + "_").str();
@@ -16,7 +15,7 @@ static std::string nameOf(StringRef kind, ArrayRef<kiln_dtype> dtypes, ArrayRef<
   return name;
 }
 
-static void call(Code &code, StringRef name, ValueRange arguments) {
+void call(Code &code, StringRef name, ValueRange arguments) {
   auto function = code.module.lookupSymbol<func::FuncOp>(name);
   if (!function) {
     OpBuilder::InsertionGuard guard(code.b);
@@ -58,12 +57,6 @@ void callDotKernel(Code &code, const DotShape &s, Value a, Value lda, Value b, V
        {a, lda, b, ldb, c, ldc, k});
 }
 
-void callBlocksKernel(Code &code, const BlocksShape &s, Value a, Value lda, Value b, Value ldb, Value scales, Value lds,
-                      Value c, Value ldc, Value k) {
-  call(code, nameOf("blocks", {KILN_F32}, {s.rows, s.columns, s.lanes, s.block}),
-       {a, lda, b, ldb, scales, lds, c, ldc, k});
-}
-
 void callPack(Code &code, const PackShape &s, Value from, Value apart, Value count, Value k, Value to, Value stride) {
   static constexpr const char *kinds[] = {"turn", "copy", "line"};
   call(code, nameOf(kinds[static_cast<int>(s.packing)], {s.dtype, s.memory}, {s.lanes}),
@@ -78,7 +71,8 @@ void callSplit(Code &code, const SplitShape &s, Value from, Value apart, Value c
 static bool isMicroKernel(StringRef name) {
   return llvm::any_of(std::initializer_list<const char *>{"kiln_tile_", "kiln_taps_", "kiln_tilel_", "kiln_tapsl_",
                                                           "kiln_edge_", "kiln_dot_", "kiln_turn_", "kiln_copy_",
-                                                          "kiln_line_", "kiln_split_", "kiln_blocks_"},
+                                                          "kiln_line_", "kiln_split_", "kiln_blocks_", "kiln_words_",
+                                                          "kiln_round_", "kiln_widen_"},
                       [&](const char *prefix) { return name.starts_with(prefix); });
 }
 
@@ -92,8 +86,7 @@ Value intrinsic(Code &code, StringRef name, Type result, ValueRange arguments) {
   return code.here<LLVM::CallIntrinsicOp>(result, code.b.getStringAttr(name), arguments).getResult(0);
 }
 
-/// acc + a * b; of pairs: + both products
-static Value multiplyAdd(Code &code, Value a, Value b, Value acc) {
+Value multiplyAdd(Code &code, Value a, Value b, Value acc) {
   if (getElementTypeOrSelf(a) != getElementTypeOrSelf(acc)) {
     auto pairs = code.vectorOf(code.b.getBF16Type(), cast<VectorType>(a.getType()).getNumElements() * 2);
     return intrinsic(code, "llvm.x86.avx512bf16.dpbf16ps.512", acc.getType(),
@@ -113,7 +106,7 @@ static Value sum(Code &code, Value a, Value b) {
   return code.here<arith::AddIOp>(a, b);
 }
 
-static Value zeroOf(Code &code, Type type) {
+Value zeroOf(Code &code, Type type) {
   return isa<FloatType>(getElementTypeOrSelf(type)) ? code.constant(type, 0.0) : code.constantInt(type, 0);
 }
 
@@ -315,9 +308,7 @@ Value loadAs(Code &code, VectorType vector, kiln_dtype memory, Value row, Value 
   return code.here<arith::BitcastOp>(vector, bits);
 }
 
-/// c[r][j] = the lanes of sums[r][j], added up.
-static void storeSums(Code &code, ArrayRef<Value> sums, int64_t rows, int64_t lanes, Value c, Value ldc,
-                      int64_t bytes) {
+void storeSums(Code &code, ArrayRef<Value> sums, int64_t rows, int64_t lanes, Value c, Value ldc, int64_t bytes) {
   size_t columns = sums.size() / static_cast<size_t>(rows);
   Value count = code.firstLanes(code.integer(static_cast<int64_t>(columns)), lanes);
   for (int64_t r = 0; r < rows; ++r) {
@@ -340,7 +331,8 @@ static void defineDot(Code &code, const DotShape &s, StringRef name) {
     rowsOfB.push_back(advance(code, b, code.mul(ldb, code.integer(j))));
 
   // A row against many is as fast as memory brings them. Narrow ones take as long to widen as to fetch: those of the
-  // next call but one are on their way meanwhile. (Of f32 it costs what it brings, and a third in a cache.)
+  // next call but one are on their way to the second level meanwhile: the first one has too few places for lines that
+  // are on their way. (Of f32 it costs what it brings, and a third in a cache.)
   Value ahead = code.mul(ldb, code.integer(s.columns * 2));
   auto step = [&](ValueRange carried, Value p, Value mask) {
     SmallVector<Value> right, next;
@@ -360,7 +352,7 @@ static void defineDot(Code &code, const DotShape &s, StringRef name) {
     SmallVector<Value> now(carried.begin(), carried.end());
     if (s.rows == 1 && byteSize(s.rightMemory) < byteSize(s.dtype))
       for (Value row : rowsOfB)
-        code.here<LLVM::Prefetch>(code.address(advance(code, row, ahead), p, byteSize(s.rightMemory)), 0u, 3u, 1u);
+        code.here<LLVM::Prefetch>(code.address(advance(code, row, ahead), p, byteSize(s.rightMemory)), 0u, 2u, 1u);
     for (int64_t i = 0; i < line; i += s.lanes)
       now = step(now, code.add(p, code.integer(i)), {});
     return now;
@@ -369,51 +361,6 @@ static void defineDot(Code &code, const DotShape &s, StringRef name) {
     return step(carried, p, code.firstLanes(code.sub(k, p), s.lanes));
   });
   storeSums(code, sums, s.rows, s.lanes, c, ldc, bytes);
-  code.endFunction();
-}
-
-static void defineBlocks(Code &code, const BlocksShape &s, StringRef name) {
-  VectorType vector = code.vectorOf(code.f32, s.lanes), bytes = code.vectorOf(code.i8, s.lanes),
-             wide = code.vectorOf(code.i32, s.lanes);
-  auto arguments = code.beginFunction(
-      name, {code.ptr, code.i64, code.ptr, code.i64, code.ptr, code.i64, code.ptr, code.i64, code.i64}, {});
-  auto rowsAt = [&](Value base, Value apart, int64_t count) {
-    SmallVector<Value> rows;
-    for (int64_t i = 0; i < count; ++i)
-      rows.push_back(advance(code, base, code.mul(apart, code.integer(i))));
-    return rows;
-  };
-  SmallVector<Value> left = rowsAt(arguments[0], arguments[1], s.rows),
-                     right = rowsAt(arguments[2], arguments[3], s.columns),
-                     scales = rowsAt(arguments[4], arguments[5], s.columns);
-  SmallVector<Value> zeros(s.rows * s.columns, zeroOf(code, vector));
-  Value ahead = code.mul(arguments[3], code.integer(s.columns * 4));
-  auto sums = code.loop(code.integer(0), arguments[8], s.block, zeros, [&](Value p, ValueRange carried) {
-    SmallVector<Value> next(carried.begin(), carried.end());
-    for (int64_t j = 0; j < s.columns; ++j) {
-      if (s.rows == 1) // as in defineDot
-        code.here<LLVM::Prefetch>(code.address(advance(code, right[j], ahead), p, 1), 0u, 3u, 1u);
-      SmallVector<Value> elements;
-      for (int64_t i = 0; i < s.block; i += s.lanes) {
-        Value narrow = code.loadHere(bytes, code.address(right[j], code.add(p, code.integer(i)), 1), 1);
-        elements.push_back(code.here<arith::SIToFPOp>(vector, code.here<arith::ExtSIOp>(wide, narrow)));
-      }
-      Value scale = code.loadHere(code.f32, code.address(scales[j], code.div(p, code.integer(s.block)), 4), 4);
-      Value factor = code.here<vector::SplatOp>(scale, vector);
-      for (int64_t r = 0; r < s.rows; ++r) {
-        Value sum;
-        for (auto [i, element] : llvm::enumerate(elements)) {
-          Value from = code.address(left[r], code.add(p, code.integer(static_cast<int64_t>(i) * s.lanes)), 4);
-          Value other = code.loadHere(vector, from, 4);
-          sum = sum ? multiplyAdd(code, other, element, sum) : code.here<arith::MulFOp>(other, element).getResult();
-        }
-        Value &total = next[r * s.columns + j];
-        total = multiplyAdd(code, sum, factor, total);
-      }
-    }
-    return next;
-  });
-  storeSums(code, sums, s.rows, s.lanes, arguments[6], arguments[7], 4);
   code.endFunction();
 }
 
@@ -444,6 +391,10 @@ bool defineMicroKernel(Code &code, StringRef name) {
   if (!isMicroKernel(name) || !readName(name, kind, of, sizes))
     return false;
   auto has = [&](size_t dtypes, size_t numbers) { return of.size() == dtypes && sizes.size() == numbers; };
+  auto blockLayout = [&] { // the last three numbers
+    ArrayRef<int64_t> last = ArrayRef(sizes).take_back(3);
+    return BlockLayout{of[0], last[0], last[1] != 0, last[2] != 0};
+  };
   auto packing = kind == "turn" ? Packing::Turn : kind == "copy" ? Packing::Copy : Packing::Line;
   if ((kind == "turn" || kind == "copy" || kind == "line") && has(2, 1))
     definePack(code, {of[0], sizes[0], packing, of[1]}, name);
@@ -455,8 +406,12 @@ bool defineMicroKernel(Code &code, StringRef name) {
     defineEdge(code, {of[0], sizes[0], sizes[1], sizes[2]}, name);
   else if (kind == "dot" && has(3, 3))
     defineDot(code, {of[0], sizes[0], sizes[1], sizes[2], of[1], of[2]}, name);
-  else if (kind == "blocks" && has(1, 4))
-    defineBlocks(code, {sizes[0], sizes[1], sizes[2], sizes[3]}, name);
+  else if ((kind == "blocks" || kind == "words") && has(1, 6))
+    defineBlocks(code, {blockLayout(), sizes[0], sizes[1], sizes[2]}, kind == "words", name);
+  else if (kind == "round" && has(1, 4))
+    defineRound(code, blockLayout(), sizes[0], name);
+  else if (kind == "widen" && has(1, 4))
+    defineWiden(code, blockLayout(), sizes[0], name);
   else
     return false;
   return true;

@@ -58,14 +58,38 @@ struct DotShape {
   kiln_dtype leftMemory = dtype, rightMemory = dtype;
 };
 
-/// The same of f32 rows and rows of bytes, of which each `block` neighbours share a scale (f32):
+/// How numbers lie that are stored in blocks of `size` neighbours along K (kiln.dequantize): bytes, or halves of bytes,
+/// of which two blocks share theirs; each block with a scale of `scale`'s type, and with a minimum where they are
+/// lifted.
+struct BlockLayout {
+  kiln_dtype scale = KILN_F16;
+  int64_t size = 0;
+  bool halves = false, lifted = false;
+  int64_t bytesFor(int64_t elements) const { return halves ? elements / 2 : elements; }
+};
+
+/// Where rows of them lie, with the bytes between two. `minimums`: the scales again, where there are none.
+struct BlockRows {
+  mlir::Value blocks, apart, scales, scalesApart, minimums;
+};
+
+/// f32 rows times rows of blocks, all of them widened in registers:
 ///
-///   void f(a, lda, b, ldb, scales, lds, c, ldc, k):
-///       c[r][j] = sum over p < k of a[r][p] * b[j][p] * scales[j][p / block],   r < rows, j < columns
+///   void f(a, lda, b..., c, ldc, k):   c[r][j] = sum over p < k of a[r][p] * b[j][p],   r < rows, j < columns
 ///
-/// k is a multiple of the block, and that of the lanes.
+/// k is a multiple of a block's size (of two where they are halves), and that of the lanes.
 struct BlocksShape {
-  int64_t rows = 0, columns = 0, lanes = 0, block = 0;
+  BlockLayout layout;
+  int64_t rows = 0, columns = 0, lanes = 0;
+};
+
+/// One f32 row as words: of each block the elements over a power of two, rounded to 16 bits, by which they are products
+/// of whole numbers. An element moves by 2^-15 of its block's largest at most; whole numbers below 2^14 stay what they
+/// are. In memory: `words` i16[k], `factors` f32[k / size], and for each block what is added to its sums of products:
+/// of halves, -8 times the words' sums, as lanes of i32; where lifted, the block's sum f32 instead. `finite` (i64) is 0
+/// where an element is not: such a row has no words.
+struct WordsPlaces {
+  mlir::Value words, factors, extras, finite, room; // room: f32[columns][lanes], which a call may write
 };
 
 /// Packing of operands that lie in memory as they are, or in another float type:
@@ -107,9 +131,19 @@ void callEdgeKernel(Code &code, const EdgeShape &shape, mlir::Value a, mlir::Val
 void callDotKernel(Code &code, const DotShape &shape, mlir::Value a, mlir::Value lda, mlir::Value b, mlir::Value ldb,
                    mlir::Value c, mlir::Value ldc, mlir::Value k);
 
-void callBlocksKernel(Code &code, const BlocksShape &shape, mlir::Value a, mlir::Value lda, mlir::Value b,
-                      mlir::Value ldb, mlir::Value scales, mlir::Value lds, mlir::Value c, mlir::Value ldc,
-                      mlir::Value k);
+void callBlocksKernel(Code &code, const BlocksShape &shape, mlir::Value a, mlir::Value lda, const BlockRows &b,
+                      mlir::Value c, mlir::Value ldc, mlir::Value k);
+
+/// Whether the processor multiplies words: what callWordsKernel and callRound ask for.
+bool multipliesWords(const Machine &machine, const BlockLayout &layout);
+/// a is words of one row (shape.rows is 1); else as callBlocksKernel.
+void callWordsKernel(Code &code, const BlocksShape &shape, const WordsPlaces &a, const BlockRows &b, mlir::Value c,
+                     mlir::Value k);
+void callRound(Code &code, const BlockLayout &layout, mlir::Value row, mlir::Value k, const WordsPlaces &to);
+
+/// Elements k0 to k1 of rows of blocks as f32: to[r][p - k0], rows `stride` bytes apart; k0 is a multiple of the lanes.
+void callWiden(Code &code, const BlockLayout &layout, int64_t lanes, const BlockRows &from, mlir::Value rows,
+               mlir::Value k0, mlir::Value k1, mlir::Value to, mlir::Value stride);
 
 void callPack(Code &code, const PackShape &shape, mlir::Value from, mlir::Value apart, mlir::Value count, mlir::Value k,
               mlir::Value to, mlir::Value stride);

@@ -61,7 +61,7 @@ static bool evaluate(Call &call) {
       return windowed(call);
     return code == OpCode::Scatter ? indexed(call) : reduction(call);
   default:
-    return code == OpCode::Gather ? indexed(call) : layout(call);
+    return code == OpCode::Gather || code == OpCode::Dequantize ? indexed(call) : layout(call);
   }
 }
 

@@ -1,4 +1,4 @@
-// gather and scatter.
+// gather, scatter, and numbers in blocks.
 #include "backends/reference/run/Evaluate.h"
 
 #include <cmath>
@@ -93,9 +93,33 @@ bool scatter(Call &call, const Places &p) {
   return true;
 }
 
+/// Blocks of bytes, or of halves of bytes, two of which share their bytes.
+bool dequantize(Call &call) {
+  const Tensor &blocks = *call.in[0], &scales = *call.in[1];
+  Tensor &out = *call.out[0];
+  bool halves = blocks.dtype == KILN_U8, lifted = call.in.size() > 2;
+  int64_t size = blocks.rank() ? blocks.shape.back() : 0, perByte = halves ? 2 : 1;
+  if (blocks.size() * perByte != scales.size() * size || out.size() != scales.size() * size ||
+      (lifted && call.in[2]->size() != scales.size()))
+    return call.fail("blocks, scales and result do not fit each other");
+  for (int64_t block = 0; block < scales.size(); ++block)
+    for (int64_t i = 0; i < size; ++i) {
+      int64_t q = blocks.integers[static_cast<size_t>(block / perByte * size + i)];
+      if (halves)
+        q = (block % 2 ? q >> 4 : q & 15) - (lifted ? 0 : 8);
+      double element = static_cast<double>(q) * scales.floats[static_cast<size_t>(block)];
+      if (lifted)
+        element += call.in[2]->floats[static_cast<size_t>(block)];
+      out.floats[static_cast<size_t>(block * size + i)] = element;
+    }
+  return true;
+}
+
 } // namespace
 
 bool indexed(Call &call) {
+  if (call.op.code == OpCode::Dequantize)
+    return dequantize(call);
   const Tensor &operand = *call.in[0], &indices = *call.in[1];
   auto axis = static_cast<size_t>(call.integer("axis")), batch = static_cast<size_t>(call.integer("batch_dims"));
   if (axis >= operand.rank() || batch > axis || batch > indices.rank() ||

@@ -208,30 +208,58 @@ TEST(Dot, PairsThatAreNotInMemory) {
   }
 }
 
-/// Bytes in blocks that share a scale, as weights are stored: rows against rows, and packed where there are many.
-TEST(Dot, BytesInBlocks) {
-  auto blocks = [](int64_t m, int64_t n, int64_t k, int64_t size, bool scalesFirst, const std::string &cpu) {
-    SCOPED_TRACE(std::to_string(m) + " x " + std::to_string(n) + " x " + std::to_string(k) + " of " +
-                 std::to_string(size) + ", " + cpu);
-    TestKernel kernel("k0", "contract");
-    uint32_t x = kernel.input(KILN_F32, {m, k, size}), bytes = kernel.input(KILN_I8, {n, k, size}),
-             scales = kernel.input(KILN_F32, {n, k});
-    uint32_t wide = kernel.op("convert", {bytes}, KILN_F32, {n, k, size});
-    uint32_t spread = kernel.op("broadcast", {scales}, KILN_F32, {n, k, size}, {ints("axes", {0, 1})});
-    uint32_t w = scalesFirst ? kernel.op("mul", {spread, wide}) : kernel.op("mul", {wide, spread});
-    kernel.output(addDot(kernel, x, w, KILN_F32, {m, n}, {{}, {}, {1, 2}, {1, 2}}));
-    RunOptions options;
-    options.cpu = cpu;
-    check(kernel,
-          {wholeNumbers(KILN_F32, {m, k, size}, 1), wholeNumbers(KILN_I8, {n, k, size}, 2),
-           wholeNumbers(KILN_F32, {n, k}, 3)},
-          0, options);
-  };
+struct BlockForm {
+  int64_t size = 32;
+  bool halves = false, lifted = false;
+  kiln_dtype scales = KILN_F16;
+};
+
+/// x [m, k] times rows of blocks [n, k], with whole numbers all through; `fill` may change x.
+void checkBlocks(int64_t m, int64_t n, int64_t k, const BlockForm &form, const std::string &cpu, bool rowsLeft = false,
+                 float *odd = nullptr) {
+  SCOPED_TRACE(std::to_string(m) + " x " + std::to_string(n) + " x " + std::to_string(k) + " in blocks of " +
+               std::to_string(form.size) + (form.halves ? ", halves" : "") + (form.lifted ? ", lifted, " : ", ") + cpu);
+  TestKernel kernel("k0", "contract");
+  int64_t perRow = k / form.size, bytes = form.halves ? perRow / 2 : perRow;
+  kiln_dtype type = form.halves ? KILN_U8 : KILN_I8;
+  uint32_t x = kernel.input(KILN_F32, {m, k}), blocks = kernel.input(type, {n, bytes, form.size}),
+           scales = kernel.input(form.scales, {n, perRow});
+  std::vector<uint32_t> of = {blocks, scales};
+  if (form.lifted)
+    of.push_back(kernel.input(form.scales, {n, perRow}));
+  uint32_t w = kernel.op("dequantize", of, KILN_F32, {n, k});
+  kernel.output(rowsLeft ? addDot(kernel, w, x, KILN_F32, {n, m}, nt) : addDot(kernel, x, w, KILN_F32, {m, n}, nt));
+  RunOptions options;
+  options.cpu = cpu;
+  Tensor left = wholeNumbers(KILN_F32, {m, k}, 1);
+  if (odd)
+    left.floats[0] = static_cast<double>(*odd);
+  std::vector<Tensor> inputs = {left, wholeNumbers(type, {n, bytes, form.size}, 2, form.halves ? 255 : 100),
+                                wholeNumbers(form.scales, {n, perRow}, 3)};
+  if (form.lifted)
+    inputs.push_back(wholeNumbers(form.scales, {n, perRow}, 4));
+  check(kernel, inputs, 0, options);
+}
+
+/// Weights as they are stored: a row or a few as words, four and more as f32, many through widened panels.
+TEST(Dot, Blocks) {
   for (const char *cpu : {"native", "haswell", "x86-64"})
-    for (Extents e : {Extents{1, 97, 5}, Extents{1, 3, 1}, Extents{7, 41, 3}, Extents{70, 40, 2}})
-      blocks(e.m, e.n, e.k, 32, e.m == 7, cpu);
-  blocks(1, 20, 3, 24, false, "native"); // no multiple of a vector
-  blocks(3, 20, 3, 7, false, "native");
+    for (BlockForm form : {BlockForm{}, BlockForm{32, true}, BlockForm{32, false, true},
+                           BlockForm{32, true, true, KILN_F32}, BlockForm{16, false, false, KILN_F32}})
+      for (Extents e : {Extents{1, 97, 320}, Extents{3, 20, 1088}, Extents{7, 41, 192}, Extents{60, 33, 2048}})
+        if (e.k == 320 || cpu[0] == 'n') // processors differ in what becomes of one row
+          checkBlocks(e.m, e.n, e.k, form, cpu, e.m == 3);
+  checkBlocks(1, 3, 64, {}, "native");
+  checkBlocks(1, 20, 72, {24, false}, "native"); // no multiple of a vector
+  checkBlocks(3, 20, 28, {7, true}, "native");
+  checkBlocks(1, 0, 64, {}, "native");
+}
+
+/// A row that has no words is multiplied as it is.
+TEST(Dot, BlocksTimesWhatIsNotFinite) {
+  for (float odd : {INFINITY, -INFINITY, NAN, 16384.0F, 1e-42F})
+    for (bool halves : {false, true})
+      checkBlocks(1, 30, 64, {32, halves}, "native", false, &odd);
 }
 
 TEST(Dot, OtherProcessors) {

@@ -15,6 +15,24 @@ namespace {
 
 const std::string fixtures = std::string(KILN_FIXTURES) + "/gguf/";
 
+/// A block by the numbers, scales and minimums that a program keeps of it.
+std::vector<float> fromKept(const gguf::BlockType &type, const uint8_t *block) {
+  auto elements = static_cast<size_t>(type.elements);
+  std::vector<int8_t> numbers(elements);
+  std::vector<float> scales(elements), minimums(elements), result(elements);
+  type.split(block, numbers.data(), scales.data(), minimums.data());
+  for (size_t i = 0; i < elements; ++i) {
+    size_t of = i / static_cast<size_t>(type.kept.size);
+    int number = numbers[i] - (type.kept.halves && !type.kept.minimums ? 8 : 0);
+    if (type.kept.halves)
+      EXPECT_TRUE(numbers[i] >= 0 && numbers[i] < 16);
+    result[i] = static_cast<float>(number) * scales[of];
+    if (type.kept.minimums)
+      result[i] += minimums[of];
+  }
+  return result;
+}
+
 TEST(GgufBlocks, AreWidenedAsTheReferenceDoes) {
   Safetensors file = Safetensors::open(fixtures + "blocks.safetensors");
   int types = 0;
@@ -32,6 +50,8 @@ TEST(GgufBlocks, AreWidenedAsTheReferenceDoes) {
       type->widen(blocks->data + static_cast<size_t>(i) * type->bytes, found.data());
       std::memcpy(expected.data(), values->data + static_cast<size_t>(i) * found.size() * 4, found.size() * 4);
       EXPECT_EQ(found, expected) << type->name << " " << i;
+      EXPECT_EQ(fromKept(*type, blocks->data + static_cast<size_t>(i) * type->bytes), expected)
+          << type->name << " " << i;
     }
     ++types;
   }
