@@ -353,6 +353,8 @@ int main(int argc, char **argv) {
   }
   if (import->parsed())
     return flushed(kiln::commandImport(importing));
+  if (exportModel->parsed() && options.weightsAs.empty()) // ONNX has no op for a GGUF file's blocks
+    options.weightsAs = "f32";
   if (int code = finishCompileOptions(options, raw))
     return code;
   if (build->parsed())
