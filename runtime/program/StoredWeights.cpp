@@ -6,7 +6,6 @@
 #include "runtime/support/Error.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstring>
 #include <optional>
@@ -68,23 +67,21 @@ double chooseBytes(std::span<const double> block, kiln_dtype dtype) {
   return storedScale(dtype, Extreme(block).size / 127);
 }
 
-/// Halves of bytes stand for -8 to 7: the block's extreme is near -8, and of the scales around it that one is taken by
-/// which the block's numbers, large ones more than small ones, come out nearest.
+/// Halves of bytes stand for -8 to 7: of the scales around the one by which the block's extreme is -8, each moved to
+/// its least squares, the one by which the block's numbers come out nearest.
 double chooseHalves(std::span<const double> block, kiln_dtype dtype) {
   Extreme extreme(block);
   double best = storedScale(dtype, extreme.number / -8), least = INFINITY;
   for (int step = -6; step <= 6 && extreme.size > 0; ++step) {
     double inverse = -(8 + 0.15 * step) / extreme.number, xq = 0, qq = 0;
-    std::array<double, 64> numbers{};
-    for (size_t i = 0; i < block.size(); ++i) {
-      double q = std::clamp(std::nearbyint(block[i] * inverse), -8.0, 7.0), weight = block[i] * block[i];
-      numbers[i] = q;
-      xq += weight * block[i] * q, qq += weight * q * q;
+    for (double x : block) {
+      double q = std::clamp(std::nearbyint(x * inverse), -8.0, 7.0);
+      xq += x * q, qq += q * q;
     }
     double scale = qq > 0 ? storedScale(dtype, xq / qq) : 0, error = 0;
-    for (size_t i = 0; i < block.size(); ++i) {
-      double off = block[i] - scale * numbers[i];
-      error += block[i] * block[i] * off * off;
+    for (double x : block) {
+      double off = x - scale * std::clamp(std::nearbyint(x * inverse), -8.0, 7.0);
+      error += off * off;
     }
     if (error < least && std::isfinite(scale))
       least = error, best = scale;
