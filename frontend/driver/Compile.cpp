@@ -269,8 +269,7 @@ absl::Status Compilation::runPasses(const std::string &until) {
     pipeline.until = until.empty() ? "fuse" : llvm::StringRef(until);
     pipeline.compute = options_.compute;
     pipeline.weightsAs = options_.weightsAs;
-    if (options_.weightsAs.empty())
-      pipeline.storedForms = formsOf(options_.weightSet.get());
+    pipeline.storedForms = formsOf(options_.weightsAs.empty() ? options_.weightSet.get() : nullptr);
     hadRecipe_ = (*module_)->hasAttr("kiln.train");
     pipeline.verify = options_.verifyStages;
     pipeline.afterStage = [&](llvm::StringRef stage, mlir::ModuleOp module) {
