@@ -31,6 +31,19 @@ std::string laidOut(const std::vector<TensorView> &tensors) {
   return out;
 }
 
+/// What is said of a program, and would be left out of an ONNX file without a word.
+absl::Status checkOptions(const ModelOptions &options) {
+  if (!options.entries.empty())
+    return absl::InvalidArgumentError(
+        "--entry chooses what a program holds; an ONNX file is of one function: --function " + options.entries.front());
+  if (!options.weightsAs.empty())
+    return absl::InvalidArgumentError(
+        "--weights-as is how a program stores matrices; an ONNX file holds them as they are");
+  if (!options.compute.empty())
+    return absl::InvalidArgumentError("--compute is how a program multiplies; an ONNX file's types say it there");
+  return absl::OkStatus();
+}
+
 } // namespace
 
 CLI::App *addExport(CLI::App &app, ExportCommand &command) {
@@ -52,6 +65,8 @@ CLI::App *addExport(CLI::App &app, ExportCommand &command) {
 }
 
 int commandExport(const ModelOptions &options, const ExportCommand &command) {
+  if (absl::Status status = checkOptions(options); !status.ok())
+    return report(status);
   std::string data = command.onnx + ".data";
   std::vector<InputFile> inputs = inputsOf(options);
   for (const std::string &path : {command.onnx, data})
