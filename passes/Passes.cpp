@@ -8,6 +8,7 @@
 #include "passes/Pipelines.h"
 #include "passes/Place/Place.h"
 #include "passes/PlanMemory/PlanMemory.h"
+#include "passes/Recover/Recover.h"
 #include "passes/Rematerialize/Rematerialize.h"
 #include "passes/Simplify/Simplify.h"
 #include "passes/StoreWeights/StoreWeights.h"
@@ -23,6 +24,7 @@ void registerPasses() {
   registerSimplify();
   registerNarrow();
   registerStoreWeights();
+  registerRecover();
   registerRematerialize();
   registerFuse();
   registerClaim();

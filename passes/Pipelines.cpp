@@ -8,6 +8,7 @@
 #include "passes/Fuse/Fuse.h"
 #include "passes/Narrow/Narrow.h"
 #include "passes/Place/Place.h"
+#include "passes/Recover/Recover.h"
 #include "passes/Rematerialize/Rematerialize.h"
 #include "passes/Simplify/Simplify.h"
 #include "passes/StoreWeights/StoreWeights.h"
@@ -43,13 +44,15 @@ void storeWeights(OpPassManager &passes, const PipelineOptions &options) {
 /// would hold on to it. Equal values of the two halves are one value from here on: `simplify` may merge them until
 /// `rematerialize`.
 /// First of all, custom ops that no backend knows become what they are made of: a loop then saves what their gradient
-/// reads, as if it were written there.
+/// reads, as if it were written there. Then composites that a model writes out are found again, before simplify writes
+/// their parts in another way, and so that both halves have them.
 void differentiate(OpPassManager &passes, const PipelineOptions &options) {
   DecomposeOptions derived;
   derived.derived = true;
   passes.addPass(createDecompose(derived, [claimants = options.claimants](mlir::Operation *op) {
     return mlir::FailureOr<bool>(claim::namesWhole(op, claimants));
   }));
+  passes.addNestedPass<mlir::func::FuncOp>(createRecover());
   passes.addPass(createSimplify());
   passes.addPass(createDifferentiate());
 }

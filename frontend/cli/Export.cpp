@@ -36,7 +36,7 @@ absl::Status checkOptions(const ModelOptions &options) {
   if (!options.entries.empty())
     return absl::InvalidArgumentError(
         "--entry chooses what a program holds; an ONNX file is of one function: --function " + options.entries.front());
-  if (!options.weightsAs.empty())
+  if (!options.weightsAs.empty() && options.weightsAs != "f32") // that widens the blocks of a GGUF file
     return absl::InvalidArgumentError(
         "--weights-as is how a program stores matrices; an ONNX file holds them as they are");
   if (!options.compute.empty())

@@ -1,6 +1,7 @@
 // Along the time axis, op by op: what stays, what begins elsewhere, what is kept.
 #include "frontend/language/DeriveStep.h"
 #include "ir/Classes.h"
+#include "ir/Recover.h"
 
 #include "mlir/IR/AttrTypeSubElements.h"
 #include "mlir/IR/IRMapping.h"
@@ -40,6 +41,7 @@ static bool mentions(mlir::Value value, const Dim &time) {
 }
 
 bool StepDeriver::derive(mlir::Value tokens) {
+  recoverAttention(block_);
   axes_[tokens] = 1;
   for (mlir::Operation &op : llvm::make_early_inc_range(block_))
     if (!visit(op))

@@ -1,0 +1,14 @@
+// Composites that are written out, found again.
+#pragma once
+
+#include "ir/Kiln.h"
+
+namespace kiln {
+
+/// softmax(scale q k^T) v, over all keys or under a causal mask (where(key <= query, scores, -inf)), becomes attention:
+/// one kernel, without a matrix of scores, and with a step that can be derived. Of f32 and f64, [B, T, D] or
+/// [B, H, T, D], where nothing else reads the scores or the shares. A mask's value may be any at or below -1e9. Looks
+/// at the ops of `block`, not into regions.
+void recoverAttention(mlir::Block &block);
+
+} // namespace kiln

@@ -1,0 +1,170 @@
+// Attention that is written out becomes the op where it is attention, and only there; the numbers stay.
+#include "ir/Recover.h"
+#include "tests/ir/Run.h"
+
+#include "mlir/IR/Verifier.h"
+
+#include <cmath>
+
+namespace kiln {
+namespace {
+
+/// The pieces of a function over [2, 3, 5, 4] (or [2, 5, 4] without heads) that writes attention out.
+struct Written {
+  bool heads = true;
+  /// Of the index along the queries, and along the keys.
+  std::string predicate = "le", left = "key", right = "query";
+  int more = 0; // is added to the right one
+  bool masked = true, keptWhereTrue = true;
+  std::string fill = "0xFFF0000000000000";
+  std::string scaling = "mul"; // or div, or none
+  std::string factor = "0.5";
+  bool turned = false; // keys come as [D, S]
+  bool sharesRead = false, scoresRead = false;
+  int axis = -1; // of the softmax
+};
+
+std::string textOf(const Written &w) {
+  std::string lead = w.heads ? "2x3x" : "2x", rows = "tensor<" + lead + "5x4xf64>",
+              plane = "tensor<" + lead + "5x5xf64>", bools = "tensor<" + lead + "5x5xi1>",
+              keys = w.turned ? "tensor<" + lead + "4x5xf64>" : rows;
+  std::string batch = w.heads ? "batch [0, 1] x [0, 1] " : "batch [0] x [0] ", last = w.heads ? "3" : "2",
+              before = w.heads ? "2" : "1";
+  std::string results = rows + (w.sharesRead || w.scoresRead ? ", " + plane : "");
+  std::string text = "func.func @f(%q: " + rows + ", %k: " + keys + ", %v: " + rows + ") -> (" + results + ") {\n";
+  text += "%s0 = kiln.dot_general %q, %k " + batch + "contract [" + last + "] x [" + (w.turned ? before : last) +
+          "] : " + rows + ", " + keys + " -> " + plane + "\n";
+  std::string scores = "%s0";
+  if (w.scaling != "none") {
+    text += "%c = kiln.constant dense<" + w.factor +
+            "> : tensor<f64> : tensor<f64>\n%cb = kiln.broadcast %c, [] : tensor<f64> -> " + plane + "\n%s1 = kiln." +
+            w.scaling + " %s0, %cb : " + plane + "\n";
+    scores = "%s1";
+  }
+  if (w.masked) {
+    text += "%i = kiln.iota 0 : tensor<5xi32>\n"
+            "%r = kiln.reshape %i : tensor<5xi32> -> tensor<1x5xi32>\n"
+            "%key = kiln.broadcast %r, [0, 1] : tensor<1x5xi32> -> tensor<5x5xi32>\n"
+            "%query = kiln.broadcast %i, [0] : tensor<5xi32> -> tensor<5x5xi32>\n"
+            "%m = kiln.constant dense<" +
+            std::to_string(w.more) +
+            "> : tensor<5x5xi32> : tensor<5x5xi32>\n"
+            "%moved = kiln.add %" +
+            w.right +
+            ", %m : tensor<5x5xi32>\n"
+            "%b = kiln.compare " +
+            w.predicate + " %" + w.left +
+            ", %moved : tensor<5x5xi32> -> tensor<5x5xi1>\n"
+            "%mask = kiln.broadcast %b, [" +
+            before + ", " + last + "] : tensor<5x5xi1> -> " + bools +
+            "\n"
+            "%f = kiln.constant dense<" +
+            w.fill +
+            "> : tensor<f64> : tensor<f64>\n"
+            "%fb = kiln.broadcast %f, [] : tensor<f64> -> " +
+            plane +
+            "\n"
+            "%s2 = kiln.select %mask, " +
+            (w.keptWhereTrue ? scores + ", %fb" : "%fb, " + scores) + " : " + bools + ", " + plane + "\n";
+    scores = "%s2";
+  }
+  text += "%w = kiln.softmax " + scores + ", " + std::to_string(w.axis < 0 ? std::stoi(last) : w.axis) + " : " + plane +
+          "\n";
+  text += "%o = kiln.dot_general %w, %v " + batch + "contract [" + last + "] x [" + before + "] : " + plane + ", " +
+          rows + " -> " + rows + "\n";
+  std::string more = w.sharesRead ? ", %w" : w.scoresRead ? ", " + scores : "";
+  return text + "return %o" + more + " : " + results + "\n}\n";
+}
+
+/// Whether it is found; its numbers before and after are the same.
+bool isFound(const Written &written) {
+  std::string text = textOf(written);
+  mlir::OwningOpRef<mlir::ModuleOp> module = testing::parse(text);
+  if (!module) {
+    ADD_FAILURE() << text;
+    return false;
+  }
+  mlir::func::FuncOp function = testing::functionIn(*module);
+  std::vector<HostTensor> inputs;
+  unsigned seed = 7;
+  for (mlir::Type type : function.getArgumentTypes()) {
+    HostTensor tensor =
+        HostTensor::zeros(testing::elementNamed("f64"), llvm::cast<mlir::RankedTensorType>(type).getShape().vec());
+    for (double &value : tensor.floats) {
+      seed = seed * 1664525 + 1013904223;
+      value = (seed >> 8) * 0x1p-22 - 2.0;
+    }
+    inputs.push_back(tensor);
+  }
+  auto before = interpret(function, inputs);
+  recoverAttention(function.getBody().front());
+  EXPECT_TRUE(succeeded(mlir::verify(*module))) << text;
+  auto after = interpret(function, inputs);
+  EXPECT_TRUE(before.ok() && after.ok());
+  if (!before.ok() || !after.ok())
+    return false;
+  for (size_t r = 0; r < before->results.size(); ++r)
+    for (size_t i = 0; i < before->results[r].floats.size(); ++i) {
+      double was = before->results[r].floats[i], is = after->results[r].floats[i];
+      EXPECT_TRUE(was == is || std::abs(was - is) < 1e-14 || (std::isnan(was) && std::isnan(is)))
+          << text << i << ": " << was << ", " << is;
+    }
+  bool found = false, scores = false;
+  function.walk([&](AttentionOp) { found = true; });
+  function.walk([&](SoftmaxOp) { scores = true; });
+  EXPECT_NE(found, scores); // one or the other
+  return found;
+}
+
+TEST(Recover, AttentionInItsForms) {
+  for (bool heads : {true, false})
+    for (bool turned : {true, false})
+      for (bool masked : {true, false})
+        for (const char *scaling : {"mul", "div", "none"}) {
+          Written w;
+          w.heads = heads, w.turned = turned, w.masked = masked, w.scaling = scaling;
+          EXPECT_TRUE(isFound(w)) << textOf(w);
+        }
+}
+
+TEST(Recover, MasksThatAreCausal) {
+  struct Mask {
+    const char *left, *predicate, *right;
+    int more;
+    bool keptWhereTrue;
+  };
+  for (auto [left, predicate, right, more, kept] :
+       {Mask{"key", "le", "query", 0, true}, Mask{"key", "lt", "query", 1, true}, Mask{"query", "ge", "key", 0, true},
+        Mask{"query", "gt", "key", -1, true}, Mask{"key", "gt", "query", 0, false},
+        Mask{"key", "ge", "query", 1, false}, Mask{"query", "lt", "key", 0, false},
+        Mask{"query", "le", "key", -1, false}}) {
+    Written w;
+    w.left = left, w.predicate = predicate, w.right = right, w.more = more, w.keptWhereTrue = kept;
+    EXPECT_TRUE(isFound(w)) << textOf(w);
+    w.fill = "-1.0e9";
+    EXPECT_TRUE(isFound(w)) << textOf(w);
+    w.keptWhereTrue = !kept;
+    EXPECT_FALSE(isFound(w)) << textOf(w);
+    for (int off : {more - 1, more + 1}) {
+      w.keptWhereTrue = kept, w.more = off;
+      EXPECT_FALSE(isFound(w)) << textOf(w);
+    }
+  }
+}
+
+TEST(Recover, WhatIsNoAttentionStays) {
+  std::vector<Written> others(8);
+  others[0].predicate = "eq";
+  others[1].fill = "-1.0e4";
+  others[2].fill = "0.0";
+  others[3].factor = "-0.5";
+  others[4].sharesRead = true;
+  others[5].scoresRead = true;
+  others[6].axis = 2;
+  others[7].right = "key";
+  for (const Written &w : others)
+    EXPECT_FALSE(isFound(w)) << textOf(w);
+}
+
+} // namespace
+} // namespace kiln
