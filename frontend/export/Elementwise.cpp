@@ -163,6 +163,11 @@ void random(Graph &graph, Operation *op) {
   graph.fail(op, "draws random numbers, which would be others in ONNX: export a function without them");
 }
 
+/// Matrices become blocks behind what is exported.
+void blocks(Graph &graph, Operation *op) {
+  graph.fail(op, "reads a matrix in blocks, which an ONNX file has widened: export the model without --weights-as");
+}
+
 } // namespace
 
 std::vector<Op> elementwiseOps() {
@@ -206,6 +211,7 @@ std::vector<Op> elementwiseOps() {
       {"softplus", "Softplus", plain<kSoftplus>},
       {"gelu", "Gelu (before opset 20 its parts)", gelu},
       {"random_bits", "", random},
+      {"dequantize", "", blocks},
       {"random_uniform", "", random},
       {"random_normal", "", random},
       {"dropout", "", random},
