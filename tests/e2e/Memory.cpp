@@ -58,5 +58,23 @@ TEST(Fusion, AttentionIsOneKernelInEachHalf) {
   EXPECT_EQ(outcome.out.find("refused: attention"), std::string::npos) << outcome.out;
 }
 
+// Reading a prompt and a step through a cache are one kernel a layer, and so is attention that a model writes out.
+TEST(Fusion, StepsAndWrittenAttentionAreOneKernelEach) {
+  auto attentions = [](const test::Outcome &outcome) {
+    size_t count = 0;
+    for (size_t at = 0; (at = outcome.out.find("as attention): ", at)) != std::string::npos; ++at)
+      ++count;
+    return count;
+  };
+  test::Outcome steps = explain({"models/gpt/gpt.kiln", "", 0}, "--fusion");
+  ASSERT_EQ(steps.code, 0) << steps.err;
+  EXPECT_EQ(steps.out.find("refused: attention"), std::string::npos) << steps.out;
+  EXPECT_GE(attentions(steps), 4u)
+      << steps.out; // equal layers are told once: forward's, the prefill's, the step's, the loss's
+  test::Outcome written = explain({"tests/e2e/derived.kiln", "Scores", 0}, "--fusion");
+  ASSERT_EQ(written.code, 0) << written.err;
+  EXPECT_GE(attentions(written), 6u) << written.out; // two layers in forward, prefill and step
+}
+
 } // namespace
 } // namespace kiln

@@ -181,14 +181,14 @@ func.func @dynamic_batch_grad(%q: tensor<?x2x40x16xf32, #kiln.dims<"B", "2", "40
   return %dq, %dk, %dv : tensor<?x2x40x16xf32, #kiln.dims<"B", "2", "40", "16">>, tensor<?x2x30x16xf32, #kiln.dims<"B", "2", "30", "16">>, tensor<?x2x30x16xf32, #kiln.dims<"B", "2", "30", "16">>
 }
 
-// In products and a softmax: a panel would be empty but for one query.
+// By itself: a panel would be empty but for one query.
 func.func @one_query(%q: tensor<2x2x1x16xf32>, %k: tensor<2x2x19x16xf32>, %v: tensor<2x2x19x16xf32>) -> (tensor<2x2x1x16xf32>, tensor<2x2x1xf32>) {
   %o, %l = kiln.attention %q, %k, %v scale 0.35
       : tensor<2x2x1x16xf32>, tensor<2x2x19x16xf32>, tensor<2x2x19x16xf32> -> tensor<2x2x1x16xf32>, tensor<2x2x1xf32>
   return %o, %l : tensor<2x2x1x16xf32>, tensor<2x2x1xf32>
 }
 
-// In products and a softmax: T may be one.
+// By themselves or in panels, as T is; gradients in products.
 func.func @few_queries(%q: tensor<1x2x?x16xf32, #kiln.dims<"1", "2", "T", "16">>, %k: tensor<1x2x?x16xf32, #kiln.dims<"1", "2", "S", "16">>, %v: tensor<1x2x?x16xf32, #kiln.dims<"1", "2", "S", "16">>) -> (tensor<1x2x?x16xf32, #kiln.dims<"1", "2", "T", "16">>, tensor<1x2x?xf32, #kiln.dims<"1", "2", "T">>) attributes {kiln.bounds = {T = 40 : i64, S = 40 : i64}} {
   %o, %l = kiln.attention %q, %k, %v scale 0.35
       : tensor<1x2x?x16xf32, #kiln.dims<"1", "2", "T", "16">>, tensor<1x2x?x16xf32, #kiln.dims<"1", "2", "S", "16">>, tensor<1x2x?x16xf32, #kiln.dims<"1", "2", "S", "16">> -> tensor<1x2x?x16xf32, #kiln.dims<"1", "2", "T", "16">>, tensor<1x2x?xf32, #kiln.dims<"1", "2", "T">>
