@@ -35,9 +35,22 @@ static bool mentions(const Dim &dim, const Dim &time) {
   return llvm::is_contained(dim.symbols(), time.symbols().front());
 }
 
+static bool mentions(llvm::ArrayRef<Dim> dims, const Dim &time) {
+  return llvm::any_of(dims, [&](const Dim &dim) { return mentions(dim, time); });
+}
+
 static bool mentions(mlir::Value value, const Dim &time) {
-  auto type = llvm::dyn_cast<mlir::RankedTensorType>(value.getType());
-  return type && llvm::any_of(dimsOf(type), [&](const Dim &dim) { return mentions(dim, time); });
+  return llvm::isa<mlir::RankedTensorType>(value.getType()) && mentions(dimsOf(value), time);
+}
+
+/// Whether the op has a result, or does something, by how long the sequence is.
+static bool mentions(mlir::Operation *op, const Dim &time) {
+  auto has = [&](mlir::NamedAttribute attribute) {
+    auto dims = llvm::dyn_cast<DimsAttr>(attribute.getValue());
+    return dims && mentions(dims.dims(), time);
+  };
+  return llvm::any_of(op->getResults(), [&](mlir::Value result) { return mentions(result, time); }) ||
+         llvm::any_of(op->getAttrs(), has);
 }
 
 bool StepDeriver::derive(mlir::Value tokens) {
@@ -50,17 +63,25 @@ bool StepDeriver::derive(mlir::Value tokens) {
 }
 
 bool StepDeriver::visit(mlir::Operation &op) {
-  bool reads = llvm::any_of(op.getOperands(), [&](mlir::Value v) { return axisOf(v) != none; });
-  op.walk([&](mlir::Operation *inner) { // what a region takes from outside
-    reads |= llvm::any_of(inner->getOperands(), [&](mlir::Value v) { return axisOf(v) != none; });
+  bool reads = false, newest = false, within = false;
+  op.walk([&](mlir::Operation *each) { // what a region takes from outside too
+    for (mlir::Value value : each->getOperands()) {
+      reads |= axisOf(value) != none;
+      newest |= newest_.contains(value);
+    }
+    within |= each != &op && mentions(each, time_);
   });
-  bool makes = llvm::any_of(op.getResults(), [&](mlir::Value v) { return mentions(v, time_); });
-  if (auto extent = llvm::dyn_cast<ExtentOp>(op);
-      extent && llvm::any_of(extent.getExpr().dims(), [&](const Dim &dim) { return mentions(dim, time_); }))
+  bool asks = mentions(&op, time_);
+  if (within || (asks && llvm::isa<ExtentOp>(op)))
     return mixes(&op, "how long the sequence is");
-  if (!reads && !makes)
+  if (newest && (reads || asks))
+    return mixes(&op, "the newest position with earlier ones");
+  if (newest)
+    newest_.insert(op.result_begin(), op.result_end());
+  if (!reads && !asks)
     return true;
   return llvm::TypeSwitch<mlir::Operation *, bool>(&op)
+      .Case([&](ConstantOp) { return source(op); })
       .Case([&](IotaOp iota) { return visitIota(iota); })
       .Case([&](ReshapeOp reshape) { return visitReshape(reshape); })
       .Case([&](TransposeOp transpose) { return visitTranspose(transpose); })
@@ -82,9 +103,9 @@ bool StepDeriver::visit(mlir::Operation &op) {
       .Default([&](mlir::Operation *other) {
         if (isElementwise(other))
           return visitElementwise(op);
-        if (auto along = other->getAttrOfType<mlir::IntegerAttr>("axis"); along && reads) // a softmax, a running sum
+        if (auto along = other->getAttrOfType<mlir::IntegerAttr>("axis")) // a softmax, a running sum
           return visitOverOthers(op, {along.getInt()}, false);
-        return reads ? mixes(other, "elements of several positions") : source(op);
+        return mixes(other, "elements of several positions");
       });
 }
 
@@ -151,7 +172,7 @@ bool StepDeriver::visitOverOthers(mlir::Operation &op, llvm::ArrayRef<int64_t> a
 bool StepDeriver::visitReshape(ReshapeOp op) {
   Axis axis = axisOf(op.getOperand());
   if (axis == none)
-    return source(*op);
+    return mixes(op, "the axis of the sequence with another");
   SmallVector<Dim> from = dimsOf(op.getOperand()), to = dimsOf(op.getResult());
   Dim before(1), here(1);
   for (const Dim &dim : llvm::ArrayRef(from).take_front(static_cast<size_t>(axis)))
@@ -168,7 +189,7 @@ bool StepDeriver::visitTranspose(TransposeOp op) {
   for (auto [to, from] : llvm::enumerate(op.getPermutation()))
     if (from == axisOf(op.getOperand()))
       return set(op.getResult(), static_cast<Axis>(to));
-  return source(*op);
+  return mixes(op, "positions with each other");
 }
 
 bool StepDeriver::visitBroadcast(BroadcastOp op) {
@@ -191,8 +212,8 @@ bool StepDeriver::visitSlice(SliceOp op) {
       return false;
     axis = axisOf(op.getResult());
     auto at = static_cast<size_t>(axis);
-    if (starts[at] != Dim(0) || op.getStrides()[at] != 1)
-      return mixes(op, "a table's rows, not from the first one on,");
+    if (axis == none || mentions(starts, time_) || starts[at] != Dim(0) || op.getStrides()[at] != 1)
+      return mixes(op, "rows of a table that are not its first ones");
     mlir::OpBuilder b(op);
     Emit e(b, op.getLoc());
     SmallVector<mlir::Value> places(from.size(), e.splatInt(position_.getType(), 0));
@@ -208,7 +229,7 @@ bool StepDeriver::visitSlice(SliceOp op) {
   if (op.getStrides()[at] == 1 && starts[at] == Dim(0) && to[at] == time_)
     return set(op.getResult(), axis);
   if (to[at] == Dim(1) && starts[at] == time_ - Dim(1))
-    return true; // the newest
+    return newest_.insert(op.getResult()), true;
   return mixes(op, "a part of the sequence");
 }
 
@@ -307,9 +328,7 @@ bool StepDeriver::visitScan(ScanOp op) {
     return mixes(op, "positions with each other");
   bool captures = false;
   op.getBody().walk([&](mlir::Operation *inner) {
-    captures |= llvm::any_of(inner->getOperands(), [&](mlir::Value v) {
-      return axisOf(v) != none || (v.getParentBlock() == &block_ && mentions(v, time_));
-    });
+    captures |= llvm::any_of(inner->getOperands(), [&](mlir::Value v) { return axisOf(v) != none; });
   });
   if (captures)
     return mixes(op, "the step's position with all others");
@@ -327,6 +346,7 @@ bool StepDeriver::visitScan(ScanOp op) {
     if (!begins_)
       init.set(before);
     states_.write(name, op.getResult(static_cast<unsigned>(i)));
+    newest_.insert(op.getResult(static_cast<unsigned>(i)));
   }
   for (mlir::Value stacked : llvm::drop_begin(op.getResults(), op.numCarries()))
     set(stacked, 0);

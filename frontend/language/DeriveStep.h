@@ -6,13 +6,14 @@
 //   a place     iota, or a table's first T rows: these begin at `position`;
 //   causal      attention(causal=True): keys and values go into a cache of session state, queries begin at `position`;
 //   carried     a loop over the sequence: its carries are session state;
-//   the last    the element T - 1, which then stands for the newest token.
+//   the last    the element T - 1, which then stands for the newest token, and goes with no earlier one.
 // Any other op mixes positions, and is named.
 #pragma once
 
 #include "ir/Build.h"
 
 #include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/DenseSet.h"
 
 #include <functional>
 #include <optional>
@@ -79,6 +80,7 @@ private:
   bool begins_;
   const StepStates &states_;
   llvm::DenseMap<mlir::Value, Axis> axes_; // of those that depend on the sequence
+  llvm::DenseSet<mlir::Value> newest_;     // those that are of its last position: with earlier ones they would be later
   int number_ = 0;                         // of caches and carries
   Failure failure_;
 };

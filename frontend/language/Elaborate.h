@@ -323,7 +323,6 @@ private:
   const Stmt *chooseModel();
   bool build(const Stmt &model);
   std::vector<const Stmt *> recipesOf(const Stmt &model, StmtKind kind);
-  std::shared_ptr<Variable> sessionValue(const std::string &name, const Value &tensor, Range range);
 
   Value placeholder(const Expr &type, Frame &frame);
   Value knownDim(const Expr &expr, Frame &frame);

@@ -15,6 +15,7 @@ private:
   void body(bool isPrefill, Frame &frame);
   void callByNames(const Stmt &function, bool isPrefill, Frame &frame, Range range);
   const Stmt *functionFor(const char *key, Range &range);
+  std::shared_ptr<Variable> declareSession(const std::string &name, mlir::RankedTensorType type, Range range);
   bool sessionValue(std::string_view name, Value &out);
   Value sessionItem(const std::string &name, const Value &value, Range range);
   Value leftIn(Frame &frame, const std::string &path);
@@ -118,6 +119,28 @@ std::shared_ptr<Entry> GenerateBuilder::begin(bool isPrefill, const Stmt *sectio
   return entry;
 }
 
+/// A session state of the recipe's own, with the axis B as its batch.
+std::shared_ptr<Variable> GenerateBuilder::declareSession(const std::string &name, mlir::RankedTensorType type,
+                                                          Range range) {
+  auto variable = std::make_shared<Variable>();
+  variable->kind = Variable::Kind::Session;
+  variable->name = "generate." + name;
+  variable->range = range;
+  variable->trainable = false;
+  variable->type.dtype = dtypeOf(type.getElementType());
+  variable->type.range = range;
+  variable->batchAxis = -1;
+  for (const auto &[axis, dim] : llvm::enumerate(dimsOf(type))) {
+    variable->type.dims.push_back(dim);
+    variable->type.origins.push_back({range});
+    if (dim == Dim::symbol("B") && variable->batchAxis < 0)
+      variable->batchAxis = static_cast<int64_t>(axis);
+  }
+  variable->index = static_cast<int>(e.states_.size());
+  e.states_.push_back(variable);
+  return variable;
+}
+
 /// A value of the prefill, asked for by name in the step: it becomes session state.
 bool GenerateBuilder::sessionValue(std::string_view name, Value &out) {
   auto found = prefillFrame.locals.find(name);
@@ -139,25 +162,8 @@ Value GenerateBuilder::sessionItem(const std::string &name, const Value &value, 
   if (!value.isTensor())
     return value;
   auto [place, isNew] = sessions.try_emplace(name);
-  if (isNew) {
-    auto variable = std::make_shared<Variable>();
-    variable->kind = Variable::Kind::Session;
-    variable->name = "generate." + name;
-    variable->range = range;
-    variable->trainable = false;
-    variable->type.dtype = dtypeOf(value.tensorType().getElementType());
-    variable->type.range = range;
-    variable->batchAxis = -1;
-    for (const auto &[axis, dim] : llvm::enumerate(dimsOf(value.tensor))) {
-      variable->type.dims.push_back(dim);
-      variable->type.origins.push_back({range});
-      if (dim == Dim::symbol("B") && variable->batchAxis < 0)
-        variable->batchAxis = static_cast<int64_t>(axis);
-    }
-    variable->index = static_cast<int>(e.states_.size());
-    e.states_.push_back(variable);
-    place->second = variable;
-  }
+  if (isNew)
+    place->second = declareSession(name, value.tensorType(), range);
   Value read = e.read(place->second, nullptr, range);
   for (const Dim &dim : place->second->type.dims)
     for (const std::string &symbol : dim.symbols())
@@ -276,25 +282,8 @@ Range GenerateBuilder::rangeOf(mlir::Location location) const {
 /// Session state of a derived step, declared when it is first asked for.
 mlir::Value GenerateBuilder::derivedState(const std::string &name, mlir::RankedTensorType type, Range range) {
   auto [place, isNew] = derived.try_emplace(name);
-  if (isNew) {
-    auto variable = std::make_shared<Variable>();
-    variable->kind = Variable::Kind::Session;
-    variable->name = "generate." + name;
-    variable->range = range;
-    variable->trainable = false;
-    variable->type.dtype = dtypeOf(type.getElementType());
-    variable->type.range = range;
-    variable->batchAxis = -1;
-    for (const auto &[axis, dim] : llvm::enumerate(dimsOf(type))) {
-      variable->type.dims.push_back(dim);
-      variable->type.origins.push_back({range});
-      if (dim == Dim::symbol("B") && variable->batchAxis < 0)
-        variable->batchAxis = static_cast<int64_t>(axis);
-    }
-    variable->index = static_cast<int>(e.states_.size());
-    e.states_.push_back(variable);
-    place->second = variable;
-  }
+  if (isNew)
+    place->second = declareSession(name, type, range);
   return e.read(place->second, nullptr, range).tensor;
 }
 
@@ -355,7 +344,9 @@ void GenerateBuilder::takeOneToken() {
     table->erase("T");
   step->symbols.erase("T");
   step->limits.erase("T");
-  llvm::erase_if(step->nonEmpty, [](const Dim &dim) { return !dim.symbols().empty() && dim.symbols().front() == "T"; });
+  for (Dim &dim : step->nonEmpty)
+    dim = dim.substitute({{"T", Dim(1)}});
+  llvm::erase_if(step->nonEmpty, [](const Dim &dim) { return dim.isConstant(); });
 }
 
 bool GenerateBuilder::checkLogits(Frame &frame, Range range, bool required, Value &logits) {

@@ -84,9 +84,9 @@ TEST_P(Derived, StepsAgreeWithForward) {
 INSTANTIATE_TEST_SUITE_P(Models, Derived,
                          testing::Values(Case{"Window", "cpu"}, Case{"Table", "cpu"}, Case{"Carried", "cpu"},
                                          Case{"Bigram", "cpu"}, Case{"Newest", "cpu"}, Case{"Scores", "cpu"},
-                                         Case{"Window", "reference"}, Case{"Carried", "reference"},
-                                         Case{"Window", "vulkan"}, Case{"Table", "vulkan"}, Case{"Scores", "vulkan"},
-                                         Case{"Carried", "vulkan"}),
+                                         Case{"Counted", "cpu"}, Case{"Window", "reference"},
+                                         Case{"Carried", "reference"}, Case{"Window", "vulkan"},
+                                         Case{"Table", "vulkan"}, Case{"Scores", "vulkan"}, Case{"Carried", "vulkan"}),
                          [](const auto &info) { return std::string(info.param.model) + "_" + info.param.backend; });
 
 } // namespace
