@@ -459,6 +459,9 @@ Inferred inferAttention(RankedTensorType query, RankedTensorType key, RankedTens
   if (options.slidingWindow && (static_cast<int64_t>(*options.slidingWindow) < 1 || !options.causal))
     return failed("(C4) a sliding window is of at least 1 key and needs causal, found " +
                   std::to_string(static_cast<int64_t>(*options.slidingWindow)));
+  if (options.slidingWindow && *options.slidingWindow > widestWindow)
+    return failed("(C4) a sliding window is of at most " + std::to_string(widestWindow) + " keys, found " +
+                  std::to_string(*options.slidingWindow));
   if (RankedTensorType mask = options.mask) {
     SmallVector<Dim> m = dimsOf(mask), scores = {q[0], q[1], q[2], k[2]};
     if (m.size() != 4 || !mask.getElementType().isInteger(1))

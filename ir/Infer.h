@@ -52,6 +52,8 @@ Inferred inferDequantize(mlir::RankedTensorType blocks, mlir::RankedTensorType s
 Inferred inferTopK(mlir::RankedTensorType operand, int64_t k);
 Inferred inferCrossEntropy(mlir::RankedTensorType logits, mlir::RankedTensorType targets);
 
+/// So wide a window may be: places among keys stay within 32 bits.
+inline constexpr uint64_t widestWindow = uint64_t{1} << 30;
 /// What attention and attention_grad say beside query, key and value; types that are null are not there.
 struct AttentionOptions {
   mlir::RankedTensorType mask = {}, start = {};

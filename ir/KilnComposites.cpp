@@ -192,8 +192,7 @@ template <class Op> Value causalKeys(Emit &e, Op op, const Dim &queries, const D
   Value seen = e.compare(Predicate::le, key, place);
   if (!op.getSlidingWindow())
     return seen;
-  int64_t most = std::min<int64_t>(*op.getSlidingWindow(), std::numeric_limits<int32_t>::max());
-  Value back = e.sub(place, e.splatInt(place.getType(), most));
+  Value back = e.sub(place, e.splatInt(place.getType(), static_cast<int64_t>(*op.getSlidingWindow())));
   return e.op<AndOp>(seen, e.compare(Predicate::gt, key, back));
 }
 

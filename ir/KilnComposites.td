@@ -161,7 +161,7 @@ def Kiln_AttentionOp : Kiln_Composite<"attention", [AttrSizedOperandSegments]> {
     exp(s - lse) is 0 there.
 
     (C1) Dimensions agree as stated. (C2) mask has rank 4. (C3) start is a scalar i32 and needs `causal`. (C4) `sliding_window`
-    is at least 1 and needs `causal`. (C5) `groups` is at least 1.
+    is from 1 to 2^30 and needs `causal`. (C5) `groups` is at least 1.
 
     ```mlir
     func.func @attention(%q: tensor<2x4x6x8xf32>, %k: tensor<2x4x9x8xf32>, %v: tensor<2x4x9x16xf32>, %m: tensor<2x1x1x9xi1>) -> tensor<2x4x6x16xf32> {

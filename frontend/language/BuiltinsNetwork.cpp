@@ -223,8 +223,11 @@ static Value attention(BoundCall &call) {
           .withHelp("add causal=True");
       return Value::error();
     }
-  if (call.given(7) && *window < 1) {
-    call.e.error(call.ranges[7], "a window is of at least 1 key; this is " + std::to_string(*window));
+  if (call.given(7) && (*window < 1 || static_cast<uint64_t>(*window) > widestWindow)) {
+    call.e.error(call.ranges[7],
+                 "a window is of at least 1 key" +
+                     (*window < 1 ? std::string() : ", and of at most " + std::to_string(widestWindow)) + "; this is " +
+                     std::to_string(*window));
     return Value::error();
   }
   AttentionOptions options;

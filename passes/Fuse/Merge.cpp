@@ -62,14 +62,6 @@ public:
 private:
   void collect();
   void findUpdates();
-  llvm::SmallSetVector<unsigned, 8> neighbours(unsigned cluster, bool before) const {
-    llvm::SmallSetVector<unsigned, 8> result;
-    for (mlir::Operation *op : clusters[cluster])
-      for (mlir::Operation *next : before ? sourcesOf(op) : readersOf(op))
-        if (unsigned other = owner.lookup(next); other != cluster)
-          result.insert(other);
-    return result;
-  }
   bool tooBig(const OpSet &ops) const;
   bool tryMerge(unsigned into, unsigned other, bool anywhere = false);
   bool isUpdate(unsigned cluster) const {
@@ -116,7 +108,6 @@ private:
   std::vector<std::optional<GroupShape>> shapes; // nullopt: an op that no group holds (control, reshape, constant)
   llvm::DenseSet<mlir::Operation *> updates, longUpdates;
   ClusterOrder order = ClusterOrder(*this);
-  bool sorted = false;
 };
 } // namespace
 
@@ -220,9 +211,6 @@ bool Merger::tryMerge(unsigned into, unsigned other, bool anywhere) {
   std::optional<GroupShape> shape = shapeOf(both);
   if (!shape)
     return false;
-  if (!sorted)
-    order.sort();
-  sorted = true;
   auto [from, to] = order.before(into, other) ? std::make_pair(into, other) : std::make_pair(other, into);
   if (order.waysBetween(from, to))
     return false;
@@ -325,7 +313,7 @@ void Merger::peel(GroupShape shape) {
           alone.insert(member);
           shapes.push_back(shapeOf(alone));
           clusters.push_back(std::move(alone));
-          sorted = false;
+          order.invalidate();
         }
         clusters[c] = std::move(rest);
         again = true;
@@ -434,7 +422,6 @@ void Merger::mergeSiblings() {
           tryMerge(users[i], users[j]);
 }
 
-// Layout ops and a few cheap ones that only a product reads happen while it packs its operands.
 // A parameter's matrix that is read turned: it is in memory anyway, however far from the product this is said. (As it
 // lies, and stored narrow, it is better widened by itself: GPT-2's columns, a token 13.5 ms, within the products 20.)
 bool Merger::turnsArgument(unsigned cluster) const {
@@ -449,6 +436,7 @@ bool Merger::turnsArgument(unsigned cluster) const {
   return turns && !others;
 }
 
+// Layout ops and a few cheap ones that only a product reads happen while it packs its operands.
 void Merger::addPrologues() {
   for (unsigned c = 0; c < clusters.size(); ++c) {
     if (shapes[c] != GroupShape::contract)

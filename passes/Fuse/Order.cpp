@@ -6,20 +6,24 @@
 
 namespace kiln::fuse {
 
+llvm::SmallSetVector<unsigned, 8> ClusterGraph::neighbours(unsigned cluster, bool before) const {
+  llvm::SmallSetVector<unsigned, 8> result;
+  for (mlir::Operation *op : clusters[cluster])
+    for (mlir::Operation *next : before ? sourcesOf(op) : readersOf(op))
+      if (unsigned other = owner.lookup(next); other != cluster)
+        result.insert(other);
+  return result;
+}
+
 void ClusterOrder::sort() {
+  if (sorted)
+    return;
+  sorted = true;
   size_t count = graph.clusters.size();
   rank.assign(count, 0);
   ahead.seen.assign(count, 0);
   behind.seen.assign(count, 0);
   search = 0;
-  auto neighbours = [&](unsigned cluster, const End &end) {
-    llvm::SmallSetVector<unsigned, 8> result;
-    for (mlir::Operation *op : graph.clusters[cluster])
-      for (mlir::Operation *next : nextOf(op, end))
-        if (unsigned other = graph.owner.lookup(next); other != cluster)
-          result.insert(other);
-    return result;
-  };
   using Ready = std::pair<unsigned, unsigned>; // where its first op stands, the cluster
   std::priority_queue<Ready, std::vector<Ready>, std::greater<>> ready;
   auto isReady = [&](unsigned cluster) {
@@ -27,13 +31,13 @@ void ClusterOrder::sort() {
   };
   std::vector<size_t> waiting(count, 0);
   for (unsigned c = 0; c < count; ++c)
-    if (!graph.clusters[c].empty() && (waiting[c] = neighbours(c, behind).size()) == 0)
+    if (!graph.clusters[c].empty() && (waiting[c] = graph.neighbours(c, /*before=*/true).size()) == 0)
       isReady(c);
   for (unsigned place = 0; !ready.empty(); ++place) {
     unsigned next = ready.top().second;
     ready.pop();
     rank[next] = place;
-    for (unsigned reader : neighbours(next, ahead))
+    for (unsigned reader : graph.neighbours(next, /*before=*/false))
       if (--waiting[reader] == 0)
         isReady(reader);
   }

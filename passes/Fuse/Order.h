@@ -18,6 +18,8 @@ struct ClusterGraph {
 
   llvm::ArrayRef<mlir::Operation *> readersOf(mlir::Operation *op) const { return of(readers, op); }
   llvm::ArrayRef<mlir::Operation *> sourcesOf(mlir::Operation *op) const { return of(sources, op); }
+  /// The clusters that this one reads, or those that read it.
+  llvm::SmallSetVector<unsigned, 8> neighbours(unsigned cluster, bool before) const;
 
 private:
   static llvm::ArrayRef<mlir::Operation *> of(const llvm::DenseMap<mlir::Operation *, Ops> &map, mlir::Operation *op) {
@@ -32,10 +34,13 @@ class ClusterOrder {
 public:
   explicit ClusterOrder(const ClusterGraph &graph) : graph(graph) {}
 
-  /// Made anew, where clusters were added or taken apart.
-  void sort();
+  /// Clusters were added or taken apart: the next question makes the order anew.
+  void invalidate() { sorted = false; }
   /// Which of two stands first.
-  bool before(unsigned a, unsigned b) const { return rank[a] < rank[b]; }
+  bool before(unsigned a, unsigned b) {
+    sort();
+    return rank[a] < rank[b];
+  }
   /// Whether a way from one cluster to a later one leads through a third: then the two cannot be one.
   bool waysBetween(unsigned from, unsigned to);
   /// Behind waysBetween(from, to), which found none: the two are `joined` (one of them) from now on.
@@ -54,6 +59,7 @@ private:
       met.clear();
     }
   };
+  void sort();
   bool expand(End &end, const End *other, unsigned begin, unsigned goal, unsigned limit);
   llvm::ArrayRef<mlir::Operation *> nextOf(mlir::Operation *op, const End &end) const {
     return end.forward ? graph.readersOf(op) : graph.sourcesOf(op);
@@ -61,6 +67,7 @@ private:
   uint64_t workOf(const End &end) const;
 
   const ClusterGraph &graph;
+  bool sorted = false;
   std::vector<unsigned> rank;
   End ahead{true, {}, {}, {}}, behind{false, {}, {}, {}};
   unsigned search = 0;

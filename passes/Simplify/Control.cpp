@@ -3,6 +3,7 @@
 #include "passes/Simplify/Patterns.h"
 
 #include "passes/support/Branches.h"
+#include "passes/support/Loops.h"
 
 #include "mlir/IR/IRMapping.h"
 #include "llvm/ADT/BitVector.h"
@@ -29,26 +30,11 @@ LogicalResult dropBranchResults(IfOp op, PatternRewriter &rewriter) { return dro
 
 /// Carries that decide when the loop ends, or lead to a used result.
 BitVector liveCarries(WhileOp op) {
-  Block &condition = op.getCondition().front(), &body = op.getBody().front();
+  Block &condition = op.getCondition().front();
   BitVector live(op->getNumResults());
   for (auto [index, result] : llvm::enumerate(op.getResults()))
     live[index] = !result.use_empty() || !condition.getArgument(index).use_empty();
-  ValueRange yields = body.getTerminator()->getOperands();
-  for (bool changed = true; changed;) {
-    changed = false;
-    llvm::DenseSet<Value> reached;
-    for (unsigned index : live.set_bits())
-      reached.insert(yields[index]);
-    for (Operation &nested : llvm::reverse(body.without_terminator()))
-      if (llvm::any_of(nested.getResults(), [&](Value result) { return reached.contains(result); }))
-        for (Value used : usedValues(&nested))
-          reached.insert(used);
-    for (size_t index = 0; index < live.size(); ++index)
-      if (!live[index] && reached.contains(body.getArgument(index))) {
-        live.set(index);
-        changed = true;
-      }
-  }
+  growLive(op.getBody().front(), /*first=*/0, live.size(), live);
   return live;
 }
 
@@ -110,12 +96,11 @@ IfOp guardOf(ScanOp op) {
 
 /// Whether the value is computed from what is carried and from outside alone, and not from the number of the step.
 bool isDecidedByCarries(ScanOp op, Value value) {
-  if (!op.getBody().isAncestor(value.getParentRegion()))
-    return true;
-  if (auto argument = llvm::dyn_cast<mlir::BlockArgument>(value))
-    return argument != op.step();
-  return mlir::isPure(value.getDefiningOp()) &&
-         llvm::all_of(usedValues(value.getDefiningOp()), [&](Value used) { return isDecidedByCarries(op, used); });
+  llvm::DenseSet<Value> others = {op.step()};
+  for (Operation &nested : op.getBody().front().without_terminator())
+    if (!mlir::isPure(&nested) || llvm::any_of(usedValues(&nested), [&](Value used) { return others.contains(used); }))
+      others.insert(nested.result_begin(), nested.result_end());
+  return !others.contains(value);
 }
 
 // A step whose condition does not hold changes nothing, so that it does not hold in any later step: a while, to the

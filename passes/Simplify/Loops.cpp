@@ -52,26 +52,10 @@ struct LoopParts {
 
 /// Carries and outputs that lead to a used result.
 BitVector liveYields(ScanOp op) {
-  Block &body = op.getBody().front();
-  ValueRange yields = body.getTerminator()->getOperands();
-  BitVector live(yields.size());
+  BitVector live(op->getNumResults());
   for (auto [index, result] : llvm::enumerate(op.getResults()))
     live[index] = !result.use_empty();
-  for (bool changed = true; changed;) {
-    changed = false;
-    llvm::DenseSet<Value> reached;
-    for (unsigned index : live.set_bits())
-      reached.insert(yields[index]);
-    for (Operation &nested : llvm::reverse(body.without_terminator()))
-      if (llvm::any_of(nested.getResults(), [&](Value result) { return reached.contains(result); }))
-        for (Value used : usedValues(&nested))
-          reached.insert(used);
-    for (size_t index = 0; index < op.numCarries(); ++index)
-      if (!live[index] && reached.contains(op.carryArgs()[index])) {
-        live.set(index);
-        changed = true;
-      }
-  }
+  growLive(op.getBody().front(), /*first=*/1, op.numCarries(), live);
   return live;
 }
 

@@ -51,4 +51,23 @@ bool hoistInvariants(ScanOp scan) {
   return changed;
 }
 
+void growLive(mlir::Block &body, unsigned first, size_t carries, llvm::BitVector &live) {
+  mlir::ValueRange yields = body.getTerminator()->getOperands();
+  for (bool changed = true; changed;) {
+    changed = false;
+    llvm::DenseSet<Value> reached;
+    for (unsigned index : live.set_bits())
+      reached.insert(yields[index]);
+    for (mlir::Operation &nested : llvm::reverse(body.without_terminator()))
+      if (llvm::any_of(nested.getResults(), [&](Value result) { return reached.contains(result); }))
+        for (Value used : usedValues(&nested))
+          reached.insert(used);
+    for (unsigned index = 0; index < carries; ++index)
+      if (!live[index] && reached.contains(body.getArgument(first + index))) {
+        live.set(index);
+        changed = true;
+      }
+  }
+}
+
 } // namespace kiln

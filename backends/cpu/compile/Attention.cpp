@@ -116,12 +116,10 @@ Value AttentionLowering::apart(Emitter &e, const Rows &rows) const {
   return e.code.mul(e.extent(rows.strides[2]), e.code.integer(bytes));
 }
 
-/// A panel's numbers in a tensor [B, H, T].
-Value AttentionLowering::sumsPlace(Emitter &e, Value base, const Task &task, const Panel &panel, int64_t vector) const {
+Value AttentionLowering::sumsPlace(Emitter &e, Value base, const Task &task, Value row) const {
   Code &code = e.code;
   Value pair = code.add(code.mul(task.batch, e.extent(form.heads)), task.head);
-  Value place = code.add(code.mul(pair, task.queries), code.add(panel.first, code.integer(vector * lanes)));
-  return code.address(base, place, bytes);
+  return code.address(base, code.add(code.mul(pair, task.queries), row), bytes);
 }
 
 Value AttentionLowering::at(Emitter &e, Value base, Value row, int64_t vector) const {
@@ -141,16 +139,21 @@ Value AttentionLowering::placeOf(Emitter &e) const {
   return code.max(code.min(start, most), least);
 }
 
-AttentionLowering::Task AttentionLowering::taskOf(Emitter &e, Value number) const {
-  Code &code = e.code;
+AttentionLowering::Task AttentionLowering::anyTask(Emitter &e) const {
   Task task;
-  Value pair = code.div(number, code.integer(parts));
-  task.batch = code.div(pair, e.extent(form.keyHeads));
-  task.head = task.keyHead = code.rem(pair, e.extent(form.keyHeads));
   task.queries = e.extent(form.queries), task.keys = e.extent(form.keys);
   task.width = e.extent(form.width), task.valueWidth = e.extent(form.valueWidth);
   task.offset = placeOf(e);
-  task.skipped = code.integer(0), task.packed = task.keys;
+  task.skipped = e.code.integer(0), task.packed = task.keys;
+  return task;
+}
+
+AttentionLowering::Task AttentionLowering::taskOf(Emitter &e, Value number) const {
+  Code &code = e.code;
+  Task task = anyTask(e);
+  Value pair = code.div(number, code.integer(parts));
+  task.batch = code.div(pair, e.extent(form.keyHeads));
+  task.head = task.keyHead = code.rem(pair, e.extent(form.keyHeads));
   return task;
 }
 
@@ -298,6 +301,13 @@ void AttentionLowering::storeTurned(Emitter &e, const Rows &rows, const Task &ta
   }
 }
 
+Value AttentionLowering::shown(Emitter &e, Indices place, Value exists) const {
+  for (auto [index, dim] : llvm::zip(place, graph.type(form.mask).dims))
+    if (dim.isOne())
+      index = e.zero();
+  return e.vector(e.value(form.mask, place, Mask{exists, {}}));
+}
+
 Value AttentionLowering::hidden(Emitter &e, const Task &task, const Panel &panel, Value key, int64_t vector,
                                 bool diagonal) const {
   Code &code = e.code;
@@ -313,13 +323,8 @@ Value AttentionLowering::hidden(Emitter &e, const Task &task, const Panel &panel
     }
   }
   if (form.masked) {
-    uint32_t mask = form.mask;
-    Indices place{e.at(task.batch), e.at(task.head), e.at(first, 1), e.at(key)};
-    for (auto [index, dim] : llvm::zip(place, graph.type(mask).dims))
-      if (dim.isOne())
-        index = e.zero();
-    Mask exists{code.firstLanes(code.sub(panel.count, code.integer(vector * lanes)), lanes), {}};
-    Value seen = e.vector(e.value(mask, place, exists));
+    Value exists = code.firstLanes(code.sub(panel.count, code.integer(vector * lanes)), lanes);
+    Value seen = shown(e, {e.at(task.batch), e.at(task.head), e.at(first, 1), e.at(key)}, exists);
     Value masked = code.op<arith::XOrIOp>(seen, code.constantInt(seen.getType(), 1));
     result = result ? code.op<arith::OrIOp>(result, masked) : masked;
   }
@@ -433,6 +438,27 @@ Value AttentionLowering::larger(Code &code, Value x, Value y) {
   return code.here<arith::SelectOp>(code.here<arith::CmpFOp>(arith::CmpFPredicate::OGT, x, y), x, y);
 }
 
+static Value isEmpty(Code &code, Value sum) {
+  return code.here<arith::CmpFOp>(arith::CmpFPredicate::OEQ, sum, code.constant(sum.getType(), 0.0));
+}
+
+Value AttentionLowering::shiftOf(Code &code, Value most) {
+  Value lowest = code.constant(most.getType(), -std::numeric_limits<double>::infinity());
+  Value none = code.here<arith::CmpFOp>(arith::CmpFPredicate::OEQ, most, lowest);
+  return code.here<arith::SelectOp>(none, code.constant(most.getType(), 0.0), most);
+}
+
+Value AttentionLowering::factorOf(Code &code, Value sum) {
+  Value factor = code.here<arith::DivFOp>(code.constant(sum.getType(), 1.0), sum);
+  return code.here<arith::SelectOp>(isEmpty(code, sum), code.constant(sum.getType(), 0.0), factor);
+}
+
+Value AttentionLowering::lseOf(Code &code, Value shift, Value sum) {
+  Value logarithm = code.here<arith::AddFOp>(shift, emitLog(code, sum));
+  Value infinite = code.constant(sum.getType(), std::numeric_limits<double>::infinity());
+  return code.here<arith::SelectOp>(isEmpty(code, sum), infinite, logarithm);
+}
+
 void AttentionLowering::forwardPanel(Emitter &e, const Task &task, const Panel &panel) const {
   Code &code = e.code;
   VectorType type = vectorType(e);
@@ -464,13 +490,9 @@ void AttentionLowering::forwardPanel(Emitter &e, const Task &task, const Panel &
   largest = maxima(panel.closed, panel.open, false, largest);
   if (op.causal)
     largest = maxima(panel.open, panel.limit, true, largest);
-  // A query that sees no key has powers, a sum and a result of 0: its scores are all -inf, which is not taken off them.
-  Value lowest = code.constant(type, -std::numeric_limits<double>::infinity()), nothing = code.constant(type, 0.0);
-  for (Value &most : largest) {
-    Value none = code.here<arith::CmpFOp>(arith::CmpFPredicate::OEQ, most, lowest);
-    most = code.here<arith::SelectOp>(none, nothing, most);
-  }
-  Values sums(vectors, nothing);
+  for (Value &most : largest)
+    most = shiftOf(code, most);
+  Values sums(vectors, code.constant(type, 0.0));
   sums = code.loop(panel.begin, panel.limit, 1, sums, [&](Value key, ValueRange carried) {
     Values next;
     for (int64_t v = 0; v < vectors; ++v) {
@@ -489,23 +511,19 @@ void AttentionLowering::forwardPanel(Emitter &e, const Task &task, const Panel &
     tile(e, height, code.address(left, from, bytes), at(e, shares, panel.begin, 0), at(e, out, first, 0),
          code.integer(columns * bytes), code.sub(panel.limit, panel.begin), false);
   });
-  Values factors, empty;
-  for (Value sum : sums) {
-    empty.push_back(code.here<arith::CmpFOp>(arith::CmpFPredicate::OEQ, sum, nothing));
-    Value factor = code.here<arith::DivFOp>(code.constant(type, 1.0), sum);
-    factors.push_back(code.here<arith::SelectOp>(empty.back(), nothing, factor));
-  }
+  Values factors;
+  for (Value sum : sums)
+    factors.push_back(factorOf(code, sum));
   storeTurned(e, result, task, panel, out, form.valueWidth, factors);
   if (op.results.size() < 2)
     return;
   if (Rows lse = rowsOfResult(1); lse.exists())
     for (int64_t v = 0; v < vectors; ++v) {
-      Value place = sumsPlace(e, e.output(static_cast<size_t>(lse.output)), task, panel, v);
+      Value row = code.add(panel.first, code.integer(v * lanes));
+      Value place = sumsPlace(e, e.output(static_cast<size_t>(lse.output)), task, row);
       Value mask = code.firstLanes(code.sub(panel.count, code.integer(v * lanes)), lanes);
       auto lane = static_cast<size_t>(v);
-      Value logarithm = code.here<arith::AddFOp>(largest[lane], emitLog(code, sums[lane]));
-      Value infinite = code.constant(type, std::numeric_limits<double>::infinity());
-      code.maskedStore(code.here<arith::SelectOp>(empty[lane], infinite, logarithm), place, mask, bytes);
+      code.maskedStore(lseOf(code, largest[lane], sums[lane]), place, mask, bytes);
     }
 }
 

@@ -83,8 +83,9 @@ private:
   Value hiddenKeys(Emitter &e, const Task &task, const Single &one, Value key) const;
   /// The values' rows added up by the powers in the scratch, times `factor`, where they belong.
   void storeValues(Emitter &e, const Task &task, const Single &one, Value factor) const;
-  void storeSum(Emitter &e, const Task &task, const Single &one, Value lse) const;
 
+  /// What all tasks have in common.
+  Task anyTask(Emitter &e) const;
   Task taskOf(Emitter &e, Value number) const;
   /// The task with each head of queries in turn that shares its keys.
   void forHeads(Emitter &e, const Task &task, llvm::function_ref<void(const Task &)> body) const;
@@ -118,13 +119,20 @@ private:
 
   /// x > y ? x : y, which is one instruction; NaN shows in the sum.
   static Value larger(Code &code, Value x, Value y);
+  /// What is taken off a query's scores: the largest of them. Where it sees no key all are -inf, and it is 0: then the
+  /// powers, their sum and the result are 0 too.
+  static Value shiftOf(Code &code, Value most);
+  static Value factorOf(Code &code, Value sum);           // 1 / sum; 0 for no key
+  static Value lseOf(Code &code, Value shift, Value sum); // log of the powers' sum; inf for no key
   mlir::VectorType vectorType(Emitter &e) const;
   Value at(Emitter &e, Value base, Value row, int64_t vector) const; // a panel's vector
   /// The lanes of queries that do not see key `key`, null for none; `diagonal`: the causal mask may hide some.
   Value hidden(Emitter &e, const Task &task, const Panel &panel, Value key, int64_t vector, bool diagonal) const;
   Value masked(Emitter &e, const Task &task, const Panel &panel, Value key, int64_t vector, bool diagonal,
                Value score) const;
-  Value sumsPlace(Emitter &e, Value base, const Task &task, const Panel &panel, int64_t vector) const;
+  /// Whether the mask shows a key to a query, at a place [B, H, T, S], in the lanes that exist.
+  Value shown(Emitter &e, Indices place, Value exists) const;
+  Value sumsPlace(Emitter &e, Value base, const Task &task, Value row) const; // in a tensor [B, H, T]
 
   KernelBuilder &builder;
   const Graph &graph;

@@ -72,7 +72,8 @@ void AttentionLowering::backwardPanel(Emitter &e, const Task &task, const Panel 
   Value sums = e.input(static_cast<size_t>(graph.inputNumber(form.lse)));
   for (int64_t v = 0; v < vectors; ++v) {
     Value mask = code.firstLanes(code.sub(panel.count, code.integer(v * lanes)), lanes);
-    lse.push_back(code.maskedLoad(type, sumsPlace(e, sums, task, panel, v), mask, bytes));
+    lse.push_back(
+        code.maskedLoad(type, sumsPlace(e, sums, task, code.add(panel.first, code.integer(v * lanes))), mask, bytes));
   }
   Value seen = code.sub(panel.limit, panel.begin);
   auto products = [&](int64_t slivers, Value right, int64_t to, Value k) {

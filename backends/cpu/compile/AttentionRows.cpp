@@ -2,7 +2,7 @@
 
 #include "backends/cpu/compile/Attention.h"
 #include "backends/cpu/compile/ContractModel.h"
-#include "backends/cpu/compile/MicroKernel.h"
+#include "backends/cpu/compile/MicroKernelCode.h"
 #include "backends/cpu/compile/VectorMath.h"
 #include <limits>
 
@@ -17,21 +17,12 @@ static constexpr int64_t sumsAtOnce = 8;
 void AttentionLowering::rowsTask(Emitter &e, Value number) const {
   Code &code = e.code;
   VectorType type = vectorType(e);
-  Task task;
+  Task task = anyTask(e);
   task.batch = code.div(number, e.extent(form.heads)), task.head = code.rem(number, e.extent(form.heads));
   task.keyHead = code.div(task.head, code.integer(op.groups));
-  task.queries = e.extent(form.queries), task.keys = e.extent(form.keys);
-  task.width = e.extent(form.width), task.valueWidth = e.extent(form.valueWidth);
-  task.offset = placeOf(e);
   code.loop(code.integer(0), task.queries, 1, [&](Value row) {
     Single one = singleOf(e, task, row);
-    Value most = e.horizontal(Combine::Max, scoresOf(e, task, one), dtype);
-    // A query that sees no key has powers, a sum and a result of 0: its scores are all -inf, which is not taken off
-    // them.
-    Value lowest = code.constant(most.getType(), -std::numeric_limits<double>::infinity());
-    Value nothing = code.constant(most.getType(), 0.0);
-    Value none = code.here<arith::CmpFOp>(arith::CmpFPredicate::OEQ, most, lowest);
-    most = code.here<arith::SelectOp>(none, nothing, most);
+    Value most = shiftOf(code, e.horizontal(Combine::Max, scoresOf(e, task, one), dtype));
     Value mostOfLanes = code.here<vector::SplatOp>(type, most);
     Value shares = e.workerScratch(scores);
     SmallVector<Value> sums = code.loop(
@@ -42,14 +33,9 @@ void AttentionLowering::rowsTask(Emitter &e, Value number) const {
           return {code.here<arith::AddFOp>(carried[0], power)};
         });
     Value sum = e.horizontal(Combine::Sum, sums[0], dtype);
-    Value empty = code.here<arith::CmpFOp>(arith::CmpFPredicate::OEQ, sum, nothing);
-    Value factor = code.here<arith::DivFOp>(code.constant(sum.getType(), 1.0), sum);
-    storeValues(e, task, one, code.here<arith::SelectOp>(empty, nothing, factor));
-    if (op.results.size() < 2)
-      return;
-    Value logarithm = code.here<arith::AddFOp>(most, emitLog(code, sum));
-    Value infinite = code.constant(most.getType(), std::numeric_limits<double>::infinity());
-    storeSum(e, task, one, code.here<arith::SelectOp>(empty, infinite, logarithm));
+    storeValues(e, task, one, factorOf(code, sum));
+    if (Rows lse = op.results.size() < 2 ? Rows() : rowsOfResult(1); lse.exists())
+      code.store(lseOf(code, most, sum), sumsPlace(e, e.output(static_cast<size_t>(lse.output)), task, row), bytes);
   });
 }
 
@@ -113,11 +99,7 @@ Value AttentionLowering::dots(Emitter &e, const Task &task, const Single &one, V
     sums = code.loop(whole, task.width, lanes, sums, [&](Value d, ValueRange carried) {
       return step(d, code.firstLanes(code.sub(task.width, d), lanes), carried);
     });
-  transposeSquare(code, sums);
-  for (size_t width = sums.size() / 2; width; width /= 2)
-    for (size_t i = 0; i < width; ++i)
-      sums[i] = code.here<arith::AddFOp>(sums[i], sums[i + width]);
-  return sums.front();
+  return sumsOf(code, sums);
 }
 
 Value AttentionLowering::hiddenKeys(Emitter &e, const Task &task, const Single &one, Value key) const {
@@ -128,12 +110,9 @@ Value AttentionLowering::hiddenKeys(Emitter &e, const Task &task, const Single &
     seen = code.op<arith::AndIOp>(seen, code.op<arith::XOrIOp>(before, code.constantInt(before.getType(), 1)));
   }
   if (form.masked) {
-    Indices place{e.at(task.batch), e.at(task.head), e.at(one.row), e.at(key, 1)};
-    for (auto [index, dim] : llvm::zip(place, graph.type(form.mask).dims))
-      if (dim.isOne())
-        index = e.zero();
-    Mask exists{code.firstLanes(code.sub(task.keys, key), lanes), {}};
-    seen = code.op<arith::AndIOp>(seen, e.vector(e.value(form.mask, place, exists)));
+    Value exists = code.firstLanes(code.sub(task.keys, key), lanes);
+    Value show = shown(e, {e.at(task.batch), e.at(task.head), e.at(one.row), e.at(key, 1)}, exists);
+    seen = code.op<arith::AndIOp>(seen, show);
   }
   return code.op<arith::XOrIOp>(seen, code.constantInt(seen.getType(), 1));
 }
@@ -176,19 +155,6 @@ void AttentionLowering::storeValues(Emitter &e, const Task &task, const Single &
       masks[i] ? code.maskedStore(sum, place(to, i), masks[i], bytes) : code.store(sum, place(to, i), bytes);
     }
   });
-}
-
-/// lse [B, H, T].
-void AttentionLowering::storeSum(Emitter &e, const Task &task, const Single &one, Value lse) const {
-  Rows sums = rowsOfResult(1);
-  if (!sums.exists())
-    return;
-  Code &code = e.code;
-  Value pair = code.add(code.mul(task.batch, e.extent(form.heads)), task.head);
-  code.store(
-      lse,
-      code.address(e.output(static_cast<size_t>(sums.output)), code.add(code.mul(pair, task.queries), one.row), bytes),
-      bytes);
 }
 
 } // namespace kiln::cpu

@@ -216,8 +216,7 @@ static void defineTile(Code &code, const MicroShape &s, bool taps, StringRef nam
   code.endFunction();
 }
 
-/// One vector whose lane i is the sum of vectors[i]'s lanes: halves are added pairwise while the vectors interleave.
-static Value sumsOf(Code &code, SmallVector<Value> vectors) {
+Value sumsOf(Code &code, SmallVector<Value> vectors) {
   auto type = cast<VectorType>(vectors[0].getType());
   int64_t lanes = type.getNumElements();
   Value zero = zeroOf(code, type);

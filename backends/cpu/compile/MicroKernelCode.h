@@ -31,4 +31,7 @@ void defineWiden(Code &code, const BlockLayout &layout, int64_t lanes, llvm::Str
 void definePack(Code &code, const PackShape &shape, llvm::StringRef name);
 void defineSplit(Code &code, const SplitShape &shape, llvm::StringRef name);
 
+/// One vector whose lane i is the sum of vectors[i]'s lanes: halves are added pairwise while the vectors interleave.
+mlir::Value sumsOf(Code &code, llvm::SmallVector<mlir::Value> vectors);
+
 } // namespace kiln::cpu

@@ -52,7 +52,6 @@ private:
   void keep(const std::string &array, uint32_t value, int64_t width, bool ofKeys = false);
   Expr headOf(bool ofKeys) { return !ofKeys && headsTurn ? here("h") : Emitter::outer(ofKeys ? "kh" : "h"); }
   void openKeys();
-  std::string firstKey();
   void clear(const std::string &array, int64_t width);
   /// Opens the loop over the tiles of what streams, from row `first` to `last`, and brings a tile in.
   void openTiles(const std::string &first, const std::string &last, const kiln_extent &count,
@@ -122,12 +121,9 @@ void Printer::begin(const kiln_extent &rows, bool ofKeys) {
 /// Opens the loop over the tiles of keys that some query of the workgroup may see.
 void Printer::openKeys() {
   std::string keys = number(form.keys);
-  openTiles(firstKey(), form.causal ? "min(" + keys + ", end + place)" : keys, form.keys,
+  std::string first = form.window ? "max(0, begin + place + 1 - " + std::to_string(form.window) + ")" : "0";
+  openTiles(first, form.causal ? "min(" + keys + ", end + place)" : keys, form.keys,
             {{"k", form.k, form.width.value, KILN_NONE, true}, {"v", form.v, form.valueWidth.value, KILN_NONE, true}});
-}
-
-std::string Printer::firstKey() {
-  return form.window ? "max(0, begin + place + 1 - " + std::to_string(form.window) + ")" : "0";
 }
 
 void Printer::keep(const std::string &array, uint32_t value, int64_t width, bool ofKeys) {

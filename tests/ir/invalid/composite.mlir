@@ -221,6 +221,14 @@ func.func @attention_start_of_all(%q: tensor<2x4x6x8xf32>, %s: tensor<i32>) -> t
 
 // -----
 
+func.func @attention_wide_window(%q: tensor<2x4x6x8xf32>) -> tensor<2x4x6x8xf32> {
+  // expected-error@+1 {{'kiln.attention' op (C4) a sliding window is of at most 1073741824 keys, found 2147483648}}
+  %r = kiln.attention %q, %q, %q scale 1.0 {causal = true, sliding_window = 2147483648 : i64} : tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32> -> tensor<2x4x6x8xf32>
+  return %r : tensor<2x4x6x8xf32>
+}
+
+// -----
+
 func.func @attention_window(%q: tensor<2x4x6x8xf32>) -> tensor<2x4x6x8xf32> {
   // expected-error@+1 {{'kiln.attention' op (C4) a sliding window is of at least 1 key and needs causal, found 0}}
   %r = kiln.attention %q, %q, %q scale 1.0 {causal = true, sliding_window = 0 : i64} : tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32> -> tensor<2x4x6x8xf32>
