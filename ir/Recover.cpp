@@ -1,6 +1,7 @@
 // From the product with the values back to the queries.
 #include "ir/Recover.h"
 #include "ir/Build.h"
+#include "ir/Values.h"
 
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "llvm/ADT/STLExtras.h"
@@ -20,23 +21,11 @@ struct Place {
   int64_t axis = 0, offset = 0;
 };
 
-int64_t rankOf(Value value) { return llvm::cast<mlir::RankedTensorType>(value.getType()).getRank(); }
-
-template <class Attr> std::optional<Attr> splatOf(Value value) {
+/// The number that all elements are, also where it is spread.
+std::optional<double> numberOf(Value value) {
   while (auto broadcast = value.getDefiningOp<BroadcastOp>())
     value = broadcast.getOperand();
-  auto constant = value.getDefiningOp<ConstantOp>();
-  auto dense = constant ? llvm::dyn_cast<mlir::DenseElementsAttr>(constant.getValue()) : nullptr;
-  if (!dense || !dense.isSplat())
-    return std::nullopt;
-  if (Attr attr = llvm::dyn_cast<Attr>(dense.getSplatValue<mlir::Attribute>()))
-    return attr;
-  return std::nullopt;
-}
-
-std::optional<double> numberOf(Value value) {
-  std::optional<mlir::FloatAttr> attr = splatOf<mlir::FloatAttr>(value);
-  return attr ? std::optional(attr->getValueAsDouble()) : std::nullopt;
+  return splatValue(value);
 }
 
 /// The axis of the result that axis `axis` of a reshape's operand has become: only axes of extent 1 come and go.
@@ -72,8 +61,8 @@ std::optional<Place> placeOf(Value value) {
     std::optional<int64_t> axis = throughUnits(reshape, below->axis);
     return axis ? std::optional(Place{*axis, below->offset}) : std::nullopt;
   }
-  std::optional<mlir::IntegerAttr> more = splatOf<mlir::IntegerAttr>(op->getOperand(1));
-  return more ? std::optional(Place{below->axis, below->offset + more->getInt()}) : std::nullopt;
+  std::optional<double> more = numberOf(op->getOperand(1));
+  return more ? std::optional(Place{below->axis, below->offset + static_cast<int64_t>(*more)}) : std::nullopt;
 }
 
 /// Whether an element of bool [..., T, T] says that its last index is at most the one before it; `true`: that it is
@@ -198,10 +187,10 @@ void recover(DotGeneralOp shares) {
   if (!softmax || !softmax->hasOneUse())
     return;
   int64_t rank = rankOf(softmax);
-  mlir::Type element = llvm::cast<mlir::RankedTensorType>(softmax.getType()).getElementType();
+  mlir::Type element = elementOf(softmax);
   if ((rank != 3 && rank != 4) || static_cast<int64_t>(softmax.getAxis()) != rank - 1 ||
       !(element.isF32() || element.isF64()) || !isProduct(shares, rank, {rank - 1, rank - 2}) ||
-      llvm::cast<mlir::RankedTensorType>(shares.getType()).getElementType() != element)
+      elementOf(shares) != element)
     return;
   std::optional<Scores> scores = scoresOf(shares, softmax, rank);
   if (!scores)
@@ -214,9 +203,7 @@ void recover(DotGeneralOp shares) {
   Value value = asHeads(e, asRows(e, shares.getRhs(), shares.getRhsContract()[0] == rank - 1));
   AttentionOptions options;
   options.causal = scores->causal;
-  Inferred inferred = inferAttention(llvm::cast<mlir::RankedTensorType>(query.getType()),
-                                     llvm::cast<mlir::RankedTensorType>(key.getType()),
-                                     llvm::cast<mlir::RankedTensorType>(value.getType()), options);
+  Inferred inferred = inferAttention(tensorOf(query), tensorOf(key), tensorOf(value), options);
   if (!inferred)
     return;
   auto attention = e.create<AttentionOp>(inferred.type, mlir::Type(), query, key, value, Value(), Value(),

@@ -2,6 +2,7 @@
 #include "frontend/language/DeriveStep.h"
 #include "ir/Classes.h"
 #include "ir/Recover.h"
+#include "ir/Values.h"
 
 #include "mlir/IR/AttrTypeSubElements.h"
 #include "mlir/IR/IRMapping.h"
@@ -94,10 +95,8 @@ bool StepDeriver::visit(mlir::Operation &op) {
       .Case([&](ScanOp scan) { return visitScan(scan); })
       .Case([&](ReduceOp reduce) { return visitOverOthers(op, reduce.getAxes(), true); })
       .Case([&](ArgReduceOp reduce) { return visitOverOthers(op, {static_cast<int64_t>(reduce.getAxis())}, true); })
-      .Case<LayerNormOp, RmsNormOp, TopKOp>([&](auto) {
-        int64_t rank = llvm::cast<mlir::RankedTensorType>(op.getOperand(0).getType()).getRank();
-        return visitOverOthers(op, {rank - 1}, false);
-      })
+      .Case<LayerNormOp, RmsNormOp, TopKOp>(
+          [&](auto) { return visitOverOthers(op, {rankOf(op.getOperand(0)) - 1}, false); })
       .Case([&](ReverseOp reverse) { return visitOverOthers(op, reverse.getAxes(), false); })
       .Case<ReluOp, SiluOp, SoftplusOp, GeluOp>([&](auto) { return visitElementwise(op); })
       .Default([&](mlir::Operation *other) {
@@ -133,7 +132,7 @@ bool StepDeriver::visitIota(IotaOp op) {
   mlir::OpBuilder b(op->getContext());
   b.setInsertionPointAfter(op);
   Emit e(b, op.getLoc());
-  mlir::Type element = llvm::cast<mlir::RankedTensorType>(op.getType()).getElementType();
+  mlir::Type element = elementOf(op);
   mlir::Value place = e.broadcastScalar(e.convertTo(position_, element), dimsOf(op.getResult()));
   mlir::Value moved = e.add(op.getResult(), place);
   op.getResult().replaceAllUsesExcept(moved, moved.getDefiningOp());
@@ -248,7 +247,7 @@ bool StepDeriver::visitConcat(ConcatOp op) {
 bool StepDeriver::visitGather(GatherOp op) {
   Axis operand = axisOf(op.getOperand()), indices = axisOf(op.getIndices());
   auto along = static_cast<Axis>(op.getAxis()), batch = static_cast<Axis>(op.getBatchDims());
-  Axis rank = llvm::cast<mlir::RankedTensorType>(op.getIndices().getType()).getRank();
+  Axis rank = rankOf(op.getIndices());
   if (operand == none && indices >= batch)
     return set(op.getResult(), along + indices - batch);
   if (operand != none && indices == (operand < batch ? operand : none) && operand != along)
@@ -258,7 +257,6 @@ bool StepDeriver::visitGather(GatherOp op) {
 
 bool StepDeriver::visitDot(DotGeneralOp op) {
   Axis lhs = axisOf(op.getLhs()), rhs = axisOf(op.getRhs());
-  auto rankOf = [](mlir::Value v) { return llvm::cast<mlir::RankedTensorType>(v.getType()).getRank(); };
   auto freeNumber = [](Axis axis, llvm::ArrayRef<int64_t> batch, llvm::ArrayRef<int64_t> contract) {
     Axis number = 0;
     for (Axis i = 0; i < axis; ++i)
@@ -290,8 +288,7 @@ bool StepDeriver::visitDot(DotGeneralOp op) {
 mlir::Value StepDeriver::cached(Emit &e, const std::string &name, mlir::Value rows) {
   SmallVector<Dim> dims = dimsOf(rows);
   dims[2] = Dim(capacity_);
-  mlir::Value cache =
-      states_.read(name, tensorType(dims, llvm::cast<mlir::RankedTensorType>(rows.getType()).getElementType()));
+  mlir::Value cache = states_.read(name, tensorType(dims, elementOf(rows)));
   mlir::Value zero = e.splatInt(position_.getType(), 0);
   mlir::Value next =
       e.create<DynamicUpdateSliceOp>(cache.getType(), cache, rows, mlir::ValueRange{zero, zero, position_, zero});
@@ -335,14 +332,13 @@ bool StepDeriver::visitScan(ScanOp op) {
   if (mlir::BlockArgument step = op.step(); !step.use_empty()) {
     mlir::OpBuilder b = mlir::OpBuilder::atBlockBegin(step.getOwner());
     Emit e(b, op.getLoc());
-    mlir::Value moved =
-        e.add(step, e.convertTo(position_, llvm::cast<mlir::RankedTensorType>(step.getType()).getElementType()));
+    mlir::Value moved = e.add(step, e.convertTo(position_, elementOf(step)));
     step.replaceAllUsesExcept(moved, moved.getDefiningOp());
   }
   for (size_t i = 0; i < op.numCarries(); ++i) {
     std::string name = "carry." + std::to_string(number_++);
     mlir::OpOperand &init = op->getOpOperand(static_cast<unsigned>(i));
-    mlir::Value before = states_.read(name, llvm::cast<mlir::RankedTensorType>(init.get().getType()));
+    mlir::Value before = states_.read(name, tensorOf(init.get()));
     if (!begins_)
       init.set(before);
     states_.write(name, op.getResult(static_cast<unsigned>(i)));
@@ -371,7 +367,7 @@ mlir::Value StepDeriver::lastOf(Emit &e, mlir::Value value) {
   for (mlir::Value operand : op->getOperands())
     map.map(operand, lastOf(e, operand));
   mlir::Operation *copy = e.b.clone(*op, map);
-  copy->getResult(0).setType(tensorType(dims, llvm::cast<mlir::RankedTensorType>(value.getType()).getElementType()));
+  copy->getResult(0).setType(tensorType(dims, elementOf(value)));
   return copy->getResult(0);
 }
 

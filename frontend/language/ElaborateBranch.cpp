@@ -44,13 +44,7 @@ public:
       Value zeros = Value::tensorOf(e_.emit(range_).splatLike(value.tensor, 0));
       return side == 0 ? result(value, zeros) : result(zeros, value);
     }
-    if (!value.items)
-      return value;
-    Value copy = value;
-    copy.items = std::make_shared<std::vector<Value>>();
-    for (const Value &item : *value.items)
-      copy.items->push_back(only(side, item));
-    return copy;
+    return mapped(value, [&](const Value &item) { return only(side, item); });
   }
 
   /// Ends both blocks, and makes the op of them where the builder stands.
@@ -71,16 +65,21 @@ public:
   Value filled(const Value &value) {
     if (value.isTensor() && !value.tensor)
       return Value::tensorOf(results_[static_cast<unsigned>(value.number)], value.origins);
+    return mapped(value, [&](const Value &item) { return filled(item); });
+  }
+
+private:
+  /// A list with its items made anew; anything else as it is.
+  static Value mapped(const Value &value, llvm::function_ref<Value(const Value &)> each) {
     if (!value.items)
       return value;
     Value copy = value;
     copy.items = std::make_shared<std::vector<Value>>();
     for (const Value &item : *value.items)
-      copy.items->push_back(filled(item));
+      copy.items->push_back(each(item));
     return copy;
   }
 
-private:
   std::optional<Value> joinLists(const Value &first, const Value &second) {
     if (first.items->size() != second.items->size() || (first.names == nullptr) != (second.names == nullptr) ||
         (first.names && *first.names != *second.names))

@@ -175,21 +175,21 @@ assignedStates(const Entry &entry, const std::map<Variable *, Value> &before, co
   return assigned;
 }
 
-/// Names that the statements set.
-static void markNames(const std::vector<StmtPtr> &body, const std::function<void(const std::string &, Range)> &mark) {
-  std::function<void(const Expr &)> names = [&](const Expr &expr) {
-    if (expr.kind == ExprKind::Name)
-      mark(expr.text, expr.range);
-    if (expr.kind == ExprKind::Tuple || expr.kind == ExprKind::List)
-      for (const ExprPtr &child : expr.children)
-        if (child)
-          names(*child);
-  };
+void markTarget(const Expr &target, const Mark &mark) {
+  if (target.kind == ExprKind::Name)
+    mark(target.text, target.range);
+  if (target.kind == ExprKind::Tuple || target.kind == ExprKind::List)
+    for (const ExprPtr &child : target.children)
+      if (child)
+        markTarget(*child, mark);
+}
+
+void markNames(const std::vector<StmtPtr> &body, const Mark &mark) {
   for (const StmtPtr &inner : body) {
     if (inner->target && inner->kind != StmtKind::Assert)
-      names(*inner->target);
+      markTarget(*inner->target, mark);
     if (inner->kind == StmtKind::Yield)
-      names(*inner->value);
+      markTarget(*inner->value, mark);
     markNames(inner->body, mark);
     markNames(inner->otherwise, mark);
   }
@@ -199,12 +199,8 @@ static void markNames(const std::vector<StmtPtr> &body, const std::function<void
 void Elaborator::failLoop(const Stmt &statement, Frame &frame, ScanBody *body) {
   auto poison = [&](const std::string &name, Range range) { frame.locals[name] = {Value::error(), range}; };
   markNames(statement.body, poison);
-  const Expr *carried = statement.target.get();
-  if (carried && carried->kind == ExprKind::Name)
-    poison(carried->text, carried->range);
-  for (size_t i = 0; carried && i < carried->children.size(); ++i)
-    if (carried->child(i).kind == ExprKind::Name)
-      poison(carried->child(i).text, carried->child(i).range);
+  if (statement.target)
+    markTarget(*statement.target, poison);
   if (body)
     bury(*body);
   entry_->failed = true;

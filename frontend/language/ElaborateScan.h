@@ -39,4 +39,10 @@ inline mlir::Value argumentOf(const Entry &entry, const Variable &variable) {
   return table.at(variable.index).second;
 }
 
+using Mark = std::function<void(const std::string &name, Range range)>;
+/// The names in a target: one, or those of a tuple or list.
+void markTarget(const Expr &target, const Mark &mark);
+/// Names that the statements set, those of loops and branches among them too.
+void markNames(const std::vector<StmtPtr> &body, const Mark &mark);
+
 } // namespace kiln::language

@@ -1,5 +1,5 @@
 // Execution of statements.
-#include "frontend/language/Elaborate.h"
+#include "frontend/language/ElaborateScan.h"
 #include "frontend/language/Limits.h"
 #include "frontend/language/Parts.h"
 
@@ -30,17 +30,18 @@ static void markError(const Expr &target, Frame &frame) {
       markError(*child, frame);
 }
 
+static bool mayReturn(const std::vector<StmtPtr> &body) {
+  return llvm::any_of(body, [](const StmtPtr &statement) {
+    return statement->kind == StmtKind::Return || mayReturn(statement->body) || mayReturn(statement->otherwise);
+  });
+}
+
 /// Where a condition could not be decided, everything that its branches set is unknown from here on.
 static void markAssigned(const std::vector<StmtPtr> &body, Frame &frame) {
-  for (const StmtPtr &statement : body) {
-    if (statement->kind == StmtKind::Assign)
-      markError(*statement->target, frame);
-    if (statement->kind == StmtKind::Return && frame.mayReturn && frame.loopDepth == 0) {
-      frame.result = Value::error();
-      frame.returned = true;
-    }
-    markAssigned(statement->body, frame);
-    markAssigned(statement->otherwise, frame);
+  markNames(body, [&](const std::string &name, Range range) { frame.locals[name] = {Value::error(), range}; });
+  if (frame.mayReturn && frame.loopDepth == 0 && mayReturn(body)) {
+    frame.result = Value::error();
+    frame.returned = true;
   }
 }
 

@@ -70,7 +70,7 @@ LogicalResult ifRule(IfOp op, Backward &b) {
     b.builder.setInsertionPointToEnd(&regions[side].front());
     SmallVector<Value> yields;
     for (auto [index, value] : llvm::enumerate(captured))
-      if (Value g = gradients[side][index]; g || llvm::is_contained(useful, value))
+      if (Value g = gradients[side][index]; g || gradients[1 - side][index])
         yields.push_back(g ? g : b.emit(op).splatLike(value, 0));
     b.builder.create<YieldOp>(op.getLoc(), yields);
   }

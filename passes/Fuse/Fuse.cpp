@@ -9,6 +9,7 @@
 #include "passes/support/Composites.h"
 
 #include "ir/Build.h"
+#include "ir/Values.h"
 
 #include "mlir/IR/Dominance.h"
 #include "mlir/IR/PatternMatch.h"
@@ -95,10 +96,7 @@ static void widenWhereRead(mlir::Block &block) {
 }
 
 static bool isSplatZero(mlir::Value value) {
-  auto constant = value.getDefiningOp<ConstantOp>();
-  auto dense = constant ? llvm::dyn_cast<mlir::DenseElementsAttr>(constant.getValue()) : nullptr;
-  return dense && dense.isSplat() && llvm::isa<mlir::FloatType>(dense.getElementType()) &&
-         dense.getSplatValue<llvm::APFloat>().isZero();
+  return llvm::isa<mlir::FloatType>(elementOf(value)) && splatValue(value) == 0.0;
 }
 
 // The backward half of a relu asks where the operand was not above zero. The result knows as well (for NaN too), and it

@@ -3,14 +3,10 @@
 
 #include "ir/Bounds.h"
 #include "ir/Build.h"
+#include "ir/Values.h"
 
 namespace kiln {
 
-inline mlir::RankedTensorType tensorOf(mlir::Value value) {
-  return llvm::cast<mlir::RankedTensorType>(value.getType());
-}
-inline mlir::Type elementOf(mlir::Value value) { return tensorOf(value).getElementType(); }
-inline int64_t rankOf(mlir::Value value) { return tensorOf(value).getRank(); }
 inline bool isFloatTensor(mlir::Type type) {
   auto tensor = llvm::dyn_cast<mlir::RankedTensorType>(type);
   return tensor && llvm::isa<mlir::FloatType>(tensor.getElementType());
@@ -22,9 +18,6 @@ llvm::SmallVector<int64_t> axesUpTo(int64_t count);
 llvm::SmallVector<int64_t> otherAxes(int64_t rank, llvm::ArrayRef<int64_t> axes);
 bool isIdentity(llvm::ArrayRef<int64_t> permutation);
 llvm::SmallVector<int64_t> inverted(llvm::ArrayRef<int64_t> permutation);
-
-/// A constant's value where it is the same for all elements; nullopt for anything else.
-std::optional<double> splatValue(mlir::Value value);
 
 /// About how many bytes a tensor has, for decisions, not for sizes: symbols at their bounds (a function's kiln.bounds),
 /// those without one counting as 64.

@@ -7,10 +7,10 @@
 namespace kiln::cpu {
 
 static auto attributes(const Op &op) {
-  return std::tie(op.axes, op.axis, op.batchDims, op.stream, op.k, op.groups, op.slidingWindow, op.reverse, op.exclusive, op.descending,
-                  op.predicate, op.combine, op.starts, op.lowExtents, op.highExtents, op.extent, op.strides,
-                  op.interior, op.window, op.low, op.high, op.inputDilation, op.filterDilation, op.lhsBatch,
-                  op.rhsBatch, op.lhsContract, op.rhsContract, op.bytes, op.causal, op.scale);
+  return std::tie(op.axes, op.axis, op.batchDims, op.stream, op.k, op.groups, op.slidingWindow, op.reverse,
+                  op.exclusive, op.descending, op.predicate, op.combine, op.starts, op.lowExtents, op.highExtents,
+                  op.extent, op.strides, op.interior, op.window, op.low, op.high, op.inputDilation, op.filterDilation,
+                  op.lhsBatch, op.rhsBatch, op.lhsContract, op.rhsContract, op.bytes, op.causal, op.scale);
 }
 
 static bool same(const Graph &graph, const Op &a, const Op &b) {
