@@ -55,11 +55,11 @@ void addWeights(llvm::SHA256 &hash, const WeightSet &weights) {
 absl::StatusOr<std::string> programFolder() {
   const std::string &folder = cacheFolder();
   if (folder.empty())
-    return absl::FailedPreconditionError("no folder for built programs: set XDG_CACHE_HOME or HOME, or use `kiln build "
-                                         "-o PROGRAM`");
+    return absl::FailedPreconditionError("no folder for built programs: set KILN_CACHE_DIR, XDG_CACHE_HOME or HOME, or "
+                                         "use `kiln build -o PROGRAM`");
   if (std::error_code error = llvm::sys::fs::create_directories(folder))
     return absl::UnavailableError(absl::StrCat("cannot create ", folder, ": ", error.message(),
-                                               "; set XDG_CACHE_HOME to a folder that can be written"));
+                                               "; set KILN_CACHE_DIR to a folder that can be written"));
   return folder;
 }
 
@@ -119,7 +119,7 @@ bool CacheEntry::intact() const {
 }
 
 void CacheEntry::open() {
-  if (llvm::sys::fs::exists(path_))
+  if (llvm::sys::fs::exists(path_) && !intact())
     std::fprintf(stderr, "kiln: the program in the cache is not as it was built (%s); building it again\n",
                  path_.c_str());
   if (seal_ >= 0)

@@ -30,7 +30,7 @@ public:
 
   /// Is it there, as it was built?
   bool intact() const;
-  /// It is going to be built: until seal() there is none.
+  /// It is going to be built: until seal() there is none. Says so of one that is there and not intact.
   void open();
   absl::Status seal();
 

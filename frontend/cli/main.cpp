@@ -101,11 +101,9 @@ void addCompileOptions(CLI::App *app, kiln::ModelOptions &options, RawOptions &r
 }
 
 /// For what ends in a program.
-void addCacheOption(CLI::App *app, kiln::ModelOptions &options) {
+void addCacheOption(CLI::App *app, kiln::ModelOptions &options, const char *description) {
   options.cache = true;
-  app->add_flag_callback(
-      "--no-cache", [&options] { options.cache = false; },
-      "take nothing from earlier builds, and keep nothing for later ones");
+  app->add_flag_callback("--no-cache", [&options] { options.cache = false; }, description);
 }
 
 int checkBackendOptions(const std::vector<std::string> &options) {
@@ -155,7 +153,7 @@ CLI::App *addBuild(CLI::App &app, kiln::ModelOptions &options, RawOptions &raw, 
                    kiln::ApartOptions &apartness) {
   CLI::App *build = app.add_subcommand("build", "compile a model to a program");
   addCompileOptions(build, options, raw, apartness);
-  addCacheOption(build, options);
+  addCacheOption(build, options, "take nothing from earlier builds, and keep nothing for later ones");
   build->add_option("-o,--output", emit.output, "the program to write (default: the model file's name without .kiln)");
   build
       ->add_option(
@@ -172,7 +170,7 @@ std::vector<CLI::App *> addProgramCommands(CLI::App &app, kiln::ModelOptions &op
   for (const char *name : {"train", "eval", "grad", "run", "generate", "bench", "info"}) {
     CLI::App *command = app.add_subcommand(name, std::string("build into the cache, then run the program's ") + name);
     addCompileOptions(command, options, raw, apartness);
-    addCacheOption(command, options);
+    addCacheOption(command, options, "take nothing from earlier builds: the program in the cache is built anew");
     command->allow_extras();
     command->footer("Other options go to the program: see `PROGRAM " + std::string(name) + " --help`.");
     if (command->get_name() == "bench") {

@@ -2,6 +2,7 @@
 #include "frontend/export/Onnx.h"
 
 #include "frontend/export/Ops.h"
+#include "ir/Classes.h"
 #include "passes/Decompose/Decompose.h"
 #include "passes/Simplify/Simplify.h"
 #include "runtime/support/Tensor.h"
@@ -145,34 +146,28 @@ absl::Status Exporter::weight(mlir::Value argument, const std::string &name) {
   const TensorView *found = weights_.find(name);
   if (!found)
     return absl::NotFoundError(absl::StrCat("the weights have no tensor '", name, "', which the function uses"));
-  if (!llvm::equal(found->shape, type.getShape()))
-    return absl::InvalidArgumentError(absl::StrCat("the tensor '", name, "' of the weights has another shape"));
-  DataType wanted = dataTypeOf(type.getElementType());
-  auto isFloatDtype = [](kiln_dtype dtype) { return isFloat(dtype); };
-  kiln_dtype own = type.getElementType().isF64()    ? KILN_F64
-                   : type.getElementType().isF32()  ? KILN_F32
-                   : type.getElementType().isBF16() ? KILN_BF16
-                   : type.getElementType().isF16()  ? KILN_F16
-                                                    : found->dtype;
+  kiln_dtype wanted = dtypeOf(type.getElementType()).value();
+  auto misfit = [&](const std::string &why) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the tensor '", name, "' of the weights does not fit the model: expected ",
+                     describeType(wanted, type.getShape()), ", found ", describeType(found->dtype, found->shape),
+                     why.empty() ? "" : ": ", why));
+  };
+  if (!llvm::equal(found->shape, type.getShape()) || isFloat(found->dtype) != isFloat(wanted))
+    return misfit("");
+  Tensor converted;
   TensorView view = *found;
-  std::string widened;
-  if (own != found->dtype) {
-    if (!isFloatDtype(found->dtype))
-      return absl::InvalidArgumentError(absl::StrCat("the tensor '", name, "' of the weights is of another type"));
-    int64_t count = countElements(found->shape).value_or(0);
-    widened.resize(static_cast<size_t>(count) * dtypeSize(own));
-    for (int64_t i = 0; i < count; ++i)
-      storeNumber(own, widened.data(), i, loadNumber(found->dtype, found->data, i));
-    view.dtype = own;
-    view.data = reinterpret_cast<const uint8_t *>(widened.data());
-    view.bytes = widened.size();
-  } else if (!isFloatDtype(own) && dtypeSize(own) * 8 != std::max(8u, type.getElementTypeBitWidth())) {
-    return absl::InvalidArgumentError(absl::StrCat("the tensor '", name, "' of the weights is of another type"));
+  if (found->dtype != wanted) {
+    converted = Tensor(name, wanted, found->shape);
+    if (std::string why;
+        !convertElements(found->dtype, found->data, wanted, converted.memory.data(), converted.count(), why))
+      return misfit(why);
+    view = converted.view();
   }
   std::string_view bytes(reinterpret_cast<const char *>(view.data), view.bytes);
-  bool outside = !options_.externalFile.empty() && widened.empty() && view.bytes >= 1024;
-  initializers_.push_back(
-      tensor(name, wanted, view.shape, bytes, outside ? options_.externalFile : std::string(), offset_));
+  bool outside = !options_.externalFile.empty() && view.data == found->data && view.bytes >= 1024;
+  initializers_.push_back(tensor(name, dataTypeOf(type.getElementType()), view.shape, bytes,
+                                 outside ? options_.externalFile : std::string(), offset_));
   if (outside) {
     file_.external.push_back(view);
     offset_ += (view.bytes + kExternalAlignment - 1) / kExternalAlignment * kExternalAlignment;

@@ -27,8 +27,8 @@ struct File {
 constexpr uint64_t kExternalAlignment = 4096;
 
 /// `module`: as imported (docs/architecture.md); it is changed. `weights`: values of the parameters and persistent
-/// states that the function uses, by their names; they are widened where they are narrower than declared. An error
-/// names the op that ONNX does not have, and its line.
+/// states that the function uses, by their names; those of another width than declared are converted where every value
+/// fits (as loadTensors does), all else is refused. An error names the op that ONNX does not have, and its line.
 absl::StatusOr<File> exportOnnx(mlir::ModuleOp module, const Safetensors &weights, const Options &options);
 
 /// The table of the dialect's ops and what each becomes, as Markdown.

@@ -77,9 +77,13 @@ std::string Call::number(size_t index, int64_t rank) {
 }
 
 std::string Call::setting(size_t index, int64_t rank) {
-  const Value &value = in(index);
-  bool isNumber = value.initial && value.isSingle() && value.rank() <= rank;
-  return isNumber ? elementText(value.initial->front(), value.dtype) : number(index, rank);
+  Value value = in(index);
+  if (!value.initial || !value.isSingle())
+    return number(index, rank);
+  if (value.rank() <= rank)
+    return elementText(value.initial->front(), value.dtype);
+  value.text = "", value.known = value.initial, value.constant = nullptr; // of this copy alone
+  return importer.tensor(value);
 }
 
 std::string Call::tensor(size_t index) { return importer.tensor(in(index)); }

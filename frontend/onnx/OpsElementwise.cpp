@@ -24,12 +24,15 @@ static void modulo(Call &call) {
 
 static void power(Call &call) {
   Value base = call.in(0);
-  Value &exponent = call.in(1);
-  if (exponent.initial && exponent.isSingle())
-    exponent.known = exponent.initial, exponent.constant = nullptr; // a power is no weight
-  std::vector<std::string> xs = call.operands();
+  const Value &exponent = call.in(1);
+  bool isSetting = exponent.initial && exponent.isSingle(); // a power is no weight
+  std::vector<std::string> xs;
+  if (isSetting)
+    xs = {call.tensor(0), call.setting(1, base.rank())};
+  else
+    xs = call.operands();
   std::string to = std::string(".to(") + dtypeName(base.dtype) + ")";
-  bool isNumber = exponent.text.empty() && xs[1] != call.tensor(1);
+  bool isNumber = isSetting ? exponent.rank() <= base.rank() : exponent.text.empty() && xs[1] != call.tensor(1);
   if (isFloat(base.dtype))
     return call.set(0, xs[0] + " ** " + xs[1] + (isNumber || exponent.dtype == base.dtype ? "" : to));
   // Powers of integers are exact in f64 as far as most of them go.

@@ -393,32 +393,51 @@ static void globalLpPool(Call &call) {
 
 //===-- Normalisation --------------------------------------------------------------------------------------------===//
 
+/// The state that a running statistic is. What others read as a number stays one to them.
+static Value statistic(Call &call, size_t index) {
+  Value &bound = call.in(index);
+  Value number = bound;
+  Value &state = bound.constant ? bound : number;
+  if (!bound.constant) {
+    state.constant = bound.counted;
+    state.known = nullptr;
+  }
+  state.statistic = true;
+  call.importer.tensor(state);
+  return state;
+}
+
 /// By the batch's statistics in training, which the running ones, states of the model, follow.
 static void trainedBatchNorm(Call &call, double epsilon, double momentum) {
   std::string out = "trained_batch_norm(" + call.tensor(0) + ", " + call.tensor(1) + ", " + call.tensor(2);
   std::vector<std::string> results = {call.resultName(0)};
-  for (size_t i = 3; i < 5; ++i) {
-    call.in(i).statistic = true;
-    results.push_back(call.tensor(i));
-    out += ", " + results.back();
+  std::vector<Value> states = {statistic(call, 3), statistic(call, 4)};
+  for (const Value &state : states) {
+    results.push_back(state.text);
+    out += ", " + state.text;
   }
   out += (epsilon == 1e-5F ? "" : keyword("epsilon", numberText(epsilon)));
   out += (momentum == 0.9F ? "" : keyword("momentum", numberText(momentum)));
   call.importer.write(results, out + ")");
   call.alias(0, call.typed(results[0]));
   for (size_t i = 1; i < 3; ++i)
-    call.alias(i, call.in(i + 2));
+    call.alias(i, states[i - 1]);
 }
 
 static void batchNorm(Call &call) {
   double epsilon = call.number("epsilon", 1e-5F);
   double momentum = call.number("momentum", 0.9F);
   call.integer("spatial", 1);
-  if (call.integer("training_mode", 0) != 0 && !call.importer.forTraining())
+  bool inTraining = call.integer("training_mode", 0) != 0;
+  if (inTraining && !call.importer.forTraining())
     refuse("it is in training mode, which a recipe of Kiln's decides: --train");
-  bool counted = call.in(3).constant && call.in(4).constant;
+  auto isCounted = [&](size_t i) { return call.in(i).constant || call.in(i).counted; };
+  bool counted = isCounted(3) && isCounted(4);
   if (call.importer.forTraining() && counted)
     return trainedBatchNorm(call, epsilon, momentum);
+  if (inTraining)
+    refuse("it is in training mode, and its running mean and variance, '" + call.node.inputs[3] + "' and '" +
+           call.node.inputs[4] + "', are no initializers, which a state of the model could begin with");
   std::string out = "batch_norm(" + call.tensor(0);
   call.in(3).trained = call.in(4).trained = false; // statistics that were measured
   for (size_t i = 1; i < 5; ++i)

@@ -1,5 +1,6 @@
 // A model that is to be trained: which constants are its weights, and the recipe behind its text.
 #include "frontend/onnx/Importer.h"
+#include "runtime/support/Json.h"
 
 #include <algorithm>
 #include <cstring>
@@ -9,13 +10,36 @@ namespace kiln::onnx {
 //===-- Weights --------------------------------------------------------------------------------------------------===//
 
 /// A name that an exporter has made up for a constant of its own: no parameter of the model that it was given.
-static bool isExporters(const std::string &name) {
-  if (name.starts_with("val_") || name.starts_with("onnx::") || name.starts_with("/"))
-    return true;
-  for (const char *mark : {":", "_output_", "Constant", "const_", "scalar", "lifted"})
-    if (name.find(mark) != std::string::npos)
+/// docs/onnx.md says what counts ("Training it further").
+static bool isExporters(std::string_view name) {
+  for (const char *begins : {"/", "onnx::", "ConstantFolding/"})
+    if (name.starts_with(begins))
       return true;
-  return false;
+  auto drop = [&](std::string_view end) { name.remove_suffix(name.ends_with(end) ? end.size() : 0); };
+  auto isNumbered = [&] { // and the number taken off
+    size_t size = name.find_last_not_of("0123456789") + 1;
+    bool numbered = size < name.size();
+    name = name.substr(0, size);
+    return numbered;
+  };
+  auto isOneOf = [&](std::initializer_list<std::string_view> all) {
+    return std::find(all.begin(), all.end(), name) != all.end();
+  };
+  drop(":0"); // each tensor's of TensorFlow, weights' too
+  if (size_t scope = name.rfind('/'); scope != name.npos && name.substr(scope + 1).starts_with("Const"))
+    name = name.substr(scope + 1);
+  if (isOneOf({"Const", "scalar_tensor", "scalar_tensor_default"}))
+    return true;
+  if (!isNumbered() && !name.ends_with("_cast"))
+    return false;
+  if (size_t cast = name.rfind("_cast"); cast != name.npos && name.starts_with("const_")) { // const_14_cast_2
+    name = name.substr(0, cast);
+    if (!isNumbered())
+      return false;
+  }
+  return name.ends_with("_output_") || name == "lifted_tensor_" || name.ends_with(".lifted_tensor_") ||
+         isOneOf({"val_", "const_", "Const_", "scalar_tensor_", "scalar_tensor_default_", "_lifted_tensor_constant",
+                  "const_fold_opt__"});
 }
 
 static bool isUniform(const Constant &constant, kiln_dtype dtype) {
@@ -40,7 +64,7 @@ Value Importer::constantValue(const std::shared_ptr<Constant> &constant) const {
     Element number(loadNumber(value.dtype, first.data(), 0));
     if (constant->count() <= kMostKnown) {
       value.known = std::make_shared<std::vector<Element>>(constant->count(), number);
-      value.constant = nullptr;
+      value.counted = std::move(value.constant);
     }
     value.trained = false;
     return value;
@@ -177,7 +201,7 @@ std::string Importer::recipe() {
   std::string note = out_.lossIsOpen ? "    # is it mse, mae, bce, cross_entropy, …? docs/nn.md has them\n" : "\n";
   return "\ntrain " + options_.name + ":\n    data      = safetensors(\"data.safetensors\"" + fields + ", " + target +
          ")    # each with an axis in front: the step\n    loss      = " + loss + note +
-         "    optimizer = Adam(lr=1e-4)\n    weights   = \"" + options_.weights + "\"\n    steps     = 100\n";
+         "    optimizer = Adam(lr=1e-4)\n    weights   = " + jsonQuote(options_.weights) + "\n    steps     = 100\n";
 }
 
 } // namespace kiln::onnx

@@ -35,6 +35,8 @@ struct Value {
   /// Of what is trained: the elements that it begins with. An op that asks for its settings may have them; nothing is
   /// computed of them when the model is read.
   std::shared_ptr<const std::vector<Element>> initial;
+  /// Of a number by a name that an exporter made up: the initialiser, which a batch norm's statistic stays.
+  std::shared_ptr<const Constant> counted;
   std::string wish;                                ///< what to call it
   std::shared_ptr<const std::vector<Value>> items; ///< of a sequence of tensors, which is no tensor itself
   bool failed = false, trained = true;

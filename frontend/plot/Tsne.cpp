@@ -30,9 +30,9 @@ void call(std::vector<std::string> arguments, const TemporaryFolder &folder) {
   for (std::string &argument : arguments)
     argv.push_back(argument.data());
   argv.push_back(nullptr);
-  std::string cache = "XDG_CACHE_HOME=" + folder.path();
+  std::string cache = "KILN_CACHE_DIR=" + folder.file("cache");
   for (char **one = environ; *one; ++one)
-    if (std::strncmp(*one, "XDG_CACHE_HOME=", 15) != 0)
+    if (std::strncmp(*one, "KILN_CACHE_DIR=", 15) != 0)
       environment.push_back(*one);
   environment.insert(environment.end(), {cache.data(), nullptr});
   posix_spawn_file_actions_t actions;

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <sstream>
 
 namespace kiln::onnx {
@@ -278,6 +279,73 @@ TEST(OnnxText, LinesKnowTheirNodes) {
   ASSERT_EQ(found.size(), 2u) << imported.text;
   EXPECT_EQ(found[0], "b = abs(relu(x))  # nodes 'the_Relu' to 'the_Abs'");
   EXPECT_EQ(found[1], "y = exp(b + b) - b  # nodes 'the_Add' to 'the_Sub'");
+}
+
+/// The text to train of y = these nodes, between whose inputs are x: f32[2, 3] and these tensors of zeros.
+std::string trained(const std::vector<std::string> &all, const std::map<std::string, std::vector<int64_t>> &tensors,
+                    const std::string &weights = "w.safetensors") {
+  std::string more;
+  for (const auto &[name, shape] : tensors)
+    more += text(5, tensor(name, 1, shape, floats(shape.empty() ? 1 : static_cast<size_t>(shape[0]))));
+  std::string out, bytes = between(all, more); // which the model points into
+  Model model = Model::parse(bytes, "");
+  Imported imported = importModel(model, {"Model", {}, {}, true, weights});
+  for (const std::string &problem : imported.problems)
+    out += problem + "\n";
+  return out + imported.text;
+}
+
+TEST(OnnxTraining, WhatAnExporterNamedIsNoWeight) {
+  auto isWeight = [](const std::string &name) {
+    return trained({node("Add", {"x", name}, {"y"})}, {{name, {3}}}).find("parameter(") != std::string::npos;
+  };
+  for (const char *made :
+       {"val_7", "onnx::Mul_45", "/norm/Constant_output_0", "/Mul_3_output_0", "Mul_output_0", "lifted_tensor_0",
+        "part.lifted_tensor_12", "_lifted_tensor_constant0", "scalar_tensor", "scalar_tensor_default_1", "const_14",
+        "const_14_cast", "const_14_cast_2", "jax2tf_f_/Const_8:0", "Const:0", "ConstantFolding/x/truediv_recip:0",
+        "const_fold_opt__211"})
+    EXPECT_FALSE(isWeight(made)) << made;
+  for (const char *given :
+       {"scalar_mix.weight", "dense/kernel:0", "model/bias/ReadVariableOp:0", "const_scale", "uplifted.bias",
+        "val_head.bias", "gru_output_0.bias", "ConstantScale.weight", "block/Constraint:0", "const", "weight_cast"})
+    EXPECT_TRUE(isWeight(given)) << given;
+}
+
+TEST(OnnxTraining, ABatchNormsStatisticsCountWhateverTheirNames) {
+  std::map<std::string, std::vector<int64_t>> tensors = {{"w", {3}}, {"b", {3}}, {"val_1", {3}}, {"val_2", {3}}};
+  std::string norm = node("BatchNormalization", {"x", "w", "b", "val_1", "val_2"}, {"n"});
+  std::string add = node("Add", {"x", "val_1"}, {"a"});
+  for (const auto &all : {std::vector{norm, add, node("Add", {"n", "a"}, {"y"})},
+                          std::vector{add, norm, node("Add", {"n", "a"}, {"y"})}}) {
+    std::string found = trained(all, tensors);
+    EXPECT_SAYS(found, "val_1 = state(f32[3], persistent)");
+    EXPECT_SAYS(found, "val_2 = state(f32[3], persistent)");
+    EXPECT_SAYS(found, "val_1, val_2 = trained_batch_norm(x, w, b, val_1, val_2)");
+    EXPECT_SAYS(found, "x + full(3, 0.0, dtype=f32)"); // to others it is the number that it was
+  }
+}
+
+TEST(OnnxTraining, ABatchNormInTrainingHasStatisticsOfTheFile) {
+  std::string found = trained({node("Abs", {"m"}, {"mean"}), node("BatchNormalization", {"x", "w", "b", "mean", "v"},
+                                                                  {"y"}, attribute("training_mode", 1))},
+                              {{"w", {3}}, {"b", {3}}, {"m", {3}}, {"v", {3}}});
+  EXPECT_SAYS(found, "it is in training mode, and its running mean and variance, 'mean' and 'v', are no initializers");
+}
+
+TEST(OnnxTraining, APowerIsANumberAndAWeightStaysOne) {
+  std::string power = node("Pow", {"x", "p"}, {"a"}), product = node("Mul", {"x", "p"}, {"b"}),
+              sum = node("Add", {"a", "b"}, {"y"});
+  for (const auto &all : {std::vector{power, product, sum}, std::vector{product, power, sum}}) {
+    std::string found = trained(all, {{"p", {}}});
+    EXPECT_SAYS(found, "p = parameter(f32)");
+    EXPECT_SAYS(found, "x ** 0.0");
+    EXPECT_SAYS(found, "x * p");
+  }
+}
+
+TEST(OnnxTraining, TheWeightsPathIsQuoted) {
+  EXPECT_SAYS(trained({node("Relu", {"x"}, {"y"})}, {}, "a\"b\\c.safetensors"),
+              "weights   = \"a\\\"b\\\\c.safetensors\"\n");
 }
 
 TEST(OnnxOptions, DimensionsThatAreNumbersOrExpressions) {
