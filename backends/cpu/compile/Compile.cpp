@@ -29,6 +29,7 @@ struct Unit {
   const kiln_kernel *kernel = nullptr;
   size_t size = 0; // its ops
   std::string digest;
+  std::string symbol; // its functions are called after it; a hash of what the kernel is, so that equal ones are one
   Compiled compiled;
   bool found = false; // as it was kept
   std::string error;
@@ -44,17 +45,36 @@ struct Job {
 };
 
 /// What is made once for a thread's modules.
-struct Worker {
-  MLIRContext context{MLIRContext::Threading::DISABLED};
-  std::unique_ptr<llvm::TargetMachine> generator;
-  std::unique_ptr<LoweringPatterns> patterns;
-
+class Worker {
+public:
   explicit Worker(const Machine &machine) {
     std::string none; // the target has been looked at
     generator = createTargetMachine(machine, none);
-    loadDialects(context);
-    patterns = std::make_unique<LoweringPatterns>(context);
   }
+
+  std::unique_ptr<llvm::TargetMachine> generator;
+
+  // On first use: where all is kept, nothing is lowered.
+  MLIRContext &context() { return lowering().context; }
+  const LoweringPatterns &patterns() { return *lowering().patterns; }
+
+private:
+  struct Lowering {
+    MLIRContext context{MLIRContext::Threading::DISABLED};
+    std::unique_ptr<LoweringPatterns> patterns;
+
+    Lowering() {
+      loadDialects(context);
+      patterns = std::make_unique<LoweringPatterns>(context);
+    }
+  };
+  Lowering &lowering() {
+    if (!lowering_)
+      lowering_ = std::make_unique<Lowering>();
+    return *lowering_;
+  }
+
+  std::unique_ptr<Lowering> lowering_;
 };
 
 } // namespace
@@ -87,7 +107,7 @@ static bool finish(ModuleOp module, const Machine &machine, Worker &worker, Stag
     module.print(text);
     return true;
   }
-  if (!lowerToLLVMDialect(module, *worker.patterns, error))
+  if (!lowerToLLVMDialect(module, worker.patterns(), error))
     return false;
   llvm::LLVMContext context;
   std::unique_ptr<llvm::Module> lowered = lowerToLLVM(module, context, machine, *worker.generator, error);
@@ -106,8 +126,8 @@ static void compileUnit(const Job &job, Unit &unit, Worker &worker) {
     unit.error = where(graph, unit.error);
     return;
   }
-  OwningOpRef<ModuleOp> module = ModuleOp::create(UnknownLoc::get(&worker.context));
-  std::unique_ptr<KernelBuilder> builder = build(graph, *module, job.machine, unit.compiled.symbol, unit.error);
+  OwningOpRef<ModuleOp> module = ModuleOp::create(UnknownLoc::get(&worker.context()));
+  std::unique_ptr<KernelBuilder> builder = build(graph, *module, job.machine, unit.symbol, unit.error);
   if (!builder)
     return;
   Compiled &compiled = unit.compiled;
@@ -161,11 +181,12 @@ static bool buildTable(const Job &job, llvm::TargetMachine &generator, llvm::Sma
   auto *kernelType = llvm::StructType::get(pointer, pointer, i64, i64);
   llvm::SmallVector<llvm::Constant *> kernels;
   for (const auto &[name, number] : job.kernels) {
+    const std::string &symbol = job.units[number].symbol;
     const Compiled &compiled = job.units[number].compiled;
     llvm::SmallVector<llvm::Constant *> phases;
     for (int64_t i = 0; i < compiled.phases; ++i)
-      phases.push_back(llvm::ConstantStruct::get(phaseType, {function(KernelBuilder::phaseName(compiled.symbol, i)),
-                                                             function(KernelBuilder::tasksName(compiled.symbol, i))}));
+      phases.push_back(llvm::ConstantStruct::get(
+          phaseType, {function(KernelBuilder::phaseName(symbol, i)), function(KernelBuilder::tasksName(symbol, i))}));
     kernels.push_back(llvm::ConstantStruct::get(
         kernelType,
         {string(name), table(phaseType, phases), llvm::ConstantInt::get(i64, static_cast<uint64_t>(compiled.phases)),
@@ -278,7 +299,7 @@ static void collectUnits(Job &job, const kiln_program *program, uint32_t count) 
     unit.size = info.op_count;
     unit.digest = digest;
     if (artifact) {
-      unit.compiled.symbol = symbolOf(job.reader, kernel, info.op_count, digest);
+      unit.symbol = symbolOf(job.reader, kernel, info.op_count, digest);
       unit.found = job.kept.find(digest, unit.compiled);
     }
   }
@@ -319,7 +340,7 @@ static bool compileShared(const Job &job, llvm::SmallVector<char, 0> &shared, ll
   bool found = artifact && job.kept.find(digest, micro);
   onThreads(1, job.machine, [&](Worker &worker) {
     if (!found) {
-      OwningOpRef<ModuleOp> module = ModuleOp::create(UnknownLoc::get(&worker.context));
+      OwningOpRef<ModuleOp> module = ModuleOp::create(UnknownLoc::get(&worker.context()));
       Code code(*module, job.machine);
       for (const std::string &name : names)
         defineMicroKernel(code, name);

@@ -45,8 +45,11 @@ static std::string folderOf(const kiln_host &host, const std::string &compiler) 
   return given ? toString(host.cache_folder) + "/kernels" : "";
 }
 
-Kept::Kept(const kiln_host &host, const Machine &machine) : store(folderOf(host, compilerFiles())) {
-  llvm::raw_string_ostream(about) << compilerFiles() << "\n"
+Kept::Kept(const kiln_host &host, const Machine &machine) : Kept(host, machine, compilerFiles()) {}
+
+Kept::Kept(const kiln_host &host, const Machine &machine, const std::string &compiler)
+    : store(folderOf(host, compiler)) {
+  llvm::raw_string_ostream(about) << compiler << "\n"
                                   << machine.triple << "\n"
                                   << machine.cpu << "\n"
                                   << machine.targetFeatures << "\n"

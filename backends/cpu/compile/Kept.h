@@ -9,7 +9,6 @@ namespace kiln::cpu {
 
 /// A module's code, with what the table of the artifact says of it.
 struct Compiled {
-  std::string symbol; ///< its functions are called after it; a hash of what the kernel is, so that equal ones are one
   int64_t phases = 0, workerScratch = 0;
   std::set<std::string> microKernels; ///< those that it calls
   llvm::SmallVector<char, 0> code;
@@ -22,11 +21,12 @@ public:
 
   /// Of what is compiled: a hash of it, of the machine, and of the files that this compiler and LLVM are in.
   std::string digest(llvm::StringRef content) const;
-  /// `compiled.symbol` stays as it is.
   bool find(const std::string &digest, Compiled &compiled) const;
   void keep(const std::string &digest, const Compiled &compiled) const;
 
 private:
+  Kept(const kiln_host &host, const Machine &machine, const std::string &compiler);
+
   sdk::Store store;
   std::string about; ///< machine and compiler
 };

@@ -114,6 +114,13 @@ Value advance(Code &code, Value pointer, Value bytes) {
   return code.here<LLVM::GEPOp>(code.ptr, code.i8, pointer, ValueRange{bytes});
 }
 
+SmallVector<Value> rowsAt(Code &code, Value base, Value apart, int64_t count) {
+  SmallVector<Value> rows;
+  for (int64_t i = 0; i < count; ++i)
+    rows.push_back(advance(code, base, code.mul(apart, code.integer(i))));
+  return rows;
+}
+
 using Step = llvm::function_ref<SmallVector<Value>(Value p, ValueRange carried)>;
 
 /// Steps through whole lines of a, `together` of them at once; a's pointer is the last but one of what is carried.
@@ -250,9 +257,8 @@ static void edgeRows(Code &code, const EdgeShape &s, ValueRange arguments, int64
   int64_t bytes = packedBytes(s.dtype);
   Value a = arguments[0], b = arguments[1], ldb = arguments[2], c = arguments[3], ldc = arguments[4];
   Value k = arguments[5], accumulate = arguments[6];
-  SmallVector<Value> zeros(static_cast<size_t>(rows * s.columns), zeroOf(code, vector)), columns;
-  for (int64_t j = 0; j < s.columns; ++j)
-    columns.push_back(advance(code, b, code.mul(ldb, code.integer(j))));
+  SmallVector<Value> zeros(static_cast<size_t>(rows * s.columns), zeroOf(code, vector)),
+      columns = rowsAt(code, b, ldb, s.columns);
   auto sums = code.loop(code.integer(0), k, s.lanes, zeros, [&](Value p, ValueRange carried) {
     SmallVector<Value> next, right;
     for (Value column : columns)
@@ -290,7 +296,6 @@ static void defineEdge(Code &code, const EdgeShape &s, StringRef name) {
   code.endFunction();
 }
 
-/// The elements from number p on of a row of `memory`'s type, as `vector` holds them; all of them without a mask.
 Value loadAs(Code &code, VectorType vector, kiln_dtype memory, Value row, Value p, Value mask) {
   int64_t bytes = byteSize(memory), lanes = vector.getNumElements();
   Value position = code.address(row, p, bytes);
@@ -323,11 +328,7 @@ static void defineDot(Code &code, const DotShape &s, StringRef name) {
   auto arguments = code.beginFunction(name, {code.ptr, code.i64, code.ptr, code.i64, code.ptr, code.i64, code.i64}, {});
   Value a = arguments[0], lda = arguments[1], b = arguments[2], ldb = arguments[3], c = arguments[4],
         ldc = arguments[5], k = arguments[6];
-  SmallVector<Value> rowsOfA, rowsOfB;
-  for (int64_t r = 0; r < s.rows; ++r)
-    rowsOfA.push_back(advance(code, a, code.mul(lda, code.integer(r))));
-  for (int64_t j = 0; j < s.columns; ++j)
-    rowsOfB.push_back(advance(code, b, code.mul(ldb, code.integer(j))));
+  SmallVector<Value> rowsOfA = rowsAt(code, a, lda, s.rows), rowsOfB = rowsAt(code, b, ldb, s.columns);
 
   // A row against many is as fast as memory brings them. Narrow ones take as long to widen as to fetch: those of the
   // next call but one are on their way to the second level meanwhile: the first one has too few places for lines that

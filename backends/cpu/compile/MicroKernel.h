@@ -65,7 +65,6 @@ struct BlockLayout {
   kiln_dtype scale = KILN_F16;
   int64_t size = 0;
   bool halves = false, lifted = false;
-  int64_t bytesFor(int64_t elements) const { return halves ? elements / 2 : elements; }
 };
 
 /// Where rows of them lie, with the bytes between two. `minimums`: the scales again, where there are none.

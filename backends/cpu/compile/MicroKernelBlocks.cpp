@@ -49,14 +49,6 @@ void callWiden(Code &code, const BlockLayout &layout, int64_t lanes, const Block
        {from.blocks, from.apart, from.scales, from.scalesApart, from.minimums, rows, k0, k1, to, stride});
 }
 
-/// Pointers to `count` rows.
-static SmallVector<Value> rowsAt(Code &code, Value base, Value apart, int64_t count) {
-  SmallVector<Value> rows;
-  for (int64_t i = 0; i < count; ++i)
-    rows.push_back(advance(code, base, code.mul(apart, code.integer(i))));
-  return rows;
-}
-
 /// Scales or minimums from number i on.
 static Value scaleAt(Code &code, const BlockLayout &layout, Value row, Value i) {
   Value scale = code.loadHere(code.memoryType(layout.scale), code.address(row, i, byteSize(layout.scale)),
@@ -235,12 +227,7 @@ struct WordsKernel {
 
   /// Of column j the products of scales and factors from block `first` on; `lifts` gains the row's sums times minimums.
   void prepare(int64_t j, Value first, Value mask, MutableArrayRef<Value> lifts) {
-    auto load = [&](kiln_dtype dtype, Value from) -> Value {
-      Value there = code.address(from, first, byteSize(dtype));
-      Value element =
-          code.maskedLoad(code.vectorOf(code.memoryType(dtype), s.lanes), there, mask, byteSize(dtype), true);
-      return dtype == KILN_F16 ? code.here<arith::ExtFOp>(scaleVector, element).getResult() : element;
-    };
+    auto load = [&](kiln_dtype dtype, Value from) { return loadAs(code, scaleVector, dtype, from, first, mask); };
     Value product = code.here<arith::MulFOp>(load(layout.scale, scales[j]), load(KILN_F32, factors));
     code.store(product, code.address(room, code.integer(j * s.lanes), 4), 4);
     if (layout.lifted)

@@ -18,6 +18,8 @@ void storeSums(Code &code, llvm::ArrayRef<mlir::Value> sums, int64_t rows, int64
 mlir::Value intrinsic(Code &code, llvm::StringRef name, mlir::Type result, mlir::ValueRange arguments);
 /// `bytes` further.
 mlir::Value advance(Code &code, mlir::Value pointer, mlir::Value bytes);
+/// Pointers to `count` rows, `apart` bytes from each other.
+llvm::SmallVector<mlir::Value> rowsAt(Code &code, mlir::Value base, mlir::Value apart, int64_t count);
 /// The elements from number p on of a row of `memory`'s type, as `vector` holds them; all of them without a mask.
 mlir::Value loadAs(Code &code, mlir::VectorType vector, kiln_dtype memory, mlir::Value row, mlir::Value p,
                    mlir::Value mask);
