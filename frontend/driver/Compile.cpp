@@ -11,6 +11,7 @@
 #include "frontend/language/Load.h"
 #include "ir/Kiln.h"
 #include "passes/Pipelines.h"
+#include "runtime/program/BlockForm.h"
 #include "runtime/program/StoredWeights.h"
 #include "runtime/program/Weights.h"
 #include "runtime/support/CacheFolder.h"
@@ -236,21 +237,12 @@ absl::Status Compilation::load() {
   });
 }
 
-/// Of weights that come in blocks, as an import leaves them (NAME of i8 or ui8, and NAME.scales): how they lie.
+/// Of weights that come in blocks, as an import leaves them: how they lie.
 static StoredForms formsOf(const WeightSet *weights) {
   StoredForms forms;
   for (const TensorView &tensor : weights ? weights->tensors.tensors() : std::vector<TensorView>())
-    for (bool columns : {false, true}) {
-      BlockForm form;
-      form.columns = columns;
-      const TensorView *scales = weights->tensors.find(tensor.name + form.scales());
-      bool bytes = tensor.dtype == KILN_I8 || tensor.dtype == KILN_U8;
-      if (!bytes || tensor.shape.size() != 3 || !scales || (scales->dtype != KILN_F16 && scales->dtype != KILN_F32))
-        continue;
-      form.size = tensor.shape[2], form.halves = tensor.dtype == KILN_U8, form.wideScales = scales->dtype == KILN_F32;
-      form.minimums = weights->tensors.find(tensor.name + ".minimums") != nullptr;
-      forms[tensor.name] = form;
-    }
+    if (auto form = blockFormOf(tensor.name, [&](const std::string &name) { return weights->tensors.find(name); }))
+      forms[tensor.name] = *form;
   return forms;
 }
 

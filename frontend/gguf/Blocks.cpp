@@ -3,7 +3,9 @@
 
 #include "runtime/support/Tensor.h"
 
+#include <algorithm>
 #include <cstring>
+#include <iterator>
 
 namespace kiln::gguf {
 
@@ -13,14 +15,6 @@ float halfAt(const uint8_t *bytes) {
   uint16_t bits;
   std::memcpy(&bits, bytes, sizeof bits);
   return halfToFloat(bits);
-}
-
-void widenF32(const uint8_t *block, float *out) { std::memcpy(out, block, 4); }
-void widenF16(const uint8_t *block, float *out) { *out = halfAt(block); }
-void widenBF16(const uint8_t *block, float *out) {
-  uint16_t bits;
-  std::memcpy(&bits, block, sizeof bits);
-  *out = bfloatToFloat(bits);
 }
 
 /// Four bits of each number; the first half of the block is in the low ones. `high`: a fifth bit for each, or null.
@@ -34,32 +28,6 @@ template <typename Place> void nibbles(const uint8_t *low, const uint8_t *high, 
   }
 }
 
-void widenQ4_0(const uint8_t *block, float *out) {
-  float scale = halfAt(block);
-  nibbles(block + 2, nullptr, [&](int i, int q) { out[i] = scale * static_cast<float>(q - 8); });
-}
-
-void widenQ4_1(const uint8_t *block, float *out) {
-  float scale = halfAt(block), least = halfAt(block + 2);
-  nibbles(block + 4, nullptr, [&](int i, int q) { out[i] = scale * static_cast<float>(q) + least; });
-}
-
-void widenQ5_0(const uint8_t *block, float *out) {
-  float scale = halfAt(block);
-  nibbles(block + 6, block + 2, [&](int i, int q) { out[i] = scale * static_cast<float>(q - 16); });
-}
-
-void widenQ5_1(const uint8_t *block, float *out) {
-  float scale = halfAt(block), least = halfAt(block + 2);
-  nibbles(block + 8, block + 4, [&](int i, int q) { out[i] = scale * static_cast<float>(q) + least; });
-}
-
-void widenQ8_0(const uint8_t *block, float *out) {
-  float scale = halfAt(block);
-  for (int i = 0; i < 32; ++i)
-    out[i] = scale * static_cast<float>(static_cast<int8_t>(block[2 + i]));
-}
-
 /// Of eight sub-blocks, scale and minimum j, six bits each.
 void scaleAndLeast(const uint8_t *packed, int j, float &scale, float &least) {
   int s = j < 4 ? packed[j] & 63 : (packed[j + 4] & 15) | (packed[j - 4] >> 6) << 4;
@@ -67,24 +35,6 @@ void scaleAndLeast(const uint8_t *packed, int j, float &scale, float &least) {
   scale = static_cast<float>(s);
   least = static_cast<float>(m);
 }
-
-/// Q4_K and Q5_K: 256 numbers in eight sub-blocks of 32. `high`: a fifth bit for each, or null.
-void widenK(const uint8_t *block, const uint8_t *high, const uint8_t *low, float *out) {
-  float scale = halfAt(block), least = halfAt(block + 2);
-  for (int j = 0; j < 8; ++j) {
-    float s, m;
-    scaleAndLeast(block + 4, j, s, m);
-    float step = scale * s, below = least * m;
-    const uint8_t *pair = low + 32 * (j / 2); // two sub-blocks in the two halves of each byte
-    for (int i = 0; i < 32; ++i) {
-      int q = (j % 2 ? pair[i] >> 4 : pair[i] & 15) | (high ? (high[i] >> j & 1) << 4 : 0);
-      out[32 * j + i] = step * static_cast<float>(q) - below;
-    }
-  }
-}
-
-void widenQ4_K(const uint8_t *block, float *out) { widenK(block, nullptr, block + 16, out); }
-void widenQ5_K(const uint8_t *block, float *out) { widenK(block, block + 16, block + 48, out); }
 
 /// Of Q6_K, number i: four bits in one place, two in another.
 int sixAt(const uint8_t *block, int i) {
@@ -95,23 +45,14 @@ int sixAt(const uint8_t *block, int i) {
   return four | two << 4;
 }
 
-void widenQ6_K(const uint8_t *block, float *out) {
-  const uint8_t *scales = block + 192;
-  float scale = halfAt(block + 208);
-  for (int i = 0; i < 256; ++i) {
-    float step = scale * static_cast<float>(static_cast<int8_t>(scales[i / 16]));
-    out[i] = step * static_cast<float>(sixAt(block, i) - 32);
-  }
+void splitQ4_0(const uint8_t *block, int8_t *numbers, float *scales, float *) {
+  *scales = halfAt(block);
+  nibbles(block + 2, nullptr, [&](int i, int q) { numbers[i] = static_cast<int8_t>(q - 8); });
 }
 
-//===-- As they are ----------------------------------------------------------------------------------------------===//
-
-/// Q4_1 where it is lifted, else Q4_0.
-template <bool lifted> void splitFours(const uint8_t *block, int8_t *numbers, float *scales, float *minimums) {
-  *scales = halfAt(block);
-  if (lifted)
-    *minimums = halfAt(block + 2);
-  nibbles(block + (lifted ? 4 : 2), nullptr, [&](int i, int q) { numbers[i] = static_cast<int8_t>(q); });
+void splitQ4_1(const uint8_t *block, int8_t *numbers, float *scales, float *minimums) {
+  *scales = halfAt(block), *minimums = halfAt(block + 2);
+  nibbles(block + 4, nullptr, [&](int i, int q) { numbers[i] = static_cast<int8_t>(q); });
 }
 
 void splitQ5_0(const uint8_t *block, int8_t *numbers, float *scales, float *) {
@@ -129,6 +70,7 @@ void splitQ8_0(const uint8_t *block, int8_t *numbers, float *scales, float *) {
   std::memcpy(numbers, block + 2, 32);
 }
 
+/// Q4_K and Q5_K: 256 numbers in eight sub-blocks of 32. `high`: a fifth bit for each, or null.
 void splitK(const uint8_t *block, const uint8_t *high, const uint8_t *low, int8_t *numbers, float *scales,
             float *minimums) {
   float scale = halfAt(block), least = halfAt(block + 2);
@@ -136,7 +78,7 @@ void splitK(const uint8_t *block, const uint8_t *high, const uint8_t *low, int8_
     float s, m;
     scaleAndLeast(block + 4, j, s, m);
     scales[j] = scale * s, minimums[j] = -(least * m);
-    const uint8_t *pair = low + 32 * (j / 2);
+    const uint8_t *pair = low + 32 * (j / 2); // two sub-blocks in the two halves of each byte
     for (int i = 0; i < 32; ++i)
       numbers[32 * j + i] =
           static_cast<int8_t>((j % 2 ? pair[i] >> 4 : pair[i] & 15) | (high ? (high[i] >> j & 1) << 4 : 0));
@@ -158,22 +100,27 @@ void splitQ6_K(const uint8_t *block, int8_t *numbers, float *scales, float *) {
     numbers[i] = static_cast<int8_t>(sixAt(block, i) - 32);
 }
 
-constexpr KeptForm none{}, bytes{32}, bytesLifted{32, false, false, true}, bytesWide{32, false, true, true},
+constexpr BlockForm none{}, bytes{32}, bytesLifted{32, false, false, true}, bytesWide{32, false, true, true},
     sixteens{16, false, true}, halves{32, true}, halvesLifted{32, true, false, true}, halvesWide{32, true, true, true};
 
 constexpr BlockType types[] = {
-    {0, "F32", 1, 4, widenF32, none, nullptr},
-    {1, "F16", 1, 2, widenF16, none, nullptr},
-    {2, "Q4_0", 32, 18, widenQ4_0, halves, splitFours<false>},
-    {3, "Q4_1", 32, 20, widenQ4_1, halvesLifted, splitFours<true>},
-    {6, "Q5_0", 32, 22, widenQ5_0, bytes, splitQ5_0},
-    {7, "Q5_1", 32, 24, widenQ5_1, bytesLifted, splitQ5_1},
-    {8, "Q8_0", 32, 34, widenQ8_0, bytes, splitQ8_0},
-    {12, "Q4_K", 256, 144, widenQ4_K, halvesWide, splitQ4_K},
-    {13, "Q5_K", 256, 176, widenQ5_K, bytesWide, splitQ5_K},
-    {14, "Q6_K", 256, 210, widenQ6_K, sixteens, splitQ6_K},
-    {30, "BF16", 1, 2, widenBF16, none, nullptr},
+    {0, "F32", 1, 4, KILN_F32, none, nullptr},
+    {1, "F16", 1, 2, KILN_F16, none, nullptr},
+    {2, "Q4_0", 32, 18, KILN_F32, halves, splitQ4_0},
+    {3, "Q4_1", 32, 20, KILN_F32, halvesLifted, splitQ4_1},
+    {6, "Q5_0", 32, 22, KILN_F32, bytes, splitQ5_0},
+    {7, "Q5_1", 32, 24, KILN_F32, bytesLifted, splitQ5_1},
+    {8, "Q8_0", 32, 34, KILN_F32, bytes, splitQ8_0},
+    {12, "Q4_K", 256, 144, KILN_F32, halvesWide, splitQ4_K},
+    {13, "Q5_K", 256, 176, KILN_F32, bytesWide, splitQ5_K},
+    {14, "Q6_K", 256, 210, KILN_F32, sixteens, splitQ6_K},
+    {30, "BF16", 1, 2, KILN_BF16, none, nullptr},
 };
+// Of a block at most.
+constexpr int64_t mostElements = 256, mostScales = 16;
+static_assert(std::all_of(std::begin(types), std::end(types), [](const BlockType &type) {
+  return !type.split || (type.elements <= mostElements && type.elements / type.kept.size <= mostScales);
+}));
 
 struct Name {
   uint32_t number;
@@ -185,6 +132,20 @@ constexpr Name others[] = {
     {26, "I32"},   {27, "I64"},    {28, "F64"},   {29, "IQ1_M"}, {34, "TQ1_0"},   {35, "TQ2_0"},  {39, "MXFP4"}};
 
 } // namespace
+
+void BlockType::widen(const uint8_t *block, float *out) const {
+  if (!split) {
+    *out = static_cast<float>(loadNumber(plain, block, 0));
+    return;
+  }
+  int8_t numbers[mostElements];
+  float scales[mostScales], minimums[mostScales];
+  split(block, numbers, scales, minimums);
+  for (int64_t i = 0; i < elements; ++i) {
+    float product = scales[i / kept.size] * static_cast<float>(numbers[i]);
+    out[i] = kept.minimums ? product + minimums[i / kept.size] : product;
+  }
+}
 
 const BlockType *blockType(uint32_t number) {
   for (const BlockType &type : types)

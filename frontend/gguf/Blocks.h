@@ -1,30 +1,28 @@
 // The forms in which a GGUF file has numbers: plain, or in blocks that share scales.
 #pragma once
 
+#include "runtime/program/BlockForm.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <string>
 
 namespace kiln::gguf {
 
-/// How a program stores a type's numbers without rounding them anew (kiln.dequantize): in blocks of `size` neighbours
-/// with a scale each, in bytes or halves of bytes; the scales, and minimums where there are some, are f16, or f32 where
-/// they are products of two.
-struct KeptForm {
-  int64_t size = 0; ///< 0: there is no such form
-  bool halves = false, wideScales = false, minimums = false;
-};
-
 struct BlockType {
   uint32_t number; ///< as the file has it
   const char *name;
   int64_t elements; ///< of a block
   size_t bytes;     ///< of a block
-  /// Writes a block's elements, widened without rounding beyond f32's.
-  void (*widen)(const uint8_t *block, float *out);
-  KeptForm kept;
-  /// Where there is a form: a block's numbers (of halves 0 to 15), and of each `kept.size` of them scale and minimum.
+  kiln_dtype plain; ///< of what is no block but a number
+  /// How a program stores its matrices without rounding them anew; its scales are wide where they are products of two.
+  BlockForm kept;
+  /// Where there is a form: a block's numbers, signed (of halves -8 to 7, or 0 to 15 with minimums), and of each
+  /// `kept.size` of them the scale and, where there are some, the minimum.
   void (*split)(const uint8_t *block, int8_t *numbers, float *scales, float *minimums);
+
+  /// Writes a block's elements, without rounding beyond f32's.
+  void widen(const uint8_t *block, float *out) const;
 };
 
 /// Null for what is not read.

@@ -73,6 +73,14 @@ int64_t theirRow(int64_t row, int64_t perHead) {
   return head * perHead + within % half * 2 + within / half;
 }
 
+/// What llama.cpp's converter did to a tensor.
+enum class Change {
+  None,
+  CountsFromZero, ///< a norm's weight, which counts from 1 here
+  Transposed,     ///< a matrix whose product is by its transpose there
+  Reordered       ///< rows of queries and keys: theirRow
+};
+
 class Reading {
 public:
   Reading(const File &file, bool keepBlocks) : file_(file), keepBlocks_(keepBlocks) {
@@ -107,12 +115,12 @@ private:
   void addRotary();
   std::string factorsOf(const char *tensor);
   std::string nameOf(const std::string &theirs) const;
-  bool isChanged(const std::string &name, const TensorInfo &tensor) const;
-  void change(const std::string &name, Tensor &tensor) const;
+  Change changeOf(const std::string &name, const TensorInfo &tensor) const;
+  void undo(Change change, Tensor &tensor) const;
 
-  bool keeps(const std::string &name, const TensorInfo &tensor) const;
+  bool keeps(Change change, const TensorInfo &tensor) const;
   int64_t headsOf(const std::string &name, int64_t rows) const;
-  void keep(const std::string &name, const TensorInfo &tensor, std::vector<TensorView> &views,
+  void keep(const std::string &name, const TensorInfo &tensor, Change change, std::vector<TensorView> &views,
             std::vector<Tensor> &memory) const;
 
   const File &file_;
@@ -241,34 +249,42 @@ std::string Reading::nameOf(const std::string &theirs) const {
   return (architecture_ == "gpt2" ? "transformer.h." : "model.layers.") + stem.substr(4, number - 4) + "." + ours + end;
 }
 
-bool Reading::isChanged(const std::string &name, const TensorInfo &tensor) const {
-  return (architecture_ == "llama" &&
-          (name.find(".q_proj.") != std::string::npos || name.find(".k_proj.") != std::string::npos)) ||
-         (architecture_ == "gemma3" && name.ends_with("norm.weight")) ||
-         (architecture_ == "gpt2" && name.starts_with("transformer.h.") && tensor.shape.size() == 2);
+Change Reading::changeOf(const std::string &name, const TensorInfo &tensor) const {
+  if (architecture_ == "llama" &&
+      (name.find(".q_proj.") != std::string::npos || name.find(".k_proj.") != std::string::npos))
+    return Change::Reordered;
+  if (architecture_ == "gemma3" && name.ends_with("norm.weight"))
+    return Change::CountsFromZero;
+  if (architecture_ == "gpt2" && name.starts_with("transformer.h.") && tensor.shape.size() == 2)
+    return Change::Transposed;
+  return Change::None;
 }
 
-/// What llama.cpp's converter did to a tensor, undone.
-void Reading::change(const std::string &name, Tensor &tensor) const {
+void Reading::undo(Change change, Tensor &tensor) const {
   float *data = tensor.as<float>();
-  if (architecture_ == "gemma3") { // the norm's weight counts from 1
+  int64_t rows = tensor.shape.empty() ? 0 : tensor.shape[0], width = rows ? tensor.count() / rows : 0;
+  switch (change) {
+  case Change::None:
+    return;
+  case Change::CountsFromZero:
     for (int64_t i = 0; i < tensor.count(); ++i)
       data[i] -= 1.0F;
     return;
-  }
-  std::vector<float> old(data, data + tensor.count());
-  int64_t rows = tensor.shape.empty() ? 0 : tensor.shape[0], width = rows ? tensor.count() / rows : 0;
-  if (architecture_ == "gpt2") { // a product by the matrix itself, not by its transpose
+  case Change::Transposed: {
+    std::vector<float> old(data, data + tensor.count());
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t c = 0; c < width; ++c)
         data[c * rows + r] = old[static_cast<size_t>(r * width + c)];
     std::swap(tensor.shape[0], tensor.shape[1]);
     return;
   }
-  int64_t heads = headsOf(name, rows);
-  for (int64_t row = 0; row < rows; ++row)
-    std::memcpy(data + row * width, old.data() + theirRow(row, rows / heads) * width,
-                static_cast<size_t>(width) * sizeof(float));
+  case Change::Reordered:
+    std::vector<float> old(data, data + tensor.count());
+    int64_t perHead = rows / headsOf(tensor.name, rows);
+    for (int64_t row = 0; row < rows; ++row)
+      std::memcpy(data + row * width, old.data() + theirRow(row, perHead) * width,
+                  static_cast<size_t>(width) * sizeof(float));
+  }
 }
 
 /// Of queries and keys of llama, where rows of a head that turn together stand side by side in the file, and half a
@@ -285,47 +301,44 @@ int64_t Reading::headsOf(const std::string &name, int64_t rows) const {
 
 /// Whether the blocks themselves go into the program: those of whole matrices. An order of rows is undone of them; what
 /// was transposed is by columns here.
-bool Reading::keeps(const std::string &name, const TensorInfo &tensor) const {
+bool Reading::keeps(Change change, const TensorInfo &tensor) const {
   return keepBlocks_ && tensor.type->kept.size && tensor.shape.size() == 2 && tensor.shape[0] > 0 &&
-         (!isChanged(name, tensor) || architecture_ == "llama" || architecture_ == "gpt2");
+         change != Change::CountsFromZero;
 }
 
-void Reading::keep(const std::string &name, const TensorInfo &tensor, std::vector<TensorView> &views,
+void Reading::keep(const std::string &name, const TensorInfo &tensor, Change change, std::vector<TensorView> &views,
                    std::vector<Tensor> &memory) const {
   const BlockType &type = *tensor.type;
-  int64_t rows = tensor.shape[0], width = tensor.shape[1], size = type.kept.size, perRow = width / size;
-  bool halves = type.kept.halves && perRow % 2 == 0, apart = type.kept.halves && !halves; // halves as bytes
-  kiln_dtype scaleType = type.kept.wideScales ? KILN_F32 : KILN_F16;
-  bool reordered = isChanged(name, tensor) && architecture_ == "llama";
-  bool columns = isChanged(name, tensor) && architecture_ == "gpt2";
-  int64_t perHead = reordered ? rows / headsOf(name, rows) : 0;
-  Tensor numbers(name, halves ? KILN_U8 : KILN_I8, {rows, halves ? perRow / 2 : perRow, size});
-  Tensor scales(name + (columns ? ".column_scales" : ".scales"), scaleType, {rows, perRow}),
-      minimums(name + ".minimums", scaleType, {rows, perRow});
+  int64_t rows = tensor.shape[0], width = tensor.shape[1], perRow = width / type.kept.size;
+  BlockForm form = type.kept;
+  form.halves = form.halves && form.fits(width); // else as bytes
+  form.columns = change == Change::Transposed;
+  int64_t perHead = change == Change::Reordered ? rows / headsOf(name, rows) : 0;
+  Tensor numbers(name, form.numbersType(), form.numbersShape(rows, width));
+  Tensor scales(name + form.scalesEnd(), form.scalesType(), form.scalesShape(rows, width)),
+      minimums(name + BlockForm::minimumsEnd, form.scalesType(), form.scalesShape(rows, width));
   std::vector<int8_t> q(static_cast<size_t>(width));
   std::vector<float> its(static_cast<size_t>(perRow)), least(static_cast<size_t>(perRow));
   size_t rowBytes = static_cast<size_t>(width / type.elements) * type.bytes;
   for (int64_t row = 0; row < rows; ++row) {
     const uint8_t *from = tensor.data + static_cast<size_t>(perHead ? theirRow(row, perHead) : row) * rowBytes;
     for (int64_t i = 0; i < width; i += type.elements, from += type.bytes)
-      type.split(from, q.data() + i, its.data() + i / size, least.data() + i / size);
-    auto *to = numbers.as<uint8_t>() + row * width / (halves ? 2 : 1);
-    for (int64_t i = 0; i < width; ++i) {
-      auto number = static_cast<uint8_t>(q[static_cast<size_t>(i)]);
-      if (halves)
-        to[i / (2 * size) * size + i % size] |= static_cast<uint8_t>(number << (i / size % 2 * 4));
-      else
-        to[i] = static_cast<uint8_t>(number - (apart && !type.kept.minimums ? 8 : 0));
-    }
+      type.split(from, q.data() + i, its.data() + i / form.size, least.data() + i / form.size);
+    auto *to = numbers.as<uint8_t>() + row * width / (form.halves ? 2 : 1);
+    for (int64_t i = 0; i < width; ++i)
+      form.pack(to, i, q[static_cast<size_t>(i)]);
     for (int64_t b = 0; b < perRow; ++b) {
-      storeNumber(scaleType, scales.as<void>(), row * perRow + b, static_cast<double>(its[static_cast<size_t>(b)]));
-      if (type.kept.minimums)
-        storeNumber(scaleType, minimums.as<void>(), row * perRow + b,
-                    static_cast<double>(least[static_cast<size_t>(b)]));
+      auto store = [&](Tensor &to, const std::vector<float> &from) {
+        storeNumber(form.scalesType(), to.as<void>(), row * perRow + b,
+                    static_cast<double>(from[static_cast<size_t>(b)]));
+      };
+      store(scales, its);
+      if (form.minimums)
+        store(minimums, least);
     }
   }
   for (Tensor *tensor : {&numbers, &scales, &minimums}) {
-    if (tensor == &minimums && !type.kept.minimums)
+    if (tensor == &minimums && !form.minimums)
       continue;
     views.push_back(tensor->view());
     memory.push_back(std::move(*tensor));
@@ -338,13 +351,13 @@ std::vector<TensorView> Reading::tensors(std::vector<Tensor> &memory) {
     if (tensor.name.starts_with("rope_f")) // a setting: factorsOf
       continue;
     std::string name = nameOf(tensor.name);
-    kiln_dtype plain = tensor.type->number == 0 ? KILN_F32 : tensor.type->number == 1 ? KILN_F16 : KILN_BF16;
-    if (tensor.type->elements == 1 && !isChanged(name, tensor)) {
-      views.push_back({name, plain, tensor.shape, tensor.data, tensor.bytes});
+    Change change = changeOf(name, tensor);
+    if (tensor.type->elements == 1 && change == Change::None) {
+      views.push_back({name, tensor.type->plain, tensor.shape, tensor.data, tensor.bytes});
       continue;
     }
-    if (keeps(name, tensor)) {
-      keep(name, tensor, views, memory);
+    if (keeps(change, tensor)) {
+      keep(name, tensor, change, views, memory);
       continue;
     }
     Tensor wide(name, KILN_F32, tensor.shape);
@@ -352,8 +365,7 @@ std::vector<TensorView> Reading::tensors(std::vector<Tensor> &memory) {
     float *out = wide.as<float>();
     for (int64_t i = 0; i < wide.count(); i += tensor.type->elements, block += tensor.type->bytes)
       tensor.type->widen(block, out + i);
-    if (isChanged(name, tensor))
-      change(name, wide);
+    undo(change, wide);
     views.push_back(wide.view());
     memory.push_back(std::move(wide));
   }

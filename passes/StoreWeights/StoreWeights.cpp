@@ -36,13 +36,19 @@ std::optional<BlockForm> formOf(RankedTensorType type, bool inHalves, bool colum
   if (type.getRank() != 2 || !type.hasStaticShape())
     return std::nullopt;
   int64_t length = type.getDimSize(columns ? 0 : 1);
-  if (length % blockSize || length == 0)
-    return std::nullopt;
   BlockForm form;
   form.size = blockSize;
   form.halves = inHalves && length % (2 * blockSize) == 0;
   form.columns = columns;
-  return form;
+  return form.fits(length) ? std::optional(form) : std::nullopt;
+}
+
+int64_t rowsOf(RankedTensorType matrix, const BlockForm &form) { return matrix.getDimSize(form.columns ? 1 : 0); }
+int64_t widthOf(RankedTensorType matrix, const BlockForm &form) { return matrix.getDimSize(form.columns ? 0 : 1); }
+
+/// Whether a matrix that is in blocks already can be read so.
+bool fits(RankedTensorType type, const BlockForm &kept) {
+  return formOf(type, false, kept.columns) && kept.fits(widthOf(type, kept));
 }
 
 /// Whether all that reads the matrix are products that sum over axis `axis` of it, and nothing else.
@@ -171,7 +177,7 @@ private:
     auto tensor = llvm::dyn_cast<RankedTensorType>(type);
     if (!tensor || !tensor.getElementType().isF32() || tensor.getRank() < 2)
       return false;
-    if (auto found = kept.find(name.str()); found != kept.end() && formOf(tensor, false, found->second.columns))
+    if (auto found = kept.find(name.str()); found != kept.end() && fits(tensor, found->second))
       return blocks[name.str()] = found->second, true;
     if (as == "bf16")
       return narrow.insert(name).second;
@@ -247,26 +253,23 @@ private:
       parameter.set("init", builder.getDictionaryAttr(builder.getNamedAttr("kind", builder.getStringAttr("zeros"))));
       const BlockForm &form = blocks.find(name)->second;
       add(name, blocksOf(matrix, form));
-      add(name + form.scales(), scalesOf(matrix, form));
+      add(name + form.scalesEnd(), scalesOf(matrix, form));
       if (form.minimums)
-        add(name + ".minimums", scalesOf(matrix, form));
+        add(name + BlockForm::minimumsEnd, scalesOf(matrix, form));
     }
     if (!all.empty())
       getOperation()->setAttr("kiln.parameters", builder.getArrayAttr(all));
   }
 
   RankedTensorType blocksOf(RankedTensorType matrix, const BlockForm &form) {
-    int64_t rows = matrix.getDimSize(form.columns ? 1 : 0), count = matrix.getDimSize(form.columns ? 0 : 1) / form.size;
-    if (!form.halves)
-      return RankedTensorType::get({rows, count, form.size}, mlir::IntegerType::get(&getContext(), 8));
-    auto bytes = mlir::IntegerType::get(&getContext(), 8, mlir::IntegerType::Unsigned);
-    return RankedTensorType::get({rows, count / 2, form.size}, bytes);
+    auto number = mlir::IntegerType::get(&getContext(), 8,
+                                         form.halves ? mlir::IntegerType::Unsigned : mlir::IntegerType::Signless);
+    return RankedTensorType::get(form.numbersShape(rowsOf(matrix, form), widthOf(matrix, form)), number);
   }
   RankedTensorType scalesOf(RankedTensorType matrix, const BlockForm &form) {
     mlir::Builder builder(&getContext());
     mlir::Type element = form.wideScales ? mlir::Type(builder.getF32Type()) : builder.getF16Type();
-    int64_t rows = matrix.getDimSize(form.columns ? 1 : 0), count = matrix.getDimSize(form.columns ? 0 : 1) / form.size;
-    return RankedTensorType::get({rows, count}, element);
+    return RankedTensorType::get(form.scalesShape(rowsOf(matrix, form), widthOf(matrix, form)), element);
   }
 
   void store(FuncOp function) {
@@ -298,9 +301,9 @@ private:
       function.insertArgument(++last, its, builder.getDictionaryAttr(named), matrix.getLoc());
     };
     insert("", blocksOf(type, form));
-    insert(form.scales(), scalesOf(type, form));
+    insert(form.scalesEnd(), scalesOf(type, form));
     if (form.minimums)
-      insert(".minimums", scalesOf(type, form));
+      insert(BlockForm::minimumsEnd, scalesOf(type, form));
     auto argument = [&](unsigned i) { return i <= last ? Value(function.getArgument(i)) : Value(); };
     readBlocks(function.getArgument(number),
                {argument(number + 1), argument(number + 2), argument(number + 3), form.columns});

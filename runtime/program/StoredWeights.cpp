@@ -2,15 +2,16 @@
 
 #include "runtime/program/StoredWeights.h"
 
+#include "runtime/program/BlockForm.h"
 #include "runtime/program/WeightFiles.h"
 #include "runtime/support/Error.h"
+#include "runtime/threads/ThreadPool.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <optional>
 #include <span>
-#include <thread>
 
 namespace kiln {
 
@@ -26,11 +27,14 @@ std::shared_ptr<WeightSet> openWeights(const std::string &path, std::string &why
 }
 
 namespace {
-struct Owned {
+/// What stored tensors need beside their names.
+struct Made {
   Safetensors source; ///< whose bytes the tensors that stay are
-  std::vector<std::unique_ptr<uint8_t[]>> made;
+  std::vector<std::unique_ptr<uint8_t[]>> rooms;
+  std::optional<ThreadPool> threads; ///< from the first matrix of blocks on
 
-  uint8_t *room(size_t bytes) { return made.emplace_back(std::make_unique<uint8_t[]>(bytes)).get(); }
+  uint8_t *room(size_t bytes) { return rooms.emplace_back(std::make_unique<uint8_t[]>(bytes)).get(); }
+  ThreadPool &pool() { return threads ? *threads : threads.emplace(std::min(16U, availableProcessors())); }
 };
 
 /// Of a block the largest of its numbers' sizes, and the number that has it.
@@ -92,77 +96,77 @@ double chooseHalves(std::span<const double> block, kiln_dtype dtype) {
 /// A matrix becomes blocks.
 class Blocking {
 public:
-  /// `columns`: the blocks lie along the matrix's columns.
-  Blocking(const TensorView &matrix, const StoredType &blocks, const StoredType &scales, bool columns)
-      : matrix_(matrix), columns_(columns), size_(blocks.shape[2]), halves_(blocks.dtype == KILN_U8),
-        scales_(scales.dtype), rows_(matrix.shape[columns ? 1 : 0]), perRow_(matrix.shape[columns ? 0 : 1] / size_) {}
+  Blocking(const TensorView &matrix, const BlockForm &form)
+      : matrix_(matrix), form_(form), rows_(matrix.shape[form.columns ? 1 : 0]),
+        width_(matrix.shape[form.columns ? 0 : 1]) {}
 
-  std::vector<int64_t> shape() const { return {rows_, halves_ ? perRow_ / 2 : perRow_, size_}; }
-  kiln_dtype scalesType() const { return scales_; }
-  std::vector<int64_t> scalesShape() const { return {rows_, perRow_}; }
-  size_t bytes() const { return static_cast<size_t>(rows_ * perRow_ * size_ / (halves_ ? 2 : 1)); }
-  size_t scalesBytes() const { return static_cast<size_t>(rows_ * perRow_) * dtypeSize(scales_); }
+  std::string scalesName() const { return matrix_.name + form_.scalesEnd(); }
+  StoredType numbers() const { return {form_.numbersType(), form_.numbersShape(rows_, width_)}; }
+  StoredType scales() const { return {form_.scalesType(), form_.scalesShape(rows_, width_)}; }
 
-  /// Rows in as many parts as there are threads. Not empty: why there are none.
-  std::string run(uint8_t *bytes, uint8_t *scales) {
-    unsigned threads = std::max(1U, std::min(16U, std::thread::hardware_concurrency()));
-    std::vector<std::string> why(threads);
-    std::vector<double> off(threads), all(threads);
-    std::vector<std::thread> others;
-    for (unsigned t = 0; t < threads; ++t)
-      others.emplace_back([&, t] {
-        for (int64_t row = rows_ * t / threads; row < rows_ * (t + 1) / threads && why[t].empty(); ++row)
-          why[t] = blockRow(row, bytes, scales, off[t], all[t]);
-      });
-    double difference = 0, total = 0;
-    for (unsigned t = 0; t < threads; ++t) {
-      others[t].join();
-      difference += off[t], total += all[t];
+  /// Into zeroed memory, rows on all threads. Not empty: why there are none.
+  std::string run(uint8_t *numbers, uint8_t *scales, ThreadPool &threads) {
+    std::vector<Row> rows(static_cast<size_t>(rows_));
+    threads.forRange(rows_, [&](int64_t begin, int64_t end) {
+      bool goesOn = true;
+      for (int64_t row = begin; row < end && goesOn; ++row) {
+        Row &result = rows[static_cast<size_t>(row)];
+        result = blockRow(row, numbers, scales);
+        goesOn = result.why.empty();
+      }
+    });
+    double off = 0, all = 0;
+    for (const Row &row : rows) {
+      if (!row.why.empty())
+        return row.why;
+      off += row.off, all += row.all;
     }
-    error_ = total > 0 ? std::sqrt(difference / total) : 0;
-    for (const std::string &each : why)
-      if (!each.empty())
-        return each;
+    error_ = all > 0 ? std::sqrt(off / all) : 0;
     return {};
   }
   double error() const { return error_; }
 
 private:
-  std::string blockRow(int64_t row, uint8_t *bytes, uint8_t *scales, double &off, double &all) const {
-    std::vector<double> block(static_cast<size_t>(size_));
-    for (int64_t b = row * perRow_; b < (row + 1) * perRow_; ++b) {
-      for (int64_t i = 0; i < size_; ++i) {
+  struct Row {
+    double off = 0, all = 0; ///< sums of squares: of what rounding changed, and of the elements
+    std::string why;         ///< there are no blocks of it
+  };
+
+  Row blockRow(int64_t row, uint8_t *numbers, uint8_t *scales) const {
+    Row result;
+    std::vector<double> block(static_cast<size_t>(form_.size));
+    uint8_t *to = numbers + row * (width_ / (form_.halves ? 2 : 1));
+    for (int64_t first = 0; first < width_; first += form_.size) {
+      for (int64_t i = 0; i < form_.size; ++i) {
         double &x = block[static_cast<size_t>(i)];
-        int64_t at = columns_ ? ((b - row * perRow_) * size_ + i) * rows_ + row : b * size_ + i;
+        int64_t at = form_.columns ? (first + i) * rows_ + row : row * width_ + first + i;
         x = loadNumber(matrix_.dtype, matrix_.data, at);
-        if (!std::isfinite(x))
-          return format("element %lld is not finite", static_cast<long long>(at));
-        all += x * x;
+        if (!std::isfinite(x)) {
+          result.why = format("element %lld is not finite", static_cast<long long>(at));
+          return result;
+        }
+        result.all += x * x;
       }
-      double scale = halves_ ? chooseHalves(block, scales_) : chooseBytes(block, scales_);
-      if (!std::isfinite(scale))
-        return format("elements of %g are beyond what a block's scale holds", Extreme(block).size);
-      storeNumber(scales_, scales, b, scale);
-      for (int64_t i = 0; i < size_; ++i) {
+      double scale = form_.halves ? chooseHalves(block, form_.scalesType()) : chooseBytes(block, form_.scalesType());
+      if (!std::isfinite(scale)) {
+        result.why = format("elements of %g are beyond what a block's scale holds", Extreme(block).size);
+        return result;
+      }
+      storeNumber(form_.scalesType(), scales, (row * width_ + first) / form_.size, scale);
+      for (int64_t i = 0; i < form_.size; ++i) {
         double x = block[static_cast<size_t>(i)];
-        int64_t q = halves_ ? nearest(x, scale, -8, 7) : nearest(x, scale, -127, 127);
-        if (halves_)
-          bytes[(b / 2) * size_ + i] |= static_cast<uint8_t>((q + 8) << (b % 2 ? 4 : 0));
-        else
-          bytes[b * size_ + i] = static_cast<uint8_t>(q);
+        int64_t q = form_.halves ? nearest(x, scale, -8, 7) : nearest(x, scale, -127, 127);
+        form_.pack(to, first + i, q);
         double difference = x - static_cast<double>(q) * scale;
-        off += difference * difference;
+        result.off += difference * difference;
       }
     }
-    return {};
+    return result;
   }
 
   const TensorView &matrix_;
-  bool columns_;
-  int64_t size_;
-  bool halves_;
-  kiln_dtype scales_;
-  int64_t rows_, perRow_;
+  BlockForm form_;
+  int64_t rows_, width_;
   double error_ = 0;
 };
 
@@ -171,24 +175,55 @@ const StoredType *typeOf(const StoredTypes &types, const std::string &name) {
   return found == types.end() ? nullptr : &found->second;
 }
 
-/// How the tensor is put into blocks, where it is a matrix that the program has so; its scales are called `scales`
-/// then.
-std::optional<Blocking> blockingOf(const StoredTypes &types, const TensorView &tensor, std::string &scales) {
-  const StoredType *blocks = typeOf(types, tensor.name);
-  bool inBlocks = blocks && (blocks->dtype == KILN_I8 || blocks->dtype == KILN_U8) && blocks->shape.size() == 3;
-  for (bool columns : {false, true}) {
-    scales = tensor.name + (columns ? ".column_scales" : ".scales");
-    const StoredType *its = typeOf(types, scales);
-    if (inBlocks && its && its->shape.size() == 2 && isFloat(tensor.dtype) && tensor.shape.size() == 2 &&
-        tensor.shape[columns ? 1 : 0] == blocks->shape[0] &&
-        tensor.shape[columns ? 0 : 1] == its->shape[1] * blocks->shape[2])
-      return Blocking(tensor, *blocks, *its, columns);
-  }
-  return std::nullopt;
+/// How the tensor is put into blocks, where it is a matrix that the program has so. Minimums are chosen for none.
+std::optional<Blocking> blockingOf(const StoredTypes &types, const TensorView &tensor) {
+  std::optional<BlockForm> form =
+      blockFormOf(tensor.name, [&](const std::string &name) { return typeOf(types, name); });
+  if (!form || form->minimums || !isFloat(tensor.dtype) || tensor.shape.size() != 2)
+    return std::nullopt;
+  int64_t rows = tensor.shape[form->columns ? 1 : 0], width = tensor.shape[form->columns ? 0 : 1];
+  if (!form->fits(width) || typeOf(types, tensor.name)->shape != form->numbersShape(rows, width) ||
+      typeOf(types, tensor.name + form->scalesEnd())->shape != form->scalesShape(rows, width))
+    return std::nullopt;
+  return Blocking(tensor, *form);
 }
 
 bool isNarrower(const StoredType &type, const TensorView &tensor) {
-  return isFloat(type.dtype) && isFloat(tensor.dtype) && dtypeSize(type.dtype) < dtypeSize(tensor.dtype);
+  return type.shape == tensor.shape && isFloat(type.dtype) && isFloat(tensor.dtype) &&
+         dtypeSize(type.dtype) < dtypeSize(tensor.dtype);
+}
+
+/// The tensors as they are stored. A null `made`: their bytes are not wanted.
+std::vector<TensorView> stored(const StoredTypes &types, const Safetensors &weights, Made *made,
+                               std::vector<StoredError> *errors) {
+  std::vector<TensorView> tensors;
+  for (const TensorView &tensor : weights.tensors()) {
+    auto add = [&](const std::string &name, const StoredType &as) {
+      size_t bytes = static_cast<size_t>(countElements(as.shape).value_or(0)) * dtypeSize(as.dtype);
+      uint8_t *data = made ? made->room(bytes) : nullptr;
+      tensors.push_back({name, as.dtype, as.shape, made ? data : tensor.data, bytes});
+      return data;
+    };
+    const StoredType *type = typeOf(types, tensor.name);
+    std::string why;
+    if (auto blocking = blockingOf(types, tensor)) {
+      uint8_t *numbers = add(tensor.name, blocking->numbers()),
+              *scales = add(blocking->scalesName(), blocking->scales());
+      if (made)
+        why = blocking->run(numbers, scales, made->pool());
+      if (errors)
+        errors->push_back({tensor.name, blocking->error()});
+    } else if (type && isNarrower(*type, tensor)) {
+      uint8_t *data = add(tensor.name, *type);
+      if (made)
+        convertElements(tensor.dtype, tensor.data, type->dtype, data, countElements(tensor.shape).value_or(0), why);
+    } else {
+      tensors.push_back(tensor);
+    }
+    if (!why.empty())
+      fail("%s: %s", tensor.name.c_str(), why.c_str());
+  }
+  return tensors;
 }
 
 } // namespace
@@ -200,53 +235,21 @@ StoredTypes storedTypes(const std::vector<TensorRequest> &requests) {
   return types;
 }
 
+bool makesBlocks(const StoredTypes &types, const Safetensors &weights) {
+  return std::any_of(weights.tensors().begin(), weights.tensors().end(),
+                     [&](const TensorView &tensor) { return blockingOf(types, tensor).has_value(); });
+}
+
 Safetensors typesAs(const StoredTypes &types, const Safetensors &weights) {
-  std::vector<TensorView> tensors;
-  for (TensorView tensor : weights.tensors()) {
-    const StoredType *type = typeOf(types, tensor.name);
-    std::string scales;
-    if (auto blocking = blockingOf(types, tensor, scales)) {
-      tensors.push_back({tensor.name, type->dtype, blocking->shape(), tensor.data, blocking->bytes()});
-      tensors.push_back(
-          {scales, blocking->scalesType(), blocking->scalesShape(), tensor.data, blocking->scalesBytes()});
-      continue;
-    }
-    if (type && isNarrower(*type, tensor)) {
-      tensor.bytes = tensor.bytes / dtypeSize(tensor.dtype) * dtypeSize(type->dtype);
-      tensor.dtype = type->dtype;
-    }
-    tensors.push_back(tensor);
-  }
-  return Safetensors::of(std::move(tensors), weights.what(), nullptr);
+  return Safetensors::of(stored(types, weights, nullptr, nullptr), weights.what(), nullptr);
 }
 
 Safetensors storeAs(const StoredTypes &types, Safetensors weights, std::vector<StoredError> *errors) {
-  std::string what = weights.what();
-  auto owned = std::make_shared<Owned>(Owned{std::move(weights), {}});
-  std::vector<TensorView> tensors;
-  for (const TensorView &tensor : owned->source.tensors()) {
-    const StoredType *type = typeOf(types, tensor.name);
-    std::string why, scales;
-    if (auto blocking = blockingOf(types, tensor, scales)) {
-      uint8_t *bytes = owned->room(blocking->bytes()), *itsScales = owned->room(blocking->scalesBytes());
-      why = blocking->run(bytes, itsScales);
-      tensors.push_back({tensor.name, type->dtype, blocking->shape(), bytes, blocking->bytes()});
-      tensors.push_back({scales, blocking->scalesType(), blocking->scalesShape(), itsScales, blocking->scalesBytes()});
-      if (errors)
-        errors->push_back({tensor.name, blocking->error()});
-    } else if (type && isNarrower(*type, tensor)) {
-      int64_t count = countElements(tensor.shape).value_or(0);
-      size_t bytes = static_cast<size_t>(count) * dtypeSize(type->dtype);
-      uint8_t *made = owned->room(bytes);
-      if (convertElements(tensor.dtype, tensor.data, type->dtype, made, count, why))
-        tensors.push_back({tensor.name, type->dtype, tensor.shape, made, bytes});
-    } else {
-      tensors.push_back(tensor);
-    }
-    if (!why.empty())
-      fail("%s: %s", tensor.name.c_str(), why.c_str());
-  }
-  return Safetensors::of(std::move(tensors), what, owned);
+  auto made = std::make_shared<Made>();
+  made->source = std::move(weights);
+  std::vector<TensorView> tensors = stored(types, made->source, made.get(), errors);
+  made->threads.reset(); // the bytes live on, for as long as the weights do
+  return Safetensors::of(std::move(tensors), made->source.what(), made);
 }
 
 std::string storedMisfit(const Manifest &manifest, WeightSet &weights) {

@@ -23,11 +23,13 @@ using StoredTypes = std::map<std::string, StoredType>;
 StoredTypes storedTypes(const std::vector<TensorRequest> &requests);
 
 /// Tensors whose type is narrower become of that type, rounded to nearest (to infinity beyond its range); matrices that
-/// are stored in blocks (NAME of i8 or ui8 beside NAME.scales, or NAME.column_scales where they are its columns', as
-/// kiln.dequantize reads them) become blocks and scales. A byte is its element over the scale, which is its block's
-/// largest magnitude over 127; of halves of bytes the scale is chosen for a small error. The others stay the views that
-/// they are, those in blocks already too. Throws Error: which tensor cannot be stored so, and why.
+/// are stored in blocks (BlockForm) become blocks and scales. A byte is its element over the scale, which is its
+/// block's largest magnitude over 127; of halves of bytes the scale is chosen for a small error. The others stay the
+/// views that they are, those in blocks already too. Throws Error: which tensor cannot be stored so, and why.
 Safetensors storeAs(const StoredTypes &types, Safetensors weights, std::vector<StoredError> *errors = nullptr);
+
+/// Whether there are such matrices of blocks among the weights.
+bool makesBlocks(const StoredTypes &types, const Safetensors &weights);
 
 /// The names, dtypes and shapes that storeAs would leave; their bytes mean nothing.
 Safetensors typesAs(const StoredTypes &types, const Safetensors &weights);

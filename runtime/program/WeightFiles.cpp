@@ -217,11 +217,8 @@ void fillCopies(const std::vector<TensorRequest> &copies, const std::vector<Tens
 
 std::vector<std::string> each(const WeightChoice &choice, const std::vector<TensorRequest> &requests, bool fill) {
   Safetensors file = withoutSpare(openWeightFiles(choice), requests);
-  if (std::any_of(requests.begin(), requests.end(),
-                  [](const TensorRequest &r) { return r.name.ends_with("scales"); })) {
-    StoredTypes types = storedTypes(requests); // matrices that the program has in blocks
+  if (StoredTypes types = storedTypes(requests); makesBlocks(types, file))
     file = fill ? storeAs(types, std::move(file)) : typesAs(types, file);
-  }
   std::vector<std::string> lines;
   auto [asked, copies] = withoutCopies(file, requests);
   std::vector<TensorRequest> taken = choice.partial ? fitting(file, asked, lines) : asked;

@@ -23,10 +23,10 @@ std::vector<float> fromKept(const gguf::BlockType &type, const uint8_t *block) {
   type.split(block, numbers.data(), scales.data(), minimums.data());
   for (size_t i = 0; i < elements; ++i) {
     size_t of = i / static_cast<size_t>(type.kept.size);
-    int number = numbers[i] - (type.kept.halves && !type.kept.minimums ? 8 : 0);
+    int least = type.kept.minimums ? 0 : -8;
     if (type.kept.halves)
-      EXPECT_TRUE(numbers[i] >= 0 && numbers[i] < 16);
-    result[i] = static_cast<float>(number) * scales[of];
+      EXPECT_TRUE(numbers[i] >= least && numbers[i] < least + 16);
+    result[i] = static_cast<float>(numbers[i]) * scales[of];
     if (type.kept.minimums)
       result[i] += minimums[of];
   }

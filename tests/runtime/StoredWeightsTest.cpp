@@ -1,0 +1,121 @@
+// Weights in the types that a program stores them in.
+#include "runtime/program/StoredWeights.h"
+#include "runtime/program/WeightFiles.h"
+#include "tests/runtime/Temporary.h"
+
+#include <gmock/gmock.h>
+#include <pthread.h>
+#include <sys/resource.h>
+
+namespace kiln {
+namespace {
+
+using testing::errorOf;
+using ::testing::HasSubstr;
+
+std::string described(const Safetensors &file, const std::string &name) {
+  const TensorView *tensor = file.find(name);
+  return tensor ? describeType(tensor->dtype, tensor->shape) : "none";
+}
+
+/// A parameter of a model may be called `scales`; and what else is stored in blocks is no matter of a tensor that fits
+/// none: what is found in the file is told as it is.
+TEST(StoredWeights, WhatDoesNotFitIsToldAsItIsInTheFile) {
+  testing::TemporaryFolder folder;
+  std::vector<float> numbers(64, 1), read(64);
+  auto view = [&](const std::string &name, std::vector<int64_t> shape) {
+    return TensorView{name, KILN_F32, shape, reinterpret_cast<const uint8_t *>(numbers.data()),
+                      static_cast<size_t>(*countElements(shape)) * 4};
+  };
+  WeightChoice choice;
+  choice.files.push_back({folder.path() + "/w.safetensors", ""});
+  auto why = [&](const std::vector<TensorView> &tensors, const std::vector<TensorRequest> &requests) {
+    writeSafetensors(choice.files[0].path, tensors);
+    std::string loaded = errorOf([&] { loadWeightFiles(choice, requests); });
+    EXPECT_EQ(errorOf([&] { checkWeightFiles(choice, requests); }), loaded);
+    return loaded;
+  };
+  TensorRequest own{"scales", KILN_F32, {2}, read.data()}, narrow{"w", KILN_BF16, {3}, read.data()};
+  EXPECT_THAT(why({view("scales", {2}), view("w", {4})}, {own, narrow}),
+              HasSubstr("'w': expected bf16[3], found f32[4]"));
+  EXPECT_EQ(why({view("scales", {2}), view("w", {3})}, {own, narrow}), "");
+  TensorRequest blocks{"m", KILN_I8, {2, 1, 32}, read.data()}, scales{"m.scales", KILN_F16, {2, 1}, read.data()};
+  EXPECT_THAT(why({view("m", {2, 32}), view("w", {4})}, {blocks, scales, narrow}),
+              HasSubstr("'w': expected bf16[3], found f32[4]"));
+  EXPECT_EQ(why({view("m", {2, 32}), view("w", {3})}, {blocks, scales, narrow}), "");
+}
+
+/// Nobody chooses minimums: a matrix of them is not put into blocks that lack them.
+TEST(StoredWeights, AMatrixWithMinimumsIsNotRounded) {
+  std::vector<float> numbers(64, 1);
+  auto file = [&] {
+    return Safetensors::of({{"m", KILN_F32, {1, 64}, reinterpret_cast<const uint8_t *>(numbers.data()), 256}}, "x",
+                           nullptr);
+  };
+  StoredTypes types = {{"m", {KILN_U8, {1, 1, 32}}}, {"m.scales", {KILN_F16, {1, 2}}}};
+  EXPECT_EQ(described(storeAs(types, file()), "m"), "u8[1, 1, 32]");
+  types["m.minimums"] = types["m.scales"];
+  EXPECT_EQ(described(storeAs(types, file()), "m"), "f32[1, 64]");
+}
+
+/// Every element that a program reads of blocks; a file's names and types are those of what is stored.
+TEST(StoredWeights, BlocksOfRowsAndOfColumns) {
+  constexpr int64_t rows = 40, width = 64;
+  std::vector<float> numbers(rows * width), turned(rows * width);
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t i = 0; i < width; ++i)
+      numbers[static_cast<size_t>(r * width + i)] = turned[static_cast<size_t>(i * rows + r)] =
+          static_cast<float>((i % 16 - 8) * (r + 1));
+  auto view = [](const std::string &name, const std::vector<float> &data, std::vector<int64_t> shape) {
+    return TensorView{name, KILN_F32, std::move(shape), reinterpret_cast<const uint8_t *>(data.data()),
+                      data.size() * sizeof(float)};
+  };
+  auto file = [&] {
+    return Safetensors::of({view("m", numbers, {rows, width}), view("t", turned, {width, rows})}, "x", nullptr);
+  };
+  StoredTypes types;
+  for (const char *name : {"m", "t"})
+    types[name] = {KILN_U8, {rows, 1, 32}};
+  types["m.scales"] = types["t.column_scales"] = {KILN_F16, {rows, 2}};
+  std::vector<StoredError> errors;
+  Safetensors stored = storeAs(types, file(), &errors), asked = typesAs(types, file());
+  ASSERT_EQ(errors.size(), 2U);
+  EXPECT_LT(errors[0].relative, 1e-9);
+  for (auto [name, end] : {std::pair("m", ".scales"), std::pair("t", ".column_scales")}) {
+    const TensorView *blocks = stored.find(name), *scales = stored.find(std::string(name) + end);
+    ASSERT_TRUE(blocks && scales) << name;
+    EXPECT_EQ(described(asked, name), described(stored, name));
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t i = 0; i < width; ++i) {
+        int64_t number = blocks->data[r * 32 + i % 32] >> (i / 32 * 4) & 15;
+        double scale = loadNumber(KILN_F16, scales->data, r * 2 + i / 32);
+        EXPECT_EQ(static_cast<double>(number - 8) * scale, numbers[static_cast<size_t>(r * width + i)]) << name << i;
+      }
+  }
+}
+
+/// Where no thread more can be started it is a sentence, or is done without; never the end of the process.
+TEST(StoredWeights, ThreadsThatDoNotStartAreAnError) {
+#if !__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer) // which ask for more themselves
+  std::vector<float> numbers(64, 1);
+  auto file = [&] {
+    return Safetensors::of({{"m", KILN_F32, {1, 64}, reinterpret_cast<const uint8_t *>(numbers.data()), 256}}, "x",
+                           nullptr);
+  };
+  StoredTypes types = {{"m", {KILN_I8, {1, 2, 32}}}, {"m.scales", {KILN_F16, {1, 2}}}};
+  auto store = [&] {
+    pthread_attr_t wide; // of a thread's stack more than there is room for
+    pthread_attr_init(&wide);
+    pthread_attr_setstacksize(&wide, size_t{1} << 40);
+    rlimit limit = {size_t{1} << 38, size_t{1} << 38};
+    if (pthread_setattr_default_np(&wide) || setrlimit(RLIMIT_AS, &limit))
+      _exit(3);
+    std::string why = errorOf([&] { storeAs(types, file()); });
+    _exit(why.empty() || why.find("threads") != std::string::npos ? 0 : 4);
+  };
+  EXPECT_EXIT(store(), ::testing::ExitedWithCode(0), "");
+#endif
+}
+
+} // namespace
+} // namespace kiln
