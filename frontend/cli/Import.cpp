@@ -119,7 +119,7 @@ std::string withUse(const huggingface::Imported &imported) {
     return imported.text;
   std::string prefix = imported.prefix.empty() ? "" : imported.prefix + "=";
   size_t end = imported.text.find('\n') + 1;
-  return imported.text.substr(0, end) + "# Its weights: --load " + prefix + imported.weights + imported.rules + "\n" +
+  return imported.text.substr(0, end) + "# Its weights: --load " + prefix + imported.weights + imported.rules() + "\n" +
          imported.text.substr(end);
 }
 

@@ -133,21 +133,14 @@ void nameTensors(Safetensors files, const Family &family, bool plain, Imported &
   for (const TensorView &tensor : files.tensors())
     if (!strip.empty() && !tensor.name.starts_with(strip))
       heads.insert(tensor.name.substr(0, tensor.name.find('.')));
-  if (!strip.empty())
-    result.rules += " --strip " + strip;
   for (const std::string &head : heads) {
     result.ignored.push_back(head + ".*");
-    result.rules += " --ignore '" + head + ".*'";
     result.notes.push_back("the tensors '" + head + ".*' are left out: " + result.model + " has no such part");
   }
-  if (!masks.empty()) {
+  if (!masks.empty())
     result.ignored.emplace_back(family.ignored);
-    result.rules += std::string(" --ignore '") + family.ignored + "'";
-  }
   result.strip = strip;
   result.renamed = old;
-  if (old)
-    result.rules += " --rename '*LayerNorm.gamma=*LayerNorm.weight' --rename '*LayerNorm.beta=*LayerNorm.bias'";
   std::vector<Safetensors> one;
   one.push_back(std::move(files));
   result.tensors = Safetensors::join(std::move(one), [&](size_t, const std::string &name) {
@@ -165,6 +158,15 @@ bool hasTensor(const Safetensors &tensors, std::string_view name) {
 }
 
 } // namespace
+
+std::string Imported::rules() const {
+  std::string out = strip.empty() ? "" : " --strip " + strip;
+  for (const std::string &pattern : ignored)
+    out += " --ignore '" + pattern + "'";
+  if (renamed)
+    out += " --rename '*LayerNorm.gamma=*LayerNorm.weight' --rename '*LayerNorm.beta=*LayerNorm.bias'";
+  return out;
+}
 
 bool isFolder(const std::string &path) {
   std::error_code error;

@@ -19,11 +19,13 @@ struct Imported {
   /// The files' tensors are the text's parameters behind this prefix, which `--load` takes; empty: by the same names.
   std::string prefix;
   std::vector<std::string> notes; ///< what was left out
-  std::string rules;              ///< and with these options beside it: " --strip bert."
   /// What the rules are made of: what is cut off the front of names, which tensors are left out, are others renamed?
   std::string strip;
   std::vector<std::string> ignored;
   bool renamed = false;
+
+  /// What the rules are as options of a program, beside `--load`: " --strip bert.".
+  std::string rules() const;
 };
 
 /// Is it a folder with a config.json?

@@ -454,16 +454,14 @@ static bool fold(Known &k, const std::string &op) {
   return true;
 }
 
-static bool takesSequence(const std::string &op) { return op.find("Sequence") != std::string::npos; }
-
 bool foldKnown(Call &call) {
-  if (!call.node.domain.empty() || reshapes(call.node.type) || call.inputs() == 0 || takesSequence(call.node.type))
+  if (!call.node.domain.empty() || reshapes(call.node.type) || call.inputs() == 0)
     return false;
   Known k{call, {}};
   size_t operands = call.node.type == "CastLike" ? 1 : call.inputs(); // of the other one, only the type matters
   for (size_t i = 0; i < operands; ++i) {
-    Value *value = call.has(i) ? &call.in(i) : nullptr;
-    // What has been written stays written: its elements are known, and its name is shorter.
+    Value *value = call.has(i) ? call.importer.find(call.node.inputs[i]) : nullptr;
+    // What has been written stays written: its elements are known, and its name is shorter. A sequence has none.
     if (value && (!value->known || !value->text.empty()))
       return false;
     k.in.push_back(value);

@@ -1,4 +1,4 @@
-// The com.microsoft ops that optimised and quantised files hold, by their documentation:
+// The com.microsoft ops that optimised files hold (OpsQuantised.cpp has the quantised ones), by their documentation:
 // https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
 #include "frontend/onnx/Ops.h"
 
@@ -10,7 +10,7 @@ std::string plus(Call &call, const std::string &text, size_t input) {
   return call.has(input) ? text + " + " + call.tensor(input) : text;
 }
 
-//===-- Activations and products -------------------------------------------------------------------------------===//
+//===-- Activations and products ---------------------------------------------------------------------------------===//
 
 std::function<void(Call &)> gelu(bool tanh) {
   return [=](Call &call) { call.set(0, "gelu(" + plus(call, call.tensor(0), 1) + (tanh ? ", tanh=True)" : ")")); };
@@ -33,8 +33,7 @@ void fusedMatmul(Call &call) {
   call.set(0, alpha == 1 ? out : "(" + out + ") * " + numberText(alpha));
 }
 
-//===-- Norms
-//------------------------------------------------------------------------------------------------------===//
+//===-- Norms ----------------------------------------------------------------------------------------------------===//
 
 std::string normed(Call &call, const std::string &x, size_t gamma, bool simplified, double epsilon) {
   if (simplified)
@@ -53,15 +52,6 @@ std::function<void(Call &)> skipNorm(bool simplified) {
     call.set(0, normed(call, sum, 2, simplified, epsilon));
     call.alias(3, call.typed(sum));
   };
-}
-
-void simplifiedNorm(Call &call) {
-  Value x = call.in(0);
-  double epsilon = call.number("epsilon", 1e-5F);
-  call.integer("stash_type", 1);
-  if (call.axis(call.integer("axis", -1), x.rank()) + 1 != x.rank() || call.wants(1))
-    refuse("it goes over other than the last axis, or is asked for its deviation");
-  call.set(0, normed(call, call.tensor(0), 1, true, epsilon));
 }
 
 void embedNorm(Call &call) {
@@ -83,8 +73,7 @@ void embedNorm(Call &call) {
   call.alias(2, call.typed(name));
 }
 
-//===-- Attention
-//--------------------------------------------------------------------------------------------------===//
+//===-- Attention ------------------------------------------------------------------------------------------------===//
 
 /// What is common: the arguments of `attended` behind q, k and v.
 std::string attendedBy(Call &call, size_t mask, size_t added) {
@@ -135,8 +124,7 @@ void multiHead(Call &call) {
   call.set(0, "attended(" + q + ", " + k + ", " + v + attendedBy(call, 4, 5));
 }
 
-//===-- Quantised
-//--------------------------------------------------------------------------------------------------===//
+//===-- Quantised ------------------------------------------------------------------------------------------------===//
 
 /// Rows of 4 or 8 bits with a scale for each block of them.
 void matmulBits(Call &call) {
@@ -156,55 +144,6 @@ void matmulBits(Call &call) {
   call.set(0, plus(call, call.tensor(0) + " @ " + weights + ".T", 5));
 }
 
-/// (x - zero) * scale
-std::string widened(Call &call, size_t x, size_t scale, size_t zero) {
-  std::string whole = call.tensor(x) + ".to(i32)";
-  whole = call.has(zero) ? "(" + whole + " - " + call.tensor(zero) + ".to(i32))" : whole;
-  return "(" + whole + ".to(f32) * " + call.tensor(scale) + ")";
-}
-
-/// The result quantised again by its own scale and zero point.
-void narrowed(Call &call, const std::string &result, size_t scale, size_t zero, kiln_dtype dtype) {
-  if (dtype != KILN_U8 && dtype != KILN_I8)
-    refuse(std::string("it quantises to ") + dtypeName(dtype) + "; u8 and i8 are there");
-  std::string from = call.has(zero) ? " + " + call.tensor(zero) + ".to(f32)" : "";
-  call.set(0, "clip(round((" + result + ") / " + call.tensor(scale) + ")" + from +
-                  (dtype == KILN_U8 ? ", 0, 255).to(u8)" : ", (-128), 127).to(i8)"));
-}
-
-std::function<void(Call &)> qlinearBinary(const char *op) {
-  return
-      [=](Call &call) { narrowed(call, widened(call, 0, 1, 2) + op + widened(call, 3, 4, 5), 6, 7, call.in(0).dtype); };
-}
-
-void qlinearSigmoid(Call &call) { narrowed(call, "sigmoid(" + widened(call, 0, 1, 2) + ")", 3, 4, call.in(0).dtype); }
-
-void qlinearLeaky(Call &call) {
-  std::string alpha = numberText(call.number("alpha", 0.01F));
-  narrowed(call, "leaky_relu(" + widened(call, 0, 1, 2) + ", " + alpha + ")", 3, 4, call.in(0).dtype);
-}
-
-std::string centred(Call &call, size_t x, size_t zero) {
-  std::string whole = call.tensor(x) + ".to(i32)";
-  return call.has(zero) ? "(" + whole + " - " + call.tensor(zero) + ".to(i32))" : whole;
-}
-
-void integerToFloat(Call &call) {
-  std::string product = "(" + centred(call, 0, 4) + " @ " + centred(call, 1, 5) + ").to(f32)";
-  call.set(0, plus(call, product + " * (" + call.tensor(2) + " * " + call.tensor(3) + ")", 6));
-}
-
-/// The left side is quantised as DynamicQuantizeLinear does it.
-void dynamicMatmul(Call &call) {
-  std::string x = call.tensor(0);
-  std::string low = call.let("low", "minimum(min(" + x + "), 0.0)");
-  std::string scale = call.let("scale", "(maximum(max(" + x + "), 0.0) - " + low + ") / 255.0");
-  std::string zero = call.let("zero_point", "clip(round(0.0 - " + low + " / " + scale + "), 0, 255)");
-  std::string whole = "(clip(round(" + x + " / " + scale + ") + " + zero + ", 0, 255) - " + zero + ").to(i32)";
-  std::string product = "(" + whole + " @ " + centred(call, 1, 3) + ").to(f32)";
-  call.set(0, plus(call, product + " * (" + scale + " * " + call.tensor(2) + ")", 4));
-}
-
 } // namespace
 
 std::vector<Op> microsoftOps() {
@@ -219,19 +158,12 @@ std::vector<Op> microsoftOps() {
        "its mean and deviation", domain},
       {"SkipSimplifiedLayerNormalization", 1, "rms_norm(x + skip + bias, scale)", skipNorm(true), "its deviation",
        domain},
-      {"SimplifiedLayerNormalization", 1, "rms_norm(x, scale)", simplifiedNorm, "other axes than the last"},
       {"EmbedLayerNormalization", 1, "layer_norm(take(words, ids, 0) + take(places, iota(T), 0))", embedNorm, "",
        domain},
       {"Attention", 1, "attended(q, k, v, heads)", attention, "keys and values of before", domain},
       {"MultiHeadAttention", 1, "attended(q, k, v, heads)", multiHead, "packed inputs, keys and values of before",
        domain},
       {"MatMulNBits", 1, "a @ block_weights(b, scales, n, k, 4).T", matmulBits, "groups in another order", domain},
-      {"QLinearAdd", 1, "dequantised, added, quantised", qlinearBinary(" + "), "", domain},
-      {"QLinearMul", 1, "dequantised, multiplied, quantised", qlinearBinary(" * "), "", domain},
-      {"QLinearSigmoid", 1, "dequantised, sigmoid, quantised", qlinearSigmoid, "", domain},
-      {"QLinearLeakyRelu", 1, "dequantised, leaky_relu, quantised", qlinearLeaky, "", domain},
-      {"MatMulIntegerToFloat", 1, "((a - zero) @ (b - zero)).to(f32) * scale", integerToFloat, "", domain},
-      {"DynamicQuantizeMatMul", 1, "x quantised, multiplied, dequantised", dynamicMatmul, "", domain},
   };
 }
 

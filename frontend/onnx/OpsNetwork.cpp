@@ -481,11 +481,17 @@ static void layerNorm(Call &call) {
   call.set(2, scale);
 }
 
+/// ONNX's own, and by the name that ONNX Runtime had for it before.
 static void rmsNorm(Call &call) {
-  Value x = call.in(0);
+  Value x = call.in(0), scale = call.in(1);
   int64_t axis = call.axis(call.integer("axis", -1), x.rank());
   double epsilon = call.number("epsilon", 1e-5F);
   call.integer("stash_type", 1);
+  if (call.wants(1))
+    refuse("it is asked for its deviation");
+  if (scale.shape == std::vector<Dim>(x.shape.begin() + axis, x.shape.end()))
+    return call.set(0, "rms_norm(" + call.tensor(0) + ", " + call.tensor(1) + keyword("epsilon", numberText(epsilon)) +
+                           (axis + 1 == x.rank() ? ")" : ", " + axisText(axesFrom(axis, x.rank())) + ")"));
   call.set(0, call.tensor(0) + " * rsqrt(mean(square(" + call.tensor(0) + "), " + axisText(axesFrom(axis, x.rank())) +
                   ", keepdims=True) + " + numberText(epsilon) + ") * " + call.tensor(1));
 }
@@ -548,7 +554,8 @@ std::vector<Op> networkOps() {
        "training mode without --train"},
       {"InstanceNormalization", 7, "instance_norm(x, scale, bias)", instanceNorm},
       {"LayerNormalization", 17, "layer_norm(x, scale, bias)", layerNorm},
-      {"RMSNormalization", 23, "x * rsqrt(mean(square(x), axis=-1, keepdims=True) + epsilon) * scale", rmsNorm},
+      {"RMSNormalization", 23, "rms_norm(x, scale)", rmsNorm},
+      {"SimplifiedLayerNormalization", 1, "rms_norm(x, scale)", rmsNorm, "its deviation"},
       {"GroupNormalization", 18, "group_norm(x, scale, bias, groups)", groupNorm},
       {"MeanVarianceNormalization", 9, "(x - mean(x)) / (std(x) + 1e-9)", meanVariance},
       {"LpNormalization", 7, "x / vector_norm(x)", lpNorm},

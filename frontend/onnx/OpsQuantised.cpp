@@ -68,15 +68,27 @@ static void dequantize(Call &call) {
   call.set(0, whole + ".to(" + dtypeName(*to) + ") * " + scale);
 }
 
-static void dynamicQuantize(Call &call) {
+namespace {
+/// A tensor quantised by its own limits.
+struct Quantised {
+  std::string whole, scale, zero; ///< 0 to 255, in floats
+};
+} // namespace
+
+static Quantised quantisedByItself(Call &call) {
   std::string x = call.tensor(0);
   std::string low = call.let("low", "minimum(min(" + x + "), 0.0)"),
               high = call.let("high", "maximum(max(" + x + "), 0.0)");
   std::string scale = call.let("scale", "(" + high + " - " + low + ") / 255.0");
   std::string zero = call.let("zero_point", "clip(round(0.0 - " + low + " / " + scale + "), 0, 255)");
-  call.set(0, "clip(round(" + x + " / " + scale + ") + " + zero + ", 0, 255).to(u8)");
-  call.alias(1, call.typed(scale));
-  call.set(2, zero + ".to(u8)");
+  return {"clip(round(" + x + " / " + scale + ") + " + zero + ", 0, 255)", scale, zero};
+}
+
+static void dynamicQuantize(Call &call) {
+  Quantised x = quantisedByItself(call);
+  call.set(0, x.whole + ".to(u8)");
+  call.alias(1, call.typed(x.scale));
+  call.set(2, x.zero + ".to(u8)");
 }
 
 /// An operand of an integer product as i32, its zero point taken off.
@@ -92,20 +104,59 @@ static void matmulInteger(Call &call) {
   call.set(0, centred(call, 0, 2, a.rank() > 1 ? -2 : 0) + " @ " + centred(call, 1, 3, -1));
 }
 
+/// An operand with its scale and zero point behind it, as the number that it stands for.
+static std::string dequantised(Call &call, size_t input, int64_t axis) {
+  Value x = call.in(input);
+  return "(" + centred(call, input, input + 2, axis) + ".to(f32) * " + beside(call, input + 1, x, axis) + ")";
+}
+
+/// The result quantised again, by the scale and zero point of these inputs.
+static void requantise(Call &call, const std::string &result, size_t scale, kiln_dtype dtype) {
+  auto [low, high] = limits(dtype);
+  std::string name = call.let("result", result);
+  Value value = call.typed(name);
+  std::string zero = call.has(scale + 1) ? " + " + widened(beside(call, scale + 1, value, -1), "f32") : "";
+  call.set(0, "clip(round(" + name + " / " + beside(call, scale, value, -1) + ")" + zero + ", " + low + ", " + high +
+                  ").to(" + dtypeName(dtype) + ")");
+}
+
 static void qlinearMatmul(Call &call) {
-  Value a = call.in(0), b = call.in(3), y = call.in(7);
-  auto number = [&](size_t scale, size_t zero, size_t x, int64_t axis) {
-    Value value = call.in(x);
-    return "((" + call.tensor(x) + ".to(i32) - " + widened(beside(call, zero, value, axis), "i32") + ").to(f32) * " +
-           beside(call, scale, value, axis) + ")";
+  std::string product = dequantised(call, 0, call.in(0).rank() > 1 ? -2 : 0) + " @ " + dequantised(call, 3, -1);
+  requantise(call, product, 6, call.in(7).dtype);
+}
+
+//===-- com.microsoft's
+//--------------------------------------------------------------------------------------------===//
+
+static std::function<void(Call &)> qlinearBinary(const char *op) {
+  return [=](Call &call) {
+    requantise(call, dequantised(call, 0, -1) + op + dequantised(call, 3, -1), 6, call.in(0).dtype);
   };
-  std::string product = number(1, 2, 0, a.rank() > 1 ? -2 : 0) + " @ " + number(4, 5, 3, -1);
-  auto [low, high] = limits(y.dtype);
-  std::string name = call.let("product", product);
-  Value result = call.typed(name);
-  call.set(0, "clip(round(" + name + " / " + beside(call, 6, result, -1) + ") + " +
-                  widened(beside(call, 7, result, -1), "f32") + ", " + low + ", " + high + ").to(" +
-                  dtypeName(y.dtype) + ")");
+}
+
+static void qlinearSigmoid(Call &call) {
+  requantise(call, "sigmoid(" + dequantised(call, 0, -1) + ")", 3, call.in(0).dtype);
+}
+
+static void qlinearLeaky(Call &call) {
+  std::string alpha = numberText(call.number("alpha", 0.01F));
+  requantise(call, "leaky_relu(" + dequantised(call, 0, -1) + ", " + alpha + ")", 3, call.in(0).dtype);
+}
+
+static std::string withBias(Call &call, const std::string &text, size_t input) {
+  return call.has(input) ? text + " + " + call.tensor(input) : text;
+}
+
+static void integerToFloat(Call &call) {
+  std::string product = "(" + centred(call, 0, 4, -1) + " @ " + centred(call, 1, 5, -1) + ").to(f32)";
+  call.set(0, withBias(call, product + " * (" + call.tensor(2) + " * " + call.tensor(3) + ")", 6));
+}
+
+/// The left side is quantised as DynamicQuantizeLinear does it.
+static void dynamicMatmul(Call &call) {
+  Quantised x = quantisedByItself(call);
+  std::string product = "((" + x.whole + " - " + x.zero + ").to(i32) @ " + centred(call, 1, 3, -1) + ").to(f32)";
+  call.set(0, withBias(call, product + " * (" + x.scale + " * " + call.tensor(2) + ")", 4));
 }
 
 std::vector<Op> quantisedOps() {
@@ -121,6 +172,12 @@ std::vector<Op> quantisedOps() {
       {"DynamicQuantizeLinear", 11, "clip(round(x / scale) + zero, 0, 255).to(u8)", dynamicQuantize},
       {"MatMulInteger", 10, "(a.to(i32) - zero) @ (b.to(i32) - zero)", matmulInteger},
       {"QLinearMatMul", 10, "dequantised, multiplied, quantised", qlinearMatmul},
+      {"QLinearAdd", 1, "dequantised, added, quantised", qlinearBinary(" + "), "", "com.microsoft"},
+      {"QLinearMul", 1, "dequantised, multiplied, quantised", qlinearBinary(" * "), "", "com.microsoft"},
+      {"QLinearSigmoid", 1, "dequantised, sigmoid, quantised", qlinearSigmoid, "", "com.microsoft"},
+      {"QLinearLeakyRelu", 1, "dequantised, leaky_relu, quantised", qlinearLeaky, "", "com.microsoft"},
+      {"MatMulIntegerToFloat", 1, "((a - zero) @ (b - zero)).to(f32) * scale", integerToFloat, "", "com.microsoft"},
+      {"DynamicQuantizeMatMul", 1, "x quantised, multiplied, dequantised", dynamicMatmul, "", "com.microsoft"},
   };
 }
 

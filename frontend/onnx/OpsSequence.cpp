@@ -47,11 +47,11 @@ static void splitToSequence(Call &call) {
   std::string wish = call.node.outputs.empty() ? "part" : call.node.outputs[0];
   for (size_t i = 0; i < sizes.size(); ++i)
     names.push_back(call.importer.fresh(wish + "_" + std::to_string(i), "part"));
-  std::string list = "(" + dimsText(sizes) + (sizes.size() == 1 ? ",)" : ")");
   if (sizes.size() == 1)
     call.importer.write(names, call.tensor(0));
   else
-    call.importer.write(names, "split(" + call.tensor(0) + ", " + list + ", axis=" + std::to_string(axis) + ")");
+    call.importer.write(names,
+                        "split(" + call.tensor(0) + ", (" + dimsText(sizes) + "), axis=" + std::to_string(axis) + ")");
   std::vector<Value> items;
   for (const std::string &name : names)
     items.push_back(call.typed(keeps ? name : call.let(name, "squeeze(" + name + ", " + std::to_string(axis) + ")")));

@@ -67,8 +67,8 @@ TEST_P(Derived, StepsAgreeWithForward) {
     EXPECT_GT(std::set<int32_t>(tokens.begin(), tokens.end()).size(), 3u); // the model is not stuck
     size_t begin = ids.size();
     ids.insert(ids.end(), tokens.begin(), tokens.end());
-    bool all = scores(ids).shape.size() == 3;
     Values whole = scores(ids);
+    bool all = whole.shape.size() == 3;
     for (size_t i = 0; i < tokens.size(); ++i) {
       Values prefix;
       if (!all)

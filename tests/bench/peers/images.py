@@ -98,14 +98,16 @@ def mobilenet():
     return Classifier([*layers, convolution(320, 1280, 1, activation=nn.ReLU6)], 1280, 1000)
 
 
-def onnx_run(model, threads, folder):
-    image = torch.randn(1, 3, 224, 224)
+def onnx_run(model, inputs, threads, folder):
+    """ONNX Runtime's run of a model of PyTorch on these inputs, which are named."""
     path = f"{folder}/model.onnx"
-    torch.onnx.export(model.eval(), image, path, dynamo=False, opset_version=17, input_names=["image"])
+    torch.onnx.export(model.eval(), tuple(inputs.values()), path, dynamo=False, opset_version=17, input_names=list(inputs))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return lambda: session.run(None, {"image": image.numpy()})
+    names = {i.name for i in session.get_inputs()}
+    feed = {name: value.numpy() for name, value in inputs.items() if name in names}
+    return lambda: session.run(None, feed)
 
 
 def torch_step(model):
@@ -148,10 +150,11 @@ def main():
     torch.set_num_threads(options.threads)
     versions = f"ONNX Runtime {onnxruntime.__version__}, PyTorch {torch.__version__}, {options.threads} threads"
     print(f"| {versions} | Kiln | peer | Kiln / peer |\n|---|---|---|---|")
+    image = {"image": torch.randn(1, 3, 224, 224)}
     with tempfile.TemporaryDirectory() as folder:
         rows = {
-            "resnet50": ("forward", onnx_run(resnet50(), options.threads, folder)),
-            "mobilenet": ("forward", onnx_run(mobilenet(), options.threads, folder)),
+            "resnet50": ("forward", onnx_run(resnet50(), image, options.threads, folder)),
+            "mobilenet": ("forward", onnx_run(mobilenet(), image, options.threads, folder)),
             "resnet18": ("train_step", torch_step(resnet18())),
         }
         for name, (function, peer) in rows.items():

@@ -25,7 +25,7 @@ import torch
 import transformers
 from torch.nn import functional as F
 
-from images import fastest, kiln
+from images import fastest, kiln, onnx_run
 
 HERE = Path(__file__).resolve().parent
 
@@ -43,16 +43,6 @@ def gpt2():
     torch.manual_seed(0)
     options = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
     return transformers.GPT2LMHeadModel(transformers.GPT2Config(**options)).eval()
-
-
-def onnx_run(model, inputs, path):
-    torch.onnx.export(model, tuple(inputs.values()), path, dynamo=False, opset_version=17, input_names=list(inputs))
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 2
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    names = {i.name for i in session.get_inputs()}
-    feed = {name: value.numpy() for name, value in inputs.items() if name in names}
-    return lambda: session.run(None, feed)
 
 
 class Logits(torch.nn.Module):
@@ -99,7 +89,7 @@ def steps(options, folder, batch, length):
 def prefill(options, folder):
     program = build(options, folder, f"{folder}/gpt2", "--set", "context=256", "--entry", "forward")
     ids = torch.randint(0, 50257, (1, 256))
-    return lambda: kiln(program, "forward", 2, 2), {"ONNX Runtime": onnx_run(Logits(gpt2()), {"ids": ids}, f"{folder}/m.onnx")}
+    return lambda: kiln(program, "forward", 2, 2), {"ONNX Runtime": onnx_run(Logits(gpt2()), {"ids": ids}, 2, folder)}
 
 
 def encode(options, folder):
@@ -107,7 +97,7 @@ def encode(options, folder):
     model.save_pretrained(f"{folder}/bert")
     program = build(options, folder, f"{folder}/bert", "--bound", "B=1", "--bound", "T=128")
     inputs = {"ids": torch.randint(0, 30000, (1, 128)), "mask": torch.ones(1, 128, dtype=torch.long)}
-    return lambda: kiln(program, "forward", 2, 2), {"ONNX Runtime": onnx_run(Logits(model), inputs, f"{folder}/m.onnx")}
+    return lambda: kiln(program, "forward", 2, 2), {"ONNX Runtime": onnx_run(Logits(model), inputs, 2, folder)}
 
 
 def decode(options, folder, before):
