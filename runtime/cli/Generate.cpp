@@ -6,6 +6,9 @@
 #include "runtime/generate/Generator.h"
 #include "runtime/support/Error.h"
 
+#include <algorithm>
+#include <numeric>
+
 namespace kiln {
 
 namespace {
@@ -34,12 +37,6 @@ DrawSpec drawSpec(const Options &options, const Json &recipe) {
     throw UsageError("--length-penalty ranks beams, and this draws without: give --beam N too");
   spec.check();
   return spec;
-}
-
-/// Does what is drawn answer the prompt, which is read as a whole first, and not go on with it?
-bool isAnswered(const Manifest &manifest) {
-  const EntrySpec *prefill = manifest.findEntry(manifest.generate.stringOr("prefill", ""));
-  return prefill && !prefill->find(Role::Output, "logits", true);
 }
 
 /// `answered`: the prompt is read as a whole, and what is drawn does not go on with it.
@@ -144,25 +141,73 @@ void noteUnknown(const Vocabulary *words, const std::string &text) {
   std::fprintf(stderr, "note: not in the vocabulary, and unknown to the model: %s\n", list.c_str());
 }
 
+/// What to draw together: prompts of like lengths, of equal ones where they are read as a whole. At most `rows` each.
+std::vector<std::vector<size_t>> batchesOf(const std::vector<std::vector<int32_t>> &prompts, size_t rows, bool equal) {
+  std::vector<size_t> order(prompts.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  if (rows > 1)
+    std::sort(order.begin(), order.end(),
+              [&](size_t a, size_t b) { return std::pair(prompts[a].size(), a) < std::pair(prompts[b].size(), b); });
+  std::vector<std::vector<size_t>> batches;
+  for (size_t i : order) {
+    bool fits = !batches.empty() && batches.back().size() < rows &&
+                (!equal || prompts[batches.back()[0]].size() == prompts[i].size());
+    if (!fits)
+      batches.emplace_back();
+    batches.back().push_back(i);
+  }
+  return batches;
+}
+
+/// How many prompts of a file are drawn together.
+size_t rowsOf(const Options &options, const Generator &generator, const DrawSpec &draw) {
+  if (draw.kind == DrawSpec::Kind::Beam) {
+    if (options.has("batch"))
+      throw UsageError("--batch draws several prompts at once; a search has its beams instead");
+    return 1;
+  }
+  int64_t rows = options.integer("batch", generator.room(), 1, INT32_MAX);
+  if (rows > generator.room())
+    fail("--batch %lld: this program has room for %lld sequences at once; build it with --bound B=%lld",
+         static_cast<long long>(rows), static_cast<long long>(generator.room()), static_cast<long long>(rows));
+  return static_cast<size_t>(rows);
+}
+
 /// Many prompts, one a line; with references, BLEU at the end.
 int manyPrompts(const Options &options, const Words &words, Generator &generator, const DrawSpec &draw, int64_t limit,
-                JsonOutput &json, bool answered) {
-  std::vector<std::string> prompts = readLines(options.text("prompts")), references, answers;
+                JsonOutput &json) {
+  std::vector<std::string> lines = readLines(options.text("prompts")), references, answers(lines.size());
   if (options.has("reference")) {
     references = readLines(options.text("reference"));
-    if (references.size() != prompts.size())
-      fail("'%s' has %zu lines, '%s' has %zu", options.text("prompts").c_str(), prompts.size(),
+    if (references.size() != lines.size())
+      fail("'%s' has %zu lines, '%s' has %zu", options.text("prompts").c_str(), lines.size(),
            options.text("reference").c_str(), references.size());
   }
-  for (size_t i = 0; i < prompts.size(); ++i) {
-    Written written(words.answer(), draw.stops, true);
-    std::vector<int32_t> ids =
-        generator.generate(encodePrompt(words, prompts[i], true, answered), limit, static_cast<uint32_t>(i),
-                           [&](int32_t token, double) { return draw.stops.empty() || written.add(token); });
-    answers.push_back(draw.stops.empty() ? decode(words.answer(), ids) : written.text());
-    json.line(JsonLine().add("prompt", prompts[i]).add("text", answers.back()).str());
-    if (!json.ownsStandardOutput())
-      std::printf("%s\n", answers.back().c_str());
+  std::vector<std::vector<int32_t>> prompts;
+  for (const std::string &line : lines)
+    prompts.push_back(encodePrompt(words, line, true, generator.answersPrompt()));
+  std::vector<bool> done(lines.size());
+  size_t told = 0;
+  for (const std::vector<size_t> &batch :
+       batchesOf(prompts, rowsOf(options, generator, draw), generator.answersPrompt())) {
+    std::vector<std::vector<int32_t>> together;
+    std::vector<Written> written;
+    for (size_t i : batch) {
+      together.push_back(prompts[i]);
+      written.emplace_back(words.answer(), draw.stops, true);
+    }
+    std::vector<std::vector<int32_t>> drawn = generator.generateSeveral(
+        together, limit, std::vector<uint32_t>(batch.begin(), batch.end()),
+        [&](size_t row, int32_t token, double) { return draw.stops.empty() || written[row].add(token); });
+    for (size_t row = 0; row < batch.size(); ++row) {
+      answers[batch[row]] = draw.stops.empty() ? decode(words.answer(), drawn[row]) : written[row].text();
+      done[batch[row]] = true;
+    }
+    for (; told < lines.size() && done[told]; ++told) { // in the order of the file
+      json.line(JsonLine().add("prompt", lines[told]).add("text", answers[told]).str());
+      if (!json.ownsStandardOutput())
+        std::printf("%s\n", answers[told].c_str());
+    }
   }
   if (!references.empty()) {
     double score = bleu(answers, references);
@@ -214,8 +259,9 @@ int generateCommand(const Options &options, Common &common) {
   for (const char *option : {"samples", "log-probabilities"})
     if (options.has(option) && options.has("prompts"))
       throw UsageError(format("--%s is about one --prompt, not a file of many", option));
-  if (options.has("reference") && !options.has("prompts"))
-    throw UsageError("--reference answers the prompts of --prompts FILE: give that too");
+  for (auto [option, does] : {std::pair("reference", "answers"), std::pair("batch", "draws together")})
+    if (options.has(option) && !options.has("prompts"))
+      throw UsageError(format("--%s %s the prompts of --prompts FILE: give that too", option, does));
   std::unique_ptr<Program> program = startProgram(options, common);
   const Manifest &manifest = program->manifest();
   if (!manifest.generate.isObject())
@@ -226,9 +272,9 @@ int generateCommand(const Options &options, Common &common) {
   Generator generator(*program, draw, common.seed, words.answer() ? words.answer()->size() : 0);
   int64_t limit = options.integer("tokens", draw.tokens > 0 ? draw.tokens : 200, 1, INT32_MAX);
   JsonOutput json(common.json, common.jsonPath);
-  bool answered = isAnswered(manifest);
+  bool answered = generator.answersPrompt();
   if (options.has("prompts"))
-    return manyPrompts(options, words, generator, draw, limit, json, answered);
+    return manyPrompts(options, words, generator, draw, limit, json);
   std::string text = options.text("prompt");
   std::vector<int32_t> prompt = encodePrompt(words, text, options.has("prompt"), answered);
   noteUnknown(words.prompt(), text);

@@ -90,6 +90,7 @@ const std::vector<CommandEntry> &commands() {
         "Draws a sequence.",
         {{"prompt", "TEXT", "what comes before"},
          {"prompts", "FILE", "many prompts, one a line"},
+         {"batch", "N", "so many of them at once (default: as many as the program was built for, --bound B=N)"},
          {"reference", "FILE", "with --prompts: the right answers, one a line; prints BLEU"},
          {"tokens", "N", "how many tokens at most"},
          loadOption,

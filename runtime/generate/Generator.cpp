@@ -10,9 +10,18 @@
 
 namespace kiln {
 
+/// One of the sequences that are drawn together.
+struct Generator::Row {
+  std::vector<int32_t> history; ///< the prompt, and what was drawn
+  RandomStream random;
+  std::vector<int32_t> tokens = {};
+  size_t from = 0;  ///< where in its history the session begins
+  int32_t last = 0; ///< what is fed next
+  bool ended = false;
+};
+
 Generator::Generator(Program &program, const DrawSpec &draw, uint32_t seed, size_t known)
-    : program_(program), draw_(draw), seed_(seed), known_(known),
-      rows_(draw.kind == DrawSpec::Kind::Beam ? static_cast<size_t>(draw.beams) : 1) {
+    : program_(program), draw_(draw), seed_(seed), known_(known), sampler_(draw) {
   const Json &recipe = program.manifest().generate;
   if (!recipe.isObject() || !recipe.find("prefill") || !recipe.find("step"))
     fail("this program draws no sequences: the model has no `generate` recipe");
@@ -23,6 +32,7 @@ Generator::Generator(Program &program, const DrawSpec &draw, uint32_t seed, size
   prefill_ = &program.call(recipe.at("prefill").string());
   step_ = &program.call(recipe.at("step").string());
   capacity_ = recipe.integerOr("capacity", 0);
+  answers_ = !prefill_->entry().find(Role::Output, "logits", true);
 }
 
 void Generator::takeLogits(Call &call) {
@@ -43,40 +53,53 @@ void Generator::takeLogits(Call &call) {
   }
 }
 
-double Generator::scoreOf(int32_t token) {
-  logSoftmax(std::span<const float>(logits_.data(), vocabulary_), scores_);
+double Generator::scoreOf(size_t row, int32_t token) {
+  logSoftmax(logitsOf(row), scores_);
   return scores_[static_cast<size_t>(token)];
 }
 
-bool Generator::prefill(std::span<const int32_t> prompt) {
+int64_t Generator::room() const {
+  int input = step_->input("token");
+  if (input < 0)
+    return 1;
+  const ArgumentSpec &spec = step_->entry().arguments[static_cast<size_t>(input)];
+  return spec.type.shape.empty() ? 1 : spec.bytes / static_cast<int64_t>(dtypeSize(spec.type.dtype));
+}
+
+int32_t Generator::firstToken() const {
+  if (draw_.from < 0)
+    fail("the `generate` recipe says no first token (from=…), and its prefill gives no logits");
+  return draw_.from;
+}
+
+void Generator::prefill(std::span<const std::span<const int32_t>> prompts) {
+  rows_ = prompts.size();
   program_.initialiseStates(seed_, true);
   int input = prefill_->input("prompt");
   if (input >= 0) {
     const ArgumentSpec &spec = prefill_->entry().arguments[static_cast<size_t>(input)];
     int64_t room = spec.bytes / static_cast<int64_t>(dtypeSize(spec.type.dtype));
-    if (static_cast<int64_t>(prompt.size()) * static_cast<int64_t>(rows_) > room)
+    size_t length = prompts[0].size();
+    if (static_cast<int64_t>(length) * static_cast<int64_t>(rows_) > room)
       fail("a prompt of %zu tokens in %zu rows does not fit '%s', which takes %lld numbers at most; a shorter prompt, "
            "fewer beams, or a larger --bound at build time helps",
-           prompt.size(), rows_, spec.name.c_str(), static_cast<long long>(room));
-    prefill_->shape(input) = {static_cast<int64_t>(rows_), static_cast<int64_t>(prompt.size())};
-    for (size_t row = 0; row < rows_; ++row)
-      for (size_t i = 0; i < prompt.size(); ++i)
-        storeInteger(spec.type.dtype, prefill_->data(input), static_cast<int64_t>(row * prompt.size() + i), prompt[i]);
+           length, rows_, spec.name.c_str(), static_cast<long long>(room));
+    prefill_->shape(input) = {static_cast<int64_t>(rows_), static_cast<int64_t>(length)};
+    int64_t at = 0;
+    for (std::span<const int32_t> prompt : prompts)
+      for (int32_t token : prompt)
+        storeInteger(spec.type.dtype, prefill_->data(input), at++, token);
   }
   prefill_->run(seed_, 0);
-  bool gives = false;
-  for (const ArgumentSpec &argument : prefill_->entry().arguments)
-    gives |= argument.role == Role::Output && argument.name == "logits";
-  if (gives)
+  if (!answers_)
     takeLogits(*prefill_);
-  return gives;
 }
 
 void Generator::step(std::span<const int32_t> tokens, int64_t position) {
   if (int input = step_->input("token"); input >= 0) {
     const ArgumentSpec &spec = step_->entry().arguments[static_cast<size_t>(input)];
     if (static_cast<int64_t>(tokens.size() * dtypeSize(spec.type.dtype)) > spec.bytes)
-      fail("%zu beams are more than '%s' takes; build with a larger --bound", tokens.size(),
+      fail("%zu sequences are more than '%s' takes; build with a larger --bound", tokens.size(),
            step_->entry().name.c_str());
     std::vector<int64_t> &shape = step_->shape(input);
     if (!shape.empty())
@@ -116,63 +139,98 @@ void Generator::reorder(const std::vector<int32_t> &parents) {
 
 std::vector<int32_t> Generator::generate(const std::vector<int32_t> &prompt, int64_t limit, uint32_t sequence,
                                          const std::function<bool(int32_t, double)> &each) {
-  if (draw_.kind == DrawSpec::Kind::Beam) {
-    std::vector<int32_t> tokens = search(prompt, limit);
-    for (size_t i = 0; i < tokens.size(); ++i)
-      if (!each(tokens[i], 0))
-        tokens.resize(i + 1);
-    return tokens;
-  }
-  std::vector<int32_t> history = prompt, tokens;
-  bool decoderOnly = false;
-  auto read = [&](size_t most) {
-    std::span<const int32_t> all(history);
-    decoderOnly = prefill(most && all.size() > most ? all.last(most) : all);
-    return static_cast<int64_t>(most ? std::min(all.size(), most) : all.size());
-  };
-  int64_t position = read(0 < capacity_ ? static_cast<size_t>(capacity_) : 0);
-  if (!decoderOnly) {
-    if (draw_.from < 0)
-      fail("the `generate` recipe says no first token (from=…), and its prefill gives no logits");
-    position = 0;
-    step(std::span(&draw_.from, 1), position++);
-  }
-  Sampler sampler(draw_);
-  RandomStream random(seed_, namedStream("generate", 8), sequence);
-  while (static_cast<int64_t>(tokens.size()) < limit) {
-    std::span<float> row(logits_.data(), vocabulary_);
-    penalise(row, history, draw_.repetitionPenalty);
-    int32_t token =
-        draw_.kind == DrawSpec::Kind::Greedy ? argmax(row) : sampler.draw(row, random.uniform(tokens.size()));
-    if (draw_.ends(token))
-      break;
-    tokens.push_back(token);
-    history.push_back(token);
-    if (!each(token, scored_ ? scoreOf(token) : 0) || static_cast<int64_t>(tokens.size()) == limit)
-      break;
-    if (decoderOnly && capacity_ > 0 && position >= capacity_)
-      position = read(static_cast<size_t>(std::max<int64_t>(1, capacity_ / 2)));
-    else
-      step(std::span(&tokens.back(), 1), position++);
-  }
+  if (draw_.kind != DrawSpec::Kind::Beam)
+    return generateSeveral({prompt}, limit, {sequence},
+                           [&](size_t, int32_t token, double score) { return each(token, score); })[0];
+  std::vector<int32_t> tokens = search(prompt, limit);
+  for (size_t i = 0; i < tokens.size(); ++i)
+    if (!each(tokens[i], 0))
+      tokens.resize(i + 1);
   return tokens;
+}
+
+/// Reads of each row's history the newest `most` tokens, or of these as many as the shortest has; how many those are.
+int64_t Generator::read(std::vector<Row> &rows, size_t most) {
+  size_t length = most;
+  for (Row &row : rows) {
+    row.from = row.history.size() - std::min(row.history.size(), most);
+    length = std::min(length, row.history.size() - row.from);
+  }
+  std::vector<std::span<const int32_t>> prompts;
+  for (const Row &row : rows)
+    prompts.push_back(std::span(row.history).subspan(row.from, length));
+  prefill(prompts);
+  return static_cast<int64_t>(length);
+}
+
+/// What each row is fed at a position: the next token of its prompt, or one that is drawn.
+void Generator::draw(std::vector<Row> &rows, int64_t position, int64_t limit,
+                     const std::function<bool(size_t, int32_t, double)> &each) {
+  for (size_t i = 0; i < rows.size(); ++i) {
+    Row &row = rows[i];
+    if (size_t at = row.from + static_cast<size_t>(position); !answers_ && at < row.history.size()) {
+      row.last = row.history[at];
+      continue;
+    }
+    if (!row.ended) {
+      penalise(logitsOf(i), row.history, draw_.repetitionPenalty);
+      int32_t token = draw_.kind == DrawSpec::Kind::Greedy
+                          ? argmax(logitsOf(i))
+                          : sampler_.draw(logitsOf(i), row.random.uniform(row.tokens.size()));
+      row.ended = draw_.ends(token);
+      if (!row.ended) {
+        row.tokens.push_back(row.last = token);
+        row.ended =
+            !each(i, token, scored_ ? scoreOf(i, token) : 0) || static_cast<int64_t>(row.tokens.size()) == limit;
+      }
+    }
+    row.history.push_back(row.last); // one that has ended is fed anything, so that all are at one position
+  }
+}
+
+std::vector<std::vector<int32_t>> Generator::generateSeveral(const std::vector<std::vector<int32_t>> &prompts,
+                                                             int64_t limit, const std::vector<uint32_t> &sequences,
+                                                             const std::function<bool(size_t, int32_t, double)> &each) {
+  std::vector<Row> rows;
+  for (size_t i = 0; i < prompts.size(); ++i)
+    rows.push_back({prompts[i], RandomStream(seed_, namedStream("generate", 8), sequences[i])});
+  auto capacity = static_cast<size_t>(capacity_);
+  int64_t position = read(rows, capacity ? capacity : SIZE_MAX);
+  std::vector<int32_t> tokens(rows.size(), answers_ ? firstToken() : 0);
+  if (answers_)
+    step(tokens, 0), position = 1;
+  while (true) {
+    draw(rows, position, limit, each);
+    bool goesOn = false;
+    for (size_t i = 0; i < rows.size(); ++i) {
+      goesOn |= !rows[i].ended;
+      tokens[i] = rows[i].last;
+    }
+    if (!goesOn)
+      break;
+    if (!answers_ && capacity && position >= capacity_)
+      position = read(rows, std::max<size_t>(1, capacity / 2));
+    else
+      step(tokens, position++);
+  }
+  std::vector<std::vector<int32_t>> drawn;
+  for (Row &row : rows)
+    drawn.push_back(std::move(row.tokens));
+  return drawn;
 }
 
 std::vector<int32_t> Generator::search(const std::vector<int32_t> &prompt, int64_t limit) {
   Beams beams(draw_);
-  int64_t position = 0;
-  if (prefill(prompt)) {
-    position = static_cast<int64_t>(prompt.size());
-  } else {
-    if (draw_.from < 0)
-      fail("the `generate` recipe says no first token (from=…), and its prefill gives no logits");
-    step(std::vector<int32_t>(rows_, draw_.from), position++);
-  }
+  auto width = static_cast<size_t>(draw_.beams);
+  prefill(std::vector<std::span<const int32_t>>(width, prompt));
+  auto position = static_cast<int64_t>(answers_ ? 0 : prompt.size());
+  if (answers_)
+    step(std::vector<int32_t>(width, firstToken()), position++);
   for (int64_t i = 0; i < limit; ++i) {
     beams.advance(logits_, vocabulary_);
     if (beams.done() || i + 1 == limit)
       break;
-    if (capacity_ > 0 && position >= capacity_ && prefill_->entry().find(Role::Output, "logits", true))
+    if (capacity_ > 0 && position >= capacity_ && !answers_)
       break; // a search does not outlive its cache: its beams have different pasts
     reorder(beams.parents());
     step(beams.tokens(), position++);

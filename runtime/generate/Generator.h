@@ -20,15 +20,33 @@ public:
   std::vector<int32_t> generate(const std::vector<int32_t> &prompt, int64_t limit, uint32_t sequence,
                                 const std::function<bool(int32_t, double)> &each);
 
+  /// Several sequences in the rows of one batch: each as generate() draws it alone, `each` told the row. The shortest
+  /// prompt is read as a whole; of a longer one the rest is fed token by token, while others are drawn already. Not for
+  /// a search; prompts of a model that answers them (answersPrompt) must be of one length.
+  std::vector<std::vector<int32_t>> generateSeveral(const std::vector<std::vector<int32_t>> &prompts, int64_t limit,
+                                                    const std::vector<uint32_t> &sequences,
+                                                    const std::function<bool(size_t, int32_t, double)> &each);
+
+  /// How many sequences the program has rows for.
+  int64_t room() const;
+  /// Whether the prompt is read as a whole first, and what is drawn does not go on with it.
+  bool answersPrompt() const { return answers_; }
+
   /// Whether the probabilities are wanted, which cost a pass over the vocabulary for each token.
   void score(bool wanted) { scored_ = wanted; }
 
 private:
-  /// Reads a prompt into fresh session states, the same in every row; are there logits afterwards?
-  bool prefill(std::span<const int32_t> prompt);
+  struct Row;
+  /// Reads a prompt for each row, all of one length, into fresh session states.
+  void prefill(std::span<const std::span<const int32_t>> prompts);
   void step(std::span<const int32_t> tokens, int64_t position);
   void takeLogits(Call &call);
-  double scoreOf(int32_t token);
+  std::span<float> logitsOf(size_t row) { return {logits_.data() + row * vocabulary_, vocabulary_}; }
+  double scoreOf(size_t row, int32_t token);
+  int64_t read(std::vector<Row> &rows, size_t most);
+  void draw(std::vector<Row> &rows, int64_t position, int64_t limit,
+            const std::function<bool(size_t, int32_t, double)> &each);
+  int32_t firstToken() const;
   void reorder(const std::vector<int32_t> &parents);
   std::vector<int32_t> search(const std::vector<int32_t> &prompt, int64_t limit);
 
@@ -38,8 +56,9 @@ private:
   size_t known_;
   Call *prefill_, *step_;
   int64_t capacity_ = 0; // 0: none
-  bool scored_ = false;
-  size_t rows_;
+  bool answers_ = false, scored_ = false;
+  Sampler sampler_;
+  size_t rows_ = 1;
   std::vector<float> logits_;
   std::vector<double> scores_;
   size_t vocabulary_ = 0;

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <set>
 #include <sstream>
 
@@ -25,7 +26,7 @@ protected:
     folder = freshFolder(std::string("derived-") + GetParam().model + "-" + GetParam().backend);
     program = folder + "/program";
     Outcome built = run({kilnProgram(), "build", sourceFolder() + "/tests/e2e/derived.kiln", "--model",
-                         GetParam().model, "--backend", GetParam().backend, "-o", program});
+                         GetParam().model, "--backend", GetParam().backend, "--bound", "B=3", "-o", program});
     ASSERT_EQ(built.code, 0) << built.err;
   }
 
@@ -78,6 +79,21 @@ TEST_P(Derived, StepsAgreeWithForward) {
       const double *row = from.data.data() + (all ? (begin + i - 1) * static_cast<size_t>(width) : 0);
       EXPECT_NEAR(found[i], logProbability(row, width, tokens[i]), 2e-5) << "token " << i;
     }
+  }
+}
+
+// Of several prompts in one batch the longer ones are fed while the shorter go on already; the context ends for all.
+TEST_P(Derived, PromptsOfOtherLengthsShareABatch) {
+  std::string prompts = folder + "/prompts.txt";
+  std::ofstream(prompts) << "1 5 7 22 0 3\n4\n2 2 9\n8 8 8 1\n";
+  std::string alone;
+  for (const char *rows : {"1", "3"}) {
+    Outcome drawn = run({program, "generate", "--prompts", prompts, "--seed", "5", "--tokens", "50", "--batch", rows});
+    ASSERT_EQ(drawn.code, 0) << drawn.err;
+    EXPECT_EQ(std::count(drawn.out.begin(), drawn.out.end(), '\n'), 4);
+    if (alone.empty())
+      alone = drawn.out;
+    EXPECT_EQ(drawn.out, alone) << rows;
   }
 }
 

@@ -72,6 +72,31 @@ TEST_F(Chain, AFullCacheKeepsItsLastHalf) {
   EXPECT_EQ(draw(spec, {4, 4, 1, 2, 3, 1, 2, 3}, 1), draw(spec, {1, 2, 3, 1, 2, 3}, 1));
 }
 
+// Prompts of other lengths, one longer than the cache, sequences that end early, and a cache that fills: in the rows of
+// one batch each goes on as alone.
+TEST_F(Chain, SeveralAtOnceAreAsEachAlone) {
+  const std::vector<std::vector<int32_t>> prompts = {{1, 2}, {4}, {3, 1, 2, 0, 1}, {4, 4, 1, 2, 3, 1, 2, 3}, {2, 2}};
+  for (int64_t limit : {1, 3, 40})
+    for (bool greedy : {false, true})
+      for (uint32_t seed = 0; seed < 10; ++seed) {
+        DrawSpec spec;
+        spec.kind = greedy ? DrawSpec::Kind::Greedy : DrawSpec::Kind::Sample;
+        spec.repetitionPenalty = seed % 2 ? 1.0 : 1.5;
+        if (seed > 4)
+          spec.until = {0};
+        Generator generator(program_, spec, seed);
+        auto one = [&](size_t row) {
+          return generator.generate(prompts[row], limit, static_cast<uint32_t>(row + 3),
+                                    [&](int32_t token, double) { return row != 1 || token != 3; });
+        };
+        std::vector<std::vector<int32_t>> together = generator.generateSeveral(
+            prompts, limit, {3, 4, 5, 6, 7}, [&](size_t row, int32_t token, double) { return row != 1 || token != 3; });
+        ASSERT_EQ(together.size(), prompts.size());
+        for (size_t row = 0; row < prompts.size(); ++row)
+          EXPECT_EQ(together[row], one(row)) << row << " of seed " << seed << ", limit " << limit;
+      }
+}
+
 TEST_F(Chain, TheEndTokenEnds) {
   DrawSpec spec;
   spec.until = {0};
