@@ -184,8 +184,12 @@ int manyPrompts(const Options &options, const Words &words, Generator &generator
            options.text("reference").c_str(), references.size());
   }
   std::vector<std::vector<int32_t>> prompts;
-  for (const std::string &line : lines)
+  for (const std::string &line : lines) {
     prompts.push_back(encodePrompt(words, line, true, generator.answersPrompt()));
+    if (prompts.back().empty())
+      fail("%s:%zu: the prompt is empty; each line needs at least one token", options.text("prompts").c_str(),
+           prompts.size());
+  }
   std::vector<bool> done(lines.size());
   size_t told = 0;
   for (const std::vector<size_t> &batch :
