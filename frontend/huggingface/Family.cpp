@@ -37,6 +37,7 @@ constexpr Family families[] = {
     {"clip", "clip.kiln", "", {"CLIP", "CLIP"}, nullptr},
     {"resnet", "resnet.kiln", "resnet.", {"ResNet", "ResNet"}, nullptr},
     {"vit", "vit.kiln", "vit.", {"ViT", "ViT"}, nullptr},
+    {"whisper", "whisper.kiln", "model.", {"Whisper", "Whisper"}, nullptr},
 };
 
 bool isWordCharacter(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; }

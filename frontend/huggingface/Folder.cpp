@@ -2,6 +2,7 @@
 #include "frontend/huggingface/Folder.h"
 
 #include "frontend/huggingface/Family.h"
+#include "frontend/huggingface/Speech.h"
 #include "runtime/files/File.h"
 #include "runtime/program/WeightFiles.h"
 #include "runtime/support/Error.h"
@@ -99,11 +100,21 @@ void readSentenceModules(const std::string &folder, Settings &settings) {
 void readOthers(const std::string &folder, Settings &settings) {
   if (const Json *labels = settings.config().find("id2label"); labels && labels->isObject())
     settings.set("num_labels", std::to_string(labels->object().size()));
-  std::string path = inside(folder, "generation_config.json");
+  const Json *type = settings.config().find("model_type");
+  bool hears = type && type->isString() && type->string() == "whisper";
+  std::string path = inside(folder, "generation_config.json"), heard = inside(folder, "preprocessor_config.json");
   inFile(path, [&] {
-    if (isThere(path))
-      if (Json json = readJson(path); const Json *end = json.find("eos_token_id"))
-        settings.set("eos_token_id", kilnText(*end, "'" + path + "'"));
+    if (!isThere(path))
+      return;
+    Json json = readJson(path);
+    if (const Json *end = json.find("eos_token_id"))
+      settings.set("eos_token_id", kilnText(*end, "'" + path + "'"));
+    if (hears)
+      readAnswer(json, settings);
+  });
+  inFile(heard, [&] {
+    if (hears && isThere(heard))
+      readSpectrogram(readJson(heard), settings);
   });
   inFile(inside(folder, "modules.json"), [&] { readSentenceModules(folder, settings); });
 }

@@ -155,7 +155,7 @@ const Json *Settings::find(const std::string &key) const {
 static bool countsLayers(const std::string &key) {
   std::string name = key.substr(key.find('.') + 1);
   return name == "num_hidden_layers" || name == "num_layers" || name == "num_decoder_layers" || name == "n_layer" ||
-         name == "n_layers" || name == "depths";
+         name == "n_layers" || name == "encoder_layers" || name == "decoder_layers" || name == "depths";
 }
 
 int64_t Settings::size(const std::string &key) const {

@@ -42,7 +42,7 @@ protected:
 
   void compare(const std::string &program, const std::string &results) {
     Words command = {program, "run", "forward", "--output", results};
-    for (const char *name : {"ids", "mask", "types", "target", "image"})
+    for (const char *name : {"ids", "mask", "types", "target", "image", "features"})
       if (expected_.contains(name))
         command.insert(command.end(), {"--input", std::string(name) + "=" + inputs_});
     Outcome ran = run(command);
@@ -72,7 +72,7 @@ TEST_P(HuggingFace, ComputesAsTransformersDoes) {
   Outcome built = run(build);
   ASSERT_EQ(built.code, 0) << built.err;
   compare(program, folder_ + "/results.safetensors");
-  if (!expected_.contains("tokens"))
+  if (!expected_.contains("prompt"))
     return;
   std::string prompt;
   for (double token : expected_["prompt"].data)

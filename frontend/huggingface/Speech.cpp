@@ -1,0 +1,111 @@
+// Whisper's two other files as settings.
+#include "frontend/huggingface/Speech.h"
+
+#include "runtime/support/Error.h"
+
+#include <vector>
+
+namespace kiln::huggingface {
+
+namespace {
+
+/// Names of languages in transformers, where folders that were trained further have one in place of its code.
+constexpr std::string_view languages =
+    " english=en chinese=zh german=de spanish=es russian=ru korean=ko french=fr japanese=ja portuguese=pt turkish=tr "
+    "polish=pl catalan=ca dutch=nl arabic=ar swedish=sv italian=it indonesian=id hindi=hi finnish=fi vietnamese=vi "
+    "hebrew=he ukrainian=uk greek=el malay=ms czech=cs romanian=ro danish=da hungarian=hu tamil=ta norwegian=no "
+    "thai=th urdu=ur croatian=hr bulgarian=bg lithuanian=lt latin=la maori=mi malayalam=ml welsh=cy slovak=sk "
+    "telugu=te persian=fa latvian=lv bengali=bn serbian=sr azerbaijani=az slovenian=sl kannada=kn estonian=et "
+    "macedonian=mk breton=br basque=eu icelandic=is armenian=hy nepali=ne mongolian=mn bosnian=bs kazakh=kk "
+    "albanian=sq swahili=sw galician=gl marathi=mr punjabi=pa sinhala=si khmer=km shona=sn yoruba=yo somali=so "
+    "afrikaans=af occitan=oc georgian=ka belarusian=be tajik=tg sindhi=sd gujarati=gu amharic=am yiddish=yi lao=lo "
+    "uzbek=uz faroese=fo haitian_creole=ht pashto=ps turkmen=tk nynorsk=nn maltese=mt sanskrit=sa luxembourgish=lb "
+    "myanmar=my tibetan=bo tagalog=tl malagasy=mg assamese=as tatar=tt hawaiian=haw lingala=ln hausa=ha bashkir=ba "
+    "javanese=jw sundanese=su cantonese=yue burmese=my valencian=ca flemish=nl haitian=ht letzeburgesch=lb pushto=ps "
+    "panjabi=pa moldavian=ro moldovan=ro sinhalese=si castilian=es mandarin=zh ";
+
+std::string codeOf(std::string language) {
+  for (char &c : language)
+    c = c == ' ' ? '_' : c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+  std::string name = ' ' + language + '=';
+  size_t at = language.find('=') == std::string::npos ? languages.find(name) : std::string_view::npos;
+  if (at == std::string_view::npos)
+    return language;
+  at += name.size();
+  return std::string(languages.substr(at, languages.find(' ', at) - at));
+}
+
+int64_t tokenOf(const Json &value) { return value.integer(0, INT32_MAX); }
+
+/// The number that a table of the file has under a name.
+int64_t tokenIn(const Json &table, const std::string &name, const char *what) {
+  if (const Json *found = table.find(name))
+    return tokenOf(*found);
+  fail("%s %s is not among those of %s", what, jsonQuote(name).c_str(), table.key().c_str());
+}
+
+/// Pairs of a place behind the start, and the token there; null where it is to be found out.
+void addForced(const Json &forced, std::vector<int64_t> &prompt) {
+  for (const Json &pair : forced.array()) {
+    if (pair.array().size() != 2)
+      fail("forced_decoder_ids holds pairs of a place and a token");
+    if (pair.array()[1].isNull())
+      continue;
+    if (pair.array()[0].integer() != static_cast<int64_t>(prompt.size()))
+      fail("forced_decoder_ids does not say what stands at the place %zu", prompt.size());
+    prompt.push_back(tokenOf(pair.array()[1]));
+  }
+}
+
+std::vector<int64_t> promptOf(const Json &generation, const Json &config) {
+  const Json *start = generation.find("decoder_start_token_id");
+  if (!start)
+    start = config.find("decoder_start_token_id");
+  std::vector<int64_t> prompt = {start ? tokenOf(*start) : 50258};
+  const Json *forced = generation.find("forced_decoder_ids"), *table = generation.find("lang_to_id");
+  const Json *language = generation.find("language"), *task = generation.find("task");
+  if (!forced)
+    forced = config.find("forced_decoder_ids");
+  if (!language && table) // a model of several languages, of which none is named
+    prompt.push_back(tokenIn(*table, "<|en|>", "the language"));
+  else if (language && table)
+    prompt.push_back(tokenIn(
+        *table, language->string().starts_with("<|") ? language->string() : "<|" + codeOf(language->string()) + "|>",
+        "the language"));
+  bool named = forced && !language && !task;
+  if (named && !forced->array().empty() && forced->array()[0].array().size() == 2 &&
+      !forced->array()[0].array()[1].isNull())
+    prompt.resize(1); // which has the language too
+  if (named)
+    addForced(*forced, prompt);
+  if (const Json *tasks = generation.find("task_to_id"); tasks && prompt.size() == 2 && table)
+    prompt.push_back(tokenIn(*tasks, task ? task->string() : "transcribe", "the task"));
+  if (const Json *none = generation.find("no_timestamps_token_id"); none && prompt.back() != tokenOf(*none))
+    prompt.push_back(tokenOf(*none));
+  return prompt;
+}
+
+} // namespace
+
+void readSpectrogram(const Json &preprocessor, Settings &settings) {
+  for (const char *key : {"feature_size", "sampling_rate", "chunk_length", "n_fft", "hop_length"})
+    if (const Json *value = preprocessor.find(key))
+      settings.set(key, std::to_string(value->integer(1, 1 << 24)));
+  if (preprocessor.numberOr("dither", 0.0) != 0)
+    fail("'dither' is not 0: noise that is added to what is heard is not known");
+}
+
+void readAnswer(const Json &generation, Settings &settings) {
+  for (const char *key : {"suppress_tokens", "begin_suppress_tokens"}) {
+    const Json *value = generation.find(key);
+    for (const Json &token : value ? value->array() : std::vector<Json>())
+      tokenOf(token);
+    settings.set(key, value ? kilnText(*value, "generation_config.json") : "None");
+  }
+  std::string text;
+  for (int64_t token : promptOf(generation, settings.config()))
+    text += (text.empty() ? "[" : ", ") + std::to_string(token);
+  settings.set("decoder_prompt", text + "]");
+}
+
+} // namespace kiln::huggingface
