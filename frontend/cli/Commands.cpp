@@ -39,28 +39,18 @@ namespace {
 
 /// Writes what the backend left at a stage: to a file where one is named, else to standard output.
 absl::Status writeBlobs(const Compilation &compilation, const std::string &output) {
-  std::string temporary;
-  std::error_code error;
-  int handle = output.empty() ? STDOUT_FILENO : openTemporary(output, "tmp", temporary);
-  if (handle < 0) {
-    error = std::error_code(errno, std::generic_category());
-  } else {
-    llvm::raw_fd_ostream stream(handle, /*shouldClose=*/!output.empty());
-    for (const host::Blob &blob : compilation.blobs())
-      stream.write(reinterpret_cast<const char *>(blob.bytes.data()), blob.bytes.size());
-    stream.flush();
-    error = stream.error();
-    stream.clear_error();
-  }
-  if (!error && !output.empty())
-    error = llvm::sys::fs::rename(temporary, output);
-  if (error) {
-    if (!output.empty())
-      (void)llvm::sys::fs::remove(temporary); // the error to tell is the first one
-    return absl::UnavailableError(
-        absl::StrCat("cannot write ", output.empty() ? "standard output" : output, ": ", error.message()));
-  }
-  return absl::OkStatus();
+  std::string bytes;
+  for (const host::Blob &blob : compilation.blobs())
+    bytes.append(blob.bytes.begin(), blob.bytes.end());
+  if (!output.empty())
+    return writeFile(output, bytes);
+  llvm::raw_fd_ostream stream(STDOUT_FILENO, /*shouldClose=*/false);
+  stream << bytes;
+  stream.flush();
+  std::error_code error = stream.error();
+  stream.clear_error();
+  return error ? absl::UnavailableError(absl::StrCat("cannot write standard output: ", error.message()))
+               : absl::OkStatus();
 }
 
 /// Before the work whose result it is to hold. What nobody named is replaced only where kiln wrote it.
@@ -94,25 +84,10 @@ public:
       key = *found;
   }
 
-  /// Writes the one that was kept, if there is one.
+  /// Writes the one that was kept, if there is one. Where that fails, building it anew tells what is wrong.
   bool take(const std::string &output) const {
     std::string bytes;
-    if (key.empty() || !store.find(key, bytes))
-      return false;
-    std::string temporary;
-    int handle = openTemporary(output, "tmp", temporary, 0777);
-    if (handle < 0)
-      return false;
-    llvm::raw_fd_ostream stream(handle, /*shouldClose=*/true);
-    stream << bytes;
-    stream.close();
-    std::error_code error = stream.error();
-    stream.clear_error();
-    if (!error)
-      error = llvm::sys::fs::rename(temporary, output);
-    if (error)
-      (void)llvm::sys::fs::remove(temporary); // built anew, that tells what is wrong
-    return !error;
+    return !key.empty() && store.find(key, bytes) && writeFile(output, bytes, 0777).ok();
   }
 
   void keep(const std::string &output) const {

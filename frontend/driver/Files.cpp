@@ -65,10 +65,10 @@ absl::Status checkOwn(const std::string &path, llvm::StringRef mark, const char 
                                                  what, " that kiln wrote; name another with ", option));
 }
 
-absl::Status writeFile(const std::string &path, const std::string &text) {
+absl::Status writeFile(const std::string &path, llvm::StringRef text, unsigned mode) {
   std::string temporary;
   std::error_code error;
-  if (int handle = openTemporary(path, "tmp", temporary); handle < 0) {
+  if (int handle = openTemporary(path, "tmp", temporary, mode); handle < 0) {
     error = std::error_code(errno, std::generic_category());
   } else {
     llvm::raw_fd_ostream stream(handle, /*shouldClose=*/true);

@@ -32,7 +32,7 @@ absl::Status checkNotInput(const std::string &path, const std::vector<InputFile>
 /// Refuses to replace a file that nobody named, unless it holds `mark`: then it is of our own making.
 absl::Status checkOwn(const std::string &path, llvm::StringRef mark, const char *what, const char *option = "-o");
 
-/// Whole or not at all: what was there stays until all of `text` is written.
-absl::Status writeFile(const std::string &path, const std::string &text);
+/// Whole or not at all: what was there stays until all of `text` is written. `mode`: of the file, 0777 for a program.
+absl::Status writeFile(const std::string &path, llvm::StringRef text, unsigned mode = 0666);
 
 } // namespace kiln
