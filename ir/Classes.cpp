@@ -75,4 +75,21 @@ int64_t elementBytes(mlir::Type type) {
   return bits[*dtype] / 8;
 }
 
+mlir::FailureOr<std::string> elementData(mlir::ElementsAttr elements) {
+  auto dense = llvm::dyn_cast<mlir::DenseElementsAttr>(elements);
+  if (!dense)
+    return mlir::failure();
+  if (dense.getElementType().isInteger(1)) {
+    std::string result;
+    if (dense.isSplat())
+      result.push_back(dense.getSplatValue<bool>() ? 1 : 0);
+    else
+      for (bool bit : dense.getValues<bool>())
+        result.push_back(bit ? 1 : 0);
+    return result;
+  }
+  llvm::ArrayRef<char> raw = dense.getRawData();
+  return std::string(raw.data(), raw.size());
+}
+
 } // namespace kiln

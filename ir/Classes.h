@@ -46,5 +46,7 @@ void keepWhole(mlir::Operation *op);
 std::optional<kiln_dtype> dtypeOf(mlir::Type element);
 /// Bytes of one element in memory, of a tensor or an element type of the dialect: a bool takes one.
 int64_t elementBytes(mlir::Type type);
+/// Little-endian elements, row-major; one element for a splat. A bool takes a byte.
+mlir::FailureOr<std::string> elementData(mlir::ElementsAttr elements);
 
 } // namespace kiln

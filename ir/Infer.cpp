@@ -133,6 +133,13 @@ bool isNonNegative(const Dim &dim) {
   return false;
 }
 
+Dim productOf(ArrayRef<Dim> dims) {
+  Dim result(1);
+  for (const Dim &dim : dims)
+    result = result * dim;
+  return result;
+}
+
 std::string describe(mlir::Type type) {
   std::string text;
   llvm::raw_string_ostream stream(text);
@@ -178,11 +185,7 @@ Inferred inferCompare(RankedTensorType lhs, RankedTensorType rhs) {
 }
 
 Inferred inferReshape(RankedTensorType operand, ArrayRef<Dim> dims) {
-  Dim before(1), after(1);
-  for (const Dim &dim : dimsOf(operand))
-    before = before * dim;
-  for (const Dim &dim : dims)
-    after = after * dim;
+  Dim before = productOf(dimsOf(operand)), after = productOf(dims);
   if (before != after)
     return failed("(C2) " + describe(operand) + " has " + before.str() + " elements, the result " +
                   describe(tensorType(dims, operand.getElementType())) + " has " + after.str());

@@ -21,6 +21,8 @@ struct Inferred {
 /// True when the expression is not negative for all symbols >= 1 (sufficient,
 /// not necessary).
 bool isNonNegative(const Dim &dim);
+/// How many elements a tensor of these dimensions has.
+Dim productOf(llvm::ArrayRef<Dim> dims);
 /// "f32[B, 4*T]", for messages.
 std::string describe(mlir::Type type);
 

@@ -1,6 +1,7 @@
 #include "backends/host/Answers.h"
 
 #include "backends/host/Cost.h"
+#include "ir/Places.h"
 #include "passes/Claim/Claim.h"
 #include "runtime/backend/Inside.h"
 

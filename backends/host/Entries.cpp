@@ -2,6 +2,7 @@
 
 #include "backends/host/Entries.h"
 
+#include "ir/Classes.h"
 #include "passes/Claim/Claim.h"
 
 #include "llvm/ADT/StringSet.h"

@@ -4,6 +4,7 @@
 
 #include "ir/Bounds.h"
 #include "ir/Classes.h"
+#include "ir/Places.h"
 #include "passes/Fuse/Alias.h"
 #include "passes/Fuse/Cluster.h"
 #include "runtime/support/Tensor.h"
@@ -40,20 +41,6 @@ kiln_dtype dtypeOf(mlir::Type type) {
 
 llvm::StringRef dtypeName(kiln_dtype dtype) { return kiln::dtypeName(dtype); }
 
-mlir::FileLineColLoc fileLocation(mlir::Location location) {
-  if (auto file = llvm::dyn_cast<mlir::FileLineColLoc>(location))
-    return file;
-  if (auto name = llvm::dyn_cast<mlir::NameLoc>(location))
-    return fileLocation(name.getChildLoc());
-  if (auto call = llvm::dyn_cast<mlir::CallSiteLoc>(location))
-    return fileLocation(call.getCallee());
-  if (auto fused = llvm::dyn_cast<mlir::FusedLoc>(location))
-    for (mlir::Location part : llvm::reverse(fused.getLocations()))
-      if (mlir::FileLineColLoc file = fileLocation(part))
-        return file;
-  return {};
-}
-
 kiln_location locationOf(mlir::Location location, Pool &pool) {
   mlir::FileLineColLoc file = fileLocation(location);
   if (!file)
@@ -61,33 +48,9 @@ kiln_location locationOf(mlir::Location location, Pool &pool) {
   return {pool.string(file.getFilename().getValue()), file.getLine(), file.getColumn()};
 }
 
-std::string locationText(mlir::Location location) {
-  mlir::FileLineColLoc file = fileLocation(location);
-  if (!file)
-    return "";
-  return file.getFilename().str() + ":" + std::to_string(file.getLine()) + ":" + std::to_string(file.getColumn());
-}
-
 std::string errorText(const mlir::Diagnostic &diagnostic) {
   std::string at = locationText(diagnostic.getLocation());
   return (at.empty() ? at : at + ": ") + "error: " + diagnostic.str();
-}
-
-mlir::FailureOr<std::string> elementData(mlir::ElementsAttr elements) {
-  auto dense = llvm::dyn_cast<mlir::DenseElementsAttr>(elements);
-  if (!dense)
-    return mlir::failure();
-  if (dense.getElementType().isInteger(1)) {
-    std::string result;
-    if (dense.isSplat())
-      result.push_back(dense.getSplatValue<bool>() ? 1 : 0);
-    else
-      for (bool bit : dense.getValues<bool>())
-        result.push_back(bit ? 1 : 0);
-    return result;
-  }
-  llvm::ArrayRef<char> raw = dense.getRawData();
-  return std::string(raw.data(), raw.size());
 }
 
 namespace {

@@ -68,13 +68,8 @@ private:
 
 kiln_dtype dtypeOf(mlir::Type elementType);
 llvm::StringRef dtypeName(kiln_dtype dtype);
-/// The place in the source that a user should look at; null where there is none.
-mlir::FileLineColLoc fileLocation(mlir::Location location);
 kiln_location locationOf(mlir::Location location, Pool &pool);
-std::string locationText(mlir::Location location);
 /// "gpt.kiln:12:9: error: what is wrong", a line.
 std::string errorText(const mlir::Diagnostic &diagnostic);
-/// Little-endian elements, row-major; one element for a splat. A bool takes a byte.
-mlir::FailureOr<std::string> elementData(mlir::ElementsAttr elements);
 
 } // namespace kiln::host

@@ -10,6 +10,7 @@
 #include "frontend/cli/Installed.h"
 
 #include "ir/Kiln.h"
+#include "ir/Places.h"
 #include "ir/interpreter/Interpreter.h"
 #include "passes/Differentiate/Differentiate.h"
 #include "passes/support/Stages.h"
@@ -48,17 +49,9 @@ struct Slope {
 enum class Verdict { right, wrong, corner, notExercised };
 using Tally = std::map<Verdict, int>;
 
-/// "gpt.kiln:12:9"; empty where none is known.
-std::string placeOf(mlir::Location location) {
-  if (auto fused = llvm::dyn_cast<mlir::FusedLoc>(location); fused && !fused.getLocations().empty())
-    location = fused.getLocations().front();
-  auto file = llvm::dyn_cast<mlir::FileLineColLoc>(location);
-  return file ? absl::StrCat(file.getFilename().str(), ":", file.getLine(), ":", file.getColumn()) : "";
-}
-
 /// In the words of a program's `run`.
 std::string describe(const DataError &error) {
-  std::string place = placeOf(error.location);
+  std::string place = locationText(error.location);
   std::string where = absl::StrCat(" (", error.op, place.empty() ? "" : " at ", place, ", in the loss)");
   if (error.kind == DataError::divisionByZero)
     return absl::StrCat("integer division of ", error.value, " by zero", where);
@@ -142,7 +135,7 @@ absl::StatusOr<double> GradientCheck::lossAt(unsigned argument, const std::vecto
 
 std::string GradientCheck::sourceOf(unsigned argument) {
   for (mlir::Operation *user : loss_.getArgument(argument).getUsers())
-    if (std::string text = placeOf(user->getLoc()); !text.empty())
+    if (std::string text = locationText(user->getLoc()); !text.empty())
       return text;
   return "";
 }

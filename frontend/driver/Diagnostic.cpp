@@ -1,6 +1,6 @@
 #include "frontend/driver/Diagnostic.h"
 
-#include "backends/host/Kernel.h"
+#include "ir/Places.h"
 
 namespace kiln::driver {
 
@@ -28,7 +28,7 @@ std::vector<Diagnostic> diagnosticsOf(const language::Diagnostics &diagnostics) 
 }
 
 static Range rangeOf(mlir::Location location) {
-  mlir::FileLineColLoc file = host::fileLocation(location);
+  mlir::FileLineColLoc file = fileLocation(location);
   if (!file)
     return {};
   return {file.getFilename().str(), file.getLine(), file.getColumn(), file.getLine(), file.getColumn()};

@@ -35,10 +35,7 @@ Message argument(Graph &graph, mlir::Value value) {
 
 void scan(Graph &graph, Operation *op) {
   auto scan = llvm::cast<ScanOp>(op);
-  mlir::Type whole = mlir::IntegerType::get(op->getContext(), 64);
-  std::string end = graph.add("Squeeze", {graph.size(scan.getCount().dims()[0]), graph.integers({0})});
-  std::string steps =
-      graph.cast(graph.add("Range", {graph.scalar(whole, 0), end, graph.scalar(whole, 1)}), DataType::Int32);
+  std::string steps = graph.cast(graph.range(0, scan.getCount().dims()[0]), DataType::Int32);
   std::vector<std::string> inputs;
   for (mlir::Value init : scan.getInits())
     inputs.push_back(graph.full(init));

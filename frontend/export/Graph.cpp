@@ -1,6 +1,9 @@
 // Nodes, constants and sizes.
 #include "frontend/export/Graph.h"
 
+#include "ir/Places.h"
+#include "passes/support/Values.h"
+
 #include <algorithm>
 #include <cctype>
 #include <cstring>
@@ -24,22 +27,10 @@ DataType dataTypeOf(mlir::Type element) {
   return width == 8 ? DataType::Int8 : width == 32 ? DataType::Int32 : DataType::Int64;
 }
 
-std::string placeOf(mlir::Location location) {
-  std::string out;
-  location->walk([&](mlir::Location inner) {
-    auto place = llvm::dyn_cast<mlir::FileLineColLoc>(inner);
-    if (!place)
-      return mlir::WalkResult::advance();
-    out = place.getFilename().str() + ":" + std::to_string(place.getLine()) + ":" + std::to_string(place.getColumn());
-    return mlir::WalkResult::interrupt();
-  });
-  return out;
-}
-
 void Graph::fail(mlir::Operation *op, const std::string &why) {
   if (!problem.empty())
     return;
-  std::string place = placeOf(op->getLoc());
+  std::string place = locationText(op->getLoc());
   problem = (place.empty() ? "" : place + ": ") + "the op '" + op->getName().stripDialect().str() + "' " + why;
 }
 
@@ -61,7 +52,7 @@ std::vector<std::string> Graph::addSeveral(const std::string &type, const std::v
   std::vector<std::string> names;
   for (size_t i = 0; i < results; ++i)
     names.push_back(fresh(type));
-  std::string place = current ? placeOf(current->getLoc()) : "";
+  std::string place = current ? locationText(current->getLoc()) : "";
   scopes_.back().nodes.push_back(node(type, inputs, names, names[0], attributes, place));
   return names;
 }
@@ -220,6 +211,17 @@ std::string Graph::size(const Dim &dim) {
   return scopes_.back().sizes[key] = out;
 }
 
+std::string Graph::number(const Dim &dim) {
+  if (std::optional<int64_t> number = dim.constant()) {
+    std::string bytes(sizeof *number, '\0');
+    std::memcpy(bytes.data(), &*number, bytes.size());
+    return constant(DataType::Int64, {}, bytes);
+  }
+  return add("Squeeze", {size(dim), integers({0})});
+}
+
+std::string Graph::range(const Dim &from, const Dim &to) { return add("Range", {number(from), number(to), number(1)}); }
+
 std::string Graph::sizes(llvm::ArrayRef<Dim> dims) {
   if (llvm::all_of(dims, [](const Dim &dim) { return dim.isConstant(); })) {
     std::vector<int64_t> numbers;
@@ -275,11 +277,9 @@ std::string Graph::reshaped(const std::string &name, llvm::ArrayRef<Dim> from, l
 }
 
 std::string Graph::transposed(const std::string &name, llvm::ArrayRef<int64_t> permutation) {
-  for (size_t i = 0; i < permutation.size(); ++i)
-    if (permutation[i] != static_cast<int64_t>(i))
-      return add("Transpose", {name},
-                 {attribute("perm", std::vector<int64_t>(permutation.begin(), permutation.end()))});
-  return name;
+  if (isIdentity(permutation))
+    return name;
+  return add("Transpose", {name}, {attribute("perm", permutation.vec())});
 }
 
 std::string Graph::cast(const std::string &name, DataType type) {
@@ -298,12 +298,15 @@ std::string Graph::sliced(const std::string &name, int64_t axis, const std::stri
 
 void Graph::open() { scopes_.emplace_back(); }
 
-Message Graph::close(const std::string &name, const std::vector<Message> &inputs, const std::vector<Message> &outputs) {
+Message Graph::close(const std::string &name, const std::vector<Message> &inputs, const std::vector<Message> &outputs,
+                     const std::vector<Message> &initializers) {
   // GraphProto: node 1, name 2, initializer 5, input 11, output 12.
   Message out;
   for (const Message &node : scopes_.back().nodes)
     out.message(1, node);
   out.bytes(2, name);
+  for (const Message &one : initializers)
+    out.message(5, one);
   for (const Message &input : inputs)
     out.message(11, input);
   for (const Message &output : outputs)
@@ -320,21 +323,11 @@ Message Graph::info(const std::string &name, mlir::Type type) {
 }
 
 Message Graph::finish(const std::string &name, const std::vector<Message> &inputs, const std::vector<Message> &outputs,
-                      const std::vector<Message> &initializers) {
-  Message out;
-  for (const Message &node : first_)
-    out.message(1, node);
-  for (const Message &node : scopes_.back().nodes)
-    out.message(1, node);
-  out.bytes(2, name);
-  for (const std::vector<Message> *all : {&initializers, &std::as_const(constantMessages_)})
-    for (const Message &one : *all)
-      out.message(5, one);
-  for (const Message &input : inputs)
-    out.message(11, input);
-  for (const Message &output : outputs)
-    out.message(12, output);
-  return out;
+                      std::vector<Message> initializers) {
+  std::vector<Message> &nodes = scopes_.back().nodes;
+  nodes.insert(nodes.begin(), first_.begin(), first_.end());
+  initializers.insert(initializers.end(), constantMessages_.begin(), constantMessages_.end());
+  return close(name, inputs, outputs, initializers);
 }
 
 } // namespace kiln::exported

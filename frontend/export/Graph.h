@@ -22,8 +22,6 @@ struct Held {
 };
 
 DataType dataTypeOf(mlir::Type element);
-/// "model.kiln:21:13"; empty where nothing is known.
-std::string placeOf(mlir::Location location);
 
 class Graph {
 public:
@@ -53,6 +51,10 @@ public:
   std::string constant(DataType type, const std::vector<int64_t> &shape, const std::string &bytes);
   /// i64[1]: the value of an expression.
   std::string size(const Dim &dim);
+  /// i64 of rank 0: the same.
+  std::string number(const Dim &dim);
+  /// i64[to - from]: from, from + 1, …, to - 1.
+  std::string range(const Dim &from, const Dim &to);
   /// i64[n]: a shape.
   std::string sizes(llvm::ArrayRef<Dim> dims);
   /// Where a symbol comes from: the input whose axis it is (perhaps multiplied, and with something added).
@@ -76,7 +78,8 @@ public:
 
   void open();
   /// The graph since open(), as an attribute holds it.
-  Message close(const std::string &name, const std::vector<Message> &inputs, const std::vector<Message> &outputs);
+  Message close(const std::string &name, const std::vector<Message> &inputs, const std::vector<Message> &outputs,
+                const std::vector<Message> &initializers = {});
   Message info(const std::string &name, mlir::Type type);
 
   /// What went wrong first; empty where nothing did.
@@ -87,7 +90,7 @@ public:
 
   /// The whole graph: `initializers` beside the constants.
   Message finish(const std::string &name, const std::vector<Message> &inputs, const std::vector<Message> &outputs,
-                 const std::vector<Message> &initializers);
+                 std::vector<Message> initializers);
 
 private:
   /// What is known in one scope.

@@ -1,6 +1,8 @@
 // Elements by their indices, and orders of elements.
 #include "frontend/export/Ops.h"
 
+#include "passes/support/Values.h"
+
 namespace kiln::exported {
 
 namespace {
@@ -21,13 +23,6 @@ llvm::SmallVector<Dim> at(llvm::ArrayRef<Dim> dims, const Axes &axes) {
   llvm::SmallVector<Dim> out;
   for (int64_t axis : axes)
     out.push_back(dims[static_cast<size_t>(axis)]);
-  return out;
-}
-
-Dim productOf(llvm::ArrayRef<Dim> dims) {
-  Dim out(1);
-  for (const Dim &dim : dims)
-    out = out * dim;
   return out;
 }
 
@@ -61,14 +56,10 @@ std::string flatIndices(Graph &graph, const Places &places, mlir::Value indices)
     out = graph.cast(out, DataType::Int64);
   if (places.batch.empty())
     return out;
-  mlir::Type whole = mlir::IntegerType::get(indices.getContext(), 64);
   llvm::SmallVector<Dim> batch = at(places.dims, places.batch), beside = batch;
   Dim count = productOf(batch);
   beside.resize(places.indices.size(), Dim(1));
-  std::string number =
-      graph.add("Range", {graph.scalar(whole, 0), graph.add("Squeeze", {graph.size(count), graph.integers({0})}),
-                          graph.scalar(whole, 1)});
-  std::string from = graph.add("Mul", {number, graph.size(at(places.dims, places.axis)[0])});
+  std::string from = graph.add("Mul", {graph.range(0, count), graph.size(at(places.dims, places.axis)[0])});
   return graph.add("Add", {out, graph.reshaped(from, {count}, beside)});
 }
 
@@ -122,10 +113,8 @@ void scatter(Graph &graph, Operation *op) {
                                                : "none";
   std::string out = graph.add("ScatterND", {tensor, indices, updates}, {attribute("reduction", std::string_view(how))});
   // Back to the operand's own axes.
-  Axes order = chained({places.batch, places.axis, places.before, places.behind}), back(order.size());
-  for (size_t i = 0; i < order.size(); ++i)
-    back[static_cast<size_t>(order[i])] = static_cast<int64_t>(i);
-  graph.set(op->getResult(0), graph.transposed(graph.reshaped(out, flat, at(places.dims, order)), back));
+  Axes order = chained({places.batch, places.axis, places.before, places.behind});
+  graph.set(op->getResult(0), graph.transposed(graph.reshaped(out, flat, at(places.dims, order)), inverted(order)));
 }
 
 void ordered(Graph &graph, Operation *op, int64_t axis, const std::string &count, bool descending) {

@@ -1,41 +1,45 @@
 // Ops that move elements: shapes, slices, constants.
 #include "frontend/export/Ops.h"
+#include "ir/Classes.h"
 
-#include <cstring>
 #include <limits>
 
 namespace kiln::exported {
+
+std::string spread(Graph &graph, std::string x, llvm::SmallVector<Dim> &dims, size_t axis, int64_t gap,
+                   const std::string &value) {
+  llvm::SmallVector<Dim> apart = dims;
+  apart.insert(apart.begin() + static_cast<int64_t>(axis) + 1, Dim(1));
+  x = graph.reshaped(x, dims, apart);
+  std::vector<int64_t> pads(2 * apart.size(), 0);
+  pads[apart.size() + axis + 1] = gap;
+  x = graph.add("Pad", {x, graph.integers(pads), value});
+  apart[axis + 1] = Dim(gap + 1);
+  Dim wide = dims[axis] * Dim(gap + 1);
+  llvm::SmallVector<Dim> joined = dims;
+  joined[axis] = wide;
+  x = graph.reshaped(x, apart, joined);
+  dims[axis] = wide - Dim(gap);
+  return graph.sliced(x, static_cast<int64_t>(axis), graph.integers({0}), graph.size(dims[axis]));
+}
 
 namespace {
 
 using mlir::Operation;
 
-/// The bytes of a constant's elements as ONNX stores them.
-std::string bytesOf(mlir::DenseElementsAttr elements, bool splat) {
-  if (!isBool(elements.getElementType())) {
-    llvm::ArrayRef<char> raw = elements.getRawData();
-    return std::string(raw.data(), raw.size()); // of a splat the one element
-  }
-  std::string out;
-  if (splat)
-    return std::string(1, static_cast<char>(elements.getSplatValue<bool>()));
-  for (bool element : elements.getValues<bool>())
-    out += static_cast<char>(element);
-  return out;
-}
-
 void constant(Graph &graph, Operation *op) {
   mlir::Value result = op->getResult(0);
-  auto elements = llvm::dyn_cast<mlir::DenseElementsAttr>(llvm::cast<ConstantOp>(op).getValue());
-  if (!elements)
+  auto elements = llvm::cast<ConstantOp>(op).getValue();
+  mlir::FailureOr<std::string> bytes = elementData(elements);
+  if (mlir::failed(bytes))
     return graph.fail(op, "holds its elements in a way that is not known here");
-  bool splat = elements.isSplat() || elements.getType().getRank() == 0;
+  bool splat = elements.isSplat() || rankOf(result) == 0;
   llvm::SmallVector<Dim> dims;
   std::vector<int64_t> shape;
   if (!splat)
     for (const Dim &dim : dims = dimsOf(result))
       shape.push_back(*dim.constant());
-  graph.set(result, Held{graph.constant(dataTypeOf(elementOf(result)), shape, bytesOf(elements, splat)), dims});
+  graph.set(result, Held{graph.constant(dataTypeOf(elementOf(result)), shape, *bytes), dims});
 }
 
 void iota(Graph &graph, Operation *op) {
@@ -43,19 +47,15 @@ void iota(Graph &graph, Operation *op) {
   auto axis = static_cast<size_t>(llvm::cast<IotaOp>(op).getAxis());
   llvm::SmallVector<Dim> dims = dimsOf(result), line(dims.size() - axis, Dim(1));
   line[0] = dims[axis];
-  mlir::Type whole = mlir::IntegerType::get(op->getContext(), 64);
-  std::string zero = graph.scalar(whole, 0), one = graph.scalar(whole, 1);
-  std::string end = graph.add("Squeeze", {graph.size(dims[axis]), graph.integers({0})});
-  std::string range = graph.add("Range", {zero, end, one});
+  std::string range = graph.range(0, dims[axis]);
   if (dataTypeOf(elementOf(result)) != DataType::Int64)
     range = graph.cast(range, dataTypeOf(elementOf(result)));
   graph.set(result, Held{graph.reshaped(range, {dims[axis]}, line), line});
 }
 
 void extent(Graph &graph, Operation *op) {
-  std::string size = graph.size(llvm::cast<ExtentOp>(op).getExpr().dims()[0]);
-  graph.set(op->getResult(0),
-            graph.cast(graph.add("Squeeze", {size, graph.integers({0})}), dataTypeOf(elementOf(op->getResult(0)))));
+  std::string size = graph.number(llvm::cast<ExtentOp>(op).getExpr().dims()[0]);
+  graph.set(op->getResult(0), graph.cast(size, dataTypeOf(elementOf(op->getResult(0)))));
 }
 
 void reshape(Graph &graph, Operation *op) {
@@ -102,24 +102,6 @@ void slice(Graph &graph, Operation *op) {
   graph.set(op->getResult(0), axes.empty() ? x
                                            : graph.add("Slice", {x, graph.sizes(starts), graph.sizes(ends),
                                                                  graph.integers(axes), graph.integers(steps)}));
-}
-
-/// `gap` times the value behind each element of an axis but the last one.
-std::string spread(Graph &graph, std::string x, llvm::SmallVector<Dim> &dims, size_t axis, int64_t gap,
-                   const std::string &value) {
-  llvm::SmallVector<Dim> apart = dims;
-  apart.insert(apart.begin() + static_cast<int64_t>(axis) + 1, Dim(1));
-  x = graph.reshaped(x, dims, apart);
-  std::vector<int64_t> pads(2 * apart.size(), 0);
-  pads[apart.size() + axis + 1] = gap;
-  x = graph.add("Pad", {x, graph.integers(pads), value});
-  apart[axis + 1] = Dim(gap + 1);
-  Dim wide = dims[axis] * Dim(gap + 1);
-  llvm::SmallVector<Dim> joined = dims;
-  joined[axis] = wide;
-  x = graph.reshaped(x, apart, joined);
-  dims[axis] = wide - Dim(gap);
-  return graph.sliced(x, static_cast<int64_t>(axis), graph.integers({0}), graph.size(dims[axis]));
 }
 
 void pad(Graph &graph, Operation *op) {

@@ -261,7 +261,7 @@ absl::StatusOr<File> Exporter::run() {
   // opset 17.
   Message model;
   model.integer(1, 8).bytes(2, "kiln");
-  model.message(7, graph_.finish(name, inputs_, outputs_, initializers_));
+  model.message(7, graph_.finish(name, inputs_, outputs_, std::move(initializers_)));
   model.message(8, Message().integer(2, options_.opset));
   file_.model = model.text();
   return std::move(file_);

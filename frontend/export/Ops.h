@@ -2,6 +2,7 @@
 #pragma once
 
 #include "frontend/export/Graph.h"
+#include "ir/Values.h"
 
 namespace kiln::exported {
 
@@ -28,13 +29,13 @@ void writeOps(Graph &graph, mlir::Operation *first, mlir::Operation *end);
 void writeParts(Graph &graph, mlir::Operation *op);
 /// Writes the ops of a block but its last one.
 void writeBlock(Graph &graph, mlir::Block &block);
+/// x with `gap` times the value behind each element of an axis but the last one; `dims` are its dimensions, before and
+/// afterwards.
+std::string spread(Graph &graph, std::string x, llvm::SmallVector<Dim> &dims, size_t axis, int64_t gap,
+                   const std::string &value);
 
-inline mlir::Type elementOf(mlir::Value value) {
-  return llvm::cast<mlir::RankedTensorType>(value.getType()).getElementType();
-}
 inline bool isBool(mlir::Type element) { return element.isInteger(1); }
 inline bool isFloating(mlir::Type element) { return llvm::isa<mlir::FloatType>(element); }
-inline int64_t rankOf(mlir::Value value) { return llvm::cast<mlir::RankedTensorType>(value.getType()).getRank(); }
 /// 0, 1, …, n - 1.
 inline std::vector<int64_t> counted(int64_t n, int64_t from = 0) {
   std::vector<int64_t> out;

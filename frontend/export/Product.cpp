@@ -1,6 +1,8 @@
 // Products and convolutions.
 #include "frontend/export/Ops.h"
 
+#include "passes/support/Values.h"
+
 #include <limits>
 
 namespace kiln::exported {
@@ -15,23 +17,8 @@ struct Side {
   llvm::SmallVector<Dim> dims;
 };
 
-std::vector<int64_t> freeAxes(int64_t rank, llvm::ArrayRef<int64_t> batch, llvm::ArrayRef<int64_t> contract) {
-  std::vector<int64_t> out;
-  for (int64_t axis = 0; axis < rank; ++axis)
-    if (!llvm::is_contained(batch, axis) && !llvm::is_contained(contract, axis))
-      out.push_back(axis);
-  return out;
-}
-
-Dim productOf(llvm::ArrayRef<Dim> dims) {
-  Dim out(1);
-  for (const Dim &dim : dims)
-    out = out * dim;
-  return out;
-}
-
 /// The operand with its axes in the order of `groups`, those of a group as one axis; of the first group they stay.
-Side arranged(Graph &graph, mlir::Value operand, DataType as, llvm::ArrayRef<std::vector<int64_t>> groups) {
+Side arranged(Graph &graph, mlir::Value operand, DataType as, llvm::ArrayRef<llvm::ArrayRef<int64_t>> groups) {
   std::vector<int64_t> order;
   llvm::SmallVector<Dim> own = dimsOf(operand), moved, joined;
   for (size_t group = 0; group < groups.size(); ++group) {
@@ -66,30 +53,20 @@ void dot(Graph &graph, Operation *op) {
   if (isBool(elementOf(lhs)))
     return graph.fail(op, "multiplies bool, which ONNX's MatMul does not");
   DataType type = productType(lhs, result);
-  std::vector<int64_t> lhsBatch = dot.getLhsBatch().vec(), rhsBatch = dot.getRhsBatch().vec();
-  std::vector<int64_t> lhsContract = dot.getLhsContract().vec(), rhsContract = dot.getRhsContract().vec();
-  std::vector<int64_t> lhsFree = freeAxes(rankOf(lhs), lhsBatch, lhsContract);
-  std::vector<int64_t> rhsFree = freeAxes(rankOf(rhs), rhsBatch, rhsContract);
-  llvm::SmallVector<Dim> dims;
-  std::string name;
-  bool plain = lhsBatch.empty() && !lhsFree.empty() && lhsContract.size() == 1;
-  if (plain) { // all free axes of the left side stay: a matrix beside it is taken for each of them
-    Side a = arranged(graph, lhs, type, {[&] {
-                        std::vector<int64_t> all = lhsFree;
-                        all.push_back(lhsContract[0]);
-                        return all;
-                      }()});
-    Side b = arranged(graph, rhs, type, {{}, rhsContract, rhsFree});
-    name = graph.add("MatMul", {a.name, b.name});
-    dims.append(a.dims.begin(), a.dims.end() - 1);
-    dims.push_back(b.dims.back());
-  } else {
-    Side a = arranged(graph, lhs, type, {lhsBatch, lhsFree, lhsContract});
-    Side b = arranged(graph, rhs, type, {rhsBatch, rhsContract, rhsFree});
-    name = graph.add("MatMul", {a.name, b.name});
-    dims.append(a.dims.begin(), a.dims.end() - 1);
-    dims.push_back(b.dims.back());
-  }
+  llvm::ArrayRef<int64_t> lhsBatch = dot.getLhsBatch(), rhsBatch = dot.getRhsBatch();
+  llvm::ArrayRef<int64_t> lhsContract = dot.getLhsContract(), rhsContract = dot.getRhsContract();
+  auto freeAxes = [](mlir::Value side, llvm::ArrayRef<int64_t> batch, llvm::ArrayRef<int64_t> contract) {
+    return otherAxes(rankOf(side), llvm::to_vector(llvm::concat<const int64_t>(batch, contract)));
+  };
+  llvm::SmallVector<int64_t> lhsFree = freeAxes(lhs, lhsBatch, lhsContract);
+  llvm::SmallVector<int64_t> rhsFree = freeAxes(rhs, rhsBatch, rhsContract);
+  llvm::SmallVector<llvm::ArrayRef<int64_t>> groups = {lhsBatch, lhsFree, lhsContract};
+  if (lhsBatch.empty() && !lhsFree.empty() && lhsContract.size() == 1)
+    groups.erase(groups.begin()); // all free axes stay: a matrix beside it is taken for each of them
+  Side a = arranged(graph, lhs, type, groups), b = arranged(graph, rhs, type, {rhsBatch, rhsContract, rhsFree});
+  std::string name = graph.add("MatMul", {a.name, b.name});
+  llvm::SmallVector<Dim> dims(a.dims.begin(), a.dims.end() - 1);
+  dims.push_back(b.dims.back());
   name = graph.reshaped(name, dims, dimsOf(result));
   graph.set(result, type == dataTypeOf(elementOf(result)) ? name : graph.cast(name, dataTypeOf(elementOf(result))));
 }
@@ -108,27 +85,6 @@ std::string cropped(Graph &graph, std::string x, llvm::ArrayRef<Dim> dims, std::
   return x;
 }
 
-/// The image with zeros between its elements; its spatial dimensions are then `dims`.
-std::string dilated(Graph &graph, std::string x, llvm::SmallVector<Dim> &dims, llvm::ArrayRef<int64_t> dilation,
-                    mlir::Type element) {
-  for (size_t i = 0; i < dilation.size(); ++i) {
-    if (dilation[i] == 1)
-      continue;
-    size_t axis = i + 2;
-    llvm::SmallVector<Dim> apart = dims, joined = dims;
-    apart.insert(apart.begin() + static_cast<int64_t>(axis) + 1, Dim(1));
-    std::vector<int64_t> pads(2 * apart.size(), 0);
-    pads[apart.size() + axis + 1] = dilation[i] - 1;
-    x = graph.add("Pad", {graph.reshaped(x, dims, apart), graph.integers(pads), graph.scalar(element, 0)});
-    apart[axis + 1] = Dim(dilation[i]);
-    joined[axis] = dims[axis] * Dim(dilation[i]);
-    x = graph.reshaped(x, apart, joined);
-    dims[axis] = joined[axis] - Dim(dilation[i] - 1);
-    x = graph.sliced(x, static_cast<int64_t>(axis), graph.integers({0}), graph.size(dims[axis]));
-  }
-  return x;
-}
-
 void convolution(Graph &graph, Operation *op) {
   auto conv = llvm::cast<ConvolutionOp>(op);
   mlir::Type element = elementOf(conv.getResult());
@@ -140,7 +96,9 @@ void convolution(Graph &graph, Operation *op) {
     filter = graph.cast(filter, dataTypeOf(element));
   }
   llvm::SmallVector<Dim> dims = dimsOf(conv.getInput());
-  x = dilated(graph, x, dims, conv.getInputDilation(), element);
+  for (auto [i, dilation] : llvm::enumerate(conv.getInputDilation()))
+    if (dilation > 1)
+      x = spread(graph, x, dims, i + 2, dilation - 1, graph.scalar(element, 0));
   std::vector<int64_t> low = conv.getLow().vec(), high = conv.getHigh().vec();
   x = cropped(graph, x, dims, low, high);
   std::vector<int64_t> pads = low, kernel;
@@ -153,15 +111,6 @@ void convolution(Graph &graph, Operation *op) {
   if (!llvm::is_contained(kernel, -1))
     attributes.push_back(attribute("kernel_shape", kernel));
   graph.set(conv.getResult(), graph.add("Conv", {x, filter}, attributes));
-}
-
-/// i64, 0 … n - 1, beside one axis: [n, 1] or [n].
-std::string places(Graph &graph, Operation *op, const Dim &from, const Dim &to, bool rows) {
-  auto scalar = [&](const Dim &dim) { return graph.add("Squeeze", {graph.size(dim), graph.integers({0})}); };
-  mlir::Type whole = mlir::IntegerType::get(op->getContext(), 64);
-  std::string range = graph.add("Range", {scalar(from), scalar(to), graph.scalar(whole, 1)});
-  Dim count = to - from;
-  return rows ? graph.reshaped(range, {count}, {count, Dim(1)}) : range;
 }
 
 /// Two products and a softmax, where every query sees a key; else what the op is made of, which gives 0 where none is
@@ -179,8 +128,8 @@ void attention(Graph &graph, Operation *op) {
       "MatMul", {graph.full(attention.getQuery()), graph.transposed(graph.full(attention.getKey()), {0, 1, 3, 2})});
   scores = graph.add("Mul", {scores, graph.scalar(element, attention.getScale().convertToDouble())});
   if (attention.getCausal()) {
-    std::string seen =
-        graph.add("LessOrEqual", {places(graph, op, Dim(0), k[2], false), places(graph, op, k[2] - q[2], k[2], true)});
+    std::string keys = graph.range(0, k[2]), queries = graph.range(k[2] - q[2], k[2]);
+    std::string seen = graph.add("LessOrEqual", {keys, graph.reshaped(queries, {q[2]}, {q[2], Dim(1)})});
     scores = graph.add("Where", {seen, scores, graph.scalar(element, -std::numeric_limits<double>::infinity())});
   }
   std::string shares = graph.add("Softmax", {scores}, {attribute("axis", int64_t{-1})});

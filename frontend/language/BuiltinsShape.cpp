@@ -13,19 +13,12 @@ static Origins originsOf(const Value &x) {
   return origins;
 }
 
-static Dim product(llvm::ArrayRef<Dim> dims) {
-  Dim result(1);
-  for (const Dim &dim : dims)
-    result = result * dim;
-  return result;
-}
-
 static Value reshape(BoundCall &call) {
   std::optional<Value> x = call.tensor(0);
   std::optional<std::vector<Dim>> dims = call.shape();
   if (!x || !dims)
     return Value::error();
-  Dim total = product(dimsOf(x->tensor)), known(1);
+  Dim total = productOf(dimsOf(x->tensor)), known(1);
   int open = -1;
   for (size_t i = 0; i < dims->size(); ++i) {
     if ((*dims)[i] != Dim(-1)) {
