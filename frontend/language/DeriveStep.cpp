@@ -57,18 +57,28 @@ static bool mentions(mlir::Operation *op, const Dim &time) {
 bool StepDeriver::derive(mlir::Value tokens) {
   recoverAttention(block_);
   axes_[tokens] = 1;
-  for (mlir::Operation &op : llvm::make_early_inc_range(block_))
+  for (mlir::Operation &op : llvm::make_early_inc_range(block_)) {
+    int64_t late = 0;
+    for (mlir::Value operand : op.getOperands())
+      late = std::max(late, late_.lookup(operand));
+    rowByRow_ = llvm::isa<SliceOp>(op);
     if (!visit(op))
       return false;
+    if (late > 0 && !rowByRow_)
+      return mixes(&op, "later positions with earlier ones");
+    if (late > 0 && !llvm::isa<SliceOp>(op))
+      late_[op.getResult(0)] = late;
+  }
   return true;
 }
 
 bool StepDeriver::visit(mlir::Operation &op) {
-  bool reads = false, newest = false, within = false;
+  bool reads = false, newest = false, within = false, cut = false;
   op.walk([&](mlir::Operation *each) { // what a region takes from outside too
     for (mlir::Value value : each->getOperands()) {
       reads |= axisOf(value) != none;
       newest |= newest_.contains(value);
+      cut |= cut_.contains(value);
     }
     within |= each != &op && mentions(each, time_);
   });
@@ -77,6 +87,8 @@ bool StepDeriver::visit(mlir::Operation &op) {
     return mixes(&op, "how long the sequence is");
   if (newest && (reads || asks))
     return mixes(&op, "the newest position with earlier ones");
+  if (auto concat = llvm::dyn_cast<ConcatOp>(op); cut && !(concat && isBefore(concat)))
+    return mixes(&op, "a part of the sequence");
   if (newest)
     newest_.insert(op.result_begin(), op.result_end());
   if (!reads && !asks)
@@ -93,6 +105,9 @@ bool StepDeriver::visit(mlir::Operation &op) {
       .Case([&](DotGeneralOp dot) { return visitDot(dot); })
       .Case([&](AttentionOp attention) { return visitAttention(attention); })
       .Case([&](ScanOp scan) { return visitScan(scan); })
+      .Case([&](CumSumOp) { return visitRunningSum(op); })
+      .Case([&](PadOp pad) { return visitPad(pad); })
+      .Case([&](ConvolutionOp convolution) { return visitConvolution(convolution); })
       .Case([&](ReduceOp reduce) { return visitOverOthers(op, reduce.getAxes(), true); })
       .Case([&](ArgReduceOp reduce) { return visitOverOthers(op, {static_cast<int64_t>(reduce.getAxis())}, true); })
       .Case<LayerNormOp, RmsNormOp, TopKOp>(
@@ -108,14 +123,15 @@ bool StepDeriver::visit(mlir::Operation &op) {
       });
 }
 
-/// What is the same at all positions: the one axis that is as long as the sequence.
+/// What is the same at all positions: the one axis that is as long as the sequence, or with earlier positions.
 bool StepDeriver::source(mlir::Operation &op) {
   for (mlir::Value result : op.getResults()) {
     Axis axis = none;
     for (auto [i, dim] : llvm::enumerate(dimsOf(result))) {
       if (!mentions(dim, time_))
         continue;
-      if (dim != time_ || axis != none)
+      std::optional<int64_t> before = (dim - time_).constant();
+      if (!before || *before < 0 || axis != none || (*before > 0 && llvm::isa<IotaOp, SliceOp>(op)))
         return mixes(&op, "positions with each other");
       axis = static_cast<Axis>(i);
     }
@@ -151,6 +167,7 @@ bool StepDeriver::visitElementwise(mlir::Operation &op) {
   for (auto [i, dim] : llvm::enumerate(dimsOf(op.getResult(0))))
     if (mentions(dim, time_) && static_cast<Axis>(i) != axis)
       return mixes(&op, "positions with each other");
+  rowByRow_ = true;
   return set(op.getResult(0), axis);
 }
 
@@ -177,8 +194,8 @@ bool StepDeriver::visitReshape(ReshapeOp op) {
   for (const Dim &dim : llvm::ArrayRef(from).take_front(static_cast<size_t>(axis)))
     before = before * dim;
   for (auto [i, dim] : llvm::enumerate(to)) {
-    if (dim == time_ && here == before)
-      return set(op.getResult(), static_cast<Axis>(i));
+    if (dim == from[static_cast<size_t>(axis)] && here == before)
+      return rowByRow_ = true, set(op.getResult(), static_cast<Axis>(i));
     here = here * dim;
   }
   return mixes(op, "the axis of the sequence with another");
@@ -187,7 +204,7 @@ bool StepDeriver::visitReshape(ReshapeOp op) {
 bool StepDeriver::visitTranspose(TransposeOp op) {
   for (auto [to, from] : llvm::enumerate(op.getPermutation()))
     if (from == axisOf(op.getOperand()))
-      return set(op.getResult(), static_cast<Axis>(to));
+      return rowByRow_ = true, set(op.getResult(), static_cast<Axis>(to));
   return mixes(op, "positions with each other");
 }
 
@@ -225,14 +242,23 @@ bool StepDeriver::visitSlice(SliceOp op) {
     return set(moved, axis);
   }
   auto at = static_cast<size_t>(axis);
-  if (op.getStrides()[at] == 1 && starts[at] == Dim(0) && to[at] == time_)
-    return set(op.getResult(), axis);
-  if (to[at] == Dim(1) && starts[at] == time_ - Dim(1))
+  if (to[at] == Dim(1) && starts[at] == newestOf(op.getOperand()))
     return newest_.insert(op.getResult()), true;
-  return mixes(op, "a part of the sequence");
+  std::optional<int64_t> start = starts[at].constant(), before = (to[at] - time_).constant();
+  if (op.getStrides()[at] != 1 || !start || !before)
+    return mixes(op, "a part of the sequence");
+  std::optional<int64_t> there = earlier(op.getOperand());
+  if (*before >= 0 && there && *start + *before <= *there) // each row at its position, or at a later one
+    return set(op.getResult(), axis);
+  if (*before >= 0 || *start != 0 || late_.contains(op.getOperand()))
+    return mixes(op, "a part of the sequence");
+  cut_.insert(op.getResult());
+  return true;
 }
 
 bool StepDeriver::visitConcat(ConcatOp op) {
+  if (isBefore(op))
+    return putBefore(op);
   Axis axis = none;
   for (mlir::Value operand : op.getInputs()) {
     Axis own = axisOf(operand);
@@ -300,7 +326,7 @@ bool StepDeriver::visitAttention(AttentionOp op) {
   Axis query = axisOf(op.getQuery()), key = axisOf(op.getKey()), value = axisOf(op.getValue());
   if (query == 2 && key == none && value == none && !op.getCausal() && !op.getMask())
     return set(op.getResult(), 2); // over a memory
-  if (query != 2 || key != 2 || value != 2)
+  if (query != 2 || key != 2 || value != 2 || dimsOf(op.getQuery())[2] != time_ || dimsOf(op.getKey())[2] != time_)
     return mixes(op, "positions with each other");
   if (!op.getCausal())
     return mixes(op, "later positions with earlier ones (it is not causal)");
@@ -349,10 +375,149 @@ bool StepDeriver::visitScan(ScanOp op) {
   return true;
 }
 
+//===-- Earlier positions ----------------------------------------------------------------------------------------===//
+
+/// The newest position's row along the value's axis.
+Dim StepDeriver::newestOf(mlir::Value value) const {
+  return dimsOf(value)[static_cast<size_t>(axisOf(value))] - Dim(late_.lookup(value) + 1);
+}
+
+/// How many earlier positions stand before the new ones along the value's axis.
+std::optional<int64_t> StepDeriver::earlier(mlir::Value value) const {
+  return (newestOf(value) + Dim(1) - time_).constant();
+}
+
+/// `count` earlier positions and the new ones, `rows`. Where the sequence begins these are `whole`.
+mlir::Value StepDeriver::withEarlier(Emit &e, mlir::Value rows, Axis axis, int64_t count, mlir::Value whole) {
+  SmallVector<Dim> dims = dimsOf(rows);
+  dims[static_cast<size_t>(axis)] = Dim(count);
+  std::string name = "window." + std::to_string(number_++);
+  mlir::Value before = states_.read(name, tensorType(dims, elementOf(rows)));
+  mlir::Value all = begins_ ? whole : e.concat({before, rows}, axis);
+  states_.write(name, e.sliceAxis(all, axis, time_, Dim(count)));
+  return all;
+}
+
+bool StepDeriver::visitPad(PadOp op) {
+  Axis axis = axisOf(op.getOperand());
+  if (axis == none || axisOf(op.getValue()) != none)
+    return mixes(op, "positions with each other");
+  auto at = static_cast<size_t>(axis);
+  SmallVector<Dim> low = op.getLow().dims(), high = op.getHigh().dims();
+  std::optional<int64_t> before = low[at].constant(), there = earlier(op.getOperand());
+  if (high[at] != Dim(0) || op.getInterior()[at] != 0 || !before || !there)
+    return mixes(op, "positions with each other");
+  if (*before == 0)
+    return set(op.getResult(), axis);
+  mlir::OpBuilder b(op->getContext());
+  b.setInsertionPointAfter(op);
+  Emit e(b, op.getLoc());
+  mlir::Value rows = e.sliceAxis(op.getOperand(), axis, Dim(*there), time_);
+  low[at] = Dim(0);
+  rows = e.pad(rows, op.getValue(), low, high, op.getInterior());
+  mlir::Value all = withEarlier(e, rows, axis, *before + *there, op.getResult());
+  if (!begins_)
+    op.getResult().replaceAllUsesWith(all);
+  return set(all, axis);
+}
+
+/// Whether it puts before the first position what is of none.
+bool StepDeriver::isBefore(ConcatOp op) const {
+  mlir::Value rows = op.getInputs().back();
+  auto slice = cut_.contains(rows) ? rows.getDefiningOp<SliceOp>() : SliceOp();
+  return axisOf(slice ? slice.getOperand() : rows) == static_cast<Axis>(op.getAxis()) &&
+         llvm::all_of(op.getInputs().drop_back(), [&](mlir::Value each) {
+           return axisOf(each) == none && !cut_.contains(each) && !newest_.contains(each) && !mentions(each, time_) &&
+                  dimsOf(each)[op.getAxis()].isConstant();
+         });
+}
+
+bool StepDeriver::putBefore(ConcatOp op) {
+  auto axis = static_cast<Axis>(op.getAxis());
+  auto at = static_cast<size_t>(axis);
+  mlir::Value rows = op.getInputs().back();
+  if (cut_.contains(rows))
+    rows = rows.getDefiningOp<SliceOp>().getOperand();
+  std::optional<int64_t> there = earlier(rows);
+  Dim to = dimsOf(op.getResult())[at];
+  std::optional<int64_t> left = (to - time_).constant();
+  if (!there || !left || *left < 0)
+    return mixes(op, "a part of the sequence");
+  mlir::OpBuilder b(op->getContext());
+  b.setInsertionPointAfter(op);
+  Emit e(b, op.getLoc());
+  SmallVector<mlir::Value> inputs(op.getInputs().drop_back());
+  inputs.push_back(rows);
+  mlir::Value whole = e.concat(inputs, axis);
+  int64_t count = *(dimsOf(whole)[at] - time_).constant();
+  mlir::Value all = withEarlier(e, e.sliceAxis(rows, axis, Dim(*there), time_), axis, count, whole);
+  all = e.sliceAxis(all, axis, Dim(0), to);
+  op.getResult().replaceAllUsesWith(all);
+  return set(all, axis);
+}
+
+/// A window over earlier positions and its own. What it has of later ones, where it is padded behind, is to be cut off.
+bool StepDeriver::visitConvolution(ConvolutionOp op) {
+  Axis axis = axisOf(op.getInput());
+  if (axis == none || axisOf(op.getFilter()) != none || axis == 1)
+    return mixes(op, "positions with each other");
+  if (axis == 0)
+    return set(op.getResult(), axis);
+  auto at = static_cast<size_t>(axis), i = at - 2;
+  std::optional<int64_t> extent = dimsOf(op.getFilter())[at].constant(), there = earlier(op.getInput());
+  SmallVector<int64_t> low(op.getLow());
+  int64_t high = op.getHigh()[i];
+  if (op.getStrides()[i] != 1 || op.getInputDilation()[i] != 1 || low[i] < 0 || high < 0 || !extent || !there)
+    return mixes(op, "positions with each other");
+  if (low[i] + *there < (*extent - 1) * op.getFilterDilation()[i])
+    return mixes(op, "later positions with earlier ones (pad it before the first position alone)");
+  if (low[i] > 0) {
+    mlir::OpBuilder b(op);
+    Emit e(b, op.getLoc());
+    SmallVector<Dim> before(dimsOf(op.getInput()).size(), Dim(0)), behind = before;
+    before[at] = Dim(low[i]);
+    mlir::Value padded = e.pad(op.getInput(), e.scalar(elementOf(op.getInput()), 0), before, behind);
+    op.getInputMutable().assign(padded);
+    low[i] = 0;
+    op.setLow(low);
+    if (!visitPad(padded.getDefiningOp<PadOp>()))
+      return false;
+  }
+  if (high > 0)
+    late_[op.getResult()] = high;
+  return set(op.getResult(), axis);
+}
+
+bool StepDeriver::visitRunningSum(mlir::Operation &running) {
+  auto op = llvm::cast<CumSumOp>(running);
+  auto axis = static_cast<Axis>(op.getAxis());
+  if (axisOf(op.getOperand()) != axis)
+    return visitOverOthers(*op, {axis}, false);
+  if (op.getReverse())
+    return mixes(op, "earlier positions with later ones (it runs from the end)");
+  if (dimsOf(op.getResult())[static_cast<size_t>(axis)] != time_)
+    return mixes(op, "positions before the first one");
+  mlir::OpBuilder b(op->getContext());
+  b.setInsertionPointAfter(op);
+  Emit e(b, op.getLoc());
+  SmallVector<Dim> whole = dimsOf(op.getResult()), dims = whole;
+  dims.erase(dims.begin() + axis);
+  std::string name = "sum." + std::to_string(number_++);
+  mlir::Value before = states_.read(name, tensorType(dims, elementOf(op.getResult())));
+  mlir::Value sum = op.getResult();
+  if (!begins_) {
+    sum = e.add(sum, e.broadcastBack(before, {axis}, whole));
+    op.getResult().replaceAllUsesExcept(sum, sum.getDefiningOp());
+  }
+  auto newest = [&](mlir::Value rows) { return e.reshapeTo(e.sliceAxis(rows, axis, time_ - Dim(1), Dim(1)), dims); };
+  states_.write(name, op.getExclusive() ? e.add(newest(sum), newest(op.getOperand())) : newest(sum));
+  return set(sum, axis);
+}
+
 //===-- The newest -----------------------------------------------------------------------------------------------===//
 
-/// With the time axis, of extent 1. A product and what is added to it are made of the newest row alone.
-mlir::Value StepDeriver::lastOf(Emit &e, mlir::Value value) {
+/// A row, with the time axis, of extent 1. A product and what is added to it are made of that row alone.
+mlir::Value StepDeriver::lastOf(Emit &e, mlir::Value value, const Dim &row) {
   Axis axis = axisOf(value);
   if (axis == none)
     return value;
@@ -362,10 +527,10 @@ mlir::Value StepDeriver::lastOf(Emit &e, mlir::Value value) {
   bool narrows =
       op && (isElementwise(op) || llvm::isa<DotGeneralOp, BroadcastOp>(op) || llvm::isa<LayerNormOp, RmsNormOp>(op));
   if (!narrows || (!value.use_empty() && !value.hasOneUse())) // others want all of it
-    return e.sliceAxis(value, axis, time_ - Dim(1), Dim(1));
+    return e.sliceAxis(value, axis, row, Dim(1));
   mlir::IRMapping map;
   for (mlir::Value operand : op->getOperands())
-    map.map(operand, lastOf(e, operand));
+    map.map(operand, lastOf(e, operand, row));
   mlir::Operation *copy = e.b.clone(*op, map);
   copy->getResult(0).setType(tensorType(dims, elementOf(value)));
   return copy->getResult(0);
@@ -380,7 +545,7 @@ mlir::Value StepDeriver::last(mlir::Value result) {
   Emit e(b, result.getLoc());
   SmallVector<Dim> dims = dimsOf(result);
   dims.erase(dims.begin() + axis);
-  return e.reshapeTo(lastOf(e, result), dims);
+  return e.reshapeTo(lastOf(e, result, newestOf(result)), dims);
 }
 
 void fixSymbol(mlir::Operation *function, const std::string &symbol, int64_t value) {

@@ -5,7 +5,10 @@
 //   pointwise   element t of the result depends on element t of the operands;
 //   a place     iota, or a table's first T rows: these begin at `position`;
 //   causal      attention(causal=True): keys and values go into a cache of session state, queries begin at `position`;
-//   carried     a loop over the sequence: its carries are session state;
+//   carried     a loop over the sequence, a running sum: its carries are session state;
+//   a window    a convolution, a pad or a concat before the first position: the newest earlier positions are session
+//               state. Such an axis is T + n long: n earlier positions, then the T new ones. Where the sequence begins
+//               they are what was put there.
 //   the last    the element T - 1, which then stands for the newest token, and goes with no earlier one.
 // Any other op mixes positions, and is named.
 #pragma once
@@ -70,8 +73,16 @@ private:
   bool visitDot(DotGeneralOp op);
   bool visitAttention(AttentionOp op);
   bool visitScan(ScanOp op);
+  bool visitRunningSum(mlir::Operation &op);
+  bool visitPad(PadOp op);
+  bool visitConvolution(ConvolutionOp op);
+  bool isBefore(ConcatOp op) const;
+  bool putBefore(ConcatOp op);
+  Dim newestOf(mlir::Value value) const;
+  std::optional<int64_t> earlier(mlir::Value value) const;
+  mlir::Value withEarlier(Emit &e, mlir::Value rows, Axis axis, int64_t count, mlir::Value whole);
   mlir::Value cached(Emit &e, const std::string &name, mlir::Value rows);
-  mlir::Value lastOf(Emit &e, mlir::Value value);
+  mlir::Value lastOf(Emit &e, mlir::Value value, const Dim &row);
 
   mlir::Block &block_;
   Dim time_;
@@ -81,7 +92,10 @@ private:
   const StepStates &states_;
   llvm::DenseMap<mlir::Value, Axis> axes_; // of those that depend on the sequence
   llvm::DenseSet<mlir::Value> newest_;     // those that are of its last position: with earlier ones they would be later
-  int number_ = 0;                         // of caches and carries
+  llvm::DenseSet<mlir::Value> cut_;        // slices without the newest positions: only something put before mends them
+  llvm::DenseMap<mlir::Value, int64_t> late_; // how many rows behind the newest are there, to be cut off
+  bool rowByRow_ = false;                     // whether rows behind the newest stay apart in the op that is visited
+  int number_ = 0;                            // of caches and carries
   Failure failure_;
 };
 

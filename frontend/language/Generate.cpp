@@ -322,8 +322,9 @@ bool GenerateBuilder::derive(const Stmt &function, bool isPrefill, Frame &frame,
                                                ".forward: here '" + failure.op->getName().stripDialect().str() +
                                                "' mixes " + failure.what)
         .note(range, "this generate block has neither prefill nor step")
-        .withHelp("attention(q, k, v, causal=True), loops over the sequence and what is computed for each position by "
-                  "itself can be; else write prefill and step");
+        .withHelp("attention(q, k, v, causal=True), convolutions that are padded before the first position, running "
+                  "sums, loops over the sequence and what is computed for each position by itself can be; else write "
+                  "prefill and step");
     return false;
   }
   b.setInsertionPointToEnd(entry.block);

@@ -100,7 +100,8 @@ TEST_P(Derived, PromptsOfOtherLengthsShareABatch) {
 INSTANTIATE_TEST_SUITE_P(Models, Derived,
                          testing::Values(Case{"Window", "cpu"}, Case{"Table", "cpu"}, Case{"Carried", "cpu"},
                                          Case{"Bigram", "cpu"}, Case{"Newest", "cpu"}, Case{"Scores", "cpu"},
-                                         Case{"Counted", "cpu"}, Case{"Window", "reference"},
+                                         Case{"Counted", "cpu"}, Case{"Windows", "cpu"}, Case{"Latest", "cpu"},
+                                         Case{"Window", "reference"}, Case{"Windows", "vulkan"},
                                          Case{"Carried", "reference"}, Case{"Window", "vulkan"},
                                          Case{"Table", "vulkan"}, Case{"Scores", "vulkan"}, Case{"Carried", "vulkan"}),
                          [](const auto &info) { return std::string(info.param.model) + "_" + info.param.backend; });
