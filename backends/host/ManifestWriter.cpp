@@ -263,6 +263,8 @@ std::string writeManifest(const ManifestSource &source) {
     mlir::Attribute value = module->getAttr("kiln." + std::string(key));
     result[key] = value ? toJson(value) : json::object();
   }
+  if (mlir::Attribute audio = module->getAttr("kiln.audio"))
+    result["audio"] = toJson(audio);
   if (mlir::Attribute stages = module->getAttr("kiln.stages"))
     result["stages"] = toJson(stages);
   result["backends"] = json::array();

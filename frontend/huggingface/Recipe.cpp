@@ -87,8 +87,9 @@ const Task *taskOf(const std::string &model) {
 /// The data of a recipe, one expression.
 std::string dataText(const Task *task, const std::vector<Argument> &arguments, const std::string &tokenizer,
                      const std::string &batch) {
-  std::string length = "min(" + longestOf(arguments, "T") + ", 128)";
-  bool isText = task && *task->reader && !tokenizer.empty();
+  bool reads = std::any_of(arguments.begin(), arguments.end(), [](const Argument &a) { return a.name == "ids"; });
+  std::string length = "min(" + longestOf(arguments, reads ? "T" : "S") + ", 128)";
+  bool isText = task && *task->reader && !tokenizer.empty() && reads;
   if (isText && std::string_view(task->reader).starts_with("text("))
     return std::string(task->reader) + ", context=" + length + ", batch=" + batch + ", tokens=" + jsonQuote(tokenizer) +
            ")";
@@ -98,6 +99,7 @@ std::string dataText(const Task *task, const std::vector<Argument> &arguments, c
   std::string out = "safetensors(\"data.safetensors\"";
   for (const Argument &argument : arguments)
     out += fixedField(argument, batch, length);
+  // (a model that hears has no reader of its own: its features are made beforehand)
   std::string more = task && std::string_view(task->dims) != "B" ? ", " + length : "";
   bool two = task && std::string_view(task->answer) == "start";
   out += !task ? "" : std::string(", ") + task->answer + "=i32[" + batch + more + "]";

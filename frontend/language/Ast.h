@@ -101,7 +101,7 @@ enum class StmtKind {
   Module,     // name, parameters, body; isModel
   Train,      // name, arguments in value (a Call, or null), body; target: its own name, or null
   Generate,   // the same
-  Section,    // name ("prefill", "step", "after"), body: inside Generate and Train
+  Section,    // name ("prefill", "step", "after"), parameters (of a prefill), body: inside Generate and Train
 };
 
 struct Stmt {

@@ -320,6 +320,7 @@ private:
   void reportLeftOut(const Stmt &model);
   mlir::DictionaryAttr initOf(const Variable &variable);
   void writeVariables();
+  void writeSamplingRate();
   const Stmt *chooseModel();
   bool build(const Stmt &model);
   std::vector<const Stmt *> recipesOf(const Stmt &model, StmtKind kind);

@@ -422,6 +422,16 @@ mlir::DictionaryAttr Elaborator::initOf(const Variable &variable) {
   return b.getDictionaryAttr(fields);
 }
 
+/// The model's `sampling_rate`, or the file's: how many samples a second recordings have that are read for it.
+void Elaborator::writeSamplingRate() {
+  const Value *own = model_->find("sampling_rate");
+  std::optional<Value> found = own ? *own : global("sampling_rate", /*library=*/false);
+  std::optional<int64_t> rate = found && found->isNumeral() ? found->asInteger() : std::nullopt;
+  if (rate && *rate >= 1 && *rate <= INT32_MAX)
+    (*module_)->setAttr("kiln.audio", builder_.getDictionaryAttr(
+                                          {builder_.getNamedAttr("sampling_rate", builder_.getI64IntegerAttr(*rate))}));
+}
+
 void Elaborator::writeVariables() {
   mlir::Builder &b = builder_;
   std::vector<mlir::Attribute> parameters, states;
@@ -453,6 +463,7 @@ void Elaborator::writeVariables() {
   }
   (*module_)->setAttr("kiln.parameters", b.getArrayAttr(parameters));
   (*module_)->setAttr("kiln.states", b.getArrayAttr(states));
+  writeSamplingRate();
 }
 
 } // namespace kiln::language

@@ -12,6 +12,7 @@ public:
 private:
   void read();
   std::shared_ptr<Entry> begin(bool isPrefill, const Stmt *section);
+  std::shared_ptr<Entry> beginInputs(const Stmt &section);
   void body(bool isPrefill, Frame &frame);
   void callByNames(const Stmt &function, bool isPrefill, Frame &frame, Range range);
   const Stmt *functionFor(const char *key, Range &range);
@@ -97,7 +98,45 @@ const Stmt *GenerateBuilder::functionFor(const char *key, Range &range) {
   return nullptr;
 }
 
+/// A prefill that says itself what it reads: prefill(image: f32[B, 3, 32, 32]). Null after an error.
+std::shared_ptr<Entry> GenerateBuilder::beginInputs(const Stmt &section) {
+  for (const Parameter &parameter : section.parameters) {
+    const char *wrong = !parameter.type     ? "has no type"
+                        : parameter.initial ? "has a default"
+                        : parameter.rest    ? "stands for several"
+                        : parameter.name == "token" || parameter.name == "position" || parameter.name == "logits"
+                            ? "has a name that means something else here"
+                            : nullptr;
+    if (wrong) {
+      e.error(parameter.range, "the prefill's input '" + parameter.name + "' " + wrong)
+          .withHelp("write NAME: TYPE, as in prefill(image: f32[B, 3, 32, 32])");
+      return nullptr;
+    }
+  }
+  if (!e.isEntry(section)) {
+    e.error(section.range, "an input of the prefill has a type without '...'");
+    return nullptr;
+  }
+  std::vector<std::pair<std::string, TypeInfo>> inputs;
+  std::shared_ptr<Entry> entry = e.openEntry(section, /*training=*/false, inputs);
+  if (!entry)
+    return nullptr;
+  entry->name = "generate.prefill";
+  entry->func.setName(entry->name);
+  entry->function = nullptr;
+  if (!entry->symbols.contains("B"))
+    e.error(section.parameters[0].range, "no input of the prefill has the dimension B, a row for each sequence")
+        .withHelp("write it first, as in prefill(image: f32[B, 3, 32, 32])");
+  for (const auto &[name, type] : inputs)
+    if (name == "prompt" && (type.dims.size() != 2 || type.dtype != Dtype::i32 || type.dims[0] != Dim::symbol("B") ||
+                             type.dims[1] != Dim::symbol("T")))
+      e.error(type.range, "the prompt is i32[B, T], tokens of each sequence");
+  return entry;
+}
+
 std::shared_ptr<Entry> GenerateBuilder::begin(bool isPrefill, const Stmt *section) {
+  if (isPrefill && section && !section->parameters.empty())
+    return beginInputs(*section);
   Range range = section ? section->range : recipe.nameRange;
   TypeInfo tokens;
   tokens.dtype = Dtype::i32;
@@ -374,11 +413,16 @@ void GenerateBuilder::run() {
   read();
   size_t errorsBefore = e.diagnostics().size();
   prefill = begin(true, prefillSection);
+  if (!prefill || e.diagnostics().size() != errorsBefore) {
+    e.entry_ = nullptr;
+    return;
+  }
   prefillFrame.mode = Frame::Mode::Function;
   prefillFrame.self = e.model();
   Range range = prefillSection ? prefillSection->range : recipe.nameRange;
-  prefillFrame.locals["prompt"] = {Value::tensorOf(prefill->block->getArgument(0)), range};
-  for (const char *name : {"B", "T"})
+  for (const auto &[i, name] : llvm::enumerate(prefill->inputNames))
+    prefillFrame.locals[name] = {Value::tensorOf(prefill->block->getArgument(i)), range};
+  for (const auto &[name, origin] : prefill->symbols)
     prefillFrame.dims[name] = {Value::integerOf(Dim::symbol(name), range), range};
   std::optional<Value> zero = e.toTensor(Value::integerOf(0), range);
   prefillFrame.locals["position"] = {*zero, range};
@@ -423,6 +467,11 @@ void GenerateBuilder::run() {
   finish(prefillLogits);
 }
 
+static bool isToken(const Value &value) {
+  std::optional<int64_t> token = value.isNumeral() ? value.asInteger() : std::nullopt;
+  return token && *token >= 0 && *token <= INT32_MAX;
+}
+
 /// A setting of greedy, sample or beam against what the program takes.
 void GenerateBuilder::checkDraw(const Record &record, size_t i) {
   const auto &[name, value] = record.fields[i];
@@ -444,17 +493,21 @@ void GenerateBuilder::checkDraw(const Record &record, size_t i) {
     std::vector<Value> ends = value.isList() ? *value.items : std::vector<Value>{value};
     expect(!ends.empty() && std::all_of(ends.begin(), ends.end(),
                                         [](const Value &end) {
-                                          std::optional<int64_t> token =
-                                              end.isNumeral() ? end.asInteger() : std::nullopt;
-                                          return token ? *token >= 0 && *token <= INT32_MAX
-                                                       : end.kind == Value::Kind::String && !end.text.empty();
+                                          return isToken(end) || (end.kind == Value::Kind::String && !end.text.empty());
                                         }),
            "a token, a text, or a list of those that end a sequence,");
+  } else if ((name == "from" && value.isList()) || name.starts_with("suppress")) {
+    std::vector<Value> tokens = value.isList() ? *value.items : std::vector<Value>();
+    expect((value.isList() || value.isNone()) && (name != "from" || !tokens.empty()) &&
+               std::all_of(tokens.begin(), tokens.end(), isToken),
+           "a list of tokens");
   } else if (name == "length_penalty")
     expect(number.has_value(), "a number");
   else if (name == "width")
     expect(whole && *whole >= 1 && *whole <= 1024, "a whole number from 1 to 1024");
-  else if (!value.isNone() || name == "top_k") // from, until, tokens
+  else if (name == "longest" && !value.isNone())
+    expect(whole && *whole >= 1 && *whole <= INT32_MAX, "a whole number from 1 to 2147483647");
+  else if (!value.isNone() || name == "top_k") // from, tokens
     expect(whole && *whole >= 0 && *whole <= INT32_MAX, "a whole number from 0 to 2147483647");
 }
 
@@ -499,7 +552,8 @@ void GenerateBuilder::finish(const Value &prefillLogits) {
     e.error(draw != keys.end() ? draw->second->range : recipe.nameRange,
             "the prefill gives no logits, so the first token has to be named")
         .withHelp("write draw = greedy(from=START), for example");
-  if (auto bound = prefill->bounds.find("T"); bound != prefill->bounds.end())
+  if (auto bound = prefill->bounds.find("T");
+      bound != prefill->bounds.end() && llvm::is_contained(prefill->inputNames, "prompt"))
     attributes.push_back(b.getNamedAttr("capacity", b.getI64IntegerAttr(bound->second.value)));
   std::vector<std::string> sources;
   if (auto data = llvm::dyn_cast_or_null<mlir::ArrayAttr>((*e.module_)->getAttr("kiln.data")))

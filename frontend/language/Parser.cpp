@@ -268,11 +268,14 @@ StmtPtr Parser::compound(Context context) {
         .withHelp("move it to the left margin");
     return nullptr;
   } else if ((context == Context::Generate || context == Context::Train) && token.kind == TokenKind::Name &&
-             peek(1).symbol(":")) {
+             (peek(1).symbol(":") ||
+              (context == Context::Generate && token.text == "prefill" && peek(1).symbol("(")))) {
     statement = std::make_unique<Stmt>();
     statement->kind = StmtKind::Section;
     statement->range = statement->nameRange = token.range;
     statement->name = next().text;
+    if (peek().symbol("(") && !parameterList(statement->parameters, /*typed=*/true))
+      return nullptr;
     if (!suite(statement->body, Context::Function))
       return nullptr;
   } else

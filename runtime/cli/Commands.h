@@ -9,7 +9,6 @@
 namespace kiln {
 
 class JsonOutput;
-class TextRows;
 
 /// Options that every command has: --seed, --threads, --device, --backend-option, --json.
 struct Common {
@@ -34,9 +33,10 @@ void startWeights(Program &program, const Options &options, uint32_t seed, bool 
 /// What the recipe names, in place of what the program has: where a stage begins.
 void takeRecipeWeights(Program &program);
 std::map<std::string, std::string> dataOverrides(const Options &options);
-/// The --input options into the entry's inputs: NAME=FILE.npy, NAME=FILE.safetensors, or a .safetensors file alone; all
-/// but what `texts` fill have to be given.
-void setInputs(Call &call, const Options &options, const TextRows *texts = nullptr);
+/// The --input options into the entry's inputs: NAME=FILE.npy, NAME=FILE.safetensors, NAME=FILE.wav, or a .safetensors
+/// file alone; all but those that are `filled` otherwise have to be given.
+void setInputs(Call &call, const Options &options, const Manifest &manifest,
+               const std::function<bool(int)> &filled = nullptr);
 
 int trainCommand(const Options &options, Common &common);
 int evalCommand(const Options &options, Common &common);

@@ -46,7 +46,7 @@ int gradCommand(const Options &options, Common &common) {
   if (!program->manifest().findEntry("grad" + suffix))
     failUntrained("gradients", "grad" + suffix);
   Call &call = program->call("grad" + suffix);
-  setInputs(call, options);
+  setInputs(call, options, program->manifest());
   checkWritable(options.text("output")); // now that it is known what is read
   call.run(common.seed, 0);
   std::vector<TensorView> tensors = call.results(Role::Gradient);

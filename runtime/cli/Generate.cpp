@@ -39,6 +39,24 @@ DrawSpec drawSpec(const Options &options, const Json &recipe) {
   return spec;
 }
 
+/// Token numbers, where there is no vocabulary.
+std::vector<int32_t> numbersOf(const std::string &text, const char *what) {
+  std::vector<int32_t> ids;
+  for (size_t at = 0; at < text.size();) {
+    size_t end = std::min(text.find_first_of(" ,", at), text.size());
+    if (end > at) {
+      std::string part = text.substr(at, end - at);
+      char *stop = nullptr;
+      long value = std::strtol(part.c_str(), &stop, 10);
+      if (*stop || value < 0 || value > INT32_MAX)
+        fail("%s: this model has no vocabulary, so token numbers are expected; found '%s'", what, part.c_str());
+      ids.push_back(static_cast<int32_t>(value));
+    }
+    at = end + 1;
+  }
+  return ids;
+}
+
 /// `answered`: the prompt is read as a whole, and what is drawn does not go on with it.
 std::vector<int32_t> encodePrompt(const Words &all, const std::string &text, bool given, bool answered) {
   const Vocabulary *words = all.prompt();
@@ -49,18 +67,8 @@ std::vector<int32_t> encodePrompt(const Words &all, const std::string &text, boo
     if (answered)
       ids.insert(ids.end(), all.trail().begin(), all.trail().end());
   } else {
-    for (size_t at = 0; at < text.size();) {
-      size_t end = std::min(text.find_first_of(" ,", at), text.size());
-      if (end > at) {
-        std::string part = text.substr(at, end - at);
-        char *stop = nullptr;
-        long value = std::strtol(part.c_str(), &stop, 10);
-        if (*stop || value < 0 || value > INT32_MAX)
-          fail("the prompt: this model has no vocabulary, so token numbers are expected; found '%s'", part.c_str());
-        ids.push_back(static_cast<int32_t>(value));
-      }
-      at = end + 1;
-    }
+    std::vector<int32_t> own = numbersOf(text, "the prompt");
+    ids.insert(ids.end(), own.begin(), own.end());
   }
   if (!ids.empty() || given)
     return ids;
@@ -255,6 +263,38 @@ void oneSample(const Words &words, Generator &generator, const DrawSpec &draw, c
   json.line(line.str());
 }
 
+/// What the prefill reads beside the prompt, or in its place.
+void setPrefillInputs(const Options &options, const Manifest &manifest, Generator &generator) {
+  Call &call = generator.prefillCall();
+  int prompt = call.input("prompt");
+  if (!generator.readsPrompt() && (options.has("prompt") || options.has("prompts"))) {
+    std::string names;
+    for (int input : call.inputs()) {
+      const ArgumentSpec &argument = call.entry().arguments[static_cast<size_t>(input)];
+      names += (names.empty() ? "" : ", ") + argument.name + " " + argument.type.str();
+    }
+    fail("this program reads no prompt; it answers %s: give it with --input NAME=FILE, and what the answer begins with "
+         "with --from",
+         names.c_str());
+  }
+  for (const std::string &text : options.list("input"))
+    if (prompt >= 0 && splitAssignment("input", text).first == "prompt")
+      throw UsageError("--input prompt=…: the prompt is what --prompt says");
+  setInputs(call, options, manifest, [&](int input) { return input == prompt; });
+}
+
+/// --from: what is fed before anything is drawn.
+void takeFirst(const Options &options, const Words &words, const Generator &generator, DrawSpec &draw) {
+  if (!options.has("from"))
+    return;
+  if (!generator.answersPrompt())
+    fail("--from is what an answer begins with; this program goes on with its prompt, which --prompt says");
+  std::string text = options.text("from");
+  draw.from = words.answer() ? words.answer()->encode(text, "--from") : numbersOf(text, "--from");
+  if (draw.from.empty())
+    fail("--from is empty; at least one token is expected");
+}
+
 } // namespace
 
 int generateCommand(const Options &options, Common &common) {
@@ -274,15 +314,20 @@ int generateCommand(const Options &options, Common &common) {
   Words words(options, common, manifest,
               manifest.generate.stringOr("data", manifest.data.empty() ? "" : manifest.data[0].name));
   Generator generator(*program, draw, common.seed, words.answer() ? words.answer()->size() : 0);
-  int64_t limit = options.integer("tokens", draw.tokens > 0 ? draw.tokens : 200, 1, INT32_MAX);
+  takeFirst(options, words, generator, draw);
+  int64_t usual = draw.tokens > 0 ? draw.tokens : draw.longest > 0 ? draw.longest : 200;
+  int64_t limit = generator.most(options.integer("tokens", usual, 1, INT32_MAX));
   JsonOutput json(common.json, common.jsonPath);
   bool answered = generator.answersPrompt();
+  setPrefillInputs(options, manifest, generator);
   if (options.has("prompts"))
     return manyPrompts(options, words, generator, draw, limit, json);
   std::string text = options.text("prompt");
-  std::vector<int32_t> prompt = encodePrompt(words, text, options.has("prompt"), answered);
+  std::vector<int32_t> prompt;
+  if (generator.readsPrompt())
+    prompt = encodePrompt(words, text, options.has("prompt"), answered);
   noteUnknown(words.prompt(), text);
-  if (prompt.empty())
+  if (prompt.empty() && generator.readsPrompt())
     fail("the prompt is empty; give at least one token with --prompt");
   int64_t samples = options.integer("samples", 1, 1, 1 << 20);
   generator.score(options.has("log-probabilities"));

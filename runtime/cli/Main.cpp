@@ -39,7 +39,7 @@ const OptionSpec loadOptions[] = {
     {"ignore", "PATTERN", "with --load: tensors that are not looked at", true},
 };
 const OptionSpec profileOption = {"profile", "FILE", "write the kernels' times as a Chrome trace"};
-const OptionSpec inputOption = {"input", "NAME=FILE", "an input from a .npy or .safetensors file", true};
+const OptionSpec inputOption = {"input", "NAME=FILE", "an input from a .npy, .safetensors or .wav file", true};
 
 const std::vector<CommandEntry> &commands() {
   static const std::vector<CommandEntry> list = {
@@ -90,6 +90,8 @@ const std::vector<CommandEntry> &commands() {
         "Draws a sequence.",
         {{"prompt", "TEXT", "what comes before"},
          {"prompts", "FILE", "many prompts, one a line"},
+         inputOption,
+         {"from", "TOKENS", "what the answer begins with, as a text or numbers (default: the recipe's)"},
          {"batch", "N", "so many of them at once (default: as many as the program was built for, --bound B=N)"},
          {"reference", "FILE", "with --prompts: the right answers, one a line; prints BLEU"},
          {"tokens", "N", "how many tokens at most"},

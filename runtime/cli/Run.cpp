@@ -216,7 +216,7 @@ int runCommand(const Options &options, Common &common) {
   std::optional<TextRows> rows;
   if (texts)
     rows.emplace(options, common, manifest, call.entry());
-  setInputs(call, options, rows ? &*rows : nullptr);
+  setInputs(call, options, manifest, [&](int input) { return rows && rows->fills(input); });
   if (writes)
     checkWritable(options.text("output")); // now that it is known what is read
   std::optional<Trace> trace;

@@ -26,7 +26,13 @@ DrawSpec DrawSpec::parse(const Json *json) {
   spec.topP = json->numberOr("top_p", 1.0);
   spec.beams = json->integerOr("width", 1);
   spec.lengthPenalty = json->numberOr("length_penalty", 0.0);
-  spec.from = static_cast<int32_t>(json->integerOr("from", -1));
+  for (auto [key, list] :
+       {std::pair("from", &spec.from), {"suppress", &spec.suppress}, {"suppress_first", &spec.suppressFirst}})
+    if (const Json *value = json->find(key); value && value->isArray())
+      for (const Json &token : value->array())
+        list->push_back(static_cast<int32_t>(token.integer(0, INT32_MAX)));
+    else if (value)
+      list->push_back(static_cast<int32_t>(value->integer(0, INT32_MAX)));
   spec.minP = json->numberOr("min_p", 0.0);
   spec.repetitionPenalty = json->numberOr("repetition_penalty", 1.0);
   auto end = [&](const Json &value) {
@@ -41,6 +47,7 @@ DrawSpec DrawSpec::parse(const Json *json) {
   else if (until && !until->isNull())
     end(*until);
   spec.tokens = json->integerOr("tokens", 0);
+  spec.longest = json->integerOr("longest", 0);
   return spec;
 }
 
@@ -85,6 +92,12 @@ void penalise(std::span<float> logits, std::span<const int32_t> history, double 
       float &logit = logits[static_cast<size_t>(token)];
       logit = static_cast<float>(logit > 0 ? logit / penalty : logit * penalty);
     }
+}
+
+void suppress(std::span<float> logits, std::span<const int32_t> tokens) {
+  for (int32_t token : tokens)
+    if (token >= 0 && static_cast<size_t>(token) < logits.size())
+      logits[static_cast<size_t>(token)] = -HUGE_VALF;
 }
 
 size_t Sampler::cut(std::span<const float> logits, double highest, double &sum) {

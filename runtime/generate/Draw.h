@@ -20,10 +20,12 @@ struct DrawSpec {
   double lengthPenalty = 0.0;
   double minP = 0.0;              // 0: all
   double repetitionPenalty = 1.0; // of tokens that are there already: logits divided by it where positive, else times
-  int32_t from = -1;
+  std::vector<int32_t> from;      // tokens that are fed first
   std::vector<int32_t> until;     // tokens that end
   std::vector<std::string> stops; // texts that end, which only a reader of tokens knows
   int64_t tokens = 0;             // 0: not said
+  int64_t longest = 0;            // with `from`, where that is fed; 0: not said
+  std::vector<int32_t> suppress, suppressFirst; // tokens that are never drawn, and not as the first one
 
   /// From a `generate` recipe's "draw". Throws Error.
   static DrawSpec parse(const Json *json);
@@ -37,6 +39,9 @@ int32_t argmax(std::span<const float> logits);
 
 /// Hugging Face's repetition penalty: once for each token that is there, however often.
 void penalise(std::span<float> logits, std::span<const int32_t> history, double penalty);
+
+/// Tokens that are not to be drawn; those that the model does not have are none.
+void suppress(std::span<float> logits, std::span<const int32_t> tokens);
 
 /// Draws from softmax(logits / temperature), cut to the topK likeliest, then to the likeliest that hold topP together,
 /// then to those of at least minP of the likeliest's share. A pure function of the uniform number in [0, 1). What is

@@ -5,6 +5,7 @@
 #include "runtime/random/Philox.h"
 #include "runtime/support/Error.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -58,6 +59,16 @@ double Generator::scoreOf(size_t row, int32_t token) {
   return scores_[static_cast<size_t>(token)];
 }
 
+int64_t Generator::most(int64_t limit) const {
+  if (!answers_ || draw_.longest == 0)
+    return limit;
+  int64_t left = draw_.longest - static_cast<int64_t>(draw_.from.size());
+  if (left < 1)
+    fail("an answer has %lld tokens at most, and begins with %zu already", static_cast<long long>(draw_.longest),
+         draw_.from.size());
+  return std::min(limit, left);
+}
+
 int64_t Generator::room() const {
   int input = step_->input("token");
   if (input < 0)
@@ -66,10 +77,35 @@ int64_t Generator::room() const {
   return spec.type.shape.empty() ? 1 : spec.bytes / static_cast<int64_t>(dtypeSize(spec.type.dtype));
 }
 
-int32_t Generator::firstToken() const {
-  if (draw_.from < 0)
+/// What the recipe says comes first, token by token, in each row.
+void Generator::feedFirst(size_t rows) {
+  if (draw_.from.empty())
     fail("the `generate` recipe says no first token (from=…), and its prefill gives no logits");
-  return draw_.from;
+  int64_t position = 0;
+  for (int32_t token : draw_.from)
+    step(std::vector<int32_t>(rows, token), position++);
+}
+
+/// Inputs beside the prompt that have one row: the same one for every sequence.
+void Generator::repeatInputs() {
+  for (int input : prefill_->inputs()) {
+    const ArgumentSpec &spec = prefill_->entry().arguments[static_cast<size_t>(input)];
+    std::vector<int64_t> &shape = prefill_->shape(input);
+    if (spec.name == "prompt" || shape.empty() || spec.type.shape[0] != Dim::symbol("B") ||
+        shape[0] == static_cast<int64_t>(rows_))
+      continue;
+    int64_t row = *countElements(shape) * static_cast<int64_t>(dtypeSize(spec.type.dtype));
+    if (shape[0] != 1)
+      fail("the input '%s' has %lld rows, and %zu sequences are drawn", spec.name.c_str(),
+           static_cast<long long>(shape[0]), rows_);
+    if (row * static_cast<int64_t>(rows_) > spec.bytes)
+      fail("%zu sequences are more than '%s' takes; build with --bound B=%zu", rows_, prefill_->entry().name.c_str(),
+           rows_);
+    auto *data = static_cast<uint8_t *>(prefill_->data(input));
+    for (size_t i = 1; i < rows_; ++i)
+      std::memcpy(data + static_cast<size_t>(row) * i, data, static_cast<size_t>(row));
+    shape[0] = static_cast<int64_t>(rows_);
+  }
 }
 
 void Generator::prefill(std::span<const std::span<const int32_t>> prompts) {
@@ -90,6 +126,7 @@ void Generator::prefill(std::span<const std::span<const int32_t>> prompts) {
       for (int32_t token : prompt)
         storeInteger(spec.type.dtype, prefill_->data(input), at++, token);
   }
+  repeatInputs();
   prefill_->run(seed_, 0);
   if (!answers_)
     takeLogits(*prefill_);
@@ -173,6 +210,9 @@ void Generator::draw(std::vector<Row> &rows, int64_t position, int64_t limit,
       continue;
     }
     if (!row.ended) {
+      suppress(logitsOf(i), draw_.suppress);
+      if (row.tokens.empty())
+        suppress(logitsOf(i), draw_.suppressFirst);
       penalise(logitsOf(i), row.history, draw_.repetitionPenalty);
       int32_t token = draw_.kind == DrawSpec::Kind::Greedy
                           ? argmax(logitsOf(i))
@@ -196,9 +236,11 @@ std::vector<std::vector<int32_t>> Generator::generateSeveral(const std::vector<s
     rows.push_back({prompts[i], RandomStream(seed_, namedStream("generate", 8), sequences[i])});
   auto capacity = static_cast<size_t>(capacity_);
   int64_t position = read(rows, capacity ? capacity : SIZE_MAX);
-  std::vector<int32_t> tokens(rows.size(), answers_ ? firstToken() : 0);
-  if (answers_)
-    step(tokens, 0), position = 1;
+  std::vector<int32_t> tokens(rows.size());
+  if (answers_) {
+    feedFirst(rows.size());
+    position = static_cast<int64_t>(draw_.from.size());
+  }
   while (true) {
     draw(rows, position, limit, each);
     bool goesOn = false;
@@ -224,9 +266,16 @@ std::vector<int32_t> Generator::search(const std::vector<int32_t> &prompt, int64
   auto width = static_cast<size_t>(draw_.beams);
   prefill(std::vector<std::span<const int32_t>>(width, prompt));
   auto position = static_cast<int64_t>(answers_ ? 0 : prompt.size());
-  if (answers_)
-    step(std::vector<int32_t>(width, firstToken()), position++);
+  if (answers_) {
+    feedFirst(width);
+    position = static_cast<int64_t>(draw_.from.size());
+  }
   for (int64_t i = 0; i < limit; ++i) {
+    for (size_t row = 0; row < width; ++row) {
+      suppress(logitsOf(row), draw_.suppress);
+      if (i == 0)
+        suppress(logitsOf(row), draw_.suppressFirst);
+    }
     beams.advance(logits_, vocabulary_);
     if (beams.done() || i + 1 == limit)
       break;

@@ -27,10 +27,18 @@ public:
                                                     const std::vector<uint32_t> &sequences,
                                                     const std::function<bool(size_t, int32_t, double)> &each);
 
+  /// How many tokens may be drawn of `limit`: an answer has so many places, those of what it begins with among them.
+  /// Throws Error where it begins with more.
+  int64_t most(int64_t limit) const;
   /// How many sequences the program has rows for.
   int64_t room() const;
   /// Whether the prompt is read as a whole first, and what is drawn does not go on with it.
   bool answersPrompt() const { return answers_; }
+
+  /// What reads the prompt. Its other inputs are to be set before anything is drawn, of one row, or one for each
+  /// sequence that is drawn together.
+  Call &prefillCall() { return *prefill_; }
+  bool readsPrompt() const { return prefill_->input("prompt") >= 0; }
 
   /// Whether the probabilities are wanted, which cost a pass over the vocabulary for each token.
   void score(bool wanted) { scored_ = wanted; }
@@ -39,6 +47,8 @@ private:
   struct Row;
   /// Reads a prompt for each row, all of one length, into fresh session states.
   void prefill(std::span<const std::span<const int32_t>> prompts);
+  void repeatInputs();
+  void feedFirst(size_t rows);
   void step(std::span<const int32_t> tokens, int64_t position);
   void takeLogits(Call &call);
   std::span<float> logitsOf(size_t row) { return {logits_.data() + row * vocabulary_, vocabulary_}; }
@@ -46,7 +56,6 @@ private:
   int64_t read(std::vector<Row> &rows, size_t most);
   void draw(std::vector<Row> &rows, int64_t position, int64_t limit,
             const std::function<bool(size_t, int32_t, double)> &each);
-  int32_t firstToken() const;
   void reorder(const std::vector<int32_t> &parents);
   std::vector<int32_t> search(const std::vector<int32_t> &prompt, int64_t limit);
 

@@ -284,6 +284,8 @@ Manifest parseAll(std::string_view text) {
   manifest.train = copyOf(root, "train");
   parseStages(root, manifest);
   manifest.generate = copyOf(root, "generate");
+  if (const Json *audio = root.find("audio"))
+    manifest.samplingRate = audio->at("sampling_rate").integer(1, INT32_MAX);
   parseKernels(root, manifest);
   manifest.constantBytes = root.integerOr("constants", 0);
   for (const Json &entry : root.at("entries").array())

@@ -140,6 +140,60 @@ TEST(HuggingFaceText, SaysHowItsWeightsAreLoaded) {
   EXPECT_EQ(loaded.code, 0) << loaded.err;
 }
 
+// A recording in, text out: the features of transformers' extractor, and what its generate() writes.
+TEST(HuggingFaceWhisper, HearsWhatTransformersHears) {
+  std::string data = casesFolder() + "whisper", folder = freshFolder("huggingface-whisper");
+  std::string program = folder + "/program", audio = "audio=" + data + "/audio.wav";
+  Outcome built = run({kilnProgram(), "build", data, "-o", program});
+  ASSERT_EQ(built.code, 0) << built.err;
+  std::map<std::string, Values> expected = readTensors(data + "/expected.safetensors");
+  Outcome ran = run({program, "run", "features", "--input", audio, "--output", folder + "/features.safetensors"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  Values found = readTensors(folder + "/features.safetensors").begin()->second;
+  ASSERT_EQ(found.shape, expected["features"].shape);
+  for (size_t i = 0; i < found.data.size(); ++i)
+    ASSERT_NEAR(found.data[i], expected["features"].data[i], 1e-5) << i;
+  Outcome heard = run({program, "generate", "--input", audio, "--json", "--tokens", "100"});
+  ASSERT_EQ(heard.code, 0) << heard.err;
+  nlohmann::json line = jsonLines(heard.out).at(0);
+  EXPECT_EQ(line["tokens"].get<std::vector<double>>(), expected["tokens"].data);
+  EXPECT_EQ(line["text"].get<std::string>(), bytes(data + "/text.txt"));
+  heard = run({program, "generate", "--input", audio, "--json", "--from",
+               "<|startoftranscript|><|de|><|translate|><|notimestamps|>"});
+  ASSERT_EQ(heard.code, 0) << heard.err;
+  EXPECT_EQ(jsonLines(heard.out).at(0)["tokens"].get<std::vector<double>>(), expected["german"].data);
+}
+
+// Trained at a rate of 0, its weights are saved as they came (make_whisper.py check loads them in transformers).
+TEST(HuggingFaceWhisper, SavesWeightsAsTheyCame) {
+  std::string data = casesFolder() + "whisper", folder = freshFolder("huggingface-whisper-text");
+  std::string text = folder + "/model.kiln", saved = folder + "/saved.safetensors";
+  Outcome written = run({kilnProgram(), "import", data, "--train", "-o", text});
+  ASSERT_EQ(written.code, 0) << written.err;
+  std::string recipe = bytes(text);
+  for (const auto &[from, to] :
+       {std::pair<std::string, std::string>("lr=2e-5, weight_decay=0.01", "lr=0.0, weight_decay=0.0"),
+        {"steps     = 1000", "steps     = 1"}}) {
+    ASSERT_NE(recipe.find(from), std::string::npos) << recipe.substr(recipe.find("\ntrain "));
+    recipe.replace(recipe.find(from), from.size(), to);
+  }
+  std::ofstream(text) << recipe;
+  std::vector<float> features(4 * 80 * 100, 0.25F);
+  std::vector<int32_t> tokens(4 * 24, 7);
+  writeSafetensors(folder + "/data.safetensors",
+                   {{"features", KILN_F32, {1, 4, 80, 100}, reinterpret_cast<const uint8_t *>(features.data()), 128000},
+                    {"target", KILN_I32, {1, 4, 24}, reinterpret_cast<const uint8_t *>(tokens.data()), 384},
+                    {"answer", KILN_I32, {1, 4, 24}, reinterpret_cast<const uint8_t *>(tokens.data()), 384}});
+  Outcome trained = run({kilnProgram(), "train", text, "--save", saved});
+  ASSERT_EQ(trained.code, 0) << trained.err;
+  std::map<std::string, Values> before = readTensors(data + "/model.safetensors"), after = readTensors(saved);
+  ASSERT_EQ(before.size(), after.size());
+  for (const auto &[tensor, values] : before) {
+    ASSERT_TRUE(after.contains(tensor)) << tensor;
+    EXPECT_EQ(values.data, after[tensor].data) << tensor;
+  }
+}
+
 // The published sentence encoder: text in, embedding out.
 TEST(HuggingFacePublished, SentencesGiveTheirEmbeddings) {
   const char *data = std::getenv("KILN_DATA");

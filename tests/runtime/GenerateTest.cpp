@@ -121,6 +121,21 @@ TEST(Draw, SeveralEnds) {
   EXPECT_THAT(spec.stops, ElementsAre("\n\n"));
 }
 
+/// transformers.SuppressTokensLogitsProcessor.
+TEST(Draw, TokensThatAreNeverDrawn) {
+  auto json = std::make_unique<Json>(
+      Json::parse(R"({"from": [7, 8], "suppress": [1, 9], "suppress_first": [2], "longest": 5})", "test"));
+  DrawSpec spec = DrawSpec::parse(json.get());
+  EXPECT_THAT(spec.from, ElementsAre(7, 8));
+  EXPECT_THAT(spec.suppressFirst, ElementsAre(2));
+  EXPECT_EQ(spec.longest, 5);
+  std::vector<float> logits = {2, 3, 4};
+  suppress(logits, spec.suppress);
+  EXPECT_THAT(logits, ElementsAre(2, -INFINITY, 4));
+  json = std::make_unique<Json>(Json::parse(R"({"from": 3})", "test"));
+  EXPECT_THAT(DrawSpec::parse(json.get()).from, ElementsAre(3));
+}
+
 /// Logits of a chain: token after token with given probabilities.
 std::vector<float> rows(const std::vector<int32_t> &last, const std::vector<std::vector<float>> &chain) {
   std::vector<float> logits;

@@ -6,6 +6,7 @@
 #include "runtime/files/JsonRows.h"
 #include "runtime/files/Npy.h"
 #include "runtime/files/Safetensors.h"
+#include "runtime/files/Wav.h"
 #include "runtime/files/Xml.h"
 #include "runtime/program/Plan.h"
 #include "runtime/support/Dim.h"
@@ -54,6 +55,14 @@ std::string npySeed() {
   npy += static_cast<char>(dictionary.size());
   npy += '\0';
   return npy + dictionary + std::string(24, '\2');
+}
+
+/// Three samples of two channels, an odd part before them.
+std::string wavSeed() {
+  return std::string(
+      "RIFF\x3e\0\0\0WAVEfmt \x10\0\0\0\1\0\2\0\x80\x3e\0\0\0\xfa\0\0\4\0\x10\0LIST\3\0\0\0abc\0data\x0c\0\0\0"
+      "abcdefghijkl",
+      68);
 }
 
 /// What is read, written and read again is the same.
@@ -151,6 +160,7 @@ const char *unigramSeed =
 const std::vector<testing::Parser> &testing::parsers() {
   static const std::vector<Parser> all = {
       {safetensorsSeed(), safetensors, repairSafetensors},
+      {wavSeed(), [](std::string_view bytes) { parseWav(bytes, "input"); }},
       {npySeed(), [](std::string_view bytes) { parseNpy(bytes, "input"); }},
       {std::string("\0\0\x08\x02\0\0\0\x02\0\0\0\x03"
                    "abcdef",

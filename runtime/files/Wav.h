@@ -1,0 +1,24 @@
+// Recordings in WAV files.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace kiln {
+
+struct Recording {
+  int64_t rate = 0;           ///< samples a second
+  std::vector<float> samples; ///< from -1 up to 1; of several channels their mean
+};
+
+/// PCM of 8, 16, 24 and 32 bits, and floats of 32 and 64. `what`: the file, for messages. Throws Error: what is no WAV
+/// file, is cut short or contradicts itself, holds nothing, or is compressed.
+Recording parseWav(std::string_view bytes, const std::string &what);
+Recording readWav(const std::string &path);
+
+/// By its name.
+bool isWav(std::string_view path);
+
+} // namespace kiln
