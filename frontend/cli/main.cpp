@@ -75,7 +75,7 @@ void addCompileOptions(CLI::App *app, kiln::ModelOptions &options, RawOptions &r
   app->add_option("--weights", options.weights, "a safetensors file to put into the program");
   app->add_option(
          "--weights-as", options.weightsAs,
-         "f32, bf16, q8 (bytes, and a scale for 32 of them), or q4 (halves of bytes): how matrices are stored; what a "
+         "f32, bf16, q8 (bytes, and a scale for 32 of them), or q4 (halves of bytes, and a minimum): how matrices are stored; what a "
          "recipe trains stays as it is, and without frozen matrices the program does not train")
       ->check(CLI::IsMember({"f32", "bf16", "q8", "q4"}));
   app->add_option("--target-cpu", options.targetCpu,

@@ -38,7 +38,7 @@ std::optional<BlockForm> formOf(RankedTensorType type, bool inHalves, bool colum
   int64_t length = type.getDimSize(columns ? 0 : 1);
   BlockForm form;
   form.size = blockSize;
-  form.halves = inHalves && length % (2 * blockSize) == 0;
+  form.halves = form.minimums = inHalves && length % (2 * blockSize) == 0;
   form.columns = columns;
   return form.fits(length) ? std::optional(form) : std::nullopt;
 }
@@ -149,6 +149,8 @@ public:
     if (!frozenAlone)
       dropTraining();
     findReaders();
+    if (as == "q4")
+      findSmall();
     declare();
     for (auto function : getOperation().getOps<FuncOp>())
       if (!function.isExternal())
@@ -161,6 +163,7 @@ private:
   llvm::StringSet<> narrow;
   llvm::StringSet<> columns; // of matrices that products sum over the columns of
   llvm::StringSet<> tables;  // that rows are picked from
+  llvm::StringSet<> small;   // beside the other matrices
 
   llvm::ArrayRef<mlir::Attribute> declared() {
     auto all = getOperation()->getAttrOfType<mlir::ArrayAttr>("kiln.parameters");
@@ -181,11 +184,32 @@ private:
       return blocks[name.str()] = found->second, true;
     if (as == "bf16")
       return narrow.insert(name).second;
-    std::optional<BlockForm> form =
-        as.empty() ? std::nullopt : formOf(tensor, as == "q4" && !tables.contains(name), columns.contains(name));
+    std::optional<BlockForm> form = as.empty() ? std::nullopt : formOf(tensor, isHalved(name), columns.contains(name));
     if (form)
       blocks[name.str()] = *form;
     return form.has_value();
+  }
+
+  bool isHalved(StringRef name) { return as == "q4" && !tables.contains(name) && !small.contains(name); }
+
+  /// What four bits cost a model hardly depends on a matrix's size, and what they save does: matrices that hold a
+  /// quarter at most of what those in halves do on average (keys' and values' of few heads) stay bytes, which is of all
+  /// their elements a quarter at most.
+  void findSmall() {
+    std::map<StringRef, int64_t> sizes;
+    int64_t all = 0;
+    for (mlir::Attribute one : declared()) {
+      auto parameter = llvm::cast<DictionaryAttr>(one);
+      auto type = llvm::dyn_cast<RankedTensorType>(parameter.getAs<TypeAttr>("type").getValue());
+      StringRef name = parameter.getAs<StringAttr>("name").getValue();
+      if (!type || !type.getElementType().isF32() || !isHalved(name) || (frozenAlone && isTrained(parameter)))
+        continue;
+      if (auto form = formOf(type, true, columns.contains(name)); form && form->halves)
+        all += sizes[name] = type.getNumElements();
+    }
+    for (auto [name, size] : sizes)
+      if (size * 4 <= all / static_cast<int64_t>(sizes.size()))
+        small.insert(name);
   }
 
   void findReaders() {

@@ -8,8 +8,9 @@ def StoreWeights : Pass<"kiln-store-weights", "mlir::ModuleOp"> {
     Vectors (norms, biases) stay f32, and so does all arithmetic.
 
     `q8`: a matrix [N, K] whose rows are of whole blocks of 32 becomes bytes i8[N, K / 32, 32], under its name, and a scale for each block, f16[N, K / 32],
-    `NAME.scales`; functions read it through `kiln.dequantize`. `q4`: halves of bytes, ui8[N, K / 64, 32], where rows are of whole pairs of blocks; others are stored as q8, and so are tables
-    that rows are picked from (embeddings, which are the scores' matrix where they are tied): they bear it less.
+    `NAME.scales`; functions read it through `kiln.dequantize`. `q4`: halves of bytes, ui8[N, K / 64, 32], where rows are of whole pairs of blocks, with a scale and a minimum,
+    `NAME.minimums`, for each block. As q8 are stored other matrices, tables that rows are picked from (embeddings, which are the scores' matrix where they are tied) and small matrices,
+    of a quarter at most of the mean of those in halves: they bear it less, or save little.
     A matrix [K, N] that is read by nothing but products over K is stored so by its columns, its scales as `NAME.column_scales`.
     Rows that are picked are widened alone; a product takes the op into its kernel.
 

@@ -37,60 +37,102 @@ struct Made {
   ThreadPool &pool() { return threads ? *threads : threads.emplace(std::min(16U, availableProcessors())); }
 };
 
-/// Of a block the largest of its numbers' sizes, and the number that has it.
-struct Extreme {
-  double size = 0, number = 0;
-  explicit Extreme(std::span<const double> block) {
-    for (double x : block)
-      if (std::fabs(x) > size)
-        size = std::fabs(x), number = x;
-  }
+/// What a block's numbers are multiplied with, and what is added then.
+struct Lift {
+  double scale = 0, minimum = 0;
+  bool isFinite() const { return std::isfinite(scale) && std::isfinite(minimum); }
 };
 
-/// The scale as it is stored; away from zero, so that no number is cut off. Infinite where f16 does not hold it.
-double storedScale(kiln_dtype dtype, double exact) {
+double largestOf(std::span<const double> block) {
+  double size = 0;
+  for (double x : block)
+    size = std::max(size, std::fabs(x));
+  return size;
+}
+
+/// As it is stored; infinite where the type does not hold it.
+double rounded(kiln_dtype dtype, double exact) {
   uint8_t bytes[8];
   storeNumber(dtype, bytes, 0, exact);
-  double stored = loadNumber(dtype, bytes, 0);
-  if (dtype == KILN_F16 && std::fabs(stored) < std::fabs(exact)) {
-    uint16_t bits;
-    std::memcpy(&bits, bytes, sizeof bits);
-    ++bits; // the next number of the same sign
-    stored = static_cast<double>(halfToFloat(bits));
-  }
-  return stored;
+  return loadNumber(dtype, bytes, 0);
 }
 
-int64_t nearest(double x, double scale, int64_t least, int64_t most) {
-  double q = scale != 0 ? std::nearbyint(x / scale) : 0;
-  return static_cast<int64_t>(std::clamp(q, static_cast<double>(least), static_cast<double>(most)));
+/// Of a scale 1 / `inverse`; whole, from `least` to `most`.
+double nearest(double x, double inverse, double least, double most) {
+  constexpr double whole = 6755399441055744; // 1.5 * 2^52: what is added to it has no fraction
+  return std::min(std::max(x * inverse + whole - whole, least), most);
 }
 
-/// Bytes from -127 to 127.
-double chooseBytes(std::span<const double> block, kiln_dtype dtype) {
-  return storedScale(dtype, Extreme(block).size / 127);
+double inverseOf(double scale) { return scale != 0 ? 1 / scale : 0; }
+
+/// Bytes from -127 to 127. The scale is rounded away from zero, so that no number is cut off.
+Lift chooseBytes(std::span<const double> block, kiln_dtype dtype) {
+  double exact = largestOf(block) / 127, stored = rounded(dtype, exact);
+  if (dtype == KILN_F16 && stored < exact)
+    stored = static_cast<double>(halfToFloat(static_cast<uint16_t>(floatToHalf(static_cast<float>(stored)) + 1)));
+  return {stored, 0};
 }
 
-/// Halves of bytes stand for -8 to 7: of the scales around the one by which the block's extreme is -8, each moved to
-/// its least squares, the one by which the block's numbers come out nearest.
-double chooseHalves(std::span<const double> block, kiln_dtype dtype) {
-  Extreme extreme(block);
-  double best = storedScale(dtype, extreme.number / -8), least = INFINITY;
-  for (int step = -6; step <= 6 && extreme.size > 0; ++step) {
-    double inverse = -(8 + 0.15 * step) / extreme.number, xq = 0, qq = 0;
+/// Halves of bytes that stand for -8 to 7: of the scales around the one by which the block's extreme is -8, each moved
+/// to its least squares, the one by which the squared error is smallest.
+Lift chooseHalves(std::span<const double> block, kiln_dtype dtype) {
+  double extreme = 0, least = INFINITY;
+  for (double x : block)
+    extreme = std::fabs(x) > std::fabs(extreme) ? x : extreme;
+  double best = rounded(dtype, extreme / -8);
+  for (int step = -6; step <= 6 && extreme != 0 && std::isfinite(best); ++step) {
+    double inverse = -(8 + 0.15 * step) / extreme, xq = 0, qq = 0, error = 0;
     for (double x : block) {
-      double q = std::clamp(std::nearbyint(x * inverse), -8.0, 7.0);
+      double q = nearest(x, inverse, -8, 7);
       xq += x * q, qq += q * q;
     }
-    double scale = qq > 0 ? storedScale(dtype, xq / qq) : 0, error = 0;
+    double scale = rounded(dtype, xq / qq);
+    inverse = inverseOf(scale);
     for (double x : block) {
-      double off = x - scale * std::clamp(std::nearbyint(x * inverse), -8.0, 7.0);
+      double off = x - scale * nearest(x, inverse, -8, 7);
       error += off * off;
     }
     if (error < least && std::isfinite(scale))
       least = error, best = scale;
   }
+  return {best, 0};
+}
+
+/// Halves of bytes from 0 to 15, and a minimum: of some steps around the one that reaches from the least element to the
+/// largest, each moved twice to the least squares of the numbers that it gives, the one by which the squared error is
+/// smallest.
+Lift chooseLifted(std::span<const double> block, kiln_dtype dtype) {
+  auto [low, high] = std::minmax_element(block.begin(), block.end());
+  double range = *high - *low, count = static_cast<double>(block.size()), x1 = 0, least = INFINITY;
+  for (double x : block)
+    x1 += x;
+  Lift best{rounded(dtype, range / 15), rounded(dtype, *low)};
+  for (int step = -6; step <= 6 && range > 0 && best.isFinite(); ++step) {
+    double inverse = (15 + 0.25 * step) / range, minimum = *low;
+    for (int moved = 0; moved < 2; ++moved) {
+      double q1 = 0, q2 = 0, xq = 0, error = 0;
+      for (double x : block) {
+        double q = nearest(x - minimum, inverse, 0, 15);
+        q1 += q, q2 += q * q, xq += x * q;
+      }
+      double determinant = count * q2 - q1 * q1;
+      Lift lift{rounded(dtype, (count * xq - x1 * q1) / determinant),
+                rounded(dtype, (q2 * x1 - q1 * xq) / determinant)};
+      inverse = inverseOf(lift.scale), minimum = lift.minimum;
+      for (double x : block) {
+        double off = x - minimum - lift.scale * nearest(x - minimum, inverse, 0, 15);
+        error += off * off;
+      }
+      if (!(error < least) || !lift.isFinite())
+        break; // of numbers that are all the same, too, the least squares are none
+      least = error, best = lift;
+    }
+  }
   return best;
+}
+
+Lift choose(std::span<const double> block, const BlockForm &form) {
+  return (!form.halves ? chooseBytes : form.minimums ? chooseLifted : chooseHalves)(block, form.scalesType());
 }
 
 /// A matrix becomes blocks.
@@ -100,18 +142,20 @@ public:
       : matrix_(matrix), form_(form), rows_(matrix.shape[form.columns ? 1 : 0]),
         width_(matrix.shape[form.columns ? 0 : 1]) {}
 
+  bool hasMinimums() const { return form_.minimums; }
   std::string scalesName() const { return matrix_.name + form_.scalesEnd(); }
+  std::string minimumsName() const { return matrix_.name + BlockForm::minimumsEnd; }
   StoredType numbers() const { return {form_.numbersType(), form_.numbersShape(rows_, width_)}; }
   StoredType scales() const { return {form_.scalesType(), form_.scalesShape(rows_, width_)}; }
 
   /// Into zeroed memory, rows on all threads. Not empty: why there are none.
-  std::string run(uint8_t *numbers, uint8_t *scales, ThreadPool &threads) {
+  std::string run(uint8_t *numbers, uint8_t *scales, uint8_t *minimums, ThreadPool &threads) {
     std::vector<Row> rows(static_cast<size_t>(rows_));
     threads.forRange(rows_, [&](int64_t begin, int64_t end) {
       bool goesOn = true;
       for (int64_t row = begin; row < end && goesOn; ++row) {
         Row &result = rows[static_cast<size_t>(row)];
-        result = blockRow(row, numbers, scales);
+        result = blockRow(row, numbers, scales, minimums);
         goesOn = result.why.empty();
       }
     });
@@ -132,7 +176,7 @@ private:
     std::string why;         ///< there are no blocks of it
   };
 
-  Row blockRow(int64_t row, uint8_t *numbers, uint8_t *scales) const {
+  Row blockRow(int64_t row, uint8_t *numbers, uint8_t *scales, uint8_t *minimums) const {
     Row result;
     std::vector<double> block(static_cast<size_t>(form_.size));
     uint8_t *to = numbers + row * (width_ / (form_.halves ? 2 : 1));
@@ -147,17 +191,20 @@ private:
         }
         result.all += x * x;
       }
-      double scale = form_.halves ? chooseHalves(block, form_.scalesType()) : chooseBytes(block, form_.scalesType());
-      if (!std::isfinite(scale)) {
-        result.why = format("elements of %g are beyond what a block's scale holds", Extreme(block).size);
+      Lift lift = choose(block, form_);
+      if (!lift.isFinite()) {
+        result.why = format("elements of %g are beyond what a block's scale holds", largestOf(block));
         return result;
       }
-      storeNumber(form_.scalesType(), scales, (row * width_ + first) / form_.size, scale);
+      storeNumber(form_.scalesType(), scales, (row * width_ + first) / form_.size, lift.scale);
+      if (minimums)
+        storeNumber(form_.scalesType(), minimums, (row * width_ + first) / form_.size, lift.minimum);
+      double inverse = inverseOf(lift.scale), least = !form_.halves ? -127 : form_.minimums ? 0 : -8;
       for (int64_t i = 0; i < form_.size; ++i) {
-        double x = block[static_cast<size_t>(i)];
-        int64_t q = form_.halves ? nearest(x, scale, -8, 7) : nearest(x, scale, -127, 127);
-        form_.pack(to, first + i, q);
-        double difference = x - static_cast<double>(q) * scale;
+        double x = block[static_cast<size_t>(i)] - lift.minimum;
+        double q = nearest(x, inverse, least, form_.halves ? least + 15 : 127);
+        form_.pack(to, first + i, static_cast<int64_t>(q));
+        double difference = x - q * lift.scale;
         result.off += difference * difference;
       }
     }
@@ -175,11 +222,11 @@ const StoredType *typeOf(const StoredTypes &types, const std::string &name) {
   return found == types.end() ? nullptr : &found->second;
 }
 
-/// How the tensor is put into blocks, where it is a matrix that the program has so. Minimums are chosen for none.
+/// How the tensor is put into blocks, where it is a matrix that the program has so. Bytes are given no minimums.
 std::optional<Blocking> blockingOf(const StoredTypes &types, const TensorView &tensor) {
   std::optional<BlockForm> form =
       blockFormOf(tensor.name, [&](const std::string &name) { return typeOf(types, name); });
-  if (!form || form->minimums || !isFloat(tensor.dtype) || tensor.shape.size() != 2)
+  if (!form || (form->minimums && !form->halves) || !isFloat(tensor.dtype) || tensor.shape.size() != 2)
     return std::nullopt;
   int64_t rows = tensor.shape[form->columns ? 1 : 0], width = tensor.shape[form->columns ? 0 : 1];
   if (!form->fits(width) || typeOf(types, tensor.name)->shape != form->numbersShape(rows, width) ||
@@ -208,9 +255,10 @@ std::vector<TensorView> stored(const StoredTypes &types, const Safetensors &weig
     std::string why;
     if (auto blocking = blockingOf(types, tensor)) {
       uint8_t *numbers = add(tensor.name, blocking->numbers()),
-              *scales = add(blocking->scalesName(), blocking->scales());
+              *scales = add(blocking->scalesName(), blocking->scales()),
+              *minimums = blocking->hasMinimums() ? add(blocking->minimumsName(), blocking->scales()) : nullptr;
       if (made)
-        why = blocking->run(numbers, scales, made->pool());
+        why = blocking->run(numbers, scales, minimums, made->pool());
       if (errors)
         errors->push_back({tensor.name, blocking->error()});
     } else if (type && isNarrower(*type, tensor)) {

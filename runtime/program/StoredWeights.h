@@ -24,8 +24,8 @@ StoredTypes storedTypes(const std::vector<TensorRequest> &requests);
 
 /// Tensors whose type is narrower become of that type, rounded to nearest (to infinity beyond its range); matrices that
 /// are stored in blocks (BlockForm) become blocks and scales. A byte is its element over the scale, which is its
-/// block's largest magnitude over 127; of halves of bytes the scale is chosen for a small error. The others stay the
-/// views that they are, those in blocks already too. Throws Error: which tensor cannot be stored so, and why.
+/// block's largest magnitude over 127; of halves of bytes scale and minimum are chosen for a small error. The others
+/// stay the views that they are, those in blocks already too. Throws Error: which tensor cannot be stored so, and why.
 Safetensors storeAs(const StoredTypes &types, Safetensors weights, std::vector<StoredError> *errors = nullptr);
 
 /// Whether there are such matrices of blocks among the weights.

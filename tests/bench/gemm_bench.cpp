@@ -1,7 +1,7 @@
 // Matrix products and convolutions as the CPU backend compiles them, in GFLOP/s and as a share of the machine's
 // multiply-add peak measured in between. Usage: gemm_bench [threads] [name-filter], or gemm_bench threads nn|nt|tn|tt m
 // n k, which goes by in f32, with operands rounded to bf16, with the right one stored so, and (nt, whole blocks) with
-// it stored as q8 and q4 (shares are of f32's peak)
+// it stored as q8, q4 and GGUF's Q4_0 (shares are of f32's peak)
 #include "backends/cpu/artifact.h"
 #include "tests/backends/cpu/OnProcessor.h"
 #include <algorithm>
@@ -103,13 +103,13 @@ struct Benchmark {
 Dims fixed(const std::vector<int64_t> &dims) { return {dims.begin(), dims.end()}; }
 
 void addDot(std::vector<std::unique_ptr<Benchmark>> &all, int64_t m, int64_t n, int64_t k, const char *layout,
-            bool epilogue = false, bool narrow = false, bool stored = false, int bits = 0) {
+            bool epilogue = false, bool narrow = false, bool stored = false, const char *form = nullptr) {
   auto b = std::make_unique<Benchmark>();
   b->name = std::string(layout) +
             (epilogue ? "+bias+relu "
              : narrow ? " in bf16 "
              : stored ? " of bf16 "
-             : bits   ? " of q" + std::to_string(bits) + " "
+             : form   ? " of " + std::string(form) + " "
                       : std::string(" ")) +
             std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k);
   b->flops = 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
@@ -117,10 +117,13 @@ void addDot(std::vector<std::unique_ptr<Benchmark>> &all, int64_t m, int64_t n, 
   uint32_t l = b->spec.input(KILN_F32, fixed(ta ? std::vector{k, m} : std::vector{m, k}));
   Dims rightDims = fixed(tb ? std::vector{n, k} : std::vector{k, n});
   uint32_t r = 0;
-  if (bits) { // rows of n in blocks of 32
-    uint32_t blocks = b->spec.input(bits == 8 ? KILN_I8 : KILN_U8, {n, bits == 8 ? k / 32 : k / 64, 32}),
-             scales = b->spec.input(KILN_F16, {n, k / 32});
-    r = b->spec.op("dequantize", {blocks, scales}, KILN_F32, rightDims);
+  if (form) { // rows of n in blocks of 32
+    bool bytes = form == std::string("q8");
+    std::vector<uint32_t> parts = {b->spec.input(bytes ? KILN_I8 : KILN_U8, {n, bytes ? k / 32 : k / 64, 32}),
+                                   b->spec.input(KILN_F16, {n, k / 32})};
+    if (form == std::string("q4"))
+      parts.push_back(b->spec.input(KILN_F16, {n, k / 32}));
+    r = b->spec.op("dequantize", parts, KILN_F32, rightDims);
   } else {
     r = b->spec.input(stored ? KILN_BF16 : KILN_F32, rightDims);
   }
@@ -320,11 +323,9 @@ int main(int argc, char **argv) {
     all.clear();
     int64_t k = std::atol(argv[5]);
     bool blocks = std::string(argv[2]) == "nt" && k % 64 == 0;
-    for (int kind = 0; kind < (blocks ? 5 : 3); ++kind)
-      addDot(all, std::atol(argv[3]), std::atol(argv[4]), k, argv[2], false, kind == 1, kind == 2,
-             kind == 3   ? 8
-             : kind == 4 ? 4
-                         : 0);
+    const char *forms[] = {nullptr, nullptr, nullptr, "q8", "q4", "Q4_0"};
+    for (int kind = 0; kind < (blocks ? 6 : 3); ++kind)
+      addDot(all, std::atol(argv[3]), std::atol(argv[4]), k, argv[2], false, kind == 1, kind == 2, forms[kind]);
     argc = 2;
   }
   for (auto &b : all)

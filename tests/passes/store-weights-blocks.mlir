@@ -43,7 +43,8 @@ module @M attributes {
   // CHECK:       %[[ROWS:.*]] = kiln.dequantize %arg1, %arg2 : tensor<7x2x32xi8>, tensor<7x2xf16> -> tensor<7x64xf32>
   // CHECK:       kiln.transpose %[[ROWS]], [1, 0] : tensor<7x64xf32> -> tensor<64x7xf32>
   // HALVES-LABEL: @columns
-  // HALVES:      kiln.dequantize %arg1, %arg2 : tensor<7x1x32xui8>, tensor<7x2xf16> -> tensor<7x64xf32>
+  // HALVES-SAME: %arg2: tensor<7x2xf16> {kiln.parameter = "c.column_scales"}, %arg3: tensor<7x2xf16> {kiln.parameter = "c.minimums"}
+  // HALVES:      kiln.dequantize %arg1, %arg2, %arg3 : tensor<7x1x32xui8>, tensor<7x2xf16>, tensor<7x2xf16> -> tensor<7x64xf32>
   func.func @columns(%x: tensor<5x64xf32> {kiln.input = "x"}, %c: tensor<64x7xf32> {kiln.parameter = "c"}) -> (tensor<5x7xf32> {kiln.output = "0"}) {
     %y = kiln.dot_general %x, %c batch [] x [] contract [1] x [0] : tensor<5x64xf32>, tensor<64x7xf32> -> tensor<5x7xf32>
     return %y : tensor<5x7xf32>

@@ -3,6 +3,7 @@
 #include "runtime/program/WeightFiles.h"
 #include "tests/runtime/Temporary.h"
 
+#include <cmath>
 #include <gmock/gmock.h>
 #include <pthread.h>
 #include <sys/resource.h>
@@ -45,21 +46,71 @@ TEST(StoredWeights, WhatDoesNotFitIsToldAsItIsInTheFile) {
   EXPECT_EQ(why({view("m", {2, 32}), view("w", {3})}, {blocks, scales, narrow}), "");
 }
 
-/// Nobody chooses minimums: a matrix of them is not put into blocks that lack them.
-TEST(StoredWeights, AMatrixWithMinimumsIsNotRounded) {
+/// Minimums are chosen for halves of bytes alone: bytes are not put into blocks without them.
+TEST(StoredWeights, BytesWithMinimumsAreNotChosen) {
   std::vector<float> numbers(64, 1);
   auto file = [&] {
     return Safetensors::of({{"m", KILN_F32, {1, 64}, reinterpret_cast<const uint8_t *>(numbers.data()), 256}}, "x",
                            nullptr);
   };
-  StoredTypes types = {{"m", {KILN_U8, {1, 1, 32}}}, {"m.scales", {KILN_F16, {1, 2}}}};
-  EXPECT_EQ(described(storeAs(types, file()), "m"), "u8[1, 1, 32]");
+  StoredTypes types = {{"m", {KILN_I8, {1, 2, 32}}}, {"m.scales", {KILN_F16, {1, 2}}}};
+  EXPECT_EQ(described(storeAs(types, file()), "m"), "i8[1, 2, 32]");
   types["m.minimums"] = types["m.scales"];
   EXPECT_EQ(described(storeAs(types, file()), "m"), "f32[1, 64]");
 }
 
+/// How near one block comes in halves of bytes with a minimum; below 0: why it is refused.
+double errorOfHalves(const std::vector<float> &block) {
+  std::vector<float> row = block;
+  row.insert(row.end(), block.begin(), block.end());
+  StoredTypes types = {
+      {"m", {KILN_U8, {1, 1, 32}}}, {"m.scales", {KILN_F16, {1, 2}}}, {"m.minimums", {KILN_F16, {1, 2}}}};
+  std::vector<StoredError> errors;
+  Safetensors stored = storeAs(
+      types,
+      Safetensors::of({{"m", KILN_F32, {1, 64}, reinterpret_cast<const uint8_t *>(row.data()), 256}}, "x", nullptr),
+      &errors);
+  double off = 0, all = 0;
+  for (int64_t i = 0; i < 32; ++i) {
+    double number = stored.find("m")->data[i] & 15, scale = loadNumber(KILN_F16, stored.find("m.scales")->data, 0),
+           minimum = loadNumber(KILN_F16, stored.find("m.minimums")->data, 0), x = block[static_cast<size_t>(i)];
+    off += std::pow(x - number * scale - minimum, 2), all += x * x;
+  }
+  EXPECT_NEAR(errors[0].relative, all > 0 ? std::sqrt(off / all) : 0, 1e-6);
+  return errors[0].relative;
+}
+
+/// Lopsided blocks, blocks of one number, tiny ones; what f16 holds no scale or minimum of is refused.
+TEST(StoredWeights, HalvesWithMinimums) {
+  std::vector<float> block(32);
+  auto each = [&](auto number) {
+    for (size_t i = 0; i < block.size(); ++i)
+      block[i] = static_cast<float>(number(static_cast<double>(i)));
+    return errorOfHalves(block);
+  };
+  EXPECT_EQ(each([](double) { return 0.0; }), 0);
+  EXPECT_EQ(each([](double) { return -3.0; }), 0);
+  EXPECT_EQ(each([](double i) { return 5 + std::fmod(i, 16) / 4; }), 0); // from 5 up, by quarters
+  EXPECT_LT(each([](double i) { return 1 + i / 31; }), 0.013); // steps of 1/15, 1 and more: a sixtieth at most
+  EXPECT_LT(each([](double i) { return 0.001 * (1 + i / 31); }), 0.013);
+  EXPECT_LT(each([](double i) { return 60000 - i; }), 0.001);
+  // Of what is normal numbers' the steps around the first bring a tenth of the squared error at least.
+  double plain = 0, all = 0, chosen = each([](double i) { return std::sin(i * i) + std::sin(7 * i) * std::sin(i); });
+  auto [low, high] = std::minmax_element(block.begin(), block.end());
+  for (float x : block) {
+    double step = static_cast<double>(*high - *low) / 15, from = static_cast<double>(*low);
+    plain += std::pow(static_cast<double>(x) - from - step * std::nearbyint((static_cast<double>(x) - from) / step), 2);
+    all += static_cast<double>(x) * static_cast<double>(x);
+  }
+  EXPECT_LT(chosen * chosen, 0.9 * plain / all);
+  for (double far : {-7e4, 1e6, 1e30})
+    EXPECT_THAT(errorOf([&] { each([&](double i) { return i == 3 ? far : 0.0; }); }),
+                HasSubstr("beyond what a block's scale"))
+        << far;
+}
+
 /// Every element that a program reads of blocks; a file's names and types are those of what is stored.
-TEST(StoredWeights, BlocksOfRowsAndOfColumns) {
+void storeRowsAndColumns(bool minimums) {
   constexpr int64_t rows = 40, width = 64;
   std::vector<float> numbers(rows * width), turned(rows * width);
   for (int64_t r = 0; r < rows; ++r)
@@ -77,6 +128,8 @@ TEST(StoredWeights, BlocksOfRowsAndOfColumns) {
   for (const char *name : {"m", "t"})
     types[name] = {KILN_U8, {rows, 1, 32}};
   types["m.scales"] = types["t.column_scales"] = {KILN_F16, {rows, 2}};
+  if (minimums)
+    types["m.minimums"] = types["t.minimums"] = types["m.scales"];
   std::vector<StoredError> errors;
   Safetensors stored = storeAs(types, file(), &errors), asked = typesAs(types, file());
   ASSERT_EQ(errors.size(), 2U);
@@ -84,15 +137,22 @@ TEST(StoredWeights, BlocksOfRowsAndOfColumns) {
   for (auto [name, end] : {std::pair("m", ".scales"), std::pair("t", ".column_scales")}) {
     const TensorView *blocks = stored.find(name), *scales = stored.find(std::string(name) + end);
     ASSERT_TRUE(blocks && scales) << name;
+    const TensorView *least = stored.find(std::string(name) + ".minimums");
+    ASSERT_EQ(least != nullptr, minimums);
     EXPECT_EQ(described(asked, name), described(stored, name));
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t i = 0; i < width; ++i) {
         int64_t number = blocks->data[r * 32 + i % 32] >> (i / 32 * 4) & 15;
         double scale = loadNumber(KILN_F16, scales->data, r * 2 + i / 32);
-        EXPECT_EQ(static_cast<double>(number - 8) * scale, numbers[static_cast<size_t>(r * width + i)]) << name << i;
+        double element = minimums
+                             ? static_cast<double>(number) * scale + loadNumber(KILN_F16, least->data, r * 2 + i / 32)
+                             : static_cast<double>(number - 8) * scale;
+        EXPECT_EQ(element, numbers[static_cast<size_t>(r * width + i)]) << name << i;
       }
   }
 }
+TEST(StoredWeights, BlocksOfRowsAndOfColumns) { storeRowsAndColumns(false); }
+TEST(StoredWeights, BlocksWithMinimumsOfRowsAndOfColumns) { storeRowsAndColumns(true); }
 
 /// Where no thread more can be started it is a sentence, or is done without; never the end of the process.
 TEST(StoredWeights, ThreadsThatDoNotStartAreAnError) {
