@@ -9,6 +9,7 @@
 namespace kiln {
 
 class JsonOutput;
+class Pieces;
 
 /// Options that every command has: --seed, --threads, --device, --backend-option, --json.
 struct Common {
@@ -34,9 +35,9 @@ void startWeights(Program &program, const Options &options, uint32_t seed, bool 
 void takeRecipeWeights(Program &program);
 std::map<std::string, std::string> dataOverrides(const Options &options);
 /// The --input options into the entry's inputs: NAME=FILE.npy, NAME=FILE.safetensors, NAME=FILE.wav, or a .safetensors
-/// file alone; all but those that are `filled` otherwise have to be given.
+/// file alone; all but those that are `filled` otherwise have to be given. `pieces` takes a recording that is too long.
 void setInputs(Call &call, const Options &options, const Manifest &manifest,
-               const std::function<bool(int)> &filled = nullptr);
+               const std::function<bool(int)> &filled = nullptr, Pieces *pieces = nullptr);
 
 int trainCommand(const Options &options, Common &common);
 int evalCommand(const Options &options, Common &common);

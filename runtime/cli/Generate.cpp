@@ -1,6 +1,7 @@
 // PROGRAM generate
 #include "runtime/cli/Commands.h"
 #include "runtime/cli/Output.h"
+#include "runtime/cli/Recordings.h"
 #include "runtime/cli/Words.h"
 #include "runtime/generate/Bleu.h"
 #include "runtime/generate/Generator.h"
@@ -264,7 +265,8 @@ void oneSample(const Words &words, Generator &generator, const DrawSpec &draw, c
 }
 
 /// What the prefill reads beside the prompt, or in its place.
-void setPrefillInputs(const Options &options, const Manifest &manifest, Generator &generator) {
+Pieces setPrefillInputs(const Options &options, const Manifest &manifest, Generator &generator) {
+  Pieces pieces;
   Call &call = generator.prefillCall();
   int prompt = call.input("prompt");
   if (!generator.readsPrompt() && (options.has("prompt") || options.has("prompts"))) {
@@ -280,7 +282,8 @@ void setPrefillInputs(const Options &options, const Manifest &manifest, Generato
   for (const std::string &text : options.list("input"))
     if (prompt >= 0 && splitAssignment("input", text).first == "prompt")
       throw UsageError("--input prompt=…: the prompt is what --prompt says");
-  setInputs(call, options, manifest, [&](int input) { return input == prompt; });
+  setInputs(call, options, manifest, [&](int input) { return input == prompt; }, &pieces);
+  return pieces;
 }
 
 /// --from: what is fed before anything is drawn.
@@ -319,7 +322,9 @@ int generateCommand(const Options &options, Common &common) {
   int64_t limit = generator.most(options.integer("tokens", usual, 1, INT32_MAX));
   JsonOutput json(common.json, common.jsonPath);
   bool answered = generator.answersPrompt();
-  setPrefillInputs(options, manifest, generator);
+  Pieces pieces = setPrefillInputs(options, manifest, generator);
+  if (options.has("prompts") && pieces.count() > 1)
+    fail("--prompts are many already, and the recording is too long for one answer: cut it");
   if (options.has("prompts"))
     return manyPrompts(options, words, generator, draw, limit, json);
   std::string text = options.text("prompt");
@@ -332,8 +337,11 @@ int generateCommand(const Options &options, Common &common) {
   int64_t samples = options.integer("samples", 1, 1, 1 << 20);
   generator.score(options.has("log-probabilities"));
   for (int64_t i = 0; i < samples; ++i)
-    oneSample(words, generator, draw, prompt, text, limit, static_cast<uint32_t>(i), json,
-              options.has("log-probabilities"), answered);
+    for (size_t piece = 0; piece < pieces.count(); ++piece) {
+      pieces.set(generator.prefillCall(), piece);
+      oneSample(words, generator, draw, prompt, text, limit, static_cast<uint32_t>(i), json,
+                options.has("log-probabilities"), answered);
+    }
   return 0;
 }
 

@@ -1,5 +1,6 @@
 // Where a command's program, weights and inputs come from.
 #include "runtime/cli/Commands.h"
+#include "runtime/cli/Recordings.h"
 #include "runtime/files/File.h"
 #include "runtime/files/InputTensor.h"
 #include "runtime/files/Wav.h"
@@ -106,23 +107,8 @@ static bool answersTo(const std::string &input, const std::string &name) {
   return dot != std::string::npos && input.substr(dot + 1) == name;
 }
 
-/// A recording as an input: [N], or [1, N].
-static void setRecording(Call &call, int input, const std::string &path, const Manifest &manifest) {
-  const ArgumentSpec &argument = call.entry().arguments[static_cast<size_t>(input)];
-  size_t rank = argument.type.shape.size();
-  if (argument.type.dtype != KILN_F32 || rank < 1 || rank > 2)
-    fail("'%s' is a recording, f32[N], or f32[1, N]; '%s' is %s", path.c_str(), argument.name.c_str(),
-         argument.type.str().c_str());
-  Recording recording = readWav(path);
-  if (manifest.samplingRate && recording.rate != manifest.samplingRate)
-    fail("'%s' has %lld samples a second; %lld are expected: ffmpeg -i FILE -ar %lld NEW.wav converts it", path.c_str(),
-         static_cast<long long>(recording.rate), static_cast<long long>(manifest.samplingRate),
-         static_cast<long long>(manifest.samplingRate));
-  int64_t shape[] = {1, static_cast<int64_t>(recording.samples.size())};
-  call.setInput(input, KILN_F32, std::span(shape).last(rank), recording.samples.data(), ("'" + path + "'").c_str());
-}
-
-void setInputs(Call &call, const Options &options, const Manifest &manifest, const std::function<bool(int)> &filled) {
+void setInputs(Call &call, const Options &options, const Manifest &manifest, const std::function<bool(int)> &filled,
+               Pieces *pieces) {
   const std::vector<ArgumentSpec> &arguments = call.entry().arguments;
   std::vector<bool> given(arguments.size());
   std::string names;
@@ -141,9 +127,11 @@ void setInputs(Call &call, const Options &options, const Manifest &manifest, con
     if (found < 0)
       fail("--input %s: '%s' has no input of that name%s; it has: %s", name.c_str(), call.entry().name.c_str(),
            nearest.hint().c_str(), names.empty() ? "none" : names.c_str());
+    if (given[static_cast<size_t>(found)])
+      throw UsageError("'--input " + name + "=…' stands twice");
     protectFile(path, "what --input names");
     if (isWav(path))
-      setRecording(call, found, path, manifest);
+      setRecording(call, found, path, manifest, pieces);
     else
       call.setInput(found, InputTensor(path, name, arguments[static_cast<size_t>(found)].name).view(),
                     "'" + path + "'");

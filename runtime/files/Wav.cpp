@@ -4,9 +4,11 @@
 #include "runtime/files/File.h"
 #include "runtime/support/Error.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <numeric>
 
 namespace kiln {
 
@@ -129,6 +131,44 @@ Recording parseWav(std::string_view bytes, const std::string &what) {
 Recording readWav(const std::string &path) {
   MappedFile file(path);
   return parseWav(file.text(), "'" + path + "'");
+}
+
+void resample(Recording &recording, int64_t rate, const std::string &what) {
+  if (recording.rate == rate)
+    return;
+  int64_t common = std::gcd(recording.rate, rate), from = recording.rate / common, to = rate / common;
+  constexpr double zeros = 6;
+  // In samples of the recording: the shorter of the two rates' waves, and how far a sample is looked at.
+  double step = static_cast<double>(from) / (0.99 * static_cast<double>(std::min(from, to)));
+  auto reach = static_cast<int64_t>(std::ceil(zeros * step));
+  if (recording.rate > 64 * rate || rate > 64 * recording.rate || to * (2 * reach + 1) > 1 << 24)
+    fail("%s has %lld samples a second, which are not converted to %lld; ffmpeg -i FILE -ar %lld NEW.wav does it",
+         what.c_str(), static_cast<long long>(recording.rate), static_cast<long long>(rate),
+         static_cast<long long>(rate));
+  // The weights are those of the place between two samples, of which there are `to`.
+  auto taps = static_cast<size_t>(2 * reach + 1);
+  std::vector<double> weights(static_cast<size_t>(to) * taps);
+  for (int64_t phase = 0; phase < to; ++phase)
+    for (int64_t tap = -reach; tap <= reach; ++tap) {
+      double between = static_cast<double>(phase * from % to) / static_cast<double>(to);
+      double t = std::clamp((static_cast<double>(tap) - between) / step, -zeros, zeros);
+      double window = std::cos(t * M_PI / zeros / 2), angle = t * M_PI;
+      weights[static_cast<size_t>(phase) * taps + static_cast<size_t>(tap + reach)] =
+          (t == 0 ? 1 : std::sin(angle) / angle) * window * window / step;
+    }
+  auto count = static_cast<int64_t>(recording.samples.size());
+  std::vector<float> converted(static_cast<size_t>((count * to + from - 1) / from));
+  for (size_t i = 0; i < converted.size(); ++i) {
+    auto number = static_cast<int64_t>(i);
+    int64_t at = number * from / to;
+    const double *row = weights.data() + static_cast<size_t>(number % to) * taps + reach;
+    double sum = 0;
+    for (int64_t tap = std::max(-reach, -at); tap <= reach && at + tap < count; ++tap)
+      sum += row[tap] * recording.samples[static_cast<size_t>(at + tap)];
+    converted[i] = static_cast<float>(sum);
+  }
+  recording.samples = std::move(converted);
+  recording.rate = rate;
 }
 
 bool isWav(std::string_view path) {

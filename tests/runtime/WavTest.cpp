@@ -64,6 +64,27 @@ TEST(Wav, AnUnknownLengthIsAllThatIsThere) {
   EXPECT_THAT(samples(bytes), ElementsAre(0.5F, -1));
 }
 
+// A tone stays that tone; what the new rate cannot have goes.
+TEST(Wav, AnotherRateIsTheSameSound) {
+  for (auto [from, to] :
+       {std::pair<int64_t, int64_t>(44100, 16000), {48000, 16000}, {8000, 16000}, {11025, 16000}, {16000, 16000}}) {
+    auto tone = [](double hertz, int64_t rate, int64_t i) {
+      return std::sin(2 * M_PI * hertz * static_cast<double>(i) / static_cast<double>(rate) + 0.3);
+    };
+    Recording recording;
+    recording.rate = from;
+    for (int64_t i = 0; i < from / 4; ++i)
+      recording.samples.push_back(static_cast<float>(tone(1000, from, i) + (from > 40000 ? tone(12000, from, i) : 0)));
+    resample(recording, to, "'w'");
+    EXPECT_EQ(recording.rate, to);
+    ASSERT_EQ(recording.samples.size(), static_cast<size_t>((from / 4 * to + from - 1) / from));
+    for (int64_t i = 60; i < static_cast<int64_t>(recording.samples.size()) - 60; ++i)
+      ASSERT_NEAR(recording.samples[static_cast<size_t>(i)], tone(1000, to, i), 3e-3) << from << " " << i;
+  }
+  Recording slow{10, {1, 2, 3}};
+  EXPECT_THAT(errorOf([&] { resample(slow, 16000, "'w'"); }), HasSubstr("are not converted to 16000"));
+}
+
 TEST(Wav, SaysWhatIsWrong) {
   std::string good = wav(format(1, 1, 16), "abcd");
   EXPECT_EQ(error(good.substr(0, good.size() - 1)),
