@@ -3,6 +3,8 @@
 
 #include "runtime/support/Error.h"
 
+#include <algorithm>
+#include <utility>
 #include <vector>
 
 namespace kiln::huggingface {
@@ -44,41 +46,55 @@ int64_t tokenIn(const Json &table, const std::string &name, const char *what) {
   fail("%s %s is not among those of %s", what, jsonQuote(name).c_str(), table.key().c_str());
 }
 
-/// Pairs of a place behind the start, and the token there; null where it is to be found out.
-void addForced(const Json &forced, std::vector<int64_t> &prompt) {
+/// In a prompt: the language, which is found by listening.
+constexpr int64_t heard = -1;
+
+/// The languages' tokens, the first and how many: they are neighbours. Throws Error where they are not.
+std::pair<int64_t, int64_t> languagesOf(const Json &table) {
+  int64_t least = INT32_MAX, most = 0;
+  for (const Json &token : table.object()) {
+    least = std::min(least, tokenOf(token));
+    most = std::max(most, tokenOf(token));
+  }
+  auto count = static_cast<int64_t>(table.object().size());
+  if (most - least + 1 != count)
+    fail("lang_to_id does not hold neighbouring tokens, of which the language that is heard would be found; name one: "
+         "\"language\": \"en\"");
+  return {least, count};
+}
+
+/// Pairs of a place behind the start, and the token there; null: the language.
+void addForced(const Json &forced, bool several, std::vector<int64_t> &prompt) {
+  int64_t place = 0;
   for (const Json &pair : forced.array()) {
-    if (pair.array().size() != 2)
-      fail("forced_decoder_ids holds pairs of a place and a token");
-    if (pair.array()[1].isNull())
-      continue;
-    if (pair.array()[0].integer() != static_cast<int64_t>(prompt.size()))
-      fail("forced_decoder_ids does not say what stands at the place %zu", prompt.size());
-    prompt.push_back(tokenOf(pair.array()[1]));
+    if (pair.array().size() != 2 || pair.array()[0].integer() != ++place)
+      fail("forced_decoder_ids holds pairs of a place, from 1 on, and a token");
+    if (!pair.array()[1].isNull())
+      prompt.push_back(tokenOf(pair.array()[1]));
+    else if (several && place == 1)
+      prompt.push_back(heard);
   }
 }
 
 std::vector<int64_t> promptOf(const Json &generation, const Json &config) {
-  const Json *start = generation.find("decoder_start_token_id");
+  const Json *start = generation.find("decoder_start_token_id"), *forced = generation.find("forced_decoder_ids");
   if (!start)
     start = config.find("decoder_start_token_id");
-  std::vector<int64_t> prompt = {start ? tokenOf(*start) : 50258};
-  const Json *forced = generation.find("forced_decoder_ids"), *table = generation.find("lang_to_id");
-  const Json *language = generation.find("language"), *task = generation.find("task");
   if (!forced)
     forced = config.find("forced_decoder_ids");
-  if (!language && table) // a model of several languages, of which none is named
-    prompt.push_back(tokenIn(*table, "<|en|>", "the language"));
-  else if (language && table)
-    prompt.push_back(tokenIn(
-        *table, language->string().starts_with("<|") ? language->string() : "<|" + codeOf(language->string()) + "|>",
-        "the language"));
-  bool named = forced && !language && !task;
-  if (named && !forced->array().empty() && forced->array()[0].array().size() == 2 &&
-      !forced->array()[0].array()[1].isNull())
-    prompt.resize(1); // which has the language too
-  if (named)
-    addForced(*forced, prompt);
-  if (const Json *tasks = generation.find("task_to_id"); tasks && prompt.size() == 2 && table)
+  const Json *languages = generation.find("lang_to_id"), *tasks = generation.find("task_to_id");
+  const Json *language = generation.find("language"), *task = generation.find("task");
+  std::vector<int64_t> prompt = {start ? tokenOf(*start) : 50258};
+  if (forced && !language && !task)
+    addForced(*forced, languages, prompt);
+  else if (languages && language)
+    prompt.push_back(
+        tokenIn(*languages,
+                language->string().starts_with("<|") ? language->string() : "<|" + codeOf(language->string()) + "|>",
+                "the language"));
+  if (prompt.size() == 1 && languages)
+    prompt.push_back(heard);
+  if (tasks && languages && (task || language))
     prompt.push_back(tokenIn(*tasks, task ? task->string() : "transcribe", "the task"));
   if (const Json *none = generation.find("no_timestamps_token_id"); none && prompt.back() != tokenOf(*none))
     prompt.push_back(tokenOf(*none));
@@ -103,8 +119,14 @@ void readAnswer(const Json &generation, Settings &settings) {
     settings.set(key, value ? kilnText(*value, "generation_config.json") : "None");
   }
   std::string text;
-  for (int64_t token : promptOf(generation, settings.config()))
-    text += (text.empty() ? "[" : ", ") + std::to_string(token);
+  for (int64_t token : promptOf(generation, settings.config())) {
+    text += (text.empty() ? "[" : ", ") + (token == heard ? "None" : std::to_string(token));
+    if (token != heard)
+      continue;
+    auto [first, count] = languagesOf(generation.at("lang_to_id"));
+    settings.set("first_language", std::to_string(first));
+    settings.set("languages", std::to_string(count));
+  }
   settings.set("decoder_prompt", text + "]");
 }
 

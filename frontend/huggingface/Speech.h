@@ -9,8 +9,8 @@ namespace kiln::huggingface {
 void readSpectrogram(const Json &preprocessor, Settings &settings);
 
 /// generation_config.json of Whisper: the tokens that an answer begins with (start, language, task, no times), as
-/// transformers chooses them, but English where nothing names a language; the tokens that are never drawn. Throws
-/// Error: a language or task that the model does not have, a token that is none.
+/// transformers chooses them, None for a language that nothing names, which is then found by listening; the tokens that
+/// are never drawn. Throws Error: a language or task that the model does not have, a token that is none.
 void readAnswer(const Json &generation, Settings &settings);
 
 } // namespace kiln::huggingface

@@ -26,7 +26,7 @@ private:
   mlir::Value derivedState(const std::string &name, mlir::RankedTensorType type, Range range);
   Range rangeOf(mlir::Location location) const;
   bool checkLogits(Frame &frame, Range range, bool required, Value &logits);
-  void checkDraw(const Record &record, size_t i);
+  Value firstTokens(bool hasLogits);
   void finish(const Value &prefillLogits);
 
   Elaborator &e;
@@ -467,54 +467,29 @@ void GenerateBuilder::run() {
   finish(prefillLogits);
 }
 
-static bool isToken(const Value &value) {
-  std::optional<int64_t> token = value.isNumeral() ? value.asInteger() : std::nullopt;
-  return token && *token >= 0 && *token <= INT32_MAX;
-}
-
-/// A setting of greedy, sample or beam against what the program takes.
-void GenerateBuilder::checkDraw(const Record &record, size_t i) {
-  const auto &[name, value] = record.fields[i];
-  auto expect = [&](bool ok, const char *what) {
-    if (!ok)
-      e.error(record.ranges[i], record.kind + "'s '" + name + "' is " + describe(value) + "; " + what + " is expected");
-  };
-  std::optional<int64_t> whole = value.isNumeral() ? value.asInteger() : std::nullopt;
-  std::optional<double> number = value.isNumeral() ? value.asDouble() : std::nullopt;
-  if (name == "temperature")
-    expect(number && *number >= 0 && *number <= std::numeric_limits<double>::max(), "a number that is not negative");
-  else if (name == "top_p")
-    expect(number && *number > 0 && *number <= 1, "a number above 0, up to 1,");
-  else if (name == "min_p")
-    expect(number && *number >= 0 && *number <= 1, "a number from 0 to 1");
-  else if (name == "repetition_penalty")
-    expect(number && *number > 0 && *number <= std::numeric_limits<double>::max(), "a number above 0");
-  else if (name == "until" && !value.isNone()) {
-    std::vector<Value> ends = value.isList() ? *value.items : std::vector<Value>{value};
-    expect(!ends.empty() && std::all_of(ends.begin(), ends.end(),
-                                        [](const Value &end) {
-                                          return isToken(end) || (end.kind == Value::Kind::String && !end.text.empty());
-                                        }),
-           "a token, a text, or a list of those that end a sequence,");
-  } else if ((name == "from" && value.isList()) || name.starts_with("suppress")) {
-    std::vector<Value> tokens = value.isList() ? *value.items : std::vector<Value>();
-    expect((value.isList() || value.isNone()) && (name != "from" || !tokens.empty()) &&
-               std::all_of(tokens.begin(), tokens.end(), isToken),
-           "a list of tokens");
-  } else if (name == "length_penalty")
-    expect(number.has_value(), "a number");
-  else if (name == "width")
-    expect(whole && *whole >= 1 && *whole <= 1024, "a whole number from 1 to 1024");
-  else if (name == "longest" && !value.isNone())
-    expect(whole && *whole >= 1 && *whole <= INT32_MAX, "a whole number from 1 to 2147483647");
-  else if (!value.isNone() || name == "top_k") // from, tokens
-    expect(whole && *whole >= 0 && *whole <= INT32_MAX, "a whole number from 0 to 2147483647");
+/// What the prefill sets `first` to, i32[B, N]: the tokens that an answer begins with. An error where it does not.
+Value GenerateBuilder::firstTokens(bool hasLogits) {
+  auto found = prefillFrame.locals.find("first");
+  if (found == prefillFrame.locals.end() || hasLogits)
+    return Value::error();
+  const Value &value = found->second.value;
+  if (value.isTensor() && value.rank() == 2 && value.tensorType().getElementType().isSignlessInteger(32) &&
+      dimsOf(value.tensor)[0] == Dim::symbol("B") && dimsOf(value.tensor)[1].isConstant())
+    return value;
+  if (!value.isError())
+    e.error(found->second.range,
+            "`first` is what an answer begins with, i32[B, N], N tokens for each sequence; this is " + describe(value))
+        .withHelp("call it something else where something else is meant");
+  return Value::error();
 }
 
 void GenerateBuilder::finish(const Value &prefillLogits) {
   std::vector<Elaborator::Result> results;
+  Value first = firstTokens(!prefillLogits.isError());
   if (!prefillLogits.isError())
     results.push_back({prefillLogits, "output", "logits"});
+  if (!first.isError())
+    results.push_back({first, "output", "first"});
   for (const auto &[name, variable] : sessions)
     results.push_back({leftIn(prefillFrame, name), "state", variable->name});
   e.endEntry(*prefill, results, recipe.nameRange);
@@ -541,14 +516,18 @@ void GenerateBuilder::finish(const Value &prefillLogits) {
       drawAttribute = toAttribute(e, value, expr.range);
       for (size_t i = 0; i < value.record->fields.size(); ++i) {
         const auto &[name, field] = value.record->fields[i];
-        checkDraw(*value.record, i);
+        checkDraw(e, *value.record, i);
         if (name == "width")
           beams = field.asInteger().value_or(1);
       }
     }
   }
   attributes.push_back(b.getNamedAttr("draw", drawAttribute));
-  if (prefillLogits.isError() && !llvm::cast<mlir::DictionaryAttr>(drawAttribute).get("from"))
+  bool hasFrom = llvm::cast<mlir::DictionaryAttr>(drawAttribute).get("from") != nullptr;
+  if (hasFrom && !first.isError())
+    e.error(draw->second->range,
+            "what an answer begins with is said twice: the prefill sets `first`, and draw has `from`");
+  else if (prefillLogits.isError() && !hasFrom && first.isError())
     e.error(draw != keys.end() ? draw->second->range : recipe.nameRange,
             "the prefill gives no logits, so the first token has to be named")
         .withHelp("write draw = greedy(from=START), for example");

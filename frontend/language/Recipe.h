@@ -40,5 +40,7 @@ inline constexpr const char *sweptRates = "@rates";
 /// The recipes of a model, in the order of the file.
 void buildTraining(Elaborator &e, const std::vector<const Stmt *> &recipes);
 void buildGeneration(Elaborator &e, const Stmt &recipe);
+/// A setting (by its number) of greedy, sample or beam: an error where no program takes it.
+void checkDraw(Elaborator &e, const Record &record, size_t i);
 
 } // namespace kiln::language

@@ -62,10 +62,10 @@ double Generator::scoreOf(size_t row, int32_t token) {
 int64_t Generator::most(int64_t limit) const {
   if (!answers_ || draw_.longest == 0)
     return limit;
-  int64_t left = draw_.longest - static_cast<int64_t>(draw_.from.size());
+  int64_t left = draw_.longest - firstCount();
   if (left < 1)
-    fail("an answer has %lld tokens at most, and begins with %zu already", static_cast<long long>(draw_.longest),
-         draw_.from.size());
+    fail("an answer has %lld tokens at most, and begins with %lld already", static_cast<long long>(draw_.longest),
+         static_cast<long long>(firstCount()));
   return std::min(limit, left);
 }
 
@@ -77,13 +77,33 @@ int64_t Generator::room() const {
   return spec.type.shape.empty() ? 1 : spec.bytes / static_cast<int64_t>(dtypeSize(spec.type.dtype));
 }
 
-/// What the recipe says comes first, token by token, in each row.
-void Generator::feedFirst(size_t rows) {
+/// How many tokens an answer begins with.
+int64_t Generator::firstCount() const {
+  if (!draw_.from.empty())
+    return static_cast<int64_t>(draw_.from.size());
+  const ArgumentSpec *first = prefill_->entry().find(Role::Output, "first", true);
+  return first && first->type.shape.size() == 2 ? first->type.shape[1].constant().value_or(0) : 0;
+}
+
+/// Feeds what an answer begins with, token by token, in each row: what the recipe says, or what the prefill has found.
+int64_t Generator::feedFirst(size_t rows) {
+  std::vector<int32_t> all; // row by row
+  int64_t count = firstCount();
+  for (size_t row = 0; row < rows; ++row)
+    all.insert(all.end(), draw_.from.begin(), draw_.from.end());
   if (draw_.from.empty())
+    for (const TensorView &view : prefill_->results(Role::Output))
+      for (int64_t i = 0; view.name == "first" && i < count * static_cast<int64_t>(rows); ++i)
+        all.push_back(static_cast<int32_t>(loadInteger(view.dtype, view.data, i)));
+  if (all.empty())
     fail("the `generate` recipe says no first token (from=…), and its prefill gives no logits");
-  int64_t position = 0;
-  for (int32_t token : draw_.from)
-    step(std::vector<int32_t>(rows, token), position++);
+  std::vector<int32_t> tokens(rows);
+  for (int64_t position = 0; position < count; ++position) {
+    for (size_t row = 0; row < rows; ++row)
+      tokens[row] = all[row * static_cast<size_t>(count) + static_cast<size_t>(position)];
+    step(tokens, position);
+  }
+  return count;
 }
 
 /// Inputs beside the prompt that have one row: the same one for every sequence.
@@ -237,10 +257,8 @@ std::vector<std::vector<int32_t>> Generator::generateSeveral(const std::vector<s
   auto capacity = static_cast<size_t>(capacity_);
   int64_t position = read(rows, capacity ? capacity : SIZE_MAX);
   std::vector<int32_t> tokens(rows.size());
-  if (answers_) {
-    feedFirst(rows.size());
-    position = static_cast<int64_t>(draw_.from.size());
-  }
+  if (answers_)
+    position = feedFirst(rows.size());
   while (true) {
     draw(rows, position, limit, each);
     bool goesOn = false;
@@ -266,10 +284,8 @@ std::vector<int32_t> Generator::search(const std::vector<int32_t> &prompt, int64
   auto width = static_cast<size_t>(draw_.beams);
   prefill(std::vector<std::span<const int32_t>>(width, prompt));
   auto position = static_cast<int64_t>(answers_ ? 0 : prompt.size());
-  if (answers_) {
-    feedFirst(width);
-    position = static_cast<int64_t>(draw_.from.size());
-  }
+  if (answers_)
+    position = feedFirst(width);
   for (int64_t i = 0; i < limit; ++i) {
     for (size_t row = 0; row < width; ++row) {
       suppress(logitsOf(row), draw_.suppress);

@@ -48,7 +48,8 @@ private:
   /// Reads a prompt for each row, all of one length, into fresh session states.
   void prefill(std::span<const std::span<const int32_t>> prompts);
   void repeatInputs();
-  void feedFirst(size_t rows);
+  int64_t firstCount() const;
+  int64_t feedFirst(size_t rows);
   void step(std::span<const int32_t> tokens, int64_t position);
   void takeLogits(Call &call);
   std::span<float> logitsOf(size_t row) { return {logits_.data() + row * vocabulary_, vocabulary_}; }

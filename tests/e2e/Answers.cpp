@@ -116,6 +116,25 @@ TEST_F(Answers, AnImageIsDescribed) {
   EXPECT_EQ(full.err, "error: an answer has 6 tokens at most, and begins with 6 already\n");
 }
 
+// The prefill finds what the answer begins with.
+TEST_F(Answers, AnAnswerBeginsAsThePrefillSays) {
+  std::string program = build(R"(    prefill(image: f32[B, 3, 8, 8]):
+        h     = look(image)
+        first = stack([full(B, 5, dtype=i32), argmax(h) + 2], axis=1)
+    step:
+        scores, h = extend(h, token[:, None])
+        logits = scores[:, 0]
+    draw = greedy(tokens=5)
+)");
+  Tokens drawn = draw(program);
+  bool found = false;
+  for (int32_t second = 2; second < 10; ++second)
+    found |= likeliest(program, {5, second}, 5) == drawn &&
+             draw(program, {"--from", "5 " + std::to_string(second)}) == drawn;
+  EXPECT_TRUE(found);
+  EXPECT_EQ(draw(program, {"--from", "3 1 4"}), likeliest(program, {3, 1, 4}, 5));
+}
+
 // A search has the image in each of its rows; its answer is at least as likely as the greedy one.
 TEST_F(Answers, BeamsShareTheImage) {
   std::string program = build(answered + std::string("beam(width=3, from=[1], tokens=5, suppress=[0])\n"));

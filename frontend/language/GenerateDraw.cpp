@@ -1,0 +1,52 @@
+// The settings of greedy, sample and beam against what a program takes.
+#include "frontend/language/Recipe.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace kiln::language {
+
+static bool isToken(const Value &value) {
+  std::optional<int64_t> token = value.isNumeral() ? value.asInteger() : std::nullopt;
+  return token && *token >= 0 && *token <= INT32_MAX;
+}
+
+void checkDraw(Elaborator &e, const Record &record, size_t i) {
+  const auto &[name, value] = record.fields[i];
+  auto expect = [&](bool ok, const char *what) {
+    if (!ok)
+      e.error(record.ranges[i], record.kind + "'s '" + name + "' is " + describe(value) + "; " + what + " is expected");
+  };
+  std::optional<int64_t> whole = value.isNumeral() ? value.asInteger() : std::nullopt;
+  std::optional<double> number = value.isNumeral() ? value.asDouble() : std::nullopt;
+  if (name == "temperature")
+    expect(number && *number >= 0 && *number <= std::numeric_limits<double>::max(), "a number that is not negative");
+  else if (name == "top_p")
+    expect(number && *number > 0 && *number <= 1, "a number above 0, up to 1,");
+  else if (name == "min_p")
+    expect(number && *number >= 0 && *number <= 1, "a number from 0 to 1");
+  else if (name == "repetition_penalty")
+    expect(number && *number > 0 && *number <= std::numeric_limits<double>::max(), "a number above 0");
+  else if (name == "until" && !value.isNone()) {
+    std::vector<Value> ends = value.isList() ? *value.items : std::vector<Value>{value};
+    expect(!ends.empty() && std::all_of(ends.begin(), ends.end(),
+                                        [](const Value &end) {
+                                          return isToken(end) || (end.kind == Value::Kind::String && !end.text.empty());
+                                        }),
+           "a token, a text, or a list of those that end a sequence,");
+  } else if ((name == "from" && value.isList()) || name.starts_with("suppress")) {
+    std::vector<Value> tokens = value.isList() ? *value.items : std::vector<Value>();
+    expect((value.isList() || value.isNone()) && (name != "from" || !tokens.empty()) &&
+               std::all_of(tokens.begin(), tokens.end(), isToken),
+           "a list of tokens");
+  } else if (name == "length_penalty")
+    expect(number.has_value(), "a number");
+  else if (name == "width")
+    expect(whole && *whole >= 1 && *whole <= 1024, "a whole number from 1 to 1024");
+  else if (name == "longest" && !value.isNone())
+    expect(whole && *whole >= 1 && *whole <= INT32_MAX, "a whole number from 1 to 2147483647");
+  else if (!value.isNone() || name == "top_k") // from, tokens
+    expect(whole && *whole >= 0 && *whole <= INT32_MAX, "a whole number from 0 to 2147483647");
+}
+
+} // namespace kiln::language
