@@ -24,6 +24,7 @@ void registerPasses() {
   registerSimplify();
   registerNarrow();
   registerStoreWeights();
+  registerObserveInputs();
   registerRecover();
   registerRematerialize();
   registerFuse();

@@ -33,6 +33,8 @@ void import(OpPassManager &, const PipelineOptions &) {}
 /// STORE-WEIGHTS: matrices in the type that the user wants them stored in. First of all, since there is one declaration
 /// of a parameter, and behind this every stage sees the model as if it had been written so.
 void storeWeights(OpPassManager &passes, const PipelineOptions &options) {
+  if (options.observe) // while matrices are what they are declared
+    passes.addPass(createObserveInputs());
   StoreWeightsOptions store;
   store.as = options.weightsAs;
   passes.addPass(createStoreWeights(store, options.storedForms));

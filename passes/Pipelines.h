@@ -29,6 +29,8 @@ struct PipelineOptions {
   std::string compute;
   /// The type that matrices are stored in: "bf16", "q8", "q4", or empty (or "f32") for what is declared.
   std::string weightsAs;
+  /// `forward` tells what is multiplied with its matrices, in place of its results.
+  bool observe = false;
   /// Of matrices whose weights are in blocks already, how they lie.
   StoredForms storedForms;
 

@@ -179,8 +179,8 @@ absl::StatusOr<std::string> programKey(const ModelOptions &options, const std::v
     return read;
   if (options.weightSet)
     addWeights(hash, *options.weightSet);
-  if (!options.weights.empty())
-    if (absl::Status read = addFile(hash, options.weights); !read.ok())
+  for (const std::string &file : {options.weights, options.importance})
+    if (absl::Status read = file.empty() ? absl::OkStatus() : addFile(hash, file); !read.ok())
       return read;
   llvm::SmallString<256> full(options.file);
   if (std::error_code error = llvm::sys::fs::make_absolute(full))
@@ -191,6 +191,8 @@ absl::StatusOr<std::string> programKey(const ModelOptions &options, const std::v
     add(hash, part);
   if (options.redZones)
     add(hash, "red zones");
+  if (options.observe)
+    add(hash, "observe");
   if (llvm::StringRef(options.targetCpu).split(':').first == "native")
     addProcessor(hash);
   for (const auto &[name, value] : options.set)

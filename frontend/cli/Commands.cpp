@@ -111,9 +111,13 @@ void reportStored(std::vector<StoredError> stored) {
   double sum = 0;
   for (const StoredError &each : stored)
     sum += each.relative;
-  std::printf("%zu %s stored in blocks; root of the mean squared error, over that of the elements: %.3g%% on average\n",
-              stored.size(), stored.size() == 1 ? "matrix is" : "matrices are",
-              100 * sum / static_cast<double>(stored.size()));
+  std::string weighed;
+  if (auto by = llvm::count_if(stored, [](const StoredError &each) { return each.byImportance; }))
+    weighed = absl::StrCat(", ", by, " of them by importance");
+  std::printf(
+      "%zu %s stored in blocks%s; root of the mean squared error, over that of the elements: %.3g%% on average\n",
+      stored.size(), stored.size() == 1 ? "matrix is" : "matrices are", weighed.c_str(),
+      100 * sum / static_cast<double>(stored.size()));
   constexpr size_t most = 8;
   for (size_t i = 0; i < std::min(stored.size(), most); ++i)
     std::printf("  %.3g%%  %s\n", 100 * stored[i].relative, stored[i].name.c_str());

@@ -73,11 +73,17 @@ void addCompileOptions(CLI::App *app, kiln::ModelOptions &options, RawOptions &r
   app->add_option("--entry", options.entries, "entry points to build, separated by commas (default: all)")
       ->delimiter(',');
   app->add_option("--weights", options.weights, "a safetensors file to put into the program");
-  app->add_option(
-         "--weights-as", options.weightsAs,
-         "f32, bf16, q8 (bytes, and a scale for 32 of them), or q4 (halves of bytes, and a minimum): how matrices are stored; what a "
-         "recipe trains stays as it is, and without frozen matrices the program does not train")
+  app->add_option("--weights-as", options.weightsAs,
+                  "f32, bf16, q8 (bytes, and a scale for 32 of them), or q4 (halves of bytes, and a minimum): how "
+                  "matrices are stored; what a "
+                  "recipe trains stays as it is, and without frozen matrices the program does not train")
       ->check(CLI::IsMember({"f32", "bf16", "q8", "q4"}));
+  app->add_option("--importance", options.importance,
+                  "with --weights-as q4: what matrices are rounded by, a file that a program built with --observe "
+                  "wrote with `run --output`");
+  app->add_flag(
+      "--observe", options.observe,
+      "forward tells, in place of its results, how large what is multiplied with each matrix is: for --importance");
   app->add_option("--target-cpu", options.targetCpu,
                   "native (default), or a processor that LLVM knows; with :l2=SIZE, the cache to cut products for");
   app->add_option("--target", options.triple, "a triple to compile for (default: this machine's)");
@@ -127,7 +133,13 @@ int finishCompileOptions(kiln::ModelOptions &options, const RawOptions &raw) {
   if (!kiln::readDims(raw.bounds, raw.dims, options.bounds, options.dims))
     return kWrongUsage;
   int code = checkBackendOptions(options.backendOptions);
-  return code ? code : kiln::importGiven(options);
+  if (code == 0)
+    code = kiln::importGiven(options);
+  bool rounds = options.weightsAs == "q4" && (options.weightSet || !options.weights.empty());
+  if (code || options.importance.empty() || rounds)
+    return code;
+  std::fprintf(stderr, "kiln: --importance says what q4 rounds by: give --weights-as q4, and weights\n");
+  return kWrongUsage;
 }
 
 /// The exit code of what went well, where all of its text could be written.

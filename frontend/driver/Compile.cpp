@@ -51,7 +51,8 @@ std::string headerPath(const std::string &library) {
 
 std::vector<InputFile> inputsOf(const ModelOptions &options) {
   std::vector<InputFile> inputs = {{options.file, "the model that is compiled"},
-                                   {options.weights, "the file of --weights"}};
+                                   {options.weights, "the file of --weights"},
+                                   {options.importance, "the file of --importance"}};
   for (const std::string &file : options.importedFiles)
     inputs.push_back({file, "part of the model that is imported"});
   return inputs;
@@ -261,6 +262,7 @@ absl::Status Compilation::runPasses(const std::string &until) {
     pipeline.until = until.empty() ? "fuse" : llvm::StringRef(until);
     pipeline.compute = options_.compute;
     pipeline.weightsAs = options_.weightsAs;
+    pipeline.observe = options_.observe;
     pipeline.storedForms = formsOf(options_.weightsAs.empty() ? options_.weightSet.get() : nullptr);
     hadRecipe_ = (*module_)->hasAttr("kiln.train");
     pipeline.verify = options_.verifyStages;
@@ -337,8 +339,10 @@ absl::Status Compilation::checkWeights() {
 absl::Status Compilation::storeWeights() {
   if (!options_.weightSet || options_.weightsAs.empty())
     return absl::OkStatus();
-  std::string why = storeSet(Manifest::parse(program_->manifest()), *options_.weightSet, storedErrors_);
-  return why.empty() ? absl::OkStatus() : absl::InvalidArgumentError(absl::StrCat("--weights-as: ", why));
+  std::string why =
+      storeSet(Manifest::parse(program_->manifest()), *options_.weightSet, options_.importance, storedErrors_);
+  return why.empty() ? absl::OkStatus()
+                     : absl::InvalidArgumentError(absl::StrCat(why.starts_with("--") ? "" : "--weights-as: ", why));
 }
 
 absl::Status Compilation::generate(const std::string &emit) {

@@ -31,7 +31,9 @@ struct ModelOptions {
   std::vector<std::string> backendOptions; ///< "[BACKEND.]NAME=VALUE"
   bool startsProgram = false;              ///< what of these concerns a program's start is wanted too: startOptions()
   std::string weights;
-  std::string weightsAs; ///< "bf16": the type that matrices are stored in; empty: what the model declares
+  std::string weightsAs;  ///< "bf16": the type that matrices are stored in; empty: what the model declares
+  std::string importance; ///< a file that an observing program has written: what matrices are rounded by
+  bool observe = false;   ///< `forward` tells what is multiplied with its matrices, in place of its results
   /// What an import brings in place of `weights` (runtime/program/Weights.h); a compile takes from it what the model
   /// does not need.
   std::shared_ptr<WeightSet> weightSet;

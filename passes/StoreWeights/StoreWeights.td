@@ -21,3 +21,12 @@ def StoreWeights : Pass<"kiln-store-weights", "mlir::ModuleOp"> {
   let options = [
     Option<"as", "as", "std::string", "", "f32, bf16, q8 or q4; nothing is done where it is empty or f32">];
 }
+
+def ObserveInputs : Pass<"kiln-observe-inputs", "mlir::ModuleOp"> {
+  let summary = "`forward` tells what is multiplied with its matrices";
+  let description = [{
+    In place of its results `forward` has one for each matrix parameter of f32 that products read, `NAME.importance`: of each of the numbers that the products sum over
+    the sum of the squares of what is multiplied with it, over all rows. By so much an error of a weight is felt; q4 rounds by it. A product in a loop is not observed.
+  }];
+  let dependentDialects = ["kiln::KilnDialect"];
+}

@@ -19,6 +19,7 @@ struct BlockForm {
   bool halves = false, wideScales = false, minimums = false, columns = false;
 
   static constexpr const char *minimumsEnd = ".minimums";
+  static constexpr const char *importanceEnd = ".importance"; ///< of what rounds a matrix: no part of it
   const char *scalesEnd() const { return columns ? ".column_scales" : ".scales"; }
 
   kiln_dtype numbersType() const { return halves ? KILN_U8 : KILN_I8; }

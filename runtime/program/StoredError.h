@@ -9,6 +9,7 @@ namespace kiln {
 struct StoredError {
   std::string name;
   double relative = 0;
+  bool byImportance = false; ///< where inputs are small it is far, and was chosen so
 };
 
 } // namespace kiln

@@ -100,28 +100,28 @@ Lift chooseHalves(std::span<const double> block, kiln_dtype dtype) {
 
 /// Halves of bytes from 0 to 15, and a minimum: of some steps around the one that reaches from the least element to the
 /// largest, each moved twice to the least squares of the numbers that it gives, the one by which the squared error is
-/// smallest.
-Lift chooseLifted(std::span<const double> block, kiln_dtype dtype) {
+/// smallest, each element's by its weight.
+Lift chooseLifted(std::span<const double> block, std::span<const double> weights, kiln_dtype dtype) {
   auto [low, high] = std::minmax_element(block.begin(), block.end());
-  double range = *high - *low, count = static_cast<double>(block.size()), x1 = 0, least = INFINITY;
-  for (double x : block)
-    x1 += x;
+  double range = *high - *low, count = 0, x1 = 0, least = INFINITY;
+  for (size_t i = 0; i < block.size(); ++i)
+    count += weights[i], x1 += weights[i] * block[i];
   Lift best{rounded(dtype, range / 15), rounded(dtype, *low)};
   for (int step = -6; step <= 6 && range > 0 && best.isFinite(); ++step) {
     double inverse = (15 + 0.25 * step) / range, minimum = *low;
     for (int moved = 0; moved < 2; ++moved) {
       double q1 = 0, q2 = 0, xq = 0, error = 0;
-      for (double x : block) {
-        double q = nearest(x - minimum, inverse, 0, 15);
-        q1 += q, q2 += q * q, xq += x * q;
+      for (size_t i = 0; i < block.size(); ++i) {
+        double q = nearest(block[i] - minimum, inverse, 0, 15), weighted = weights[i] * q;
+        q1 += weighted, q2 += weighted * q, xq += weighted * block[i];
       }
       double determinant = count * q2 - q1 * q1;
       Lift lift{rounded(dtype, (count * xq - x1 * q1) / determinant),
                 rounded(dtype, (q2 * x1 - q1 * xq) / determinant)};
       inverse = inverseOf(lift.scale), minimum = lift.minimum;
-      for (double x : block) {
-        double off = x - minimum - lift.scale * nearest(x - minimum, inverse, 0, 15);
-        error += off * off;
+      for (size_t i = 0; i < block.size(); ++i) {
+        double x = block[i] - minimum, off = x - lift.scale * nearest(x, inverse, 0, 15);
+        error += weights[i] * off * off;
       }
       if (!(error < least) || !lift.isFinite())
         break; // of numbers that are all the same, too, the least squares are none
@@ -131,8 +131,10 @@ Lift chooseLifted(std::span<const double> block, kiln_dtype dtype) {
   return best;
 }
 
-Lift choose(std::span<const double> block, const BlockForm &form) {
-  return (!form.halves ? chooseBytes : form.minimums ? chooseLifted : chooseHalves)(block, form.scalesType());
+Lift choose(std::span<const double> block, std::span<const double> weights, const BlockForm &form) {
+  if (form.halves && form.minimums)
+    return chooseLifted(block, weights, form.scalesType());
+  return (form.halves ? chooseHalves : chooseBytes)(block, form.scalesType());
 }
 
 /// A matrix becomes blocks.
@@ -140,7 +142,24 @@ class Blocking {
 public:
   Blocking(const TensorView &matrix, const BlockForm &form)
       : matrix_(matrix), form_(form), rows_(matrix.shape[form.columns ? 1 : 0]),
-        width_(matrix.shape[form.columns ? 0 : 1]) {}
+        width_(matrix.shape[form.columns ? 0 : 1]), weights_(static_cast<size_t>(width_), 1.0) {}
+
+  /// Whether the numbers are chosen by it. Throws Error where it is another matrix's.
+  bool weighBy(const Importance &importance) {
+    auto found = importance.find(matrix_.name);
+    if (found == importance.end() || !hasMinimums())
+      return false;
+    if (found->second.size() != weights_.size())
+      fail("--importance: '%s%s': expected f32[%zu], found f32[%zu]: it was observed of another model",
+           matrix_.name.c_str(), BlockForm::importanceEnd, weights_.size(), found->second.size());
+    double mean = 0;
+    for (double each : found->second)
+      mean += each / static_cast<double>(weights_.size());
+    // What was zero in what was observed need not be so ever after.
+    for (size_t i = 0; i < weights_.size() && mean > 0; ++i)
+      weights_[i] = found->second[i] / mean + 1e-3;
+    return mean > 0;
+  }
 
   bool hasMinimums() const { return form_.minimums; }
   std::string scalesName() const { return matrix_.name + form_.scalesEnd(); }
@@ -191,7 +210,7 @@ private:
         }
         result.all += x * x;
       }
-      Lift lift = choose(block, form_);
+      Lift lift = choose(block, std::span(weights_).subspan(static_cast<size_t>(first), block.size()), form_);
       if (!lift.isFinite()) {
         result.why = format("elements of %g are beyond what a block's scale holds", largestOf(block));
         return result;
@@ -214,6 +233,7 @@ private:
   const TensorView &matrix_;
   BlockForm form_;
   int64_t rows_, width_;
+  std::vector<double> weights_; ///< of the squared errors along a row
   double error_ = 0;
 };
 
@@ -242,7 +262,7 @@ bool isNarrower(const StoredType &type, const TensorView &tensor) {
 
 /// The tensors as they are stored. A null `made`: their bytes are not wanted.
 std::vector<TensorView> stored(const StoredTypes &types, const Safetensors &weights, Made *made,
-                               std::vector<StoredError> *errors) {
+                               std::vector<StoredError> *errors, const Importance &importance) {
   std::vector<TensorView> tensors;
   for (const TensorView &tensor : weights.tensors()) {
     auto add = [&](const std::string &name, const StoredType &as) {
@@ -257,10 +277,11 @@ std::vector<TensorView> stored(const StoredTypes &types, const Safetensors &weig
       uint8_t *numbers = add(tensor.name, blocking->numbers()),
               *scales = add(blocking->scalesName(), blocking->scales()),
               *minimums = blocking->hasMinimums() ? add(blocking->minimumsName(), blocking->scales()) : nullptr;
+      bool weighed = blocking->weighBy(importance);
       if (made)
         why = blocking->run(numbers, scales, minimums, made->pool());
       if (errors)
-        errors->push_back({tensor.name, blocking->error()});
+        errors->push_back({tensor.name, blocking->error(), weighed});
     } else if (type && isNarrower(*type, tensor)) {
       uint8_t *data = add(tensor.name, *type);
       if (made)
@@ -289,13 +310,14 @@ bool makesBlocks(const StoredTypes &types, const Safetensors &weights) {
 }
 
 Safetensors typesAs(const StoredTypes &types, const Safetensors &weights) {
-  return Safetensors::of(stored(types, weights, nullptr, nullptr), weights.what(), nullptr);
+  return Safetensors::of(stored(types, weights, nullptr, nullptr, {}), weights.what(), nullptr);
 }
 
-Safetensors storeAs(const StoredTypes &types, Safetensors weights, std::vector<StoredError> *errors) {
+Safetensors storeAs(const StoredTypes &types, Safetensors weights, std::vector<StoredError> *errors,
+                    const Importance &importance) {
   auto made = std::make_shared<Made>();
   made->source = std::move(weights);
-  std::vector<TensorView> tensors = stored(types, made->source, made.get(), errors);
+  std::vector<TensorView> tensors = stored(types, made->source, made.get(), errors, importance);
   made->threads.reset(); // the bytes live on, for as long as the weights do
   return Safetensors::of(std::move(tensors), made->source.what(), made);
 }
@@ -307,10 +329,34 @@ std::string storedMisfit(const Manifest &manifest, WeightSet &weights) {
   return weightsMisfit(manifest, stored);
 }
 
-std::string storeSet(const Manifest &manifest, WeightSet &weights, std::vector<StoredError> &errors) {
+Importance readImportance(const std::string &path) {
+  Importance importance;
+  Safetensors file = Safetensors::open(path);
+  const std::string end = BlockForm::importanceEnd;
+  for (const TensorView &tensor : file.tensors()) {
+    if (!tensor.name.ends_with(end) || tensor.dtype != KILN_F32 || tensor.shape.size() != 1)
+      continue;
+    std::vector<double> &numbers = importance[tensor.name.substr(0, tensor.name.size() - end.size())];
+    for (int64_t i = 0; i < tensor.shape[0]; ++i) {
+      numbers.push_back(loadNumber(KILN_F32, tensor.data, i));
+      if (!std::isfinite(numbers.back()) || numbers.back() < 0)
+        fail("--importance %s: '%s': element %lld is %g: a sum of squares is expected", path.c_str(),
+             tensor.name.c_str(), static_cast<long long>(i), numbers.back());
+    }
+  }
+  if (importance.empty())
+    fail("--importance %s: holds no 'NAME%s' of f32, as a program built with --observe writes it with run --output",
+         path.c_str(), end.c_str());
+  return importance;
+}
+
+std::string storeSet(const Manifest &manifest, WeightSet &weights, const std::string &importance,
+                     std::vector<StoredError> &errors) {
   try {
-    weights.tensors = storeAs(storedTypes(requestsOf(manifest)), std::move(weights.tensors), &errors);
-    return {};
+    weights.tensors = storeAs(storedTypes(requestsOf(manifest)), std::move(weights.tensors), &errors,
+                              importance.empty() ? Importance() : readImportance(importance));
+    bool any = std::any_of(errors.begin(), errors.end(), [](const StoredError &each) { return each.byImportance; });
+    return importance.empty() || any ? "" : "--importance " + importance + ": none of its matrices is stored as q4";
   } catch (const Error &error) {
     return error.what();
   }

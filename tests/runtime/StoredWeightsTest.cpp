@@ -109,6 +109,57 @@ TEST(StoredWeights, HalvesWithMinimums) {
         << far;
 }
 
+/// What is multiplied with large numbers comes out nearer, at the others' cost; rows of blocks each have their part of
+/// it.
+TEST(StoredWeights, HalvesByImportance) {
+  std::vector<float> row(64);
+  for (size_t i = 0; i < row.size(); ++i)
+    row[i] = static_cast<float>(std::sin(static_cast<double>(i * i)));
+  StoredTypes types = {
+      {"m", {KILN_U8, {1, 1, 32}}}, {"m.scales", {KILN_F16, {1, 2}}}, {"m.minimums", {KILN_F16, {1, 2}}}};
+  Importance importance = {{"m", std::vector<double>(64, 1)}};
+  for (size_t i : {3, 40, 50})
+    importance["m"][i] = 1000;
+  auto errorBy = [&](const Importance &by, bool weighed) {
+    std::vector<StoredError> errors;
+    Safetensors stored = storeAs(
+        types,
+        Safetensors::of({{"m", KILN_F32, {1, 64}, reinterpret_cast<const uint8_t *>(row.data()), 256}}, "x", nullptr),
+        &errors, by);
+    EXPECT_EQ(errors[0].byImportance, weighed);
+    double all = 0;
+    for (size_t i = 0; i < row.size(); ++i) {
+      auto at = static_cast<int64_t>(i);
+      double number = stored.find("m")->data[at % 32] >> (at / 32 * 4) & 15;
+      double off = number * loadNumber(KILN_F16, stored.find("m.scales")->data, at / 32) +
+                   loadNumber(KILN_F16, stored.find("m.minimums")->data, at / 32) - static_cast<double>(row[i]);
+      all += importance["m"][i] * off * off;
+    }
+    return all;
+  };
+  EXPECT_LT(errorBy(importance, true), 0.3 * errorBy({}, false));
+  EXPECT_EQ(errorBy({{"m", std::vector<double>(64, 0)}}, false), errorBy({}, false));
+  EXPECT_EQ(errorOf([&] { errorBy({{"m", std::vector<double>(32, 1)}}, true); }),
+            "--importance: 'm.importance': expected f32[64], found f32[32]: it was observed of another model");
+}
+
+TEST(StoredWeights, ImportanceIsSumsOfSquares) {
+  testing::TemporaryFolder folder;
+  std::string path = folder.path() + "/i.safetensors";
+  std::vector<float> numbers = {1, 2};
+  auto write = [&](const std::string &name) {
+    writeSafetensors(path, {{name, KILN_F32, {2}, reinterpret_cast<const uint8_t *>(numbers.data()), 8}});
+    return errorOf([&] { readImportance(path); });
+  };
+  EXPECT_EQ(write("a.importance"), "");
+  EXPECT_EQ(readImportance(path).at("a"), (std::vector<double>{1, 2}));
+  EXPECT_THAT(write("a"), HasSubstr("holds no 'NAME.importance' of f32"));
+  for (float wrong : {-1.0F, INFINITY, NAN}) {
+    numbers[1] = wrong;
+    EXPECT_THAT(write("a.importance"), HasSubstr("'a.importance': element 1 is")) << wrong;
+  }
+}
+
 /// Every element that a program reads of blocks; a file's names and types are those of what is stored.
 void storeRowsAndColumns(bool minimums) {
   constexpr int64_t rows = 40, width = 64;
