@@ -58,7 +58,7 @@ int importOnnx(const ImportOptions &options) {
         return report(status);
   std::string weightsName = std::filesystem::path(weights).filename().string();
   onnx::ImportedFile imported =
-      readOnnx(options.path, {options.model, options.bounds, options.dims, options.train, weightsName});
+      readOnnx(options.path, {options.model, options.bounds, options.dims, options.train, weightsName, options.flat});
   if (!imported.problems.empty())
     return 1;
   std::string open;
@@ -214,6 +214,7 @@ CLI::App *addImport(CLI::App &app, ImportOptions &options) {
   command->add_flag("--check", options.check, "only list what keeps an ONNX file from being imported");
   command->add_flag("--train", options.train,
                     "with a recipe that trains it further; batch norms and dropout as in training");
+  command->add_flag("--flat", options.flat, "of an ONNX file: every layer is written out, none is a module");
   command->add_flag("--ops", options.ops, "only print the table of ONNX's ops, and what each becomes");
   return command;
 }

@@ -183,8 +183,11 @@ std::vector<int64_t> Call::axes(const char *name, size_t input, int64_t since, i
 
 //===-- Results --------------------------------------------------------------------------------------------------===//
 
+/// The result's name, where it is one: PyTorch's exporter calls what has none val_N.
 static std::string wishOf(const Call &call, size_t index) {
-  return index < call.node.outputs.size() ? call.node.outputs[index] : "";
+  std::string name = index < call.node.outputs.size() ? call.node.outputs[index] : "";
+  bool isMadeUp = name.starts_with("val_") && name.find_first_not_of("0123456789", 4) == std::string::npos;
+  return isMadeUp ? "" : name;
 }
 
 std::string Call::resultName(size_t index) { return importer.fresh(wishOf(*this, index), node.type); }

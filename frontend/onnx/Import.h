@@ -16,6 +16,7 @@ struct ImportOptions {
   std::map<std::string, std::string> dims; ///< dimensions that are to be numbers, or expressions as 32*H
   bool train = false;       ///< the text is to be trained: with a recipe, batch norms and dropout as in training
   std::string weights = {}; ///< with `train`: the file of the weights, as the recipe calls it
+  bool flat = false;        ///< repeated statements stay as they are, and become no modules
 };
 
 /// What came of a model.

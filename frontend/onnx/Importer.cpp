@@ -28,63 +28,6 @@ template <typename Work> struct AtEnd {
 template <typename Work> AtEnd(Work) -> AtEnd<Work>;
 } // namespace
 
-//===-- Names ----------------------------------------------------------------------------------------------------===//
-
-std::string identifier(const std::string &text, const std::string &fallback) {
-  std::string out;
-  for (char c : text) {
-    bool fits = std::isalnum(static_cast<unsigned char>(c)) || c == '_';
-    if (fits || (!out.empty() && out.back() != '_'))
-      out += fits ? c : '_';
-  }
-  while (!out.empty() && out.back() == '_')
-    out.pop_back();
-  if (out.empty() || std::isdigit(static_cast<unsigned char>(out[0])))
-    out = fallback + (out.empty() ? "" : "_" + out);
-  return out.substr(0, 60);
-}
-
-/// What exporters write around a name: "/layers/0/norm/Add_output_0" is the Add of layers/0/norm, "x/y:0" is x/y.
-static std::string shortened(std::string name, const std::string &fallback) {
-  if (size_t colon = name.rfind(':'); colon != std::string::npos && colon + 2 >= name.size())
-    name.resize(colon);
-  if (size_t output = name.rfind("_output_"); output != std::string::npos && output + 9 >= name.size())
-    name.resize(output);
-  if (name.empty() || name.find_first_not_of("0123456789") == std::string::npos) {
-    std::string lower = fallback;
-    std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
-    return name.empty() ? lower : lower + "_" + name;
-  }
-  size_t slash = name.rfind('/');
-  if (slash == std::string::npos)
-    return name;
-  // The last two parts of a path tell enough.
-  size_t before = slash == 0 ? std::string::npos : name.rfind('/', slash - 1);
-  name = name.substr(before == std::string::npos ? 0 : before + 1);
-  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
-  return name;
-}
-
-std::string Importer::fresh(const std::string &wish, const std::string &fallback) {
-  std::string base = identifier(shortened(wish, fallback), "v");
-  std::string name = base;
-  for (int &i = numbers_.try_emplace(base, 2).first->second; !names_.insert(name).second; ++i)
-    name = base + "_" + std::to_string(i);
-  return name;
-}
-
-Value *Importer::find(const std::string &name) {
-  for (auto scope = scopes_.rbegin(); scope != scopes_.rend(); ++scope)
-    if (auto found = scope->find(name); found != scope->end())
-      return &found->second;
-  return nullptr;
-}
-
-void Importer::bind(const std::string &name, Value value) {
-  if (!scopes_.back().emplace(name, std::move(value)).second)
-    throw Error("the name '" + name + "' is defined twice");
-}
-
 //===-- Inputs and constants -------------------------------------------------------------------------------------===//
 
 /// Names that exporters make up for a dimension that has none.
@@ -211,14 +154,15 @@ void Importer::declare(Value &value) {
                });
   if (!plain || !stored_.insert(stored).second)
     stored_.insert(stored = ours);
-  std::string line = ours + " = ";
   bool isState = !isFloat(value.dtype) || value.statistic;
-  line += isState ? "state(" : "parameter(";
-  line += typeText(value.dtype, value.shape) + (isState ? ", persistent" : value.trained ? "" : ", trainable=False");
-  line += (stored == ours ? "" : ", name=\"" + stored + "\"") + ")";
-  if (std::string why = draft_->declare(line); !why.empty())
+  std::string type = (isState ? "state(" : "parameter(") + typeText(value.dtype, value.shape) +
+                     (isState         ? ", persistent"
+                      : value.trained ? ""
+                                      : ", trainable=False");
+  Declared declared{ours, type, stored, {out_.weights.size()}};
+  if (std::string why = draft_->declare(declared.text()); !why.empty())
     refuse("the tensor '" + constant.name + "' cannot be declared: " + why);
-  declarations_.push_back(line);
+  declarations_.push_back(std::move(declared));
   declared_[key] = value.text = ours;
   TensorView view;
   view.name = stored;
@@ -294,7 +238,7 @@ void Importer::write(std::vector<std::string> names, const std::string &expressi
     left += (left.empty() ? "" : ", ") + name;
   if (std::string why = draft_->add(left + " = " + expression); !why.empty())
     refuse("`" + expression + "`: " + why);
-  lines_.push_back({std::move(names), expression, 0, false, false, {node_}});
+  lines_.push_back({std::move(names), expression, 0, false, false, {node_}, scope_});
 }
 
 Value Importer::typeOf(const std::string &name) {
@@ -408,13 +352,14 @@ void Importer::node(const Node &node) {
       return giveUp(node);
   }
   // Nodes inside of this one say who they are themselves.
-  std::string outer = std::exchange(node_, node.ownName());
+  std::string outer = std::exchange(node_, node.ownName()), outerScope = std::exchange(scope_, node.scope);
   const size_t begin = lines_.size();
   AtEnd done{[&] {
     for (size_t i = begin; i < lines_.size(); ++i)
       if (lines_[i].nodes.empty())
         lines_[i].nodes = {node_};
     node_ = std::move(outer);
+    scope_ = std::move(outerScope);
   }};
   try {
     if (expand(node))

@@ -117,6 +117,17 @@ struct Line {
   bool fixed = false;                  ///< stays a line of its own, as it stands
   bool takes = false;                  ///< though fixed, expressions may go into it
   std::vector<std::string> nodes = {}; ///< that it is written for, in order
+  std::string scope = {};              ///< the module that the last of them is of, as Node has it
+};
+
+/// A parameter or state, as the text declares it.
+struct Declared {
+  std::string name;            ///< in the text
+  std::string type;            ///< "parameter(f32[4, 8]": what it is called and the bracket follow
+  std::string stored;          ///< its name in the weights' file; in a module what follows the instance's path
+  std::vector<size_t> weights; ///< which of the file's weights it is, in a module one for each instance
+
+  std::string text() const;
 };
 
 class Importer {
@@ -181,7 +192,8 @@ private:
   std::set<std::string> bounded_;      // dimensions whose bound has been written
   std::set<std::string> stored_;       // names in the weights' file
   std::set<std::string> reads_;        // that something of the file uses, once somebody has asked
-  std::vector<std::string> declarations_, problems_;
+  std::vector<Declared> declarations_;
+  std::vector<std::string> problems_;
   std::map<std::string, std::string> dimNames_;                       // the file's to ours
   std::vector<std::string> dims_;                                     // ours, in order
   std::map<std::pair<const Constant *, bool>, std::string> declared_; // with: is it a statistic
@@ -189,23 +201,32 @@ private:
   std::map<std::string, int64_t> opsets_;
   std::vector<Line> lines_;
   Imported out_;
-  std::string node_; // that is being written
-  int depth_ = 0;    // of functions and graphs inside of each other
+  std::string node_, scope_; // that is being written, and the module that it is of
+  int depth_ = 0;            // of functions and graphs inside of each other
   size_t nodes_ = 0;
 };
 
 /// Every name that a node reads, graphs inside of it included.
 void readsOf(const Node &node, std::vector<std::string> &out);
+/// Calls `found` with each name in an expression and its place; keywords of calls and words in strings are none.
+void eachName(const std::string &text, const std::function<void(const std::string &, size_t)> &found);
+/// The text with other names.
+std::string renamed(const std::string &text, const std::map<std::string, std::string> &names);
+/// A name that an exporter has made up for a constant of its own: no parameter of the model that it was given.
+bool isExporters(std::string_view name);
 /// How often each name is used.
 std::map<std::string, int> countUses(const std::vector<Line> &lines, const std::string &result);
-/// The text with an expression in the place of a name, where it then is no longer than that.
-std::string withInserted(const std::string &text, const std::string &name, const std::string &inner, size_t longest);
+/// The text with an expression in the place of a name, where it then is no longer than that. `bracketed`: in brackets
+/// also where it would mean the same without.
+std::string withInserted(const std::string &text, const std::string &name, const std::string &inner, size_t longest,
+                         bool bracketed = true);
 /// Puts GELU, SiLU, hard swish and layer norm where a file has their parts. `rank`: of a name, -1 where it is no
 /// tensor.
 void findComposites(std::vector<Line> &lines, const std::string &result,
                     const std::function<int64_t(const std::string &)> &rank);
-/// Drops statements that nothing uses, and puts expressions that are used once, and are short, where they are used.
-/// `result`: what the function returns.
+/// Drops statements that nothing uses. `result`: what the function returns.
+void dropUnused(std::vector<Line> &lines, const std::string &result);
+/// Puts expressions that are used once, and are short, where they are used.
 void inlineLines(std::vector<Line> &lines, std::string &result);
 
 } // namespace kiln::onnx

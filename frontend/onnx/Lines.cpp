@@ -1,5 +1,5 @@
 // The text: its statements, made to read well: nothing unused, and no name for what is used once and short.
-#include "frontend/onnx/Importer.h"
+#include "frontend/onnx/Repeats.h"
 #include "runtime/support/Error.h"
 
 #include <algorithm>
@@ -9,8 +9,7 @@ namespace kiln::onnx {
 
 static bool isWord(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; }
 
-/// Calls `found` with each name in an expression and its place; keywords of calls and words in strings are none.
-template <typename Found> static void eachName(const std::string &text, Found found) {
+void eachName(const std::string &text, const std::function<void(const std::string &, size_t)> &found) {
   for (size_t i = 0; i < text.size();) {
     if (text[i] == '"') {
       i = text.find('"', i + 1);
@@ -31,6 +30,18 @@ template <typename Found> static void eachName(const std::string &text, Found fo
     if (!isKeyword && !isAttribute)
       found(text.substr(begin, i - begin), begin);
   }
+}
+
+std::string renamed(const std::string &text, const std::map<std::string, std::string> &names) {
+  std::string out;
+  size_t done = 0;
+  eachName(text, [&](const std::string &name, size_t begin) {
+    if (auto other = names.find(name); other != names.end()) {
+      out += text.substr(done, begin - done) + other->second;
+      done = begin + name.size();
+    }
+  });
+  return out + text.substr(done);
 }
 
 /// A name, a number, a call or a subscript as a whole: it needs no brackets wherever it stands.
@@ -66,7 +77,7 @@ static bool standsAlone(const std::string &text, size_t begin, size_t end) {
   return left && right;
 }
 
-static void dropUnused(std::vector<Line> &lines, const std::string &result) {
+void dropUnused(std::vector<Line> &lines, const std::string &result) {
   std::set<std::string> used;
   auto use = [&](const std::string &text) {
     eachName(text, [&](const std::string &name, size_t) { used.insert(name); });
@@ -94,19 +105,55 @@ std::map<std::string, int> countUses(const std::vector<Line> &lines, const std::
   return uses;
 }
 
-std::string withInserted(const std::string &text, const std::string &name, const std::string &inner, size_t longest) {
+/// How tightly an operator binds, as it stands between spaces; 0 where it is none of sums and products.
+static int bindingOf(std::string_view mark) {
+  if (mark == " + " || mark == " - ")
+    return 1;
+  return mark == " * " || mark == " / " || mark == " @ " || mark == " % " ? 2 : 0;
+}
+
+/// The loosest operator outside of brackets; 0 where there are others than those of sums and products.
+static int loosest(std::string_view text) {
+  int depth = 0, out = 2;
+  for (size_t i = 0; i < text.size(); ++i) {
+    depth += text[i] == '(' || text[i] == '[' ? 1 : text[i] == ')' || text[i] == ']' ? -1 : 0;
+    if (depth > 0 || text[i] != ' ')
+      continue;
+    int binding = bindingOf(text.substr(i, 3));
+    if (binding == 0)
+      return 0;
+    out = std::min(out, binding);
+    i += 2;
+  }
+  return text.empty() || text[0] == '-' || text[0] == '~' || text.find("**") != text.npos ? 0 : out;
+}
+
+/// May an expression stand there without brackets, beside what binds no tighter? A sum's right side may not: a + (b +
+/// c) is another number.
+static bool bindsTighter(const std::string &text, size_t begin, size_t end, const std::string &inner) {
+  int binding = loosest(inner), left = 0, right = 0;
+  bool begins = begin == 0 || text[begin - 1] == '(';
+  bool ends = end == text.size() || text[end] == ')' || text[end] == ',';
+  if (!begins && (begin < 3 || (left = bindingOf(std::string_view(text).substr(begin - 3, 3))) == 0))
+    return false;
+  if (!ends && (right = bindingOf(std::string_view(text).substr(end, 3))) == 0)
+    return false;
+  return binding > left && binding >= right;
+}
+
+std::string withInserted(const std::string &text, const std::string &name, const std::string &inner, size_t longest,
+                         bool bracketed) {
   size_t place = std::string::npos;
   eachName(text, [&](const std::string &found, size_t begin) { place = found == name ? begin : place; });
   if (place == std::string::npos || text.size() + inner.size() > longest)
     return text;
   size_t end = place + name.size();
-  bool bare = isAtom(inner) || standsAlone(text, place, end);
+  bool bare = isAtom(inner) || standsAlone(text, place, end) || (!bracketed && bindsTighter(text, place, end, inner));
   return text.substr(0, place) + (bare ? inner : "(" + inner + ")") + text.substr(end);
 }
 
 void inlineLines(std::vector<Line> &lines, std::string &result) {
   constexpr size_t kWidth = 104;
-  dropUnused(lines, result);
   std::map<std::string, int> uses = countUses(lines, result);
   std::map<std::string, size_t> pending; // names that may go into their use, and their lines
   std::vector<bool> gone(lines.size(), false);
@@ -126,7 +173,8 @@ void inlineLines(std::vector<Line> &lines, std::string &result) {
       });
       if (found.empty())
         continue;
-      line.expression = withInserted(line.expression, found, lines[pending[found]].expression, std::string::npos);
+      line.expression = withInserted(line.expression, found, lines[pending[found]].expression, std::string::npos,
+                                     /*bracketed=*/false);
       std::vector<std::string> &nodes = lines[pending[found]].nodes;
       line.nodes.insert(line.nodes.begin(), nodes.begin(), nodes.end());
       gone[pending[found]] = true;
@@ -162,7 +210,7 @@ std::string Importer::returned() {
 }
 
 /// "node '/encoder/MatMul'", "nodes '/encoder/MatMul' to '/encoder/Add'"; what else a file may have in a name goes.
-static std::string originText(const Line &line) {
+std::string originText(const Line &line) {
   if (line.nodes.empty() || line.nodes.front().empty())
     return "";
   auto quoted = [](const std::string &name) {
@@ -175,28 +223,69 @@ static std::string originText(const Line &line) {
   return first == last ? "node " + quoted(first) : "nodes " + quoted(first) + " to " + quoted(last);
 }
 
+std::string Declared::text() const {
+  return name + " = " + type + (stored == name ? "" : ", name=\"" + stored + "\"") + ")";
+}
+
+std::string lineText(const Line &line) {
+  std::string left;
+  for (const std::string &name : line.names)
+    left += (left.empty() ? "" : ", ") + name;
+  return std::string(4 * static_cast<size_t>(line.depth), ' ') + left + (left.empty() ? "" : " = ") + line.expression;
+}
+
+/// What the last line computes is returned as it stands there.
+static void returnLast(Module &module) {
+  if (module.lines.empty())
+    return;
+  Line &last = module.lines.back();
+  if (last.depth != 0 || last.fixed || last.names.size() != 1 || last.names[0] != module.result)
+    return;
+  module.result = last.expression;
+  module.returned = std::move(last.nodes);
+  module.lines.pop_back();
+}
+
 std::string Importer::text(const std::string &arguments, std::string result) {
   findComposites(lines_, result, [this](const std::string &name) {
     std::optional<language::Draft::Type> type = draft_->typeOf(name);
     return type ? static_cast<int64_t>(type->dims.size()) : -1;
   });
-  inlineLines(lines_, result);
+  dropUnused(lines_, result);
+  Program program{std::move(lines_), std::move(result), std::move(declarations_)};
+  std::map<std::string, std::string> aliases;
+  auto typeOf = [&](const std::string &name) {
+    auto alias = aliases.find(name);
+    return draft_->typeOf(alias == aliases.end() ? name : alias->second);
+  };
+  Surroundings around{typeOf, names_, aliases, dims_, options_.name};
+  if (!options_.flat)
+    foldRepeats(program, around, out_.weights);
+  for (Module &module : program.modules) {
+    inlineLines(module.lines, module.result);
+    returnLast(module);
+  }
+  inlineLines(program.lines, program.result);
   std::string out = "# Imported from ONNX" +
                     (model_.producer.empty() ? "" : " (" + identifier(model_.producer, "producer") + ")") + ".\n";
+  out_.origins.resize(1);
+  std::vector<std::string> attributes;
+  out += modulesText(program, around, out_.origins, attributes);
+  size_t done = out.size();
   out += "model " + options_.name + "():\n";
-  for (const std::string &line : declarations_)
-    out += "    " + line + "\n";
-  out += std::string(declarations_.empty() ? "" : "\n") + "    def forward(" + arguments + "):\n";
-  out_.origins.resize(static_cast<size_t>(std::count(out.begin(), out.end(), '\n')));
-  for (const Line &line : lines_) {
-    std::string left;
-    for (const std::string &name : line.names)
-      left += (left.empty() ? "" : ", ") + name;
+  for (const Declared &declared : program.parameters)
+    out += "    " + declared.text() + "\n";
+  for (const std::string &attribute : attributes)
+    out += "    " + attribute + "\n";
+  out += std::string(program.parameters.empty() && attributes.empty() ? "" : "\n") + "    def forward(" + arguments +
+         "):\n";
+  out_.origins.resize(out_.origins.size() + static_cast<size_t>(std::count(
+                                                out.begin() + static_cast<std::ptrdiff_t>(done), out.end(), '\n')));
+  for (const Line &line : program.lines) {
     out_.origins.push_back(originText(line));
-    out += std::string(8 + 4 * static_cast<size_t>(line.depth), ' ') + left + (left.empty() ? "" : " = ") +
-           line.expression + "\n";
+    out += "        " + lineText(line) + "\n";
   }
-  return out + "        return " + result + "\n" + (options_.train ? recipe() : "");
+  return out + "        return " + program.result + "\n" + (options_.train ? recipe() : "");
 }
 
 } // namespace kiln::onnx

@@ -7,6 +7,7 @@
 
 #include <cstring>
 #include <optional>
+#include <sstream>
 
 namespace kiln::onnx {
 
@@ -271,6 +272,47 @@ Attribute Reader::attribute(Wire wire) {
   return out;
 }
 
+/// The module of a node: the last but one of PyTorch's scopes, "['', 'encoder', 'encoder.layer.0', 'linear']".
+static std::string scopeOfList(const std::string &list) {
+  std::vector<std::string> scopes;
+  for (size_t at = list.find('\''); at != std::string::npos; at = list.find('\'', at)) {
+    size_t end = list.find('\'', at + 1);
+    if (end == std::string::npos)
+      break;
+    scopes.push_back(list.substr(at + 1, end - at - 1));
+    at = end + 1;
+  }
+  return scopes.size() < 2 ? "" : scopes[scopes.size() - 2];
+}
+
+/// The same of a name as TorchScript's exporter makes them, "/encoder/layer.0/MatMul_1"; "/layer1/layer1.0/Conv" says
+/// the list's name twice.
+static std::string scopeOfName(const std::string &name) {
+  size_t last = name.rfind('/');
+  if (name.empty() || name[0] != '/' || last == 0)
+    return "";
+  std::string out, part;
+  for (std::stringstream parts(name.substr(1, last - 1)); std::getline(parts, part, '/');) {
+    size_t dot = part.find('.');
+    std::string list = part.substr(0, dot);
+    bool isTwice = dot != std::string::npos && (out == list || out.ends_with("." + list));
+    out += isTwice ? part.substr(dot) : (out.empty() ? "" : ".") + part;
+  }
+  return out;
+}
+
+/// A node's metadata: of interest is the module alone.
+static void readScope(Wire wire, Node &node) {
+  std::string key, value;
+  while (wire.next())
+    if (wire.field() == 1)
+      key = wire.text();
+    else if (wire.field() == 2)
+      value = wire.text();
+  if (key == "pkg.torch.onnx.name_scopes")
+    node.scope = scopeOfList(value);
+}
+
 Node Reader::node(Wire wire) {
   Node out;
   while (wire.next())
@@ -297,11 +339,16 @@ Node Reader::node(Wire wire) {
     case 7:
       out.domain = wire.text();
       break;
+    case 9:
+      readScope(wire.message("a node's metadata"), out);
+      break;
     default:
       break;
     }
   if (out.domain == "ai.onnx")
     out.domain.clear();
+  if (out.scope.empty())
+    out.scope = scopeOfName(out.name);
   return out;
 }
 

@@ -72,6 +72,7 @@ const char *kindName(Attribute::Kind kind);
 
 struct Node {
   std::string name, type, domain;
+  std::string scope; ///< the module that the exporter wrote it for, "encoder.layer.0.attention"; empty: not known
   std::vector<std::string> inputs, outputs; ///< an empty name is an input that was left out
   std::vector<Attribute> attributes;
 

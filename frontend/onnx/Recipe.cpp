@@ -9,9 +9,8 @@ namespace kiln::onnx {
 
 //===-- Weights --------------------------------------------------------------------------------------------------===//
 
-/// A name that an exporter has made up for a constant of its own: no parameter of the model that it was given.
 /// docs/onnx.md says what counts ("Training it further").
-static bool isExporters(std::string_view name) {
+bool isExporters(std::string_view name) {
   for (const char *begins : {"/", "onnx::", "ConstantFolding/"})
     if (name.starts_with(begins))
       return true;

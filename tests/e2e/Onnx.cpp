@@ -181,6 +181,69 @@ TEST_P(SmallModels, GiveTheExpectedResults) {
 INSTANTIATE_TEST_SUITE_P(All, SmallModels, testing::ValuesIn(smallModels()),
                          [](const auto &info) { return info.param; });
 
+/// Models whose layers become modules.
+class RepeatedModels : public testing::TestWithParam<const char *> {};
+
+/// The same bits as of the text in which every layer is written out, and the weights under the names that both have.
+TEST_P(RepeatedModels, GiveTheSameBitsAsWrittenOut) {
+  std::string name = GetParam(), fixtures = sourceFolder() + "/tests/fixtures/onnx/" + name;
+  std::string folder = freshFolder("onnx-repeated-" + name), results[2];
+  size_t weights[2] = {};
+  for (bool flat : {false, true}) {
+    std::string stem = folder + (flat ? "/flat" : "/folded");
+    std::vector<std::string> command = {kilnProgram(), "import", fixtures + ".onnx", "-o",  stem + ".kiln",
+                                        "--bound",     "B=16",   "--bound",          "T=16"};
+    if (flat)
+      command.emplace_back("--flat");
+    Outcome imported = run(command);
+    ASSERT_EQ(imported.code, 0) << imported.err;
+    EXPECT_EQ(bytes(stem + ".kiln").find("module ") == std::string::npos, flat);
+    Outcome built = run({kilnProgram(), "build", stem + ".kiln", "--weights", stem + ".safetensors", "-o", stem});
+    ASSERT_EQ(built.code, 0) << built.err;
+    weights[flat] = Safetensors::open(stem + ".safetensors").tensors().size();
+    command = {stem, "run", "forward", "--output", stem + ".out.safetensors"};
+    for (const auto &[array, tensor] : readNpz(fixtures + ".npz"))
+      if (array.starts_with("case0.in.")) {
+        std::string input = array.substr(9), file = folder + "/" + input + ".npy";
+        writeNpy(file, tensor.view());
+        command.insert(command.end(), {"--input", input + "=" + file});
+      }
+    Outcome ran = run(command);
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    results[flat] = bytes(stem + ".out.safetensors");
+  }
+  EXPECT_EQ(results[0], results[1]);
+  EXPECT_EQ(weights[0], weights[1]);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, RepeatedModels,
+                         testing::Values("pytorch_deep_bert", "torchscript_deep_bert", "pytorch_blocks",
+                                         "torchscript_blocks", "pytorch_bert", "pytorch_encoder"),
+                         [](const auto &info) { return std::string(info.param); });
+
+/// A BERT of twelve layers comes out as one would write it: a module for a layer, a loop over the list of them. Its
+/// weights have the file's names, and those that the exporter made up have the modules' that they are of.
+TEST(DeepBert, ReadsLikeOneWrittenByHand) {
+  for (const std::string name : {"pytorch_deep_bert", "torchscript_deep_bert"}) {
+    std::string model = freshFolder("onnx-" + name) + "/bert";
+    Outcome imported = run({kilnProgram(), "import", sourceFolder() + "/tests/fixtures/onnx/" + name + ".onnx", "-o",
+                            model + ".kiln", "--bound", "B=8"});
+    ASSERT_EQ(imported.code, 0) << imported.err;
+    std::string text = bytes(model + ".kiln");
+    EXPECT_LT(std::count(text.begin(), text.end(), '\n'), 80) << text; // the goal is 250
+    for (const char *part :
+         {"module Layer():", "    layer = [Layer() for _ in range(12)]\n",
+          "intermediate_dense_bias           = parameter(f32[12], name=\"intermediate.dense.bias\")\n",
+          "        for layer in model.encoder.layer:\n            x_2 = layer(x_2, ", "        return x_2\n"})
+      EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
+    Safetensors weights = Safetensors::open(model + ".safetensors");
+    for (int layer = 0; layer < 12; ++layer)
+      for (const char *part : {"attention.self.query.kernel", "attention.self.query.bias", "intermediate.dense.kernel",
+                               "output.LayerNorm.weight"})
+        EXPECT_TRUE(weights.find("model.encoder.layer." + std::to_string(layer) + "." + part)) << layer << part;
+  }
+}
+
 //===-- Trained further ------------------------------------------------------------------------------------------===//
 
 /// The models of tests/fixtures/onnx_training (make_onnx_training.py), as docs/onnx.md has them trained: the imported
