@@ -469,6 +469,7 @@ static void chooseReaders(const Manifest &manifest, ImageParts &parts) {
     if (source.reader != "safetensors" && !llvm::is_contained(parts.readers, source.reader)) // which all programs read
       parts.readers.push_back(source.reader);
   parts.tokenizers = readsTokenizers(manifest);
+  parts.recordings = manifest.samplingRate > 0;
 }
 
 /// The bytes of the weights that go into the program; `file` and `header` hold what of them is nowhere else.

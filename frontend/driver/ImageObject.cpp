@@ -67,6 +67,7 @@ public:
     readers.push_back(none);
     exported("kiln_readers", llvm::ConstantArray::get(llvm::ArrayType::get(none->getType(), readers.size()), readers));
     exported("kiln_tokenizers", parts.tokenizers ? external("kiln_tokenizer_reader") : none);
+    exported("kiln_recordings", parts.recordings ? external("kiln_recording_reader") : none);
   }
 
 private:

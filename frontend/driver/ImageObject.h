@@ -27,6 +27,7 @@ struct ImageParts {
   std::vector<ImageBackend> backends;
   std::vector<std::string> readers; ///< of data, by their names in the recipe (runtime/data/Source.h)
   bool tokenizers = false;          ///< reads tokenizer.json
+  bool recordings = false;          ///< reads .wav files
   std::string triple;
 };
 

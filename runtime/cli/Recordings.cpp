@@ -29,9 +29,11 @@ void setRecording(Call &call, int input, const std::string &path, const Manifest
   if (argument.type.dtype != KILN_F32 || rank < 1 || rank > 2)
     fail("'%s' is a recording, f32[N], or f32[1, N]; '%s' is %s", path.c_str(), argument.name.c_str(),
          argument.type.str().c_str());
-  Recording recording = readWav(path);
-  if (manifest.samplingRate)
-    resample(recording, manifest.samplingRate, "'" + path + "'");
+  if (!kiln_recordings || !manifest.samplingRate)
+    fail("'%s': this program reads no recordings, because its model says no sampling_rate; set one (sampling_rate = "
+         "16000) and build it again",
+         path.c_str());
+  Recording recording = kiln_recordings->read(path, manifest.samplingRate);
   size_t most = SIZE_MAX;
   for (const SymbolSpec &symbol : call.entry().symbols)
     if (argument.type.shape.back() == Dim::symbol(symbol.name))

@@ -171,6 +171,14 @@ void resample(Recording &recording, int64_t rate, const std::string &what) {
   recording.rate = rate;
 }
 
+static Recording readAt(const std::string &path, int64_t rate) {
+  Recording recording = readWav(path);
+  resample(recording, rate, "'" + path + "'");
+  return recording;
+}
+
+const RecordingReader kiln_recording_reader = {readAt};
+
 bool isWav(std::string_view path) {
   return path.ends_with(".wav") || path.ends_with(".WAV") || path.ends_with(".wave");
 }

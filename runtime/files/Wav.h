@@ -25,4 +25,16 @@ void resample(Recording &recording, int64_t rate, const std::string &what);
 /// By its name.
 bool isWav(std::string_view path);
 
+/// What reads a recording at a rate. All that it needs hangs on this.
+struct RecordingReader {
+  Recording (*read)(const std::string &path, int64_t rate);
+};
+
+extern "C" {
+/// Null in a program whose model says no sampling_rate: the driver writes it into the program's image (elsewhere:
+/// runtime/data/AllReaders.cpp).
+extern const RecordingReader *const kiln_recordings;
+extern const RecordingReader kiln_recording_reader;
+}
+
 } // namespace kiln

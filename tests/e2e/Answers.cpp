@@ -163,6 +163,7 @@ TEST_F(Answers, SaysWhatIsMissing) {
        {std::pair<Words, std::string>({"--prompt", "1"},
                                       "this program reads no prompt; it answers image f32[B, 3, 8, 8]"),
         {{}, "'generate.prefill' needs more inputs: image f32[B, 3, 8, 8]"},
+        {{"--input", "image=a.wav"}, "'a.wav' is a recording, f32[N], or f32[1, N]; 'image' is f32[B, 3, 8, 8]"},
         {{"--input", "picture=" + file("image")}, "has no input of that name"},
         {{"--input", "image=" + file("image"), "--from", ""}, "--from is empty"},
         {{"--input", "image=" + file("image"), "--from", "1,x"}, "token numbers are expected; found 'x'"},
@@ -172,6 +173,24 @@ TEST_F(Answers, SaysWhatIsMissing) {
     Outcome drawn = run(command);
     EXPECT_EQ(drawn.code, 1);
     EXPECT_NE(drawn.err.find(sentence), std::string::npos) << drawn.err;
+  }
+}
+
+// A recording needs a rate that the model says.
+TEST_F(Answers, ARecordingHasTheModelsRate) {
+  const std::string model =
+      "model Loudness():\n    def forward(audio: f32[N <= 8]) -> f32:\n        return max(audio)\n";
+  std::string header("RIFF\x28\0\0\0WAVEfmt \x10\0\0\0\1\0\1\0\xa0\x0f\0\0\x40\x1f\0\0\2\0\x10\0data\4\0\0\0", 44);
+  std::ofstream(folder_ + "/sound.wav", std::ios::binary) << header << std::string("\0\x40\0\x20", 4);
+  for (bool rate : {false, true}) {
+    std::ofstream(folder_ + "/loudness.kiln") << (rate ? "sampling_rate = 4000\n" : "") << model;
+    std::string program = folder_ + "/loudness";
+    Outcome built = run({kilnProgram(), "build", folder_ + "/loudness.kiln", "-o", program});
+    ASSERT_EQ(built.code, 0) << built.err;
+    Outcome ran = run({program, "run", "--input", "audio=" + folder_ + "/sound.wav"});
+    EXPECT_EQ(ran.code, rate ? 0 : 1);
+    EXPECT_NE((rate ? ran.out : ran.err).find(rate ? "0.5" : "its model says no sampling_rate"), std::string::npos)
+        << ran.out << ran.err;
   }
 }
 
