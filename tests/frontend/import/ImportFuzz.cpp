@@ -2,6 +2,7 @@
 #include "frontend/gguf/Model.h"
 #include "frontend/gguf/Words.h"
 #include "frontend/huggingface/Folder.h"
+#include "frontend/huggingface/Speech.h"
 #include "runtime/support/Json.h"
 #include "tests/fuzz/Harness.h"
 
@@ -27,6 +28,12 @@ void config(std::string_view bytes) {
     tensors.push_back({name, KILN_F32, {1}, reinterpret_cast<const uint8_t *>(&number), sizeof number});
   huggingface::Settings settings(Json::parse(bytes, "input", 32), "input");
   huggingface::makeModel(settings, Safetensors::of(tensors, "input", nullptr), "");
+}
+
+/// What a Whisper's other files say.
+template <void (*read)(const Json &, huggingface::Settings &)> void speech(std::string_view bytes) {
+  huggingface::Settings settings(Json::parse("{}", "input"), "input");
+  read(Json::parse(bytes, "input", 32), settings);
 }
 
 void ggufModel(std::string_view bytes) { gguf::modelOf(gguf::File::parse(bytes, "input")); }
@@ -67,6 +74,9 @@ const std::vector<testing::Parser> &testing::parsers() {
       {fixture("huggingface/phi3_long/config.json"), config},
       {fixture("huggingface/bert/config.json"), config},
       {fixture("huggingface/gemma3/config.json"), config},
+      {fixture("huggingface/whisper/config.json"), config},
+      {fixture("huggingface/whisper/generation_config.json"), speech<huggingface::readAnswer>},
+      {fixture("huggingface/whisper/preprocessor_config.json"), speech<huggingface::readSpectrogram>},
       {fixture("gguf/llama.gguf"), ggufModel},
       {fixture("gguf/gpt2.gguf"), ggufModel},
       {words(), [](std::string_view bytes) { gguf::tokenizerOf(gguf::File::parse(bytes, "input")); }},
