@@ -192,7 +192,7 @@ private:
 
   bool isHalved(StringRef name) { return as == "q4" && !tables.contains(name) && !small.contains(name); }
 
-  /// What four bits cost a model hardly depends on a matrix's size, and what they save does: matrices that hold a
+  /// What four bits cost a model does not grow with a matrix's size, and what they save does: matrices that hold a
   /// quarter at most of what those in halves do on average (keys' and values' of few heads) stay bytes, which is of all
   /// their elements a quarter at most.
   void findSmall() {

@@ -280,6 +280,49 @@ TEST(HuggingFacePublished, SentencesGiveTheirEmbeddings) {
     ASSERT_NEAR(found.data[i], expected.data[i], 1e-5) << i;
 }
 
+// In four bits, and rounded by what the model is fed: published f32 weights, sentences that were not observed.
+TEST(HuggingFacePublished, FourBitsAreNearerByImportance) {
+  const char *data = std::getenv("KILN_DATA");
+  if (!data)
+    GTEST_SKIP() << "KILN_DATA is not set: no published folder";
+  std::string published = std::string(data) + "/minilm", folder = freshFolder("huggingface-importance");
+  std::string seen = folder + "/seen.safetensors", result = folder + "/embeddings.safetensors";
+  nlohmann::json sentences = nlohmann::json::parse(bytes(published + "/sentences.json"))["sentences"];
+  Words observed, asked;
+  for (size_t i = 0; i < sentences.size(); ++i)
+    (i % 2 ? asked : observed).insert((i % 2 ? asked : observed).end(), {"--text", sentences[i].get<std::string>()});
+  auto build = [&](const std::string &program, const Words &more) {
+    Words command = {kilnProgram(), "build", published, "-o", folder + "/" + program};
+    command.insert(command.end(), more.begin(), more.end());
+    Outcome built = run(command);
+    ASSERT_EQ(built.code, 0) << built.err;
+    EXPECT_EQ(built.out.find("36 of them by importance") != std::string::npos, program == "near") << built.out;
+  };
+  auto results = [&](Words command, const Words &texts) {
+    command.insert(command.end(), texts.begin(), texts.end());
+    Outcome ran = run(command);
+    EXPECT_EQ(ran.code, 0) << ran.err;
+  };
+  build("exact", {});
+  build("observer", {"--observe"});
+  results({folder + "/observer", "run", "--output", seen}, observed);
+  build("near", {"--weights-as", "q4", "--importance", seen});
+  build("far", {"--weights-as", "q4"});
+  std::map<std::string, std::vector<double>> embeddings;
+  for (const char *program : {"exact", "near", "far"}) {
+    results({folder + "/" + program, "run", "embed", "--output", result}, asked);
+    embeddings[program] = readTensors(result).begin()->second.data;
+  }
+  auto error = [&](const char *program) {
+    double all = 0;
+    for (size_t i = 0; i < embeddings["exact"].size(); ++i)
+      all += std::pow(embeddings[program][i] - embeddings["exact"][i], 2);
+    return all / static_cast<double>(asked.size() / 2); // of a vector of length 1
+  };
+  EXPECT_LT(error("far"), 0.06);
+  EXPECT_LT(error("near"), 0.8 * error("far"));
+}
+
 // The recipe that `import --train` writes has transformers' losses (make_huggingface_training.py); a folder's weights
 // are loaded where they are, a GGUF file's are written beside the text.
 TEST(HuggingFaceTraining, HasTransformersLosses) {
