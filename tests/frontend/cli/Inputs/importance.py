@@ -32,7 +32,7 @@ def read(path):
 folder = sys.argv[1]
 if len(sys.argv) == 2:
     wave = [[math.sin(seed * i * i + i) for i in range(8 * 64)] for seed in (1, 2)]
-    write(folder + "/w.safetensors", [("w.weight", [8, 64], wave[0]), ("v.weight", [8, 64], wave[1])])
+    write(folder + "/w.safetensors", [("w.weight", [8, 64], wave[0]), ("v", [64, 8], wave[1])])
     # Four rows: one number is 50, the others are 1.
     write(folder + "/x.safetensors", [("x", [4, 64], ([50.0] + [1.0] * 63) * 4)])
     write(folder + "/other.safetensors", [("w.weight.importance", [2], [1.0, 2.0])])
