@@ -116,7 +116,7 @@ void Generator::repeatInputs() {
       continue;
     int64_t row = *countElements(shape) * static_cast<int64_t>(dtypeSize(spec.type.dtype));
     if (shape[0] != 1)
-      fail("the input '%s' has %lld rows, and %zu sequences are drawn", spec.name.c_str(),
+      fail("the input '%s' has %lld rows; one is expected, or as many as sequences are drawn: %zu", spec.name.c_str(),
            static_cast<long long>(shape[0]), rows_);
     if (row * static_cast<int64_t>(rows_) > spec.bytes)
       fail("%zu sequences are more than '%s' takes; build with --bound B=%zu", rows_, prefill_->entry().name.c_str(),

@@ -116,6 +116,16 @@ TEST_F(Answers, AnImageIsDescribed) {
   EXPECT_EQ(full.err, "error: an answer has 6 tokens at most, and begins with 6 already\n");
 }
 
+// Each of several rows would be a sequence of its own, of which one is drawn.
+TEST_F(Answers, AnImageIsOneRow) {
+  std::string program = build(answered + std::string("greedy(from=1)\n"), {"--bound", "B=2"});
+  std::vector<float> images(384);
+  write("image", KILN_F32, {2, 3, 8, 8}, images.data(), images.size() * 4);
+  Outcome drawn = run({program, "generate", "--input", "image=" + file("image")});
+  EXPECT_EQ(drawn.code, 1);
+  EXPECT_EQ(drawn.err, "error: the input 'image' has 2 rows; one is expected, or as many as sequences are drawn: 1\n");
+}
+
 // The prefill finds what the answer begins with.
 TEST_F(Answers, AnAnswerBeginsAsThePrefillSays) {
   std::string program = build(R"(    prefill(image: f32[B, 3, 8, 8]):
