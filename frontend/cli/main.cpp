@@ -179,7 +179,7 @@ std::vector<CLI::App *> addProgramCommands(CLI::App &app, kiln::ModelOptions &op
                                            kiln::BenchOptions &benching, kiln::ApartOptions &apartness) {
   // The program's own commands take the program's own options: what follows the model is handed on.
   std::vector<CLI::App *> programCommands;
-  for (const char *name : {"train", "eval", "grad", "run", "generate", "bench", "info"}) {
+  for (const char *name : {"train", "eval", "grad", "run", "generate", "chat", "bench", "info"}) {
     CLI::App *command = app.add_subcommand(name, std::string("build into the cache, then run the program's ") + name);
     addCompileOptions(command, options, raw, apartness);
     addCacheOption(command, options, "take nothing from earlier builds: the program in the cache is built anew");

@@ -463,13 +463,15 @@ static bool readsTokenizers(const Manifest &manifest) {
   });
 }
 
-/// Names the readers of the recipe's data, each once.
+/// Names the readers of the recipe's data, each once, and what else of the runtime a program has only where it is asked
+/// for.
 static void chooseReaders(const Manifest &manifest, ImageParts &parts) {
   for (const SourceSpec &source : sourcesOf(manifest))
     if (source.reader != "safetensors" && !llvm::is_contained(parts.readers, source.reader)) // which all programs read
       parts.readers.push_back(source.reader);
   parts.tokenizers = readsTokenizers(manifest);
   parts.recordings = manifest.samplingRate > 0;
+  parts.chats = manifest.generate.isObject() && manifest.generate.find("chat");
 }
 
 /// The bytes of the weights that go into the program; `file` and `header` hold what of them is nowhere else.

@@ -66,6 +66,8 @@ public:
       readers.push_back(external("kiln_reader_" + name));
     readers.push_back(none);
     exported("kiln_readers", llvm::ConstantArray::get(llvm::ArrayType::get(none->getType(), readers.size()), readers));
+    if (parts.chats)
+      exported("kiln_chats", external("kiln_chat_command")); // the linker takes it by this alone
     exported("kiln_tokenizers", parts.tokenizers ? external("kiln_tokenizer_reader") : none);
     exported("kiln_recordings", parts.recordings ? external("kiln_recording_reader") : none);
   }

@@ -2,6 +2,7 @@
 #include "frontend/gguf/Model.h"
 
 #include "frontend/gguf/Words.h"
+#include "frontend/huggingface/Chat.h"
 #include "frontend/huggingface/Settings.h"
 #include "runtime/support/Error.h"
 
@@ -372,6 +373,20 @@ std::vector<TensorView> Reading::tensors(std::vector<Tensor> &memory) {
   return views;
 }
 
+huggingface::ChatTemplate chatOf(const File &file) {
+  huggingface::ChatTemplate chat;
+  chat.text = file.text("tokenizer.chat_template").value_or("");
+  std::vector<std::string_view> tokens = file.texts("tokenizer.ggml.tokens");
+  for (auto [name, key] : {std::pair("bos_token", "tokenizer.ggml.bos_token_id"),
+                           {"eos_token", "tokenizer.ggml.eos_token_id"},
+                           {"unk_token", "tokenizer.ggml.unknown_token_id"},
+                           {"pad_token", "tokenizer.ggml.padding_token_id"}})
+    if (std::optional<int64_t> number = file.whole(key);
+        number && *number >= 0 && *number < static_cast<int64_t>(tokens.size()))
+      chat.tokens[name] = tokens[static_cast<size_t>(*number)];
+  return chat;
+}
+
 } // namespace
 
 bool isGguf(const std::string &path) {
@@ -392,6 +407,8 @@ huggingface::Imported modelOf(File opened, const std::string &architecture, bool
   huggingface::Imported model =
       huggingface::makeModel(settings, std::move(tensors), architecture.empty() ? reading.model() : architecture);
   model.tokenizer = tokenizerOf(file);
+  if (!model.tokenizer.empty())
+    model.text = huggingface::withChat(std::move(model.text), model.model, chatOf(file), model.notes);
   return model;
 }
 

@@ -1,6 +1,7 @@
 // The files of a folder, each read by its own rules.
 #include "frontend/huggingface/Folder.h"
 
+#include "frontend/huggingface/Chat.h"
 #include "frontend/huggingface/Family.h"
 #include "frontend/huggingface/Speech.h"
 #include "runtime/files/File.h"
@@ -119,6 +120,32 @@ void readOthers(const std::string &folder, Settings &settings) {
   inFile(inside(folder, "modules.json"), [&] { readSentenceModules(folder, settings); });
 }
 
+/// Beside the tokenizer, in a file of its own or among its settings.
+ChatTemplate readChat(const std::string &folder) {
+  ChatTemplate chat;
+  std::string path = inside(folder, "tokenizer_config.json"), own = inside(folder, "chat_template.jinja");
+  inFile(path, [&] {
+    Json config = isThere(path) ? readJson(path) : Json::parse("{}", path);
+    for (const Json &item : config.object()) {
+      const Json *content = item.isObject() ? item.find("content") : &item;
+      if (item.key().ends_with("_token") && content && content->isString())
+        chat.tokens[item.key()] = content->string();
+      if (item.key() != "chat_template")
+        continue;
+      if (item.isString())
+        chat.text = item.string();
+      else if (item.isArray()) // several, each with a name
+        for (const Json &one : item.array())
+          if (one.at("name").string() == "default")
+            chat.text = one.at("template").string();
+    }
+  });
+  std::error_code error;
+  if (isThere(own) && std::filesystem::file_size(own, error) <= maxConfig)
+    chat.text = readText(own);
+  return chat;
+}
+
 /// Old files call a norm's weights so.
 std::string modernName(const std::string &name) {
   for (auto [old, now] : {std::pair("LayerNorm.gamma", "LayerNorm.weight"), {"LayerNorm.beta", "LayerNorm.bias"}})
@@ -211,6 +238,7 @@ Imported readFolder(const std::string &path, const std::string &architecture) {
   if (std::string tokenizer = inside(path, "tokenizer.json"); isThere(tokenizer)) {
     result.tokenizer = readText(tokenizer);
     Tokenizer::parse(result.tokenizer, "'" + tokenizer + "'");
+    result.text = withChat(std::move(result.text), result.model, readChat(path), result.notes);
   }
   return result;
 }

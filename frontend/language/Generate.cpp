@@ -27,12 +27,13 @@ private:
   Range rangeOf(mlir::Location location) const;
   bool checkLogits(Frame &frame, Range range, bool required, Value &logits);
   Value firstTokens(bool hasLogits);
+  mlir::Attribute chat(const Value &prefillLogits);
   void finish(const Value &prefillLogits);
 
   Elaborator &e;
   mlir::OpBuilder &b;
   const Stmt &recipe;
-  const Stmt *prefillSection = nullptr, *stepSection = nullptr;
+  const Stmt *prefillSection = nullptr, *stepSection = nullptr, *chatSection = nullptr;
   std::map<std::string, const Stmt *, std::less<>> keys;
   std::shared_ptr<Entry> prefill, step;
   Frame prefillFrame;
@@ -48,7 +49,7 @@ static const Stmt *modelFunction(const Instance &model, std::string_view name) {
 }
 
 void GenerateBuilder::read() {
-  static const std::vector<std::string> known = {"prefill", "step", "draw", "search", "data"};
+  static const std::vector<std::string> known = {"prefill", "step", "draw", "search", "data", "chat"};
   for (const StmtPtr &statement : recipe.body) {
     std::string name = statement->name;
     if (statement->kind == StmtKind::Assign && statement->target->kind == ExprKind::Name && name.empty())
@@ -58,15 +59,17 @@ void GenerateBuilder::read() {
     if (statement->kind == StmtKind::Pass)
       continue;
     if (std::find(known.begin(), known.end(), name) == known.end() ||
-        (isSection && name != "prefill" && name != "step")) {
+        (isSection && name != "prefill" && name != "step" && name != "chat")) {
       std::string near = nearest(name, known);
-      e.error(range, "a generate block has prefill, step, draw (or search) and data" +
+      e.error(range, "a generate block has prefill, step, draw (or search), data and chat" +
                          (name.empty() ? "" : ", no '" + name + "'"))
           .withHelp(near.empty() ? "" : "did you mean '" + near + "'?");
       continue;
     }
-    if (isSection)
-      (name == "prefill" ? prefillSection : stepSection) = statement.get();
+    if (name == "chat" && !isSection)
+      e.error(range, "'chat' is a block: `chat:`, and below it first, next and system");
+    else if (isSection)
+      (name == "prefill" ? prefillSection : name == "step" ? stepSection : chatSection) = statement.get();
     else if (!keys.try_emplace(name, statement.get()).second)
       e.error(range, "'" + name + "' is set twice in this block");
   }
@@ -483,6 +486,16 @@ Value GenerateBuilder::firstTokens(bool hasLogits) {
   return Value::error();
 }
 
+/// The texts of a conversation's turns; null after an error.
+mlir::Attribute GenerateBuilder::chat(const Value &prefillLogits) {
+  if (!prefillLogits.isError() && prefill->inputNames == std::vector<std::string>{"prompt"})
+    return chatOf(e, *chatSection);
+  e.error(chatSection->range,
+          "a chat is of a model that goes on with its prompt: whose prefill reads nothing else, and "
+          "gives logits");
+  return {};
+}
+
 void GenerateBuilder::finish(const Value &prefillLogits) {
   std::vector<Elaborator::Result> results;
   Value first = firstTokens(!prefillLogits.isError());
@@ -531,6 +544,8 @@ void GenerateBuilder::finish(const Value &prefillLogits) {
     e.error(draw != keys.end() ? draw->second->range : recipe.nameRange,
             "the prefill gives no logits, so the first token has to be named")
         .withHelp("write draw = greedy(from=START), for example");
+  if (mlir::Attribute turns = chatSection ? chat(prefillLogits) : mlir::Attribute())
+    attributes.push_back(b.getNamedAttr("chat", turns));
   if (auto bound = prefill->bounds.find("T");
       bound != prefill->bounds.end() && llvm::is_contained(prefill->inputNames, "prompt"))
     attributes.push_back(b.getNamedAttr("capacity", b.getI64IntegerAttr(bound->second.value)));

@@ -42,5 +42,7 @@ void buildTraining(Elaborator &e, const std::vector<const Stmt *> &recipes);
 void buildGeneration(Elaborator &e, const Stmt &recipe);
 /// A setting (by its number) of greedy, sample or beam: an error where no program takes it.
 void checkDraw(Elaborator &e, const Record &record, size_t i);
+/// What the turns of a conversation are written in, of a chat block: first, next, system; null after an error.
+mlir::Attribute chatOf(Elaborator &e, const Stmt &section);
 
 } // namespace kiln::language

@@ -1,8 +1,8 @@
 // PROGRAM generate
 #include "runtime/cli/Commands.h"
+#include "runtime/cli/Drawn.h"
 #include "runtime/cli/Output.h"
 #include "runtime/cli/Recordings.h"
-#include "runtime/cli/Words.h"
 #include "runtime/generate/Bleu.h"
 #include "runtime/generate/Generator.h"
 #include "runtime/support/Error.h"
@@ -13,32 +13,6 @@
 namespace kiln {
 
 namespace {
-
-DrawSpec drawSpec(const Options &options, const Json &recipe) {
-  DrawSpec spec = DrawSpec::parse(recipe.find("draw"));
-  bool sampling = options.has("temperature") || options.has("top-k") || options.has("top-p") || options.has("min-p");
-  if (options.has("greedy") + options.has("beam") + sampling > 1)
-    throw UsageError("--greedy, --beam and the sampling options exclude each other");
-  if (options.has("greedy"))
-    spec.kind = DrawSpec::Kind::Greedy;
-  if (options.has("beam"))
-    spec.kind = DrawSpec::Kind::Beam;
-  if (sampling)
-    spec.kind = DrawSpec::Kind::Sample;
-  spec.temperature = options.number("temperature", spec.temperature);
-  spec.topK = options.integer("top-k", spec.topK, 0, INT32_MAX);
-  spec.topP = options.number("top-p", spec.topP);
-  spec.minP = options.number("min-p", spec.minP);
-  spec.repetitionPenalty = options.number("repetition-penalty", spec.repetitionPenalty);
-  if (options.has("stop"))
-    spec.stops = options.list("stop");
-  spec.beams = options.integer("beam", spec.beams, 1, 1024);
-  spec.lengthPenalty = options.number("length-penalty", spec.lengthPenalty);
-  if (options.has("length-penalty") && spec.kind != DrawSpec::Kind::Beam)
-    throw UsageError("--length-penalty ranks beams, and this draws without: give --beam N too");
-  spec.check();
-  return spec;
-}
 
 /// Token numbers, where there is no vocabulary.
 std::vector<int32_t> numbersOf(const std::string &text, const char *what) {
@@ -80,74 +54,6 @@ std::vector<int32_t> encodePrompt(const Words &all, const std::string &text, boo
     return words->tokenizer()->start() >= 0 ? std::vector<int32_t>{words->tokenizer()->start()}
                                             : std::vector<int32_t>();
   return {words ? static_cast<int32_t>(EndToken) : 0};
-}
-
-std::string decode(const Vocabulary *words, const std::vector<int32_t> &ids) {
-  if (words)
-    return words->decode(ids);
-  std::string text;
-  for (int32_t id : ids)
-    text += (text.empty() ? "" : " ") + std::to_string(id);
-  return text;
-}
-
-/// A sequence as text, which ends where one of `stops` begins. What may be the beginning of one waits.
-class Written {
-public:
-  Written(const Vocabulary *words, const std::vector<std::string> &stops, bool first)
-      : words_(words), stops_(stops), first_(first) {}
-
-  /// False where the sequence ends.
-  bool add(int32_t token) {
-    std::string piece = words_ ? words_->piece(token, first_) : (first_ ? "" : " ") + std::to_string(token);
-    first_ = first_ && piece.empty();
-    size_t from = text_.size();
-    text_ += piece;
-    size_t end = std::string::npos;
-    for (const std::string &stop : stops_)
-      end = std::min(end, text_.find(stop, from > stop.size() ? from - stop.size() : 0));
-    if (end == std::string::npos)
-      return true;
-    text_.resize(end);
-    ended_ = true;
-    return false;
-  }
-
-  /// What has not been taken and is no beginning of a stop; `all`: the rest, at the end.
-  std::string take(bool all = false) {
-    size_t sure = text_.size();
-    if (!all && !ended_)
-      for (const std::string &stop : stops_)
-        for (size_t length = std::min(stop.size(), text_.size()); length > 0; --length)
-          if (text_.ends_with(std::string_view(stop).substr(0, length))) {
-            sure = std::min(sure, text_.size() - length);
-            break;
-          }
-    std::string piece = sure > taken_ ? text_.substr(taken_, sure - taken_) : std::string();
-    taken_ = std::max(taken_, sure);
-    return piece;
-  }
-  const std::string &text() const { return text_; }
-
-private:
-  const Vocabulary *words_;
-  const std::vector<std::string> &stops_;
-  bool first_, ended_ = false;
-  std::string text_;
-  size_t taken_ = 0;
-};
-
-/// Says what of a prompt the vocabulary lacks: the model reads UNK in its place.
-void noteUnknown(const Vocabulary *words, const std::string &text) {
-  std::vector<std::string> unknown = words ? words->unknownIn(text) : std::vector<std::string>();
-  if (unknown.empty())
-    return;
-  std::string list;
-  for (size_t i = 0; i < std::min<size_t>(unknown.size(), 5); ++i)
-    list += (i ? ", " : "") + jsonQuote(unknown[i]);
-  if (unknown.size() > 5)
-    list += format(" and %zu more", unknown.size() - 5);
-  std::fprintf(stderr, "note: not in the vocabulary, and unknown to the model: %s\n", list.c_str());
 }
 
 /// What to draw together: prompts of like lengths, of equal ones where they are read as a whole. At most `rows` each.
@@ -253,12 +159,9 @@ void oneSample(const Words &words, Generator &generator, const DrawSpec &draw, c
     std::printf("%s\n", written.take(true).c_str());
   if (!json)
     return;
-  std::string list;
-  for (int32_t id : ids)
-    list += (list.empty() ? "" : ",") + std::to_string(id);
   JsonLine line;
   line.add("prompt", text).add("text", draw.stops.empty() ? decode(words.answer(), ids) : written.text());
-  line.addRaw("tokens", "[" + list + "]");
+  line.addRaw("tokens", listOf(ids));
   if (scored)
     line.addRaw("log_probabilities", "[" + scores + "]");
   json.line(line.str());
@@ -314,8 +217,7 @@ int generateCommand(const Options &options, Common &common) {
   if (!manifest.generate.isObject())
     fail("this program draws no sequences: the model has no `generate` recipe");
   DrawSpec draw = drawSpec(options, manifest.generate);
-  Words words(options, common, manifest,
-              manifest.generate.stringOr("data", manifest.data.empty() ? "" : manifest.data[0].name));
+  Words words(options, common, manifest, sourceOf(manifest));
   Generator generator(*program, draw, common.seed, words.answer() ? words.answer()->size() : 0);
   takeFirst(options, words, generator, draw);
   int64_t usual = draw.tokens > 0 ? draw.tokens : draw.longest > 0 ? draw.longest : 200;

@@ -17,6 +17,8 @@
 
 namespace kiln {
 
+extern "C" int kiln_chat_command(const Options &options, Common &common) __attribute__((weak));
+
 namespace {
 
 using Command = int (*)(const Options &, Common &);
@@ -38,8 +40,27 @@ const OptionSpec loadOptions[] = {
     {"rename", "OLD=NEW", "with --load: other names; * stands for anything", true},
     {"ignore", "PATTERN", "with --load: tensors that are not looked at", true},
 };
+const OptionSpec tokensOption = {"tokens", "N", "how many tokens at most"};
+/// What stands beside --tokens.
+const OptionSpec drawOptions[] = {
+    {"greedy", nullptr, "always the likeliest token"},
+    {"temperature", "X", "below 1: more cautious; above: bolder"},
+    {"top-k", "N", "draw among the N likeliest"},
+    {"top-p", "X", "draw among the likeliest that hold the share X"},
+    {"min-p", "X", "draw among those of at least X of the likeliest's share"},
+    {"repetition-penalty", "X", "above 1: what is there already is less likely"},
+    {"stop", "TEXT", "end where this text begins", true},
+};
 const OptionSpec profileOption = {"profile", "FILE", "write the kernels' times as a Chrome trace"};
 const OptionSpec inputOption = {"input", "NAME=FILE", "an input from a .npy, .safetensors or .wav file", true};
+
+/// The conversation itself is linked where the model has turns alone.
+int chatCommand(const Options &options, Common &common) {
+  if (!kiln_chat_command)
+    fail("this program does not chat: its model's `generate` recipe has no `chat` block, which says how turns are "
+         "written; `generate --prompt` takes a text as it stands");
+  return kiln_chat_command(options, common);
+}
 
 const std::vector<CommandEntry> &commands() {
   static const std::vector<CommandEntry> list = {
@@ -94,21 +115,23 @@ const std::vector<CommandEntry> &commands() {
          {"from", "TOKENS", "what the answer begins with, as a text or numbers (default: the recipe's)"},
          {"batch", "N", "so many of them at once (default: as many as the program was built for, --bound B=N)"},
          {"reference", "FILE", "with --prompts: the right answers, one a line; prints BLEU"},
-         {"tokens", "N", "how many tokens at most"},
+         tokensOption,
          loadOption,
          dataOption,
-         {"greedy", nullptr, "always the likeliest token"},
-         {"temperature", "X", "below 1: more cautious; above: bolder"},
-         {"top-k", "N", "draw among the N likeliest"},
-         {"top-p", "X", "draw among the likeliest that hold the share X"},
-         {"min-p", "X", "draw among those of at least X of the likeliest's share"},
-         {"repetition-penalty", "X", "above 1: what is there already is less likely"},
-         {"stop", "TEXT", "end where this text begins", true},
          {"samples", "N", "so many sequences for the prompt (default: 1)"},
          {"log-probabilities", nullptr, "with --json: the log of each token's probability"},
          {"beam", "N", "search with N beams"},
          {"length-penalty", "X", "beams: divide by length to this power"}}},
        generateCommand},
+      {{"chat",
+        "",
+        "A conversation: a turn is a line of standard input, its answer is written as it is drawn.",
+        {{"prompt", "TEXT", "one turn, in place of standard input"},
+         {"system", "TEXT", "what the model is told before the first turn"},
+         tokensOption,
+         loadOption,
+         dataOption}},
+       chatCommand},
       {{"bench",
         "[FUNCTION]",
         "Measures a function's time (default: the training step).",
@@ -123,6 +146,9 @@ CommandSpec withCommon(CommandSpec spec) {
   if (std::any_of(spec.options.begin(), spec.options.end(),
                   [](const OptionSpec &option) { return option.name == loadOption.name; }))
     spec.options.insert(spec.options.end(), std::begin(loadOptions), std::end(loadOptions));
+  if (std::any_of(spec.options.begin(), spec.options.end(),
+                  [](const OptionSpec &option) { return option.name == tokensOption.name; }))
+    spec.options.insert(spec.options.end(), std::begin(drawOptions), std::end(drawOptions));
   spec.options.push_back({"seed", "N", "seed of everything random (default: the recipe's, else 0)"});
   spec.options.push_back({"threads", "N", "threads to compute on (default: one for each processor)"});
   spec.options.push_back(

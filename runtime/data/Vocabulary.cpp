@@ -199,6 +199,16 @@ std::vector<int32_t> Vocabulary::encode(std::string_view text, const std::string
   return ids;
 }
 
+std::vector<int32_t> Vocabulary::encodeTurn(std::string_view text, const std::vector<TextRange> &said,
+                                            const std::string &what) const {
+  if (!tokenizer_)
+    return encode(text, what);
+  requireUtf8(text, what);
+  std::vector<int32_t> ids;
+  tokenizer_->encodeTurn(text, said, ids);
+  return ids;
+}
+
 std::string Vocabulary::piece(int32_t id, bool first) const {
   if (tokenizer_)
     return tokenizer_->piece(id, first);

@@ -54,6 +54,9 @@ public:
   /// Words: unknown ones become UNK, and a newline END where `lineEnds` is set. Subwords: without special tokens around
   /// them.
   std::vector<int32_t> encode(std::string_view text, const std::string &what, bool lineEnds = false) const;
+  /// The same of a text of which the parts `said` are somebody's words, which are never special tokens of a tokenizer.
+  std::vector<int32_t> encodeTurn(std::string_view text, const std::vector<TextRange> &said,
+                                  const std::string &what) const;
   /// The words of a text that has been cut already, line ends left out.
   std::vector<int32_t> encode(const WordList &words) const;
   /// Those that encode() makes UNK of, each once, in the order of the text; none of subwords.

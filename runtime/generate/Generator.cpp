@@ -220,6 +220,16 @@ int64_t Generator::read(std::vector<Row> &rows, size_t most) {
   return static_cast<int64_t>(length);
 }
 
+/// The next token of a row; `number`: how many were drawn before it.
+int32_t Generator::choose(size_t row, const std::vector<int32_t> &history, const RandomStream &random, size_t number) {
+  suppress(logitsOf(row), draw_.suppress);
+  if (number == 0)
+    suppress(logitsOf(row), draw_.suppressFirst);
+  penalise(logitsOf(row), history, draw_.repetitionPenalty);
+  return draw_.kind == DrawSpec::Kind::Greedy ? argmax(logitsOf(row))
+                                              : sampler_.draw(logitsOf(row), random.uniform(number));
+}
+
 /// What each row is fed at a position: the next token of its prompt, or one that is drawn.
 void Generator::draw(std::vector<Row> &rows, int64_t position, int64_t limit,
                      const std::function<bool(size_t, int32_t, double)> &each) {
@@ -230,13 +240,7 @@ void Generator::draw(std::vector<Row> &rows, int64_t position, int64_t limit,
       continue;
     }
     if (!row.ended) {
-      suppress(logitsOf(i), draw_.suppress);
-      if (row.tokens.empty())
-        suppress(logitsOf(i), draw_.suppressFirst);
-      penalise(logitsOf(i), row.history, draw_.repetitionPenalty);
-      int32_t token = draw_.kind == DrawSpec::Kind::Greedy
-                          ? argmax(logitsOf(i))
-                          : sampler_.draw(logitsOf(i), row.random.uniform(row.tokens.size()));
+      int32_t token = choose(i, row.history, row.random, row.tokens.size());
       row.ended = draw_.ends(token);
       if (!row.ended) {
         row.tokens.push_back(row.last = token);
@@ -277,6 +281,47 @@ std::vector<std::vector<int32_t>> Generator::generateSeveral(const std::vector<s
   for (Row &row : rows)
     drawn.push_back(std::move(row.tokens));
   return drawn;
+}
+
+/// The first turn is read as a whole, another one token by token, behind what was drawn last.
+void Generator::readTurn(const std::vector<int32_t> &turn) {
+  size_t held = history_.size();
+  if (capacity_ > 0 && static_cast<int64_t>(held + turn.size()) > capacity_)
+    fail("the conversation has %zu tokens, this turn %zu more, and the context is of %lld: begin another one, or build "
+         "the program with a longer context",
+         held, turn.size(), static_cast<long long>(capacity_));
+  history_.insert(history_.end(), turn.begin(), turn.end());
+  if (held == 0) {
+    std::span<const int32_t> all(history_);
+    prefill({&all, 1});
+    position_ = static_cast<int64_t>(history_.size());
+  }
+  for (; position_ < static_cast<int64_t>(history_.size()); ++position_)
+    step({&history_[static_cast<size_t>(position_)], 1}, position_);
+}
+
+std::vector<int32_t> Generator::answer(const std::vector<int32_t> &turn, int64_t limit, uint32_t sequence,
+                                       const std::function<bool(int32_t, double)> &each, bool &full) {
+  if (answers_)
+    fail("a conversation is of a model that goes on with what it has read; this one answers its prompt");
+  readTurn(turn);
+  RandomStream random(seed_, namedStream("generate", 8), sequence);
+  std::vector<int32_t> tokens;
+  full = false;
+  while (true) {
+    int32_t token = choose(0, history_, random, tokens.size());
+    if (draw_.ends(token))
+      break;
+    tokens.push_back(token);
+    history_.push_back(token);
+    if (!each(token, scored_ ? scoreOf(0, token) : 0) || static_cast<int64_t>(tokens.size()) >= limit)
+      break;
+    full = capacity_ > 0 && position_ >= capacity_;
+    if (full)
+      break;
+    step({&token, 1}, position_++);
+  }
+  return tokens;
 }
 
 std::vector<int32_t> Generator::search(const std::vector<int32_t> &prompt, int64_t limit) {

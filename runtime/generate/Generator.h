@@ -8,6 +8,8 @@
 
 namespace kiln {
 
+class RandomStream;
+
 class Generator {
 public:
   /// `draw` must outlive it. `known`: how many tokens have a text; where the model has room for more, those are never
@@ -30,6 +32,13 @@ public:
   /// How many tokens may be drawn of `limit`: an answer has so many places, those of what it begins with among them.
   /// Throws Error where it begins with more.
   int64_t most(int64_t limit) const;
+  /// One more turn of a conversation: its tokens are read behind all that was read and drawn before, none of which is
+  /// read again, and the answer is drawn as generate() does. `full`: it ended because the context has no more room.
+  /// Throws Error where the turn itself has none, and of a model that answers its prompt (answersPrompt). Not for a
+  /// search.
+  std::vector<int32_t> answer(const std::vector<int32_t> &turn, int64_t limit, uint32_t sequence,
+                              const std::function<bool(int32_t, double)> &each, bool &full);
+
   /// How many sequences the program has rows for.
   int64_t room() const;
   /// Whether the prompt is read as a whole first, and what is drawn does not go on with it.
@@ -54,6 +63,8 @@ private:
   void takeLogits(Call &call);
   std::span<float> logitsOf(size_t row) { return {logits_.data() + row * vocabulary_, vocabulary_}; }
   double scoreOf(size_t row, int32_t token);
+  int32_t choose(size_t row, const std::vector<int32_t> &history, const RandomStream &random, size_t number);
+  void readTurn(const std::vector<int32_t> &turn);
   int64_t read(std::vector<Row> &rows, size_t most);
   void draw(std::vector<Row> &rows, int64_t position, int64_t limit,
             const std::function<bool(size_t, int32_t, double)> &each);
@@ -73,6 +84,8 @@ private:
   std::vector<double> scores_;
   size_t vocabulary_ = 0;
   std::vector<uint8_t> moved_;
+  std::vector<int32_t> history_; // of a conversation
+  int64_t position_ = 0;         // how much of it has been read
 };
 
 } // namespace kiln

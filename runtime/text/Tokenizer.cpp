@@ -79,6 +79,39 @@ bool isWordCharacter(char32_t c) {
          kind == UnicodeClass::NonspacingMark || kind == UnicodeClass::Mark;
 }
 
+bool isBlank(std::u32string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char32_t c) { return isUnicodeSpace(c); });
+}
+
+} // namespace
+
+/// Which parts of a text are somebody's words, and what the rest is written with.
+struct SaidParts {
+  const std::vector<TextRange> &said;
+  std::u32string rest; ///< the parts between them, apart
+
+  SaidParts(std::string_view text, const std::vector<TextRange> &said) : said(said) {
+    size_t at = 0;
+    for (const TextRange &range : said) {
+      rest += charactersOf(text.substr(at, range.begin - at)) + U'\0';
+      at = range.end;
+    }
+    rest += charactersOf(text.substr(at));
+  }
+
+  /// May the token stand over these characters?
+  bool allows(const AddedToken &token, const Characters &text, size_t begin, size_t end) const {
+    if (!token.special && (isBlank(token.text) || rest.find(token.text) == std::u32string::npos))
+      return true;
+    for (const TextRange &range : said)
+      if (text.from[begin].begin < range.end && range.begin < text.from[end - 1].end)
+        return false;
+    return true;
+  }
+};
+
+namespace {
+
 /// Added tokens, to be found at their leftmost place, the longest first.
 class Finder {
 public:
@@ -96,10 +129,12 @@ public:
   }
   bool empty() const { return empty_; }
 
-  /// The next token in [from, end): where it begins and ends, with the spaces that it takes. Null for none.
-  const AddedToken *next(std::u32string_view text, size_t from, size_t &begin, size_t &end) const {
+  /// The next token from `from` on: where it begins and ends, with the spaces that it takes. Null for none.
+  const AddedToken *next(const Characters &whole, size_t from, const SaidParts *said, size_t &begin,
+                         size_t &end) const {
+    std::u32string_view text = whole.text;
     for (size_t at = from; at < text.size(); ++at) {
-      const AddedToken *found = match(text, at);
+      const AddedToken *found = match(whole, at, said);
       if (!found)
         continue;
       begin = at;
@@ -114,7 +149,8 @@ public:
   }
 
 private:
-  const AddedToken *match(std::u32string_view text, size_t at) const {
+  const AddedToken *match(const Characters &whole, size_t at, const SaidParts *said) const {
+    std::u32string_view text = whole.text;
     for (const AddedToken &token : tokens_[text[at] & 0xff]) {
       if (!text.substr(at).starts_with(token.text))
         continue;
@@ -122,7 +158,8 @@ private:
       if (token.singleWord &&
           ((at > 0 && isWordCharacter(text[at - 1])) || (end < text.size() && isWordCharacter(text[end]))))
         return nullptr;
-      return &token;
+      if (!said || said->allows(token, whole, at, end))
+        return &token;
     }
     return nullptr;
   }
@@ -319,8 +356,18 @@ void Tokenizer::Parts::words(Characters characters, bool first, std::vector<int3
 }
 
 void Tokenizer::encode(std::string_view text, std::vector<int32_t> &ids, std::vector<TextRange> *ranges) const {
+  encodeParts(text, ids, ranges, nullptr);
+}
+
+void Tokenizer::encodeTurn(std::string_view text, const std::vector<TextRange> &said, std::vector<int32_t> &ids) const {
+  SaidParts parts(text, said);
+  encodeParts(text, ids, nullptr, &parts);
+}
+
+void Tokenizer::encodeParts(std::string_view text, std::vector<int32_t> &ids, std::vector<TextRange> *ranges,
+                            const SaidParts *said) const {
   Characters all;
-  all.tracked = ranges != nullptr;
+  all.tracked = ranges || said;
   for (size_t at = 0; at < text.size();) {
     uint32_t begin = static_cast<uint32_t>(at);
     char32_t c = nextCharacter(text, at);
@@ -338,7 +385,7 @@ void Tokenizer::encode(std::string_view text, std::vector<int32_t> &ids, std::ve
   auto apart = [&](const Finder &finder, Characters whole, bool first, auto between) {
     size_t at = 0, begin = 0, end = 0;
     while (!finder.empty()) {
-      const AddedToken *token = finder.next(whole.text, at, begin, end);
+      const AddedToken *token = finder.next(whole, at, said, begin, end);
       if (!token)
         break;
       if (begin > at)

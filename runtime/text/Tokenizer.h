@@ -31,6 +31,9 @@ public:
 
   /// The numbers of a text, which is UTF-8, without the special tokens around it. `ranges`: where each stands in it.
   virtual void encode(std::string_view text, std::vector<int32_t> &ids, std::vector<TextRange> *ranges = nullptr) const;
+  /// The numbers of a text of which the parts `said` are somebody's words: there, special tokens and those that the
+  /// rest of the text is written with are words like any other, not control.
+  virtual void encodeTurn(std::string_view text, const std::vector<TextRange> &said, std::vector<int32_t> &ids) const;
   /// The text of one more token in a running text; special tokens have none.
   virtual std::string piece(int32_t id, bool first) const;
   virtual std::string decode(const std::vector<int32_t> &ids) const;
@@ -56,6 +59,8 @@ private:
   friend struct TokenizerReader;
   Tokenizer();
   static std::shared_ptr<const Tokenizer> read(std::string json, const std::string &what);
+  void encodeParts(std::string_view text, std::vector<int32_t> &ids, std::vector<TextRange> *ranges,
+                   const struct SaidParts *said) const;
   void parseSequences(const class Json *post, const std::string &what);
   void nameSpecials(const Json &json);
 

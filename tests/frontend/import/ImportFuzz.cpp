@@ -1,6 +1,7 @@
 // What reads folders of Hugging Face and GGUF files: a config.json beside given tensors, a whole file, a tokenizer.
 #include "frontend/gguf/Model.h"
 #include "frontend/gguf/Words.h"
+#include "frontend/huggingface/Chat.h"
 #include "frontend/huggingface/Folder.h"
 #include "frontend/huggingface/Speech.h"
 #include "runtime/support/Json.h"
@@ -66,6 +67,17 @@ std::string words() {
   return file + entry("tokenizer.ggml.bos_token_id", 5, std::string(reinterpret_cast<char *>(&bos), 4));
 }
 
+/// A bit of all that templates have.
+std::string chatTemplate() {
+  return "{%- macro turn(name, text='') -%}<{{ name|upper }}>{{ text|trim }}\n{%- endmacro -%}\n"
+         "{% set ns = namespace(first=true, list=[1, {'a': 2.5}]) %}{{ bos_token }}\n"
+         "{%- for m in messages if m.role != 'tool' and m['content'] is defined %}\n"
+         "  {%- if loop.first and m.role == 'system' -%}{{ turn('s', m.content[0:]) }}{% set ns.first = false %}\n"
+         "  {%- elif m.role in ['user', 'assistant'] %}{{ turn(m.role, text=m.content.split('</x>')[-1]) ~ '</e>' }}\n"
+         "  {%- else %}{{ raise_exception('no ' + (m|tojson)) }}{% endif %}\n"
+         "{%- endfor %}{% if add_generation_prompt and not (ns.list|length > 3) %}{{ turn('assistant') }}{% endif %}";
+}
+
 } // namespace
 
 const std::vector<testing::Parser> &testing::parsers() {
@@ -79,6 +91,12 @@ const std::vector<testing::Parser> &testing::parsers() {
       {fixture("huggingface/whisper/preprocessor_config.json"), speech<huggingface::readSpectrogram>},
       {fixture("gguf/llama.gguf"), ggufModel},
       {fixture("gguf/gpt2.gguf"), ggufModel},
+      {chatTemplate(),
+       [](std::string_view bytes) {
+         std::string why;
+         std::vector<std::string> notes;
+         huggingface::turnsOf({std::string(bytes), {{"bos_token", "<s>"}}}, why, notes);
+       }},
       {words(), [](std::string_view bytes) { gguf::tokenizerOf(gguf::File::parse(bytes, "input")); }},
   };
   return all;

@@ -29,7 +29,7 @@ void loadAll(const std::string &path, size_t least) {
   }
 }
 
-TEST(Documents, TheLanguage) { loadAll(KILN_SOURCE "/docs/language.md", 7); }
+TEST(Documents, TheLanguage) { loadAll(KILN_SOURCE "/docs/language.md", 8); }
 TEST(Documents, FromPyTorch) { loadAll(KILN_SOURCE "/docs/from-pytorch.md", 3); }
 TEST(Documents, TheSketches) { loadAll(KILN_SOURCE "/docs/language-sketches.md", 30); }
 /// The samples that the language was designed from, as they were first written.

@@ -1,0 +1,221 @@
+// Finds a template's turns by what it makes of conversations.
+#include "frontend/huggingface/Chat.h"
+
+#include "frontend/huggingface/Jinja.h"
+#include "runtime/support/Error.h"
+
+namespace kiln::huggingface {
+
+namespace {
+
+using Part = TurnText::Part;
+
+/// What is said in turn: the user's texts, and between them the model's; before them, where it is there, the system's.
+struct Talk {
+  std::optional<std::string> system;
+  std::vector<std::string> said;
+};
+
+/// Words that no template has.
+const std::string systemWord = "Sqzjx0", userWord = "Uqzjx1", answerWord = "Aqzjx2", nextWord = "Uqzjx3";
+
+class Turns {
+public:
+  explicit Turns(const ChatTemplate &chat) : template_(jinja::Template::parse(chat.text)) {
+    for (const auto &[name, token] : chat.tokens)
+      variables_.emplace(name, jinja::Value::of(token));
+    for (const char *absent : {"tools", "documents"})
+      variables_.emplace(absent, jinja::Value());
+    variables_.emplace("add_generation_prompt", jinja::Value::of(true));
+  }
+
+  /// Throws Error: what is in the way.
+  ChatTexts run(std::vector<std::string> &notes) {
+    ChatTexts texts{settled(first(), &Turns::firstTalk), settled(next(), &Turns::nextTalk), std::nullopt};
+    compare(texts, false);
+    try {
+      ChatTexts with = texts;
+      with.system = settled(system(), &Turns::systemTalk);
+      compare(with, true);
+      return with;
+    } catch (const Error &error) {
+      notes.push_back(std::string("the program's chat takes no system text, which the model's template has ") +
+                      "otherwise than at the beginning: " + error.what());
+      return texts;
+    }
+  }
+
+private:
+  std::string render(const Talk &talk) {
+    std::vector<jinja::Value> messages;
+    auto add = [&](const char *role, const std::string &content) {
+      messages.push_back(
+          jinja::Value::mapOf({{"role", jinja::Value::of(std::string(role))}, {"content", jinja::Value::of(content)}}));
+    };
+    if (talk.system)
+      add("system", *talk.system);
+    for (size_t i = 0; i < talk.said.size(); ++i)
+      add(i % 2 ? "assistant" : "user", talk.said[i]);
+    auto variables = variables_;
+    variables.insert_or_assign("messages", jinja::Value::listOf(std::move(messages)));
+    return template_.render(variables);
+  }
+
+  /// Conversations of which a turn's text is the end.
+  static Talk firstTalk(const std::string &user, const std::string &) { return {std::nullopt, {user}}; }
+  static Talk nextTalk(const std::string &user, const std::string &) {
+    return {std::nullopt, {userWord, answerWord, user}};
+  }
+  static Talk systemTalk(const std::string &user, const std::string &system) { return {system, {user}}; }
+
+  /// A text around words that stand in it once, in this order.
+  static TurnText around(const std::string &text, const std::vector<std::pair<std::string, Part::Kind>> &words) {
+    std::vector<Part> parts;
+    size_t at = 0;
+    for (const auto &[word, kind] : words) {
+      size_t found = text.find(word, at);
+      if (found == std::string::npos || text.find(word, found + 1) != std::string::npos || text.find(word) < at)
+        throw Error("a text that is said does not stand in it once, as it is");
+      parts.push_back({Part::Kind::Text, false, text.substr(at, found - at)});
+      parts.push_back({kind, false, ""});
+      at = found + word.size();
+    }
+    parts.push_back({Part::Kind::Text, false, text.substr(at)});
+    std::erase_if(parts, [](const Part &part) { return part.kind == Part::Kind::Text && part.text.empty(); });
+    return TurnText::of(std::move(parts));
+  }
+
+  TurnText first() { return around(render(firstTalk(userWord, "")), {{userWord, Part::Kind::User}}); }
+  TurnText system() {
+    return around(render(systemTalk(userWord, systemWord)),
+                  {{systemWord, Part::Kind::System}, {userWord, Part::Kind::User}});
+  }
+
+  /// What stands behind the first answer. White space in front of that is the model's to write.
+  TurnText next() {
+    std::string begin = render(firstTalk(userWord, "")), text = render(nextTalk(nextWord, ""));
+    if (!text.starts_with(begin))
+      throw Error("what stands before an answer is written otherwise once the answer is there (a model that thinks "
+                  "first forgets "
+                  "it later, which a session does not)");
+    size_t answer = text.find(answerWord, begin.size());
+    if (answer == std::string::npos || text.find_first_not_of(" \n", begin.size()) != answer)
+      throw Error("an answer does not stand where the model begins to write it");
+    before_ = text.substr(begin.size(), answer - begin.size());
+    return around(text.substr(answer + answerWord.size()), {{nextWord, Part::Kind::User}});
+  }
+
+  /// Which of the places are trimmed: each is looked at with white space around what is said there.
+  TurnText settled(const TurnText &turn, Talk (*talk)(const std::string &, const std::string &)) {
+    std::vector<Part> parts = turn.parts();
+    for (Part &part : parts) {
+      if (part.kind == Part::Kind::Text)
+        continue;
+      bool isUser = part.kind == Part::Kind::User;
+      std::string user = isUser ? " \n" + nextWord + "\n " : nextWord;
+      std::string system = isUser ? systemWord : " \n" + systemWord + "\n ";
+      std::string text = render(talk(user, system));
+      bool fits = false;
+      for (bool trimmed : {false, true}) {
+        part.trimmed = trimmed;
+        std::vector<TextRange> said;
+        fits = text.ends_with(TurnText::of(parts).fill(user, system, said));
+        if (fits)
+          break;
+      }
+      if (!fits)
+        throw Error("white space around a text that is said is changed");
+    }
+    return TurnText::of(std::move(parts));
+  }
+
+  std::string written(const ChatTexts &texts, const Talk &talk) const {
+    std::vector<TextRange> said;
+    const TurnText &begin = talk.system ? *texts.system : texts.first;
+    std::string text = begin.fill(talk.said[0], talk.system.value_or(""), said);
+    for (size_t i = 1; i + 1 < talk.said.size(); i += 2)
+      text += before_ + talk.said[i] + texts.next.fill(talk.said[i + 1], "", said);
+    return text;
+  }
+
+  void compare(const ChatTexts &texts, bool withSystem) {
+    static const std::vector<std::vector<std::string>> talks = {
+        {"Hello"},
+        {"Who are you?", "A model.", "Since when?"},
+        {"a {{ b }} {% if %} {# c #} <b>\"q\"'s\\ \n\n\té", "Yes.\n\n- one\n- two {c}\n\n```\nx\n```", "漢字 🙂"},
+        {"1", "2", "3", "4", "5", "6", "7"},
+        {"\n x", "y", " z\n", "w", "\tv "},
+    };
+    for (const std::vector<std::string> &said : talks)
+      for (const char *system : {"Be brief.", "You are {role}.\n\n1. Answer \"so\".\n2. <Stop>", " \n Say no.\n"}) {
+        Talk talk{std::nullopt, said};
+        if (withSystem)
+          talk.system = system;
+        if (render(talk) != written(texts, talk))
+          throw Error("a conversation of " + std::to_string(said.size()) +
+                      " texts is written otherwise than turn by turn");
+      }
+  }
+
+  jinja::Template template_;
+  std::map<std::string, jinja::Value, std::less<>> variables_;
+  std::string before_; ///< white space that stands before an answer
+};
+
+/// As Kiln writes a text.
+std::string quoted(const std::string &text) {
+  std::string result = "\"";
+  for (char c : text) {
+    if ((static_cast<unsigned char>(c) < ' ' && c != '\n' && c != '\t') || c == 0x7f)
+      throw Error("its turns have a control character");
+    if (c == '\n' || c == '\t')
+      result += c == '\n' ? "\\n" : "\\t";
+    else
+      result += (c == '"' || c == '\\' ? "\\" : "") + std::string(1, c);
+  }
+  return result + '"';
+}
+
+} // namespace
+
+std::optional<ChatTexts> turnsOf(const ChatTemplate &chat, std::string &why, std::vector<std::string> &notes) {
+  try {
+    return Turns(chat).run(notes);
+  } catch (const Error &error) {
+    why = error.what();
+    return std::nullopt;
+  }
+}
+
+std::string withChat(std::string text, const std::string &model, const ChatTemplate &chat,
+                     std::vector<std::string> &notes) {
+  std::string head = "\ngenerate " + model + ":\n";
+  size_t begin = text.find(head);
+  if (chat.text.empty() || begin == std::string::npos)
+    return text;
+  std::string why;
+  std::vector<std::string> own;
+  std::optional<ChatTexts> texts = turnsOf(chat, why, own);
+  try {
+    std::string block;
+    if (texts) {
+      block = "    chat:\n        first  = " + quoted(texts->first.str()) +
+              "\n        next   = " + quoted(texts->next.str()) + "\n";
+      if (texts->system)
+        block += "        system = " + quoted(texts->system->str()) + "\n";
+    }
+    size_t end = begin + head.size();
+    while (text.compare(end, 4, "    ") == 0)
+      end = text.find('\n', end) + 1;
+    text.insert(end, block);
+  } catch (const Error &error) {
+    texts.reset();
+    why = error.what();
+  }
+  if (!texts)
+    own = {"the program will not chat: its chat template is not one of turns that follow each other: " + why};
+  notes.insert(notes.end(), own.begin(), own.end());
+  return text;
+}
+
+} // namespace kiln::huggingface

@@ -1,0 +1,181 @@
+// PROGRAM chat
+#include "runtime/cli/Drawn.h"
+#include "runtime/cli/Output.h"
+#include "runtime/files/File.h"
+#include "runtime/generate/Generator.h"
+#include "runtime/support/Error.h"
+#include "runtime/text/Turns.h"
+
+#include <cerrno>
+#include <csignal>
+#include <unistd.h>
+
+namespace kiln {
+
+namespace {
+
+constexpr size_t maxTurn = size_t{1} << 20;
+
+/// The first one ends the answer, or the wait for a turn; another one the program.
+extern "C" void onChatInterrupt(int signal) {
+  if (interrupted) {
+    std::signal(signal, SIG_DFL);
+    std::raise(signal);
+  }
+  interrupted = true;
+}
+
+ChatTexts chatTexts(const Manifest &manifest) {
+  const Json &chat = manifest.generate.at("chat");
+  std::string why;
+  const Json *system = chat.find("system");
+  std::optional<ChatTexts> texts =
+      ChatTexts::of(chat.at("first").string(), chat.at("next").string(), system ? &system->string() : nullptr, why);
+  if (!texts)
+    throw Error(why);
+  return std::move(*texts);
+}
+
+/// An answer may be as long as the context has room, where the recipe says nothing else and there is a context.
+int64_t mostTokens(const Json &recipe) {
+  int64_t tokens = DrawSpec::parse(recipe.find("draw")).tokens;
+  return tokens > 0 ? tokens : recipe.integerOr("capacity", 0) > 0 ? INT32_MAX : 200;
+}
+
+/// Turns between a user and the model, over one session.
+class Conversation {
+public:
+  Conversation(const Options &options, Common &common, Program &program)
+      : texts_(chatTexts(program.manifest())), json_(common.json, common.jsonPath),
+        draw_(drawSpec(options, program.manifest().generate)),
+        words_(options, common, program.manifest(), sourceOf(program.manifest())),
+        generator_(program, draw_, common.seed, words_.answer() ? words_.answer()->size() : 0),
+        system_(options.text("system")), hasSystem_(options.has("system")),
+        limit_(options.integer("tokens", mostTokens(program.manifest().generate), 1, INT32_MAX)) {
+    if (!words_.prompt() || words_.prompt() != words_.answer())
+      fail("this program has no tokenizer or vocabulary to chat in: build it from a folder with a tokenizer.json, or "
+           "with a recipe whose data has words");
+    if (draw_.kind == DrawSpec::Kind::Beam)
+      throw UsageError("a chat is drawn token by token, not by a search: --greedy or --temperature say how");
+    if (hasSystem_ && !texts_.system)
+      fail("--system: this model's turns have no place for a system text (`system` of its `chat` block)");
+    addEnd();
+  }
+
+  bool ownsStandardOutput() const { return json_.ownsStandardOutput(); }
+
+  /// Reads a turn and writes the answer, as it is drawn.
+  void say(const std::string &user) {
+    const TurnText &turn = number_ > 0 ? texts_.next : hasSystem_ ? *texts_.system : texts_.first;
+    std::vector<TextRange> said;
+    std::string text = turn.fill(user, system_, said);
+    std::vector<int32_t> read = words_.prompt()->encodeTurn(text, said, "the turn");
+    noteUnknown(words_.prompt(), user);
+    Written written(words_.answer(), draw_.stops, true);
+    bool full = false;
+    std::vector<int32_t> drawn = generator_.answer(
+        read, limit_, number_++,
+        [&](int32_t token, double) {
+          bool goesOn = written.add(token);
+          print(written.take());
+          return goesOn && !interrupted;
+        },
+        full);
+    print(written.take(true) + "\n");
+    if (full)
+      std::fprintf(stderr, "note: the context is full: the answer ends here, and so does the conversation\n");
+    if (json_)
+      json_.line(JsonLine()
+                     .add("prompt", user)
+                     .add("text", written.text())
+                     .addRaw("read", listOf(read))
+                     .addRaw("tokens", listOf(drawn))
+                     .str());
+  }
+
+private:
+  /// The token that the next turn begins with closes an answer: the model writes it itself.
+  void addEnd() {
+    std::vector<TextRange> said;
+    std::vector<int32_t> next = words_.prompt()->encodeTurn(texts_.next.fill("", "", said), {}, "the turn");
+    const Tokenizer *tokenizer = words_.prompt()->tokenizer();
+    if (tokenizer && !next.empty() && tokenizer->isSpecial(next[0]))
+      draw_.until.push_back(next[0]);
+  }
+
+  void print(const std::string &text) {
+    if (ownsStandardOutput())
+      return;
+    std::fputs(text.c_str(), stdout);
+    std::fflush(stdout);
+  }
+
+  ChatTexts texts_;
+  JsonOutput json_;
+  DrawSpec draw_;
+  Words words_;
+  Generator generator_;
+  std::string system_;
+  bool hasSystem_;
+  int64_t limit_;
+  uint32_t number_ = 0;
+};
+
+/// The next line of standard input, without its end; false where there is none, or an interrupt came.
+bool readTurn(std::string &line) {
+  line.clear();
+  char c;
+  while (!interrupted) {
+    ssize_t got = ::read(STDIN_FILENO, &c, 1);
+    if (got < 0 && errno == EINTR)
+      continue;
+    if (got < 0)
+      fail("cannot read standard input: %s", describeErrno(errno).c_str());
+    if (got == 0)
+      return !line.empty();
+    if (c == '\n')
+      return true;
+    if (line.size() == maxTurn)
+      fail("a turn is a line of up to 1 MiB; this one is longer");
+    line += c;
+  }
+  return false;
+}
+
+} // namespace
+
+/// What `chat` runs in a program whose model has turns: its image asks for it.
+extern "C" int kiln_chat_command(const Options &options, Common &common) {
+  std::unique_ptr<Program> program = startProgram(options, common);
+  Conversation conversation(options, common, *program);
+  struct sigaction action = {};
+  action.sa_handler = onChatInterrupt; // without SA_RESTART: a wait for a turn ends
+  sigaction(SIGINT, &action, nullptr);
+  if (options.has("prompt")) {
+    conversation.say(options.text("prompt"));
+    return interrupted ? 130 : 0;
+  }
+  bool terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && !conversation.ownsStandardOutput();
+  std::string line;
+  while (true) {
+    if (terminal) {
+      std::fputs("> ", stdout);
+      std::fflush(stdout);
+    }
+    if (!readTurn(line))
+      break;
+    if (line.ends_with('\r'))
+      line.pop_back();
+    if (trimmed(line).empty())
+      continue;
+    conversation.say(line);
+    if (interrupted && !terminal)
+      break;
+    interrupted = false;
+  }
+  if (terminal)
+    std::fputs("\n", stdout);
+  return interrupted ? 130 : 0;
+}
+
+} // namespace kiln

@@ -1,0 +1,54 @@
+// A conversation as a model reads it: the texts between its answers.
+#pragma once
+
+#include "runtime/text/Tokenizer.h"
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace kiln {
+
+/// What a model reads up to its next answer, with places for what is said: "{user}" and "{system}", or "{user|trim}",
+/// without the white space around it. "{{" and "}}" are braces.
+class TurnText {
+public:
+  struct Part {
+    enum class Kind : uint8_t { Text, User, System } kind;
+    bool trimmed;
+    std::string text; ///< of a Text
+  };
+
+  /// Null for what is no such text; `why` then says what is wrong with it.
+  static std::optional<TurnText> parse(std::string_view text, std::string &why);
+  static TurnText of(std::vector<Part> parts);
+
+  const std::vector<Part> &parts() const { return parts_; }
+  /// How many places there are of a kind.
+  size_t count(Part::Kind kind) const;
+  /// The text. `said`: which bytes of it are the user's or the system text's.
+  std::string fill(std::string_view user, std::string_view system, std::vector<TextRange> &said) const;
+  /// As parse() reads it.
+  std::string str() const;
+
+private:
+  std::vector<Part> parts_;
+};
+
+/// What stands before the first answer, before each further one (from the end of the one before), and before the first
+/// where there is a system text.
+struct ChatTexts {
+  TurnText first, next;
+  std::optional<TurnText> system;
+
+  /// Null where one is no such text, or has places that it must not have; `why` then says what is wrong. `system`: null
+  /// for none.
+  static std::optional<ChatTexts> of(const std::string &first, const std::string &next, const std::string *system,
+                                     std::string &why);
+};
+
+/// Without white space around it.
+std::string_view trimmed(std::string_view text);
+
+} // namespace kiln

@@ -1,0 +1,142 @@
+// Conversations with programs: what transformers reads and answers (make_chat.py), pipes, and what goes wrong.
+#include "tests/e2e/Command.h"
+
+#include "gmock/gmock.h"
+
+#include <filesystem>
+#include <fstream>
+
+namespace kiln::test {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+std::string modelFolder() { return sourceFolder() + "/tests/fixtures/chat/llama"; }
+
+class Chat : public ::testing::Test {
+protected:
+  static void SetUpTestSuite() {
+    program_ = freshFolder("chat") + "/program";
+    Outcome built = run({kilnProgram(), "build", modelFolder(), "-o", program_});
+    ASSERT_EQ(built.code, 0) << built.err;
+    EXPECT_EQ(built.err, "");
+  }
+
+  /// `given` on standard input, as printf writes it.
+  static Outcome chat(const std::string &given, const std::string &options, const std::string &program = program_) {
+    return run({"/bin/sh", "-c", "printf '" + given + "' | " + program + " chat " + options});
+  }
+
+  static std::string program_;
+};
+std::string Chat::program_;
+
+// Three turns over one cache: each reads its own tokens alone, and answers as a model that reads all of them.
+TEST_F(Chat, AnswersAsTransformersDoes) {
+  nlohmann::json expected = nlohmann::json::parse(bytes(modelFolder() + "/expected.json"));
+  std::string given;
+  for (const auto &turn : expected["turns"])
+    given += turn["prompt"].get<std::string>() + "\\n";
+  Outcome outcome = chat(given, "--tokens 6 --json --system '" + expected["system"].get<std::string>() + "'");
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  std::vector<nlohmann::json> lines = jsonLines(outcome.out);
+  ASSERT_EQ(lines.size(), expected["turns"].size());
+  for (size_t i = 0; i < lines.size(); ++i)
+    for (const char *key : {"prompt", "read", "tokens"})
+      EXPECT_EQ(lines[i][key], expected["turns"][i][key]) << i << " " << key;
+}
+
+TEST_F(Chat, WorksInPipes) {
+  Outcome both = chat("To be\\n\\n  \\r\\nor not", "--tokens 4"), one = chat("", "--tokens 4 --prompt 'To be'");
+  ASSERT_EQ(both.code, 0) << both.err;
+  ASSERT_EQ(one.code, 0) << one.err;
+  EXPECT_THAT(both.out, StartsWith(one.out));
+  EXPECT_EQ(std::count(both.out.begin(), both.out.end(), '\n'), 2);
+  EXPECT_EQ(chat("", "").out, "");
+  // Draws are a function of the seed and the turn.
+  Outcome drawn = chat("a\\nb\\n", "--tokens 5 --temperature 1 --seed 3"),
+          again = chat("a\\nb\\n", "--tokens 5 --temperature 1 --seed 3");
+  EXPECT_EQ(drawn.out, again.out);
+}
+
+TEST_F(Chat, AnInterruptEndsIt) {
+  Outcome outcome = run({"/bin/sh", "-c", "sleep 2 | timeout --preserve-status -s INT 1 " + program_ + " chat"});
+  EXPECT_EQ(outcome.code, 130) << outcome.err;
+}
+
+TEST_F(Chat, SaysWhenTheContextIsFull) {
+  std::string given;
+  for (int i = 0; i < 12; ++i)
+    given += "Whether it is nobler\\n";
+  Outcome outcome = chat(given, "--tokens 2");
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("this turn 31 more, and the context is of 192: begin another one"));
+  Outcome ended = chat("To be\\n", "");
+  EXPECT_EQ(ended.code, 0);
+  EXPECT_THAT(ended.err, HasSubstr("the context is full: the answer ends here"));
+}
+
+TEST_F(Chat, RefusesWhatItCannotRead) {
+  EXPECT_THAT(chat("\\377\\n", "--tokens 2").err, HasSubstr("UTF-8"));
+  EXPECT_EQ(chat("\\377\\n", "--tokens 2").code, 1);
+  EXPECT_EQ(run({program_, "chat", "--beam", "3"}).code, 2);
+  std::string plain = sourceFolder() + "/tests/fixtures/huggingface/llama_text";
+  std::string program = freshFolder("chat-none") + "/program";
+  ASSERT_EQ(run({kilnProgram(), "build", plain, "-o", program}).code, 0);
+  EXPECT_THAT(chat("a\\n", "", program).err, HasSubstr("has no `chat` block"));
+}
+
+// A template that turns do not follow: the build says so, and all else of the program is there.
+TEST_F(Chat, ATemplateOfAnotherKindIsToldAtTheBuild) {
+  std::string folder = freshFolder("chat-other"), model = folder + "/model";
+  std::filesystem::copy(modelFolder(), model);
+  auto build = [&](const std::string &text) {
+    std::ofstream(model + "/chat_template.jinja") << text;
+    return run({kilnProgram(), "build", model, "-o", folder + "/program"});
+  };
+  std::string loop = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}";
+  Outcome damaged = build("{% for m in messages %}");
+  EXPECT_EQ(damaged.code, 0);
+  EXPECT_THAT(damaged.err, HasSubstr("the program will not chat"));
+  EXPECT_THAT(damaged.err, HasSubstr("line 1: '{% endfor %}' is expected"));
+  Outcome endless = build("{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}");
+  EXPECT_EQ(endless.code, 0);
+  EXPECT_THAT(endless.err, HasSubstr("it takes too long"));
+  Outcome noSystem = build("{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}" + loop +
+                           "<assistant>");
+  EXPECT_EQ(noSystem.code, 0);
+  EXPECT_THAT(noSystem.err, HasSubstr("takes no system text"));
+  Outcome asked = chat("a\\n", "--system b", folder + "/program");
+  EXPECT_EQ(asked.code, 1);
+  EXPECT_THAT(asked.err, HasSubstr("no place for a system text"));
+}
+
+// What `import` writes is a text that can be built, and one by hand is as good.
+TEST_F(Chat, StandsInTheModelsText) {
+  std::string folder = freshFolder("chat-text"), text = folder + "/model.kiln";
+  ASSERT_EQ(run({kilnProgram(), "import", modelFolder(), "-o", text}).code, 0);
+  EXPECT_THAT(bytes(text), HasSubstr("    chat:\n        first  = \"<|im_start|>user\\n{user}<|im_end|>\\n"));
+  EXPECT_EQ(run({kilnProgram(), "check", text}).code, 0);
+  std::ofstream(folder + "/hand.kiln") << "model M(width=8):\n    embed = Embedding(12, width)\n"
+                                          "    out   = Linear(width, 12)\n\n"
+                                          "    def forward(ids: i32[B, T <= 24]) -> f32[B, T, 12]:\n"
+                                          "        return out(embed(ids))\n\n"
+                                          "train M:\n    data = text(\"t.txt\", context=4, batch=2)\n"
+                                          "    loss = cross_entropy(forward(data.ids), data.next)\n"
+                                          "    optimizer = SGD(lr=0.1)\n    steps = 1\n\n"
+                                          "generate M:\n    draw = greedy()\n    chat:\n"
+                                          "        first = \"a{user}b\"\n        next  = \"c{user}b\"\n";
+  std::ofstream(folder + "/t.txt") << "abcdefghijkl\nabcdefghijkl";
+  Outcome hand = run({"/bin/sh", "-c",
+                      "cd " + folder + " && " + kilnProgram() +
+                          " build hand.kiln -o hand && printf 'd\\ne\\n' | ./hand " + "chat --tokens 3 --json"});
+  ASSERT_EQ(hand.code, 0) << hand.err;
+  std::vector<nlohmann::json> lines = jsonLines(hand.out);
+  ASSERT_EQ(lines.size(), 2u);
+  EXPECT_EQ(lines[0]["read"].size(), 3u);
+  EXPECT_EQ(lines[1]["read"].size(), 3u);
+}
+
+} // namespace
+} // namespace kiln::test
