@@ -61,9 +61,13 @@ void findComposites(std::vector<Line> &lines, const std::string &result,
       continue;
     }
     std::string text = line.expression;
-    for (const auto &[name, expression] : whole)
-      if (uses[name] == 1)
-        text = withInserted(text, name, expression, kLongest);
+    std::set<std::string> parts;
+    eachName(line.expression, [&](const std::string &name, size_t) {
+      if (whole.contains(name) && uses[name] == 1)
+        parts.insert(name);
+    });
+    for (const std::string &name : parts)
+      text = withInserted(text, name, whole[name], kLongest);
     std::string found = layerNorm(text, whole, rank);
     for (const Pattern &pattern : patterns())
       if (found.empty() && text.find(pattern.word) != std::string::npos && std::regex_match(text, pattern.text))

@@ -125,8 +125,9 @@ bool Folder::pays() const {
   size_t lines = (candidate_.instances[0].size() + 1) / 2;
   size_t before = count * (lines + parameters);
   size_t after = lines + parameters + 6 + (pattern_.isLoop ? 2 : count);
-  return (count >= 3 || lines >= 12) && before >= after + 4 && others <= 12 && pattern_.returned.size() <= 8 &&
-         !pattern_.returned.empty();
+  bool isBlock = candidate_.instances[0].size() >= 4;
+  return isBlock && (count >= 3 || lines >= 12) && before >= after + 4 && others <= 12 &&
+         pattern_.returned.size() <= 8 && !pattern_.returned.empty();
 }
 
 //===-- What the model has in their place ------------------------------------------------------------------------===//
@@ -181,7 +182,7 @@ void Folder::writeLoop(std::vector<Line> &out) {
   arguments.insert(arguments.end(), lengths_.begin(), lengths_.end());
   std::string variable = program_.modules[program_.instances.back().module].name;
   std::transform(variable.begin(), variable.end(), variable.begin(), [](unsigned char c) { return std::tolower(c); });
-  variable = fresh(variable);
+  variable = fresh(around_.names.contains(variable) ? "block" : variable);
   std::vector<std::string> nodes = {program_.lines[candidate_.instances[0][0]].nodes.front(),
                                     program_.lines[candidate_.instances[last].back()].nodes.back()};
   std::vector<std::string> list(paths_[0].begin(), paths_[0].end() - 1);

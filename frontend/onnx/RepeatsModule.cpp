@@ -238,13 +238,14 @@ void Folder::writeSignature(Module &module) {
     module.returns.clear();
 }
 
-/// "layers": "Layer"; short words are no names.
+/// "layers" and "layer1": "Layer"; short words are no names.
 static std::string moduleWish(const std::vector<std::string> &path) {
   std::string word;
   for (const std::string &part : path)
     if (part.find_first_not_of("0123456789") != std::string::npos)
       word = part;
   word = withoutNumber(word);
+  word.resize(word.find_last_not_of("0123456789") + 1);
   if (word.size() > 3 && word.ends_with("s") && !word.ends_with("ss"))
     word.pop_back();
   std::string out;
