@@ -138,7 +138,7 @@ static bool bindsTighter(const std::string &text, size_t begin, size_t end, cons
     return false;
   if (!ends && (right = bindingOf(std::string_view(text).substr(end, 3))) == 0)
     return false;
-  return binding > left && binding >= right;
+  return binding > left && (binding > right || right == 1); // (a * b) @ c keeps its brackets for who reads it
 }
 
 std::string withInserted(const std::string &text, const std::string &name, const std::string &inner, size_t longest,

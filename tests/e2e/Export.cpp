@@ -66,9 +66,9 @@ protected:
   Words options_;
 };
 
-/// The inputs that an imported text's forward takes: "    def forward(ids: i32[B, T], mask: bool[B, T]):".
+/// The inputs that an imported model's forward takes: "    def forward(ids: i32[B, T], mask: bool[B, T]):".
 Words inputsOf(const std::string &text) {
-  size_t at = text.find("def forward(") + 12;
+  size_t at = text.rfind("def forward(") + 12; // modules have theirs before
   std::string line = text.substr(at, text.find("):", at) - at);
   Words out;
   for (size_t colon; (colon = line.find(": ")) != std::string::npos;) {
