@@ -19,6 +19,7 @@ struct Pattern {
   std::vector<std::vector<std::string>> results; ///< of each instance, by number
   std::vector<size_t> returned;                  ///< results that something outside reads, by number
   bool isLoop = true;
+  bool isOne = false; ///< the weights are the same for all: one instance, called so many times
 };
 
 /// Looks at one candidate, and writes it as a module.
@@ -43,6 +44,7 @@ private:
   bool pays() const;
   size_t resultNumber(size_t instance, const std::string &name) const;
   void findPaths();
+  void findOnePath();
   bool losesNames() const;
   void nameParameters(Module &module);
   std::string memberWish(const Pattern::Operand &operand) const;
@@ -53,7 +55,6 @@ private:
   void writeLoop(std::vector<Line> &out);
   void writeCalls(std::vector<Line> &out, size_t instance);
   void replaceLines();
-  std::string argumentName(const std::string &name) const;
 
   Program &program_;
   const Surroundings &around_;

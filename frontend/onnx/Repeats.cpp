@@ -86,6 +86,11 @@ bool Folder::classify() {
         if (!found->second.isParameter)
           return false;
   readOutside();
+  // Weights that only these read: theirs.
+  if (parameters.empty())
+    for (auto &[name, operand] : pattern_.operands)
+      if (declared_.contains(name) && !outside_.contains(name))
+        pattern_.isOne = operand.isParameter = true;
   return true;
 }
 
@@ -123,7 +128,7 @@ bool Folder::pays() const {
   for (const auto &[name, operand] : pattern_.operands)
     (operand.isParameter ? parameters : others)++;
   size_t lines = (candidate_.instances[0].size() + 1) / 2;
-  size_t before = count * (lines + parameters);
+  size_t before = pattern_.isOne ? count * lines + parameters : count * (lines + parameters);
   size_t after = lines + parameters + 6 + (pattern_.isLoop ? 2 : count);
   bool isBlock = candidate_.instances[0].size() >= 4;
   return isBlock && (count >= 3 || lines >= 12) && before >= after + 4 && others <= 12 &&
@@ -180,18 +185,22 @@ void Folder::writeLoop(std::vector<Line> &out) {
   for (const std::string &name : arguments_)
     arguments.push_back(names.contains(name) ? names[name] : name);
   arguments.insert(arguments.end(), lengths_.begin(), lengths_.end());
-  std::string variable = program_.modules[program_.instances.back().module].name;
-  std::transform(variable.begin(), variable.end(), variable.begin(), [](unsigned char c) { return std::tolower(c); });
-  variable = fresh(around_.names.contains(variable) ? "block" : variable);
+  std::string called, header;
+  if (pattern_.isOne) {
+    called = accessText(paths_[0]);
+    header = "for _ in range(" + std::to_string(last + 1) + "):";
+  } else {
+    called = program_.modules[program_.instances.back().module].name;
+    std::transform(called.begin(), called.end(), called.begin(), [](unsigned char c) { return std::tolower(c); });
+    called = fresh(around_.names.contains(called) ? "block" : called);
+    std::vector<std::string> list(paths_[0].begin(), paths_[0].end() - 1);
+    header = "for " + called + " in " + accessText(list) + "[" + paths_[0].back() + ":" +
+             std::to_string(std::stoll(paths_[last].back()) + 1) + "]:";
+  }
   std::vector<std::string> nodes = {program_.lines[candidate_.instances[0][0]].nodes.front(),
                                     program_.lines[candidate_.instances[last].back()].nodes.back()};
-  std::vector<std::string> list(paths_[0].begin(), paths_[0].end() - 1);
-  out.push_back({{},
-                 "for " + variable + " in " + accessText(list) + "[" + paths_[0].back() + ":" +
-                     std::to_string(std::stoll(paths_[last].back()) + 1) + "]:",
-                 0,
-                 true});
-  out.push_back({results, variable + "(" + listed(arguments) + ")", 1, true, false, nodes});
+  out.push_back({{}, header, 0, true});
+  out.push_back({results, called + "(" + listed(arguments) + ")", 1, true, false, nodes});
 }
 
 /// `y = encoder.layer[3](x, mask)`
@@ -205,7 +214,8 @@ void Folder::writeCalls(std::vector<Line> &out, size_t instance) {
   const std::vector<size_t> &lines = candidate_.instances[instance];
   std::vector<std::string> nodes = {program_.lines[lines.front()].nodes.front(),
                                     program_.lines[lines.back()].nodes.back()};
-  out.push_back({results, accessText(paths_[instance]) + "(" + listed(arguments) + ")", 0, true, false, nodes});
+  out.push_back({results, accessText(paths_[pattern_.isOne ? 0 : instance]) + "(" + listed(arguments) + ")", 0, true,
+                 false, nodes});
 }
 
 void Folder::replaceLines() {

@@ -26,7 +26,32 @@ bool Folder::losesNames() const {
   return false;
 }
 
+/// The path in front of all names of an instance's parameters; a name of ours where there is none.
+void Folder::findOnePath() {
+  std::vector<std::string> path;
+  bool isFirst = true;
+  for (const auto &[name, operand] : pattern_.operands) {
+    if (!operand.isParameter || isExporters(declared_.at(name)->stored))
+      continue;
+    std::vector<std::string> parts = partsOf(declared_.at(name)->stored);
+    parts.pop_back();
+    path = isFirst ? parts : path;
+    isFirst = false;
+    path.resize(
+        static_cast<size_t>(std::mismatch(path.begin(), path.end(), parts.begin(), parts.end()).first - path.begin()));
+  }
+  paths_ = {path};
+  if (path.empty() || !arePaths(paths_, program_, around_.names)) {
+    std::string ours = "layer";
+    for (int i = 2; around_.names.contains(ours); ++i)
+      ours = "layer_" + std::to_string(i);
+    paths_ = {{ours}};
+  }
+}
+
 void Folder::findPaths() {
+  if (pattern_.isOne)
+    return findOnePath();
   std::vector<std::vector<std::string>> stored, scopes;
   for (const std::string &name : pattern_.order)
     if (const Pattern::Operand &operand = pattern_.operands.at(name); operand.isParameter) {
@@ -136,8 +161,8 @@ void Folder::nameParameters(Module &module) {
       member.stored = wish + "_" + std::to_string(i);
     taken.insert(member.stored);
     member.weights.clear();
-    for (const std::string &one : operand.names)
-      member.weights.push_back(declared_.at(one)->weights[0]);
+    for (size_t k = 0; k < paths_.size(); ++k)
+      member.weights.push_back(declared_.at(operand.names[k])->weights[0]);
     module.parameters.push_back(std::move(member));
   }
   for (size_t parts = 1; parts <= 4; ++parts)

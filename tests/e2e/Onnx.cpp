@@ -218,7 +218,7 @@ TEST_P(RepeatedModels, GiveTheSameBitsAsWrittenOut) {
 
 INSTANTIATE_TEST_SUITE_P(All, RepeatedModels,
                          testing::Values("pytorch_deep_bert", "torchscript_deep_bert", "pytorch_blocks",
-                                         "torchscript_blocks", "pytorch_bert", "pytorch_encoder"),
+                                         "torchscript_blocks", "pytorch_bert"),
                          [](const auto &info) { return std::string(info.param); });
 
 /// A BERT of twelve layers comes out as one would write it: a module for a layer, a loop over the list of them. Its

@@ -262,6 +262,30 @@ TEST(OnnxRepeats, MadeUpNamesAreCalledAfterTheirUse) {
   EXPECT_TRUE(namesOf(imported).contains("net.blocks.3.bias"));
 }
 
+/// One block that is called several times is one instance.
+TEST(OnnxRepeats, TheSameWeightsAreOneInstance) {
+  Net net;
+  std::string x = "x";
+  for (size_t k = 0; k < 4; ++k) {
+    std::string number = std::to_string(k);
+    net.add("MatMul", {x, net.weight("net.block.up.weight", {4, 4})}, "a" + number);
+    net.add("Add", {"a" + number, net.weight("net.block.up.bias", {4})}, "b" + number);
+    net.add("Tanh", {"b" + number}, "c" + number);
+    net.add("Abs", {"c" + number}, "d" + number);
+    net.add("Exp", {"d" + number}, "e" + number);
+    net.add("Sigmoid", {"e" + number}, "g" + number);
+    net.add("Add", {x, "g" + number}, "h" + number);
+    net.add("Mul", {"h" + number, "c" + number}, "f" + number);
+    x = "f" + number;
+  }
+  net.returns(x);
+  Imported imported = net.imported();
+  std::string text = checked(imported);
+  EXPECT_SAYS(text, "    up = Block()\n");
+  EXPECT_SAYS(text, "        for _ in range(4):\n            x_2 = net.block.up(x_2)\n        return x_2\n");
+  EXPECT_EQ(namesOf(imported), net.made);
+}
+
 /// What a node's name says of its module, and what its metadata say.
 TEST(OnnxRepeats, NodesKnowTheirModules) {
   auto scope = [](const std::string &name, const std::string &metadata) {
