@@ -26,11 +26,9 @@ struct Pattern {
 class Folder {
 public:
   Folder(Program &program, const Surroundings &around, const std::vector<Words> &words, Candidate candidate,
-         std::vector<TensorView> &weights)
-      : program_(program), around_(around), words_(words), candidate_(std::move(candidate)), weights_(weights) {
-    for (const Declared &declared : program.parameters)
-      declared_.emplace(declared.name, &declared);
-  }
+         const std::map<std::string, const Declared *> &declared, std::vector<TensorView> &weights)
+      : program_(program), around_(around), words_(words), candidate_(std::move(candidate)), declared_(declared),
+        weights_(weights) {}
 
   /// False where the instances are not alike, or it would not pay; nothing has changed then. `asNamed`: where the
   /// file's names say which list they are of, that has to be one.
@@ -60,8 +58,8 @@ private:
   const Surroundings &around_;
   const std::vector<Words> &words_;
   Candidate candidate_;
+  const std::map<std::string, const Declared *> &declared_; // the model's parameters, by their names
   std::vector<TensorView> &weights_;
-  std::map<std::string, const Declared *> declared_;
   Pattern pattern_;
   std::vector<Declared> parameters_; // of the module
   std::set<std::string> outside_;    // names that lines of no instance read

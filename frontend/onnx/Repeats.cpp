@@ -286,11 +286,14 @@ void foldRepeats(Program &program, const Surroundings &around, std::vector<Tenso
   constexpr int kMostModules = 32;
   for (int i = 0; i < kMostModules; ++i) {
     std::vector<Words> words = wordsOf(program, around);
+    std::map<std::string, const Declared *> declared;
+    for (const Declared &one : program.parameters)
+      declared.emplace(one.name, &one);
     bool folded = false;
     const std::vector<Candidate> candidates = candidatesOf(program, words);
     for (bool asNamed : {true, false})
       for (const Candidate &candidate : candidates)
-        folded = folded || Folder(program, around, words, candidate, weights).fold(asNamed);
+        folded = folded || Folder(program, around, words, candidate, declared, weights).fold(asNamed);
     if (!folded)
       return;
   }

@@ -95,6 +95,8 @@ public:
     for (const Declared &declared : program.parameters)
       if (declared.stored.find('.') != std::string::npos && !isExporters(declared.stored))
         stored_[declared.name] = declared.stored;
+    for (size_t at = 0; at < words.size(); ++at)
+      scopes_.push_back(partsOf(scopeOf(at)));
     eachName(program.result, [&](const std::string &name, size_t) { last_[name] = words.size(); });
   }
 
@@ -113,7 +115,8 @@ private:
   const Program &program_;
   const std::vector<Words> &words_;
   std::map<std::string, size_t> definition_, last_;
-  std::map<std::string, std::string> stored_; // parameters whose names are paths
+  std::map<std::string, std::string> stored_;    // parameters whose names are paths
+  std::vector<std::vector<std::string>> scopes_; // of each line, its parts
 };
 } // namespace
 
@@ -170,7 +173,7 @@ std::string Cutter::scopeOf(size_t line) const {
 Cutter::Differences Cutter::between(const std::vector<size_t> &first, const std::vector<size_t> &second) const {
   Differences out;
   for (size_t j = 0; j < first.size(); ++j) {
-    std::vector<std::string> a = partsOf(scopeOf(first[j])), b = partsOf(scopeOf(second[j]));
+    const std::vector<std::string> &a = scopes_[first[j]], &b = scopes_[second[j]];
     size_t same = 0;
     while (same < std::min(a.size(), b.size()) && a[same] == b[same])
       ++same;
