@@ -22,12 +22,12 @@ private:
   Value leftIn(Frame &frame, const std::string &path);
   const Stmt *derivedFrom();
   void takeOneToken();
+  bool extend(const Stmt &function);
   bool derive(const Stmt &function, bool isPrefill, Frame &frame, Entry &entry);
   mlir::Value derivedState(const std::string &name, mlir::RankedTensorType type, Range range);
   Range rangeOf(mlir::Location location) const;
   bool checkLogits(Frame &frame, Range range, bool required, Value &logits);
   Value firstTokens(bool hasLogits);
-  mlir::Attribute chat(const Value &prefillLogits);
   void finish(const Value &prefillLogits);
 
   Elaborator &e;
@@ -36,6 +36,7 @@ private:
   const Stmt *prefillSection = nullptr, *stepSection = nullptr, *chatSection = nullptr;
   std::map<std::string, const Stmt *, std::less<>> keys;
   std::shared_ptr<Entry> prefill, step;
+  std::shared_ptr<Entry> extension; // of a chat whose step is derived: a turn's tokens at once
   Frame prefillFrame;
   std::map<std::string, std::shared_ptr<Variable>, std::less<>> sessions; // values that flow from prefill to step
   std::map<std::string, std::shared_ptr<Variable>, std::less<>> derived;  // what a derived step keeps
@@ -412,6 +413,23 @@ bool GenerateBuilder::checkLogits(Frame &frame, Range range, bool required, Valu
   return false;
 }
 
+/// What the derived step computes before it is of one token: of all tokens of a further turn.
+bool GenerateBuilder::extend(const Stmt &function) {
+  extension = begin(false, nullptr);
+  extension->name = "generate.extend";
+  extension->func.setName(extension->name);
+  Frame frame;
+  frame.mode = Frame::Mode::Function;
+  frame.self = e.model();
+  frame.locals["position"] = {Value::tensorOf(extension->block->getArgument(1)), recipe.nameRange};
+  frame.dims["B"] = {Value::integerOf(Dim::symbol("B"), recipe.nameRange), recipe.nameRange};
+  Value logits;
+  if (!derive(function, false, frame, *extension) || !checkLogits(frame, recipe.nameRange, true, logits))
+    return false;
+  e.endEntry(*extension, {{logits, "output", "logits"}}, recipe.nameRange);
+  return true;
+}
+
 void GenerateBuilder::run() {
   read();
   size_t errorsBefore = e.diagnostics().size();
@@ -467,6 +485,10 @@ void GenerateBuilder::run() {
   e.endEntry(*step, {{logits, "output", "logits"}}, range);
   if (function)
     fixSymbol(step->func, "T", 1);
+  if (function && chatSection && !extend(*function)) {
+    e.entry_ = nullptr;
+    return;
+  }
   finish(prefillLogits);
 }
 
@@ -484,16 +506,6 @@ Value GenerateBuilder::firstTokens(bool hasLogits) {
             "`first` is what an answer begins with, i32[B, N], N tokens for each sequence; this is " + describe(value))
         .withHelp("call it something else where something else is meant");
   return Value::error();
-}
-
-/// The texts of a conversation's turns; null after an error.
-mlir::Attribute GenerateBuilder::chat(const Value &prefillLogits) {
-  if (!prefillLogits.isError() && prefill->inputNames == std::vector<std::string>{"prompt"})
-    return chatOf(e, *chatSection);
-  e.error(chatSection->range,
-          "a chat is of a model that goes on with its prompt: whose prefill reads nothing else, and "
-          "gives logits");
-  return {};
 }
 
 void GenerateBuilder::finish(const Value &prefillLogits) {
@@ -544,31 +556,23 @@ void GenerateBuilder::finish(const Value &prefillLogits) {
     e.error(draw != keys.end() ? draw->second->range : recipe.nameRange,
             "the prefill gives no logits, so the first token has to be named")
         .withHelp("write draw = greedy(from=START), for example");
-  if (mlir::Attribute turns = chatSection ? chat(prefillLogits) : mlir::Attribute())
+  bool goesOn = !prefillLogits.isError() && prefill->inputNames == std::vector<std::string>{"prompt"};
+  if (mlir::Attribute turns = chatSection ? chatOf(e, *chatSection, goesOn) : mlir::Attribute())
     attributes.push_back(b.getNamedAttr("chat", turns));
+  if (extension)
+    attributes.push_back(b.getNamedAttr("extend", b.getStringAttr(extension->name)));
   if (auto bound = prefill->bounds.find("T");
       bound != prefill->bounds.end() && llvm::is_contained(prefill->inputNames, "prompt"))
     attributes.push_back(b.getNamedAttr("capacity", b.getI64IntegerAttr(bound->second.value)));
-  std::vector<std::string> sources;
-  if (auto data = llvm::dyn_cast_or_null<mlir::ArrayAttr>((*e.module_)->getAttr("kiln.data")))
-    for (auto source : data.getAsRange<mlir::DictionaryAttr>())
-      sources.push_back(source.getAs<mlir::StringAttr>("name").str());
-  if (keys.contains("data")) {
-    const Expr &expr = *keys["data"]->value;
-    if (expr.kind != ExprKind::Name) {
-      e.error(expr.range, "'data' names a data source of the recipe");
-    } else if (std::find(sources.begin(), sources.end(), expr.text) == sources.end() && e.diagnostics().size() == 0) {
-      std::string near = nearest(expr.text, sources);
-      e.error(expr.range, "the recipe has no data source '" + expr.text + "'")
-          .withHelp(near.empty() ? "" : "did you mean '" + near + "'?");
-    }
-    sources = {expr.text};
-  }
-  if (!sources.empty())
-    attributes.push_back(b.getNamedAttr("data", b.getStringAttr(sources.front())));
+  if (std::string name =
+          wordsOf(e, (*e.module_)->getAttr("kiln.data"), keys.contains("data") ? keys["data"]->value.get() : nullptr);
+      !name.empty())
+    attributes.push_back(b.getNamedAttr("data", b.getStringAttr(name)));
   (*e.module_)->setAttr("kiln.generate", b.getDictionaryAttr(attributes));
   // One sequence is drawn at a time, or the beams of one.
-  for (const std::shared_ptr<Entry> &entry : {prefill, step}) {
+  for (const std::shared_ptr<Entry> &entry : {prefill, step, extension}) {
+    if (!entry)
+      continue;
     if (!e.options_.bounds.contains("B"))
       entry->bounds["B"] = {beams, recipe.nameRange, false};
     e.entries_.push_back(entry);

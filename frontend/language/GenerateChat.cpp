@@ -5,7 +5,12 @@
 
 namespace kiln::language {
 
-mlir::Attribute chatOf(Elaborator &e, const Stmt &section) {
+mlir::Attribute chatOf(Elaborator &e, const Stmt &section, bool goesOn) {
+  if (!goesOn) {
+    e.error(section.range, "a chat is of a model that goes on with its prompt: whose prefill reads nothing else, and "
+                           "gives logits");
+    return {};
+  }
   static const std::vector<std::string> known = {"first", "next", "system"};
   std::map<std::string, std::string> texts;
   Frame frame;

@@ -1,4 +1,4 @@
-// The settings of greedy, sample and beam against what a program takes.
+// What is drawn by: the settings of greedy, sample and beam, against what a program takes, and whose words they are.
 #include "frontend/language/Recipe.h"
 
 #include <algorithm>
@@ -47,6 +47,25 @@ void checkDraw(Elaborator &e, const Record &record, size_t i) {
     expect(whole && *whole >= 1 && *whole <= INT32_MAX, "a whole number from 1 to 2147483647");
   else if (!value.isNone() || name == "top_k") // from, tokens
     expect(whole && *whole >= 0 && *whole <= INT32_MAX, "a whole number from 0 to 2147483647");
+}
+
+std::string wordsOf(Elaborator &e, mlir::Attribute data, const Expr *named) {
+  std::vector<std::string> sources;
+  if (auto list = llvm::dyn_cast_or_null<mlir::ArrayAttr>(data))
+    for (auto source : list.getAsRange<mlir::DictionaryAttr>())
+      sources.push_back(source.getAs<mlir::StringAttr>("name").str());
+  if (named) {
+    const Expr &expr = *named;
+    if (expr.kind != ExprKind::Name) {
+      e.error(expr.range, "'data' names a data source of the recipe");
+    } else if (std::find(sources.begin(), sources.end(), expr.text) == sources.end() && e.diagnostics().size() == 0) {
+      std::string near = nearest(expr.text, sources);
+      e.error(expr.range, "the recipe has no data source '" + expr.text + "'")
+          .withHelp(near.empty() ? "" : "did you mean '" + near + "'?");
+    }
+    return expr.text;
+  }
+  return sources.empty() ? "" : sources.front();
 }
 
 } // namespace kiln::language

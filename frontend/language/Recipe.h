@@ -42,7 +42,11 @@ void buildTraining(Elaborator &e, const std::vector<const Stmt *> &recipes);
 void buildGeneration(Elaborator &e, const Stmt &recipe);
 /// A setting (by its number) of greedy, sample or beam: an error where no program takes it.
 void checkDraw(Elaborator &e, const Record &record, size_t i);
+/// The data whose vocabulary reads prompts and writes answers: of the module's (`data`) the one that a generate block
+/// names, else the first; empty for none.
+std::string wordsOf(Elaborator &e, mlir::Attribute data, const Expr *named);
 /// What the turns of a conversation are written in, of a chat block: first, next, system; null after an error.
-mlir::Attribute chatOf(Elaborator &e, const Stmt &section);
+/// `goesOn`: does the model go on with its prompt, and reads nothing else?
+mlir::Attribute chatOf(Elaborator &e, const Stmt &section, bool goesOn);
 
 } // namespace kiln::language

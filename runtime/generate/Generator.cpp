@@ -32,6 +32,8 @@ Generator::Generator(Program &program, const DrawSpec &draw, uint32_t seed, size
            recipe.at(key).string().c_str());
   prefill_ = &program.call(recipe.at("prefill").string());
   step_ = &program.call(recipe.at("step").string());
+  if (std::string extend = recipe.stringOr("extend", ""); !extend.empty() && program.manifest().findEntry(extend))
+    extend_ = &program.call(extend);
   capacity_ = recipe.integerOr("capacity", 0);
   answers_ = !prefill_->entry().find(Role::Output, "logits", true);
 }
@@ -283,7 +285,24 @@ std::vector<std::vector<int32_t>> Generator::generateSeveral(const std::vector<s
   return drawn;
 }
 
-/// The first turn is read as a whole, another one token by token, behind what was drawn last.
+/// Tokens behind those that have been read, all at once.
+void Generator::readOn(std::span<const int32_t> tokens) {
+  int input = extend_->input("token"), place = extend_->input("position");
+  const std::vector<ArgumentSpec> &arguments = extend_->entry().arguments;
+  if (input >= 0) {
+    extend_->shape(input) = {1, static_cast<int64_t>(tokens.size())};
+    for (size_t i = 0; i < tokens.size(); ++i)
+      storeInteger(arguments[static_cast<size_t>(input)].type.dtype, extend_->data(input), static_cast<int64_t>(i),
+                   tokens[i]);
+  }
+  if (place >= 0)
+    storeInteger(arguments[static_cast<size_t>(place)].type.dtype, extend_->data(place), 0, position_);
+  extend_->run(seed_, position_);
+  takeLogits(*extend_);
+  position_ += static_cast<int64_t>(tokens.size());
+}
+
+/// The first turn is read by the prefill, another one behind what was drawn last: at once where the program can.
 void Generator::readTurn(const std::vector<int32_t> &turn) {
   size_t held = history_.size();
   if (capacity_ > 0 && static_cast<int64_t>(held + turn.size()) > capacity_)
@@ -296,6 +315,9 @@ void Generator::readTurn(const std::vector<int32_t> &turn) {
     prefill({&all, 1});
     position_ = static_cast<int64_t>(history_.size());
   }
+  auto read = static_cast<size_t>(position_);
+  if (extend_ && read < history_.size())
+    readOn(std::span<const int32_t>(history_).subspan(read));
   for (; position_ < static_cast<int64_t>(history_.size()); ++position_)
     step({&history_[static_cast<size_t>(position_)], 1}, position_);
 }

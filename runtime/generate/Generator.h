@@ -65,6 +65,7 @@ private:
   double scoreOf(size_t row, int32_t token);
   int32_t choose(size_t row, const std::vector<int32_t> &history, const RandomStream &random, size_t number);
   void readTurn(const std::vector<int32_t> &turn);
+  void readOn(std::span<const int32_t> tokens);
   int64_t read(std::vector<Row> &rows, size_t most);
   void draw(std::vector<Row> &rows, int64_t position, int64_t limit,
             const std::function<bool(size_t, int32_t, double)> &each);
@@ -76,7 +77,8 @@ private:
   uint32_t seed_;
   size_t known_;
   Call *prefill_, *step_;
-  int64_t capacity_ = 0; // 0: none
+  Call *extend_ = nullptr; // the step over several tokens; null where there is none
+  int64_t capacity_ = 0;   // 0: none
   bool answers_ = false, scored_ = false;
   Sampler sampler_;
   size_t rows_ = 1;

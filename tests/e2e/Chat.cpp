@@ -21,6 +21,7 @@ protected:
     Outcome built = run({kilnProgram(), "build", modelFolder(), "-o", program_});
     ASSERT_EQ(built.code, 0) << built.err;
     EXPECT_EQ(built.err, "");
+    EXPECT_THAT(run({program_, "info"}).out, HasSubstr("generate.extend(token: i32[B, T]"));
   }
 
   /// `given` on standard input, as printf writes it.
@@ -118,24 +119,52 @@ TEST_F(Chat, StandsInTheModelsText) {
   ASSERT_EQ(run({kilnProgram(), "import", modelFolder(), "-o", text}).code, 0);
   EXPECT_THAT(bytes(text), HasSubstr("    chat:\n        first  = \"<|im_start|>user\\n{user}<|im_end|>\\n"));
   EXPECT_EQ(run({kilnProgram(), "check", text}).code, 0);
-  std::ofstream(folder + "/hand.kiln") << "model M(width=8):\n    embed = Embedding(12, width)\n"
-                                          "    out   = Linear(width, 12)\n\n"
-                                          "    def forward(ids: i32[B, T <= 24]) -> f32[B, T, 12]:\n"
-                                          "        return out(embed(ids))\n\n"
-                                          "train M:\n    data = text(\"t.txt\", context=4, batch=2)\n"
-                                          "    loss = cross_entropy(forward(data.ids), data.next)\n"
-                                          "    optimizer = SGD(lr=0.1)\n    steps = 1\n\n"
-                                          "generate M:\n    draw = greedy()\n    chat:\n"
-                                          "        first = \"a{user}b\"\n        next  = \"c{user}b\"\n";
-  std::ofstream(folder + "/t.txt") << "abcdefghijkl\nabcdefghijkl";
-  Outcome hand = run({"/bin/sh", "-c",
-                      "cd " + folder + " && " + kilnProgram() +
-                          " build hand.kiln -o hand && printf 'd\\ne\\n' | ./hand " + "chat --tokens 3 --json"});
-  ASSERT_EQ(hand.code, 0) << hand.err;
-  std::vector<nlohmann::json> lines = jsonLines(hand.out);
+}
+
+// A block by hand, of a model with states of all kinds: what is read in turns is as what is read at once.
+TEST_F(Chat, ReadsTurnsAsItReadsThemTogether) {
+  std::string folder = freshFolder("chat-hand");
+  std::ofstream(folder + "/hand.kiln") << R"(model M(width=8):
+    embed = Embedding(12, width)
+    cell  = GRUCell(width, width)
+    mix   = Linear(width, 3 * width)
+    out   = Linear(width, 12)
+
+    def forward(ids: i32[B, T <= 24]) -> f32[B, T, 12]:
+        x = embed(ids)
+        h = zeros(B, width)
+        scan t in T carrying h:
+            h = cell(x[:, t], h)
+            yield h
+        q, k, v = split(mix(h), 3, axis=-1)
+        return out(x + merge_heads(attention(split_heads(q, 2), split_heads(k, 2), split_heads(v, 2), causal=True)))
+
+train M:
+    data      = text("t.txt", context=4, batch=2)
+    loss      = cross_entropy(forward(data.ids), data.next)
+    optimizer = SGD(lr=0.1)
+    steps     = 1
+
+generate M:
+    draw = greedy()
+    chat:
+        first = "a{user}b"
+        next  = "c{user}b"
+)";
+  std::ofstream(folder + "/t.txt") << "abcdefghijk\nabcdefghijk";
+  Outcome built = run({"/bin/sh", "-c", "cd " + folder + " && " + kilnProgram() + " build hand.kiln -o hand"});
+  ASSERT_EQ(built.code, 0) << built.err;
+  auto in = [&](const std::string &command) {
+    Outcome outcome = run({"/bin/sh", "-c", "cd " + folder + " && " + command});
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return jsonLines(outcome.out);
+  };
+  std::vector<nlohmann::json> lines = in("printf 'def\\ngh\\n' | ./hand chat --seed 5 --tokens 3 --json");
   ASSERT_EQ(lines.size(), 2u);
-  EXPECT_EQ(lines[0]["read"].size(), 3u);
-  EXPECT_EQ(lines[1]["read"].size(), 3u);
+  std::string said = "adefb" + lines[0]["text"].get<std::string>();
+  EXPECT_EQ(in("./hand generate --seed 5 --prompt adefb --tokens 3 --json")[0]["tokens"], lines[0]["tokens"]);
+  EXPECT_EQ(in("./hand generate --seed 5 --prompt '" + said + "cghb' --tokens 3 --json")[0]["tokens"],
+            lines[1]["tokens"]);
 }
 
 } // namespace
