@@ -417,6 +417,14 @@ llvm::ArrayRef<Builtin> networkBuiltins() {
       {"scatter_add", "x, indices, updates, axis=0", scatter<ScatterKind::add>},
       // x with slices replaced at indices along an axis. torch.index_copy.
       {"scatter_set", "x, indices, updates, axis=0", scatter<ScatterKind::set>},
+      // x with the larger of its elements and the updates that fall on them along an axis.
+      // torch.Tensor.index_reduce(amax).
+      {"scatter_max", "x, indices, updates, axis=0", scatter<ScatterKind::max>},
+      // x with the smaller of its elements and the updates that fall on them along an axis.
+      // torch.Tensor.index_reduce(amin).
+      {"scatter_min", "x, indices, updates, axis=0", scatter<ScatterKind::min>},
+      // x times the updates that fall on its elements along an axis. torch.Tensor.index_reduce(prod).
+      {"scatter_mul", "x, indices, updates, axis=0", scatter<ScatterKind::mul>},
       // 1 at the class, else 0: [..., n]. torch.nn.functional.one_hot.
       {"one_hot", "x, n, dtype=f32", oneHot},
   };

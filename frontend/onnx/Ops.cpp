@@ -10,7 +10,7 @@ const std::vector<Op> &ops() {
     auto *table = new std::vector<Op>();
     for (const auto &part :
          {elementwiseOps(), reductionOps(), shapeOps(), indexOps(), networkOps(), signalOps(), recurrentOps(),
-          quantisedOps(), controlOps(), attentionOps(), sequenceOps(), microsoftOps()})
+          quantisedOps(), controlOps(), attentionOps(), sequenceOps(), spaceOps(), stateOps(), microsoftOps()})
       table->insert(table->end(), part.begin(), part.end());
     return table;
   }();

@@ -16,6 +16,8 @@ std::vector<Op> quantisedOps();
 std::vector<Op> controlOps();
 std::vector<Op> attentionOps();
 std::vector<Op> sequenceOps();
+std::vector<Op> spaceOps();
+std::vector<Op> stateOps();
 std::vector<Op> microsoftOps();
 
 /// "(2, 3)", or "2" where all are equal and `collapse` asks for it.

@@ -126,24 +126,6 @@ static void centerCropPad(Call &call) {
   out == call.tensor(0) ? call.alias(0, x) : call.set(0, out);
 }
 
-static void gridSample(Call &call) {
-  Value x = call.in(0);
-  std::string mode = call.string("mode", "linear"), padding = call.string("padding_mode", "zeros");
-  bool corners = call.integer("align_corners", 0) != 0;
-  if (x.rank() != 4 || (mode != "linear" && mode != "bilinear") || padding != "zeros")
-    refuse("it is not of two spatial axes, or not linear, or does not continue with zeros");
-  call.set(0, "grid_sample(" + call.tensor(0) + ", " + call.tensor(1) + (corners ? ", align_corners=True)" : ")"));
-}
-
-static void affineGrid(Call &call) {
-  std::vector<Dim> size = call.dims(1, "its size");
-  bool corners = call.integer("align_corners", 0) != 0;
-  if (size.size() != 4)
-    refuse("it is not of two spatial axes");
-  call.set(0, "affine_grid(" + call.tensor(0) + ", " + dimText(size[2]) + ", " + dimText(size[3]) +
-                  (corners ? ", align_corners=True)" : ")"));
-}
-
 static void swiglu(Call &call) {
   double alpha = call.number("alpha", 1);
   std::string a = call.tensor(0),
@@ -162,9 +144,6 @@ std::vector<Op> attentionOps() {
       {"BlackmanWindow", 17, "blackman_window(n)", signalWindow("blackman_window")},
       {"CumProd", 26, "cumprod(x, axis)", cumProd},
       {"CenterCropPad", 18, "pad(x, low, high)", centerCropPad},
-      {"GridSample", 16, "grid_sample(x, grid)", gridSample,
-       "cubic, nearest, other paddings, other than two spatial axes"},
-      {"AffineGrid", 20, "affine_grid(theta, h, w)", affineGrid, "three spatial axes"},
       {"SwiGLU", 28, "silu(x) * gate", swiglu},
   };
 }

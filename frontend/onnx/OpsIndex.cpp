@@ -59,9 +59,9 @@ static void gatherND(Call &call) {
 
 static std::string reductionOf(Call &call) {
   std::string how = call.string("reduction", "none");
-  if (how != "none" && how != "add")
-    refuse("its reduction is '" + how + "'; none and add are there");
-  return how;
+  if (how != "none" && how != "add" && how != "mul" && how != "max" && how != "min")
+    refuse("its reduction is '" + how + "'; none, add, mul, max and min are there");
+  return how == "none" ? "" : keyword("how", "\"" + how + "\"");
 }
 
 static void scatterElements(Call &call) {
@@ -69,15 +69,14 @@ static void scatterElements(Call &call) {
   int64_t axis = call.axis(call.integer("axis", 0), x.rank());
   std::string how = reductionOf(call);
   call.set(0, "scatter_elements(" + call.tensor(0) + ", " + indices(call, 1, x.shape[axis]) + ", " + call.tensor(2) +
-                  ", " + std::to_string(axis) + (how == "add" ? ", add=True)" : ")"));
+                  ", " + std::to_string(axis) + how + ")");
 }
 
 static void scatterND(Call &call) {
   Value x = call.in(0), at = call.in(1);
   std::string how = reductionOf(call);
   depthOf(call, at, x.rank());
-  call.set(0, "scatter_nd(" + call.tensor(0) + ", " + call.tensor(1) + ", " + call.tensor(2) +
-                  (how == "add" ? ", add=True)" : ")"));
+  call.set(0, "scatter_nd(" + call.tensor(0) + ", " + call.tensor(1) + ", " + call.tensor(2) + how + ")");
 }
 
 /// start:end:step of one axis, clamped to it as numpy does. `reversed`: it counts down, and the range is of the axis
@@ -228,9 +227,9 @@ std::vector<Op> indexOps() {
       {"Gather", 7, "x[:, 3], take(x, from_end(at, n), 0)", gather},
       {"GatherElements", 11, "gather(x, from_end(at, n), axis)", gatherElements},
       {"GatherND", 11, "gather_nd(x, at)", gatherND},
-      {"ScatterElements", 11, "scatter_elements(x, at, updates, axis)", scatterElements, "reductions other than add"},
+      {"ScatterElements", 11, "scatter_elements(x, at, updates, axis)", scatterElements},
       {"Scatter", 9, "scatter_elements(x, at, updates, axis)", scatterElements},
-      {"ScatterND", 11, "scatter_nd(x, at, updates)", scatterND, "reductions other than add"},
+      {"ScatterND", 11, "scatter_nd(x, at, updates)", scatterND},
       {"Slice", 7, "x[:, 1:T - 1:2]", slice, "ends that depend on data"},
       {"Compress", 9, "concat(x[0:1], x[3:4])", compress, "a condition that depends on data"},
       {"NonZero", 9, "places that are known", nonZero, "of data"},

@@ -306,9 +306,11 @@ static std::string poolArguments(const Windows &w, bool withPadding) {
 static void maxPool(Call &call) {
   Value x = call.in(0);
   Windows w = poolWindows(call, x);
-  call.integer("storage_order", 0);
+  bool columnsFirst = call.integer("storage_order", 0) != 0;
   if (call.wants(1))
-    refuse("its second result, the places of the largest elements, is not there");
+    call.set(1, "max_pool_places(" + call.tensor(0) + ", " + tupleText(w.size) + ", " + tupleText(w.stride) + ", " +
+                    "[" + dimsText(w.low) + "], [" + dimsText(w.high) + "], " + tupleText(w.dilation) +
+                    (columnsFirst ? ", along=True)" : ")") + ".to(i64)");
   if (!isFloat(x.dtype)) { // f64 has all of them but the largest i64
     x = call.typed(call.let("wide", call.tensor(0) + ".to(f64)"));
     std::string wide = padded(call, x.text, x.shape, around(w.low), around(w.high), "(-inf)");
@@ -429,8 +431,14 @@ static void batchNorm(Call &call) {
   double momentum = call.number("momentum", 0.9F);
   call.integer("spatial", 1);
   bool inTraining = call.integer("training_mode", 0) != 0;
-  if (inTraining && !call.importer.forTraining())
-    refuse("it is in training mode, which a recipe of Kiln's decides: --train");
+  if (inTraining && !call.importer.forTraining()) { // by the batch's statistics, always
+    std::string out = "trained_batch_norm(";
+    for (size_t i = 0; i < 5; ++i)
+      out += (i ? ", " : "") + call.tensor(i);
+    return call.setAll(out + keyword("epsilon", numberText(epsilon)) + keyword("momentum", numberText(momentum)) +
+                           ", always=True)",
+                       3);
+  }
   auto isCounted = [&](size_t i) { return call.in(i).constant || call.in(i).counted; };
   bool counted = isCounted(3) && isCounted(4);
   if (call.importer.forTraining() && counted)

@@ -5,15 +5,24 @@
 
 namespace kiln::onnx {
 
-/// A scale or zero point as it stands beside x: along its axis where it has one.
-static std::string beside(Call &call, size_t input, const Value &x, int64_t axis) {
+/// A scale or zero point as it stands beside x: along its axis where it has one; where it has all of x's axes, for each
+/// block of that one.
+static std::string beside(Call &call, size_t input, const Value &x, int64_t axis, int64_t block = 0) {
   Value &value = call.in(input);
   if (value.isSingle())
     return value.known && value.rank() == 0 ? call.number(input, x.rank())
            : value.rank() == 0              ? call.tensor(input)
                                             : "reshape(" + call.tensor(input) + ")";
-  if (value.rank() != 1)
-    refuse("it is quantised by blocks");
+  if (block > 0 && value.rank() == x.rank()) {
+    int64_t along = call.axis(axis, x.rank());
+    if (value.shape[along] * Dim(block) != x.shape[along])
+      refuse("its blocks of " + std::to_string(block) + " do not fit " + typeText(x.dtype, x.shape));
+    return "repeat_interleave(" + call.tensor(input) + ", " + std::to_string(block) + ", " + std::to_string(along) +
+           ")";
+  }
+  if (value.rank() != 1 || block > 0)
+    refuse("it is quantised by blocks of " + std::to_string(block) + ", and a scale of it is " +
+           typeText(value.dtype, value.shape));
   return alongAxis(call.tensor(input), call.axis(axis, x.rank()), x.rank());
 }
 
@@ -35,8 +44,7 @@ static void quantize(Call &call) {
   Value x = call.in(0);
   int64_t axis = call.integer("axis", 1);
   call.integer("saturate", 1);
-  if (call.integer("block_size", 0) != 0)
-    refuse("it is quantised by blocks");
+  int64_t block = call.integer("block_size", 0);
   int64_t asked = call.integer("output_dtype", 0);
   call.integer("precision", 0);
   kiln_dtype to = call.has(2) ? call.in(2).dtype : KILN_U8;
@@ -47,24 +55,23 @@ static void quantize(Call &call) {
     to = *dtype;
   }
   auto [low, high] = limits(to);
-  std::string scaled = call.tensor(0) + " / " + beside(call, 1, x, axis);
-  std::string zero = call.has(2) ? " + " + widened(beside(call, 2, x, axis), dtypeName(x.dtype)) : "";
+  std::string scaled = call.tensor(0) + " / " + beside(call, 1, x, axis, block);
+  std::string zero = call.has(2) ? " + " + widened(beside(call, 2, x, axis, block), dtypeName(x.dtype)) : "";
   call.set(0, "clip(round(" + scaled + ")" + zero + ", " + low + ", " + high + ").to(" + dtypeName(to) + ")");
 }
 
 static void dequantize(Call &call) {
   Value x = call.in(0);
   int64_t axis = call.integer("axis", 1);
-  if (call.integer("block_size", 0) != 0)
-    refuse("it is quantised by blocks");
+  int64_t block = call.integer("block_size", 0);
   int64_t asked = call.integer("output_dtype", 0);
   std::optional<kiln_dtype> to = asked ? dtypeOf(asked) : call.in(1).dtype;
   if (!to)
     refuse("its result is of a type that Kiln does not have");
   std::string whole = x.dtype == KILN_I32 ? call.tensor(0) : call.tensor(0) + ".to(i32)";
   if (call.has(2))
-    whole = "(" + whole + " - " + widened(beside(call, 2, x, axis), "i32") + ")";
-  std::string scale = beside(call, 1, x, axis);
+    whole = "(" + whole + " - " + widened(beside(call, 2, x, axis, block), "i32") + ")";
+  std::string scale = beside(call, 1, x, axis, block);
   call.set(0, whole + ".to(" + dtypeName(*to) + ") * " + scale);
 }
 
@@ -162,13 +169,12 @@ static void dynamicMatmul(Call &call) {
 std::vector<Op> quantisedOps() {
   return {
       {"QuantizeLinear", 10, "clip(round(x / scale) + zero, 0, 255).to(u8)", quantize,
-       "16, 4 and 8-bit floating types; blocks"},
-      {"DequantizeLinear", 10, "(x.to(i32) - zero).to(f32) * scale", dequantize,
-       "16, 4 and 8-bit floating types; blocks"},
-      {"QuantizeLinear", 1, "clip(round(x / scale) + zero, 0, 255).to(u8)", quantize,
-       "16, 4 and 8-bit floating types; blocks", "com.microsoft"},
-      {"DequantizeLinear", 1, "(x.to(i32) - zero).to(f32) * scale", dequantize,
-       "16, 4 and 8-bit floating types; blocks", "com.microsoft"},
+       "16, 4 and 8-bit floating types"},
+      {"DequantizeLinear", 10, "(x.to(i32) - zero).to(f32) * scale", dequantize, "16, 4 and 8-bit floating types"},
+      {"QuantizeLinear", 1, "clip(round(x / scale) + zero, 0, 255).to(u8)", quantize, "16, 4 and 8-bit floating types",
+       "com.microsoft"},
+      {"DequantizeLinear", 1, "(x.to(i32) - zero).to(f32) * scale", dequantize, "16, 4 and 8-bit floating types",
+       "com.microsoft"},
       {"DynamicQuantizeLinear", 11, "clip(round(x / scale) + zero, 0, 255).to(u8)", dynamicQuantize},
       {"MatMulInteger", 10, "(a.to(i32) - zero) @ (b.to(i32) - zero)", matmulInteger},
       {"QLinearMatMul", 10, "dequantised, multiplied, quantised", qlinearMatmul},

@@ -22,8 +22,11 @@ static std::function<void(Call &)> reduction(const char *written, int64_t since,
       if (!gone || keep)
         shape.push_back(gone ? Dim(1) : x.shape[i]);
     }
-    if (nothing && isFloat(x.dtype) && *none) // the language refuses a largest element of none
-      return call.set(0, "full(" + dimsText(shape) + (shape.empty() ? "" : ", ") + none +
+    std::string least =
+        x.dtype == KILN_BOOL ? (std::string(none).find('-') == std::string::npos ? "True" : "False") : none;
+    if (nothing && (isFloat(x.dtype) || x.dtype == KILN_BOOL) &&
+        *none) // the language refuses a largest element of none
+      return call.set(0, "full(" + dimsText(shape) + (shape.empty() ? "" : ", ") + least +
                              keyword("dtype", dtypeName(x.dtype)) + ")");
     std::string axis = (all ? "" : ", " + axisText(axes)) + (keep ? ", keepdims=True" : "");
     std::string out = written;

@@ -28,6 +28,30 @@ static void keepRatio(const std::string &policy, const Value &x, const std::vect
     sizes[i] = Dim(static_cast<int64_t>(std::floor(factor * extents[i] + 0.5)));
 }
 
+/// One axis by a filter that is stretched where it shrinks (antialias), has another coefficient, or counts nothing
+/// outside.
+static std::string filtered(const std::string &x, int64_t axis, const Dim &extent, const Dim &size, double scale,
+                            const std::string &step, const std::string &place, const std::string &mode, double cubic,
+                            bool antialias, bool exclude) {
+  double stretch = 1;
+  if (antialias) {
+    if (scale == 0) {
+      if (!extent.constant() || !size.constant() || *extent.constant() < 1)
+        refuse("it has antialias, and the sizes of an axis are not known");
+      scale = static_cast<double>(*size.constant()) / static_cast<double>(*extent.constant());
+    }
+    stretch = std::max(1.0, 1 / scale);
+  }
+  auto first = static_cast<int64_t>(std::floor((mode == "cubic" ? -2 : -1) * stretch)) + 1;
+  if (first < -1024)
+    refuse("it shrinks an axis by more than 512");
+  std::string distance = step.empty() ? "f32(" + dimText(extent) + ") / f32(" + dimText(size) + ")" : step;
+  return "filtered(" + x + ", " + std::to_string(axis) + ", " + dimText(size) + ", " + distance + ", " +
+         (step.empty() ? "False" : "True") + ", \"" + place + "\", \"" + mode + "\", " + std::to_string(first) + ", " +
+         std::to_string(2 - first) + (stretch == 1 ? "" : keyword("stretch", numberText(stretch, KILN_F64))) +
+         (cubic == -0.75 ? "" : keyword("a", numberText(cubic))) + (exclude ? ", alone=True)" : ")");
+}
+
 static void resize(Call &call) {
   Value x = call.in(0);
   bool old = call.node.type == "Upsample" || call.opset < 11;
@@ -41,14 +65,18 @@ static void resize(Call &call) {
   if (axes.empty())
     for (int64_t i = 0; i < x.rank(); ++i)
       axes.push_back(i);
-  if (antialias || exclude || (mode == "cubic" && cubic != -0.75))
-    refuse("it has antialias, exclude_outside or a cubic_coeff_a of its own");
   expectOneOf("mode", mode, {"nearest", "linear", "cubic"});
   expectOneOf("nearest_mode", nearest, {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"});
   expectOneOf("coordinate_transformation_mode", place,
-              {"half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric"});
+              {"half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric",
+               "tf_crop_and_resize"});
   expectOneOf("keep_aspect_ratio_policy", policy, {"stretch", "not_larger", "not_smaller"});
-  (void)outside;
+  bool crops = place == "tf_crop_and_resize";
+  std::vector<double> part = crops ? call.floats(1, "its roi") : std::vector<double>();
+  if (crops && (antialias || exclude || (mode == "cubic" && cubic != -0.75) || part.size() != 2 * axes.size()))
+    refuse("it crops by " + std::to_string(part.size()) +
+           " numbers, or with antialias, exclude_outside or a "
+           "cubic_coeff_a of its own");
   size_t scaleInput = old ? 1 : 2, sizeInput = 3;
   std::vector<double> scales;
   if (call.node.type == "Upsample" && call.hasAttribute("scales"))
@@ -81,8 +109,20 @@ static void resize(Call &call) {
         refuse("it scales the open dimension " + dimText(extent) + " by the fraction " + numberText(scales[i]));
       step = numberText(1 / scales[i], KILN_F64);
     }
-    if (size == extent && scales.empty())
+    if (size == extent && scales.empty() && !crops)
       continue;
+    if (crops) {
+      out = "cropped(" + out + ", " + std::to_string(axis) + ", " + dimText(size) + ", " + numberText(part[i]) + ", " +
+            numberText(part[axes.size() + i]) + keyword("mode", "\"" + mode + "\"") +
+            (mode == "nearest" ? keyword("rounding", "\"" + nearest + "\"") : "") +
+            (outside == 0 ? "" : keyword("outside", numberText(outside))) + ")";
+      continue;
+    }
+    if (mode != "nearest" && (antialias || exclude || (mode == "cubic" && cubic != -0.75))) {
+      out = filtered(out, axis, extent, size, scales.empty() ? 0 : scales[i], step, place, mode, cubic, antialias,
+                     exclude);
+      continue;
+    }
     out = "resized(" + out + ", " + std::to_string(axis) + ", " + dimText(size) +
           (step.empty() ? "" : keyword("step", step)) +
           (mode == "nearest" ? keyword("rounding", "\"" + nearest + "\"") : keyword("mode", "\"" + mode + "\"")) +
@@ -115,8 +155,12 @@ static void dft(Call &call) {
   int64_t axis = call.opset < 20 ? call.integer("axis", 1) : call.has(2) ? call.constants(2, "its axis").at(0) : -2;
   axis = call.axis(axis, x.rank());
   std::optional<int64_t> length = call.has(1) ? call.constants(1, "its length").at(0) : x.shape[axis].constant();
-  if (!length || *length < 1 || axis + 1 == x.rank() || (inverse && onesided))
-    refuse("the length of its axis is not known, or its axis is the last one, or it is onesided and inverse");
+  if (!length || *length < 1 || axis + 1 == x.rank())
+    refuse("the length of its axis is not known, or its axis is the last one");
+  if (inverse && onesided) { // of half a spectrum
+    int64_t count = call.has(1) ? *length : 2 * (*length - 1);
+    return call.set(0, "irfft(" + call.tensor(0) + ", " + std::to_string(axis) + ", " + std::to_string(count) + ")");
+  }
   call.set(0, "dft(" + call.tensor(0) + ", " + std::to_string(axis) + ", " + std::to_string(*length) +
                   (inverse ? ", inverse=True" : "") + (onesided ? ", onesided=True)" : ")"));
 }

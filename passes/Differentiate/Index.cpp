@@ -43,6 +43,38 @@ Value lastWriters(Emit &e, ScatterOp op) {
   return e.compare(Predicate::eq, e.gather(owner, op.getIndices(), op.getAxis(), op.getBatchDims()), number);
 }
 
+/// The larger, or smaller, of what meets in an element: those that are equal to it share its gradient.
+void extremeScatterRule(ScatterOp op, Backward &b, Emit &e, Value g) {
+  Value operand = op.getOperand(), updates = op.getUpdates(), indices = op.getIndices();
+  int64_t axis = op.getAxis(), batch = op.getBatchDims();
+  auto ones = [&](Value hit, Value like) { return e.convertTo(hit, elementOf(like)); };
+  Value mine = ones(e.compare(Predicate::eq, operand, op.getResult()), operand);
+  Value theirs = ones(e.compare(Predicate::eq, updates, e.gather(op.getResult(), indices, axis, batch)), updates);
+  Value share = e.div(g, e.max(e.scatter(ScatterKind::add, mine, indices, theirs, axis, batch), e.splatLike(mine, 1)));
+  b.give(operand, e.mul(mine, share));
+  b.give(updates, e.mul(theirs, e.gather(share, indices, axis, batch)));
+}
+
+/// The product of what meets in an element: each one's gradient is by the product of the others, which is told from
+/// that of all that are not 0 and from how many are.
+void productScatterRule(ScatterOp op, Backward &b, Emit &e, Value g) {
+  Value operand = op.getOperand(), updates = op.getUpdates(), indices = op.getIndices();
+  int64_t axis = op.getAxis(), batch = op.getBatchDims();
+  auto isZero = [&](Value x) { return e.compare(Predicate::eq, x, 0.0); };
+  auto filled = [&](Value x) { return e.select(isZero(x), e.splatLike(x, 1), x); };
+  auto zeros = [&](Value x) { return e.convertTo(isZero(x), elementOf(x)); };
+  Value product = e.scatter(ScatterKind::mul, filled(operand), indices, filled(updates), axis, batch);
+  Value none = e.scatter(ScatterKind::add, zeros(operand), indices, zeros(updates), axis, batch);
+  auto give = [&](Value x, Value whole, Value count, Value gradient) {
+    Value alone = e.select(e.compare(Predicate::eq, count, 1.0), whole, e.splatLike(x, 0));
+    Value beside = e.select(e.compare(Predicate::eq, count, 0.0), e.div(whole, filled(x)), e.splatLike(x, 0));
+    b.give(x, e.mul(gradient, e.select(isZero(x), alone, beside)));
+  };
+  give(operand, product, none, g);
+  auto taken = [&](Value x) { return e.gather(x, indices, axis, batch); };
+  give(updates, taken(product), taken(none), taken(g));
+}
+
 LogicalResult scatterRule(ScatterOp op, Backward &b) {
   Emit e = b.emit(op);
   Value g = b.gradient(op);
@@ -60,9 +92,13 @@ LogicalResult scatterRule(ScatterOp op, Backward &b) {
     if (b.wants(op.getUpdates()))
       b.give(op.getUpdates(), e.select(lastWriters(e, op), taken(), e.splatLike(op.getUpdates(), 0)));
     return success();
-  default:
-    return op.emitOpError("of kind ") << stringifyScatterKind(op.getKind()) << " has no gradient; add and set have one";
+  case ScatterKind::max:
+  case ScatterKind::min:
+    return extremeScatterRule(op, b, e, g), success();
+  case ScatterKind::mul:
+    return productScatterRule(op, b, e, g), success();
   }
+  llvm_unreachable("all kinds are above");
 }
 
 /// Blocks are whole numbers, and what they were made of with their scales is not known any more: nothing is given.
