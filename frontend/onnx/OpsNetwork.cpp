@@ -431,7 +431,11 @@ static void batchNorm(Call &call) {
   double momentum = call.number("momentum", 0.9F);
   call.integer("spatial", 1);
   bool inTraining = call.integer("training_mode", 0) != 0;
-  if (inTraining && !call.importer.forTraining()) { // by the batch's statistics, always
+  auto isCounted = [&](size_t i) { return call.in(i).constant || call.in(i).counted; };
+  bool counted = isCounted(3) && isCounted(4);
+  if (inTraining && !call.importer.forTraining() && counted)
+    refuse("it is in training mode, which a recipe of Kiln's decides: --train");
+  if (inTraining && !call.importer.forTraining()) { // its statistics are inputs, which come out again
     std::string out = "trained_batch_norm(";
     for (size_t i = 0; i < 5; ++i)
       out += (i ? ", " : "") + call.tensor(i);
@@ -439,8 +443,6 @@ static void batchNorm(Call &call) {
                            ", always=True)",
                        3);
   }
-  auto isCounted = [&](size_t i) { return call.in(i).constant || call.in(i).counted; };
-  bool counted = isCounted(3) && isCounted(4);
   if (call.importer.forTraining() && counted)
     return trainedBatchNorm(call, epsilon, momentum);
   if (inTraining)

@@ -17,14 +17,6 @@ func.func @f(%x: tensor<f32>) -> tensor<f32> {
 
 // -----
 
-func.func @f(%x: tensor<5xf32>, %i: tensor<2xi32>, %u: tensor<2xf32>) -> tensor<5xf32> {
-  // expected-error @below {{of kind mul has no gradient; add and set have one}}
-  %0 = kiln.scatter mul %x, %i, %u, 0 : tensor<5xf32>, tensor<2xi32>, tensor<2xf32>
-  return %0 : tensor<5xf32>
-}
-
-// -----
-
 func.func @f(%x: tensor<6xf32>, %g: tensor<3xf32>) -> tensor<6xf32> {
   // expected-error @below {{a second derivative through max or min pooling is not supported}}
   %0 = kiln.reduce_window_grad max %x, %g {window = array<i64: 2>, strides = array<i64: 2>, low = array<i64: 0>, high = array<i64: 0>} : tensor<6xf32>, tensor<3xf32> -> tensor<6xf32>
