@@ -283,13 +283,13 @@ TEST(OnnxText, LinesKnowTheirNodes) {
 
 /// The text to train of y = these nodes, between whose inputs are x: f32[2, 3] and these tensors of zeros.
 std::string trained(const std::vector<std::string> &all, const std::map<std::string, std::vector<int64_t>> &tensors,
-                    const std::string &weights = "w.safetensors") {
+                    const std::string &weights = "w.safetensors", bool train = true) {
   std::string more;
   for (const auto &[name, shape] : tensors)
     more += text(5, tensor(name, 1, shape, floats(shape.empty() ? 1 : static_cast<size_t>(shape[0]))));
   std::string out, bytes = between(all, more); // which the model points into
   Model model = Model::parse(bytes, "");
-  Imported imported = importModel(model, {"Model", {}, {}, true, weights});
+  Imported imported = importModel(model, {"Model", {}, {}, train, weights});
   for (const std::string &problem : imported.problems)
     out += problem + "\n";
   return out + imported.text;
@@ -326,10 +326,14 @@ TEST(OnnxTraining, ABatchNormsStatisticsCountWhateverTheirNames) {
 }
 
 TEST(OnnxTraining, ABatchNormInTrainingHasStatisticsOfTheFile) {
-  std::string found = trained({node("Abs", {"m"}, {"mean"}), node("BatchNormalization", {"x", "w", "b", "mean", "v"},
-                                                                  {"y"}, attribute("training_mode", 1))},
-                              {{"w", {3}}, {"b", {3}}, {"m", {3}}, {"v", {3}}});
-  EXPECT_SAYS(found, "it is in training mode, and its running mean and variance, 'mean' and 'v', are no initializers");
+  std::vector<std::string> norm = {
+      node("Abs", {"m"}, {"mean"}),
+      node("BatchNormalization", {"x", "w", "b", "mean", "v"}, {"y", "next", "spread"}, attribute("training_mode", 1))};
+  std::map<std::string, std::vector<int64_t>> tensors = {{"w", {3}}, {"b", {3}}, {"m", {3}}, {"v", {3}}};
+  EXPECT_SAYS(trained(norm, tensors),
+              "it is in training mode, and its running mean and variance, 'mean' and 'v', are no initializers");
+  // Where nothing is trained the batch's statistics are used, and the running ones are results.
+  EXPECT_SAYS(trained(norm, tensors, "w.safetensors", false), "always=True)");
 }
 
 TEST(OnnxTraining, APowerIsANumberAndAWeightStaysOne) {
