@@ -257,6 +257,13 @@ void Generator::draw(std::vector<Row> &rows, int64_t position, int64_t limit,
 std::vector<std::vector<int32_t>> Generator::generateSeveral(const std::vector<std::vector<int32_t>> &prompts,
                                                              int64_t limit, const std::vector<uint32_t> &sequences,
                                                              const std::function<bool(size_t, int32_t, double)> &each) {
+  std::vector<std::vector<int32_t>> drawn;
+  if (draw_.kind == DrawSpec::Kind::Beam) {
+    for (size_t i = 0; i < prompts.size(); ++i)
+      drawn.push_back(generate(prompts[i], limit, sequences[i],
+                               [&](int32_t token, double score) { return each(i, token, score); }));
+    return drawn;
+  }
   std::vector<Row> rows;
   for (size_t i = 0; i < prompts.size(); ++i)
     rows.push_back({prompts[i], RandomStream(seed_, namedStream("generate", 8), sequences[i])});
@@ -279,7 +286,6 @@ std::vector<std::vector<int32_t>> Generator::generateSeveral(const std::vector<s
     else
       step(tokens, position++);
   }
-  std::vector<std::vector<int32_t>> drawn;
   for (Row &row : rows)
     drawn.push_back(std::move(row.tokens));
   return drawn;

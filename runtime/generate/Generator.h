@@ -23,8 +23,9 @@ public:
                                 const std::function<bool(int32_t, double)> &each);
 
   /// Several sequences in the rows of one batch: each as generate() draws it alone, `each` told the row. The shortest
-  /// prompt is read as a whole; of a longer one the rest is fed token by token, while others are drawn already. Not for
-  /// a search; prompts of a model that answers them (answersPrompt) must be of one length.
+  /// prompt is read as a whole; of a longer one the rest is fed token by token, while others are drawn already. Prompts
+  /// of a model that answers them (answersPrompt) must be of one length. A search, whose rows are its beams, is of one
+  /// after the other.
   std::vector<std::vector<int32_t>> generateSeveral(const std::vector<std::vector<int32_t>> &prompts, int64_t limit,
                                                     const std::vector<uint32_t> &sequences,
                                                     const std::function<bool(size_t, int32_t, double)> &each);

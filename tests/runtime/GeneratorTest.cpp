@@ -97,6 +97,17 @@ TEST_F(Chain, SeveralAtOnceAreAsEachAlone) {
       }
 }
 
+TEST_F(Chain, SeveralSearchesAreAsEachAlone) {
+  DrawSpec spec;
+  spec.kind = DrawSpec::Kind::Beam;
+  spec.beams = 64;
+  spec.until = {0};
+  Generator generator(program_, spec, 0);
+  auto all = [](size_t, int32_t, double) { return true; };
+  EXPECT_THAT(generator.generateSeveral({{1, 2}, {4}, {3}}, 4, {0, 1, 2}, all),
+              ElementsAre(draw(spec, {1, 2}, 4), draw(spec, {4}, 4), draw(spec, {3}, 4)));
+}
+
 TEST_F(Chain, TheEndTokenEnds) {
   DrawSpec spec;
   spec.until = {0};
