@@ -129,6 +129,15 @@ std::optional<Draft::Type> Draft::typeOf(const std::string &name) const {
 
 bool Draft::isNonNegative(const Dim &dim) const { return parts_->elaborator->provablyNonNegative(dim); }
 
+std::string Draft::problemOf(const std::string &text, const std::map<std::string, int64_t> &bounds) {
+  mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
+  LoadOptions options;
+  options.bounds = bounds;
+  Diagnostics diagnostics;
+  loadModelText(context, text, "text", options, diagnostics);
+  return diagnostics.hasErrors() ? diagnostics.first()->message : "";
+}
+
 std::set<std::string> Draft::knownNames() {
   std::set<std::string> names = {"training", "inf",  "nan",   "pi",    "PAD",   "UNK",    "START",  "END",  "step",
                                  "seed",     "f32",  "f64",   "bf16",  "f16",   "i8",     "u8",     "i32",  "u32",

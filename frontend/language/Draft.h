@@ -39,6 +39,8 @@ public:
   /// What is wrong with the arguments; empty where nothing is.
   const std::string &failure() const { return failure_; }
 
+  /// What is wrong with a whole text of one model, in one sentence; empty where nothing is.
+  static std::string problemOf(const std::string &text, const std::map<std::string, int64_t> &bounds);
   /// The words of the language and the names that are built in or in the standard modules.
   static std::set<std::string> knownNames();
 

@@ -30,6 +30,7 @@ struct Imported {
       origins;                   ///< of the text's lines: the nodes that a line is written for, as messages name them
   std::vector<std::string> open; ///< dimensions that have no bound yet
   bool lossIsOpen = false;       ///< what the recipe minimises is left to name
+  bool folded = false;           ///< repeated statements have become modules
 };
 
 /// Never throws for what a model holds: all that keeps it from being imported is among the problems.

@@ -21,7 +21,8 @@ std::string modelName(const std::string &path) {
   return identifier(out, "Model");
 }
 
-Imported importModel(const Model &model, const ImportOptions &given) {
+/// With the bounds that the model implies.
+static Imported importBounded(const Model &model, const ImportOptions &given) {
   ImportOptions options = given;
   for (;;)
     try {
@@ -44,6 +45,24 @@ Imported importModel(const Model &model, const ImportOptions &given) {
       }
       bound->second = implied.most;
     }
+}
+
+Imported importModel(const Model &model, const ImportOptions &options) {
+  Imported imported = importBounded(model, options);
+  // What became modules was written without asking the language. Where that says no, and not to all written out, it is
+  // given up.
+  auto isWrong = [&](const Imported &one) {
+    std::map<std::string, int64_t> bounds = options.bounds;
+    for (const std::string &dim : one.open)
+      bounds.try_emplace(dim, 1024);
+    return !one.lossIsOpen && one.problems.empty() && !language::Draft::problemOf(one.text, bounds).empty();
+  };
+  if (!imported.folded || !isWrong(imported))
+    return imported;
+  ImportOptions flat = options;
+  flat.flat = true;
+  Imported whole = importBounded(model, flat);
+  return isWrong(whole) ? std::move(imported) : std::move(whole);
 }
 
 namespace {

@@ -261,6 +261,7 @@ std::string Importer::text(const std::string &arguments, std::string result) {
   Surroundings around{typeOf, names_, aliases, dims_, options_.name};
   if (!options_.flat)
     foldRepeats(program, around, out_.weights);
+  out_.folded = !program.modules.empty();
   for (Module &module : program.modules) {
     inlineLines(module.lines, module.result);
     returnLast(module);

@@ -1,5 +1,6 @@
 // Repeated nodes as modules: what is carried, what is the same for all, what each has of its own, and what is no
 // repeat.
+#include "frontend/language/Draft.h"
 #include "frontend/language/Load.h"
 #include "frontend/onnx/ImportFile.h"
 #include "runtime/support/Error.h"
@@ -302,6 +303,17 @@ TEST(OnnxRepeats, NodesKnowTheirModules) {
   EXPECT_EQ(scope("node_1", "['', 'encoder', 'encoder.layer.0', 'linear']"), "encoder.layer.0");
   EXPECT_EQ(scope("node_1", "['', 'linear']"), "");
   EXPECT_EQ(scope("node_1", "['"), "");
+}
+
+/// By which a text with modules is given up where the language refuses it.
+TEST(OnnxRepeats, ATextIsAskedForItsErrors) {
+  auto text = [](const std::string &result) {
+    return "module Twice():\n    def forward(x): return x + x\n\nmodel M():\n    both = [Twice() for _ in range(2)]\n\n"
+           "    def forward(x: f32[B, 4]):\n        for one in both: x = one(x)\n        return " +
+           result + "\n";
+  };
+  EXPECT_EQ(language::Draft::problemOf(text("x"), {{"B", 2}}), "");
+  EXPECT_EQ(language::Draft::problemOf(text("y"), {{"B", 2}}), "unknown name 'y'");
 }
 
 } // namespace
