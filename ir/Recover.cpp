@@ -7,6 +7,7 @@
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/SetVector.h"
 
+#include <limits>
 #include <optional>
 
 namespace kiln {
@@ -106,16 +107,45 @@ struct Scores {
   DotGeneralOp product;
   double scale = 1;
   bool causal = false;
+  bool guarded = false;                 // where a query sees no key the shares are 0, as attention's are
+  Value mask;                           // bool, of the scores' rank
   SmallVector<mlir::Operation *> chain; // from the softmax's reader to the product, each the only reader of the next
 };
+
+/// Of a bias that is 0 where a key is seen and -inf where not: whether it is seen.
+Value maskOf(Emit &e, Value bias) {
+  if (auto broadcast = bias.getDefiningOp<BroadcastOp>()) {
+    Value inner = maskOf(e, broadcast.getOperand());
+    if (inner && rankOf(inner) == rankOf(broadcast.getResult()))
+      return inner; // attention's mask is as wide as it is
+    return inner ? e.broadcastTo(inner, broadcast.getAxes(), dimsOf(broadcast.getResult())) : Value();
+  }
+  auto select = bias.getDefiningOp<SelectOp>();
+  if (!select || numberOf(select.getOnTrue()) != 0.0 ||
+      numberOf(select.getOnFalse()) != -std::numeric_limits<double>::infinity())
+    return {};
+  return select.getCondition();
+}
 
 /// One op off the scores: gives what it works on.
 Value peel(Value value, Scores &scores) {
   mlir::Operation *op = value.getDefiningOp();
+  if (llvm::isa<AddOp>(op) && scores.guarded && !scores.mask) {
+    mlir::OpBuilder b(op);
+    Emit e(b, op->getLoc());
+    for (unsigned i : {1, 0})
+      if ((scores.mask = maskOf(e, op->getOperand(i))))
+        return op->getOperand(1 - i);
+    return {};
+  }
   if (auto select = llvm::dyn_cast<SelectOp>(op)) {
     std::optional<bool> inverted = causalOf(select.getCondition());
-    if (!inverted)
-      return {};
+    if (!inverted) {
+      if (!scores.guarded || scores.mask || numberOf(select.getOnFalse()) != -std::numeric_limits<double>::infinity())
+        return {};
+      scores.mask = select.getCondition();
+      return select.getOnTrue();
+    }
     Value kept = *inverted ? select.getOnFalse() : select.getOnTrue();
     std::optional<double> fill = numberOf(*inverted ? select.getOnTrue() : select.getOnFalse());
     if (!fill || *fill > -1e9)
@@ -149,9 +179,34 @@ bool isProduct(DotGeneralOp op, int64_t rank, std::initializer_list<int64_t> axe
   return inFront(op.getLhsBatch()) && inFront(op.getRhsBatch());
 }
 
-std::optional<Scores> scoresOf(DotGeneralOp shares, SoftmaxOp softmax, int64_t rank) {
+/// The softmax that shares are, or are where it is a number: where(isnan(w), 0, w), as exporters guard it.
+SoftmaxOp softmaxOf(Value shares, bool &guarded) {
+  if (auto softmax = shares.getDefiningOp<SoftmaxOp>())
+    return shares.hasOneUse() ? softmax : SoftmaxOp();
+  auto select = shares.getDefiningOp<SelectOp>();
+  auto compare = select ? select.getCondition().getDefiningOp<CompareOp>() : CompareOp();
+  auto softmax = select ? select.getOnFalse().getDefiningOp<SoftmaxOp>() : SoftmaxOp();
+  guarded = compare && softmax && compare.getPredicate() == Predicate::ne && compare.getLhs() == softmax &&
+            compare.getRhs() == softmax && numberOf(select.getOnTrue()) == 0.0 && select->hasOneUse() &&
+            compare->hasOneUse() &&
+            llvm::all_of(softmax->getUsers(), [&](mlir::Operation *user) { return user == compare || user == select; });
+  return guarded ? softmax : SoftmaxOp();
+}
+
+/// The value without a factor above 0 that it alone is multiplied by, which goes to the scale.
+Value unscaled(Value value, double &scale) {
+  auto product = value.getDefiningOp<MulOp>();
+  std::optional<double> factor = product && value.hasOneUse() ? numberOf(product.getRhs()) : std::nullopt;
+  if (!factor || !(*factor > 0))
+    return value;
+  scale *= *factor;
+  return product.getLhs();
+}
+
+std::optional<Scores> scoresOf(DotGeneralOp shares, SoftmaxOp softmax, int64_t rank, bool guarded) {
   Scores scores;
   scores.chain = {shares, softmax};
+  scores.guarded = guarded;
   for (Value value = softmax.getOperand(); value && value.getDefiningOp() && value.hasOneUse();
        value = peel(value, scores)) {
     scores.chain.push_back(value.getDefiningOp());
@@ -183,8 +238,9 @@ Value asRows(Emit &e, Value value, bool turned) {
 }
 
 void recover(DotGeneralOp shares) {
-  auto softmax = shares.getLhs().getDefiningOp<SoftmaxOp>();
-  if (!softmax || !softmax->hasOneUse())
+  bool guarded = false;
+  SoftmaxOp softmax = softmaxOf(shares.getLhs(), guarded);
+  if (!softmax)
     return;
   int64_t rank = rankOf(softmax);
   mlir::Type element = elementOf(softmax);
@@ -192,23 +248,23 @@ void recover(DotGeneralOp shares) {
       !(element.isF32() || element.isF64()) || !isProduct(shares, rank, {rank - 1, rank - 2}) ||
       elementOf(shares) != element)
     return;
-  std::optional<Scores> scores = scoresOf(shares, softmax, rank);
+  std::optional<Scores> scores = scoresOf(shares, softmax, rank, guarded);
   if (!scores)
     return;
   mlir::OpBuilder b(shares);
   Emit e(b, shares.getLoc());
   DotGeneralOp product = scores->product;
-  Value query = asHeads(e, product.getLhs());
-  Value key = asHeads(e, asRows(e, product.getRhs(), product.getRhsContract()[0] == rank - 2));
+  Value query = asHeads(e, unscaled(product.getLhs(), scores->scale));
+  Value key = asHeads(e, asRows(e, unscaled(product.getRhs(), scores->scale), product.getRhsContract()[0] == rank - 2));
   Value value = asHeads(e, asRows(e, shares.getRhs(), shares.getRhsContract()[0] == rank - 1));
   AttentionOptions options;
   options.causal = scores->causal;
   Inferred inferred = inferAttention(tensorOf(query), tensorOf(key), tensorOf(value), options);
   if (!inferred)
     return;
-  auto attention = e.create<AttentionOp>(inferred.type, mlir::Type(), query, key, value, Value(), Value(),
-                                         b.getF64FloatAttr(scores->scale), b.getBoolAttr(scores->causal),
-                                         mlir::IntegerAttr(), mlir::IntegerAttr());
+  auto attention = e.create<AttentionOp>(
+      inferred.type, mlir::Type(), query, key, value, scores->mask ? asHeads(e, scores->mask) : Value(), Value(),
+      b.getF64FloatAttr(scores->scale), b.getBoolAttr(scores->causal), mlir::IntegerAttr(), mlir::IntegerAttr());
   shares.getResult().replaceAllUsesWith(e.reshapeTo(attention.getResult(), dimsOf(shares.getResult())));
   // Nobody else reads these, nor a mask of theirs.
   llvm::SetVector<mlir::Operation *> dead(scores->chain.rbegin(), scores->chain.rend());

@@ -7,8 +7,10 @@ namespace kiln {
 
 /// softmax(scale q k^T) v, over all keys or under a causal mask (where(key <= query, scores, -inf)), becomes attention:
 /// one kernel, without a matrix of scores, and with a step that can be derived. Of f32 and f64, [B, T, D] or
-/// [B, H, T, D], where nothing else reads the scores or the shares. A mask's value may be any at or below -1e9. Looks
-/// at the ops of `block`, not into regions.
+/// [B, H, T, D], where nothing else reads the scores or the shares. A causal mask's value may be any at or below -1e9.
+/// Another mask is one where shares that are no numbers are 0, as attention's are where a query sees no key:
+/// w = softmax(scores + where(seen, 0, -inf)), where(isnan(w), 0, w), which exporters write. Looks at the ops of
+/// `block`, not into regions.
 void recoverAttention(mlir::Block &block);
 
 } // namespace kiln

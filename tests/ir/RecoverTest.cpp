@@ -77,8 +77,7 @@ std::string textOf(const Written &w) {
 }
 
 /// Whether it is found; its numbers before and after are the same.
-bool isFound(const Written &written) {
-  std::string text = textOf(written);
+bool isFound(const std::string &text) {
   mlir::OwningOpRef<mlir::ModuleOp> module = testing::parse(text);
   if (!module) {
     ADD_FAILURE() << text;
@@ -114,6 +113,50 @@ bool isFound(const Written &written) {
   function.walk([&](SoftmaxOp) { scores = true; });
   EXPECT_NE(found, scores); // one or the other
   return found;
+}
+
+bool isFound(const Written &written) { return isFound(textOf(written)); }
+
+/// As PyTorch's exporters write scaled_dot_product_attention: half of the scale on each side, a mask that is added,
+/// shares that are no numbers made 0. The first query sees no key. `guard`: what the softmax is compared with.
+std::string exported(const std::string &fill, const std::string &guard, bool added) {
+  std::string rows = "tensor<2x3x5x4xf64>", plane = "tensor<2x3x5x5xf64>", few = "tensor<2x1x5x5xf64>",
+              seen = "tensor<2x1x5x5xi1>", bools = "tensor<2x3x5x5xi1>";
+  std::string text = "func.func @f(%q: " + rows + ", %k: " + rows + ", %v: " + rows + ") -> " + rows + " {\n";
+  text += "%i = kiln.iota 2 : tensor<2x1x5x5xi32>\n%j = kiln.iota 3 : tensor<2x1x5x5xi32>\n"
+          "%one = kiln.constant dense<1> : tensor<2x1x5x5xi32> : tensor<2x1x5x5xi32>\n%p = kiln.mul %i, %j : "
+          "tensor<2x1x5x5xi32>\n%m = kiln.compare ge %p, %one : tensor<2x1x5x5xi32> -> " +
+          seen + "\n";
+  text += "%h = kiln.constant dense<0.5> : " + rows + " : " + rows + "\n%qh = kiln.mul %q, %h : " + rows +
+          "\n%kh = kiln.mul %k, %h : " + rows + "\n";
+  text += "%s = kiln.dot_general %qh, %kh batch [0, 1] x [0, 1] contract [3] x [3] : " + rows + ", " + rows + " -> " +
+          plane + "\n%zero = kiln.constant dense<0.0> : tensor<f64> : tensor<f64>\n%none = kiln.constant dense<" +
+          fill + "> : tensor<f64> : tensor<f64>\n";
+  if (added)
+    text += "%z1 = kiln.broadcast %zero, [] : tensor<f64> -> " + few +
+            "\n%n1 = kiln.broadcast %none, [] : " + "tensor<f64> -> " + few +
+            "\n%bias = kiln.select %m, %z1, %n1 : " + seen + ", " + few +
+            "\n%wide = kiln.broadcast %bias, [0, 1, 2, 3] : " + few + " -> " + plane +
+            "\n%t = kiln.add %s, %wide : " + plane + "\n";
+  else
+    text += "%wide = kiln.broadcast %m, [0, 1, 2, 3] : " + seen + " -> " + bools +
+            "\n%n1 = kiln.broadcast %none, [] : " + "tensor<f64> -> " + plane +
+            "\n%t = kiln.select %wide, %s, %n1 : " + bools + ", " + plane + "\n";
+  text += "%w = kiln.softmax %t, 3 : " + plane + "\n%bad = kiln.compare " + guard + " : " + plane + " -> " + bools +
+          "\n%z = kiln.broadcast %zero, [] : tensor<f64> -> " + plane + "\n%g = kiln.select %bad, %z, %w : " + bools +
+          ", " + plane + "\n";
+  return text + "%o = kiln.dot_general %g, %v batch [0, 1] x [0, 1] contract [3] x [2] : " + plane + ", " + rows +
+         " -> " + rows + "\nreturn %o : " + rows + "\n}\n";
+}
+
+TEST(Recover, AMaskThatIsGuarded) {
+  for (bool added : {true, false}) {
+    std::string none = "0xFFF0000000000000";
+    EXPECT_TRUE(isFound(exported(none, "ne %w, %w", added)));
+    EXPECT_FALSE(isFound(exported("-1.0e30", "ne %w, %w", added))); // the shares of who sees nothing are equal ones
+    EXPECT_FALSE(isFound(exported(none, "eq %w, %w", added)));
+    EXPECT_FALSE(isFound(exported(none, "ne %w, %t", added)));
+  }
 }
 
 TEST(Recover, AttentionInItsForms) {
