@@ -4,6 +4,7 @@
 #include "runtime/support/Tensor.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <iterator>
 
@@ -100,8 +101,58 @@ void splitQ6_K(const uint8_t *block, int8_t *numbers, float *scales, float *) {
     numbers[i] = static_cast<int8_t>(sixAt(block, i) - 32);
 }
 
+/// Of two bits each, number i of 256: four rows of 32 in 32 bytes, twice.
+int twoAt(const uint8_t *bytes, int i) { return bytes[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2) & 3; }
+
+void splitQ2_K(const uint8_t *block, int8_t *numbers, float *scales, float *minimums) {
+  float scale = halfAt(block + 80), least = halfAt(block + 82);
+  for (int j = 0; j < 16; ++j) {
+    scales[j] = scale * static_cast<float>(block[j] & 15);
+    minimums[j] = -(least * static_cast<float>(block[j] >> 4));
+  }
+  for (int i = 0; i < 256; ++i)
+    numbers[i] = static_cast<int8_t>(twoAt(block + 16, i));
+}
+
+/// A third bit for each, 4 less where it is 0; sixteen scales of six bits.
+void splitQ3_K(const uint8_t *block, int8_t *numbers, float *scales, float *) {
+  const uint8_t *packed = block + 96;
+  float scale = halfAt(block + 108);
+  for (int j = 0; j < 16; ++j) {
+    int four = j < 8 ? packed[j] & 15 : packed[j - 8] >> 4, two = packed[8 + j % 4] >> (2 * (j / 4)) & 3;
+    scales[j] = scale * static_cast<float>((four | two << 4) - 32);
+  }
+  for (int i = 0; i < 256; ++i)
+    numbers[i] = static_cast<int8_t>(twoAt(block + 32, i) - (block[i % 32] >> (i / 32) & 1 ? 0 : 4));
+}
+
+/// What four bits stand for in IQ4, and in MXFP4, there doubled.
+constexpr int8_t unevenly[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+constexpr int8_t floating[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+
+void splitIQ4_NL(const uint8_t *block, int8_t *numbers, float *scales, float *) {
+  *scales = halfAt(block);
+  nibbles(block + 2, nullptr, [&](int i, int q) { numbers[i] = unevenly[q]; });
+}
+
+void splitIQ4_XS(const uint8_t *block, int8_t *numbers, float *scales, float *) {
+  float scale = halfAt(block);
+  int high = block[2] | block[3] << 8;
+  for (int j = 0; j < 8; ++j) {
+    int four = block[4 + j / 2] >> (4 * (j % 2)) & 15, two = high >> (2 * j) & 3;
+    scales[j] = scale * static_cast<float>((four | two << 4) - 32);
+    nibbles(block + 8 + 16 * j, nullptr, [&](int i, int q) { numbers[32 * j + i] = unevenly[q]; });
+  }
+}
+
+void splitMXFP4(const uint8_t *block, int8_t *numbers, float *scales, float *) {
+  *scales = std::ldexp(1.0F, block[0] - 128);
+  nibbles(block + 1, nullptr, [&](int i, int q) { numbers[i] = floating[q]; });
+}
+
 constexpr BlockForm none{}, bytes{32}, bytesLifted{32, false, false, true}, bytesWide{32, false, true, true},
-    sixteens{16, false, true}, halves{32, true}, halvesLifted{32, true, false, true}, halvesWide{32, true, true, true};
+    bytesScaled{32, false, true}, sixteens{16, false, true}, sixteensLifted{16, false, true, true}, halves{32, true},
+    halvesLifted{32, true, false, true}, halvesWide{32, true, true, true};
 
 constexpr BlockType types[] = {
     {0, "F32", 1, 4, KILN_F32, none, nullptr},
@@ -111,10 +162,15 @@ constexpr BlockType types[] = {
     {6, "Q5_0", 32, 22, KILN_F32, bytes, splitQ5_0},
     {7, "Q5_1", 32, 24, KILN_F32, bytesLifted, splitQ5_1},
     {8, "Q8_0", 32, 34, KILN_F32, bytes, splitQ8_0},
+    {10, "Q2_K", 256, 84, KILN_F32, sixteensLifted, splitQ2_K},
+    {11, "Q3_K", 256, 110, KILN_F32, sixteens, splitQ3_K},
     {12, "Q4_K", 256, 144, KILN_F32, halvesWide, splitQ4_K},
     {13, "Q5_K", 256, 176, KILN_F32, bytesWide, splitQ5_K},
     {14, "Q6_K", 256, 210, KILN_F32, sixteens, splitQ6_K},
+    {20, "IQ4_NL", 32, 18, KILN_F32, bytes, splitIQ4_NL},
+    {23, "IQ4_XS", 256, 136, KILN_F32, bytesScaled, splitIQ4_XS},
     {30, "BF16", 1, 2, KILN_BF16, none, nullptr},
+    {39, "MXFP4", 32, 17, KILN_F32, bytesScaled, splitMXFP4},
 };
 // Of a block at most.
 constexpr int64_t mostElements = 256, mostScales = 16;
@@ -126,10 +182,10 @@ struct Name {
   uint32_t number;
   const char *name;
 };
-constexpr Name others[] = {
-    {9, "Q8_1"},   {10, "Q2_K"},   {11, "Q3_K"},  {15, "Q8_K"},  {16, "IQ2_XXS"}, {17, "IQ2_XS"}, {18, "IQ3_XXS"},
-    {19, "IQ1_S"}, {20, "IQ4_NL"}, {21, "IQ3_S"}, {22, "IQ2_S"}, {23, "IQ4_XS"},  {24, "I8"},     {25, "I16"},
-    {26, "I32"},   {27, "I64"},    {28, "F64"},   {29, "IQ1_M"}, {34, "TQ1_0"},   {35, "TQ2_0"},  {39, "MXFP4"}};
+constexpr Name others[] = {{9, "Q8_1"},     {15, "Q8_K"},  {16, "IQ2_XXS"}, {17, "IQ2_XS"},
+                           {18, "IQ3_XXS"}, {19, "IQ1_S"}, {21, "IQ3_S"},   {22, "IQ2_S"},
+                           {24, "I8"},      {25, "I16"},   {26, "I32"},     {27, "I64"},
+                           {28, "F64"},     {29, "IQ1_M"}, {34, "TQ1_0"},   {35, "TQ2_0"}};
 
 } // namespace
 
