@@ -188,7 +188,7 @@ absl::StatusOr<std::unique_ptr<OwnedProgram>> buildProgram(mlir::ModuleOp module
       return absl::InvalidArgumentError(errors);
   const std::vector<EntryRow> &entries = contents->entries.rows();
   for (const std::string &wanted : options.entries)
-    if (llvm::none_of(entries, [&](const EntryRow &entry) { return toString(entry.name) == wanted; }))
+    if (llvm::none_of(entries, [&](const EntryRow &entry) { return isEntryOf(toString(entry.name), wanted); }))
       return absl::NotFoundError("the model has no function for the entry '" + wanted + "'");
   const std::vector<kiln_kernel> &kernels = contents->kernels.rows();
   const std::string &constants = contents->entries.constants();

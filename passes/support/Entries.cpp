@@ -19,11 +19,16 @@ static std::string ownerOf(llvm::StringRef name) {
   return name.str();
 }
 
+bool isEntryOf(llvm::StringRef entry, llvm::StringRef wanted) {
+  return ownerOf(entry) == wanted || (wanted == "generate" && entry.starts_with("generate."));
+}
+
 llvm::SmallVector<mlir::func::FuncOp> entriesOf(mlir::ModuleOp module, llvm::ArrayRef<std::string> wanted) {
   llvm::SmallVector<mlir::func::FuncOp> entries;
   for (auto function : module.getOps<mlir::func::FuncOp>()) {
     std::string name = entryName(function);
-    if (!name.empty() && (wanted.empty() || llvm::is_contained(wanted, ownerOf(name))))
+    auto names = [&](const std::string &one) { return isEntryOf(name, one); };
+    if (!name.empty() && (wanted.empty() || llvm::any_of(wanted, names)))
       entries.push_back(function);
   }
   return entries;

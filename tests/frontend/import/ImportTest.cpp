@@ -108,7 +108,8 @@ TEST(GgufFile, TensorsLieInsideAndApart) {
   EXPECT_NE(why(tensor("a", {8}, 0, UINT64_MAX - 31), 1).find("lies outside the file"), std::string::npos);
   EXPECT_NE(why(tensor("a", {8}, 0, 3), 1).find("not aligned"), std::string::npos);
   EXPECT_NE(why(tensor("a", {31}, 8, 0), 1).find("no whole blocks"), std::string::npos);
-  EXPECT_NE(why(tensor("a", {256}, 16, 0), 1).find("is of the type 16 (IQ2_XXS), which is not read"), std::string::npos);
+  EXPECT_NE(why(tensor("a", {256}, 16, 0), 1).find("is of the type 16 (IQ2_XXS), which is not read"),
+            std::string::npos);
   EXPECT_NE(why(tensor("a", {16}, 0, 0) + tensor("b", {8}, 0, 32), 2).find("overlap"), std::string::npos);
   EXPECT_NE(why(tensor("a", {8}, 0, 0) + tensor("a", {8}, 0, 32), 2).find("stands twice"), std::string::npos);
   EXPECT_NE(why(tensor("a", {8}, 0, 0), 1).find("'general.architecture' is missing"), std::string::npos);
