@@ -446,7 +446,7 @@ bool Merger::turnsArgument(unsigned cluster) const {
 }
 
 // What is computed of the few rows of a product: that has a kernel which reads rows as they lie, against a matrix that
-// is much larger, and packs nothing. (Gemma's last norm within its head: a token 36 ms, apart 10.)
+// is much larger, and packs nothing. (Gemma's last norm within its head: a token 36 ms, apart 12.)
 bool Merger::makesFewRows(unsigned cluster, unsigned product) const {
   constexpr int64_t fewRows = 3;
   DotGeneralOp dot;

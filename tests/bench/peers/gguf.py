@@ -2,8 +2,9 @@
 
 usage: gguf.py KILN FILE.gguf [--threads 2] [--rounds 7] [--tokens 64] [--prompt-tokens 256]
 Needs PyPI's xllamacpp (llama.cpp in a wheel). Both draw greedily from the same file, in turn; a Kiln program is timed from
-outside, by the difference of two lengths, so that its start is not counted; llama.cpp tells its own times. Prints of both
-the fastest milliseconds a token, of each round's ratio the median, and how far both texts agree.
+outside, by the difference of two lengths, so that its start is not counted (of the fastest of each, and of the medians: not
+of single rounds, whose noise would be subtracted too); llama.cpp tells its own times. Prints of both the milliseconds a token
+and their ratio, fastest and median, and how far both texts agree.
 """
 import argparse
 import os
@@ -47,19 +48,22 @@ def main():
             return told["timings"], told["choices"][0]["text"]
 
         short = "Once upon a time"
-        rows = {"decode": [], "prompt": []}
+        rows = {"decode": ([], [], []), "prompt": ([], [], [])}
         for _ in range(arguments.rounds):
             few, some = ours(short, 8)[0], ours(short, 8 + arguments.tokens)
             timings, text = theirs(short, 8 + arguments.tokens)
-            rows["decode"].append(((some[0] - few) / arguments.tokens * 1e3, timings["predicted_per_token_ms"]))
+            for values, value in zip(rows["decode"], (few, some[0], timings["predicted_per_token_ms"])):
+                values.append(value)
             one, reads = ours(short, 1)[0], ours(long, 1)[0]
             timings, _ = theirs(long, 1)
-            rows["prompt"].append(((reads - one) / timings["prompt_n"] * 1e3, timings["prompt_per_token_ms"]))
+            for values, value in zip(rows["prompt"], (one, reads, timings["prompt_per_token_ms"])):
+                values.append(value)
         same = len(os.path.commonprefix([some[1], short + text]))
-        for name, pairs in rows.items():
-            own, peer = min(p[0] for p in pairs), min(p[1] for p in pairs)
-            ratio = statistics.median(p[0] / p[1] for p in pairs)
-            print(f"{name:8} kiln {own:7.2f} ms a token, llama.cpp {peer:7.2f}; ratio {ratio:.2f} (median of {len(pairs)})")
+        for name, (short_runs, long_runs, peers) in rows.items():
+            count = arguments.tokens if name == "decode" else timings["prompt_n"]
+            for how, of in (("fastest", min), ("median", statistics.median)):
+                own, peer = (of(long_runs) - of(short_runs)) / count * 1e3, of(peers)
+                print(f"{name:8} {how:8} kiln {own:7.2f} ms a token, llama.cpp {peer:7.2f}, ratio {own / peer:.2f} ({len(peers)} rounds)")
         print(f"both texts begin with the same {same} of {len(some[1])} characters")
 
 
