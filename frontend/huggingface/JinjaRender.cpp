@@ -450,10 +450,9 @@ Value Rendering::slice(const Node &node) {
       bounds[i] = bound.whole;
   }
   int64_t step = bounds[2].value_or(1);
-  if (step == 0 || step < -size - 1 || step > size + 1)
-    step = step == 0 ? 0 : step < 0 ? -size - 1 : size + 1;
   if (step == 0)
     failAt(node.line, "a slice's step is zero");
+  step = std::clamp(step, -size - 1, size + 1);
   int64_t low = step > 0 ? 0 : -1, high = step > 0 ? size : size - 1;
   auto bound = [&](const std::optional<int64_t> &given, int64_t fallback) {
     return given ? std::clamp(placed(*given, size), low, high) : fallback;

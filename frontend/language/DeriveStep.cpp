@@ -26,6 +26,16 @@ bool StepDeriver::set(mlir::Value value, Axis axis) {
   return true;
 }
 
+/// Of an op each row of whose result is made of those of its operands: what is behind the newest stays there.
+bool StepDeriver::setRows(mlir::Operation &op, Axis axis) {
+  int64_t late = 0;
+  for (mlir::Value operand : op.getOperands())
+    late = std::max(late, late_.lookup(operand));
+  if (late > 0)
+    late_[op.getResult(0)] = late;
+  return set(op.getResult(0), axis);
+}
+
 bool StepDeriver::mixes(mlir::Operation *op, const std::string &how) {
   if (!failure_.op)
     failure_ = {op, how};
@@ -61,13 +71,11 @@ bool StepDeriver::derive(mlir::Value tokens) {
     int64_t late = 0;
     for (mlir::Value operand : op.getOperands())
       late = std::max(late, late_.lookup(operand));
-    rowByRow_ = llvm::isa<SliceOp>(op);
     if (!visit(op))
       return false;
-    if (late > 0 && !rowByRow_)
+    bool apart = llvm::isa<SliceOp>(op) || (op.getNumResults() == 1 && late_.contains(op.getResult(0)));
+    if (late > 0 && !apart)
       return mixes(&op, "later positions with earlier ones");
-    if (late > 0 && !llvm::isa<SliceOp>(op))
-      late_[op.getResult(0)] = late;
   }
   return true;
 }
@@ -167,8 +175,7 @@ bool StepDeriver::visitElementwise(mlir::Operation &op) {
   for (auto [i, dim] : llvm::enumerate(dimsOf(op.getResult(0))))
     if (mentions(dim, time_) && static_cast<Axis>(i) != axis)
       return mixes(&op, "positions with each other");
-  rowByRow_ = true;
-  return set(op.getResult(0), axis);
+  return setRows(op, axis);
 }
 
 /// Along `axes`, which are not the sequence's; they vanish, or stay.
@@ -195,7 +202,7 @@ bool StepDeriver::visitReshape(ReshapeOp op) {
     before = before * dim;
   for (auto [i, dim] : llvm::enumerate(to)) {
     if (dim == from[static_cast<size_t>(axis)] && here == before)
-      return rowByRow_ = true, set(op.getResult(), static_cast<Axis>(i));
+      return setRows(*op, static_cast<Axis>(i));
     here = here * dim;
   }
   return mixes(op, "the axis of the sequence with another");
@@ -204,7 +211,7 @@ bool StepDeriver::visitReshape(ReshapeOp op) {
 bool StepDeriver::visitTranspose(TransposeOp op) {
   for (auto [to, from] : llvm::enumerate(op.getPermutation()))
     if (from == axisOf(op.getOperand()))
-      return rowByRow_ = true, set(op.getResult(), static_cast<Axis>(to));
+      return setRows(*op, static_cast<Axis>(to));
   return mixes(op, "positions with each other");
 }
 
@@ -461,6 +468,8 @@ bool StepDeriver::visitConvolution(ConvolutionOp op) {
   Axis axis = axisOf(op.getInput());
   if (axis == none || axisOf(op.getFilter()) != none || axis == 1)
     return mixes(op, "positions with each other");
+  if (late_.contains(op.getInput()))
+    return mixes(op, "later positions with earlier ones");
   if (axis == 0)
     return set(op.getResult(), axis);
   auto at = static_cast<size_t>(axis), i = at - 2;

@@ -58,6 +58,7 @@ private:
 
   Axis axisOf(mlir::Value value) const;
   bool set(mlir::Value value, Axis axis);
+  bool setRows(mlir::Operation &op, Axis axis);
   bool mixes(mlir::Operation *op, const std::string &how);
   bool visit(mlir::Operation &op);
   bool source(mlir::Operation &op);
@@ -94,7 +95,6 @@ private:
   llvm::DenseSet<mlir::Value> newest_;     // those that are of its last position: with earlier ones they would be later
   llvm::DenseSet<mlir::Value> cut_;        // slices without the newest positions: only something put before mends them
   llvm::DenseMap<mlir::Value, int64_t> late_; // how many rows behind the newest are there, to be cut off
-  bool rowByRow_ = false;                     // whether rows behind the newest stay apart in the op that is visited
   int number_ = 0;                            // of caches and carries
   Failure failure_;
 };

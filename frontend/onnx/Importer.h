@@ -212,6 +212,10 @@ void readsOf(const Node &node, std::vector<std::string> &out);
 void eachName(const std::string &text, const std::function<void(const std::string &, size_t)> &found);
 /// The text with other names.
 std::string renamed(const std::string &text, const std::map<std::string, std::string> &names);
+/// The wish, or with the first number behind it, `_2`, that is not taken.
+std::string untaken(const std::string &wish, const std::function<bool(const std::string &)> &isTaken);
+/// The same of names, among which it is from then on.
+std::string freshIn(std::set<std::string> &names, const std::string &wish);
 /// A name that an exporter has made up for a constant of its own: no parameter of the model that it was given.
 bool isExporters(std::string_view name);
 /// How often each name is used.

@@ -49,6 +49,17 @@ static std::string shortened(std::string name, const std::string &fallback) {
   return name;
 }
 
+std::string untaken(const std::string &wish, const std::function<bool(const std::string &)> &isTaken) {
+  std::string name = wish;
+  for (int i = 2; isTaken(name); ++i)
+    name = wish + "_" + std::to_string(i);
+  return name;
+}
+
+std::string freshIn(std::set<std::string> &names, const std::string &wish) {
+  return untaken(wish, [&](const std::string &name) { return !names.insert(name).second; });
+}
+
 std::string Importer::fresh(const std::string &wish, const std::string &fallback) {
   std::string base = identifier(shortened(wish, fallback), "v");
   std::string name = base;

@@ -99,6 +99,14 @@ std::string alongAxis(const std::string &vector, int64_t at, int64_t rank) {
 
 std::string keyword(const char *name, const std::string &text) { return std::string(", ") + name + "=" + text; }
 
+std::string optional(Call &call, size_t input, const char *name) {
+  return call.has(input) ? keyword(name, call.tensor(input)) : "";
+}
+
+std::string plus(Call &call, const std::string &text, size_t input) {
+  return call.has(input) ? text + " + " + call.tensor(input) : text;
+}
+
 std::vector<Dim> broadcastShape(const std::vector<Dim> &a, const std::vector<Dim> &b) {
   const std::vector<Dim> &longer = a.size() >= b.size() ? a : b, &shorter = a.size() >= b.size() ? b : a;
   std::vector<Dim> out = longer;

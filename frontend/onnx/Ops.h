@@ -29,6 +29,15 @@ std::string axisText(const std::vector<int64_t> &axes);
 std::string alongAxis(const std::string &vector, int64_t at, int64_t rank);
 /// ", name=text"
 std::string keyword(const char *name, const std::string &text);
+/// The same of an input; empty where the node has none.
+std::string optional(Call &call, size_t input, const char *name);
+/// "text + x" of an input; the text where the node has none.
+std::string plus(Call &call, const std::string &text, size_t input);
+/// An attribute's numbers, `each` for every spatial axis, `least` where there is none; refuses another count, and any
+/// that is below `least` or beyond a million.
+std::vector<int64_t> perAxis(Call &call, const char *name, size_t axes, int64_t least = 1, size_t each = 1);
+/// ", name=(2, 3)", or ", name=2" where all are equal; empty where all are `plain`.
+std::string option(const char *name, const std::vector<int64_t> &numbers, int64_t plain);
 /// The shape that both broadcast to; refuses where they do not.
 std::vector<Dim> broadcastShape(const std::vector<Dim> &a, const std::vector<Dim> &b);
 /// x, padded (and, where a number is negative, cut) along each axis. Symbolic where a size is.

@@ -43,7 +43,7 @@ static void rotary(Call &call) {
   bool interleaved = call.integer("interleaved", 0) != 0;
   if (x.rank() == 3 && heads < 1)
     refuse("it has [B, T, H * D] and no num_heads");
-  std::string places = call.has(3) ? keyword("positions", call.tensor(3)) : "";
+  std::string places = optional(call, 3, "positions");
   call.set(0, "onnx_rotary(" + call.tensor(0) + ", " + call.tensor(1) + ", " + call.tensor(2) + places +
                   (x.rank() == 3 ? keyword("heads", std::to_string(heads)) : "") +
                   (width ? keyword("width", std::to_string(width)) : "") + (interleaved ? ", interleaved=True" : "") +
@@ -58,8 +58,7 @@ static std::function<void(Call &)> loss(bool softmax) {
       refuse("its reduction is '" + reduction + "'");
     std::string logs =
         softmax ? call.let("log_probabilities", "log_softmax(" + call.tensor(0) + ", axis=1)") : call.tensor(0);
-    std::string out =
-        "onnx_nll(" + logs + ", " + call.tensor(1) + (call.has(2) ? keyword("weight", call.tensor(2)) : "");
+    std::string out = "onnx_nll(" + logs + ", " + call.tensor(1) + optional(call, 2, "weight");
     if (call.hasAttribute("ignore_index"))
       out += keyword("ignore_index", std::to_string(call.integer("ignore_index", -100)));
     call.set(0, out + keyword("reduction", "\"" + reduction + "\"") + ")");

@@ -6,10 +6,6 @@ namespace kiln::onnx {
 
 namespace {
 
-std::string plus(Call &call, const std::string &text, size_t input) {
-  return call.has(input) ? text + " + " + call.tensor(input) : text;
-}
-
 //===-- Activations and products ---------------------------------------------------------------------------------===//
 
 std::function<void(Call &)> gelu(bool tanh) {
@@ -87,7 +83,7 @@ std::string attendedBy(Call &call, size_t mask, size_t added) {
       refuse("its mask has " + std::to_string(call.in(mask).rank()) + " axes");
     out += keyword("mask", call.tensor(mask)) + keyword("hidden", numberText(filter));
   }
-  out += call.has(added) ? keyword("added", call.tensor(added)) : "";
+  out += optional(call, added, "added");
   out += scale != 0 ? keyword("scale", numberText(scale)) : "";
   return out + (call.integer("unidirectional", 0) != 0 ? ", causal=True)" : ")");
 }
@@ -138,7 +134,7 @@ void matmulBits(Call &call) {
     refuse("it has its groups in another order (g_idx)");
   if (block < 16 || n < 1 || k < 1 || call.in(1).rank() != 3)
     refuse("its K, N or block_size do not fit its weights");
-  std::string zero = call.has(3) ? keyword("zero", call.tensor(3)) : "";
+  std::string zero = optional(call, 3, "zero");
   std::string weights = "block_weights(" + call.tensor(1) + ", " + call.tensor(2) + ", " + std::to_string(n) + ", " +
                         std::to_string(k) + ", " + std::to_string(bits) + zero + ")";
   call.set(0, plus(call, call.tensor(0) + " @ " + weights + ".T", 5));

@@ -72,13 +72,13 @@ struct Windows {
 };
 } // namespace
 
-static std::vector<int64_t> perAxis(Call &call, const char *name, size_t count) {
-  std::vector<int64_t> out = call.integers(name, std::vector<int64_t>(count, 1));
-  if (out.size() != count)
+std::vector<int64_t> perAxis(Call &call, const char *name, size_t axes, int64_t least, size_t each) {
+  std::vector<int64_t> out = call.integers(name, std::vector<int64_t>(axes * each, least));
+  if (out.size() != axes * each)
     refuse("its '" + std::string(name) + "' has " + std::to_string(out.size()) + " numbers for " +
-           std::to_string(count) + " spatial axes");
+           std::to_string(axes) + " spatial axes");
   for (int64_t number : out)
-    if (number < 1 || number > (1 << 20))
+    if (number < least || number > (1 << 20))
       refuse("its '" + std::string(name) + "' holds " + std::to_string(number));
   return out;
 }
@@ -130,7 +130,7 @@ static std::vector<Dim> around(const std::vector<Dim> &spatial) {
   return out;
 }
 
-static std::string option(const char *name, const std::vector<int64_t> &numbers, int64_t plain) {
+std::string option(const char *name, const std::vector<int64_t> &numbers, int64_t plain) {
   bool isPlain = std::all_of(numbers.begin(), numbers.end(), [&](int64_t n) { return n == plain; });
   return isPlain ? "" : keyword(name, tupleText(numbers, /*collapse=*/true));
 }

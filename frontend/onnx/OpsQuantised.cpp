@@ -132,8 +132,7 @@ static void qlinearMatmul(Call &call) {
   requantise(call, product, 6, call.in(7).dtype);
 }
 
-//===-- com.microsoft's
-//--------------------------------------------------------------------------------------------===//
+//===-- Of com.microsoft -----------------------------------------------------------------------------------------===//
 
 static std::function<void(Call &)> qlinearBinary(const char *op) {
   return [=](Call &call) {
@@ -150,20 +149,16 @@ static void qlinearLeaky(Call &call) {
   requantise(call, "leaky_relu(" + dequantised(call, 0, -1) + ", " + alpha + ")", 3, call.in(0).dtype);
 }
 
-static std::string withBias(Call &call, const std::string &text, size_t input) {
-  return call.has(input) ? text + " + " + call.tensor(input) : text;
-}
-
 static void integerToFloat(Call &call) {
   std::string product = "(" + centred(call, 0, 4, -1) + " @ " + centred(call, 1, 5, -1) + ").to(f32)";
-  call.set(0, withBias(call, product + " * (" + call.tensor(2) + " * " + call.tensor(3) + ")", 6));
+  call.set(0, plus(call, product + " * (" + call.tensor(2) + " * " + call.tensor(3) + ")", 6));
 }
 
 /// The left side is quantised as DynamicQuantizeLinear does it.
 static void dynamicMatmul(Call &call) {
   Quantised x = quantisedByItself(call);
   std::string product = "((" + x.whole + " - " + x.zero + ").to(i32) @ " + centred(call, 1, 3, -1) + ").to(f32)";
-  call.set(0, withBias(call, product + " * (" + x.scale + " * " + call.tensor(2) + ")", 4));
+  call.set(0, plus(call, product + " * (" + x.scale + " * " + call.tensor(2) + ")", 4));
 }
 
 std::vector<Op> quantisedOps() {

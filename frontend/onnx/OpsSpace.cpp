@@ -31,18 +31,6 @@ static void affineGrid(Call &call) {
   call.set(0, out + (corners ? ", align_corners=True)" : ")"));
 }
 
-/// So many positive numbers of an attribute, 1 each where there are none; paddings may be 0.
-static std::vector<int64_t> counts(Call &call, const char *name, size_t count, int64_t fallback) {
-  std::vector<int64_t> out = call.integers(name, std::vector<int64_t>(count, fallback));
-  if (out.size() != count)
-    refuse("its '" + std::string(name) + "' has " + std::to_string(out.size()) + " numbers, " + std::to_string(count) +
-           " are expected");
-  for (int64_t number : out)
-    if (number < fallback || number > (1 << 20))
-      refuse("its '" + std::string(name) + "' holds " + std::to_string(number));
-  return out;
-}
-
 static std::vector<int64_t> sizesOf(const std::vector<int64_t> &numbers, const char *what) {
   if (numbers.empty() || numbers.size() > 3 ||
       std::any_of(numbers.begin(), numbers.end(), [](int64_t n) { return n < 1 || n > (1 << 20); }))
@@ -63,23 +51,20 @@ static void col2im(Call &call) {
     refuse("it wants [N, C * " + std::to_string(taps) + ", L] for blocks of " + tupleText(window) + "; found " +
            typeText(x.dtype, x.shape));
   call.set(0, "col2im(" + call.tensor(0) + ", " + tupleText(size) + ", " + tupleText(window) + ", " +
-                  tupleText(counts(call, "strides", n, 1)) + ", " + tupleText(counts(call, "pads", 2 * n, 0)) + ", " +
-                  tupleText(counts(call, "dilations", n, 1)) + ")");
+                  tupleText(perAxis(call, "strides", n)) + ", " + tupleText(perAxis(call, "pads", n, 0, 2)) + ", " +
+                  tupleText(perAxis(call, "dilations", n)) + ")");
 }
 
 static void deformConv(Call &call) {
   Value x = call.in(0), w = call.in(1);
   if (x.rank() != 4 || w.rank() != 4)
     refuse("it is not of two spatial axes");
-  std::vector<int64_t> pads = counts(call, "pads", 4, 0), stride = counts(call, "strides", 2, 1),
-                       dilation = counts(call, "dilations", 2, 1);
-  counts(call, "kernel_shape", 2, 1); // the filter's, which has it too
+  std::vector<int64_t> pads = perAxis(call, "pads", 2, 0, 2), stride = perAxis(call, "strides", 2),
+                       dilation = perAxis(call, "dilations", 2);
+  perAxis(call, "kernel_shape", 2); // the filter's, which has it too
   std::string out = "deform_conv(" + call.tensor(0) + ", " + call.tensor(1) + ", " + call.tensor(2);
   if (call.has(4))
     out += ", " + call.tensor(4);
-  auto option = [](const char *name, const std::vector<int64_t> &numbers, int64_t plain) {
-    return numbers == std::vector<int64_t>(2, plain) ? "" : keyword(name, tupleText(numbers));
-  };
   out += option("stride", stride, 1) + option("padding", {pads[0], pads[1]}, 0) + option("dilation", dilation, 1);
   for (auto [attribute, name] : {std::pair("group", "groups"), std::pair("offset_group", "parts")})
     if (int64_t number = call.integer(attribute, 1); number != 1)
@@ -110,8 +95,7 @@ static void maxUnpool(Call &call) {
   Value x = call.in(0);
   size_t n = x.rank() < 3 ? 0 : static_cast<size_t>(x.rank() - 2);
   std::vector<int64_t> size = sizesOf(call.integers("kernel_shape"), "its kernel_shape"),
-                       stride = counts(call, "strides", size.size(), 1),
-                       pads = counts(call, "pads", 2 * size.size(), 0);
+                       stride = perAxis(call, "strides", size.size()), pads = perAxis(call, "pads", size.size(), 0, 2);
   if (size.size() != n)
     refuse("it has windows of " + std::to_string(size.size()) + " axes for " + typeText(x.dtype, x.shape));
   std::vector<Dim> inferred = {x.shape[0], x.shape[1]};

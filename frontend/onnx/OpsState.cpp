@@ -5,11 +5,6 @@
 
 namespace kiln::onnx {
 
-/// ", name=x" for an input that may be missing.
-static std::string optional(Call &call, size_t input, const char *name) {
-  return call.has(input) ? keyword(name, call.tensor(input)) : "";
-}
-
 static void convWithState(Call &call) {
   std::string activation = call.string("activation", "none");
   if (activation != "none" && activation != "silu" && activation != "swish")
@@ -137,10 +132,7 @@ static void random(Call &call, bool like, bool normal) {
   }
   double low = normal ? call.number("mean", 0) : call.number("low", 0),
          spread = normal ? call.number("scale", 1) : call.number("high", 1) - low;
-  std::string dims;
-  for (const Dim &dim : shape)
-    dims += (dims.empty() ? "" : ", ") + dimText(dim);
-  std::string out = (normal ? "random_normal(" : "random_uniform(") + dims + ")";
+  std::string out = (normal ? "random_normal(" : "random_uniform(") + dimsText(shape) + ")";
   out += spread == 1 ? "" : " * " + numberText(spread);
   out += low == 0 ? "" : " + " + numberText(low);
   call.set(0, dtype == KILN_F32 ? out : "(" + out + ").to(" + dtypeName(dtype) + ")");
@@ -153,11 +145,8 @@ static void bernoulli(Call &call) {
   std::optional<kiln_dtype> to = asked ? dtypeOf(asked) : x.dtype;
   if (!to)
     refuse("it draws " + dataTypeName(asked));
-  std::string dims;
-  for (const Dim &dim : x.shape)
-    dims += (dims.empty() ? "" : ", ") + dimText(dim);
-  call.set(0, "(random_uniform(" + dims + ") < " + call.tensor(0) + (x.dtype == KILN_F32 ? "" : ".to(f32)") + ").to(" +
-                  dtypeName(*to) + ")");
+  call.set(0, "(random_uniform(" + dimsText(x.shape) + ") < " + call.tensor(0) +
+                  (x.dtype == KILN_F32 ? "" : ".to(f32)") + ").to(" + dtypeName(*to) + ")");
 }
 
 std::vector<Op> stateOps() {

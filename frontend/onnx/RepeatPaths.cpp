@@ -20,6 +20,13 @@ std::vector<std::string> partsOf(const std::string &path) {
   return out;
 }
 
+std::string pathText(const std::vector<std::string> &path) {
+  std::string out;
+  for (const std::string &part : path)
+    out += part + ".";
+  return out;
+}
+
 std::string accessText(const std::vector<std::string> &path) {
   std::string out;
   for (const std::string &part : path)
@@ -64,13 +71,8 @@ static std::vector<std::vector<std::string>> common(const std::vector<std::vecto
   for (const std::vector<std::string> *names : named) {
     std::string rest;
     for (size_t k = 0; k < names->size(); ++k) {
-      std::string path;
-      for (const std::string &part : out[k])
-        path += (path.empty() ? "" : ".") + part;
-      const std::string &name = (*names)[k];
-      if (!name.starts_with(path) || (name.size() > path.size() && name[path.size()] != '.'))
-        return {};
-      if (k > 0 && name.substr(path.size()) != rest)
+      std::string path = pathText(out[k]), name = (*names)[k] + ".";
+      if (!name.starts_with(path) || (k > 0 && name.substr(path.size()) != rest))
         return {};
       rest = name.substr(path.size());
     }
@@ -196,9 +198,7 @@ std::string Writer::expression(const Holder &holder, const std::string &name, co
     lines.push_back("    " + part + " = " + expression(child, part, access + "." + part));
   std::string wish = name;
   wish[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(wish[0])));
-  std::string ours = wish;
-  for (int i = 2; !taken_.insert(ours).second; ++i)
-    ours = wish + "_" + std::to_string(i);
+  std::string ours = freshIn(taken_, wish);
   line("module " + ours + "():");
   for (const std::string &one : lines)
     line(one);

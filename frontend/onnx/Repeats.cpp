@@ -146,12 +146,6 @@ static std::string listed(const std::vector<std::string> &names) {
 
 /// `for layer in encoder.layer: x = layer(x, mask)`; what is carried has one name before, in and behind the loop.
 void Folder::writeLoop(std::vector<Line> &out) {
-  auto fresh = [&](const std::string &wish) {
-    std::string ours = wish;
-    for (int i = 2; !around_.names.insert(ours).second; ++i)
-      ours = wish + "_" + std::to_string(i);
-    return ours;
-  };
   size_t last = candidate_.instances.size() - 1;
   std::map<std::string, std::string> names; // of the operands, in the loop
   std::vector<std::string> results(pattern_.returned.size());
@@ -164,7 +158,7 @@ void Folder::writeLoop(std::vector<Line> &out) {
       return isOwn && !line.fixed && line.names.size() == 1 && line.names[0] == name;
     });
     if (!isOwn || !around_.aliases.contains(name)) {
-      ours = fresh("x");
+      ours = freshIn(around_.names, "x");
       if (made == out.end()) {
         out.push_back({{ours}, name, 0, true, true});
       } else {
@@ -192,7 +186,7 @@ void Folder::writeLoop(std::vector<Line> &out) {
   } else {
     called = program_.modules[program_.instances.back().module].name;
     std::transform(called.begin(), called.end(), called.begin(), [](unsigned char c) { return std::tolower(c); });
-    called = fresh(around_.names.contains(called) ? "block" : called);
+    called = freshIn(around_.names, around_.names.contains(called) ? "block" : called);
     std::vector<std::string> list(paths_[0].begin(), paths_[0].end() - 1);
     header = "for " + called + " in " + accessText(list) + "[" + paths_[0].back() + ":" +
              std::to_string(std::stoll(paths_[last].back()) + 1) + "]:";

@@ -63,6 +63,8 @@ std::vector<Candidate> candidatesOf(const Program &program, const std::vector<Wo
 
 /// The parts of "encoder.layer.0".
 std::vector<std::string> partsOf(const std::string &path);
+/// "encoder.layer.0."
+std::string pathText(const std::vector<std::string> &path);
 /// Paths for the instances of a module, as their parameters' names have them, or the nodes' modules; empty where these
 /// do not fit each other. `stored`: for each parameter its name in each instance; `scopes`: the same for each line.
 std::vector<std::vector<std::string>> pathsOf(const std::vector<std::vector<std::string>> &stored,

@@ -8,14 +8,6 @@ namespace kiln::onnx {
 
 //===-- Names ----------------------------------------------------------------------------------------------------===//
 
-/// "encoder.layer.0."
-static std::string pathText(const std::vector<std::string> &path) {
-  std::string out;
-  for (const std::string &part : path)
-    out += part + ".";
-  return out;
-}
-
 /// Would parameters that the model's author named have other names?
 bool Folder::losesNames() const {
   for (const auto &[name, operand] : pattern_.operands)
@@ -41,12 +33,8 @@ void Folder::findOnePath() {
         static_cast<size_t>(std::mismatch(path.begin(), path.end(), parts.begin(), parts.end()).first - path.begin()));
   }
   paths_ = {path};
-  if (path.empty() || !arePaths(paths_, program_, around_.names)) {
-    std::string ours = "layer";
-    for (int i = 2; around_.names.contains(ours); ++i)
-      ours = "layer_" + std::to_string(i);
-    paths_ = {{ours}};
-  }
+  if (path.empty() || !arePaths(paths_, program_, around_.names))
+    paths_ = {{untaken("layer", [&](const std::string &name) { return around_.names.contains(name); })}};
 }
 
 void Folder::findPaths() {
@@ -66,13 +54,10 @@ void Folder::findPaths() {
   }
   paths_ = pathsOf(stored, scopes);
   if (paths_.empty() || !arePaths(paths_, program_, around_.names)) {
-    std::string list = "layers";
-    auto isTaken = [&] {
-      return around_.names.contains(list) || std::any_of(weights_.begin(), weights_.end(),
-                                                         [&](const auto &w) { return w.name.starts_with(list + "."); });
-    };
-    for (int i = 2; isTaken(); ++i)
-      list = "layers_" + std::to_string(i);
+    std::string list = untaken("layers", [&](const std::string &name) {
+      return around_.names.contains(name) || std::any_of(weights_.begin(), weights_.end(),
+                                                         [&](const auto &w) { return w.name.starts_with(name + "."); });
+    });
     paths_.clear();
     for (size_t k = 0; k < candidate_.instances.size(); ++k)
       paths_.push_back({list, std::to_string(k)});
@@ -155,10 +140,7 @@ void Folder::nameParameters(Module &module) {
     if (!operand.isParameter)
       continue;
     Declared member = *declared_.at(name);
-    std::string wish = memberWish(operand);
-    member.stored = wish;
-    for (int i = 2; isTaken(member.stored); ++i)
-      member.stored = wish + "_" + std::to_string(i);
+    member.stored = untaken(memberWish(operand), isTaken);
     taken.insert(member.stored);
     member.weights.clear();
     for (size_t k = 0; k < paths_.size(); ++k)
@@ -172,11 +154,7 @@ void Folder::nameParameters(Module &module) {
     size_t parts = 2;
     while (parts < 4 && ends[std::to_string(parts) + endOf(member.stored, parts)] > 1)
       ++parts;
-    std::string wish = identifier(endOf(member.stored, parts), "w"), ours = wish;
-    for (int i = 2; !moduleNames_.insert(ours).second; ++i)
-      ours = wish + "_" + std::to_string(i);
-    local_[member.name] = ours;
-    member.name = ours;
+    member.name = local_[member.name] = freshIn(moduleNames_, identifier(endOf(member.stored, parts), "w"));
   }
 }
 
@@ -191,12 +169,7 @@ static std::string withoutNumber(std::string name) {
 }
 
 void Folder::nameLocals(Module &module) {
-  auto fresh = [&](const std::string &wish) {
-    std::string ours = wish;
-    for (int i = 2; !moduleNames_.insert(ours).second; ++i)
-      ours = wish + "_" + std::to_string(i);
-    return ours;
-  };
+  auto fresh = [&](const std::string &wish) { return freshIn(moduleNames_, wish); };
   for (const std::string &name : pattern_.order) {
     const Pattern::Operand &operand = pattern_.operands.at(name);
     if (operand.isParameter)
@@ -308,14 +281,11 @@ void Folder::writeModule() {
   moduleNames_ = language::Draft::knownNames();
   moduleNames_.insert(around_.dims.begin(), around_.dims.end());
   Module module;
-  std::string wish = moduleWish(paths_[0]);
   std::set<std::string> taken = around_.names;
   taken.insert(around_.model);
   for (const Module &other : program_.modules)
     taken.insert(other.name);
-  module.name = wish;
-  for (int i = 2; taken.contains(module.name); ++i)
-    module.name = wish + "_" + std::to_string(i);
+  module.name = freshIn(taken, moduleWish(paths_[0]));
   nameParameters(module);
   for (size_t line : candidate_.instances[0])
     module.lines.push_back(program_.lines[line]);

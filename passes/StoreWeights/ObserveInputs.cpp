@@ -3,6 +3,7 @@
 #include "passes/StoreWeights/StoreWeights.h"
 
 #include "ir/Build.h"
+#include "passes/support/Values.h"
 #include "runtime/program/BlockForm.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -46,12 +47,8 @@ void findInputs(Value matrix, int64_t axis, SmallVectorImpl<Input> &inputs) {
 
 /// Of each number along the axis the sum of its squares.
 Value squares(Emit &e, const Input &input) {
-  SmallVector<int64_t> others;
-  for (int64_t d = 0; d < llvm::cast<mlir::RankedTensorType>(input.value.getType()).getRank(); ++d)
-    if (d != input.axis)
-      others.push_back(d);
   Value wide = e.convertTo(input.value, e.b.getF32Type());
-  return e.reduceSum(e.mul(wide, wide), others);
+  return e.reduceSum(e.mul(wide, wide), otherAxes(rankOf(input.value), {input.axis}));
 }
 
 class ObserveInputs : public impl::ObserveInputsBase<ObserveInputs> {

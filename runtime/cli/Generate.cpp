@@ -36,15 +36,10 @@ std::vector<int32_t> numbersOf(const std::string &text, const char *what) {
 std::vector<int32_t> encodePrompt(const Words &all, const std::string &text, bool given, bool answered) {
   const Vocabulary *words = all.prompt();
   std::vector<int32_t> ids = all.lead();
-  if (words) {
-    std::vector<int32_t> own = words->encode(text, "the prompt");
-    ids.insert(ids.end(), own.begin(), own.end());
-    if (answered)
-      ids.insert(ids.end(), all.trail().begin(), all.trail().end());
-  } else {
-    std::vector<int32_t> own = numbersOf(text, "the prompt");
-    ids.insert(ids.end(), own.begin(), own.end());
-  }
+  std::vector<int32_t> own = words ? words->encode(text, "the prompt") : numbersOf(text, "the prompt");
+  ids.insert(ids.end(), own.begin(), own.end());
+  if (words && answered)
+    ids.insert(ids.end(), all.trail().begin(), all.trail().end());
   if (!ids.empty() || given)
     return ids;
   // Without a prompt a text begins where a line does.

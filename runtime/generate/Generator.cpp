@@ -154,22 +154,27 @@ void Generator::prefill(std::span<const std::span<const int32_t>> prompts) {
     takeLogits(*prefill_);
 }
 
-void Generator::step(std::span<const int32_t> tokens, int64_t position) {
-  if (int input = step_->input("token"); input >= 0) {
-    const ArgumentSpec &spec = step_->entry().arguments[static_cast<size_t>(input)];
+/// Runs a step over tokens of a shape, the first of them at a position.
+void Generator::feed(Call &call, std::span<const int32_t> tokens, const std::vector<int64_t> &shape, int64_t position) {
+  const std::vector<ArgumentSpec> &arguments = call.entry().arguments;
+  if (int input = call.input("token"); input >= 0) {
+    const ArgumentSpec &spec = arguments[static_cast<size_t>(input)];
     if (static_cast<int64_t>(tokens.size() * dtypeSize(spec.type.dtype)) > spec.bytes)
       fail("%zu sequences are more than '%s' takes; build with a larger --bound", tokens.size(),
-           step_->entry().name.c_str());
-    std::vector<int64_t> &shape = step_->shape(input);
-    if (!shape.empty())
-      shape[0] = static_cast<int64_t>(tokens.size());
+           call.entry().name.c_str());
+    if (!call.shape(input).empty())
+      call.shape(input) = shape;
     for (size_t i = 0; i < tokens.size(); ++i)
-      storeInteger(spec.type.dtype, step_->data(input), static_cast<int64_t>(i), tokens[i]);
+      storeInteger(spec.type.dtype, call.data(input), static_cast<int64_t>(i), tokens[i]);
   }
-  if (int input = step_->input("position"); input >= 0)
-    storeInteger(step_->entry().arguments[static_cast<size_t>(input)].type.dtype, step_->data(input), 0, position);
-  step_->run(seed_, position);
-  takeLogits(*step_);
+  if (int input = call.input("position"); input >= 0)
+    storeInteger(arguments[static_cast<size_t>(input)].type.dtype, call.data(input), 0, position);
+  call.run(seed_, position);
+  takeLogits(call);
+}
+
+void Generator::step(std::span<const int32_t> tokens, int64_t position) {
+  feed(*step_, tokens, {static_cast<int64_t>(tokens.size())}, position);
 }
 
 /// Row i of every session state becomes what row parents[i] was.
@@ -222,11 +227,16 @@ int64_t Generator::read(std::vector<Row> &rows, size_t most) {
   return static_cast<int64_t>(length);
 }
 
+/// What is never drawn, or is not as the first token.
+void Generator::silence(size_t row, bool isFirst) {
+  suppress(logitsOf(row), draw_.suppress);
+  if (isFirst)
+    suppress(logitsOf(row), draw_.suppressFirst);
+}
+
 /// The next token of a row; `number`: how many were drawn before it.
 int32_t Generator::choose(size_t row, const std::vector<int32_t> &history, const RandomStream &random, size_t number) {
-  suppress(logitsOf(row), draw_.suppress);
-  if (number == 0)
-    suppress(logitsOf(row), draw_.suppressFirst);
+  silence(row, number == 0);
   penalise(logitsOf(row), history, draw_.repetitionPenalty);
   return draw_.kind == DrawSpec::Kind::Greedy ? argmax(logitsOf(row))
                                               : sampler_.draw(logitsOf(row), random.uniform(number));
@@ -291,23 +301,6 @@ std::vector<std::vector<int32_t>> Generator::generateSeveral(const std::vector<s
   return drawn;
 }
 
-/// Tokens behind those that have been read, all at once.
-void Generator::readOn(std::span<const int32_t> tokens) {
-  int input = extend_->input("token"), place = extend_->input("position");
-  const std::vector<ArgumentSpec> &arguments = extend_->entry().arguments;
-  if (input >= 0) {
-    extend_->shape(input) = {1, static_cast<int64_t>(tokens.size())};
-    for (size_t i = 0; i < tokens.size(); ++i)
-      storeInteger(arguments[static_cast<size_t>(input)].type.dtype, extend_->data(input), static_cast<int64_t>(i),
-                   tokens[i]);
-  }
-  if (place >= 0)
-    storeInteger(arguments[static_cast<size_t>(place)].type.dtype, extend_->data(place), 0, position_);
-  extend_->run(seed_, position_);
-  takeLogits(*extend_);
-  position_ += static_cast<int64_t>(tokens.size());
-}
-
 /// The first turn is read by the prefill, another one behind what was drawn last: at once where the program can.
 void Generator::readTurn(const std::vector<int32_t> &turn) {
   size_t held = history_.size();
@@ -322,8 +315,11 @@ void Generator::readTurn(const std::vector<int32_t> &turn) {
     position_ = static_cast<int64_t>(history_.size());
   }
   auto read = static_cast<size_t>(position_);
-  if (extend_ && read < history_.size())
-    readOn(std::span<const int32_t>(history_).subspan(read));
+  if (extend_ && read < history_.size()) {
+    std::span<const int32_t> rest = std::span<const int32_t>(history_).subspan(read);
+    feed(*extend_, rest, {1, static_cast<int64_t>(rest.size())}, position_);
+    position_ += static_cast<int64_t>(rest.size());
+  }
   for (; position_ < static_cast<int64_t>(history_.size()); ++position_)
     step({&history_[static_cast<size_t>(position_)], 1}, position_);
 }
@@ -360,11 +356,8 @@ std::vector<int32_t> Generator::search(const std::vector<int32_t> &prompt, int64
   if (answers_)
     position = feedFirst(width);
   for (int64_t i = 0; i < limit; ++i) {
-    for (size_t row = 0; row < width; ++row) {
-      suppress(logitsOf(row), draw_.suppress);
-      if (i == 0)
-        suppress(logitsOf(row), draw_.suppressFirst);
-    }
+    for (size_t row = 0; row < width; ++row)
+      silence(row, i == 0);
     beams.advance(logits_, vocabulary_);
     if (beams.done() || i + 1 == limit)
       break;

@@ -60,13 +60,14 @@ private:
   void repeatInputs();
   int64_t firstCount() const;
   int64_t feedFirst(size_t rows);
+  void feed(Call &call, std::span<const int32_t> tokens, const std::vector<int64_t> &shape, int64_t position);
   void step(std::span<const int32_t> tokens, int64_t position);
   void takeLogits(Call &call);
   std::span<float> logitsOf(size_t row) { return {logits_.data() + row * vocabulary_, vocabulary_}; }
   double scoreOf(size_t row, int32_t token);
+  void silence(size_t row, bool isFirst);
   int32_t choose(size_t row, const std::vector<int32_t> &history, const RandomStream &random, size_t number);
   void readTurn(const std::vector<int32_t> &turn);
-  void readOn(std::span<const int32_t> tokens);
   int64_t read(std::vector<Row> &rows, size_t most);
   void draw(std::vector<Row> &rows, int64_t position, int64_t limit,
             const std::function<bool(size_t, int32_t, double)> &each);
