@@ -17,7 +17,7 @@ namespace kiln {
 namespace {
 constexpr unsigned maxThreads = 1024;
 constexpr uint64_t fieldMask = (1u << 20) - 1;
-constexpr uint64_t piecesOf(uint64_t ticket) { return ticket >> 20 & fieldMask; }
+constexpr uint64_t unitsOf(uint64_t ticket) { return ticket >> 20 & fieldMask; }
 constexpr uint64_t nextOf(uint64_t ticket) { return ticket & fieldMask; }
 
 void pause() {
@@ -103,23 +103,22 @@ void ThreadPool::parallelFor(int64_t count, kiln_task task, void *context) {
     task(context, 0, count, 0);
     return;
   }
-  // A few pieces a thread, so that one that is held up does not hold up all.
-  int64_t pieces = std::min<int64_t>(count, static_cast<int64_t>(size()) * 8);
-  piece_ = (count + pieces - 1) / pieces;
-  pieces = (count + piece_ - 1) / piece_;
+  constexpr auto most = static_cast<int64_t>(fieldMask);
+  unit_ = (count + most - 1) / most;
+  int64_t units = (count + unit_ - 1) / unit_;
   task_ = task;
   context_ = context;
   count_ = count;
   done_.store(0, std::memory_order_relaxed);
   uint64_t generation = (ticket_.load(std::memory_order_relaxed) >> 40) + 1;
-  ticket_.store(generation << 40 | static_cast<uint64_t>(pieces) << 20, std::memory_order_seq_cst);
+  ticket_.store(generation << 40 | static_cast<uint64_t>(units) << 20, std::memory_order_seq_cst);
   if (sleepers_.load(std::memory_order_seq_cst) != 0) {
     bell_.fetch_add(1, std::memory_order_seq_cst);
-    futexWake(bell_, static_cast<int>(std::min<int64_t>(pieces - 1, maxThreads)));
+    futexWake(bell_, static_cast<int>(std::min<int64_t>(units - 1, maxThreads)));
   }
   while (takeOne(0)) {
   }
-  for (int spin = 0; done_.load(std::memory_order_acquire) != static_cast<uint64_t>(pieces); ++spin) {
+  for (int spin = 0; done_.load(std::memory_order_acquire) != static_cast<uint64_t>(units); ++spin) {
     if (spin < spins_)
       pause();
     else
@@ -128,14 +127,16 @@ void ThreadPool::parallelFor(int64_t count, kiln_task task, void *context) {
 }
 
 bool ThreadPool::takeOne(uint32_t worker) {
-  uint64_t ticket = ticket_.load(std::memory_order_acquire);
+  uint64_t ticket = ticket_.load(std::memory_order_acquire), size = 0;
   do {
-    if (nextOf(ticket) >= piecesOf(ticket))
+    if (nextOf(ticket) >= unitsOf(ticket))
       return false;
-  } while (!ticket_.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acq_rel, std::memory_order_acquire));
-  int64_t begin = static_cast<int64_t>(nextOf(ticket)) * piece_;
-  task_(context_, begin, std::min(begin + piece_, count_), worker);
-  done_.fetch_add(1, std::memory_order_acq_rel);
+    // Half of a thread's share of what is left, so that the last pieces, which the others wait for, are small.
+    size = std::max<uint64_t>(1, (unitsOf(ticket) - nextOf(ticket)) / (2 * uint64_t{this->size()}));
+  } while (!ticket_.compare_exchange_weak(ticket, ticket + size, std::memory_order_acq_rel, std::memory_order_acquire));
+  int64_t begin = static_cast<int64_t>(nextOf(ticket)) * unit_;
+  task_(context_, begin, std::min(begin + static_cast<int64_t>(size) * unit_, count_), worker);
+  done_.fetch_add(size, std::memory_order_acq_rel);
   return true;
 }
 

@@ -45,12 +45,12 @@ private:
   bool takeOne(uint32_t worker);
   void sleepUntilChange(uint64_t seen);
 
-  // The current job. `ticket_` holds generation (24 bits), pieces (20) and the next piece (20): whoever moves it on
-  // owns that piece, and the plain fields below stay as they are until every piece is done.
+  // The current job, in units of tasks. `ticket_` holds generation (24 bits), units (20) and the next unit (20):
+  // whoever moves it on owns what it moved over, and the plain fields below stay as they are until every unit is done.
   alignas(64) std::atomic<uint64_t> ticket_{0};
   kiln_task task_ = nullptr;
   void *context_ = nullptr;
-  int64_t count_ = 0, piece_ = 0;
+  int64_t count_ = 0, unit_ = 0;
   alignas(64) std::atomic<uint64_t> done_{0};
   alignas(64) std::atomic<uint32_t> bell_{0};
   std::atomic<uint32_t> sleepers_{0};

@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <numeric>
@@ -15,7 +16,7 @@ class Pool : public ::testing::TestWithParam<unsigned> {};
 
 TEST_P(Pool, EveryIndexOnce) {
   ThreadPool pool(GetParam());
-  for (int64_t count : {0, 1, 2, 3, 7, 64, 1000, 12345}) {
+  for (int64_t count : {0, 1, 2, 3, 7, 64, 1000, 12345, 2500000}) {
     std::vector<std::atomic<int>> seen(static_cast<size_t>(count));
     pool.forRange(count, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i)
@@ -23,6 +24,22 @@ TEST_P(Pool, EveryIndexOnce) {
     });
     for (const std::atomic<int> &times : seen)
       ASSERT_EQ(times, 1);
+  }
+}
+
+/// Nobody waits long for the last one.
+TEST_P(Pool, PiecesShrinkToOneTask) {
+  ThreadPool pool(GetParam());
+  for (int64_t count : {7, 14, 25, 100}) {
+    std::vector<int64_t> pieces(static_cast<size_t>(count)); // by their first task
+    pool.forRange(count, [&](int64_t begin, int64_t end) { pieces[static_cast<size_t>(begin)] = end - begin; });
+    std::erase(pieces, 0);
+    if (pool.size() > 1) {
+      EXPECT_TRUE(std::is_sorted(pieces.rbegin(), pieces.rend()));
+      EXPECT_EQ(pieces.back(), 1);
+      EXPECT_LE(pieces.front() * static_cast<int64_t>(pool.size()),
+                std::max<int64_t>(count / 2, static_cast<int64_t>(pool.size())));
+    }
   }
 }
 

@@ -14,9 +14,6 @@ static int64_t spreadStride(int64_t elements, int64_t bytes) {
   return (lines | 1) * line;
 }
 
-/// Rows of a turned filter that a task makes: neighbours, which lie in the same lines of memory.
-constexpr int64_t turnedRows = 16;
-
 /// Columns that one call of the dot kernels takes.
 static int64_t dotColumns(int64_t lanes) { return lanes >= 6 ? 6 : std::min<int64_t>(lanes, 4); }
 
@@ -83,8 +80,8 @@ void ContractLowering::reserveImage(const ContractExtents &bounds) {
   const Contraction::Window &window = *c.window;
   int64_t places = t.nc;
   if (t.unfold) {
-    int64_t step = t.right == RightMode::Shared ? t.sharedPanels * t.tileColumns() : t.nc;
-    for (int64_t n = places = 0; n < bounds.n; n += step)
+    int64_t width = t.tileColumns(), step = t.right == RightMode::Shared ? t.sharedPanels * width : t.nc;
+    for (int64_t n = places = 0; n < bounds.n; n += width) // wherever a block begins
       places = std::max(places, window.placeOf(std::min(n + step, bounds.n) - 1) - window.placeOf(n) + 1);
   }
   imageStride = spreadStride(places + window.reach, bytes);
@@ -158,10 +155,17 @@ ContractLowering::Block ContractLowering::blockOf(Emitter &e, const Sizes &s, Va
   Value one = code.integer(1), nBlocks = code.max(s.nBlocks, one), mBlocks = code.max(s.mBlocks, one);
   Block block;
   Value rest = code.div(task, nBlocks);
-  block.n0 = code.mul(code.rem(task, nBlocks), code.integer(t.nc));
-  block.n1 = code.min(code.add(block.n0, code.integer(t.nc)), s.n);
-  block.m0 = code.mul(code.rem(rest, mBlocks), code.integer(t.mc));
-  block.m1 = code.min(code.add(block.m0, code.integer(t.mc)), s.m);
+  // Units are dealt out evenly: the first blocks have one more than the others.
+  auto cut = [&](Value extent, Value blocks, Value number, int64_t unit) {
+    Value units = code.ceilDiv(extent, code.integer(unit)), each = code.div(units, blocks);
+    Value more = code.rem(units, blocks);
+    auto begin = [&](Value i) {
+      return code.min(code.mul(code.add(code.mul(i, each), code.min(i, more)), code.integer(unit)), extent);
+    };
+    return std::pair(begin(number), begin(code.add(number, one)));
+  };
+  std::tie(block.n0, block.n1) = cut(s.n, nBlocks, code.rem(task, nBlocks), t.columnsUnit());
+  std::tie(block.m0, block.m1) = cut(s.m, mBlocks, code.rem(rest, mBlocks), t.tileRows);
   rest = code.div(rest, mBlocks);
   Value batch = code.max(s.batch, one);
   block.chunk = t.chunks > 1 ? code.div(rest, batch) : code.integer(0);
@@ -174,40 +178,6 @@ ContractLowering::Block ContractLowering::blockOf(Emitter &e, const Sizes &s, Va
 
 Value ContractLowering::elementOfK(Emitter &e, Value k) const {
   return pairs ? e.code.min(e.code.mul(k, e.code.integer(2)), e.elements(c.k)) : k;
-}
-
-/// Some rows of the turned filter.
-void ContractLowering::turnTask(Emitter &e, Value task) const {
-  Code &code = e.code;
-  const Contraction::Turned &turned = *c.turned;
-  VectorType vector = vectorType(e);
-  Value first = code.mul(task, code.integer(turnedRows)), depth = e.extent(turned.depth), rows = e.extent(turned.rows);
-  Value last = code.min(code.add(first, code.integer(turnedRows)), e.elements(c.m));
-  Value taps = code.integer(turned.taps), length = code.mul(e.extent(c.k[0]), taps);
-  code.loop(code.integer(0), e.extent(c.k[0]), 1, [&](Value channel) {
-    if (turned.rows == Extent(turned.taps)) { // rows are neighbours, channels far apart: fetched some channels ahead
-      Value there = code.add(code.mul(first, rows), code.mul(code.add(channel, code.integer(8)), depth));
-      Value ahead = code.address(e.input(static_cast<size_t>(turned.input)), there, bytes);
-      for (int64_t byte = 0; byte < turnedRows * turned.taps * bytes; byte += 64)
-        code.here<LLVM::Prefetch>(code.address(ahead, code.integer(byte), 1), 0u, 3u, 1u);
-    }
-    code.loop(first, last, 1, [&](Value m) {
-      Value from = code.address(e.input(static_cast<size_t>(turned.input)),
-                                code.add(code.mul(m, rows), code.mul(channel, depth)), bytes);
-      Value to = code.address(e.scratch(turnedArea), code.add(code.mul(m, length), code.mul(channel, taps)), bytes);
-      for (int64_t done = 0; done < turned.taps; done += t.lanes) {
-        int64_t count = std::min(t.lanes, turned.taps - done);
-        int64_t begin = turned.reversed ? turned.taps - done - count : done;
-        Value mask = code.firstLanes(code.integer(count), t.lanes);
-        Value element = code.maskedLoad(vector, code.address(from, code.integer(begin), bytes), mask, bytes, true);
-        SmallVector<int64_t> order;
-        for (int64_t l = 0; l < t.lanes; ++l)
-          order.push_back(turned.reversed && l < count ? count - 1 - l : l);
-        element = code.here<vector::ShuffleOp>(element, element, order);
-        code.maskedStore(element, code.address(to, code.integer(done), bytes), mask, bytes);
-      }
-    });
-  });
 }
 
 /// Where the packed panel of column n begins, at row k.

@@ -88,6 +88,8 @@ private:
   void packLeftAlongM(Emitter &e, const Block &block, Value m, Value height, Value k0, Value k1, Value to) const;
   void packLeftAlongK(Emitter &e, const Block &block, Value m, Value height, Value k0, Value k1, Value to) const;
 
+  /// Rows of a turned filter that a task makes: neighbours, which lie in the same lines of memory.
+  static constexpr int64_t turnedRows = 16;
   void turnTask(Emitter &e, Value task) const;
 
   // ContractWindow.cpp

@@ -74,12 +74,12 @@ struct Cost {
 };
 } // namespace
 
-/// The wall time of `tasks` pieces of two sizes on several numbers of threads, as a mean of cycles a thread.
+/// The wall time of `tasks` pieces of nearly one size on several numbers of threads, as a mean of cycles a thread.
 static double spread(double total, double largest, int64_t tasks) {
-  double sum = 0;
+  double sum = 0, mean = total / static_cast<double>(tasks);
   for (int64_t threads : {2, 4, 8}) {
     double ideal = total / threads;
-    double rounds = static_cast<double>(ceilDivide(tasks, threads)) * largest;
+    double rounds = static_cast<double>(ceilDivide(tasks, threads) - 1) * mean + std::max(largest, mean);
     sum += std::max(ideal, std::min(rounds, ideal + largest)) * threads;
   }
   return sum / 3;
@@ -138,7 +138,11 @@ static double chooseCut(Blocking &t, const ContractExtents &e, const ContractTra
       int64_t tasks = e.batch * mBlocks * nBlocks * t.chunks;
       double largest = cost.task(std::min(mc, e.m), std::min(nc, e.n), k, cost.packsRight());
       double total = once;
-      total += (nBlocks - 1) * static_cast<double>(e.m) * e.k * cost.leftElement * e.batch; // the left operand, again
+      // The left operand, again: for each block of columns, or once for each range of tasks (ContractLowering's
+      // leftOnce), of which there are a few for each thread.
+      bool leftOnce = traits.sameLeft && e.k <= t.kc && e.m <= mc && t.chunks == 1 && !t.rowsFirst;
+      int64_t again = leftOnce ? std::min<int64_t>(e.batch * nBlocks, 8) - 1 : e.batch * (nBlocks - 1);
+      total += again * static_cast<double>(e.m) * e.k * cost.leftElement;
       if (cost.packsRight())
         total += mBlocks * nBlocks * cost.rightCost(std::min(nc, e.n), e.k) * e.batch;
       total += (mBlocks - 1) * static_cast<double>(e.n) * e.k * 0.075 * traits.bytes * e.batch; // slivers, again

@@ -20,7 +20,7 @@
 //
 // Tasks. Of all cuts (multiples of the tile) that fit, the cheapest in cycles: arithmetic, packing and fetching,
 // weighed by how evenly the tasks fall on 2, 4 and 8 threads. Only extents (at their bounds) enter, never the number of
-// threads.
+// threads. Slivers are dealt out evenly: blocks differ by one tile at most, the larger ones first.
 #pragma once
 
 #include "backends/cpu/compile/Code.h"
@@ -60,6 +60,8 @@ struct Blocking {
   bool unfold = false;       // the right operand is packed from a copy of the padded image,
   int64_t imageChannels = 1; // of so many channels at a time
   int64_t tileColumns() const { return lanes * tileVectors; }
+  /// What a task's columns are cut in multiples of.
+  int64_t columnsUnit() const { return method == Method::Dot ? 6 : tileColumns(); }
 };
 
 struct ContractExtents {
@@ -74,6 +76,7 @@ struct ContractTraits {
   bool lines = false;            // rows of the left operand are packed as they lie
   bool fixedColumns = false;     // their number is constant
   bool slowElements = false;     // the right operand's elements cost more than a load each
+  bool sameLeft = false;         // the left operand is the same for all batches
   /// A convolution's image (Contraction::Window): planes of all channels, places of a plane under all windows, what
   /// windows reach beyond, its rows' length, rows that a vector of pixels touches. No planes: none.
   struct Image {

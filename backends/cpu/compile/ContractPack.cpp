@@ -193,4 +193,38 @@ void ContractLowering::packLeftAlongK(Emitter &e, const Block &block, Value m, V
   });
 }
 
+/// Some rows of the turned filter.
+void ContractLowering::turnTask(Emitter &e, Value task) const {
+  Code &code = e.code;
+  const Contraction::Turned &turned = *c.turned;
+  VectorType vector = vectorType(e);
+  Value first = code.mul(task, code.integer(turnedRows)), depth = e.extent(turned.depth), rows = e.extent(turned.rows);
+  Value last = code.min(code.add(first, code.integer(turnedRows)), e.elements(c.m));
+  Value taps = code.integer(turned.taps), length = code.mul(e.extent(c.k[0]), taps);
+  code.loop(code.integer(0), e.extent(c.k[0]), 1, [&](Value channel) {
+    if (turned.rows == Extent(turned.taps)) { // rows are neighbours, channels far apart: fetched some channels ahead
+      Value there = code.add(code.mul(first, rows), code.mul(code.add(channel, code.integer(8)), depth));
+      Value ahead = code.address(e.input(static_cast<size_t>(turned.input)), there, bytes);
+      for (int64_t byte = 0; byte < turnedRows * turned.taps * bytes; byte += 64)
+        code.here<LLVM::Prefetch>(code.address(ahead, code.integer(byte), 1), 0u, 3u, 1u);
+    }
+    code.loop(first, last, 1, [&](Value m) {
+      Value from = code.address(e.input(static_cast<size_t>(turned.input)),
+                                code.add(code.mul(m, rows), code.mul(channel, depth)), bytes);
+      Value to = code.address(e.scratch(turnedArea), code.add(code.mul(m, length), code.mul(channel, taps)), bytes);
+      for (int64_t done = 0; done < turned.taps; done += t.lanes) {
+        int64_t count = std::min(t.lanes, turned.taps - done);
+        int64_t begin = turned.reversed ? turned.taps - done - count : done;
+        Value mask = code.firstLanes(code.integer(count), t.lanes);
+        Value element = code.maskedLoad(vector, code.address(from, code.integer(begin), bytes), mask, bytes, true);
+        SmallVector<int64_t> order;
+        for (int64_t l = 0; l < t.lanes; ++l)
+          order.push_back(turned.reversed && l < count ? count - 1 - l : l);
+        element = code.here<vector::ShuffleOp>(element, element, order);
+        code.maskedStore(element, code.address(to, code.integer(done), bytes), mask, bytes);
+      }
+    });
+  });
+}
+
 } // namespace kiln::cpu

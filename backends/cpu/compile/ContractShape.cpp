@@ -35,6 +35,7 @@ ContractTraits Contraction::traits(const Graph &graph, const Machine &machine) c
   bool asItIs = byteSize(right.memory) == t.bytes && plainFor(right, false);
   t.rightPlainAlongN = asItIs && right.freeStride.isOne();
   t.rightShareable = n.size() <= 1;
+  t.sameLeft = batch.empty() || leftForAllBatches;
   if (window)
     t.image = {graph.bound(window->channels),
                graph.bound(window->channels) * window->planes,

@@ -15,16 +15,22 @@ using llvm::SmallVector;
 
 namespace kiln::cpu {
 
-/// The table of offsets in bytes, one for each k, in the worker's scratch.
+/// The table of offsets in bytes, one for each k, in the worker's scratch: the first channel's are worked out, all
+/// others lie as far from those of the channel before. (Each range of tasks needs it: it has to take little.)
 void ContractLowering::fillOffsets(Emitter &e) const {
   Code &code = e.code;
-  Value table = e.workerScratch(offsetsArea);
-  code.loop(code.integer(0), e.elements(c.k), 1, [&](Value k) {
+  Value table = e.workerScratch(offsetsArea), length = e.elements(c.k);
+  Value taps = code.min(code.integer(c.window->taps), length);
+  code.loop(code.integer(0), taps, 1, [&](Value k) {
     Indices at = e.indicesOfRow(c.k, k);
     auto [plane, offset] = c.window->lookup(code, ArrayRef<Index>(at).drop_front());
-    plane = code.add(code.mul(at[0].base, code.integer(c.window->planes)), plane);
     offset = code.add(code.mul(plane, code.integer(imageStride)), offset);
     code.store(code.mul(offset, code.integer(bytes)), code.address(table, k, 8), 8);
+  });
+  Value apart = code.integer(c.window->planes * imageStride * bytes);
+  code.loop(taps, length, 1, [&](Value k) {
+    Value before = code.loadHere(code.i64, code.address(table, code.sub(k, taps), 8), 8);
+    code.store(code.add(before, apart), code.address(table, k, 8), 8);
   });
 }
 

@@ -141,4 +141,8 @@ RunResult run(TestKernel &kernel, const std::vector<Tensor> &inputs, const RunOp
 /// values with the judge's within `tolerance`, relative to max(1, |expected|).
 void check(TestKernel &kernel, const std::vector<Tensor> &inputs, double tolerance, const RunOptions &options = {});
 
+/// Of each phase of the kernel and each of its tasks, run with inputs of zeros, how many bytes of the first output it
+/// writes. Fails the running test where the kernel does not compile.
+std::vector<std::vector<int64_t>> writtenByTasks(TestKernel &kernel, const std::string &cpu);
+
 } // namespace kiln::test

@@ -130,6 +130,37 @@ static std::vector<conformance::Bytes> runWatched(const Launches &launches, cons
   return {memory.begin() + static_cast<int64_t>(inputs.size()), memory.end()};
 }
 
+std::vector<std::vector<int64_t>> writtenByTasks(TestKernel &kernel, const std::string &cpu) {
+  Launches launches(cpuBackend(), linkObjects, cpuTarget(cpu));
+  std::string error;
+  if (!compiled(launches, kernel, error)) {
+    ADD_FAILURE() << error;
+    return {};
+  }
+  const kiln_cpu_kernel &code = static_cast<const kiln_cpu_artifact *>(launches.artifact().data())->kernels[0];
+  std::vector<conformance::Bytes> memory;
+  std::vector<void *> places;
+  std::vector<uint32_t> values = kernel.inputs();
+  values.push_back(kernel.outputs()[0]);
+  for (uint32_t value : values)
+    memory.push_back(Tensor::make(kernel.dtype(value), kernel.shapeOf(value)).bytes());
+  for (conformance::Bytes &bytes : memory)
+    places.push_back(bytes.data());
+  Watched scratch(launches.scratchBytes(0)), worker(code.worker_scratch_bytes);
+  kiln_status status{};
+  std::vector<std::vector<int64_t>> written;
+  for (int64_t p = 0; p < code.phase_count; ++p) {
+    std::vector<int64_t> &ofPhase = written.emplace_back();
+    for (int64_t task = 0, tasks = code.phases[p].tasks(kernel.extentValues.data()); task < tasks; ++task) {
+      conformance::Bytes &result = memory.back(); // of zeros alone come zeros
+      std::fill(result.begin(), result.end(), uint8_t{0xff});
+      code.phases[p].run(places.data(), kernel.extentValues.data(), scratch.data, worker.data, &status, task, task + 1);
+      ofPhase.push_back(static_cast<int64_t>(result.size()) - std::count(result.begin(), result.end(), uint8_t{0xff}));
+    }
+  }
+  return written;
+}
+
 void check(TestKernel &kernel, const std::vector<Tensor> &inputs, double tolerance, const RunOptions &options) {
   Launches launches(cpuBackend(), linkObjects, cpuTarget(options.cpu));
   std::string error;
