@@ -64,6 +64,14 @@ static bool mentions(mlir::Operation *op, const Dim &time) {
          llvm::any_of(op->getAttrs(), has);
 }
 
+bool mentionsWithin(mlir::Operation &op, const Dim &time) {
+  return op
+      .walk([&](mlir::Operation *each) {
+        return mentions(each, time) ? mlir::WalkResult::interrupt() : mlir::WalkResult::advance();
+      })
+      .wasInterrupted();
+}
+
 bool StepDeriver::derive(mlir::Value tokens) {
   recoverAttention(block_);
   axes_[tokens] = 1;
@@ -317,10 +325,15 @@ bool StepDeriver::visitDot(DotGeneralOp op) {
 
 //===-- What is kept ---------------------------------------------------------------------------------------------===//
 
+bool StepDeriver::unbounded(mlir::Operation *op) {
+  failure_ = {op, "", true};
+  return false;
+}
+
 /// Rows [B, K, T, D] into their cache, which is given.
 mlir::Value StepDeriver::cached(Emit &e, const std::string &name, mlir::Value rows) {
   SmallVector<Dim> dims = dimsOf(rows);
-  dims[2] = Dim(capacity_);
+  dims[2] = Dim(*capacity_);
   mlir::Value cache = states_.read(name, tensorType(dims, elementOf(rows)));
   mlir::Value zero = e.splatInt(position_.getType(), 0);
   mlir::Value next =
@@ -331,7 +344,8 @@ mlir::Value StepDeriver::cached(Emit &e, const std::string &name, mlir::Value ro
 
 bool StepDeriver::visitAttention(AttentionOp op) {
   Axis query = axisOf(op.getQuery()), key = axisOf(op.getKey()), value = axisOf(op.getValue());
-  if (query == 2 && key == none && value == none && !op.getCausal() && !op.getMask())
+  Axis mask = op.getMask() ? axisOf(op.getMask()) : none;
+  if (query == 2 && key == none && value == none && !op.getCausal() && (mask == none || mask == 2))
     return set(op.getResult(), 2); // over a memory
   if (query != 2 || key != 2 || value != 2 || dimsOf(op.getQuery())[2] != time_ || dimsOf(op.getKey())[2] != time_)
     return mixes(op, "positions with each other");
@@ -339,6 +353,10 @@ bool StepDeriver::visitAttention(AttentionOp op) {
     return mixes(op, "later positions with earlier ones (it is not causal)");
   if (op.getMask() || op.getStart())
     return mixes(op, "positions by a mask of its own");
+  if (!capacity_)
+    return unbounded(op);
+  if (part_ == Part::Opens) // caches are empty, which they are by themselves
+    return set(op.getResult(), 2);
   mlir::OpBuilder b(op);
   Emit e(b, op.getLoc());
   std::string name = std::to_string(number_++);
@@ -372,9 +390,9 @@ bool StepDeriver::visitScan(ScanOp op) {
     std::string name = "carry." + std::to_string(number_++);
     mlir::OpOperand &init = op->getOpOperand(static_cast<unsigned>(i));
     mlir::Value before = states_.read(name, tensorOf(init.get()));
-    if (!begins_)
+    if (part_ == Part::GoesOn)
       init.set(before);
-    states_.write(name, op.getResult(static_cast<unsigned>(i)));
+    states_.write(name, part_ == Part::Opens ? init.get() : op.getResult(static_cast<unsigned>(i)));
     newest_.insert(op.getResult(static_cast<unsigned>(i)));
   }
   for (mlir::Value stacked : llvm::drop_begin(op.getResults(), op.numCarries()))
@@ -400,8 +418,8 @@ mlir::Value StepDeriver::withEarlier(Emit &e, mlir::Value rows, Axis axis, int64
   dims[static_cast<size_t>(axis)] = Dim(count);
   std::string name = "window." + std::to_string(number_++);
   mlir::Value before = states_.read(name, tensorType(dims, elementOf(rows)));
-  mlir::Value all = begins_ ? whole : e.concat({before, rows}, axis);
-  states_.write(name, e.sliceAxis(all, axis, time_, Dim(count)));
+  mlir::Value all = part_ == Part::GoesOn ? e.concat({before, rows}, axis) : whole;
+  states_.write(name, e.sliceAxis(all, axis, part_ == Part::Opens ? Dim(0) : time_, Dim(count)));
   return all;
 }
 
@@ -423,7 +441,7 @@ bool StepDeriver::visitPad(PadOp op) {
   low[at] = Dim(0);
   rows = e.pad(rows, op.getValue(), low, high, op.getInterior());
   mlir::Value all = withEarlier(e, rows, axis, *before + *there, op.getResult());
-  if (!begins_)
+  if (part_ == Part::GoesOn)
     op.getResult().replaceAllUsesWith(all);
   return set(all, axis);
 }
@@ -514,12 +532,13 @@ bool StepDeriver::visitRunningSum(mlir::Operation &running) {
   std::string name = "sum." + std::to_string(number_++);
   mlir::Value before = states_.read(name, tensorType(dims, elementOf(op.getResult())));
   mlir::Value sum = op.getResult();
-  if (!begins_) {
+  if (part_ == Part::GoesOn) {
     sum = e.add(sum, e.broadcastBack(before, {axis}, whole));
     op.getResult().replaceAllUsesExcept(sum, sum.getDefiningOp());
   }
   auto newest = [&](mlir::Value rows) { return e.reshapeTo(e.sliceAxis(rows, axis, time_ - Dim(1), Dim(1)), dims); };
-  states_.write(name, op.getExclusive() ? e.add(newest(sum), newest(op.getOperand())) : newest(sum));
+  if (part_ != Part::Opens) // it is 0 by itself
+    states_.write(name, op.getExclusive() ? e.add(newest(sum), newest(op.getOperand())) : newest(sum));
   return set(sum, axis);
 }
 

@@ -34,12 +34,16 @@ struct StepStates {
 
 class StepDeriver {
 public:
+  enum class Part : uint8_t {
+    Opens,  ///< nothing of the sequence is there: what is kept is set to what it is in front of the first position
+    Begins, ///< the first positions: what is carried begins anew
+    GoesOn  ///< those behind `position` others
+  };
   /// Of the ops of `block` so far, which is an entry's. `time` is the extent of the sequence's axis, a symbol;
-  /// `position` an i32 scalar; `capacity` the longest sequence; `begins`: the position is 0, and what is carried begins
-  /// anew.
-  StepDeriver(mlir::Block &block, const Dim &time, mlir::Value position, int64_t capacity, bool begins,
+  /// `position` an i32 scalar, 0 where the part does not go on; `capacity` the longest sequence, where it is known.
+  StepDeriver(mlir::Block &block, const Dim &time, mlir::Value position, std::optional<int64_t> capacity, Part part,
               const StepStates &states)
-      : block_(block), time_(time), position_(position), capacity_(capacity), begins_(begins), states_(states) {}
+      : block_(block), time_(time), position_(position), capacity_(capacity), part_(part), states_(states) {}
 
   /// Rewrites the ops, tokens [B, T] being the sequence. False where one mixes positions: failure() says how.
   bool derive(mlir::Value tokens);
@@ -49,6 +53,7 @@ public:
   struct Failure {
     mlir::Operation *op = nullptr;
     std::string what;
+    bool unbounded = false; ///< it wants a cache, and how long the sequence may be is not known
   };
   const Failure &failure() const { return failure_; }
 
@@ -82,14 +87,15 @@ private:
   Dim newestOf(mlir::Value value) const;
   std::optional<int64_t> earlier(mlir::Value value) const;
   mlir::Value withEarlier(Emit &e, mlir::Value rows, Axis axis, int64_t count, mlir::Value whole);
+  bool unbounded(mlir::Operation *op);
   mlir::Value cached(Emit &e, const std::string &name, mlir::Value rows);
   mlir::Value lastOf(Emit &e, mlir::Value value, const Dim &row);
 
   mlir::Block &block_;
   Dim time_;
   mlir::Value position_;
-  int64_t capacity_;
-  bool begins_;
+  std::optional<int64_t> capacity_;
+  Part part_;
   const StepStates &states_;
   llvm::DenseMap<mlir::Value, Axis> axes_; // of those that depend on the sequence
   llvm::DenseSet<mlir::Value> newest_;     // those that are of its last position: with earlier ones they would be later
@@ -98,6 +104,9 @@ private:
   int number_ = 0;                            // of caches and carries
   Failure failure_;
 };
+
+/// Whether the op, or one within it, has a result or does something by how long the sequence is.
+bool mentionsWithin(mlir::Operation &op, const Dim &time);
 
 /// `symbol` as a number, in all types and attributes of the function.
 void fixSymbol(mlir::Operation *function, const std::string &symbol, int64_t value);

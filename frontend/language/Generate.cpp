@@ -1,48 +1,9 @@
 // The generate block: the functions generate.prefill and generate.step over session state, and how tokens are drawn.
-#include "frontend/language/DeriveStep.h"
-#include "frontend/language/Recipe.h"
+#include "frontend/language/GenerateBuilder.h"
 
 namespace kiln::language {
 
-class GenerateBuilder {
-public:
-  GenerateBuilder(Elaborator &e, const Stmt &recipe) : e(e), b(e.builder()), recipe(recipe) {}
-  void run();
-
-private:
-  void read();
-  std::shared_ptr<Entry> begin(bool isPrefill, const Stmt *section);
-  std::shared_ptr<Entry> beginInputs(const Stmt &section);
-  void body(bool isPrefill, Frame &frame);
-  void callByNames(const Stmt &function, bool isPrefill, Frame &frame, Range range);
-  const Stmt *functionFor(const char *key, Range &range);
-  std::shared_ptr<Variable> declareSession(const std::string &name, mlir::RankedTensorType type, Range range);
-  bool sessionValue(std::string_view name, Value &out);
-  Value sessionItem(const std::string &name, const Value &value, Range range);
-  Value leftIn(Frame &frame, const std::string &path);
-  const Stmt *derivedFrom();
-  void takeOneToken();
-  bool extend(const Stmt &function);
-  bool derive(const Stmt &function, bool isPrefill, Frame &frame, Entry &entry);
-  mlir::Value derivedState(const std::string &name, mlir::RankedTensorType type, Range range);
-  Range rangeOf(mlir::Location location) const;
-  bool checkLogits(Frame &frame, Range range, bool required, Value &logits);
-  Value firstTokens(bool hasLogits);
-  void finish(const Value &prefillLogits);
-
-  Elaborator &e;
-  mlir::OpBuilder &b;
-  const Stmt &recipe;
-  const Stmt *prefillSection = nullptr, *stepSection = nullptr, *chatSection = nullptr;
-  std::map<std::string, const Stmt *, std::less<>> keys;
-  std::shared_ptr<Entry> prefill, step;
-  std::shared_ptr<Entry> extension; // of a chat whose step is derived: a turn's tokens at once
-  Frame prefillFrame;
-  std::map<std::string, std::shared_ptr<Variable>, std::less<>> sessions; // values that flow from prefill to step
-  std::map<std::string, std::shared_ptr<Variable>, std::less<>> derived;  // what a derived step keeps
-};
-
-static const Stmt *modelFunction(const Instance &model, std::string_view name) {
+const Stmt *modelFunction(const Instance &model, std::string_view name) {
   for (const StmtPtr &statement : model.module->body)
     if (statement->kind == StmtKind::Def && statement->name == name)
       return statement.get();
@@ -146,7 +107,7 @@ std::shared_ptr<Entry> GenerateBuilder::begin(bool isPrefill, const Stmt *sectio
   tokens.dtype = Dtype::i32;
   tokens.range = range;
   tokens.dims = {Dim::symbol("B")};
-  if (isPrefill || derivedFrom()) // a step is derived over any number of tokens, and is then of one
+  if (isPrefill || forward) // a step is derived over any number of tokens, and is then of one
     tokens.dims.push_back(Dim::symbol("T"));
   tokens.origins.assign(tokens.dims.size(), {range});
   TypeInfo position;
@@ -242,12 +203,18 @@ Value GenerateBuilder::leftIn(Frame &frame, const std::string &path) {
 
 /// A function's name as prefill or step: the first argument is the prompt or token, the others are found by name.
 void GenerateBuilder::callByNames(const Stmt &function, bool isPrefill, Frame &frame, Range range) {
+  callWith(function, 0, frame.locals[isPrefill ? "prompt" : "token"].value, isPrefill, frame, range);
+}
+
+/// The same, `tokens` being the argument of the number `at`.
+void GenerateBuilder::callWith(const Stmt &function, size_t at, const Value &tokens, bool isPrefill, Frame &frame,
+                               Range range) {
   Elaborator::Arguments arguments;
   for (size_t i = 0; i < function.parameters.size(); ++i) {
     const Parameter &parameter = function.parameters[i];
     Value value;
-    if (i == 0) {
-      value = frame.locals[isPrefill ? "prompt" : "token"].value;
+    if (i == at) {
+      value = tokens;
       // A function over [B, T] reads one token as [B, 1].
       if (value.rank() == 1 && parameter.type && parameter.type->kind == ExprKind::Index &&
           parameter.type->children.size() == 3)
@@ -285,7 +252,7 @@ void GenerateBuilder::callByNames(const Stmt &function, bool isPrefill, Frame &f
                     (!isPrefill || !result.isList() || name.empty() || name == "logits");
     if (isLogits)
       frame.locals["logits"] = {values[0], range};
-    else if (i == 0 && derivedFrom() == &function)
+    else if (i == 0 && forward == &function)
       frame.locals[""] = {values[0], range};
     if (!name.empty())
       frame.locals[name] = {values[i], range};
@@ -301,96 +268,6 @@ void GenerateBuilder::body(bool isPrefill, Frame &frame) {
   Range range;
   if (const Stmt *function = functionFor(isPrefill ? "prefill" : "step", range))
     callByNames(*function, isPrefill, frame, range);
-}
-
-/// The model's forward, where the block says nothing of prefill and step and the model has no functions of these names.
-const Stmt *GenerateBuilder::derivedFrom() {
-  for (const char *name : {"prefill", "step"})
-    if (keys.contains(name) || modelFunction(*e.model(), name))
-      return nullptr;
-  return prefillSection || stepSection ? nullptr : modelFunction(*e.model(), "forward");
-}
-
-/// Where an op comes from, in the model's file.
-Range GenerateBuilder::rangeOf(mlir::Location location) const {
-  const SourceFile *file = recipe.range.file;
-  auto at = llvm::dyn_cast<mlir::FileLineColLoc>(location);
-  if (!at || !file || at.getFilename() != file->name())
-    return recipe.nameRange;
-  uint32_t begin = file->lineBegin(at.getLine()) + at.getColumn() - 1;
-  auto end = static_cast<uint32_t>(std::min(file->text().find('\n', begin), file->text().size()));
-  return {file, begin, end};
-}
-
-/// Session state of a derived step, declared when it is first asked for.
-mlir::Value GenerateBuilder::derivedState(const std::string &name, mlir::RankedTensorType type, Range range) {
-  auto [place, isNew] = derived.try_emplace(name);
-  if (isNew)
-    place->second = declareSession(name, type, range);
-  return e.read(place->second, nullptr, range).tensor;
-}
-
-/// Makes of what `function` computes of a sequence what the prefill, or the step, computes of the next tokens.
-bool GenerateBuilder::derive(const Stmt &function, bool isPrefill, Frame &frame, Entry &entry) {
-  Range range = recipe.nameRange;
-  size_t errorsBefore = e.diagnostics().size();
-  frame.locals[isPrefill ? "prompt" : "token"] = {Value::tensorOf(entry.block->getArgument(0)), range};
-  frame.dims["T"] = {Value::integerOf(Dim::symbol("T"), range), range};
-  callByNames(function, isPrefill, frame, range);
-  if (e.diagnostics().size() != errorsBefore)
-    return false;
-  auto result = frame.locals.find("logits");
-  if (result == frame.locals.end())
-    result = frame.locals.find("");
-  if (result == frame.locals.end() || !result->second.value.isTensor()) {
-    e.error(range, "a generate block without prefill and step draws by forward's result, and " + recipe.name +
-                       "'s is no tensor")
-        .withHelp("give logits, f32[B, T, V]: a score for each next token; or write prefill and step");
-    return false;
-  }
-  auto bound = entry.bounds.find("T");
-  if (bound == entry.bounds.end()) {
-    e.error(function.parameters[0].range, "how long a sequence may be is not said, which a step's cache is made for")
-        .withHelp("state a bound: T <= 256");
-    return false;
-  }
-  mlir::Value position = isPrefill ? frame.locals["position"].value.tensor : entry.block->getArgument(1);
-  StepStates states{
-      [&](const std::string &name, mlir::RankedTensorType type) { return derivedState(name, type, range); },
-      [&](const std::string &name, mlir::Value value) { e.write(derived[name], Value::tensorOf(value), range); }};
-  StepDeriver deriver(*entry.block, Dim::symbol("T"), position, bound->second.value, isPrefill, states);
-  if (!deriver.derive(entry.block->getArgument(0))) {
-    const StepDeriver::Failure &failure = deriver.failure();
-    e.error(rangeOf(failure.op->getLoc()), "no step of one token can be derived from " + recipe.name +
-                                               ".forward: here '" + failure.op->getName().stripDialect().str() +
-                                               "' mixes " + failure.what)
-        .note(range, "this generate block has neither prefill nor step")
-        .withHelp("attention(q, k, v, causal=True), convolutions that are padded before the first position, running "
-                  "sums, loops over the sequence and what is computed for each position by itself can be; else write "
-                  "prefill and step");
-    return false;
-  }
-  b.setInsertionPointToEnd(entry.block);
-  frame.locals["logits"] = {Value::tensorOf(deriver.last(result->second.value.tensor)), range};
-  return true;
-}
-
-/// The derived step's input becomes tokens [B], one of each sequence.
-void GenerateBuilder::takeOneToken() {
-  mlir::BlockArgument token = step->block->getArgument(0);
-  auto type = llvm::cast<mlir::RankedTensorType>(token.getType());
-  token.setType(tensorType({dimsOf(type)[0]}, type.getElementType()));
-  b.setInsertionPointToStart(step->block);
-  auto rows = b.create<ReshapeOp>(token.getLoc(), type, token);
-  token.replaceAllUsesExcept(rows.getResult(), rows);
-  b.setInsertionPointToEnd(step->block);
-  for (auto *table : {&step->bounds, &step->least})
-    table->erase("T");
-  step->symbols.erase("T");
-  step->limits.erase("T");
-  for (Dim &dim : step->nonEmpty)
-    dim = dim.substitute({{"T", Dim(1)}});
-  llvm::erase_if(step->nonEmpty, [](const Dim &dim) { return dim.isConstant(); });
 }
 
 bool GenerateBuilder::checkLogits(Frame &frame, Range range, bool required, Value &logits) {
@@ -413,83 +290,56 @@ bool GenerateBuilder::checkLogits(Frame &frame, Range range, bool required, Valu
   return false;
 }
 
-/// What the derived step computes before it is of one token: of all tokens of a further turn.
-bool GenerateBuilder::extend(const Stmt &function) {
-  extension = begin(false, nullptr);
-  extension->name = "generate.extend";
-  extension->func.setName(extension->name);
-  Frame frame;
+void GenerateBuilder::openFrame(bool isPrefill, Frame &frame, const Entry &entry) {
+  const Stmt *section = isPrefill ? prefillSection : stepSection;
+  Range range = section ? section->range : recipe.nameRange;
   frame.mode = Frame::Mode::Function;
   frame.self = e.model();
-  frame.locals["position"] = {Value::tensorOf(extension->block->getArgument(1)), recipe.nameRange};
-  frame.dims["B"] = {Value::integerOf(Dim::symbol("B"), recipe.nameRange), recipe.nameRange};
-  Value logits;
-  if (!derive(function, false, frame, *extension) || !checkLogits(frame, recipe.nameRange, true, logits))
-    return false;
-  e.endEntry(*extension, {{logits, "output", "logits"}}, recipe.nameRange);
-  return true;
+  for (const auto &[i, name] : llvm::enumerate(entry.inputNames))
+    frame.locals[name] = {Value::tensorOf(entry.block->getArgument(static_cast<unsigned>(i))), range};
+  for (const auto &[name, origin] : entry.symbols)
+    if (isPrefill || name == "B")
+      frame.dims[name] = {Value::integerOf(Dim::symbol(name), range), range};
+  if (isPrefill)
+    frame.locals["position"] = {*e.toTensor(Value::integerOf(0), range), range};
 }
 
 void GenerateBuilder::run() {
   read();
+  forward = derivedFrom();
+  bool built = !forward ? writeBoth() : readsMore(*forward) ? deriveAnswer(*forward) : deriveBoth(*forward);
+  if (built)
+    finish();
+  else
+    e.entry_ = nullptr;
+}
+
+/// The prefill and the step as they are written. False after an error.
+bool GenerateBuilder::writeBoth() {
   size_t errorsBefore = e.diagnostics().size();
   prefill = begin(true, prefillSection);
-  if (!prefill || e.diagnostics().size() != errorsBefore) {
-    e.entry_ = nullptr;
-    return;
-  }
-  prefillFrame.mode = Frame::Mode::Function;
-  prefillFrame.self = e.model();
+  if (!prefill || e.diagnostics().size() != errorsBefore)
+    return false;
+  openFrame(true, prefillFrame, *prefill);
+  body(true, prefillFrame);
   Range range = prefillSection ? prefillSection->range : recipe.nameRange;
-  for (const auto &[i, name] : llvm::enumerate(prefill->inputNames))
-    prefillFrame.locals[name] = {Value::tensorOf(prefill->block->getArgument(i)), range};
-  for (const auto &[name, origin] : prefill->symbols)
-    prefillFrame.dims[name] = {Value::integerOf(Dim::symbol(name), range), range};
-  std::optional<Value> zero = e.toTensor(Value::integerOf(0), range);
-  prefillFrame.locals["position"] = {*zero, range};
-  const Stmt *function = derivedFrom();
-  if (function)
-    derive(*function, true, prefillFrame, *prefill);
-  else
-    body(true, prefillFrame);
-  Value prefillLogits;
-  if (e.diagnostics().size() != errorsBefore || !checkLogits(prefillFrame, range, false, prefillLogits)) {
-    e.entry_ = nullptr;
-    return;
-  }
+  if (e.diagnostics().size() != errorsBefore || !checkLogits(prefillFrame, range, false, prefillLogits))
+    return false;
   range = stepSection ? stepSection->range : recipe.nameRange;
   step = begin(false, stepSection);
   Frame frame;
-  frame.mode = Frame::Mode::Function;
-  frame.self = e.model();
-  frame.locals["token"] = {Value::tensorOf(step->block->getArgument(0)), range};
-  frame.locals["position"] = {Value::tensorOf(step->block->getArgument(1)), range};
-  frame.dims["B"] = {Value::integerOf(Dim::symbol("B"), range), range};
-  if (function) {
-    derive(*function, false, frame, *step);
-  } else {
-    frame.lookup = [&](std::string_view name, Value &out) { return sessionValue(name, out); };
-    body(false, frame);
-  }
+  openFrame(false, frame, *step);
+  frame.lookup = [&](std::string_view name, Value &out) { return sessionValue(name, out); };
+  body(false, frame);
   Value logits;
-  if (e.diagnostics().size() != errorsBefore || !checkLogits(frame, range, true, logits)) {
-    e.entry_ = nullptr;
-    return;
-  }
+  if (e.diagnostics().size() != errorsBefore || !checkLogits(frame, range, true, logits))
+    return false;
   // What the step sets again is carried to the next one.
   for (const auto &[name, variable] : sessions)
     if (Value value = leftIn(frame, name); !value.isNone() && !value.isError())
       e.write(variable, value, frame.locals.find(name.substr(0, name.find('.')))->second.range);
-  if (function)
-    takeOneToken();
   e.endEntry(*step, {{logits, "output", "logits"}}, range);
-  if (function)
-    fixSymbol(step->func, "T", 1);
-  if (function && chatSection && !extend(*function)) {
-    e.entry_ = nullptr;
-    return;
-  }
-  finish(prefillLogits);
+  return true;
 }
 
 /// What the prefill sets `first` to, i32[B, N]: the tokens that an answer begins with. An error where it does not.
@@ -508,37 +358,28 @@ Value GenerateBuilder::firstTokens(bool hasLogits) {
   return Value::error();
 }
 
-void GenerateBuilder::finish(const Value &prefillLogits) {
-  std::vector<Elaborator::Result> results;
-  Value first = firstTokens(!prefillLogits.isError());
-  if (!prefillLogits.isError())
-    results.push_back({prefillLogits, "output", "logits"});
-  if (!first.isError())
-    results.push_back({first, "output", "first"});
-  for (const auto &[name, variable] : sessions)
-    results.push_back({leftIn(prefillFrame, name), "state", variable->name});
-  e.endEntry(*prefill, results, recipe.nameRange);
-
-  std::vector<mlir::NamedAttribute> attributes = {b.getNamedAttr("prefill", b.getStringAttr("generate.prefill")),
-                                                  b.getNamedAttr("step", b.getStringAttr("generate.step"))};
-  int64_t beams = 1;
+/// How it is drawn: the block's draw, and what it has to say where an answer has an end. `beams`: how many sequences at
+/// once, where it says so.
+mlir::DictionaryAttr GenerateBuilder::readDraw(int64_t &beams, bool hasFirst) {
   auto draw = keys.find("draw");
   if (draw == keys.end())
     draw = keys.find("search");
-  mlir::Attribute drawAttribute = b.getDictionaryAttr({b.getNamedAttr("kind", b.getStringAttr("greedy"))});
+  auto settings = b.getDictionaryAttr({b.getNamedAttr("kind", b.getStringAttr("greedy"))});
+  Range range = recipe.nameRange;
   if (draw != keys.end()) {
     Frame frame;
     frame.mode = Frame::Mode::Module;
     frame.self = e.model();
     frame.space = Space::Draw;
     const Expr &expr = *draw->second->value;
+    range = draw->second->range;
     Value value = e.eval(expr, frame);
     bool isDraw = value.kind == Value::Kind::Record &&
                   (value.record->kind == "greedy" || value.record->kind == "sample" || value.record->kind == "beam");
     if (!isDraw && !value.isError())
       e.error(expr.range, "a way to draw is greedy(…), sample(…) or beam(…); this is " + describe(value));
     if (isDraw) {
-      drawAttribute = toAttribute(e, value, expr.range);
+      settings = llvm::cast<mlir::DictionaryAttr>(toAttribute(e, value, expr.range));
       for (size_t i = 0; i < value.record->fields.size(); ++i) {
         const auto &[name, field] = value.record->fields[i];
         checkDraw(e, *value.record, i);
@@ -547,15 +388,67 @@ void GenerateBuilder::finish(const Value &prefillLogits) {
       }
     }
   }
-  attributes.push_back(b.getNamedAttr("draw", drawAttribute));
-  bool hasFrom = llvm::cast<mlir::DictionaryAttr>(drawAttribute).get("from") != nullptr;
-  if (hasFrom && !first.isError())
-    e.error(draw->second->range,
-            "what an answer begins with is said twice: the prefill sets `first`, and draw has `from`");
-  else if (prefillLogits.isError() && !hasFrom && first.isError())
-    e.error(draw != keys.end() ? draw->second->range : recipe.nameRange,
-            "the prefill gives no logits, so the first token has to be named")
+  bool hasFrom = settings.get("from") != nullptr;
+  if (hasFrom && hasFirst)
+    e.error(range, "what an answer begins with is said twice: the prefill sets `first`, and draw has `from`");
+  else if (prefillLogits.isError() && !hasFrom && !hasFirst)
+    e.error(range, "the prefill gives no logits, so the first token has to be named")
         .withHelp("write draw = greedy(from=START), for example");
+  return limited(settings, range);
+}
+
+/// What is drawn ends where the step's places do: by `longest`, or by the prompt's bound.
+mlir::DictionaryAttr GenerateBuilder::limited(mlir::DictionaryAttr draw, Range range) {
+  StepPlaces places = stepPlaces(*step->block, step->block->getArgument(1));
+  if (answerLength > 0 && (!places.op || answerLength < places.count))
+    places = {answerLength, nullptr};
+  if (places.count == 0 && !places.op)
+    return draw;
+  Range where = places.op ? rangeOf(places.op->getLoc()) : recipe.nameRange;
+  std::string count = std::to_string(places.count);
+  if (!prefillLogits.isError() && llvm::is_contained(prefill->inputNames, "prompt")) {
+    auto bound = prefill->bounds.find("T");
+    if (bound != prefill->bounds.end() && bound->second.value > places.count)
+      e.error(where, "what the step keeps, or looks up by the position, ends behind " + count +
+                         " tokens here, and a session goes on to the prompt's bound, " +
+                         std::to_string(bound->second.value))
+          .note(bound->second.range, "the prompt's bound is stated here")
+          .withHelp("make them equal: a cache of " + std::to_string(bound->second.value) + " places, or T <= " + count);
+    return draw;
+  }
+  auto longest = llvm::dyn_cast_or_null<mlir::IntegerAttr>(draw.get("longest"));
+  // The last token that is drawn is not fed.
+  if (longest && longest.getInt() > places.count + 1)
+    e.error(range, "draw's longest is " + std::to_string(longest.getInt()) + ", and the step has " + count + " places")
+        .note(where, "what it keeps, or looks up by the position, ends here")
+        .withHelp("leave `longest` out: an answer then ends where its places do");
+  if (longest && longest.getInt() > 0)
+    return draw;
+  mlir::NamedAttrList fields(draw);
+  fields.set("longest", b.getI64IntegerAttr(std::max<int64_t>(places.count, 1)));
+  return fields.getDictionary(b.getContext());
+}
+
+void GenerateBuilder::finish() {
+  std::vector<Elaborator::Result> results;
+  Value first = firstTokens(!prefillLogits.isError());
+  if (!prefillLogits.isError())
+    results.push_back({prefillLogits, "output", "logits"});
+  if (!first.isError())
+    results.push_back({first, "output", "first"});
+  for (const auto &[name, variable] : sessions)
+    results.push_back({leftIn(prefillFrame, name), "state", variable->name});
+  for (auto [value, variable] : llvm::zip(memory, memoryStates))
+    if (variable)
+      results.push_back({Value::tensorOf(value), "state", variable->name});
+  e.endEntry(*prefill, results, recipe.nameRange);
+  if (!time.empty()) // no token of an answer is read by the prefill
+    fixSymbol(prefill->func, time, 1);
+
+  std::vector<mlir::NamedAttribute> attributes = {b.getNamedAttr("prefill", b.getStringAttr("generate.prefill")),
+                                                  b.getNamedAttr("step", b.getStringAttr("generate.step"))};
+  int64_t beams = 1;
+  attributes.push_back(b.getNamedAttr("draw", readDraw(beams, !first.isError())));
   bool goesOn = !prefillLogits.isError() && prefill->inputNames == std::vector<std::string>{"prompt"};
   if (mlir::Attribute turns = chatSection ? chatOf(e, *chatSection, goesOn) : mlir::Attribute())
     attributes.push_back(b.getNamedAttr("chat", turns));

@@ -216,7 +216,10 @@ int generateCommand(const Options &options, Common &common) {
   Generator generator(*program, draw, common.seed, words.answer() ? words.answer()->size() : 0);
   takeFirst(options, words, generator, draw);
   int64_t usual = draw.tokens > 0 ? draw.tokens : draw.longest > 0 ? draw.longest : 200;
-  int64_t limit = generator.most(options.integer("tokens", usual, 1, INT32_MAX));
+  int64_t wanted = options.integer("tokens", usual, 1, INT32_MAX), limit = generator.most(wanted);
+  if (options.has("tokens") && limit < wanted)
+    std::fprintf(stderr, "note: --tokens %lld: an answer has room for %lld\n", static_cast<long long>(wanted),
+                 static_cast<long long>(limit));
   JsonOutput json(common.json, common.jsonPath);
   bool answered = generator.answersPrompt();
   Pieces pieces = setPrefillInputs(options, manifest, generator);

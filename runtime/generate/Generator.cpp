@@ -62,7 +62,8 @@ double Generator::scoreOf(size_t row, int32_t token) {
 }
 
 int64_t Generator::most(int64_t limit) const {
-  if (!answers_ || draw_.longest == 0)
+  bool goesOn = !answers_ && readsPrompt(); // it has a context, whose newest half is read again
+  if (goesOn || draw_.longest == 0)
     return limit;
   int64_t left = draw_.longest - firstCount();
   if (left < 1)
