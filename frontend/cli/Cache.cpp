@@ -177,6 +177,12 @@ absl::StatusOr<std::string> programKey(const ModelOptions &options, const std::v
     add(hash, *options.text);
   else if (absl::Status read = addFile(hash, options.file); !read.ok())
     return read;
+  if (!options.text) // files that the model takes declarations from
+    for (const std::string &file : options.importedFiles) {
+      add(hash, file);
+      if (absl::Status read = addFile(hash, file); !read.ok())
+        return read;
+    }
   if (options.weightSet)
     addWeights(hash, *options.weightSet);
   for (const std::string &file : {options.weights, options.importance})

@@ -6,6 +6,7 @@
 #include "frontend/gguf/Model.h"
 #include "frontend/huggingface/Folder.h"
 #include "frontend/huggingface/Recipe.h"
+#include "frontend/language/Imports.h"
 #include "frontend/onnx/ImportFile.h"
 #include "runtime/program/Weights.h"
 #include "runtime/support/Error.h"
@@ -107,7 +108,7 @@ absl::Status checkWritable(const std::string &path, const std::string &output) {
   std::vector<InputFile> inputs;
   std::vector<std::string> files = filesOf(path);
   for (const std::string &file : files)
-    inputs.push_back({file, "part of the model that is imported"});
+    inputs.push_back({file, "part of the model"});
   absl::Status status = checkOutput(output);
   status.Update(checkNotInput(output, inputs));
   return status;
@@ -270,8 +271,10 @@ int importGiven(ModelOptions &options) {
           "'%s' is a folder without a config.json; a .kiln file, a folder of Hugging Face, a .gguf or an .onnx file is "
           "expected",
           options.file.c_str());
-    if (!isModel(options.file))
+    if (!isModel(options.file)) {
+      options.importedFiles = language::importedFiles(options.file);
       return 0;
+    }
     if (!options.weights.empty())
       fail("--weights %s: the weights are those of %s", options.weights.c_str(), options.file.c_str());
     huggingface::Imported imported = readModel(options.file, options.model, options.weightsAs.empty());

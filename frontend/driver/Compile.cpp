@@ -54,7 +54,7 @@ std::vector<InputFile> inputsOf(const ModelOptions &options) {
                                    {options.weights, "the file of --weights"},
                                    {options.importance, "the file of --importance"}};
   for (const std::string &file : options.importedFiles)
-    inputs.push_back({file, "part of the model that is imported"});
+    inputs.push_back({file, "part of the model"});
   return inputs;
 }
 

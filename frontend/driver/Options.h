@@ -38,7 +38,7 @@ struct ModelOptions {
   /// does not need.
   std::shared_ptr<WeightSet> weightSet;
   std::vector<std::string> origins;       ///< of an imported text's lines: where in the file they come from
-  std::vector<std::string> importedFiles; ///< that an import has read: no output takes their place
+  std::vector<std::string> importedFiles; ///< that the model takes from beside `file`: no output takes their place
   std::string saveStages;
   bool timePasses = false;
   bool redZones = false; ///< memory between all buffers that nobody may write, looked at after each launch

@@ -101,6 +101,7 @@ enum class StmtKind {
   Module,     // name, parameters, body; isModel
   Train,      // name, arguments in value (a Call, or null), body; target: its own name, or null
   Generate,   // the same
+  Import,     // value: the path; target: a Call whose arguments are the names there, each by its name here
   Section,    // name ("prefill", "step", "after"), parameters (of a prefill), body: inside Generate and Train
 };
 
@@ -113,8 +114,9 @@ struct Stmt {
   std::vector<Parameter> parameters;
   std::vector<StmtPtr> body, otherwise;
   bool isModel = false, isOp = false, reversed = false;
-  bool isBuffer = false; // a Def without parameters: NAME = buffer(value)
-  bool broken = false;   // part of it could not be parsed: it is not elaborated
+  bool isBuffer = false;            // a Def without parameters: NAME = buffer(value)
+  bool broken = false;              // part of it could not be parsed: it is not elaborated
+  const SourceFile *file = nullptr; // of an Import: the one that its path names, once it is read
 };
 
 /// A parsed file. Owns its text.

@@ -1,5 +1,6 @@
 // The way through a file: declarations, the chosen model, its functions and recipes, the module.
 #include "frontend/language/Elaborate.h"
+#include "frontend/language/Parser.h"
 #include "frontend/language/Recipe.h"
 
 #include "mlir/IR/Diagnostics.h"
@@ -34,58 +35,92 @@ static void reportTwins(Elaborator &elaborator, const std::vector<StmtPtr> &body
             .note(place->second, "the first one is here");
 }
 
-void Elaborator::declare(const File &file) {
-  bool library = file.source->isLibrary();
-  // Optimizers and schedules are known where a recipe's are read, so that their short names are free elsewhere.
-  bool recipes = library && (file.source->name() == "nn/optimizer.kiln" || file.source->name() == "nn/schedule.kiln");
-  auto &table = declarations_[recipes ? 2 : library ? 1 : 0];
-  for (const StmtPtr &statement : file.statements) {
-    std::string name = statement->name;
-    Range range = statement->nameRange;
-    switch (statement->kind) {
-    case StmtKind::Train:
-    case StmtKind::Generate:
-      recipes_.push_back(statement.get());
-      continue;
-    case StmtKind::Assign:
-      if (statement->target->kind != ExprKind::Name || !statement->name.empty()) {
-        error(statement->range, "at the top level, a constant is one name: NAME = value");
-        continue;
-      }
-      name = statement->target->text;
-      range = statement->target->range;
-      break;
-    case StmtKind::Def:
-      if (statement->isOp)
-        declareOp(*statement);
-      reportTwins(*this, statement->body);
-      break;
-    case StmtKind::Module:
-      reportTwins(*this, statement->body);
-      break;
-    default:
-      error(statement->range, "this does not stand at the top level")
-          .withHelp("at the top level stand module, model, def, op, train, generate and NAME = value");
-      continue;
-    }
-    auto [place, isNew] = table.try_emplace(name, statement.get());
-    if (!isNew)
-      error(range, "'" + name + "' is declared twice")
-          .note(place->second->nameRange ? place->second->nameRange : place->second->range, "the first one is here");
+/// Errors of one statement at the top level; false where it declares nothing.
+bool Elaborator::checkTopLevel(const Stmt &statement) {
+  switch (statement.kind) {
+  case StmtKind::Train:
+  case StmtKind::Generate:
+    recipes_.push_back(&statement);
+    return false;
+  case StmtKind::Import:
+    return true;
+  case StmtKind::Assign:
+    if (statement.target->kind == ExprKind::Name && statement.name.empty())
+      return true;
+    error(statement.range, "at the top level, a constant is one name: NAME = value");
+    return false;
+  case StmtKind::Def:
+    if (statement.isOp)
+      declareOp(statement);
+    reportTwins(*this, statement.body);
+    return true;
+  case StmtKind::Module:
+    reportTwins(*this, statement.body);
+    return true;
+  default:
+    error(statement.range, "this does not stand at the top level").withHelp(topLevelWords);
+    return false;
   }
-  for (const auto &[name, statement] : table)
-    if (auto gradient = table.find(name + "_grad");
-        statement->isOp && gradient != table.end() && gradient->second->isOp)
-      error(gradient->second->nameRange, "the gradient of the op " + name + " is called '" + gradient->first + "'")
-          .note(statement->nameRange, "the op is declared here")
-          .withHelp("give this one another name, or write it as " + name + "'s own gradient, def grad(…) in its body");
 }
 
+void Elaborator::declare(const File &file) {
+  std::vector<const Stmt *> declaring;
+  for (const StmtPtr &statement : file.statements)
+    if (checkTopLevel(*statement))
+      declaring.push_back(statement.get());
+  if (!file.source->isLibrary()) {
+    declarations_.declare(*file.source, declaring, diagnostics_);
+    return;
+  }
+  // Optimizers and schedules are known where a recipe's are read, so that their short names are free elsewhere.
+  bool recipes = file.source->name() == "nn/optimizer.kiln" || file.source->name() == "nn/schedule.kiln";
+  for (const Stmt *statement : declaring)
+    library_[recipes].try_emplace(statement->kind == StmtKind::Assign ? statement->target->text : statement->name,
+                                  statement);
+}
+
+/// Names that are imported are declared somewhere, a recipe's model too, and ops have one meaning.
+void Elaborator::checkFiles() {
+  if (!diagnostics_.hasErrors()) // else a declaration may be missing for its errors' sake
+    declarations_.checkImports(diagnostics_);
+  std::map<std::string_view, const Stmt *> ops;
+  declarations_.each([&](const Stmt &statement) {
+    if (!statement.isOp)
+      return;
+    if (auto [place, isNew] = ops.try_emplace(statement.name, &statement); !isNew)
+      error(statement.nameRange, "two files declare an op '" + statement.name + "', which backends know by its name")
+          .note(place->second->nameRange, "the other one is here");
+  });
+  for (const auto &[name, statement] : ops)
+    if (auto gradient = ops.find(statement->name + "_grad"); gradient != ops.end())
+      error(gradient->second->nameRange,
+            "the gradient of the op " + statement->name + " is called '" + gradient->second->name + "'")
+          .note(statement->nameRange, "the op is declared here")
+          .withHelp("give this one another name, or write it as " + statement->name +
+                    "'s own gradient, def grad(…) in its body");
+  for (const Stmt *recipe : recipes_) {
+    if (const Stmt *model = declarations_.find(recipe->name, recipe->range.file); model && model->isModel)
+      continue;
+    std::vector<std::string> names;
+    for (const auto &[name, declared] : declarations_.namesIn(recipe->range.file))
+      if (const Stmt *found = declarations_.find(name, recipe->range.file); found && found->isModel)
+        names.push_back(name);
+    std::string near = nearest(recipe->name, names);
+    error(recipe->nameRange, "there is no model '" + recipe->name + "' in this file")
+        .withHelp(near.empty() ? "" : "did you mean '" + near + "'?");
+  }
+}
+
+/// The recipes of the user's file; where it has none of the kind, those of the file that the model is taken from.
 std::vector<const Stmt *> Elaborator::recipesOf(const Stmt &model, StmtKind kind) {
   std::vector<const Stmt *> out;
-  for (const Stmt *recipe : recipes_)
-    if (recipe->kind == kind && recipe->name == model.name)
-      out.push_back(recipe);
+  std::string name = nameHere(model);
+  const SourceFile *file = declarations_.own();
+  do {
+    for (const Stmt *recipe : recipes_)
+      if (recipe->kind == kind && recipe->name == name && recipe->range.file == file)
+        out.push_back(recipe);
+  } while (out.empty() && declarations_.follow(name, file));
   if (out.size() > 1 && kind == StmtKind::Generate)
     error(out[1]->nameRange, "the model " + model.name + " has two generate blocks")
         .note(out[0]->nameRange, "the first one is here");
@@ -93,29 +128,37 @@ std::vector<const Stmt *> Elaborator::recipesOf(const Stmt &model, StmtKind kind
 }
 
 std::vector<const Stmt *> Elaborator::models() const {
-  std::vector<const Stmt *> out;
-  for (const auto &[name, statement] : declarations_[0])
-    if (statement->kind == StmtKind::Module && statement->isModel)
-      out.push_back(statement);
-  return out;
+  std::vector<const Stmt *> own, trained, taken;
+  for (const auto &[name, declared] : declarations_.namesIn(declarations_.own())) {
+    const Stmt *statement = declarations_.find(name, declarations_.own());
+    if (!statement || !statement->isModel)
+      continue;
+    bool hasRecipe = std::any_of(recipes_.begin(), recipes_.end(), [&, &name = name](const Stmt *recipe) {
+      return recipe->name == name && recipe->range.file == declarations_.own();
+    });
+    bool isTaken = declared.statement->kind == StmtKind::Import;
+    (!isTaken ? own : hasRecipe ? trained : taken).push_back(statement);
+  }
+  own.insert(own.end(), trained.begin(), trained.end());
+  return own.empty() ? taken : own;
+}
+
+std::string Elaborator::nameHere(const Stmt &model) const {
+  for (const auto &[name, declared] : declarations_.namesIn(declarations_.own()))
+    if (declarations_.find(name, declarations_.own()) == &model)
+      return name;
+  return model.name;
 }
 
 const Stmt *Elaborator::chooseModel() {
   std::vector<const Stmt *> models = this->models();
   std::vector<std::string> names;
   for (const Stmt *model : models)
-    names.push_back(model->name);
-  for (const Stmt *recipe : recipes_)
-    if (std::find(names.begin(), names.end(), recipe->name) == names.end()) {
-      Diagnostic &diagnostic = error(recipe->nameRange, "there is no model '" + recipe->name + "' in this file");
-      std::string near = nearest(recipe->name, names);
-      if (!near.empty())
-        diagnostic.withHelp("did you mean '" + near + "'?");
-    }
+    names.push_back(nameHere(*model));
   if (!options_.model.empty()) {
-    for (const Stmt *model : models)
-      if (model->name == options_.model)
-        return model;
+    for (size_t i = 0; i < models.size(); ++i)
+      if (names[i] == options_.model)
+        return models[i];
     std::string near = nearest(options_.model, names);
     error({}, "there is no model '" + options_.model + "' in this file")
         .withHelp(near.empty() ? "" : "did you mean --model " + near + "?");
@@ -166,8 +209,8 @@ std::shared_ptr<Instance> Elaborator::instantiateModel(const Stmt &model, const 
       continue;
     size_t dot = key.find('.');
     std::string name = dot == std::string::npos ? key : key.substr(dot + 1);
-    if (dot != std::string::npos && key.substr(0, dot) != model.name) {
-      if (auto found = declarations_[0].find(key.substr(0, dot)); found == declarations_[0].end())
+    if (dot != std::string::npos && key.substr(0, dot) != nameHere(model)) {
+      if (!declarations_.find(key.substr(0, dot), declarations_.own()))
         error({}, "--set " + key + ": there is no model '" + key.substr(0, dot) + "' in this file");
       continue;
     }

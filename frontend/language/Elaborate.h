@@ -4,6 +4,7 @@
 
 #include "frontend/language/Bind.h"
 #include "frontend/language/Builtins.h"
+#include "frontend/language/Declarations.h"
 #include "frontend/language/Load.h"
 #include "frontend/language/Value.h"
 #include "ir/Build.h"
@@ -34,7 +35,6 @@ struct Side;
 struct Frame {
   enum class Mode { Constants, Module, Function, Recipe } mode = Mode::Constants;
   std::shared_ptr<Instance> self;
-  bool library = false;
   std::map<std::string, Binding, std::less<>> locals;
   std::map<std::string, Binding, std::less<>> dims; // names that the signature's dimensions introduced
   std::optional<std::vector<Dim>> ellipsis;
@@ -108,10 +108,15 @@ public:
 
   /// Makes the file's declarations known.
   void declare(const File &file);
+  /// What files have to keep among each other, once all are declared.
+  void checkFiles();
   /// Elaborates the chosen model; null after errors.
   mlir::OwningOpRef<mlir::ModuleOp> run();
-  /// The file's models, by their names.
+  /// The models that the user's file declares, and those that it takes from other files and has a recipe for; where
+  /// there are none, all that it takes.
   std::vector<const Stmt *> models() const;
+  /// What the user's file calls a model.
+  std::string nameHere(const Stmt &model) const;
   const Stmt *chosen() const { return modelDeclaration_; }
   /// All errors of a model that was not chosen, with its recipes and its arguments' defaults. What the command line may
   /// still give (an argument without a default, a bound) is no error.
@@ -203,11 +208,16 @@ public:
   Value current(const Value &value, Frame &frame, Range range);
   Value bufferContents(const Value &buffer, Frame &frame, Range range);
   Value attribute(const Expr &expr, Frame &frame);
-  std::optional<Value> global(std::string_view name, bool library);
+  /// What a name stands for at the top level, as the file knows it that it is written in.
+  std::optional<Value> global(std::string_view name, const SourceFile *file);
+  const Stmt *declarationOf(std::string_view name, const SourceFile *file) const;
   /// `training`, `inf`, `PAD`: known without being declared.
   bool isWellKnown(std::string_view name);
   /// Those that a hint may name, of the kind that is wanted.
-  std::vector<std::string> visibleNames(const Frame &frame, Wanted wanted) const;
+  std::vector<std::string> visibleNames(const Frame &frame, Wanted wanted, const SourceFile *file) const;
+
+  /// The functions that a file knows besides the built-in ones.
+  void addFunctionNames(const SourceFile *file, std::vector<std::string> &names) const;
 
   // A function that is written statement by statement (Draft.cpp, whose frame it is).
   std::shared_ptr<Entry> beginDraft(Frame &frame);
@@ -316,6 +326,7 @@ private:
   void settleBounds();
   void lowerBounds(Entry &entry);
   void checkSizes(const Entry &entry);
+  bool checkTopLevel(const Stmt &statement);
   /// Says which functions are left out of the program, and makes sure that nothing else is.
   void reportLeftOut(const Stmt &model);
   mlir::DictionaryAttr initOf(const Variable &variable);
@@ -334,7 +345,8 @@ private:
   const LoadOptions &options_;
   mlir::OpBuilder builder_;
   mlir::OwningOpRef<mlir::ModuleOp> module_;
-  std::map<std::string, const Stmt *, std::less<>> declarations_[3]; // the user's, the library's, its optimizers'
+  Declarations declarations_;                                   // of the user's files
+  std::map<std::string, const Stmt *, std::less<>> library_[2]; // the library's, its optimizers'
   std::map<const Stmt *, Value> constants_;
   std::vector<const Stmt *> recipes_;
   std::vector<Range> callSites_;

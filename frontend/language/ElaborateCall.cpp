@@ -193,7 +193,6 @@ Value Elaborator::callFunction(const Stmt &function, std::shared_ptr<Instance> s
   Frame frame;
   frame.mode = Frame::Mode::Function;
   frame.self = self;
-  frame.library = function.range.file && function.range.file->isLibrary();
   frame.caller = caller;
   frame.space = optimizing_ ? Space::Rate : Space::General;
   frame.function = &function;
@@ -303,7 +302,6 @@ Value Elaborator::instantiate(const Stmt &module, const Arguments &arguments, Ra
   Frame frame;
   frame.mode = Frame::Mode::Module;
   frame.self = instance;
-  frame.library = module.range.file && module.range.file->isLibrary();
   const Space space = optimizing_ ? Space::Rate : Space::General;
   frame.space = space;
   callSites_.push_back(range);

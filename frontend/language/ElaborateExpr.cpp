@@ -293,7 +293,7 @@ std::optional<std::vector<Value>> Elaborator::iterate(const Value &value, Range 
 /// Where what was written last failed and names an attribute that hides an argument or a module: says so.
 void Elaborator::noteHidden(const Expr &expr, const Frame &frame, size_t errorsBefore) {
   Diagnostic *diagnostic = diagnostics_.size() > errorsBefore ? diagnostics_.last() : nullptr;
-  if (!diagnostic || !frame.self || frame.library)
+  if (!diagnostic || !frame.self || (expr.range.file && expr.range.file->isLibrary()))
     return;
   auto look = [&](const Expr &name) {
     if (name.kind != ExprKind::Name || frame.locals.contains(name.text))
@@ -306,7 +306,7 @@ void Elaborator::noteHidden(const Expr &expr, const Frame &frame, size_t errorsB
     for (const auto &[argument, value] : frame.self->arguments)
       if (argument == name.text && value.kind != now->kind)
         hidden = "the module's argument";
-    std::optional<Value> other = hidden.empty() ? global(name.text, frame.library) : std::nullopt;
+    std::optional<Value> other = hidden.empty() ? global(name.text, name.range.file) : std::nullopt;
     const Builtin *builtin = findBuiltin(name.text, Space::General);
     // A part may well be called as the function that it is built on.
     bool callable = now->kind == Value::Kind::Instance || now->kind == Value::Kind::Function;

@@ -100,7 +100,7 @@ Value Elaborator::lookup(const Expr &name, Frame &frame) {
     if (const Stmt *function = findFunction(*frame.self, text))
       return functionValue(*function, frame.self);
   }
-  if (std::optional<Value> found = global(text, frame.library))
+  if (std::optional<Value> found = global(text, name.range.file))
     return *found;
   if (std::optional<Dtype> dtype = dtypeByName(text)) {
     Value value = Value::of(Value::Kind::Dtype);
@@ -115,7 +115,9 @@ Value Elaborator::lookup(const Expr &name, Frame &frame) {
     return builtinValue(*builtin);
   if (frame.freeDims)
     return Value::integerOf(Dim::symbol(text), name.range);
-  unknownName(name, visibleNames(frame, wanted_), wanted_);
+  if (declarations_.namesIn(name.range.file).contains(text)) // an import that failed
+    return Value::error();
+  unknownName(name, visibleNames(frame, wanted_, name.range.file), wanted_);
   // Once is enough: later uses in this function stay silent.
   frame.locals[text] = {Value::error(), name.range};
   return Value::error();
@@ -123,33 +125,38 @@ Value Elaborator::lookup(const Expr &name, Frame &frame) {
 
 bool Elaborator::isWellKnown(std::string_view name) { return name == "training" || wellKnown(name); }
 
-std::optional<Value> Elaborator::global(std::string_view name, bool library) {
-  for (int table : {0, 2, 1}) {
-    auto found = declarations_[table].find(name);
-    if (found == declarations_[table].end() || (table == 0 && library) || (table == 2 && !optimizing_))
-      continue;
-    const Stmt &statement = *found->second;
-    if (statement.kind == StmtKind::Def)
-      return functionValue(statement, nullptr);
-    if (statement.kind == StmtKind::Module) {
-      Value value = Value::of(Value::Kind::Module);
-      value.declaration = &statement;
-      return value;
-    }
-    if (auto known = constants_.find(&statement); known != constants_.end())
-      return known->second;
-    constants_[&statement] = Value::error(); // a constant that needs itself stays an error
-    Frame frame;
-    frame.library = table != 0;
-    Value value = eval(*statement.value, frame);
-    if (value.isInteger())
-      value.origin = statement.value->range;
-    if (value.isError() && !diagnostics_.hasErrors())
-      error(statement.range, "the constant '" + statement.target->text + "' is defined by itself");
-    constants_[&statement] = value;
+const Stmt *Elaborator::declarationOf(std::string_view name, const SourceFile *file) const {
+  bool library = file && file->isLibrary();
+  if (const Stmt *found = library ? nullptr : declarations_.find(name, file))
+    return found;
+  for (int table : {1, 0})
+    if (auto found = library_[table].find(name); found != library_[table].end() && (table == 0 || optimizing_))
+      return found->second;
+  return nullptr;
+}
+
+std::optional<Value> Elaborator::global(std::string_view name, const SourceFile *file) {
+  const Stmt *statement = declarationOf(name, file);
+  if (!statement)
+    return std::nullopt;
+  if (statement->kind == StmtKind::Def)
+    return functionValue(*statement, nullptr);
+  if (statement->kind == StmtKind::Module) {
+    Value value = Value::of(Value::Kind::Module);
+    value.declaration = statement;
     return value;
   }
-  return std::nullopt;
+  if (auto known = constants_.find(statement); known != constants_.end())
+    return known->second;
+  constants_[statement] = Value::error(); // a constant that needs itself stays an error
+  Frame frame;
+  Value value = eval(*statement->value, frame);
+  if (value.isInteger())
+    value.origin = statement->value->range;
+  if (value.isError() && !diagnostics_.hasErrors())
+    error(statement->range, "the constant '" + statement->target->text + "' is defined by itself");
+  constants_[statement] = value;
+  return value;
 }
 
 /// What is known of a parameter or state without its value.
@@ -207,6 +214,15 @@ Value Elaborator::evalAs(Wanted wanted, const Expr &expr, Frame &frame) {
   return value;
 }
 
+void Elaborator::addFunctionNames(const SourceFile *file, std::vector<std::string> &names) const {
+  for (const auto &[name, declared] : declarations_.namesIn(file))
+    if (const Stmt *found = declarations_.find(name, file); found && found->kind == StmtKind::Def)
+      names.push_back(name);
+  for (const auto &[name, statement] : library_[0])
+    if (statement->kind == StmtKind::Def)
+      names.push_back(name);
+}
+
 Value Elaborator::attribute(const Expr &expr, Frame &frame) {
   if (reportForeignPrefix(expr, frame))
     return Value::error();
@@ -255,7 +271,7 @@ Value Elaborator::attribute(const Expr &expr, Frame &frame) {
   if (base.isTensor()) {
     if (const Builtin *builtin = findBuiltin(name == "to" ? "convert" : name, Space::General))
       function = builtinValue(*builtin);
-    else if (std::optional<Value> found = global(name, frame.library); found && found->kind == Value::Kind::Function)
+    else if (std::optional<Value> found = global(name, expr.range.file); found && found->kind == Value::Kind::Function)
       function = *found;
   }
   if (function) {
@@ -274,10 +290,7 @@ Value Elaborator::attribute(const Expr &expr, Frame &frame) {
   if (base.isTensor()) {
     names = {"shape", "rank", "dtype", "T", "to"};
     builtinNames(names, true);
-    for (size_t table = 0; table < 2; ++table)
-      for (const auto &[function, statement] : declarations_[table])
-        if (statement->kind == StmtKind::Def)
-          names.push_back(function);
+    addFunctionNames(expr.range.file, names);
   } else if (base.names) {
     names = *base.names;
   }

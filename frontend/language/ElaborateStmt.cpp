@@ -304,6 +304,7 @@ void Elaborator::executeOne(const Stmt &statement, Frame &frame) {
     if (frame.mode != Frame::Mode::Module)
       error(statement.range, "a function is declared in a module or at the top level, not inside of another one");
     return;
+  case StmtKind::Import:
   case StmtKind::Section:
   case StmtKind::Module:
   case StmtKind::Train:

@@ -34,7 +34,7 @@ static bool isKnownNumber(Elaborator &e, const Expr &name, const Frame &frame) {
   if (frame.self)
     if (const Value *found = frame.self->find(name.text))
       return integer(found);
-  if (std::optional<Value> found = e.global(name.text, frame.library))
+  if (std::optional<Value> found = e.global(name.text, name.range.file))
     return integer(&*found);
   return false;
 }

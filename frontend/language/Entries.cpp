@@ -425,7 +425,7 @@ mlir::DictionaryAttr Elaborator::initOf(const Variable &variable) {
 /// The model's `sampling_rate`, or the file's: how many samples a second recordings have that are read for it.
 void Elaborator::writeSamplingRate() {
   const Value *own = model_->find("sampling_rate");
-  std::optional<Value> found = own ? *own : global("sampling_rate", /*library=*/false);
+  std::optional<Value> found = own ? *own : global("sampling_rate", modelDeclaration_->range.file);
   std::optional<int64_t> rate = found && found->isNumeral() ? found->asInteger() : std::nullopt;
   if (rate && *rate >= 1 && *rate <= INT32_MAX)
     (*module_)->setAttr("kiln.audio", builder_.getDictionaryAttr(

@@ -234,7 +234,7 @@ static bool isOfKind(const Value &value, Wanted wanted) {
   return true;
 }
 
-std::vector<std::string> Elaborator::visibleNames(const Frame &frame, Wanted wanted) const {
+std::vector<std::string> Elaborator::visibleNames(const Frame &frame, Wanted wanted, const SourceFile *file) const {
   std::vector<std::string> names;
   if (wanted == Wanted::Anything)
     names = {"training", "inf", "nan", "pi"};
@@ -255,8 +255,11 @@ std::vector<std::string> Elaborator::visibleNames(const Frame &frame, Wanted wan
     for (const StmtPtr &statement : frame.self->module->body)
       if (statement->kind == StmtKind::Def)
         names.push_back(statement->name);
-  for (size_t table = 0; table < (optimizing_ ? 3 : 2); ++table)
-    for (const auto &[name, statement] : declarations_[table])
+  for (const auto &[name, declared] : declarations_.namesIn(file))
+    if (wanted == Wanted::Anything || declared.statement->kind != StmtKind::Assign)
+      names.push_back(name);
+  for (size_t table = 0; table < (optimizing_ ? 2 : 1); ++table)
+    for (const auto &[name, statement] : library_[table])
       if (wanted == Wanted::Anything || statement->kind != StmtKind::Assign)
         names.push_back(name);
   builtinNames(names, frame.space == Space::General);
@@ -288,16 +291,16 @@ bool Elaborator::reportForeignPrefix(const Expr &expr, Frame &frame) {
   if (first->kind != ExprKind::Name ||
       std::find(std::begin(prefixes), std::end(prefixes), first->text) == std::end(prefixes) ||
       frame.locals.contains(first->text) || frame.dims.contains(first->text) ||
-      (frame.self && frame.self->find(first->text)) || global(first->text, frame.library))
+      (frame.self && frame.self->find(first->text)) || global(first->text, first->range.file))
     return false;
   Diagnostic &diagnostic = error(first->range, "unknown name '" + first->text + "'");
   std::string_view here = hereCalled(expr.text);
-  if (global(expr.text, frame.library) || findBuiltin(expr.text, Space::General) || isWellKnown(expr.text) ||
+  if (global(expr.text, expr.range.file) || findBuiltin(expr.text, Space::General) || isWellKnown(expr.text) ||
       dtypeByName(expr.text))
     diagnostic.withHelp("what is built in has no prefix: write " + expr.text);
   else if (!here.empty())
     diagnostic.withHelp(hereHint(expr.text));
-  else if (std::string near = nearest(expr.text, visibleNames(frame, Wanted::Callable)); !near.empty())
+  else if (std::string near = nearest(expr.text, visibleNames(frame, Wanted::Callable, expr.range.file)); !near.empty())
     diagnostic.withHelp("what is built in has no prefix; did you mean '" + near + "'?");
   else
     diagnostic.withHelp("what is built in has no prefix; docs/nn.md lists it");

@@ -1,11 +1,9 @@
 #include "frontend/language/Load.h"
 
 #include "frontend/language/Elaborate.h"
+#include "frontend/language/Imports.h"
 #include "frontend/language/Parser.h"
 #include "runtime/support/Utf8.h"
-
-#include <fstream>
-#include <sstream>
 
 namespace kiln {
 
@@ -23,7 +21,7 @@ std::vector<std::unique_ptr<language::File>> language::parseLibrary(Diagnostics 
   for (size_t i = 0; i < libraryFileCount; ++i) {
     const LibraryFile &file = libraryFiles[i];
     files.push_back(parse(std::make_unique<SourceFile>(std::string("nn/") + file.name,
-                                                       std::string(file.text, file.size), /*isLibrary=*/true),
+                                                       std::string(file.text, file.size), SourceFile::Role::Library),
                           diagnostics));
   }
   return files;
@@ -46,7 +44,9 @@ mlir::OwningOpRef<mlir::ModuleOp> loadModelText(mlir::MLIRContext &context, cons
   std::string own = text.starts_with(byteOrderMark) ? text.substr(byteOrderMark.size()) : text;
   auto source = std::make_unique<SourceFile>(name, std::move(own));
   source->setOrigins(options.origins);
-  files.push_back(&keep(parse(std::move(source), diagnostics)));
+  size_t library = files.size();
+  for (std::unique_ptr<File> &file : parseWithImports(std::move(source), diagnostics))
+    files.push_back(&keep(std::move(file)));
   bool wellFormed = !diagnostics.hasErrors();
   auto declareAll = [&](Elaborator &elaborator) {
     for (const File *file : files)
@@ -54,6 +54,7 @@ mlir::OwningOpRef<mlir::ModuleOp> loadModelText(mlir::MLIRContext &context, cons
   };
   Elaborator elaborator(context, diagnostics, options);
   declareAll(elaborator);
+  elaborator.checkFiles();
   mlir::OwningOpRef<mlir::ModuleOp> module;
   bool everyModel = options.everyModel && options.model.empty() && elaborator.models().size() > 1;
   if (!everyModel)
@@ -71,7 +72,8 @@ mlir::OwningOpRef<mlir::ModuleOp> loadModelText(mlir::MLIRContext &context, cons
     other.check(*model);
   }
   if (wellFormed) // else a name may be unknown for its declaration's sake
-    elaborator.checkNames(*files.back());
+    for (size_t i = library; i < files.size(); ++i)
+      elaborator.checkNames(*files[i]);
   if (diagnostics.hasErrors())
     return nullptr;
   return module;
@@ -79,13 +81,13 @@ mlir::OwningOpRef<mlir::ModuleOp> loadModelText(mlir::MLIRContext &context, cons
 
 mlir::OwningOpRef<mlir::ModuleOp> loadModel(mlir::MLIRContext &context, const std::string &path,
                                             const LoadOptions &options, Diagnostics &diagnostics) {
-  std::ifstream stream(path, std::ios::binary);
-  std::stringstream text;
-  if (!stream || !(text << stream.rdbuf() || stream.eof())) {
-    diagnostics.error({}, "cannot read the model '" + path + "'").withHelp("is the path right, and the file readable?");
+  std::string why;
+  std::optional<std::string> text = readText(path, why);
+  if (!text) {
+    diagnostics.error({}, "cannot read the model '" + path + "': " + why);
     return nullptr;
   }
-  return loadModelText(context, text.str(), path, options, diagnostics);
+  return loadModelText(context, *text, path, options, diagnostics);
 }
 
 } // namespace kiln

@@ -10,6 +10,7 @@ public:
   explicit NameCheck(Elaborator &elaborator) : e_(elaborator) {}
 
   void file(const File &file) {
+    file_ = file.source.get();
     for (const StmtPtr &statement : file.statements) {
       Scope top;
       if (statement->broken)
@@ -90,7 +91,7 @@ private:
     switch (expr.kind) {
     case ExprKind::Name:
       if (!known(expr.text, scope)) {
-        std::vector<std::string> candidates = e_.visibleNames(Frame(), wanted);
+        std::vector<std::string> candidates = e_.visibleNames(Frame(), wanted, expr.range.file);
         candidates.insert(candidates.end(), scope.begin(), scope.end());
         e_.unknownName(expr, candidates, wanted);
         scope.insert(expr.text); // once is enough
@@ -129,8 +130,8 @@ private:
   }
 
   bool known(const std::string &name, const Scope &scope) {
-    if (scope.contains(name) || e_.declarations_[0].contains(name) || e_.declarations_[1].contains(name) ||
-        e_.declarations_[2].contains(name) || dtypeByName(name) || e_.isWellKnown(name))
+    if (scope.contains(name) || e_.declarations_.namesIn(file_).contains(name) || e_.library_[0].contains(name) ||
+        e_.library_[1].contains(name) || dtypeByName(name) || e_.isWellKnown(name))
       return true;
     for (Space space : {Space::General, Space::Init, Space::Recipe, Space::Reader, Space::Draw})
       if (findBuiltin(name, space))
@@ -139,6 +140,7 @@ private:
   }
 
   Elaborator &e_;
+  const SourceFile *file_ = nullptr;
 };
 
 void Elaborator::checkNames(const File &file) { NameCheck(*this).file(file); }

@@ -50,9 +50,10 @@ std::optional<Value> Elaborator::recipeName(const std::string &name, Range range
       return std::nullopt;
     return Value::tensorOf(emit(range).convertTo(stepCounter(range), builder_.getF64Type()));
   }
-  if (declarations_[0].contains(name) || !declarations_[2].contains(name))
+  auto found = library_[1].find(name);
+  if (found == library_[1].end() || declarations_.find(name, range.file))
     return std::nullopt;
-  return global(name, /*library=*/true);
+  return global(name, found->second->range.file);
 }
 
 //===-- Which parameters -----------------------------------------------------------------------------------------===//
@@ -177,7 +178,6 @@ TrainBuilder::Rate TrainBuilder::rate(const Record &record) {
   } else {
     Frame frame;
     frame.space = Space::Rate;
-    frame.library = record.module->range.file && record.module->range.file->isLibrary();
     rate.range = parameters[index].initial->range;
     value = e.eval(*parameters[index].initial, frame);
   }

@@ -106,6 +106,8 @@ bool Parser::topLevel(std::vector<StmtPtr> &out) {
   bool isHeader = token.kind == TokenKind::Name && peek(1).kind == TokenKind::Name;
   if (isModule()) {
     statement = moduleDeclaration();
+  } else if (isImport()) {
+    statement = importStatement();
   } else if (token.keyword("def") || isOp()) {
     statement = definition(Context::File);
   } else if (isHeader && token.text == "train") {
@@ -119,9 +121,7 @@ bool Parser::topLevel(std::vector<StmtPtr> &out) {
   } else {
     Diagnostic &diagnostic = error(token, "expected a declaration, found " + found(token));
     std::string near = nearest(token.text, {"module", "model", "def", "op", "train", "generate"});
-    diagnostic.withHelp(!near.empty()
-                            ? "did you mean '" + near + "'?"
-                            : "at the top level stand module, model, def, op, train, generate and NAME = value");
+    diagnostic.withHelp(!near.empty() ? "did you mean '" + near + "'?" : topLevelWords);
     return false;
   }
   if (!statement)
@@ -220,10 +220,13 @@ bool Parser::statementLine(std::vector<StmtPtr> &out, Context context) {
 
 // Statements that Python has and this language has not, with what does their work here.
 bool Parser::foreignStatement(const Token &first) {
+  static constexpr const char *importHelp =
+      "what docs/nn.md lists is there without; what another file of yours declares comes by a line "
+      "from \"FILE.kiln\" import NAME, at the top level";
   static constexpr std::pair<std::string_view, const char *> instead[] = {
       {"class", "module NAME(arguments): declares a module, model NAME(arguments): one that is trained"},
-      {"import", "nothing is imported: the standard modules and functions are there (docs/language.md)"},
-      {"from", "nothing is imported: the standard modules and functions are there (docs/language.md)"},
+      {"import", importHelp},
+      {"from", importHelp},
       {"assert", "what has to hold of dimensions stands in types, as in T <= context"},
       {"with", "run --training and `training` choose the mode; stop_gradient(x) keeps gradients out"},
   };

@@ -40,6 +40,9 @@ private:
   StmtPtr moduleDeclaration();
   StmtPtr definition(Context context);
   StmtPtr recipe(StmtKind kind);
+  StmtPtr importStatement();
+  bool importedName(Expr &list);
+  bool isImport() const;
   StmtPtr ifStatement(Context context);
   StmtPtr forStatement(Context context);
   StmtPtr scanStatement();

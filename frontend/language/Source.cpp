@@ -8,8 +8,8 @@
 
 namespace kiln::language {
 
-SourceFile::SourceFile(std::string name, std::string text, bool isLibrary)
-    : name_(std::move(name)), text_(std::move(text)), isLibrary_(isLibrary) {
+SourceFile::SourceFile(std::string name, std::string text, Role role)
+    : name_(std::move(name)), text_(std::move(text)), role_(role) {
   lines_.push_back(0);
   for (uint32_t i = 0; i < text_.size(); ++i)
     if (text_[i] == '\n')
@@ -106,8 +106,8 @@ std::vector<const Diagnostic *> Diagnostics::ordered() const {
   // The user's own file first, then by place.
   auto key = [](const Diagnostic *diagnostic) {
     const Range &at = diagnostic->at;
-    return std::tuple(at.file && at.file->isLibrary(), at.file ? at.file->name() : std::string(), at.begin, at.end,
-                      diagnostic->message);
+    return std::tuple(at.file ? at.file->role() : SourceFile::Role::Own, at.file ? at.file->name() : std::string(),
+                      at.begin, at.end, diagnostic->message);
   };
   std::sort(order.begin(), order.end(), [&](const Diagnostic *a, const Diagnostic *b) { return key(a) < key(b); });
   return order;

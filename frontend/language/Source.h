@@ -15,7 +15,10 @@ namespace kiln::language {
 /// One file's text. Ranges are byte offsets into it; lines and columns count from 1, columns in characters (UTF-8).
 class SourceFile {
 public:
-  SourceFile(std::string name, std::string text, bool isLibrary = false);
+  /// The model's own file, one that it takes declarations from, or one of the standard modules', which are built in.
+  enum class Role { Own, Imported, Library };
+
+  SourceFile(std::string name, std::string text, Role role = Role::Own);
 
   const std::string &name() const { return name_; }
   /// What the lines of an imported text come from: "node '/encoder/MatMul'", or nothing.
@@ -26,8 +29,8 @@ public:
     return known ? name_ + " (" + origins_[line - 1] + ")" : name_;
   }
   std::string_view text() const { return text_; }
-  /// True for the standard modules that are built in.
-  bool isLibrary() const { return isLibrary_; }
+  Role role() const { return role_; }
+  bool isLibrary() const { return role_ == Role::Library; }
   uint32_t line(uint32_t offset) const;
   uint32_t column(uint32_t offset) const;
   /// The text of a line, without its end.
@@ -36,7 +39,7 @@ public:
 
 private:
   std::string name_, text_;
-  bool isLibrary_;
+  Role role_;
   std::vector<std::string> origins_;
   std::vector<uint32_t> lines_;
 };

@@ -182,9 +182,9 @@ bool TrainBuilder::resultOf(const Expr &expr) {
   if (expr.kind != ExprKind::Name || locals.contains(expr.text))
     return false;
   bool before = true;
-  for (const Stmt *other : e.recipes_) {
+  for (const Stmt *other : e.recipesOf(*e.chosen(), StmtKind::Train)) {
     before &= other != &recipe;
-    if (other->kind != StmtKind::Train || other->name != recipe.name || stageName(*other) != expr.text)
+    if (stageName(*other) != expr.text)
       continue;
     if (!before)
       e.error(expr.range, "'" + expr.text + "' is not trained before this recipe")
