@@ -1,41 +1,12 @@
 // convolution: windows, padding, strides, dilations and groups. Operands are small whole numbers, so that sums in any
 // order are exact.
-#include "tests/backends/cpu/TestKernel.h"
+#include "tests/backends/cpu/Window.h"
 
-#include <algorithm>
 #include <gtest/gtest.h>
-#include <numeric>
 
 using namespace kiln::test;
 
 namespace {
-
-using Ints = std::vector<int64_t>;
-
-struct Window {
-  Ints strides, low, high, inputDilation, filterDilation;
-  int64_t groups = 1;
-};
-
-Dims fixed(const Ints &dims) { return {dims.begin(), dims.end()}; }
-
-uint32_t addConvolution(TestKernel &k, uint32_t input, uint32_t filter, kiln_dtype type, const Dims &dims,
-                        const Window &w) {
-  return k.op("convolution", {input, filter}, type, dims,
-              {ints("strides", w.strides), ints("low", w.low), ints("high", w.high),
-               ints("input_dilation", w.inputDilation), ints("filter_dilation", w.filterDilation),
-               integer("groups", w.groups)});
-}
-
-Ints resultOf(const Ints &input, const Ints &filter, const Window &w) {
-  Ints dims{input[0], filter[0]};
-  for (size_t d = 0; d < w.strides.size(); ++d) {
-    int64_t n = input[2 + d] ? (input[2 + d] - 1) * w.inputDilation[d] + 1 : 0,
-            k = (filter[2 + d] - 1) * w.filterDilation[d] + 1;
-    dims.push_back(std::max<int64_t>(0, (n + w.low[d] + w.high[d] - k) / w.strides[d] + 1));
-  }
-  return dims;
-}
 
 void check(const Ints &input, const Ints &filter, const Window &w, kiln_dtype type = KILN_F32,
            kiln_dtype result = KILN_F32, const std::string &cpu = "native") {
@@ -45,16 +16,6 @@ void check(const Ints &input, const Ints &filter, const Window &w, kiln_dtype ty
   RunOptions options;
   options.cpu = cpu;
   check(k, {wholeNumbers(type, input, 1), wholeNumbers(type, filter, 2)}, 0, options);
-}
-
-Window plane(int64_t stride = 1, int64_t pad = 0, int64_t inputDilation = 1, int64_t filterDilation = 1,
-             int64_t groups = 1) {
-  return {{stride, stride},
-          {pad, pad},
-          {pad, pad},
-          {inputDilation, inputDilation},
-          {filterDilation, filterDilation},
-          groups};
 }
 
 TEST(Convolution, Plain) {
@@ -214,39 +175,6 @@ TEST_P(OnTargets, SmallImagesSideBySide) {
   check({3, 24, 8, 8}, {40, 24, 3, 3}, plane(2, 1));
   check({2, 10, 3, 1}, {14, 10, 3, 3}, plane(1, 1));
   check({3, 9, 2, 3, 2}, {17, 9, 2, 3, 1}, {{1, 1, 1}, {1, 1, 0}, {0, 1, 0}, {1, 1, 1}, {1, 1, 1}, 1});
-}
-
-/// How much longer than their mean the busiest of some threads works, when each takes the next task once it is done.
-double imbalance(const std::vector<int64_t> &tasks, size_t threads) {
-  std::vector<int64_t> busy(threads);
-  for (int64_t task : tasks)
-    *std::min_element(busy.begin(), busy.end()) += task;
-  int64_t total = std::accumulate(busy.begin(), busy.end(), int64_t{0});
-  return static_cast<double>(*std::max_element(busy.begin(), busy.end())) * static_cast<double>(threads) /
-         static_cast<double>(total);
-}
-
-/// ResNet-50's convolutions are shared out evenly: the phase that writes the result, on two threads.
-TEST(Convolution, TasksOfOneSize) {
-  struct Row {
-    Ints input, filter;
-    int64_t stride, phases;
-    double most;
-  };
-  for (const Row &row :
-       {Row{{1, 64, 56, 56}, {256, 64, 1, 1}, 1, 1, 1.01}, Row{{1, 64, 56, 56}, {64, 64, 3, 3}, 1, 1, 1.03},
-        Row{{1, 256, 14, 14}, {256, 256, 3, 3}, 1, 2, 1.04}, Row{{1, 1024, 14, 14}, {256, 1024, 1, 1}, 1, 2, 1.04},
-        Row{{1, 512, 7, 7}, {512, 512, 3, 3}, 1, 2, 1.04}, Row{{1, 512, 14, 14}, {512, 512, 3, 3}, 2, 2, 1.04},
-        Row{{1, 512, 28, 28}, {128, 512, 1, 1}, 1, 1, 1.07}}) {
-    SCOPED_TRACE(testing::PrintToString(row.input) + " " + testing::PrintToString(row.filter));
-    TestKernel k("k0", "contract");
-    uint32_t x = k.input(KILN_F32, fixed(row.input)), f = k.input(KILN_F32, fixed(row.filter));
-    Window w = plane(row.stride, row.filter[2] / 2);
-    k.output(addConvolution(k, x, f, KILN_F32, fixed(resultOf(row.input, row.filter, w)), w));
-    std::vector<std::vector<int64_t>> written = writtenByTasks(k, "x86-64-v3:l2=1M");
-    ASSERT_EQ(static_cast<int64_t>(written.size()), row.phases);
-    EXPECT_LE(imbalance(written.back(), 2), row.most) << testing::PrintToString(written.back());
-  }
 }
 
 /// What the convolution reads is added to its result: its dimensions stay apart.

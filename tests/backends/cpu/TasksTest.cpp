@@ -1,0 +1,45 @@
+// How evenly convolutions are shared out among threads. The CPU's alone: its tasks are seen as they write.
+#include "tests/backends/cpu/Window.h"
+
+#include <algorithm>
+#include <gtest/gtest.h>
+#include <numeric>
+
+using namespace kiln::test;
+
+namespace {
+
+/// How much longer than their mean the busiest of some threads works, when each takes the next task once it is done.
+double imbalance(const std::vector<int64_t> &tasks, size_t threads) {
+  std::vector<int64_t> busy(threads);
+  for (int64_t task : tasks)
+    *std::min_element(busy.begin(), busy.end()) += task;
+  int64_t total = std::accumulate(busy.begin(), busy.end(), int64_t{0});
+  return static_cast<double>(*std::max_element(busy.begin(), busy.end())) * static_cast<double>(threads) /
+         static_cast<double>(total);
+}
+
+/// ResNet-50's convolutions are shared out evenly: the phase that writes the result, on two threads.
+TEST(Convolution, TasksOfOneSize) {
+  struct Row {
+    Ints input, filter;
+    int64_t stride, phases;
+    double most;
+  };
+  for (const Row &row :
+       {Row{{1, 64, 56, 56}, {256, 64, 1, 1}, 1, 1, 1.01}, Row{{1, 64, 56, 56}, {64, 64, 3, 3}, 1, 1, 1.03},
+        Row{{1, 256, 14, 14}, {256, 256, 3, 3}, 1, 2, 1.04}, Row{{1, 1024, 14, 14}, {256, 1024, 1, 1}, 1, 2, 1.04},
+        Row{{1, 512, 7, 7}, {512, 512, 3, 3}, 1, 2, 1.04}, Row{{1, 512, 14, 14}, {512, 512, 3, 3}, 2, 2, 1.04},
+        Row{{1, 512, 28, 28}, {128, 512, 1, 1}, 1, 1, 1.07}}) {
+    SCOPED_TRACE(testing::PrintToString(row.input) + " " + testing::PrintToString(row.filter));
+    TestKernel k("k0", "contract");
+    uint32_t x = k.input(KILN_F32, fixed(row.input)), f = k.input(KILN_F32, fixed(row.filter));
+    Window w = plane(row.stride, row.filter[2] / 2);
+    k.output(addConvolution(k, x, f, KILN_F32, fixed(resultOf(row.input, row.filter, w)), w));
+    std::vector<std::vector<int64_t>> written = writtenByTasks(k, "x86-64-v3:l2=1M");
+    ASSERT_EQ(static_cast<int64_t>(written.size()), row.phases);
+    EXPECT_LE(imbalance(written.back(), 2), row.most) << testing::PrintToString(written.back());
+  }
+}
+
+} // namespace
