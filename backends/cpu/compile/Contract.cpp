@@ -59,7 +59,8 @@ bool buildContract(KernelBuilder &builder) {
     for (auto [i, element] : llvm::enumerate(elements))
       e.storeOutput(i, at, element, mask);
   };
-  ContractLowering(builder, contraction, sink).build();
+  if (!buildDepthwise(builder, contraction, sink))
+    ContractLowering(builder, contraction, sink).build();
   return true;
 }
 

@@ -19,6 +19,9 @@ namespace kiln::cpu {
 /// What happens to elements of the result, once known: called with the result bound, at a position and under a mask.
 using ContractSink = std::function<void(Emitter &e, llvm::ArrayRef<Index> at, const Mask &mask)>;
 
+/// A convolution of plain channels that do not meet, without products; false, with nothing done, where it is none.
+bool buildDepthwise(KernelBuilder &builder, const Contraction &contraction, const ContractSink &sink);
+
 class ContractLowering {
 public:
   ContractLowering(KernelBuilder &builder, const Contraction &contraction, ContractSink sink);

@@ -107,12 +107,42 @@ TEST_P(OnTargets, Depthwise) {
   check({1, 20, 15, 15}, {20, 1, 3, 3}, plane(2, 1, 1, 1, 20));
   check({1, 10, 7, 7}, {20, 1, 5, 5}, plane(1, 2, 1, 1, 10)); // two outputs a channel
   check({1, 6, 30, 31}, {18, 1, 3, 3}, plane(1, 1, 1, 1, 6));
+  for (auto [width, stride] :
+       {std::pair(1, 1), {3, 2}, {4, 1}, {7, 3}, {8, 1}, {9, 2}, {15, 1}, {16, 1}, {17, 1}, {33, 2}})
+    check({2, 3, 11, width}, {3, 1, 3, 3}, plane(stride, 1, 1, 1, 3));
+  check({1, 4, 6, 5}, {4, 1, 3, 3}, plane(1, 5, 1, 1, 4)); // padding larger than the window
+  check({1, 4, 17, 18}, {8, 1, 3, 3}, plane(2, 3, 1, 3, 4));
+  check({1, 3, 9, 1}, {3, 1, 2, 5}, {{1, 1}, {0, 3}, {2, 4}, {1, 1}, {1, 2}, 3});
+  check({1, 4, 9, 9}, {4, 1, 3, 3}, {{1, 1}, {-1, 0}, {-2, 1}, {1, 1}, {1, 1}, 4}); // cropped
+  check({0, 4, 9, 9}, {4, 1, 3, 3}, plane(1, 1, 1, 1, 4));
+}
+
+/// With what stands behind it, in the memory of one of its operands too.
+TEST_P(OnTargets, DepthwiseWithEpilogue) {
+  for (int64_t width : {5, 16, 20}) {
+    TestKernel k("k0", "contract");
+    Ints dims{2, 6, 13, width};
+    uint32_t x = k.input(KILN_F32, fixed(dims)), f = k.input(KILN_F32, {6, 1, 3, 3}), scale = k.input(KILN_F32, {6});
+    uint32_t other = k.input(KILN_F32, fixed(dims));
+    uint32_t product = addConvolution(k, x, f, KILN_F32, fixed(dims), plane(1, 1, 1, 1, 6));
+    uint32_t scaled = k.op("mul", {product, k.op("broadcast", {scale}, KILN_F32, fixed(dims), {ints("axes", {1})})});
+    k.output(k.op("add", {scaled, other}), 3);
+    RunOptions options;
+    options.cpu = GetParam();
+    options.inPlace = true;
+    kiln::test::check(k,
+                      {wholeNumbers(KILN_F32, dims, 7), wholeNumbers(KILN_F32, {6, 1, 3, 3}, 8),
+                       wholeNumbers(KILN_F32, {6}, 9), wholeNumbers(KILN_F32, dims, 10)},
+                      0, options);
+  }
 }
 
 TEST(Convolution, EveryType) {
   check({2, 4, 9, 9}, {6, 4, 3, 3}, plane(1, 1), KILN_F64, KILN_F64);
   check({2, 4, 9, 9}, {6, 4, 3, 3}, plane(1, 1), KILN_BF16, KILN_BF16);
   check({2, 4, 9, 9}, {6, 4, 3, 3}, plane(1, 1), KILN_I32, KILN_I32);
+  for (kiln_dtype type : {KILN_F64, KILN_BF16, KILN_I32})
+    check({2, 4, 9, 9}, {4, 1, 3, 3}, plane(1, 1, 1, 1, 4), type, type); // depthwise
 }
 
 TEST(Convolution, DynamicBatch) {
