@@ -281,6 +281,10 @@ void recover(DotGeneralOp shares) {
 
 } // namespace
 
+std::optional<bool> causalCondition(Value condition) { return causalOf(condition); }
+
+bool isAttentionProduct(DotGeneralOp op) { return isProduct(op, 4, {3, 2}); }
+
 void recoverAttention(mlir::Block &block) {
   for (auto product : llvm::make_early_inc_range(block.getOps<DotGeneralOp>()))
     recover(product);

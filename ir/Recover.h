@@ -3,6 +3,8 @@
 
 #include "ir/Kiln.h"
 
+#include <optional>
+
 namespace kiln {
 
 /// softmax(scale q k^T) v, over all keys or under a causal mask (where(key <= query, scores, -inf)), becomes attention:
@@ -12,5 +14,12 @@ namespace kiln {
 /// w = softmax(scores + where(seen, 0, -inf)), where(isnan(w), 0, w), which exporters write. Looks at the ops of
 /// `block`, not into regions.
 void recoverAttention(mlir::Block &block);
+
+/// Whether a condition bool [..., T, T] says of a query and a key, its last two axes, that the key is at most at the
+/// query's place; `true`: that it is not. Nullopt for any other condition.
+std::optional<bool> causalCondition(mlir::Value condition);
+/// Whether a product of rank 4 is one of queries and keys, or of shares and values: over batch and heads in front, its
+/// first operand's last axis, and the last one or the one before it of the second.
+bool isAttentionProduct(DotGeneralOp op);
 
 } // namespace kiln

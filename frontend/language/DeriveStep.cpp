@@ -74,6 +74,8 @@ bool mentionsWithin(mlir::Operation &op, const Dim &time) {
 
 bool StepDeriver::derive(mlir::Value tokens) {
   recoverAttention(block_);
+  if (!cacheScores(tokens))
+    return false;
   axes_[tokens] = 1;
   for (mlir::Operation &op : llvm::make_early_inc_range(block_)) {
     int64_t late = 0;
@@ -89,6 +91,8 @@ bool StepDeriver::derive(mlir::Value tokens) {
 }
 
 bool StepDeriver::visit(mlir::Operation &op) {
+  if (done_.contains(&op))
+    return true;
   bool reads = false, newest = false, within = false, cut = false;
   op.walk([&](mlir::Operation *each) { // what a region takes from outside too
     for (mlir::Value value : each->getOperands()) {
@@ -335,9 +339,12 @@ mlir::Value StepDeriver::cached(Emit &e, const std::string &name, mlir::Value ro
   SmallVector<Dim> dims = dimsOf(rows);
   dims[2] = Dim(*capacity_);
   mlir::Value cache = states_.read(name, tensorType(dims, elementOf(rows)));
+  if (part_ == Part::Opens) // it is empty, as it is by itself
+    return cache;
   mlir::Value zero = e.splatInt(position_.getType(), 0);
-  mlir::Value next =
+  auto next =
       e.create<DynamicUpdateSliceOp>(cache.getType(), cache, rows, mlir::ValueRange{zero, zero, position_, zero});
+  done_.insert(next);
   states_.write(name, next);
   return next;
 }

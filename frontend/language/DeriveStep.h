@@ -4,7 +4,8 @@
 // the same, where along the time axis each op is
 //   pointwise   element t of the result depends on element t of the operands;
 //   a place     iota, or a table's first T rows: these begin at `position`;
-//   causal      attention(causal=True): keys and values go into a cache of session state, queries begin at `position`;
+//   causal      attention(causal=True), and attention that is written out with numbers added to its scores: keys and
+//               values go into a cache of session state, queries begin at `position`;
 //   carried     a loop over the sequence, a running sum: its carries are session state;
 //   a window    a convolution, a pad or a concat before the first position: the newest earlier positions are session
 //               state. Such an axis is T + n long: n earlier positions, then the T new ones. Where the sequence begins
@@ -88,6 +89,7 @@ private:
   std::optional<int64_t> earlier(mlir::Value value) const;
   mlir::Value withEarlier(Emit &e, mlir::Value rows, Axis axis, int64_t count, mlir::Value whole);
   bool unbounded(mlir::Operation *op);
+  bool cacheScores(mlir::Value tokens);
   mlir::Value cached(Emit &e, const std::string &name, mlir::Value rows);
   mlir::Value lastOf(Emit &e, mlir::Value value, const Dim &row);
 
@@ -101,6 +103,7 @@ private:
   llvm::DenseSet<mlir::Value> newest_;     // those that are of its last position: with earlier ones they would be later
   llvm::DenseSet<mlir::Value> cut_;        // slices without the newest positions: only something put before mends them
   llvm::DenseMap<mlir::Value, int64_t> late_; // how many rows behind the newest are there, to be cut off
+  llvm::DenseSet<mlir::Operation *> done_;    // writes into caches, which are made already
   int number_ = 0;                            // of caches and carries
   Failure failure_;
 };

@@ -198,17 +198,19 @@ TEST_P(DerivedAnswer, TheStepReadsNoSource) {
 
 INSTANTIATE_TEST_SUITE_P(Models, DerivedAnswer,
                          testing::Values(Case{"Reader", "cpu"}, Case{"Looker", "cpu"}, Case{"Before", "cpu"},
-                                         Case{"Reader", "reference"}, Case{"Before", "reference"},
-                                         Case{"Looker", "vulkan"}, Case{"Reader", "vulkan"}),
+                                         Case{"Far", "cpu"}, Case{"Far", "vulkan"}, Case{"Reader", "reference"},
+                                         Case{"Before", "reference"}, Case{"Looker", "vulkan"},
+                                         Case{"Reader", "vulkan"}),
                          [](const auto &info) { return std::string(info.param.model) + "_" + info.param.backend; });
 
 INSTANTIATE_TEST_SUITE_P(Models, Derived,
                          testing::Values(Case{"Window", "cpu"}, Case{"Table", "cpu"}, Case{"Carried", "cpu"},
-                                         Case{"Bigram", "cpu"}, Case{"Newest", "cpu"}, Case{"Scores", "cpu"},
-                                         Case{"Counted", "cpu"}, Case{"Windows", "cpu"}, Case{"Latest", "cpu"},
-                                         Case{"Window", "reference"}, Case{"Windows", "vulkan"},
-                                         Case{"Carried", "reference"}, Case{"Window", "vulkan"},
-                                         Case{"Table", "vulkan"}, Case{"Scores", "vulkan"}, Case{"Carried", "vulkan"}),
+                                         Case{"Biased", "cpu"}, Case{"Biased", "reference"}, Case{"Bigram", "cpu"},
+                                         Case{"Newest", "cpu"}, Case{"Scores", "cpu"}, Case{"Counted", "cpu"},
+                                         Case{"Windows", "cpu"}, Case{"Latest", "cpu"}, Case{"Window", "reference"},
+                                         Case{"Windows", "vulkan"}, Case{"Carried", "reference"},
+                                         Case{"Window", "vulkan"}, Case{"Table", "vulkan"}, Case{"Scores", "vulkan"},
+                                         Case{"Carried", "vulkan"}),
                          [](const auto &info) { return std::string(info.param.model) + "_" + info.param.backend; });
 
 } // namespace
