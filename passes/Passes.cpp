@@ -10,6 +10,7 @@
 #include "passes/PlanMemory/PlanMemory.h"
 #include "passes/Recover/Recover.h"
 #include "passes/Rematerialize/Rematerialize.h"
+#include "passes/RowBlocks/RowBlocks.h"
 #include "passes/Simplify/Simplify.h"
 #include "passes/StoreWeights/StoreWeights.h"
 #include "passes/TrainStep/TrainStep.h"
@@ -26,6 +27,7 @@ void registerPasses() {
   registerStoreWeights();
   registerObserveInputs();
   registerRecover();
+  registerRowBlocks();
   registerRematerialize();
   registerFuse();
   registerClaim();

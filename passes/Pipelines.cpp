@@ -10,6 +10,7 @@
 #include "passes/Place/Place.h"
 #include "passes/Recover/Recover.h"
 #include "passes/Rematerialize/Rematerialize.h"
+#include "passes/RowBlocks/RowBlocks.h"
 #include "passes/Simplify/Simplify.h"
 #include "passes/StoreWeights/StoreWeights.h"
 #include "passes/TrainStep/TrainStep.h"
@@ -95,6 +96,21 @@ void narrow(OpPassManager &passes, const PipelineOptions &options) {
   passes.addPass(createNarrow(narrow));
 }
 
+/// ROW-BLOCKS: logits, which nothing but a loss and its gradients reads, are computed in blocks of rows and never
+/// whole. On primitives, where a loss of any kind is what it does to rows, and behind train-step and simplify, by which
+/// the two halves have become one: so nothing is computed twice. Behind narrow, since it follows products' operands
+/// into the loop. Before rematerialize, which would tear the halves apart again. Behind it no simplify, which takes
+/// products out of loops.
+void rowBlocks(OpPassManager &passes, const PipelineOptions &options) {
+  RowBlocksOptions blocks;
+  if (options.blockRows) {
+    blocks.rows = options.blockRows;
+    blocks.block = 1;       // no more rows than asked for,
+    blocks.bytes = 1 << 16; // and of small ones too
+  }
+  passes.addPass(createRowBlocks(blocks));
+}
+
 /// REMATERIALIZE: what is cheap is computed again by the backward half, and not kept for it. Behind simplify, which
 /// would merge the copies; nothing behind this may (fuse merges within a group alone). Before fuse, which then groups
 /// each copy with its readers. Still primitives.
@@ -159,6 +175,7 @@ constexpr Stage stages[] = {
     {"decompose", decompose},
     {"simplify", simplify},
     {"narrow", narrow},
+    {"row-blocks", rowBlocks},
     {"rematerialize", rematerialize},
     {"fuse", fuse},
     {"claim", claim},

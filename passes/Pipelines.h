@@ -31,6 +31,8 @@ struct PipelineOptions {
   std::string weightsAs;
   /// `forward` tells what is multiplied with its matrices, in place of its results.
   bool observe = false;
+  /// How many rows a block of logits has at least; 0: large ones are cut, as the pass thinks best.
+  int64_t blockRows = 0;
   /// Of matrices whose weights are in blocks already, how they lie.
   StoredForms storedForms;
 

@@ -199,6 +199,8 @@ absl::StatusOr<std::string> programKey(const ModelOptions &options, const std::v
     add(hash, "red zones");
   if (options.observe)
     add(hash, "observe");
+  if (options.blockRows)
+    add(hash, absl::StrCat("block rows ", options.blockRows));
   if (llvm::StringRef(options.targetCpu).split(':').first == "native")
     addProcessor(hash);
   for (const auto &[name, value] : options.set)

@@ -263,6 +263,7 @@ absl::Status Compilation::runPasses(const std::string &until) {
     pipeline.compute = options_.compute;
     pipeline.weightsAs = options_.weightsAs;
     pipeline.observe = options_.observe;
+    pipeline.blockRows = options_.blockRows;
     pipeline.storedForms = formsOf(options_.weightsAs.empty() ? options_.weightSet.get() : nullptr);
     hadRecipe_ = (*module_)->hasAttr("kiln.train");
     pipeline.verify = options_.verifyStages;

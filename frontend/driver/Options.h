@@ -46,6 +46,7 @@ struct ModelOptions {
   bool wholeComposites = true;
   bool verifyStages = false;  ///< what each stage of the compile promises, looked at
   bool everyModel = false;    ///< all models of a file with several, none of them named: checked, and no module
+  int64_t blockRows = 0;      ///< rows of logits that a block has at least; 0: as the pass thinks best
   bool symbolicBatch = false; ///< keep the batch of the loss open
   bool cache = false; ///< kernels of other builds are taken, and this one's kept (runtime/support/CacheFolder.h)
   uint32_t jobs = 0;  ///< 0: as many as there are cores

@@ -97,6 +97,7 @@ const Promise promises[] = {
     {"decompose", nullptr, verifyPrimitives},
     {"simplify", nullptr, verifyPrimitives},
     {"narrow", nullptr, verifyPrimitives},
+    {"row-blocks", nullptr, verifyPrimitives},
     {"rematerialize", nullptr, verifyPrimitives},
     {"fuse", nullptr, verifyFused},
     {"claim", nullptr, claim::verifyClaimed, true},
