@@ -44,10 +44,10 @@ bool buildContract(KernelBuilder &builder) {
                         : "no product in the kernel";
     return false;
   }
-  Contraction contraction;
+  std::vector<Contraction> parts;
   uint32_t number = static_cast<uint32_t>(product - graph.ops.data());
-  bool shaped = product->code == OpCode::DotGeneral ? shapeOfDot(graph, number, contraction, builder.error)
-                                                    : shapeOfConvolution(graph, number, contraction, builder.error);
+  bool shaped = product->code == OpCode::DotGeneral ? shapeOfDot(graph, number, parts.emplace_back(), builder.error)
+                                                    : shapesOfConvolution(graph, number, parts, builder.error);
   if (!shaped || !checkOutputs(graph, *product, builder.error))
     return false;
 
@@ -59,8 +59,18 @@ bool buildContract(KernelBuilder &builder) {
     for (auto [i, element] : llvm::enumerate(elements))
       e.storeOutput(i, at, element, mask);
   };
-  if (!buildDepthwise(builder, contraction, sink))
-    ContractLowering(builder, contraction, sink).build();
+  if (parts.size() > 1)
+    builder.note("by residues");
+  // One part after the other, each in the scratch of the one before.
+  int64_t scratch = builder.scratchBytes, worker = builder.workerScratchBytes, mostScratch = 0, mostWorker = 0;
+  for (const Contraction &part : parts) {
+    builder.scratchBytes = scratch, builder.workerScratchBytes = worker;
+    if (!buildDepthwise(builder, part, sink))
+      ContractLowering(builder, part, sink).build();
+    mostScratch = std::max(mostScratch, builder.scratchBytes);
+    mostWorker = std::max(mostWorker, builder.workerScratchBytes);
+  }
+  builder.scratchBytes = mostScratch, builder.workerScratchBytes = mostWorker;
   return true;
 }
 

@@ -94,6 +94,7 @@ private:
   /// Rows of a turned filter that a task makes: neighbours, which lie in the same lines of memory.
   static constexpr int64_t turnedRows = 16;
   void turnTask(Emitter &e, Value task) const;
+  void turnVector(Emitter &e, llvm::ArrayRef<int64_t> taken, Value from, Value to) const;
 
   // ContractWindow.cpp
   void fillOffsets(Emitter &e) const;

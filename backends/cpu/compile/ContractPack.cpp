@@ -197,10 +197,10 @@ void ContractLowering::packLeftAlongK(Emitter &e, const Block &block, Value m, V
 void ContractLowering::turnTask(Emitter &e, Value task) const {
   Code &code = e.code;
   const Contraction::Turned &turned = *c.turned;
-  VectorType vector = vectorType(e);
   Value first = code.mul(task, code.integer(turnedRows)), depth = e.extent(turned.depth), rows = e.extent(turned.rows);
   Value last = code.min(code.add(first, code.integer(turnedRows)), e.elements(c.m));
-  Value taps = code.integer(turned.taps), length = code.mul(e.extent(c.k[0]), taps);
+  auto count = static_cast<int64_t>(turned.taken.size());
+  Value taken = code.integer(count), length = code.mul(e.extent(c.k[0]), taken);
   code.loop(code.integer(0), e.extent(c.k[0]), 1, [&](Value channel) {
     if (turned.rows == Extent(turned.taps)) { // rows are neighbours, channels far apart: fetched some channels ahead
       Value there = code.add(code.mul(first, rows), code.mul(code.add(channel, code.integer(8)), depth));
@@ -211,20 +211,38 @@ void ContractLowering::turnTask(Emitter &e, Value task) const {
     code.loop(first, last, 1, [&](Value m) {
       Value from = code.address(e.input(static_cast<size_t>(turned.input)),
                                 code.add(code.mul(m, rows), code.mul(channel, depth)), bytes);
-      Value to = code.address(e.scratch(turnedArea), code.add(code.mul(m, length), code.mul(channel, taps)), bytes);
-      for (int64_t done = 0; done < turned.taps; done += t.lanes) {
-        int64_t count = std::min(t.lanes, turned.taps - done);
-        int64_t begin = turned.reversed ? turned.taps - done - count : done;
-        Value mask = code.firstLanes(code.integer(count), t.lanes);
-        Value element = code.maskedLoad(vector, code.address(from, code.integer(begin), bytes), mask, bytes, true);
-        SmallVector<int64_t> order;
-        for (int64_t l = 0; l < t.lanes; ++l)
-          order.push_back(turned.reversed && l < count ? count - 1 - l : l);
-        element = code.here<vector::ShuffleOp>(element, element, order);
-        code.maskedStore(element, code.address(to, code.integer(done), bytes), mask, bytes);
-      }
+      Value to = code.address(e.scratch(turnedArea), code.add(code.mul(m, length), code.mul(channel, taken)), bytes);
+      for (int64_t done = 0; done < count; done += t.lanes)
+        turnVector(e, ArrayRef(turned.taken).slice(done, std::min(t.lanes, count - done)), from,
+                   code.address(to, code.integer(done), bytes));
     });
   });
+}
+
+/// to[i] = from[taken[i]], as many as a vector has lanes at most.
+void ContractLowering::turnVector(Emitter &e, ArrayRef<int64_t> taken, Value from, Value to) const {
+  Code &code = e.code;
+  VectorType vector = vectorType(e);
+  auto count = static_cast<int64_t>(taken.size());
+  // Lanes of the vectors that they all lie in, of which there are two at most.
+  int64_t first = *llvm::min_element(taken), last = *llvm::max_element(taken);
+  if (last - first >= 2 * t.lanes) {
+    Type type = e.registerType(c.accumulator);
+    for (int64_t i = 0; i < count; ++i)
+      code.store(code.loadHere(type, code.address(from, code.integer(taken[static_cast<size_t>(i)]), bytes), bytes),
+                 code.address(to, code.integer(i), bytes), bytes);
+    return;
+  }
+  auto load = [&](int64_t begin) {
+    Value some = code.firstLanes(code.integer(std::max<int64_t>(0, std::min(t.lanes, last + 1 - begin))), t.lanes);
+    return code.maskedLoad(vector, code.address(from, code.integer(begin), bytes), some, bytes, true);
+  };
+  Value low = load(first), high = last - first < t.lanes ? low : load(first + t.lanes);
+  SmallVector<int64_t> order(static_cast<size_t>(t.lanes), 0);
+  for (auto [lane, tap] : llvm::enumerate(taken))
+    order[lane] = tap - first;
+  code.maskedStore(code.here<vector::ShuffleOp>(low, high, order), to, code.firstLanes(code.integer(count), t.lanes),
+                   bytes);
 }
 
 } // namespace kiln::cpu

@@ -88,13 +88,14 @@ struct Contraction {
     int64_t rowsOfVector(int64_t lanes) const;
   };
   std::optional<Window> window;
-  /// A filter whose axes of channels are exchanged, whose window is reversed, or both: element (m, channel, tap) of the
-  /// input lies at m * rows + channel * depth + tap. A phase turns it into a matrix of its own, which `left` describes.
+  /// A filter whose axes of channels are exchanged, whose window is reversed or taken in part: element (m, channel,
+  /// tap) of the input lies at m * rows + channel * depth + tap. A phase turns it into a matrix of its own, which
+  /// `left` describes.
   struct Turned {
     int input = -1;
     Extent rows, depth;
     int64_t taps = 1;
-    bool reversed = false;
+    llvm::SmallVector<int64_t> taken; // which taps the rows have, in their order
   };
   std::optional<Turned> turned;
   bool leftForAllBatches = false; // the left operand does not depend on the batch
@@ -107,7 +108,8 @@ struct Contraction {
 
 /// False, with a sentence in `error`, for element types that no micro-kernel takes.
 bool shapeOfDot(const Graph &graph, uint32_t op, Contraction &result, std::string &error);
-bool shapeOfConvolution(const Graph &graph, uint32_t op, Contraction &result, std::string &error);
+/// Several where its input is dilated: each has pixels of the result to itself, and together they have all.
+bool shapesOfConvolution(const Graph &graph, uint32_t op, std::vector<Contraction> &results, std::string &error);
 
 /// The type that products of this operand type are summed in.
 bool accumulatorOf(kiln_dtype operand, kiln_dtype &accumulator);

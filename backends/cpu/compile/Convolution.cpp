@@ -8,6 +8,11 @@
 // Small images stand side by side among the columns of one product (joined), so that they fill its tiles and the filter
 // is packed once for all of them.
 // The filter is the left operand, read as it lies: (C/g, window) is contiguous.
+//
+// Where the input is dilated (a gradient by the input of a strided convolution, a transposed one), pixels of the result
+// that lie alike between its elements see the same positions of the window, and no zeros: one product for each such
+// residue, as if by a window of those positions over the input as it is, whose pixels are every so many of the
+// result's.
 #include "backends/cpu/compile/ContractShape.h"
 
 using namespace mlir;
@@ -17,6 +22,17 @@ using llvm::SmallVector;
 namespace kiln::cpu {
 
 namespace {
+/// Along each axis: pixels first, first + step, … of the result, which see positions tap, tap + step, … of the window.
+struct Residue {
+  struct Axis {
+    int64_t pixel = 0, tap = 0, step = 1;
+  };
+  SmallVector<Axis> axes;
+  bool whole() const {
+    return llvm::all_of(axes, [](const Axis &axis) { return axis.step == 1; });
+  }
+};
+
 /// What the functions of a contraction keep of the op.
 struct Geometry {
   uint32_t input = 0;
@@ -27,6 +43,8 @@ struct Geometry {
   Extent channels, outputs;  // of a group
   bool grouped = false, windows = false, joined = false;
   bool imageInColumns() const { return windows || joined; }
+  Shape taps, pixels, resultPixels; // of the window and of the product; of the result
+  Residue residue;                  // a class of the result's pixels
 };
 } // namespace
 
@@ -93,11 +111,13 @@ static Contraction::Element filterElement(const Graph &graph, uint32_t value, co
     if (g.grouped)
       row = e.add(row, e.scale(batch.back(), e.extent(g.outputs)));
     Value element;
-    if (plain.plainInput >= 0) {
+    if (plain.plainInput >= 0 && g.residue.whole()) {
       element = plainElement(e, graph, plain, {}, row, k.linear, mask);
     } else {
       Indices at{row};
       at.append(k.dims(e));
+      for (auto [index, axis] : llvm::zip(llvm::MutableArrayRef<Index>(at).drop_front(2), g.residue.axes))
+        index = e.add(e.scale(index, e.code.integer(axis.step)), e.code.integer(axis.tap));
       element = e.value(value, at, mask);
     }
     return isFloat(g.dtype) ? element : e.convert(element, g.dtype, g.accumulator);
@@ -105,30 +125,30 @@ static Contraction::Element filterElement(const Graph &graph, uint32_t value, co
 }
 
 /// Whether windows along spatial axis `d` may lie over the input's edge; true where that is not known.
-static bool mayMissEdge(const Op &op, const TensorType &input, const TensorType &filter, size_t d) {
-  if (op.low[d] > 0 || op.high[d] > 0 || op.inputDilation[d] > 1)
+static bool mayMissEdge(const Geometry &g, size_t d) {
+  if (g.low[d] > 0 || g.inputDilation[d] > 1)
     return true;
-  const Extent &n = input.dims[2 + d], &k = filter.dims[2 + d], &p = op.pixels[d];
+  const Extent &n = g.inputDims[2 + d], &k = g.taps[d], &p = g.pixels[d];
   if (!n.isConstant() || !k.isConstant() || !p.isConstant())
     return true;
-  int64_t last = (p.factor - 1) * op.strides[d] + (k.factor - 1) * op.filterDilation[d] - op.low[d];
+  int64_t last = (p.factor - 1) * g.strides[d] + (k.factor - 1) * g.filterDilation[d] - g.low[d];
   return last >= n.factor;
 }
 
 /// Where sizes are constant, the image in planes.
-static void useWindow(const Graph &graph, const Op &op, const Geometry &g, Contraction &c) {
-  const Shape &filter = graph.type(op.operands[1]).dims, &input = graph.type(op.operands[0]).dims;
-  size_t spatial = op.strides.size();
+static void useWindow(const Geometry &g, Contraction &c) {
+  const Shape &input = g.inputDims;
+  size_t spatial = g.strides.size();
   Contraction::Window window;
   SmallVector<bool> mayMiss(spatial);
   window.axes.resize(spatial);
   int64_t pitch = 1;
   for (size_t d = spatial; d-- > 0;) {
-    const Extent &taps = filter[2 + d], &pixels = op.pixels[d];
+    const Extent &taps = g.taps[d], &pixels = g.pixels[d];
     if (!taps.isConstant() || !pixels.isConstant() || taps.factor < 1 || pixels.factor < 1)
       return;
     Contraction::Window::Axis &axis = window.axes[d];
-    axis = {pixels.factor, op.strides[d], op.filterDilation[d], {}, pitch};
+    axis = {pixels.factor, g.strides[d], g.filterDilation[d], {}, pitch};
     for (int64_t j = 0; j < taps.factor; ++j)
       if (!llvm::is_contained(axis.residues, j * axis.dilation % axis.stride))
         axis.residues.push_back(j * axis.dilation % axis.stride);
@@ -138,15 +158,15 @@ static void useWindow(const Graph &graph, const Op &op, const Geometry &g, Contr
     window.taps *= taps.factor;
     window.reach += reach * pitch;
     pitch *= length;
-    int64_t last = (length - 1) * axis.stride + *llvm::max_element(axis.residues) - op.low[d];
-    mayMiss[d] = op.low[d] > 0 || !input[2 + d].isConstant() || last >= input[2 + d].factor;
+    int64_t last = (length - 1) * axis.stride + *llvm::max_element(axis.residues) - g.low[d];
+    mayMiss[d] = g.low[d] > 0 || !input[2 + d].isConstant() || last >= input[2 + d].factor;
   }
   if (g.joined) { // images one after the other, as if along an axis of their own
     window.axes.insert(window.axes.begin(), {input[0].factor, 1, 1, {0}, pitch});
     window.plane.insert(window.plane.begin(), input[0]);
   }
   window.columns = window.placeOf(window.pixels() - 1) + 1;
-  window.channels = filter[1];
+  window.channels = g.channels;
   window.element = [=, axes = window.axes](Emitter &e, ArrayRef<Index> batch, Value channel, Value plane,
                                            ArrayRef<Index> place, const Mask &mask) {
     Code &code = e.code;
@@ -171,8 +191,8 @@ static void useWindow(const Graph &graph, const Op &op, const Geometry &g, Contr
 
 /// A convolution whose windows are pixels, with no padding: its image is a matrix.
 static void usePlainImage(const Graph &graph, const Op &op, const Geometry &g, Contraction &c) {
-  if (g.joined || op.strides.size() != 1 || !graph.type(op.operands[1]).dims[2].isOne() || op.strides[0] != 1 ||
-      op.low[0] != 0 || op.high[0] != 0 || op.inputDilation[0] != 1)
+  if (g.joined || op.strides.size() != 1 || !g.taps[0].isOne() || op.strides[0] != 1 || op.low[0] != 0 ||
+      op.high[0] != 0 || op.inputDilation[0] != 1)
     return;
   Shape strides;
   int input = graph.inputStrides(op.operands[0], strides);
@@ -189,28 +209,36 @@ static void usePlainImage(const Graph &graph, const Op &op, const Geometry &g, C
 }
 
 /// Where an element of the product lies in the convolution's result.
-static auto resultPlace(const Geometry &g) {
-  return [grouped = g.grouped, joint = g.imageInColumns(),
-          outputsOfGroup = g.outputs](Emitter &e, ArrayRef<Index> batch, ArrayRef<Index> m, ArrayRef<Index> n) {
+static auto resultPlace(const Geometry &g, ArrayRef<Extent> result) {
+  Shape dims(result.begin() + 2, result.end());
+  return [g, dims](Emitter &e, ArrayRef<Index> batch, ArrayRef<Index> m, ArrayRef<Index> n) {
     Index channel = m[0];
-    if (grouped)
-      channel = e.add(channel, e.scale(batch.back(), e.extent(outputsOfGroup)));
-    Indices at{joint ? n[0] : batch[0], channel};
-    at.append(joint ? n.begin() + 1 : n.begin(), n.end());
+    if (g.grouped)
+      channel = e.add(channel, e.scale(batch.back(), e.extent(g.outputs)));
+    Indices at{g.imageInColumns() ? n[0] : batch[0], channel}, pixels(g.imageInColumns() ? n.drop_front() : n);
+    if (!g.residue.whole()) {
+      for (auto [index, axis, count] : llvm::zip(pixels, g.residue.axes, g.pixels))
+        index = count.isOne() ? e.at(e.code.integer(axis.pixel)) // for all lanes, of which one counts
+                              : e.add(e.scale(index, e.code.integer(axis.step)), e.code.integer(axis.pixel));
+      if (dims.size() != pixels.size())
+        pixels = e.indicesOf(dims, e.linear(g.resultPixels, pixels));
+    }
+    at.append(pixels);
     return at;
   };
 }
 
 /// Whether images are few pixels each, and windows are those of a layer, not of a filter's gradient.
-static bool joinsImages(const Op &op, const Shape &input, const Shape &window) {
+static bool joinsImages(const Op &op, const Geometry &g) {
+  const Shape &input = g.inputDims, &window = g.taps;
   auto constant = [](const Shape &shape) {
     return llvm::all_of(shape, [](const Extent &extent) { return extent.isConstant() && extent.factor > 0; });
   };
   int64_t pixels = 1, taps = 1;
-  if (op.groups > 1 || !constant(op.pixels) || !constant(window) || !input[0].isConstant() || input[0].factor < 2)
+  if (op.groups > 1 || !constant(g.pixels) || !constant(window) || !input[0].isConstant() || input[0].factor < 2)
     return false;
   for (size_t d = 0; d < window.size(); ++d)
-    pixels *= op.pixels[d].factor, taps *= window[d].factor;
+    pixels *= g.pixels[d].factor, taps *= window[d].factor;
   return taps <= 32 && pixels <= (taps == 1 ? 32 : 128);
 }
 
@@ -236,17 +264,25 @@ static void useTurnedFilter(const Graph &graph, const Op &op, const Geometry &g,
     v = below->operands[0];
   }
   const TensorType &filter = graph.type(op.operands[1]);
-  Extent taps(1);
+  Extent taps(1), taken(1);
   for (size_t d = 2; d < filter.dims.size(); ++d)
-    taps = taps * filter.dims[d];
+    taps = taps * filter.dims[d], taken = taken * g.taps[d - 2];
   int input = graph.inputNumber(v);
   if (input < 0 || g.grouped || g.windows || !taps.isConstant() || filter.dtype != c.accumulator)
     return;
   Extent rows = swapped ? taps : filter.dims[1] * taps, depth = swapped ? filter.dims[0] * taps : taps;
-  c.turned = {input, rows, depth, taps.factor, reversed};
+  c.turned = {input, rows, depth, taps.factor, {}};
+  for (int64_t number = 0; number < taken.factor; ++number) { // row-major
+    int64_t place = 0, pitch = 1, rest = number;
+    for (size_t d = g.taps.size(); d-- > 0;) {
+      place += (rest % g.taps[d].factor * g.residue.axes[d].step + g.residue.axes[d].tap) * pitch;
+      rest /= g.taps[d].factor, pitch *= filter.dims[2 + d].factor;
+    }
+    c.turned->taken.push_back(reversed ? taps.factor - 1 - place : place);
+  }
   c.left.plainInput = input; // once it is turned
   c.left.memory = filter.dtype;
-  c.left.freeStride = filter.dims[1] * taps;
+  c.left.freeStride = filter.dims[1] * taken;
   c.left.kStride = Extent(1);
   c.left.batchStrides.assign(c.batch.size(), Extent(0));
 }
@@ -258,7 +294,7 @@ static void useFilter(const Graph &graph, const Op &op, const Geometry &g, Contr
   c.left.alongK = true;
   Contraction::Operand plain;
   plain.value = op.operands[1];
-  plain.plainInput = graph.inputNumber(op.operands[1]);
+  plain.plainInput = g.residue.whole() ? graph.inputNumber(op.operands[1]) : -1; // parts of windows are no rows
   plain.memory = c.left.memory = filter.dtype;
   plain.freeStride = filter.dims[1];
   for (const Extent &extent : ArrayRef(filter.dims).drop_front(2))
@@ -276,14 +312,50 @@ static void useFilter(const Graph &graph, const Op &op, const Geometry &g, Contr
   c.left.element = filterElement(graph, op.operands[1], g, plain);
 }
 
-bool shapeOfConvolution(const Graph &graph, uint32_t number, Contraction &c, std::string &error) {
-  const Op &op = graph.ops[number];
-  const TensorType &input = graph.type(op.operands[0]), &filter = graph.type(op.operands[1]),
-                   &result = graph.type(op.results[0]);
-  c.op = number;
-  c.result = op.results[0];
-  c.operandType = input.dtype;
-  if (!accumulatorOf(input.dtype, c.accumulator)) {
+/// Of the classes that the result's pixels fall into, the one with this number (counted as their residues are), as an
+/// undilated convolution: changes the op and the geometry, which are the whole's. Whether its windows see anything.
+static bool takeResidue(Op &op, Geometry &g, int64_t number) {
+  bool sees = true;
+  for (size_t d = op.strides.size(); d-- > 0;) {
+    int64_t step = op.inputDilation[d], pixel = number % step;
+    number /= step;
+    if (step == 1)
+      continue;
+    // The first position of the window that is over an element for this pixel.
+    int64_t tap = ((op.low[d] - pixel) % step + step) % step, taps = g.taps[d].factor;
+    taps = tap < taps ? (taps - 1 - tap) / step + 1 : 0;
+    sees &= taps > 0;
+    g.residue.axes[d] = {pixel, tap, step};
+    g.taps[d] = Extent(std::max<int64_t>(taps, 1));
+    g.pixels[d] = Extent(std::max<int64_t>(0, ceilDivide(g.pixels[d].factor - pixel, step)));
+    op.low[d] = (op.low[d] - pixel - tap) / step;
+    op.inputDilation[d] = 1;
+  }
+  return sees;
+}
+
+/// How many products the convolution is: one for each residue of its input's dilation, where they are few, of constant
+/// size and there is something in each.
+static int64_t residuesOf(const Graph &graph, const Op &op) {
+  const TensorType &filter = graph.type(op.operands[1]);
+  int64_t residues = 1;
+  for (size_t d = 0; d < op.strides.size(); ++d) {
+    int64_t dilation = op.inputDilation[d];
+    if (dilation == 1)
+      continue;
+    const Extent &taps = filter.dims[2 + d], &pixels = op.pixels[d];
+    if (!taps.isConstant() || !pixels.isConstant() || pixels.factor < dilation || op.strides[d] != 1 ||
+        op.filterDilation[d] != 1)
+      return 1;
+    residues *= dilation;
+  }
+  return residues <= 9 ? residues : 1;
+}
+
+/// The whole op's geometry.
+static bool geometryOf(const Graph &graph, const Op &op, Geometry &g, std::string &error) {
+  const TensorType &input = graph.type(op.operands[0]), &filter = graph.type(op.operands[1]);
+  if (!accumulatorOf(input.dtype, g.accumulator)) {
     error = ("convolution of " + dtypeName(input.dtype) + " is not supported").str();
     return false;
   }
@@ -292,36 +364,50 @@ bool shapeOfConvolution(const Graph &graph, uint32_t number, Contraction &c, std
     error = "a convolution with groups needs a constant number of output channels";
     return false;
   }
-  Geometry g;
   g.input = op.operands[0];
   g.dtype = input.dtype;
-  g.accumulator = c.accumulator;
   g.inputDims = input.dims;
+  g.channels = filter.dims[1];
+  g.grouped = op.groups > 1;
+  g.outputs = g.grouped ? Extent(outputs.factor / op.groups) : outputs;
+  g.taps.assign(filter.dims.begin() + 2, filter.dims.end());
+  g.pixels = g.resultPixels = op.pixels;
+  g.residue.axes.resize(op.strides.size());
+  g.windows = graph.bound(g.taps) > graph.bound(op.pixels);
+  return true;
+}
+
+static Contraction contractionOf(const Graph &graph, Op op, Geometry g, bool sees) {
+  const TensorType &result = graph.type(op.results[0]);
+  Contraction c;
+  c.result = op.results[0];
+  c.operandType = g.dtype;
+  c.accumulator = g.accumulator;
+  if (!sees)
+    g.channels = Extent(0);
   g.strides.assign(op.strides.begin(), op.strides.end());
   g.low.assign(op.low.begin(), op.low.end());
   g.inputDilation.assign(op.inputDilation.begin(), op.inputDilation.end());
   g.filterDilation.assign(op.filterDilation.begin(), op.filterDilation.end());
   for (size_t d = 0; d < g.strides.size(); ++d)
-    g.mayMiss.push_back(mayMissEdge(op, input, filter, d));
-  g.channels = filter.dims[1];
-  g.grouped = op.groups > 1;
-  g.outputs = g.grouped ? Extent(outputs.factor / op.groups) : outputs;
-
-  Shape window(filter.dims.begin() + 2, filter.dims.end());
-  g.joined = joinsImages(op, input.dims, window);
-  g.windows = !g.joined && graph.bound(window) > graph.bound(op.pixels);
+    g.mayMiss.push_back(mayMissEdge(g, d));
+  g.joined = joinsImages(op, g);
+  g.windows &= !g.joined;
   if (!g.imageInColumns())
-    c.batch.push_back(input.dims[0]);
+    c.batch.push_back(g.inputDims[0]);
   if (g.grouped)
     c.batch.push_back(Extent(op.groups));
   c.m.push_back(g.outputs);
   if (g.imageInColumns())
-    c.n.push_back(input.dims[0]);
+    c.n.push_back(g.inputDims[0]);
   c.columns = c.n;
-  c.n.append(result.dims.begin() + 2, result.dims.end());
-  c.columns.append(op.pixels.begin(), op.pixels.end());
-  c.k.push_back(filter.dims[1]);
-  c.k.append(window.begin(), window.end());
+  if (g.residue.whole())
+    c.n.append(result.dims.begin() + 2, result.dims.end());
+  else
+    c.n.append(g.pixels);
+  c.columns.append(g.pixels);
+  c.k.push_back(g.channels);
+  c.k.append(g.taps);
 
   useFilter(graph, op, g, c);
   c.right.value = op.operands[0];
@@ -332,10 +418,26 @@ bool shapeOfConvolution(const Graph &graph, uint32_t number, Contraction &c, std
   };
   c.resultInRows = c.n.size() > 1;
   c.leftForAllBatches = !g.grouped;
-  c.resultPosition = resultPlace(g);
+  c.resultPosition = resultPlace(g, result.dims);
   if (!g.windows) {
-    useWindow(graph, op, g, c);
+    useWindow(g, c);
     usePlainImage(graph, op, g, c);
+  }
+  return c;
+}
+
+bool shapesOfConvolution(const Graph &graph, uint32_t number, std::vector<Contraction> &results, std::string &error) {
+  const Op &op = graph.ops[number];
+  Geometry whole;
+  if (!geometryOf(graph, op, whole, error))
+    return false;
+  int64_t residues = whole.windows ? 1 : residuesOf(graph, op);
+  for (int64_t residue = 0; residue < residues; ++residue) {
+    Op part = op;
+    Geometry g = whole;
+    bool sees = residues == 1 || takeResidue(part, g, residue);
+    results.push_back(contractionOf(graph, part, g, sees));
+    results.back().op = number;
   }
   return true;
 }

@@ -117,6 +117,21 @@ TEST_P(OnTargets, Depthwise) {
   check({0, 4, 9, 9}, {4, 1, 3, 3}, plane(1, 1, 1, 1, 4));
 }
 
+/// Dilated inputs: a product for each residue of the result's pixels, of which some see nothing.
+TEST_P(OnTargets, DilatedInputs) {
+  check({2, 9, 4, 5}, {10, 9, 1, 1}, plane(1, 1, 2));                                  // most pixels see nothing
+  check({1, 20, 6, 7}, {12, 20, 3, 3}, plane(1, 2, 3));                                // one position each
+  check({2, 6, 9, 8}, {14, 6, 4, 5}, {{1, 1}, {3, 0}, {1, 6}, {2, 1}, {1, 2}, 1});     // along one axis
+  check({1, 33, 14, 14}, {40, 33, 3, 3}, {{1, 1}, {1, 1}, {2, 2}, {2, 2}, {1, 1}, 1}); // by the input of a strided one
+  check({3, 12, 5, 5}, {18, 4, 2, 2}, plane(1, 1, 2, 1, 3));                           // in groups
+  check({1, 7, 9, 17}, {7, 1, 3, 3}, {{1, 1}, {1, 1}, {2, 2}, {2, 2}, {1, 1}, 7});     // depthwise
+  check({1, 5, 6, 6}, {4, 5, 3, 3},
+        {{1, 1}, {-1, 7}, {-2, 6}, {2, 2}, {1, 1}, 1});      // cropped, and padded beyond the window
+  check({2, 4, 7}, {6, 4, 5}, {{1}, {2}, {3}, {4}, {1}, 1}); // one axis
+  check({1, 3, 3, 4, 3}, {5, 3, 3, 2, 3}, {{1, 1, 1}, {1, 1, 2}, {2, 0, 1}, {2, 1, 2}, {1, 1, 1}, 1});
+  check({1, 4, 6, 6}, {6, 4, 3, 3}, plane(2, 2, 2)); // windows that move too: as it is
+}
+
 /// With what stands behind it, in the memory of one of its operands too.
 TEST_P(OnTargets, DepthwiseWithEpilogue) {
   for (int64_t width : {5, 16, 20}) {
@@ -230,6 +245,24 @@ TEST(Convolution, EpilogueOfBiasAndActivation) {
         {wholeNumbers(KILN_F32, {3, 4, 13, 13}, 7), wholeNumbers(KILN_F32, {20, 4, 3, 3}, 8),
          wholeNumbers(KILN_F32, {20}, 9), Tensor::make(KILN_F32, dims)},
         0);
+}
+
+/// Of a dilated input: its other operand is read, and its result written, every so many elements.
+TEST(Convolution, ResidualBehindADilatedInput) {
+  for (const char *cpu : {"native", "x86-64-v3"})
+    for (Ints e : {Ints{9, 11}, Ints{16, 40}, Ints{3, 1}}) {
+      TestKernel k("k0", "contract");
+      Window w{{1, 1}, {1, 1}, {2, 2}, {2, 2}, {1, 1}, 1};
+      Ints input{2, 5, e[0], e[1]}, filter{6, 5, 3, 3}, dims = resultOf(input, filter, w);
+      uint32_t x = k.input(KILN_F32, fixed(input)), f = k.input(KILN_F32, fixed(filter));
+      uint32_t other = k.input(KILN_F32, fixed(dims)), zero = k.constant(KILN_F32, 0, fixed(dims));
+      k.output(k.op("max", {k.op("add", {addConvolution(k, x, f, KILN_F32, fixed(dims), w), other}), zero}), 2);
+      RunOptions options;
+      options.cpu = cpu;
+      options.inPlace = true;
+      check(k, {wholeNumbers(KILN_F32, input, 7), wholeNumbers(KILN_F32, filter, 8), wholeNumbers(KILN_F32, dims, 9)},
+            0, options);
+    }
 }
 
 } // namespace
