@@ -48,7 +48,6 @@ void addWeights(llvm::SHA256 &hash, const WeightSet &weights) {
   add(hash, safetensorsHeader(weights.tensors.tensors(), weights.metadata));
   for (const TensorView &tensor : weights.tensors.tensors())
     hash.update(llvm::ArrayRef(tensor.data, tensor.bytes));
-  add(hash, weights.tokenizer);
 }
 
 /// Made where it is not there.
@@ -185,6 +184,7 @@ absl::StatusOr<std::string> programKey(const ModelOptions &options, const std::v
     }
   if (options.weightSet)
     addWeights(hash, *options.weightSet);
+  add(hash, options.tokenizer);
   for (const std::string &file : {options.weights, options.importance})
     if (absl::Status read = file.empty() ? absl::OkStatus() : addFile(hash, file); !read.ok())
       return read;

@@ -8,9 +8,11 @@
 #include "frontend/huggingface/Recipe.h"
 #include "frontend/language/Imports.h"
 #include "frontend/onnx/ImportFile.h"
+#include "runtime/files/File.h"
 #include "runtime/program/Weights.h"
 #include "runtime/support/Error.h"
 #include "runtime/support/Json.h"
+#include "runtime/text/Tokenizer.h"
 
 #include "CLI/CLI.hpp"
 
@@ -132,9 +134,18 @@ std::string seenFrom(const std::string &output, const std::string &path) {
   return error ? path : near.string();
 }
 
-/// The text with a recipe. Weights that a recipe can load where they are stay there; others (a GGUF file's, those by
-/// old names) are written beside the text, and so is a GGUF file's tokenizer.
-int importForTraining(const ImportOptions &options, const huggingface::Imported &imported, std::string text) {
+/// Behind the text's first words: the tokenizer that its programs read and write with.
+std::string withTokenizer(const std::string &text, const std::string &tokenizer) {
+  size_t end = tokenizer.empty() ? 0 : text.find("\n\n") + 1;
+  return tokenizer.empty() ? text
+                           : text.substr(0, end) + "\ntokenizer = " + jsonQuote(tokenizer) + "\n" + text.substr(end);
+}
+
+std::string fileName(const std::string &path) { return std::filesystem::path(path).filename().string(); }
+
+/// The text, with a recipe where one is wanted. Weights and a tokenizer that lie where they can be read from stay
+/// there; others (a GGUF file's, weights by old names) are written beside the text.
+int importModel(const ImportOptions &options, const huggingface::Imported &imported) {
   const std::string &output = options.output;
   std::string stem = output.empty()              ? "model"
                      : output.ends_with(".kiln") ? output.substr(0, output.size() - 5)
@@ -142,15 +153,19 @@ int importForTraining(const ImportOptions &options, const huggingface::Imported 
   std::string weights = stem + ".safetensors", tokenizer = stem + ".tokenizer.json";
   bool ownWeights = imported.weights.empty() || imported.renamed;
   bool ownTokenizer = imported.weights.empty() && !imported.tokenizer.empty();
-  std::string folderTokenizer = imported.tokenizer.empty() ? "" : options.path + "/tokenizer.json";
-  std::string load = ownWeights
-                         ? jsonQuote(std::filesystem::path(weights).filename().string())
-                         : huggingface::loadText(imported, seenFrom(output, imported.weights), !options.model.empty());
-  huggingface::Recipe recipe = huggingface::recipeOf(imported, load,
-                                                     ownTokenizer ? std::filesystem::path(tokenizer).filename().string()
-                                                     : folderTokenizer.empty() ? ""
-                                                                               : seenFrom(output, folderTokenizer));
-  text += recipe.text;
+  std::string words = imported.tokenizer.empty() ? ""
+                      : ownTokenizer             ? fileName(tokenizer)
+                                                 : seenFrom(output, options.path + "/tokenizer.json");
+  std::string text = withUse(imported);
+  bool lossIsOpen = false;
+  if (options.train) {
+    std::string load =
+        ownWeights ? jsonQuote(fileName(weights))
+                   : huggingface::loadText(imported, seenFrom(output, imported.weights), !options.model.empty());
+    huggingface::Recipe recipe = huggingface::recipeOf(imported, load, words);
+    text += recipe.text;
+    lossIsOpen = recipe.lossIsOpen;
+  }
   if (output.empty()) {
     std::fputs(text.c_str(), stdout);
     return 0;
@@ -162,13 +177,18 @@ int importForTraining(const ImportOptions &options, const huggingface::Imported 
   if (ownWeights)
     writeSafetensors(weights, imported.tensors.tensors());
   absl::Status status = ownTokenizer ? writeFile(tokenizer, imported.tokenizer) : absl::OkStatus();
-  status.Update(writeFile(output, text));
+  status.Update(writeFile(output, withTokenizer(text, words)));
   if (!status.ok())
     return report(status);
   for (const auto &[written, path] : files)
     if (written)
       std::printf("%s is written\n", path.c_str());
-  tellTraining(output, recipe.lossIsOpen);
+  bool fits =
+      ownWeights || (imported.prefix.empty() && imported.rules().empty() && imported.weights.ends_with(".safetensors"));
+  if (options.train)
+    tellTraining(output, lossIsOpen);
+  else if (fits)
+    std::printf("kiln build %s --weights %s\n", output.c_str(), (ownWeights ? weights : imported.weights).c_str());
   return 0;
 }
 
@@ -234,16 +254,7 @@ int commandImport(ImportOptions &options) {
       fail("'%s' is no model that can be imported: a folder with a config.json, a .gguf or an .onnx file is expected",
            options.path.c_str());
     huggingface::Imported imported = readModel(options.path, options.model, /*keepBlocks=*/false);
-    std::string text = withUse(imported);
-    if (options.train)
-      return importForTraining(options, imported, text);
-    if (options.output.empty()) {
-      std::fputs(text.c_str(), stdout);
-      return 0;
-    }
-    if (absl::Status status = checkWritable(options.path, options.output); !status.ok())
-      return report(status);
-    return report(writeFile(options.output, text));
+    return importModel(options, imported);
   } catch (const std::exception &error) {
     return failed(error);
   }
@@ -273,6 +284,11 @@ int importGiven(ModelOptions &options) {
           options.file.c_str());
     if (!isModel(options.file)) {
       options.importedFiles = language::importedFiles(options.file);
+      if (std::string words = language::tokenizerFile(options.file); !words.empty()) {
+        options.tokenizer = readText(words);
+        Tokenizer::parse(options.tokenizer, "'" + words + "'");
+        options.importedFiles.push_back(words);
+      }
       return 0;
     }
     if (!options.weights.empty())
@@ -282,7 +298,7 @@ int importGiven(ModelOptions &options) {
     options.importedFiles = filesOf(options.file);
     options.weightSet = std::make_shared<WeightSet>();
     options.weightSet->tensors = std::move(imported.tensors);
-    options.weightSet->tokenizer = std::move(imported.tokenizer);
+    options.tokenizer = std::move(imported.tokenizer);
     options.file = std::filesystem::path(options.file).lexically_normal().string();
     while (options.file.size() > 1 && options.file.ends_with('/'))
       options.file.pop_back();

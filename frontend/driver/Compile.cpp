@@ -483,12 +483,6 @@ absl::Status Compilation::findWeights(LinkJob &job, std::unique_ptr<llvm::Memory
   };
   if (options_.weightSet) {
     std::vector<TensorView> tensors = options_.weightSet->tensors.tensors();
-    if (const std::string &words = options_.weightSet->tokenizer; !words.empty())
-      tensors.push_back({std::string(ownTokenizer),
-                         KILN_U8,
-                         {static_cast<int64_t>(words.size())},
-                         reinterpret_cast<const uint8_t *>(words.data()),
-                         words.size()});
     header = safetensorsHeader(tensors, options_.weightSet->metadata);
     add(header.data(), header.size());
     for (const TensorView &tensor : tensors)
@@ -522,6 +516,8 @@ absl::Status Compilation::linkWith(LinkJob job, const std::string &output) {
     parts.weightBytes = job.weightBytes;
     parts.triple = options_.triple;
     chooseReaders(Manifest::parse(program_->manifest()), parts);
+    parts.tokenizer = options_.tokenizer;
+    parts.tokenizers |= !options_.tokenizer.empty();
     job.archives = {absl::StrCat(installation_.libraries(), "/libkiln_program.a")};
     if (absl::Status described = describeBackends(parts, job, output); !described.ok())
       return described;

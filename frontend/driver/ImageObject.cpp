@@ -57,6 +57,8 @@ public:
         word(parts.weightBytes),
         backends(parts.backends),
         word(parts.backends.size()),
+        bytes(parts.tokenizer, 1),
+        word(parts.tokenizer.size()),
     };
     llvm::Constant *image = llvm::ConstantStruct::getAnon(context_, fields);
     exported("kiln_image", image);

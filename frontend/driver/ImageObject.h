@@ -24,6 +24,7 @@ struct ImageParts {
   llvm::StringRef manifest;
   llvm::StringRef constants; ///< aligned to 64 in the program
   uint64_t weightBytes = 0;  ///< of the weights that are put behind the program
+  llvm::StringRef tokenizer; ///< a tokenizer.json's text; empty: none
   std::vector<ImageBackend> backends;
   std::vector<std::string> readers; ///< of data, by their names in the recipe (runtime/data/Source.h)
   bool tokenizers = false;          ///< reads tokenizer.json

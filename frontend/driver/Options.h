@@ -37,6 +37,7 @@ struct ModelOptions {
   /// What an import brings in place of `weights` (runtime/program/Weights.h); a compile takes from it what the model
   /// does not need.
   std::shared_ptr<WeightSet> weightSet;
+  std::string tokenizer;                  ///< a tokenizer.json's text, by which the program reads; empty: none
   std::vector<std::string> origins;       ///< of an imported text's lines: where in the file they come from
   std::vector<std::string> importedFiles; ///< that the model takes from beside `file`: no output takes their place
   std::string saveStages;

@@ -105,4 +105,19 @@ std::vector<std::string> importedFiles(const std::string &path) {
   return paths;
 }
 
+std::string tokenizerFile(const std::string &path) {
+  std::string why;
+  std::optional<std::string> text = readText(path, why);
+  if (!text || text->find("tokenizer") == std::string::npos)
+    return "";
+  Diagnostics diagnostics;
+  std::unique_ptr<File> file = parse(std::make_unique<SourceFile>(path, std::move(*text)), diagnostics);
+  for (const StmtPtr &statement : file->statements)
+    if (statement->kind == StmtKind::Assign && statement->target->kind == ExprKind::Name &&
+        statement->target->text == "tokenizer" && statement->value->kind == ExprKind::String &&
+        statement->value->text.ends_with(".json"))
+      return (fs::path(path).parent_path() / statement->value->text).lexically_normal().string();
+  return "";
+}
+
 } // namespace kiln::language

@@ -14,6 +14,10 @@ std::vector<std::unique_ptr<File>> parseWithImports(std::unique_ptr<SourceFile> 
 /// The paths of the files that one imports, directly or not; what is wrong with them is found when the model is loaded.
 std::vector<std::string> importedFiles(const std::string &path);
 
+/// The tokenizer.json that a file names by its constant `tokenizer = "NAME.json"`, seen from where the file is; empty
+/// where it has none.
+std::string tokenizerFile(const std::string &path);
+
 /// The text of a model's file. Nullopt where it cannot be read; `why` is what the system says.
 std::optional<std::string> readText(const std::string &path, std::string &why);
 

@@ -12,7 +12,17 @@
 
 namespace kiln {
 
+/// Whether the data's words are those of a tokenizer's file, if there are data at all.
+static bool isTokenized(const Manifest &manifest, const std::string &source) {
+  const SourceSpec *spec = manifest.findSource(source);
+  return source.empty() || (spec && spec->options.stringOr("tokens", "").ends_with(".json"));
+}
+
 Words::Words(const Options &options, const Common &common, const Manifest &manifest, const std::string &source) {
+  if (common.image.tokenizer_size && isTokenized(manifest, source)) {
+    readOwnTokenizer(common);
+    return;
+  }
   if (WeightChoice choice = weightChoice(options); !choice.empty()) {
     for (const WeightChoice::File &loaded : choice.files)
       if (!loaded.path.ends_with(".json")) { // an index has no metadata
@@ -26,10 +36,8 @@ Words::Words(const Options &options, const Common &common, const Manifest &manif
   answer_ = saved(source, {"ids", "target"});
   if (prompt_ && answer_)
     return;
-  if (source.empty()) {
-    readOwnTokenizer(common);
+  if (source.empty())
     return;
-  }
   const SourceSpec *spec = manifest.findSource(source);
   if (!spec)
     fail("the `generate` recipe names the data '%s', which the recipe does not have", source.c_str());
@@ -52,13 +60,7 @@ Words::Words(const Options &options, const Common &common, const Manifest &manif
 
 /// Of a program whose model came with one.
 void Words::readOwnTokenizer(const Common &common) {
-  if (!common.image.weight_bytes)
-    return;
-  OwnWeights own(common.image);
-  const TensorView *found = own.tensors().find(std::string(ownTokenizer));
-  if (!found)
-    return;
-  std::string text(reinterpret_cast<const char *>(found->data), found->bytes);
+  std::string text(common.image.tokenizer, common.image.tokenizer_size);
   tokenizer_ = Vocabulary::subwords(Tokenizer::parse(std::move(text), "the program's own tokenizer"));
   prompt_ = answer_ = &*tokenizer_;
   std::vector<int32_t> *side = &lead_;

@@ -12,7 +12,7 @@
 extern "C" {
 #endif
 
-#define KILN_IMAGE_VERSION 3
+#define KILN_IMAGE_VERSION 4
 
 /* A whole safetensors file (`--weights`) stands behind the program's own file, and behind it these eight bytes and its
  * size (uint64_t). */
@@ -43,6 +43,8 @@ typedef struct kiln_program_image {
   uint64_t weight_bytes;              /* of the weights behind the program's file; 0: it has none */
   const kiln_image_backend *backends; /* the first: where parameters live; others in the manifest's order */
   uint64_t backend_count;
+  const char *tokenizer; /* a tokenizer.json: how the program's texts are read and written; null: it has none */
+  uint64_t tokenizer_size;
 } kiln_program_image;
 
 extern const kiln_program_image kiln_image;

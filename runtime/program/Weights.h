@@ -29,14 +29,10 @@ private:
   Safetensors tensors_;
 };
 
-/// The tensor of a program's own weights that is no weight: the tokenizer.json of its texts, where no recipe names one.
-inline constexpr std::string_view ownTokenizer = "kiln.tokenizer";
-
 /// Weights that a program is to carry, which are in no file of their own yet.
 struct WeightSet {
   Safetensors tensors;
   std::map<std::string, std::string> metadata;
-  std::string tokenizer = {}; ///< a tokenizer.json's text; empty: none
 };
 
 /// A checkpoint holds the optimizer's and the session's states beside the weights; only those are passed over.

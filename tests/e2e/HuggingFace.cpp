@@ -141,6 +141,73 @@ TEST(HuggingFaceText, SaysHowItsWeightsAreLoaded) {
   EXPECT_EQ(loaded.code, 0) << loaded.err;
 }
 
+/// What a program writes for a command, without the time that it took.
+std::string saysFor(Words command, const std::string &program) {
+  command.insert(command.begin(), program);
+  Outcome ran = run(command);
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  return ran.out;
+}
+
+// A text has its tokenizer and its turns: built with the folder's weights it is the folder's program, in texts as well.
+TEST(HuggingFaceText, ReadsAndWritesAsItsFolderDoes) {
+  std::string chat = sourceFolder() + "/tests/fixtures/chat/llama";
+  const std::vector<std::pair<std::string, std::vector<Words>>> cases = {
+      {casesFolder() + "llama_text", {{"generate", "--prompt", "To be, or not", "--tokens", "9", "--json"}}},
+      {casesFolder() + "t5_text", {{"generate", "--prompt", "To be, or not", "--tokens", "9", "--json"}}},
+      {chat,
+       {{"chat", "--prompt", "To be", "--tokens", "6", "--json"},
+        {"chat", "--prompt", "To be", "--system", "Be brief.", "--tokens", "6", "--json"},
+        {"generate", "--prompt", "To be", "--tokens", "6", "--json"}}}};
+  for (const auto &[data, commands] : cases) {
+    SCOPED_TRACE(data);
+    std::string folder = freshFolder("huggingface-same"), text = folder + "/model.kiln";
+    Outcome whole = run({kilnProgram(), "build", data, "-o", folder + "/whole"});
+    ASSERT_EQ(whole.code, 0) << whole.err;
+    Outcome written = run({kilnProgram(), "import", data, "-o", text});
+    ASSERT_EQ(written.code, 0) << written.err;
+    EXPECT_NE(written.out.find("kiln build " + text + " --weights " + data + "/model.safetensors\n"), std::string::npos)
+        << written.out;
+    Outcome built =
+        run({kilnProgram(), "build", text, "--weights", data + "/model.safetensors", "-o", folder + "/own"});
+    ASSERT_EQ(built.code, 0) << built.err;
+    for (const Words &command : commands)
+      EXPECT_EQ(saysFor(command, folder + "/own"), saysFor(command, folder + "/whole"));
+  }
+}
+
+// A GGUF file's weights and tokenizer are written beside the text.
+TEST(HuggingFaceText, OfAGgufFileHasAllBesideIt) {
+  std::string folder = freshFolder("gguf-beside"), text = folder + "/model.kiln", file = filesFolder() + "qwen3.gguf";
+  Outcome whole = run({kilnProgram(), "build", file, "--weights-as", "f32", "-o", folder + "/whole"});
+  ASSERT_EQ(whole.code, 0) << whole.err;
+  Outcome written = run({kilnProgram(), "import", file, "-o", text});
+  ASSERT_EQ(written.code, 0) << written.err;
+  std::string weights = folder + "/model.safetensors";
+  EXPECT_NE(written.out.find("kiln build " + text + " --weights " + weights + "\n"), std::string::npos) << written.out;
+  Outcome built = run({kilnProgram(), "build", text, "--weights", weights, "-o", folder + "/own"});
+  ASSERT_EQ(built.code, 0) << built.err;
+  Words command = {"generate", "--prompt", "3 4 5", "--tokens", "9", "--json"};
+  EXPECT_EQ(saysFor(command, folder + "/own"), saysFor(command, folder + "/whole"));
+}
+
+// A tokenizer that a text names is looked for beside it, and looked at before anything is built.
+TEST(HuggingFaceText, NamesATokenizerThatIsNotThere) {
+  std::string folder = freshFolder("tokenizer-missing"), text = folder + "/model.kiln";
+  std::string model =
+      "\n\nmodel M():\n    def forward(ids: i32[B <= 1, T <= 4]) -> i32[B, T]:\n        return ids + 1\n";
+  std::ofstream(text) << "tokenizer = \"words.json\"" << model;
+  Outcome missing = run({kilnProgram(), "check", text});
+  EXPECT_EQ(missing.code, 1);
+  EXPECT_NE(missing.err.find(folder + "/words.json"), std::string::npos) << missing.err;
+  std::ofstream(folder + "/words.json") << "{}";
+  Outcome damaged = run({kilnProgram(), "check", text});
+  EXPECT_EQ(damaged.code, 1);
+  EXPECT_NE(damaged.err.find(folder + "/words.json"), std::string::npos) << damaged.err;
+  std::ofstream(text) << "tokenizer = \"words\"" << model; // a constant like any other
+  EXPECT_EQ(run({kilnProgram(), "check", text}).code, 0);
+}
+
 /// Builds a folder of make_whisper.py's, and compares features, tokens and text of its audio.wav.
 void hear(const std::string &data, const std::string &program, double tolerance) {
   std::string audio = "audio=" + data + "/audio.wav", features = program + ".safetensors";
