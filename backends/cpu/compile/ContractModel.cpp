@@ -254,10 +254,19 @@ Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, co
   if (traits.lines && traits.fixedColumns && t.chunks == 1 && t.right != RightMode::Direct && e.m >= t.tileRows &&
       rest <= t.lanes / 4)
     t.edge = rest;
-  if (image)
+  if (image) {
     chooseImage(t, e, traits, level2);
-  else
-    chooseCut(t, e, traits, level2);
+    return t;
+  }
+  Blocking shared = t;
+  double time = chooseCut(t, e, traits, level2);
+  // Few tasks, since columns alone are cut: where all of them are packed once, rows are cut as well.
+  int64_t tasks = e.batch * ceilDivide(e.m, t.mc) * ceilDivide(e.n, t.nc);
+  if (t.right == RightMode::Sliver && traits.rightShareable && t.chunks == 1 && tasks < 16 && staysNear(e, traits)) {
+    shared.right = RightMode::Shared;
+    if (chooseCut(shared, e, traits, level2) < time)
+      t = shared;
+  }
   return t;
 }
 
