@@ -18,7 +18,7 @@ def RowBlocks : Pass<"kiln-row-blocks", "mlir::ModuleOp"> {
   }];
   let dependentDialects = ["kiln::KilnDialect"];
   let options = [
-    Option<"bytes", "bytes", "int64_t", "268435456", "smaller values stay whole">,
+    Option<"bytes", "bytes", "int64_t", "536870912", "smaller values stay whole">,
     Option<"block", "block", "int64_t", "67108864", "how large a block may be">,
-    Option<"rows", "rows", "int64_t", "512", "how many rows a block has at least">];
+    Option<"rows", "rows", "int64_t", "1024", "how many rows a block has at least">];
 }
