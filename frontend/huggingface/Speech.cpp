@@ -118,6 +118,10 @@ void readAnswer(const Json &generation, Settings &settings) {
       tokenOf(token);
     settings.set(key, value ? kilnText(*value, "generation_config.json") : "None");
   }
+  if (const Json *none = generation.find("no_timestamps_token_id"); none && !none->isNull())
+    settings.set("first_timestamp", std::to_string(tokenOf(*none) + 1));
+  if (const Json *most = generation.find("max_initial_timestamp_index"); most && !most->isNull())
+    settings.set("max_initial_timestamp_index", std::to_string(tokenOf(*most)));
   std::string text;
   for (int64_t token : promptOf(generation, settings.config())) {
     text += (text.empty() ? "[" : ", ") + (token == heard ? "None" : std::to_string(token));

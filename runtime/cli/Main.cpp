@@ -119,6 +119,7 @@ const std::vector<CommandEntry> &commands() {
          loadOption,
          dataOption,
          {"samples", "N", "so many sequences for the prompt (default: 1)"},
+         {"timestamps", nullptr, "of a recording: when what is said begins and ends"},
          {"log-probabilities", nullptr, "with --json: the log of each token's probability"},
          {"beam", "N", "search with N beams"},
          {"length-penalty", "X", "beams: divide by length to this power"}}},

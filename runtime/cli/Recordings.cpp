@@ -5,6 +5,7 @@
 #include "runtime/support/Error.h"
 
 #include <algorithm>
+#include <cmath>
 #include <span>
 
 namespace kiln {
@@ -19,6 +20,12 @@ void Pieces::set(Call &call, size_t number) const {
   if (samples_.empty())
     return;
   size_t begin = number * most_;
+  setSamples(call, input_, std::span(samples_).subspan(begin, std::min(most_, samples_.size() - begin)),
+             "the recording");
+}
+
+void Pieces::setFrom(Call &call, double seconds) const {
+  size_t begin = std::min(static_cast<size_t>(std::llround(seconds * rate_)), samples_.size() - 1);
   setSamples(call, input_, std::span(samples_).subspan(begin, std::min(most_, samples_.size() - begin)),
              "the recording");
 }
@@ -40,15 +47,15 @@ void setRecording(Call &call, int input, const std::string &path, const Manifest
       most = static_cast<size_t>(symbol.bound);
   if (recording.samples.size() <= most) {
     setSamples(call, input, recording.samples, "'" + path + "'");
+    if (pieces)
+      *pieces = Pieces(input, most, std::move(recording));
     return;
   }
   double rate = static_cast<double>(recording.rate), seconds = static_cast<double>(recording.samples.size()) / rate;
   if (!pieces)
     fail("'%s' is %.1f seconds long, and '%s' takes %.1f at most: cut it", path.c_str(), seconds, argument.name.c_str(),
          static_cast<double>(most) / rate);
-  *pieces = Pieces(input, most, std::move(recording.samples));
-  std::fprintf(stderr, "note: '%s' is %.1f seconds long, and is heard in %zu pieces of up to %.1f, each by itself\n",
-               path.c_str(), seconds, pieces->count(), static_cast<double>(most) / rate);
+  *pieces = Pieces(input, most, std::move(recording));
 }
 
 } // namespace kiln

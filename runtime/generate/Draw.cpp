@@ -48,6 +48,11 @@ DrawSpec DrawSpec::parse(const Json *json) {
     end(*until);
   spec.tokens = json->integerOr("tokens", 0);
   spec.longest = json->integerOr("longest", 0);
+  spec.times = static_cast<int32_t>(json->integerOr("times", 0));
+  spec.timeStep = json->numberOr("time_step", spec.timeStep);
+  spec.firstTime = json->integerOr("first_time", -1);
+  if (spec.times < 0 || !(spec.timeStep > 0))
+    fail("generate: times are tokens from 1 on, some seconds apart");
   return spec;
 }
 

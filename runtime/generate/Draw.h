@@ -27,6 +27,11 @@ struct DrawSpec {
   int64_t longest = 0;            // with `from`, where that is fed; 0: not said
   std::vector<int32_t> suppress, suppressFirst; // tokens that are never drawn, and not as the first one
 
+  int32_t times = 0;      // the first token that is a time, the one before it says that there are none; 0: no token is
+  double timeStep = 0.02; // seconds from one to the next
+  int64_t firstTime = -1; // how many steps from the begin the first may be; -1: any
+  bool timed = false;     // whether times are drawn
+
   /// From a `generate` recipe's "draw". Throws Error.
   static DrawSpec parse(const Json *json);
   /// Throws Error for a temperature below 0, a share outside (0, 1], ...

@@ -2,6 +2,7 @@
 
 #include "runtime/generate/Generator.h"
 
+#include "runtime/generate/Times.h"
 #include "runtime/random/Philox.h"
 #include "runtime/support/Error.h"
 
@@ -50,8 +51,10 @@ void Generator::takeLogits(Call &call) {
     std::string why;
     if (!convertElements(view.dtype, view.data, KILN_F32, logits_.data(), static_cast<int64_t>(logits_.size()), why))
       fail("'%s' gives logits that are no numbers to draw by: %s", call.entry().name.c_str(), why.c_str());
+    size_t end =
+        draw_.timed ? std::min(vocabulary_, static_cast<size_t>(draw_.times)) : vocabulary_; // times have no text
     for (size_t row = 0; known_ > 0 && row < rows_; ++row)
-      for (size_t token = known_; token < vocabulary_; ++token)
+      for (size_t token = known_; token < end; ++token)
         logits_[row * vocabulary_ + token] = -HUGE_VALF;
   }
 }
@@ -101,6 +104,11 @@ int64_t Generator::feedFirst(size_t rows) {
   if (all.empty())
     fail("the `generate` recipe says no first token (from=…), and its prefill gives no logits");
   std::vector<int32_t> tokens(rows);
+  if (count > 1 && draw_.timed && all.back() == draw_.times - 1) { // "there are no times", where there are some
+    for (size_t row = 0; row < rows; ++row)
+      all.erase(all.begin() + static_cast<std::ptrdiff_t>((row + 1) * static_cast<size_t>(count - 1)));
+    --count;
+  }
   for (int64_t position = 0; position < count; ++position) {
     for (size_t row = 0; row < rows; ++row)
       tokens[row] = all[row * static_cast<size_t>(count) + static_cast<size_t>(position)];
@@ -239,6 +247,8 @@ void Generator::silence(size_t row, bool isFirst) {
 int32_t Generator::choose(size_t row, const std::vector<int32_t> &history, const RandomStream &random, size_t number) {
   silence(row, number == 0);
   penalise(logitsOf(row), history, draw_.repetitionPenalty);
+  if (draw_.timed)
+    permitTimes(logitsOf(row), std::span(history).last(number), draw_);
   return draw_.kind == DrawSpec::Kind::Greedy ? argmax(logitsOf(row))
                                               : sampler_.draw(logitsOf(row), random.uniform(number));
 }

