@@ -18,6 +18,22 @@ struct Talk {
 
 /// Words that no template has.
 const std::string systemWord = "Sqzjx0", userWord = "Uqzjx1", answerWord = "Aqzjx2", nextWord = "Uqzjx3";
+const std::string dateWord = "Dqzjx4[";
+
+/// Where a date of this format would stand.
+std::string datePlace(const std::string &format) { return dateWord + format + jinja::dateEnd; }
+
+/// A text, with the dates that stand in it.
+void addText(std::string_view text, std::vector<Part> &parts) {
+  std::string_view end = jinja::dateEnd;
+  for (size_t at = text.find(dateWord); at != std::string_view::npos; at = text.find(dateWord)) {
+    size_t begin = at + dateWord.size(), close = std::min(text.find(end, begin), text.size());
+    parts.push_back({Part::Kind::Text, false, std::string(text.substr(0, at))});
+    parts.push_back({Part::Kind::Date, false, std::string(text.substr(begin, close - begin))});
+    text.remove_prefix(std::min(close + end.size(), text.size()));
+  }
+  parts.push_back({Part::Kind::Text, false, std::string(text)});
+}
 
 class Turns {
 public:
@@ -27,6 +43,7 @@ public:
     for (const char *absent : {"tools", "documents"})
       variables_.emplace(absent, jinja::Value());
     variables_.emplace("add_generation_prompt", jinja::Value::of(true));
+    variables_.emplace("strftime_now", jinja::Value::of(dateWord));
   }
 
   /// Throws Error: what is in the way.
@@ -76,11 +93,11 @@ private:
       size_t found = text.find(word, at);
       if (found == std::string::npos || text.find(word, found + 1) != std::string::npos || text.find(word) < at)
         throw Error("a text that is said does not stand in it once, as it is");
-      parts.push_back({Part::Kind::Text, false, text.substr(at, found - at)});
+      addText(std::string_view(text).substr(at, found - at), parts);
       parts.push_back({kind, false, ""});
       at = found + word.size();
     }
-    parts.push_back({Part::Kind::Text, false, text.substr(at)});
+    addText(std::string_view(text).substr(at), parts);
     std::erase_if(parts, [](const Part &part) { return part.kind == Part::Kind::Text && part.text.empty(); });
     return TurnText::of(std::move(parts));
   }
@@ -109,7 +126,7 @@ private:
   TurnText settled(const TurnText &turn, Talk (*talk)(const std::string &, const std::string &)) {
     std::vector<Part> parts = turn.parts();
     for (Part &part : parts) {
-      if (part.kind == Part::Kind::Text)
+      if (part.kind != Part::Kind::User && part.kind != Part::Kind::System)
         continue;
       bool isUser = part.kind == Part::Kind::User;
       std::string user = isUser ? " \n" + nextWord + "\n " : nextWord;
@@ -119,7 +136,7 @@ private:
       for (bool trimmed : {false, true}) {
         part.trimmed = trimmed;
         std::vector<TextRange> said;
-        fits = text.ends_with(TurnText::of(parts).fill(user, system, said));
+        fits = text.ends_with(TurnText::of(parts).fill(user, system, said, datePlace));
         if (fits)
           break;
       }
@@ -132,9 +149,10 @@ private:
   std::string written(const ChatTexts &texts, const Talk &talk) const {
     std::vector<TextRange> said;
     const TurnText &begin = talk.system ? *texts.system : texts.first;
-    std::string text = begin.fill(talk.said[0], talk.system.value_or(""), said);
+    auto date = [&](const std::string &format) { return dateText(format, now_); };
+    std::string text = begin.fill(talk.said[0], talk.system.value_or(""), said, date);
     for (size_t i = 1; i + 1 < talk.said.size(); i += 2)
-      text += before_ + talk.said[i] + texts.next.fill(talk.said[i + 1], "", said);
+      text += before_ + talk.said[i] + texts.next.fill(talk.said[i + 1], "", said, date);
     return text;
   }
 
@@ -146,7 +164,9 @@ private:
         {"1", "2", "3", "4", "5", "6", "7"},
         {"\n x", "y", " z\n", "w", "\tv "},
     };
-    for (const std::vector<std::string> &said : talks)
+    for (const std::vector<std::string> &said : talks) {
+      now_ += 40 * 86400 + 3671; // each on another day
+      variables_.insert_or_assign("strftime_now", jinja::Value::of(static_cast<int64_t>(now_)));
       for (const char *system : {"Be brief.", "You are {role}.\n\n1. Answer \"so\".\n2. <Stop>", " \n Say no.\n"}) {
         Talk talk{std::nullopt, said};
         if (withSystem)
@@ -155,11 +175,14 @@ private:
           throw Error("a conversation of " + std::to_string(said.size()) +
                       " texts is written otherwise than turn by turn");
       }
+    }
+    variables_.insert_or_assign("strftime_now", jinja::Value::of(dateWord));
   }
 
   jinja::Template template_;
   std::map<std::string, jinja::Value, std::less<>> variables_;
-  std::string before_; ///< white space that stands before an answer
+  std::string before_;              ///< white space that stands before an answer
+  std::time_t now_ = 1'700'000'000; ///< of the conversation that is compared
 };
 
 /// As Kiln writes a text.

@@ -44,12 +44,16 @@ struct Value {
   const Value *find(std::string_view key) const;
 };
 
+/// What the place of a date ends with, where `strftime_now` is a text: that text, the date's format, and this.
+inline constexpr const char *dateEnd = "]qzjx";
+
 class Template {
 public:
   /// Throws Error: what is wrong, and in which line.
   static Template parse(std::string_view text);
 
-  /// The text with these variables. Throws Error, also for what the template itself raises.
+  /// The text with these variables; `strftime_now` is the time that the function of this name tells, in seconds since
+  /// 1970, or a text (dateEnd). Throws Error, also for what the template itself raises.
   std::string render(const std::map<std::string, Value, std::less<>> &variables) const;
 
 private:

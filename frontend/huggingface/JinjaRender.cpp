@@ -2,6 +2,7 @@
 #include "frontend/huggingface/JinjaTree.h"
 
 #include "runtime/support/Error.h"
+#include "runtime/text/Turns.h"
 
 #include <algorithm>
 #include <cmath>
@@ -472,8 +473,12 @@ std::optional<Value> Rendering::callKnown(const std::string &name, const std::ve
                                           const Named &named) {
   if (name == "raise_exception")
     throw Error("the template refuses this: " + (given.empty() ? std::string("no reason given") : textOf(given[0])));
-  if (name == "strftime_now")
-    throw Error("it asks for today's date, which a program would tell as that of its build");
+  if (const Value *clock = name == "strftime_now" ? find(name) : nullptr) {
+    if (given.size() != 1 || !given[0].is(Kind::Text) || !isDateFormat(given[0].text))
+      throw Error("strftime_now() takes the format of a date: %Y, %m, %d, %B, %b, %A, %a, %H, %M, …");
+    return Value::of(clock->is(Kind::Int) ? dateText(given[0].text, clock->whole)
+                                          : clock->text + given[0].text + dateEnd);
+  }
   if (name == "namespace" || name == "dict") {
     Value map = Value::mapOf(named);
     map.kind = name == "dict" ? Kind::Map : Kind::Namespace;
@@ -521,7 +526,7 @@ Value Rendering::call(const Node &node) {
   Value macro = evaluate(what);
   if (macro.is(Kind::Macro))
     return callMacro(*macro.macro, std::move(given), named, node.line);
-  if (what.kind == NK::Name && macro.is(Kind::Undefined))
+  if (what.kind == NK::Name && (macro.is(Kind::Undefined) || what.text == "strftime_now"))
     if (std::optional<Value> result = callKnown(what.text, given, named))
       return std::move(*result);
   failAt(node.line, describe(macro) + " is no function that is known; those that are: namespace, dict, range, "

@@ -9,6 +9,28 @@ std::string_view trimmed(std::string_view text) {
   return begin == std::string_view::npos ? "" : text.substr(begin, text.find_last_not_of(spaces) + 1 - begin);
 }
 
+std::string dateText(const std::string &format, std::time_t when) {
+  std::tm parts = {};
+  localtime_r(&when, &parts);
+  char text[512];
+  return std::string(text, std::strftime(text, sizeof text, format.c_str(), &parts));
+}
+
+bool isDateFormat(std::string_view format) {
+  bool any = false;
+  for (size_t at = 0; at < format.size(); ++at) {
+    if (format[at] == '{' || format[at] == '}' || format[at] == '\0')
+      return false;
+    if (format[at] != '%')
+      continue;
+    ++at;
+    if (at == format.size() || std::string_view("YmdBbAajyHMSIpe%").find(format[at]) == std::string_view::npos)
+      return false;
+    any = true;
+  }
+  return any && format.size() <= 64;
+}
+
 std::optional<TurnText> TurnText::parse(std::string_view text, std::string &why) {
   using Kind = Part::Kind;
   TurnText result;
@@ -28,8 +50,10 @@ std::optional<TurnText> TurnText::parse(std::string_view text, std::string &why)
     std::string_view place = end == std::string_view::npos ? "" : text.substr(at + 1, end - at - 1);
     bool isTrimmed = place.ends_with("|trim");
     std::string_view name = isTrimmed ? place.substr(0, place.size() - 5) : place;
-    if (name != "user" && name != "system") {
-      why = "the places of a turn's text are {user}, {system}, {user|trim} and {system|trim}; this has '" +
+    bool isDate = place.starts_with("date:") && isDateFormat(place.substr(5));
+    if (name != "user" && name != "system" && !isDate) {
+      why = "the places of a turn's text are {user}, {system}, {user|trim}, {system|trim} and a date as "
+            "{date:%d %b %Y}; this has '" +
             std::string(text.substr(at, end == std::string_view::npos ? 1 : end + 1 - at)) +
             "' (a brace itself is written twice)";
       return std::nullopt;
@@ -37,7 +61,10 @@ std::optional<TurnText> TurnText::parse(std::string_view text, std::string &why)
     if (!plain.empty())
       result.parts_.push_back({Kind::Text, false, std::move(plain)});
     plain.clear();
-    result.parts_.push_back({name == "user" ? Kind::User : Kind::System, isTrimmed, ""});
+    if (isDate)
+      result.parts_.push_back({Kind::Date, false, std::string(place.substr(5))});
+    else
+      result.parts_.push_back({name == "user" ? Kind::User : Kind::System, isTrimmed, ""});
     at = end;
   }
   if (!plain.empty())
@@ -58,11 +85,16 @@ size_t TurnText::count(Part::Kind kind) const {
   return count;
 }
 
-std::string TurnText::fill(std::string_view user, std::string_view system, std::vector<TextRange> &said) const {
+std::string TurnText::fill(std::string_view user, std::string_view system, std::vector<TextRange> &said,
+                           const std::function<std::string(const std::string &)> &date) const {
   std::string text;
   for (const Part &part : parts_) {
     if (part.kind == Part::Kind::Text) {
       text += part.text;
+      continue;
+    }
+    if (part.kind == Part::Kind::Date) {
+      text += date ? date(part.text) : dateText(part.text, std::time(nullptr));
       continue;
     }
     std::string_view words = part.kind == Part::Kind::User ? user : system;
@@ -77,6 +109,10 @@ std::string TurnText::fill(std::string_view user, std::string_view system, std::
 std::string TurnText::str() const {
   std::string text;
   for (const Part &part : parts_) {
+    if (part.kind == Part::Kind::Date) {
+      text += "{date:" + part.text + "}";
+      continue;
+    }
     for (char c : part.text)
       text += c == '{' || c == '}' ? std::string(2, c) : std::string(1, c);
     if (part.kind != Part::Kind::Text)

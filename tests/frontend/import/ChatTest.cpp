@@ -205,8 +205,32 @@ TEST(ChatTurns, AreRefusedWhereTheTemplateIsOtherwise) {
   EXPECT_THAT(why(loop + "<{{ m.content|replace('Yes', 'No') }}>" + end), HasSubstr("a conversation of 3 texts"));
   EXPECT_THAT(why(loop + "<{{ '!' if loop.index > 4 }}{{ m.content }}>" + end), HasSubstr("a conversation of 7 texts"));
   EXPECT_THAT(why(loop + "<{{ m.content }}>" + end + "think>"), HasSubstr("thinks first"));
-  EXPECT_THAT(why("{{ strftime_now('%Y') }}"), HasSubstr("today's date"));
+  EXPECT_THAT(why(loop + "<{{ m.content }}>" + end + "{{ strftime_now('%Y-%m-%dT') }}"), HasSubstr("otherwise"));
+  EXPECT_THAT(why("{{ strftime_now('%c') }}"), HasSubstr("takes the format of a date"));
+  EXPECT_THAT(why(loop + "{{ strftime_now('%d')[1:] }}<{{ m.content }}>" + end), HasSubstr("is written otherwise"));
   EXPECT_THAT(why("{{ raise_exception('never') }}"), HasSubstr("refuses this: never"));
+}
+
+// A date is one of the conversation's day, wherever the template has it.
+TEST(ChatTurns, TellTheDay) {
+  std::vector<std::string> notes;
+  std::string why, loop = "{% for m in messages %}[{{ m.role }}]{{ m.content }}";
+  std::optional<ChatTexts> texts =
+      turnsOf({"{% if strftime_now is defined %}On {{ strftime_now('%d %B %Y, %A') }}: {% endif %}" + loop +
+                   "{% endfor %}[assistant]",
+               {}},
+              why, notes);
+  ASSERT_TRUE(texts) << why;
+  EXPECT_EQ(texts->first.str(), "On {date:%d %B %Y, %A}: [user]{user}[assistant]");
+  EXPECT_EQ(texts->next.str(), "[user]{user}[assistant]");
+  std::optional<TurnText> again = TurnText::parse(texts->first.str(), why);
+  ASSERT_TRUE(again) << why;
+  std::vector<TextRange> said;
+  auto day = [](const std::string &format) { return dateText(format, 1716638400); }; // noon in Greenwich
+  EXPECT_EQ(again->fill("Hi", "", said, day), "On 25 May 2024, Saturday: [user]Hi[assistant]");
+  EXPECT_EQ(again->fill("Hi", "", said).find("On "), 0u);
+  for (const char *bad : {"{date}", "{date:}", "{date:today}", "{date:%Q}", "{date:%}"})
+    EXPECT_FALSE(TurnText::parse(bad, why)) << bad;
 }
 
 TEST(ChatTurns, StandInTheModelsText) {
