@@ -41,6 +41,14 @@ ContractLowering::ContractLowering(KernelBuilder &builder, const Contraction &co
   lines = packedByCall(c.left) && c.left.alongK;
   leftOnce = oneBlock && t.method == Method::Tile && !t.rowsFirst && bounds.m <= t.mc &&
              (c.batch.empty() || c.leftForAllBatches);
+  // Several K blocks, each of which all tasks would pack for themselves.
+  int64_t packedLeft = roundUp(bounds.m, t.tileRows) * roundUp(bounds.k, t.lanes) * bytes;
+  leftShared = !oneBlock && lines && t.chunks == 1 && t.method == Method::Tile && !t.rowsFirst && bounds.n > t.nc &&
+               (c.batch.empty() || c.leftForAllBatches) && packedLeft <= nearBytes;
+  if (leftShared) {
+    builder.note("rows shared");
+    sharedLeftArea = builder.reserveScratch(packedLeft);
+  }
   auto area = [&](int64_t elements) { return builder.reserveWorkerScratch(elements * bytes); };
   if (c.turned) {
     builder.note("filter turned");
@@ -98,7 +106,8 @@ void ContractLowering::build() {
   auto phase = [&](Task body, llvm::function_ref<Value(Code &, const Sizes &)> tasks) {
     builder.addPhase([&](Emitter &e) { return tasks(e.code, sizes(e)); },
                      [&](Emitter &e) {
-                       if ((t.right == RightMode::Window || t.unfold) && body != &ContractLowering::turnTask)
+                       if ((t.right == RightMode::Window || t.unfold) && body != &ContractLowering::turnTask &&
+                           body != &ContractLowering::shareLeftTask)
                          fillOffsets(e);
                        if (body == &ContractLowering::tileTask)
                          beginTiles(e);
@@ -114,6 +123,10 @@ void ContractLowering::build() {
   if (t.method == Method::Dot)
     return phase(&ContractLowering::dotTask,
                  [](Code &code, const Sizes &s) { return code.mul(s.batch, code.mul(s.mBlocks, s.nBlocks)); });
+  if (leftShared)
+    phase(&ContractLowering::shareLeftTask, [&](Code &code, const Sizes &s) {
+      return code.mul(code.ceilDiv(s.m, code.integer(t.tileRows)), code.ceilDiv(s.k, code.integer(t.kc)));
+    });
   if (t.right == RightMode::Shared)
     phase(&ContractLowering::shareTask, [&](Code &code, const Sizes &s) {
       return code.mul(s.batch, code.mul(s.panelGroups, code.ceilDiv(s.k, code.integer(depthOfShare()))));
@@ -223,16 +236,20 @@ void ContractLowering::shareTask(Emitter &e, Value task) const {
   });
 }
 
+ContractLowering::Block ContractLowering::allRows(Emitter &e, const Sizes &s) const {
+  Block all;
+  all.batch.assign(c.batch.size(), e.zero());
+  all.m0 = e.code.integer(0);
+  all.m1 = s.m;
+  return all;
+}
+
 /// Once for a range of tasks: what they share.
 void ContractLowering::beginTiles(Emitter &e) const {
   if (!leftOnce)
     return;
   Sizes s = sizes(e);
-  Block all;
-  all.batch.assign(c.batch.size(), e.zero());
-  all.m0 = e.code.integer(0);
-  all.m1 = s.m;
-  packLeft(e, all, e.code.integer(0), s.k, e.workerScratch(leftArea));
+  packLeft(e, allRows(e, s), e.code.integer(0), s.k, e.workerScratch(leftArea));
 }
 
 void ContractLowering::tileTask(Emitter &e, Value task) const {
@@ -329,8 +346,9 @@ void ContractLowering::multiplyBlock(Emitter &e, const Sizes &s, const Block &bl
   Code &code = e.code;
   if (t.rowsFirst)
     return multiplyRowsFirst(e, s, block, k0, k1);
-  Value left = e.workerScratch(leftArea), right = e.workerScratch(rightArea);
-  if (!leftOnce)
+  Value left = leftShared ? sharedRows(e, s, block.m0, k0, k1) : e.workerScratch(leftArea);
+  Value right = e.workerScratch(rightArea);
+  if (!leftOnce && !leftShared)
     packLeft(e, block, k0, k1, left);
   if (t.right == RightMode::Task)
     packRight(e, block.batch, block.n0, block.n1, k0, k1, right, rightStride);

@@ -42,12 +42,13 @@ private:
   int64_t rightStride = 0; // and between a task's packed rows of the right operand
   bool oneBlock = false;   // K is never more than one block
   bool leftOnce = false;   // all tasks multiply by the same packed rows
+  bool leftShared = false; // … by a phase of its own
   bool lines = false;      // rows of the left operand are packed as they lie
   Shape columns;           // of the product: the result's, or places of the image
   int64_t imageStride = 0; // between planes of a worker's copy of the image
   int64_t edgeStride = 0;  // between the edge's columns
-  /// Areas of a launch's scratch: the right operand packed for all tasks, the sums of parts of K, a turned filter.
-  int64_t sharedArea = 0, partialArea = 0, turnedArea = 0;
+  /// Areas of a launch's scratch: operands packed for all tasks, the sums of parts of K, a turned filter.
+  int64_t sharedArea = 0, sharedLeftArea = 0, partialArea = 0, turnedArea = 0;
   /// Of a worker's: packed operands, a block's sums, rows that are about to be turned, the edge's columns; the copy of
   /// the image and the offsets in it.
   /// Where products of blocks are of whole numbers: of a row the words, their factors, their extras, whether they are.
@@ -108,7 +109,10 @@ private:
   void reserveImage(const ContractExtents &bounds);
   int64_t depthOfShare() const;
   void shareTask(Emitter &e, Value task) const;
+  Block allRows(Emitter &e, const Sizes &s) const;
   void beginTiles(Emitter &e) const;
+  Value sharedRows(Emitter &e, const Sizes &s, Value m, Value k0, Value k1) const;
+  void shareLeftTask(Emitter &e, Value task) const;
   void tileTask(Emitter &e, Value task) const;
   void multiplyBlock(Emitter &e, const Sizes &s, const Block &block, Value k0, Value k1) const;
   void multiplyRowsFirst(Emitter &e, const Sizes &s, const Block &block, Value k0, Value k1) const;

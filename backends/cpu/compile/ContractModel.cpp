@@ -138,10 +138,11 @@ static double chooseCut(Blocking &t, const ContractExtents &e, const ContractTra
       int64_t tasks = e.batch * mBlocks * nBlocks * t.chunks;
       double largest = cost.task(std::min(mc, e.m), std::min(nc, e.n), k, cost.packsRight());
       double total = once;
-      // The left operand, again: for each block of columns, or once for each range of tasks (ContractLowering's
-      // leftOnce), of which there are a few for each thread.
-      bool leftOnce = traits.sameLeft && e.k <= t.kc && e.m <= mc && t.chunks == 1 && !t.rowsFirst;
-      int64_t again = leftOnce ? std::min<int64_t>(e.batch * nBlocks, 8) - 1 : e.batch * (nBlocks - 1);
+      // The left operand, again: for each block of columns, for each range of tasks (ContractLowering's leftOnce), of
+      // which there are a few for each thread, or never (leftShared).
+      bool same = traits.sameLeft && t.chunks == 1 && !t.rowsFirst, leftOnce = same && e.k <= t.kc && e.m <= mc;
+      bool leftShared = same && traits.lines && e.k > t.kc && e.m * e.k * traits.bytes <= nearBytes;
+      int64_t again = leftShared ? 0 : leftOnce ? std::min<int64_t>(e.batch * nBlocks, 8) - 1 : e.batch * (nBlocks - 1);
       total += again * static_cast<double>(e.m) * e.k * cost.leftElement;
       if (cost.packsRight())
         total += mBlocks * nBlocks * cost.rightCost(std::min(nc, e.n), e.k) * e.batch;
@@ -157,10 +158,9 @@ static double chooseCut(Blocking &t, const ContractExtents &e, const ContractTra
   return best;
 }
 
-/// Whether all packed columns may be kept for a phase of its own to read: six megabytes of them, which stay in a third
-/// level and rule no program's memory.
+/// Whether all packed columns may be kept for a phase of its own to read.
 static bool staysNear(const ContractExtents &e, const ContractTraits &traits) {
-  return e.batch * e.n * e.k * traits.bytes <= 6 << 20;
+  return e.batch * e.n * e.k * traits.bytes <= nearBytes;
 }
 
 /// A convolution's columns in place, or unfolded in one way or the other.
@@ -260,11 +260,11 @@ Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, co
   }
   Blocking shared = t;
   double time = chooseCut(t, e, traits, level2);
-  // Few tasks, since columns alone are cut: where all of them are packed once, rows are cut as well.
+  // Few tasks, since columns alone are cut: where all of them are packed once, rows are cut as well, and come first.
   int64_t tasks = e.batch * ceilDivide(e.m, t.mc) * ceilDivide(e.n, t.nc);
   if (t.right == RightMode::Sliver && traits.rightShareable && t.chunks == 1 && tasks < 16 && staysNear(e, traits)) {
     shared.right = RightMode::Shared;
-    if (chooseCut(shared, e, traits, level2) < time)
+    if (chooseCut(shared, e, traits, level2) < time && shared.rowsFirst)
       t = shared;
   }
   return t;

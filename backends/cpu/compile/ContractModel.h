@@ -64,6 +64,9 @@ struct Blocking {
   int64_t columnsUnit() const { return method == Method::Dot ? 6 : tileColumns(); }
 };
 
+/// What packed operands that several phases share may take: they stay in a third level, and rule no program's memory.
+constexpr int64_t nearBytes = 6 << 20;
+
 struct ContractExtents {
   int64_t batch = 1, m = 1, n = 1, k = 1; // at their bounds
 };

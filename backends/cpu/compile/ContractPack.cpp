@@ -153,6 +153,25 @@ void ContractLowering::packSliver(Emitter &e, const Block &block, Value m, Value
     packLeftAlongM(e, block, m, height, k0, k1, to);
 }
 
+/// Where the rows from m on are packed, of the K block from k0 on: block after block, in each all rows.
+Value ContractLowering::sharedRows(Emitter &e, const Sizes &s, Value m, Value k0, Value k1) const {
+  Code &code = e.code;
+  Value rows = code.mul(code.ceilDiv(s.m, code.integer(t.tileRows)), code.integer(t.tileRows));
+  return code.address(e.scratch(sharedLeftArea), code.add(code.mul(k0, rows), code.mul(m, depthOf(code, k0, k1))),
+                      bytes);
+}
+
+/// A sliver of one K block.
+void ContractLowering::shareLeftTask(Emitter &e, Value task) const {
+  Code &code = e.code;
+  Sizes s = sizes(e);
+  Value slivers = code.max(code.ceilDiv(s.m, code.integer(t.tileRows)), code.integer(1));
+  Value m = code.mul(code.rem(task, slivers), code.integer(t.tileRows));
+  Value k0 = code.mul(code.div(task, slivers), code.integer(t.kc)),
+        k1 = code.min(code.add(k0, code.integer(t.kc)), s.k);
+  packSliver(e, allRows(e, s), m, k0, k1, sharedRows(e, s, m, k0, k1));
+}
+
 void ContractLowering::packLeftByCall(Emitter &e, const Block &block, Value m, Value height, Value k0, Value k1,
                                       Value to) const {
   Code &code = e.code;

@@ -30,7 +30,7 @@ TEST(Convolution, TasksOfOneSize) {
        {Row{{1, 64, 56, 56}, {256, 64, 1, 1}, 1, 1, 1.01}, Row{{1, 64, 56, 56}, {64, 64, 3, 3}, 1, 1, 1.03},
         Row{{1, 256, 14, 14}, {256, 256, 3, 3}, 1, 2, 1.04}, Row{{1, 1024, 14, 14}, {256, 1024, 1, 1}, 1, 2, 1.04},
         Row{{1, 512, 7, 7}, {512, 512, 3, 3}, 1, 2, 1.04}, Row{{1, 512, 14, 14}, {512, 512, 3, 3}, 2, 2, 1.04},
-        Row{{1, 512, 28, 28}, {128, 512, 1, 1}, 1, 1, 1.07}}) {
+        Row{{1, 160, 7, 7}, {960, 160, 1, 1}, 1, 2, 1.04}, Row{{1, 512, 28, 28}, {128, 512, 1, 1}, 1, 1, 1.07}}) {
     SCOPED_TRACE(testing::PrintToString(row.input) + " " + testing::PrintToString(row.filter));
     TestKernel k("k0", "contract");
     uint32_t x = k.input(KILN_F32, fixed(row.input)), f = k.input(KILN_F32, fixed(row.filter));
