@@ -28,13 +28,16 @@ mlir::Value GenerateBuilder::derivedState(const std::string &name, mlir::RankedT
   return e.read(place->second, nullptr, range).tensor;
 }
 
-/// What forward gave, to draw by; null after an error.
+/// What forward gave, to draw by, behind a reshape to its own dimensions: what it is made of may be written anew. Null
+/// after an error.
 mlir::Value GenerateBuilder::forwardResult(Frame &frame) {
   auto result = frame.locals.find("logits");
   if (result == frame.locals.end())
     result = frame.locals.find("");
-  if (result != frame.locals.end() && result->second.value.isTensor())
-    return result->second.value.tensor;
+  if (result != frame.locals.end() && result->second.value.isTensor()) {
+    mlir::Value tensor = result->second.value.tensor;
+    return e.emit(recipe.nameRange).create<ReshapeOp>(tensor.getType(), tensor);
+  }
   e.error(recipe.nameRange,
           "a generate block without a step draws by forward's result, and " + recipe.name + "'s is no tensor")
       .withHelp("give logits, f32[B, T, V]: a score for each next token; or write prefill and step");
@@ -70,7 +73,10 @@ bool GenerateBuilder::deriveAlong(StepDeriver::Part part, const std::string &axi
     return false;
   }
   b.setInsertionPointToEnd(entry.block);
-  result = part == StepDeriver::Part::Opens ? mlir::Value() : deriver.last(result);
+  mlir::Operation *held = result.getDefiningOp();
+  result = part == StepDeriver::Part::Opens ? mlir::Value() : deriver.last(held->getOperand(0));
+  if (held->use_empty())
+    held->erase();
   return true;
 }
 
