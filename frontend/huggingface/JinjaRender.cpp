@@ -266,13 +266,19 @@ Value Rendering::evaluate(const Node &node) {
     return Value::listOf(evaluateFrom(node, 0));
   case NK::Map: {
     Named items;
+    size_t whole = 0;
     for (size_t i = 0; i < node.parts.size(); i += 2) {
       Value key = evaluate(part(node, i));
       if (!key.is(Kind::Text) && !key.is(Kind::Int))
         failAt(node.line, "a key is a text, not " + describe(key));
+      whole += key.is(Kind::Int);
       items.emplace_back(textOf(key), evaluate(part(node, i + 1)));
     }
-    return Value::mapOf(std::move(items));
+    if (whole > 0 && whole < items.size())
+      failAt(node.line, "keys are texts, or all of them whole numbers");
+    Value map = Value::mapOf(std::move(items));
+    map.wholeKeys = whole > 0;
+    return map;
   }
   case NK::Attribute:
     return attribute(evaluate(part(node, 0)), node.text, node.line);

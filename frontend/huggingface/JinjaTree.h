@@ -71,6 +71,8 @@ std::string textOf(const Value &value);
 std::string jsonOf(const Value &value);
 /// What a loop goes over: the items of a list, the keys of a map, the characters of a text. Throws Error.
 std::vector<Value> itemsOf(const Value &value);
+/// A key of the map as a template sees it.
+Value keyOf(const Value &map, const std::string &key);
 /// How many steps it is to go through a value.
 int64_t weightOf(const Value &value);
 

@@ -215,6 +215,10 @@ std::string jsonOf(const Value &value) {
   }
 }
 
+Value keyOf(const Value &map, const std::string &key) {
+  return map.wholeKeys ? Value::of(static_cast<int64_t>(std::strtoll(key.c_str(), nullptr, 10))) : Value::of(key);
+}
+
 std::vector<Value> itemsOf(const Value &value) {
   std::vector<Value> items;
   switch (value.kind) {
@@ -224,7 +228,7 @@ std::vector<Value> itemsOf(const Value &value) {
     return *value.list;
   case Kind::Map:
     for (const auto &[key, item] : *value.map)
-      items.push_back(Value::of(key));
+      items.push_back(keyOf(value, key));
     return items;
   case Kind::Text:
     for (size_t at = 0; at < value.text.size();) {
@@ -414,7 +418,7 @@ Value mapped(const Value &value, const std::vector<Value> &arguments, const Name
 Value pairsOf(const Value &value) {
   std::vector<Value> pairs;
   for (const auto &[key, item] : *value.map)
-    pairs.push_back(Value::listOf({Value::of(key), item}));
+    pairs.push_back(Value::listOf({keyOf(value, key), item}));
   return Value::listOf(std::move(pairs));
 }
 
@@ -448,7 +452,8 @@ std::optional<Value> listFilter(const std::string &name, const Value &value, con
     Value pairs = pairsOf(value);
     if (name == "dictsort")
       std::sort(pairs.list->begin(), pairs.list->end(), [](const Value &a, const Value &b) {
-        return cased((*a.list)[0].text, 'L') < cased((*b.list)[0].text, 'L');
+        const Value &x = (*a.list)[0], &y = (*b.list)[0];
+        return x.is(Kind::Int) ? x.whole < y.whole : cased(x.text, 'L') < cased(y.text, 'L');
       });
     return pairs;
   }
@@ -545,7 +550,7 @@ std::optional<Value> callMethod(const Value &value, const std::string &name, con
   if (name == "keys" || name == "values") {
     std::vector<Value> items;
     for (const auto &[key, item] : *value.map)
-      items.push_back(name == "keys" ? Value::of(key) : item);
+      items.push_back(name == "keys" ? keyOf(value, key) : item);
     return Value::listOf(std::move(items));
   }
   return std::nullopt;

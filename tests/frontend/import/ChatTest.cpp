@@ -64,6 +64,17 @@ TEST(Jinja, GivesWhatTransformersGives) {
   EXPECT_GT(file.at("cases").array().size(), fails + 40);
 }
 
+// Numbers as keys are numbers when they are gone through, as in Python.
+TEST(Jinja, KeysMayBeNumbers) {
+  EXPECT_EQ(
+      rendered(
+          "{% set m = {512: 'b', 0: 'a', 4096: 'c'} %}{% for k, v in m | dictsort %}{{ k + 1 }}{{ v }} {% endfor %}"
+          "{{ m[512] }}{% for k in m if 600 <= k %}{{ k }}{% endfor %}{{ m.keys() | list | length }}"),
+      "1a 513b 4097c b40963");
+  EXPECT_EQ(rendered("{% for k, v in {'10': 1, '9': 2} | dictsort %}{{ k }}{% endfor %}"), "109");
+  EXPECT_THAT(rendered("{{ {1: 2, 'a': 3} }}"), HasSubstr("or all of them whole numbers"));
+}
+
 TEST(Jinja, EndsWhateverATemplateAsks) {
   std::string deep, tower = "{% set a = [1, 1] %}";
   for (int i = 0; i < 100'000; ++i)
