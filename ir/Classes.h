@@ -30,6 +30,12 @@ inline bool isLayout(mlir::Operation *op) { return opClassOf(op) == OpClass::Lay
 inline bool isReindexing(mlir::Operation *op) { return isLayout(op) && op->getNumOperands() == 1; }
 /// Made of nothing that is stored: constant, iota, extent, and what costs a generator's rounds, random_bits.
 inline bool isSource(mlir::Operation *op) { return opClassOf(op) == OpClass::Source; }
+/// Attention's gradients, of any kind.
+inline bool isAttentionGrad(mlir::Operation *op) { return llvm::isa<AttentionGradOp, BiasedAttentionGradOp>(op); }
+/// Composites of which a group may be made: attention of any kind, or its gradients.
+inline bool isAttention(mlir::Operation *op) {
+  return llvm::isa<AttentionOp, BiasedAttentionOp>(op) || isAttentionGrad(op);
+}
 /// scan, if, while.
 inline bool isControl(mlir::Operation *op) { return opClassOf(op) == OpClass::Control; }
 /// Dear enough that doing it twice costs more than storing it: exp, tanh, div, pow, ...

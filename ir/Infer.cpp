@@ -465,15 +465,24 @@ Inferred inferAttention(RankedTensorType query, RankedTensorType key, RankedTens
   if (options.slidingWindow && *options.slidingWindow > widestWindow)
     return failed("(C4) a sliding window is of at most " + std::to_string(widestWindow) + " keys, found " +
                   std::to_string(*options.slidingWindow));
+  SmallVector<Dim> scores = {q[0], q[1], q[2], k[2]};
+  auto broadcasts = [&](RankedTensorType type) {
+    SmallVector<Dim> dims = dimsOf(type);
+    return dims.size() == 4 && llvm::all_of(llvm::zip(dims, scores), [](auto pair) {
+             return std::get<0>(pair) == Dim(1) || std::get<0>(pair) == std::get<1>(pair);
+           });
+  };
   if (RankedTensorType mask = options.mask) {
-    SmallVector<Dim> m = dimsOf(mask), scores = {q[0], q[1], q[2], k[2]};
-    if (m.size() != 4 || !mask.getElementType().isInteger(1))
+    if (mask.getRank() != 4 || !mask.getElementType().isInteger(1))
       return failed("(C2) mask must be i1 of rank 4, found " + describe(mask));
-    for (auto [have, want] : llvm::zip_equal(m, scores))
-      if (have != Dim(1) && have != want)
-        return failed("(C2) mask must broadcast to " + describe(tensorType(scores, mask.getElementType())) +
-                      ", found " + describe(mask));
+    if (!broadcasts(mask))
+      return failed("(C2) mask must broadcast to " + describe(tensorType(scores, mask.getElementType())) + ", found " +
+                    describe(mask));
   }
+  if (RankedTensorType bias = options.bias)
+    if (bias.getElementType() != query.getElementType() || !broadcasts(bias))
+      return failed("(C6) bias must broadcast to " + describe(tensorType(scores, query.getElementType())) + ", found " +
+                    describe(bias));
   return inferred({q[0], q[1], q[2], v[3]}, query.getElementType());
 }
 

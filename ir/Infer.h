@@ -58,7 +58,7 @@ Inferred inferCrossEntropy(mlir::RankedTensorType logits, mlir::RankedTensorType
 inline constexpr uint64_t widestWindow = uint64_t{1} << 30;
 /// What attention and attention_grad say beside query, key and value; types that are null are not there.
 struct AttentionOptions {
-  mlir::RankedTensorType mask = {}, start = {};
+  mlir::RankedTensorType mask = {}, start = {}, bias = {};
   bool causal = false;
   int64_t groups = 1;
   std::optional<uint64_t> slidingWindow = {};
@@ -67,7 +67,10 @@ template <class Op> AttentionOptions attentionOptions(Op op) {
   auto typeOf = [](mlir::Value value) {
     return value ? llvm::cast<mlir::RankedTensorType>(value.getType()) : mlir::RankedTensorType();
   };
-  return {typeOf(op.getMask()), typeOf(op.getStart()), op.getCausal(), static_cast<int64_t>(op.getGroups()),
+  mlir::RankedTensorType bias;
+  if constexpr (requires { op.getBias(); })
+    bias = typeOf(op.getBias());
+  return {typeOf(op.getMask()), typeOf(op.getStart()), bias, op.getCausal(), static_cast<int64_t>(op.getGroups()),
           op.getSlidingWindow()};
 }
 Inferred inferAttention(mlir::RankedTensorType query, mlir::RankedTensorType key, mlir::RankedTensorType value,

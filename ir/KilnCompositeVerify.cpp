@@ -82,31 +82,38 @@ static RankedTensorType lseOf(RankedTensorType result) {
   return tensorType(dims, element.isBF16() || element.isF16() ? mlir::Float32Type::get(element.getContext()) : element);
 }
 
-LogicalResult AttentionOp::verify() {
-  Inferred expected = inferAttention(typeOf(getQuery()), typeOf(getKey()), typeOf(getValue()), attentionOptions(*this));
+template <class Op> static LogicalResult verifyAttention(Op op) {
+  Inferred expected =
+      inferAttention(typeOf(op.getQuery()), typeOf(op.getKey()), typeOf(op.getValue()), attentionOptions(op));
   if (!expected)
-    return emitOpError(expected.error);
-  if (expected.type != getResult().getType())
-    return emitOpError() << "(C1) expected the result " << describe(expected.type) << ", found "
-                         << describe(getResult().getType());
-  if (getLse() && typeOf(getLse()) != lseOf(expected.type))
-    return emitOpError() << "(C1) expected the second result " << describe(lseOf(expected.type)) << ", found "
-                         << describe(getLse().getType());
+    return op.emitOpError(expected.error);
+  if (expected.type != op.getResult().getType())
+    return op.emitOpError() << "(C1) expected the result " << describe(expected.type) << ", found "
+                            << describe(op.getResult().getType());
+  if (op.getLse() && typeOf(op.getLse()) != lseOf(expected.type))
+    return op.emitOpError() << "(C1) expected the second result " << describe(lseOf(expected.type)) << ", found "
+                            << describe(op.getLse().getType());
   return mlir::success();
 }
 
-LogicalResult AttentionGradOp::verify() {
-  Inferred expected = inferAttention(typeOf(getQuery()), typeOf(getKey()), typeOf(getValue()), attentionOptions(*this));
+template <class Op> static LogicalResult verifyAttentionGrad(Op op) {
+  Inferred expected =
+      inferAttention(typeOf(op.getQuery()), typeOf(op.getKey()), typeOf(op.getValue()), attentionOptions(op));
   if (!expected)
-    return emitOpError(expected.error);
-  if (expected.type != getResult().getType())
-    return emitOpError() << "(C1) expected attention's result " << describe(expected.type) << ", found "
-                         << describe(getResult().getType());
-  if (typeOf(getLse()) != lseOf(expected.type))
-    return emitOpError() << "(C1) expected attention's second result " << describe(lseOf(expected.type)) << ", found "
-                         << describe(getLse().getType());
+    return op.emitOpError(expected.error);
+  if (expected.type != op.getResult().getType())
+    return op.emitOpError() << "(C1) expected attention's result " << describe(expected.type) << ", found "
+                            << describe(op.getResult().getType());
+  if (typeOf(op.getLse()) != lseOf(expected.type))
+    return op.emitOpError() << "(C1) expected attention's second result " << describe(lseOf(expected.type))
+                            << ", found " << describe(op.getLse().getType());
   return mlir::success();
 }
+
+LogicalResult AttentionOp::verify() { return verifyAttention(*this); }
+LogicalResult BiasedAttentionOp::verify() { return verifyAttention(*this); }
+LogicalResult AttentionGradOp::verify() { return verifyAttentionGrad(*this); }
+LogicalResult BiasedAttentionGradOp::verify() { return verifyAttentionGrad(*this); }
 
 LogicalResult RandomUniformOp::verify() { return verifyDraw(*this, getSeed(), getCounters(), getResult()); }
 LogicalResult RandomNormalOp::verify() { return verifyDraw(*this, getSeed(), getCounters(), getResult()); }

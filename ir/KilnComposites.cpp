@@ -203,6 +203,8 @@ template <class Op> Value attentionScores(Emit &e, Op op) {
   HeadProducts heads{e, static_cast<int64_t>(op.getGroups())};
   Value scores = e.mul(heads.ofQueries(op.getQuery(), op.getKey(), 3, wide), op.getScale().convertToDouble());
   SmallVector<Dim> dims = dimsOf(scores);
+  if constexpr (requires { op.getBias(); })
+    scores = e.add(scores, e.broadcastTo(e.convertTo(op.getBias(), elementOf(scores)), {0, 1, 2, 3}, dims));
   Value hidden = e.splatLike(scores, -std::numeric_limits<double>::infinity());
   if (op.getCausal())
     scores = e.select(e.broadcastTo(causalKeys(e, op, dims[2], dims[3]), {2, 3}, dims), scores, hidden);
@@ -211,13 +213,11 @@ template <class Op> Value attentionScores(Emit &e, Op op) {
   return scores;
 }
 
-} // namespace
-
-SmallVector<Value> AttentionOp::decompose(OpBuilder &builder) {
-  Emit e(builder, getLoc());
-  Value scores = attentionScores(e, *this);
+template <class Op> SmallVector<Value> attentionOf(OpBuilder &builder, Op op) {
+  Emit e(builder, op.getLoc());
+  Value scores = attentionScores(e, op);
   SmallVector<Dim> dims = dimsOf(scores);
-  mlir::Type element = elementOf(getQuery());
+  mlir::Type element = elementOf(op.getQuery());
   // As softmaxOver, whose parts the second result needs. Where no key is seen the powers are 0, and so are the weights.
   Value largest = e.stopGradient(e.reduceMax(scores, {3}));
   Value none = e.compare(Predicate::eq, largest, -std::numeric_limits<double>::infinity());
@@ -227,35 +227,58 @@ SmallVector<Value> AttentionOp::decompose(OpBuilder &builder) {
   Value divisors = e.select(none, e.splatLike(sums, 1), sums);
   Value weights = e.convertTo(e.div(powers, e.broadcastBack(divisors, {3}, dims)), element);
   Value result =
-      HeadProducts{e, static_cast<int64_t>(getGroups())}.ofQueries(weights, getValue(), 2, elementOf(scores));
-  SmallVector<Value> results = {e.convertTo(result, elementOf(getResult()))};
-  if (getLse()) {
+      HeadProducts{e, static_cast<int64_t>(op.getGroups())}.ofQueries(weights, op.getValue(), 2, elementOf(scores));
+  SmallVector<Value> results = {e.convertTo(result, elementOf(op.getResult()))};
+  if (op.getLse()) {
     Value infinite = e.splatLike(sums, std::numeric_limits<double>::infinity());
     results.push_back(e.select(none, infinite, e.add(shift, e.log(sums))));
   }
   return results;
 }
 
-SmallVector<Value> AttentionGradOp::decompose(OpBuilder &builder) {
-  Emit e(builder, getLoc());
-  double scale = getScale().convertToDouble();
-  Value scores = attentionScores(e, *this);
+/// Summed over the axes along which `like` is broadcast.
+Value summedTo(Emit &e, Value x, Value like) {
+  SmallVector<int64_t> axes;
+  SmallVector<Dim> from = dimsOf(x), to = dimsOf(like);
+  for (size_t axis = 0; axis < to.size(); ++axis)
+    if (to[axis] != from[axis])
+      axes.push_back(static_cast<int64_t>(axis));
+  return e.reshapeTo(e.reduceSum(x, axes), to);
+}
+
+template <class Op> SmallVector<Value> attentionGradientsOf(OpBuilder &builder, Op op) {
+  Emit e(builder, op.getLoc());
+  double scale = op.getScale().convertToDouble();
+  Value scores = attentionScores(e, op);
   SmallVector<Dim> dims = dimsOf(scores);
-  mlir::Type wide = elementOf(scores), element = elementOf(getQuery());
+  mlir::Type wide = elementOf(scores), element = elementOf(op.getQuery());
   // Where a key is hidden its share is 0, and so is the slope of its score.
-  Value shares = e.exp(e.sub(scores, e.broadcastBack(getLse(), {3}, dims)));
-  HeadProducts heads{e, static_cast<int64_t>(getGroups())};
+  Value shares = e.exp(e.sub(scores, e.broadcastBack(op.getLse(), {3}, dims)));
+  HeadProducts heads{e, static_cast<int64_t>(op.getGroups())};
   auto ofKeys = [&](Value x, Value y) {
     return e.convertTo(heads.ofKeys(x, e.convertTo(y, elementOf(x)), wide), element);
   };
-  Value dvalue = ofKeys(e.convertTo(shares, element), getGradient());
+  Value dvalue = ofKeys(e.convertTo(shares, element), op.getGradient());
   // The row sums of P dP are those of g O, which are over the narrower axis.
-  Value sums = e.reduceSum(e.mul(widened(e, getGradient()), widened(e, getResult())), {3});
-  Value slope = heads.ofQueries(getGradient(), getValue(), 3, wide);
-  slope = e.convertTo(e.mul(e.mul(e.sub(slope, e.broadcastBack(sums, {3}, dims)), shares), scale), element);
-  Value dquery = e.convertTo(heads.ofQueries(slope, e.convertTo(getKey(), elementOf(slope)), 2, wide), element);
-  return {dquery, ofKeys(slope, getQuery()), dvalue};
+  Value sums = e.reduceSum(e.mul(widened(e, op.getGradient()), widened(e, op.getResult())), {3});
+  Value slope = heads.ofQueries(op.getGradient(), op.getValue(), 3, wide);
+  slope = e.mul(e.sub(slope, e.broadcastBack(sums, {3}, dims)), shares);
+  SmallVector<Value> dbias;
+  if constexpr (requires { op.getBias(); })
+    dbias.push_back(e.convertTo(summedTo(e, slope, op.getBias()), element));
+  slope = e.convertTo(e.mul(slope, scale), element);
+  Value dquery = e.convertTo(heads.ofQueries(slope, e.convertTo(op.getKey(), elementOf(slope)), 2, wide), element);
+  SmallVector<Value> gradients = {dquery, ofKeys(slope, op.getQuery()), dvalue};
+  gradients.append(dbias);
+  return gradients;
 }
+
+} // namespace
+
+SmallVector<Value> AttentionOp::decompose(OpBuilder &builder) { return attentionOf(builder, *this); }
+SmallVector<Value> BiasedAttentionOp::decompose(OpBuilder &builder) { return attentionOf(builder, *this); }
+SmallVector<Value> AttentionGradOp::decompose(OpBuilder &builder) { return attentionGradientsOf(builder, *this); }
+SmallVector<Value> BiasedAttentionGradOp::decompose(OpBuilder &builder) { return attentionGradientsOf(builder, *this); }
 
 //===-- Random ---------------------------------------------------------------------------------------------------===//
 

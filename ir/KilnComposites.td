@@ -215,6 +215,56 @@ def Kiln_AttentionGradOp : Kiln_Composite<"attention_grad", [AttrSizedOperandSeg
   let hasVerifier = 1;
 }
 
+def Kiln_BiasedAttentionOp : Kiln_Composite<"biased_attention", [AttrSizedOperandSegments]> {
+  let dtypes = "T, T, T, T, bool, i32 -> T, T+";
+  let summary = "softmax(scale * q k^T + bias + mask) v";
+  let description = [{
+    attention with numbers added to its scores, behind the scale: bias is broadcast to [B, H, T, S]. A key to which -inf is added is
+    hidden. An op of its own, so that a backend that knows attention alone is not asked for this.
+
+    (C1) query, key, value, mask, start, attributes and results are as attention's. (C6) bias has rank 4, the elements of the query, and broadcasts to the scores.
+
+    ```mlir
+    func.func @biased_attention(%q: tensor<2x4x6x8xf32>, %k: tensor<2x4x9x8xf32>, %v: tensor<2x4x9x16xf32>, %b: tensor<1x4x6x9xf32>, %m: tensor<2x1x1x9xi1>) -> tensor<2x4x6x16xf32> {
+      %r = kiln.biased_attention %q, %k, %v, %b mask %m scale 0.35
+          : tensor<2x4x6x8xf32>, tensor<2x4x9x8xf32>, tensor<2x4x9x16xf32>, tensor<1x4x6x9xf32>, tensor<2x1x1x9xi1> -> tensor<2x4x6x16xf32>
+      return %r : tensor<2x4x6x16xf32>
+    }
+    ```
+  }];
+  let arguments = (ins Kiln_Tensor:$query, Kiln_Tensor:$key, Kiln_Tensor:$value, Kiln_Tensor:$bias, Optional<Kiln_Tensor>:$mask, Optional<Kiln_Scalar>:$start, F64Attr:$scale,
+                   DefaultValuedAttr<BoolAttr, "false">:$causal, DefaultValuedAttr<I64Attr, "1">:$groups, OptionalAttr<I64Attr>:$sliding_window);
+  let results = (outs Kiln_Tensor:$result, Optional<Kiln_Tensor>:$lse);
+  let assemblyFormat = "$query `,` $key `,` $value `,` $bias (`mask` $mask^)? (`start` $start^ `:` type($start))? `scale` $scale attr-dict `:` type($query) `,` type($key) `,` type($value) `,` type($bias) (`,` type($mask)^)? `->` type($result) (`,` type($lse)^)?";
+  let hasVerifier = 1;
+}
+
+def Kiln_BiasedAttentionGradOp : Kiln_Composite<"biased_attention_grad", [AttrSizedOperandSegments, Kiln_AllTypesMatch<"(C2)", ["query", "dquery"]>, Kiln_AllTypesMatch<"(C2)", ["key", "dkey"]>,
+                                                                          Kiln_AllTypesMatch<"(C2)", ["value", "dvalue"]>, Kiln_AllTypesMatch<"(C2)", ["bias", "dbias"]>,
+                                                                          Kiln_AllTypesMatch<"(C3)", ["result", "gradient"]>]> {
+  let dtypes = "T, T, T, T, T+, T, T, bool, i32 -> T, T, T, T";
+  let summary = "the gradients of biased_attention's query, key, value and bias, from its result's";
+  let description = [{
+    As attention_grad, with the bias in the scores. The fourth result is dbias: dS, summed over the axes along which bias is broadcast.
+
+    (C1) query, key, value, bias, mask, start, attributes, result and lse fit together as biased_attention's. (C2) Gradients have their operands' types. (C3) g has the result's type.
+
+    ```mlir
+    func.func @biased_attention_grad(%q: tensor<2x4x6x8xf32>, %k: tensor<2x4x9x8xf32>, %v: tensor<2x4x9x8xf32>, %o: tensor<2x4x6x8xf32>, %l: tensor<2x4x6xf32>, %g: tensor<2x4x6x8xf32>, %b: tensor<1x4x6x9xf32>)
+        -> (tensor<2x4x6x8xf32>, tensor<2x4x9x8xf32>, tensor<2x4x9x8xf32>, tensor<1x4x6x9xf32>) {
+      %dq, %dk, %dv, %db = kiln.biased_attention_grad %q, %k, %v, %o, %l, %g, %b scale 0.35
+          : tensor<2x4x6x8xf32>, tensor<2x4x9x8xf32>, tensor<2x4x9x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6xf32>, tensor<1x4x6x9xf32>
+      return %dq, %dk, %dv, %db : tensor<2x4x6x8xf32>, tensor<2x4x9x8xf32>, tensor<2x4x9x8xf32>, tensor<1x4x6x9xf32>
+    }
+    ```
+  }];
+  let arguments = (ins Kiln_Tensor:$query, Kiln_Tensor:$key, Kiln_Tensor:$value, Kiln_Tensor:$result, Kiln_Tensor:$lse, Kiln_Tensor:$gradient, Kiln_Tensor:$bias, Optional<Kiln_Tensor>:$mask, Optional<Kiln_Scalar>:$start, F64Attr:$scale,
+                   DefaultValuedAttr<BoolAttr, "false">:$causal, DefaultValuedAttr<I64Attr, "1">:$groups, OptionalAttr<I64Attr>:$sliding_window);
+  let results = (outs Kiln_Tensor:$dquery, Kiln_Tensor:$dkey, Kiln_Tensor:$dvalue, Kiln_Tensor:$dbias);
+  let assemblyFormat = "$query `,` $key `,` $value `,` $result `,` $lse `,` $gradient `,` $bias (`mask` $mask^)? (`start` $start^ `:` type($start))? `scale` $scale attr-dict `:` type($query) `,` type($key) `,` type($value) `,` type($result) `,` type($lse) `,` type($bias) (`,` type($mask)^)?";
+  let hasVerifier = 1;
+}
+
 def Kiln_RandomUniformOp : Kiln_Composite<"random_uniform"> {
   let dtypes = "u32, i32 -> number";
   let summary = "uniform in [0, 1): (bits >> 8) * 2^-24";

@@ -109,6 +109,8 @@ struct Scores {
   bool causal = false;
   bool guarded = false;                 // where a query sees no key the shares are 0, as attention's are
   Value mask;                           // bool, of the scores' rank
+  Value bias;                           // added to the scores, of their rank
+  bool biases = false;                  // whether one is looked for
   SmallVector<mlir::Operation *> chain; // from the softmax's reader to the product, each the only reader of the next
 };
 
@@ -127,17 +129,50 @@ Value maskOf(Emit &e, Value bias) {
   return select.getCondition();
 }
 
+/// A product, times numbers at most.
+bool isScaledProduct(Value value) {
+  while (value.getDefiningOp<MulOp>() || value.getDefiningOp<DivOp>())
+    value = value.getDefiningOp()->getOperand(0);
+  return value.getDefiningOp<DotGeneralOp>() != nullptr;
+}
+
+/// What is added to scores [.., T, S], before it was spread over them; null where it is not one row of keys at least.
+Value biasOf(Emit &e, Value added) {
+  Value bias = added;
+  if (auto broadcast = added.getDefiningOp<BroadcastOp>()) {
+    SmallVector<Dim> dims(static_cast<size_t>(rankOf(added)), Dim(1));
+    for (auto [axis, dim] : llvm::zip(broadcast.getAxes(), dimsOf(broadcast.getOperand())))
+      dims[static_cast<size_t>(axis)] = dim;
+    if (dims.back() == dimsOf(added).back())
+      bias = e.reshapeTo(broadcast.getOperand(), dims);
+    else
+      return {};
+  }
+  return bias;
+}
+
+/// One addition off the scores: of 0 and -inf, which is a mask, or of numbers.
+Value peelAdded(AddOp op, Scores &scores) {
+  if (!scores.guarded)
+    return {};
+  mlir::OpBuilder b(op);
+  Emit e(b, op.getLoc());
+  for (unsigned i : {1, 0})
+    if (!scores.mask && (scores.mask = maskOf(e, op->getOperand(i))))
+      return op->getOperand(1 - i);
+  if (!scores.biases || scores.bias || scores.scale != 1)
+    return {};
+  for (unsigned i : {1, 0})
+    if (isScaledProduct(op->getOperand(1 - i)))
+      return (scores.bias = biasOf(e, op->getOperand(i))) ? op->getOperand(1 - i) : Value();
+  return {};
+}
+
 /// One op off the scores: gives what it works on.
 Value peel(Value value, Scores &scores) {
   mlir::Operation *op = value.getDefiningOp();
-  if (llvm::isa<AddOp>(op) && scores.guarded && !scores.mask) {
-    mlir::OpBuilder b(op);
-    Emit e(b, op->getLoc());
-    for (unsigned i : {1, 0})
-      if ((scores.mask = maskOf(e, op->getOperand(i))))
-        return op->getOperand(1 - i);
-    return {};
-  }
+  if (auto added = llvm::dyn_cast<AddOp>(op))
+    return peelAdded(added, scores);
   if (auto select = llvm::dyn_cast<SelectOp>(op)) {
     std::optional<bool> inverted = causalOf(select.getCondition());
     if (!inverted) {
@@ -179,17 +214,58 @@ bool isProduct(DotGeneralOp op, int64_t rank, std::initializer_list<int64_t> axe
   return inFront(op.getLhsBatch()) && inFront(op.getRhsBatch());
 }
 
-/// The softmax that shares are, or are where it is a number: where(isnan(w), 0, w), as exporters guard it.
-SoftmaxOp softmaxOf(Value shares, bool &guarded) {
-  if (auto softmax = shares.getDefiningOp<SoftmaxOp>())
+/// Of masked_softmax, where(empty, 0, softmax(where(empty, 0, scores))) with empty = max(scores) == -inf: the scores,
+/// where these are all that reads them.
+Value scoresOfMasked(SelectOp outer, SoftmaxOp softmax) {
+  auto inner = softmax.getOperand().getDefiningOp<SelectOp>();
+  if (!inner || numberOf(inner.getOnTrue()) != 0.0 || numberOf(outer.getOnTrue()) != 0.0 || !outer->hasOneUse() ||
+      !inner->hasOneUse() || !softmax->hasOneUse())
+    return {};
+  Value scores = inner.getOnFalse();
+  auto emptyOf = [&](Value condition) -> mlir::Operation * {
+    if (auto broadcast = condition.getDefiningOp<BroadcastOp>())
+      condition = broadcast.getOperand();
+    auto compare = condition.getDefiningOp<CompareOp>();
+    if (!compare || compare.getPredicate() != Predicate::eq ||
+        numberOf(compare.getRhs()) != -std::numeric_limits<double>::infinity())
+      return nullptr;
+    Value most = compare.getLhs();
+    if (auto reshape = most.getDefiningOp<ReshapeOp>())
+      most = reshape.getOperand();
+    auto reduce = most.getDefiningOp<ReduceOp>();
+    bool ofScores = reduce && reduce.getKind() == ReduceKind::max && reduce.getOperand() == scores &&
+                    reduce.getAxes() == llvm::ArrayRef<int64_t>{rankOf(scores) - 1};
+    return ofScores ? reduce.getOperation() : nullptr;
+  };
+  mlir::Operation *most = emptyOf(outer.getCondition());
+  if (!most || !emptyOf(inner.getCondition()) || llvm::any_of(scores.getUsers(), [&](mlir::Operation *user) {
+        return user != inner && user != most && user != emptyOf(inner.getCondition());
+      }))
+    return {};
+  return scores;
+}
+
+/// The softmax that shares are, or are where it is a number: where(isnan(w), 0, w), as exporters guard it, or
+/// masked_softmax: `from`, its scores.
+SoftmaxOp softmaxOf(Value shares, bool &guarded, Value &from) {
+  if (auto softmax = shares.getDefiningOp<SoftmaxOp>()) {
+    from = softmax.getOperand();
     return shares.hasOneUse() ? softmax : SoftmaxOp();
+  }
   auto select = shares.getDefiningOp<SelectOp>();
+  if (auto softmax = select ? select.getOnFalse().getDefiningOp<SoftmaxOp>() : SoftmaxOp())
+    if ((from = scoresOfMasked(select, softmax))) {
+      guarded = true;
+      return softmax;
+    }
   auto compare = select ? select.getCondition().getDefiningOp<CompareOp>() : CompareOp();
   auto softmax = select ? select.getOnFalse().getDefiningOp<SoftmaxOp>() : SoftmaxOp();
   guarded = compare && softmax && compare.getPredicate() == Predicate::ne && compare.getLhs() == softmax &&
             compare.getRhs() == softmax && numberOf(select.getOnTrue()) == 0.0 && select->hasOneUse() &&
             compare->hasOneUse() &&
             llvm::all_of(softmax->getUsers(), [&](mlir::Operation *user) { return user == compare || user == select; });
+  if (guarded)
+    from = softmax.getOperand();
   return guarded ? softmax : SoftmaxOp();
 }
 
@@ -203,11 +279,11 @@ Value unscaled(Value value, double &scale) {
   return product.getLhs();
 }
 
-std::optional<Scores> scoresOf(DotGeneralOp shares, SoftmaxOp softmax, int64_t rank, bool guarded) {
-  Scores scores;
+std::optional<Scores> scoresOf(DotGeneralOp shares, SoftmaxOp softmax, Value from, Scores scores) {
+  int64_t rank = rankOf(softmax);
   scores.chain = {shares, softmax};
-  scores.guarded = guarded;
-  for (Value value = softmax.getOperand(); value && value.getDefiningOp() && value.hasOneUse();
+  for (Value value = from;
+       value && value.getDefiningOp() && (value.hasOneUse() || (value == from && from != softmax.getOperand()));
        value = peel(value, scores)) {
     scores.chain.push_back(value.getDefiningOp());
     if (auto product = value.getDefiningOp<DotGeneralOp>()) {
@@ -237,9 +313,17 @@ Value asRows(Emit &e, Value value, bool turned) {
   return e.transposed(value, permutation);
 }
 
-void recover(DotGeneralOp shares) {
-  bool guarded = false;
-  SoftmaxOp softmax = softmaxOf(shares.getLhs(), guarded);
+/// A mask before it was spread over all batches, heads and queries.
+Value unspread(Value mask) {
+  auto broadcast = mask.getDefiningOp<BroadcastOp>();
+  return broadcast && rankOf(broadcast.getOperand()) == 4 && rankOf(mask) == 4 ? broadcast.getOperand() : mask;
+}
+
+void recover(DotGeneralOp shares, bool biases) {
+  Scores begun;
+  begun.biases = biases;
+  Value from;
+  SoftmaxOp softmax = softmaxOf(shares.getLhs(), begun.guarded, from);
   if (!softmax)
     return;
   int64_t rank = rankOf(softmax);
@@ -248,7 +332,7 @@ void recover(DotGeneralOp shares) {
       !(element.isF32() || element.isF64()) || !isProduct(shares, rank, {rank - 1, rank - 2}) ||
       elementOf(shares) != element)
     return;
-  std::optional<Scores> scores = scoresOf(shares, softmax, rank, guarded);
+  std::optional<Scores> scores = scoresOf(shares, softmax, from, begun);
   if (!scores)
     return;
   mlir::OpBuilder b(shares);
@@ -257,15 +341,29 @@ void recover(DotGeneralOp shares) {
   Value query = asHeads(e, unscaled(product.getLhs(), scores->scale));
   Value key = asHeads(e, asRows(e, unscaled(product.getRhs(), scores->scale), product.getRhsContract()[0] == rank - 2));
   Value value = asHeads(e, asRows(e, shares.getRhs(), shares.getRhsContract()[0] == rank - 1));
+  Value mask = scores->mask ? unspread(asHeads(e, scores->mask)) : Value();
+  Value bias = scores->bias ? asHeads(e, scores->bias) : Value();
   AttentionOptions options;
   options.causal = scores->causal;
+  if (mask)
+    options.mask = tensorOf(mask);
+  if (bias)
+    options.bias = tensorOf(bias);
   Inferred inferred = inferAttention(tensorOf(query), tensorOf(key), tensorOf(value), options);
   if (!inferred)
     return;
-  auto attention = e.create<AttentionOp>(
-      inferred.type, mlir::Type(), query, key, value, scores->mask ? asHeads(e, scores->mask) : Value(), Value(),
-      b.getF64FloatAttr(scores->scale), b.getBoolAttr(scores->causal), mlir::IntegerAttr(), mlir::IntegerAttr());
-  shares.getResult().replaceAllUsesWith(e.reshapeTo(attention.getResult(), dimsOf(shares.getResult())));
+  auto scale = b.getF64FloatAttr(scores->scale);
+  auto causal = b.getBoolAttr(scores->causal);
+  Value result;
+  if (bias)
+    result = e.create<BiasedAttentionOp>(inferred.type, mlir::Type(), query, key, value, bias, mask, Value(), scale,
+                                         causal, mlir::IntegerAttr(), mlir::IntegerAttr())
+                 .getResult();
+  else
+    result = e.create<AttentionOp>(inferred.type, mlir::Type(), query, key, value, mask, Value(), scale, causal,
+                                   mlir::IntegerAttr(), mlir::IntegerAttr())
+                 .getResult();
+  shares.getResult().replaceAllUsesWith(e.reshapeTo(result, dimsOf(shares.getResult())));
   // Nobody else reads these, nor a mask of theirs.
   llvm::SetVector<mlir::Operation *> dead(scores->chain.rbegin(), scores->chain.rend());
   while (!dead.empty()) {
@@ -285,9 +383,9 @@ std::optional<bool> causalCondition(Value condition) { return causalOf(condition
 
 bool isAttentionProduct(DotGeneralOp op) { return isProduct(op, 4, {3, 2}); }
 
-void recoverAttention(mlir::Block &block) {
+void recoverAttention(mlir::Block &block, bool biases) {
   for (auto product : llvm::make_early_inc_range(block.getOps<DotGeneralOp>()))
-    recover(product);
+    recover(product, biases);
 }
 
 } // namespace kiln

@@ -13,7 +13,8 @@ namespace kiln {
 /// Another mask is one where shares that are no numbers are 0, as attention's are where a query sees no key:
 /// w = softmax(scores + where(seen, 0, -inf)), where(isnan(w), 0, w), which exporters write. Looks at the ops of
 /// `block`, not into regions.
-void recoverAttention(mlir::Block &block);
+/// With `biases`, also where numbers are added to the scores, behind the scale: biased_attention.
+void recoverAttention(mlir::Block &block, bool biases = false);
 
 /// Whether a condition bool [..., T, T] says of a query and a key, its last two axes, that the key is at most at the
 /// query's place; `true`: that it is not. Nullopt for any other condition.

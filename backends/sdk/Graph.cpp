@@ -339,6 +339,8 @@ private:
       break;
     case OpCode::Attention:
     case OpCode::AttentionGrad:
+    case OpCode::BiasedAttention:
+    case OpCode::BiasedAttentionGrad:
       good = std::all_of(op.operands.begin(), op.operands.begin() + 3,
                          [&](uint32_t v) { return graph.type(v).rank() == 4; }) &&
              resultRank == 4 && op.integer("groups", 1) >= 1 && op.integer("sliding_window", 1) >= 1 &&

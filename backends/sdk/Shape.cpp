@@ -74,7 +74,8 @@ bool isOfShape(const Graph &graph, int32_t shape) {
   case KILN_SHAPE_SCATTER:
     return isOnly(OpCode::Scatter);
   case KILN_SHAPE_ATTENTION:
-    return isOnly(OpCode::Attention, OpCode::AttentionGrad);
+    return isOnly(OpCode::Attention, OpCode::AttentionGrad) ||
+           isOnly(OpCode::BiasedAttention, OpCode::BiasedAttentionGrad);
   case KILN_SHAPE_SINGLE:
     return whole.size() <= 1;
   default:

@@ -164,6 +164,20 @@ LogicalResult attentionRule(AttentionOp op, Backward &b) {
   return success();
 }
 
+LogicalResult biasedAttentionRule(BiasedAttentionOp op, Backward &b) {
+  Emit e = b.emit(op);
+  Value g = b.gradient(op.getResult());
+  auto gradients = e.create<BiasedAttentionGradOp>(
+      op.getQuery().getType(), op.getKey().getType(), op.getValue().getType(), op.getBias().getType(), op.getQuery(),
+      op.getKey(), op.getValue(), op.getResult(), op.getLse(), g, op.getBias(), op.getMask(), op.getStart(),
+      op.getScaleAttr(), op.getCausalAttr(), op.getGroupsAttr(), op.getSlidingWindowAttr());
+  b.give(op.getQuery(), gradients.getDquery());
+  b.give(op.getKey(), gradients.getDkey());
+  b.give(op.getValue(), gradients.getDvalue());
+  b.give(op.getBias(), gradients.getDbias());
+  return success();
+}
+
 } // namespace
 
 void addCompositeRules(RuleTable &rules) {
@@ -177,6 +191,7 @@ void addCompositeRules(RuleTable &rules) {
   rules.add<LayerNormOp>(layerNormRule);
   rules.add<RmsNormOp>(rmsNormRule);
   rules.add<AttentionOp>(attentionRule);
+  rules.add<BiasedAttentionOp>(biasedAttentionRule);
 }
 
 } // namespace kiln

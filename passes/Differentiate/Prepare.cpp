@@ -36,17 +36,16 @@ void decomposeUnruled(mlir::func::FuncOp function) {
 }
 
 // What the backward half needs of the scores becomes a result.
-void keepAttentionSums(mlir::func::FuncOp function) {
-  function.walk([](AttentionOp op) {
+template <class Op> void keepAttentionSums(mlir::func::FuncOp function) {
+  function.walk([](Op op) {
     if (op.getLse())
       return;
     SmallVector<Dim> dims = dimsOf(op.getResult());
     dims.pop_back();
     mlir::OpBuilder builder(op);
-    auto both = builder.create<AttentionOp>(op.getLoc(), op.getResult().getType(),
-                                            tensorType(dims, op.getResult().getType().getElementType()), op.getQuery(),
-                                            op.getKey(), op.getValue(), op.getMask(), op.getStart(), op.getScaleAttr(),
-                                            op.getCausalAttr(), op.getGroupsAttr(), op.getSlidingWindowAttr());
+    mlir::Type types[] = {op.getResult().getType(), tensorType(dims, op.getResult().getType().getElementType())};
+    mlir::OperationState state(op.getLoc(), op->getName(), op->getOperands(), types, op->getAttrs());
+    auto both = llvm::cast<Op>(builder.create(state));
     op.getResult().replaceAllUsesWith(both.getResult());
     op.erase();
   });
@@ -56,7 +55,8 @@ void keepAttentionSums(mlir::func::FuncOp function) {
 
 void prepare(mlir::func::FuncOp function) {
   decomposeUnruled(function);
-  keepAttentionSums(function);
+  keepAttentionSums<AttentionOp>(function);
+  keepAttentionSums<BiasedAttentionOp>(function);
   mlir::IRRewriter rewriter(function.getContext());
   function.walk<mlir::WalkOrder::PostOrder>([&](IfOp op) { (void)dropUnusedResults(op, rewriter); });
   // Inner loops first: what leaves one may then leave the next.

@@ -77,7 +77,7 @@ Role roleOf(mlir::Operation *op) {
     return reduce.getAxes().empty() ? Role::single : Role::reduce;
   if (llvm::isa<ArgReduceOp>(op)) // along an axis other than the last one it shares its loop with nobody
     return isTrailing(op) && op->getOperand(0).getType() != op->getResult(0).getType() ? Role::reduce : Role::single;
-  if (llvm::isa<AttentionOp, AttentionGradOp>(op))
+  if (isAttention(op))
     return Role::attention;
   if (llvm::isa<DecomposableOpInterface>(op))
     return Role::other;

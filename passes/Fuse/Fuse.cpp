@@ -126,28 +126,29 @@ static void maskFromRelu(mlir::Block &block) {
 // that is what lies in memory: the backward half reads it through the inverse.
 static void ownTransposes(mlir::Block &block) {
   for (mlir::Operation &op : llvm::make_early_inc_range(block)) {
-    if (auto attention = llvm::dyn_cast<AttentionOp>(op)) {
+    if (isAttention(&op) && !isAttentionGrad(&op)) {
+      mlir::Value result = op.getResult(0);
       TransposeOp outer;
       bool others = false;
-      for (mlir::Operation *user : attention.getResult().getUsers())
+      for (mlir::Operation *user : result.getUsers())
         if (!outer && user->getBlock() == &block && keepsRows(user))
           outer = llvm::cast<TransposeOp>(user);
         else
-          others |= user->getBlock() != &block || !llvm::isa<AttentionGradOp>(user);
+          others |= user->getBlock() != &block || !isAttentionGrad(user);
       if (!outer || others)
         continue;
-      outer->moveAfter(attention);
+      outer->moveAfter(&op);
       llvm::SmallVector<int64_t> inverse(4);
       for (auto [to, from] : llvm::enumerate(outer.getPermutation()))
         inverse[from] = static_cast<int64_t>(to);
       mlir::OpBuilder builder(outer->getContext());
       builder.setInsertionPointAfter(outer);
       mlir::Value back = Emit(builder, outer.getLoc()).transposed(outer.getResult(), inverse);
-      attention.getResult().replaceUsesWithIf(back, [&](mlir::OpOperand &use) { return use.getOwner() != outer; });
+      result.replaceUsesWithIf(back, [&](mlir::OpOperand &use) { return use.getOwner() != outer; });
     }
   }
   for (mlir::Operation &op : llvm::make_early_inc_range(block)) {
-    if (!llvm::isa<AttentionOp, AttentionGradOp>(op))
+    if (!isAttention(&op))
       continue;
     for (mlir::OpOperand &operand : op.getOpOperands())
       if (mlir::Operation *source = operand.get().getDefiningOp();

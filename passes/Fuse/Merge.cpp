@@ -368,7 +368,7 @@ void Merger::mergeColumns() {
           mlir::Operation *origin = source.getDefiningOp();
           while (origin && llvm::isa<ReshapeOp, TransposeOp>(origin))
             origin = origin->getOperand(0).getDefiningOp();
-          if (origin && llvm::isa<AttentionGradOp>(origin))
+          if (origin && isAttentionGrad(origin))
             readersOf[origin->getResult(0)].insert(c);
         });
   for (auto &[value, users] : readersOf)

@@ -51,7 +51,7 @@ std::optional<int64_t> costOf(Operation *op) {
 }
 
 bool isHeavy(Operation *op) {
-  return opClassOf(op) == OpClass::Contraction || llvm::isa<AttentionOp, AttentionGradOp, ScanOp>(op);
+  return opClassOf(op) == OpClass::Contraction || isAttention(op) || llvm::isa<ScanOp>(op);
 }
 
 class BlockRematerializer {

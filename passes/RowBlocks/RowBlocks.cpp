@@ -54,18 +54,26 @@ struct RowBlocks : impl::RowBlocksBase<RowBlocks> {
     return cutOf(ArrayRef<Dim>(dims).drop_back(), std::max<int64_t>(rows, block / row), bounds);
   }
 
+  /// Cuts one product that has not been tried; false where there is none. A loop may take others into itself.
+  bool cutNext(mlir::Block &block, const Bounds &bounds, llvm::DenseSet<mlir::Operation *> &tried) {
+    for (auto product : block.getOps<DotGeneralOp>()) {
+      std::optional<RowCut> cut = worthCutting(product, bounds);
+      if (!cut || !tried.insert(product).second)
+        continue;
+      if (RowBlock loop(product, *cut); loop.write())
+        return loop.replace(), true;
+    }
+    return false;
+  }
+
   void runOnOperation() override {
     for (auto function : getOperation().getOps<mlir::func::FuncOp>()) {
       if (function.isExternal())
         continue;
       Bounds bounds = boundsOf(function);
-      SmallVector<std::pair<DotGeneralOp, RowCut>> found;
-      for (auto product : function.getBody().front().getOps<DotGeneralOp>())
-        if (std::optional<RowCut> cut = worthCutting(product, bounds))
-          found.push_back({product, *cut});
-      for (auto &[product, cut] : found)
-        if (RowBlock loop(product, cut); loop.write())
-          loop.replace();
+      llvm::DenseSet<mlir::Operation *> tried;
+      while (cutNext(function.getBody().front(), bounds, tried))
+        continue;
     }
   }
 };

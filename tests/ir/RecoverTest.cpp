@@ -77,7 +77,7 @@ std::string textOf(const Written &w) {
 }
 
 /// Whether it is found; its numbers before and after are the same.
-bool isFound(const std::string &text) {
+bool isFound(const std::string &text, bool biases = false) {
   mlir::OwningOpRef<mlir::ModuleOp> module = testing::parse(text);
   if (!module) {
     ADD_FAILURE() << text;
@@ -96,7 +96,7 @@ bool isFound(const std::string &text) {
     inputs.push_back(tensor);
   }
   auto before = interpret(function, inputs);
-  recoverAttention(function.getBody().front());
+  recoverAttention(function.getBody().front(), biases);
   EXPECT_TRUE(succeeded(mlir::verify(*module))) << text;
   auto after = interpret(function, inputs);
   EXPECT_TRUE(before.ok() && after.ok());
@@ -110,6 +110,7 @@ bool isFound(const std::string &text) {
     }
   bool found = false, scores = false;
   function.walk([&](AttentionOp) { found = true; });
+  function.walk([&](BiasedAttentionOp) { found = true; });
   function.walk([&](SoftmaxOp) { scores = true; });
   EXPECT_NE(found, scores); // one or the other
   return found;
@@ -157,6 +158,53 @@ TEST(Recover, AMaskThatIsGuarded) {
     EXPECT_FALSE(isFound(exported(none, "eq %w, %w", added)));
     EXPECT_FALSE(isFound(exported(none, "ne %w, %t", added)));
   }
+}
+
+/// masked_softmax(scores + bias) v, as the standard modules write it: the bias is [1, 3, 5, 5] or [1, 3, 1, 1]; the
+/// third query's is -inf throughout. `fill` is what a row without keys gets.
+struct Biased {
+  std::string bias = "tensor<1x3x5x5xf64>", fill = "0.0";
+  bool beforeScale = false, read = false;
+};
+
+std::string textOf(const Biased &b) {
+  std::string rows = "tensor<2x3x5x4xf64>", plane = "tensor<2x3x5x5xf64>", one = "tensor<2x3x5x1xf64>",
+              bools = "tensor<2x3x5x5xi1>", query = "tensor<5xi32>", seen = "tensor<5xi1>",
+              column = "tensor<2x3x5x1xi1>";
+  std::string text = "func.func @f(%q: " + rows + ", %k: " + rows + ", %v: " + rows + ", %b: " + b.bias + ") -> (" +
+                     rows + (b.read ? ", " + plane : "") + ") {\n";
+  text += "%p = kiln.dot_general %q, %k batch [0, 1] x [0, 1] contract [3] x [3] : " + rows + ", " + rows + " -> " +
+          plane + "\n%c = kiln.constant dense<0.5> : " + plane + " : " + plane +
+          "\n%none = kiln.constant dense<0xFFF0000000000000> : " + plane + " : " + plane +
+          "\n%none1 = kiln.constant dense<0xFFF0000000000000> : " + one + " : " + one +
+          "\n%fill = kiln.constant dense<" + b.fill + "> : " + plane + " : " + plane +
+          "\n%zero = kiln.constant dense<0.0> : " + plane + " : " + plane +
+          "\n%wide = kiln.broadcast %b, [0, 1, 2, 3] : " + b.bias + " -> " + plane + "\n";
+  text += b.beforeScale ? "%a = kiln.add %p, %wide : " + plane + "\n%s = kiln.mul %a, %c : " + plane + "\n"
+                        : "%a = kiln.mul %p, %c : " + plane + "\n%s = kiln.add %a, %wide : " + plane + "\n";
+  text += "%i = kiln.iota 0 : " + query + "\n%two = kiln.constant dense<2> : " + query + " : " + query +
+          "\n%ne = kiln.compare ne %i, %two : " + query + " -> " + seen + "\n%m = kiln.broadcast %ne, [2] : " + seen +
+          " -> " + bools + "\n%t = kiln.select %m, %s, %none : " + bools + ", " + plane + "\n";
+  text += "%x = kiln.reduce max %t, [3] : " + plane +
+          " -> tensor<2x3x5xf64>\n%y = kiln.reshape %x : tensor<2x3x5xf64> "
+          "-> " +
+          one + "\n%e = kiln.compare eq %y, %none1 : " + one + " -> " + column +
+          "\n%ew = kiln.broadcast %e, [0, 1, 2, 3] : " + column + " -> " + bools +
+          "\n%u = kiln.select %ew, %zero, %t : " + bools + ", " + plane + "\n%w = kiln.softmax %u, 3 : " + plane +
+          "\n%g = kiln.select %ew, %fill, %w : " + bools + ", " + plane +
+          "\n%o = kiln.dot_general %g, %v batch [0, 1] x [0, 1] contract [3] x [2] : " + plane + ", " + rows + " -> " +
+          rows + "\n";
+  return text + "return %o" + (b.read ? ", %t : " : " : ") + rows + (b.read ? ", " + plane : "") + "\n}\n";
+}
+
+TEST(Recover, NumbersAddedToTheScores) {
+  EXPECT_TRUE(isFound(textOf(Biased()), true));
+  EXPECT_FALSE(isFound(textOf(Biased())));
+  EXPECT_TRUE(isFound(textOf(Biased{"tensor<2x1x1x5xf64>"}), true));
+  EXPECT_FALSE(isFound(textOf(Biased{"tensor<1x3x1x1xf64>"}), true)); // no row of keys
+  EXPECT_FALSE(isFound(textOf(Biased{"tensor<1x3x5x5xf64>", "1.0"}), true));
+  EXPECT_FALSE(isFound(textOf(Biased{"tensor<1x3x5x5xf64>", "0.0", true}), true));
+  EXPECT_FALSE(isFound(textOf(Biased{"tensor<1x3x5x5xf64>", "0.0", false, true}), true));
 }
 
 TEST(Recover, AttentionInItsForms) {

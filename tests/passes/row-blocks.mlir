@@ -78,8 +78,24 @@ func.func @prime(%x: tensor<7x4xf32>, %w: tensor<4x16xf32>) -> tensor<7xf32> {
   %m = kiln.reduce max %l, [1] : tensor<7x16xf32> -> tensor<7xf32>
   return %m : tensor<7xf32>
 }
+// PRIME-LABEL: @narrow
 func.func @narrow(%x: tensor<6x8xf32>, %w: tensor<8x16xf32>) -> tensor<6xf32> {
   %l = kiln.dot_general %x, %w batch [] x [] contract [1] x [0] : tensor<6x8xf32>, tensor<8x16xf32> -> tensor<6x16xf32>
   %m = kiln.reduce max %l, [1] : tensor<6x16xf32> -> tensor<6xf32>
+  return %m : tensor<6xf32>
+}
+
+// A second product of the kind, made of the first one's rows, is in its loop.
+// CHECK-LABEL: @twice
+// CHECK:       kiln.scan
+// CHECK:         kiln.dot_general {{.*}} -> tensor<2x16xf32>
+// CHECK:         kiln.dot_general {{.*}} -> tensor<2x64xf32>
+// CHECK:       }
+// CHECK-NOT:   kiln.scan
+func.func @twice(%x: tensor<6x4xf32>, %w: tensor<4x16xf32>, %v: tensor<16x64xf32>) -> tensor<6xf32> {
+  %l = kiln.dot_general %x, %w batch [] x [] contract [1] x [0] : tensor<6x4xf32>, tensor<4x16xf32> -> tensor<6x16xf32>
+  %e = kiln.exp %l : tensor<6x16xf32>
+  %k = kiln.dot_general %e, %v batch [] x [] contract [1] x [0] : tensor<6x16xf32>, tensor<16x64xf32> -> tensor<6x64xf32>
+  %m = kiln.reduce max %k, [1] : tensor<6x64xf32> -> tensor<6xf32>
   return %m : tensor<6xf32>
 }

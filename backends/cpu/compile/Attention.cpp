@@ -20,7 +20,10 @@ static constexpr int64_t wantedTasks = 16;
 bool buildAttention(KernelBuilder &builder) {
   builder.note("attention");
   const Graph &graph = builder.graph;
-  const Op *odd = nullptr, *op = sdk::onlyWhole(graph, {OpCode::Attention, OpCode::AttentionGrad}, odd);
+  const Op *odd = nullptr,
+           *op = sdk::onlyWhole(
+               graph, {OpCode::Attention, OpCode::AttentionGrad, OpCode::BiasedAttention, OpCode::BiasedAttentionGrad},
+               odd);
   if (!op)
     return builder.error = (opName(odd->code) + " cannot stand in one kernel with attention").str(), false;
   AttentionLowering lowering(builder, *op);
@@ -41,9 +44,13 @@ AttentionLowering::AttentionLowering(KernelBuilder &builder, const Op &op)
   columns = lanes * vectors;
   query = rowsOf(form.q), key = rowsOf(form.k), value = rowsOf(form.v);
   key.ofKeys = value.ofKeys = true;
+  if (form.biased)
+    bias = ofBias(rowsOf(form.bias));
   if (form.backward) {
     result = rowsOf(form.result), gradient = rowsOf(form.gradient);
     dquery = rowsOfResult(0), dkey = rowsOfResult(1), dvalue = rowsOfResult(2);
+    if (form.biased)
+      dbias = ofBias(rowsOfResult(3));
     dkey.ofKeys = dvalue.ofKeys = true;
   } else {
     result = rowsOfResult(0);
@@ -61,6 +68,27 @@ AttentionLowering::Rows AttentionLowering::rowsOfResult(size_t number) const {
     if (sdk::Transposed below = sdk::throughTransposes(graph, output); below.value == op.results[number])
       return {-1, static_cast<int>(i), sdk::dimsAt(rowMajor(graph.type(output).dims), below.axes)};
   return {};
+}
+
+/// Rows of the bias, or of its gradient: axes along which it is broadcast have no stride.
+AttentionLowering::Rows AttentionLowering::ofBias(Rows rows) const {
+  for (auto [stride, dim] : llvm::zip(rows.strides, graph.type(form.bias).dims))
+    if (dim.isOne())
+      stride = Extent(0);
+  return rows;
+}
+
+/// A bias that is read as rows of keys, and whose gradient each task can sum by itself.
+bool AttentionLowering::checkBias() const {
+  const Shape &dims = graph.type(form.bias).dims;
+  if (bias.input < 0 || !bias.strides[3].isOne() || !(dims[3] == form.keys))
+    return builder.error = "attention with a bias that does not lie as rows of keys", false;
+  if (!dbias.exists())
+    return true;
+  bool own = dims[2] == form.queries && (dims[1] == form.heads || form.heads.isOne());
+  if (!own || !dbias.strides[3].isOne() || dbias.output < 0)
+    return builder.error = "the gradient of a bias that heads or queries share", false;
+  return true;
 }
 
 bool AttentionLowering::checkOutputs() const {
@@ -85,6 +113,8 @@ bool AttentionLowering::check() {
       return builder.error = "attention whose result's rows are not contiguous", false;
   if (graph.bound(form.keys) < 1)
     return builder.error = "attention over no keys", false;
+  if (form.biased && !checkBias())
+    return false;
   if (form.backward && graph.bound(form.queries) < fewestQueries)
     return builder.error = "gradients of attention of few queries: products of a few rows do better", false;
   if (form.backward && !form.queries.isConstant() && !(form.queries == form.keys))
@@ -265,12 +295,24 @@ void AttentionLowering::tile(Emitter &e, int64_t height, Value left, Value right
                   code.constantInt(code.i1, add));
 }
 
-void AttentionLowering::multiplyRows(Emitter &e, Value left, Value right, Value to, Value rows, Value k) const {
+void AttentionLowering::multiplyRows(Emitter &e, Value left, Value right, Value to, Value rows, Value k,
+                                     bool add) const {
   Code &code = e.code;
   code.loop(code.integer(0), rows, tileRows, [&](Value row) {
     tile(e, tileRows, code.address(left, code.mul(row, k), bytes), right, at(e, to, row, 0),
-         code.integer(columns * bytes), k, false);
+         code.integer(columns * bytes), k, add);
   });
+}
+
+void AttentionLowering::scoresOfPanel(Emitter &e, const Task &task, const Panel &panel, Value before) const {
+  Code &code = e.code;
+  Value to = at(e, e.workerScratch(scores), panel.begin, 0), keys = code.sub(panel.limit, panel.begin);
+  if (form.biased) { // it lies there when the product is added to it
+    Value from = code.address(pointer(e, bias, task, panel.first), panel.begin, bytes);
+    packPanel(e, from, apart(e, bias), panel.count, keys, to);
+  }
+  multiplyRows(e, code.address(e.workerScratch(keySlivers), code.mul(before, task.width), bytes),
+               e.workerScratch(queryPanel), to, keys, task.width, form.biased);
 }
 
 void AttentionLowering::storeTurned(Emitter &e, const Rows &rows, const Task &task, const Panel &panel, Value from,
@@ -365,7 +407,7 @@ void AttentionLowering::reserve() {
   }
   keySlivers = area(s * d);
   queryPanel = area(d * columns);
-  scores = area(s * columns);
+  scores = area((s + (form.biased ? lanes : 0)) * columns); // a bias is packed in whole vectors of keys
   outPanel = area(roundUp(std::max(d, v), turned) * columns + turned * columns);
   if (!form.backward) {
     valueTurned = area(s * roundUp(v, tileRows));
@@ -374,7 +416,7 @@ void AttentionLowering::reserve() {
   keyTurned = area(s * roundUp(d, tileRows));
   valueSlivers = area(s * v);
   gradientPanel = area(v * columns);
-  slopes = area(s * columns);
+  slopes = area((s + (dbias.exists() ? lanes : 0)) * columns); // which are then turned in whole squares
   queryRows = area(roundUp(d, columns) * columns);
   gradientRows = area(roundUp(v, columns) * columns);
   sliver = area(columns * tileRows);
@@ -390,6 +432,8 @@ void AttentionLowering::build() {
     parts = std::clamp<int64_t>(ceilDivide(wantedTasks, pairs), 1, ceilDivide(graph.bound(form.queries), columns));
   }
   auto tasks = [this, few](Emitter &e) {
+    if (sumsBatches())
+      return e.extent(form.keyHeads);
     Value ofRows = e.elements({form.batches, form.heads});
     Value ofPanels = e.code.mul(e.elements({form.batches, form.keyHeads}), e.code.integer(parts));
     return few == Few::Always  ? ofRows
@@ -468,9 +512,7 @@ void AttentionLowering::forwardPanel(Emitter &e, const Task &task, const Panel &
   scaleArea(e, e.workerScratch(queryPanel), code.mul(task.width, code.integer(columns)));
   // Scores lie by their key's number, slivers from the first one that was packed.
   Value before = code.sub(panel.begin, task.skipped);
-  multiplyRows(e, code.address(e.workerScratch(keySlivers), code.mul(before, task.width), bytes),
-               e.workerScratch(queryPanel), at(e, shares, panel.begin, 0), code.sub(panel.limit, panel.begin),
-               task.width);
+  scoresOfPanel(e, task, panel, before);
   auto maxima = [&](Value from, Value to, bool diagonal, const Values &inits) {
     return code.loop(from, to, 1, inits, [&](Value key, ValueRange carried) {
       Values next;

@@ -59,6 +59,8 @@ private:
 
   Rows rowsOf(uint32_t value) const;
   Rows rowsOfResult(size_t result) const;
+  Rows ofBias(Rows rows) const;
+  bool checkBias() const;
   bool checkOutputs() const;
   Value pointer(Emitter &e, const Rows &rows, const Task &task, Value row) const;
   Value apart(Emitter &e, const Rows &rows) const; // bytes between rows
@@ -94,6 +96,12 @@ private:
   void forwardTask(Emitter &e, Value number) const;
   void forwardPanel(Emitter &e, const Task &task, const Panel &panel) const;
   void backwardTask(Emitter &e, Value number) const;
+  void backwardBatch(Emitter &e, const Task &task) const;
+  /// Whether a task sums the bias's gradient over all batches, which share it.
+  bool sumsBatches() const;
+  void clearBias(Emitter &e, const Task &task) const;
+  /// dbias += a panel's dS.
+  void addBias(Emitter &e, const Task &task, const Panel &panel) const;
   void backwardPanel(Emitter &e, const Task &task, const Panel &panel) const;
   /// dk += dS^T q, dv += P^T g.
   void addKeySums(Emitter &e, const Task &task, const Panel &panel, Value queryFrom, Value gradientFrom) const;
@@ -111,7 +119,11 @@ private:
   void scaleArea(Emitter &e, Value from, Value elements) const;
   void forSlivers(Emitter &e, const Extent &size, llvm::function_ref<void(Value first, int64_t height)> body) const;
   /// to[row][panel] = sum over k of left[row][k] * right[k][panel], for rows below `rows` in whole slivers.
-  void multiplyRows(Emitter &e, Value left, Value right, Value to, Value rows, Value k) const;
+  /// With `add`, beside what is there.
+  void multiplyRows(Emitter &e, Value left, Value right, Value to, Value rows, Value k, bool add = false) const;
+  /// A panel's scores in the scratch, from its first key on, which is `before` keys behind the first that is packed;
+  /// with the bias, and without any mask.
+  void scoresOfPanel(Emitter &e, const Task &task, const Panel &panel, Value before) const;
   void tile(Emitter &e, int64_t height, Value left, Value right, Value to, Value apart, Value k, bool add) const;
   /// to[query][n] = factor[query] * from[n][query].
   void storeTurned(Emitter &e, const Rows &rows, const Task &task, const Panel &panel, Value from, const Extent &size,
@@ -141,7 +153,7 @@ private:
   kiln_dtype dtype;
   int64_t bytes, lanes, vectors, tileRows, rowUnit, columns; // columns: queries of a panel
   int64_t parts = 1;                                         // of the queries, a task each
-  Rows query, key, value, result, gradient, dquery, dkey, dvalue;
+  Rows query, key, value, bias, result, gradient, dquery, dkey, dvalue, dbias;
   // Areas of a worker's scratch.
   int64_t keySlivers = 0, keyTurned = 0, valueSlivers = 0, valueTurned = 0; // left operands
   int64_t queryPanel = 0, gradientPanel = 0, outPanel = 0;                  // [width][panel]

@@ -9,9 +9,71 @@ using namespace mlir;
 
 namespace kiln::cpu {
 
+bool AttentionLowering::sumsBatches() const {
+  return dbias.exists() && graph.type(form.bias).dims[0].isOne() && !form.batches.isOne();
+}
+
 void AttentionLowering::backwardTask(Emitter &e, Value number) const {
   Code &code = e.code;
-  Task task = taskOf(e, number);
+  if (!sumsBatches()) {
+    Task task = taskOf(e, number);
+    clearBias(e, task);
+    return backwardBatch(e, task);
+  }
+  Task task = anyTask(e);
+  task.head = task.keyHead = number, task.batch = code.integer(0);
+  clearBias(e, task);
+  code.loop(task.batch, e.extent(form.batches), 1, [&](Value batch) {
+    task.batch = batch;
+    backwardBatch(e, task);
+  });
+}
+
+void AttentionLowering::clearBias(Emitter &e, const Task &task) const {
+  if (!dbias.exists())
+    return;
+  Code &code = e.code;
+  Value none = code.constant(vectorType(e), 0.0);
+  forHeads(e, task, [&](const Task &one) {
+    code.loop(code.integer(0), task.queries, 1, [&](Value row) {
+      Value to = pointer(e, dbias, one, row);
+      code.loop(code.integer(0), task.keys, lanes, [&](Value key) {
+        code.maskedStore(none, code.address(to, key, bytes), code.firstLanes(code.sub(task.keys, key), lanes), bytes);
+      });
+    });
+  });
+}
+
+void AttentionLowering::addBias(Emitter &e, const Task &task, const Panel &panel) const {
+  if (!dbias.exists())
+    return;
+  Code &code = e.code;
+  VectorType type = vectorType(e);
+  for (int64_t v = 0; v < vectors; ++v) {
+    Value rest = code.sub(panel.count, code.integer(v * lanes));
+    code.ifThen(code.compare(arith::CmpIPredicate::sgt, rest, code.integer(0)), [&] {
+      Value there = pointer(e, dbias, task, code.add(panel.first, code.integer(v * lanes)));
+      code.loop(panel.begin, panel.limit, lanes, [&](Value key) {
+        Values square;
+        for (int64_t i = 0; i < lanes; ++i)
+          square.push_back(
+              code.loadHere(type, at(e, e.workerScratch(slopes), code.add(key, code.integer(i)), v), bytes));
+        transposeSquare(code, square);
+        Value left = code.sub(panel.limit, key);
+        for (int64_t r = 0; r < lanes; ++r) {
+          Value count = code.min(left, code.mul(code.sub(rest, code.integer(r)), code.integer(lanes)));
+          Value to = code.address(there, code.add(code.mul(code.integer(r), e.extent(dbias.strides[2])), key), bytes);
+          Value mask = code.firstLanes(count, lanes);
+          Value sum = code.here<arith::AddFOp>(code.maskedLoad(type, to, mask, bytes), square[static_cast<size_t>(r)]);
+          code.maskedStore(sum, to, mask, bytes);
+        }
+      });
+    });
+  }
+}
+
+void AttentionLowering::backwardBatch(Emitter &e, const Task &task) const {
+  Code &code = e.code;
   Value zero = code.integer(0);
   Value keyRows = pointer(e, key, task, zero), valueRows = pointer(e, value, task, zero);
   packSlivers(e, keyRows, apart(e, key), task.keys, task.width, e.workerScratch(keySlivers));
@@ -76,13 +138,11 @@ void AttentionLowering::backwardPanel(Emitter &e, const Task &task, const Panel 
         code.maskedLoad(type, sumsPlace(e, sums, task, code.add(panel.first, code.integer(v * lanes))), mask, bytes));
   }
   Value seen = code.sub(panel.limit, panel.begin);
-  auto products = [&](int64_t slivers, Value right, int64_t to, Value k) {
-    multiplyRows(e, code.address(e.workerScratch(slivers), code.mul(panel.begin, k), bytes), right,
-                 at(e, e.workerScratch(to), panel.begin, 0), seen, k);
-  };
-  products(keySlivers, ofQueries, scores, task.width);
-  products(valueSlivers, ofGradient, slopes, task.valueWidth);
+  scoresOfPanel(e, task, panel, panel.begin);
+  multiplyRows(e, code.address(e.workerScratch(valueSlivers), code.mul(panel.begin, task.valueWidth), bytes),
+               ofGradient, at(e, e.workerScratch(slopes), panel.begin, 0), seen, task.valueWidth);
   slopesOf(e, task, panel, lse, delta);
+  addBias(e, task, panel);
   forSlivers(e, form.width, [&](Value first, int64_t height) {
     Value from = code.add(code.mul(first, task.packed), code.mul(panel.begin, code.integer(height)));
     tile(e, height, code.address(e.workerScratch(keyTurned), from, bytes),

@@ -68,7 +68,13 @@ Value AttentionLowering::scoresOf(Emitter &e, const Task &task, const Single &on
   return code
       .loop(one.begin, one.limit, lanes, {lowest},
             [&](Value key, ValueRange carried) -> Values {
-              Value score = code.here<arith::SelectOp>(hiddenKeys(e, task, one, key), lowest, dots(e, task, one, key));
+              Value score = dots(e, task, one, key);
+              if (form.biased) {
+                Value there = code.address(pointer(e, bias, task, one.row), key, bytes);
+                Value exists = code.firstLanes(code.sub(task.keys, key), lanes);
+                score = code.here<arith::AddFOp>(score, code.maskedLoad(type, there, exists, bytes));
+              }
+              score = code.here<arith::SelectOp>(hiddenKeys(e, task, one, key), lowest, score);
               code.store(score, code.address(shares, key, bytes), bytes);
               return {larger(code, score, carried[0])};
             })

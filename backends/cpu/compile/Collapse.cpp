@@ -330,6 +330,8 @@ private:
       return mapWhere(result, op.operands[0], [&](size_t) { return true; });
     case OpCode::Attention:
     case OpCode::AttentionGrad:
+    case OpCode::BiasedAttention:
+    case OpCode::BiasedAttentionGrad:
       for (uint32_t v : op.operands)
         keepAll(v);
       for (uint32_t v : op.results)

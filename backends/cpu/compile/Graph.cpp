@@ -125,9 +125,12 @@ static bool convertAttribute(const sdk::Op &source, const sdk::Attr &attr, Op &o
   return false;
 }
 
-static bool isKnown(OpCode code) {
-  return infoOf(code).primitive || code == OpCode::Attention || code == OpCode::AttentionGrad;
+bool isAttention(OpCode code) {
+  return code == OpCode::Attention || code == OpCode::AttentionGrad || code == OpCode::BiasedAttention ||
+         code == OpCode::BiasedAttentionGrad;
 }
+
+static bool isKnown(OpCode code) { return infoOf(code).primitive || isAttention(code); }
 
 static bool convertOp(const sdk::Op &source, Op &op, std::string &error) {
   if (!isKnown(source.code))

@@ -78,6 +78,8 @@ struct Op {
   llvm::ArrayRef<int64_t> ints(llvm::StringRef name) const { return *const_cast<Op *>(this)->list(name); }
 };
 
+/// Attention or its gradients, of any kind.
+bool isAttention(OpCode code);
 inline bool isReduction(const Op &op) { return infoOf(op.code).opClass == sdk::OpClass::Reduction; }
 
 struct Graph {

@@ -199,7 +199,7 @@ static int32_t shapeOfAny(const Graph &graph) {
   for (const Op &op : graph.ops) {
     if (infoOf(op.code).opClass == sdk::OpClass::Contraction)
       return KILN_SHAPE_CONTRACT;
-    if (op.code == OpCode::Attention || op.code == OpCode::AttentionGrad)
+    if (isAttention(op.code))
       return KILN_SHAPE_ATTENTION;
   }
   return KILN_SHAPE_ANY;

@@ -167,15 +167,20 @@ template <class Dims> Dims dimsAt(const Dims &dims, const std::vector<size_t> &a
 
 //===-- Attention -------------------------------------------------------------------------------------------------===//
 
-/// Of attention and attention_grad: which value is what.
+/// Of attention and attention_grad, biased or not: which value is what.
 template <class Graph, class Extent> struct AttentionForm {
-  bool backward = false, masked = false, started = false;
-  uint32_t q = 0, k = 0, v = 0, result = 0, lse = 0, gradient = 0, mask = 0, start = 0;
+  bool backward = false, biased = false, masked = false, started = false;
+  uint32_t q = 0, k = 0, v = 0, result = 0, lse = 0, gradient = 0, bias = 0, mask = 0, start = 0;
   Extent batches, heads, keyHeads, queries, keys, width, valueWidth;
 
   AttentionForm() = default;
-  template <class Op> AttentionForm(const Graph &graph, const Op &op) : backward(op.code == OpCode::AttentionGrad) {
+  template <class Op>
+  AttentionForm(const Graph &graph, const Op &op)
+      : backward(op.code == OpCode::AttentionGrad || op.code == OpCode::BiasedAttentionGrad),
+        biased(op.code == OpCode::BiasedAttention || op.code == OpCode::BiasedAttentionGrad) {
     size_t needed = backward ? 6 : 3;
+    if (biased)
+      bias = op.operands[needed++];
     masked = op.operands.size() > needed && graph.type(op.operands[needed]).dtype == KILN_BOOL;
     started = op.operands.size() > needed + (masked ? 1 : 0);
     q = op.operands[0], k = op.operands[1], v = op.operands[2];
