@@ -201,7 +201,7 @@ absl::StatusOr<std::string> programKey(const ModelOptions &options, const std::v
     add(hash, "observe");
   if (options.blockRows)
     add(hash, absl::StrCat("block rows ", options.blockRows));
-  if (llvm::StringRef(options.targetCpu).split(':').first == "native")
+  if (options.targetCpu.empty() || llvm::StringRef(options.targetCpu).split(':').first == "native")
     addProcessor(hash);
   for (const auto &[name, value] : options.set)
     add(hash, absl::StrCat("set ", name, "=", value));

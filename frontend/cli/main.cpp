@@ -85,8 +85,10 @@ void addCompileOptions(CLI::App *app, kiln::ModelOptions &options, RawOptions &r
       "--observe", options.observe,
       "forward tells, in place of its results, how large what is multiplied with each matrix is: for --importance");
   app->add_option("--target-cpu", options.targetCpu,
-                  "native (default), or a processor that LLVM knows; with :l2=SIZE, the cache to cut products for");
-  app->add_option("--target", options.triple, "a triple to compile for (default: this machine's)");
+                  "native (default), or a processor that LLVM knows (with --target, generic is the default); with "
+                  ":l2=SIZE, the cache to cut products for");
+  app->add_option("--target", options.triple,
+                  "a triple to compile for (default: this machine's; aarch64-linux-gnu: 64-bit ARM, docs/programs.md)");
   app->add_option("--target-device", options.targetDevice,
                   "portable (default: whatever device the program finds), or a profile that the backend knows");
   app->add_option("--math", options.math, "strict (default), or fast: as exact as the device likes")

@@ -37,9 +37,6 @@
 
 namespace kiln {
 
-Installation::Installation(std::string libraries)
-    : libraries_(std::move(libraries)), backends_(absl::StrCat(libraries_, "/kiln/backends")) {}
-
 std::string headerPath(const std::string &library) {
   llvm::StringRef name = llvm::sys::path::stem(library);
   name.consume_front("lib");
@@ -58,35 +55,12 @@ std::vector<InputFile> inputsOf(const ModelOptions &options) {
   return inputs;
 }
 
-std::string Installation::profileOf(const std::string &backend, const ModelOptions &options) {
-  if (options.targetDevice.empty())
-    return "";
-  std::string why;
-  std::shared_ptr<host::Backend> found = backends_.find(backend, why);
-  kiln_target target{};
-  target.size = sizeof target;
-  target.device = text(options.targetDevice);
-  host::Capabilities capabilities;
-  bool takes = found && found->canCompile() && found->capabilities(target, capabilities, why);
-  return takes ? options.targetDevice : "";
-}
-
-std::vector<std::string> Installation::backendOptionsOf(const std::string &backend, const ModelOptions &options) {
-  std::vector<std::string> its;
-  if (options.backendOptions.empty())
-    return its;
-  std::string why;
-  std::shared_ptr<host::Backend> found = backends_.find(backend, why), cpu = backends_.find("cpu", why);
-  for (const std::string &text : options.backendOptions)
-    if ((found && hasOption(found->tables(), text)) || (cpu && hasOption(cpu->tables(), text)))
-      its.push_back(text);
-  return its;
-}
-
 Compilation::Compilation(Installation &installation, ModelOptions options)
     : installation_(installation), options_(std::move(options)) {
   if (options_.triple.empty())
     options_.triple = llvm::sys::getDefaultTargetTriple();
+  if (options_.targetCpu.empty())
+    options_.targetCpu = isThisMachine(options_.triple) ? "native" : "generic";
   if (options_.jobs == 0)
     options_.jobs = std::max(1u, std::thread::hardware_concurrency());
 }
@@ -402,11 +376,17 @@ absl::Status Compilation::describeBackends(ImageParts &parts, LinkJob &job, cons
       else if (blob.kind == KILN_BLOB_OBJECT)
         backend.artifactSymbol = part.capabilities.artifactSymbol;
     }
-    std::string archive = absl::StrCat(installation_.libraries(), "/libkiln_", backend.name, "_run.a");
+    std::string archive =
+        absl::StrCat(installation_.librariesFor(options_.triple), "/libkiln_", backend.name, "_run.a");
     if (llvm::sys::fs::exists(archive)) {
       job.archives.push_back(archive);
       continue;
     }
+    if (!isThisMachine(options_.triple))
+      return absl::InvalidArgumentError(
+          absl::StrCat("the backend ", backend.name, " has no run side for ", job.target->triple, " (", archive,
+                       " is not there): programs for other machines run on the cpu backend, whose run side "
+                       "`./dev cross` makes in Kiln's source tree"));
     if (!part.backend->canRun())
       return absl::InvalidArgumentError(absl::StrCat("the backend ", backend.name, " (", part.backend->origin(),
                                                      ") has no run side: what it compiles can be looked at (--emit), "
@@ -518,7 +498,15 @@ absl::Status Compilation::linkWith(LinkJob job, const std::string &output) {
     chooseReaders(Manifest::parse(program_->manifest()), parts);
     parts.tokenizer = options_.tokenizer;
     parts.tokenizers |= !options_.tokenizer.empty();
-    job.archives = {absl::StrCat(installation_.libraries(), "/libkiln_program.a")};
+    job.target = linkTargetOf(options_.triple);
+    if (!job.target)
+      return absl::InvalidArgumentError(
+          absl::StrCat("programs are linked for Linux on x86-64 and 64-bit ARM (aarch64-linux-gnu), not for ",
+                       options_.triple, "; the model's code alone comes with --emit object"));
+    std::string libraries = installation_.librariesFor(options_.triple);
+    if (!isThisMachine(options_.triple))
+      job.sysroot = absl::StrCat(libraries, "/sysroot");
+    job.archives = {absl::StrCat(libraries, "/libkiln_program.a")};
     if (absl::Status described = describeBackends(parts, job, output); !described.ok())
       return described;
     absl::StatusOr<llvm::SmallVector<char, 0>> image = imageObject(parts);
@@ -561,8 +549,8 @@ bool Compilation::repeats() const {
   for (uint32_t number : program_->usedBackends()) {
     const Part &part = parts_[number];
     deterministic &= (part.capabilities.flags & KILN_BACKEND_DETERMINISTIC) != 0;
-    archives &=
-        llvm::sys::fs::exists(absl::StrCat(installation_.libraries(), "/libkiln_", part.backend->name(), "_run.a"));
+    archives &= llvm::sys::fs::exists(
+        absl::StrCat(installation_.librariesFor(options_.triple), "/libkiln_", part.backend->name(), "_run.a"));
   }
   return archives && deterministic;
 }

@@ -31,6 +31,8 @@ public:
   explicit Installation(std::string libraries);
 
   const std::string &libraries() const { return libraries_; }
+  /// The folder of what programs for a target are linked with: this machine's own, or one below it.
+  std::string librariesFor(const std::string &triple) const;
   host::Registry &backends() { return backends_; }
   /// For what compares several backends: the options' device profile as one of them gets it, empty where that one has
   /// no such profile.
@@ -42,6 +44,9 @@ private:
   std::string libraries_;
   host::Registry backends_;
 };
+
+/// Whether programs for the target run here as they are.
+bool isThisMachine(const std::string &triple);
 
 /// One model on its way. The steps are taken in order; each may be the last. A step that fails says why in its status
 /// (an empty one: the model's text has errors, and `diagnostics` has them).

@@ -12,6 +12,7 @@
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
+#include "llvm/TargetParser/Triple.h"
 
 #include <cerrno>
 #include <cstdio>
@@ -61,19 +62,22 @@ private:
   bool complete_ = false;
 };
 
+constexpr LinkTarget linkTargets[] = {{"x86_64-linux-gnu", "elf_x86_64", "/lib64/ld-linux-x86-64.so.2"},
+                                      {"aarch64-linux-gnu", "aarch64linux", "/lib/ld-linux-aarch64.so.1"}};
+
 struct Toolchain {
-  std::string triple = "x86_64-linux-gnu";
-  std::string root; ///< empty, or KILN_SYSROOT: the folder that these lie in
+  std::string root; ///< the folder that these lie in; empty: they are this machine's
   std::string gcc;  ///< folder of crtbeginS.o and libstdc++
   std::string libc; ///< folder of crt1.o
 };
 
 /// The newest GCC folder that has what a C++ program links with.
-absl::Status findToolchain(Toolchain &toolchain) {
+absl::Status findToolchain(const LinkJob &job, Toolchain &toolchain) {
   std::error_code error;
-  if (const char *sysroot = std::getenv("KILN_SYSROOT"))
-    toolchain.root = sysroot;
-  std::string root = absl::StrCat(toolchain.root, "/usr/lib/gcc/", toolchain.triple);
+  const char *sysroot = std::getenv("KILN_SYSROOT");
+  toolchain.root = sysroot ? sysroot : job.sysroot;
+  const char *triple = job.target->triple;
+  std::string root = absl::StrCat(toolchain.root, "/usr/lib/gcc/", triple);
   int best = -1;
   for (llvm::sys::fs::directory_iterator it(root, error), end; !error && it != end; it.increment(error)) {
     llvm::StringRef name = llvm::sys::path::filename(it->path());
@@ -87,7 +91,7 @@ absl::Status findToolchain(Toolchain &toolchain) {
   if (best < 0)
     return absl::NotFoundError(absl::StrCat("no C++ runtime to link with: looked for libstdc++.so and crtbeginS.o in ",
                                             root, "/*; install the package libstdc++-12-dev (or g++)"));
-  toolchain.libc = absl::StrCat(toolchain.root, "/usr/lib/", toolchain.triple);
+  toolchain.libc = absl::StrCat(toolchain.root, "/usr/lib/", triple);
   if (!llvm::sys::fs::exists(toolchain.libc + "/crt1.o"))
     return absl::NotFoundError(absl::StrCat("no C library to link with: looked for ", toolchain.libc,
                                             "/crt1.o; install the package libc6-dev"));
@@ -107,7 +111,7 @@ std::vector<std::string> linkerArguments(const LinkJob &job, const Toolchain &to
                                    "-z",
                                    "now",
                                    "-m",
-                                   "elf_x86_64",
+                                   job.target->emulation,
                                    "--hash-style=gnu",
                                    "--as-needed",
                                    "-o",
@@ -122,18 +126,19 @@ std::vector<std::string> linkerArguments(const LinkJob &job, const Toolchain &to
     for (const auto &[name, symbol] : job.exports)
       args.push_back(absl::StrCat("--defsym=", name, "=", symbol));
   } else {
-    args.insert(args.end(),
-                {"-pie", "-dynamic-linker", "/lib64/ld-linux-x86-64.so.2", absl::StrCat(tools.libc, "/Scrt1.o"),
-                 absl::StrCat(tools.libc, "/crti.o"), absl::StrCat(tools.gcc, "/crtbeginS.o")});
+    args.insert(args.end(), {"-pie", "-dynamic-linker", job.target->loader, absl::StrCat(tools.libc, "/Scrt1.o"),
+                             absl::StrCat(tools.libc, "/crti.o"), absl::StrCat(tools.gcc, "/crtbeginS.o")});
   }
   for (const MemoryFile &file : files)
     args.push_back(file.path());
   args.push_back("--start-group");
   args.insert(args.end(), job.archives.begin(), job.archives.end());
   args.push_back("--end-group");
-  args.insert(args.end(),
-              {"-L" + tools.gcc, "-L" + tools.libc, "-lstdc++", "-lm", "-l:libz.a", "-lgcc_s", "-lgcc", "-lpthread",
-               "-lc", absl::StrCat(tools.gcc, "/crtendS.o"), absl::StrCat(tools.libc, "/crtn.o")});
+  args.insert(args.end(), {"-L" + tools.gcc, "-L" + tools.libc,
+                           absl::StrCat("-L", tools.root, "/lib/",
+                                        job.target->triple), // a folder of its own where /usr is not merged
+                           "-lstdc++", "-lm", "-l:libz.a", "-lgcc_s", "-lgcc", "-lpthread", "-lc",
+                           absl::StrCat(tools.gcc, "/crtendS.o"), absl::StrCat(tools.libc, "/crtn.o")});
   return args;
 }
 
@@ -227,14 +232,26 @@ absl::Status writeProgram(int linked, const LinkJob &job) {
 
 } // namespace
 
+const LinkTarget *linkTargetOf(const std::string &triple) {
+  llvm::Triple asked(llvm::Triple::normalize(triple));
+  for (const LinkTarget &target : linkTargets)
+    if (llvm::Triple known(target.triple);
+        asked.getArch() == known.getArch() && asked.isOSLinux() && !asked.isMusl() && !asked.isAndroid())
+      return &target;
+  return nullptr;
+}
+
 absl::Status link(const LinkJob &job) {
   Toolchain tools;
-  if (absl::Status status = findToolchain(tools); !status.ok())
+  if (absl::Status status = findToolchain(job, tools); !status.ok())
     return status;
   for (const std::string &archive : job.archives)
     if (!llvm::sys::fs::exists(archive))
-      return absl::NotFoundError(absl::StrCat("the runtime archive ", archive,
-                                              " is missing; it belongs beside kiln: build or install Kiln again"));
+      return absl::NotFoundError(absl::StrCat("the runtime archive ", archive, " is missing; ",
+                                              job.sysroot.empty()
+                                                  ? "it belongs beside kiln: build or install Kiln again"
+                                                  : "`./dev cross`, in Kiln's source tree, makes what programs for "
+                                                    "64-bit ARM are linked with"));
   std::vector<MemoryFile> files;
   files.reserve(job.objects.size());
   for (const ObjectBytes &object : job.objects) {

@@ -16,7 +16,19 @@ struct ObjectBytes {
   size_t size;
 };
 
+/// A processor that programs are linked for.
+struct LinkTarget {
+  const char *triple; ///< of Debian's folders
+  const char *emulation, *loader;
+};
+
+/// What a triple's programs are linked as; null where they are for no system that is known here.
+const LinkTarget *linkTargetOf(const std::string &triple);
+
 struct LinkJob {
+  const LinkTarget *target = nullptr;
+  std::string
+      sysroot; ///< the folder that the target's libraries lie in, as on its own system; KILN_SYSROOT comes first
   std::vector<ObjectBytes> objects;
   std::vector<std::string> archives; ///< paths, in link order
   std::string output;                ///< replaced atomically

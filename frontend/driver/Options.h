@@ -23,7 +23,7 @@ struct ModelOptions {
   std::map<std::string, std::string> dims; ///< of an ONNX file: dimensions that are to be numbers or expressions
   std::vector<std::string> entries;        ///< empty: all
   std::string backend = "cpu";
-  std::string targetCpu = "native";
+  std::string targetCpu; ///< empty: "native", for another machine "generic"
   std::string triple;
   std::string targetDevice;                ///< a device profile of the backend; empty: portable
   std::string math;                        ///< "strict" (also where empty) or "fast"

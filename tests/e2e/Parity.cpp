@@ -9,6 +9,8 @@
 #include <nlohmann/json.hpp>
 
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <set>
 #include <sstream>
 
@@ -26,6 +28,13 @@ struct Built {
   std::string folder, program, error;
 };
 
+/// Puts a script in the program's place that gives the program to another one: an emulator and its arguments.
+void runThrough(const std::string &runner, const std::string &program) {
+  std::filesystem::rename(program, program + ".real");
+  std::ofstream(program) << "#!/bin/sh\nexec " << runner << " '" << program << ".real' \"$@\"\n";
+  std::filesystem::permissions(program, std::filesystem::perms::owner_all);
+}
+
 const Built &built(const std::string &name) {
   static std::map<std::string, Built> all;
   auto [place, fresh] = all.try_emplace(name);
@@ -40,6 +49,7 @@ const Built &built(const std::string &name) {
   for (auto [variable, option] : {std::pair("KILN_TEST_BACKEND", "--backend"),
                                   {"KILN_TEST_DEVICE", "--target-device"},
                                   {"KILN_TEST_CPU", "--target-cpu"},
+                                  {"KILN_TEST_TARGET", "--target"},
                                   {"KILN_TEST_MATH", "--math"}})
     if (const char *value = std::getenv(variable))
       command.insert(command.end(), {option, value});
@@ -52,6 +62,8 @@ const Built &built(const std::string &name) {
   Outcome outcome = run(command);
   if (outcome.code != 0)
     model.error = outcome.out + outcome.err;
+  else if (const char *runner = std::getenv("KILN_TEST_RUNNER"))
+    runThrough(runner, model.program);
   return model;
 }
 
