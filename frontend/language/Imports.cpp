@@ -1,6 +1,7 @@
 // Files are read one after the other, so that no chain of imports is too deep, and a circle ends.
 #include "frontend/language/Imports.h"
 
+#include "frontend/language/Declarations.h"
 #include "frontend/language/Parser.h"
 #include "runtime/support/Utf8.h"
 
@@ -108,15 +109,29 @@ std::vector<std::string> importedFiles(const std::string &path) {
 std::string tokenizerFile(const std::string &path) {
   std::string why;
   std::optional<std::string> text = readText(path, why);
-  if (!text || text->find("tokenizer") == std::string::npos)
+  if (!text || (text->find("tokenizer") == std::string::npos && text->find("import") == std::string::npos))
     return "";
   Diagnostics diagnostics;
-  std::unique_ptr<File> file = parse(std::make_unique<SourceFile>(path, std::move(*text)), diagnostics);
-  for (const StmtPtr &statement : file->statements)
-    if (statement->kind == StmtKind::Assign && statement->target->kind == ExprKind::Name &&
-        statement->target->text == "tokenizer" && statement->value->kind == ExprKind::String &&
-        statement->value->text.ends_with(".json"))
-      return (fs::path(path).parent_path() / statement->value->text).lexically_normal().string();
+  std::vector<std::unique_ptr<File>> files =
+      parseWithImports(std::make_unique<SourceFile>(path, std::move(*text)), diagnostics);
+  Declarations declarations;
+  for (const std::unique_ptr<File> &file : files) {
+    std::vector<const Stmt *> named;
+    for (const StmtPtr &statement : file->statements)
+      if (statement->kind == StmtKind::Import || statement->kind == StmtKind::Module ||
+          (statement->kind == StmtKind::Assign && statement->target->kind == ExprKind::Name))
+        named.push_back(statement.get());
+    declarations.declare(*file->source, named, diagnostics);
+  }
+  std::vector<const SourceFile *> asked = {declarations.own()}; // then the files of the models that it takes
+  for (const auto &[name, declared] : declarations.namesIn(declarations.own()))
+    if (const Stmt *model = declarations.find(name, declarations.own()); model && model->isModel)
+      asked.push_back(model->range.file);
+  for (const SourceFile *file : asked)
+    if (const Stmt *constant = declarations.find("tokenizer", file);
+        constant && constant->kind == StmtKind::Assign && constant->value->kind == ExprKind::String &&
+        constant->value->text.ends_with(".json"))
+      return (fs::path(constant->range.file->name()).parent_path() / constant->value->text).lexically_normal().string();
   return "";
 }
 

@@ -14,8 +14,8 @@ std::vector<std::unique_ptr<File>> parseWithImports(std::unique_ptr<SourceFile> 
 /// The paths of the files that one imports, directly or not; what is wrong with them is found when the model is loaded.
 std::vector<std::string> importedFiles(const std::string &path);
 
-/// The tokenizer.json that a file names by its constant `tokenizer = "NAME.json"`, seen from where the file is; empty
-/// where it has none.
+/// The tokenizer.json that a file names by its constant `tokenizer = "NAME.json"`, else that of a file that it takes a
+/// model from; seen from the file that names it. Empty where none does.
 std::string tokenizerFile(const std::string &path);
 
 /// The text of a model's file. Nullopt where it cannot be read; `why` is what the system says.

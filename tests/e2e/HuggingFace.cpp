@@ -189,6 +189,14 @@ TEST(HuggingFaceText, OfAGgufFileHasAllBesideIt) {
   ASSERT_EQ(built.code, 0) << built.err;
   Words command = {"generate", "--prompt", "3 4 5", "--tokens", "9", "--json"};
   EXPECT_EQ(saysFor(command, folder + "/own"), saysFor(command, folder + "/whole"));
+
+  // A file elsewhere that takes the model: with its generate block, and its tokenizer.
+  std::string elsewhere = folder + "/recipes/mine.kiln";
+  std::filesystem::create_directories(folder + "/recipes");
+  std::ofstream(elsewhere) << "from \"../model.kiln\" import Qwen3ForCausalLM as Mine\n";
+  built = run({kilnProgram(), "build", elsewhere, "--weights", weights, "-o", folder + "/mine"});
+  ASSERT_EQ(built.code, 0) << built.err;
+  EXPECT_EQ(saysFor(command, folder + "/mine"), saysFor(command, folder + "/whole"));
 }
 
 // A tokenizer that a text names is looked for beside it, and looked at before anything is built.
