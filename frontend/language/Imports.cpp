@@ -128,9 +128,9 @@ std::string tokenizerFile(const std::string &path) {
     if (const Stmt *model = declarations.find(name, declarations.own()); model && model->isModel)
       asked.push_back(model->range.file);
   for (const SourceFile *file : asked)
-    if (const Stmt *constant = declarations.find("tokenizer", file);
-        constant && constant->kind == StmtKind::Assign && constant->value->kind == ExprKind::String &&
-        constant->value->text.ends_with(".json"))
+    if (const Stmt *constant = declarations.find("tokenizer", file); constant && constant->kind == StmtKind::Assign &&
+                                                                     constant->value->kind == ExprKind::String &&
+                                                                     constant->value->text.ends_with(".json"))
       return (fs::path(constant->range.file->name()).parent_path() / constant->value->text).lexically_normal().string();
   return "";
 }
