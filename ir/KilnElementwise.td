@@ -153,4 +153,27 @@ def Kiln_ConvertOp : Kiln_PureOp<"convert", Kiln_Elementwise, Kiln_Cheap, [Eleme
   let hasVerifier = 1;
 }
 
+def Kiln_BitcastOp : Kiln_PureOp<"bitcast", Kiln_Elementwise, Kiln_Free, [Elementwise]> {
+  let dtypes = "number -> number";
+  let summary = "the same bits as a number of another kind";
+  let description = [{
+    `result[i]` has the bits of `operand[i]`. Of a NaN that it makes or reads, only that it is one is sure: its other bits
+    may be lost.
+
+    (C1) One of both has elements f32 and the other i32 or ui32, or one f64 and the other i64. (C2) The result has the
+    operand's shape.
+
+    ```mlir
+    func.func @bitcast(%x: tensor<4xf32>) -> tensor<4xi32> {
+      %r = kiln.bitcast %x : tensor<4xf32> -> tensor<4xi32>
+      return %r : tensor<4xi32>
+    }
+    ```
+  }];
+  let arguments = (ins Kiln_Tensor:$operand);
+  let results = (outs Kiln_Tensor:$result);
+  let assemblyFormat = "$operand attr-dict `:` type($operand) `->` type($result)";
+  let hasVerifier = 1;
+}
+
 #endif // KILN_ELEMENTWISE_TD

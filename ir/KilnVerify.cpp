@@ -135,6 +135,17 @@ LogicalResult ConvertOp::verify() {
   return expectType(*this, {withElement(getOperand().getType(), elementOf(getResult())), ""}, getType(), "(C1)");
 }
 
+LogicalResult BitcastOp::verify() {
+  mlir::Type from = elementOf(getOperand()), to = elementOf(getResult());
+  auto fits = [](mlir::Type real, mlir::Type whole) {
+    return (real.isF32() && whole.isInteger(32)) || (real.isF64() && whole.isInteger(64));
+  };
+  if (!fits(from, to) && !fits(to, from))
+    return emitOpError() << "(C1) f32 and an integer of 32 bits, or f64 and i64, were expected, found "
+                         << describe(getOperand().getType()) << " and " << describe(getType());
+  return expectType(*this, {withElement(getOperand().getType(), to), ""}, getType(), "(C2)");
+}
+
 LogicalResult ConstantOp::verify() {
   auto value = llvm::dyn_cast<RankedTensorType>(getValue().getType());
   if (!value || value.getElementType() != getType().getElementType())

@@ -232,6 +232,25 @@ void addConvert(std::vector<Case> &cases, kiln_dtype from, kiln_dtype to, const 
   cases.push_back(std::move(made));
 }
 
+/// Between a float and the integers of its width. Integers are bits of normal floats: NaNs keep no bits of their own.
+void addBitcast(std::vector<Case> &cases, kiln_dtype from, kiln_dtype to, const Form &form) {
+  Case made{"bitcast",
+            std::string("from ") + sdk::dtypeName(from) + ", " + variantOf(form.rank, form.dynamic),
+            to,
+            std::make_shared<Kernel>("elementwise"),
+            {sdk::isFloat(from) ? Operand{Fill::Range, -1e6, 1e6}
+             : from == KILN_I64 ? Operand{Fill::Range, 0x1p52, 0x1p62}
+                                : Operand{Fill::Range, 0x1p23, 0x1p30}},
+            {},
+            {}};
+  Kernel &kernel = *made.kernel;
+  Dims dims = dimsOf(kernel, form.rank, form.dynamic, made.launches);
+  uint32_t x = kernel.input(from, dims);
+  kernel.output(kernel.op("bitcast", {x}, to, dims));
+  made.accuracy.ulps = 0;
+  cases.push_back(std::move(made));
+}
+
 } // namespace
 
 void elementwiseCases(std::vector<Case> &cases) {
@@ -247,6 +266,11 @@ void elementwiseCases(std::vector<Case> &cases) {
         addCompare(cases, predicate, dtype, form);
       for (kiln_dtype from : allDtypes)
         addConvert(cases, from, dtype, form);
+    }
+  for (const Form &form : forms())
+    for (auto [real, whole] : {std::pair(KILN_F32, KILN_I32), {KILN_F32, KILN_U32}, {KILN_F64, KILN_I64}}) {
+      addBitcast(cases, real, whole, form);
+      addBitcast(cases, whole, real, form);
     }
 }
 

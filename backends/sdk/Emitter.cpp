@@ -208,6 +208,8 @@ Expr Emitter::elementwise(const Op &op, const Index &index) {
     return select(in[0], in[1], in[2], graph.type(op.results[0]).dtype);
   case OpCode::Convert:
     return convert(in[0], dtype, graph.type(op.results[0]).dtype);
+  case OpCode::Bitcast:
+    return bitcast(in[0], dtype, graph.type(op.results[0]).dtype);
   case OpCode::StopGradient:
     return in[0];
   default:

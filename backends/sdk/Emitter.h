@@ -113,6 +113,8 @@ public:
   Expr compare(std::string_view predicate, const Expr &a, const Expr &b, kiln_dtype dtype);
   Expr select(const Expr &condition, const Expr &a, const Expr &b, kiln_dtype dtype);
   Expr convert(const Expr &a, kiln_dtype from, kiln_dtype to);
+  /// Between a float and an integer of its width.
+  Expr bitcast(const Expr &a, kiln_dtype from, kiln_dtype to);
   /// Whether combine() knows the kind of reduction or scatter.
   static bool canCombine(std::string_view kind);
   /// kind: "sum", "prod", "max", "min", "any", "all" (also "add", "mul" and "set", as scatter names them).

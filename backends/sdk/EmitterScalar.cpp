@@ -421,6 +421,15 @@ Expr Emitter::convert(const Expr &a, kiln_dtype from, kiln_dtype to) {
   return bindElement(to, (to == KILN_U8 ? wrap(to, cast(type, a.text)) : cast(type, a.text)), {a});
 }
 
+Expr Emitter::bitcast(const Expr &a, kiln_dtype from, kiln_dtype to) {
+  if (from == KILN_F64 || to == KILN_F64)
+    return call(from == KILN_F64 ? "i64_of_f64" : "f64_of_i64", to, {a});
+  bool reads = from == KILN_F32;
+  std::string bits = reads ? a.text : cast(language().uint32, a.text);
+  std::string made = function(reads ? "bits_of" : "float_of") + "(" + bits + ")";
+  return bindElement(to, to == KILN_I32 ? cast(language().int32, made) : made, {a});
+}
+
 /// By the pattern for f32: where a compiler may take it that there are no NaNs, a comparison would not tell.
 std::string Emitter::isNaN(const Expr &a, kiln_dtype dtype) {
   if (dtype == KILN_F64 || language().comparesNaN)

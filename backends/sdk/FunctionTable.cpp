@@ -7,6 +7,8 @@ static constexpr Function functions[] = {
     {"bits_of"},
     {"float_of"},
     {"double_of"},
+    {"i64_of_f64"},
+    {"f64_of_i64"},
     {"mul_hi"},
     {"inf_f64"},
     {"minus_inf_f64"},

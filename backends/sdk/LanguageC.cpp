@@ -9,6 +9,10 @@ static constexpr Language::Function functions[] = {
     {"float_of", "static inline float kiln_float_of(uint32_t u) { float x; __builtin_memcpy(&x, &u, 4); return x; }"},
     {"double_of", "static inline double kiln_double_of(uint32_t low, uint32_t high) {\n"
                   "  uint64_t u = (uint64_t)high << 32 | low; double x; __builtin_memcpy(&x, &u, 8); return x;\n}"},
+    {"i64_of_f64",
+     "static inline int64_t kiln_i64_of_f64(double x) { int64_t i; __builtin_memcpy(&i, &x, 8); return i; }"},
+    {"f64_of_i64",
+     "static inline double kiln_f64_of_i64(int64_t i) { double x; __builtin_memcpy(&x, &i, 8); return x; }"},
     {"mul_hi",
      "static inline uint32_t kiln_mul_hi(uint32_t a, uint32_t b) { return (uint32_t)(((uint64_t)a * b) >> 32); }"},
     {"inf_f64", "static inline double kiln_inf_f64(void) { return __builtin_inf(); }"},

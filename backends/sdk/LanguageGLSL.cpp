@@ -10,6 +10,8 @@ static constexpr Language::Function functions[] = {
     {"bits_of", "uint kiln_bits_of(float x) { return floatBitsToUint(x); }"},
     {"float_of", "float kiln_float_of(uint u) { return uintBitsToFloat(u); }"},
     {"double_of", "double kiln_double_of(uint low, uint high) { return packDouble2x32(uvec2(low, high)); }"},
+    {"i64_of_f64", "int64_t kiln_i64_of_f64(double x) { return doubleBitsToInt64(x); }"},
+    {"f64_of_i64", "double kiln_f64_of_i64(int64_t i) { return int64BitsToDouble(i); }"},
     {"mul_hi", "uint kiln_mul_hi(uint a, uint b) { uint high, low; umulExtended(a, b, high, low); return high; }"},
     {"inf_f64", "double kiln_inf_f64() { return packDouble2x32(uvec2(0u, 0x7ff00000u)); }"},
     {"minus_inf_f64", "double kiln_minus_inf_f64() { return packDouble2x32(uvec2(0u, 0xfff00000u)); }"},

@@ -10,6 +10,8 @@ static constexpr Language::Function functions[] = {
     {"float_of", "static inline float kiln_float_of(uint u) { return as_float(u); }"},
     {"double_of",
      "static inline double kiln_double_of(uint low, uint high) { return as_double((ulong)high << 32 | low); }"},
+    {"i64_of_f64", "static inline long kiln_i64_of_f64(double x) { return as_long(x); }"},
+    {"f64_of_i64", "static inline double kiln_f64_of_i64(long i) { return as_double(i); }"},
     {"mul_hi", "static inline uint kiln_mul_hi(uint a, uint b) { return mul_hi(a, b); }"},
     {"inf_f64", "static inline double kiln_inf_f64(void) { return INFINITY; }"},
     {"minus_inf_f64", "static inline double kiln_minus_inf_f64(void) { return -INFINITY; }"},

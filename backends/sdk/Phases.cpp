@@ -231,6 +231,7 @@ static std::string functionOf(const Op &op) {
   case OpCode::Sign:
   case OpCode::Not:
   case OpCode::Convert:
+  case OpCode::Bitcast:
   case OpCode::StopGradient:
     return "";
   case OpCode::Rsqrt:

@@ -168,6 +168,10 @@ void blocks(Graph &graph, Operation *op) {
   graph.fail(op, "reads a matrix in blocks, which an ONNX file has widened: export the model without --weights-as");
 }
 
+void bitcast(Graph &graph, Operation *op) {
+  graph.fail(op, "reads a number's bits, for which opsets up to 22 have no words");
+}
+
 } // namespace
 
 std::vector<Op> elementwiseOps() {
@@ -206,6 +210,7 @@ std::vector<Op> elementwiseOps() {
       {"compare", "Equal, Less, LessOrEqual, Greater, GreaterOrEqual, Not", compare},
       {"select", "Where", select},
       {"convert", "Cast", convert},
+      {"bitcast", "", bitcast},
       {"stop_gradient", "nothing", same},
       {"relu", "Relu", plain<kRelu>},
       {"softplus", "Softplus", plain<kSoftplus>},

@@ -151,6 +151,29 @@ static Value convertFunction(BoundCall &call) {
   return x && type ? call.e.convert(*x, *type, call.range) : Value::error();
 }
 
+static Value bitcast(BoundCall &call) {
+  std::optional<Value> x = call.tensor(0);
+  std::optional<mlir::Type> type = call.dtype(1);
+  if (!x || !type)
+    return Value::error();
+  mlir::Type from = x->tensorType().getElementType();
+  bool wholes = !isFloat(from) && !isFloat(*type);
+  if (from.getIntOrFloatBitWidth() != type->getIntOrFloatBitWidth() && !(from.isInteger(1) && type->isInteger(8))) {
+    call.e.error(call.range, "a bitcast is between types of one width; this is " + describe(*x) + ", and " +
+                                 typeName(mlir::RankedTensorType::get({}, *type)) + " is another one");
+    return Value::error();
+  }
+  if (from == *type || wholes)
+    return call.e.convert(*x, *type, call.range);
+  if (from.getIntOrFloatBitWidth() < 32 || isFloat(from) == isFloat(*type)) {
+    call.e.error(call.range, "there is no bitcast of floats of 16 bits")
+        .withHelp("widen them: x.to(f32) has their bits in its upper half where x is bf16");
+    return Value::error();
+  }
+  mlir::Value bits = call.e.emit(call.range).create<BitcastOp>(withElement(x->tensorType(), *type), x->tensor);
+  return Value::tensorOf(bits, x->origins);
+}
+
 llvm::ArrayRef<Builtin> elementwiseBuiltins() {
   static const Builtin builtins[] = {
       // |x|. torch.abs.
@@ -215,6 +238,8 @@ llvm::ArrayRef<Builtin> elementwiseBuiltins() {
       {"stop_gradient", "x", stopGradient},
       // x as another dtype; also x.to(dtype). torch.Tensor.to.
       {"convert", "x, dtype", convertFunction},
+      // The bits of x as a dtype of the same width. torch.Tensor.view of a dtype.
+      {"bitcast", "x, dtype", bitcast},
   };
   return builtins;
 }

@@ -215,6 +215,11 @@ void Call::alias(size_t index, Value value) {
     importer.bind(node.outputs[index], std::move(value));
 }
 
+void Call::setRows(size_t index, int64_t axis, const std::string &count) {
+  if (wants(index))
+    importer.find(node.outputs[index])->rows = std::make_shared<Rows>(Rows{axis, count});
+}
+
 void Call::know(size_t index, kiln_dtype dtype, std::vector<Dim> shape, std::vector<Element> elements) {
   Value value;
   value.dtype = dtype;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 namespace kiln::onnx {
 
@@ -205,6 +206,8 @@ static Element single(Known &k, const std::string &op, const Element &x) {
     return x.isDim ? Element(Dim(0) - x.dim) : Element(-x.number);
   if (op == "Not")
     return Dim(wholeOf(x) == 0 ? 1 : 0);
+  if (op == "Relu" && x.isDim && k.call.importer.isNonNegative(x.dim))
+    return x;
   if ((op == "Floor" || op == "Ceil" || op == "Round") && x.isDim)
     return x;
   if (op == "Abs" && x.isDim) {
@@ -218,6 +221,7 @@ static Element single(Known &k, const std::string &op, const Element &x) {
                : op == "Round"      ? std::nearbyint(n)
                : op == "Sqrt"       ? std::sqrt(n)
                : op == "Abs"        ? std::abs(n)
+               : op == "Relu"       ? std::max(n, 0.0)
                : op == "Reciprocal" ? 1 / n
                                     : throw Unknown();
   return rounded(out, dtype);
@@ -333,6 +337,24 @@ static void joined(Known &k) {
   k.call.know(0, k.in[0]->dtype, std::vector<Dim>(shape.begin(), shape.end()), std::move(out));
 }
 
+static void divided(Known &k) {
+  Call &call = k.call;
+  if (k.in[0]->rank() != 1)
+    throw Unknown();
+  call.axis(call.integer("axis", 0), 1);
+  size_t at = 0;
+  std::vector<int64_t> sizes = numbers(splitSizes(call, k.in[0]->shape[0]));
+  if (std::accumulate(sizes.begin(), sizes.end(), int64_t{0}) != static_cast<int64_t>(k.at(0).size()) ||
+      std::any_of(sizes.begin(), sizes.end(), [](int64_t size) { return size < 0; }))
+    throw Unknown();
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    Elements part;
+    for (int64_t j = 0; j < sizes[i]; ++j)
+      part.push_back(k.at(0).at(at++));
+    call.know(i, k.in[0]->dtype, {Dim(sizes[i])}, std::move(part));
+  }
+}
+
 static void sliced(Known &k) {
   Call &call = k.call;
   std::vector<int64_t> shape = numbers(k.in[0]->shape), starts, ends, axes, steps;
@@ -420,7 +442,7 @@ static bool fold(Known &k, const std::string &op) {
     return std::find(names.begin(), names.end(), op) != names.end();
   };
   if (isOneOf({"Add", "Sub", "Mul", "Div", "Mod", "Max", "Min", "Pow", "Neg", "Abs", "Floor", "Ceil", "Round", "Sqrt",
-               "Not", "Reciprocal"}))
+               "Not", "Reciprocal", "Relu"}))
     elementwise(k, op, false);
   else if (isOneOf({"Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual"}))
     elementwise(k, op, true);
@@ -434,6 +456,8 @@ static bool fold(Known &k, const std::string &op) {
     joined(k);
   else if (op == "Slice")
     sliced(k);
+  else if (op == "Split")
+    divided(k);
   else if (op == "Transpose")
     permuted(k);
   else if (op == "Range")

@@ -369,8 +369,8 @@ void Importer::node(const Node &node) {
     if (!op)
       refuse("Kiln has no such op yet");
     Call call(*this, node, version == opsets_.end() ? (node.domain.empty() ? 0 : 1) : version->second);
-    if (!foldKnown(call))
-      writeOp(*op, call);
+    writeWithRows(*op, call);
+    keepOffset(call);
     call.checkAttributes();
   } catch (const Refusal &refusal) {
     problem(node.called() + ": " + refusal.why);

@@ -80,6 +80,8 @@ public:
   void alias(size_t index, Value value);
   void know(size_t index, kiln_dtype dtype, std::vector<Dim> shape, std::vector<Element> elements);
   bool wants(size_t index) const { return index < node.outputs.size() && !node.outputs[index].empty(); }
+  /// Of result `index`, which has been set: data decide how many rows it has along an axis.
+  void setRows(size_t index, int64_t axis, const std::string &count);
   /// The name that result `index` gets, for who writes the statement.
   std::string resultName(size_t index);
   /// A statement that no result has its name from; the name that it got.
@@ -106,6 +108,11 @@ const std::vector<Op> &ops();
 const Op *findOp(const std::string &domain, const std::string &name);
 /// Writes the node, by the op's function or by its template.
 void writeOp(const Op &op, Call &call);
+/// The same of a node whose inputs may have rows of which data decide how many there are: refuses what would mix them
+/// with what is behind, and says where they are in the results. What can be told when the model is read is not written.
+void writeWithRows(const Op &op, Call &call);
+/// Of a node that has been written: notes where its result is an integer and a number.
+void keepOffset(Call &call);
 /// Results that can be told from what is known of the inputs; false where they cannot, and the op is to be written.
 bool foldKnown(Call &call);
 

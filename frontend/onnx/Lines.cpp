@@ -192,21 +192,32 @@ void inlineLines(std::vector<Line> &lines, std::string &result) {
 }
 
 std::string Importer::returned() {
-  std::string out;
-  size_t count = model_.graph.outputs.size();
+  std::vector<std::pair<std::string, std::string>> results; // a name and an expression of each
   std::set<std::string> taken;
+  auto add = [&](const std::string &wish, const std::string &text) {
+    std::string name = untaken(wish, [&](const std::string &one) { return taken.contains(one); });
+    taken.insert(name);
+    results.emplace_back(name, text);
+    return name;
+  };
+  std::vector<std::pair<std::string, std::string>> counts;
   for (const ValueInfo &output : model_.graph.outputs) {
     Value *value = find(output.name);
     if (!value)
       throw Error("the result '" + output.name + "' is defined nowhere");
     if (value->failed)
       return "";
-    std::string text = tensor(*value), name = identifier(output.name, "output");
-    for (int i = 2; !taken.insert(name).second; ++i)
-      name = identifier(output.name, "output") + "_" + std::to_string(i);
-    out += (out.empty() ? "" : ", ") + (count == 1 ? text : name + "=" + text);
+    std::string name = add(identifier(output.name, "output"), tensor(*value));
+    if (value->rows)
+      counts.emplace_back(name + "_count", value->rows->count);
   }
-  return count == 1 ? out : "dict(" + out + ")";
+  // Of how many rows data decide, the number is a result too; behind the file's own ones, which keep their places.
+  for (const auto &[name, text] : counts)
+    add(name, text);
+  std::string out;
+  for (const auto &[name, text] : results)
+    out += (out.empty() ? "" : ", ") + (results.size() == 1 ? text : name + "=" + text);
+  return results.size() == 1 ? out : "dict(" + out + ")";
 }
 
 /// "node '/encoder/MatMul'", "nodes '/encoder/MatMul' to '/encoder/Add'"; what else a file may have in a name goes.

@@ -8,9 +8,9 @@ namespace kiln::onnx {
 const std::vector<Op> &ops() {
   static const auto *all = [] {
     auto *table = new std::vector<Op>();
-    for (const auto &part :
-         {elementwiseOps(), reductionOps(), shapeOps(), indexOps(), networkOps(), signalOps(), recurrentOps(),
-          quantisedOps(), controlOps(), attentionOps(), sequenceOps(), spaceOps(), stateOps(), microsoftOps()})
+    for (const auto &part : {elementwiseOps(), reductionOps(), shapeOps(), indexOps(), networkOps(), signalOps(),
+                             recurrentOps(), quantisedOps(), controlOps(), attentionOps(), sequenceOps(), spaceOps(),
+                             stateOps(), rowOps(), microsoftOps()})
       table->insert(table->end(), part.begin(), part.end());
     return table;
   }();

@@ -18,10 +18,13 @@ std::vector<Op> attentionOps();
 std::vector<Op> sequenceOps();
 std::vector<Op> spaceOps();
 std::vector<Op> stateOps();
+std::vector<Op> rowOps();
 std::vector<Op> microsoftOps();
 
 /// "(2, 3)", or "2" where all are equal and `collapse` asks for it.
 std::string tupleText(const std::vector<int64_t> &numbers, bool collapse = false);
+/// ":, " for each of so many axes.
+std::string colons(int64_t count);
 std::string dimsText(const std::vector<Dim> &dims);
 /// "axis=1", "axis=(1, 2)"
 std::string axisText(const std::vector<int64_t> &axes);
@@ -38,6 +41,8 @@ std::string plus(Call &call, const std::string &text, size_t input);
 std::vector<int64_t> perAxis(Call &call, const char *name, size_t axes, int64_t least = 1, size_t each = 1);
 /// ", name=(2, 3)", or ", name=2" where all are equal; empty where all are `plain`.
 std::string option(const char *name, const std::vector<int64_t> &numbers, int64_t plain);
+/// Of a Split the sizes of its parts; none where they are equal parts of an open dimension.
+std::vector<Dim> splitSizes(Call &call, const Dim &extent);
 /// The shape that both broadcast to; refuses where they do not.
 std::vector<Dim> broadcastShape(const std::vector<Dim> &a, const std::vector<Dim> &b);
 /// x, padded (and, where a number is negative, cut) along each axis. Symbolic where a size is.

@@ -37,6 +37,8 @@ public:
         refuse("a branch has fewer results than it");
       if (!call_.wants(i) || a[i].failed || b[i].failed)
         continue;
+      if (a[i].rows || b[i].rows)
+        refuse("its condition depends on data, and a branch's result has as many rows as data decide");
       if (a[i].dtype != b[i].dtype || a[i].shape != b[i].shape)
         refuse("its condition depends on data, and its branches give " + typeText(a[i].dtype, a[i].shape) + " and " +
                typeText(b[i].dtype, b[i].shape) + ": they would have to be of one shape");
@@ -114,35 +116,27 @@ public:
     return step_;
   }
   /// `next`: the carried values' new ones; `stacked`: what each step gives.
-  void close(const std::string &count, std::vector<Value> next, std::vector<Value> stacked, const Dim &extent,
-             size_t firstResult, const std::string &how = "") {
+  std::vector<Value> close(const std::string &count, std::vector<Value> next, std::vector<Value> stacked,
+                           const Dim &extent, const std::string &how = "") {
     assign(next);
-    std::string yields;
     std::vector<std::string> names;
-    for (size_t i = 0; i < stacked.size(); ++i) {
-      names.push_back(
-          importer_.fresh(call_.wants(firstResult + i) ? call_.node.outputs[firstResult + i] : "stacked", "stacked"));
-      yields += (yields.empty() ? "" : ", ") + names.back() + " = " + beforeStep(stacked[i]);
-    }
+    std::string yields = yielded(stacked, next.size(), names);
     if (left_.empty() && yields.empty())
       refuse("it has no results");
     wrap("scan " + step_ + " in " + count + how + (left_.empty() ? "" : " carrying " + left_) + " along 0:", yields);
-    for (size_t i = 0; i < stacked.size(); ++i) {
-      std::vector<Dim> shape = stacked[i].shape;
-      shape.insert(shape.begin(), extent);
-      importer_.write({names[i]}, "zeros(" + dimsText(shape) + ", dtype=" + dtypeName(stacked[i].dtype) + ")");
-      importer_.lines().pop_back();
-      call_.alias(firstResult + i, importer_.typeOf(names[i]));
-    }
-    giveCarried(next.size());
+    return results(stacked, extent, names, false);
   }
 
   /// A loop that goes on while `first` holds, then while `going` does, and for no more steps than `most` or `count` (an
-  /// expression) says. `step`: the name of the number of the step as the body has it.
-  void closeWhile(const std::string &first, std::optional<Value> going, const std::string &most,
-                  const std::string &count, std::vector<Value> next, const std::string &step) {
+  /// expression) says. `step`: the name of the number of the step as the body has it. `stacked`: what each step gives,
+  /// `extent` rows of which the number of steps is there.
+  std::vector<Value> closeWhile(const std::string &first, std::optional<Value> going, const std::string &most,
+                                const std::string &count, std::vector<Value> next, const std::string &step,
+                                std::vector<Value> stacked, const Dim &extent) {
     std::vector<Line> &lines = importer_.lines();
     assign(next);
+    std::vector<std::string> names;
+    std::string yields = yielded(stacked, next.size(), names);
     std::string condition;
     if (going) {
       std::string name = importer_.fresh("going", "going");
@@ -155,18 +149,49 @@ public:
     }
     bool counts = !count.empty();
     std::vector<Line> body(lines.begin() + static_cast<int64_t>(before_), lines.end());
-    if (counts || countUses(body, right_)[step] > 0) {
+    if (counts || !stacked.empty() || countUses(body, right_)[step] > 0) {
       lines.insert(lines.begin() + static_cast<int64_t>(before_++), Line{{}, step_ + " = 0", 0, true});
       left_ += (left_.empty() ? "" : ", ") + step_;
       right_ += (right_.empty() ? "" : ", ") + step_ + " + 1";
     }
     if (counts)
       condition += (condition.empty() ? "" : " and ") + step_ + " < " + count;
-    wrap("while " + condition + " carrying " + left_ + (most.empty() ? "" : " at most " + most) + ":", "");
-    giveCarried(next.size());
+    wrap("while " + condition + " carrying " + left_ + (most.empty() ? "" : " at most " + most) +
+             (stacked.empty() ? ":" : " along 0:"),
+         yields);
+    return results(stacked, extent, names, true);
   }
 
 private:
+  /// What each step gives, by the names of the results from `firstResult` on.
+  std::string yielded(std::vector<Value> &stacked, size_t firstResult, std::vector<std::string> &names) {
+    std::string out;
+    for (size_t i = 0; i < stacked.size(); ++i) {
+      if (stacked[i].rows)
+        refuse("a step of it gives as many rows as data decide");
+      names.push_back(
+          importer_.fresh(call_.wants(firstResult + i) ? call_.node.outputs[firstResult + i] : "stacked", "stacked"));
+      out += (out.empty() ? "" : ", ") + names.back() + " = " + beforeStep(stacked[i]);
+    }
+    return out;
+  }
+  /// What is carried once the loop has ended, and what its steps gave; `counted`: as many rows as steps were taken.
+  std::vector<Value> results(const std::vector<Value> &stacked, const Dim &extent,
+                             const std::vector<std::string> &names, bool counted) {
+    std::vector<Value> out;
+    for (const std::string &name : carried_)
+      out.push_back(importer_.typeOf(name));
+    for (size_t i = 0; i < stacked.size(); ++i) {
+      std::vector<Dim> shape = stacked[i].shape;
+      shape.insert(shape.begin(), extent);
+      importer_.write({names[i]}, "zeros(" + dimsText(shape) + ", dtype=" + dtypeName(stacked[i].dtype) + ")");
+      importer_.lines().pop_back();
+      out.push_back(importer_.typeOf(names[i]));
+      if (counted)
+        out.back().rows = std::make_shared<Rows>(Rows{0, step_});
+    }
+    return out;
+  }
   /// What a step gives, where the carried values have their new ones already: an old one has to be kept.
   std::string beforeStep(Value &value) {
     std::string text = importer_.tensor(value);
@@ -181,6 +206,8 @@ private:
   void assign(std::vector<Value> &next) {
     for (size_t i = 0; i < next.size(); ++i) {
       Value old = importer_.typeOf(carried_[i]);
+      if (next[i].rows)
+        refuse("a value that it carries has as many rows as data decide");
       if (next[i].dtype != old.dtype || next[i].shape != old.shape)
         refuse("a value that it carries is " + typeText(old.dtype, old.shape) + " before a step and " +
                typeText(next[i].dtype, next[i].shape) + " after it");
@@ -199,11 +226,6 @@ private:
       lines.push_back({{}, "yield " + yields, 1, true});
     lines.insert(lines.begin() + static_cast<int64_t>(before_), Line{{}, header, 0, true});
   }
-  void giveCarried(size_t count) {
-    for (size_t i = 0; i < count; ++i)
-      call_.alias(i, importer_.typeOf(carried_[i]));
-  }
-
   Call &call_;
   Importer &importer_;
   std::vector<std::string> carried_;
@@ -218,6 +240,11 @@ static bool isTrue(const Value &value) {
 
 static bool anyFailed(const std::vector<Value> &values) {
   return std::any_of(values.begin(), values.end(), [](const Value &value) { return value.failed; });
+}
+
+static void giveAll(Call &call, const std::vector<Value> &results) {
+  for (size_t i = 0; i < results.size(); ++i)
+    call.alias(i, results[i]);
 }
 
 /// How many steps a loop may take: a dimension, an expression that data decide, or nothing.
@@ -269,19 +296,23 @@ static void loop(Call &call) {
   std::vector<Value> stacked(results.begin() + 1 + carried, results.end());
   bool goesOn = isTrue(results[0]);
   if (steps.most && begins && goesOn)
-    return writer.close(dimText(*steps.most), std::move(next), std::move(stacked), *steps.most,
-                        static_cast<size_t>(carried));
+    return giveAll(call, writer.close(dimText(*steps.most), std::move(next), std::move(stacked), *steps.most));
+  bool stacks = false;
   for (size_t i = 0; i < stacked.size(); ++i)
-    if (call.wants(static_cast<size_t>(carried) + i))
-      refuse("it stacks the values of its steps, and data decide how many there are");
+    stacks |= call.wants(static_cast<size_t>(carried) + i);
+  if (stacks && !steps.most)
+    refuse("it stacks the values of its steps, data decide how many there are, and nothing says how many there can be");
+  if (!stacks)
+    stacked.clear();
   if (goesOn && !steps.most && steps.counted.empty())
     refuse("it never ends: it has neither a number of steps nor a condition that changes");
-  if (carried == 0)
+  if (carried == 0 && !stacks)
     refuse("it has no results");
   // Where only its beginning depends on data, the number of the step ends it.
-  std::string most = steps.most && !goesOn ? dimText(*steps.most) : "";
+  std::string most = steps.most && (!goesOn || stacks) ? dimText(*steps.most) : "";
   std::string counted = steps.most && goesOn ? dimText(*steps.most) : steps.counted;
-  writer.closeWhile(first, goesOn ? std::optional<Value>() : results[0], most, counted, std::move(next), step);
+  giveAll(call, writer.closeWhile(first, goesOn ? std::optional<Value>() : results[0], most, counted, std::move(next),
+                                  step, std::move(stacked), stacks ? *steps.most : Dim(0)));
 }
 
 /// Does it count down? All of its inputs and outputs have to go the same way.
@@ -296,11 +327,69 @@ static bool goesBackwards(Call &call, size_t scanned, size_t stacked) {
   return back != 0;
 }
 
+/// A loop through sources: its results, carried ones first; none where its body cannot be imported.
+static std::vector<Value> goneThrough(Call &call, const Graph &body, std::vector<Value> first,
+                                      const std::vector<std::string> &sources, const Dim &count, bool reversed) {
+  LoopWriter writer(call);
+  std::vector<Value> inputs;
+  auto wish = [&](size_t i, const char *fallback) { return i < body.inputs.size() ? body.inputs[i].name : fallback; };
+  for (Value &value : first)
+    inputs.push_back(writer.carry(value, wish(inputs.size(), "carried")));
+  std::string step = writer.open();
+  for (const std::string &source : sources)
+    inputs.push_back(call.typed(call.let(wish(inputs.size(), "x"), source + "[" + step + "]")));
+  std::vector<Value> results = call.importer.inlined(body, inputs);
+  if (anyFailed(results))
+    return {};
+  if (results.size() < first.size())
+    refuse("its body has fewer results than it carries values");
+  auto middle = results.begin() + static_cast<int64_t>(first.size());
+  return writer.close(dimText(count), {results.begin(), middle}, {middle, results.end()}, count,
+                      reversed ? " reversed" : "");
+}
+
+/// Opset 8: each row of a batch goes its own way. Where how many rows there are is known, each is a loop.
+static void scanOfRows(Call &call, const Graph &body) {
+  constexpr int64_t kMostRows = 64;
+  int64_t scanned = call.integer("num_scan_inputs", 0), inputs = static_cast<int64_t>(call.inputs()) - 1;
+  if (call.has(0))
+    refuse("its rows have lengths of their own");
+  if (scanned < 1 || scanned > inputs)
+    refuse("its num_scan_inputs is " + std::to_string(scanned) + " of " + std::to_string(inputs) + " inputs");
+  std::vector<int64_t> directions = call.integers("directions");
+  directions.resize(static_cast<size_t>(scanned), 0);
+  int64_t back = std::count(directions.begin(), directions.end(), 1);
+  if (back != 0 && back != scanned)
+    refuse("it goes forwards through some of its inputs and backwards through others");
+  const Value &x = call.in(static_cast<size_t>(1 + inputs - scanned));
+  std::optional<int64_t> rows = x.rank() < 2 ? std::nullopt : x.shape[0].constant();
+  if (!rows || *rows > kMostRows)
+    refuse("it is of opset 8, and the rows of its batch are not known to be " + std::to_string(kMostRows) +
+           " or less: --dim sets a dimension to a number");
+  std::vector<std::string> parts;
+  for (int64_t row = 0; row < *rows; ++row) {
+    std::string at = "[" + std::to_string(row) + "]";
+    std::vector<Value> first;
+    std::vector<std::string> sources;
+    for (size_t i = 1; i <= static_cast<size_t>(inputs - scanned); ++i)
+      first.push_back(call.typed(call.let("first", call.tensor(i) + at)));
+    for (size_t i = 1 + first.size(); i < call.inputs(); ++i)
+      sources.push_back(call.let("row", call.tensor(i) + at));
+    std::vector<Value> results = goneThrough(call, body, first, sources, x.shape[1], back != 0);
+    if (results.empty())
+      return;
+    parts.resize(results.size());
+    for (size_t i = 0; i < results.size(); ++i)
+      parts[i] += results[i].text + ", ";
+  }
+  for (size_t i = 0; i < parts.size(); ++i)
+    call.set(i, "stack(" + parts[i] + "axis=0)");
+}
+
 static void scan(Call &call) {
-  Importer &importer = call.importer;
   const Graph &body = graphOf(call, "body");
   if (call.opset < 9)
-    refuse("it is of opset 8, which is another op");
+    return scanOfRows(call, body);
   int64_t scanned = call.integer("num_scan_inputs", 0);
   for (const char *name : {"scan_input_axes", "scan_output_axes"})
     for (int64_t number : call.integers(name))
@@ -312,36 +401,24 @@ static void scan(Call &call) {
     refuse("its num_scan_inputs is " + std::to_string(scanned) + " of " + std::to_string(call.inputs()) + " inputs");
   size_t stacked = call.node.outputs.size() - std::min(carried, call.node.outputs.size());
   bool reversed = goesBackwards(call, static_cast<size_t>(scanned), stacked);
-  LoopWriter writer(call);
-  std::vector<Value> inputs;
+  std::vector<Value> first;
   for (size_t i = 0; i < carried; ++i)
-    inputs.push_back(writer.carry(call.in(i), i < body.inputs.size() ? body.inputs[i].name : "carried"));
+    first.push_back(call.in(i));
   std::vector<std::string> sources;
   for (size_t i = carried; i < call.inputs(); ++i)
     sources.push_back(call.tensor(i));
   if (call.in(carried).rank() < 1)
     refuse("what it goes through has no axes");
-  Dim count = call.in(carried).shape[0];
-  std::string step = writer.open();
-  for (size_t i = 0; i < sources.size(); ++i)
-    inputs.push_back(call.typed(call.let(carried + i < body.inputs.size() ? body.inputs[carried + i].name : "x",
-                                         sources[i] + "[" + step + "]")));
-  std::vector<Value> results = importer.inlined(body, inputs);
-  if (anyFailed(results))
-    return;
-  if (results.size() < carried)
-    refuse("its body has fewer results than it carries values");
-  writer.close(dimText(count), {results.begin(), results.begin() + static_cast<int64_t>(carried)},
-               {results.begin() + static_cast<int64_t>(carried), results.end()}, count, carried,
-               reversed ? " reversed" : "");
+  giveAll(call, goneThrough(call, body, std::move(first), sources, call.in(carried).shape[0], reversed));
 }
 
 std::vector<Op> controlOps() {
   return {
       {"If", 7, "the branch that is taken, or if", branch, "branches of different shapes where data decide"},
       {"Loop", 7, "scan t in n carrying a along 0, or while", loop,
-       "stacked values where data decide the number of steps"},
-      {"Scan", 9, "scan t in n carrying a along 0", scan, "axes other than 0, both ways at once"},
+       "stacked values where nothing bounds the number of steps"},
+      {"Scan", 8, "scan t in n carrying a along 0", scan,
+       "axes other than 0, both ways at once; of opset 8 a batch of more than 64 rows, lengths"},
   };
 }
 

@@ -84,6 +84,15 @@ static void cast(Call &call) {
   call.set(0, call.tensor(0) + ".to(" + dtypeName(*dtype) + ")");
 }
 
+static void bitCast(Call &call) {
+  std::optional<kiln_dtype> dtype = dtypeOf(call.integer("to", 0));
+  if (!dtype)
+    refuse("it gives " + dataTypeName(call.integer("to", 0)) + ", which Kiln does not have");
+  if (*dtype == call.in(0).dtype)
+    return call.alias(0, call.in(0));
+  call.set(0, "bitcast(" + call.tensor(0) + ", " + dtypeName(*dtype) + ")");
+}
+
 static void castLike(Call &call) {
   Value &x = call.in(0);
   call.integer("saturate", 1);
@@ -240,6 +249,7 @@ static std::vector<Op> arithmeticOps() {
       {"IsInf", 10, "abs(x) == inf", isInf},
       {"Where", 9, "where(c, a, b)", where},
       {"Clip", 7, "minimum(maximum(x, low), high)", clip},
+      {"BitCast", 26, "bitcast(a, i32)", bitCast, "floats of 16 bits"},
       {"Cast", 7, "x.to(f32)", cast, "to types that Kiln does not have"},
       {"CastLike", 15, "x.to(f32)", castLike},
   };

@@ -16,7 +16,7 @@ static std::string indices(Call &call, size_t input, const Dim &extent) {
   return "from_end(" + call.tensor(input) + ", " + dimText(extent) + ")";
 }
 
-static std::string colons(int64_t count) {
+std::string colons(int64_t count) {
   std::string out;
   for (int64_t i = 0; i < count; ++i)
     out += ":, ";
@@ -122,10 +122,57 @@ static std::string span(Call &call, Dim start, Dim end, int64_t step, const Dim 
   return by == 1 ? out : out + ":" + std::to_string(by);
 }
 
+/// A single integer as one that data decide and what is added to it; nothing where it is no such thing.
+static std::optional<Offset> offsetOf(Call &call, size_t input) {
+  const Value *value = call.has(input) ? call.importer.find(call.node.inputs[input]) : nullptr;
+  if (!value || value->items || !value->isSingle() || (value->dtype != KILN_I64 && value->dtype != KILN_I32))
+    return std::nullopt;
+  if (value->known)
+    return value->known->front().isDim ? std::optional(Offset{"", value->known->front().dim}) : std::nullopt;
+  if (value->offset)
+    return *value->offset;
+  return value->text.empty() ? std::nullopt : std::optional(Offset{value->text, Dim(0)});
+}
+
+void keepOffset(Call &call) {
+  const std::string &op = call.node.type;
+  bool sum = op == "Add" || op == "Sub",
+       same = op == "Cast" || op == "Unsqueeze" || op == "Squeeze" || op == "Reshape" || op == "Identity";
+  if (!(sum || same) || !call.node.domain.empty() || !call.wants(0))
+    return;
+  std::optional<Offset> a = offsetOf(call, 0), b = sum ? offsetOf(call, 1) : Offset{"", Dim(0)};
+  Value &out = *call.importer.find(call.node.outputs[0]);
+  bool isSingle = !out.known && out.isSingle() && (out.dtype == KILN_I64 || out.dtype == KILN_I32);
+  if (!a || !b || !isSingle || (!a->base.empty() && !b->base.empty()) || (op == "Sub" && !b->base.empty()))
+    return;
+  out.offset = std::make_shared<Offset>(
+      Offset{a->base.empty() ? b->base : a->base, op == "Sub" ? a->plus - b->plus : a->plus + b->plus});
+}
+
+/// A range of one axis at a place that data decide, whose length is known all the same.
+static bool sliceFrom(Call &call) {
+  Value x = call.in(0);
+  if (call.opset < 10 || call.in(1).known || call.in(2).known)
+    return false;
+  std::optional<Offset> start = offsetOf(call, 1), end = offsetOf(call, 2);
+  if (!start || !end || start->base != end->base)
+    return false;
+  std::vector<int64_t> axes, steps;
+  call.sliceAxes(1, 1, axes, steps);
+  std::optional<int64_t> size = (end->plus - start->plus).constant();
+  if (!size || *size < 1 || steps[0] != 1)
+    return false;
+  call.set(0, "slice(" + call.tensor(0) + ", reshape(" + call.tensor(1) + ").to(i32), " + std::to_string(*size) + ", " +
+                  std::to_string(call.axis(axes[0], x.rank())) + ")");
+  return true;
+}
+
 static void slice(Call &call) {
   Value x = call.in(0);
   std::vector<Dim> starts, ends;
   std::vector<int64_t> axes, steps;
+  if (sliceFrom(call))
+    return;
   if (call.opset < 10) {
     for (int64_t start : call.integers("starts"))
       starts.emplace_back(start);
@@ -184,44 +231,6 @@ static void reverseSequence(Call &call) {
   call.set(0, batch == 0 ? out : "transpose(" + out + ", 0, 1)");
 }
 
-/// What a condition that is known lets through.
-static void compress(Call &call) {
-  Value x = call.in(0);
-  std::vector<int64_t> condition = call.constants(1, "its condition"), places;
-  for (size_t i = 0; i < condition.size(); ++i)
-    if (condition[i] != 0)
-      places.push_back(static_cast<int64_t>(i));
-  bool flat = !call.hasAttribute("axis");
-  int64_t axis = flat ? 0 : call.axis(call.integer("axis", 0), x.rank());
-  if (places.empty())
-    refuse("its condition lets nothing through");
-  std::string parts, source = flat ? call.let("flat", "reshape(" + call.tensor(0) + ", -1)") : call.tensor(0);
-  for (int64_t place : places)
-    parts += source + "[" + colons(axis) + std::to_string(place) + ":" + std::to_string(place + 1) + "], ";
-  call.set(0, "concat(" + parts + "axis=" + std::to_string(axis) + ")");
-}
-
-/// Where elements that are known are not 0.
-static void nonZero(Call &call) {
-  Value x = call.in(0);
-  std::vector<double> elements = call.floats(0, "the places of its result");
-  std::vector<Dim> shape = x.shape.empty() ? std::vector<Dim>{Dim(1)} : x.shape;
-  std::vector<std::vector<int64_t>> places(shape.size());
-  int64_t count = 0;
-  for (size_t i = 0; i < elements.size(); ++i)
-    if (elements[i] != 0) {
-      ++count;
-      int64_t rest = static_cast<int64_t>(i);
-      for (size_t axis = shape.size(); axis-- > 0; rest /= *shape[axis].constant())
-        places[axis].push_back(rest % *shape[axis].constant());
-    }
-  std::vector<Element> out;
-  for (const std::vector<int64_t> &axis : places)
-    for (int64_t place : axis)
-      out.emplace_back(Dim(place));
-  call.know(0, KILN_I64, {Dim(static_cast<int64_t>(shape.size())), Dim(count)}, std::move(out));
-}
-
 std::vector<Op> indexOps() {
   return {
       {"Gather", 7, "x[:, 3], take(x, from_end(at, n), 0)", gather},
@@ -230,9 +239,7 @@ std::vector<Op> indexOps() {
       {"ScatterElements", 11, "scatter_elements(x, at, updates, axis)", scatterElements},
       {"Scatter", 9, "scatter_elements(x, at, updates, axis)", scatterElements},
       {"ScatterND", 11, "scatter_nd(x, at, updates)", scatterND},
-      {"Slice", 7, "x[:, 1:T - 1:2]", slice, "ends that depend on data"},
-      {"Compress", 9, "concat(x[0:1], x[3:4])", compress, "a condition that depends on data"},
-      {"NonZero", 9, "places that are known", nonZero, "of data"},
+      {"Slice", 7, "x[:, 1:T - 1:2]", slice, "a length that depends on data"},
       {"OneHot", 9, "where(at[..., None] == iota(n), on, off)", oneHot, "a depth that depends on data"},
       {"ReverseSequence", 10, "reverse_sequence(x, lengths)", reverseSequence},
   };

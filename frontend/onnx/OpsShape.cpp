@@ -259,34 +259,42 @@ static void concat(Call &call) {
   call.set(0, "concat(" + (last ? out.substr(0, out.size() - 2) : out + "axis=" + std::to_string(axis)) + ")");
 }
 
-static void split(Call &call) {
-  Value x = call.in(0);
-  int64_t axis = call.axis(call.integer("axis", 0), x.rank());
+std::vector<Dim> splitSizes(Call &call, const Dim &extent) {
   size_t count = call.node.outputs.size();
   int64_t asked = call.integer("num_outputs", static_cast<int64_t>(count));
-  std::string at = axis + 1 == x.rank() ? ")" : ", axis=" + std::to_string(axis) + ")";
   std::vector<Dim> sizes;
   if (call.opset >= 13 && call.has(1))
     sizes = call.dims(1, "its sizes");
   else if (call.opset < 13 && call.hasAttribute("split"))
     for (int64_t size : call.integers("split"))
       sizes.emplace_back(size);
+  std::optional<int64_t> whole = extent.constant();
   if (sizes.empty()) {
-    std::optional<int64_t> extent = x.shape[axis].constant();
     if (asked < 1 || static_cast<size_t>(asked) != count)
       refuse("it has " + std::to_string(count) + " results and asks for " + std::to_string(asked));
-    if (!extent || *extent % asked == 0)
-      return count == 1 ? call.alias(0, x)
-                        : call.setAll("split(" + call.tensor(0) + ", " + std::to_string(asked) + at, count);
-    int64_t part = (*extent + asked - 1) / asked; // the last one is smaller
+    if (!whole)
+      return {};
+    int64_t part = (*whole + asked - 1) / asked; // the last one is smaller where they are not equal
     for (int64_t i = 0; i < asked; ++i)
-      sizes.emplace_back(std::clamp<int64_t>(*extent - i * part, 0, part));
+      sizes.emplace_back(std::clamp<int64_t>(*whole - i * part, 0, part));
   }
   if (sizes.size() != count)
     refuse("it has " + std::to_string(count) + " results and " + std::to_string(sizes.size()) + " sizes");
+  return sizes;
+}
+
+static void split(Call &call) {
+  Value x = call.in(0);
+  int64_t axis = call.axis(call.integer("axis", 0), x.rank());
+  size_t count = call.node.outputs.size();
+  std::vector<Dim> sizes = splitSizes(call, x.shape[axis]);
   if (count == 1)
     return call.alias(0, x);
-  call.setAll("split(" + call.tensor(0) + ", (" + dimsText(sizes) + ")" + at, count);
+  Dim parts(static_cast<int64_t>(count));
+  bool equal = std::all_of(sizes.begin(), sizes.end(), [&](const Dim &size) { return size * parts == x.shape[axis]; });
+  call.setAll("split(" + call.tensor(0) + ", " + (equal ? std::to_string(count) : "(" + dimsText(sizes) + ")") +
+                  (axis + 1 == x.rank() ? ")" : ", axis=" + std::to_string(axis) + ")"),
+              count);
 }
 
 static void tile(Call &call) {

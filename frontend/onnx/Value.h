@@ -26,6 +26,18 @@ struct Element {
   std::optional<double> constant() const;
 };
 
+/// Along this axis stand as many rows as data decide, then others that mean nothing, up to the axis' extent.
+struct Rows {
+  int64_t axis;
+  std::string count; ///< the name of the scalar that says how many there are
+};
+
+/// A single integer that data decide, as another one and what is added to it.
+struct Offset {
+  std::string base; ///< its name; empty where nothing depends on data
+  Dim plus;
+};
+
 struct Value {
   std::string text; ///< a name, or empty where nothing has been written yet
   kiln_dtype dtype = KILN_F32;
@@ -39,6 +51,8 @@ struct Value {
   std::shared_ptr<const Constant> counted;
   std::string wish;                                ///< what to call it
   std::shared_ptr<const std::vector<Value>> items; ///< of a sequence of tensors, which is no tensor itself
+  std::shared_ptr<const Rows> rows;                ///< null: all of it is there
+  std::shared_ptr<const Offset> offset;            ///< null: of itself, where it is a single integer
   bool failed = false, trained = true;
   bool statistic = false; ///< of a batch norm in training: a state
 

@@ -1,6 +1,7 @@
 // Elementwise primitives: operands and result have one shape, so that each is a plain loop.
 #include "ir/interpreter/Kernels.h"
 
+#include <bit>
 #include <cmath>
 
 namespace kiln::interpreter {
@@ -150,6 +151,21 @@ Status convert(Call &call) {
   return OkStatus();
 }
 
+Status bitcast(Call &call) {
+  const HostTensor &in = *call.in[0];
+  HostTensor &out = call.out[0];
+  bool wide = (in.isFloat() ? in : out).element.isF64();
+  if (in.isFloat())
+    llvm::transform(in.floats, out.integers.begin(), [&](double x) {
+      return wrapTo(out.element, wide ? std::bit_cast<int64_t>(x) : std::bit_cast<int32_t>(static_cast<float>(x)));
+    });
+  else
+    llvm::transform(in.integers, out.floats.begin(), [&](int64_t x) {
+      return wide ? std::bit_cast<double>(x) : static_cast<double>(std::bit_cast<float>(static_cast<int32_t>(x)));
+    });
+  return OkStatus();
+}
+
 Status identity(Call &call) {
   call.out[0] = *call.in[0];
   return OkStatus();
@@ -223,6 +239,7 @@ void addElementwiseKernels(KernelTable &table) {
   add<CompareOp>(table, compare);
   add<SelectOp>(table, select);
   add<ConvertOp>(table, convert);
+  add<BitcastOp>(table, bitcast);
   add<StopGradientOp>(table, identity);
 }
 

@@ -233,6 +233,12 @@ case("dynamic_update_slice", "%r = kiln.dynamic_update_slice %a0, %a1[%a2, %a3] 
      [long, part, *start], [torch.slice_scatter(long, torch.slice_scatter(long[3:5], part, 1, 1, 5), 0, 3, 5)])
 case("iota", "%r = kiln.iota 1 : {r0}", [], [torch.arange(4, dtype=torch.int32).expand(3, 4)])
 case("stop_gradient", "%r = kiln.stop_gradient %a0 : {t0}", [x], [x.detach()])
+numbers = torch.tensor([1.5, -0.0, float("inf"), 3e-42, -7.25], dtype=torch.float32)
+case("bitcast_f32_i32", "%r = kiln.bitcast %a0 : {t0} -> {r0}", [numbers], [numbers.view(torch.int32)])
+case("bitcast_i32_f32", "%r = kiln.bitcast %a0 : {t0} -> {r0}", [numbers.view(torch.int32)], [numbers])
+short = torch.tensor([1.5, -0.0, float("inf"), -7.25])  # whose bits a double holds as a number
+case("bitcast_f64_i64", "%r = kiln.bitcast %a0 : {t0} -> {r0}", [short], [short.view(torch.int64)])
+case("bitcast_i64_f64", "%r = kiln.bitcast %a0 : {t0} -> {r0}", [short.view(torch.int64)], [short])
 case("constant", "%r = kiln.constant dense<[1.5, -2.0]> : {r0} : {r0}", [], [torch.tensor([1.5, -2.0])])
 shared_key, shared_value = rand(2, 1, 5, 4), rand(2, 1, 5, 6)
 near = torch.tril(torch.ones(3, 5, dtype=torch.bool), diagonal=1) & ~torch.tril(torch.ones(3, 5, dtype=torch.bool), diagonal=-1)

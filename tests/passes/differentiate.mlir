@@ -3,6 +3,7 @@
 // RUN: %kiln-opt --kiln-differentiate=function=tied --canonicalize %s | FileCheck %s --check-prefix=TIED
 // RUN: %kiln-opt --kiln-differentiate=function=rnn --canonicalize %s | FileCheck %s --check-prefix=RNN
 // RUN: %kiln-opt --kiln-differentiate="function=stopped wrt=0" %s | FileCheck %s --check-prefix=STOPPED
+// RUN: %kiln-opt --kiln-differentiate="function=bits wrt=0" --canonicalize %s | FileCheck %s --check-prefix=BITS
 
 // @grad has the loss's arguments; it returns the loss and the gradient of each trainable parameter, by name.
 // GRAD-LABEL: func.func @grad
@@ -90,4 +91,18 @@ func.func @stopped(%x: tensor<f32>, %c: tensor<i1>) -> tensor<f32> {
     kiln.yield %y : tensor<f32>
   }
   return %r : tensor<f32>
+}
+
+// Through its bits nothing flows back to a number: of x alone, the gradient is the factor that was made of them.
+// BITS-LABEL: func.func @bits.grad
+// BITS-SAME: tensor<3xf32>, %[[G:[a-z0-9]*]]: tensor<3xf32>) ->
+// BITS: %[[FACTOR:.*]] = kiln.bitcast %{{.*}} : tensor<3xi32> -> tensor<3xf32>
+// BITS: %[[DX:.*]] = kiln.mul %[[G]], %[[FACTOR]]
+// BITS-NOT: kiln
+// BITS: return %{{.*}}, %[[DX]] : tensor<3xf32>, tensor<3xf32>
+func.func @bits(%x: tensor<3xf32>) -> tensor<3xf32> {
+  %0 = kiln.bitcast %x : tensor<3xf32> -> tensor<3xi32>
+  %1 = kiln.bitcast %0 : tensor<3xi32> -> tensor<3xf32>
+  %2 = kiln.mul %1, %x : tensor<3xf32>
+  return %2 : tensor<3xf32>
 }

@@ -193,6 +193,8 @@ Value Emitter::emitOp(const Op &op, uint32_t v, ArrayRef<Index> at, const Mask &
   }
   case OpCode::Convert:
     return convert(operand(0), graph.type(op.operands[0]).dtype, dtype);
+  case OpCode::Bitcast:
+    return bitcast(operand(0), dtype);
   case OpCode::StopGradient:
     return operand(0);
   default:

@@ -110,6 +110,8 @@ public:
   Value unary(OpCode code, Value a, kiln_dtype dtype);
   Value compare(Predicate predicate, Value a, Value b, kiln_dtype dtype);
   Value convert(Value a, kiln_dtype from, kiln_dtype to);
+  /// Between a float and an integer of its width.
+  Value bitcast(Value a, kiln_dtype to);
   /// The element that a combination starts from, and one step of it.
   Value neutral(Combine combine, kiln_dtype dtype);
   Value combine(Combine combine, Value a, Value b, kiln_dtype dtype);

@@ -302,6 +302,8 @@ Value Emitter::convert(Value a, kiln_dtype from, kiln_dtype to) {
   return isSigned(from) ? code.op<arith::ExtSIOp>(target, a) : code.op<arith::ExtUIOp>(target, a);
 }
 
+Value Emitter::bitcast(Value a, kiln_dtype to) { return code.op<arith::BitcastOp>(like(a, registerType(to)), a); }
+
 //===-- Combining ------------------------------------------------------------------------------------------------===//
 
 Value Emitter::neutral(Combine combine, kiln_dtype dtype) {

@@ -1,6 +1,7 @@
 // Elementwise primitives: operands and result have one shape, so that each is a plain loop.
 #include "backends/reference/run/Evaluate.h"
 
+#include <bit>
 #include <cmath>
 #include <functional>
 
@@ -133,6 +134,25 @@ bool convert(Call &call) {
   return true;
 }
 
+bool bitcast(Call &call) {
+  const Tensor &in = *call.in[0];
+  Tensor &out = *call.out[0];
+  kiln_dtype real = in.isFloat() ? in.dtype : out.dtype, whole = in.isFloat() ? out.dtype : in.dtype;
+  bool wide = real == KILN_F64 && whole == KILN_I64;
+  if (in.isFloat() == out.isFloat() || !(wide || (real == KILN_F32 && (whole == KILN_I32 || whole == KILN_U32))))
+    return call.fail("its operand and its result are no float and integer of one width");
+  for (size_t i = 0; i < static_cast<size_t>(in.size()); ++i) {
+    if (!in.isFloat())
+      out.floats[i] = wide ? std::bit_cast<double>(in.integers[i])
+                           : static_cast<double>(std::bit_cast<float>(static_cast<int32_t>(in.integers[i])));
+    else if (wide)
+      out.integers[i] = std::bit_cast<int64_t>(in.floats[i]);
+    else
+      out.integers[i] = wrapTo(whole, std::bit_cast<int32_t>(static_cast<float>(in.floats[i])));
+  }
+  return true;
+}
+
 bool identity(Call &call) {
   call.out[0]->floats = call.in[0]->floats;
   call.out[0]->integers = call.in[0]->integers;
@@ -228,6 +248,8 @@ bool elementwise(Call &call) {
     return select(call);
   case OpCode::Convert:
     return convert(call);
+  case OpCode::Bitcast:
+    return bitcast(call);
   case OpCode::StopGradient:
     return identity(call);
   default:

@@ -154,7 +154,8 @@ TEST(OnnxGraph, LoopsThatDataDecide) {
   std::string rows = output(value("row", 1, {2, 3}));
   EXPECT_EQ(problems(loopOf("three", "same", {"y", "rows"}, rows)), "");
   EXPECT_EQ(problems(loopOf("three", "changing", {"y"}, rows)), "");
-  EXPECT_SAYS(problems(loopOf("three", "changing", {"y", "rows"}, rows)), "it stacks the values of its steps");
+  EXPECT_EQ(problems(loopOf("three", "changing", {"y", "rows"}, rows)), "");
+  EXPECT_SAYS(problems(loopOf("", "changing", {"y", "rows"}, rows)), "nothing says how many there can be");
 }
 
 TEST(OnnxGraph, BranchesThatDataDecideAreOfOneShape) {
@@ -174,10 +175,10 @@ TEST(OnnxGraph, BranchesThatDataDecideAreOfOneShape) {
 TEST(OnnxGraph, AllProblemsAreToldAtOnce) {
   std::string all = problems(
       between({node("Frobnicate", {"x"}, {"a"}), node("Softmax", {"x"}, {"b"}, attribute("axis", 9)),
-               node("Add", {"a", "b"}, {"c"}), node("NonZero", {"x"}, {"d"}), node("Sum", {"c", "d"}, {"y"})}));
+               node("Add", {"a", "b"}, {"c"}), node("StringSplit", {"x"}, {"d"}), node("Sum", {"c", "d"}, {"y"})}));
   EXPECT_SAYS(all, "Frobnicate");
   EXPECT_SAYS(all, "Softmax");
-  EXPECT_SAYS(all, "NonZero");
+  EXPECT_SAYS(all, "StringSplit");
   EXPECT_EQ(std::count(all.begin(), all.end(), '\n'), 3) << all; // what follows from them is silent
 }
 
@@ -185,6 +186,37 @@ TEST(OnnxGraph, AShapeThatDependsOnDataIsRefusedByNode) {
   std::string reshape = model(nodes({node("Reshape", {"x", "s"}, {"y"})}) + input(value("x", 1, {2, 3})) +
                               input(value("s", 7, {2})) + output(value("y", 1, {3, 2})));
   EXPECT_SAYS(problems(reshape), "node 'the_Reshape' (Reshape): its shape depends on data: 's'");
+}
+
+/// What follows rows of which data decide how many there are: [6] of them at most.
+std::string behindRows(const std::vector<std::string> &more) {
+  std::vector<std::string> all = {node("Unique", {"x"}, {"u"})};
+  all.insert(all.end(), more.begin(), more.end());
+  auto whole = [](const char *name, char number) {
+    return text(5, tensor(name, 7, {1}, std::string(1, number) + std::string(7, '\0')));
+  };
+  return between(all, text(5, tensor("w", 1, {2, 3}, floats(6))) + whole("one", 1) + whole("six", 6));
+}
+
+TEST(OnnxGraph, RowsThatDataDecideGoOnByThemselves) {
+  for (const auto &more : std::vector<std::vector<std::string>>{
+           {node("Relu", {"u"}, {"y"})},
+           {node("Add", {"u", "u"}, {"y"})},
+           {node("Unsqueeze", {"u", "one"}, {"c"}), node("Mul", {"c", "c"}, {"m"}), node("Transpose", {"m"}, {"y"})},
+           {node("Unsqueeze", {"u", "one"}, {"c"}), node("Concat", {"c", "c"}, {"y"}, attribute("axis", 1))}})
+    EXPECT_EQ(problems(behindRows(more)), "");
+  for (const auto &more : std::vector<std::vector<std::string>>{
+           {node("ReduceSum", {"u"}, {"y"})},
+           {node("Shape", {"u"}, {"y"})},
+           {node("Softmax", {"u"}, {"y"})},
+           {node("CumSum", {"u", "one"}, {"y"})},
+           {node("Concat", {"u", "u"}, {"y"}, attribute("axis", 0))},
+           {node("Unsqueeze", {"u", "one"}, {"c"}), node("MatMul", {"u", "c"}, {"y"})}})
+    EXPECT_SAYS(problems(behindRows(more)), "it would mix them with what is behind");
+  EXPECT_SAYS(problems(behindRows({node("Unique", {"w"}, {"v"}), node("Add", {"u", "v"}, {"y"})})),
+              "data decide how many rows its inputs have, each for itself");
+  EXPECT_SAYS(problems(behindRows({node("Reshape", {"w", "six"}, {"v"}), node("Add", {"u", "v"}, {"y"})})),
+              "those of 'v' are others");
 }
 
 TEST(OnnxGraph, ShapesAreComputedWithNamesInThem) {

@@ -114,3 +114,21 @@ func.func @f(%x: tensor<?xf32, #kiln.dims<"T">>) {
   %r = kiln.convert %x : tensor<?xf32, #kiln.dims<"T">> -> tensor<?xi32, #kiln.dims<"B">>
   return
 }
+
+// -----
+
+// bitcast (C1)
+func.func @f(%x: tensor<4xf32>) {
+  // expected-error@+1 {{'kiln.bitcast' op (C1) f32 and an integer of 32 bits, or f64 and i64, were expected, found f32[4] and i64[4]}}
+  %r = kiln.bitcast %x : tensor<4xf32> -> tensor<4xi64>
+  return
+}
+
+// -----
+
+// bitcast (C2)
+func.func @f(%x: tensor<?xf64, #kiln.dims<"T">>) {
+  // expected-error@+1 {{'kiln.bitcast' op (C2) expected the result i64[T], found i64[B]}}
+  %r = kiln.bitcast %x : tensor<?xf64, #kiln.dims<"T">> -> tensor<?xi64, #kiln.dims<"B">>
+  return
+}
