@@ -108,25 +108,75 @@ struct Scores {
   double scale = 1;
   bool causal = false;
   bool guarded = false;                 // where a query sees no key the shares are 0, as attention's are
+  bool equal = false;                   // where a query sees no key the shares of all are the same: a finite mask
   Value mask;                           // bool, of the scores' rank
   Value bias;                           // added to the scores, of their rank
   bool biases = false;                  // whether one is looked for
   SmallVector<mlir::Operation *> chain; // from the softmax's reader to the product, each the only reader of the next
 };
 
-/// Of a bias that is 0 where a key is seen and -inf where not: whether it is seen.
-Value maskOf(Emit &e, Value bias) {
+/// At most this is a value that takes a score's place and has no share beside any other score.
+constexpr double kBelowScores = -1e9;
+/// At most this is one that is still the same when a score is added to it.
+constexpr double kAbsorbs = -1e30;
+
+/// The condition that a bool as a number, or a number's difference from 0, tells.
+Value conditionOf(Value condition, Value number) {
+  if (auto convert = condition.getDefiningOp<ConvertOp>())
+    return elementOf(convert).isInteger(1) && convert.getOperand() == number ? condition : Value();
+  auto compare = condition.getDefiningOp<CompareOp>();
+  return compare && compare.getPredicate() == Predicate::ne && compare.getLhs() == number &&
+                 numberOf(compare.getRhs()) == 0.0
+             ? condition
+             : Value();
+}
+
+/// Of a bias that is 0 where a key is seen, and `fill` where not: whether it is seen.
+Value maskOf(Emit &e, Value bias, double &fill) {
   if (auto broadcast = bias.getDefiningOp<BroadcastOp>()) {
-    Value inner = maskOf(e, broadcast.getOperand());
+    Value inner = maskOf(e, broadcast.getOperand(), fill);
     if (inner && rankOf(inner) == rankOf(broadcast.getResult()))
       return inner; // attention's mask is as wide as it is
     return inner ? e.broadcastTo(inner, broadcast.getAxes(), dimsOf(broadcast.getResult())) : Value();
   }
+  // (1 - seen) * fill
+  if (auto product = bias.getDefiningOp<MulOp>()) {
+    auto rest = product.getLhs().getDefiningOp<SubOp>();
+    auto seen = rest ? rest.getRhs().getDefiningOp<ConvertOp>() : ConvertOp();
+    std::optional<double> factor = numberOf(product.getRhs());
+    if (!factor || !seen || numberOf(rest.getLhs()) != 1.0 || !elementOf(seen.getOperand()).isInteger(1))
+      return {};
+    return fill = *factor, seen.getOperand();
+  }
   auto select = bias.getDefiningOp<SelectOp>();
-  if (!select || numberOf(select.getOnTrue()) != 0.0 ||
-      numberOf(select.getOnFalse()) != -std::numeric_limits<double>::infinity())
+  if (!select)
     return {};
-  return select.getCondition();
+  std::optional<double> yes = numberOf(select.getOnTrue()), no = numberOf(select.getOnFalse());
+  if (yes == 0.0 && no)
+    return fill = *no, select.getCondition();
+  if (!yes || (no != 0.0 && !conditionOf(select.getCondition(), select.getOnFalse())))
+    return {};
+  return fill = *yes, e.op<NotOp>(select.getCondition());
+}
+
+/// Whether a mask of this value hides keys as attention's does; what becomes of a query that sees none is noted.
+bool hides(double fill, double most, Scores &scores) {
+  bool infinite = fill == -std::numeric_limits<double>::infinity();
+  scores.equal = !infinite;
+  return infinite ? scores.guarded : fill <= most && !scores.causal;
+}
+
+/// A mask before it was spread, of the same rank: attention's is as wide as it is.
+Value narrowed(Emit &e, Value mask) {
+  while (auto broadcast = mask.getDefiningOp<BroadcastOp>()) {
+    SmallVector<Dim> dims(static_cast<size_t>(rankOf(broadcast.getResult())), Dim(1));
+    for (auto [axis, dim] : llvm::zip(broadcast.getAxes(), dimsOf(broadcast.getOperand())))
+      dims[static_cast<size_t>(axis)] = dim;
+    if (rankOf(broadcast.getOperand()) != rankOf(broadcast.getResult()))
+      return e.reshapeTo(broadcast.getOperand(), dims);
+    mask = broadcast.getOperand();
+  }
+  return mask;
 }
 
 /// A product, times numbers at most.
@@ -151,16 +201,15 @@ Value biasOf(Emit &e, Value added) {
   return bias;
 }
 
-/// One addition off the scores: of 0 and -inf, which is a mask, or of numbers.
+/// One addition off the scores: of 0 and what hides a key, which is a mask, or of numbers.
 Value peelAdded(AddOp op, Scores &scores) {
-  if (!scores.guarded)
-    return {};
   mlir::OpBuilder b(op);
   Emit e(b, op.getLoc());
+  double fill = 0;
   for (unsigned i : {1, 0})
-    if (!scores.mask && (scores.mask = maskOf(e, op->getOperand(i))))
-      return op->getOperand(1 - i);
-  if (!scores.biases || scores.bias || scores.scale != 1)
+    if (!scores.mask && (scores.mask = maskOf(e, op->getOperand(i), fill)))
+      return hides(fill, kAbsorbs, scores) ? op->getOperand(1 - i) : Value();
+  if (!scores.guarded || scores.equal || !scores.biases || scores.bias || scores.scale != 1)
     return {};
   for (unsigned i : {1, 0})
     if (isScaledProduct(op->getOperand(1 - i)))
@@ -174,18 +223,22 @@ Value peel(Value value, Scores &scores) {
   if (auto added = llvm::dyn_cast<AddOp>(op))
     return peelAdded(added, scores);
   if (auto select = llvm::dyn_cast<SelectOp>(op)) {
-    std::optional<bool> inverted = causalOf(select.getCondition());
-    if (!inverted) {
-      if (!scores.guarded || scores.mask || numberOf(select.getOnFalse()) != -std::numeric_limits<double>::infinity())
-        return {};
-      scores.mask = select.getCondition();
-      return select.getOnTrue();
-    }
-    Value kept = *inverted ? select.getOnFalse() : select.getOnTrue();
-    std::optional<double> fill = numberOf(*inverted ? select.getOnTrue() : select.getOnFalse());
-    if (!fill || *fill > -1e9)
+    std::optional<double> yes = numberOf(select.getOnTrue()), no = numberOf(select.getOnFalse());
+    if (yes.has_value() == no.has_value())
       return {};
-    scores.causal = true;
+    Value kept = yes ? select.getOnFalse() : select.getOnTrue();
+    double fill = yes ? *yes : *no;
+    if (std::optional<bool> inverted = causalOf(select.getCondition()); inverted == yes.has_value()) {
+      scores.causal = fill <= kBelowScores && !scores.equal; // which keys a query sees is then told by both
+      return scores.causal ? kept : Value();
+    }
+    if (scores.mask || !hides(fill, kBelowScores, scores))
+      return {};
+    mlir::OpBuilder b(op);
+    Emit e(b, op->getLoc());
+    scores.mask = narrowed(e, select.getCondition());
+    if (yes)
+      scores.mask = e.op<NotOp>(scores.mask);
     return kept;
   }
   bool divides = llvm::isa<DivOp>(op);
@@ -313,6 +366,13 @@ Value asRows(Emit &e, Value value, bool turned) {
   return e.transposed(value, permutation);
 }
 
+/// The result where a query sees a key by the mask, else the mean of all values.
+Value orMean(Emit &e, Value result, Value value, Value mask) {
+  SmallVector<Dim> dims = dimsOf(result);
+  Value sees = e.reduce(ReduceKind::any, mask, {3}), mean = e.meanOver(value, {2});
+  return e.select(e.broadcastTo(sees, {0, 1, 2}, dims), result, e.broadcastTo(mean, {0, 1, 3}, dims));
+}
+
 /// A mask before it was spread over all batches, heads and queries.
 Value unspread(Value mask) {
   auto broadcast = mask.getDefiningOp<BroadcastOp>();
@@ -363,6 +423,8 @@ void recover(DotGeneralOp shares, bool biases) {
     result = e.create<AttentionOp>(inferred.type, mlir::Type(), query, key, value, mask, Value(), scale, causal,
                                    mlir::IntegerAttr(), mlir::IntegerAttr())
                  .getResult();
+  if (scores->equal)
+    result = orMean(e, result, value, mask);
   shares.getResult().replaceAllUsesWith(e.reshapeTo(result, dimsOf(shares.getResult())));
   // Nobody else reads these, nor a mask of theirs.
   llvm::SetVector<mlir::Operation *> dead(scores->chain.rbegin(), scores->chain.rend());

@@ -11,8 +11,10 @@ namespace kiln {
 /// one kernel, without a matrix of scores, and with a step that can be derived. Of f32 and f64, [B, T, D] or
 /// [B, H, T, D], where nothing else reads the scores or the shares. A causal mask's value may be any at or below -1e9.
 /// Another mask is one where shares that are no numbers are 0, as attention's are where a query sees no key:
-/// w = softmax(scores + where(seen, 0, -inf)), where(isnan(w), 0, w), which exporters write. Looks at the ops of
-/// `block`, not into regions.
+/// w = softmax(scores + where(seen, 0, -inf)), where(isnan(w), 0, w), which exporters write. Or its value is finite:
+/// -1e30 or less where it is added (where(seen, 0, v), (1 - seen) * v of a bool, where(x != 0, v, x)), -1e9 or less
+/// where it takes the scores' place; a query that sees no key then has the mean of all values, as it is written.
+/// -10000, which is added too, is none: beside it a score still counts. Looks at the ops of `block`, not into regions.
 /// With `biases`, also where numbers are added to the scores, behind the scale: biased_attention.
 void recoverAttention(mlir::Block &block, bool biases = false);
 
