@@ -2,6 +2,7 @@
 #include "frontend/export/Onnx.h"
 
 #include "frontend/export/Ops.h"
+#include "ir/Bounds.h"
 #include "ir/Classes.h"
 #include "passes/Decompose/Decompose.h"
 #include "passes/Simplify/Simplify.h"
@@ -263,6 +264,9 @@ absl::StatusOr<File> Exporter::run() {
   model.integer(1, 8).bytes(2, "kiln");
   model.message(7, graph_.finish(name, inputs_, outputs_, std::move(initializers_)));
   model.message(8, Message().integer(2, options_.opset));
+  // ONNX has no word for how large a dimension has to be: a note for `kiln import` (field 14, metadata_props).
+  for (const auto &[name, least] : leastOf(function_))
+    model.message(14, Message().bytes(1, "kiln.least." + name).bytes(2, std::to_string(least)));
   file_.model = model.text();
   return std::move(file_);
 }

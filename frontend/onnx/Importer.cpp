@@ -103,7 +103,12 @@ Value Importer::inputValue(const ValueInfo &input, std::string &typeText) {
     value.shape.push_back(dim);
     auto bound = options_.bounds.find(name);
     bool isNew = size < 0 && dim == Dim::symbol(name) && bound != options_.bounds.end() && bounded_.insert(name).second;
-    typeText += dimText(dim) + (isNew ? " <= " + std::to_string(bound->second) : "");
+    // Said once, where the dimension stands first.
+    auto least = size < 0 ? model_.least.find(input.shape[axis].name) : model_.least.end();
+    bool isLeast = least != model_.least.end() && dim == Dim::symbol(name) && least_.insert(name).second;
+    std::string low = isLeast ? std::to_string(least->second) : "";
+    typeText += !isLeast ? dimText(dim) : isNew ? low + " <= " + dimText(dim) : dimText(dim) + " >= " + low;
+    typeText += isNew ? " <= " + std::to_string(bound->second) : "";
   }
   typeText += input.shape.empty() ? "" : "]";
   return value;

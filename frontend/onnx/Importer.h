@@ -197,6 +197,7 @@ private:
   std::set<std::string> names_;        // that are taken
   std::map<std::string, int> numbers_; // the next one behind a name that is taken
   std::set<std::string> bounded_;      // dimensions whose bound has been written
+  std::set<std::string> least_;        // the same of the lower bound
   std::set<std::string> stored_;       // names in the weights' file
   std::set<std::string> reads_;        // that something of the file uses, once somebody has asked
   std::vector<Declared> declarations_;

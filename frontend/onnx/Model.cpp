@@ -5,6 +5,7 @@
 #include "frontend/onnx/Wire.h"
 #include "runtime/support/Error.h"
 
+#include <charconv>
 #include <cstring>
 #include <optional>
 #include <sstream>
@@ -301,14 +302,29 @@ static std::string scopeOfName(const std::string &name) {
   return out;
 }
 
-/// A node's metadata: of interest is the module alone.
-static void readScope(Wire wire, Node &node) {
+/// A key and its value, of metadata.
+static std::pair<std::string, std::string> readEntry(Wire wire) {
   std::string key, value;
   while (wire.next())
     if (wire.field() == 1)
       key = wire.text();
     else if (wire.field() == 2)
       value = wire.text();
+  return {key, value};
+}
+
+/// The model's metadata: of interest is how large a dimension has to be. What is no such number is passed over.
+static void readLeast(Wire wire, Model &model) {
+  auto [key, value] = readEntry(wire);
+  int64_t least = 0;
+  auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), least);
+  if (key.starts_with(kLeastKey) && error == std::errc() && end == value.data() + value.size() && least > 1)
+    model.least[key.substr(kLeastKey.size())] = least;
+}
+
+/// A node's metadata: of interest is the module alone.
+static void readScope(Wire wire, Node &node) {
+  auto [key, value] = readEntry(wire);
   if (key == "pkg.torch.onnx.name_scopes")
     node.scope = scopeOfList(value);
 }
@@ -486,6 +502,9 @@ void Reader::model(Wire wire) {
       break;
     case 8:
       opset(wire.message("an opset"), model_.opsets);
+      break;
+    case 14:
+      readLeast(wire.message("the model's metadata"), model_);
       break;
     case 25:
       model_.functions.push_back(function(wire.message("a function")));

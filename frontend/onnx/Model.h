@@ -111,12 +111,16 @@ struct Function {
   std::map<std::string, int64_t> opsets;
 };
 
+/// In a model's metadata, before a dimension's name: how large it has to be. `kiln export` writes it.
+constexpr std::string_view kLeastKey = "kiln.least.";
+
 struct Model {
   std::string producer;
   int64_t irVersion = 0;
   std::map<std::string, int64_t> opsets; ///< by domain; "" is ONNX's own
   Graph graph;
   std::vector<Function> functions;
+  std::map<std::string, int64_t> least; ///< what `kiln export` has noted: how large an open dimension has to be
   std::vector<std::shared_ptr<MappedFile>> files; ///< that `bytes` point into
 
   /// Throws Error: unreadable, cut, malformed. External data has to lie in the model's folder.

@@ -146,8 +146,8 @@ namespace {
 /// How a node has rows in its results that its inputs have.
 class Onward {
 public:
-  explicit Onward(Call &call) : call_(call) {
-    for (size_t i = 0; i < call.inputs(); ++i)
+  explicit Onward(Call &call) : call_(call), inputs_(call.node.type == "CastLike" ? 1 : call.inputs()) {
+    for (size_t i = 0; i < inputs_; ++i)
       if (const Value *value = call.has(i) ? call.importer.find(call.node.inputs[i]) : nullptr; value && value->rows) {
         if (rows_ && rows_->count != value->rows->count)
           refuse("data decide how many rows its inputs have, each for itself");
@@ -208,7 +208,7 @@ private:
   /// The axis counted from the end, where all inputs agree on it: what has no such rows is the same for all of them.
   int64_t elementwise() {
     int64_t fromEnd = call_.in(has_[0]).rank() - rows_->axis;
-    for (size_t i = 0; i < call_.inputs(); ++i) {
+    for (size_t i = 0; i < inputs_; ++i) {
       if (!call_.has(i))
         continue;
       const Value &value = call_.in(i);
@@ -246,6 +246,7 @@ private:
   }
 
   Call &call_;
+  size_t inputs_; // that the result is made of: of CastLike's second one only the type is asked
   std::shared_ptr<const Rows> rows_;
   std::vector<size_t> has_;
   int64_t axis_ = 0, fromEnd_ = -1;

@@ -1,10 +1,11 @@
 """ONNX files that `kiln export` writes, beside the programs of the same models: onnx.checker takes them, and ONNX Runtime
 gives the same results.
 
-usage: onnx_export.py KILN FIXTURES [NAME...]; FIXTURES: tests/fixtures, whose models of models/ and folders of Hugging
+usage: onnx_export.py KILN FIXTURES [--opset N] [NAME...]; names may have * in them; FIXTURES: tests/fixtures, whose models of models/ and folders of Hugging
 Face have inputs and small weights; needs PyPI's onnx, onnxruntime, numpy and safetensors. Exit code 1 where one is
 further away than 1e-5 of the largest entry.
 """
+import fnmatch
 import json
 import os
 import re
@@ -31,10 +32,10 @@ def distance(found, expected):
     return np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-30)
 
 
-def compare(kiln, model, function, inputs, folder, options):
+def compare(kiln, model, function, inputs, folder, options, opset):
     """What came of one model: a distance, or a sentence."""
     path = os.path.join(folder, "model.onnx")
-    code, told = run(kiln, "export", model, "--onnx", path, "--function", function, *options)
+    code, told = run(kiln, "export", model, "--onnx", path, "--function", function, *opset, *options)
     if code:
         return told
     onnx.checker.check_model(path, full_check=True)
@@ -89,13 +90,15 @@ def cases(fixtures):
 
 def main():
     kiln, fixtures, *only = sys.argv[1:]
+    opset = only[:2] if only[:1] == ["--opset"] else []
+    only = only[len(opset):]
     failed = False
     for name, model, function, given, options in cases(fixtures):
-        if only and name not in only:
+        if only and not any(fnmatch.fnmatch(name, one) for one in only):
             continue
         with tempfile.TemporaryDirectory() as folder:
             try:
-                found = compare(kiln, model, function, load_file(given), folder, options)
+                found = compare(kiln, model, function, load_file(given), folder, options, opset)
             except Exception as error:  # the checker's, or ONNX Runtime's
                 found = f"{type(error).__name__}: {error}"
         wrong = isinstance(found, str) or not found <= TOLERANCE

@@ -202,6 +202,7 @@ TEST(OnnxGraph, RowsThatDataDecideGoOnByThemselves) {
   for (const auto &more : std::vector<std::vector<std::string>>{
            {node("Relu", {"u"}, {"y"})},
            {node("Add", {"u", "u"}, {"y"})},
+           {node("CastLike", {"one", "u"}, {"y"})},
            {node("Unsqueeze", {"u", "one"}, {"c"}), node("Mul", {"c", "c"}, {"m"}), node("Transpose", {"m"}, {"y"})},
            {node("Unsqueeze", {"u", "one"}, {"c"}), node("Concat", {"c", "c"}, {"y"}, attribute("axis", 1))}})
     EXPECT_EQ(problems(behindRows(more)), "");
