@@ -199,6 +199,18 @@ static void dropRepeatedOutputs(GroupOp group) {
   group->erase();
 }
 
+// Copies that met again in one group are one value; not where the group is then no longer of its shape: what a product
+// reads may be copied for what follows it.
+static void mergeCopies(GroupOp group, mlir::IRRewriter &rewriter) {
+  auto before = llvm::cast<GroupOp>(group->clone());
+  mlir::DominanceInfo dominance(group);
+  bool changed = false;
+  mlir::eliminateCommonSubExpressions(rewriter, dominance, group, &changed);
+  if (changed && shapeOf(group).value_or(GroupShape::any) != group.getShape())
+    group.getBody().takeBody(before.getBody());
+  before->destroy();
+}
+
 static void fuseBlock(mlir::Block &block, FuseLevel level) {
   // Inside out: what an inner block still reads of an outer cheap op is then known.
   for (mlir::Operation &op : block)
@@ -216,8 +228,7 @@ static void fuseBlock(mlir::Block &block, FuseLevel level) {
   mlir::IRRewriter rewriter(block.getParentOp()->getContext());
   for (GroupOp group : llvm::make_early_inc_range(block.getOps<GroupOp>())) {
     joinRepeatedInputs(group);
-    mlir::DominanceInfo dominance(group);
-    mlir::eliminateCommonSubExpressions(rewriter, dominance, group);
+    mergeCopies(group, rewriter);
     dropRepeatedOutputs(group);
   }
 }

@@ -1,4 +1,5 @@
 // RUN: %kiln-opt --kiln-fuse -split-input-file %s | FileCheck %s
+// RUN: %kiln-opt --kiln-fuse --kiln-verify-stage=stage=fuse -split-input-file %s -o %t
 
 // A product takes its bias and activation; the relu's mask in the backward half comes from the result.
 // CHECK-LABEL: func.func @epilogue
@@ -156,4 +157,33 @@ func.func @cheap_and_returned() -> (tensor<100xf32>, tensor<100xf32>) {
   %log = kiln.log %alpha : tensor<100xf32>
   %sum = kiln.cumsum %log, 0 : tensor<100xf32>
   return %sum, %beta : tensor<100xf32>, tensor<100xf32>
+}
+
+// -----
+
+// What a product reads and what follows it may be copies of one value. In one kernel they stay two, since it would be no
+// product with a prologue otherwise.
+// CHECK-LABEL: func.func @stored_copy
+// CHECK: kiln.group contract
+// CHECK-COUNT-2: kiln.convert
+// CHECK-NOT: kiln.group
+func.func @stored_copy(%x: tensor<8x8xf32>, %w: tensor<8x8xbf16>) -> (tensor<8x8xf32>, tensor<8x8xbf16>) {
+  %0 = kiln.convert %x : tensor<8x8xf32> -> tensor<8x8xbf16>
+  %1 = kiln.convert %x : tensor<8x8xf32> -> tensor<8x8xbf16>
+  %2 = kiln.dot_general %0, %w batch [] x [] contract [1] x [0] : tensor<8x8xbf16>, tensor<8x8xbf16> -> tensor<8x8xf32>
+  return %2, %1 : tensor<8x8xf32>, tensor<8x8xbf16>
+}
+
+// -----
+
+// CHECK-LABEL: func.func @copy_behind
+// CHECK: kiln.group contract
+// CHECK-COUNT-2: kiln.mul
+// CHECK-NOT: kiln.group
+func.func @copy_behind(%x: tensor<8x8xf32>, %w: tensor<8x8xf32>) -> tensor<8x8xf32> {
+  %0 = kiln.mul %x, %x : tensor<8x8xf32>
+  %1 = kiln.mul %x, %x : tensor<8x8xf32>
+  %2 = kiln.dot_general %0, %w batch [] x [] contract [1] x [0] : tensor<8x8xf32>, tensor<8x8xf32> -> tensor<8x8xf32>
+  %3 = kiln.add %2, %1 : tensor<8x8xf32>
+  return %3 : tensor<8x8xf32>
 }
