@@ -181,6 +181,34 @@ for name, t, s in (("few", 2, 3), ("many", 9, 19)):
 q, k, v = (torch.round(torch.randn(1, 1, n, 8) * 100).div(100).tolist() for n in (20, 12, 12))
 case("attention_causal_shorter", "attention(x, y, z, causal=True)",
      lambda q, k, v: F.scaled_dot_product_attention(q, k, v, attn_mask=torch.ones(20, 12).tril(-8).bool()), q, k, v)
+
+
+def added(name, expression, sizes, over, mask=None):
+    """Numbers added to the scores of `sizes` (batch, heads, queries, keys), broadcast from `over`; some hide their key, and
+    those of the first and the last query all keys where there are more."""
+    b, h, t, s = sizes
+    q, k, v = (torch.round(torch.randn(b, h, n, d) * 100).div(100).tolist() for n, d in ((t, 2), (s, 2), (s, 3)))
+    bias = torch.round(torch.randn(over) * 100).div(100)
+    bias[torch.rand(over) < 0.2] = -inf
+    if over[2] > 1:
+        bias[0, 0, 0] = bias[-1, -1, -1] = -inf
+
+    def attention(q, k, v, w):
+        w = w.broadcast_to(sizes)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=w if mask is None else torch.where(mask, w, -inf))
+
+    case(f"attention_added_{name}", f"attention_with(x, y, z, bias=w{expression})", attention, q, k, v, bias.tolist())
+
+
+added("shared", "", (2, 2, 9, 11), (1, 2, 9, 11))
+added("whole", "", (2, 1, 9, 11), (2, 1, 9, 11))
+added("by_heads", "", (1, 2, 9, 11), (1, 1, 9, 11))
+added("by_queries", "", (2, 1, 9, 11), (2, 1, 1, 11))
+added("one_query", "", (2, 2, 1, 11), (1, 2, 1, 11))
+added("masked", ", mask=((iota(9)[:, None] + 3 * iota(11)) % 4 != 0)[None, None]", (1, 2, 9, 11), (1, 2, 9, 11),
+      (torch.arange(9)[:, None] + 3 * torch.arange(11)) % 4 != 0)
+added("causal_longer", ", causal=True", (2, 1, 9, 21), (1, 1, 9, 21), torch.ones(9, 21).tril(12).bool())
+added("causal_shorter", ", causal=True", (1, 1, 20, 12), (1, 1, 20, 12), torch.ones(20, 12).tril(-8).bool())
 case("attend", "attend(x, y, z > 0.5)",
      lambda x, y, z: (torch.nan_to_num(torch.where(z > 0.5, x, -inf).softmax(1))[:, :, None] * y).sum(1),
      [[1.0, 2.0, 0.5], [0.0, 1.0, 2.0]], [[[1.0], [2.0], [3.0]], [[4.0], [5.0], [6.0]]],
