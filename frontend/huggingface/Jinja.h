@@ -24,7 +24,7 @@ struct Value {
   std::string text;  ///< of Text; of Undefined: its name, for messages
   std::shared_ptr<std::vector<Value>> list;
   std::shared_ptr<std::vector<std::pair<std::string, Value>>> map; ///< of Map, Namespace; in order
-  bool wholeKeys = false; ///< of Map: its keys are whole numbers
+  bool wholeKeys = false;                                          ///< of Map: its keys are whole numbers
   const Node *macro = nullptr;
   uint8_t depth = 0;   ///< how deep lists and maps lie in it
   uint32_t weight = 0; ///< of List and Map: how much it is to go through all of it
