@@ -12,6 +12,7 @@
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
+#include "llvm/TargetParser/Host.h"
 #include "llvm/TargetParser/Triple.h"
 
 #include <cerrno>
@@ -241,7 +242,10 @@ const LinkTarget *linkTargetOf(const std::string &triple) {
   return nullptr;
 }
 
-absl::Status link(const LinkJob &job) {
+absl::Status link(const LinkJob &asked) {
+  LinkJob job = asked;
+  if (!job.target)
+    job.target = linkTargetOf(llvm::sys::getDefaultTargetTriple());
   Toolchain tools;
   if (absl::Status status = findToolchain(job, tools); !status.ok())
     return status;

@@ -26,7 +26,7 @@ struct LinkTarget {
 const LinkTarget *linkTargetOf(const std::string &triple);
 
 struct LinkJob {
-  const LinkTarget *target = nullptr;
+  const LinkTarget *target = nullptr; ///< null: this machine's
   std::string
       sysroot; ///< the folder that the target's libraries lie in, as on its own system; KILN_SYSROOT comes first
   std::vector<ObjectBytes> objects;
