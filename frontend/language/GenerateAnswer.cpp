@@ -148,7 +148,7 @@ bool GenerateBuilder::answerHalf(const Stmt &function, bool isPrefill, Frame &fr
   entry->symbols.try_emplace(time, recipe.nameRange);
   Frame call = frame;
   callWith(function, *at, Value::tensorOf(sequence[0]), false, call, recipe.nameRange);
-  mlir::Value result = e.diagnostics().size() == errorsBefore ? forwardResult(call) : mlir::Value();
+  mlir::Value result = e.diagnostics().size() == errorsBefore ? forwardResult(call, *entry, time) : mlir::Value();
   if (!result)
     return false;
   recoverAttention(*entry->block);

@@ -38,7 +38,7 @@ private:
   bool deriveAlong(StepDeriver::Part part, const std::string &axis, Entry &entry, mlir::Value tokens,
                    mlir::Value position, mlir::Value &result);
   bool extend(const Stmt &function);
-  mlir::Value forwardResult(Frame &frame);
+  mlir::Value forwardResult(Frame &frame, Entry &entry, const std::string &axis);
   mlir::Value derivedState(const std::string &name, mlir::RankedTensorType type, Range range);
   void takeOneToken(const std::string &axis);
   static void dropSymbol(Entry &entry, const std::string &symbol);

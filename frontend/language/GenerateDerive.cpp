@@ -9,11 +9,16 @@ const Stmt *GenerateBuilder::derivedFrom() {
   return stepIsSaid ? nullptr : modelFunction(*e.model(), "forward");
 }
 
-/// Where an op comes from, in the model's file.
+/// Where an op comes from, in the model's file or one that it takes declarations from.
 Range GenerateBuilder::rangeOf(mlir::Location location) const {
-  const SourceFile *file = recipe.range.file;
   auto at = llvm::dyn_cast<mlir::FileLineColLoc>(location);
-  if (!at || !file || at.getFilename() != file->name())
+  const SourceFile *file = nullptr;
+  if (at)
+    e.declarations_.each([&](const Stmt &each) {
+      if (each.range.file && at.getFilename() == each.range.file->name())
+        file = each.range.file;
+    });
+  if (!file)
     return recipe.nameRange;
   uint32_t begin = file->lineBegin(at.getLine()) + at.getColumn() - 1;
   auto end = static_cast<uint32_t>(std::min(file->text().find('\n', begin), file->text().size()));
@@ -28,15 +33,43 @@ mlir::Value GenerateBuilder::derivedState(const std::string &name, mlir::RankedT
   return e.read(place->second, nullptr, range).tensor;
 }
 
+/// Ops of one's own that the sequence `axis` goes through give way to what they are made of, of which a step is
+/// derived.
+static void expandOwnOps(Entry &entry, const std::string &axis) {
+  auto isAlong = [&](mlir::Type type) {
+    auto tensor = llvm::dyn_cast<mlir::RankedTensorType>(type);
+    return tensor &&
+           llvm::any_of(dimsOf(tensor), [&](const Dim &dim) { return llvm::is_contained(dim.symbols(), axis); });
+  };
+  llvm::SmallVector<CustomOp> ops; // those within another one first
+  entry.block->walk([&](CustomOp op) {
+    if (llvm::any_of(op->getOperandTypes(), isAlong) || mentionsWithin(*op, Dim::symbol(axis)))
+      ops.push_back(op);
+  });
+  for (CustomOp op : ops) {
+    mlir::OpBuilder at(op);
+    llvm::SmallVector<mlir::Value> values = op.decompose(at);
+    for (auto [before, after] : llvm::zip(op->getResults(), values)) {
+      before.replaceAllUsesWith(after);
+      for (auto &[state, value] : entry.values)
+        if (value.isTensor() && value.tensor == before)
+          value.tensor = after;
+    }
+    op->erase();
+  }
+}
+
 /// What forward gave, to draw by, behind a reshape to its own dimensions: what it is made of may be written anew. Null
 /// after an error.
-mlir::Value GenerateBuilder::forwardResult(Frame &frame) {
+mlir::Value GenerateBuilder::forwardResult(Frame &frame, Entry &entry, const std::string &axis) {
   auto result = frame.locals.find("logits");
   if (result == frame.locals.end())
     result = frame.locals.find("");
   if (result != frame.locals.end() && result->second.value.isTensor()) {
     mlir::Value tensor = result->second.value.tensor;
-    return e.emit(recipe.nameRange).create<ReshapeOp>(tensor.getType(), tensor);
+    mlir::Value held = e.emit(recipe.nameRange).create<ReshapeOp>(tensor.getType(), tensor);
+    expandOwnOps(entry, axis);
+    return held;
   }
   e.error(recipe.nameRange,
           "a generate block without a step draws by forward's result, and " + recipe.name + "'s is no tensor")
@@ -88,7 +121,7 @@ bool GenerateBuilder::derive(const Stmt &function, bool isPrefill, Frame &frame,
   callByNames(function, isPrefill, frame, range);
   if (e.diagnostics().size() != errorsBefore)
     return false;
-  mlir::Value result = forwardResult(frame);
+  mlir::Value result = forwardResult(frame, entry, "T");
   if (!result)
     return false;
   if (!entry.bounds.contains("T")) {
