@@ -84,6 +84,14 @@ size_t rowsOf(const Options &options, const Generator &generator, const DrawSpec
   return static_cast<size_t>(rows);
 }
 
+/// Where an answer is another sequence than its prompt, of one that is too long only the end is read.
+void noteCut(const Generator &generator, const std::vector<int32_t> &prompt, const std::string &where) {
+  if (generator.answersPrompt() && generator.capacity() > 0 &&
+      static_cast<int64_t>(prompt.size()) > generator.capacity())
+    std::fprintf(stderr, "note: %s has %zu tokens; this program reads %lld, its last ones\n", where.c_str(),
+                 prompt.size(), static_cast<long long>(generator.capacity()));
+}
+
 /// Many prompts, one a line; with references, BLEU at the end.
 int manyPrompts(const Options &options, const Words &words, Generator &generator, const DrawSpec &draw, int64_t limit,
                 JsonOutput &json) {
@@ -100,6 +108,7 @@ int manyPrompts(const Options &options, const Words &words, Generator &generator
     if (prompts.back().empty())
       fail("%s:%zu: the prompt is empty; each line needs at least one token", options.text("prompts").c_str(),
            prompts.size());
+    noteCut(generator, prompts.back(), format("%s:%zu: the prompt", options.text("prompts").c_str(), prompts.size()));
   }
   std::vector<bool> done(lines.size());
   size_t told = 0;
@@ -261,6 +270,8 @@ int generateCommand(const Options &options, Common &common) {
   if (!manifest.generate.isObject())
     fail("this program draws no sequences: the model has no `generate` recipe");
   DrawSpec draw = drawSpec(options, manifest.generate);
+  if (draw.kind == DrawSpec::Kind::Beam && options.has("log-probabilities"))
+    throw UsageError("--log-probabilities are those of tokens that are drawn one after the other; a search has none");
   Words words(options, common, manifest, sourceOf(manifest));
   Generator generator(*program, draw, common.seed, words.answer() ? words.answer()->size() : 0);
   takeFirst(options, words, generator, draw);
@@ -289,6 +300,7 @@ int generateCommand(const Options &options, Common &common) {
   noteUnknown(words.prompt(), text);
   if (prompt.empty() && generator.readsPrompt())
     fail("the prompt is empty; give at least one token with --prompt");
+  noteCut(generator, prompt, "the prompt");
   int64_t samples = options.integer("samples", 1, 1, 1 << 20);
   generator.score(options.has("log-probabilities"));
   for (int64_t i = 0; draw.timed && i < samples; ++i)

@@ -44,6 +44,8 @@ public:
   int64_t room() const;
   /// Whether the prompt is read as a whole first, and what is drawn does not go on with it.
   bool answersPrompt() const { return answers_; }
+  /// How many tokens of a prompt are read; 0: any number.
+  int64_t capacity() const { return capacity_; }
 
   /// What reads the prompt. Its other inputs are to be set before anything is drawn, of one row, or one for each
   /// sequence that is drawn together.
