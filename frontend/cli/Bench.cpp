@@ -301,12 +301,8 @@ int commandBench(const ModelOptions &options, const BenchOptions &bench, const A
   writable.Update(checkNotInput(bench.profile, inputsOf(options), "--profile"));
   if (!writable.ok())
     return report(writable);
-  llvm::SmallString<256> model(options.file);
-  if (std::error_code error = llvm::sys::fs::make_absolute(model))
-    return report(absl::UnavailableError(absl::StrCat(options.file, ": ", error.message())));
-  llvm::sys::path::remove_filename(model);
-  setenv("KILN_MODEL_DIR", model.c_str(), 1); // the recipe's data lies beside the model
-  setenv("KILN_MODEL_FILE", options.file.c_str(), 1);
+  if (absl::Status told = tellFolders(options); !told.ok())
+    return report(told);
   if (!options.targetDevice.empty() && llvm::none_of(bench.backends, [&](const std::string &name) {
         return !profileOf(name, options, apartness).empty();
       }))

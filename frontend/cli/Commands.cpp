@@ -13,7 +13,9 @@
 #include "runtime/support/CacheFolder.h"
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
@@ -193,6 +195,22 @@ static int buildIntoCache(const ModelOptions &options, std::string &result) {
   return 0;
 }
 
+absl::Status tellFolders(const ModelOptions &options) {
+  std::vector<std::string> files = {options.file}, folders;
+  files.insert(files.end(), options.importedFiles.begin(), options.importedFiles.end());
+  for (const std::string &file : files) {
+    llvm::SmallString<256> folder(file);
+    if (std::error_code error = llvm::sys::fs::make_absolute(folder))
+      return absl::UnavailableError(absl::StrCat("cannot find the folder of ", file, ": ", error.message()));
+    llvm::sys::path::remove_filename(folder);
+    if (!llvm::is_contained(folders, folder.str()))
+      folders.push_back(folder.str().str());
+  }
+  setenv("KILN_MODEL_DIR", absl::StrJoin(folders, ":").c_str(), 1);
+  setenv("KILN_MODEL_FILE", options.file.c_str(), 1); // which the program does not write over
+  return absl::OkStatus();
+}
+
 int commandProgram(const ModelOptions &options, const std::string &command, const std::vector<std::string> &arguments,
                    const ApartOptions &apartness) {
   std::string built;
@@ -211,14 +229,8 @@ int commandProgram(const ModelOptions &options, const std::string &command, cons
   for (const std::string &argument : arguments)
     argv.push_back(const_cast<char *>(argument.c_str()));
   argv.push_back(nullptr);
-  // The recipe's data is looked for beside the model, wherever the program itself lies.
-  llvm::SmallString<256> folder(options.file);
-  if (std::error_code error = llvm::sys::fs::make_absolute(folder))
-    return report(
-        absl::UnavailableError(absl::StrCat("cannot find the folder of ", options.file, ": ", error.message())));
-  llvm::sys::path::remove_filename(folder);
-  setenv("KILN_MODEL_DIR", folder.c_str(), 1);
-  setenv("KILN_MODEL_FILE", options.file.c_str(), 1); // which the program does not write over
+  if (absl::Status told = tellFolders(options); !told.ok())
+    return report(told);
   execv(path.c_str(), argv.data());
   return report(absl::UnavailableError(absl::StrCat("cannot start ", path, ": ", std::strerror(errno))));
 }

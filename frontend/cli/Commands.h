@@ -47,6 +47,10 @@ struct ConformOptions {
 /// Prints an error where the status has one to tell; the exit code, 0 or 1.
 int report(const absl::Status &status);
 
+/// Says to the programs that are started where the model lies, and the files that it takes declarations from: their
+/// recipes' paths are seen from there.
+absl::Status tellFolders(const ModelOptions &options);
+
 int commandBuild(const ModelOptions &options, const EmitOptions &emit);
 int commandCheck(const ModelOptions &options, const CheckOptions &check);
 /// Runs the model on two backends in step and names the first op whose results part.

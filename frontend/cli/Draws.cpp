@@ -93,11 +93,16 @@ absl::Status Draws::takeGiven() {
 }
 
 std::vector<int64_t> Draws::shapeOf(unsigned argument) {
-  Bounds least = leastOf(loss_);
+  Bounds least = leastOf(loss_), most = boundsOf(loss_);
+  auto extentOf = [&](const std::string &symbol) {
+    if (least.contains(symbol))
+      return least.at(symbol);
+    return most.contains(symbol) ? std::min(most.at(symbol), kExtent) : kExtent;
+  };
   std::vector<int64_t> shape;
   for (const Dim &dim : dimsOf(loss_.getArgument(argument))) {
     for (const std::string &symbol : dim.symbols())
-      symbols_.try_emplace(symbol, least.contains(symbol) ? least.at(symbol) : kExtent);
+      symbols_.try_emplace(symbol, extentOf(symbol));
     shape.push_back(dim.evaluate(symbols_).value_or(1));
   }
   return shape;

@@ -159,6 +159,12 @@ const Stmt *Elaborator::chooseModel() {
     for (size_t i = 0; i < models.size(); ++i)
       if (names[i] == options_.model)
         return models[i];
+    if (const Stmt *taken = declarations_.find(options_.model, declarations_.own()); taken && taken->isModel)
+      return taken; // of a file that has models of its own
+    for (const auto &[name, declared] : declarations_.namesIn(declarations_.own()))
+      if (const Stmt *model = declarations_.find(name, declarations_.own());
+          model && model->isModel && !llvm::is_contained(names, name))
+        names.push_back(name);
     std::string near = nearest(options_.model, names);
     error({}, "there is no model '" + options_.model + "' in this file")
         .withHelp(near.empty() ? "" : "did you mean --model " + near + "?");
