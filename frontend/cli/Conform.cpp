@@ -91,8 +91,8 @@ public:
 
   std::vector<conformance::Model> list(const ConformOptions &under) const {
     std::vector<conformance::Model> models;
-    for (const char *name :
-         {"Dense", "Attend", "Recurrent", "Convolve", "Activations", "Distributions", "Norms", "Masked", "Random"})
+    for (const char *name : {"Dense", "Attend", "Recurrent", "Convolve", "Activations", "Distributions", "Norms",
+                             "Masked", "Biased", "Random"})
       models.push_back({absl::StrCat(name, ", train_step"), 3, [=, this] { return build(name, under); }});
     if (!under.model.empty())
       models.push_back({llvm::sys::path::filename(under.model).str(), 1, [=] {

@@ -128,6 +128,25 @@ train Masked:
     optimizer = SGD(lr=0.5)
     steps     = 10
 
+model Biased():
+    first  = Linear(6, 3 * 24)
+    slopes = parameter(f32[2], init=ones)
+    out    = Linear(24, 3)
+
+    def forward(features: f32[B, 6]) -> f32[B, 3]:
+        q, k, v = split(permute(reshape(first(features), 1, B, 6, 12), 0, 2, 1, 3), 3, axis=1)
+        seen    = reshape(iota(B) < 7, 1, 1, 1, B)
+        back    = (iota(B)[None, :] - iota(B)[:, None]).to(f32)
+        bias    = (slopes[:, None, None] * back)[None]
+        y       = attention_with(q, k, v, mask=seen, bias=bias) + attention_with(q, k, v, causal=True, bias=sin(bias), scale=0.5)
+        return out(reshape(y, B, 24))
+
+train Biased:
+    data      = csv("none.csv", features=6, label=6, batch=9)
+    loss      = cross_entropy(forward(data.features), data.label)
+    optimizer = SGD(lr=0.5)
+    steps     = 10
+
 model Random():
     first = Linear(6, 10)
     out   = Linear(10, 3)
