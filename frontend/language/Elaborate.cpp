@@ -127,27 +127,37 @@ std::vector<const Stmt *> Elaborator::recipesOf(const Stmt &model, StmtKind kind
   return out;
 }
 
+static bool hasRecipe(const std::vector<const Stmt *> &recipes, const SourceFile *file, const std::string &name) {
+  return llvm::any_of(recipes, [&](const Stmt *recipe) { return recipe->name == name && recipe->range.file == file; });
+}
+
 std::vector<const Stmt *> Elaborator::models() const {
   std::vector<const Stmt *> own, trained, taken;
   for (const auto &[name, declared] : declarations_.namesIn(declarations_.own())) {
     const Stmt *statement = declarations_.find(name, declarations_.own());
     if (!statement || !statement->isModel)
       continue;
-    bool hasRecipe = std::any_of(recipes_.begin(), recipes_.end(), [&, &name = name](const Stmt *recipe) {
-      return recipe->name == name && recipe->range.file == declarations_.own();
-    });
     bool isTaken = declared.statement->kind == StmtKind::Import;
-    (!isTaken ? own : hasRecipe ? trained : taken).push_back(statement);
+    std::vector<const Stmt *> &kind = !isTaken ? own : hasRecipe(recipes_, declarations_.own(), name) ? trained : taken;
+    if (!llvm::is_contained(kind, statement)) // it may be taken by several names
+      kind.push_back(statement);
   }
   own.insert(own.end(), trained.begin(), trained.end());
   return own.empty() ? taken : own;
 }
 
+/// Of several names that a model is taken by, the one that is asked for, else one that a recipe of the file has.
 std::string Elaborator::nameHere(const Stmt &model) const {
-  for (const auto &[name, declared] : declarations_.namesIn(declarations_.own()))
-    if (declarations_.find(name, declarations_.own()) == &model)
+  std::string found;
+  for (const auto &[name, declared] : declarations_.namesIn(declarations_.own())) {
+    if (declarations_.find(name, declarations_.own()) != &model)
+      continue;
+    if (name == options_.model)
       return name;
-  return model.name;
+    if (found.empty() || hasRecipe(recipes_, declarations_.own(), name))
+      found = name;
+  }
+  return found.empty() ? model.name : found;
 }
 
 const Stmt *Elaborator::chooseModel() {
