@@ -146,7 +146,8 @@ absl::Status Exporter::weight(mlir::Value argument, const std::string &name) {
   auto type = llvm::cast<mlir::RankedTensorType>(argument.getType());
   const TensorView *found = weights_.find(name);
   if (!found)
-    return absl::NotFoundError(absl::StrCat("the weights have no tensor '", name, "', which the function uses"));
+    return absl::NotFoundError(
+        absl::StrCat("the weights have no tensor '", name, "', which the function uses; --weights FILE gives them"));
   kiln_dtype wanted = dtypeOf(type.getElementType()).value();
   auto misfit = [&](const std::string &why) {
     return absl::InvalidArgumentError(

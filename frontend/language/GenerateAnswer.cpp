@@ -55,7 +55,10 @@ bool GenerateBuilder::readSource(const Stmt &function, Frame &frame, const Entry
   if (auto logits = frame.locals.find("logits"); logits != frame.locals.end()) {
     e.error(logits->second.range, "a prefill without a step sets what " + recipe.name +
                                       ".forward reads beside the answer so far, and no logits")
-        .withHelp("what an answer begins with is draw's `from`, or `first`; or write a step");
+        .withHelp(prefillSection
+                      ? "what an answer begins with is draw's `from`, or `first`; or write a step"
+                      : "of a function's results the first one is the logits, where it is f32[B, V]: write a "
+                        "block, `prefill:`, that calls it and sets what forward reads by name");
     return false;
   }
   return true;
