@@ -30,6 +30,8 @@ struct Input {
 /// What products multiply with the matrix, summed over its axis `axis`, or over the other one where that is turned.
 void findInputs(Value matrix, int64_t axis, SmallVectorImpl<Input> &inputs) {
   for (mlir::OpOperand &use : matrix.getUses()) {
+    if (use.getOwner()->getParentRegion() != matrix.getParentRegion())
+      continue; // within a loop there is no one value that could be told
     if (auto turned = llvm::dyn_cast<TransposeOp>(use.getOwner());
         turned && turned.getPermutation() == llvm::ArrayRef<int64_t>{1, 0})
       findInputs(turned.getResult(), 1 - axis, inputs);
@@ -39,8 +41,7 @@ void findInputs(Value matrix, int64_t axis, SmallVectorImpl<Input> &inputs) {
     bool left = use.getOperandNumber() == 0;
     llvm::ArrayRef<int64_t> its = left ? product.getLhsContract() : product.getRhsContract(),
                             others = left ? product.getRhsContract() : product.getLhsContract();
-    // Within a loop there is no one value that could be told.
-    if (its == llvm::ArrayRef<int64_t>{axis} && use.getOwner()->getParentRegion() == matrix.getParentRegion())
+    if (its == llvm::ArrayRef<int64_t>{axis})
       inputs.push_back({left ? product.getRhs() : product.getLhs(), others[0]});
   }
 }

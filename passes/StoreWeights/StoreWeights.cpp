@@ -145,6 +145,7 @@ public:
     }
     if (as == "f32")
       return;
+    findGiven();
     frozenAlone = freezes();
     if (!frozenAlone)
       dropTraining();
@@ -164,15 +165,24 @@ private:
   llvm::StringSet<> columns; // of matrices that products sum over the columns of
   llvm::StringSet<> tables;  // that rows are picked from
   llvm::StringSet<> small;   // beside the other matrices
+  llvm::StringSet<> given;   // that a recipe sets as a whole, between its stages
 
   llvm::ArrayRef<mlir::Attribute> declared() {
     auto all = getOperation()->getAttrOfType<mlir::ArrayAttr>("kiln.parameters");
     return all ? all.getValue() : llvm::ArrayRef<mlir::Attribute>();
   }
 
-  static bool isTrained(DictionaryAttr parameter) {
+  /// Whether the recipe changes it.
+  bool isTrained(DictionaryAttr parameter) const {
     auto trainable = parameter.getAs<mlir::BoolAttr>("trainable");
-    return !trainable || trainable.getValue();
+    return !trainable || trainable.getValue() || given.contains(parameter.getAs<StringAttr>("name").getValue());
+  }
+
+  void findGiven() {
+    for (auto function : getOperation().getOps<FuncOp>())
+      for (unsigned i = 0; i < function.getNumResults(); ++i)
+        if (auto name = function.getResultAttrOfType<StringAttr>(i, "kiln.parameter"))
+          given.insert(name.getValue());
   }
 
   /// Whether the form asks for another type of a parameter; then it is noted.
@@ -230,7 +240,7 @@ private:
 
   /// Whether there is a recipe, and a matrix that none trains.
   bool freezes() {
-    return getOperation()->hasAttr("kiln.train") && llvm::any_of(declared(), [](mlir::Attribute one) {
+    return getOperation()->hasAttr("kiln.train") && llvm::any_of(declared(), [this](mlir::Attribute one) {
              auto parameter = llvm::cast<DictionaryAttr>(one);
              auto type = llvm::dyn_cast<RankedTensorType>(parameter.getAs<TypeAttr>("type").getValue());
              return !isTrained(parameter) && type && type.getRank() >= 2;
@@ -240,7 +250,7 @@ private:
   void dropTraining() {
     mlir::ModuleOp module = getOperation();
     for (const Stage &stage : stagesOf(module))
-      for (const char *role : {"loss.train", "loss.eval", "eval.pool"})
+      for (const char *role : {"loss.train", "loss.eval", "eval.pool", "stage.begin", "stage.end"})
         if (auto function = module.lookupSymbol<FuncOp>(role + stage.suffix))
           function.erase();
     for (auto function : llvm::make_early_inc_range(module.getOps<FuncOp>()))

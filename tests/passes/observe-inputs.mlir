@@ -3,7 +3,8 @@
 // NONE: there is no matrix in 'forward' that products read, and that could be observed
 
 // Of each number that a matrix's products sum over the sum of its squares; of two products their sum. A matrix by rows is
-// read turned; what is no matrix, or is read by nothing but a gather, is not observed, and neither is another function.
+// read turned; what is no matrix, or is read by nothing but a gather, is not observed, and neither is
+// what is turned and read within a loop, nor another function.
 // CHECK-LABEL: @forward
 // CHECK-SAME:  -> (tensor<64xf32> {kiln.output = "rows.importance"}, tensor<64xf32> {kiln.output = "columns.importance"})
 // CHECK:       %[[Y:.*]] = kiln.dot_general %[[X:arg0]]
@@ -18,10 +19,12 @@ module @M attributes {
     kiln.parameters = [{init = {kind = "zeros"}, name = "rows", trainable = true, type = tensor<9x64xf32>},
                        {init = {kind = "zeros"}, name = "columns", trainable = true, type = tensor<64x9xf32>},
                        {init = {kind = "zeros"}, name = "table", trainable = true, type = tensor<7x9xf32>},
+                       {init = {kind = "zeros"}, name = "looped", trainable = true, type = tensor<64x64xf32>},
                        {init = {kind = "zeros"}, name = "bias", trainable = true, type = tensor<9xf32>}]} {
   func.func @forward(%x: tensor<5x64xf32> {kiln.input = "x"}, %z: tensor<2x5x64xf32> {kiln.input = "z"}, %ids: tensor<5xi32> {kiln.input = "ids"},
                      %r: tensor<9x64xf32> {kiln.parameter = "rows"}, %c: tensor<64x9xf32> {kiln.parameter = "columns"},
-                     %t: tensor<7x9xf32> {kiln.parameter = "table"}, %b: tensor<9xf32> {kiln.parameter = "bias"}) -> (tensor<5x9xf32> {kiln.output = "0"}) {
+                     %t: tensor<7x9xf32> {kiln.parameter = "table"}, %b: tensor<9xf32> {kiln.parameter = "bias"},
+                     %l: tensor<64x64xf32> {kiln.parameter = "looped"}) -> (tensor<5x9xf32> {kiln.output = "0"}, tensor<5x64xf32> {kiln.output = "1"}) {
     %turned = kiln.transpose %r, [1, 0] : tensor<9x64xf32> -> tensor<64x9xf32>
     %y = kiln.dot_general %x, %turned batch [] x [] contract [1] x [0] : tensor<5x64xf32>, tensor<64x9xf32> -> tensor<5x9xf32>
     %v = kiln.dot_general %x, %c batch [] x [] contract [1] x [0] : tensor<5x64xf32>, tensor<64x9xf32> -> tensor<5x9xf32>
@@ -31,7 +34,12 @@ module @M attributes {
     %1 = kiln.add %y, %v : tensor<5x9xf32>
     %2 = kiln.add %1, %most : tensor<5x9xf32>
     %3 = kiln.add %2, %p : tensor<5x9xf32>
-    return %3 : tensor<5x9xf32>
+    %again = kiln.scan "3" step(%i) carry(%h = %x : tensor<5x64xf32>) -> () {
+      %back = kiln.transpose %l, [1, 0] : tensor<64x64xf32> -> tensor<64x64xf32>
+      %next = kiln.dot_general %h, %back batch [] x [] contract [1] x [0] : tensor<5x64xf32>, tensor<64x64xf32> -> tensor<5x64xf32>
+      kiln.yield %next : tensor<5x64xf32>
+    }
+    return %3, %again : tensor<5x9xf32>, tensor<5x64xf32>
   }
   func.func @other(%x: tensor<5x64xf32> {kiln.input = "x"}, %c: tensor<64x9xf32> {kiln.parameter = "columns"}) -> (tensor<5x9xf32> {kiln.output = "0"}) {
     %v = kiln.dot_general %x, %c batch [] x [] contract [1] x [0] : tensor<5x64xf32>, tensor<64x9xf32> -> tensor<5x9xf32>
