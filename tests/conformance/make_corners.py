@@ -192,6 +192,8 @@ def added(name, expression, sizes, over, mask=None):
     bias[torch.rand(over) < 0.2] = -inf
     if over[2] > 1:
         bias[0, 0, 0] = bias[-1, -1, -1] = -inf
+    if mask is not None:
+        bias[:, :, ~mask] = nan  # nobody looks there
 
     def attention(q, k, v, w):
         w = w.broadcast_to(sizes)
