@@ -213,6 +213,10 @@ absl::Status tellFolders(const ModelOptions &options) {
 
 int commandProgram(const ModelOptions &options, const std::string &command, const std::vector<std::string> &arguments,
                    const ApartOptions &apartness) {
+  if (!options.triple.empty() && !isThisMachine(options.triple))
+    return report(absl::InvalidArgumentError(
+        absl::StrCat("--target ", options.triple,
+                     ": such a program does not run here; `kiln build` writes it, for a machine on which it does")));
   std::string built;
   auto build = [&](std::string &result) {
     ModelOptions starting = options;

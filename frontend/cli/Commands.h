@@ -37,7 +37,7 @@ struct ConformOptions {
   std::string json;                        ///< a file for the rows; empty: none
   std::string expected;                    ///< a file with the names of rows that are known to fail
   std::string only;                        ///< patterns between '|': these rows alone
-  std::string model;                       ///< a file: its kernels are judged too
+  std::string model;                       ///< a file, or FILE:NAME: its kernels are judged too
   std::string targetCpu = "native";        ///< or a processor that LLVM knows, on which this one can stand in
   std::string targetDevice;                ///< a profile that the backend knows; empty: portable
   std::vector<std::string> backendOptions; ///< "[BACKEND.]NAME=VALUE"

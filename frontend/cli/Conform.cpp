@@ -84,6 +84,13 @@ std::shared_ptr<const void> linkObjects(const Folder &folder, const std::vector<
   return std::shared_ptr<const void>(address, [library](const void *) { dlclose(library); });
 }
 
+/// --model FILE, or FILE:NAME of a file with several.
+void nameModel(const std::string &written, ModelOptions &options) {
+  size_t colon = llvm::sys::fs::exists(written) ? std::string::npos : written.rfind(':');
+  options.file = written.substr(0, colon);
+  options.model = colon == std::string::npos ? "" : written.substr(colon + 1);
+}
+
 /// The samples' programs for the backend, and for the judge; and a user's model.
 class Models {
 public:
@@ -98,7 +105,7 @@ public:
       models.push_back({llvm::sys::path::filename(under.model).str(), 1, [=] {
                           conformance::Model::Built built;
                           ModelOptions options = testedOptions(under);
-                          options.file = under.model;
+                          nameModel(under.model, options);
                           built.kernelByKernel = inStep(options, under.seed);
                           return built;
                         }});
@@ -120,7 +127,7 @@ public:
     if (!backend.capabilities(target, capabilities, why) || capabilities.composites.empty())
       return cases;
     for (const std::string &file : {composites, under.model}) {
-      options.file = file;
+      nameModel(file, options);
       if (file.empty())
         continue;
       absl::StatusOr<std::vector<conformance::Case>> made = wholeCases(options, capabilities.composites, under.seed);
@@ -293,7 +300,7 @@ int commandConform(const ConformOptions &options) {
   };
   if (!options.model.empty()) { // what is wrong with the text is no row
     ModelOptions model;
-    model.file = options.model;
+    nameModel(options.model, model);
     Compilation compilation(installed(), model);
     if (absl::Status loaded = loadPrinting(compilation); !loaded.ok())
       return kiln::report(loaded);

@@ -247,7 +247,8 @@ CLI::App *addConform(CLI::App &app, kiln::ConformOptions &conforming) {
   conform->add_option("--expected", conforming.expected,
                       "a file of names (with '*') that are known to fail, one a line");
   conform->add_option("--only", conforming.only, "patterns of names, as 'ops/exp/*|models/*': nothing else is tried");
-  conform->add_option("--model", conforming.model, "a model's .kiln file: each of its kernels is judged too");
+  conform->add_option("--model", conforming.model,
+                      "a model's .kiln file (of several models FILE:NAME): each of its kernels is judged too");
   addBackendOption(conform, conforming.backendOptions);
   conform->add_option("--seed", conforming.seed, "of the choice and the operands (default 1)");
   conform->add_option("--target-cpu", conforming.targetCpu,

@@ -61,7 +61,8 @@ const Stmt *Declarations::find(std::string_view name, const SourceFile *file) co
   return found == names.end() || found->second.statement->kind == StmtKind::Import ? nullptr : found->second.statement;
 }
 
-void Declarations::checkImports(Diagnostics &diagnostics) const {
+void Declarations::checkImports(Diagnostics &diagnostics,
+                                const std::function<bool(const std::string &)> &isKnown) const {
   for (const auto &[file, names] : files_)
     for (const auto &[name, declared] : names) {
       const SourceFile *from = declared.statement->kind == StmtKind::Import ? declared.statement->file : nullptr;
@@ -80,7 +81,9 @@ void Declarations::checkImports(Diagnostics &diagnostics) const {
                           "'" + declared.from + "' is handed on by files in a circle, and declared in none");
       else
         diagnostics.error(written->range, "'" + from->name() + "' declares no '" + declared.from + "'")
-            .withHelp(near.empty() ? "" : "did you mean '" + near + "'?");
+            .withHelp(isKnown(declared.from) ? "'" + declared.from + "' is known without an import"
+                      : near.empty()         ? ""
+                                             : "did you mean '" + near + "'?");
     }
 }
 

@@ -22,8 +22,8 @@ public:
 
   /// Makes known what statements of a file declare. The file that is declared last is the model's own.
   void declare(const SourceFile &file, const std::vector<const Stmt *> &statements, Diagnostics &diagnostics);
-  /// Says which imported names are declared nowhere; after all files were declared.
-  void checkImports(Diagnostics &diagnostics) const;
+  /// Says which imported names are declared nowhere; after all files were declared. `isKnown`: without an import.
+  void checkImports(Diagnostics &diagnostics, const std::function<bool(const std::string &)> &isKnown) const;
 
   /// The declaration that a name stands for in a file; null where there is none. A file that was not declared (a piece
   /// of text by itself) knows what the model's own does.

@@ -82,7 +82,9 @@ void Elaborator::declare(const File &file) {
 /// Names that are imported are declared somewhere, a recipe's model too, and ops have one meaning.
 void Elaborator::checkFiles() {
   if (!diagnostics_.hasErrors()) // else a declaration may be missing for its errors' sake
-    declarations_.checkImports(diagnostics_);
+    declarations_.checkImports(diagnostics_, [this](const std::string &name) {
+      return library_[0].contains(name) || library_[1].contains(name) || findBuiltin(name, Space::General);
+    });
   std::map<std::string_view, const Stmt *> ops;
   declarations_.each([&](const Stmt &statement) {
     if (!statement.isOp)
