@@ -14,6 +14,8 @@ foreach(backend cpu vulkan reference)
     install(TARGETS kiln_${backend}_run ARCHIVE DESTINATION lib)
   endif()
 endforeach()
+# What `./dev cross` has made, if it has.
+install(DIRECTORY "${PROJECT_BINARY_DIR}/lib/kiln/targets" DESTINATION lib/kiln OPTIONAL USE_SOURCE_PERMISSIONS)
 install(FILES LICENSE DESTINATION share/doc/kiln)
 install(FILES docs/ops.md docs/fusion.md docs/write-a-backend.md docs/grow-a-backend.md docs/backends.md docs/conformance.md DESTINATION share/doc/kiln)
 

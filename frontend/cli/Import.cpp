@@ -4,6 +4,7 @@
 #include "frontend/cli/Commands.h"
 #include "frontend/driver/Files.h"
 #include "frontend/gguf/Model.h"
+#include "frontend/huggingface/Adapters.h"
 #include "frontend/huggingface/Folder.h"
 #include "frontend/huggingface/Recipe.h"
 #include "frontend/language/Imports.h"
@@ -145,7 +146,7 @@ std::string fileName(const std::string &path) { return std::filesystem::path(pat
 
 /// The text, with a recipe where one is wanted. Weights and a tokenizer that lie where they can be read from stay
 /// there; others (a GGUF file's, weights by old names) are written beside the text.
-int importModel(const ImportOptions &options, const huggingface::Imported &imported) {
+int importModel(const ImportOptions &options, huggingface::Imported &imported) {
   const std::string &output = options.output;
   std::string stem = output.empty()              ? "model"
                      : output.ends_with(".kiln") ? output.substr(0, output.size() - 5)
@@ -156,13 +157,17 @@ int importModel(const ImportOptions &options, const huggingface::Imported &impor
   std::string words = imported.tokenizer.empty() ? ""
                       : ownTokenizer             ? fileName(tokenizer)
                                                  : seenFrom(output, options.path + "/tokenizer.json");
+  bool adapted = options.lora > 0, trains = options.train || adapted, lossIsOpen = false;
+  if (adapted)
+    huggingface::addAdapters(imported, options.lora);
   std::string text = withUse(imported);
-  bool lossIsOpen = false;
-  if (options.train) {
-    std::string load =
-        ownWeights ? jsonQuote(fileName(weights))
-                   : huggingface::loadText(imported, seenFrom(output, imported.weights), !options.model.empty());
-    huggingface::Recipe recipe = huggingface::recipeOf(imported, load, words);
+  if (trains) {
+    huggingface::Imported plain; // what is written beside the text has the names that the text had
+    plain.renames = imported.renames;
+    std::string load = huggingface::loadText(ownWeights ? plain : imported,
+                                             ownWeights ? fileName(weights) : seenFrom(output, imported.weights),
+                                             adapted || (!ownWeights && !options.model.empty()));
+    huggingface::Recipe recipe = huggingface::recipeOf(imported, load, words, adapted);
     text += recipe.text;
     lossIsOpen = recipe.lossIsOpen;
   }
@@ -185,7 +190,7 @@ int importModel(const ImportOptions &options, const huggingface::Imported &impor
       std::printf("%s is written\n", path.c_str());
   bool fits =
       ownWeights || (imported.prefix.empty() && imported.rules().empty() && imported.weights.ends_with(".safetensors"));
-  if (options.train)
+  if (trains)
     tellTraining(output, lossIsOpen);
   else if (fits)
     std::printf("kiln build %s --weights %s\n", output.c_str(), (ownWeights ? weights : imported.weights).c_str());
@@ -235,6 +240,11 @@ CLI::App *addImport(CLI::App &app, ImportOptions &options) {
   command->add_flag("--check", options.check, "only list what keeps an ONNX file from being imported");
   command->add_flag("--train", options.train,
                     "with a recipe that trains it further; batch norms and dropout as in training");
+  command
+      ->add_option("--lora", options.lora,
+                   "RANK: adapters of this rank on the projections of queries and values, and a recipe that trains "
+                   "them alone (a folder or a GGUF file)")
+      ->check(CLI::Range(1, 4096));
   command->add_flag("--flat", options.flat, "of an ONNX file: every layer is written out, none is a module");
   command->add_flag("--ops", options.ops, "only print the table of ONNX's ops, and what each becomes");
   return command;
@@ -248,6 +258,9 @@ int commandImport(ImportOptions &options) {
       std::fputs(onnx::opsTable().c_str(), stdout);
       return 0;
     }
+    if (isOnnx(options.path) && options.lora > 0)
+      fail("--lora: an ONNX file does not say which of its products are projections; write LoRA(Linear(…), rank) into "
+           "the imported text (docs/quantisation.md)");
     if (isOnnx(options.path))
       return importOnnx(options);
     if (!isModel(options.path))

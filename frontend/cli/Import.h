@@ -21,6 +21,7 @@ struct ImportOptions {
   std::map<std::string, std::string> dims; ///< and dimensions that are numbers, or expressions
   bool check = false;                      ///< of an ONNX file: only list what is missing
   bool train = false;                      ///< the text has a recipe, and what training wants
+  int64_t lora = 0;                        ///< the rank of adapters, which alone are trained; 0: none
   bool flat = false;                       ///< of an ONNX file: what repeats is written out
   bool ops = false;                        ///< only print the table of ONNX's ops
   std::vector<std::string> rawBounds, rawDims;

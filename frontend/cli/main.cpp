@@ -97,7 +97,7 @@ void addCompileOptions(CLI::App *app, kiln::ModelOptions &options, RawOptions &r
       ->check(CLI::IsMember({"bf16"}));
   app->add_option("--block-rows", options.blockRows,
                   "how many rows of logits to compute at a time, where a loss alone reads them: fewer take less memory "
-                  "and more time (default: 1024 of large ones)")
+                  "and more time (default: 1024, of logits of 512 MiB and more; those below 64 KiB stay whole)")
       ->check(CLI::Range(1, 1 << 20));
   app->add_option("--jobs", options.jobs, "threads to compile on (default: all cores)");
   app->add_option("--save-stages", options.saveStages, "a folder for the module after each stage");

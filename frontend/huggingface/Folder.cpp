@@ -203,7 +203,9 @@ std::string Imported::rules() const {
     out += " --ignore '" + pattern + "'";
   if (renamed)
     out += " --rename '*LayerNorm.gamma=*LayerNorm.weight' --rename '*LayerNorm.beta=*LayerNorm.bias'";
-  return out;
+  for (const std::string &rule : renames)
+    out += " --rename '" + rule + "'";
+  return out + (renames.empty() ? "" : " --partial"); // (adapters are in no file yet)
 }
 
 bool isFolder(const std::string &path) {

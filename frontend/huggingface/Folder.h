@@ -23,6 +23,7 @@ struct Imported {
   std::string strip;
   std::vector<std::string> ignored;
   bool renamed = false;
+  std::vector<std::string> renames; ///< "OLD=NEW": what the text calls otherwise
 
   /// What the rules are as options of a program, beside `--load`: " --strip bert.".
   std::string rules() const;

@@ -108,6 +108,14 @@ std::string dataText(const Task *task, const std::vector<Argument> &arguments, c
 
 } // namespace
 
+/// `, KEY=[…]`, where there are any.
+static std::string listText(const char *key, const std::vector<std::string> &rules) {
+  std::string list;
+  for (const std::string &rule : rules)
+    list += (list.empty() ? "" : ", ") + jsonQuote(rule);
+  return list.empty() ? "" : std::string(", ") + key + "=[" + list + "]";
+}
+
 std::string loadText(const Imported &imported, const std::string &path, bool partial) {
   std::string out = "load(" + jsonQuote(path);
   if (!imported.prefix.empty())
@@ -115,15 +123,11 @@ std::string loadText(const Imported &imported, const std::string &path, bool par
   out += partial ? ", partial=True" : "";
   if (!imported.strip.empty())
     out += ", strip=" + jsonQuote(imported.strip);
-  std::string list;
-  for (const std::string &pattern : imported.ignored)
-    list += (list.empty() ? "" : ", ") + jsonQuote(pattern);
-  if (!list.empty())
-    out += ", ignore=[" + list + "]";
+  out += listText("ignore", imported.ignored) + listText("rename", imported.renames);
   return out.find(", ") == std::string::npos ? jsonQuote(path) : out + ")";
 }
 
-Recipe recipeOf(const Imported &imported, const std::string &weights, const std::string &tokenizer) {
+Recipe recipeOf(const Imported &imported, const std::string &weights, const std::string &tokenizer, bool adapted) {
   Recipe out;
   std::vector<Argument> arguments = argumentsOf(imported);
   const Task *task = taskOf(imported.model);
@@ -143,8 +147,9 @@ Recipe recipeOf(const Imported &imported, const std::string &weights, const std:
   } else {
     out.text += "    loss      = cross_entropy(" + call + ", data." + task->answer + ")\n";
   }
-  out.text += "    optimizer = AdamW(lr=2e-5, weight_decay=0.01)\n    clip      = 1.0\n    weights   = " + weights +
-              "\n    steps     = 1000\n";
+  out.text += adapted ? "    frozen    = \"!*.lora_*\"\n    optimizer = AdamW(lr=2e-4)\n"
+                      : "    optimizer = AdamW(lr=2e-5, weight_decay=0.01)\n";
+  out.text += "    clip      = 1.0\n    weights   = " + weights + "\n    steps     = 1000\n";
   return out;
 }
 

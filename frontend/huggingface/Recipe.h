@@ -4,6 +4,7 @@
 #include "frontend/huggingface/Folder.h"
 
 #include <string>
+#include <vector>
 
 namespace kiln::huggingface {
 
@@ -18,6 +19,8 @@ std::string loadText(const Imported &imported, const std::string &path, bool par
 
 /// The recipe of a model: its data by what the model's class says it is for, and their obvious loss. `weights`: an
 /// expression; `tokenizer`: the path of the tokenizer.json, empty where there is none (the data are then numbers).
-Recipe recipeOf(const Imported &imported, const std::string &weights, const std::string &tokenizer);
+/// `adapted`: only adapters are trained (Adapters.h).
+Recipe recipeOf(const Imported &imported, const std::string &weights, const std::string &tokenizer,
+                bool adapted = false);
 
 } // namespace kiln::huggingface

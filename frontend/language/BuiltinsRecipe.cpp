@@ -9,7 +9,7 @@ llvm::ArrayRef<Builtin> recipeBuiltins() {
       {"clip_value", "value", makeRecord, Space::Recipe},
       {"group", "parameters, lr_scale=1.0, **settings", makeRecord, Space::Recipe},
       {"over", "parameters, optimizer", makeRecord, Space::Recipe},
-      {"load", "path, prefix=None, partial=False, strip=None, ignore=None", makeRecord, Space::Recipe},
+      {"load", "path, prefix=None, partial=False, strip=None, ignore=None, rename=None", makeRecord, Space::Recipe},
       {"every", "n, batches=None, keep=2", makeRecord, Space::Recipe},
       {"plateau", "base, factor=0.1, patience=10, metric=\"loss\", best=\"min\", threshold=1e-4, least=0.0", makeRecord,
        Space::Rate},

@@ -85,14 +85,15 @@ std::vector<std::string> TrainBuilder::parameterNames(const Value &value, Range 
     return names;
   size_t errorsBefore = e.diagnostics_.size();
   if (value.kind == Value::Kind::String) {
-    llvm::Expected<llvm::GlobPattern> pattern = llvm::GlobPattern::create(value.text);
+    bool others = value.text.starts_with("!"); // all that do not match the rest
+    llvm::Expected<llvm::GlobPattern> pattern = llvm::GlobPattern::create(llvm::StringRef(value.text).substr(others));
     if (!pattern) {
       llvm::consumeError(pattern.takeError());
       e.error(range, "malformed pattern \"" + value.text + "\"");
       return names;
     }
     for (const std::shared_ptr<Variable> &variable : e.parameters_)
-      if (pattern->match(variable->name))
+      if (pattern->match(variable->name) != others)
         names.push_back(variable->name);
   } else if (value.kind == Value::Kind::Function) {
     chosenBy(value, range, names);

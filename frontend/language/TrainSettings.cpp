@@ -141,7 +141,17 @@ void TrainBuilder::intervals() {
   }
 }
 
-/// "path", or load(path, prefix=…, partial=…, strip=…, ignore=…); null after an error.
+/// Whether a rule for names is OLD=NEW, with at most one `*` and the new name with no more than the old one.
+static bool isRename(const std::string &rule) {
+  size_t equals = rule.find('=');
+  if (equals == std::string::npos || equals == 0 || equals + 1 == rule.size())
+    return false;
+  auto stars = [&](size_t from, size_t to) { return std::count(rule.begin() + from, rule.begin() + to, '*'); };
+  auto end = static_cast<ptrdiff_t>(rule.size()), middle = static_cast<ptrdiff_t>(equals);
+  return stars(0, middle) <= 1 && stars(middle, end) <= stars(0, middle);
+}
+
+/// "path", or load(path, prefix=…, partial=…, strip=…, ignore=…, rename=…); null after an error.
 mlir::Attribute TrainBuilder::weightsOf(const Value &value, Range range) {
   auto isText = [](const Value &text) { return text.kind == Value::Kind::String && !text.text.empty(); };
   auto isTexts = [&](const Value &texts) {
@@ -170,7 +180,16 @@ mlir::Attribute TrainBuilder::weightsOf(const Value &value, Range range) {
                                            " is expected");
       return {};
     }
-    Value written = (name == "strip" || name == "ignore") && isText(field) ? Value::listOf({field}) : field;
+    if (name == "rename" && !field.isNone())
+      for (const Value &rule : field.isList() ? *field.items : std::vector<Value>{field})
+        if (!isRename(rule.text)) {
+          e.error(value.record->ranges[i],
+                  "load's 'rename' has \"" + rule.text +
+                      "\"; OLD=NEW is expected, each with one * at most, the new name with no more than the old one");
+          return {};
+        }
+    Value written =
+        (name == "strip" || name == "ignore" || name == "rename") && isText(field) ? Value::listOf({field}) : field;
     if (mlir::Attribute attribute = toAttribute(e, written, value.record->ranges[i]))
       fields.push_back(b.getNamedAttr(name, attribute));
   }

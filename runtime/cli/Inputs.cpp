@@ -63,6 +63,9 @@ static WeightChoice recipeWeights(const Manifest &manifest) {
       if (const Json *rules = one.find(key))
         for (const Json &rule : rules->array())
           list->push_back(rule.string());
+    if (const Json *rules = one.find("rename"))
+      for (const Json &rule : rules->array())
+        choice.renames.push_back(splitAssignment("rename", rule.string()));
   }
   return choice;
 }
@@ -70,8 +73,12 @@ static WeightChoice recipeWeights(const Manifest &manifest) {
 static void tellLeft(const std::vector<std::string> &left) {
   if (!left.empty())
     std::fprintf(stderr, "note: --partial: not all of it fits:\n");
-  for (const std::string &line : left)
-    std::fprintf(stderr, "  %s\n", line.c_str());
+  constexpr size_t most = 20;
+  size_t told = left.size() > most ? most / 2 : left.size();
+  for (size_t i = 0; i < told; ++i)
+    std::fprintf(stderr, "  %s\n", left[i].c_str());
+  if (told < left.size())
+    std::fprintf(stderr, "  and %zu more\n", left.size() - told);
 }
 
 void takeRecipeWeights(Program &program) {

@@ -176,6 +176,65 @@ TEST(HuggingFaceText, ReadsAndWritesAsItsFolderDoes) {
   }
 }
 
+// Adapters alone are trained: they begin as the model that they are in, their file has PEFT's names, and a program with
+// the base and the adapter is the one with all that was trained.
+TEST(HuggingFaceText, TrainsAdaptersAlone) {
+  std::string data = casesFolder() + "llama_text", folder = freshFolder("huggingface-lora");
+  std::ofstream words(folder + "/data.txt");
+  for (int i = 0; i < 400; ++i)
+    words << "To be, or not to be, that is the question: " << i << "\n";
+  words.close();
+  auto trained = [&](const std::string &option, const std::string &value, const Words &more) {
+    std::string text = folder + "/" + option.substr(2) + ".kiln";
+    Words command = {kilnProgram(), "import", data, option, "-o", text};
+    if (!value.empty())
+      command.insert(command.begin() + 4, value);
+    Outcome written = run(command);
+    EXPECT_EQ(written.code, 0) << written.err;
+    command = {kilnProgram(), "train", text, "--data", "data=" + folder + "/data.txt", "--steps", "3", "--json"};
+    command.insert(command.end(), more.begin(), more.end());
+    Outcome outcome = run(command);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    std::vector<double> losses;
+    for (const nlohmann::json &line : jsonLines(outcome.out))
+      if (line.contains("step") && line.contains("loss"))
+        losses.push_back(line["loss"]);
+    return losses;
+  };
+  std::string all = folder + "/all.safetensors", adapter = folder + "/adapter.safetensors";
+  std::vector<double> plain = trained("--train", "", {}), adapted = trained("--lora", "4", {"--save", all});
+  ASSERT_EQ(adapted.size(), 3u);
+  EXPECT_FLOAT_EQ(adapted[0], plain[0]); // the second half of an adapter begins as zeros
+  EXPECT_NE(adapted[2], plain[2]);
+  trained("--lora", "4", {"--save", adapter, "--save-only", "*lora*", "--save-prefix", "base_model.model."});
+  std::map<std::string, Values> after = readTensors(all), before = readTensors(data + "/model.safetensors");
+  size_t adapters = 0;
+  for (const auto &[name, values] : after) {
+    if (name.find(".lora_") != std::string::npos) {
+      ++adapters;
+      EXPECT_EQ(values.data, readTensors(adapter).at("base_model.model." + name).data) << name;
+      continue;
+    }
+    std::string old = name;
+    if (size_t at = old.find(".base_layer"); at != std::string::npos)
+      old.erase(at, 11);
+    EXPECT_EQ(values.data, before.at(old).data) << name;
+  }
+  EXPECT_EQ(adapters, readTensors(adapter).size());
+  std::string text = bytes(folder + "/lora.kiln"), mark = "# Its weights: ";
+  size_t begin = text.find(mark) + mark.size();
+  std::string options = text.substr(begin, text.find('\n', begin) - begin);
+  Words command = {kilnProgram(), "generate", folder + "/lora.kiln", "--prompt", "To be", "--tokens", "8", "--json"};
+  Words whole = command;
+  whole.insert(whole.end(), {"--load", all});
+  std::string joined;
+  for (const std::string &word : command)
+    joined += "'" + word + "' ";
+  Outcome both = run({"/bin/sh", "-c", joined + options + " --load " + adapter + " --strip base_model.model."});
+  EXPECT_EQ(both.code, 0) << both.err;
+  EXPECT_EQ(both.out, run(whole).out);
+}
+
 // A GGUF file's weights and tokenizer are written beside the text.
 TEST(HuggingFaceText, OfAGgufFileHasAllBesideIt) {
   std::string folder = freshFolder("gguf-beside"), text = folder + "/model.kiln", file = filesFolder() + "qwen3.gguf";
