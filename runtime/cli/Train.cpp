@@ -133,7 +133,7 @@ int Training::run() {
   if (!out_.empty() && position_.bestStep < 0)
     checkpoint("best"); // a run without a validation of the schedule: its end is the best there is
   if (options_.has("save"))
-    saveWeights(options_.text("save"), *program_, at_->sources.vocabularies(), options_.list("save-only"),
+    saveWeights(options_.text("save"), *program_, words(), options_.list("save-only"),
                 options_.text("save-prefix"));
   if (log_)
     log_->flush();
@@ -392,12 +392,20 @@ void Training::checkpoint(const char *name) {
   }
   if (name == std::string_view("last"))
     keepEarlier();
-  saveCheckpoint(out_ + "/" + name + ".safetensors", *program_, position_, at_->sources.vocabularies());
+  saveCheckpoint(out_ + "/" + name + ".safetensors", *program_, position_, words());
   if (name != std::string_view("last"))
     return;
   savedStep_ = position_.step;
   savedVisit_ = visit_;
   noteCheckpoint(out_ + "/last.safetensors", savedStep_);
+}
+
+/// The data's vocabularies, that a file keeps. A tokenizer that the program carries is in no file.
+Vocabularies Training::words() const {
+  Vocabularies all = at_->sources.vocabularies();
+  if (common_.image.tokenizer_size)
+    std::erase_if(all, [](const auto &entry) { return entry.second->tokenizer() != nullptr; });
+  return all;
 }
 
 int trainCommand(const Options &options, Common &common) { return Training(options, common).run(); }

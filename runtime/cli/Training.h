@@ -80,6 +80,7 @@ private:
   double measured(const Evaluation &result, const std::string &metric, const char *who) const;
   void judge(const Evaluation &result, int64_t step);
   void watchPlateau(const Evaluation &result);
+  Vocabularies words() const;
   void checkpoint(const char *name);
   void keepEarlier();
   void watch(int64_t step);

@@ -221,6 +221,7 @@ TEST(HuggingFaceText, TrainsAdaptersAlone) {
     EXPECT_EQ(values.data, before.at(old).data) << name;
   }
   EXPECT_EQ(adapters, readTensors(adapter).size());
+  EXPECT_EQ(bytes(adapter).find("merges"), std::string::npos) << "the tokenizer is the program's";
   std::string text = bytes(folder + "/lora.kiln"), mark = "# Its weights: ";
   size_t begin = text.find(mark) + mark.size();
   std::string options = text.substr(begin, text.find('\n', begin) - begin);
