@@ -22,8 +22,6 @@ public:
     for (size_t d = 0; d < 2; ++d) {
       taps[d] = graph.bound(graph.type(op.operands[1]).dims[2 + d]);
       size[d] = graph.bound(graph.type(op.operands[0]).dims[2 + d]);
-      int64_t last = (pixels[d] - 1) * op.strides[d] + (taps[d] - 1) * op.filterDilation[d] - op.low[d];
-      mayMiss[d] = op.low[d] > 0 || last >= size[d];
     }
     // No wider than a row; sums in a quarter of the registers, beside a filter and what is loaded.
     lanes = std::min<int64_t>(builder.machine.vectorBytes / byteSize(c.accumulator), 4);
@@ -31,6 +29,11 @@ public:
       lanes *= 2;
     blocks = ceilDivide(pixels[0], builder.machine.vectorRegisters / 4);
     rows = ceilDivide(pixels[0], blocks);
+    int64_t computed[2] = {rows * blocks, pixels[1]}; // the last block's rows too that are no pixels
+    for (size_t d = 0; d < 2; ++d) {
+      int64_t last = (computed[d] - 1) * op.strides[d] + (taps[d] - 1) * op.filterDilation[d] - op.low[d];
+      mayMiss[d] = op.low[d] > 0 || last >= size[d];
+    }
     int64_t channels = graph.bound(c.batch) * graph.bound(c.m);
     parts = std::min(blocks, ceilDivide(32, std::max<int64_t>(1, channels)));
   }

@@ -222,6 +222,13 @@ TEST_P(OnTargets, SmallImagesSideBySide) {
   check({3, 9, 2, 3, 2}, {17, 9, 2, 3, 1}, {{1, 1, 1}, {1, 1, 0}, {0, 1, 0}, {1, 1, 1}, {1, 1, 1}, 1});
 }
 
+/// Rows that a depthwise convolution's last block has beyond the result read nothing behind the image.
+TEST(Convolution, DepthwiseOverhang) {
+  for (int64_t size : {13, 15, 17, 29, 35})
+    for (int64_t stride : {1, 2})
+      check({1, 4, size, size}, {4, 1, 3, 3}, plane(stride, 0, 1, 1, 4));
+}
+
 /// What the convolution reads is added to its result: its dimensions stay apart.
 TEST(Convolution, ResidualOfItsOwnInput) {
   for (int64_t size : {1, 3}) {
