@@ -71,6 +71,8 @@ TEST_P(Conformance, AsWritten) { check(testing::knownCases()[GetParam()], "f64",
 void checkIn(const std::string &element, double tolerance, const KnownCase &known) {
   if (std::string(known.text).find("f64") == std::string::npos)
     GTEST_SKIP() << "no floats in it";
+  if (std::string(known.text).find("kiln.bitcast") != std::string::npos)
+    GTEST_SKIP() << "its types are of one width";
   check(known, element, tolerance);
 }
 
