@@ -133,8 +133,7 @@ int Training::run() {
   if (!out_.empty() && position_.bestStep < 0)
     checkpoint("best"); // a run without a validation of the schedule: its end is the best there is
   if (options_.has("save"))
-    saveWeights(options_.text("save"), *program_, words(), options_.list("save-only"),
-                options_.text("save-prefix"));
+    saveWeights(options_.text("save"), *program_, words(), options_.list("save-only"), options_.text("save-prefix"));
   if (log_)
     log_->flush();
   tellEnd(text);
