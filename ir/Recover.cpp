@@ -66,9 +66,9 @@ std::optional<Place> placeOf(Value value) {
   return more ? std::optional(Place{below->axis, below->offset + static_cast<int64_t>(*more)}) : std::nullopt;
 }
 
-/// Whether an element of bool [..., T, T] says that its last index is at most the one before it; `true`: that it is
-/// not.
-std::optional<bool> causalOf(Value mask) {
+} // namespace
+
+std::optional<bool> causalCondition(Value mask) {
   while (auto broadcast = mask.getDefiningOp<BroadcastOp>()) {
     int64_t rank = rankOf(broadcast.getResult()), own = rankOf(broadcast.getOperand());
     if (own < 2 || broadcast.getAxes()[static_cast<size_t>(own - 1)] != rank - 1 ||
@@ -102,6 +102,24 @@ std::optional<bool> causalOf(Value mask) {
   }
 }
 
+ReduceOp emptyRows(Value condition, Value scores) {
+  auto spread = [](Value value) {
+    while (llvm::isa_and_nonnull<BroadcastOp, ReshapeOp>(value.getDefiningOp()))
+      value = value.getDefiningOp()->getOperand(0);
+    return value;
+  };
+  auto compare = spread(condition).getDefiningOp<CompareOp>();
+  if (!compare || compare.getPredicate() != Predicate::eq ||
+      splatValue(spread(compare.getRhs())) != -std::numeric_limits<double>::infinity())
+    return {};
+  auto most = spread(compare.getLhs()).getDefiningOp<ReduceOp>();
+  bool ofScores = most && most.getKind() == ReduceKind::max && most.getOperand() == scores &&
+                  most.getAxes() == llvm::ArrayRef<int64_t>{rankOf(scores) - 1};
+  return ofScores ? most : ReduceOp();
+}
+
+namespace {
+
 /// What stands between the softmax and the product of queries and keys.
 struct Scores {
   DotGeneralOp product;
@@ -115,8 +133,6 @@ struct Scores {
   SmallVector<mlir::Operation *> chain; // from the softmax's reader to the product, each the only reader of the next
 };
 
-/// At most this is a value that takes a score's place and has no share beside any other score.
-constexpr double kBelowScores = -1e9;
 /// At most this is one that is still the same when a score is added to it.
 constexpr double kAbsorbs = -1e30;
 
@@ -228,7 +244,7 @@ Value peel(Value value, Scores &scores) {
       return {};
     Value kept = yes ? select.getOnFalse() : select.getOnTrue();
     double fill = yes ? *yes : *no;
-    if (std::optional<bool> inverted = causalOf(select.getCondition()); inverted == yes.has_value()) {
+    if (std::optional<bool> inverted = causalCondition(select.getCondition()); inverted == yes.has_value()) {
       scores.causal = fill <= kBelowScores && !scores.equal; // which keys a query sees is then told by both
       return scores.causal ? kept : Value();
     }
@@ -275,24 +291,9 @@ Value scoresOfMasked(SelectOp outer, SoftmaxOp softmax) {
       !inner->hasOneUse() || !softmax->hasOneUse())
     return {};
   Value scores = inner.getOnFalse();
-  auto emptyOf = [&](Value condition) -> mlir::Operation * {
-    if (auto broadcast = condition.getDefiningOp<BroadcastOp>())
-      condition = broadcast.getOperand();
-    auto compare = condition.getDefiningOp<CompareOp>();
-    if (!compare || compare.getPredicate() != Predicate::eq ||
-        numberOf(compare.getRhs()) != -std::numeric_limits<double>::infinity())
-      return nullptr;
-    Value most = compare.getLhs();
-    if (auto reshape = most.getDefiningOp<ReshapeOp>())
-      most = reshape.getOperand();
-    auto reduce = most.getDefiningOp<ReduceOp>();
-    bool ofScores = reduce && reduce.getKind() == ReduceKind::max && reduce.getOperand() == scores &&
-                    reduce.getAxes() == llvm::ArrayRef<int64_t>{rankOf(scores) - 1};
-    return ofScores ? reduce.getOperation() : nullptr;
-  };
-  mlir::Operation *most = emptyOf(outer.getCondition());
-  if (!most || !emptyOf(inner.getCondition()) || llvm::any_of(scores.getUsers(), [&](mlir::Operation *user) {
-        return user != inner && user != most && user != emptyOf(inner.getCondition());
+  ReduceOp most = emptyRows(outer.getCondition(), scores), same = emptyRows(inner.getCondition(), scores);
+  if (!most || !same || llvm::any_of(scores.getUsers(), [&](mlir::Operation *user) {
+        return user != inner && user != most && user != same;
       }))
     return {};
   return scores;
@@ -427,21 +428,10 @@ void recover(DotGeneralOp shares, bool biases) {
     result = orMean(e, result, value, mask);
   shares.getResult().replaceAllUsesWith(e.reshapeTo(result, dimsOf(shares.getResult())));
   // Nobody else reads these, nor a mask of theirs.
-  llvm::SetVector<mlir::Operation *> dead(scores->chain.rbegin(), scores->chain.rend());
-  while (!dead.empty()) {
-    mlir::Operation *op = dead.pop_back_val();
-    if (!mlir::isOpTriviallyDead(op))
-      continue;
-    for (Value operand : op->getOperands())
-      if (mlir::Operation *source = operand.getDefiningOp())
-        dead.insert(source);
-    op->erase();
-  }
+  eraseUnread(SmallVector<mlir::Operation *>(llvm::reverse(scores->chain)));
 }
 
 } // namespace
-
-std::optional<bool> causalCondition(Value condition) { return causalOf(condition); }
 
 bool isAttentionProduct(DotGeneralOp op) { return isProduct(op, 4, {3, 2}); }
 

@@ -21,6 +21,11 @@ void recoverAttention(mlir::Block &block, bool biases = false);
 /// Whether a condition bool [..., T, T] says of a query and a key, its last two axes, that the key is at most at the
 /// query's place; `true`: that it is not. Nullopt for any other condition.
 std::optional<bool> causalCondition(mlir::Value condition);
+/// The maximum of the rows of `scores`, along their last axis, where a condition, however it is spread, says that it is
+/// -inf: of those rows that have nothing else. Null for any other condition.
+ReduceOp emptyRows(mlir::Value condition, mlir::Value scores);
+/// At most this is a value that takes a score's place and has no share beside any other score.
+constexpr double kBelowScores = -1e9;
 /// Whether a product of rank 4 is one of queries and keys, or of shares and values: over batch and heads in front, its
 /// first operand's last axis, and the last one or the one before it of the second.
 bool isAttentionProduct(DotGeneralOp op);

@@ -1,5 +1,8 @@
-// What constant a value is.
+// What constant a value is, and what nobody reads.
 #include "ir/Values.h"
+
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+#include "llvm/ADT/SetVector.h"
 
 namespace kiln {
 
@@ -21,6 +24,26 @@ std::optional<double> splatValue(mlir::Value value) {
   llvm::APInt number = dense.getSplatValue<llvm::APInt>();
   bool isSigned = !integer.isUnsigned() && integer.getWidth() > 1;
   return isSigned ? static_cast<double>(number.getSExtValue()) : static_cast<double>(number.getZExtValue());
+}
+
+void eraseUnread(llvm::ArrayRef<mlir::Operation *> ops) {
+  llvm::SetVector<mlir::Operation *> unread(ops.begin(), ops.end());
+  while (!unread.empty()) {
+    mlir::Operation *op = unread.pop_back_val();
+    if (!mlir::isOpTriviallyDead(op))
+      continue;
+    for (mlir::Value operand : op->getOperands())
+      if (mlir::Operation *source = operand.getDefiningOp())
+        unread.insert(source);
+    op->erase();
+  }
+}
+
+void eraseUnread(mlir::Block &block, llvm::ArrayRef<mlir::Value> kept) {
+  for (mlir::Operation &op : llvm::make_early_inc_range(llvm::reverse(block)))
+    if (mlir::isOpTriviallyDead(&op) &&
+        llvm::none_of(op.getResults(), [&](mlir::Value value) { return llvm::is_contained(kept, value); }))
+      op.erase();
 }
 
 } // namespace kiln

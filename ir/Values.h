@@ -1,4 +1,4 @@
-// Small questions about a value: its tensor's type, and what constant it is.
+// Small questions about a value: its tensor's type, what constant it is, whether anybody reads it.
 #pragma once
 
 #include "ir/Kiln.h"
@@ -15,5 +15,10 @@ inline int64_t rankOf(mlir::Value value) { return tensorOf(value).getRank(); }
 
 /// A constant's value where it is the same for all elements; nullopt for anything else.
 std::optional<double> splatValue(mlir::Value value);
+
+/// Erases those of the ops whose results nobody reads, and what only they have read.
+void eraseUnread(llvm::ArrayRef<mlir::Operation *> ops);
+/// The same of all ops of a block, but for those that make `kept`.
+void eraseUnread(mlir::Block &block, llvm::ArrayRef<mlir::Value> kept = {});
 
 } // namespace kiln

@@ -296,8 +296,9 @@ int importGiven(ModelOptions &options) {
           "expected",
           options.file.c_str());
     if (!isModel(options.file)) {
-      options.importedFiles = language::importedFiles(options.file);
-      if (std::string words = language::tokenizerFile(options.file); !words.empty()) {
+      auto [files, words] = language::filesBeside(options.file);
+      options.importedFiles = std::move(files);
+      if (!words.empty()) {
         options.tokenizer = readText(words);
         Tokenizer::parse(options.tokenizer, "'" + words + "'");
         options.importedFiles.push_back(words);

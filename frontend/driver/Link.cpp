@@ -242,10 +242,9 @@ const LinkTarget *linkTargetOf(const std::string &triple) {
   return nullptr;
 }
 
-absl::Status link(const LinkJob &asked) {
-  LinkJob job = asked;
-  if (!job.target)
-    job.target = linkTargetOf(llvm::sys::getDefaultTargetTriple());
+const LinkTarget *linkTargetHere() { return linkTargetOf(llvm::sys::getDefaultTargetTriple()); }
+
+absl::Status link(const LinkJob &job) {
   Toolchain tools;
   if (absl::Status status = findToolchain(job, tools); !status.ok())
     return status;

@@ -24,11 +24,13 @@ struct LinkTarget {
 
 /// What a triple's programs are linked as; null where they are for no system that is known here.
 const LinkTarget *linkTargetOf(const std::string &triple);
+/// This machine's.
+const LinkTarget *linkTargetHere();
 
 struct LinkJob {
-  const LinkTarget *target = nullptr; ///< null: this machine's
-  std::string
-      sysroot; ///< the folder that the target's libraries lie in, as on its own system; KILN_SYSROOT comes first
+  const LinkTarget *target = linkTargetHere();
+  /// The folder that the target's libraries lie in, as on its own system; KILN_SYSROOT comes first.
+  std::string sysroot;
   std::vector<ObjectBytes> objects;
   std::vector<std::string> archives; ///< paths, in link order
   std::string output;                ///< replaced atomically

@@ -42,10 +42,10 @@ void addAdapters(Imported &imported, int64_t rank) {
   if (names.empty())
     fail("--lora: %s has no projections of queries and values that an adapter is known for", imported.model.c_str());
   imported.text = std::move(text);
+  std::vector<TensorView> tensors = imported.tensors.tensors();
   for (const std::string &name : names)
     for (const char *part : {"weight", "bias"}) {
       std::string ending = "." + name + "." + part;
-      std::vector<TensorView> tensors = imported.tensors.tensors();
       if (std::any_of(tensors.begin(), tensors.end(),
                       [&](const TensorView &tensor) { return tensor.name.ends_with(ending); }))
         imported.renames.push_back("*" + ending + "=*." + name + ".base_layer." + part);

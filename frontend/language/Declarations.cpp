@@ -41,6 +41,14 @@ const Declarations::Names &Declarations::namesIn(const SourceFile *file) const {
   return found == files_.end() ? none : found->second;
 }
 
+std::vector<std::pair<std::string, const Stmt *>> Declarations::modelsIn(const SourceFile *file) const {
+  std::vector<std::pair<std::string, const Stmt *>> models;
+  for (const auto &[name, declared] : namesIn(file))
+    if (const Stmt *found = find(name, file); found && found->isModel)
+      models.emplace_back(name, found);
+  return models;
+}
+
 bool Declarations::follow(std::string &name, const SourceFile *&file) const {
   const Names &names = namesIn(file);
   auto found = names.find(name);

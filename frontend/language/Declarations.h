@@ -32,6 +32,8 @@ public:
   const Names &namesIn(const SourceFile *file) const;
   /// Calls `visit` with each declaration of each file.
   void each(const std::function<void(const Stmt &)> &visit) const;
+  /// The models among them, by the names that the file has for them.
+  std::vector<std::pair<std::string, const Stmt *>> modelsIn(const SourceFile *file) const;
   const SourceFile *own() const { return own_; }
   /// Where a name of the file is taken from, and what it is called there; false where the file declares it itself, or
   /// does not know it. For who follows a name through the files that hand it on.

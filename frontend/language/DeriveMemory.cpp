@@ -2,7 +2,6 @@
 #include "frontend/language/DeriveMemory.h"
 #include "frontend/language/DeriveStep.h"
 
-#include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/STLExtras.h"
 
@@ -62,13 +61,6 @@ Memory memoryOf(mlir::Block &block, llvm::ArrayRef<mlir::Value> sources, llvm::A
     memory.uses.push_back(uses);
   }
   return memory;
-}
-
-void eraseUnused(mlir::Block &block, llvm::ArrayRef<mlir::Value> results) {
-  for (mlir::Operation &op : llvm::make_early_inc_range(llvm::reverse(block)))
-    if (mlir::isOpTriviallyDead(&op) &&
-        llvm::none_of(op.getResults(), [&](mlir::Value value) { return llvm::is_contained(results, value); }))
-      op.erase();
 }
 
 } // namespace kiln::language

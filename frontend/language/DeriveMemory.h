@@ -21,7 +21,4 @@ struct Memory {
 Memory memoryOf(mlir::Block &block, llvm::ArrayRef<mlir::Value> sources, llvm::ArrayRef<mlir::Value> sequence,
                 const Dim &time);
 
-/// Erases the ops that none of `results` needs.
-void eraseUnused(mlir::Block &block, llvm::ArrayRef<mlir::Value> results);
-
 } // namespace kiln::language

@@ -6,9 +6,7 @@
 #include "ir/Values.h"
 
 #include "mlir/IR/IRMapping.h"
-#include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "llvm/ADT/STLExtras.h"
-#include "llvm/ADT/SetVector.h"
 
 #include <map>
 
@@ -146,15 +144,6 @@ Value spread(Value value) {
   return value;
 }
 
-/// Whether the condition says that nothing of a query's row of `scores` is above -inf.
-bool isEmptyRow(Value condition, Value scores) {
-  auto compare = spread(condition).getDefiningOp<CompareOp>();
-  auto most = compare ? spread(compare.getLhs()).getDefiningOp<ReduceOp>() : ReduceOp();
-  std::optional<double> never = compare ? splatValue(spread(compare.getRhs())) : std::nullopt;
-  return most && most.getKind() == ReduceKind::max && most.getOperand() == scores &&
-         compare.getPredicate() == Predicate::eq && never == -std::numeric_limits<double>::infinity();
-}
-
 /// What the shares are of, where they are a softmax, or one that is 0 where a query sees nothing (masked_softmax).
 Value scoresOf(Value shares, SoftmaxOp &softmax) {
   if ((softmax = shares.getDefiningOp<SoftmaxOp>()))
@@ -162,8 +151,8 @@ Value scoresOf(Value shares, SoftmaxOp &softmax) {
   auto select = shares.getDefiningOp<SelectOp>();
   softmax = select ? select.getOnFalse().getDefiningOp<SoftmaxOp>() : SoftmaxOp();
   auto inner = softmax ? softmax.getOperand().getDefiningOp<SelectOp>() : SelectOp();
-  if (!inner || !isEmptyRow(select.getCondition(), inner.getOnFalse()) ||
-      !isEmptyRow(inner.getCondition(), inner.getOnFalse()))
+  if (!inner || !emptyRows(select.getCondition(), inner.getOnFalse()) ||
+      !emptyRows(inner.getCondition(), inner.getOnFalse()))
     return {};
   return inner.getOnFalse();
 }
@@ -186,7 +175,7 @@ std::optional<WrittenScores> match(DotGeneralOp shares, const Dim &time, const l
       std::optional<bool> inverted = causalCondition(select.getCondition());
       std::optional<double> hidden =
           inverted ? splatValue(spread(*inverted ? select.getOnTrue() : select.getOnFalse())) : std::nullopt;
-      if (!hidden || *hidden > -1e9)
+      if (!hidden || *hidden > kBelowScores)
         return std::nullopt;
       causal = true;
       value = *inverted ? select.getOnFalse() : select.getOnTrue();
@@ -208,21 +197,6 @@ std::optional<WrittenScores> match(DotGeneralOp shares, const Dim &time, const l
 Value asRows(Emit &e, Value value, bool turned) { return turned ? e.transposed(value, {0, 1, 3, 2}) : value; }
 
 } // namespace
-
-/// The op, and what only it read: scores of all positions by all, and their tables.
-static void eraseUnread(mlir::Operation *last) {
-  llvm::SetVector<mlir::Operation *> unread;
-  unread.insert(last);
-  while (!unread.empty()) {
-    mlir::Operation *op = unread.pop_back_val();
-    if (!mlir::isOpTriviallyDead(op))
-      continue;
-    for (Value operand : op->getOperands())
-      if (mlir::Operation *source = operand.getDefiningOp())
-        unread.insert(source);
-    op->erase();
-  }
-}
 
 static Value sharesOf(Emit &e, Value scores, WrittenScores &found) {
   auto softmax = [&](Value of) { return e.create<SoftmaxOp>(of.getType(), of, found.softmax.getAxisAttr()); };
@@ -278,7 +252,7 @@ bool StepDeriver::cacheScores(Value tokens) {
     }
     axes.rhsContract = {2};
     shares.getResult().replaceAllUsesWith(e.dot(sharesOf(e, scores, *found), values, axes));
-    eraseUnread(shares);
+    eraseUnread(shares.getOperation()); // scores of all positions by all, and their tables, too
   }
   return true;
 }

@@ -104,9 +104,8 @@ void Elaborator::checkFiles() {
     if (const Stmt *model = declarations_.find(recipe->name, recipe->range.file); model && model->isModel)
       continue;
     std::vector<std::string> names;
-    for (const auto &[name, declared] : declarations_.namesIn(recipe->range.file))
-      if (const Stmt *found = declarations_.find(name, recipe->range.file); found && found->isModel)
-        names.push_back(name);
+    for (const auto &[name, model] : declarations_.modelsIn(recipe->range.file))
+      names.push_back(name);
     std::string near = nearest(recipe->name, names);
     error(recipe->nameRange, "there is no model '" + recipe->name + "' in this file")
         .withHelp(near.empty() ? "" : "did you mean '" + near + "'?");
@@ -135,12 +134,9 @@ static bool hasRecipe(const std::vector<const Stmt *> &recipes, const SourceFile
 
 std::vector<const Stmt *> Elaborator::models() const {
   std::vector<const Stmt *> own, trained, taken;
-  for (const auto &[name, declared] : declarations_.namesIn(declarations_.own())) {
-    const Stmt *statement = declarations_.find(name, declarations_.own());
-    if (!statement || !statement->isModel)
-      continue;
-    bool isTaken = declared.statement->kind == StmtKind::Import;
-    std::vector<const Stmt *> &kind = !isTaken ? own : hasRecipe(recipes_, declarations_.own(), name) ? trained : taken;
+  for (const auto &[name, statement] : declarations_.modelsIn(declarations_.own())) {
+    bool isOwn = statement->range.file == declarations_.own();
+    std::vector<const Stmt *> &kind = isOwn ? own : hasRecipe(recipes_, declarations_.own(), name) ? trained : taken;
     if (!llvm::is_contained(kind, statement)) // it may be taken by several names
       kind.push_back(statement);
   }
@@ -151,8 +147,8 @@ std::vector<const Stmt *> Elaborator::models() const {
 /// Of several names that a model is taken by, the one that is asked for, else one that a recipe of the file has.
 std::string Elaborator::nameHere(const Stmt &model) const {
   std::string found;
-  for (const auto &[name, declared] : declarations_.namesIn(declarations_.own())) {
-    if (declarations_.find(name, declarations_.own()) != &model)
+  for (const auto &[name, statement] : declarations_.modelsIn(declarations_.own())) {
+    if (statement != &model)
       continue;
     if (name == options_.model)
       return name;
@@ -171,12 +167,12 @@ const Stmt *Elaborator::chooseModel() {
     for (size_t i = 0; i < models.size(); ++i)
       if (names[i] == options_.model)
         return models[i];
-    if (const Stmt *taken = declarations_.find(options_.model, declarations_.own()); taken && taken->isModel)
-      return taken; // of a file that has models of its own
-    for (const auto &[name, declared] : declarations_.namesIn(declarations_.own()))
-      if (const Stmt *model = declarations_.find(name, declarations_.own());
-          model && model->isModel && !llvm::is_contained(names, name))
+    for (const auto &[name, model] : declarations_.modelsIn(declarations_.own())) {
+      if (name == options_.model)
+        return model; // taken by a file that has models of its own
+      if (!llvm::is_contained(names, name))
         names.push_back(name);
+    }
     std::string near = nearest(options_.model, names);
     error({}, "there is no model '" + options_.model + "' in this file")
         .withHelp(near.empty() ? "" : "did you mean --model " + near + "?");

@@ -86,7 +86,7 @@ bool GenerateBuilder::dropSource(Entry &entry, unsigned count, mlir::Value logit
   std::vector<mlir::Value> results = {logits};
   for (Variable *state : entry.changed)
     results.push_back(entry.values[state].tensor);
-  eraseUnused(*entry.block, results);
+  eraseUnread(*entry.block, results);
   auto erase = [&](auto &table, int index) {
     entry.block->eraseArgument(table.at(index).second.getArgNumber());
     table.erase(index);

@@ -93,27 +93,8 @@ std::vector<std::unique_ptr<File>> parseWithImports(std::unique_ptr<SourceFile> 
   return Imports(diagnostics).read(std::move(own));
 }
 
-std::vector<std::string> importedFiles(const std::string &path) {
-  std::string why;
-  std::optional<std::string> text = readText(path, why);
-  if (!text || text->find("import") == std::string::npos)
-    return {};
-  Diagnostics diagnostics;
-  std::vector<std::string> paths;
-  for (const auto &file : parseWithImports(std::make_unique<SourceFile>(path, std::move(*text)), diagnostics))
-    if (file->source->role() == SourceFile::Role::Imported)
-      paths.push_back(file->source->name());
-  return paths;
-}
-
-std::string tokenizerFile(const std::string &path) {
-  std::string why;
-  std::optional<std::string> text = readText(path, why);
-  if (!text || (text->find("tokenizer") == std::string::npos && text->find("import") == std::string::npos))
-    return "";
-  Diagnostics diagnostics;
-  std::vector<std::unique_ptr<File>> files =
-      parseWithImports(std::make_unique<SourceFile>(path, std::move(*text)), diagnostics);
+/// Of a tokenizer constant, the file that it names.
+static std::string tokenizerOf(const std::vector<std::unique_ptr<File>> &files, Diagnostics &diagnostics) {
   Declarations declarations;
   for (const std::unique_ptr<File> &file : files) {
     std::vector<const Stmt *> named;
@@ -124,15 +105,30 @@ std::string tokenizerFile(const std::string &path) {
     declarations.declare(*file->source, named, diagnostics);
   }
   std::vector<const SourceFile *> asked = {declarations.own()}; // then the files of the models that it takes
-  for (const auto &[name, declared] : declarations.namesIn(declarations.own()))
-    if (const Stmt *model = declarations.find(name, declarations.own()); model && model->isModel)
-      asked.push_back(model->range.file);
+  for (const auto &[name, model] : declarations.modelsIn(declarations.own()))
+    asked.push_back(model->range.file);
   for (const SourceFile *file : asked)
     if (const Stmt *constant = declarations.find("tokenizer", file); constant && constant->kind == StmtKind::Assign &&
                                                                      constant->value->kind == ExprKind::String &&
                                                                      constant->value->text.ends_with(".json"))
       return (fs::path(constant->range.file->name()).parent_path() / constant->value->text).lexically_normal().string();
   return "";
+}
+
+FilesBeside filesBeside(const std::string &path) {
+  std::string why;
+  std::optional<std::string> text = readText(path, why);
+  if (!text || (text->find("tokenizer") == std::string::npos && text->find("import") == std::string::npos))
+    return {};
+  Diagnostics diagnostics; // told when the model is loaded
+  std::vector<std::unique_ptr<File>> files =
+      parseWithImports(std::make_unique<SourceFile>(path, std::move(*text)), diagnostics);
+  FilesBeside beside;
+  for (const std::unique_ptr<File> &file : files)
+    if (file->source->role() == SourceFile::Role::Imported)
+      beside.imported.push_back(file->source->name());
+  beside.tokenizer = tokenizerOf(files, diagnostics);
+  return beside;
 }
 
 } // namespace kiln::language

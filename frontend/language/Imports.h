@@ -11,12 +11,15 @@ namespace kiln::language {
 /// they name. A path is relative to the folder of the file that it stands in.
 std::vector<std::unique_ptr<File>> parseWithImports(std::unique_ptr<SourceFile> own, Diagnostics &diagnostics);
 
-/// The paths of the files that one imports, directly or not; what is wrong with them is found when the model is loaded.
-std::vector<std::string> importedFiles(const std::string &path);
+/// What a model's file takes from others. What is wrong with them is found when the model is loaded.
+struct FilesBeside {
+  std::vector<std::string> imported; ///< directly or not
+  /// The tokenizer.json that the constant `tokenizer = "NAME.json"` names, else that of a file that a model is taken
+  /// from; seen from the file that names it. Empty where none does.
+  std::string tokenizer;
+};
 
-/// The tokenizer.json that a file names by its constant `tokenizer = "NAME.json"`, else that of a file that it takes a
-/// model from; seen from the file that names it. Empty where none does.
-std::string tokenizerFile(const std::string &path);
+FilesBeside filesBeside(const std::string &path);
 
 /// The text of a model's file. Nullopt where it cannot be read; `why` is what the system says.
 std::optional<std::string> readText(const std::string &path, std::string &why);

@@ -1,5 +1,6 @@
 // The settings of a train block: its length, clipping, intervals.
 #include "frontend/language/TrainBuilder.h"
+#include "runtime/support/Rename.h"
 
 namespace kiln::language {
 
@@ -141,14 +142,11 @@ void TrainBuilder::intervals() {
   }
 }
 
-/// Whether a rule for names is OLD=NEW, with at most one `*` and the new name with no more than the old one.
-static bool isRename(const std::string &rule) {
+/// Whether a rule for names is OLD=NEW.
+static bool isRename(std::string_view rule) {
   size_t equals = rule.find('=');
-  if (equals == std::string::npos || equals == 0 || equals + 1 == rule.size())
-    return false;
-  auto stars = [&](size_t from, size_t to) { return std::count(rule.begin() + from, rule.begin() + to, '*'); };
-  auto end = static_cast<ptrdiff_t>(rule.size()), middle = static_cast<ptrdiff_t>(equals);
-  return stars(0, middle) <= 1 && stars(middle, end) <= stars(0, middle);
+  return equals != std::string_view::npos && equals > 0 && equals + 1 < rule.size() &&
+         kiln::isRename(rule.substr(0, equals), rule.substr(equals + 1));
 }
 
 /// "path", or load(path, prefix=…, partial=…, strip=…, ignore=…, rename=…); null after an error.

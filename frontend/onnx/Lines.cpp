@@ -195,10 +195,8 @@ std::string Importer::returned() {
   std::vector<std::pair<std::string, std::string>> results; // a name and an expression of each
   std::set<std::string> taken;
   auto add = [&](const std::string &wish, const std::string &text) {
-    std::string name = untaken(wish, [&](const std::string &one) { return taken.contains(one); });
-    taken.insert(name);
-    results.emplace_back(name, text);
-    return name;
+    results.emplace_back(freshIn(taken, wish), text);
+    return results.back().first;
   };
   std::vector<std::pair<std::string, std::string>> counts;
   for (const ValueInfo &output : model_.graph.outputs) {

@@ -407,12 +407,7 @@ void ScanGradient::writeBackward(ArrayRef<Value> carriedValues, ArrayRef<Value> 
     stacks.try_emplace(value, backward.getResult(backward.numCarries() + index));
   }
   builder.create<YieldOp>(op.getLoc(), yields);
-  SmallVector<Operation *> written;
-  for (Operation &nested : body.without_terminator())
-    written.push_back(&nested);
-  for (Operation *nested : llvm::reverse(written))
-    if (mlir::isOpTriviallyDead(nested))
-      nested->erase();
+  eraseUnread(body);
 }
 
 void ScanGradient::distribute() {

@@ -350,12 +350,7 @@ void RowBlock::replace() {
 
 /// Erases what the loop replaces, and what nobody reads any more: in the body and outside.
 void RowBlock::erase(ArrayRef<Operation *> replaced) {
-  SmallVector<Operation *> within;
-  for (Operation &op : body->without_terminator())
-    within.push_back(&op);
-  for (Operation *op : llvm::reverse(within))
-    if (mlir::isOpTriviallyDead(op))
-      op->erase();
+  eraseUnread(*body);
   llvm::SetVector<Operation *> sources;
   for (Operation *op : replaced) {
     for (Value operand : op->getOperands())
@@ -364,15 +359,7 @@ void RowBlock::erase(ArrayRef<Operation *> replaced) {
     sources.remove(op);
     op->erase();
   }
-  while (!sources.empty()) {
-    Operation *op = sources.pop_back_val();
-    if (!mlir::isOpTriviallyDead(op))
-      continue;
-    for (Value operand : op->getOperands())
-      if (Operation *source = operand.getDefiningOp())
-        sources.insert(source);
-    op->erase();
-  }
+  eraseUnread(sources.getArrayRef());
 }
 
 } // namespace kiln

@@ -5,6 +5,7 @@
 #include "runtime/files/InputTensor.h"
 #include "runtime/files/Wav.h"
 #include "runtime/support/Error.h"
+#include "runtime/support/Rename.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -41,8 +42,7 @@ WeightChoice weightChoice(const Options &options) {
   choice.ignore = options.list("ignore");
   for (const std::string &text : options.list("rename")) {
     auto [from, to] = splitAssignment("rename", text);
-    size_t stars = static_cast<size_t>(std::count(from.begin(), from.end(), '*'));
-    if (stars > 1 || std::count(to.begin(), to.end(), '*') > static_cast<ptrdiff_t>(stars))
+    if (!isRename(from, to))
       throw UsageError("--rename " + text + ": a name has at most one *, and the new one no more than the old");
     choice.renames.emplace_back(from, to);
   }

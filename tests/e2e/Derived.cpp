@@ -45,15 +45,21 @@ protected:
     ASSERT_EQ(built.code, 0) << built.err;
   }
 
+  /// A file of numbers, i32[1, T], as an input of this name.
+  std::string writeInts(const std::string &name, const std::vector<int32_t> &values) const {
+    std::string file = folder + "/" + name + ".safetensors";
+    writeSafetensors(file, {{name,
+                             KILN_I32,
+                             {1, static_cast<int64_t>(values.size())},
+                             reinterpret_cast<const uint8_t *>(values.data()),
+                             4 * values.size()}});
+    return name + "=" + file;
+  }
+
   /// The scores of the next token behind each of `ids`; one row where the model gives those of the last alone.
   Values scores(const std::vector<int32_t> &ids) const {
-    std::string file = folder + "/ids.safetensors", output = folder + "/scores.safetensors";
-    writeSafetensors(file, {{"ids",
-                             KILN_I32,
-                             {1, static_cast<int64_t>(ids.size())},
-                             reinterpret_cast<const uint8_t *>(ids.data()),
-                             4 * ids.size()}});
-    Outcome outcome = run({program, "run", "forward", "--seed", "5", "--input", "ids=" + file, "--output", output});
+    std::string input = writeInts("ids", ids), output = folder + "/scores.safetensors";
+    Outcome outcome = run({program, "run", "forward", "--seed", "5", "--input", input, "--output", output});
     EXPECT_EQ(outcome.code, 0) << outcome.err;
     return outcome.code ? Values() : readTensors(output).begin()->second;
   }
@@ -126,14 +132,8 @@ protected:
     ASSERT_EQ(tokens.size(), 20u);
     EXPECT_GT(std::set<int32_t>(tokens.begin(), tokens.end()).size(), 3u);
     all.insert(all.end(), tokens.begin(), tokens.end());
-    std::string file = folder + "/target.safetensors", output = folder + "/scores.safetensors";
-    writeSafetensors(file, {{"target",
-                             KILN_I32,
-                             {1, static_cast<int64_t>(all.size())},
-                             reinterpret_cast<const uint8_t *>(all.data()),
-                             4 * all.size()}});
-    command = {program, "run",     "forward",        "--seed",   "5",   "--input",
-               inputs,  "--input", "target=" + file, "--output", output};
+    std::string target = writeInts("target", all), output = folder + "/scores.safetensors";
+    command = {program, "run", "forward", "--seed", "5", "--input", inputs, "--input", target, "--output", output};
     if (std::string(GetParam().model) == "Before")
       command.insert(command.end(), {"--input", "scale=" + folder + "/seen.safetensors"});
     Outcome ran = run(command);
@@ -144,16 +144,6 @@ protected:
       const double *row = whole.data.data() + (first.size() + i - 1) * static_cast<size_t>(width);
       EXPECT_NEAR(found[i], logProbability(row, width, tokens[i]), 2e-5) << "token " << i;
     }
-  }
-
-  std::string writeInts(const std::string &name, const std::vector<int32_t> &values) const {
-    std::string file = folder + "/" + name + ".safetensors";
-    writeSafetensors(file, {{name,
-                             KILN_I32,
-                             {1, static_cast<int64_t>(values.size())},
-                             reinterpret_cast<const uint8_t *>(values.data()),
-                             4 * values.size()}});
-    return name + "=" + file;
   }
 };
 
