@@ -41,10 +41,14 @@ onnx::ImportedFile readOnnx(const std::string &path, const onnx::ImportOptions &
 }
 
 /// What comes next of a text with a recipe.
-void tellTraining(const std::string &text, bool lossIsOpen) {
+void tellTraining(const std::string &text, bool lossIsOpen, bool adapted = false) {
   if (lossIsOpen)
     std::printf("its loss is left to name: name_a_loss in %s\n", text.c_str());
-  std::printf("kiln train %s --save tuned.safetensors\n", text.c_str());
+  if (adapted) // by PEFT's names, without the base
+    std::printf("kiln train %s --save adapter.safetensors --save-only '*lora*' --save-prefix base_model.model.\n",
+                text.c_str());
+  else
+    std::printf("kiln train %s --save tuned.safetensors\n", text.c_str());
 }
 
 /// An ONNX file as a text and, beside it, its weights.
@@ -117,13 +121,11 @@ absl::Status checkWritable(const std::string &path, const std::string &output) {
   return status;
 }
 
-/// Behind the text's first words: how the folder's weights are loaded.
-std::string withUse(const huggingface::Imported &imported) {
-  if (imported.weights.empty())
-    return imported.text;
+/// Behind the text's first words: how its weights at `path` are loaded.
+std::string withUse(const huggingface::Imported &imported, const std::string &path) {
   std::string prefix = imported.prefix.empty() ? "" : imported.prefix + "=";
   size_t end = imported.text.find('\n') + 1;
-  return imported.text.substr(0, end) + "# Its weights: --load " + prefix + imported.weights + imported.rules() + "\n" +
+  return imported.text.substr(0, end) + "# Its weights: --load " + prefix + path + imported.rules() + "\n" +
          imported.text.substr(end);
 }
 
@@ -160,10 +162,13 @@ int importModel(const ImportOptions &options, huggingface::Imported &imported) {
   bool adapted = options.lora > 0, trains = options.train || adapted, lossIsOpen = false;
   if (adapted)
     huggingface::addAdapters(imported, options.lora);
-  std::string text = withUse(imported);
+  huggingface::Imported plain; // what is written beside the text has the names that the text had
+  plain.text = imported.text;
+  plain.renames = imported.renames;
+  std::string text = ownWeights && adapted      ? withUse(plain, weights)
+                     : imported.weights.empty() ? imported.text
+                                                : withUse(imported, imported.weights);
   if (trains) {
-    huggingface::Imported plain; // what is written beside the text has the names that the text had
-    plain.renames = imported.renames;
     std::string load = huggingface::loadText(ownWeights ? plain : imported,
                                              ownWeights ? fileName(weights) : seenFrom(output, imported.weights),
                                              adapted || (!ownWeights && !options.model.empty()));
@@ -191,7 +196,7 @@ int importModel(const ImportOptions &options, huggingface::Imported &imported) {
   bool fits =
       ownWeights || (imported.prefix.empty() && imported.rules().empty() && imported.weights.ends_with(".safetensors"));
   if (trains)
-    tellTraining(output, lossIsOpen);
+    tellTraining(output, lossIsOpen, adapted);
   else if (fits)
     std::printf("kiln build %s --weights %s\n", output.c_str(), (ownWeights ? weights : imported.weights).c_str());
   return 0;

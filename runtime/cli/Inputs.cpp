@@ -71,12 +71,10 @@ static WeightChoice recipeWeights(const Manifest &manifest) {
 }
 
 static void tellLeft(const std::vector<std::string> &left) {
-  if (!left.empty())
-    std::fprintf(stderr, "note: --partial: not all of it fits:\n");
-  constexpr size_t most = 20;
+  constexpr size_t most = 21; // with the note's first
   size_t told = left.size() > most ? most / 2 : left.size();
   for (size_t i = 0; i < told; ++i)
-    std::fprintf(stderr, "  %s\n", left[i].c_str());
+    std::fprintf(stderr, "%s\n", left[i].c_str());
   if (told < left.size())
     std::fprintf(stderr, "  and %zu more\n", left.size() - told);
 }

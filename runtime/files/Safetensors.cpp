@@ -202,22 +202,28 @@ void writeSafetensors(const std::string &path, const std::vector<TensorView> &te
   file.commit();
 }
 
+std::string missingTensor(const Safetensors &file, const TensorRequest &request, const std::set<std::string> &wanted) {
+  NearestName nearest(request.name);
+  for (const TensorView &other : file.tensors())
+    if (!wanted.contains(other.name))
+      nearest.consider(other.name);
+  return "'" + request.name + "' (" + describeType(request.dtype, request.shape) + ") is missing" + nearest.hint();
+}
+
 /// Why the tensors of the file cannot be those of the requests, and those that were converted on the way.
 static std::vector<std::string> misfits(const Safetensors &file, const std::vector<TensorRequest> &requests, bool exact,
                                         std::vector<Tensor> &converted) {
   std::vector<std::string> problems;
   std::set<std::string> wanted;
+  for (const TensorRequest &request : requests)
+    wanted.insert(request.name);
   converted.resize(requests.size());
   for (size_t i = 0; i < requests.size(); ++i) {
     const TensorRequest &request = requests[i];
-    wanted.insert(request.name);
     std::string type = describeType(request.dtype, request.shape), why;
     const TensorView *tensor = file.find(request.name);
     if (!tensor) {
-      NearestName nearest(request.name);
-      for (const TensorView &other : file.tensors())
-        nearest.consider(other.name);
-      problems.push_back("'" + request.name + "' (" + type + ") is missing" + nearest.hint());
+      problems.push_back(missingTensor(file, request, wanted));
       continue;
     }
     if (tensor->shape != request.shape) {

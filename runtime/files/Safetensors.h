@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -59,6 +60,9 @@ struct TensorRequest {
   void *data = nullptr;
   std::string original = {}; ///< of a copy: where the file has none of its name, the one that it is like
 };
+
+/// What is said of a request that the file has no tensor for; a hint is none of the names that are `wanted` themselves.
+std::string missingTensor(const Safetensors &file, const TensorRequest &request, const std::set<std::string> &wanted);
 
 /// Fills every request from the file, converting widths where every value fits. All that does not match (missing names,
 /// shapes, dtypes, and, with `exact`, names that nobody asked for) is listed in one Error, and then nothing was filled.

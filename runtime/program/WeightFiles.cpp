@@ -162,23 +162,84 @@ Safetensors withoutSpare(Safetensors file, const std::vector<TensorRequest> &req
 
 namespace {
 
-/// Those requests that the file fits, the others told in `lines`.
+/// A name with a star for each number in it: 'layers.0.weight' and 'layers.1.weight' are one pattern.
+std::string patternOf(const std::string &name) {
+  std::string pattern;
+  size_t begin = 0;
+  while (begin <= name.size()) {
+    size_t end = std::min(name.find('.', begin), name.size());
+    std::string part = name.substr(begin, end - begin);
+    bool number = !part.empty() && part.find_first_not_of("0123456789") == std::string::npos;
+    pattern += (begin ? "." : "") + (number ? "*" : part);
+    begin = end + 1;
+  }
+  return pattern;
+}
+
+bool isZero(const TensorRequest &request) {
+  size_t bytes = static_cast<size_t>(countElements(request.shape).value_or(0)) * dtypeSize(request.dtype);
+  const auto *data = static_cast<const uint8_t *>(request.data);
+  return data && bytes && std::all_of(data, data + bytes, [](uint8_t byte) { return byte == 0; });
+}
+
+/// A line for all tensors of a pattern, a type and a beginning.
+std::vector<std::string> grouped(const std::vector<TensorRequest> &absent) {
+  std::vector<std::pair<std::string, size_t>> kinds;
+  for (const TensorRequest &request : absent) {
+    std::string kind = "'" + patternOf(request.name) + "' (" + describeType(request.dtype, request.shape) +
+                       (isZero(request) ? ", zeros" : "") + ")";
+    auto same = std::find_if(kinds.begin(), kinds.end(), [&](const auto &other) { return other.first == kind; });
+    if (same == kinds.end())
+      kinds.emplace_back(kind, 1);
+    else
+      ++same->second;
+  }
+  std::vector<std::string> lines;
+  for (const auto &[kind, count] : kinds)
+    lines.push_back("  " + kind + (count > 1 ? format(", %zu of them", count) : ""));
+  return lines;
+}
+
+/// Those requests that the file fits, and a note of the others in `lines`. Where the whole file went into the model,
+/// what the model has beside it (adapters, a new head) is no fault, and is not told like one.
 std::vector<TensorRequest> fitting(const Safetensors &file, const std::vector<TensorRequest> &requests,
                                    std::vector<std::string> &lines) {
-  std::vector<TensorRequest> fit;
+  std::vector<TensorRequest> fit, absent;
   std::set<std::string> wanted;
-  for (const TensorRequest &request : requests) {
+  for (const TensorRequest &request : requests)
     wanted.insert(request.name);
+  std::vector<std::string> faults;
+  bool whole = true;
+  for (const TensorRequest &request : requests) {
+    if (!file.find(request.name)) {
+      absent.push_back(request);
+      faults.push_back("  " + missingTensor(file, request, wanted));
+      continue;
+    }
     std::vector<std::string> why = tensorMisfits(file, {request}, /*exact=*/false);
     if (why.empty())
       fit.push_back(request);
-    lines.insert(lines.end(), why.begin(), why.end());
+    whole &= why.empty();
+    for (const std::string &line : why)
+      faults.push_back("  " + line);
   }
   for (const TensorView &tensor : file.tensors())
-    if (!wanted.contains(tensor.name))
-      lines.push_back("'" + tensor.name + "' (" + describeType(tensor.dtype, tensor.shape) + ") is not in the model");
+    if (!wanted.contains(tensor.name)) {
+      whole = false;
+      faults.push_back("  '" + tensor.name + "' (" + describeType(tensor.dtype, tensor.shape) +
+                       ") is not in the model");
+    }
   if (fit.empty() && !requests.empty())
     fail("--partial: nothing of %s fits the model", file.what().c_str());
+  if (whole && !absent.empty()) {
+    lines = grouped(absent);
+    lines.insert(lines.begin(), format("note: all %zu tensors of %s are in the model, which has %zu more; these begin "
+                                       "anew, as its text says:",
+                                       fit.size(), file.what().c_str(), absent.size()));
+  } else if (!faults.empty()) {
+    lines = std::move(faults);
+    lines.insert(lines.begin(), "note: --partial: not all of it fits:");
+  }
   return fit;
 }
 

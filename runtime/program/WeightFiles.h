@@ -37,7 +37,8 @@ Safetensors withoutSpare(Safetensors file, const std::vector<TensorRequest> &req
 /// Fills the requests from the files: all of them, and nothing else may be there but what a checkpoint of training
 /// holds beside weights, buffers that a model computes (`num_batches_tracked`, `position_ids`, …), and a second name of
 /// the same bytes (a tied weight). Throws one Error that lists all that does not fit; nothing was filled then. With
-/// `partial` what fits is filled, and the lines that come back say what does not; none fits at all: an Error.
+/// `partial` what fits is filled, and the lines of the note that comes back (none where all fits) say what does not;
+/// none fits at all: an Error.
 std::vector<std::string> loadWeightFiles(const WeightChoice &choice, const std::vector<TensorRequest> &requests);
 
 /// As above, without filling anything: throws, or gives the lines.
