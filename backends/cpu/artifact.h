@@ -13,10 +13,11 @@
 extern "C" {
 #endif
 
-#define KILN_CPU_ARTIFACT_VERSION 0
+#define KILN_CPU_ARTIFACT_VERSION 1
 
-/* args: inputs, then outputs. scratch: the launch's, of the claimed size. worker_scratch: this worker's own, of the
- * kernel's worker_scratch_bytes, 64-byte aligned. status: this worker's own record; the first report of a call stays.
+/* args: inputs, then outputs; of a kernel that can be prepacked one more, the packed input or null. scratch: the
+ * launch's, of the claimed size. worker_scratch: this worker's own, of the kernel's worker_scratch_bytes, 64-byte
+ * aligned. status: this worker's own record; the first report of a call stays.
  */
 typedef void (*kiln_cpu_run_phase)(void *const *args, const int64_t *extents, void *scratch, void *worker_scratch,
                                    kiln_status *status, int64_t begin, int64_t end);
@@ -26,12 +27,40 @@ typedef struct kiln_cpu_phase {
   int64_t (*tasks)(const int64_t *extents);
 } kiln_cpu_phase;
 
+/* One input as the kernel's phases want it packed: made once, it saves them that as long as the input does not change.
+ * Its bits are those that they would make. */
+typedef struct kiln_cpu_prepacking {
+  kiln_cpu_phase phase; /* packs all of the input, into args' last */
+  int64_t input;        /* its number among the kernel's inputs */
+  int64_t bytes;        /* packed */
+  int64_t replaces;     /* the phase that need not run then; -1: none */
+  const char *layout;   /* equal ones of the same input are the same bytes, in another kernel too */
+} kiln_cpu_prepacking;
+
 typedef struct kiln_cpu_kernel {
   const char *name;
   const kiln_cpu_phase *phases;
   int64_t phase_count;
   int64_t worker_scratch_bytes;
+  const kiln_cpu_prepacking *prepacking; /* null: none */
 } kiln_cpu_kernel;
+
+/* Whether a launch's place is one that no execution of its entry changes: a constant, or a parameter that is only read.
+ * What a loop moves over is none. */
+static inline int kiln_cpu_lasts(const kiln_reader *reader, const kiln_program *program, uint32_t entry,
+                                 const kiln_place *place) {
+  kiln_argument argument;
+  uint32_t level;
+  for (level = 0; level < KILN_MAX_LOOPS; ++level)
+    if (place->stride[level].value != 0)
+      return 0;
+  if (place->space != KILN_SPACE_ARGUMENT || !KILN_HAS(reader, kiln_reader, argument))
+    return place->space == KILN_SPACE_CONSTANT;
+  argument.size = sizeof argument;
+  argument.role = KILN_ROLE_UNKNOWN;
+  reader->argument(program, entry, place->argument, &argument);
+  return argument.role == KILN_ROLE_PARAMETER && argument.flags == KILN_ARGUMENT_READ;
+}
 
 typedef struct kiln_cpu_artifact {
   uint32_t version;      /* KILN_CPU_ARTIFACT_VERSION */

@@ -3,6 +3,7 @@
 
 #include "backends/cpu/compile/Compile.h"
 #include "backends/api/kiln_text.h"
+#include "backends/api/kiln_tree.h"
 #include "backends/cpu/artifact.h"
 #include "backends/cpu/compile/Kept.h"
 #include "backends/cpu/compile/Lower.h"
@@ -31,7 +32,8 @@ struct Unit {
   std::string digest;
   std::string symbol; // its functions are called after it; a hash of what the kernel is, so that equal ones are one
   Compiled compiled;
-  bool found = false; // as it was kept
+  bool found = false;              // as it was kept
+  llvm::SmallVector<bool> lasting; // of its inputs (KernelBuilder)
   std::string error;
 };
 
@@ -83,13 +85,14 @@ static std::string where(const Graph &graph, const std::string &error) { return 
 
 /// One kernel into a module. `symbol`: what its functions are called after; empty: its name.
 static std::unique_ptr<KernelBuilder> build(Graph &graph, ModuleOp module, const Machine &machine,
-                                            const std::string &symbol, std::string &error) {
+                                            const std::string &symbol, llvm::ArrayRef<bool> lasting,
+                                            std::string &error) {
   mergeEqualOps(graph);
   collapseDimensions(graph);
   std::string name = graph.name;
   if (!symbol.empty())
     graph.name = symbol;
-  auto builder = std::make_unique<KernelBuilder>(module, graph, machine);
+  auto builder = std::make_unique<KernelBuilder>(module, graph, machine, lasting);
   bool built = buildKernel(*builder);
   graph.name = name;
   if (!built) {
@@ -127,12 +130,13 @@ static void compileUnit(const Job &job, Unit &unit, Worker &worker) {
     return;
   }
   OwningOpRef<ModuleOp> module = ModuleOp::create(UnknownLoc::get(&worker.context()));
-  std::unique_ptr<KernelBuilder> builder = build(graph, *module, job.machine, unit.symbol, unit.error);
+  std::unique_ptr<KernelBuilder> builder = build(graph, *module, job.machine, unit.symbol, unit.lasting, unit.error);
   if (!builder)
     return;
   Compiled &compiled = unit.compiled;
   compiled.phases = builder->phaseCount;
   compiled.workerScratch = builder->workerScratchBytes;
+  compiled.prepacking = builder->prepacking.value_or(Prepacking());
   collectMicroKernels(*module, compiled.microKernels);
   if (finish(*module, job.machine, worker, job.stage, compiled.code, unit.error) && job.stage == Stage::Artifact)
     job.kept.keep(unit.digest, compiled);
@@ -178,19 +182,31 @@ static bool buildTable(const Job &job, llvm::TargetMachine &generator, llvm::Sma
     return declared;
   };
   auto *phaseType = llvm::StructType::get(pointer, pointer);
-  auto *kernelType = llvm::StructType::get(pointer, pointer, i64, i64);
+  auto *packingType = llvm::StructType::get(phaseType, i64, i64, i64, pointer);
+  auto *kernelType = llvm::StructType::get(pointer, pointer, i64, i64, pointer);
+  auto integer = [&](int64_t value) { return llvm::ConstantInt::get(i64, static_cast<uint64_t>(value)); };
+  auto phaseOf = [&](const std::string &symbol, int64_t i) {
+    return llvm::ConstantStruct::get(
+        phaseType, {function(KernelBuilder::phaseName(symbol, i)), function(KernelBuilder::tasksName(symbol, i))});
+  };
+  auto packingOf = [&](const std::string &symbol, const Prepacking &packing) -> llvm::Constant * {
+    if (packing.input < 0)
+      return llvm::ConstantPointerNull::get(pointer);
+    llvm::Constant *phase = phaseOf(symbol, packing.replaces < 0 ? KernelBuilder::prepackingPhase : packing.replaces);
+    return table(packingType,
+                 llvm::ConstantStruct::get(packingType, {phase, integer(packing.input), integer(packing.bytes),
+                                                         integer(packing.replaces), string(packing.layout)}));
+  };
   llvm::SmallVector<llvm::Constant *> kernels;
   for (const auto &[name, number] : job.kernels) {
     const std::string &symbol = job.units[number].symbol;
     const Compiled &compiled = job.units[number].compiled;
     llvm::SmallVector<llvm::Constant *> phases;
     for (int64_t i = 0; i < compiled.phases; ++i)
-      phases.push_back(llvm::ConstantStruct::get(
-          phaseType, {function(KernelBuilder::phaseName(symbol, i)), function(KernelBuilder::tasksName(symbol, i))}));
-    kernels.push_back(llvm::ConstantStruct::get(
-        kernelType,
-        {string(name), table(phaseType, phases), llvm::ConstantInt::get(i64, static_cast<uint64_t>(compiled.phases)),
-         llvm::ConstantInt::get(i64, static_cast<uint64_t>(compiled.workerScratch))}));
+      phases.push_back(phaseOf(symbol, i));
+    kernels.push_back(llvm::ConstantStruct::get(kernelType, {string(name), table(phaseType, phases),
+                                                             integer(compiled.phases), integer(compiled.workerScratch),
+                                                             packingOf(symbol, compiled.prepacking)}));
   }
   auto *artifact = llvm::ConstantStruct::getAnon(
       {llvm::ConstantInt::get(i32, KILN_CPU_ARTIFACT_VERSION), llvm::ConstantInt::get(i32, kernels.size()),
@@ -249,7 +265,7 @@ static int32_t claim(const kiln_host *host, const kiln_kernel *kernel, const kil
   terms.size = sizeof terms;
   std::unique_ptr<KernelBuilder> builder;
   if (Graph::read(*host->reader, kernel, graph, reason))
-    builder = build(graph, *module, machine, "", reason);
+    builder = build(graph, *module, machine, "", {}, reason);
   else
     reason = where(graph, reason);
   if (builder) {
@@ -279,29 +295,69 @@ static std::string symbolOf(const kiln_reader &reader, const kiln_kernel *kernel
   return title + "_" + digest.substr(0, 32);
 }
 
-/// The units of a program. Of an artifact each different kernel is one; what is looked at (--emit) has all of them, by
-/// their names.
-static void collectUnits(Job &job, const kiln_program *program, uint32_t count) {
+/// Of each of the program's kernels the inputs that some launch reads from what no execution of its entry changes.
+static std::vector<llvm::SmallVector<bool>> lastingInputs(const kiln_reader &reader, const kiln_program *program,
+                                                          const kiln_program_info &info) {
+  struct Walk {
+    const kiln_reader &reader;
+    const kiln_program *program;
+    uint32_t entry;
+    std::vector<llvm::SmallVector<bool>> lasting;
+  } walk{reader, program, 0, std::vector<llvm::SmallVector<bool>>(info.kernel_count)};
+  auto visit = [](void *self, const kiln_node *, const kiln_node_info *node, uint32_t) {
+    auto &walk = *static_cast<Walk *>(self);
+    if (node->kind != KILN_NODE_LAUNCH)
+      return;
+    kiln_kernel_info kernel{};
+    kernel.size = sizeof kernel;
+    walk.reader.kernel(walk.reader.program_kernel(walk.program, node->kernel), &kernel);
+    llvm::SmallVector<bool> &lasting = walk.lasting[node->kernel];
+    lasting.resize(kernel.input_count);
+    for (uint32_t i = 0; i < kernel.input_count; ++i)
+      lasting[i] = lasting[i] || kiln_cpu_lasts(&walk.reader, walk.program, walk.entry, &node->places[i]);
+  };
+  for (; walk.entry < info.entry_count; ++walk.entry) {
+    kiln_entry_info entry{};
+    entry.size = sizeof entry;
+    reader.entry(program, walk.entry, &entry);
+    kiln_walk_nodes(&reader, entry.root, 0, visit, &walk);
+  }
+  return walk.lasting;
+}
+
+/// The units of a program. Of an artifact each different kernel is one, with what lasts of any that are equal; what is
+/// looked at (--emit) has all of them, by their names.
+static void collectUnits(Job &job, const kiln_program *program, const kiln_program_info &info) {
   llvm::StringMap<size_t> known;
-  for (uint32_t number = 0; number < count; ++number) {
+  std::vector<llvm::SmallVector<bool>> lasting = lastingInputs(job.reader, program, info);
+  bool artifact = job.stage == Stage::Artifact;
+  for (uint32_t number = 0; number < info.kernel_count; ++number) {
     const kiln_kernel *kernel = job.reader.program_kernel(program, number);
-    kiln_kernel_info info{};
-    info.size = sizeof info;
-    job.reader.kernel(kernel, &info);
-    bool artifact = job.stage == Stage::Artifact;
-    std::string digest = artifact ? job.kept.digest(sdk::keyOf(job.reader, kernel)) : std::to_string(number);
-    auto [found, isNew] = known.try_emplace(digest, job.units.size());
-    job.kernels.emplace_back(toString(info.name), found->second);
-    if (!isNew)
-      continue;
-    Unit &unit = job.units.emplace_back();
-    unit.kernel = kernel;
-    unit.size = info.op_count;
-    unit.digest = digest;
-    if (artifact) {
-      unit.symbol = symbolOf(job.reader, kernel, info.op_count, digest);
-      unit.found = job.kept.find(digest, unit.compiled);
+    kiln_kernel_info about{};
+    about.size = sizeof about;
+    job.reader.kernel(kernel, &about);
+    std::string key = artifact ? sdk::keyOf(job.reader, kernel) : std::to_string(number);
+    auto [found, isNew] = known.try_emplace(key, job.units.size());
+    job.kernels.emplace_back(toString(about.name), found->second);
+    if (isNew) {
+      Unit &unit = job.units.emplace_back();
+      unit.kernel = kernel;
+      unit.size = about.op_count;
+      unit.digest = key;
     }
+    llvm::SmallVector<bool> &all = job.units[found->second].lasting;
+    all.resize(std::max(all.size(), lasting[number].size()));
+    for (size_t i = 0; i < lasting[number].size(); ++i)
+      all[i] = all[i] || lasting[number][i];
+  }
+  for (Unit &unit : job.units) {
+    if (!artifact)
+      continue;
+    for (bool lasts : unit.lasting)
+      unit.digest += lasts ? '1' : '0';
+    unit.digest = job.kept.digest(unit.digest);
+    unit.symbol = symbolOf(job.reader, unit.kernel, static_cast<uint32_t>(unit.size), unit.digest);
+    unit.found = job.kept.find(unit.digest, unit.compiled);
   }
 }
 
@@ -370,7 +426,7 @@ static int32_t compile(const kiln_host *host, const kiln_program *program, const
   info.size = sizeof info;
   host->reader->program(program, &info);
   Job job{*host->reader, machine, stage, Kept(*host, machine), {}, {}};
-  collectUnits(job, program, info.kernel_count);
+  collectUnits(job, program, info);
   llvm::SmallVector<char, 0> shared, table;
   if (!compileUnits(job, std::clamp(target->jobs, 1u, 64u), message) || !compileShared(job, shared, table, message))
     return fail(error, KILN_ERROR_INTERNAL, message);

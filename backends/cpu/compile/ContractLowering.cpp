@@ -42,7 +42,7 @@ ContractLowering::ContractLowering(KernelBuilder &builder, const Contraction &co
   leftOnce = oneBlock && t.method == Method::Tile && !t.rowsFirst && bounds.m <= t.mc &&
              (c.batch.empty() || c.leftForAllBatches);
   // Several K blocks, each of which all tasks would pack for themselves.
-  int64_t packedLeft = roundUp(bounds.m, t.tileRows) * roundUp(bounds.k, t.lanes) * bytes;
+  int64_t packedLeft = sizeOfSlivers(bounds) * bytes;
   leftShared = !oneBlock && lines && t.chunks == 1 && t.method == Method::Tile && !t.rowsFirst && bounds.n > t.nc &&
                (c.batch.empty() || c.leftForAllBatches) && packedLeft <= nearBytes;
   if (leftShared) {
@@ -64,8 +64,7 @@ ContractLowering::ContractLowering(KernelBuilder &builder, const Contraction &co
   leftArea = area((t.rowsFirst ? t.tileRows : t.mc) * t.kc + slack);
   rightStride = t.right == RightMode::Task ? spreadStride(t.nc, bytes) : width;
   if (t.right == RightMode::Shared) {
-    int64_t panels = bounds.batch * ceilDivide(bounds.n, width);
-    sharedArea = builder.reserveScratch(panels * roundUp(bounds.k, t.lanes) * width * bytes);
+    sharedArea = builder.reserveScratch(sizeOfPanels(bounds) * bytes);
   } else if (t.right != RightMode::Window) {
     rightArea = area((t.kc + t.lanes) * rightStride + slack);
   }
@@ -81,6 +80,7 @@ ContractLowering::ContractLowering(KernelBuilder &builder, const Contraction &co
     turnArea = area((turnStride + 1) * t.lanes);
   if (t.chunks > 1)
     partialArea = builder.reserveScratch(t.chunks * bounds.batch * bounds.m * roundUp(bounds.n, t.lanes) * bytes);
+  choosePrepacked(bounds);
 }
 
 /// Room for the part of the image that the pixels of a task see, and for the table of offsets in it.
@@ -103,8 +103,9 @@ int64_t ContractLowering::depthOfShare() const { return t.unfold ? t.imageChanne
 
 void ContractLowering::build() {
   using Task = void (ContractLowering::*)(Emitter &e, Value task) const;
-  auto phase = [&](Task body, llvm::function_ref<Value(Code &, const Sizes &)> tasks) {
-    builder.addPhase([&](Emitter &e) { return tasks(e.code, sizes(e)); },
+  auto add = [&](bool once, Task body, llvm::function_ref<Value(Code &, const Sizes &)> tasks) {
+    auto added = once ? &KernelBuilder::addPrepacking : &KernelBuilder::addPhase;
+    (builder.*added)([&](Emitter &e) { return tasks(e.code, sizes(e)); },
                      [&](Emitter &e) {
                        if ((t.right == RightMode::Window || t.unfold) && body != &ContractLowering::turnTask &&
                            body != &ContractLowering::shareLeftTask)
@@ -117,20 +118,27 @@ void ContractLowering::build() {
                      },
                      t.lanes);
   };
+  auto phase = [&](Task body, llvm::function_ref<Value(Code &, const Sizes &)> tasks) { add(false, body, tasks); };
+  // Of an operand for all tasks: a phase of its own, unless it is prepacked, or only what prepacks it.
+  auto packing = [&](bool shared, bool prepacked, Task body, llvm::function_ref<Value(Code &, const Sizes &)> tasks) {
+    if (shared && prepacked)
+      builder.prepacking->replaces = builder.phaseCount;
+    if (shared || prepacked)
+      add(!shared, body, tasks);
+  };
   if (c.turned)
     phase(&ContractLowering::turnTask,
           [](Code &code, const Sizes &s) { return code.ceilDiv(s.m, code.integer(turnedRows)); });
   if (t.method == Method::Dot)
     return phase(&ContractLowering::dotTask,
                  [](Code &code, const Sizes &s) { return code.mul(s.batch, code.mul(s.mBlocks, s.nBlocks)); });
-  if (leftShared)
-    phase(&ContractLowering::shareLeftTask, [&](Code &code, const Sizes &s) {
-      return code.mul(code.ceilDiv(s.m, code.integer(t.tileRows)), code.ceilDiv(s.k, code.integer(t.kc)));
-    });
-  if (t.right == RightMode::Shared)
-    phase(&ContractLowering::shareTask, [&](Code &code, const Sizes &s) {
-      return code.mul(s.batch, code.mul(s.panelGroups, code.ceilDiv(s.k, code.integer(depthOfShare()))));
-    });
+  packing(leftShared, prepackedLeft, &ContractLowering::shareLeftTask, [&](Code &code, const Sizes &s) {
+    return code.mul(code.ceilDiv(s.m, code.integer(t.tileRows)), code.ceilDiv(s.k, code.integer(t.kc)));
+  });
+  bool shared = t.right == RightMode::Shared;
+  packing(shared, prepackedRight, &ContractLowering::shareTask, [&](Code &code, const Sizes &s) {
+    return code.mul(s.batch, code.mul(s.panelGroups, code.ceilDiv(s.k, code.integer(depthOfShare()))));
+  });
   phase(&ContractLowering::tileTask, [&](Code &code, const Sizes &s) {
     Value blocks = code.mul(s.mBlocks, s.nBlocks);
     return code.mul(code.mul(s.batch, code.integer(t.chunks)), blocks);
@@ -197,7 +205,8 @@ Value ContractLowering::elementOfK(Emitter &e, Value k) const {
 Value ContractLowering::sharedPanel(Emitter &e, const Sizes &s, Value batch, Value n, Value k) const {
   Code &code = e.code;
   Value width = code.integer(t.tileColumns()), panel = code.add(code.mul(batch, s.panels), code.div(n, width));
-  return code.address(e.scratch(sharedArea), code.mul(code.add(code.mul(panel, s.kPadded), k), width), bytes);
+  return code.address(sharedBase(e, prepackedRight, t.right == RightMode::Shared, sharedArea),
+                      code.mul(code.add(code.mul(panel, s.kPadded), k), width), bytes);
 }
 
 /// Some neighbouring panels, one K block.
@@ -232,7 +241,7 @@ void ContractLowering::shareTask(Emitter &e, Value task) const {
     if (t.unfold)
       unfold(e, n, end, k0, k1, first, place, panelAt(n));
     else
-      packRight(e, position, n, end, k0, k1, panelAt(n), rightStride);
+      packRight(e, position, n, end, k0, k1, panelAt(n), width);
   });
 }
 
@@ -249,7 +258,8 @@ void ContractLowering::beginTiles(Emitter &e) const {
   if (!leftOnce)
     return;
   Sizes s = sizes(e);
-  packLeft(e, allRows(e, s), e.code.integer(0), s.k, e.workerScratch(leftArea));
+  unlessPrepacked(e, prepackedLeft,
+                  [&] { packLeft(e, allRows(e, s), e.code.integer(0), s.k, e.workerScratch(leftArea)); });
 }
 
 void ContractLowering::tileTask(Emitter &e, Value task) const {
@@ -285,114 +295,6 @@ Value ContractLowering::plainPointer(Emitter &e, const Contraction::Operand &ope
     offset = code.add(offset, code.mul(batch[d].base, e.extent(operand.batchStrides[d])));
   Value base = &operand == &c.left && c.turned ? e.scratch(turnedArea) : e.input(operand.plainInput);
   return code.address(base, offset, byteSize(operand.memory));
-}
-
-/// One sliver of rows after the other, each with all columns; the next one is fetched meanwhile, some rows with each
-/// panel.
-void ContractLowering::multiplyRowsFirst(Emitter &e, const Sizes &s, const Block &block, Value k0, Value k1) const {
-  Code &code = e.code;
-  Value left = e.workerScratch(leftArea), width = code.integer(t.tileColumns()), rows = code.integer(t.tileRows);
-  Value apart = code.integer(rightStride * bytes);
-  if (t.edge) {
-    Value last = code.sub(s.n, code.integer(t.edge)), inPanel = code.rem(last, width);
-    Value panel = sharedPanel(e, s, block.batchNumber, code.sub(last, inPanel), k0);
-    packEdge(e, code.address(panel, inPanel, bytes), apart, code.sub(k1, k0));
-  }
-  bool asWide = byteSize(c.left.memory) * (pairs ? 2 : 1) == bytes; // in memory as packed
-  Value share = code.ceilDiv(rows, code.max(code.ceilDiv(s.n, width), code.integer(1)));
-  code.loop(block.m0, block.m1, t.tileRows, [&](Value m) {
-    packSliver(e, block, m, k0, k1, left);
-    // After the last sliver, the first one of the next K block.
-    Value next = code.add(m, rows), wraps = code.compare(arith::CmpIPredicate::sge, next, block.m1);
-    Value more = code.compare(arith::CmpIPredicate::slt, k1, block.k1);
-    Value nextRow = code.op<arith::SelectOp>(wraps, block.m0, next), nextK = code.op<arith::SelectOp>(wraps, k1, k0);
-    Value count = code.op<arith::SelectOp>(wraps, code.op<arith::SelectOp>(more, share, code.integer(0)), share);
-    code.loop(block.n0, block.n1, t.tileColumns(), [&](Value n) {
-      Value first = code.add(nextRow, code.mul(code.div(n, width), share));
-      Ahead ahead;
-      if (asWide)
-        ahead = {plainPointer(e, c.left, block.batch, first, nextK), apartOf(e, c.left), count,
-                 code.integer(t.lanes * bytes)};
-      tile(e, block, m, n, left, sharedPanel(e, s, block.batchNumber, n, k0), apart, k0, k1, ahead);
-    });
-  });
-}
-
-/// What the sliver of the right operand after the one at n is packed from, shared out over the tiles of this one.
-Ahead ContractLowering::nextPanel(Emitter &e, const Block &block, Value m, Value n, Value k0) const {
-  Code &code = e.code;
-  if (t.right != RightMode::Sliver || !packedByCall(c.right) || pairs || byteSize(c.right.memory) != bytes)
-    return {};
-  Value one = code.integer(1), rows = code.integer(t.tileRows), zero = code.integer(0);
-  Value tiles = code.ceilDiv(code.sub(block.m1, block.m0), rows), tile = code.div(code.sub(m, block.m0), rows);
-  Value next = code.add(n, code.integer(t.tileColumns())), apart = apartOf(e, c.right);
-  Value more = code.compare(arith::CmpIPredicate::slt, next, block.n1), from = zero, count = zero, step = zero;
-  if (c.right.alongK) { // some rows of memory for each tile, a line of each at a time
-    count = code.ceilDiv(code.integer(t.tileColumns()), code.max(tiles, one));
-    from = plainPointer(e, c.right, block.batch, code.add(next, code.mul(tile, count)), k0);
-    step = code.integer(t.lanes * bytes);
-  } else { // of each k one of the lines that its columns may touch
-    Value lines = code.integer(t.tileColumns() * bytes / 64 + 1), part = code.div(tile, lines);
-    count = code.ceilDiv(code.integer(t.lanes), code.max(code.div(tiles, lines), one));
-    Value line = code.mul(code.rem(tile, lines), code.integer(64));
-    from = code.address(plainPointer(e, c.right, block.batch, next, k0),
-                        code.add(line, code.mul(code.mul(part, count), apart)), 1);
-    step = code.mul(apart, code.integer(t.lanes));
-  }
-  return {from, apart, code.op<arith::SelectOp>(more, count, zero), step};
-}
-
-void ContractLowering::multiplyBlock(Emitter &e, const Sizes &s, const Block &block, Value k0, Value k1) const {
-  Code &code = e.code;
-  if (t.rowsFirst)
-    return multiplyRowsFirst(e, s, block, k0, k1);
-  Value left = leftShared ? sharedRows(e, s, block.m0, k0, k1) : e.workerScratch(leftArea);
-  Value right = e.workerScratch(rightArea);
-  if (!leftOnce && !leftShared)
-    packLeft(e, block, k0, k1, left);
-  if (t.right == RightMode::Task)
-    packRight(e, block.batch, block.n0, block.n1, k0, k1, right, rightStride);
-  int64_t width = t.tileColumns();
-  code.loop(block.n0, block.n1, width, [&](Value n) {
-    Value from, apart = code.integer(rightStride * bytes);
-    if (t.right == RightMode::Shared) {
-      from = sharedPanel(e, s, block.batchNumber, n, k0);
-    } else if (t.right == RightMode::Task) {
-      from = code.address(right, code.sub(n, block.n0), bytes);
-    } else if (t.right == RightMode::Window) {
-      from = code.address(e.workerScratch(imageArea), code.sub(n, block.n0), bytes);
-      apart = code.address(e.workerScratch(offsetsArea), k0, 8);
-    } else if (t.right == RightMode::Sliver) {
-      Value end = code.min(code.add(n, code.integer(width)), block.n1);
-      if (t.unfold)
-        unfold(e, n, end, k0, k1, code.integer(0), block.place, right);
-      else
-        packRight(e, block.batch, n, end, k0, k1, right, rightStride);
-      from = right;
-    } else {
-      // The last columns are packed: a whole vector read past the end of the operand might not be ours.
-      Value whole = code.compare(arith::CmpIPredicate::sle, code.add(n, code.integer(width)), s.n);
-      Value there = plainPointer(e, c.right, block.batch, n, k0);
-      Value thereApart = code.mul(e.extent(c.right.kStride), code.integer(bytes));
-      auto chosen = code.ifElse(
-          whole, {code.ptr, code.i64}, [&] { return SmallVector<Value>{there, thereApart}; },
-          [&] {
-            packRight(e, block.batch, n, block.n1, k0, k1, right, rightStride);
-            return SmallVector<Value>{right, apart};
-          });
-      from = chosen[0];
-      apart = chosen[1];
-    }
-    if (t.edge) {
-      Value last = code.sub(s.n, code.integer(t.edge));
-      code.ifThen(code.compare(arith::CmpIPredicate::slt, last, code.add(n, code.integer(width))),
-                  [&] { packEdge(e, code.address(from, code.sub(last, n), bytes), apart, code.sub(k1, k0)); });
-    }
-    code.loop(block.m0, block.m1, t.tileRows, [&](Value m) {
-      Value sliver = code.address(left, code.mul(code.sub(m, block.m0), depthOf(code, k0, k1)), bytes);
-      tile(e, block, m, n, sliver, from, apart, k0, k1, nextPanel(e, block, m, n, k0));
-    });
-  });
 }
 
 /// The last columns, turned: each contiguous along K, with zeros up to a multiple of the lanes.

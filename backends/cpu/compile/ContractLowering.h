@@ -38,15 +38,16 @@ private:
   bool pairs = false;
   kiln_dtype packed; // of packed operands: the accumulator's, or bf16 for pairs
   Blocking t;
-  int64_t turnStride = 0;  // elements between rows that are about to be turned
-  int64_t rightStride = 0; // and between a task's packed rows of the right operand
-  bool oneBlock = false;   // K is never more than one block
-  bool leftOnce = false;   // all tasks multiply by the same packed rows
-  bool leftShared = false; // … by a phase of its own
-  bool lines = false;      // rows of the left operand are packed as they lie
-  Shape columns;           // of the product: the result's, or places of the image
-  int64_t imageStride = 0; // between planes of a worker's copy of the image
-  int64_t edgeStride = 0;  // between the edge's columns
+  int64_t turnStride = 0;                             // elements between rows that are about to be turned
+  int64_t rightStride = 0;                            // and between a task's packed rows of the right operand
+  bool oneBlock = false;                              // K is never more than one block
+  bool leftOnce = false;                              // all tasks multiply by the same packed rows
+  bool leftShared = false;                            // … by a phase of its own
+  bool lines = false;                                 // rows of the left operand are packed as they lie
+  bool prepackedRight = false, prepackedLeft = false; // the run side may have it packed (ContractPrepack.cpp)
+  Shape columns;                                      // of the product: the result's, or places of the image
+  int64_t imageStride = 0;                            // between planes of a worker's copy of the image
+  int64_t edgeStride = 0;                             // between the edge's columns
   /// Areas of a launch's scratch: operands packed for all tasks, the sums of parts of K, a turned filter.
   int64_t sharedArea = 0, sharedLeftArea = 0, partialArea = 0, turnedArea = 0;
   /// Of a worker's: packed operands, a block's sums, rows that are about to be turned, the edge's columns; the copy of
@@ -97,6 +98,17 @@ private:
   void turnTask(Emitter &e, Value task) const;
   void turnVector(Emitter &e, llvm::ArrayRef<int64_t> taken, Value from, Value to) const;
 
+  // ContractPrepack.cpp
+  int64_t sizeOfPanels(const ContractExtents &bounds) const;
+  int64_t sizeOfSlivers(const ContractExtents &bounds) const;
+  void choosePrepacked(const ContractExtents &bounds);
+  Value prepackedPlace(Emitter &e) const;
+  Value isPrepacked(Emitter &e) const;
+  void unlessPrepacked(Emitter &e, bool maybe, llvm::function_ref<void()> pack) const;
+  Value sharedBase(Emitter &e, bool maybe, bool shared, int64_t area) const;
+  Ahead fetchPacked(Emitter &e, Value from, int64_t group, Value tile, Value tiles, Value more) const;
+  Ahead prepackedOr(Emitter &e, const Ahead &there, const Ahead &here) const;
+
   // ContractWindow.cpp
   void fillOffsets(Emitter &e) const;
   void packImage(Emitter &e, llvm::ArrayRef<Index> batch, Value first, Value last, Value begin, Value end) const;
@@ -116,7 +128,11 @@ private:
   void tileTask(Emitter &e, Value task) const;
   void multiplyBlock(Emitter &e, const Sizes &s, const Block &block, Value k0, Value k1) const;
   void multiplyRowsFirst(Emitter &e, const Sizes &s, const Block &block, Value k0, Value k1) const;
-  Ahead nextPanel(Emitter &e, const Block &block, Value m, Value n, Value k0) const;
+  Ahead nextPanel(Emitter &e, const Sizes &s, const Block &block, Value m, Value n, Value k0) const;
+  Ahead nextSliver(Emitter &e, const Sizes &s, const Block &block, Value m, Value n, Value k0, Value k1) const;
+  std::pair<Value, Value> panelOf(Emitter &e, const Sizes &s, const Block &block, Value n, Value k0, Value k1) const;
+  std::pair<Value, Value> packedPanel(Emitter &e, const Sizes &s, const Block &block, Value n, Value k0,
+                                      Value k1) const;
   Value sharedPanel(Emitter &e, const Sizes &s, Value batch, Value n, Value k) const;
   void fetchResult(Emitter &e, const Block &block, Value m, Value rows, Value n, Value width) const;
   void packEdge(Emitter &e, Value from, Value apart, Value depth) const;

@@ -157,8 +157,8 @@ void ContractLowering::packSliver(Emitter &e, const Block &block, Value m, Value
 Value ContractLowering::sharedRows(Emitter &e, const Sizes &s, Value m, Value k0, Value k1) const {
   Code &code = e.code;
   Value rows = code.mul(code.ceilDiv(s.m, code.integer(t.tileRows)), code.integer(t.tileRows));
-  return code.address(e.scratch(sharedLeftArea), code.add(code.mul(k0, rows), code.mul(m, depthOf(code, k0, k1))),
-                      bytes);
+  return code.address(sharedBase(e, prepackedLeft, leftShared, sharedLeftArea),
+                      code.add(code.mul(k0, rows), code.mul(m, depthOf(code, k0, k1))), bytes);
 }
 
 /// A sliver of one K block.

@@ -29,7 +29,7 @@ static std::string fileOf(void *function) {
 /// Empty where one of them cannot be told: then nothing is kept.
 static std::string compilerFiles() {
   auto emitError = static_cast<mlir::InFlightDiagnostic (*)(mlir::Location)>(&mlir::emitError);
-  std::string text = "kiln cpu kernel 1, LLVM " LLVM_VERSION_STRING;
+  std::string text = "kiln cpu kernel 2, LLVM " LLVM_VERSION_STRING;
   for (void *function : {reinterpret_cast<void *>(&kiln_cpu_compile_api),
                          reinterpret_cast<void *>(&llvm::sys::getHostCPUName), reinterpret_cast<void *>(emitError)}) {
     std::string file = fileOf(function);
@@ -77,8 +77,10 @@ bool Kept::find(const std::string &digest, Compiled &compiled) const {
   };
   size_t names = 0;
   if (line().getAsInteger(10, compiled.phases) || line().getAsInteger(10, compiled.workerScratch) ||
-      line().getAsInteger(10, names))
+      line().getAsInteger(10, names) || line().getAsInteger(10, compiled.prepacking.input) ||
+      line().getAsInteger(10, compiled.prepacking.bytes) || line().getAsInteger(10, compiled.prepacking.replaces))
     return false;
+  compiled.prepacking.layout = line().str();
   for (size_t i = 0; i < names; ++i)
     compiled.microKernels.insert(line().str());
   compiled.code.assign(rest.begin(), rest.end());
@@ -88,7 +90,9 @@ bool Kept::find(const std::string &digest, Compiled &compiled) const {
 void Kept::keep(const std::string &digest, const Compiled &compiled) const {
   std::string bytes;
   llvm::raw_string_ostream stream(bytes);
+  const Prepacking &packing = compiled.prepacking;
   stream << compiled.phases << "\n" << compiled.workerScratch << "\n" << compiled.microKernels.size() << "\n";
+  stream << packing.input << "\n" << packing.bytes << "\n" << packing.replaces << "\n" << packing.layout << "\n";
   for (const std::string &name : compiled.microKernels)
     stream << name << "\n";
   stream << llvm::StringRef(compiled.code.data(), compiled.code.size());

@@ -1,7 +1,7 @@
 // A compiled kernel, and where such are kept for the next build.
 #pragma once
 
-#include "backends/cpu/compile/Code.h"
+#include "backends/cpu/compile/Phases.h"
 #include "backends/sdk/Store.h"
 #include <set>
 
@@ -10,6 +10,7 @@ namespace kiln::cpu {
 /// A module's code, with what the table of the artifact says of it.
 struct Compiled {
   int64_t phases = 0, workerScratch = 0;
+  Prepacking prepacking;              ///< input -1: none
   std::set<std::string> microKernels; ///< those that it calls
   llvm::SmallVector<char, 0> code;
 };

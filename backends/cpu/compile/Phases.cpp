@@ -13,20 +13,35 @@ static int64_t lanesFor(const Graph &graph, const Machine &machine) {
   return machine.vectorBytes / 8;
 }
 
-KernelBuilder::KernelBuilder(ModuleOp module, const Graph &graph, const Machine &machine)
-    : code(module, machine), graph(graph), machine(machine), lanes(lanesFor(graph, machine)) {}
+KernelBuilder::KernelBuilder(ModuleOp module, const Graph &graph, const Machine &machine, llvm::ArrayRef<bool> lasting)
+    : code(module, machine), graph(graph), machine(machine), lanes(lanesFor(graph, machine)), lasting(lasting) {}
+
+/// "0", "1", …; "once" for the one that packs.
+static std::string numberOf(int64_t phase) {
+  return phase == KernelBuilder::prepackingPhase ? "once" : std::to_string(phase);
+}
 
 std::string KernelBuilder::phaseName(llvm::StringRef kernel, int64_t phase) {
-  return (kernel + "_p" + llvm::Twine(phase)).str();
+  return (kernel + "_p" + numberOf(phase)).str();
 }
 std::string KernelBuilder::tasksName(llvm::StringRef kernel, int64_t phase) {
-  return (kernel + "_t" + llvm::Twine(phase)).str();
+  return (kernel + "_t" + numberOf(phase)).str();
 }
 
 void KernelBuilder::addPhase(llvm::function_ref<Value(Emitter &)> tasks, llvm::function_ref<void(Emitter &)> body,
                              int64_t width) {
+  addFunctions(phaseCount++, tasks, body, width);
+}
+
+void KernelBuilder::addPrepacking(llvm::function_ref<Value(Emitter &)> tasks, llvm::function_ref<void(Emitter &)> body,
+                                  int64_t width) {
+  addFunctions(prepackingPhase, tasks, body, width);
+}
+
+void KernelBuilder::addFunctions(int64_t phase, llvm::function_ref<Value(Emitter &)> tasks,
+                                 llvm::function_ref<void(Emitter &)> body, int64_t width) {
   {
-    ValueRange arguments = code.beginFunction(tasksName(graph.name, phaseCount), {code.ptr}, {code.i64});
+    ValueRange arguments = code.beginFunction(tasksName(graph.name, phase), {code.ptr}, {code.i64});
     PhaseArguments given;
     given.extents = arguments[0];
     Emitter emitter(code, graph, given, lanes);
@@ -34,7 +49,7 @@ void KernelBuilder::addPhase(llvm::function_ref<Value(Emitter &)> tasks, llvm::f
     code.endFunction({count});
   }
   Type p = code.ptr;
-  ValueRange arguments = code.beginFunction(phaseName(graph.name, phaseCount), {p, p, p, p, p, code.i64, code.i64}, {});
+  ValueRange arguments = code.beginFunction(phaseName(graph.name, phase), {p, p, p, p, p, code.i64, code.i64}, {});
   PhaseArguments given{arguments[0], arguments[1], arguments[2], arguments[3],
                        arguments[4], arguments[5], arguments[6]};
   Emitter emitter(code, graph, given, width ? width : lanes);
@@ -43,7 +58,6 @@ void KernelBuilder::addPhase(llvm::function_ref<Value(Emitter &)> tasks, llvm::f
   body(emitter);
   code.endFunction();
   code.onScopeEnd.clear();
-  ++phaseCount;
 }
 
 static int64_t reserve(int64_t &total, int64_t bytes) {

@@ -10,9 +10,18 @@
 
 namespace kiln::cpu {
 
+/// An input that the run side may have packed once (kiln_cpu_prepacking).
+struct Prepacking {
+  int64_t input = -1, bytes = 0;
+  int64_t replaces = -1; // a phase, whose functions then pack; -1: those of addPrepacking
+  std::string layout;
+};
+
 class KernelBuilder {
 public:
-  KernelBuilder(mlir::ModuleOp module, const Graph &graph, const Machine &machine);
+  /// lasting: of each input whether some launch reads it from what no entry writes (a parameter, a constant); may be
+  /// shorter.
+  KernelBuilder(mlir::ModuleOp module, const Graph &graph, const Machine &machine, llvm::ArrayRef<bool> lasting = {});
 
   Code code;
   const Graph &graph;
@@ -27,6 +36,12 @@ public:
   /// width: the body's lanes, where not the kernel's.
   void addPhase(llvm::function_ref<Value(Emitter &)> tasks, llvm::function_ref<void(Emitter &)> body,
                 int64_t width = 0);
+  /// The phase of `prepacking`, as addPhase; it is none of the kernel's own.
+  void addPrepacking(llvm::function_ref<Value(Emitter &)> tasks, llvm::function_ref<void(Emitter &)> body,
+                     int64_t width = 0);
+  bool isLasting(int input) const {
+    return input >= 0 && static_cast<size_t>(input) < lasting.size() && lasting[input];
+  }
 
   /// Reserves memory of a launch (or of a worker), aligned to 64: the offset. Sizes are at the bounds.
   int64_t reserveScratch(int64_t bytes);
@@ -39,6 +54,7 @@ public:
   bool isComputed(uint32_t v) const { return inMemory.contains(v); }
 
   int64_t phaseCount = 0, scratchBytes = 0, workerScratchBytes = 0;
+  std::optional<Prepacking> prepacking;
   /// Notes that the kernel, or a part of it, is computed in that form.
   void note(llvm::StringRef form) { forms.insert(form); }
   /// Those noted, each once: "columns, elementwise".
@@ -46,9 +62,15 @@ public:
   /// Phase i's functions: NAME_pI and NAME_tI.
   static std::string phaseName(llvm::StringRef kernel, int64_t phase);
   static std::string tasksName(llvm::StringRef kernel, int64_t phase);
+  /// The phase that `prepacking` has where it replaces none.
+  static constexpr int64_t prepackingPhase = -1;
 
 private:
+  void addFunctions(int64_t phase, llvm::function_ref<Value(Emitter &)> tasks, llvm::function_ref<void(Emitter &)> body,
+                    int64_t width);
+
   int64_t lanes;
+  llvm::SmallVector<bool> lasting;
   llvm::DenseMap<uint32_t, int64_t> scratchHomes;
   llvm::DenseSet<uint32_t> inMemory;
   llvm::SmallSetVector<llvm::StringRef, 2> forms;

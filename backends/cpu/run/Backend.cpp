@@ -1,15 +1,31 @@
+#include "backends/api/kiln_text.h"
 #include "backends/cpu/run/Run.h"
 #include <cstdio>
 
+static const kiln_option prepack = {
+    sizeof(kiln_option),
+    KILN_OPTION_COMPILE | KILN_OPTION_RUN,
+    kiln::text("prepack"),
+    kiln::text("true"),
+    kiln::text(
+        "weights that products read are packed once, for as long as they do not change, into memory of their own"),
+    0,
+    0,
+    nullptr,
+    0,
+    KILN_OPTION_FLAG,
+    0};
+
 extern "C" const kiln_backend *kiln_cpu_run_backend(void) {
+  static const kiln_option *const options[] = {&prepack};
   static const kiln_backend backend = {sizeof(kiln_backend),
                                        KILN_ABI_VERSION,
                                        {"cpu", 3},
                                        {"cpu (LLVM)", 10},
                                        nullptr,
                                        kiln_cpu_run_api(),
-                                       nullptr,
-                                       0,
+                                       options,
+                                       1,
                                        0,
                                        0};
   return &backend;

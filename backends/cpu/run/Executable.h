@@ -4,6 +4,7 @@
 #pragma once
 
 #include "backends/cpu/artifact.h"
+#include "backends/cpu/run/Prepacked.h"
 #include <atomic>
 #include <cstddef>
 #include <memory>
@@ -31,6 +32,9 @@ struct Node {
   kiln_extent count{0, -1};
   int32_t indexSlot = -1;
   bool reverse = false;
+  int32_t prepacked = -1;         // in Executable::prepacked
+  uint32_t prepackedArgument = 0; // whose version tells whether it has changed; noArgument: it never does
+  static constexpr uint32_t noArgument = UINT32_MAX;
   uint32_t taskBegin = 0; // constant extents: each phase's number of tasks, in Entry::taskCounts
 };
 
@@ -73,6 +77,8 @@ struct Executable {
   std::unique_ptr<uint8_t[]> workerMemory;
   uint8_t *workerScratch = nullptr;
   size_t workerStride = 0;
+  bool prepacks = true; // the option of that name
+  PrepackedTable prepacked;
   bool profiling = false;
   std::vector<kiln_profile_event> events;
   kiln_counters counters = {}; // of the last execution

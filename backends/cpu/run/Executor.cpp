@@ -21,8 +21,9 @@ namespace {
 
 class Execution {
 public:
-  Execution(Executable &executable, const Entry &entry, int64_t *extents, kiln_status *status)
-      : self(executable), entry(entry), extents(extents), status(status) {}
+  Execution(Executable &executable, const Entry &entry, const kiln_execution &given)
+      : self(executable), entry(entry), extents(given.extents), status(given.status),
+        versions(KILN_HAS(&given, kiln_execution, versions) ? given.versions : nullptr) {}
 
   void run(const Node &node) {
     switch (node.kind) {
@@ -55,6 +56,7 @@ private:
   const Entry &entry;
   int64_t *extents;
   kiln_status *status;
+  const uint64_t *versions; // of the arguments; may be null
   int64_t iteration[KILN_MAX_LOOPS] = {};
   uint32_t depth = 0;
   uint64_t order = 0;
@@ -113,9 +115,40 @@ private:
     own.kind = KILN_OK;
   }
 
+  /// All of the current phase's.
+  void tasks(int64_t count) {
+    if (count == 1 || (count > 1 && self.host->worker_count <= 1))
+      piece(this, 0, count, 0);
+    else if (count > 1) {
+      self.host->parallel_for(self.host->self, count, &Execution::piece, this);
+      ++self.counters.barriers;
+    }
+  }
+
+  /// Whether the launch finds its input packed: packs it where it has lasted, as a copy of its own in a profile.
+  bool prepack(const Node &node, const kiln_cpu_prepacking &prepacking) {
+    void *&place = self.args[node.placeCount];
+    place = nullptr;
+    if (node.prepacked < 0)
+      return false;
+    uint64_t always = 1, none = 0; // constants do not change
+    uint64_t version = node.prepackedArgument == Node::noArgument ? always
+                       : versions                                 ? versions[node.prepackedArgument]
+                                                                  : none;
+    bool pack = false;
+    place = self.prepacked[node.prepacked].of(version, pack);
+    if (!pack)
+      return place != nullptr;
+    int64_t started = self.profiling ? now() : 0;
+    phase = &prepacking.phase;
+    tasks(phase->tasks(phaseExtents));
+    if (self.profiling)
+      self.events.push_back({KILN_NONE, 0, started, now()});
+    return true;
+  }
+
   void launch(const Node &node) {
     const kiln_cpu_kernel &kernel = self.artifact->kernels[node.kernel];
-    int64_t started = self.profiling ? now() : 0;
     for (uint32_t i = 0; i < node.placeCount; ++i)
       self.args[i] = at(entry.places[node.placeBegin + i]);
     scratch = node.hasScratch ? at(node.scratch) : nullptr;
@@ -126,16 +159,14 @@ private:
       phaseExtents = self.launchExtents.data();
     }
     bad.kind = KILN_OK;
+    bool prepacked = kernel.prepacking && prepack(node, *kernel.prepacking);
+    int64_t started = self.profiling ? now() : 0;
     for (int64_t i = 0; i < kernel.phase_count; ++i) {
+      if (prepacked && i == kernel.prepacking->replaces)
+        continue;
       phase = &kernel.phases[i];
-      int64_t tasks = node.constantExtents ? entry.taskCounts[node.taskBegin + static_cast<uint32_t>(i)]
-                                           : phase->tasks(phaseExtents);
-      if (tasks == 1 || (tasks > 1 && self.host->worker_count <= 1))
-        piece(this, 0, tasks, 0);
-      else if (tasks > 1) {
-        self.host->parallel_for(self.host->self, tasks, &Execution::piece, this);
-        ++self.counters.barriers;
-      }
+      tasks(node.constantExtents ? entry.taskCounts[node.taskBegin + static_cast<uint32_t>(i)]
+                                 : phase->tasks(phaseExtents));
     }
     ++self.counters.launches;
     // Launches run one after another: the first report is the earliest.
@@ -293,7 +324,7 @@ int32_t execute(kiln_executable *handle, const kiln_execution *execution, kiln_e
     self.events.clear();
   self.counters = {};
   self.counters.submits = 1;
-  Execution run(self, entry, execution->extents, execution->status);
+  Execution run(self, entry, *execution);
   run.run(entry.nodes[0]);
   // All is done: the event is null, which wait takes.
   if (execution->event)
@@ -313,11 +344,13 @@ int32_t profile(kiln_executable *handle, int32_t on, const kiln_profile_event **
   return KILN_SUCCESS;
 }
 
-/// Barriers are where all threads wait for each other. What kernels read and write is not known on this side: 0.
+/// Barriers are where all threads wait for each other; memory is what weights are packed once into. What kernels read
+/// and write is not known on this side: 0.
 int32_t counters(kiln_executable *handle, kiln_counters *out, kiln_error *) {
   uint32_t size = out->size;
   kiln_counters full = executable(handle)->counters;
   full.size = size;
+  full.device_bytes = executable(handle)->prepacked.bytes();
   std::memcpy(out, &full, std::min<size_t>(size, sizeof full));
   return KILN_SUCCESS;
 }

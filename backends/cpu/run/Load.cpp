@@ -2,6 +2,7 @@
 
 #include "backends/cpu/run/Executable.h"
 
+#include "backends/api/kiln_text.h"
 #include "backends/api/kiln_tree.h"
 #include "backends/cpu/run/Processor.h"
 #include <algorithm>
@@ -13,8 +14,11 @@ namespace {
 /// Decodes one entry's tree.
 class Decoder {
 public:
-  Decoder(const kiln_reader &reader, const kiln_cpu_artifact &artifact, Entry &entry, std::string &error)
-      : reader(reader), artifact(artifact), entry(entry), error(error) {}
+  Decoder(const kiln_reader &reader, const kiln_program *program, uint32_t number, Executable &executable,
+          std::string &error)
+      : reader(reader), program(program), number(number), artifact(*executable.artifact),
+        entry(executable.entries[number]), prepacked(executable.prepacks ? &executable.prepacked : nullptr),
+        error(error) {}
 
   bool decode(const kiln_entry_info &source) {
     entry.argumentCount = source.argument_count;
@@ -27,8 +31,11 @@ public:
 
 private:
   const kiln_reader &reader;
+  const kiln_program *program;
+  uint32_t number; // of the entry
   const kiln_cpu_artifact &artifact;
   Entry &entry;
+  PrepackedTable *prepacked; // null: nothing is to be packed once
   std::string &error;
   size_t extentCount = 0;
 
@@ -78,7 +85,14 @@ private:
       entry.constantExtents.push_back(source.extents[i].value);
     }
     largestExtents = std::max<size_t>(largestExtents, source.extent_count);
-    largestLaunch = std::max<size_t>(largestLaunch, source.place_count);
+    largestLaunch = std::max<size_t>(largestLaunch, source.place_count + 1); // and what is prepacked
+    if (code.prepacking && code.prepacking->input >= source.place_count)
+      return fail("the code packs an input that its kernel does not have");
+    if (code.prepacking && prepacked) {
+      const kiln_place &of = source.places[code.prepacking->input];
+      to.prepacked = prepacked->find(reader, program, number, of, *code.prepacking);
+      to.prepackedArgument = of.space == KILN_SPACE_ARGUMENT ? of.argument : Node::noArgument;
+    }
     to.taskBegin = static_cast<uint32_t>(entry.taskCounts.size());
     for (int64_t i = 0; i < code.phase_count; ++i)
       entry.taskCounts.push_back(
@@ -166,13 +180,14 @@ bool load(const kiln_program *program, const kiln_cpu_artifact &artifact, const 
   executable.artifact = &artifact;
   executable.host = &host;
   executable.constants = info.constants;
+  executable.prepacks = settingOf(host, "prepack") != "false";
   executable.entries.resize(info.entry_count);
   size_t launch = 0, extents = 0, arguments = 0;
   for (uint32_t i = 0; i < info.entry_count; ++i) {
     kiln_entry_info entry = {};
     entry.size = sizeof entry;
     reader.entry(program, i, &entry);
-    Decoder decoder(reader, artifact, executable.entries[i], error);
+    Decoder decoder(reader, program, i, executable, error);
     if (!decoder.decode(entry))
       return false;
     launch = std::max(launch, decoder.largestLaunch);

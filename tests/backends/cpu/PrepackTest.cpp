@@ -1,0 +1,240 @@
+// Weights that are packed once: which forms do it, that the bits are those of a launch that packs for itself, and that
+// what is packed is as old as the version that the host names, and no older.
+#include "backends/api/kiln_text.h"
+#include "backends/cpu/artifact.h"
+#include "backends/cpu/run/Run.h"
+#include "tests/backends/cpu/OnProcessor.h"
+#include "tests/backends/cpu/Window.h"
+#include <cstring>
+#include <gtest/gtest.h>
+
+using namespace kiln;
+using namespace kiln::test;
+using conformance::Bytes;
+
+namespace {
+
+/// One kernel over two operands: entry "forward" only reads the one that is a parameter, "train"
+/// may write it.
+class Prepacked {
+public:
+  Prepacked(TestKernel &kernel, int64_t weight, const std::string &cpu, bool told = true) : kernel_(kernel) {
+    std::string error;
+    Launches claimed(cpuBackend(), linkObjects, cpuTarget(cpu));
+    EXPECT_TRUE(claimed.claim(kernel, error)) << error;
+    EXPECT_TRUE(claimed.compile(error)) << error;
+    arena_.resize(static_cast<size_t>(claimed.scratchBytes(0)) + 64);
+    table_ = kernel.get();
+    std::vector<uint32_t> values = kernel.inputs();
+    values.push_back(kernel.outputs()[0]);
+    for (uint32_t i = 0; i < 3; ++i) {
+      places_.push_back({KILN_SPACE_ARGUMENT, i, 0, {none, none, none}});
+      bytes_.push_back(
+          static_cast<int64_t>(Tensor::make(kernel.dtype(values[i]), kernel.shapeOf(values[i])).bytes().size()));
+      rows_.push_back(
+          {i == weight ? KILN_ROLE_PARAMETER : KILN_ROLE_INPUT, KILN_ARGUMENT_READ, text("w"), KILN_F32, 0, nullptr});
+    }
+    written_ = rows_;
+    written_[static_cast<size_t>(weight)].flags |= KILN_ARGUMENT_WRITTEN;
+    for (size_t i = 0; i < kernel.extentValues.size(); ++i)
+      extents_.push_back({kernel.extentValues[i], static_cast<int32_t>(i)});
+    kiln_node launch{};
+    launch.kind = KILN_NODE_LAUNCH;
+    launch.place_count = 3;
+    launch.places = places_.data();
+    launch.extent_count = extents_.size();
+    launch.extents = extents_.data();
+    launch.scratch = {KILN_SPACE_ARENA, 0, 0, {none, none, none}};
+    children_ = {launch};
+    for (size_t i = 0; i < 2; ++i) {
+      entries_[i] = {text(i ? "train" : "forward"),
+                     3,
+                     bytes_.data(),
+                     extents_.size(),
+                     0,
+                     nullptr,
+                     static_cast<int64_t>(arena_.size()),
+                     children_[0],
+                     i ? written_.data() : rows_.data()};
+    }
+    program_ = {1, &table_, 2, entries_, nullptr, 0};
+    EXPECT_TRUE(conformance::compile(*cpuBackend(), linkObjects, cpuTarget(cpu), program_, artifact_, error)) << error;
+    kiln_setting off{text("prepack"), text("false")};
+    host_ = threads_.host();
+    host_.settings = &off;
+    host_.setting_count = told ? 0 : 1;
+    EXPECT_EQ(api->open(&host_, 0, &device_, &failure_), 0);
+    EXPECT_EQ(api->load(device_, &program_, artifact_.data(), 0, &executable_, &failure_), 0) << failure_.message;
+  }
+  ~Prepacked() {
+    api->unload(executable_);
+    api->close(device_);
+  }
+
+  const kiln_cpu_prepacking *code() const {
+    return static_cast<const kiln_cpu_artifact *>(artifact_.data())->kernels[0].prepacking;
+  }
+
+  /// The result; `version` is of the operands (0: not known). Adds to `packed` how often something was packed once.
+  Bytes run(const std::vector<Tensor> &operands, uint64_t version, uint32_t entry = 0) {
+    std::vector<Bytes> memory = bytesOf(operands);
+    memory.emplace_back(static_cast<size_t>(bytes_[2]));
+    std::vector<kiln_buffer *> buffers;
+    for (Bytes &bytes : memory) {
+      bytes.resize(bytes.size() + 64);
+      EXPECT_EQ(api->allocate(device_, bytes.size(), &buffers.emplace_back(), &failure_), 0);
+      EXPECT_EQ(api->write(buffers.back(), 0, bytes.data(), bytes.size(), &failure_), 0);
+    }
+    kiln_buffer *arena = nullptr;
+    EXPECT_EQ(api->allocate(device_, arena_.size(), &arena, &failure_), 0);
+    kiln_status status{};
+    uint64_t versions[3] = {version ? version + 100 : 0, version, 0};
+    std::vector<int64_t> table = kernel_.extentValues;
+    const kiln_profile_event *events = nullptr;
+    size_t count = 0;
+    EXPECT_EQ(api->profile(executable_, 1, &events, &count, &failure_), 0);
+    kiln_execution execution{sizeof execution, entry,   buffers.data(), arena,  table.data(),
+                             &status,          nullptr, versions,       nullptr};
+    EXPECT_EQ(api->execute(executable_, &execution, &failure_), 0) << failure_.message;
+    EXPECT_EQ(api->profile(executable_, 1, &events, &count, &failure_), 0);
+    for (size_t i = 0; i < count; ++i)
+      packed += events[i].kernel == KILN_NONE;
+    Bytes result(static_cast<size_t>(bytes_[2]));
+    EXPECT_EQ(api->read(buffers.back(), 0, result.data(), result.size(), &failure_), 0);
+    for (kiln_buffer *buffer : buffers)
+      api->release(buffer);
+    api->release(arena);
+    return result;
+  }
+
+  uint64_t held() {
+    kiln_counters counters{};
+    counters.size = sizeof counters;
+    EXPECT_EQ(api->counters(executable_, &counters, &failure_), 0);
+    return counters.device_bytes;
+  }
+
+  int packed = 0;
+
+private:
+  static constexpr kiln_extent none{0, -1};
+  const kiln_run_api *api = kiln_cpu_run_api();
+  TestKernel &kernel_;
+  kiln_kernel table_{};
+  std::vector<kiln_place> places_;
+  std::vector<int64_t> bytes_;
+  std::vector<ArgumentRow> rows_, written_;
+  std::vector<kiln_extent> extents_;
+  std::vector<kiln_node> children_;
+  EntryRow entries_[2]{};
+  kiln_program program_{};
+  conformance::Artifact artifact_;
+  conformance::Threads threads_{3};
+  kiln_host host_{};
+  kiln_error failure_ = emptyError();
+  kiln_device *device_ = nullptr;
+  kiln_executable *executable_ = nullptr;
+  std::vector<uint8_t> arena_;
+};
+
+/// All that can be seen of a weight packed once; it is operand `weight` of two.
+void check(TestKernel &kernel, const Ints &left, const Ints &right, int64_t weight, kiln_dtype dtype = KILN_F32,
+           const std::string &cpu = "native") {
+  auto operands = [&](uint32_t seed) {
+    std::vector<Tensor> both{randomTensor(dtype, left, -1, 1, 1), randomTensor(dtype, right, -1, 1, 2)};
+    Tensor &changing = both[static_cast<size_t>(weight)];
+    changing = randomTensor(dtype, weight ? right : left, -1, 1, seed);
+    return both;
+  };
+  Prepacked with(kernel, weight, cpu);
+  ASSERT_NE(with.code(), nullptr) << "nothing can be packed once";
+  EXPECT_EQ(with.code()->input, weight);
+  std::vector<Tensor> before = operands(3), after = operands(4);
+  Bytes one = with.run(before, 0), other = with.run(after, 0);
+  ASSERT_NE(one, other);
+  EXPECT_EQ(with.run(before, 0), one);
+  EXPECT_EQ(with.held(), 0u) << "packed once, where nobody says that nothing changes";
+
+  EXPECT_EQ(with.run(before, 7), one);
+  EXPECT_EQ(with.packed, 0) << "what is used once";
+  EXPECT_EQ(with.run(before, 7), one) << "other bits when it is packed";
+  EXPECT_EQ(with.packed, 1);
+  EXPECT_EQ(with.held(), static_cast<uint64_t>(with.code()->bytes));
+  EXPECT_EQ(with.run(before, 7), one) << "other bits when it has been packed";
+  EXPECT_EQ(with.run(after, 7), one) << "it is not what was packed that is read";
+  EXPECT_EQ(with.run(after, 7, 1), other) << "an entry that writes the weight reads what was packed";
+  EXPECT_EQ(with.run(after, 0), other);
+  EXPECT_EQ(with.packed, 1);
+
+  for (int i = 0; i < 3; ++i)
+    EXPECT_EQ(with.run(after, 8), other) << "stale";
+  EXPECT_EQ(with.packed, 2);
+  EXPECT_EQ(with.run(before, 9), one) << "stale";
+  EXPECT_EQ(with.held(), static_cast<uint64_t>(with.code()->bytes));
+
+  Prepacked without(kernel, weight, cpu, false);
+  for (int i = 0; i < 3; ++i)
+    EXPECT_EQ(without.run(before, 7), one);
+  EXPECT_EQ(without.held() + static_cast<uint64_t>(without.packed), 0u) << "in spite of the option";
+}
+
+/// x · w, or x · wᵀ; `rows` below `most`: as many of them are dynamic.
+void checkDot(int64_t rows, int64_t n, int64_t k, bool transposed, const std::string &cpu = "native", int64_t most = 0,
+              kiln_dtype dtype = KILN_F32) {
+  SCOPED_TRACE(std::to_string(rows) + " x " + std::to_string(n) + " x " + std::to_string(k));
+  TestKernel kernel("k0", "contract");
+  Dim m = most ? Dim(most, 0) : Dim(rows);
+  uint32_t x = kernel.input(dtype, {m, k});
+  uint32_t w = kernel.input(dtype, transposed ? Dims{n, k} : Dims{k, n});
+  kernel.output(kernel.op("dot_general", {x, w}, KILN_F32, {m, n},
+                          {ints("lhs_batch", {}), ints("rhs_batch", {}), ints("lhs_contract", {1}),
+                           ints("rhs_contract", {transposed ? 1 : 0})}));
+  if (most)
+    kernel.bindExtents({rows});
+  check(kernel, {rows, k}, transposed ? Ints{n, k} : Ints{k, n}, 1, dtype, cpu);
+}
+
+TEST(Prepack, ProductsInBothLayouts) {
+  for (bool transposed : {false, true}) {
+    checkDot(100, 70, 90, transposed);   // sliver by sliver
+    checkDot(60, 384, 1700, transposed); // several K blocks
+    checkDot(37, 200, 64, transposed, "native", 300);
+    checkDot(600, 96, 256, transposed, "native:l2=64K"); // a phase of its own
+    checkDot(50, 64, 5000, transposed);                  // parts of K
+    checkDot(100, 70, 90, transposed, "x86-64-v3");
+  }
+}
+
+TEST(Prepack, PairsOfBF16) {
+  checkDot(100, 70, 91, false, "native", 0, KILN_BF16);
+  checkDot(100, 70, 91, true, "native", 0, KILN_BF16);
+}
+
+void checkFilter(const Ints &input, const Ints &filter, const Window &w, const std::string &cpu = "native") {
+  TestKernel kernel("k0", "contract");
+  uint32_t x = kernel.input(KILN_F32, fixed(input)), f = kernel.input(KILN_F32, fixed(filter));
+  kernel.output(addConvolution(kernel, x, f, KILN_F32, fixed(resultOf(input, filter, w)), w));
+  check(kernel, input, filter, 1, KILN_F32, cpu);
+}
+
+TEST(Prepack, Filters) {
+  checkFilter({1, 64, 28, 28}, {48, 64, 1, 1}, plane());
+  checkFilter({1, 64, 7, 7}, {128, 64, 1, 1}, plane()); // rows first, an edge
+  checkFilter({1, 1200, 7, 7}, {50, 1200, 1, 1}, plane());
+  checkFilter({1, 16, 40, 40}, {20, 16, 3, 3}, plane(1, 1));    // in place
+  checkFilter({1, 128, 14, 14}, {130, 128, 3, 3}, plane(1, 1)); // unfolded
+  checkFilter({3, 32, 15, 15}, {37, 32, 3, 3}, plane(2, 1));
+}
+
+TEST(Prepack, NotWhatIsReadAsItLies) {
+  for (int64_t rows : {1, 4}) {
+    TestKernel kernel("k0", "contract");
+    uint32_t x = kernel.input(KILN_F32, {rows, 64}), w = kernel.input(KILN_F32, {64, 96});
+    kernel.output(kernel.op(
+        "dot_general", {x, w}, KILN_F32, {rows, 96},
+        {ints("lhs_batch", {}), ints("rhs_batch", {}), ints("lhs_contract", {1}), ints("rhs_contract", {0})}));
+    EXPECT_EQ(Prepacked(kernel, 1, "native").code(), nullptr);
+  }
+}
+
+} // namespace
