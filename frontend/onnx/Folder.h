@@ -41,6 +41,12 @@ private:
   void readOutside();
   bool pays() const;
   size_t resultNumber(size_t instance, const std::string &name) const;
+  bool findWidths();
+  std::string widthText(const std::vector<int64_t> &values) const;
+  std::string withWidths(const std::string &text, const std::vector<std::string> &others) const;
+  std::vector<std::vector<int64_t>> numbersOf(const std::vector<std::string> &texts) const;
+  std::vector<std::string> typesOf(const Pattern::Operand &operand) const;
+  void nameWidths(Module &module);
   void findPaths();
   void findOnePath();
   bool losesNames() const;
@@ -49,7 +55,7 @@ private:
   void writeModule();
   void nameLocals(Module &module);
   void writeSignature(Module &module);
-  std::string typeIn(const language::Draft::Type &type, const std::set<std::string> &bound) const;
+  std::string typeIn(const std::vector<std::string> &names, std::set<std::string> &bound, bool isArgument) const;
   void writeLoop(std::vector<Line> &out);
   void writeCalls(std::vector<Line> &out, size_t instance);
   void replaceLines();
@@ -70,7 +76,10 @@ private:
   std::map<std::string, std::string> local_;  // the first instance's names as the module has them
   std::map<std::string, std::string> after_;  // the model's names that change
   std::set<std::string> moduleNames_;
-  bool isOneList_ = true; // the paths are neighbours in a list
+  /// Numbers in which the instances differ, one for each; what the module calls them: "4 * width".
+  std::map<std::vector<int64_t>, std::string> widths_;
+  std::vector<std::pair<std::vector<int64_t>, std::string>> wishes_; // those that are arguments, in order, and a name
+  bool isOneList_ = true;                                            // the paths are neighbours in a list
 };
 
 } // namespace kiln::onnx

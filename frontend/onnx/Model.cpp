@@ -286,18 +286,19 @@ static std::string scopeOfList(const std::string &list) {
   return scopes.size() < 2 ? "" : scopes[scopes.size() - 2];
 }
 
-/// The same of a name as TorchScript's exporter makes them, "/encoder/layer.0/MatMul_1"; "/layer1/layer1.0/Conv" says
-/// the list's name twice.
+/// The same of a name as TorchScript's exporter makes them, "/encoder/layer.0/MatMul_1"; "/layer1/layer1.0/Conv" and
+/// "/layers/layers.0/layers.0.1/Conv" say the lists' names again.
 static std::string scopeOfName(const std::string &name) {
   size_t last = name.rfind('/');
   if (name.empty() || name[0] != '/' || last == 0)
     return "";
   std::string out, part;
   for (std::stringstream parts(name.substr(1, last - 1)); std::getline(parts, part, '/');) {
-    size_t dot = part.find('.');
-    std::string list = part.substr(0, dot);
-    bool isTwice = dot != std::string::npos && (out == list || out.ends_with("." + list));
-    out += isTwice ? part.substr(dot) : (out.empty() ? "" : ".") + part;
+    size_t again = std::string::npos; // from where the end of what is there begins the part
+    for (size_t at = 0; at < out.size() && again == std::string::npos; ++at)
+      if ((at == 0 || out[at - 1] == '.') && part.starts_with(out.substr(at) + "."))
+        again = out.size() - at;
+    out += again != std::string::npos ? part.substr(again) : (out.empty() ? "" : ".") + part;
   }
   return out;
 }

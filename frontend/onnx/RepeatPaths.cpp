@@ -122,6 +122,7 @@ namespace {
 struct Holder {
   std::map<std::string, Holder> children;
   const Module *module = nullptr;
+  std::string widths; ///< the module's arguments
 
   bool isList() const { return !children.empty() && isNumber(children.begin()->first); }
 };
@@ -150,7 +151,7 @@ private:
 } // namespace
 
 void Writer::write(const Module &module) {
-  line("module " + module.name + "():");
+  line("module " + module.name + "(" + module.widths + "):");
   size_t width = 0;
   for (const Declared &member : module.parameters)
     width = std::max(width, member.name.size());
@@ -169,28 +170,38 @@ void Writer::write(const Module &module) {
 
 std::string Writer::list(const Holder &holder, const std::string &access) {
   size_t size = 0;
-  const Module *all = holder.children.begin()->second.module;
-  for (const auto &[part, child] : holder.children) {
+  for (const auto &[part, child] : holder.children)
     size = std::max(size, static_cast<size_t>(std::stoull(part)) + 1);
-    all = child.module == all ? all : nullptr;
-  }
   sizes[access] = size;
-  if (all && holder.children.size() == size)
-    return "[" + all->name + "() for _ in range(" + std::to_string(size) + ")]";
-  std::string out;
+  std::vector<std::string> elements;
   for (size_t i = 0; i < size; ++i) {
     std::string part = std::to_string(i);
     auto child = holder.children.find(part);
-    out += (i == 0 ? "" : ", ") +
-           (child == holder.children.end() ? "None" : expression(child->second, "part", access + "[" + part + "]"));
+    elements.push_back(child == holder.children.end() ? "None"
+                                                      : expression(child->second, "part", access + "[" + part + "]"));
   }
-  return "[" + out + "]";
+  // Three and more of one kind are a loop: [A(1)] + [B(2) for _ in range(3)].
+  std::string out, open;
+  for (size_t begin = 0, end = 0; begin < size; begin = end) {
+    while (end < size && elements[end] == elements[begin])
+      ++end;
+    bool isLoop = elements[begin] != "None" && (end - begin >= 3 || end - begin == size);
+    if (!isLoop) {
+      for (size_t i = begin; i < end; ++i)
+        open += (open.empty() ? "" : ", ") + elements[i];
+      continue;
+    }
+    out += (out.empty() ? "" : " + ") + (open.empty() ? "" : "[" + open + "] + ") + "[" + elements[begin] +
+           " for _ in range(" + std::to_string(end - begin) + ")]";
+    open.clear();
+  }
+  return open.empty() && !out.empty() ? out : out + (out.empty() ? "[" : " + [") + open + "]";
 }
 
 /// What makes it; modules that it wants are written.
 std::string Writer::expression(const Holder &holder, const std::string &name, const std::string &access) {
   if (holder.module)
-    return holder.module->name + "()";
+    return holder.module->name + "(" + holder.widths + ")";
   if (holder.isList())
     return list(holder, access);
   std::vector<std::string> lines;
@@ -218,6 +229,7 @@ std::string modulesText(Program &program, const Surroundings &around, std::vecto
     for (const std::string &part : instance.path)
       at = &at->children[part];
     at->module = &program.modules[instance.module];
+    at->widths = instance.widths;
   }
   Writer writer(std::move(taken), origins);
   for (const Module &module : program.modules)

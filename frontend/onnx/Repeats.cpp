@@ -86,6 +86,8 @@ bool Folder::classify() {
         if (!found->second.isParameter)
           return false;
   readOutside();
+  if (parameters.empty() && candidate_.isByScope())
+    return false;
   // Weights that only these read: theirs.
   if (parameters.empty())
     for (auto &[name, operand] : pattern_.operands)
@@ -131,7 +133,8 @@ bool Folder::pays() const {
   size_t before = pattern_.isOne ? count * lines + parameters : count * (lines + parameters);
   size_t after = lines + parameters + 6 + (pattern_.isLoop ? 2 : count);
   bool isBlock = candidate_.instances[0].size() >= 4;
-  return isBlock && (count >= 3 || lines >= 12) && before >= after + 4 && others <= 12 &&
+  size_t gain = candidate_.isByScope() ? 0 : 4; // what is a module of the file's reads well as one
+  return isBlock && (count >= 3 || lines >= 12) && before >= after + gain && others <= 12 &&
          pattern_.returned.size() <= 8 && !pattern_.returned.empty();
 }
 
@@ -257,8 +260,9 @@ void Folder::replaceLines() {
 }
 
 bool Folder::fold(bool asNamed) {
-  if (!compare() || !pays())
+  if (!compare() || !findWidths() || !pays())
     return false;
+  pattern_.isLoop &= !candidate_.isByScope();
   // Two carried values that are one result have two names in the first instance alone.
   std::set<size_t> carried;
   if (pattern_.isLoop)
@@ -266,7 +270,9 @@ bool Folder::fold(bool asNamed) {
       if (operand.carried != SIZE_MAX && !carried.insert(operand.carried).second)
         return false;
   findPaths();
-  if (asNamed && (!isOneList_ || losesNames()))
+  if (candidate_.isByScope() && paths_ != candidate_.paths)
+    return false;
+  if ((asNamed || candidate_.isByScope()) && ((!isOneList_ && !candidate_.isByScope()) || losesNames()))
     return false;
   if (losesNames() && candidate_.instances.size() < 3)
     return false;
@@ -289,8 +295,9 @@ void foldRepeats(Program &program, const Surroundings &around, std::vector<Tenso
       for (const Candidate &candidate : candidates)
         folded = folded || Folder(program, around, words, candidate, declared, weights).fold(asNamed);
     if (!folded)
-      return;
+      break;
   }
+  joinCalls(program, around);
 }
 
 } // namespace kiln::onnx

@@ -12,6 +12,7 @@ std::string originText(const Line &line);
 /// Statements that are all of one module, once for each of its instances.
 struct Module {
   std::string name;
+  std::string widths; ///< its own arguments: numbers in which its instances differ
   std::vector<Declared> parameters;
   std::string arguments, returns; ///< as they stand in forward's signature; `returns` is empty where it says nothing
   std::vector<Line> lines;
@@ -23,7 +24,8 @@ struct Module {
 /// An instance of a module, by its attribute's path: {"encoder", "layer", "3"}.
 struct Instance {
   std::vector<std::string> path;
-  size_t module; ///< which of the modules
+  size_t module;      ///< which of the modules
+  std::string widths; ///< what its arguments are
 };
 
 /// What is written: the model's forward, and what it calls.
@@ -49,17 +51,35 @@ struct Words {
   int64_t form = 0;               ///< equal of statements that differ in their names alone; negative: like no other
   std::vector<std::string> names; ///< of tensors, the results first, in order
   size_t results = 0;             ///< how many of them are results
+  int64_t shape = 0;              ///< equal of statements whose forms differ in whole numbers alone
 };
 
 /// Statements that may be one module: the lines of each instance, and those between that go in front of all.
 struct Candidate {
   std::vector<std::vector<size_t>> instances;
   std::vector<size_t> hoisted;
+  std::vector<std::vector<std::string>> paths = {}; ///< of modules of the file's, which are called one by one
+
+  bool isByScope() const { return !paths.empty(); }
 };
 
 std::vector<Words> wordsOf(const Program &program, const Surroundings &around);
 /// Runs of equal forms, those first that save most; each in the ways that it can be cut, the best one first.
 std::vector<Candidate> candidatesOf(const Program &program, const std::vector<Words> &words);
+/// Modules by the names that nodes and weights have, which are alike but for whole numbers, and no parts of modules
+/// that repeat as they are; those first that save most. `scopes`: the module of each line; `elements`: those that are
+/// elements of lists, or the others.
+std::vector<Candidate> scopesAlike(const std::vector<Words> &words, const std::vector<std::vector<std::string>> &scopes,
+                                   bool elements);
+
+/// A whole number in a text that is no part of a name, of another number, or of a type's name.
+struct WholeNumber {
+  size_t begin, length;
+  int64_t value;
+};
+std::vector<WholeNumber> wholeNumbers(const std::string &text);
+/// The text with others in the places of its whole numbers.
+std::string withNumbers(const std::string &text, const std::vector<std::string> &numbers);
 
 /// The parts of "encoder.layer.0".
 std::vector<std::string> partsOf(const std::string &path);
@@ -75,6 +95,8 @@ bool arePaths(const std::vector<std::vector<std::string>> &paths, const Program 
 /// "encoder.layer[0]"
 std::string accessText(const std::vector<std::string> &path);
 
+/// `for block in layer1: x = block(x)` in the place of calls, one behind the other, of neighbours in a list.
+void joinCalls(Program &program, const Surroundings &around);
 /// Puts modules in the place of repeated statements. `weights`: their names change where the file has none that is a
 /// path.
 void foldRepeats(Program &program, const Surroundings &around, std::vector<TensorView> &weights);

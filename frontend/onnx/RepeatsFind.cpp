@@ -43,7 +43,11 @@ public:
       out.names.push_back(name);
     });
     form += line.expression.substr(done);
-    out.form = fits ? forms_.try_emplace(form, static_cast<int64_t>(forms_.size())).first->second : -1;
+    auto number = [&](const std::string &text) {
+      return fits ? forms_.try_emplace(text, static_cast<int64_t>(forms_.size())).first->second : -1;
+    };
+    out.form = number(form);
+    out.shape = number(withNumbers(form, std::vector<std::string>(wholeNumbers(form).size(), "#")));
     return out;
   }
 
@@ -101,6 +105,7 @@ public:
   }
 
   std::vector<Run> runs() const;
+  const std::vector<std::vector<std::string>> &scopes() const { return scopes_; }
   void cuts(const Run &run, std::vector<Candidate> &out) const;
 
 private:
@@ -274,10 +279,12 @@ void Cutter::cuts(const Run &run, std::vector<Candidate> &out) const {
 
 std::vector<Candidate> candidatesOf(const Program &program, const std::vector<Words> &words) {
   Cutter cutter(program, words);
-  std::vector<Candidate> out;
+  std::vector<Candidate> out = scopesAlike(words, cutter.scopes(), /*elements=*/true);
   std::vector<Run> runs = cutter.runs();
   for (size_t i = 0; i < runs.size() && i < kMostPeriods; ++i)
     cutter.cuts(runs[i], out);
+  for (Candidate &other : scopesAlike(words, cutter.scopes(), /*elements=*/false))
+    out.push_back(std::move(other));
   return out;
 }
 

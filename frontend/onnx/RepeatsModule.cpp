@@ -52,7 +52,7 @@ void Folder::findPaths() {
     for (const std::vector<size_t> &lines : candidate_.instances)
       scopes.back().push_back(program_.lines[lines[j]].scope);
   }
-  paths_ = pathsOf(stored, scopes);
+  paths_ = candidate_.isByScope() ? candidate_.paths : pathsOf(stored, scopes);
   if (paths_.empty() || !arePaths(paths_, program_, around_.names)) {
     std::string list = untaken("layers", [&](const std::string &name) {
       return around_.names.contains(name) || std::any_of(weights_.begin(), weights_.end(),
@@ -194,13 +194,39 @@ void Folder::nameLocals(Module &module) {
 
 //===-- The module -----------------------------------------------------------------------------------------------===//
 
-/// The type as a signature has it: empty where one of its dimensions is neither a number nor made of what is bound.
-std::string Folder::typeIn(const language::Draft::Type &type, const std::set<std::string> &bound) const {
-  for (const Dim &dim : type.dims)
+/// The type as a signature has it, of a value by its names in all instances: empty where one of its dimensions is
+/// neither a number nor made of what is bound. Numbers in which instances differ are arguments of the module, or
+/// lengths of the argument's own.
+std::string Folder::typeIn(const std::vector<std::string> &names, std::set<std::string> &bound, bool isArgument) const {
+  std::vector<language::Draft::Type> types;
+  for (const std::string &name : names)
+    types.push_back(*around_.typeOf(name));
+  std::vector<std::string> dims;
+  for (size_t axis = 0; axis < types[0].dims.size(); ++axis) {
+    const Dim &dim = types[0].dims[axis];
     for (const std::string &symbol : dim.symbols())
       if (!bound.contains(symbol))
         return "";
-  return typeText(*dtypeFromName(type.dtype), type.dims);
+    std::vector<int64_t> values;
+    bool isSame = true;
+    for (const language::Draft::Type &type : types) {
+      isSame &= type.dims[axis] == dim;
+      values.push_back(type.dims[axis].constant().value_or(-1));
+    }
+    auto known = widths_.find(values);
+    if (isSame)
+      dims.push_back(dimText(dim));
+    else if (known != widths_.end())
+      dims.push_back(known->second);
+    else if (isArgument && std::find(values.begin(), values.end(), -1) == values.end())
+      dims.push_back(freshIn(bound, axis + 1 == types[0].dims.size() ? "W" : "H"));
+    else
+      return "";
+  }
+  std::string out = types[0].dtype;
+  for (size_t axis = 0; axis < dims.size(); ++axis)
+    out += (axis == 0 ? "[" : ", ") + dims[axis];
+  return out + (dims.empty() ? "" : "]");
 }
 
 void Folder::writeSignature(Module &module) {
@@ -214,7 +240,7 @@ void Folder::writeSignature(Module &module) {
   for (const Line &line : module.lines)
     eachName(line.expression, [&](const std::string &name, size_t) { read.insert(name); });
   for (const std::string &name : arguments_) {
-    std::string type = typeIn(*around_.typeOf(name), bound);
+    std::string type = typeIn(pattern_.operands.at(name).names, bound, true);
     module.arguments += (module.arguments.empty() ? "" : ", ") + local_.at(name) + (type.empty() ? "" : ": " + type);
   }
   for (const std::string &dim : around_.dims)
@@ -225,7 +251,10 @@ void Folder::writeSignature(Module &module) {
   bool known = true;
   for (size_t number : pattern_.returned) {
     const std::string &name = pattern_.results[0][number];
-    std::string type = typeIn(*around_.typeOf(name), bound);
+    std::vector<std::string> names;
+    for (const std::vector<std::string> &results : pattern_.results)
+      names.push_back(results[number]);
+    std::string type = typeIn(names, bound, false);
     known &= !type.empty();
     module.returns += (module.returns.empty() ? "" : ", ") + type;
     module.result += (module.result.empty() ? "" : ", ") + local_.at(name);
@@ -265,7 +294,8 @@ static std::string formOf(const Module &module, const std::vector<std::string> &
     std::for_each(line.names.begin(), line.names.end(), number);
   for (const Declared &member : module.parameters)
     names.erase(member.name);
-  std::string out = renamed(module.arguments, names) + module.returns + "\n" + renamed(module.result, names) + "\n";
+  std::string out = module.widths + "\n" + renamed(module.arguments, names) + module.returns + "\n" +
+                    renamed(module.result, names) + "\n";
   for (const Declared &member : module.parameters)
     out += member.text() + "\n";
   for (Line line : module.lines) {
@@ -287,15 +317,20 @@ void Folder::writeModule() {
     taken.insert(other.name);
   module.name = freshIn(taken, moduleWish(paths_[0]));
   nameParameters(module);
+  nameWidths(module);
   for (size_t line : candidate_.instances[0])
     module.lines.push_back(program_.lines[line]);
   nameLocals(module);
   writeSignature(module);
-  for (Line &line : module.lines) {
+  for (size_t j = 0; j < module.lines.size(); ++j) {
+    Line &line = module.lines[j];
     for (std::string &name : line.names)
       if (auto found = local_.find(name); found != local_.end())
         name = found->second;
-    line.expression = renamed(line.expression, local_);
+    std::vector<std::string> others;
+    for (const std::vector<size_t> &instance : candidate_.instances)
+      others.push_back(program_.lines[instance[j]].expression);
+    line.expression = renamed(withWidths(line.expression, others), local_);
   }
   std::vector<std::string> arguments;
   for (const std::string &name : arguments_)
@@ -303,8 +338,12 @@ void Folder::writeModule() {
   module.form = formOf(module, arguments);
   auto isSame = [&](const Module &other) { return module.form == other.form; };
   auto same = std::find_if(program_.modules.begin(), program_.modules.end(), isSame);
-  for (const std::vector<std::string> &path : paths_)
-    program_.instances.push_back({path, static_cast<size_t>(same - program_.modules.begin())});
+  for (size_t k = 0; k < paths_.size(); ++k) {
+    std::string widths;
+    for (const auto &[values, wish] : wishes_)
+      widths += (widths.empty() ? "" : ", ") + std::to_string(values[k]);
+    program_.instances.push_back({paths_[k], static_cast<size_t>(same - program_.modules.begin()), widths});
+  }
   for (const Declared &member : module.parameters)
     for (size_t k = 0; k < paths_.size(); ++k)
       weights_[member.weights[k]].name = pathText(paths_[k]) + member.stored;

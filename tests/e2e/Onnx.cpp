@@ -243,8 +243,32 @@ TEST_P(RepeatedModels, GiveTheSameBitsAsWrittenOut) {
 
 INSTANTIATE_TEST_SUITE_P(All, RepeatedModels,
                          testing::Values("pytorch_deep_bert", "torchscript_deep_bert", "pytorch_blocks",
-                                         "torchscript_blocks", "pytorch_bert"),
+                                         "torchscript_blocks", "pytorch_bert", "pytorch_widths", "torchscript_widths"),
                          [](const auto &info) { return std::string(info.param); });
+
+/// Blocks that are alike but for their widths are one module with these as arguments, wherever they stand, and their
+/// lists are walked through.
+TEST(Widths, AreArgumentsOfOneModule) {
+  for (const std::string name : {"pytorch_widths", "torchscript_widths"}) {
+    std::string model = freshFolder("onnx-" + name) + "/widths";
+    Outcome imported = run({kilnProgram(), "import", sourceFolder() + "/tests/fixtures/onnx/" + name + ".onnx", "-o",
+                            model + ".kiln", "--bound", "B=8"});
+    ASSERT_EQ(imported.code, 0) << imported.err;
+    std::string text = bytes(model + ".kiln");
+    for (const char *part :
+         {"module Layer(channels):", "module Layer_2(channels, width):",
+          "module Feature(channels, width, kernel, padding):",
+          "= parameter(f32[3 * channels, 1, kernel, kernel], name=", "    def forward(x: f32[B, channels, H, W]):\n",
+          "padding=padding, groups=3 * channels)", "    layer1 = [Layer(4) for _ in range(2)]\n",
+          "    layer2 = [Layer_2(4, 6), Layer(6), Layer(6)]\n",
+          "    features = [Feature(10, 4, 3, 1), Feature(4, 6, 5, 2), Feature(6, 6, 3, 1), Feature(6, 9, 3, 1)]\n",
+          "        for block in layer4:\n            x_2 = block(x_2)\n        for block in features:\n"})
+      EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
+    Safetensors file = Safetensors::open(model + ".safetensors");
+    for (const TensorView &weight : file.tensors())
+      EXPECT_EQ(weight.name.find("onnx::"), std::string::npos) << weight.name;
+  }
+}
 
 /// A BERT of twelve layers comes out as one would write it: a module for a layer, a loop over the list of them. Its
 /// weights have the file's names, and those that the exporter made up have the modules' that they are of.
