@@ -243,6 +243,21 @@ static int32_t capabilities(const kiln_host *, const kiln_target *target, kiln_c
   return KILN_SUCCESS;
 }
 
+/// The input that the builder wants turned, where it has two axes in the kernel as it was offered, too.
+static std::optional<uint32_t> turnedInput(const kiln_reader &reader, const kiln_kernel *kernel,
+                                           const KernelBuilder &builder) {
+  if (builder.turnedInput < 0)
+    return {};
+  auto input = static_cast<uint32_t>(builder.turnedInput);
+  kiln_kernel_info info{};
+  info.size = sizeof info;
+  reader.kernel(kernel, &info);
+  kiln_type type{};
+  type.size = sizeof type;
+  reader.value(kernel, info.inputs[input], &type);
+  return type.rank == 2 ? std::optional(input) : std::nullopt;
+}
+
 static int32_t claim(const kiln_host *host, const kiln_kernel *kernel, const kiln_target *target,
                      const kiln_answer *answer, kiln_error *error) {
   // Reading the target takes longer than most claims; hosts ask for many kernels in a row.
@@ -272,6 +287,15 @@ static int32_t claim(const kiln_host *host, const kiln_kernel *kernel, const kil
     std::string form = builder->form();
     terms.scratch_bytes = builder->scratchBytes;
     terms.form = text(form);
+    terms.seconds = builder->seconds;
+    static constexpr uint32_t turned[] = {1, 0};
+    kiln_layout layout{sizeof layout, 0, 2, 0, turned};
+    const kiln_layout *const layouts[] = {&layout};
+    if (std::optional<uint32_t> input = turnedInput(*host->reader, kernel, *builder)) {
+      layout.input = *input;
+      terms.layouts = layouts;
+      terms.layout_count = 1;
+    }
     answer->take(answer->self, nullptr, 0, &terms);
   } else {
     answer->refuse(answer->self, KILN_NONE, {reason.data(), reason.size()});

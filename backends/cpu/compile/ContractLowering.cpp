@@ -33,6 +33,8 @@ ContractLowering::ContractLowering(KernelBuilder &builder, const Contraction &co
   bounds.n = graph.bound(columns);
   if (t.unfold || t.right == RightMode::Window)
     builder.note(t.unfold ? "unfolded" : "in place");
+  if (t.right == RightMode::Direct && t.method == Method::Tile)
+    builder.note("unpacked");
   if (t.rowsFirst)
     builder.note("rows first");
   if (t.edge)

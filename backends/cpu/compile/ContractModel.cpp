@@ -3,6 +3,7 @@
 #include "backends/cpu/compile/ContractModel.h"
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 namespace kiln::cpu {
 
@@ -163,6 +164,13 @@ static bool staysNear(const ContractExtents &e, const ContractTraits &traits) {
   return e.batch * e.n * e.k * traits.bytes <= nearBytes;
 }
 
+/// Whether a K block's rows of the right operand, read where they lie, stay in the second level (of sixteen ways) while
+/// one sliver after the other reads a panel of them: rows that a power of two lies between share a few of its sets.
+static bool rowsStay(const Blocking &t, const ContractTraits &traits, int64_t level2) {
+  int64_t way = level2 / 16;
+  return t.kc <= 16 * (way / std::gcd(std::max<int64_t>(traits.rightRowBytes, 1), way));
+}
+
 /// A convolution's columns in place, or unfolded in one way or the other.
 static void chooseImage(Blocking &t, const ContractExtents &e, const ContractTraits &traits, int64_t level2) {
   Blocking best = t;
@@ -205,9 +213,11 @@ Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, co
   t.rowUnit = registers.rowUnit, t.tileRows = registers.rows;
   if (e.n <= t.lanes)
     t.tileVectors = 1;
-  else if (e.m < t.rowUnit) { // fewer rows than any tile has: as many columns as there are registers for, up to eight
-    t.tileRows = t.rowUnit = e.m;
-    t.tileVectors = std::min<int64_t>({8, (machine.vectorRegisters - 2) / (e.m + 1), ceilDivide(e.n, t.lanes)});
+  else if (e.m <=
+           2 * t.rowUnit) { // fewer rows than a tile has: as many columns as there are registers for, up to eight
+    t.rowUnit = std::min(t.rowUnit, e.m);
+    t.tileRows = roundUp(e.m, t.rowUnit);
+    t.tileVectors = std::min<int64_t>({8, (machine.vectorRegisters - 2) / (t.tileRows + 1), ceilDivide(e.n, t.lanes)});
   }
 
   int64_t kBlock = level2 / 10 / (t.tileColumns() * traits.bytes) / t.lanes * t.lanes;
@@ -229,7 +239,7 @@ Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, co
     t.nc = columns;
     return t;
   }
-  if (traits.rightPlainAlongN && e.m <= 2 * t.tileRows)
+  if (traits.rightPlainAlongN && (e.m <= 2 * t.tileRows || (fewRows && rowsStay(t, traits, level2))))
     t.right = RightMode::Direct;
   else if (!traits.rightShareable)
     t.right = RightMode::Task;
@@ -268,6 +278,23 @@ Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, co
       t = shared;
   }
   return t;
+}
+
+bool betterAlongN(const Machine &machine, const ContractExtents &extents, const ContractTraits &traits) {
+  ContractTraits turned = traits;
+  turned.bothAlongK = false, turned.rightPlainAlongN = true;
+  turned.rightRowBytes = extents.n * traits.bytes;
+  Blocking t = chooseBlocking(machine, extents, turned);
+  return t.right == RightMode::Direct && extents.n > t.lanes && rowsStay(t, turned, secondLevelOf(machine));
+}
+
+/// Measured on a Zen 5 (docs/performance.md): the share of its peak that is reached with one row, with two or three,
+/// and with more. A sum along K ends with one across lanes, which few columns do not hide.
+double secondsOf(const Blocking &t, const ContractExtents &e) {
+  static constexpr double dot[] = {0.32, 0.45, 0.78}, tile[] = {0.36, 0.66, 0.86};
+  double share = (t.method == Method::Dot ? dot : tile)[e.m < 2 ? 0 : e.m < 4 ? 1 : 2];
+  double cycles = 0.5 * static_cast<double>(e.batch) * e.m * e.n * e.k / static_cast<double>(t.lanes);
+  return cycles / share / 3e9;
 }
 
 } // namespace kiln::cpu

@@ -74,7 +74,8 @@ struct ContractExtents {
 struct ContractTraits {
   int64_t bytes = 4;             // of an element in registers
   bool bothAlongK = false;       // plain operands, contiguous along K
-  bool rightPlainAlongN = false; // plain right operand, contiguous along N
+  bool rightPlainAlongN = false; // plain right operand, contiguous along N,
+  int64_t rightRowBytes = 0;     // and what lies between its rows, at the bounds
   bool rightShareable = true;    // N is one dimension: panels can be cut
   bool lines = false;            // rows of the left operand are packed as they lie
   bool fixedColumns = false;     // their number is constant
@@ -86,6 +87,11 @@ struct ContractTraits {
     int64_t channels = 0, planes = 0, places = 0, reach = 0, row = 1, rowsOfVector = 1;
   } image;
 };
+
+/// Whether a right operand whose rows lie along K would be read where it lies, and stay near, if it lay along N.
+bool betterAlongN(const Machine &machine, const ContractExtents &extents, const ContractTraits &traits);
+/// About what a product of few rows takes, on one thread.
+double secondsOf(const Blocking &blocking, const ContractExtents &extents);
 
 Blocking chooseBlocking(const Machine &machine, const ContractExtents &extents, const ContractTraits &traits);
 

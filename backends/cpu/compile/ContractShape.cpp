@@ -34,6 +34,8 @@ ContractTraits Contraction::traits(const Graph &graph, const Machine &machine) c
   t.fixedColumns = llvm::all_of(n, [](const Extent &extent) { return extent.isConstant(); });
   bool asItIs = byteSize(right.memory) == t.bytes && plainFor(right, false);
   t.rightPlainAlongN = asItIs && right.freeStride.isOne();
+  if (t.rightPlainAlongN)
+    t.rightRowBytes = graph.bound(right.kStride) * t.bytes;
   t.rightShareable = n.size() <= 1;
   t.sameLeft = batch.empty() || leftForAllBatches;
   if (window)

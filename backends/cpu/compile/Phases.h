@@ -55,6 +55,10 @@ public:
 
   int64_t phaseCount = 0, scratchBytes = 0, workerScratchBytes = 0;
   std::optional<Prepacking> prepacking;
+  /// An input of two axes that had better lie the other way round, -1 for none; and where a kernel is one of two that
+  /// differ in that, about what a launch takes. 0: not said.
+  int turnedInput = -1;
+  double seconds = 0;
   /// Notes that the kernel, or a part of it, is computed in that form.
   void note(llvm::StringRef form) { forms.insert(form); }
   /// Those noted, each once: "columns, elementwise".
