@@ -149,6 +149,7 @@ static std::vector<conformance::Bytes> runWatched(const Launches &launches, cons
     bytes.reserve(1);
     places.push_back(bytes.data());
   }
+  places.push_back(nullptr); // nothing is prepacked
   Watched scratch(launches.scratchBytes(0)), worker(code.worker_scratch_bytes);
   kiln_status status{};
   for (int64_t p = 0; p < code.phase_count; ++p) {
@@ -176,6 +177,7 @@ std::vector<std::vector<int64_t>> writtenByTasks(TestKernel &kernel, const std::
     memory.push_back(Tensor::make(kernel.dtype(value), kernel.shapeOf(value)).bytes());
   for (conformance::Bytes &bytes : memory)
     places.push_back(bytes.data());
+  places.push_back(nullptr); // nothing is prepacked
   Watched scratch(launches.scratchBytes(0)), worker(code.worker_scratch_bytes);
   kiln_status status{};
   std::vector<std::vector<int64_t>> written;
