@@ -45,6 +45,7 @@ struct Entry {
   std::vector<int64_t> constantExtents; // the values, where all of a launch are constant; parallel to `extents`
   std::vector<int64_t> taskCounts;
   size_t argumentCount = 0;
+  std::vector<int32_t> writes; // what is prepacked of parameters that it writes, in Executable::prepacked
 };
 
 struct alignas(64) WorkerStatus {

@@ -10,7 +10,6 @@
 #include "backends/cpu/run/Run.h"
 #include <algorithm>
 #include <cstddef>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
@@ -198,19 +197,6 @@ int32_t deviceCount(const kiln_host *, uint32_t *count, kiln_string *, kiln_erro
   return KILN_SUCCESS;
 }
 
-/// What the system could give, caches of files included; 0 where it does not say.
-uint64_t availableMemory() {
-  std::FILE *file = std::fopen("/proc/meminfo", "re");
-  unsigned long long kibibytes = 0;
-  char line[128];
-  while (file && std::fgets(line, sizeof line, file))
-    if (std::sscanf(line, "MemAvailable: %llu kB", &kibibytes) == 1)
-      break;
-  if (file)
-    std::fclose(file);
-  return kibibytes * 1024;
-}
-
 int32_t deviceInfo(const kiln_host *, uint32_t number, kiln_device_info *info, kiln_error *error) {
   if (number != 0)
     return fail(error, KILN_ERROR_INVALID, "the cpu backend has one device, number 0");
@@ -318,6 +304,8 @@ int32_t execute(kiln_executable *handle, const kiln_execution *execution, kiln_e
   self.bases[1] = const_cast<uint8_t *>(self.constants);
   for (size_t i = 0; i < entry.argumentCount; ++i)
     self.bases[2 + i] = buffer(execution->buffers[i])->memory;
+  for (int32_t number : entry.writes)
+    self.prepacked[number].written();
   for (WorkerStatus &worker : self.workerStatus)
     worker.status.kind = KILN_OK;
   if (self.profiling)

@@ -169,6 +169,23 @@ static bool agree(const kiln_reader &reader, const kiln_program *program, const 
   return same;
 }
 
+/// Which entries change what other entries have prepacked.
+static void noteWrites(const kiln_reader &reader, const kiln_program *program, Executable &executable) {
+  if (!KILN_HAS(&reader, kiln_reader, argument))
+    return;
+  for (size_t entry = 0; entry < executable.entries.size(); ++entry)
+    for (size_t i = 0; i < executable.entries[entry].argumentCount; ++i) {
+      kiln_argument argument = {};
+      argument.size = sizeof argument;
+      reader.argument(program, static_cast<uint32_t>(entry), static_cast<uint32_t>(i), &argument);
+      if (argument.role != KILN_ROLE_PARAMETER || !(argument.flags & KILN_ARGUMENT_WRITTEN))
+        continue;
+      std::vector<int32_t> numbers = executable.prepacked.of(view(argument.name));
+      std::vector<int32_t> &writes = executable.entries[entry].writes;
+      writes.insert(writes.end(), numbers.begin(), numbers.end());
+    }
+}
+
 bool load(const kiln_program *program, const kiln_cpu_artifact &artifact, const kiln_host &host, Executable &executable,
           std::string &error) {
   const kiln_reader &reader = *host.reader;
@@ -194,6 +211,7 @@ bool load(const kiln_program *program, const kiln_cpu_artifact &artifact, const 
     extents = std::max(extents, decoder.largestExtents);
     arguments = std::max<size_t>(arguments, entry.argument_count);
   }
+  noteWrites(reader, program, executable);
   executable.bases.resize(2 + arguments);
   executable.args.resize(launch);
   executable.launchExtents.resize(extents);

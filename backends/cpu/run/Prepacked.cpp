@@ -3,49 +3,91 @@
 #include "backends/cpu/run/Prepacked.h"
 #include "backends/api/kiln_text.h"
 
+#include <cstdio>
+#include <unistd.h>
+
 namespace kiln::cpu {
+
+uint64_t availableMemory() {
+  std::FILE *file = std::fopen("/proc/meminfo", "re");
+  unsigned long long kibibytes = 0;
+  char line[128];
+  while (file && std::fgets(line, sizeof line, file))
+    if (std::sscanf(line, "MemAvailable: %llu kB", &kibibytes) == 1)
+      break;
+  if (file)
+    std::fclose(file);
+  return kibibytes * 1024;
+}
+
+/// Whether an eighth of the machine's memory would still be available; where nobody knows, too.
+static bool leavesEnough(uint64_t bytes) {
+  uint64_t available = availableMemory();
+  uint64_t all = static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  return available == 0 || available >= all / 8 + bytes;
+}
 
 void *Prepacked::of(uint64_t version, bool &pack) {
   pack = false;
   if (version == 0)
     return nullptr;
-  if (version == packed)
-    return memory.get();
-  if (version != seen) {
-    seen = version;
+  if (version == packed_)
+    return memory_.get();
+  if (version != seen_) {
+    seen_ = version;
+    found_ = 0;
     return nullptr;
   }
-  if (!memory)
-    memory.reset(std::aligned_alloc(64, (static_cast<size_t>(bytes) + 63) / 64 * 64));
-  if (!memory)
+  if (refused_ || ++found_ < until_)
     return nullptr;
+  if (!memory_ && leavesEnough(static_cast<uint64_t>(bytes_)))
+    memory_.reset(std::aligned_alloc(64, (static_cast<size_t>(bytes_) + 63) / 64 * 64));
+  if (!memory_) {
+    refused_ = true;
+    return nullptr;
+  }
   pack = true;
-  packed = version;
-  return memory.get();
+  packed_ = version;
+  return memory_.get();
+}
+
+void Prepacked::written() {
+  memory_.reset();
+  packed_ = 0;
+  until_ = untilAfterTraining;
 }
 
 int32_t PrepackedTable::find(const kiln_reader &reader, const kiln_program *program, uint32_t entry,
                              const kiln_place &place, const kiln_cpu_prepacking &prepacking) {
   if (!kiln_cpu_lasts(&reader, program, entry, &place))
     return -1;
-  std::string key; // no parameter has this name
+  std::string parameter;
   if (place.space == KILN_SPACE_ARGUMENT) {
     kiln_argument argument = {};
     argument.size = sizeof argument;
     reader.argument(program, entry, place.argument, &argument);
-    key = "parameter " + toString(argument.name);
+    parameter = toString(argument.name);
   }
-  key += "\n" + std::to_string(place.offset) + "\n" + prepacking.layout;
+  std::string key =
+      parameter + "\n" + std::to_string(place.space) + "\n" + std::to_string(place.offset) + "\n" + prepacking.layout;
   auto [found, isNew] = numbers.try_emplace(key, static_cast<int32_t>(all.size()));
   if (isNew)
-    all.emplace_back().bytes = prepacking.bytes;
+    all.emplace_back(parameter, prepacking.bytes);
   return found->second;
+}
+
+std::vector<int32_t> PrepackedTable::of(std::string_view parameter) const {
+  std::vector<int32_t> found;
+  for (size_t i = 0; i < all.size(); ++i)
+    if (!parameter.empty() && all[i].parameter() == parameter)
+      found.push_back(static_cast<int32_t>(i));
+  return found;
 }
 
 uint64_t PrepackedTable::bytes() const {
   uint64_t sum = 0;
   for (const Prepacked &one : all)
-    sum += one.memory ? static_cast<uint64_t>(one.bytes) : 0;
+    sum += one.bytes();
   return sum;
 }
 

@@ -8,25 +8,50 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace kiln::cpu {
 
 /// An input as kernels want it packed. Launches of all entries that read the same parameter in the same layout share
 /// one.
-struct Prepacked {
+///
+/// It is packed by the launch that finds the input as launches before have found it: what is used once is not worth the
+/// memory. What an entry of the program writes is being trained: then the memory is given back, and it takes many
+/// launches until it is packed again, more than most validations have.
+class Prepacked {
+public:
+  Prepacked(std::string parameter, int64_t bytes) : parameter_(std::move(parameter)), bytes_(bytes) {}
+
+  /// Where it is packed of that version (0: not known), or may be now (then `pack` is set). Null: the launch has to do
+  /// it for itself.
+  void *of(uint64_t version, bool &pack);
+  /// An execution that writes the parameter begins.
+  void written();
+
+  /// Empty: a constant.
+  const std::string &parameter() const { return parameter_; }
+  /// Held now.
+  uint64_t bytes() const { return memory_ ? static_cast<uint64_t>(bytes_) : 0; }
+
+  /// Launches that find the input unchanged before it is packed, where it is trained.
+  static constexpr int untilAfterTraining = 32;
+
+private:
   struct Free {
     void operator()(void *memory) const { std::free(memory); }
   };
-  std::unique_ptr<void, Free> memory; // null until something is packed
-  int64_t bytes = 0;
-  uint64_t packed = 0; // the version of the input that it holds; 0: none
-  uint64_t seen = 0;   // the one that a launch last found
-
-  /// Where it is packed of that version, or may be now (then `pack` is set). Null: the launch does it for itself, as it
-  /// does with a version that is new: what is used once is not worth the memory.
-  void *of(uint64_t version, bool &pack);
+  std::string parameter_;
+  int64_t bytes_;
+  std::unique_ptr<void, Free> memory_; // null until something is packed
+  uint64_t packed_ = 0;                // the version of the input that it holds; 0: none
+  uint64_t seen_ = 0;                  // the one that a launch last found
+  int found_ = 0, until_ = 1;          // by how many launches after the first, and how many it takes
+  bool refused_ = false;               // memory was short
 };
+
+/// What the system could give, caches of files included; 0 where it does not say.
+uint64_t availableMemory();
 
 /// Those of a loaded program.
 class PrepackedTable {
@@ -36,6 +61,8 @@ public:
   int32_t find(const kiln_reader &reader, const kiln_program *program, uint32_t entry, const kiln_place &place,
                const kiln_cpu_prepacking &prepacking);
   Prepacked &operator[](int32_t number) { return all[static_cast<size_t>(number)]; }
+  /// The numbers of what is packed of the parameter.
+  std::vector<int32_t> of(std::string_view parameter) const;
   /// Held now.
   uint64_t bytes() const;
 
