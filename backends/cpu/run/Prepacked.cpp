@@ -61,15 +61,17 @@ int32_t PrepackedTable::find(const kiln_reader &reader, const kiln_program *prog
                              const kiln_place &place, const kiln_cpu_prepacking &prepacking) {
   if (!kiln_cpu_lasts(&reader, program, entry, &place))
     return -1;
-  std::string parameter;
+  std::string parameter, dims; // a parameter may have been brought into another order, under its name
   if (place.space == KILN_SPACE_ARGUMENT) {
     kiln_argument argument = {};
     argument.size = sizeof argument;
     reader.argument(program, entry, place.argument, &argument);
     parameter = toString(argument.name);
+    for (uint32_t i = 0; argument.dims && i < argument.rank; ++i)
+      dims += " " + std::to_string(argument.dims[i].value);
   }
-  std::string key =
-      parameter + "\n" + std::to_string(place.space) + "\n" + std::to_string(place.offset) + "\n" + prepacking.layout;
+  std::string key = parameter + "\n" + dims + "\n" + std::to_string(place.space) + "\n" + std::to_string(place.offset) +
+                    "\n" + prepacking.layout;
   auto [found, isNew] = numbers.try_emplace(key, static_cast<int32_t>(all.size()));
   if (isNew)
     all.emplace_back(parameter, prepacking.bytes);

@@ -16,10 +16,10 @@ using conformance::Bytes;
 namespace {
 
 /// One kernel over two operands: entry "forward" only reads the one that is a parameter, "train"
-/// may write it.
+/// may write it, and "twice" is two of the first.
 class Program {
 public:
-  Program(TestKernel &kernel, int64_t weight, const std::string &cpu, bool told = true) : kernel_(kernel) {
+  Program(TestKernel &kernel, int64_t weight, const std::string &cpu, bool prepack = true) : kernel_(kernel) {
     std::string error;
     Launches claimed(cpuBackend(), linkObjects, cpuTarget(cpu));
     EXPECT_TRUE(claimed.claim(kernel, error)) << error;
@@ -46,24 +46,29 @@ public:
     launch.extent_count = extents_.size();
     launch.extents = extents_.data();
     launch.scratch = {KILN_SPACE_ARENA, 0, 0, {none, none, none}};
-    children_ = {launch};
-    for (size_t i = 0; i < 2; ++i) {
-      entries_[i] = {text(i ? "train" : "forward"),
+    children_ = {launch, launch};
+    kiln_node both{};
+    both.kind = KILN_NODE_SEQUENCE;
+    both.child_count = 2;
+    both.children = children_.data();
+    both.index_slot = -1;
+    const char *names[] = {"forward", "train", "twice"};
+    for (size_t i = 0; i < 3; ++i)
+      entries_[i] = {text(names[i]),
                      3,
                      bytes_.data(),
                      extents_.size(),
                      0,
                      nullptr,
                      static_cast<int64_t>(arena_.size()),
-                     children_[0],
-                     i ? written_.data() : rows_.data()};
-    }
-    program_ = {1, &table_, 2, entries_, nullptr, 0};
+                     i == 2 ? both : launch,
+                     i == 1 ? written_.data() : rows_.data()};
+    program_ = {1, &table_, 3, entries_, nullptr, 0};
     EXPECT_TRUE(conformance::compile(*cpuBackend(), linkObjects, cpuTarget(cpu), program_, artifact_, error)) << error;
     kiln_setting off{text("prepack"), text("false")};
     host_ = threads_.host();
     host_.settings = &off;
-    host_.setting_count = told ? 0 : 1;
+    host_.setting_count = prepack ? 0 : 1;
     EXPECT_EQ(api->open(&host_, 0, &device_, &failure_), 0);
     EXPECT_EQ(api->load(device_, &program_, artifact_.data(), 0, &executable_, &failure_), 0) << failure_.message;
   }
@@ -127,7 +132,7 @@ private:
   std::vector<ArgumentRow> rows_, written_;
   std::vector<kiln_extent> extents_;
   std::vector<kiln_node> children_;
-  EntryRow entries_[2]{};
+  EntryRow entries_[3]{};
   kiln_program program_{};
   conformance::Artifact artifact_;
   conformance::Threads threads_{3};
@@ -181,6 +186,14 @@ void check(TestKernel &kernel, const Ints &left, const Ints &right, int64_t weig
   EXPECT_EQ(with.packed, 3);
   EXPECT_EQ(with.run(after, 10), one);
 
+  // Launches and entries that want the same share it.
+  EXPECT_EQ(with.run(after, 11, 2), other);
+  for (int i = 1; i < cpu::Prepacked::untilAfterTraining; ++i)
+    EXPECT_EQ(with.run(after, 11, 2), other);
+  EXPECT_EQ(with.run(after, 11), other);
+  EXPECT_EQ(with.packed, 4);
+  EXPECT_EQ(with.held(), static_cast<uint64_t>(with.code()->bytes));
+
   Program without(kernel, weight, cpu, false);
   for (int i = 0; i < 3; ++i)
     EXPECT_EQ(without.run(before, 7), one);
@@ -212,6 +225,21 @@ TEST(Prepack, ProductsInBothLayouts) {
     checkDot(50, 64, 5000, transposed);                  // parts of K
     checkDot(100, 70, 90, transposed, "x86-64-v3");
   }
+}
+
+/// Which phase a launch is spared: the one that packs for all tasks, where there is one.
+TEST(Prepack, WhatItReplaces) {
+  auto replaced = [](int64_t rows, int64_t n, int64_t k, const std::string &cpu) -> int64_t {
+    TestKernel kernel("k0", "contract");
+    uint32_t x = kernel.input(KILN_F32, {rows, k}), w = kernel.input(KILN_F32, {k, n});
+    kernel.output(kernel.op(
+        "dot_general", {x, w}, KILN_F32, {rows, n},
+        {ints("lhs_batch", {}), ints("rhs_batch", {}), ints("lhs_contract", {1}), ints("rhs_contract", {0})}));
+    Program program(kernel, 1, cpu);
+    return program.code() ? program.code()->replaces : -2;
+  };
+  EXPECT_EQ(replaced(100, 70, 90, "x86-64-v4:l2=1M"), -1);
+  EXPECT_EQ(replaced(600, 96, 256, "x86-64-v4:l2=64K"), 0);
 }
 
 TEST(Prepack, PairsOfBF16) {
