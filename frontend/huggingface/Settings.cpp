@@ -193,13 +193,18 @@ std::string Settings::text(const std::string &key, const std::string &like, bool
   if (isSize)
     return std::to_string(size(key));
   const Json *value = find(key);
-  if (!value)
+  Kind kind = value ? kindOf(like) : Kind::Any;
+  // null stands for what transformers computes (head_dim), and for false.
+  bool isComputed = kind == Kind::Whole && !std::isdigit(static_cast<unsigned char>(like[0]));
+  if (!value || (value->kind() == Json::Kind::Null && isComputed))
     return like;
+  if (value->kind() == Json::Kind::Null && kind == Kind::Flag)
+    return "False";
   auto expected = [&](bool right, const char *what) {
     if (!right)
       fail("%s: '%s' is %s; %s is expected", what_.c_str(), key.c_str(), value->str().substr(0, 60).c_str(), what);
   };
-  switch (kindOf(like)) {
+  switch (kind) {
   case Kind::Any:
     break;
   case Kind::Text:

@@ -1,4 +1,5 @@
-// Attention whose scores are written out, with a number added for each query and key (T5's relative positions): keys
+// Attention whose scores are written out, with a number added for each query and key (T5's relative positions) or bent
+// each by itself (Gemma 2's soft caps): keys
 // and values go into caches, and tables of queries by keys become rows of the new queries by all places of a cache.
 #include "frontend/language/DeriveStep.h"
 #include "ir/Classes.h"
@@ -171,19 +172,18 @@ std::optional<WrittenScores> match(DotGeneralOp shares, const Dim &time, const l
   while (mlir::Operation *op = value.getDefiningOp()) {
     if ((found.product = llvm::dyn_cast<DotGeneralOp>(op)))
       break;
-    if (auto select = llvm::dyn_cast<SelectOp>(op)) {
-      std::optional<bool> inverted = causalCondition(select.getCondition());
-      std::optional<double> hidden =
-          inverted ? splatValue(spread(*inverted ? select.getOnTrue() : select.getOnFalse())) : std::nullopt;
+    auto select = llvm::dyn_cast<SelectOp>(op);
+    std::optional<bool> inverted = select ? causalCondition(select.getCondition()) : std::nullopt;
+    if (inverted) {
+      std::optional<double> hidden = splatValue(spread(*inverted ? select.getOnTrue() : select.getOnFalse()));
       if (!hidden || *hidden > kBelowScores)
         return std::nullopt;
       causal = true;
       value = *inverted ? select.getOnFalse() : select.getOnTrue();
-    } else if (isElementwise(op) && op->getNumOperands() == 2 &&
-               own.contains(op->getOperand(0)) != own.contains(op->getOperand(1))) {
+    } else if (isElementwise(op) && llvm::count_if(op->getOperands(), [&](Value v) { return own.contains(v); }) == 1) {
       if (!causal) // a hidden score stays one only if nothing is done to it
         return std::nullopt;
-      value = op->getOperand(own.contains(op->getOperand(0)) ? 0 : 1);
+      value = *llvm::find_if(op->getOperands(), [&](Value v) { return own.contains(v); });
     } else {
       return std::nullopt;
     }

@@ -358,8 +358,9 @@ Value Elaborator::compare(std::string_view op, const Value &left, const Value &r
       return Value::error();
     }
     bool found = false;
-    for (const Value &item : *right.items)
-      found |= sameValue(left, item);
+    for (size_t i = 0; i < right.items->size(); ++i) // of dict(a=…) the names, as in Python
+      found |= right.names ? left.kind == Value::Kind::String && left.text == (*right.names)[i]
+                           : sameValue(left, (*right.items)[i]);
     return Value::booleanOf(found == (op == "in"));
   }
   if (!left.isTensor() && !right.isTensor()) {

@@ -1,5 +1,5 @@
 // Composites that exporters take apart, found again: the text of a statement with all that it alone uses written into
-// it is compared with how they write GELU, SiLU, hard swish and layer norm.
+// it is compared with how they write GELU, SiLU, hard swish, layer norm and RMS norm.
 #include "frontend/onnx/Importer.h"
 
 #include <regex>
@@ -50,6 +50,33 @@ static std::string layerNorm(const std::string &text, const std::map<std::string
          ", epsilon=" + outer[3].str() + ")";
 }
 
+/// w * (x / sqrt(mean(x ** 2) + epsilon)), in the orders that exporters have: empty where it is none.
+static std::string rmsNorm(const std::string &text, const std::map<std::string, std::string> &expressions,
+                           const std::function<int64_t(const std::string &)> &rank) {
+  static const std::string normed =
+      R"(\((\w+) (?:\* \(1\.0 / sqrt\(|/ sqrt\()mean\((?:\w+ \*\* 2\.0|\w+ \* \w+|square\(\w+\)), axis=(\d+), keepdims=True\) \+ ([0-9.e-]+)\)+)";
+  static const std::regex before(R"((\w+) \* )" + normed), behind(normed + R"( \* (\w+))");
+  std::smatch found;
+  if (text.find("sqrt(mean(") == std::string::npos)
+    return "";
+  std::string weight, x, axis, epsilon;
+  if (std::regex_match(text, found, before))
+    weight = found[1], x = found[2], axis = found[3], epsilon = found[4];
+  else if (std::regex_match(text, found, behind))
+    weight = found[4], x = found[1], axis = found[2], epsilon = found[3];
+  else
+    return "";
+  // The squares have to be of what is divided.
+  bool isOwn = text.find("mean(" + x + " ** 2.0, ") != std::string::npos ||
+               text.find("mean(" + x + " * " + x + ", ") != std::string::npos ||
+               text.find("mean(square(" + x + "), ") != std::string::npos;
+  auto made = expressions.find(x); // a layer norm's first half is not one
+  isOwn &= made == expressions.end() || made->second.find(" - mean(") == std::string::npos;
+  if (!isOwn || std::stoll(axis) + 1 != rank(x) || rank(weight) != 1)
+    return "";
+  return "rms_norm(" + x + ", " + weight + ", epsilon=" + epsilon + ")";
+}
+
 void findComposites(std::vector<Line> &lines, const std::string &result,
                     const std::function<int64_t(const std::string &)> &rank) {
   constexpr size_t kLongest = 400;
@@ -69,6 +96,8 @@ void findComposites(std::vector<Line> &lines, const std::string &result,
     for (const std::string &name : parts)
       text = withInserted(text, name, whole[name], kLongest);
     std::string found = layerNorm(text, whole, rank);
+    if (found.empty())
+      found = rmsNorm(text, whole, rank);
     for (const Pattern &pattern : patterns())
       if (found.empty() && text.find(pattern.word) != std::string::npos && std::regex_match(text, pattern.text))
         found = std::regex_replace(text, pattern.text, pattern.written);
