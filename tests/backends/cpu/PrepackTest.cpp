@@ -113,6 +113,26 @@ public:
     return result;
   }
 
+  /// Whether packing writes its bytes and none behind them.
+  bool packsWithin(const std::vector<Tensor> &operands) {
+    constexpr size_t margin = 8192;
+    const kiln_cpu_kernel &kernel = static_cast<const kiln_cpu_artifact *>(artifact_.data())->kernels[0];
+    auto aligned = [](int64_t bytes) {
+      size_t size = (static_cast<size_t>(bytes) + margin + 63) / 64 * 64;
+      auto *memory = static_cast<uint8_t *>(std::aligned_alloc(64, size));
+      std::memset(memory, 0xee, size);
+      return std::unique_ptr<uint8_t, decltype(&std::free)>(memory, &std::free);
+    };
+    auto panels = aligned(code()->bytes), worker = aligned(kernel.worker_scratch_bytes);
+    std::vector<Bytes> memory = bytesOf(operands);
+    void *places[] = {memory[0].data(), memory[1].data(), nullptr, panels.get()};
+    kiln_status status{};
+    int64_t tasks = code()->phase.tasks(kernel_.extentValues.data());
+    code()->phase.run(places, kernel_.extentValues.data(), arena_.data(), worker.get(), &status, 0, tasks);
+    const uint8_t *end = panels.get() + code()->bytes;
+    return tasks > 0 && *panels != 0xee && std::all_of(end, end + margin, [](uint8_t byte) { return byte == 0xee; });
+  }
+
   uint64_t held() {
     kiln_counters counters{};
     counters.size = sizeof counters;
@@ -155,6 +175,7 @@ void check(TestKernel &kernel, const Ints &left, const Ints &right, int64_t weig
   Program with(kernel, weight, cpu);
   ASSERT_NE(with.code(), nullptr) << "nothing can be packed once";
   EXPECT_EQ(with.code()->input, weight);
+  EXPECT_TRUE(with.packsWithin(operands(3)));
   std::vector<Tensor> before = operands(3), after = operands(4);
   Bytes one = with.run(before, 0), other = with.run(after, 0);
   ASSERT_NE(one, other);
