@@ -29,7 +29,8 @@ void ContractLowering::choosePrepacked(const ContractExtents &bounds) {
   if (builder.prepacking || t.method != Method::Tile || !isConstant(c.k))
     return;
   auto lasts = [&](const Contraction::Operand &operand) {
-    return builder.isLasting(operand.plainInput) && c.plainFor(operand, pairs);
+    bool wider = byteSize(operand.memory) * (pairs ? 2 : 1) < bytes; // more memory than the operand itself takes
+    return builder.isLasting(operand.plainInput) && c.plainFor(operand, pairs) && !wider;
   };
   bool packed = t.right != RightMode::Window && t.right != RightMode::Direct && !t.unfold && columns.size() <= 1;
   prepackedRight = packed && lasts(c.right) && isConstant(columns) && isConstant(c.batch);

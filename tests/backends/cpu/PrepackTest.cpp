@@ -295,4 +295,13 @@ TEST(Prepack, NotWhatIsReadAsItLies) {
   }
 }
 
+TEST(Prepack, NotWhatIsStoredNarrower) {
+  TestKernel kernel("k0", "contract");
+  uint32_t x = kernel.input(KILN_F32, {100, 64}), w = kernel.input(KILN_BF16, {64, 96});
+  kernel.output(
+      kernel.op("dot_general", {x, kernel.op("convert", {w}, KILN_F32, {64, 96})}, KILN_F32, {100, 96},
+                {ints("lhs_batch", {}), ints("rhs_batch", {}), ints("lhs_contract", {1}), ints("rhs_contract", {0})}));
+  EXPECT_EQ(Program(kernel, 1, "native").code(), nullptr);
+}
+
 } // namespace
