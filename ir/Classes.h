@@ -31,10 +31,12 @@ inline bool isReindexing(mlir::Operation *op) { return isLayout(op) && op->getNu
 /// Made of nothing that is stored: constant, iota, extent, and what costs a generator's rounds, random_bits.
 inline bool isSource(mlir::Operation *op) { return opClassOf(op) == OpClass::Source; }
 /// Attention's gradients, of any kind.
-inline bool isAttentionGrad(mlir::Operation *op) { return llvm::isa<AttentionGradOp, BiasedAttentionGradOp>(op); }
+inline bool isAttentionGrad(mlir::Operation *op) {
+  return llvm::isa<AttentionGradOp, BiasedAttentionGradOp, DropoutAttentionGradOp>(op);
+}
 /// Composites of which a group may be made: attention of any kind, or its gradients.
 inline bool isAttention(mlir::Operation *op) {
-  return llvm::isa<AttentionOp, BiasedAttentionOp>(op) || isAttentionGrad(op);
+  return llvm::isa<AttentionOp, BiasedAttentionOp, DropoutAttentionOp>(op) || isAttentionGrad(op);
 }
 /// scan, if, while.
 inline bool isControl(mlir::Operation *op) { return opClassOf(op) == OpClass::Control; }

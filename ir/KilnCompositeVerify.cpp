@@ -110,10 +110,32 @@ template <class Op> static LogicalResult verifyAttentionGrad(Op op) {
   return mlir::success();
 }
 
+static LogicalResult verifyShare(Operation *op, llvm::APFloat p, llvm::StringRef constraint) {
+  if (double share = p.convertToDouble(); !(share >= 0.0 && share <= 1.0))
+    return op->emitOpError() << constraint << " p must be from 0 to 1, found " << share;
+  return mlir::success();
+}
+
+template <class Op> static LogicalResult verifyDropped(Op op) {
+  if (mlir::failed(verifyShare(op, op.getP(), "(C7)")))
+    return mlir::failure();
+  return verifyRandomOperands(op, op.getSeed(), op.getCounters(), "(C8)", "(C8)");
+}
+
 LogicalResult AttentionOp::verify() { return verifyAttention(*this); }
 LogicalResult BiasedAttentionOp::verify() { return verifyAttention(*this); }
 LogicalResult AttentionGradOp::verify() { return verifyAttentionGrad(*this); }
 LogicalResult BiasedAttentionGradOp::verify() { return verifyAttentionGrad(*this); }
+LogicalResult DropoutAttentionOp::verify() {
+  return mlir::failed(verifyAttention(*this)) ? mlir::failure() : verifyDropped(*this);
+}
+LogicalResult DropoutAttentionGradOp::verify() {
+  if (mlir::failed(verifyAttentionGrad(*this)))
+    return mlir::failure();
+  if (!getBias() != !getDbias() || (getBias() && getBias().getType() != getDbias().getType()))
+    return emitOpError() << "(C2) expected a gradient of the bias where there is one, and of its type";
+  return verifyDropped(*this);
+}
 
 LogicalResult RandomUniformOp::verify() { return verifyDraw(*this, getSeed(), getCounters(), getResult()); }
 LogicalResult RandomNormalOp::verify() { return verifyDraw(*this, getSeed(), getCounters(), getResult()); }
@@ -121,9 +143,8 @@ LogicalResult RandomNormalOp::verify() { return verifyDraw(*this, getSeed(), get
 LogicalResult DropoutOp::verify() {
   if (!isFloat(getOperand()))
     return emitOpError() << "(C1) expected floats, found " << describe(getOperand().getType());
-  double p = getP().convertToDouble();
-  if (!(p >= 0.0 && p <= 1.0))
-    return emitOpError() << "(C2) p must be from 0 to 1, found " << p;
+  if (mlir::failed(verifyShare(*this, getP(), "(C2)")))
+    return mlir::failure();
   return verifyRandomOperands(*this, getSeed(), getCounters(), "(C3)", "(C3)");
 }
 

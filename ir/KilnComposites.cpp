@@ -113,6 +113,41 @@ SmallVector<Value> RmsNormOp::decompose(OpBuilder &builder) {
   return {e.convertTo(y, elementOf(getResult()))};
 }
 
+//===-- Draws ----------------------------------------------------------------------------------------------------===//
+
+namespace {
+
+Value bitsOf(Emit &e, llvm::ArrayRef<Dim> dims, Value seed, mlir::ValueRange counters, int64_t stream) {
+  mlir::Type ui32 = mlir::IntegerType::get(e.b.getContext(), 32, mlir::IntegerType::Unsigned);
+  return e.create<RandomBitsOp>(tensorType(dims, ui32), seed, counters, stream);
+}
+
+Value uniformOf(Emit &e, llvm::ArrayRef<Dim> dims, mlir::Type element, Value seed, mlir::ValueRange counters,
+                int64_t stream) {
+  Value bits = bitsOf(e, dims, seed, counters, stream);
+  Value high = e.op<ShrOp>(bits, e.splatInt(bits.getType(), 8));
+  return e.mul(e.convertTo(high, element), 0x1p-24);
+}
+
+/// dropout of x with an op's p and draws.
+template <class Op> Value droppedOf(Emit &e, Value x, Op op) {
+  double p = op.getP().convertToDouble();
+  if (p <= 0.0)
+    return x;
+  Value zero = e.splatLike(x, 0.0);
+  if (p >= 1.0)
+    return zero;
+  // u >= p with u = (bits >> 8) * 2^-24, in integers: exact, whatever the type of x.
+  int64_t threshold = static_cast<int64_t>(std::ceil(p * 0x1p24)) << 8;
+  if (threshold >= int64_t{1} << 32)
+    return zero;
+  Value bits = bitsOf(e, dimsOf(x), op.getSeed(), op.getCounters(), op.getStream());
+  Value keep = e.compare(Predicate::ge, bits, e.splatInt(bits.getType(), threshold));
+  return e.select(keep, e.mul(x, 1.0 / (1.0 - p)), zero);
+}
+
+} // namespace
+
 //===-- Losses and attention -------------------------------------------------------------------------------------===//
 
 /// Class numbers in a type that counts all classes.
@@ -196,6 +231,19 @@ template <class Op> Value causalKeys(Emit &e, Op op, const Dim &queries, const D
   return e.op<AndOp>(seen, e.compare(Predicate::gt, key, back));
 }
 
+template <class Op> Value biasOf(Op op) {
+  if constexpr (requires { op.getBias(); })
+    return op.getBias();
+  return {};
+}
+
+/// x without what the op drops of it, where it drops any.
+template <class Op> Value dropped(Emit &e, Op op, Value x) {
+  if constexpr (requires { op.getP(); })
+    return droppedOf(e, x, op);
+  return x;
+}
+
 /// scale q k^T, -inf where a key is hidden, in f32 where the elements are narrower.
 template <class Op> Value attentionScores(Emit &e, Op op) {
   mlir::Type element = elementOf(op.getQuery());
@@ -203,8 +251,8 @@ template <class Op> Value attentionScores(Emit &e, Op op) {
   HeadProducts heads{e, static_cast<int64_t>(op.getGroups())};
   Value scores = e.mul(heads.ofQueries(op.getQuery(), op.getKey(), 3, wide), op.getScale().convertToDouble());
   SmallVector<Dim> dims = dimsOf(scores);
-  if constexpr (requires { op.getBias(); })
-    scores = e.add(scores, e.broadcastTo(e.convertTo(op.getBias(), elementOf(scores)), {0, 1, 2, 3}, dims));
+  if (Value bias = biasOf(op))
+    scores = e.add(scores, e.broadcastTo(e.convertTo(bias, elementOf(scores)), {0, 1, 2, 3}, dims));
   Value hidden = e.splatLike(scores, -std::numeric_limits<double>::infinity());
   if (op.getCausal())
     scores = e.select(e.broadcastTo(causalKeys(e, op, dims[2], dims[3]), {2, 3}, dims), scores, hidden);
@@ -226,6 +274,7 @@ template <class Op> SmallVector<Value> attentionOf(OpBuilder &builder, Op op) {
   Value sums = e.reduceSum(powers, {3});
   Value divisors = e.select(none, e.splatLike(sums, 1), sums);
   Value weights = e.convertTo(e.div(powers, e.broadcastBack(divisors, {3}, dims)), element);
+  weights = dropped(e, op, weights);
   Value result =
       HeadProducts{e, static_cast<int64_t>(op.getGroups())}.ofQueries(weights, op.getValue(), 2, elementOf(scores));
   SmallVector<Value> results = {e.convertTo(result, elementOf(op.getResult()))};
@@ -258,14 +307,14 @@ template <class Op> SmallVector<Value> attentionGradientsOf(OpBuilder &builder, 
   auto ofKeys = [&](Value x, Value y) {
     return e.convertTo(heads.ofKeys(x, e.convertTo(y, elementOf(x)), wide), element);
   };
-  Value dvalue = ofKeys(e.convertTo(shares, element), op.getGradient());
+  Value dvalue = ofKeys(dropped(e, op, e.convertTo(shares, element)), op.getGradient());
   // The row sums of P dP are those of g O, which are over the narrower axis.
   Value sums = e.reduceSum(e.mul(widened(e, op.getGradient()), widened(e, op.getResult())), {3});
-  Value slope = heads.ofQueries(op.getGradient(), op.getValue(), 3, wide);
+  Value slope = dropped(e, op, heads.ofQueries(op.getGradient(), op.getValue(), 3, wide));
   slope = e.mul(e.sub(slope, e.broadcastBack(sums, {3}, dims)), shares);
   SmallVector<Value> dbias;
-  if constexpr (requires { op.getBias(); })
-    dbias.push_back(e.convertTo(summedTo(e, slope, op.getBias()), element));
+  if (Value bias = biasOf(op))
+    dbias.push_back(e.convertTo(summedTo(e, slope, bias), element));
   slope = e.convertTo(e.mul(slope, scale), element);
   Value dquery = e.convertTo(heads.ofQueries(slope, e.convertTo(op.getKey(), elementOf(slope)), 2, wide), element);
   SmallVector<Value> gradients = {dquery, ofKeys(slope, op.getQuery()), dvalue};
@@ -279,24 +328,12 @@ SmallVector<Value> AttentionOp::decompose(OpBuilder &builder) { return attention
 SmallVector<Value> BiasedAttentionOp::decompose(OpBuilder &builder) { return attentionOf(builder, *this); }
 SmallVector<Value> AttentionGradOp::decompose(OpBuilder &builder) { return attentionGradientsOf(builder, *this); }
 SmallVector<Value> BiasedAttentionGradOp::decompose(OpBuilder &builder) { return attentionGradientsOf(builder, *this); }
+SmallVector<Value> DropoutAttentionOp::decompose(OpBuilder &builder) { return attentionOf(builder, *this); }
+SmallVector<Value> DropoutAttentionGradOp::decompose(OpBuilder &builder) {
+  return attentionGradientsOf(builder, *this);
+}
 
 //===-- Random ---------------------------------------------------------------------------------------------------===//
-
-namespace {
-
-Value bitsOf(Emit &e, llvm::ArrayRef<Dim> dims, Value seed, mlir::ValueRange counters, int64_t stream) {
-  mlir::Type ui32 = mlir::IntegerType::get(e.b.getContext(), 32, mlir::IntegerType::Unsigned);
-  return e.create<RandomBitsOp>(tensorType(dims, ui32), seed, counters, stream);
-}
-
-Value uniformOf(Emit &e, llvm::ArrayRef<Dim> dims, mlir::Type element, Value seed, mlir::ValueRange counters,
-                int64_t stream) {
-  Value bits = bitsOf(e, dims, seed, counters, stream);
-  Value high = e.op<ShrOp>(bits, e.splatInt(bits.getType(), 8));
-  return e.mul(e.convertTo(high, element), 0x1p-24);
-}
-
-} // namespace
 
 SmallVector<Value> RandomUniformOp::decompose(OpBuilder &builder) {
   Emit e(builder, getLoc());
@@ -318,21 +355,7 @@ SmallVector<Value> RandomNormalOp::decompose(OpBuilder &builder) {
 
 SmallVector<Value> DropoutOp::decompose(OpBuilder &builder) {
   Emit e(builder, getLoc());
-  Value x = getOperand();
-  double p = getP().convertToDouble();
-  if (p <= 0.0)
-    return {x};
-  Value zero = e.splatLike(x, 0.0);
-  if (p >= 1.0)
-    return {zero};
-  // u >= p with u = (bits >> 8) * 2^-24, in integers: exact, whatever the type
-  // of x.
-  Value bits = bitsOf(e, dimsOf(x), getSeed(), getCounters(), getStream());
-  int64_t threshold = static_cast<int64_t>(std::ceil(p * 0x1p24)) << 8;
-  if (threshold >= int64_t{1} << 32)
-    return {zero};
-  Value keep = e.compare(Predicate::ge, bits, e.splatInt(bits.getType(), threshold));
-  return {e.select(keep, e.mul(x, 1.0 / (1.0 - p)), zero)};
+  return {droppedOf(e, getOperand(), *this)};
 }
 
 //===-- Functions as ops -----------------------------------------------------------------------------------------===//

@@ -265,6 +265,62 @@ def Kiln_BiasedAttentionGradOp : Kiln_Composite<"biased_attention_grad", [AttrSi
   let hasVerifier = 1;
 }
 
+def Kiln_DropoutAttentionOp : Kiln_Composite<"dropout_attention", [AttrSizedOperandSegments]> {
+  let dtypes = "T, T, T, T, bool, i32, u32, i32 -> T, T+";
+  let summary = "dropout(softmax(scale * q k^T + bias + mask)) v";
+  let description = [{
+    attention, or biased_attention where there is a bias, with dropout on its shares [B, H, T, S]: the draw for a share is dropout's
+    of the same seed, counters, p and stream. lse is that of the scores, before any is dropped. An op of its own, so that a backend
+    that knows attention alone is not asked for this.
+
+    (C1) query, key, value, mask, start, attributes and results are as attention's. (C6) bias has rank 4, the elements of the query, and broadcasts to the scores.
+    (C7) 0 <= p <= 1. (C8) Seed and counters are as random_bits takes them.
+
+    ```mlir
+    func.func @dropout_attention(%q: tensor<2x4x6x8xf32>, %k: tensor<2x4x9x8xf32>, %v: tensor<2x4x9x16xf32>, %m: tensor<2x1x1x9xi1>, %seed: tensor<ui32>, %step: tensor<i32>) -> tensor<2x4x6x16xf32> {
+      %r = kiln.dropout_attention %q, %k, %v mask %m : tensor<2x1x1x9xi1> scale 0.35 drops %seed, %step p 0.1 stream 3
+          : tensor<2x4x6x8xf32>, tensor<2x4x9x8xf32>, tensor<2x4x9x16xf32>, tensor<ui32>, tensor<i32> -> tensor<2x4x6x16xf32>
+      return %r : tensor<2x4x6x16xf32>
+    }
+    ```
+  }];
+  let arguments = (ins Kiln_Tensor:$query, Kiln_Tensor:$key, Kiln_Tensor:$value, Optional<Kiln_Tensor>:$bias, Optional<Kiln_Tensor>:$mask, Optional<Kiln_Scalar>:$start,
+                   Kiln_Scalar:$seed, Variadic<Kiln_Scalar>:$counters, F64Attr:$scale, F64Attr:$p, I64Attr:$stream,
+                   DefaultValuedAttr<BoolAttr, "false">:$causal, DefaultValuedAttr<I64Attr, "1">:$groups, OptionalAttr<I64Attr>:$sliding_window);
+  let results = (outs Kiln_Tensor:$result, Optional<Kiln_Tensor>:$lse);
+  let assemblyFormat = "$query `,` $key `,` $value (`bias` $bias^ `:` type($bias))? (`mask` $mask^ `:` type($mask))? (`start` $start^ `:` type($start))? `scale` $scale `drops` $seed (`,` $counters^)? `p` $p `stream` $stream attr-dict `:` type($query) `,` type($key) `,` type($value) `,` type($seed) (`,` type($counters)^)? `->` type($result) (`,` type($lse)^)?";
+  let hasVerifier = 1;
+}
+
+def Kiln_DropoutAttentionGradOp : Kiln_Composite<"dropout_attention_grad", [AttrSizedOperandSegments, Kiln_AllTypesMatch<"(C2)", ["query", "dquery"]>, Kiln_AllTypesMatch<"(C2)", ["key", "dkey"]>,
+                                                                            Kiln_AllTypesMatch<"(C2)", ["value", "dvalue"]>, Kiln_AllTypesMatch<"(C3)", ["result", "gradient"]>]> {
+  let dtypes = "T, T, T, T, T+, T, T, bool, i32, u32, i32 -> T, T, T, T";
+  let summary = "the gradients of dropout_attention's query, key, value and bias, from its result's";
+  let description = [{
+    With Z what dropout makes of a 1 (0, or 1 / (1 - p)), P = exp(s - lse) and dS = P * (Z * g value^T - rowsum(g * result)):
+    dquery = scale * dS key, dkey = scale * dS^T query, dvalue = (Z * P)^T g; dbias, where there is a bias, is dS, summed over the
+    axes along which it is broadcast.
+
+    (C1) query, key, value, bias, mask, start, attributes, result and lse fit together as dropout_attention's. (C2) Gradients have their operands' types. (C3) g has the result's type.
+    (C7) and (C8) are dropout_attention's.
+
+    ```mlir
+    func.func @dropout_attention_grad(%q: tensor<2x4x6x8xf32>, %k: tensor<2x4x9x8xf32>, %v: tensor<2x4x9x8xf32>, %o: tensor<2x4x6x8xf32>, %l: tensor<2x4x6xf32>, %g: tensor<2x4x6x8xf32>, %seed: tensor<ui32>)
+        -> (tensor<2x4x6x8xf32>, tensor<2x4x9x8xf32>, tensor<2x4x9x8xf32>) {
+      %dq, %dk, %dv = kiln.dropout_attention_grad %q, %k, %v, %o, %l, %g scale 0.35 drops %seed p 0.1 stream 3 {causal = true}
+          : tensor<2x4x6x8xf32>, tensor<2x4x9x8xf32>, tensor<2x4x9x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6xf32>, tensor<ui32>
+      return %dq, %dk, %dv : tensor<2x4x6x8xf32>, tensor<2x4x9x8xf32>, tensor<2x4x9x8xf32>
+    }
+    ```
+  }];
+  let arguments = (ins Kiln_Tensor:$query, Kiln_Tensor:$key, Kiln_Tensor:$value, Kiln_Tensor:$result, Kiln_Tensor:$lse, Kiln_Tensor:$gradient, Optional<Kiln_Tensor>:$bias, Optional<Kiln_Tensor>:$mask, Optional<Kiln_Scalar>:$start,
+                   Kiln_Scalar:$seed, Variadic<Kiln_Scalar>:$counters, F64Attr:$scale, F64Attr:$p, I64Attr:$stream,
+                   DefaultValuedAttr<BoolAttr, "false">:$causal, DefaultValuedAttr<I64Attr, "1">:$groups, OptionalAttr<I64Attr>:$sliding_window);
+  let results = (outs Kiln_Tensor:$dquery, Kiln_Tensor:$dkey, Kiln_Tensor:$dvalue, Optional<Kiln_Tensor>:$dbias);
+  let assemblyFormat = "$query `,` $key `,` $value `,` $result `,` $lse `,` $gradient (`bias` $bias^ `:` type($bias))? (`mask` $mask^ `:` type($mask))? (`start` $start^ `:` type($start))? `scale` $scale `drops` $seed (`,` $counters^)? `p` $p `stream` $stream attr-dict `:` type($query) `,` type($key) `,` type($value) `,` type($result) `,` type($lse) `,` type($seed) (`,` type($counters)^)? (`->` type($dbias)^)?";
+  let hasVerifier = 1;
+}
+
 def Kiln_RandomUniformOp : Kiln_Composite<"random_uniform"> {
   let dtypes = "u32, i32 -> number";
   let summary = "uniform in [0, 1): (bits >> 8) * 2^-24";

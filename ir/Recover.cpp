@@ -299,6 +299,12 @@ Value scoresOfMasked(SelectOp outer, SoftmaxOp softmax) {
   return scores;
 }
 
+/// The dropout that shares went through, in training; null for none, or where something else reads what it gives.
+DropoutOp dropoutOf(Value shares) {
+  auto dropout = shares.getDefiningOp<DropoutOp>();
+  return dropout && dropout->hasOneUse() ? dropout : DropoutOp();
+}
+
 /// The softmax that shares are, or are where it is a number: where(isnan(w), 0, w), as exporters guard it, or
 /// masked_softmax: `from`, its scores.
 SoftmaxOp softmaxOf(Value shares, bool &guarded, Value &from) {
@@ -335,7 +341,7 @@ Value unscaled(Value value, double &scale) {
 
 std::optional<Scores> scoresOf(DotGeneralOp shares, SoftmaxOp softmax, Value from, Scores scores) {
   int64_t rank = rankOf(softmax);
-  scores.chain = {shares, softmax};
+  scores.chain.append({shares, softmax});
   for (Value value = from;
        value && value.getDefiningOp() && (value.hasOneUse() || (value == from && from != softmax.getOperand()));
        value = peel(value, scores)) {
@@ -380,11 +386,12 @@ Value unspread(Value mask) {
   return broadcast && rankOf(broadcast.getOperand()) == 4 && rankOf(mask) == 4 ? broadcast.getOperand() : mask;
 }
 
-void recover(DotGeneralOp shares, bool biases) {
+void recover(DotGeneralOp shares, bool training) {
   Scores begun;
-  begun.biases = biases;
+  begun.biases = training;
   Value from;
-  SoftmaxOp softmax = softmaxOf(shares.getLhs(), begun.guarded, from);
+  DropoutOp dropout = training ? dropoutOf(shares.getLhs()) : DropoutOp();
+  SoftmaxOp softmax = softmaxOf(dropout ? dropout.getOperand() : shares.getLhs(), begun.guarded, from);
   if (!softmax)
     return;
   int64_t rank = rankOf(softmax);
@@ -394,7 +401,7 @@ void recover(DotGeneralOp shares, bool biases) {
       elementOf(shares) != element)
     return;
   std::optional<Scores> scores = scoresOf(shares, softmax, from, begun);
-  if (!scores)
+  if (!scores || (dropout && scores->equal)) // the mean of all values is of shares that are not dropped
     return;
   mlir::OpBuilder b(shares);
   Emit e(b, shares.getLoc());
@@ -415,15 +422,21 @@ void recover(DotGeneralOp shares, bool biases) {
     return;
   auto scale = b.getF64FloatAttr(scores->scale);
   auto causal = b.getBoolAttr(scores->causal);
-  Value result;
-  if (bias)
-    result = e.create<BiasedAttentionOp>(inferred.type, mlir::Type(), query, key, value, bias, mask, Value(), scale,
-                                         causal, mlir::IntegerAttr(), mlir::IntegerAttr())
+  mlir::IntegerAttr none;
+  Value result, start;
+  if (dropout)
+    result = e.create<DropoutAttentionOp>(inferred.type, mlir::Type(), query, key, value, bias, mask, start,
+                                          dropout.getSeed(), dropout.getCounters(), scale, dropout.getPAttr(),
+                                          dropout.getStreamAttr(), causal, none, none)
+                 .getResult();
+  else if (bias)
+    result = e.create<BiasedAttentionOp>(inferred.type, mlir::Type(), query, key, value, bias, mask, start, scale,
+                                         causal, none, none)
                  .getResult();
   else
-    result = e.create<AttentionOp>(inferred.type, mlir::Type(), query, key, value, mask, Value(), scale, causal,
-                                   mlir::IntegerAttr(), mlir::IntegerAttr())
-                 .getResult();
+    result =
+        e.create<AttentionOp>(inferred.type, mlir::Type(), query, key, value, mask, start, scale, causal, none, none)
+            .getResult();
   if (scores->equal)
     result = orMean(e, result, value, mask);
   shares.getResult().replaceAllUsesWith(e.reshapeTo(result, dimsOf(shares.getResult())));
@@ -435,9 +448,9 @@ void recover(DotGeneralOp shares, bool biases) {
 
 bool isAttentionProduct(DotGeneralOp op) { return isProduct(op, 4, {3, 2}); }
 
-void recoverAttention(mlir::Block &block, bool biases) {
+void recoverAttention(mlir::Block &block, bool training) {
   for (auto product : llvm::make_early_inc_range(block.getOps<DotGeneralOp>()))
-    recover(product, biases);
+    recover(product, training);
 }
 
 } // namespace kiln

@@ -56,8 +56,7 @@ void addFlops(const kiln_kernel &kernel, const OpRow &op, CostSum &sum) {
     sum.add(product.get());
   } else if (name == "convolution") { // a filter's elements for each output channel
     sum.add(Product(kernel, 2).elements(op.results[0]).elements(op.operands[1], 1).get());
-  } else if (name == "attention" || name == "attention_grad" || name == "biased_attention" ||
-             name == "biased_attention_grad") {
+  } else if (name.ends_with("attention") || name.ends_with("attention_grad")) {
     // q [B, H, T, D] against the S rows of k: two products forward, five backward.
     sum.add(Product(kernel, name.ends_with("_grad") ? 10 : 4).elements(op.operands[0]).dim(op.operands[1], 2).get());
   }

@@ -191,10 +191,14 @@ private:
     return checkAttributes(op, info) && checkDtypes(op, info, operands, results) && checkAxes(op, info);
   }
 
-  /// Whether the value has the dtype of a tensor of which there is but one kind.
-  bool mayBe(uint32_t value, const TensorInfo &tensor) const {
+  /// Whether the value may be this one, and not the next, of the tensors that may be missing; `first`: of all values.
+  bool mayBe(uint32_t value, const TensorInfo &tensor, uint32_t first) const {
     kiln_dtype dtype = graph.type(value).dtype;
-    return tensor.dtype != dtypeName(KILN_BOOL) || dtype == KILN_BOOL;
+    if (tensor.dtype == "T")
+      return dtype == graph.type(first).dtype;
+    if (tensor.scalar || tensor.dtype == dtypeName(KILN_BOOL))
+      return tensor.dtype == dtypeName(dtype) && (!tensor.scalar || !graph.type(value).rank());
+    return true;
   }
 
   /// Which of the table's tensors each value is, from the left. False where there are too few or too many.
@@ -207,7 +211,8 @@ private:
       return false;
     for (const TensorInfo &tensor : tensors) {
       size_t count = tensor.count == '1' ? 1 : tensor.count == '?' ? std::min<size_t>(spare, 1) : spare;
-      if (tensor.count == '?' && count && !mayBe(values[each.size()], tensor)) // the next one that may be missing
+      if (tensor.count == '?' && count &&
+          !mayBe(values[each.size()], tensor, values[0])) // the next one that may be missing
         count = 0;
       if (tensor.count != '1')
         spare -= count;
@@ -341,6 +346,8 @@ private:
     case OpCode::AttentionGrad:
     case OpCode::BiasedAttention:
     case OpCode::BiasedAttentionGrad:
+    case OpCode::DropoutAttention:
+    case OpCode::DropoutAttentionGrad:
       good = std::all_of(op.operands.begin(), op.operands.begin() + 3,
                          [&](uint32_t v) { return graph.type(v).rank() == 4; }) &&
              resultRank == 4 && op.integer("groups", 1) >= 1 && op.integer("sliding_window", 1) >= 1 &&

@@ -75,7 +75,8 @@ bool isOfShape(const Graph &graph, int32_t shape) {
     return isOnly(OpCode::Scatter);
   case KILN_SHAPE_ATTENTION:
     return isOnly(OpCode::Attention, OpCode::AttentionGrad) ||
-           isOnly(OpCode::BiasedAttention, OpCode::BiasedAttentionGrad);
+           isOnly(OpCode::BiasedAttention, OpCode::BiasedAttentionGrad) ||
+           isOnly(OpCode::DropoutAttention, OpCode::DropoutAttentionGrad);
   case KILN_SHAPE_SINGLE:
     return whole.size() <= 1;
   default:

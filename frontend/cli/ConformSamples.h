@@ -139,6 +139,7 @@ model Biased():
         back    = (iota(B)[None, :] - iota(B)[:, None]).to(f32)
         bias    = (slopes[:, None, None] * back)[None]
         y       = attention_with(q, k, v, mask=seen, bias=bias) + attention_with(q, k, v, causal=True, bias=sin(bias), scale=0.5)
+        y       = y + attention_with(q, k, v, mask=seen, p=0.2) + attention_with(q, k, v, causal=True, bias=bias, p=0.3)
         return out(reshape(y, B, 24))
 
 train Biased:

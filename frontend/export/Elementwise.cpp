@@ -220,6 +220,7 @@ std::vector<Op> elementwiseOps() {
       {"random_uniform", "", random},
       {"random_normal", "", random},
       {"dropout", "", random},
+      {"dropout_attention", "", random},
   };
 }
 

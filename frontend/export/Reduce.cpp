@@ -130,6 +130,7 @@ std::vector<Op> reductionOps() {
       {"reduce_window_grad", "", training},
       {"attention_grad", "", training},
       {"biased_attention_grad", "", training},
+      {"dropout_attention_grad", "", training},
       {"softmax", "Softmax", softmax<false>},
       {"log_softmax", "LogSoftmax", softmax<true>},
       {"layer_norm", "LayerNormalization", layerNorm},

@@ -178,6 +178,22 @@ LogicalResult biasedAttentionRule(BiasedAttentionOp op, Backward &b) {
   return success();
 }
 
+LogicalResult dropoutAttentionRule(DropoutAttentionOp op, Backward &b) {
+  Emit e = b.emit(op);
+  Value g = b.gradient(op.getResult());
+  auto gradients = e.create<DropoutAttentionGradOp>(
+      op.getQuery().getType(), op.getKey().getType(), op.getValue().getType(),
+      op.getBias() ? op.getBias().getType() : mlir::Type(), op.getQuery(), op.getKey(), op.getValue(), op.getResult(),
+      op.getLse(), g, op.getBias(), op.getMask(), op.getStart(), op.getSeed(), op.getCounters(), op.getScaleAttr(),
+      op.getPAttr(), op.getStreamAttr(), op.getCausalAttr(), op.getGroupsAttr(), op.getSlidingWindowAttr());
+  b.give(op.getQuery(), gradients.getDquery());
+  b.give(op.getKey(), gradients.getDkey());
+  b.give(op.getValue(), gradients.getDvalue());
+  if (op.getBias())
+    b.give(op.getBias(), gradients.getDbias());
+  return success();
+}
+
 } // namespace
 
 void addCompositeRules(RuleTable &rules) {
@@ -192,6 +208,7 @@ void addCompositeRules(RuleTable &rules) {
   rules.add<RmsNormOp>(rmsNormRule);
   rules.add<AttentionOp>(attentionRule);
   rules.add<BiasedAttentionOp>(biasedAttentionRule);
+  rules.add<DropoutAttentionOp>(dropoutAttentionRule);
 }
 
 } // namespace kiln

@@ -57,6 +57,7 @@ void prepare(mlir::func::FuncOp function) {
   decomposeUnruled(function);
   keepAttentionSums<AttentionOp>(function);
   keepAttentionSums<BiasedAttentionOp>(function);
+  keepAttentionSums<DropoutAttentionOp>(function);
   mlir::IRRewriter rewriter(function.getContext());
   function.walk<mlir::WalkOrder::PostOrder>([&](IfOp op) { (void)dropUnusedResults(op, rewriter); });
   // Inner loops first: what leaves one may then leave the next.

@@ -12,7 +12,7 @@ namespace {
 
 struct RecoverPass : impl::RecoverBase<RecoverPass> {
   void runOnOperation() override {
-    getOperation().walk([](mlir::Block *block) { recoverAttention(*block, /*biases=*/true); });
+    getOperation().walk([](mlir::Block *block) { recoverAttention(*block, /*training=*/true); });
   }
 };
 

@@ -49,7 +49,7 @@ std::string span(const std::string &name, const char *category, int64_t track, i
 std::string placeOf(const KernelSpec &kernel) {
   std::string place;
   for (const KernelSpec::Op &op : kernel.ops) {
-    bool heavy = op.name == "dot_general" || op.name == "convolution" || op.name.starts_with("attention");
+    bool heavy = op.name == "dot_general" || op.name == "convolution" || op.name.find("attention") != std::string::npos;
     if (!op.location.empty() && (place.empty() || heavy))
       place = op.location;
     if (heavy)

@@ -221,7 +221,7 @@ void Generator::convolution(mlir::Value x) {
 }
 
 /// A matrix's rows over another's, in two heads that are alike, and may share keys; from a place of their own, or in a
-/// window.
+/// window, or with dropout on the shares.
 void Generator::attention(mlir::Value x) {
   if (rank(x) != 2)
     return;
@@ -234,9 +234,21 @@ void Generator::attention(mlir::Value x) {
   auto i32 = mlir::RankedTensorType::get({}, builder_.getI32Type());
   mlir::Value start = causal && below(3) == 0 ? emit_.splatInt(i32, static_cast<int64_t>(below(7)) - 2) : mlir::Value();
   auto window = causal && below(3) == 0 ? builder_.getI64IntegerAttr(1 + below(5)) : mlir::IntegerAttr();
-  auto op = emit_.create<AttentionOp>(q.getType(), mlir::Type(), q, k, v, mlir::Value(), start,
-                                      builder_.getF64FloatAttr(0.3), builder_.getBoolAttr(causal),
-                                      shared == 1 ? mlir::IntegerAttr() : builder_.getI64IntegerAttr(shared), window);
+  auto groups = shared == 1 ? mlir::IntegerAttr() : builder_.getI64IntegerAttr(shared);
+  auto scale = builder_.getF64FloatAttr(0.3);
+  mlir::Value none;
+  if (below(3) == 0) {
+    auto ui32 = mlir::RankedTensorType::get({}, builder_.getIntegerType(32, /*isSigned=*/false));
+    mlir::Value seed = emit_.splatInt(ui32, static_cast<int64_t>(below(100)));
+    return keep(emit_
+                    .create<DropoutAttentionOp>(q.getType(), mlir::Type(), q, k, v, none, none, start, seed,
+                                                mlir::ValueRange(), scale, builder_.getF64FloatAttr(0.25),
+                                                builder_.getI64IntegerAttr(7), builder_.getBoolAttr(causal), groups,
+                                                window)
+                    .getResult());
+  }
+  auto op = emit_.create<AttentionOp>(q.getType(), mlir::Type(), q, k, v, none, start, scale,
+                                      builder_.getBoolAttr(causal), groups, window);
   keep(op.getResult());
 }
 

@@ -21,6 +21,7 @@ struct Written {
   std::string factor = "0.5";
   bool turned = false; // keys come as [D, S]
   bool sharesRead = false, scoresRead = false;
+  bool drops = false, dropsRead = false; // dropout on the shares
   int axis = -1; // of the softmax
 };
 
@@ -30,7 +31,7 @@ std::string textOf(const Written &w) {
               keys = w.turned ? "tensor<" + lead + "4x5xf64>" : rows;
   std::string batch = w.heads ? "batch [0, 1] x [0, 1] " : "batch [0] x [0] ", last = w.heads ? "3" : "2",
               before = w.heads ? "2" : "1";
-  std::string results = rows + (w.sharesRead || w.scoresRead ? ", " + plane : "");
+  std::string results = rows + (w.sharesRead || w.scoresRead || w.dropsRead ? ", " + plane : "");
   std::string text = "func.func @f(%q: " + rows + ", %k: " + keys + ", %v: " + rows + ") -> (" + results + ") {\n";
   text += "%s0 = kiln.dot_general %q, %k " + batch + "contract [" + last + "] x [" + (w.turned ? before : last) +
           "] : " + rows + ", " + keys + " -> " + plane + "\n";
@@ -70,14 +71,19 @@ std::string textOf(const Written &w) {
   }
   text += "%w = kiln.softmax " + scores + ", " + std::to_string(w.axis < 0 ? std::stoi(last) : w.axis) + " : " + plane +
           "\n";
-  text += "%o = kiln.dot_general %w, %v " + batch + "contract [" + last + "] x [" + before + "] : " + plane + ", " +
-          rows + " -> " + rows + "\n";
-  std::string more = w.sharesRead ? ", %w" : w.scoresRead ? ", " + scores : "";
+  if (w.drops)
+    text += "%seed = kiln.constant dense<5> : tensor<ui32> : tensor<ui32>\n"
+            "%step = kiln.constant dense<3> : tensor<i32> : tensor<i32>\n"
+            "%d = kiln.dropout %w, %seed, %step p 0.3 stream 9 : " +
+            plane + ", tensor<ui32>, tensor<i32>\n";
+  text += std::string("%o = kiln.dot_general ") + (w.drops ? "%d" : "%w") + ", %v " + batch + "contract [" + last +
+          "] x [" + before + "] : " + plane + ", " + rows + " -> " + rows + "\n";
+  std::string more = w.sharesRead ? ", %w" : w.scoresRead ? ", " + scores : w.dropsRead ? ", %d" : "";
   return text + "return %o" + more + " : " + results + "\n}\n";
 }
 
 /// Whether it is found; its numbers before and after are the same.
-bool isFound(const std::string &text, bool biases = false) {
+bool isFound(const std::string &text, bool training = false) {
   mlir::OwningOpRef<mlir::ModuleOp> module = testing::parse(text);
   if (!module) {
     ADD_FAILURE() << text;
@@ -96,7 +102,7 @@ bool isFound(const std::string &text, bool biases = false) {
     inputs.push_back(tensor);
   }
   auto before = interpret(function, inputs);
-  recoverAttention(function.getBody().front(), biases);
+  recoverAttention(function.getBody().front(), training);
   EXPECT_TRUE(succeeded(mlir::verify(*module))) << text;
   auto after = interpret(function, inputs);
   EXPECT_TRUE(before.ok() && after.ok());
@@ -111,12 +117,13 @@ bool isFound(const std::string &text, bool biases = false) {
   bool found = false, scores = false;
   function.walk([&](AttentionOp) { found = true; });
   function.walk([&](BiasedAttentionOp) { found = true; });
+  function.walk([&](DropoutAttentionOp) { found = true; });
   function.walk([&](SoftmaxOp) { scores = true; });
   EXPECT_NE(found, scores); // one or the other
   return found;
 }
 
-bool isFound(const Written &written) { return isFound(textOf(written)); }
+bool isFound(const Written &written) { return isFound(textOf(written), written.drops); }
 
 /// As PyTorch's exporters write scaled_dot_product_attention: half of the scale on each side, a mask that is added,
 /// shares that are no numbers made 0. The first query sees no key. `guard`: what the softmax is compared with.
@@ -250,7 +257,10 @@ TEST(Recover, AttentionInItsForms) {
         for (const char *scaling : {"mul", "div", "none"}) {
           Written w;
           w.heads = heads, w.turned = turned, w.masked = masked, w.scaling = scaling;
-          EXPECT_TRUE(isFound(w)) << textOf(w);
+          for (bool drops : {false, true}) {
+            w.drops = drops;
+            EXPECT_TRUE(isFound(w)) << textOf(w);
+          }
         }
 }
 
@@ -283,7 +293,7 @@ TEST(Recover, MasksThatAreCausal) {
 }
 
 TEST(Recover, WhatIsNoAttentionStays) {
-  std::vector<Written> others(8);
+  std::vector<Written> others(11);
   others[0].predicate = "eq";
   others[1].fill = "-1.0e4";
   others[2].fill = "0.0";
@@ -292,6 +302,10 @@ TEST(Recover, WhatIsNoAttentionStays) {
   others[5].scoresRead = true;
   others[6].axis = 2;
   others[7].right = "key";
+  others[8].drops = others[8].sharesRead = true;
+  others[9].drops = others[9].dropsRead = true;
+  others[10].drops = others[10].masked = true;
+  others[10].more = -1; // who sees no key has dropout on the shares of all: no number
   for (const Written &w : others)
     EXPECT_FALSE(isFound(w)) << textOf(w);
 }

@@ -21,9 +21,10 @@ bool buildAttention(KernelBuilder &builder) {
   builder.note("attention");
   const Graph &graph = builder.graph;
   const Op *odd = nullptr,
-           *op = sdk::onlyWhole(
-               graph, {OpCode::Attention, OpCode::AttentionGrad, OpCode::BiasedAttention, OpCode::BiasedAttentionGrad},
-               odd);
+           *op = sdk::onlyWhole(graph,
+                                {OpCode::Attention, OpCode::AttentionGrad, OpCode::BiasedAttention,
+                                 OpCode::BiasedAttentionGrad, OpCode::DropoutAttention, OpCode::DropoutAttentionGrad},
+                                odd);
   if (!op)
     return builder.error = (opName(odd->code) + " cannot stand in one kernel with attention").str(), false;
   AttentionLowering lowering(builder, *op);
@@ -115,6 +116,8 @@ bool AttentionLowering::check() {
     return builder.error = "attention over no keys", false;
   if (form.biased && !checkBias())
     return false;
+  if (form.drops && !leastKept())
+    return builder.error = "attention that drops all of its shares", false;
   if (form.backward && graph.bound(form.queries) < fewestQueries)
     return builder.error = "gradients of attention of few queries: products of a few rows do better", false;
   if (form.backward && !form.queries.isConstant() && !(form.queries == form.keys))
@@ -399,6 +402,8 @@ Value AttentionLowering::areFew(Emitter &e) const {
 void AttentionLowering::reserve() {
   int64_t s = roundUp(graph.bound(form.keys), tileRows), d = roundUp(graph.bound(form.width), std::max(lanes, rowUnit)),
           v = roundUp(graph.bound(form.valueWidth), std::max(lanes, rowUnit));
+  if (form.drops) // keys come by fours
+    s = roundUp(s, 4);
   int64_t turned = std::max(tileRows, lanes);
   if (fewQueries() == Few::Always) {
     queryPanel = area(d);
@@ -492,8 +497,8 @@ Value AttentionLowering::shiftOf(Code &code, Value most) {
   return code.here<arith::SelectOp>(none, code.constant(most.getType(), 0.0), most);
 }
 
-Value AttentionLowering::factorOf(Code &code, Value sum) {
-  Value factor = code.here<arith::DivFOp>(code.constant(sum.getType(), 1.0), sum);
+Value AttentionLowering::factorOf(Code &code, Value sum) const {
+  Value factor = code.here<arith::DivFOp>(code.constant(sum.getType(), keptFactor()), sum);
   return code.here<arith::SelectOp>(isEmpty(code, sum), code.constant(sum.getType(), 0.0), factor);
 }
 
@@ -546,6 +551,7 @@ void AttentionLowering::forwardPanel(Emitter &e, const Task &task, const Panel &
     }
     return next;
   });
+  dropShares(e, task, panel);
   Value out = e.workerScratch(outPanel), left = e.workerScratch(valueTurned);
   Value packed = code.sub(task.packed, task.skipped);
   forSlivers(e, form.valueWidth, [&](Value first, int64_t height) {

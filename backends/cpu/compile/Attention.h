@@ -15,11 +15,15 @@
 // dv += P^T g, dS = P (g v^T - rowsum(g result)), dq = scale dS k, dk += scale dS^T q. A task's dk and dv are summed in
 // its scratch, over its panels in order.
 //
+// With dropout a share is drawn for where it is computed, in both halves (AttentionDrop.cpp): with Z what is made of a
+// 1, dv += (Z P)^T g and dS = P (Z g v^T - rowsum(g result)).
+//
 // Operands and results may be transposed on their way (heads beside each other in a row), as long as rows are
 // contiguous: they are read and written where they lie.
 #pragma once
 
 #include "backends/cpu/compile/Phases.h"
+#include "backends/cpu/compile/Philox.h"
 #include "backends/sdk/forms/Operands.h"
 
 namespace kiln::cpu {
@@ -86,6 +90,23 @@ private:
   /// The values' rows added up by the powers in the scratch, times `factor`, where they belong.
   void storeValues(Emitter &e, const Task &task, const Single &one, Value factor) const;
 
+  /// A draw's least bits with which a share is kept; none where none is.
+  std::optional<uint32_t> leastKept() const;
+  double keptFactor() const; // of the shares that are kept
+  Draws draws(Emitter &e) const;
+  Value isKept(Code &code, Value bits) const;
+  Value firstElement(Emitter &e, const Task &task, Value row) const; // of the shares' row, in [B, H, T, S]
+  /// Calls `body` with each key from the panel's first one, or up to three before it, below `to`, or up to three behind
+  /// it, and with the lanes of a panel's vector that keep their share of it.
+  void forKept(Emitter &e, const Task &task, const Panel &panel, int64_t v, Value to,
+               llvm::function_ref<void(Value key, Value kept)> body) const;
+  /// Shares in the scratch that are dropped become 0.
+  void dropShares(Emitter &e, const Task &task, const Panel &panel) const;
+  void dropShares(Emitter &e, const Task &task, const Single &one) const;
+  /// The slopes of a panel's scores below key `to`, from g v^T and the shares, which become what dropout leaves of
+  /// them.
+  void dropSlopes(Emitter &e, const Task &task, const Panel &panel, Value to, const Values &delta) const;
+
   /// What all tasks have in common.
   Task anyTask(Emitter &e) const;
   Task taskOf(Emitter &e, Value number) const;
@@ -134,7 +155,7 @@ private:
   /// What is taken off a query's scores: the largest of them. Where it sees no key all are -inf, and it is 0: then the
   /// powers, their sum and the result are 0 too.
   static Value shiftOf(Code &code, Value most);
-  static Value factorOf(Code &code, Value sum);           // 1 / sum; 0 for no key
+  Value factorOf(Code &code, Value sum) const;            // 1 / sum, of shares that are kept; 0 for no key
   static Value lseOf(Code &code, Value shift, Value sum); // log of the powers' sum; inf for no key
   mlir::VectorType vectorType(Emitter &e) const;
   Value at(Emitter &e, Value base, Value row, int64_t vector) const; // a panel's vector

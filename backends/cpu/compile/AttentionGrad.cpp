@@ -163,9 +163,11 @@ void AttentionLowering::slopesOf(Emitter &e, const Task &task, const Panel &pane
         Value score = code.loadHere(type, at(e, ofScores, key, v), bytes);
         score = masked(e, task, panel, key, v, diagonal, score);
         Value share = emitExp(code, code.here<arith::SubFOp>(score, lse[static_cast<size_t>(v)]));
+        code.store(share, at(e, ofScores, key, v), bytes);
+        if (form.drops) // slopes come next
+          continue;
         Value slope = code.loadHere(type, at(e, ofSlopes, key, v), bytes);
         slope = code.here<arith::MulFOp>(code.here<arith::SubFOp>(slope, delta[static_cast<size_t>(v)]), share);
-        code.store(share, at(e, ofScores, key, v), bytes);
         code.store(slope, at(e, ofSlopes, key, v), bytes);
       }
     });
@@ -173,11 +175,14 @@ void AttentionLowering::slopesOf(Emitter &e, const Task &task, const Panel &pane
   if (op.slidingWindow)
     pass(panel.begin, panel.closed, true);
   pass(panel.closed, panel.open, false);
-  if (!op.causal)
-    return;
-  // To the end of the last sliver, which is added to the keys' sums as a whole.
-  Value slivers = code.mul(code.ceilDiv(panel.limit, code.integer(tileRows)), code.integer(tileRows));
-  pass(panel.open, code.min(slivers, task.keys), true);
+  Value end = panel.open;
+  if (op.causal) {
+    // To the end of the last sliver, which is added to the keys' sums as a whole.
+    Value slivers = code.mul(code.ceilDiv(panel.limit, code.integer(tileRows)), code.integer(tileRows));
+    pass(panel.open, end = code.min(slivers, task.keys), true);
+  }
+  if (form.drops)
+    dropSlopes(e, task, panel, end, delta);
 }
 
 void AttentionLowering::addKeySums(Emitter &e, const Task &task, const Panel &panel, Value queryFrom,

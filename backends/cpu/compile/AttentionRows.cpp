@@ -33,6 +33,7 @@ void AttentionLowering::rowsTask(Emitter &e, Value number) const {
           return {code.here<arith::AddFOp>(carried[0], power)};
         });
     Value sum = e.horizontal(Combine::Sum, sums[0], dtype);
+    dropShares(e, task, one);
     storeValues(e, task, one, factorOf(code, sum));
     if (Rows lse = op.results.size() < 2 ? Rows() : rowsOfResult(1); lse.exists())
       code.store(lseOf(code, most, sum), sumsPlace(e, e.output(static_cast<size_t>(lse.output)), task, row), bytes);

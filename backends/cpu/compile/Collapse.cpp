@@ -332,6 +332,8 @@ private:
     case OpCode::AttentionGrad:
     case OpCode::BiasedAttention:
     case OpCode::BiasedAttentionGrad:
+    case OpCode::DropoutAttention:
+    case OpCode::DropoutAttentionGrad:
       for (uint32_t v : op.operands)
         keepAll(v);
       for (uint32_t v : op.results)

@@ -1,5 +1,6 @@
 // Ops that read their operands at another position.
 #include "backends/cpu/compile/Emitter.h"
+#include "backends/cpu/compile/Philox.h"
 #include "mlir/IR/Matchers.h"
 
 using namespace mlir;
@@ -337,47 +338,12 @@ Value Emitter::emitConstant(const Op &op, uint32_t v, ArrayRef<Index> at, const 
   return load(v, pointer, at, mask);
 }
 
-/// Philox4x32-10 (Salmon et al., SC11). Each lane computes its own counter's block and keeps the word it needs.
 Value Emitter::emitRandomBits(const Op &op, uint32_t v, ArrayRef<Index> at, const Mask &mask) {
-  Index position = linear(graph.type(v).dims, at);
-  Value element = positions(position);
-  bool lanes = isa<VectorType>(element.getType());
-  Type word = lanes ? Type(code.vectorOf(code.i32, width)) : code.i32;
-  Type wide = lanes ? Type(code.vectorOf(code.i64, width)) : code.i64;
-  auto number = [&](int64_t n) { return code.constantInt(word, static_cast<int32_t>(static_cast<uint32_t>(n))); };
-  auto shaped = [&](Value scalar) { return lanes ? code.splat(scalar, width) : scalar; };
-  auto scalar = [&](uint32_t operand) {
-    return shaped(convert(value(operand, {}), graph.type(operand).dtype, KILN_I32));
-  };
-
-  Value low = code.op<arith::TruncIOp>(word, element);
-  Value block = code.op<arith::ShRUIOp>(element, code.constantInt(wide, 2));
-  Value x[4] = {code.op<arith::TruncIOp>(word, block), number(0), number(0), number(0)};
-  for (size_t i = 1; i < op.operands.size(); ++i)
-    x[i] = scalar(op.operands[i]);
-  Value key[2] = {scalar(op.operands[0]), number(op.stream)};
-  auto mulWide = [&](Value a, int64_t factor) -> std::pair<Value, Value> {
-    Value product = code.op<arith::MulIOp>(code.op<arith::ExtUIOp>(wide, a), code.constantInt(wide, factor));
-    Value high = code.op<arith::TruncIOp>(word, code.op<arith::ShRUIOp>(product, code.constantInt(wide, 32)));
-    return {high, code.op<arith::TruncIOp>(word, product)};
-  };
-  for (int round = 0; round < 10; ++round) {
-    auto [high0, low0] = mulWide(x[0], 0xD2511F53);
-    auto [high1, low1] = mulWide(x[2], 0xCD9E8D57);
-    Value next0 = code.op<arith::XOrIOp>(code.op<arith::XOrIOp>(high1, x[1]), key[0]);
-    Value next2 = code.op<arith::XOrIOp>(code.op<arith::XOrIOp>(high0, x[3]), key[1]);
-    x[0] = next0, x[1] = low1, x[2] = next2, x[3] = low0;
-    if (round < 9) {
-      key[0] = code.op<arith::AddIOp>(key[0], number(0x9E3779B9));
-      key[1] = code.op<arith::AddIOp>(key[1], number(0xBB67AE85));
-    }
-  }
-  Value which = code.op<arith::AndIOp>(low, number(3));
-  auto is = [&](int64_t n) { return code.op<arith::CmpIOp>(arith::CmpIPredicate::eq, which, number(n)); };
-  Value result = code.op<arith::SelectOp>(is(0), x[0], x[1]);
-  Value upper = code.op<arith::SelectOp>(is(2), x[2], x[3]);
-  Value second = code.op<arith::CmpIOp>(arith::CmpIPredicate::ult, which, number(2));
-  return code.op<arith::SelectOp>(second, result, upper);
+  auto scalar = [&](uint32_t operand) { return convert(value(operand, {}), graph.type(operand).dtype, KILN_I32); };
+  Draws draws{scalar(op.operands[0]), op.stream, {}};
+  for (uint32_t counter : ArrayRef(op.operands).drop_front())
+    draws.counters.push_back(scalar(counter));
+  return draws.of(code, positions(linear(graph.type(v).dims, at)));
 }
 
 } // namespace kiln::cpu

@@ -91,8 +91,8 @@ static bool convertAttribute(const sdk::Op &source, const sdk::Attr &attr, Op &o
     return name == "kind" ? readCombine(attr.string, op.combine) : readPredicate(attr.string, op.predicate);
   if (name == "value")
     return op.bytes = attr.string, true;
-  if (name == "scale")
-    return op.scale = attr.number, true;
+  if (name == "scale" || name == "p")
+    return (name == "p" ? op.p : op.scale) = attr.number, true;
   auto extents = [&](SmallVectorImpl<Extent> &list) {
     for (const kiln_extent &extent : source.extents(attr.name))
       list.emplace_back(extent);
@@ -127,7 +127,8 @@ static bool convertAttribute(const sdk::Op &source, const sdk::Attr &attr, Op &o
 
 bool isAttention(OpCode code) {
   return code == OpCode::Attention || code == OpCode::AttentionGrad || code == OpCode::BiasedAttention ||
-         code == OpCode::BiasedAttentionGrad;
+         code == OpCode::BiasedAttentionGrad || code == OpCode::DropoutAttention ||
+         code == OpCode::DropoutAttentionGrad;
 }
 
 static bool isKnown(OpCode code) { return infoOf(code).primitive || isAttention(code); }

@@ -167,29 +167,36 @@ template <class Dims> Dims dimsAt(const Dims &dims, const std::vector<size_t> &a
 
 //===-- Attention -------------------------------------------------------------------------------------------------===//
 
-/// Of attention and attention_grad, biased or not: which value is what.
+/// Of attention and its gradients, of any kind: which value is what.
 template <class Graph, class Extent> struct AttentionForm {
-  bool backward = false, biased = false, masked = false, started = false;
-  uint32_t q = 0, k = 0, v = 0, result = 0, lse = 0, gradient = 0, bias = 0, mask = 0, start = 0;
+  bool backward = false, biased = false, masked = false, started = false, drops = false;
+  uint32_t q = 0, k = 0, v = 0, result = 0, lse = 0, gradient = 0, bias = 0, mask = 0, start = 0, seed = 0;
+  std::vector<uint32_t> counters;
   Extent batches, heads, keyHeads, queries, keys, width, valueWidth;
 
   AttentionForm() = default;
   template <class Op>
   AttentionForm(const Graph &graph, const Op &op)
-      : backward(op.code == OpCode::AttentionGrad || op.code == OpCode::BiasedAttentionGrad),
-        biased(op.code == OpCode::BiasedAttention || op.code == OpCode::BiasedAttentionGrad) {
-    size_t needed = backward ? 6 : 3;
-    if (biased)
-      bias = op.operands[needed++];
-    masked = op.operands.size() > needed && graph.type(op.operands[needed]).dtype == KILN_BOOL;
-    started = op.operands.size() > needed + (masked ? 1 : 0);
+      : backward(op.code == OpCode::AttentionGrad || op.code == OpCode::BiasedAttentionGrad ||
+                 op.code == OpCode::DropoutAttentionGrad) {
     q = op.operands[0], k = op.operands[1], v = op.operands[2];
     if (backward)
       result = op.operands[3], lse = op.operands[4], gradient = op.operands[5];
-    if (masked)
-      mask = op.operands[needed];
-    if (started)
-      start = op.operands.back();
+    // What may be absent is told by its type.
+    for (size_t i = backward ? 6 : 3; i < op.operands.size(); ++i) {
+      uint32_t value = op.operands[i];
+      const auto &type = graph.type(value);
+      if (type.rank() && type.dtype == KILN_BOOL)
+        masked = true, mask = value;
+      else if (type.rank())
+        biased = true, bias = value;
+      else if (drops)
+        counters.push_back(value);
+      else if (type.dtype == KILN_U32)
+        drops = true, seed = value;
+      else
+        started = true, start = value;
+    }
     const auto &query = graph.type(q).dims, &value = graph.type(v).dims;
     batches = query[0], heads = query[1], keyHeads = value[1], queries = query[2], width = query[3], keys = value[2],
     valueWidth = value[3];

@@ -37,6 +37,11 @@ func.func @attention(%q: tensor<2x2x4x3xf32>, %k: tensor<2x2x5x3xf32>, %v: tenso
       : tensor<2x2x4x3xf32>, tensor<2x2x5x3xf32>, tensor<2x2x5x2xf32>, tensor<2x1x1x5xi1> -> tensor<2x2x4x2xf32>
   return %0 : tensor<2x2x4x2xf32>
 }
+func.func @attention_dropout(%q: tensor<2x2x4x3xf32>, %k: tensor<2x2x5x3xf32>, %v: tensor<2x2x5x2xf32>, %b: tensor<1x2x4x5xf32>, %m: tensor<2x1x1x5xi1> {test.range = [1, 1]}, %seed: tensor<ui32> {test.range = [1, 9]}, %step: tensor<i32>) -> tensor<2x2x4x2xf32> {
+  %0 = kiln.dropout_attention %q, %k, %v bias %b : tensor<1x2x4x5xf32> mask %m : tensor<2x1x1x5xi1> scale 0.35 drops %seed, %step p 0.4 stream 3 {causal = true}
+      : tensor<2x2x4x3xf32>, tensor<2x2x5x3xf32>, tensor<2x2x5x2xf32>, tensor<ui32>, tensor<i32> -> tensor<2x2x4x2xf32>
+  return %0 : tensor<2x2x4x2xf32>
+}
 func.func @attention_plain(%q: tensor<1x2x3x4xf32>, %k: tensor<1x2x3x4xf32>, %v: tensor<1x2x3x4xf32>) -> tensor<1x2x3x4xf32> {
   %0 = kiln.attention %q, %k, %v scale 0.5 : tensor<1x2x3x4xf32>, tensor<1x2x3x4xf32>, tensor<1x2x3x4xf32> -> tensor<1x2x3x4xf32>
   return %0 : tensor<1x2x3x4xf32>

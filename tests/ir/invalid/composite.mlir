@@ -291,6 +291,33 @@ func.func @f(%s: tensor<ui32>, %c: tensor<f32>) {
 
 // -----
 
+// dropout_attention (C7)
+func.func @dropout_attention_share(%q: tensor<2x4x6x8xf32>, %s: tensor<ui32>) -> tensor<2x4x6x8xf32> {
+  // expected-error@+1 {{'kiln.dropout_attention' op (C7) p must be from 0 to 1, found 1.5}}
+  %r = kiln.dropout_attention %q, %q, %q scale 1.0 drops %s p 1.5 stream 0 : tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<ui32> -> tensor<2x4x6x8xf32>
+  return %r : tensor<2x4x6x8xf32>
+}
+
+// -----
+
+// dropout_attention (C8)
+func.func @dropout_attention_seed(%q: tensor<2x4x6x8xf32>, %s: tensor<i32>) -> tensor<2x4x6x8xf32> {
+  // expected-error@+1 {{'kiln.dropout_attention' op (C8) seed must be ui32[], found i32[]}}
+  %r = kiln.dropout_attention %q, %q, %q scale 1.0 drops %s p 0.5 stream 0 : tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<i32> -> tensor<2x4x6x8xf32>
+  return %r : tensor<2x4x6x8xf32>
+}
+
+// -----
+
+// dropout_attention_grad (C2): the bias
+func.func @dropout_attention_grad_bias(%q: tensor<2x4x6x8xf32>, %l: tensor<2x4x6xf32>, %b: tensor<1x1x6x6xf32>, %s: tensor<ui32>) -> tensor<2x4x6x8xf32> {
+  // expected-error@+1 {{'kiln.dropout_attention_grad' op (C2) expected a gradient of the bias where there is one, and of its type}}
+  %dq, %dk, %dv = kiln.dropout_attention_grad %q, %q, %q, %q, %l, %q bias %b : tensor<1x1x6x6xf32> scale 1.0 drops %s p 0.5 stream 0 : tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6xf32>, tensor<ui32>
+  return %dq : tensor<2x4x6x8xf32>
+}
+
+// -----
+
 // dropout (C1)
 func.func @f(%x: tensor<4xi32>, %s: tensor<ui32>) {
   // expected-error@+1 {{'kiln.dropout' op (C1) expected floats, found i32[4]}}
