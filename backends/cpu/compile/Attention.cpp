@@ -14,8 +14,6 @@ namespace kiln::cpu {
 
 // Below so many queries a panel is mostly empty, and each query by itself does better.
 static constexpr int64_t fewestQueries = 8;
-// With fewer batches and heads than this, the queries are shared out too.
-static constexpr int64_t wantedTasks = 16;
 
 bool buildAttention(KernelBuilder &builder) {
   builder.note("attention");
@@ -187,6 +185,7 @@ AttentionLowering::Task AttentionLowering::taskOf(Emitter &e, Value number) cons
   Value pair = code.div(number, code.integer(parts));
   task.batch = code.div(pair, e.extent(form.keyHeads));
   task.head = task.keyHead = code.rem(pair, e.extent(form.keyHeads));
+  task.part = code.rem(number, code.integer(parts));
   return task;
 }
 
@@ -425,20 +424,23 @@ void AttentionLowering::reserve() {
   queryRows = area(roundUp(d, columns) * columns);
   gradientRows = area(roundUp(v, columns) * columns);
   sliver = area(columns * tileRows);
-  keySums = area(s * roundUp(d, columns));
-  valueSums = area(s * roundUp(v, columns));
+  if (parts > 1) {
+    int64_t tasks = parts * std::max<int64_t>(graph.bound(form.batches) * graph.bound(form.keyHeads), 1);
+    keySums = builder.reserveScratch(tasks * sumsBytes(true));
+    valueSums = builder.reserveScratch(tasks * sumsBytes(false));
+    return;
+  }
+  keySums = area(s * sumColumns(true));
+  valueSums = area(s * sumColumns(false));
 }
 
 void AttentionLowering::build() {
+  parts = partsOfQueries();
   reserve();
   Few few = fewQueries();
-  if (!form.backward && few != Few::Always) {
-    int64_t pairs = std::max<int64_t>(graph.bound(form.batches) * graph.bound(form.keyHeads), 1);
-    parts = std::clamp<int64_t>(ceilDivide(wantedTasks, pairs), 1, ceilDivide(graph.bound(form.queries), columns));
-  }
   auto tasks = [this, few](Emitter &e) {
     if (sumsBatches())
-      return e.extent(form.keyHeads);
+      return e.code.mul(e.extent(form.keyHeads), e.code.integer(parts));
     Value ofRows = e.elements({form.batches, form.heads});
     Value ofPanels = e.code.mul(e.elements({form.batches, form.keyHeads}), e.code.integer(parts));
     return few == Few::Always  ? ofRows
@@ -461,18 +463,19 @@ void AttentionLowering::build() {
           few == Few::Always ? rows() : panels();
       },
       lanes);
+  if (form.backward && parts > 1)
+    addPartsPhase();
 }
 
 void AttentionLowering::forwardTask(Emitter &e, Value number) const {
   Code &code = e.code;
   Task task = taskOf(e, number);
-  Value panels = code.ceilDiv(task.queries, code.integer(columns)), one = code.integer(1);
-  Value each = code.ceilDiv(panels, code.integer(parts));
-  Value first = code.mul(code.rem(number, code.integer(parts)), each), last = code.min(code.add(first, each), panels);
+  auto [from, to] = panelsOf(e, task);
+  Value first = from, last = to;
   code.ifThen(code.compare(arith::CmpIPredicate::slt, first, last), [&] {
     // Keys that no query of this part sees need not be packed.
     task.skipped = panelOf(e, task, first).begin;
-    task.packed = panelOf(e, task, code.sub(last, one)).limit;
+    task.packed = panelOf(e, task, code.sub(last, code.integer(1))).limit;
     Value count = code.sub(task.packed, task.skipped);
     packSlivers(e, pointer(e, key, task, task.skipped), apart(e, key), count, task.width, e.workerScratch(keySlivers));
     packTurned(e, pointer(e, value, task, task.skipped), apart(e, value), form.valueWidth, count,

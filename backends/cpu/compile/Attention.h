@@ -13,7 +13,8 @@
 //
 // The backward half makes a panel's shares again from its scores and lse, and from them, with g the result's gradient:
 // dv += P^T g, dS = P (g v^T - rowsum(g result)), dq = scale dS k, dk += scale dS^T q. A task's dk and dv are summed in
-// its scratch, over its panels in order.
+// its scratch, over its panels in order. Where batches and heads are few, queries are shared out here too; each part
+// has sums of its own, and a second phase adds them up, in the order of the parts: the same bits, whoever took them.
 //
 // With dropout a share is drawn for where it is computed, in both halves (AttentionDrop.cpp): with Z what is made of a
 // 1, dv += (Z P)^T g and dS = P (Z g v^T - rowsum(g result)).
@@ -53,6 +54,7 @@ private:
     Value batch, head, keyHead;
     Value queries, keys, width, valueWidth; // T, S, D, E
     Value offset;                           // start, else S - T: causal query t sees keys up to t + offset
+    Value part;                             // of the queries
     Value skipped, packed;                  // keys are packed from `skipped` on, a multiple of a sliver, below `packed`
   };
   /// Queries of one panel: from `first`, `count` of them. Keys before `begin` are seen by none, as are those from
@@ -72,6 +74,8 @@ private:
   void reserve();
   /// Reserves a worker's scratch: with room for what whole vectors write past the end.
   int64_t area(int64_t elements);
+  /// How many tasks share the queries of a batch and head of keys: known from bounds alone.
+  int64_t partsOfQueries() const;
 
   /// Whether queries are few: known (then and never), or asked at run time.
   enum class Few { Never, Always, Asked };
@@ -116,6 +120,8 @@ private:
   Panel panelOf(Emitter &e, const Task &task, Value number) const;
   void forwardTask(Emitter &e, Value number) const;
   void forwardPanel(Emitter &e, const Task &task, const Panel &panel) const;
+  /// The panels of a task's part of the queries, from the first up to the last.
+  std::pair<Value, Value> panelsOf(Emitter &e, const Task &task) const;
   void backwardTask(Emitter &e, Value number) const;
   void backwardBatch(Emitter &e, const Task &task) const;
   /// Whether a task sums the bias's gradient over all batches, which share it.
@@ -127,7 +133,12 @@ private:
   /// dk += dS^T q, dv += P^T g.
   void addKeySums(Emitter &e, const Task &task, const Panel &panel, Value queryFrom, Value gradientFrom) const;
   int64_t sumColumns(bool ofKeys) const; // of dk's sums, or dv's
-  void storeSums(Emitter &e, const Rows &rows, const Task &task, Value from, bool ofKeys) const;
+  int64_t sumsBytes(bool ofKeys) const;  // of a task
+  /// Where a task has them: in its scratch, or, one of several parts, in the launch's.
+  Value sumsAt(Emitter &e, const Task &task, bool ofKeys) const;
+  /// The sums of key `row` to the result, those of all parts.
+  void storeSums(Emitter &e, const Rows &rows, const Task &task, Value row, bool ofKeys) const;
+  void addPartsPhase();
   /// From scores and g v^T to shares and dS, in place.
   void slopesOf(Emitter &e, const Task &task, const Panel &panel, const Values &lse, const Values &delta) const;
 

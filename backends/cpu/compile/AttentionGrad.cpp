@@ -9,19 +9,43 @@ using namespace mlir;
 
 namespace kiln::cpu {
 
+// With fewer batches and heads than this, the queries are shared out too.
+static constexpr int64_t wantedTasks = 16;
+// A part of the backward half packs all keys, and has sums for them: it is worth it for so many panels.
+static constexpr int64_t fewestPanels = 4;
+
+//===-- Parts of the queries, of both halves ---------------------------------------------------------------------===//
+
+int64_t AttentionLowering::partsOfQueries() const {
+  if (fewQueries() == Few::Always)
+    return 1;
+  int64_t pairs = graph.bound(form.keyHeads) * (sumsBatches() ? 1 : graph.bound(form.batches));
+  int64_t panels = ceilDivide(graph.bound(form.queries), columns);
+  int64_t most = form.backward ? panels / fewestPanels : panels;
+  return std::clamp<int64_t>(ceilDivide(wantedTasks, std::max<int64_t>(pairs, 1)), 1, std::max<int64_t>(most, 1));
+}
+
+std::pair<Value, Value> AttentionLowering::panelsOf(Emitter &e, const Task &task) const {
+  Code &code = e.code;
+  Value panels = code.ceilDiv(task.queries, code.integer(columns)), each = code.ceilDiv(panels, code.integer(parts));
+  Value first = code.min(code.mul(task.part, each), panels);
+  return {first, code.min(code.add(first, each), panels)};
+}
+
+//===-- The backward half ----------------------------------------------------------------------------------------===//
+
 bool AttentionLowering::sumsBatches() const {
   return dbias.exists() && graph.type(form.bias).dims[0].isOne() && !form.batches.isOne();
 }
 
 void AttentionLowering::backwardTask(Emitter &e, Value number) const {
   Code &code = e.code;
+  Task task = taskOf(e, number);
   if (!sumsBatches()) {
-    Task task = taskOf(e, number);
     clearBias(e, task);
     return backwardBatch(e, task);
   }
-  Task task = anyTask(e);
-  task.head = task.keyHead = number, task.batch = code.integer(0);
+  task.head = task.keyHead = code.div(number, code.integer(parts)), task.batch = code.integer(0);
   clearBias(e, task);
   code.loop(task.batch, e.extent(form.batches), 1, [&](Value batch) {
     task.batch = batch;
@@ -33,12 +57,15 @@ void AttentionLowering::clearBias(Emitter &e, const Task &task) const {
   if (!dbias.exists())
     return;
   Code &code = e.code;
-  Value none = code.constant(vectorType(e), 0.0);
+  Value none = code.constant(vectorType(e), 0.0), panel = code.integer(columns);
+  auto [first, last] = panelsOf(e, task);
+  Value from = code.mul(first, panel), to = code.min(code.mul(last, panel), task.queries);
   forHeads(e, task, [&](const Task &one) {
-    code.loop(code.integer(0), task.queries, 1, [&](Value row) {
-      Value to = pointer(e, dbias, one, row);
+    code.loop(from, to, 1, [&](Value row) {
+      Value there = pointer(e, dbias, one, row);
       code.loop(code.integer(0), task.keys, lanes, [&](Value key) {
-        code.maskedStore(none, code.address(to, key, bytes), code.firstLanes(code.sub(task.keys, key), lanes), bytes);
+        code.maskedStore(none, code.address(there, key, bytes), code.firstLanes(code.sub(task.keys, key), lanes),
+                         bytes);
       });
     });
   });
@@ -72,43 +99,89 @@ void AttentionLowering::addBias(Emitter &e, const Task &task, const Panel &panel
   }
 }
 
-void AttentionLowering::backwardBatch(Emitter &e, const Task &task) const {
+void AttentionLowering::backwardBatch(Emitter &e, const Task &given) const {
   Code &code = e.code;
-  Value zero = code.integer(0);
-  Value keyRows = pointer(e, key, task, zero), valueRows = pointer(e, value, task, zero);
-  packSlivers(e, keyRows, apart(e, key), task.keys, task.width, e.workerScratch(keySlivers));
-  packTurned(e, keyRows, apart(e, key), form.width, task.keys, e.workerScratch(keyTurned));
-  packSlivers(e, valueRows, apart(e, value), task.keys, task.valueWidth, e.workerScratch(valueSlivers));
-  Value none = code.constant(vectorType(e), 0.0);
-  Value rows = code.mul(code.ceilDiv(task.keys, code.integer(tileRows)), code.integer(tileRows));
-  for (bool ofKeys : {true, false})
-    code.loop(zero, code.mul(rows, code.integer(sumColumns(ofKeys))), lanes, [&](Value i) {
-      code.store(none, code.address(e.workerScratch(ofKeys ? keySums : valueSums), i, bytes), bytes);
+  Value zero = code.integer(0), none = code.constant(vectorType(e), 0.0);
+  Task task = given;
+  for (bool ofKeys : {true, false}) {
+    Value rows = code.mul(code.ceilDiv(task.keys, code.integer(tileRows)), code.integer(tileRows));
+    Value sums = sumsAt(e, task, ofKeys);
+    code.loop(zero, code.mul(rows, code.integer(sumColumns(ofKeys))), lanes,
+              [&](Value i) { code.store(none, code.address(sums, i, bytes), bytes); });
+  }
+  auto [from, to] = panelsOf(e, task);
+  Value first = from, last = to;
+  code.ifThen(code.compare(arith::CmpIPredicate::slt, first, last), [&] {
+    task.packed = panelOf(e, task, code.sub(last, code.integer(1))).limit; // no query of this part sees more
+    Value keyRows = pointer(e, key, task, zero), valueRows = pointer(e, value, task, zero);
+    packSlivers(e, keyRows, apart(e, key), task.packed, task.width, e.workerScratch(keySlivers));
+    packTurned(e, keyRows, apart(e, key), form.width, task.packed, e.workerScratch(keyTurned));
+    packSlivers(e, valueRows, apart(e, value), task.packed, task.valueWidth, e.workerScratch(valueSlivers));
+    forHeads(e, task, [&](const Task &one) {
+      code.loop(first, last, 1, [&](Value panel) { backwardPanel(e, one, panelOf(e, one, panel)); });
     });
-  forHeads(e, task, [&](const Task &one) {
-    code.loop(zero, code.ceilDiv(task.queries, code.integer(columns)), 1,
-              [&](Value panel) { backwardPanel(e, one, panelOf(e, one, panel)); });
   });
+  if (parts > 1) // another phase adds them up
+    return;
   for (bool ofKeys : {true, false})
-    storeSums(e, ofKeys ? dkey : dvalue, task, e.workerScratch(ofKeys ? keySums : valueSums), ofKeys);
+    code.loop(zero, task.keys, 1, [&](Value row) { storeSums(e, ofKeys ? dkey : dvalue, task, row, ofKeys); });
+}
+
+int64_t AttentionLowering::sumsBytes(bool ofKeys) const {
+  return roundUp(graph.bound(form.keys), tileRows) * sumColumns(ofKeys) * bytes;
+}
+
+Value AttentionLowering::sumsAt(Emitter &e, const Task &task, bool ofKeys) const {
+  Code &code = e.code;
+  int64_t area = ofKeys ? keySums : valueSums;
+  if (parts == 1)
+    return e.workerScratch(area);
+  Value pair = code.add(code.mul(task.batch, e.extent(form.keyHeads)), task.keyHead);
+  Value number = code.add(code.mul(pair, code.integer(parts)), task.part);
+  return code.address(e.scratch(area), number, sumsBytes(ofKeys));
+}
+
+void AttentionLowering::addPartsPhase() {
+  constexpr int64_t rows = 32; // of keys, a task
+  auto blocks = [&](Emitter &e) { return e.code.ceilDiv(e.extent(form.keys), e.code.integer(rows)); };
+  builder.addPhase([&](Emitter &e) { return e.code.mul(e.elements({form.batches, form.keyHeads}), blocks(e)); },
+                   [&](Emitter &e) {
+                     Code &code = e.code;
+                     code.loop(e.arguments.begin, e.arguments.end, 1, [&](Value number) {
+                       Task task = anyTask(e);
+                       Value pair = code.div(number, blocks(e));
+                       task.batch = code.div(pair, e.extent(form.keyHeads));
+                       task.head = task.keyHead = code.rem(pair, e.extent(form.keyHeads));
+                       Value first = code.mul(code.rem(number, blocks(e)), code.integer(rows));
+                       code.loop(first, code.min(code.add(first, code.integer(rows)), task.keys), 1, [&](Value row) {
+                         for (bool ofKeys : {true, false})
+                           storeSums(e, ofKeys ? dkey : dvalue, task, row, ofKeys);
+                       });
+                     });
+                   },
+                   lanes);
 }
 
 int64_t AttentionLowering::sumColumns(bool ofKeys) const {
   return roundUp(graph.bound(ofKeys ? form.width : form.valueWidth), columns);
 }
 
-void AttentionLowering::storeSums(Emitter &e, const Rows &rows, const Task &task, Value from, bool ofKeys) const {
+void AttentionLowering::storeSums(Emitter &e, const Rows &rows, const Task &task, Value row, bool ofKeys) const {
   if (!rows.exists())
     return;
   Code &code = e.code;
-  Value end = ofKeys ? task.width : task.valueWidth;
-  code.loop(code.integer(0), task.keys, 1, [&](Value key) {
-    Value source = code.address(from, code.mul(key, code.integer(sumColumns(ofKeys))), bytes);
-    Value target = pointer(e, rows, task, key);
-    code.loop(code.integer(0), end, lanes, [&](Value n) {
-      code.maskedStore(code.loadHere(vectorType(e), code.address(source, n, bytes), bytes),
-                       code.address(target, n, bytes), code.firstLanes(code.sub(end, n), lanes), bytes);
-    });
+  VectorType type = vectorType(e);
+  Value end = ofKeys ? task.width : task.valueWidth, target = pointer(e, rows, task, row);
+  Value begins = code.mul(row, code.integer(sumColumns(ofKeys)));
+  code.loop(code.integer(0), end, lanes, [&](Value n) {
+    Value place = code.add(begins, n), sum;
+    for (int64_t part = 0; part < parts; ++part) {
+      Task one = task;
+      one.part = code.integer(part);
+      Value more = code.loadHere(type, code.address(sumsAt(e, one, ofKeys), place, bytes), bytes);
+      sum = sum ? code.here<arith::AddFOp>(sum, more).getResult() : more;
+    }
+    code.maskedStore(sum, code.address(target, n, bytes), code.firstLanes(code.sub(end, n), lanes), bytes);
   });
 }
 
@@ -200,8 +273,7 @@ void AttentionLowering::addKeySums(Emitter &e, const Task &task, const Panel &pa
       Value from = at(e, e.workerScratch(ofKeys ? slopes : scores), key, 0), right = ofKeys ? ofQueries : ofGradient;
       packSlivers(e, from, apartHere, code.integer(tileRows), panel.count, block);
       Value apartSums = code.integer(sumColumns(ofKeys) * bytes);
-      Value to = code.address(e.workerScratch(ofKeys ? keySums : valueSums),
-                              code.mul(key, code.integer(sumColumns(ofKeys))), bytes);
+      Value to = code.address(sumsAt(e, task, ofKeys), code.mul(key, code.integer(sumColumns(ofKeys))), bytes);
       code.loop(zero, ofKeys ? task.width : task.valueWidth, columns, [&](Value n) {
         tile(e, tileRows, block, code.address(right, code.mul(n, code.integer(columns)), bytes),
              code.address(to, n, bytes), apartSums, panel.count, true);

@@ -208,3 +208,18 @@ func.func @half(%q: tensor<1x2x16x8xbf16>, %k: tensor<1x2x16x8xbf16>, %v: tensor
   return %o, %l : tensor<1x2x16x8xbf16>, tensor<1x2x16xf32>
 }
 
+
+// Few batches and heads, and many queries: the gradients of keys and values are sums of several parts.
+func.func @parts_grad(%q: tensor<1x3x300x20xf32>, %k: tensor<1x3x290x20xf32>, %v: tensor<1x3x290x9xf32>, %o: tensor<1x3x300x9xf32>, %l: tensor<1x3x300xf32>, %g: tensor<1x3x300x9xf32>)
+    -> (tensor<1x3x300x20xf32>, tensor<1x3x290x20xf32>, tensor<1x3x290x9xf32>) {
+  %dq, %dk, %dv = kiln.attention_grad %q, %k, %v, %o, %l, %g scale 0.35 {causal = true}
+      : tensor<1x3x300x20xf32>, tensor<1x3x290x20xf32>, tensor<1x3x290x9xf32>, tensor<1x3x300x9xf32>, tensor<1x3x300xf32>
+  return %dq, %dk, %dv : tensor<1x3x300x20xf32>, tensor<1x3x290x20xf32>, tensor<1x3x290x9xf32>
+}
+
+func.func @parts_shared_grad(%q: tensor<?x4x?x8xf32, #kiln.dims<"B", "4", "T", "8">>, %k: tensor<?x2x?x8xf32, #kiln.dims<"B", "2", "T", "8">>, %v: tensor<?x2x?x8xf32, #kiln.dims<"B", "2", "T", "8">>, %o: tensor<?x4x?x8xf32, #kiln.dims<"B", "4", "T", "8">>, %l: tensor<?x4x?xf32, #kiln.dims<"B", "4", "T">>, %g: tensor<?x4x?x8xf32, #kiln.dims<"B", "4", "T", "8">>)
+    -> (tensor<?x4x?x8xf32, #kiln.dims<"B", "4", "T", "8">>, tensor<?x2x?x8xf32, #kiln.dims<"B", "2", "T", "8">>, tensor<?x2x?x8xf32, #kiln.dims<"B", "2", "T", "8">>) attributes {kiln.bounds = {B = 2 : i64, T = 270 : i64}} {
+  %dq, %dk, %dv = kiln.attention_grad %q, %k, %v, %o, %l, %g scale 0.35 {causal = true, groups = 2 : i64, sliding_window = 60 : i64}
+      : tensor<?x4x?x8xf32, #kiln.dims<"B", "4", "T", "8">>, tensor<?x2x?x8xf32, #kiln.dims<"B", "2", "T", "8">>, tensor<?x2x?x8xf32, #kiln.dims<"B", "2", "T", "8">>, tensor<?x4x?x8xf32, #kiln.dims<"B", "4", "T", "8">>, tensor<?x4x?xf32, #kiln.dims<"B", "4", "T">>
+  return %dq, %dk, %dv : tensor<?x4x?x8xf32, #kiln.dims<"B", "4", "T", "8">>, tensor<?x2x?x8xf32, #kiln.dims<"B", "2", "T", "8">>, tensor<?x2x?x8xf32, #kiln.dims<"B", "2", "T", "8">>
+}

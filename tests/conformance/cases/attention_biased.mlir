@@ -161,3 +161,11 @@ func.func @double_grad(%q: tensor<2x2x19x6xf64>, %k: tensor<2x2x21x6xf64>, %v: t
       : tensor<2x2x19x6xf64>, tensor<2x2x21x6xf64>, tensor<2x2x21x5xf64>, tensor<2x2x19x5xf64>, tensor<2x2x19xf64>, tensor<1x2x19x21xf64>
   return %dq, %dk, %dv, %db : tensor<2x2x19x6xf64>, tensor<2x2x21x6xf64>, tensor<2x2x21x5xf64>, tensor<1x2x19x21xf64>
 }
+
+// Parts of the queries, each with its rows of the bias's gradient, which all batches share.
+func.func @parts_grad(%q: tensor<2x1x280x8xf32>, %k: tensor<2x1x130x8xf32>, %v: tensor<2x1x130x8xf32>, %o: tensor<2x1x280x8xf32>, %l: tensor<2x1x280xf32>, %g: tensor<2x1x280x8xf32>, %b: tensor<1x1x280x130xf32>)
+    -> (tensor<2x1x280x8xf32>, tensor<2x1x130x8xf32>, tensor<2x1x130x8xf32>, tensor<1x1x280x130xf32>) {
+  %dq, %dk, %dv, %db = kiln.biased_attention_grad %q, %k, %v, %o, %l, %g, %b scale 0.35
+      : tensor<2x1x280x8xf32>, tensor<2x1x130x8xf32>, tensor<2x1x130x8xf32>, tensor<2x1x280x8xf32>, tensor<2x1x280xf32>, tensor<1x1x280x130xf32>
+  return %dq, %dk, %dv, %db : tensor<2x1x280x8xf32>, tensor<2x1x130x8xf32>, tensor<2x1x130x8xf32>, tensor<1x1x280x130xf32>
+}
