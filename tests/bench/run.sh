@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# The training steps of tests/bench on two threads. With PEER=/path/to/python (one that has PyTorch), side by side with
-# PyTorch eager in the same run.
+# With PEER=/path/to/python (one that has PyTorch and the rest of what table.py names): the table of docs/performance.md, beside peers.
+# Else the training steps of tests/bench alone, on two threads.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 if [ -n "${PEER:-}" ]; then
-  exec "$PEER" tests/bench/peers/bench.py "$@"
+  cmake --build build --target limits -- --quiet
+  exec "$PEER" tests/bench/peers/table.py "$@"
 fi
 out=build/bench
 mkdir -p "$out"

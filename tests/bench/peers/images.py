@@ -1,26 +1,14 @@
-"""Convolutional networks, Kiln beside ONNX Runtime and PyTorch, in one run: images.py [--kiln PATH] [--threads N] [--rounds N]
+"""Convolutional networks as PyTorch makes them, ONNX Runtime's runs of them, and how a side's turn is timed: for rows.py."""
 
-ResNet-50 and MobileNetV2, inference of one image of 224 x 224 with batch norm's running statistics, beside ONNX Runtime (constant
-weights); a training step of ResNet-18, batch 16, images of 64 x 64, SGD with momentum, beside PyTorch eager. Rounds of both alternate, so
-that whatever the machine does meanwhile meets both. Printed: the fastest of each, and the median over the rounds of the ratio of their
-fastest. Needs torch, onnx, onnxruntime, numpy, and KILN_DATA for the training step's images.
-"""
-
-import argparse
 import json
-import statistics
 import subprocess
-import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import torch
 from torch import nn
 from torch.nn import functional as F
-
-HERE = Path(__file__).resolve().parent
 
 
 def convolution(i, o, k, stride=1, groups=1, activation=nn.ReLU):
@@ -138,36 +126,3 @@ def kiln(program, function, threads, seconds):
     command = [program, "bench", function, "--json", "--threads", str(threads), "--min-time", str(seconds)]
     row = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["benchmarks"][0]
     return row["min_time"] * SCALE[row["time_unit"]]
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kiln", default=str(HERE.parents[2] / "build/bin/kiln"))
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--seconds", type=float, default=0.5, help="of each round")
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    versions = f"ONNX Runtime {onnxruntime.__version__}, PyTorch {torch.__version__}, {options.threads} threads"
-    print(f"| {versions} | Kiln | peer | Kiln / peer |\n|---|---|---|---|")
-    image = {"image": torch.randn(1, 3, 224, 224)}
-    with tempfile.TemporaryDirectory() as folder:
-        rows = {
-            "resnet50": ("forward", onnx_run(resnet50(), image, options.threads, folder)),
-            "mobilenet": ("forward", onnx_run(mobilenet(), image, options.threads, folder)),
-            "resnet18": ("train_step", torch_step(resnet18())),
-        }
-        for name, (function, peer) in rows.items():
-            program = f"{folder}/{name}"
-            subprocess.run([options.kiln, "build", str(HERE.parent / f"{name}.kiln"), "-o", program], check=True)
-            fastest(peer, 0)
-            rounds = [
-                (kiln(program, function, options.threads, options.seconds), fastest(peer, options.seconds)) for _ in range(options.rounds)
-            ]
-            ours, theirs = (min(r[i] for r in rounds) for i in (0, 1))
-            ratio = statistics.median(a / b for a, b in rounds)
-            print(f"| {name} {function} | {ours * 1e3:.1f} ms | {theirs * 1e3:.1f} ms | {ratio:.2f} |", flush=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,33 +1,12 @@
-"""Language models, Kiln beside PyTorch and ONNX Runtime, in one run: language.py [--kiln PATH] [--rounds N] [ROW...]
+"""GPT-2 as transformers makes it, with random weights, its training steps and its decoding: for rows.py."""
 
-  step64, step256   a training step of GPT-2 124M, batch 4 of 64 or 2 of 256 tokens, AdamW with clipping, beside PyTorch eager and
-                    torch.compile (Inductor)
-  prefill           GPT-2 124M over 256 tokens, beside ONNX Runtime
-  encode            BERT-base over 128 tokens, beside ONNX Runtime
-  decode            a token of GPT-2 124M, beside transformers with its cache: the middle of 64, behind 16 and behind 900 tokens
-
-Weights are random: transformers makes the models, and their folders are what Kiln builds. Rounds alternate, two threads each, so that
-whatever the machine does meanwhile meets all. Printed: the fastest of each, and the median over the rounds of Kiln's fastest over the
-peer's. Needs torch, transformers, onnx, onnxruntime, numpy, and KILN_DATA for the training steps' text.
-"""
-
-import argparse
-import json
-import statistics
 import subprocess
-import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 import transformers
 from torch.nn import functional as F
-
-from images import fastest, kiln, onnx_run
-
-HERE = Path(__file__).resolve().parent
 
 RECIPE = """
 train GPT2LMHeadModel(batch={batch}, context={length}):
@@ -75,31 +54,6 @@ def torch_step(model, batch, length, compiled):
     return step
 
 
-def steps(options, folder, batch, length):
-    model = Path(folder, "model.kiln")
-    subprocess.run([options.kiln, "import", f"{folder}/gpt2", "-o", str(model)], check=True, capture_output=True)
-    model.write_text(model.read_text() + RECIPE.format(batch=batch, length=length))
-    program = build(options, folder, str(model), "--model", "GPT2LMHeadModel")
-    return lambda: kiln(program, "train_step", 2, 4), {
-        "PyTorch eager": torch_step(gpt2(), batch, length, False),
-        "torch.compile": torch_step(gpt2(), batch, length, True),
-    }
-
-
-def prefill(options, folder):
-    program = build(options, folder, f"{folder}/gpt2", "--set", "context=256", "--entry", "forward")
-    ids = torch.randint(0, 50257, (1, 256))
-    return lambda: kiln(program, "forward", 2, 2), {"ONNX Runtime": onnx_run(Logits(gpt2()), {"ids": ids}, 2, folder)}
-
-
-def encode(options, folder):
-    model = transformers.BertModel(transformers.BertConfig()).eval()
-    model.save_pretrained(f"{folder}/bert")
-    program = build(options, folder, f"{folder}/bert", "--bound", "B=1", "--bound", "T=128")
-    inputs = {"ids": torch.randint(0, 30000, (1, 128)), "mask": torch.ones(1, 128, dtype=torch.long)}
-    return lambda: kiln(program, "forward", 2, 2), {"ONNX Runtime": onnx_run(Logits(model), inputs, 2, folder)}
-
-
 def decode(options, folder, before):
     """Seconds a token, from the difference of runs that draw 65 and one."""
     program = build(options, folder, f"{folder}/gpt2", "--set", "context=1024")
@@ -127,40 +81,3 @@ def decode(options, folder, before):
         return (time.perf_counter() - begin) / 64
 
     return ours, {"transformers eager": theirs}
-
-
-ROWS = {
-    "step64": lambda o, f: steps(o, f, 4, 64),
-    "step256": lambda o, f: steps(o, f, 2, 256),
-    "prefill": prefill,
-    "encode": encode,
-    "decode16": lambda o, f: decode(o, f, 16),
-    "decode900": lambda o, f: decode(o, f, 900),
-}
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("rows", nargs="*")
-    parser.add_argument("--kiln", default=str(HERE.parents[2] / "build/bin/kiln"))
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
-    torch.set_num_threads(2)
-    print(f"PyTorch {torch.__version__}, transformers {transformers.__version__}, ONNX Runtime {onnxruntime.__version__}")
-    print("| row | Kiln ms | peer | its ms | Kiln / peer |\n|---|---|---|---|---|")
-    for row in options.rows or ROWS:
-        with tempfile.TemporaryDirectory() as folder:
-            gpt2().save_pretrained(f"{folder}/gpt2")
-            ours, peers = ROWS[row](options, folder)
-            own, other, ratios = [], {name: [] for name in peers}, {name: [] for name in peers}
-            for _ in range(options.rounds):
-                own.append(ours())
-                for name, peer in peers.items():
-                    other[name].append(peer() if row.startswith("decode") else fastest(peer, 3))
-                    ratios[name].append(own[-1] / other[name][-1])
-            for name in peers:
-                print(f"| {row} | {min(own) * 1e3:.2f} | {name} | {min(other[name]) * 1e3:.2f} | {statistics.median(ratios[name]):.2f} |", flush=True)
-
-
-if __name__ == "__main__":
-    main()
