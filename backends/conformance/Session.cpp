@@ -3,11 +3,13 @@
 #include "backends/conformance/Session.h"
 
 #include "backends/api/kiln_text.h"
+#include "backends/conformance/Walled.h"
 #include "runtime/support/CacheFolder.h"
 #include "runtime/support/Error.h"
 #include "runtime/threads/ThreadPool.h"
 
 #include <cstring>
+#include <optional>
 
 namespace kiln::conformance {
 
@@ -82,21 +84,50 @@ Session::Executable Session::load(const kiln_program &program, const Artifact &a
 
 namespace {
 
-constexpr uint8_t poison = 0xA5;
-
 struct Buffer {
   const kiln_run_api &api;
   kiln_buffer *handle = nullptr;
+  std::optional<Walled> walled; ///< what an imported one is
   explicit Buffer(const kiln_run_api &api) : api(api) {}
-  Buffer(Buffer &&other) noexcept : api(other.api), handle(std::exchange(other.handle, nullptr)) {}
+  Buffer(Buffer &&other) noexcept
+      : api(other.api), handle(std::exchange(other.handle, nullptr)), walled(std::move(other.walled)) {}
   ~Buffer() {
     if (handle)
       api.release(handle);
   }
+
+  /// Memory of the device's that holds `content`; false with a sentence.
+  bool make(kiln_device *device, const Bytes &content, std::string &error) {
+    kiln_error failure = emptyError();
+    int32_t code = api.allocate(device, content.size(), &handle, &failure);
+    if (code != KILN_SUCCESS) {
+      error = "allocate: " + messageOf(failure);
+      return false;
+    }
+    code = api.write(handle, 0, content.data(), content.size(), &failure);
+    if (code != KILN_SUCCESS)
+      error = "write: " + messageOf(failure);
+    return code == KILN_SUCCESS;
+  }
+
+  /// This process's memory that holds `content`, before a wall.
+  bool import(kiln_device *device, const Bytes &content, std::string &error) {
+    kiln_error failure = emptyError();
+    walled.emplace(content.size());
+    if (!walled->data()) {
+      error = "there is no memory for an operand before a wall";
+      return false;
+    }
+    std::copy(content.begin(), content.end(), walled->data());
+    int32_t code = api.import(device, walled->data(), content.size(), &handle, &failure);
+    if (code != KILN_SUCCESS)
+      error = "import: " + messageOf(failure);
+    return code == KILN_SUCCESS;
+  }
 };
 
 /// Empty where the `before` bytes and those behind the next `size` are poison still; else which are not.
-std::string brokenGuard(const Bytes &content, size_t before, size_t size) {
+std::string brokenGuard(const Bytes &content, size_t before, size_t size, uint8_t poison) {
   for (size_t i = 0; i < content.size(); ++i)
     if (content[i] != poison && i < before)
       return "before the start";
@@ -117,26 +148,24 @@ bool Session::run(kiln_executable *executable, uint32_t entry, int64_t arenaByte
     error = std::string(what) + ": " + messageOf(failure);
     return false;
   };
-  auto make = [&](Buffer &buffer, const Bytes &content) {
-    return check(api().allocate(device(), content.size(), &buffer.handle, &failure), "allocate") &&
-           check(api().write(buffer.handle, 0, content.data(), content.size(), &failure), "write");
-  };
+  bool walls = how.walled && device_->hostMemory();
+  size_t behind = walls ? 0 : guardBytes;
   std::vector<Buffer> buffers;
   std::vector<kiln_buffer *> handles;
   Bytes content;
   for (const Bytes &argument : arguments) {
     Buffer &buffer = buffers.emplace_back(api());
-    content.assign(before + argument.size() + guardBytes, poison);
+    content.assign(before + argument.size() + behind, how.poison);
     std::copy(argument.begin(), argument.end(), content.begin() + static_cast<int64_t>(before));
-    if (!make(buffer, content))
+    if (!(walls ? buffer.import(device(), content, error) : buffer.make(device(), content, error)))
       return false;
     handles.push_back(buffer.handle);
   }
   Buffer arena(api());
-  content.assign(static_cast<size_t>(arenaBytes), poison);
+  content.assign(static_cast<size_t>(arenaBytes), how.poison);
   if (arenaBytes)
     std::fill(content.begin() + static_cast<int64_t>(before), content.end() - static_cast<int64_t>(before), unwritten);
-  if (arenaBytes && !make(arena, content))
+  if (arenaBytes && !arena.make(device(), content, error))
     return false;
   status = {};
   kiln_event *event = nullptr;
@@ -167,13 +196,13 @@ bool Session::run(kiln_executable *executable, uint32_t entry, int64_t arenaByte
     content.resize(lead + size + behind);
     if (!check(api().read(buffer, 0, content.data(), content.size(), &failure), "read"))
       return false;
-    if (std::string broken = brokenGuard(content, lead, size); !broken.empty())
+    if (std::string broken = brokenGuard(content, lead, size, how.poison); !broken.empty())
       error = "it wrote " + broken + " of " + what + " (" + std::to_string(size) + " bytes)";
     return error.empty();
   };
   error.clear();
   for (size_t i = 0; i < arguments.size(); ++i) {
-    if (!intact(handles[i], before, arguments[i].size(), guardBytes, "argument " + std::to_string(i)))
+    if (!intact(handles[i], before, arguments[i].size(), behind, "argument " + std::to_string(i)))
       return false;
     std::copy_n(content.begin() + static_cast<int64_t>(before), arguments[i].size(), arguments[i].begin());
   }

@@ -55,6 +55,8 @@ struct How {
   const uint64_t *versions = nullptr;
   const volatile int32_t *cancel = nullptr;
   bool event = false;      ///< it may return before it is done
+  uint8_t poison = 0xFF;   ///< fills the guard bytes: what is read of them by mistake is no number
+  bool walled = false;     ///< arguments end where nothing can be read, if the backend takes memory that is imported
   int32_t *code = nullptr; ///< takes what came of it
 };
 
@@ -74,7 +76,8 @@ public:
 
   /// Buffers of the arguments' sizes are made, filled with the arguments, and hold after the run what they then hold.
   /// Behind each lie guard bytes that nobody may write; `before` as many before each, where the entry's places begin
-  /// that far into its arguments, and likewise at both ends of the arena.
+  /// that far into its arguments, and likewise at both ends of the arena. Arguments before walls have no guard bytes
+  /// behind them: who passes their end ends the process.
   bool run(kiln_executable *executable, uint32_t entry, int64_t arenaBytes, std::vector<Bytes> &arguments,
            std::vector<int64_t> extents, kiln_status &status, std::string &error, size_t before, const How &how);
   bool run(kiln_executable *executable, uint32_t entry, int64_t arenaBytes, std::vector<Bytes> &arguments,

@@ -129,6 +129,11 @@ TEST(Watch, AnEndOfTheProcessOrASilenceIsOneToo) {
   EXPECT_GT(failuresOf(open, "*", "Segmentation fault"), 2);
 }
 
+/// A page that cannot be read lies behind the operands of each row's second launch.
+TEST(Watch, ReadingBehindAnOperandIsOne) {
+  EXPECT_GT(failuresOf(watched("ReadsBehindOperand", "ops/exp/f32/*"), "ops/exp/*", "Segmentation fault"), 2);
+}
+
 TEST(Watch, ThreeSilencesAreEnough) {
   conformance::Report report = watched("Hangs", "ops/erf/*");
   int64_t silent = 0;

@@ -47,7 +47,8 @@ namespace kiln::test {
   F(CrashesAtExecute)                                                                                                  \
   F(CrashesAtOpen)                                                                                                     \
   F(CrashesAtClaim)                                                                                                    \
-  F(CrashesAtEnd)
+  F(CrashesAtEnd)                                                                                                      \
+  F(ReadsBehindOperand)
 
 enum class Fault {
   None,

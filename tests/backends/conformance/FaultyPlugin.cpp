@@ -187,12 +187,26 @@ int32_t open(const kiln_host *host, uint32_t number, kiln_device **device, kiln_
   return sound->run->open(host, number, device, error);
 }
 
+/// Of each buffer of the kit's, how far its operand reaches.
+std::map<kiln_buffer *, uint64_t> ends;
+
+int32_t import(kiln_device *device, void *memory, uint64_t bytes, kiln_buffer **buffer, kiln_error *error) {
+  int32_t code = sound->run->import(device, memory, bytes, buffer, error);
+  std::lock_guard lock(mutex);
+  ends[*buffer] = bytes;
+  return code;
+}
+
 int32_t allocate(kiln_device *device, uint64_t bytes, kiln_buffer **buffer, kiln_error *error) {
   if (fault == Fault::AllocationFails && bytes > 1000)
     return fail(error, KILN_ERROR_OUT_OF_MEMORY, "planted: no memory");
   if (fault == Fault::AllocatesAnything && bytes > (static_cast<uint64_t>(1) << 50))
     bytes = 64;
-  return sound->run->allocate(device, bytes, buffer, error);
+  int32_t code = sound->run->allocate(device, bytes, buffer, error);
+  std::lock_guard lock(mutex);
+  if (code == KILN_SUCCESS)
+    ends[*buffer] = bytes - std::min<uint64_t>(bytes, guard);
+  return code;
 }
 
 void release(kiln_buffer *buffer) {
@@ -240,6 +254,12 @@ int32_t execute(kiln_executable *executable, const kiln_execution *execution, ki
   }
   if (fault == Fault::DoesNothing)
     return KILN_SUCCESS;
+  if (fault == Fault::ReadsBehindOperand && execution->buffers && execution->buffers[0]) {
+    void *memory = nullptr;
+    std::lock_guard lock(mutex);
+    if (sound->run->map(execution->buffers[0], &memory, error) == KILN_SUCCESS)
+      (void)*(static_cast<const volatile uint8_t *>(memory) + ends[execution->buffers[0]] + 64);
+  }
   int32_t code = sound->run->execute(executable, execution, error);
   if (fault == Fault::ForgetsStatus)
     std::memset(execution->status, 0, sizeof *execution->status);
@@ -307,6 +327,8 @@ extern "C" __attribute__((visibility("default"))) const kiln_backend *kiln_backe
   if (fault == Fault::AllocationFails)
     running.import = nullptr; // else a host that shares its memory asks for none
   running.allocate = allocate;
+  if (fault == Fault::ReadsBehindOperand)
+    running.import = import;
   running.release = release;
   running.read = read;
   running.load = load;

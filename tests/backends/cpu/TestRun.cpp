@@ -1,18 +1,16 @@
 // Hand-made kernels on the CPU: one, two, three and eight threads, and once more in scratch that is watched.
+#include "backends/conformance/Walled.h"
 #include "backends/cpu/artifact.h"
 #include "tests/backends/cpu/OnProcessor.h"
 
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <deque>
 #include <dlfcn.h>
 #include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
 #include <map>
-#include <sys/mman.h>
-#include <unistd.h>
 
 namespace kiln::test {
 
@@ -108,41 +106,23 @@ struct Watched {
 };
 } // namespace
 
-namespace {
-/// A tensor's bytes, up to whole lines of 64, before a page that can be neither read nor written: a kernel that reads
-/// behind an operand ends the test.
-class Walled {
-public:
-  explicit Walled(const conformance::Bytes &bytes) : page_(static_cast<size_t>(sysconf(_SC_PAGESIZE))) {
-    size_t lines = (bytes.size() + 63) / 64 * 64;
-    size_ = (lines + page_ - 1) / page_ * page_ + page_;
-    memory_ = static_cast<char *>(mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-    EXPECT_NE(memory_, MAP_FAILED);
-    EXPECT_EQ(mprotect(memory_ + size_ - page_, page_, PROT_NONE), 0);
-    data_ = memory_ + size_ - page_ - lines;
-    std::copy_n(reinterpret_cast<const char *>(bytes.data()), bytes.size(), data_);
-  }
-  Walled(const Walled &) = delete;
-  Walled &operator=(const Walled &) = delete;
-  ~Walled() { munmap(memory_, size_); }
-  void *data() const { return data_; }
-
-private:
-  size_t page_, size_ = 0;
-  char *memory_ = nullptr, *data_ = nullptr;
-};
-} // namespace
-
 /// The kernel's phases one task after another, its own scratch and a worker's watched, its inputs before walls: the
 /// outputs.
 static std::vector<conformance::Bytes> runWatched(const Launches &launches, const TestKernel &kernel,
                                                   const std::vector<Tensor> &inputs) {
   const kiln_cpu_kernel &code = static_cast<const kiln_cpu_artifact *>(launches.artifact().data())->kernels[0];
-  std::deque<Walled> walled;
+  std::vector<conformance::Walled> walled;
   std::vector<conformance::Bytes> memory;
   std::vector<void *> places;
-  for (const Tensor &input : inputs)
-    places.push_back(walled.emplace_back(input.bytes()).data());
+  for (const Tensor &input : inputs) {
+    const conformance::Bytes &bytes = input.bytes();
+    places.push_back(walled.emplace_back(bytes.size()).data());
+    if (!places.back()) {
+      ADD_FAILURE() << "no memory for an operand before a wall";
+      return {};
+    }
+    std::copy(bytes.begin(), bytes.end(), walled.back().data());
+  }
   for (uint32_t value : kernel.outputs())
     memory.push_back(Tensor::make(kernel.dtype(value), kernel.shapeOf(value)).bytes());
   for (conformance::Bytes &bytes : memory) {
