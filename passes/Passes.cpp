@@ -1,5 +1,6 @@
 #include "passes/Passes.h"
 
+#include "passes/Checkpoint/Checkpoint.h"
 #include "passes/Claim/Claim.h"
 #include "passes/Decompose/Decompose.h"
 #include "passes/Differentiate/Differentiate.h"
@@ -28,6 +29,7 @@ void registerPasses() {
   registerObserveInputs();
   registerRecover();
   registerRowBlocks();
+  registerCheckpoint();
   registerRematerialize();
   registerFuse();
   registerClaim();

@@ -2,6 +2,7 @@
 
 #include "passes/Pipelines.h"
 
+#include "passes/Checkpoint/Checkpoint.h"
 #include "passes/Claim/Claim.h"
 #include "passes/Decompose/Decompose.h"
 #include "passes/Differentiate/Differentiate.h"
@@ -113,6 +114,12 @@ void rowBlocks(OpPassManager &passes, const PipelineOptions &options) {
   passes.addPass(createRowBlocks(blocks));
 }
 
+/// CHECKPOINT: in a function that says how often (`kiln.segments`; the driver does, for a memory budget), parts of the
+/// forward half are computed once more by the backward half. Behind simplify, which would merge the copies, and behind
+/// row-blocks, whose loops hold the loss and the first gradients and so mark where the one half ends. Before
+/// rematerialize, which then finds what is cheap and read late among what is left.
+void checkpoint(OpPassManager &passes, const PipelineOptions &) { passes.addPass(createCheckpoint()); }
+
 /// REMATERIALIZE: what is cheap is computed again by the backward half, and not kept for it. Behind simplify, which
 /// would merge the copies; nothing behind this may (fuse merges within a group alone). Before fuse, which then groups
 /// each copy with its readers. Still primitives.
@@ -178,6 +185,7 @@ constexpr Stage stages[] = {
     {"simplify", simplify},
     {"narrow", narrow},
     {"row-blocks", rowBlocks},
+    {"checkpoint", checkpoint},
     {"rematerialize", rematerialize},
     {"fuse", fuse},
     {"claim", claim},

@@ -29,6 +29,7 @@ constexpr int kWrongUsage = 2;
 
 struct RawOptions {
   std::vector<std::string> set, bounds, dims;
+  std::string memoryBudget;
 };
 
 /// What goes for backends that did not come with Kiln; the same for every command that loads one.
@@ -99,6 +100,10 @@ void addCompileOptions(CLI::App *app, kiln::ModelOptions &options, RawOptions &r
                   "how many rows of logits to compute at a time, where a loss alone reads them: fewer take less memory "
                   "and more time (default: 1024, of logits of 512 MiB and more; those below 64 KiB stay whole)")
       ->check(CLI::Range(1, 1 << 20));
+  app->add_option(
+      "--memory-budget", raw.memoryBudget,
+      "what a training step may hold while it runs (1.5GB, 800MiB): logits in small blocks, and parts of the "
+      "forward half computed twice, as far as it takes");
   app->add_option("--jobs", options.jobs, "threads to compile on (default: all cores)");
   app->add_option("--save-stages", options.saveStages, "a folder for the module after each stage");
   app->add_flag("--red-zones", options.redZones,
@@ -135,6 +140,11 @@ int finishCompileOptions(kiln::ModelOptions &options, const RawOptions &raw) {
       return kWrongUsage;
     }
     options.set.emplace_back(name, value);
+  }
+  if (!raw.memoryBudget.empty() && !kiln::parseBytes(raw.memoryBudget, options.memoryBudget)) {
+    std::fprintf(stderr, "kiln: --memory-budget %s: expected a size, as in 1.5GB, 800MiB or 4000000\n",
+                 raw.memoryBudget.c_str());
+    return kWrongUsage;
   }
   if (!kiln::readDims(raw.bounds, raw.dims, options.bounds, options.dims))
     return kWrongUsage;

@@ -222,6 +222,17 @@ static StoredForms formsOf(const WeightSet *weights) {
 }
 
 absl::Status Compilation::runPasses(const std::string &until) {
+  hadRecipe_ = (*module_)->hasAttr("kiln.train");
+  if (options_.memoryBudget == 0 || !until.empty())
+    return runStages("", until.empty() ? "fuse" : llvm::StringRef(until));
+  if (absl::Status whole = runStages("", "narrow"); !whole.ok())
+    return whole;
+  wholeModule_ = mlir::OwningOpRef<mlir::ModuleOp>(module_->clone());
+  return runStages("narrow", "fuse");
+}
+
+/// Those behind `after`, where it is not empty.
+absl::Status Compilation::runStages(llvm::StringRef after, llvm::StringRef until) {
   return timed("passes", [&](PassTimes &times) -> absl::Status {
     absl::Status written;
     std::vector<host::Asked> asked;
@@ -233,13 +244,13 @@ absl::Status Compilation::runPasses(const std::string &until) {
     PipelineOptions pipeline;
     if (options_.wholeComposites)
       pipeline.claimants = claimants.get();
-    pipeline.until = until.empty() ? "fuse" : llvm::StringRef(until);
+    pipeline.after = after;
+    pipeline.until = until;
     pipeline.compute = options_.compute;
     pipeline.weightsAs = options_.weightsAs;
     pipeline.observe = options_.observe;
     pipeline.blockRows = options_.blockRows;
     pipeline.storedForms = formsOf(options_.weightsAs.empty() ? options_.weightSet.get() : nullptr);
-    hadRecipe_ = (*module_)->hasAttr("kiln.train");
     pipeline.verify = options_.verifyStages;
     pipeline.afterStage = [&](llvm::StringRef stage, mlir::ModuleOp module) {
       written.Update(writeStage(stage, module));
@@ -265,9 +276,15 @@ static bool namesTraining(const std::vector<std::string> &entries) {
 bool Compilation::lostTraining() const { return hadRecipe_ && !(*module_)->hasAttr("kiln.train"); }
 
 absl::Status Compilation::plan(host::BuildOptions build) {
+  if (build.entries.empty())
+    build.entries = options_.entries;
+  absl::Status built = buildProgram(build);
+  return built.ok() && wholeModule_ ? fitMemory(build) : built;
+}
+
+absl::Status Compilation::buildProgram(const host::BuildOptions &wanted) {
   return timed("plan", [&](PassTimes &times) -> absl::Status {
-    if (build.entries.empty())
-      build.entries = options_.entries;
+    host::BuildOptions build = wanted;
     build.redZones = options_.redZones;
     build.times = &times;
     build.verify = options_.verifyStages;

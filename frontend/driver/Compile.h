@@ -48,6 +48,12 @@ private:
 /// Whether programs for the target run here as they are.
 bool isThisMachine(const std::string &triple);
 
+/// A training step, and what it holds while it runs in this form.
+struct MemoryTry {
+  std::string entry;
+  int64_t blockRows = 0, segments = 1, held = 0;
+};
+
 /// One model on its way. The steps are taken in order; each may be the last. A step that fails says why in its status
 /// (an empty one: the model's text has errors, and `diagnostics` has them).
 class Compilation {
@@ -91,6 +97,8 @@ public:
   const std::string &renderedText() const { return renderedText_; }
   /// Of the matrices that a link has put into blocks.
   const std::vector<StoredError> &storedErrors() const { return storedErrors_; }
+  /// Where there is a memory budget: what was tried for it, a line each.
+  std::string explainBudget() const;
   /// How long each step took, for people.
   std::string timings() const;
 
@@ -98,6 +106,11 @@ private:
   kiln_target target() const;
   absl::Status findBackends();
   absl::Status readBackendOptions();
+  absl::Status runStages(llvm::StringRef after, llvm::StringRef until);
+  absl::Status buildProgram(const host::BuildOptions &build);
+  /// Builds the program anew until its training steps hold no more than the budget; or tells the least that they take.
+  absl::Status fitMemory(const host::BuildOptions &build);
+  absl::Status rebuild(const host::BuildOptions &build);
   absl::Status checkWeights();
   absl::Status storeWeights();
   /// Whether --weights-as has taken the model's recipe away.
@@ -113,6 +126,10 @@ private:
   ModelOptions options_;
   std::unique_ptr<mlir::MLIRContext> context_;
   mlir::OwningOpRef<mlir::ModuleOp> module_;
+  /// With a memory budget: the module behind `narrow`, from which it is built anew.
+  mlir::OwningOpRef<mlir::ModuleOp> wholeModule_;
+  std::map<std::string, int64_t> segmentsOf_; ///< of each training step that did not fit in one piece
+  std::vector<MemoryTry> memoryTries_;
   std::unique_ptr<host::OwnedProgram> program_;
   std::vector<StoredError> storedErrors_;
   bool hadRecipe_ = false;

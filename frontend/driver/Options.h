@@ -13,6 +13,9 @@ namespace kiln {
 
 struct WeightSet;
 
+/// "1.5GB", "800MiB", "4000000": false for what is no size, or nothing.
+bool parseBytes(const std::string &text, int64_t &bytes);
+
 struct ModelOptions {
   std::string file; ///< the model's .kiln text, or an ONNX file
   /// The text itself, where it is not what the file holds (an editor's); locations name the file.
@@ -48,6 +51,7 @@ struct ModelOptions {
   bool verifyStages = false;  ///< what each stage of the compile promises, looked at
   bool everyModel = false;    ///< all models of a file with several, none of them named: checked, and no module
   int64_t blockRows = 0;      ///< rows of logits that a block has at least; 0: as the pass thinks best
+  int64_t memoryBudget = 0;   ///< bytes that a training step may hold while it runs; 0: as many as it likes
   bool symbolicBatch = false; ///< keep the batch of the loss open
   bool cache = false; ///< kernels of other builds are taken, and this one's kept (runtime/support/CacheFolder.h)
   uint32_t jobs = 0;  ///< 0: as many as there are cores

@@ -98,6 +98,7 @@ const Promise promises[] = {
     {"simplify", nullptr, verifyPrimitives},
     {"narrow", nullptr, verifyPrimitives},
     {"row-blocks", nullptr, verifyPrimitives},
+    {"checkpoint", nullptr, verifyPrimitives},
     {"rematerialize", nullptr, verifyPrimitives},
     {"fuse", nullptr, verifyFused},
     {"claim", nullptr, claim::verifyClaimed, true},
