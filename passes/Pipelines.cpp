@@ -118,7 +118,11 @@ void rowBlocks(OpPassManager &passes, const PipelineOptions &options) {
 /// forward half are computed once more by the backward half. Behind simplify, which would merge the copies, and behind
 /// row-blocks, whose loops hold the loss and the first gradients and so mark where the one half ends. Before
 /// rematerialize, which then finds what is cheap and read late among what is left.
-void checkpoint(OpPassManager &passes, const PipelineOptions &) { passes.addPass(createCheckpoint()); }
+void checkpoint(OpPassManager &passes, const PipelineOptions &options) {
+  CheckpointOptions checkpoint;
+  checkpoint.segments = options.segments;
+  passes.addPass(createCheckpoint(checkpoint));
+}
 
 /// REMATERIALIZE: what is cheap is computed again by the backward half, and not kept for it. Behind simplify, which
 /// would merge the copies; nothing behind this may (fuse merges within a group alone). Before fuse, which then groups

@@ -33,6 +33,8 @@ struct PipelineOptions {
   bool observe = false;
   /// How many rows a block of logits has at least; 0: large ones are cut, as the pass thinks best.
   int64_t blockRows = 0;
+  /// How many segments the forward half of every function is cut into; 0: of those that say so (passes/Checkpoint).
+  int64_t segments = 0;
   /// Of matrices whose weights are in blocks already, how they lie.
   StoredForms storedForms;
 

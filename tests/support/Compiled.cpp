@@ -59,12 +59,13 @@ struct Compiled::Build {
 };
 
 absl::StatusOr<Compiled::Build> Compiled::build(mlir::ModuleOp module, kiln_backend_fn function,
-                                                const std::string &targetCpu, bool watched) {
+                                                const std::string &targetCpu, bool watched, int64_t segments) {
   Build result;
   mlir::OwningOpRef<mlir::ModuleOp> copy = module.clone();
   mlir::PassManager passes(module.getContext());
   PipelineOptions pipeline;
   pipeline.until = "fuse";
+  pipeline.segments = segments;
   buildCompilePipeline(passes, pipeline);
   if (mlir::failed(passes.run(*copy)))
     return absl::InternalError("the passes failed");
@@ -123,8 +124,8 @@ absl::StatusOr<std::unique_ptr<Compiled>> Compiled::create(mlir::ModuleOp module
 }
 
 absl::StatusOr<std::pair<std::unique_ptr<Compiled>, std::unique_ptr<Compiled>>>
-Compiled::createWatched(mlir::ModuleOp module, unsigned threads, const std::string &targetCpu) {
-  absl::StatusOr<Build> built = build(module, kiln_cpu_backend, targetCpu, true);
+Compiled::createWatched(mlir::ModuleOp module, unsigned threads, const std::string &targetCpu, int64_t segments) {
+  absl::StatusOr<Build> built = build(module, kiln_cpu_backend, targetCpu, true, segments);
   if (!built.ok())
     return built.status();
   absl::StatusOr<std::string> library = linkedLibrary(built->blobs);
