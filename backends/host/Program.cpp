@@ -71,7 +71,7 @@ std::string OwnedProgram::explainPlacement() const {
   return result;
 }
 
-std::string OwnedProgram::explainFusion() const {
+std::string OwnedProgram::explainFusion(const std::vector<std::string> &work) const {
   std::string result;
   for (size_t k = 0; k < contents_->kernels.rows().size(); ++k) {
     const kiln_kernel &kernel = contents_->kernels.rows()[k];
@@ -85,6 +85,8 @@ std::string OwnedProgram::explainFusion() const {
       result += "  [" + toString(at.file) + ":" + std::to_string(at.line) + "]";
     }
     result += "\n";
+    if (k < work.size())
+      result += work[k];
   }
   for (const std::string &refusal : contents_->answers.refusals())
     result += "refused: " + refusal + "\n";

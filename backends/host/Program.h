@@ -55,8 +55,9 @@ public:
   const std::vector<uint32_t> &usedBackends() const;
   /// The first backend has all of the kernels.
   bool onFirstAlone() const { return usedBackends() == std::vector<uint32_t>{0}; }
-  /// For `kiln explain --fusion`: each kernel with its ops, and what a backend refused and why.
-  std::string explainFusion() const;
+  /// For `kiln explain --fusion`: each kernel with its ops, and what a backend refused and why. `work`: what is printed
+  /// below each kernel, by its number; may be empty.
+  std::string explainFusion(const std::vector<std::string> &work = {}) const;
 
 private:
   std::unique_ptr<Contents> contents_;

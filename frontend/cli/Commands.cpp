@@ -6,6 +6,7 @@
 #include "frontend/cli/Cache.h"
 #include "frontend/cli/Claims.h"
 #include "frontend/cli/Installed.h"
+#include "frontend/cli/Roofline.h"
 #include "frontend/driver/Files.h"
 #include "frontend/driver/LibraryHeader.h"
 #include "runtime/files/File.h"
@@ -239,14 +240,36 @@ int commandProgram(const ModelOptions &options, const std::string &command, cons
   return report(absl::UnavailableError(absl::StrCat("cannot start ", path, ": ", std::strerror(errno))));
 }
 
+/// Whether it is this machine's processor that the program is for, whose limits can be measured.
+static bool runsHere(const ModelOptions &options) {
+  return options.backend == "cpu" && options.triple.empty() &&
+         (options.targetCpu.empty() || options.targetCpu == "native");
+}
+
 int commandExplain(const ModelOptions &options, const ExplainOptions &explain) {
   Compilation compilation(installed(), options);
   if (absl::Status status = compileToPlan(compilation); !status.ok())
     return report(status);
   const kiln_program &program = compilation.program().program();
   bool all = !explain.memory && !explain.fusion && !explain.placement;
-  if (explain.fusion || all)
-    std::fputs(compilation.program().explainFusion().c_str(), stdout);
+  if (explain.fusion || all) {
+    std::map<std::string, MeasuredKernel> measured;
+    if (!explain.profile.empty()) {
+      absl::StatusOr<std::map<std::string, MeasuredKernel>> read = readTrace(explain.profile);
+      if (!read.ok())
+        return report(read.status());
+      measured = std::move(*read);
+    }
+    Manifest manifest = Manifest::parse(compilation.program().manifest());
+    auto isMeasured = [&](const KernelSpec &kernel) { return measured.contains(kernel.name); };
+    if (!explain.profile.empty() && llvm::none_of(manifest.kernels, isMeasured))
+      return report(absl::InvalidArgumentError(
+          absl::StrCat("--profile: ", explain.profile,
+                       " has no kernel of this program's: it is another model's, or of a program that "
+                       "was built with other options (kernels are numbered through all entries: the same --entry)")));
+    std::vector<std::string> work = describeWork(program, manifest, runsHere(options), measured);
+    std::fputs(compilation.program().explainFusion(work).c_str(), stdout);
+  }
   if (explain.placement || all)
     std::fputs(compilation.program().explainPlacement().c_str(), stdout);
   if (explain.memory || all)

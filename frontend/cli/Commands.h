@@ -27,6 +27,7 @@ struct ExplainOptions {
   bool memory = false;
   bool fusion = false;
   bool placement = false;
+  std::string profile; ///< a trace of the program's: the kernels' times beside what they take at the least
 };
 
 struct ConformOptions {

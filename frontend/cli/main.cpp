@@ -310,7 +310,11 @@ static CLI::App *addExplain(CLI::App &app, kiln::ExplainOptions &explaining) {
   CLI::App *explain = app.add_subcommand("explain", "what the compiler did, and why");
   explain->add_flag("--memory", explaining.memory, "the arena: its size, its lower bound, the largest tensors");
   explain->add_flag("--placement", explaining.placement, "which kernels are on which backend, and why");
-  explain->add_flag("--fusion", explaining.fusion, "which ops became one kernel");
+  explain->add_flag("--fusion", explaining.fusion,
+                    "which ops became one kernel, what it has to do, and how long that takes at the least");
+  explain->add_option("--profile", explaining.profile,
+                      "with --fusion: a trace of the program's (`PROGRAM bench --profile FILE`), whose times stand "
+                      "beside them");
   return explain;
 }
 
