@@ -12,6 +12,8 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/ADT/STLExtras.h"
 
+#include <algorithm>
+
 namespace kiln {
 
 bool parseBytes(const std::string &text, int64_t &bytes) {
@@ -54,6 +56,8 @@ static std::vector<const EntrySpec *> above(const Manifest &manifest, int64_t bu
 }
 
 static std::string bytesText(int64_t bytes) {
+  if (bytes < 100'000)
+    return absl::StrCat(bytes, " bytes");
   return bytes < 1'000'000'000 ? absl::StrFormat("%.2f MB", static_cast<double>(bytes) / 1e6)
                                : absl::StrFormat("%.3f GB", static_cast<double>(bytes) / 1e9);
 }
@@ -97,8 +101,13 @@ absl::Status Compilation::fitMemory(const host::BuildOptions &build) {
       options_.blockRows = 0; // there are no such logits: blocks would cost time alone
     bool rows = options_.blockRows == 0 && !triedRows;
     triedRows |= rows;
-    if (inVain == 3 || next == std::size(segmentCounts))
-      return tooLarge(least.at(large.front()->name), options_.memoryBudget);
+    if (inVain == 3 || next == std::size(segmentCounts)) {
+      const EntrySpec *largest =
+          *std::max_element(large.begin(), large.end(), [&](const EntrySpec *a, const EntrySpec *b) {
+            return least.at(a->name).held < least.at(b->name).held;
+          });
+      return tooLarge(least.at(largest->name), options_.memoryBudget);
+    }
     if (rows)
       options_.blockRows = fewRows;
     else
