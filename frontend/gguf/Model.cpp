@@ -175,6 +175,10 @@ void Reading::addRotary() {
   else if (kind == "linear")
     scaling =
         R"({"rope_type":"linear","factor":)" + jsonNumber(file_.number(key("rope.scaling.factor")).value_or(1)) + "}";
+  else if (kind == "yarn")
+    fail("%s: rotary positions are scaled by yarn, which is known of folders of Hugging Face alone: import the model's "
+         "folder",
+         file_.what().c_str());
   else if (kind != "none")
     scaling = R"({"rope_type":)" + jsonQuote(kind) + "}";
   if (!scaling.empty())

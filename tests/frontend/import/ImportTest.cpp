@@ -128,6 +128,18 @@ TEST(GgufFile, QueriesThatAreNoMatrixAreRefused) {
       << refused(file);
 }
 
+// YaRN's settings are read of folders; a file that has it is not computed without.
+TEST(GgufFile, YarnIsRefused) {
+  auto key = [](const std::string &name) { return number64(name.size()) + name; };
+  std::string file = header(1, 7) + key("general.architecture") + number32(8) + key("llama");
+  for (const char *size :
+       {"embedding_length", "feed_forward_length", "block_count", "attention.head_count", "context_length"})
+    file += key(std::string("llama.") + size) + number32(4) + number32(2);
+  file += key("llama.rope.scaling.type") + number32(8) + key("yarn");
+  file += tensor("token_embd.weight", {2, 4}, 0, 0) + std::string(128, '\0');
+  EXPECT_NE(refused(file).find("rotary positions are scaled by yarn"), std::string::npos) << refused(file);
+}
+
 // The numbers that Hugging Face's tokenizers give for the same words.
 TEST(GgufWords, GiveTheNumbersOfTheirTokenizers) {
   for (const std::string name : {"llama", "gpt2", "gpt4", "qwen"}) {
