@@ -8,12 +8,13 @@
 #define KILN_CPU_ARTIFACT_H
 
 #include "backends/api/kiln_backend.h"
+#include "backends/api/kiln_tree.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-#define KILN_CPU_ARTIFACT_VERSION 1
+#define KILN_CPU_ARTIFACT_VERSION 2
 
 /* args: inputs, then outputs; of a kernel that can be prepacked one more, the packed input or null. scratch: the
  * launch's, of the claimed size. worker_scratch: this worker's own, of the kernel's worker_scratch_bytes, 64-byte
@@ -43,6 +44,7 @@ typedef struct kiln_cpu_kernel {
   int64_t phase_count;
   int64_t worker_scratch_bytes;
   const kiln_cpu_prepacking *prepacking; /* null: none */
+  int64_t input_count;
 } kiln_cpu_kernel;
 
 /* Whether a launch's place is one that no execution of its entry changes: a constant, or a parameter that is only read.
@@ -60,6 +62,39 @@ static inline int kiln_cpu_lasts(const kiln_reader *reader, const kiln_program *
   argument.role = KILN_ROLE_UNKNOWN;
   reader->argument(program, entry, place->argument, &argument);
   return argument.role == KILN_ROLE_PARAMETER && argument.flags == KILN_ARGUMENT_READ;
+}
+
+struct kiln_cpu_writes {       /* a search for who writes an argument */
+  const int64_t *input_counts; /* of the program's kernels */
+  uint32_t argument;
+  int found;
+};
+
+static inline void kiln_cpu_look_at_writes(void *self, const kiln_node *node, const kiln_node_info *info,
+                                           uint32_t loops) {
+  struct kiln_cpu_writes *search = (struct kiln_cpu_writes *)self;
+  int64_t i = info->kind == KILN_NODE_LAUNCH ? search->input_counts[info->kernel] : 1; /* a copy reads one */
+  (void)node, (void)loops;
+  for (; i < (int64_t)info->place_count; ++i)
+    search->found |= info->places[i].space == KILN_SPACE_ARGUMENT && info->places[i].argument == search->argument;
+}
+
+/* Whether what a launch reads at the place stays as it is while the loop around it runs: an argument that nothing in
+ * the loop writes, and that no loop moves over. */
+static inline int kiln_cpu_lasts_in_loop(const kiln_reader *reader, const int64_t *input_counts, const kiln_node *loop,
+                                         const kiln_place *place) {
+  struct kiln_cpu_writes search;
+  uint32_t level;
+  if (place->space != KILN_SPACE_ARGUMENT)
+    return 0;
+  for (level = 0; level < KILN_MAX_LOOPS; ++level)
+    if (place->stride[level].value != 0)
+      return 0;
+  search.input_counts = input_counts;
+  search.argument = place->argument;
+  search.found = 0;
+  kiln_walk_nodes(reader, loop, 0, kiln_cpu_look_at_writes, &search);
+  return !search.found;
 }
 
 typedef struct kiln_cpu_artifact {

@@ -5,9 +5,7 @@
 #include "ir/Kiln.h"
 #include "passes/Fuse/Cluster.h"
 #include "passes/Fuse/Donation.h"
-#include "passes/support/Values.h"
 
-#include <cmath>
 #include <map>
 
 namespace kiln::place {
@@ -100,31 +98,6 @@ mlir::FailureOr<mlir::Value> Arranger::arranged(mlir::Value value, const Order &
   return kernel;
 }
 
-/// How often the group runs for each time that the value is made, at the bounds. A loop that ends when it likes counts
-/// as one time.
-static double timesFor(GroupOp group, mlir::Value value, const Bounds &bounds) {
-  double times = 1;
-  for (mlir::Region *region = group->getParentRegion(); region && region != value.getParentRegion();
-       region = region->getParentRegion())
-    if (auto scan = llvm::dyn_cast<ScanOp>(region->getParentOp()))
-      times *= static_cast<double>(upperBound(scan.getCount().dims().front(), bounds).value_or(1));
-  return times;
-}
-
-/// Whether what the operands' order saves, by their claimant's word, is more than it takes to bring them into it. What
-/// states no time is taken at its word.
-static bool worthIt(GroupOp group, const claim::Answer &plain, const claim::Answer &arranged, const Bounds &bounds) {
-  if (plain.seconds <= 0 || arranged.seconds <= 0)
-    return true;
-  double times = INFINITY, bytes = 0;
-  for (const auto &[operand, order] : plain.layouts) {
-    mlir::Value value = group->getOperand(operand);
-    times = std::min(times, timesFor(group, value, bounds));
-    bytes += 2 * mostBytes(value.getType(), bounds); // read and written
-  }
-  return (plain.seconds - arranged.seconds) * times > bytes / claim::memoryBytesPerSecond;
-}
-
 mlir::LogicalResult Arranger::arrange(GroupOp group) {
   uint32_t target = claim::targetOf(group).value_or(0);
   mlir::FailureOr<claim::Answer> answer = claimants[target]->claim(group);
@@ -148,7 +121,7 @@ mlir::LogicalResult Arranger::arrange(GroupOp group) {
   copy.setShape(fuse::shapeOf(copy).value_or(GroupShape::any));
   // Whether it is taken so is asked before anything is made for it.
   mlir::FailureOr<claim::Answer> again = claimants[target]->claim(copy);
-  bool taken = mlir::succeeded(again) && again->whole && worthIt(group, *answer, *again, boundsOf(function));
+  bool taken = mlir::succeeded(again) && again->whole;
   for (const auto &[operand, order] : answer->layouts) {
     if (!taken)
       break;

@@ -156,6 +156,7 @@ void measure(Benchmark &b, Team &team) {
   for (const auto &list : {b.spec.inputs(), b.spec.outputs()})
     for (uint32_t v : list)
       args.push_back(allocate(4 * kiln::conformance::elements(b.spec.shapeOf(v))));
+  args.push_back(nullptr); // nothing is prepacked
   char *scratch = allocate(launches.scratchBytes(0));
   std::vector<char *> workers;
   for (unsigned i = 0; i < team.size; ++i)

@@ -32,8 +32,8 @@ struct Unit {
   std::string digest;
   std::string symbol; // its functions are called after it; a hash of what the kernel is, so that equal ones are one
   Compiled compiled;
-  bool found = false;              // as it was kept
-  llvm::SmallVector<bool> lasting; // of its inputs (KernelBuilder)
+  bool found = false;                 // as it was kept
+  llvm::SmallVector<uint8_t> lasting; // of its inputs (KernelBuilder)
   std::string error;
 };
 
@@ -85,7 +85,7 @@ static std::string where(const Graph &graph, const std::string &error) { return 
 
 /// One kernel into a module. `symbol`: what its functions are called after; empty: its name.
 static std::unique_ptr<KernelBuilder> build(Graph &graph, ModuleOp module, const Machine &machine,
-                                            const std::string &symbol, llvm::ArrayRef<bool> lasting,
+                                            const std::string &symbol, llvm::ArrayRef<uint8_t> lasting,
                                             std::string &error) {
   mergeEqualOps(graph);
   collapseDimensions(graph);
@@ -183,7 +183,7 @@ static bool buildTable(const Job &job, llvm::TargetMachine &generator, llvm::Sma
   };
   auto *phaseType = llvm::StructType::get(pointer, pointer);
   auto *packingType = llvm::StructType::get(phaseType, i64, i64, i64, pointer);
-  auto *kernelType = llvm::StructType::get(pointer, pointer, i64, i64, pointer);
+  auto *kernelType = llvm::StructType::get(pointer, pointer, i64, i64, pointer, i64);
   auto integer = [&](int64_t value) { return llvm::ConstantInt::get(i64, static_cast<uint64_t>(value)); };
   auto phaseOf = [&](const std::string &symbol, int64_t i) {
     return llvm::ConstantStruct::get(
@@ -204,9 +204,10 @@ static bool buildTable(const Job &job, llvm::TargetMachine &generator, llvm::Sma
     llvm::SmallVector<llvm::Constant *> phases;
     for (int64_t i = 0; i < compiled.phases; ++i)
       phases.push_back(phaseOf(symbol, i));
-    kernels.push_back(llvm::ConstantStruct::get(kernelType, {string(name), table(phaseType, phases),
-                                                             integer(compiled.phases), integer(compiled.workerScratch),
-                                                             packingOf(symbol, compiled.prepacking)}));
+    kernels.push_back(
+        llvm::ConstantStruct::get(kernelType, {string(name), table(phaseType, phases), integer(compiled.phases),
+                                               integer(compiled.workerScratch), packingOf(symbol, compiled.prepacking),
+                                               integer(static_cast<int64_t>(job.units[number].lasting.size()))}));
   }
   auto *artifact = llvm::ConstantStruct::getAnon(
       {llvm::ConstantInt::get(i32, KILN_CPU_ARTIFACT_VERSION), llvm::ConstantInt::get(i32, kernels.size()),
@@ -243,21 +244,6 @@ static int32_t capabilities(const kiln_host *, const kiln_target *target, kiln_c
   return KILN_SUCCESS;
 }
 
-/// The input that the builder wants turned, where it has two axes in the kernel as it was offered, too.
-static std::optional<uint32_t> turnedInput(const kiln_reader &reader, const kiln_kernel *kernel,
-                                           const KernelBuilder &builder) {
-  if (builder.turnedInput < 0)
-    return {};
-  auto input = static_cast<uint32_t>(builder.turnedInput);
-  kiln_kernel_info info{};
-  info.size = sizeof info;
-  reader.kernel(kernel, &info);
-  kiln_type type{};
-  type.size = sizeof type;
-  reader.value(kernel, info.inputs[input], &type);
-  return type.rank == 2 ? std::optional(input) : std::nullopt;
-}
-
 static int32_t claim(const kiln_host *host, const kiln_kernel *kernel, const kiln_target *target,
                      const kiln_answer *answer, kiln_error *error) {
   // Reading the target takes longer than most claims; hosts ask for many kernels in a row.
@@ -287,15 +273,6 @@ static int32_t claim(const kiln_host *host, const kiln_kernel *kernel, const kil
     std::string form = builder->form();
     terms.scratch_bytes = builder->scratchBytes;
     terms.form = text(form);
-    terms.seconds = builder->seconds;
-    static constexpr uint32_t turned[] = {1, 0};
-    kiln_layout layout{sizeof layout, 0, 2, 0, turned};
-    const kiln_layout *const layouts[] = {&layout};
-    if (std::optional<uint32_t> input = turnedInput(*host->reader, kernel, *builder)) {
-      layout.input = *input;
-      terms.layouts = layouts;
-      terms.layout_count = 1;
-    }
     answer->take(answer->self, nullptr, 0, &terms);
   } else {
     answer->refuse(answer->self, KILN_NONE, {reason.data(), reason.size()});
@@ -319,26 +296,49 @@ static std::string symbolOf(const kiln_reader &reader, const kiln_kernel *kernel
   return title + "_" + digest.substr(0, 32);
 }
 
-/// Of each of the program's kernels the inputs that some launch reads from what no execution of its entry changes.
-static std::vector<llvm::SmallVector<bool>> lastingInputs(const kiln_reader &reader, const kiln_program *program,
-                                                          const kiln_program_info &info) {
+/// Of a launch's place, in the outermost loop around it (null: none).
+static uint8_t lastingOf(const kiln_reader &reader, const kiln_program *program, uint32_t entry,
+                         llvm::ArrayRef<int64_t> inputCounts, const kiln_node *loop, const kiln_place &place) {
+  uint8_t lasting = kiln_cpu_lasts(&reader, program, entry, &place) ? static_cast<uint8_t>(Lasting::Always) : 0;
+  if (!loop || !kiln_cpu_lasts_in_loop(&reader, inputCounts.data(), loop, &place))
+    return lasting;
+  kiln_node_info info{};
+  info.size = sizeof info;
+  reader.node(loop, &info);
+  if (info.count.value >= 8)
+    lasting |= static_cast<uint8_t>(Lasting::InLoop);
+  if (info.count.value >= 64)
+    lasting |= static_cast<uint8_t>(Lasting::InLongLoop);
+  return lasting;
+}
+
+/// Of each of the program's kernels the inputs that some launch reads from what stays as it is.
+static std::vector<llvm::SmallVector<uint8_t>> lastingInputs(const kiln_reader &reader, const kiln_program *program,
+                                                             const kiln_program_info &info) {
   struct Walk {
     const kiln_reader &reader;
     const kiln_program *program;
     uint32_t entry;
-    std::vector<llvm::SmallVector<bool>> lasting;
-  } walk{reader, program, 0, std::vector<llvm::SmallVector<bool>>(info.kernel_count)};
-  auto visit = [](void *self, const kiln_node *, const kiln_node_info *node, uint32_t) {
-    auto &walk = *static_cast<Walk *>(self);
-    if (node->kind != KILN_NODE_LAUNCH)
-      return;
+    const kiln_node *loop;            // the outermost one that was met
+    std::vector<int64_t> inputCounts; // of the kernels
+    std::vector<llvm::SmallVector<uint8_t>> lasting;
+  } walk{reader, program, 0, nullptr, {}, std::vector<llvm::SmallVector<uint8_t>>(info.kernel_count)};
+  for (uint32_t i = 0; i < info.kernel_count; ++i) {
     kiln_kernel_info kernel{};
     kernel.size = sizeof kernel;
-    walk.reader.kernel(walk.reader.program_kernel(walk.program, node->kernel), &kernel);
-    llvm::SmallVector<bool> &lasting = walk.lasting[node->kernel];
-    lasting.resize(kernel.input_count);
-    for (uint32_t i = 0; i < kernel.input_count; ++i)
-      lasting[i] = lasting[i] || kiln_cpu_lasts(&walk.reader, walk.program, walk.entry, &node->places[i]);
+    reader.kernel(reader.program_kernel(program, i), &kernel);
+    walk.inputCounts.push_back(kernel.input_count);
+    walk.lasting[i].resize(kernel.input_count);
+  }
+  auto visit = [](void *self, const kiln_node *at, const kiln_node_info *node, uint32_t loops) {
+    auto &walk = *static_cast<Walk *>(self);
+    if (node->kind == KILN_NODE_REPEAT && loops == 0)
+      walk.loop = at;
+    if (node->kind != KILN_NODE_LAUNCH)
+      return;
+    for (auto [i, lasting] : llvm::enumerate(walk.lasting[node->kernel]))
+      lasting |= lastingOf(walk.reader, walk.program, walk.entry, walk.inputCounts, loops ? walk.loop : nullptr,
+                           node->places[i]);
   };
   for (; walk.entry < info.entry_count; ++walk.entry) {
     kiln_entry_info entry{};
@@ -353,7 +353,7 @@ static std::vector<llvm::SmallVector<bool>> lastingInputs(const kiln_reader &rea
 /// looked at (--emit) has all of them, by their names.
 static void collectUnits(Job &job, const kiln_program *program, const kiln_program_info &info) {
   llvm::StringMap<size_t> known;
-  std::vector<llvm::SmallVector<bool>> lasting = lastingInputs(job.reader, program, info);
+  std::vector<llvm::SmallVector<uint8_t>> lasting = lastingInputs(job.reader, program, info);
   bool artifact = job.stage == Stage::Artifact;
   for (uint32_t number = 0; number < info.kernel_count; ++number) {
     const kiln_kernel *kernel = job.reader.program_kernel(program, number);
@@ -369,16 +369,16 @@ static void collectUnits(Job &job, const kiln_program *program, const kiln_progr
       unit.size = about.op_count;
       unit.digest = key;
     }
-    llvm::SmallVector<bool> &all = job.units[found->second].lasting;
+    llvm::SmallVector<uint8_t> &all = job.units[found->second].lasting;
     all.resize(std::max(all.size(), lasting[number].size()));
     for (size_t i = 0; i < lasting[number].size(); ++i)
-      all[i] = all[i] || lasting[number][i];
+      all[i] |= lasting[number][i];
   }
   for (Unit &unit : job.units) {
     if (!artifact)
       continue;
-    for (bool lasts : unit.lasting)
-      unit.digest += lasts ? '1' : '0';
+    for (uint8_t lasts : unit.lasting)
+      unit.digest += static_cast<char>('0' + lasts);
     unit.digest = job.kept.digest(unit.digest);
     unit.symbol = symbolOf(job.reader, unit.kernel, static_cast<uint32_t>(unit.size), unit.digest);
     unit.found = job.kept.find(unit.digest, unit.compiled);

@@ -35,25 +35,6 @@ static bool checkOutputs(const Graph &graph, const Op &product, std::string &err
   return true;
 }
 
-/// A product of few rows with a matrix whose rows lie along K is summed along K. Where the matrix is the same many
-/// times over (in a loop, which the host knows), it is worth turning it once: that is asked for, with the time of both.
-static void askForLayout(KernelBuilder &builder, const Contraction &c) {
-  const Graph &graph = builder.graph;
-  int64_t bytes = byteSize(c.accumulator);
-  ContractExtents bounds{graph.bound(c.batch), graph.bound(c.m), graph.bound(c.n), graph.bound(c.k)};
-  ContractTraits traits = c.traits(graph, builder.machine);
-  if (!c.batch.empty() || c.right.plainInput < 0 || c.right.blocks.bytes >= 0 || c.operandType != c.accumulator ||
-      byteSize(c.right.memory) != bytes)
-    return;
-  Blocking blocking = chooseBlocking(builder.machine, bounds, traits);
-  const Op *above = graph.definingOp(c.right.value);
-  if (blocking.method == Method::Dot && traits.bothAlongK && betterAlongN(builder.machine, bounds, traits))
-    builder.turnedInput = c.right.plainInput;
-  else if (blocking.right != RightMode::Direct || !above || above->code != OpCode::Transpose)
-    return;
-  builder.seconds = secondsOf(blocking, bounds);
-}
-
 bool buildContract(KernelBuilder &builder) {
   builder.note("product");
   const Graph &graph = builder.graph;
@@ -80,8 +61,6 @@ bool buildContract(KernelBuilder &builder) {
   };
   if (parts.size() > 1)
     builder.note("by residues");
-  if (product->code == OpCode::DotGeneral)
-    askForLayout(builder, parts.front());
   // One part after the other, each in the scratch of the one before.
   int64_t scratch = builder.scratchBytes, worker = builder.workerScratchBytes, mostScratch = 0, mostWorker = 0;
   for (const Contraction &part : parts) {

@@ -21,7 +21,8 @@ ContractLowering::ContractLowering(KernelBuilder &builder, const Contraction &co
     : builder(builder), graph(builder.graph), c(contraction), sink(std::move(sink)),
       bytes(byteSize(contraction.accumulator)), packed(contraction.accumulator) {
   ContractExtents bounds{graph.bound(c.batch), graph.bound(c.m), graph.bound(c.n), graph.bound(c.k)};
-  const ContractTraits traits = c.traits(graph, builder.machine);
+  ContractTraits traits = c.traits(graph, builder.machine);
+  traits.rightPrepacked = packsBeforeLoop(bounds);
   t = chooseBlocking(builder.machine, bounds, traits);
   pairs = builder.machine.dotsOfBF16() && c.operandType == KILN_BF16 && t.method == Method::Tile && !c.window;
   if (pairs) {
@@ -45,8 +46,8 @@ ContractLowering::ContractLowering(KernelBuilder &builder, const Contraction &co
              (c.batch.empty() || c.leftForAllBatches);
   // Several K blocks, each of which all tasks would pack for themselves.
   int64_t packedLeft = sizeOfSlivers(bounds) * bytes;
-  leftShared = !oneBlock && lines && t.chunks == 1 && t.method == Method::Tile && !t.rowsFirst && bounds.n > t.nc &&
-               (c.batch.empty() || c.leftForAllBatches) && packedLeft <= nearBytes;
+  leftShared = !oneBlock && !t.noScratch && lines && t.chunks == 1 && t.method == Method::Tile && !t.rowsFirst &&
+               bounds.n > t.nc && (c.batch.empty() || c.leftForAllBatches) && packedLeft <= nearBytes;
   if (leftShared) {
     builder.note("rows shared");
     sharedLeftArea = builder.reserveScratch(packedLeft);

@@ -101,6 +101,7 @@ private:
   // ContractPrepack.cpp
   int64_t sizeOfPanels(const ContractExtents &bounds) const;
   int64_t sizeOfSlivers(const ContractExtents &bounds) const;
+  bool packsBeforeLoop(const ContractExtents &bounds) const;
   void choosePrepacked(const ContractExtents &bounds);
   Value prepackedPlace(Emitter &e) const;
   Value isPrepacked(Emitter &e) const;

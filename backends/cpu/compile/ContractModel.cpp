@@ -202,23 +202,27 @@ RegisterTile registerTile(const Machine &machine, int64_t bytes) {
   return {std::max<int64_t>(1, machine.vectorBytes / bytes), 2, (machine.vectorRegisters - 3) / 2 / unit * unit, unit};
 }
 
+/// The register tile; with fewer rows than it has, as many columns as there are registers for, up to eight vectors.
+static void chooseTile(Blocking &t, const Machine &machine, const ContractExtents &e, int64_t bytes) {
+  RegisterTile registers = registerTile(machine, bytes);
+  t.lanes = registers.lanes, t.tileVectors = registers.vectors;
+  t.rowUnit = registers.rowUnit, t.tileRows = registers.rows;
+  if (e.n <= t.lanes) {
+    t.tileVectors = 1;
+  } else if (e.m <= 2 * t.rowUnit) {
+    t.rowUnit = std::min(t.rowUnit, e.m);
+    t.tileRows = roundUp(e.m, t.rowUnit);
+    t.tileVectors = std::min<int64_t>({8, (machine.vectorRegisters - 2) / (t.tileRows + 1), ceilDivide(e.n, t.lanes)});
+  }
+}
+
 Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, const ContractTraits &traits) {
   ContractExtents e = given;
   for (int64_t *extent : {&e.batch, &e.m, &e.n, &e.k})
     *extent = std::max<int64_t>(*extent, 1);
   int64_t level2 = secondLevelOf(machine);
   Blocking t;
-  RegisterTile registers = registerTile(machine, traits.bytes);
-  t.lanes = registers.lanes, t.tileVectors = registers.vectors;
-  t.rowUnit = registers.rowUnit, t.tileRows = registers.rows;
-  if (e.n <= t.lanes)
-    t.tileVectors = 1;
-  else if (e.m <=
-           2 * t.rowUnit) { // fewer rows than a tile has: as many columns as there are registers for, up to eight
-    t.rowUnit = std::min(t.rowUnit, e.m);
-    t.tileRows = roundUp(e.m, t.rowUnit);
-    t.tileVectors = std::min<int64_t>({8, (machine.vectorRegisters - 2) / (t.tileRows + 1), ceilDivide(e.n, t.lanes)});
-  }
+  chooseTile(t, machine, e, traits.bytes);
 
   int64_t kBlock = level2 / 10 / (t.tileColumns() * traits.bytes) / t.lanes * t.lanes;
   kBlock = std::max(kBlock, t.lanes);
@@ -229,6 +233,14 @@ Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, co
   bool image = traits.image.planes > 0 && !traits.rightPlainAlongN;
   // Packing the right operand costs about eleven multiply-adds an element; the dot kernel a quarter of the arithmetic.
   bool fewRows = e.m <= 4 * t.tileRows;
+  bool stays = traits.rightPlainAlongN && fewRows && rowsStay(t, traits, level2);
+  bool direct = stays || (traits.rightPlainAlongN && e.m <= 2 * t.tileRows);
+  if (traits.rightPrepacked && !stays && (direct || (traits.bothAlongK && fewRows))) {
+    t.right = RightMode::Sliver;
+    t.noScratch = true; // as the form that it stands for, which was claimed
+    chooseCut(t, e, traits, level2);
+    return t;
+  }
   if (traits.bothAlongK && fewRows) {
     t.method = Method::Dot;
     t.right = RightMode::Direct;
@@ -239,7 +251,7 @@ Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, co
     t.nc = columns;
     return t;
   }
-  if (traits.rightPlainAlongN && (e.m <= 2 * t.tileRows || (fewRows && rowsStay(t, traits, level2))))
+  if (direct)
     t.right = RightMode::Direct;
   else if (!traits.rightShareable)
     t.right = RightMode::Task;
@@ -278,23 +290,6 @@ Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, co
       t = shared;
   }
   return t;
-}
-
-bool betterAlongN(const Machine &machine, const ContractExtents &extents, const ContractTraits &traits) {
-  ContractTraits turned = traits;
-  turned.bothAlongK = false, turned.rightPlainAlongN = true;
-  turned.rightRowBytes = extents.n * traits.bytes;
-  Blocking t = chooseBlocking(machine, extents, turned);
-  return t.right == RightMode::Direct && extents.n > t.lanes && rowsStay(t, turned, secondLevelOf(machine));
-}
-
-/// Measured on a Zen 5 (docs/performance.md): the share of its peak that is reached with one row, with two or three,
-/// and with more. A sum along K ends with one across lanes, which few columns do not hide.
-double secondsOf(const Blocking &t, const ContractExtents &e) {
-  static constexpr double dot[] = {0.32, 0.45, 0.78}, tile[] = {0.36, 0.66, 0.86};
-  double share = (t.method == Method::Dot ? dot : tile)[e.m < 2 ? 0 : e.m < 4 ? 1 : 2];
-  double cycles = 0.5 * static_cast<double>(e.batch) * e.m * e.n * e.k / static_cast<double>(t.lanes);
-  return cycles / share / 3e9;
 }
 
 } // namespace kiln::cpu

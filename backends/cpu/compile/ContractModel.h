@@ -57,6 +57,7 @@ struct Blocking {
   int64_t chunks = 1;             // parts of K that are summed apart, then in order
   bool rowsFirst = false;    // a sliver of the left operand meets all of a task's columns before the next one is packed
   int64_t edge = 0;          // last columns that are summed along K, since a vector of them would be wasted
+  bool noScratch = false;    // of a launch: none was claimed
   bool unfold = false;       // the right operand is packed from a copy of the padded image,
   int64_t imageChannels = 1; // of so many channels at a time
   int64_t tileColumns() const { return lanes * tileVectors; }
@@ -76,6 +77,7 @@ struct ContractTraits {
   bool bothAlongK = false;       // plain operands, contiguous along K
   bool rightPlainAlongN = false; // plain right operand, contiguous along N,
   int64_t rightRowBytes = 0;     // and what lies between its rows, at the bounds
+  bool rightPrepacked = false;   // the right operand is packed before a loop, and read packed in it
   bool rightShareable = true;    // N is one dimension: panels can be cut
   bool lines = false;            // rows of the left operand are packed as they lie
   bool fixedColumns = false;     // their number is constant
@@ -87,11 +89,6 @@ struct ContractTraits {
     int64_t channels = 0, planes = 0, places = 0, reach = 0, row = 1, rowsOfVector = 1;
   } image;
 };
-
-/// Whether a right operand whose rows lie along K would be read where it lies, and stay near, if it lay along N.
-bool betterAlongN(const Machine &machine, const ContractExtents &extents, const ContractTraits &traits);
-/// About what a product of few rows takes, on one thread.
-double secondsOf(const Blocking &blocking, const ContractExtents &extents);
 
 Blocking chooseBlocking(const Machine &machine, const ContractExtents &extents, const ContractTraits &traits);
 

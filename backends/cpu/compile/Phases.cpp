@@ -13,7 +13,8 @@ static int64_t lanesFor(const Graph &graph, const Machine &machine) {
   return machine.vectorBytes / 8;
 }
 
-KernelBuilder::KernelBuilder(ModuleOp module, const Graph &graph, const Machine &machine, llvm::ArrayRef<bool> lasting)
+KernelBuilder::KernelBuilder(ModuleOp module, const Graph &graph, const Machine &machine,
+                             llvm::ArrayRef<uint8_t> lasting)
     : code(module, machine), graph(graph), machine(machine), lanes(lanesFor(graph, machine)), lasting(lasting) {}
 
 /// "0", "1", …; "once" for the one that packs.

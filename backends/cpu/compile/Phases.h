@@ -17,11 +17,19 @@ struct Prepacking {
   std::string layout;
 };
 
+/// For how long what a launch reads stays as it is: some of these.
+enum class Lasting : uint8_t {
+  Nowhere = 0,
+  Always = 1,    // no entry writes it: a parameter, a constant
+  InLoop = 2,    // for at least eight iterations of a loop around the launch
+  InLongLoop = 4 // for at least 64 of them
+};
+
 class KernelBuilder {
 public:
-  /// lasting: of each input whether some launch reads it from what no entry writes (a parameter, a constant); may be
-  /// shorter.
-  KernelBuilder(mlir::ModuleOp module, const Graph &graph, const Machine &machine, llvm::ArrayRef<bool> lasting = {});
+  /// lasting: of each input the sum of what holds where some launch reads it; may be shorter.
+  KernelBuilder(mlir::ModuleOp module, const Graph &graph, const Machine &machine,
+                llvm::ArrayRef<uint8_t> lasting = {});
 
   Code code;
   const Graph &graph;
@@ -42,6 +50,7 @@ public:
   bool isLasting(int input) const {
     return input >= 0 && static_cast<size_t>(input) < lasting.size() && lasting[input];
   }
+  bool lasts(int input, Lasting how) const { return isLasting(input) && (lasting[input] & static_cast<uint8_t>(how)); }
 
   /// Reserves memory of a launch (or of a worker), aligned to 64: the offset. Sizes are at the bounds.
   int64_t reserveScratch(int64_t bytes);
@@ -55,10 +64,6 @@ public:
 
   int64_t phaseCount = 0, scratchBytes = 0, workerScratchBytes = 0;
   std::optional<Prepacking> prepacking;
-  /// An input of two axes that had better lie the other way round, -1 for none; and where a kernel is one of two that
-  /// differ in that, about what a launch takes. 0: not said.
-  int turnedInput = -1;
-  double seconds = 0;
   /// Notes that the kernel, or a part of it, is computed in that form.
   void note(llvm::StringRef form) { forms.insert(form); }
   /// Those noted, each once: "columns, elementwise".
@@ -74,7 +79,7 @@ private:
                     int64_t width);
 
   int64_t lanes;
-  llvm::SmallVector<bool> lasting;
+  llvm::SmallVector<uint8_t> lasting;
   llvm::DenseMap<uint32_t, int64_t> scratchHomes;
   llvm::DenseSet<uint32_t> inMemory;
   llvm::SmallSetVector<llvm::StringRef, 2> forms;

@@ -34,8 +34,9 @@ struct Node {
   bool reverse = false;
   int32_t prepacked = -1;         // in Executable::prepacked
   uint32_t prepackedArgument = 0; // whose version tells whether it has changed; noArgument: it never does
-  static constexpr uint32_t noArgument = UINT32_MAX;
-  uint32_t taskBegin = 0; // constant extents: each phase's number of tasks, in Entry::taskCounts
+  static constexpr uint32_t noArgument = UINT32_MAX, ofLoop = UINT32_MAX - 1; // … until the loop runs again
+  bool prepackedInLoop = false; // it does not change while the outermost loop around the launch runs
+  uint32_t taskBegin = 0;       // constant extents: each phase's number of tasks, in Entry::taskCounts
 };
 
 struct Entry {
@@ -80,6 +81,7 @@ struct Executable {
   size_t workerStride = 0;
   bool prepacks = true; // the option of that name
   PrepackedTable prepacked;
+  uint64_t loopRuns = 0; // of outermost loops, all that ever began
   bool profiling = false;
   std::vector<kiln_profile_event> events;
   kiln_counters counters = {}; // of the last execution

@@ -85,6 +85,7 @@ private:
 
   void repeat(const Node &node) {
     int64_t count = value(node.count);
+    self.loopRuns += depth == 0;
     uint32_t level = depth++;
     for (int64_t i = 0; i < count; ++i) {
       iteration[level] = node.reverse ? count - 1 - i : i;
@@ -130,12 +131,16 @@ private:
     place = nullptr;
     if (node.prepacked < 0)
       return false;
-    uint64_t always = 1, none = 0; // constants do not change
-    uint64_t version = node.prepackedArgument == Node::noArgument ? always
-                       : versions                                 ? versions[node.prepackedArgument]
-                                                                  : none;
+    uint64_t always = 1, version = 0; // constants do not change
+    if (node.prepackedArgument == Node::noArgument)
+      version = always;
+    else if (node.prepackedArgument != Node::ofLoop && versions)
+      version = versions[node.prepackedArgument];
+    if (version == 0 && node.prepackedInLoop)
+      version = self.loopRuns | uint64_t{1} << 63; // no version of the host's
     bool pack = false;
-    place = self.prepacked[node.prepacked].of(version, pack);
+    Prepacked &prepacked = self.prepacked[node.prepacked];
+    place = node.prepackedInLoop ? prepacked.repeated(version, pack) : prepacked.of(version, pack);
     if (!pack)
       return place != nullptr;
     int64_t started = self.profiling ? now() : 0;

@@ -11,14 +11,21 @@
 namespace kiln::cpu {
 
 namespace {
+std::vector<int64_t> inputCountsOf(const kiln_cpu_artifact &artifact) {
+  std::vector<int64_t> counts;
+  for (uint32_t i = 0; i < artifact.kernel_count; ++i)
+    counts.push_back(artifact.kernels[i].input_count);
+  return counts;
+}
+
 /// Decodes one entry's tree.
 class Decoder {
 public:
   Decoder(const kiln_reader &reader, const kiln_program *program, uint32_t number, Executable &executable,
           std::string &error)
       : reader(reader), program(program), number(number), artifact(*executable.artifact),
-        entry(executable.entries[number]), prepacked(executable.prepacks ? &executable.prepacked : nullptr),
-        error(error) {}
+        entry(executable.entries[number]), inputCounts(inputCountsOf(*executable.artifact)),
+        prepacked(executable.prepacks ? &executable.prepacked : nullptr), error(error) {}
 
   bool decode(const kiln_entry_info &source) {
     entry.argumentCount = source.argument_count;
@@ -35,9 +42,11 @@ private:
   uint32_t number; // of the entry
   const kiln_cpu_artifact &artifact;
   Entry &entry;
-  PrepackedTable *prepacked; // null: nothing is to be packed once
+  std::vector<int64_t> inputCounts; // of the kernels
+  PrepackedTable *prepacked;        // null: nothing is to be packed once
   std::string &error;
   size_t extentCount = 0;
+  const kiln_node *loop = nullptr; // the outermost around what is decoded
 
   bool fail(const std::string &message) {
     error = message;
@@ -92,6 +101,11 @@ private:
       const kiln_place &of = source.places[code.prepacking->input];
       to.prepacked = prepacked->find(reader, program, number, of, *code.prepacking);
       to.prepackedArgument = of.space == KILN_SPACE_ARGUMENT ? of.argument : Node::noArgument;
+      to.prepackedInLoop = loop && kiln_cpu_lasts_in_loop(&reader, inputCounts.data(), loop, &of);
+      if (to.prepacked < 0 && to.prepackedInLoop) {
+        to.prepacked = prepacked->findInLoop(loop, of, *code.prepacking);
+        to.prepackedArgument = Node::ofLoop;
+      }
     }
     to.taskBegin = static_cast<uint32_t>(entry.taskCounts.size());
     for (int64_t i = 0; i < code.phase_count; ++i)
@@ -118,6 +132,8 @@ private:
       return fail("the program names an extent that its entry does not have");
     if (traits->loops && ++depth > KILN_MAX_LOOPS)
       return fail("the program has loops deeper than " + std::to_string(KILN_MAX_LOOPS));
+    if (depth <= 1)
+      loop = traits->loops ? tree : depth ? loop : nullptr;
     if ((traits->tests && (!source.condition || !place(*source.condition, result.condition))) ||
         (traits->children >= 0 && source.child_count != static_cast<uint32_t>(traits->children)) ||
         (traits->places >= 0 && source.place_count != static_cast<uint32_t>(traits->places)))

@@ -40,6 +40,15 @@ void *Prepacked::of(uint64_t version, bool &pack) {
   }
   if (refused_ || ++found_ < until_)
     return nullptr;
+  return repeated(version, pack);
+}
+
+void *Prepacked::repeated(uint64_t version, bool &pack) {
+  pack = false;
+  if (version == packed_)
+    return memory_.get();
+  if (refused_)
+    return nullptr;
   if (!memory_ && leavesEnough(static_cast<uint64_t>(bytes_)))
     memory_.reset(std::aligned_alloc(64, (static_cast<size_t>(bytes_) + 63) / 64 * 64));
   if (!memory_) {
@@ -70,9 +79,19 @@ int32_t PrepackedTable::find(const kiln_reader &reader, const kiln_program *prog
     for (uint32_t i = 0; argument.dims && i < argument.rank; ++i)
       dims += " " + std::to_string(argument.dims[i].value);
   }
-  std::string key = parameter + "\n" + dims + "\n" + std::to_string(place.space) + "\n" + std::to_string(place.offset) +
-                    "\n" + prepacking.layout;
-  auto [found, isNew] = numbers.try_emplace(key, static_cast<int32_t>(all.size()));
+  return numberOf(parameter + "\n" + dims + "\n" + std::to_string(place.space), parameter, place, prepacking);
+}
+
+int32_t PrepackedTable::findInLoop(const kiln_node *loop, const kiln_place &place,
+                                   const kiln_cpu_prepacking &prepacking) {
+  std::string key = "loop " + std::to_string(reinterpret_cast<uintptr_t>(loop)) + " " + std::to_string(place.argument);
+  return numberOf(key, "", place, prepacking);
+}
+
+int32_t PrepackedTable::numberOf(const std::string &key, const std::string &parameter, const kiln_place &place,
+                                 const kiln_cpu_prepacking &prepacking) {
+  auto [found, isNew] = numbers.try_emplace(key + "\n" + std::to_string(place.offset) + "\n" + prepacking.layout,
+                                            static_cast<int32_t>(all.size()));
   if (isNew)
     all.emplace_back(parameter, prepacking.bytes);
   return found->second;

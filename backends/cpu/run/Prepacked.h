@@ -26,10 +26,12 @@ public:
   /// Where it is packed of that version (0: not known), or may be now (then `pack` is set). Null: the launch has to do
   /// it for itself.
   void *of(uint64_t version, bool &pack);
+  /// The same for launches that a loop repeats: packed at once.
+  void *repeated(uint64_t version, bool &pack);
   /// An execution that writes the parameter begins.
   void written();
 
-  /// Empty: a constant.
+  /// Empty: a constant, or what a loop reads.
   const std::string &parameter() const { return parameter_; }
   /// Held now.
   uint64_t bytes() const { return memory_ ? static_cast<uint64_t>(bytes_) : 0; }
@@ -60,6 +62,8 @@ public:
   /// there.
   int32_t find(const kiln_reader &reader, const kiln_program *program, uint32_t entry, const kiln_place &place,
                const kiln_cpu_prepacking &prepacking);
+  /// The same of what lasts as long as this loop runs.
+  int32_t findInLoop(const kiln_node *loop, const kiln_place &place, const kiln_cpu_prepacking &prepacking);
   Prepacked &operator[](int32_t number) { return all[static_cast<size_t>(number)]; }
   /// The numbers of what is packed of the parameter.
   std::vector<int32_t> of(std::string_view parameter) const;
@@ -67,6 +71,9 @@ public:
   uint64_t bytes() const;
 
 private:
+  int32_t numberOf(const std::string &key, const std::string &parameter, const kiln_place &place,
+                   const kiln_cpu_prepacking &prepacking);
+
   std::vector<Prepacked> all;
   std::map<std::string, int32_t> numbers;
 };

@@ -178,7 +178,7 @@ TEST(Load, RefusesAProcessorThatLacksAFeatureByName) {
   k.output(k.op("neg", {k.input(KILN_F32, {4})}));
   kiln_kernel kernel = k.get();
   kiln_program program{1, &kernel, 0, nullptr, nullptr, 0};
-  kiln_cpu_kernel code{"k0", nullptr, 0, 0, nullptr};
+  kiln_cpu_kernel code{"k0", nullptr, 0, 0, nullptr, 0};
   kiln_cpu_artifact artifact{
       KILN_CPU_ARTIFACT_VERSION, 1, &code, "x86_64-unknown-linux-gnu", "a-later-one", "sse3,avx1024f"};
   const kiln_run_api *api = kiln_cpu_run_api();

@@ -15,11 +15,18 @@ using conformance::Bytes;
 
 namespace {
 
+/// A loop around the launch of so many iterations, which may copy the weight onto itself in each. 0: none.
+struct Loop {
+  int64_t times = 0;
+  bool writes = false;
+};
+
 /// One kernel over two operands: entry "forward" only reads the one that is a parameter, "train"
 /// may write it, and "twice" is two of the first.
 class Program {
 public:
-  Program(TestKernel &kernel, int64_t weight, const std::string &cpu, bool prepack = true) : kernel_(kernel) {
+  Program(TestKernel &kernel, int64_t weight, const std::string &cpu, bool prepack = true, Loop loop = {})
+      : kernel_(kernel) {
     std::string error;
     Launches claimed(cpuBackend(), linkObjects, cpuTarget(cpu));
     EXPECT_TRUE(claimed.claim(kernel, error)) << error;
@@ -47,11 +54,27 @@ public:
     launch.extents = extents_.data();
     launch.scratch = {KILN_SPACE_ARENA, 0, 0, {none, none, none}};
     children_ = {launch, launch};
-    kiln_node both{};
+    kiln_node both{}, root = launch;
     both.kind = KILN_NODE_SEQUENCE;
     both.child_count = 2;
     both.children = children_.data();
     both.index_slot = -1;
+    weightTwice_.assign(2, places_[static_cast<size_t>(weight)]);
+    if (loop.writes) {
+      kiln_node &copy = children_[1] = {};
+      copy.kind = KILN_NODE_COPY;
+      copy.place_count = 2;
+      copy.places = weightTwice_.data();
+      copy.count = {bytes_[static_cast<size_t>(weight)], -1};
+      copy.scratch.offset = -1;
+    }
+    if (loop.times > 0) {
+      root = both;
+      root.kind = KILN_NODE_REPEAT;
+      root.child_count = loop.writes ? 2 : 1;
+      root.count = {loop.times, -1};
+      root.scratch.offset = -1;
+    }
     const char *names[] = {"forward", "train", "twice"};
     for (size_t i = 0; i < 3; ++i)
       entries_[i] = {text(names[i]),
@@ -61,7 +84,7 @@ public:
                      0,
                      nullptr,
                      static_cast<int64_t>(arena_.size()),
-                     i == 2 ? both : launch,
+                     i == 2 ? both : root,
                      i == 1 ? written_.data() : rows_.data()};
     program_ = {1, &table_, 3, entries_, nullptr, 0};
     EXPECT_TRUE(conformance::compile(*cpuBackend(), linkObjects, cpuTarget(cpu), program_, artifact_, error)) << error;
@@ -147,7 +170,7 @@ private:
   const kiln_run_api *api = kiln_cpu_run_api();
   TestKernel &kernel_;
   kiln_kernel table_{};
-  std::vector<kiln_place> places_;
+  std::vector<kiln_place> places_, weightTwice_;
   std::vector<int64_t> bytes_;
   std::vector<ArgumentRow> rows_, written_;
   std::vector<kiln_extent> extents_;
@@ -282,6 +305,54 @@ TEST(Prepack, Filters) {
   checkFilter({1, 16, 40, 40}, {20, 16, 3, 3}, plane(1, 1));    // in place
   checkFilter({1, 128, 14, 14}, {130, 128, 3, 3}, plane(1, 1)); // unfolded
   checkFilter({3, 32, 15, 15}, {37, 32, 3, 3}, plane(2, 1));
+}
+
+/// A loop's product by the same matrix in all iterations, in an entry that trains it: packed once in each execution,
+/// whatever the version, and in one that does not, once for all.
+void checkLoop(int64_t rows, int64_t n, int64_t k, bool transposed, const std::string &cpu) {
+  SCOPED_TRACE(std::to_string(rows) + " x " + std::to_string(n) + " x " + std::to_string(k) + " on " + cpu);
+  TestKernel kernel("k0", "contract");
+  uint32_t x = kernel.input(KILN_F32, {rows, k}), w = kernel.input(KILN_F32, transposed ? Dims{n, k} : Dims{k, n});
+  kernel.output(kernel.op("dot_general", {x, w}, KILN_F32, {rows, n},
+                          {ints("lhs_batch", {}), ints("rhs_batch", {}), ints("lhs_contract", {1}),
+                           ints("rhs_contract", {transposed ? 1 : 0})}));
+  auto operands = [&](uint32_t seed) {
+    return std::vector<Tensor>{randomTensor(KILN_F32, {rows, k}, -1, 1, 1),
+                               randomTensor(KILN_F32, transposed ? Ints{n, k} : Ints{k, n}, -1, 1, seed)};
+  };
+  Program with(kernel, 1, cpu, true, {100, false}), without(kernel, 1, cpu, false, {100, false});
+  ASSERT_NE(with.code(), nullptr) << "nothing is packed before the loop";
+  std::vector<Tensor> before = operands(3), after = operands(4);
+  Bytes one = without.run(before, 7), other = without.run(after, 7);
+  ASSERT_NE(one, other);
+  EXPECT_EQ(without.packed, 0) << "in spite of the option";
+  for (const Bytes *expected : {&one, &other}) // of the same version, which the entry may have written meanwhile
+    EXPECT_EQ(with.run(expected == &one ? before : after, 7, 1), *expected) << "other bits, or stale ones";
+  EXPECT_EQ(with.packed, 2) << "once in each execution";
+  EXPECT_EQ(with.run(after, 0), other) << "without a version";
+  EXPECT_EQ(with.packed, 3);
+  for (int i = 0; i < 2; ++i)
+    EXPECT_EQ(with.run(before, 8), one);
+  EXPECT_EQ(with.packed, 4) << "once for executions that only read it";
+
+  if (!transposed)
+    return;
+  Program written(kernel, 1, cpu, true, {100, true});
+  EXPECT_EQ(written.run(before, 7, 1).size(), one.size());
+  EXPECT_TRUE(!written.code() || written.code()->input == 0) << "packed once, though the loop writes it";
+  Program once(kernel, 1, cpu, true, {2, false});
+  EXPECT_EQ(once.code(), nullptr) << "two iterations do not pay for it";
+  Program empty(kernel, 1, cpu, true, {0, false});
+  EXPECT_EQ(empty.code(), nullptr);
+}
+
+TEST(Prepack, BeforeALoop) {
+  for (const std::string cpu : {"native", "x86-64-v3", "x86-64-v4"})
+    for (bool transposed : {false, true}) {
+      checkLoop(8, transposed ? 70 : 1024, 300, transposed, cpu); // rows that would share a few sets of the cache
+      checkLoop(transposed ? 20 : 50, 48, 1300, transposed, cpu); // several K blocks
+    }
+  checkLoop(1, 64, 64, true, "native");
 }
 
 TEST(Prepack, NotWhatIsReadAsItLies) {
