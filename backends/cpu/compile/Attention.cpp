@@ -322,11 +322,12 @@ void AttentionLowering::storeTurned(Emitter &e, const Rows &rows, const Task &ta
   if (!rows.exists())
     return;
   Code &code = e.code;
-  Value end = e.extent(size);
+  Value end = e.extent(size), apart = e.extent(rows.strides[2]);
   for (int64_t v = 0; v < vectors; ++v) {
     Value rest = code.sub(panel.count, code.integer(v * lanes));
     code.ifThen(code.compare(arith::CmpIPredicate::sgt, rest, code.integer(0)), [&] {
       Value there = pointer(e, rows, task, code.add(panel.first, code.integer(v * lanes)));
+      Value full = code.compare(arith::CmpIPredicate::sge, rest, code.integer(lanes));
       code.loop(code.integer(0), end, lanes, [&](Value n) {
         Values square;
         for (int64_t i = 0; i < lanes; ++i) {
@@ -335,11 +336,22 @@ void AttentionLowering::storeTurned(Emitter &e, const Rows &rows, const Task &ta
         }
         transposeSquare(code, square);
         Value left = code.sub(end, n);
-        for (int64_t r = 0; r < lanes; ++r) { // no lanes at all where there is no such query
-          Value count = code.min(left, code.mul(code.sub(rest, code.integer(r)), code.integer(lanes)));
-          Value to = code.address(there, code.add(code.mul(code.integer(r), e.extent(rows.strides[2])), n), bytes);
-          code.maskedStore(square[static_cast<size_t>(r)], to, code.firstLanes(count, lanes), bytes);
-        }
+        auto store = [&](int64_t r, Value mask) {
+          Value to = code.address(there, code.add(code.mul(code.integer(r), apart), n), bytes);
+          Value row = square[static_cast<size_t>(r)];
+          mask ? code.maskedStore(row, to, mask, bytes) : code.store(row, to, bytes);
+        };
+        auto partly = [&] {
+          for (int64_t r = 0; r < lanes; ++r) { // no lanes at all where there is no such query
+            Value count = code.min(left, code.mul(code.sub(rest, code.integer(r)), code.integer(lanes)));
+            store(r, code.firstLanes(count, lanes));
+          }
+        };
+        auto wholly = [&] {
+          for (int64_t r = 0; r < lanes; ++r)
+            store(r, Value());
+        };
+        isWhole(size) ? code.ifElse(full, wholly, partly) : partly();
       });
     });
   }

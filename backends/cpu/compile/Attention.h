@@ -157,6 +157,8 @@ private:
   /// with the bias, and without any mask.
   void scoresOfPanel(Emitter &e, const Task &task, const Panel &panel, Value before) const;
   void tile(Emitter &e, int64_t height, Value left, Value right, Value to, Value apart, Value k, bool add) const;
+  /// Whether rows of this length are whole vectors, which need no mask.
+  bool isWhole(const Extent &size) const { return size.isConstant() && size.factor % lanes == 0; }
   /// to[query][n] = factor[query] * from[n][query].
   void storeTurned(Emitter &e, const Rows &rows, const Task &task, const Panel &panel, Value from, const Extent &size,
                    const Values &factors) const;

@@ -181,7 +181,13 @@ void AttentionLowering::storeSums(Emitter &e, const Rows &rows, const Task &task
       Value more = code.loadHere(type, code.address(sumsAt(e, one, ofKeys), place, bytes), bytes);
       sum = sum ? code.here<arith::AddFOp>(sum, more).getResult() : more;
     }
-    code.maskedStore(sum, code.address(target, n, bytes), code.firstLanes(code.sub(end, n), lanes), bytes);
+    if (ofKeys) // of slopes by queries that are not scaled
+      sum = code.here<arith::MulFOp>(sum, code.constant(type, op.scale));
+    Value to = code.address(target, n, bytes);
+    if (isWhole(ofKeys ? form.width : form.valueWidth))
+      code.store(sum, to, bytes);
+    else
+      code.maskedStore(sum, to, code.firstLanes(code.sub(end, n), lanes), bytes);
   });
 }
 
@@ -265,7 +271,6 @@ void AttentionLowering::addKeySums(Emitter &e, const Task &task, const Panel &pa
   SplitShape split{dtype, columns, lanes};
   Value ofQueries = e.workerScratch(queryRows), ofGradient = e.workerScratch(gradientRows);
   callSplit(code, split, queryFrom, apart(e, query), task.width, panel.count, ofQueries, panelBytes);
-  scaleArea(e, ofQueries, code.integer(sumColumns(true) * columns));
   callSplit(code, split, gradientFrom, apart(e, gradient), task.valueWidth, panel.count, ofGradient, panelBytes);
   Value block = e.workerScratch(sliver), apartHere = code.integer(columns * bytes);
   code.loop(panel.begin, panel.limit, tileRows, [&](Value key) {
