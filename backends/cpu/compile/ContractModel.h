@@ -68,6 +68,11 @@ struct Blocking {
 /// What packed operands that several phases share may take: they stay in a third level, and rule no program's memory.
 constexpr int64_t nearBytes = 6 << 20;
 
+/// Packed operands up to this size are made again by each launch that no loop repeats, in microseconds: they are not
+/// worth the code that finds them packed, nor, where few rows make them small and many columns meet them, would much be
+/// saved.
+constexpr int64_t leastPrepacked = 256 << 10;
+
 struct ContractExtents {
   int64_t batch = 1, m = 1, n = 1, k = 1; // at their bounds
 };

@@ -48,9 +48,16 @@ void ContractLowering::choosePrepacked(const ContractExtents &bounds) {
   if (!prepackedRight && !prepackedLeft)
     return;
   const Contraction::Operand &operand = prepackedRight ? c.right : c.left;
+  int64_t size = (prepackedRight ? sizeOfPanels(bounds) : sizeOfSlivers(bounds)) * bytes;
+  bool inLoop =
+      builder.lasts(operand.plainInput, Lasting::InLoop) || builder.lasts(operand.plainInput, Lasting::InLongLoop);
+  if (size <= leastPrepacked && !inLoop) {
+    prepackedRight = prepackedLeft = false;
+    return;
+  }
   Prepacking &prepacking = builder.prepacking.emplace();
   prepacking.input = operand.plainInput;
-  prepacking.bytes = (prepackedRight ? sizeOfPanels(bounds) : sizeOfSlivers(bounds)) * bytes;
+  prepacking.bytes = size;
   // All that the bytes and their order follow from.
   llvm::raw_string_ostream layout(prepacking.layout);
   layout << dtypeName(operand.memory) << " as " << dtypeName(this->packed) << ", " << bounds.k << " by "

@@ -262,12 +262,12 @@ void checkDot(int64_t rows, int64_t n, int64_t k, bool transposed, const std::st
 
 TEST(Prepack, ProductsInBothLayouts) {
   for (bool transposed : {false, true}) {
-    checkDot(100, 70, 90, transposed);   // sliver by sliver
-    checkDot(60, 384, 1700, transposed); // several K blocks
-    checkDot(37, 200, 64, transposed, "native", 300);
-    checkDot(600, 96, 256, transposed, "native:l2=64K"); // a phase of its own
-    checkDot(50, 64, 5000, transposed);                  // parts of K
-    checkDot(100, 70, 90, transposed, "x86-64-v3");
+    checkDot(100, 270, 290, transposed); // sliver by sliver
+    checkDot(60, 84, 1700, transposed);  // several K blocks
+    checkDot(37, 300, 264, transposed, "native", 300);
+    checkDot(600, 200, 400, transposed, "native:l2=64K"); // a phase of its own
+    checkDot(50, 64, 5000, transposed);                   // parts of K
+    checkDot(100, 270, 290, transposed, "x86-64-v3");
   }
 }
 
@@ -282,13 +282,13 @@ TEST(Prepack, WhatItReplaces) {
     Program program(kernel, 1, cpu);
     return program.code() ? program.code()->replaces : -2;
   };
-  EXPECT_EQ(replaced(100, 70, 90, "x86-64-v4:l2=1M"), -1);
-  EXPECT_EQ(replaced(600, 96, 256, "x86-64-v4:l2=64K"), 0);
+  EXPECT_EQ(replaced(100, 270, 290, "x86-64-v4:l2=1M"), -1);
+  EXPECT_EQ(replaced(600, 200, 400, "x86-64-v4:l2=64K"), 0);
 }
 
 TEST(Prepack, PairsOfBF16) {
-  checkDot(100, 70, 91, false, "native", 0, KILN_BF16);
-  checkDot(100, 70, 91, true, "native", 0, KILN_BF16);
+  checkDot(100, 370, 391, false, "native", 0, KILN_BF16);
+  checkDot(100, 370, 391, true, "native", 0, KILN_BF16);
 }
 
 void checkFilter(const Ints &input, const Ints &filter, const Window &w, const std::string &cpu = "native") {
@@ -299,12 +299,12 @@ void checkFilter(const Ints &input, const Ints &filter, const Window &w, const s
 }
 
 TEST(Prepack, Filters) {
-  checkFilter({1, 64, 28, 28}, {48, 64, 1, 1}, plane());
-  checkFilter({1, 64, 7, 7}, {128, 64, 1, 1}, plane()); // rows first, an edge
-  checkFilter({1, 1200, 7, 7}, {50, 1200, 1, 1}, plane());
-  checkFilter({1, 16, 40, 40}, {20, 16, 3, 3}, plane(1, 1));    // in place
+  checkFilter({1, 260, 14, 14}, {256, 260, 1, 1}, plane());
+  checkFilter({1, 520, 7, 7}, {130, 520, 1, 1}, plane()); // rows first, an edge
+  checkFilter({1, 1400, 7, 7}, {50, 1400, 1, 1}, plane());
+  checkFilter({1, 90, 30, 30}, {84, 90, 3, 3}, plane(1, 1));    // in place
   checkFilter({1, 128, 14, 14}, {130, 128, 3, 3}, plane(1, 1)); // unfolded
-  checkFilter({3, 32, 15, 15}, {37, 32, 3, 3}, plane(2, 1));
+  checkFilter({3, 90, 15, 15}, {85, 90, 3, 3}, plane(2, 1));
 }
 
 /// A loop's product by the same matrix in all iterations, in an entry that trains it: packed once in each execution,
@@ -366,11 +366,22 @@ TEST(Prepack, NotWhatIsReadAsItLies) {
   }
 }
 
+TEST(Prepack, NotWhatIsSmall) {
+  for (int64_t columns : {128, 544}) {
+    TestKernel kernel("k0", "contract");
+    uint32_t x = kernel.input(KILN_F32, {100, 128}), w = kernel.input(KILN_F32, {128, columns});
+    kernel.output(kernel.op(
+        "dot_general", {x, w}, KILN_F32, {100, columns},
+        {ints("lhs_batch", {}), ints("rhs_batch", {}), ints("lhs_contract", {1}), ints("rhs_contract", {0})}));
+    EXPECT_EQ(Program(kernel, 1, "native").code() != nullptr, columns == 544) << columns;
+  }
+}
+
 TEST(Prepack, NotWhatIsStoredNarrower) {
   TestKernel kernel("k0", "contract");
-  uint32_t x = kernel.input(KILN_F32, {100, 64}), w = kernel.input(KILN_BF16, {64, 96});
+  uint32_t x = kernel.input(KILN_F32, {100, 300}), w = kernel.input(KILN_BF16, {300, 400});
   kernel.output(
-      kernel.op("dot_general", {x, kernel.op("convert", {w}, KILN_F32, {64, 96})}, KILN_F32, {100, 96},
+      kernel.op("dot_general", {x, kernel.op("convert", {w}, KILN_F32, {300, 400})}, KILN_F32, {100, 400},
                 {ints("lhs_batch", {}), ints("rhs_batch", {}), ints("lhs_contract", {1}), ints("rhs_contract", {0})}));
   EXPECT_EQ(Program(kernel, 1, "native").code(), nullptr);
 }

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { batch = 2, input = 4 * 12 * 12, output = 8 };
+enum { batch = 2, input = 64 * 12 * 12, output = 520 };
 static float x[batch * input], target[batch * output], y[batch * output];
 
 static void must(int done) {
@@ -21,7 +21,7 @@ static weights_model *made(uint32_t seed) {
 }
 
 static void say(weights_model *model, const char *what) {
-  kiln_tensor in = {KILN_TENSOR_F32, 4, {batch, 4, 12, 12}, x}, out = {KILN_TENSOR_F32, 2, {batch, output}, y};
+  kiln_tensor in = {KILN_TENSOR_F32, 4, {batch, 64, 12, 12}, x}, out = {KILN_TENSOR_F32, 2, {batch, output}, y};
   for (int times = 0; times < 40; ++times) {
     must(weights_run(model, "forward", &in, 1, &out, 1));
     printf("%s", what);
@@ -32,7 +32,7 @@ static void say(weights_model *model, const char *what) {
 }
 
 static void train(weights_model *model) {
-  kiln_tensor both[2] = {{KILN_TENSOR_F32, 4, {batch, 4, 12, 12}, x}, {KILN_TENSOR_F32, 2, {batch, output}, target}};
+  kiln_tensor both[2] = {{KILN_TENSOR_F32, 4, {batch, 64, 12, 12}, x}, {KILN_TENSOR_F32, 2, {batch, output}, target}};
   double loss;
   for (int i = 0; i < 3; ++i)
     must(weights_train_step(model, both, 2, &loss));
