@@ -275,13 +275,6 @@ static bool namesTraining(const std::vector<std::string> &entries) {
 
 bool Compilation::lostTraining() const { return hadRecipe_ && !(*module_)->hasAttr("kiln.train"); }
 
-absl::Status Compilation::plan(host::BuildOptions build) {
-  if (build.entries.empty())
-    build.entries = options_.entries;
-  absl::Status built = buildProgram(build);
-  return built.ok() && wholeModule_ ? fitMemory(build) : built;
-}
-
 absl::Status Compilation::buildProgram(const host::BuildOptions &wanted) {
   return timed("plan", [&](PassTimes &times) -> absl::Status {
     host::BuildOptions build = wanted;

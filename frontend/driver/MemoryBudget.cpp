@@ -74,6 +74,13 @@ static absl::Status tooLarge(const MemoryTry &least, int64_t budget) {
                    "(`kiln explain --memory` tells what is held)"));
 }
 
+absl::Status Compilation::plan(host::BuildOptions build) {
+  if (build.entries.empty())
+    build.entries = options_.entries;
+  absl::Status built = buildProgram(build);
+  return built.ok() && wholeModule_ ? fitMemory(build) : built;
+}
+
 absl::Status Compilation::fitMemory(const host::BuildOptions &build) {
   std::map<std::string, MemoryTry> least;
   size_t next = 0, inVain = 0;

@@ -70,37 +70,42 @@ int32_t PrepackedTable::find(const kiln_reader &reader, const kiln_program *prog
                              const kiln_place &place, const kiln_cpu_prepacking &prepacking) {
   if (!kiln_cpu_lasts(&reader, program, entry, &place))
     return -1;
-  std::string parameter, dims; // a parameter may have been brought into another order, under its name
+  Prepacked::Key key;
   if (place.space == KILN_SPACE_ARGUMENT) {
     kiln_argument argument = {};
     argument.size = sizeof argument;
     reader.argument(program, entry, place.argument, &argument);
-    parameter = toString(argument.name);
+    key.parameter = toString(argument.name);
     for (uint32_t i = 0; argument.dims && i < argument.rank; ++i)
-      dims += " " + std::to_string(argument.dims[i].value);
+      key.dims.push_back(argument.dims[i].value);
   }
-  return numberOf(parameter + "\n" + dims + "\n" + std::to_string(place.space), parameter, place, prepacking);
+  return numberOf(std::move(key), place, prepacking);
 }
 
 int32_t PrepackedTable::findInLoop(const kiln_node *loop, const kiln_place &place,
                                    const kiln_cpu_prepacking &prepacking) {
-  std::string key = "loop " + std::to_string(reinterpret_cast<uintptr_t>(loop)) + " " + std::to_string(place.argument);
-  return numberOf(key, "", place, prepacking);
+  Prepacked::Key key;
+  key.loop = loop;
+  key.argument = place.argument;
+  return numberOf(std::move(key), place, prepacking);
 }
 
-int32_t PrepackedTable::numberOf(const std::string &key, const std::string &parameter, const kiln_place &place,
-                                 const kiln_cpu_prepacking &prepacking) {
-  auto [found, isNew] = numbers.try_emplace(key + "\n" + std::to_string(place.offset) + "\n" + prepacking.layout,
-                                            static_cast<int32_t>(all.size()));
-  if (isNew)
-    all.emplace_back(parameter, prepacking.bytes);
-  return found->second;
+int32_t PrepackedTable::numberOf(Prepacked::Key key, const kiln_place &place, const kiln_cpu_prepacking &prepacking) {
+  key.space = place.space;
+  key.offset = place.offset;
+  key.layout = prepacking.layout;
+  size_t number = 0;
+  while (number < all.size() && !(all[number].key() == key))
+    ++number;
+  if (number == all.size())
+    all.emplace_back(std::move(key), prepacking.bytes);
+  return static_cast<int32_t>(number);
 }
 
 std::vector<int32_t> PrepackedTable::of(std::string_view parameter) const {
   std::vector<int32_t> found;
   for (size_t i = 0; i < all.size(); ++i)
-    if (!parameter.empty() && all[i].parameter() == parameter)
+    if (!parameter.empty() && all[i].key().parameter == parameter)
       found.push_back(static_cast<int32_t>(i));
   return found;
 }

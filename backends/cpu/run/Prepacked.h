@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -21,7 +20,18 @@ namespace kiln::cpu {
 /// launches until it is packed again, more than most validations have.
 class Prepacked {
 public:
-  Prepacked(std::string parameter, int64_t bytes) : parameter_(std::move(parameter)), bytes_(bytes) {}
+  /// What launches share: an input, as it lies, in one layout.
+  struct Key {
+    std::string parameter;           ///< empty: a constant, or what a loop reads
+    std::vector<int64_t> dims;       ///< it may have been brought into another order, under its name
+    const kiln_node *loop = nullptr; ///< which reads it
+    int32_t space = 0;
+    uint32_t argument = 0; ///< what a loop reads, else 0
+    int64_t offset = 0;
+    std::string_view layout;
+    bool operator==(const Key &) const = default;
+  };
+  Prepacked(Key key, int64_t bytes) : key_(std::move(key)), bytes_(bytes) {}
 
   /// Where it is packed of that version (0: not known), or may be now (then `pack` is set). Null: the launch has to do
   /// it for itself.
@@ -31,8 +41,7 @@ public:
   /// An execution that writes the parameter begins.
   void written();
 
-  /// Empty: a constant, or what a loop reads.
-  const std::string &parameter() const { return parameter_; }
+  const Key &key() const { return key_; }
   /// Held now.
   uint64_t bytes() const { return memory_ ? static_cast<uint64_t>(bytes_) : 0; }
 
@@ -43,7 +52,7 @@ private:
   struct Free {
     void operator()(void *memory) const { std::free(memory); }
   };
-  std::string parameter_;
+  Key key_;
   int64_t bytes_;
   std::unique_ptr<void, Free> memory_; // null until something is packed
   uint64_t packed_ = 0;                // the version of the input that it holds; 0: none
@@ -71,11 +80,9 @@ public:
   uint64_t bytes() const;
 
 private:
-  int32_t numberOf(const std::string &key, const std::string &parameter, const kiln_place &place,
-                   const kiln_cpu_prepacking &prepacking);
+  int32_t numberOf(Prepacked::Key key, const kiln_place &place, const kiln_cpu_prepacking &prepacking);
 
-  std::vector<Prepacked> all;
-  std::map<std::string, int32_t> numbers;
+  std::vector<Prepacked> all; // some hundreds
 };
 
 } // namespace kiln::cpu
