@@ -248,25 +248,28 @@ static bool runsHere(const ModelOptions &options) {
 
 int commandExplain(const ModelOptions &options, const ExplainOptions &explain) {
   Compilation compilation(installed(), options);
-  if (absl::Status status = compileToPlan(compilation); !status.ok())
-    return report(status);
-  const kiln_program &program = compilation.program().program();
   bool all = !explain.memory && !explain.fusion && !explain.placement;
+  if (explain.profile && !explain.fusion && !all)
+    return report(absl::InvalidArgumentError(
+        "--profile has times of kernels, which stand in what --fusion tells: give that, too"));
+  if (absl::Status status = compileToPlan(compilation); !status.ok()) {
+    if (explain.memory || all)
+      std::fputs(compilation.explainBudget().c_str(), stdout); // what was tried for a budget that cannot be kept
+    return report(status);
+  }
+  const kiln_program &program = compilation.program().program();
   if (explain.fusion || all) {
     std::map<std::string, MeasuredKernel> measured;
-    if (!explain.profile.empty()) {
-      absl::StatusOr<std::map<std::string, MeasuredKernel>> read = readTrace(explain.profile);
+    if (explain.profile) {
+      absl::StatusOr<std::map<std::string, MeasuredKernel>> read = readTrace(*explain.profile);
       if (!read.ok())
         return report(read.status());
       measured = std::move(*read);
     }
     Manifest manifest = Manifest::parse(compilation.program().manifest());
-    auto isMeasured = [&](const KernelSpec &kernel) { return measured.contains(kernel.name); };
-    if (!explain.profile.empty() && llvm::none_of(manifest.kernels, isMeasured))
-      return report(absl::InvalidArgumentError(
-          absl::StrCat("--profile: ", explain.profile,
-                       " has no kernel of this program's: it is another model's, or of a program that "
-                       "was built with other options (kernels are numbered through all entries: the same --entry)")));
+    absl::Status same = explain.profile ? checkMeasured(measured, manifest) : absl::OkStatus();
+    if (!same.ok())
+      return report(absl::InvalidArgumentError(absl::StrCat("--profile: ", *explain.profile, " ", same.message())));
     std::vector<std::string> work = describeWork(program, manifest, runsHere(options), measured);
     std::fputs(compilation.program().explainFusion(work).c_str(), stdout);
   }

@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,7 +28,8 @@ struct ExplainOptions {
   bool memory = false;
   bool fusion = false;
   bool placement = false;
-  std::string profile; ///< a trace of the program's: the kernels' times beside what they take at the least
+  std::optional<std::string>
+      profile; ///< a trace of the program's: the kernels' times beside what they take at the least
 };
 
 struct ConformOptions {

@@ -73,7 +73,7 @@ std::string describe(const KernelWork &work, const MachinePeak *peak, size_t hel
     least = std::max(adding, moving);
     absl::StrAppend(&text, "; ", time(least), " at the least, by ", adding > moving ? "multiply-adds" : "memory");
   }
-  if (measured && measured->launches > 0 && work.launches > 0) {
+  if (measured && measured->seconds > 0 && work.launches > 0) {
     double took = measured->seconds / static_cast<double>(measured->launches) * static_cast<double>(work.launches);
     absl::StrAppend(&text, "; measured ", time(took));
     if (least > 0)
@@ -82,29 +82,76 @@ std::string describe(const KernelWork &work, const MachinePeak *peak, size_t hel
   return text;
 }
 
+/// Adds an event of a trace to what its kernel took; events that are no spans are passed over.
+absl::Status addSpan(const nlohmann::json &span, std::map<std::string, MeasuredKernel> &found) {
+  auto name = span.find("name"), time = span.find("dur");
+  if (name == span.end() || time == span.end() || !name->is_string() || !time->is_number())
+    return absl::OkStatus();
+  double microseconds = time->get<double>();
+  if (microseconds < 0 || microseconds > 1e12) // eleven days
+    return absl::InvalidArgumentError(absl::StrFormat("'%s' has a span of %g microseconds, which nothing takes",
+                                                      name->get<std::string>().substr(0, 80), microseconds));
+  MeasuredKernel &kernel = found[*name];
+  kernel.seconds += microseconds * 1e-6;
+  ++kernel.launches;
+  auto told = span.find("args");
+  if (told == span.end() || !told->is_object())
+    return absl::OkStatus();
+  if (auto ops = told->find("ops"); ops != told->end() && ops->is_string())
+    kernel.ops = *ops;
+  return absl::OkStatus();
+}
+
 } // namespace
 
 absl::StatusOr<std::map<std::string, MeasuredKernel>> readTrace(const std::string &path) {
   auto buffer = llvm::MemoryBuffer::getFile(path);
   if (!buffer)
     return absl::NotFoundError(absl::StrCat("--profile: cannot read ", path, ": ", buffer.getError().message()));
+  std::map<std::string, MeasuredKernel> found;
+  absl::Status wrong;
+  bool inSpans = false, isTrace = false;
+  // Each span is counted where it ends, and dropped: a trace may be larger than memory would hold as a tree.
+  auto drop = [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json &value) {
+    if (event == nlohmann::json::parse_event_t::key && depth == 1)
+      inSpans = value == "traceEvents";
+    isTrace |= event == nlohmann::json::parse_event_t::array_start && depth == 1 && inSpans;
+    if (event != nlohmann::json::parse_event_t::object_end || depth != 2 || !inSpans)
+      return true;
+    wrong.Update(addSpan(value, found));
+    return false;
+  };
   llvm::StringRef bytes = (*buffer)->getBuffer();
-  nlohmann::json trace = nlohmann::json::parse(bytes.begin(), bytes.end(), nullptr, /*allow_exceptions=*/false);
-  auto spans = trace.is_object() ? trace.find("traceEvents") : trace.end();
-  if (!trace.is_object() || spans == trace.end() || !spans->is_array())
+  bool isJson = !nlohmann::json::parse(bytes.begin(), bytes.end(), drop, /*allow_exceptions=*/false).is_discarded();
+  if (!isJson || !isTrace)
     return absl::InvalidArgumentError(absl::StrCat("--profile: ", path,
                                                    " is no trace: expected what `PROGRAM bench --profile FILE`, or "
                                                    "`train` or `run`, has written"));
-  std::map<std::string, MeasuredKernel> found;
-  for (const nlohmann::json &span : *spans) {
-    if (!span.is_object() || !span.contains("name") || !span["name"].is_string() || !span.contains("dur") ||
-        !span["dur"].is_number())
-      continue;
-    MeasuredKernel &kernel = found[span["name"]];
-    kernel.seconds += span["dur"].get<double>() * 1e-6;
-    ++kernel.launches;
-  }
+  if (!wrong.ok())
+    return absl::InvalidArgumentError(absl::StrCat("--profile: ", path, ": ", wrong.message()));
   return found;
+}
+
+absl::Status checkMeasured(const std::map<std::string, MeasuredKernel> &measured, const Manifest &manifest) {
+  bool any = false;
+  for (const KernelSpec &kernel : manifest.kernels) {
+    auto found = measured.find(kernel.name);
+    if (found == measured.end())
+      continue;
+    any = true;
+    std::string ops;
+    for (const KernelSpec::Op &op : kernel.ops)
+      absl::StrAppend(&ops, ops.empty() ? "" : " ", op.name);
+    if (!found->second.ops.empty() && found->second.ops != ops)
+      return absl::InvalidArgumentError(absl::StrCat("is of another program: its '", kernel.name, "' is made of ",
+                                                     found->second.ops.substr(0, 200), ", and this one's of ",
+                                                     ops.substr(0, 200)));
+  }
+  return any ? absl::OkStatus()
+             : absl::InvalidArgumentError(
+                   "has no kernel of this program's: it is another model's, or of a program that "
+                   "was built with other options (kernels are numbered through all entries: the "
+                   "same --entry)");
 }
 
 std::vector<std::string> describeWork(const kiln_program &program, const Manifest &manifest, bool limits,

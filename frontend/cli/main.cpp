@@ -19,6 +19,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <iostream>
+#include <optional>
 #include <string>
 #include <unistd.h>
 #include <vector>
@@ -29,7 +30,7 @@ constexpr int kWrongUsage = 2;
 
 struct RawOptions {
   std::vector<std::string> set, bounds, dims;
-  std::string memoryBudget;
+  std::optional<std::string> memoryBudget;
 };
 
 /// What goes for backends that did not come with Kiln; the same for every command that loads one.
@@ -141,9 +142,9 @@ int finishCompileOptions(kiln::ModelOptions &options, const RawOptions &raw) {
     }
     options.set.emplace_back(name, value);
   }
-  if (!raw.memoryBudget.empty() && !kiln::parseBytes(raw.memoryBudget, options.memoryBudget)) {
+  if (raw.memoryBudget && !kiln::parseBytes(*raw.memoryBudget, options.memoryBudget)) {
     std::fprintf(stderr, "kiln: --memory-budget %s: expected a size, as in 1.5GB, 800MiB or 4000000\n",
-                 raw.memoryBudget.c_str());
+                 raw.memoryBudget->c_str());
     return kWrongUsage;
   }
   if (!kiln::readDims(raw.bounds, raw.dims, options.bounds, options.dims))

@@ -83,7 +83,7 @@ absl::Status Compilation::plan(host::BuildOptions build) {
 
 absl::Status Compilation::fitMemory(const host::BuildOptions &build) {
   std::map<std::string, MemoryTry> least;
-  size_t next = 0, inVain = 0;
+  size_t next = 0;
   bool triedRows = false;
   while (true) {
     Manifest manifest = Manifest::parse(program_->manifest());
@@ -103,12 +103,11 @@ absl::Status Compilation::fitMemory(const host::BuildOptions &build) {
     }
     if (large.empty())
       return absl::OkStatus();
-    inVain = better ? 0 : inVain + 1;
     if (triedRows && options_.blockRows == fewRows && next == 0 && !better)
       options_.blockRows = 0; // there are no such logits: blocks would cost time alone
     bool rows = options_.blockRows == 0 && !triedRows;
     triedRows |= rows;
-    if (inVain == 3 || next == std::size(segmentCounts)) {
+    if (next == std::size(segmentCounts)) {
       const EntrySpec *largest =
           *std::max_element(large.begin(), large.end(), [&](const EntrySpec *a, const EntrySpec *b) {
             return least.at(a->name).held < least.at(b->name).held;

@@ -189,8 +189,11 @@ std::string templateName(const Family &family, const std::string &architecture) 
 
 void writeConstant(Block &block, const Settings &settings, const std::function<bool(std::string_view)> &hasTensor) {
   std::string value = block.value;
-  if (block.mark == "config" || block.mark == "default")
-    value = settings.text(block.argument.empty() ? block.name : block.argument, block.value, block.mark == "config");
+  const std::string &key = block.argument.empty() ? block.name : block.argument;
+  if (block.mark == "optional" && settings.isNull(key))
+    value = "None";
+  else if (block.mark == "config" || block.mark == "default" || block.mark == "optional")
+    value = settings.text(key, block.value, block.mark == "config");
   else if (block.mark == "weights")
     value = hasTensor(block.argument) ? "True" : "False";
   block.value = value;

@@ -1,8 +1,9 @@
 // Families of models: which there are, and how a family's template becomes the text of one model.
 //
 // A template (families/*.kiln) is a Kiln text that stands for itself. What of it is a model's own is marked behind the
-// constant: `# config` (config.json has to say it), `# default` (it may; `# default KEY`: by another name), `# weights
-// NAME` (is there a tensor of that name, or one whose name ends so behind a dot?).
+// constant: `# config` (config.json has to say it), `# default` (it may; `# default KEY`: by another name), `#
+// optional` (it may, and null is None), `# weights NAME` (is there a tensor of that name, or one whose name ends so
+// behind a dot?).
 #pragma once
 
 #include "frontend/huggingface/Settings.h"

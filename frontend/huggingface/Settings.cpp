@@ -26,10 +26,11 @@ bool isActivation(const std::string &name) {
   return false;
 }
 
-/// What the template's value says of a setting's kind.
+/// What the template's value says of a setting's kind; of "1e-5 if … else …", its first number.
 enum class Kind : uint8_t { Any, Text, Flag, Number, Whole, Function };
 
-Kind kindOf(const std::string &like) {
+Kind kindOf(const std::string &value) {
+  std::string like = value.substr(0, value.find(" if "));
   if (like == "None" || like.starts_with('['))
     return Kind::Any;
   if (like.starts_with('"'))
@@ -151,6 +152,17 @@ const Json *Settings::find(const std::string &key) const {
   return outer && outer->isObject() ? outer->find(key.substr(dot + 1)) : nullptr;
 }
 
+bool Settings::isNull(const std::string &key) const {
+  size_t dot = key.find('.');
+  const Json *outer = dot == std::string::npos ? &config_ : config_.find(key.substr(0, dot));
+  if (!outer || !outer->isObject())
+    return false;
+  for (const Json &item : outer->object())
+    if (item.key() == key.substr(dot + 1))
+      return item.kind() == Json::Kind::Null;
+  return false;
+}
+
 /// A number of layers is no more than the tensors are; each has several.
 static bool countsLayers(const std::string &key) {
   std::string name = key.substr(key.find('.') + 1);
@@ -193,13 +205,9 @@ std::string Settings::text(const std::string &key, const std::string &like, bool
   if (isSize)
     return std::to_string(size(key));
   const Json *value = find(key);
-  Kind kind = value ? kindOf(like) : Kind::Any;
-  // null stands for what transformers computes (head_dim), and for false.
-  bool isComputed = kind == Kind::Whole && !std::isdigit(static_cast<unsigned char>(like[0]));
-  if (!value || (value->kind() == Json::Kind::Null && isComputed))
+  Kind kind = kindOf(like);
+  if (!value)
     return like;
-  if (value->kind() == Json::Kind::Null && kind == Kind::Flag)
-    return "False";
   auto expected = [&](bool right, const char *what) {
     if (!right)
       fail("%s: '%s' is %s; %s is expected", what_.c_str(), key.c_str(), value->str().substr(0, 60).c_str(), what);

@@ -26,6 +26,8 @@ public:
   /// has to be of. Throws Error: of another kind, out of range, an activation that is not known, a name that could not
   /// be written.
   std::string text(const std::string &key, const std::string &like, bool isSize) const;
+  /// Whether config.json has the key, and its value is null.
+  bool isNull(const std::string &key) const;
 
 private:
   /// "a.b" is b within a; null is not there.
