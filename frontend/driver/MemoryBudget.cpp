@@ -70,7 +70,8 @@ static absl::Status tooLarge(const MemoryTry &least, int64_t budget) {
   return absl::ResourceExhaustedError(
       absl::StrCat("--memory-budget: '", least.entry, "' holds ", bytesText(least.held), how,
                    " at the least, and the budget is ", bytesText(budget),
-                   ": a smaller batch takes less, shorter texts, an optimizer with fewer states, or no clipping "
+                   ": a smaller batch takes less, shorter texts, large logits in smaller blocks (--block-rows), an "
+                   "optimizer with fewer states, or no clipping "
                    "(`kiln explain --memory` tells what is held)"));
 }
 
