@@ -145,7 +145,7 @@ model Biased():
 train Biased:
     data      = csv("none.csv", features=6, label=6, batch=9)
     loss      = cross_entropy(forward(data.features), data.label)
-    optimizer = SGD(lr=0.5)
+    optimizer = SGD(lr=0.1)
     steps     = 10
 
 model Random():
