@@ -16,7 +16,7 @@ build=("$kiln" build plane.kiln --backend "$plugin" -o program)
 says 1 "the backends tuned, cpu have no option 'tiel' (did you mean 'tile'?); there is: tuned.take, tuned.tile, tuned.trace, tuned.note" \
   "${build[@]}" --backend-option tiel=8
 says 1 "the backend tuned has no option 'tiel' (did you mean 'tile'?)" "${build[@]}" --backend-option tuned.tiel=8
-says 1 "the backend cpu has no option 'tile'; there is: none" "${build[@]}" --backend-option cpu.tile=8
+says 1 "the backend cpu has no option 'tile'; there is: cpu.prepack" "${build[@]}" --backend-option cpu.tile=8
 says 1 "no backend 'tund' is at work here (did you mean 'tuned'?); there is: tuned, cpu" "${build[@]}" --backend-option tund.tile=8
 says 1 "--backend-option tile=65: tuned.tile is a whole number from 1 to 64" "${build[@]}" --backend-option tile=65
 for value in 0 -1 8.5 x "" 99999999999999999999; do
