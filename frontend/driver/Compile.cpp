@@ -162,14 +162,18 @@ absl::Status Compilation::readBackendOptions() {
 absl::Status Compilation::openBackends() {
   if (!parts_.empty())
     return absl::OkStatus();
-  if (absl::Status found = findBackends(); !found.ok())
-    return found;
-  if (absl::Status read = readBackendOptions(); !read.ok())
-    return read;
+  absl::Status opened = findBackends();
+  if (opened.ok())
+    opened = readBackendOptions();
   for (Part &part : parts_)
-    if (std::string why; !part.backend->capabilities(part.target, part.capabilities, why))
-      return absl::InvalidArgumentError(why);
-  return absl::OkStatus();
+    if (std::string why; opened.ok() && !part.backend->capabilities(part.target, part.capabilities, why))
+      opened = absl::InvalidArgumentError(why);
+  if (!opened.ok()) { // who asks again is told again
+    parts_.clear();
+    startOptions_.clear();
+    buildSettings_.clear();
+  }
+  return opened;
 }
 
 /// A language's text; errors become diagnostics, and are rendered while what they point into is there.

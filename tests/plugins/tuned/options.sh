@@ -27,6 +27,7 @@ says 1 "--backend-option tile=9: tuned.tile was set to '8' before" "${build[@]}"
 says 1 "--backend-option tuned.trace=true: this is set when a program starts" "${build[@]}" --backend-option trace=true
 says 2 "--backend-option tile: expected NAME=VALUE or BACKEND.NAME=VALUE" "${build[@]}" --backend-option tile
 says 1 "the backend cpu has no option 'tile'" "$kiln" build plane.kiln -o program --backend-option tile=8
+says 1 "the backend cpu has no option 'tile'" env -u KILN_VERIFY_STAGES "$kiln" build plane.kiln -o program --backend-option tile=8 # which looks into the cache first
 [ ! -e program ] || { echo "FAILED: a program was written all the same"; bad=1; }
 
 # The compile side gets them, in a process of its own and in kiln's.
