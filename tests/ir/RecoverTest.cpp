@@ -22,7 +22,7 @@ struct Written {
   bool turned = false; // keys come as [D, S]
   bool sharesRead = false, scoresRead = false;
   bool drops = false, dropsRead = false; // dropout on the shares
-  int axis = -1; // of the softmax
+  int axis = -1;                         // of the softmax
 };
 
 std::string textOf(const Written &w) {

@@ -83,7 +83,7 @@ def onnx_peers(model, inputs, threads, folder, options):
         core = openvino.Core()
         settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
         request = core.compile_model(f"{folder}/model.onnx", "CPU", settings).create_infer_request()
-        feed = [inputs[port.any_name].numpy() for port in request.model_inputs]
+        feed = [next(value.numpy() for name, value in inputs.items() if name in port.names) for port in request.model_inputs]
         peers["OpenVINO"] = timed(lambda: request.infer(feed), options)
     return peers
 
@@ -319,7 +319,7 @@ ROWS = [
     Row("adamw", "AdamW over 124.5M parameters (28 bytes each)", sweep, (28 * 124.5e6, "update"), 0.97, "share"),
     Row("step64", "GPT-2 124M, training step, 4×64", gpt2_step(4, 64), (GPT2_STEP * 256, "gflops"), 0.62, rounds=3),
     Row("step256", "GPT-2 124M, training step, 2×256", gpt2_step(2, 256), (GPT2_STEP * 512, "gflops"), 0.68, rounds=3),
-    Row("step64 bf16", "GPT-2 124M, training step, 4×64, products in bf16", narrow_step, None, 1 / 1.6, rounds=3),
+    Row("step64 bf16", "GPT-2 124M, training step, 4×64, products in bf16", of_language(narrow_step), None, 1 / 1.6, rounds=3),
     Row("gpt6", "character GPT, 6×384, 12×256, training step", small_step("gpt6"), None, 0.70, rounds=3),
     Row("mlp", "MLP 784-128-10, batch 32, SGD", small_step("mlp"), None, 0.25),
     Row("lstm", "LSTM 256, T 64, batch 32, Adam", small_step("lstm"), None, 0.55),
