@@ -277,7 +277,9 @@ def from_outside(command):
     """Seconds and gigabytes (at the most) of a command."""
     start = time.perf_counter()
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    usage = os.wait4(child.pid, 0)[2]
+    _, status, usage = os.wait4(child.pid, 0)
+    if status != 0:
+        raise RuntimeError(f"{command[0]} ended with status {status}")
     return time.perf_counter() - start, usage.ru_maxrss * 1024 / 1e9
 
 
@@ -287,7 +289,7 @@ def first_step(which):
     def make(folder, threads, options):
         source = gpt2_source(folder, options, 4, 64)
         program = build(options, folder, source, "--model", "GPT2LMHeadModel")
-        ours = [program, "train", "--steps", "1", "--threads", str(threads), "--out", f"{folder}/run"]
+        ours = [program, "train", "--steps", "1", "--threads", str(threads), "--out", f"{folder}/run", "--overwrite"]
         script = f"import sys; sys.path.insert(0, {str(HERE)!r}); import torch, language; torch.set_num_threads({threads}); language.torch_step(language.gpt2(), 4, 64, False)"
         return lambda: from_outside(ours)[which], {"PyTorch": lambda: from_outside([sys.executable, "-c", script])[which]}
 
