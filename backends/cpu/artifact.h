@@ -47,15 +47,22 @@ typedef struct kiln_cpu_kernel {
   int64_t input_count;
 } kiln_cpu_kernel;
 
+/* Whether a loop moves over the place. */
+static inline int kiln_cpu_moves(const kiln_place *place) {
+  uint32_t level;
+  for (level = 0; level < KILN_MAX_LOOPS; ++level)
+    if (place->stride[level].value != 0)
+      return 1;
+  return 0;
+}
+
 /* Whether a launch's place is one that no execution of its entry changes: a constant, or a parameter that is only read.
  * What a loop moves over is none. */
 static inline int kiln_cpu_lasts(const kiln_reader *reader, const kiln_program *program, uint32_t entry,
                                  const kiln_place *place) {
   kiln_argument argument;
-  uint32_t level;
-  for (level = 0; level < KILN_MAX_LOOPS; ++level)
-    if (place->stride[level].value != 0)
-      return 0;
+  if (kiln_cpu_moves(place))
+    return 0;
   if (place->space != KILN_SPACE_ARGUMENT || !KILN_HAS(reader, kiln_reader, argument))
     return place->space == KILN_SPACE_CONSTANT;
   argument.size = sizeof argument;
@@ -84,12 +91,8 @@ static inline void kiln_cpu_look_at_writes(void *self, const kiln_node *node, co
 static inline int kiln_cpu_lasts_in_loop(const kiln_reader *reader, const int64_t *input_counts, const kiln_node *loop,
                                          const kiln_place *place) {
   struct kiln_cpu_writes search;
-  uint32_t level;
-  if (place->space != KILN_SPACE_ARGUMENT)
+  if (place->space != KILN_SPACE_ARGUMENT || kiln_cpu_moves(place))
     return 0;
-  for (level = 0; level < KILN_MAX_LOOPS; ++level)
-    if (place->stride[level].value != 0)
-      return 0;
   search.input_counts = input_counts;
   search.argument = place->argument;
   search.found = 0;

@@ -275,14 +275,14 @@ int commandExplain(const ModelOptions &options, const ExplainOptions &explain) {
   }
   if (explain.placement || all)
     std::fputs(compilation.program().explainPlacement().c_str(), stdout);
-  if (explain.memory || all)
+  if (explain.memory || all) {
     std::fputs(compilation.explainBudget().c_str(), stdout);
-  if (explain.memory || all)
     for (size_t i = 0; i < program.entry_count; ++i)
       std::fputs(compilation.program()
                      .explainMemory(llvm::StringRef(program.entries[i].name.data, program.entries[i].name.size))
                      .c_str(),
                  stdout);
+  }
   return 0;
 }
 

@@ -4,6 +4,7 @@
 #include "backends/api/kiln_text.h"
 #include "frontend/cli/Peak.h"
 #include "runtime/backend/Tree.h"
+#include "runtime/program/Walk.h"
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -22,27 +23,14 @@ struct KernelWork {
   int64_t launches = 0;
 };
 
-double costAt(const std::vector<KernelSpec::Term> &terms, const kiln_node &launch, const int64_t *table) {
-  double sum = 0;
-  for (const KernelSpec::Term &term : terms) {
-    double product = term.factor;
-    for (size_t slot : term.slots) {
-      const kiln_extent &extent = launch.extents[slot];
-      product *= static_cast<double>(extent.slot < 0 ? extent.value : table[extent.slot]);
-    }
-    sum += product;
-  }
-  return sum;
-}
-
 /// Adds what the launches below `node` do, `times` over.
 void count(const kiln_node &node, int64_t times, const Manifest &manifest, const int64_t *table,
            std::map<uint32_t, KernelWork> &work) {
   if (isLaunch(node)) {
     const KernelSpec &kernel = manifest.kernels[node.kernel];
     KernelWork &sum = work[node.kernel];
-    sum.flops += costAt(kernel.flops, node, table) * static_cast<double>(times);
-    sum.bytes += costAt(kernel.bytes, node, table) * static_cast<double>(times);
+    sum.flops += costOf(kernel, kernel.flops, node, table) * static_cast<double>(times);
+    sum.bytes += costOf(kernel, kernel.bytes, node, table) * static_cast<double>(times);
     sum.launches += times;
   }
   if (traitsOf(node).loops)
@@ -168,7 +156,7 @@ std::vector<std::string> describeWork(const kiln_program &program, const Manifes
     for (size_t i = 0; i < entry.argument_count; ++i)
       held += static_cast<size_t>(entry.argument_bytes[i]);
     held = std::max<size_t>(held, 1 << 16);
-    for (int burst = 0; peak && burst < 8; ++burst)
+    if (peak && peak->gbPerSecond(held) == 0) // not yet, for another entry that holds about as much
       peak->sample(held);
     for (const auto &[number, sum] : work) {
       auto timed = measured.find(manifest.kernels[number].name);

@@ -6,7 +6,7 @@
 
 namespace kiln::onnx {
 
-static bool isNumber(const std::string &part) {
+bool isNumber(const std::string &part) {
   return !part.empty() && part.size() < 5 && part.find_first_not_of("0123456789") == std::string::npos;
 }
 

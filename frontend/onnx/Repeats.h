@@ -83,6 +83,8 @@ std::string withNumbers(const std::string &text, const std::vector<std::string> 
 
 /// The parts of "encoder.layer.0".
 std::vector<std::string> partsOf(const std::string &path);
+/// Whether one of them is a place in a list.
+bool isNumber(const std::string &part);
 /// "encoder.layer.0."
 std::string pathText(const std::vector<std::string> &path);
 /// Paths for the instances of a module, as their parameters' names have them, or the nodes' modules; empty where these

@@ -36,8 +36,6 @@ std::string withNumbers(const std::string &text, const std::vector<std::string> 
   return out + text.substr(done);
 }
 
-static bool isNumber(const std::string &part) { return part.find_first_not_of("0123456789") == std::string::npos; }
-
 namespace {
 /// The lines of one module, which stand one behind the other.
 struct Part {

@@ -49,19 +49,25 @@ private:
 
   int64_t bytes(Value value) { return estimatedBytes(value.getType(), bounds); }
   int64_t placeOf(Operation *op) { return place.lookup(block.findAncestorOpInBlock(*op)); }
-  /// Nothing that is kept: part of whatever reads it.
+  /// Whether it takes memory, or stands for some (a reshape); else it is part of whatever reads it.
   bool isKept(Operation *op) { return !(isSource(op) && !isDear(op)) && !llvm::isa<BroadcastOp>(op); }
+
+  /// The place of its last reader up to one; its own where it has none.
+  int64_t lastRead(Value value, int64_t until) {
+    int64_t last = placeOf(value.getDefiningOp());
+    for (Operation *user : value.getUsers())
+      if (int64_t at = placeOf(user); at <= until)
+        last = std::max(last, at);
+    return last;
+  }
 
   /// The op behind which most bytes wait to be read, in the order of the program.
   void findPeak() {
     std::vector<int64_t> change(order.size() + 1);
     for (Operation *op : order)
       for (Value result : op->getResults()) {
-        int64_t last = place[op];
-        for (Operation *user : result.getUsers())
-          last = std::max(last, placeOf(user));
         change[static_cast<size_t>(place[op])] += bytes(result);
-        change[static_cast<size_t>(last)] -= bytes(result);
+        change[static_cast<size_t>(lastRead(result, static_cast<int64_t>(order.size())))] -= bytes(result);
       }
     int64_t live = 0, most = -1;
     for (size_t i = 0; i < order.size(); ++i) {
@@ -98,14 +104,10 @@ private:
     std::vector<int64_t> across(static_cast<size_t>(peak) + 2);
     for (int64_t i = 0; i <= peak; ++i)
       for (Value result : order[static_cast<size_t>(i)]->getResults()) {
-        int64_t last = i;
-        for (Operation *user : result.getUsers())
-          if (int64_t at = placeOf(user); at <= peak)
-            last = std::max(last, at);
         if (!isKept(result.getDefiningOp()))
           continue;
         across[static_cast<size_t>(i) + 1] += bytes(result);
-        across[static_cast<size_t>(last) + 1] -= bytes(result);
+        across[static_cast<size_t>(lastRead(result, peak)) + 1] -= bytes(result);
       }
     std::partial_sum(across.begin(), across.end(), across.begin());
     return across;
@@ -169,8 +171,6 @@ private:
       }
       if (!ops.insert(op))
         continue;
-      for (Value operand : op->getOperands())
-        pending.push_back(operand);
       op->walk([&](Operation *inner) {
         for (Value operand : inner->getOperands())
           if (operand.getParentBlock() == &block)

@@ -84,9 +84,8 @@ void Walk::prepare(const Leaf &leaf) {
       table_[slot] = index;
 }
 
-/// A sum of products of a launch's extents.
-static double costOf(const KernelSpec &kernel, const std::vector<KernelSpec::Term> &terms, const kiln_node &node,
-                     const int64_t *table) {
+double costOf(const KernelSpec &kernel, const std::vector<KernelSpec::Term> &terms, const kiln_node &node,
+              const int64_t *table) {
   double sum = 0;
   for (const KernelSpec::Term &term : terms) {
     double product = term.factor;

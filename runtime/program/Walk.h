@@ -7,6 +7,11 @@
 
 namespace kiln {
 
+/// A sum of products of a launch's extents, which are numbers or slots of the entry's table. Throws Error where the
+/// manifest names an extent that the launch lacks.
+double costOf(const KernelSpec &kernel, const std::vector<KernelSpec::Term> &terms, const kiln_node &launch,
+              const int64_t *table);
+
 /// An entry's plan as a flat list of launches and copies, its loops unrolled, under the extents of one run.
 class Walk {
 public:

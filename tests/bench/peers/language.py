@@ -1,5 +1,6 @@
 """GPT-2 as transformers makes it, with random weights, its training steps and its decoding: for rows.py."""
 
+import os
 import subprocess
 import time
 
@@ -34,8 +35,9 @@ class Logits(torch.nn.Module):
 
 
 def build(options, folder, source, *more):
-    program = f"{folder}/program"
-    subprocess.run([options.kiln, "build", source, "-o", program, *more], check=True, capture_output=True)
+    """A program that has a name of its own in the folder."""
+    program = f"{folder}/program{len(os.listdir(folder))}"
+    subprocess.run([options.kiln, "build", str(source), "-o", program, *more], check=True, capture_output=True)
     return program
 
 
@@ -54,13 +56,13 @@ def torch_step(model, batch, length, compiled):
     return step
 
 
-def decode(options, folder, before):
+def decode(options, folder, before, threads):
     """Seconds a token, from the difference of runs that draw 65 and one."""
     program = build(options, folder, f"{folder}/gpt2", "--set", "context=1024")
     prompt = " ".join(map(str, np.random.default_rng(0).integers(0, 50257, before)))
 
     def drawn(tokens):
-        command = [program, "generate", "--greedy", "--threads", "2", "--prompt", prompt, "--tokens", str(tokens)]
+        command = [program, "generate", "--greedy", "--threads", str(threads), "--prompt", prompt, "--tokens", str(tokens)]
         start = time.perf_counter()
         subprocess.run(command, check=True, capture_output=True)
         return time.perf_counter() - start

@@ -22,6 +22,7 @@ import images
 import language
 import steps
 from images import fastest, kiln
+from language import build
 
 try:
     import openvino
@@ -34,6 +35,7 @@ except ImportError:
 
 HERE = Path(__file__).resolve().parent
 BENCH = HERE.parent
+sys.path.insert(0, str(BENCH.parent / "gpu/peers"))  # JAX's steps
 
 
 @dataclass
@@ -59,12 +61,6 @@ def versions():
     names += [f"OpenVINO {openvino.__version__.split('-')[0]}"] if openvino else []
     names += [f"JAX {jax.__version__}"] if jax else []
     return ", ".join(names)
-
-
-def build(options, folder, source, *more):
-    program = f"{folder}/program{len(os.listdir(folder))}"
-    subprocess.run([options.kiln, "build", str(source), "-o", program, *more], check=True, capture_output=True)
-    return program
 
 
 def sets(**values):
@@ -179,13 +175,28 @@ def sweep(folder, threads, options):
 # Whole steps and passes
 
 
+def jax_step(name):
+    import jax_rows
+
+    step, (weights, state, x, y) = jax_rows.step_of(*jax_rows.STEPS[name])
+    compiled = jax.jit(step, donate_argnums=(0, 1))
+
+    def once():
+        nonlocal weights, state
+        weights, state, loss = compiled(weights, state, x, y)
+        loss.block_until_ready()
+
+    once()
+    return once
+
+
 def small_step(name):
     def make(folder, threads, options):
         torch.set_num_threads(threads)
         program = build(options, folder, BENCH / f"{name}.kiln", "--entry", "train_step")
         peers = {"PyTorch": timed(steps.step_of(name)[3], options)}
         if name == "mlp" and jax:
-            peers["JAX"] = timed(steps.jax_mlp(jax), options)
+            peers["JAX"] = timed(jax_step(name), options)
         return lambda: kiln(program, "train_step", threads, options.seconds), peers
 
     return make
@@ -256,7 +267,7 @@ def encode(folder, threads, options):
 
 
 def decode(before):
-    return of_language(lambda folder, threads, options: language.decode(options, folder, before))
+    return of_language(lambda folder, threads, options: language.decode(options, folder, before, threads))
 
 
 # What a user waits for

@@ -113,34 +113,6 @@ def step_of(name):
     return of_recipe(name, batches[name]())
 
 
-def jax_mlp(jax):
-    """The "mlp" step as JAX makes it: one jit over loss, gradients and update, whose weights are given back to it."""
-    jnp = jax.numpy
-    keys = jax.random.split(jax.random.PRNGKey(0), 2)
-    shapes = ((784, 128), (128, 10))
-    weights = [(jax.random.normal(key, shape) * shape[0] ** -0.5, jnp.zeros(shape[1])) for key, shape in zip(keys, shapes)]
-    batch = digits(32)
-    x, y = jnp.asarray(batch["image"].flatten(1).numpy()), jnp.asarray(batch["label"].numpy())
-
-    def loss_of(weights):
-        (w1, b1), (w2, b2) = weights
-        logits = jax.nn.log_softmax(jax.nn.relu(x @ w1 + b1) @ w2 + b2)
-        return -logits[jnp.arange(32), y].mean()
-
-    @jax.jit
-    def update(weights):
-        loss, gradients = jax.value_and_grad(loss_of)(weights)
-        return loss, jax.tree.map(lambda weight, gradient: weight - 0.1 * gradient, weights, gradients)
-
-    def step():
-        nonlocal weights
-        loss, weights = update(weights)
-        return float(loss)
-
-    step()
-    return step
-
-
 # Where each step's .kiln file lies, and the model in it where the file has several.
 FILES = {name: (f"models/{name}/{name}.kiln", None) for name in ("mnist", "resnet", "gpt", "translate")}
 FILES["softmax"] = ("models/iris/iris.kiln", "Softmax")

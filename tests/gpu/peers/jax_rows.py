@@ -164,4 +164,5 @@ def main():
                 left_out(f"step {name} by {NAME}", str(error)[:300])
 
 
-main()
+if __name__ == "__main__":
+    main()
