@@ -7,6 +7,7 @@
 #include "runtime/support/Error.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 
@@ -18,10 +19,13 @@ struct Architecture {
   const char *theirs, *modelType, *model;
 };
 constexpr Architecture architectures[] = {
-    {"llama", "llama", "LlamaForCausalLM"}, {"qwen2", "qwen2", "Qwen2ForCausalLM"},
-    {"qwen3", "qwen3", "Qwen3ForCausalLM"}, {"gemma3", "gemma3_text", "Gemma3ForCausalLM"},
-    {"phi3", "phi3", "Phi3ForCausalLM"},    {"gpt2", "gpt2", "GPT2LMHeadModel"},
+    {"llama", "llama", "LlamaForCausalLM"},    {"qwen2", "qwen2", "Qwen2ForCausalLM"},
+    {"qwen3", "qwen3", "Qwen3ForCausalLM"},    {"qwen3moe", "qwen3_moe", "Qwen3MoeForCausalLM"},
+    {"gemma2", "gemma2", "Gemma2ForCausalLM"}, {"gemma3", "gemma3_text", "Gemma3ForCausalLM"},
+    {"phi3", "phi3", "Phi3ForCausalLM"},       {"gpt2", "gpt2", "GPT2LMHeadModel"},
 };
+/// What `llama` is where it has experts.
+constexpr Architecture mixtral = {"llama", "mixtral", "MixtralForCausalLM"};
 
 struct Renaming {
   const char *theirs, *ours;
@@ -35,7 +39,10 @@ constexpr Renaming parts[] = {
     {"ffn_up", "mlp.c_fc", "gpt2"},
     {"ffn_down", "mlp.c_proj", "gpt2"},
     {"ffn_up", "mlp.gate_up_proj", "phi3"},
+    {"ffn_norm", "pre_feedforward_layernorm", "gemma2"},
     {"ffn_norm", "pre_feedforward_layernorm", "gemma3"},
+    {"ffn_gate_inp", "block_sparse_moe.gate", "llama"},
+    {"ffn_gate_inp", "mlp.gate", "qwen3moe"},
     {"attn_norm", "input_layernorm"},
     {"attn_q", "self_attn.q_proj"},
     {"attn_k", "self_attn.k_proj"},
@@ -50,6 +57,15 @@ constexpr Renaming parts[] = {
     {"ffn_gate", "mlp.gate_proj"},
     {"ffn_up", "mlp.up_proj"},
     {"ffn_down", "mlp.down_proj"},
+};
+/// Of experts, which stand in a stack.
+constexpr Renaming stacks[] = {
+    {"ffn_gate_exps", "block_sparse_moe.experts.*.w1", "llama"},
+    {"ffn_down_exps", "block_sparse_moe.experts.*.w2", "llama"},
+    {"ffn_up_exps", "block_sparse_moe.experts.*.w3", "llama"},
+    {"ffn_gate_exps", "mlp.experts.*.gate_proj", "qwen3moe"},
+    {"ffn_down_exps", "mlp.experts.*.down_proj", "qwen3moe"},
+    {"ffn_up_exps", "mlp.experts.*.up_proj", "qwen3moe"},
 };
 constexpr Renaming wholes[] = {
     {"token_embd", "transformer.wte", "gpt2"},
@@ -98,6 +114,8 @@ public:
     if (!entry_)
       fail("%s: the architecture %s is not known; those that are: %s", file.what().c_str(),
            jsonQuote(architecture_).c_str(), known.c_str());
+    if (architecture_ == "qwen3moe" || file.value(key("expert_count")))
+      readExperts();
   }
 
   const char *model() const { return entry_->model; }
@@ -107,15 +125,27 @@ public:
   std::vector<TensorView> tensors(std::vector<Tensor> &memory);
 
 private:
+  /// A tensor as the model has it; of a stack of experts one of several.
+  struct Piece {
+    std::string name;
+    TensorInfo tensor;
+  };
+
   std::string key(const char *name) const { return architecture_ + "." + name; }
+  bool isGemma() const { return architecture_ == "gemma2" || architecture_ == "gemma3"; }
   int64_t need(const char *name);
   void addWhole(const char *ours, const char *theirs);
   void addNumber(const char *ours, const char *theirs);
   void add(const std::string &ours, const std::string &json) { config_ += ",\"" + ours + "\":" + json; }
   void addSizes();
   void addRotary();
+  void readExperts();
+  void addExperts();
+  std::string yarn() const;
   std::string factorsOf(const char *tensor);
   std::string nameOf(const std::string &theirs) const;
+  std::vector<Piece> piecesOf(const TensorInfo &tensor) const;
+  void addTensor(const Piece &piece, std::vector<TensorView> &views, std::vector<Tensor> &memory) const;
   Change changeOf(const std::string &name, const TensorInfo &tensor) const;
   void undo(Change change, Tensor &tensor) const;
 
@@ -127,6 +157,7 @@ private:
   const File &file_;
   bool keepBlocks_;
   std::string architecture_, config_;
+  int64_t experts_ = 0; ///< of a layer's mixture; 0: there are none
   const Architecture *entry_ = nullptr;
 };
 
@@ -164,9 +195,31 @@ std::string Reading::factorsOf(const char *name) {
   return list + "]";
 }
 
+/// YaRN's settings, whose factor of attention is what llama.cpp makes of them. Throws Error where the file has one that
+/// no folder has.
+std::string Reading::yarn() const {
+  for (const char *name :
+       {"rope.scaling.yarn_ext_factor", "rope.scaling.yarn_attn_factor", "rope.scaling.yarn_log_multiplier"})
+    if (file_.value(key(name)))
+      fail("%s: '%s' is a setting of yarn that is not known here; import the model's folder", file_.what().c_str(),
+           key(name).c_str());
+  double factor = file_.number(key("rope.scaling.factor")).value_or(1);
+  int64_t length =
+      file_.whole(key("rope.scaling.original_context_length")).value_or(file_.whole(key("context_length")).value_or(0));
+  std::string text = R"({"rope_type":"yarn","factor":)" + jsonNumber(factor) +
+                     ",\"original_max_position_embeddings\":" + std::to_string(length);
+  for (auto [ours, theirs] :
+       {std::pair("beta_fast", "rope.scaling.yarn_beta_fast"), {"beta_slow", "rope.scaling.yarn_beta_slow"}})
+    if (std::optional<double> found = file_.number(key(theirs)))
+      text += ",\"" + std::string(ours) + "\":" + jsonNumber(*found);
+  if (std::optional<double> times = file_.number(key("rope.scaling.attn_factor")))
+    text += ",\"attention_factor\":" + jsonNumber(*times * (factor > 1 ? 0.1 * std::log(factor) + 1 : 1));
+  return text + "}";
+}
+
 /// Numbers of rotary positions: the base, and what scales it.
 void Reading::addRotary() {
-  addNumber("rope_theta", "rope.freq_base");
+  add("rope_theta", jsonNumber(file_.number(key("rope.freq_base")).value_or(10000))); // as llama.cpp has it
   addNumber("rope_local_base_freq", "rope.freq_base_swa");
   std::string kind = file_.text(key("rope.scaling.type")).value_or("none"), scaling;
   std::string factors = factorsOf(architecture_ == "phi3" ? "rope_factors_short.weight" : "rope_freqs.weight");
@@ -176,9 +229,7 @@ void Reading::addRotary() {
     scaling =
         R"({"rope_type":"linear","factor":)" + jsonNumber(file_.number(key("rope.scaling.factor")).value_or(1)) + "}";
   else if (kind == "yarn")
-    fail("%s: rotary positions are scaled by yarn, which is known of folders of Hugging Face alone: import the model's "
-         "folder",
-         file_.what().c_str());
+    scaling = yarn();
   else if (kind != "none")
     scaling = R"({"rope_type":)" + jsonQuote(kind) + "}";
   if (!scaling.empty())
@@ -213,6 +264,44 @@ void Reading::addSizes() {
   add("tie_word_embeddings", file_.find("output.weight") ? "false" : "true");
 }
 
+/// How many experts there are, and how many of them a token has.
+void Reading::readExperts() {
+  constexpr int64_t most = 1024;
+  std::optional<int64_t> count = file_.whole(key("expert_count")), used = file_.whole(key("expert_used_count"));
+  if (!count || *count < (architecture_ == "llama" ? 0 : 1) || *count > most)
+    fail("%s: '%s' is %s; a whole number from 1 to %lld is expected", file_.what().c_str(), key("expert_count").c_str(),
+         count ? std::to_string(*count).c_str() : "missing", static_cast<long long>(most));
+  if (*count == 0) // so some files of models without experts have it
+    return;
+  if (!used || *used < 1 || *used > *count)
+    fail("%s: '%s' is %s; a whole number from 1 to %lld, the number of experts, is expected", file_.what().c_str(),
+         key("expert_used_count").c_str(), used ? std::to_string(*used).c_str() : "missing",
+         static_cast<long long>(*count));
+  for (auto [name, usual] : {std::pair("expert_gating_func", 1.0),
+                             {"expert_weights_scale", 1.0},
+                             {"expert_shared_count", 0.0},
+                             {"expert_group_count", 1.0}}) // softmax, …
+    if (double found = file_.number(key(name)).value_or(usual); found != usual && found != 0)
+      fail("%s: '%s' is %s, which is not known here", file_.what().c_str(), key(name).c_str(),
+           jsonNumber(found).c_str());
+  experts_ = *count;
+  if (architecture_ == "llama")
+    entry_ = &mixtral;
+}
+
+void Reading::addExperts() {
+  add("num_experts", std::to_string(experts_));
+  add("num_experts_per_tok", std::to_string(need("expert_used_count")));
+  addWhole("moe_intermediate_size", "expert_feed_forward_length");
+  add("norm_topk_prob", file_.flag(key("expert_weights_norm")).value_or(true) ? "true" : "false");
+  std::string plain; // layers without a mixture
+  for (int64_t layer = 0, layers = std::min<int64_t>(need("block_count"), file_.tensors().size()); layer < layers;
+       ++layer)
+    if (std::string number = std::to_string(layer); !file_.find("blk." + number + ".ffn_gate_inp.weight"))
+      plain += (plain.empty() ? "" : ",") + number;
+  add("mlp_only_layers", "[" + plain + "]");
+}
+
 std::string Reading::config() {
   std::string type = entry_->modelType;
   if (type == "llama" && file_.value(key("attention.sliding_window")))
@@ -225,12 +314,16 @@ std::string Reading::config() {
   addNumber("rms_norm_eps", "attention.layer_norm_rms_epsilon");
   addNumber("layer_norm_epsilon", "attention.layer_norm_epsilon");
   addNumber("final_logit_softcapping", "final_logit_softcapping");
+  addNumber("attn_logit_softcapping", "attn_logit_softcapping");
+  if (experts_)
+    addExperts();
   if (architecture_ != "gpt2")
     addRotary();
-  if (architecture_ == "gemma3") // the largest one alone divides by another width than that of its keys
-    add("query_pre_attn_scalar",
-        std::to_string(need("block_count") == 62 ? need("embedding_length") / need("attention.head_count")
-                                                 : need("attention.key_length")));
+  if (isGemma()) { // the largest ones alone divide by another width than that of their keys
+    bool largest = need("block_count") == (architecture_ == "gemma2" ? 46 : 62);
+    add("query_pre_attn_scalar", std::to_string(largest ? need("embedding_length") / need("attention.head_count")
+                                                        : need("attention.key_length")));
+  }
   std::string ends;
   for (const char *name : {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"})
     if (std::optional<int64_t> token = file_.whole(name))
@@ -258,7 +351,7 @@ Change Reading::changeOf(const std::string &name, const TensorInfo &tensor) cons
   if (architecture_ == "llama" &&
       (name.find(".q_proj.") != std::string::npos || name.find(".k_proj.") != std::string::npos))
     return Change::Reordered;
-  if (architecture_ == "gemma3" && name.ends_with("norm.weight"))
+  if (isGemma() && name.ends_with("norm.weight"))
     return Change::CountsFromZero;
   if (architecture_ == "gpt2" && name.starts_with("transformer.h.") && tensor.shape.size() == 2)
     return Change::Transposed;
@@ -350,30 +443,57 @@ void Reading::keep(const std::string &name, const TensorInfo &tensor, Change cha
   }
 }
 
+/// A stack of experts as the matrices that it is made of; any other tensor as it is.
+std::vector<Reading::Piece> Reading::piecesOf(const TensorInfo &tensor) const {
+  size_t number = tensor.name.find('.', 4), end = tensor.name.rfind('.');
+  std::string ours = experts_ && tensor.name.starts_with("blk.") && number < end
+                         ? renamed(stacks, architecture_, tensor.name.substr(number + 1, end - number - 1))
+                         : "";
+  if (ours.empty())
+    return {{nameOf(tensor.name), tensor}};
+  if (tensor.shape.size() != 3 || tensor.shape[0] != experts_)
+    fail("%s: the tensor '%s' is no stack of %lld matrices, one for each expert", file_.what().c_str(),
+         tensor.name.c_str(), static_cast<long long>(experts_));
+  std::string front = "model.layers." + tensor.name.substr(4, number - 4) + ".", back = tensor.name.substr(end);
+  size_t star = ours.find('*');
+  std::vector<Piece> pieces;
+  for (int64_t i = 0; i < experts_; ++i) {
+    Piece piece{front + ours.substr(0, star) + std::to_string(i) + ours.substr(star + 1) + back, tensor};
+    piece.tensor.shape.erase(piece.tensor.shape.begin());
+    piece.tensor.bytes = tensor.bytes / static_cast<size_t>(experts_);
+    piece.tensor.data += static_cast<size_t>(i) * piece.tensor.bytes;
+    pieces.push_back(std::move(piece));
+  }
+  return pieces;
+}
+
+void Reading::addTensor(const Piece &piece, std::vector<TensorView> &views, std::vector<Tensor> &memory) const {
+  const auto &[name, tensor] = piece;
+  Change change = changeOf(name, tensor);
+  if (tensor.type->elements == 1 && change == Change::None) {
+    views.push_back({name, tensor.type->plain, tensor.shape, tensor.data, tensor.bytes});
+    return;
+  }
+  if (keeps(change, tensor)) {
+    keep(name, tensor, change, views, memory);
+    return;
+  }
+  Tensor wide(name, KILN_F32, tensor.shape);
+  const uint8_t *block = tensor.data;
+  float *out = wide.as<float>();
+  for (int64_t i = 0; i < wide.count(); i += tensor.type->elements, block += tensor.type->bytes)
+    tensor.type->widen(block, out + i);
+  undo(change, wide);
+  views.push_back(wide.view());
+  memory.push_back(std::move(wide));
+}
+
 std::vector<TensorView> Reading::tensors(std::vector<Tensor> &memory) {
   std::vector<TensorView> views;
-  for (const TensorInfo &tensor : file_.tensors()) {
-    if (tensor.name.starts_with("rope_f")) // a setting: factorsOf
-      continue;
-    std::string name = nameOf(tensor.name);
-    Change change = changeOf(name, tensor);
-    if (tensor.type->elements == 1 && change == Change::None) {
-      views.push_back({name, tensor.type->plain, tensor.shape, tensor.data, tensor.bytes});
-      continue;
-    }
-    if (keeps(change, tensor)) {
-      keep(name, tensor, change, views, memory);
-      continue;
-    }
-    Tensor wide(name, KILN_F32, tensor.shape);
-    const uint8_t *block = tensor.data;
-    float *out = wide.as<float>();
-    for (int64_t i = 0; i < wide.count(); i += tensor.type->elements, block += tensor.type->bytes)
-      tensor.type->widen(block, out + i);
-    undo(change, wide);
-    views.push_back(wide.view());
-    memory.push_back(std::move(wide));
-  }
+  for (const TensorInfo &tensor : file_.tensors())
+    if (!tensor.name.starts_with("rope_f")) // a setting: factorsOf
+      for (const Piece &piece : piecesOf(tensor))
+        addTensor(piece, views, memory);
   return views;
 }
 

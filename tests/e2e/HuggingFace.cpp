@@ -265,6 +265,28 @@ TEST(HuggingFaceText, OfAGgufFileHasAllBesideIt) {
   EXPECT_EQ(saysFor(command, folder + "/mine"), saysFor(command, folder + "/whole"));
 }
 
+// Experts in blocks: the program that reads them as they lie, and the one that has them widened.
+TEST(HuggingFaceText, OfAGgufMixtureReadsBlocksOfExperts) {
+  std::string folder = freshFolder("gguf-stack"), file = filesFolder() + "stack.gguf";
+  std::vector<int32_t> ids = {3, 7, 1, 20, 11, 5};
+  writeSafetensors(folder + "/ids.safetensors",
+                   {{"ids", KILN_I32, {1, 6}, reinterpret_cast<const uint8_t *>(ids.data()), 24}});
+  std::vector<Values> found;
+  for (const Words &how : {Words{}, Words{"--weights-as", "f32"}}) {
+    Words build = {kilnProgram(), "build", file, "-o", folder + "/program"};
+    build.insert(build.end(), how.begin(), how.end());
+    Outcome built = run(build);
+    ASSERT_EQ(built.code, 0) << built.err;
+    Outcome ran = run({folder + "/program", "run", "forward", "--input", "ids=" + folder + "/ids.safetensors",
+                       "--output", folder + "/results.safetensors"});
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    found.push_back(readTensors(folder + "/results.safetensors").begin()->second);
+  }
+  ASSERT_EQ(found[0].shape, found[1].shape);
+  for (size_t i = 0; i < found[0].data.size(); ++i)
+    EXPECT_NEAR(found[0].data[i], found[1].data[i], 1e-4) << i;
+}
+
 // A tokenizer that a text names is looked for beside it, and looked at before anything is built.
 TEST(HuggingFaceText, NamesATokenizerThatIsNotThere) {
   std::string folder = freshFolder("tokenizer-missing"), text = folder + "/model.kiln";

@@ -128,16 +128,73 @@ TEST(GgufFile, QueriesThatAreNoMatrixAreRefused) {
       << refused(file);
 }
 
-// YaRN's settings are read of folders; a file that has it is not computed without.
-TEST(GgufFile, YarnIsRefused) {
+/// A file of llama's or another architecture with sizes of 2, more entries and tensors.
+std::string small(const std::string &architecture, const std::vector<std::string> &entries,
+                  const std::string &tensors = "", uint64_t count = 0) {
   auto key = [](const std::string &name) { return number64(name.size()) + name; };
-  std::string file = header(1, 7) + key("general.architecture") + number32(8) + key("llama");
+  std::string file =
+      header(1 + count, 6 + entries.size()) + key("general.architecture") + number32(8) + key(architecture);
   for (const char *size :
        {"embedding_length", "feed_forward_length", "block_count", "attention.head_count", "context_length"})
-    file += key(std::string("llama.") + size) + number32(4) + number32(2);
-  file += key("llama.rope.scaling.type") + number32(8) + key("yarn");
-  file += tensor("token_embd.weight", {2, 4}, 0, 0) + std::string(128, '\0');
-  EXPECT_NE(refused(file).find("rotary positions are scaled by yarn"), std::string::npos) << refused(file);
+    file += key(architecture + "." + size) + number32(4) + number32(2);
+  for (const std::string &entry : entries)
+    file += entry;
+  return file + tensor("token_embd.weight", {2, 4}, 0, 0) + tensors + std::string(512, '\0');
+}
+
+std::string entry32(const std::string &name, uint32_t value) {
+  return number64(name.size()) + name + number32(4) + number32(value);
+}
+
+// What llama.cpp does with these is not what a folder's settings say; a file that has them is not computed without.
+TEST(GgufFile, SettingsOfYarnThatAreNotKnownAreRefused) {
+  std::string yarn = number64(23) + "llama.rope.scaling.type" + number32(8) + number64(4) + "yarn";
+  std::string why = refused(small("llama", {yarn, entry32("llama.rope.scaling.yarn_ext_factor", 2)}));
+  EXPECT_NE(why.find("'llama.rope.scaling.yarn_ext_factor' is a setting of yarn that is not known"), std::string::npos)
+      << why;
+}
+
+TEST(GgufFile, ExpertsThatDoNotFitAreRefused) {
+  auto of = [](uint32_t count, uint32_t used) {
+    return std::vector{entry32("qwen3moe.expert_count", count), entry32("qwen3moe.expert_used_count", used)};
+  };
+  auto says = [](const std::string &file, const std::string &what) {
+    std::string why = refused(file);
+    EXPECT_NE(why.find(what), std::string::npos) << why;
+  };
+  says(small("qwen3moe", {}), "'qwen3moe.expert_count' is missing; a whole number from 1 to 1024 is expected");
+  says(small("qwen3moe", of(0, 0)), "'qwen3moe.expert_count' is 0;");
+  says(small("qwen3moe", of(1U << 31, 2)), "'qwen3moe.expert_count' is 2147483648;");
+  says(small("qwen3moe", of(4, 0)), "'qwen3moe.expert_used_count' is 0; a whole number from 1 to 4");
+  says(small("qwen3moe", of(4, 5)), "'qwen3moe.expert_used_count' is 5; a whole number from 1 to 4");
+  says(small("llama", {entry32("llama.expert_count", 4)}), "'llama.expert_used_count' is missing;");
+  says(small("qwen3moe", of(4, 2), tensor("blk.0.ffn_up_exps.weight", {2, 2, 3}, 0, 32), 1),
+       "'blk.0.ffn_up_exps.weight' is no stack of 4 matrices");
+  says(small("qwen3moe", of(4, 2), tensor("blk.0.ffn_up_exps.weight", {2, 8}, 0, 32), 1),
+       "'blk.0.ffn_up_exps.weight' is no stack of 4 matrices");
+  std::vector<std::string> shared = of(4, 2);
+  shared.push_back(entry32("qwen3moe.expert_shared_count", 1));
+  says(small("qwen3moe", shared), "'qwen3moe.expert_shared_count' is 1, which is not known here");
+}
+
+// Each expert is its part of the stack.
+TEST(GgufFile, StacksOfExpertsAreTakenApart) {
+  huggingface::Imported wide = gguf::readModel(fixtures + "stack.gguf"),
+                        kept = gguf::readModel(fixtures + "stack.gguf", "", true);
+  Safetensors expected = Safetensors::open(fixtures + "stack.safetensors");
+  for (auto [theirs, ours] :
+       {std::pair("ffn_gate_exps", "gate_proj"), {"ffn_up_exps", "up_proj"}, {"ffn_down_exps", "down_proj"}}) {
+    const TensorView *stack = expected.find(theirs);
+    ASSERT_TRUE(stack);
+    size_t bytes = stack->bytes / 3;
+    for (size_t i = 0; i < 3; ++i) {
+      std::string name = "model.layers.0.mlp.experts." + std::to_string(i) + "." + ours + ".weight";
+      const TensorView *found = wide.tensors.find(name);
+      ASSERT_TRUE(found && found->bytes == bytes) << name;
+      EXPECT_EQ(std::memcmp(found->data, stack->data + i * bytes, bytes), 0) << name;
+      EXPECT_TRUE(kept.tensors.find(name) && kept.tensors.find(name)->bytes < bytes) << name;
+    }
+  }
 }
 
 // The numbers that Hugging Face's tokenizers give for the same words.
