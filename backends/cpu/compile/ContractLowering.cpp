@@ -36,6 +36,8 @@ ContractLowering::ContractLowering(KernelBuilder &builder, const Contraction &co
     builder.note(t.unfold ? "unfolded" : "in place");
   if (t.right == RightMode::Direct && t.method == Method::Tile)
     builder.note("unpacked");
+  if (t.method == Method::Stream)
+    builder.note("streamed");
   if (t.rowsFirst)
     builder.note("rows first");
   if (t.edge)
@@ -57,10 +59,11 @@ ContractLowering::ContractLowering(KernelBuilder &builder, const Contraction &co
     builder.note("filter turned");
     turnedArea = builder.reserveScratch(bounds.m * bounds.k * bytes);
   }
-  if (t.method == Method::Dot) {
+  if (t.method != Method::Tile) {
     rightStride = roundUp(t.nc, t.lanes);
     sumsArea = area(bounds.m * rightStride);
-    reserveWords(bounds);
+    if (t.method == Method::Dot)
+      reserveWords(bounds);
     return;
   }
   int64_t width = t.tileColumns(), slack = t.lanes * (t.tileRows + 2);
@@ -132,8 +135,8 @@ void ContractLowering::build() {
   if (c.turned)
     phase(&ContractLowering::turnTask,
           [](Code &code, const Sizes &s) { return code.ceilDiv(s.m, code.integer(turnedRows)); });
-  if (t.method == Method::Dot)
-    return phase(&ContractLowering::dotTask,
+  if (t.method != Method::Tile)
+    return phase(t.method == Method::Dot ? &ContractLowering::dotTask : &ContractLowering::streamTask,
                  [](Code &code, const Sizes &s) { return code.mul(s.batch, code.mul(s.mBlocks, s.nBlocks)); });
   packing(leftShared, prepackedLeft, &ContractLowering::shareLeftTask, [&](Code &code, const Sizes &s) {
     return code.mul(code.ceilDiv(s.m, code.integer(t.tileRows)), code.ceilDiv(s.k, code.integer(t.kc)));

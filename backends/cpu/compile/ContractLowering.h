@@ -2,6 +2,7 @@
 //
 // Tile method:   [pack the right operand]   tiles   [add the parts of K in order]
 // Dot method:    rows against rows
+// Stream method: stretches of rows added up
 //
 // Pairs. Where the processor has dot products of bf16, an element of a packed operand is a pair of neighbours along K
 // (MicroKernel.h), and K's blocks, and all numbers of K below that are not named elements, count pairs.
@@ -147,6 +148,7 @@ private:
   void roundRows(Emitter &e) const;
   BlockRows blockRows(Emitter &e, const Contraction::Operand &operand, Value row) const;
   void dotTask(Emitter &e, Value task) const;
+  void streamTask(Emitter &e, Value task) const; // ContractStream.cpp
   void finishRows(Emitter &e, llvm::ArrayRef<Index> batch, Value m, Value rows, Value n, Value columns, int64_t most,
                   Value from, int64_t stride) const;
   void finish(Emitter &e, llvm::ArrayRef<Index> batch, Value m, const Position &n, Value limit, Value sums) const;

@@ -216,6 +216,32 @@ static void chooseTile(Blocking &t, const Machine &machine, const ContractExtent
   }
 }
 
+/// Half of the registers hold what rows of the left operand are multiplied with; no more than eight rows of memory.
+int64_t streamedDepth(const Machine &machine, int64_t rows) {
+  int64_t depth = 8;
+  while (depth > 2 && depth * rows * 2 > machine.vectorRegisters)
+    depth /= 2;
+  return depth;
+}
+
+/// Few rows, and a matrix that comes from memory, or that a tile would have to pack.
+static bool streams(const ContractExtents &e, const ContractTraits &traits, int64_t level2, const Blocking &t) {
+  return traits.streamable && e.m <= 4 && e.n > t.tileColumns() &&
+         (!traits.rightPlainAlongN || e.n * e.k * traits.rightBytes > level2);
+}
+
+/// Tasks in multiples of eight, whose sums take at most half of a first level of 32 KiB; as few as four where a stretch
+/// would be shorter than a kilobyte.
+static void chooseStretches(Blocking &t, const ContractExtents &e, const ContractTraits &traits) {
+  t.method = Method::Stream;
+  t.right = RightMode::Direct;
+  t.mc = e.m;
+  int64_t most = (16 << 10) / (e.m * traits.bytes), tasks = roundUp(ceilDivide(e.n, most), 8);
+  if (e.batch > 1 || e.n * traits.rightBytes < 8 << 10)
+    tasks = std::max<int64_t>(ceilDivide(e.n, most), e.batch > 1 ? 1 : 4);
+  t.nc = roundUp(ceilDivide(e.n, tasks), t.lanes);
+}
+
 Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, const ContractTraits &traits) {
   ContractExtents e = given;
   for (int64_t *extent : {&e.batch, &e.m, &e.n, &e.k})
@@ -239,6 +265,10 @@ Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, co
     t.right = RightMode::Sliver;
     t.noScratch = true; // as the form that it stands for, which was claimed
     chooseCut(t, e, traits, level2);
+    return t;
+  }
+  if (streams(e, traits, level2, t)) {
+    chooseStretches(t, e, traits);
     return t;
   }
   if (traits.bothAlongK && fewRows) {

@@ -15,6 +15,11 @@
 // sliver by sliver, and each meets all columns before the next, which is fetched meanwhile: then nothing of the left
 // operand has to stay, and it streams from memory while sums are made.
 //
+// Few rows. A matrix that lies along N is read once, so that memory is what counts, and memory is fast where it is read
+// in long stretches of several rows: a task adds stretches to sums in the first level (*streamed*). Up to four rows:
+// sums come and go once for so many rows of memory as there are registers for, fewer the more rows there are. Where the
+// matrix stays in the second level nothing waits for memory, and sums in registers are faster.
+//
 // Convolutions. Their right operand is read in place from a copy of the image (columns are wasted between rows), or
 // unfolded into packed columns, sliver by sliver or by a phase of its own: whatever takes the fewest cycles.
 //
@@ -44,7 +49,8 @@ enum class RightMode {
 
 enum class Method {
   Tile, // packed slivers and the tile micro-kernel
-  Dot   // both operands contiguous along K: no packing
+  Dot,  // both operands contiguous along K: no packing
+  Stream // few rows, the right operand contiguous along N: no packing
 };
 
 struct Blocking {
@@ -62,7 +68,9 @@ struct Blocking {
   int64_t imageChannels = 1; // of so many channels at a time
   int64_t tileColumns() const { return lanes * tileVectors; }
   /// What a task's columns are cut in multiples of.
-  int64_t columnsUnit() const { return method == Method::Dot ? 6 : tileColumns(); }
+  int64_t columnsUnit() const {
+    return method == Method::Dot ? 6 : method == Method::Stream ? lanes : tileColumns();
+  }
 };
 
 /// What packed operands that several phases share may take: they stay in a third level, and rule no program's memory.
@@ -82,6 +90,8 @@ struct ContractTraits {
   bool bothAlongK = false;       // plain operands, contiguous along K
   bool rightPlainAlongN = false; // plain right operand, contiguous along N,
   int64_t rightRowBytes = 0;     // and what lies between its rows, at the bounds
+  bool streamable = false;       // the same, of any type in memory, and a left operand contiguous along K
+  int64_t rightBytes = 4;        // of an element of the right operand in memory
   bool rightPrepacked = false;   // the right operand is packed before a loop, and read packed in it
   bool rightShareable = true;    // N is one dimension: panels can be cut
   bool lines = false;            // rows of the left operand are packed as they lie
@@ -94,6 +104,9 @@ struct ContractTraits {
     int64_t channels = 0, planes = 0, places = 0, reach = 0, row = 1, rowsOfVector = 1;
   } image;
 };
+
+/// Rows of the right operand that a stream adds up at once.
+int64_t streamedDepth(const Machine &machine, int64_t rows);
 
 Blocking chooseBlocking(const Machine &machine, const ContractExtents &extents, const ContractTraits &traits);
 

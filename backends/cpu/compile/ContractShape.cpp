@@ -36,6 +36,8 @@ ContractTraits Contraction::traits(const Graph &graph, const Machine &machine) c
   t.rightPlainAlongN = asItIs && right.freeStride.isOne();
   if (t.rightPlainAlongN)
     t.rightRowBytes = graph.bound(right.kStride) * t.bytes;
+  t.streamable = left1 && plainFor(right, false) && right.freeStride.isOne() && !window && !turned;
+  t.rightBytes = byteSize(right.memory);
   t.rightShareable = n.size() <= 1;
   t.sameLeft = batch.empty() || leftForAllBatches;
   if (window)

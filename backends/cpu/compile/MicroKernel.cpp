@@ -57,6 +57,12 @@ void callDotKernel(Code &code, const DotShape &s, Value a, Value lda, Value b, V
        {a, lda, b, ldb, c, ldc, k});
 }
 
+void callStream(Code &code, const StreamShape &s, Value a, Value lda, Value b, Value ldb, Value c, Value ldc,
+                Value columns, Value k) {
+  call(code, nameOf("stream", {s.dtype, s.leftMemory, s.rightMemory}, {s.rows, s.depth, s.lanes}),
+       {a, lda, b, ldb, c, ldc, columns, k});
+}
+
 void callPack(Code &code, const PackShape &s, Value from, Value apart, Value count, Value k, Value to, Value stride) {
   static constexpr const char *kinds[] = {"turn", "copy", "line"};
   call(code, nameOf(kinds[static_cast<int>(s.packing)], {s.dtype, s.memory}, {s.lanes}),
@@ -70,7 +76,7 @@ void callSplit(Code &code, const SplitShape &s, Value from, Value apart, Value c
 
 static bool isMicroKernel(StringRef name) {
   return llvm::any_of(std::initializer_list<const char *>{"kiln_tile_", "kiln_taps_", "kiln_tilel_", "kiln_tapsl_",
-                                                          "kiln_edge_", "kiln_dot_", "kiln_turn_", "kiln_copy_",
+                                                          "kiln_edge_", "kiln_dot_", "kiln_stream_", "kiln_turn_", "kiln_copy_",
                                                           "kiln_line_", "kiln_split_", "kiln_blocks_", "kiln_words_",
                                                           "kiln_round_", "kiln_widen_"},
                       [&](const char *prefix) { return name.starts_with(prefix); });
@@ -406,6 +412,8 @@ bool defineMicroKernel(Code &code, StringRef name) {
     defineEdge(code, {of[0], sizes[0], sizes[1], sizes[2]}, name);
   else if (kind == "dot" && has(3, 3))
     defineDot(code, {of[0], sizes[0], sizes[1], sizes[2], of[1], of[2]}, name);
+  else if (kind == "stream" && has(3, 3))
+    defineStream(code, {of[0], sizes[0], sizes[1], sizes[2], of[1], of[2]}, name);
   else if ((kind == "blocks" || kind == "words") && has(1, 6))
     defineBlocks(code, {blockLayout(), sizes[0], sizes[1], sizes[2]}, kind == "words", name);
   else if (kind == "round" && has(1, 4))

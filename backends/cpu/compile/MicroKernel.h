@@ -58,6 +58,20 @@ struct DotShape {
   kiln_dtype leftMemory = dtype, rightMemory = dtype;
 };
 
+/// A product of few rows whose right operand is contiguous along its columns, without packing: `depth` rows of b at once
+/// are added to sums that stay in the first level, and the next ones fetched into the second meanwhile.
+///
+///   void f(a, lda, b, ldb, c, ldc, columns, k):   c[r][j] = sum over p < k of a[r][p] * b[p][j],   r < rows, j <
+///   columns
+///
+/// Strides are in bytes. Sums are formed in the order of k; whole vectors are stored. Operands of f32 products may lie in
+/// memory as bf16 or f16.
+struct StreamShape {
+  kiln_dtype dtype = KILN_F32;
+  int64_t rows = 0, depth = 0, lanes = 0;
+  kiln_dtype leftMemory = dtype, rightMemory = dtype;
+};
+
 /// How numbers lie that are stored in blocks of `size` neighbours along K (kiln.dequantize): bytes, or halves of bytes,
 /// of which two blocks share theirs; each block with a scale of `scale`'s type, and with a minimum where they are
 /// lifted.
@@ -129,6 +143,9 @@ void callEdgeKernel(Code &code, const EdgeShape &shape, mlir::Value a, mlir::Val
                     mlir::Value ldc, mlir::Value k, mlir::Value accumulate);
 void callDotKernel(Code &code, const DotShape &shape, mlir::Value a, mlir::Value lda, mlir::Value b, mlir::Value ldb,
                    mlir::Value c, mlir::Value ldc, mlir::Value k);
+
+void callStream(Code &code, const StreamShape &shape, mlir::Value a, mlir::Value lda, mlir::Value b, mlir::Value ldb,
+                mlir::Value c, mlir::Value ldc, mlir::Value columns, mlir::Value k);
 
 void callBlocksKernel(Code &code, const BlocksShape &shape, mlir::Value a, mlir::Value lda, const BlockRows &b,
                       mlir::Value c, mlir::Value ldc, mlir::Value k);

@@ -29,6 +29,9 @@ void defineBlocks(Code &code, const BlocksShape &shape, bool words, llvm::String
 void defineRound(Code &code, const BlockLayout &layout, int64_t lanes, llvm::StringRef name);
 void defineWiden(Code &code, const BlockLayout &layout, int64_t lanes, llvm::StringRef name);
 
+// MicroKernelStream.cpp.
+void defineStream(Code &code, const StreamShape &shape, llvm::StringRef name);
+
 // MicroKernelPack.cpp.
 void definePack(Code &code, const PackShape &shape, llvm::StringRef name);
 void defineSplit(Code &code, const SplitShape &shape, llvm::StringRef name);

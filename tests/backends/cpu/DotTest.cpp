@@ -161,6 +161,46 @@ void checkConverted(const Ints &lhs, const Ints &rhs, const DotAxes &axes, kiln_
   check(k, {wholeNumbers(left, lhs, 1), wholeNumbers(right, rhs, 2)}, 0, options);
 }
 
+/// Few rows times a matrix that lies along N and is larger than the second level, or narrower than what is summed:
+/// edges of vectors and lines, depths that are no multiple of the rows taken at once, none.
+TEST(Dot, StreamedRows) {
+  for (const char *cpu : {"native:l2=32K", "haswell:l2=32K", "x86-64:l2=32K"})
+    for (Extents e : {Extents{1, 300, 77}, Extents{2, 257, 64}, Extents{3, 2100, 9}, Extents{4, 1000, 19}}) {
+      SCOPED_TRACE(std::string(cpu) + ", " + std::to_string(e.m) + " x " + std::to_string(e.n));
+      check({e.m, e.k}, {e.k, e.n}, nn, KILN_F32, KILN_F32, cpu);
+      if (e.m > 2 && cpu[0] != 'n')
+        continue;
+      check({e.m, e.k}, {e.k, e.n}, nn, KILN_F64, KILN_F64, cpu);
+      check({e.m, e.k}, {e.k, e.n}, nn, KILN_I32, KILN_I32, cpu);
+      check({e.m, e.k}, {e.k, e.n}, nn, KILN_I64, KILN_I64, cpu);
+      checkConverted({e.m, e.k}, {e.k, e.n}, nn, KILN_F32, KILN_BF16, KILN_F32, cpu);
+      checkConverted({e.m, e.k}, {e.k, e.n}, nn, KILN_BF16, KILN_F32, KILN_F32, cpu);
+      if (cpu[0] != 'x')
+        checkConverted({e.m, e.k}, {e.k, e.n}, nn, KILN_F32, KILN_F16, KILN_F32, cpu);
+    }
+  check({2, 3, 65}, {2, 65, 150}, {{0}, {0}, {2}, {1}}, KILN_F32, KILN_F32, "native:l2=32K");
+  checkConverted({1, 0}, {0, 150}, nn, KILN_F32, KILN_BF16, KILN_F32, "native");
+}
+
+/// Rows, columns and depth that are known at run time only, an epilogue behind them.
+TEST(Dot, StreamedRowsOfDynamicExtents) {
+  TestKernel k("k0", "contract");
+  Dim m(4, 0), depth(70, 1), n(300, 2);
+  uint32_t l = k.input(KILN_F32, {m, depth}), r = k.input(KILN_F32, {depth, n}), bias = k.input(KILN_F32, {n});
+  uint32_t product = addDot(k, l, r, KILN_F32, {m, n}, nn);
+  k.output(k.op("add", {product, k.op("broadcast", {bias}, KILN_F32, {m, n}, {ints("axes", {1})})}));
+  RunOptions options;
+  options.cpu = "native:l2=32K";
+  for (const Ints &e : {Ints{1, 300, 70}, Ints{4, 299, 7}, Ints{3, 1, 64}, Ints{2, 130, 1}, Ints{0, 40, 5},
+                        Ints{3, 0, 5}, Ints{2, 33, 0}}) {
+    k.bindExtents({e[0], e[2], e[1]});
+    check(k,
+          {wholeNumbers(KILN_F32, {e[0], e[2]}, 3), wholeNumbers(KILN_F32, {e[2], e[1]}, 4),
+           wholeNumbers(KILN_F32, {e[1]}, 5)},
+          0, options);
+  }
+}
+
 /// Depths that are even, odd, one, none and in several blocks or parts; whole numbers stay what they are in bf16.
 TEST(Dot, ConvertedOnTheWay) {
   auto layouts = [](Extents e, kiln_dtype left, kiln_dtype right, kiln_dtype product, const std::string &cpu) {
