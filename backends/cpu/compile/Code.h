@@ -30,6 +30,7 @@ struct Machine {
   int64_t vectorRegisters = 16;
   int64_t level2 = 0; // bytes of a core's second-level cache, where the target says so; 0: as its kind has
   bool fma = false;
+  bool fast = false; // sums may be formed in other ways than the definition's (--math fast)
   bool has(llvm::StringRef feature) const;
   /// Whether it adds products of pairs of bf16 to sums of f32, in vectors as wide as its widest.
   bool dotsOfBF16() const { return vectorBytes == 64 && has("avx512bf16"); }

@@ -250,7 +250,7 @@ static int32_t claim(const kiln_host *host, const kiln_kernel *kernel, const kil
   thread_local std::string key, message;
   thread_local Machine machine;
   std::string wanted = toString(target->triple);
-  wanted += '\n' + toString(target->cpu);
+  wanted += '\n' + toString(target->cpu) + '\n' + toString(target->math);
   if (key != wanted) {
     if (!readTarget(*target, machine, message))
       return fail(error, KILN_ERROR_INVALID, message);

@@ -8,12 +8,6 @@ using llvm::SmallVector;
 
 namespace kiln::cpu {
 
-/// Rows of 48 bytes more than a power of two apart would fall into the same few cache sets: an odd number of lines.
-static int64_t spreadStride(int64_t elements, int64_t bytes) {
-  int64_t line = 64 / bytes, lines = ceilDivide(elements, line);
-  return (lines | 1) * line;
-}
-
 /// Columns that one call of the dot kernels takes.
 static int64_t dotColumns(int64_t lanes) { return lanes >= 6 ? 6 : std::min<int64_t>(lanes, 4); }
 
@@ -239,8 +233,8 @@ void ContractLowering::shareTask(Emitter &e, Value task) const {
   if (t.unfold) {
     auto [begin, end] = placesOf(e, n0, n1);
     place = begin;
-    packImage(e, position, first,
-              code.min(code.add(first, code.integer(t.imageChannels)), e.extent(c.window->channels)), begin, end);
+    packPlanes(e, *c.window, position, imagePlanes(e), first,
+               code.min(code.add(first, code.integer(t.imageChannels)), e.extent(c.window->channels)), begin, end);
   }
   code.loop(n0, n1, width, [&](Value n) {
     Value end = code.min(code.add(n, code.integer(width)), n1);
@@ -275,12 +269,12 @@ void ContractLowering::tileTask(Emitter &e, Value task) const {
   block.place = block.n0;
   Value zero = code.integer(0);
   if (t.right == RightMode::Window) {
-    packImage(e, block.batch, zero, e.extent(c.window->channels), block.n0,
-              code.add(block.n1, code.integer(c.window->reach)));
+    packPlanes(e, *c.window, block.batch, imagePlanes(e), zero, e.extent(c.window->channels), block.n0,
+               code.add(block.n1, code.integer(c.window->reach)));
   } else if (t.unfold && t.right == RightMode::Sliver) {
     auto [begin, end] = placesOf(e, block.n0, block.n1);
     block.place = begin;
-    packImage(e, block.batch, zero, e.extent(c.window->channels), begin, end);
+    packPlanes(e, *c.window, block.batch, imagePlanes(e), zero, e.extent(c.window->channels), begin, end);
   }
   if (oneBlock) {
     multiplyBlock(e, s, block, block.k0, block.k1);

@@ -23,6 +23,33 @@ using ContractSink = std::function<void(Emitter &e, llvm::ArrayRef<Index> at, co
 /// A convolution of plain channels that do not meet, without products; false, with nothing done, where it is none.
 bool buildDepthwise(KernelBuilder &builder, const Contraction &contraction, const ContractSink &sink);
 
+/// A 3 by 3 convolution of stride 1 by fewer products than its definition has, where the target lets sums be formed so
+/// (--math fast) and it pays; false, with nothing done, else.
+bool buildWinograd(KernelBuilder &builder, const Contraction &contraction, const ContractSink &sink);
+
+/// Where a copy of an image in planes lies (Contraction::Window): elements between two, bytes of an element.
+struct Planes {
+  Value at;
+  int64_t stride, bytes;
+};
+
+/// Places [begin, end) of the planes of channels [first, last), one plane after the other.
+void packPlanes(Emitter &e, const Contraction::Window &window, llvm::ArrayRef<Index> batch, const Planes &planes,
+                Value first, Value last, Value begin, Value end);
+
+/// As many neighbouring pixels as an emitter has lanes, from pixel n on and below `end`, in planes that were copied
+/// from the place `begin` on: of each row of pixels its lanes, and where they lie.
+class VectorOfPixels {
+public:
+  VectorOfPixels(Emitter &e, const Contraction::Window &window, const Planes &planes, Value n, Value end, Value begin);
+  /// What they see at an offset in bytes, put together; zeros beyond the end.
+  Value load(Code &code, mlir::VectorType vector, Value offset) const;
+
+private:
+  llvm::SmallVector<Value> masks, froms;
+  int64_t bytes;
+};
+
 class ContractLowering {
 public:
   ContractLowering(KernelBuilder &builder, const Contraction &contraction, ContractSink sink);
@@ -113,7 +140,7 @@ private:
 
   // ContractWindow.cpp
   void fillOffsets(Emitter &e) const;
-  void packImage(Emitter &e, llvm::ArrayRef<Index> batch, Value first, Value last, Value begin, Value end) const;
+  Planes imagePlanes(Emitter &e) const;
   std::pair<Value, Value> placesOf(Emitter &e, Value n0, Value n1) const;
   void unfold(Emitter &e, Value n0, Value n1, Value k0, Value k1, Value first, Value begin, Value to) const;
   void finishWindow(Emitter &e, llvm::ArrayRef<Index> batch, Value m, Value rows, Value n, Value columns, Value from,

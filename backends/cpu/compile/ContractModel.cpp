@@ -8,7 +8,7 @@
 namespace kiln::cpu {
 
 /// LLVM names processors, not caches; these are the makers' figures for a core. Unknown ones get the smallest in use.
-static int64_t secondLevelOf(const Machine &machine) {
+int64_t secondLevelOf(const Machine &machine) {
   static constexpr std::pair<const char *, int64_t> rows[] = {
       {"znver5", 1 << 20},        {"znver4", 1 << 20},        {"znver", 512 << 10},   {"sapphirerapids", 2 << 20},
       {"emeraldrapids", 2 << 20}, {"graniterapids", 2 << 20}, {"icelake", 1 << 20},   {"skylake-avx512", 1 << 20},

@@ -38,6 +38,9 @@ struct RegisterTile {
 };
 RegisterTile registerTile(const Machine &machine, int64_t bytes);
 
+/// Bytes of a core's second-level cache.
+int64_t secondLevelOf(const Machine &machine);
+
 /// Where the right operand's block comes from.
 enum class RightMode {
   Shared, // packed by a phase of its own into the launch's scratch, in panels of a tile's width
@@ -112,5 +115,10 @@ Blocking chooseBlocking(const Machine &machine, const ContractExtents &extents, 
 
 inline int64_t roundUp(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 inline int64_t ceilDivide(int64_t value, int64_t divisor) { return (value + divisor - 1) / divisor; }
+/// Rows of 48 bytes more than a power of two apart would fall into the same few cache sets: an odd number of lines.
+inline int64_t spreadStride(int64_t elements, int64_t bytes) {
+  int64_t line = 64 / bytes, lines = ceilDivide(elements, line);
+  return (lines | 1) * line;
+}
 
 } // namespace kiln::cpu

@@ -88,6 +88,9 @@ struct Contraction {
     int64_t rowsOfVector(int64_t lanes) const;
   };
   std::optional<Window> window;
+  /// Of a 3 by 3 convolution of stride 1: its image cut into overlapping tiles, each of which has so many outputs along
+  /// either axis. Null for others.
+  std::function<Window(int64_t outputs)> tiles;
   /// A filter whose axes of channels are exchanged, whose window is reversed or taken in part: element (m, channel,
   /// tap) of the input lies at m * rows + channel * depth + tap. A phase turns it into a matrix of its own, which
   /// `left` describes.

@@ -34,21 +34,48 @@ void ContractLowering::fillOffsets(Emitter &e) const {
   });
 }
 
-/// Places [begin, end) of the planes of channels [first, last) into the worker's copy of the image.
-void ContractLowering::packImage(Emitter &e, ArrayRef<Index> batch, Value first, Value last, Value begin,
-                                 Value end) const {
+void packPlanes(Emitter &e, const Contraction::Window &window, ArrayRef<Index> batch, const Planes &planes, Value first,
+                Value last, Value begin, Value end) {
   Code &code = e.code;
-  Value planes = code.integer(c.window->planes);
-  code.loop(code.integer(0), code.mul(code.sub(last, first), planes), 1, [&](Value number) {
-    Value to = code.address(e.workerScratch(imageArea), code.mul(number, code.integer(imageStride)), bytes);
-    Value channel = code.add(first, code.div(number, planes)), plane = code.rem(number, planes);
-    forEachRun(e, c.window->plane, /*inRows=*/true, begin, end, [&](Value n, const Position &position, Value limit) {
-      Mask mask{code.firstLanes(code.sub(limit, n), t.lanes), {}};
-      Value element = e.vector(c.window->element(e, batch, channel, plane, position.dims(e), mask));
-      code.store(element, code.address(to, code.sub(n, begin), bytes), bytes);
+  Value count = code.integer(window.planes);
+  code.loop(code.integer(0), code.mul(code.sub(last, first), count), 1, [&](Value number) {
+    Value to = code.address(planes.at, code.mul(number, code.integer(planes.stride)), planes.bytes);
+    Value channel = code.add(first, code.div(number, count)), plane = code.rem(number, count);
+    forEachRun(e, window.plane, /*inRows=*/true, begin, end, [&](Value n, const Position &position, Value limit) {
+      Mask mask{code.firstLanes(code.sub(limit, n), e.width), {}};
+      Value element = e.vector(window.element(e, batch, channel, plane, position.dims(e), mask));
+      code.store(element, code.address(to, code.sub(n, begin), planes.bytes), planes.bytes);
     });
   });
 }
+
+VectorOfPixels::VectorOfPixels(Emitter &e, const Contraction::Window &window, const Planes &planes, Value n, Value end,
+                               Value begin)
+    : bytes(planes.bytes) {
+  Code &code = e.code;
+  int64_t lanes = e.width, touched = window.rowsOfVector(lanes);
+  Value row = code.integer(touched == 1 ? window.pixels() : window.axes.back().pixels), number = code.div(n, row);
+  for (int64_t i = 0; i < touched; ++i) {
+    Value start = code.mul(code.add(number, code.integer(i)), row), rowEnd = code.min(code.add(start, row), end);
+    Value on = code.firstLanes(code.sub(rowEnd, n), lanes);
+    if (i > 0) // those of the rows before are taken already
+      on = code.op<arith::AndIOp>(on, code.op<arith::XOrIOp>(code.firstLanes(code.sub(start, n), lanes),
+                                                             code.constantInt(code.vectorOf(code.i1, lanes), 1)));
+    masks.push_back(on);
+    Value place = code.add(code.sub(window.placeOf(e, start), begin), code.sub(n, start));
+    froms.push_back(code.address(planes.at, place, bytes));
+  }
+}
+
+Value VectorOfPixels::load(Code &code, VectorType vector, Value offset) const {
+  Value element = isa<FloatType>(vector.getElementType()) ? code.constant(vector, 0.0) : code.constantInt(vector, 0);
+  for (auto [from, on] : llvm::zip(froms, masks))
+    element = code.here<LLVM::MaskedLoadOp>(vector, code.address(from, offset, 1), on, ValueRange{element},
+                                            static_cast<unsigned>(bytes));
+  return element;
+}
+
+Planes ContractLowering::imagePlanes(Emitter &e) const { return {e.workerScratch(imageArea), imageStride, bytes}; }
 
 /// The places that pixels [n0, n1) see.
 std::pair<Value, Value> ContractLowering::placesOf(Emitter &e, Value n0, Value n1) const {
@@ -62,36 +89,16 @@ std::pair<Value, Value> ContractLowering::placesOf(Emitter &e, Value n0, Value n
 void ContractLowering::unfold(Emitter &e, Value n0, Value n1, Value k0, Value k1, Value first, Value begin,
                               Value to) const {
   Code &code = e.code;
-  const Contraction::Window &window = *c.window;
-  bool together = window.rowsOfVector(t.lanes) == 1;
-  Value row = code.integer(together ? window.pixels() : window.axes.back().pixels);
-  Value before = code.mul(first, code.integer(window.planes * imageStride));
-  Value image = code.address(e.workerScratch(imageArea), code.sub(code.integer(0), before), bytes);
-  VectorType vector = vectorType(e);
+  Value before = code.mul(first, code.integer(c.window->planes * imageStride));
+  Planes planes = imagePlanes(e);
+  planes.at = code.address(planes.at, code.sub(code.integer(0), before), bytes);
   code.loop(n0, n1, t.lanes, [&](Value n) {
-    SmallVector<Value> masks, froms;
-    Value number = code.div(n, row);
-    for (int64_t i = 0; i < window.rowsOfVector(t.lanes); ++i) {
-      Value start = code.mul(code.add(number, code.integer(i)), row);
-      Value end = code.min(code.add(start, row), n1);
-      Value lanes = code.firstLanes(code.sub(end, n), t.lanes);
-      if (i > 0) // those of the rows before are taken already
-        lanes =
-            code.op<arith::AndIOp>(lanes, code.op<arith::XOrIOp>(code.firstLanes(code.sub(start, n), t.lanes),
-                                                                 code.constantInt(code.vectorOf(code.i1, t.lanes), 1)));
-      masks.push_back(lanes);
-      Value place = code.add(code.sub(window.placeOf(e, start), begin), code.sub(n, start));
-      froms.push_back(code.address(image, place, bytes));
-    }
+    VectorOfPixels pixels(e, *c.window, planes, n, n1, begin);
     Value target = code.address(to, code.sub(n, n0), bytes);
     code.loop(k0, k1, 1, [&](Value k) {
       Value offset = code.loadHere(code.i64, code.address(e.workerScratch(offsetsArea), k, 8), 8);
-      Value element = isFloat(c.accumulator) ? code.constant(vector, 0.0) : code.constantInt(vector, 0);
-      for (auto [from, lanes] : llvm::zip(froms, masks))
-        element = code.here<LLVM::MaskedLoadOp>(vector, code.address(from, offset, 1), lanes, ValueRange{element},
-                                                static_cast<unsigned>(bytes));
       Value there = code.mul(code.sub(k, k0), code.integer(t.tileColumns()));
-      code.store(element, code.address(target, there, bytes), bytes);
+      code.store(pixels.load(code, vectorType(e), offset), code.address(target, there, bytes), bytes);
     });
   });
 }

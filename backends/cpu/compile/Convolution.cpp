@@ -136,7 +136,7 @@ static bool mayMissEdge(const Geometry &g, size_t d) {
 }
 
 /// Where sizes are constant, the image in planes.
-static void useWindow(const Geometry &g, Contraction &c) {
+static std::optional<Contraction::Window> windowOf(const Geometry &g) {
   const Shape &input = g.inputDims;
   size_t spatial = g.strides.size();
   Contraction::Window window;
@@ -146,7 +146,7 @@ static void useWindow(const Geometry &g, Contraction &c) {
   for (size_t d = spatial; d-- > 0;) {
     const Extent &taps = g.taps[d], &pixels = g.pixels[d];
     if (!taps.isConstant() || !pixels.isConstant() || taps.factor < 1 || pixels.factor < 1)
-      return;
+      return std::nullopt;
     Contraction::Window::Axis &axis = window.axes[d];
     axis = {pixels.factor, g.strides[d], g.filterDilation[d], {}, pitch};
     for (int64_t j = 0; j < taps.factor; ++j)
@@ -186,7 +186,27 @@ static void useWindow(const Geometry &g, Contraction &c) {
     }
     return paddedElement(e, g, image, channelOf(e, g, batch, e.at(channel)), at, mayMiss, mask);
   };
-  c.window = window;
+  return window;
+}
+
+/// The image of a 3 by 3 convolution of stride 1 in overlapping tiles (Winograd.cpp): as under windows of outputs + 2
+/// positions along both axes, `outputs` apart.
+static void useTiles(const Geometry &g, Contraction &c) {
+  auto all = [](ArrayRef<int64_t> values) { return llvm::all_of(values, [](int64_t value) { return value == 1; }); };
+  bool fits = c.window && !g.grouped && g.residue.whole() && g.taps.size() == 2 && g.taps[0] == Extent(3) &&
+              g.taps[1] == Extent(3) && all(g.strides) && all(g.inputDilation) && all(g.filterDilation) &&
+              llvm::all_of(g.low, [](int64_t low) { return low >= 0; });
+  if (!fits)
+    return;
+  c.tiles = [g](int64_t outputs) {
+    Geometry tiled = g;
+    for (size_t d = 0; d < 2; ++d) {
+      tiled.strides[d] = outputs;
+      tiled.taps[d] = Extent(outputs + 2);
+      tiled.pixels[d] = Extent(ceilDivide(g.pixels[d].factor, outputs));
+    }
+    return *windowOf(tiled);
+  };
 }
 
 /// A convolution whose windows are pixels, with no padding: its image is a matrix.
@@ -420,7 +440,8 @@ static Contraction contractionOf(const Graph &graph, Op op, Geometry g, bool see
   c.leftForAllBatches = !g.grouped;
   c.resultPosition = resultPlace(g, result.dims);
   if (!g.windows) {
-    useWindow(g, c);
+    c.window = windowOf(g);
+    useTiles(g, c);
     usePlainImage(graph, op, g, c);
   }
   return c;

@@ -70,6 +70,15 @@ static int64_t reserve(int64_t &total, int64_t bytes) {
 int64_t KernelBuilder::reserveScratch(int64_t bytes) { return reserve(scratchBytes, bytes); }
 int64_t KernelBuilder::reserveWorkerScratch(int64_t bytes) { return reserve(workerScratchBytes, bytes); }
 
+int64_t KernelBuilder::scratchOf(llvm::function_ref<void()> other) {
+  int64_t launch = scratchBytes, worker = workerScratchBytes;
+  auto noted = forms;
+  auto packing = prepacking;
+  other();
+  forms = noted, prepacking = packing, workerScratchBytes = worker;
+  return std::exchange(scratchBytes, launch) - launch;
+}
+
 Value KernelBuilder::home(Emitter &emitter, uint32_t v) {
   for (size_t i = 0; i < graph.outputs.size(); ++i)
     if (graph.outputs[i] == v)

@@ -47,6 +47,7 @@ public:
   /// The phase of `prepacking`, as addPhase; it is none of the kernel's own.
   void addPrepacking(llvm::function_ref<Value(Emitter &)> tasks, llvm::function_ref<void(Emitter &)> body,
                      int64_t width = 0);
+  bool knowsLasting() const { return !lasting.empty(); } // claims do not
   bool isLasting(int input) const {
     return input >= 0 && static_cast<size_t>(input) < lasting.size() && lasting[input];
   }
@@ -64,6 +65,8 @@ public:
 
   int64_t phaseCount = 0, scratchBytes = 0, workerScratchBytes = 0;
   std::optional<Prepacking> prepacking;
+  /// Memory of a launch that `other` reserves; nothing is kept of what it does.
+  int64_t scratchOf(llvm::function_ref<void()> other);
   /// Notes that the kernel, or a part of it, is computed in that form.
   void note(llvm::StringRef form) { forms.insert(form); }
   /// Those noted, each once: "columns, elementwise".

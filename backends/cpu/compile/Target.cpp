@@ -92,6 +92,7 @@ bool readTarget(const kiln_target &target, Machine &machine, std::string &error)
   machine.triple = toString(target.triple);
   if (!readCpu(view(target.cpu), machine, error))
     return false;
+  machine.fast = view(target.math) == "fast";
   bool native = machine.cpu.empty() || machine.cpu == "native";
   if (machine.triple.empty())
     machine.triple = sys::getProcessTriple();

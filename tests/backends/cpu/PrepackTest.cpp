@@ -25,10 +25,11 @@ struct Loop {
 /// may write it, and "twice" is two of the first.
 class Program {
 public:
-  Program(TestKernel &kernel, int64_t weight, const std::string &cpu, bool prepack = true, Loop loop = {})
+  Program(TestKernel &kernel, int64_t weight, const std::string &cpu, bool prepack = true, Loop loop = {},
+          const std::string &math = "")
       : kernel_(kernel) {
     std::string error;
-    Launches claimed(cpuBackend(), linkObjects, cpuTarget(cpu));
+    Launches claimed(cpuBackend(), linkObjects, cpuTarget(cpu, math));
     EXPECT_TRUE(claimed.claim(kernel, error)) << error;
     EXPECT_TRUE(claimed.compile(error)) << error;
     arena_.resize(static_cast<size_t>(claimed.scratchBytes(0)) + 64);
@@ -87,7 +88,8 @@ public:
                      i == 2 ? both : root,
                      i == 1 ? written_.data() : rows_.data()};
     program_ = {1, &table_, 3, entries_, nullptr, 0};
-    EXPECT_TRUE(conformance::compile(*cpuBackend(), linkObjects, cpuTarget(cpu), program_, artifact_, error)) << error;
+    EXPECT_TRUE(conformance::compile(*cpuBackend(), linkObjects, cpuTarget(cpu, math), program_, artifact_, error))
+        << error;
     kiln_setting off{text("prepack"), text("false")};
     host_ = threads_.host();
     host_.settings = &off;
@@ -188,14 +190,14 @@ private:
 
 /// All that can be seen of a weight packed once; it is operand `weight` of two.
 void check(TestKernel &kernel, const Ints &left, const Ints &right, int64_t weight, kiln_dtype dtype = KILN_F32,
-           const std::string &cpu = "native") {
+           const std::string &cpu = "native", const std::string &math = "") {
   auto operands = [&](uint32_t seed) {
     std::vector<Tensor> both{randomTensor(dtype, left, -1, 1, 1), randomTensor(dtype, right, -1, 1, 2)};
     Tensor &changing = both[static_cast<size_t>(weight)];
     changing = randomTensor(dtype, weight ? right : left, -1, 1, seed);
     return both;
   };
-  Program with(kernel, weight, cpu);
+  Program with(kernel, weight, cpu, true, {}, math);
   ASSERT_NE(with.code(), nullptr) << "nothing can be packed once";
   EXPECT_EQ(with.code()->input, weight);
   EXPECT_TRUE(with.packsWithin(operands(3)));
@@ -238,7 +240,7 @@ void check(TestKernel &kernel, const Ints &left, const Ints &right, int64_t weig
   EXPECT_EQ(with.packed, 4);
   EXPECT_EQ(with.held(), static_cast<uint64_t>(with.code()->bytes));
 
-  Program without(kernel, weight, cpu, false);
+  Program without(kernel, weight, cpu, false, {}, math);
   for (int i = 0; i < 3; ++i)
     EXPECT_EQ(without.run(before, 7), one);
   EXPECT_EQ(without.held() + static_cast<uint64_t>(without.packed), 0u) << "in spite of the option";
@@ -291,11 +293,12 @@ TEST(Prepack, PairsOfBF16) {
   checkDot(100, 370, 391, true, "native", 0, KILN_BF16);
 }
 
-void checkFilter(const Ints &input, const Ints &filter, const Window &w, const std::string &cpu = "native") {
+void checkFilter(const Ints &input, const Ints &filter, const Window &w, const std::string &cpu = "native",
+                 const std::string &math = "") {
   TestKernel kernel("k0", "contract");
   uint32_t x = kernel.input(KILN_F32, fixed(input)), f = kernel.input(KILN_F32, fixed(filter));
   kernel.output(addConvolution(kernel, x, f, KILN_F32, fixed(resultOf(input, filter, w)), w));
-  check(kernel, input, filter, 1, KILN_F32, cpu);
+  check(kernel, input, filter, 1, KILN_F32, cpu, math);
 }
 
 TEST(Prepack, Filters) {
@@ -305,6 +308,15 @@ TEST(Prepack, Filters) {
   checkFilter({1, 90, 30, 30}, {84, 90, 3, 3}, plane(1, 1));    // in place
   checkFilter({1, 128, 14, 14}, {130, 128, 3, 3}, plane(1, 1)); // unfolded
   checkFilter({3, 90, 15, 15}, {85, 90, 3, 3}, plane(2, 1));
+}
+
+/// Transformed once: by tiles of two outputs, and of four.
+TEST(Prepack, FiltersOfWinogradTiles) {
+  for (const std::string cpu : {"native", "x86-64-v3"}) {
+    checkFilter({1, 130, 7, 7}, {140, 130, 3, 3}, plane(1, 1), cpu, "fast");
+    checkFilter({1, 37, 28, 28}, {50, 37, 3, 3}, plane(1, 1), cpu, "fast");
+    checkFilter({2, 40, 17, 15}, {45, 40, 3, 3}, plane(), cpu, "fast");
+  }
 }
 
 /// A loop's product by the same matrix in all iterations, in an entry that trains it: packed once in each execution,

@@ -21,10 +21,11 @@ std::shared_ptr<host::Backend> cpuBackend() {
   return backend;
 }
 
-kiln_target cpuTarget(const std::string &cpu) {
+kiln_target cpuTarget(const std::string &cpu, const std::string &math) {
   kiln_target target{};
   target.size = sizeof target;
   target.cpu = {cpu.data(), cpu.size()};
+  target.math = {math.data(), math.size()};
   target.jobs = 2;
   return target;
 }
@@ -81,7 +82,7 @@ static bool compiled(Launches &launches, TestKernel &kernel, std::string &error)
 
 RunResult run(TestKernel &kernel, const std::vector<Tensor> &inputs, const RunOptions &options) {
   RunResult result;
-  Launches launches(cpuBackend(), linkObjects, cpuTarget(options.cpu));
+  Launches launches(cpuBackend(), linkObjects, cpuTarget(options.cpu, options.math));
   if (compiled(launches, kernel, result.error))
     result = runOn(options.threads, launches, inputs, options);
   decode(kernel, result);
@@ -174,7 +175,7 @@ std::vector<std::vector<int64_t>> writtenByTasks(TestKernel &kernel, const std::
 }
 
 void check(TestKernel &kernel, const std::vector<Tensor> &inputs, double tolerance, const RunOptions &options) {
-  Launches launches(cpuBackend(), linkObjects, cpuTarget(options.cpu));
+  Launches launches(cpuBackend(), linkObjects, cpuTarget(options.cpu, options.math));
   std::string error;
   ASSERT_TRUE(compiled(launches, kernel, error)) << error;
   std::vector<conformance::Bytes> first;
