@@ -208,9 +208,9 @@ def resnet18(folder, threads, options):
     return lambda: kiln(program, "train_step", threads, 1), {"PyTorch": timed(images.torch_step(images.resnet18()), options)}
 
 
-def image(name, model):
+def image(name, model, *more):
     def make(folder, threads, options):
-        program = build(options, folder, BENCH / f"{name}.kiln", "--entry", "forward")
+        program = build(options, folder, BENCH / f"{name}.kiln", "--entry", "forward", *more)
         peers = onnx_peers(model(), {"image": torch.randn(1, 3, 224, 224)}, threads, folder, options)
         return lambda: kiln(program, "forward", threads, options.seconds), peers
 
@@ -342,6 +342,7 @@ ROWS = [
     Row("decode16", "GPT-2 124M, a token behind 16", decode(16), (4 * 124.4e6, "read"), 0.97, "share", rounds=3),
     Row("decode900", "GPT-2 124M, a token behind 900", decode(900), (4 * 124.4e6 + 8 * 932 * 12 * 768, "read"), 0.97, "share", rounds=3),
     Row("resnet50", "ResNet-50, one image", image("resnet50", images.resnet50), (2 * 4.09e9, "gflops"), 0.90),
+    Row("resnet50 fast", "ResNet-50, one image, `--math fast`", image("resnet50", images.resnet50, "--math", "fast"), None, 0.90),
     Row("mobilenet", "MobileNetV2, one image", image("mobilenet", images.mobilenet), (2 * 0.3e9, "gflops"), 0.90),
     Row("resnet18", "ResNet-18, training step, 16 images of 64²", resnet18, None, 0.70),
     Row("build", "GPT-2 124M, all entries, built cold", of_language(cold_build), None, 1.5, "value", rounds=3),
