@@ -13,6 +13,7 @@
 #include "passes/Rematerialize/Rematerialize.h"
 #include "passes/RowBlocks/RowBlocks.h"
 #include "passes/Simplify/Simplify.h"
+#include "passes/Skip/Skip.h"
 #include "passes/StoreWeights/StoreWeights.h"
 #include "passes/TrainStep/TrainStep.h"
 #include "passes/VerifyStages/VerifyStages.h"
@@ -30,6 +31,7 @@ void registerPasses() {
   registerRecover();
   registerRowBlocks();
   registerCheckpoint();
+  registerSkip();
   registerRematerialize();
   registerFuse();
   registerClaim();

@@ -13,6 +13,7 @@
 #include "passes/Rematerialize/Rematerialize.h"
 #include "passes/RowBlocks/RowBlocks.h"
 #include "passes/Simplify/Simplify.h"
+#include "passes/Skip/Skip.h"
 #include "passes/StoreWeights/StoreWeights.h"
 #include "passes/TrainStep/TrainStep.h"
 #include "passes/VerifyStages/VerifyStages.h"
@@ -124,6 +125,12 @@ void checkpoint(OpPassManager &passes, const PipelineOptions &options) {
   passes.addPass(createCheckpoint(checkpoint));
 }
 
+/// SKIP: what a select takes for no row, with the matrices that it would read, is computed in a branch: a mixture's
+/// experts that no token has chosen. Behind train-step, since the backward half reads what it keeps of every expert,
+/// and behind simplify, by which the experts' parts are theirs alone. Before rematerialize and fuse, which look at each
+/// region by itself. Still primitives.
+void skip(OpPassManager &passes, const PipelineOptions &) { passes.addPass(createSkip()); }
+
 /// REMATERIALIZE: what is cheap is computed again by the backward half, and not kept for it. Behind simplify, which
 /// would merge the copies; nothing behind this may (fuse merges within a group alone). Before fuse, which then groups
 /// each copy with its readers. Still primitives.
@@ -190,6 +197,7 @@ constexpr Stage stages[] = {
     {"narrow", narrow},
     {"row-blocks", rowBlocks},
     {"checkpoint", checkpoint},
+    {"skip", skip},
     {"rematerialize", rematerialize},
     {"fuse", fuse},
     {"claim", claim},

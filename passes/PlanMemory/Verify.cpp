@@ -147,24 +147,34 @@ public:
     mlir::Block &block = function.getBody().front();
     for (mlir::BlockArgument argument : block.getArguments()) {
       values[argument] = fresh(argument);
-      memory.write({1 + argument.getArgNumber(), 0, bytes(argument.getType())}, values[argument]);
+      Range range = {1 + argument.getArgNumber(), 0, bytes(argument.getType())};
+      (isFixed(range.space) ? fixed : memory).write(range, values[argument]);
     }
     for (size_t index = 0; index < plan.constants.size(); ++index) {
       ConstantOp constant = plan.constants[index];
       values[constant.getResult()] = fresh(constant.getResult());
-      memory.write({-1 - static_cast<int64_t>(index), 0, bytes(constant.getType())}, values[constant.getResult()]);
+      fixed.write({-1 - static_cast<int64_t>(index), 0, bytes(constant.getType())}, values[constant.getResult()]);
     }
     if (mlir::failed(sequence(plan.root)))
       return mlir::failure();
     for (auto [index, value] : llvm::enumerate(block.getTerminator()->getOperands())) {
       Range range = {1 + plan.resultArguments[index], 0, bytes(value.getType())};
-      if (!same(memory.read(range), contentOf(value)))
+      if (!same(read(range), contentOf(value)))
         return fail(block.getTerminator()) << "result " << index << " is not in its memory at the end";
     }
     return mlir::success();
   }
 
 private:
+  /// Constants, and arguments that nothing is written to: those that every way of a branch finds as they were.
+  bool isFixed(int64_t space) const {
+    if (space <= 0)
+      return space < 0;
+    const Argument &argument = plan.arguments[static_cast<size_t>(space - 1)];
+    return !argument.result && !argument.donated;
+  }
+  Content read(const Range &range) const { return (isFixed(range.space) ? fixed : memory).read(range); }
+
   mlir::InFlightDiagnostic fail(mlir::Operation *op) { return op->emitError() << "memory plan is wrong: "; }
 
   int64_t evaluate(const Dim &dim) const { return dim.evaluate(symbols).value_or(0); }
@@ -215,7 +225,9 @@ private:
       case Step::Kind::copy: {
         int64_t size = evaluate(child.count);
         Range from = rangeOf(child.places[0], size), to = rangeOf(child.places[1], size);
-        memory.write(to, memory.read(from));
+        if (isFixed(to.space))
+          return fail(plan.function) << "a copy ends in memory that takes no result";
+        memory.write(to, read(from));
         break;
       }
       case Step::Kind::repeat:
@@ -245,7 +257,7 @@ private:
       Range range = rangeOf(step.places[at++], bytes(input.getType()));
       if (mlir::failed(inBounds(range, group)))
         return mlir::failure();
-      if (!same(memory.read(range), contentOf(input)))
+      if (!same(read(range), contentOf(input)))
         return fail(group) << "operand " << index << " is not in the memory that the kernel reads";
       inputs.push_back(range);
       numbers.push_back(index);
@@ -257,6 +269,8 @@ private:
       Range range = rangeOf(step.places[at++], bytes(result.getType()));
       if (mlir::failed(inBounds(range, group)))
         return mlir::failure();
+      if (isFixed(range.space))
+        return fail(group) << "result " << index << " is in memory that takes none";
       for (auto [input, number] : llvm::zip(inputs, numbers)) {
         bool inPlace = aliases[index] == static_cast<int32_t>(number) && input.begin == range.begin &&
                        mayAlias(group, index, number);
@@ -356,7 +370,7 @@ private:
 
   mlir::LogicalResult branch(const Step &step) {
     auto op = llvm::cast<IfOp>(step.op);
-    if (!same(memory.read(rangeOf(step.condition, 1)), contentOf(op.getCondition())))
+    if (!same(read(rangeOf(step.condition, 1)), contentOf(op.getCondition())))
       return fail(op) << "the condition is not in the memory that is tested";
     Memory before = memory;
     std::vector<Memory> ways;
@@ -388,7 +402,7 @@ private:
         values[condition.getArgument(index)] = values[body.getArgument(index)] = content;
       if (mlir::failed(sequence(step.children[0])))
         return mlir::failure();
-      if (!same(memory.read(rangeOf(step.condition, 1)), contentOf(condition.getTerminator()->getOperand(0))))
+      if (!same(read(rangeOf(step.condition, 1)), contentOf(condition.getTerminator()->getOperand(0))))
         return fail(op) << "the condition is not in the memory that is tested";
       ways.push_back(memory);
       contents.push_back(carried);
@@ -405,7 +419,7 @@ private:
 
   const FunctionPlan &plan;
   const Bounds &symbols;
-  Memory memory;
+  Memory memory, fixed; // what is written to, which branches copy; the rest
   llvm::DenseMap<mlir::Value, Content> values;
   llvm::SmallVector<int64_t> iterations;
   int64_t nextToken = 0;

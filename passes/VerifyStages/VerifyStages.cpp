@@ -99,6 +99,7 @@ const Promise promises[] = {
     {"narrow", nullptr, verifyPrimitives},
     {"row-blocks", nullptr, verifyPrimitives},
     {"checkpoint", nullptr, verifyPrimitives},
+    {"skip", nullptr, verifyPrimitives},
     {"rematerialize", nullptr, verifyPrimitives},
     {"fuse", nullptr, verifyFused},
     {"claim", nullptr, claim::verifyClaimed, true},

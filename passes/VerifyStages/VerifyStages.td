@@ -9,7 +9,7 @@ def VerifyStages : Pass<"kiln-verify-stage", "mlir::ModuleOp"> {
     - `import`: functions of one block; parameters and states that they name are declared in the module.
     - `differentiate`: and a model with a recipe has `@grad`, whose gradients have their parameters' types.
     - `train-step`: and `@train_step`, whose new parameters and states have the types of the old ones.
-    - `decompose`, `simplify`, `rematerialize`: only primitives, and the composites that may be one kernel.
+    - `decompose`, `simplify`, `skip`, `rematerialize`: only primitives, and the composites that may be one kernel.
     - `fuse`: every op that computes is in a group.
     - `claim`: every group of an entry is somebody's.
     - `place`: and those of a loop or a branch are the same one's.

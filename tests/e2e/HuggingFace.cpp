@@ -304,109 +304,6 @@ TEST(HuggingFaceText, NamesATokenizerThatIsNotThere) {
   EXPECT_EQ(run({kilnProgram(), "check", text}).code, 0);
 }
 
-/// Builds a folder of make_whisper.py's, and compares features, tokens and text of its audio.wav.
-void hear(const std::string &data, const std::string &program, double tolerance) {
-  std::string audio = "audio=" + data + "/audio.wav", features = program + ".safetensors";
-  Outcome built = run({kilnProgram(), "build", data, "-o", program});
-  ASSERT_EQ(built.code, 0) << built.err;
-  std::map<std::string, Values> expected = readTensors(data + "/expected.safetensors");
-  Outcome ran = run({program, "run", "features", "--input", audio, "--output", features});
-  ASSERT_EQ(ran.code, 0) << ran.err;
-  Values found = readTensors(features).begin()->second;
-  ASSERT_EQ(found.shape, expected["features"].shape);
-  for (size_t i = 0; i < found.data.size(); ++i)
-    ASSERT_NEAR(found.data[i], expected["features"].data[i], tolerance) << i;
-  Outcome heard = run({program, "generate", "--input", audio, "--json", "--tokens", "100"});
-  ASSERT_EQ(heard.code, 0) << heard.err;
-  nlohmann::json line = jsonLines(heard.out).at(0);
-  EXPECT_EQ(line["tokens"].get<std::vector<double>>(), expected["tokens"].data);
-  EXPECT_EQ(line["text"].get<std::string>(), bytes(data + "/text.txt"));
-}
-
-// A recording in, text out: the features of transformers' extractor, and what its generate() writes.
-TEST(HuggingFaceWhisper, HearsWhatTransformersHears) {
-  std::string data = casesFolder() + "whisper", program = freshFolder("huggingface-whisper") + "/program";
-  hear(data, program, 1e-5);
-  std::map<std::string, Values> expected = readTensors(data + "/expected.safetensors");
-  std::string audio = "audio=" + data + "/audio.wav";
-  Outcome heard = run({program, "generate", "--input", audio, "--json", "--from",
-                       "<|startoftranscript|><|de|><|translate|><|notimestamps|>"});
-  ASSERT_EQ(heard.code, 0) << heard.err;
-  EXPECT_EQ(jsonLines(heard.out).at(0)["tokens"].get<std::vector<double>>(), expected["german"].data);
-}
-
-// A recording of another rate, and one that is too long: converted, and heard piece by piece where nothing says times,
-// else window by window, each from the time where the one before ended.
-TEST(HuggingFaceWhisper, TakesOtherRecordings) {
-  std::string data = casesFolder() + "whisper", folder = freshFolder("huggingface-recordings");
-  std::string program = folder + "/program", all = bytes(data + "/audio.wav"), samples = all.substr(44);
-  std::string timeless = folder + "/model";
-  std::filesystem::copy(data, timeless);
-  std::string config = bytes(data + "/generation_config.json"), key = "\"no_timestamps_token_id\"";
-  ASSERT_NE(config.find(key), std::string::npos);
-  std::ofstream(timeless + "/generation_config.json") << config.replace(config.find(key), key.size(), "\"unknown\"");
-  for (const auto &[from, to] : {std::pair(timeless, program), {data, folder + "/timed"}}) {
-    Outcome built = run({kilnProgram(), "build", from, "-o", to});
-    ASSERT_EQ(built.code, 0) << built.err;
-  }
-  auto write = [&](const std::string &name, const std::string &content, uint32_t rate) {
-    std::string bytes = all.substr(0, 44) + content;
-    auto put = [&](size_t at, uint32_t value) { std::memcpy(bytes.data() + at, &value, 4); };
-    put(4, static_cast<uint32_t>(bytes.size() - 8));
-    put(24, rate);
-    put(28, rate * 2);
-    put(40, static_cast<uint32_t>(content.size()));
-    std::ofstream(folder + "/" + name, std::ios::binary) << bytes;
-    return "audio=" + folder + "/" + name;
-  };
-  auto tokens = [&](const std::string &audio) {
-    Outcome heard = run({program, "generate", "--input", audio, "--json"});
-    EXPECT_EQ(heard.code, 0) << heard.err;
-    std::vector<nlohmann::json> found;
-    for (const nlohmann::json &line : jsonLines(heard.out))
-      found.push_back(line["tokens"]);
-    return found;
-  };
-  // 0.7 seconds twice are 1.4: a piece of one second, and one of 0.4.
-  std::string twice = samples + samples;
-  std::string whole = write("twice.wav", twice, 16000);
-  std::vector<nlohmann::json> pieces = tokens(whole);
-  ASSERT_EQ(pieces.size(), 2U);
-  EXPECT_EQ(pieces[0], tokens(write("first.wav", twice.substr(0, 32000), 16000)).at(0));
-  EXPECT_EQ(pieces[1], tokens(write("second.wav", twice.substr(32000), 16000)).at(0));
-  Outcome without = run({program, "generate", "--input", whole, "--timestamps"});
-  EXPECT_EQ(without.code, 1);
-  EXPECT_NE(without.err.find("this program's answers have no times"), std::string::npos) << without.err;
-  auto timed = [&](const std::string &audio) {
-    Outcome heard = run({folder + "/timed", "generate", "--input", audio, "--timestamps", "--json"});
-    EXPECT_EQ(heard.code, 0) << heard.err;
-    return jsonLines(heard.out).at(0);
-  };
-  nlohmann::json once = timed("audio=" + folder + "/first.wav"), both = timed(whole);
-  ASSERT_GE(both["segments"].size(), once["segments"].size());
-  std::vector<int32_t> first = once["tokens"], drawn = both["tokens"];
-  ASSERT_GE(drawn.size(), first.size());
-  EXPECT_TRUE(std::equal(first.begin(), first.end(), drawn.begin()));
-  double at = 0;
-  std::string said;
-  for (const nlohmann::json &segment : both["segments"]) {
-    EXPECT_LE(at, segment["start"].get<double>());
-    EXPECT_LE(segment["start"].get<double>(), segment["end"].get<double>());
-    at = segment["start"];
-    said += segment["text"].get<std::string>();
-  }
-  EXPECT_EQ(both["text"].get<std::string>(), said);
-  EXPECT_EQ(run({folder + "/timed", "generate", "--input", whole}).out, said + "\n");
-  Outcome ran = run({program, "run", "features", "--input", whole});
-  EXPECT_EQ(ran.code, 1);
-  EXPECT_NE(ran.err.find("is 1.4 seconds long, and 'audio' takes 1.0 at most: cut it"), std::string::npos) << ran.err;
-  // Each sample twice is nearly the sound at twice the rate.
-  std::string doubled;
-  for (size_t i = 0; i + 1 < samples.size(); i += 2)
-    doubled += samples.substr(i, 2) + samples.substr(i, 2);
-  EXPECT_EQ(run({program, "run", "features", "--input", write("doubled.wav", doubled, 32000)}).code, 0);
-}
-
 // T5's answer ends where its cache does: what is fed first, and five tokens.
 TEST(HuggingFaceText, AnAnswerEndsWithItsPlaces) {
   std::string data = casesFolder() + "t5", program = freshFolder("huggingface-places") + "/program";
@@ -420,36 +317,6 @@ TEST(HuggingFaceText, AnAnswerEndsWithItsPlaces) {
   ASSERT_EQ(drawn.code, 0) << drawn.err;
   expected["tokens"].data.resize(5);
   EXPECT_EQ(jsonLines(drawn.out).at(0)["tokens"].get<std::vector<double>>(), expected["tokens"].data);
-}
-
-// Trained at a rate of 0, its weights are saved as they came (make_whisper.py check loads them in transformers).
-TEST(HuggingFaceWhisper, SavesWeightsAsTheyCame) {
-  std::string data = casesFolder() + "whisper", folder = freshFolder("huggingface-whisper-text");
-  std::string text = folder + "/model.kiln", saved = folder + "/saved.safetensors";
-  Outcome written = run({kilnProgram(), "import", data, "--train", "-o", text});
-  ASSERT_EQ(written.code, 0) << written.err;
-  std::string recipe = bytes(text);
-  for (const auto &[from, to] :
-       {std::pair<std::string, std::string>("lr=2e-5, weight_decay=0.01", "lr=0.0, weight_decay=0.0"),
-        {"steps     = 1000", "steps     = 1"}}) {
-    ASSERT_NE(recipe.find(from), std::string::npos) << recipe.substr(recipe.find("\ntrain "));
-    recipe.replace(recipe.find(from), from.size(), to);
-  }
-  std::ofstream(text) << recipe;
-  std::vector<float> features(4 * 80 * 100, 0.25F);
-  std::vector<int32_t> tokens(4 * 24, 7);
-  writeSafetensors(folder + "/data.safetensors",
-                   {{"features", KILN_F32, {1, 4, 80, 100}, reinterpret_cast<const uint8_t *>(features.data()), 128000},
-                    {"target", KILN_I32, {1, 4, 24}, reinterpret_cast<const uint8_t *>(tokens.data()), 384},
-                    {"answer", KILN_I32, {1, 4, 24}, reinterpret_cast<const uint8_t *>(tokens.data()), 384}});
-  Outcome trained = run({kilnProgram(), "train", text, "--save", saved});
-  ASSERT_EQ(trained.code, 0) << trained.err;
-  std::map<std::string, Values> before = readTensors(data + "/model.safetensors"), after = readTensors(saved);
-  ASSERT_EQ(before.size(), after.size());
-  for (const auto &[tensor, values] : before) {
-    ASSERT_TRUE(after.contains(tensor)) << tensor;
-    EXPECT_EQ(values.data, after[tensor].data) << tensor;
-  }
 }
 
 // The published sentence encoder: text in, embedding out.
@@ -517,10 +384,53 @@ TEST(HuggingFacePublished, FourBitsAreNearerByImportance) {
   EXPECT_LT(error("near"), 0.8 * error("far"));
 }
 
+// Matrices that are worth a branch: of four experts the step reads the two that were chosen, and computes what the
+// model computes whose experts are all read.
+TEST(HuggingFaceText, AStepReadsChosenExpertsAlone) {
+  std::string folder = freshFolder("experts"), text = folder + "/model.kiln";
+  Outcome written = run({kilnProgram(), "import", casesFolder() + "mixtral", "-o", text});
+  ASSERT_EQ(written.code, 0) << written.err;
+  std::string model = bytes(text);
+  auto set = [&](const std::string &name, const std::string &value) {
+    size_t at = model.find("\n" + name), equals = model.find('=', at), end = model.find('\n', at + 1);
+    ASSERT_NE(at, std::string::npos) << name;
+    model.replace(equals, end - equals, "= " + value);
+  };
+  set("hidden_size", "64");
+  set("intermediate_size", "128"); // three matrices of 32 KiB each
+  std::string chosen = "where(its, share * expert(x), 0.0)", all = "share * expert(x)";
+  ASSERT_NE(model.find(chosen), std::string::npos);
+  std::ofstream(text) << model;
+  std::ofstream(folder + "/all.kiln") << std::string(model).replace(model.find(chosen), chosen.size(), all);
+  Outcome plan = run({kilnProgram(), "build", text, "--set", "batch=2", "--save-stages", folder + "/stages", "-o",
+                      folder + "/chosen"});
+  ASSERT_EQ(plan.code, 0) << plan.err;
+  Outcome built = run({kilnProgram(), "build", folder + "/all.kiln", "--set", "batch=2", "-o", folder + "/all"});
+  ASSERT_EQ(built.code, 0) << built.err;
+  std::string stage = bytes(folder + "/stages/13-place.mlir"), step = stage.substr(stage.find("@generate.step("));
+  size_t branches = 0;
+  for (size_t at = 0; (at = step.find(" = kiln.if ", at + 1)) != std::string::npos;)
+    ++branches;
+  EXPECT_EQ(branches, 8U);
+  std::vector<Values> found;
+  for (const char *program : {"/chosen", "/all"}) {
+    Outcome ran =
+        run({folder + program, "run", "forward", "--input", "ids=" + casesFolder() + "mixtral/expected.safetensors",
+             "--output", folder + "/results.safetensors"});
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    found.push_back(readTensors(folder + "/results.safetensors").begin()->second);
+  }
+  ASSERT_EQ(found[0].data.size(), found[1].data.size());
+  for (size_t i = 0; i < found[0].data.size(); ++i)
+    ASSERT_NEAR(found[0].data[i], found[1].data[i], 1e-5) << i;
+  Words draw = {"generate", "--prompt", "3 4 5", "--tokens", "20", "--temperature", "1", "--seed", "2", "--json"};
+  EXPECT_EQ(saysFor(draw, folder + "/chosen"), saysFor(draw, folder + "/all"));
+}
+
 // The recipe that `import --train` writes has transformers' losses (make_huggingface_training.py); a folder's weights
 // are loaded where they are, a GGUF file's are written beside the text.
 TEST(HuggingFaceTraining, HasTransformersLosses) {
-  for (const std::string name : {"llama", "vit_classes", "llama.gguf"}) {
+  for (const std::string name : {"llama", "vit_classes", "llama.gguf", "mixtral"}) {
     SCOPED_TRACE(name);
     std::string stem = name.substr(0, name.find('.')), given = casesFolder() + stem + "/training";
     std::string folder = freshFolder("huggingface-training-" + name), model = folder + "/model.kiln";
@@ -554,27 +464,6 @@ TEST(HuggingFaceTraining, HasTransformersLosses) {
                                   tuned = readTensors(folder + "/tuned.safetensors");
     for (const auto &[tensor, values] : own)
       EXPECT_TRUE(tuned.contains(tensor) && tuned.at(tensor).shape == values.shape) << tensor;
-  }
-}
-
-// A published Whisper (make_whisper.py published) and real speech.
-TEST(HuggingFacePublished, WhisperHearsSpeech) {
-  const char *published = std::getenv("KILN_WHISPER");
-  if (!published)
-    GTEST_SKIP() << "KILN_WHISPER names no folder of make_whisper.py published: no published Whisper";
-  std::string data = published, program = freshFolder("huggingface-published-whisper") + "/program";
-  hear(data, program, 1e-4);
-  // Longer than a window: the times, and what is said between them.
-  std::map<std::string, Values> expected = readTensors(data + "/expected.safetensors");
-  ASSERT_TRUE(expected.contains("timed")) << "make_whisper.py published makes the folder with long.wav";
-  Outcome heard = run({program, "generate", "--input", "audio=" + data + "/long.wav", "--timestamps", "--json"});
-  ASSERT_EQ(heard.code, 0) << heard.err;
-  nlohmann::json line = jsonLines(heard.out).at(0);
-  EXPECT_EQ(line["tokens"].get<std::vector<double>>(), expected["timed"].data);
-  ASSERT_EQ(2 * line["segments"].size(), expected["times"].data.size());
-  for (size_t i = 0; i < line["segments"].size(); ++i) {
-    EXPECT_NEAR(line["segments"][i]["start"].get<double>(), expected["times"].data[2 * i], 1e-4);
-    EXPECT_NEAR(line["segments"][i]["end"].get<double>(), expected["times"].data[2 * i + 1], 1e-4);
   }
 }
 

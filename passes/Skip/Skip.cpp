@@ -1,0 +1,179 @@
+// Selects by a mask of rows, and what they alone read.
+#include "passes/Skip/Skip.h"
+
+#include "ir/Classes.h"
+#include "passes/support/Values.h"
+
+#include "mlir/IR/IRMapping.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+#include "llvm/ADT/SetVector.h"
+
+#include <functional>
+
+namespace kiln {
+
+#define GEN_PASS_DEF_SKIP
+#include "passes/Skip/Skip.h.inc"
+
+using llvm::SmallVector;
+using mlir::Operation;
+using mlir::Value;
+
+namespace {
+
+/// A constant, or one repeated to a shape that is known later.
+bool isConstant(Value value) {
+  Operation *op = value.getDefiningOp();
+  return op && (llvm::isa<ConstantOp>(op) || (isReindexing(op) && isConstant(op->getOperand(0))));
+}
+
+/// The mask that is repeated along rows; null where the condition is of elements.
+Value maskOf(SelectOp select) {
+  Value mask = select.getCondition();
+  while (auto reshape = mask.getDefiningOp<ReshapeOp>())
+    mask = reshape.getOperand();
+  auto broadcast = mask.getDefiningOp<BroadcastOp>();
+  if (!broadcast || productOf(dimsOf(broadcast.getOperand())) == productOf(dimsOf(broadcast.getResult())))
+    return {};
+  mask = broadcast.getOperand();
+  return isConstant(mask) ? Value() : mask;
+}
+
+/// The ops of the select's block that nothing but it reads, in the block's order, itself last; without constants, the
+/// mask, and what it takes where that says no.
+SmallVector<Operation *> ownOps(SelectOp select, Value mask) {
+  llvm::SetVector<Operation *> own;
+  own.insert(select);
+  mlir::Block *block = select->getBlock();
+  auto isOwn = [&](Operation *op) {
+    return op != mask.getDefiningOp() && op != select.getOnFalse().getDefiningOp() && op->getNumRegions() == 0 &&
+           !op->use_empty() && mlir::isPure(op) && !llvm::isa<ConstantOp>(op) &&
+           llvm::all_of(op->getUsers(), [&](Operation *user) { return own.contains(user); });
+  };
+  llvm::SmallSetVector<Operation *, 16> next;
+  auto addSources = [&](Operation *op) {
+    for (Value operand : op->getOperands())
+      if (Operation *source = operand.getDefiningOp(); source && source->getBlock() == block)
+        next.insert(source);
+  };
+  for (Value operand : {select.getCondition(), select.getOnTrue()})
+    if (Operation *source = operand.getDefiningOp(); source && source->getBlock() == block)
+      next.insert(source);
+  while (!next.empty()) { // one whose readers are not all seen yet comes again with the last of them
+    Operation *op = next.pop_back_val();
+    if (!isOwn(op))
+      continue;
+    own.insert(op);
+    addSources(op);
+  }
+  SmallVector<Operation *> ops = own.takeVector();
+  llvm::sort(ops, [](Operation *a, Operation *b) { return a->isBeforeInBlock(b); });
+  return ops;
+}
+
+/// The parameter that a product's operand is, stored in whatever form; null for anything else.
+mlir::BlockArgument parameterOf(Value value) {
+  while (Operation *op = value.getDefiningOp()) {
+    if (!isReindexing(op) && !llvm::isa<ConvertOp, DequantizeOp>(op))
+      return {};
+    value = op->getOperand(0);
+  }
+  auto argument = llvm::cast<mlir::BlockArgument>(value);
+  auto function = llvm::dyn_cast<mlir::func::FuncOp>(argument.getOwner()->getParentOp());
+  return function && function.getArgAttr(argument.getArgNumber(), "kiln.parameter") ? argument : mlir::BlockArgument();
+}
+
+/// Bytes of the parameters that products among the ops read.
+int64_t matrixBytes(llvm::ArrayRef<Operation *> ops) {
+  int64_t bytes = 0;
+  for (Operation *op : ops)
+    if (auto product = llvm::dyn_cast<DotGeneralOp>(op))
+      for (Value operand : product->getOperands())
+        if (mlir::BlockArgument parameter = parameterOf(operand))
+          bytes += estimatedBytes(parameter.getType());
+  return bytes;
+}
+
+/// Constants within a region are its own.
+void ownConstants(mlir::Block &block) {
+  mlir::IRMapping copies;
+  SmallVector<mlir::OpOperand *> outside;
+  block.walk([&](Operation *op) {
+    for (mlir::OpOperand &operand : op->getOpOperands())
+      if (operand.get().getParentBlock() != &block && isConstant(operand.get()))
+        outside.push_back(&operand);
+  });
+  mlir::OpBuilder b = mlir::OpBuilder::atBlockBegin(&block);
+  std::function<void(Value)> copy = [&](Value value) {
+    Operation *op = value.getDefiningOp();
+    if (copies.contains(value))
+      return;
+    for (Value operand : op->getOperands())
+      copy(operand);
+    b.clone(*op, copies);
+  };
+  for (mlir::OpOperand *operand : outside) {
+    copy(operand->get());
+    operand->set(copies.lookup(operand->get()));
+  }
+}
+
+/// What adds the select to a value that is there already, and is its only reader; null for others.
+AddOp sumOf(SelectOp select) {
+  if (!select.getResult().hasOneUse())
+    return {};
+  auto sum = llvm::dyn_cast<AddOp>(*select->user_begin());
+  return sum && sum->getBlock() == select->getBlock() && sum.getType() == select.getType() ? sum : AddOp();
+}
+
+/// A sum with what the select gives is made within the branch, so that a mixture holds one sum, and not each expert's
+/// part of it.
+void makeBranch(SelectOp select, Value mask, llvm::ArrayRef<Operation *> ops) {
+  AddOp sum = sumOf(select);
+  Operation *last = sum ? sum.getOperation() : select.getOperation();
+  mlir::OpBuilder b(last);
+  Emit e(b, select.getLoc());
+  Value any = mask;
+  if (rankOf(mask) > 0)
+    any = e.reduce(ReduceKind::any, mask, axesUpTo(rankOf(mask)));
+  auto branch = e.create<IfOp>(mlir::TypeRange{select.getType()}, any);
+  last->getResult(0).replaceAllUsesWith(branch.getResult(0));
+  mlir::Block *taken = b.createBlock(&branch.getThenRegion());
+  mlir::Block *other = b.createBlock(&branch.getElseRegion());
+  mlir::IRMapping map;
+  map.map(select.getResult(), select.getOnFalse());
+  Value otherwise = sum ? Value(b.clone(*sum, map)->getResult(0)) : select.getOnFalse();
+  e.create<YieldOp>(mlir::ValueRange{otherwise});
+  for (Operation *op : ops)
+    op->moveBefore(taken, taken->end());
+  if (sum)
+    sum->moveBefore(taken, taken->end());
+  b.setInsertionPointToEnd(taken);
+  e.create<YieldOp>(mlir::ValueRange{last->getResult(0)});
+  ownConstants(*taken);
+  ownConstants(*other);
+}
+
+struct Skip : impl::SkipBase<Skip> {
+  using SkipBase::SkipBase;
+
+  bool worthAsking(Value mask) const {
+    std::optional<int64_t> count = productOf(dimsOf(mask)).constant();
+    return !count || *count <= rows;
+  }
+
+  void runOnOperation() override {
+    SmallVector<SelectOp> selects;
+    getOperation().walk([&](SelectOp select) { selects.push_back(select); });
+    for (SelectOp select : selects) {
+      Value mask = maskOf(select);
+      if (!mask || !worthAsking(mask))
+        continue;
+      if (SmallVector<Operation *> ops = ownOps(select, mask); matrixBytes(ops) >= bytes)
+        makeBranch(select, mask, ops);
+    }
+  }
+};
+
+} // namespace
+} // namespace kiln
