@@ -134,6 +134,29 @@ def Kiln_StopGradientOp : Kiln_PureOp<"stop_gradient", Kiln_Elementwise, Kiln_Fr
   let assemblyFormat = "$operand attr-dict `:` type($result)";
 }
 
+def Kiln_GradientOp : Kiln_StructureOp<"gradient", [Pure, Kiln_AllTypesMatch<"(C1)", ["of", "along"]>]> {
+  let summary = "derivatives of a value by values that it was computed from (torch.autograd.grad)";
+  let description = [{
+    The sums over `of`'s elements of `along` times their derivatives by each of `wrt`, which are varied one by one as if
+    they were inputs. All that lies between them stands in the op's block. It is there in what the frontend writes alone:
+    `expand-gradients` puts in its place the ops that compute it, whose gradients are taken like any others'.
+
+    (C1) `along` has the type of `of`. (C2) Each result has the type of its operand of `wrt`. (C3) The elements are floats.
+
+    ```mlir
+    func.func @gradient(%x: tensor<4xf32>, %dy: tensor<4xf32>) -> tensor<4xf32> {
+      %y = kiln.exp %x : tensor<4xf32>
+      %r = kiln.gradient %y along %dy by %x : tensor<4xf32>, (tensor<4xf32>) -> tensor<4xf32>
+      return %r : tensor<4xf32>
+    }
+    ```
+  }];
+  let arguments = (ins Kiln_Tensor:$of, Kiln_Tensor:$along, Variadic<Kiln_Tensor>:$wrt);
+  let results = (outs Variadic<Kiln_Tensor>:$results);
+  let assemblyFormat = "$of `along` $along `by` $wrt attr-dict `:` type($of) `,` functional-type($wrt, $results)";
+  let hasVerifier = 1;
+}
+
 def Kiln_GroupOp : Kiln_StructureOp<"group", [Pure, SingleBlockImplicitTerminator<"YieldOp">, IsolatedFromAbove]> {
   let summary = "ops that become one kernel";
   let description = [{

@@ -409,6 +409,13 @@ LogicalResult CustomOp::verify() {
   return expectTypes(*this, "(C1) backward's values", gradients, yielded(getBackward()));
 }
 
+LogicalResult GradientOp::verify() {
+  for (mlir::Type type : getOperandTypes())
+    if (!llvm::isa<mlir::FloatType>(mlir::getElementTypeOrSelf(type)))
+      return emitOpError() << "(C3) the elements are floats, not those of " << type;
+  return expectTypes(*this, "(C2) the results", getWrt().getTypes(), getResultTypes());
+}
+
 LogicalResult GroupOp::verify() {
   if (mlir::failed(
           expectTypes(*this, "(C1) the body's arguments", getInputs().getTypes(), getBody().getArgumentTypes())))

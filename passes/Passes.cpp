@@ -4,6 +4,7 @@
 #include "passes/Claim/Claim.h"
 #include "passes/Decompose/Decompose.h"
 #include "passes/Differentiate/Differentiate.h"
+#include "passes/ExpandGradients/ExpandGradients.h"
 #include "passes/Fuse/Fuse.h"
 #include "passes/Narrow/Narrow.h"
 #include "passes/Pipelines.h"
@@ -21,6 +22,7 @@
 namespace kiln {
 
 void registerPasses() {
+  registerExpandGradients();
   registerDifferentiate();
   registerTrainStep();
   registerDecompose();

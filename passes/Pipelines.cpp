@@ -6,6 +6,7 @@
 #include "passes/Claim/Claim.h"
 #include "passes/Decompose/Decompose.h"
 #include "passes/Differentiate/Differentiate.h"
+#include "passes/ExpandGradients/ExpandGradients.h"
 #include "passes/Fuse/Fuse.h"
 #include "passes/Narrow/Narrow.h"
 #include "passes/Place/Place.h"
@@ -30,8 +31,10 @@ namespace {
 
 /// IMPORT. frontend/language has written the model as one module (docs/architecture.md, "Modules"): composites and
 /// primitives, functions of one block without side effects, parameters and states as arguments that the module
-/// declares.
-void import(OpPassManager &, const PipelineOptions &) {}
+/// declares. Derivatives that the model asks for (`gradient`) are ops like any others behind this: what the frontend
+/// wrote has them expanded already, since the interpreter reads it too. No stage may merge or fold values before that:
+/// which value a derivative is taken by decides what it is.
+void import(OpPassManager &passes, const PipelineOptions &) { passes.addPass(createExpandGradients()); }
 
 /// STORE-WEIGHTS: matrices in the type that the user wants them stored in. First of all, since there is one declaration
 /// of a parameter, and behind this every stage sees the model as if it had been written so.

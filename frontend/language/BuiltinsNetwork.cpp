@@ -372,6 +372,7 @@ static Value oneHot(BoundCall &call) {
 
 Value crossEntropy(BoundCall &call);
 Value einsum(BoundCall &call);
+Value gradientOf(BoundCall &call);
 Value convolve(BoundCall &call);
 Value convolveTransposed(BoundCall &call);
 Value maxPool(BoundCall &call);
@@ -397,6 +398,10 @@ llvm::ArrayRef<Builtin> networkBuiltins() {
       // torch.nn.functional.cross_entropy.
       {"cross_entropy", "logits, targets, ignore_index=-100, smoothing=0.0, reduction=\"mean\", weight=None",
        crossEntropy},
+      // The derivative of the scalar y by x, or by each of a tuple, that y was computed from, of x's shape; it has
+      // derivatives too. Of a y that is no scalar, the sum over its elements of dy times their derivatives.
+      // torch.autograd.grad(create_graph=True).
+      {"gradient", "y, x, dy=None", gradientOf},
       // Sums of products by letters that name the axes. torch.einsum.
       {"einsum", "equation, *tensors", einsum},
       // Convolution over 1 to 3 axes: x [B, C, space…], w [O, C / groups, size…]. torch.nn.functional.conv2d.

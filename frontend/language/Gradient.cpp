@@ -1,4 +1,4 @@
-// A walk from the loss back to the parameters, along what a gradient follows.
+// Walks from a result back to what it was computed from, along what a gradient follows.
 #include "frontend/language/Gradient.h"
 
 namespace kiln::language {
@@ -87,6 +87,44 @@ llvm::SmallVector<mlir::Operation *> loopsWithoutGradient(mlir::func::FuncOp los
       found.push_back(loop);
   }
   return found;
+}
+
+/// Whether a value stands in the block, or in one that stands in it.
+static bool standsIn(mlir::Value value, mlir::Block *block) {
+  mlir::Block *at = value.getParentBlock();
+  while (at && at != block)
+    at = at->getParentOp() ? at->getParentOp()->getBlock() : nullptr;
+  return at == block;
+}
+
+static bool dependsOn(mlir::Value value, mlir::Value wrt) {
+  Slice slice;
+  slice.reach(value);
+  slice.finish();
+  return slice.values().contains(wrt);
+}
+
+GradientPath gradientPath(mlir::Value of, mlir::Value wrt, mlir::Block *block) {
+  GradientPath path;
+  Slice slice;
+  slice.reach(of);
+  slice.finish();
+  path.reaches = slice.values().contains(wrt);
+  if (!path.reaches)
+    return path;
+  path.computedElsewhere = of != wrt && of.getParentBlock() != block;
+  if (wrt.getParentBlock() != block)
+    for (mlir::Value value : slice.values()) {
+      // What is carried into a block that is being written may come from anywhere.
+      bool carried = llvm::isa<mlir::BlockArgument>(value) && value.getParentBlock() == block;
+      if (value != wrt && (carried || (!standsIn(value, block) && dependsOn(value, wrt))))
+        path.through = value;
+    }
+  for (mlir::Operation *loop : slice.whiles())
+    if (llvm::any_of(loop->getResults(),
+                     [&](mlir::Value result) { return slice.values().contains(result) && dependsOn(result, wrt); }))
+      path.loop = loop;
+  return path;
 }
 
 } // namespace kiln::language

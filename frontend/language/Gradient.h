@@ -1,4 +1,4 @@
-// What of a loss has no gradient, found before anything is differentiated.
+// What of a loss, or of a value in a function, has no gradient, found before anything is differentiated.
 #pragma once
 
 #include "ir/Kiln.h"
@@ -11,5 +11,14 @@ namespace kiln::language {
 /// that are trained.
 llvm::SmallVector<mlir::Operation *> loopsWithoutGradient(mlir::func::FuncOp loss,
                                                           const std::function<bool(mlir::BlockArgument)> &isTrained);
+
+/// What lies between a value and one that it is differentiated by, in a block that is being written.
+struct GradientPath {
+  bool reaches = false;            // there is a way from `wrt` to `of`
+  bool computedElsewhere = false;  // `of` stands in a block around this one
+  mlir::Value through;             // a value from outside of the block by which `of` depends on `wrt`, too; or null
+  mlir::Operation *loop = nullptr; // one on the way that has no bound on its steps; or null
+};
+GradientPath gradientPath(mlir::Value of, mlir::Value wrt, mlir::Block *block);
 
 } // namespace kiln::language

@@ -1,8 +1,12 @@
+// Parses a file with the library and what it takes from others, elaborates its model, and expands its derivatives.
+
 #include "frontend/language/Load.h"
 
 #include "frontend/language/Elaborate.h"
 #include "frontend/language/Imports.h"
 #include "frontend/language/Parser.h"
+#include "ir/Places.h"
+#include "passes/ExpandGradients/ExpandGradients.h"
 #include "runtime/support/Utf8.h"
 
 namespace kiln {
@@ -28,6 +32,27 @@ std::vector<std::unique_ptr<language::File>> language::parseLibrary(Diagnostics 
 }
 
 using namespace language;
+
+/// Where a place of an op is in these files; nowhere where it is in none of them.
+static Range rangeOf(mlir::Location location, const std::vector<const File *> &files) {
+  mlir::FileLineColLoc place = fileLocation(location);
+  for (const File *file : files)
+    if (place && place.getFilename() == file->source->name()) {
+      uint32_t at = file->source->lineBegin(place.getLine()) + place.getColumn() - 1;
+      return {file->source.get(), at, at};
+    }
+  return {};
+}
+
+/// Derivatives within functions, as the ops that compute them; what has none is an error of the text.
+static void expandGradientsOf(mlir::ModuleOp module, const std::vector<const File *> &files, Diagnostics &diagnostics) {
+  mlir::ScopedDiagnosticHandler handler(module.getContext(), [&](mlir::Diagnostic &found) {
+    diagnostics.error(rangeOf(found.getLocation(), files), found.str());
+    return mlir::success();
+  });
+  if (mlir::failed(expandGradients(module)) && !diagnostics.hasErrors())
+    diagnostics.error({}, "a derivative that the model asks for cannot be computed");
+}
 
 mlir::OwningOpRef<mlir::ModuleOp> loadModelText(mlir::MLIRContext &context, const std::string &text,
                                                 const std::string &name, const LoadOptions &options,
@@ -74,6 +99,8 @@ mlir::OwningOpRef<mlir::ModuleOp> loadModelText(mlir::MLIRContext &context, cons
   if (wellFormed) // else a name may be unknown for its declaration's sake
     for (size_t i = library; i < files.size(); ++i)
       elaborator.checkNames(*files[i]);
+  if (module && !diagnostics.hasErrors())
+    expandGradientsOf(*module, files, diagnostics);
   if (diagnostics.hasErrors())
     return nullptr;
   return module;

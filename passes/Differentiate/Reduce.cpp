@@ -125,8 +125,57 @@ LogicalResult reduceWindowRule(ReduceWindowOp op, Backward &b) {
   return success();
 }
 
-LogicalResult reduceWindowGradRule(ReduceWindowGradOp op, Backward &) {
-  return op.emitOpError("has no gradient: a second derivative through max or min pooling is not supported");
+/// The element at one place of every window, and of the gradient beside it; `inside` is 1 where it is no padding.
+struct WindowPlace {
+  Value element, gradient, inside;
+};
+
+WindowPlace placeOf(Emit &e, ReduceWindowGradOp op, const WindowPlace &padded, ArrayRef<int64_t> offset) {
+  SmallVector<Dim> starts(offset.begin(), offset.end()), sizes = dimsOf(op.getGradient());
+  auto taken = [&](Value x) { return e.slice(x, starts, sizes, op.getStrides()); };
+  return {taken(padded.element), taken(padded.gradient), taken(padded.inside)};
+}
+
+/// The next place of a window, row by row; false behind the last one.
+bool advance(SmallVector<int64_t> &offset, ArrayRef<int64_t> window) {
+  for (size_t axis = offset.size(); axis-- > 0;) {
+    if (++offset[axis] < window[axis])
+      return true;
+    offset[axis] = 0;
+  }
+  return false;
+}
+
+// Linear in the windows' gradients: each has gone to the window's first extreme element, and its own is what that
+// element's gradient is. It is found as the windows' places are walked, all windows at once. How far an element would
+// have to move to become the extreme is nowhere zero, so that the operand's gradient is.
+LogicalResult reduceWindowGradRule(ReduceWindowGradOp op, Backward &b) {
+  constexpr int64_t mostPlaces = 1024;
+  int64_t places = 1;
+  for (int64_t size : op.getWindow())
+    if (places *= size; places > mostPlaces)
+      return op.emitOpError("has no gradient for windows of more than ") << mostPlaces << " elements";
+  if (!b.wants(op.getGradient()))
+    return success();
+  Emit e = b.emit(op);
+  Value x = op.getOperand(), g = b.gradient(op);
+  SmallVector<Dim> low(op.getLow().begin(), op.getLow().end()), high(op.getHigh().begin(), op.getHigh().end());
+  auto padded = [&](Value value) { return e.pad(value, e.scalar(elementOf(value), 0), low, high); };
+  WindowPlace all{padded(x), padded(g), padded(e.splatLike(x, 1))};
+  SmallVector<int64_t> offset(low.size(), 0);
+  WindowPlace best = placeOf(e, op, all, offset);
+  auto isNumber = [&](Value value) { return e.compare(Predicate::eq, value, value); };
+  while (advance(offset, op.getWindow())) {
+    WindowPlace next = placeOf(e, op, all, offset);
+    Value wins = e.compare(op.getKind() == ReduceKind::max ? Predicate::gt : Predicate::lt, next.element, best.element);
+    Value noNumber = e.op<AndOp>(e.op<NotOp>(isNumber(next.element)), isNumber(best.element));
+    Value first = e.compare(Predicate::eq, best.inside, 0.0);
+    wins = e.op<AndOp>(e.compare(Predicate::ne, next.inside, 0.0), e.op<OrOp>(first, e.op<OrOp>(wins, noNumber)));
+    best = {e.select(wins, next.element, best.element), e.select(wins, next.gradient, best.gradient),
+            e.select(wins, next.inside, best.inside)};
+  }
+  b.give(op.getGradient(), best.gradient);
+  return success();
 }
 
 } // namespace

@@ -60,6 +60,8 @@ LogicalResult verifyTypes(FuncOp function, StringRef role, StringRef of) {
 LogicalResult imported(FuncOp function) {
   if (!function.getBody().hasOneBlock())
     return function.emitError() << "a function has one block";
+  if (function.walk([](GradientOp) { return mlir::WalkResult::interrupt(); }).wasInterrupted())
+    return function.emitError() << "derivatives have been expanded";
   if (mlir::failed(verifyDeclared(function, "kiln.parameter", "kiln.parameters")))
     return mlir::failure();
   return verifyDeclared(function, "kiln.state", "kiln.states");

@@ -183,7 +183,7 @@ struct Group {
 };
 
 /// Every standard module, function and loss as compiled code: zoo.kiln, annex.kiln; branches and loops that data
-/// decide: control.kiln.
+/// decide: control.kiln; derivatives within a model: slopes.kiln.
 class Zoo : public testing::TestWithParam<Group> {
 protected:
   void SetUp() override {
@@ -237,6 +237,10 @@ INSTANTIATE_TEST_SUITE_P(
         Group{"annex", "recurrent", {"sequence", "x"}}, Group{"annex", "losses", {"x", "y", "label"}},
         Group{"annex", "corners", {"other", "label"}},
         Group{"annex", "alignments", {"sequence", "labels", "times", "counts"}}, Group{"control", "branches", {"x"}},
+        Group{"slopes", "pointwise", {"x"}}, Group{"slopes", "reduced", {"x"}}, Group{"slopes", "products", {"x"}},
+        Group{"slopes", "images", {"image"}}, Group{"slopes", "moved", {"x", "rows"}},
+        Group{"slopes", "attending", {"words", "mask"}}, Group{"slopes", "recurrent", {"words"}},
+        Group{"slopes", "losses", {"x", "y", "label"}}, Group{"slopes", "forms", {"x"}},
         Group{"control", "early", {"x"}}, Group{"control", "loops", {"x"}}, Group{"control", "nested", {"x", "n"}}),
     [](const auto &info) { return std::string(info.param.model) + "_" + info.param.function; });
 
@@ -259,7 +263,7 @@ TEST_P(ZooTraining, Gradients) {
   EXPECT_EQ(compareGradients(zoo.fixture, gradients), "");
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, ZooTraining, testing::Values("zoo", "annex", "control"),
+INSTANTIATE_TEST_SUITE_P(Models, ZooTraining, testing::Values("zoo", "annex", "control", "slopes"),
                          [](const auto &info) { return std::string(info.param); });
 
 INSTANTIATE_TEST_SUITE_P(Models, Parity, testing::Values("softmax", "iris", "mnist", "resnet", "gpt", "translate"),

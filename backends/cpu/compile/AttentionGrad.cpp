@@ -112,7 +112,9 @@ void AttentionLowering::backwardBatch(Emitter &e, const Task &given) const {
   auto [from, to] = panelsOf(e, task);
   Value first = from, last = to;
   code.ifThen(code.compare(arith::CmpIPredicate::slt, first, last), [&] {
-    task.packed = panelOf(e, task, code.sub(last, code.integer(1))).limit; // no query of this part sees more
+    // No query of this part sees more; whole slivers, since the sums of all keys of one are added to.
+    Value limit = panelOf(e, task, code.sub(last, code.integer(1))).limit, rows = code.integer(tileRows);
+    task.packed = code.min(code.mul(code.ceilDiv(limit, rows), rows), task.keys);
     Value keyRows = pointer(e, key, task, zero), valueRows = pointer(e, value, task, zero);
     packSlivers(e, keyRows, apart(e, key), task.packed, task.width, e.workerScratch(keySlivers));
     packTurned(e, keyRows, apart(e, key), form.width, task.packed, e.workerScratch(keyTurned));
