@@ -1,7 +1,9 @@
 #include "runtime/program/Arena.h"
 
 #include "runtime/support/Error.h"
+#include "runtime/threads/ThreadPool.h"
 
+#include <algorithm>
 #include <sys/mman.h>
 
 namespace kiln {
@@ -11,7 +13,7 @@ Arena::~Arena() {
     munmap(data_, size_);
 }
 
-void Arena::reserve(size_t bytes) {
+void Arena::reserve(size_t bytes, ThreadPool &pool) {
   if (bytes <= size_)
     return;
   // Only temporaries live here: nothing needs to be kept.
@@ -27,8 +29,12 @@ void Arena::reserve(size_t bytes) {
   data_ = static_cast<uint8_t *>(address);
   size_ = size;
   madvise(data_, size_, MADV_HUGEPAGE);
-  for (size_t i = 0; i < size_; i += page)
-    static_cast<volatile uint8_t *>(data_)[i] = 0;
+  constexpr size_t piece = 2 << 20; // a large page
+  pool.forRange(static_cast<int64_t>((size_ + piece - 1) / piece), [&](int64_t begin, int64_t end) {
+    size_t last = std::min(static_cast<size_t>(end) * piece, size_);
+    for (size_t i = static_cast<size_t>(begin) * piece; i < last; i += page)
+      static_cast<volatile uint8_t *>(data_)[i] = 0;
+  });
 }
 
 } // namespace kiln

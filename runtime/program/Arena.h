@@ -6,6 +6,8 @@
 
 namespace kiln {
 
+class ThreadPool;
+
 class Arena {
 public:
   Arena() = default;
@@ -13,7 +15,7 @@ public:
   ~Arena();
 
   /// Makes the arena at least that large; all of its pages are there afterwards, so that no step pays for a page fault.
-  void reserve(size_t bytes);
+  void reserve(size_t bytes, ThreadPool &pool);
   uint8_t *data() const { return data_; }
   size_t size() const { return size_; }
 

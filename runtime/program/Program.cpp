@@ -160,7 +160,7 @@ void Program::reserveArena(size_t bytes) {
     opened.arena = DeviceBuffer();
   });
   if (onHost)
-    arena_.reserve(bytes);
+    arena_.reserve(bytes, pool_);
   eachOpened([&](OpenBackend &opened) {
     opened.arena = DeviceBuffer(*opened.device, onHost ? arena_.data() : nullptr, bytes);
   });
@@ -268,8 +268,9 @@ void Program::initialise(uint32_t seed) {
   }
   for (size_t i = 0; i < parameters().size(); ++i) {
     Tensor &tensor = parameters_[i];
+    bool zeroed = tensor.memory.zeroed();
     kiln::initialise(tensor.name, &manifest_.parameters[i].init, seed, tensor.dtype, tensor.shape, tensor.memory.data(),
-                     pool_);
+                     pool_, zeroed);
   }
   initialiseStates(seed, false);
 }
@@ -291,7 +292,9 @@ void Program::resetSession(Session session, uint32_t seed) {
 void Program::initialiseState(size_t slot, uint32_t seed) {
   Tensor &tensor = states()[slot];
   sessionShapes_[slot].clear();
-  kiln::initialise(tensor.name, &stateSpec(slot).init, seed, tensor.dtype, tensor.shape, tensor.memory.data(), pool_);
+  bool zeroed = tensor.memory.zeroed();
+  kiln::initialise(tensor.name, &stateSpec(slot).init, seed, tensor.dtype, tensor.shape, tensor.memory.data(), pool_,
+                   zeroed);
 }
 
 Tensor *Program::findParameter(const std::string &name) {

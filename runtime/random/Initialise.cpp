@@ -2,7 +2,7 @@
 
 #include "runtime/random/Initialise.h"
 
-#include "runtime/random/Philox.h"
+#include "runtime/random/Normals.h"
 #include "runtime/support/Error.h"
 #include "runtime/support/Json.h"
 #include "runtime/support/Tensor.h"
@@ -55,6 +55,14 @@ struct Target {
   void *data;
   ThreadPool &pool;
 
+  void clear() {
+    constexpr int64_t piece = 1 << 20;
+    int64_t bytes = count * static_cast<int64_t>(dtypeSize(dtype));
+    pool.forRange((bytes + piece - 1) / piece, [&](int64_t begin, int64_t end) {
+      std::memset(static_cast<uint8_t *>(data) + begin * piece, 0,
+                  static_cast<size_t>(std::min(end * piece, bytes) - begin * piece));
+    });
+  }
   template <typename Function> void fill(Function value) {
     pool.forRange((count + 4095) / 4096, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin * 4096; i < std::min(end * 4096, count); ++i)
@@ -78,6 +86,12 @@ struct Target {
     });
   }
   void normal(const RandomStream &random, double mean, double deviation) {
+    if (dtype == KILN_F32)
+      return pool.forRange((count + 4095) / 4096, [&](int64_t begin, int64_t end) {
+        int64_t first = begin * 4096, last = std::min(end * 4096, count);
+        fillNormals(random, mean, deviation, static_cast<uint64_t>(first), last - first,
+                    static_cast<float *>(data) + first);
+      });
     fillDrawn<2>(random,
                  [&](const uint32_t *word) { return mean + deviation * RandomStream::normalOf(word[0], word[1]); });
   }
@@ -140,8 +154,6 @@ void fillByKind(const std::string &name, const Json &init, const RandomStream &r
                 Target &target) {
   std::string kind = init.stringOr("kind", "zeros");
   Fans fans = fansOf(shape);
-  if (kind == "zeros")
-    return;
   if (kind == "ones" || kind == "constant") {
     double value = kind == "ones" ? 1.0 : init.at("value").number();
     target.fill([=](uint64_t) { return value; });
@@ -184,14 +196,16 @@ void fillByKind(const std::string &name, const Json &init, const RandomStream &r
 } // namespace
 
 void initialise(const std::string &name, const Json *init, uint32_t seed, kiln_dtype dtype,
-                std::span<const int64_t> shape, void *data, ThreadPool &pool) {
+                std::span<const int64_t> shape, void *data, ThreadPool &pool, bool zeroed) {
   int64_t count = countElements(shape).value_or(0);
-  std::memset(data, 0, static_cast<size_t>(count) * dtypeSize(dtype));
-  if (!init || !init->isObject() || count == 0)
+  Target target{dtype, count, data, pool};
+  bool zeros = !init || !init->isObject() || init->stringOr("kind", "zeros") == "zeros";
+  if (zeros && !zeroed)
+    target.clear();
+  if (zeros || count == 0)
     return;
   std::string what = "initialise:" + init->stringOr("of", name);
   RandomStream random(seed, namedStream(what.data(), what.size()));
-  Target target{dtype, count, data, pool};
   fillByKind(name, *init, random, shape, target);
   if (const Json *row = init->find("zero_row")) {
     size_t bytes = static_cast<size_t>(count / shape[0]) * dtypeSize(dtype);

@@ -48,6 +48,10 @@ public:
     return static_cast<uint64_t>(static_cast<unsigned __int128>(wide) * bound >> 64);
   }
 
+  const std::array<uint32_t, 2> &key() const { return key_; }
+  /// All of a block's counter but its number.
+  const std::array<uint32_t, 3> &high() const { return high_; }
+
 private:
   std::array<uint32_t, 2> key_;
   std::array<uint32_t, 3> high_;

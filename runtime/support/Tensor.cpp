@@ -278,11 +278,12 @@ Memory::Memory(size_t bytes) : size_(bytes) {
 }
 
 Memory::Memory(Memory &&other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)), zeroed_(other.zeroed()) {}
 
 Memory &Memory::operator=(Memory &&other) noexcept {
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
+  zeroed_ = other.zeroed_.exchange(zeroed_);
   return *this;
 }
 

@@ -3,6 +3,7 @@
 
 #include "backends/api/kiln_backend.h"
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -52,13 +53,19 @@ public:
   Memory &operator=(Memory &&other) noexcept;
   ~Memory();
 
-  uint8_t *data() { return data_; }
+  uint8_t *data() {
+    zeroed_.store(false, std::memory_order_relaxed);
+    return data_;
+  }
   const uint8_t *data() const { return data_; }
+  /// Nobody has asked for a place to write to yet.
+  bool zeroed() const { return zeroed_.load(std::memory_order_relaxed); }
   size_t size() const { return size_; }
 
 private:
   uint8_t *data_ = nullptr;
   size_t size_ = 0;
+  std::atomic<bool> zeroed_ = true;
 };
 
 /// A tensor that somebody else owns.
