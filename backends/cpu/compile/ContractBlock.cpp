@@ -77,7 +77,7 @@ Ahead ContractLowering::nextPanel(Emitter &e, const Sizes &s, const Block &block
     }
     ahead = {from, apart, code.op<arith::SelectOp>(more, count, zero), step};
   }
-  if (!prepackedRight || !lines)
+  if (!prepackedRight)
     return ahead;
   Value there = sharedPanel(e, s, block.batchNumber, next, k0);
   return prepackedOr(e, fetchPacked(e, there, t.lanes * t.tileColumns() * bytes, tile, tiles, more), ahead);

@@ -41,9 +41,11 @@ ContractLowering::ContractLowering(KernelBuilder &builder, const Contraction &co
   leftOnce = oneBlock && t.method == Method::Tile && !t.rowsFirst && bounds.m <= t.mc &&
              (c.batch.empty() || c.leftForAllBatches);
   // Several K blocks, each of which all tasks would pack for themselves.
+  bool byColumns = packedByCall(c.left) && !c.left.alongK &&
+                   llvm::all_of(c.m, [](const Extent &extent) { return extent.isConstant(); });
   int64_t packedLeft = sizeOfSlivers(bounds) * bytes;
-  leftShared = !oneBlock && !t.noScratch && lines && t.chunks == 1 && t.method == Method::Tile && !t.rowsFirst &&
-               bounds.n > t.nc && (c.batch.empty() || c.leftForAllBatches) && packedLeft <= nearBytes;
+  leftShared = !oneBlock && !t.noScratch && (lines || byColumns) && t.chunks == 1 && t.method == Method::Tile &&
+               !t.rowsFirst && bounds.n > t.nc && (c.batch.empty() || c.leftForAllBatches) && packedLeft <= nearBytes;
   if (leftShared) {
     builder.note("rows shared");
     sharedLeftArea = builder.reserveScratch(packedLeft);
@@ -133,7 +135,8 @@ void ContractLowering::build() {
     return phase(t.method == Method::Dot ? &ContractLowering::dotTask : &ContractLowering::streamTask,
                  [](Code &code, const Sizes &s) { return code.mul(s.batch, code.mul(s.mBlocks, s.nBlocks)); });
   packing(leftShared, prepackedLeft, &ContractLowering::shareLeftTask, [&](Code &code, const Sizes &s) {
-    return code.mul(code.ceilDiv(s.m, code.integer(t.tileRows)), code.ceilDiv(s.k, code.integer(t.kc)));
+    Value parts = lines ? code.ceilDiv(s.m, code.integer(t.tileRows)) : code.integer(ceilDivide(t.kc, sharedDepth));
+    return code.mul(parts, code.ceilDiv(s.k, code.integer(t.kc)));
   });
   bool shared = t.right == RightMode::Shared;
   packing(shared, prepackedRight, &ContractLowering::shareTask, [&](Code &code, const Sizes &s) {

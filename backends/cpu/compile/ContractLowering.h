@@ -116,6 +116,7 @@ private:
   void packRightAlongK(Emitter &e, llvm::ArrayRef<Index> batch, Value n0, Value n1, Value k0, Value k1, Value to,
                        int64_t stride) const;
   void packLeft(Emitter &e, const Block &block, Value k0, Value k1, Value to) const;
+  void packColumns(Emitter &e, const Block &block, Value block0, Value block1, Value k0, Value k1, Value to) const;
   void packSliver(Emitter &e, const Block &block, Value m, Value k0, Value k1, Value to) const;
   void packLeftByCall(Emitter &e, const Block &block, Value m, Value height, Value k0, Value k1, Value to) const;
   void packLeftAlongM(Emitter &e, const Block &block, Value m, Value height, Value k0, Value k1, Value to) const;
@@ -153,6 +154,8 @@ private:
   Block allRows(Emitter &e, const Sizes &s) const;
   void beginTiles(Emitter &e) const;
   Value sharedRows(Emitter &e, const Sizes &s, Value m, Value k0, Value k1) const;
+  /// Rows of memory of a left operand that does not lie along K, of which a task packs all.
+  static constexpr int64_t sharedDepth = 64;
   void shareLeftTask(Emitter &e, Value task) const;
   void tileTask(Emitter &e, Value task) const;
   void multiplyBlock(Emitter &e, const Sizes &s, const Block &block, Value k0, Value k1) const;

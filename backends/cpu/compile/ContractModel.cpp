@@ -142,7 +142,7 @@ static double chooseCut(Blocking &t, const ContractExtents &e, const ContractTra
       // The left operand, again: for each block of columns, for each range of tasks (ContractLowering's leftOnce), of
       // which there are a few for each thread, or never (leftShared).
       bool same = traits.sameLeft && t.chunks == 1 && !t.rowsFirst, leftOnce = same && e.k <= t.kc && e.m <= mc;
-      bool leftShared = same && traits.lines && e.k > t.kc && e.m * e.k * traits.bytes <= nearBytes;
+      bool leftShared = same && (traits.lines || traits.columns) && e.k > t.kc && e.m * e.k * traits.bytes <= nearBytes;
       int64_t again = leftShared ? 0 : leftOnce ? std::min<int64_t>(e.batch * nBlocks, 8) - 1 : e.batch * (nBlocks - 1);
       total += again * static_cast<double>(e.m) * e.k * cost.leftElement;
       if (cost.packsRight())

@@ -51,8 +51,8 @@ enum class RightMode {
 };
 
 enum class Method {
-  Tile, // packed slivers and the tile micro-kernel
-  Dot,  // both operands contiguous along K: no packing
+  Tile,  // packed slivers and the tile micro-kernel
+  Dot,   // both operands contiguous along K: no packing
   Stream // few rows, the right operand contiguous along N: no packing
 };
 
@@ -71,9 +71,7 @@ struct Blocking {
   int64_t imageChannels = 1; // of so many channels at a time
   int64_t tileColumns() const { return lanes * tileVectors; }
   /// What a task's columns are cut in multiples of.
-  int64_t columnsUnit() const {
-    return method == Method::Dot ? 6 : method == Method::Stream ? lanes : tileColumns();
-  }
+  int64_t columnsUnit() const { return method == Method::Dot ? 6 : method == Method::Stream ? lanes : tileColumns(); }
 };
 
 /// What packed operands that several phases share may take: they stay in a third level, and rule no program's memory.
@@ -97,7 +95,8 @@ struct ContractTraits {
   int64_t rightBytes = 4;        // of an element of the right operand in memory
   bool rightPrepacked = false;   // the right operand is packed before a loop, and read packed in it
   bool rightShareable = true;    // N is one dimension: panels can be cut
-  bool lines = false;            // rows of the left operand are packed as they lie
+  bool lines = false;            // rows of the left operand are packed as they lie,
+  bool columns = false;          // or its columns are, read from end to end
   bool fixedColumns = false;     // their number is constant
   bool slowElements = false;     // the right operand's elements cost more than a load each
   bool sameLeft = false;         // the left operand is the same for all batches

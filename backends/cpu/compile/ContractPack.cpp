@@ -128,18 +128,34 @@ void ContractLowering::packRightAlongK(Emitter &e, ArrayRef<Index> batch, Value 
 
 /// Slivers of tileRows rows (the last one lower, see heightOf), each [k][rows] or in lines, one after the other.
 void ContractLowering::packLeft(Emitter &e, const Block &block, Value k0, Value k1, Value to) const {
+  if (packedByCall(c.left) && !c.left.alongK)
+    return packColumns(e, block, k0, k1, k0, k1, to);
   Code &code = e.code;
-  Value first = block.m0;
-  if (packedByCall(c.left) && !c.left.alongK) {
-    // All whole slivers at once, row by row of memory.
-    Value rows = code.mul(code.div(code.sub(block.m1, block.m0), code.integer(t.tileRows)), code.integer(t.tileRows));
-    Value panel = code.mul(code.sub(k1, k0), code.integer(t.tileRows * bytes));
-    callSplit(code, {packed, t.tileRows, t.lanes, c.left.memory}, plainPointer(e, c.left, block.batch, block.m0, k0),
-              apartOf(e, c.left), rows, code.sub(elementOfK(e, k1), elementOfK(e, k0)), to, panel);
-    first = code.add(block.m0, rows);
-  }
-  code.loop(first, block.m1, t.tileRows, [&](Value m) {
+  code.loop(block.m0, block.m1, t.tileRows, [&](Value m) {
     packSliver(e, block, m, k0, k1, code.address(to, code.mul(code.sub(m, block.m0), depthOf(code, k0, k1)), bytes));
+  });
+}
+
+/// Of the slivers of a K block that begins at `to`, the rows from k0 to k1: whole slivers row by row of memory, then
+/// the last one.
+void ContractLowering::packColumns(Emitter &e, const Block &block, Value block0, Value block1, Value k0, Value k1,
+                                   Value to) const {
+  Code &code = e.code;
+  Value tall = code.integer(t.tileRows), rows = code.mul(code.div(code.sub(block.m1, block.m0), tall), tall);
+  Value depth = code.sub(block1, block0), before = code.sub(k0, block0);
+  Value elements = code.sub(elementOfK(e, k1), elementOfK(e, k0)), last = code.add(block.m0, rows);
+  auto split = [&](Value m, Value count, int64_t height, Value there) {
+    callSplit(code, {packed, height, t.lanes, c.left.memory}, plainPointer(e, c.left, block.batch, m, k0),
+              apartOf(e, c.left), count, elements, there, code.mul(depth, code.integer(height * bytes)));
+  };
+  split(block.m0, rows, t.tileRows, code.address(to, code.mul(before, tall), bytes));
+  code.ifThen(code.compare(arith::CmpIPredicate::slt, last, block.m1), [&] {
+    Value count = code.sub(block.m1, last), height = heightOf(e, count);
+    Value there = code.address(to, code.add(code.mul(rows, depth), code.mul(before, height)), bytes);
+    if (leftShared) // another task has the rows behind k1, which a whole vector would reach into
+      split(last, count, heights().back(), there);
+    else
+      packLeftByCall(e, block, last, height, k0, k1, there);
   });
 }
 
@@ -161,15 +177,21 @@ Value ContractLowering::sharedRows(Emitter &e, const Sizes &s, Value m, Value k0
                       code.add(code.mul(k0, rows), code.mul(m, depthOf(code, k0, k1))), bytes);
 }
 
-/// A sliver of one K block.
+/// Of one K block a sliver, or a few rows of all slivers.
 void ContractLowering::shareLeftTask(Emitter &e, Value task) const {
   Code &code = e.code;
   Sizes s = sizes(e);
-  Value slivers = code.max(code.ceilDiv(s.m, code.integer(t.tileRows)), code.integer(1));
-  Value m = code.mul(code.rem(task, slivers), code.integer(t.tileRows));
-  Value k0 = code.mul(code.div(task, slivers), code.integer(t.kc)),
+  int64_t depths = ceilDivide(t.kc, sharedDepth);
+  Value parts = lines ? code.max(code.ceilDiv(s.m, code.integer(t.tileRows)), code.integer(1)) : code.integer(depths);
+  Value part = code.rem(task, parts), k0 = code.mul(code.div(task, parts), code.integer(t.kc)),
         k1 = code.min(code.add(k0, code.integer(t.kc)), s.k);
-  packSliver(e, allRows(e, s), m, k0, k1, sharedRows(e, s, m, k0, k1));
+  if (lines) {
+    Value m = code.mul(part, code.integer(t.tileRows));
+    return packSliver(e, allRows(e, s), m, k0, k1, sharedRows(e, s, m, k0, k1));
+  }
+  Value begin = code.min(code.add(k0, code.mul(part, code.integer(sharedDepth))), k1);
+  packColumns(e, allRows(e, s), k0, k1, begin, code.min(code.add(begin, code.integer(sharedDepth)), k1),
+              sharedRows(e, s, code.integer(0), k0, k1));
 }
 
 void ContractLowering::packLeftByCall(Emitter &e, const Block &block, Value m, Value height, Value k0, Value k1,

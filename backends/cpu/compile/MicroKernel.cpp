@@ -28,13 +28,17 @@ void call(Code &code, StringRef name, ValueRange arguments) {
 
 static void callTile(Code &code, StringRef kind, const MicroShape &s, SmallVector<Value> arguments,
                      const Ahead &ahead) {
-  if (s.lines) {
-    if (ahead.from)
-      arguments.append({ahead.from, ahead.apart, ahead.count, ahead.step});
-    else
-      arguments.append({arguments[0], code.integer(0), code.integer(0), code.integer(0)});
-  }
-  call(code, nameOf((kind + (s.lines ? "l" : "")).str(), {s.dtype}, {s.rows, s.vectors, s.lanes}), arguments);
+  if (ahead.from)
+    arguments.append({ahead.from, ahead.apart, ahead.count, ahead.step});
+  else if (s.lines)
+    arguments.append({arguments[0], code.integer(0), code.integer(0), code.integer(0)});
+  call(code,
+       nameOf((kind + (s.lines      ? "l"
+                       : ahead.from ? "f"
+                                    : ""))
+                  .str(),
+              {s.dtype}, {s.rows, s.vectors, s.lanes}),
+       arguments);
 }
 
 void callMicroKernel(Code &code, const MicroShape &s, Value a, Value b, Value ldb, Value c, Value ldc, Value k,
@@ -75,10 +79,10 @@ void callSplit(Code &code, const SplitShape &s, Value from, Value apart, Value c
 }
 
 static bool isMicroKernel(StringRef name) {
-  return llvm::any_of(std::initializer_list<const char *>{"kiln_tile_", "kiln_taps_", "kiln_tilel_", "kiln_tapsl_",
-                                                          "kiln_edge_", "kiln_dot_", "kiln_stream_", "kiln_turn_", "kiln_copy_",
-                                                          "kiln_line_", "kiln_split_", "kiln_blocks_", "kiln_words_",
-                                                          "kiln_round_", "kiln_widen_"},
+  return llvm::any_of(std::initializer_list<const char *>{"kiln_tile_", "kiln_taps_", "kiln_tilel_", "kiln_tilef_",
+                                                          "kiln_tapsl_", "kiln_edge_", "kiln_dot_", "kiln_stream_",
+                                                          "kiln_turn_", "kiln_copy_", "kiln_line_", "kiln_split_",
+                                                          "kiln_blocks_", "kiln_words_", "kiln_round_", "kiln_widen_"},
                       [&](const char *prefix) { return name.starts_with(prefix); });
 }
 
@@ -129,7 +133,8 @@ SmallVector<Value> rowsAt(Code &code, Value base, Value apart, int64_t count) {
 
 using Step = llvm::function_ref<SmallVector<Value>(Value p, ValueRange carried)>;
 
-/// Steps through whole lines of a, `together` of them at once; a's pointer is the last but one of what is carried.
+/// Steps through as many k as a line of a has, line by line, `together` of them at once; a's pointer is the last but
+/// one of what is carried.
 static SmallVector<Value> sumLines(Code &code, const MicroShape &s, ValueRange ahead, Value whole, int64_t together,
                                    ValueRange state, Step step) {
   int64_t bytes = packedBytes(s.dtype);
@@ -170,7 +175,8 @@ static void storeTile(Code &code, const MicroShape &s, ArrayRef<Value> tile, Val
       });
 }
 
-static void defineTile(Code &code, const MicroShape &s, bool taps, StringRef name) {
+/// fetches: with what an Ahead says.
+static void defineTile(Code &code, const MicroShape &s, bool taps, bool fetches, StringRef name) {
   bool pairs = s.dtype == KILN_BF16;
   Type element = pairs ? code.i32 : code.memoryType(s.dtype);
   VectorType packed = code.vectorOf(element, s.lanes), vector = pairs ? code.vectorOf(code.f32, s.lanes) : packed;
@@ -178,7 +184,7 @@ static void defineTile(Code &code, const MicroShape &s, bool taps, StringRef nam
   Type p = code.ptr, n = code.i64;
   SmallVector<Type> types =
       taps ? SmallVector<Type>{p, p, p, p, n, n, code.i1} : SmallVector<Type>{p, p, n, p, n, n, code.i1};
-  if (s.lines)
+  if (fetches)
     types.append({p, n, n, n});
   auto arguments = code.beginFunction(name, types, {});
   Value a = arguments[0], b = arguments[taps ? 2 : 1], ldb = arguments[taps ? 1 : 2], c = arguments[3],
@@ -218,7 +224,7 @@ static void defineTile(Code &code, const MicroShape &s, bool taps, StringRef nam
   };
   SmallVector<Value> out = state;
   Value whole = code.integer(0);
-  if (s.lines) { // a few k at a time, so that the loop over a line ends seldom and is predicted
+  if (fetches) { // a few k at a time, so that the loop over a line ends seldom and is predicted
     int64_t together = std::min<int64_t>(s.lanes, 4);
     whole = code.mul(code.div(k, code.integer(s.lanes)), code.integer(s.lanes));
     out = sumLines(code, s, arguments.drop_front(7), whole, together, out, step);
@@ -407,7 +413,8 @@ bool defineMicroKernel(Code &code, StringRef name) {
   else if (kind == "split" && has(2, 2))
     defineSplit(code, {of[0], sizes[0], sizes[1], of[1]}, name);
   else if ((kind.starts_with("tile") || kind.starts_with("taps")) && has(1, 3))
-    defineTile(code, {of[0], sizes[0], sizes[1], sizes[2], kind.ends_with("l")}, kind.starts_with("taps"), name);
+    defineTile(code, {of[0], sizes[0], sizes[1], sizes[2], kind.ends_with("l")}, kind.starts_with("taps"),
+               kind.ends_with("l") || kind.ends_with("f"), name);
   else if (kind == "edge" && has(1, 3))
     defineEdge(code, {of[0], sizes[0], sizes[1], sizes[2]}, name);
   else if (kind == "dot" && has(3, 3))

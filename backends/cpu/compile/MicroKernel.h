@@ -27,9 +27,9 @@ struct MicroShape {
   int64_t columns() const { return vectors * lanes; }
 };
 
-/// With a in lines, the functions have four more arguments: what is fetched into the second level while the tile is
-/// summed. For each line of a: `count` lines of memory, `apart` bytes from each other; for the next one, `step` bytes
-/// further.
+/// With a in lines, and wherever there is one, the functions have four more arguments: what is fetched into the second
+/// level while the tile is summed. For as many k as there are lanes: `count` lines of memory, `apart` bytes from each
+/// other; for the next ones, `step` bytes further.
 struct Ahead {
   mlir::Value from, apart, count, step;
 };
@@ -58,14 +58,14 @@ struct DotShape {
   kiln_dtype leftMemory = dtype, rightMemory = dtype;
 };
 
-/// A product of few rows whose right operand is contiguous along its columns, without packing: `depth` rows of b at once
-/// are added to sums that stay in the first level, and the next ones fetched into the second meanwhile.
+/// A product of few rows whose right operand is contiguous along its columns, without packing: `depth` rows of b at
+/// once are added to sums that stay in the first level, and the next ones fetched into the second meanwhile.
 ///
 ///   void f(a, lda, b, ldb, c, ldc, columns, k):   c[r][j] = sum over p < k of a[r][p] * b[p][j],   r < rows, j <
 ///   columns
 ///
-/// Strides are in bytes. Sums are formed in the order of k; whole vectors are stored. Operands of f32 products may lie in
-/// memory as bf16 or f16.
+/// Strides are in bytes. Sums are formed in the order of k; whole vectors are stored. Operands of f32 products may lie
+/// in memory as bf16 or f16.
 struct StreamShape {
   kiln_dtype dtype = KILN_F32;
   int64_t rows = 0, depth = 0, lanes = 0;

@@ -87,6 +87,18 @@ INSTANTIATE_TEST_SUITE_P(Large, DotExtents,
                          testing::Values(Extents{64, 48, 64}, Extents{97, 101, 103}, Extents{200, 131, 300},
                                          Extents{61, 37, 1009}, Extents{10, 20, 9001}, Extents{128, 10, 5000}));
 
+/// A left operand along its rows, of several K blocks, that a phase packs for all tasks: a last sliver of each height,
+/// depths that are no multiple of a task's; pairs too.
+TEST(Dot, ColumnsShared) {
+  for (const char *cpu : {"native:l2=64K", "x86-64-v3:l2=64K"})
+    for (Extents e : {Extents{96, 300, 500}, Extents{101, 210, 333}, Extents{43, 190, 262}, Extents{90, 400, 129}}) {
+      SCOPED_TRACE(std::string(cpu) + ", " + std::to_string(e.m) + " x " + std::to_string(e.k));
+      check({e.k, e.m}, {e.k, e.n}, tn, KILN_F32, KILN_F32, cpu);
+      check({e.k, e.m}, {e.n, e.k}, tt, KILN_F32, KILN_F32, cpu);
+      check({e.k, e.m}, {e.k, e.n}, tn, KILN_BF16, KILN_F32, cpu);
+    }
+}
+
 TEST(Dot, BatchedInAnyOrder) {
   check({3, 2, 17, 9}, {3, 2, 9, 21}, {{0, 1}, {0, 1}, {3}, {2}});
   check({3, 17, 2, 9}, {3, 21, 2, 9}, {{0, 2}, {0, 2}, {3}, {3}});  // queries and keys, heads inside
