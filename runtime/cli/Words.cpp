@@ -12,10 +12,10 @@
 
 namespace kiln {
 
-/// Whether the data's words are those of a tokenizer's file, if there are data at all.
+/// Whether the data's words are those of a tokenizer's file, or there are none: no data, or data that are numbers.
 static bool isTokenized(const Manifest &manifest, const std::string &source) {
   const SourceSpec *spec = manifest.findSource(source);
-  return source.empty() || (spec && spec->options.stringOr("tokens", "").ends_with(".json"));
+  return source.empty() || (spec && (!hasWords(*spec) || spec->options.stringOr("tokens", "").ends_with(".json")));
 }
 
 Words::Words(const Options &options, const Common &common, const Manifest &manifest, const std::string &source) {
@@ -52,8 +52,17 @@ Words::Words(const Options &options, const Common &common, const Manifest &manif
     prompt_ = answer_ = &*tokenizer_;
     return;
   }
+  if (!hasWords(*spec)) // numbers are read and written
+    return;
   sources_.emplace(manifest, overrides, common.seed);
-  std::map<std::string, const Vocabulary *> all = sources_->open(source).vocabularies();
+  std::map<std::string, const Vocabulary *> all;
+  try {
+    all = sources_->open(source).vocabularies();
+  } catch (const Error &error) {
+    throw Error(std::string("texts are read and written by the words of the recipe's data, or of weights that were "
+                            "saved with them (--load): ") +
+                error.what());
+  }
   prompt_ = all.contains("ids") ? all["ids"] : all.contains("source") ? all["source"] : nullptr;
   answer_ = all.contains("ids") ? all["ids"] : all.contains("target") ? all["target"] : nullptr;
 }

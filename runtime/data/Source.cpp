@@ -31,6 +31,10 @@ void storeField(const Source &source, size_t field, std::span<FieldBuffer> field
   buffer.shape->assign(shape.begin(), shape.end());
 }
 
+bool hasWords(const SourceSpec &spec) {
+  return spec.reader != "safetensors" && spec.reader != "csv" && spec.reader != "images" && spec.reader != "series";
+}
+
 std::unique_ptr<Source> openSource(const SourceContext &context) {
   const SourceSpec &spec = *context.spec;
   const std::string &path = context.override.empty() ? spec.path : context.override;

@@ -73,6 +73,9 @@ extern const Reader kiln_reader_text, kiln_reader_csv, kiln_reader_images, kiln_
     kiln_reader_skipgram;
 }
 
+/// Whether a recipe's source is of texts, and so has words; others are numbers, which no file is needed to know.
+bool hasWords(const SourceSpec &spec);
+
 /// Opens the recipe's source, or what --data puts in its place.
 std::unique_ptr<Source> openSource(const SourceContext &context);
 

@@ -384,6 +384,33 @@ TEST(HuggingFacePublished, FourBitsAreNearerByImportance) {
   EXPECT_LT(error("near"), 0.8 * error("far"));
 }
 
+// A recipe whose data are numbers says nothing about words, and its file is not looked for.
+TEST(HuggingFaceText, DrawsBesideARecipe) {
+  std::string folder = freshFolder("beside-recipe");
+  for (const auto &[data, command] :
+       {std::pair(casesFolder() + "llama", Words{"generate", "--prompt", "3,4 5", "--tokens", "5", "--json"}),
+        {casesFolder() + "whisper",
+         {"generate", "--input", "audio=" + casesFolder() + "whisper/audio.wav", "--json"}}}) {
+    SCOPED_TRACE(data);
+    std::vector<std::string> said;
+    for (bool trained : {false, true}) {
+      std::string text = folder + (trained ? "/trained.kiln" : "/plain.kiln"), program = folder + "/program";
+      Words import = {kilnProgram(), "import", data, "-o", text};
+      if (trained)
+        import.insert(import.begin() + 3, "--train");
+      Outcome written = run(import);
+      ASSERT_EQ(written.code, 0) << written.err;
+      Outcome built = run({kilnProgram(), "build", text, "--weights", data + "/model.safetensors", "-o", program});
+      ASSERT_EQ(built.code, 0) << built.err;
+      said.push_back(saysFor(command, program));
+      for (const std::string &file : {text, program})
+        std::filesystem::remove(file);
+    }
+    EXPECT_EQ(said[0], said[1]);
+    EXPECT_FALSE(said[0].empty());
+  }
+}
+
 // Matrices that are worth a branch: of four experts the step reads the two that were chosen, and computes what the
 // model computes whose experts are all read.
 TEST(HuggingFaceText, AStepReadsChosenExpertsAlone) {
