@@ -37,7 +37,7 @@ void addText(std::string_view text, std::vector<Part> &parts) {
 
 class Turns {
 public:
-  explicit Turns(const ChatTemplate &chat) : template_(jinja::Template::parse(chat.text)) {
+  explicit Turns(const ChatTemplate &chat) : text_(chat.text), template_(jinja::Template::parse(chat.text)) {
     for (const auto &[name, token] : chat.tokens)
       variables_.emplace(name, jinja::Value::of(token));
     for (const char *absent : {"tools", "documents"})
@@ -48,8 +48,7 @@ public:
 
   /// Throws Error: what is in the way.
   ChatTexts run(std::vector<std::string> &notes) {
-    ChatTexts texts{settled(first(), &Turns::firstTalk), settled(next(), &Turns::nextTalk), std::nullopt};
-    compare(texts, false);
+    ChatTexts texts = turns(notes);
     try {
       ChatTexts with = texts;
       with.system = settled(system(), &Turns::systemTalk);
@@ -63,6 +62,48 @@ public:
   }
 
 private:
+  /// The turns, and the thoughts that are forgotten between them.
+  ChatTexts turns(std::vector<std::string> &notes) {
+    findMarks();
+    std::string why; // without thoughts
+    auto tried = [&](std::optional<Thoughts> thoughts) -> std::optional<ChatTexts> {
+      try {
+        thoughts_ = std::move(thoughts);
+        ChatTexts texts{settled(first(), &Turns::firstTalk), settled(next(), &Turns::nextTalk), std::nullopt,
+                        thoughts_};
+        compare(texts, false);
+        return texts;
+      } catch (const Error &error) {
+        why = why.empty() ? error.what() : why;
+        return std::nullopt;
+      }
+    };
+    if (std::optional<ChatTexts> texts = tried(std::nullopt))
+      return *texts;
+    for (const char *spaces : {"", "\n", " \t\n"})
+      if (std::optional<ChatTexts> texts = marks_ ? tried(Thoughts{marks_->begin, marks_->end, spaces}) : std::nullopt)
+        return *texts;
+    if (std::exchange(marks_, std::nullopt))
+      if (std::optional<ChatTexts> texts = tried(std::nullopt)) {
+        notes.push_back("what the model thinks stays in the conversation, where its template would leave it out in a "
+                        "way that is not known");
+        return *texts;
+      }
+    throw Error(why);
+  }
+
+  /// Between which marks the template may have thoughts.
+  void findMarks() {
+    for (auto [begin, end] : {std::pair("<think>", "</think>"),
+                              {"[THINK]", "[/THINK]"},
+                              {"<seed:think>", "</seed:think>"},
+                              {"<thinking>", "</thinking>"}})
+      if (text_.find(end) != std::string::npos) {
+        marks_ = Thoughts{begin, end, ""};
+        return;
+      }
+  }
+
   std::string render(const Talk &talk) {
     std::vector<jinja::Value> messages;
     auto add = [&](const char *role, const std::string &content) {
@@ -111,10 +152,11 @@ private:
   /// What stands behind the first answer. White space in front of that is the model's to write.
   TurnText next() {
     std::string begin = render(firstTalk(userWord, "")), text = render(nextTalk(nextWord, ""));
+    if (thoughts_)
+      begin.resize(thoughts_->lengthBefore(begin));
     if (!text.starts_with(begin))
       throw Error("what stands before an answer is written otherwise once the answer is there (a model that thinks "
-                  "first forgets "
-                  "it later, which a session does not)");
+                  "first forgets it later, which is known where its template has marks like <think> and </think>)");
     size_t answer = text.find(answerWord, begin.size());
     if (answer == std::string::npos || text.find_first_not_of(" \n", begin.size()) != answer)
       throw Error("an answer does not stand where the model begins to write it");
@@ -151,19 +193,29 @@ private:
     const TurnText &begin = talk.system ? *texts.system : texts.first;
     auto date = [&](const std::string &format) { return dateText(format, now_); };
     std::string text = begin.fill(talk.said[0], talk.system.value_or(""), said, date);
-    for (size_t i = 1; i + 1 < talk.said.size(); i += 2)
-      text += before_ + talk.said[i] + texts.next.fill(talk.said[i + 1], "", said, date);
+    for (size_t i = 1; i + 1 < talk.said.size(); i += 2) {
+      std::string answer = talk.said[i];
+      if (texts.thoughts) {
+        text.resize(texts.thoughts->lengthBefore(text));
+        answer = texts.thoughts->leftOf(answer);
+      }
+      text += before_ + answer + texts.next.fill(talk.said[i + 1], "", said, date);
+    }
     return text;
   }
 
   void compare(const ChatTexts &texts, bool withSystem) {
-    static const std::vector<std::vector<std::string>> talks = {
+    std::vector<std::vector<std::string>> talks = {
         {"Hello"},
         {"Who are you?", "A model.", "Since when?"},
         {"a {{ b }} {% if %} {# c #} <b>\"q\"'s\\ \n\n\té", "Yes.\n\n- one\n- two {c}\n\n```\nx\n```", "漢字 🙂"},
         {"1", "2", "3", "4", "5", "6", "7"},
         {"\n x", "y", " z\n", "w", "\tv "},
     };
+    if (marks_)
+      talks.push_back({"Who?", marks_->begin + "\nLet me see.\n" + marks_->end + "\n\nA model.", "Since when?",
+                       "Hm.\n" + marks_->end + "\nNow.", "Are you?", marks_->begin + "a" + marks_->end + " \n Yes.",
+                       "Bye."});
     for (const std::vector<std::string> &said : talks) {
       now_ += 40 * 86400 + 3671; // each on another day
       variables_.insert_or_assign("strftime_now", jinja::Value::of(static_cast<int64_t>(now_)));
@@ -179,7 +231,9 @@ private:
     variables_.insert_or_assign("strftime_now", jinja::Value::of(dateWord));
   }
 
+  const std::string &text_;
   jinja::Template template_;
+  std::optional<Thoughts> marks_, thoughts_; ///< that the template may have; that are left out
   std::map<std::string, jinja::Value, std::less<>> variables_;
   std::string before_;              ///< white space that stands before an answer
   std::time_t now_ = 1'700'000'000; ///< of the conversation that is compared
@@ -226,6 +280,8 @@ std::string withChat(std::string text, const std::string &model, const ChatTempl
               "\n        next   = " + quoted(texts->next.str()) + "\n";
       if (texts->system)
         block += "        system = " + quoted(texts->system->str()) + "\n";
+      if (texts->thoughts)
+        block += "        thoughts = " + quoted(texts->thoughts->str()) + "\n";
     }
     size_t end = begin + head.size();
     while (text.compare(end, 4, "    ") == 0)

@@ -29,7 +29,7 @@ void GenerateBuilder::read() {
       continue;
     }
     if (name == "chat" && !isSection)
-      e.error(range, "'chat' is a block: `chat:`, and below it first, next and system");
+      e.error(range, "'chat' is a block: `chat:`, and below it first, next, system and thoughts");
     else if (isSection)
       (name == "prefill" ? prefillSection : name == "step" ? stepSection : chatSection) = statement.get();
     else if (!keys.try_emplace(name, statement.get()).second)

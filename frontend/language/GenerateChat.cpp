@@ -11,7 +11,7 @@ mlir::Attribute chatOf(Elaborator &e, const Stmt &section, bool goesOn) {
                            "gives logits");
     return {};
   }
-  static const std::vector<std::string> known = {"first", "next", "system"};
+  static const std::vector<std::string> known = {"first", "next", "system", "thoughts"};
   std::map<std::string, std::string> texts;
   Frame frame;
   frame.mode = Frame::Mode::Module;
@@ -23,7 +23,7 @@ mlir::Attribute chatOf(Elaborator &e, const Stmt &section, bool goesOn) {
     if (std::find(known.begin(), known.end(), name) == known.end()) {
       std::string near = nearest(name, known);
       e.error(isKey ? statement->target->range : statement->range,
-              "a chat has first, next and system" + (isKey ? ", no '" + name + "'" : std::string()))
+              "a chat has first, next, system and thoughts" + (isKey ? ", no '" + name + "'" : std::string()))
           .withHelp(near.empty() ? "" : "did you mean '" + near + "'?");
       continue;
     }
@@ -43,8 +43,8 @@ mlir::Attribute chatOf(Elaborator &e, const Stmt &section, bool goesOn) {
       return {};
     }
   std::string why;
-  auto system = texts.find("system");
-  if (!ChatTexts::of(texts["first"], texts["next"], system == texts.end() ? nullptr : &system->second, why)) {
+  auto given = [&](const char *name) { return texts.contains(name) ? &texts[name] : nullptr; };
+  if (!ChatTexts::of(texts["first"], texts["next"], given("system"), given("thoughts"), why)) {
     e.error(section.range, why);
     return {};
   }

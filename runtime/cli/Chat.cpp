@@ -6,6 +6,7 @@
 #include "runtime/support/Error.h"
 #include "runtime/text/Turns.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <unistd.h>
@@ -28,9 +29,12 @@ extern "C" void onChatInterrupt(int signal) {
 ChatTexts chatTexts(const Manifest &manifest) {
   const Json &chat = manifest.generate.at("chat");
   std::string why;
-  const Json *system = chat.find("system");
+  auto given = [&](const char *name) {
+    const Json *text = chat.find(name);
+    return text ? &text->string() : nullptr;
+  };
   std::optional<ChatTexts> texts =
-      ChatTexts::of(chat.at("first").string(), chat.at("next").string(), system ? &system->string() : nullptr, why);
+      ChatTexts::of(chat.at("first").string(), chat.at("next").string(), given("system"), given("thoughts"), why);
   if (!texts)
     throw Error(why);
   return std::move(*texts);
@@ -69,6 +73,7 @@ public:
     const TurnText &turn = number_ > 0 ? texts_.next : hasSystem_ ? *texts_.system : texts_.first;
     std::vector<TextRange> said;
     std::string text = turn.fill(user, system_, said);
+    remember(text, said);
     std::vector<int32_t> read = words_.prompt()->encodeTurn(text, said, "the turn");
     noteUnknown(words_.prompt(), user);
     Written written(words_.answer(), draw_.stops, true);
@@ -82,6 +87,7 @@ public:
         },
         full);
     print(written.take(true) + "\n");
+    forget(drawn, written.text());
     if (full)
       std::fprintf(stderr, "note: the context is full: the answer ends here, and so does the conversation\n");
     if (json_)
@@ -94,6 +100,42 @@ public:
   }
 
 private:
+  /// Where thoughts are forgotten: `text` becomes what is to be read. That is all of the conversation, if the model
+  /// thought before its last answer or was about to, since what was read cannot be unread.
+  void remember(std::string &text, std::vector<TextRange> &said) {
+    if (!texts_.thoughts)
+      return;
+    auto behind = static_cast<uint32_t>(past_.size());
+    past_ += text;
+    for (const TextRange &range : said)
+      pastSaid_.push_back({range.begin + behind, range.end + behind});
+    if (!again_)
+      return;
+    text = past_;
+    said = pastSaid_;
+    generator_.beginAnew();
+    again_ = false;
+  }
+
+  /// What was drawn becomes the past, without its thoughts; they end with a mark, or with the token that it is.
+  void forget(const std::vector<int32_t> &drawn, const std::string &text) {
+    if (!texts_.thoughts)
+      return;
+    std::string answer(texts_.thoughts->leftOf(text));
+    std::vector<int32_t> mark = words_.prompt()->encodeTurn(texts_.thoughts->end, {}, "the chat block");
+    const Tokenizer *tokenizer = words_.prompt()->tokenizer();
+    if (tokenizer && mark.size() == 1 && tokenizer->isSpecial(mark[0])) // such have no text
+      if (auto last = std::find(drawn.rbegin(), drawn.rend(), mark[0]); last != drawn.rend())
+        answer = texts_.thoughts->leftOf(texts_.thoughts->end +
+                                         words_.answer()->decode(std::vector<int32_t>(last.base(), drawn.end())));
+    size_t before = texts_.thoughts->lengthBefore(past_);
+    again_ = before < past_.size() || answer != text;
+    past_.resize(before);
+    auto begin = static_cast<uint32_t>(past_.size());
+    past_ += answer;
+    pastSaid_.push_back({begin, static_cast<uint32_t>(past_.size())});
+  }
+
   /// The token that the next turn begins with closes an answer: the model writes it itself.
   void addEnd() {
     std::vector<TextRange> said;
@@ -119,6 +161,9 @@ private:
   bool hasSystem_;
   int64_t limit_;
   uint32_t number_ = 0;
+  std::string past_;                // where thoughts are forgotten: the conversation without them,
+  std::vector<TextRange> pastSaid_; // what in it was said,
+  bool again_ = false;              // and whether it is to be read from its beginning
 };
 
 /// The next line of standard input, without its end; false where there is none, or an interrupt came.

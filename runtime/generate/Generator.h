@@ -40,6 +40,12 @@ public:
   std::vector<int32_t> answer(const std::vector<int32_t> &turn, int64_t limit, uint32_t sequence,
                               const std::function<bool(int32_t, double)> &each, bool &full);
 
+  /// The next turn is the first of a conversation.
+  void beginAnew() {
+    history_.clear();
+    position_ = 0;
+  }
+
   /// How many sequences the program has rows for.
   int64_t room() const;
   /// Whether the prompt is read as a whole first, and what is drawn does not go on with it.

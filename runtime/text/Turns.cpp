@@ -121,8 +121,36 @@ std::string TurnText::str() const {
   return text;
 }
 
+std::optional<Thoughts> Thoughts::parse(std::string_view text, std::string &why) {
+  constexpr std::string_view dots = "…";
+  size_t at = text.find(dots);
+  std::string_view behind = at == std::string_view::npos ? "" : text.substr(at + dots.size());
+  size_t end = behind.find_last_not_of(" \t\n") + 1; // 0 where there is nothing else
+  if (at == std::string_view::npos || at == 0 || end == 0 || behind.find(dots) != std::string_view::npos) {
+    why = "'thoughts' of a chat are two marks with … between them: \"<think>…</think>\"";
+    return std::nullopt;
+  }
+  return Thoughts{std::string(text.substr(0, at)), std::string(behind.substr(0, end)), std::string(behind.substr(end))};
+}
+
+std::string_view Thoughts::leftOf(std::string_view answer) const {
+  size_t at = answer.rfind(end);
+  if (at == std::string_view::npos)
+    return answer;
+  answer.remove_prefix(at + end.size());
+  size_t first = answer.find_first_not_of(spaces);
+  return first == std::string_view::npos ? "" : answer.substr(first);
+}
+
+size_t Thoughts::lengthBefore(std::string_view text) const {
+  size_t at = text.rfind(begin);
+  bool isEnd =
+      at != std::string_view::npos && text.find_first_not_of(" \t\n", at + begin.size()) == std::string_view::npos;
+  return isEnd ? at : text.size();
+}
+
 std::optional<ChatTexts> ChatTexts::of(const std::string &first, const std::string &next, const std::string *system,
-                                       std::string &why) {
+                                       const std::string *thoughts, std::string &why) {
   auto read = [&](const char *name, const std::string &text, size_t systems) -> std::optional<TurnText> {
     std::optional<TurnText> turn = TurnText::parse(text, why);
     if (turn &&
@@ -139,7 +167,10 @@ std::optional<ChatTexts> ChatTexts::of(const std::string &first, const std::stri
     with = read("system", *system, 1);
   if (!further || (system && !with))
     return std::nullopt;
-  return ChatTexts{std::move(*begin), std::move(*further), std::move(with)};
+  std::optional<Thoughts> forgotten = thoughts ? Thoughts::parse(*thoughts, why) : std::nullopt;
+  if (thoughts && !forgotten)
+    return std::nullopt;
+  return ChatTexts{std::move(*begin), std::move(*further), std::move(with), std::move(forgotten)};
 }
 
 } // namespace kiln

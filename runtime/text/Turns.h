@@ -45,16 +45,33 @@ private:
   std::vector<Part> parts_;
 };
 
+/// What a model thinks before it answers, which the turns behind an answer leave out: "<think>…</think>" says between
+/// which marks it stands. White space behind the second one, "<think>…</think>\n", is what else is left out there.
+struct Thoughts {
+  std::string begin, end, spaces;
+
+  /// Null where there are no two marks around "…"; `why` then says so.
+  static std::optional<Thoughts> parse(std::string_view text, std::string &why);
+  /// As parse() reads it.
+  std::string str() const { return begin + "…" + end + spaces; }
+
+  /// An answer as later turns have it: what stands behind the last end of a thought.
+  std::string_view leftOf(std::string_view answer) const;
+  /// How long a text up to an answer is without the beginning of thoughts that it may end with.
+  size_t lengthBefore(std::string_view text) const;
+};
+
 /// What stands before the first answer, before each further one (from the end of the one before), and before the first
 /// where there is a system text.
 struct ChatTexts {
   TurnText first, next;
   std::optional<TurnText> system;
+  std::optional<Thoughts> thoughts; ///< those that are forgotten; else all that was drawn stays
 
-  /// Null where one is no such text, or has places that it must not have; `why` then says what is wrong. `system`: null
-  /// for none.
+  /// Null where one is no such text, or has places that it must not have; `why` then says what is wrong. `system`,
+  /// `thoughts`: null for none.
   static std::optional<ChatTexts> of(const std::string &first, const std::string &next, const std::string *system,
-                                     std::string &why);
+                                     const std::string *thoughts, std::string &why);
 };
 
 /// Without white space around it.

@@ -113,6 +113,53 @@ TEST_F(Chat, ATemplateOfAnotherKindIsToldAtTheBuild) {
   EXPECT_THAT(asked.err, HasSubstr("no place for a system text"));
 }
 
+// What stands before the last end of thoughts is not read again: the next answer is that to a prompt without it.
+TEST_F(Chat, ForgetsThoughts) {
+  std::string folder = freshFolder("chat-thoughts"), text = folder + "/model.kiln", program = folder + "/program";
+  std::filesystem::copy(modelFolder(), folder + "/model");
+  nlohmann::json tokenizer = nlohmann::json::parse(bytes(modelFolder() + "/tokenizer.json"));
+  tokenizer["post_processor"] = nullptr; // a prompt is read without <s> in front, as a conversation is
+  std::ofstream(folder + "/model/tokenizer.json") << tokenizer;
+  ASSERT_EQ(run({kilnProgram(), "import", folder + "/model", "-o", text}).code, 0);
+  std::string model = bytes(text), chatLine = "    chat:\n", weights = modelFolder() + "/model.safetensors";
+  auto build = [&](const std::string &thoughts) {
+    std::ofstream(text) << std::string(model).insert(model.find(chatLine) + chatLine.size(),
+                                                     "        thoughts = \"" + thoughts + "\"\n");
+    return run({kilnProgram(), "build", text, "--weights", weights, "-o", program});
+  };
+  std::string first = jsonLines(chat("To be\\n", "--tokens 12 --json").out).at(0)["text"];
+  std::string mark = "fos"; // as if thoughts ended with it
+  ASSERT_NE(first.find(mark), std::string::npos) << first;
+  ASSERT_EQ(build("<think>…" + mark).code, 0);
+  std::vector<nlohmann::json> lines = jsonLines(chat("To be\\nor not\\nto be\\n", "--tokens 12 --json", program).out);
+  ASSERT_EQ(lines.size(), 3U);
+  std::string past;
+  for (const nlohmann::json &line : {lines[0], lines[1]}) {
+    past += "<|im_start|>user\n" + line["prompt"].get<std::string>() + "<|im_end|>\n<|im_start|>assistant\n";
+    Outcome alone = run({program, "generate", "--prompt", past, "--tokens", "12", "--json"});
+    ASSERT_EQ(alone.code, 0) << alone.err;
+    EXPECT_EQ(jsonLines(alone.out).at(0)["tokens"], line["tokens"]) << past;
+    std::string answer = line["text"];
+    size_t at = answer.rfind(mark);
+    past += (at == std::string::npos ? answer : answer.substr(at + mark.size())) + "<|im_end|>\n";
+  }
+  EXPECT_EQ(lines[0]["text"], first);
+  EXPECT_GT(lines[1]["read"].size(), lines[0]["read"].size()); // all of it, without the thoughts
+  EXPECT_LT(lines[2]["read"].size(), lines[1]["read"].size()); // nothing to forget: its turn alone
+
+  // An answer that begins within thoughts: what opens them goes, too.
+  ASSERT_EQ(build("assistant…" + mark).code, 0);
+  lines = jsonLines(chat("To be\\nor not\\n", "--tokens 12 --json", program).out);
+  past = "<|im_start|>user\nTo be<|im_end|>\n<|im_start|>" + first.substr(first.rfind(mark) + mark.size()) +
+         "<|im_end|>\n<|im_start|>user\nor not<|im_end|>\n<|im_start|>assistant\n";
+  EXPECT_EQ(jsonLines(run({program, "generate", "--prompt", past, "--tokens", "12", "--json"}).out).at(0)["tokens"],
+            lines.at(1)["tokens"]);
+
+  Outcome refused = build("<think>");
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_THAT(refused.err, HasSubstr("'thoughts' of a chat are two marks with … between them"));
+}
+
 // What `import` writes is a text that can be built, and one by hand is as good.
 TEST_F(Chat, StandsInTheModelsText) {
   std::string folder = freshFolder("chat-text"), text = folder + "/model.kiln";

@@ -152,6 +152,10 @@ TEST(ChatTurns, AreTheTemplates) {
     ASSERT_TRUE(texts) << name << ": " << why;
     EXPECT_EQ(texts->system.has_value(), name != "mistral") << name;
     EXPECT_EQ(notes.size(), texts->system ? 0u : 1u);
+    EXPECT_EQ(texts->thoughts ? texts->thoughts->str() : "", name == "qwen" ? "<think>…</think>\n"
+                                                             : name == "r1" ? "<think>…</think>"
+                                                                            : "")
+        << name;
     std::shared_ptr<const Tokenizer> tokenizer = tokenizerOf(one);
     for (const Json &talk : one.at("cases").array()) {
       const Json *system = talk.find("system");
@@ -159,13 +163,27 @@ TEST(ChatTurns, AreTheTemplates) {
         continue;
       const std::vector<Json> &said = talk.at("said").array();
       std::vector<int32_t> ids;
+      std::string past; // with thoughts all is read anew
+      std::vector<TextRange> pastRanges;
       for (size_t i = 0; i < said.size(); i += 2) { // a turn, and the answer behind it
         const TurnText &turn = i > 0 ? texts->next : system ? *texts->system : texts->first;
         std::vector<TextRange> ranges;
         std::string text = turn.fill(said[i].string(), system ? system->string() : "", ranges);
-        if (i + 1 < said.size())
-          text += (name == "mistral" ? " " : "") + said[i + 1].string();
-        tokenizer->encodeTurn(text, ranges, ids);
+        std::string answer = i + 1 < said.size() ? said[i + 1].string() : "";
+        if (texts->thoughts) {
+          for (const TextRange &range : ranges)
+            pastRanges.push_back(
+                {range.begin + static_cast<uint32_t>(past.size()), range.end + static_cast<uint32_t>(past.size())});
+          past += text;
+          if (i + 1 == said.size()) {
+            tokenizer->encodeTurn(past, pastRanges, ids);
+            break;
+          }
+          past.resize(texts->thoughts->lengthBefore(past));
+          past += texts->thoughts->leftOf(answer);
+          continue;
+        }
+        tokenizer->encodeTurn(text + (name == "mistral" && !answer.empty() ? " " : "") + answer, ranges, ids);
       }
       EXPECT_EQ(ids, numbers(talk.at("ids"))) << name << " " << talk.at("text").str();
       ++compared;
