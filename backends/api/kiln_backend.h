@@ -150,7 +150,20 @@ typedef struct kiln_op {
   const uint32_t *operands; /* value numbers */
   const uint32_t *results;  /* value numbers */
   kiln_location location;
+  /* Of a "scan": what a step does, read as a kernel is; null for all else. Its slots are those of the kernel that it is
+   * in; it has no name, shape or alias of its own. */
+  const kiln_kernel *region;
 } kiln_op;
+
+/* Loops. Who names "scan" among its composites is offered each outermost loop of an entry as one kernel of one op, with
+ * a region, before the kernels in the loop are offered; where it refuses, they are, as they are to others. Attributes:
+ * `count` (EXTENTS, one) steps, `carries` and `sequences` (INT), `reverse` (INT). Operands: so many carries as they are
+ * at first, so many sequences [count, ...], then what each step reads as it is. Results: the carries as they are at
+ * last, then each step's outputs, stacked to [count, ...]. The region's inputs: the step's number (an i32 scalar), the
+ * carries, each sequence's slice at that number (without its first axis), the other operands; its outputs: the next
+ * carries, and the step's outputs, which are stacked at its number. Steps are numbered from 0 upwards, with `reverse`
+ * from count - 1 downwards. Without steps the carries stay as they are. Ops in a region may be scans again. A
+ * kiln_status from within a region names the kernel's own op. */
 
 /* What fusion made of a kernel's ops (docs/fusion.md has each to the letter), and what a backend may take for granted.
  * More will come: a number that a backend does not know promises nothing to it. */
@@ -397,8 +410,9 @@ typedef struct kiln_capabilities {
    * not known, and the host guesses. */
   double link_seconds, link_bytes_per_second;
   /* Ops that the backend is to be offered whole, one a kernel, before they are decomposed: composites of docs/ops.md
-   * ("softmax", "layer_norm"), and a user's own (`op swiglu(…)`, "swiglu") with their gradients ("swiglu_grad"). What
-   * it refuses is offered as what it is made of, fused with what is around it. Lives as long as the process. */
+   * ("softmax", "layer_norm"), a user's own (`op swiglu(…)`, "swiglu") with their gradients ("swiglu_grad"), and loops
+   * ("scan"). What it refuses is offered as what it is made of, fused with what is around it. Lives as long as the
+   * process. */
   const kiln_string *composites;
   size_t composite_count;
 } kiln_capabilities;

@@ -62,8 +62,10 @@ using Taken = std::function<bool(Case &)>;
 /// Every case; fewer where not `full`: then each op meets each of its dtypes, each rank, constant and dynamic extents,
 /// chosen by the seed so that every pair of these is met by some op; among what is `taken`, where that is told, so that
 /// a backend of few forms is tried in all of them.
+/// `loops`: those of loops, too, which a backend is offered only where it names them.
 /// Without `edges`, none of the extents at and beside the widths of vectors, nor dynamic ones made constant.
-std::vector<Case> allCases(bool full, uint32_t seed, bool edges = true, const Taken &taken = nullptr);
+std::vector<Case> allCases(bool full, uint32_t seed, bool edges = true, const Taken &taken = nullptr,
+                           bool loops = false);
 
 /// Dynamic cases again with some of their extents as constants: 1 (where a vector has one place in memory), and all
 /// that stand at and beside the widths of vectors. Fewer where not `full`: chosen by each case's seed.
@@ -77,6 +79,7 @@ void reductionCases(std::vector<Case> &cases);
 void productCases(std::vector<Case> &cases);
 void fusedCases(std::vector<Case> &cases);
 void longCases(std::vector<Case> &cases);
+void loopCases(std::vector<Case> &cases);
 
 extern const std::vector<kiln_dtype> allDtypes, floatDtypes, integerDtypes, numberDtypes;
 

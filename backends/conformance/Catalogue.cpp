@@ -335,7 +335,7 @@ static std::vector<Case> pairwise(std::vector<Case> cases, uint32_t seed, const 
   return result;
 }
 
-std::vector<Case> allCases(bool full, uint32_t seed, bool edges, const Taken &taken) {
+std::vector<Case> allCases(bool full, uint32_t seed, bool edges, const Taken &taken, bool loops) {
   std::vector<Case> cases;
   elementwiseCases(cases);
   layoutCases(cases);
@@ -344,6 +344,8 @@ std::vector<Case> allCases(bool full, uint32_t seed, bool edges, const Taken &ta
   productCases(cases);
   fusedCases(cases);
   longCases(cases);
+  if (loops)
+    loopCases(cases);
   uint32_t number = seed;
   for (Case &made : cases)
     made.seed = ++number * 2654435761u;

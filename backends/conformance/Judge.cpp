@@ -151,8 +151,8 @@ bool Judge::expect(const Launch &launch, const std::vector<Bytes> &operands, Exp
   bool narrow = false;
   for (const sdk::Type &type : graph_.values)
     narrow |= type.dtype == KILN_BF16 || type.dtype == KILN_F16;
-  reference::Evaluator evaluator(narrow && graph_.ops.size() > 1 ? reference::Rounding::EachOp
-                                                                 : reference::Rounding::Never);
+  bool several = graph_.ops.size() > 1 || (graph_.ops.size() == 1 && !graph_.ops.front().region.empty());
+  reference::Evaluator evaluator(narrow && several ? reference::Rounding::EachOp : reference::Rounding::Never);
   auto evaluate = [&](const std::vector<Bytes> &from, std::vector<Tensor> &to, kiln_status &status) {
     std::vector<const uint8_t *> memory;
     for (const Bytes &bytes : from)

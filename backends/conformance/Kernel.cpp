@@ -39,8 +39,33 @@ uint32_t Kernel::input(kiln_dtype dtype, Dims dims) {
 uint32_t Kernel::op(std::string name, std::vector<uint32_t> operands, kiln_dtype dtype, Dims dims,
                     std::vector<Attribute> attributes) {
   uint32_t result = value(dtype, std::move(dims));
-  ops_.push_back({std::move(name), std::move(operands), {result}, std::move(attributes)});
+  ops_.push_back({std::move(name), std::move(operands), {result}, std::move(attributes), nullptr});
   return result;
+}
+
+std::shared_ptr<Kernel> Kernel::region() const {
+  auto result = std::make_shared<Kernel>("any");
+  result->bounds_ = bounds_;
+  return result;
+}
+
+std::vector<uint32_t> Kernel::loop(std::vector<uint32_t> operands, std::shared_ptr<Kernel> region, kiln_extent count,
+                                   size_t carries, size_t sequences, bool reverse) {
+  std::vector<uint32_t> results;
+  for (size_t i = 0; i < region->outputs_.size(); ++i) {
+    Value made = region->values_[region->outputs_[i]];
+    if (i >= carries)
+      made.dims.insert(made.dims.begin(), count);
+    results.push_back(value(made.dtype, std::move(made.dims)));
+  }
+  ops_.push_back({"scan",
+                  std::move(operands),
+                  results,
+                  {Attribute::dims("count", {count}), Attribute::number("reverse", reverse),
+                   Attribute::number("carries", static_cast<int64_t>(carries)),
+                   Attribute::number("sequences", static_cast<int64_t>(sequences))},
+                  std::move(region)});
+  return results;
 }
 
 uint32_t Kernel::another(kiln_dtype dtype, Dims dims) {
@@ -83,6 +108,8 @@ std::shared_ptr<Kernel> Kernel::of(const kiln_kernel &kernel) {
       if (attr->kind == KILN_ATTR_EXTENTS)
         own.extents.assign(attr->extents, attr->extents + attr->count);
     }
+    if (row.region)
+      op.region = of(*row.region);
   }
   result->inputs_.assign(kernel.inputs, kernel.inputs + kernel.input_count);
   result->outputs_.assign(kernel.outputs, kernel.outputs + kernel.output_count);
@@ -108,9 +135,12 @@ std::shared_ptr<Kernel> Kernel::with(const std::vector<std::optional<int64_t>> &
   result->alias_ = alias_;
   for (Value &value : result->values_)
     replace(value.dims);
-  for (Op &op : result->ops_)
+  for (Op &op : result->ops_) {
     for (Attribute &attribute : op.attributes)
       replace(attribute.extents);
+    if (op.region)
+      op.region = op.region->with(extents);
+  }
   return result;
 }
 
@@ -126,8 +156,11 @@ std::shared_ptr<Kernel> Kernel::arranged(const std::vector<std::pair<uint32_t, s
       inverse[static_cast<size_t>(order[k])] = static_cast<int64_t>(k);
     }
     result->inputs_[input] = result->value(result->dtype(plain), std::move(dims));
-    result->ops_.push_front(
-        {"transpose", {result->inputs_[input]}, {plain}, {Attribute::list("permutation", std::move(inverse))}});
+    result->ops_.push_front({"transpose",
+                             {result->inputs_[input]},
+                             {plain},
+                             {Attribute::list("permutation", std::move(inverse))},
+                             nullptr});
     for (int32_t &alias : result->alias_)
       if (alias == static_cast<int32_t>(input))
         alias = -1;
@@ -165,6 +198,7 @@ const kiln_kernel &Kernel::table(const std::string &name) {
     row.results = op.results.data();
     row.attr_count = rows.size();
     row.attrs = rows.data();
+    row.region = op.region ? &op.region->table("") : nullptr;
     row.location = {{"conformance", 11}, 1, static_cast<uint32_t>(opRows_.size()) + 1};
     opRows_.push_back(row);
   }

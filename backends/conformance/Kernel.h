@@ -62,6 +62,12 @@ public:
   uint32_t another(kiln_dtype dtype, Dims dims);
   void output(uint32_t value, int32_t alias = -1);
 
+  /// An empty region for a loop of this kernel: with its extents.
+  std::shared_ptr<Kernel> region() const;
+  /// A loop over a region that has its inputs and outputs; gives the op's results.
+  std::vector<uint32_t> loop(std::vector<uint32_t> operands, std::shared_ptr<Kernel> region, kiln_extent count,
+                             size_t carries, size_t sequences, bool reverse);
+
   /// The same as a table, whatever that one lives in.
   static std::shared_ptr<Kernel> of(const kiln_kernel &kernel);
   /// The same kernel with constants in place of those extents that have a value.
@@ -92,6 +98,7 @@ private:
     std::string name;
     std::vector<uint32_t> operands, results;
     std::vector<Attribute> attributes;
+    std::shared_ptr<Kernel> region; // of a loop
   };
   uint32_t value(kiln_dtype dtype, Dims dims);
 

@@ -122,8 +122,9 @@ public:
       context.report.add(opening);
       return;
     }
-    cases = allCases(context.options.full, context.options.seed, context.options.edges,
-                     [this](Case &made) { return takes(made); });
+    cases = allCases(
+        context.options.full, context.options.seed, context.options.edges, [this](Case &made) { return takes(made); },
+        namesLoops());
     cases.insert(cases.end(), context.options.whole.begin(), context.options.whole.end());
     std::vector<KernelProgram::Part> parts;
     for (Case &made : cases) {
@@ -149,6 +150,13 @@ private:
   std::vector<Case> cases;
   std::deque<Case> arranged; ///< more of them, as their backend asked
   CaseAnswers answers;
+
+  bool namesLoops() const {
+    host::Capabilities says;
+    std::string why; // it is told elsewhere
+    return context.backend->capabilities(context.target, says, why) &&
+           std::find(says.composites.begin(), says.composites.end(), "scan") != says.composites.end();
+  }
 
   bool takes(Case &made) {
     Row row = rowOf(made);

@@ -84,14 +84,38 @@ double CostSum::at(const std::vector<int64_t> &extents) const {
   return sum;
 }
 
+// A region's as often as the loop runs.
+static void addAllFlops(const kiln_kernel &kernel, const CostSum::Term &times, CostSum &sum) {
+  for (size_t i = 0; i < kernel.op_count; ++i) {
+    const OpRow &op = kernel.ops[i];
+    CostSum own;
+    addFlops(kernel, op, own);
+    for (CostSum::Term &term : own.terms) {
+      term.factor *= times.factor;
+      term.slots.insert(term.slots.end(), times.slots.begin(), times.slots.end());
+      std::sort(term.slots.begin(), term.slots.end());
+      sum.add(std::move(term));
+    }
+    for (size_t a = 0; op.region && a < op.attr_count; ++a)
+      if (view(op.attrs[a].name) == "count" && op.attrs[a].count == 1) {
+        CostSum::Term inner = times;
+        const kiln_extent &count = op.attrs[a].extents[0];
+        if (count.slot < 0)
+          inner.factor *= static_cast<double>(count.value);
+        else
+          inner.slots.push_back(count.slot);
+        addAllFlops(*op.region, inner, sum);
+      }
+  }
+}
+
 Cost costOf(const kiln_kernel &kernel) {
   Cost cost;
   for (size_t i = 0; i < kernel.input_count; ++i)
     cost.bytes.add(bytesTerm(kernel, kernel.inputs[i]));
   for (size_t i = 0; i < kernel.output_count; ++i)
     cost.bytes.add(bytesTerm(kernel, kernel.outputs[i]));
-  for (size_t i = 0; i < kernel.op_count; ++i)
-    addFlops(kernel, kernel.ops[i], cost.flops);
+  addAllFlops(kernel, {{}, 1}, cost.flops);
   return cost;
 }
 

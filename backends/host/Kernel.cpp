@@ -7,6 +7,7 @@
 #include "ir/Places.h"
 #include "passes/Fuse/Alias.h"
 #include "passes/Fuse/Cluster.h"
+#include "passes/support/Values.h"
 #include "runtime/support/Tensor.h"
 
 #include "llvm/ADT/DenseMap.h"
@@ -81,6 +82,8 @@ private:
   void findFlat();
   void loopIndex(mlir::BlockArgument argument, mlir::Value outer);
   mlir::LogicalResult addOp(mlir::Operation *op);
+  mlir::LogicalResult addRegion(ScanOp loop, llvm::ArrayRef<mlir::Value> captured, OpRow &op);
+  void addInteger(llvm::StringRef name, int64_t value, std::vector<kiln_attr> &attrs);
   mlir::LogicalResult addAttribute(mlir::Operation *op, llvm::StringRef name, mlir::Attribute value,
                                    std::vector<kiln_attr> &attrs);
 
@@ -99,9 +102,17 @@ private:
   Bounds bounds;
   GroupKernel &formed;
   Pool &pool;
-  llvm::DenseMap<mlir::Value, uint32_t> numbers;
-  std::vector<ValueRow> values;
-  std::vector<OpRow> ops;
+  /// The kernel's values and ops, or those of the region that is being added.
+  struct Scope {
+    llvm::DenseMap<mlir::Value, uint32_t> numbers;
+    std::vector<ValueRow> values;
+    std::vector<OpRow> ops;
+  };
+  void close(const Scope &scope, llvm::ArrayRef<uint32_t> inputs, llvm::ArrayRef<uint32_t> outputs,
+             kiln_kernel &kernel);
+
+  Scope scope;
+  std::vector<kiln_kernel *> regions; // they want the extents' bounds, which are known last
   std::vector<int64_t> extentBounds;
   std::optional<int64_t> flat; // elements of a sweep
 };
@@ -138,8 +149,8 @@ void KernelBuilder::findFlat() {
 }
 
 uint32_t KernelBuilder::define(mlir::Value value) {
-  uint32_t number = values.size();
-  numbers[value] = number;
+  uint32_t number = scope.values.size();
+  scope.numbers[value] = number;
   std::vector<kiln_extent> dims;
   ValueRow type = {dtypeOf(llvm::cast<mlir::RankedTensorType>(value.getType()).getElementType()), 0, nullptr};
   if (flat && !dimsOf(value).empty())
@@ -153,7 +164,7 @@ uint32_t KernelBuilder::define(mlir::Value value) {
     note(dim);
   type.rank = dims.size();
   type.dims = pool.array<kiln_extent>(dims);
-  values.push_back(type);
+  scope.values.push_back(type);
   return number;
 }
 
@@ -252,7 +263,45 @@ void KernelBuilder::loopIndex(mlir::BlockArgument argument, mlir::Value outer) {
   op.attr_count = 1;
   op.attrs = pool.array<kiln_attr>({attr});
   op.location = locationOf(group.getLoc(), pool);
-  ops.push_back(op);
+  scope.ops.push_back(op);
+}
+
+void KernelBuilder::addInteger(llvm::StringRef name, int64_t value, std::vector<kiln_attr> &attrs) {
+  kiln_attr attr = {};
+  attr.size = sizeof attr;
+  attr.kind = KILN_ATTR_INT;
+  attr.name = pool.string(name);
+  attr.integer = value;
+  note(value);
+  attrs.push_back(attr);
+}
+
+// What a step of the loop does, as a kernel of its own numbers; its inputs are the body's arguments and then what it
+// reads from outside.
+mlir::LogicalResult KernelBuilder::addRegion(ScanOp loop, llvm::ArrayRef<mlir::Value> captured, OpRow &op) {
+  Scope outer;
+  std::swap(scope, outer);
+  std::vector<uint32_t> inputs, outputs;
+  mlir::Block &body = loop.getBody().front();
+  noteText("region");
+  for (mlir::BlockArgument argument : body.getArguments())
+    inputs.push_back(define(argument));
+  for (mlir::Value value : captured)
+    inputs.push_back(define(value));
+  for (mlir::Operation &inner : body.without_terminator())
+    if (mlir::failed(addOp(&inner)))
+      return mlir::failure();
+  noteText("outputs");
+  for (mlir::Value value : body.getTerminator()->getOperands()) {
+    outputs.push_back(scope.numbers.lookup(value));
+    note(outputs.back());
+  }
+  std::swap(scope, outer);
+  kiln_kernel region = {};
+  close(outer, inputs, outputs, region);
+  region.alias = pool.array<int32_t>(std::vector<int32_t>(outputs.size(), -1));
+  op.region = regions.emplace_back(pool.array<kiln_kernel>({region}));
+  return mlir::success();
 }
 
 mlir::LogicalResult KernelBuilder::addOp(mlir::Operation *op) {
@@ -261,8 +310,9 @@ mlir::LogicalResult KernelBuilder::addOp(mlir::Operation *op) {
   result.name = pool.string(name);
   noteText(name);
   std::vector<uint32_t> operands, results;
-  for (mlir::Value operand : op->getOperands()) {
-    operands.push_back(numbers.lookup(operand));
+  llvm::SmallVector<mlir::Value> used = usedValues(op);
+  for (mlir::Value operand : used) {
+    operands.push_back(scope.numbers.lookup(operand));
     note(operands.back());
   }
   for (mlir::Value value : op->getResults())
@@ -273,6 +323,12 @@ mlir::LogicalResult KernelBuilder::addOp(mlir::Operation *op) {
   for (mlir::NamedAttribute attribute : own ? own : mlir::DictionaryAttr::get(op->getContext()))
     if (mlir::failed(addAttribute(op, attribute.getName(), attribute.getValue(), attrs)))
       return mlir::failure();
+  if (auto loop = llvm::dyn_cast<ScanOp>(op)) {
+    addInteger("carries", static_cast<int64_t>(loop.numCarries()), attrs);
+    addInteger("sequences", static_cast<int64_t>(loop.getSequences().size()), attrs);
+    if (mlir::failed(addRegion(loop, llvm::ArrayRef(used).drop_front(op->getNumOperands()), result)))
+      return mlir::failure();
+  }
   result.operand_count = operands.size();
   result.operands = pool.array<uint32_t>(operands);
   result.result_count = results.size();
@@ -280,7 +336,7 @@ mlir::LogicalResult KernelBuilder::addOp(mlir::Operation *op) {
   result.attr_count = attrs.size();
   result.attrs = pool.array<kiln_attr>(attrs);
   result.location = locationOf(op->getLoc(), pool);
-  ops.push_back(result);
+  scope.ops.push_back(result);
   return mlir::success();
 }
 
@@ -308,6 +364,18 @@ static std::string titleOf(mlir::Block &body) {
 #include "backends/api/shapes.inc"
 #undef KILN_SHAPE
 
+void KernelBuilder::close(const Scope &scope, llvm::ArrayRef<uint32_t> inputs, llvm::ArrayRef<uint32_t> outputs,
+                          kiln_kernel &kernel) {
+  kernel.value_count = scope.values.size();
+  kernel.values = pool.array<ValueRow>(scope.values);
+  kernel.input_count = inputs.size();
+  kernel.inputs = pool.array<uint32_t>(inputs);
+  kernel.output_count = outputs.size();
+  kernel.outputs = pool.array<uint32_t>(outputs);
+  kernel.op_count = scope.ops.size();
+  kernel.ops = pool.array<OpRow>(scope.ops);
+}
+
 mlir::LogicalResult KernelBuilder::build() {
   mlir::Block &body = group.getBody().front();
   note(static_cast<int32_t>(group.getShape()));
@@ -327,23 +395,20 @@ mlir::LogicalResult KernelBuilder::build() {
       return mlir::failure();
   noteText("outputs");
   for (mlir::Value value : body.getTerminator()->getOperands()) {
-    outputs.push_back(numbers.lookup(value));
+    outputs.push_back(scope.numbers.lookup(value));
     note(outputs.back());
   }
   for (int64_t bound : extentBounds)
     note(bound);
   kiln_kernel &kernel = formed.kernel;
   kernel.shape = static_cast<int32_t>(group.getShape());
-  kernel.value_count = values.size();
-  kernel.values = pool.array<ValueRow>(values);
-  kernel.input_count = inputs.size();
-  kernel.inputs = pool.array<uint32_t>(inputs);
-  kernel.output_count = outputs.size();
-  kernel.outputs = pool.array<uint32_t>(outputs);
-  kernel.op_count = ops.size();
-  kernel.ops = pool.array<OpRow>(ops);
+  close(scope, inputs, outputs, kernel);
   kernel.extent_count = extentBounds.size();
   kernel.extent_bounds = pool.array<int64_t>(extentBounds);
+  for (kiln_kernel *region : regions) {
+    region->extent_count = kernel.extent_count;
+    region->extent_bounds = kernel.extent_bounds;
+  }
   formed.title = titleOf(body);
   for (const Dim &dim : formed.extents)
     formed.extentsAtBounds.push_back(upperBound(dim, bounds).value_or(1));

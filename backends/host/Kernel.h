@@ -16,7 +16,7 @@ namespace kiln::host {
 class Pool {
 public:
   kiln_string string(llvm::StringRef text);
-  template <typename T> const T *array(llvm::ArrayRef<T> values) {
+  template <typename T> T *array(llvm::ArrayRef<T> values) {
     T *memory = allocator.Allocate<T>(values.size());
     std::uninitialized_copy(values.begin(), values.end(), memory);
     return memory;

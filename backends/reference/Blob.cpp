@@ -4,6 +4,7 @@
 
 #include "backends/api/kiln_text.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace kiln::reference {
@@ -116,7 +117,10 @@ template <typename Stream> void code(Stream &stream, Attr &attr) {
   stream.list(attr.extents, 12, [&](kiln_extent &extent) { code(stream, extent); });
 }
 
-template <typename Stream> void code(Stream &stream, Graph &graph) {
+// A loop deeper than this is no kernel's, whatever a blob says.
+constexpr int mostRegions = 8;
+
+template <typename Stream> void code(Stream &stream, Graph &graph, int depth = 0) {
   auto word = [&](uint32_t &value) { stream.number(value); };
   stream.text(graph.name);
   stream.number(graph.shape);
@@ -135,6 +139,8 @@ template <typename Stream> void code(Stream &stream, Graph &graph) {
     stream.list(op.operands, 4, word);
     stream.list(op.results, 4, word);
     stream.list(op.attrs, 52, [&](Attr &attr) { code(stream, attr); });
+    if (depth < mostRegions)
+      stream.list(op.region, 1, [&](Graph &region) { code(stream, region, depth + 1); });
   });
 }
 
@@ -171,6 +177,7 @@ void readOp(const kiln_kernel *kernel, uint32_t number, kiln_op *op) {
   op->result_count = static_cast<uint32_t>(source.results.size());
   op->operands = source.operands.data();
   op->results = source.results.data();
+  op->region = source.region.empty() ? nullptr : reinterpret_cast<const kiln_kernel *>(source.region.data());
 }
 
 void readAttr(const kiln_kernel *kernel, uint32_t op, uint32_t number, kiln_attr *attr) {
@@ -185,6 +192,20 @@ void readAttr(const kiln_kernel *kernel, uint32_t op, uint32_t number, kiln_attr
   attr->extents = source.extents.data();
 }
 
+bool hasAliases(const Graph &graph) {
+  return graph.alias.size() == graph.outputs.size() &&
+         std::all_of(graph.ops.begin(), graph.ops.end(),
+                     [](const Op &op) { return std::all_of(op.region.begin(), op.region.end(), hasAliases); });
+}
+
+void takeLocations(const Graph &from, Graph &to) {
+  for (size_t i = 0; i < to.ops.size(); ++i) {
+    to.ops[i].location = from.ops[i].location;
+    for (size_t r = 0; r < to.ops[i].region.size(); ++r)
+      takeLocations(from.ops[i].region[r], to.ops[i].region[r]);
+  }
+}
+
 bool check(Graph &raw, Graph &checked, std::string &error) {
   kiln_reader reader{};
   reader.size = sizeof reader;
@@ -192,14 +213,13 @@ bool check(Graph &raw, Graph &checked, std::string &error) {
   reader.value = readValue;
   reader.op = readOp;
   reader.attr = readAttr;
-  if (raw.alias.size() != raw.outputs.size()) {
+  if (!hasAliases(raw)) {
     error = "its outputs and aliases differ in number";
     return false;
   }
   if (!Graph::read(reader, reinterpret_cast<const kiln_kernel *>(&raw), checked, error))
     return false;
-  for (size_t i = 0; i < checked.ops.size(); ++i)
-    checked.ops[i].location = raw.ops[i].location;
+  takeLocations(raw, checked);
   return true;
 }
 

@@ -11,7 +11,7 @@
 
 namespace kiln::reference {
 
-constexpr uint32_t blobVersion = 1;
+constexpr uint32_t blobVersion = 2;
 
 std::string encode(const std::vector<sdk::Graph> &kernels);
 

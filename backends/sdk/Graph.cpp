@@ -179,8 +179,52 @@ private:
         return false;
     if (op.code != OpCode::Other && !check(op, infoOf(op.code)))
       return false;
+    if (source.region && !(op.code == OpCode::Other && op.name == "scan"))
+      return fail(op, "has a region, which no op but a scan has");
+    if (source.region && !readRegion(source.region, op))
+      return false;
     graph.ops.push_back(std::move(op));
     return true;
+  }
+
+  /// Whether value `a` of one graph is of the type of value `b` of another, which has one more axis in front where
+  /// `count` is given, of that many.
+  static bool sameType(const Type &a, const Type &b, const kiln_extent *count = nullptr) {
+    std::vector<kiln_extent> dims;
+    if (count)
+      dims.push_back(*count);
+    dims.insert(dims.end(), a.dims.begin(), a.dims.end());
+    return a.dtype == b.dtype && sameDims(dims, b.dims);
+  }
+
+  bool readRegion(const kiln_kernel *source, Op &op) {
+    Graph &region = op.region.emplace_back();
+    if (!Graph::read(reader, source, region, error))
+      return error = "in the region of '" + op.name + "': " + error, false;
+    for (const char *name : {"carries", "sequences", "reverse"})
+      if (const Attr *attr = op.find(name); !attr || attr->kind != KILN_ATTR_INT || attr->integer < 0)
+        return fail(op, std::string("lacks its attribute '") + name + "'");
+    auto carries = static_cast<uint64_t>(op.integer("carries")),
+         sequences = static_cast<uint64_t>(op.integer("sequences"));
+    size_t operands = op.operands.size(), results = op.results.size();
+    if (op.extents("count").size() != 1 || carries > operands || sequences > operands - carries || carries > results ||
+        region.inputs.size() != operands + 1 || region.outputs.size() != results ||
+        region.extentBounds.size() != graph.extentBounds.size())
+      return fail(op, "has a region with " + std::to_string(region.inputs.size()) + " inputs and " +
+                          std::to_string(region.outputs.size()) + " outputs, which do not fit it");
+    kiln_extent count = op.extents("count").front();
+    const Type &step = region.type(region.inputs[0]);
+    bool good = step.dtype == KILN_I32 && step.rank() == 0;
+    for (size_t i = 0; i < operands; ++i) {
+      bool slice = i >= carries && i < carries + sequences;
+      good = good && sameType(region.type(region.inputs[i + 1]), graph.type(op.operands[i]), slice ? &count : nullptr);
+    }
+    for (size_t i = 0; i < results; ++i) {
+      good = good &&
+             sameType(region.type(region.outputs[i]), graph.type(op.results[i]), i >= carries ? &count : nullptr) &&
+             (i >= carries || sameType(graph.type(op.operands[i]), graph.type(op.results[i])));
+    }
+    return good || fail(op, "has a region whose types do not fit its own");
   }
 
   bool check(const Op &op, const OpInfo &info) {

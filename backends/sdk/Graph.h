@@ -28,6 +28,8 @@ struct Attr {
   std::vector<kiln_extent> extents;
 };
 
+struct Graph;
+
 struct Op {
   OpCode code = OpCode::Other;
   uint32_t number = 0; // in the kernel, as status records and errors want it
@@ -35,6 +37,7 @@ struct Op {
   std::string location; // "gpt.kiln:3:4", empty when unknown
   std::vector<uint32_t> operands, results;
   std::vector<Attr> attrs;
+  std::vector<Graph> region; // of a loop ("scan", OpCode::Other): what a step does; else none
 
   const Attr *find(std::string_view attr) const;
   int64_t integer(std::string_view attr, int64_t otherwise = 0) const;
@@ -58,8 +61,8 @@ struct Graph {
   std::vector<int32_t> producer; // of each value: index into ops, -1 for an input
 
   /// Reads and checks a kernel: numbers in range, operands before their use, and known ops by the op table: operands,
-  /// their dtypes, attributes, of the right kinds and lengths, and whether the ops are what `shape` says. False with a
-  /// sentence where something is wrong.
+  /// their dtypes, attributes, of the right kinds and lengths, and whether the ops are what `shape` says. A loop's
+  /// region likewise, and that it fits the loop. False with a sentence where something is wrong.
   static bool read(const kiln_reader &reader, const kiln_kernel *kernel, Graph &graph, std::string &error);
 
   const Type &type(uint32_t value) const { return values[value]; }

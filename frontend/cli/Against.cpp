@@ -4,6 +4,7 @@
 #include "frontend/cli/Commands.h"
 #include "frontend/cli/Installed.h"
 #include "frontend/driver/Link.h"
+#include "passes/Claim/Loops.h"
 #include "passes/Decompose/Decompose.h"
 #include "passes/Fuse/Fuse.h"
 #include "runtime/backend/Tree.h"
@@ -29,7 +30,8 @@ absl::Status singleOps(mlir::ModuleOp module) {
   if (mlir::failed(passes.run(module)))
     return absl::InternalError("the model's composites cannot be decomposed");
   for (auto function : module.getOps<mlir::func::FuncOp>())
-    if (!function.isPrivate() && mlir::failed(fuseFunction(function, FuseLevel::single)))
+    if (function.walk(claim::keepApart);
+        !function.isPrivate() && mlir::failed(fuseFunction(function, FuseLevel::single)))
       return absl::InternalError("the model's ops cannot be taken one by one");
   return absl::OkStatus();
 }

@@ -8,12 +8,17 @@ namespace kiln::claim {
 mlir::FailureOr<Answer> Choosy::claim(GroupOp group) {
   Answer answer;
   for (mlir::Operation &op : group.getBody().front().without_terminator()) {
-    if (llvm::is_contained(options.refused, op.getName().stripDialect())) {
+    bool refused = false;
+    op.walk([&](mlir::Operation *one) { // of a loop, what is in it
+      llvm::StringRef name = one->getName().stripDialect();
+      if (!llvm::is_contained(options.refused, name))
+        return;
+      refused = true;
       if (answer.reason.empty())
-        answer.reason = "no " + op.getName().stripDialect().str() + " here";
-    } else if (options.parts && !fuse::isPlainSource(&op)) {
+        answer.reason = "no " + name.str() + " here";
+    });
+    if (!refused && options.parts && !fuse::isPlainSource(&op))
       answer.parts.emplace_back().insert(&op);
-    }
   }
   answer.whole = answer.reason.empty();
   if (answer.whole)

@@ -1,6 +1,7 @@
 // Groups offered, split where some of their pieces are taken, else offered elsewhere, and marked with who took them.
 
 #include "passes/Claim/Claim.h"
+#include "passes/Claim/Loops.h"
 
 #include "ir/Bounds.h"
 #include "ir/Classes.h"
@@ -270,6 +271,8 @@ mlir::LogicalResult claimGroups(mlir::func::FuncOp function, Claimants claimants
       group->removeAttr(name);
     mark(group, asFusedName);
   });
+  if (mlir::failed(offerLoops(function, claimants)))
+    return mlir::failure();
   for (;;) {
     std::vector<Refused> refused;
     for (GroupOp group : unclaimedOf(function)) {
@@ -322,9 +325,9 @@ struct ClaimPass : impl::ClaimBase<ClaimPass> {
   llvm::SmallVector<claim::Claimant *> claimants; // none: the stand-ins
 
   void runOnOperation() override {
-    claim::Choosy home({"home", llvm::SmallVector<std::string>(refuse.begin(), refuse.end()), parts, true});
-    claim::Choosy other(
-        {"other", llvm::SmallVector<std::string>(refuseElsewhere.begin(), refuseElsewhere.end()), false, true});
+    claim::Choosy home({"home", llvm::SmallVector<std::string>(refuse.begin(), refuse.end()), parts, true, loops});
+    claim::Choosy other({"other", llvm::SmallVector<std::string>(refuseElsewhere.begin(), refuseElsewhere.end()), false,
+                         true, loopsElsewhere});
     claim::Claimant *standIns[] = {&home, &other};
     for (mlir::func::FuncOp function : entriesOf(getOperation(), entries))
       if (mlir::failed(claim::claimGroups(function, claimants.empty() ? claim::Claimants(standIns) : claimants)))

@@ -3,6 +3,9 @@ include "mlir/Pass/PassBase.td"
 def Claim : Pass<"kiln-claim", "mlir::ModuleOp"> {
   let summary = "Offers every group to those who may take it, splitting what is refused, until each is somebody's";
   let description = [{
+    Before all else the first claimant, where it names "scan", is offered each loop that stands in no other and in no
+    branch, with what is in it (a group that holds the loop, of primitives again). What it refuses stays a loop.
+
     Each group of an entry is offered to the first claimant. What it refuses it may take in parts (closed sets of the
     group's ops), or in pieces: the group falls apart (`splitGroup` of passes/Fuse: a product loses what surrounds it,
     anything else becomes single ops, a composite alone what it is made of), and each is offered again. Where it takes no
@@ -29,5 +32,7 @@ def Claim : Pass<"kiln-claim", "mlir::ModuleOp"> {
     ListOption<"entries", "entries", "std::string", "entries of the program to claim for; all where empty">,
     ListOption<"refuse", "refuse", "std::string", "ops that the stand-in for the first claimant refuses">,
     ListOption<"refuseElsewhere", "refuse-elsewhere", "std::string", "ops that the second refuses">,
-    Option<"parts", "parts", "bool", "false", "the first takes the other ops of a group that it refuses">];
+    Option<"parts", "parts", "bool", "false", "the first takes the other ops of a group that it refuses">,
+    Option<"loops", "loops", "bool", "false", "the first is offered loops whole">,
+    Option<"loopsElsewhere", "loops-elsewhere", "bool", "false", "the second is">];
 }

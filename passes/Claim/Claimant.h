@@ -56,6 +56,7 @@ public:
     llvm::SmallVector<std::string> refused; ///< names of ops, without the dialect
     bool parts = false;                     ///< takes the rest of a group that has some of these, op by op
     bool hostMemory = true;
+    bool loops = false; ///< is offered loops whole
   };
   explicit Choosy(Options options) : options(std::move(options)) {}
 
@@ -63,6 +64,7 @@ public:
   mlir::FailureOr<Answer> claim(GroupOp group) override;
   /// Ten bytes of operands and results a nanosecond, a millisecond for each product.
   double secondsOf(GroupOp group) override;
+  bool namesWhole(llvm::StringRef op) const override { return options.loops && op == "scan"; }
   bool hostMemory() const override { return options.hostMemory; }
 
 private:

@@ -234,8 +234,8 @@ static void fuseBlock(mlir::Block &block, FuseLevel level) {
 }
 
 // A loop's index lives in no memory: where it leaves the body, or enters a loop inside, as it is, a kernel writes it.
-static void storeLoopIndices(mlir::func::FuncOp function) {
-  function.walk([](ScanOp scan) {
+static void storeLoopIndices(mlir::Operation *root) {
+  root->walk([](ScanOp scan) {
     auto leaves = [](mlir::OpOperand &use) { return !llvm::isa<GroupOp>(use.getOwner()); };
     mlir::BlockArgument index = scan.step();
     if (llvm::none_of(index.getUses(), leaves))
@@ -262,9 +262,20 @@ mlir::LogicalResult fuseFunction(mlir::func::FuncOp function, FuseLevel level) {
   return mlir::success();
 }
 
+// A loop that is a group (passes/Claim/Loops.h) is a loop over groups again.
+static llvm::SmallVector<GroupOp> splitLoop(GroupOp group, ScanOp loop) {
+  llvm::SmallVector<GroupOp> within = dissolve(group);
+  fuseBlock(loop.getBody().front(), FuseLevel::full);
+  storeLoopIndices(loop);
+  loop.walk([&](GroupOp one) { within.push_back(one); });
+  return within;
+}
+
 llvm::SmallVector<GroupOp> splitGroup(GroupOp group) {
   unsigned computing = 0;
   mlir::Block &body = group.getBody().front();
+  if (auto loops = group.getBody().getOps<ScanOp>(); !loops.empty())
+    return splitLoop(group, *loops.begin());
   for (mlir::Operation &op : body.without_terminator())
     computing += !isPlainSource(&op);
   FuseLevel level = group.getShape() == GroupShape::contract ? FuseLevel::loops : FuseLevel::single;

@@ -5,6 +5,7 @@
 
 #include "ir/Bounds.h"
 #include "ir/Classes.h"
+#include "passes/Claim/Loops.h"
 #include "passes/Fuse/Merge.h"
 #include "passes/Fuse/Outline.h"
 #include "passes/support/Entries.h"
@@ -74,7 +75,10 @@ static mlir::LogicalResult moveTogether(mlir::Operation &control, Claimants clai
       assign(group, target, "in a loop with: " + reason);
     return mlir::WalkResult::advance();
   });
-  return mlir::failure(all.wasInterrupted());
+  if (all.wasInterrupted())
+    return mlir::failure();
+  auto loop = llvm::dyn_cast<ScanOp>(control);
+  return loop ? claim::offerLoop(loop, target, reason, claimants) : mlir::success();
 }
 
 static llvm::SmallVector<mlir::Operation *> controlsOf(mlir::func::FuncOp function) {
@@ -237,7 +241,7 @@ static llvm::SmallVector<GroupOp> looseGroups(mlir::Block &block, uint32_t targe
   llvm::SmallVector<GroupOp> all, loose;
   llvm::DenseSet<mlir::Operation *> pieces;
   for (GroupOp group : block.getOps<GroupOp>())
-    if (targetOf(group) == target && computes(group)) {
+    if (targetOf(group) == target && computes(group) && !claim::isLoop(group)) {
       all.push_back(group);
       if (!claim::isAsFused(group))
         pieces.insert(group);
@@ -350,9 +354,9 @@ struct PlacePass : impl::PlaceBase<PlacePass> {
   llvm::SmallVector<claim::Claimant *> claimants; // none: the stand-ins
 
   void runOnOperation() override {
-    claim::Choosy home({"home", llvm::SmallVector<std::string>(refuse.begin(), refuse.end()), false, !apart});
-    claim::Choosy other(
-        {"other", llvm::SmallVector<std::string>(refuseElsewhere.begin(), refuseElsewhere.end()), false, true});
+    claim::Choosy home({"home", llvm::SmallVector<std::string>(refuse.begin(), refuse.end()), false, !apart, loops});
+    claim::Choosy other({"other", llvm::SmallVector<std::string>(refuseElsewhere.begin(), refuseElsewhere.end()), false,
+                         true, loopsElsewhere});
     claim::Claimant *standIns[] = {&home, &other};
     for (mlir::func::FuncOp function : entriesOf(getOperation(), entries)) {
       if (mlir::failed(claim::verifyClaimed(function)) ||

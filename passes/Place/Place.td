@@ -5,7 +5,8 @@ def Place : Pass<"kiln-place", "mlir::ModuleOp"> {
   let description = [{
     In this order, where a function has groups of more than one claimant:
 
-    1. A loop or a branch is one claimant's as a whole: where one of its groups is elsewhere, all of them go there.
+    1. A loop or a branch is one claimant's as a whole: where one of its groups is elsewhere, all of them go there. A loop
+       that so goes to one that names "scan" is offered to it in one group.
     2. An island, groups of the first claimant between groups of another one, goes to that one too where it takes all of
        them and the way there and back, with what they say they take themselves, costs more than the work there: a copy
        takes 10 µs and a nanosecond for each ten bytes unless the claimant says otherwise, a part of the program of its
@@ -24,5 +25,7 @@ def Place : Pass<"kiln-place", "mlir::ModuleOp"> {
     ListOption<"entries", "entries", "std::string", "entries of the program to place; all where empty">,
     ListOption<"refuse", "refuse", "std::string", "ops that the stand-in for the first claimant refuses">,
     ListOption<"refuseElsewhere", "refuse-elsewhere", "std::string", "ops that the second refuses">,
-    Option<"apart", "apart", "bool", "false", "the first has memory of its own">];
+    Option<"apart", "apart", "bool", "false", "the first has memory of its own">,
+    Option<"loops", "loops", "bool", "false", "the first is offered loops whole">,
+    Option<"loopsElsewhere", "loops-elsewhere", "bool", "false", "the second is">];
 }

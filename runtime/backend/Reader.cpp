@@ -34,7 +34,8 @@ const char *kindOf(int32_t shape) {
 }
 
 void readKernel(const kiln_kernel *kernel, kiln_kernel_info *out) {
-  noteKernelRead(view(kernel->name));
+  if (kernel->name.size != 0) // a region has no name
+    noteKernelRead(view(kernel->name));
   kiln_kernel_info info = {};
   info.value_count = narrow(kernel->value_count);
   info.op_count = narrow(kernel->op_count);
@@ -75,6 +76,7 @@ void readOp(const kiln_kernel *kernel, uint32_t number, kiln_op *out) {
     op.operands = row.operands;
     op.results = row.results;
     op.location = row.location;
+    op.region = row.region;
   }
   give(op, out);
 }

@@ -26,6 +26,7 @@ struct OpRow {
   size_t attr_count;
   const kiln_attr *attrs; ///< with their sizes set or not: the reader sets them
   kiln_location location;
+  const kiln_kernel *region = nullptr; ///< of a scan
 };
 
 } // namespace kiln

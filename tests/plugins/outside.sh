@@ -16,10 +16,11 @@ say "what docs/write-a-backend.md shows is the tested code"
 blocks() { awk -v open='```'"$1" '$0 == open {inside = 1; next} /^```$/ {inside = 0} inside' "$source/docs/write-a-backend.md"; }
 blocks c | diff - "$source/tests/plugins/minimal/minimal.c" || fail "the document's C is not tests/plugins/minimal/minimal.c"
 blocks cmake | diff - "$source/tests/plugins/minimal/CMakeLists.txt" || fail "nor its CMakeLists.txt"
-python3 - "$source" <<'EOF' || fail "a block of docs/grow-a-backend.md is not in tests/plugins/whole/whole.c, nor in arranged/arranged.c"
+python3 - "$source" <<'EOF' || fail "a block of docs/grow-a-backend.md is not in tests/plugins/whole/whole.c, nor in arranged/arranged.c or loops/loops.c"
 import re, sys
 page, *codes = (open(sys.argv[1] + path).read() for path in
-                ("/docs/grow-a-backend.md", "/tests/plugins/whole/whole.c", "/tests/plugins/arranged/arranged.c"))
+                ("/docs/grow-a-backend.md", "/tests/plugins/whole/whole.c", "/tests/plugins/arranged/arranged.c",
+                 "/tests/plugins/loops/loops.c"))
 blocks = re.findall(r"```c\n(.*?)```", page, re.S)
 sys.exit(not blocks or any(not any(block in code for code in codes) for block in blocks))
 EOF

@@ -5,6 +5,7 @@
 #include "backends/reference/run/Evaluate.h"
 #include "backends/reference/run/Run.h"
 
+#include <cstddef>
 #include <new>
 #include <string_view>
 
@@ -16,6 +17,11 @@ int32_t capabilities(const kiln_host *, const kiln_target *target, kiln_capabili
   if (!device.empty() && device != "portable" && device != "native")
     return fail(error, KILN_ERROR_INVALID, "the reference backend has no device profiles (--target-device)");
   out->flags = KILN_BACKEND_HOST_MEMORY | KILN_BACKEND_DETERMINISTIC;
+  static const kiln_string loops = {"scan", 4};
+  if (out->size >= offsetof(kiln_capabilities, composite_count) + sizeof out->composite_count) {
+    out->composites = &loops;
+    out->composite_count = 1;
+  }
   return KILN_SUCCESS;
 }
 
@@ -36,7 +42,7 @@ int32_t claim(const kiln_host *host, const kiln_kernel *kernel, const kiln_targe
       kiln_terms terms{sizeof(kiln_terms), 0, 0, {}, 0, nullptr, 0};
       answer->take(answer->self, nullptr, 0, &terms);
     } else {
-      why += "; the reference backend evaluates primitives, composites by their decomposition";
+      why += "; the reference backend evaluates primitives and loops of them, composites by their decomposition";
       answer->refuse(answer->self, KILN_NONE, text(why));
     }
     return KILN_SUCCESS;

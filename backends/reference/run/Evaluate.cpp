@@ -65,8 +65,8 @@ static bool evaluate(Call &call) {
   }
 }
 
-bool Evaluator::run(const Graph &graph, const int64_t *extents, std::span<const uint8_t *const> inputs,
-                    kiln_status &status, std::string &error) {
+// The values' dtypes and shapes.
+bool Evaluator::begin(const Graph &graph, const int64_t *extents, std::string &error) {
   if (values_.size() < graph.values.size())
     values_.resize(graph.values.size());
   for (uint32_t v = 0; v < graph.values.size(); ++v) {
@@ -80,8 +80,19 @@ bool Evaluator::run(const Graph &graph, const int64_t *extents, std::span<const 
     for (const kiln_extent &dim : graph.type(v).dims)
       value.shape.push_back(valueOf(dim, extents));
   }
+  return true;
+}
+
+bool Evaluator::run(const Graph &graph, const int64_t *extents, std::span<const uint8_t *const> inputs,
+                    kiln_status &status, std::string &error) {
+  if (!begin(graph, extents, error))
+    return false;
   for (size_t i = 0; i < graph.inputs.size(); ++i)
     values_[graph.inputs[i]].load(inputs[i]);
+  return evaluate(graph, extents, status, error);
+}
+
+bool Evaluator::evaluate(const Graph &graph, const int64_t *extents, kiln_status &status, std::string &error) {
   for (const Op &op : graph.ops) {
     Call call{op, extents, {}, {}, status, error};
     for (uint32_t v : op.operands)
@@ -90,7 +101,7 @@ bool Evaluator::run(const Graph &graph, const int64_t *extents, std::span<const 
       values_[v].allocate();
       call.out.push_back(&values_[v]);
     }
-    if (!evaluate(call))
+    if (!(op.region.empty() ? kiln::reference::evaluate(call) : loop(op, extents, status, error)))
       return false;
     if (rounding_ == Rounding::EachOp)
       for (Tensor *result : call.out)
@@ -99,9 +110,74 @@ bool Evaluator::run(const Graph &graph, const int64_t *extents, std::span<const 
   return true;
 }
 
+// Elements [first, first + size of `part`) of a tensor.
+static void copySlice(const Tensor &from, int64_t first, Tensor &part) {
+  part.allocate();
+  onStorage(part, [&](auto element) {
+    using T = decltype(element);
+    std::copy_n(from.data<T>().begin() + first, part.size(), part.data<T>().begin());
+  });
+}
+static void copyInto(const Tensor &part, Tensor &to, int64_t first) {
+  onStorage(part, [&](auto element) {
+    using T = decltype(element);
+    std::copy_n(part.data<T>().begin(), part.size(), to.data<T>().begin() + first);
+  });
+}
+
+// The inputs of the inner evaluator for a step; what each step reads as it is has been set.
+void Evaluator::setStep(const Op &op, const std::vector<Tensor> &carries, int64_t number) {
+  const Graph &region = op.region.front();
+  auto input = [&](size_t i) -> Tensor & { return inner_->values_[region.inputs[i]]; };
+  input(0).allocate();
+  input(0).integers[0] = number;
+  for (size_t i = 0; i < carries.size(); ++i)
+    input(1 + i) = carries[i];
+  for (size_t i = carries.size(); i < carries.size() + static_cast<size_t>(op.integer("sequences")); ++i)
+    copySlice(values_[op.operands[i]], number * input(1 + i).size(), input(1 + i));
+}
+
+bool Evaluator::loop(const Op &op, const int64_t *extents, kiln_status &status, std::string &error) {
+  const Graph &region = op.region.front();
+  if (!inner_)
+    inner_ = std::make_unique<Evaluator>(rounding_);
+  if (!inner_->begin(region, extents, error))
+    return false;
+  auto carried = static_cast<size_t>(op.integer("carries"));
+  std::vector<Tensor> carries;
+  for (size_t i = 0; i < carried; ++i)
+    carries.push_back(values_[op.operands[i]]);
+  for (size_t i = carried + static_cast<size_t>(op.integer("sequences")); i < op.operands.size(); ++i)
+    inner_->values_[region.inputs[1 + i]] = values_[op.operands[i]];
+  int64_t count = valueOf(op.extents("count").front(), extents);
+  for (int64_t i = 0; i < count; ++i) {
+    int64_t number = op.integer("reverse") ? count - 1 - i : i;
+    setStep(op, carries, number);
+    kiln_status within{};
+    if (!inner_->evaluate(region, extents, within, error))
+      return false;
+    if (within.kind != KILN_OK && status.kind == KILN_OK) {
+      status = within;
+      status.op = op.number; // the region's have no numbers outside of it
+    }
+    for (size_t k = 0; k < carried; ++k)
+      carries[k] = inner_->values_[region.outputs[k]];
+    for (size_t k = carried; k < op.results.size(); ++k) {
+      const Tensor &part = inner_->values_[region.outputs[k]];
+      copyInto(part, values_[op.results[k]], number * part.size());
+    }
+  }
+  for (size_t k = 0; k < carried; ++k)
+    values_[op.results[k]] = std::move(carries[k]);
+  return true;
+}
+
 bool hasPrimitivesOnly(const Graph &graph, std::string &error) {
   for (const Op &op : graph.ops)
-    if (!sdk::infoOf(op.code).primitive) {
+    if (!op.region.empty()) {
+      if (!hasPrimitivesOnly(op.region.front(), error))
+        return false;
+    } else if (!sdk::infoOf(op.code).primitive) {
       error = "'" + op.name + "' is no primitive";
       return false;
     }

@@ -5,6 +5,7 @@
 
 #include "backends/reference/run/Tensor.h"
 
+#include <memory>
 #include <string>
 
 namespace kiln::reference {
@@ -49,14 +50,20 @@ public:
   const Tensor &value(uint32_t number) const { return values_[number]; }
 
 private:
+  bool begin(const sdk::Graph &graph, const int64_t *extents, std::string &error);
+  bool evaluate(const sdk::Graph &graph, const int64_t *extents, kiln_status &status, std::string &error);
+  bool loop(const sdk::Op &op, const int64_t *extents, kiln_status &status, std::string &error);
+  void setStep(const sdk::Op &op, const std::vector<Tensor> &carries, int64_t number);
+
   Rounding rounding_;
-  std::vector<Tensor> values_; // memory is kept from run to run
+  std::vector<Tensor> values_;       // memory is kept from run to run
+  std::unique_ptr<Evaluator> inner_; // for a loop's steps
 };
 
 /// The bytes of a value at these extents; -1 where they make no sense.
 int64_t bytesOf(const sdk::Graph &graph, uint32_t value, const int64_t *extents);
 
-/// Whether the reference knows each of the ops. False with a sentence.
+/// Whether the reference knows each of the ops: primitives, and loops of them. False with a sentence.
 bool hasPrimitivesOnly(const sdk::Graph &graph, std::string &error);
 
 } // namespace kiln::reference

@@ -16,6 +16,7 @@ namespace kiln::test {
   F(StrictComparison)                                                                                                  \
   F(DilationIgnored)                                                                                                   \
   F(StreamIgnored)                                                                                                     \
+  F(LoopsForwards)                                                                                                     \
   F(WritesBeyondStruct)                                                                                                \
   F(ClaimsEverything)                                                                                                  \
   F(RefusesWithoutReason)                                                                                              \

@@ -66,6 +66,11 @@ void lyingAttr(const kiln_kernel *kernel, uint32_t op, uint32_t number, kiln_att
   }
   if (fault == Fault::StreamIgnored && is(attr->name, "stream"))
     attr->integer = 0;
+  kiln_op of{};
+  of.size = sizeof of;
+  honest->op(kernel, op, &of);
+  if (fault == Fault::LoopsForwards && of.region && is(attr->name, "reverse"))
+    attr->integer = 0;
 }
 
 const kiln_host *lyingHost(const kiln_host *host) {
