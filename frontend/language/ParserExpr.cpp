@@ -244,7 +244,8 @@ ExprPtr Parser::postfix() {
         return nullptr;
       index->range = since(first);
       if (index->children.size() == 1) {
-        diagnostics_.error(index->range, "the subscript is empty");
+        diagnostics_.error(index->range, "the subscript is empty")
+            .withHelp("the type of a single number is its dtype alone: f32");
         return nullptr;
       }
       base = std::move(index);
