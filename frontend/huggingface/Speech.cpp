@@ -122,6 +122,12 @@ void readAnswer(const Json &generation, Settings &settings) {
     settings.set("first_timestamp", std::to_string(tokenOf(*none) + 1));
   if (const Json *most = generation.find("max_initial_timestamp_index"); most && !most->isNull())
     settings.set("max_initial_timestamp_index", std::to_string(tokenOf(*most)));
+  // What was said before stands behind <|startofprev|>, which transformers takes for the last but one of these.
+  const Json *previous = generation.find("prev_sot_token_id"), *never = generation.find("suppress_tokens");
+  if (previous && !previous->isNull())
+    settings.set("prev_sot_token_id", std::to_string(tokenOf(*previous)));
+  else if (never && never->isArray() && never->array().size() >= 2)
+    settings.set("prev_sot_token_id", std::to_string(tokenOf(never->array().end()[-2])));
   std::string text;
   for (int64_t token : promptOf(generation, settings.config())) {
     text += (text.empty() ? "[" : ", ") + (token == heard ? "None" : std::to_string(token));

@@ -45,7 +45,7 @@ void checkDraw(Elaborator &e, const Record &record, size_t i) {
     expect(whole && *whole >= 1 && *whole <= 1024, "a whole number from 1 to 1024");
   else if (name == "time_step")
     expect(number && *number > 0 && *number <= 3600, "a number of seconds above 0");
-  else if ((name == "longest" || name == "times") && !value.isNone())
+  else if ((name == "longest" || name == "times" || name == "previous") && !value.isNone())
     expect(whole && *whole >= 1 && *whole <= INT32_MAX, "a whole number from 1 to 2147483647");
   else if (!value.isNone() || name == "top_k") // from, tokens
     expect(whole && *whole >= 0 && *whole <= INT32_MAX, "a whole number from 0 to 2147483647");

@@ -1,11 +1,11 @@
 // PROGRAM generate
 #include "runtime/cli/Commands.h"
 #include "runtime/cli/Drawn.h"
+#include "runtime/cli/Hearing.h"
 #include "runtime/cli/Output.h"
 #include "runtime/cli/Recordings.h"
 #include "runtime/generate/Bleu.h"
 #include "runtime/generate/Generator.h"
-#include "runtime/generate/Times.h"
 #include "runtime/support/Error.h"
 
 #include <algorithm>
@@ -172,54 +172,6 @@ void oneSample(const Words &words, Generator &generator, const DrawSpec &draw, c
   json.line(line.str());
 }
 
-/// A recording with times: window by window, each from where the last whole segment of the one before ended.
-void timedSample(const Words &words, Generator &generator, const Pieces &pieces, const DrawSpec &draw, int64_t limit,
-                 uint32_t number, JsonOutput &json, bool told) {
-  std::string all, segments;
-  std::vector<int32_t> tokens;
-  bool print = !json.ownsStandardOutput();
-  for (double begin = 0; begin < pieces.seconds();) {
-    pieces.setFrom(generator.prefillCall(), begin);
-    std::vector<int32_t> drawn = generator.generate({}, limit, number, [](int32_t, double) { return true; });
-    TimedAnswer answer = timedAnswer(drawn, draw, begin, std::min(pieces.longest(), pieces.seconds() - begin));
-    tokens.insert(tokens.end(), drawn.begin(), drawn.end());
-    for (const Segment &segment : answer.segments) {
-      std::string text = decode(words.answer(), segment.tokens);
-      all += (words.answer() || all.empty() ? "" : " ") + text;
-      segments += (segments.empty() ? "" : ",") +
-                  JsonLine().add("start", segment.start).add("end", segment.end).add("text", text).str();
-      if (print && told)
-        std::printf("[%s --> %s] %s\n", timeText(segment.start).c_str(), timeText(segment.end).c_str(), text.c_str());
-      else if (print)
-        std::fputs(text.c_str(), stdout);
-      std::fflush(stdout);
-    }
-    begin += answer.seconds;
-  }
-  if (print && !told)
-    std::printf("\n");
-  JsonLine line;
-  line.add("prompt", "").add("text", all).addRaw("tokens", listOf(tokens));
-  if (told)
-    line.addRaw("segments", "[" + segments + "]");
-  json.line(line.str());
-}
-
-/// Whether times are drawn: where they are asked for, and where a recording is to be cut by them.
-bool isTimed(const Options &options, const DrawSpec &draw, const Pieces &pieces) {
-  bool beam = draw.kind == DrawSpec::Kind::Beam, scored = options.has("log-probabilities");
-  if (!options.has("timestamps"))
-    return pieces.count() > 1 && draw.times > 0 && !beam && !scored && draw.stops.empty();
-  if (draw.times == 0)
-    fail("--timestamps: this program's answers have no times (`times` of its recipe's draw)");
-  if (pieces.isEmpty())
-    fail("--timestamps: there is no recording; give one with --input NAME=FILE.wav");
-  if (beam || scored || !draw.stops.empty())
-    throw UsageError(
-        "--timestamps does not go with a search, with texts that end (--stop), or with --log-probabilities");
-  return true;
-}
-
 /// What the prefill reads beside the prompt, or in its place.
 Pieces setPrefillInputs(const Options &options, const Manifest &manifest, Generator &generator) {
   Pieces pieces;
@@ -286,6 +238,7 @@ int generateCommand(const Options &options, Common &common) {
   if (options.has("prompts") && pieces.count() > 1)
     fail("--prompts are many already, and the recording is too long for one answer: cut it");
   draw.timed = isTimed(options, draw, pieces);
+  Hearing hearing(options, draw);
   if (pieces.count() > 1 && !draw.timed)
     std::fprintf(stderr,
                  "note: the recording is %.1f seconds long, and is heard in %zu pieces of up to %.1f, each by "
@@ -304,7 +257,7 @@ int generateCommand(const Options &options, Common &common) {
   int64_t samples = options.integer("samples", 1, 1, 1 << 20);
   generator.score(options.has("log-probabilities"));
   for (int64_t i = 0; draw.timed && i < samples; ++i)
-    timedSample(words, generator, pieces, draw, limit, static_cast<uint32_t>(i), json, options.has("timestamps"));
+    hearing.hear(words, generator, pieces, wanted, static_cast<uint32_t>(i), json);
   for (int64_t i = 0; !draw.timed && i < samples; ++i)
     for (size_t piece = 0; piece < pieces.count(); ++piece) {
       pieces.set(generator.prefillCall(), piece);

@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <fcntl.h>
 #include <new>
+#include <span>
 #include <unistd.h>
 
 namespace kiln {
@@ -50,6 +51,12 @@ const OptionSpec drawOptions[] = {
     {"min-p", "X", "draw among those of at least X of the likeliest's share"},
     {"repetition-penalty", "X", "above 1: what is there already is less likely"},
     {"stop", "TEXT", "end where this text begins", true},
+};
+const OptionSpec timesOption = {"timestamps", nullptr, "of a recording: when what is said begins and ends"};
+/// What stands beside --timestamps.
+const OptionSpec hearingOptions[] = {
+    {"fallback", nullptr, "of a recording: draw a window again, more freely, that repeats itself or is unlikely"},
+    {"previous", nullptr, "of a recording: a window's prompt is what was said before it"},
 };
 const OptionSpec profileOption = {"profile", "FILE", "write the kernels' times as a Chrome trace"};
 const OptionSpec inputOption = {"input", "NAME=FILE", "an input from a .npy, .safetensors or .wav file", true};
@@ -119,7 +126,7 @@ const std::vector<CommandEntry> &commands() {
          loadOption,
          dataOption,
          {"samples", "N", "so many sequences for the prompt (default: 1)"},
-         {"timestamps", nullptr, "of a recording: when what is said begins and ends"},
+         timesOption,
          {"log-probabilities", nullptr, "with --json: the log of each token's probability"},
          {"beam", "N", "search with N beams"},
          {"length-penalty", "X", "beams: divide by length to this power"}}},
@@ -144,12 +151,14 @@ const std::vector<CommandEntry> &commands() {
 }
 
 CommandSpec withCommon(CommandSpec spec) {
-  if (std::any_of(spec.options.begin(), spec.options.end(),
-                  [](const OptionSpec &option) { return option.name == loadOption.name; }))
-    spec.options.insert(spec.options.end(), std::begin(loadOptions), std::end(loadOptions));
-  if (std::any_of(spec.options.begin(), spec.options.end(),
-                  [](const OptionSpec &option) { return option.name == tokensOption.name; }))
-    spec.options.insert(spec.options.end(), std::begin(drawOptions), std::end(drawOptions));
+  auto addBeside = [&](const OptionSpec &one, std::span<const OptionSpec> others) {
+    if (std::any_of(spec.options.begin(), spec.options.end(),
+                    [&](const OptionSpec &option) { return option.name == one.name; }))
+      spec.options.insert(spec.options.end(), others.begin(), others.end());
+  };
+  addBeside(loadOption, loadOptions);
+  addBeside(tokensOption, drawOptions);
+  addBeside(timesOption, hearingOptions);
   spec.options.push_back({"seed", "N", "seed of everything random (default: the recipe's, else 0)"});
   spec.options.push_back({"threads", "N", "threads to compute on (default: one for each processor)"});
   spec.options.push_back(

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <limits>
 #include <numeric>
+#include <zlib.h>
 
 namespace kiln {
 
@@ -177,7 +178,15 @@ static Recording readAt(const std::string &path, int64_t rate) {
   return recording;
 }
 
-const RecordingReader kiln_recording_reader = {readAt};
+static size_t compressedSize(std::string_view bytes) {
+  auto size = compressBound(bytes.size());
+  std::vector<Bytef> packed(size);
+  if (compress(packed.data(), &size, reinterpret_cast<const Bytef *>(bytes.data()), bytes.size()) != Z_OK)
+    fail("zlib has no memory for %zu bytes", bytes.size());
+  return size;
+}
+
+const RecordingReader kiln_recording_reader = {readAt, compressedSize};
 
 bool isWav(std::string_view path) {
   return path.ends_with(".wav") || path.ends_with(".WAV") || path.ends_with(".wave");

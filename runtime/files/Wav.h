@@ -28,6 +28,8 @@ bool isWav(std::string_view path);
 /// What reads a recording at a rate. All that it needs hangs on this.
 struct RecordingReader {
   Recording (*read)(const std::string &path, int64_t rate);
+  /// How many bytes zlib makes of these, at its usual level: how far what was heard repeats itself.
+  size_t (*compressed)(std::string_view bytes);
 };
 
 extern "C" {

@@ -51,6 +51,7 @@ DrawSpec DrawSpec::parse(const Json *json) {
   spec.times = static_cast<int32_t>(json->integerOr("times", 0));
   spec.timeStep = json->numberOr("time_step", spec.timeStep);
   spec.firstTime = json->integerOr("first_time", -1);
+  spec.previous = static_cast<int32_t>(json->integerOr("previous", 0));
   if (spec.times < 0 || !(spec.timeStep > 0))
     fail("generate: times are tokens from 1 on, some seconds apart");
   return spec;

@@ -31,6 +31,8 @@ struct DrawSpec {
   double timeStep = 0.02; // seconds from one to the next
   int64_t firstTime = -1; // how many steps from the begin the first may be; -1: any
   bool timed = false;     // whether times are drawn
+  int32_t previous = 0;   // the token behind which stands what was said before; 0: none does
+  std::vector<int32_t> before; // tokens that are fed in front of `from`, or of what the prefill gives in its place
 
   /// From a `generate` recipe's "draw". Throws Error.
   static DrawSpec parse(const Json *json);

@@ -68,7 +68,8 @@ int64_t Generator::most(int64_t limit) const {
   bool goesOn = !answers_ && readsPrompt(); // it has a context, whose newest half is read again
   if (goesOn || draw_.longest == 0)
     return limit;
-  int64_t left = draw_.longest - firstCount();
+  int64_t left = draw_.longest - firstCount() - static_cast<int64_t>(draw_.before.size());
+  left += draw_.timed; // "there are no times" is not fed
   if (left < 1)
     fail("an answer has %lld tokens at most, and begins with %lld already", static_cast<long long>(draw_.longest),
          static_cast<long long>(firstCount()));
@@ -109,12 +110,14 @@ int64_t Generator::feedFirst(size_t rows) {
       all.erase(all.begin() + static_cast<std::ptrdiff_t>((row + 1) * static_cast<size_t>(count - 1)));
     --count;
   }
-  for (int64_t position = 0; position < count; ++position) {
+  auto before = static_cast<int64_t>(draw_.before.size());
+  for (int64_t position = 0; position < before + count; ++position) {
     for (size_t row = 0; row < rows; ++row)
-      tokens[row] = all[row * static_cast<size_t>(count) + static_cast<size_t>(position)];
+      tokens[row] = position < before ? draw_.before[static_cast<size_t>(position)]
+                                      : all[row * static_cast<size_t>(count) + static_cast<size_t>(position - before)];
     step(tokens, position);
   }
-  return count;
+  return before + count;
 }
 
 /// Inputs beside the prompt that have one row: the same one for every sequence.
@@ -265,6 +268,8 @@ void Generator::draw(std::vector<Row> &rows, int64_t position, int64_t limit,
     if (!row.ended) {
       int32_t token = choose(i, row.history, row.random, row.tokens.size());
       row.ended = draw_.ends(token);
+      if (row.ended && i == 0)
+        end_ = End{token, scored_ ? scoreOf(0, token) : 0};
       if (!row.ended) {
         row.tokens.push_back(row.last = token);
         row.ended =
@@ -286,6 +291,7 @@ std::vector<std::vector<int32_t>> Generator::generateSeveral(const std::vector<s
     return drawn;
   }
   std::vector<Row> rows;
+  end_.reset();
   for (size_t i = 0; i < prompts.size(); ++i)
     rows.push_back({prompts[i], RandomStream(seed_, namedStream("generate", 8), sequences[i])});
   auto capacity = static_cast<size_t>(capacity_);
@@ -293,6 +299,8 @@ std::vector<std::vector<int32_t>> Generator::generateSeveral(const std::vector<s
   std::vector<int32_t> tokens(rows.size());
   if (answers_)
     position = feedFirst(rows.size());
+  if (answers_ && draw_.longest > 0)
+    limit = std::min(limit, std::max<int64_t>(1, draw_.longest - position));
   while (true) {
     draw(rows, position, limit, each);
     bool goesOn = false;

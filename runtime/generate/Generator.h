@@ -5,6 +5,7 @@
 #include "runtime/program/Program.h"
 
 #include <functional>
+#include <optional>
 
 namespace kiln {
 
@@ -61,6 +62,15 @@ public:
   /// Whether the probabilities are wanted, which cost a pass over the vocabulary for each token.
   void score(bool wanted) { scored_ = wanted; }
 
+  /// The token that ended the sequence of the first row drawn last, and its score; none where it ended otherwise.
+  struct End {
+    int32_t token;
+    double score;
+  };
+  const std::optional<End> &end() const { return end_; }
+  /// How many tokens the model knows; 0 before the first logits.
+  size_t vocabulary() const { return vocabulary_; }
+
 private:
   struct Row;
   /// Reads a prompt for each row, all of one length, into fresh session states.
@@ -96,6 +106,7 @@ private:
   std::vector<double> scores_;
   size_t vocabulary_ = 0;
   std::vector<uint8_t> moved_;
+  std::optional<End> end_;
   std::vector<int32_t> history_; // of a conversation
   int64_t position_ = 0;         // how much of it has been read
 };

@@ -48,7 +48,11 @@ TimedAnswer timedAnswer(std::span<const int32_t> drawn, const DrawSpec &spec, do
   auto isTime = [&](size_t i) { return drawn[i] >= spec.times; };
   auto seconds = [&](size_t i) { return static_cast<double>(drawn[i] - spec.times) * spec.timeStep; };
   auto add = [&](size_t from, size_t to, double start, double end) {
-    Segment segment = {begin + start, begin + end, {}};
+    Segment segment = {
+        begin + start,
+        begin + end,
+        {},
+        {drawn.begin() + static_cast<std::ptrdiff_t>(from), drawn.begin() + static_cast<std::ptrdiff_t>(to)}};
     for (size_t i = from; i < to; ++i)
       if (!isTime(i))
         segment.tokens.push_back(drawn[i]);

@@ -14,6 +14,7 @@ void permitTimes(std::span<float> logits, std::span<const int32_t> drawn, const 
 struct Segment {
   double start = 0, end = 0;
   std::vector<int32_t> tokens; ///< without times
+  std::vector<int32_t> all;    ///< with them, as they were drawn
 };
 
 struct TimedAnswer {

@@ -12,6 +12,8 @@
 namespace kiln::test {
 namespace {
 
+using Words = std::vector<std::string>;
+
 std::string casesFolder() { return sourceFolder() + "/tests/fixtures/huggingface/"; }
 
 /// Builds a folder of make_whisper.py's, and compares features, tokens and text of its audio.wav.
@@ -115,6 +117,53 @@ TEST(HuggingFaceWhisper, TakesOtherRecordings) {
   for (size_t i = 0; i + 1 < samples.size(); i += 2)
     doubled += samples.substr(i, 2) + samples.substr(i, 2);
   EXPECT_EQ(run({program, "run", "features", "--input", write("doubled.wav", doubled, 32000)}).code, 0);
+}
+
+// Window by window as transformers hears it: what was said before as a prompt, and how each window went.
+TEST(HuggingFaceWhisper, HearsWindowsBesideEachOther) {
+  std::string data = casesFolder() + "whisper", folder = freshFolder("huggingface-windows"),
+              program = folder + "/program";
+  Outcome built = run({kilnProgram(), "build", data, "-o", program});
+  ASSERT_EQ(built.code, 0) << built.err;
+  std::string all = bytes(data + "/audio.wav"), samples = all.substr(44),
+              long_ = (samples + samples + samples).substr(0, 64000);
+  auto size = static_cast<uint32_t>(long_.size()), file = size + 36;
+  std::memcpy(all.data() + 4, &file, 4);
+  std::memcpy(all.data() + 40, &size, 4);
+  std::ofstream(folder + "/long.wav", std::ios::binary) << all.substr(0, 44) << long_;
+  std::map<std::string, Values> expected = readTensors(data + "/expected.safetensors");
+  auto heard = [&](const Words &options) {
+    Words command = {program,
+                     "generate",
+                     "--input",
+                     "audio=" + folder + "/long.wav",
+                     "--json",
+                     "--from",
+                     "<|startoftranscript|><|en|><|transcribe|><|notimestamps|>"};
+    command.insert(command.end(), options.begin(), options.end());
+    return run(command);
+  };
+  nlohmann::json beside = jsonLines(heard({"--previous", "--timestamps"}).out).at(0),
+                 alone = jsonLines(heard({}).out).at(0);
+  EXPECT_EQ(beside["tokens"].get<std::vector<double>>(), expected["previous"].data);
+  EXPECT_NE(beside["tokens"], alone["tokens"]);
+  ASSERT_EQ(beside["segments"].size(), 2U);
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_NEAR(beside["segments"][i]["compression_ratio"].get<double>(), expected["figures"].data[2 * i], 1e-6);
+    EXPECT_NEAR(beside["segments"][i]["avg_logprob"].get<double>(), expected["figures"].data[2 * i + 1],
+                i == 0 ? 1e-3 : 0.05); // where windows meet, the spectrogram of the whole differs from theirs
+  }
+
+  // Random weights are never sure: each window goes up to the temperature 1, the same for a seed.
+  nlohmann::json drawn = jsonLines(heard({"--fallback", "--seed", "3"}).out).at(0);
+  ASSERT_EQ(drawn["segments"].size(), 2U);
+  for (const nlohmann::json &segment : drawn["segments"])
+    EXPECT_EQ(segment["temperature"].get<double>(), 1);
+  EXPECT_EQ(drawn, jsonLines(heard({"--fallback", "--seed", "3"}).out).at(0));
+  EXPECT_NE(drawn["tokens"], alone["tokens"]);
+  Outcome both = heard({"--fallback", "--temperature", "0.5"});
+  EXPECT_EQ(both.code, 2);
+  EXPECT_NE(both.err.find("leave --temperature and the like out"), std::string::npos) << both.err;
 }
 
 // Trained at a rate of 0, its weights are saved as they came (make_whisper.py check loads them in transformers).
