@@ -98,10 +98,12 @@ std::pair<Value, Value> ContractLowering::packedPanel(Emitter &e, const Sizes &s
       packRight(e, block.batch, n, end, k0, k1, right, rightStride);
     return {right, apart};
   }
-  // The last columns are packed: a whole vector read past the end of the operand might not be ours.
-  Value whole = code.compare(arith::CmpIPredicate::sle, code.add(n, width), s.n);
   Value there = plainPointer(e, c.right, block.batch, n, k0);
   Value thereApart = code.mul(e.extent(c.right.kStride), code.integer(bytes));
+  if (t.edge) // no vector reaches beyond the end
+    return {there, thereApart};
+  // The last columns are packed: a whole vector read past the end of the operand might not be ours.
+  Value whole = code.compare(arith::CmpIPredicate::sle, code.add(n, width), s.n);
   auto chosen = code.ifElse(
       whole, {code.ptr, code.i64}, [&] { return SmallVector<Value>{there, thereApart}; },
       [&] {

@@ -259,7 +259,8 @@ Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, co
   bool image = traits.image.planes > 0 && !traits.rightPlainAlongN;
   // Packing the right operand costs about eleven multiply-adds an element; the dot kernel a quarter of the arithmetic.
   bool fewRows = e.m <= 4 * t.tileRows;
-  bool stays = traits.rightPlainAlongN && fewRows && rowsStay(t, traits, level2);
+  bool near = e.n * e.k * traits.bytes <= firstLevel / 2; // read where it lies by however many rows
+  bool stays = traits.rightPlainAlongN && (fewRows || near) && rowsStay(t, traits, level2);
   bool direct = stays || (traits.rightPlainAlongN && e.m <= 2 * t.tileRows);
   if (traits.rightPrepacked && !stays && (direct || (traits.bothAlongK && fewRows))) {
     t.right = RightMode::Sliver;
@@ -301,10 +302,9 @@ Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, co
     t.kc = roundUp(std::min(kBlock, ceilDivide(e.k, t.chunks)), t.lanes);
     t.right = RightMode::Task;
   }
-  // The last few columns, where they are that few: with all rows and no part of K, in packed columns.
+  // The last few columns, where they are that few: with all rows and no part of K.
   int64_t rest = e.n % t.lanes;
-  if (traits.lines && traits.fixedColumns && t.chunks == 1 && t.right != RightMode::Direct && e.m >= t.tileRows &&
-      rest <= t.lanes / 4)
+  if (traits.lines && traits.fixedColumns && t.chunks == 1 && e.m >= t.tileRows && rest <= t.lanes / 4)
     t.edge = rest;
   if (image) {
     chooseImage(t, e, traits, level2);

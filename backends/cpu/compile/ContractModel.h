@@ -11,6 +11,9 @@
 // of it, or four fifths where that holds all rows: mc <= level / 2 / (kc * bytes). A longer kc saves passes over the
 // sums, and slivers stream from the second level fast enough: with 12 by 32 floats, 15 bytes a cycle.
 //
+// Where it lies. A right operand along N is not packed where rows are few (packing it takes as long as eleven of them)
+// or all of it takes at most half of the first level, and its rows do not meet in a few sets of the cache.
+//
 // Few columns. Where the packed columns of a K block take at most half of the second level, the left operand is packed
 // sliver by sliver, and each meets all columns before the next, which is fetched meanwhile: then nothing of the left
 // operand has to stay, and it streams from memory while sums are made.
@@ -76,6 +79,9 @@ struct Blocking {
 
 /// What packed operands that several phases share may take: they stay in a third level, and rule no program's memory.
 constexpr int64_t nearBytes = 6 << 20;
+
+/// A core's first level, the smallest in use.
+constexpr int64_t firstLevel = 32 << 10;
 
 /// Packed operands up to this size are made again by each launch that no loop repeats, in microseconds: they are not
 /// worth the code that finds them packed, nor, where few rows make them small and many columns meet them, would much be

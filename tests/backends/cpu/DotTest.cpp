@@ -99,6 +99,18 @@ TEST(Dot, ColumnsShared) {
     }
 }
 
+/// A right operand that is read where it lies, by few rows or because it stays in the first level, with a few columns
+/// beyond whole vectors: none at all before them, several K blocks.
+TEST(Dot, UnpackedWithAnEdge) {
+  for (const char *cpu : {"native", "native:l2=32K", "x86-64-v3:l2=32K"})
+    for (Extents e : {Extents{17, 33, 65}, Extents{13, 3, 40}, Extents{48, 50, 129}, Extents{64, 64, 64},
+                      Extents{100, 66, 30}, Extents{30, 17, 300}}) {
+      SCOPED_TRACE(std::string(cpu) + ", " + std::to_string(e.m) + " x " + std::to_string(e.n));
+      check({e.m, e.k}, {e.k, e.n}, nn, KILN_F32, KILN_F32, cpu);
+      check({e.k, e.m}, {e.k, e.n}, tn, KILN_F32, KILN_F32, cpu);
+    }
+}
+
 TEST(Dot, BatchedInAnyOrder) {
   check({3, 2, 17, 9}, {3, 2, 9, 21}, {{0, 1}, {0, 1}, {3}, {2}});
   check({3, 17, 2, 9}, {3, 21, 2, 9}, {{0, 2}, {0, 2}, {3}, {3}});  // queries and keys, heads inside
