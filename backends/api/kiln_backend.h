@@ -150,8 +150,8 @@ typedef struct kiln_op {
   const uint32_t *operands; /* value numbers */
   const uint32_t *results;  /* value numbers */
   kiln_location location;
-  /* Of a "scan": what a step does, read as a kernel is; null for all else. Its slots are those of the kernel that it is
-   * in; it has no name, shape or alias of its own. */
+  /* Read as a kernel is, its slots this kernel's, without a name, shape or alias. Of a "scan": what a step does. Of a
+   * composite: what it is made of, in primitives, operands to results. Null for all else. */
   const kiln_kernel *region;
 } kiln_op;
 

@@ -5,12 +5,15 @@
 #include "ir/Bounds.h"
 #include "ir/Classes.h"
 #include "ir/Places.h"
+#include "passes/Claim/Claim.h"
 #include "passes/Fuse/Alias.h"
 #include "passes/Fuse/Cluster.h"
+#include "passes/support/Composites.h"
 #include "passes/support/Values.h"
 #include "runtime/support/Tensor.h"
 
 #include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/ScopeExit.h"
 
 #include <cstring>
 
@@ -82,7 +85,8 @@ private:
   void findFlat();
   void loopIndex(mlir::BlockArgument argument, mlir::Value outer);
   mlir::LogicalResult addOp(mlir::Operation *op);
-  mlir::LogicalResult addRegion(ScanOp loop, llvm::ArrayRef<mlir::Value> captured, OpRow &op);
+  mlir::LogicalResult addRegion(mlir::Block &body, llvm::ArrayRef<mlir::Value> given, OpRow &op);
+  mlir::LogicalResult addDecomposition(mlir::Operation *op, OpRow &row);
   void addInteger(llvm::StringRef name, int64_t value, std::vector<kiln_attr> &attrs);
   mlir::LogicalResult addAttribute(mlir::Operation *op, llvm::StringRef name, mlir::Attribute value,
                                    std::vector<kiln_attr> &attrs);
@@ -276,18 +280,17 @@ void KernelBuilder::addInteger(llvm::StringRef name, int64_t value, std::vector<
   attrs.push_back(attr);
 }
 
-// What a step of the loop does, as a kernel of its own numbers; its inputs are the body's arguments and then what it
-// reads from outside.
-mlir::LogicalResult KernelBuilder::addRegion(ScanOp loop, llvm::ArrayRef<mlir::Value> captured, OpRow &op) {
+// A block as a kernel of its own numbers; its inputs are what it is given, arguments and values from outside.
+mlir::LogicalResult KernelBuilder::addRegion(mlir::Block &body, llvm::ArrayRef<mlir::Value> given, OpRow &op) {
   Scope outer;
   std::swap(scope, outer);
   std::vector<uint32_t> inputs, outputs;
-  mlir::Block &body = loop.getBody().front();
   noteText("region");
-  for (mlir::BlockArgument argument : body.getArguments())
-    inputs.push_back(define(argument));
-  for (mlir::Value value : captured)
-    inputs.push_back(define(value));
+  for (mlir::Value value : given) {
+    auto known = scope.numbers.find(value);
+    inputs.push_back(known == scope.numbers.end() ? define(value) : known->second);
+    note(inputs.back());
+  }
   for (mlir::Operation &inner : body.without_terminator())
     if (mlir::failed(addOp(&inner)))
       return mlir::failure();
@@ -302,6 +305,20 @@ mlir::LogicalResult KernelBuilder::addRegion(ScanOp loop, llvm::ArrayRef<mlir::V
   region.alias = pool.array<int32_t>(std::vector<int32_t>(outputs.size(), -1));
   op.region = regions.emplace_back(pool.array<kiln_kernel>({region}));
   return mlir::success();
+}
+
+// What a composite is made of: a copy beside it is taken apart.
+mlir::LogicalResult KernelBuilder::addDecomposition(mlir::Operation *op, OpRow &row) {
+  GroupOp apart = claim::alone(op);
+  auto erase = llvm::make_scope_exit([&] { apart.erase(); });
+  llvm::SmallVector<mlir::Value> given;
+  for (mlir::Value operand : op->getOperands())
+    given.push_back(apart.getBody().getArgument(llvm::find(apart.getInputs(), operand) - apart.getInputs().begin()));
+  for (bool changed = true; changed;) { // a decomposition may hold composites
+    changed = false;
+    apart.getBody().walk([&](mlir::Operation *one) { changed |= expand(one); });
+  }
+  return addRegion(apart.getBody().front(), given, row);
 }
 
 mlir::LogicalResult KernelBuilder::addOp(mlir::Operation *op) {
@@ -326,9 +343,13 @@ mlir::LogicalResult KernelBuilder::addOp(mlir::Operation *op) {
   if (auto loop = llvm::dyn_cast<ScanOp>(op)) {
     addInteger("carries", static_cast<int64_t>(loop.numCarries()), attrs);
     addInteger("sequences", static_cast<int64_t>(loop.getSequences().size()), attrs);
-    if (mlir::failed(addRegion(loop, llvm::ArrayRef(used).drop_front(op->getNumOperands()), result)))
+    llvm::SmallVector<mlir::Value> given(loop.getBody().getArguments());
+    given.append(used.begin() + op->getNumOperands(), used.end());
+    if (mlir::failed(addRegion(loop.getBody().front(), given, result)))
       return mlir::failure();
   }
+  if (llvm::isa<DecomposableOpInterface>(op) && mlir::failed(addDecomposition(op, result)))
+    return mlir::failure();
   result.operand_count = operands.size();
   result.operands = pool.array<uint32_t>(operands);
   result.result_count = results.size();

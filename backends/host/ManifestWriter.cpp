@@ -162,6 +162,19 @@ static json outputJson(const kiln_kernel &kernel, uint32_t value) {
   return output;
 }
 
+/// Whether an op of the kernel gives values of the dtype.
+static bool computes(const kiln_kernel &kernel, kiln_dtype dtype) {
+  for (size_t o = 0; o < kernel.op_count; ++o) {
+    const OpRow &op = kernel.ops[o];
+    for (size_t r = 0; r < op.result_count; ++r)
+      if (kernel.values[op.results[r]].dtype == dtype)
+        return true;
+    if (op.region && computes(*op.region, dtype))
+      return true;
+  }
+  return false;
+}
+
 static json kernelJson(const kiln_kernel &kernel, bool describeInputs) {
   json ops = json::array(), outputs = json::array();
   for (size_t i = 0; i < kernel.op_count; ++i) {
@@ -183,6 +196,9 @@ static json kernelJson(const kiln_kernel &kernel, bool describeInputs) {
     for (size_t i = 0; i < kernel.input_count; ++i)
       inputs.push_back(valueJson(kernel.values[kernel.inputs[i]]));
     result["input_types"] = inputs;
+    for (kiln_dtype dtype : {KILN_F16, KILN_BF16}) // the coarser one last
+      if (kernel.op_count > 1 && computes(kernel, dtype))
+        result["narrowest"] = dtypeName(dtype).str();
   }
   return result;
 }

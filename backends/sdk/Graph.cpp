@@ -179,8 +179,6 @@ private:
         return false;
     if (op.code != OpCode::Other && !check(op, infoOf(op.code)))
       return false;
-    if (source.region && !(op.code == OpCode::Other && op.name == "scan"))
-      return fail(op, "has a region, which no op but a scan has");
     if (source.region && !readRegion(source.region, op))
       return false;
     graph.ops.push_back(std::move(op));
@@ -201,6 +199,22 @@ private:
     Graph &region = op.region.emplace_back();
     if (!Graph::read(reader, source, region, error))
       return error = "in the region of '" + op.name + "': " + error, false;
+    bool loop = op.code == OpCode::Other && op.name == "scan";
+    return loop ? checkLoop(op, region) : checkComposite(op, region);
+  }
+
+  /// What a composite is made of, between its own operands and results.
+  bool checkComposite(const Op &op, const Graph &region) {
+    bool good = region.inputs.size() == op.operands.size() && region.outputs.size() == op.results.size() &&
+                region.extentBounds.size() == graph.extentBounds.size();
+    for (size_t i = 0; good && i < op.operands.size(); ++i)
+      good = sameType(region.type(region.inputs[i]), graph.type(op.operands[i]));
+    for (size_t i = 0; good && i < op.results.size(); ++i)
+      good = sameType(region.type(region.outputs[i]), graph.type(op.results[i]));
+    return good || fail(op, "has a region whose types do not fit its own");
+  }
+
+  bool checkLoop(const Op &op, const Graph &region) {
     for (const char *name : {"carries", "sequences", "reverse"})
       if (const Attr *attr = op.find(name); !attr || attr->kind != KILN_ATTR_INT || attr->integer < 0)
         return fail(op, std::string("lacks its attribute '") + name + "'");

@@ -37,7 +37,7 @@ struct Op {
   std::string location; // "gpt.kiln:3:4", empty when unknown
   std::vector<uint32_t> operands, results;
   std::vector<Attr> attrs;
-  std::vector<Graph> region; // of a loop ("scan", OpCode::Other): what a step does; else none
+  std::vector<Graph> region; // of a loop ("scan", OpCode::Other): what a step does; of a composite: what it is made of
 
   const Attr *find(std::string_view attr) const;
   int64_t integer(std::string_view attr, int64_t otherwise = 0) const;

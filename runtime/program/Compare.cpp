@@ -219,9 +219,9 @@ int64_t mayFallOtherwise(const KernelSpec &kernel, int64_t count) {
 }
 
 /// The element where they part most, -1 where no more than `strays` do. `scale`: a magnitude that counts beside the
-/// results' own.
+/// results' own. `tolerance`: of the largest of these.
 int64_t whereTheyPart(kiln_dtype dtype, const uint8_t *a, const uint8_t *b, int64_t count, double scale,
-                      int64_t strays) {
+                      double tolerance, int64_t strays) {
   int64_t at = -1, parted = 0;
   if (!isFloat(dtype)) {
     for (int64_t i = 0; i < count; ++i)
@@ -232,7 +232,7 @@ int64_t whereTheyPart(kiln_dtype dtype, const uint8_t *a, const uint8_t *b, int6
   for (int64_t i = 0; i < count; ++i)
     if (double value = std::abs(loadNumber(dtype, a, i)); std::isfinite(value))
       scale = std::max(scale, value);
-  double allowed = compareTolerance(dtype) * scale, worst = allowed;
+  double allowed = tolerance * scale, worst = allowed;
   for (int64_t i = 0; i < count; ++i) {
     double x = loadNumber(dtype, a, i), y = loadNumber(dtype, b, i);
     if (x == y || (std::isnan(x) && std::isnan(y)))
@@ -418,7 +418,10 @@ private:
       const uint8_t *dataB = other_.look(i, place, bytes, scratchB_);
       // A sum of n terms strays by about √n of their size.
       double stray = magnitude * std::sqrt(std::max(1.0, terms / static_cast<double>(std::max<int64_t>(count, 1))));
-      int64_t at = whereTheyPart(type.dtype, dataA, dataB, count, stray, mayFallOtherwise(kernel, count));
+      double tolerance = compareTolerance(type.dtype);
+      if (kernel.narrowest) // one side may keep in f32 what the other rounds
+        tolerance = std::max(tolerance, compareTolerance(*kernel.narrowest));
+      int64_t at = whereTheyPart(type.dtype, dataA, dataB, count, stray, tolerance, mayFallOtherwise(kernel, count));
       if (at >= 0)
         return format("%s, result %zu: element %lld of %lld is %s on %s, %s on %s (%s)", nameOf(kernel, o).c_str(), o,
                       static_cast<long long>(at), static_cast<long long>(count),

@@ -249,6 +249,9 @@ void parseKernels(const Json &root, Manifest &manifest) {
     if (const Json *ops = json.find("ops"))
       for (const Json &op : ops->array())
         kernel.ops.push_back({op.stringOr("name", ""), op.stringOr("location", "")});
+    if (const Json *dtype = json.find("narrowest"))
+      if (kernel.narrowest = dtypeFromName(dtype->string()); !kernel.narrowest)
+        fail("'narrowest': unknown dtype '%s'", dtype->string().c_str());
     kernel.inputs = static_cast<size_t>(json.integerOr("inputs", 0));
     if (const Json *outputs = json.find("outputs"))
       for (const Json &output : outputs->array())

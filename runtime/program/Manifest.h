@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -114,6 +115,9 @@ struct KernelSpec {
     std::string name, location;
   };
   std::vector<Op> ops;
+  /// The coarsest float that one of several ops gives, where that is bf16 or f16: whether it is rounded to that within
+  /// the kernel is a backend's choice.
+  std::optional<kiln_dtype> narrowest;
   /// What a launch writes; empty where the manifest does not say. Slots index the launch's extents.
   struct Output {
     kiln_dtype dtype = KILN_F32;

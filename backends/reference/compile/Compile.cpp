@@ -42,7 +42,7 @@ int32_t claim(const kiln_host *host, const kiln_kernel *kernel, const kiln_targe
       kiln_terms terms{sizeof(kiln_terms), 0, 0, {}, 0, nullptr, 0};
       answer->take(answer->self, nullptr, 0, &terms);
     } else {
-      why += "; the reference backend evaluates primitives and loops of them, composites by their decomposition";
+      why += "; the reference backend evaluates primitives, and what the host says is made of them";
       answer->refuse(answer->self, KILN_NONE, text(why));
     }
     return KILN_SUCCESS;

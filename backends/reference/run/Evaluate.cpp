@@ -101,7 +101,10 @@ bool Evaluator::evaluate(const Graph &graph, const int64_t *extents, kiln_status
       values_[v].allocate();
       call.out.push_back(&values_[v]);
     }
-    if (!(op.region.empty() ? kiln::reference::evaluate(call) : loop(op, extents, status, error)))
+    bool loops = !op.region.empty() && op.name == "scan";
+    if (!(op.region.empty() ? kiln::reference::evaluate(call)
+          : loops           ? loop(op, extents, status, error)
+                            : composite(op, extents, status, error)))
       return false;
     if (rounding_ == Rounding::EachOp)
       for (Tensor *result : call.out)
@@ -137,6 +140,31 @@ void Evaluator::setStep(const Op &op, const std::vector<Tensor> &carries, int64_
     copySlice(values_[op.operands[i]], number * input(1 + i).size(), input(1 + i));
 }
 
+// The region's have no numbers outside of it.
+static void take(const kiln_status &within, const Op &op, kiln_status &status) {
+  if (within.kind == KILN_OK || status.kind != KILN_OK)
+    return;
+  status = within;
+  status.op = op.number;
+}
+
+bool Evaluator::composite(const Op &op, const int64_t *extents, kiln_status &status, std::string &error) {
+  const Graph &region = op.region.front();
+  if (!inner_)
+    inner_ = std::make_unique<Evaluator>(rounding_);
+  if (!inner_->begin(region, extents, error))
+    return false;
+  for (size_t i = 0; i < op.operands.size(); ++i)
+    inner_->values_[region.inputs[i]] = values_[op.operands[i]];
+  kiln_status within{};
+  if (!inner_->evaluate(region, extents, within, error))
+    return false;
+  take(within, op, status);
+  for (size_t i = 0; i < op.results.size(); ++i)
+    values_[op.results[i]] = inner_->values_[region.outputs[i]];
+  return true;
+}
+
 bool Evaluator::loop(const Op &op, const int64_t *extents, kiln_status &status, std::string &error) {
   const Graph &region = op.region.front();
   if (!inner_)
@@ -156,10 +184,7 @@ bool Evaluator::loop(const Op &op, const int64_t *extents, kiln_status &status, 
     kiln_status within{};
     if (!inner_->evaluate(region, extents, within, error))
       return false;
-    if (within.kind != KILN_OK && status.kind == KILN_OK) {
-      status = within;
-      status.op = op.number; // the region's have no numbers outside of it
-    }
+    take(within, op, status);
     for (size_t k = 0; k < carried; ++k)
       carries[k] = inner_->values_[region.outputs[k]];
     for (size_t k = carried; k < op.results.size(); ++k) {

@@ -52,6 +52,7 @@ public:
 private:
   bool begin(const sdk::Graph &graph, const int64_t *extents, std::string &error);
   bool evaluate(const sdk::Graph &graph, const int64_t *extents, kiln_status &status, std::string &error);
+  bool composite(const sdk::Op &op, const int64_t *extents, kiln_status &status, std::string &error);
   bool loop(const sdk::Op &op, const int64_t *extents, kiln_status &status, std::string &error);
   void setStep(const sdk::Op &op, const std::vector<Tensor> &carries, int64_t number);
 
@@ -63,7 +64,7 @@ private:
 /// The bytes of a value at these extents; -1 where they make no sense.
 int64_t bytesOf(const sdk::Graph &graph, uint32_t value, const int64_t *extents);
 
-/// Whether the reference knows each of the ops: primitives, and loops of them. False with a sentence.
+/// Whether the reference knows each of the ops: primitives, and what is made of them. False with a sentence.
 bool hasPrimitivesOnly(const sdk::Graph &graph, std::string &error);
 
 } // namespace kiln::reference
