@@ -9,6 +9,7 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <sys/mman.h>
 #include <thread>
 #include <vector>
 
@@ -141,6 +142,16 @@ KILN_WIDE void updateAll(Words *data, size_t count) {
 
 void copyAll(Words *data, size_t count) { std::memcpy(data, data + count / 2, count / 2 * sizeof(Words)); }
 
+/// As a program's memory: large blocks in large pages. Null where there is none.
+std::unique_ptr<void, decltype(&std::free)> memoryOf(size_t bytes) {
+  constexpr size_t page = 4096, large = 2 << 20;
+  size_t unit = bytes >= 2 * large ? large : page, size = (bytes + unit - 1) / unit * unit;
+  std::unique_ptr<void, decltype(&std::free)> memory(std::aligned_alloc(unit, size), std::free);
+  if (memory && unit == large)
+    madvise(memory.get(), size, MADV_HUGEPAGE);
+  return memory;
+}
+
 double peakBandwidth(unsigned threads, size_t workingSet) {
   struct Stream {
     void (*run)(Words *, size_t);
@@ -153,8 +164,7 @@ double peakBandwidth(unsigned threads, size_t workingSet) {
   Gate gate(threads);
   std::atomic<int> times = 1; // passes over the memory in a burst
   onThreads(threads, [&](unsigned thread) {
-    std::unique_ptr<void, decltype(&std::free)> memory(
-        std::aligned_alloc(4096, (count * sizeof(Words) + 4095) & ~4095ul), std::free);
+    std::unique_ptr<void, decltype(&std::free)> memory = memoryOf(count * sizeof(Words));
     auto *data = static_cast<Words *>(memory.get());
     if (data)
       std::memset(data, 1, count * sizeof(Words));
