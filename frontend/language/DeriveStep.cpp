@@ -334,45 +334,6 @@ bool StepDeriver::unbounded(mlir::Operation *op) {
   return false;
 }
 
-/// Rows [B, K, T, D] into their cache, which is given.
-mlir::Value StepDeriver::cached(Emit &e, const std::string &name, mlir::Value rows) {
-  SmallVector<Dim> dims = dimsOf(rows);
-  dims[2] = Dim(*capacity_);
-  mlir::Value cache = states_.read(name, tensorType(dims, elementOf(rows)));
-  if (part_ == Part::Opens) // it is empty, as it is by itself
-    return cache;
-  mlir::Value zero = e.splatInt(position_.getType(), 0);
-  auto next =
-      e.create<DynamicUpdateSliceOp>(cache.getType(), cache, rows, mlir::ValueRange{zero, zero, position_, zero});
-  done_.insert(next);
-  states_.write(name, next);
-  return next;
-}
-
-bool StepDeriver::visitAttention(AttentionOp op) {
-  Axis query = axisOf(op.getQuery()), key = axisOf(op.getKey()), value = axisOf(op.getValue());
-  Axis mask = op.getMask() ? axisOf(op.getMask()) : none;
-  if (query == 2 && key == none && value == none && !op.getCausal() && (mask == none || mask == 2))
-    return set(op.getResult(), 2); // over a memory
-  if (query != 2 || key != 2 || value != 2 || dimsOf(op.getQuery())[2] != time_ || dimsOf(op.getKey())[2] != time_)
-    return mixes(op, "positions with each other");
-  if (!op.getCausal())
-    return mixes(op, "later positions with earlier ones (it is not causal)");
-  if (op.getMask() || op.getStart())
-    return mixes(op, "positions by a mask of its own");
-  if (!capacity_)
-    return unbounded(op);
-  if (part_ == Part::Opens) // caches are empty, which they are by themselves
-    return set(op.getResult(), 2);
-  mlir::OpBuilder b(op);
-  Emit e(b, op.getLoc());
-  std::string name = std::to_string(number_++);
-  op.getKeyMutable().assign(cached(e, "keys." + name, op.getKey()));
-  op.getValueMutable().assign(cached(e, "values." + name, op.getValue()));
-  op.getStartMutable().assign(position_);
-  return set(op.getResult(), 2);
-}
-
 bool StepDeriver::visitScan(ScanOp op) {
   if (op.getCount().size() != 1 || op.getCount().dims()[0] != time_)
     return mixes(op, "positions in a loop that is not over the sequence");

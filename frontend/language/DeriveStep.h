@@ -42,9 +42,11 @@ public:
   };
   /// Of the ops of `block` so far, which is an entry's. `time` is the extent of the sequence's axis, a symbol;
   /// `position` an i32 scalar, 0 where the part does not go on; `capacity` the longest sequence, where it is known.
+  /// `several`: a part that goes on does so with any number of positions, not with one.
   StepDeriver(mlir::Block &block, const Dim &time, mlir::Value position, std::optional<int64_t> capacity, Part part,
-              const StepStates &states)
-      : block_(block), time_(time), position_(position), capacity_(capacity), part_(part), states_(states) {}
+              bool several, const StepStates &states)
+      : block_(block), time_(time), position_(position), capacity_(capacity), part_(part), several_(several),
+        states_(states) {}
 
   /// Rewrites the ops, tokens [B, T] being the sequence. False where one mixes positions: failure() says how.
   bool derive(mlir::Value tokens);
@@ -90,6 +92,7 @@ private:
   mlir::Value withEarlier(Emit &e, mlir::Value rows, Axis axis, int64_t count, mlir::Value whole);
   bool unbounded(mlir::Operation *op);
   bool cacheScores(mlir::Value tokens);
+  void keepWindow(Emit &e, AttentionOp op, const std::string &name, int64_t window);
   mlir::Value cached(Emit &e, const std::string &name, mlir::Value rows);
   mlir::Value lastOf(Emit &e, mlir::Value value, const Dim &row);
 
@@ -98,6 +101,7 @@ private:
   mlir::Value position_;
   std::optional<int64_t> capacity_;
   Part part_;
+  bool several_;
   const StepStates &states_;
   llvm::DenseMap<mlir::Value, Axis> axes_; // of those that depend on the sequence
   llvm::DenseSet<mlir::Value> newest_;     // those that are of its last position: with earlier ones they would be later

@@ -89,7 +89,8 @@ bool GenerateBuilder::deriveAlong(StepDeriver::Part part, const std::string &axi
   StepStates states{
       [&](const std::string &name, mlir::RankedTensorType type) { return derivedState(name, type, range); },
       [&](const std::string &name, mlir::Value value) { e.write(derived[name], Value::tensorOf(value), range); }};
-  StepDeriver deriver(*entry.block, Dim::symbol(axis), position, capacity, part, states);
+  bool several = extension && &entry == &*extension;
+  StepDeriver deriver(*entry.block, Dim::symbol(axis), position, capacity, part, several, states);
   if (!deriver.derive(tokens)) {
     const StepDeriver::Failure &failure = deriver.failure();
     Range at = rangeOf(failure.op->getLoc());
