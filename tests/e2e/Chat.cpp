@@ -184,7 +184,8 @@ TEST_F(Chat, ReadsTurnsAsItReadsThemTogether) {
             h = cell(x[:, t], h)
             yield h
         q, k, v = split(mix(h), 3, axis=-1)
-        return out(x + merge_heads(attention(split_heads(q, 2), split_heads(k, 2), split_heads(v, 2), causal=True)))
+        near = attention(split_heads(k, 2), split_heads(q, 2), split_heads(v, 2), causal=True, window=3)
+        return out(x + merge_heads(near) + merge_heads(attention(split_heads(q, 2), split_heads(k, 2), split_heads(v, 2), causal=True)))
 
 train M:
     data      = text("t.txt", context=4, batch=2)
