@@ -5,7 +5,8 @@
 //   pointwise   element t of the result depends on element t of the operands;
 //   a place     iota, or a table's first T rows: these begin at `position`;
 //   causal      attention(causal=True), and attention that is written out with numbers added to its scores: keys and
-//               values go into a cache of session state, queries begin at `position`;
+//               values go into a cache of session state (those of a window into a ring of its length), queries begin at
+//               `position`;
 //   carried     a loop over the sequence, a running sum: its carries are session state;
 //   a window    a convolution, a pad or a concat before the first position: the newest earlier positions are session
 //               state. Such an axis is T + n long: n earlier positions, then the T new ones. Where the sequence begins
