@@ -47,7 +47,8 @@ void ContractLowering::tile(Emitter &e, const Block &block, Value m, Value n, Va
     accumulate = code.compare(arith::CmpIPredicate::sgt, k0, block.k0);
   }
   Value rows = code.sub(block.m1, m), rest = code.sub(block.n1, n);
-  if (oneBlock && c.n.size() == 1 && t.right != RightMode::Window)
+  bool near = graph.bound(graph.type(c.result).dims) * bytes <= firstLevel / 2; // whatever wrote it last
+  if (oneBlock && c.n.size() == 1 && t.right != RightMode::Window && !near)
     fetchResult(e, block, m, code.min(rows, code.integer(t.tileRows)), n, code.min(rest, code.integer(width)));
   callTile(e, heightOf(e, rows), rest, left, right, apart, sums, code.sub(k1, k0), accumulate, ahead);
 
