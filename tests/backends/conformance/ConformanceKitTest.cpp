@@ -1,10 +1,12 @@
 // The test of the tests: the kit passes the reference, and catches a plugin that is wrong in one planted way, each
 // time.
 #include "backends/conformance/Conformance.h"
+#include "backends/conformance/Kernel.h"
 #include "backends/conformance/Watch.h"
 #include "backends/reference/Blob.h"
 #include "backends/reference/compile/Compile.h"
 #include "backends/reference/run/Run.h"
+#include "backends/sdk/Graph.h"
 #include "tests/backends/conformance/Faults.h"
 
 #include <cstdlib>
@@ -38,6 +40,39 @@ TEST(ConformanceKit, PassesTheReference) {
   EXPECT_FALSE(report.failed()) << report.table();
   EXPECT_GT(report.count(conformance::Outcome::Pass), 2000);
   EXPECT_EQ(report.count(conformance::Outcome::Refused), 0);
+}
+
+/// Why a loop over 5 steps is refused whose region has such inputs and carries so many values; its operands are a carry
+/// f32[4] and a sequence f32[5, 4].
+std::string refusalOf(kiln_dtype step, conformance::Dims slice, size_t carries, bool stacks = true) {
+  using conformance::fixed;
+  conformance::Kernel kernel("any");
+  uint32_t carry = kernel.input(KILN_F32, {fixed(4)}), xs = kernel.input(KILN_F32, {fixed(5), fixed(4)});
+  std::shared_ptr<conformance::Kernel> region = kernel.region();
+  region->input(step, {});
+  uint32_t c = region->input(KILN_F32, {fixed(4)});
+  region->input(KILN_F32, std::move(slice));
+  region->output(c);
+  if (stacks)
+    region->output(c);
+  for (uint32_t value : kernel.loop({carry, xs}, region, fixed(5), carries, 1, false))
+    kernel.output(value);
+  sdk::Graph graph;
+  std::string error;
+  sdk::Graph::read(*tableReader(), &kernel.table("k"), graph, error);
+  return error;
+}
+
+TEST(Regions, HaveToFitTheirLoop) {
+  using conformance::fixed;
+  EXPECT_EQ(refusalOf(KILN_I32, {fixed(4)}, 1), "");
+  EXPECT_EQ(refusalOf(KILN_I32, {fixed(4)}, 1, false), "");
+  std::string where = "op 'scan' (conformance:1:1) ", types = where + "has a region whose types do not fit its own";
+  EXPECT_EQ(refusalOf(KILN_F32, {fixed(4)}, 1), types);           // the step's number
+  EXPECT_EQ(refusalOf(KILN_I32, {fixed(5)}, 1), types);           // a slice
+  EXPECT_EQ(refusalOf(KILN_I32, {fixed(5), fixed(4)}, 1), types); // the sequence in place of its slice
+  std::string counts = where + "has a region with 3 inputs and 2 outputs, which do not fit it";
+  EXPECT_EQ(refusalOf(KILN_I32, {fixed(4)}, 2), counts); // as many carries as operands, and a sequence
 }
 
 class Faulty : public ::testing::TestWithParam<const char *> {};
