@@ -9,7 +9,8 @@ namespace kiln {
 /// After each launch the results are compared, and those of `a` are given to `b`, so that what differs is that launch's
 /// own doing. Gives a text that names the first op whose results part, with its source line, its operands' statistics
 /// and both values; empty where none does. Floats part beyond `compareTolerance` of the largest magnitude of the result
-/// (of ops that add n numbers up: or √n times that of the operands), others where they are not equal. Throws Error.
+/// (of ops that add n numbers up: or √n times that of the operands), and, in kernels that do more, beyond what
+/// roundings of the operands move; others where they are not equal. Throws Error.
 ///
 /// With `memory`, the two have the same kernels at the same places, as the program was built; what lies in `a`'s memory
 /// lies in `b`'s before each launch, and neither may write anywhere but to its results and its scratch.
