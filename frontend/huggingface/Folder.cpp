@@ -235,7 +235,8 @@ Imported readFolder(const std::string &path, const std::string &architecture) {
   WeightChoice choice;
   choice.files.push_back({weightsOf(path), ""});
   Imported result;
-  inFile(what, [&] { result = makeModel(settings, openWeightFiles(choice), architecture); });
+  Safetensors weights = openWeightFiles(choice); // whose errors name their own files
+  inFile(what, [&] { result = makeModel(settings, std::move(weights), architecture); });
   result.weights = choice.files[0].path;
   if (std::string tokenizer = inside(path, "tokenizer.json"); isThere(tokenizer)) {
     result.tokenizer = readText(tokenizer);
