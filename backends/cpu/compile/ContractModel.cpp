@@ -224,10 +224,9 @@ int64_t streamedDepth(const Machine &machine, int64_t rows) {
   return depth;
 }
 
-/// Few rows, and a matrix that comes from memory, or that a tile would have to pack.
+/// Few rows, and a matrix that comes from memory.
 static bool streams(const ContractExtents &e, const ContractTraits &traits, int64_t level2, const Blocking &t) {
-  return traits.streamable && e.m <= 4 && e.n > t.tileColumns() &&
-         (!traits.rightPlainAlongN || e.n * e.k * traits.rightBytes > level2);
+  return traits.streamable && e.m <= 4 && e.n > t.tileColumns() && e.n * e.k * traits.bytes > level2;
 }
 
 /// Tasks in multiples of eight, whose sums take at most half of a first level of 32 KiB; as few as four where a stretch
@@ -237,7 +236,7 @@ static void chooseStretches(Blocking &t, const ContractExtents &e, const Contrac
   t.right = RightMode::Direct;
   t.mc = e.m;
   int64_t most = (16 << 10) / (e.m * traits.bytes), tasks = roundUp(ceilDivide(e.n, most), 8);
-  if (e.batch > 1 || e.n * traits.rightBytes < 8 << 10)
+  if (e.batch > 1 || e.n * traits.bytes < 8 << 10)
     tasks = std::max<int64_t>(ceilDivide(e.n, most), e.batch > 1 ? 1 : 4);
   t.nc = roundUp(ceilDivide(e.n, tasks), t.lanes);
 }

@@ -97,8 +97,7 @@ struct ContractTraits {
   bool bothAlongK = false;       // plain operands, contiguous along K
   bool rightPlainAlongN = false; // plain right operand, contiguous along N,
   int64_t rightRowBytes = 0;     // and what lies between its rows, at the bounds
-  bool streamable = false;       // the same, of any type in memory, and a left operand contiguous along K
-  int64_t rightBytes = 4;        // of an element of the right operand in memory
+  bool streamable = false;       // the same, and a left operand contiguous along K
   bool rightPrepacked = false;   // the right operand is packed before a loop, and read packed in it
   bool rightShareable = true;    // N is one dimension: panels can be cut
   bool lines = false;            // rows of the left operand are packed as they lie,

@@ -38,8 +38,7 @@ ContractTraits Contraction::traits(const Graph &graph, const Machine &machine) c
   t.rightPlainAlongN = asItIs && right.freeStride.isOne();
   if (t.rightPlainAlongN)
     t.rightRowBytes = graph.bound(right.kStride) * t.bytes;
-  t.streamable = left1 && plainFor(right, false) && right.freeStride.isOne() && !window && !turned;
-  t.rightBytes = byteSize(right.memory);
+  t.streamable = t.rightPlainAlongN && left1 && !window && !turned;
   t.rightShareable = n.size() <= 1;
   t.sameLeft = batch.empty() || leftForAllBatches;
   if (window)
