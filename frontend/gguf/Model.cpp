@@ -26,6 +26,8 @@ constexpr Architecture architectures[] = {
 };
 /// What `llama` is where it has experts.
 constexpr Architecture mixtral = {"llama", "mixtral", "MixtralForCausalLM"};
+/// And where it has a window.
+constexpr Architecture mistral = {"llama", "mistral", "MistralForCausalLM"};
 
 struct Renaming {
   const char *theirs, *ours;
@@ -116,6 +118,8 @@ public:
            jsonQuote(architecture_).c_str(), known.c_str());
     if (architecture_ == "qwen3moe" || file.value(key("expert_count")))
       readExperts();
+    if (architecture_ == "llama" && !experts_ && file.value(key("attention.sliding_window")))
+      entry_ = &mistral;
   }
 
   const char *model() const { return entry_->model; }
@@ -136,6 +140,7 @@ private:
   int64_t need(const char *name);
   void addWhole(const char *ours, const char *theirs);
   void addNumber(const char *ours, const char *theirs);
+  void addEpsilon(const char *ours, const char *theirs);
   void add(const std::string &ours, const std::string &json) { config_ += ",\"" + ours + "\":" + json; }
   void addSizes();
   void addRotary();
@@ -179,6 +184,13 @@ void Reading::addNumber(const char *ours, const char *theirs) {
     add(ours, jsonNumber(*found));
 }
 
+void Reading::addEpsilon(const char *ours, const char *theirs) {
+  if (double found = file_.number(key(theirs)).value_or(0); found < 0)
+    fail("%s: '%s' is %s; a number from 0 on is expected", file_.what().c_str(), key(theirs).c_str(),
+         jsonNumber(found).c_str());
+  addNumber(ours, theirs);
+}
+
 /// The numbers of a small tensor, widened.
 std::string Reading::factorsOf(const char *name) {
   const TensorInfo *tensor = file_.find(name);
@@ -190,6 +202,9 @@ std::string Reading::factorsOf(const char *name) {
   for (int64_t i = 0; i < tensor->shape[0]; ++i) {
     float value;
     tensor->type->widen(tensor->data + static_cast<size_t>(i) * tensor->type->bytes, &value);
+    if (!(value > 0 && std::isfinite(value)))
+      fail("%s: '%s' has the factor %g; numbers above 0 are expected", file_.what().c_str(), name,
+           static_cast<double>(value));
     list += (list.empty() ? "[" : ",") + jsonNumber(value);
   }
   return list + "]";
@@ -237,8 +252,18 @@ void Reading::addRotary() {
   addWhole("original_max_position_embeddings", "rope.scaling.original_context_length");
   int64_t width =
       file_.whole(key("attention.key_length")).value_or(need("embedding_length") / need("attention.head_count"));
-  if (std::optional<int64_t> turned = file_.whole(key("rope.dimension_count")); turned && *turned != width)
-    add("partial_rotary_factor", jsonNumber(static_cast<double>(*turned) / static_cast<double>(width)));
+  std::optional<int64_t> turned = file_.whole(key("rope.dimension_count"));
+  if (!turned || *turned == width)
+    return;
+  if (architecture_ != "phi3")
+    fail("%s: '%s' is %lld, and a head has %lld entries: of this architecture, heads that turn in part are not known "
+         "here",
+         file_.what().c_str(), key("rope.dimension_count").c_str(), static_cast<long long>(*turned),
+         static_cast<long long>(width));
+  if (*turned < 2 || *turned > width || *turned % 2)
+    fail("%s: '%s' is %lld; an even number from 2 to %lld, a head's entries, is expected", file_.what().c_str(),
+         key("rope.dimension_count").c_str(), static_cast<long long>(*turned), static_cast<long long>(width));
+  add("partial_rotary_factor", jsonNumber(static_cast<double>(*turned) / static_cast<double>(width)));
 }
 
 void Reading::addSizes() {
@@ -303,16 +328,13 @@ void Reading::addExperts() {
 }
 
 std::string Reading::config() {
-  std::string type = entry_->modelType;
-  if (type == "llama" && file_.value(key("attention.sliding_window")))
-    type = "mistral"; // llama.cpp has one name for both
-  config_ = "{\"model_type\":\"" + type + "\"";
+  config_ = "{\"model_type\":\"" + std::string(entry_->modelType) + "\"";
   addSizes();
   addWhole("num_key_value_heads", "attention.head_count_kv");
   addWhole("head_dim", "attention.key_length");
   addWhole("sliding_window", "attention.sliding_window");
-  addNumber("rms_norm_eps", "attention.layer_norm_rms_epsilon");
-  addNumber("layer_norm_epsilon", "attention.layer_norm_epsilon");
+  addEpsilon("rms_norm_eps", "attention.layer_norm_rms_epsilon");
+  addEpsilon("layer_norm_epsilon", "attention.layer_norm_epsilon");
   addNumber("final_logit_softcapping", "final_logit_softcapping");
   addNumber("attn_logit_softcapping", "attn_logit_softcapping");
   if (experts_)

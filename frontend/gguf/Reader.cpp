@@ -5,6 +5,7 @@
 #include "runtime/support/Tensor.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 namespace kiln::gguf {
@@ -273,6 +274,8 @@ std::optional<double> File::number(std::string_view key) const {
   std::optional<double> number = found ? numberOf(found->type, found->bytes) : std::nullopt;
   if (found && !number)
     wrongKind(*this, key, "a number");
+  if (number && !std::isfinite(*number))
+    fail("%s: '%s' is not finite; a number is expected", what().c_str(), std::string(key).c_str());
   return number;
 }
 

@@ -9,6 +9,7 @@
 #include "gtest/gtest.h"
 
 #include <cstring>
+#include <limits>
 
 namespace kiln {
 namespace {
@@ -175,6 +176,45 @@ TEST(GgufFile, ExpertsThatDoNotFitAreRefused) {
   std::vector<std::string> shared = of(4, 2);
   shared.push_back(entry32("qwen3moe.expert_shared_count", 1));
   says(small("qwen3moe", shared), "'qwen3moe.expert_shared_count' is 1, which is not known here");
+}
+
+std::string entryReal(const std::string &name, float value) {
+  std::string bytes(reinterpret_cast<const char *>(&value), 4);
+  return number64(name.size()) + name + number32(6) + bytes;
+}
+
+// What is not finite was once as if it were not there, and the usual number taken.
+TEST(GgufFile, NumbersThatAreNoneAreRefused) {
+  for (const char *name : {"rope.freq_base", "attention.layer_norm_rms_epsilon", "final_logit_softcapping",
+                           "attn_logit_softcapping", "rope.freq_base_swa"})
+    for (float value : {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
+      std::string why = refused(small("gemma2", {entryReal(std::string("gemma2.") + name, value)}));
+      EXPECT_NE(why.find(std::string("'gemma2.") + name + "' is not finite"), std::string::npos) << why;
+    }
+  std::string factors = tensor("rope_freqs.weight", {1}, 0, 32);
+  std::string why = refused(small("llama", {}, factors, 1));
+  EXPECT_NE(why.find("'rope_freqs.weight' has the factor 0; numbers above 0 are expected"), std::string::npos) << why;
+  why = refused(small("llama", {entryReal("llama.attention.layer_norm_rms_epsilon", -1)}));
+  EXPECT_NE(why.find("'llama.attention.layer_norm_rms_epsilon' is -1; a number from 0 on is expected"),
+            std::string::npos)
+      << why;
+}
+
+// Of a head llama.cpp turns so many entries alone; here only phi3 does.
+TEST(GgufFile, HeadsThatTurnInPartAreRefused) {
+  for (const char *architecture : {"llama", "qwen3", "gemma2"}) {
+    std::string key = std::string(architecture) + ".rope.dimension_count";
+    std::string why = refused(
+        small(architecture, {entry32(std::string(architecture) + ".attention.key_length", 8), entry32(key, 4)}));
+    EXPECT_NE(why.find("'" + key + "' is 4, and a head has 8 entries"), std::string::npos) << why;
+  }
+  for (uint32_t count : {0U, 3U, 10U}) {
+    std::string why =
+        refused(small("phi3", {entry32("phi3.attention.key_length", 8), entry32("phi3.rope.dimension_count", count)}));
+    EXPECT_NE(why.find("'phi3.rope.dimension_count' is " + std::to_string(count) + "; an even number from 2 to 8"),
+              std::string::npos)
+        << why;
+  }
 }
 
 // Each expert is its part of the stack.
