@@ -104,7 +104,7 @@ Status reduce(Call &call) {
 /// Calls f(base, stride) for every line along the axis.
 template <typename F> void eachLine(const HostTensor &tensor, int64_t axis, F f) {
   int64_t inner = tensor.strides()[axis], extent = tensor.shape[axis];
-  int64_t outer = extent == 0 ? 0 : tensor.size() / (inner * extent);
+  int64_t outer = inner * extent == 0 ? 0 : tensor.size() / (inner * extent);
   for (int64_t o = 0; o < outer; ++o)
     for (int64_t i = 0; i < inner; ++i)
       f(o * inner * extent + i, inner);

@@ -83,7 +83,8 @@ ReducePlan makePlan(KernelBuilder &builder, ArrayRef<const Op *> ops) {
     plan.chunks =
         std::clamp<int64_t>(std::min((enough + units - 1) / units, total / taskGrain), 1, std::max<int64_t>(along, 1));
   }
-  int64_t unitWork = std::max<int64_t>(total / (units * plan.chunks), 1);
+  int64_t unitWork =
+      std::max<int64_t>(total / std::max<int64_t>(units * plan.chunks, 1), 1); // no units: an extent of 0
   plan.grain = std::max<int64_t>(taskGrain / unitWork, 1);
   if (plan.chunks > 1) {
     int64_t results = graph.bound(plan.of(plan.kept));
