@@ -87,7 +87,7 @@ public:
         },
         full);
     print(written.take(true) + "\n");
-    forget(drawn, written.text());
+    forget(drawn, written);
     if (full)
       std::fprintf(stderr, "note: the context is full: the answer ends here, and so does the conversation\n");
     if (json_)
@@ -100,10 +100,14 @@ public:
   }
 
 private:
-  /// Where thoughts are forgotten: `text` becomes what is to be read. That is all of the conversation, if the model
-  /// thought before its last answer or was about to, since what was read cannot be unread.
+  /// Whether some of what is drawn may be no part of the conversation: thoughts, and what an answer ends before.
+  bool forgets() const { return texts_.thoughts || !draw_.stops.empty(); }
+
+  /// Where something is forgotten: `text` becomes what is to be read. That is all of the conversation, if the model
+  /// thought before its last answer or was about to, or drew a text that ended it, since what was read cannot be
+  /// unread.
   void remember(std::string &text, std::vector<TextRange> &said) {
-    if (!texts_.thoughts)
+    if (!forgets())
       return;
     auto behind = static_cast<uint32_t>(past_.size());
     past_ += text;
@@ -117,10 +121,20 @@ private:
     again_ = false;
   }
 
-  /// What was drawn becomes the past, without its thoughts; they end with a mark, or with the token that it is.
-  void forget(const std::vector<int32_t> &drawn, const std::string &text) {
-    if (!texts_.thoughts)
+  /// What was drawn becomes the past, without what it ended before.
+  void forget(const std::vector<int32_t> &drawn, const Written &written) {
+    if (!forgets())
       return;
+    again_ = written.ended();
+    std::string answer = texts_.thoughts ? withoutThoughts(drawn, written.text()) : written.text();
+    auto begin = static_cast<uint32_t>(past_.size());
+    past_ += answer;
+    pastSaid_.push_back({begin, static_cast<uint32_t>(past_.size())});
+  }
+
+  /// The answer without its thoughts, and the past without what opened them; they end with a mark, or with the token
+  /// that it is.
+  std::string withoutThoughts(const std::vector<int32_t> &drawn, const std::string &text) {
     std::string answer(texts_.thoughts->leftOf(text));
     std::vector<int32_t> mark = words_.prompt()->encodeTurn(texts_.thoughts->end, {}, "the chat block");
     const Tokenizer *tokenizer = words_.prompt()->tokenizer();
@@ -129,11 +143,9 @@ private:
         answer = texts_.thoughts->leftOf(texts_.thoughts->end +
                                          words_.answer()->decode(std::vector<int32_t>(last.base(), drawn.end())));
     size_t before = texts_.thoughts->lengthBefore(past_);
-    again_ = before < past_.size() || answer != text;
+    again_ |= before < past_.size() || answer != text;
     past_.resize(before);
-    auto begin = static_cast<uint32_t>(past_.size());
-    past_ += answer;
-    pastSaid_.push_back({begin, static_cast<uint32_t>(past_.size())});
+    return answer;
   }
 
   /// The token that the next turn begins with closes an answer: the model writes it itself.
@@ -161,7 +173,7 @@ private:
   bool hasSystem_;
   int64_t limit_;
   uint32_t number_ = 0;
-  std::string past_;                // where thoughts are forgotten: the conversation without them,
+  std::string past_;                // where something is forgotten: the conversation without it,
   std::vector<TextRange> pastSaid_; // what in it was said,
   bool again_ = false;              // and whether it is to be read from its beginning
 };

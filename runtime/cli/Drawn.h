@@ -35,6 +35,8 @@ public:
   /// What has not been taken and is no beginning of a stop; `all`: the rest, at the end.
   std::string take(bool all = false);
   const std::string &text() const { return text_; }
+  /// Whether one of `stops` has come.
+  bool ended() const { return ended_; }
 
 private:
   const Vocabulary *words_;

@@ -213,6 +213,23 @@ generate M:
   EXPECT_EQ(in("./hand generate --seed 5 --prompt adefb --tokens 3 --json")[0]["tokens"], lines[0]["tokens"]);
   EXPECT_EQ(in("./hand generate --seed 5 --prompt '" + said + "cghb' --tokens 3 --json")[0]["tokens"],
             lines[1]["tokens"]);
+
+  // What an answer ends before was never said: neither seen nor read.
+  std::string whole = in("./hand generate --seed 13 --prompt adefb --tokens 3 --json")[0]["text"];
+  std::string stop = whole.substr(1, 1), options = " --seed 13 --tokens 3 --json --stop '" + stop + "'";
+  auto behind = [&](const std::string &text) {
+    return in("./hand generate --prompt '" + text + "'" + options)[0]["tokens"];
+  };
+  ASSERT_NE(behind("adefb" + whole.substr(0, 1) + "cghb"), behind("adefb" + whole.substr(0, 2) + "cghb"));
+  lines = in("printf 'def\\ngh\\nk\\n' | ./hand chat" + options);
+  ASSERT_EQ(lines.size(), 3u);
+  EXPECT_EQ(lines[0]["text"], whole.substr(0, 1));
+  said.clear();
+  for (const nlohmann::json &line : lines) {
+    said += (said.empty() ? "a" : "c") + line["prompt"].get<std::string>() + "b";
+    EXPECT_EQ(behind(said), line["tokens"]) << said;
+    said += line["text"];
+  }
 }
 
 } // namespace
