@@ -227,19 +227,21 @@ private:
     if (whole)
       return vectors(begin, plan.columnVectors, {});
     Value end = code.min(code.add(begin, blockColumns()), size);
-    auto partial = [&] {
-      code.loop(begin, end, e.width, [&](Value iv) {
+    auto partial = [&](Value from) {
+      code.loop(from, end, e.width, [&](Value iv) {
         Mask mask;
         mask.lanes = code.firstLanes(code.sub(end, iv), e.width);
         vectors(iv, 1, mask);
       });
     };
     if (known && *known < plan.columnVectors * e.width)
-      return partial();
-    Value full = code.compare(arith::CmpIPredicate::eq, code.sub(end, begin), blockColumns());
-    code.ifThen(full, [&] { vectors(begin, plan.columnVectors, {}); });
-    Value notFull = code.compare(arith::CmpIPredicate::ne, code.sub(end, begin), blockColumns());
-    code.ifThen(notFull, partial);
+      return partial(begin);
+    // A loop of one step or none: what is read without a mask stands behind its place, and is not moved in front of a
+    // condition as what is known outside of it would be.
+    Value full = code.mul(code.div(code.sub(end, begin), blockColumns()), blockColumns());
+    Value until = code.add(begin, full);
+    code.loop(begin, until, plan.columnVectors * e.width, [&](Value iv) { vectors(iv, plan.columnVectors, {}); });
+    partial(until);
   }
 
   /// The last wide dimension is reduced: vectors run along it.
