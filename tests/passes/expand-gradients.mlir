@@ -1,4 +1,4 @@
-// RUN: kiln-opt %s --kiln-expand-gradients --split-input-file --verify-diagnostics | FileCheck %s
+// RUN: %kiln-opt %s --kiln-expand-gradients --split-input-file --verify-diagnostics | FileCheck %s
 
 // The derivative of the first result, and of that the next one; nothing of it is left to be asked for.
 // CHECK-LABEL: @twice
