@@ -1,5 +1,6 @@
 /* The smallest backend, with loops: a "scan" of elementwise ops over values of one shape is one kernel, in which each
- * element goes through all steps by itself. What else a loop may hold it refuses. docs/grow-a-backend.md tells of it. */
+ * element goes through all steps by itself. What else a loop may hold it refuses. docs/grow-a-backend.md tells of it.
+ */
 #include <kiln/kiln_backend.h>
 #include <math.h>
 #define MOST 64 /* values of a region */
@@ -58,9 +59,14 @@ static const char *understand_loop(const kiln_reader *read, const kiln_kernel *k
   if (type.dtype != KILN_F32 || type.rank > 8)
     return "this backend has loops over f32";
   memset(loop, 0, sizeof *loop);
-  *loop = (struct loop){.count = count.extents[0], .rank = type.rank, .carries = carries.integer,
-                        .sequences = sequences.integer, .operands = op.operand_count, .results = op.result_count,
-                        .reverse = reverse.integer, .steps = step.op_count};
+  *loop = (struct loop){.count = count.extents[0],
+                        .rank = type.rank,
+                        .carries = carries.integer,
+                        .sequences = sequences.integer,
+                        .operands = op.operand_count,
+                        .results = op.result_count,
+                        .reverse = reverse.integer,
+                        .steps = step.op_count};
   memcpy(loop->elements, type.dims, type.rank * sizeof *type.dims);
   memcpy(loop->inputs, step.inputs, step.input_count * sizeof *step.inputs);
   memcpy(loop->outputs, step.outputs, step.output_count * sizeof *step.outputs);
@@ -95,12 +101,23 @@ static void step(const struct loop *loop, float *v) {
   for (uint32_t i = 0; i < loop->steps; ++i) {
     float a = v[loop->ops[i].operands[0]], b = v[loop->ops[i].operands[1]];
     switch (loop->ops[i].name) {
-    case ADD: a += b; break;
-    case SUB: a -= b; break;
-    case MUL: a *= b; break;
-    case NEG: a = -a; break;
-    case TANH: a = tanhf(a); break;
-    default: a = loop->ops[i].constant;
+    case ADD:
+      a += b;
+      break;
+    case SUB:
+      a -= b;
+      break;
+    case MUL:
+      a *= b;
+      break;
+    case NEG:
+      a = -a;
+      break;
+    case TANH:
+      a = tanhf(a);
+      break;
+    default:
+      a = loop->ops[i].constant;
     }
     v[loop->ops[i].result] = a;
   }
