@@ -132,7 +132,7 @@ struct RunOptions {
   uint32_t threads = 1;
   std::string cpu = "native";
   std::string math = ""; // or "fast"
-  bool inPlace = false; // outputs lie in the memory of the inputs that their alias names
+  bool inPlace = false;  // outputs lie in the memory of the inputs that their alias names
   int repeat = 1;
 };
 
