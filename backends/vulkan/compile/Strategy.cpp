@@ -1,3 +1,5 @@
+// What no form can do, and what no device binds, is refused; else the forms are tried in turn.
+
 #include "backends/vulkan/compile/Strategy.h"
 #include "backends/sdk/forms/Forms.h"
 #include <algorithm>
