@@ -1,5 +1,3 @@
-// What no form can do, and what no device binds, is refused; else the forms are tried in turn.
-
 #include "backends/vulkan/compile/Strategy.h"
 #include "backends/sdk/forms/Forms.h"
 #include <algorithm>
@@ -20,21 +18,6 @@ static bool isPossible(const sdk::Graph &graph, Refusal &refusal) {
                      " operands and results; a shader of this backend binds 28 at most";
     return false;
   }
-  return true;
-}
-
-/// With its scratch and status record, and what is too large for one buffer in parts, each launch fits what devices
-/// bind.
-static bool canBeBound(const PlanBuilder &builder, Refusal &refusal) {
-  constexpr size_t mostBindings = 32; // of the devices that are known to bind the fewest
-  for (const Variant &variant : builder.variants)
-    for (const Dispatch &dispatch : variant.dispatches)
-      if (dispatch.bindings.size() > mostBindings) {
-        refusal.reason = "a shader of kernel '" + builder.graph.name + "' would bind " +
-                         std::to_string(dispatch.bindings.size()) + " buffers; it may bind " +
-                         std::to_string(mostBindings);
-        return false;
-      }
   return true;
 }
 
@@ -96,8 +79,6 @@ bool planKernel(const sdk::Graph &graph, const Settings &settings, KernelPlan &p
   PlanBuilder builder(graph, settings);
   if (!sdk::buildKernel(builder, refusal.reason, refusal.op,
                         [&](sdk::ContractionBuilder &product) { addMatrices(builder, product); }))
-    return false;
-  if (!canBeBound(builder, refusal))
     return false;
   plan = {std::move(builder.variants), builder.scratchBytes, builder.form};
   for (Variant &variant : plan.variants)
