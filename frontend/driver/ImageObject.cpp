@@ -71,6 +71,8 @@ public:
     if (parts.chats)
       exported("kiln_chats", external("kiln_chat_command")); // the linker takes it by this alone
     exported("kiln_tokenizers", parts.tokenizers ? external("kiln_tokenizer_reader") : none);
+    if (parts.recordings)
+      exported("kiln_hears", external("kiln_hear_command")); // and this
     exported("kiln_recordings", parts.recordings ? external("kiln_recording_reader") : none);
   }
 

@@ -13,6 +13,9 @@
 
 namespace kiln {
 
+extern "C" void kiln_hear_command(Hearing &hearing, const Words &words, Generator &generator, const Pieces &pieces,
+                                  int64_t limit, uint32_t number, JsonOutput &json) __attribute__((weak));
+
 namespace {
 
 /// Token numbers, where there is no vocabulary.
@@ -257,7 +260,7 @@ int generateCommand(const Options &options, Common &common) {
   int64_t samples = options.integer("samples", 1, 1, 1 << 20);
   generator.score(options.has("log-probabilities"));
   for (int64_t i = 0; draw.timed && i < samples; ++i)
-    hearing.hear(words, generator, pieces, wanted, static_cast<uint32_t>(i), json);
+    kiln_hear_command(hearing, words, generator, pieces, wanted, static_cast<uint32_t>(i), json);
   for (int64_t i = 0; !draw.timed && i < samples; ++i)
     for (size_t piece = 0; piece < pieces.count(); ++piece) {
       pieces.set(generator.prefillCall(), piece);

@@ -27,34 +27,6 @@ double compressionOf(const std::vector<int32_t> &tokens, size_t vocabulary) {
 
 } // namespace
 
-bool isTimed(const Options &options, const DrawSpec &draw, const Pieces &pieces) {
-  bool beam = draw.kind == DrawSpec::Kind::Beam, scored = options.has("log-probabilities");
-  std::string asked = options.has("timestamps") ? "--timestamps"
-                      : options.has("fallback") ? "--fallback"
-                      : options.has("previous") ? "--previous"
-                                                : "";
-  if (asked.empty())
-    return pieces.count() > 1 && draw.times > 0 && !beam && !scored && draw.stops.empty();
-  if (draw.times == 0)
-    fail("%s: this program's answers have no times (`times` of its recipe's draw)", asked.c_str());
-  if (pieces.isEmpty())
-    fail("%s: there is no recording; give one with --input NAME=FILE.wav", asked.c_str());
-  if (beam || scored || !draw.stops.empty())
-    throw UsageError(asked + " does not go with a search, with texts that end (--stop), or with --log-probabilities");
-  return true;
-}
-
-Hearing::Hearing(const Options &options, DrawSpec &draw)
-    : draw_(draw), kind_(draw.kind), temperature_(draw.temperature), told_(options.has("timestamps")),
-      fallback_(options.has("fallback")), previous_(options.has("previous")),
-      measured_(fallback_ || (told_ && options.has("json"))) {
-  if (fallback_ && draw.kind != DrawSpec::Kind::Greedy)
-    throw UsageError("--fallback begins with the likeliest tokens and goes up to the temperature 1 by itself: leave "
-                     "--temperature and the like out");
-  if (previous_ && draw.previous == 0)
-    fail("--previous: this program's answers have no place for what was said before (`previous` of its recipe's draw)");
-}
-
 /// The prompt of the next window: the newest tokens, of two times at a segment's end the first, as transformers has it.
 std::vector<int32_t> Hearing::promptOf(const std::vector<Segment> &said) const {
   if (said.empty())
@@ -153,6 +125,11 @@ void Hearing::hear(const Words &words, Generator &generator, const Pieces &piece
   if (told_ || fallback_)
     line.addRaw("segments", "[" + segments + "]");
   json.line(line.str());
+}
+
+extern "C" void kiln_hear_command(Hearing &hearing, const Words &words, Generator &generator, const Pieces &pieces,
+                                  int64_t limit, uint32_t number, JsonOutput &json) {
+  hearing.hear(words, generator, pieces, limit, number, json);
 }
 
 } // namespace kiln

@@ -47,6 +47,7 @@ int main(void) {
   FIELD(kiln_op, operands);
   FIELD(kiln_op, results);
   FIELD(kiln_op, location);
+  FIELD(kiln_op, region);
   SIZE(kiln_kernel_info);
   FIELD(kiln_kernel_info, size);
   FIELD(kiln_kernel_info, value_count);
