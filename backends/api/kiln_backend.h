@@ -384,7 +384,8 @@ typedef struct kiln_target {
   kiln_string cpu;    /* "native", or a name that LLVM knows */
   kiln_string device; /* "portable", "native", or the backend's own name for a device profile */
   kiln_string emit;   /* empty for the artifact; else a stage for people: "mlir", "llvm", "asm", "glsl", "spirv", ... */
-  kiln_string math;   /* "strict" (default): f32 is f32. "fast": products and convolutions may take narrower inputs */
+  kiln_string math;   /* "strict" (default): f32 is f32. "fast": products and convolutions may take narrower inputs,
+                         or fewer products whose sums are further off (docs/programs.md) */
   /* The compile side's options that were set, each once, in no order. */
   const kiln_setting *settings;
   size_t setting_count;
