@@ -352,7 +352,7 @@ private:
 
 bool buildWinograd(KernelBuilder &builder, const Contraction &c, const ContractSink &sink) {
   const Graph &graph = builder.graph;
-  bool constant = c.m.size() == 1 && c.m[0].isConstant() && c.k[0].isConstant();
+  bool constant = c.m.size() == 1 && c.m[0].isConstant() && !c.k.empty() && c.k[0].isConstant();
   if (!builder.machine.fast || !c.tiles || !constant || c.accumulator != KILN_F32 || c.operandType != KILN_F32 ||
       graph.type(c.result).dtype != KILN_F32 || c.left.plainInput < 0 || c.turned)
     return false;
