@@ -41,8 +41,7 @@ ContractLowering::ContractLowering(KernelBuilder &builder, const Contraction &co
   leftOnce = oneBlock && t.method == Method::Tile && !t.rowsFirst && bounds.m <= t.mc &&
              (c.batch.empty() || c.leftForAllBatches);
   // Several K blocks, each of which all tasks would pack for themselves.
-  bool byColumns = packedByCall(c.left) && !c.left.alongK &&
-                   llvm::all_of(c.m, [](const Extent &extent) { return extent.isConstant(); });
+  bool byColumns = packedByCall(c.left) && !c.left.alongK && isConstant(c.m);
   int64_t packedLeft = sizeOfSlivers(bounds) * bytes;
   leftShared = !oneBlock && !t.noScratch && (lines || byColumns) && t.chunks == 1 && t.method == Method::Tile &&
                !t.rowsFirst && bounds.n > t.nc && (c.batch.empty() || c.leftForAllBatches) && packedLeft <= nearBytes;
@@ -337,8 +336,7 @@ void ContractLowering::finishRows(Emitter &e, ArrayRef<Index> batch, Value m, Va
 void ContractLowering::finish(Emitter &e, ArrayRef<Index> batch, Value m, const Position &n, Value limit,
                               Value sums) const {
   Code &code = e.code;
-  bool whole = llvm::all_of(c.n, [](const Extent &extent) { return extent.isConstant(); }) &&
-               graph.bound(c.n) % t.lanes == 0 && t.method == Method::Tile && !c.resultInRows &&
+  bool whole = isConstant(c.n) && graph.bound(c.n) % t.lanes == 0 && t.method == Method::Tile && !c.resultInRows &&
                t.right != RightMode::Window;
   Mask mask;
   if (!whole)

@@ -27,6 +27,13 @@ bool buildDepthwise(KernelBuilder &builder, const Contraction &contraction, cons
 /// (--math fast) and it pays; false, with nothing done, else.
 bool buildWinograd(KernelBuilder &builder, const Contraction &contraction, const ContractSink &sink);
 
+// ContractPrepack.cpp.
+/// Of a phase's function: whether the run side has the operand packed already.
+Value isPrepacked(Emitter &e);
+/// Where the area lies that a phase of its own packs for all tasks (if there is one: `shared`), or where all is
+/// prepacked, which it may be (`maybe`).
+Value sharedBase(Emitter &e, bool maybe, bool shared, int64_t area);
+
 /// Where a copy of an image in planes lies (Contraction::Window): elements between two, bytes of an element.
 struct Planes {
   Value at;
@@ -132,10 +139,7 @@ private:
   int64_t sizeOfSlivers(const ContractExtents &bounds) const;
   bool packsBeforeLoop(const ContractExtents &bounds) const;
   void choosePrepacked(const ContractExtents &bounds);
-  Value prepackedPlace(Emitter &e) const;
-  Value isPrepacked(Emitter &e) const;
   void unlessPrepacked(Emitter &e, bool maybe, llvm::function_ref<void()> pack) const;
-  Value sharedBase(Emitter &e, bool maybe, bool shared, int64_t area) const;
   Ahead fetchPacked(Emitter &e, Value from, int64_t group, Value tile, Value tiles, Value more) const;
   Ahead prepackedOr(Emitter &e, const Ahead &there, const Ahead &here) const;
 

@@ -229,13 +229,13 @@ static bool streams(const ContractExtents &e, const ContractTraits &traits, int6
   return traits.streamable && e.m <= 4 && e.n > t.tileColumns() && e.n * e.k * traits.bytes > level2;
 }
 
-/// Tasks in multiples of eight, whose sums take at most half of a first level of 32 KiB; as few as four where a stretch
+/// Tasks in multiples of eight, whose sums take at most half of a first level; as few as four where a stretch
 /// would be shorter than a kilobyte.
 static void chooseStretches(Blocking &t, const ContractExtents &e, const ContractTraits &traits) {
   t.method = Method::Stream;
   t.right = RightMode::Direct;
   t.mc = e.m;
-  int64_t most = (16 << 10) / (e.m * traits.bytes), tasks = roundUp(ceilDivide(e.n, most), 8);
+  int64_t most = firstLevel / 2 / (e.m * traits.bytes), tasks = roundUp(ceilDivide(e.n, most), 8);
   if (e.batch > 1 || e.n * traits.bytes < 8 << 10)
     tasks = std::max<int64_t>(ceilDivide(e.n, most), e.batch > 1 ? 1 : 4);
   t.nc = roundUp(ceilDivide(e.n, tasks), t.lanes);

@@ -11,10 +11,6 @@ using llvm::SmallVector;
 
 namespace kiln::cpu {
 
-static bool isConstant(const Shape &shape) {
-  return llvm::all_of(shape, [](const Extent &extent) { return extent.isConstant(); });
-}
-
 /// Elements of the right operand's packed panels.
 int64_t ContractLowering::sizeOfPanels(const ContractExtents &bounds) const {
   return bounds.batch * ceilDivide(bounds.n, t.tileColumns()) * roundUp(bounds.k, t.lanes) * t.tileColumns();
@@ -72,11 +68,11 @@ void ContractLowering::choosePrepacked(const ContractExtents &bounds) {
     layout << ", " << extent.factor << " by " << stride.factor;
 }
 
-/// Of a phase's function: where the run side has the operand packed; null where it has not.
-Value ContractLowering::prepackedPlace(Emitter &e) const { return e.input(graph.inputs.size() + graph.outputs.size()); }
+/// Of a phase's function, the number of the argument that says where the run side has the operand packed.
+static size_t prepackedArgument(const Emitter &e) { return e.graph.inputs.size() + e.graph.outputs.size(); }
 
-Value ContractLowering::isPrepacked(Emitter &e) const {
-  int64_t last = static_cast<int64_t>(graph.inputs.size() + graph.outputs.size());
+Value isPrepacked(Emitter &e) {
+  int64_t last = static_cast<int64_t>(prepackedArgument(e));
   Value address = e.code.load(e.code.i64, e.code.address(e.arguments.args, e.code.integer(last), 8), 8);
   return e.code.compare(arith::CmpIPredicate::ne, address, e.code.integer(0));
 }
@@ -87,11 +83,11 @@ void ContractLowering::unlessPrepacked(Emitter &e, bool maybe, llvm::function_re
   e.code.ifElse(isPrepacked(e), [] {}, pack);
 }
 
-/// Where the area lies that a phase of its own packs for all tasks (if there is one), or where all is prepacked.
-Value ContractLowering::sharedBase(Emitter &e, bool maybe, bool shared, int64_t area) const {
+Value sharedBase(Emitter &e, bool maybe, bool shared, int64_t area) {
   if (!maybe)
     return e.scratch(area);
-  return shared ? e.code.op<arith::SelectOp>(isPrepacked(e), prepackedPlace(e), e.scratch(area)) : prepackedPlace(e);
+  Value prepacked = e.input(prepackedArgument(e));
+  return shared ? e.code.op<arith::SelectOp>(isPrepacked(e), prepacked, e.scratch(area)) : prepacked;
 }
 
 /// What lies packed from there on, in groups of so many bytes (one for each line of a tile's rows), fetched while the

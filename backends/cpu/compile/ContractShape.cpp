@@ -31,9 +31,8 @@ ContractTraits Contraction::traits(const Graph &graph, const Machine &machine) c
   bool wholeVectors = right.blocks.existFor(registerTile(machine, t.bytes).lanes);
   t.bothAlongK = left1 && ((plainFor(right, false) && right.kStride.isOne()) || wholeVectors);
   t.lines = left1 && left.alongK;
-  t.columns = plainFor(left, false) && left.freeStride.isOne() && !left.alongK &&
-              llvm::all_of(m, [](const Extent &extent) { return extent.isConstant(); });
-  t.fixedColumns = llvm::all_of(n, [](const Extent &extent) { return extent.isConstant(); });
+  t.columns = plainFor(left, false) && left.freeStride.isOne() && !left.alongK && isConstant(m);
+  t.fixedColumns = isConstant(n);
   bool asItIs = byteSize(right.memory) == t.bytes && plainFor(right, false);
   t.rightPlainAlongN = asItIs && right.freeStride.isOne();
   if (t.rightPlainAlongN)

@@ -22,7 +22,7 @@ void ContractLowering::streamTask(Emitter &e, Value task) const {
                code.integer(rightStride * bytes), columns, s.k);
   };
   // A function for each number of rows that there may be.
-  bool constant = llvm::all_of(c.m, [](const Extent &extent) { return extent.isConstant(); });
+  bool constant = isConstant(c.m);
   std::function<void(int64_t)> choose = [&](int64_t rows) {
     if (constant || rows == 1)
       return call(rows);

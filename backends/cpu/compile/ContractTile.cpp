@@ -83,7 +83,7 @@ void ContractLowering::tile(Emitter &e, const Block &block, Value m, Value n, Va
 
 SmallVector<int64_t, 4> ContractLowering::heights() const {
   SmallVector<int64_t, 4> all;
-  bool constant = llvm::all_of(c.m, [](const Extent &extent) { return extent.isConstant(); });
+  bool constant = isConstant(c.m);
   int64_t m = graph.bound(c.m), rest = m % t.tileRows;
   for (int64_t h = t.tileRows; h > 0; h -= t.rowUnit)
     if (!constant || (h == t.tileRows && m >= h) || (rest && h == roundUp(rest, t.rowUnit)))
@@ -114,7 +114,7 @@ void ContractLowering::callTile(Emitter &e, Value height, Value width, Value lef
   Code &code = e.code;
   int64_t whole = t.tileColumns(), last = graph.bound(columns) % whole;
   Value ldc = code.integer(whole * bytes);
-  bool constant = llvm::all_of(columns, [](const Extent &extent) { return extent.isConstant(); });
+  bool constant = isConstant(columns);
   auto call = [&](int64_t rows, int64_t vectors) {
     MicroShape shape{packed, rows, vectors, t.lanes, lines};
     if (t.right == RightMode::Window)

@@ -6,6 +6,7 @@
 
 #include "backends/sdk/Graph.h"
 #include "llvm/ADT/ArrayRef.h"
+#include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/ADT/StringRef.h"
 #include <string>
@@ -29,6 +30,10 @@ struct Extent {
 };
 
 using Shape = llvm::SmallVector<Extent, 4>;
+
+inline bool isConstant(const Shape &shape) {
+  return llvm::all_of(shape, [](const Extent &extent) { return extent.isConstant(); });
+}
 /// Strides of contiguous memory, in elements.
 Shape rowMajor(const Shape &dims);
 

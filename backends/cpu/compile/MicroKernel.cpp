@@ -32,13 +32,8 @@ static void callTile(Code &code, StringRef kind, const MicroShape &s, SmallVecto
     arguments.append({ahead.from, ahead.apart, ahead.count, ahead.step});
   else if (s.lines)
     arguments.append({arguments[0], code.integer(0), code.integer(0), code.integer(0)});
-  call(code,
-       nameOf((kind + (s.lines      ? "l"
-                       : ahead.from ? "f"
-                                    : ""))
-                  .str(),
-              {s.dtype}, {s.rows, s.vectors, s.lanes}),
-       arguments);
+  StringRef form = s.lines ? "l" : ahead.from ? "f" : "";
+  call(code, nameOf((kind + form).str(), {s.dtype}, {s.rows, s.vectors, s.lanes}), arguments);
 }
 
 void callMicroKernel(Code &code, const MicroShape &s, Value a, Value b, Value ldb, Value c, Value ldc, Value k,

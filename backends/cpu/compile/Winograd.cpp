@@ -129,23 +129,11 @@ private:
 
   VectorType vectorType(Code &code) const { return code.vectorOf(code.f32, t.lanes); }
 
-  Value filters(Emitter &e) const {
-    Value area = e.scratch(filterArea);
-    if (!lasting)
-      return area;
-    // The last argument: where they are made already, or null (ContractPrepack.cpp).
-    size_t last = graph.inputs.size() + graph.outputs.size();
-    Value address =
-        e.code.load(e.code.i64, e.code.address(e.arguments.args, e.code.integer(static_cast<int64_t>(last)), 8), 8);
-    Value made = e.code.compare(arith::CmpIPredicate::ne, address, e.code.integer(0));
-    return e.code.op<arith::SelectOp>(made, e.input(last), area);
-  }
-
   /// Element 0 of a place of a sliver; of an image's panel.
   Value sliverAt(Emitter &e, Value sliver, Value place) const {
     Code &code = e.code;
     Value number = code.add(code.mul(sliver, code.integer(t.places())), place);
-    return code.address(filters(e), code.mul(number, code.integer(sliverStride)), bytes);
+    return code.address(sharedBase(e, lasting, true, filterArea), code.mul(number, code.integer(sliverStride)), bytes);
   }
   Value panelAt(Emitter &e, Value image, Value panel, Value place) const {
     Code &code = e.code;
