@@ -20,7 +20,7 @@ Range GenerateBuilder::rangeOf(mlir::Location location) const {
     });
   if (!file)
     return recipe.nameRange;
-  uint32_t begin = file->lineBegin(at.getLine()) + at.getColumn() - 1;
+  uint32_t begin = file->offset(at.getLine(), at.getColumn());
   auto end = static_cast<uint32_t>(std::min(file->text().find('\n', begin), file->text().size()));
   return {file, begin, end};
 }

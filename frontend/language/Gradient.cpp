@@ -11,13 +11,9 @@ bool isStep(mlir::Operation *op) { return llvm::isa<SignOp, RoundOp>(op) || llvm
 /// All values that some results depend on by floats, through regions of loops and branches.
 class Slice {
 public:
-  void reach(mlir::Value value) {
-    if (llvm::isa<mlir::FloatType>(mlir::getElementTypeOrSelf(value)) && seen_.insert(value).second)
-      work_.push_back(value);
-  }
-
-  /// Follows what was reached to its end.
-  void finish() {
+  explicit Slice(llvm::ArrayRef<mlir::Value> results) {
+    for (mlir::Value result : results)
+      reach(result);
     while (!work_.empty()) {
       mlir::Value value = work_.pop_back_val();
       if (auto argument = llvm::dyn_cast<mlir::BlockArgument>(value))
@@ -27,10 +23,22 @@ public:
     }
   }
 
+  bool contains(mlir::Value value) const { return seen_.contains(value); }
   const llvm::DenseSet<mlir::Value> &values() const { return seen_; }
   llvm::ArrayRef<mlir::Operation *> whiles() const { return whiles_.getArrayRef(); }
 
+  /// What those of an op's results depend on that are in the slice.
+  Slice behind(mlir::Operation *op) const {
+    auto own = llvm::make_filter_range(op->getResults(), [&](mlir::Value result) { return contains(result); });
+    return Slice(llvm::SmallVector<mlir::Value>(own.begin(), own.end()));
+  }
+
 private:
+  void reach(mlir::Value value) {
+    if (llvm::isa<mlir::FloatType>(mlir::getElementTypeOrSelf(value)) && seen_.insert(value).second)
+      work_.push_back(value);
+  }
+
   void throughOp(mlir::OpResult result) {
     mlir::Operation *op = result.getOwner();
     if (llvm::isa<StopGradientOp>(op) || isStep(op))
@@ -68,22 +76,17 @@ private:
 
 llvm::SmallVector<mlir::Operation *> loopsWithoutGradient(mlir::func::FuncOp loss,
                                                           const std::function<bool(mlir::BlockArgument)> &isTrained) {
-  Slice fromLoss;
+  llvm::SmallVector<mlir::Value> losses;
   mlir::Operation *end = loss.getBody().front().getTerminator();
   for (unsigned index = 0; index < loss.getNumResults(); ++index)
     if (loss.getResultAttr(index, "kiln.loss") || loss.getResultAttr(index, "kiln.term"))
-      fromLoss.reach(end->getOperand(index));
-  fromLoss.finish();
+      losses.push_back(end->getOperand(index));
+  Slice fromLoss(losses);
   llvm::SmallVector<mlir::Operation *> found;
   for (mlir::Operation *loop : fromLoss.whiles()) {
-    Slice fromLoop;
-    for (mlir::Value result : loop->getResults())
-      if (fromLoss.values().contains(result))
-        fromLoop.reach(result);
-    fromLoop.finish();
-    if (llvm::any_of(loss.getArguments(), [&](mlir::BlockArgument argument) {
-          return fromLoop.values().contains(argument) && isTrained(argument);
-        }))
+    Slice fromLoop = fromLoss.behind(loop);
+    if (llvm::any_of(loss.getArguments(),
+                     [&](mlir::BlockArgument argument) { return fromLoop.contains(argument) && isTrained(argument); }))
       found.push_back(loop);
   }
   return found;
@@ -91,25 +94,14 @@ llvm::SmallVector<mlir::Operation *> loopsWithoutGradient(mlir::func::FuncOp los
 
 /// Whether a value stands in the block, or in one that stands in it.
 static bool standsIn(mlir::Value value, mlir::Block *block) {
-  mlir::Block *at = value.getParentBlock();
-  while (at && at != block)
-    at = at->getParentOp() ? at->getParentOp()->getBlock() : nullptr;
-  return at == block;
-}
-
-static bool dependsOn(mlir::Value value, mlir::Value wrt) {
-  Slice slice;
-  slice.reach(value);
-  slice.finish();
-  return slice.values().contains(wrt);
+  mlir::Block *own = value.getParentBlock();
+  return own == block || (own->getParentOp() && block->findAncestorOpInBlock(*own->getParentOp()));
 }
 
 GradientPath gradientPath(mlir::Value of, mlir::Value wrt, mlir::Block *block) {
   GradientPath path;
-  Slice slice;
-  slice.reach(of);
-  slice.finish();
-  path.reaches = slice.values().contains(wrt);
+  Slice slice(of);
+  path.reaches = slice.contains(wrt);
   if (!path.reaches)
     return path;
   path.computedElsewhere = of != wrt && of.getParentBlock() != block;
@@ -117,12 +109,11 @@ GradientPath gradientPath(mlir::Value of, mlir::Value wrt, mlir::Block *block) {
     for (mlir::Value value : slice.values()) {
       // What is carried into a block that is being written may come from anywhere.
       bool carried = llvm::isa<mlir::BlockArgument>(value) && value.getParentBlock() == block;
-      if (value != wrt && (carried || (!standsIn(value, block) && dependsOn(value, wrt))))
+      if (value != wrt && (carried || (!standsIn(value, block) && Slice(value).contains(wrt))))
         path.through = value;
     }
   for (mlir::Operation *loop : slice.whiles())
-    if (llvm::any_of(loop->getResults(),
-                     [&](mlir::Value result) { return slice.values().contains(result) && dependsOn(result, wrt); }))
+    if (slice.behind(loop).contains(wrt))
       path.loop = loop;
   return path;
 }

@@ -38,7 +38,7 @@ static Range rangeOf(mlir::Location location, const std::vector<const File *> &f
   mlir::FileLineColLoc place = fileLocation(location);
   for (const File *file : files)
     if (place && place.getFilename() == file->source->name()) {
-      uint32_t at = file->source->lineBegin(place.getLine()) + place.getColumn() - 1;
+      uint32_t at = file->source->offset(place.getLine(), place.getColumn());
       return {file->source.get(), at, at};
     }
   return {};

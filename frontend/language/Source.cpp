@@ -20,14 +20,25 @@ uint32_t SourceFile::line(uint32_t offset) const {
   return static_cast<uint32_t>(std::upper_bound(lines_.begin(), lines_.end(), offset) - lines_.begin());
 }
 
+// Continuation bytes of UTF-8 do not begin a character.
+static bool beginsCharacter(char c) { return (c & 0xC0) != 0x80; }
+
 static uint32_t countCharacters(std::string_view text) {
-  // Continuation bytes of UTF-8 do not begin a character.
-  return static_cast<uint32_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
+  return static_cast<uint32_t>(std::count_if(text.begin(), text.end(), beginsCharacter));
 }
 
 uint32_t SourceFile::column(uint32_t offset) const {
   uint32_t begin = lineBegin(line(offset));
   return countCharacters(std::string_view(text_).substr(begin, offset - begin)) + 1;
+}
+
+uint32_t SourceFile::offset(uint32_t line, uint32_t column) const {
+  std::string_view text = lineText(line);
+  uint32_t at = 0;
+  for (uint32_t seen = 0; at < text.size(); ++at)
+    if (beginsCharacter(text[at]) && ++seen == column)
+      break;
+  return lineBegin(line) + at;
 }
 
 std::string_view SourceFile::lineText(uint32_t line) const {

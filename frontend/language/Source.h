@@ -33,6 +33,8 @@ public:
   bool isLibrary() const { return role_ == Role::Library; }
   uint32_t line(uint32_t offset) const;
   uint32_t column(uint32_t offset) const;
+  /// Where a character is that line() and column() tell; the line's end where it has no such column.
+  uint32_t offset(uint32_t line, uint32_t column) const;
   /// The text of a line, without its end.
   std::string_view lineText(uint32_t line) const;
   uint32_t lineBegin(uint32_t line) const { return lines_[line - 1]; }

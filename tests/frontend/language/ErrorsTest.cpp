@@ -68,4 +68,12 @@ TEST_P(Errors, HaveTheirExactText) {
 INSTANTIATE_TEST_SUITE_P(Language, Errors, testing::ValuesIn(caseNames()),
                          [](const testing::TestParamInfo<std::string> &info) { return info.param; });
 
+TEST(Source, OffsetsAreWhereColumnsTell) {
+  kiln::language::SourceFile file("m.kiln", "x = \"äé漢🙂\" + y\r\n\nz");
+  for (uint32_t offset : {0U, 5U, 7U, 9U, 12U, 16U, 20U, 24U})
+    EXPECT_EQ(file.offset(file.line(offset), file.column(offset)), offset);
+  EXPECT_EQ(file.offset(1, 99), 21U); // the line's end
+  EXPECT_EQ(file.offset(2, 1), 23U);
+}
+
 } // namespace
