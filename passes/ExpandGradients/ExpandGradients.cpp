@@ -57,7 +57,7 @@ LogicalResult expandGradients(mlir::ModuleOp module) {
   for (auto function : module.getOps<mlir::func::FuncOp>())
     while (GradientOp op = firstIn(function)) {
       prepareOps(function); // also what the derivative before this one is made of
-      if (mlir::failed(expandOne(firstIn(function))))
+      if (mlir::failed(expandOne(op)))
         return mlir::failure();
     }
   return mlir::success();

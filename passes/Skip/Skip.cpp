@@ -51,20 +51,18 @@ SmallVector<Operation *> ownOps(SelectOp select, Value mask) {
            llvm::all_of(op->getUsers(), [&](Operation *user) { return own.contains(user); });
   };
   llvm::SmallSetVector<Operation *, 16> next;
-  auto addSources = [&](Operation *op) {
-    for (Value operand : op->getOperands())
+  auto addSources = [&](mlir::ValueRange operands) {
+    for (Value operand : operands)
       if (Operation *source = operand.getDefiningOp(); source && source->getBlock() == block)
         next.insert(source);
   };
-  for (Value operand : {select.getCondition(), select.getOnTrue()})
-    if (Operation *source = operand.getDefiningOp(); source && source->getBlock() == block)
-      next.insert(source);
+  addSources({select.getCondition(), select.getOnTrue()});
   while (!next.empty()) { // one whose readers are not all seen yet comes again with the last of them
     Operation *op = next.pop_back_val();
     if (!isOwn(op))
       continue;
     own.insert(op);
-    addSources(op);
+    addSources(op->getOperands());
   }
   SmallVector<Operation *> ops = own.takeVector();
   llvm::sort(ops, [](Operation *a, Operation *b) { return a->isBeforeInBlock(b); });

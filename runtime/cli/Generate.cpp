@@ -13,6 +13,8 @@
 
 namespace kiln {
 
+/// hearing.hear(…). The linker leaves it out of programs that hear nothing, where this is null
+/// (frontend/driver/ImageObject.cpp).
 extern "C" void kiln_hear_command(Hearing &hearing, const Words &words, Generator &generator, const Pieces &pieces,
                                   int64_t limit, uint32_t number, JsonOutput &json) __attribute__((weak));
 

@@ -40,9 +40,4 @@ private:
   bool told_, fallback_, previous_, measured_;
 };
 
-/// hearing.hear(…), in programs that hear; the linker leaves all of it out of others, where this is null
-/// (frontend/driver/ImageObject.cpp).
-extern "C" void kiln_hear_command(Hearing &hearing, const Words &words, Generator &generator, const Pieces &pieces,
-                                  int64_t limit, uint32_t number, JsonOutput &json);
-
 } // namespace kiln
