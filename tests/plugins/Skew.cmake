@@ -3,11 +3,7 @@
 file(READ "${PROJECT_SOURCE_DIR}/backends/api/kiln_backend.h" header)
 
 function(take_away text)
-  string(FIND "${older}" "${text}" at)
-  if(at EQUAL -1)
-    message(FATAL_ERROR "Skew.cmake: kiln_backend.h no longer holds '${text}'")
-  endif()
-  string(REPLACE "${text}" "" older "${older}")
+  replaced(older "${text}" "")
   set(older "${older}" PARENT_SCOPE)
 endfunction()
 set(older "${header}")

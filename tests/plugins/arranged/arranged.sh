@@ -3,23 +3,15 @@
 # plugin.
 set -uo pipefail
 kiln=$1 plugin=$2
-here=$(cd "$(dirname "$0")" && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
+source "$(dirname "$0")/../common.sh"
 cp "$here/../packing/plane.kiln" .
-awk 'BEGIN { for (i = 0; i < 80; ++i) { a = i % 4 / 4; b = i * 7 % 5 / 5; c = i * 3 % 7 / 7; d = i % 3 / 3
-             print a "," b "," c "," d "," a - b "," c + d } }' > points.csv
-bad=0
-fail() { echo "FAILED: $*"; bad=1; }
 for name in cpu arranged; do
   backend=cpu
   [ $name = arranged ] && backend=$plugin
   "$kiln" build plane.kiln --backend "$backend" -o "on_$name" || exit 1
-  "./on_$name" train --json --save $name.safetensors 2> "$name.log" | sed -nE 's/.*"val_loss":([-0-9.e+]+).*/\1/p' > "$name.txt"
+  validations $name "./on_$name" train --save $name.safetensors
 done
-paste -d ' ' cpu.txt arranged.txt | awk '{ d = $1 - $2; if (d < 0) d = -d; if (NF != 2 || d > 1e-5) bad = 1 } END { exit bad || NR < 8 }' ||
-  { fail "validation losses differ:"; paste cpu.txt arranged.txt; cat arranged.log; }
+agree cpu.txt arranged.txt 8 || { fail "validation losses differ:"; paste cpu.txt arranged.txt; cat arranged.log; }
 
 # Both products have their weights so, in functions that only read them and in the step that writes them.
 "$kiln" explain plane.kiln --backend "$plugin" --fusion > fusion.txt || fail "explain"
@@ -33,7 +25,7 @@ grep -Eq "arranged: [0-9]{2,} executions, 8 other weights" bench.log || { fail "
 for name in cpu arranged; do
   ./on_$name eval --load arranged.safetensors --json 2> /dev/null | sed -nE 's/.*"loss":([-0-9.e+]+).*/\1/p' > $name.eval
 done
-paste -d ' ' cpu.eval arranged.eval | awk '{ d = $1 - $2; if (d < 0) d = -d; if (NF != 2 || d > 1e-6) bad = 1 } END { exit bad || NR < 1 }' ||
+agree cpu.eval arranged.eval 1 1e-6 ||
   { fail "loaded weights differ:"; paste cpu.eval arranged.eval; }
 "$kiln" check plane.kiln --backend "$plugin" --against reference > against.txt 2>&1 || { fail "check --against"; tail -3 against.txt; }
 [ $bad -ne 0 ] || echo "arranged once, and right"

@@ -7,7 +7,7 @@ make cpu late late_parts late_host
 validations cpu ./on_cpu train
 for name in late late_parts late_host; do
   validations $name ./on_$name train
-  agree cpu $name 8 || { fail "$name trains otherwise than the CPU:"; paste cpu.txt $name.txt; cat $name.log; }
+  agree cpu.txt $name.txt 8 || { fail "$name trains otherwise than the CPU:"; paste cpu.txt $name.txt; cat $name.log; }
 done
 
 # A whole program on one: each step that nothing ends with is given while the one before is under way, and its loss is

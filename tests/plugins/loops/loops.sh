@@ -3,24 +3,16 @@
 # kiln, the plugin.
 set -uo pipefail
 kiln=$1 plugin=$2
-here=$(cd "$(dirname "$0")" && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
+source "$(dirname "$0")/../common.sh"
 cp "$here/leaky.kiln" .
-awk 'BEGIN { for (i = 0; i < 80; ++i) { a = i % 4 / 4; b = i * 7 % 5 / 5; c = i * 3 % 7 / 7; d = i % 3 / 3
-             print a "," b "," c "," d "," a - b "," c + d } }' > points.csv
-bad=0
-fail() { echo "FAILED: $*"; bad=1; }
 for name in cpu loops reference; do
   backend=$name
   [ $name = loops ] && backend=$plugin
   "$kiln" build leaky.kiln --backend "$backend" --verify-stages -o "on_$name" || exit 1
-  "./on_$name" train --json --save $name.safetensors 2> "$name.log" | sed -nE 's/.*"val_loss":([-0-9.e+]+).*/\1/p' > "$name.txt"
+  validations $name "./on_$name" train --save $name.safetensors
 done
 for name in loops reference; do
-  paste -d ' ' cpu.txt $name.txt | awk '{ d = $1 - $2; if (d < 0) d = -d; if (NF != 2 || d > 1e-5) bad = 1 } END { exit bad || NR < 8 }' ||
-    { fail "validation losses of $name differ:"; paste cpu.txt $name.txt; cat $name.log; }
+  agree cpu.txt $name.txt 8 || { fail "validation losses of $name differ:"; paste cpu.txt $name.txt; cat $name.log; }
 done
 
 # Both halves of the step's loop, and the one that is stacked, are kernels; the one with products is a loop over kernels.

@@ -3,24 +3,15 @@
 # entry, another backend. Arguments: kiln, the plugin that packs, the one that never looks again.
 set -uo pipefail
 kiln=$1 packing=$2 blind=$3
-here=$(cd "$(dirname "$0")" && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
+source "$(dirname "$0")/../common.sh"
 cp "$here/plane.kiln" .
-awk 'BEGIN { for (i = 0; i < 80; ++i) { a = i % 4 / 4; b = i * 7 % 5 / 5; c = i * 3 % 7 / 7; d = i % 3 / 3
-             print a "," b "," c "," d "," a - b "," c + d } }' > points.csv
-bad=0
-fail() { echo "FAILED: $*"; bad=1; }
 for name in cpu packing blind; do
   backend=cpu
   [ $name = packing ] && backend=$packing
   [ $name = blind ] && backend=$blind
   "$kiln" build plane.kiln --backend "$backend" -o "on_$name" || exit 1
-  "./on_$name" train --json 2> "$name.log" | sed -nE 's/.*"val_loss":([-0-9.e+]+).*/\1/p' > "$name.txt"
+  validations $name "./on_$name" train
 done
-# Whether the numbers of two files agree to 1e-5, all of at least so many.
-agree() { paste -d ' ' "$1" "$2" | awk -v least="$3" '{ d = $1 - $2; if (d < 0) d = -d; if (NF != 2 || d > 1e-5) bad = 1 } END { exit bad || NR < least }'; }
 
 # Validations while it trains: between two of them the training's entry has written the weights, on either backend.
 agree cpu.txt packing.txt 8 || { fail "validation losses differ:"; paste cpu.txt packing.txt; }

@@ -1,15 +1,9 @@
-# For the scripts beside it: a model, its data, and words that a command has to say. Arguments: kiln, the plugins' folder.
+# For the scripts beside it: a model, and words that a command has to say. Arguments: kiln, the plugins' folder.
 kiln=$1 plugins=$2
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+source "$(dirname "$0")/../common.sh"
 export XDG_CACHE_HOME=$work/cache
-cd "$work"
 cp "$here/../packing/plane.kiln" .
-awk 'BEGIN { for (i = 0; i < 80; ++i) { a = i % 4 / 4; b = i * 7 % 5 / 5; c = i * 3 % 7 / 7; d = i % 3 / 3
-             print a "," b "," c "," d "," a - b "," c + d } }' > points.csv
 
-bad=0
 # CODE WORDS COMMAND...: the exit code, and words that it prints on either stream.
 says() {
   local code=$1 words=$2 found=0
