@@ -101,10 +101,11 @@ bool Evaluator::evaluate(const Graph &graph, const int64_t *extents, kiln_status
       values_[v].allocate();
       call.out.push_back(&values_[v]);
     }
-    bool loops = !op.region.empty() && op.name == "scan";
-    if (!(op.region.empty() ? kiln::reference::evaluate(call)
-          : loops           ? loop(op, extents, status, error)
-                            : composite(op, extents, status, error)))
+    bool isLoop = !op.region.empty() && op.name == "scan";
+    bool good = isLoop              ? loop(op, extents, status, error)
+                : op.region.empty() ? kiln::reference::evaluate(call)
+                                    : composite(op, extents, status, error);
+    if (!good)
       return false;
     if (rounding_ == Rounding::EachOp)
       for (Tensor *result : call.out)
@@ -113,18 +114,10 @@ bool Evaluator::evaluate(const Graph &graph, const int64_t *extents, kiln_status
   return true;
 }
 
-// Elements [first, first + size of `part`) of a tensor.
-static void copySlice(const Tensor &from, int64_t first, Tensor &part) {
-  part.allocate();
-  onStorage(part, [&](auto element) {
+static void copyElements(const Tensor &from, int64_t first, int64_t count, Tensor &to, int64_t there) {
+  onStorage(to, [&](auto element) {
     using T = decltype(element);
-    std::copy_n(from.data<T>().begin() + first, part.size(), part.data<T>().begin());
-  });
-}
-static void copyInto(const Tensor &part, Tensor &to, int64_t first) {
-  onStorage(part, [&](auto element) {
-    using T = decltype(element);
-    std::copy_n(part.data<T>().begin(), part.size(), to.data<T>().begin() + first);
+    std::copy_n(from.data<T>().begin() + first, count, to.data<T>().begin() + there);
   });
 }
 
@@ -136,8 +129,11 @@ void Evaluator::setStep(const Op &op, const std::vector<Tensor> &carries, int64_
   input(0).integers[0] = number;
   for (size_t i = 0; i < carries.size(); ++i)
     input(1 + i) = carries[i];
-  for (size_t i = carries.size(); i < carries.size() + static_cast<size_t>(op.integer("sequences")); ++i)
-    copySlice(values_[op.operands[i]], number * input(1 + i).size(), input(1 + i));
+  for (size_t i = carries.size(); i < carries.size() + static_cast<size_t>(op.integer("sequences")); ++i) {
+    Tensor &slice = input(1 + i);
+    slice.allocate();
+    copyElements(values_[op.operands[i]], number * slice.size(), slice.size(), slice, 0);
+  }
 }
 
 // The region's have no numbers outside of it.
@@ -148,11 +144,15 @@ static void take(const kiln_status &within, const Op &op, kiln_status &status) {
   status.op = op.number;
 }
 
-bool Evaluator::composite(const Op &op, const int64_t *extents, kiln_status &status, std::string &error) {
-  const Graph &region = op.region.front();
+bool Evaluator::beginRegion(const Graph &region, const int64_t *extents, std::string &error) {
   if (!inner_)
     inner_ = std::make_unique<Evaluator>(rounding_);
-  if (!inner_->begin(region, extents, error))
+  return inner_->begin(region, extents, error);
+}
+
+bool Evaluator::composite(const Op &op, const int64_t *extents, kiln_status &status, std::string &error) {
+  const Graph &region = op.region.front();
+  if (!beginRegion(region, extents, error))
     return false;
   for (size_t i = 0; i < op.operands.size(); ++i)
     inner_->values_[region.inputs[i]] = values_[op.operands[i]];
@@ -167,9 +167,7 @@ bool Evaluator::composite(const Op &op, const int64_t *extents, kiln_status &sta
 
 bool Evaluator::loop(const Op &op, const int64_t *extents, kiln_status &status, std::string &error) {
   const Graph &region = op.region.front();
-  if (!inner_)
-    inner_ = std::make_unique<Evaluator>(rounding_);
-  if (!inner_->begin(region, extents, error))
+  if (!beginRegion(region, extents, error))
     return false;
   auto carried = static_cast<size_t>(op.integer("carries"));
   std::vector<Tensor> carries;
@@ -189,7 +187,7 @@ bool Evaluator::loop(const Op &op, const int64_t *extents, kiln_status &status, 
       carries[k] = inner_->values_[region.outputs[k]];
     for (size_t k = carried; k < op.results.size(); ++k) {
       const Tensor &part = inner_->values_[region.outputs[k]];
-      copyInto(part, values_[op.results[k]], number * part.size());
+      copyElements(part, 0, part.size(), values_[op.results[k]], number * part.size());
     }
   }
   for (size_t k = 0; k < carried; ++k)

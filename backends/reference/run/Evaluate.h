@@ -52,6 +52,7 @@ public:
 private:
   bool begin(const sdk::Graph &graph, const int64_t *extents, std::string &error);
   bool evaluate(const sdk::Graph &graph, const int64_t *extents, kiln_status &status, std::string &error);
+  bool beginRegion(const sdk::Graph &region, const int64_t *extents, std::string &error);
   bool composite(const sdk::Op &op, const int64_t *extents, kiln_status &status, std::string &error);
   bool loop(const sdk::Op &op, const int64_t *extents, kiln_status &status, std::string &error);
   void setStep(const sdk::Op &op, const std::vector<Tensor> &carries, int64_t number);
