@@ -128,8 +128,8 @@ void checkpoint(OpPassManager &passes, const PipelineOptions &options) {
   passes.addPass(createCheckpoint(checkpoint));
 }
 
-/// SKIP: what a select takes for no row, with the matrices that it would read, is computed in a branch: a mixture's
-/// experts that no token has chosen. Behind train-step, since the backward half reads what it keeps of every expert,
+/// SKIP: what a select takes for no row, with the matrices that it would read, is computed in a branch, or of many rows
+/// for those alone that it takes: a mixture's experts, each for the tokens that have chosen it. Behind train-step, since the backward half reads what it keeps of every expert,
 /// and behind simplify, by which the experts' parts are theirs alone. Before rematerialize and fuse, which look at each
 /// region by itself. Still primitives.
 void skip(OpPassManager &passes, const PipelineOptions &) { passes.addPass(createSkip()); }

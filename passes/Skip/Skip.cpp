@@ -2,7 +2,7 @@
 #include "passes/Skip/Skip.h"
 
 #include "ir/Classes.h"
-#include "passes/support/Values.h"
+#include "passes/Skip/Rows.h"
 
 #include "mlir/IR/IRMapping.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
@@ -152,23 +152,49 @@ void makeBranch(SelectOp select, Value mask, llvm::ArrayRef<Operation *> ops) {
   ownConstants(*other);
 }
 
+/// The rows that have chosen, in blocks, where their number may be above `rows`; false where the ops mix rows.
+bool makeLoop(SelectOp select, llvm::ArrayRef<Operation *> ops, int64_t rows) {
+  std::optional<RowMask> mask = rowMaskOf(select);
+  if (!mask)
+    return false;
+  AddOp sum = sumOf(select);
+  Operation *last = sum ? sum.getOperation() : select.getOperation();
+  mlir::OpBuilder b(last);
+  Emit e(b, select.getLoc());
+  Value before;
+  if (sum)
+    before = sum.getLhs() == select.getResult() ? sum.getRhs() : sum.getLhs();
+  Value made = takeRows(e, select, *mask, before, ops, rows);
+  if (!made)
+    return false;
+  last->getResult(0).replaceAllUsesWith(made);
+  if (sum)
+    sum.erase();
+  for (Operation *op : llvm::reverse(ops))
+    op->erase();
+  return true;
+}
+
 struct Skip : impl::SkipBase<Skip> {
   using SkipBase::SkipBase;
 
-  bool worthAsking(Value mask) const {
-    std::optional<int64_t> count = productOf(dimsOf(mask)).constant();
-    return !count || *count <= rows;
-  }
-
   void runOnOperation() override {
-    SmallVector<SelectOp> selects;
-    getOperation().walk([&](SelectOp select) { selects.push_back(select); });
-    for (SelectOp select : selects) {
-      Value mask = maskOf(select);
-      if (!mask || !worthAsking(mask))
-        continue;
-      if (SmallVector<Operation *> ops = ownOps(select, mask); matrixBytes(ops) >= bytes)
-        makeBranch(select, mask, ops);
+    for (auto function : getOperation().getOps<mlir::func::FuncOp>()) {
+      SmallVector<SelectOp> selects;
+      function.walk([&](SelectOp select) { selects.push_back(select); });
+      Bounds bounds = boundsOf(function);
+      for (SelectOp select : selects) {
+        Value mask = maskOf(select);
+        if (!mask)
+          continue;
+        SmallVector<Operation *> ops = ownOps(select, mask);
+        if (matrixBytes(ops) < bytes)
+          continue;
+        Dim count = productOf(dimsOf(mask));
+        bool isMany = upperBound(count, bounds).value_or(rows + 1) > rows;
+        if (!(isMany && makeLoop(select, ops, rows)) && count.constant().value_or(0) <= rows)
+          makeBranch(select, mask, ops);
+      }
     }
   }
 };

@@ -424,6 +424,7 @@ TEST(HuggingFaceText, AStepReadsChosenExpertsAlone) {
     model.replace(equals, end - equals, "= " + value);
   };
   set("hidden_size", "64");
+  set("max_position_embeddings", "128");
   set("intermediate_size", "128"); // three matrices of 32 KiB each
   std::string chosen = "where(its, share * expert(x), 0.0)", all = "share * expert(x)";
   ASSERT_NE(model.find(chosen), std::string::npos);
@@ -439,6 +440,8 @@ TEST(HuggingFaceText, AStepReadsChosenExpertsAlone) {
   for (size_t at = 0; (at = step.find(" = kiln.if ", at + 1)) != std::string::npos;)
     ++branches;
   EXPECT_EQ(branches, 8U);
+  EXPECT_EQ(step.find(" = kiln.while "), std::string::npos);
+  EXPECT_NE(stage.find(" = kiln.while "), std::string::npos); // of a prefill: each expert computes its own rows
   std::vector<Values> found;
   for (const char *program : {"/chosen", "/all"}) {
     Outcome ran =
@@ -450,7 +453,10 @@ TEST(HuggingFaceText, AStepReadsChosenExpertsAlone) {
   ASSERT_EQ(found[0].data.size(), found[1].data.size());
   for (size_t i = 0; i < found[0].data.size(); ++i)
     ASSERT_NEAR(found[0].data[i], found[1].data[i], 1e-5) << i;
-  Words draw = {"generate", "--prompt", "3 4 5", "--tokens", "20", "--temperature", "1", "--seed", "2", "--json"};
+  std::string prompt; // several blocks of rows, and the last of each not full
+  for (int token = 0; token < 100; ++token)
+    prompt += std::to_string(token * token % 48) + " ";
+  Words draw = {"generate", "--prompt", prompt, "--tokens", "20", "--temperature", "1", "--seed", "2", "--json"};
   EXPECT_EQ(saysFor(draw, folder + "/chosen"), saysFor(draw, folder + "/all"));
 }
 
