@@ -81,7 +81,7 @@ private:
       return value;
     if (Value known = made.lookup(value))
       return known;
-    if (!llvm::isa<ConvertOp, TransposeOp, DequantizeOp, ReshapeOp>(source))
+    if (!isReindexing(source) && !llvm::isa<ConvertOp, DequantizeOp>(source))
       return {};
     mlir::IRMapping map;
     for (Value operand : source->getOperands()) {
