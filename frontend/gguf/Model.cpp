@@ -19,10 +19,15 @@ struct Architecture {
   const char *theirs, *modelType, *model;
 };
 constexpr Architecture architectures[] = {
-    {"llama", "llama", "LlamaForCausalLM"},    {"qwen2", "qwen2", "Qwen2ForCausalLM"},
-    {"qwen3", "qwen3", "Qwen3ForCausalLM"},    {"qwen3moe", "qwen3_moe", "Qwen3MoeForCausalLM"},
-    {"gemma2", "gemma2", "Gemma2ForCausalLM"}, {"gemma3", "gemma3_text", "Gemma3ForCausalLM"},
-    {"phi3", "phi3", "Phi3ForCausalLM"},       {"gpt2", "gpt2", "GPT2LMHeadModel"},
+    {"llama", "llama", "LlamaForCausalLM"},
+    {"qwen2", "qwen2", "Qwen2ForCausalLM"},
+    {"qwen3", "qwen3", "Qwen3ForCausalLM"},
+    {"qwen3moe", "qwen3_moe", "Qwen3MoeForCausalLM"},
+    {"gemma2", "gemma2", "Gemma2ForCausalLM"},
+    {"gemma3", "gemma3_text", "Gemma3ForCausalLM"},
+    {"phi3", "phi3", "Phi3ForCausalLM"},
+    {"gpt2", "gpt2", "GPT2LMHeadModel"},
+    {"qwen2moe", "qwen2_moe", "Qwen2MoeForCausalLM"},
 };
 /// What `llama` is where it has experts.
 constexpr Architecture mixtral = {"llama", "mixtral", "MixtralForCausalLM"};
@@ -44,7 +49,11 @@ constexpr Renaming parts[] = {
     {"ffn_norm", "pre_feedforward_layernorm", "gemma2"},
     {"ffn_norm", "pre_feedforward_layernorm", "gemma3"},
     {"ffn_gate_inp", "block_sparse_moe.gate", "llama"},
-    {"ffn_gate_inp", "mlp.gate", "qwen3moe"},
+    {"ffn_gate_inp", "mlp.gate"},
+    {"ffn_gate_inp_shexp", "mlp.shared_expert_gate"},
+    {"ffn_gate_shexp", "mlp.shared_expert.gate_proj"},
+    {"ffn_up_shexp", "mlp.shared_expert.up_proj"},
+    {"ffn_down_shexp", "mlp.shared_expert.down_proj"},
     {"attn_norm", "input_layernorm"},
     {"attn_q", "self_attn.q_proj"},
     {"attn_k", "self_attn.k_proj"},
@@ -65,9 +74,9 @@ constexpr Renaming stacks[] = {
     {"ffn_gate_exps", "block_sparse_moe.experts.*.w1", "llama"},
     {"ffn_down_exps", "block_sparse_moe.experts.*.w2", "llama"},
     {"ffn_up_exps", "block_sparse_moe.experts.*.w3", "llama"},
-    {"ffn_gate_exps", "mlp.experts.*.gate_proj", "qwen3moe"},
-    {"ffn_down_exps", "mlp.experts.*.down_proj", "qwen3moe"},
-    {"ffn_up_exps", "mlp.experts.*.up_proj", "qwen3moe"},
+    {"ffn_gate_exps", "mlp.experts.*.gate_proj"},
+    {"ffn_down_exps", "mlp.experts.*.down_proj"},
+    {"ffn_up_exps", "mlp.experts.*.up_proj"},
 };
 constexpr Renaming wholes[] = {
     {"token_embd", "transformer.wte", "gpt2"},
@@ -116,7 +125,7 @@ public:
     if (!entry_)
       fail("%s: the architecture %s is not known; those that are: %s", file.what().c_str(),
            jsonQuote(architecture_).c_str(), known.c_str());
-    if (architecture_ == "qwen3moe" || file.value(key("expert_count")))
+    if (architecture_.ends_with("moe") || file.value(key("expert_count")))
       readExperts();
     if (architecture_ == "llama" && !experts_ && file.value(key("attention.sliding_window")))
       entry_ = &mistral;
@@ -318,7 +327,9 @@ void Reading::addExperts() {
   add("num_experts", std::to_string(experts_));
   add("num_experts_per_tok", std::to_string(need("expert_used_count")));
   addWhole("moe_intermediate_size", "expert_feed_forward_length");
-  add("norm_topk_prob", file_.flag(key("expert_weights_norm")).value_or(true) ? "true" : "false");
+  addWhole("shared_expert_intermediate_size", "expert_shared_feed_forward_length");
+  add("norm_topk_prob",
+      file_.flag(key("expert_weights_norm")).value_or(architecture_ != "qwen2moe") ? "true" : "false");
   std::string plain; // layers without a mixture
   for (int64_t layer = 0, layers = std::min<int64_t>(need("block_count"), file_.tensors().size()); layer < layers;
        ++layer)
@@ -471,8 +482,12 @@ std::vector<Reading::Piece> Reading::piecesOf(const TensorInfo &tensor) const {
   std::string ours = experts_ && tensor.name.starts_with("blk.") && number < end
                          ? renamed(stacks, architecture_, tensor.name.substr(number + 1, end - number - 1))
                          : "";
-  if (ours.empty())
-    return {{nameOf(tensor.name), tensor}};
+  if (ours.empty()) {
+    Piece whole{nameOf(tensor.name), tensor};
+    if (whole.name.ends_with("shared_expert_gate.weight") && tensor.shape.size() == 1) // a matrix of one row
+      whole.tensor.shape.insert(whole.tensor.shape.begin(), 1);
+    return {std::move(whole)};
+  }
   if (tensor.shape.size() != 3 || tensor.shape[0] != experts_)
     fail("%s: the tensor '%s' is no stack of %lld matrices, one for each expert", file_.what().c_str(),
          tensor.name.c_str(), static_cast<long long>(experts_));
