@@ -10,6 +10,7 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <map>
 
 namespace kiln::gguf {
 
@@ -134,6 +135,8 @@ public:
   const char *model() const { return entry_->model; }
   /// What config.json of a folder would say.
   std::string config();
+  /// The file's keys of these settings.
+  const std::map<std::string, std::string> &keys() const { return keys_; }
   /// The tensors by Hugging Face's names, in Hugging Face's forms; `memory` holds those that are not the file's own.
   std::vector<TensorView> tensors(std::vector<Tensor> &memory);
 
@@ -150,7 +153,11 @@ private:
   void addWhole(const char *ours, const char *theirs);
   void addNumber(const char *ours, const char *theirs);
   void addEpsilon(const char *ours, const char *theirs);
-  void add(const std::string &ours, const std::string &json) { config_ += ",\"" + ours + "\":" + json; }
+  /// `theirs`: the key that a message about the setting names.
+  void add(const std::string &ours, const std::string &json, const std::string &theirs) {
+    config_ += ",\"" + ours + "\":" + json;
+    keys_[ours] = theirs;
+  }
   void addSizes();
   void addRotary();
   void readExperts();
@@ -171,6 +178,7 @@ private:
   const File &file_;
   bool keepBlocks_;
   std::string architecture_, config_;
+  std::map<std::string, std::string> keys_;
   int64_t experts_ = 0; ///< of a layer's mixture; 0: there are none
   const Architecture *entry_ = nullptr;
 };
@@ -184,13 +192,15 @@ int64_t Reading::need(const char *name) {
 }
 
 void Reading::addWhole(const char *ours, const char *theirs) {
+  keys_[ours] = key(theirs); // also of what is missing
   if (std::optional<int64_t> found = file_.whole(key(theirs)))
-    add(ours, std::to_string(*found));
+    add(ours, std::to_string(*found), key(theirs));
 }
 
 void Reading::addNumber(const char *ours, const char *theirs) {
+  keys_[ours] = key(theirs);
   if (std::optional<double> found = file_.number(key(theirs)))
-    add(ours, jsonNumber(*found));
+    add(ours, jsonNumber(*found), key(theirs));
 }
 
 void Reading::addEpsilon(const char *ours, const char *theirs) {
@@ -243,7 +253,8 @@ std::string Reading::yarn() const {
 
 /// Numbers of rotary positions: the base, and what scales it.
 void Reading::addRotary() {
-  add("rope_theta", jsonNumber(file_.number(key("rope.freq_base")).value_or(10000))); // as llama.cpp has it
+  add("rope_theta", jsonNumber(file_.number(key("rope.freq_base")).value_or(10000)), // as llama.cpp has it
+      key("rope.freq_base"));
   addNumber("rope_local_base_freq", "rope.freq_base_swa");
   std::string kind = file_.text(key("rope.scaling.type")).value_or("none"), scaling;
   std::string factors = factorsOf(architecture_ == "phi3" ? "rope_factors_short.weight" : "rope_freqs.weight");
@@ -257,7 +268,7 @@ void Reading::addRotary() {
   else if (kind != "none")
     scaling = R"({"rope_type":)" + jsonQuote(kind) + "}";
   if (!scaling.empty())
-    add("rope_scaling", scaling);
+    add("rope_scaling", scaling, key("rope.scaling.type"));
   addWhole("original_max_position_embeddings", "rope.scaling.original_context_length");
   int64_t width =
       file_.whole(key("attention.key_length")).value_or(need("embedding_length") / need("attention.head_count"));
@@ -272,7 +283,8 @@ void Reading::addRotary() {
   if (*turned < 2 || *turned > width || *turned % 2)
     fail("%s: '%s' is %lld; an even number from 2 to %lld, a head's entries, is expected", file_.what().c_str(),
          key("rope.dimension_count").c_str(), static_cast<long long>(*turned), static_cast<long long>(width));
-  add("partial_rotary_factor", jsonNumber(static_cast<double>(*turned) / static_cast<double>(width)));
+  add("partial_rotary_factor", jsonNumber(static_cast<double>(*turned) / static_cast<double>(width)),
+      key("rope.dimension_count"));
 }
 
 void Reading::addSizes() {
@@ -290,12 +302,12 @@ void Reading::addSizes() {
                                     {"num_attention_heads", "attention.head_count"},
                                     {"max_position_embeddings", "context_length"}};
   for (const Size &size : architecture_ == "gpt2" ? gpt2 : others)
-    add(size.ours, std::to_string(need(size.theirs)));
+    add(size.ours, std::to_string(need(size.theirs)), key(size.theirs));
   const TensorInfo *words = file_.find("token_embd.weight");
   if (!words || words->shape.size() != 2)
     fail("%s: the tensor 'token_embd.weight' is missing, or no matrix", file_.what().c_str());
-  add("vocab_size", std::to_string(words->shape[0]));
-  add("tie_word_embeddings", file_.find("output.weight") ? "false" : "true");
+  add("vocab_size", std::to_string(words->shape[0]), "token_embd.weight");
+  add("tie_word_embeddings", file_.find("output.weight") ? "false" : "true", "output.weight");
 }
 
 /// How many experts there are, and how many of them a token has.
@@ -324,18 +336,18 @@ void Reading::readExperts() {
 }
 
 void Reading::addExperts() {
-  add("num_experts", std::to_string(experts_));
-  add("num_experts_per_tok", std::to_string(need("expert_used_count")));
+  add("num_experts", std::to_string(experts_), key("expert_count"));
+  add("num_experts_per_tok", std::to_string(need("expert_used_count")), key("expert_used_count"));
   addWhole("moe_intermediate_size", "expert_feed_forward_length");
   addWhole("shared_expert_intermediate_size", "expert_shared_feed_forward_length");
-  add("norm_topk_prob",
-      file_.flag(key("expert_weights_norm")).value_or(architecture_ != "qwen2moe") ? "true" : "false");
+  add("norm_topk_prob", file_.flag(key("expert_weights_norm")).value_or(architecture_ != "qwen2moe") ? "true" : "false",
+      key("expert_weights_norm"));
   std::string plain; // layers without a mixture
   for (int64_t layer = 0, layers = std::min<int64_t>(need("block_count"), file_.tensors().size()); layer < layers;
        ++layer)
     if (std::string number = std::to_string(layer); !file_.find("blk." + number + ".ffn_gate_inp.weight"))
       plain += (plain.empty() ? "" : ",") + number;
-  add("mlp_only_layers", "[" + plain + "]");
+  add("mlp_only_layers", "[" + plain + "]", "ffn_gate_inp.weight");
 }
 
 std::string Reading::config() {
@@ -354,15 +366,17 @@ std::string Reading::config() {
     addRotary();
   if (isGemma()) { // the largest ones alone divide by another width than that of their keys
     bool largest = need("block_count") == (architecture_ == "gemma2" ? 46 : 62);
-    add("query_pre_attn_scalar", std::to_string(largest ? need("embedding_length") / need("attention.head_count")
-                                                        : need("attention.key_length")));
+    add("query_pre_attn_scalar",
+        std::to_string(largest ? need("embedding_length") / need("attention.head_count")
+                               : need("attention.key_length")),
+        key("attention.key_length"));
   }
   std::string ends;
   for (const char *name : {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"})
     if (std::optional<int64_t> token = file_.whole(name))
       ends += (ends.empty() ? "" : ",") + std::to_string(*token);
   if (!ends.empty())
-    add("eos_token_id", "[" + ends + "]");
+    add("eos_token_id", "[" + ends + "]", "tokenizer.ggml.eos_token_id");
   return config_ + "}";
 }
 
@@ -564,6 +578,7 @@ huggingface::Imported modelOf(File opened, const std::string &architecture, bool
   const File &file = held->file;
   Reading reading(file, keepBlocks);
   huggingface::Settings settings(Json::parse(reading.config(), file.what()), file.what());
+  settings.setKeys(reading.keys());
   Safetensors tensors = Safetensors::of(reading.tensors(held->memory), file.what(), held);
   huggingface::Imported model =
       huggingface::makeModel(settings, std::move(tensors), architecture.empty() ? reading.model() : architecture);

@@ -202,6 +202,12 @@ void writeConstant(Block &block, const Settings &settings, const std::function<b
   block.value = value;
 }
 
+/// An assert's line whose message names the file that the settings are of, by what that file has.
+std::string withFileNamed(const std::string &line, const Settings &settings) {
+  size_t begin = line.find(", \"config.json");
+  return begin == std::string::npos ? line : line.substr(0, begin) + settings.said(line.substr(begin));
+}
+
 /// Constants that stand below each other have their values below each other.
 void alignConstants(std::vector<Block> &blocks) {
   for (size_t begin = 0; begin < blocks.size();) {
@@ -268,7 +274,9 @@ std::string writeModel(const Family &family, const std::string &architecture, co
       text += '\n';
     afterConstant = block.isConstant();
     for (const std::string &line : block.lines)
-      text += (line.starts_with("#") ? line : renamed(line, family.classes[0], family.classes[1])) + '\n';
+      text += (line.starts_with("#") ? line
+                                     : renamed(withFileNamed(line, settings), family.classes[0], family.classes[1])) +
+              '\n';
   }
   return text;
 }

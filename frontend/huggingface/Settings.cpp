@@ -73,7 +73,7 @@ std::string quoted(const std::string &text, const std::string &what) {
 
 std::string kilnNumber(double value) {
   if (!std::isfinite(value))
-    fail("a number of config.json is not finite");
+    fail("a number of the model's settings is not finite");
   std::string text = shortest(value);
   return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
 }
@@ -146,6 +146,30 @@ void Settings::readRotary() {
     take(*parameters, "rope_theta", "rope_scaling");
 }
 
+const std::string &Settings::called(const std::string &key) const {
+  auto own = keys_.find(key);
+  return own == keys_.end() ? key : own->second;
+}
+
+std::string Settings::said(const std::string &message) const {
+  if (keys_.empty())
+    return message;
+  std::string text, file = "config.json";
+  for (size_t at = 0; at < message.size();) {
+    if (message.compare(at, file.size(), file) == 0) {
+      text += "metadata";
+      at += file.size();
+      continue;
+    }
+    size_t end = at;
+    while (end < message.size() && (std::isalnum(static_cast<unsigned char>(message[end])) || message[end] == '_'))
+      ++end;
+    text += end > at ? called(message.substr(at, end - at)) : std::string(1, message[at]);
+    at = std::max(end, at + 1);
+  }
+  return text;
+}
+
 const Json *Settings::find(const std::string &key) const {
   size_t dot = key.find('.');
   const Json *outer = dot == std::string::npos ? &config_ : config_.find(key.substr(0, dot));
@@ -174,9 +198,9 @@ static bool countsLayers(const std::string &key) {
 int64_t Settings::size(const std::string &key) const {
   const Json *value = find(key);
   if (!value)
-    fail("%s: '%s' is missing; a whole number is expected", what_.c_str(), key.c_str());
+    fail("%s: '%s' is missing; a whole number is expected", what_.c_str(), called(key).c_str());
   if (!value->isInt() || value->integer() < 1 || value->integer() > INT32_MAX)
-    fail("%s: '%s' is %s; a whole number from 1 to 2147483647 is expected", what_.c_str(), key.c_str(),
+    fail("%s: '%s' is %s; a whole number from 1 to 2147483647 is expected", what_.c_str(), called(key).c_str(),
          value->str().substr(0, 60).c_str());
   return value->integer();
 }
@@ -188,18 +212,19 @@ std::string Settings::activation(const Json &value) const {
       return activation.ours;
     known += (known.empty() ? "" : ", ") + std::string(activation.theirs);
   }
-  fail("%s: '%s' is %s; known activations are %s", what_.c_str(), value.key().c_str(),
+  fail("%s: '%s' is %s; known activations are %s", what_.c_str(), called(value.key()).c_str(),
        value.str().substr(0, 60).c_str(), known.c_str());
 }
 
 std::string Settings::text(const std::string &key, const std::string &like, bool isSize) const {
   if (const Json *layers = countsLayers(key) ? find(key) : nullptr) {
     if (layers->isArray() && static_cast<int64_t>(layers->array().size()) > mostLayers_)
-      fail("%s: '%s' is longer than the weights have tensors: they are not this model's", what_.c_str(), key.c_str());
+      fail("%s: '%s' is longer than the weights have tensors: they are not this model's", what_.c_str(),
+           called(key).c_str());
     for (const Json &count : layers->isArray() ? layers->array() : std::vector<Json>{*layers})
       if (count.isInt() && count.integer() > mostLayers_)
         fail("%s: '%s' is %lld, and the weights have %lld tensors in all: they are not this model's", what_.c_str(),
-             key.c_str(), static_cast<long long>(count.integer()), static_cast<long long>(mostLayers_));
+             called(key).c_str(), static_cast<long long>(count.integer()), static_cast<long long>(mostLayers_));
   }
   if (auto given = given_.find(key); given != given_.end())
     return given->second;
@@ -211,7 +236,8 @@ std::string Settings::text(const std::string &key, const std::string &like, bool
     return like;
   auto expected = [&](bool right, const char *what) {
     if (!right)
-      fail("%s: '%s' is %s; %s is expected", what_.c_str(), key.c_str(), value->str().substr(0, 60).c_str(), what);
+      fail("%s: '%s' is %s; %s is expected", what_.c_str(), called(key).c_str(), value->str().substr(0, 60).c_str(),
+           what);
   };
   switch (kind) {
   case Kind::Any:

@@ -19,6 +19,10 @@ public:
   const std::string &what() const { return what_; }
   /// A setting that other files of the folder say, as Kiln writes it; it goes before config.json's.
   void set(const std::string &key, std::string text) { given_[key] = std::move(text); }
+  /// The file's own keys of what config.json would have by other names (a GGUF file's metadata), for messages.
+  void setKeys(std::map<std::string, std::string> keys) { keys_ = std::move(keys); }
+  /// What a message about these settings says that was written for config.json's: with the file's own keys.
+  std::string said(const std::string &message) const;
   /// What the weights allow: no count of layers is above it.
   void limitLayers(size_t most) { mostLayers_ = static_cast<int64_t>(most); }
 
@@ -33,12 +37,15 @@ private:
   /// "a.b" is b within a; null is not there.
   const Json *find(const std::string &key) const;
   int64_t size(const std::string &key) const;
+  /// The key as the file has it.
+  const std::string &called(const std::string &key) const;
   void readRotary();
   std::string activation(const Json &value) const;
 
   Json config_;
   std::string what_;
   std::map<std::string, std::string, std::less<>> given_;
+  std::map<std::string, std::string> keys_; ///< empty: they are config.json's
   int64_t mostLayers_ = INT32_MAX;
 };
 

@@ -9,6 +9,7 @@
 #include "gtest/gtest.h"
 
 #include <cstring>
+#include <filesystem>
 #include <limits>
 
 namespace kiln {
@@ -176,6 +177,39 @@ TEST(GgufFile, ExpertsThatDoNotFitAreRefused) {
   std::vector<std::string> shared = of(4, 2);
   shared.push_back(entry32("qwen3moe.expert_shared_count", 1));
   says(small("qwen3moe", shared), "'qwen3moe.expert_shared_count' is 1, which is not known here");
+}
+
+// What a setting is called in a message is what the file has, and no folder's word for it: where it is read, and in
+// what the text asserts.
+TEST(GgufFile, MessagesNameTheFilesKeys) {
+  auto says = [](const std::string &file, const std::string &what) {
+    std::string why = refused(file);
+    EXPECT_NE(why.find(what), std::string::npos) << why;
+  };
+  std::string second = tensor("output_norm.weight", {2}, 0, 32); // as many as there are layers
+  says(small("llama", {entry32("llama.attention.head_count_kv", 1U << 31)}, second, 1),
+       "'llama.attention.head_count_kv' is 2147483648; a whole number up to 2147483647 is expected");
+  says(small("gemma3",
+             {entry32("gemma3.attention.key_length", 2), entry32("gemma3.attention.head_count_kv", 1),
+              entry32("gemma3.attention.sliding_window", 1U << 31)},
+             second, 1),
+       "'gemma3.attention.sliding_window' is 2147483648;");
+  says(small("gemma3", {entry32("gemma3.attention.key_length", 2)}, second, 1),
+       "'gemma3.attention.head_count_kv' is missing; a whole number is expected");
+  size_t asserts = 0;
+  for (const auto &entry : std::filesystem::directory_iterator(fixtures)) {
+    std::string path = entry.path().string();
+    if (!path.ends_with(".gguf") || entry.path().filename().string().starts_with("words_"))
+      continue;
+    std::string text = gguf::readModel(path, "", true).text;
+    EXPECT_EQ(text.find("config.json"), std::string::npos) << path;
+    asserts += text.find("metadata: ") != std::string::npos;
+  }
+  EXPECT_GE(asserts, 8U);
+  EXPECT_NE(
+      gguf::readModel(fixtures + "llama.gguf", "", true)
+          .text.find("\"metadata: llama.attention.head_count is not a multiple of llama.attention.head_count_kv\""),
+      std::string::npos);
 }
 
 std::string entryReal(const std::string &name, float value) {
