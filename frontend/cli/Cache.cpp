@@ -201,6 +201,8 @@ absl::StatusOr<std::string> programKey(const ModelOptions &options, const std::v
     add(hash, "observe");
   if (options.blockRows)
     add(hash, absl::StrCat("block rows ", options.blockRows));
+  if (options.shards)
+    add(hash, absl::StrCat("shards ", options.shards));
   if (options.memoryBudget)
     add(hash, absl::StrCat("memory budget ", options.memoryBudget));
   if (options.targetCpu.empty() || llvm::StringRef(options.targetCpu).split(':').first == "native")

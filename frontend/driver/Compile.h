@@ -116,6 +116,8 @@ private:
   /// Whether --weights-as has taken the model's recipe away.
   bool lostTraining() const;
   absl::Status loadText();
+  /// The recipes' losses once more, their batch a symbol, as @loss.shard: for --shards.
+  absl::Status loadShards();
   absl::Status describeBackends(struct ImageParts &parts, LinkJob &job, const std::string &output);
   absl::Status linkWith(LinkJob job, const std::string &output);
   absl::Status findWeights(LinkJob &job, std::unique_ptr<llvm::MemoryBuffer> &file, std::string &header);

@@ -49,9 +49,12 @@ static int64_t heldBy(const EntrySpec &entry) {
 /// The training steps that hold more than `budget`.
 static std::vector<const EntrySpec *> above(const Manifest &manifest, int64_t budget) {
   std::vector<const EntrySpec *> found;
-  for (const EntrySpec &entry : manifest.entries)
-    if (llvm::StringRef(entry.name).split('.').first == "train_step" && heldBy(entry) > budget)
+  for (const EntrySpec &entry : manifest.entries) {
+    auto [role, rest] = llvm::StringRef(entry.name).split('.');
+    bool cut = manifest.mostShards() > 0; // then shards are what a training runs
+    if (role == (cut ? "shard" : "train_step") && heldBy(entry) > budget)
       found.push_back(&entry);
+  }
   return found;
 }
 

@@ -52,6 +52,7 @@ struct ModelOptions {
   bool everyModel = false;    ///< all models of a file with several, none of them named: checked, and no module
   int64_t blockRows = 0;      ///< rows of logits that a block has at least; 0: as the pass thinks best
   int64_t memoryBudget = 0;   ///< bytes that a training step may hold while it runs; 0: as many as it likes
+  int64_t shards = 0;         ///< of a batch, by each of which a training step computes for itself; 0: it is not cut
   bool symbolicBatch = false; ///< keep the batch of the loss open
   bool cache = false; ///< kernels of other builds are taken, and this one's kept (runtime/support/CacheFolder.h)
   uint32_t jobs = 0;  ///< 0: as many as there are cores

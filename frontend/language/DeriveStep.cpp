@@ -4,7 +4,6 @@
 #include "ir/Recover.h"
 #include "ir/Values.h"
 
-#include "mlir/IR/AttrTypeSubElements.h"
 #include "mlir/IR/IRMapping.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -542,19 +541,6 @@ mlir::Value StepDeriver::last(mlir::Value result) {
   SmallVector<Dim> dims = dimsOf(result);
   dims.erase(dims.begin() + axis);
   return e.reshapeTo(lastOf(e, result, newestOf(result)), dims);
-}
-
-void fixSymbol(mlir::Operation *function, const std::string &symbol, int64_t value) {
-  std::map<std::string, Dim> values = {{symbol, Dim(value)}};
-  auto fixed = [&](llvm::ArrayRef<Dim> dims) {
-    return llvm::to_vector(llvm::map_range(dims, [&](const Dim &dim) { return dim.substitute(values); }));
-  };
-  mlir::AttrTypeReplacer replacer;
-  replacer.addReplacement([&](DimsAttr dims) { return DimsAttr::get(dims.getContext(), fixed(dims.dims())); });
-  replacer.addReplacement([&](mlir::RankedTensorType type) -> std::pair<mlir::Type, mlir::WalkResult> {
-    return {tensorType(fixed(dimsOf(type)), type.getElementType()), mlir::WalkResult::skip()};
-  });
-  replacer.recursivelyReplaceElementsIn(function, /*replaceAttrs=*/true, /*replaceLocs=*/false, /*replaceTypes=*/true);
 }
 
 } // namespace kiln::language

@@ -116,7 +116,4 @@ private:
 /// Whether the op, or one within it, has a result or does something by how long the sequence is.
 bool mentionsWithin(mlir::Operation &op, const Dim &time);
 
-/// `symbol` as a number, in all types and attributes of the function.
-void fixSymbol(mlir::Operation *function, const std::string &symbol, int64_t value);
-
 } // namespace kiln::language

@@ -1,5 +1,6 @@
 // The generate block: the functions generate.prefill and generate.step over session state, and how tokens are drawn.
 #include "frontend/language/GenerateBuilder.h"
+#include "ir/Symbols.h"
 
 namespace kiln::language {
 

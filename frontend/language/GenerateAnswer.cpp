@@ -3,6 +3,7 @@
 #include "frontend/language/DeriveMemory.h"
 #include "frontend/language/GenerateBuilder.h"
 #include "ir/Recover.h"
+#include "ir/Symbols.h"
 #include "ir/Values.h"
 
 namespace kiln::language {

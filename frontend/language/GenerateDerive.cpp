@@ -1,5 +1,6 @@
 // A generate block without a step of its own: the step is derived from the model's forward.
 #include "frontend/language/GenerateBuilder.h"
+#include "ir/Symbols.h"
 
 namespace kiln::language {
 

@@ -3,6 +3,7 @@
 #include "passes/TrainStep/TrainStep.h"
 
 #include "passes/Differentiate/Differentiate.h"
+#include "passes/TrainStep/Shards.h"
 #include "passes/support/Stages.h"
 #include "passes/support/Values.h"
 
@@ -47,7 +48,10 @@ public:
       : module(module), train(stage.train), suffix(stage.suffix), function(made.function), made(std::move(made)),
         builder(function.getBody().front().getTerminator()), e(builder, function.getLoc()) {}
 
+  /// Writes the function. What it calls is still there, for another one.
   LogicalResult run();
+  /// The module's list has the optimizer's states, and what was called is gone.
+  void declare();
 
 private:
   LogicalResult readUpdates();
@@ -352,7 +356,8 @@ void StepBuilder::finish() {
     values.push_back(terminator->getOperand(index));
     dictionaries.push_back(function.getResultAttrDict(index));
   };
-  copy(made.lossResult, results, attributes);
+  if (made.lossResult < function.getNumResults()) // none of an update by gradients that are given
+    copy(made.lossResult, results, attributes);
   for (unsigned index = 0; index < function.getNumResults(); ++index) {
     if (function.getResultAttr(index, "kiln.metric"))
       copy(index, results, attributes);
@@ -384,6 +389,10 @@ void StepBuilder::finish() {
   setResults(function, results, attributes);
   if (auto compute = train.getAs<StringAttr>("compute"))
     function->setAttr("kiln.compute", compute);
+}
+
+void StepBuilder::declare() {
+  eraseCalled();
   if (stateEntries.empty())
     return;
   SmallVector<mlir::Attribute> all;
@@ -397,8 +406,51 @@ LogicalResult StepBuilder::run() {
   if (mlir::failed(readUpdates()) || mlir::failed(clip()) || mlir::failed(update()) || mlir::failed(after()))
     return failure();
   finish();
-  eraseCalled();
   return success();
+}
+
+/// @shard.gradients, its results set: its part of the loss, and of each gradient.
+void finishShard(LossGradients &shard, DictionaryAttr train) {
+  FuncOp function = shard.function;
+  mlir::Builder builder(function.getContext());
+  mlir::Operation *terminator = function.getBody().front().getTerminator();
+  SmallVector<Value> results = {terminator->getOperand(shard.lossResult)};
+  SmallVector<DictionaryAttr> attributes = {function.getResultAttrDict(shard.lossResult)};
+  for (auto [index, gradient] : llvm::zip_equal(shard.parameters, shard.gradients)) {
+    results.push_back(gradient);
+    attributes.push_back(
+        builder.getDictionaryAttr(builder.getNamedAttr("kiln.gradient", function.getArgAttr(index, "kiln.parameter"))));
+  }
+  setResults(function, results, attributes);
+  if (auto compute = train.getAs<StringAttr>("compute"))
+    function->setAttr("kiln.compute", compute);
+}
+
+/// @shard.update, as yet without a body: the gradients as inputs, and their parameters.
+LossGradients beginUpdate(mlir::ModuleOp module, const Stage &stage, LossGradients &shard) {
+  mlir::OpBuilder builder = mlir::OpBuilder::atBlockEnd(module.getBody());
+  mlir::Location location = shard.function.getLoc();
+  auto function = builder.create<FuncOp>(location, "shard.update" + stage.suffix, builder.getFunctionType({}, {}));
+  builder.setInsertionPointToEnd(function.addEntryBlock());
+  builder.create<mlir::func::ReturnOp>(location);
+  LossGradients made{function, ~0u, {}, {}};
+  auto add = [&](mlir::Type type, StringRef role, const std::string &name) {
+    unsigned number = function.getNumArguments();
+    function.insertArgument(
+        number, type, builder.getDictionaryAttr(builder.getNamedAttr(role, builder.getStringAttr(name))), location);
+    return number;
+  };
+  for (bool gradients : {true, false})
+    for (auto [index, gradient] : llvm::zip_equal(shard.parameters, shard.gradients)) {
+      std::string name = shard.function.getArgAttrOfType<StringAttr>(index, "kiln.parameter").str();
+      if (gradients)
+        add(gradient.getType(), "kiln.input", "gradient." + name);
+      else
+        made.parameters.push_back(add(shard.function.getArgument(index).getType(), "kiln.parameter", name));
+    }
+  for (size_t i = 0; i < shard.parameters.size(); ++i)
+    made.gradients.push_back(function.getArgument(static_cast<unsigned>(i)));
+  return made;
 }
 
 struct TrainStep : impl::TrainStepBase<TrainStep> {
@@ -407,8 +459,23 @@ struct TrainStep : impl::TrainStepBase<TrainStep> {
     auto loss = name ? module.lookupSymbol<FuncOp>(name.getValue()) : FuncOp();
     if (!loss)
       return module.emitError("kiln.train names no loss function that exists");
+    if (shardsOf(stage) > 0) {
+      mlir::FailureOr<LossGradients> shard = createShard(module, stage);
+      if (mlir::failed(shard))
+        return failure();
+      LossGradients update = beginUpdate(module, stage, *shard);
+      finishShard(*shard, stage.train);
+      if (mlir::failed(StepBuilder(module, stage, update).run()))
+        return failure();
+    }
     mlir::FailureOr<LossGradients> made = copyWithGradients(loss, "train_step" + stage.suffix);
-    return mlir::failed(made) ? failure() : StepBuilder(module, stage, *made).run();
+    if (mlir::failed(made))
+      return failure();
+    StepBuilder step(module, stage, *made);
+    if (mlir::failed(step.run()))
+      return failure();
+    step.declare();
+    return success();
   }
 
   void runOnOperation() override {

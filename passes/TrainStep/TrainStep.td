@@ -8,6 +8,13 @@ def TrainStep : Pass<"kiln-train-step", "mlir::ModuleOp"> {
     states. They are written into the step, and erased. The function takes the loss function's arguments, the
     optimizer's states behind the other states, and the step; it returns the loss, the metrics (with `grad_norm` where
     the norm is clipped, and the rate as `lr`), the new parameters and the new states.
+
+    Where `kiln.train` says `shards = N` there is a second loss, `loss.shard`, whose batch is a symbol
+    (`kiln.batches` of the function names it, `kiln.bounds` has its size), and three functions are made of it:
+    `shard.gradients` gives, of an Nth of the batch's rows, its part of the loss and of each gradient; `shard.update`
+    takes the sums of the gradients (inputs `gradient.NAME`) and does all else that a step does; `shard.totals`, where
+    something needs one, gives sums over the rows that `shard.gradients` then reads (inputs `total.N`). What no shard
+    can compute is an error (Rows.h).
   }];
   let dependentDialects = ["kiln::KilnDialect"];
 }

@@ -4,7 +4,7 @@ namespace kiln {
 
 std::string entryName(mlir::func::FuncOp function) {
   llvm::StringRef name = function.getName();
-  if (function.isPrivate() || function.isExternal() || name.starts_with("loss.train"))
+  if (function.isPrivate() || function.isExternal() || name.starts_with("loss.train") || name.starts_with("loss.shard"))
     return "";
   return name.consume_front("loss.eval") ? "eval" + name.str() : name.str();
 }
@@ -12,8 +12,9 @@ std::string entryName(mlir::func::FuncOp function) {
 /// What a function belongs to: `eval.pool` and `eval` make one measurement, `stage.begin` and `stage.end` stand around
 /// a stage's steps.
 static std::string ownerOf(llvm::StringRef name) {
-  for (auto [part, owner] :
-       {std::pair("eval.pool", "eval"), std::pair("stage.begin", "train_step"), std::pair("stage.end", "train_step")})
+  for (auto [part, owner] : {std::pair("eval.pool", "eval"), std::pair("stage.begin", "train_step"),
+                             std::pair("stage.end", "train_step"), std::pair("shard.totals", "train_step"),
+                             std::pair("shard.gradients", "train_step"), std::pair("shard.update", "train_step")})
     if (name.consume_front(part))
       return owner + name.str();
   return name.str();

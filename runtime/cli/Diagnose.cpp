@@ -39,20 +39,20 @@ std::string notFiniteTensor(Program &program) {
   return "";
 }
 
-std::string describeNotFinite(Program &program, Call &call, uint32_t seed, int64_t step, double loss) {
+std::string describeNotFinite(Program &program, TrainStep &training, uint32_t seed, int64_t step, double loss) {
   std::string text = format("the loss of step %lld is %s", static_cast<long long>(step), shortest(loss).c_str());
   const char *first = "; the first tensor that is not finite is";
-  for (int input : call.inputs()) {
-    const ArgumentSpec &argument = call.entry().arguments[static_cast<size_t>(input)];
-    int64_t count = countElements(call.shape(input)).value_or(0);
-    if (int64_t at = firstNotFinite(argument.type.dtype, call.data(input), count); at >= 0)
+  for (const BatchInput &input : training.inputs()) {
+    const ArgumentSpec &argument = *input.argument;
+    int64_t count = countElements(*input.shape).value_or(0);
+    if (int64_t at = firstNotFinite(argument.type.dtype, input.data, count); at >= 0)
       return text + format("%s the input '%s' (element %lld): look at the data", first, argument.name.c_str(),
                            static_cast<long long>(at));
   }
   if (std::string name = notFiniteTensor(program); !name.empty())
     return text + first + " the " + name +
            ", as the step before left it; a smaller learning rate or `clip` in the recipe helps";
-  std::string found = call.findNotFinite(seed, step);
+  std::string found = training.findNotFinite(seed, step);
   return text + (found.empty() ? "; every tensor of the step is finite" : std::string(first) + " " + found);
 }
 

@@ -97,6 +97,16 @@ static std::string backendsJson(const std::vector<BackendInside> &backends) {
   return "{" + all + "}";
 }
 
+/// "on device 1": where a function of several devices' program runs; the shards of a batch are on many.
+static std::string placeOf(const Manifest &manifest, const std::string &entry, const std::vector<uint32_t> &devices) {
+  if (!entry.starts_with("shard.gradients") && !entry.starts_with("shard.totals"))
+    return format("on device %u", devices[Program::deviceOf(manifest, entry, devices.size())]);
+  std::string list;
+  for (size_t i = 0; i < std::min(devices.size(), static_cast<size_t>(manifest.mostShards())); ++i)
+    list += (i ? ", " : "") + std::to_string(devices[i]);
+  return "on devices " + list;
+}
+
 int infoCommand(const Options &, Common &common) {
   // Read without running: a manifest and lists of devices.
   const kiln_program_image &image = common.image;
@@ -164,7 +174,7 @@ int infoCommand(const Options &, Common &common) {
     for (const SymbolSpec &symbol : entry.symbols)
       std::printf("; %s <= %lld", symbol.name.c_str(), static_cast<long long>(symbol.bound));
     if (common.devices.size() > 1)
-      std::printf("; on device %u", common.devices[Program::deviceOf(manifest, entry.name, common.devices.size())]);
+      std::printf("; %s", placeOf(manifest, entry.name, common.devices).c_str());
     std::printf("\n");
   }
   return 0;

@@ -293,6 +293,7 @@ void Training::failNotFinite(int64_t step) {
     at_->feed->load(Split::Train, i);
     at_->step->start(position_.seed, i);
   }
+  at_->step->finish();
   at_->feed->load(Split::Train, step);
   fail("%s", describeNotFinite(*program_, *at_->step, position_.seed, step, loss).c_str());
 }

@@ -40,7 +40,7 @@ struct TrainingStage {
       : sources(manifest, overrides, seed) {}
   TrainingRecipe recipe;
   Sources sources;
-  Call *step = nullptr;
+  std::optional<TrainStep> step;
   std::optional<Feeder> feed;
   std::optional<Evaluator> eval;
 };

@@ -75,36 +75,44 @@ std::map<std::string, const Vocabulary *> Sources::vocabularies() const {
 }
 
 Feeder::Feeder(Call &call, Sources &sources) {
-  for (int input : call.inputs()) {
-    const ArgumentSpec &argument = call.entry().arguments[static_cast<size_t>(input)];
-    size_t dot = argument.name.find('.');
-    if (dot == std::string::npos)
-      fail("'%s' takes the input '%s', which no data source gives; use `run` with --input", call.entry().name.c_str(),
-           argument.name.c_str());
-    Source &source = sources.open(argument.name.substr(0, dot));
-    std::string field = argument.name.substr(dot + 1);
-    Fed *fed = nullptr;
-    for (Fed &candidate : fed_)
-      if (candidate.source == &source)
-        fed = &candidate;
-    if (!fed) {
-      fed_.push_back({&source, std::vector<FieldBuffer>(source.spec().fields.size())});
-      fed = &fed_.back();
-    }
-    bool found = false;
-    for (size_t f = 0; f < fed->fields.size(); ++f) {
-      if (source.spec().fields[f].name != field)
-        continue;
-      FieldBuffer &buffer = fed->fields[f];
-      buffer.dtype = argument.type.dtype;
-      buffer.data = call.data(input);
-      buffer.capacity = argument.bytes / static_cast<int64_t>(dtypeSize(argument.type.dtype));
-      buffer.shape = &call.shape(input);
-      found = true;
-    }
-    if (!found)
-      fail("data '%s' has no field '%s'", source.spec().name.c_str(), field.c_str());
+  for (const BatchInput &input : batchInputs(call))
+    bind(call.entry().name, input, sources);
+}
+
+Feeder::Feeder(TrainStep &step, Sources &sources) {
+  for (const BatchInput &input : step.inputs())
+    bind(step.entry().name, input, sources);
+}
+
+void Feeder::bind(const std::string &entry, const BatchInput &input, Sources &sources) {
+  const ArgumentSpec &argument = *input.argument;
+  size_t dot = argument.name.find('.');
+  if (dot == std::string::npos)
+    fail("'%s' takes the input '%s', which no data source gives; use `run` with --input", entry.c_str(),
+         argument.name.c_str());
+  Source &source = sources.open(argument.name.substr(0, dot));
+  std::string field = argument.name.substr(dot + 1);
+  Fed *fed = nullptr;
+  for (Fed &candidate : fed_)
+    if (candidate.source == &source)
+      fed = &candidate;
+  if (!fed) {
+    fed_.push_back({&source, std::vector<FieldBuffer>(source.spec().fields.size())});
+    fed = &fed_.back();
   }
+  bool found = false;
+  for (size_t f = 0; f < fed->fields.size(); ++f) {
+    if (source.spec().fields[f].name != field)
+      continue;
+    FieldBuffer &buffer = fed->fields[f];
+    buffer.dtype = argument.type.dtype;
+    buffer.data = input.data;
+    buffer.capacity = argument.bytes / static_cast<int64_t>(dtypeSize(argument.type.dtype));
+    buffer.shape = input.shape;
+    found = true;
+  }
+  if (!found)
+    fail("data '%s' has no field '%s'", source.spec().name.c_str(), field.c_str());
 }
 
 int64_t Feeder::batches(Split split) const {

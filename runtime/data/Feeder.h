@@ -2,7 +2,7 @@
 #pragma once
 
 #include "runtime/data/Source.h"
-#include "runtime/program/Program.h"
+#include "runtime/program/TrainStep.h"
 
 namespace kiln {
 
@@ -28,6 +28,8 @@ class Feeder {
 public:
   /// Binds every input of the entry to the field that its name says ("data.ids"). Throws Error where there is none.
   Feeder(Call &call, Sources &sources);
+  /// The same of a training step, in whole batches.
+  Feeder(TrainStep &step, Sources &sources);
 
   /// Batches in one pass: the least of the sources'.
   int64_t batches(Split split) const;
@@ -41,6 +43,7 @@ private:
     Source *source;
     std::vector<FieldBuffer> fields;
   };
+  void bind(const std::string &entry, const BatchInput &input, Sources &sources);
   std::vector<Fed> fed_;
 };
 

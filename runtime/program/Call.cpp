@@ -10,9 +10,8 @@
 
 namespace kiln {
 
-Call::Call(Program &program, size_t entry)
-    : program_(program), index_(entry), spec_(program.manifest_.entries[entry]),
-      home_(Program::deviceOf(program.manifest_, spec_.name, program.homes())), extents_(spec_) {
+Call::Call(Program &program, size_t entry, uint32_t home)
+    : program_(program), index_(entry), spec_(program.manifest_.entries[entry]), home_(home), extents_(spec_) {
   buffers_.resize(spec_.arguments.size());
   handles_.assign(program.backends_.size(), std::vector<kiln_buffer *>(spec_.arguments.size()));
   shapes_.resize(spec_.arguments.size());

@@ -409,10 +409,22 @@ bool Manifest::keeps(const StateSpec &state) const {
   return false;
 }
 
+int64_t Manifest::shardsOf(const Json &train) {
+  return train.isObject() && train.find("shards") ? train.at("shards").integer(1, INT32_MAX) : 0;
+}
+
+int64_t Manifest::mostShards() const {
+  int64_t most = shards();
+  for (const StageSpec &one : stages)
+    most = std::max(most, shardsOf(one.train));
+  return most;
+}
+
 std::string Manifest::entryNames() const {
   std::string names;
   for (const EntrySpec &entry : entries)
-    if (!entry.name.starts_with("eval.pool") && !entry.name.starts_with("stage.")) // parts of others
+    if (!entry.name.starts_with("eval.pool") && !entry.name.starts_with("stage.") &&
+        !entry.name.starts_with("shard.")) // parts of others
       names += (names.empty() ? "" : ", ") + entry.name;
   return names;
 }

@@ -180,6 +180,10 @@ struct Manifest {
   /// Whether a run that is at this stage needs the state: an optimizer's states belong to their stage.
   bool keeps(const StateSpec &state) const;
   const SourceSpec *findSource(std::string_view name) const;
+  /// Into how many shards a recipe's batch is cut (0: it is not): of the chosen recipe, and the most of all.
+  int64_t shards() const { return shardsOf(train); }
+  int64_t mostShards() const;
+  static int64_t shardsOf(const Json &train);
   /// For error texts: "forward, loss, ..."
   std::string entryNames() const;
 };

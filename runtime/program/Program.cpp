@@ -100,10 +100,12 @@ void Program::openBackends(const std::vector<uint32_t> &devices, const std::vect
     opened.settings.giveTo(opened.host);
     openDevice(opened, i, i == 0 ? devices.at(0) : 0);
   }
-  if (size_t groups = groupsOf(manifest_).size(); devices.size() > std::max<size_t>(groups, 1))
-    fail("--device names %zu devices, and the program has something to do for %zu: what trains has one, and each other "
-         "function; it has: %s",
-         devices.size(), std::max<size_t>(groups, 1), manifest_.entryNames().c_str());
+  size_t busy = std::max({groupsOf(manifest_).size(), static_cast<size_t>(manifest_.mostShards()), size_t{1}});
+  if (devices.size() > busy)
+    fail(
+        "--device names %zu devices, and the program has something to do for %zu: what trains has one (with --shards N "
+        "of `kiln build`, N), and each other function; it has: %s",
+        devices.size(), busy, manifest_.entryNames().c_str());
   for (size_t i = 1; i < devices.size(); ++i) {
     OpenBackend &opened = *otherHomes_.emplace_back(std::make_unique<OpenBackend>());
     opened.tables = backends_[0]->tables;
@@ -202,9 +204,8 @@ void Program::log(void *, int32_t, kiln_string message) { std::fprintf(stderr, "
 
 Session sessionOf(std::string_view entry) {
   std::string_view base = entry.substr(0, entry.find('.')); // of a stage: train_step.finetune
-  return base == "train_step" || base == "grad" || entry.starts_with("stage.") ? Session::Training
-         : base == "eval"                                                      ? Session::Evaluation
-                                                                               : Session::Sequence;
+  bool trains = base == "train_step" || base == "grad" || base == "stage" || base == "shard";
+  return trains ? Session::Training : base == "eval" ? Session::Evaluation : Session::Sequence;
 }
 
 /// The largest shape in which one of a session's entries takes a state; empty where none does.
@@ -378,16 +379,16 @@ void Program::profile(Profile *profile) {
   profile_ = profile;
 }
 
-Call &Program::call(const std::string &name) {
-  std::unique_ptr<Call> &call = calls_[name];
+Call &Program::call(const std::string &name, uint32_t home) {
+  std::unique_ptr<Call> &call = calls_[{name, home}];
   if (call)
     return *call;
   for (size_t i = 0; i < manifest_.entries.size(); ++i)
     if (manifest_.entries[i].name == name) {
-      call = std::make_unique<Call>(*this, i);
+      call = std::make_unique<Call>(*this, i, home);
       return *call;
     }
-  calls_.erase(name);
+  calls_.erase({name, home});
   NearestName nearest(name);
   for (const EntrySpec &entry : manifest_.entries)
     nearest.consider(entry.name);

@@ -78,7 +78,11 @@ public:
   std::vector<std::string> start(uint32_t seed, const WeightChoice &choice);
 
   /// The entry, made ready on first use. Throws Error with the names that there are.
-  Call &call(const std::string &entry);
+  Call &call(const std::string &entry) { return call(entry, deviceOf(manifest_, entry, homes())); }
+  /// The entry on the device of that number, among those that the program was given.
+  Call &call(const std::string &entry, uint32_t home);
+  /// How many devices the first backend has here.
+  size_t homes() const { return 1 + otherHomes_.size(); }
   /// Which of so many devices an entry runs on: the first trains, the others have the other functions in turn, in the
   /// order of `info`. Where nothing trains, all have.
   static uint32_t deviceOf(const Manifest &manifest, std::string_view entry, size_t devices);
@@ -151,7 +155,6 @@ private:
     DeviceBuffer arena;
   };
   const Device &home() const { return *backends_[0]->device; }
-  size_t homes() const { return 1 + otherHomes_.size(); }
   OpenBackend &homeAt(uint32_t home) { return home ? *otherHomes_[home - 1] : *backends_[0]; }
   template <typename Visit> void eachOpened(Visit visit) {
     for (auto *list : {&backends_, &otherHomes_})
@@ -166,7 +169,7 @@ private:
   std::map<std::pair<std::string, Session>, size_t> stateIndex_;
   std::vector<Slot> slots_;                         // of states_
   std::vector<std::vector<int64_t>> sessionShapes_; // likewise
-  std::map<std::string, std::unique_ptr<Call>> calls_;
+  std::map<std::pair<std::string, uint32_t>, std::unique_ptr<Call>> calls_;
   Arena arena_; // where a device works in this process's memory, or several backends share the work
   size_t arenaBytes_ = 0;
   Profile *profile_ = nullptr;
@@ -177,7 +180,7 @@ private:
 /// One entry with its buffers. A step: set the inputs' shapes and contents, then run().
 class Call {
 public:
-  Call(Program &program, size_t entry);
+  Call(Program &program, size_t entry, uint32_t home);
 
   const EntrySpec &entry() const { return spec_; }
 

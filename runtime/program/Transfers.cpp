@@ -142,7 +142,7 @@ void Call::take(size_t which, Numbers &numbers) {
 }
 
 void Call::take(Numbers &numbers) {
-  numbers.loss = loss();
+  numbers.loss = loss_ < 0 ? std::nan("") : loss();
   numbers.metrics.resize(metrics_.size());
   for (size_t i = 0; i < metrics_.size(); ++i)
     numbers.metrics[i] = number(metrics_[i].argument);

@@ -1,0 +1,69 @@
+// A recipe whose batch is to be cut: its loss once more, for any number of rows.
+
+#include "frontend/driver/Compile.h"
+
+#include "ir/Bounds.h"
+#include "ir/Kiln.h"
+#include "passes/support/Stages.h"
+
+#include "absl/strings/str_cat.h"
+#include "mlir/IR/Builders.h"
+
+namespace kiln {
+
+/// Names the symbols of the loss's batches. What is wrong with its inputs; empty where nothing is.
+static std::string nameBatches(mlir::func::FuncOp loss) {
+  mlir::Builder builder(loss.getContext());
+  Bounds bounds = boundsOf(loss);
+  llvm::SmallVector<mlir::Attribute> names;
+  for (mlir::BlockArgument argument : loss.getArguments()) {
+    auto input = loss.getArgAttrOfType<mlir::StringAttr>(argument.getArgNumber(), "kiln.input");
+    if (!input)
+      continue;
+    llvm::SmallVector<Dim> dims = dimsOf(argument);
+    std::string batch = dims.empty() ? "" : dims[0].str();
+    if ((batch != "N" && !batch.starts_with("N.")) || !bounds.contains(batch))
+      return absl::StrCat("--shards: the batches of '", input.getValue().str(),
+                          "' cannot be cut: they are as their file has them (safetensors), or have no rows; a reader "
+                          "that is given its `batch` draws rows that can");
+    mlir::Attribute name = builder.getStringAttr(batch);
+    if (!llvm::is_contained(names, name))
+      names.push_back(name);
+  }
+  loss->setAttr("kiln.batches", builder.getArrayAttr(names));
+  return "";
+}
+
+absl::Status Compilation::loadShards() {
+  if (!(*module_)->hasAttr("kiln.train"))
+    return absl::InvalidArgumentError(
+        absl::StrCat("--shards ", options_.shards, ": ", options_.file, " has no recipe whose batches could be cut"));
+  mlir::OwningOpRef<mlir::ModuleOp> whole = std::move(module_);
+  options_.symbolicBatch = true;
+  absl::Status loaded = loadText();
+  options_.symbolicBatch = false;
+  if (!loaded.ok()) {
+    absl::StrAppend(&renderedText_, "note: with --shards the number of a batch's rows is a symbol, N: its shards have "
+                                    "fewer; without it the model has no error\n");
+    return loaded;
+  }
+  mlir::OwningOpRef<mlir::ModuleOp> open = std::move(module_);
+  module_ = std::move(whole);
+  mlir::Builder builder(context_.get());
+  for (const Stage &stage : stagesOf(*module_)) {
+    auto loss = open->lookupSymbol<mlir::func::FuncOp>("loss.train" + stage.suffix);
+    auto train = module_->lookupSymbol<mlir::func::FuncOp>("loss.train" + stage.suffix);
+    if (!loss || !train)
+      return absl::InternalError("--shards: the recipe has no loss");
+    if (std::string why = nameBatches(loss); !why.empty())
+      return absl::InvalidArgumentError(why);
+    loss->moveAfter(train);
+    loss.setName("loss.shard" + stage.suffix);
+    mlir::NamedAttrList fields(stage.train);
+    fields.set("shards", builder.getI64IntegerAttr(options_.shards));
+    setTrain(*module_, stage.suffix, fields.getDictionary(context_.get()));
+  }
+  return absl::OkStatus();
+}
+
+} // namespace kiln

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# A batch's shards on two devices: the bits of one device, and the numbers of the step that is not cut. Arguments: kiln, the plugins' folder.
+set -uo pipefail
+source "$(dirname "$0")/common.sh"
+make late
+for shards in 2 4 3; do
+  [ $shards = 3 ] && sed -i 's/batch=16/batch=18/' mix.kiln && make late
+  "$kiln" build mix.kiln --backend "$plugins/libkiln_backend_late.so" --shards $shards -o cut || exit 1
+  validations whole ./on_late train
+  validations one ./cut train --out one$shards
+  for devices in 0,1 1,0; do
+    validations two ./cut train --device $devices --out two$shards.$devices
+    cmp -s one.txt two.txt && cmp -s one$shards/last.safetensors two$shards.$devices/last.safetensors ||
+      fail "$shards shards on devices $devices train otherwise than on one: $(paste one.txt two.txt)"
+    for device in 0 1; do
+      [ "$(number $device 1 two.log)" -ge 40 ] || { fail "device $device computes no shards with --device $devices"; cat two.log; }
+    done
+  done
+  agree whole.txt two.txt 8 1e-5 || fail "$shards shards train otherwise than the whole batch: $(paste whole.txt two.txt)"
+done
+# Two devices are at work at the same time: each was given work while the other had some.
+"$kiln" build mix.kiln --backend "$plugins/libkiln_backend_late.so" --shards 2 -o cut
+spent() { local began=$(date +%s%N); "$@" > /dev/null 2>&1; echo $((($(date +%s%N) - began) / 1000000)); }
+one=$(spent ./cut train --backend-option late.delay=20000) two=$(spent ./cut train --device 0,1 --backend-option late.delay=20000)
+[ $((two * 10)) -lt $((one * 9)) ] || fail "two devices take $two ms, one takes $one"
+# A run goes on, on another number of devices.
+./cut train --steps 20 --device 0,1 --out parts > /dev/null 2>&1 && ./cut train --resume --out parts > /dev/null 2>&1
+./cut train --out piece > /dev/null 2>&1
+cmp -s parts/last.safetensors piece/last.safetensors || fail "20 steps on two devices and 20 on one are not 40 on one"
+./cut info --device 0,1 | grep -qF '; on devices 0, 1' || { fail "info does not say where the shards are"; ./cut info --device 0,1; }
+[ $bad -ne 0 ] || echo "in shares"
+exit $bad
