@@ -344,6 +344,8 @@ int commandCheck(const ModelOptions &options, const CheckOptions &check) {
   if (absl::Status status = loadPrinting(compilation); !status.ok())
     return report(status);
   if (!check.gradients) {
+    if (absl::Status cut = options.shards ? compilation.runPasses("train-step") : absl::OkStatus(); !cut.ok())
+      return report(cut);
     std::printf("%s: no errors\n", options.file.c_str());
     return 0;
   }

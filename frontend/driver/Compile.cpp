@@ -209,13 +209,8 @@ absl::Status Compilation::load() {
       diagnostics_.push_back(driver::diagnosticOf(diagnostic));
       passErrors_ += (passErrors_.empty() ? "" : "\n") + host::errorText(diagnostic);
     });
-    if (!llvm::StringRef(options_.file).ends_with(".mlir")) {
-      absl::Status loaded = loadText();
-      return loaded.ok() && options_.shards ? loadShards() : loaded;
-    }
-    if (options_.shards)
-      return absl::InvalidArgumentError(
-          absl::StrCat("--shards ", options_.shards, ": ", options_.file, " is no model's text, which it reads twice"));
+    if (!llvm::StringRef(options_.file).ends_with(".mlir") || options_.shards)
+      return options_.shards ? loadShards() : loadText();
     module_ = mlir::parseSourceFile<mlir::ModuleOp>(options_.file, context_.get());
     return module_ ? absl::OkStatus() : absl::InvalidArgumentError(passErrors_);
   });
@@ -368,10 +363,6 @@ absl::Status Compilation::linkProgram(const std::string &output, bool ownPlugins
 }
 
 absl::Status Compilation::linkLibrary(const std::string &output) {
-  if (options_.shards)
-    return absl::InvalidArgumentError(
-        absl::StrCat("--shards ", options_.shards,
-                     ": a library's train_step is one step on one device: build a program, or without"));
   Manifest manifest = Manifest::parse(program_->manifest());
   std::string file = llvm::sys::path::filename(output).str();
   absl::StatusOr<std::string> header = libraryHeader(manifest, file);

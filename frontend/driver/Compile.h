@@ -116,7 +116,7 @@ private:
   /// Whether --weights-as has taken the model's recipe away.
   bool lostTraining() const;
   absl::Status loadText();
-  /// The recipes' losses once more, their batch a symbol, as @loss.shard: for --shards.
+  /// The same for --shards: with the recipes' losses once more, their batch a symbol, as @loss.shard.
   absl::Status loadShards();
   absl::Status describeBackends(struct ImageParts &parts, LinkJob &job, const std::string &output);
   absl::Status linkWith(LinkJob job, const std::string &output);

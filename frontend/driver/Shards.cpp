@@ -9,6 +9,8 @@
 #include "absl/strings/str_cat.h"
 #include "mlir/IR/Builders.h"
 
+#include <utility>
+
 namespace kiln {
 
 /// Names the symbols of the loss's batches. What is wrong with its inputs; empty where nothing is.
@@ -35,13 +37,21 @@ static std::string nameBatches(mlir::func::FuncOp loss) {
 }
 
 absl::Status Compilation::loadShards() {
+  if (llvm::StringRef(options_.file).ends_with(".mlir"))
+    return absl::InvalidArgumentError(
+        absl::StrCat("--shards ", options_.shards, ": ", options_.file, " is no model's text, which it reads twice"));
+  if (absl::Status text = loadText(); !text.ok())
+    return text;
+  if (!module_) // all of a file are looked at
+    return absl::InvalidArgumentError(
+        absl::StrCat("--shards ", options_.shards, ": ", options_.file, " has several models; name one with --model"));
   if (!(*module_)->hasAttr("kiln.train"))
     return absl::InvalidArgumentError(
         absl::StrCat("--shards ", options_.shards, ": ", options_.file, " has no recipe whose batches could be cut"));
   mlir::OwningOpRef<mlir::ModuleOp> whole = std::move(module_);
-  options_.symbolicBatch = true;
-  absl::Status loaded = loadText();
-  options_.symbolicBatch = false;
+  bool was = std::exchange(options_.symbolicBatch, true);
+  absl::Status loaded = loadText(); // with the same warnings
+  options_.symbolicBatch = was;
   if (!loaded.ok()) {
     absl::StrAppend(&renderedText_, "note: with --shards the number of a batch's rows is a symbol, N: its shards have "
                                     "fewer; without it the model has no error\n");

@@ -18,6 +18,15 @@ using mlir::Operation;
 using mlir::success;
 using mlir::Value;
 
+mlir::OpOperand *seedOf(Operation *op) {
+  if (!llvm::isa<RandomBitsOp, DecomposableOpInterface>(op) || llvm::isa<CustomOp>(op))
+    return nullptr;
+  auto *seed = llvm::find_if(op->getOpOperands(), [](mlir::OpOperand &operand) {
+    return rankOf(operand.get()) == 0 && elementOf(operand.get()).isUnsignedInteger(32);
+  });
+  return seed == op->getOpOperands().end() ? nullptr : seed;
+}
+
 bool Rows::mentions(const Dim &dim) const {
   return llvm::any_of(dim.symbols(), [&](const std::string &symbol) { return llvm::is_contained(symbols_, symbol); });
 }
@@ -119,9 +128,6 @@ LogicalResult Rows::visitOp(Operation &op) {
       .Case([&](PadOp pad) { return visitPad(pad); })
       .Case([&](ConcatOp concat) { return visitConcat(concat); })
       .Case([&](ReverseOp reverse) { return visitAlong(op, reverse.getAxes()); })
-      .Case([&](ArgReduceOp reduce) { return visitAlong(op, {static_cast<int64_t>(reduce.getAxis())}); })
-      .Case([&](CumSumOp sum) { return visitAlong(op, {static_cast<int64_t>(sum.getAxis())}); })
-      .Case([&](SortOp sort) { return visitAlong(op, {static_cast<int64_t>(sort.getAxis())}); })
       .Case([&](TopKOp top) { return visitAlong(op, {rankOf(top.getOperand()) - 1}); })
       .Case<ReduceWindowOp, ReduceWindowGradOp>([&](auto windows) {
         return visitWindows(op, windows.getWindow(), windows.getStrides(), windows.getLow(), windows.getHigh());
@@ -139,6 +145,9 @@ LogicalResult Rows::visitOp(Operation &op) {
           return visitComposite(composite);
         if (isElementwise(other))
           return visitElementwise(op);
+        auto along = other->getAttrOfType<mlir::IntegerAttr>("axis"); // a running sum, a sort
+        if (along && other->getNumOperands() == 1)
+          return visitAlong(op, {along.getInt()});
         // Whatever else there is, or will be, is the same in all shards where all that it reads is.
         bool rows = llvm::any_of(usedValues(other), [&](Value value) { return hasRows(value); }) ||
                     llvm::any_of(other->getResults(), [&](Value value) { return hasRows(value); });
@@ -289,9 +298,7 @@ LogicalResult Rows::visitCustom(CustomOp op) {
   auto draws = [&](mlir::Region &region) {
     return region
         .walk([](Operation *inner) {
-          return llvm::isa<RandomBitsOp, RandomUniformOp, RandomNormalOp, DropoutOp, DropoutAttentionOp>(inner)
-                     ? mlir::WalkResult::interrupt()
-                     : mlir::WalkResult::advance();
+          return seedOf(inner) ? mlir::WalkResult::interrupt() : mlir::WalkResult::advance();
         })
         .wasInterrupted();
   };

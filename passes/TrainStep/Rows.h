@@ -9,6 +9,9 @@
 
 namespace kiln {
 
+/// The seed of an op that draws random numbers; null for any other.
+mlir::OpOperand *seedOf(mlir::Operation *op);
+
 /// Looks at a function whose batch is a symbol, and tells of each value what it is where the function is run on a
 /// shard, a block of the batch's rows, in place of the whole batch:
 /// - rows: the shard's part of the whole's rows, along the axis whose dimension the batch's symbol is the outermost

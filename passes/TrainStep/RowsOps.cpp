@@ -39,7 +39,8 @@ LogicalResult Rows::visitReshape(ReshapeOp op) {
     return success();
   auto before = [](Value value, Axis axis) {
     Dim product(1);
-    for (const Dim &dim : ArrayRef<Dim>(dimsOf(value)).take_front(static_cast<size_t>(axis)))
+    SmallVector<Dim> dims = dimsOf(value);
+    for (const Dim &dim : ArrayRef<Dim>(dims).take_front(static_cast<size_t>(axis)))
       product = product * dim;
     return product;
   };

@@ -6,7 +6,6 @@
 #include "passes/TrainStep/Rows.h"
 
 #include "mlir/IR/IRMapping.h"
-#include "llvm/ADT/TypeSwitch.h"
 
 namespace kiln {
 
@@ -123,14 +122,12 @@ void ShardBuilder::offsetRows(const Rows &rows) {
     if (op->getNumResults() == 0 || !llvm::isa<mlir::RankedTensorType>(op->getResult(0).getType()) ||
         !rows.hasRows(op->getResult(0)))
       return;
-    llvm::TypeSwitch<mlir::Operation *>(op)
-        .Case([&](IotaOp iota) {
-          if (llvm::any_of(dimsOf(iota.getResult())[static_cast<size_t>(iota.getAxis())].symbols(),
-                           [&](const std::string &symbol) { return llvm::is_contained(symbols, symbol); }))
-            counts.push_back(iota);
-        })
-        .Case<RandomBitsOp, RandomUniformOp, RandomNormalOp, DropoutOp, DropoutAttentionOp>(
-            [&](auto draw) { seeds.push_back(&draw.getSeedMutable()); });
+    if (mlir::OpOperand *seed = seedOf(op))
+      seeds.push_back(seed);
+    auto iota = llvm::dyn_cast<IotaOp>(op);
+    if (iota && llvm::any_of(dimsOf(iota.getResult())[static_cast<size_t>(iota.getAxis())].symbols(),
+                             [&](const std::string &symbol) { return llvm::is_contained(symbols, symbol); }))
+      counts.push_back(iota);
   });
   for (mlir::OpOperand *seed : seeds) {
     Emit e = before(seed->getOwner());
