@@ -37,7 +37,7 @@ ValueRange Code::beginFunction(llvm::StringRef name, llvm::ArrayRef<Type> argume
     function.setPrivate();
   Block *body = function.addEntryBlock();
   b.setInsertionPointToEnd(body);
-  constants.clear();
+  made.clear();
   scopes.clear();
   scopes.emplace_back(body);
   return body->getArguments();
@@ -89,7 +89,7 @@ Code::Hoisted::Hoisted(Code &code, llvm::ArrayRef<Value> values) : guard(code.b)
 Value Code::constantOf(Type type, Attribute attribute) {
   if (auto shaped = dyn_cast<ShapedType>(type); shaped && !isa<DenseElementsAttr>(attribute))
     attribute = DenseElementsAttr::get(shaped, attribute);
-  Value &slot = constants[{attribute, type}];
+  Value &slot = made[{attribute, type}];
   if (!slot) {
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(scopes.front().block);
@@ -104,6 +104,13 @@ Value Code::constantInt(Type type, int64_t value) {
 
 Value Code::constant(Type type, double value) {
   return constantOf(type, b.getFloatAttr(getElementTypeOrSelf(type), value));
+}
+
+Value Code::constants(VectorType type, ArrayRef<double> values) {
+  llvm::SmallVector<Attribute> lanes;
+  for (double value : values)
+    lanes.push_back(b.getFloatAttr(type.getElementType(), value));
+  return constantOf(type, DenseElementsAttr::get(type, lanes));
 }
 
 Value Code::integer(int64_t value) { return constantInt(i64, value); }

@@ -96,6 +96,7 @@ public:
   /// A scalar constant, or the constant splat over a vector type.
   Value constant(mlir::Type type, double value);
   Value constantInt(mlir::Type type, int64_t value);
+  Value constants(mlir::VectorType type, llvm::ArrayRef<double> values); // one a lane
 
   //===-- Control -----------------------------------------------------------------------------------------------===//
 
@@ -159,7 +160,7 @@ private:
   Value shared(int opcode, Value a, Value b, llvm::function_ref<Value()> make);
   void enter(mlir::Block *block, mlir::Operation *op);
   void leave();
-  llvm::DenseMap<std::pair<mlir::Attribute, mlir::Type>, Value> constants; // of the current function
+  llvm::DenseMap<std::pair<mlir::Attribute, mlir::Type>, Value> made; // constants of the current function
 };
 
 } // namespace kiln::cpu

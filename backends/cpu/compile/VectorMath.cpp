@@ -1,6 +1,7 @@
 // The polynomials, their ranges and their errors.
 
 #include "backends/cpu/compile/VectorMath.h"
+#include "backends/cpu/compile/VectorReal.h"
 #include <cmath>
 #include <limits>
 
@@ -9,55 +10,6 @@ using namespace mlir;
 namespace kiln::cpu {
 
 namespace {
-/// Arithmetic on values of one float type, scalar or vector.
-struct Real {
-  Code &code;
-  Type type, bits; // and the integers of its width
-  bool wide;       // f64
-
-  Real(Code &code, Value x) : code(code), type(x.getType()), wide(getElementTypeOrSelf(type).isF64()) {
-    bits = wide ? code.i64 : code.i32;
-    if (auto vector = dyn_cast<VectorType>(type))
-      bits = VectorType::get(vector.getShape(), bits);
-  }
-  Value c(double value) { return code.constant(type, value); }
-  Value n(int64_t value) { return code.constantInt(bits, value); }
-  Value add(Value a, Value b) { return code.op<arith::AddFOp>(a, b); }
-  Value sub(Value a, Value b) { return code.op<arith::SubFOp>(a, b); }
-  Value mul(Value a, Value b) { return code.op<arith::MulFOp>(a, b); }
-  Value div(Value a, Value b) { return code.op<arith::DivFOp>(a, b); }
-  Value fma(Value a, Value b, Value c) { return code.op<math::FmaOp>(a, b, c); }
-  Value abs(Value a) { return code.op<math::AbsFOp>(a); }
-  Value round(Value a) { return code.op<math::RoundEvenOp>(a); }
-  Value copysign(Value a, Value sign) { return code.op<math::CopySignOp>(a, sign); }
-  Value select(Value condition, Value a, Value b) { return code.op<arith::SelectOp>(condition, a, b); }
-  Value cmp(arith::CmpFPredicate p, Value a, Value b) { return code.op<arith::CmpFOp>(p, a, b); }
-  Value lt(Value a, Value b) { return cmp(arith::CmpFPredicate::OLT, a, b); }
-  Value gt(Value a, Value b) { return cmp(arith::CmpFPredicate::OGT, a, b); }
-  Value eq(Value a, Value b) { return cmp(arith::CmpFPredicate::OEQ, a, b); }
-  /// Limits to [low, high]; NaN stays.
-  Value clamp(Value x, double low, double high) {
-    x = select(gt(x, c(high)), c(high), x);
-    return select(lt(x, c(low)), c(low), x);
-  }
-  /// Horner, highest power first.
-  Value polynomial(Value x, llvm::ArrayRef<double> coefficients) {
-    Value sum = c(coefficients.front());
-    for (double coefficient : coefficients.drop_front())
-      sum = fma(sum, x, c(coefficient));
-    return sum;
-  }
-  /// 2^k for an integral k (as integers) within the normal range.
-  Value power2(Value k) {
-    Value exponent = code.op<arith::AddIOp>(k, n(wide ? 1023 : 127));
-    return code.op<arith::BitcastOp>(type, code.op<arith::ShLIOp>(exponent, n(wide ? 52 : 23)));
-  }
-  Value toInteger(Value x) { return code.op<arith::FPToSIOp>(bits, x); }
-  Value fromInteger(Value k) { return code.op<arith::SIToFPOp>(type, k); }
-};
-
-constexpr double log2e = 1.44269504088896340736;
-
 /// x = k ln 2 + r, and e^r - 1 for |r| <= ln 2 / 2.
 struct Reduced {
   Value k, expm1;
@@ -86,6 +38,8 @@ static Reduced reduceExp(Real &f, Value x) {
 }
 
 Value emitExp(Code &code, Value x) {
+  if (hasTables(code, x.getType()))
+    return expByTable(code, x);
   Real f(code, x);
   Value limited = f.wide ? f.clamp(x, -746, 711) : f.clamp(x, -105, 90);
   Reduced reduced = reduceExp(f, limited);
@@ -181,7 +135,8 @@ static Value emitLog1p(Code &code, Value x) {
 
 static Value emitTanh(Code &code, Value x) {
   Real f(code, x);
-  Value t = emitExpm1(code, f.mul(f.abs(x), f.c(-2)));
+  Value t = f.mul(f.abs(x), f.c(-2));
+  t = hasTables(code, x.getType()) ? expm1ByTable(code, t) : emitExpm1(code, t);
   Value result = f.div(f.sub(f.c(0), t), f.add(t, f.c(2)));
   return f.copysign(result, x);
 }
@@ -195,6 +150,8 @@ static Value emitErf(Code &code, Value x) {
   Real f(code, x);
   if (f.wide)
     return emitLibraryCall(code, "erf", x);
+  if (hasTables(code, x.getType()))
+    return erfByTable(code, x);
   // After N. Juffa: below 0.9277 x + x p(x^2), above 1 - exp(q(|x|)).
   Value t = f.abs(x), s = f.mul(x, x);
   Value small =

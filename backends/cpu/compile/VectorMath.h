@@ -1,4 +1,4 @@
-// Elementary functions as polynomial code.
+// Elementary functions as polynomial code; by tables in registers where the processor has AVX-512 (VectorTables.cpp).
 //
 // On f32 and f64, scalars and vectors alike. Errors (measured by tests/backends/cpu/MathTest.cpp, which fails above
 // them) in units in the last place: exp, log, rsqrt 2; the others 4. Some of f64, and f32 sin and cos of

@@ -29,12 +29,14 @@ struct Exactness {
   double ulps; // allowed
 };
 
-void measure(kiln_dtype dtype, const Exactness &c) {
+void measure(kiln_dtype dtype, const Exactness &c, const char *cpu = "native") {
   TestKernel k;
   Tensor x = arguments(dtype, c.low, c.high, c.logarithmic);
   uint32_t in = k.input(dtype, {x.count()});
   k.output(k.op(c.op, {in}));
-  RunResult result = run(k, {x});
+  RunOptions options;
+  options.cpu = cpu;
+  RunResult result = run(k, {x}, options);
   ASSERT_EQ(result.error, "");
   TestKernel wide;
   wide.output(wide.op(c.op, {wide.input(KILN_F64, {x.count()})}));
@@ -109,7 +111,45 @@ TEST(Exactness, F32) {
                              {"sin", -1e9, 1e9, false, 4},
                              {"cos", -100, 100, false, 4},
                              {"rsqrt", 1e-30, 1e30, true, 2}})
-    measure(KILN_F32, c);
+    for (const char *cpu : {"native", "x86-64-v3"}) // by tables, where the processor has AVX-512, and without
+      measure(KILN_F32, c, cpu);
+}
+
+/// Signs of zero, ends of the range, and that one element alone has the bits that it has in a vector.
+TEST(Exactness, F32Corners) {
+  struct Corner {
+    const char *op;
+    std::vector<std::pair<float, float>> values;
+  };
+  const float tiny = 0x1p-149f, inf = INFINITY;
+  for (const Corner &c :
+       {Corner{"exp", {{0, 1}, {-0.0f, 1}, {88.73f, inf}, {-104.1f, 0}, {-103.28f, tiny}, {1e30f, inf}, {-1e30f, 0}}},
+        {"erf", {{-0.0f, -0.0f}, {tiny, tiny}, {-4.1f, -1}, {4, 1}, {1e30f, 1}, {-3e38f, -1}, {inf, 1}}},
+        {"tanh", {{-0.0f, -0.0f}, {tiny, tiny}, {-tiny, -tiny}, {10, 1}, {-10, -1}, {1e30f, 1}, {-inf, -1}}},
+        {"sigmoid", {{0, 0.5f}, {-0.0f, 0.5f}, {-inf, 0}, {inf, 1}, {30, 1}, {-1e30f, 0}}}}) {
+    auto count = static_cast<int64_t>(c.values.size());
+    Tensor x = Tensor::make(KILN_F32, {count});
+    for (int64_t i = 0; i < count; ++i)
+      x.set(i, {c.values[static_cast<size_t>(i)].first, 0});
+    for (const char *cpu : {"native", "x86-64-v3"}) {
+      RunOptions options;
+      options.cpu = cpu;
+      TestKernel k, one;
+      k.output(k.op(c.op, {k.input(KILN_F32, {count})}));
+      one.output(one.op(c.op, {one.input(KILN_F32, {})}));
+      RunResult all = run(k, {x}, options);
+      ASSERT_EQ(all.error, "");
+      for (int64_t i = 0; i < count; ++i) {
+        auto [argument, expected] = c.values[static_cast<size_t>(i)];
+        double got = all.outputs[0].get(i).real;
+        EXPECT_TRUE(got == expected && std::signbit(got) == std::signbit(expected))
+            << c.op << "(" << argument << ") is " << got << " on " << cpu;
+        Tensor alone = Tensor::make(KILN_F32, {});
+        alone.set(0, {argument, 0});
+        EXPECT_EQ(run(one, {alone}, options).outputs[0].get(0).real, got) << c.op << "(" << argument << ") on " << cpu;
+      }
+    }
+  }
 }
 
 TEST(Exactness, F64) {
