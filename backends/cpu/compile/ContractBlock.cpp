@@ -53,34 +53,89 @@ Ahead ContractLowering::nextSliver(Emitter &e, const Sizes &s, const Block &bloc
   return prepackedOr(e, there, ahead);
 }
 
-/// What the sliver of the right operand after the one at n is packed from, or lies packed, shared out over the tiles of
-/// this one.
-Ahead ContractLowering::nextPanel(Emitter &e, const Sizes &s, const Block &block, Value m, Value n, Value k0) const {
+/// The sliver of the right operand after the one at n: after the last of them, the first one of the next K block; after
+/// that block's, the next task's.
+ContractLowering::Panel ContractLowering::panelAfter(Emitter &e, const Block &block, Value n, Value k0,
+                                                     Value k1) const {
+  Code &code = e.code;
+  Value next = code.add(n, code.integer(t.tileColumns()));
+  Value more = code.compare(arith::CmpIPredicate::slt, next, block.n1);
+  if (oneBlock)
+    return {next, k0, more, code.op<arith::OrIOp>(more, block.follows)};
+  Value again = code.compare(arith::CmpIPredicate::slt, k1, block.k1);
+  Value begin = code.op<arith::SelectOp>(again, block.n0, next), k = code.op<arith::SelectOp>(again, k1, block.k0);
+  Value mine = code.op<arith::OrIOp>(more, again);
+  return {code.op<arith::SelectOp>(more, next, begin), code.op<arith::SelectOp>(more, k0, k), mine,
+          code.op<arith::OrIOp>(mine, block.follows)};
+}
+
+/// Of a sliver that is packed in parts, the rows that belong to the tile at m.
+std::pair<Value, Value> ContractLowering::partOf(Emitter &e, const Block &block, Value m) const {
+  Code &code = e.code;
+  Value rows = code.integer(t.tileRows), tiles = code.ceilDiv(code.sub(block.m1, block.m0), rows);
+  Value share = code.ceilDiv(code.integer(t.kc), code.max(tiles, code.integer(1)));
+  return {code.mul(code.div(code.sub(m, block.m0), rows), share), share};
+}
+
+/// What that sliver is packed from, or lies packed, shared out over the tiles of this one.
+Ahead ContractLowering::fetchPanel(Emitter &e, const Sizes &s, const Block &block, Value m, const Panel &next) const {
   Code &code = e.code;
   Value one = code.integer(1), rows = code.integer(t.tileRows), zero = code.integer(0);
   Value tiles = code.ceilDiv(code.sub(block.m1, block.m0), rows), tile = code.div(code.sub(m, block.m0), rows);
-  Value next = code.add(n, code.integer(t.tileColumns())), apart = apartOf(e, c.right);
-  Value more = code.compare(arith::CmpIPredicate::slt, next, block.n1), from = zero, count = zero, step = zero;
+  Value apart = apartOf(e, c.right), line = code.integer(64);
+  auto packed = [&] {
+    return fetchPacked(e, sharedPanel(e, s, block.batchNumber, next.n, next.k), t.lanes * t.tileColumns() * bytes, tile,
+                       tiles, next.any);
+  };
+  if (t.right == RightMode::Shared)
+    return packed();
   Ahead ahead;
-  if (t.right == RightMode::Sliver && packedByCall(c.right) && !pairs && byteSize(c.right.memory) == bytes) {
-    if (c.right.alongK) { // some rows of memory for each tile, a line of each at a time
-      count = code.ceilDiv(code.integer(t.tileColumns()), code.max(tiles, one));
-      from = plainPointer(e, c.right, block.batch, code.add(next, code.mul(tile, count)), k0);
-      step = code.integer(t.lanes * bytes);
-    } else { // of each k one of the lines that its columns may touch
-      Value lines = code.integer(t.tileColumns() * bytes / 64 + 1), part = code.div(tile, lines);
-      count = code.ceilDiv(code.integer(t.lanes), code.max(code.div(tiles, lines), one));
-      Value line = code.mul(code.rem(tile, lines), code.integer(64));
-      from = code.address(plainPointer(e, c.right, block.batch, next, k0),
-                          code.add(line, code.mul(code.mul(part, count), apart)), 1);
-      step = code.mul(apart, code.integer(t.lanes));
+  if (fetchesRight()) {
+    auto from = [&](Value n, Value k) { return plainPointer(e, c.right, block.batch, n, k); };
+    int64_t lines = t.tileColumns() * bytes / 64 + 1; // that a row of columns may touch
+    if (c.right.alongK) {                             // some rows of memory for each tile, a line of each at a time
+      Value count = code.ceilDiv(code.integer(t.tileColumns()), code.max(tiles, one));
+      ahead = {from(code.add(next.n, code.mul(tile, count)), next.k), apart, count, code.integer(t.lanes * bytes)};
+    } else if (inParts) { // a row for as many k as there are lanes
+      Value begin = partOf(e, block, m).first;
+      ahead = {from(next.n, code.add(next.k, begin)), line, code.integer(lines), apart};
+    } else { // of each k one of the lines
+      Value part = code.div(tile, code.integer(lines));
+      Value count = code.ceilDiv(code.integer(t.lanes), code.max(code.div(tiles, code.integer(lines)), one));
+      Value first = code.mul(code.rem(tile, code.integer(lines)), line);
+      ahead = {code.address(from(next.n, next.k), code.add(first, code.mul(code.mul(part, count), apart)), 1), apart,
+               count, code.mul(apart, code.integer(t.lanes))};
     }
-    ahead = {from, apart, code.op<arith::SelectOp>(more, count, zero), step};
+    ahead.count = code.op<arith::SelectOp>(next.any, ahead.count, zero);
   }
-  if (!prepackedRight)
-    return ahead;
-  Value there = sharedPanel(e, s, block.batchNumber, next, k0);
-  return prepackedOr(e, fetchPacked(e, there, t.lanes * t.tileColumns() * bytes, tile, tiles, more), ahead);
+  return prepackedRight ? prepackedOr(e, packed(), ahead) : ahead;
+}
+
+/// Where the sliver at n of the K block from k0 on is packed, where slivers are packed in parts: in one place or the
+/// other, by turns.
+Value ContractLowering::placeOfPanel(Emitter &e, const Block &block, Value n, Value k0) const {
+  Code &code = e.code;
+  Value width = code.integer(t.tileColumns()), number = code.div(code.sub(n, block.n0), width);
+  if (!oneBlock)
+    number = code.add(number, code.mul(code.div(code.sub(k0, block.k0), code.integer(t.kc)),
+                                       code.ceilDiv(code.sub(block.n1, block.n0), width)));
+  return code.address(e.workerScratch(rightArea),
+                      code.mul(code.rem(number, code.integer(2)), code.integer(panelSize())), bytes);
+}
+
+/// Packs the next sliver's part of this tile, which was fetched while the tile was summed.
+void ContractLowering::packPart(Emitter &e, const Block &block, Value m, const Panel &next) const {
+  Code &code = e.code;
+  auto [begin, share] = partOf(e, block, m);
+  Value depth = code.sub(block.k1, next.k), from = code.add(next.k, code.min(begin, depth));
+  Value to = code.add(next.k, code.min(code.min(code.add(begin, share), code.integer(t.kc)), depth));
+  Value end = code.min(code.add(next.n, code.integer(t.tileColumns())), block.n1);
+  auto pack = [&] {
+    Value place = code.address(placeOfPanel(e, block, next.n, next.k),
+                               code.mul(code.sub(from, next.k), code.integer(rightStride)), bytes);
+    packRight(e, block.batch, next.n, end, from, to, place, rightStride);
+  };
+  code.ifThen(next.mine, [&] { unlessPrepacked(e, prepackedRight, pack); });
 }
 
 /// A sliver of the right operand that this task packs, or reads as it lies: where, and the bytes between its rows.
@@ -91,6 +146,13 @@ std::pair<Value, Value> ContractLowering::packedPanel(Emitter &e, const Sizes &s
   Value width = code.integer(t.tileColumns()), end = code.min(code.add(n, width), block.n1);
   if (t.right == RightMode::Task)
     return {code.address(right, code.sub(n, block.n0), bytes), apart};
+  if (inParts) { // but for the first, the sliver before has packed it
+    Value place = placeOfPanel(e, block, n, k0);
+    Value first = code.both(code.compare(arith::CmpIPredicate::eq, n, block.n0),
+                            code.compare(arith::CmpIPredicate::eq, k0, block.k0));
+    code.ifThen(first, [&] { packRight(e, block.batch, n, end, k0, k1, place, rightStride); });
+    return {place, apart};
+  }
   if (t.right == RightMode::Sliver) {
     if (t.unfold)
       unfold(e, n, end, k0, k1, code.integer(0), block.place, right);
@@ -152,6 +214,7 @@ void ContractLowering::multiplyBlock(Emitter &e, const Sizes &s, const Block &bl
   int64_t width = t.tileColumns();
   code.loop(block.n0, block.n1, width, [&](Value n) {
     auto [from, apart] = panelOf(e, s, block, n, k0, k1);
+    Panel next = panelAfter(e, block, n, k0, k1);
     if (t.edge) {
       Value last = code.sub(s.n, code.integer(t.edge)), inPanel = code.sub(last, n);
       code.ifThen(code.compare(arith::CmpIPredicate::slt, last, code.add(n, code.integer(width))),
@@ -161,7 +224,9 @@ void ContractLowering::multiplyBlock(Emitter &e, const Sizes &s, const Block &bl
     }
     code.loop(block.m0, block.m1, t.tileRows, [&, from = from, apart = apart](Value m) {
       Value sliver = code.address(left, code.mul(code.sub(m, block.m0), depthOf(code, k0, k1)), bytes);
-      tile(e, block, m, n, sliver, from, apart, k0, k1, nextPanel(e, s, block, m, n, k0));
+      tile(e, block, m, n, sliver, from, apart, k0, k1, fetchPanel(e, s, block, m, next));
+      if (inParts)
+        packPart(e, block, m, next);
     });
   });
 }

@@ -62,12 +62,15 @@ ContractLowering::ContractLowering(KernelBuilder &builder, const Contraction &co
     return;
   }
   int64_t width = t.tileColumns(), slack = t.lanes * (t.tileRows + 2);
-  leftArea = area((t.rowsFirst ? t.tileRows : t.mc) * t.kc + slack);
+  leftArea = area((t.rowsFirst ? t.tileRows : t.mc) * (lines ? t.kc : spreadDepth(t.kc, t.lanes)) + slack);
   rightStride = t.right == RightMode::Task ? spreadStride(t.nc, bytes) : width;
   if (t.right == RightMode::Shared) {
     sharedArea = builder.reserveScratch(sizeOfPanels(bounds) * bytes);
   } else if (t.right != RightMode::Window) {
-    rightArea = area((t.kc + t.lanes) * rightStride + slack);
+    inParts = fetchesRight() && !c.right.alongK && t.mc >= t.lanes * t.tileRows;
+    if (inParts)
+      builder.note("in parts");
+    rightArea = area(panelSize() * (inParts ? 2 : 1) + slack);
   }
   if (t.right == RightMode::Window || t.unfold)
     reserveImage(bounds);
@@ -269,6 +272,8 @@ void ContractLowering::tileTask(Emitter &e, Value task) const {
   Sizes s = sizes(e);
   Block block = blockOf(e, s, task);
   block.place = block.n0;
+  Value another = code.compare(arith::CmpIPredicate::slt, code.add(task, code.integer(1)), e.arguments.end);
+  block.follows = code.op<arith::AndIOp>(another, code.compare(arith::CmpIPredicate::slt, block.n1, s.n));
   Value zero = code.integer(0);
   if (t.right == RightMode::Window) {
     packPlanes(e, *c.window, block.batch, imagePlanes(e), zero, e.extent(c.window->channels), block.n0,

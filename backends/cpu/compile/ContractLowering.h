@@ -79,6 +79,7 @@ private:
   bool leftOnce = false;                              // all tasks multiply by the same packed rows
   bool leftShared = false;                            // … by a phase of its own
   bool lines = false;                                 // rows of the left operand are packed as they lie
+  bool inParts = false;                               // slivers of the right operand are packed tile by tile
   bool prepackedRight = false, prepackedLeft = false; // the run side may have it packed (ContractPrepack.cpp)
   Shape columns;                                      // of the product: the result's, or places of the image
   int64_t imageStride = 0;                            // between planes of a worker's copy of the image
@@ -99,7 +100,8 @@ private:
   struct Block { // what a task computes
     Indices batch;
     Value batchNumber, chunk, m0, m1, n0, n1, k0, k1;
-    Value place; // of the image's copy that the worker has: its first
+    Value place;   // of the image's copy that the worker has: its first
+    Value follows; // whether this worker's next task has the columns behind
   };
   Block blockOf(Emitter &e, const Sizes &s, Value task) const;
 
@@ -108,6 +110,12 @@ private:
 
   // ContractPack.cpp
   bool packedByCall(const Contraction::Operand &operand) const;
+  /// Whether slivers of the right operand are fetched before they are packed.
+  bool fetchesRight() const {
+    return t.right == RightMode::Sliver && packedByCall(c.right) && !pairs && byteSize(c.right.memory) == bytes;
+  }
+  /// Elements of one, with what is written beyond.
+  int64_t panelSize() const { return (t.kc + t.lanes) * rightStride; }
   PackShape packShape(const Contraction::Operand &operand) const {
     return {packed, t.lanes, operand.alongK ? Packing::Turn : Packing::Copy, operand.memory};
   }
@@ -164,7 +172,15 @@ private:
   void tileTask(Emitter &e, Value task) const;
   void multiplyBlock(Emitter &e, const Sizes &s, const Block &block, Value k0, Value k1) const;
   void multiplyRowsFirst(Emitter &e, const Sizes &s, const Block &block, Value k0, Value k1) const;
-  Ahead nextPanel(Emitter &e, const Sizes &s, const Block &block, Value m, Value n, Value k0) const;
+  struct Panel {     // a sliver of the right operand
+    Value n, k;      // its first column and row
+    Value mine, any; // whether it is this task's, or the next one's of this worker
+  };
+  Panel panelAfter(Emitter &e, const Block &block, Value n, Value k0, Value k1) const;
+  std::pair<Value, Value> partOf(Emitter &e, const Block &block, Value m) const;
+  Ahead fetchPanel(Emitter &e, const Sizes &s, const Block &block, Value m, const Panel &next) const;
+  Value placeOfPanel(Emitter &e, const Block &block, Value n, Value k0) const;
+  void packPart(Emitter &e, const Block &block, Value m, const Panel &next) const;
   Ahead nextSliver(Emitter &e, const Sizes &s, const Block &block, Value m, Value n, Value k0, Value k1) const;
   std::pair<Value, Value> panelOf(Emitter &e, const Sizes &s, const Block &block, Value n, Value k0, Value k1) const;
   std::pair<Value, Value> packedPanel(Emitter &e, const Sizes &s, const Block &block, Value n, Value k0,

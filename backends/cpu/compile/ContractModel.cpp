@@ -253,7 +253,8 @@ Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, co
   kBlock = std::max(kBlock, t.lanes);
   // A single block up to half again as long saves the second pass over the accumulators.
   int64_t blocks = e.k <= kBlock * 3 / 2 ? 1 : ceilDivide(e.k, kBlock);
-  t.kc = roundUp(ceilDivide(e.k, blocks), t.lanes);
+  auto depth = [&](int64_t k) { return traits.lines ? roundUp(k, t.lanes) : spreadDepth(k, t.lanes); };
+  t.kc = depth(ceilDivide(e.k, blocks));
 
   bool image = traits.image.planes > 0 && !traits.rightPlainAlongN;
   // Packing the right operand costs about eleven multiply-adds an element; the dot kernel a quarter of the arithmetic.
@@ -298,7 +299,7 @@ Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, co
   int64_t tiles = e.batch * ceilDivide(e.m, t.tileRows) * ceilDivide(e.n, t.tileColumns());
   if (tiles < 128 && e.k >= 4096 && !image) {
     t.chunks = std::min<int64_t>(16, e.k / 1024);
-    t.kc = roundUp(std::min(kBlock, ceilDivide(e.k, t.chunks)), t.lanes);
+    t.kc = depth(std::min(kBlock, ceilDivide(e.k, t.chunks)));
     t.right = RightMode::Task;
   }
   // The last few columns, where they are that few: with all rows and no part of K.

@@ -125,4 +125,8 @@ inline int64_t spreadStride(int64_t elements, int64_t bytes) {
   return (lines | 1) * line;
 }
 
+/// Slivers whose vectors come one from each row of memory are all written at the same time: as many rows of K to each
+/// as an odd number of vectors has, or they would fall into the same few cache sets, too.
+inline int64_t spreadDepth(int64_t k, int64_t lanes) { return (ceilDivide(k, lanes) | 1) * lanes; }
+
 } // namespace kiln::cpu

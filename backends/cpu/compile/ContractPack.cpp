@@ -142,7 +142,7 @@ void ContractLowering::packColumns(Emitter &e, const Block &block, Value block0,
                                    Value to) const {
   Code &code = e.code;
   Value tall = code.integer(t.tileRows), rows = code.mul(code.div(code.sub(block.m1, block.m0), tall), tall);
-  Value depth = code.sub(block1, block0), before = code.sub(k0, block0);
+  Value depth = depthOf(code, block0, block1), before = code.sub(k0, block0);
   Value elements = code.sub(elementOfK(e, k1), elementOfK(e, k0)), last = code.add(block.m0, rows);
   auto split = [&](Value m, Value count, int64_t height, Value there) {
     callSplit(code, {packed, height, t.lanes, c.left.memory}, plainPointer(e, c.left, block.batch, m, k0),

@@ -18,7 +18,7 @@ int64_t ContractLowering::sizeOfPanels(const ContractExtents &bounds) const {
 
 /// Elements of the left operand's packed slivers.
 int64_t ContractLowering::sizeOfSlivers(const ContractExtents &bounds) const {
-  return roundUp(bounds.m, t.tileRows) * roundUp(bounds.k, t.lanes);
+  return roundUp(bounds.m, t.tileRows) * (roundUp(bounds.k, t.lanes) + (lines ? 0 : t.lanes));
 }
 
 /// Whether a product that would pack nothing (few rows) had better read panels that are packed before a loop around it.

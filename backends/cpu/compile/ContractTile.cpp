@@ -93,10 +93,10 @@ SmallVector<int64_t, 4> ContractLowering::heights() const {
   return all;
 }
 
-/// How long a packed row of the left operand is.
+/// How many rows of K a sliver of the left operand has room for (ContractModel.h, spreadDepth).
 Value ContractLowering::depthOf(Code &code, Value k0, Value k1) const {
-  Value depth = code.sub(k1, k0), lanes = code.integer(t.lanes);
-  return lines ? code.mul(code.ceilDiv(depth, lanes), lanes) : depth;
+  Value lanes = code.integer(t.lanes), vectors = code.ceilDiv(code.sub(k1, k0), lanes);
+  return code.mul(lines ? vectors : code.op<arith::OrIOp>(vectors, code.integer(1)), lanes);
 }
 
 /// The height of the sliver that holds the first of `rows` rows: whole, or the rest rounded up to the unit.

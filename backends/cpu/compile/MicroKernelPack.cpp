@@ -70,12 +70,14 @@ void definePack(Code &code, const PackShape &s, StringRef name) {
         stride = arguments[5];
   auto row = [&](Value base, Value number, Value distance) { return advance(code, base, code.mul(number, distance)); };
   auto packed = [&](Value p) { return load.pairs() ? code.div(p, code.integer(2)) : p; };
-  if (s.packing == Packing::Line) { // rows stay as they are, cut into vectors
-    code.loop(code.integer(0), count, 1, [&](Value r) {
-      Value source = row(from, r, apart), target = code.address(to, code.mul(r, code.integer(s.lanes)), bytes);
-      code.loop(code.integer(0), k, s.lanes * load.step(), [&](Value p) {
-        Value group = code.div(p, code.integer(s.lanes * load.step()));
-        code.store(load.alongK(source, p, k), row(target, group, stride), bytes);
+  // Rows stay as they are, cut into vectors. One of each row at a time: what is written lies in a row, and memory is
+  // read in as many streams as there are rows.
+  if (s.packing == Packing::Line) {
+    code.loop(code.integer(0), k, s.lanes * load.step(), [&](Value p) {
+      Value target = row(to, code.div(p, code.integer(s.lanes * load.step())), stride);
+      code.loop(code.integer(0), count, 1, {from, target}, [&](Value, ValueRange places) -> SmallVector<Value> {
+        code.store(load.alongK(places[0], p, k), places[1], bytes);
+        return {advance(code, places[0], apart), advance(code, places[1], code.integer(s.lanes * bytes))};
       });
     });
     code.endFunction();

@@ -87,6 +87,21 @@ INSTANTIATE_TEST_SUITE_P(Large, DotExtents,
                          testing::Values(Extents{64, 48, 64}, Extents{97, 101, 103}, Extents{200, 131, 300},
                                          Extents{61, 37, 1009}, Extents{10, 20, 9001}, Extents{128, 10, 5000}));
 
+/// Slivers of a right operand along N that are packed tile by tile: of one K block and of several, rows and columns
+/// that end within a tile, a task's only sliver.
+TEST(Dot, PackedInParts) {
+  auto each = [](const std::string &cpu, std::initializer_list<Extents> all) {
+    for (Extents e : all) {
+      SCOPED_TRACE(cpu + ", " + std::to_string(e.m) + " x " + std::to_string(e.k) + " x " + std::to_string(e.n));
+      check({e.m, e.k}, {e.k, e.n}, nn, KILN_F32, KILN_F32, cpu);
+      check({e.k, e.m}, {e.k, e.n}, tn, KILN_F32, KILN_F32, cpu);
+    }
+  };
+  each("native", {{201, 131, 300}, {256, 400, 77}});
+  each("native:l2=64K", {{200, 300, 129}, {270, 170, 100}, {193, 40, 147}});
+  each("x86-64-v3:l2=64K", {{101, 210, 333}, {100, 70, 290}});
+}
+
 /// A left operand along its rows, of several K blocks, that a phase packs for all tasks: a last sliver of each height,
 /// depths that are no multiple of a task's; pairs too.
 TEST(Dot, ColumnsShared) {

@@ -267,6 +267,8 @@ TEST(Prepack, ProductsInBothLayouts) {
     checkDot(100, 270, 290, transposed); // sliver by sliver
     checkDot(60, 84, 1700, transposed);  // several K blocks
     checkDot(37, 300, 264, transposed, "native", 300);
+    checkDot(250, 270, 290, transposed); // in parts
+    checkDot(250, 270, 290, transposed, "native:l2=64K");
     checkDot(600, 200, 400, transposed, "native:l2=64K"); // a phase of its own
     checkDot(50, 64, 5000, transposed);                   // parts of K
     checkDot(100, 270, 290, transposed, "x86-64-v3");
