@@ -1,6 +1,7 @@
 // A Vulkan loader that passes everything on to the real one, and spoils what KILN_FAKE_VULKAN names:
 //   no-driver       no instance can be made
 //   no-device       no device is listed
+//   twice           each device is listed twice
 //   old             devices speak Vulkan 1.1
 //   lacks-f64       devices have no shaderFloat64
 //   lacks-arrays    devices have no shaderStorageBufferArrayDynamicIndexing
@@ -66,7 +67,14 @@ VkResult enumeratePhysicalDevices(VkInstance instance, uint32_t *count, VkPhysic
     *count = 0;
     return VK_SUCCESS;
   }
-  return REAL(vkEnumeratePhysicalDevices)(instance, count, devices);
+  if (wish() != "twice")
+    return REAL(vkEnumeratePhysicalDevices)(instance, count, devices);
+  uint32_t once = *count / 2;
+  VkResult result = REAL(vkEnumeratePhysicalDevices)(instance, &once, devices);
+  *count = 2 * once;
+  if (devices)
+    std::copy_n(devices, once, devices + once);
+  return result;
 }
 
 void getPhysicalDeviceProperties(VkPhysicalDevice device, VkPhysicalDeviceProperties *properties) {

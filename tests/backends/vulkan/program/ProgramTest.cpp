@@ -57,6 +57,10 @@ protected:
     argv.insert(argv.end(), more.begin(), more.end());
     return run(argv);
   }
+  static std::string bytesOf(const std::string &path) {
+    std::ifstream file(path, std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  }
   static std::string folder;
   static Outcome built;
 };
@@ -156,12 +160,25 @@ TEST_F(VulkanProgram, ADeviceLostInMidTraining) {
   ASSERT_EQ(resumed.code, 0) << resumed.err;
   Outcome unbroken = trained("", {"--out", whole, "--seed", "3", "--save", folder + "/unbroken.safetensors"});
   ASSERT_EQ(unbroken.code, 0) << unbroken.err;
-  auto bytes = [](const std::string &path) {
-    std::ifstream file(path, std::ios::binary);
-    return std::string(std::istreambuf_iterator<char>(file), {});
-  };
-  EXPECT_FALSE(bytes(folder + "/resumed.safetensors").empty());
-  EXPECT_TRUE(bytes(folder + "/resumed.safetensors") == bytes(folder + "/unbroken.safetensors"));
+  EXPECT_FALSE(bytesOf(folder + "/resumed.safetensors").empty());
+  EXPECT_TRUE(bytesOf(folder + "/resumed.safetensors") == bytesOf(folder + "/unbroken.safetensors"));
+}
+
+TEST_F(VulkanProgram, ShardsOnTwoDevices) {
+  std::string cut = folder + "/cut";
+  Outcome build =
+      run({kilnProgram(), "build", folder + "/line.kiln", "--backend", "vulkan", "--shards", "4", "-o", cut});
+  ASSERT_EQ(build.code, 0) << build.err;
+  setenv("LD_LIBRARY_PATH", KILN_FAKE_LOADER, 1);
+  setenv("KILN_FAKE_VULKAN", "twice", 1);
+  for (const char *devices : {"0", "0,1", "1,0"}) {
+    std::string weights = folder + "/cut-" + devices + ".safetensors";
+    Outcome outcome = run({cut, "train", "--data", "data=" + folder + "/points.csv", "--device", devices, "--seed", "3",
+                           "--save", weights});
+    ASSERT_EQ(outcome.code, 0) << outcome.err;
+    EXPECT_FALSE(bytesOf(weights).empty());
+    EXPECT_TRUE(bytesOf(weights) == bytesOf(folder + "/cut-0.safetensors")) << devices;
+  }
 }
 
 } // namespace
