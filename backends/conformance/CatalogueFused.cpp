@@ -8,8 +8,6 @@ namespace kiln::conformance {
 
 namespace {
 
-Attribute axes(std::vector<int64_t> list) { return Attribute::list("axes", std::move(list)); }
-
 Case start(const char *op, kiln_dtype dtype, const char *kind, bool dynamic) {
   return {op, dynamic ? "dynamic" : "constant", dtype, std::make_shared<Kernel>(kind), {}, {}, {}};
 }
@@ -22,11 +20,11 @@ void softmax(std::vector<Case> &cases, kiln_dtype dtype, bool dynamic) {
   std::erase_if(made.launches, [](const Launch &l) { return !l.extents.empty() && l.extents[1] == 0; });
   uint32_t x = k.input(dtype, d);
   made.operands = {{Fill::Range, -8, 8}};
-  uint32_t top = k.op("reduce", {x}, dtype, {d[0]}, {Attribute::text("kind", "max"), axes({1})});
-  uint32_t wide = k.op("broadcast", {top}, dtype, d, {axes({0})});
+  uint32_t top = k.op("reduce", {x}, dtype, {d[0]}, {Attribute::text("kind", "max"), Attribute::axes({1})});
+  uint32_t wide = k.op("broadcast", {top}, dtype, d, {Attribute::axes({0})});
   uint32_t e = k.op("exp", {k.op("sub", {x, wide}, dtype, d)}, dtype, d);
-  uint32_t sum = k.op("reduce", {e}, dtype, {d[0]}, {Attribute::text("kind", "sum"), axes({1})});
-  uint32_t spread = k.op("broadcast", {sum}, dtype, d, {axes({0})});
+  uint32_t sum = k.op("reduce", {e}, dtype, {d[0]}, {Attribute::text("kind", "sum"), Attribute::axes({1})});
+  uint32_t spread = k.op("broadcast", {sum}, dtype, d, {Attribute::axes({0})});
   k.output(k.op("div", {e, spread}, dtype, d), 0);
   made.accuracy = {64, false, 0};
   addInPlace(made);
@@ -65,7 +63,7 @@ void linear(std::vector<Case> &cases, kiln_dtype dtype, bool dynamic, const Arou
            {Attribute::list("lhs_batch", {}), Attribute::list("rhs_batch", {}),
             Attribute::list("lhs_contract", {turned ? 0 : 1}), Attribute::list("rhs_contract", {turned ? 1 : 0})});
   if (around.bias)
-    value = k.op("add", {value, k.op("broadcast", {b}, dtype, out, {axes({1})})}, dtype, out);
+    value = k.op("add", {value, k.op("broadcast", {b}, dtype, out, {Attribute::axes({1})})}, dtype, out);
   if (around.residual)
     value = k.op("add", {value, r}, dtype, out);
   if (around.relu)
@@ -93,7 +91,7 @@ void broadcastSum(std::vector<Case> &cases, kiln_dtype dtype, bool dynamic) {
   Dims d = dimsOf(k, 2, dynamic, made.launches);
   uint32_t x = k.input(dtype, d), b = k.input(dtype, {d[1]});
   made.operands = {{}, {}};
-  k.output(k.op("add", {x, k.op("broadcast", {b}, dtype, d, {axes({1})})}, dtype, d), 0);
+  k.output(k.op("add", {x, k.op("broadcast", {b}, dtype, d, {Attribute::axes({1})})}, dtype, d), 0);
   made.accuracy = {0.5, false, 0};
   addInPlace(made);
   cases.push_back(std::move(made));
@@ -106,7 +104,7 @@ void sweep(std::vector<Case> &cases, kiln_dtype dtype, bool dynamic) {
   Dims d = dimsOf(k, 1, dynamic, made.launches);
   uint32_t p = k.input(dtype, d), g = k.input(dtype, d), m = k.input(dtype, d), rate = k.input(dtype, {});
   made.operands = {{Fill::Range, 1, 2}, {Fill::Range, 0, 1}, {Fill::Range, 0, 1}, {Fill::Range, 0.1, 0.2}};
-  uint32_t wide = k.op("broadcast", {rate}, dtype, d, {axes({})});
+  uint32_t wide = k.op("broadcast", {rate}, dtype, d, {Attribute::axes({})});
   uint32_t moment = k.op("add", {k.op("mul", {m, wide}, dtype, d), g}, dtype, d);
   uint32_t next = k.op("add", {p, k.op("mul", {moment, wide}, dtype, d)}, dtype, d);
   k.output(next, 0);
@@ -124,7 +122,7 @@ void columns(std::vector<Case> &cases, kiln_dtype dtype, bool dynamic) {
   uint32_t x = k.input(dtype, d), y = k.input(dtype, d);
   made.operands = {{}, {}};
   uint32_t product = k.op("mul", {x, y}, dtype, d);
-  k.output(k.op("reduce", {product}, dtype, {d[1]}, {Attribute::text("kind", "sum"), axes({0})}));
+  k.output(k.op("reduce", {product}, dtype, {d[1]}, {Attribute::text("kind", "sum"), Attribute::axes({0})}));
   made.accuracy = {2, true, 300};
   cases.push_back(std::move(made));
 }
@@ -139,11 +137,11 @@ void maskedMean(std::vector<Case> &cases, kiln_dtype dtype, bool dynamic) {
   uint32_t x = k.input(dtype, d), mask = k.input(dtype, one);
   made.operands = {{Fill::Range, 0.5, 2}, {Fill::Range, 1, 2}};
   auto sum = [&](uint32_t of, const Dims &to) {
-    return k.op("reduce", {of}, dtype, to, {Attribute::text("kind", "sum"), axes({1})});
+    return k.op("reduce", {of}, dtype, to, {Attribute::text("kind", "sum"), Attribute::axes({1})});
   };
-  uint32_t wide = k.op("broadcast", {mask}, dtype, d, {axes({0, 1, 2})});
+  uint32_t wide = k.op("broadcast", {mask}, dtype, d, {Attribute::axes({0, 1, 2})});
   uint32_t sums = sum(k.op("mul", {x, wide}, dtype, d), left), counts = sum(mask, count);
-  uint32_t below = k.op("broadcast", {counts}, dtype, left, {axes({0, 1})});
+  uint32_t below = k.op("broadcast", {counts}, dtype, left, {Attribute::axes({0, 1})});
   uint32_t most = k.op("max", {below, k.op("mul", {below, below}, dtype, left)}, dtype, left);
   k.output(k.op("div", {sums, most}, dtype, left));
   k.output(sums);
@@ -160,12 +158,14 @@ void centred(std::vector<Case> &cases, kiln_dtype dtype, bool dynamic) {
   Dims d = dimsOf(k, 2, dynamic, made.launches), row = {d[0]};
   uint32_t x = k.input(dtype, d), scale = k.input(dtype, {d[1]});
   made.operands = {{Fill::Range, 0.5, 2}, {Fill::Range, 0.5, 1}};
-  auto sum = [&](uint32_t of) { return k.op("reduce", {of}, dtype, row, {Attribute::text("kind", "sum"), axes({1})}); };
+  auto sum = [&](uint32_t of) {
+    return k.op("reduce", {of}, dtype, row, {Attribute::text("kind", "sum"), Attribute::axes({1})});
+  };
   uint32_t first = sum(x);
-  uint32_t wide = k.op("broadcast", {first}, dtype, d, {axes({0})});
+  uint32_t wide = k.op("broadcast", {first}, dtype, d, {Attribute::axes({0})});
   uint32_t apart = k.op("add", {x, wide}, dtype, d);
   uint32_t second = sum(k.op("mul", {apart, apart}, dtype, d));
-  uint32_t scales = k.op("broadcast", {scale}, dtype, d, {axes({1})});
+  uint32_t scales = k.op("broadcast", {scale}, dtype, d, {Attribute::axes({1})});
   k.output(k.op("mul", {apart, scales}, dtype, d), 0);
   k.output(first);
   k.output(second);
@@ -182,13 +182,27 @@ void chainAndColumns(std::vector<Case> &cases, kiln_dtype dtype, bool dynamic) {
   uint32_t x = k.input(dtype, d), y = k.input(dtype, d);
   made.operands = {{Fill::Range, 0.5, 2}, {Fill::Range, 0.5, 2}};
   uint32_t product = k.op("mul", {x, y}, dtype, d);
-  uint32_t sums = k.op("reduce", {product}, dtype, {d[1]}, {Attribute::text("kind", "sum"), axes({0})});
-  uint32_t most = k.op("reduce", {y}, dtype, {d[1]}, {Attribute::text("kind", "max"), axes({0})});
+  uint32_t sums = k.op("reduce", {product}, dtype, {d[1]}, {Attribute::text("kind", "sum"), Attribute::axes({0})});
+  uint32_t most = k.op("reduce", {y}, dtype, {d[1]}, {Attribute::text("kind", "max"), Attribute::axes({0})});
   k.output(product, 0);
   k.output(sums);
   k.output(most);
   made.accuracy = {2, true, 300};
   addInPlace(made);
+  cases.push_back(std::move(made));
+}
+
+/// A product of the operands' dtype that is stored, and read by an op of the kernel: narrow ones are one number for
+/// both. All of it is exact but for that rounding.
+void storedAndRead(std::vector<Case> &cases, kiln_dtype dtype, bool dynamic) {
+  Case made = start("fused: stored and read", dtype, "elementwise", dynamic);
+  Kernel &k = *made.kernel;
+  Dims d = dimsOf(k, 1, dynamic, made.launches);
+  uint32_t x = k.input(dtype, d), y = k.input(dtype, d);
+  made.operands = {{Fill::Range, 0.5, 2}, {Fill::Range, 0.5, 2}};
+  uint32_t product = k.op("mul", {x, y}, dtype, d);
+  k.output(product);
+  k.output(k.op("convert", {product}, KILN_F32, d));
   cases.push_back(std::move(made));
 }
 
@@ -202,6 +216,8 @@ void fusedCases(std::vector<Case> &cases) {
         linear(cases, dtype, dynamic, around);
       broadcastSum(cases, dtype, dynamic);
       sweep(cases, dtype, dynamic);
+      if (sdk::byteSize(dtype) == 2)
+        storedAndRead(cases, dtype, dynamic);
       columns(cases, dtype, dynamic);
       maskedMean(cases, dtype, dynamic);
       centred(cases, dtype, dynamic);

@@ -37,6 +37,7 @@ struct Attribute {
   static Attribute list(std::string name, std::vector<int64_t> value) {
     return {std::move(name), KILN_ATTR_INTS, 0, {}, std::move(value), {}};
   }
+  static Attribute axes(std::vector<int64_t> value) { return list("axes", std::move(value)); }
   static Attribute dims(std::string name, Dims value) {
     return {std::move(name), KILN_ATTR_EXTENTS, 0, {}, {}, std::move(value)};
   }

@@ -25,7 +25,7 @@ std::string Surroundings::report(kiln_status_kind kind, uint32_t op, const std::
 //===-- Scopes ----------------------------------------------------------------------------------------------------===//
 
 Emitter::Emitter(const Graph &graph, Surroundings &around, EmitterOptions options)
-    : graph(graph), options(options), around(around), scopes(1) {}
+    : graph(graph), options(options), around(around), scopes(1), rounds(storedAndRead(graph)) {}
 
 /// A name or a literal: nothing is gained by naming it again.
 static bool isSimple(const std::string &text) {
@@ -139,8 +139,10 @@ int Emitter::floorLevel(const Index &index) const {
 }
 
 Expr Emitter::element(uint32_t value, const Index &index) {
-  if (auto source = sources.find(value); source != sources.end())
-    return source->second.source(index);
+  if (auto source = sources.find(value); source != sources.end()) {
+    Expr exact = source->second.source(index);
+    return rounds[value] ? rounded(exact, graph.type(value).dtype) : exact;
+  }
   std::string key = "@" + std::to_string(value);
   for (const Expr &expr : index)
     key += "," + expr.text;
@@ -150,6 +152,8 @@ Expr Emitter::element(uint32_t value, const Index &index) {
   int input = graph.inputNumber(value);
   Expr result = input >= 0 ? load(static_cast<uint32_t>(input), value, linear(graph.type(value).dims, index))
                            : compute(*graph.definingOp(value), value, index);
+  if (input < 0 && rounds[value])
+    result = rounded(result, graph.type(value).dtype);
   // What is not a plain function of its operands' names was placed by whoever printed it.
   size_t home = static_cast<size_t>(std::max(result.level, sources.empty() ? 0 : floorLevel(index)));
   return scopes[std::min(home, scopes.size() - 1)].known[key] = result;

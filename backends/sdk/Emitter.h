@@ -75,7 +75,8 @@ public:
   //===-- Elements ----------------------------------------------------------------------------------------------===//
 
   /// The element of a value at an index (one expression of the index type for each axis, in range), in its register
-  /// type: float for f32, bf16 and f16 (rounded only where stored or converted), int for i8, uint for u8, bool.
+  /// type: float for f32, bf16 and f16 (rounded where stored or converted, and before where the kernel stores
+  /// and reads it), int for i8, uint for u8, bool.
   Expr element(uint32_t value, const Index &index);
   /// At a row-major index.
   Expr elementAt(uint32_t value, const Expr &linear);
@@ -280,12 +281,14 @@ private:
   Expr bindElement(kiln_dtype dtype, const std::string &text, std::initializer_list<Expr> operands);
   Expr forNarrowing(const Expr &a, kiln_dtype from);
   Expr saturate(const Expr &a, kiln_dtype from, kiln_dtype to);
+  Expr rounded(const Expr &a, kiln_dtype dtype);
 
   Surroundings &around;
   std::vector<Scope> scopes;
   std::vector<Loop> loops; // outer ones before those within
   LoopPasses taken;
   std::map<uint32_t, Definition> sources;
+  std::vector<bool> rounds;             // values that are rounded where they are computed
   std::map<std::string, Expr> linearOf; // of indices that came of unlinear
   std::set<std::string> usedFunctions;
   unsigned names = 0;

@@ -390,6 +390,12 @@ Expr Emitter::forNarrowing(const Expr &a, kiln_dtype from) {
   return bindElement(from, text + a.text, {a});
 }
 
+/// What memory would give back of a f32 that is stored as a bf16 or f16.
+Expr Emitter::rounded(const Expr &a, kiln_dtype dtype) {
+  std::string name = dtype == KILN_BF16 ? "bf16" : "f16";
+  return call(name + "_f32", dtype, {Expr{function("f32_" + name) + "(" + a.text + ")", a.level, {}, a.changes}});
+}
+
 Expr Emitter::convert(const Expr &a, kiln_dtype from, kiln_dtype to) {
   if (from == to)
     return a;
@@ -411,10 +417,7 @@ Expr Emitter::convert(const Expr &a, kiln_dtype from, kiln_dtype to) {
                                                       : bind(type, {cast(type, a.text), a.level, {}, a.changes});
     if (byteSize(to) > 2)
       return wide;
-    // What memory would give back.
-    std::string name = to == KILN_BF16 ? "bf16" : "f16";
-    return call(name + "_f32", to,
-                {Expr{function("f32_" + name) + "(" + wide.text + ")", wide.level, {}, wide.changes}});
+    return rounded(wide, to);
   }
   if (bitWidth(to) < 32 && bitWidth(to) <= bitWidth(from))
     return bindElement(to, wrap(to, cast(type, a.text)), {a});

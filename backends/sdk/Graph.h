@@ -81,6 +81,20 @@ struct Graph {
   size_t uses(uint32_t value) const;
 };
 
+/// Of each value whether it is a bf16 or f16 that the kernel stores and reads itself. In registers it is a f32: to be
+/// rounded where it is computed, so that the kernel's own ops and whoever reads its memory see one number.
+template <typename AnyGraph> std::vector<bool> storedAndRead(const AnyGraph &graph) {
+  std::vector<bool> read(graph.values.size()), result(graph.values.size());
+  for (const auto &op : graph.ops)
+    for (uint32_t operand : op.operands)
+      read[operand] = true;
+  for (uint32_t output : graph.outputs) {
+    kiln_dtype dtype = graph.values[output].dtype;
+    result[output] = read[output] && (dtype == KILN_BF16 || dtype == KILN_F16);
+  }
+  return result;
+}
+
 inline bool isOne(const kiln_extent &extent) { return extent.slot < 0 && extent.value == 1; }
 /// Axes of a reduce, or the axis of an arg_reduce.
 std::vector<int64_t> reducedAxes(const Op &op);

@@ -11,7 +11,8 @@ using llvm::SmallVector;
 namespace kiln::cpu {
 
 Emitter::Emitter(Code &code, const Graph &graph, const PhaseArguments &arguments, int64_t width)
-    : code(code), graph(graph), arguments(arguments), width(width), memo(1), large(false) {
+    : code(code), graph(graph), arguments(arguments), width(width), memo(1), rounds(sdk::storedAndRead(graph)),
+      large(false) {
   for (const TensorType &type : graph.values)
     large |= graph.bound(type.dims) >= (static_cast<int64_t>(1) << 31);
   code.onScopeEnd.clear();
@@ -171,11 +172,11 @@ Value Emitter::value(uint32_t v, ArrayRef<Index> at, const Mask &mask) {
 }
 
 Value Emitter::emit(uint32_t v, ArrayRef<Index> at, const Mask &mask) {
-  if (auto source = sources.find(v); source != sources.end())
-    return source->second(at, mask);
-  if (int number = graph.inputNumber(v); number >= 0)
+  if (int number = graph.inputNumber(v); number >= 0 && !sources.count(v))
     return load(v, input(static_cast<size_t>(number)), at, mask);
-  return emitOp(*graph.definingOp(v), v, at, mask);
+  auto source = sources.find(v);
+  Value exact = source != sources.end() ? source->second(at, mask) : emitOp(*graph.definingOp(v), v, at, mask);
+  return rounds[v] ? rounded(exact, graph.type(v).dtype) : exact;
 }
 
 Value Emitter::emitOp(const Op &op, uint32_t v, ArrayRef<Index> at, const Mask &mask) {

@@ -13,7 +13,8 @@
 // that are off are neither loaded nor checked; what is in them is unspecified. Mask{…, uniform} (an i1) does the same
 // for all lanes at once. An empty mask: all exist. Masks are made with Code::firstLanes(remaining, W).
 //
-// Types in registers: bool is i1, bf16 and f16 are f32, everything else itself; integers are signless.
+// Types in registers: bool is i1, bf16 and f16 are f32, everything else itself; integers are signless. A bf16 or f16
+// that the kernel stores and reads itself is rounded before: what reads it in memory sees the same number.
 #pragma once
 
 #include "backends/cpu/compile/Code.h"
@@ -94,6 +95,8 @@ public:
   /// Between registers and memory form: bool i1/i8, bf16 and f16 from and to f32.
   Value toMemory(Value element, kiln_dtype dtype);
   Value fromMemory(Value element, kiln_dtype dtype);
+  /// What a bf16 or f16 is after rounding, still as f32.
+  Value rounded(Value element, kiln_dtype dtype) { return fromMemory(toMemory(element, dtype), dtype); }
 
   //===-- Places ----------------------------------------------------------------------------------------------===//
 
@@ -153,6 +156,7 @@ private:
     }
   };
   std::vector<std::map<Key, Value>> memo; // one table a scope: what is known there
+  std::vector<bool> rounds;               // values that are rounded where they are computed
   bool large;                             // some tensor may have 2^31 elements or more: positions need 64 bits
   llvm::DenseMap<uint32_t, Source> sources;
   llvm::DenseMap<int32_t, Value> extents;

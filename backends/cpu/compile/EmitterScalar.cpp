@@ -226,11 +226,6 @@ static Value floatToInteger(Code &code, Value a, kiln_dtype to, Type target) {
   return code.op<arith::SelectOp>(below, code.constantInt(target, smallest), result);
 }
 
-/// What a bf16 or f16 is after rounding, still as f32.
-static Value roundedTo(Emitter &emitter, Value a, kiln_dtype dtype) {
-  return emitter.fromMemory(emitter.toMemory(a, dtype), dtype);
-}
-
 /// A f64 as f32, towards zero, and odd where that is inexact: rounded to 16 bits then, it is rounded once.
 static Value roundedToOdd(Code &code, Value a) {
   using P = arith::CmpFPredicate;
@@ -281,11 +276,11 @@ Value Emitter::convert(Value a, kiln_dtype from, kiln_dtype to) {
   }
   if (isFloat(from) && isFloat(to)) {
     if (from == KILN_F64 && byteSize(to) == 2)
-      return roundedTo(*this, roundedToOdd(code, a), to);
+      return rounded(roundedToOdd(code, a), to);
     Value result = a;
     if (type != target)
       result = to == KILN_F64 ? code.op<arith::ExtFOp>(target, a) : code.op<arith::TruncFOp>(target, a);
-    return byteSize(to) == 2 ? roundedTo(*this, result, to) : result;
+    return byteSize(to) == 2 ? rounded(result, to) : result;
   }
   if (isFloat(from))
     return floatToInteger(code, a, to, target);
@@ -293,7 +288,7 @@ Value Emitter::convert(Value a, kiln_dtype from, kiln_dtype to) {
     if (to == KILN_BF16 && bitWidth(from) >= 32)
       a = forNarrowing(code, a, from);
     Value result = isSigned(from) ? code.op<arith::SIToFPOp>(target, a) : code.op<arith::UIToFPOp>(target, a);
-    return byteSize(to) == 2 ? roundedTo(*this, result, to) : result;
+    return byteSize(to) == 2 ? rounded(result, to) : result;
   }
   if (bitWidth(to) < bitWidth(from))
     return code.op<arith::TruncIOp>(target, a);
