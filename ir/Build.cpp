@@ -1,6 +1,7 @@
 // Ops built with their types inferred.
 
 #include "ir/Build.h"
+#include "ir/Values.h"
 
 #include "runtime/support/Integers.h"
 
@@ -15,8 +16,6 @@ using mlir::Value;
 namespace kiln {
 
 namespace {
-
-RankedTensorType typeOf(Value value) { return llvm::cast<RankedTensorType>(value.getType()); }
 
 RankedTensorType require(const Inferred &result, const char *what) {
   if (!result)
@@ -63,7 +62,7 @@ Value Emit::extent(const Dim &dim, mlir::Type element) {
 }
 
 Value Emit::compare(Predicate predicate, Value x, Value y) {
-  return create<CompareOp>(require(inferCompare(typeOf(x), typeOf(y)), "compare"), predicate, x, y);
+  return create<CompareOp>(require(inferCompare(tensorOf(x), tensorOf(y)), "compare"), predicate, x, y);
 }
 
 Value Emit::convertTo(Value x, mlir::Type element) {
@@ -72,22 +71,22 @@ Value Emit::convertTo(Value x, mlir::Type element) {
 }
 
 Value Emit::reshapeTo(Value x, ArrayRef<Dim> dims) {
-  RankedTensorType type = require(inferReshape(typeOf(x), dims), "reshape");
+  RankedTensorType type = require(inferReshape(tensorOf(x), dims), "reshape");
   return type == x.getType() ? x : Value(create<ReshapeOp>(type, x));
 }
 
 Value Emit::transposed(Value x, ArrayRef<int64_t> permutation) {
-  RankedTensorType type = require(inferTranspose(typeOf(x), permutation), "transpose");
+  RankedTensorType type = require(inferTranspose(tensorOf(x), permutation), "transpose");
   return llvm::is_sorted(permutation) ? x : Value(create<TransposeOp>(type, x, permutation));
 }
 
 Value Emit::broadcastTo(Value x, ArrayRef<int64_t> axes, ArrayRef<Dim> dims) {
-  RankedTensorType type = require(inferBroadcast(typeOf(x), axes, dims), "broadcast");
+  RankedTensorType type = require(inferBroadcast(tensorOf(x), axes, dims), "broadcast");
   return type == x.getType() ? x : Value(create<BroadcastOp>(type, x, axes));
 }
 
 Value Emit::broadcastTrailing(Value x, ArrayRef<Dim> dims) {
-  int64_t rank = typeOf(x).getRank();
+  int64_t rank = rankOf(x);
   SmallVector<int64_t> axes;
   for (int64_t axis = 0; axis < rank; ++axis)
     axes.push_back(axis + static_cast<int64_t>(dims.size()) - rank);
@@ -105,7 +104,7 @@ Value Emit::broadcastBack(Value x, ArrayRef<int64_t> axes, ArrayRef<Dim> dims) {
 Value Emit::slice(Value x, ArrayRef<Dim> starts, ArrayRef<Dim> sizes, ArrayRef<int64_t> strides) {
   SmallVector<int64_t> steps(strides);
   steps.resize(starts.size(), 1);
-  RankedTensorType type = require(inferSlice(typeOf(x), starts, sizes, steps), "slice");
+  RankedTensorType type = require(inferSlice(tensorOf(x), starts, sizes, steps), "slice");
   return type == x.getType() ? x : Value(create<SliceOp>(type, x, DimsAttr::get(b.getContext(), starts), steps));
 }
 
@@ -119,7 +118,7 @@ Value Emit::sliceAxis(Value x, int64_t axis, const Dim &start, const Dim &size) 
 Value Emit::pad(Value x, Value value, ArrayRef<Dim> low, ArrayRef<Dim> high, ArrayRef<int64_t> interior) {
   SmallVector<int64_t> gaps(interior);
   gaps.resize(low.size(), 0);
-  RankedTensorType type = require(inferPad(typeOf(x), low, high, gaps), "pad");
+  RankedTensorType type = require(inferPad(tensorOf(x), low, high, gaps), "pad");
   mlir::MLIRContext *context = b.getContext();
   if (type == x.getType())
     return x;
@@ -129,13 +128,13 @@ Value Emit::pad(Value x, Value value, ArrayRef<Dim> low, ArrayRef<Dim> high, Arr
 Value Emit::concat(mlir::ValueRange inputs, int64_t axis) {
   SmallVector<RankedTensorType> types;
   for (Value input : inputs)
-    types.push_back(typeOf(input));
+    types.push_back(tensorOf(input));
   RankedTensorType type = require(inferConcat(types, axis), "concat");
   return inputs.size() == 1 ? inputs.front() : Value(create<ConcatOp>(type, inputs, axis));
 }
 
 Value Emit::reduce(ReduceKind kind, Value x, ArrayRef<int64_t> axes) {
-  RankedTensorType type = require(inferReduce(kind, typeOf(x), axes), "reduce");
+  RankedTensorType type = require(inferReduce(kind, tensorOf(x), axes), "reduce");
   return axes.empty() ? x : Value(create<ReduceOp>(type, kind, x, axes));
 }
 
@@ -147,30 +146,31 @@ Value Emit::meanOver(Value x, ArrayRef<int64_t> axes) {
     count = count * dims[axis];
   if (std::optional<int64_t> size = count.constant())
     return *size == 1 ? sum : mul(sum, 1.0 / static_cast<double>(*size));
-  mlir::Type element = typeOf(x).getElementType();
+  mlir::Type element = elementOf(x);
   Value reciprocal = div(scalar(element, 1.0), extent(count, element));
   return mul(sum, broadcastScalar(reciprocal, dimsOf(sum)));
 }
 
 Value Emit::argReduce(ArgKind kind, Value x, int64_t axis, mlir::Type element) {
-  return create<ArgReduceOp>(require(inferArgReduce(typeOf(x), axis, element ? element : b.getI32Type()), "arg_reduce"),
-                             kind, x, axis);
+  return create<ArgReduceOp>(
+      require(inferArgReduce(tensorOf(x), axis, element ? element : b.getI32Type()), "arg_reduce"), kind, x, axis);
 }
 
 Value Emit::dot(Value lhs, Value rhs, const DotAxes &axes, mlir::Type element) {
-  RankedTensorType type = require(inferDotGeneral(typeOf(lhs), typeOf(rhs), axes.lhsBatch, axes.rhsBatch,
+  RankedTensorType type = require(inferDotGeneral(tensorOf(lhs), tensorOf(rhs), axes.lhsBatch, axes.rhsBatch,
                                                   axes.lhsContract, axes.rhsContract, element),
                                   "dot_general");
   return create<DotGeneralOp>(type, lhs, rhs, axes.lhsBatch, axes.rhsBatch, axes.lhsContract, axes.rhsContract);
 }
 
 Value Emit::gather(Value operand, Value indices, int64_t axis, int64_t batchDims) {
-  return create<GatherOp>(require(inferGather(typeOf(operand), typeOf(indices), axis, batchDims), "gather"), operand,
-                          indices, axis, batchDims);
+  return create<GatherOp>(require(inferGather(tensorOf(operand), tensorOf(indices), axis, batchDims), "gather"),
+                          operand, indices, axis, batchDims);
 }
 
 Value Emit::dequantize(Value blocks, Value scales, Value minimums) {
-  Inferred type = inferDequantize(typeOf(blocks), typeOf(scales), minimums ? typeOf(minimums) : RankedTensorType());
+  Inferred type =
+      inferDequantize(tensorOf(blocks), tensorOf(scales), minimums ? tensorOf(minimums) : RankedTensorType());
   return create<DequantizeOp>(require(type, "dequantize"), blocks, scales, minimums);
 }
 

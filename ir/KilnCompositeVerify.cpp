@@ -1,5 +1,6 @@
 // Verifiers of the composites' numbered constraints.
 #include "ir/Infer.h"
+#include "ir/Values.h"
 #include "ir/Verify.h"
 
 using mlir::LogicalResult;
@@ -11,19 +12,18 @@ namespace kiln {
 
 namespace {
 
-RankedTensorType typeOf(Value value) { return llvm::cast<RankedTensorType>(value.getType()); }
-bool isFloat(Value value) { return llvm::isa<mlir::FloatType>(typeOf(value).getElementType()); }
+bool isFloat(Value value) { return llvm::isa<mlir::FloatType>(elementOf(value)); }
 
 LogicalResult verifyAxis(Operation *op, int64_t axis, Value value) {
-  if (axis < 0 || axis >= typeOf(value).getRank())
-    return op->emitOpError() << "(C1) axis " << axis << " is outside [0, " << typeOf(value).getRank() << ")";
+  if (axis < 0 || axis >= rankOf(value))
+    return op->emitOpError() << "(C1) axis " << axis << " is outside [0, " << rankOf(value) << ")";
   return mlir::success();
 }
 
 /// scale and bias of a norm: the shape of the last axis.
 LogicalResult verifyLastAxis(Operation *op, Value operand, Value vector, llvm::StringRef name) {
   llvm::SmallVector<Dim> dims = dimsOf(operand);
-  RankedTensorType expected = tensorType({dims.back()}, typeOf(operand).getElementType());
+  RankedTensorType expected = tensorType({dims.back()}, elementOf(operand));
   if (dimsOf(vector) != dimsOf(expected) || !isFloat(vector))
     return op->emitOpError() << "(C1) expected " << name << " " << describe(expected) << ", found "
                              << describe(vector.getType());
@@ -31,13 +31,13 @@ LogicalResult verifyLastAxis(Operation *op, Value operand, Value vector, llvm::S
 }
 
 LogicalResult verifyNormed(Operation *op, Value operand) {
-  if (typeOf(operand).getRank() < 1 || !isFloat(operand))
+  if (rankOf(operand) < 1 || !isFloat(operand))
     return op->emitOpError() << "(C2) expected floats with at least one axis, found " << describe(operand.getType());
   return mlir::success();
 }
 
 LogicalResult verifyDraw(Operation *op, Value seed, mlir::ValueRange counters, Value result) {
-  mlir::Type element = typeOf(result).getElementType();
+  mlir::Type element = elementOf(result);
   if (!element.isF32() && !element.isF64())
     return op->emitOpError() << "(C1) the element type must be f32 or f64, found " << describe(result.getType());
   return verifyRandomOperands(op, seed, counters, "(C2)", "(C2)");
@@ -67,7 +67,7 @@ LogicalResult RmsNormOp::verify() {
 }
 
 LogicalResult CrossEntropyOp::verify() {
-  Inferred expected = inferCrossEntropy(typeOf(getLogits()), typeOf(getTargets()));
+  Inferred expected = inferCrossEntropy(tensorOf(getLogits()), tensorOf(getTargets()));
   if (!expected)
     return emitOpError(expected.error);
   if (expected.type != getType())
@@ -84,13 +84,13 @@ static RankedTensorType lseOf(RankedTensorType result) {
 
 template <class Op> static LogicalResult verifyAttention(Op op) {
   Inferred expected =
-      inferAttention(typeOf(op.getQuery()), typeOf(op.getKey()), typeOf(op.getValue()), attentionOptions(op));
+      inferAttention(tensorOf(op.getQuery()), tensorOf(op.getKey()), tensorOf(op.getValue()), attentionOptions(op));
   if (!expected)
     return op.emitOpError(expected.error);
   if (expected.type != op.getResult().getType())
     return op.emitOpError() << "(C1) expected the result " << describe(expected.type) << ", found "
                             << describe(op.getResult().getType());
-  if (op.getLse() && typeOf(op.getLse()) != lseOf(expected.type))
+  if (op.getLse() && tensorOf(op.getLse()) != lseOf(expected.type))
     return op.emitOpError() << "(C1) expected the second result " << describe(lseOf(expected.type)) << ", found "
                             << describe(op.getLse().getType());
   return mlir::success();
@@ -98,13 +98,13 @@ template <class Op> static LogicalResult verifyAttention(Op op) {
 
 template <class Op> static LogicalResult verifyAttentionGrad(Op op) {
   Inferred expected =
-      inferAttention(typeOf(op.getQuery()), typeOf(op.getKey()), typeOf(op.getValue()), attentionOptions(op));
+      inferAttention(tensorOf(op.getQuery()), tensorOf(op.getKey()), tensorOf(op.getValue()), attentionOptions(op));
   if (!expected)
     return op.emitOpError(expected.error);
   if (expected.type != op.getResult().getType())
     return op.emitOpError() << "(C1) expected attention's result " << describe(expected.type) << ", found "
                             << describe(op.getResult().getType());
-  if (typeOf(op.getLse()) != lseOf(expected.type))
+  if (tensorOf(op.getLse()) != lseOf(expected.type))
     return op.emitOpError() << "(C1) expected attention's second result " << describe(lseOf(expected.type))
                             << ", found " << describe(op.getLse().getType());
   return mlir::success();

@@ -3,6 +3,7 @@
 // as PyTorch's kernels do.
 #include "ir/Build.h"
 #include "ir/Normal.h"
+#include "ir/Values.h"
 
 #include "mlir/IR/IRMapping.h"
 
@@ -16,8 +17,6 @@ using mlir::Value;
 namespace kiln {
 
 namespace {
-
-mlir::Type elementOf(Value value) { return llvm::cast<mlir::RankedTensorType>(value.getType()).getElementType(); }
 
 Value widened(Emit &e, Value x) { return isNarrowFloat(elementOf(x)) ? e.convertTo(x, e.b.getF32Type()) : x; }
 

@@ -1,6 +1,7 @@
 // Verifiers of the primitives' numbered constraints; the numbers are those of
 // the .td files.
 #include "ir/Infer.h"
+#include "ir/Values.h"
 #include "ir/Verify.h"
 
 #include "llvm/ADT/STLExtras.h"
@@ -17,8 +18,6 @@ namespace kiln {
 
 namespace {
 
-RankedTensorType typeOf(Value value) { return llvm::cast<RankedTensorType>(value.getType()); }
-mlir::Type elementOf(Value value) { return typeOf(value).getElementType(); }
 bool isIndexType(mlir::Type type) { return type.isSignlessInteger(32) || type.isSignlessInteger(64); }
 /// Of an integer type that can hold an index.
 bool isInteger(mlir::Type type) { return llvm::isa<mlir::IntegerType>(type) && !type.isInteger(1); }
@@ -49,7 +48,7 @@ LogicalResult expectStarts(Operation *op, mlir::ValueRange starts, int64_t rank)
 }
 
 LogicalResult expectRankAndElement(Operation *op, Value operand, Value other, StringRef name) {
-  if (typeOf(operand).getRank() != typeOf(other).getRank() || elementOf(operand) != elementOf(other))
+  if (rankOf(operand) != rankOf(other) || elementOf(operand) != elementOf(other))
     return op->emitOpError() << "(C2) " << name << " must have the operand's rank and element type, found "
                              << describe(operand.getType()) << " and " << describe(other.getType());
   return mlir::success();
@@ -120,7 +119,7 @@ LogicalResult verifyRandomOperands(Operation *op, Value seed, mlir::ValueRange c
 //===-- Elementwise and sources ----------------------------------------------------------------------------------===//
 
 LogicalResult CompareOp::verify() {
-  return expectType(*this, inferCompare(typeOf(getLhs()), typeOf(getRhs())), getType(), "(C2)");
+  return expectType(*this, inferCompare(tensorOf(getLhs()), tensorOf(getRhs())), getType(), "(C2)");
 }
 
 LogicalResult SelectOp::verify() {
@@ -187,19 +186,19 @@ LogicalResult ReshapeOp::verify() {
   if (elementOf(getOperand()) != elementOf(getResult()))
     return emitOpError() << "(C1) element types differ: " << describe(getOperand().getType()) << " and "
                          << describe(getType());
-  return expectType(*this, inferReshape(typeOf(getOperand()), dimsOf(getType())), getType(), "(C2)");
+  return expectType(*this, inferReshape(tensorOf(getOperand()), dimsOf(getType())), getType(), "(C2)");
 }
 
 LogicalResult TransposeOp::verify() {
-  return expectType(*this, inferTranspose(typeOf(getOperand()), getPermutation()), getType(), "(C2)");
+  return expectType(*this, inferTranspose(tensorOf(getOperand()), getPermutation()), getType(), "(C2)");
 }
 
 LogicalResult BroadcastOp::verify() {
-  return expectType(*this, inferBroadcast(typeOf(getOperand()), getAxes(), dimsOf(getType())), getType(), "(C2)");
+  return expectType(*this, inferBroadcast(tensorOf(getOperand()), getAxes(), dimsOf(getType())), getType(), "(C2)");
 }
 
 LogicalResult SliceOp::verify() {
-  return expectType(*this, inferSlice(typeOf(getOperand()), getStarts().dims(), dimsOf(getType()), getStrides()),
+  return expectType(*this, inferSlice(tensorOf(getOperand()), getStarts().dims(), dimsOf(getType()), getStrides()),
                     getType(), "(C2)");
 }
 
@@ -208,14 +207,14 @@ LogicalResult PadOp::verify() {
     return emitOpError() << "(C2) the value must be a scalar of the operand's "
                             "element type, found "
                          << describe(getValue().getType()) << " for " << describe(getOperand().getType());
-  return expectType(*this, inferPad(typeOf(getOperand()), getLow().dims(), getHigh().dims(), getInterior()), getType(),
-                    "(C3)");
+  return expectType(*this, inferPad(tensorOf(getOperand()), getLow().dims(), getHigh().dims(), getInterior()),
+                    getType(), "(C3)");
 }
 
 LogicalResult ConcatOp::verify() {
   SmallVector<RankedTensorType> types;
   for (Value input : getInputs())
-    types.push_back(typeOf(input));
+    types.push_back(tensorOf(input));
   return expectType(*this, inferConcat(types, getAxis()), getType(), "(C3)");
 }
 
@@ -231,13 +230,13 @@ LogicalResult ReverseOp::verify() {
 }
 
 LogicalResult DynamicSliceOp::verify() {
-  if (mlir::failed(expectStarts(*this, getStarts(), typeOf(getOperand()).getRank())))
+  if (mlir::failed(expectStarts(*this, getStarts(), rankOf(getOperand()))))
     return mlir::failure();
   return expectRankAndElement(*this, getOperand(), getResult(), "the result");
 }
 
 LogicalResult DynamicUpdateSliceOp::verify() {
-  if (mlir::failed(expectStarts(*this, getStarts(), typeOf(getOperand()).getRank())))
+  if (mlir::failed(expectStarts(*this, getStarts(), rankOf(getOperand()))))
     return mlir::failure();
   return expectRankAndElement(*this, getOperand(), getUpdate(), "update");
 }
@@ -245,43 +244,45 @@ LogicalResult DynamicUpdateSliceOp::verify() {
 //===-- Reductions and products ----------------------------------------------------------------------------------===//
 
 LogicalResult ReduceOp::verify() {
-  return expectType(*this, inferReduce(getKind(), typeOf(getOperand()), getAxes()), getType(), "(C2)");
+  return expectType(*this, inferReduce(getKind(), tensorOf(getOperand()), getAxes()), getType(), "(C2)");
 }
 
 LogicalResult ArgReduceOp::verify() {
-  return expectType(*this, inferArgReduce(typeOf(getOperand()), getAxis(), elementOf(getResult())), getType(), "(C2)");
+  return expectType(*this, inferArgReduce(tensorOf(getOperand()), getAxis(), elementOf(getResult())), getType(),
+                    "(C2)");
 }
 
 LogicalResult CumSumOp::verify() { return expectAxis(*this, getAxis(), getType().getRank()); }
 
 LogicalResult ReduceWindowOp::verify() {
-  return expectType(*this,
-                    inferReduceWindow(getKind(), typeOf(getOperand()), getWindow(), getStrides(), getLow(), getHigh()),
-                    getType(), "(C3)");
+  return expectType(
+      *this, inferReduceWindow(getKind(), tensorOf(getOperand()), getWindow(), getStrides(), getLow(), getHigh()),
+      getType(), "(C3)");
 }
 
 LogicalResult ReduceWindowGradOp::verify() {
   if (getKind() != ReduceKind::max && getKind() != ReduceKind::min)
     return emitOpError() << "(C1) kind must be max or min, found " << stringifyReduceKind(getKind());
-  Inferred window = inferReduceWindow(getKind(), typeOf(getOperand()), getWindow(), getStrides(), getLow(), getHigh());
+  Inferred window =
+      inferReduceWindow(getKind(), tensorOf(getOperand()), getWindow(), getStrides(), getLow(), getHigh());
   if (!window)
     return emitOpError(window.error);
   if (window.type != getGradient().getType())
     return emitOpError() << "(C2) expected the gradient " << describe(window.type) << ", found "
                          << describe(getGradient().getType());
-  return expectType(*this, {typeOf(getOperand()), ""}, getType(), "(C2)");
+  return expectType(*this, {tensorOf(getOperand()), ""}, getType(), "(C2)");
 }
 
 LogicalResult DotGeneralOp::verify() {
   return expectType(*this,
-                    inferDotGeneral(typeOf(getLhs()), typeOf(getRhs()), getLhsBatch(), getRhsBatch(), getLhsContract(),
-                                    getRhsContract(), elementOf(getResult())),
+                    inferDotGeneral(tensorOf(getLhs()), tensorOf(getRhs()), getLhsBatch(), getRhsBatch(),
+                                    getLhsContract(), getRhsContract(), elementOf(getResult())),
                     getType(), "(C4)");
 }
 
 LogicalResult ConvolutionOp::verify() {
   return expectType(*this,
-                    inferConvolution(typeOf(getInput()), typeOf(getFilter()), getStrides(), getLow(), getHigh(),
+                    inferConvolution(tensorOf(getInput()), tensorOf(getFilter()), getStrides(), getLow(), getHigh(),
                                      getInputDilation(), getFilterDilation(), getGroups(), elementOf(getResult())),
                     getType(), "(C4)");
 }
@@ -289,19 +290,19 @@ LogicalResult ConvolutionOp::verify() {
 //===-- Indexed access -------------------------------------------------------------------------------------------===//
 
 LogicalResult GatherOp::verify() {
-  return expectType(*this, inferGather(typeOf(getOperand()), typeOf(getIndices()), getAxis(), getBatchDims()),
+  return expectType(*this, inferGather(tensorOf(getOperand()), tensorOf(getIndices()), getAxis(), getBatchDims()),
                     getType(), "(C4)");
 }
 
 LogicalResult DequantizeOp::verify() {
   return expectType(*this,
-                    inferDequantize(typeOf(getBlocks()), typeOf(getScales()),
-                                    getMinimums() ? typeOf(getMinimums()) : RankedTensorType()),
+                    inferDequantize(tensorOf(getBlocks()), tensorOf(getScales()),
+                                    getMinimums() ? tensorOf(getMinimums()) : RankedTensorType()),
                     getType(), "(C4)");
 }
 
 LogicalResult ScatterOp::verify() {
-  Inferred updates = inferGather(typeOf(getOperand()), typeOf(getIndices()), getAxis(), getBatchDims());
+  Inferred updates = inferGather(tensorOf(getOperand()), tensorOf(getIndices()), getAxis(), getBatchDims());
   if (!updates)
     return emitOpError(updates.error);
   if (updates.type != getUpdates().getType())
@@ -311,7 +312,7 @@ LogicalResult ScatterOp::verify() {
 }
 
 LogicalResult SortOp::verify() {
-  if (mlir::failed(expectAxis(*this, getAxis(), typeOf(getOperand()).getRank())))
+  if (mlir::failed(expectAxis(*this, getAxis(), rankOf(getOperand()))))
     return mlir::failure();
   mlir::Type index = elementOf(getIndices());
   if (getValues().getType() != getOperand().getType() || !isIndexType(index) ||
@@ -323,7 +324,7 @@ LogicalResult SortOp::verify() {
 }
 
 LogicalResult TopKOp::verify() {
-  Inferred values = inferTopK(typeOf(getOperand()), getK());
+  Inferred values = inferTopK(tensorOf(getOperand()), getK());
   if (!values)
     return emitOpError(values.error);
   mlir::Type index = elementOf(getIndices());

@@ -66,7 +66,7 @@ struct Maker {
       if (d != place)
         axes.push_back(static_cast<int64_t>(d));
     uint32_t x = operand(made, dtype, of);
-    finish(made, made.kernel->op("broadcast", {x}, dtype, dims, {Attribute::list("axes", axes)}));
+    finish(made, made.kernel->op("broadcast", {x}, dtype, dims, {Attribute::axes(axes)}));
   }
 
   void slice(int64_t stride) {
@@ -108,7 +108,7 @@ struct Maker {
     std::vector<int64_t> axes;
     for (size_t d = 0; d < rank; d += 2)
       axes.push_back(static_cast<int64_t>(d));
-    finish(made, made.kernel->op("reverse", {x}, dtype, dims, {Attribute::list("axes", axes)}));
+    finish(made, made.kernel->op("reverse", {x}, dtype, dims, {Attribute::axes(axes)}));
   }
 
   void dynamicSlice(bool update) {

@@ -16,18 +16,16 @@ Case start(const char *what, const char *kind) {
   return made;
 }
 
-Attribute axes(std::vector<int64_t> list) { return Attribute::list("axes", std::move(list)); }
-
 void logSumExp(std::vector<Case> &cases) {
   Case made = start("log of a row's sum of exp", "rows");
   Kernel &k = *made.kernel;
   Dims d = {fixed(2), k.extent(length)}, left = {d[0]};
   uint32_t x = k.input(KILN_F32, d);
   made.operands = {{Fill::Range, -4, 4}};
-  uint32_t top = k.op("reduce", {x}, KILN_F32, left, {Attribute::text("kind", "max"), axes({1})});
-  uint32_t wide = k.op("broadcast", {top}, KILN_F32, d, {axes({0})});
+  uint32_t top = k.op("reduce", {x}, KILN_F32, left, {Attribute::text("kind", "max"), Attribute::axes({1})});
+  uint32_t wide = k.op("broadcast", {top}, KILN_F32, d, {Attribute::axes({0})});
   uint32_t e = k.op("exp", {k.op("sub", {x, wide}, KILN_F32, d)}, KILN_F32, d);
-  uint32_t sum = k.op("reduce", {e}, KILN_F32, left, {Attribute::text("kind", "sum"), axes({1})});
+  uint32_t sum = k.op("reduce", {e}, KILN_F32, left, {Attribute::text("kind", "sum"), Attribute::axes({1})});
   k.output(k.op("add", {k.op("log", {sum}, KILN_F32, left), top}, KILN_F32, left));
   made.accuracy = {64, false, 0};
   cases.push_back(std::move(made));
@@ -38,7 +36,7 @@ void columns(std::vector<Case> &cases) {
   Kernel &k = *made.kernel;
   uint32_t x = k.input(KILN_F32, {k.extent(length), fixed(3)});
   made.operands = {{Fill::Range, -2, 2}};
-  k.output(k.op("reduce", {x}, KILN_F32, {fixed(3)}, {Attribute::text("kind", "sum"), axes({0})}));
+  k.output(k.op("reduce", {x}, KILN_F32, {fixed(3)}, {Attribute::text("kind", "sum"), Attribute::axes({0})}));
   made.accuracy = {1, true, length};
   cases.push_back(std::move(made));
 }

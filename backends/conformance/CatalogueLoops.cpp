@@ -99,7 +99,7 @@ void changingPlaces(std::vector<Case> &cases, kiln_dtype dtype, bool reverse, bo
   Loop loop(stacks ? "carries that change places" : "carries that change places, nothing stacked", dtype, reverse);
   uint32_t a = loop.carry(loop.dims), b = loop.carry(loop.dims);
   uint32_t number = loop.region->op("convert", {loop.step}, dtype, {});
-  uint32_t wide = loop.op("broadcast", {number}, {Attribute::list("axes", {})});
+  uint32_t wide = loop.op("broadcast", {number}, {Attribute::axes({})});
   uint32_t sum = loop.op("add", {a, wide});
   loop.finish(cases, {b, sum}, stacks ? std::vector<uint32_t>{a} : std::vector<uint32_t>{});
 }

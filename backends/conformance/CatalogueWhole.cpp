@@ -135,8 +135,7 @@ void reduce(std::vector<Case> &cases, const char *kind, kiln_dtype dtype, size_t
       operand(made, dtype, dims,
               plain ? Operand{Fill::Special}
                     : Operand{Fill::Range, name == "prod" ? 1 - near : -near, name == "prod" ? 1 + near : near});
-  uint32_t result =
-      kernel.op("reduce", {x}, dtype, left, {Attribute::text("kind", kind), Attribute::list("axes", axes)});
+  uint32_t result = kernel.op("reduce", {x}, dtype, left, {Attribute::text("kind", kind), Attribute::axes(axes)});
   if (isFloat(dtype) && name == "sum")
     made.accuracy = {1, true, 5000};
   if (isFloat(dtype) && name == "prod")

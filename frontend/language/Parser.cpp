@@ -8,7 +8,7 @@
 namespace kiln::language {
 
 Parser::Parser(const SourceFile &source, Diagnostics &diagnostics)
-    : source_(source), diagnostics_(diagnostics), tokens_(lex(source, diagnostics)) {}
+    : diagnostics_(diagnostics), tokens_(lex(source, diagnostics)) {}
 
 const Token &Parser::next() {
   const Token &token = peek();

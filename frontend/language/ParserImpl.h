@@ -86,7 +86,6 @@ private:
   bool tooManyBlocks();
   bool tooManyExpressions();
 
-  const SourceFile &source_;
   Diagnostics &diagnostics_;
   std::vector<Token> tokens_;
   size_t at_ = 0;

@@ -14,8 +14,6 @@ namespace kiln::plot {
 
 namespace {
 
-constexpr double kSmall = 12, kTitle = 15, kEdge = 16;
-
 struct Range {
   double low = INFINITY, high = -INFINITY;
   void take(double value) {

@@ -78,6 +78,9 @@ struct Drawing {
   }
 };
 
+/// Of labels, of titles, and of what is left free around a picture; in pixels.
+constexpr double kSmall = 12, kTitle = 15, kEdge = 16;
+
 /// How wide a text is: DejaVu Sans, which is among the widest, so that what fits by it fits in a reader's own font.
 double textWidth(std::string_view text, double size);
 /// The text, or its beginning and "…" where it is wider than that.

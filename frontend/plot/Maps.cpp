@@ -8,8 +8,6 @@ namespace kiln::plot {
 
 namespace {
 
-constexpr double kSmall = 12, kTitle = 15, kEdge = 16;
-
 double widest(const std::vector<std::string> &texts, double most) {
   double width = 0;
   for (const std::string &text : texts)

@@ -19,7 +19,7 @@ namespace kiln::plot {
 namespace {
 
 constexpr double kPi = 3.14159265358979323846;
-constexpr size_t kMostPoints = 2000; // of one piece of a line: FreeType counts an outline's points in 16 bits
+constexpr size_t kMostOfPiece = 2000; // of one piece of a line: FreeType counts an outline's points in 16 bits
 
 struct Canvas {
   Bitmap bitmap;
@@ -77,9 +77,9 @@ public:
       take(path.stroke);
       for (const std::vector<Point> &piece : path.pieces)
         for (const std::vector<Point> &part : path.dashed ? dashes(piece) : std::vector<std::vector<Point>>{piece})
-          for (size_t at = 0; at + 1 < part.size(); at += kMostPoints - 1)
+          for (size_t at = 0; at + 1 < part.size(); at += kMostOfPiece - 1)
             stroke({part.begin() + static_cast<ptrdiff_t>(at),
-                    part.begin() + static_cast<ptrdiff_t>(std::min(part.size(), at + kMostPoints))},
+                    part.begin() + static_cast<ptrdiff_t>(std::min(part.size(), at + kMostOfPiece))},
                    path.width, path.fill.role != Role::None);
     }
   }
@@ -161,7 +161,7 @@ private:
     std::vector<char> tags(points.size(), FT_CURVE_TAG_ON);
     auto last = static_cast<short>(points.size() - 1);
     FT_Outline outline = {1, static_cast<short>(points.size()), points.data(), tags.data(), &last, FT_OUTLINE_NONE};
-    if (points.size() >= 3 && points.size() <= kMostPoints)
+    if (points.size() >= 3 && points.size() <= kMostOfPiece)
       fill(&outline);
   }
   void stroke(const std::vector<Point> &piece, double width, bool closed) {

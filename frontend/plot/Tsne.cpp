@@ -22,7 +22,7 @@ namespace kiln::plot {
 
 namespace {
 
-constexpr int64_t kMostPoints = 5000; // all pairs are looked at in each step
+constexpr int64_t kMostCases = 5000; // all pairs are looked at in each step
 
 /// Its errors go to our own; what else it says does not.
 void call(std::vector<std::string> arguments, const TemporaryFolder &folder) {
@@ -54,9 +54,9 @@ void call(std::vector<std::string> arguments, const TemporaryFolder &folder) {
 
 Plane tsne(const Array &points, double perplexity, int64_t steps, int64_t seed, const std::string &kiln) {
   int64_t count = points.rows(), width = points.width();
-  if (count > kMostPoints)
+  if (count > kMostCases)
     fail("%s has %lld points; t-SNE looks at all pairs, and takes up to %lld: --take FIRST:END draws a part",
-         points.what.c_str(), static_cast<long long>(count), static_cast<long long>(kMostPoints));
+         points.what.c_str(), static_cast<long long>(count), static_cast<long long>(kMostCases));
   if (perplexity < 1 || perplexity * 3 > static_cast<double>(count - 1))
     fail("--perplexity %s is for at least %.0f points; there are %lld", shortest(perplexity).c_str(),
          std::ceil(perplexity * 3 + 1), static_cast<long long>(count));

@@ -173,8 +173,6 @@ Status identity(Call &call) {
 
 } // namespace
 
-template <typename Op> static void add(KernelTable &table, Kernel kernel) { table[mlir::TypeID::get<Op>()] = kernel; }
-
 void addElementwiseKernels(KernelTable &table) {
   using U = uint64_t;
   add<NegOp>(table, unary<[](double x) { return -x; }, [](U x) { return -x; }>);

@@ -122,9 +122,9 @@ Status scatter(Call &call) {
 } // namespace
 
 void addIndexKernels(KernelTable &table) {
-  table[mlir::TypeID::get<GatherOp>()] = gather;
-  table[mlir::TypeID::get<DequantizeOp>()] = dequantize;
-  table[mlir::TypeID::get<ScatterOp>()] = scatter;
+  add<GatherOp>(table, gather);
+  add<DequantizeOp>(table, dequantize);
+  add<ScatterOp>(table, scatter);
 }
 
 } // namespace kiln::interpreter

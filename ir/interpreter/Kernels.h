@@ -27,6 +27,8 @@ struct Call {
 using Kernel = absl::Status (*)(Call &);
 using KernelTable = llvm::DenseMap<mlir::TypeID, Kernel>;
 
+template <typename Op> void add(KernelTable &table, Kernel kernel) { table[mlir::TypeID::get<Op>()] = kernel; }
+
 void addElementwiseKernels(KernelTable &table);
 void addLayoutKernels(KernelTable &table);
 void addReduceKernels(KernelTable &table);

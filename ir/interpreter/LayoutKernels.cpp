@@ -207,8 +207,6 @@ Status dynamicUpdateSlice(Call &call) {
   return OkStatus();
 }
 
-template <typename Op> void add(KernelTable &table, Kernel kernel) { table[mlir::TypeID::get<Op>()] = kernel; }
-
 } // namespace
 
 void addLayoutKernels(KernelTable &table) {

@@ -199,8 +199,8 @@ Status convolution(Call &call) {
 } // namespace
 
 void addProductKernels(KernelTable &table) {
-  table[mlir::TypeID::get<DotGeneralOp>()] = dotGeneral;
-  table[mlir::TypeID::get<ConvolutionOp>()] = convolution;
+  add<DotGeneralOp>(table, dotGeneral);
+  add<ConvolutionOp>(table, convolution);
 }
 
 } // namespace kiln::interpreter

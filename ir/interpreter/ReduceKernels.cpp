@@ -203,8 +203,6 @@ Status topK(Call &call) {
   return OkStatus();
 }
 
-template <typename Op> void add(KernelTable &table, Kernel kernel) { table[mlir::TypeID::get<Op>()] = kernel; }
-
 } // namespace
 
 void addReduceKernels(KernelTable &table) {

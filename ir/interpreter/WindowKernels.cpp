@@ -107,8 +107,8 @@ Status reduceWindowGrad(Call &call) {
 } // namespace
 
 void addWindowKernels(KernelTable &table) {
-  table[mlir::TypeID::get<ReduceWindowOp>()] = reduceWindow;
-  table[mlir::TypeID::get<ReduceWindowGradOp>()] = reduceWindowGrad;
+  add<ReduceWindowOp>(table, reduceWindow);
+  add<ReduceWindowGradOp>(table, reduceWindowGrad);
 }
 
 } // namespace kiln::interpreter
