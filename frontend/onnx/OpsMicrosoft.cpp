@@ -120,6 +120,56 @@ void multiHead(Call &call) {
   call.set(0, "attended(" + q + ", " + k + ", " + v + attendedBy(call, 4, 5));
 }
 
+void groupQuery(Call &call) {
+  int64_t heads = call.integer("num_heads", 0), pairs = call.integer("kv_num_heads", 0),
+          window = call.integer("local_window_size", -1);
+  double scale = call.number("scale", 0), cap = call.number("softcap", 0);
+  bool turns = call.integer("do_rotary", 0) != 0, interleaved = call.integer("rotary_interleaved", 0) != 0;
+  if (heads < 1 || pairs < 1 || heads % pairs != 0)
+    refuse("its num_heads is " + std::to_string(heads) + ", and its kv_num_heads " + std::to_string(pairs));
+  if (call.has(10) || call.has(11) || call.integer("smooth_softmax", 0) > 0)
+    refuse("numbers are added to its scores, or to their softmax");
+  if (call.wants(3) || call.integer("qk_output", 0) != 0)
+    refuse("it is asked for its scores");
+  if (call.in(0).rank() != 3 || call.has(1) != call.has(2) || call.has(3) != call.has(4))
+    refuse("its queries are not [B, T, H * D], or of keys and values one alone is there");
+  if (turns && (!call.has(7) || !call.has(8)))
+    refuse("it turns without cosines and sines");
+  std::string out = "group_query_attention(" + call.tensor(0) + ", " + (call.has(1) ? call.tensor(1) : "None") + ", " +
+                    (call.has(2) ? call.tensor(2) : "None") + ", " + call.tensor(5) + ", " + std::to_string(heads) +
+                    ", " + std::to_string(pairs);
+  out += optional(call, 3, "past_key") + optional(call, 4, "past_value");
+  if (turns)
+    out += optional(call, 7, "cosines") + optional(call, 8, "sines") + optional(call, 9, "positions") +
+           (interleaved ? ", interleaved=True" : "");
+  out += scale != 0 ? keyword("scale", numberText(scale)) : "";
+  out += window >= 0 ? keyword("window", std::to_string(window)) : "";
+  out += cap != 0 ? keyword("softcap", numberText(cap)) : "";
+  call.setAll(out + ")", 3);
+}
+
+/// As ONNX's own, its inputs in another order.
+void rotary(Call &call) {
+  Value x = call.in(0);
+  int64_t heads = call.integer("num_heads", 0), width = call.integer("rotary_embedding_dim", 0);
+  bool interleaved = call.integer("interleaved", 0) != 0;
+  if (call.integer("is_packed_batching", 0) != 0 || call.number("scale", 1) != 1)
+    refuse("its rows are packed, or scaled");
+  if (call.in(1).rank() != 2)
+    refuse("its positions are one for all; [B, T] is there");
+  std::optional<int64_t> half = call.in(2).rank() == 2 ? call.in(2).shape[1].constant() : std::nullopt;
+  if (x.rank() == 3 && heads < 1) {
+    std::optional<int64_t> all = x.shape[2].constant();
+    if (!half || !all || *half < 1 || *all % (2 * *half) != 0)
+      refuse("it has [B, T, H * D] and no num_heads");
+    heads = *all / (2 * *half);
+  }
+  call.set(0, "onnx_rotary(" + call.tensor(0) + ", " + call.tensor(2) + ", " + call.tensor(3) + ", " + call.tensor(1) +
+                  (x.rank() == 3 ? keyword("heads", std::to_string(heads)) : "") +
+                  (width ? keyword("width", std::to_string(width)) : "") + (interleaved ? ", interleaved=True" : "") +
+                  ")");
+}
+
 //===-- Quantised ------------------------------------------------------------------------------------------------===//
 
 /// Rows of 4 or 8 bits with a scale for each block of them.
@@ -159,6 +209,9 @@ std::vector<Op> microsoftOps() {
       {"Attention", 1, "attended(q, k, v, heads)", attention, "keys and values of before", domain},
       {"MultiHeadAttention", 1, "attended(q, k, v, heads)", multiHead, "packed inputs, keys and values of before",
        domain},
+      {"GroupQueryAttention", 1, "group_query_attention(q, k, v, newest, heads, pairs)", groupQuery,
+       "numbers added to its scores; caches that are longer than what they hold", domain},
+      {"RotaryEmbedding", 1, "onnx_rotary(x, cos, sin, positions)", rotary, "a position for all; packed rows", domain},
       {"MatMulNBits", 1, "a @ block_weights(b, scales, n, k, 4).T", matmulBits, "groups in another order", domain},
   };
 }

@@ -207,6 +207,8 @@ static void convInteger(Call &call) {
 }
 
 static void qlinearConv(Call &call) {
+  if (!call.node.domain.empty() && call.integer("channels_last", 0) != 0)
+    refuse("its channels stand last");
   Value y = call.in(7);
   if (y.dtype != KILN_U8 && y.dtype != KILN_I8)
     refuse(std::string("it quantises to ") + dtypeName(y.dtype) + "; u8 and i8 are there");
@@ -553,6 +555,8 @@ std::vector<Op> networkOps() {
       {"Conv", 7, "conv(x, w, stride=2, padding=1) + b[:, None, None]", conv},
       {"ConvInteger", 10, "conv(x.to(f64) - zero, w.to(f64) - zero).to(i32)", convInteger},
       {"QLinearConv", 10, "the same, scaled, rounded and clipped", qlinearConv},
+      {"QLinearConv", 1, "the same, scaled, rounded and clipped", qlinearConv, "channels that stand last",
+       "com.microsoft"},
       {"ConvTranspose", 7, "conv_transpose(x, w, stride=2) + b[:, None, None]", convTranspose},
       {"MaxPool", 7, "max_pool(x, 3, stride=2)", maxPool, "the places of the largest elements"},
       {"AveragePool", 7, "avg_pool(x, 3, stride=2)", averagePool},

@@ -86,7 +86,8 @@ static Quantised quantisedByItself(Call &call) {
   std::string x = call.tensor(0);
   std::string low = call.let("low", "minimum(min(" + x + "), 0.0)"),
               high = call.let("high", "maximum(max(" + x + "), 0.0)");
-  std::string scale = call.let("scale", "(" + high + " - " + low + ") / 255.0");
+  std::string scale =
+      call.let("scale", "where(" + high + " == " + low + ", 1.0, (" + high + " - " + low + ") / 255.0)");
   std::string zero = call.let("zero_point", "clip(round(0.0 - " + low + " / " + scale + "), 0, 255)");
   return {"clip(round(" + x + " / " + scale + ") + " + zero + ", 0, 255)", scale, zero};
 }

@@ -72,7 +72,7 @@ static Recurrent begin(Call &call, size_t activationCount, const std::vector<std
           keyword(name, out.batchFirst ? "transpose(" + call.tensor(index) + ", 0, 1)" : call.tensor(index));
   };
   state(5, "h");
-  if (call.node.type == "LSTM")
+  if (call.node.type.ends_with("LSTM"))
     state(6, "c");
   if (direction == "reverse")
     out.arguments += ", reverse=True";
@@ -92,13 +92,23 @@ static void finish(Call &call, const Recurrent &recurrent, const std::string &ex
     call.set(i, "transpose(" + names[i] + ", 0, 1)");
 }
 
-static void lstm(Call &call) {
+static void lstmBy(Call &call, const char *function, const std::vector<std::pair<size_t, const char *>> &more) {
   Recurrent r = begin(call, 3, {"sigmoid", "tanh", "tanh"});
+  for (auto [index, name] : more)
+    r.arguments += optional(call, index, name);
   if (call.integer("input_forget", 0) != 0)
     r.arguments += ", coupled=True";
   if (call.has(7))
     r.arguments += ", peepholes=" + call.tensor(7);
-  finish(call, r, "onnx_lstm(" + r.arguments + ")", 3);
+  finish(call, r, std::string(function) + "(" + r.arguments + ")", 3);
+}
+
+static void lstm(Call &call) { lstmBy(call, "onnx_lstm", {}); }
+
+static void dynamicLstm(Call &call) {
+  if (!call.has(8) || !call.has(10))
+    refuse("its weights have no scales");
+  lstmBy(call, "dynamic_lstm", {{8, "w_scale"}, {9, "w_zero"}, {10, "r_scale"}, {11, "r_zero"}});
 }
 
 static void gru(Call &call) {
@@ -117,6 +127,8 @@ std::vector<Op> recurrentOps() {
   const char *refused = "clip; activations with numbers of their own";
   return {
       {"LSTM", 7, "onnx_lstm(x, w, r, bias=b)", lstm, refused},
+      {"DynamicQuantizeLSTM", 1, "dynamic_lstm(x, w, r, w_scale, r_scale, bias=b)", dynamicLstm, refused,
+       "com.microsoft"},
       {"GRU", 7, "onnx_gru(x, w, r, bias=b)", gru, refused},
       {"RNN", 7, "onnx_rnn(x, w, r, bias=b)", rnn, refused},
   };
