@@ -93,8 +93,8 @@ void boundSweeps(sdk::Graph &graph, const LaunchFacts *facts) {
   for (size_t i = 0; i < graph.extentBounds.size(); ++i) {
     if (graph.extentBounds[i] <= most)
       continue;
-    int64_t known = facts && i < facts->extentBounds.size() ? facts->extentBounds[i] : 0;
-    int64_t bound = known > 0 && known < graph.extentBounds[i] ? known : most;
+    bool known = facts && i < facts->extentBounds.size() && facts->extentBounds[i] < graph.extentBounds[i];
+    int64_t bound = known ? std::max<int64_t>(facts->extentBounds[i], 1) : most; // of no element: as of one
     for (sdk::Type &type : graph.values)
       for (kiln_extent &dim : type.dims)
         if (dim.slot == static_cast<int32_t>(i))

@@ -164,6 +164,23 @@ TEST_F(VulkanProgram, ADeviceLostInMidTraining) {
   EXPECT_TRUE(bytesOf(folder + "/resumed.safetensors") == bytesOf(folder + "/unbroken.safetensors"));
 }
 
+TEST_F(VulkanProgram, TensorsWithoutElements) {
+  std::ofstream(folder + "/empty.kiln") << R"(
+model Empty:
+    def empty():
+        x = iota(6).reshape(3, 2).to(f32)
+        return zeros(0, 0), exp(x[:, :0]) + 1.0, zeros(0, 4) * 2.0, sum(zeros(0, 2)), iota(0), x[3:] > 0.0, inv(zeros(0, 0))
+)";
+  Outcome build = run({kilnProgram(), "build", folder + "/empty.kiln", "--backend", "vulkan", "-o", folder + "/empty"});
+  ASSERT_EQ(build.code, 0) << build.err;
+  setenv("LD_LIBRARY_PATH", KILN_FAKE_LOADER, 1);
+  Outcome outcome = run({folder + "/empty", "run", "empty"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("0: f32[0, 0]"), HasSubstr("1: f32[3, 0]"), HasSubstr("2: f32[0, 4]"),
+                                 HasSubstr("3: f32[]\n0"), HasSubstr("4: i32[0]"), HasSubstr("5: bool[0, 2]"),
+                                 HasSubstr("6: f32[0, 0]")));
+}
+
 TEST_F(VulkanProgram, ShardsOnTwoDevices) {
   std::string cut = folder + "/cut";
   Outcome build =
