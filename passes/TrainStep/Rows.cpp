@@ -72,6 +72,21 @@ void Rows::findTrained(Operation &op) {
         trained_.insert(argument);
 }
 
+/// Totals are computed at once: one that is made of another would be made of a shard's own.
+bool Rows::dependsOnTotal(Value total) const {
+  SmallVector<Value> work = {total};
+  llvm::DenseSet<Value> seen;
+  while (!work.empty())
+    if (Operation *op = work.pop_back_val().getDefiningOp())
+      for (Value value : usedValues(op)) {
+        if (totals_.contains(value))
+          return true;
+        if (seen.insert(value).second)
+          work.push_back(value);
+      }
+  return false;
+}
+
 LogicalResult Rows::run() {
   do {
     again_ = false;
@@ -83,6 +98,10 @@ LogicalResult Rows::run() {
     if (failed(visitBlock(function_.front())))
       return failure();
   } while (again_);
+  for (Value total : totals_)
+    if (dependsOnTotal(total))
+      return fail(*total.getDefiningOp(),
+                  "is a sum over the batch that is made of another one, and all of which is needed");
   for (auto [index, operand] : llvm::enumerate(function_.front().getTerminator()->getOpOperands())) {
     auto number = static_cast<unsigned>(index);
     bool counts = function_.getResultAttr(number, "kiln.loss") || function_.getResultAttr(number, "kiln.term");

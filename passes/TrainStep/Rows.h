@@ -45,6 +45,7 @@ private:
   Axis axisOf(mlir::Value value) const;
   bool isTrained(mlir::Value value) const { return trained_.contains(value); }
   void findTrained(mlir::Operation &op);
+  bool dependsOnTotal(mlir::Value total) const;
 
   mlir::LogicalResult visitBlock(mlir::Block &block);
   mlir::LogicalResult visit(mlir::Operation &op);

@@ -4,6 +4,7 @@
 
 #include "runtime/support/Error.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace kiln {
@@ -39,7 +40,9 @@ static const EntrySpec &stepOf(const Manifest &manifest) {
   return *entry;
 }
 
-static std::string damaged(const std::string &what) { return "the program's manifest is damaged: " + what; }
+[[noreturn]] static void failDamaged(const std::string &what) {
+  fail("the program's manifest is damaged: %s", what.c_str());
+}
 
 TrainStep::TrainStep(Program &program) : program_(program), entry_(stepOf(program.manifest())) {
   const Manifest &manifest = program.manifest();
@@ -71,11 +74,18 @@ TrainStep::TrainStep(Program &program) : program_(program), entry_(stepOf(progra
   for (size_t i = 0; totals && i < cut_->totals[0]->entry().arguments.size(); ++i)
     if (const ArgumentSpec &result = cut_->totals[0]->entry().arguments[i]; result.role == Role::Output)
       cut_->totalSums.push_back({i, cut_->gradients[0]->input("total." + result.name), {}});
-  for (const std::vector<Sum> *sums : {&cut_->gradientSums, &cut_->totalSums})
-    for (const Sum &sum : *sums)
+  auto fits = [](const std::vector<Sum> &sums, const EntrySpec &from, const EntrySpec &to) {
+    return std::all_of(sums.begin(), sums.end(), [&](const Sum &sum) {
       if (sum.to < 0)
-        fail("%s",
-             damaged("what the shards of a batch add up has no place in '" + cut_->update->entry().name + "'").c_str());
+        return false;
+      const ArgumentSpec &given = from.arguments[sum.from], &taken = to.arguments[static_cast<size_t>(sum.to)];
+      return given.type.dtype == taken.type.dtype && given.bytes == taken.bytes;
+    });
+  };
+  const EntrySpec &gradients = cut_->gradients[0]->entry();
+  if (!fits(cut_->gradientSums, gradients, cut_->update->entry()) ||
+      (totals && !fits(cut_->totalSums, cut_->totals[0]->entry(), gradients)))
+    failDamaged("what the shards of a batch give is not what '" + cut_->update->entry().name + "' takes");
 }
 
 TrainStep::~TrainStep() = default;
@@ -108,15 +118,19 @@ void TrainStep::fill(Call &call, int64_t shard) {
     std::vector<int64_t> &shape = call.shape(input);
     shape = field.shape;
     if (shape.empty() || shape[0] % cut_->shards != 0)
-      fail("%s",
-           damaged("'" + argument.name + "' has no rows that " + std::to_string(cut_->shards) + " shards could share")
-               .c_str());
+      failDamaged("'" + argument.name + "' has no rows that " + std::to_string(cut_->shards) + " shards could share");
     shape[0] /= cut_->shards;
     size_t bytes = static_cast<size_t>(countElements(shape).value_or(0)) * dtypeSize(argument.type.dtype);
     if (bytes > static_cast<size_t>(argument.bytes) || bytes * static_cast<size_t>(cut_->shards) > field.memory.size())
-      fail("%s", damaged("'" + argument.name + "' of a shard is larger than its place").c_str());
+      failDamaged("'" + argument.name + "' of a shard is larger than its place");
     std::memcpy(call.data(input), field.memory.data() + static_cast<size_t>(shard) * bytes, bytes);
   }
+}
+
+/// Adds, or begins with, `count` numbers of floats.
+template <typename To, typename From> static void addFloats(To *sums, const From *given, int64_t count, bool first) {
+  for (int64_t i = 0; i < count; ++i)
+    sums[i] = first ? static_cast<To>(given[i]) : sums[i] + static_cast<To>(given[i]);
 }
 
 /// Adds what a shard has given to the sums, which stand in the inputs of `to`: those of narrow floats at the end alone.
@@ -126,30 +140,29 @@ void TrainStep::add(Call &from, std::vector<Sum> &sums, Call &to, bool first, bo
     kiln_dtype dtype = argument.type.dtype;
     const void *given = from.result(static_cast<int>(sum.from));
     void *place = to.data(sum.to);
-    int64_t count = argument.bytes / static_cast<int64_t>(dtypeSize(dtype));
+    const std::vector<int64_t> &shape = from.resultShape(static_cast<int>(sum.from));
+    int64_t count = countElements(shape).value_or(0);
     bool narrow = dtype == KILN_BF16 || dtype == KILN_F16;
     if (narrow)
       sum.wide.resize(static_cast<size_t>(count));
     program_.pool().forRange(count, [&](int64_t begin, int64_t end) {
+      if (dtype == KILN_F32)
+        return addFloats(static_cast<float *>(place) + begin, static_cast<const float *>(given) + begin, end - begin,
+                         first);
+      if (dtype == KILN_F64)
+        return addFloats(static_cast<double *>(place) + begin, static_cast<const double *>(given) + begin, end - begin,
+                         first);
       for (int64_t i = begin; i < end; ++i) {
-        if (dtype == KILN_F32) {
-          float value = static_cast<const float *>(given)[i];
-          float &all = static_cast<float *>(place)[i];
-          all = first ? value : all + value;
-        } else if (narrow) {
-          auto value = static_cast<float>(loadNumber(dtype, given, i));
-          float &all = sum.wide[static_cast<size_t>(i)];
-          all = first ? value : all + value;
-          if (last)
-            storeNumber(dtype, place, i, static_cast<double>(all));
-        } else {
-          storeNumber(dtype, place, i, loadNumber(dtype, given, i) + (first ? 0 : loadNumber(dtype, place, i)));
-        }
+        double value = loadNumber(dtype, given, i);
+        if (narrow)
+          addFloats(&sum.wide[static_cast<size_t>(i)], &value, 1, first);
+        else
+          storeNumber(dtype, place, i, value + (first ? 0 : loadNumber(dtype, place, i)));
+        if (narrow && last)
+          storeNumber(dtype, place, i, static_cast<double>(sum.wide[static_cast<size_t>(i)]));
       }
     });
-    to.shape(sum.to).clear();
-    for (const Dim &dim : to.entry().arguments[static_cast<size_t>(sum.to)].type.shape)
-      to.shape(sum.to).push_back(dim.constant().value_or(0));
+    to.shape(sum.to) = shape;
   }
 }
 

@@ -57,10 +57,6 @@ protected:
     argv.insert(argv.end(), more.begin(), more.end());
     return run(argv);
   }
-  static std::string bytesOf(const std::string &path) {
-    std::ifstream file(path, std::ios::binary);
-    return std::string(std::istreambuf_iterator<char>(file), {});
-  }
   static std::string folder;
   static Outcome built;
 };
@@ -160,8 +156,8 @@ TEST_F(VulkanProgram, ADeviceLostInMidTraining) {
   ASSERT_EQ(resumed.code, 0) << resumed.err;
   Outcome unbroken = trained("", {"--out", whole, "--seed", "3", "--save", folder + "/unbroken.safetensors"});
   ASSERT_EQ(unbroken.code, 0) << unbroken.err;
-  EXPECT_FALSE(bytesOf(folder + "/resumed.safetensors").empty());
-  EXPECT_TRUE(bytesOf(folder + "/resumed.safetensors") == bytesOf(folder + "/unbroken.safetensors"));
+  EXPECT_FALSE(bytes(folder + "/resumed.safetensors").empty());
+  EXPECT_TRUE(bytes(folder + "/resumed.safetensors") == bytes(folder + "/unbroken.safetensors"));
 }
 
 TEST_F(VulkanProgram, TensorsWithoutElements) {
@@ -193,8 +189,8 @@ TEST_F(VulkanProgram, ShardsOnTwoDevices) {
     Outcome outcome = run({cut, "train", "--data", "data=" + folder + "/points.csv", "--device", devices, "--seed", "3",
                            "--save", weights});
     ASSERT_EQ(outcome.code, 0) << outcome.err;
-    EXPECT_FALSE(bytesOf(weights).empty());
-    EXPECT_TRUE(bytesOf(weights) == bytesOf(folder + "/cut-0.safetensors")) << devices;
+    EXPECT_FALSE(bytes(weights).empty());
+    EXPECT_TRUE(bytes(weights) == bytes(folder + "/cut-0.safetensors")) << devices;
   }
 }
 
