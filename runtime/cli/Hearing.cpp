@@ -60,6 +60,8 @@ Hearing::Window Hearing::measured(Generator &generator, int64_t limit, uint32_t 
   }
   window.probability = all.empty() ? 0 : sum / static_cast<double>(all.size());
   window.compression = all.empty() ? 0 : compressionOf(all, generator.vocabulary());
+  window.noSpeech = generator.noSpeech();
+  window.isSilent = window.noSpeech > silence_ && window.probability < leastProbability;
   return window;
 }
 
@@ -74,7 +76,7 @@ Hearing::Window Hearing::drawn(Generator &generator, int64_t limit, uint32_t num
     draw_.temperature = temperature > 0 ? temperature : temperature_;
     window = measured(generator, limit, number);
     window.temperature = temperature;
-    if (window.compression <= mostCompression && window.probability >= leastProbability)
+    if (window.isSilent || (window.compression <= mostCompression && window.probability >= leastProbability))
       break;
   }
   draw_.kind = kind_;
@@ -89,6 +91,8 @@ std::string Hearing::jsonOf(const Segment &segment, const std::string &text, con
     line.add("temperature", window.temperature);
   if (measured_)
     line.add("avg_logprob", window.probability).add("compression_ratio", window.compression);
+  if (silence_ < 1)
+    line.add("no_speech_prob", window.noSpeech);
   return line.str();
 }
 
@@ -103,7 +107,12 @@ void Hearing::hear(const Words &words, Generator &generator, const Pieces &piece
     draw_.before = previous_ && certain ? promptOf(said) : std::vector<int32_t>();
     Window window = drawn(generator, limit, number);
     certain = window.temperature < mostCertain;
-    TimedAnswer answer = timedAnswer(window.tokens, draw_, begin, std::min(pieces.longest(), pieces.seconds() - begin));
+    double heard = std::min(pieces.longest(), pieces.seconds() - begin);
+    if (window.isSilent) {
+      begin += heard;
+      continue;
+    }
+    TimedAnswer answer = timedAnswer(window.tokens, draw_, begin, heard);
     tokens.insert(tokens.end(), window.tokens.begin(), window.tokens.end());
     for (const Segment &segment : answer.segments) {
       std::string own = decode(words.answer(), segment.tokens);
@@ -122,7 +131,7 @@ void Hearing::hear(const Words &words, Generator &generator, const Pieces &piece
     std::printf("\n");
   JsonLine line;
   line.add("prompt", "").add("text", text).addRaw("tokens", listOf(tokens));
-  if (told_ || fallback_)
+  if (told_ || fallback_ || silence_ < 1)
     line.addRaw("segments", "[" + segments + "]");
   json.line(line.str());
 }

@@ -27,7 +27,8 @@ private:
   /// What was drawn for a window, and how it went.
   struct Window {
     std::vector<int32_t> tokens;
-    double temperature = 0, compression = 0, probability = 0;
+    double temperature = 0, compression = 0, probability = 0, noSpeech = 0;
+    bool isSilent = false;
   };
   Window drawn(Generator &generator, int64_t limit, uint32_t number);
   Window measured(Generator &generator, int64_t limit, uint32_t number);
@@ -36,7 +37,7 @@ private:
 
   DrawSpec &draw_;
   DrawSpec::Kind kind_;
-  double temperature_;
+  double temperature_, silence_; ///< a window is left out that is unlikely, and silent with more than this; 1: none is
   bool told_, fallback_, previous_, measured_;
 };
 

@@ -56,6 +56,7 @@ const OptionSpec timesOption = {"timestamps", nullptr, "of a recording: when wha
 /// What stands beside --timestamps.
 const OptionSpec hearingOptions[] = {
     {"fallback", nullptr, "of a recording: draw a window again, more freely, that repeats itself or is unlikely"},
+    {"no-speech", "P", "of a recording: leave out a window that is unlikely, and no speech with more than P (0.6)"},
     {"previous", nullptr, "of a recording: a window's prompt is what was said before it"},
 };
 const OptionSpec profileOption = {"profile", "FILE", "write the kernels' times as a Chrome trace"};

@@ -7,10 +7,11 @@ namespace kiln {
 
 bool isTimed(const Options &options, const DrawSpec &draw, const Pieces &pieces) {
   bool beam = draw.kind == DrawSpec::Kind::Beam, scored = options.has("log-probabilities");
-  std::string asked = options.has("timestamps") ? "--timestamps"
-                      : options.has("fallback") ? "--fallback"
-                      : options.has("previous") ? "--previous"
-                                                : "";
+  std::string asked = options.has("timestamps")  ? "--timestamps"
+                      : options.has("fallback")  ? "--fallback"
+                      : options.has("previous")  ? "--previous"
+                      : options.has("no-speech") ? "--no-speech"
+                                                 : "";
   if (asked.empty())
     return pieces.count() > 1 && draw.times > 0 && !beam && !scored && draw.stops.empty();
   if (draw.times == 0)
@@ -23,9 +24,11 @@ bool isTimed(const Options &options, const DrawSpec &draw, const Pieces &pieces)
 }
 
 Hearing::Hearing(const Options &options, DrawSpec &draw)
-    : draw_(draw), kind_(draw.kind), temperature_(draw.temperature), told_(options.has("timestamps")),
-      fallback_(options.has("fallback")), previous_(options.has("previous")),
-      measured_(fallback_ || (told_ && options.has("json"))) {
+    : draw_(draw), kind_(draw.kind), temperature_(draw.temperature), silence_(options.number("no-speech", 1)),
+      told_(options.has("timestamps")), fallback_(options.has("fallback")), previous_(options.has("previous")),
+      measured_(fallback_ || options.has("no-speech") || (told_ && options.has("json"))) {
+  if (!(silence_ >= 0 && silence_ <= 1))
+    throw UsageError("--no-speech: a probability from 0 to 1 is expected");
   if (fallback_ && draw.kind != DrawSpec::Kind::Greedy)
     throw UsageError("--fallback begins with the likeliest tokens and goes up to the temperature 1 by itself: leave "
                      "--temperature and the like out");

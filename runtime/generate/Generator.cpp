@@ -116,6 +116,8 @@ int64_t Generator::feedFirst(size_t rows) {
       tokens[row] = position < before ? draw_.before[static_cast<size_t>(position)]
                                       : all[row * static_cast<size_t>(count) + static_cast<size_t>(position - before)];
     step(tokens, position);
+    if (int32_t nobody = draw_.times - 2; scored_ && position == before && nobody >= 0)
+      noSpeech_ = static_cast<size_t>(nobody) < vocabulary_ ? std::exp(scoreOf(0, nobody)) : 0;
   }
   return before + count;
 }

@@ -68,6 +68,9 @@ public:
     double score;
   };
   const std::optional<End> &end() const { return end_; }
+  /// Of an answer with times whose probabilities are wanted: how likely it was, behind the first token that it begins
+  /// with, that nobody speaks (Whisper's token in front of the one that says there are no times).
+  double noSpeech() const { return noSpeech_; }
   /// How many tokens the model knows; 0 before the first logits.
   size_t vocabulary() const { return vocabulary_; }
 
@@ -107,6 +110,7 @@ private:
   size_t vocabulary_ = 0;
   std::vector<uint8_t> moved_;
   std::optional<End> end_;
+  double noSpeech_ = 0;
   std::vector<int32_t> history_; // of a conversation
   int64_t position_ = 0;         // how much of it has been read
 };

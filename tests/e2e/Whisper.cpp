@@ -154,6 +154,19 @@ TEST(HuggingFaceWhisper, HearsWindowsBesideEachOther) {
                 i == 0 ? 1e-3 : 0.05); // where windows meet, the spectrogram of the whole differs from theirs
   }
 
+  // The window that is likeliest no speech is left out; at a threshold of 1 none is.
+  const std::vector<double> &silence = expected["silence"].data;
+  nlohmann::json loud = jsonLines(heard({"--previous", "--no-speech", std::to_string(silence[2])}).out).at(0),
+                 whole = jsonLines(heard({"--previous", "--no-speech", "1"}).out).at(0),
+                 none = jsonLines(heard({"--no-speech", "0"}).out).at(0);
+  EXPECT_EQ(loud["tokens"].get<std::vector<double>>(), expected["loud"].data);
+  ASSERT_EQ(loud["segments"].size(), 1U);
+  EXPECT_NEAR(loud["segments"][0]["no_speech_prob"].get<double>(), silence[0], 1e-5);
+  EXPECT_EQ(whole["tokens"], beside["tokens"]);
+  EXPECT_TRUE(none["tokens"].empty() && none["segments"].empty() && none["text"] == "") << none;
+  for (const char *odd : {"1.5", "-0.1", "nan", "x"})
+    EXPECT_EQ(heard({"--no-speech", odd}).code, 2) << odd;
+
   // Random weights are never sure: each window goes up to the temperature 1, the same for a seed.
   nlohmann::json drawn = jsonLines(heard({"--fallback", "--seed", "3"}).out).at(0);
   ASSERT_EQ(drawn["segments"].size(), 2U);
