@@ -248,7 +248,7 @@ int benchCommand(const Options &options, Common &common) {
   Call &call = program->call(name);
   std::optional<Sources> sources;
   std::optional<Feeder> feeder;
-  bool fromData = !call.inputs().empty();
+  bool fromData = !call.inputs().empty() && !name.starts_with("shard."); // which has a part of a batch, and sums
   for (int input : call.inputs())
     fromData &= call.entry().arguments[static_cast<size_t>(input)].name.find('.') != std::string::npos;
   if (fromData) {

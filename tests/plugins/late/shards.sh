@@ -18,6 +18,17 @@ for shards in 2 4 3; do
   done
   agree whole.txt two.txt 8 1e-5 || fail "$shards shards train otherwise than the whole batch: $(paste whole.txt two.txt)"
 done
+# Where a part of each shard is the cpu's, and where devices work in the process's memory, one after the other.
+for name in late_parts late_host; do
+  "$kiln" build mix.kiln --backend "$plugins/libkiln_backend_$name.so" --shards 2 -o cut_$name || exit 1
+  validations one ./cut_$name train --save one.safetensors
+  validations two ./cut_$name train --device 0,1 --save two.safetensors
+  [ -s one.txt ] && cmp -s one.txt two.txt && cmp -s one.safetensors two.safetensors || fail "shards of $name train otherwise on two devices"
+  agree whole.txt two.txt 8 1e-5 || fail "shards of $name train otherwise than the whole batch: $(paste whole.txt two.txt)"
+  for device in 0 1; do
+    [ "$(number $device 1 two.log)" -ge 40 ] || { fail "device $device of $name computes no shards"; cat two.log; }
+  done
+done
 # Two devices are at work at the same time: each was given work while the other had some.
 "$kiln" build mix.kiln --backend "$plugins/libkiln_backend_late.so" --shards 2 -o cut
 spent() { local began=$(date +%s%N); "$@" > /dev/null 2>&1; echo $((($(date +%s%N) - began) / 1000000)); }
