@@ -13,6 +13,9 @@ namespace kiln::cpu {
 
 // So many vectors of a result are summed at once: independent sums hide an addition's latency.
 static constexpr int64_t sumsAtOnce = 8;
+// So many rows of keys and values ahead are fetched into the second level: processors follow a head's rows by
+// themselves for one page only.
+static constexpr int64_t rowsAhead = 32;
 
 void AttentionLowering::rowsTask(Emitter &e, Value number) const {
   Code &code = e.code;
@@ -86,7 +89,7 @@ Value AttentionLowering::dots(Emitter &e, const Task &task, const Single &one, V
   Code &code = e.code;
   VectorType type = vectorType(e);
   SmallVector<Value> rows, sums(static_cast<size_t>(lanes), code.constant(type, 0.0));
-  Value last = code.sub(one.limit, code.integer(1));
+  Value last = code.sub(one.limit, code.integer(1)), ahead = code.mul(apart(e, this->key), code.integer(rowsAhead));
   for (int64_t i = 0; i < lanes; ++i) // beyond the last key the last one again
     rows.push_back(pointer(e, this->key, task, code.min(code.add(key, code.integer(i)), last)));
   auto step = [&](Value d, Value mask, ValueRange carried) {
@@ -94,6 +97,7 @@ Value AttentionLowering::dots(Emitter &e, const Task &task, const Single &one, V
     SmallVector<Value> next;
     for (auto [row, sum] : llvm::zip(rows, carried)) {
       Value place = code.address(row, d, bytes);
+      code.fetch(code.address(place, ahead, 1));
       Value entries = mask ? code.maskedLoad(type, place, mask, bytes) : code.loadHere(type, place, bytes);
       next.push_back(code.here<math::FmaOp>(entries, part, sum));
     }
@@ -150,7 +154,9 @@ void AttentionLowering::storeValues(Emitter &e, const Task &task, const Single &
       Value shareOfLanes = code.here<vector::SplatOp>(type, share),
             row = code.address(values, code.mul(key, rowBytes), 1);
       SmallVector<Value> next;
+      Value later = code.address(row, code.mul(rowBytes, code.integer(rowsAhead)), 1);
       for (size_t i = 0; i < together; ++i) {
+        code.fetch(place(later, i));
         Value entries = masks[i] ? code.maskedLoad(type, place(row, i), masks[i], bytes)
                                  : code.loadHere(type, place(row, i), bytes);
         next.push_back(code.here<math::FmaOp>(entries, shareOfLanes, carried[i]));

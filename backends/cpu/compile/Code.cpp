@@ -341,9 +341,11 @@ Value Code::loadHere(Type type, Value pointer, int64_t alignment) {
   return b.create<LLVM::LoadOp>(loc, type, pointer, static_cast<unsigned>(alignment));
 }
 
-void Code::store(Value value, Value pointer, int64_t alignment) {
-  b.create<LLVM::StoreOp>(loc, value, pointer, static_cast<unsigned>(alignment));
+void Code::store(Value value, Value pointer, int64_t alignment, bool pastCaches) {
+  b.create<LLVM::StoreOp>(loc, value, pointer, static_cast<unsigned>(alignment), /*isVolatile=*/false, pastCaches);
 }
+
+void Code::fetch(Value pointer) { b.create<LLVM::Prefetch>(loc, pointer, 0u, 2u, 1u); }
 
 Value Code::maskedLoad(VectorType type, Value pointer, Value mask, int64_t alignment, bool pinned) {
   Value zero = isa<FloatType>(type.getElementType()) ? constant(type, 0.0) : constantInt(type, 0);

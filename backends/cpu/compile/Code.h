@@ -121,7 +121,9 @@ public:
   Value address(Value pointer, Value index, int64_t elementBytes);
   Value load(mlir::Type type, Value pointer, int64_t alignment);     // placed by its address
   Value loadHere(mlir::Type type, Value pointer, int64_t alignment); // at the current point
-  void store(Value value, Value pointer, int64_t alignment);
+  /// `pastCaches`: lines are written whole, without being read; the pointer is a multiple of the value's size then.
+  void store(Value value, Value pointer, int64_t alignment, bool pastCaches = false);
+  void fetch(Value pointer); // a line, into the second level; an address that does not exist does nothing
   Value maskedLoad(mlir::VectorType type, Value pointer, Value mask, int64_t alignment, bool pinned = false);
   void maskedStore(Value value, Value pointer, Value mask, int64_t alignment);
 

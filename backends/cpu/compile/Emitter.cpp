@@ -298,7 +298,12 @@ Value Emitter::loadOffset(kiln_dtype dtype, Value pointer, const Index &offset, 
 }
 
 void Emitter::store(uint32_t v, Value pointer, ArrayRef<Index> at, Value element, const Mask &mask) {
-  storeOffset(graph.type(v).dtype, pointer, linear(graph.type(v).dims, at), element, mask);
+  Index offset = linear(graph.type(v).dims, at);
+  kiln_dtype dtype = graph.type(v).dtype;
+  if (!pastCaches || offset.lanes || offset.step != 1 || laneMask(mask))
+    return storeOffset(dtype, pointer, offset, element, mask);
+  Value memory = toMemory(vector(element), dtype);
+  code.store(memory, code.address(pointer, offset.base, byteSize(dtype)), width * byteSize(dtype), true);
 }
 
 void Emitter::storeOffset(kiln_dtype dtype, Value pointer, const Index &offset, Value element, const Mask &mask) {

@@ -55,6 +55,7 @@ public:
   const Graph &graph;
   PhaseArguments arguments;
   int64_t width;
+  bool pastCaches = false; // whether whole vectors of outputs are written so now (LoopNest.h, Streams)
 
   /// The elements of value `v` at a position: a scalar where no index depends on the lane, else a vector<width x T>.
   Value value(uint32_t v, llvm::ArrayRef<Index> at, const Mask &mask = {});

@@ -51,6 +51,59 @@ int64_t costOf(const Graph &graph, ArrayRef<uint32_t> values, llvm::function_ref
   return cost;
 }
 
+//===-- Streams --------------------------------------------------------------------------------------------------===//
+
+/// From here on nothing of an output is in a cache when it is read again.
+static constexpr int64_t streamedBytes = int64_t{64} << 20;
+
+Streams::Streams(KernelBuilder &builder, ArrayRef<size_t> outputs, bool oneRow, const Extent &row)
+    : graph(builder.graph) {
+  // Each row begins where a vector may.
+  bool whole = oneRow || (row.isConstant() && row.factor % 64 == 0);
+  if (!whole || !builder.machine.has("avx2"))
+    return;
+  for (size_t i : outputs) {
+    const TensorType &type = graph.type(graph.outputs[i]);
+    if (graph.bound(type.dims) * byteSize(type.dtype) < streamedBytes || byteSize(type.dtype) > 4)
+      return;
+  }
+  this->outputs.assign(outputs.begin(), outputs.end());
+  if (!outputs.empty())
+    builder.note("past caches");
+}
+
+void Streams::emit(Emitter &e, llvm::function_ref<void()> pass) const {
+  if (outputs.empty())
+    return pass();
+  Code &code = e.code;
+  auto number = [&](Value pointer) { return code.op<LLVM::PtrToIntOp>(code.i64, pointer); };
+  using P = arith::CmpIPredicate;
+  Value good = code.constantInt(code.i1, 1);
+  for (size_t i : outputs) {
+    Value at = number(e.output(i));
+    const TensorType &type = graph.type(graph.outputs[i]);
+    good = code.both(good,
+                     code.compare(P::sge, e.elements(type.dims), code.integer(streamedBytes / byteSize(type.dtype))));
+    Value past = code.op<arith::AndIOp>(at, code.integer(63));
+    good = code.both(good, code.compare(P::eq, past, code.integer(0)));
+    if (int32_t same = graph.alias[i]; same >= 0)
+      good = code.both(good, code.compare(P::ne, at, number(e.input(static_cast<size_t>(same)))));
+  }
+  code.ifElse(
+      good,
+      [&] {
+        e.pastCaches = true;
+        pass();
+        e.pastCaches = false;
+      },
+      pass);
+}
+
+void Streams::finish(Emitter &e) const {
+  if (!outputs.empty())
+    e.code.here<LLVM::CallIntrinsicOp>(TypeRange{}, e.code.b.getStringAttr("llvm.x86.sse.sfence"), ValueRange{});
+}
+
 //===-- Accumulators ---------------------------------------------------------------------------------------------===//
 
 Accumulator Accumulator::of(const Graph &graph, const Op &op) {

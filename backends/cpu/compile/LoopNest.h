@@ -13,6 +13,23 @@ int64_t costOf(const Graph &graph, llvm::ArrayRef<uint32_t> values, llvm::functi
 /// Whether an element is worth keeping rather than computing twice.
 bool isExpensive(OpCode code);
 
+/// Outputs larger than caches, which a pass writes past them: their lines are not read before they are overwritten.
+/// Where one lies in the memory of an input, as only the running kernel knows, its lines are read anyway, and it is
+/// written as any other.
+class Streams {
+public:
+  /// For a pass that writes `outputs` in vectors that begin at multiples of their width within rows of `row`.
+  Streams(KernelBuilder &builder, llvm::ArrayRef<size_t> outputs, bool oneRow, const Extent &row);
+  /// Emits `pass` once, or once for each way.
+  void emit(Emitter &e, llvm::function_ref<void()> pass) const;
+  /// After a task's last pass: what was written so is seen by whoever sees that the task is done.
+  void finish(Emitter &e) const;
+
+private:
+  const Graph &graph;
+  llvm::SmallVector<size_t> outputs; // empty: none are so large
+};
+
 /// A running combination: one reduction's, over elements that come in vectors or singly.
 struct Accumulator {
   const Op *op;

@@ -3,6 +3,7 @@
 #include "backends/cpu/compile/Loops.h"
 #include "backends/cpu/compile/Attention.h"
 #include "backends/cpu/compile/Contract.h"
+#include "llvm/ADT/ScopeExit.h"
 
 using namespace mlir;
 using llvm::ArrayRef;
@@ -69,7 +70,7 @@ void buildElementwise(KernelBuilder &builder, ArrayRef<size_t> outputs) {
       for (auto [i, element] : llvm::zip(outputs, elements))
         e.storeOutput(i, at, element, mask);
     };
-    auto row = [&](Value number, Value begin, Value end) {
+    auto plainRow = [&](Value number, Value begin, Value end) {
       Indices prefix = e.indicesOfRow(outer, number);
       if (inner.isOne()) {
         if (!dims.empty())
@@ -82,6 +83,9 @@ void buildElementwise(KernelBuilder &builder, ArrayRef<size_t> outputs) {
         write(at, mask);
       });
     };
+    Streams streams(builder, outputs, outer.empty(), inner);
+    auto row = [&](Value number, Value begin, Value end) { streams.emit(e, [&] { plainRow(number, begin, end); }); };
+    auto done = llvm::make_scope_exit([&] { streams.finish(e); });
     Value zero = code.integer(0), size = e.extent(inner);
     if (!cut.columns) {
       Value rows = e.elements(outer);

@@ -80,6 +80,21 @@ void chooseKept(const Graph &graph, RowPlan &plan) {
   visit(wanted, plan.stages.size());
 }
 
+/// Inputs that a row is read from again and again, and whose next row is fetched while this one is in its second pass:
+/// the first one reads from memory, and the others leave memory alone.
+SmallVector<size_t> inputsAhead(const Graph &graph, const RowPlan &plan) {
+  SmallVector<size_t> inputs;
+  int64_t rowBytes = 0;
+  for (size_t i = 0; i < graph.inputs.size(); ++i)
+    if (const TensorType &type = graph.type(graph.inputs[i]); type.dims == plan.domain() && byteSize(type.dtype) >= 2) {
+      inputs.push_back(i);
+      rowBytes += graph.bound(plan.inner) * byteSize(type.dtype);
+    }
+  // Short rows are followed by processors themselves; of long ones two do not stay in the second level.
+  bool worth = rowBytes >= 16384 && rowBytes <= 262144;
+  return worth ? inputs : SmallVector<size_t>();
+}
+
 /// A kept value is stored as it is computed: what one stage has in a register and the next reads back is one value.
 kiln_dtype keptType(const Graph &graph, uint32_t v) {
   kiln_dtype dtype = graph.type(v).dtype;
@@ -90,7 +105,8 @@ kiln_dtype keptType(const Graph &graph, uint32_t v) {
 class RowCode {
 public:
   RowCode(KernelBuilder &builder, Emitter &e, const RowPlan &plan, const llvm::DenseMap<uint32_t, int64_t> &keptAt)
-      : graph(builder.graph), e(e), plan(plan), keptAt(keptAt) {}
+      : graph(builder.graph), e(e), plan(plan), keptAt(keptAt), ahead(inputsAhead(graph, plan)),
+        streams(builder, plan.elementOutputs, /*oneRow=*/false, plan.inner.back()) {}
 
   /// Whether a reduction's result was asked for at another row than its own.
   bool mismatch = false;
@@ -100,8 +116,13 @@ public:
     for (const RowPlan::Stage &stage : plan.stages)
       reduce(stage, position);
     if (!plan.elementOutputs.empty())
-      nest(e, plan.inner, position,
-           [&](ArrayRef<Index> at, const Mask &mask) { write(plan.elementOutputs, at, mask); });
+      streams.emit(e, [&] {
+        nest(e, plan.inner, position, [&](ArrayRef<Index> at, const Mask &mask) {
+          if (plan.stages.size() == 1)
+            fetchNext(at);
+          write(plan.elementOutputs, at, mask);
+        });
+      });
     write(plan.rowOutputs, position, {});
     for (const RowPlan::Stage &stage : plan.stages) {
       for (const Op *op : stage.reductions)
@@ -111,11 +132,24 @@ public:
     }
   }
 
+  void finish() { streams.finish(e); }
+
 private:
   const Graph &graph;
   Emitter &e;
   const RowPlan &plan;
   const llvm::DenseMap<uint32_t, int64_t> &keptAt;
+  SmallVector<size_t> ahead;
+  Streams streams;
+
+  void fetchNext(ArrayRef<Index> at) {
+    for (size_t i : ahead) {
+      Index place = e.linear(plan.domain(), at);
+      if (!place.lanes)
+        e.code.fetch(e.code.address(e.input(i), e.code.add(place.base, e.elements(plan.inner)),
+                                    byteSize(graph.type(graph.inputs[i]).dtype)));
+    }
+  }
 
   void write(ArrayRef<size_t> outputs, ArrayRef<Index> at, const Mask &mask) {
     SmallVector<Value> elements;
@@ -145,6 +179,8 @@ private:
     States states = cascade.nest(
         plan.inner, e.code.integer(0), e.extent(plan.inner.front()), Indices(position.begin(), position.end()),
         cascade.fresh(), [&](ArrayRef<Index> at, const Mask &mask, MutableArrayRef<Value> state) {
+          if (&stage == plan.stages.begin() + 1)
+            fetchNext(at);
           for (uint32_t v : stage.kept)
             e.storeOffset(keptType(graph, v), e.workerScratch(keptAt.lookup(v)), keptOffset(at),
                           e.vector(e.value(v, at, mask)), mask);
@@ -200,6 +236,7 @@ bool buildRows(KernelBuilder &builder) {
                      auto [first, last] = taskRange(e, e.elements(plan.rows), rowsPerTask(e));
                      RowCode code(builder, e, plan, keptAt);
                      e.code.loop(first, last, 1, [&](Value row) { code.row(row); });
+                     code.finish();
                      if (code.mismatch)
                        builder.error = "the kernel's shape is 'rows', and a value of one row is read in another";
                    });

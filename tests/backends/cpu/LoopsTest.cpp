@@ -93,6 +93,36 @@ TEST(Reduce, ConstantExtentsOfOne) {
     }
 }
 
+/// An output of 64 MiB is written past the caches, unless it lies where the input is: the bits are the same.
+TEST(Rows, OutputsPastCaches) {
+  constexpr int64_t rows = 257, columns = 65536;
+  Tensor data = randomTensor(KILN_F32, {rows, columns}, -5, 5);
+  for (bool softmax : {false, true}) {
+    TestKernel k;
+    uint32_t x = k.input(KILN_F32, {rows, columns});
+    auto reduced = [&](const char *kind, uint32_t v) {
+      uint32_t r = k.op("reduce", {v}, KILN_F32, {rows}, {string("kind", kind), ints("axes", {1})});
+      return k.op("broadcast", {r}, KILN_F32, {rows, columns}, {ints("axes", {0})});
+    };
+    uint32_t e = k.op("exp", {softmax ? k.op("sub", {x, reduced("max", x)}) : x});
+    k.output(softmax ? k.op("div", {e, reduced("sum", e)}) : e, 0);
+    RunOptions inPlace, apart;
+    inPlace.inPlace = true, apart.threads = 2;
+    RunResult a = run(k, {data}, apart), b = run(k, {data}, inPlace);
+    ASSERT_EQ(a.error + b.error, "");
+    EXPECT_TRUE(a.bytes == b.bytes);
+    for (int64_t row : {int64_t{0}, rows - 1}) {
+      double sum = 0;
+      for (int64_t i = 0; i < columns; ++i)
+        sum += std::exp(data.get(row * columns + i).real);
+      for (int64_t i = row * columns; i < (row + 1) * columns; i += 4369) {
+        double exact = std::exp(data.get(i).real) / (softmax ? sum : 1);
+        EXPECT_NEAR(a.outputs[0].get(i).real, exact, 1e-5 * exact);
+      }
+    }
+  }
+}
+
 TEST(Rows, SoftmaxWrittenTwiceOver) {
   // The same exponential under two names, as differentiation leaves it, and an output that is an input.
   TestKernel k;
