@@ -51,7 +51,8 @@ std::optional<Place> placeOf(Value value) {
   mlir::Operation *op = value.getDefiningOp();
   if (auto iota = llvm::dyn_cast_or_null<IotaOp>(op))
     return Place{static_cast<int64_t>(iota.getAxis()), 0};
-  if (!llvm::isa_and_nonnull<BroadcastOp, ReshapeOp, AddOp>(op))
+  bool isLess = llvm::isa_and_nonnull<SubOp>(op);
+  if (!isLess && !llvm::isa_and_nonnull<BroadcastOp, ReshapeOp, AddOp>(op))
     return std::nullopt;
   std::optional<Place> below = placeOf(op->getOperand(0));
   if (!below)
@@ -63,12 +64,18 @@ std::optional<Place> placeOf(Value value) {
     return axis ? std::optional(Place{*axis, below->offset}) : std::nullopt;
   }
   std::optional<double> more = numberOf(op->getOperand(1));
-  return more ? std::optional(Place{below->axis, below->offset + static_cast<int64_t>(*more)}) : std::nullopt;
+  if (!more)
+    return std::nullopt;
+  return Place{below->axis, below->offset + static_cast<int64_t>(isLess ? -*more : *more)};
 }
 
-} // namespace
+/// What a condition says of a key's place: that it is at most, or at least, the query's and so many more.
+struct KeyBound {
+  bool atMost;
+  int64_t more;
+};
 
-std::optional<bool> causalCondition(Value mask) {
+std::optional<KeyBound> keyBoundOf(Value mask) {
   while (auto broadcast = mask.getDefiningOp<BroadcastOp>()) {
     int64_t rank = rankOf(broadcast.getResult()), own = rankOf(broadcast.getOperand());
     if (own < 2 || broadcast.getAxes()[static_cast<size_t>(own - 1)] != rank - 1 ||
@@ -90,16 +97,31 @@ std::optional<bool> causalCondition(Value mask) {
   int64_t more = keyFirst ? right->offset - left->offset : left->offset - right->offset;
   switch (compare.getPredicate()) {
   case Predicate::le:
-    return keyFirst && more == 0 ? std::optional(false) : !keyFirst && more == 1 ? std::optional(true) : std::nullopt;
+    return KeyBound{keyFirst, more};
   case Predicate::lt:
-    return keyFirst && more == 1 ? std::optional(false) : !keyFirst && more == 0 ? std::optional(true) : std::nullopt;
+    return KeyBound{keyFirst, keyFirst ? more - 1 : more + 1};
   case Predicate::ge:
-    return !keyFirst && more == 0 ? std::optional(false) : keyFirst && more == 1 ? std::optional(true) : std::nullopt;
+    return KeyBound{!keyFirst, more};
   case Predicate::gt:
-    return !keyFirst && more == 1 ? std::optional(false) : keyFirst && more == 0 ? std::optional(true) : std::nullopt;
+    return KeyBound{!keyFirst, keyFirst ? more + 1 : more - 1};
   default:
     return std::nullopt;
   }
+}
+
+} // namespace
+
+std::optional<bool> causalCondition(Value mask) {
+  std::optional<KeyBound> bound = keyBoundOf(mask);
+  if (!bound || bound->more != (bound->atMost ? 0 : 1))
+    return std::nullopt;
+  return !bound->atMost;
+}
+
+std::optional<Window> windowCondition(Value mask) {
+  std::optional<KeyBound> bound = keyBoundOf(mask);
+  int64_t length = !bound ? 0 : bound->atMost ? -bound->more : 1 - bound->more;
+  return length > 0 ? std::optional(Window{length, bound->atMost}) : std::nullopt;
 }
 
 ReduceOp emptyRows(Value condition, Value scores) {

@@ -22,6 +22,13 @@ void recoverAttention(mlir::Block &block, bool training = false);
 /// Whether a condition bool [..., T, T] says of a query and a key, its last two axes, that the key is at most at the
 /// query's place; `true`: that it is not. Nullopt for any other condition.
 std::optional<bool> causalCondition(mlir::Value condition);
+/// The same of a window: that the key is among the last `length` up to the query's place; or `inverted`, that it is
+/// before these.
+struct Window {
+  int64_t length;
+  bool inverted;
+};
+std::optional<Window> windowCondition(mlir::Value condition);
 /// The maximum of the rows of `scores`, along their last axis, where a condition, however it is spread, says that it is
 /// -inf: of those rows that have nothing else. Null for any other condition.
 ReduceOp emptyRows(mlir::Value condition, mlir::Value scores);

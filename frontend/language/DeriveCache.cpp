@@ -80,6 +80,52 @@ void StepDeriver::keepWindow(Emit &e, AttentionOp op, const std::string &name, i
   op.getMaskMutable().assign(e.reshapeTo(there, {Dim(1), Dim(1), Dim(1), count}));
 }
 
+/// Rows of a window's keys or values as scores that are written out read them: of a step the ring; else the earlier
+/// ones in their order, where there are such, the new ones behind them, and zeros up to as many as there may be.
+mlir::Value StepDeriver::ringRows(Emit &e, int64_t window, const std::string &state, mlir::Value rows) {
+  mlir::Type index = position_.getType(), element = elementOf(position_);
+  mlir::Value zero = e.splatInt(index, 0), length = e.splatInt(index, window);
+  SmallVector<Dim> dims = dimsOf(rows);
+  dims[2] = Dim(window);
+  mlir::Value ring = states_.read(state, tensorType(dims, elementOf(rows)));
+  if (part_ == Part::Opens) // it is empty, as it is by itself
+    return ring;
+  auto put = [&](mlir::Value into, mlir::Value at) {
+    auto all = e.create<DynamicUpdateSliceOp>(into.getType(), into, rows, mlir::ValueRange{zero, zero, at, zero});
+    done_.insert(all);
+    return all.getResult();
+  };
+  if (part_ == Part::GoesOn && !several_) {
+    mlir::Value next = put(ring, e.op<RemOp>(position_, length));
+    states_.write(state, next);
+    return next;
+  }
+  mlir::Value time = e.extent(time_, element);
+  done_.insert(time.getDefiningOp());
+  bool begins = part_ == Part::Begins;
+  dims[2] = Dim(*capacity_);
+  mlir::Value room = e.splat(tensorType(dims, elementOf(rows)), 0);
+  if (!begins) {
+    mlir::Value order = e.add(e.iota({Dim(window)}, 0, element), e.broadcastScalar(position_, {Dim(window)}));
+    room = e.concat({e.gather(ring, e.op<RemOp>(order, e.splatInt(order.getType(), window)), 2), room}, 2);
+  }
+  mlir::Value all = put(room, begins ? zero : length);
+  mlir::Value newest = newestRows(e, window, e.add(position_, time), begins ? zero : e.sub(position_, length));
+  states_.write(state, e.gather(all, newest, 2));
+  return all;
+}
+
+/// The positions i32[count] that ringRows' rows are of; below 0 where there is none yet.
+mlir::Value StepDeriver::ringPlaces(Emit &e, int64_t window, const Dim &count) {
+  mlir::Value numbers = e.iota({count}, 0, elementOf(position_)), length = e.splatInt(numbers.getType(), window);
+  mlir::Value position = e.broadcastScalar(position_, {count});
+  if (part_ == Part::Begins)
+    return numbers;
+  if (part_ == Part::GoesOn && several_)
+    return e.add(numbers, e.sub(position, length));
+  return e.sub(position, e.op<RemOp>(e.add(e.sub(position, numbers), length), length));
+}
+
 bool StepDeriver::visitAttention(AttentionOp op) {
   Axis query = axisOf(op.getQuery()), key = axisOf(op.getKey()), value = axisOf(op.getValue());
   Axis mask = op.getMask() ? axisOf(op.getMask()) : none;

@@ -23,6 +23,7 @@ namespace {
 struct WrittenScores {
   DotGeneralOp product, shares;
   SoftmaxOp softmax;
+  int64_t window = 0;                   // how many keys back a query sees; 0: all
   bool masked = false;                  // shares are 0 where a query sees nothing
   SmallVector<mlir::Operation *> chain; // from the product's reader to what the softmax is of
 };
@@ -173,13 +174,17 @@ std::optional<WrittenScores> match(DotGeneralOp shares, const Dim &time, const l
     if ((found.product = llvm::dyn_cast<DotGeneralOp>(op)))
       break;
     auto select = llvm::dyn_cast<SelectOp>(op);
-    std::optional<bool> inverted = select ? causalCondition(select.getCondition()) : std::nullopt;
-    if (inverted) {
-      std::optional<double> hidden = splatValue(spread(*inverted ? select.getOnTrue() : select.getOnFalse()));
+    std::optional<bool> causes = select ? causalCondition(select.getCondition()) : std::nullopt;
+    std::optional<Window> window = select ? windowCondition(select.getCondition()) : std::nullopt;
+    if (causes || window) {
+      bool inverted = causes ? *causes : window->inverted;
+      std::optional<double> hidden = splatValue(spread(inverted ? select.getOnTrue() : select.getOnFalse()));
       if (!hidden || *hidden > kBelowScores)
         return std::nullopt;
-      causal = true;
-      value = *inverted ? select.getOnFalse() : select.getOnTrue();
+      causal |= causes.has_value();
+      if (window)
+        found.window = window->length;
+      value = inverted ? select.getOnFalse() : select.getOnTrue();
     } else if (isElementwise(op) && llvm::count_if(op->getOperands(), [&](Value v) { return own.contains(v); }) == 1) {
       if (!causal) // a hidden score stays one only if nothing is done to it
         return std::nullopt;
@@ -209,6 +214,52 @@ static Value sharesOf(Emit &e, Value scores, WrittenScores &found) {
   return e.select(empty, zero, softmax(e.select(empty, zero, scores)));
 }
 
+/// The value that all elements of what stands beside the scores have; nullopt where they differ.
+static std::optional<double> besideScores(mlir::Operation *op, Value scores) {
+  for (Value operand : op->getOperands())
+    if (operand != scores)
+      return splatValue(spread(operand));
+  return 0;
+}
+
+/// Whether what is done to the scores is the same wherever a key stands, but for what a query sees: then keys may stand
+/// in a ring.
+static bool goesInRing(WrittenScores &found) {
+  Value old = found.product.getResult();
+  for (mlir::Operation *op : found.chain) {
+    if (!llvm::isa<SelectOp>(op) && (op->getNumOperands() > 2 || !besideScores(op, old)))
+      return false;
+    old = op->getResult(0);
+  }
+  return found.window > 0;
+}
+
+/// The scores' ops once more, of keys that are of these positions.
+static Value ofPlaces(Emit &e, WrittenScores &found, Value scores, Value places, const Dim &time) {
+  SmallVector<Dim> dims = dimsOf(scores);
+  mlir::Type index = elementOf(places);
+  Value query = e.broadcastTo(e.iota({time}, 0, index), {2}, dims), key = e.broadcastTo(places, {3}, dims);
+  Value old = found.product.getResult();
+  for (mlir::Operation *op : found.chain) {
+    if (auto select = llvm::dyn_cast<SelectOp>(op)) {
+      Value hidden = select.getOnTrue() == old ? select.getOnFalse() : select.getOnTrue();
+      Value seen = windowCondition(select.getCondition())
+                       ? e.compare(Predicate::gt, key, e.sub(query, e.splatInt(query.getType(), found.window)))
+                       : e.op<AndOp>(e.compare(Predicate::le, key, query), e.compare(Predicate::ge, key, 0));
+      scores = e.select(seen, scores, e.splatLike(scores, *splatValue(spread(hidden))));
+    } else {
+      mlir::IRMapping map;
+      for (Value operand : op->getOperands())
+        map.map(operand, operand == old ? scores : e.splatLike(scores, *besideScores(op, old)));
+      mlir::Operation *copy = e.b.clone(*op, map);
+      copy->getResult(0).setType(tensorType(dims, elementOf(op->getResult(0))));
+      scores = copy->getResult(0);
+    }
+    old = op->getResult(0);
+  }
+  return scores;
+}
+
 bool StepDeriver::cacheScores(Value tokens) {
   llvm::DenseSet<Value> own = {tokens};
   for (mlir::Operation &op : block_)
@@ -226,6 +277,24 @@ bool StepDeriver::cacheScores(Value tokens) {
     mlir::OpBuilder b(shares);
     Emit e(b, shares.getLoc());
     DotGeneralOp product = found->product;
+    DotAxes axes;
+    axes.lhsBatch = axes.rhsBatch = {0, 1};
+    axes.lhsContract = axes.rhsContract = {3};
+    auto give = [&](Value scores, Value values) {
+      axes.rhsContract = {2};
+      shares.getResult().replaceAllUsesWith(e.dot(sharesOf(e, scores, *found), values, axes));
+      eraseUnread(shares.getOperation()); // scores of all positions by all, and their tables, too
+    };
+    if (found->window < *capacity_ && goesInRing(*found)) {
+      std::string name = std::to_string(number_++);
+      Value keys =
+          ringRows(e, found->window, "keys." + name, asRows(e, product.getRhs(), product.getRhsContract()[0] == 2));
+      Value values =
+          ringRows(e, found->window, "values." + name, asRows(e, shares.getRhs(), shares.getRhsContract()[0] == 3));
+      Value places = ringPlaces(e, found->window, dimsOf(keys)[2]);
+      give(ofPlaces(e, *found, e.dot(product.getLhs(), keys, axes), places, time_), values);
+      continue;
+    }
     SmallVector<mlir::IRMapping> tables(found->chain.size());
     bool all = true;
     for (auto [op, table] : llvm::zip(found->chain, tables))
@@ -240,9 +309,6 @@ bool StepDeriver::cacheScores(Value tokens) {
     std::string name = std::to_string(number_++);
     Value keys = cached(e, "keys." + name, asRows(e, product.getRhs(), product.getRhsContract()[0] == 2));
     Value values = cached(e, "values." + name, asRows(e, shares.getRhs(), shares.getRhsContract()[0] == 3));
-    DotAxes axes;
-    axes.lhsBatch = axes.rhsBatch = {0, 1};
-    axes.lhsContract = axes.rhsContract = {3};
     Value old = product.getResult(), scores = e.dot(product.getLhs(), keys, axes);
     for (auto [op, table] : llvm::zip(found->chain, tables)) {
       table.map(old, scores);
@@ -250,9 +316,7 @@ bool StepDeriver::cacheScores(Value tokens) {
       copy->getResult(0).setType(tensorType(dimsOf(scores), elementOf(op->getResult(0))));
       old = op->getResult(0), scores = copy->getResult(0);
     }
-    axes.rhsContract = {2};
-    shares.getResult().replaceAllUsesWith(e.dot(sharesOf(e, scores, *found), values, axes));
-    eraseUnread(shares.getOperation()); // scores of all positions by all, and their tables, too
+    give(scores, values);
   }
   return true;
 }

@@ -93,6 +93,8 @@ private:
   mlir::Value withEarlier(Emit &e, mlir::Value rows, Axis axis, int64_t count, mlir::Value whole);
   bool unbounded(mlir::Operation *op);
   bool cacheScores(mlir::Value tokens);
+  mlir::Value ringRows(Emit &e, int64_t window, const std::string &state, mlir::Value rows);
+  mlir::Value ringPlaces(Emit &e, int64_t window, const Dim &count);
   void keepWindow(Emit &e, AttentionOp op, const std::string &name, int64_t window);
   mlir::Value cached(Emit &e, const std::string &name, mlir::Value rows);
   mlir::Value lastOf(Emit &e, mlir::Value value, const Dim &row);

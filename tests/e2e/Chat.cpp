@@ -232,5 +232,52 @@ generate M:
   }
 }
 
+// Scores that are written out in a window: several tokens at once find the earlier ones in the ring.
+TEST_F(Chat, ReadsTurnsOfScoresInAWindow) {
+  std::string folder = freshFolder("chat-window");
+  std::ofstream(folder + "/near.kiln") << R"(model M(width=8):
+    embed = Embedding(12, width)
+    mix   = Linear(width, 3 * width)
+    out   = Linear(width, 12)
+
+    def forward(ids: i32[B, T <= 40]) -> f32[B, T, 12]:
+        x = embed(ids)
+        q, k, v = split(mix(x), 3, axis=-1)
+        s = 2.0 * tanh(split_heads(q, 2) @ split_heads(k, 2).T)
+        s = where(causal_mask(T, T), where(iota(T)[None, :] > iota(T)[:, None] - 4, s, -inf), -inf)
+        return out(x + merge_heads(softmax(s) @ split_heads(v, 2)))
+
+train M:
+    data      = text("t.txt", context=4, batch=2)
+    loss      = cross_entropy(forward(data.ids), data.next)
+    optimizer = SGD(lr=0.1)
+    steps     = 1
+
+generate M:
+    draw = greedy()
+    chat:
+        first = "a{user}b"
+        next  = "c{user}b"
+)";
+  std::ofstream(folder + "/t.txt") << "abcdefghijk\nabcdefghijk";
+  Outcome built = run({"/bin/sh", "-c", "cd " + folder + " && " + kilnProgram() + " build near.kiln -o near"});
+  ASSERT_EQ(built.code, 0) << built.err;
+  EXPECT_THAT(run({folder + "/near", "info"}).out, HasSubstr("generate.extend(token: i32[B, T]"));
+  auto in = [&](const std::string &command) {
+    Outcome outcome = run({"/bin/sh", "-c", "cd " + folder + " && " + command});
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return jsonLines(outcome.out);
+  };
+  for (const char *seed : {"5", "6", "7"}) {
+    std::string options = std::string(" --tokens 3 --json --seed ") + seed, said;
+    for (const nlohmann::json &line : in("printf 'def\ngh\nk\nabcdefgh\n' | ./near chat" + options)) {
+      said += (said.empty() ? "a" : "c") + line["prompt"].get<std::string>() + "b";
+      EXPECT_EQ(in("./near generate --prompt '" + said + "'" + options)[0]["tokens"], line["tokens"]) << said;
+      said += line["text"];
+    }
+    EXPECT_GT(said.size(), 20U);
+  }
+}
+
 } // namespace
 } // namespace kiln::test
