@@ -49,6 +49,9 @@ ContractLowering::ContractLowering(KernelBuilder &builder, const Contraction &co
     builder.note("rows shared");
     sharedLeftArea = builder.reserveScratch(packedLeft);
   }
+  inResult = sumsInResult();
+  if (inResult)
+    builder.note("in result");
   auto area = [&](int64_t elements) { return builder.reserveWorkerScratch(elements * bytes); };
   if (c.turned) {
     builder.note("filter turned");
@@ -75,7 +78,7 @@ ContractLowering::ContractLowering(KernelBuilder &builder, const Contraction &co
   if (t.right == RightMode::Window || t.unfold)
     reserveImage(bounds);
   int64_t tiles = oneBlock ? 1 : (t.mc / t.tileRows) * (t.nc / width);
-  sumsArea = area(tiles * t.tileRows * width);
+  sumsArea = area(inResult ? 0 : tiles * t.tileRows * width);
   edgeStride = spreadStride(t.kc, bytes);
   if (t.edge)
     edgeArea = area(t.edge * edgeStride);
@@ -85,6 +88,15 @@ ContractLowering::ContractLowering(KernelBuilder &builder, const Contraction &co
   if (t.chunks > 1)
     partialArea = builder.reserveScratch(t.chunks * bounds.batch * bounds.m * roundUp(bounds.n, t.lanes) * bytes);
   choosePrepacked(bounds);
+}
+
+/// Whether the kernel is the product alone, of whole tiles, and its result lies as they do.
+bool ContractLowering::sumsInResult() const {
+  bool alone = graph.outputs.size() == 1 && graph.outputs[0] == c.result;
+  bool whole =
+      isConstant(c.m) && isConstant(c.n) && graph.bound(c.m) % t.rowUnit == 0 && graph.bound(c.n) % t.lanes == 0;
+  return alone && whole && c.resultAlongN && graph.type(c.result).dtype == c.accumulator && t.method == Method::Tile &&
+         t.right != RightMode::Window && t.chunks == 1;
 }
 
 /// Room for the part of the image that the pixels of a task see, and for the table of offsets in it.

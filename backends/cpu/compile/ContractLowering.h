@@ -79,6 +79,7 @@ private:
   bool leftOnce = false;                              // all tasks multiply by the same packed rows
   bool leftShared = false;                            // … by a phase of its own
   bool lines = false;                                 // rows of the left operand are packed as they lie
+  bool inResult = false;                              // tiles are summed where the result lies
   bool inParts = false;                               // slivers of the right operand are packed tile by tile
   bool prepackedRight = false, prepackedLeft = false; // the run side may have it packed (ContractPrepack.cpp)
   Shape columns;                                      // of the product: the result's, or places of the image
@@ -165,6 +166,7 @@ private:
   void shareTask(Emitter &e, Value task) const;
   Block allRows(Emitter &e, const Sizes &s) const;
   void beginTiles(Emitter &e) const;
+  bool sumsInResult() const;
   Value sharedRows(Emitter &e, const Sizes &s, Value m, Value k0, Value k1) const;
   /// Rows of memory of a left operand that does not lie along K, of which a task packs all.
   static constexpr int64_t sharedDepth = 64;
@@ -190,8 +192,8 @@ private:
   void packEdge(Emitter &e, Value from, Value apart, Value depth) const;
   void tile(Emitter &e, const Block &block, Value m, Value n, Value left, Value right, Value apart, Value k0, Value k1,
             const Ahead &ahead = {}) const;
-  void callTile(Emitter &e, Value height, Value columns, Value left, Value right, Value ldb, Value c, Value k,
-                Value accumulate, const Ahead &ahead) const;
+  void callTile(Emitter &e, Value height, Value columns, Value left, Value right, Value ldb, Value c, Value ldc,
+                Value k, Value accumulate, const Ahead &ahead) const;
   void addTask(Emitter &e, Value task) const;
   void reserveWords(const ContractExtents &bounds);
   WordsPlaces wordsOf(Emitter &e, Value m) const;

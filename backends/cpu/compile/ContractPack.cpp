@@ -199,7 +199,10 @@ void ContractLowering::packLeftByCall(Emitter &e, const Block &block, Value m, V
   Code &code = e.code;
   Value rows = code.min(code.sub(block.m1, m), code.integer(t.tileRows));
   Value stride = code.mul(height, code.integer(lines ? t.lanes * bytes : bytes));
-  PackShape shape{packed, t.lanes, lines ? Packing::Line : Packing::Copy, c.left.memory};
+  // From far off in as many streams as there are rows, written in one; where rows are fetched before, each for itself:
+  // those that a power of two lies between share a cache set.
+  Packing packing = !lines ? Packing::Copy : t.rowsFirst ? Packing::Line : Packing::Across;
+  PackShape shape{packed, t.lanes, packing, c.left.memory};
   callPack(code, shape, plainPointer(e, c.left, block.batch, m, k0), apartOf(e, c.left), rows,
            code.sub(elementOfK(e, k1), elementOfK(e, k0)), to, stride);
 }

@@ -227,6 +227,7 @@ bool shapeOfDot(const Graph &graph, uint32_t number, Contraction &c, std::string
   fillOperand(graph, left, c.accumulator, swap ? c.right : c.left);
   fillOperand(graph, right, c.accumulator, swap ? c.left : c.right);
   c.columns = c.n;
+  c.resultAlongN = !swap && c.m.size() == 1 && c.n.size() == 1;
   c.resultInRows = c.n.size() > 1;
   c.resultPosition = [swap](Emitter &, ArrayRef<Index> batch, ArrayRef<Index> m, ArrayRef<Index> n) {
     Indices at(batch.begin(), batch.end());

@@ -55,6 +55,7 @@ struct Contraction {
   Shape columns; // n as the right operand counts it: before neighbouring dimensions of the result became one
   Operand left, right;
   kiln_dtype accumulator = KILN_F32;
+  bool resultAlongN = false; // the result is batches of a matrix of m rows and n columns
   bool resultInRows = false; // as freeInRows, of n in the result
   std::function<Indices(Emitter &e, llvm::ArrayRef<Index> batch, llvm::ArrayRef<Index> m, llvm::ArrayRef<Index> n)>
       resultPosition;

@@ -37,20 +37,28 @@ void ContractLowering::tile(Emitter &e, const Block &block, Value m, Value n, Va
                             Value k0, Value k1, const Ahead &ahead) const {
   Code &code = e.code;
   int64_t width = t.tileColumns();
-  Value sums = e.workerScratch(sumsArea);
+  Value sums = e.workerScratch(sumsArea), ldc = code.integer(width * bytes);
   Value accumulate = code.constantInt(code.i1, 0);
-  if (!oneBlock) {
+  if (inResult) {
+    const Shape &dims = graph.type(c.result).dims;
+    Indices at = c.resultPosition(e, block.batch, e.indicesOfRow(c.m, m), {e.at(n)});
+    sums = code.address(e.output(0), e.linear(dims, at).base, bytes);
+    ldc = code.integer(graph.bound(c.n) * bytes);
+  } else if (!oneBlock) {
     Value number =
         code.add(code.mul(code.div(code.sub(n, block.n0), code.integer(width)), code.integer(t.mc / t.tileRows)),
                  code.div(code.sub(m, block.m0), code.integer(t.tileRows)));
     sums = code.address(sums, code.mul(number, code.integer(t.tileRows * width)), bytes);
-    accumulate = code.compare(arith::CmpIPredicate::sgt, k0, block.k0);
   }
+  if (!oneBlock)
+    accumulate = code.compare(arith::CmpIPredicate::sgt, k0, block.k0);
   Value rows = code.sub(block.m1, m), rest = code.sub(block.n1, n);
   bool near = graph.bound(graph.type(c.result).dims) * bytes <= firstLevel / 2; // whatever wrote it last
-  if (oneBlock && c.n.size() == 1 && t.right != RightMode::Window && !near)
+  if (oneBlock && !inResult && c.n.size() == 1 && t.right != RightMode::Window && !near)
     fetchResult(e, block, m, code.min(rows, code.integer(t.tileRows)), n, code.min(rest, code.integer(width)));
-  callTile(e, heightOf(e, rows), rest, left, right, apart, sums, code.sub(k1, k0), accumulate, ahead);
+  callTile(e, heightOf(e, rows), rest, left, right, apart, sums, ldc, code.sub(k1, k0), accumulate, ahead);
+  if (inResult)
+    return;
 
   Value last = oneBlock ? code.constantInt(code.i1, 1) : code.compare(arith::CmpIPredicate::sge, k1, block.k1);
   code.ifThen(last, [&] {
@@ -110,10 +118,9 @@ Value ContractLowering::heightOf(Emitter &e, Value rows) const {
 }
 
 void ContractLowering::callTile(Emitter &e, Value height, Value width, Value left, Value right, Value ldb, Value to,
-                                Value k, Value accumulate, const Ahead &ahead) const {
+                                Value ldc, Value k, Value accumulate, const Ahead &ahead) const {
   Code &code = e.code;
   int64_t whole = t.tileColumns(), last = graph.bound(columns) % whole;
-  Value ldc = code.integer(whole * bytes);
   bool constant = isConstant(columns);
   auto call = [&](int64_t rows, int64_t vectors) {
     MicroShape shape{packed, rows, vectors, t.lanes, lines};

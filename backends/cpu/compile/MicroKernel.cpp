@@ -62,9 +62,11 @@ void callStream(Code &code, const StreamShape &s, Value a, Value lda, Value b, V
        {a, lda, b, ldb, c, ldc, columns, k});
 }
 
+/// In Packing's order.
+static constexpr StringRef packings[] = {"turn", "copy", "line", "across"};
+
 void callPack(Code &code, const PackShape &s, Value from, Value apart, Value count, Value k, Value to, Value stride) {
-  static constexpr const char *kinds[] = {"turn", "copy", "line"};
-  call(code, nameOf(kinds[static_cast<int>(s.packing)], {s.dtype, s.memory}, {s.lanes}),
+  call(code, nameOf(packings[static_cast<int>(s.packing)], {s.dtype, s.memory}, {s.lanes}),
        {from, apart, count, k, to, stride});
 }
 
@@ -77,7 +79,8 @@ static bool isMicroKernel(StringRef name) {
   return llvm::any_of(std::initializer_list<const char *>{"kiln_tile_", "kiln_taps_", "kiln_tilel_", "kiln_tilef_",
                                                           "kiln_tapsl_", "kiln_edge_", "kiln_dot_", "kiln_stream_",
                                                           "kiln_turn_", "kiln_copy_", "kiln_line_", "kiln_split_",
-                                                          "kiln_blocks_", "kiln_words_", "kiln_round_", "kiln_widen_"},
+                                                          "kiln_blocks_", "kiln_words_", "kiln_round_", "kiln_widen_",
+                                                          "kiln_across_"},
                       [&](const char *prefix) { return name.starts_with(prefix); });
 }
 
@@ -402,9 +405,9 @@ bool defineMicroKernel(Code &code, StringRef name) {
     ArrayRef<int64_t> last = ArrayRef(sizes).take_back(3);
     return BlockLayout{of[0], last[0], last[1] != 0, last[2] != 0};
   };
-  auto packing = kind == "turn" ? Packing::Turn : kind == "copy" ? Packing::Copy : Packing::Line;
-  if ((kind == "turn" || kind == "copy" || kind == "line") && has(2, 1))
-    definePack(code, {of[0], sizes[0], packing, of[1]}, name);
+  const auto *packing = llvm::find(packings, kind);
+  if (packing != std::end(packings) && has(2, 1))
+    definePack(code, {of[0], sizes[0], static_cast<Packing>(packing - packings), of[1]}, name);
   else if (kind == "split" && has(2, 2))
     defineSplit(code, {of[0], sizes[0], sizes[1], of[1]}, name);
   else if ((kind.starts_with("tile") || kind.starts_with("taps")) && has(1, 3))

@@ -110,12 +110,13 @@ struct WordsPlaces {
 ///   turn:   void f(from, apart, rows, k, to, stride):      to[p][r] = from[r][p],   r < rows <= lanes
 ///   copy:   void f(from, apart, columns, k, to, stride):   to[p][j] = from[p][j],   j < columns
 ///   line:   void f(from, apart, rows, k, to, stride):      to[p / lanes][r][p % lanes] = from[r][p],   r < rows
+///   across: the same by another way: not one row after the other, but a vector of each
 ///
 /// p < k. Rows of `from` are `apart` bytes from each other, rows of `to` (in lines: groups of them) `stride` bytes.
 /// Whole vectors are stored, in ascending order of p; turn and line store up to a multiple of the lanes of p, line
 /// zeros. To bf16 go pairs: to[p][r] holds elements 2p and 2p + 1 for p < k / 2, rounded up; what is behind the last
 /// one is 0.
-enum class Packing { Turn, Copy, Line };
+enum class Packing { Turn, Copy, Line, Across };
 struct PackShape {
   kiln_dtype dtype = KILN_F32; // packed, as MicroShape's
   int64_t lanes = 0;

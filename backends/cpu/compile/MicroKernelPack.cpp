@@ -70,9 +70,18 @@ void definePack(Code &code, const PackShape &s, StringRef name) {
         stride = arguments[5];
   auto row = [&](Value base, Value number, Value distance) { return advance(code, base, code.mul(number, distance)); };
   auto packed = [&](Value p) { return load.pairs() ? code.div(p, code.integer(2)) : p; };
-  // Rows stay as they are, cut into vectors. One of each row at a time: what is written lies in a row, and memory is
-  // read in as many streams as there are rows.
-  if (s.packing == Packing::Line) {
+  if (s.packing == Packing::Line) { // rows stay as they are, cut into vectors
+    code.loop(code.integer(0), count, 1, [&](Value r) {
+      Value source = row(from, r, apart), target = code.address(to, code.mul(r, code.integer(s.lanes)), bytes);
+      code.loop(code.integer(0), k, s.lanes * load.step(), [&](Value p) {
+        Value group = code.div(p, code.integer(s.lanes * load.step()));
+        code.store(load.alongK(source, p, k), row(target, group, stride), bytes);
+      });
+    });
+    code.endFunction();
+    return;
+  }
+  if (s.packing == Packing::Across) {
     code.loop(code.integer(0), k, s.lanes * load.step(), [&](Value p) {
       Value target = row(to, code.div(p, code.integer(s.lanes * load.step())), stride);
       code.loop(code.integer(0), count, 1, {from, target}, [&](Value, ValueRange places) -> SmallVector<Value> {
