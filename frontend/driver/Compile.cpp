@@ -177,9 +177,10 @@ absl::Status Compilation::openBackends() {
 }
 
 /// A language's text; errors become diagnostics, and are rendered while what they point into is there.
-absl::Status Compilation::loadText() {
+absl::Status Compilation::loadText(bool openBatches) {
   LoadOptions load;
-  load.symbolicBatch = options_.symbolicBatch;
+  load.symbolicBatch = options_.symbolicBatch || openBatches;
+  load.symbolicFiles = openBatches;
   load.everyModel = options_.everyModel;
   load.model = options_.model;
   load.set = options_.set;

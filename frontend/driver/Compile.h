@@ -115,7 +115,8 @@ private:
   absl::Status storeWeights();
   /// Whether --weights-as has taken the model's recipe away.
   bool lostTraining() const;
-  absl::Status loadText();
+  /// `openBatches`: a training batch's rows are a symbol.
+  absl::Status loadText(bool openBatches = false);
   /// The same for --shards: with the recipes' losses once more, their batch a symbol, as @loss.shard.
   absl::Status loadShards();
   absl::Status describeBackends(struct ImageParts &parts, LinkJob &job, const std::string &output);

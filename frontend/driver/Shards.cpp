@@ -9,8 +9,6 @@
 #include "absl/strings/str_cat.h"
 #include "mlir/IR/Builders.h"
 
-#include <utility>
-
 namespace kiln {
 
 /// Names the symbols of the loss's batches. What is wrong with its inputs; empty where nothing is.
@@ -25,9 +23,8 @@ static std::string nameBatches(mlir::func::FuncOp loss) {
     llvm::SmallVector<Dim> dims = dimsOf(argument);
     std::string batch = dims.empty() ? "" : dims[0].str();
     if ((batch != "N" && !batch.starts_with("N.")) || !bounds.contains(batch))
-      return absl::StrCat("--shards: the batches of '", input.getValue().str(),
-                          "' cannot be cut: they are as their file has them (safetensors), or have no rows; a reader "
-                          "that is given its `batch` draws rows that can");
+      return absl::StrCat("--shards: '", input.getValue().str(),
+                          "' cannot be cut: all fields of its data should begin with the number of the batch's rows");
     mlir::Attribute name = builder.getStringAttr(batch);
     if (!llvm::is_contained(names, name))
       names.push_back(name);
@@ -49,9 +46,7 @@ absl::Status Compilation::loadShards() {
     return absl::InvalidArgumentError(
         absl::StrCat("--shards ", options_.shards, ": ", options_.file, " has no recipe whose batches could be cut"));
   mlir::OwningOpRef<mlir::ModuleOp> whole = std::move(module_);
-  bool was = std::exchange(options_.symbolicBatch, true);
-  absl::Status loaded = loadText(); // with the same warnings
-  options_.symbolicBatch = was;
+  absl::Status loaded = loadText(/*openBatches=*/true); // with the same warnings
   if (!loaded.ok()) {
     absl::StrAppend(&renderedText_, "note: with --shards the number of a batch's rows is a symbol, N: its shards have "
                                     "fewer; without it the model has no error\n");

@@ -248,6 +248,14 @@ void TrainBuilder::regularise(std::vector<Elaborator::Result> &terms) {
   }
 }
 
+/// Whether all fields begin with the same number, which then is the batch.
+static bool beginsWithBatch(const DataSource &source) {
+  std::set<int64_t> rows;
+  for (const auto &[name, type] : source.fields)
+    rows.insert(type.dims.empty() ? 0 : type.dims[0].constant().value_or(0));
+  return rows.size() == 1 && *rows.begin() > 0;
+}
+
 /// loss.train in training mode, with what the recipe fixes; loss.eval in inference mode, its batch open up to the
 /// recipe's, so that the last batch of a split may be smaller.
 void TrainBuilder::losses(bool training) {
@@ -257,9 +265,10 @@ void TrainBuilder::losses(bool training) {
   std::map<std::string, Bound> bounds;
   for (const DataSource &source : sources) {
     std::string symbol = sources.size() == 1 ? "N" : "N." + source.name;
+    bool batches = source.fixedBatch || (training && e.options_.symbolicFiles && beginsWithBatch(source));
     for (const auto &[name, type] : source.fields) {
       TypeInfo copy = type;
-      if (open && source.fixedBatch) {
+      if (open && batches) {
         bounds[symbol] = {*type.dims[0].constant(), source.range, true};
         copy.dims[0] = Dim::symbol(symbol);
       }

@@ -61,8 +61,9 @@ private:
 LogicalResult ShardBuilder::readBatches() {
   Bounds bounds = boundsOf(loss);
   auto batches = loss->getAttrOfType<mlir::ArrayAttr>("kiln.batches");
-  for (auto name : batches ? batches.getAsRange<mlir::StringAttr>()
-                           : mlir::ArrayAttr::get(b.getContext(), {}).getAsRange<mlir::StringAttr>()) {
+  if (!batches || batches.empty())
+    return loss.emitError() << "--shards: the recipe's data have no batch that could be cut";
+  for (auto name : batches.getAsRange<mlir::StringAttr>()) {
     symbols.push_back(name.str());
     auto size = bounds.find(symbols.back());
     if (size == bounds.end() || size->second % shards != 0)
@@ -71,8 +72,7 @@ LogicalResult ShardBuilder::readBatches() {
                               << ": each shard has equally many of its rows";
     sizes[symbols.back()] = size->second;
   }
-  return symbols.empty() ? loss.emitError() << "--shards: the recipe's data have no batch that could be cut"
-                         : success();
+  return success();
 }
 
 // A shard changes no state, and goes on from none of its own.

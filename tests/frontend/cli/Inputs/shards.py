@@ -1,15 +1,15 @@
-"""Trains a model of shards.kiln whole and in shards: the numbers are alike, and the bits of a program the same each time.
+"""Trains a model of a file whole and in shards: the numbers are alike, and the bits of a program the same each time.
 
-usage: shards.py KILN MODEL SHARDS... [OPTIONS of kiln build]
+usage: shards.py KILN FILE MODEL SHARDS... [OPTIONS of kiln build]
 """
 import json
 import struct
 import subprocess
 import sys
 
-kiln, model = sys.argv[1:3]
-counts = [argument for argument in sys.argv[3:] if argument.isdigit()]
-options = sys.argv[3 + len(counts):]
+kiln, file, model = sys.argv[1:4]
+counts = [argument for argument in sys.argv[4:] if argument.isdigit()]
+options = sys.argv[4 + len(counts):]
 close = 2e-3 if "bf16" in options else 2e-6
 
 
@@ -33,14 +33,14 @@ def trained(program, number):
     run = subprocess.run(["./" + program, "train", "--json", "--save", weights], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     lines = [json.loads(line) for line in run.stdout.splitlines()]
-    assert len(lines) >= 12
+    assert len(lines) >= 2
     return lines, weights
 
 
 def build(shards):
     program = "%s_%s" % (model.lower(), shards or "whole")
     cut = ["--shards", shards] if shards else []
-    subprocess.run([kiln, "build", "shards.kiln", "--model", model, "-o", program] + cut + options, check=True)
+    subprocess.run([kiln, "build", file, "--model", model, "-o", program] + cut + options, check=True)
     return program
 
 
