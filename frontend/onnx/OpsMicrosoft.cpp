@@ -127,6 +127,8 @@ void groupQuery(Call &call) {
   bool turns = call.integer("do_rotary", 0) != 0, interleaved = call.integer("rotary_interleaved", 0) != 0;
   if (heads < 1 || pairs < 1 || heads % pairs != 0)
     refuse("its num_heads is " + std::to_string(heads) + ", and its kv_num_heads " + std::to_string(pairs));
+  if (window < -1 || window == 0 || cap < 0)
+    refuse("its local_window_size is " + std::to_string(window) + ", and its softcap " + numberText(cap));
   if (call.has(10) || call.has(11) || call.integer("smooth_softmax", 0) > 0)
     refuse("numbers are added to its scores, or to their softmax");
   if (call.wants(3) || call.integer("qk_output", 0) != 0)

@@ -150,6 +150,47 @@ static void qlinearLeaky(Call &call) {
   requantise(call, "leaky_relu(" + dequantised(call, 0, -1) + ", " + alpha + ")", 3, call.in(0).dtype);
 }
 
+/// ONNX's own op behind Flatten and the like, in whole numbers; a float where there is no scale of the result.
+static void qgemm(Call &call) {
+  bool turnedA = call.integer("transA", 0) != 0, turnedB = call.integer("transB", 0) != 0;
+  double alpha = call.number("alpha", 1);
+  if (call.in(0).rank() != 2 || call.in(3).rank() != 2)
+    refuse("its operands are no matrices");
+  std::string sums = centred(call, 0, 2, -1) + (turnedA ? ".T" : "") + " @ " + centred(call, 3, 5, turnedB ? 0 : -1) +
+                     (turnedB ? ".T" : "");
+  std::string name = call.let("sums", plus(call, sums, 6));
+  std::string scale = call.tensor(1) + " * " + beside(call, 4, call.typed(name), -1);
+  std::string out = name + ".to(f32) * (" + scale + (alpha == 1 ? ")" : " * " + numberText(alpha) + ")");
+  call.has(7) ? requantise(call, out, 7, call.in(8).dtype) : call.set(0, out);
+}
+
+static void qlinearPool(Call &call) {
+  if (call.integer("channels_last", 0) != 0)
+    refuse("its channels stand last");
+  int64_t rank = call.in(0).rank();
+  if (rank < 3)
+    refuse("it wants [B, C, …]");
+  std::string axes;
+  for (int64_t axis = 2; axis < rank; ++axis)
+    axes += (axes.empty() ? "" : ", ") + std::to_string(axis);
+  requantise(call,
+             "mean(" + dequantised(call, 0, -1) + ", axis=(" + axes + (rank == 3 ? ",)" : ")") + ", keepdims=True)", 3,
+             call.in(0).dtype);
+}
+
+/// The result's scale stands first, then each input with its own.
+static void qlinearConcat(Call &call) {
+  size_t count = call.node.inputs.size();
+  if (count < 5 || count % 3 != 2)
+    refuse("it has " + std::to_string(count) +
+           " inputs; a scale and a zero point, and three for each part are expected");
+  std::string parts;
+  for (size_t i = 2; i < count; i += 3)
+    parts += dequantised(call, i, -1) + ", ";
+  std::string axis = std::to_string(call.axis(call.integer("axis", 0), call.in(2).rank()));
+  requantise(call, "concat(" + parts + "axis=" + axis + ")", 0, call.in(1).dtype);
+}
+
 static void integerToFloat(Call &call) {
   std::string product = "(" + centred(call, 0, 4, -1) + " @ " + centred(call, 1, 5, -1) + ").to(f32)";
   call.set(0, plus(call, product + " * (" + call.tensor(2) + " * " + call.tensor(3) + ")", 6));
@@ -176,6 +217,10 @@ std::vector<Op> quantisedOps() {
       {"QLinearMatMul", 10, "dequantised, multiplied, quantised", qlinearMatmul},
       {"QLinearAdd", 1, "dequantised, added, quantised", qlinearBinary(" + "), "", "com.microsoft"},
       {"QLinearMul", 1, "dequantised, multiplied, quantised", qlinearBinary(" * "), "", "com.microsoft"},
+      {"QGemm", 1, "((a - zero) @ (b - zero) + c).to(f32) * scale, quantised", qgemm, "", "com.microsoft"},
+      {"QLinearConcat", 1, "dequantised, put together, quantised", qlinearConcat, "", "com.microsoft"},
+      {"QLinearGlobalAveragePool", 1, "dequantised, averaged, quantised", qlinearPool, "channels that stand last",
+       "com.microsoft"},
       {"QLinearSigmoid", 1, "dequantised, sigmoid, quantised", qlinearSigmoid, "", "com.microsoft"},
       {"QLinearLeakyRelu", 1, "dequantised, leaky_relu, quantised", qlinearLeaky, "", "com.microsoft"},
       {"MatMulIntegerToFloat", 1, "((a - zero) @ (b - zero)).to(f32) * scale", integerToFloat, "", "com.microsoft"},

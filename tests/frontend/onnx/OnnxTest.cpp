@@ -132,6 +132,27 @@ TEST(OnnxGraph, MissingInputsAndUnknownOps) {
   EXPECT_SAYS(problems(between({node("Relu", {"x"}, {"y"}, "", "com.other")})), "com.other.Relu");
 }
 
+TEST(OnnxGraph, MicrosoftsOpsThatDoNotFit) {
+  auto says = [](const std::string &type, const std::vector<std::string> &inputs, const std::string &attributes,
+                 const std::string &part) {
+    EXPECT_SAYS(problems(between({node(type, inputs, {"y"}, attributes, "com.microsoft")})), part);
+  };
+  std::vector<std::string> grouped = {"x", "x", "x", "", "", "x", "x"};
+  auto heads = [](int64_t queries, int64_t keys) {
+    return attribute("num_heads", queries) + attribute("kv_num_heads", keys);
+  };
+  says("GroupQueryAttention", grouped, heads(3, 2), "its num_heads is 3, and its kv_num_heads 2");
+  says("GroupQueryAttention", grouped, heads(4, 2) + attribute("local_window_size", 0), "its local_window_size is 0");
+  says("GroupQueryAttention", grouped, heads(4, 2) + attribute("qk_output", 1), "it is asked for its scores");
+  says("GroupQueryAttention", grouped, heads(4, 2), "its queries are not [B, T, H * D]");
+  says("QLinearConcat", {"x", "x", "x", "x"}, "", "it has 4 inputs; a scale and a zero point");
+  says("QGemm", {"x", "x"}, "", "input 3 is missing");
+  says("QLinearGlobalAveragePool", {"x", "x", "x", "x", "x"}, "", "it wants [B, C, …]");
+  says("DynamicQuantizeLSTM", {"x", "x", "x"}, "", "its weights have no scales");
+  says("QLinearConv", {"x", "x", "x", "x", "x", "x", "x", "x"}, attribute("channels_last", 1),
+       "its channels stand last");
+}
+
 /// A loop over x whose body is `relu`, then the condition and what else it gives.
 std::string loopOf(const std::string &count, const std::string &go, const std::vector<std::string> &outputs,
                    const std::string &more = "") {
