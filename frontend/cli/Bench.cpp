@@ -39,15 +39,16 @@ using json = nlohmann::ordered_json;
 
 constexpr unsigned kReferenceSeconds = 120;
 /// Of the first losses beside the reference's: single precision through a step and its update.
-constexpr double kTolerance = 1e-4;
+constexpr double kAgreement = 1e-4;
 
-class TemporaryFolder {
+/// As TemporaryFolder of runtime/files, which throws, and nothing here may.
+class BenchFolder {
 public:
-  TemporaryFolder() {
+  BenchFolder() {
     if (llvm::sys::fs::createUniqueDirectory("kiln-bench", path_))
       path_.clear();
   }
-  ~TemporaryFolder() {
+  ~BenchFolder() {
     if (!path_.empty())
       (void)llvm::sys::fs::remove_directories(path_);
   }
@@ -60,7 +61,7 @@ private:
 
 /// Set by Ctrl-C: what runs is ended by it too, and the folder of temporary files is to go.
 volatile std::sig_atomic_t stopped = 0;
-void onStop(int) { stopped = 1; }
+void onInterrupt(int) { stopped = 1; }
 
 /// Runs `work` in a process of its own and says how that ended. What it printed on standard error goes to `errors`,
 /// whatever the backend does there: crash, say. `limitSeconds` 0: no limit.
@@ -251,7 +252,7 @@ std::string agreement(const json &run, const json &reference, bool &agrees) {
   } else {
     return "not checked: the function has no results";
   }
-  agrees = worst <= kTolerance;
+  agrees = worst <= kAgreement;
   return absl::StrFormat("%s (%.1e)", agrees ? "yes" : "NO", worst);
 }
 
@@ -291,10 +292,10 @@ absl::Status writeTrace(const std::string &path, const std::vector<std::pair<std
 
 int commandBench(const ModelOptions &options, const BenchOptions &bench, const ApartOptions &apartness) {
   struct sigaction stop = {}; // without SA_RESTART: the wait for a child ends
-  stop.sa_handler = onStop;
+  stop.sa_handler = onInterrupt;
   sigaction(SIGINT, &stop, nullptr);
   sigaction(SIGTERM, &stop, nullptr);
-  TemporaryFolder folder;
+  BenchFolder folder;
   if (!folder.valid())
     return report(absl::UnavailableError("no folder for temporary files; set TMPDIR to one"));
   absl::Status writable = checkOutput(bench.profile, "--profile");

@@ -40,6 +40,9 @@ struct BoundCall {
   bool given(size_t index) const { return !values[index].isNone(); }
 };
 
+/// As values hold them.
+inline std::shared_ptr<Origins> shared(Origins origins) { return std::make_shared<Origins>(std::move(origins)); }
+
 struct Builtin {
   std::string_view name;
   std::string_view signature; // "x, axis=None, keepdims=False", "*tensors, axis=-1"

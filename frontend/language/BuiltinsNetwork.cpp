@@ -4,8 +4,6 @@
 
 namespace kiln::language {
 
-static std::shared_ptr<Origins> shared(Origins origins) { return std::make_shared<Origins>(std::move(origins)); }
-
 static Value refused(BoundCall &call, const Inferred &inferred) {
   call.e.error(call.range, std::string(call.builtin.name) + ": " + inferred.error);
   return Value::error();

@@ -3,8 +3,6 @@
 
 namespace kiln::language {
 
-static std::shared_ptr<Origins> shared(Origins origins) { return std::make_shared<Origins>(std::move(origins)); }
-
 static bool checkShape(BoundCall &call, const std::vector<Dim> &dims) {
   for (const Dim &dim : dims)
     if (!call.e.provablyNonNegative(dim)) {

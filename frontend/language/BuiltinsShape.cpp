@@ -4,8 +4,6 @@
 
 namespace kiln::language {
 
-static std::shared_ptr<Origins> shared(Origins origins) { return std::make_shared<Origins>(std::move(origins)); }
-
 static Origins originsOf(const Value &x) {
   Origins origins;
   for (int64_t i = 0; i < x.rank(); ++i)

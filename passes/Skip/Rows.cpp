@@ -202,7 +202,7 @@ Value takeRows(Emit &e, SelectOp select, const RowMask &rows, Value sum, ArrayRe
   Dim block = flat.front() + Dim(most) - max(flat.front(), Dim(most)); // the smaller one
   Value mask = e.reshapeTo(rows.mask, {flat.front()}), ones = e.convertTo(mask, i32);
   Value count = e.reduceSum(ones, {0}), places = placesOf(e, mask, ones, block);
-  Value start = sum ? e.reshapeTo(sum, flat) : e.splat(tensorType(flat, elementOf(select)), 0);
+  Value start = e.reshapeTo(sum, flat);
   SmallVector<Value> inits = {e.splat(count.getType(), 0), start};
   auto loop = e.create<WhileOp>(mlir::TypeRange(mlir::ValueRange(inits)), inits);
   mlir::OpBuilder::InsertionGuard guard(e.b);

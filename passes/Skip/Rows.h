@@ -14,7 +14,7 @@ struct RowMask {
 /// The mask of a select whose condition is repeated along rows, and that gives 0 elsewhere; nullopt for others.
 std::optional<RowMask> rowMaskOf(SelectOp select);
 
-/// At the builder: `sum`, or zeros where it is null, with the rows of what the select takes added, as a loop over
+/// At the builder: `sum` with the rows of what the select takes added, as a loop over
 /// blocks of up to `most` rows that the mask says yes to. `own` are the ops that the select alone reads, which stay
 /// where they are. Null, and nothing is left behind, where one of them does not keep rows apart.
 mlir::Value takeRows(Emit &e, SelectOp select, const RowMask &rows, mlir::Value sum,

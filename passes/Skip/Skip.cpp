@@ -152,24 +152,21 @@ void makeBranch(SelectOp select, Value mask, llvm::ArrayRef<Operation *> ops) {
   ownConstants(*other);
 }
 
-/// The rows that have chosen, in blocks, where their number may be above `rows`; false where the ops mix rows.
+/// The rows that have chosen, in blocks, where their number may be above `rows`; false where the ops mix rows, and where
+/// what they give is no term of a sum: a mask alone, of sequences that end say, leaves out too few rows.
 bool makeLoop(SelectOp select, llvm::ArrayRef<Operation *> ops, int64_t rows) {
   std::optional<RowMask> mask = rowMaskOf(select);
-  if (!mask)
-    return false;
   AddOp sum = sumOf(select);
-  Operation *last = sum ? sum.getOperation() : select.getOperation();
-  mlir::OpBuilder b(last);
+  if (!mask || !sum)
+    return false;
+  mlir::OpBuilder b(sum);
   Emit e(b, select.getLoc());
-  Value before;
-  if (sum)
-    before = sum.getLhs() == select.getResult() ? sum.getRhs() : sum.getLhs();
+  Value before = sum.getLhs() == select.getResult() ? sum.getRhs() : sum.getLhs();
   Value made = takeRows(e, select, *mask, before, ops, rows);
   if (!made)
     return false;
-  last->getResult(0).replaceAllUsesWith(made);
-  if (sum)
-    sum.erase();
+  sum.replaceAllUsesWith(made);
+  sum.erase();
   for (Operation *op : llvm::reverse(ops))
     op->erase();
   return true;
