@@ -23,8 +23,13 @@ void ContractLowering::fetchResult(Emitter &e, const Block &block, Value m, Valu
     Value place = e.linear(dims, c.resultPosition(e, block.batch, e.indicesOfRow(c.m, code.add(m, r)), {e.at(n)})).base;
     auto fetch = [&](Value pointer, int64_t size, bool write) {
       Value from = code.address(pointer, place, size);
-      code.loop(code.integer(0), code.mul(width, code.integer(size)), 64,
-                [&](Value byte) { code.here<LLVM::Prefetch>(code.address(from, byte, 1), write ? 1u : 0u, 3u, 1u); });
+      auto line = [&](Value byte) { code.here<LLVM::Prefetch>(code.address(from, byte, 1), write ? 1u : 0u, 3u, 1u); };
+      if (isConstant(c.n) && graph.bound(c.n) % t.tileColumns() == 0) { // no panel is narrower
+        for (int64_t byte = 0; byte < t.tileColumns() * size; byte += 64)
+          line(code.integer(byte));
+        return;
+      }
+      code.loop(code.integer(0), code.mul(width, code.integer(size)), 64, line);
     };
     for (auto [pointer, size] : read)
       fetch(pointer, size, false);
