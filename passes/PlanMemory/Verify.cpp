@@ -398,8 +398,10 @@ private:
     std::vector<std::vector<Content>> contents;
     // None, one or two times around: whatever a third would meet, the second has met.
     for (int round = 0;; ++round) {
-      for (auto [index, content] : llvm::enumerate(carried))
-        values[condition.getArgument(index)] = values[body.getArgument(index)] = content;
+      for (auto [index, content] : llvm::enumerate(carried)) { // one by one: the map moves what it holds when it grows
+        values[condition.getArgument(index)] = content;
+        values[body.getArgument(index)] = content;
+      }
       if (mlir::failed(sequence(step.children[0])))
         return mlir::failure();
       if (!same(read(rangeOf(step.condition, 1)), contentOf(condition.getTerminator()->getOperand(0))))
