@@ -29,6 +29,10 @@ class VerifyTest : public ::testing::Test {
 protected:
   void SetUp() override {
     context.loadDialect<KilnDialect, mlir::func::FuncDialect>();
+    makePlan(text);
+  }
+
+  void makePlan(llvm::StringRef text) {
     module = mlir::parseSourceString<mlir::ModuleOp>(text, &context);
     ASSERT_TRUE(module);
     auto function = *module->getOps<mlir::func::FuncOp>().begin();
@@ -119,6 +123,37 @@ TEST_F(VerifyTest, EveryStepCounts) {
     }
   EXPECT_GE(planted, 6);
   EXPECT_EQ(found, planted);
+}
+
+// One loop after the other, and more or fewer values in front: what the verifier knows of values grows in each place.
+TEST_F(VerifyTest, ManyLoopsHold) {
+  for (int more = 0; more < 16; ++more) {
+    std::string last = "%y", ops;
+    for (int i = 0; i < more; ++i) {
+      std::string name = "%x" + std::to_string(i);
+      ops += name + " = kiln.exp " + last + " : tensor<4xf32>\n";
+      last = name;
+    }
+    for (int i = 0; i < 30; ++i) {
+      std::string name = "%r" + std::to_string(i);
+      ops += name + "n = kiln.exp %n : tensor<f32>\n" + name + ":2 = kiln.while " + name + "n, " + last +
+             R"( : (tensor<f32>, tensor<4xf32>) -> (tensor<f32>, tensor<4xf32>) {
+      ^condition(%a: tensor<f32>, %b: tensor<4xf32>):
+        %c = kiln.compare lt %a, %n : tensor<f32> -> tensor<i1>
+        kiln.yield %c : tensor<i1>
+      } do {
+      ^body(%a: tensor<f32>, %b: tensor<4xf32>):
+        %d = kiln.add %a, %n : tensor<f32>
+        %e = kiln.tanh %b : tensor<4xf32>
+        kiln.yield %d, %e : tensor<f32>, tensor<4xf32>
+      }
+)";
+      last = name + "#1";
+    }
+    makePlan("func.func @f(%n: tensor<f32>, %y: tensor<4xf32>) -> tensor<4xf32> {\n" + ops + "return " + last +
+             " : tensor<4xf32>\n}");
+    EXPECT_TRUE(holds()) << more << " " << said;
+  }
 }
 
 TEST_F(VerifyTest, StridesFollowTheIterations) {
