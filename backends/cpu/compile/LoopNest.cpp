@@ -68,8 +68,6 @@ Streams::Streams(KernelBuilder &builder, ArrayRef<size_t> outputs, bool oneRow, 
       return;
   }
   this->outputs.assign(outputs.begin(), outputs.end());
-  if (!outputs.empty())
-    builder.note("past caches");
 }
 
 void Streams::emit(Emitter &e, llvm::function_ref<void()> pass) const {
