@@ -467,6 +467,7 @@ static void chooseReaders(const Manifest &manifest, ImageParts &parts) {
       parts.readers.push_back(source.reader);
   parts.tokenizers = readsTokenizers(manifest);
   parts.recordings = manifest.samplingRate > 0;
+  parts.shards = manifest.mostShards() > 0;
   parts.chats = manifest.generate.isObject() && manifest.generate.find("chat");
 }
 

@@ -73,6 +73,8 @@ public:
     exported("kiln_tokenizers", parts.tokenizers ? external("kiln_tokenizer_reader") : none);
     if (parts.recordings)
       exported("kiln_hears", external("kiln_hear_command")); // and this
+    if (parts.shards)
+      exported("kiln_shards", external("kiln_sharded_step")); // and this
     exported("kiln_recordings", parts.recordings ? external("kiln_recording_reader") : none);
   }
 

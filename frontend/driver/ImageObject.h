@@ -29,6 +29,7 @@ struct ImageParts {
   std::vector<std::string> readers; ///< of data, by their names in the recipe (runtime/data/Source.h)
   bool tokenizers = false;          ///< reads tokenizer.json
   bool recordings = false;          ///< reads .wav files
+  bool shards = false;              ///< batches are cut
   bool chats = false;               ///< has the turns of a conversation
   std::string triple;
 };

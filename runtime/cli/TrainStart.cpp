@@ -44,7 +44,7 @@ TrainingStage &Training::open(const Visit &visit) {
     return *stage;
   const Manifest &manifest = program_->manifest();
   stage = std::make_unique<TrainingStage>(manifest, overridesFor(manifest, options_), position_.seed);
-  stage->step.emplace(*program_);
+  stage->step = makeTrainStep(*program_);
   stage->feed.emplace(*stage->step, stage->sources);
   readRecipe(*stage, visit.rounds);
   if (manifest.findEntry("eval" + manifest.suffix) && stage->recipe.validateEvery > 0) {

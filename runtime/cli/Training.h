@@ -40,7 +40,7 @@ struct TrainingStage {
       : sources(manifest, overrides, seed) {}
   TrainingRecipe recipe;
   Sources sources;
-  std::optional<TrainStep> step;
+  std::unique_ptr<TrainStep> step;
   std::optional<Feeder> feed;
   std::optional<Evaluator> eval;
 };

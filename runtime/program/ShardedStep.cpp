@@ -1,0 +1,274 @@
+// Rows of a batch cut into shards, and what comes of them added up.
+
+#include "runtime/program/TrainStep.h"
+
+#include "runtime/support/Error.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace kiln {
+
+namespace {
+
+/// Where the program was built with shards (`kiln build --shards N`), a batch's rows are cut into N equal blocks. Of
+/// each, `shard.gradients` gives its part of the loss and of the gradients, which add up; `shard.update` takes their
+/// sums. Shards go to the program's devices in turn; the sums are taken in the shards' order, so that the bits are the
+/// same on any number of devices.
+class ShardedStep : public TrainStep {
+public:
+  ShardedStep(Program &program, const EntrySpec &whole);
+
+  const EntrySpec &entry() const override { return entry_; }
+  std::vector<BatchInput> inputs() override;
+  void start(uint32_t seed, int64_t step) override;
+  bool goesOn() const override { return pending_; }
+  void take(size_t, Call::Numbers &numbers) override { take(numbers); }
+  void take(Call::Numbers &numbers) override;
+  const std::vector<Call::Metric> &metrics() const override { return update_->metrics(); }
+  void finish() override;
+  std::string findNotFinite(uint32_t seed, int64_t step) override;
+
+private:
+  /// What a shard gives, added up over them.
+  struct Sum {
+    size_t from = 0; ///< a result of the shard's entry
+    int to = -1;     ///< the argument that takes it: of `shard.gradients` for totals, of `shard.update` for gradients
+    std::vector<float> wide; ///< of a narrow float, until all are there
+  };
+  struct Field { ///< of the whole batch
+    Memory memory;
+    std::vector<int64_t> shape;
+  };
+  void connect(bool hasTotals);
+  void beginSome(const std::vector<Call *> &calls);
+  void addSome(const std::vector<Call *> &calls, std::vector<Sum> &sums, Call &to);
+  void runTotals();
+  void fill(Call &call, int64_t shard);
+  void add(Call &from, std::vector<Sum> &sums, Call &to, bool first, bool last);
+
+  Program &program_;
+  const EntrySpec &entry_;
+  int64_t shards_;
+  std::map<std::string, Field> fields_;
+  std::vector<Call *> totals_, gradients_; ///< by device; totals: none where the loss has none
+  Call *update_ = nullptr;
+  std::vector<Sum> totalSums_, gradientSums_;
+  double loss_ = 0;
+  uint32_t seed_ = 0; ///< of the step that was started
+  int64_t step_ = 0;
+  int64_t first_ = 0, next_ = 0; ///< the shards that were begun last, and the one behind them
+  bool pending_ = false;         ///< the gradients of a step that was started
+};
+
+[[noreturn]] void failDamaged(const std::string &what) { fail("the program's manifest is damaged: %s", what.c_str()); }
+
+ShardedStep::ShardedStep(Program &program, const EntrySpec &whole)
+    : program_(program), entry_(whole), shards_(program.manifest().shards()) {
+  const Manifest &manifest = program.manifest();
+  for (const ArgumentSpec &argument : entry_.arguments)
+    if (argument.role == Role::Input) {
+      Field &field = fields_[argument.name];
+      field.memory = Memory(static_cast<size_t>(argument.bytes));
+      for (const Dim &dim : argument.type.shape)
+        field.shape.push_back(dim.constant().value_or(0));
+    }
+  auto devices = static_cast<uint32_t>(std::min<size_t>(program.homes(), static_cast<size_t>(shards_)));
+  bool totals = manifest.findEntry("shard.totals" + manifest.suffix) != nullptr;
+  for (uint32_t device = 0; device < devices; ++device) {
+    if (totals)
+      totals_.push_back(&program.call("shard.totals" + manifest.suffix, device));
+    gradients_.push_back(&program.call("shard.gradients" + manifest.suffix, device));
+  }
+  update_ = &program.call("shard.update" + manifest.suffix, 0);
+  connect(totals);
+}
+
+/// Which result of a shard is summed in which argument.
+void ShardedStep::connect(bool hasTotals) {
+  const std::vector<ArgumentSpec> &results = gradients_[0]->entry().arguments;
+  for (size_t i = 0; i < results.size(); ++i)
+    if (results[i].role == Role::Gradient)
+      gradientSums_.push_back({i, update_->input("gradient." + results[i].name), {}});
+  for (size_t i = 0; hasTotals && i < totals_[0]->entry().arguments.size(); ++i)
+    if (const ArgumentSpec &result = totals_[0]->entry().arguments[i]; result.role == Role::Output)
+      totalSums_.push_back({i, gradients_[0]->input("total." + result.name), {}});
+  auto fits = [](const std::vector<Sum> &sums, const EntrySpec &from, const EntrySpec &to) {
+    return std::all_of(sums.begin(), sums.end(), [&](const Sum &sum) {
+      if (sum.to < 0)
+        return false;
+      const ArgumentSpec &given = from.arguments[sum.from], &taken = to.arguments[static_cast<size_t>(sum.to)];
+      return given.type.dtype == taken.type.dtype && given.bytes == taken.bytes;
+    });
+  };
+  const EntrySpec &gradients = gradients_[0]->entry();
+  if (!fits(gradientSums_, gradients, update_->entry()) ||
+      (hasTotals && !fits(totalSums_, totals_[0]->entry(), gradients)))
+    failDamaged("what the shards of a batch give is not what '" + update_->entry().name + "' takes");
+}
+
+std::vector<BatchInput> ShardedStep::inputs() {
+  std::vector<BatchInput> inputs;
+  for (const ArgumentSpec &argument : entry_.arguments)
+    if (argument.role == Role::Input) {
+      Field &field = fields_.at(argument.name);
+      inputs.push_back({&argument, field.memory.data(), &field.shape});
+    }
+  return inputs;
+}
+
+/// A shard's rows of each input, and its number where it is asked for. (Totals are there: add() put them into each.)
+void ShardedStep::fill(Call &call, int64_t shard) {
+  for (int input : call.inputs()) {
+    const ArgumentSpec &argument = call.entry().arguments[static_cast<size_t>(input)];
+    if (argument.name == "shard") {
+      auto number = static_cast<uint32_t>(shard);
+      std::memcpy(call.data(input), &number, sizeof number);
+      continue;
+    }
+    auto found = fields_.find(argument.name);
+    if (found == fields_.end()) // a total
+      continue;
+    const Field &field = found->second;
+    std::vector<int64_t> &shape = call.shape(input);
+    shape = field.shape;
+    if (shape.empty() || shape[0] % shards_ != 0)
+      failDamaged("'" + argument.name + "' has no rows that " + std::to_string(shards_) + " shards could share");
+    shape[0] /= shards_;
+    size_t bytes = static_cast<size_t>(countElements(shape).value_or(0)) * dtypeSize(argument.type.dtype);
+    if (bytes > static_cast<size_t>(argument.bytes) || bytes * static_cast<size_t>(shards_) > field.memory.size())
+      failDamaged("'" + argument.name + "' of a shard is larger than its place");
+    std::memcpy(call.data(input), field.memory.data() + static_cast<size_t>(shard) * bytes, bytes);
+  }
+}
+
+/// Adds, or begins with, `count` numbers of floats.
+template <typename To, typename From> void addFloats(To *sums, const From *given, int64_t count, bool first) {
+  for (int64_t i = 0; i < count; ++i)
+    sums[i] = first ? static_cast<To>(given[i]) : sums[i] + static_cast<To>(given[i]);
+}
+
+/// Adds what a shard has given to the sums, which stand in the inputs of `to`: those of narrow floats at the end alone.
+void ShardedStep::add(Call &from, std::vector<Sum> &sums, Call &to, bool first, bool last) {
+  for (Sum &sum : sums) {
+    const ArgumentSpec &argument = from.entry().arguments[sum.from];
+    kiln_dtype dtype = argument.type.dtype;
+    const void *given = from.result(static_cast<int>(sum.from));
+    void *place = to.data(sum.to);
+    const std::vector<int64_t> &shape = from.resultShape(static_cast<int>(sum.from));
+    int64_t count = countElements(shape).value_or(0);
+    bool narrow = dtype == KILN_BF16 || dtype == KILN_F16;
+    if (narrow)
+      sum.wide.resize(static_cast<size_t>(count));
+    program_.pool().forRange(count, [&](int64_t begin, int64_t end) {
+      if (dtype == KILN_F32)
+        return addFloats(static_cast<float *>(place) + begin, static_cast<const float *>(given) + begin, end - begin,
+                         first);
+      if (dtype == KILN_F64)
+        return addFloats(static_cast<double *>(place) + begin, static_cast<const double *>(given) + begin, end - begin,
+                         first);
+      for (int64_t i = begin; i < end; ++i) {
+        double value = loadNumber(dtype, given, i);
+        if (narrow)
+          addFloats(&sum.wide[static_cast<size_t>(i)], &value, 1, first);
+        else
+          storeNumber(dtype, place, i, value + (first ? 0 : loadNumber(dtype, place, i)));
+        if (narrow && last)
+          storeNumber(dtype, place, i, static_cast<double>(sum.wide[static_cast<size_t>(i)]));
+      }
+    });
+    to.shape(sum.to) = shape;
+  }
+}
+
+/// As many of the shards that are left as there are devices, each given to one. The first device is the last: what it
+/// has changed the others are brought from it, which would come behind its shard.
+void ShardedStep::beginSome(const std::vector<Call *> &calls) {
+  first_ = next_;
+  next_ = std::min(next_ + static_cast<int64_t>(calls.size()), shards_);
+  for (int64_t shard = next_; shard-- > first_;) {
+    Call &call = *calls[static_cast<size_t>(shard - first_)];
+    fill(call, shard);
+    call.start(seed_, step_);
+  }
+}
+
+void ShardedStep::addSome(const std::vector<Call *> &calls, std::vector<Sum> &sums, Call &to) {
+  for (int64_t shard = first_; shard < next_; ++shard) {
+    Call &call = *calls[static_cast<size_t>(shard - first_)];
+    if (call.hasLoss())
+      loss_ += call.loss();
+    add(call, sums, to, shard == 0, shard + 1 == shards_);
+  }
+}
+
+/// Sums over the whole batch that all shards read: how many tokens count, say.
+void ShardedStep::runTotals() {
+  if (totals_.empty())
+    return;
+  Call &first = *gradients_[0];
+  for (next_ = 0; next_ < shards_;) {
+    beginSome(totals_);
+    addSome(totals_, totalSums_, first);
+  }
+  for (Call *other : gradients_)
+    for (const Sum &sum : totalSums_)
+      if (other != &first) {
+        other->shape(sum.to) = first.shape(sum.to);
+        std::memcpy(other->data(sum.to), first.data(sum.to),
+                    static_cast<size_t>(first.entry().arguments[static_cast<size_t>(sum.to)].bytes));
+      }
+}
+
+void ShardedStep::start(uint32_t seed, int64_t step) {
+  finish();
+  seed_ = seed;
+  step_ = step;
+  runTotals();
+  loss_ = 0;
+  next_ = 0;
+  beginSome(gradients_);
+  pending_ = true;
+  if (next_ < shards_ || !gradients_[0]->goesOn())
+    finish(); // others read the batch still, or there is nothing to wait for
+}
+
+/// The rest of a step that was started: its other shards, the sums, the update.
+void ShardedStep::finish() {
+  if (!pending_)
+    return;
+  pending_ = false;
+  addSome(gradients_, gradientSums_, *update_);
+  while (next_ < shards_) {
+    beginSome(gradients_);
+    addSome(gradients_, gradientSums_, *update_);
+  }
+  update_->start(seed_, step_);
+}
+
+void ShardedStep::take(Call::Numbers &numbers) {
+  finish();
+  update_->take(numbers);
+  numbers.loss = loss_;
+}
+
+std::string ShardedStep::findNotFinite(uint32_t seed, int64_t step) {
+  seed_ = seed;
+  step_ = step;
+  runTotals();
+  for (int64_t shard = 0; shard < shards_; ++shard) {
+    Call &call = *gradients_[0];
+    fill(call, shard);
+    if (std::string found = call.findNotFinite(seed, step); !found.empty())
+      return found + format(" (in shard %lld of the batch)", static_cast<long long>(shard));
+  }
+  return "";
+}
+
+} // namespace
+
+extern "C" TrainStep *kiln_sharded_step(Program &program, const EntrySpec &whole) {
+  return new ShardedStep(program, whole);
+}
+
+} // namespace kiln
