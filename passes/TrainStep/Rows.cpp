@@ -204,8 +204,12 @@ LogicalResult Rows::needWhole(Operation &op) {
 LogicalResult Rows::share(mlir::OpOperand &operand) {
   if (std::optional<double> number = splatValue(operand.get()); number && *number == 0)
     return success();
-  if (whole_ || !isFloatTensor(operand.get().getType()))
-    return needWhole(*operand.getOwner());
+  if (Operation &op = *operand.getOwner(); whole_ || !isFloatTensor(operand.get().getType())) {
+    if (llvm::none_of(usedValues(&op), [&](Value value) { return isSum(value); })) // it makes the sum itself
+      return fail(op, "adds something of the rows of the batch to what is not 0 and has no part that a shard could add "
+                      "(add it behind)");
+    return needWhole(op);
+  }
   shares_.insert(&operand);
   return success();
 }
@@ -224,7 +228,9 @@ LogicalResult Rows::visitElementwise(Operation &op) {
         return failure();
     return makeSum(result);
   };
-  if (llvm::isa<NegOp, StopGradientOp>(op) || (llvm::isa<ConvertOp>(op) && floats))
+  mlir::Type from = elementOf(op.getOperand(0));
+  bool wraps = from.isInteger() && from.getIntOrFloatBitWidth() < 32; // the shards' sums may, where the whole's does
+  if (llvm::isa<NegOp, StopGradientOp>(op) || (llvm::isa<ConvertOp>(op) && floats && !wraps))
     return makeSum(result);
   if (llvm::isa<AddOp, SubOp>(op) && (floats || sums == 2))
     return both(0);
@@ -249,7 +255,11 @@ LogicalResult Rows::visitScan(ScanOp op) {
     if (isSum(sequence))
       sums_.insert(argument);
   Operation *yield = op.getBody().front().getTerminator();
+  auto within = [&](mlir::OpOperand *operand) {
+    return op.getBody().isAncestor(operand->getOwner()->getParentRegion());
+  };
   for (size_t carries = 0;;) { // until no further carried value is a sum
+    shares_.remove_if(within); // what was no sum may be one now
     for (auto [i, argument] : llvm::enumerate(op.carryArgs())) {
       mlir::OpOperand &init = op->getOpOperand(static_cast<unsigned>(i));
       bool sum = isSum(init.get()) || isSum(argument) || isSum(yield->getOperand(static_cast<unsigned>(i)));

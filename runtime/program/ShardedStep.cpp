@@ -148,6 +148,32 @@ template <typename To, typename From> void addFloats(To *sums, const From *given
     sums[i] = first ? static_cast<To>(given[i]) : sums[i] + static_cast<To>(given[i]);
 }
 
+/// The same of whole numbers: a sum that leaves their range goes on from its other end, as it does where no batch is
+/// cut.
+template <typename Bits> void addBits(void *sums, const void *given, int64_t begin, int64_t end, bool first) {
+  for (int64_t i = begin; i < end; ++i) {
+    Bits value, sum = 0;
+    std::memcpy(&value, static_cast<const Bits *>(given) + i, sizeof value);
+    if (!first)
+      std::memcpy(&sum, static_cast<const Bits *>(sums) + i, sizeof sum);
+    sum = static_cast<Bits>(sum + value);
+    std::memcpy(static_cast<Bits *>(sums) + i, &sum, sizeof sum);
+  }
+}
+
+void addIntegers(size_t size, void *sums, const void *given, int64_t begin, int64_t end, bool first) {
+  switch (size) {
+  case 1:
+    return addBits<uint8_t>(sums, given, begin, end, first);
+  case 2:
+    return addBits<uint16_t>(sums, given, begin, end, first);
+  case 4:
+    return addBits<uint32_t>(sums, given, begin, end, first);
+  default:
+    return addBits<uint64_t>(sums, given, begin, end, first);
+  }
+}
+
 /// Adds what a shard has given to the sums, which stand in the inputs of `to`: those of narrow floats at the end alone.
 void ShardedStep::add(Call &from, std::vector<Sum> &sums, Call &to, bool first, bool last) {
   for (Sum &sum : sums) {
@@ -167,13 +193,12 @@ void ShardedStep::add(Call &from, std::vector<Sum> &sums, Call &to, bool first, 
       if (dtype == KILN_F64)
         return addFloats(static_cast<double *>(place) + begin, static_cast<const double *>(given) + begin, end - begin,
                          first);
+      if (!narrow)
+        return addIntegers(dtypeSize(dtype), place, given, begin, end, first);
       for (int64_t i = begin; i < end; ++i) {
         double value = loadNumber(dtype, given, i);
-        if (narrow)
-          addFloats(&sum.wide[static_cast<size_t>(i)], &value, 1, first);
-        else
-          storeNumber(dtype, place, i, value + (first ? 0 : loadNumber(dtype, place, i)));
-        if (narrow && last)
+        addFloats(&sum.wide[static_cast<size_t>(i)], &value, 1, first);
+        if (last)
           storeNumber(dtype, place, i, static_cast<double>(sum.wide[static_cast<size_t>(i)]));
       }
     });
