@@ -129,9 +129,9 @@ void checkpoint(OpPassManager &passes, const PipelineOptions &options) {
 }
 
 /// SKIP: what a select takes for no row, with the matrices that it would read, is computed in a branch, or of many rows
-/// for those alone that it takes: a mixture's experts, each for the tokens that have chosen it. Behind train-step, since the backward half reads what it keeps of every expert,
-/// and behind simplify, by which the experts' parts are theirs alone. Before rematerialize and fuse, which look at each
-/// region by itself. Still primitives.
+/// for those alone that it takes: a mixture's experts, each for the tokens that have chosen it. Behind train-step,
+/// since the backward half reads what it keeps of every expert, and behind simplify, by which the experts' parts are
+/// theirs alone. Before rematerialize and fuse, which look at each region by itself. Still primitives.
 void skip(OpPassManager &passes, const PipelineOptions &) { passes.addPass(createSkip()); }
 
 /// REMATERIALIZE: what is cheap is computed again by the backward half, and not kept for it. Behind simplify, which

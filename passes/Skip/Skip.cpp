@@ -152,8 +152,8 @@ void makeBranch(SelectOp select, Value mask, llvm::ArrayRef<Operation *> ops) {
   ownConstants(*other);
 }
 
-/// The rows that have chosen, in blocks, where their number may be above `rows`; false where the ops mix rows, and where
-/// what they give is no term of a sum: a mask alone, of sequences that end say, leaves out too few rows.
+/// The rows that have chosen, in blocks, where their number may be above `rows`; false where the ops mix rows, and
+/// where what they give is no term of a sum: a mask alone, of sequences that end say, leaves out too few rows.
 bool makeLoop(SelectOp select, llvm::ArrayRef<Operation *> ops, int64_t rows) {
   std::optional<RowMask> mask = rowMaskOf(select);
   AddOp sum = sumOf(select);
