@@ -2,6 +2,8 @@
 #include "frontend/language/Elaborate.h"
 #include "frontend/language/Gradient.h"
 
+#include "ir/Places.h"
+
 namespace kiln::language {
 
 namespace {
@@ -38,6 +40,15 @@ std::optional<mlir::Value> along(BoundCall &call, const Value &y) {
   return dy ? std::optional(dy->tensor) : std::nullopt;
 }
 
+/// Of an x that y was not computed from: a name may have been given another value since.
+std::string whatIsMeant(const Value &y, const Value &x) {
+  mlir::Operation *first = y.tensor.getDefiningOp(), *second = x.tensor.getDefiningOp();
+  if (!first || !second || first->getBlock() != second->getBlock() || !first->isBeforeInBlock(second))
+    return "give the value that y was computed from, not one that was made of it or beside it";
+  return "this was computed after y, in line " + std::to_string(fileLocation(second->getLoc()).getLine()) +
+         ": keep the value that y was computed from under a name of its own";
+}
+
 /// Whether all that lies between x and y is where a derivative can follow it.
 bool follows(BoundCall &call, const Value &y, const Value &x, Range at) {
   Elaborator &e = call.e;
@@ -52,8 +63,7 @@ bool follows(BoundCall &call, const Value &y, const Value &x, Range at) {
     e.error(call.range, "the gradient flows through a while loop, which has none: its number of steps is computed")
         .withHelp("bound it with `at most N`, or put stop_gradient on what it reads");
   else if (!path.reaches)
-    e.error(at, "y does not depend on this: its gradient would be 0 everywhere")
-        .withHelp("give the value that y was computed from, not one that was made of it or beside it");
+    e.error(at, "y does not depend on this: its gradient would be 0 everywhere").withHelp(whatIsMeant(y, x));
   else
     return true;
   return false;
