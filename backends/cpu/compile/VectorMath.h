@@ -2,7 +2,7 @@
 //
 // On f32 and f64, scalars and vectors alike. Errors (measured by tests/backends/cpu/MathTest.cpp, which fails above
 // them) in units in the last place: exp, log, rsqrt 2; the others 4. Some of f64, and f32 sin and cos of
-// arguments above 1e6, call libm.
+// arguments above 1e6, call libm. Sigmoids too small to be normal numbers are 0 where e^-x is infinite.
 #pragma once
 
 #include "backends/cpu/compile/Code.h"

@@ -102,6 +102,30 @@ TEST(Dot, PackedInParts) {
   each("x86-64-v3:l2=64K", {{101, 210, 333}, {100, 70, 290}});
 }
 
+/// Products alone, of whole tiles: K blocks are added up where the result lies. Batches, narrow last panels, and a
+/// depth that is known at run time only: none, within a block, whole blocks, more.
+TEST(Dot, SummedInResult) {
+  for (const char *cpu : {"native:l2=64K", "x86-64-v3:l2=64K"}) {
+    for (Extents e : {Extents{24, 16, 900}, Extents{120, 80, 700}, Extents{96, 208, 333}}) {
+      SCOPED_TRACE(std::string(cpu) + ", " + std::to_string(e.m) + " x " + std::to_string(e.k));
+      check({e.m, e.k}, {e.k, e.n}, nn, KILN_F32, KILN_F32, cpu);
+      check({e.k, e.m}, {e.n, e.k}, tt, KILN_F32, KILN_F32, cpu);
+      check({3, e.m, e.k}, {3, e.k, e.n}, {{0}, {0}, {2}, {1}}, KILN_F32, KILN_F32, cpu);
+    }
+    TestKernel k("k0", "contract");
+    Dim depth(900, 0);
+    uint32_t l = k.input(KILN_F32, {120, depth}), r = k.input(KILN_F32, {depth, 80});
+    k.output(addDot(k, l, r, KILN_F32, {120, 80}, nn));
+    RunOptions options;
+    options.cpu = cpu;
+    for (int64_t bound : {0, 1, 64, 333, 900}) {
+      SCOPED_TRACE(std::string(cpu) + ", a depth of " + std::to_string(bound));
+      k.bindExtents({bound});
+      check(k, {wholeNumbers(KILN_F32, {120, bound}, 3), wholeNumbers(KILN_F32, {bound, 80}, 4)}, 0, options);
+    }
+  }
+}
+
 /// A left operand along its rows, of several K blocks, that a phase packs for all tasks: a last sliver of each height,
 /// depths that are no multiple of a task's; pairs too.
 TEST(Dot, ColumnsShared) {
