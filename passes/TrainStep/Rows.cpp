@@ -185,7 +185,10 @@ LogicalResult Rows::makeSum(Value value) {
 LogicalResult Rows::needWhole(Operation &op, Value value) {
   if (!isSum(value))
     return success();
-  if (isTrained(value) || value.getParentBlock() != &function_.front())
+  if (!isTrained(value) && value.getParentBlock() != &function_.front())
+    return fail(op,
+                "needs all of a sum over the batch that is made within a loop, a branch or an op, and not before it");
+  if (isTrained(value))
     return fail(op, "needs all of a sum over the batch that the loss's gradient goes through (a batch norm's "
                     "statistics are such sums, or the root of a mean)");
   totals_.insert(value);
