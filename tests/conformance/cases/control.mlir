@@ -3,9 +3,12 @@
 func.func @rnn(%h0: tensor<?x8xf32, #kiln.dims<"B", "8">>, %xs: tensor<?x?x8xf32, #kiln.dims<"T", "B", "8">>, %w: tensor<8x8xf32>)
     -> (tensor<?x8xf32, #kiln.dims<"B", "8">>, tensor<?x?x8xf32, #kiln.dims<"T", "B", "8">>)
     attributes {kiln.bounds = {B = 5 : i64, T = 11 : i64}} {
+  // Small weights: by large ones each step makes a rounding two to three times as large, and no rule fits the last.
+  %quarter = kiln.constant dense<2.500000e-01> : tensor<8x8xf32> : tensor<8x8xf32>
+  %v = kiln.mul %w, %quarter : tensor<8x8xf32>
   %last, %all = kiln.scan "T" step(%t) carry(%h = %h0 : tensor<?x8xf32, #kiln.dims<"B", "8">>)
       over(%x = %xs : tensor<?x?x8xf32, #kiln.dims<"T", "B", "8">>) -> (tensor<?x?x8xf32, #kiln.dims<"T", "B", "8">>) {
-    %p = kiln.dot_general %h, %w batch [] x [] contract [1] x [0] : tensor<?x8xf32, #kiln.dims<"B", "8">>, tensor<8x8xf32> -> tensor<?x8xf32, #kiln.dims<"B", "8">>
+    %p = kiln.dot_general %h, %v batch [] x [] contract [1] x [0] : tensor<?x8xf32, #kiln.dims<"B", "8">>, tensor<8x8xf32> -> tensor<?x8xf32, #kiln.dims<"B", "8">>
     %s = kiln.add %p, %x : tensor<?x8xf32, #kiln.dims<"B", "8">>
     %n = kiln.tanh %s : tensor<?x8xf32, #kiln.dims<"B", "8">>
     kiln.yield %n, %n : tensor<?x8xf32, #kiln.dims<"B", "8">>, tensor<?x8xf32, #kiln.dims<"B", "8">>
