@@ -15,14 +15,6 @@ using mlir::Value;
 
 namespace {
 
-/// Axes of a value as they are within a block, in which its rows are one axis.
-SmallVector<int64_t> shifted(ArrayRef<int64_t> axes, int64_t rowAxes) {
-  SmallVector<int64_t> result;
-  for (int64_t axis : axes)
-    result.push_back(axis - rowAxes + 1);
-  return result;
-}
-
 bool beginsWithRows(ArrayRef<int64_t> axes, int64_t rowAxes) {
   return static_cast<int64_t>(axes.size()) >= rowAxes && isIdentity(axes.take_front(static_cast<size_t>(rowAxes))) &&
          llvm::all_of(axes.drop_front(static_cast<size_t>(rowAxes)), [&](int64_t axis) { return axis >= rowAxes; });
@@ -103,12 +95,12 @@ Value RowBlock::pulled(Value value, int64_t rowAxes) {
     ArrayRef<int64_t> axes = broadcast.getAxes();
     if (!isAnyBelow(axes, rowAxes))
       if (Value operand = fixedOperand(broadcast.getOperand()))
-        return e.broadcastTo(operand, shifted(axes, rowAxes), dims);
+        return e.broadcastTo(operand, behindRows(axes, rowAxes), dims);
     if (!beginsWithRows(axes, rowAxes))
       return {};
     Value operand = rowOperand(broadcast.getOperand(), rowAxes);
     SmallVector<int64_t> inner = {0};
-    llvm::append_range(inner, shifted(axes.drop_front(static_cast<size_t>(rowAxes)), rowAxes));
+    llvm::append_range(inner, behindRows(axes.drop_front(static_cast<size_t>(rowAxes)), rowAxes));
     return operand ? e.broadcastTo(operand, inner, dims) : Value();
   }
   bool again =
@@ -170,7 +162,7 @@ Value RowBlock::alongProduct(DotGeneralOp op, int64_t rowAxes) {
   return e.dot(rowOperand(lhs, rowAxes), fixedOperand(rhs),
                {{},
                 {},
-                SmallVector<int64_t, 4>(shifted(op.getLhsContract(), rowAxes)),
+                SmallVector<int64_t, 4>(behindRows(op.getLhsContract(), rowAxes)),
                 SmallVector<int64_t, 4>(op.getRhsContract())},
                elementOf(op));
 }
@@ -187,14 +179,14 @@ Value RowBlock::along(Operation *op, int64_t &rowAxes) {
     if (!beginsWithRows(broadcast.getAxes(), rowAxes))
       return {};
     SmallVector<int64_t> axes = {0};
-    llvm::append_range(axes, shifted(broadcast.getAxes().drop_front(static_cast<size_t>(rowAxes)), rowAxes));
+    llvm::append_range(axes, behindRows(broadcast.getAxes().drop_front(static_cast<size_t>(rowAxes)), rowAxes));
     return e.broadcastTo(rowOperand(broadcast.getOperand(), rowAxes), axes, blockDims(broadcast, rowAxes));
   }
   if (auto reduce = llvm::dyn_cast<ReduceOp>(op)) {
     if (isAnyBelow(reduce.getAxes(), rowAxes))
       return {};
     reduces = true;
-    return e.reduce(reduce.getKind(), rowOperand(reduce.getOperand(), rowAxes), shifted(reduce.getAxes(), rowAxes));
+    return e.reduce(reduce.getKind(), rowOperand(reduce.getOperand(), rowAxes), behindRows(reduce.getAxes(), rowAxes));
   }
   if (auto reduce = llvm::dyn_cast<ArgReduceOp>(op)) {
     auto axis = static_cast<int64_t>(reduce.getAxis());
@@ -251,7 +243,7 @@ Value RowBlock::total(Operation *op) {
       !beginsWithRows(reduce.getAxes(), rowAxes))
     return {};
   SmallVector<int64_t> axes = {0};
-  llvm::append_range(axes, shifted(reduce.getAxes().drop_front(static_cast<size_t>(rowAxes)), rowAxes));
+  llvm::append_range(axes, behindRows(reduce.getAxes().drop_front(static_cast<size_t>(rowAxes)), rowAxes));
   return e.reduceSum(rowOperand(reduce.getOperand(), rowAxes), axes);
 }
 

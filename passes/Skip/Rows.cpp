@@ -1,8 +1,6 @@
 // Where the rows lie that have chosen, and the select's ops once more for a block of them.
 #include "passes/Skip/Rows.h"
 
-#include "ir/Classes.h"
-
 #include "mlir/IR/IRMapping.h"
 
 namespace kiln {
@@ -13,14 +11,6 @@ using mlir::Operation;
 using mlir::Value;
 
 namespace {
-
-/// Axes behind the rows, where these are one axis.
-SmallVector<int64_t> shifted(ArrayRef<int64_t> axes, int64_t rowAxes) {
-  SmallVector<int64_t> result;
-  for (int64_t axis : axes)
-    result.push_back(axis - rowAxes + 1);
-  return result;
-}
 
 /// A constant's value, where it is the same everywhere; also of one that is repeated.
 std::optional<double> numberOf(Value value) {
@@ -81,7 +71,7 @@ private:
       return value;
     if (Value known = made.lookup(value))
       return known;
-    if (!isReindexing(source) && !llvm::isa<ConvertOp, DequantizeOp>(source))
+    if (!readsInPlace(source))
       return {};
     mlir::IRMapping map;
     for (Value operand : source->getOperands()) {
@@ -104,7 +94,7 @@ private:
     if (!reduce || !isBehind(reduce.getAxes()))
       return {};
     Value operand = rows(reduce.getOperand());
-    return operand ? e.reduce(reduce.getKind(), operand, shifted(reduce.getAxes(), rowAxes)) : Value();
+    return operand ? e.reduce(reduce.getKind(), operand, behindRows(reduce.getAxes(), rowAxes)) : Value();
   }
 
   Value elements(Operation *op) {
@@ -127,7 +117,7 @@ private:
     return lhs && rhs ? e.dot(lhs, rhs,
                               {{},
                                {},
-                               SmallVector<int64_t, 4>(shifted(op.getLhsContract(), rowAxes)),
+                               SmallVector<int64_t, 4>(behindRows(op.getLhsContract(), rowAxes)),
                                SmallVector<int64_t, 4>(op.getRhsContract())},
                               elementOf(op))
                       : Value();
@@ -137,14 +127,14 @@ private:
     ArrayRef<int64_t> axes = op.getAxes();
     if (isBehind(axes)) {
       Value operand = fixed(op.getOperand());
-      return operand ? e.broadcastTo(operand, shifted(axes, rowAxes), dims(op)) : Value();
+      return operand ? e.broadcastTo(operand, behindRows(axes, rowAxes), dims(op)) : Value();
     }
     if (axes.size() < rowDims.size() || !isIdentity(axes.take_front(rowDims.size())) ||
         ArrayRef<Dim>(dimsOf(op.getOperand())).take_front(rowDims.size()) != rowDims)
       return {};
     Value operand = rows(op.getOperand());
     SmallVector<int64_t> inner = {0};
-    llvm::append_range(inner, shifted(axes.drop_front(rowDims.size()), rowAxes));
+    llvm::append_range(inner, behindRows(axes.drop_front(rowDims.size()), rowAxes));
     return operand ? e.broadcastTo(operand, inner, dims(op)) : Value();
   }
 

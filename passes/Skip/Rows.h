@@ -1,6 +1,7 @@
 // What a select takes of many rows, computed in blocks of those rows alone.
 #pragma once
 
+#include "ir/Classes.h"
 #include "passes/support/Values.h"
 
 namespace kiln {
@@ -10,6 +11,9 @@ struct RowMask {
   int64_t rowAxes;
   mlir::Value mask; ///< of the rows' dimensions
 };
+
+/// What moves or converts a value, so that it can be read where it lies.
+inline bool readsInPlace(mlir::Operation *op) { return isReindexing(op) || llvm::isa<ConvertOp, DequantizeOp>(op); }
 
 /// The mask of a select whose condition is repeated along rows, and that gives 0 elsewhere; nullopt for others.
 std::optional<RowMask> rowMaskOf(SelectOp select);

@@ -1,7 +1,6 @@
 // Selects by a mask of rows, and what they alone read.
 #include "passes/Skip/Skip.h"
 
-#include "ir/Classes.h"
 #include "passes/Skip/Rows.h"
 
 #include "mlir/IR/IRMapping.h"
@@ -72,7 +71,7 @@ SmallVector<Operation *> ownOps(SelectOp select, Value mask) {
 /// The parameter that a product's operand is, stored in whatever form; null for anything else.
 mlir::BlockArgument parameterOf(Value value) {
   while (Operation *op = value.getDefiningOp()) {
-    if (!isReindexing(op) && !llvm::isa<ConvertOp, DequantizeOp>(op))
+    if (!readsInPlace(op))
       return {};
     value = op->getOperand(0);
   }

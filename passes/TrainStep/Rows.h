@@ -28,6 +28,9 @@ public:
   /// Fails with an error at the op that no shard can compute.
   mlir::LogicalResult run();
 
+  /// Whether a symbol of the batches is in it.
+  bool mentions(const Dim &dim) const;
+  bool mentions(llvm::ArrayRef<Dim> dims) const;
   bool hasRows(mlir::Value value) const { return axisOf(value) != none; }
   bool isSum(mlir::Value value) const { return sums_.contains(value); }
   /// Values of the function's own block, which are the same in all shards once they are given.
@@ -39,8 +42,6 @@ private:
   using Axis = int64_t;
   static constexpr Axis none = -1, broken = -2;
 
-  bool mentions(const Dim &dim) const;
-  bool mentions(llvm::ArrayRef<Dim> dims) const;
   /// The axis along which a value has rows, as its type says; `broken` where there are two, or no whole rows.
   Axis axisOf(mlir::Value value) const;
   bool isTrained(mlir::Value value) const { return trained_.contains(value); }

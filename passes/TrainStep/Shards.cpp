@@ -125,8 +125,7 @@ void ShardBuilder::offsetRows(const Rows &rows) {
     if (mlir::OpOperand *seed = seedOf(op))
       seeds.push_back(seed);
     auto iota = llvm::dyn_cast<IotaOp>(op);
-    if (iota && llvm::any_of(dimsOf(iota.getResult())[static_cast<size_t>(iota.getAxis())].symbols(),
-                             [&](const std::string &symbol) { return llvm::is_contained(symbols, symbol); }))
+    if (iota && rows.mentions(dimsOf(iota.getResult())[static_cast<size_t>(iota.getAxis())]))
       counts.push_back(iota);
   });
   for (mlir::OpOperand *seed : seeds) {
@@ -222,16 +221,13 @@ void ShardBuilder::addTotals(llvm::ArrayRef<Value> totals) {
 FailureOr<LossGradients> ShardBuilder::build() {
   if (failed(readBatches()) || failed(checkStates()))
     return failure();
+  Rows rows(loss, symbols);
   for (mlir::BlockArgument argument : loss.getArguments()) {
-    bool cut = llvm::any_of(dimsOf(argument), [&](const Dim &dim) {
-      return llvm::any_of(dim.symbols(), [&](const auto &name) { return llvm::is_contained(symbols, name); });
-    });
     auto state = loss.getArgAttrOfType<mlir::StringAttr>(argument.getArgNumber(), "kiln.state");
-    if (state && cut)
+    if (state && rows.mentions(dimsOf(argument)))
       return loss.emitError() << "--shards: the loss reads the session state " << state
                               << ", which goes on from batch to batch with all of its rows: build without --shards";
   }
-  Rows rows(loss, symbols);
   if (failed(rows.run()))
     return failure();
   offsetRows(rows);

@@ -32,6 +32,13 @@ bool isIdentity(ArrayRef<int64_t> permutation) {
   return true;
 }
 
+SmallVector<int64_t> behindRows(llvm::ArrayRef<int64_t> axes, int64_t rowAxes) {
+  SmallVector<int64_t> result;
+  for (int64_t axis : axes)
+    result.push_back(axis - rowAxes + 1);
+  return result;
+}
+
 SmallVector<int64_t> inverted(ArrayRef<int64_t> permutation) {
   SmallVector<int64_t> result(permutation.size());
   for (auto [index, axis] : llvm::enumerate(permutation))

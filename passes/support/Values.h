@@ -17,6 +17,8 @@ llvm::SmallVector<int64_t> axesUpTo(int64_t count);
 /// The axes below rank that are not among `axes`, in order.
 llvm::SmallVector<int64_t> otherAxes(int64_t rank, llvm::ArrayRef<int64_t> axes);
 bool isIdentity(llvm::ArrayRef<int64_t> permutation);
+/// Axes behind the first `rowAxes` of a value, as they are where those are one axis.
+llvm::SmallVector<int64_t> behindRows(llvm::ArrayRef<int64_t> axes, int64_t rowAxes);
 llvm::SmallVector<int64_t> inverted(llvm::ArrayRef<int64_t> permutation);
 
 /// About how many bytes a tensor has, for decisions, not for sizes: symbols at their bounds (a function's kiln.bounds),

@@ -29,6 +29,34 @@ protected:
     return run({"/bin/sh", "-c", "printf '" + given + "' | " + program + " chat " + options});
   }
 
+  /// A program folder/name of a model of twelve letters, with a recipe and a conversation of one.
+  static void buildLetters(const std::string &folder, const std::string &name, const std::string &model) {
+    std::ofstream(folder + "/" + name + ".kiln") << model << R"(
+train M:
+    data      = text("t.txt", context=4, batch=2)
+    loss      = cross_entropy(forward(data.ids), data.next)
+    optimizer = SGD(lr=0.1)
+    steps     = 1
+
+generate M:
+    draw = greedy()
+    chat:
+        first = "a{user}b"
+        next  = "c{user}b"
+)";
+    std::ofstream(folder + "/t.txt") << "abcdefghijk\nabcdefghijk";
+    Outcome built =
+        run({"/bin/sh", "-c", "cd " + folder + " && " + kilnProgram() + " build " + name + ".kiln -o " + name});
+    ASSERT_EQ(built.code, 0) << built.err;
+  }
+
+  /// What a command prints in the folder, which is to succeed.
+  static std::vector<nlohmann::json> linesOf(const std::string &folder, const std::string &command) {
+    Outcome outcome = run({"/bin/sh", "-c", "cd " + folder + " && " + command});
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return jsonLines(outcome.out);
+  }
+
   static std::string program_;
 };
 std::string Chat::program_;
@@ -171,7 +199,7 @@ TEST_F(Chat, StandsInTheModelsText) {
 // A block by hand, of a model with states of all kinds: what is read in turns is as what is read at once.
 TEST_F(Chat, ReadsTurnsAsItReadsThemTogether) {
   std::string folder = freshFolder("chat-hand");
-  std::ofstream(folder + "/hand.kiln") << R"(model M(width=8):
+  buildLetters(folder, "hand", R"(model M(width=8):
     embed = Embedding(12, width)
     cell  = GRUCell(width, width)
     mix   = Linear(width, 3 * width)
@@ -186,27 +214,10 @@ TEST_F(Chat, ReadsTurnsAsItReadsThemTogether) {
         q, k, v = split(mix(h), 3, axis=-1)
         near = attention(split_heads(k, 2), split_heads(q, 2), split_heads(v, 2), causal=True, window=3)
         return out(x + merge_heads(near) + merge_heads(attention(split_heads(q, 2), split_heads(k, 2), split_heads(v, 2), causal=True)))
-
-train M:
-    data      = text("t.txt", context=4, batch=2)
-    loss      = cross_entropy(forward(data.ids), data.next)
-    optimizer = SGD(lr=0.1)
-    steps     = 1
-
-generate M:
-    draw = greedy()
-    chat:
-        first = "a{user}b"
-        next  = "c{user}b"
-)";
-  std::ofstream(folder + "/t.txt") << "abcdefghijk\nabcdefghijk";
-  Outcome built = run({"/bin/sh", "-c", "cd " + folder + " && " + kilnProgram() + " build hand.kiln -o hand"});
-  ASSERT_EQ(built.code, 0) << built.err;
-  auto in = [&](const std::string &command) {
-    Outcome outcome = run({"/bin/sh", "-c", "cd " + folder + " && " + command});
-    EXPECT_EQ(outcome.code, 0) << outcome.err;
-    return jsonLines(outcome.out);
-  };
+)");
+  if (HasFatalFailure())
+    return;
+  auto in = [&](const std::string &command) { return linesOf(folder, command); };
   std::vector<nlohmann::json> lines = in("printf 'def\\ngh\\n' | ./hand chat --seed 5 --tokens 3 --json");
   ASSERT_EQ(lines.size(), 2u);
   std::string said = "adefb" + lines[0]["text"].get<std::string>();
@@ -235,7 +246,7 @@ generate M:
 // Scores that are written out in a window: several tokens at once find the earlier ones in the ring.
 TEST_F(Chat, ReadsTurnsOfScoresInAWindow) {
   std::string folder = freshFolder("chat-window");
-  std::ofstream(folder + "/near.kiln") << R"(model M(width=8):
+  buildLetters(folder, "near", R"(model M(width=8):
     embed = Embedding(12, width)
     mix   = Linear(width, 3 * width)
     out   = Linear(width, 12)
@@ -246,28 +257,11 @@ TEST_F(Chat, ReadsTurnsOfScoresInAWindow) {
         s = 2.0 * tanh(split_heads(q, 2) @ split_heads(k, 2).T)
         s = where(causal_mask(T, T), where(iota(T)[None, :] > iota(T)[:, None] - 4, s, -inf), -inf)
         return out(x + merge_heads(softmax(s) @ split_heads(v, 2)))
-
-train M:
-    data      = text("t.txt", context=4, batch=2)
-    loss      = cross_entropy(forward(data.ids), data.next)
-    optimizer = SGD(lr=0.1)
-    steps     = 1
-
-generate M:
-    draw = greedy()
-    chat:
-        first = "a{user}b"
-        next  = "c{user}b"
-)";
-  std::ofstream(folder + "/t.txt") << "abcdefghijk\nabcdefghijk";
-  Outcome built = run({"/bin/sh", "-c", "cd " + folder + " && " + kilnProgram() + " build near.kiln -o near"});
-  ASSERT_EQ(built.code, 0) << built.err;
+)");
+  if (HasFatalFailure())
+    return;
   EXPECT_THAT(run({folder + "/near", "info"}).out, HasSubstr("generate.extend(token: i32[B, T]"));
-  auto in = [&](const std::string &command) {
-    Outcome outcome = run({"/bin/sh", "-c", "cd " + folder + " && " + command});
-    EXPECT_EQ(outcome.code, 0) << outcome.err;
-    return jsonLines(outcome.out);
-  };
+  auto in = [&](const std::string &command) { return linesOf(folder, command); };
   for (const char *seed : {"5", "6", "7"}) {
     std::string options = std::string(" --tokens 3 --json --seed ") + seed, said;
     for (const nlohmann::json &line : in("printf 'def\ngh\nk\nabcdefgh\n' | ./near chat" + options)) {
