@@ -75,29 +75,7 @@ static void dequantize(Call &call) {
   call.set(0, whole + ".to(" + dtypeName(*to) + ") * " + scale);
 }
 
-namespace {
-/// A tensor quantised by its own limits.
-struct Quantised {
-  std::string whole, scale, zero; ///< 0 to 255, in floats
-};
-} // namespace
-
-static Quantised quantisedByItself(Call &call) {
-  std::string x = call.tensor(0);
-  std::string low = call.let("low", "minimum(min(" + x + "), 0.0)"),
-              high = call.let("high", "maximum(max(" + x + "), 0.0)");
-  std::string scale =
-      call.let("scale", "where(" + high + " == " + low + ", 1.0, (" + high + " - " + low + ") / 255.0)");
-  std::string zero = call.let("zero_point", "clip(round(0.0 - " + low + " / " + scale + "), 0, 255)");
-  return {"clip(round(" + x + " / " + scale + ") + " + zero + ", 0, 255)", scale, zero};
-}
-
-static void dynamicQuantize(Call &call) {
-  Quantised x = quantisedByItself(call);
-  call.set(0, x.whole + ".to(u8)");
-  call.alias(1, call.typed(x.scale));
-  call.set(2, x.zero + ".to(u8)");
-}
+static void dynamicQuantize(Call &call) { call.setAll("dynamic_quantize(" + call.tensor(0) + ")", 3); }
 
 /// An operand of an integer product as i32, its zero point taken off.
 static std::string centred(Call &call, size_t input, size_t zero, int64_t axis) {
@@ -198,9 +176,11 @@ static void integerToFloat(Call &call) {
 
 /// The left side is quantised as DynamicQuantizeLinear does it.
 static void dynamicMatmul(Call &call) {
-  Quantised x = quantisedByItself(call);
-  std::string product = "((" + x.whole + " - " + x.zero + ").to(i32) @ " + centred(call, 1, 3, -1) + ").to(f32)";
-  call.set(0, plus(call, product + " * (" + x.scale + " * " + call.tensor(2) + ")", 4));
+  std::string zero = call.has(3) ? ", " + call.tensor(3) : "";
+  call.set(0, plus(call,
+                   "dynamic_quantized_product(" + call.tensor(0) + ", " + call.tensor(1) + ", " + call.tensor(2) +
+                       zero + ")",
+                   4));
 }
 
 std::vector<Op> quantisedOps() {
@@ -212,7 +192,7 @@ std::vector<Op> quantisedOps() {
        "com.microsoft"},
       {"DequantizeLinear", 1, "(x.to(i32) - zero).to(f32) * scale", dequantize, "16, 4 and 8-bit floating types",
        "com.microsoft"},
-      {"DynamicQuantizeLinear", 11, "clip(round(x / scale) + zero, 0, 255).to(u8)", dynamicQuantize},
+      {"DynamicQuantizeLinear", 11, "dynamic_quantize(x)", dynamicQuantize},
       {"MatMulInteger", 10, "(a.to(i32) - zero) @ (b.to(i32) - zero)", matmulInteger},
       {"QLinearMatMul", 10, "dequantised, multiplied, quantised", qlinearMatmul},
       {"QLinearAdd", 1, "dequantised, added, quantised", qlinearBinary(" + "), "", "com.microsoft"},
@@ -224,7 +204,7 @@ std::vector<Op> quantisedOps() {
       {"QLinearSigmoid", 1, "dequantised, sigmoid, quantised", qlinearSigmoid, "", "com.microsoft"},
       {"QLinearLeakyRelu", 1, "dequantised, leaky_relu, quantised", qlinearLeaky, "", "com.microsoft"},
       {"MatMulIntegerToFloat", 1, "((a - zero) @ (b - zero)).to(f32) * scale", integerToFloat, "", "com.microsoft"},
-      {"DynamicQuantizeMatMul", 1, "x quantised, multiplied, dequantised", dynamicMatmul, "", "com.microsoft"},
+      {"DynamicQuantizeMatMul", 1, "dynamic_quantized_product(x, w, scale, zero)", dynamicMatmul, "", "com.microsoft"},
   };
 }
 

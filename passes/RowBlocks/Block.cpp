@@ -3,6 +3,7 @@
 #include "passes/RowBlocks/Block.h"
 
 #include "ir/Classes.h"
+#include "passes/support/AlongRows.h"
 
 #include "mlir/IR/IRMapping.h"
 
@@ -18,10 +19,6 @@ namespace {
 bool beginsWithRows(ArrayRef<int64_t> axes, int64_t rowAxes) {
   return static_cast<int64_t>(axes.size()) >= rowAxes && isIdentity(axes.take_front(static_cast<size_t>(rowAxes))) &&
          llvm::all_of(axes.drop_front(static_cast<size_t>(rowAxes)), [&](int64_t axis) { return axis >= rowAxes; });
-}
-
-bool isAnyBelow(ArrayRef<int64_t> axes, int64_t limit) {
-  return llvm::any_of(axes, [&](int64_t axis) { return axis < limit; });
 }
 
 /// The product of extents; in double, since it may be beyond 64 bits.
@@ -91,21 +88,10 @@ Value RowBlock::pulled(Value value, int64_t rowAxes) {
     return static_cast<int64_t>(iota.getAxis()) < rowAxes
                ? Value()
                : e.iota(dims, static_cast<int64_t>(iota.getAxis()) - rowAxes + 1, elementOf(value));
-  if (auto broadcast = llvm::dyn_cast<BroadcastOp>(source)) {
-    ArrayRef<int64_t> axes = broadcast.getAxes();
-    if (!isAnyBelow(axes, rowAxes))
-      if (Value operand = fixedOperand(broadcast.getOperand()))
-        return e.broadcastTo(operand, behindRows(axes, rowAxes), dims);
-    if (!beginsWithRows(axes, rowAxes))
-      return {};
-    Value operand = rowOperand(broadcast.getOperand(), rowAxes);
-    SmallVector<int64_t> inner = {0};
-    llvm::append_range(inner, behindRows(axes.drop_front(static_cast<size_t>(rowAxes)), rowAxes));
-    return operand ? e.broadcastTo(operand, inner, dims) : Value();
-  }
-  bool again =
-      isElementwise(source) && source->getNumResults() == 1 && isFull(value) && (!isDear(source) || value.hasOneUse());
-  return again ? alongElements(source, rowAxes) : Value();
+  bool cheap = llvm::isa<BroadcastOp>(source) || (isElementwise(source) && source->getNumResults() == 1 &&
+                                                  isFull(value) && (!isDear(source) || value.hasOneUse()));
+  SmallVector<Dim> whole = dimsOf(value);
+  return cheap ? again(source, ArrayRef<Dim>(whole).take_front(static_cast<size_t>(rowAxes))) : Value();
 }
 
 Value RowBlock::sequence(Value value, int64_t rowAxes) {
@@ -125,19 +111,12 @@ void RowBlock::writeProduct() {
   rows[product] = {made, rowAxes};
 }
 
-Value RowBlock::alongElements(Operation *op, int64_t rowAxes) {
-  SmallVector<Value> operands;
-  for (Value operand : op->getOperands()) {
-    Value local =
-        rankOf(operand) == 0 && rankOf(op->getResult(0)) != 0 ? fixedOperand(operand) : rowOperand(operand, rowAxes);
-    if (!local)
-      return {};
-    operands.push_back(local);
-  }
-  Value result = op->getResult(0);
-  mlir::OperationState state(op->getLoc(), op->getName(), operands,
-                             tensorType(blockDims(result, rowAxes), elementOf(result)), op->getAttrs());
-  return builder.create(state)->getResult(0);
+/// The op for a block of rows, which `rowDims` are the originals' leading dimensions of.
+Value RowBlock::again(Operation *op, ArrayRef<Dim> rowDims) {
+  auto rowAxes = static_cast<int64_t>(rowDims.size());
+  return alongRows(e, op,
+                   {cut.rows, rowDims, [&](Value value) { return rowOperand(value, rowAxes); },
+                    [&](Value value) { return fixedOperand(value); }});
 }
 
 /// One that joins or splits rows: [B, T, N] as [B*T, N].
@@ -153,56 +132,18 @@ Value RowBlock::alongReshape(ReshapeOp op, int64_t &rowAxes) {
   return same ? operand : Value();
 }
 
-/// Rows times what is the same for all of them.
-Value RowBlock::alongProduct(DotGeneralOp op, int64_t rowAxes) {
-  Value lhs = op.getLhs(), rhs = op.getRhs();
-  if (!rows.contains(lhs) || dependsOnRows(rhs) || !op.getLhsBatch().empty() ||
-      isAnyBelow(op.getLhsContract(), rowAxes))
-    return {};
-  return e.dot(rowOperand(lhs, rowAxes), fixedOperand(rhs),
-               {{},
-                {},
-                SmallVector<int64_t, 4>(behindRows(op.getLhsContract(), rowAxes)),
-                SmallVector<int64_t, 4>(op.getRhsContract())},
-               elementOf(op));
-}
-
 /// The op within a block, where its result has rows: `rowAxes` of its operand's, then of its result's. Null for others.
 Value RowBlock::along(Operation *op, int64_t &rowAxes) {
-  if (isElementwise(op) && op->getNumResults() == 1)
-    return alongElements(op, rowAxes);
   if (auto reshape = llvm::dyn_cast<ReshapeOp>(op))
     return alongReshape(reshape, rowAxes);
-  if (auto dot = llvm::dyn_cast<DotGeneralOp>(op))
-    return alongProduct(dot, rowAxes);
-  if (auto broadcast = llvm::dyn_cast<BroadcastOp>(op)) {
-    if (!beginsWithRows(broadcast.getAxes(), rowAxes))
-      return {};
-    SmallVector<int64_t> axes = {0};
-    llvm::append_range(axes, behindRows(broadcast.getAxes().drop_front(static_cast<size_t>(rowAxes)), rowAxes));
-    return e.broadcastTo(rowOperand(broadcast.getOperand(), rowAxes), axes, blockDims(broadcast, rowAxes));
-  }
-  if (auto reduce = llvm::dyn_cast<ReduceOp>(op)) {
-    if (isAnyBelow(reduce.getAxes(), rowAxes))
-      return {};
-    reduces = true;
-    return e.reduce(reduce.getKind(), rowOperand(reduce.getOperand(), rowAxes), behindRows(reduce.getAxes(), rowAxes));
-  }
-  if (auto reduce = llvm::dyn_cast<ArgReduceOp>(op)) {
-    auto axis = static_cast<int64_t>(reduce.getAxis());
-    return axis < rowAxes ? Value()
-                          : e.argReduce(reduce.getKind(), rowOperand(reduce.getOperand(), rowAxes), axis - rowAxes + 1,
-                                        elementOf(reduce));
-  }
-  if (auto gather = llvm::dyn_cast<GatherOp>(op)) { // one element of each row
-    if (static_cast<int64_t>(gather.getBatchDims()) != rowAxes || !rows.contains(gather.getOperand()))
-      return {};
-    Value indices = rowOperand(gather.getIndices(), rowAxes);
-    return indices ? e.gather(rowOperand(gather.getOperand(), rowAxes), indices,
-                              static_cast<int64_t>(gather.getAxis()) - rowAxes + 1, 1)
-                   : Value();
-  }
-  return {};
+  // What is multiplied or chosen from are the block's own rows, not ones from outside.
+  if (llvm::isa<DotGeneralOp, GatherOp>(op) && !rows.contains(op->getOperand(0)))
+    return {};
+  auto local = llvm::find_if(op->getOperands(), [&](Value operand) { return rows.contains(operand); });
+  SmallVector<Dim> dims = dimsOf(*local);
+  Value made = again(op, ArrayRef<Dim>(dims).take_front(static_cast<size_t>(rowAxes)));
+  reduces |= made && llvm::isa<ReduceOp, ArgReduceOp>(op);
+  return made;
 }
 
 //===-- Sums over the rows ---------------------------------------------------------------------------------------===//

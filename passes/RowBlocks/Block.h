@@ -36,8 +36,7 @@ private:
   bool follow(mlir::Operation *op);
   mlir::Value along(mlir::Operation *op, int64_t &rowAxes);
   mlir::Value alongReshape(ReshapeOp op, int64_t &rowAxes);
-  mlir::Value alongProduct(DotGeneralOp op, int64_t rowAxes);
-  mlir::Value alongElements(mlir::Operation *op, int64_t rowAxes);
+  mlir::Value again(mlir::Operation *op, llvm::ArrayRef<Dim> rowDims);
   mlir::Value total(mlir::Operation *op);
   mlir::Value totalProduct(DotGeneralOp op, int64_t rowAxes);
 

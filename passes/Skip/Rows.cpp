@@ -1,7 +1,11 @@
 // Where the rows lie that have chosen, and the select's ops once more for a block of them.
 #include "passes/Skip/Rows.h"
 
+#include "passes/support/AlongRows.h"
+
 #include "mlir/IR/IRMapping.h"
+
+#include <functional>
 
 namespace kiln {
 
@@ -13,22 +17,15 @@ using mlir::Value;
 namespace {
 
 /// A constant's value, where it is the same everywhere; also of one that is repeated.
-std::optional<double> numberOf(Value value) {
-  while (Operation *op = value.getDefiningOp()) {
-    if (!isReindexing(op))
-      break;
-    value = op->getOperand(0);
-  }
-  return splatValue(value);
-}
+std::optional<double> numberOf(Value value) { return splatValue(unmoved(value)); }
 
 /// The ops of a select for some rows, which are one axis: from the select back to what is read.
 class SomeRows {
 public:
   /// `places` [R] says which rows.
   SomeRows(Emit &e, ArrayRef<Operation *> own, ArrayRef<Dim> rowDims, Value places)
-      : e(e), own(own.begin(), own.end()), rowDims(rowDims), rowAxes(static_cast<int64_t>(rowDims.size())),
-        places(places) {}
+      : e(e), own(own.begin(), own.end()), places(places), local([this](Value value) { return rows(value); }),
+        same([this](Value value) { return fixed(value); }), block{dimsOf(places).front(), rowDims, local, same} {}
 
   /// The rows [R, …] of a value [rows…, …]; null where it does not keep them apart.
   Value rows(Value value) {
@@ -37,30 +34,18 @@ public:
     Operation *source = value.getDefiningOp();
     Value result;
     if (std::optional<double> number = numberOf(value))
-      result = e.splat(tensorType(dims(value), elementOf(value)), *number);
+      result = e.splat(tensorType(block.dims(value), elementOf(value)), *number);
     else if (source && own.contains(source))
-      result = again(source);
-    else if (rankOf(value) >= rowAxes && ArrayRef<Dim>(dimsOf(value)).take_front(rowDims.size()) == rowDims)
+      result = alongRows(e, source, block);
+    else if (block.begin(value))
       result = gathered(value);
     return result ? made[value] = result : Value();
   }
 
 private:
-  SmallVector<Dim> behind(Value value) {
-    return SmallVector<Dim>(ArrayRef<Dim>(dimsOf(value)).drop_front(rowDims.size()));
-  }
-  SmallVector<Dim> dims(Value value) {
-    SmallVector<Dim> result = behind(value);
-    result.insert(result.begin(), dimsOf(places).front());
-    return result;
-  }
-  bool isBehind(ArrayRef<int64_t> axes) {
-    return llvm::all_of(axes, [&](int64_t axis) { return axis >= rowAxes; });
-  }
-
   Value gathered(Value value) {
-    SmallVector<Dim> flat = behind(value);
-    flat.insert(flat.begin(), productOf(rowDims));
+    SmallVector<Dim> flat(ArrayRef<Dim>(dimsOf(value)).drop_front(block.rowDims.size()));
+    flat.insert(flat.begin(), productOf(block.rowDims));
     return e.gather(e.reshapeTo(value, flat), places, 0);
   }
 
@@ -69,81 +54,26 @@ private:
     Operation *source = value.getDefiningOp();
     if (!source || !own.contains(source))
       return value;
-    if (Value known = made.lookup(value))
+    if (Value known = moved.lookup(value))
       return known;
     if (!readsInPlace(source))
       return {};
     mlir::IRMapping map;
     for (Value operand : source->getOperands()) {
-      Value local = fixed(operand);
-      if (!local)
+      Value same = fixed(operand);
+      if (!same)
         return {};
-      map.map(operand, local);
+      map.map(operand, same);
     }
-    return made[value] = e.b.clone(*source, map)->getResult(0);
-  }
-
-  Value again(Operation *op) {
-    if (isElementwise(op) && op->getNumResults() == 1)
-      return elements(op);
-    if (auto dot = llvm::dyn_cast<DotGeneralOp>(op))
-      return product(dot);
-    if (auto broadcast = llvm::dyn_cast<BroadcastOp>(op))
-      return repeated(broadcast);
-    auto reduce = llvm::dyn_cast<ReduceOp>(op);
-    if (!reduce || !isBehind(reduce.getAxes()))
-      return {};
-    Value operand = rows(reduce.getOperand());
-    return operand ? e.reduce(reduce.getKind(), operand, behindRows(reduce.getAxes(), rowAxes)) : Value();
-  }
-
-  Value elements(Operation *op) {
-    SmallVector<Value> operands;
-    for (Value operand : op->getOperands()) {
-      operands.push_back(rankOf(operand) == rankOf(op->getResult(0)) ? rows(operand) : Value());
-      if (!operands.back())
-        return {};
-    }
-    Value result = op->getResult(0);
-    mlir::OperationState state(op->getLoc(), op->getName(), operands, tensorType(dims(result), elementOf(result)),
-                               op->getAttrs());
-    return e.b.create(state)->getResult(0);
-  }
-
-  Value product(DotGeneralOp op) {
-    if (!op.getLhsBatch().empty() || !isBehind(op.getLhsContract()))
-      return {};
-    Value lhs = rows(op.getLhs()), rhs = fixed(op.getRhs());
-    return lhs && rhs ? e.dot(lhs, rhs,
-                              {{},
-                               {},
-                               SmallVector<int64_t, 4>(behindRows(op.getLhsContract(), rowAxes)),
-                               SmallVector<int64_t, 4>(op.getRhsContract())},
-                              elementOf(op))
-                      : Value();
-  }
-
-  Value repeated(BroadcastOp op) {
-    ArrayRef<int64_t> axes = op.getAxes();
-    if (isBehind(axes)) {
-      Value operand = fixed(op.getOperand());
-      return operand ? e.broadcastTo(operand, behindRows(axes, rowAxes), dims(op)) : Value();
-    }
-    if (axes.size() < rowDims.size() || !isIdentity(axes.take_front(rowDims.size())) ||
-        ArrayRef<Dim>(dimsOf(op.getOperand())).take_front(rowDims.size()) != rowDims)
-      return {};
-    Value operand = rows(op.getOperand());
-    SmallVector<int64_t> inner = {0};
-    llvm::append_range(inner, behindRows(axes.drop_front(rowDims.size()), rowAxes));
-    return operand ? e.broadcastTo(operand, inner, dims(op)) : Value();
+    return moved[value] = e.b.clone(*source, map)->getResult(0);
   }
 
   Emit &e;
   llvm::SmallPtrSet<Operation *, 16> own;
-  ArrayRef<Dim> rowDims;
-  int64_t rowAxes;
   Value places;
-  llvm::DenseMap<Value, Value> made;
+  llvm::DenseMap<Value, Value> made, moved; // a value may be both: rows, and what each row is multiplied with
+  std::function<Value(Value)> local, same;  // rows and fixed, which the block refers to
+  RowsOfBlock block;
 };
 
 /// The numbers of the rows that a mask [n] says yes to, in order, and zeros behind them, as many as a block may read.
@@ -169,6 +99,15 @@ Value addBlock(Emit &e, SomeRows &some, SelectOp select, Value sum, Value places
 }
 
 } // namespace
+
+Value unmoved(Value value) {
+  while (Operation *op = value.getDefiningOp()) {
+    if (!isReindexing(op))
+      break;
+    value = op->getOperand(0);
+  }
+  return value;
+}
 
 std::optional<RowMask> rowMaskOf(SelectOp select) {
   auto broadcast = select.getCondition().getDefiningOp<BroadcastOp>();

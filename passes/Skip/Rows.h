@@ -15,6 +15,9 @@ struct RowMask {
 /// What moves or converts a value, so that it can be read where it lies.
 inline bool readsInPlace(mlir::Operation *op) { return isReindexing(op) || llvm::isa<ConvertOp, DequantizeOp>(op); }
 
+/// What a value is a repetition, a part or another order of.
+mlir::Value unmoved(mlir::Value value);
+
 /// The mask of a select whose condition is repeated along rows, and that gives 0 elsewhere; nullopt for others.
 std::optional<RowMask> rowMaskOf(SelectOp select);
 

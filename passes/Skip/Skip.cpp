@@ -21,10 +21,7 @@ using mlir::Value;
 namespace {
 
 /// A constant, or one repeated to a shape that is known later.
-bool isConstant(Value value) {
-  Operation *op = value.getDefiningOp();
-  return op && (llvm::isa<ConstantOp>(op) || (isReindexing(op) && isConstant(op->getOperand(0))));
-}
+bool isConstant(Value value) { return unmoved(value).getDefiningOp<ConstantOp>() != nullptr; }
 
 /// The mask that is repeated along rows; null where the condition is of elements.
 Value maskOf(SelectOp select) {
