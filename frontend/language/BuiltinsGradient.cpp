@@ -49,21 +49,23 @@ std::string whatIsMeant(const Value &y, const Value &x) {
          ": keep the value that y was computed from under a name of its own";
 }
 
-/// Whether all that lies between x and y is where a derivative can follow it.
-bool follows(BoundCall &call, const Value &y, const Value &x, Range at) {
+/// Whether all that lies between x and y is where a derivative can follow it. `which` names x in what is told.
+bool follows(BoundCall &call, const Value &y, const Value &x, Range at, const std::string &which) {
   Elaborator &e = call.e;
   GradientPath path = gradientPath(y.tensor, x.tensor, e.emit(call.range).b.getInsertionBlock());
   if (path.computedElsewhere)
     e.error(call.range, "gradient stands in a loop or branch; what is differentiated is computed outside of it")
         .withHelp("take the gradient where y is computed, or compute y in the same loop or branch");
   else if (path.through)
-    e.error(at, "y depends on this also by what is computed outside of the loop or branch that gradient stands in")
-        .withHelp("compute all that lies between x and y in it, carry x, or put stop_gradient on what is not meant");
+    e.error(at,
+            "y depends on " + which + " also by what is computed outside of the loop or branch that gradient stands in")
+        .withHelp("compute all that lies between x and y in it, carry x, or put stop_gradient on what is not meant: "
+                  "p = stop_gradient(x) before y is computed from p, and the derivative is by p alone");
   else if (path.loop)
     e.error(call.range, "the gradient flows through a while loop, which has none: its number of steps is computed")
         .withHelp("bound it with `at most N`, or put stop_gradient on what it reads");
   else if (!path.reaches)
-    e.error(at, "y does not depend on this: its gradient would be 0 everywhere").withHelp(whatIsMeant(y, x));
+    e.error(at, "y does not depend on " + which + ": its gradient would be 0 everywhere").withHelp(whatIsMeant(y, x));
   else
     return true;
   return false;
@@ -81,14 +83,15 @@ Value gradientOf(BoundCall &call) {
   bool several = call.values[1].isList();
   std::vector<Value> inputs = several ? *call.values[1].items : std::vector<Value>{call.values[1]};
   std::vector<mlir::Value> wrt;
-  for (Value &input : inputs) {
+  for (auto [at, input] : llvm::enumerate(inputs)) {
+    std::string which = several ? "item " + std::to_string(at) + " of this (" + describe(input) + ")" : "this";
     if (input.isError())
       return Value::error();
     if (input.kind == Value::Kind::Variable)
       if (std::optional<Value> tensor = call.e.toTensor(input, call.ranges[1]))
         input = *tensor;
     if (!isVaried(call, input, call.ranges[1], "float tensors to differentiate by") ||
-        !follows(call, *y, input, call.ranges[1]))
+        !follows(call, *y, input, call.ranges[1], which))
       return Value::error();
     wrt.push_back(input.tensor);
   }

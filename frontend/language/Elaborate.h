@@ -262,7 +262,7 @@ private:
   };
   Value callCustom(const Stmt &function, const Stmt *grad, CustomCall call);
   std::unique_ptr<mlir::Block> customRegion(const Stmt &function, const CustomCall &call,
-                                            llvm::ArrayRef<mlir::Type> types, std::vector<Value> &results);
+                                            llvm::ArrayRef<mlir::Type> types, Value &result);
   bool customOperands(const Stmt &function, CustomCall &call, std::vector<mlir::Value> &inputs,
                       std::vector<mlir::NamedAttribute> &fields);
   bool tensorsOf(Value &value, Range range, std::vector<mlir::Value> &inputs);
@@ -364,6 +364,7 @@ private:
   /// Blocks of loops that failed, or were built again. They stay until the module is gone: values of theirs may be
   /// named in frames.
   std::vector<std::unique_ptr<mlir::Block>> graveyard_;
+  std::vector<const Stmt *> owning_; ///< functions whose own grad is being built: there they are their bodies
   Wanted wanted_ = Wanted::Anything;
   bool optimizing_ = false;          // a recipe's optimizers are being read: rates and updates know names of their own
   int64_t *scheduleSteps_ = nullptr; // while they are: what the schedules say of a run's length

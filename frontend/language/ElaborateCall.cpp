@@ -212,7 +212,7 @@ Value Elaborator::callFunction(const Stmt &function, std::shared_ptr<Instance> s
   if (self && self == model_ && entry_)
     noteUse(function, frame);
   const Stmt *grad = nullptr;
-  if (!keep && isCustom(function, self.get(), grad))
+  if (!keep && !llvm::is_contained(owning_, &function) && isCustom(function, self.get(), grad))
     return callCustom(function, grad, {self, std::move(values), range, caller});
   Depth inference(inference_, self && self->inference ? 1 : 0);
   callSites_.push_back(range);

@@ -45,13 +45,14 @@ void Elaborator::declareOp(const Stmt &op) {
 
 /// Whether grad returns a gradient of the right type for each float argument.
 static bool gradientsFit(Elaborator &e, const Stmt &grad, llvm::ArrayRef<mlir::Value> inputs,
-                         llvm::ArrayRef<Value> gradients) {
+                         mlir::ValueRange gradients) {
   size_t wanted = 0;
   for (mlir::Value input : inputs) {
     if (!isFloat(llvm::cast<mlir::RankedTensorType>(input.getType()).getElementType()))
       continue;
-    if (wanted < gradients.size() && gradients[wanted].tensor.getType() != input.getType())
-      e.error(grad.nameRange, "grad's result " + std::to_string(wanted + 1) + " is " + describe(gradients[wanted]) +
+    if (wanted < gradients.size() && gradients[wanted].getType() != input.getType())
+      e.error(grad.nameRange, "grad's result " + std::to_string(wanted + 1) + " is " +
+                                  describe(Value::tensorOf(gradients[wanted])) +
                                   "; the argument that it belongs to is " + describe(Value::tensorOf(input)));
     ++wanted;
   }
@@ -103,23 +104,23 @@ mlir::Attribute Elaborator::opAttribute(const Stmt &op, size_t parameter, const 
   return nullptr;
 }
 
-/// The value with the block's next arguments in place of its tensors.
-static Value overArguments(const Value &value, mlir::Block &block, llvm::ArrayRef<mlir::Type> types,
-                           mlir::Location loc) {
+/// The value with others in place of its tensors, each of them the next one.
+static Value withTensors(const Value &value, llvm::function_ref<mlir::Value()> next) {
   if (value.isTensor())
-    return Value::tensorOf(block.addArgument(types[block.getNumArguments()], loc));
+    return Value::tensorOf(next());
   if (!value.isList())
     return value;
   Value list = value;
   list.items = std::make_shared<std::vector<Value>>();
   for (const Value &item : *value.items)
-    list.items->push_back(overArguments(item, block, types, loc));
+    list.items->push_back(withTensors(item, next));
   return list;
 }
 
-/// The function's body over tensors of `types` and the other values, as a block of its own; null after an error.
+/// The function's body over tensors of `types` and the other values, as a block of its own that yields the tensors
+/// which its result is made of; null after an error.
 std::unique_ptr<mlir::Block> Elaborator::customRegion(const Stmt &function, const CustomCall &call,
-                                                      llvm::ArrayRef<mlir::Type> types, std::vector<Value> &results) {
+                                                      llvm::ArrayRef<mlir::Type> types, Value &result) {
   auto block = std::make_unique<mlir::Block>();
   mlir::Location loc = location(call.range);
   Arguments inner;
@@ -127,24 +128,17 @@ std::unique_ptr<mlir::Block> Elaborator::customRegion(const Stmt &function, cons
     inner.positional.push_back(std::move(value));
     inner.ranges.push_back(call.range);
   };
+  auto next = [&] { return block->addArgument(types[block->getNumArguments()], loc); };
   for (const Binding &binding : call.values)
-    add(overArguments(binding.value, *block, types, loc));
+    add(withTensors(binding.value, next));
   while (block->getNumArguments() < types.size())
-    add(Value::tensorOf(block->addArgument(types[block->getNumArguments()], loc)));
+    add(Value::tensorOf(next()));
   mlir::OpBuilder::InsertionGuard guard(builder_);
   builder_.setInsertionPointToEnd(block.get());
   Frame scratch;
-  Value result = callFunction(function, call.self, inner, call.range, call.caller, &scratch);
-  bool failed = result.isError();
-  results = result.isList() ? *result.items : std::vector<Value>{result};
+  result = callFunction(function, call.self, inner, call.range, call.caller, &scratch);
   std::vector<mlir::Value> yielded;
-  for (size_t i = 0; i < results.size() && !failed; ++i) {
-    std::optional<Value> tensor = toTensor(results[i], call.range);
-    failed = !tensor;
-    if (tensor)
-      yielded.push_back((results[i] = *tensor).tensor);
-  }
-  if (failed) {
+  if (result.isError() || !tensorsOf(result, call.range, yielded)) {
     graveyard_.push_back(std::move(block));
     return nullptr;
   }
@@ -194,15 +188,19 @@ Value Elaborator::callCustom(const Stmt &function, const Stmt *grad, CustomCall 
   entry_->asksTraining = false;
   // Each region is built in a block of its own; the op is made last, when the results are known.
   llvm::SmallVector<mlir::Type> types(mlir::ValueRange(inputs).getTypes()), resultTypes;
-  std::vector<Value> results, gradients;
-  std::unique_ptr<mlir::Block> forward = customRegion(function, call, types, results), backward;
+  Value result, gradients;
+  std::unique_ptr<mlir::Block> forward = customRegion(function, call, types, result), backward;
   if (!forward)
     return Value::error();
-  for (const Value &result : results)
-    resultTypes.push_back(result.tensor.getType());
+  llvm::append_range(resultTypes, forward->getTerminator()->getOperandTypes());
   llvm::append_range(types, resultTypes);
-  if (grad && !(backward = customRegion(*grad, call, types, gradients)))
-    return Value::error();
+  if (grad) {
+    owning_.push_back(&function);
+    backward = customRegion(*grad, call, types, gradients);
+    owning_.pop_back();
+    if (!backward)
+      return Value::error();
+  }
   bool modes = function.isOp && entry_->asksTraining;
   entry_->asksTraining |= asked;
   if (modes || !isIsolated(*forward) || (backward && !isIsolated(*backward))) {
@@ -216,7 +214,7 @@ Value Elaborator::callCustom(const Stmt &function, const Stmt *grad, CustomCall 
       graveyard_.push_back(std::move(backward));
     return Value::error();
   }
-  if (grad && !gradientsFit(*this, *grad, inputs, gradients))
+  if (grad && !gradientsFit(*this, *grad, inputs, backward->getTerminator()->getOperands()))
     return Value::error();
   auto op = builder_.create<CustomOp>(location(range), resultTypes, inputs,
                                       function.isOp ? builder_.getStringAttr(function.name) : nullptr,
@@ -224,10 +222,8 @@ Value Elaborator::callCustom(const Stmt &function, const Stmt *grad, CustomCall 
   op.getForward().push_back(forward.release());
   if (backward)
     op.getBackward().push_back(backward.release());
-  std::vector<Value> out;
-  for (mlir::Value result : op.getResults())
-    out.push_back(Value::tensorOf(result));
-  return out.size() == 1 ? out[0] : Value::listOf(std::move(out));
+  size_t at = 0;
+  return withTensors(result, [&]() -> mlir::Value { return op.getResult(at++); });
 }
 
 } // namespace kiln::language

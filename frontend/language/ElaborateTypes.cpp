@@ -4,6 +4,8 @@
 #include "frontend/language/Recipe.h"
 #include "ir/Infer.h"
 
+#include "llvm/ADT/StringExtras.h"
+
 #include <set>
 
 namespace kiln::language {
@@ -195,9 +197,38 @@ std::optional<TypeInfo> Elaborator::evalType(const Expr &expr, Frame &frame) {
   return ok ? std::optional(std::move(type)) : std::nullopt;
 }
 
+/// Of floordiv(floordiv(H, 2), 2) within a dimension's text: H, and 4.
+static std::optional<std::pair<std::string, int64_t>> roundedDown(const std::string &text) {
+  const std::string opening = "floordiv(";
+  size_t at = text.rfind(opening), divisions = 1;
+  if (at == std::string::npos)
+    return std::nullopt;
+  size_t end = text.find(',', at);
+  std::string symbol = text.substr(at + opening.size(), end - at - opening.size());
+  for (; at >= opening.size() && text.compare(at - opening.size(), opening.size(), opening) == 0; at -= opening.size())
+    ++divisions;
+  int64_t factor = 1;
+  for (; divisions > 0 && text.compare(end, 2, ", ") == 0; --divisions) {
+    size_t digits = text.find_first_not_of("0123456789", end + 2);
+    int64_t divisor = 0;
+    if (digits == std::string::npos || llvm::StringRef(text).slice(end + 2, digits).getAsInteger(10, divisor) ||
+        divisor < 1 || divisor > maxExtent / factor)
+      return std::nullopt;
+    factor *= divisor;
+    end = digits + 1;
+  }
+  bool isName = llvm::all_of(symbol, [](char c) { return llvm::isAlnum(c) || c == '_'; });
+  return isName && divisions == 0 ? std::optional(std::pair(symbol, factor)) : std::nullopt;
+}
+
 void Elaborator::noteDim(Diagnostic &diagnostic, const Dim &dim, Range origin) {
   if (origin)
     diagnostic.note(origin, dim.str() + " comes from here");
+  if (auto rounded = roundedDown(dim.str())) {
+    std::string times = std::to_string(rounded->second), name = rounded->first;
+    diagnostic.withHelp("a division rounds down. Where " + name + " is a multiple of " + times +
+                        " in any case, the signature may say so: " + times + "*" + name + " in place of " + name);
+  }
 }
 
 bool Elaborator::provablyNonNegative(const Dim &dim) const {

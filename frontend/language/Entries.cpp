@@ -137,6 +137,13 @@ std::optional<TypeInfo> Elaborator::entryType(const Expr &written, Frame &frame,
     if (!dims || !bound || !lower)
       return std::nullopt;
     if (expr.kind == ExprKind::Name && dims->size() == 1 && !dims->front().integer.isConstant()) {
+      if (parts.least && *lower < 1) {
+        error(parts.least->range, "a dimension that an input decides is at least 1; here " + expr.text + " may be " +
+                                      std::to_string(*lower))
+            .withHelp("where there may be none of something, say so by a dimension of one more: " + expr.text +
+                      " - 1 in place of " + expr.text + " (`" + expr.text + " - 1 <= 64`)");
+        return std::nullopt;
+      }
       if (parts.bound)
         bounds[expr.text] = {*bound, parts.bound->range, true};
       if (parts.least && *lower > 1)
