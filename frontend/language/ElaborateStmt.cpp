@@ -3,6 +3,8 @@
 #include "frontend/language/Limits.h"
 #include "frontend/language/Parts.h"
 
+#include <algorithm>
+
 namespace kiln::language {
 
 Diagnostic &Elaborator::error(Range at, std::string message) {
@@ -219,6 +221,54 @@ bool Elaborator::assertBound(const Stmt &statement, Frame &frame) {
   return true;
 }
 
+/// The names of a condition, each once; a comprehension's own are none.
+static void addNames(const Expr &expr, std::vector<const Expr *> &names) {
+  if (expr.kind == ExprKind::Comprehension)
+    return;
+  bool known = std::any_of(names.begin(), names.end(), [&](const Expr *name) { return name->text == expr.text; });
+  if (expr.kind == ExprKind::Name && !known)
+    names.push_back(&expr);
+  for (const ExprPtr &child : expr.children)
+    if (child)
+      addNames(*child, names);
+  for (const Argument &argument : expr.arguments)
+    addNames(*argument.value, names);
+}
+
+/// What the names of a condition that does not hold stand for: "here width is 10 and heads is 3".
+static std::string valuesIn(Elaborator &elaborator, const Expr &condition, Frame &frame) {
+  std::vector<const Expr *> names;
+  addNames(condition, names);
+  std::string text;
+  for (const Expr *name : names) {
+    Value value = elaborator.eval(*name, frame);
+    if (!value.isNumber() && !value.isNone() && !value.isList() && value.kind != Value::Kind::String)
+      continue;
+    std::string what = describe(value);
+    for (std::string_view article : {"the number ", "the string ", "the dimension "})
+      if (what.starts_with(article))
+        what.erase(0, article.size());
+    text += (text.empty() ? "here " : ", ") + name->text + " is " + what;
+  }
+  return text;
+}
+
+static void executeAssert(Elaborator &elaborator, const Stmt &statement, Frame &frame) {
+  bool truth = true;
+  const Expr &condition = *statement.value;
+  if (!elaborator.condition(elaborator.eval(condition, frame), condition.range, truth) || truth)
+    return;
+  std::string message = "the assertion does not hold: " + std::string(condition.range.text());
+  if (statement.target) {
+    Value text = elaborator.eval(*statement.target, frame);
+    if (text.kind == Value::Kind::String)
+      message = text.text;
+  }
+  Diagnostic &told = elaborator.error(condition.range, message);
+  if (std::string values = valuesIn(elaborator, condition, frame); !values.empty())
+    told.withHelp(values);
+}
+
 void Elaborator::executeReturn(const Stmt &statement, Frame &frame) {
   if (frame.loopDepth > 0) {
     error(statement.range, "'return' stands inside of a loop")
@@ -275,21 +325,10 @@ void Elaborator::executeOne(const Stmt &statement, Frame &frame) {
   case StmtKind::Yield:
     error(statement.range, "'yield' stands last in the body of a scan or a while, and nowhere else");
     return;
-  case StmtKind::Assert: {
-    bool truth = true;
-    if (assertBound(statement, frame))
-      return;
-    if (!condition(eval(*statement.value, frame), statement.value->range, truth) || truth)
-      return;
-    std::string message = "the assertion does not hold: " + std::string(statement.value->range.text());
-    if (statement.target) {
-      Value text = eval(*statement.target, frame);
-      if (text.kind == Value::Kind::String)
-        message = text.text;
-    }
-    error(statement.value->range, message);
+  case StmtKind::Assert:
+    if (!assertBound(statement, frame))
+      executeAssert(*this, statement, frame);
     return;
-  }
   case StmtKind::Pass:
     return;
   case StmtKind::Expression:
