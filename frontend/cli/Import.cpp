@@ -124,7 +124,7 @@ absl::Status checkWritable(const std::string &path, const std::string &output) {
 /// Behind the text's first words: how its weights at `path` are loaded.
 std::string withUse(const huggingface::Imported &imported, const std::string &path) {
   std::string prefix = imported.prefix.empty() ? "" : imported.prefix + "=";
-  size_t end = imported.text.find('\n') + 1;
+  size_t end = imported.text.find("\n\n") + 1;
   return imported.text.substr(0, end) + "# Its weights: --load " + prefix + path + imported.rules() + "\n" +
          imported.text.substr(end);
 }

@@ -97,10 +97,40 @@ void readSentenceModules(const std::string &folder, Settings &settings) {
       settings.set("longest", std::to_string(most->integer(1, INT32_MAX)));
 }
 
+/// What an answer begins with, and the tokens that it never has: of `bad_words_ids` those that are one token.
+void readFirstTokens(const Json &generation, Settings &settings) {
+  for (const char *key : {"decoder_start_token_id", "forced_bos_token_id"})
+    if (const Json *token = generation.find(key); token && token->isInt())
+      settings.set(key, std::to_string(token->integer(0, INT32_MAX)));
+  std::string never;
+  if (const Json *words = generation.find("bad_words_ids"); words && words->isArray())
+    for (const Json &word : words->array())
+      if (word.isArray() && word.array().size() == 1)
+        never += (never.empty() ? "" : ", ") + std::to_string(word.array()[0].integer(0, INT32_MAX));
+  if (!never.empty())
+    settings.set("suppress_tokens", "[" + never + "]");
+}
+
+/// "p2c|c2p", as the first files of DeBERTa have a list.
+void readKinds(Settings &settings) {
+  const Json *kinds = settings.config().find("pos_att_type");
+  if (!kinds || !kinds->isString())
+    return;
+  std::string text;
+  for (size_t at = 0; at < kinds->string().size();) {
+    size_t end = std::min(kinds->string().find('|', at), kinds->string().size());
+    text += (text.empty() ? "" : ", ") + jsonQuote(kinds->string().substr(at, end - at));
+    at = end + 1;
+  }
+  settings.set("pos_att_type", "[" + text + "]");
+}
+
 /// What files beside config.json say, and what is said there in another form.
 void readOthers(const std::string &folder, Settings &settings) {
   if (const Json *labels = settings.config().find("id2label"); labels && labels->isObject())
     settings.set("num_labels", std::to_string(labels->object().size()));
+  readKinds(settings);
+  readFirstTokens(settings.config(), settings);
   const Json *type = settings.config().find("model_type");
   bool hears = type && type->isString() && type->string() == "whisper";
   std::string path = inside(folder, "generation_config.json"), heard = inside(folder, "preprocessor_config.json");
@@ -112,10 +142,14 @@ void readOthers(const std::string &folder, Settings &settings) {
       settings.set("eos_token_id", kilnText(*end, "'" + path + "'"));
     if (hears)
       readAnswer(json, settings);
+    else
+      readFirstTokens(json, settings);
   });
   inFile(heard, [&] {
     if (hears && isThere(heard))
       readSpectrogram(readJson(heard), settings);
+    else if (type && type->isString() && isThere(heard) && (type->string() == "wav2vec2" || type->string() == "hubert"))
+      readSamples(readJson(heard), settings);
   });
   inFile(inside(folder, "modules.json"), [&] { readSentenceModules(folder, settings); });
 }
@@ -146,9 +180,16 @@ ChatTemplate readChat(const std::string &folder) {
   return chat;
 }
 
-/// Old files call a norm's weights so.
+/// Old files call a norm's weights so, and the parts of a filter.
+constexpr std::pair<const char *, const char *> oldEndings[] = {
+    {"LayerNorm.gamma", "LayerNorm.weight"},
+    {"LayerNorm.beta", "LayerNorm.bias"},
+    {"pos_conv_embed.conv.weight_g", "pos_conv_embed.conv.parametrizations.weight.original0"},
+    {"pos_conv_embed.conv.weight_v", "pos_conv_embed.conv.parametrizations.weight.original1"},
+};
+
 std::string modernName(const std::string &name) {
-  for (auto [old, now] : {std::pair("LayerNorm.gamma", "LayerNorm.weight"), {"LayerNorm.beta", "LayerNorm.bias"}})
+  for (auto [old, now] : oldEndings)
     if (name.ends_with(old))
       return name.substr(0, name.size() - std::string_view(old).size()) + now;
   return name;
@@ -162,7 +203,8 @@ void nameTensors(Safetensors files, const Family &family, bool plain, Imported &
   for (const TensorView &tensor : files.tensors()) {
     prefixed |= tensor.name.starts_with(family.prefix);
     old |= modernName(tensor.name) != tensor.name;
-    if (family.ignored && matchesPattern(family.ignored, tensor.name) && tensor.shape.size() == 4)
+    if (family.ignored && matchesPattern(family.ignored, tensor.name) &&
+        (tensor.shape.size() == 4 || tensor.dtype == KILN_I64))
       masks.insert(tensor.name);
   }
   std::string add = !plain && !prefixed ? family.prefix : "", strip = plain && prefixed ? family.prefix : "";
@@ -202,7 +244,8 @@ std::string Imported::rules() const {
   for (const std::string &pattern : ignored)
     out += " --ignore '" + pattern + "'";
   if (renamed)
-    out += " --rename '*LayerNorm.gamma=*LayerNorm.weight' --rename '*LayerNorm.beta=*LayerNorm.bias'";
+    for (auto [old, now] : oldEndings)
+      out += " --rename '*" + std::string(old) + "=*" + now + "'";
   for (const std::string &rule : renames)
     out += " --rename '" + rule + "'";
   return out + (renames.empty() ? "" : " --partial"); // (adapters are in no file yet)

@@ -4,6 +4,7 @@
 #include "runtime/support/Json.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <vector>
 
 namespace kiln::huggingface {
@@ -48,14 +49,26 @@ std::string longestOf(const std::vector<Argument> &arguments, const char *dim) {
   return "128";
 }
 
+/// What a dimension is at most, by its name: "C <= choices" of one argument says what C is in all of them.
+std::string boundOf(const std::vector<Argument> &arguments, const std::string &dim) {
+  std::string bound = dim.substr(0, dim.find(" <= ")) + " <= ";
+  for (const Argument &argument : arguments)
+    if (size_t at = argument.dims.find(bound); at != std::string::npos) {
+      at += bound.size();
+      return argument.dims.substr(at, argument.dims.find(',', at) - at);
+    }
+  return dim;
+}
+
 /// A field of numbers from a file, in the place of one that a reader makes.
-std::string fixedField(const Argument &argument, const std::string &batch, const std::string &length) {
+std::string fixedField(const Argument &argument, const std::vector<Argument> &arguments, const std::string &batch,
+                       const std::string &length) {
   std::string dims;
   for (size_t at = 0; at < argument.dims.size();) {
     size_t end = std::min(argument.dims.find(", ", at), argument.dims.size());
     std::string dim = argument.dims.substr(at, end - at);
     bool isBatch = dims.empty(), isLength = dim.starts_with("T") || dim.starts_with("S");
-    dims += (dims.empty() ? "" : ", ") + (isBatch ? batch : isLength ? length : dim);
+    dims += (dims.empty() ? "" : ", ") + (isBatch ? batch : isLength ? length : boundOf(arguments, dim));
     at = end + 2;
   }
   return ", " + argument.name + "=" + argument.dtype + "[" + dims + "]";
@@ -70,10 +83,16 @@ const Task tasks[] = {
     {"ForCausalLM", "text(\"data.txt\"", "next", "BT"},
     {"LMHeadModel", "text(\"data.txt\"", "next", "BT"},
     {"ForMaskedLM", "masked(\"data.txt\"", "labels", "BT"},
+    {"ForNextSentencePrediction", "table(\"data.tsv\", text=0, pair=1, label=2", "label", "B"},
+    {"ForMultipleChoice", "", "label", "B"},
     {"ForSequenceClassification", "table(\"data.tsv\", text=0, label=1", "label", "B"},
     {"ForTokenClassification", "conll(\"data.conll\"", "tags", "BT"},
     {"ForQuestionAnswering", "squad(\"data.json\"", "start", "B"},
     {"ForImageClassification", "", "label", "B"},
+    {"ForImageClassificationWithTeacher", "", "label", "B"},
+    {"ForAudioClassification", "", "label", "B"},
+    {"ForCTC", "", "text", "B"},
+    {"MTModel", "", "answer", "BS"},
     {"ForConditionalGeneration", "corrupted(\"data.txt\"", "answer", "BS"},
 };
 
@@ -82,6 +101,24 @@ const Task *taskOf(const std::string &model) {
     if (model.ends_with(task.ending))
       return &task;
   return nullptr;
+}
+
+bool isCtc(const Task *task) { return task && std::string_view(task->ending) == "ForCTC"; }
+
+/// How many rows the model's functions take at most, as its text has it: model NAME(batch=16, …).
+int64_t mostRows(const Imported &imported) {
+  std::string number = between(imported.text, "\nmodel " + imported.model + "(batch=", ",");
+  return std::max(std::atoll(number.c_str()), 1LL);
+}
+
+/// Texts with a number each, in place of a label: what a model has learned whose one "class" is that number.
+const Task regression = {"", "table(\"data.tsv\", text=0, target=1", "target", "B"};
+
+bool isRegression(const Imported &imported, const Task *task) {
+  if (!task || std::string_view(task->ending) != "ForSequenceClassification" || *task->reader == 0)
+    return false;
+  size_t at = imported.text.find("\nnum_labels "), value = imported.text.find("= ", at);
+  return at != std::string::npos && imported.text.compare(value, 4, "= 1\n") == 0;
 }
 
 /// The data of a recipe, one expression.
@@ -98,10 +135,14 @@ std::string dataText(const Task *task, const std::vector<Argument> &arguments, c
            ", tokens=" + jsonQuote(tokenizer) + ")";
   std::string out = "safetensors(\"data.safetensors\"";
   for (const Argument &argument : arguments)
-    out += fixedField(argument, batch, length);
+    out += fixedField(argument, arguments, batch, length);
   // (a model that hears has no reader of its own: its features are made beforehand)
   std::string more = task && std::string_view(task->dims) != "B" ? ", " + length : "";
   bool two = task && std::string_view(task->answer) == "start";
+  if (isCtc(task)) // letters, fewer than there are rows for them, and how many
+    return out + ", text=i32[" + batch + ", 64], length=i32[" + batch + "])    # each with an axis in front: the step";
+  if (task == &regression)
+    return out + ", target=f32[" + batch + ", 1])    # each with an axis in front: the step";
   out += !task ? "" : std::string(", ") + task->answer + "=i32[" + batch + more + "]";
   return out + (two ? ", end=i32[" + batch + "]" : "") + ")    # each with an axis in front: the step";
 }
@@ -131,8 +172,10 @@ Recipe recipeOf(const Imported &imported, const std::string &weights, const std:
   Recipe out;
   std::vector<Argument> arguments = argumentsOf(imported);
   const Task *task = taskOf(imported.model);
-  bool single = imported.text.find("\nmodel " + imported.model + "(batch=1,") != std::string::npos;
-  std::string batch = single ? "4" : "8", call;
+  if (isRegression(imported, task))
+    task = &regression;
+  bool single = mostRows(imported) == 1;
+  std::string batch = std::to_string(single ? 4 : std::min<int64_t>(mostRows(imported), 8)), call;
   for (const Argument &argument : arguments)
     call += (call.empty() ? "data." : ", data.") + argument.name;
   call = "forward(" + call + ")";
@@ -144,6 +187,11 @@ Recipe recipeOf(const Imported &imported, const std::string &weights, const std:
   } else if (std::string_view(task->answer) == "start") {
     out.text += "    first, last = " + call +
                 "\n    loss      = 0.5 * (cross_entropy(first, data.start) + cross_entropy(last, data.end))\n";
+  } else if (task == &regression) {
+    out.text += "    loss      = mse(" + call + ", data.target)\n";
+  } else if (isCtc(task)) {
+    out.text += "    scores    = log_softmax(" + call + ")\n    loss      = ctc(scores, data.text, full(" + batch +
+                ", scores.shape[1], dtype=i32), data.length, blank=pad_token_id)\n";
   } else {
     out.text += "    loss      = cross_entropy(" + call + ", data." + task->answer + ")\n";
   }

@@ -192,7 +192,8 @@ static bool countsLayers(const std::string &key) {
   std::string name = key.substr(key.find('.') + 1);
   return name == "num_hidden_layers" || name == "num_layers" || name == "num_decoder_layers" || name == "n_layer" ||
          name == "n_layers" || name == "encoder_layers" || name == "decoder_layers" || name == "depths" ||
-         name == "num_local_experts" || name == "num_experts" || name == "n_routed_experts";
+         name == "inner_group_num" || name == "num_hidden_groups" || name == "num_local_experts" ||
+         name == "num_experts" || name == "n_routed_experts";
 }
 
 int64_t Settings::size(const std::string &key) const {

@@ -1,4 +1,4 @@
-// Whisper's two other files as settings.
+// Whisper's two other files as settings, and wav2vec 2.0's one.
 #include "frontend/huggingface/Speech.h"
 
 #include "runtime/support/Error.h"
@@ -109,6 +109,13 @@ void readSpectrogram(const Json &preprocessor, Settings &settings) {
       settings.set(key, std::to_string(value->integer(1, 1 << 24)));
   if (preprocessor.numberOr("dither", 0.0) != 0)
     fail("'dither' is not 0: noise that is added to what is heard is not known");
+}
+
+void readSamples(const Json &preprocessor, Settings &settings) {
+  if (const Json *rate = preprocessor.find("sampling_rate"))
+    settings.set("sampling_rate", std::to_string(rate->integer(1, 1 << 24)));
+  if (const Json *level = preprocessor.find("do_normalize"))
+    settings.set("do_normalize", level->boolean() ? "True" : "False");
 }
 
 void readAnswer(const Json &generation, Settings &settings) {

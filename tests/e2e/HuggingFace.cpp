@@ -43,7 +43,7 @@ protected:
 
   void compare(const std::string &program, const std::string &results) {
     Words command = {program, "run", "forward", "--output", results};
-    for (const char *name : {"ids", "mask", "types", "target", "image", "features"})
+    for (const char *name : {"ids", "mask", "types", "target", "image", "features", "audio"})
       if (expected_.contains(name))
         command.insert(command.end(), {"--input", std::string(name) + "=" + inputs_});
     Outcome ran = run(command);
@@ -68,8 +68,9 @@ protected:
 TEST_P(HuggingFace, ComputesAsTransformersDoes) {
   std::string program = folder_ + "/program";
   Words build = {kilnProgram(), "build", model_, "--set", "batch=3", "-o", program};
-  if (GetParam().starts_with("resnet"))
-    build.insert(build.end(), {"--set", "size=32"});
+  for (const char *family : {"resnet", "regnet", "convnext", "dinov2", "segformer"}) // which take images of any size
+    if (GetParam().starts_with(family))
+      build.insert(build.end(), {"--set", "size=" + std::to_string(expected_.at("image").shape[2])});
   Outcome built = run(build);
   ASSERT_EQ(built.code, 0) << built.err;
   compare(program, folder_ + "/results.safetensors");
