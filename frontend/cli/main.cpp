@@ -106,7 +106,8 @@ void addCompileOptions(CLI::App *app, kiln::ModelOptions &options, RawOptions &r
       "what a training step may hold while it runs (1.5GB, 800MiB): logits in small blocks, and parts of the "
       "forward half computed twice, as far as it takes");
   app->add_option("--shards", options.shards,
-                  "cut a training step's batch into so many equal parts, which --device 0,1 computes side by side")
+                  "cut a training step's batch into so many equal parts: one device computes them one after the other "
+                  "(in the memory of one), several (--device 0,1) side by side")
       ->check(CLI::Range(1, 4096));
   app->add_option("--jobs", options.jobs, "threads to compile on (default: all cores)");
   app->add_option("--save-stages", options.saveStages, "a folder for the module after each stage");

@@ -46,8 +46,11 @@ std::unique_ptr<TrainStep> makeTrainStep(Program &program) {
   if (!entry)
     fail("this program has no function 'train_step%s'; it has: %s", manifest.suffix.c_str(),
          manifest.entryNames().c_str());
-  if (manifest.shards() > 0 && kiln_sharded_step)
+  if (manifest.shards() > 0) {
+    if (!kiln_sharded_step)
+      fail("the program cuts its batches and has nothing that runs shards: build it anew");
     return std::unique_ptr<TrainStep>(kiln_sharded_step(program, *entry));
+  }
   return std::make_unique<WholeStep>(program.call(entry->name));
 }
 

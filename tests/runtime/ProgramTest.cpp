@@ -1,4 +1,4 @@
-#include "runtime/program/Program.h"
+#include "runtime/program/TrainStep.h"
 #include "runtime/program/WeightFiles.h"
 #include "runtime/support/Error.h"
 #include "tests/runtime/FakeBackend.h"
@@ -145,6 +145,17 @@ TEST(Program, ShapesAreChecked) {
   EXPECT_THAT(results[0].shape, ElementsAre(3, 1));
   EXPECT_EQ(reinterpret_cast<const float *>(results[0].data)[1], 10);
   EXPECT_THAT(errorOf([&] { program.call("forwrad"); }), HasSubstr("no function 'forwrad' (did you mean 'forward'?)"));
+}
+
+TEST(Program, ABatchThatIsCutIsNotTrainedWhole) {
+  std::string manifest =
+      replaced(lineManifest("x.csv"), "\"train\": {\"steps\": 40", "\"train\": {\"shards\": 2, \"steps\": 40");
+  kiln_program_image image = fakeImage(manifest);
+  Program program(image, 1);
+  // Nobody has linked what runs shards (and where it is in one object with all else, they are not in the program).
+  EXPECT_THAT(
+      errorOf([&] { makeTrainStep(program); }),
+      ::testing::AnyOf(HasSubstr("has nothing that runs shards: build it anew"), HasSubstr("'shard.gradients'")));
 }
 
 TEST(Program, ArgumentsMustFitTheirParameters) {
