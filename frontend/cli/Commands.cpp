@@ -58,10 +58,6 @@ absl::Status writeBlobs(const Compilation &compilation, const std::string &outpu
 
 /// Before the work whose result it is to hold. What nobody named is replaced only where kiln wrote it.
 absl::Status checkBuildOutput(const ModelOptions &options, const EmitOptions &emit, const std::string &output) {
-  if (options.shards && emit.kind == "shared")
-    return absl::InvalidArgumentError(
-        absl::StrCat("--shards ", options.shards,
-                     ": a library's train_step is one step on one device: build a program, or a library without it"));
   absl::Status status = checkOutput(output);
   if (status.ok())
     status = checkNotInput(output, inputsOf(options));

@@ -180,7 +180,7 @@ absl::Status Compilation::openBackends() {
 absl::Status Compilation::loadText(bool openBatches) {
   LoadOptions load;
   load.symbolicBatch = options_.symbolicBatch || openBatches;
-  load.symbolicFiles = openBatches;
+  load.shards = openBatches;
   load.everyModel = options_.everyModel;
   load.model = options_.model;
   load.set = options_.set;

@@ -66,7 +66,8 @@ std::string about(const Manifest &manifest, const std::string &library, const st
                                   build, " -Wl,-rpath,.\n *\n");
   absl::StrAppend(&text, " * Functions, for ", prefix, "_run. Where a dimension is a name, the inputs decide it.\n");
   for (const EntrySpec &entry : manifest.entries)
-    if (entry.name != "train_step" && !entry.name.starts_with("train_step.") && !entry.name.starts_with("eval.pool") &&
+    if (entry.name != "train_step" && !entry.name.starts_with("train_step.") && !entry.name.starts_with("shard.") &&
+        !entry.name.starts_with("eval.pool") &&
         !entry.name.starts_with("stage.")) // the latter two are parts of the program's own commands
       absl::StrAppend(&text, describeEntry(entry, absl::StrCat("\"", entry.name, "\"")));
   if (const EntrySpec *train = manifest.findEntry("train_step"))

@@ -4,6 +4,7 @@
 
 #include "ir/Bounds.h"
 #include "ir/Kiln.h"
+#include "ir/Places.h"
 #include "passes/support/Stages.h"
 
 #include "absl/strings/str_cat.h"
@@ -31,6 +32,20 @@ static std::string nameBatches(mlir::func::FuncOp loss) {
   }
   loss->setAttr("kiln.batches", builder.getArrayAttr(names));
   return "";
+}
+
+/// Where a loss has statistics of each shard by itself, a sentence that says so.
+static std::string noteOwn(mlir::func::FuncOp loss) {
+  std::string note;
+  loss.walk([&](mlir::Operation *op) {
+    if (!op->hasAttr("kiln.per_shard"))
+      return mlir::WalkResult::advance();
+    note = absl::StrCat("note: with --shards each shard has statistics of its own (per_shard, as batch norms have), as "
+                        "in PyTorch's DistributedDataParallel: other losses than without it; the first are of ",
+                        locationText(op->getLoc()), "\n");
+    return mlir::WalkResult::interrupt();
+  });
+  return note;
 }
 
 absl::Status Compilation::loadShards() {
@@ -62,6 +77,8 @@ absl::Status Compilation::loadShards() {
       return absl::InternalError("--shards: the recipe has no loss");
     if (std::string why = nameBatches(loss); !why.empty())
       return absl::InvalidArgumentError(why);
+    if (!llvm::StringRef(renderedText_).contains("(per_shard")) // said once
+      renderedText_ += noteOwn(loss);
     loss->moveAfter(train);
     loss.setName("loss.shard" + stage.suffix);
     mlir::NamedAttrList fields(stage.train);

@@ -24,6 +24,24 @@ static Value finish(BoundCall &call, const Value &x, mlir::Value reduced, llvm::
                          std::make_shared<Origins>(std::move(origins)));
 }
 
+/// What a reduction computes for each shard of a batch by itself (`per_shard`): marked, where a batch is to be cut, for
+/// the pass that cuts it (passes/TrainStep/Rows.h).
+template <typename F> static Value perShard(BoundCall &call, size_t index, F compute) {
+  std::optional<bool> asked = call.boolean(index);
+  if (!asked)
+    return Value::error();
+  if (!*asked || !call.e.cutsBatches())
+    return compute();
+  mlir::OpBuilder &builder = call.e.builder();
+  mlir::Block *block = builder.getInsertionBlock();
+  auto end = builder.getInsertionPoint();
+  mlir::Operation *before = end == block->begin() ? nullptr : &*std::prev(end);
+  Value result = compute();
+  for (auto op = before ? std::next(before->getIterator()) : block->begin(); op != end; ++op)
+    op->setAttr("kiln.per_shard", builder.getUnitAttr());
+  return result;
+}
+
 namespace {
 struct Reduction {
   Value x;
@@ -124,10 +142,11 @@ static Value sum(BoundCall &call) {
 }
 
 static Value mean(BoundCall &call) {
-  std::optional<Reduction> r = reduction(call, true);
-  if (!r)
-    return Value::error();
-  return finish(call, r->x, call.e.emit(call.range).meanOver(r->x.tensor, r->axes), r->axes, r->keep);
+  return perShard(call, 3, [&] {
+    std::optional<Reduction> r = reduction(call, true);
+    return r ? finish(call, r->x, call.e.emit(call.range).meanOver(r->x.tensor, r->axes), r->axes, r->keep)
+             : Value::error();
+  });
 }
 
 /// In f32 where the elements are narrower, as PyTorch computes them.
@@ -187,17 +206,19 @@ template <typename F> static Value inFullWidth(BoundCall &call, F compute) {
 
 static Value var(BoundCall &call) {
   std::optional<double> correction = call.number(3);
-  return !correction ? Value::error() : inFullWidth(call, [&](Emit &emit, mlir::Value x, const auto &axes) {
+  auto compute = [&](Emit &emit, mlir::Value x, const auto &axes) {
     return meanOfSquares(emit, deviations(emit, x, axes), axes, *correction);
-  });
+  };
+  return correction ? perShard(call, 4, [&] { return inFullWidth(call, compute); }) : Value::error();
 }
 
 static Value standardDeviation(BoundCall &call) {
   std::optional<double> correction = call.number(3);
-  return !correction ? Value::error() : inFullWidth(call, [&](Emit &emit, mlir::Value x, const auto &axes) {
+  auto compute = [&](Emit &emit, mlir::Value x, const auto &axes) {
     return rootOf(emit, deviations(emit, x, axes), axes,
                   [&](mlir::Value scaled) { return meanOfSquares(emit, scaled, axes, *correction); });
-  });
+  };
+  return correction ? perShard(call, 4, [&] { return inFullWidth(call, compute); }) : Value::error();
 }
 
 static Value vectorNorm(BoundCall &call) {
@@ -317,12 +338,12 @@ llvm::ArrayRef<Builtin> reductionBuiltins() {
       {"any", "x, axis=None, keepdims=False", reduceWith<ReduceKind::any>},
       // Whether all are true. torch.all.
       {"all", "x, axis=None, keepdims=False", reduceWith<ReduceKind::all>},
-      // The mean over axes. torch.mean.
-      {"mean", "x, axis=None, keepdims=False", mean},
+      // The mean over axes; with per_shard and `--shards N` that of each shard's rows by itself. torch.mean.
+      {"mean", "x, axis=None, keepdims=False, per_shard=False", mean},
       // The variance over axes, over n - correction (0 here, 1 in PyTorch). torch.var.
-      {"var", "x, axis=None, keepdims=False, correction=0", var},
+      {"var", "x, axis=None, keepdims=False, correction=0, per_shard=False", var},
       // Its root. torch.std.
-      {"std", "x, axis=None, keepdims=False, correction=0", standardDeviation},
+      {"std", "x, axis=None, keepdims=False, correction=0, per_shard=False", standardDeviation},
       // √(sum x²) over axes; of another order (sum |x|^order)^(1 / order), the largest |x| for inf.
       // torch.linalg.vector_norm.
       {"vector_norm", "x, axis=None, keepdims=False, order=2", vectorNorm},

@@ -194,6 +194,8 @@ public:
   mlir::Value stepCounter(Range range);
   std::vector<mlir::Value> counters(Range range);
   Entry *entry() { return entry_; }
+  /// Whether what each shard of a batch computes by itself is to be marked.
+  bool cutsBatches() const { return options_.shards; }
   /// Whether the function being built is in training mode. Asking is noted: such a function has two variants.
   bool training() {
     if (inference_ > 0)

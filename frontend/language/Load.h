@@ -27,8 +27,9 @@ struct LoadOptions {
   std::vector<std::string> entries;
   /// Keeps the batch of loss.train symbolic ("N"), as it is in loss.eval.
   bool symbolicBatch = false;
-  /// So it does of files of batches (`safetensors`), where all fields of one begin with the same number.
-  bool symbolicFiles = false;
+  /// The batch is to be cut: symbolic are those of files too (`safetensors`), where all fields of one begin with the
+  /// same number, and what each shard computes by itself is marked.
+  bool shards = false;
   /// Where the file has several models and none is named: all of them are checked, and there is no module.
   bool everyModel = false;
   /// Of an imported text: what its lines come from, as messages and profiles say it.

@@ -265,7 +265,7 @@ void TrainBuilder::losses(bool training) {
   std::map<std::string, Bound> bounds;
   for (const DataSource &source : sources) {
     std::string symbol = sources.size() == 1 ? "N" : "N." + source.name;
-    bool batches = source.fixedBatch || (training && e.options_.symbolicFiles && beginsWithBatch(source));
+    bool batches = source.fixedBatch || (training && e.options_.shards && beginsWithBatch(source));
     for (const auto &[name, type] : source.fields) {
       TypeInfo copy = type;
       if (open && batches) {

@@ -167,11 +167,12 @@ public:
     return llvm::all_of(op->getOperands(), [&](mlir::Value operand) { return readsInPlace(operand, rows); });
   }
 
-  /// Nothing computed lies below a layout op: it reads inputs, other layout ops or what is cheap.
+  /// Nothing computed lies below a layout op: it reads inputs, other layout ops or what is cheap. Of draws a part may
+  /// be read, whose elements are then the only ones that are drawn.
   bool layoutReadsInputs(mlir::Operation *op) const {
     for (mlir::Value operand : op->getOperands()) {
       if (mlir::Operation *definition = operand.getDefiningOp();
-          definition && ops.contains(definition) && isLayout(definition))
+          definition && ops.contains(definition) && (isLayout(definition) || isDrawnInPart(definition, op)))
         continue;
       if (reachesMember(operand))
         return false;
@@ -179,10 +180,14 @@ public:
     return true;
   }
 
-  /// A layout op that only layout ops of this group read may have dimensions of its own.
+  /// A layout op that only layout ops of this group read may have dimensions of its own, and so may draws.
   bool feedsLayoutOnly(mlir::Operation *op) const {
-    return isLayout(op) && !usedOutside(op->getResult(0), ops) &&
+    return (isLayout(op) || llvm::isa<RandomBitsOp>(op)) && !usedOutside(op->getResult(0), ops) &&
            llvm::all_of(op->getUsers(), [&](mlir::Operation *user) { return ops.contains(user) && isLayout(user); });
+  }
+
+  static bool isDrawnInPart(mlir::Operation *draws, mlir::Operation *reader) {
+    return llvm::isa<RandomBitsOp>(draws) && llvm::isa<DynamicSliceOp>(reader);
   }
 
   bool elementwiseLegal() const;

@@ -59,17 +59,18 @@ LogicalResult Rows::fail(Operation &op, const std::string &how) {
                             "from that row, and the loss be a sum or a mean over them, or build without --shards";
 }
 
-void Rows::findTrained(Operation &op) {
-  bool any = llvm::any_of(usedValues(&op), [&](Value value) { return isTrained(value); });
-  if (!any || llvm::isa<StopGradientOp>(op))
-    return;
-  for (Value result : op.getResults())
-    if (isFloatTensor(result.getType()))
-      trained_.insert(result);
+void Rows::follow(Operation &op) {
+  SmallVector<Value> made(op.getResults());
   for (mlir::Region &region : op.getRegions())
-    for (mlir::BlockArgument argument : region.getArguments())
-      if (isFloatTensor(argument.getType()))
-        trained_.insert(argument);
+    llvm::append_range(made, region.getArguments());
+  SmallVector<Value> used = usedValues(&op);
+  if (op.hasAttr(perShard) || llvm::any_of(used, [&](Value value) { return own_.contains(value); }))
+    own_.insert(made.begin(), made.end());
+  if (llvm::isa<StopGradientOp>(op) || llvm::none_of(used, [&](Value value) { return isTrained(value); }))
+    return;
+  for (Value value : made)
+    if (isFloatTensor(value.getType()))
+      trained_.insert(value);
 }
 
 /// Totals are computed at once: one that is made of another would be made of a shard's own.
@@ -92,6 +93,7 @@ LogicalResult Rows::run() {
     again_ = false;
     sums_.clear();
     trained_.clear();
+    own_.clear();
     shares_.clear();
     for (unsigned index : trainableArguments(function_))
       trained_.insert(function_.getArgument(index));
@@ -105,7 +107,9 @@ LogicalResult Rows::run() {
   for (auto [index, operand] : llvm::enumerate(function_.front().getTerminator()->getOpOperands())) {
     auto number = static_cast<unsigned>(index);
     bool counts = function_.getResultAttr(number, "kiln.loss") || function_.getResultAttr(number, "kiln.term");
-    if (counts && !isSum(operand.get()))
+    // Of a state that is the shard's own the shards' mean is kept.
+    bool averages = function_.getResultAttr(number, "kiln.state") && isOwn(operand.get());
+    if ((counts || averages) && !isSum(operand.get()))
       shares_.insert(&operand);
   }
   return success();
@@ -119,10 +123,12 @@ LogicalResult Rows::visitBlock(mlir::Block &block) {
 }
 
 LogicalResult Rows::visit(Operation &op) {
-  findTrained(op);
+  follow(op);
   for (Value result : op.getResults())
     if (axisOf(result) == broken)
       return fail(op, "joins rows of the batch with each other");
+  if (op.hasAttr(perShard) && llvm::none_of(op.getOperands(), [&](Value value) { return isSum(value); }))
+    return success();
   return visitOp(op);
 }
 
@@ -189,8 +195,8 @@ LogicalResult Rows::needWhole(Operation &op, Value value) {
     return fail(op,
                 "needs all of a sum over the batch that is made within a loop, a branch or an op, and not before it");
   if (isTrained(value))
-    return fail(op, "needs all of a sum over the batch that the loss's gradient goes through (a batch norm's "
-                    "statistics are such sums, or the root of a mean)");
+    return fail(op, "needs all of a sum over the batch that the loss's gradient goes through (the root of a mean is "
+                    "one; statistics that normalise rows may be each shard's own: mean and var take per_shard=True)");
   totals_.insert(value);
   sums_.erase(value);
   again_ = true;
@@ -207,10 +213,10 @@ LogicalResult Rows::needWhole(Operation &op) {
 LogicalResult Rows::share(mlir::OpOperand &operand) {
   if (std::optional<double> number = splatValue(operand.get()); number && *number == 0)
     return success();
-  if (Operation &op = *operand.getOwner(); whole_ || !isFloatTensor(operand.get().getType())) {
+  bool countsWithin = !isFloatTensor(operand.get().getType()) && operand.getOwner()->getParentOfType<CustomOp>();
+  if (Operation &op = *operand.getOwner(); whole_ || countsWithin) {
     if (llvm::none_of(usedValues(&op), [&](Value value) { return isSum(value); })) // it makes the sum itself
-      return fail(op, "adds something of the rows of the batch to what is not 0 and has no part that a shard could add "
-                      "(add it behind)");
+      return fail(op, "adds something of the rows of the batch to what is not 0 (add it behind)");
     return needWhole(op);
   }
   shares_.insert(&operand);
@@ -235,7 +241,7 @@ LogicalResult Rows::visitElementwise(Operation &op) {
   bool wraps = from.isInteger() && from.getIntOrFloatBitWidth() < 32; // the shards' sums may, where the whole's does
   if (llvm::isa<NegOp, StopGradientOp>(op) || (llvm::isa<ConvertOp>(op) && floats && !wraps))
     return makeSum(result);
-  if (llvm::isa<AddOp, SubOp>(op) && (floats || sums == 2))
+  if (llvm::isa<AddOp, SubOp>(op))
     return both(0);
   if (llvm::isa<MulOp>(op) && sums == 1)
     return makeSum(result);
@@ -396,6 +402,7 @@ LogicalResult Rows::visitComposite(DecomposableOpInterface op) {
     for (Value value : values) {
       sums_.erase(value);
       trained_.erase(value);
+      own_.erase(value);
     }
   };
   parts.walk([&](Operation *part) {

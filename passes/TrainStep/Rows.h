@@ -9,6 +9,9 @@
 
 namespace kiln {
 
+/// On an op: of a shard's rows it is what it would be of the whole batch's, and no sum over them.
+constexpr llvm::StringLiteral perShard = "kiln.per_shard";
+
 /// The seed of an op that draws random numbers; null for any other.
 mlir::OpOperand *seedOf(mlir::Operation *op);
 
@@ -17,6 +20,8 @@ mlir::OpOperand *seedOf(mlir::Operation *op);
 /// - rows: the shard's part of the whole's rows, along the axis whose dimension the batch's symbol is the outermost
 ///   factor of;
 /// - a sum: the shards' values add up to the whole's;
+/// - the shard's own: made of what the text has asked of each shard by itself (`perShard`), as the statistics of a
+///   batch norm;
 /// - the same in all shards.
 /// A value that is none of these is an error at its op. So is a sum that something reads which needs all of it, unless
 /// no gradient goes through it: then it is a *total*, which is computed before, over all shards.
@@ -32,7 +37,11 @@ public:
   bool mentions(const Dim &dim) const;
   bool mentions(llvm::ArrayRef<Dim> dims) const;
   bool hasRows(mlir::Value value) const { return axisOf(value) != none; }
+  /// The batch's rows are along this axis; below 0 there are none.
+  int64_t rowAxisOf(mlir::Value value) const { return axisOf(value); }
   bool isSum(mlir::Value value) const { return sums_.contains(value); }
+  /// Beside rows and sums, which may be made of what is the shard's own.
+  bool isOwn(mlir::Value value) const { return own_.contains(value) && !hasRows(value) && !isSum(value); }
   /// Values of the function's own block, which are the same in all shards once they are given.
   llvm::ArrayRef<mlir::Value> totals() const { return totals_.getArrayRef(); }
   /// What is the same in all shards and is added to a sum: each shard adds its share of it, a part in as many.
@@ -45,7 +54,8 @@ private:
   /// The axis along which a value has rows, as its type says; `broken` where there are two, or no whole rows.
   Axis axisOf(mlir::Value value) const;
   bool isTrained(mlir::Value value) const { return trained_.contains(value); }
-  void findTrained(mlir::Operation &op);
+  /// What comes of values that the function's gradient goes through, and of the shard's own.
+  void follow(mlir::Operation &op);
   bool dependsOnTotal(mlir::Value total) const;
 
   mlir::LogicalResult visitBlock(mlir::Block &block);
@@ -82,7 +92,7 @@ private:
 
   mlir::func::FuncOp function_;
   llvm::ArrayRef<std::string> symbols_;
-  llvm::DenseSet<mlir::Value> sums_, trained_;
+  llvm::DenseSet<mlir::Value> sums_, trained_, own_;
   llvm::SetVector<mlir::Value> totals_;
   llvm::SetVector<mlir::OpOperand *> shares_;
   mlir::Operation *whole_ = nullptr; // the composite whose parts are looked at

@@ -1,4 +1,5 @@
-// The loss rewritten for a shard: rows counted from its first, draws of its own, shares, totals as inputs.
+// The loss rewritten for a shard: rows counted from its first, its rows of the batch's draws, shares, totals as inputs,
+// new states as results that are put together.
 
 #include "passes/TrainStep/Shards.h"
 
@@ -34,9 +35,12 @@ public:
 
 private:
   LogicalResult readBatches();
-  LogicalResult checkStates();
+  LogicalResult takeStates(const Rows &rows);
+  LogicalResult nameStates(const Rows &rows);
   void shareOut(const Rows &rows);
   void offsetRows(const Rows &rows);
+  void drawRows(const Rows &rows);
+  Value firstRow(const Dim &rows, mlir::Type element);
   void fixExtents();
   void addTotals(llvm::ArrayRef<Value> totals);
   void fixBatch(FuncOp function);
@@ -71,25 +75,25 @@ LogicalResult ShardBuilder::readBatches() {
                               << (size == bounds.end() ? 0 : size->second)
                               << ": each shard has equally many of its rows";
     sizes[symbols.back()] = size->second;
+    auto least = loss->getAttrOfType<mlir::DictionaryAttr>("kiln.least");
+    auto lowest = least ? least.getAs<mlir::IntegerAttr>(symbols.back()) : mlir::IntegerAttr();
+    if (lowest && size->second / shards < lowest.getInt())
+      return loss.emitError() << "--shards " << shards << " leaves each shard " << size->second / shards
+                              << " of the batch's rows, and the model asks for at least " << lowest.getInt()
+                              << ": cut into fewer, or make the batch larger";
   }
+  std::map<std::string, Dim> rows;
+  for (const auto &[symbol, size] : sizes)
+    rows.emplace(symbol, Dim(size / shards));
+  SmallVector<Dim> asked;
+  if (auto dims = loss->getAttrOfType<DimsAttr>("kiln.nonempty"))
+    llvm::append_range(asked, dims.dims());
+  for (const Dim &dim : asked)
+    if (std::optional<int64_t> number = dim.substitute(rows).constant(); number && *number < 1)
+      return loss.emitError() << "--shards " << shards
+                              << " leaves each shard too few of the batch's rows: the model asks "
+                              << "that " << dim.str() << " be at least 1: cut into fewer, or make the batch larger";
   return success();
-}
-
-// A shard changes no state, and goes on from none of its own.
-LogicalResult ShardBuilder::checkStates() {
-  for (unsigned i = 0; i < loss.getNumResults(); ++i)
-    for (llvm::StringRef role : {"kiln.state", "kiln.parameter"})
-      if (auto name = loss.getResultAttrOfType<mlir::StringAttr>(i, role))
-        return loss.emitError() << "--shards: the loss changes " << name
-                                << ", and each shard would change it in its own way (a batch norm's statistics, a "
-                                   "session state): use a norm over a row's own values, or build without --shards";
-  return success();
-}
-
-Value ShardBuilder::inputAt(unsigned position, mlir::Type type, const std::string &name) {
-  loss.insertArgument(position, type, b.getDictionaryAttr(b.getNamedAttr("kiln.input", b.getStringAttr(name))),
-                      loss.getLoc());
-  return loss.getArgument(position);
 }
 
 static unsigned inputsOf(FuncOp function) {
@@ -99,63 +103,147 @@ static unsigned inputsOf(FuncOp function) {
   return count;
 }
 
+/// A state that has rows of the batch is given by the rows of the shard: an input `rows.NAME`.
+LogicalResult ShardBuilder::takeStates(const Rows &rows) {
+  for (unsigned i = 0; i < loss.getNumArguments(); ++i) {
+    auto state = loss.getArgAttrOfType<mlir::StringAttr>(i, "kiln.state");
+    if (!state || !rows.mentions(dimsOf(loss.getArgument(i))))
+      continue;
+    if (rows.rowAxisOf(loss.getArgument(i)) < 0)
+      return loss.emitError() << "--shards: the state " << state << " has the number of the batch's rows in it, and no "
+                              << "axis of them that could be cut: build without --shards";
+    Value own = inputAt(inputsOf(loss), loss.getArgument(i).getType(), "rows." + state.str());
+    loss.getArgument(i + 1).replaceAllUsesWith(own);
+    loss.eraseArgument(i + 1);
+  }
+  return success();
+}
+
+/// What becomes of a new state, by the name of the result: `sum.NAME` adds up over the shards, `rows.NAME` are its rows
+/// of it, and `same.NAME` is any shard's.
+LogicalResult ShardBuilder::nameStates(const Rows &rows) {
+  mlir::Operation *end = loss.front().getTerminator();
+  for (unsigned i = 0; i < loss.getNumResults(); ++i) {
+    if (auto name = loss.getResultAttrOfType<mlir::StringAttr>(i, "kiln.parameter"))
+      return loss.emitError() << "--shards: the loss changes the parameter " << name
+                              << ", and each shard would change it in its own way: build without --shards";
+    auto name = loss.getResultAttrOfType<mlir::StringAttr>(i, "kiln.state");
+    if (!name)
+      continue;
+    Value value = end->getOperand(i);
+    bool own = rows.isOwn(value);
+    if (own && !isFloatTensor(value.getType()))
+      return loss.emitError() << "--shards: the state " << name
+                              << " is made of what is each shard's own (per_shard), of "
+                              << "which the mean is kept, and whole numbers have none: let it be of floats";
+    llvm::StringRef how = rows.hasRows(value) ? "rows." : own || rows.isSum(value) ? "sum." : "same.";
+    loss.removeResultAttr(i, b.getStringAttr("kiln.state"));
+    loss.setResultAttr(i, "kiln.output", b.getStringAttr(how + name.getValue()));
+  }
+  return success();
+}
+
+Value ShardBuilder::inputAt(unsigned position, mlir::Type type, const std::string &name) {
+  loss.insertArgument(position, type, b.getDictionaryAttr(b.getNamedAttr("kiln.input", b.getStringAttr(name))),
+                      loss.getLoc());
+  return loss.getArgument(position);
+}
+
 Value ShardBuilder::shard() {
   if (!number)
     number = inputAt(inputsOf(loss), tensorType({}, b.getIntegerType(32, /*isSigned=*/false)), "shard");
   return number;
 }
 
-/// What is the same in all shards and is added to a sum over them.
+/// What is the same in all shards and is added to a sum over them: of floats each has an equal share, whole numbers are
+/// the first one's.
 void ShardBuilder::shareOut(const Rows &rows) {
   for (mlir::OpOperand *operand : rows.shares()) {
     Emit e = before(operand->getOwner());
-    operand->set(e.mul(operand->get(), 1 / static_cast<double>(shards)));
+    Value given = operand->get();
+    if (isFloatTensor(given.getType())) {
+      operand->set(e.mul(given, 1 / static_cast<double>(shards)));
+      continue;
+    }
+    Value first = e.compare(Predicate::eq, shard(), e.splatInt(shard().getType(), 0));
+    operand->set(e.mul(given, e.broadcastScalar(e.convertTo(first, elementOf(given)), dimsOf(given))));
   }
 }
 
-// Rows are counted from the batch's first. A draw for rows has a seed of the shard's own: the seed plus the shard's
-// number times 2^32 over the golden ratio, so that seeds that follow each other do not meet.
+/// The number of a shard's first row, where it has so many.
+Value ShardBuilder::firstRow(const Dim &rows, mlir::Type element) {
+  Dim length = rows;
+  for (const auto &[symbol, size] : sizes)
+    length = length.substitute({{symbol, Dim(size / shards)}});
+  Emit e(b, loss.getLoc());
+  return e.mul(e.convertTo(shard(), element), e.extent(length, element));
+}
+
+/// Rows are counted from the batch's first.
 void ShardBuilder::offsetRows(const Rows &rows) {
   SmallVector<IotaOp> counts;
-  SmallVector<mlir::OpOperand *> seeds;
-  loss.walk([&](mlir::Operation *op) {
-    if (op->getNumResults() == 0 || !llvm::isa<mlir::RankedTensorType>(op->getResult(0).getType()) ||
-        !rows.hasRows(op->getResult(0)))
-      return;
-    if (mlir::OpOperand *seed = seedOf(op))
-      seeds.push_back(seed);
-    auto iota = llvm::dyn_cast<IotaOp>(op);
-    if (iota && rows.mentions(dimsOf(iota.getResult())[static_cast<size_t>(iota.getAxis())]))
+  loss.walk([&](IotaOp iota) {
+    if (rows.mentions(dimsOf(iota.getResult())[static_cast<size_t>(iota.getAxis())]))
       counts.push_back(iota);
   });
-  for (mlir::OpOperand *seed : seeds) {
-    Emit e = before(seed->getOwner());
-    Value own = e.mul(shard(), e.splatInt(shard().getType(), 0x9E3779B9));
-    seed->set(e.add(seed->get(), own));
-  }
   for (IotaOp iota : counts) {
     b.setInsertionPointAfter(iota);
     Emit e(b, iota.getLoc());
     SmallVector<Dim> dims = dimsOf(iota.getResult());
-    mlir::Type element = elementOf(iota);
-    Dim length = dims[static_cast<size_t>(iota.getAxis())];
-    for (const std::string &symbol : symbols)
-      length = length.substitute({{symbol, Dim(sizes[symbol] / shards)}});
-    Value first = e.mul(e.convertTo(shard(), element), e.extent(length, element));
+    Value first = firstRow(dims[static_cast<size_t>(iota.getAxis())], elementOf(iota));
     Value moved = e.add(iota.getResult(), e.broadcastScalar(first, dims));
     iota.getResult().replaceAllUsesExcept(moved, moved.getDefiningOp());
   }
 }
 
-/// How many rows there are, where a number is computed from it, is the whole batch's: a mean is over all of it.
-void ShardBuilder::fixExtents() {
+// A draw for rows is that of the whole batch, of which the shard has its rows: the element of a draw is a number of its
+// own, so that fusion computes no others. What is made of draws is made of primitives here.
+void ShardBuilder::drawRows(const Rows &rows) {
+  SmallVector<DecomposableOpInterface> composites;
+  loss.walk([&](DecomposableOpInterface op) {
+    if (seedOf(op) && rows.hasRows(op->getResult(0)))
+      composites.push_back(op);
+  });
+  for (DecomposableOpInterface op : composites) {
+    b.setInsertionPoint(op);
+    op->replaceAllUsesWith(op.decompose(b));
+    op->erase();
+  }
+  SmallVector<RandomBitsOp> draws;
+  loss.walk([&](RandomBitsOp op) {
+    if (rows.hasRows(op.getResult()))
+      draws.push_back(op);
+  });
   std::map<std::string, Dim> whole;
   for (const auto &[symbol, size] : sizes)
     whole.emplace(symbol, Dim(size));
+  for (RandomBitsOp op : draws) {
+    Emit e = before(op);
+    SmallVector<Dim> dims = dimsOf(op.getResult()), all;
+    for (const Dim &dim : dims)
+      all.push_back(dim.substitute(whole));
+    auto axis = static_cast<size_t>(rows.rowAxisOf(op.getResult()));
+    SmallVector<Value> starts(dims.size(), e.splatInt(tensorType({}, b.getI32Type()), 0));
+    starts[axis] = firstRow(dims[axis], b.getI32Type());
+    Value drawn = e.create<RandomBitsOp>(tensorType(all, elementOf(op.getResult())), op.getSeed(), op.getCounters(),
+                                         op.getStream());
+    op.getResult().replaceAllUsesWith(e.create<DynamicSliceOp>(op.getType(), drawn, starts));
+    op.erase();
+  }
+}
+
+/// How many rows there are, where a number is computed from it, is the whole batch's: a mean is over all of it, but
+/// where it is asked of each shard by itself.
+void ShardBuilder::fixExtents() {
+  std::map<std::string, Dim> whole, own;
+  for (const auto &[symbol, size] : sizes) {
+    whole.emplace(symbol, Dim(size));
+    own.emplace(symbol, Dim(size / shards));
+  }
   SmallVector<ExtentOp> extents;
   loss.walk([&](ExtentOp op) { extents.push_back(op); });
   for (ExtentOp op : extents) {
-    Dim dim = op.getExpr().dims()[0].substitute(whole);
+    Dim dim = op.getExpr().dims()[0].substitute(op->hasAttr(perShard) ? own : whole);
     op.getResult().replaceAllUsesWith(before(op).extent(dim, elementOf(op)));
     op.erase();
   }
@@ -219,20 +307,16 @@ void ShardBuilder::addTotals(llvm::ArrayRef<Value> totals) {
 }
 
 FailureOr<LossGradients> ShardBuilder::build() {
-  if (failed(readBatches()) || failed(checkStates()))
+  if (failed(readBatches()))
     return failure();
   Rows rows(loss, symbols);
-  for (mlir::BlockArgument argument : loss.getArguments()) {
-    auto state = loss.getArgAttrOfType<mlir::StringAttr>(argument.getArgNumber(), "kiln.state");
-    if (state && rows.mentions(dimsOf(argument)))
-      return loss.emitError() << "--shards: the loss reads the session state " << state
-                              << ", which goes on from batch to batch with all of its rows: build without --shards";
-  }
-  if (failed(rows.run()))
+  if (failed(takeStates(rows)) || failed(rows.run()) || failed(nameStates(rows)))
     return failure();
-  offsetRows(rows);
   shareOut(rows);
+  offsetRows(rows);
+  drawRows(rows);
   fixExtents();
+  loss.walk([](mlir::Operation *op) { op->removeAttr(perShard); }); // equal ops are one again
   addTotals(rows.totals());
   fixBatch(loss);
   return copyWithGradients(loss, "shard.gradients" + suffix);

@@ -409,7 +409,7 @@ LogicalResult StepBuilder::run() {
   return success();
 }
 
-/// @shard.gradients, its results set: its part of the loss, and of each gradient.
+/// @shard.gradients, its results set: its part of the loss, of each gradient, and of new states (`kiln.output`).
 void finishShard(LossGradients &shard, DictionaryAttr train) {
   FuncOp function = shard.function;
   mlir::Builder builder(function.getContext());
@@ -421,18 +421,37 @@ void finishShard(LossGradients &shard, DictionaryAttr train) {
     attributes.push_back(
         builder.getDictionaryAttr(builder.getNamedAttr("kiln.gradient", function.getArgAttr(index, "kiln.parameter"))));
   }
+  for (unsigned index = 0; index < function.getNumResults(); ++index)
+    if (function.getResultAttr(index, "kiln.output")) {
+      results.push_back(terminator->getOperand(index));
+      attributes.push_back(function.getResultAttrDict(index));
+    }
   setResults(function, results, attributes);
   if (auto compute = train.getAs<StringAttr>("compute"))
     function->setAttr("kiln.compute", compute);
 }
 
-/// @shard.update, as yet without a body: the gradients as inputs, and their parameters.
-LossGradients beginUpdate(mlir::ModuleOp module, const Stage &stage, LossGradients &shard) {
+/// The states that a shard's results `HOW.NAME` (Shards.h) are parts of, as the whole step's loss gives them.
+SmallVector<std::pair<StringAttr, mlir::Type>> newStatesOf(FuncOp shard, FuncOp loss) {
+  SmallVector<std::pair<StringAttr, mlir::Type>> found;
+  for (unsigned index = 0; index < shard.getNumResults(); ++index) {
+    auto output = shard.getResultAttrOfType<StringAttr>(index, "kiln.output");
+    for (unsigned i = 0; output && i < loss.getNumResults(); ++i)
+      if (auto name = loss.getResultAttrOfType<StringAttr>(i, "kiln.state");
+          name && name.getValue() == output.getValue().split('.').second)
+        found.emplace_back(name, loss.getResultTypes()[i]);
+  }
+  return found;
+}
+
+/// @shard.update, as yet without a body: the gradients and new states as inputs, and the gradients' parameters.
+LossGradients beginUpdate(mlir::ModuleOp module, const Stage &stage, LossGradients &shard, FuncOp loss) {
   mlir::OpBuilder builder = mlir::OpBuilder::atBlockEnd(module.getBody());
   mlir::Location location = shard.function.getLoc();
   auto function = builder.create<FuncOp>(location, "shard.update" + stage.suffix, builder.getFunctionType({}, {}));
   builder.setInsertionPointToEnd(function.addEntryBlock());
   builder.create<mlir::func::ReturnOp>(location);
+  SmallVector<std::pair<StringAttr, mlir::Type>> states = newStatesOf(shard.function, loss);
   LossGradients made{function, ~0u, {}, {}};
   auto add = [&](mlir::Type type, StringRef role, const std::string &name) {
     unsigned number = function.getNumArguments();
@@ -440,14 +459,20 @@ LossGradients beginUpdate(mlir::ModuleOp module, const Stage &stage, LossGradien
         number, type, builder.getDictionaryAttr(builder.getNamedAttr(role, builder.getStringAttr(name))), location);
     return number;
   };
-  for (bool gradients : {true, false})
-    for (auto [index, gradient] : llvm::zip_equal(shard.parameters, shard.gradients)) {
-      std::string name = shard.function.getArgAttrOfType<StringAttr>(index, "kiln.parameter").str();
-      if (gradients)
-        add(gradient.getType(), "kiln.input", "gradient." + name);
-      else
-        made.parameters.push_back(add(shard.function.getArgument(index).getType(), "kiln.parameter", name));
-    }
+  SmallVector<Value> given;
+  SmallVector<DictionaryAttr> attributes;
+  auto nameOf = [&](unsigned index) {
+    return shard.function.getArgAttrOfType<StringAttr>(index, "kiln.parameter").str();
+  };
+  for (auto [index, gradient] : llvm::zip_equal(shard.parameters, shard.gradients))
+    add(gradient.getType(), "kiln.input", "gradient." + nameOf(index));
+  for (auto [name, type] : states) {
+    given.push_back(function.getArgument(add(type, "kiln.input", "state." + name.str())));
+    attributes.push_back(builder.getDictionaryAttr(builder.getNamedAttr("kiln.state", name)));
+  }
+  for (unsigned index : shard.parameters)
+    made.parameters.push_back(add(shard.function.getArgument(index).getType(), "kiln.parameter", nameOf(index)));
+  setResults(function, given, attributes);
   for (size_t i = 0; i < shard.parameters.size(); ++i)
     made.gradients.push_back(function.getArgument(static_cast<unsigned>(i)));
   return made;
@@ -463,7 +488,7 @@ struct TrainStep : impl::TrainStepBase<TrainStep> {
       mlir::FailureOr<LossGradients> shard = createShard(module, stage);
       if (mlir::failed(shard))
         return failure();
-      LossGradients update = beginUpdate(module, stage, *shard);
+      LossGradients update = beginUpdate(module, stage, *shard, loss);
       finishShard(*shard, stage.train);
       if (mlir::failed(StepBuilder(module, stage, update).run()))
         return failure();

@@ -49,7 +49,9 @@ Value product(Emit &e, DotGeneralOp op, const RowsOfBlock &block) {
   Value lhs = rhs ? block.local(op.getLhs()) : Value();
   if (!lhs)
     return {};
-  DotAxes axes{{}, {}, SmallVector<int64_t, 4>(behindRows(op.getLhsContract(), block.rowAxes())),
+  DotAxes axes{{},
+               {},
+               SmallVector<int64_t, 4>(behindRows(op.getLhsContract(), block.rowAxes())),
                SmallVector<int64_t, 4>(op.getRhsContract())};
   return e.dot(lhs, rhs, axes, elementOf(op));
 }

@@ -5,7 +5,7 @@
 #include "runtime/cli/Checkpoint.h"
 #include "runtime/cli/Diagnose.h"
 #include "runtime/files/Safetensors.h"
-#include "runtime/program/Program.h"
+#include "runtime/program/TrainStep.h"
 #include "runtime/support/Error.h"
 
 #include <cstring>
@@ -27,7 +27,10 @@ struct kiln_library_model {
 
   Program program;
   Position position;
-  Call *train = nullptr; ///< the step, once it was asked for
+  Call *train = nullptr; ///< the step, once it was asked for; of a batch that is cut:
+  std::unique_ptr<TrainStep> sharded;
+  std::vector<BatchInput> batch; ///< its inputs
+  Call::Numbers numbers = {};
   /// What a loaded file said of words: kept for the file that is saved.
   std::map<std::string, Vocabulary> vocabularies;
 };
@@ -75,8 +78,8 @@ std::span<const int64_t> shapeOf(const kiln_tensor &tensor, const std::string &w
   return {tensor.dims, tensor.rank};
 }
 
-void setInputs(Call &call, const kiln_tensor *inputs, size_t count) {
-  const EntrySpec &entry = call.entry();
+/// `set` takes the number of the input's argument and what call.setInput does.
+template <typename Set> void setInputs(const EntrySpec &entry, const kiln_tensor *inputs, size_t count, Set &&set) {
   size_t next = 0, expected = 0;
   std::string list;
   for (const ArgumentSpec &argument : entry.arguments)
@@ -101,8 +104,29 @@ void setInputs(Call &call, const kiln_tensor *inputs, size_t count) {
     std::span<const int64_t> shape(tensor.dims, tensor.rank);
     if (!tensor.data && countElements(shape).value_or(0) > 0)
       fail("%s: input '%s' has no data", entry.name.c_str(), argument.name.c_str());
-    call.setInput(static_cast<int>(i), static_cast<kiln_dtype>(tensor.dtype), shape, tensor.data, entry.name.c_str());
+    set(static_cast<int>(i), static_cast<kiln_dtype>(tensor.dtype), shape, tensor.data, entry.name.c_str());
   }
+}
+
+void setInputs(Call &call, const kiln_tensor *inputs, size_t count) {
+  setInputs(call.entry(), inputs, count, [&](auto... given) { call.setInput(given...); });
+}
+
+/// A step whose batch is cut into shards, one after another: the loss.
+double trainInShards(kiln_library_model &model, const kiln_tensor *inputs, size_t count) {
+  if (!model.sharded) {
+    model.sharded = makeTrainStep(model.program);
+    model.batch = model.sharded->inputs();
+  }
+  const EntrySpec &entry = model.sharded->entry();
+  setInputs(entry, inputs, count, [&](int argument, auto... given) {
+    for (const BatchInput &input : model.batch)
+      if (input.argument == &entry.arguments[static_cast<size_t>(argument)])
+        setBatchInput(entry, input, given...);
+  });
+  model.sharded->start(model.position.seed, model.position.step);
+  model.sharded->take(model.numbers);
+  return model.numbers.loss;
 }
 
 /// Indices of the arguments that a caller gets, in their order.
@@ -224,7 +248,8 @@ int kiln_library_run(kiln_library_model *model, const char *function, const kiln
   return guarded([&] {
     need(model, "run", "model");
     need(function, "run", "function's name");
-    if (std::string_view name = function; name == "train_step" || name.starts_with("train_step."))
+    if (std::string_view name = function;
+        name == "train_step" || name.starts_with("train_step.") || name.starts_with("shard."))
       fail("run: '%s' changes the parameters; there is a function of its own for it", function);
     Call &call = model->program.call(function);
     setInputs(call, inputs, input_count);
@@ -239,13 +264,19 @@ int kiln_library_run(kiln_library_model *model, const char *function, const kiln
 int kiln_library_train_step(kiln_library_model *model, const kiln_tensor *inputs, size_t input_count, double *loss) {
   return guarded([&] {
     need(model, "train_step", "model");
-    if (!model->train)
-      model->train = &model->program.call("train_step");
-    setInputs(*model->train, inputs, input_count);
-    model->train->run(model->position.seed, model->position.step);
+    double found = 0;
+    if (model->program.manifest().shards() > 0) {
+      found = trainInShards(*model, inputs, input_count);
+    } else {
+      if (!model->train)
+        model->train = &model->program.call("train_step");
+      setInputs(*model->train, inputs, input_count);
+      model->train->run(model->position.seed, model->position.step);
+      found = model->train->loss();
+    }
     ++model->position.step;
     if (loss)
-      *loss = model->train->loss();
+      *loss = found;
   });
 }
 

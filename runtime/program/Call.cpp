@@ -111,22 +111,28 @@ void Call::setInput(int argument, const TensorView &tensor, const std::string &w
 
 void Call::setInput(int argument, kiln_dtype dtype, std::span<const int64_t> shape, const void *data,
                     const char *what) {
-  const ArgumentSpec &spec = spec_.arguments[static_cast<size_t>(argument)];
+  setBatchInput(spec_, {&spec_.arguments[static_cast<size_t>(argument)], this->data(argument), &this->shape(argument)},
+                dtype, shape, data, what);
+}
+
+void setBatchInput(const EntrySpec &entry, const BatchInput &input, kiln_dtype dtype, std::span<const int64_t> shape,
+                   const void *data, const char *what) {
+  const ArgumentSpec &spec = *input.argument;
   std::optional<int64_t> count = countElements(shape);
   int64_t room = spec.bytes / static_cast<int64_t>(dtypeSize(spec.type.dtype));
   for (size_t d = 0; d < shape.size() && shape.size() == spec.type.shape.size(); ++d)
-    for (const SymbolSpec &symbol : spec_.symbols)
+    for (const SymbolSpec &symbol : entry.symbols)
       if (spec.type.shape[d] == Dim::symbol(symbol.name) && shape[d] > symbol.bound)
         fail("%s: input '%s' is %s: %s", what, spec.name.c_str(), describeType(dtype, shape).c_str(),
-             aboveBound(symbol, shape[d], spec_.name).c_str());
+             aboveBound(symbol, shape[d], entry.name).c_str());
   if (shape.size() != spec.type.shape.size() || !count || *count > room)
     fail("%s: input '%s' is %s; expected %s, at most %lld elements", what, spec.name.c_str(),
          describeType(dtype, shape).c_str(), spec.type.str().c_str(), static_cast<long long>(room));
   std::string why;
-  if (!convertElements(dtype, data, spec.type.dtype, this->data(argument), *count, why))
+  if (!convertElements(dtype, data, spec.type.dtype, input.data, *count, why))
     fail("%s: input '%s' is %s, expected %s: %s", what, spec.name.c_str(), describeType(dtype, shape).c_str(),
          spec.type.str().c_str(), why.c_str());
-  this->shape(argument).assign(shape.begin(), shape.end());
+  input.shape->assign(shape.begin(), shape.end());
 }
 
 void Call::bindShapes() {

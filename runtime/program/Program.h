@@ -177,6 +177,17 @@ private:
   InFlight inFlight_; // gone before all that it may still use
 };
 
+/// An input that a tensor is put into.
+struct BatchInput {
+  const ArgumentSpec *argument;
+  void *data;
+  std::vector<int64_t> *shape; ///< of what is there
+};
+/// Copies a tensor into an input of the entry, converting where every value fits; allocates nothing once the shape has
+/// its length. `what` begins an error's sentence.
+void setBatchInput(const EntrySpec &entry, const BatchInput &input, kiln_dtype dtype, std::span<const int64_t> shape,
+                   const void *data, const char *what);
+
 /// One entry with its buffers. A step: set the inputs' shapes and contents, then run().
 class Call {
 public:
@@ -193,7 +204,7 @@ public:
   std::vector<int64_t> &shape(int argument) { return shapes_[static_cast<size_t>(argument)]; }
   /// Copies a tensor into an input, converting where every value fits.
   void setInput(int argument, const TensorView &tensor, const std::string &what);
-  /// The same without a view; allocates nothing once the shape has its length. `what` begins an error's sentence.
+  /// The same without a view, as setBatchInput.
   void setInput(int argument, kiln_dtype dtype, std::span<const int64_t> shape, const void *data, const char *what);
 
   /// Checks the inputs' shapes, so that resultShape() tells before the run what it will give.

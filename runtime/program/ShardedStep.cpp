@@ -1,4 +1,4 @@
-// Rows of a batch cut into shards, and what comes of them added up.
+// Rows of a batch cut into shards, and what comes of them put together.
 
 #include "runtime/program/TrainStep.h"
 
@@ -13,8 +13,9 @@ namespace {
 
 /// Where the program was built with shards (`kiln build --shards N`), a batch's rows are cut into N equal blocks. Of
 /// each, `shard.gradients` gives its part of the loss and of the gradients, which add up; `shard.update` takes their
-/// sums. Shards go to the program's devices in turn; the sums are taken in the shards' order, so that the bits are the
-/// same on any number of devices.
+/// sums. Of a state that the loss changes a shard gives what adds up to the new one (`sum.NAME`), its rows of it
+/// (`rows.NAME`, which it also takes), or what any shard does (`same.NAME`). Shards go to the program's devices in
+/// turn; the sums are taken in the shards' order, so that the bits are the same on any number of devices.
 class ShardedStep : public TrainStep {
 public:
   ShardedStep(Program &program, const EntrySpec &whole);
@@ -30,22 +31,27 @@ public:
   std::string findNotFinite(uint32_t seed, int64_t step) override;
 
 private:
-  /// What a shard gives, added up over them.
+  enum class Joined : uint8_t { Added, Rows, Same };
+  /// What a shard gives, put together over them.
   struct Sum {
     size_t from = 0; ///< a result of the shard's entry
-    int to = -1;     ///< the argument that takes it: of `shard.gradients` for totals, of `shard.update` for gradients
-    std::vector<float> wide; ///< of a narrow float, until all are there
+    int to = -1;     ///< the argument that takes it: of `shard.gradients` for totals, of `shard.update` for all else
+    Joined joined = Joined::Added;
+    std::vector<float> wide = {}; ///< of a narrow float, until all are there
   };
   struct Field { ///< of the whole batch
     Memory memory;
     std::vector<int64_t> shape;
   };
   void connect(bool hasTotals);
+  Sum stateOf(size_t from) const;
+  void fillState(Call &call, int input, int64_t shard);
   void beginSome(const std::vector<Call *> &calls);
   void addSome(const std::vector<Call *> &calls, std::vector<Sum> &sums, Call &to);
   void runTotals();
   void fill(Call &call, int64_t shard);
-  void add(Call &from, std::vector<Sum> &sums, Call &to, bool first, bool last);
+  void add(Call &from, std::vector<Sum> &sums, Call &to, int64_t shard);
+  void addNumbers(Call &from, Sum &sum, Call &to, bool first, bool last);
 
   Program &program_;
   const EntrySpec &entry_;
@@ -89,22 +95,36 @@ void ShardedStep::connect(bool hasTotals) {
   const std::vector<ArgumentSpec> &results = gradients_[0]->entry().arguments;
   for (size_t i = 0; i < results.size(); ++i)
     if (results[i].role == Role::Gradient)
-      gradientSums_.push_back({i, update_->input("gradient." + results[i].name), {}});
+      gradientSums_.push_back({i, update_->input("gradient." + results[i].name)});
+    else if (results[i].role == Role::Output)
+      gradientSums_.push_back(stateOf(i));
   for (size_t i = 0; hasTotals && i < totals_[0]->entry().arguments.size(); ++i)
     if (const ArgumentSpec &result = totals_[0]->entry().arguments[i]; result.role == Role::Output)
-      totalSums_.push_back({i, gradients_[0]->input("total." + result.name), {}});
-  auto fits = [](const std::vector<Sum> &sums, const EntrySpec &from, const EntrySpec &to) {
+      totalSums_.push_back({i, gradients_[0]->input("total." + result.name)});
+  auto fits = [this](const std::vector<Sum> &sums, const EntrySpec &from, const EntrySpec &to) {
     return std::all_of(sums.begin(), sums.end(), [&](const Sum &sum) {
       if (sum.to < 0)
         return false;
       const ArgumentSpec &given = from.arguments[sum.from], &taken = to.arguments[static_cast<size_t>(sum.to)];
-      return given.type.dtype == taken.type.dtype && given.bytes == taken.bytes;
+      int64_t parts = sum.joined == Joined::Rows ? shards_ : 1;
+      return given.type.dtype == taken.type.dtype && given.bytes * parts == taken.bytes;
     });
   };
   const EntrySpec &gradients = gradients_[0]->entry();
   if (!fits(gradientSums_, gradients, update_->entry()) ||
       (hasTotals && !fits(totalSums_, totals_[0]->entry(), gradients)))
     failDamaged("what the shards of a batch give is not what '" + update_->entry().name + "' takes");
+}
+
+/// Where a result `HOW.NAME` goes.
+ShardedStep::Sum ShardedStep::stateOf(size_t from) const {
+  const std::string &name = gradients_[0]->entry().arguments[from].name;
+  size_t dot = name.find('.');
+  std::string how = name.substr(0, dot);
+  if (dot == std::string::npos || (how != "sum" && how != "rows" && how != "same"))
+    failDamaged("a shard gives '" + name + "'");
+  Joined joined = how == "sum" ? Joined::Added : how == "rows" ? Joined::Rows : Joined::Same;
+  return {from, update_->input("state." + name.substr(dot + 1)), joined};
 }
 
 std::vector<BatchInput> ShardedStep::inputs() {
@@ -127,7 +147,9 @@ void ShardedStep::fill(Call &call, int64_t shard) {
       continue;
     }
     auto found = fields_.find(argument.name);
-    if (found == fields_.end()) // a total
+    if (found == fields_.end() && argument.name.starts_with("rows."))
+      fillState(call, input, shard);
+    if (found == fields_.end()) // or a total
       continue;
     const Field &field = found->second;
     std::vector<int64_t> &shape = call.shape(input);
@@ -140,6 +162,46 @@ void ShardedStep::fill(Call &call, int64_t shard) {
       failDamaged("'" + argument.name + "' of a shard is larger than its place");
     std::memcpy(call.data(input), field.memory.data() + static_cast<size_t>(shard) * bytes, bytes);
   }
+}
+
+/// How a tensor's rows lie in the whole's: so many pieces, each of so many bytes.
+struct Pieces {
+  Pieces(const std::vector<int64_t> &part, const std::vector<int64_t> &whole, kiln_dtype dtype) {
+    size_t axis = 0;
+    while (axis < part.size() && part[axis] == whole[axis])
+      ++axis;
+    axis = axis < part.size() ? axis : 0; // one shard has all rows
+    bytes = dtypeSize(dtype);
+    for (size_t d = 0; d < part.size(); ++d)
+      (d < axis ? count : bytes) *= static_cast<size_t>(part[d]);
+  }
+  /// From the whole to a shard's part, or back.
+  void copy(uint8_t *whole, uint8_t *part, int64_t shard, int64_t shards, bool back) const {
+    for (size_t i = 0; i < count; ++i) {
+      uint8_t *there = whole + (i * static_cast<size_t>(shards) + static_cast<size_t>(shard)) * bytes;
+      uint8_t *here = part + i * bytes;
+      std::memcpy(back ? there : here, back ? here : there, bytes);
+    }
+  }
+  size_t count = 1, bytes;
+};
+
+/// The rows of a state that the last step has left.
+void ShardedStep::fillState(Call &call, int input, int64_t shard) {
+  const ArgumentSpec &argument = call.entry().arguments[static_cast<size_t>(input)];
+  std::string name = argument.name.substr(std::strlen("rows."));
+  Tensor *state = program_.state(name, Session::Training);
+  if (!state)
+    state = program_.state(name, Session::Sequence); // no session's
+  const std::vector<int64_t> &part = call.shape(input);
+  std::vector<int64_t> whole = part;
+  if (int to = update_->input("state." + name); to >= 0)
+    whole = update_->shape(to);
+  Pieces pieces(part, whole, argument.type.dtype);
+  if (!state || state->dtype != argument.type.dtype || whole.size() != part.size() ||
+      pieces.count * pieces.bytes * static_cast<size_t>(shards_) > state->memory.size())
+    failDamaged("a shard's rows of the state '" + name + "' are not of it");
+  pieces.copy(state->memory.data(), static_cast<uint8_t *>(call.data(input)), shard, shards_, /*back=*/false);
 }
 
 /// Adds, or begins with, `count` numbers of floats.
@@ -174,34 +236,50 @@ void addIntegers(size_t size, void *sums, const void *given, int64_t begin, int6
   }
 }
 
-/// Adds what a shard has given to the sums, which stand in the inputs of `to`: those of narrow floats at the end alone.
-void ShardedStep::add(Call &from, std::vector<Sum> &sums, Call &to, bool first, bool last) {
+/// Adds what a shard has given to a sum, which stands in an input of `to`: that of narrow floats at the end alone.
+void ShardedStep::addNumbers(Call &from, Sum &sum, Call &to, bool first, bool last) {
+  kiln_dtype dtype = from.entry().arguments[sum.from].type.dtype;
+  const void *given = from.result(static_cast<int>(sum.from));
+  void *place = to.data(sum.to);
+  int64_t count = countElements(from.resultShape(static_cast<int>(sum.from))).value_or(0);
+  bool narrow = dtype == KILN_BF16 || dtype == KILN_F16;
+  if (narrow)
+    sum.wide.resize(static_cast<size_t>(count));
+  program_.pool().forRange(count, [&](int64_t begin, int64_t end) {
+    if (dtype == KILN_F32)
+      return addFloats(static_cast<float *>(place) + begin, static_cast<const float *>(given) + begin, end - begin,
+                       first);
+    if (dtype == KILN_F64)
+      return addFloats(static_cast<double *>(place) + begin, static_cast<const double *>(given) + begin, end - begin,
+                       first);
+    if (!narrow)
+      return addIntegers(dtypeSize(dtype), place, given, begin, end, first);
+    for (int64_t i = begin; i < end; ++i) {
+      double value = loadNumber(dtype, given, i);
+      addFloats(&sum.wide[static_cast<size_t>(i)], &value, 1, first);
+      if (last)
+        storeNumber(dtype, place, i, static_cast<double>(sum.wide[static_cast<size_t>(i)]));
+    }
+  });
+}
+
+/// Puts what a shard has given to what the others have.
+void ShardedStep::add(Call &from, std::vector<Sum> &sums, Call &to, int64_t shard) {
   for (Sum &sum : sums) {
-    const ArgumentSpec &argument = from.entry().arguments[sum.from];
-    kiln_dtype dtype = argument.type.dtype;
-    const void *given = from.result(static_cast<int>(sum.from));
-    void *place = to.data(sum.to);
     const std::vector<int64_t> &shape = from.resultShape(static_cast<int>(sum.from));
-    int64_t count = countElements(shape).value_or(0);
-    bool narrow = dtype == KILN_BF16 || dtype == KILN_F16;
-    if (narrow)
-      sum.wide.resize(static_cast<size_t>(count));
-    program_.pool().forRange(count, [&](int64_t begin, int64_t end) {
-      if (dtype == KILN_F32)
-        return addFloats(static_cast<float *>(place) + begin, static_cast<const float *>(given) + begin, end - begin,
-                         first);
-      if (dtype == KILN_F64)
-        return addFloats(static_cast<double *>(place) + begin, static_cast<const double *>(given) + begin, end - begin,
-                         first);
-      if (!narrow)
-        return addIntegers(dtypeSize(dtype), place, given, begin, end, first);
-      for (int64_t i = begin; i < end; ++i) {
-        double value = loadNumber(dtype, given, i);
-        addFloats(&sum.wide[static_cast<size_t>(i)], &value, 1, first);
-        if (last)
-          storeNumber(dtype, place, i, static_cast<double>(sum.wide[static_cast<size_t>(i)]));
-      }
-    });
+    kiln_dtype dtype = from.entry().arguments[sum.from].type.dtype;
+    if (sum.joined == Joined::Rows) { // whose whole has a shape of its own
+      Pieces(shape, to.shape(sum.to), dtype)
+          .copy(static_cast<uint8_t *>(to.data(sum.to)),
+                static_cast<uint8_t *>(const_cast<void *>(from.result(static_cast<int>(sum.from)))), shard, shards_,
+                /*back=*/true);
+      continue;
+    }
+    if (sum.joined == Joined::Added)
+      addNumbers(from, sum, to, shard == 0, shard + 1 == shards_);
+    else if (shard == 0)
+      std::memcpy(to.data(sum.to), from.result(static_cast<int>(sum.from)),
+                  static_cast<size_t>(countElements(shape).value_or(0)) * dtypeSize(dtype));
     to.shape(sum.to) = shape;
   }
 }
@@ -223,7 +301,7 @@ void ShardedStep::addSome(const std::vector<Call *> &calls, std::vector<Sum> &su
     Call &call = *calls[static_cast<size_t>(shard - first_)];
     if (call.hasLoss())
       loss_ += call.loss();
-    add(call, sums, to, shard == 0, shard + 1 == shards_);
+    add(call, sums, to, shard);
   }
 }
 

@@ -5,12 +5,6 @@
 
 namespace kiln {
 
-/// An input that batches are loaded into.
-struct BatchInput {
-  const ArgumentSpec *argument;
-  void *data;
-  std::vector<int64_t> *shape; ///< of the batch that is there
-};
 std::vector<BatchInput> batchInputs(Call &call);
 
 class TrainStep {

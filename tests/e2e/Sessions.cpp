@@ -24,15 +24,27 @@ std::string fixture(const std::string &file) { return sourceFolder() + "/tests/f
 
 struct Case {
   const char *name, *model, *backend;
+  const char *shards = ""; ///< whose rows go on from their own
 };
 
 class Sessions : public testing::TestWithParam<Case> {
 protected:
   void SetUp() override {
-    folder = freshFolder(std::string("sessions-") + GetParam().name + "-" + GetParam().backend);
+    folder =
+        freshFolder(std::string("sessions-") + GetParam().name + "-" + GetParam().backend + "-" + GetParam().shards);
     program = folder + "/program";
-    Outcome built = run({kilnProgram(), "build", sourceFolder() + "/tests/e2e/sessions.kiln", "--model",
-                         GetParam().model, "--backend", GetParam().backend, "-o", program});
+    std::vector<std::string> command = {kilnProgram(),
+                                        "build",
+                                        sourceFolder() + "/tests/e2e/sessions.kiln",
+                                        "--model",
+                                        GetParam().model,
+                                        "--backend",
+                                        GetParam().backend,
+                                        "-o",
+                                        program};
+    if (*GetParam().shards)
+      command.insert(command.end(), {"--shards", GetParam().shards});
+    Outcome built = run(command);
     ASSERT_EQ(built.code, 0) << built.err;
   }
 
@@ -107,8 +119,11 @@ INSTANTIATE_TEST_SUITE_P(Models, Sessions,
                          testing::Values(Case{"gru", "Gru", "cpu"}, Case{"lstm", "Lstm", "cpu"},
                                          Case{"recall", "Recall", "cpu"}, Case{"gru", "Gru", "reference"},
                                          Case{"lstm", "Lstm", "reference"}, Case{"recall", "Recall", "reference"},
-                                         Case{"gru", "Gru", "vulkan"}, Case{"recall", "Recall", "vulkan"}),
-                         [](const auto &info) { return std::string(info.param.name) + "_" + info.param.backend; });
+                                         Case{"gru", "Gru", "vulkan"}, Case{"recall", "Recall", "vulkan"},
+                                         Case{"lstm", "Lstm", "cpu", "3"}, Case{"recall", "Recall", "vulkan", "3"}),
+                         [](const auto &info) {
+                           return std::string(info.param.name) + "_" + info.param.backend + info.param.shards;
+                         });
 
 /// The recipe over a table, with validations as often as `every` says.
 std::string tagger(const std::string &folder, const std::string &every) {

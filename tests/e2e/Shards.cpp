@@ -1,5 +1,7 @@
-// A batch in shards on models of the field: the losses of the whole batch, and the same bits at any number of threads.
+// A batch in shards on models of the field: the losses of the whole batch, and the same bits at any number of threads;
+// with batch norms the losses of PyTorch's DistributedDataParallel.
 #include "tests/e2e/Command.h"
+#include "tests/e2e/Fixture.h"
 
 #include <gtest/gtest.h>
 
@@ -57,6 +59,40 @@ INSTANTIATE_TEST_SUITE_P(Models, Shards,
                          testing::Values(Case{"mnist", "4", {}}, Case{"gpt", "2", {}},
                                          Case{"translate", "2", {"source_words=120", "target_words=80", "dropout=0"}}),
                          [](const auto &info) { return std::string(info.param.name); });
+
+/// Each shard has its own statistics; the running ones follow their mean (tests/fixtures/make_shards.py).
+class ShardsOfBatchNorms : public testing::TestWithParam<const char *> {};
+
+TEST_P(ShardsOfBatchNorms, ArePyTorchsRanks) {
+  std::string shards = GetParam(), folder = freshFolder("shards-norms-" + shards), program = folder + "/program";
+  std::string fixtures = sourceFolder() + "/tests/fixtures";
+  std::map<std::string, Values> expected = readTensors(fixtures + "/shards/resnet.safetensors");
+  Outcome built = run({kilnProgram(), "build", sourceFolder() + "/models/resnet/resnet.kiln", "--set", "width=4",
+                       "--shards", shards, "-o", program});
+  ASSERT_EQ(built.code, 0) << built.err;
+  EXPECT_NE(built.err.find("each shard has statistics of its own"), std::string::npos) << built.err;
+  Outcome trained =
+      run({program, "train", "--data", "data=" + fixtures + "/resnet/batches.safetensors", "--load",
+           fixtures + "/resnet/init.safetensors", "--steps", "6", "--json", "--save", folder + "/w.safetensors"});
+  ASSERT_EQ(trained.code, 0) << trained.err;
+  std::vector<nlohmann::json> steps = jsonLines(trained.out);
+  const std::vector<double> &losses = expected.at("loss." + shards).data;
+  ASSERT_EQ(steps.size(), losses.size());
+  for (size_t i = 0; i < steps.size(); ++i)
+    EXPECT_NEAR(steps[i].at("loss"), losses[i], 2e-5 * losses[i]) << "step " << i;
+  std::map<std::string, Values> weights = readTensors(folder + "/w.safetensors");
+  std::string prefix = "state." + shards + ".";
+  size_t states = 0;
+  for (const auto &[name, values] : expected)
+    if (name.starts_with(prefix)) {
+      ++states;
+      EXPECT_EQ(compareValues(name, values, weights.at(name.substr(prefix.size())), 1e-4), "");
+    }
+  EXPECT_EQ(states, 18u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Ranks, ShardsOfBatchNorms, testing::Values("2", "4"),
+                         [](const auto &info) { return "in" + std::string(info.param); });
 
 } // namespace
 } // namespace kiln::test

@@ -51,8 +51,8 @@ module attributes {kiln.parameters = [{name = "w", type = tensor<3xf32>, trainab
     %0 = kiln.reduce sum %w, [0] : tensor<3xf32> -> tensor<f32>
     return %0 : tensor<f32>
   }
-  // expected-error @below {{--shards: the loss changes "count"}}
-  func.func @loss.shard(%x: tensor<?x3xf32, #kiln.dims<"N", "3">> {kiln.input = "data.x"}, %w: tensor<3xf32> {kiln.parameter = "w"}) -> (tensor<f32> {kiln.loss}, tensor<f32> {kiln.state = "count"})
+  // expected-error @below {{--shards: the loss changes the parameter "w", and each shard would change it in its own way}}
+  func.func @loss.shard(%x: tensor<?x3xf32, #kiln.dims<"N", "3">> {kiln.input = "data.x"}, %w: tensor<3xf32> {kiln.parameter = "w"}) -> (tensor<f32> {kiln.loss}, tensor<f32> {kiln.parameter = "w"})
       attributes {kiln.bounds = {N = 8 : i64}, kiln.batches = ["N"]} {
     %b = kiln.broadcast %w, [1] : tensor<3xf32> -> tensor<?x3xf32, #kiln.dims<"N", "3">>
     %y = kiln.mul %x, %b : tensor<?x3xf32, #kiln.dims<"N", "3">>

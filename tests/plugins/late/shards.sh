@@ -29,6 +29,36 @@ for name in late_parts late_host; do
     [ "$(number $device 1 two.log)" -ge 40 ] || { fail "device $device of $name computes no shards"; cat two.log; }
   done
 done
+# Statistics of each shard, draws, and states of rows and over them.
+cat > own.kiln <<'TEXT'
+model Mix:
+    hidden = parameter(f32[4, 8], init=uniform(-0.5, 0.5))
+    out    = parameter(f32[8, 2], init=uniform(-0.5, 0.5))
+    norm   = BatchNorm1d(8)
+    last   = state(f32[B, 2], session)
+    trail  = state(f32[8], persistent)
+
+    def forward(x: f32[B, 4]) -> f32[B, 2]:
+        h = norm(dropout(softmax(x @ hidden), 0.3))
+        y = h @ out + 0.1 * last
+        if training:
+            last  = y
+            trail = 0.9 * trail + 0.1 * mean(h, axis=0)
+        return y
+
+train Mix:
+    data      = csv("points.csv", features=4, target=[4, 5], batch=16)
+    loss      = mse(forward(data.features), data.target)
+    optimizer = Adam(lr=0.05)
+    steps     = 40
+TEXT
+"$kiln" build own.kiln --backend "$plugins/libkiln_backend_late.so" --shards 4 -o own 2> /dev/null || exit 1
+./own train --out own_one > /dev/null 2>&1
+for devices in 0,1 1,0; do
+  ./own train --device $devices --out own_two > own.log 2>&1
+  cmp -s own_one/last.safetensors own_two/last.safetensors || { fail "statistics, draws and states are others on devices $devices"; tail -3 own.log; }
+  rm -rf own_two
+done
 # Two devices are at work at the same time: each was given work while the other had some.
 "$kiln" build mix.kiln --backend "$plugins/libkiln_backend_late.so" --shards 2 -o cut
 spent() { local began=$(date +%s%N); "$@" > /dev/null 2>&1; echo $((($(date +%s%N) - began) / 1000000)); }

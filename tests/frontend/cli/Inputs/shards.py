@@ -17,7 +17,7 @@ def tensors(path):
     data = open(path, "rb").read()
     length = struct.unpack("<Q", data[:8])[0]
     header = json.loads(data[8:8 + length])
-    kinds = {"F32": "f", "F64": "d"}
+    kinds = {"F32": "f", "F64": "d", "I32": "i"}
     found = {}
     for name, at in header.items():
         if name != "__metadata__":
