@@ -13,10 +13,30 @@ namespace {
 struct Activation {
   const char *theirs, *ours;
 };
+/// transformers' ACT2FN, but for those with parameters (prelu, xielu).
 constexpr Activation activations[] = {
-    {"gelu", "gelu"},           {"gelu_new", "gelu_tanh"}, {"gelu_pytorch_tanh", "gelu_tanh"},
-    {"gelu_fast", "gelu_tanh"}, {"relu", "relu"},          {"silu", "silu"},
-    {"swish", "silu"},          {"tanh", "tanh"},          {"quick_gelu", "quick_gelu"},
+    {"gelu", "gelu"},
+    {"gelu_python", "gelu"},
+    {"gelu_new", "gelu_tanh"},
+    {"gelu_fast", "gelu_tanh"},
+    {"gelu_accurate", "gelu_tanh"},
+    {"gelu_pytorch_tanh", "gelu_tanh"},
+    {"gelu_python_tanh", "gelu_tanh"},
+    {"gelu_10", "gelu_10"},
+    {"quick_gelu", "quick_gelu"},
+    {"relu", "relu"},
+    {"relu2", "relu2"},
+    {"relu6", "relu6"},
+    {"leaky_relu", "leaky_relu"},
+    {"silu", "silu"},
+    {"swish", "silu"},
+    {"hardswish", "hardswish"},
+    {"mish", "mish"},
+    {"tanh", "tanh"},
+    {"sigmoid", "sigmoid"},
+    {"laplace", "laplace"},
+    {"sqrtsoftplus", "sqrt_softplus"},
+    {"linear", "identity"},
 };
 
 bool isActivation(const std::string &name) {
@@ -131,6 +151,9 @@ void Settings::readRotary() {
     if (scaling)
       given_[scaling] = kind == "default" ? "None" : text + ")";
   };
+  for (auto [key, name] : {std::pair("rotary_emb_base", "rope_theta"), {"rotary_pct", "partial_rotary_factor"}})
+    if (const Json *value = config_.find(key)) // GPT-NeoX's
+      given_[name] = kilnNumber(value->number());
   if (const Json *scaling = config_.find("rope_scaling"))
     take(*scaling, "rope_theta", "rope_scaling");
   const Json *parameters = config_.find("rope_parameters");
@@ -173,7 +196,18 @@ std::string Settings::said(const std::string &message) const {
 const Json *Settings::find(const std::string &key) const {
   size_t dot = key.find('.');
   const Json *outer = dot == std::string::npos ? &config_ : config_.find(key.substr(0, dot));
-  return outer && outer->isObject() ? outer->find(key.substr(dot + 1)) : nullptr;
+  if (!outer || !outer->isObject())
+    return nullptr;
+  if (const Json *own = outer->find(key.substr(dot + 1)))
+    return own;
+  // What transformers reads by another name, too (attribute_map, and the first files of a family).
+  for (auto [name, other] : {std::pair("hidden_size", "n_embed"),
+                             {"n_embd", "hidden_size"},
+                             {"n_head", "num_attention_heads"},
+                             {"n_layer", "num_hidden_layers"}})
+    if (const Json *found = key == name ? config_.find(other) : nullptr)
+      return found;
+  return nullptr;
 }
 
 bool Settings::isNull(const std::string &key) const {

@@ -235,6 +235,22 @@ static void addNames(const Expr &expr, std::vector<const Expr *> &names) {
     addNames(*argument.value, names);
 }
 
+/// A value that is known at compile time, as one would write it.
+static std::string writtenValue(const Value &value) {
+  if (value.isList()) {
+    std::string text;
+    for (size_t i = 0; i < value.items->size(); ++i)
+      text += (i ? ", " : "") + (value.names ? (*value.names)[i] + "=" : "") + writtenValue((*value.items)[i]);
+    if (constexpr size_t most = 80; text.size() <= most)
+      return value.names ? "dict(" + text + ")" : "[" + text + "]";
+  }
+  std::string what = describe(value);
+  for (std::string_view article : {"the number ", "the string ", "the dimension "})
+    if (what.starts_with(article))
+      what.erase(0, article.size());
+  return what;
+}
+
 /// What the names of a condition that does not hold stand for: "here width is 10 and heads is 3".
 static std::string valuesIn(Elaborator &elaborator, const Expr &condition, Frame &frame) {
   std::vector<const Expr *> names;
@@ -244,11 +260,7 @@ static std::string valuesIn(Elaborator &elaborator, const Expr &condition, Frame
     Value value = elaborator.eval(*name, frame);
     if (!value.isNumber() && !value.isNone() && !value.isList() && value.kind != Value::Kind::String)
       continue;
-    std::string what = describe(value);
-    for (std::string_view article : {"the number ", "the string ", "the dimension "})
-      if (what.starts_with(article))
-        what.erase(0, article.size());
-    text += (text.empty() ? "here " : ", ") + name->text + " is " + what;
+    text += (text.empty() ? "here " : ", ") + name->text + " is " + writtenValue(value);
   }
   return text;
 }

@@ -96,7 +96,8 @@ INSTANTIATE_TEST_SUITE_P(Cases, HuggingFace, ::testing::ValuesIn(caseNames()), [
 // The text that `import` writes is a model like any other: it loads the folder's weights, trains, and saves them as
 // they came.
 TEST(HuggingFaceText, SavesWeightsAsTheyCame) {
-  for (const std::string &name : {std::string("bert_classes"), std::string("gpt2"), std::string("qwen2")}) {
+  for (const std::string &name :
+       {std::string("bert_classes"), std::string("gpt2"), std::string("qwen2"), std::string("falcon_groups")}) {
     std::string data = casesFolder() + name, folder = freshFolder("huggingface-text");
     std::string text = folder + "/model.kiln", saved = folder + "/saved.safetensors";
     Outcome written = run({kilnProgram(), "import", data, "-o", text});
@@ -106,9 +107,10 @@ TEST(HuggingFaceText, SavesWeightsAsTheyCame) {
                      {{"ids", KILN_I32, {1, 2, 9}, reinterpret_cast<const uint8_t *>(ids.data()), 72},
                       {"next", KILN_I32, {1, 2, 9}, reinterpret_cast<const uint8_t *>(labels.data()), 72}});
     bool classes = name == "bert_classes";
-    std::string model = classes          ? "BertForSequenceClassification"
-                        : name == "gpt2" ? "GPT2LMHeadModel"
-                                         : "Qwen2ForCausalLM";
+    std::string model = classes           ? "BertForSequenceClassification"
+                        : name == "gpt2"  ? "GPT2LMHeadModel"
+                        : name == "qwen2" ? "Qwen2ForCausalLM"
+                                          : "FalconForCausalLM";
     std::ofstream(text, std::ios::app)
         << "\ntrain " << model << "(batch=2):\n"
         << "    data      = safetensors(\"data.safetensors\", ids=i32[2, 9], next=i32[2, 9])\n"
@@ -464,7 +466,7 @@ TEST(HuggingFaceText, AStepReadsChosenExpertsAlone) {
 // The recipe that `import --train` writes has transformers' losses (make_huggingface_training.py); a folder's weights
 // are loaded where they are, a GGUF file's are written beside the text.
 TEST(HuggingFaceTraining, HasTransformersLosses) {
-  for (const std::string name : {"llama", "vit_classes", "llama.gguf", "mixtral"}) {
+  for (const std::string name : {"llama", "vit_classes", "llama.gguf", "mixtral", "starcoder2"}) {
     SCOPED_TRACE(name);
     std::string stem = name.substr(0, name.find('.')), given = casesFolder() + stem + "/training";
     std::string folder = freshFolder("huggingface-training-" + name), model = folder + "/model.kiln";
