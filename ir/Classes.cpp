@@ -1,6 +1,6 @@
 #include "ir/Classes.h"
 
-#include "llvm/ADT/DenseMap.h"
+#include <array>
 
 namespace kiln {
 
@@ -9,14 +9,46 @@ struct Classes {
   OpClass opClass = OpClass::Structure;
   OpCost cost = OpCost::Free;
 };
+
+/// Fusion asks millions of times for each second of a compile: ids lie beside each other in memory, so that the first
+/// look is nearly always the last.
+class ClassTable {
+public:
+  ClassTable() {
+#define KILN_OP_CLASSES(code, opClass, cost) add(mlir::TypeID::get<code##Op>(), {OpClass::opClass, OpCost::cost});
+#include "ir/Ops.inc"
+  }
+
+  Classes of(mlir::TypeID id) const {
+    const void *key = id.getAsOpaquePointer();
+    for (size_t i = first(key); slots[i].first; i = (i + 1) % slots.size())
+      if (slots[i].first == key)
+        return slots[i].second;
+    return {};
+  }
+
+private:
+  static size_t first(const void *key) { return (reinterpret_cast<uintptr_t>(key) / alignof(void *)) % size; }
+  void add(mlir::TypeID id, Classes classes) {
+    size_t i = first(id.getAsOpaquePointer());
+    while (slots[i].first)
+      i = (i + 1) % size;
+    slots[i] = {id.getAsOpaquePointer(), classes};
+  }
+
+  static constexpr size_t size = 512;
+  std::array<std::pair<const void *, Classes>, size> slots = {};
+  static constexpr size_t ops = 0
+#define KILN_OP_CLASSES(code, opClass, cost) +1
+#include "ir/Ops.inc"
+      ;
+  static_assert(2 * ops <= size, "searches end at a free slot, and soon");
+};
 } // namespace
 
 static Classes classesOf(mlir::Operation *op) {
-  static const llvm::DenseMap<mlir::TypeID, Classes> table = {
-#define KILN_OP_CLASSES(code, opClass, cost) {mlir::TypeID::get<code##Op>(), {OpClass::opClass, OpCost::cost}},
-#include "ir/Ops.inc"
-  };
-  return table.lookup(op->getName().getTypeID());
+  static const ClassTable table;
+  return table.of(op->getName().getTypeID());
 }
 
 OpClass opClassOf(mlir::Operation *op) { return classesOf(op).opClass; }

@@ -58,15 +58,15 @@ bool keepsRows(mlir::Operation *op) {
 }
 
 Role roleOf(mlir::Operation *op) {
-  if (isControl(op))
+  kiln::OpClass opClass = opClassOf(op);
+  if (opClass == kiln::OpClass::Control)
     return Role::control;
-  if (op->hasTrait<mlir::OpTrait::IsTerminator>() || !llvm::isa<KilnDialect>(op->getDialect()))
-    return Role::other;
+  if (opClass == kiln::OpClass::Structure) // terminators, and ops of other dialects
+    return llvm::isa<GroupOp>(op) ? Role::free : isWhole(op) ? Role::single : Role::other;
   if (cheapCost(op, cheapLimit) <= cheapLimit)
     return Role::cheap;
-  if (llvm::isa<ReshapeOp, ConstantOp, GroupOp>(op))
+  if (llvm::isa<ReshapeOp, ConstantOp>(op))
     return Role::free;
-  kiln::OpClass opClass = opClassOf(op);
   if (mayBeCheap(opClass) && !llvm::isa<DecomposableOpInterface>(op))
     return Role::index;
   if (isWhole(op))

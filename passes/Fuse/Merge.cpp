@@ -115,6 +115,7 @@ private:
   FuseLevel level;
   Bounds bounds;
   std::vector<std::optional<GroupShape>> shapes; // nullopt: an op that no group holds (control, reshape, constant)
+  llvm::DenseMap<mlir::Operation *, llvm::SmallVector<mlir::Value, 4>> reads; // forEachSource of a cluster's ops
   llvm::DenseSet<mlir::Operation *> updates, longUpdates;
   ClusterOrder order = ClusterOrder(*this);
 };
@@ -137,6 +138,8 @@ void Merger::collect() {
     Role role = roleOf(&op);
     bool groupable = role != Role::free && role != Role::control && role != Role::other;
     shapes.push_back(groupable ? shapeOf(clusters.back()) : std::nullopt);
+    llvm::SmallVector<mlir::Value, 4> &values = reads[&op];
+    forEachSource(&op, [&](mlir::Value source) { values.push_back(source); });
   }
   for (mlir::Operation &op : block.without_terminator()) {
     if (!owner.count(&op))
@@ -201,10 +204,9 @@ bool Merger::tooBig(const OpSet &ops) const {
   llvm::SmallDenseSet<mlir::Value> inputs;
   size_t outputs = 0;
   for (mlir::Operation *op : ops) {
-    forEachSource(op, [&](mlir::Value source) {
+    for (mlir::Value source : reads.find(op)->second)
       if (!source.getDefiningOp() || !ops.contains(source.getDefiningOp()))
         inputs.insert(source);
-    });
     outputs += usedOutside(op->getResult(0), ops);
   }
   return inputs.size() > maxInputs || outputs > maxOutputs;

@@ -98,24 +98,28 @@ void computeLifetimes(FunctionPlan &plan) {
 
 // First fit at the lowest offset, in the order given. Returns the arena's size.
 static int64_t place(std::vector<Buffer> &buffers, llvm::ArrayRef<unsigned> order, int64_t alignment) {
-  std::vector<unsigned> byOffset; // placed so far
+  struct Placed { // what a search reads of a buffer, beside each other by their offsets: all are looked through each
+                  // time
+    int64_t begin, end, offset, top;
+  };
+  std::vector<Placed> placed;
+  placed.reserve(order.size());
   int64_t arena = 0;
   for (unsigned index : order) {
     Buffer &buffer = buffers[index];
-    int64_t offset = 0, size = aligned(buffer.bytes, alignment);
-    for (unsigned other : byOffset) {
-      const Buffer &placed = buffers[other];
-      if (placed.end < buffer.begin || placed.begin > buffer.end)
+    int64_t offset = 0, size = aligned(buffer.bytes, alignment), begin = buffer.begin, end = buffer.end;
+    for (const Placed &other : placed) {
+      if (other.end < begin || other.begin > end)
         continue;
-      if (offset + size <= placed.offset)
+      if (offset + size <= other.offset)
         break;
-      offset = std::max(offset, placed.offset + aligned(placed.bytes, alignment));
+      offset = std::max(offset, other.top);
     }
     buffer.offset = offset;
     arena = std::max(arena, offset + size);
-    byOffset.insert(std::upper_bound(byOffset.begin(), byOffset.end(), index,
-                                     [&](unsigned a, unsigned b) { return buffers[a].offset < buffers[b].offset; }),
-                    index);
+    auto behind = std::upper_bound(placed.begin(), placed.end(), offset,
+                                   [](int64_t at, const Placed &other) { return at < other.offset; });
+    placed.insert(behind, {begin, end, offset, offset + size});
   }
   return arena;
 }

@@ -140,6 +140,23 @@ static void explainArguments(const FunctionPlan &plan, llvm::raw_ostream &out) {
       << inputs + parameters + states + results + constants + plan.arenaBytes << " bytes\n";
 }
 
+// The step at which most is live.
+static int64_t peakStep(const FunctionPlan &plan) {
+  std::vector<int64_t> change(static_cast<size_t>(plan.root.end + 2));
+  for (const Buffer &buffer : plan.buffers)
+    if (buffer.begin >= 0) {
+      change[static_cast<size_t>(buffer.begin)] += buffer.bytes;
+      change[static_cast<size_t>(buffer.end + 1)] -= buffer.bytes;
+    }
+  int64_t peak = 0, live = 0, most = 0;
+  for (auto [step, delta] : llvm::enumerate(change))
+    if ((live += delta) > most) {
+      most = live;
+      peak = static_cast<int64_t>(step);
+    }
+  return peak;
+}
+
 std::string explain(const FunctionPlan &plan) {
   std::string text;
   llvm::raw_string_ostream out(text);
@@ -150,18 +167,7 @@ std::string explain(const FunctionPlan &plan) {
   out << ", " << plan.buffers.size() << " buffers; " << launches(plan, plan.root) << " launches read and write "
       << traffic(plan, plan.root) << " bytes\n";
   explainArguments(plan, out);
-  // The step at which most is live.
-  int64_t peak = 0, most = -1;
-  for (const Buffer &at : plan.buffers) {
-    int64_t live = 0;
-    for (const Buffer &buffer : plan.buffers)
-      if (buffer.begin >= 0 && buffer.begin <= at.begin && at.begin <= buffer.end)
-        live += buffer.bytes;
-    if (at.begin >= 0 && live > most) {
-      most = live;
-      peak = at.begin;
-    }
-  }
+  int64_t peak = peakStep(plan);
   std::vector<const Buffer *> live;
   for (const Buffer &buffer : plan.buffers)
     if (buffer.begin >= 0 && buffer.begin <= peak && peak <= buffer.end)
