@@ -67,18 +67,38 @@ LogicalResult dotRule(DotGeneralOp op, Backward &b) {
 /// n elements with d-1 zeros between neighbours.
 Dim dilated(const Dim &n, int64_t d) { return d == 1 ? n : (n - 1) * d + 1; }
 
-/// Padding has to be a number: with symbolic extents that holds where the window steps by one.
-std::optional<SmallVector<int64_t>> constants(ConvolutionOp op, ArrayRef<Dim> dims) {
-  SmallVector<int64_t> values;
-  for (const Dim &dim : dims) {
-    if (!dim.isConstant()) {
-      op.emitOpError("gradient needs the padding ") << dim.str() << ", which is not constant: a stride above 1 over a "
-                                                    << "symbolic extent";
-      return std::nullopt;
+/// The paddings of a gradient's convolution. They have to be numbers, and those behind are not where a window steps by
+/// more than one over a symbolic extent: what they leave over by the last step is the rest of a division. There the
+/// largest one is taken, and what is computed beyond the gradient is cut off.
+class Paddings {
+public:
+  void add(const Dim &low, const Dim &high, const Dim &highest) {
+    for (auto [dim, list] : {std::pair(low, &low_), std::pair(high.isConstant() ? high : highest, &high_)}) {
+      if (!dim.isConstant() && notConstant_.empty())
+        notConstant_ = dim.str();
+      list->push_back(dim.constant().value_or(0));
     }
-    values.push_back(*dim.constant());
   }
-  return values;
+  LogicalResult check(ConvolutionOp op) const {
+    return notConstant_.empty() ? success()
+                                : op.emitOpError("gradient needs the padding ")
+                                      << notConstant_ << ", which is not constant: the filter's extent is a symbol";
+  }
+  ArrayRef<int64_t> low() const { return low_; }
+  ArrayRef<int64_t> high() const { return high_; }
+
+private:
+  SmallVector<int64_t> low_, high_;
+  std::string notConstant_;
+};
+
+/// As many as the result has elements along a spatial axis, with stride - 1 between neighbours, and as few of them as
+/// may be: the last step may leave a rest of stride - 1.
+Dim leastSteps(ConvolutionOp op, ArrayRef<Dim> n, ArrayRef<Dim> k, int64_t index) {
+  size_t axis = static_cast<size_t>(index) + 2;
+  Dim room = dilated(n[axis], op.getInputDilation()[index]) + op.getLow()[index] + op.getHigh()[index] -
+             dilated(k[axis], op.getFilterDilation()[index]);
+  return room - (op.getStrides()[index] - 1) + 1;
 }
 
 SmallVector<int64_t> swappedFirstTwo(int64_t rank) {
@@ -101,10 +121,19 @@ Value swapWithinGroups(Emit &e, Value x, int64_t groups) {
   return e.reshapeTo(e.transposed(e.reshapeTo(x, split), permutation), joined);
 }
 
-Value convolve(Emit &e, mlir::RankedTensorType type, Value input, Value filter, ArrayRef<int64_t> strides,
-               ArrayRef<int64_t> low, ArrayRef<int64_t> high, ArrayRef<int64_t> inputDilation,
-               ArrayRef<int64_t> filterDilation, int64_t groups) {
-  return e.create<ConvolutionOp>(type, input, filter, strides, low, high, inputDilation, filterDilation, groups);
+/// Of these dimensions: what is beyond them is cut off.
+Value convolve(Emit &e, ArrayRef<Dim> dims, Value input, Value filter, ArrayRef<int64_t> strides,
+               const Paddings &paddings, ArrayRef<int64_t> inputDilation, ArrayRef<int64_t> filterDilation,
+               int64_t groups) {
+  mlir::RankedTensorType type = inferConvolution(tensorOf(input), tensorOf(filter), strides, paddings.low(),
+                                                 paddings.high(), inputDilation, filterDilation, groups)
+                                    .type;
+  Value all = e.create<ConvolutionOp>(type, input, filter, strides, paddings.low(), paddings.high(), inputDilation,
+                                      filterDilation, groups);
+  for (auto [axis, dim] : llvm::enumerate(dims))
+    if (dimsOf(all)[axis] != dim)
+      all = e.sliceAxis(all, static_cast<int64_t>(axis), Dim(0), dim);
+  return all;
 }
 
 // Each input element gathers from the results whose window covers it: the gradient, dilated by the strides, convolved
@@ -113,25 +142,23 @@ LogicalResult inputGradient(ConvolutionOp op, Backward &b, Value g) {
   Emit e = b.emit(op);
   Value filter = op.getFilter();
   int64_t rank = rankOf(filter);
-  SmallVector<Dim> n = dimsOf(op.getInput()), k = dimsOf(filter), m = dimsOf(g), lows, highs;
+  SmallVector<Dim> n = dimsOf(op.getInput()), k = dimsOf(filter), m = dimsOf(g);
+  Paddings paddings;
   for (int64_t axis = 2; axis < rank; ++axis) {
     int64_t index = axis - 2;
-    Dim reach = dilated(k[axis], op.getFilterDilation()[index]);
-    Dim low = reach - 1 - op.getLow()[index];
-    lows.push_back(low);
-    highs.push_back(dilated(n[axis], op.getInputDilation()[index]) - 1 + reach -
-                    dilated(m[axis], op.getStrides()[index]) - low);
+    Dim reach = dilated(k[axis], op.getFilterDilation()[index]), low = reach - 1 - op.getLow()[index];
+    Dim before = dilated(n[axis], op.getInputDilation()[index]) - 1 + reach - low;
+    paddings.add(low, before - dilated(m[axis], op.getStrides()[index]), before - leastSteps(op, n, k, index));
   }
-  std::optional<SmallVector<int64_t>> low = constants(op, lows), high = low ? constants(op, highs) : std::nullopt;
-  if (!high)
+  if (mlir::failed(paddings.check(op)))
     return mlir::failure();
   SmallVector<int64_t> spatial;
   for (int64_t axis = 2; axis < rank; ++axis)
     spatial.push_back(axis);
   int64_t groups = static_cast<int64_t>(op.getGroups());
   Value turned = e.op<ReverseOp>(swapWithinGroups(e, filter, groups), ArrayRef<int64_t>(spatial));
-  b.give(op.getInput(), convolve(e, tensorOf(op.getInput()), g, turned, op.getInputDilation(), *low, *high,
-                                 op.getStrides(), op.getFilterDilation(), groups));
+  b.give(op.getInput(),
+         convolve(e, n, g, turned, op.getInputDilation(), paddings, op.getStrides(), op.getFilterDilation(), groups));
   return success();
 }
 
@@ -141,14 +168,15 @@ LogicalResult filterGradient(ConvolutionOp op, Backward &b, Value g) {
   Emit e = b.emit(op);
   Value input = op.getInput();
   int64_t rank = rankOf(input), groups = static_cast<int64_t>(op.getGroups());
-  SmallVector<Dim> n = dimsOf(input), k = dimsOf(op.getFilter()), m = dimsOf(g), highs;
+  SmallVector<Dim> n = dimsOf(input), k = dimsOf(op.getFilter()), m = dimsOf(g);
+  Paddings paddings;
   for (int64_t axis = 2; axis < rank; ++axis) {
     int64_t index = axis - 2;
-    highs.push_back(dilated(k[axis], op.getFilterDilation()[index]) - 1 + dilated(m[axis], op.getStrides()[index]) -
-                    dilated(n[axis], op.getInputDilation()[index]) - op.getLow()[index]);
+    Dim high = dilated(k[axis], op.getFilterDilation()[index]) - 1 + dilated(m[axis], op.getStrides()[index]) -
+               dilated(n[axis], op.getInputDilation()[index]) - op.getLow()[index];
+    paddings.add(op.getLow()[index], high, op.getHigh()[index]); // no window steps beyond the convolution's own padding
   }
-  std::optional<SmallVector<int64_t>> high = constants(op, highs);
-  if (!high)
+  if (mlir::failed(paddings.check(op)))
     return mlir::failure();
   // [N, g*c, ...] to [c, g*N, ...]: the batch of each group beside the other's, as channels.
   Value images = input;
@@ -167,8 +195,8 @@ LogicalResult filterGradient(ConvolutionOp op, Backward &b, Value g) {
   Value windows = e.transposed(g, swappedFirstTwo(rank));
   SmallVector<Dim> dims = {k[1], k[0]};
   dims.append(k.begin() + 2, k.end());
-  Value product = convolve(e, tensorType(dims, elementOf(op.getFilter())), images, windows, op.getFilterDilation(),
-                           op.getLow(), *high, op.getInputDilation(), op.getStrides(), groups);
+  Value product = convolve(e, dims, images, windows, op.getFilterDilation(), paddings, op.getInputDilation(),
+                           op.getStrides(), groups);
   b.give(op.getFilter(), e.transposed(product, swappedFirstTwo(rank)));
   return success();
 }
