@@ -54,7 +54,7 @@ static const Signature &signatureOf(const Builtin &builtin) {
 }
 
 Value Elaborator::callBuiltin(const Builtin &builtin, const Arguments &arguments, Range range) {
-  if (assignsParts(entry_) && appliesToParts(builtin, arguments))
+  if (appliesToParts(entry_, builtin, arguments))
     return partsCall(*this, builtin, arguments, range);
   const Signature &signature = signatureOf(builtin);
   std::optional<BoundArguments> bound = bindArguments(*this, signature, arguments, range);

@@ -295,12 +295,9 @@ template <bool squares> static Value norm(BoundCall &call) {
     return Value::error();
   std::vector<Value> tensors;
   if (call.values[0].isTensor()) {
-    if (call.values[0].tensorType().getElementType().isInteger(1)) {
-      call.e.error(call.ranges[0], std::string(call.builtin.name) + " does not apply to " + describe(call.values[0]))
-          .withHelp("convert it: x.to(f32)");
-      return Value::error();
-    }
     tensors.push_back(call.values[0]);
+  } else if (call.values[0].isList() && isOfParts(call.e.entry(), call.values[0])) {
+    tensors = *call.values[0].items; // of a part, by its gradient or by arithmetic
   } else {
     std::vector<std::shared_ptr<Variable>> variables;
     call.e.collect(call.values[0], variables);
@@ -317,6 +314,11 @@ template <bool squares> static Value norm(BoundCall &call) {
   for (const Value &tensor : tensors) {
     if (tensor.isError())
       return tensor;
+    if (!tensor.isTensor() || tensor.tensorType().getElementType().isInteger(1)) {
+      call.e.error(call.ranges[0], std::string(call.builtin.name) + " does not apply to " + describe(tensor))
+          .withHelp("convert it: x.to(f32)");
+      return Value::error();
+    }
     std::vector<int64_t> axes;
     for (int64_t i = 0; i < tensor.rank(); ++i)
       axes.push_back(i);

@@ -1,6 +1,7 @@
-// gradient(y, x): derivatives within a function.
+// gradient(y, x): derivatives within a function; a part's parameters as values, and a part with others.
 #include "frontend/language/Elaborate.h"
 #include "frontend/language/Gradient.h"
+#include "frontend/language/Parts.h"
 
 #include "ir/Places.h"
 
@@ -15,8 +16,6 @@ bool isVaried(BoundCall &call, const Value &x, Range at, const char *what) {
   Diagnostic &diagnostic = call.e.error(at, std::string("gradient wants ") + what + "; this is " + describe(x));
   if (x.isTensor())
     diagnostic.withHelp("whole numbers have no derivative; convert them before they are used: x.to(f32)");
-  else if (x.kind == Value::Kind::Instance)
-    diagnostic.withHelp("name its parameters: gradient(y, (net.weight, net.bias))");
   else
     diagnostic.withHelp("make it a tensor before it is used: x = full(2.0)");
   return false;
@@ -49,25 +48,84 @@ std::string whatIsMeant(const Value &y, const Value &x) {
          ": keep the value that y was computed from under a name of its own";
 }
 
-/// Whether all that lies between x and y is where a derivative can follow it. `which` names x in what is told.
-bool follows(BoundCall &call, const Value &y, const Value &x, Range at, const std::string &which) {
+/// What is differentiated by: a tensor, which `which` names in what is told. Of a part, or of a dict of tensors, y may
+/// depend on some alone.
+struct Varied {
+  mlir::Value tensor;
+  std::string which;
+  bool optional = false, reached = true;
+};
+
+/// Whether all that lies between x and y is where a derivative can follow it.
+bool follows(BoundCall &call, const Value &y, Varied &x, Range at) {
   Elaborator &e = call.e;
   GradientPath path = gradientPath(y.tensor, x.tensor, e.emit(call.range).b.getInsertionBlock());
   if (path.computedElsewhere)
     e.error(call.range, "gradient stands in a loop or branch; what is differentiated is computed outside of it")
         .withHelp("take the gradient where y is computed, or compute y in the same loop or branch");
   else if (path.through)
-    e.error(at,
-            "y depends on " + which + " also by what is computed outside of the loop or branch that gradient stands in")
+    e.error(at, "y depends on " + x.which +
+                    " also by what is computed outside of the loop or branch that gradient stands in")
         .withHelp("compute all that lies between x and y in it, carry x, or put stop_gradient on what is not meant: "
                   "p = stop_gradient(x) before y is computed from p, and the derivative is by p alone");
   else if (path.loop)
     e.error(call.range, "the gradient flows through a while loop, which has none: its number of steps is computed")
         .withHelp("bound it with `at most N`, or put stop_gradient on what it reads");
-  else if (!path.reaches)
-    e.error(at, "y does not depend on " + which + ": its gradient would be 0 everywhere").withHelp(whatIsMeant(y, x));
+  else if (!path.reaches && !x.optional)
+    e.error(at, "y does not depend on " + x.which + ": its gradient would be 0 everywhere")
+        .withHelp(whatIsMeant(y, Value::tensorOf(x.tensor)));
   else
+    return x.reached = path.reaches, true;
+  return false;
+}
+
+/// The tensors that x is, or consists of; its parts become dicts of them. False after an error.
+bool collectVaried(BoundCall &call, Value &x, const std::string &which, bool optional, std::vector<Varied> &out) {
+  Range at = call.ranges[1];
+  if (x.kind == Value::Kind::Instance)
+    x = partTensors(call.e, x, at);
+  if (x.kind == Value::Kind::Variable)
+    if (std::optional<Value> tensor = call.e.toTensor(x, at))
+      x = *tensor;
+  if (x.isError())
+    return false;
+  if (x.isList()) {
+    x.items = std::make_shared<std::vector<Value>>(*x.items);
+    for (auto [i, item] : llvm::enumerate(*x.items)) {
+      std::string name = x.names ? "'" + (*x.names)[i] + "' of this"
+                                 : "item " + std::to_string(i) + " of this (" + describe(item) + ")";
+      if (!collectVaried(call, item, name, optional || x.names, out))
+        return false;
+    }
     return true;
+  }
+  if (!isVaried(call, x, at, "float tensors to differentiate by"))
+    return false;
+  out.push_back({x.tensor, which, optional});
+  return true;
+}
+
+/// x with the next of the gradients in place of each of its tensors.
+Value inPlace(const Value &x, mlir::ValueRange &gradients) {
+  if (!x.isList()) {
+    mlir::Value next = gradients.front();
+    gradients = gradients.drop_front();
+    return Value::tensorOf(next, x.origins);
+  }
+  Value list = x;
+  list.items = std::make_shared<std::vector<Value>>();
+  for (const Value &item : *x.items)
+    list.items->push_back(inPlace(item, gradients));
+  return list;
+}
+
+/// Whether the first argument is a part of the model.
+bool takesPart(BoundCall &call) {
+  if (call.values[0].kind == Value::Kind::Instance)
+    return true;
+  if (!call.values[0].isError())
+    call.e.error(call.ranges[0],
+                 std::string(call.builtin.name) + " takes a part of the model; this is " + describe(call.values[0]));
   return false;
 }
 
@@ -80,30 +138,48 @@ Value gradientOf(BoundCall &call) {
   std::optional<mlir::Value> dy = along(call, *y);
   if (!dy)
     return Value::error();
-  bool several = call.values[1].isList();
-  std::vector<Value> inputs = several ? *call.values[1].items : std::vector<Value>{call.values[1]};
+  Value x = call.values[1];
+  std::vector<Varied> varied;
+  if (!collectVaried(call, x, "this", false, varied))
+    return Value::error();
   std::vector<mlir::Value> wrt;
-  for (auto [at, input] : llvm::enumerate(inputs)) {
-    std::string which = several ? "item " + std::to_string(at) + " of this (" + describe(input) + ")" : "this";
-    if (input.isError())
+  for (Varied &each : varied) {
+    if (!follows(call, *y, each, call.ranges[1]))
       return Value::error();
-    if (input.kind == Value::Kind::Variable)
-      if (std::optional<Value> tensor = call.e.toTensor(input, call.ranges[1]))
-        input = *tensor;
-    if (!isVaried(call, input, call.ranges[1], "float tensors to differentiate by") ||
-        !follows(call, *y, input, call.ranges[1], which))
-      return Value::error();
-    wrt.push_back(input.tensor);
+    if (each.reached)
+      wrt.push_back(each.tensor);
   }
   if (wrt.empty()) {
-    call.e.error(call.ranges[1], "gradient wants at least one tensor to differentiate by");
+    call.e.error(call.ranges[1], varied.empty() ? "gradient wants at least one tensor to differentiate by"
+                                                : "y depends on nothing of this: all gradients would be 0");
     return Value::error();
   }
-  auto op = call.e.emit(call.range).create<GradientOp>(mlir::ValueRange(wrt).getTypes(), y->tensor, *dy, wrt);
-  std::vector<Value> gradients;
-  for (auto [input, result] : llvm::zip_equal(inputs, op.getResults()))
-    gradients.push_back(Value::tensorOf(result, input.origins));
-  return several ? Value::listOf(std::move(gradients)) : gradients.front();
+  Emit emit = call.e.emit(call.range);
+  auto op = emit.create<GradientOp>(mlir::ValueRange(wrt).getTypes(), y->tensor, *dy, wrt);
+  std::vector<mlir::Value> gradients;
+  size_t at = 0;
+  for (const Varied &each : varied)
+    gradients.push_back(each.reached ? op.getResult(at++) : emit.splatLike(each.tensor, 0));
+  mlir::ValueRange rest = gradients;
+  return inPlace(x, rest);
+}
+
+Value parametersOf(BoundCall &call) {
+  if (!call.e.inFunction(call.range, "parameters") || !takesPart(call))
+    return Value::error();
+  return partTensors(call.e, call.values[0], call.ranges[0]);
+}
+
+Value withParameters(BoundCall &call) {
+  if (!call.e.inFunction(call.range, "with_parameters") || !takesPart(call))
+    return Value::error();
+  if (isPart(call.values[1]))
+    return partWith(call.e, call.values[0], call.values[1], call.range);
+  call.e
+      .error(call.ranges[1], "the parameters of " + describe(call.values[0]) +
+                                 " are expected, by their names; this is " + describe(call.values[1]))
+      .withHelp("parameters(part) gives them, gradient(y, part) the like of them, and both take part in arithmetic");
+  return Value::error();
 }
 
 } // namespace kiln::language

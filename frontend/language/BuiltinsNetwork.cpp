@@ -371,6 +371,8 @@ static Value oneHot(BoundCall &call) {
 Value crossEntropy(BoundCall &call);
 Value einsum(BoundCall &call);
 Value gradientOf(BoundCall &call);
+Value parametersOf(BoundCall &call);
+Value withParameters(BoundCall &call);
 Value convolve(BoundCall &call);
 Value convolveTransposed(BoundCall &call);
 Value maxPool(BoundCall &call);
@@ -400,6 +402,12 @@ llvm::ArrayRef<Builtin> networkBuiltins() {
       // derivatives too. Of a y that is no scalar, the sum over its elements of dy times their derivatives.
       // torch.autograd.grad(create_graph=True).
       {"gradient", "y, x, dy=None", gradientOf},
+      // The parameters of a part by their names, as tensors that take part in arithmetic all at once: with those of the
+      // same names, and with numbers. torch.nn.Module.named_parameters.
+      {"parameters", "part", parametersOf},
+      // The part with other tensors in place of its parameters: with_parameters(net, net - 0.1 * gradient(y, net))(x).
+      // torch.func.functional_call.
+      {"with_parameters", "part, values", withParameters},
       // Sums of products by letters that name the axes. torch.einsum.
       {"einsum", "equation, *tensors", einsum},
       // Convolution over 1 to 3 axes: x [B, C, space…], w [O, C / groups, size…]. torch.nn.functional.conv2d.

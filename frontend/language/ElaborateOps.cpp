@@ -239,7 +239,7 @@ Value Elaborator::binary(std::string_view op, const Value &left, const Value &ri
                          Range rightRange) {
   if (left.isError() || right.isError())
     return Value::error();
-  if (assignsParts(entry_) && (isPart(left) || isPart(right)))
+  if (isOfParts(entry_, {left, right}))
     return partsBinary(*this, op, left, right, range, leftRange, rightRange);
   if (op == "@")
     return matmul(left, right, range, leftRange, rightRange);

@@ -62,6 +62,7 @@ static constexpr std::pair<std::string_view, std::string_view> functions[] = {
     {"float32", "f32"},
     {"from_numpy", "an argument of the function: f32[B, n]"},
     {"full_like", "full(x.shape, value)"},
+    {"functional_call", "with_parameters(part, values)(x)"},
     {"gaussian_nll_loss", "gaussian_nll(x, y, var)"},
     {"ge", "a >= b"},
     {"grad", "gradient(y, x)"},

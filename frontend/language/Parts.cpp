@@ -13,50 +13,39 @@ namespace {
 
 using Variables = std::vector<std::pair<std::string, std::shared_ptr<Variable>>>;
 
-/// Parameters and persistent states by their paths within the part; what is tied comes once.
-void pathsIn(const Value &value, const std::string &path, Variables &out, std::vector<const Instance *> &seen) {
-  auto join = [&](const std::string &name) { return path.empty() ? name : path + "." + name; };
+/// Parameters and persistent states by their paths within the part, as a state_dict has them; what is tied comes once.
+void pathsIn(const Value &value, const std::string &path, const std::string &modulePath, Variables &out,
+             std::vector<const Instance *> &seen) {
+  auto join = [](const std::string &of, const std::string &name) { return of.empty() ? name : of + "." + name; };
   if (value.kind == Value::Kind::Variable && value.variable->kind != Variable::Kind::Session) {
     for (const auto &[other, variable] : out)
       if (variable == value.variable)
         return;
-    out.emplace_back(path, value.variable);
+    const std::string &last = value.variable->lastName;
+    out.emplace_back(last.empty() ? path : join(modulePath, last), value.variable);
   }
   if (value.isList())
     for (size_t i = 0; i < value.items->size(); ++i)
-      pathsIn((*value.items)[i], join(value.names ? (*value.names)[i] : std::to_string(i)), out, seen);
+      pathsIn((*value.items)[i], join(path, value.names ? (*value.names)[i] : std::to_string(i)), modulePath, out,
+              seen);
   if (value.kind != Value::Kind::Instance || std::find(seen.begin(), seen.end(), value.instance.get()) != seen.end())
     return;
   seen.push_back(value.instance.get());
   for (size_t i = 0; i < value.instance->items.size(); ++i)
-    pathsIn(value.instance->items[i], join(std::to_string(i)), out, seen);
+    pathsIn(value.instance->items[i], join(path, std::to_string(i)), path, out, seen);
   for (const auto *list : {&value.instance->attributes, &value.instance->arguments})
     for (const auto &[name, attribute] : *list)
-      pathsIn(attribute, join(name), out, seen);
+      pathsIn(attribute, join(path, name), path, out, seen);
 }
 
-Variables variablesOf(const Value &part) {
+/// Within functions, where states go on by themselves, of its parameters alone.
+Variables variablesOf(Elaborator &e, const Value &part) {
   Variables out;
   std::vector<const Instance *> seen;
-  pathsIn(part, "", out, seen);
+  pathsIn(part, "", "", out, seen);
+  if (!assignsParts(e.entry()))
+    std::erase_if(out, [](const auto &entry) { return entry.second->kind != Variable::Kind::Parameter; });
   return out;
-}
-
-/// The tensors of a part by their paths; those of arithmetic as they are.
-Value tensorsOf(Elaborator &e, const Value &part, Range range) {
-  if (part.kind != Value::Kind::Instance)
-    return part;
-  Value tensors = Value::listOf({});
-  tensors.names = std::make_shared<std::vector<std::string>>();
-  for (const auto &[path, variable] : variablesOf(part)) {
-    tensors.names->push_back(path);
-    tensors.items->push_back(e.read(variable, nullptr, range));
-  }
-  if (tensors.items->empty()) {
-    e.error(range, "there are no parameters in " + describe(part));
-    return Value::error();
-  }
-  return tensors;
 }
 
 /// Do all parts have the same parameters? What one lacks is an error.
@@ -83,7 +72,7 @@ Value forEach(Elaborator &e, std::vector<Value> values, const std::vector<Range>
   for (size_t i = 0; i < values.size(); ++i) {
     if (!isPart(values[i]))
       continue;
-    values[i] = tensorsOf(e, values[i], ranges[i]);
+    values[i] = partTensors(e, values[i], ranges[i]);
     if (values[i].isError() || (first && !agree(e, *first, values[i], range)))
       return Value::error();
     first = first ? first : &values[i];
@@ -109,6 +98,30 @@ Value forEach(Elaborator &e, std::vector<Value> values, const std::vector<Range>
 
 } // namespace
 
+Value partTensors(Elaborator &e, const Value &part, Range range) {
+  if (part.kind != Value::Kind::Instance)
+    return part;
+  Value tensors = Value::listOf({});
+  tensors.names = std::make_shared<std::vector<std::string>>();
+  for (const auto &[path, variable] : variablesOf(e, part)) {
+    tensors.names->push_back(path);
+    tensors.items->push_back(e.read(variable, nullptr, range));
+    if (tensors.items->back().isError())
+      return Value::error();
+  }
+  if (tensors.items->empty()) {
+    e.error(range, "there are no parameters in " + describe(part));
+    return Value::error();
+  }
+  return tensors;
+}
+
+bool isOfParts(const Entry *entry, llvm::ArrayRef<Value> values) {
+  return llvm::any_of(values, [&](const Value &value) {
+    return isPart(value) && (assignsParts(entry) || (entry && value.isList() && value.items->front().isTensor()));
+  });
+}
+
 Value partsBinary(Elaborator &e, std::string_view op, const Value &left, const Value &right, Range range,
                   Range leftRange, Range rightRange) {
   for (const Value *value : {&left, &right})
@@ -123,10 +136,8 @@ Value partsBinary(Elaborator &e, std::string_view op, const Value &left, const V
   });
 }
 
-bool appliesToParts(const Builtin &builtin, const Arguments &arguments) {
-  bool any = false;
-  for (const Value &value : arguments.positional)
-    any |= isPart(value);
+bool appliesToParts(const Entry *entry, const Builtin &builtin, const Arguments &arguments) {
+  bool any = isOfParts(entry, arguments.positional);
   bool numbers = builtin.name == "where";
   for (const Builtin &one : elementwiseBuiltins())
     numbers |= &one == &builtin;
@@ -168,10 +179,10 @@ bool assignPart(Elaborator &e, const Expr &target, const Value &place, const Val
                 describe(value));
     return true;
   }
-  Value from = tensorsOf(e, value, valueRange), to = tensorsOf(e, place, target.range);
+  Value from = partTensors(e, value, valueRange), to = partTensors(e, place, target.range);
   if (from.isError() || to.isError() || !agree(e, from, to, valueRange))
     return true;
-  for (const auto &[path, variable] : variablesOf(place))
+  for (const auto &[path, variable] : variablesOf(e, place))
     e.write(variable, itemOf(from, path), valueRange);
   return true;
 }
@@ -181,16 +192,22 @@ bool assignPart(Elaborator &e, const Expr &target, const Value &place, const Val
 class Copier {
 public:
   Copier(Elaborator &e, bool trainable) : e_(e), trainable_(trainable) {}
+  /// Tensors take the place of these variables; all others stay as they are.
+  Copier(Elaborator &e, std::map<const Variable *, Value> tensors)
+      : e_(e), trainable_(true), tensors_(std::move(tensors)) {}
 
   Value copy(const Value &value) {
     Value out = value;
+    if (value.kind == Value::Kind::Variable && !tensors_.empty()) {
+      auto tensor = tensors_.find(value.variable.get());
+      return tensor == tensors_.end() ? value : tensor->second;
+    }
     if (value.kind == Value::Kind::Variable) {
       std::shared_ptr<Variable> &made = variables_[value.variable.get()];
       if (!made) {
         made = std::make_shared<Variable>(*value.variable);
         made->trainable &= trainable_;
         made->original = value.variable;
-        made->lastName.clear();
       }
       out.variable = made;
     } else if (value.isList()) {
@@ -225,9 +242,29 @@ private:
 
   Elaborator &e_;
   bool trainable_;
+  std::map<const Variable *, Value> tensors_;
   std::map<const Variable *, std::shared_ptr<Variable>> variables_;
   std::map<const Instance *, std::shared_ptr<Instance>> instances_;
 };
+
+Value partWith(Elaborator &e, const Value &part, const Value &values, Range range) {
+  Value own = partTensors(e, part, range), given = partTensors(e, values, range);
+  if (own.isError() || given.isError() || !agree(e, own, given, range))
+    return Value::error();
+  std::map<const Variable *, Value> tensors;
+  for (const auto &[path, variable] : variablesOf(e, part)) {
+    std::optional<Value> tensor = e.toTensor(itemOf(given, path), range);
+    if (!tensor)
+      return Value::error();
+    if (tensor->tensor.getType() != itemOf(own, path).tensor.getType()) {
+      e.error(range, "the parameter '" + path + "' is " + describe(itemOf(own, path)) + "; this gives it " +
+                         describe(*tensor));
+      return Value::error();
+    }
+    tensors[variable.get()] = *tensor;
+  }
+  return Copier(e, std::move(tensors)).copy(part);
+}
 
 Value copyPart(Elaborator &e, const Value &value, bool trainable) { return Copier(e, trainable).copy(value); }
 

@@ -241,8 +241,8 @@ INSTANTIATE_TEST_SUITE_P(
         Group{"slopes", "images", {"image"}}, Group{"slopes", "moved", {"x", "rows"}},
         Group{"slopes", "attending", {"words", "mask"}}, Group{"slopes", "recurrent", {"words"}},
         Group{"slopes", "losses", {"x", "y", "label"}}, Group{"slopes", "algebra", {"x"}},
-        Group{"slopes", "forms", {"x"}}, Group{"control", "early", {"x"}}, Group{"control", "loops", {"x"}},
-        Group{"control", "nested", {"x", "n"}}),
+        Group{"slopes", "forms", {"x"}}, Group{"slopes", "parts", {"x", "words"}}, Group{"control", "early", {"x"}},
+        Group{"control", "loops", {"x"}}, Group{"control", "nested", {"x", "n"}}),
     [](const auto &info) { return std::string(info.param.model) + "_" + info.param.function; });
 
 class ZooTraining : public testing::TestWithParam<const char *> {};

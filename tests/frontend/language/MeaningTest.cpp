@@ -403,4 +403,15 @@ TEST(Statements, WordsOfDeclarationsAreNamesElsewhere) {
   EXPECT_EQ(parametersOf(body), std::vector<std::string>{"model.module.weight"});
 }
 
+/// What a parameter is called by `name=` within its module, as a GRU's, it is called in a copy of the module, too.
+TEST(Statements, ACopysParametersAreCalledAsTheOriginals) {
+  const char *body = "model Teacher():\n"
+                     "    rnn  = RNN(2, 2, bias=False)\n"
+                     "    slow = copy(rnn)\n"
+                     "    def forward(x: f32[2, 2, 2]):\n"
+                     "        return rnn(x)[0] + slow(x)[0]\n";
+  EXPECT_EQ(parametersOf(body), (std::vector<std::string>{"rnn.weight_ih_l0", "rnn.weight_hh_l0", "slow.weight_ih_l0",
+                                                          "slow.weight_hh_l0"}));
+}
+
 } // namespace
