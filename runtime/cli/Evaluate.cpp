@@ -39,6 +39,8 @@ int evalCommand(const Options &options, Common &common) {
 int gradCommand(const Options &options, Common &common) {
   if (!options.has("output"))
     throw UsageError("grad needs --output G.safetensors");
+  if (std::string path = options.text("output"); path.ends_with(".npy") || path.find('=') < path.find('/'))
+    throw UsageError("'--output " + path + "': grad writes all gradients to one file: --output G.safetensors");
   checkWritable(options.text("output"));
   std::unique_ptr<Program> program = startProgram(options, common);
   chooseStage(*program, options, "grad");

@@ -46,7 +46,7 @@ Options::Options(const CommandSpec &spec, const std::vector<std::string> &argume
         throw UsageError("'--" + name + "' takes no value");
       value = argument.substr(equals + 1);
     } else if (option->value) {
-      bool optional = option->value[0] == '[';
+      bool optional = std::string_view(option->value).ends_with(']'); // [FILE], not [NAME=]FILE
       bool follows = i + 1 < arguments.size() && !(optional && arguments[i + 1].starts_with("--"));
       if (!follows && !optional)
         throw UsageError("'--" + name + "' needs a value: --" + name + " " + option->value);

@@ -176,8 +176,16 @@ void printResults(const std::vector<TensorView> &results, const Options &options
   json.line(line.str());
 }
 
-void writeResults(const std::string &path, const std::vector<TensorView> &results, const std::string &function,
-                  JsonOutput &json) {
+/// `name`: of the one that is asked for, else empty.
+void writeResults(const std::string &path, const std::string &name, const std::vector<TensorView> &all,
+                  const std::string &function, JsonOutput &json) {
+  std::vector<TensorView> results;
+  for (const TensorView &view : all)
+    if (name.empty() || view.name == name)
+      results.push_back(view);
+  if (results.empty())
+    fail("'%s' gives no result '%s' (a file of such a name: --output ./%s=…)", function.c_str(), name.c_str(),
+         name.c_str());
   if (path.ends_with(".npy")) {
     if (results.size() != 1)
       fail("'%s' gives %zu results; a .npy file holds one: write to a .safetensors file", function.c_str(),
@@ -204,8 +212,13 @@ int runCommand(const Options &options, Common &common) {
   for (const char *option : {"data", "tokenizer"})
     if (options.has(option) && !texts)
       throw UsageError(format("--%s is about the texts of --text or --texts; there are none", option));
+  std::string path = options.text("output"), result; // [RESULT=]FILE
+  if (size_t equals = path.find('='); equals < path.find('/')) {
+    result = path.substr(0, equals);
+    path.erase(0, equals + 1);
+  }
   if (writes)
-    checkWritable(options.text("output"));
+    checkWritable(path);
   std::unique_ptr<Program> program = startProgram(options, common);
   const Manifest &manifest = program->manifest();
   std::string name = options.positional().empty() ? defaultFunction(manifest) : options.positional()[0];
@@ -218,7 +231,7 @@ int runCommand(const Options &options, Common &common) {
     rows.emplace(options, common, manifest, call.entry());
   setInputs(call, options, manifest, [&](int input) { return rows && rows->fills(input); });
   if (writes)
-    checkWritable(options.text("output")); // now that it is known what is read
+    checkWritable(path); // now that it is known what is read
   std::optional<Trace> trace;
   if (options.has("profile"))
     trace.emplace(*program, options.text("profile"));
@@ -235,7 +248,7 @@ int runCommand(const Options &options, Common &common) {
   }
   JsonOutput json(common.json, common.jsonPath);
   if (writes)
-    writeResults(options.text("output"), results, name, json);
+    writeResults(path, result, results, name, json);
   else
     printResults(results, options, json);
   return 0;

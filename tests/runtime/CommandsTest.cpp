@@ -208,6 +208,27 @@ TEST_F(Commands, GradRunAndEval) {
   Outcome forward = run({"run", "--input", "x=x.npy", "--load", "w.safetensors", "--output", "y.npy"});
   ASSERT_EQ(forward.code, 0) << forward.err;
   EXPECT_NEAR(readNpy(at("y.npy")).as<float>()[2], w[0] + w[1] + b, 1e-5);
+  // A result by its name, into files of both kinds; a name that there is not; a file with '=' in its name.
+  std::vector<std::string> named = {"run", "--input", "x=x.npy", "--load", "w.safetensors", "--output"};
+  auto to = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), named.begin(), named.end());
+    return run(more);
+  };
+  EXPECT_EQ(to({"0=one.npy"}).code, 0);
+  EXPECT_EQ(to({"0=two.safetensors"}).code, 0);
+  EXPECT_EQ(to({"./c=d.npy"}).code, 0);
+  EXPECT_NEAR(readNpy(at("one.npy")).as<float>()[2], w[0] + w[1] + b, 1e-5);
+  EXPECT_TRUE(Safetensors::open(at("two.safetensors")).find("0"));
+  EXPECT_NEAR(readNpy(at("c=d.npy")).as<float>()[2], w[0] + w[1] + b, 1e-5);
+  EXPECT_THAT(to({"y=other.npy"}).err,
+              HasSubstr("'forward' gives no result 'y' (a file of such a name: --output ./y=…)"));
+  EXPECT_EQ(to({"0="}).code, 1);
+  for (const char *path : {"w=g.npy", "g.npy"})
+    EXPECT_THAT(
+        run({"grad", "--input", "features=in.safetensors", "--input", "data.target=in.safetensors", "--output", path})
+            .err,
+        HasSubstr("grad writes all gradients to one file: --output G.safetensors"));
+  EXPECT_THAT(run({"train", "--load"}).err, HasSubstr("'--load' needs a value"));
   Outcome eval = run({"eval", "--load", "w.safetensors", "--json"});
   ASSERT_EQ(eval.code, 0) << eval.err;
   EXPECT_EQ(Json::parse(eval.out, "eval").at("examples").integer(), 15);
