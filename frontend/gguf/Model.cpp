@@ -1,6 +1,7 @@
 // llama.cpp's names and forms, taken back to those of Hugging Face.
 #include "frontend/gguf/Model.h"
 
+#include "frontend/gguf/Names.h"
 #include "frontend/gguf/Words.h"
 #include "frontend/huggingface/Chat.h"
 #include "frontend/huggingface/Settings.h"
@@ -16,86 +17,6 @@ namespace kiln::gguf {
 
 namespace {
 
-struct Architecture {
-  const char *theirs, *modelType, *model;
-};
-constexpr Architecture architectures[] = {
-    {"llama", "llama", "LlamaForCausalLM"},
-    {"qwen2", "qwen2", "Qwen2ForCausalLM"},
-    {"qwen3", "qwen3", "Qwen3ForCausalLM"},
-    {"qwen3moe", "qwen3_moe", "Qwen3MoeForCausalLM"},
-    {"gemma2", "gemma2", "Gemma2ForCausalLM"},
-    {"gemma3", "gemma3_text", "Gemma3ForCausalLM"},
-    {"phi3", "phi3", "Phi3ForCausalLM"},
-    {"gpt2", "gpt2", "GPT2LMHeadModel"},
-    {"qwen2moe", "qwen2_moe", "Qwen2MoeForCausalLM"},
-};
-/// What `llama` is where it has experts.
-constexpr Architecture mixtral = {"llama", "mixtral", "MixtralForCausalLM"};
-/// And where it has a window.
-constexpr Architecture mistral = {"llama", "mistral", "MistralForCausalLM"};
-
-struct Renaming {
-  const char *theirs, *ours;
-  const char *only = nullptr; ///< the architecture that calls it so; null: all but those that have their own
-};
-constexpr Renaming parts[] = {
-    {"attn_norm", "ln_1", "gpt2"},
-    {"attn_qkv", "attn.c_attn", "gpt2"},
-    {"attn_output", "attn.c_proj", "gpt2"},
-    {"ffn_norm", "ln_2", "gpt2"},
-    {"ffn_up", "mlp.c_fc", "gpt2"},
-    {"ffn_down", "mlp.c_proj", "gpt2"},
-    {"ffn_up", "mlp.gate_up_proj", "phi3"},
-    {"ffn_norm", "pre_feedforward_layernorm", "gemma2"},
-    {"ffn_norm", "pre_feedforward_layernorm", "gemma3"},
-    {"ffn_gate_inp", "block_sparse_moe.gate", "llama"},
-    {"ffn_gate_inp", "mlp.gate"},
-    {"ffn_gate_inp_shexp", "mlp.shared_expert_gate"},
-    {"ffn_gate_shexp", "mlp.shared_expert.gate_proj"},
-    {"ffn_up_shexp", "mlp.shared_expert.up_proj"},
-    {"ffn_down_shexp", "mlp.shared_expert.down_proj"},
-    {"attn_norm", "input_layernorm"},
-    {"attn_q", "self_attn.q_proj"},
-    {"attn_k", "self_attn.k_proj"},
-    {"attn_v", "self_attn.v_proj"},
-    {"attn_qkv", "self_attn.qkv_proj"},
-    {"attn_output", "self_attn.o_proj"},
-    {"attn_q_norm", "self_attn.q_norm"},
-    {"attn_k_norm", "self_attn.k_norm"},
-    {"ffn_norm", "post_attention_layernorm"},
-    {"post_attention_norm", "post_attention_layernorm"},
-    {"post_ffw_norm", "post_feedforward_layernorm"},
-    {"ffn_gate", "mlp.gate_proj"},
-    {"ffn_up", "mlp.up_proj"},
-    {"ffn_down", "mlp.down_proj"},
-};
-/// Of experts, which stand in a stack.
-constexpr Renaming stacks[] = {
-    {"ffn_gate_exps", "block_sparse_moe.experts.*.w1", "llama"},
-    {"ffn_down_exps", "block_sparse_moe.experts.*.w2", "llama"},
-    {"ffn_up_exps", "block_sparse_moe.experts.*.w3", "llama"},
-    {"ffn_gate_exps", "mlp.experts.*.gate_proj"},
-    {"ffn_down_exps", "mlp.experts.*.down_proj"},
-    {"ffn_up_exps", "mlp.experts.*.up_proj"},
-};
-constexpr Renaming wholes[] = {
-    {"token_embd", "transformer.wte", "gpt2"},
-    {"position_embd", "transformer.wpe", "gpt2"},
-    {"output_norm", "transformer.ln_f", "gpt2"},
-    {"token_embd", "model.embed_tokens"},
-    {"output_norm", "model.norm"},
-    {"output", "lm_head"},
-};
-
-template <size_t n>
-std::string renamed(const Renaming (&table)[n], const std::string &architecture, const std::string &name) {
-  for (const Renaming &entry : table)
-    if (name == entry.theirs && (!entry.only || architecture == entry.only))
-      return entry.ours;
-  return "";
-}
-
 /// Which of the file's rows is `row` here, of heads of so many rows.
 int64_t theirRow(int64_t row, int64_t perHead) {
   int64_t head = row / perHead, within = row % perHead, half = perHead / 2;
@@ -107,7 +28,8 @@ enum class Change {
   None,
   CountsFromZero, ///< a norm's weight, which counts from 1 here
   Transposed,     ///< a matrix whose product is by its transpose there
-  Reordered       ///< rows of queries and keys: theirRow
+  Reordered,      ///< rows of queries and keys: theirRow
+  Apart           ///< rows of queries, keys and values: all queries first, where each group's stand together here
 };
 
 class Reading {
@@ -118,11 +40,7 @@ public:
       fail("%s: 'general.architecture' is missing; it says which kind of model this is", file.what().c_str());
     architecture_ = *named;
     std::string known;
-    for (const Architecture &entry : architectures) {
-      if (architecture_ == entry.theirs)
-        entry_ = &entry;
-      known += (known.empty() ? "" : ", ") + std::string(entry.theirs);
-    }
+    entry_ = architectureCalled(architecture_, known);
     if (!entry_)
       fail("%s: the architecture %s is not known; those that are: %s", file.what().c_str(),
            jsonQuote(architecture_).c_str(), known.c_str());
@@ -130,6 +48,8 @@ public:
       readExperts();
     if (architecture_ == "llama" && !experts_ && file.value(key("attention.sliding_window")))
       entry_ = &mistral;
+    if (architecture_ == "olmo2" && file.value(key("attention.sliding_window")))
+      entry_ = &olmo3;
   }
 
   const char *model() const { return entry_->model; }
@@ -148,8 +68,12 @@ private:
   };
 
   std::string key(const char *name) const { return architecture_ + "." + name; }
+  bool is(std::initializer_list<const char *> names) const {
+    return std::any_of(names.begin(), names.end(), [&](const char *name) { return architecture_ == name; });
+  }
+  bool has(const char *tensor) const { return file_.find("blk.0." + std::string(tensor)); }
   bool isGemma() const { return architecture_ == "gemma2" || architecture_ == "gemma3"; }
-  int64_t need(const char *name);
+  int64_t need(const char *name) const;
   void addWhole(const char *ours, const char *theirs);
   void addNumber(const char *ours, const char *theirs);
   void addEpsilon(const char *ours, const char *theirs);
@@ -162,6 +86,7 @@ private:
   void addRotary();
   void readExperts();
   void addExperts();
+  void addFlags();
   std::string yarn() const;
   std::string factorsOf(const char *tensor);
   std::string nameOf(const std::string &theirs) const;
@@ -172,6 +97,7 @@ private:
 
   bool keeps(Change change, const TensorInfo &tensor) const;
   int64_t headsOf(const std::string &name, int64_t rows) const;
+  std::vector<int64_t> theirRows(Change change, const std::string &name, int64_t rows) const;
   void keep(const std::string &name, const TensorInfo &tensor, Change change, std::vector<TensorView> &views,
             std::vector<Tensor> &memory) const;
 
@@ -183,7 +109,7 @@ private:
   const Architecture *entry_ = nullptr;
 };
 
-int64_t Reading::need(const char *name) {
+int64_t Reading::need(const char *name) const {
   std::optional<int64_t> found = file_.whole(key(name));
   if (!found || *found < 1 || *found > INT32_MAX)
     fail("%s: '%s' is %s; a whole number from 1 to 2147483647 is expected", file_.what().c_str(), key(name).c_str(),
@@ -275,7 +201,7 @@ void Reading::addRotary() {
   std::optional<int64_t> turned = file_.whole(key("rope.dimension_count"));
   if (!turned || *turned == width)
     return;
-  if (architecture_ != "phi3")
+  if (!is({"phi2", "phi3", "gptneox", "stablelm", "nemotron", "glm4"}))
     fail("%s: '%s' is %lld, and a head has %lld entries: of this architecture, heads that turn in part are not known "
          "here",
          file_.what().c_str(), key("rope.dimension_count").c_str(), static_cast<long long>(*turned),
@@ -301,7 +227,7 @@ void Reading::addSizes() {
                                     {"num_hidden_layers", "block_count"},
                                     {"num_attention_heads", "attention.head_count"},
                                     {"max_position_embeddings", "context_length"}};
-  for (const Size &size : architecture_ == "gpt2" ? gpt2 : others)
+  for (const Size &size : is({"gpt2", "starcoder"}) ? gpt2 : others)
     add(size.ours, std::to_string(need(size.theirs)), key(size.theirs));
   const TensorInfo *words = file_.find("token_embd.weight");
   if (!words || words->shape.size() != 2)
@@ -340,7 +266,7 @@ void Reading::addExperts() {
   add("num_experts_per_tok", std::to_string(need("expert_used_count")), key("expert_used_count"));
   addWhole("moe_intermediate_size", "expert_feed_forward_length");
   addWhole("shared_expert_intermediate_size", "expert_shared_feed_forward_length");
-  add("norm_topk_prob", file_.flag(key("expert_weights_norm")).value_or(architecture_ != "qwen2moe") ? "true" : "false",
+  add("norm_topk_prob", file_.flag(key("expert_weights_norm")).value_or(!is({"qwen2moe", "olmoe"})) ? "true" : "false",
       key("expert_weights_norm"));
   std::string plain; // layers without a mixture
   for (int64_t layer = 0, layers = std::min<int64_t>(need("block_count"), file_.tensors().size()); layer < layers;
@@ -350,6 +276,26 @@ void Reading::addExperts() {
   add("mlp_only_layers", "[" + plain + "]", "ffn_gate_inp.weight");
 }
 
+/// What a folder has words for, and a file by the tensors that are there.
+void Reading::addFlags() {
+  std::optional<int64_t> heads = file_.whole(key("attention.head_count")),
+                         shared = file_.whole(key("attention.head_count_kv"));
+  bool two = has("attn_norm_2.weight"), bias = has("attn_q.bias") || has("attn_qkv.bias");
+  auto flag = [&](const char *ours, bool value, const char *theirs) { add(ours, value ? "true" : "false", theirs); };
+  for (const char *name : {"attention_bias", "use_qkv_bias", "use_bias", "bias"})
+    flag(name, bias, "blk.0.attn_q.bias");
+  flag("mlp_bias", has("ffn_up.bias"), "blk.0.ffn_up.bias");
+  for (const char *name : {"use_qk_norm", "qk_layernorm"})
+    flag(name, has("attn_q_norm.weight"), "blk.0.attn_q_norm.weight");
+  flag("multi_query", shared == 1, "attention.head_count_kv");
+  flag("new_decoder_architecture", two || (shared != 1 && shared != heads), "blk.0.attn_norm_2.weight");
+  add("num_ln_in_parallel_attn", two ? "2" : "1", "blk.0.attn_norm_2.weight");
+  addWhole("num_kv_heads", "attention.head_count_kv");
+  addWhole("ffn_hidden_size", "feed_forward_length");
+  if (std::optional<bool> parallel = file_.flag(key("use_parallel_residual")))
+    flag("use_parallel_residual", *parallel, key("use_parallel_residual").c_str());
+}
+
 std::string Reading::config() {
   config_ = "{\"model_type\":\"" + std::string(entry_->modelType) + "\"";
   addSizes();
@@ -357,12 +303,21 @@ std::string Reading::config() {
   addWhole("head_dim", "attention.key_length");
   addWhole("sliding_window", "attention.sliding_window");
   addEpsilon("rms_norm_eps", "attention.layer_norm_rms_epsilon");
-  addEpsilon("layer_norm_epsilon", "attention.layer_norm_epsilon");
+  for (const char *name : {"layer_norm_epsilon", "layer_norm_eps", "norm_epsilon", "norm_eps"})
+    addEpsilon(name, "attention.layer_norm_epsilon");
+  for (auto [ours, theirs] : {std::pair("embedding_multiplier", "embedding_scale"),
+                              {"attention_multiplier", "attention.scale"},
+                              {"residual_multiplier", "residual_scale"},
+                              {"logits_scaling", "logit_scale"},
+                              {"logit_scale", "logit_scale"},
+                              {"clip_qkv", "attention.clamp_kqv"}})
+    addNumber(ours, theirs);
   addNumber("final_logit_softcapping", "final_logit_softcapping");
   addNumber("attn_logit_softcapping", "attn_logit_softcapping");
   if (experts_)
     addExperts();
-  if (architecture_ != "gpt2")
+  addFlags();
+  if (!is({"gpt2", "starcoder", "bloom"}))
     addRotary();
   if (isGemma()) { // the largest ones alone divide by another width than that of their keys
     bool largest = need("block_count") == (architecture_ == "gemma2" ? 46 : 62);
@@ -384,21 +339,25 @@ std::string Reading::nameOf(const std::string &theirs) const {
   size_t dot = theirs.rfind('.');
   std::string stem = theirs.substr(0, dot), end = dot == std::string::npos ? "" : theirs.substr(dot);
   if (!stem.starts_with("blk.")) {
-    std::string ours = renamed(wholes, architecture_, stem);
+    std::string ours = wholeCalled(stem, architecture_);
     return ours.empty() ? theirs : ours + end;
   }
   size_t number = stem.find('.', 4);
-  std::string ours = number == std::string::npos ? "" : renamed(parts, architecture_, stem.substr(number + 1));
+  std::string ours = number == std::string::npos ? "" : partCalled(stem.substr(number + 1), architecture_);
   if (ours.empty())
     return theirs;
-  return (architecture_ == "gpt2" ? "transformer.h." : "model.layers.") + stem.substr(4, number - 4) + "." + ours + end;
+  if (ours == "input_layernorm" && has("attn_norm_2.weight"))
+    ours = "ln_mlp";
+  return entry_->layers + stem.substr(4, number - 4) + "." + ours + end;
 }
 
 Change Reading::changeOf(const std::string &name, const TensorInfo &tensor) const {
-  if (architecture_ == "llama" &&
+  if (is({"llama", "granite", "smollm3"}) &&
       (name.find(".q_proj.") != std::string::npos || name.find(".k_proj.") != std::string::npos))
     return Change::Reordered;
-  if (isGemma() && name.ends_with("norm.weight"))
+  if (is({"gptneox", "bloom", "falcon"}) && name.find(".query_key_value.") != std::string::npos)
+    return Change::Apart;
+  if ((isGemma() || is({"gemma", "nemotron"})) && name.ends_with("norm.weight"))
     return Change::CountsFromZero;
   if (architecture_ == "gpt2" && name.starts_with("transformer.h.") && tensor.shape.size() == 2)
     return Change::Transposed;
@@ -424,12 +383,36 @@ void Reading::undo(Change change, Tensor &tensor) const {
     return;
   }
   case Change::Reordered:
+  case Change::Apart:
     std::vector<float> old(data, data + tensor.count());
-    int64_t perHead = rows / headsOf(tensor.name, rows);
+    std::vector<int64_t> theirs = theirRows(change, tensor.name, rows);
     for (int64_t row = 0; row < rows; ++row)
-      std::memcpy(data + row * width, old.data() + theirRow(row, perHead) * width,
+      std::memcpy(data + row * width, old.data() + theirs[static_cast<size_t>(row)] * width,
                   static_cast<size_t>(width) * sizeof(float));
   }
+}
+
+/// The file's rows in the order that they have here; empty where that is the same.
+std::vector<int64_t> Reading::theirRows(Change change, const std::string &name, int64_t rows) const {
+  std::vector<int64_t> theirs;
+  if (change == Change::Reordered) {
+    int64_t perHead = rows / headsOf(name, rows);
+    for (int64_t row = 0; row < rows; ++row)
+      theirs.push_back(theirRow(row, perHead));
+  } else if (change == Change::Apart) {
+    int64_t heads = need("attention.head_count"),
+            groups = architecture_ == "falcon" ? need("attention.head_count_kv") : heads;
+    if (heads % groups || rows < 1 || rows % (heads + 2 * groups))
+      fail("%s: the rows of '%s' are not those of %lld heads and %lld keys and values", file_.what().c_str(),
+           name.c_str(), static_cast<long long>(heads), static_cast<long long>(groups));
+    int64_t width = rows / (heads + 2 * groups), shared = heads / groups;
+    for (int64_t group = 0; group < groups; ++group)
+      for (int64_t head = 0; head < shared + 2; ++head)
+        for (int64_t i = 0; i < width; ++i)
+          theirs.push_back((head < shared ? group * shared + head : heads + (head - shared) * groups + group) * width +
+                           i);
+  }
+  return theirs;
 }
 
 /// Of queries and keys of llama, where rows of a head that turn together stand side by side in the file, and half a
@@ -458,7 +441,7 @@ void Reading::keep(const std::string &name, const TensorInfo &tensor, Change cha
   BlockForm form = type.kept;
   form.halves = form.halves && form.fits(width); // else as bytes
   form.columns = change == Change::Transposed;
-  int64_t perHead = change == Change::Reordered ? rows / headsOf(name, rows) : 0;
+  std::vector<int64_t> theirs = theirRows(change, name, rows);
   Tensor numbers(name, form.numbersType(), form.numbersShape(rows, width));
   Tensor scales(name + form.scalesEnd(), form.scalesType(), form.scalesShape(rows, width)),
       minimums(name + BlockForm::minimumsEnd, form.scalesType(), form.scalesShape(rows, width));
@@ -466,7 +449,8 @@ void Reading::keep(const std::string &name, const TensorInfo &tensor, Change cha
   std::vector<float> its(static_cast<size_t>(perRow)), least(static_cast<size_t>(perRow));
   size_t rowBytes = static_cast<size_t>(width / type.elements) * type.bytes;
   for (int64_t row = 0; row < rows; ++row) {
-    const uint8_t *from = tensor.data + static_cast<size_t>(perHead ? theirRow(row, perHead) : row) * rowBytes;
+    const uint8_t *from =
+        tensor.data + static_cast<size_t>(theirs.empty() ? row : theirs[static_cast<size_t>(row)]) * rowBytes;
     for (int64_t i = 0; i < width; i += type.elements, from += type.bytes)
       type.split(from, q.data() + i, its.data() + i / form.size, least.data() + i / form.size);
     auto *to = numbers.as<uint8_t>() + row * width / (form.halves ? 2 : 1);
@@ -494,7 +478,7 @@ void Reading::keep(const std::string &name, const TensorInfo &tensor, Change cha
 std::vector<Reading::Piece> Reading::piecesOf(const TensorInfo &tensor) const {
   size_t number = tensor.name.find('.', 4), end = tensor.name.rfind('.');
   std::string ours = experts_ && tensor.name.starts_with("blk.") && number < end
-                         ? renamed(stacks, architecture_, tensor.name.substr(number + 1, end - number - 1))
+                         ? stackCalled(tensor.name.substr(number + 1, end - number - 1), architecture_)
                          : "";
   if (ours.empty()) {
     Piece whole{nameOf(tensor.name), tensor};

@@ -19,15 +19,35 @@ enum TokenType : int { Normal = 1, Unknown = 2, Control = 3, UserDefined = 4, By
 
 /// How texts are cut before bytes are paired, by `tokenizer.ggml.pre`.
 struct Cut {
-  const char *pre, *regex; ///< null: as GPT-2
-  bool composed;           ///< NFC first
+  const char *pre, *regex = nullptr; ///< null: as GPT-2
+  bool composed = false;             ///< NFC first
+  bool whole = false;                ///< a piece that is a token is one, whatever its pairs say
+  bool digits = false;               ///< each digit by itself first
 };
 constexpr const char *gpt4 =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 constexpr const char *qwen =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr Cut cuts[] = {{"gpt-2", nullptr, false}, {"gpt2", nullptr, false}, {"llama-bpe", gpt4, false},
-                        {"llama3", gpt4, false},   {"qwen2", qwen, true},    {"default", nullptr, false}};
+constexpr Cut cuts[] = {
+    {"default"},
+    {"gpt-2"},
+    {"gpt2"},
+    {"phi-2"},
+    {"olmo"},
+    {"mpt"},
+    {"llama-bpe", gpt4, false, true},
+    {"llama3", gpt4, false, true},
+    {"dbrx", gpt4},
+    {"smaug-bpe", gpt4},
+    {"chatglm-bpe", gpt4},
+    {"glm4", gpt4},
+    {"qwen2", qwen, true},
+    {"stablelm2", qwen},
+    {"starcoder", nullptr, false, false, true},
+    {"refact", nullptr, false, false, true},
+    {"command-r", nullptr, false, false, true},
+    {"smollm", nullptr, false, false, true},
+};
 
 class Words {
 public:
@@ -79,13 +99,15 @@ public:
     std::string bytes = R"({"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":)" +
                         std::string(cut->regex ? "false}" : "true}");
     std::string text = begin() + (cut->composed ? R"("normalizer":{"type":"NFC"},)" : "\"normalizer\":null,");
+    std::string first = cut->digits  ? R"({"type":"Digits","individual_digits":true},)"
+                        : cut->regex ? R"({"type":"Split","pattern":{"Regex":)" + jsonQuote(cut->regex) +
+                                           R"(},"behavior":"Isolated","invert":false},)"
+                                     : "";
     text += "\"pre_tokenizer\":" +
-            (cut->regex ? R"({"type":"Sequence","pretokenizers":[{"type":"Split","pattern":{"Regex":)" +
-                              jsonQuote(cut->regex) + R"(},"behavior":"Isolated","invert":false},)" + bytes + "]}"
-                        : bytes);
+            (first.empty() ? bytes : R"({"type":"Sequence","pretokenizers":[)" + first + bytes + "]}");
     text += ",\"post_processor\":" + around() +
             R"(,"decoder":{"type":"ByteLevel"},"model":{"type":"BPE","ignore_merges":)" +
-            (cut->regex == gpt4 ? "true," : "false,") + vocabulary() + ",\"merges\":[";
+            (cut->whole ? "true," : "false,") + vocabulary() + ",\"merges\":[";
     for (std::string_view pair : file_.texts("tokenizer.ggml.merges")) {
       size_t space = pair.find(' ', 1);
       if (space == std::string_view::npos)

@@ -130,6 +130,19 @@ Settings::Settings(Json config, std::string what) : config_(std::move(config)), 
   readRotary();
 }
 
+/// What "longrope" takes from elsewhere: the length that a model began with, and by what texts may be longer.
+std::string Settings::longer(const Json &parameters, int64_t most) const {
+  const Json *own = config_.find("original_max_position_embeddings"),
+             *given = own ? own : parameters.find("original_max_position_embeddings");
+  int64_t first = given ? given->integer(2, INT32_MAX) : most;
+  std::string text;
+  if (!parameters.find("original_max_position_embeddings"))
+    text += ", original_max_position_embeddings=" + std::to_string(first);
+  if (!parameters.find("factor"))
+    text += ", factor=" + kilnNumber(static_cast<double>(most) / static_cast<double>(first));
+  return text;
+}
+
 /// Rotary positions have stood under two names: rope_theta beside rope_scaling, and rope_parameters for both, which may
 /// be one for each kind of layer.
 void Settings::readRotary() {
@@ -148,6 +161,9 @@ void Settings::readRotary() {
           fail("%s: %s cannot be a name of a model's text", what_.c_str(), jsonQuote(item.key()).c_str());
         text += ", " + item.key() + "=" + kilnText(item, what_);
       }
+    if (const Json *most = config_.find("max_position_embeddings");
+        kind == "longrope" && parameters.find("long_factor"))
+      text += longer(parameters, most ? most->integer(1, INT32_MAX) : 1);
     if (scaling)
       given_[scaling] = kind == "default" ? "None" : text + ")";
   };

@@ -40,6 +40,7 @@ private:
   /// The key as the file has it.
   const std::string &called(const std::string &key) const;
   void readRotary();
+  std::string longer(const Json &parameters, int64_t most) const;
   std::string activation(const Json &value) const;
 
   Json config_;

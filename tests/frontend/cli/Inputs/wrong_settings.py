@@ -6,11 +6,11 @@ import shutil
 import subprocess
 import sys
 
-ROTARY = {"rope_type": "longrope", "rope_theta": 500.0, "partial_rotary_factor": 0.5}
+ROTARY = {"rope_type": "proportional", "rope_theta": 500.0, "partial_rotary_factor": 0.5}
 CASES = [
     ("gpt_neox", dict(hidden_act="xielu"), "'hidden_act' is \"xielu\"; known activations are gelu, gelu_python, gelu_new,"),
-    ("gpt_neox", dict(rope_parameters=ROTARY), "rope_scaling has a rope_type that is not known of this model; those that are: "
-     "linear, llama3, yarn and dynamic|here rope_scaling is dict(rope_type=\"longrope\")"),
+    ("gpt_neox", dict(rope_parameters=ROTARY), "rope_scaling has a rope_type that is not known; those that are: linear, "
+     "llama3, yarn, dynamic and longrope|here rope_scaling is dict(rope_type=\"proportional\")"),
     ("gpt_neox", dict(num_attention_heads=3), "hidden_size is not a multiple of num_attention_heads|here hidden_size is 16, "
      "num_attention_heads is 3"),
     ("gpt_neox", dict(rope_parameters=dict(ROTARY, rope_type="default", partial_rotary_factor=2.0)),
@@ -31,14 +31,14 @@ CASES = [
     ("olmo", dict(clip_qkv=-0.5), "clip_qkv is not above 0|here clip_qkv is -0.5"),
     ("olmo", dict(attention_bias=True), "config.json has attention_bias, and the weights have none (self_attn.q_proj.bias)"),
     ("olmo3", dict(layer_types=["sliding_attention"]), "layer_types is not as long as num_hidden_layers|here layer_types is "
-     "[\"sliding_attention\"], num_hidden_layers is 2"),
+     "[\"sliding_attention\"], num_hidden_layers is 4"),
     ("olmo3", dict(layer_types=["chunked_attention", "full_attention"]), "layer_types has a kind that is not known; those that "
      "are: sliding_attention and full_attention"),
     ("granite", dict(logits_scaling=0.0), "logits_scaling is 0|here logits_scaling is 0"),
     ("granitemoe", dict(num_experts_per_tok=9), "num_experts_per_tok is not among 1 to num_local_experts"
      "|here num_experts_per_tok is 9, num_local_experts is 4"),
     ("smollm3", dict(no_rope_layers=[1]), "no_rope_layers is shorter than num_hidden_layers|here no_rope_layers is [1], "
-     "num_hidden_layers is 2"),
+     "num_hidden_layers is 4"),
     ("smollm3", dict(no_rope_layer_interval=0), "no_rope_layer_interval is below 1|here no_rope_layer_interval is 0"),
     ("starcoder2", dict(sliding_window=0), "sliding_window is below 1|here sliding_window is 0"),
     ("stablelm", dict(layer_norm_eps="small"), "'layer_norm_eps' is \"small\"; a number is expected"),
@@ -56,6 +56,10 @@ CASES = [
     ("gptj", dict(rotary_dim=None), "rotary_dim is not an even number of a head's entries|here rotary_dim is None"),
     ("codegen", dict(n_head=2), "n_head is not a multiple of 4, the parts of CodeGen's attention"),
     ("gpt_bigcode", dict(add_cross_attention=True), "add_cross_attention is not known|here add_cross_attention is True"),
+    ("llama_long", dict(rope_parameters=dict(ROTARY, rope_type="longrope", short_factor=[1.0, 1.0], long_factor=[2.0, 2.0],
+                                             original_max_position_embeddings=16)),
+     "a context above original_max_position_embeddings is not known here where rotary positions are scaled by a rope_type of "
+     "\"longrope\"|context is 32"),
     ("gemma", dict(hidden_act="relu"), "hidden_act is neither \"gelu_pytorch_tanh\" nor \"gelu\", which means the same of this "
      "model|here hidden_act is \"relu\""),
 ]
