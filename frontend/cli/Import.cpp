@@ -154,7 +154,7 @@ int importModel(const ImportOptions &options, huggingface::Imported &imported) {
                      : output.ends_with(".kiln") ? output.substr(0, output.size() - 5)
                                                  : output;
   std::string weights = stem + ".safetensors", tokenizer = stem + ".tokenizer.json";
-  bool ownWeights = imported.weights.empty() || imported.renamed;
+  bool ownWeights = imported.weights.empty() || imported.renamed || imported.gathered;
   bool ownTokenizer = imported.weights.empty() && !imported.tokenizer.empty();
   std::string words = imported.tokenizer.empty() ? ""
                       : ownTokenizer             ? fileName(tokenizer)
@@ -165,9 +165,9 @@ int importModel(const ImportOptions &options, huggingface::Imported &imported) {
   huggingface::Imported plain; // what is written beside the text has the names that the text had
   plain.text = imported.text;
   plain.renames = imported.renames;
-  std::string text = ownWeights && adapted      ? withUse(plain, weights)
-                     : imported.weights.empty() ? imported.text
-                                                : withUse(imported, imported.weights);
+  std::string text = ownWeights && (adapted || imported.gathered) ? withUse(plain, weights)
+                     : imported.weights.empty()                   ? imported.text
+                                                                  : withUse(imported, imported.weights);
   if (trains) {
     std::string load = huggingface::loadText(ownWeights ? plain : imported,
                                              ownWeights ? fileName(weights) : seenFrom(output, imported.weights),

@@ -3,6 +3,7 @@
 
 #include "frontend/huggingface/Chat.h"
 #include "frontend/huggingface/Family.h"
+#include "frontend/huggingface/Sentences.h"
 #include "frontend/huggingface/Speech.h"
 #include "runtime/files/File.h"
 #include "runtime/program/WeightFiles.h"
@@ -17,8 +18,6 @@ namespace kiln::huggingface {
 
 namespace {
 
-constexpr size_t maxConfig = size_t{1} << 24;
-
 std::string inside(const std::string &folder, const std::string &name) {
   return (std::filesystem::path(folder) / name).string();
 }
@@ -26,13 +25,6 @@ std::string inside(const std::string &folder, const std::string &name) {
 bool isThere(const std::string &path) {
   std::error_code error;
   return std::filesystem::is_regular_file(path, error);
-}
-
-Json readJson(const std::string &path) {
-  std::error_code error;
-  if (std::filesystem::is_regular_file(path, error) && std::filesystem::file_size(path, error) > maxConfig)
-    fail("'%s' is larger than 16 MiB: that is no such file", path.c_str());
-  return Json::parse(readText(path), "'" + path + "'", 32);
 }
 
 /// The safetensors file, or the index of several. Throws Error, which says what stands there in their place.
@@ -57,44 +49,6 @@ template <typename Read> void inFile(const std::string &path, Read read) {
     std::string why = error.what();
     throw why.find(path) == std::string::npos ? Error("'" + path + "': " + why) : error;
   }
-}
-
-/// What sentence-transformers keeps beside a model: how a text's embedding comes of its tokens.
-void readSentenceModules(const std::string &folder, Settings &settings) {
-  std::string path = inside(folder, "modules.json");
-  if (!isThere(path))
-    return;
-  Json modules = readJson(path);
-  bool normalized = false;
-  for (const Json &module : modules.array()) {
-    const std::string &type = module.at("type").string();
-    std::string kind = type.substr(type.rfind('.') == std::string::npos ? 0 : type.rfind('.') + 1);
-    if (kind == "Normalize") {
-      normalized = true;
-    } else if (kind == "Pooling") {
-      const std::string &place = module.at("path").string();
-      if (place.empty() || place.find('/') != std::string::npos || place.starts_with("."))
-        fail("'%s': the path %s is no folder beside it", path.c_str(), jsonQuote(place).c_str());
-      Json pooling = readJson(inside(inside(folder, place), "config.json"));
-      std::string how;
-      for (auto [key, value] : {std::pair("pooling_mode_mean_tokens", "mean"),
-                                {"pooling_mode_cls_token", "cls"},
-                                {"pooling_mode_max_tokens", "max"}})
-        if (pooling.booleanOr(key, false))
-          how += (how.empty() ? "" : "+") + std::string(value);
-      if (how != "mean" && how != "cls" && how != "max")
-        fail("'%s': tokens are pooled by '%s'; one of mean, cls and max is known", inside(place, "config.json").c_str(),
-             how.empty() ? "none that is known" : how.c_str());
-      settings.set("pooling", '"' + how + '"');
-    } else if (kind != "Transformer") {
-      fail("'%s': the module %s is not known; there are Transformer, Pooling and Normalize", path.c_str(),
-           jsonQuote(type).c_str());
-    }
-  }
-  settings.set("normalized", normalized ? "True" : "False");
-  if (std::string lengths = inside(folder, "sentence_bert_config.json"); isThere(lengths))
-    if (Json json = readJson(lengths); const Json *most = json.find("max_seq_length"))
-      settings.set("longest", std::to_string(most->integer(1, INT32_MAX)));
 }
 
 /// What an answer begins with, and the tokens that it never has: of `bad_words_ids` those that are one token.
@@ -126,7 +80,7 @@ void readKinds(Settings &settings) {
 }
 
 /// What files beside config.json say, and what is said there in another form.
-void readOthers(const std::string &folder, Settings &settings) {
+std::optional<SentenceDense> readOthers(const std::string &folder, Settings &settings) {
   if (const Json *labels = settings.config().find("id2label"); labels && labels->isObject())
     settings.set("num_labels", std::to_string(labels->object().size()));
   readKinds(settings);
@@ -137,7 +91,7 @@ void readOthers(const std::string &folder, Settings &settings) {
   inFile(path, [&] {
     if (!isThere(path))
       return;
-    Json json = readJson(path);
+    Json json = readSettingsFile(path);
     if (const Json *end = json.find("eos_token_id"))
       settings.set("eos_token_id", kilnText(*end, "'" + path + "'"));
     if (hears)
@@ -147,11 +101,13 @@ void readOthers(const std::string &folder, Settings &settings) {
   });
   inFile(heard, [&] {
     if (hears && isThere(heard))
-      readSpectrogram(readJson(heard), settings);
+      readSpectrogram(readSettingsFile(heard), settings);
     else if (type && type->isString() && isThere(heard) && (type->string() == "wav2vec2" || type->string() == "hubert"))
-      readSamples(readJson(heard), settings);
+      readSamples(readSettingsFile(heard), settings);
   });
-  inFile(inside(folder, "modules.json"), [&] { readSentenceModules(folder, settings); });
+  std::optional<SentenceDense> dense;
+  inFile(inside(folder, "modules.json"), [&] { dense = readSentenceModules(folder, settings); });
+  return dense;
 }
 
 /// Beside the tokenizer, in a file of its own or among its settings.
@@ -159,7 +115,7 @@ ChatTemplate readChat(const std::string &folder) {
   ChatTemplate chat;
   std::string path = inside(folder, "tokenizer_config.json"), own = inside(folder, "chat_template.jinja");
   inFile(path, [&] {
-    Json config = isThere(path) ? readJson(path) : Json::parse("{}", path);
+    Json config = isThere(path) ? readSettingsFile(path) : Json::parse("{}", path);
     for (const Json &item : config.object()) {
       const Json *content = item.isObject() ? item.find("content") : &item;
       if (item.key().ends_with("_token") && content && content->isString())
@@ -175,7 +131,7 @@ ChatTemplate readChat(const std::string &folder) {
     }
   });
   std::error_code error;
-  if (isThere(own) && std::filesystem::file_size(own, error) <= maxConfig)
+  if (isThere(own) && std::filesystem::file_size(own, error) <= maxSettingsFile)
     chat.text = readText(own);
   return chat;
 }
@@ -273,14 +229,16 @@ Imported makeModel(Settings settings, Safetensors tensors, const std::string &ar
 
 Imported readFolder(const std::string &path, const std::string &architecture) {
   std::string what = inside(path, "config.json");
-  Settings settings(readJson(what), "'" + what + "'");
-  readOthers(path, settings);
+  Settings settings(readSettingsFile(what), "'" + what + "'");
+  std::optional<SentenceDense> dense = readOthers(path, settings);
   WeightChoice choice;
   choice.files.push_back({weightsOf(path), ""});
   Imported result;
   Safetensors weights = openWeightFiles(choice); // whose errors name their own files
   inFile(what, [&] { result = makeModel(settings, std::move(weights), architecture); });
   result.weights = choice.files[0].path;
+  if (dense)
+    addDense(result, path, *dense);
   if (std::string tokenizer = inside(path, "tokenizer.json"); isThere(tokenizer)) {
     result.tokenizer = readText(tokenizer);
     Tokenizer::parse(result.tokenizer, "'" + tokenizer + "'");

@@ -23,6 +23,7 @@ struct Imported {
   std::string strip;
   std::vector<std::string> ignored;
   bool renamed = false;
+  bool gathered = false;            ///< the tensors are of several files, which no option names together
   std::vector<std::string> renames; ///< "OLD=NEW": what the text calls otherwise
 
   /// What the rules are as options of a program, beside `--load`: " --strip bert.".

@@ -1,10 +1,12 @@
 // Values of config.json, each checked before it becomes text of a program.
 #include "frontend/huggingface/Settings.h"
 
+#include "runtime/files/File.h"
 #include "runtime/support/Error.h"
 
 #include <cctype>
 #include <cmath>
+#include <filesystem>
 
 namespace kiln::huggingface {
 
@@ -90,6 +92,13 @@ std::string quoted(const std::string &text, const std::string &what) {
 }
 
 } // namespace
+
+Json readSettingsFile(const std::string &path) {
+  std::error_code error;
+  if (std::filesystem::is_regular_file(path, error) && std::filesystem::file_size(path, error) > maxSettingsFile)
+    fail("'%s' is larger than 16 MiB: that is no such file", path.c_str());
+  return Json::parse(readText(path), "'" + path + "'", 32);
+}
 
 std::string kilnNumber(double value) {
   if (!std::isfinite(value))

@@ -50,6 +50,10 @@ private:
   int64_t mostLayers_ = INT32_MAX;
 };
 
+constexpr size_t maxSettingsFile = size_t{1} << 24;
+/// The JSON of one of a folder's files. Throws Error, for one that is larger than such files are too.
+Json readSettingsFile(const std::string &path);
+
 /// Any value as Kiln writes it: None, True, 3, 0.5, "text", [1, 2], dict(a=1). Throws Error for what has no such form.
 std::string kilnText(const Json &value, const std::string &what);
 /// A number with a point.

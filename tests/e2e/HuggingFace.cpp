@@ -41,14 +41,15 @@ protected:
     expected_ = readTensors(inputs_);
   }
 
-  void compare(const std::string &program, const std::string &results) {
-    Words command = {program, "run", "forward", "--output", results};
+  void compare(const std::string &program, const std::string &results, const std::string &function = "forward") {
+    Words command = {program, "run", function, "--output", results};
     for (const char *name : {"ids", "mask", "types", "target", "image", "features", "audio"})
-      if (expected_.contains(name))
+      if (expected_.contains(name) && (function == "forward" || name != std::string("types")))
         command.insert(command.end(), {"--input", std::string(name) + "=" + inputs_});
     Outcome ran = run(command);
     ASSERT_EQ(ran.code, 0) << ran.err;
-    for (const auto &[name, found] : readTensors(results)) {
+    for (const auto &[result, found] : readTensors(results)) {
+      std::string name = function == "embed" ? "embedding" : result;
       ASSERT_TRUE(expected_.contains(name)) << name;
       const Values &expected = expected_.at(name);
       ASSERT_EQ(found.shape, expected.shape);
@@ -68,12 +69,15 @@ protected:
 TEST_P(HuggingFace, ComputesAsTransformersDoes) {
   std::string program = folder_ + "/program";
   Words build = {kilnProgram(), "build", model_, "--set", "batch=3", "-o", program};
-  for (const char *family : {"resnet", "regnet", "convnext", "dinov2", "segformer"}) // which take images of any size
+  for (const char *family :
+       {"resnet", "regnet", "convnext", "dinov2", "segformer", "efficientnet"}) // which take images of any size
     if (GetParam().starts_with(family))
       build.insert(build.end(), {"--set", "size=" + std::to_string(expected_.at("image").shape[2])});
   Outcome built = run(build);
   ASSERT_EQ(built.code, 0) << built.err;
   compare(program, folder_ + "/results.safetensors");
+  if (expected_.contains("embedding"))
+    compare(program, folder_ + "/embedding.safetensors", "embed");
   if (!expected_.contains("prompt"))
     return;
   std::string prompt;
