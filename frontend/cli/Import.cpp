@@ -155,7 +155,7 @@ int importModel(const ImportOptions &options, huggingface::Imported &imported) {
                                                  : output;
   std::string weights = stem + ".safetensors", tokenizer = stem + ".tokenizer.json";
   bool ownWeights = imported.weights.empty() || imported.renamed || imported.gathered;
-  bool ownTokenizer = imported.weights.empty() && !imported.tokenizer.empty();
+  bool ownTokenizer = imported.ownTokenizer || (imported.weights.empty() && !imported.tokenizer.empty());
   std::string words = imported.tokenizer.empty() ? ""
                       : ownTokenizer             ? fileName(tokenizer)
                                                  : seenFrom(output, options.path + "/tokenizer.json");

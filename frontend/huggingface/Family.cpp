@@ -80,6 +80,7 @@ constexpr Family families[] = {
     {"resnet", "resnet.kiln", "resnet.", {"ResNet", "ResNet"}, nullptr},
     {"regnet", "regnet.kiln", "regnet.", {"RegNet", "RegNet"}, nullptr},
     {"efficientnet", "efficientnet.kiln", "efficientnet.", {"EfficientNet", "EfficientNet"}, nullptr},
+    {"mobilenet_v2", "mobilenetv2.kiln", "mobilenet_v2.", {"MobileNetV2", "MobileNetV2"}, nullptr},
     {"convnext", "convnext.kiln", "convnext.", {"ConvNext", "ConvNext"}, nullptr},
     {"convnextv2", "convnext.kiln", "convnextv2.", {"ConvNextV2", "ConvNextV2"}, nullptr},
     {"vit", "vit.kiln", "vit.", {"ViT", "ViT"}, nullptr},

@@ -3,6 +3,7 @@
 
 #include "frontend/huggingface/Chat.h"
 #include "frontend/huggingface/Family.h"
+#include "frontend/huggingface/SentencePiece.h"
 #include "frontend/huggingface/Sentences.h"
 #include "frontend/huggingface/Speech.h"
 #include "runtime/files/File.h"
@@ -193,6 +194,27 @@ bool hasTensor(const Safetensors &tensors, std::string_view name) {
                      [&](const TensorView &tensor) { return tensor.name == name || tensor.name.ends_with(end); });
 }
 
+/// Words in other files than a tokenizer.json: Marian's become one, of others it is said.
+void readOtherWords(const std::string &folder, const Settings &settings, Imported &result) {
+  std::string source = inside(folder, "source.spm"), vocabulary = inside(folder, "vocab.json");
+  const Json *type = settings.config().find("model_type");
+  if (type && type->isString() && type->string() == "marian" && isThere(source) && isThere(vocabulary)) {
+    result.tokenizer =
+        marianTokenizer(readFile(source, size_t{1} << 28), readSettingsFile(vocabulary), "'" + source + "'");
+    result.ownTokenizer = true;
+    Tokenizer::parse(result.tokenizer, "'" + source + "'");
+    return;
+  }
+  for (const char *name : {"spiece.model", "sentencepiece.bpe.model", "spm.model", "tokenizer.model", "source.spm",
+                           "vocab.txt", "vocab.json"})
+    if (isThere(inside(folder, name))) {
+      result.notes.push_back("'" + folder + "' has its words in " + name +
+                             ", which is not read, and no tokenizer.json: its texts are token numbers. transformers "
+                             "writes one: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)");
+      return;
+    }
+}
+
 } // namespace
 
 std::string Imported::rules() const {
@@ -243,6 +265,8 @@ Imported readFolder(const std::string &path, const std::string &architecture) {
     result.tokenizer = readText(tokenizer);
     Tokenizer::parse(result.tokenizer, "'" + tokenizer + "'");
     result.text = withChat(std::move(result.text), result.model, readChat(path), result.notes);
+  } else {
+    readOtherWords(path, settings, result);
   }
   return result;
 }

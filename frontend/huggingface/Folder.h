@@ -11,11 +11,12 @@
 namespace kiln::huggingface {
 
 struct Imported {
-  std::string model;     ///< the model's name in the text
-  std::string text;      ///< Kiln; its parameters are the tensors
-  Safetensors tensors;   ///< as the model calls them, mapped; what a model computes by itself may be among them
-  std::string tokenizer; ///< tokenizer.json's text; empty: there is none
-  std::string weights;   ///< the file of the tensors, or the index of several; empty where there is none of that form
+  std::string model;         ///< the model's name in the text
+  std::string text;          ///< Kiln; its parameters are the tensors
+  Safetensors tensors;       ///< as the model calls them, mapped; what a model computes by itself may be among them
+  std::string tokenizer;     ///< tokenizer.json's text; empty: there is none
+  bool ownTokenizer = false; ///< the tokenizer is of other files than a tokenizer.json
+  std::string weights; ///< the file of the tensors, or the index of several; empty where there is none of that form
   /// The files' tensors are the text's parameters behind this prefix, which `--load` takes; empty: by the same names.
   std::string prefix;
   std::vector<std::string> notes; ///< what was left out

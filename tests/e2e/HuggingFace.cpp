@@ -70,7 +70,7 @@ TEST_P(HuggingFace, ComputesAsTransformersDoes) {
   std::string program = folder_ + "/program";
   Words build = {kilnProgram(), "build", model_, "--set", "batch=3", "-o", program};
   for (const char *family :
-       {"resnet", "regnet", "convnext", "dinov2", "segformer", "efficientnet"}) // which take images of any size
+       {"resnet", "regnet", "convnext", "dinov2", "segformer", "efficientnet", "mobilenet"}) // which take images of any size
     if (GetParam().starts_with(family))
       build.insert(build.end(), {"--set", "size=" + std::to_string(expected_.at("image").shape[2])});
   Outcome built = run(build);

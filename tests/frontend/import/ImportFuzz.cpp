@@ -3,6 +3,7 @@
 #include "frontend/gguf/Words.h"
 #include "frontend/huggingface/Chat.h"
 #include "frontend/huggingface/Folder.h"
+#include "frontend/huggingface/SentencePiece.h"
 #include "frontend/huggingface/Speech.h"
 #include "runtime/support/Json.h"
 #include "tests/fuzz/Harness.h"
@@ -35,6 +36,10 @@ void config(std::string_view bytes) {
 template <void (*read)(const Json &, huggingface::Settings &)> void speech(std::string_view bytes) {
   huggingface::Settings settings(Json::parse("{}", "input"), "input");
   read(Json::parse(bytes, "input", 32), settings);
+}
+
+void pieces(std::string_view bytes) {
+  huggingface::marianTokenizer(bytes, Json::parse("{\"</s>\": 0, \"<unk>\": 1, \"a\": 2}", "input"), "input");
 }
 
 void ggufModel(std::string_view bytes) { gguf::modelOf(gguf::File::parse(bytes, "input")); }
@@ -89,6 +94,7 @@ const std::vector<testing::Parser> &testing::parsers() {
       {fixture("huggingface/whisper/config.json"), config},
       {fixture("huggingface/whisper/generation_config.json"), speech<huggingface::readAnswer>},
       {fixture("huggingface/whisper/preprocessor_config.json"), speech<huggingface::readSpectrogram>},
+      {fixture("huggingface/marian_text/source.spm"), pieces},
       {fixture("gguf/llama.gguf"), ggufModel},
       {fixture("gguf/gpt2.gguf"), ggufModel},
       {chatTemplate(),

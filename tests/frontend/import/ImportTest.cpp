@@ -1,6 +1,8 @@
 // Blocks of quantised numbers against gguf's own reference (tests/fixtures/make_gguf.py), and files that lie.
 #include "frontend/gguf/Model.h"
 #include "frontend/gguf/Words.h"
+#include "frontend/huggingface/SentencePiece.h"
+#include "runtime/files/File.h"
 #include "runtime/files/Safetensors.h"
 #include "runtime/support/Error.h"
 #include "runtime/support/Json.h"
@@ -288,6 +290,53 @@ TEST(GgufWords, GiveTheNumbersOfTheirTokenizers) {
         EXPECT_EQ(tokenizer->decode(ids), one.array()[2].string()) << name;
     }
   }
+}
+
+// Marian's two files of words as one tokenizer: the numbers and the texts of MarianTokenizer (huggingface_words.py).
+TEST(MarianWords, GiveTheNumbersOfTheirTokenizer) {
+  std::string folder = std::string(KILN_FIXTURES) + "/huggingface/marian_text/";
+  std::string pieces = readFile(folder + "source.spm");
+  Json vocabulary = Json::parse(readText(folder + "vocab.json"), "vocab.json");
+  auto tokenizer = Tokenizer::parse(huggingface::marianTokenizer(pieces, vocabulary, "source.spm"), "source.spm");
+  Json cases = Json::parse(readText(folder + "words.json"), "words.json");
+  EXPECT_GE(cases.array().size(), 14U);
+  for (const Json &one : cases.array()) {
+    const std::string &text = one.array()[0].string();
+    std::vector<int32_t> ids, expected;
+    tokenizer->encode(text, ids);
+    ids.push_back(tokenizer->find("</s>"));
+    for (const Json &id : one.array()[1].array())
+      expected.push_back(static_cast<int32_t>(id.integer()));
+    EXPECT_EQ(ids, expected) << text;
+    std::string said = tokenizer->decode(ids); // whose end MarianTokenizer trims
+    EXPECT_EQ(said.substr(0, said.find_last_not_of(' ') + 1), one.array()[2].string()) << text;
+  }
+}
+
+TEST(MarianWords, ThatAreDamagedAreRefused) {
+  std::string folder = std::string(KILN_FIXTURES) + "/huggingface/marian_text/";
+  std::string pieces = readFile(folder + "source.spm"), words = readText(folder + "vocab.json");
+  auto refused = [](std::string_view bytes, const std::string &vocabulary) {
+    try {
+      huggingface::marianTokenizer(bytes, Json::parse(vocabulary, "vocab.json"), "'source.spm'");
+    } catch (const Error &error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  EXPECT_EQ(refused(pieces, words), "");
+  EXPECT_EQ(refused("", words), "'source.spm': it has no pieces: damaged, or no SentencePiece model");
+  EXPECT_EQ(refused(std::string_view(pieces).substr(0, pieces.size() / 2), words),
+            "'source.spm': it ends within a field: damaged, or no SentencePiece model");
+  EXPECT_EQ(refused("\x0f", words), "'source.spm': it is damaged, or no SentencePiece model");
+  EXPECT_EQ(refused(pieces, "{\"</s>\": 0, \"<unk>\": 2}"),
+            "'source.spm': vocab.json does not give each number from 0 to 1 to one token: \"<unk>\" has 2");
+  EXPECT_EQ(refused(pieces, "{\"a\": 0, \"<unk>\": 1}"), "'source.spm': vocab.json has no <unk> or no </s>");
+  std::string pairs = "\x12\x02\x18\x02" + pieces; // model_type: BPE
+  EXPECT_EQ(refused(pairs.substr(0, 4) + "\x0a\x03\x0a\x01"
+                                         "a",
+                    words),
+            "'source.spm': its model_type is 2; only a Unigram model (1) is known");
 }
 
 } // namespace
