@@ -22,12 +22,19 @@ struct Cut {
   const char *pre, *regex = nullptr; ///< null: as GPT-2
   bool composed = false;             ///< NFC first
   bool whole = false;                ///< a piece that is a token is one, whatever its pairs say
-  bool digits = false;               ///< each digit by itself first
+  const char *steps = nullptr;       ///< the steps, where they are others: a list
 };
 constexpr const char *gpt4 =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 constexpr const char *qwen =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+constexpr const char *bloom = " ?[^(\\s|[.,!?…。，、।۔،])]+";
+constexpr const char *digits = R"([{"type":"Digits","individual_digits":true},)"
+                               R"({"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":true}])";
+constexpr const char *falcon = R"([{"type":"Punctuation","behavior":"Contiguous"},)"
+                               R"({"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":true},)"
+                               R"({"type":"Digits","individual_digits":false},{"type":"Split","pattern":)"
+                               R"({"Regex":"[0-9][0-9][0-9]"},"behavior":"Isolated","invert":false}])";
 constexpr Cut cuts[] = {
     {"default"},
     {"gpt-2"},
@@ -43,10 +50,12 @@ constexpr Cut cuts[] = {
     {"glm4", gpt4},
     {"qwen2", qwen, true},
     {"stablelm2", qwen},
-    {"starcoder", nullptr, false, false, true},
-    {"refact", nullptr, false, false, true},
-    {"command-r", nullptr, false, false, true},
-    {"smollm", nullptr, false, false, true},
+    {"starcoder", nullptr, false, false, digits},
+    {"refact", nullptr, false, false, digits},
+    {"command-r", nullptr, false, false, digits},
+    {"smollm", nullptr, false, false, digits},
+    {"falcon", nullptr, false, false, falcon},
+    {"bloom", bloom},
 };
 
 class Words {
@@ -99,12 +108,11 @@ public:
     std::string bytes = R"({"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":)" +
                         std::string(cut->regex ? "false}" : "true}");
     std::string text = begin() + (cut->composed ? R"("normalizer":{"type":"NFC"},)" : "\"normalizer\":null,");
-    std::string first = cut->digits  ? R"({"type":"Digits","individual_digits":true},)"
-                        : cut->regex ? R"({"type":"Split","pattern":{"Regex":)" + jsonQuote(cut->regex) +
-                                           R"(},"behavior":"Isolated","invert":false},)"
-                                     : "";
-    text += "\"pre_tokenizer\":" +
-            (first.empty() ? bytes : R"({"type":"Sequence","pretokenizers":[)" + first + bytes + "]}");
+    std::string split = R"([{"type":"Split","pattern":{"Regex":)" + jsonQuote(cut->regex ? cut->regex : "") +
+                        R"(},"behavior":"Isolated","invert":false},)" + bytes + "]";
+    text += "\"pre_tokenizer\":" + (cut->regex || cut->steps ? R"({"type":"Sequence","pretokenizers":)" +
+                                                                   (cut->steps ? cut->steps : split) + "}"
+                                                             : bytes);
     text += ",\"post_processor\":" + around() +
             R"(,"decoder":{"type":"ByteLevel"},"model":{"type":"BPE","ignore_merges":)" +
             (cut->whole ? "true," : "false,") + vocabulary() + ",\"merges\":[";

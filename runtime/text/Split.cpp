@@ -137,6 +137,21 @@ size_t gpt4(std::u32string_view text, size_t at, size_t digits) {
   return line > at ? line : spaces(text, at);
 }
 
+/// BLOOM's: words up to white space and marks, with the space before them.
+size_t bloom(std::u32string_view text, size_t at) {
+  size_t from = text[at] == ' ' ? at + 1 : at;
+  size_t end = run(text, from, [](char32_t c) {
+    return !isUnicodeSpace(c) && std::u32string_view(U".,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c()|").find(c) ==
+                                     std::u32string_view::npos;
+  });
+  return end > from ? end : at;
+}
+
+/// Falcon's: three digits.
+size_t threeDigits(std::u32string_view text, size_t at) {
+  return run(text.substr(0, at + 3), at, [](char32_t c) { return c >= '0' && c <= '9'; }) == at + 3 ? at + 3 : at;
+}
+
 Rule knownPattern(const std::string &pattern, const std::string &what) {
   const std::string four = R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|)";
   const std::string rest = R"(| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
@@ -149,9 +164,12 @@ Rule knownPattern(const std::string &pattern, const std::string &what) {
     return [](std::u32string_view text, size_t at) { return gpt4(text, at, 1); };
   if (pattern == "\\s+")
     return [](std::u32string_view text, size_t at) { return run(text, at, isUnicodeSpace); };
+  if (pattern == " ?[^(\\s|[.,!?…。，、।۔،])]+")
+    return bloom;
+  if (pattern == "[0-9][0-9][0-9]")
+    return threeDigits;
   fail("%s: the pre_tokenizer's pattern \"%s\" is not known; these are: GPT-2's, GPT-4's (of Llama 3 too), Qwen 2's, "
-       "\\s+, "
-       "and texts",
+       "BLOOM's, Falcon's, \\s+, and texts",
        what.c_str(), pattern.c_str());
 }
 
@@ -284,8 +302,10 @@ PreTokenizer parsePreTokenizer(const Json *json, const std::string &what) {
       parts(split);
     };
   }
-  if (type == "Punctuation" && json->stringOr("behavior", "Isolated") == "Isolated")
+  if (std::string behavior = json->stringOr("behavior", "Isolated"); type == "Punctuation" && behavior == "Isolated")
     return cutBy(oneOf(isPunctuation), Found::Alone);
+  else if (type == "Punctuation" && behavior == "Contiguous")
+    return cutBy([](std::u32string_view text, size_t at) { return run(text, at, isPunctuation); }, Found::Alone);
   if (type == "Digits")
     return json->booleanOr("individual_digits", false)
                ? cutBy(oneOf(isNumber), Found::Alone)

@@ -67,6 +67,9 @@ TEST(Tokenizer, WordPiece) { compare("wordpiece"); }
 TEST(Tokenizer, BytesOfGpt2) { compare("gpt2"); }
 TEST(Tokenizer, BytesOfGpt4) { compare("gpt4"); }
 TEST(Tokenizer, BytesOfQwen) { compare("qwen"); }
+TEST(Tokenizer, BytesOfStarcoder) { compare("starcoder"); }
+TEST(Tokenizer, BytesOfBloom) { compare("bloom"); }
+TEST(Tokenizer, BytesOfFalcon) { compare("falcon"); }
 TEST(Tokenizer, Unigram) { compare("unigram"); }
 TEST(Tokenizer, BytesWhereNoTokenIs) { compare("llama"); }
 

@@ -275,7 +275,7 @@ TEST(GgufFile, StacksOfExpertsAreTakenApart) {
 
 // The numbers that Hugging Face's tokenizers give for the same words.
 TEST(GgufWords, GiveTheNumbersOfTheirTokenizers) {
-  for (const std::string name : {"llama", "gpt2", "gpt4", "qwen", "starcoder"}) {
+  for (const std::string name : {"llama", "gpt2", "gpt4", "qwen", "starcoder", "bloom", "falcon"}) {
     gguf::File file = gguf::File::open(fixtures + "words_" + name + ".gguf");
     auto tokenizer = Tokenizer::parse(gguf::tokenizerOf(file), name);
     Json cases = Json::parse(readFile(fixtures + "../tokenizers/" + name + ".cases.json"), name);
