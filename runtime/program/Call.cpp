@@ -27,6 +27,11 @@ Call::Call(Program &program, size_t entry, uint32_t home)
   versions_.resize(spec_.arguments.size());
   for (const Placement::Part &part : program.plan_.placement().parts(entry))
     written_.push_back(writtenBy(part));
+  program.fresh_ = false;
+  for (const std::vector<size_t> &written : written_)
+    for (size_t argument : written)
+      if (Memory &memory = buffers_[argument].tensor->memory; this->home().hostMemory())
+        populate(memory.data(), memory.size(), program.pool_);
 }
 
 /// The parameter or state that an argument stands for.

@@ -38,9 +38,10 @@ Program::Program(const kiln_program_image &image, unsigned threads, const std::v
     for (const Dim &dim : spec.type.shape)
       shape.push_back(*dim.constant());
     parameterIndex_[spec.name] = parameters_.size();
-    parameters_.emplace_back(spec.name, spec.type.dtype, std::move(shape));
+    parameters_.push_back(Tensor::unplaced(spec.name, spec.type.dtype, std::move(shape)));
   }
   makeStates();
+  placeTensors();
   if (watched())
     addRedZones();
   try {
@@ -182,6 +183,7 @@ uint64_t Program::nextVersion() {
 
 std::vector<Tensor> &Program::fetched(std::vector<Tensor> &tensors) {
   inFlight_.settle();
+  fresh_ = false;
   for (Tensor &tensor : tensors)
     residence(tensor).changed(); // whoever asks may write
   if (hostMemory())
@@ -245,10 +247,34 @@ void Program::makeStates() {
           addState(i, session, *shape);
 }
 
+/// Memory for parameters and states. Where they are many bytes, they are one block: it comes in large pages, a fault
+/// each; tensor by tensor most pages at their ends, and all of those below two megabytes, would be small ones.
+void Program::placeTensors() {
+  constexpr size_t many = 32 << 20, line = 64;
+  auto each = [&](auto visit) {
+    for (std::vector<Tensor> *tensors : {&parameters_, &states_})
+      for (Tensor &tensor : *tensors)
+        visit(tensor);
+  };
+  auto room = [](const Tensor &tensor) { return (tensor.bytes() + line - 1) / line * line; };
+  size_t all = 0;
+  each([&](Tensor &tensor) {
+    if (__builtin_add_overflow(all, room(tensor), &all))
+      fail("out of memory: the model's parameters and states are too large");
+  });
+  if (all >= many)
+    memory_.map(all, "parameters and states");
+  size_t at = 0;
+  each([&](Tensor &tensor) {
+    tensor.memory = all >= many ? Memory(memory_.data() + at, tensor.bytes()) : Memory(tensor.bytes());
+    at += room(tensor);
+  });
+}
+
 void Program::addState(size_t state, Session session, std::vector<int64_t> shape) {
   const StateSpec &spec = manifest_.states[state];
   stateIndex_[{spec.name, session}] = states_.size();
-  states_.emplace_back(spec.name, spec.type.dtype, std::move(shape));
+  states_.push_back(Tensor::unplaced(spec.name, spec.type.dtype, std::move(shape)));
   slots_.push_back({state, session});
   sessionShapes_.emplace_back();
 }
@@ -262,40 +288,37 @@ std::vector<size_t> Program::sessionSlots(Session session) const {
 }
 
 void Program::initialise(uint32_t seed) {
+  bool fresh = fresh_;
+  initialiseStates(seed, false, fresh);
   if (image_.weight_bytes) {
-    initialiseStates(seed, false);
     loadTensors(OwnWeights(image_).tensors(), weightRequests(), false);
     return;
   }
   for (size_t i = 0; i < parameters().size(); ++i) {
     Tensor &tensor = parameters_[i];
-    bool zeroed = tensor.memory.zeroed();
     kiln::initialise(tensor.name, &manifest_.parameters[i].init, seed, tensor.dtype, tensor.shape, tensor.memory.data(),
-                     pool_, zeroed);
+                     pool_, fresh);
   }
-  initialiseStates(seed, false);
 }
 
-void Program::initialiseStates(uint32_t seed, bool sessionOnly) {
-  if (!sessionOnly)
-    for (size_t i = 0; i < manifest_.states.size(); ++i)
-      if (const StateSpec &spec = manifest_.states[i]; !spec.isSession())
-        initialiseState(i, seed);
-  for (Session session : {Session::Sequence, Session::Training, Session::Evaluation})
-    resetSession(session, seed);
+void Program::initialiseStates(uint32_t seed, bool sessionOnly) { initialiseStates(seed, sessionOnly, fresh_); }
+
+void Program::initialiseStates(uint32_t seed, bool sessionOnly, bool fresh) {
+  for (size_t slot = 0; slot < slots_.size(); ++slot)
+    if (stateSpec(slot).isSession() || !sessionOnly)
+      initialiseState(slot, seed, fresh);
 }
 
 void Program::resetSession(Session session, uint32_t seed) {
   for (size_t slot : sessionSlots(session))
-    initialiseState(slot, seed);
+    initialiseState(slot, seed, false);
 }
 
-void Program::initialiseState(size_t slot, uint32_t seed) {
+void Program::initialiseState(size_t slot, uint32_t seed, bool fresh) {
   Tensor &tensor = states()[slot];
   sessionShapes_[slot].clear();
-  bool zeroed = tensor.memory.zeroed();
   kiln::initialise(tensor.name, &stateSpec(slot).init, seed, tensor.dtype, tensor.shape, tensor.memory.data(), pool_,
-                   zeroed);
+                   fresh);
 }
 
 Tensor *Program::findParameter(const std::string &name) {

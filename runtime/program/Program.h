@@ -116,7 +116,9 @@ private:
     Session session;
   };
   void makeStates();
-  void initialiseState(size_t slot, uint32_t seed);
+  void placeTensors();
+  void initialiseStates(uint32_t seed, bool sessionOnly, bool fresh);
+  void initialiseState(size_t slot, uint32_t seed, bool fresh);
   void addState(size_t state, Session session, std::vector<int64_t> shape);
   struct OpenBackend;
   void openBackends(const std::vector<uint32_t> &devices, const std::vector<std::string> &options);
@@ -163,7 +165,11 @@ private:
   }
   std::vector<std::unique_ptr<OpenBackend>> backends_;
   std::vector<std::unique_ptr<OpenBackend>> otherHomes_; // the first backend on further devices
+  Arena memory_;                                         // parameters and states, where these are large
   std::vector<Tensor> parameters_, states_;
+  /// Both are zeros as the system gives them: nothing was made ready to run, and nobody has asked for them. What is to
+  /// be zeros is then not written, and takes no memory before something runs that writes it.
+  bool fresh_ = true;
   std::vector<Residence> parameterHomes_, stateHomes_;
   std::map<std::string, size_t> parameterIndex_;
   std::map<std::pair<std::string, Session>, size_t> stateIndex_;

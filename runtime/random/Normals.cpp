@@ -92,25 +92,45 @@ inline __attribute__((always_inline)) bool batchIn(const RandomStream &random, u
 
 using Batch = bool (*)(const RandomStream &, uint64_t, double, double, float *, float *);
 
+#if defined(__x86_64__)
+/// Processors without AVX2 are too old to be worth a copy of the vectors' code in each program.
 bool batch(const RandomStream &random, uint64_t block, double mean, double deviation, float *to, float *high) {
-  return batchIn(random, block, mean, deviation, to, high);
+  for (uint64_t i = 0; i < 2 * blocks; ++i)
+    to[i] = high[i] = static_cast<float>(mean + deviation * random.normal(2 * block + i));
+  return true;
 }
 
-#if defined(__x86_64__)
 __attribute__((target("avx2,fma"))) bool batchByAVX2(const RandomStream &random, uint64_t block, double mean,
                                                      double deviation, float *to, float *high) {
   return batchIn(random, block, mean, deviation, to, high);
 }
 
-Batch chosenBatch() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? batchByAVX2 : batch; }
+__attribute__((target("avx512f,avx512dq,avx512vl"))) bool
+batchByAVX512(const RandomStream &random, uint64_t block, double mean, double deviation, float *to, float *high) {
+  return batchIn(random, block, mean, deviation, to, high);
+}
+
+Batch chosenBatch(NormalsBy most) {
+  bool wide =
+      __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  if (wide && most == NormalsBy::AVX512)
+    return batchByAVX512;
+  bool narrow = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  return narrow && most != NormalsBy::Plain ? batchByAVX2 : batch;
+}
 #else
-Batch chosenBatch() { return batch; }
+bool batch(const RandomStream &random, uint64_t block, double mean, double deviation, float *to, float *high) {
+  return batchIn(random, block, mean, deviation, to, high);
+}
+
+Batch chosenBatch(NormalsBy) { return batch; }
 #endif
 
 } // namespace
 
-void fillNormals(const RandomStream &random, double mean, double deviation, uint64_t first, int64_t count, float *to) {
-  static const Batch run = chosenBatch();
+void fillNormals(const RandomStream &random, double mean, double deviation, uint64_t first, int64_t count, float *to,
+                 NormalsBy most) {
+  Batch run = chosenBatch(most);
   constexpr int64_t each = 2 * blocks;
   float low[each], high[each];
   for (int64_t i = 0; i < count; i += each) {

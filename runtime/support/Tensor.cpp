@@ -278,27 +278,33 @@ Memory::Memory(size_t bytes) : size_(bytes) {
 }
 
 Memory::Memory(Memory &&other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)), zeroed_(other.zeroed()) {}
+    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)), borrowed_(other.borrowed_) {}
 
 Memory &Memory::operator=(Memory &&other) noexcept {
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
-  zeroed_ = other.zeroed_.exchange(zeroed_);
+  std::swap(borrowed_, other.borrowed_);
   return *this;
 }
 
 Memory::~Memory() {
-  if (data_)
+  if (data_ && !borrowed_)
     std::free(reinterpret_cast<void **>(data_)[-1]);
 }
 
-Tensor::Tensor(std::string name, kiln_dtype dtype, std::vector<int64_t> shape)
-    : name(std::move(name)), dtype(dtype), shape(std::move(shape)) {
-  std::optional<int64_t> count = countElements(this->shape);
+Tensor Tensor::unplaced(std::string name, kiln_dtype dtype, std::vector<int64_t> shape) {
+  Tensor tensor;
+  tensor.name = std::move(name), tensor.dtype = dtype, tensor.shape = std::move(shape);
+  std::optional<int64_t> count = countElements(tensor.shape);
   int64_t bytes = 0;
   if (!count || __builtin_mul_overflow(*count, static_cast<int64_t>(dtypeSize(dtype)), &bytes))
-    fail("'%s' has the shape %s, which no memory holds", this->name.c_str(), describeShape(this->shape).c_str());
-  memory = Memory(static_cast<size_t>(bytes));
+    fail("'%s' has the shape %s, which no memory holds", tensor.name.c_str(), describeShape(tensor.shape).c_str());
+  return tensor;
+}
+
+Tensor::Tensor(std::string name, kiln_dtype dtype, std::vector<int64_t> shape)
+    : Tensor(unplaced(std::move(name), dtype, std::move(shape))) {
+  memory = Memory(bytes());
 }
 
 } // namespace kiln

@@ -3,7 +3,6 @@
 
 #include "backends/api/kiln_backend.h"
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -53,19 +52,17 @@ public:
   Memory &operator=(Memory &&other) noexcept;
   ~Memory();
 
-  uint8_t *data() {
-    zeroed_.store(false, std::memory_order_relaxed);
-    return data_;
-  }
+  /// A part of somebody else's, which outlives it.
+  Memory(uint8_t *data, size_t bytes) : data_(data), size_(bytes), borrowed_(true) {}
+
+  uint8_t *data() { return data_; }
   const uint8_t *data() const { return data_; }
-  /// Nobody has asked for a place to write to yet.
-  bool zeroed() const { return zeroed_.load(std::memory_order_relaxed); }
   size_t size() const { return size_; }
 
 private:
   uint8_t *data_ = nullptr;
   size_t size_ = 0;
-  std::atomic<bool> zeroed_ = true;
+  bool borrowed_ = false;
 };
 
 /// A tensor that somebody else owns.
@@ -80,6 +77,8 @@ struct TensorView {
 struct Tensor {
   Tensor() = default;
   Tensor(std::string name, kiln_dtype dtype, std::vector<int64_t> shape);
+  /// The same without memory. Throws Error where none could hold it.
+  static Tensor unplaced(std::string name, kiln_dtype dtype, std::vector<int64_t> shape);
 
   TensorView view() const { return {name, dtype, shape, memory.data(), bytes()}; }
   int64_t count() const { return countElements(shape).value_or(0); }

@@ -47,6 +47,26 @@ INSTANTIATE_TEST_SUITE_P(
                       Step{"tests/bench/mlp.kiln", "", 931160}, Step{"tests/bench/cnn.kiln", "", 20413896},
                       Step{"tests/bench/lstm.kiln", "", 65475180}, Step{"tests/bench/gpt6.kiln", "", 609078168}));
 
+/// The most that a program holds while it does something.
+double peakOf(const std::string &program, const std::string &function) {
+  test::Outcome outcome = test::run({program, "bench", function, "--min-time", "0.01", "--threads", "2", "--json"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  return test::jsonLines(outcome.out).at(0)["benchmarks"][0]["peak_memory_bytes"];
+}
+
+// 50 MB of parameters, 100 MB of states that a step alone wants.
+TEST(Peak, IsThePlansAndStatesTakeNoneBeforeAStep) {
+  std::string program = test::freshFolder("peak") + "/sweep", source = test::sourceFolder() + "/tests/bench/ops.kiln";
+  test::Outcome built =
+      test::run({test::kilnProgram(), "build", source, "--model", "Sweep", "--set", "numbers=12500000", "-o", program});
+  ASSERT_EQ(built.code, 0) << built.err;
+  constexpr double weights = 50e6, rest = 16e6; // the program itself, pages that large ones round up to
+  EXPECT_LE(peakOf(program, "forward"), weights + rest);
+  double step = peakOf(program, "train_step");
+  EXPECT_LE(step, 3 * weights + rest);
+  EXPECT_GE(step, 3 * weights);
+}
+
 // Both halves of a transformer's attention are one kernel each, heads split and joined inside.
 TEST(Fusion, AttentionIsOneKernelInEachHalf) {
   test::Outcome outcome = explain({"tests/bench/gpt6.kiln", "", 0}, "--fusion");

@@ -204,6 +204,37 @@ std::vector<double> trainLine() {
   return seen;
 }
 
+std::vector<float> numbersOf(Program &program) {
+  std::vector<float> numbers;
+  for (auto *tensors : {&program.parameters(), &program.states()})
+    for (const Tensor &tensor : *tensors)
+      numbers.push_back(tensor.as<float>()[0]);
+  return numbers;
+}
+
+// Memory that nobody has touched is zeros already, and is not written again; what a run has written is.
+TEST(Program, BeginsAnewFromWhatWasTrained) {
+  for (bool apart : {false, true}) {
+    testing::keepApart(apart);
+    std::string manifest = lineManifest("x.csv");
+    kiln_program_image image = fakeImage(manifest);
+    Program program(image, 1);
+    program.initialise(3);
+    Call &step = program.call("train_step");
+    for (int input : step.inputs())
+      static_cast<float *>(step.data(input))[0] = 1;
+    step.run(0, 0);
+    program.initialise(3);
+    std::vector<float> again = numbersOf(program);
+    Program other(image, 1);
+    other.initialise(3);
+    EXPECT_EQ(again, numbersOf(other));
+    step.run(0, 0);
+    EXPECT_NE(again, numbersOf(program));
+    testing::keepApart(false);
+  }
+}
+
 TEST(Program, ADeviceWithMemoryOfItsOwnGivesTheSame) {
   std::vector<double> shared = trainLine();
   testing::keepApart(true);
