@@ -73,19 +73,21 @@ void Rows::follow(Operation &op) {
       trained_.insert(value);
 }
 
-/// Totals are computed at once: one that is made of another would be made of a shard's own.
-bool Rows::dependsOnTotal(Value total) const {
+unsigned Rows::levelOf(Value total) const {
   SmallVector<Value> work = {total};
   llvm::DenseSet<Value> seen;
+  unsigned level = 0;
   while (!work.empty())
     if (Operation *op = work.pop_back_val().getDefiningOp())
       for (Value value : usedValues(op)) {
+        if (!seen.insert(value).second)
+          continue;
         if (totals_.contains(value))
-          return true;
-        if (seen.insert(value).second)
+          level = std::max(level, levelOf(value) + 1);
+        else
           work.push_back(value);
       }
-  return false;
+  return level;
 }
 
 LogicalResult Rows::run() {
@@ -100,10 +102,6 @@ LogicalResult Rows::run() {
     if (failed(visitBlock(function_.front())))
       return failure();
   } while (again_);
-  for (Value total : totals_)
-    if (dependsOnTotal(total))
-      return fail(*total.getDefiningOp(),
-                  "is a sum over the batch that is made of another one, and all of which is needed");
   for (auto [index, operand] : llvm::enumerate(function_.front().getTerminator()->getOpOperands())) {
     auto number = static_cast<unsigned>(index);
     bool counts = function_.getResultAttr(number, "kiln.loss") || function_.getResultAttr(number, "kiln.term");

@@ -24,7 +24,8 @@ mlir::OpOperand *seedOf(mlir::Operation *op);
 ///   batch norm;
 /// - the same in all shards.
 /// A value that is none of these is an error at its op. So is a sum that something reads which needs all of it, unless
-/// no gradient goes through it: then it is a *total*, which is computed before, over all shards.
+/// no gradient goes through it: then it is a *total*, which is computed before, over all shards. What a total is made
+/// of may be another total (a spread around the mean), which is computed before it.
 class Rows {
 public:
   /// `symbols`: of the batches of the function's data.
@@ -44,6 +45,8 @@ public:
   bool isOwn(mlir::Value value) const { return own_.contains(value) && !hasRows(value) && !isSum(value); }
   /// Values of the function's own block, which are the same in all shards once they are given.
   llvm::ArrayRef<mlir::Value> totals() const { return totals_.getArrayRef(); }
+  /// Totals of level 0 are made of rows alone, others of totals of lower levels too.
+  unsigned levelOf(mlir::Value total) const;
   /// What is the same in all shards and is added to a sum: each shard adds its share of it, a part in as many.
   llvm::ArrayRef<mlir::OpOperand *> shares() const { return shares_.getArrayRef(); }
 
@@ -56,7 +59,6 @@ private:
   bool isTrained(mlir::Value value) const { return trained_.contains(value); }
   /// What comes of values that the function's gradient goes through, and of the shard's own.
   void follow(mlir::Operation &op);
-  bool dependsOnTotal(mlir::Value total) const;
 
   mlir::LogicalResult visitBlock(mlir::Block &block);
   mlir::LogicalResult visit(mlir::Operation &op);

@@ -42,7 +42,8 @@ private:
   void drawRows(const Rows &rows);
   Value firstRow(const Dim &rows, mlir::Type element);
   void fixExtents();
-  void addTotals(llvm::ArrayRef<Value> totals);
+  void addTotals(const std::string &name, llvm::ArrayRef<Value> totals, llvm::ArrayRef<unsigned> numbers);
+  void takeTotals(const Rows &rows);
   void fixBatch(FuncOp function);
   Value shard();
   Value inputAt(unsigned position, mlir::Type type, const std::string &name);
@@ -275,20 +276,17 @@ void ShardBuilder::fixBatch(FuncOp function) {
   function->removeAttr("kiln.batches");
 }
 
-// @shard.totals gives them; the loss takes their sums.
-void ShardBuilder::addTotals(llvm::ArrayRef<Value> totals) {
-  if (totals.empty())
-    return;
+/// @shard.totals gives those of a level (of higher ones @shard.totals1, …), and takes the ones below.
+void ShardBuilder::addTotals(const std::string &name, llvm::ArrayRef<Value> totals, llvm::ArrayRef<unsigned> numbers) {
   mlir::IRMapping map;
   auto first = llvm::cast<FuncOp>(loss->clone(map));
-  first.setName("shard.totals" + suffix);
+  first.setName(name);
   loss->getParentOfType<mlir::ModuleOp>().push_back(first);
   SmallVector<Value> results;
   SmallVector<mlir::DictionaryAttr> attributes;
-  SmallVector<mlir::Attribute> names;
-  for (auto [i, total] : llvm::enumerate(totals)) {
-    results.push_back(map.lookup(total));
-    attributes.push_back(b.getDictionaryAttr(b.getNamedAttr("kiln.output", b.getStringAttr(std::to_string(i)))));
+  for (unsigned number : numbers) {
+    results.push_back(map.lookup(totals[number]));
+    attributes.push_back(b.getDictionaryAttr(b.getNamedAttr("kiln.output", b.getStringAttr(std::to_string(number)))));
   }
   setResults(first, results, attributes);
   eraseUnread(first.front(), results);
@@ -299,9 +297,22 @@ void ShardBuilder::addTotals(llvm::ArrayRef<Value> totals) {
   first.eraseArguments(unread);
   first->removeAttr("kiln.frozen");
   fixBatch(first);
-  for (size_t i = 0; i < totals.size(); ++i) {
-    Value total = totals[i];
-    total.replaceAllUsesWith(inputAt(inputsOf(loss), total.getType(), "total." + std::to_string(i)));
+}
+
+/// Totals become inputs of the loss.
+void ShardBuilder::takeTotals(const Rows &rows) {
+  llvm::ArrayRef<Value> totals = rows.totals();
+  SmallVector<unsigned> levels = llvm::map_to_vector(totals, [&](Value total) { return rows.levelOf(total); });
+  for (unsigned level = 0; llvm::is_contained(levels, level); ++level) {
+    SmallVector<unsigned> numbers;
+    for (unsigned i = 0; i < totals.size(); ++i)
+      if (levels[i] == level)
+        numbers.push_back(i);
+    addTotals("shard.totals" + (level ? std::to_string(level) : "") + suffix, totals, numbers);
+    for (unsigned i : numbers) {
+      Value total = totals[i];
+      total.replaceAllUsesWith(inputAt(inputsOf(loss), total.getType(), "total." + std::to_string(i)));
+    }
   }
   eraseUnread(loss.front(), {});
 }
@@ -317,7 +328,7 @@ FailureOr<LossGradients> ShardBuilder::build() {
   drawRows(rows);
   fixExtents();
   loss.walk([](mlir::Operation *op) { op->removeAttr(perShard); }); // equal ops are one again
-  addTotals(rows.totals());
+  takeTotals(rows);
   fixBatch(loss);
   return copyWithGradients(loss, "shard.gradients" + suffix);
 }

@@ -13,7 +13,8 @@ def TrainStep : Pass<"kiln-train-step", "mlir::ModuleOp"> {
     (`kiln.batches` of the function names it, `kiln.bounds` has its size), and three functions are made of it:
     `shard.gradients` gives, of an Nth of the batch's rows, its part of the loss and of each gradient; `shard.update`
     takes the sums of the gradients (inputs `gradient.NAME`) and does all else that a step does; `shard.totals`, where
-    something needs one, gives sums over the rows that `shard.gradients` then reads (inputs `total.N`). States that the
+    something needs one, gives sums over the rows that `shard.gradients` then reads (inputs `total.N`), and
+    `shard.totals1`, … those that are made of others. States that the
     loss changes are outputs of `shard.gradients` (`sum.NAME`, `rows.NAME`, `same.NAME`), and inputs of `shard.update`
     (`state.NAME`) when they are put together. Draws for rows are the whole batch's, of which a shard has its rows. What
     no shard can compute is an error (Rows.h).

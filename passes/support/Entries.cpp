@@ -15,8 +15,8 @@ static std::string ownerOf(llvm::StringRef name) {
   for (auto [part, owner] : {std::pair("eval.pool", "eval"), std::pair("stage.begin", "train_step"),
                              std::pair("stage.end", "train_step"), std::pair("shard.totals", "train_step"),
                              std::pair("shard.gradients", "train_step"), std::pair("shard.update", "train_step")})
-    if (name.consume_front(part))
-      return owner + name.str();
+    if (name.consume_front(part)) // shard.totals1.finetune
+      return owner + name.ltrim("0123456789").str();
   return name.str();
 }
 

@@ -181,20 +181,23 @@ uint64_t Program::nextVersion() {
   return ++last;
 }
 
+void Program::fetch(Tensor &tensor) {
+  inFlight_.settle();
+  Residence &home = residence(tensor);
+  home.changed(); // whoever asks may write
+  if (hostMemory())
+    return;
+  if (home.deviceNewer)
+    home.on[home.owner].buffer.toHost(tensor.memory.size());
+  home.deviceNewer = false;
+  home.hostNewer = true;
+}
+
 std::vector<Tensor> &Program::fetched(std::vector<Tensor> &tensors) {
   inFlight_.settle();
   fresh_ = false;
   for (Tensor &tensor : tensors)
-    residence(tensor).changed(); // whoever asks may write
-  if (hostMemory())
-    return tensors;
-  for (Tensor &tensor : tensors) {
-    Residence &home = residence(tensor);
-    if (home.deviceNewer)
-      home.on[home.owner].buffer.toHost(tensor.memory.size());
-    home.deviceNewer = false;
-    home.hostNewer = true;
-  }
+    fetch(tensor);
   return tensors;
 }
 
@@ -334,14 +337,14 @@ Tensor *Program::findState(const std::string &name, Session session) {
 Tensor *Program::parameter(const std::string &name) {
   Tensor *found = findParameter(name);
   if (found)
-    fetched(parameters_);
+    fetch(*found);
   return found;
 }
 
 Tensor *Program::state(const std::string &name, Session session) {
   Tensor *found = findState(name, session);
   if (found)
-    fetched(states_);
+    fetch(*found);
   return found;
 }
 

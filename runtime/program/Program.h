@@ -56,7 +56,7 @@ public:
   /// Parameters and states as they are now, in this process's memory. What is written to them there counts from the
   /// next run on. (On a device with memory of its own, each of these calls fetches what runs have changed since.)
   std::vector<Tensor> &parameters() { return fetched(parameters_); }
-  /// Null when unknown.
+  /// This one alone; null when unknown.
   Tensor *parameter(const std::string &name);
   /// States at their bounds: the manifest's, in their order, where a session state is that of a sequence; after them
   /// those that training and an evaluation keep of session states.
@@ -138,6 +138,7 @@ private:
   /// As parameter() and state(), of which nobody asks for the contents.
   Tensor *findParameter(const std::string &name);
   Tensor *findState(const std::string &name, Session session);
+  void fetch(Tensor &tensor);
   std::vector<Tensor> &fetched(std::vector<Tensor> &tensors);
   static void parallelFor(void *self, int64_t count, kiln_task task, void *context);
   static void log(void *self, int32_t level, kiln_string message);

@@ -43,7 +43,8 @@ private:
     Memory memory;
     std::vector<int64_t> shape;
   };
-  void connect(bool hasTotals);
+  void connect();
+  void giveTotal(int from, Call &to);
   Sum stateOf(size_t from) const;
   void fillState(Call &call, int input, int64_t shard);
   void beginSome(const std::vector<Call *> &calls);
@@ -57,9 +58,15 @@ private:
   const EntrySpec &entry_;
   int64_t shards_;
   std::map<std::string, Field> fields_;
-  std::vector<Call *> totals_, gradients_; ///< by device; totals: none where the loss has none
+  /// Sums over all rows that are made of rows and of those of lower levels.
+  struct Totals {
+    std::vector<Call *> calls; ///< by device
+    std::vector<Sum> sums;     ///< taken by `shard.gradients` of the first device
+  };
+  std::vector<Totals> totals_;    ///< by level; none where the loss has none
+  std::vector<Call *> gradients_; ///< by device
   Call *update_ = nullptr;
-  std::vector<Sum> totalSums_, gradientSums_;
+  std::vector<Sum> gradientSums_;
   double loss_ = 0;
   uint32_t seed_ = 0; ///< of the step that was started
   int64_t step_ = 0;
@@ -80,27 +87,33 @@ ShardedStep::ShardedStep(Program &program, const EntrySpec &whole)
         field.shape.push_back(dim.constant().value_or(0));
     }
   auto devices = static_cast<uint32_t>(std::min<size_t>(program.homes(), static_cast<size_t>(shards_)));
-  bool totals = manifest.findEntry("shard.totals" + manifest.suffix) != nullptr;
-  for (uint32_t device = 0; device < devices; ++device) {
-    if (totals)
-      totals_.push_back(&program.call("shard.totals" + manifest.suffix, device));
-    gradients_.push_back(&program.call("shard.gradients" + manifest.suffix, device));
+  for (;;) {
+    std::string name = "shard.totals" + (totals_.empty() ? "" : std::to_string(totals_.size())) + manifest.suffix;
+    if (!manifest.findEntry(name))
+      break;
+    Totals &level = totals_.emplace_back();
+    for (uint32_t device = 0; device < devices; ++device)
+      level.calls.push_back(&program.call(name, device));
   }
+  for (uint32_t device = 0; device < devices; ++device)
+    gradients_.push_back(&program.call("shard.gradients" + manifest.suffix, device));
   update_ = &program.call("shard.update" + manifest.suffix, 0);
-  connect(totals);
+  connect();
 }
 
 /// Which result of a shard is summed in which argument.
-void ShardedStep::connect(bool hasTotals) {
+void ShardedStep::connect() {
   const std::vector<ArgumentSpec> &results = gradients_[0]->entry().arguments;
   for (size_t i = 0; i < results.size(); ++i)
     if (results[i].role == Role::Gradient)
       gradientSums_.push_back({i, update_->input("gradient." + results[i].name)});
     else if (results[i].role == Role::Output)
       gradientSums_.push_back(stateOf(i));
-  for (size_t i = 0; hasTotals && i < totals_[0]->entry().arguments.size(); ++i)
-    if (const ArgumentSpec &result = totals_[0]->entry().arguments[i]; result.role == Role::Output)
-      totalSums_.push_back({i, gradients_[0]->input("total." + result.name)});
+  for (Totals &level : totals_)
+    for (const ArgumentSpec &result : level.calls[0]->entry().arguments)
+      if (result.role == Role::Output)
+        level.sums.push_back({static_cast<size_t>(&result - level.calls[0]->entry().arguments.data()),
+                              gradients_[0]->input("total." + result.name)});
   auto fits = [this](const std::vector<Sum> &sums, const EntrySpec &from, const EntrySpec &to) {
     return std::all_of(sums.begin(), sums.end(), [&](const Sum &sum) {
       if (sum.to < 0)
@@ -111,8 +124,10 @@ void ShardedStep::connect(bool hasTotals) {
     });
   };
   const EntrySpec &gradients = gradients_[0]->entry();
-  if (!fits(gradientSums_, gradients, update_->entry()) ||
-      (hasTotals && !fits(totalSums_, totals_[0]->entry(), gradients)))
+  bool all = fits(gradientSums_, gradients, update_->entry());
+  for (const Totals &level : totals_)
+    all &= fits(level.sums, level.calls[0]->entry(), gradients);
+  if (!all)
     failDamaged("what the shards of a batch give is not what '" + update_->entry().name + "' takes");
 }
 
@@ -305,22 +320,34 @@ void ShardedStep::addSome(const std::vector<Call *> &calls, std::vector<Sum> &su
   }
 }
 
+/// A total that stands in an input of the first device's `shard.gradients` is brought where it is read, too.
+void ShardedStep::giveTotal(int from, Call &to) {
+  Call &first = *gradients_[0];
+  const ArgumentSpec &total = first.entry().arguments[static_cast<size_t>(from)];
+  int input = to.input(total.name);
+  if (input < 0 || &to == &first)
+    return;
+  if (to.entry().arguments[static_cast<size_t>(input)].bytes != total.bytes)
+    failDamaged("'" + total.name + "' is not the same everywhere");
+  to.shape(input) = first.shape(from);
+  std::memcpy(to.data(input), first.data(from), static_cast<size_t>(total.bytes));
+}
+
 /// Sums over the whole batch that all shards read: how many tokens count, say.
 void ShardedStep::runTotals() {
-  if (totals_.empty())
-    return;
-  Call &first = *gradients_[0];
-  for (next_ = 0; next_ < shards_;) {
-    beginSome(totals_);
-    addSome(totals_, totalSums_, first);
+  for (Totals &level : totals_) {
+    for (next_ = 0; next_ < shards_;) {
+      beginSome(level.calls);
+      addSome(level.calls, level.sums, *gradients_[0]);
+    }
+    for (const Sum &sum : level.sums) {
+      for (Call *reader : gradients_)
+        giveTotal(sum.to, *reader);
+      for (Totals &higher : totals_)
+        for (Call *reader : higher.calls)
+          giveTotal(sum.to, *reader);
+    }
   }
-  for (Call *other : gradients_)
-    for (const Sum &sum : totalSums_)
-      if (other != &first) {
-        other->shape(sum.to) = first.shape(sum.to);
-        std::memcpy(other->data(sum.to), first.data(sum.to),
-                    static_cast<size_t>(first.entry().arguments[static_cast<size_t>(sum.to)].bytes));
-      }
 }
 
 void ShardedStep::start(uint32_t seed, int64_t step) {
