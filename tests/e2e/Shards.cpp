@@ -57,7 +57,8 @@ TEST_P(Shards, AddUpToTheWholeBatch) {
 
 INSTANTIATE_TEST_SUITE_P(Models, Shards,
                          testing::Values(Case{"mnist", "4", {}}, Case{"gpt", "2", {}},
-                                         Case{"translate", "2", {"source_words=120", "target_words=80", "dropout=0.2"}}),
+                                         Case{
+                                             "translate", "2", {"source_words=120", "target_words=80", "dropout=0.2"}}),
                          [](const auto &info) { return std::string(info.param.name); });
 
 /// Each shard has its own statistics; the running ones follow their mean (tests/fixtures/make_shards.py).
