@@ -10,9 +10,9 @@
 namespace kiln::huggingface {
 
 /// PEFT's, of the families that are here (peft.utils.constants).
-static constexpr std::string_view projections[] = {"q_proj",          "v_proj",     "query",      "value",  "q_lin",
-                                                   "v_lin",           "q",          "v",          "c_attn", "qkv_proj",
-                                                   "query_key_value", "query_proj", "value_proj", "Wqkv"};
+static constexpr std::string_view projections[] = {
+    "q_proj", "v_proj",   "query",           "value",   "q_lin",  "v_lin",      "q",          "v",
+    "c_attn", "qkv_proj", "query_key_value", "in_proj", "x_proj", "query_proj", "value_proj", "Wqkv"};
 
 /// The name that a line gives a layer to, where it is one of the projections; else empty.
 static std::string projectionOf(const std::string &line) {

@@ -229,7 +229,9 @@ const Json *Settings::find(const std::string &key) const {
   for (auto [name, other] : {std::pair("hidden_size", "n_embed"),
                              {"n_embd", "hidden_size"},
                              {"n_head", "num_attention_heads"},
-                             {"n_layer", "num_hidden_layers"}})
+                             {"n_layer", "num_hidden_layers"},
+                             {"intermediate_size", "block_ff_dim"},
+                             {"tie_word_embeddings", "tie_embedding"}})
     if (const Json *found = key == name ? config_.find(other) : nullptr)
       return found;
   return nullptr;

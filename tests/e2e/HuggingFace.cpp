@@ -69,8 +69,8 @@ protected:
 TEST_P(HuggingFace, ComputesAsTransformersDoes) {
   std::string program = folder_ + "/program";
   Words build = {kilnProgram(), "build", model_, "--set", "batch=3", "-o", program};
-  for (const char *family :
-       {"resnet", "regnet", "convnext", "dinov2", "segformer", "efficientnet", "mobilenet"}) // which take images of any size
+  for (const char *family : {"resnet", "regnet", "convnext", "dinov2", "segformer", "efficientnet",
+                             "mobilenet"}) // which take images of any size
     if (GetParam().starts_with(family))
       build.insert(build.end(), {"--set", "size=" + std::to_string(expected_.at("image").shape[2])});
   Outcome built = run(build);

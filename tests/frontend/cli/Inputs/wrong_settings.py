@@ -60,6 +60,10 @@ CASES = [
                                              original_max_position_embeddings=16)),
      "a context above original_max_position_embeddings is not known here where rotary positions are scaled by a rope_type of "
      "\"longrope\"|context is 32"),
+    ("mamba", dict(conv_kernel=0), "conv_kernel is below 1|here conv_kernel is 0"),
+    ("mamba", dict(time_step_rank="auto"), "'time_step_rank' is \"auto\"; a whole number up to 2147483647 is expected"),
+    ("lfm2", dict(layer_types=["conv", "mamba"]), "layer_types has a kind that is not known; those that are: conv and "
+     "full_attention"),
     ("gemma", dict(hidden_act="relu"), "hidden_act is neither \"gelu_pytorch_tanh\" nor \"gelu\", which means the same of this "
      "model|here hidden_act is \"relu\""),
 ]
