@@ -470,7 +470,8 @@ TEST(HuggingFaceText, AStepReadsChosenExpertsAlone) {
 // The recipe that `import --train` writes has transformers' losses (make_huggingface_training.py); a folder's weights
 // are loaded where they are, a GGUF file's are written beside the text.
 TEST(HuggingFaceTraining, HasTransformersLosses) {
-  for (const std::string name : {"llama", "vit_classes", "llama.gguf", "mixtral", "starcoder2"}) {
+  for (const std::string name :
+       {"llama", "vit_classes", "llama.gguf", "mixtral", "starcoder2", "dinov2_classes", "modernbert_classes"}) {
     SCOPED_TRACE(name);
     std::string stem = name.substr(0, name.find('.')), given = casesFolder() + stem + "/training";
     std::string folder = freshFolder("huggingface-training-" + name), model = folder + "/model.kiln";
@@ -482,11 +483,13 @@ TEST(HuggingFaceTraining, HasTransformersLosses) {
     for (const auto &[what, by] : {std::pair<std::string, std::string>("AdamW(lr=2e-5, weight_decay=0.01)",
                                                                        expected["optimizer"].get<std::string>()),
                                    {"steps     = 1000", "steps     = 6"},
-                                   {"min(context, 128)", "8"},
-                                   {"min(context, 128)", "8"},
+                                   {"=i32[8", "=i32[4"},
+                                   {"=bool[8", "=bool[4"},
                                    {"[8, num_channels", "[4, num_channels"},
-                                   {"label=i32[8]", "label=i32[4]"}})
-      if (size_t at = text.find(what, text.find("\ntrain ")); at != std::string::npos)
+                                   {"min(context, 128)", "8"},
+                                   {"min(longest, 128)", "8"},
+                                   {"size, size]", "12, 12]"}})
+      for (size_t at = text.find("\ntrain "); (at = text.find(what, at)) != std::string::npos; at += by.size())
         text.replace(at, what.size(), by);
     std::ofstream(model) << text;
     Outcome trained = run({kilnProgram(), "train", model, "--data", "data=" + given + ".safetensors", "--json", "--out",
