@@ -236,13 +236,14 @@ INSTANTIATE_TEST_SUITE_P(
         Group{"annex", "activations", {"x", "y"}}, Group{"annex", "attending", {"sequence", "image", "mask"}},
         Group{"annex", "recurrent", {"sequence", "x"}}, Group{"annex", "losses", {"x", "y", "label"}},
         Group{"annex", "corners", {"other", "label"}},
-        Group{"annex", "alignments", {"sequence", "labels", "times", "counts"}}, Group{"control", "branches", {"x"}},
-        Group{"slopes", "pointwise", {"x"}}, Group{"slopes", "reduced", {"x"}}, Group{"slopes", "products", {"x"}},
-        Group{"slopes", "images", {"image"}}, Group{"slopes", "moved", {"x", "rows"}},
-        Group{"slopes", "attending", {"words", "mask"}}, Group{"slopes", "recurrent", {"words"}},
-        Group{"slopes", "losses", {"x", "y", "label"}}, Group{"slopes", "algebra", {"x"}},
-        Group{"slopes", "forms", {"x"}}, Group{"slopes", "parts", {"x", "words"}}, Group{"control", "early", {"x"}},
-        Group{"control", "loops", {"x"}}, Group{"control", "nested", {"x", "n"}}),
+        Group{"annex", "alignments", {"sequence", "labels", "times", "counts"}},
+        Group{"annex", "functions", {"x", "y"}}, Group{"annex", "pieces", {"x", "y", "rows"}},
+        Group{"annex", "several", {"x", "y"}}, Group{"control", "branches", {"x"}}, Group{"slopes", "pointwise", {"x"}},
+        Group{"slopes", "reduced", {"x"}}, Group{"slopes", "products", {"x"}}, Group{"slopes", "images", {"image"}},
+        Group{"slopes", "moved", {"x", "rows"}}, Group{"slopes", "attending", {"words", "mask"}},
+        Group{"slopes", "recurrent", {"words"}}, Group{"slopes", "losses", {"x", "y", "label"}},
+        Group{"slopes", "algebra", {"x"}}, Group{"slopes", "forms", {"x"}}, Group{"slopes", "parts", {"x", "words"}},
+        Group{"control", "early", {"x"}}, Group{"control", "loops", {"x"}}, Group{"control", "nested", {"x", "n"}}),
     [](const auto &info) { return std::string(info.param.model) + "_" + info.param.function; });
 
 class ZooTraining : public testing::TestWithParam<const char *> {};

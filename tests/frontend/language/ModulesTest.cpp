@@ -252,4 +252,49 @@ TEST(Bounds, AreAskedOfTheInputs) {
   }
 }
 
+TEST(Modules, EmbeddingBagIsAMeanASumOrTheLargest) {
+  const HostTensor table = floats({3, 2}, {1, -2, 3, 0.5, 5, 4}), ids = integers({2, 3}, {0, 2, 2, 1, 0, 1});
+  expectNear(run(calling("EmbeddingBag(3, 2)", "i32[B <= 4, 3]"), {ids, table})[0], {2, 2},
+             {3.6666667, 2, 2.3333333, -0.3333333});
+  expectNear(run(calling("EmbeddingBag(3, 2, mode=\"sum\")", "i32[B <= 4, 3]"), {ids, table})[0], {2, 2},
+             {11, 6, 7, -1});
+  expectNear(run(calling("EmbeddingBag(3, 2, mode=\"max\")", "i32[B <= 4, 3]"), {ids, table})[0], {2, 2},
+             {5, 4, 3, 0.5});
+  expectNear(run("model M():\n    part = EmbeddingBag(3, 2)\n    def forward(x: i32[2, 3]):\n"
+                 "        return part(x, mask=x == 1)\n",
+                 {ids, table})[0],
+             {2, 2}, {0, 0, 3, 0.5});
+}
+
+TEST(Modules, AlphaDropoutKeepsOrLowers) {
+  std::vector<HostTensor> results =
+      run("model M():\n    part = AlphaDropout(0.4)\n    def forward(x: f32[100]):\n"
+          "        y = part(x)\n"
+          "        low = (y < -0.7).to(i32)\n"
+          "        return y, sum(low), sum((y > 0.6).to(i32))\n",
+          {floats({100}, std::vector<double>(100, 0.0)), integers({}, {7}), integers({}, {0})}, "forward.training");
+  // PyTorch's a = ((1 - p) (1 + p α'²))^-½, b = -a α' p, of α' = -1.7580993: of a 0 there is b, or a α' + b.
+  ASSERT_GE(results.size(), 3u);
+  double a = 1 / std::sqrt(0.6 * (1 + 0.4 * 1.7580993408473766 * 1.7580993408473766)), b = a * 1.7580993408473766 * 0.4;
+  for (double y : results[0].floats)
+    EXPECT_LT(std::min(std::abs(y - b), std::abs(y - (b - a * 1.7580993408473766))), 1e-6) << y;
+  EXPECT_EQ(results[1].integers[0] + results[2].integers[0], 100);
+  EXPECT_NEAR(static_cast<double>(results[1].integers[0]), 40, 20);
+}
+
+TEST(Modules, AHardGumbelSoftmaxIsOneClass) {
+  std::vector<double> logits;
+  for (int i = 0; i < 200; ++i)
+    logits.insert(logits.end(), {std::log(0.6), std::log(0.3), std::log(0.1)});
+  std::vector<HostTensor> results =
+      run("model M():\n    def forward(x: f32[200, 3]):\n        y = gumbel_softmax(x, tau=0.5, hard=True)\n"
+          "        return sum(y, axis=1), max(y, axis=1), mean(y, axis=0)\n",
+          {floats({200, 3}, logits), integers({}, {7}), integers({}, {0})});
+  ASSERT_GE(results.size(), 3u);
+  expectNear(results[0], {200}, std::vector<double>(200, 1));
+  expectNear(results[1], {200}, std::vector<double>(200, 1));
+  for (size_t i = 0; i < 3; ++i)
+    EXPECT_NEAR(static_cast<double>(results[2].floats[i]), (std::array{0.6, 0.3, 0.1})[i], 0.12) << i;
+}
+
 } // namespace
