@@ -81,7 +81,7 @@ void readKinds(Settings &settings) {
 }
 
 /// What files beside config.json say, and what is said there in another form.
-std::optional<SentenceDense> readOthers(const std::string &folder, Settings &settings) {
+std::optional<Sentences> readOthers(const std::string &folder, Settings &settings) {
   if (const Json *labels = settings.config().find("id2label"); labels && labels->isObject())
     settings.set("num_labels", std::to_string(labels->object().size()));
   readKinds(settings);
@@ -106,9 +106,9 @@ std::optional<SentenceDense> readOthers(const std::string &folder, Settings &set
     else if (type && type->isString() && isThere(heard) && (type->string() == "wav2vec2" || type->string() == "hubert"))
       readSamples(readSettingsFile(heard), settings);
   });
-  std::optional<SentenceDense> dense;
-  inFile(inside(folder, "modules.json"), [&] { dense = readSentenceModules(folder, settings); });
-  return dense;
+  std::optional<Sentences> sentences;
+  inFile(inside(folder, "modules.json"), [&] { sentences = readSentenceModules(folder, settings); });
+  return sentences;
 }
 
 /// Beside the tokenizer, in a file of its own or among its settings.
@@ -252,15 +252,16 @@ Imported makeModel(Settings settings, Safetensors tensors, const std::string &ar
 Imported readFolder(const std::string &path, const std::string &architecture) {
   std::string what = inside(path, "config.json");
   Settings settings(readSettingsFile(what), "'" + what + "'");
-  std::optional<SentenceDense> dense = readOthers(path, settings);
+  std::optional<Sentences> sentences = readOthers(path, settings);
+  std::string asked = architecture.empty() && sentences ? modelFor(*sentences, settings) : architecture;
   WeightChoice choice;
   choice.files.push_back({weightsOf(path), ""});
   Imported result;
   Safetensors weights = openWeightFiles(choice); // whose errors name their own files
-  inFile(what, [&] { result = makeModel(settings, std::move(weights), architecture); });
+  inFile(what, [&] { result = makeModel(settings, std::move(weights), asked); });
   result.weights = choice.files[0].path;
-  if (dense)
-    addDense(result, path, *dense);
+  if (sentences)
+    addSentences(result, path, *sentences);
   if (std::string tokenizer = inside(path, "tokenizer.json"); isThere(tokenizer)) {
     result.tokenizer = readText(tokenizer);
     Tokenizer::parse(result.tokenizer, "'" + tokenizer + "'");

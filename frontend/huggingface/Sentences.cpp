@@ -73,37 +73,90 @@ void replaceFrom(std::string &text, size_t at, const std::string &what, const st
 
 } // namespace
 
-std::optional<SentenceDense> readSentenceModules(const std::string &folder, Settings &settings) {
+std::optional<Sentences> readSentenceModules(const std::string &folder, Settings &settings) {
   std::string path = inside(folder, "modules.json");
   std::error_code error;
   if (!std::filesystem::is_regular_file(path, error))
     return std::nullopt;
-  std::optional<SentenceDense> dense;
+  Sentences result;
   Json modules = readSettingsFile(path);
-  bool normalized = false;
   for (const Json &module : modules.array()) {
     const std::string &type = module.at("type").string();
     std::string kind = type.substr(type.rfind('.') == std::string::npos ? 0 : type.rfind('.') + 1);
     if (kind == "Normalize")
-      normalized = true;
+      result.normalized = true;
     else if (kind == "Pooling")
-      settings.set("pooling", jsonQuote(poolingOf(
-                                  readSettingsFile(inside(inside(folder, placeOf(module, path)), "config.json")))));
-    else if (kind == "Dense" && !dense && !normalized)
-      dense = denseOf(folder, placeOf(module, path));
+      result.pooling = poolingOf(readSettingsFile(inside(inside(folder, placeOf(module, path)), "config.json")));
+    else if (kind == "Dense" && !result.dense && !result.normalized)
+      result.dense = denseOf(folder, placeOf(module, path));
     else if (kind != "Transformer")
       fail("'%s': the module %s is not known there; there are Transformer, Pooling, one Dense and Normalize, in this "
            "order",
            path.c_str(), jsonQuote(type).c_str());
   }
-  settings.set("normalized", normalized ? "True" : "False");
+  if (!result.pooling.empty())
+    settings.set("pooling", jsonQuote(result.pooling));
+  settings.set("normalized", result.normalized ? "True" : "False");
   if (std::string lengths = inside(folder, "sentence_bert_config.json"); std::filesystem::exists(lengths, error))
     if (Json json = readSettingsFile(lengths); const Json *most = json.find("max_seq_length"))
       settings.set("longest", std::to_string(most->integer(1, INT32_MAX)));
-  return dense;
+  return result;
 }
 
-void addDense(Imported &imported, const std::string &folder, const SentenceDense &dense) {
+std::string modelFor(const Sentences &sentences, const Settings &settings) {
+  const Json *list = settings.config().find("architectures");
+  if (sentences.pooling.empty() || !list || !list->isArray() || list->array().empty() || !list->array()[0].isString())
+    return "";
+  std::string name = list->array()[0].string();
+  for (std::string_view head : {"ForCausalLM", "LMHeadModel"})
+    if (name.ends_with(head))
+      return name.substr(0, name.size() - head.size()) + "Model";
+  return "";
+}
+
+/// `embed` of a language model's states.
+static void addEmbed(Imported &imported, const Sentences &sentences) {
+  std::string &text = imported.text;
+  std::string begin = "\nmodel " + imported.model + "(",
+              forward = "    def forward(ids: i32[B <= batch, T <= context]) -> f32[B, T, ";
+  if (!imported.model.ends_with("Model") || imported.model.ends_with("LMHeadModel")) // (scores are no states)
+    return;
+  size_t model = text.find(begin), states = model == std::string::npos ? model : text.find(forward, model);
+  if (states == std::string::npos || text.find("    def embed(", model) != std::string::npos)
+    return;
+  std::string how;
+  for (auto [pooling, expression] :
+       {std::pair("lasttoken", "x[iota(B), max(where(mask, iota(T)[None, :], 0), axis=1)]"),
+        {"mean", "sum(where(mask[:, :, None], x, 0.0), axis=1) / "
+                 "maximum(sum(mask.to(f32), axis=1, keepdims=True), 1e-9)"},
+        {"cls", "x[:, 0]"},
+        {"max", "max(where(mask[:, :, None], x, -1e9), axis=1)"}})
+    if (sentences.pooling == pooling)
+      how = expression;
+  if (how.empty())
+    fail("1_Pooling/config.json: tokens are pooled by %s; one of lasttoken, mean, cls and max is known",
+         jsonQuote(sentences.pooling).c_str());
+  size_t at = states + forward.size();
+  std::string width = text.substr(at, text.find(']', at) - at);
+  size_t end = text.find("\n\n", at);
+  while (end != std::string::npos && end + 2 < text.size() && text[end + 2] == ' ')
+    end = text.find("\n\n", end + 2);
+  text.insert(std::min(end, text.size() - 1) + 1,
+              "\n    def embed(ids: i32[B <= batch, T <= context], mask: bool[B, T]) -> f32[B, " + width +
+                  "]:\n        return sentence(forward(ids), mask)\n");
+  if (size_t single = model + begin.size(); text.compare(single, 8, "batch=1,") == 0)
+    text.replace(single, 8, "batch=16,");
+  size_t block = model; // with its comment
+  while (block > 0 && text[text.rfind('\n', block - 1) + 1] == '#')
+    block = text.rfind('\n', block - 1);
+  text.insert(block,
+              "\n# What of a text's tokens is its embedding, as sentence-transformers has it; texts are filled up "
+              "behind.\ndef sentence(x: f32[B, T, " +
+                  width + "], mask: bool[B, T]) -> f32[B, " + width + "]:\n    y = " + how + "\n    return " +
+                  (sentences.normalized ? "unit_vectors(y, 1, 1e-12)" : "y") + "\n");
+}
+
+static void addDense(Imported &imported, const std::string &folder, const SentenceDense &dense) {
   std::string &text = imported.text;
   size_t model = text.find("\nmodel " + imported.model + "(");
   size_t embed = model == std::string::npos ? model : text.find("    def embed(ids", model);
@@ -129,7 +182,7 @@ void addDense(Imported &imported, const std::string &folder, const SentenceDense
   size_t sentence = lineWith(text, "def sentence(");
   type = text.find(") -> f32[B, ", sentence);
   text.replace(type, text.find(":\n", type) - type, ", dense)");
-  replaceFrom(text, sentence, "    return unit_vectors(", "    y = dense(y)\n    return unit_vectors(");
+  replaceFrom(text, sentence, "\n    return ", "\n    y = dense(y)\n    return ");
   std::vector<Safetensors> files;
   files.push_back(std::move(imported.tensors));
   files.push_back(Safetensors::open(path));
@@ -137,6 +190,13 @@ void addDense(Imported &imported, const std::string &folder, const SentenceDense
     return file == 0 ? name : "sentence_dense." + name;
   });
   imported.gathered = true;
+}
+
+void addSentences(Imported &imported, const std::string &folder, const Sentences &sentences) {
+  if (!sentences.pooling.empty())
+    addEmbed(imported, sentences);
+  if (sentences.dense)
+    addDense(imported, folder, *sentences.dense);
 }
 
 } // namespace kiln::huggingface

@@ -15,12 +15,23 @@ struct SentenceDense {
   bool bias = true;
 };
 
-/// modules.json and the folders that it names: `pooling`, `normalized` and `longest` become settings. Throws Error for
-/// a module that is not known.
-std::optional<SentenceDense> readSentenceModules(const std::string &folder, Settings &settings);
+/// What makes a text's embedding of its tokens.
+struct Sentences {
+  std::string pooling; ///< "mean", "cls", "max", "lasttoken", or what the file calls it; empty: there is none
+  bool normalized = false;
+  std::optional<SentenceDense> dense;
+};
 
-/// The model with this layer between the pooling and the norm of its `embed`. Its weights are joined to the model's.
-/// Throws Error where they are not there; a model without `embed` stays as it is.
-void addDense(Imported &imported, const std::string &folder, const SentenceDense &dense);
+/// modules.json and the folders that it names: `pooling`, `normalized` and `longest` become settings. None where there
+/// is no such file. Throws Error for a module that is not known.
+std::optional<Sentences> readSentenceModules(const std::string &folder, Settings &settings);
+
+/// The model that the folder is for where nobody asked for one: of a language model the one without a head. Else empty.
+std::string modelFor(const Sentences &sentences, const Settings &settings);
+
+/// The model with `embed` as these modules have it, where its family's text has none of its own (a language model), and
+/// with the layer behind the pooling, whose weights are joined to the model's. Throws Error for a way of pooling that
+/// is not known, and where the layer's weights are not there. A model that gives no states stays as it is.
+void addSentences(Imported &imported, const std::string &folder, const Sentences &sentences);
 
 } // namespace kiln::huggingface

@@ -75,7 +75,8 @@ TEST_P(HuggingFace, ComputesAsTransformersDoes) {
       build.insert(build.end(), {"--set", "size=" + std::to_string(expected_.at("image").shape[2])});
   Outcome built = run(build);
   ASSERT_EQ(built.code, 0) << built.err;
-  compare(program, folder_ + "/results.safetensors");
+  if (expected_.contains("0") || expected_.contains("start"))
+    compare(program, folder_ + "/results.safetensors");
   if (expected_.contains("embedding"))
     compare(program, folder_ + "/embedding.safetensors", "embed");
   if (!expected_.contains("prompt"))
