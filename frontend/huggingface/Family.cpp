@@ -67,6 +67,7 @@ constexpr Family families[] = {
     {"ernie4_5", "helium.kiln", "model.", {"Helium", "Ernie4_5"}, nullptr},
     {"lfm2", "lfm2.kiln", "model.", {"Lfm2", "Lfm2"}, nullptr},
     {"mamba", "mamba.kiln", "backbone.", {"Mamba", "Mamba"}, nullptr},
+    {"mamba2", "mamba2.kiln", "backbone.", {"Mamba2", "Mamba2"}, nullptr},
     {"phi", "phi.kiln", "model.", {"Phi", "Phi"}, nullptr},
     {"phi3", "phi3.kiln", "model.", {"Phi3", "Phi3"}, nullptr},
     {"gemma", "gemma.kiln", "model.", {"Gemma", "Gemma"}, nullptr},

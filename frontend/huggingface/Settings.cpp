@@ -91,13 +91,36 @@ std::string quoted(const std::string &text, const std::string &what) {
   return '"' + text + '"';
 }
 
+/// Python writes numbers that JSON has not; they become what transformers writes for them in newer files.
+std::string withOddNumbers(const std::string &json) {
+  std::string out;
+  bool isQuoted = false;
+  for (size_t at = 0; at < json.size();) {
+    std::string_view odd;
+    for (std::string_view name : {"-Infinity", "Infinity", "NaN"})
+      if (!isQuoted && odd.empty() && json.compare(at, name.size(), name) == 0)
+        odd = name;
+    if (!odd.empty()) {
+      out += "{\"__float__\":\"" + std::string(odd) + "\"}";
+      at += odd.size();
+      continue;
+    }
+    if (isQuoted && json[at] == '\\' && at + 1 < json.size())
+      out += json[at++];
+    else if (json[at] == '"')
+      isQuoted = !isQuoted;
+    out += json[at++];
+  }
+  return out;
+}
+
 } // namespace
 
 Json readSettingsFile(const std::string &path) {
   std::error_code error;
   if (std::filesystem::is_regular_file(path, error) && std::filesystem::file_size(path, error) > maxSettingsFile)
     fail("'%s' is larger than 16 MiB: that is no such file", path.c_str());
-  return Json::parse(readText(path), "'" + path + "'", 32);
+  return Json::parse(withOddNumbers(readText(path)), "'" + path + "'", 32);
 }
 
 std::string kilnNumber(double value) {
@@ -124,6 +147,10 @@ std::string kilnText(const Json &value, const std::string &what) {
   case Json::Kind::Object:
     break;
   }
+  if (const Json *odd = value.find("__float__"); odd && odd->isString()) // as transformers writes what JSON cannot
+    for (auto [theirs, ours] : {std::pair("Infinity", "inf"), {"-Infinity", "-inf"}, {"NaN", "nan"}})
+      if (odd->string() == theirs)
+        return ours;
   std::string text = "dict(";
   for (const Json &item : value.object()) {
     if (!isName(item.key()))

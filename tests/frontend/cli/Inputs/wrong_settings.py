@@ -62,6 +62,7 @@ CASES = [
      "\"longrope\"|context is 32"),
     ("mamba", dict(conv_kernel=0), "conv_kernel is below 1|here conv_kernel is 0"),
     ("mamba", dict(time_step_rank="auto"), "'time_step_rank' is \"auto\"; a whole number up to 2147483647 is expected"),
+    ("mamba2", dict(num_heads=3), "num_heads times head_dim is not expand times hidden_size|here num_heads is 3, head_dim is 8"),
     ("lfm2", dict(layer_types=["conv", "mamba"]), "layer_types has a kind that is not known; those that are: conv and "
      "full_attention"),
     ("gemma", dict(hidden_act="relu"), "hidden_act is neither \"gelu_pytorch_tanh\" nor \"gelu\", which means the same of this "
