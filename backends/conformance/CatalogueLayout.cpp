@@ -125,6 +125,22 @@ struct Maker {
     finish(made, result);
   }
 
+  /// Of draws a block from a computed place on, as a shard draws the numbers of its rows: draws of other dimensions
+  /// than the kernel's.
+  void drawnInPart() {
+    Case made = start("fused: drawn in part");
+    Kernel &k = *made.kernel;
+    Dims block;
+    for (size_t d = 0; d < rank; ++d)
+      block.push_back(from(made, [=](const Shape &s) { return (s[d] + 1) / 2; }));
+    uint32_t y = operand(made, KILN_U32, block), seed = operand(made, KILN_U32, {}, {Fill::Index, 0, 4294967295.0});
+    std::vector<uint32_t> operands = {
+        k.op("random_bits", {seed}, KILN_U32, dims, {Attribute::number("stream", 1048577)})};
+    for (size_t d = 0; d < rank; ++d)
+      operands.push_back(operand(made, KILN_I32, {}, {Fill::Index, -2, 9}));
+    finish(made, k.op("add", {k.op("dynamic_slice", operands, KILN_U32, block), y}, KILN_U32, block));
+  }
+
   void iota(size_t axis) {
     Case made = start("iota", ", axis " + std::to_string(axis));
     finish(made, made.kernel->op("iota", {}, dtype, dims, {Attribute::number("axis", static_cast<int64_t>(axis))}));
@@ -198,6 +214,8 @@ void layoutCases(std::vector<Case> &cases) {
         make.reverse();
         make.dynamicSlice(false);
         make.dynamicSlice(true);
+        if (dtype == KILN_U32)
+          make.drawnInPart();
         if (dtype != KILN_BOOL)
           make.iota(rank / 2);
       }
