@@ -1,3 +1,5 @@
+// The tables that the definitions of ops and dtypes make, and how they are asked.
+
 #include "ir/Classes.h"
 
 #include <array>

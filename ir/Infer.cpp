@@ -134,10 +134,17 @@ bool isNonNegative(const Dim &dim) {
 }
 
 Dim productOf(ArrayRef<Dim> dims) {
-  Dim result(1);
-  for (const Dim &dim : dims)
-    result = result * dim;
-  return result;
+  Dim symbolic(1);
+  int64_t number = 1;
+  for (const Dim &dim : dims) { // numbers by themselves: most dimensions are, and a polynomial is slow to multiply
+    int64_t product;
+    if (std::optional<int64_t> constant = dim.constant();
+        constant && !__builtin_mul_overflow(number, *constant, &product))
+      number = product;
+    else
+      symbolic = symbolic * dim;
+  }
+  return symbolic * Dim(number);
 }
 
 std::string describe(mlir::Type type) {

@@ -97,10 +97,23 @@ DimsAttr DimsAttr::get(mlir::MLIRContext *context, llvm::ArrayRef<Dim> dims) {
   return get(context, exprs);
 }
 
+/// Of the few expressions that a model has, each is asked for thousands of times.
+static const Dim &parsed(llvm::StringRef text) {
+  static constexpr size_t most = 4096; // a process that compiles many models does not keep all of theirs
+  static thread_local llvm::StringMap<Dim> known;
+  auto found = known.find(text);
+  if (found == known.end()) {
+    if (known.size() >= most)
+      known.clear();
+    found = known.try_emplace(text, *Dim::parse(text)).first;
+  }
+  return found->second;
+}
+
 llvm::SmallVector<Dim> DimsAttr::dims() const {
   llvm::SmallVector<Dim> result;
   for (mlir::StringAttr expr : getExprs())
-    result.push_back(*Dim::parse(expr.getValue()));
+    result.push_back(parsed(expr.getValue()));
   return result;
 }
 

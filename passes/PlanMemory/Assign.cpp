@@ -18,7 +18,8 @@ struct Destination {
 
 class Assigner {
 public:
-  Assigner(FunctionPlan &plan, const Options &options) : plan(plan), options(options) {}
+  Assigner(FunctionPlan &plan, const Options &options, BoundSizes &sizes)
+      : plan(plan), options(options), sizes(sizes) {}
 
   mlir::LogicalResult run();
 
@@ -36,7 +37,7 @@ private:
   bool diesAt(mlir::Value value, mlir::Operation *op);
   Place carryPlace(mlir::OpResult result, mlir::Value init, Step &into);
 
-  mlir::FailureOr<int64_t> bound(const Dim &dim, mlir::Operation *op);
+  mlir::LogicalResult bounded(mlir::Type type, mlir::Operation *op);
   Place newBuffer(mlir::Value origin, mlir::Operation *op);
   Place resultPlace(mlir::OpResult result);
   void put(mlir::Value value, const Place &place) {
@@ -60,6 +61,7 @@ private:
 
   FunctionPlan &plan;
   const Options &options;
+  BoundSizes &sizes;
   llvm::DenseMap<mlir::Value, Place> places;
   llvm::DenseMap<mlir::Value, Place> targets;         // where a value is to be born
   llvm::DenseSet<mlir::OpOperand *> copiedFirst;      // operands of terminators whose copy opens the block
@@ -70,10 +72,10 @@ private:
 };
 } // namespace
 
-mlir::FailureOr<int64_t> Assigner::bound(const Dim &dim, mlir::Operation *op) {
-  if (std::optional<int64_t> value = upperBound(dim, plan.bounds))
-    return *value;
-  return op->emitError() << "the extent " << dim.str()
+mlir::LogicalResult Assigner::bounded(mlir::Type type, mlir::Operation *op) {
+  if (sizes.find(type))
+    return mlir::success();
+  return op->emitError() << "the extent " << bytesOf(type).str()
                          << " has no upper bound: give one in the signature (T <= 256) or with --bound";
 }
 
@@ -85,7 +87,7 @@ Place Assigner::newBuffer(mlir::Value origin, mlir::Operation *op) {
   buffer.op = op;
   buffer.home = depth;
   if (origin)
-    buffer.bytes = upperBound(bytesOf(origin.getType()), plan.bounds).value_or(0);
+    buffer.bytes = sizes.of(origin.getType());
   plan.buffers.push_back(buffer);
   return place;
 }
@@ -210,7 +212,7 @@ bool Assigner::diesAt(mlir::Value value, mlir::Operation *op) {
   const Place &place = places.lookup(value);
   if (place.space != Place::Space::arena || !whole(place) || plan.buffers[place.index].home != depth)
     return false;
-  for (mlir::Value occupant : occupants.lookup(place.index))
+  for (mlir::Value occupant : llvm::reverse(occupants[place.index])) // the newest one is read last
     for (mlir::Operation *user : occupant.getUsers()) {
       mlir::Operation *ancestor = ancestorIn(op->getBlock(), user);
       if (!ancestor || (ancestor != op && !ancestor->isBeforeInBlock(op)))
@@ -242,7 +244,7 @@ mlir::LogicalResult Assigner::walkGroup(GroupOp group, Step &into) {
     if (!isLoopIndex(input))
       step.places.push_back(places.lookup(input));
   for (mlir::Value value : group->getResults())
-    if (mlir::FailureOr<int64_t> bytes = bound(bytesOf(value.getType()), group); mlir::failed(bytes))
+    if (mlir::failed(bounded(value.getType(), group)))
       return mlir::failure();
   llvm::SmallVector<int32_t> aliases(group->getNumResults(), -1);
   for (mlir::OpResult result : group->getResults())
@@ -277,9 +279,12 @@ Place Assigner::carryPlace(mlir::OpResult result, mlir::Value init, Step &into) 
     place = found->second;
   } else {
     unsigned reads = 0;
+    auto isThere = [&](mlir::Value value) {
+      auto found = places.find(value);
+      return found != places.end() && found->second.space == from.space && found->second.index == from.index;
+    };
     if (from.space == Place::Space::arena)
-      for (mlir::Value occupant : occupants.lookup(from.index))
-        loop->walk([&](mlir::Operation *op) { reads += llvm::count(op->getOperands(), occupant); });
+      loop->walk([&](mlir::Operation *op) { reads += llvm::count_if(op->getOperands(), isThere); });
     if (reads == 1 && diesAt(init, loop)) {
       put(result, from);
       return from;
@@ -296,7 +301,7 @@ mlir::LogicalResult Assigner::walkScan(ScanOp scan, Step &into) {
   if (level >= maxLoops)
     return scan.emitError() << "more than " << maxLoops << " loops inside each other";
   for (mlir::Value value : scan->getResults())
-    if (mlir::failed(bound(bytesOf(value.getType()), scan)))
+    if (mlir::failed(bounded(value.getType(), scan)))
       return mlir::failure();
   mlir::Block &body = scan.getBody().front();
   llvm::SmallVector<Destination> destinations;
@@ -385,7 +390,7 @@ mlir::LogicalResult Assigner::run() {
   };
   for (mlir::BlockArgument argument : block.getArguments()) {
     plan.arguments.push_back({function.getArgAttrDict(argument.getArgNumber()), argument.getType(), false, false});
-    if (mlir::failed(bound(bytesOf(argument.getType()), function)))
+    if (mlir::failed(bounded(argument.getType(), function)))
       return mlir::failure();
     put(argument, argumentPlace(argument.getArgNumber()));
   }
@@ -404,6 +409,8 @@ mlir::LogicalResult Assigner::run() {
   return walkBlock(block, destinations, plan.root);
 }
 
-mlir::LogicalResult assignPlaces(FunctionPlan &plan, const Options &options) { return Assigner(plan, options).run(); }
+mlir::LogicalResult assignPlaces(FunctionPlan &plan, const Options &options, BoundSizes &sizes) {
+  return Assigner(plan, options, sizes).run();
+}
 
 } // namespace kiln::plan

@@ -3,18 +3,14 @@
 #include "passes/PlanMemory/PlanMemory.h"
 
 #include "ir/Classes.h"
+#include "ir/Infer.h"
 
 #include <algorithm>
 #include <random>
 
 namespace kiln::plan {
 
-Dim bytesOf(mlir::Type type) {
-  Dim result = elementBytes(type);
-  for (const Dim &dim : dimsOf(type))
-    result = result * dim;
-  return result;
-}
+Dim bytesOf(mlir::Type type) { return productOf(dimsOf(type)) * Dim(elementBytes(type)); }
 
 static int64_t aligned(int64_t bytes, int64_t alignment) { return (bytes + alignment - 1) / alignment * alignment; }
 

@@ -36,8 +36,9 @@ mlir::FailureOr<FunctionPlan> planFunction(mlir::func::FuncOp function, const Op
       return function.emitError() << "takes or gives " << type
                                   << ", which has no place in memory: no tensor of the dialect";
   readSignature(plan);
-  scheduleBlock(function.getBody().front(), plan.bounds);
-  if (mlir::failed(assignPlaces(plan, options)))
+  BoundSizes sizes(plan.bounds);
+  scheduleBlock(function.getBody().front(), sizes);
+  if (mlir::failed(assignPlaces(plan, options, sizes)))
     return mlir::failure();
   computeLifetimes(plan);
   assignOffsets(plan);
@@ -98,19 +99,18 @@ std::vector<RedZone> redZones(const FunctionPlan &plan) {
 }
 
 // Bytes that all launches together read and write, a loop's as often as it runs at its bound.
-static int64_t traffic(const FunctionPlan &plan, const Step &step) {
-  auto bytes = [&](mlir::Type type) { return upperBound(bytesOf(type), plan.bounds).value_or(0); };
+static int64_t traffic(const FunctionPlan &plan, const Step &step, BoundSizes &sizes) {
   int64_t result = 0;
   if (step.kind == Step::Kind::launch) {
     for (mlir::Type type : step.op->getOperandTypes())
-      result += bytes(type);
+      result += sizes.of(type);
     for (mlir::Type type : step.op->getResultTypes())
-      result += bytes(type);
+      result += sizes.of(type);
   } else if (step.kind == Step::Kind::copy) {
     result = 2 * upperBound(step.count, plan.bounds).value_or(0);
   }
   for (const Step &child : step.children)
-    result += traffic(plan, child);
+    result += traffic(plan, child, sizes);
   return step.kind == Step::Kind::repeat ? result * upperBound(step.count, plan.bounds).value_or(1) : result;
 }
 
@@ -122,8 +122,7 @@ static int64_t launches(const FunctionPlan &plan, const Step &step) {
 }
 
 // What an entry holds while it runs: the arena, and the arguments by what they are for.
-static void explainArguments(const FunctionPlan &plan, llvm::raw_ostream &out) {
-  auto bytes = [&](mlir::Type type) { return upperBound(bytesOf(type), plan.bounds).value_or(0); };
+static void explainArguments(const FunctionPlan &plan, BoundSizes &sizes, llvm::raw_ostream &out) {
   int64_t inputs = 0, parameters = 0, states = 0, results = 0, constants = 0;
   for (const Argument &argument : plan.arguments) {
     bool has = static_cast<bool>(argument.attributes);
@@ -131,10 +130,10 @@ static void explainArguments(const FunctionPlan &plan, llvm::raw_ostream &out) {
                    : has && argument.attributes.contains("kiln.parameter") ? parameters
                    : has && argument.attributes.contains("kiln.state")     ? states
                                                                            : inputs;
-    sum += bytes(argument.type);
+    sum += sizes.of(argument.type);
   }
   for (ConstantOp constant : plan.constants)
-    constants += bytes(constant->getResult(0).getType());
+    constants += sizes.of(constant->getResult(0).getType());
   out << "held while it runs: inputs " << inputs << ", parameters " << parameters << ", states " << states
       << ", results " << results << ", constants " << constants << ", arena " << plan.arenaBytes << ": together "
       << inputs + parameters + states + results + constants + plan.arenaBytes << " bytes\n";
@@ -160,13 +159,14 @@ static int64_t peakStep(const FunctionPlan &plan) {
 std::string explain(const FunctionPlan &plan) {
   std::string text;
   llvm::raw_string_ostream out(text);
+  BoundSizes sizes(plan.bounds);
   mlir::func::FuncOp function = plan.function;
   out << function.getName() << ": arena " << plan.arenaBytes << " bytes, lower bound " << plan.lowerBound;
   if (plan.lowerBound > 0)
     out << llvm::format(" (%.3f)", static_cast<double>(plan.arenaBytes) / plan.lowerBound);
   out << ", " << plan.buffers.size() << " buffers; " << launches(plan, plan.root) << " launches read and write "
-      << traffic(plan, plan.root) << " bytes\n";
-  explainArguments(plan, out);
+      << traffic(plan, plan.root, sizes) << " bytes\n";
+  explainArguments(plan, sizes, out);
   int64_t peak = peakStep(plan);
   std::vector<const Buffer *> live;
   for (const Buffer &buffer : plan.buffers)

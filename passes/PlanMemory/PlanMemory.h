@@ -11,6 +11,26 @@ namespace kiln::plan {
 /// Bytes of a tensor, as an expression.
 Dim bytesOf(mlir::Type type);
 
+/// Bytes of tensors at the bounds, each type's found once.
+class BoundSizes {
+public:
+  explicit BoundSizes(const Bounds &bounds) : bounds(bounds) {}
+
+  /// nullopt where a dimension has no bound.
+  std::optional<int64_t> find(mlir::Type type) {
+    auto [entry, isNew] = known.try_emplace(type);
+    if (isNew)
+      entry->second = upperBound(bytesOf(type), bounds);
+    return entry->second;
+  }
+  /// 0 where a dimension has no bound.
+  int64_t of(mlir::Type type) { return find(type).value_or(0); }
+
+private:
+  const Bounds &bounds;
+  llvm::DenseMap<mlir::Type, std::optional<int64_t>> known;
+};
+
 struct Place {
   enum class Space { arena, argument, constant };
   Space space = Space::arena;
@@ -98,9 +118,9 @@ mlir::Operation *ancestorIn(mlir::Block *block, mlir::Operation *op);
 
 /// Reorders the ops of a block and of those inside: readers of what is overwritten come before the writer, and what
 /// frees memory comes as early as it can.
-void scheduleBlock(mlir::Block &block, const Bounds &bounds);
+void scheduleBlock(mlir::Block &block, BoundSizes &sizes);
 
-mlir::LogicalResult assignPlaces(FunctionPlan &plan, const Options &options);
+mlir::LogicalResult assignPlaces(FunctionPlan &plan, const Options &options, BoundSizes &sizes);
 void computeLifetimes(FunctionPlan &plan);
 void assignOffsets(FunctionPlan &plan);
 

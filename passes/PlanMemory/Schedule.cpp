@@ -25,7 +25,7 @@ mlir::Operation *ancestorIn(mlir::Block *block, mlir::Operation *op) { return bl
 namespace {
 class Scheduler {
 public:
-  Scheduler(mlir::Block &block, const Bounds &bounds) : block(block), bounds(bounds) {}
+  Scheduler(mlir::Block &block, BoundSizes &sizes) : block(block), sizes(sizes) {}
 
   void run() {
     collect();
@@ -42,7 +42,7 @@ private:
     int64_t allocates = 0;
   };
 
-  int64_t bytes(mlir::Value value) const { return upperBound(bytesOf(value.getType()), bounds).value_or(0); }
+  int64_t bytes(mlir::Value value) const { return sizes.of(value.getType()); }
 
   void collect() {
     for (mlir::Operation &op : block.without_terminator()) {
@@ -183,7 +183,7 @@ private:
   }
 
   mlir::Block &block;
-  const Bounds &bounds;
+  BoundSizes &sizes;
   llvm::SmallVector<Unit> units;
   llvm::SmallVector<unsigned> sequence;
   llvm::DenseMap<mlir::Operation *, unsigned> indexOf;
@@ -191,13 +191,13 @@ private:
 };
 } // namespace
 
-void scheduleBlock(mlir::Block &block, const Bounds &bounds) {
+void scheduleBlock(mlir::Block &block, BoundSizes &sizes) {
   for (mlir::Operation &op : block)
     if (llvm::isa<ScanOp, IfOp, WhileOp>(op))
       for (mlir::Region &region : op.getRegions())
         for (mlir::Block &inner : region)
-          scheduleBlock(inner, bounds);
-  Scheduler(block, bounds).run();
+          scheduleBlock(inner, sizes);
+  Scheduler(block, sizes).run();
 }
 
 } // namespace kiln::plan

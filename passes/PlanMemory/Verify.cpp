@@ -62,7 +62,14 @@ public:
   /// Bytes that hold the same in both; of the others nothing is known.
   void meet(const Memory &other) {
     Memory both;
+    auto twin = other.runs.begin();
     for (const auto &[key, piece] : runs) {
+      while (twin != other.runs.end() && twin->first < key)
+        ++twin;
+      if (twin != other.runs.end() && twin->first == key && same(twin->second, piece)) {
+        both.runs.emplace_hint(both.runs.end(), key, piece);
+        continue;
+      }
       int64_t at = key.second;
       for (const Piece &theirs : other.read({key.first, key.second, piece.size})) {
         if (theirs.token == piece.token && theirs.offset == piece.offset + (at - key.second))
@@ -73,13 +80,17 @@ public:
     runs = std::move(both.runs);
   }
 
-  /// Calls `visit` with the space and the first byte of each run.
-  void forEachStart(llvm::function_ref<void(int64_t space, int64_t begin)> visit) const {
+  /// Calls `visit` with the space and the first byte of each run that begins as the content does.
+  void forEachStart(const Content &content, llvm::function_ref<void(int64_t space, int64_t begin)> visit) const {
     for (const auto &[key, piece] : runs)
-      visit(key.first, key.second);
+      if (content.empty() || (piece.token == content.front().token && piece.offset == content.front().offset))
+        visit(key.first, key.second);
   }
 
 private:
+  static bool same(const Piece &a, const Piece &b) {
+    return a.token == b.token && a.offset == b.offset && a.size == b.size;
+  }
   void erase(const Range &range) {
     auto it = runs.lower_bound({range.space, range.begin});
     if (it != runs.begin()) {
@@ -178,7 +189,12 @@ private:
   mlir::InFlightDiagnostic fail(mlir::Operation *op) { return op->emitError() << "memory plan is wrong: "; }
 
   int64_t evaluate(const Dim &dim) const { return dim.evaluate(symbols).value_or(0); }
-  int64_t bytes(mlir::Type type) const { return evaluate(bytesOf(type)); }
+  int64_t bytes(mlir::Type type) {
+    auto [entry, isNew] = sizes.try_emplace(type);
+    if (isNew)
+      entry->second = evaluate(bytesOf(type));
+    return entry->second;
+  }
   Content fresh(mlir::Value value) { return {{nextToken++, 0, bytes(value.getType())}}; }
 
   Content contentOf(mlir::Value value) {
@@ -353,8 +369,8 @@ private:
         continue;
       // It may be a slice of what a loop stacks up: wherever a way has written.
       int64_t size = bytes(result.getType());
-      for (const Memory &way : ways)
-        way.forEachStart([&](int64_t space, int64_t begin) {
+      for (auto [way, results] : llvm::zip(ways, contents))
+        way.forEachStart(merged(results[number]), [&](int64_t space, int64_t begin) {
           markIfEverywhere({space, begin, size}, number, ways, contents, values[result]);
         });
     }
@@ -424,6 +440,7 @@ private:
   Memory memory, fixed; // what is written to, which branches copy; the rest
   llvm::DenseMap<mlir::Value, Content> values;
   llvm::SmallVector<int64_t> iterations;
+  llvm::DenseMap<mlir::Type, int64_t> sizes;
   int64_t nextToken = 0;
 };
 } // namespace
