@@ -1,7 +1,6 @@
 // The forward half, and what both halves share: which operands lie how, and where the scratch's areas are.
 
 #include "backends/cpu/compile/Attention.h"
-#include "backends/cpu/compile/ContractModel.h"
 #include "backends/cpu/compile/MicroKernel.h"
 #include "backends/cpu/compile/VectorMath.h"
 #include <limits>
@@ -225,50 +224,35 @@ AttentionLowering::Panel AttentionLowering::panelOf(Emitter &e, const Task &task
   return panel;
 }
 
-void AttentionLowering::packSlivers(Emitter &e, Value from, Value apart, Value rows, Value k, Value to) const {
+AttentionLowering::Area AttentionLowering::place(Emitter &e, int64_t area, const Extent &size) const {
+  return {e.workerScratch(area), stride(size)};
+}
+
+void AttentionLowering::copyRows(Emitter &e, Value from, Value apart, const Extent &size, Value rows, Value to,
+                                 int64_t stride) const {
   Code &code = e.code;
-  code.loop(code.integer(0), rows, tileRows, [&](Value m) {
-    Value place = code.address(to, code.mul(m, k), bytes), source = code.mul(m, apart);
-    // Where a sliver is wider than a vector, the right part first: what it writes beyond its rows is then overwritten.
-    for (int64_t r = (tileRows - 1) / lanes * lanes; r >= 0; r -= lanes) {
-      Value rest = code.sub(rows, code.add(m, code.integer(r)));
-      Value there = code.address(from, code.add(source, code.mul(code.integer(r), apart)), 1);
-      code.ifThen(code.compare(arith::CmpIPredicate::sgt, rest, code.integer(0)), [&] {
-        callPack(code, {dtype, lanes, Packing::Turn}, there, apart,
-                 code.min(rest, code.integer(std::min(lanes, tileRows - r))), k,
-                 code.address(place, code.integer(r), bytes), code.integer(tileRows * bytes));
-      });
+  Value end = e.extent(size), zero = code.integer(0);
+  VectorType type = vectorType(e);
+  code.loop(zero, rows, 1, [&](Value row) {
+    Value source = code.address(from, code.mul(row, apart), 1);
+    Value target = code.address(to, code.mul(row, code.integer(stride)), bytes);
+    auto copy = [&](Value n, Value mask) {
+      Value there = code.address(source, n, bytes);
+      Value vector = mask ? code.maskedLoad(type, there, mask, bytes) : code.loadHere(type, there, bytes);
+      code.store(vector, code.address(target, n, bytes), bytes);
+    };
+    if (isWhole(size) && size.factor <= 16 * lanes) {
+      for (int64_t n = 0; n < size.factor; n += lanes)
+        copy(code.integer(n), Value());
+      return;
     }
+    code.loop(zero, end, lanes, [&](Value n) { copy(n, code.firstLanes(code.sub(end, n), lanes)); });
   });
-}
-
-void AttentionLowering::forSlivers(Emitter &e, const Extent &size,
-                                   llvm::function_ref<void(Value, int64_t)> body) const {
-  Code &code = e.code;
-  Value end = e.extent(size);
-  int64_t rest = 0;
-  if (size.isConstant()) {
-    rest = size.factor % tileRows;
-    end = code.integer(size.factor - rest);
-  }
-  code.loop(code.integer(0), end, tileRows, [&](Value first) { body(first, tileRows); });
-  if (rest)
-    body(end, roundUp(rest, rowUnit));
-}
-
-void AttentionLowering::packTurned(Emitter &e, Value from, Value apart, const Extent &size, Value k, Value to) const {
-  Code &code = e.code;
-  int64_t rest = size.isConstant() ? size.factor % tileRows : 0;
-  Value whole = size.isConstant() ? code.integer(size.factor - rest) : e.extent(size);
-  callSplit(code, {dtype, tileRows, lanes}, from, apart, whole, k, to, code.mul(k, code.integer(tileRows * bytes)));
-  if (rest)
-    callSplit(code, {dtype, roundUp(rest, rowUnit), lanes}, code.address(from, whole, bytes), apart, code.integer(rest),
-              k, code.address(to, code.mul(whole, k), bytes), code.mul(k, code.integer(tileRows * bytes)));
 }
 
 void AttentionLowering::packPanel(Emitter &e, Value from, Value apart, Value count, Value k, Value to) const {
   Code &code = e.code;
-  // The right part first, as above.
+  // Where a panel is wider than a vector, the right part first: what is written beyond the rows is then overwritten.
   for (int64_t v = vectors - 1; v >= 0; --v) {
     Value rest = code.sub(count, code.integer(v * lanes));
     code.ifThen(code.compare(arith::CmpIPredicate::sgt, rest, code.integer(0)), [&] {
@@ -290,20 +274,62 @@ void AttentionLowering::scaleArea(Emitter &e, Value from, Value elements) const 
   });
 }
 
-void AttentionLowering::tile(Emitter &e, int64_t height, Value left, Value right, Value to, Value apart, Value k,
-                             bool add) const {
+void AttentionLowering::forSlivers(Emitter &e, Value rows, llvm::function_ref<void(Value, int64_t)> body) const {
   Code &code = e.code;
-  callMicroKernel(code, {dtype, height, vectors, lanes}, left, right, code.integer(columns * bytes), to, apart, k,
+  Value sliver = code.integer(tileRows), whole = code.mul(code.div(rows, sliver), sliver);
+  code.loop(code.integer(0), whole, tileRows, [&](Value first) { body(first, tileRows); });
+  Value units = code.ceilDiv(code.sub(rows, whole), code.integer(rowUnit));
+  for (int64_t height = rowUnit; height <= tileRows; height += rowUnit)
+    code.ifThen(code.compare(arith::CmpIPredicate::eq, units, code.integer(height / rowUnit)),
+                [&] { body(whole, height); });
+}
+
+void AttentionLowering::multiplySliver(Emitter &e, int64_t height, const Area &left, const Area &right, const Area &to,
+                                       Value k, bool add) const {
+  Code &code = e.code;
+  callMicroKernel(code, {dtype, height, vectors, lanes, false, left.stride, 1}, left.base, right.base,
+                  code.integer(right.stride * bytes), to.base, code.integer(to.stride * bytes), k,
                   code.constantInt(code.i1, add));
 }
 
-void AttentionLowering::multiplyRows(Emitter &e, Value left, Value right, Value to, Value rows, Value k,
-                                     bool add) const {
+void AttentionLowering::multiplyRows(Emitter &e, const Area &left, const Area &right, const Area &to, Value rows,
+                                     Value k, bool add) const {
   Code &code = e.code;
-  code.loop(code.integer(0), rows, tileRows, [&](Value row) {
-    tile(e, tileRows, code.address(left, code.mul(row, k), bytes), right, at(e, to, row, 0),
-         code.integer(columns * bytes), k, add);
+  auto from = [&](const Area &area, Value row) {
+    return Area{code.address(area.base, code.mul(row, code.integer(area.stride)), bytes), area.stride};
+  };
+  forSlivers(e, rows, [&](Value row, int64_t height) {
+    multiplySliver(e, height, from(left, row), right, from(to, row), k, add);
   });
+}
+
+void AttentionLowering::multiplyPanel(Emitter &e, const Task &task, const Panel &panel, Value left, const Area &right,
+                                      const Area &to, const Extent &size) const {
+  Code &code = e.code;
+  int64_t rest = stride(size) % columns; // a vector by itself, where their number is odd
+  auto across = [&](int64_t height, Value first) {
+    Value end = panel.limit;
+    if (op.causal) { // the tile's last query sees as many
+      Value last = code.add(code.add(panel.first, first), code.add(task.offset, code.integer(height)));
+      end = code.max(code.min(end, last), panel.begin);
+    }
+    Value k = code.sub(end, panel.begin);
+    auto tile = [&](int64_t wide, Value n) {
+      Value there = code.address(to.base, code.add(code.mul(first, code.integer(to.stride)), n), bytes);
+      callMicroKernel(code, {dtype, height, wide, lanes, false, 1, columns}, code.address(left, first, bytes),
+                      code.address(right.base, n, bytes), code.integer(right.stride * bytes), there,
+                      code.integer(to.stride * bytes), k, code.constantInt(code.i1, false));
+    };
+    code.loop(code.integer(0), code.integer(stride(size) - rest), columns, [&](Value n) { tile(vectors, n); });
+    if (rest)
+      tile(rest / lanes, code.integer(stride(size) - rest));
+  };
+  int64_t whole = columns / tileRows * tileRows;
+  code.loop(code.integer(0), code.min(panel.count, code.integer(whole)), tileRows,
+            [&](Value first) { across(tileRows, first); });
+  if (whole < columns)
+    code.ifThen(code.compare(arith::CmpIPredicate::sgt, panel.count, code.integer(whole)),
+                [&] { across(columns - whole, code.integer(whole)); });
 }
 
 void AttentionLowering::scoresOfPanel(Emitter &e, const Task &task, const Panel &panel, Value before) const {
@@ -313,48 +339,33 @@ void AttentionLowering::scoresOfPanel(Emitter &e, const Task &task, const Panel 
     Value from = code.address(pointer(e, bias, task, panel.first), panel.begin, bytes);
     packPanel(e, from, apart(e, bias), panel.count, keys, to);
   }
-  multiplyRows(e, code.address(e.workerScratch(keySlivers), code.mul(before, task.width), bytes),
-               e.workerScratch(queryPanel), to, keys, task.width, form.biased);
+  Area left = place(e, keyRows, form.width);
+  left.base = code.address(left.base, code.mul(before, code.integer(left.stride)), bytes);
+  multiplyRows(e, left, {e.workerScratch(queryPanel), columns}, {to, columns}, keys, task.width, form.biased);
 }
 
-void AttentionLowering::storeTurned(Emitter &e, const Rows &rows, const Task &task, const Panel &panel, Value from,
-                                    const Extent &size, const Values &factors) const {
+void AttentionLowering::storePanel(Emitter &e, const Rows &rows, const Task &task, const Panel &panel, const Area &from,
+                                   const Extent &size, llvm::function_ref<Value(Value)> factor) const {
   if (!rows.exists())
     return;
   Code &code = e.code;
-  Value end = e.extent(size), apart = e.extent(rows.strides[2]);
-  for (int64_t v = 0; v < vectors; ++v) {
-    Value rest = code.sub(panel.count, code.integer(v * lanes));
-    code.ifThen(code.compare(arith::CmpIPredicate::sgt, rest, code.integer(0)), [&] {
-      Value there = pointer(e, rows, task, code.add(panel.first, code.integer(v * lanes)));
-      Value full = code.compare(arith::CmpIPredicate::sge, rest, code.integer(lanes));
-      code.loop(code.integer(0), end, lanes, [&](Value n) {
-        Values square;
-        for (int64_t i = 0; i < lanes; ++i) {
-          Value row = code.loadHere(vectorType(e), at(e, from, code.add(n, code.integer(i)), v), bytes);
-          square.push_back(code.here<arith::MulFOp>(row, factors[static_cast<size_t>(v)]));
-        }
-        transposeSquare(code, square);
-        Value left = code.sub(end, n);
-        auto store = [&](int64_t r, Value mask) {
-          Value to = code.address(there, code.add(code.mul(code.integer(r), apart), n), bytes);
-          Value row = square[static_cast<size_t>(r)];
-          mask ? code.maskedStore(row, to, mask, bytes) : code.store(row, to, bytes);
-        };
-        auto partly = [&] {
-          for (int64_t r = 0; r < lanes; ++r) { // no lanes at all where there is no such query
-            Value count = code.min(left, code.mul(code.sub(rest, code.integer(r)), code.integer(lanes)));
-            store(r, code.firstLanes(count, lanes));
-          }
-        };
-        auto wholly = [&] {
-          for (int64_t r = 0; r < lanes; ++r)
-            store(r, Value());
-        };
-        isWhole(size) ? code.ifElse(full, wholly, partly) : partly();
-      });
-    });
-  }
+  VectorType type = vectorType(e);
+  Value end = e.extent(size), there = pointer(e, rows, task, panel.first), apart = e.extent(rows.strides[2]);
+  code.loop(code.integer(0), panel.count, 1, [&](Value row) {
+    Value times = factor(row), source = code.address(from.base, code.mul(row, code.integer(from.stride)), bytes);
+    Value target = code.address(there, code.mul(row, apart), bytes);
+    auto store = [&](Value n, Value mask) {
+      Value sum = code.here<arith::MulFOp>(code.loadHere(type, code.address(source, n, bytes), bytes), times);
+      Value to = code.address(target, n, bytes);
+      mask ? code.maskedStore(sum, to, mask, bytes) : code.store(sum, to, bytes);
+    };
+    if (isWhole(size) && size.factor <= 16 * lanes) {
+      for (int64_t n = 0; n < size.factor; n += lanes)
+        store(code.integer(n), Value());
+      return;
+    }
+    code.loop(code.integer(0), end, lanes, [&](Value n) { store(n, code.firstLanes(code.sub(end, n), lanes)); });
+  });
 }
 
 Value AttentionLowering::shown(Emitter &e, Indices place, Value exists) const {
@@ -411,31 +422,27 @@ Value AttentionLowering::areFew(Emitter &e) const {
 }
 
 void AttentionLowering::reserve() {
-  int64_t s = roundUp(graph.bound(form.keys), tileRows), d = roundUp(graph.bound(form.width), std::max(lanes, rowUnit)),
-          v = roundUp(graph.bound(form.valueWidth), std::max(lanes, rowUnit));
+  int64_t s = roundUp(graph.bound(form.keys), tileRows), d = stride(form.width), v = stride(form.valueWidth);
   if (form.drops) // keys come by fours
     s = roundUp(s, 4);
-  int64_t turned = std::max(tileRows, lanes);
   if (fewQueries() == Few::Always) {
     queryPanel = area(d);
     scores = area(roundUp(s, lanes));
     return;
   }
-  keySlivers = area(s * d);
+  keyRows = area(s * d);
+  valueRows = area(s * v);
   queryPanel = area(d * columns);
   scores = area((s + (form.biased ? lanes : 0)) * columns); // a bias is packed in whole vectors of keys
-  outPanel = area(roundUp(std::max(d, v), turned) * columns + turned * columns);
+  out = area(columns * (form.backward ? d : v));
   if (!form.backward) {
-    valueTurned = area(s * roundUp(v, tileRows));
+    factors = area(columns);
     return;
   }
-  keyTurned = area(s * roundUp(d, tileRows));
-  valueSlivers = area(s * v);
   gradientPanel = area(v * columns);
   slopes = area((s + (dbias.exists() ? lanes : 0)) * columns); // which are then turned in whole squares
-  queryRows = area(roundUp(d, columns) * columns);
-  gradientRows = area(roundUp(v, columns) * columns);
-  sliver = area(columns * tileRows);
+  queryRows = area(columns * sumColumns(true));
+  gradientRows = area(columns * sumColumns(false));
   if (parts > 1) {
     int64_t tasks = parts * std::max<int64_t>(graph.bound(form.batches) * graph.bound(form.keyHeads), 1);
     keySums = builder.reserveScratch(tasks * sumsBytes(true));
@@ -489,9 +496,10 @@ void AttentionLowering::forwardTask(Emitter &e, Value number) const {
     task.skipped = panelOf(e, task, first).begin;
     task.packed = panelOf(e, task, code.sub(last, code.integer(1))).limit;
     Value count = code.sub(task.packed, task.skipped);
-    packSlivers(e, pointer(e, key, task, task.skipped), apart(e, key), count, task.width, e.workerScratch(keySlivers));
-    packTurned(e, pointer(e, value, task, task.skipped), apart(e, value), form.valueWidth, count,
-               e.workerScratch(valueTurned));
+    copyRows(e, pointer(e, key, task, task.skipped), apart(e, key), form.width, count, e.workerScratch(keyRows),
+             stride(form.width));
+    copyRows(e, pointer(e, value, task, task.skipped), apart(e, value), form.valueWidth, count,
+             e.workerScratch(valueRows), stride(form.valueWidth));
     forHeads(e, task, [&](const Task &one) {
       code.loop(first, last, 1, [&](Value panel) { forwardPanel(e, one, panelOf(e, one, panel)); });
     });
@@ -567,17 +575,16 @@ void AttentionLowering::forwardPanel(Emitter &e, const Task &task, const Panel &
     return next;
   });
   dropShares(e, task, panel);
-  Value out = e.workerScratch(outPanel), left = e.workerScratch(valueTurned);
-  Value packed = code.sub(task.packed, task.skipped);
-  forSlivers(e, form.valueWidth, [&](Value first, int64_t height) {
-    Value from = code.add(code.mul(first, packed), code.mul(before, code.integer(height)));
-    tile(e, height, code.address(left, from, bytes), at(e, shares, panel.begin, 0), at(e, out, first, 0),
-         code.integer(columns * bytes), code.sub(panel.limit, panel.begin), false);
+  Area right = place(e, valueRows, form.valueWidth), sum = place(e, out, form.valueWidth);
+  right.base = code.address(right.base, code.mul(before, code.integer(right.stride)), bytes);
+  multiplyPanel(e, task, panel, at(e, shares, panel.begin, 0), right, sum, form.valueWidth);
+  for (int64_t v = 0; v < vectors; ++v)
+    code.store(factorOf(code, sums[static_cast<size_t>(v)]), at(e, e.workerScratch(factors), code.integer(0), v),
+               bytes);
+  storePanel(e, result, task, panel, sum, form.valueWidth, [&](Value row) {
+    Value factor = code.loadHere(e.registerType(dtype), code.address(e.workerScratch(factors), row, bytes), bytes);
+    return code.here<vector::SplatOp>(factor, type);
   });
-  Values factors;
-  for (Value sum : sums)
-    factors.push_back(factorOf(code, sum));
-  storeTurned(e, result, task, panel, out, form.valueWidth, factors);
   if (op.results.size() < 2)
     return;
   if (Rows lse = rowsOfResult(1); lse.exists())

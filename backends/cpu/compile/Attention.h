@@ -1,11 +1,12 @@
 // Attention, softmax(scale q k^T + mask) v, and its gradients, without a matrix of scores.
 //
 // A task takes a batch and a head of keys (few of these: and a part of the queries), with all heads of queries that
-// share it. Keys and values are packed once a task; queries come in panels as wide as a register tile. All is computed
-// turned: the scores of a panel are [keys][panel], so that a softmax runs down the rows with the queries side by side
-// in vectors, and the shares lie as the next product wants its right operand. A panel's scores are all of the matrix
-// that ever exists, in the worker's scratch. Under a causal mask keys beyond the panel's last query are not looked at,
-// nor those before the first one's sliding window.
+// share it. Keys and values are copied once a task, rows beside each other; queries come in panels as wide as a
+// register tile. Scores are computed turned, [keys][panel], so that a softmax runs down the rows with the queries side
+// by side in vectors. From there all products take what they need where it lies, by tiles that know its strides: rows
+// of keys as they are, or a panel's columns. Nothing is turned but a panel's queries (and gradients). A panel's scores
+// are all of the matrix that ever exists, in the worker's scratch. Under a causal mask keys beyond the panel's last
+// query are not looked at, nor those before the first one's sliding window.
 //
 // Where queries are few (a step of decoding), a task takes a batch and head of queries, and each query its keys as they
 // lie: dot products of whole rows, a softmax along them, and the values' rows added up. Nothing is packed, and the work
@@ -23,6 +24,7 @@
 // contiguous: they are read and written where they lie.
 #pragma once
 
+#include "backends/cpu/compile/ContractModel.h"
 #include "backends/cpu/compile/Phases.h"
 #include "backends/cpu/compile/Philox.h"
 #include "backends/sdk/forms/Operands.h"
@@ -139,29 +141,45 @@ private:
   /// The sums of key `row` to the result, those of all parts.
   void storeSums(Emitter &e, const Rows &rows, const Task &task, Value row, bool ofKeys) const;
   void addPartsPhase();
+  /// rowsum(g result), a vector of a panel's queries.
+  Value deltaOf(Emitter &e, const Task &task, const Panel &panel, int64_t vector) const;
   /// From scores and g v^T to shares and dS, in place.
   void slopesOf(Emitter &e, const Task &task, const Panel &panel, const Values &lse, const Values &delta) const;
 
-  /// Rows as slivers of the register tile's height, [k][rows] each: a left operand.
-  void packSlivers(Emitter &e, Value from, Value apart, Value rows, Value k, Value to) const;
-  /// The same of the transposed operand: [k][columns of the rows].
-  void packTurned(Emitter &e, Value from, Value apart, const Extent &columns, Value k, Value to) const;
+  /// Rows beside each other, each up to whole vectors.
+  void copyRows(Emitter &e, Value from, Value apart, const Extent &size, Value rows, Value to, int64_t stride) const;
   /// A panel's rows as a right operand: [columns of the rows][panel].
   void packPanel(Emitter &e, Value from, Value apart, Value count, Value k, Value to) const;
   void scaleArea(Emitter &e, Value from, Value elements) const;
-  void forSlivers(Emitter &e, const Extent &size, llvm::function_ref<void(Value first, int64_t height)> body) const;
-  /// to[row][panel] = sum over k of left[row][k] * right[k][panel], for rows below `rows` in whole slivers.
-  /// With `add`, beside what is there.
-  void multiplyRows(Emitter &e, Value left, Value right, Value to, Value rows, Value k, bool add = false) const;
+  /// Rows of a worker's scratch, and how many elements lie from one to the next.
+  struct Area {
+    Value base;
+    int64_t stride;
+  };
+  /// Calls `body` with the first row and the height of each sliver: a register tile's, and at the end as little as
+  /// holds the rest.
+  void forSlivers(Emitter &e, Value rows, llvm::function_ref<void(Value first, int64_t height)> body) const;
+  /// to[row][n] = sum over k of left[row][k] * right[k][n], for a sliver's rows and a panel's width of n. With `add`,
+  /// beside what is there.
+  void multiplySliver(Emitter &e, int64_t height, const Area &left, const Area &right, const Area &to, Value k,
+                      bool add) const;
+  /// The same for rows below `rows`, up to a multiple of rowUnit.
+  void multiplyRows(Emitter &e, const Area &left, const Area &right, const Area &to, Value rows, Value k,
+                    bool add = false) const;
+  /// to[query][n] = sum over the panel's keys of left[key][query] * right[key][n], for its queries and n in whole
+  /// vectors of `size`. What causality hides is 0 in `left`, and is left out where it is so for a tile's queries.
+  void multiplyPanel(Emitter &e, const Task &task, const Panel &panel, Value left, const Area &right, const Area &to,
+                     const Extent &size) const;
   /// A panel's scores in the scratch, from its first key on, which is `before` keys behind the first that is packed;
   /// with the bias, and without any mask.
   void scoresOfPanel(Emitter &e, const Task &task, const Panel &panel, Value before) const;
-  void tile(Emitter &e, int64_t height, Value left, Value right, Value to, Value apart, Value k, bool add) const;
   /// Whether rows of this length are whole vectors, which need no mask.
   bool isWhole(const Extent &size) const { return size.isConstant() && size.factor % lanes == 0; }
-  /// to[query][n] = factor[query] * from[n][query].
-  void storeTurned(Emitter &e, const Rows &rows, const Task &task, const Panel &panel, Value from, const Extent &size,
-                   const Values &factors) const;
+  /// A panel's rows, those of `from` times a factor of each row.
+  void storePanel(Emitter &e, const Rows &rows, const Task &task, const Panel &panel, const Area &from,
+                  const Extent &size, llvm::function_ref<Value(Value row)> factor) const;
+  Area place(Emitter &e, int64_t area, const Extent &size) const; // with rows of that size, in whole vectors
+  int64_t stride(const Extent &size) const { return roundUp(graph.bound(size), lanes); }
 
   /// x > y ? x : y, which is one instruction; NaN shows in the sum.
   static Value larger(Code &code, Value x, Value y);
@@ -189,10 +207,12 @@ private:
   int64_t parts = 1;                                         // of the queries, a task each
   Rows query, key, value, bias, result, gradient, dquery, dkey, dvalue, dbias;
   // Areas of a worker's scratch.
-  int64_t keySlivers = 0, keyTurned = 0, valueSlivers = 0, valueTurned = 0; // left operands
-  int64_t queryPanel = 0, gradientPanel = 0, outPanel = 0;                  // [width][panel]
-  int64_t scores = 0, slopes = 0;                                           // [keys][panel]
-  int64_t queryRows = 0, gradientRows = 0, sliver = 0, keySums = 0, valueSums = 0;
+  int64_t keyRows = 0, valueRows = 0;        // as they lie, rows beside each other
+  int64_t queryPanel = 0, gradientPanel = 0; // [width][panel]
+  int64_t scores = 0, slopes = 0;            // [keys][panel]
+  int64_t out = 0, factors = 0;              // [panel][width], [panel]
+  int64_t queryRows = 0, gradientRows = 0;   // [panel][sumColumns]
+  int64_t keySums = 0, valueSums = 0;        // [keys][sumColumns]
 };
 
 } // namespace kiln::cpu

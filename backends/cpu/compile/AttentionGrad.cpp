@@ -1,8 +1,7 @@
 // The backward half: shares made again from their sums, and the three gradients of a panel.
 
 #include "backends/cpu/compile/Attention.h"
-#include "backends/cpu/compile/ContractModel.h"
-#include "backends/cpu/compile/MicroKernel.h"
+#include "backends/cpu/compile/MicroKernelCode.h"
 #include "backends/cpu/compile/VectorMath.h"
 
 using namespace mlir;
@@ -115,10 +114,10 @@ void AttentionLowering::backwardBatch(Emitter &e, const Task &given) const {
     // No query of this part sees more; whole slivers, since the sums of all keys of one are added to.
     Value limit = panelOf(e, task, code.sub(last, code.integer(1))).limit, rows = code.integer(tileRows);
     task.packed = code.min(code.mul(code.ceilDiv(limit, rows), rows), task.keys);
-    Value keyRows = pointer(e, key, task, zero), valueRows = pointer(e, value, task, zero);
-    packSlivers(e, keyRows, apart(e, key), task.packed, task.width, e.workerScratch(keySlivers));
-    packTurned(e, keyRows, apart(e, key), form.width, task.packed, e.workerScratch(keyTurned));
-    packSlivers(e, valueRows, apart(e, value), task.packed, task.valueWidth, e.workerScratch(valueSlivers));
+    copyRows(e, pointer(e, key, task, zero), apart(e, key), form.width, task.packed, e.workerScratch(keyRows),
+             stride(form.width));
+    copyRows(e, pointer(e, value, task, zero), apart(e, value), form.valueWidth, task.packed,
+             e.workerScratch(valueRows), stride(form.valueWidth));
     forHeads(e, task, [&](const Task &one) {
       code.loop(first, last, 1, [&](Value panel) { backwardPanel(e, one, panelOf(e, one, panel)); });
     });
@@ -193,43 +192,58 @@ void AttentionLowering::storeSums(Emitter &e, const Rows &rows, const Task &task
   });
 }
 
+Value AttentionLowering::deltaOf(Emitter &e, const Task &task, const Panel &panel, int64_t vector) const {
+  Code &code = e.code;
+  VectorType type = vectorType(e);
+  Value last = code.sub(panel.count, code.integer(1));
+  Values ofResult, ofGradient, none(static_cast<size_t>(lanes), code.constant(type, 0.0));
+  for (int64_t i = 0; i < lanes; ++i) { // beyond the last one it stands in
+    Value row = code.add(panel.first, code.min(code.integer(vector * lanes + i), last));
+    ofResult.push_back(pointer(e, result, task, row));
+    ofGradient.push_back(pointer(e, gradient, task, row));
+  }
+  Values sums = code.loop(code.integer(0), task.valueWidth, lanes, none, [&](Value n, ValueRange carried) {
+    Value mask = isWhole(form.valueWidth) ? Value() : code.firstLanes(code.sub(task.valueWidth, n), lanes);
+    auto load = [&](Value row) {
+      Value there = code.address(row, n, bytes);
+      return mask ? code.maskedLoad(type, there, mask, bytes) : code.loadHere(type, there, bytes);
+    };
+    Values next;
+    for (auto [sum, mine, other] : llvm::zip(carried, ofResult, ofGradient))
+      next.push_back(multiplyAdd(code, load(mine), load(other), sum));
+    return next;
+  });
+  return sumsOf(code, sums);
+}
+
 void AttentionLowering::backwardPanel(Emitter &e, const Task &task, const Panel &panel) const {
   Code &code = e.code;
   VectorType type = vectorType(e);
-  Value zero = code.integer(0), out = e.workerScratch(outPanel), ofQueries = e.workerScratch(queryPanel),
-        ofGradient = e.workerScratch(gradientPanel), step = code.integer(columns * bytes);
+  Value ofQueries = e.workerScratch(queryPanel), ofGradient = e.workerScratch(gradientPanel);
   Value queryFrom = pointer(e, query, task, panel.first), gradientFrom = pointer(e, gradient, task, panel.first);
   packPanel(e, queryFrom, apart(e, query), panel.count, task.width, ofQueries);
   scaleArea(e, ofQueries, code.mul(task.width, code.integer(columns)));
   packPanel(e, gradientFrom, apart(e, gradient), panel.count, task.valueWidth, ofGradient);
-  packPanel(e, pointer(e, result, task, panel.first), apart(e, result), panel.count, task.valueWidth, out);
-  Values delta(vectors, code.constant(type, 0.0)), lse;
-  delta = code.loop(zero, task.valueWidth, 1, delta, [&](Value n, ValueRange carried) {
-    Values next;
-    for (int64_t v = 0; v < vectors; ++v)
-      next.push_back(code.here<arith::AddFOp>(
-          carried[v], code.here<arith::MulFOp>(code.loadHere(type, at(e, ofGradient, n, v), bytes),
-                                               code.loadHere(type, at(e, out, n, v), bytes))));
-    return next;
-  });
+  Values delta, lse;
   Value sums = e.input(static_cast<size_t>(graph.inputNumber(form.lse)));
   for (int64_t v = 0; v < vectors; ++v) {
+    delta.push_back(deltaOf(e, task, panel, v));
     Value mask = code.firstLanes(code.sub(panel.count, code.integer(v * lanes)), lanes);
     lse.push_back(
         code.maskedLoad(type, sumsPlace(e, sums, task, code.add(panel.first, code.integer(v * lanes))), mask, bytes));
   }
   Value seen = code.sub(panel.limit, panel.begin);
   scoresOfPanel(e, task, panel, panel.begin);
-  multiplyRows(e, code.address(e.workerScratch(valueSlivers), code.mul(panel.begin, task.valueWidth), bytes),
-               ofGradient, at(e, e.workerScratch(slopes), panel.begin, 0), seen, task.valueWidth);
+  Area ofValues = place(e, valueRows, form.valueWidth), ofKeys = place(e, keyRows, form.width);
+  for (Area *area : {&ofValues, &ofKeys})
+    area->base = code.address(area->base, code.mul(panel.begin, code.integer(area->stride)), bytes);
+  Area slope{at(e, e.workerScratch(slopes), panel.begin, 0), columns}, sum = place(e, out, form.width);
+  multiplyRows(e, ofValues, {ofGradient, columns}, slope, seen, task.valueWidth);
   slopesOf(e, task, panel, lse, delta);
   addBias(e, task, panel);
-  forSlivers(e, form.width, [&](Value first, int64_t height) {
-    Value from = code.add(code.mul(first, task.packed), code.mul(panel.begin, code.integer(height)));
-    tile(e, height, code.address(e.workerScratch(keyTurned), from, bytes),
-         at(e, e.workerScratch(slopes), panel.begin, 0), at(e, out, first, 0), step, seen, false);
-  });
-  storeTurned(e, dquery, task, panel, out, form.width, Values(vectors, code.constant(type, op.scale)));
+  if (dquery.exists())
+    multiplyPanel(e, task, panel, slope.base, ofKeys, sum, form.width);
+  storePanel(e, dquery, task, panel, sum, form.width, [&](Value) { return code.constant(type, op.scale); });
   addKeySums(e, task, panel, queryFrom, gradientFrom);
 }
 
@@ -259,7 +273,8 @@ void AttentionLowering::slopesOf(Emitter &e, const Task &task, const Panel &pane
   Value end = panel.open;
   if (op.causal) {
     // To the end of the last sliver, which is added to the keys' sums as a whole.
-    Value slivers = code.mul(code.ceilDiv(panel.limit, code.integer(tileRows)), code.integer(tileRows));
+    Value seen = code.sub(panel.limit, panel.begin), unit = code.integer(rowUnit);
+    Value slivers = code.add(panel.begin, code.mul(code.ceilDiv(seen, unit), unit));
     pass(panel.open, end = code.min(slivers, task.keys), true);
   }
   if (form.drops)
@@ -269,21 +284,25 @@ void AttentionLowering::slopesOf(Emitter &e, const Task &task, const Panel &pane
 void AttentionLowering::addKeySums(Emitter &e, const Task &task, const Panel &panel, Value queryFrom,
                                    Value gradientFrom) const {
   Code &code = e.code;
-  Value zero = code.integer(0), panelBytes = code.integer(columns * columns * bytes);
-  SplitShape split{dtype, columns, lanes};
-  Value ofQueries = e.workerScratch(queryRows), ofGradient = e.workerScratch(gradientRows);
-  callSplit(code, split, queryFrom, apart(e, query), task.width, panel.count, ofQueries, panelBytes);
-  callSplit(code, split, gradientFrom, apart(e, gradient), task.valueWidth, panel.count, ofGradient, panelBytes);
-  Value block = e.workerScratch(sliver), apartHere = code.integer(columns * bytes);
-  code.loop(panel.begin, panel.limit, tileRows, [&](Value key) {
+  copyRows(e, queryFrom, apart(e, query), form.width, panel.count, e.workerScratch(queryRows), sumColumns(true));
+  copyRows(e, gradientFrom, apart(e, gradient), form.valueWidth, panel.count, e.workerScratch(gradientRows),
+           sumColumns(false));
+  forSlivers(e, code.sub(panel.limit, panel.begin), [&](Value row, int64_t height) {
+    Value key = code.add(panel.begin, row), skipped = code.integer(0);
+    if (op.causal) { // queries before it do not see a sliver's first key
+      skipped = code.sub(code.sub(key, task.offset), panel.first);
+      skipped = code.max(code.min(skipped, panel.count), code.integer(0));
+    }
+    Value count = code.sub(panel.count, skipped);
     for (bool ofKeys : {false, true}) {
-      Value from = at(e, e.workerScratch(ofKeys ? slopes : scores), key, 0), right = ofKeys ? ofQueries : ofGradient;
-      packSlivers(e, from, apartHere, code.integer(tileRows), panel.count, block);
-      Value apartSums = code.integer(sumColumns(ofKeys) * bytes);
-      Value to = code.address(sumsAt(e, task, ofKeys), code.mul(key, code.integer(sumColumns(ofKeys))), bytes);
-      code.loop(zero, ofKeys ? task.width : task.valueWidth, columns, [&](Value n) {
-        tile(e, tileRows, block, code.address(right, code.mul(n, code.integer(columns)), bytes),
-             code.address(to, n, bytes), apartSums, panel.count, true);
+      int64_t wide = sumColumns(ofKeys);
+      Area left{code.address(at(e, e.workerScratch(ofKeys ? slopes : scores), key, 0), skipped, bytes), columns};
+      Value right = code.address(e.workerScratch(ofKeys ? queryRows : gradientRows),
+                                 code.mul(skipped, code.integer(wide)), bytes);
+      Value to = code.address(sumsAt(e, task, ofKeys), code.mul(key, code.integer(wide)), bytes);
+      code.loop(code.integer(0), ofKeys ? task.width : task.valueWidth, columns, [&](Value n) {
+        multiplySliver(e, height, left, {code.address(right, n, bytes), wide}, {code.address(to, n, bytes), wide},
+                       count, true);
       });
     }
   });

@@ -33,7 +33,10 @@ static void callTile(Code &code, StringRef kind, const MicroShape &s, SmallVecto
   else if (s.lines)
     arguments.append({arguments[0], code.integer(0), code.integer(0), code.integer(0)});
   StringRef form = s.lines ? "l" : ahead.from ? "f" : "";
-  call(code, nameOf((kind + form).str(), {s.dtype}, {s.rows, s.vectors, s.lanes}), arguments);
+  SmallVector<int64_t> sizes{s.rows, s.vectors, s.lanes};
+  if (s.alongK)
+    sizes.append({s.acrossRows, s.alongK});
+  call(code, nameOf((kind + form).str(), {s.dtype}, sizes), arguments);
 }
 
 void callMicroKernel(Code &code, const MicroShape &s, Value a, Value b, Value ldb, Value c, Value ldc, Value k,
@@ -200,7 +203,12 @@ static void defineTile(Code &code, const MicroShape &s, bool taps, bool fetches,
   state.push_back(a);
   state.push_back(b);
   // From one row's element of a to the next row's, and from one k to the next.
-  int64_t acrossRows = s.lines ? s.lanes : 1, alongK = s.lines ? 1 : s.rows;
+  int64_t acrossRows = s.alongK  ? s.acrossRows
+                       : s.lines ? s.lanes
+                                 : 1,
+          alongK = s.alongK  ? s.alongK
+                   : s.lines ? 1
+                             : s.rows;
   auto step = [&](Value p, ValueRange carried) {
     SmallVector<Value> next(carried.begin(), carried.end());
     Value pa = next[sums], pb = next[sums + 1];
@@ -413,6 +421,8 @@ bool defineMicroKernel(Code &code, StringRef name) {
   else if ((kind.starts_with("tile") || kind.starts_with("taps")) && has(1, 3))
     defineTile(code, {of[0], sizes[0], sizes[1], sizes[2], kind.ends_with("l")}, kind.starts_with("taps"),
                kind.ends_with("l") || kind.ends_with("f"), name);
+  else if (kind == "tile" && has(1, 5))
+    defineTile(code, {of[0], sizes[0], sizes[1], sizes[2], false, sizes[3], sizes[4]}, false, false, name);
   else if (kind == "edge" && has(1, 3))
     defineEdge(code, {of[0], sizes[0], sizes[1], sizes[2]}, name);
   else if (kind == "dot" && has(3, 3))

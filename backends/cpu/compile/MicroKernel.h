@@ -6,8 +6,9 @@
 //   vectors * lanes
 //
 // a: [k][rows], contiguous, or in lines: [k / lanes][rows][lanes], as a row that is contiguous along k is packed
-// without being turned. b: k rows, ldb bytes apart. c: rows, ldc bytes apart. The accumulators live in registers. A
-// kernel declares those that it calls; one more module, made once a program, holds their bodies.
+// without being turned, or with strides that are known. b: k rows, ldb bytes apart. c: rows, ldc bytes apart. The
+// accumulators live in registers. A kernel declares those that it calls; one more module, made once a program, holds
+// their bodies.
 #pragma once
 
 #include "backends/cpu/compile/Code.h"
@@ -24,6 +25,9 @@ struct MicroShape {
   kiln_dtype dtype = KILN_F32; // of operands and accumulators: f32, f64, i32 or i64; or bf16
   int64_t rows = 0, vectors = 0, lanes = 0;
   bool lines = false; // how a lies
+  /// Where a is not packed but lies as something else has it: elements from one row to the next, and from one p to the
+  /// next.
+  int64_t acrossRows = 0, alongK = 0;
   int64_t columns() const { return vectors * lanes; }
 };
 
