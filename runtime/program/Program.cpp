@@ -182,9 +182,10 @@ uint64_t Program::nextVersion() {
 }
 
 void Program::fetch(Tensor &tensor) {
+  fresh_ = false; // whoever asks may write
   inFlight_.settle();
   Residence &home = residence(tensor);
-  home.changed(); // whoever asks may write
+  home.changed();
   if (hostMemory())
     return;
   if (home.deviceNewer)
@@ -195,7 +196,6 @@ void Program::fetch(Tensor &tensor) {
 
 std::vector<Tensor> &Program::fetched(std::vector<Tensor> &tensors) {
   inFlight_.settle();
-  fresh_ = false;
   for (Tensor &tensor : tensors)
     fetch(tensor);
   return tensors;

@@ -231,6 +231,11 @@ TEST(Program, BeginsAnewFromWhatWasTrained) {
     EXPECT_EQ(again, numbersOf(other));
     step.run(0, 0);
     EXPECT_NE(again, numbersOf(program));
+    Program written(image, 1); // before it begins
+    for (const char *name : {"w", "b"})
+      written.parameter(name)->as<float>()[0] = 7;
+    written.initialise(3);
+    EXPECT_EQ(again, numbersOf(written));
     testing::keepApart(false);
   }
 }

@@ -117,6 +117,10 @@ static llvm::SmallVector<int64_t> piecesOf(int64_t extent, int64_t unit, int64_t
   return sizes;
 }
 
+/// A fork and the wait behind it take a thousand cycles where the other threads are awake, their share of the operands
+/// comes from another core, and they may have to be woken: what takes less than this altogether stays on one thread.
+constexpr double worthAFork = 16000;
+
 /// Chooses mc and nc; returns the time.
 static double chooseCut(Blocking &t, const ContractExtents &e, const ContractTraits &traits, int64_t level2) {
   tryRowsFirst(t, e, traits, level2);
@@ -156,6 +160,11 @@ static double chooseCut(Blocking &t, const ContractExtents &e, const ContractTra
         t.nc = nc;
       }
     }
+  bool fits = e.m <= maxRows && e.n <= maxColumns && t.chunks == 1;
+  if (fits && before + cost.task(e.m, e.n, k, cost.packsRight()) * e.batch < worthAFork) {
+    t.mc = roundUp(e.m, t.tileRows);
+    t.nc = roundUp(e.n, columnsUnit);
+  }
   return best;
 }
 
@@ -241,6 +250,22 @@ static void chooseStretches(Blocking &t, const ContractExtents &e, const Contrac
   t.nc = roundUp(ceilDivide(e.n, tasks), t.lanes);
 }
 
+/// Sixteen tasks at least, or one.
+static void chooseDots(Blocking &t, const ContractExtents &e) {
+  t.method = Method::Dot;
+  t.right = RightMode::Direct;
+  t.mc = e.m;
+  int64_t columns = 6 * std::max<int64_t>(1, 96 / 6);
+  // A vector of K for each row and column takes half a cycle.
+  double cycles = static_cast<double>(e.batch) * e.m * e.n * ceilDivide(e.k, t.lanes) * 0.5;
+  bool together = cycles < worthAFork && e.n <= 768;
+  if (together)
+    columns = roundUp(e.n, 6);
+  while (!together && columns > 12 && e.batch * ceilDivide(e.n, columns) < 16)
+    columns -= 6;
+  t.nc = columns;
+}
+
 Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, const ContractTraits &traits) {
   ContractExtents e = given;
   for (int64_t *extent : {&e.batch, &e.m, &e.n, &e.k})
@@ -273,13 +298,7 @@ Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, co
     return t;
   }
   if (traits.bothAlongK && fewRows) {
-    t.method = Method::Dot;
-    t.right = RightMode::Direct;
-    t.mc = e.m;
-    int64_t columns = 6 * std::max<int64_t>(1, 96 / 6);
-    while (columns > 12 && e.batch * ceilDivide(e.n, columns) < 16)
-      columns -= 6;
-    t.nc = columns;
+    chooseDots(t, e);
     return t;
   }
   if (direct)
