@@ -93,7 +93,7 @@ Device::Device(const BackendTables &tables, const kiln_host &host, uint32_t numb
     for (const std::string &line : describe(tables, host))
       list += "\n  " + line;
     if (count == 1)
-      list += "\nleave --device out: it does all, shards of a batch (--shards) one after another";
+      list += "\nwithout --device it does all, shards one after another";
     fail("--device %u: backend %s has %u device%s, numbered from 0:%s", number, tables.name().c_str(), count,
          count == 1 ? "" : "s", list.c_str());
   }

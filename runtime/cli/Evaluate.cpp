@@ -37,11 +37,10 @@ int evalCommand(const Options &options, Common &common) {
 }
 
 int gradCommand(const Options &options, Common &common) {
-  if (!options.has("output"))
-    throw UsageError("grad needs --output G.safetensors");
-  if (std::string path = options.text("output"); path.ends_with(".npy") || path.find('=') < path.find('/'))
-    throw UsageError("'--output " + path + "': grad writes all gradients to one file: --output G.safetensors");
-  checkWritable(options.text("output"));
+  std::string path = options.text("output");
+  if (path.empty() || path.ends_with(".npy") || path.find('=') < path.find('/'))
+    throw UsageError("grad needs one file for all gradients: --output G.safetensors");
+  checkWritable(path);
   std::unique_ptr<Program> program = startProgram(options, common);
   chooseStage(*program, options, "grad");
   const std::string &suffix = program->manifest().suffix;
@@ -49,7 +48,7 @@ int gradCommand(const Options &options, Common &common) {
     failUntrained("gradients", "grad" + suffix);
   Call &call = program->call("grad" + suffix);
   setInputs(call, options, program->manifest());
-  checkWritable(options.text("output")); // now that it is known what is read
+  checkWritable(path); // now that it is known what is read
   call.run(common.seed, 0);
   std::vector<TensorView> tensors = call.results(Role::Gradient);
   double loss = call.loss();
@@ -57,7 +56,7 @@ int gradCommand(const Options &options, Common &common) {
     loss.name = "loss";
     tensors.push_back(loss);
   }
-  writeSafetensors(options.text("output"), tensors, {{"kiln.model", program->manifest().model}});
+  writeSafetensors(path, tensors, {{"kiln.model", program->manifest().model}});
   JsonOutput json(common.json, common.jsonPath);
   json.line(JsonLine().add("loss", loss).str());
   std::fprintf(textOutput(json), "loss %.9g\n", loss);

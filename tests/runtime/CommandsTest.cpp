@@ -227,7 +227,7 @@ TEST_F(Commands, GradRunAndEval) {
     EXPECT_THAT(
         run({"grad", "--input", "features=in.safetensors", "--input", "data.target=in.safetensors", "--output", path})
             .err,
-        HasSubstr("grad writes all gradients to one file: --output G.safetensors"));
+        HasSubstr("grad needs one file for all gradients: --output G.safetensors"));
   EXPECT_THAT(run({"train", "--load"}).err, HasSubstr("'--load' needs a value"));
   Outcome eval = run({"eval", "--load", "w.safetensors", "--json"});
   ASSERT_EQ(eval.code, 0) << eval.err;
@@ -266,7 +266,7 @@ TEST_F(Commands, WrongUse) {
   usage({"generate", "--prompt", "1", "--prompts", "p.txt"}, "--prompt is one, --prompts a file of many");
   usage({"generate", "--prompt", "1", "--reference", "r.txt"}, "--reference answers the prompts of --prompts FILE");
   usage({"train", "extra"}, "unexpected argument 'extra'");
-  usage({"grad"}, "grad needs --output");
+  usage({"grad"}, "grad needs one file for all gradients: --output");
   for (const char *command : {"train", "eval", "grad", "run", "generate", "bench", "info"}) {
     Outcome help = run({command, "--help"});
     EXPECT_EQ(help.code, 0);
