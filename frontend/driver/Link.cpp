@@ -105,6 +105,7 @@ std::vector<std::string> linkerArguments(const LinkJob &job, const Toolchain &to
                                    "--eh-frame-hdr",
                                    "--gc-sections",
                                    "--icf=all",
+                                   "-O2", // strings that end another one lie in it
                                    "--strip-all",
                                    "--build-id=none",
                                    "-z",
