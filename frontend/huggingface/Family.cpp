@@ -68,6 +68,7 @@ constexpr Family families[] = {
     {"lfm2", "lfm2.kiln", "model.", {"Lfm2", "Lfm2"}, nullptr},
     {"mamba", "mamba.kiln", "backbone.", {"Mamba", "Mamba"}, nullptr},
     {"mamba2", "mamba2.kiln", "backbone.", {"Mamba2", "Mamba2"}, nullptr},
+    {"phimoe", "phimoe.kiln", "model.", {"Phimoe", "Phimoe"}, nullptr},
     {"phi", "phi.kiln", "model.", {"Phi", "Phi"}, nullptr},
     {"phi3", "phi3.kiln", "model.", {"Phi3", "Phi3"}, nullptr},
     {"gemma", "gemma.kiln", "model.", {"Gemma", "Gemma"}, nullptr},

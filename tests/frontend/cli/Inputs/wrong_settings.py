@@ -63,6 +63,8 @@ CASES = [
     ("mamba", dict(conv_kernel=0), "conv_kernel is below 1|here conv_kernel is 0"),
     ("mamba", dict(time_step_rank="auto"), "'time_step_rank' is \"auto\"; a whole number up to 2147483647 is expected"),
     ("mamba2", dict(num_heads=3), "num_heads times head_dim is not expand times hidden_size|here num_heads is 3, head_dim is 8"),
+    ("phimoe", dict(num_experts_per_tok=3), "num_experts_per_tok is not 2, or num_local_experts below|here num_experts_per_tok "
+     "is 3, num_local_experts is 3"),
     ("lfm2", dict(layer_types=["conv", "mamba"]), "layer_types has a kind that is not known; those that are: conv and "
      "full_attention"),
     ("gemma", dict(hidden_act="relu"), "hidden_act is neither \"gelu_pytorch_tanh\" nor \"gelu\", which means the same of this "
