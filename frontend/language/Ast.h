@@ -26,7 +26,7 @@ enum class ExprKind {
   Ellipsis,
   Tuple,         // children
   List,          // children
-  Comprehension, // children: element, target, iterable, [condition]
+  Comprehension, // children: element, target, iterable, [condition]; text "flat": the element is a list of items
   Unary,         // text: "-" "+" "~" "not"; children: operand
   Binary,        // text: the operator, "and" and "or" included; children: left, right
   Compare,       // text: the operator; children: left, right; in a type also "<=<=": least, dimension, bound

@@ -37,7 +37,10 @@ static Value evalComprehension(Elaborator &e, const Expr &expr, Frame &frame) {
       continue;
     Value value = e.eval(expr.child(0), frame);
     failed |= value.isError();
-    out.push_back(std::move(value));
+    if (expr.text == "flat" && value.isList())
+      out.insert(out.end(), value.items->begin(), value.items->end());
+    else
+      out.push_back(std::move(value));
   }
   frame.locals = std::move(saved);
   return failed ? Value::error() : Value::listOf(std::move(out));

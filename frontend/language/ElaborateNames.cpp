@@ -296,7 +296,10 @@ Value Elaborator::attribute(const Expr &expr, Frame &frame) {
   }
   std::string near = nearest(name, names);
   bool elsewhere = base.isTensor() && !hereCalled(name).empty();
-  diagnostic.withHelp(elsewhere ? hereHint(name) : near.empty() ? "" : "did you mean '" + near + "'?");
+  diagnostic.withHelp(base.isList() && !base.names && name == "append" ? "lists are values: ys = ys + [x]"
+                      : elsewhere                                      ? hereHint(name)
+                      : near.empty()                                   ? ""
+                                                                       : "did you mean '" + near + "'?");
   return Value::error();
 }
 

@@ -14,6 +14,7 @@ static constexpr std::pair<std::string_view, std::string_view> functions[] = {
     {"adaptive_max_pool2d", "adaptive_max_pool(x, size)"},
     {"AdaptiveLogSoftmaxWithLoss", "cross_entropy(logits, targets)"},
     {"add", "a + b"},
+    {"add_", "x = x + y"},
     {"addmm", "c + a @ b"},
     {"aminmax", "min(x), max(x)"},
     {"arange", "iota(n)"},
@@ -38,6 +39,7 @@ static constexpr std::pair<std::string_view, std::string_view> functions[] = {
     {"checkpoint", "left out: `kiln build --memory-budget` computes parts of the forward half twice"},
     {"chunk", "split(x, n, axis=0)"},
     {"clamp", "clip(x, low, high)"},
+    {"clamp_", "x = clip(x, low, high)"},
     {"clip_grad_norm_", "clip = 1.0, in the recipe"},
     {"clip_grad_value_", "clip = clip_value(1.0), in the recipe"},
     {"clone", "left out: x itself"},
@@ -48,6 +50,7 @@ static constexpr std::pair<std::string_view, std::string_view> functions[] = {
     {"conv2d", "conv(x, w)"},
     {"conv3d", "conv(x, w)"},
     {"conv_transpose2d", "conv_transpose(x, w)"},
+    {"copy_", "x = y"},
     {"CosineEmbeddingLoss", "cosine_embedding(x, y, label)"},
     {"count_nonzero", "sum((x != 0).to(i32))"},
     {"cpu", "left out: x itself"},
@@ -62,6 +65,7 @@ static constexpr std::pair<std::string_view, std::string_view> functions[] = {
     {"diag_embed", "diag(x)"},
     {"dim", "x.rank"},
     {"div", "a / b"},
+    {"div_", "x = x / y"},
     {"dot", "sum(a * b)"},
     {"double", "x.to(f64)"},
     {"Dropout1d", "Dropout2d(p)"},
@@ -73,16 +77,17 @@ static constexpr std::pair<std::string_view, std::string_view> functions[] = {
     {"embedding_bag", "EmbeddingBag(count, width)"},
     {"empty", "zeros(d, …)"},
     {"eq", "a == b"},
-    {"erfc", "1 - erf(x)"},
     {"eval", "inference(part), for a part; the program itself knows its modes"},
     {"expand", "broadcast(x, d, …)"},
     {"expand_as", "broadcast(x, y.shape)"},
+    {"fill_", "x = full(x.shape, value)"},
     {"fix", "trunc(x)"},
     {"flip", "reverse(x, axis)"},
     {"fliplr", "reverse(x, 1)"},
     {"float", "x.to(f32)"},
     {"float16", "f16"},
     {"float32", "f32"},
+    {"float64", "f64"},
     {"float_power", "x ** y"},
     {"floor_divide", "a // b"},
     {"from_numpy", "an argument of the function: f32[B, n]"},
@@ -100,7 +105,6 @@ static constexpr std::pair<std::string_view, std::string_view> functions[] = {
     {"HuberLoss", "huber(x, y)"},
     {"hypot", "vector_norm(stack(a, b), axis=0)"},
     {"index_select", "take(x, indices, axis)"},
-    {"inner", "sum(a * b, axis=-1)"},
     {"instance_norm", "InstanceNorm2d(features)"},
     {"int", "x.to(i32)"},
     {"int32", "i32"},
@@ -131,6 +135,7 @@ static constexpr std::pair<std::string_view, std::string_view> functions[] = {
     {"max_pool1d", "max_pool(x, size)"},
     {"max_pool2d", "max_pool(x, size)"},
     {"max_pool3d", "max_pool(x, size)"},
+    {"map", "[f(x) for x in list]"},
     {"mm", "a @ b"},
     {"Module", "module NAME(arguments): declares one"},
     {"ModuleDict", "dict(name=module, …)"},
@@ -140,6 +145,7 @@ static constexpr std::pair<std::string_view, std::string_view> functions[] = {
     {"mse_loss", "mse(x, y)"},
     {"MSELoss", "mse(x, y)"},
     {"mul", "a * b"},
+    {"mul_", "x = x * y"},
     {"multilabel_margin_loss", "multilabel_margin(x, y)"},
     {"multilabel_soft_margin_loss", "multilabel_soft_margin(x, y)"},
     {"MultiLabelMarginLoss", "multilabel_margin(x, y)"},
@@ -149,6 +155,9 @@ static constexpr std::pair<std::string_view, std::string_view> functions[] = {
     {"nansum", "sum(nan_to_num(x))"},
     {"ndim", "x.rank"},
     {"ne", "a != b"},
+    {"new_full", "full(d, …, value)"},
+    {"new_ones", "ones(d, …)"},
+    {"new_zeros", "zeros(d, …)"},
     {"nll_loss", "nll(logp, targets)"},
     {"NLLLoss", "nll(logp, targets)"},
     {"no_grad", "stop_gradient(x), or frozen(part)"},
@@ -182,6 +191,7 @@ static constexpr std::pair<std::string_view, std::string_view> functions[] = {
     {"SmoothL1Loss", "smooth_l1(x, y)"},
     {"std_mean", "std(x), mean(x)"},
     {"sub", "a - b"},
+    {"sub_", "x = x - y"},
     {"super", "left out: a module has no base"},
     {"svd", "eigh(x.T @ x), for the values' squares and the right vectors"},
     {"swapaxes", "transpose(x, a, b)"},
@@ -207,6 +217,7 @@ static constexpr std::pair<std::string_view, std::string_view> functions[] = {
     {"view_as", "reshape(x, y.shape)"},
     {"vmap", "written with the batch as an axis of its arguments"},
     {"vstack", "concat(a, b, axis=0)"},
+    {"zero_", "x = zeros(x.shape)"},
     {"zeros_like", "zeros(x.shape)"},
 };
 
@@ -335,6 +346,9 @@ Diagnostic &Elaborator::unknownName(const Expr &name, const std::vector<std::str
   std::string near = nearest(name.text, candidates);
   if (name.text == "self")
     diagnostic.withHelp("a module's attributes are used by their names: write x, not self.x");
+  else if (name.text == "break" || name.text == "continue")
+    diagnostic.withHelp(
+        "a `for` goes through all its items, of which an `if` may leave some out; a `while` ends by its condition");
   else if (name.text == "step")
     diagnostic.withHelp("the number of the step is known in a recipe's `lr` alone, and in the functions that it calls");
   else if (std::string_view here = hereCalled(name.text); wanted == Wanted::Callable && !here.empty())

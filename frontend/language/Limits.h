@@ -8,6 +8,7 @@ namespace kiln::language {
 
 constexpr int maxBlocks = 100;      // nested in each other; an elif stands in the one before
 constexpr int maxExpressions = 150; // nested in one statement
+constexpr size_t maxLoops = 8;      // of a comprehension
 constexpr int maxCalls = 100;       // of functions, and of modules that make modules
 constexpr int maxEvaluations = 2000;
 constexpr int64_t maxSteps = 20'000'000;

@@ -215,7 +215,22 @@ bool Parser::statementLine(std::vector<StmtPtr> &out, Context context) {
   Diagnostic &diagnostic = error(peek(), "expected the end of the line, found " + found(peek()));
   if (peek().symbol("="))
     diagnostic.withHelp("one '=' a statement; to compare, write ==");
+  else
+    diagnostic.withHelp(foreignExpression(at_ > 0 ? tokens_[at_ - 1] : peek()));
   return false;
+}
+
+/// Of an expression of Python's that this language has not, by the token that it was taken to end with.
+std::string Parser::foreignExpression(const Token &last) const {
+  if (last.is(TokenKind::Name, "lambda"))
+    return "there is no lambda; write a function, def NAME(arguments):, and give its name";
+  if (peek().kind == TokenKind::String && last.kind == TokenKind::String)
+    return "a text about what follows stands behind #";
+  if (peek().kind == TokenKind::String && last.kind == TokenKind::Name)
+    return "a string has no letter before it";
+  if (peek().symbol(":") && last.kind == TokenKind::Name)
+    return "arguments of functions have types; a variable has its value's";
+  return "";
 }
 
 // Statements that Python has and this language has not, with what does their work here.
@@ -228,6 +243,11 @@ bool Parser::foreignStatement(const Token &first) {
       {"import", importHelp},
       {"from", importHelp},
       {"assert", "what has to hold of dimensions stands in types, as in T <= context"},
+      {"try", "what has to hold is said by assert, and an error ends the build or the run"},
+      {"except", "an error ends the build or the run"},
+      {"raise", "what has to hold is said by assert CONDITION, \"TEXT\""},
+      {"del", "a value that is not used any more takes no memory"},
+      {"global", "a function has its arguments; what is kept is a state of a module"},
       {"with", "run --training and `training` choose the mode; stop_gradient(x) keeps gradients out"},
   };
   for (auto [word, help] : instead)

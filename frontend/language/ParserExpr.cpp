@@ -395,6 +395,44 @@ ExprPtr Parser::bracketed() {
   return tuple;
 }
 
+/// What follows the element: `for a in A if p for b in B`, a loop within a loop. Each but the innermost has the next
+/// one as its element, and gives that one's items ("flat").
+ExprPtr Parser::comprehension(ExprPtr element) {
+  std::vector<ExprPtr> loops;
+  while (takeKeyword("for")) {
+    ExprPtr loop = make(ExprKind::Comprehension, {});
+    loop->children.resize(3);
+    loop->children[1] = target();
+    if (!loop->children[1])
+      return nullptr;
+    if (!takeKeyword("in")) {
+      error(peek(), "expected 'in' in the comprehension, found " + found(peek()));
+      return nullptr;
+    }
+    loop->children[2] = orExpr();
+    if (!loop->children[2])
+      return nullptr;
+    if (takeKeyword("if")) {
+      loop->children.push_back(orExpr());
+      if (!loop->children.back())
+        return nullptr;
+    }
+    loop->range = loop->children[1]->range;
+    if (loops.size() == maxLoops) {
+      diagnostics_.error(loop->range,
+                         "loops of a comprehension are nested more than " + std::to_string(maxLoops) + " deep here");
+      return nullptr;
+    }
+    loops.push_back(std::move(loop));
+  }
+  for (size_t i = loops.size(); i-- > 0;) {
+    loops[i]->text = i + 1 < loops.size() ? "flat" : "";
+    loops[i]->children[0] = std::move(element);
+    element = std::move(loops[i]);
+  }
+  return element;
+}
+
 ExprPtr Parser::listDisplay() {
   const Token &first = next();
   ExprPtr list = make(ExprKind::List, {});
@@ -402,27 +440,10 @@ ExprPtr Parser::listDisplay() {
     ExprPtr item = expression();
     if (!item)
       return nullptr;
-    if (list->children.empty() && takeKeyword("for")) {
-      ExprPtr names = target();
-      if (!names)
+    if (list->children.empty() && peek().keyword("for")) {
+      list = comprehension(std::move(item));
+      if (!list)
         return nullptr;
-      if (!takeKeyword("in")) {
-        error(peek(), "expected 'in' in the comprehension, found " + found(peek()));
-        return nullptr;
-      }
-      ExprPtr iterable = orExpr();
-      if (!iterable)
-        return nullptr;
-      list->kind = ExprKind::Comprehension;
-      list->children.push_back(std::move(item));
-      list->children.push_back(std::move(names));
-      list->children.push_back(std::move(iterable));
-      if (takeKeyword("if")) {
-        ExprPtr condition = orExpr();
-        if (!condition)
-          return nullptr;
-        list->children.push_back(std::move(condition));
-      }
       break;
     }
     list->children.push_back(std::move(item));

@@ -72,6 +72,8 @@ private:
   ExprPtr postfix();
   ExprPtr atom();
   ExprPtr bracketed();
+  std::string foreignExpression(const Token &last) const;
+  ExprPtr comprehension(ExprPtr element);
   ExprPtr listDisplay();
   ExprPtr subscript();
   bool callArguments(std::vector<Argument> &out);
