@@ -11,18 +11,26 @@ bool isPart(const Value &value) {
 
 namespace {
 
-using Variables = std::vector<std::pair<std::string, std::shared_ptr<Variable>>>;
+/// What stands at a path: a variable, or the tensor that with_parameters has put in its place.
+struct Place {
+  std::string path;
+  std::shared_ptr<Variable> variable;
+  Value tensor; // an error value where it is the variable's own
+};
+using Variables = std::vector<Place>;
 
 /// Parameters and persistent states by their paths within the part, as a state_dict has them; what is tied comes once.
 void pathsIn(const Value &value, const std::string &path, const std::string &modulePath, Variables &out,
              std::vector<const Instance *> &seen) {
   auto join = [](const std::string &of, const std::string &name) { return of.empty() ? name : of + "." + name; };
-  if (value.kind == Value::Kind::Variable && value.variable->kind != Variable::Kind::Session) {
-    for (const auto &[other, variable] : out)
-      if (variable == value.variable)
+  if ((value.kind == Value::Kind::Variable || value.isTensor()) && value.variable &&
+      value.variable->kind != Variable::Kind::Session) {
+    for (const Place &other : out)
+      if (other.variable == value.variable)
         return;
     const std::string &last = value.variable->lastName;
-    out.emplace_back(last.empty() ? path : join(modulePath, last), value.variable);
+    out.push_back(
+        {last.empty() ? path : join(modulePath, last), value.variable, value.isTensor() ? value : Value::error()});
   }
   if (value.isList())
     for (size_t i = 0; i < value.items->size(); ++i)
@@ -44,7 +52,7 @@ Variables variablesOf(Elaborator &e, const Value &part) {
   std::vector<const Instance *> seen;
   pathsIn(part, "", "", out, seen);
   if (!assignsParts(e.entry()))
-    std::erase_if(out, [](const auto &entry) { return entry.second->kind != Variable::Kind::Parameter; });
+    std::erase_if(out, [](const Place &place) { return place.variable->kind != Variable::Kind::Parameter; });
   return out;
 }
 
@@ -103,9 +111,9 @@ Value partTensors(Elaborator &e, const Value &part, Range range) {
     return part;
   Value tensors = Value::listOf({});
   tensors.names = std::make_shared<std::vector<std::string>>();
-  for (const auto &[path, variable] : variablesOf(e, part)) {
-    tensors.names->push_back(path);
-    tensors.items->push_back(e.read(variable, nullptr, range));
+  for (const Place &place : variablesOf(e, part)) {
+    tensors.names->push_back(place.path);
+    tensors.items->push_back(place.tensor.isTensor() ? place.tensor : e.read(place.variable, nullptr, range));
     if (tensors.items->back().isError())
       return Value::error();
   }
@@ -182,8 +190,8 @@ bool assignPart(Elaborator &e, const Expr &target, const Value &place, const Val
   Value from = partTensors(e, value, valueRange), to = partTensors(e, place, target.range);
   if (from.isError() || to.isError() || !agree(e, from, to, valueRange))
     return true;
-  for (const auto &[path, variable] : variablesOf(e, place))
-    e.write(variable, itemOf(from, path), valueRange);
+  for (const Place &each : variablesOf(e, place))
+    e.write(each.variable, itemOf(from, each.path), valueRange);
   return true;
 }
 
@@ -198,7 +206,7 @@ public:
 
   Value copy(const Value &value) {
     Value out = value;
-    if (value.kind == Value::Kind::Variable && !tensors_.empty()) {
+    if ((value.kind == Value::Kind::Variable || (value.isTensor() && value.variable)) && !tensors_.empty()) {
       auto tensor = tensors_.find(value.variable.get());
       return tensor == tensors_.end() ? value : tensor->second;
     }
@@ -252,7 +260,7 @@ Value partWith(Elaborator &e, const Value &part, const Value &values, Range rang
   if (own.isError() || given.isError() || !agree(e, own, given, range))
     return Value::error();
   std::map<const Variable *, Value> tensors;
-  for (const auto &[path, variable] : variablesOf(e, part)) {
+  for (const auto &[path, variable, before] : variablesOf(e, part)) {
     std::optional<Value> tensor = e.toTensor(itemOf(given, path), range);
     if (!tensor)
       return Value::error();
@@ -261,6 +269,7 @@ Value partWith(Elaborator &e, const Value &part, const Value &values, Range rang
                          describe(*tensor));
       return Value::error();
     }
+    tensor->variable = variable; // its name stays with it
     tensors[variable.get()] = *tensor;
   }
   return Copier(e, std::move(tensors)).copy(part);
