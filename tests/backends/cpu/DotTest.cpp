@@ -439,26 +439,4 @@ TEST(Dot, PrologueOfTransposeAndArithmetic) {
     }
 }
 
-/// What takes less than a fork is one task; more is shared out.
-TEST(Dot, SmallOnesStayOnOneThread) {
-  for (const std::string cpu : {"x86-64-v3:l2=1M", "x86-64-v4:l2=1M"})
-    for (const DotAxes &axes : {nn, nt, tn, tt})
-      for (Extents e : {Extents{26, 48, 48}, Extents{48, 48, 26}, Extents{3, 200, 40}, Extents{256, 256, 256}}) {
-        SCOPED_TRACE(cpu + ": " + std::to_string(e.m) + " x " + std::to_string(e.n) + " x " + std::to_string(e.k));
-        Ints lhs{e.m, e.k}, rhs{e.k, e.n};
-        if (axes.lhsContract[0] == 0)
-          std::swap(lhs[0], lhs[1]);
-        if (axes.rhsContract[0] == 1)
-          std::swap(rhs[0], rhs[1]);
-        TestKernel k("k0", "contract");
-        uint32_t l = k.input(KILN_F32, fixed(lhs)), r = k.input(KILN_F32, fixed(rhs));
-        k.output(addDot(k, l, r, KILN_F32, {e.m, e.n}, axes));
-        std::vector<std::vector<int64_t>> written = writtenByTasks(k, cpu);
-        ASSERT_FALSE(written.empty());
-        bool small = e.m * e.n * e.k < 1 << 20;
-        EXPECT_EQ(written.back().size() == 1, small);
-        EXPECT_TRUE(!small || written.size() == 1) << "phases: " << written.size();
-      }
-}
-
 } // namespace

@@ -1,4 +1,4 @@
-// How evenly convolutions are shared out among threads. The CPU's alone: its tasks are seen as they write.
+// How products and convolutions are shared out among threads. The CPU's alone: its tasks are seen as they write.
 #include "tests/backends/cpu/Window.h"
 
 #include <algorithm>
@@ -40,6 +40,29 @@ TEST(Convolution, TasksOfOneSize) {
     ASSERT_EQ(static_cast<int64_t>(written.size()), row.phases);
     EXPECT_LE(imbalance(written.back(), 2), row.most) << testing::PrintToString(written.back());
   }
+}
+
+/// What takes less than a fork is one task; more is shared out.
+TEST(Dot, SmallOnesStayOnOneThread) {
+  for (const std::string cpu : {"x86-64-v3:l2=1M", "x86-64-v4:l2=1M"})
+    for (int64_t left : {0, 1})
+      for (int64_t right : {0, 1})
+        for (Ints extents : {Ints{26, 48, 48}, Ints{48, 48, 26}, Ints{3, 200, 40}, Ints{256, 256, 256}}) {
+          int64_t m = extents[0], n = extents[1], depth = extents[2];
+          SCOPED_TRACE(cpu + ": " + testing::PrintToString(extents) + ", summed along " + std::to_string(left) +
+                       " and " + std::to_string(right));
+          TestKernel k("k0", "contract");
+          uint32_t l = k.input(KILN_F32, fixed(left == 0 ? Ints{depth, m} : Ints{m, depth}));
+          uint32_t r = k.input(KILN_F32, fixed(right == 0 ? Ints{depth, n} : Ints{n, depth}));
+          k.output(k.op("dot_general", {l, r}, KILN_F32, fixed({m, n}),
+                        {ints("lhs_batch", {}), ints("rhs_batch", {}), ints("lhs_contract", {left}),
+                         ints("rhs_contract", {right})}));
+          std::vector<std::vector<int64_t>> written = writtenByTasks(k, cpu);
+          ASSERT_FALSE(written.empty());
+          bool small = m * n * depth < 1 << 20;
+          EXPECT_EQ(written.back().size() == 1, small);
+          EXPECT_TRUE(!small || written.size() == 1) << "phases: " << written.size();
+        }
 }
 
 } // namespace
