@@ -88,6 +88,34 @@ Value searched(Emit &e, ArgReduceOp op, const RowsOfBlock &block) {
                  : Value();
 }
 
+/// Positions of the whole as a block has them.
+SmallVector<Dim> within(DimsAttr positions, const RowsOfBlock &block) {
+  SmallVector<Dim> dims = positions.dims(), result = {Dim(0)};
+  llvm::append_range(result, ArrayRef<Dim>(dims).drop_front(block.rowDims.size()));
+  return result;
+}
+
+/// A part of each row. Where all rows are left, they are where they were; so below.
+Value cut(Emit &e, SliceOp op, const RowsOfBlock &block) {
+  if (!block.begin(op) || !block.begin(op.getOperand()))
+    return {};
+  Value operand = block.local(op.getOperand());
+  SmallVector<int64_t> strides = {1};
+  llvm::append_range(strides, op.getStrides().drop_front(block.rowDims.size()));
+  return operand ? e.slice(operand, within(op.getStarts(), block), block.dims(op), strides) : Value();
+}
+
+/// Each row with something in front of it, behind it or between its elements: what a cut's gradient is.
+Value padded(Emit &e, PadOp op, const RowsOfBlock &block) {
+  if (!block.begin(op) || !block.begin(op.getOperand()))
+    return {};
+  Value value = block.fixed(op.getValue());
+  Value operand = value ? block.local(op.getOperand()) : Value();
+  SmallVector<int64_t> gaps = {0};
+  llvm::append_range(gaps, op.getInterior().drop_front(block.rowDims.size()));
+  return operand ? e.pad(operand, value, within(op.getLow(), block), within(op.getHigh(), block), gaps) : Value();
+}
+
 /// Elements of each row, chosen by the row.
 Value chosen(Emit &e, GatherOp op, const RowsOfBlock &block) {
   if (static_cast<int64_t>(op.getBatchDims()) != block.rowAxes())
@@ -108,6 +136,8 @@ Value alongRows(Emit &e, Operation *op, const RowsOfBlock &block) {
       .Case([&](BroadcastOp broadcast) { return repeated(e, broadcast, block); })
       .Case([&](ReduceOp reduce) { return reduced(e, reduce, block); })
       .Case([&](ArgReduceOp reduce) { return searched(e, reduce, block); })
+      .Case([&](SliceOp slice) { return cut(e, slice, block); })
+      .Case([&](PadOp pad) { return padded(e, pad, block); })
       .Case([&](GatherOp gather) { return chosen(e, gather, block); })
       .Default([](Operation *) { return Value(); });
 }

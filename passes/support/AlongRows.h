@@ -20,7 +20,7 @@ struct RowsOfBlock {
   bool begin(mlir::Value original) const; ///< whether its leading dimensions are the rows'
 };
 
-/// The op's result [rows, …] for a block of rows: elementwise, repeated, reduced or searched behind the rows, one
+/// The op's result [rows, …] for a block of rows: elementwise, repeated, reduced, cut or searched behind the rows, one
 /// element of each row, or a product with what is the same for all of them. Null for other ops, with nothing left
 /// behind but what `local` and `fixed` wrote.
 mlir::Value alongRows(Emit &e, mlir::Operation *op, const RowsOfBlock &block);

@@ -99,3 +99,30 @@ func.func @twice(%x: tensor<6x4xf32>, %w: tensor<4x16xf32>, %v: tensor<16x64xf32
   %m = kiln.reduce max %k, [1] : tensor<6x64xf32> -> tensor<6xf32>
   return %m : tensor<6xf32>
 }
+
+// Logits of a vocabulary that is filled up, of which a part is read: cut in each row, and the gradient put back there.
+// CHECK-LABEL: @cut
+// CHECK:       kiln.scan "3"
+// CHECK:         %[[L:.*]] = kiln.dot_general {{.*}} -> tensor<2x16xf32>
+// CHECK:         kiln.slice %[[L]], <"0", "1">, [1, 1] : tensor<2x16xf32> -> tensor<2x12xf32>
+// CHECK:         %[[G:.*]] = kiln.pad {{.*}} <"0", "1">, <"0", "3">, [0, 0] : tensor<2x12xf32>, tensor<f32> -> tensor<2x16xf32>
+// CHECK:         kiln.dot_general %[[G]], {{.*}} -> tensor<16x4xf32>
+// Where rows are cut off, the product stays whole.
+// CHECK-LABEL: @fewer
+// CHECK-NOT:   kiln.scan
+func.func @cut(%x: tensor<2x3x4xf32>, %w: tensor<16x4xf32>) -> (tensor<2x3xf32>, tensor<16x4xf32>) {
+  %zero = kiln.constant dense<0.0> : tensor<f32> : tensor<f32>
+  %l = kiln.dot_general %x, %w batch [] x [] contract [2] x [1] : tensor<2x3x4xf32>, tensor<16x4xf32> -> tensor<2x3x16xf32>
+  %c = kiln.slice %l, #kiln.dims<"0", "0", "1">, [1, 1, 1] : tensor<2x3x16xf32> -> tensor<2x3x12xf32>
+  %e = kiln.exp %c : tensor<2x3x12xf32>
+  %n = kiln.reduce sum %e, [2] : tensor<2x3x12xf32> -> tensor<2x3xf32>
+  %g = kiln.pad %e, %zero, #kiln.dims<"0", "0", "1">, #kiln.dims<"0", "0", "3">, [0, 0, 0] : tensor<2x3x12xf32>, tensor<f32> -> tensor<2x3x16xf32>
+  %dw = kiln.dot_general %g, %x batch [] x [] contract [0, 1] x [0, 1] : tensor<2x3x16xf32>, tensor<2x3x4xf32> -> tensor<16x4xf32>
+  return %n, %dw : tensor<2x3xf32>, tensor<16x4xf32>
+}
+func.func @fewer(%x: tensor<6x4xf32>, %w: tensor<16x4xf32>) -> tensor<5xf32> {
+  %l = kiln.dot_general %x, %w batch [] x [] contract [1] x [1] : tensor<6x4xf32>, tensor<16x4xf32> -> tensor<6x16xf32>
+  %c = kiln.slice %l, #kiln.dims<"1", "0">, [1, 1] : tensor<6x16xf32> -> tensor<5x16xf32>
+  %n = kiln.reduce sum %c, [1] : tensor<5x16xf32> -> tensor<5xf32>
+  return %n : tensor<5xf32>
+}

@@ -80,6 +80,27 @@ func.func @rows(%x: tensor<?x4xf32, #kiln.dims<"T", "4">>, %y: tensor<?x8xf32, #
   return %r : tensor<?x8xf32, #kiln.dims<"T", "8">>
 }
 
+// Halves of each row are cut out of it: a gated product in one matrix.
+// CHECK-LABEL: @halves
+// CHECK: do {
+// CHECK: %[[PRODUCT:.*]] = kiln.dot_general {{.*}} -> tensor<?x16xf32, #kiln.dims<"-max(32, T)+T+32", "16">>
+// CHECK: kiln.slice %[[PRODUCT]]{{.*}} -> tensor<?x8xf32, #kiln.dims<"-max(32, T)+T+32", "8">>
+// CHECK: kiln.slice %[[PRODUCT]]{{.*}} -> tensor<?x8xf32, #kiln.dims<"-max(32, T)+T+32", "8">>
+// CHECK: kiln.scatter add
+func.func @halves(%x: tensor<?x4xf32, #kiln.dims<"T", "4">>, %y: tensor<?x8xf32, #kiln.dims<"T", "8">>,
+                  %mask: tensor<?x1xi1, #kiln.dims<"T", "1">>, %w: tensor<4x16xf32> {kiln.parameter = "w"})
+    -> tensor<?x8xf32, #kiln.dims<"T", "8">> attributes {kiln.bounds = {T = 33 : i64}} {
+  %zero = kiln.constant dense<0.0> : tensor<f32> : tensor<?x8xf32, #kiln.dims<"T", "8">>
+  %p = kiln.dot_general %x, %w batch [] x [] contract [1] x [0] : tensor<?x4xf32, #kiln.dims<"T", "4">>, tensor<4x16xf32> -> tensor<?x16xf32, #kiln.dims<"T", "16">>
+  %a = kiln.slice %p, #kiln.dims<"0", "0">, [1, 1] : tensor<?x16xf32, #kiln.dims<"T", "16">> -> tensor<?x8xf32, #kiln.dims<"T", "8">>
+  %b = kiln.slice %p, #kiln.dims<"0", "8">, [1, 1] : tensor<?x16xf32, #kiln.dims<"T", "16">> -> tensor<?x8xf32, #kiln.dims<"T", "8">>
+  %g = kiln.mul %a, %b : tensor<?x8xf32, #kiln.dims<"T", "8">>
+  %wide = kiln.broadcast %mask, [0, 1] : tensor<?x1xi1, #kiln.dims<"T", "1">> -> tensor<?x8xi1, #kiln.dims<"T", "8">>
+  %s = kiln.select %wide, %g, %zero : tensor<?x8xi1, #kiln.dims<"T", "8">>, tensor<?x8xf32, #kiln.dims<"T", "8">>
+  %r = kiln.add %y, %s : tensor<?x8xf32, #kiln.dims<"T", "8">>
+  return %r : tensor<?x8xf32, #kiln.dims<"T", "8">>
+}
+
 // A row that reads others, here by a running sum over them, cannot be computed alone: a branch, as for few rows.
 // CHECK-LABEL: @mixed
 // CHECK-NOT: kiln.while
