@@ -99,9 +99,12 @@ LogicalResult Rows::run() {
     shares_.clear();
     for (unsigned index : trainableArguments(function_))
       trained_.insert(function_.getArgument(index));
-    if (failed(visitBlock(function_.front())))
+    confirmed_.clear();
+    if (failed(visitBlock(function_.front())) && !again_)
       return failure();
   } while (again_);
+  // What is made of totals that were found after it alone is the same in all shards: added up, it would be too much.
+  totals_.remove_if([&](Value total) { return !confirmed_.contains(total); });
   for (auto [index, operand] : llvm::enumerate(function_.front().getTerminator()->getOpOperands())) {
     auto number = static_cast<unsigned>(index);
     bool counts = function_.getResultAttr(number, "kiln.loss") || function_.getResultAttr(number, "kiln.term");
@@ -181,8 +184,7 @@ LogicalResult Rows::visitOp(Operation &op) {
 //===-- Sums -----------------------------------------------------------------------------------------------------===//
 
 LogicalResult Rows::makeSum(Value value) {
-  if (!totals_.contains(value))
-    sums_.insert(value);
+  (totals_.contains(value) ? confirmed_ : sums_).insert(value);
   return success();
 }
 
@@ -196,9 +198,8 @@ LogicalResult Rows::needWhole(Operation &op, Value value) {
     return fail(op, "needs all of a sum over the batch that the loss's gradient goes through (the root of a mean is "
                     "one; statistics that normalise rows may be each shard's own: mean and var take per_shard=True)");
   totals_.insert(value);
-  sums_.erase(value);
   again_ = true;
-  return success();
+  return failure();
 }
 
 LogicalResult Rows::needWhole(Operation &op) {

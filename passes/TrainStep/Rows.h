@@ -85,7 +85,8 @@ private:
   mlir::LogicalResult visitAlong(mlir::Operation &op, llvm::ArrayRef<int64_t> axes);
 
   mlir::LogicalResult makeSum(mlir::Value value);
-  /// Operands that are sums become totals where they can.
+  /// Operands that are sums become totals where they can. What was found so far may have taken a new one for a sum, so
+  /// that it fails, and all is looked at again.
   mlir::LogicalResult needWhole(mlir::Operation &op);
   mlir::LogicalResult needWhole(mlir::Operation &op, mlir::Value value);
   /// An operand beside a sum: each shard adds its share.
@@ -94,7 +95,7 @@ private:
 
   mlir::func::FuncOp function_;
   llvm::ArrayRef<std::string> symbols_;
-  llvm::DenseSet<mlir::Value> sums_, trained_, own_;
+  llvm::DenseSet<mlir::Value> sums_, trained_, own_, confirmed_; // confirmed: totals that are sums
   llvm::SetVector<mlir::Value> totals_;
   llvm::SetVector<mlir::OpOperand *> shares_;
   mlir::Operation *whole_ = nullptr; // the composite whose parts are looked at
