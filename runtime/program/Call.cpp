@@ -6,6 +6,7 @@
 #include "runtime/program/RedZones.h"
 #include "runtime/support/Error.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace kiln {
@@ -28,9 +29,14 @@ Call::Call(Program &program, size_t entry, uint32_t home)
   for (const Placement::Part &part : program.plan_.placement().parts(entry))
     written_.push_back(writtenBy(part));
   program.fresh_ = false;
+  // What a sequence fills little by little comes as it is written: a cache of keys is as long as the longest one.
+  auto isSession = [this](size_t argument) {
+    return std::any_of(sessions_.begin(), sessions_.end(),
+                       [&](const SessionArgument &session) { return session.argument == argument; });
+  };
   for (const std::vector<size_t> &written : written_)
     for (size_t argument : written)
-      if (Memory &memory = buffers_[argument].tensor->memory; this->home().hostMemory())
+      if (Memory &memory = buffers_[argument].tensor->memory; this->home().hostMemory() && !isSession(argument))
         populate(memory.data(), memory.size(), program.pool_);
 }
 

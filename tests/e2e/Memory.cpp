@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <regex>
 
 namespace kiln {
@@ -65,6 +66,25 @@ TEST(Peak, IsThePlansAndStatesTakeNoneBeforeAStep) {
   double step = peakOf(program, "train_step");
   EXPECT_LE(step, 3 * weights + rest);
   EXPECT_GE(step, 3 * weights);
+}
+
+// A cache of 512 MB, of which a step writes one position.
+TEST(Peak, ACacheTakesWhatIsWrittenOfIt) {
+  std::string folder = test::freshFolder("cache"), source = folder + "/cache.kiln", program = folder + "/cache";
+  std::ofstream(source) << R"(model Cache(vocab=64, context=2000000, width=32):
+    tokens = Embedding(vocab, width)
+    attn   = SelfAttention(width, 1, causal=True)
+
+    def forward(ids: i32[B <= 1, T <= context]) -> f32[B, T, vocab]:
+        x = tokens(ids)
+        return (x + attn(x)) @ tokens.weight.T
+
+generate Cache:
+    draw = greedy(tokens=5)
+)";
+  test::Outcome built = test::run({test::kilnProgram(), "build", source, "-o", program});
+  ASSERT_EQ(built.code, 0) << built.err;
+  EXPECT_LE(peakOf(program, "generate.step"), 64e6);
 }
 
 // Both halves of a transformer's attention are one kernel each, heads split and joined inside.
