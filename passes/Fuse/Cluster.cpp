@@ -86,35 +86,35 @@ Role roleOf(mlir::Operation *op) {
   return Role::other;
 }
 
-void forEachSource(mlir::Operation *op, llvm::function_ref<void(mlir::Value)> visit) {
+void forEachSource(mlir::Operation *op, llvm::function_ref<void(mlir::Value)> visit, RoleOf role) {
   for (mlir::Value operand : op->getOperands()) {
     mlir::Operation *definition = operand.getDefiningOp();
-    if (definition && roleOf(definition) == Role::cheap)
-      forEachSource(definition, visit);
+    if (definition && role(definition) == Role::cheap)
+      forEachSource(definition, visit, role);
     else
       visit(operand);
   }
 }
 
 // Whether a group other than that of `ops` clones the cheap member, below another cheap op that it reads.
-static bool clonedOutside(mlir::Operation *member, const OpSet &ops) {
+static bool clonedOutside(mlir::Operation *member, const OpSet &ops, RoleOf role) {
   return llvm::any_of(member->getUsers(), [&](mlir::Operation *user) {
-    if (roleOf(user) != Role::cheap)
+    if (role(user) != Role::cheap)
       return false;
-    return ops.contains(user) ? clonedOutside(user, ops) : usedOutside(user->getResult(0), ops);
+    return ops.contains(user) ? clonedOutside(user, ops, role) : usedOutside(user->getResult(0), ops, role);
   });
 }
 
-bool usedOutside(mlir::Value value, const OpSet &ops) {
+bool usedOutside(mlir::Value value, const OpSet &ops, RoleOf role) {
   for (mlir::Operation *user : value.getUsers()) {
-    bool cheap = roleOf(user) == Role::cheap;
+    bool cheap = role(user) == Role::cheap;
     if (!ops.contains(user)) {
-      if (!cheap || usedOutside(user->getResult(0), ops))
+      if (!cheap || usedOutside(user->getResult(0), ops, role))
         return true;
       continue;
     }
     // A cheap member that cheap ops outside read is cloned with them, and the clone reads the value again.
-    if (cheap && clonedOutside(user, ops))
+    if (cheap && clonedOutside(user, ops, role))
       return true;
   }
   return false;
@@ -133,7 +133,7 @@ namespace {
 /// The members of a candidate, and how one of them may read another.
 class Candidate {
 public:
-  explicit Candidate(const OpSet &ops) : ops(ops) {}
+  Candidate(const OpSet &ops, RoleOf role) : ops(ops), role(role) {}
 
   bool isMember(mlir::Value value) const {
     mlir::Operation *op = value.getDefiningOp();
@@ -145,7 +145,7 @@ public:
     if (isMember(value))
       return true;
     mlir::Operation *op = value.getDefiningOp();
-    return op && roleOf(op) == Role::cheap &&
+    return op && role(op) == Role::cheap &&
            llvm::any_of(op->getOperands(), [&](mlir::Value operand) { return reachesMember(operand); });
   }
 
@@ -182,7 +182,7 @@ public:
 
   /// A layout op that only layout ops of this group read may have dimensions of its own, and so may draws.
   bool feedsLayoutOnly(mlir::Operation *op) const {
-    return (isLayout(op) || llvm::isa<RandomBitsOp>(op)) && !usedOutside(op->getResult(0), ops) &&
+    return (isLayout(op) || llvm::isa<RandomBitsOp>(op)) && !usedOutside(op->getResult(0), ops, role) &&
            llvm::all_of(op->getUsers(), [&](mlir::Operation *user) { return ops.contains(user) && isLayout(user); });
   }
 
@@ -208,6 +208,7 @@ private:
   }
 
   const OpSet &ops;
+  RoleOf role;
 };
 } // namespace
 
@@ -243,7 +244,7 @@ bool Candidate::lookupLegal(mlir::Operation *op, mlir::Value row, size_t rows) c
 bool Candidate::rowsLegal() const {
   mlir::Value full, row;
   for (mlir::Operation *op : ops) {
-    if (roleOf(op) != Role::reduce)
+    if (role(op) != Role::reduce)
       continue;
     if (!isTrailing(op))
       return false;
@@ -254,7 +255,7 @@ bool Candidate::rowsLegal() const {
   }
   size_t rows = dimsOf(row).size();
   for (mlir::Operation *op : ops) {
-    if (roleOf(op) == Role::reduce) {
+    if (role(op) == Role::reduce) {
       if (!readsInPlace(op, rows))
         return false;
       continue;
@@ -271,7 +272,7 @@ bool Candidate::columnsLegal() const {
   mlir::Value full, left;
   llvm::ArrayRef<int64_t> axes;
   for (mlir::Operation *op : ops) {
-    if (roleOf(op) != Role::reduce)
+    if (role(op) != Role::reduce)
       continue;
     auto reduce = llvm::dyn_cast<ReduceOp>(op);
     if (!reduce)
@@ -284,7 +285,7 @@ bool Candidate::columnsLegal() const {
   }
   size_t rank = dimsOf(full).size();
   for (mlir::Operation *op : ops) {
-    if (roleOf(op) == Role::reduce) {
+    if (role(op) == Role::reduce) {
       // A reduction of a value that another reduction decides would need a second pass.
       if (!readsInPlace(op, 0))
         return false;
@@ -298,7 +299,7 @@ bool Candidate::columnsLegal() const {
     if (!before && !sameDims(op->getResult(0), left))
       return false;
     // Layout ops of the smaller shape are fine too; full values never leave the group.
-    if (before && dimsOf(op->getResult(0)).size() == rank && usedOutside(op->getResult(0), ops))
+    if (before && dimsOf(op->getResult(0)).size() == rank && usedOutside(op->getResult(0), ops, role))
       return false;
   }
   return true;
@@ -308,10 +309,13 @@ bool Candidate::contractLegal(mlir::Operation *anchor) const {
   // Members above the anchor are its prologue.
   OpSet prologue;
   auto collect = [&](auto &&self, mlir::Operation *op) -> void {
-    forEachSource(op, [&](mlir::Value source) {
-      if (isMember(source) && prologue.insert(source.getDefiningOp()))
-        self(self, source.getDefiningOp());
-    });
+    forEachSource(
+        op,
+        [&](mlir::Value source) {
+          if (isMember(source) && prologue.insert(source.getDefiningOp()))
+            self(self, source.getDefiningOp());
+        },
+        role);
   };
   collect(collect, anchor);
   if (prologue.contains(anchor))
@@ -320,7 +324,7 @@ bool Candidate::contractLegal(mlir::Operation *anchor) const {
     if (op == anchor)
       continue;
     if (prologue.contains(op)) {
-      if (isDear(op) || llvm::isa<GatherOp, ConcatOp, DynamicSliceOp>(op) || usedOutside(op->getResult(0), ops) ||
+      if (isDear(op) || llvm::isa<GatherOp, ConcatOp, DynamicSliceOp>(op) || usedOutside(op->getResult(0), ops, role) ||
           llvm::any_of(op->getUsers(), [&](mlir::Operation *user) {
             return ops.contains(user) && user != anchor && !prologue.contains(user);
           }))
@@ -354,29 +358,29 @@ static GroupShape shapeOfSingle(mlir::Operation *op) {
   return llvm::isa<ReduceWindowOp, ReduceWindowGradOp>(op) ? GroupShape::window : GroupShape::single;
 }
 
-std::optional<GroupShape> shapeOf(const OpSet &ops) {
+std::optional<GroupShape> shapeOf(const OpSet &ops, RoleOf role) {
   mlir::Operation *anchor = nullptr, *attention = nullptr;
   bool reductions = false, trailing = true;
   for (mlir::Operation *op : ops) {
-    Role role = roleOf(op);
-    if (role == Role::single)
+    Role its = role(op);
+    if (its == Role::single)
       return ops.size() == 1 ? std::optional(shapeOfSingle(op)) : std::nullopt;
-    if (role == Role::contract) {
+    if (its == Role::contract) {
       if (anchor)
         return std::nullopt;
       anchor = op;
-    } else if (role == Role::attention) {
+    } else if (its == Role::attention) {
       if (attention)
         return std::nullopt;
       attention = op;
-    } else if (role == Role::reduce) {
+    } else if (its == Role::reduce) {
       reductions = true;
       trailing &= isTrailing(op);
-    } else if (role != Role::index && role != Role::cheap) {
+    } else if (its != Role::index && its != Role::cheap) {
       return std::nullopt;
     }
   }
-  Candidate candidate(ops);
+  Candidate candidate(ops, role);
   auto when = [](bool legal, GroupShape shape) { return legal ? std::optional(shape) : std::nullopt; };
   if (attention)
     return when(candidate.attentionLegal(attention), GroupShape::attention);

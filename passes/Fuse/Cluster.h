@@ -21,6 +21,8 @@ enum class Role {
 };
 
 Role roleOf(mlir::Operation *op);
+/// roleOf, or one that remembers: what is asked of the same ops again and again takes it.
+using RoleOf = llvm::function_ref<Role(mlir::Operation *)>;
 /// Computes nothing and reads nothing: a splat constant, iota, extent. Part of even the smallest group.
 bool isPlainSource(mlir::Operation *op);
 
@@ -28,7 +30,7 @@ using OpSet = llvm::SmallSetVector<mlir::Operation *, 8>;
 
 /// The predicate of docs/fusion.md: which shape of kernel the ops have, nullopt where they are none. `ops` are members
 /// other than cheap ones, which are looked through.
-std::optional<GroupShape> shapeOf(const OpSet &ops);
+std::optional<GroupShape> shapeOf(const OpSet &ops, RoleOf role = roleOf);
 /// The same of ops that are in a group already.
 std::optional<GroupShape> shapeOf(GroupOp group);
 
@@ -37,10 +39,10 @@ bool keepsRows(mlir::Operation *op);
 
 /// Calls `visit` for each value that `op` reads once cheap ops are looked through: results of ops that are not cheap,
 /// block arguments, and values from outside of the block.
-void forEachSource(mlir::Operation *op, llvm::function_ref<void(mlir::Value)> visit);
+void forEachSource(mlir::Operation *op, llvm::function_ref<void(mlir::Value)> visit, RoleOf role = roleOf);
 
 /// True where a user of the value is neither in `ops` nor a cheap op that only `ops` read, or will be a clone of a
 /// cheap op of `ops`.
-bool usedOutside(mlir::Value value, const OpSet &ops);
+bool usedOutside(mlir::Value value, const OpSet &ops, RoleOf role = roleOf);
 
 } // namespace kiln::fuse

@@ -98,7 +98,7 @@ private:
   }
   bool feedsAnchor(unsigned cluster) const {
     return llvm::any_of(clusters[cluster], [&](mlir::Operation *op) {
-      return llvm::any_of(readersOf(op), [](mlir::Operation *reader) { return roleOf(reader) == Role::contract; });
+      return llvm::any_of(readersOf(op), [&](mlir::Operation *reader) { return role(reader) == Role::contract; });
     });
   }
   OpSet betterOutside(mlir::Operation *op, const OpSet &ops, bool elementwiseReaders) const;
@@ -114,6 +114,12 @@ private:
   mlir::Block &block;
   FuseLevel level;
   Bounds bounds;
+  llvm::DenseMap<mlir::Operation *, Role> roles;
+  /// roleOf, found once of each op: none changes while clusters grow.
+  std::function<Role(mlir::Operation *)> role = [this](mlir::Operation *op) {
+    auto [entry, isNew] = roles.try_emplace(op);
+    return isNew ? entry->second = roleOf(op) : entry->second;
+  };
   std::vector<std::optional<GroupShape>> shapes; // nullopt: an op that no group holds (control, reshape, constant)
   llvm::DenseMap<mlir::Operation *, llvm::SmallVector<mlir::Value, 4>> reads; // forEachSource of a cluster's ops
   llvm::DenseSet<mlir::Operation *> updates, longUpdates;
@@ -126,30 +132,31 @@ void Merger::collect() {
   llvm::DenseSet<mlir::Operation *> keep(kept.begin(), kept.end());
   if (level == FuseLevel::single)
     for (mlir::Operation &op : block.without_terminator())
-      if (roleOf(&op) == Role::cheap && !isPlainSource(&op) && !op.use_empty())
+      if (role(&op) == Role::cheap && !isPlainSource(&op) && !op.use_empty())
         keep.insert(&op);
   for (mlir::Operation &op : block.without_terminator()) {
-    if (roleOf(&op) == Role::cheap && !keep.contains(&op))
+    if (role(&op) == Role::cheap && !keep.contains(&op))
       continue;
     position[&op] = position.size();
     owner[&op] = clusters.size();
     clusters.emplace_back();
     clusters.back().insert(&op);
-    Role role = roleOf(&op);
-    bool groupable = role != Role::free && role != Role::control && role != Role::other;
-    shapes.push_back(groupable ? shapeOf(clusters.back()) : std::nullopt);
+    Role its = role(&op);
+    bool groupable = its != Role::free && its != Role::control && its != Role::other;
+    shapes.push_back(groupable ? shapeOf(clusters.back(), role) : std::nullopt);
     llvm::SmallVector<mlir::Value, 4> &values = reads[&op];
-    forEachSource(&op, [&](mlir::Value source) { values.push_back(source); });
+    forEachSource(&op, [&](mlir::Value source) { values.push_back(source); }, role);
   }
   for (mlir::Operation &op : block.without_terminator()) {
     if (!owner.count(&op))
       continue;
     llvm::SmallSetVector<mlir::Operation *, 4> from;
     op.walk([&](mlir::Operation *nested) {
-      forEachSource(nested, [&](mlir::Value source) {
+      auto add = [&](mlir::Value source) {
         if (mlir::Operation *definition = source.getDefiningOp(); definition && owner.count(definition))
           from.insert(definition);
-      });
+      };
+      forEachSource(nested, add, role);
       // A cheap op with a kernel of its own is read as a value where no group reads it.
       for (mlir::Value operand : nested->getOperands())
         if (mlir::Operation *definition = operand.getDefiningOp();
@@ -174,7 +181,7 @@ void Merger::findUpdates() {
     results.insert(value);
   llvm::EquivalenceClasses<mlir::Operation *> sweeps;
   for (mlir::Operation &op : llvm::reverse(block)) {
-    if (!owner.count(&op) || roleOf(&op) != Role::index || !isElementwise(&op))
+    if (!owner.count(&op) || role(&op) != Role::index || !isElementwise(&op))
       continue;
     mlir::Value result = op.getResult(0);
     bool returned = results.contains(result);
@@ -207,7 +214,7 @@ bool Merger::tooBig(const OpSet &ops) const {
     for (mlir::Value source : reads.find(op)->second)
       if (!source.getDefiningOp() || !ops.contains(source.getDefiningOp()))
         inputs.insert(source);
-    outputs += usedOutside(op->getResult(0), ops);
+    outputs += usedOutside(op->getResult(0), ops, role);
   }
   return inputs.size() > maxInputs || outputs > maxOutputs;
 }
@@ -219,7 +226,7 @@ bool Merger::tryMerge(unsigned into, unsigned other, bool anywhere) {
   both.insert(clusters[other].begin(), clusters[other].end());
   if (tooBig(both))
     return false;
-  std::optional<GroupShape> shape = shapeOf(both);
+  std::optional<GroupShape> shape = shapeOf(both, role);
   if (!shape)
     return false;
   auto [from, to] = order.before(into, other) ? std::make_pair(into, other) : std::make_pair(other, into);
@@ -268,10 +275,10 @@ void Merger::growContracts() {
 // in memory anyway: the product dy * x below sum(dy * x), with the difference x - mean that it takes. Empty where `op`
 // is no such value. Readers of a row group are reductions; those of a product's epilogue may be elementwise too.
 OpSet Merger::betterOutside(mlir::Operation *op, const OpSet &ops, bool elementwiseReaders) const {
-  if (roleOf(op) != Role::index || isDear(op) || dimsOf(op->getResult(0)).empty() || op->use_empty())
+  if (role(op) != Role::index || isDear(op) || dimsOf(op->getResult(0)).empty() || op->use_empty())
     return {};
   for (mlir::Operation *user : op->getUsers()) {
-    bool reads = roleOf(user) == Role::reduce || (elementwiseReaders && isElementwise(user) && !updates.contains(user));
+    bool reads = role(user) == Role::reduce || (elementwiseReaders && isElementwise(user) && !updates.contains(user));
     if (ops.contains(user) || user->getBlock() != &block || !reads ||
         shapes[owner.lookup(user)] == GroupShape::contract)
       return {};
@@ -286,14 +293,14 @@ OpSet Merger::betterOutside(mlir::Operation *op, const OpSet &ops, bool elementw
         return;
       bool elsewhere = false, within = false;
       for (mlir::Operation *user : source.getUsers()) {
-        elsewhere |= !cone.contains(user) && !ops.contains(user) && roleOf(user) != Role::cheap;
-        within |= !cone.contains(user) && (ops.contains(user) || roleOf(user) == Role::cheap);
+        elsewhere |= !cone.contains(user) && !ops.contains(user) && role(user) != Role::cheap;
+        within |= !cone.contains(user) && (ops.contains(user) || role(user) == Role::cheap);
       }
       if (elsewhere)
         return;
       // Nobody else wants it: it goes along.
       bool goes = elementwiseReaders && !within && isElementwise(definition) && !isDear(definition) &&
-                  roleOf(definition) == Role::index && cone.size() < maxPeeled;
+                  role(definition) == Role::index && cone.size() < maxPeeled;
       if (goes)
         cone.insert(definition);
       stored &= goes;
@@ -316,13 +323,13 @@ void Merger::peel(GroupShape shape) {
         for (mlir::Operation *member : clusters[c])
           if (!cone.contains(member))
             rest.insert(member);
-        if (cone.empty() || rest.empty() || shapeOf(rest) != shape)
+        if (cone.empty() || rest.empty() || shapeOf(rest, role) != shape)
           continue;
         for (mlir::Operation *member : cone) {
           owner[member] = clusters.size();
           OpSet alone;
           alone.insert(member);
-          shapes.push_back(shapeOf(alone));
+          shapes.push_back(shapeOf(alone, role));
           clusters.push_back(std::move(alone));
           order.invalidate();
         }
@@ -361,7 +368,7 @@ void Merger::mergeColumns() {
           if (!dimsOf(source).empty() && (!source.getDefiningOp() || !clusters[c].contains(source.getDefiningOp())))
             readersOf[source].insert(c);
           // Or what is one op away from it: sum(dy) and sum(dy * x).
-          if (mlir::Operation *definition = source.getDefiningOp(); definition && roleOf(definition) == Role::index)
+          if (mlir::Operation *definition = source.getDefiningOp(); definition && role(definition) == Role::index)
             forEachSource(definition, [&](mlir::Value above) {
               if (!dimsOf(above).empty())
                 readersOf[above].insert(c);
@@ -385,8 +392,8 @@ void Merger::mergeColumns() {
 // together whatever they read. Not sums to a single number: where there are many, all wait for the last.
 void Merger::collectColumnSums() {
   auto leavesRows = [&](unsigned c) {
-    return shapes[c] == GroupShape::columns && llvm::all_of(clusters[c], [](mlir::Operation *op) {
-             return roleOf(op) != Role::reduce || !dimsOf(op->getResult(0)).empty();
+    return shapes[c] == GroupShape::columns && llvm::all_of(clusters[c], [&](mlir::Operation *op) {
+             return role(op) != Role::reduce || !dimsOf(op->getResult(0)).empty();
            });
   };
   llvm::SmallVector<unsigned> members;
@@ -420,7 +427,7 @@ void Merger::mergeSiblings() {
     if (auto found = owner.find(&op); found != owner.end())
       for (mlir::Value operand : op.getOperands()) {
         mlir::Operation *definition = operand.getDefiningOp();
-        bool cheap = definition && roleOf(definition) == Role::cheap;
+        bool cheap = definition && role(definition) == Role::cheap;
         // A parameter's update stays one kernel, which all parameters share.
         if (!dimsOf(operand).empty() && !cheap && shapes[found->second] == GroupShape::elementwise &&
             !isUpdate(found->second))
