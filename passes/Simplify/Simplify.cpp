@@ -13,6 +13,18 @@ namespace kiln {
 
 namespace {
 
+/// What becomes of an op that each shard computes by itself (`kiln.per_shard`, passes/TrainStep/Rows.h) is so, too.
+struct KeepOwn : mlir::RewriterBase::Listener {
+  void notifyPatternBegin(const mlir::Pattern &, mlir::Operation *op) override { own = op->getAttr("kiln.per_shard"); }
+  void notifyPatternEnd(const mlir::Pattern &, mlir::LogicalResult) override { own = {}; }
+  void notifyOperationInserted(mlir::Operation *op, mlir::OpBuilder::InsertPoint) override {
+    if (own)
+      op->setAttr("kiln.per_shard", own);
+  }
+
+  mlir::Attribute own; // of the op that is being rewritten
+};
+
 struct Simplify : impl::SimplifyBase<Simplify> {
   using SimplifyBase::SimplifyBase;
 
@@ -33,9 +45,11 @@ struct Simplify : impl::SimplifyBase<Simplify> {
     mlir::OpPassManager merge("builtin.module");
     merge.addPass(mlir::createCSEPass());
     // Equal values found by one round make patterns match in the next; two rounds find all but the rarest.
+    KeepOwn keepOwn;
     for (int round = 0; round < 2; ++round) {
       mlir::GreedyRewriteConfig config;
       config.maxIterations = 20;
+      config.listener = &keepOwn;
       // Not to have converged leaves a right program.
       (void)mlir::applyPatternsAndFoldGreedily(getOperation(), patterns, config);
       if (mlir::failed(runPipeline(merge, getOperation())))

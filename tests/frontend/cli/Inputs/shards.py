@@ -1,6 +1,6 @@
 """Trains a model of a file whole and in shards: the numbers are alike, and the bits of a program the same each time.
 
-usage: shards.py KILN FILE MODEL SHARDS... [OPTIONS of kiln build]
+usage: shards.py KILN FILE MODEL SHARDS... [OPTIONS of kiln build] [--alone OPTIONS of the whole one alone]
 """
 import json
 import struct
@@ -10,6 +10,8 @@ import sys
 kiln, file, model = sys.argv[1:4]
 counts = [argument for argument in sys.argv[4:] if argument.isdigit()]
 options = sys.argv[4 + len(counts):]
+alone = options[options.index("--alone") + 1:] if "--alone" in options else []
+options = options[:len(options) - len(alone) - 1] if alone else options
 close = 2e-3 if "bf16" in options else 2e-6
 
 
@@ -39,7 +41,7 @@ def trained(program, number):
 
 def build(shards):
     program = "%s_%s" % (model.lower(), shards or "whole")
-    cut = ["--shards", shards] if shards else []
+    cut = ["--shards", shards] if shards else alone
     subprocess.run([kiln, "build", file, "--model", model, "-o", program] + cut + options, check=True)
     return program
 
