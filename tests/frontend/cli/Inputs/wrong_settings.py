@@ -65,6 +65,11 @@ CASES = [
     ("mamba2", dict(num_heads=3), "num_heads times head_dim is not expand times hidden_size|here num_heads is 3, head_dim is 8"),
     ("phimoe", dict(num_experts_per_tok=3), "num_experts_per_tok is not 2, or num_local_experts below|here num_experts_per_tok "
      "is 3, num_local_experts is 3"),
+    ("qwen2", dict(use_sliding_window=False), "layer_types has \"sliding_attention\", and use_sliding_window or sliding_window "
+     "says that there is none|layer is 1, use_sliding_window is False, sliding_window is 3"),
+    ("qwen2_moe_norm", dict(use_sliding_window=False), "layer_types has \"sliding_attention\", and use_sliding_window or "
+     "sliding_window says that there is none"),
+    ("smollm3_kinds", dict(sliding_window=None), "layer_types has \"sliding_attention\", and sliding_window is null"),
     ("lfm2", dict(layer_types=["conv", "mamba"]), "layer_types has a kind that is not known; those that are: conv and "
      "full_attention"),
     ("gemma", dict(hidden_act="relu"), "hidden_act is neither \"gelu_pytorch_tanh\" nor \"gelu\", which means the same of this "
