@@ -47,11 +47,13 @@ template <typename Piece> static void eachPiece(uint8_t *data, size_t bytes, Thr
   });
 }
 
-void Arena::reserve(size_t bytes, ThreadPool &pool) {
+void Arena::reserve(size_t bytes, bool whole, ThreadPool &pool) {
   if (bytes <= size_)
     return;
   // Only temporaries live here: nothing needs to be kept.
   map(bytes, "temporaries", "; a smaller batch or --bound needs less");
+  if (!whole)
+    return;
   eachPiece(data_, size_, pool, [](uint8_t *piece, size_t length) {
     for (size_t i = 0; i < length; i += page)
       static_cast<volatile uint8_t *>(piece)[i] = 0;

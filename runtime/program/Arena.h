@@ -14,8 +14,9 @@ public:
   Arena(const Arena &) = delete;
   ~Arena();
 
-  /// Makes the arena at least that large; all of its pages are there afterwards, so that no step pays for a page fault.
-  void reserve(size_t bytes, ThreadPool &pool);
+  /// Makes the arena at least that large. `whole`: all of it is going to be used, so that its pages are there
+  /// afterwards, and no step pays for a page fault; others come with what is used of it first.
+  void reserve(size_t bytes, bool whole, ThreadPool &pool);
   /// Takes so many bytes, zeros, whose pages come as they are read or written. `what`, of the model, and what would
   /// help, are for the error where there is no room.
   void map(size_t bytes, const char *what, const char *help = "");

@@ -24,7 +24,8 @@ Call::Call(Program &program, size_t entry, uint32_t home)
                             static_cast<size_t>(spec_.arguments[i].bytes));
       handles_[backend][i] = mirrors_.back().handle();
     }
-  program.reserveArena(static_cast<size_t>(spec_.arenaBytes));
+  // Where dimensions are open, the arena is as large as their bounds want it: a prompt takes what its length does.
+  program.reserveArena(static_cast<size_t>(spec_.arenaBytes), spec_.symbols.empty());
   versions_.resize(spec_.arguments.size());
   for (const Placement::Part &part : program.plan_.placement().parts(entry))
     written_.push_back(writtenBy(part));

@@ -56,7 +56,7 @@ public:
     for (const Placement::Part &part : placement.parts(call.index_)) {
       const kiln_program &own = placement.program(part.backend);
       auto walk = std::make_unique<Walk>(own, own.entries[part.entry], call.extents_.table(), scratch);
-      program_.reserveArena(static_cast<size_t>(walk->arenaBytes()));
+      program_.reserveArena(static_cast<size_t>(walk->arenaBytes()), /*whole=*/false);
       for (size_t leaf = 0; leaf < walk->leaves().size(); ++leaf)
         steps_.push_back({parts_.size(), leaf});
       parts_.push_back({&part, std::move(walk), nullptr});

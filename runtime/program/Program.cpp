@@ -152,7 +152,7 @@ Program::~Program() {
   unload();
 }
 
-void Program::reserveArena(size_t bytes) {
+void Program::reserveArena(size_t bytes, bool whole) {
   if (bytes <= arenaBytes_)
     return;
   // Only temporaries live here: nothing needs to be kept.
@@ -163,7 +163,7 @@ void Program::reserveArena(size_t bytes) {
     opened.arena = DeviceBuffer();
   });
   if (onHost)
-    arena_.reserve(bytes, pool_);
+    arena_.reserve(bytes, whole, pool_);
   eachOpened([&](OpenBackend &opened) {
     opened.arena = DeviceBuffer(*opened.device, onHost ? arena_.data() : nullptr, bytes);
   });

@@ -124,7 +124,7 @@ private:
   void openBackends(const std::vector<uint32_t> &devices, const std::vector<std::string> &options);
   void openDevice(OpenBackend &opened, uint32_t backend, uint32_t device);
   void unload();
-  void reserveArena(size_t bytes);
+  void reserveArena(size_t bytes, bool whole);
   /// Built with red zones: each execution goes launch by launch, and what lies around the buffers is looked at.
   bool watched() const;
   void addRedZones();

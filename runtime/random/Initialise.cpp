@@ -10,6 +10,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <sys/mman.h>
 #include <vector>
 
 namespace kiln {
@@ -55,12 +56,23 @@ struct Target {
   void *data;
   ThreadPool &pool;
 
+  /// Of much memory the pages are given back: they are zeros when they are next read or written, and take no room
+  /// until then. A cache of keys takes what has been written of it.
   void clear() {
+    constexpr int64_t much = 4 << 20, page = 4096;
+    int64_t bytes = count * static_cast<int64_t>(dtypeSize(dtype)),
+            front = -reinterpret_cast<intptr_t>(data) & (page - 1);
+    int64_t whole = bytes < much ? 0 : (bytes - front) / page * page;
+    auto *from = static_cast<uint8_t *>(data);
+    if (whole == 0 || madvise(from + front, static_cast<size_t>(whole), MADV_DONTNEED) != 0)
+      return clear(from, bytes);
+    clear(from, front);
+    clear(from + front + whole, bytes - front - whole);
+  }
+  void clear(uint8_t *from, int64_t bytes) {
     constexpr int64_t piece = 1 << 20;
-    int64_t bytes = count * static_cast<int64_t>(dtypeSize(dtype));
     pool.forRange((bytes + piece - 1) / piece, [&](int64_t begin, int64_t end) {
-      std::memset(static_cast<uint8_t *>(data) + begin * piece, 0,
-                  static_cast<size_t>(std::min(end * piece, bytes) - begin * piece));
+      std::memset(from + begin * piece, 0, static_cast<size_t>(std::min(end * piece, bytes) - begin * piece));
     });
   }
   template <typename Function> void fill(Function value) {

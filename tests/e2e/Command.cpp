@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 #include <spawn.h>
 #include <sstream>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -52,9 +53,11 @@ Outcome run(const std::vector<std::string> &argv) {
   posix_spawn_file_actions_destroy(&actions);
   if (error == 0) {
     int status = 0;
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+    rusage usage = {};
+    while (wait4(child, &status, 0, &usage) < 0 && errno == EINTR)
       ;
     outcome.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    outcome.peak = 1024.0 * static_cast<double>(usage.ru_maxrss); // KiB; this process's own at least
     outcome.out = bytes(paths[0]);
     outcome.err = bytes(paths[1]);
   } else {

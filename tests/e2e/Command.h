@@ -12,6 +12,7 @@ struct Outcome {
   int code = -1; ///< exit code; 128 + signal where a signal ended it
   std::string out;
   std::string err;
+  double peak = 0; ///< the most memory that it held, in bytes; no less than what the test does
 };
 
 /// Waits for the command; argv[0] is a path.

@@ -85,6 +85,11 @@ generate Cache:
   test::Outcome built = test::run({test::kilnProgram(), "build", source, "-o", program});
   ASSERT_EQ(built.code, 0) << built.err;
   EXPECT_LE(peakOf(program, "generate.step"), 64e6);
+  // Nor does a prompt, whose function has temporaries for two million tokens, and a second one, whose cache is new.
+  std::ofstream(folder + "/prompts") << "1 2 3\n4 5\n";
+  test::Outcome drawn = test::run({program, "generate", "--prompts", folder + "/prompts"});
+  EXPECT_EQ(drawn.code, 0) << drawn.err;
+  EXPECT_LE(drawn.peak, 64e6) << drawn.peak;
 }
 
 // Both halves of a transformer's attention are one kernel each, heads split and joined inside.
