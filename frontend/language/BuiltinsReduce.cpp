@@ -25,7 +25,7 @@ static Value finish(BoundCall &call, const Value &x, mlir::Value reduced, llvm::
 }
 
 /// What a reduction computes for each shard of a batch by itself (`per_shard`): marked, where a batch is to be cut, for
-/// the pass that cuts it (passes/TrainStep/Rows.h).
+/// the pass that cuts it (passes/TrainStep/BatchRows.h).
 template <typename F> static Value perShard(BoundCall &call, size_t index, F compute) {
   std::optional<bool> asked = call.boolean(index);
   if (!asked)

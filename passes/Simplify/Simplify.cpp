@@ -13,7 +13,8 @@ namespace kiln {
 
 namespace {
 
-/// What becomes of an op that each shard computes by itself (`kiln.per_shard`, passes/TrainStep/Rows.h) is so, too.
+/// What becomes of an op that each shard computes by itself (`kiln.per_shard`, passes/TrainStep/BatchRows.h) is so,
+/// too.
 struct KeepOwn : mlir::RewriterBase::Listener {
   void notifyPatternBegin(const mlir::Pattern &, mlir::Operation *op) override { own = op->getAttr("kiln.per_shard"); }
   void notifyPatternEnd(const mlir::Pattern &, mlir::LogicalResult) override { own = {}; }

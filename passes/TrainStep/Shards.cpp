@@ -4,7 +4,7 @@
 #include "passes/TrainStep/Shards.h"
 
 #include "ir/Symbols.h"
-#include "passes/TrainStep/Rows.h"
+#include "passes/TrainStep/BatchRows.h"
 
 #include "mlir/IR/IRMapping.h"
 
@@ -35,15 +35,15 @@ public:
 
 private:
   LogicalResult readBatches();
-  LogicalResult takeStates(const Rows &rows);
-  LogicalResult nameStates(const Rows &rows);
-  void shareOut(const Rows &rows);
-  void offsetRows(const Rows &rows);
-  void drawRows(const Rows &rows);
+  LogicalResult takeStates(const BatchRows &rows);
+  LogicalResult nameStates(const BatchRows &rows);
+  void shareOut(const BatchRows &rows);
+  void offsetRows(const BatchRows &rows);
+  void drawRows(const BatchRows &rows);
   Value firstRow(const Dim &rows, mlir::Type element);
   void fixExtents();
   void addTotals(const std::string &name, llvm::ArrayRef<Value> totals, llvm::ArrayRef<unsigned> numbers);
-  void takeTotals(const Rows &rows);
+  void takeTotals(const BatchRows &rows);
   void fixBatch(FuncOp function);
   Value shard();
   Value inputAt(unsigned position, mlir::Type type, const std::string &name);
@@ -105,7 +105,7 @@ static unsigned inputsOf(FuncOp function) {
 }
 
 /// A state that has rows of the batch is given by the rows of the shard: an input `rows.NAME`.
-LogicalResult ShardBuilder::takeStates(const Rows &rows) {
+LogicalResult ShardBuilder::takeStates(const BatchRows &rows) {
   for (unsigned i = 0; i < loss.getNumArguments(); ++i) {
     auto state = loss.getArgAttrOfType<mlir::StringAttr>(i, "kiln.state");
     if (!state || !rows.mentions(dimsOf(loss.getArgument(i))))
@@ -122,7 +122,7 @@ LogicalResult ShardBuilder::takeStates(const Rows &rows) {
 
 /// What becomes of a new state, by the name of the result: `sum.NAME` adds up over the shards, `rows.NAME` are its rows
 /// of it, and `same.NAME` is any shard's.
-LogicalResult ShardBuilder::nameStates(const Rows &rows) {
+LogicalResult ShardBuilder::nameStates(const BatchRows &rows) {
   mlir::Operation *end = loss.front().getTerminator();
   for (unsigned i = 0; i < loss.getNumResults(); ++i) {
     if (auto name = loss.getResultAttrOfType<mlir::StringAttr>(i, "kiln.parameter"))
@@ -158,7 +158,7 @@ Value ShardBuilder::shard() {
 
 /// What is the same in all shards and is added to a sum over them: of floats each has an equal share, whole numbers are
 /// the first one's.
-void ShardBuilder::shareOut(const Rows &rows) {
+void ShardBuilder::shareOut(const BatchRows &rows) {
   for (mlir::OpOperand *operand : rows.shares()) {
     Emit e = before(operand->getOwner());
     Value given = operand->get();
@@ -181,7 +181,7 @@ Value ShardBuilder::firstRow(const Dim &rows, mlir::Type element) {
 }
 
 /// Rows are counted from the batch's first.
-void ShardBuilder::offsetRows(const Rows &rows) {
+void ShardBuilder::offsetRows(const BatchRows &rows) {
   SmallVector<IotaOp> counts;
   loss.walk([&](IotaOp iota) {
     if (rows.mentions(dimsOf(iota.getResult())[static_cast<size_t>(iota.getAxis())]))
@@ -199,7 +199,7 @@ void ShardBuilder::offsetRows(const Rows &rows) {
 
 // A draw for rows is that of the whole batch, of which the shard has its rows: the element of a draw is a number of its
 // own, so that fusion computes no others. What is made of draws is made of primitives here.
-void ShardBuilder::drawRows(const Rows &rows) {
+void ShardBuilder::drawRows(const BatchRows &rows) {
   SmallVector<DecomposableOpInterface> composites;
   loss.walk([&](DecomposableOpInterface op) {
     if (seedOf(op) && rows.hasRows(op->getResult(0)))
@@ -300,7 +300,7 @@ void ShardBuilder::addTotals(const std::string &name, llvm::ArrayRef<Value> tota
 }
 
 /// Totals become inputs of the loss.
-void ShardBuilder::takeTotals(const Rows &rows) {
+void ShardBuilder::takeTotals(const BatchRows &rows) {
   llvm::ArrayRef<Value> totals = rows.totals();
   SmallVector<unsigned> levels = llvm::map_to_vector(totals, [&](Value total) { return rows.levelOf(total); });
   for (unsigned level = 0; llvm::is_contained(levels, level); ++level) {
@@ -320,7 +320,7 @@ void ShardBuilder::takeTotals(const Rows &rows) {
 FailureOr<LossGradients> ShardBuilder::build() {
   if (failed(readBatches()))
     return failure();
-  Rows rows(loss, symbols);
+  BatchRows rows(loss, symbols);
   if (failed(takeStates(rows)) || failed(rows.run()) || failed(nameStates(rows)))
     return failure();
   shareOut(rows);

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Rules of the house that a compiler does not hold: who includes whom (the table of docs/architecture.md), and house style.
+"""Rules of the house that a compiler does not hold: who includes whom (the table of docs/architecture.md), one name for one
+thing, and house style.
 
 usage: house_test.py ROOT; prints each breach as FILE:LINE: SENTENCE and exits with 1 where there is one.
 """
@@ -111,6 +112,34 @@ def style(path, lines):
             yield number, f"{cast.group(1)}(...): written static_cast<{cast.group(1)}>(...) here"
 
 
+def definitions(lines):
+    """Line -> what stands there for the whole program: a type, or an inline function, in namespaces that have names. Two
+    of one name are one to the linker, which takes either's functions for both."""
+    spaces = []
+    for number, line in enumerate(lines, 1):
+        if opened := re.match(r"(?:inline )?namespace ?([\w:]*) ?{$", line):
+            spaces.append(opened.group(1))
+        elif re.match(r"} // (?:anonymous )?namespace", line) and spaces:
+            spaces.pop()
+        elif spaces and "" not in spaces:
+            kind = re.match(r"(?:template <.*> ?)?(?:class|struct|union) (\w+)(?: final)?(?: : .*)? {", line)
+            function = re.match(r"inline [^=]*?(\w+\(.*\))(?: const| noexcept)* {", line)
+            if found := kind or function:
+                yield number, "::".join(spaces + [found.group(1)])
+
+
+def twice(root):
+    """What two files define by one name; tests are programs of their own."""
+    first = {}
+    for path in sources(root):
+        if path.startswith("tests/"):
+            continue
+        with open(os.path.join(root, path), encoding="utf-8") as text:
+            for number, name in definitions(text.read().splitlines()):
+                if first.setdefault(name, path) != path:
+                    yield path, number, f"{name} is defined in {first[name]} too: to the linker they are one"
+
+
 def main():
     root = sys.argv[1]
     table = read_table(root)
@@ -124,6 +153,9 @@ def main():
             for number, sentence in check:
                 print(f"{path}:{number}: {sentence}")
                 breaches += 1
+    for path, number, sentence in twice(root):
+        print(f"{path}:{number}: {sentence}")
+        breaches += 1
     print(f"{count} files, {breaches} breaches")
     return 1 if breaches else 0
 

@@ -26,10 +26,11 @@ mlir::OpOperand *seedOf(mlir::Operation *op);
 /// A value that is none of these is an error at its op. So is a sum that something reads which needs all of it, unless
 /// no gradient goes through it: then it is a *total*, which is computed before, over all shards. What a total is made
 /// of may be another total (a spread around the mean), which is computed before it.
-class Rows {
+class BatchRows {
 public:
   /// `symbols`: of the batches of the function's data.
-  Rows(mlir::func::FuncOp function, llvm::ArrayRef<std::string> symbols) : function_(function), symbols_(symbols) {}
+  BatchRows(mlir::func::FuncOp function, llvm::ArrayRef<std::string> symbols)
+      : function_(function), symbols_(symbols) {}
 
   /// Fails with an error at the op that no shard can compute.
   mlir::LogicalResult run();

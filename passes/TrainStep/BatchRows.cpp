@@ -1,6 +1,6 @@
 // The walk over a function, what its regions give, and what a sum may meet.
 
-#include "passes/TrainStep/Rows.h"
+#include "passes/TrainStep/BatchRows.h"
 
 #include "ir/Classes.h"
 #include "passes/Differentiate/Differentiate.h"
@@ -27,15 +27,15 @@ mlir::OpOperand *seedOf(Operation *op) {
   return seed == op->getOpOperands().end() ? nullptr : seed;
 }
 
-bool Rows::mentions(const Dim &dim) const {
+bool BatchRows::mentions(const Dim &dim) const {
   return llvm::any_of(dim.symbols(), [&](const std::string &symbol) { return llvm::is_contained(symbols_, symbol); });
 }
 
-bool Rows::mentions(ArrayRef<Dim> dims) const {
+bool BatchRows::mentions(ArrayRef<Dim> dims) const {
   return llvm::any_of(dims, [&](const Dim &dim) { return mentions(dim); });
 }
 
-Rows::Axis Rows::axisOf(Value value) const {
+BatchRows::Axis BatchRows::axisOf(Value value) const {
   Axis axis = none;
   for (auto [i, dim] : llvm::enumerate(dimsOf(value))) {
     if (!mentions(dim))
@@ -51,7 +51,7 @@ Rows::Axis Rows::axisOf(Value value) const {
   return axis;
 }
 
-LogicalResult Rows::fail(Operation &op, const std::string &how) {
+LogicalResult BatchRows::fail(Operation &op, const std::string &how) {
   Operation *at = whole_ ? whole_ : &op;
   std::string name = nameOf(at).str();
   return at->emitError() << "--shards: this " << name << " " << how
@@ -59,7 +59,7 @@ LogicalResult Rows::fail(Operation &op, const std::string &how) {
                             "from that row, and the loss be a sum or a mean over them, or build without --shards";
 }
 
-void Rows::follow(Operation &op) {
+void BatchRows::follow(Operation &op) {
   SmallVector<Value> made(op.getResults());
   for (mlir::Region &region : op.getRegions())
     llvm::append_range(made, region.getArguments());
@@ -73,7 +73,7 @@ void Rows::follow(Operation &op) {
       trained_.insert(value);
 }
 
-unsigned Rows::levelOf(Value total) const {
+unsigned BatchRows::levelOf(Value total) const {
   SmallVector<Value> work = {total};
   llvm::DenseSet<Value> seen;
   unsigned level = 0;
@@ -90,7 +90,7 @@ unsigned Rows::levelOf(Value total) const {
   return level;
 }
 
-LogicalResult Rows::run() {
+LogicalResult BatchRows::run() {
   do {
     again_ = false;
     sums_.clear();
@@ -116,14 +116,14 @@ LogicalResult Rows::run() {
   return success();
 }
 
-LogicalResult Rows::visitBlock(mlir::Block &block) {
+LogicalResult BatchRows::visitBlock(mlir::Block &block) {
   for (Operation &op : block.without_terminator())
     if (failed(visit(op)))
       return failure();
   return success();
 }
 
-LogicalResult Rows::visit(Operation &op) {
+LogicalResult BatchRows::visit(Operation &op) {
   follow(op);
   for (Value result : op.getResults())
     if (axisOf(result) == broken)
@@ -133,7 +133,7 @@ LogicalResult Rows::visit(Operation &op) {
   return visitOp(op);
 }
 
-LogicalResult Rows::visitOp(Operation &op) {
+LogicalResult BatchRows::visitOp(Operation &op) {
   return llvm::TypeSwitch<Operation *, LogicalResult>(&op)
       .Case<ConstantOp, RandomBitsOp>([&](auto) { return success(); })
       .Case([&](ExtentOp extent) {
@@ -183,12 +183,12 @@ LogicalResult Rows::visitOp(Operation &op) {
 
 //===-- Sums -----------------------------------------------------------------------------------------------------===//
 
-LogicalResult Rows::makeSum(Value value) {
+LogicalResult BatchRows::makeSum(Value value) {
   (totals_.contains(value) ? confirmed_ : sums_).insert(value);
   return success();
 }
 
-LogicalResult Rows::needWhole(Operation &op, Value value) {
+LogicalResult BatchRows::needWhole(Operation &op, Value value) {
   if (!isSum(value))
     return success();
   if (!isTrained(value) && value.getParentBlock() != &function_.front())
@@ -202,14 +202,14 @@ LogicalResult Rows::needWhole(Operation &op, Value value) {
   return failure();
 }
 
-LogicalResult Rows::needWhole(Operation &op) {
+LogicalResult BatchRows::needWhole(Operation &op) {
   for (Value value : usedValues(&op))
     if (failed(needWhole(op, value)))
       return failure();
   return success();
 }
 
-LogicalResult Rows::share(mlir::OpOperand &operand) {
+LogicalResult BatchRows::share(mlir::OpOperand &operand) {
   if (std::optional<double> number = splatValue(operand.get()); number && *number == 0)
     return success();
   bool countsWithin = !isFloatTensor(operand.get().getType()) && operand.getOwner()->getParentOfType<CustomOp>();
@@ -222,7 +222,7 @@ LogicalResult Rows::share(mlir::OpOperand &operand) {
   return success();
 }
 
-LogicalResult Rows::visitElementwise(Operation &op) {
+LogicalResult BatchRows::visitElementwise(Operation &op) {
   Value result = op.getResult(0);
   unsigned sums = static_cast<unsigned>(llvm::count_if(op.getOperands(), [&](Value value) { return isSum(value); }));
   if (sums == 0)
@@ -256,7 +256,7 @@ LogicalResult Rows::visitElementwise(Operation &op) {
 
 //===-- Regions --------------------------------------------------------------------------------------------------===//
 
-LogicalResult Rows::visitScan(ScanOp op) {
+LogicalResult BatchRows::visitScan(ScanOp op) {
   if (mentions(op.getCount().dims()))
     return fail(*op, "goes through the rows of the batch one after another");
   for (auto [argument, sequence] : llvm::zip_equal(op.sequenceArgs(), op.getSequences()))
@@ -296,7 +296,7 @@ LogicalResult Rows::visitScan(ScanOp op) {
   return success();
 }
 
-LogicalResult Rows::visitIf(IfOp op) {
+LogicalResult BatchRows::visitIf(IfOp op) {
   if (failed(needWhole(*op, op.getCondition())))
     return failure();
   SmallVector<Operation *, 2> yields;
@@ -317,7 +317,7 @@ LogicalResult Rows::visitIf(IfOp op) {
 }
 
 /// How often it runs is the same in all shards: its condition reads no rows, but by what fails anyway.
-LogicalResult Rows::visitWhile(WhileOp op) {
+LogicalResult BatchRows::visitWhile(WhileOp op) {
   if (failed(needWhole(*op)))
     return failure();
   for (mlir::Region *region : {&op.getCondition(), &op.getBody()}) {
@@ -331,7 +331,7 @@ LogicalResult Rows::visitWhile(WhileOp op) {
 }
 
 /// What it is made of decides; a gradient of its own has to give sums for what is the same in all shards.
-LogicalResult Rows::visitCustom(CustomOp op) {
+LogicalResult BatchRows::visitCustom(CustomOp op) {
   auto draws = [&](mlir::Region &region) {
     return region
         .walk([](Operation *inner) {
@@ -380,7 +380,7 @@ LogicalResult Rows::visitCustom(CustomOp op) {
   return success();
 }
 
-LogicalResult Rows::visitComposite(DecomposableOpInterface op) {
+LogicalResult BatchRows::visitComposite(DecomposableOpInterface op) {
   mlir::Block parts;
   mlir::OpBuilder builder(op->getContext());
   builder.setInsertionPointToEnd(&parts);

@@ -1,6 +1,6 @@
 // What each op does to rows, and to sums.
 
-#include "passes/TrainStep/Rows.h"
+#include "passes/TrainStep/BatchRows.h"
 
 namespace kiln {
 
@@ -12,7 +12,7 @@ using mlir::LogicalResult;
 using mlir::success;
 using mlir::Value;
 
-LogicalResult Rows::visitReduce(ReduceOp op) {
+LogicalResult BatchRows::visitReduce(ReduceOp op) {
   bool adds = op.getKind() == ReduceKind::sum && !elementOf(op.getResult()).isInteger(1);
   if (isSum(op.getOperand()))
     return adds ? makeSum(op.getResult()) : needWhole(*op);
@@ -24,14 +24,14 @@ LogicalResult Rows::visitReduce(ReduceOp op) {
   return makeSum(op.getResult());
 }
 
-LogicalResult Rows::visitAlong(mlir::Operation &op, ArrayRef<int64_t> axes) {
+LogicalResult BatchRows::visitAlong(mlir::Operation &op, ArrayRef<int64_t> axes) {
   if (llvm::is_contained(axes, axisOf(op.getOperand(0))))
     return fail(op, "goes along the rows of the batch");
   return needWhole(op);
 }
 
 /// Rows stay whole, in their order, where as much stands before them.
-LogicalResult Rows::visitReshape(ReshapeOp op) {
+LogicalResult BatchRows::visitReshape(ReshapeOp op) {
   if (isSum(op.getOperand()))
     return makeSum(op.getResult());
   Axis from = axisOf(op.getOperand()), to = axisOf(op.getResult());
@@ -49,7 +49,7 @@ LogicalResult Rows::visitReshape(ReshapeOp op) {
   return success();
 }
 
-LogicalResult Rows::visitBroadcast(BroadcastOp op) {
+LogicalResult BatchRows::visitBroadcast(BroadcastOp op) {
   Axis from = axisOf(op.getOperand()), to = axisOf(op.getResult());
   if (to != none && isSum(op.getOperand()))
     return needWhole(*op);
@@ -60,8 +60,8 @@ LogicalResult Rows::visitBroadcast(BroadcastOp op) {
   return success();
 }
 
-LogicalResult Rows::visitWindows(mlir::Operation &op, ArrayRef<int64_t> window, ArrayRef<int64_t> strides,
-                                 ArrayRef<int64_t> low, ArrayRef<int64_t> high) {
+LogicalResult BatchRows::visitWindows(mlir::Operation &op, ArrayRef<int64_t> window, ArrayRef<int64_t> strides,
+                                      ArrayRef<int64_t> low, ArrayRef<int64_t> high) {
   Axis axis = axisOf(op.getOperand(0));
   if (axis == none)
     return needWhole(op);
@@ -71,7 +71,7 @@ LogicalResult Rows::visitWindows(mlir::Operation &op, ArrayRef<int64_t> window, 
   return success();
 }
 
-LogicalResult Rows::visitPad(PadOp op) {
+LogicalResult BatchRows::visitPad(PadOp op) {
   if (failed(needWhole(*op, op.getValue())))
     return failure();
   if (isSum(op.getOperand())) {
@@ -87,7 +87,7 @@ LogicalResult Rows::visitPad(PadOp op) {
   return success();
 }
 
-LogicalResult Rows::visitSlice(SliceOp op) {
+LogicalResult BatchRows::visitSlice(SliceOp op) {
   if (isSum(op.getOperand()))
     return makeSum(op.getResult());
   Axis axis = axisOf(op.getOperand());
@@ -101,7 +101,7 @@ LogicalResult Rows::visitSlice(SliceOp op) {
   return success();
 }
 
-LogicalResult Rows::visitConcat(ConcatOp op) {
+LogicalResult BatchRows::visitConcat(ConcatOp op) {
   bool sums = llvm::any_of(op.getInputs(), [&](Value value) { return isSum(value); });
   Axis axis = axisOf(op.getResult());
   if (axis == static_cast<Axis>(op.getAxis()))
@@ -116,7 +116,7 @@ LogicalResult Rows::visitConcat(ConcatOp op) {
   return makeSum(op.getResult());
 }
 
-LogicalResult Rows::visitDot(DotGeneralOp op) {
+LogicalResult BatchRows::visitDot(DotGeneralOp op) {
   Value lhs = op.getLhs(), rhs = op.getRhs();
   bool left = isSum(lhs), right = isSum(rhs);
   if (left || right) { // a sum times what is the same in all shards
@@ -133,7 +133,7 @@ LogicalResult Rows::visitDot(DotGeneralOp op) {
   return success();
 }
 
-LogicalResult Rows::visitConvolution(ConvolutionOp op) {
+LogicalResult BatchRows::visitConvolution(ConvolutionOp op) {
   if (hasRows(op.getFilter()) || axisOf(op.getInput()) > 0)
     return fail(*op, "slides over the rows of the batch");
   if (!isSum(op.getInput()) || isSum(op.getFilter()))
@@ -141,7 +141,7 @@ LogicalResult Rows::visitConvolution(ConvolutionOp op) {
   return makeSum(op.getResult());
 }
 
-LogicalResult Rows::visitGather(GatherOp op) {
+LogicalResult BatchRows::visitGather(GatherOp op) {
   if (failed(needWhole(*op, op.getIndices())))
     return failure();
   Axis operand = axisOf(op.getOperand());
@@ -152,7 +152,7 @@ LogicalResult Rows::visitGather(GatherOp op) {
   return hasRows(op.getIndices()) ? needWhole(*op) : makeSum(op.getResult());
 }
 
-LogicalResult Rows::visitScatter(ScatterOp op) {
+LogicalResult BatchRows::visitScatter(ScatterOp op) {
   if (failed(needWhole(*op, op.getIndices())))
     return failure();
   Axis operand = axisOf(op.getOperand()), indices = axisOf(op.getIndices()), updates = axisOf(op.getUpdates());
