@@ -12,6 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Optional
 
+# Settings for old builds of OpenBLAS would hold a current one back; it reads them when it is loaded.
+for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
+    os.environ.pop(name, None)
+
 import numpy as np
 import onnxruntime
 import torch
@@ -285,13 +289,18 @@ def cold_build(folder, threads, options):
 
 
 def from_outside(command):
-    """Seconds and gigabytes (at the most) of a command."""
-    start = time.perf_counter()
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(child.pid, 0)
-    if status != 0:
+    """Seconds and gigabytes (at the most) of a command. Told by a small process of its own: a child counts what its parent holds when it
+    begins as held, and this one has held models."""
+    watch = (
+        "import os, subprocess, sys, time; start = time.perf_counter();"
+        "child = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL);"
+        "_, status, usage = os.wait4(child.pid, 0); print(status, time.perf_counter() - start, usage.ru_maxrss)"
+    )
+    told = subprocess.run([sys.executable, "-S", "-c", watch, *map(str, command)], check=True, capture_output=True, text=True)
+    status, seconds, kilobytes = told.stdout.split()
+    if status != "0":
         raise RuntimeError(f"{command[0]} ended with status {status}")
-    return time.perf_counter() - start, usage.ru_maxrss * 1024 / 1e9
+    return float(seconds), float(kilobytes) * 1024 / 1e9
 
 
 def first_step(which):
