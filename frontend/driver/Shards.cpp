@@ -4,6 +4,7 @@
 
 #include "ir/Bounds.h"
 #include "ir/Kiln.h"
+#include "ir/PerShard.h"
 #include "ir/Places.h"
 #include "passes/support/Stages.h"
 
@@ -38,7 +39,7 @@ static std::string nameBatches(mlir::func::FuncOp loss) {
 static std::string noteOwn(mlir::func::FuncOp loss) {
   std::string note;
   loss.walk([&](mlir::Operation *op) {
-    if (!op->hasAttr("kiln.per_shard"))
+    if (!op->hasAttr(perShard))
       return mlir::WalkResult::advance();
     note = absl::StrCat("note: with --shards each shard has statistics of its own (per_shard, as batch norms have), as "
                         "in PyTorch's DistributedDataParallel: other losses than without it; the first are of ",

@@ -1,6 +1,7 @@
 // Reductions, sorting, cumulative sums.
 #include "frontend/language/Elaborate.h"
 #include "ir/Infer.h"
+#include "ir/PerShard.h"
 
 #include <cmath>
 #include <limits>
@@ -38,7 +39,7 @@ template <typename F> static Value perShard(BoundCall &call, size_t index, F com
   mlir::Operation *before = end == block->begin() ? nullptr : &*std::prev(end);
   Value result = compute();
   for (auto op = before ? std::next(before->getIterator()) : block->begin(); op != end; ++op)
-    op->setAttr("kiln.per_shard", builder.getUnitAttr());
+    op->setAttr(kiln::perShard, builder.getUnitAttr());
   return result;
 }
 

@@ -6,6 +6,7 @@
 #include "ir/Infer.h"
 
 #include <algorithm>
+#include <numeric>
 #include <random>
 
 namespace kiln::plan {
@@ -51,18 +52,21 @@ static void touchAll(FunctionPlan &plan, const Step &step, llvm::SmallVector<con
     loops.pop_back();
 }
 
-// The most that is live at once: memory that no schedule of these steps can do without.
-static int64_t mostLive(const FunctionPlan &plan) {
-  std::vector<int64_t> change(plan.root.end + 2);
+std::vector<int64_t> liveBytes(const FunctionPlan &plan, int64_t alignment) {
+  std::vector<int64_t> live(static_cast<size_t>(plan.root.end + 2)); // first by how much it changes; none at the end
   for (const Buffer &buffer : plan.buffers)
     if (buffer.begin >= 0) {
-      change[buffer.begin] += aligned(buffer.bytes, plan.alignment);
-      change[buffer.end + 1] -= aligned(buffer.bytes, plan.alignment);
+      live[static_cast<size_t>(buffer.begin)] += aligned(buffer.bytes, alignment);
+      live[static_cast<size_t>(buffer.end + 1)] -= aligned(buffer.bytes, alignment);
     }
-  int64_t live = 0, most = 0;
-  for (int64_t delta : change)
-    most = std::max(most, live += delta);
-  return most;
+  std::partial_sum(live.begin(), live.end(), live.begin());
+  return live;
+}
+
+// The most that is live at once: memory that no schedule of these steps can do without.
+static int64_t mostLive(const FunctionPlan &plan) {
+  std::vector<int64_t> live = liveBytes(plan, plan.alignment);
+  return *std::max_element(live.begin(), live.end());
 }
 
 // Memory that is used again makes its writer wait for its last reader, on devices that run several kernels at once.

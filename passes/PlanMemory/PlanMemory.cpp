@@ -139,23 +139,6 @@ static void explainArguments(const FunctionPlan &plan, BoundSizes &sizes, llvm::
       << inputs + parameters + states + results + constants + plan.arenaBytes << " bytes\n";
 }
 
-// The step at which most is live.
-static int64_t peakStep(const FunctionPlan &plan) {
-  std::vector<int64_t> change(static_cast<size_t>(plan.root.end + 2));
-  for (const Buffer &buffer : plan.buffers)
-    if (buffer.begin >= 0) {
-      change[static_cast<size_t>(buffer.begin)] += buffer.bytes;
-      change[static_cast<size_t>(buffer.end + 1)] -= buffer.bytes;
-    }
-  int64_t peak = 0, live = 0, most = 0;
-  for (auto [step, delta] : llvm::enumerate(change))
-    if ((live += delta) > most) {
-      most = live;
-      peak = static_cast<int64_t>(step);
-    }
-  return peak;
-}
-
 std::string explain(const FunctionPlan &plan) {
   std::string text;
   llvm::raw_string_ostream out(text);
@@ -167,7 +150,8 @@ std::string explain(const FunctionPlan &plan) {
   out << ", " << plan.buffers.size() << " buffers; " << launches(plan, plan.root) << " launches read and write "
       << traffic(plan, plan.root, sizes) << " bytes\n";
   explainArguments(plan, sizes, out);
-  int64_t peak = peakStep(plan);
+  std::vector<int64_t> held = liveBytes(plan, /*alignment=*/1);
+  int64_t peak = std::max_element(held.begin(), held.end()) - held.begin();
   std::vector<const Buffer *> live;
   for (const Buffer &buffer : plan.buffers)
     if (buffer.begin >= 0 && buffer.begin <= peak && peak <= buffer.end)

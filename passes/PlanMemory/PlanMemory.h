@@ -104,6 +104,9 @@ struct RedZone {
 /// All that lies between the buffers, where the plan has red zones.
 std::vector<RedZone> redZones(const FunctionPlan &plan);
 
+/// Bytes that are live at each step, each buffer's rounded up to the alignment.
+std::vector<int64_t> liveBytes(const FunctionPlan &plan, int64_t alignment);
+
 /// Shown by `kiln explain --memory`.
 std::string explain(const FunctionPlan &plan);
 

@@ -1,5 +1,6 @@
 #include "passes/Simplify/Simplify.h"
 
+#include "ir/PerShard.h"
 #include "passes/Simplify/Patterns.h"
 
 #include "mlir/Pass/PassManager.h"
@@ -16,11 +17,11 @@ namespace {
 /// What becomes of an op that each shard computes by itself (`kiln.per_shard`, passes/TrainStep/BatchRows.h) is so,
 /// too.
 struct KeepOwn : mlir::RewriterBase::Listener {
-  void notifyPatternBegin(const mlir::Pattern &, mlir::Operation *op) override { own = op->getAttr("kiln.per_shard"); }
+  void notifyPatternBegin(const mlir::Pattern &, mlir::Operation *op) override { own = op->getAttr(perShard); }
   void notifyPatternEnd(const mlir::Pattern &, mlir::LogicalResult) override { own = {}; }
   void notifyOperationInserted(mlir::Operation *op, mlir::OpBuilder::InsertPoint) override {
     if (own)
-      op->setAttr("kiln.per_shard", own);
+      op->setAttr(perShard, own);
   }
 
   mlir::Attribute own; // of the op that is being rewritten

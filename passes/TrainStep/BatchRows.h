@@ -1,6 +1,7 @@
 // What becomes of a loss whose batch is cut into blocks of rows: which values have rows, which are sums over them.
 #pragma once
 
+#include "ir/PerShard.h"
 #include "passes/support/Values.h"
 
 #include "llvm/ADT/SetVector.h"
@@ -8,9 +9,6 @@
 #include <string>
 
 namespace kiln {
-
-/// On an op: of a shard's rows it is what it would be of the whole batch's, and no sum over them.
-constexpr llvm::StringLiteral perShard = "kiln.per_shard";
 
 /// The seed of an op that draws random numbers; null for any other.
 mlir::OpOperand *seedOf(mlir::Operation *op);

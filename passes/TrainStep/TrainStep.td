@@ -17,7 +17,7 @@ def TrainStep : Pass<"kiln-train-step", "mlir::ModuleOp"> {
     `shard.totals1`, … those that are made of others. States that the
     loss changes are outputs of `shard.gradients` (`sum.NAME`, `rows.NAME`, `same.NAME`), and inputs of `shard.update`
     (`state.NAME`) when they are put together. Draws for rows are the whole batch's, of which a shard has its rows. What
-    no shard can compute is an error (Rows.h).
+    no shard can compute is an error (BatchRows.h).
   }];
   let dependentDialects = ["kiln::KilnDialect"];
 }
