@@ -10,12 +10,15 @@ namespace kiln::language {
 
 //===-- Names and calls ------------------------------------------------------------------------------------------===//
 
+/// `update` of a parameter, or `update_all` of a row of all parameters' elements.
 static const Stmt *updateOf(const Stmt &module) {
   for (const StmtPtr &statement : module.body)
-    if (statement->kind == StmtKind::Def && statement->name == "update")
+    if (statement->kind == StmtKind::Def && (statement->name == "update" || statement->name == "update_all"))
       return statement.get();
   return nullptr;
 }
+
+static bool movesAll(const Stmt &module) { return updateOf(module)->name == "update_all"; }
 
 bool Elaborator::isOptimizer(const Stmt &module) { return !module.parameters.empty() && updateOf(module); }
 
@@ -402,10 +405,10 @@ bool TrainBuilder::writeUpdate(const std::string &name, const Record &record, co
   if (moved.isTensor())
     moved = e.asScalarOf(moved, wanted, record.range);
   if (!moved.isError() && (!moved.isTensor() || moved.tensorType() != wanted))
-    e.error(update.nameRange, record.kind + ".update gives the parameter's new value, " + typeName(wanted) +
-                                  "; this is " + describe(moved));
+    e.error(update.nameRange, record.kind + "." + update.name + " gives the parameter's new value, " +
+                                  typeName(wanted) + "; this is " + describe(moved));
   if (entry->seed)
-    e.error(update.nameRange, record.kind + ".update draws random numbers; an optimizer does not");
+    e.error(update.nameRange, record.kind + "." + update.name + " draws random numbers; an optimizer does not");
   std::vector<Elaborator::Result> results = {{moved, "output", "0"}};
   std::vector<mlir::Attribute> described;
   for (size_t i = 0; i < states.size(); ++i) {
@@ -431,8 +434,8 @@ bool TrainBuilder::readOptimizers(const Value &value, const Expr &expr) {
   auto report = [&](Range range, const Value &item) {
     e.error(range, "this is no optimizer: " + describe(item))
         .withHelp(
-            "the optimizers are SGD, Adagrad, Adadelta, RMSprop, Adam, AdamW, Adamax, NAdam, RAdam, Lion, LAMB and "
-            "Muon, and any module of yours with def update(g, lr, step)");
+            "the optimizers are SGD, Adagrad, Adadelta, RMSprop, Adam, AdamW, Adamax, NAdam, RAdam, Rprop, Adafactor, "
+            "ASGD, Lion, LAMB, Muon and LBFGS, and any module of yours with def update(g, lr, step)");
     return false;
   };
   if (!value.isList()) {
@@ -482,6 +485,27 @@ mlir::Attribute TrainBuilder::describeOptimizer(const Chosen &one, const std::st
   return b.getDictionaryAttr(fields);
 }
 
+/// One more parameter in the row that an optimizer moves at once; false after an error.
+bool TrainBuilder::joinRow(const Record &record, const Record *group, const Variable &variable, Variable &row,
+                           std::vector<mlir::Attribute> &names) {
+  if (group)
+    e.error(group->range, record.kind + " moves all its parameters as one; a group of them has no settings of its own")
+        .withHelp("give them another optimizer: optimizer = [over(one, LBFGS(…)), over(rest, SGD(…))]");
+  else if (!names.empty() && row.type.dtype != variable.type.dtype)
+    e.error(record.range, record.kind + " moves all its parameters as one row, of one dtype; '" + variable.name +
+                              "' is " + typeText(variable.type.dtype, variable.type.dims) + ", others are " +
+                              std::string(dtypeName(row.type.dtype)));
+  if (e.diagnostics_.hasErrors())
+    return false;
+  int64_t count = names.empty() ? 0 : *row.type.dims[0].constant(), own = 1;
+  for (const Dim &dim : variable.type.dims)
+    own *= *dim.constant();
+  row.type = {variable.type.dtype, {Dim(count + own)}, {{}}, record.range};
+  row.range = record.range;
+  names.push_back(b.getStringAttr(variable.name));
+  return true;
+}
+
 /// One update for each parameter that the loss reads: kinds that agree in optimizer, group and type share a function.
 mlir::Attribute TrainBuilder::writeUpdates() {
   std::vector<mlir::Attribute> updates;
@@ -490,7 +514,9 @@ mlir::Attribute TrainBuilder::writeUpdates() {
   for (const auto &entry : e.entries_)
     if (entry->name == "loss.train" + suffix)
       loss = entry.get();
-  for (size_t i = 0; i < chosen.size(); ++i)
+  for (size_t i = 0; i < chosen.size(); ++i) {
+    Variable row; // of one that moves all of its parameters at once
+    std::vector<mlir::Attribute> rowNames;
     for (const auto &[index, pair] : loss->parameters) {
       const Variable &variable = *pair.first;
       if (!variable.trainable || (chosen[i].names && !chosen[i].names->contains(variable.name)) ||
@@ -498,6 +524,11 @@ mlir::Attribute TrainBuilder::writeUpdates() {
         continue;
       auto found = groupOf.find(variable.name);
       const Record *group = found == groupOf.end() ? nullptr : found->second.get();
+      if (movesAll(*chosen[i].record->module)) {
+        if (!joinRow(*chosen[i].record, group, variable, row, rowNames))
+          return {};
+        continue;
+      }
       auto [place, isNew] = written.try_emplace({i, group, typeText(variable.type.dtype, variable.type.dims)},
                                                 "optimizer.update" + suffix + "." + std::to_string(written.size()));
       if (isNew && !writeUpdate(place->second, *chosen[i].record, chosen[i].rate, group, variable))
@@ -506,6 +537,15 @@ mlir::Attribute TrainBuilder::writeUpdates() {
                                              b.getNamedAttr("function", b.getStringAttr(place->second)),
                                              b.getNamedAttr("rate", b.getI64IntegerAttr(static_cast<int64_t>(i)))}));
     }
+    if (rowNames.empty())
+      continue;
+    std::string name = "optimizer.update" + suffix + ".all." + std::to_string(i);
+    if (!writeUpdate(name, *chosen[i].record, chosen[i].rate, nullptr, row))
+      return {};
+    updates.push_back(b.getDictionaryAttr({b.getNamedAttr("parameters", b.getArrayAttr(rowNames)),
+                                           b.getNamedAttr("function", b.getStringAttr(name)),
+                                           b.getNamedAttr("rate", b.getI64IntegerAttr(static_cast<int64_t>(i)))}));
+  }
   return b.getArrayAttr(updates);
 }
 

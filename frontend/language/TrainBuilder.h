@@ -62,6 +62,8 @@ private:
   bool statesOf(const std::shared_ptr<Instance> &instance, std::vector<std::shared_ptr<Variable>> &states);
   bool writeUpdate(const std::string &name, const Record &record, const Rate &rate, const Record *group,
                    const Variable &like);
+  bool joinRow(const Record &record, const Record *group, const Variable &variable, Variable &row,
+               std::vector<mlir::Attribute> &names);
   mlir::Attribute writeUpdates();
   void length(int64_t scheduleSteps);
   void clip();

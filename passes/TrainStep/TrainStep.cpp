@@ -30,12 +30,17 @@ using mlir::func::FuncOp;
 
 namespace {
 
-/// How one parameter is trained.
 struct Trained {
   unsigned argument;
   StringAttr name;
   Value gradient;
-  FuncOp update;
+};
+
+/// How one parameter is moved, or several at once, as one row of all their elements.
+struct Update {
+  SmallVector<unsigned, 1> members; // of `trained`
+  bool asRow;
+  FuncOp function;
   unsigned rate; // which result of the function of rates
   /// Of the optimizer: the names that the program knows them by, and the arguments.
   SmallVector<StringAttr, 2> states;
@@ -59,6 +64,8 @@ private:
   LogicalResult clip();
   Value step();
   SmallVector<Value> call(FuncOp called, llvm::ArrayRef<Value> arguments);
+  int64_t elementsOf(const Update &update);
+  Value rowOf(llvm::ArrayRef<Value> values);
   LogicalResult update();
   LogicalResult after();
   unsigned argumentOf(StringRef attribute, StringAttr name, mlir::Type type, llvm::ArrayRef<StringRef> before);
@@ -80,6 +87,7 @@ private:
   Emit e;
   FuncOp rates;
   SmallVector<Trained> trained;
+  SmallVector<Update> updates;
   Value gradientNorm, stepArgument;
   SmallVector<Value> metrics; // the rates; null for those that do not change
   llvm::MapVector<mlir::StringAttr, Value> newParameters, newStates;
@@ -106,34 +114,39 @@ static FuncOp calledAs(mlir::ModuleOp module, mlir::Attribute name, StringRef wh
   return function;
 }
 
-// `updates = [{parameter, function, rate}, …]`: in this order they are trained, and counted in the norm.
+// `updates = [{parameter, function, rate}, …]`, or `parameters` of one that moves several at once: in this order they
+// are trained, and counted in the norm.
 LogicalResult StepBuilder::readUpdates() {
-  auto updates = train.getAs<mlir::ArrayAttr>("updates");
+  auto listed = train.getAs<mlir::ArrayAttr>("updates");
   rates = calledAs(module, train.get("rates"), "rates");
-  if (!updates || !rates)
-    return updates ? failure() : module.emitError("kiln.train names no updates");
+  if (!listed || !rates)
+    return listed ? failure() : module.emitError("kiln.train names no updates");
   llvm::DenseMap<StringAttr, unsigned> place;
   for (unsigned i = 0; i < made.parameters.size(); ++i)
     place[function.getArgAttrOfType<StringAttr>(made.parameters[i], "kiln.parameter")] = i;
   llvm::DenseSet<StringAttr> taken;
-  for (auto update : updates.getAsRange<DictionaryAttr>()) {
-    auto name = update.getAs<StringAttr>("parameter");
-    auto rate = update.getAs<mlir::IntegerAttr>("rate");
-    FuncOp called = calledAs(module, update.get("function"), "an update");
+  for (auto entry : listed.getAsRange<DictionaryAttr>()) {
+    auto rate = entry.getAs<mlir::IntegerAttr>("rate");
+    FuncOp called = calledAs(module, entry.get("function"), "an update");
     if (!called)
       return failure();
     if (!rate || rate.getInt() < 0 || rate.getInt() >= rates.getNumResults())
       return module.emitError("an update of kiln.train has no rate");
-    if (!taken.insert(name).second)
-      return module.emitError("parameter ") << name << " is in two optimizers";
-    if (auto found = place.find(name); found != place.end())
-      trained.push_back({made.parameters[found->second],
-                         name,
-                         made.gradients[found->second],
-                         called,
-                         static_cast<unsigned>(rate.getInt()),
-                         {},
-                         {}});
+    auto several = entry.getAs<mlir::ArrayAttr>("parameters");
+    Update update{{}, bool(several), called, static_cast<unsigned>(rate.getInt()), {}, {}};
+    mlir::Attribute single = entry.get("parameter");
+    for (mlir::Attribute one : several ? several.getValue() : llvm::ArrayRef(single)) {
+      auto name = llvm::cast<StringAttr>(one);
+      if (!taken.insert(name).second)
+        return module.emitError("parameter ") << name << " is in two optimizers";
+      auto found = place.find(name);
+      if (found == place.end())
+        continue;
+      update.members.push_back(static_cast<unsigned>(trained.size()));
+      trained.push_back({made.parameters[found->second], name, made.gradients[found->second]});
+    }
+    if (!update.members.empty())
+      updates.push_back(std::move(update));
   }
   return success();
 }
@@ -219,18 +232,22 @@ SmallVector<Value> StepBuilder::call(FuncOp called, llvm::ArrayRef<Value> argume
 LogicalResult StepBuilder::addStates() {
   SmallVector<mlir::Type> types;
   SmallVector<DictionaryAttr> attributes;
-  for (Trained &one : trained) {
-    auto states = one.update->getAttrOfType<mlir::ArrayAttr>("kiln.states");
+  for (Update &one : updates) {
+    auto states = one.function->getAttrOfType<mlir::ArrayAttr>("kiln.states");
     size_t count = states ? states.size() : 0;
-    if (one.update.getNumArguments() < 3 + count || one.update.getNumResults() != 1 + count ||
-        one.update.getArgumentTypes()[0] != function.getArgument(one.argument).getType())
-      return one.update.emitError("is no update of ")
-             << one.name << ": (p, gradient, lr, states…, step) to (p, states…)";
+    StringAttr parameter = trained[one.members.front()].name;
+    mlir::Type moved = function.getArgument(trained[one.members.front()].argument).getType();
+    if (one.asRow)
+      moved = llvm::cast<mlir::RankedTensorType>(moved).clone(elementsOf(one));
+    if (one.function.getNumArguments() < 3 + count || one.function.getNumResults() != 1 + count ||
+        one.function.getArgumentTypes()[0] != moved)
+      return one.function.emitError("is no update of ")
+             << parameter << ": (p, gradient, lr, states…, step) to (p, states…)";
     for (size_t i = 0; i < count; ++i) {
       auto state = llvm::cast<DictionaryAttr>(states[i]);
-      mlir::Type type = one.update.getArgumentTypes()[3 + i];
+      mlir::Type type = one.function.getArgumentTypes()[3 + i];
       StringAttr name = builder.getStringAttr("optimizer" + suffix + "." + state.getAs<StringAttr>("name").getValue() +
-                                              "." + one.name.getValue());
+                                              "." + parameter.getValue());
       one.states.push_back(name);
       types.push_back(type);
       attributes.push_back(named("kiln.state", name));
@@ -243,10 +260,27 @@ LogicalResult StepBuilder::addStates() {
   unsigned position = behind({"kiln.input", "kiln.parameter", "kiln.state"});
   function.insertArguments(SmallVector<unsigned>(types.size(), position), types, attributes,
                            SmallVector<mlir::Location>(types.size(), function.getLoc()));
-  for (Trained &one : trained)
+  for (Update &one : updates)
     for (size_t i = 0; i < one.states.size(); ++i)
       one.stateValues.push_back(function.getArgument(position++));
   return success();
+}
+
+/// How many elements the parameters of an update have together: the extent of their row.
+int64_t StepBuilder::elementsOf(const Update &update) {
+  int64_t count = 0;
+  for (unsigned member : update.members)
+    count +=
+        llvm::cast<mlir::RankedTensorType>(function.getArgument(trained[member].argument).getType()).getNumElements();
+  return count;
+}
+
+/// Tensors as one row of all their elements.
+Value StepBuilder::rowOf(llvm::ArrayRef<Value> values) {
+  SmallVector<Value> rows;
+  for (Value value : values)
+    rows.push_back(e.reshapeTo(value, {Dim(llvm::cast<mlir::RankedTensorType>(value.getType()).getNumElements())}));
+  return rows.size() == 1 ? rows.front() : e.concat(rows, 0);
 }
 
 /// Each update's function: (p, gradient, lr, states…, step) to (p, states…).
@@ -261,11 +295,26 @@ LogicalResult StepBuilder::update() {
     metrics.push_back(value.getDefiningOp<ConstantOp>() ? Value() : e.convertTo(value, builder.getF32Type()));
   if (mlir::failed(addStates()))
     return failure();
-  for (Trained &one : trained) {
-    SmallVector<Value> arguments = {function.getArgument(one.argument), one.gradient, rate[one.rate]};
+  for (Update &one : updates) {
+    SmallVector<Value> parameters, gradients;
+    for (unsigned member : one.members) {
+      parameters.push_back(function.getArgument(trained[member].argument));
+      gradients.push_back(trained[member].gradient);
+    }
+    SmallVector<Value> arguments = {one.asRow ? rowOf(parameters) : parameters[0],
+                                    one.asRow ? rowOf(gradients) : gradients[0], rate[one.rate]};
     llvm::append_range(arguments, one.stateValues);
-    SmallVector<Value> results = call(one.update, arguments);
-    newParameters[one.name] = results[0];
+    SmallVector<Value> results = call(one.function, arguments);
+    int64_t begin = 0;
+    for (auto [member, parameter] : llvm::zip_equal(one.members, parameters)) {
+      Value moved = results[0];
+      if (one.asRow) {
+        int64_t count = llvm::cast<mlir::RankedTensorType>(parameter.getType()).getNumElements();
+        moved = e.reshapeTo(e.sliceAxis(moved, 0, Dim(begin), Dim(count)), dimsOf(parameter));
+        begin += count;
+      }
+      newParameters[trained[member].name] = moved;
+    }
     for (auto [name, value] : llvm::zip_equal(one.states, llvm::ArrayRef(results).drop_front()))
       newStates[name] = value;
   }
@@ -332,8 +381,8 @@ void StepBuilder::eraseCalled() {
   called.insert(rates);
   if (train.get("after"))
     called.insert(calledAs(module, train.get("after"), "what comes after an update"));
-  for (const Trained &one : trained)
-    called.insert(one.update);
+  for (const Update &one : updates)
+    called.insert(one.function);
   for (auto update : train.getAs<mlir::ArrayAttr>("updates").getAsRange<DictionaryAttr>())
     if (auto name = update.getAs<StringAttr>("function"))
       if (auto function = module.lookupSymbol<FuncOp>(name.getValue()))
