@@ -12,12 +12,9 @@
 
 namespace kiln {
 
-static constexpr const char *vocabularyPrefix = "kiln.vocabulary.";
-
-static std::map<std::string, std::string> metadataOf(Program &program, const Vocabularies &vocabularies) {
+static std::map<std::string, std::string> metadataOf(Program &program, const Codings &codings) {
   std::map<std::string, std::string> metadata = {{"kiln.model", program.manifest().model}};
-  for (const auto &[name, vocabulary] : vocabularies)
-    metadata[vocabularyPrefix + name] = vocabulary->serialise();
+  metadata.insert(codings.begin(), codings.end());
   return metadata;
 }
 
@@ -40,9 +37,8 @@ static std::vector<TensorView> everything(Program &program) {
   return views;
 }
 
-void saveCheckpoint(const std::string &path, Program &program, const Position &position,
-                    const Vocabularies &vocabularies) {
-  std::map<std::string, std::string> metadata = metadataOf(program, vocabularies);
+void saveCheckpoint(const std::string &path, Program &program, const Position &position, const Codings &codings) {
+  std::map<std::string, std::string> metadata = metadataOf(program, codings);
   std::string stage = position.stage.empty()
                           ? ""
                           : format(",\"stage\":%s,\"round\":%lld,\"ended\":%s", jsonQuote(position.stage).c_str(),
@@ -130,7 +126,7 @@ void checkPatterns(const std::vector<std::string> &patterns, const Manifest &man
   }
 }
 
-void saveWeights(const std::string &path, Program &program, const Vocabularies &vocabularies,
+void saveWeights(const std::string &path, Program &program, const Codings &codings,
                  const std::vector<std::string> &patterns, const std::string &prefix) {
   std::vector<TensorView> weights = program.weights();
   if (!patterns.empty())
@@ -140,16 +136,7 @@ void saveWeights(const std::string &path, Program &program, const Vocabularies &
     });
   for (TensorView &tensor : weights)
     tensor.name = prefix + tensor.name;
-  writeSafetensors(path, weights, metadataOf(program, vocabularies));
-}
-
-std::map<std::string, Vocabulary> loadVocabularies(const std::map<std::string, std::string> &metadata,
-                                                   const std::string &what) {
-  std::map<std::string, Vocabulary> all;
-  for (const auto &[key, value] : metadata)
-    if (key.starts_with(vocabularyPrefix))
-      all[key.substr(std::string(vocabularyPrefix).size())] = Vocabulary::deserialise(value, what);
-  return all;
+  writeSafetensors(path, weights, metadataOf(program, codings));
 }
 
 } // namespace kiln

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "runtime/cli/RecipeChanges.h"
-#include "runtime/data/Vocabulary.h"
+#include "runtime/data/Coding.h"
 #include "runtime/program/Program.h"
 
 #include <map>
@@ -24,24 +24,17 @@ struct Position {
   bool ended = false;        // its block `end` is done
 };
 
-using Vocabularies = std::map<std::string, const Vocabulary *>;
-
 /// Atomically: whenever the program is killed, the file is the old one or the new one, complete.
-void saveCheckpoint(const std::string &path, Program &program, const Position &position,
-                    const Vocabularies &vocabularies);
+void saveCheckpoint(const std::string &path, Program &program, const Position &position, const Codings &codings);
 /// Parameters, states, and what a training carries in session states; throws Error listing all that does not fit.
 /// `changes`: what has changed in the recipe since; what may not change is an Error then.
 Position loadCheckpoint(const std::string &path, Program &program, RecipeChanges *changes = nullptr);
 
-/// Weights for use elsewhere: parameters, persistent states, vocabularies.
+/// Weights for use elsewhere: parameters, persistent states, and how their data are read.
 /// `patterns`: of the names that are written; none: all of them. `prefix`: what these begin with in the file.
-void saveWeights(const std::string &path, Program &program, const Vocabularies &vocabularies,
+void saveWeights(const std::string &path, Program &program, const Codings &codings,
                  const std::vector<std::string> &patterns = {}, const std::string &prefix = {});
 /// Throws Error for a pattern that no weight of the model is of.
 void checkPatterns(const std::vector<std::string> &patterns, const Manifest &manifest);
-
-/// The vocabularies that a weights file or checkpoint carries, by "data.field".
-std::map<std::string, Vocabulary> loadVocabularies(const std::map<std::string, std::string> &metadata,
-                                                   const std::string &what);
 
 } // namespace kiln

@@ -28,11 +28,18 @@ struct Common {
 std::unique_ptr<Program> startProgram(const Options &options, Common &common);
 /// The weights that --load and the options beside it name.
 WeightChoice weightChoice(const Options &options);
+/// Those that the recipe names.
+WeightChoice recipeWeights(const Manifest &manifest);
 /// Initial values, and --load, or, for a training, the recipe's weights; what a partial one does not fit is told on
 /// stderr.
 void startWeights(Program &program, const Options &options, uint32_t seed, bool trains = false);
 /// What the recipe names, in place of what the program has: where a stage begins.
 void takeRecipeWeights(Program &program);
+/// What the weights that a command begins with bring to read data by: those of --load, of the recipe (of a training),
+/// or the program's own. Throws Error.
+Codings weightCodings(const Options &options, const Common &common, const Manifest &manifest, bool trains = false);
+/// The same of files.
+Codings fileCodings(const WeightChoice &choice);
 std::map<std::string, std::string> dataOverrides(const Options &options);
 /// The --input options into the entry's inputs: NAME=FILE.npy, NAME=FILE.safetensors, NAME=FILE.wav, or a .safetensors
 /// file alone; all but those that are `filled` otherwise have to be given. `pieces` takes a recording that is too long.

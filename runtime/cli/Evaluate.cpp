@@ -17,7 +17,7 @@ int evalCommand(const Options &options, Common &common) {
     failUntrained("evaluation", "eval" + manifest.suffix);
   std::string name = manifest.train.isObject() ? manifest.train.stringOr("split", "validation") : "validation";
   Split split = splitFromName(options.text("split", name));
-  Sources sources(manifest, overridesFor(manifest, options), common.seed);
+  Sources sources(manifest, overridesFor(manifest, options), common.seed, weightCodings(options, common, manifest));
   Evaluator evaluator(*program, sources);
   JsonOutput json(common.json, common.jsonPath);
   Evaluation result = evaluator.measure(split, common.seed, 0);

@@ -1,9 +1,12 @@
 // Where a command's program, weights and inputs come from.
 #include "runtime/cli/Commands.h"
 #include "runtime/cli/Recordings.h"
+#include "runtime/data/Coding.h"
 #include "runtime/files/File.h"
 #include "runtime/files/InputTensor.h"
+#include "runtime/files/Safetensors.h"
 #include "runtime/files/Wav.h"
+#include "runtime/program/Weights.h"
 #include "runtime/support/Error.h"
 #include "runtime/support/Rename.h"
 
@@ -50,7 +53,7 @@ WeightChoice weightChoice(const Options &options) {
 }
 
 /// What `weights` of the train block names.
-static WeightChoice recipeWeights(const Manifest &manifest) {
+WeightChoice recipeWeights(const Manifest &manifest) {
   WeightChoice choice;
   const Json *weights = manifest.train.isObject() ? manifest.train.find("weights") : nullptr;
   const char *folder = std::getenv("KILN_MODEL_DIR"); // as for data: the folder that the model stands in
@@ -92,6 +95,25 @@ void startWeights(Program &program, const Options &options, uint32_t seed, bool 
   for (const WeightChoice::File &file : choice.files)
     if (!trains) // which may write its weights where it read them
       protectFile(file.path, "what --load names");
+}
+
+Codings fileCodings(const WeightChoice &choice) {
+  Codings all;
+  for (const WeightChoice::File &loaded : choice.files)
+    if (!loaded.path.ends_with(".json")) { // an index has no metadata
+      Safetensors file = Safetensors::open(loaded.path);
+      all.merge(codingsIn(file.metadata()));
+    }
+  return all;
+}
+
+Codings weightCodings(const Options &options, const Common &common, const Manifest &manifest, bool trains) {
+  WeightChoice choice = weightChoice(options);
+  if (trains && choice.empty())
+    choice = recipeWeights(manifest);
+  if (choice.empty() && common.image.weight_bytes)
+    return codingsIn(OwnWeights(common.image).tensors().metadata());
+  return fileCodings(choice);
 }
 
 std::map<std::string, std::string> dataOverrides(const Options &options) {

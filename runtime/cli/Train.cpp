@@ -133,7 +133,7 @@ int Training::run() {
   if (!out_.empty() && position_.bestStep < 0)
     checkpoint("best"); // a run without a validation of the schedule: its end is the best there is
   if (options_.has("save"))
-    saveWeights(options_.text("save"), *program_, words(), options_.list("save-only"), options_.text("save-prefix"));
+    saveWeights(options_.text("save"), *program_, codings(), options_.list("save-only"), options_.text("save-prefix"));
   if (log_)
     log_->flush();
   tellEnd(text);
@@ -392,7 +392,7 @@ void Training::checkpoint(const char *name) {
   }
   if (name == std::string_view("last"))
     keepEarlier();
-  saveCheckpoint(out_ + "/" + name + ".safetensors", *program_, position_, words());
+  saveCheckpoint(out_ + "/" + name + ".safetensors", *program_, position_, codings());
   if (name != std::string_view("last"))
     return;
   savedStep_ = position_.step;
@@ -400,11 +400,13 @@ void Training::checkpoint(const char *name) {
   noteCheckpoint(out_ + "/last.safetensors", savedStep_);
 }
 
-/// The data's vocabularies, that a file keeps. A tokenizer that the program carries is in no file.
-Vocabularies Training::words() const {
-  Vocabularies all = at_->sources.vocabularies();
+/// What a file keeps of them. A tokenizer that the program carries is in no file.
+Codings Training::codings() const {
+  Codings all = codings_;
   if (common_.image.tokenizer_size)
-    std::erase_if(all, [](const auto &entry) { return entry.second->tokenizer() != nullptr; });
+    std::erase_if(all, [](const auto &entry) {
+      return entry.first.starts_with(vocabularyPrefix) && !entry.second.starts_with("{\"kind\":");
+    });
   return all;
 }
 

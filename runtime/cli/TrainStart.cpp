@@ -43,7 +43,7 @@ TrainingStage &Training::open(const Visit &visit) {
   if (stage)
     return *stage;
   const Manifest &manifest = program_->manifest();
-  stage = std::make_unique<TrainingStage>(manifest, overridesFor(manifest, options_), position_.seed);
+  stage = std::make_unique<TrainingStage>(manifest, overridesFor(manifest, options_), position_.seed, codings_);
   stage->step = makeTrainStep(*program_);
   stage->feed.emplace(*stage->step, stage->sources);
   readRecipe(*stage, visit.rounds);
@@ -52,6 +52,7 @@ TrainingStage &Training::open(const Visit &visit) {
     if (!stage->eval->feeder().hasSplits() || stage->eval->feeder().batches(Split::Validation) == 0)
       stage->eval.reset();
   }
+  stage->sources.addCodings(codings_);
   return *stage;
 }
 
@@ -60,6 +61,13 @@ void Training::enter(size_t number) {
   const Visit &visit = plan_[visit_ = number];
   if (!visit.stage.empty())
     program_->chooseStage(visit.stage);
+  bool begins = savedStep_ < 0 && visit.first;
+  const Json &train = program_->manifest().train;
+  const Json *from = begins && train.isObject() && (number > 0 || !options_.has("load")) ? train.find("from") : nullptr;
+  if (from && !out_.empty() && !results_.contains(from->string()))
+    bringCodings(WeightChoice::of(resultPath(from->string())));
+  if (begins && number > 0)
+    bringCodings(recipeWeights(program_->manifest()));
   at_ = &open(visit);
   int64_t each = at_->recipe.steps;
   until_ = (visit.round + 1) * each;
@@ -80,15 +88,25 @@ void Training::enter(size_t number) {
     program_->resetSession(Session::Training, position_.seed);
     takeRecipeWeights(*program_);
   }
-  const Json &train = program_->manifest().train;
-  if (const Json *from = train.isObject() ? train.find("from") : nullptr;
-      from && visit.first && (number > 0 || !options_.has("load")))
+  if (from)
     takeResult(from->string());
 }
 
+/// Of weights that are to be taken: before what the run has had until now.
+void Training::bringCodings(const WeightChoice &choice) {
+  WeightChoice there = choice;
+  std::erase_if(there.files, [](const WeightChoice::File &file) { return !fileExists(file.path); });
+  Codings brought = fileCodings(there);
+  brought.merge(codings_);
+  codings_ = std::move(brought);
+}
+
+/// Where an earlier run of this folder has left a recipe's result.
+std::string Training::resultPath(const std::string &name) const { return out_ + "/" + name + ".safetensors"; }
+
 /// `weights = pretrain`: what that recipe has left, in this run or in its folder.
 void Training::takeResult(const std::string &name) {
-  std::string path = out_ + "/" + name + ".safetensors";
+  std::string path = resultPath(name);
   if (auto kept = results_.find(name); kept != results_.end()) {
     std::vector<TensorRequest> places = program_->weightRequests();
     for (size_t i = 0; i < places.size(); ++i)
@@ -229,6 +247,8 @@ void Training::start(const Options &options, bool again) {
     if (!again)
       findVisit(last);
     tellChanges(changes);
+    if (!again)
+      codings_ = fileCodings(WeightChoice::of(last));
     savedStep_ = position_.step;
     savedVisit_ = visit_;
     noteCheckpoint(last, savedStep_);
@@ -238,6 +258,8 @@ void Training::start(const Options &options, bool again) {
   }
   position_.step = 0;
   startWeights(*program_, options, position_.seed, /*trains=*/true);
+  if (!again)
+    codings_ = weightCodings(options, common_, program_->manifest(), /*trains=*/true);
 }
 
 void Training::readRecipe(TrainingStage &stage, int64_t rounds) {

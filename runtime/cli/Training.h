@@ -36,8 +36,9 @@ struct TrainingRecipe {
 
 /// A recipe with what it reads and measures by.
 struct TrainingStage {
-  TrainingStage(const Manifest &manifest, const std::map<std::string, std::string> &overrides, uint32_t seed)
-      : sources(manifest, overrides, seed) {}
+  TrainingStage(const Manifest &manifest, const std::map<std::string, std::string> &overrides, uint32_t seed,
+                const Codings &given)
+      : sources(manifest, overrides, seed, given, /*trains=*/true) {}
   TrainingRecipe recipe;
   Sources sources;
   std::unique_ptr<TrainStep> step;
@@ -55,6 +56,8 @@ private:
   TrainingStage &open(const Visit &visit);
   void enter(size_t number);
   void takeResult(const std::string &name);
+  void bringCodings(const WeightChoice &choice);
+  std::string resultPath(const std::string &name) const;
   void keepResult(const std::string &name);
   void steps();
   void tellProgress();
@@ -80,7 +83,7 @@ private:
   double measured(const Evaluation &result, const std::string &metric, const char *who) const;
   void judge(const Evaluation &result, int64_t step);
   void watchPlateau(const Evaluation &result);
-  Vocabularies words() const;
+  Codings codings() const;
   void checkpoint(const char *name);
   void keepEarlier();
   void watch(int64_t step);
@@ -106,6 +109,7 @@ private:
   std::optional<Later> later_; // numbers of the last step that are on their way
   Call::Numbers numbers_;      // of the step that is looked at
   Position position_;
+  Codings codings_; // of the weights that it began with, and of the data since
   std::optional<EventLog> log_;
   std::optional<Progress> progress_;
   std::optional<Trace> trace_; // while --profile watches

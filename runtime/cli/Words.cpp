@@ -1,11 +1,8 @@
 // Where a program's vocabulary comes from.
 #include "runtime/cli/Words.h"
 
-#include "runtime/cli/Checkpoint.h"
 #include "runtime/data/Sequences.h"
 #include "runtime/files/File.h"
-#include "runtime/files/Safetensors.h"
-#include "runtime/program/Weights.h"
 #include "runtime/support/Error.h"
 
 #include <cstdlib>
@@ -23,15 +20,10 @@ Words::Words(const Options &options, const Common &common, const Manifest &manif
     readOwnTokenizer(common);
     return;
   }
-  if (WeightChoice choice = weightChoice(options); !choice.empty()) {
-    for (const WeightChoice::File &loaded : choice.files)
-      if (!loaded.path.ends_with(".json")) { // an index has no metadata
-        Safetensors file = Safetensors::open(loaded.path);
-        saved_.merge(loadVocabularies(file.metadata(), file.what()));
-      }
-  } else if (common.image.weight_bytes) {
-    saved_ = loadVocabularies(OwnWeights(common.image).tensors().metadata(), "the program");
-  }
+  for (const auto &[key, text] : weightCodings(options, common, manifest))
+    if (key.starts_with(vocabularyPrefix))
+      saved_[key.substr(std::string_view(vocabularyPrefix).size())] =
+          Vocabulary::deserialise(text, "the weights' " + key);
   prompt_ = saved(source, {"ids", "source"});
   answer_ = saved(source, {"ids", "target"});
   if (prompt_ && answer_)
@@ -48,7 +40,7 @@ Words::Words(const Options &options, const Common &common, const Manifest &manif
     context.spec = spec;
     const char *folder = std::getenv("KILN_MODEL_DIR");
     context.folders = folder ? folder : "";
-    tokenizer_ = openTokenizer(context, tokens);
+    tokenizer_ = openTokenizer(context, tokens, "ids");
     prompt_ = answer_ = &*tokenizer_;
     return;
   }

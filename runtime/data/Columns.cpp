@@ -1,6 +1,7 @@
 // Cells to numbers and classes, each with its line where it is neither.
 #include "runtime/data/Columns.h"
 
+#include "runtime/data/Coding.h"
 #include "runtime/data/Rows.h"
 #include "runtime/files/File.h"
 #include "runtime/files/JsonRows.h"
@@ -125,9 +126,10 @@ std::vector<TableFile> readTables(const SourceContext &context, bool header, int
   return files;
 }
 
-Labels::Labels(const std::vector<TableFile> &files, size_t column, const Json *classes) : column_(column) {
+Labels::Labels(const std::vector<TableFile> &files, size_t column, const SourceContext &context) : column_(column) {
+  const Json *classes = context.spec->options.find("classes");
   if (!classes) {
-    nameClasses(files);
+    nameClasses(files, context);
   } else if (classes->isInt()) {
     count_ = classes->integer(1, INT32_MAX);
   } else {
@@ -142,7 +144,7 @@ Labels::Labels(const std::vector<TableFile> &files, size_t column, const Json *c
 
 /// Labels are all whole numbers, or all words: those are numbered in their sorted order. One that is empty, or a number
 /// that is not whole, is neither; and one word among numbers would renumber them all.
-void Labels::nameClasses(const std::vector<TableFile> &files) {
+void Labels::nameClasses(const std::vector<TableFile> &files, const SourceContext &context) {
   std::set<std::string> words;
   const TableFile *firstFile = nullptr;
   size_t firstLine = 0;
@@ -171,8 +173,13 @@ void Labels::nameClasses(const std::vector<TableFile> &files) {
                ": labels are all whole numbers, or all words");
       words.insert(cell);
     }
-  if (!numbers)
+  if (std::optional<std::vector<std::string>> given = givenClasses(context, "label", words)) {
+    classes_ = *given;
+    sorted_ = false;
+    whose_ = "the classes that the weights were trained with";
+  } else if (!numbers) {
     classes_.assign(words.begin(), words.end());
+  }
 }
 
 int32_t Labels::of(const TableFile &file, size_t row) const {
@@ -185,7 +192,7 @@ int32_t Labels::of(const TableFile &file, size_t row) const {
     NearestName nearest(cell);
     for (const std::string &name : classes_)
       nearest.consider(name);
-    file.refuse(row, column_, "the label '" + cell + "' is none of the recipe's classes" + nearest.hint());
+    file.refuse(row, column_, "the label '" + cell + "' is none of " + whose_ + nearest.hint());
   }
   int32_t label = 0;
   if (!parseInteger(cell, label) || (count_ >= 0 && (label < 0 || label >= count_)))

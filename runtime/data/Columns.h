@@ -32,16 +32,20 @@ std::vector<TableFile> readTables(const SourceContext &context, bool header, int
 /// none.
 class Labels {
 public:
-  Labels(const std::vector<TableFile> &files, size_t column, const Json *classes);
+  /// Where the recipe has no `classes`, words have the numbers that the weights bring.
+  Labels(const std::vector<TableFile> &files, size_t column, const SourceContext &context);
   int32_t of(const TableFile &file, size_t row) const;
+  /// In the order of their numbers; none where the column has numbers.
+  const std::vector<std::string> &names() const { return classes_; }
 
 private:
-  void nameClasses(const std::vector<TableFile> &files);
+  void nameClasses(const std::vector<TableFile> &files, const SourceContext &context);
 
   size_t column_;
   int64_t count_ = -1;               // of numbered classes, where it is known
   std::vector<std::string> classes_; // where labels are words, or named
   bool sorted_ = true;
+  const char *whose_ = "the recipe's classes";
 };
 
 } // namespace kiln

@@ -1,5 +1,6 @@
 // conll(path, batch, max_length, word=0, tag=-1, classes=None, tokens="words", …): words with a tag each, one a line,
 // an empty line behind a sentence.
+#include "runtime/data/Coding.h"
 #include "runtime/data/SequenceSource.h"
 #include "runtime/files/File.h"
 #include "runtime/support/Error.h"
@@ -75,7 +76,8 @@ TaggedFile readTagged(const std::string &path, const SourceContext &context) {
 }
 
 /// The tags in their order: as the recipe names them, else "O" and then the others of the main file, sorted.
-std::vector<std::string> tagNames(const Json *classes, const TaggedFile &file, const std::string &name) {
+std::vector<std::string> tagNames(const TaggedFile &file, const SourceContext &context) {
+  const Json *classes = context.spec->options.find("classes");
   std::vector<std::string> names;
   if (classes && classes->isArray()) {
     for (const Json &one : classes->array())
@@ -83,19 +85,17 @@ std::vector<std::string> tagNames(const Json *classes, const TaggedFile &file, c
     return names;
   }
   std::set<std::string> seen;
-  bool outside = false;
   for (const std::vector<TaggedWord> &sentence : file.sentences)
     for (const TaggedWord &word : sentence)
-      if (word.tag == "O")
-        outside = true;
-      else
-        seen.insert(word.tag);
-  if (outside)
+      seen.insert(word.tag);
+  if (std::optional<std::vector<std::string>> given = givenClasses(context, "tags", seen))
+    return *given;
+  if (seen.erase("O"))
     names.push_back("O");
   names.insert(names.end(), seen.begin(), seen.end());
   if (classes && static_cast<int64_t>(names.size()) > classes->integer(1, INT32_MAX))
-    fail("data '%s': %s has %zu different tags, the recipe's classes are %lld", name.c_str(), file.what.c_str(),
-         names.size(), static_cast<long long>(classes->integer()));
+    fail("data '%s': %s has %zu different tags, the recipe's classes are %lld", context.spec->name.c_str(),
+         file.what.c_str(), names.size(), static_cast<long long>(classes->integer()));
   return names;
 }
 
@@ -109,7 +109,8 @@ void addSentences(const TaggedFile &file, const Vocabulary &vocabulary, const Se
         NearestName nearest(word.tag);
         for (const std::string &name : names)
           nearest.consider(name);
-        fail("%s, line %zu: the tag '%s' is none of the %zu that the training file or the recipe's classes have%s",
+        fail("%s, line %zu: the tag '%s' is none of the %zu that the training file, the weights or the recipe's "
+             "classes have%s",
              file.what.c_str(), word.line, word.tag.c_str(), names.size(), nearest.hint().c_str());
       }
       std::vector<int32_t> parts = vocabulary.encode(word.word, file.what);
@@ -138,7 +139,7 @@ static std::unique_ptr<Source> openConll(const SourceContext &context) {
   const Json &options = spec.options;
   std::vector<TaggedFile> files;
   files.push_back(readTagged(context.override.empty() ? spec.path : context.override, context));
-  std::vector<std::string> names = tagNames(options.find("classes"), files[0], spec.name), words;
+  std::vector<std::string> names = tagNames(files[0], context), words;
   for (const std::vector<TaggedWord> &sentence : files[0].sentences)
     for (const TaggedWord &word : sentence)
       words.push_back(word.word);
@@ -158,7 +159,7 @@ static std::unique_ptr<Source> openConll(const SourceContext &context) {
       addSentences(readTagged(path, context), vocabulary, maker, longest, names, rows);
       (part == Split::Test ? split.testRows : split.validationRows) += static_cast<int64_t>(rows.size() - before);
     }
-  return std::make_unique<SequenceSource>(context, std::move(vocabulary), std::move(rows), split);
+  return std::make_unique<SequenceSource>(context, std::move(vocabulary), std::move(rows), split, names);
 }
 
 const Reader kiln_reader_conll{"conll", openConll};

@@ -1,4 +1,5 @@
 // csv(path, features, batch, label=None, target=None, separator=",", skip=0, header=False, normalise=False).
+#include "runtime/data/Coding.h"
 #include "runtime/data/Columns.h"
 #include "runtime/data/Rows.h"
 #include "runtime/support/Error.h"
@@ -17,7 +18,7 @@ public:
   void load(Split split, int64_t number, std::span<FieldBuffer> fields) override;
 
 private:
-  void normalise();
+  Normalisation measure() const;
 
   std::vector<size_t> featureColumns_, targetColumns_;
   bool labelled_ = false;
@@ -39,8 +40,10 @@ CsvSource::CsvSource(const SourceContext &context) : Source(*context.spec) {
     targetColumns_ = files[0].columns(*target);
   std::optional<Labels> labels;
   if (const Json *label = options.find("label"))
-    labels.emplace(files, files[0].column(*label), options.find("classes"));
+    labels.emplace(files, files[0].column(*label), context);
   labelled_ = labels.has_value();
+  if (labels && !labels->names().empty())
+    keepCoding(classesPrefix, "label", textOf(labels->names()));
   for (const TableFile &file : files)
     for (size_t row = 0; row < file.table.rows.size(); ++row) {
       for (size_t column : featureColumns_)
@@ -51,14 +54,19 @@ CsvSource::CsvSource(const SourceContext &context) : Source(*context.spec) {
         labels_.push_back(labels->of(file, row));
     }
   rows_.emplace(static_cast<int64_t>(files[0].table.rows.size()), rows);
-  if (options.booleanOr("normalise", false))
-    normalise();
+  if (size_t width = featureColumns_.size(); width > 0 && options.booleanOr("normalise", false)) {
+    std::optional<Normalisation> given = givenNormalisation(context, "features", width);
+    Normalisation normalisation = given ? *given : measure();
+    normalisation.apply(features_);
+    keepCoding(normalisationPrefix, "features", textOf(normalisation));
+  }
   block_.resize(static_cast<size_t>(rows.batch) * std::max(featureColumns_.size(), targetColumns_.size()));
   labelBlock_.resize(static_cast<size_t>(rows.batch));
 }
 
-/// Each feature to mean 0 and deviation 1 over the training rows.
-void CsvSource::normalise() {
+/// By which each feature has mean 0 and deviation 1 over the training rows.
+Normalisation CsvSource::measure() const {
+  Normalisation result;
   size_t width = featureColumns_.size();
   const std::vector<int32_t> &train = rows_->members(Split::Train);
   for (size_t f = 0; f < width; ++f) {
@@ -69,9 +77,10 @@ void CsvSource::normalise() {
     for (int32_t row : train)
       squares += std::pow(features_[static_cast<size_t>(row) * width + f] - mean, 2);
     double deviation = std::sqrt(squares / count);
-    for (size_t i = f; i < features_.size(); i += width)
-      features_[i] = static_cast<float>((features_[i] - mean) / (deviation > 0 ? deviation : 1.0));
+    result.means.push_back(mean);
+    result.deviations.push_back(deviation > 0 ? deviation : 1.0);
   }
+  return result;
 }
 
 void CsvSource::load(Split split, int64_t number, std::span<FieldBuffer> fields) {

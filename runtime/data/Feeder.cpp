@@ -11,8 +11,9 @@
 
 namespace kiln {
 
-Sources::Sources(const Manifest &manifest, std::map<std::string, std::string> overrides, uint32_t seed)
-    : specs_(manifest.data), overrides_(std::move(overrides)), seed_(seed) {
+Sources::Sources(const Manifest &manifest, std::map<std::string, std::string> overrides, uint32_t seed, Codings given,
+                 bool trains)
+    : specs_(manifest.data), overrides_(std::move(overrides)), seed_(seed), given_(std::move(given)), trains_(trains) {
   for (const auto &[name, path] : overrides_) {
     if (manifest.findSource(name))
       continue;
@@ -60,18 +61,17 @@ Source &Sources::open(const std::string &name) {
       context.override = fromHere(found->second);
     context.seed = seed_;
     context.folders = folders_;
+    context.given = &given_;
+    context.trains = trains_;
     source = openSource(context);
   }
   return *source;
 }
 
-std::map<std::string, const Vocabulary *> Sources::vocabularies() const {
-  std::map<std::string, const Vocabulary *> all;
+void Sources::addCodings(Codings &all) const {
   for (const auto &[name, source] : open_)
     if (source)
-      for (const auto &[field, vocabulary] : source->vocabularies())
-        all[name + "." + field] = vocabulary;
-  return all;
+      source->addCodings(all);
 }
 
 Feeder::Feeder(Call &call, Sources &sources) {

@@ -9,17 +9,21 @@ namespace kiln {
 /// The recipe's sources, each opened on first use.
 class Sources {
 public:
-  /// `overrides`: data name to path. Throws Error for a name that the recipe does not have.
-  Sources(const Manifest &manifest, std::map<std::string, std::string> overrides, uint32_t seed);
+  /// `overrides`: data name to path. `given`: what the weights bring to read them by; `trains`: for a training. Throws
+  /// Error for a name that the recipe does not have.
+  Sources(const Manifest &manifest, std::map<std::string, std::string> overrides, uint32_t seed, Codings given = {},
+          bool trains = false);
 
   Source &open(const std::string &name);
-  /// All vocabularies of the sources opened so far, by "data.field".
-  std::map<std::string, const Vocabulary *> vocabularies() const;
+  /// Adds those of the sources opened so far, in place of what is there.
+  void addCodings(Codings &all) const;
 
 private:
   std::vector<SourceSpec> specs_;
   std::map<std::string, std::string> overrides_;
   uint32_t seed_;
+  Codings given_;
+  bool trains_;
   std::string folders_;
   std::map<std::string, std::unique_ptr<Source>> open_;
 };

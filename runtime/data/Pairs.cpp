@@ -1,5 +1,6 @@
 // pairs(source, target, batch, source_words, target_words, max_length, bucket=None): parallel sentences, one a line.
 #include "runtime/data/Buckets.h"
+#include "runtime/data/Coding.h"
 #include "runtime/data/Rows.h"
 #include "runtime/files/File.h"
 #include "runtime/support/Error.h"
@@ -84,9 +85,14 @@ PairSource::PairSource(const SourceContext &context) : Source(*context.spec) {
     fail("--data %s=%s: two paths are needed, SOURCE,TARGET", spec_.name.c_str(), context.override.c_str());
   }
   std::unique_ptr<Texts> main = read(source, target, context);
-  auto limit = [&](const char *key) { return static_cast<size_t>(options.integerOr(key, 0)); };
-  sourceWords_ = Vocabulary::words(main->sourceWords, limit("source_words"), limit("min_count"));
-  targetWords_ = Vocabulary::words(main->targetWords, limit("target_words"), limit("min_count"));
+  auto vocabulary = [&](const std::string &field, const WordList &words) {
+    auto limit = [&](const std::string &key) { return static_cast<size_t>(options.integerOr(key.c_str(), 0)); };
+    size_t most = limit(field + "_words");
+    std::optional<Vocabulary> given = givenVocabulary(context, field, Vocabulary::Kind::Words, most);
+    return given ? *given : Vocabulary::words(words, most, limit("min_count"));
+  };
+  sourceWords_ = vocabulary("source", main->sourceWords);
+  targetWords_ = vocabulary("target", main->targetWords);
   std::vector<Pair> all = pairUp(*main, "'" + source + "'", true);
   for (Split split : {Split::Validation, Split::Test}) {
     std::vector<std::string> paths = splitPaths(options, splitName(split));

@@ -1,6 +1,7 @@
 // Batches of sequences by their length.
 #include "runtime/data/SequenceSource.h"
 
+#include "runtime/data/Coding.h"
 #include "runtime/random/Philox.h"
 #include "runtime/support/Error.h"
 
@@ -9,11 +10,13 @@
 namespace kiln {
 
 SequenceSource::SequenceSource(const SourceContext &context, Vocabulary vocabulary, SequenceRows rows,
-                               Rows::Options options)
+                               Rows::Options options, const std::vector<std::string> &tags)
     : Source(*context.spec), vocabulary_(std::move(vocabulary)), data_(std::move(rows)),
       batch_(static_cast<size_t>(options.batch)),
       longest_(static_cast<size_t>(spec_.options.at("max_length").integer(1, INT32_MAX))),
       whole_(spec_.options.stringOr("padding", "longest") == "max_length") {
+  if (!tags.empty())
+    keepCoding(classesPrefix, "tags", textOf(tags));
   rows_.emplace(Rows(static_cast<int64_t>(data_.size()) - options.validationRows - options.testRows, options), options,
                 spec_.options.integerOr("bucket", 50), [this](size_t row) { return data_.length(row); });
   block_.emplace(batch_, longest_, vocabulary_.pad(), whole_);

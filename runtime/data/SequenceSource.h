@@ -28,8 +28,9 @@ struct SequenceRows {
 
 class SequenceSource final : public Source {
 public:
-  /// `rows` says how many of them are of validation and test.
-  SequenceSource(const SourceContext &context, Vocabulary vocabulary, SequenceRows rows, Rows::Options options);
+  /// `options` says how many of the rows are of validation and test, `tags` how the field `tags` is numbered.
+  SequenceSource(const SourceContext &context, Vocabulary vocabulary, SequenceRows rows, Rows::Options options,
+                 const std::vector<std::string> &tags = {});
 
   /// From now on a share of the tokens is hidden, others in each batch: of ten, eight become the mask (words: UNK), one
   /// any token, one stays; the field `labels` holds what they were, and -100 at all others.

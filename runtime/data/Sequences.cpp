@@ -1,6 +1,7 @@
 // From texts to padded batches.
 #include "runtime/data/Sequences.h"
 
+#include "runtime/data/Coding.h"
 #include "runtime/files/File.h"
 #include "runtime/support/Error.h"
 
@@ -8,10 +9,21 @@
 
 namespace kiln {
 
-Vocabulary openTokenizer(const SourceContext &context, const std::string &path) {
-  std::string found = findData(path, "the tokenizer of data '" + context.spec->name + "'", context.folders);
+Vocabulary openTokenizer(const SourceContext &context, const std::string &path, const std::string &field) {
+  std::optional<Vocabulary> given = givenVocabulary(context, field, Vocabulary::Kind::Subwords, 0);
+  std::string found;
+  try {
+    found = findData(path, "the tokenizer of data '" + context.spec->name + "'", context.folders);
+  } catch (const Error &) {
+    if (!given)
+      throw;
+    return *given;
+  }
   Vocabulary vocabulary = Vocabulary::subwords(Tokenizer::parse(readText(found), "'" + found + "'"));
   checkVocabularySize(context, vocabulary, "'" + found + "'");
+  if (given && given->serialise() != vocabulary.serialise())
+    std::fprintf(stderr, "note: data '%s' is read by '%s'; the weights were trained with another tokenizer\n",
+                 context.spec->name.c_str(), found.c_str());
   return vocabulary;
 }
 
@@ -22,18 +34,22 @@ void checkVocabularySize(const SourceContext &context, const Vocabulary &vocabul
          static_cast<long long>(limit->integer()));
 }
 
-Vocabulary chooseVocabulary(const SourceContext &context, std::span<const std::string> texts) {
+Vocabulary chooseVocabulary(const SourceContext &context, std::span<const std::string> texts,
+                            const std::string &field) {
   const Json &options = context.spec->options;
   std::string kind = options.stringOr("tokens", "words");
   if (kind.ends_with(".json"))
-    return openTokenizer(context, kind);
+    return openTokenizer(context, kind, field);
+  Vocabulary::Kind wanted = kind == "characters" ? Vocabulary::Kind::Characters : Vocabulary::Kind::Words;
+  size_t limit = static_cast<size_t>(options.integerOr("vocabulary", 0));
+  if (std::optional<Vocabulary> given = givenVocabulary(context, field, wanted, limit))
+    return *given;
   std::string all;
   for (const std::string &text : texts)
     all += text + '\n';
   std::string what = "data '" + context.spec->name + "'";
   if (kind == "words")
-    return Vocabulary::words(all, static_cast<size_t>(options.integerOr("vocabulary", 0)),
-                             static_cast<size_t>(options.integerOr("min_count", 1)));
+    return Vocabulary::words(all, limit, static_cast<size_t>(options.integerOr("min_count", 1)));
   if (kind != "characters")
     fail("%s: unknown tokens '%s' (characters, words, or a tokenizer's path, which ends in .json)", what.c_str(),
          kind.c_str());

@@ -19,9 +19,13 @@ struct TokenTexts {
 
 /// The vocabulary that the reader's options ask for: `tokens` is "characters" or "words", those of these texts, with
 /// the special tokens in front, or the path of a tokenizer.json; `vocabulary` bounds it. Throws Error.
-Vocabulary chooseVocabulary(const SourceContext &context, std::span<const std::string> texts);
+/// What the weights bring for `field` goes before the texts' own.
+Vocabulary chooseVocabulary(const SourceContext &context, std::span<const std::string> texts,
+                            const std::string &field = "ids");
 /// Opens a tokenizer.json, beside the data. Throws Error.
-Vocabulary openTokenizer(const SourceContext &context, const std::string &path);
+/// The tokenizer of that file; where it is not there, the one that the weights bring for `field`. Where the two differ,
+/// it is told on stderr. Throws Error.
+Vocabulary openTokenizer(const SourceContext &context, const std::string &path, const std::string &field);
 /// Checks `vocabulary` of the options against it; throws Error where it has more tokens.
 void checkVocabularySize(const SourceContext &context, const Vocabulary &vocabulary, const std::string &what);
 

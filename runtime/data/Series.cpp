@@ -1,5 +1,6 @@
 // series(path, columns, context, batch, horizon=1, stride=1, group=None, normalise=False, …): windows over rows in
 // their order, what was and what comes.
+#include "runtime/data/Coding.h"
 #include "runtime/data/Columns.h"
 #include "runtime/data/Rows.h"
 #include "runtime/support/Error.h"
@@ -23,7 +24,7 @@ private:
     size_t begin, train, validation, end;
   };
   void cut(const TableFile &file, size_t first, Split split, std::vector<Stretch> &stretches) const;
-  void normalise(const std::vector<Stretch> &stretches);
+  Normalisation measure(const std::vector<Stretch> &stretches) const;
 
   size_t context_, horizon_, stride_, width_ = 0;
   std::vector<float> values_;   // rows of `width_`
@@ -111,13 +112,18 @@ SeriesSource::SeriesSource(const SourceContext &context) : Source(*context.spec)
     fail("data '%s': %s has no %zu rows beside each other to train on (context=%zu and horizon=%zu)",
          spec_.name.c_str(), files[0].what.c_str(), context_ + horizon_, context_, horizon_);
   rows_.emplace(train, rows);
-  if (options.booleanOr("normalise", false))
-    normalise(stretches);
+  if (options.booleanOr("normalise", false)) {
+    std::optional<Normalisation> given = givenNormalisation(context, "past", width_);
+    Normalisation normalisation = given ? *given : measure(stretches);
+    normalisation.apply(values_);
+    keepCoding(normalisationPrefix, "past", textOf(normalisation));
+  }
   block_.resize(static_cast<size_t>(rows.batch) * std::max(context_, horizon_) * width_);
 }
 
-/// Each column to mean 0 and deviation 1 over the rows that are trained on.
-void SeriesSource::normalise(const std::vector<Stretch> &stretches) {
+/// By which each column has mean 0 and deviation 1 over the rows that are trained on.
+Normalisation SeriesSource::measure(const std::vector<Stretch> &stretches) const {
+  Normalisation result;
   for (size_t column = 0; column < width_; ++column) {
     double sum = 0, squares = 0, count = 0;
     auto each = [&](auto what) {
@@ -129,9 +135,10 @@ void SeriesSource::normalise(const std::vector<Stretch> &stretches) {
     double mean = sum / count;
     each([&](double value) { squares += (value - mean) * (value - mean); });
     double deviation = std::sqrt(squares / count);
-    for (size_t i = column; i < values_.size(); i += width_)
-      values_[i] = static_cast<float>((values_[i] - mean) / (deviation > 0 ? deviation : 1.0));
+    result.means.push_back(mean);
+    result.deviations.push_back(deviation > 0 ? deviation : 1.0);
   }
+  return result;
 }
 
 void SeriesSource::load(Split split, int64_t number, std::span<FieldBuffer> fields) {

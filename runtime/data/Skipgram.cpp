@@ -61,7 +61,7 @@ SkipgramSource::SkipgramSource(const SourceContext &context) : Source(*context.s
   stream_ = namedStream(stream.data(), stream.size());
   std::vector<std::string> lines;
   readLines(context.override.empty() ? spec_.path : context.override, context, lines);
-  vocabulary_ = chooseVocabulary(context, lines);
+  vocabulary_ = chooseVocabulary(context, lines, "center");
   size_t parts[3] = {lines.size(), 0, 0}; // where each split's lines end
   for (Split split : {Split::Validation, Split::Test}) {
     for (const std::string &path : splitPaths(options, splitName(split)))

@@ -5,6 +5,17 @@
 
 namespace kiln {
 
+void Source::addCodings(Codings &all) const {
+  for (const auto &[field, vocabulary] : vocabularies())
+    all[vocabularyPrefix + spec_.name + "." + field] = vocabulary->serialise();
+  for (const auto &[key, text] : codings_)
+    all[key] = text;
+}
+
+void Source::keepCoding(const char *prefix, const std::string &field, std::string text) {
+  codings_[prefix + spec_.name + "." + field] = std::move(text);
+}
+
 const char *splitName(Split split) {
   return split == Split::Train ? "train" : split == Split::Validation ? "validation" : "test";
 }

@@ -25,6 +25,12 @@ struct FieldBuffer {
   std::vector<int64_t> *shape = nullptr; // written by load()
 };
 
+/// How texts, names and columns became numbers, in the words and under the keys that weights and checkpoints have them
+/// by in their metadata: kiln.vocabulary.DATA.FIELD, kiln.classes.DATA.FIELD, kiln.normalisation.DATA.FIELD (Coding.h).
+using Codings = std::map<std::string, std::string>;
+constexpr const char *vocabularyPrefix = "kiln.vocabulary.", *classesPrefix = "kiln.classes.",
+                     *normalisationPrefix = "kiln.normalisation.";
+
 /// What every reader is made from.
 struct SourceContext {
   const SourceSpec *spec = nullptr;
@@ -35,6 +41,10 @@ struct SourceContext {
   uint32_t seed = 0;
   /// Folders to look in beside the current one, separated by ':'.
   std::string folders;
+  /// What the weights bring to read this source by; null: nothing.
+  const Codings *given = nullptr;
+  /// Whether the source is for a training, which may have other classes than its weights had.
+  bool trains = false;
 };
 
 /// A stream of batches, each a pure function of (seed, split, number): a resumed run needs nothing but the number.
@@ -53,9 +63,17 @@ public:
   /// By the names of fields ("ids", "source"); for a field with none: null.
   virtual const Vocabulary *vocabulary(const std::string &field) const { return nullptr; }
   virtual std::map<std::string, const Vocabulary *> vocabularies() const { return {}; }
+  /// Adds how it made numbers, in place of what is there.
+  void addCodings(Codings &all) const;
 
 protected:
+  /// Keeps one of a field.
+  void keepCoding(const char *prefix, const std::string &field, std::string text);
+
   const SourceSpec &spec_;
+
+private:
+  Codings codings_; // but for vocabularies
 };
 
 /// What opens the sources of one kind, by the recipe's name of it.

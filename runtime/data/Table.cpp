@@ -1,6 +1,7 @@
 // table(path, text, batch, max_length, pair=None, label=None, target=None, tokens="words", …): texts out of columns,
 // with a class or numbers.
 #include "runtime/data/Buckets.h"
+#include "runtime/data/Coding.h"
 #include "runtime/data/Columns.h"
 #include "runtime/data/Rows.h"
 #include "runtime/data/Sequences.h"
@@ -88,7 +89,7 @@ public:
 
 private:
   void readTexts(const std::vector<TableFile> &files, const SourceContext &context);
-  void readTargets(const std::vector<TableFile> &files);
+  void readTargets(const std::vector<TableFile> &files, const SourceContext &context);
   void makeSequences(const std::vector<TableFile> &files, const std::vector<std::string> &texts, bool paired);
   SequenceBlock::Row sequence(size_t row, size_t variant) const;
   size_t length(size_t row) const;
@@ -122,7 +123,7 @@ TableSource::TableSource(const SourceContext &context) : Source(*context.spec) {
       readTables(context, options.booleanOr("header", header), rows.validationRows, rows.testRows);
   Rows parts(static_cast<int64_t>(files[0].table.rows.size()), rows);
   readTexts(files, context);
-  readTargets(files);
+  readTargets(files, context);
   rows_.emplace(std::move(parts), rows, options.integerOr("bucket", 50), [this](size_t row) { return length(row); });
   size_t batch = static_cast<size_t>(rows.batch), longest = static_cast<size_t>(options.at("max_length").integer());
   block_.emplace(batch * variants_, longest, vocabulary_.pad(), options.stringOr("padding", "longest") == "max_length");
@@ -189,11 +190,13 @@ void TableSource::makeSequences(const std::vector<TableFile> &files, const std::
       }
 }
 
-void TableSource::readTargets(const std::vector<TableFile> &files) {
+void TableSource::readTargets(const std::vector<TableFile> &files, const SourceContext &context) {
   const Json &options = spec_.options;
   if (const Json *label = options.find("label")) {
     labelled_ = true;
-    Labels labels(files, files[0].column(*label), options.find("classes"));
+    Labels labels(files, files[0].column(*label), context);
+    if (!labels.names().empty())
+      keepCoding(classesPrefix, "label", textOf(labels.names()));
     for (const TableFile &file : files)
       for (size_t row = 0; row < file.table.rows.size(); ++row)
         labels_.push_back(labels.of(file, row));

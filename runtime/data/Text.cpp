@@ -1,4 +1,5 @@
 // text(path, context, batch, tokens="characters"|"words"|"….json", vocabulary=None): windows of a running text.
+#include "runtime/data/Coding.h"
 #include "runtime/data/Rows.h"
 #include "runtime/data/Sequences.h"
 #include "runtime/files/File.h"
@@ -55,14 +56,16 @@ TextSource::TextSource(const SourceContext &context) : Source(*context.spec), se
   const Json *limit = options.find("vocabulary");
   size_t size = limit ? static_cast<size_t>(limit->integer(1, INT32_MAX)) : 0;
   if (kind == "characters") {
-    vocabulary_ = Vocabulary::characters(text, "'" + path + "'");
+    std::optional<Vocabulary> given = givenVocabulary(context, "ids", Vocabulary::Kind::Characters, size);
+    vocabulary_ = given ? *given : Vocabulary::characters(text, "'" + path + "'");
     if (size != 0 && size != vocabulary_.size())
       fail("'%s' has %zu different characters, the recipe's vocabulary has %zu", path.c_str(), vocabulary_.size(),
            size);
   } else if (kind == "words") {
-    vocabulary_ = Vocabulary::words(text, size);
+    std::optional<Vocabulary> given = givenVocabulary(context, "ids", Vocabulary::Kind::Words, size);
+    vocabulary_ = given ? *given : Vocabulary::words(text, size);
   } else if (kind.ends_with(".json")) {
-    vocabulary_ = openTokenizer(context, kind);
+    vocabulary_ = openTokenizer(context, kind, "ids");
   } else {
     fail("data '%s': unknown tokens '%s' (characters, words, or a tokenizer's path, which ends in .json)",
          spec_.name.c_str(), kind.c_str());

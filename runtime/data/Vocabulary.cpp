@@ -83,6 +83,11 @@ Vocabulary Vocabulary::words(const WordList &words, size_t limit, size_t least) 
   return vocabulary;
 }
 
+const char *nameOf(Vocabulary::Kind kind) {
+  constexpr const char *names[] = {"characters", "words", "subwords"};
+  return names[static_cast<size_t>(kind)];
+}
+
 std::string Vocabulary::serialise() const {
   if (tokenizer_)
     return tokenizer_->json();
@@ -101,6 +106,7 @@ Vocabulary Vocabulary::deserialise(std::string_view text, const std::string &wha
   const std::string &kind = json.at("kind").string();
   if (kind != "words" && kind != "characters")
     fail("%s: unknown kind of vocabulary '%s'", what.c_str(), kind.c_str());
+  vocabulary.read_ = true;
   vocabulary.kind_ = kind == "words" ? Kind::Words : Kind::Characters;
   for (const Json &token : json.at("tokens").array()) {
     if (vocabulary.index_.contains(token.string()))
@@ -191,8 +197,9 @@ std::vector<int32_t> Vocabulary::encode(std::string_view text, const std::string
     if (id < 0 && hasSpecials())
       id = UnknownToken;
     if (id < 0)
-      fail("%s: the character %s (byte %zu, line %zu) is not in the vocabulary of %zu characters", what.c_str(),
-           jsonQuote(text.substr(at, length)).c_str(), at, lineOf(text, at), size());
+      fail("%s: the character %s (byte %zu, line %zu) is not in the vocabulary of %zu characters%s", what.c_str(),
+           jsonQuote(text.substr(at, length)).c_str(), at, lineOf(text, at), size(),
+           read_ ? " that the weights were trained with" : "");
     ids.push_back(id);
     at += length;
   }

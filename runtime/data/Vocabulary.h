@@ -40,6 +40,8 @@ public:
   static Vocabulary deserialise(std::string_view text, const std::string &what);
 
   Kind kind() const { return kind_; }
+  /// "characters", "words", "subwords"
+  friend const char *nameOf(Kind kind);
   size_t size() const { return tokenizer_ ? tokenizer_->size() : tokens_.size(); }
   /// Null but for subwords.
   const Tokenizer *tokenizer() const { return tokenizer_.get(); }
@@ -72,6 +74,7 @@ private:
   Kind kind_ = Kind::Characters;
   std::shared_ptr<const Tokenizer> tokenizer_;
   std::vector<std::string> tokens_;
+  bool read_ = false; // from weights
   // Looked up by views: no token is copied to find it.
   struct Hash {
     using is_transparent = void;

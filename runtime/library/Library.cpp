@@ -32,7 +32,7 @@ struct kiln_library_model {
   std::vector<BatchInput> batch; ///< its inputs
   Call::Numbers numbers = {};
   /// What a loaded file said of words: kept for the file that is saved.
-  std::map<std::string, Vocabulary> vocabularies;
+  Codings codings;
 };
 
 namespace {
@@ -182,7 +182,7 @@ void giveOutputs(Call &call, const std::vector<int> &results, kiln_tensor *outpu
 
 void load(kiln_library_model &model, const std::string &path) {
   Safetensors file = Safetensors::open(path);
-  std::map<std::string, Vocabulary> vocabularies = loadVocabularies(file.metadata(), file.what());
+  Codings codings = codingsIn(file.metadata());
   const std::string first = model.program.manifest().stage; // the recipe that a library trains by
   if (file.metadata().contains("kiln.checkpoint") && model.program.manifest().findEntry("train_step"))
     model.position = loadCheckpoint(path, model.program);
@@ -193,21 +193,18 @@ void load(kiln_library_model &model, const std::string &path) {
     model.position.step = 0;
   }
   model.position.stage = first;
-  model.vocabularies = std::move(vocabularies);
+  model.codings = std::move(codings);
 }
 
 void save(kiln_library_model &model, const std::string &path) {
   if (std::string tensor = notFiniteTensor(model.program); !tensor.empty())
     fail("the %s is not finite; '%s' was not written. A smaller learning rate or `clip` in the recipe helps",
          tensor.c_str(), path.c_str());
-  Vocabularies vocabularies;
-  for (const auto &[name, vocabulary] : model.vocabularies)
-    vocabularies[name] = &vocabulary;
   model.position.stage = model.program.manifest().stage;
   if (model.program.manifest().findEntry("train_step"))
-    saveCheckpoint(path, model.program, model.position, vocabularies);
+    saveCheckpoint(path, model.program, model.position, model.codings);
   else
-    saveWeights(path, model.program, vocabularies);
+    saveWeights(path, model.program, model.codings);
 }
 
 } // namespace

@@ -23,6 +23,11 @@ struct WeightChoice {
   bool partial = false;                                     ///< what fits is taken, the rest is told
 
   bool empty() const { return files.empty(); }
+  static WeightChoice of(const std::string &path) {
+    WeightChoice choice;
+    choice.files.push_back({path, ""});
+    return choice;
+  }
 };
 
 /// Whether a name is of the pattern, in which each `*` stands for any characters.

@@ -1,0 +1,39 @@
+// How texts, names and columns become numbers: found in the data that are trained on, kept with the weights, and what
+// other data are read by.
+#pragma once
+
+#include "runtime/data/Source.h"
+
+#include <optional>
+#include <set>
+
+namespace kiln {
+
+/// Of each column of a field.
+struct Normalisation {
+  std::vector<double> means, deviations;
+
+  /// Rows of as many columns, in place: (x - mean) / deviation.
+  void apply(std::vector<float> &values) const;
+};
+
+/// Those of a file's metadata.
+Codings codingsIn(const std::map<std::string, std::string> &metadata);
+
+/// The vocabulary that the weights bring for a field; none: there is none, it is of another kind, or has more tokens than
+/// the recipe says (`limit`, 0: any number). The latter two are told on stderr. Throws Error where it is damaged, as all
+/// of these do.
+std::optional<Vocabulary> givenVocabulary(const SourceContext &context, const std::string &field, Vocabulary::Kind kind,
+                                          size_t limit);
+/// The names of classes, in the order of their numbers, that the weights bring for a field whose data have `found`;
+/// none: there are none, or the data have others and are to be trained on, which is told on stderr.
+std::optional<std::vector<std::string>> givenClasses(const SourceContext &context, const std::string &field,
+                                                     const std::set<std::string> &found);
+/// The means and deviations of `width` columns.
+std::optional<Normalisation> givenNormalisation(const SourceContext &context, const std::string &field, size_t width);
+
+/// The texts of them.
+std::string textOf(const std::vector<std::string> &classes);
+std::string textOf(const Normalisation &normalisation);
+
+} // namespace kiln
