@@ -56,6 +56,8 @@ static const Signature &signatureOf(const Builtin &builtin) {
 Value Elaborator::callBuiltin(const Builtin &builtin, const Arguments &arguments, Range range) {
   if (appliesToParts(entry_, builtin, arguments))
     return partsCall(*this, builtin, arguments, range);
+  if (reportDimensions(*this, builtin, arguments))
+    return Value::error();
   const Signature &signature = signatureOf(builtin);
   std::optional<BoundArguments> bound = bindArguments(*this, signature, arguments, range);
   if (!bound)

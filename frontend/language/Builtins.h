@@ -64,6 +64,7 @@ llvm::ArrayRef<Builtin> recipeBuiltins();
 const Builtin *findBuiltin(std::string_view name, Space space);
 /// The call's arguments as a record that is named after the function.
 Value makeRecord(BoundCall &call);
+bool reportDimensions(Elaborator &e, const Builtin &builtin, const Arguments &arguments);
 void builtinNames(std::vector<std::string> &out, bool generalOnly = false);
 
 } // namespace kiln::language

@@ -98,6 +98,45 @@ static Value zeroRow(BoundCall &call) { return call.integer(1) ? makeRecord(call
 
 //===-- Parameters and states ------------------------------------------------------------------------------------===//
 
+/// parameter(512, 64), state((3, 4), …), parameter(normal(512, 64)), normal(512, 64) in a function: dimensions, or what
+/// a tensor begins with, where a type is expected, as with PyTorch's torch.randn(512, 64). True after an error.
+bool reportDimensions(Elaborator &e, const Builtin &builtin, const Arguments &arguments) {
+  std::vector<Value> given = arguments.positional;
+  if (!given.empty() && given[0].isList() && !given[0].names)
+    given = *given[0].items;
+  size_t count = 0;
+  std::string dims;
+  for (; count < given.size() && given[count].isNumeral() && given[count].asInteger(); ++count)
+    dims += (count ? ", " : "") + std::to_string(*given[count].asInteger());
+  auto range = [&] { return arguments.ranges[0].to(arguments.ranges[std::min(count, arguments.ranges.size()) - 1]); };
+  std::string name(builtin.name);
+  if (builtin.space == Space::Init && (name == "normal" || name == "uniform") && count >= 2 && e.entry()) {
+    e.error(range(), name + " is what a parameter begins with, as in parameter(f32[" + dims + "], init=" + name + "())")
+        .withHelp("random_" + name + "(" + dims + ") draws a tensor of these dimensions");
+    return true;
+  }
+  if (name == "buffer" && count >= 2) {
+    e.error(range(), "a buffer is declared by its contents; these are dimensions")
+        .withHelp("write buffer(zeros(" + dims + ")), for example");
+    return true;
+  }
+  if (name != "parameter" && name != "state")
+    return false;
+  const char *rest = name == "state" ? ", persistent" : ", init=zeros";
+  if (!given.empty() && given[0].kind == Value::Kind::Record) {
+    const std::string &kind = given[0].record->kind;
+    e.error(arguments.ranges[0], name + " begins with a type, as in f32[out, inp]; this is " + describe(given[0]))
+        .withHelp("what it begins with is named: " + name + "(f32[out, inp]" + (name == "state" ? ", persistent" : "") +
+                  ", init=" + kind + "(…))");
+    return true;
+  }
+  if (count == 0)
+    return false;
+  e.error(range(), name + " begins with a type; these are dimensions alone")
+      .withHelp("write " + name + "(f32[" + dims + "]" + rest + ")");
+  return true;
+}
+
 static std::shared_ptr<Variable> declare(BoundCall &call, bool symbolic) {
   if (call.e.entry()) {
     call.e.error(call.range, std::string(call.builtin.name) + "(…) stands in a module's body, not in a function");

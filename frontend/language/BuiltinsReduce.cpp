@@ -226,8 +226,8 @@ static Value vectorNorm(BoundCall &call) {
   std::optional<double> order = call.number(3);
   if (!order)
     return Value::error();
-  if (!(*order > 0)) {
-    call.e.error(call.ranges[3], "vector_norm's order is above 0, or inf; this is " + describe(call.values[3]));
+  if (std::isnan(*order)) {
+    call.e.error(call.ranges[3], "vector_norm's order is a number, inf or -inf; this is " + describe(call.values[3]));
     return Value::error();
   }
   if (std::isinf(*order)) { // the largest of nothing is refused
@@ -241,7 +241,9 @@ static Value vectorNorm(BoundCall &call) {
     if (*order == 1)
       return emit.reduceSum(size, axes);
     if (std::isinf(*order))
-      return emit.reduceMax(size, axes);
+      return *order > 0 ? emit.reduceMax(size, axes) : emit.reduce(ReduceKind::min, size, axes);
+    if (*order == 0) // how many are not 0
+      return emit.reduceSum(emit.convertTo(emit.compare(Predicate::ne, x, 0), mlir::getElementTypeOrSelf(x)), axes);
     if (*order != 2) {
       // Of nothing but zeros the root has gradient 0.
       mlir::Value sum = emit.reduceSum(emit.op<PowOp>(size, emit.splatLike(size, *order)), axes);
@@ -345,7 +347,8 @@ llvm::ArrayRef<Builtin> reductionBuiltins() {
       {"var", "x, axis=None, keepdims=False, correction=0, per_shard=False", var},
       // Its root. torch.std.
       {"std", "x, axis=None, keepdims=False, correction=0, per_shard=False", standardDeviation},
-      // √(sum x²) over axes; of another order (sum |x|^order)^(1 / order), the largest |x| for inf.
+      // √(sum x²) over axes; of another order (sum |x|^order)^(1 / order), the largest |x| for inf, the smallest for
+      // -inf, how many are not 0 for 0.
       // torch.linalg.vector_norm.
       {"vector_norm", "x, axis=None, keepdims=False, order=2", vectorNorm},
       // ln(sum eˣ) over axes. torch.logsumexp.

@@ -382,11 +382,13 @@ static Value roll(BoundCall &call) {
     return Value::error();
   Dim extent = dimsOf(x->tensor)[*axis];
   // The last `cut` elements come to the front.
+  if (std::optional<int64_t> count = extent.constant()) // whole turns change nothing
+    shift = *count > 0 ? *shift % *count : 0;
   int64_t magnitude = std::abs(*shift);
   if (magnitude == 0)
     return *x;
   if (!call.e.provablyNonNegative(extent - Dim(magnitude))) {
-    call.e.error(call.ranges[1], "roll shifts by at most the axis' extent, " + extent.str());
+    call.e.error(call.ranges[1], "roll shifts by at most the axis' extent, where that is open: " + extent.str());
     return Value::error();
   }
   Dim cut = *shift > 0 ? Dim(*shift) : extent - Dim(magnitude);

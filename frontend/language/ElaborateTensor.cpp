@@ -25,8 +25,21 @@ mlir::Location Elaborator::location(Range range) const {
 bool Elaborator::inFunction(Range range, const char *what) {
   if (entry_)
     return true;
-  error(range, std::string(what) + " makes a tensor; tensors are computed in functions")
-      .withHelp("move it into a def; a module's body and constants hold compile-time values");
+  std::string_view name = what;
+  bool fills = name == "zeros" || name == "ones" || name == "full" || name == "eye";
+  bool draws = name == "random_normal" || name == "random_uniform";
+  Diagnostic &diagnostic = error(range, std::string(what) + " makes a tensor; tensors are computed in functions");
+  if (fills || draws)
+    diagnostic.withHelp("a parameter begins with its type, as in parameter(f32[3, 4], init=" +
+                        std::string(draws            ? name.substr(7)
+                                    : name == "full" ? "constant"
+                                                     : name) +
+                        (draws            ? "()"
+                         : name == "full" ? "(v)"
+                                          : "") +
+                        "), a state likewise, and a buffer is computed: NAME = buffer(" + std::string(what) + "(…))");
+  else
+    diagnostic.withHelp("move it into a def; a module's body and constants hold compile-time values");
   return false;
 }
 

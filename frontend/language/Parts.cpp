@@ -1,6 +1,8 @@
 // Parts of a model as values: their weights read, computed with and assigned, all at once.
 #include "frontend/language/Parts.h"
 
+#include "llvm/ADT/StringExtras.h"
+
 namespace kiln::language {
 
 bool assignsParts(const Entry *entry) { return entry && entry->name.starts_with("stage."); }
@@ -257,10 +259,19 @@ private:
 
 Value partWith(Elaborator &e, const Value &part, const Value &values, Range range) {
   Value own = partTensors(e, part, range), given = partTensors(e, values, range);
-  if (own.isError() || given.isError() || !agree(e, own, given, range))
+  if (own.isError() || given.isError())
     return Value::error();
+  auto among = [](const Value &values, const std::string &name) { return llvm::is_contained(*values.names, name); };
+  for (const std::string &name : *given.names)
+    if (!among(own, name)) {
+      e.error(range, "there is no parameter '" + name + "' in " + describe(part))
+          .withHelp("it has " + llvm::join(*own.names, ", "));
+      return Value::error();
+    }
   std::map<const Variable *, Value> tensors;
   for (const auto &[path, variable, before] : variablesOf(e, part)) {
+    if (!among(given, path)) // it stays, as in torch.func.functional_call
+      continue;
     std::optional<Value> tensor = e.toTensor(itemOf(given, path), range);
     if (!tensor)
       return Value::error();
