@@ -372,7 +372,7 @@ Value Code::splat(Value scalar, int64_t lanes) {
     if (auto number = dyn_cast<IntegerAttr>(attribute))
       return constantInt(type, number.getValue().getSExtValue());
   }
-  return shared(7, scalar, {}, [&] { return b.create<vector::SplatOp>(loc, type, scalar); });
+  return shared(7, scalar, integer(lanes), [&] { return b.create<vector::SplatOp>(loc, type, scalar); });
 }
 
 Value Code::lane(Value vector, int64_t index) { return op<vector::ExtractOp>(vector, llvm::ArrayRef<int64_t>{index}); }
@@ -387,7 +387,7 @@ Value Code::steps(VectorType type) {
 Value Code::firstLanes(Value count, int64_t lanes) {
   // Compared as i32, at half the width: counts are clamped first.
   Value clamped = min(count, integer(lanes));
-  return shared(15, clamped, {}, [&] {
+  return shared(15, clamped, integer(lanes), [&] {
     VectorType type = vectorOf(i32, lanes);
     Value narrow = b.create<arith::TruncIOp>(loc, i32, clamped);
     Value wide = b.create<vector::SplatOp>(loc, type, narrow);

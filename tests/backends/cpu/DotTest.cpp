@@ -352,6 +352,13 @@ TEST(Dot, Blocks) {
       for (Extents e : {Extents{1, 97, 320}, Extents{3, 20, 1088}, Extents{7, 41, 192}, Extents{60, 33, 2048}})
         if (e.k == 320 || cpu[0] == 'n') // processors differ in what becomes of one row
           checkBlocks(e.m, e.n, e.k, form, cpu, e.m == 3);
+  // Where a block's vectors and the scales' are of other lengths (16), and of many vectors.
+  for (const char *cpu : {"native", "haswell"})
+    for (BlockForm form : {BlockForm{16, false, true, KILN_F32}, BlockForm{16, true, true}, BlockForm{64, true},
+                           BlockForm{128, true, true, KILN_F32}, BlockForm{128}})
+      for (Extents e : {Extents{1, 35, 512}, Extents{3, 7, 256}, Extents{50, 9, 768}})
+        if (e.m == 1 || cpu[0] == 'n')
+          checkBlocks(e.m, e.n, e.k, form, cpu);
   checkBlocks(1, 3, 64, {}, "native");
   checkBlocks(1, 20, 72, {24, false}, "native"); // no multiple of a vector
   checkBlocks(3, 20, 28, {7, true}, "native");
