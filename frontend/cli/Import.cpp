@@ -95,7 +95,7 @@ bool isModel(const std::string &path) { return huggingface::isFolder(path) || gg
 
 huggingface::Imported readModel(const std::string &path, const std::string &model, bool keepBlocks) {
   huggingface::Imported read =
-      gguf::isGguf(path) ? gguf::readModel(path, model, keepBlocks) : huggingface::readFolder(path, model);
+      gguf::isGguf(path) ? gguf::readModel(path, model, keepBlocks) : huggingface::readFolder(path, model, keepBlocks);
   for (const std::string &note : read.notes)
     std::fprintf(stderr, "kiln: note: %s\n", note.c_str());
   return read;

@@ -3,6 +3,7 @@
 
 #include "frontend/huggingface/Chat.h"
 #include "frontend/huggingface/Family.h"
+#include "frontend/huggingface/Quantised.h"
 #include "frontend/huggingface/SentencePiece.h"
 #include "frontend/huggingface/Sentences.h"
 #include "frontend/huggingface/Speech.h"
@@ -249,16 +250,24 @@ Imported makeModel(Settings settings, Safetensors tensors, const std::string &ar
   return result;
 }
 
-Imported readFolder(const std::string &path, const std::string &architecture) {
+Imported readFolder(const std::string &path, const std::string &architecture, bool keepBlocks) {
   std::string what = inside(path, "config.json");
   Settings settings(readSettingsFile(what), "'" + what + "'");
   std::optional<Sentences> sentences = readOthers(path, settings);
   std::string asked = architecture.empty() && sentences ? modelFor(*sentences, settings) : architecture;
   WeightChoice choice;
   choice.files.push_back({weightsOf(path), ""});
+  choice.eightBits = true; // which are widened
   Imported result;
   Safetensors weights = openWeightFiles(choice); // whose errors name their own files
-  inFile(what, [&] { result = makeModel(settings, std::move(weights), asked); });
+  std::vector<std::string> notes;
+  bool quantised = false;
+  inFile(what, [&] {
+    weights = readQuantised(settings, std::move(weights), keepBlocks, notes, quantised);
+    result = makeModel(settings, std::move(weights), asked);
+  });
+  result.gathered = quantised;
+  result.notes.insert(result.notes.begin(), notes.begin(), notes.end());
   result.weights = choice.files[0].path;
   if (sentences)
     addSentences(result, path, *sentences);

@@ -24,7 +24,7 @@ struct Imported {
   std::string strip;
   std::vector<std::string> ignored;
   bool renamed = false;
-  bool gathered = false;            ///< the tensors are of several files, which no option names together
+  bool gathered = false;            ///< the tensors are of several files, or are made of theirs: no option names them
   std::vector<std::string> renames; ///< "OLD=NEW": what the text calls otherwise
 
   /// What the rules are as options of a program, beside `--load`: " --strip bert.".
@@ -35,8 +35,9 @@ struct Imported {
 bool isFolder(const std::string &path);
 
 /// Reads the folder. `architecture`: the model, where it is not the one that config.json names. Throws Error: what is
-/// missing, damaged or not known, and where.
-Imported readFolder(const std::string &path, const std::string &architecture = "");
+/// missing, damaged or not known, and where. Quantised matrices are widened to f32, or, with `keepBlocks`, go into
+/// blocks that a program reads, where some hold them to the bit.
+Imported readFolder(const std::string &path, const std::string &architecture = "", bool keepBlocks = false);
 
 /// The model of these settings with these tensors, which its names are found for; there is no tokenizer yet. Throws
 /// Error.

@@ -20,9 +20,9 @@ struct DtypePair {
   kiln_dtype ours;
 };
 constexpr DtypePair dtypePairs[] = {
-    {"F32", KILN_F32}, {"F64", KILN_F64}, {"BF16", KILN_BF16}, {"F16", KILN_F16}, {"I8", KILN_I8},
-    {"U8", KILN_U8},   {"I16", KILN_I16}, {"U16", KILN_U16},   {"I32", KILN_I32}, {"U32", KILN_U32},
-    {"I64", KILN_I64}, {"U64", KILN_U64}, {"BOOL", KILN_BOOL},
+    {"F32", KILN_F32}, {"F64", KILN_F64}, {"BF16", KILN_BF16}, {"F16", KILN_F16},        {"I8", KILN_I8},
+    {"U8", KILN_U8},   {"I16", KILN_I16}, {"U16", KILN_U16},   {"I32", KILN_I32},        {"U32", KILN_U32},
+    {"I64", KILN_I64}, {"U64", KILN_U64}, {"BOOL", KILN_BOOL}, {"F8_E4M3", KILN_F8E4M3}, {"F8_E5M2", KILN_F8E5M2},
 };
 
 const char *theirName(kiln_dtype dtype) {
@@ -32,7 +32,7 @@ const char *theirName(kiln_dtype dtype) {
   fail("safetensors has no dtype for %s", dtypeName(dtype));
 }
 
-TensorView parseTensor(const Json &entry, std::string_view data, const std::string &what) {
+TensorView parseTensor(const Json &entry, std::string_view data, const std::string &what, bool eightBits) {
   TensorView tensor;
   tensor.name = entry.key();
   auto bad = [&](const std::string &why) { throw Error(what + ": tensor '" + tensor.name + "': " + why); };
@@ -42,6 +42,9 @@ TensorView parseTensor(const Json &entry, std::string_view data, const std::stri
   if (pair == std::end(dtypePairs))
     bad("the dtype '" + dtype + "' is not supported");
   tensor.dtype = pair->ours;
+  size_t size = dtypeSize(tensor.dtype);
+  if (!size && !eightBits)
+    bad("floats of eight bits are read of a folder of Hugging Face alone (kiln build FOLDER)");
   const std::vector<Json> &shape = entry.at("shape").array();
   if (shape.size() > 16)
     bad("more than 16 dimensions");
@@ -50,14 +53,14 @@ TensorView parseTensor(const Json &entry, std::string_view data, const std::stri
   const std::vector<Json> &offsets = entry.at("data_offsets").array();
   if (offsets.size() != 2)
     bad("data_offsets has not two numbers");
-  int64_t size = static_cast<int64_t>(data.size());
+  int64_t all = static_cast<int64_t>(data.size());
   int64_t begin = offsets[0].integer(0, INT64_MAX), end = offsets[1].integer(0, INT64_MAX);
-  if (begin > end || end > size)
+  if (begin > end || end > all)
     bad(format("bytes %lld to %lld lie outside the file's %lld bytes of data; the file is damaged or truncated",
-               static_cast<long long>(begin), static_cast<long long>(end), static_cast<long long>(size)));
+               static_cast<long long>(begin), static_cast<long long>(end), static_cast<long long>(all)));
   std::optional<int64_t> count = countElements(tensor.shape);
   int64_t bytes = 0;
-  if (!count || __builtin_mul_overflow(*count, static_cast<int64_t>(dtypeSize(tensor.dtype)), &bytes) ||
+  if (!count || __builtin_mul_overflow(*count, static_cast<int64_t>(std::max<size_t>(size, 1)), &bytes) ||
       bytes != end - begin)
     bad(format("%s does not take the %lld bytes that data_offsets gives it",
                describeType(tensor.dtype, tensor.shape).c_str(), static_cast<long long>(end - begin)));
@@ -77,14 +80,14 @@ void readMetadata(const Json &entry, const std::string &what, std::map<std::stri
 
 } // namespace
 
-Safetensors Safetensors::open(const std::string &path) {
+Safetensors Safetensors::open(const std::string &path, bool eightBits) {
   MappedFile file(path);
-  Safetensors result = parse(file.text(), "'" + path + "'");
+  Safetensors result = parse(file.text(), "'" + path + "'", eightBits);
   result.files_.push_back(std::move(file));
   return result;
 }
 
-Safetensors Safetensors::parse(std::string_view bytes, const std::string &what) {
+Safetensors Safetensors::parse(std::string_view bytes, const std::string &what, bool eightBits) {
   Safetensors result;
   result.what_ = what;
   if (bytes.size() < 8)
@@ -105,7 +108,7 @@ Safetensors Safetensors::parse(std::string_view bytes, const std::string &what) 
       continue;
     }
     try {
-      result.tensors_.push_back(parseTensor(entry, data, what));
+      result.tensors_.push_back(parseTensor(entry, data, what, eightBits));
     } catch (const Error &error) {
       std::string text = error.what();
       throw Error(text.starts_with(what) ? text : what + ": tensor '" + entry.key() + "': " + text);

@@ -19,9 +19,11 @@ namespace kiln {
 /// no overlaps) before a tensor is touched. Tensors are views into the mapped file, or into `bytes`.
 class Safetensors {
 public:
-  static Safetensors open(const std::string &path);
+  /// `eightBits`: floats of eight bits (KILN_F8E4M3, KILN_F8E5M2), which have no host form, are taken too: whoever asks
+  /// for them reads their bytes.
+  static Safetensors open(const std::string &path, bool eightBits = false);
   /// `bytes` must outlive the result.
-  static Safetensors parse(std::string_view bytes, const std::string &what);
+  static Safetensors parse(std::string_view bytes, const std::string &what, bool eightBits = false);
   /// Tensors from elsewhere; `owner` keeps their bytes. No name stands twice.
   static Safetensors of(std::vector<TensorView> tensors, const std::string &what, std::shared_ptr<const void> owner);
   /// The tensors of several files in one, each under the name that `rename` gives it (of which file, by what name); an

@@ -124,7 +124,7 @@ Safetensors openWeightFiles(const WeightChoice &choice) {
   for (const WeightChoice::File &file : choice.files) {
     bool isIndex = file.path.ends_with(".json");
     for (const std::string &path : isIndex ? shardsOf(file.path) : std::vector<std::string>{file.path}) {
-      opened.push_back(Safetensors::open(path));
+      opened.push_back(Safetensors::open(path, choice.eightBits));
       prefixes.push_back(file.prefix);
     }
   }

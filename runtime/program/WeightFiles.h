@@ -21,6 +21,7 @@ struct WeightChoice {
   std::vector<std::pair<std::string, std::string>> renames; ///< patterns with at most one `*` each
   std::vector<std::string> ignore;                          ///< patterns of names that are not looked at
   bool partial = false;                                     ///< what fits is taken, the rest is told
+  bool eightBits = false;                                   ///< floats of eight bits are taken too (Safetensors::open)
 
   bool empty() const { return files.empty(); }
   static WeightChoice of(const std::string &path) {

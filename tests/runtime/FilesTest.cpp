@@ -71,6 +71,13 @@ TEST(Safetensors, LyingFiles) {
               HasSubstr("tensor 'a': f32[3] does not take the 8 bytes"));
   EXPECT_THAT(parseError(packed(R"({"a":{"dtype":"F99","shape":[2],"data_offsets":[0,8]}})", 8)),
               HasSubstr("the dtype 'F99' is not supported"));
+  for (std::string dtype : {"F8_E4M3", "F8_E5M2"}) { // which whoever widens them asks for
+    std::string file = packed(R"({"a":{"dtype":")" + dtype + R"(","shape":[2,3],"data_offsets":[0,6]}})", 6);
+    EXPECT_THAT(parseError(file), HasSubstr("tensor 'a': floats of eight bits are read of a folder of Hugging Face"));
+    Safetensors read = Safetensors::parse(file, "'w'", /*eightBits=*/true);
+    EXPECT_EQ(read.tensors().at(0).bytes, 6u);
+    EXPECT_NE(safetensorsHeader(read.tensors()).find(dtype), std::string::npos);
+  }
   // 2^62 elements of 4 bytes: the product overflows.
   EXPECT_THAT(parseError(packed(R"({"a":{"dtype":"F32","shape":[4611686018427387904],"data_offsets":[0,8]}})", 8)),
               HasSubstr("does not take"));

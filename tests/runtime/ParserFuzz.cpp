@@ -23,7 +23,7 @@ namespace kiln {
 namespace {
 
 void safetensors(std::string_view bytes) {
-  Safetensors file = Safetensors::parse(bytes, "input");
+  Safetensors file = Safetensors::parse(bytes, "input", /*eightBits=*/true);
   uint8_t sum = 0;
   for (const TensorView &tensor : file.tensors()) // every byte that it says is there
     for (size_t i = 0; i < tensor.bytes; ++i)
@@ -36,9 +36,10 @@ void safetensors(std::string_view bytes) {
 
 std::string safetensorsSeed() {
   std::string header = R"({"__metadata__":{"k":"v"},"w":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]},)"
-                       R"("v":{"dtype":"I8","shape":[3],"data_offsets":[16,19]}})";
+                       R"("v":{"dtype":"I8","shape":[3],"data_offsets":[16,19]},)"
+                       R"("e":{"dtype":"F8_E4M3","shape":[2,1],"data_offsets":[19,21]}})";
   uint64_t size = header.size();
-  return std::string(reinterpret_cast<char *>(&size), 8) + header + std::string(19, '\1');
+  return std::string(reinterpret_cast<char *>(&size), 8) + header + std::string(21, '\1');
 }
 
 /// The header's length is what damage to the header makes wrong first.

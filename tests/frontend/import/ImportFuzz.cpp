@@ -3,11 +3,14 @@
 #include "frontend/gguf/Words.h"
 #include "frontend/huggingface/Chat.h"
 #include "frontend/huggingface/Folder.h"
+#include "frontend/huggingface/Quantised.h"
 #include "frontend/huggingface/SentencePiece.h"
 #include "frontend/huggingface/Speech.h"
 #include "runtime/support/Json.h"
+#include "tests/frontend/import/QuantisedCases.h"
 #include "tests/fuzz/Harness.h"
 
+#include <cstring>
 #include <fstream>
 #include <sstream>
 
@@ -30,6 +33,27 @@ void config(std::string_view bytes) {
     tensors.push_back({name, KILN_F32, {1}, reinterpret_cast<const uint8_t *>(&number), sizeof number});
   huggingface::Settings settings(Json::parse(bytes, "input", 32), "input");
   huggingface::makeModel(settings, Safetensors::of(tensors, "input", nullptr), "");
+}
+
+/// Quantised weights, and what config.json says of them among their file's metadata.
+void quantised(std::string_view bytes) {
+  Safetensors file = Safetensors::parse(bytes, "input", /*eightBits=*/true);
+  auto config = file.metadata().find("config");
+  huggingface::Settings settings(Json::parse(config == file.metadata().end() ? "{}" : config->second, "input", 32),
+                                 "input");
+  for (bool keep : {false, true}) {
+    std::vector<std::string> notes;
+    bool read = false;
+    huggingface::readQuantised(settings, Safetensors::of(file.tensors(), "input", nullptr), keep, notes, read);
+  }
+}
+
+/// The header's length is what damage to the header makes wrong first.
+void repairHeader(std::string &bytes) {
+  size_t end = bytes.rfind("]}}");
+  uint64_t size = end == std::string::npos || end < 8 ? 0 : end - 5;
+  if (bytes.size() >= 8)
+    std::memcpy(bytes.data(), &size, 8);
 }
 
 /// What a Whisper's other files say.
@@ -83,10 +107,8 @@ std::string chatTemplate() {
          "{%- endfor %}{% if add_generation_prompt and not (ns.list|length > 3) %}{{ turn('assistant') }}{% endif %}";
 }
 
-} // namespace
-
-const std::vector<testing::Parser> &testing::parsers() {
-  static const std::vector<Parser> all = {
+std::vector<testing::Parser> readers() {
+  return {
       {fixture("huggingface/llama/config.json"), config},
       {fixture("huggingface/phi3_long/config.json"), config},
       {fixture("huggingface/bert/config.json"), config},
@@ -105,6 +127,17 @@ const std::vector<testing::Parser> &testing::parsers() {
        }},
       {words(), [](std::string_view bytes) { gguf::tokenizerOf(gguf::File::parse(bytes, "input")); }},
   };
+}
+
+} // namespace
+
+const std::vector<testing::Parser> &testing::parsers() {
+  static const std::vector<Parser> all = [] {
+    std::vector<Parser> all = readers();
+    for (const auto &[name, of] : quantisedCases())
+      all.push_back({of.file(), quantised, repairHeader});
+    return all;
+  }();
   return all;
 }
 
